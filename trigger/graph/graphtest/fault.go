@@ -1,0 +1,166 @@
+package graphtest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Request is what [Knobs.Intercept] sees of a call. Ids are empty where the path has none.
+type Request struct {
+	Method, Path                         string // Path starts after /v1.0
+	Printer, Job, Document, Trigger      string
+	Definition, Task, Subscription, User string
+	App                                  string // whose token it is; empty when the token is missing or bad
+	ClientRequestID                      string
+	Body                                 []byte
+}
+
+// Fault is what a test does to one call. The zero Fault does nothing.
+type Fault struct {
+	// Refuse, when not 0, is answered before anything is applied; with RetryAfter as header when that is set.
+	Refuse     int
+	RetryAfter string
+	// Drop closes the connection before anything is applied.
+	Drop bool
+	// Hold delays the call until it is closed, before applying.
+	Hold <-chan struct{}
+	// Before and After are called right before and right after applying. After gets the status.
+	Before func()
+	After  func(status int)
+	// HoldReply delays the answer until it is closed, after applying.
+	HoldReply <-chan struct{}
+	// Lose applies the call and closes the connection instead of answering. LoseAs, when not 0, is answered instead (504).
+	Lose   bool
+	LoseAs int
+}
+
+func (f *Fault) zero() bool {
+	return f.Refuse == 0 && !f.Drop && f.Hold == nil && f.Before == nil && f.After == nil && f.HoldReply == nil && !f.Lose && f.LoseAs == 0
+}
+
+// errLost means: no answer. Over sockets the connection is closed, in memory RoundTrip fails with it.
+var errLost = errors.New("connection reset before the answer arrived")
+
+// errRefused is what a dial to a stopped server gives.
+var errRefused error = syscall.ECONNREFUSED
+
+// perform takes one operation through all that can go wrong on the way to it and back.
+func (s *Sim) perform(ctx context.Context, name string, write bool, c *call, do func() reply) (reply, error) {
+	k := s.knobs.Load()
+	s.log.count(name)
+	if err := sleep(ctx, k.Latency); err != nil {
+		return reply{}, err
+	}
+	switch s.outage.Load() {
+	case outageUnavailable:
+		return c.failWith(http.StatusServiceUnavailable), nil
+	case outageUnreachable:
+		return reply{}, errRefused
+	}
+	var f Fault
+	if k.Intercept != nil {
+		f = k.Intercept(name, c.Request)
+	}
+	if !f.zero() {
+		return s.performFault(ctx, f, c, do)
+	}
+	about := c.target(name)
+	if r, bad := s.strike(k, c, about); bad {
+		s.log.count(name + " faulted")
+		return r, nil
+	}
+	r := do()
+	if write && r.status < 300 && s.dice.chance(k.LoseReply, "lose reply", about) {
+		s.log.count(name + " lost")
+		if s.dice.pick(2, "lose reply as", about) == 0 {
+			return c.failWith(http.StatusGatewayTimeout), nil
+		}
+		return reply{}, errLost
+	}
+	return r, nil
+}
+
+func (s *Sim) performFault(ctx context.Context, f Fault, c *call, do func() reply) (reply, error) {
+	if err := await(ctx, f.Hold); err != nil {
+		return reply{}, err
+	}
+	if f.Drop {
+		return reply{}, errLost
+	}
+	if f.Refuse != 0 {
+		r := c.failWith(f.Refuse)
+		if f.RetryAfter != "" {
+			r.header = http.Header{"Retry-After": {f.RetryAfter}}
+		}
+		return r, nil
+	}
+	if f.Before != nil {
+		f.Before()
+	}
+	r := do()
+	if f.After != nil {
+		f.After(r.status)
+	}
+	if err := await(ctx, f.HoldReply); err != nil {
+		return reply{}, err
+	}
+	if f.LoseAs != 0 {
+		return c.failWith(f.LoseAs), nil
+	}
+	if f.Lose {
+		return reply{}, errLost
+	}
+	return r, nil
+}
+
+// strike decides whether a call is turned away before it is looked at.
+func (s *Sim) strike(k *Knobs, c *call, about string) (reply, bool) {
+	status := 0
+	switch {
+	case s.dice.chance(k.Throttle, "throttle", about):
+		status = http.StatusTooManyRequests
+	case s.dice.chance(k.Unavailable, "unavailable", about):
+		status = http.StatusServiceUnavailable
+	default:
+		return reply{}, false
+	}
+	r := c.failWith(status)
+	switch seconds := int((k.RetryAfter + time.Second - 1) / time.Second); s.dice.pick(3, "retry after", about) {
+	case 0:
+		r.header = http.Header{"Retry-After": {strconv.Itoa(seconds)}}
+	case 1:
+		at := time.Now().Add(k.RetryAfter + time.Second - 1).Truncate(time.Second)
+		r.header = http.Header{"Retry-After": {at.UTC().Format(http.TimeFormat)}}
+	}
+	return r, true
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func await(ctx context.Context, c <-chan struct{}) error {
+	if c == nil {
+		return nil
+	}
+	select {
+	case <-c:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,253 @@
+package graphtest
+
+// Names of the operations, as [Sim.Calls] counts and [Knobs.Intercept] sees them.
+const (
+	OpToken            = "token"
+	OpDeviceCode       = "devicecode"
+	OpDefinitionList   = "taskDefinitions.list"
+	OpDefinitionCreate = "taskDefinitions.create"
+	OpDefinitionGet    = "taskDefinitions.get"
+	OpDefinitionUpdate = "taskDefinitions.update"
+	OpDefinitionDelete = "taskDefinitions.delete"
+	OpTaskList         = "tasks.list"
+	OpTaskGet          = "tasks.get"
+	OpTaskUpdate       = "tasks.update"
+	OpPrinterList      = "printers.list"
+	OpPrinterGet       = "printers.get"
+	OpTriggerList      = "taskTriggers.list"
+	OpTriggerGet       = "taskTriggers.get"
+	OpTriggerCreate    = "taskTriggers.create"
+	OpTriggerDelete    = "taskTriggers.delete"
+	OpJobList          = "jobs.list"
+	OpJobGet           = "jobs.get"
+	OpJobUpdate        = "jobs.update"
+	OpJobAbort         = "jobs.abort"
+	OpJobRedirect      = "jobs.redirect"
+	OpJobCancel        = "jobs.cancel"
+	OpDocumentGet      = "documents.get"
+	OpDocumentValue    = "documents.value"
+	OpDownload         = "documents.download"
+	OpGroups           = "users.groups"
+	OpUserList         = "users.list"
+	OpUserGet          = "users.get"
+	OpSubscriptionList = "subscriptions.list"
+	OpSubscribe        = "subscriptions.create"
+	OpSubscriptionGet  = "subscriptions.get"
+	OpRenew            = "subscriptions.update"
+	OpReauthorize      = "subscriptions.reauthorize"
+	OpUnsubscribe      = "subscriptions.delete"
+	OpBatch            = "batch"
+)
+
+// delegation says which people an operation is for, when they come with a delegated token.
+type delegation int
+
+const (
+	nobody delegation = iota
+	anybody
+	administrator
+)
+
+// operation is one row of the Graph reference: who may call it, whether it changes anything, and what it does.
+type operation struct {
+	name      string
+	write     bool
+	roles     []string // application permissions, any of which suffices; nil = no app token
+	delegated delegation
+	do        func(*Sim, *call) reply
+}
+
+// Roles are the application permissions an [App] gets when it names none: all that print management needs.
+func Roles() []string {
+	return []string{
+		"PrintTaskDefinition.ReadWrite.All", "PrintJob.ReadBasic.All", "PrintJob.Read.All", "PrintJob.ReadWriteBasic.All",
+		"PrintJob.Manage.All", "Printer.Read.All", "GroupMember.Read.All", "User.ReadBasic.All", "User.Read.All",
+	}
+}
+
+var (
+	definitionRoles = []string{"PrintTaskDefinition.ReadWrite.All"}
+	jobReadRoles    = []string{
+		"PrintJob.ReadBasic.All", "PrintJob.Read.All", "PrintJob.ReadWriteBasic.All", "PrintJob.ReadWrite.All", "PrintJob.Manage.All",
+	}
+	jobWriteRoles  = []string{"PrintJob.ReadWriteBasic.All", "PrintJob.ReadWrite.All", "PrintJob.Manage.All"}
+	redirectRoles  = []string{"PrintJob.Manage.All"}
+	payloadRoles   = []string{"PrintJob.Read.All", "PrintJob.ReadWrite.All"}
+	printerRoles   = []string{"Printer.Read.All", "Printer.ReadWrite.All"}
+	groupRoles     = []string{"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"}
+	userRoles      = []string{"User.Read.All", "Directory.Read.All"}
+	basicUserRoles = []string{"User.ReadBasic.All", "User.Read.All", "Directory.Read.All"}
+)
+
+var (
+	opDefinitionList   = &operation{OpDefinitionList, false, definitionRoles, nobody, (*Sim).listDefinitions}
+	opDefinitionCreate = &operation{OpDefinitionCreate, true, definitionRoles, nobody, (*Sim).createDefinition}
+	opDefinitionGet    = &operation{OpDefinitionGet, false, definitionRoles, nobody, (*Sim).getDefinition}
+	opDefinitionUpdate = &operation{OpDefinitionUpdate, true, definitionRoles, nobody, (*Sim).updateDefinition}
+	opDefinitionDelete = &operation{OpDefinitionDelete, true, definitionRoles, nobody, (*Sim).deleteDefinition}
+	opTaskList         = &operation{OpTaskList, false, definitionRoles, nobody, (*Sim).listTasks}
+	opTaskGet          = &operation{OpTaskGet, false, definitionRoles, nobody, (*Sim).getTask}
+	opTaskUpdate       = &operation{OpTaskUpdate, true, definitionRoles, nobody, (*Sim).updateTask}
+	opPrinterList      = &operation{OpPrinterList, false, printerRoles, anybody, (*Sim).listPrinters}
+	opPrinterGet       = &operation{OpPrinterGet, false, printerRoles, anybody, (*Sim).getPrinter}
+	opTriggerList      = &operation{OpTriggerList, false, nil, administrator, (*Sim).listTriggers}
+	opTriggerGet       = &operation{OpTriggerGet, false, nil, administrator, (*Sim).getTrigger}
+	opTriggerCreate    = &operation{OpTriggerCreate, true, nil, administrator, (*Sim).createTrigger}
+	opTriggerDelete    = &operation{OpTriggerDelete, true, nil, administrator, (*Sim).deleteTrigger}
+	opJobList          = &operation{OpJobList, false, jobReadRoles, administrator, (*Sim).listJobs}
+	opJobGet           = &operation{OpJobGet, false, jobReadRoles, administrator, (*Sim).getJob}
+	opJobUpdate        = &operation{OpJobUpdate, true, jobWriteRoles, nobody, (*Sim).updateJob}
+	opJobAbort         = &operation{OpJobAbort, true, jobWriteRoles, nobody, (*Sim).abortJob}
+	opJobRedirect      = &operation{OpJobRedirect, true, redirectRoles, nobody, (*Sim).redirectJob}
+	opJobCancel        = &operation{OpJobCancel, true, nil, anybody, (*Sim).cancelJob}
+	opDocumentGet      = &operation{OpDocumentGet, false, jobReadRoles, administrator, (*Sim).getDocument}
+	opDocumentValue    = &operation{OpDocumentValue, false, payloadRoles, nobody, (*Sim).getDocumentValue}
+	opGroups           = &operation{OpGroups, false, groupRoles, anybody, (*Sim).listGroups}
+	opUserList         = &operation{OpUserList, false, userRoles, administrator, (*Sim).listUsers}
+	opUserGet          = &operation{OpUserGet, false, basicUserRoles, anybody, (*Sim).getUser}
+	opSubscriptionList = &operation{OpSubscriptionList, false, definitionRoles, nobody, (*Sim).listSubscriptions}
+	opSubscribe        = &operation{OpSubscribe, true, definitionRoles, nobody, (*Sim).createSubscription}
+	opSubscriptionGet  = &operation{OpSubscriptionGet, false, definitionRoles, nobody, (*Sim).getSubscription}
+	opRenew            = &operation{OpRenew, true, definitionRoles, nobody, (*Sim).updateSubscription}
+	opReauthorize      = &operation{OpReauthorize, true, definitionRoles, nobody, (*Sim).reauthorizeSubscription}
+	opUnsubscribe      = &operation{OpUnsubscribe, true, definitionRoles, nobody, (*Sim).deleteSubscription}
+)
+
+// route finds the operation of a path below /v1.0 and puts its ids into r; nil when Graph has no such thing.
+func route(method string, seg []string, r *Request) *operation {
+	if len(seg) == 0 {
+		return nil
+	}
+	switch {
+	case seg[0] == "print" && len(seg) >= 2 && seg[1] == "taskDefinitions":
+		return routeDefinitions(method, seg[2:], r)
+	case seg[0] == "print" && len(seg) >= 2 && seg[1] == "printers":
+		return routePrinters(method, seg[2:], r)
+	case seg[0] == "subscriptions":
+		return routeSubscriptions(method, seg[1:], r)
+	case seg[0] == "users":
+		return routeUsers(method, seg[1:], r)
+	}
+	return nil
+}
+
+func routeDefinitions(method string, seg []string, r *Request) *operation {
+	if len(seg) > 0 {
+		r.Definition = seg[0]
+	}
+	if len(seg) > 2 {
+		r.Task = seg[2]
+	}
+	switch {
+	case len(seg) == 0:
+		return byMethod(method, opDefinitionList, opDefinitionCreate, nil, nil)
+	case len(seg) == 1:
+		return byMethod(method, opDefinitionGet, nil, opDefinitionUpdate, opDefinitionDelete)
+	case len(seg) == 2 && seg[1] == "tasks":
+		return byMethod(method, opTaskList, nil, nil, nil)
+	case len(seg) == 3 && seg[1] == "tasks":
+		return byMethod(method, opTaskGet, nil, opTaskUpdate, nil)
+	}
+	return nil
+}
+
+func routePrinters(method string, seg []string, r *Request) *operation {
+	if len(seg) > 0 {
+		r.Printer = seg[0]
+	}
+	switch {
+	case len(seg) == 0:
+		return byMethod(method, opPrinterList, nil, nil, nil)
+	case len(seg) == 1:
+		return byMethod(method, opPrinterGet, nil, nil, nil)
+	case seg[1] == "jobs":
+		return routeJobs(method, seg[2:], r)
+	case seg[1] == "taskTriggers" && len(seg) == 2:
+		return byMethod(method, opTriggerList, opTriggerCreate, nil, nil)
+	case seg[1] == "taskTriggers" && len(seg) == 3:
+		r.Trigger = seg[2]
+		return byMethod(method, opTriggerGet, nil, nil, opTriggerDelete)
+	}
+	return nil
+}
+
+func routeJobs(method string, seg []string, r *Request) *operation {
+	if len(seg) > 0 {
+		r.Job = seg[0]
+	}
+	switch {
+	case len(seg) == 0:
+		return byMethod(method, opJobList, nil, nil, nil)
+	case len(seg) == 1:
+		return byMethod(method, opJobGet, nil, opJobUpdate, nil)
+	case len(seg) == 2:
+		switch trimNamespace(seg[1]) {
+		case "abort":
+			return byMethod(method, nil, opJobAbort, nil, nil)
+		case "redirect":
+			return byMethod(method, nil, opJobRedirect, nil, nil)
+		case "cancel":
+			return byMethod(method, nil, opJobCancel, nil, nil)
+		}
+	case seg[1] == "documents" && len(seg) == 3:
+		r.Document = seg[2]
+		return byMethod(method, opDocumentGet, nil, nil, nil)
+	case seg[1] == "documents" && len(seg) == 4 && seg[3] == "$value":
+		r.Document = seg[2]
+		return byMethod(method, opDocumentValue, nil, nil, nil)
+	}
+	return nil
+}
+
+func routeSubscriptions(method string, seg []string, r *Request) *operation {
+	if len(seg) > 0 {
+		r.Subscription = seg[0]
+	}
+	switch {
+	case len(seg) == 0:
+		return byMethod(method, opSubscriptionList, opSubscribe, nil, nil)
+	case len(seg) == 1:
+		return byMethod(method, opSubscriptionGet, nil, opRenew, opUnsubscribe)
+	case len(seg) == 2 && seg[1] == "reauthorize":
+		return byMethod(method, nil, opReauthorize, nil, nil)
+	}
+	return nil
+}
+
+func routeUsers(method string, seg []string, r *Request) *operation {
+	if len(seg) > 0 {
+		r.User = seg[0]
+	}
+	switch {
+	case len(seg) == 0:
+		return byMethod(method, opUserList, nil, nil, nil)
+	case len(seg) == 1:
+		return byMethod(method, opUserGet, nil, nil, nil)
+	case len(seg) == 3 && seg[1] == "transitiveMemberOf" && seg[2] == "microsoft.graph.group":
+		return byMethod(method, opGroups, nil, nil, nil)
+	}
+	return nil
+}
+
+func byMethod(method string, get, post, patch, del *operation) *operation {
+	switch method {
+	case "GET":
+		return get
+	case "POST":
+		return post
+	case "PATCH":
+		return patch
+	case "DELETE":
+		return del
+	}
+	return nil
+}
+
+// trimNamespace lets an action be called by its qualified name too, as OData allows.
+func trimNamespace(action string) string {
+	const ns = "microsoft.graph."
+	if len(action) > len(ns) && action[:len(ns)] == ns {
+		return action[len(ns):]
+	}
+	return action
+}

@@ -1,0 +1,179 @@
+package graphtest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// JobSpec is a job a person sends. Zero fields take the default named with them.
+type JobSpec struct {
+	Printer     string // id; required
+	User        string // object id or user principal name; default the first user, one is made when there is none
+	Name        string // of the document; default "document.pdf"
+	Copies      int    // default 1
+	Pages       int    // default 1
+	Color       bool
+	Duplex      bool
+	MediaSize   string // default A4
+	ContentType string // default application/oxps; or application/pdf
+	Size        int64  // bytes; default about 30 kB a page, and never below what so many pages need
+}
+
+// Submit sends a job to a printer. Where the printer has a trigger the job is paused, a task starts, and the
+// definition's subscribers are notified; otherwise it prints. It fails for an unknown printer or user only.
+func (s *Sim) Submit(spec JobSpec) (JobID, error) {
+	s.mu.Lock()
+	p := s.printers[spec.Printer]
+	if p == nil {
+		s.mu.Unlock()
+		return JobID{}, fmt.Errorf("no printer %q", spec.Printer)
+	}
+	u, err := s.person(spec.User)
+	if err != nil {
+		s.mu.Unlock()
+		return JobID{}, err
+	}
+	j := &job{user: *u, config: spec.configuration(), doc: spec.document()}
+	fresh := s.addJob(p, j, true)
+	s.mu.Unlock()
+	if fresh != nil {
+		s.announce(fresh)
+	}
+	return j.id, nil
+}
+
+func (s *Sim) person(name string) (*User, error) {
+	if u := cmp.Or(s.users[name], s.upns[name]); u != nil {
+		return u, nil
+	}
+	if name != "" {
+		return nil, fmt.Errorf("no user %q", name)
+	}
+	const nobody = "somebody@contoso.example"
+	if s.upns[nobody] == nil {
+		u := &User{ID: s.dice.guid("user", nobody), UPN: nobody, DisplayName: "Somebody"}
+		s.users[u.ID], s.upns[nobody] = u, u
+	}
+	return s.upns[nobody], nil
+}
+
+func (spec JobSpec) configuration() Configuration {
+	c := Configuration{
+		FeedOrientation: "longEdgeFirst", PageRanges: []PageRange{}, Quality: "medium", DPI: 600, Orientation: "portrait",
+		Copies: max(spec.Copies, 1), DuplexMode: "oneSided", ColorMode: "blackAndWhite", InputBin: "auto", OutputBin: "auto",
+		MediaSize: cmp.Or(spec.MediaSize, "A4"), MediaType: "stationery", Finishings: []string{}, PagesPerSheet: 1,
+		MultipageLayout: "clockwiseFromBottomLeft", Scaling: "shrinkToFit",
+	}
+	if spec.Color {
+		c.ColorMode = "color"
+	}
+	if spec.Duplex {
+		c.DuplexMode = "flipOnLongEdge"
+	}
+	return c
+}
+
+func (spec JobSpec) document() document {
+	d := document{
+		name: cmp.Or(spec.Name, "document.pdf"), contentType: cmp.Or(spec.ContentType, typeOXPS),
+		pages: max(spec.Pages, 1), size: spec.Size,
+	}
+	if d.size == 0 {
+		d.size = 8192 + 30_000*int64(d.pages)
+	}
+	d.size = max(d.size, smallest(d.pages))
+	return d
+}
+
+// addJob puts a job on a printer; task says whether a trigger there may start one, which is returned if it did.
+func (s *Sim) addJob(p *printer, j *job, withTask bool) *task {
+	p.jobs = append(p.jobs, j)
+	j.id = JobID{p.ID, strconv.Itoa(len(p.jobs))}
+	if j.root == (JobID{}) {
+		j.root = j.id
+	}
+	j.created = time.Now()
+	j.doc.id = s.dice.guid("document", j.id.String())
+	if p.trigger == nil || !withTask {
+		s.release(j)
+		return nil
+	}
+	j.state, j.description, j.details = statePaused, "The job waits for a task.", []string{"releaseWait"}
+	d := p.trigger.def
+	t := &task{
+		id: s.dice.guid("task", j.id.String()), state: stateProcessing, job: j, def: d, appID: p.trigger.appID, triggerID: p.trigger.id,
+	}
+	j.task = t
+	d.tasks = append(d.tasks, t)
+	s.tasks[t.id] = t
+	if life := s.knobs.Load().TaskLife; life > 0 {
+		s.chores.after(life, func() { s.giveUp(t) })
+	}
+	return t
+}
+
+// giveUp deletes a job whose task nobody finished.
+func (s *Sim) giveUp(t *task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.state == stateProcessing {
+		s.finishTask(t, stateAborted, "")
+		s.deleteJob(t.job)
+	}
+}
+
+func (s *Sim) deleteJob(j *job) {
+	p := s.printers[j.id.Printer]
+	if n, err := strconv.Atoi(j.id.Job); err == nil {
+		p.jobs[n-1] = nil
+	}
+	p.waiting = slices.DeleteFunc(p.waiting, func(o *job) bool { return o == j })
+}
+
+// release lets a job print as soon as its printer can.
+func (s *Sim) release(j *job) {
+	j.state, j.description, j.details = statePending, "", []string{}
+	p := s.printers[j.id.Printer]
+	if p.State == "stopped" {
+		p.waiting = append(p.waiting, j)
+		return
+	}
+	s.startPrinting(p, j)
+}
+
+func (s *Sim) startPrinting(_ *printer, j *job) {
+	if j.state != statePending {
+		return
+	}
+	d := s.knobs.Load().PrintTime
+	if d <= 0 {
+		s.printed(j)
+		return
+	}
+	s.chores.after(d/2, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if j.state != statePending {
+			return
+		}
+		j.state, j.acquired = stateProcessing, true
+		s.chores.after(d-d/2, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if j.state == stateProcessing {
+				s.printed(j)
+			}
+		})
+	})
+}
+
+func (s *Sim) printed(j *job) {
+	j.state, j.acquired, j.details = stateCompleted, true, []string{"completedSuccessfully"}
+	s.paper = append(s.paper, Sheet{
+		Job: j.id, Lineage: j.root, User: j.user.ID, Pages: j.doc.pages, Copies: j.config.Copies,
+		Color: j.config.ColorMode == "color", Duplex: j.config.DuplexMode != "oneSided", At: time.Now(),
+	})
+}

@@ -1,0 +1,150 @@
+package graphtest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// App is an application registration. Empty fields are filled in.
+type App struct {
+	ClientID      string
+	Secret        string
+	SecretExpired bool
+	Roles         []string // application permissions granted; nil = [Roles]
+}
+
+// Group is a group of the directory.
+type Group struct{ ID, DisplayName string }
+
+// User is a person. Empty ids are filled in.
+type User struct {
+	ID            string // Entra object id
+	UPN           string // user principal name
+	DisplayName   string
+	EmployeeID    string
+	Groups        []Group // of which it is a member, directly or not
+	Administrator bool    // holds the role Printer Administrator
+}
+
+// Printer is a printer of the tenant. Empty fields are filled in.
+type Printer struct {
+	ID           string
+	DisplayName  string
+	State        string // idle, processing, stopped, unknown; a stopped one keeps released jobs pending
+	NotAccepting bool
+	Virtual      bool // a queue without a device
+}
+
+// AddApp registers an application and returns it complete.
+func (s *Sim) AddApp(a App) App {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := fmt.Sprint(len(s.apps))
+	orString(&a.ClientID, s.dice.guid("app", n))
+	orString(&a.Secret, s.dice.guid("secret", n))
+	if a.Roles == nil {
+		a.Roles = Roles()
+	}
+	s.apps[a.ClientID] = &app{App: a, displayName: "app " + a.ClientID[:min(8, len(a.ClientID))]}
+	return a
+}
+
+// AddUser adds a person to the directory and returns it complete.
+func (s *Sim) AddUser(u User) User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	orString(&u.ID, s.dice.guid("user", u.UPN+"#"+fmt.Sprint(len(s.users))))
+	orString(&u.UPN, u.ID[:min(8, len(u.ID))]+"@contoso.example")
+	orString(&u.DisplayName, strings.Split(u.UPN, "@")[0])
+	u.Groups = slices.Clone(u.Groups)
+	for i := range u.Groups {
+		orString(&u.Groups[i].ID, s.dice.guid("group", u.Groups[i].DisplayName))
+		orString(&u.Groups[i].DisplayName, u.Groups[i].ID)
+	}
+	kept := u
+	s.users[u.ID], s.upns[strings.ToLower(u.UPN)] = &kept, &kept
+	if u.EmployeeID != "" {
+		s.employees[u.EmployeeID] = &kept
+	}
+	return u
+}
+
+// AddPrinter registers a printer and returns it complete.
+func (s *Sim) AddPrinter(p Printer) Printer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	orString(&p.ID, s.dice.guid("printer", p.DisplayName+"#"+fmt.Sprint(len(s.printers))))
+	orString(&p.DisplayName, "printer "+fmt.Sprint(len(s.printers)+1))
+	orString(&p.State, "idle")
+	kept := &printer{Printer: p, registered: time.Now()}
+	s.printers[p.ID] = kept
+	s.printOrder = append(s.printOrder, kept)
+	return p
+}
+
+// SetPrinter changes a printer's state and whether it accepts jobs. A printer that is no longer stopped starts the jobs that waited.
+func (s *Sim) SetPrinter(id, state string, accepting bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.printers[id]
+	if p == nil {
+		return fmt.Errorf("no printer %q", id)
+	}
+	p.State, p.NotAccepting = state, !accepting
+	if state != "stopped" {
+		waiting := p.waiting
+		p.waiting = nil
+		for _, j := range waiting {
+			s.startPrinting(p, j)
+		}
+	}
+	return nil
+}
+
+// PlantDefinition makes a task definition as if an app had, and returns its id. The app need not be known: a foreign one is the point.
+func (s *Sim) PlantDefinition(appID, displayName string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newDefinition(appID, displayName, "").id
+}
+
+// AddTrigger binds a printer to a definition as an administrator signed in to the definition's app would, and returns the trigger's id.
+func (s *Sim) AddTrigger(printerID, definitionID string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, d := s.printers[printerID], s.definitions[definitionID]
+	switch {
+	case p == nil:
+		return "", fmt.Errorf("no printer %q", printerID)
+	case d == nil:
+		return "", fmt.Errorf("no task definition %q", definitionID)
+	case p.trigger != nil:
+		return "", fmt.Errorf("printer %q has a trigger", printerID)
+	}
+	return s.newTrigger(p, d, d.appID).id, nil
+}
+
+// RemoveTrigger takes a printer's trigger away, as an administrator would in the portal.
+func (s *Sim) RemoveTrigger(printerID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.printers[printerID]
+	if p == nil || p.trigger == nil {
+		return fmt.Errorf("printer %q has no trigger", printerID)
+	}
+	p.trigger = nil
+	return nil
+}
+
+// Definitions are the ids of all task definitions, in the order they were made.
+func (s *Sim) Definitions() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make([]string, len(s.defOrder))
+	for i, d := range s.defOrder {
+		ids[i] = d.id
+	}
+	return ids
+}

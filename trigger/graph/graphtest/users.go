@@ -1,0 +1,114 @@
+package graphtest
+
+import (
+	"regexp"
+	"strings"
+)
+
+// findUser takes an object id or a user principal name, as Graph does.
+func (s *Sim) findUser(name string) *User {
+	if u := s.users[name]; u != nil {
+		return u
+	}
+	return s.upns[strings.ToLower(name)]
+}
+
+// selected keeps the properties $select names; all without it.
+func (c *call) selected(all map[string]any) map[string]any {
+	names := c.query.Get("$select")
+	if names == "" {
+		return all
+	}
+	out := make(map[string]any)
+	for name := range strings.SplitSeq(names, ",") {
+		if v, ok := all[strings.TrimSpace(name)]; ok {
+			out[strings.TrimSpace(name)] = v
+		}
+	}
+	return out
+}
+
+func (s *Sim) listGroups(c *call) reply {
+	if r, bad := c.refuseOptions("$select", "$top", "$count", "$filter", "$orderby", "$search"); bad {
+		return r
+	}
+	s.mu.Lock()
+	u := s.findUser(c.User)
+	if u == nil {
+		s.mu.Unlock()
+		return c.noUser()
+	}
+	groups := u.Groups
+	s.mu.Unlock()
+	all := make([]map[string]any, len(groups))
+	for i, g := range groups {
+		all[i] = c.selected(map[string]any{
+			"id": g.ID, "displayName": g.DisplayName, "securityEnabled": true, "mailEnabled": false, "groupTypes": []string{}, "description": nil,
+		})
+	}
+	return page(s, c, "groups", all)
+}
+
+func (c *call) noUser() reply {
+	return c.fail(404, "Request_ResourceNotFound", "Resource '"+c.User+"' does not exist or one of its queried reference-property objects are not present.")
+}
+
+// SetGroups changes of which groups a user is a member.
+func (s *Sim) SetGroups(userID string, groups ...Group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u := s.findUser(userID); u != nil {
+		u.Groups = groups
+	}
+}
+
+func (c *call) userJSON(u *User) map[string]any {
+	all := map[string]any{
+		"id": u.ID, "displayName": u.DisplayName, "userPrincipalName": u.UPN, "mail": u.UPN,
+		"givenName": nil, "surname": nil, "jobTitle": nil, "mobilePhone": nil, "businessPhones": []string{},
+	}
+	if c.query.Get("$select") != "" {
+		all["employeeId"] = optional(u.EmployeeID) // not among the default properties
+	}
+	return c.selected(all)
+}
+
+func (s *Sim) getUser(c *call) reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.findUser(c.User)
+	if u == nil {
+		return c.noUser()
+	}
+	return reply{status: 200, body: c.userJSON(u)}
+}
+
+var userFilter = regexp.MustCompile(`^(employeeId|userPrincipalName) eq '((?:[^']|'')*)'$`)
+
+func (s *Sim) listUsers(c *call) reply {
+	if r, bad := c.refuseOptions("$filter", "$select", "$top"); bad {
+		return r
+	}
+	var all []map[string]any
+	if f := c.query.Get("$filter"); f != "" {
+		m := userFilter.FindStringSubmatch(f)
+		if m == nil {
+			return c.fail(400, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified for resource 'User'.")
+		}
+		value := strings.ReplaceAll(m[2], "''", "'")
+		s.mu.Lock()
+		u := s.employees[value]
+		if m[1] == "userPrincipalName" {
+			u = s.upns[strings.ToLower(value)]
+		}
+		if u != nil {
+			all = append(all, c.userJSON(u))
+		}
+		s.mu.Unlock()
+		return page(s, c, "users", all)
+	}
+	for _, u := range s.Users() {
+		all = append(all, c.userJSON(&u))
+	}
+	return page(s, c, "users", all)
+}
