@@ -1,0 +1,191 @@
+// Package bus is the only home of NATS: a server inside this process or an
+// external one, the streams of tasks, decisions and dead letters, the consumer
+// of tasks, and the key-value buckets of our own state.
+//
+// # What is stored where
+//
+// The embedded store has a cap, nats.embedded.max_store. Each stream and bucket
+// owns a fixed share, so that none can starve another:
+//
+//	PULLPRINT_TASKS      30 %  refuses when full: the webhook answers 503 and Graph retries
+//	PULLPRINT_DECISIONS  25 %  lets the oldest go
+//	PULLPRINT_DEAD        5 %  lets the oldest go
+//	pullprint_jobs       25 %  refuses when full: jobs wait in Graph
+//	pullprint_quota       4 %  refuses when full
+//	pullprint_badges      3 %  refuses when full
+//	pullprint_state       3 %  refuses when full
+//	reserve               5 %  batches being staged
+//
+// A held job takes about 700 bytes: the default of 2 GiB has room for 700,000.
+//
+// # What a write promises
+//
+// A write that returned without an error is on disk (embedded) or in a quorum
+// of replicas. One that returned an error is unknown: it may have happened, and
+// the caller has to look again. Every write ends within the deadline of its
+// context, or 5 s.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+var (
+	// ErrLocked: another process has the store directory.
+	ErrLocked = errors.New("store directory is in use")
+	// ErrIncompatible: a stream, bucket or consumer exists in a form that we
+	// can't work with. It was not changed.
+	ErrIncompatible = errors.New("incompatible configuration")
+	// ErrTooOld: the external server is older than 2.14.
+	ErrTooOld = errors.New("NATS server is too old")
+)
+
+// Options are what Open needs beside the configuration. All may be empty.
+type Options struct {
+	Logger     *zap.Logger
+	Registerer prometheus.Registerer
+	// Instance names this process among replicas: shown in the server's list
+	// of connections and used as the key of the canary.
+	Instance string
+}
+
+// Bus is a connection to the streams and buckets. Its methods may be used by
+// many goroutines at once.
+type Bus struct {
+	cfg      Config
+	log      *zap.Logger
+	metrics  *metrics
+	instance string
+
+	lock *os.File
+	srv  *server.Server
+	nc   *nats.Conn
+	js   jetstream.JetStream
+
+	writers map[string]*writer
+	jobs    *KV
+	state   *KV
+
+	closing sync.Once
+	closed  error
+}
+
+// Open starts the embedded server, or connects to the external one, and makes
+// sure that streams, buckets and the consumer are there. On an error nothing is
+// left running. Without a deadline in ctx it gives up after 30 s.
+func Open(ctx context.Context, cfg Config, o Options) (*Bus, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Instance == "" {
+		o.Instance = "pullprint"
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+	}
+	b := &Bus{cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance, metrics: newMetrics()}
+	if err := b.open(ctx, o); err != nil {
+		_ = b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Bus) open(ctx context.Context, o Options) error {
+	if err := b.metrics.register(o.Registerer); err != nil {
+		return err
+	}
+	var err error
+	if b.cfg.Embedded != nil {
+		err = b.startEmbedded(ctx)
+	} else {
+		err = b.connectExternal(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if b.js, err = jetstream.New(b.nc); err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+	if err := b.ensure(ctx); err != nil {
+		return err
+	}
+	b.writers = make(map[string]*writer)
+	for _, p := range schema(1) {
+		b.writers[p.cfg.Name] = newWriter(b.js, p.cfg.Name, b.metrics)
+	}
+	b.jobs, b.state = b.bucket(bucketJobs), b.bucket(bucketState)
+	return nil
+}
+
+// Jobs is the bucket of job records.
+func (b *Bus) Jobs() *KV { return b.jobs }
+
+// State is the bucket of the program's own state: definition, subscription, leases.
+func (b *Bus) State() *KV { return b.state }
+
+// Close waits for what is under way, disconnects, stops the embedded server
+// and gives the store directory free. Calling it again does nothing.
+func (b *Bus) Close() error {
+	b.closing.Do(func() {
+		for _, w := range b.writers {
+			w.close()
+		}
+		if b.nc != nil {
+			// Acks are fire and forget: let the last ones out.
+			_ = b.nc.FlushTimeout(2 * time.Second)
+			b.nc.Close()
+		}
+		if b.srv != nil {
+			b.srv.Shutdown()
+			b.srv.WaitForShutdown()
+		}
+		if b.lock != nil {
+			b.closed = b.lock.Close()
+		}
+		b.metrics.unregister()
+	})
+	return b.closed
+}
+
+// Crash ends the embedded server as kill -9 would: connections are cut with
+// whatever is on its way, and the store, as it is on disk at that moment, is
+// copied to the empty directory dir, where another Bus can be opened. It is for
+// tests (see bustest.Kill).
+func (b *Bus) Crash(dir string) error {
+	if b.srv == nil {
+		return errors.New("crash: no embedded server")
+	}
+	var err error
+	b.closing.Do(func() {
+		if id, cerr := b.nc.GetClientID(); cerr == nil {
+			_ = b.srv.DisconnectClientByID(id)
+		}
+		b.nc.Close()
+		err = os.CopyFS(dir, os.DirFS(b.cfg.Embedded.StoreDir))
+		for _, w := range b.writers {
+			w.close()
+		}
+		b.srv.Shutdown()
+		b.srv.WaitForShutdown()
+		err = errors.Join(err, b.lock.Close())
+		b.metrics.unregister()
+	})
+	return err
+}

@@ -1,0 +1,110 @@
+// Package bustest opens real buses for tests: an embedded server on a
+// temporary directory, also in virtual time.
+package bustest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server/ats"
+
+	"pullprint/connector/bus"
+)
+
+// Option changes how a bus is opened.
+type Option func(*setup)
+
+// With sets logger, registerer and instance.
+func With(o bus.Options) Option { return func(s *setup) { s.options = o } }
+
+// MaxStore sets the size of the store; it is 1 GiB otherwise.
+func MaxStore(size bus.Size) Option { return func(s *setup) { s.maxStore = size } }
+
+// Dir opens the bus on a directory of the caller's.
+func Dir(dir string) Option { return func(s *setup) { s.dir = dir } }
+
+type setup struct {
+	dir      string
+	maxStore bus.Size
+	options  bus.Options
+}
+
+var opened sync.Map // *bus.Bus -> setup: what Reopen needs to know
+
+// Open opens an embedded bus that is closed when the test ends.
+func Open(tb testing.TB, opts ...Option) *bus.Bus {
+	tb.Helper()
+	s := setup{maxStore: 1 << 30}
+	for _, o := range opts {
+		o(&s)
+	}
+	if s.dir == "" {
+		s.dir = tb.TempDir()
+	}
+	return s.open(tb)
+}
+
+func (s setup) open(tb testing.TB) *bus.Bus {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	b, err := bus.Open(ctx, bus.Config{Embedded: &bus.Embedded{StoreDir: s.dir, MaxStore: s.maxStore}}, s.options)
+	if err != nil {
+		tb.Fatalf("open bus: %v", err)
+	}
+	opened.Store(b, s)
+	tb.Cleanup(func() {
+		opened.Delete(b)
+		if err := b.Close(); err != nil {
+			tb.Errorf("close bus: %v", err)
+		}
+	})
+	return b
+}
+
+// Reopen opens another bus on what b has stored, after closing b if it is
+// still open. After Kill it finds what a killed process would have left.
+func Reopen(tb testing.TB, b *bus.Bus) *bus.Bus {
+	tb.Helper()
+	s := mustSetup(tb, b)
+	if err := b.Close(); err != nil {
+		tb.Fatalf("close bus: %v", err)
+	}
+	return s.open(tb)
+}
+
+// Kill ends b as kill -9 would: nothing is flushed, acknowledgements on their
+// way are lost. Reopen goes on from there.
+func Kill(tb testing.TB, b *bus.Bus) {
+	tb.Helper()
+	s := mustSetup(tb, b)
+	s.dir = tb.TempDir()
+	if err := b.Crash(s.dir); err != nil {
+		tb.Fatalf("kill bus: %v", err)
+	}
+	opened.Store(b, s)
+}
+
+func mustSetup(tb testing.TB, b *bus.Bus) setup {
+	tb.Helper()
+	s, ok := opened.Load(b)
+	if !ok {
+		tb.Fatal(fmt.Errorf("bus was not opened by bustest, or its test has ended"))
+	}
+	return s.(setup)
+}
+
+// Virtual runs fn in a synctest bubble in which an embedded bus works: hours
+// of waiting take no time. Open the bus inside.
+func Virtual(t *testing.T, fn func(t *testing.T)) {
+	t.Helper()
+	// The server's clock service must be running before the bubble, or its
+	// goroutine would be born inside it and never end.
+	ats.Register()
+	defer ats.Unregister()
+	synctest.Test(t, fn)
+}

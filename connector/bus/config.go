@@ -1,0 +1,79 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+)
+
+const (
+	defaultMaxStore = Size(2 << 30)
+	minMaxStore     = Size(64 << 20)
+)
+
+// Config says where streams and buckets live: in a server inside this process
+// (Embedded) or in one that others run (URL). Exactly one of the two.
+type Config struct {
+	// Embedded runs a server inside this process: no port, nothing to install,
+	// every write on disk (fsync) before it is acknowledged.
+	Embedded *Embedded `yaml:"embedded"`
+	// URL of an external server or cluster, 2.14 or newer, with JetStream:
+	// nats://host:4222, tls://host:4222; several separated by commas.
+	URL string `yaml:"url"`
+	// CredentialsFile is a NATS .creds file, for URL only.
+	CredentialsFile string `yaml:"credentials_file"`
+	// Replicas of every stream and bucket, for URL only: 1, 3 or 5; 0 means 1.
+	Replicas int `yaml:"replicas"`
+}
+
+// Embedded configures the server inside this process.
+type Embedded struct {
+	// StoreDir holds everything; created with mode 0700 when missing. One
+	// process at a time: a second one is refused.
+	StoreDir string `yaml:"store_dir"`
+	// MaxStore caps what is stored, 2GiB by default and 64MiB at least. Each
+	// stream and bucket has a fixed share (see the package comment); a full
+	// one refuses writes. Files can take up to about twice as much until they
+	// are compacted.
+	MaxStore Size `yaml:"max_store"`
+}
+
+// Validate reports everything that is wrong with c.
+func (c Config) Validate() error {
+	var errs []error
+	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	switch {
+	case c.Embedded == nil && c.URL == "":
+		add("nats: set embedded.store_dir (a server in this process) or url (an external one)")
+	case c.Embedded != nil && c.URL != "":
+		add("nats: embedded and url exclude each other")
+	}
+	if c.Embedded != nil {
+		if c.Embedded.StoreDir == "" {
+			add("nats.embedded.store_dir: missing")
+		}
+		if m := c.Embedded.MaxStore; m != 0 && m < minMaxStore {
+			add("nats.embedded.max_store: %v is too small, want %v at least", m, minMaxStore)
+		}
+		if c.CredentialsFile != "" {
+			add("nats.credentials_file: only with url")
+		}
+		if c.Replicas > 1 {
+			add("nats.replicas: only with url")
+		}
+	}
+	switch c.Replicas {
+	case 0, 1, 3, 5:
+	default:
+		add("nats.replicas: %d, want 1, 3 or 5", c.Replicas)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) replicas() int { return max(1, c.Replicas) }
+
+func (e Embedded) maxStore() int64 {
+	if e.MaxStore == 0 {
+		return int64(defaultMaxStore)
+	}
+	return int64(e.MaxStore)
+}

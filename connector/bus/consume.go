@@ -1,0 +1,295 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+const (
+	beatEvery    = 10 * time.Second
+	drainLimit   = 20 * time.Second
+	stallLimit   = 15 * time.Second
+	fetchFor     = 5 * time.Second
+	fetchBackoff = 500 * time.Millisecond
+)
+
+// Delivery is a task to look at. It may have been delivered before: Attempt
+// counts from 1, and an acknowledgement can be lost, so a task that is done can
+// come again.
+type Delivery struct {
+	Body       []byte // one Graph changeNotification, as untrusted as it came
+	Subject    string
+	Definition string // last token of the subject
+	Attempt    int
+	Stored     time.Time
+	Sequence   uint64
+}
+
+// Disposition is what is to become of a delivery: Done or Retry.
+type Disposition struct {
+	retry bool
+	after time.Duration
+}
+
+// Done: never deliver it again.
+func Done() Disposition { return Disposition{} }
+
+// Retry: deliver it again, after that time or a little later.
+func Retry(after time.Duration) Disposition { return Disposition{retry: true, after: after} }
+
+// Consume calls h with each task, workers at a time, until ctx ends. While h
+// runs the task is kept from others; the time it takes doesn't matter. There is
+// no limit of attempts here: who wants to give a task up publishes it as dead
+// and says Done. When ctx ends, what is in hand is finished: the context of h
+// lives on for 20 s, then it is cancelled. Returns the error of ctx. A panic in
+// h is not caught.
+func (b *Bus) Consume(ctx context.Context, workers int, h func(context.Context, Delivery) Disposition) error {
+	if workers < 1 || 4*workers > maxAckPending {
+		return fmt.Errorf("consume tasks: %d workers, want 1 to %d", workers, maxAckPending/4)
+	}
+	handling, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	c := &consumption{
+		bus:      b,
+		log:      b.log.Named("consumer"),
+		capacity: 2 * workers,
+		work:     make(chan jetstream.Msg, 2*workers),
+		freed:    make(chan struct{}, 1),
+		held:     make(map[jetstream.Msg]struct{}),
+	}
+	var working, beating sync.WaitGroup
+	for range workers {
+		working.Go(func() {
+			for msg := range c.work {
+				c.handle(handling, msg, h)
+			}
+		})
+	}
+	idle := make(chan struct{})
+	beating.Go(func() { c.beat(idle) })
+
+	err := c.fetch(ctx)
+	c.giveBack()
+	close(c.work)
+	stop := time.AfterFunc(drainLimit, cancel)
+	working.Wait()
+	stop.Stop()
+	close(idle)
+	beating.Wait()
+	return err
+}
+
+// consumption is one run of Consume.
+type consumption struct {
+	bus      *Bus
+	log      *zap.Logger
+	capacity int                // of held messages: one in work and one waiting, per worker
+	work     chan jetstream.Msg // never blocks the sender: it has room for all that is held
+	freed    chan struct{}
+
+	mu        sync.Mutex
+	held      map[jetstream.Msg]struct{} // delivered to us and not yet answered
+	delivered time.Time                  // when the last message came, or the wait for one began
+}
+
+// fetch asks for as many tasks as there is room for, again and again.
+func (c *consumption) fetch(ctx context.Context) error {
+	var cons jetstream.Consumer
+	c.delivered = time.Now()
+	for ctx.Err() == nil {
+		var err error
+		if cons == nil {
+			if cons, err = c.attach(ctx); err != nil {
+				c.log.Warn("consumer unavailable", zap.Error(err))
+				cons = nil
+				c.pause(ctx)
+				continue
+			}
+		}
+		room := c.room(ctx)
+		if room == 0 {
+			break
+		}
+		err = c.fetchSome(ctx, cons, room)
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			c.log.Warn("fetch failed", zap.Error(err))
+			cons = nil
+			c.pause(ctx)
+			continue
+		}
+		if c.stalled(ctx) {
+			c.bus.metrics.rebuilds.Inc()
+			cons = nil
+		}
+	}
+	return ctx.Err()
+}
+
+// attach finds the durable consumer, or makes it again if it is gone.
+func (c *consumption) attach(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	cons, err := c.bus.js.Consumer(ctx, streamTasks, consumerName)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		c.log.Warn("consumer is gone, creating it again: tasks of the last days come again")
+		c.bus.metrics.rebuilds.Inc()
+		return c.bus.js.CreateConsumer(ctx, streamTasks, taskConsumer())
+	}
+	return cons, err
+}
+
+// room waits until there is room for a reasonable number of messages and
+// returns it; 0 when ctx has ended.
+func (c *consumption) room(ctx context.Context) int {
+	for {
+		c.mu.Lock()
+		room := c.capacity - len(c.held)
+		c.mu.Unlock()
+		if room >= max(1, c.capacity/4) {
+			return room
+		}
+		select {
+		case <-ctx.Done():
+			return 0
+		case <-c.freed:
+		}
+	}
+}
+
+func (c *consumption) fetchSome(ctx context.Context, cons jetstream.Consumer, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchFor)
+	defer cancel()
+	batch, err := cons.Fetch(n, jetstream.FetchContext(ctx))
+	if err != nil {
+		return err
+	}
+	for msg := range batch.Messages() {
+		c.mu.Lock()
+		c.held[msg] = struct{}{}
+		c.delivered = time.Now()
+		c.mu.Unlock()
+		c.work <- msg
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// stalled says that nothing came for a while although there is something.
+func (c *consumption) stalled(ctx context.Context) bool {
+	c.mu.Lock()
+	since := time.Since(c.delivered)
+	c.mu.Unlock()
+	if since < stallLimit {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	pending, _, err := c.bus.Lag(ctx)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return true
+	}
+	if err != nil || pending == 0 {
+		c.delivered = time.Now()
+		return false
+	}
+	c.log.Warn("consumer stalled, rebuilding it", zap.Int("pending", pending), zap.Duration("silent", since))
+	c.delivered = time.Now()
+	return true
+}
+
+func (c *consumption) pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(fetchBackoff):
+	}
+}
+
+// giveBack returns what no worker has begun, so that others needn't wait for it.
+func (c *consumption) giveBack() {
+	for {
+		select {
+		case msg := <-c.work:
+			c.answer(msg, msg.Nak())
+		default:
+			return
+		}
+	}
+}
+
+func (c *consumption) handle(ctx context.Context, msg jetstream.Msg, h func(context.Context, Delivery) Disposition) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		c.answer(msg, fmt.Errorf("read metadata: %w", err))
+		return
+	}
+	if meta.NumDelivered > 1 {
+		c.bus.metrics.redelivered.Inc()
+	}
+	subject := msg.Subject()
+	disposition := h(ctx, Delivery{
+		Body:       msg.Data(),
+		Subject:    subject,
+		Definition: subject[strings.LastIndexByte(subject, '.')+1:],
+		Attempt:    int(meta.NumDelivered), //nolint:gosec // a small count
+		Stored:     meta.Timestamp,
+		Sequence:   meta.Sequence.Stream,
+	})
+	switch {
+	case !disposition.retry:
+		err = msg.Ack()
+	case disposition.after > 0:
+		err = msg.NakWithDelay(disposition.after)
+	default:
+		err = msg.Nak()
+	}
+	c.answer(msg, err)
+}
+
+// answer forgets a message. An answer that didn't get out is no loss: the
+// message comes again.
+func (c *consumption) answer(msg jetstream.Msg, err error) {
+	c.mu.Lock()
+	delete(c.held, msg)
+	c.mu.Unlock()
+	if err != nil {
+		c.log.Warn("task not answered", zap.Error(err))
+	}
+	select {
+	case c.freed <- struct{}{}:
+	default:
+	}
+}
+
+// beat tells the server that we are still at what we hold.
+func (c *consumption) beat(idle <-chan struct{}) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-idle:
+			return
+		case <-tick.C:
+		}
+		c.mu.Lock()
+		held := make([]jetstream.Msg, 0, len(c.held))
+		for msg := range c.held {
+			held = append(held, msg)
+		}
+		c.mu.Unlock()
+		for _, msg := range held {
+			_ = msg.InProgress() // fails when it was answered meanwhile
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+)
+
+const (
+	lockName  = "pullprint.lock"
+	maxMemory = 64 << 20
+)
+
+// startEmbedded locks the store directory, starts the server on it and
+// connects. The server itself doesn't lock: two on one directory lose most of
+// what they acknowledged.
+func (b *Bus) startEmbedded(ctx context.Context) error {
+	dir, err := filepath.Abs(b.cfg.Embedded.StoreDir)
+	if err != nil {
+		return fmt.Errorf("nats.embedded.store_dir: %w", err)
+	}
+	if b.lock, err = lockStore(dir); err != nil {
+		return err
+	}
+	log := &serverLog{log: b.log.Named("server")}
+	b.srv, err = server.NewServer(&server.Options{
+		ServerName:         "pullprint",
+		DontListen:         true,
+		NoSigs:             true,
+		JetStream:          true,
+		StoreDir:           dir,
+		SyncAlways:         true,
+		JetStreamMaxStore:  b.cfg.Embedded.maxStore(),
+		JetStreamMaxMemory: maxMemory,
+	})
+	if err != nil {
+		return fmt.Errorf("configure embedded NATS server: %w", err)
+	}
+	b.srv.SetLoggerV2(log, false, false, false)
+	b.srv.Start()
+	wait := 30 * time.Second
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = time.Until(deadline)
+	}
+	if !b.srv.ReadyForConnections(wait) || !b.srv.JetStreamEnabled() {
+		return fmt.Errorf("start embedded NATS server in %s: %s", dir, log.lastError())
+	}
+	b.nc, err = nats.Connect("", b.natsOptions(nats.InProcessServer(b.srv))...)
+	if err != nil {
+		return fmt.Errorf("connect to embedded NATS server: %w", err)
+	}
+	return nil
+}
+
+// lockStore makes the directory if need be and takes its lock, which holds for
+// as long as the file is open. It doesn't wait.
+func lockStore(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make nats.embedded.store_dir: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("nats.embedded.store_dir has to be writable by user id %d: %w", os.Getuid(), err)
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		defer f.Close()
+		return nil, fmt.Errorf("%w: %s is held by %s; stop that process first, or give this one a nats.embedded.store_dir of its own",
+			ErrLocked, dir, lockHolder(f))
+	case err != nil:
+		defer f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	text := fmt.Sprintf("%d %s\n", os.Getpid(), time.Now().UTC().Format(time.RFC3339))
+	if err := errors.Join(f.Truncate(0), writeAt(f, text)); err != nil {
+		defer f.Close()
+		return nil, fmt.Errorf("nats.embedded.store_dir has to be writable: %w", err)
+	}
+	return f, nil
+}
+
+func writeAt(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+func lockHolder(f *os.File) string {
+	text, _ := io.ReadAll(io.NewSectionReader(f, 0, 256))
+	fields := strings.Fields(string(text))
+	if len(fields) != 2 {
+		return "another process"
+	}
+	if _, err := strconv.Atoi(fields[0]); err != nil {
+		return "another process"
+	}
+	return "process " + fields[0] + " (since " + fields[1] + ")"
+}
+
+// serverLog passes the server's warnings and errors on to zap.
+type serverLog struct {
+	log  *zap.Logger
+	last atomic.Pointer[string]
+}
+
+func (l *serverLog) Noticef(string, ...any) {}
+func (l *serverLog) Debugf(string, ...any)  {}
+func (l *serverLog) Tracef(string, ...any)  {}
+
+func (l *serverLog) Warnf(format string, args ...any) {
+	l.log.Warn("server warns", zap.String("text", fmt.Sprintf(format, args...)))
+}
+
+func (l *serverLog) Errorf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	l.last.Store(&text)
+	l.log.Error("server failed", zap.String("text", text))
+}
+
+// Fatalf is what the server calls when it can't start; it then shuts itself down.
+func (l *serverLog) Fatalf(format string, args ...any) { l.Errorf(format, args...) }
+
+func (l *serverLog) lastError() string {
+	if text := l.last.Load(); text != nil {
+		return *text
+	}
+	return "not ready in time"
+}

@@ -1,0 +1,250 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const headerNumPending = "Nats-Num-Pending"
+
+// errTooMany: more keys match than the server answers at once (1,024).
+var errTooMany = errors.New("too many keys for one answer")
+
+// entry is a message of a bucket; value is nil when it marks a deleted key.
+type entry struct {
+	subject  string
+	value    []byte
+	revision uint64
+}
+
+// get reads the last message of a subject. Among replicas only the leader is
+// sure to have seen the last write, so it is asked; any may answer otherwise.
+func (kv *KV) get(ctx context.Context, subject string) (entry, error) {
+	if kv.bus.cfg.replicas() > 1 {
+		return kv.getFromLeader(ctx, subject)
+	}
+	msg, err := kv.bus.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+kv.stream+"."+subject, nil)
+	if err != nil {
+		return entry{}, err
+	}
+	if err := directStatus(msg); err != nil {
+		return entry{}, err
+	}
+	return directEntry(msg)
+}
+
+func (kv *KV) getFromLeader(ctx context.Context, subject string) (entry, error) {
+	req, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	if err != nil {
+		return entry{}, err
+	}
+	msg, err := kv.bus.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+kv.stream, req)
+	if err != nil {
+		return entry{}, err
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Subject  string `json:"subject"`
+			Sequence uint64 `json:"seq"`
+			Header   []byte `json:"hdrs"`
+			Data     []byte `json:"data"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(msg.Data, &answer); err != nil {
+		return entry{}, fmt.Errorf("decode answer: %w", err)
+	}
+	if e := answer.Error; e != nil {
+		if e.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+			return entry{}, jetstream.ErrMsgNotFound
+		}
+		return entry{}, e
+	}
+	var header nats.Header
+	if len(answer.Message.Header) > 0 {
+		if header, err = nats.DecodeHeadersMsg(answer.Message.Header); err != nil {
+			return entry{}, fmt.Errorf("decode answer: %w", err)
+		}
+	}
+	m := answer.Message
+	return newEntry(m.Subject, header, m.Data, m.Sequence), nil
+}
+
+// newEntry tells values from marks. A value is never nil, even if empty.
+func newEntry(subject string, header nats.Header, data []byte, revision uint64) entry {
+	e := entry{subject: subject, revision: revision}
+	if header.Get(headerKVOperation) != "" || header.Get(headerMarkerReason) != "" {
+		return e
+	}
+	if e.value = data; data == nil {
+		e.value = []byte{}
+	}
+	return e
+}
+
+func directEntry(msg *nats.Msg) (entry, error) {
+	revision, err := strconv.ParseUint(msg.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return entry{}, fmt.Errorf("decode answer: sequence: %w", err)
+	}
+	return newEntry(msg.Header.Get(jetstream.SubjectHeader), msg.Header, msg.Data, revision), nil
+}
+
+func directStatus(msg *nats.Msg) error {
+	switch status := msg.Header.Get("Status"); status {
+	case "":
+		return nil
+	case "404":
+		return jetstream.ErrMsgNotFound
+	case "413":
+		return errTooMany
+	default:
+		return fmt.Errorf("server answers %s %s", status, msg.Header.Get("Description"))
+	}
+}
+
+// Each calls fn with every key that matches filter, in the order of their
+// revisions; an error of fn ends it and is returned. It is made for the keys of
+// one owner: a direct read, whatever else is stored. Up to 1,024 keys are one
+// consistent picture; more are read one after the other. With replicas it may
+// miss the writes of the last moment.
+func (kv *KV) Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error {
+	subject := kv.prefix + filter
+	ctx, cancel := withLimit(ctx, 30*time.Second)
+	defer cancel()
+	entries, err := kv.matching(ctx, subject)
+	if errors.Is(err, errTooMany) {
+		return kv.eachOfMany(ctx, subject, fn)
+	}
+	if err != nil {
+		return fmt.Errorf("read keys of %s: %w", kv.bucket, err)
+	}
+	for _, e := range entries {
+		if e.value == nil {
+			continue
+		}
+		if err := fn(strings.TrimPrefix(e.subject, kv.prefix), e.value, e.revision); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// matching asks for the last messages of all subjects that match. The server
+// ends an answer that gets too big early: then the rest is asked for, up to
+// the same point in time.
+func (kv *KV) matching(ctx context.Context, subject string) ([]entry, error) {
+	var found []entry
+	var from, upTo uint64
+	for {
+		part, end, err := kv.matchingPage(ctx, subject, from, upTo)
+		if errors.Is(err, jetstream.ErrMsgNotFound) && from == 0 {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, part...)
+		if end.pending == 0 || len(part) == 0 {
+			return found, nil
+		}
+		from, upTo = part[len(part)-1].revision+1, end.upTo
+	}
+}
+
+// pageEnd is what the server says after the last message of an answer.
+type pageEnd struct {
+	pending int
+	upTo    uint64
+}
+
+func (kv *KV) matchingPage(ctx context.Context, subject string, from, upTo uint64) ([]entry, pageEnd, error) {
+	req, err := json.Marshal(struct {
+		MultiLast []string `json:"multi_last"`
+		Seq       uint64   `json:"seq,omitempty"`
+		UpTo      uint64   `json:"up_to_seq,omitempty"`
+	}{[]string{subject}, from, upTo})
+	if err != nil {
+		return nil, pageEnd{}, err
+	}
+	nc := kv.bus.nc
+	inbox := nc.NewRespInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, pageEnd{}, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := nc.PublishRequest("$JS.API.DIRECT.GET."+kv.stream, inbox, req); err != nil {
+		return nil, pageEnd{}, err
+	}
+	var entries []entry
+	for {
+		// An answer that stops before its end is no answer.
+		msg, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, pageEnd{}, err
+		}
+		if msg.Header.Get("Status") == "204" {
+			pending, _ := strconv.Atoi(msg.Header.Get(headerNumPending))
+			last, _ := strconv.ParseUint(msg.Header.Get("Nats-UpTo-Sequence"), 10, 64)
+			return entries, pageEnd{pending: pending, upTo: last}, nil
+		}
+		if err := directStatus(msg); err != nil {
+			return nil, pageEnd{}, err
+		}
+		e, err := directEntry(msg)
+		if err != nil {
+			return nil, pageEnd{}, err
+		}
+		entries = append(entries, e)
+	}
+}
+
+// eachOfMany reads through a consumer, which has no limit.
+func (kv *KV) eachOfMany(ctx context.Context, subject string, fn func(key string, value []byte, revision uint64) error) error {
+	r := reader{bus: kv.bus, stream: kv.stream, filter: subject, lastPerSubject: true}
+	err := r.read(ctx, func(m message) error {
+		if m.absent {
+			return nil
+		}
+		return fn(strings.TrimPrefix(m.subject, kv.prefix), m.body, m.sequence)
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("read keys of %s: %w", kv.bucket, err)
+	}
+	return nil
+}
+
+// Watch calls fn with every key that matches filter, first those that are
+// there, then each change as it happens, and caughtUp once in between. A nil
+// value says that the key was deleted or has expired. fn is called by one
+// goroutine and only ever with a newer revision. Watch survives reconnects and
+// returns when ctx ends, with its error, or when it was cut off for so long
+// (an hour) that it may have missed deletions: then start afresh.
+func (kv *KV) Watch(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64), caughtUp func()) error {
+	r := reader{bus: kv.bus, stream: kv.stream, filter: kv.prefix + filter, lastPerSubject: true, follow: true, maxGap: markerTTL}
+	err := r.read(ctx, func(m message) error {
+		fn(strings.TrimPrefix(m.subject, kv.prefix), m.body, m.sequence)
+		return nil
+	}, caughtUp)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("watch %s: %w", kv.bucket, err)
+	}
+	return err
+}
+
+// withLimit gives ctx a deadline if it has none.
+func withLimit(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, limit)
+}

@@ -1,0 +1,192 @@
+package bus
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+var errLeaseLost = errors.New("lease lost")
+
+// WithLease runs fn while this process is the only one that has the lease
+// called name, for which it waits. The context of fn is cancelled when the
+// lease is lost, or can't be renewed before it ends; then, once fn has
+// returned, WithLease waits for the lease again. It returns what fn returns of
+// its own accord, nil included, and the error of ctx when that ends; the lease
+// is given back then. holder is shown to those who look; ttl, in whole seconds
+// and 3 s at least, is how long a dead holder keeps others waiting.
+func (b *Bus) WithLease(ctx context.Context, name, holder string, ttl time.Duration, fn func(ctx context.Context) error) error {
+	l := &lease{
+		kv:     b.State(),
+		key:    "lease." + token(name),
+		holder: []byte(holder + " " + rand.Text()),
+		ttl:    max(ttl, 3*time.Second),
+		log:    b.log.Named("lease").With(zap.String("lease", name)),
+	}
+	for {
+		if err := l.acquire(ctx); err != nil {
+			return err
+		}
+		err := l.hold(ctx, fn)
+		if !errors.Is(err, errLeaseLost) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		b.metrics.leasesLost.Inc()
+		l.log.Warn("lease lost")
+	}
+}
+
+type lease struct {
+	kv       *KV
+	key      string
+	holder   []byte
+	ttl      time.Duration
+	log      *zap.Logger
+	revision uint64
+	until    time.Time // we believe in it until then: a tenth of ttl before its end
+}
+
+// acquire waits for the lease. It tries whenever the lease is given back and,
+// because a hint can be lost, once per ttl.
+func (l *lease) acquire(ctx context.Context) error {
+	watching, stop := context.WithCancel(ctx)
+	given := make(chan struct{}, 1)
+	watched := make(chan struct{})
+	defer func() { stop(); <-watched }()
+	started := false
+	for {
+		if l.try(ctx) {
+			if !started {
+				close(watched)
+			}
+			l.log.Info("lease taken")
+			return nil
+		}
+		if !started {
+			started = true
+			go func() {
+				defer close(watched)
+				l.watch(watching, given)
+			}()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-given:
+		case <-time.After(l.ttl):
+		}
+	}
+}
+
+func (l *lease) watch(ctx context.Context, given chan<- struct{}) {
+	err := l.kv.Watch(ctx, l.key, func(_ string, value []byte, _ uint64) {
+		if value != nil {
+			return
+		}
+		select {
+		case given <- struct{}{}:
+		default:
+		}
+	}, func() {})
+	if err != nil && ctx.Err() == nil {
+		l.log.Warn("lease not watched", zap.Error(err))
+	}
+}
+
+// try takes the lease if it is free. The lease starts before the write leaves,
+// so that we never believe in it for longer than the server does.
+func (l *lease) try(ctx context.Context) bool {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, l.ttl/3)
+	defer cancel()
+	revision, ok, err := l.kv.CompareAndSet(ctx, l.key, l.holder, 0, l.ttl)
+	if err != nil {
+		// Perhaps we have it now: then it ends by itself.
+		if ctx.Err() == nil {
+			l.log.Warn("lease not taken", zap.Error(err))
+		}
+		return false
+	}
+	l.revision, l.until = revision, start.Add(l.ttl-l.ttl/10)
+	return ok
+}
+
+// hold runs fn and keeps the lease meanwhile, also while fn is finishing after
+// the end of ctx.
+func (l *lease) hold(ctx context.Context, fn func(context.Context) error) error {
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	keeping := context.WithoutCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- fn(running) }()
+	tick := time.NewTicker(l.ttl / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			l.release(keeping)
+			if err == nil {
+				err = ctx.Err()
+			}
+			return err
+		case <-tick.C:
+		}
+		if !l.renew(keeping) {
+			cancel()
+			<-ended
+			return errLeaseLost
+		}
+	}
+}
+
+// renew prolongs the lease, trying until the last moment; false: it is lost.
+func (l *lease) renew(ctx context.Context) bool {
+	for {
+		start := time.Now()
+		if !start.Before(l.until) {
+			return false
+		}
+		try, cancel := context.WithTimeout(ctx, min(l.ttl/3, l.until.Sub(start)))
+		revision, ok, err := l.kv.CompareAndSet(try, l.key, l.holder, l.revision, l.ttl)
+		cancel()
+		if err == nil && ok {
+			l.revision, l.until = revision, start.Add(l.ttl-l.ttl/10)
+			return true
+		}
+		if err == nil && !l.stillOurs(ctx) {
+			return false
+		}
+		<-time.After(min(l.ttl/10, max(0, time.Until(l.until))))
+	}
+}
+
+// stillOurs looks after a conflict: an earlier renewal whose answer was lost
+// may have been stored after all.
+func (l *lease) stillOurs(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, l.ttl/3)
+	defer cancel()
+	value, revision, err := l.kv.Get(ctx, l.key)
+	if err != nil {
+		return true // unknown: try on while it lasts
+	}
+	if revision == 0 || string(value) != string(l.holder) {
+		return false
+	}
+	l.revision = revision
+	return true
+}
+
+// release gives the lease back; if that fails it ends by itself.
+func (l *lease) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if _, err := l.kv.Delete(ctx, l.key, l.revision); err != nil {
+		l.log.Warn("lease not given back", zap.Error(err))
+	}
+}

@@ -1,0 +1,71 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// PublishTask stores a task notification of a definition. Within six hours one
+// msgID (the task id) is stored once: duplicate says that it was there already,
+// which is as good. After an error try again: a repeat does no harm.
+func (b *Bus) PublishTask(ctx context.Context, definition, msgID string, body []byte) (duplicate bool, err error) {
+	res, err := b.publish(ctx, streamTasks, subjectTasks+definition, msgID, body)
+	return res.duplicate, err
+}
+
+// PublishDecision stores the audit record of a decision, once per msgID.
+func (b *Bus) PublishDecision(ctx context.Context, verdict, msgID string, body []byte) error {
+	_, err := b.publish(ctx, streamDecisions, subjectDecisions+verdict, msgID, body)
+	return err
+}
+
+// PublishDead stores what was given up and why, once per msgID.
+func (b *Bus) PublishDead(ctx context.Context, msgID string, body []byte) error {
+	_, err := b.publish(ctx, streamDead, subjectDead, msgID, body)
+	return err
+}
+
+func (b *Bus) publish(ctx context.Context, stream, subject, msgID string, body []byte) (stored, error) {
+	if !validSubject(subject) {
+		return stored{}, fmt.Errorf("store in %s: subject has an empty or forbidden token", stream)
+	}
+	msg := &nats.Msg{Subject: subject, Data: body, Header: nats.Header{}}
+	if msgID != "" {
+		msg.Header.Set(jetstream.MsgIDHeader, msgID)
+	}
+	res, err := b.writers[stream].write(ctx, msg)
+	if err != nil {
+		return stored{}, fmt.Errorf("store in %s: %w", stream, err)
+	}
+	return res, nil
+}
+
+// Canary writes to the state bucket durably, so that readiness can say that
+// writes work. Without a deadline in ctx it gives up after 2 s.
+func (b *Bus) Canary(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+	}
+	msg := b.state.message("canary."+token(b.instance), []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)
+	if _, err := b.state.w.write(ctx, msg); err != nil {
+		return fmt.Errorf("write canary: %w", err)
+	}
+	return nil
+}
+
+// Lag says how many tasks were not yet handed to a worker and how many were
+// but are not done.
+func (b *Bus) Lag(ctx context.Context) (pending, ackPending int, err error) {
+	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read consumer %s: %w", consumerName, err)
+	}
+	info := c.CachedInfo()
+	return int(info.NumPending), info.NumAckPending, nil //nolint:gosec // counts of stored messages
+}

@@ -1,0 +1,186 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+const (
+	readBatch      = 2000
+	readRetry      = 250 * time.Millisecond
+	readRetryMax   = 5 * time.Second
+	readerIdleGone = 2 * time.Minute
+)
+
+// message is what a reader hands over. body is nil when absent.
+type message struct {
+	subject  string
+	body     []byte
+	absent   bool // the mark of a deleted key
+	sequence uint64
+	stored   time.Time
+}
+
+// reader reads a stream in order, through a consumer of its own that is made
+// anew after the last message read whenever anything is wrong with it.
+type reader struct {
+	bus            *Bus
+	stream         string
+	filter         string
+	since          time.Time // start here; zero: at the beginning
+	lastPerSubject bool      // start with the last message of each subject
+	follow         bool      // go on when all was read
+	maxGap         time.Duration
+
+	last      uint64 // sequence of the last message handed over
+	heard     time.Time
+	completed bool
+}
+
+var errGap = errors.New("message missing in between")
+
+// Decisions calls fn with the audit records stored since a time, oldest first,
+// then returns; with follow it goes on with new ones until ctx ends (and returns
+// its error). An error of fn ends it and is returned.
+func (b *Bus) Decisions(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error {
+	return b.records(ctx, streamDecisions, since, follow, fn)
+}
+
+// Dead is Decisions for what was given up.
+func (b *Bus) Dead(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error {
+	return b.records(ctx, streamDead, since, follow, fn)
+}
+
+func (b *Bus) records(ctx context.Context, stream string, since time.Time, follow bool, fn func(time.Time, []byte) error) error {
+	r := reader{bus: b, stream: stream, since: since, follow: follow}
+	return r.read(ctx, func(m message) error { return fn(m.stored, m.body) }, nil)
+}
+
+// userError is an error of the function that is handed the messages.
+type userError struct{ error }
+
+// read calls fn with each message and caughtUp (may be nil) once when it has
+// handed over all that was there at the start.
+func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func()) error {
+	r.heard = time.Now()
+	retry := readRetry
+	for {
+		before := r.last
+		done, err := r.session(ctx, fn, caughtUp)
+		var user userError
+		switch {
+		case errors.As(err, &user):
+			return user.error
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case done:
+			return nil
+		case final(err) || errors.Is(err, jetstream.ErrStreamNotFound):
+			return err
+		case r.maxGap > 0 && time.Since(r.heard) > r.maxGap:
+			return fmt.Errorf("cut off for more than %v: %w", r.maxGap, err)
+		}
+		if r.last > before {
+			retry = readRetry
+		}
+		r.bus.log.Debug("reader rebuilt", zap.String("stream", r.stream), zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retry):
+			retry = min(2*retry, readRetryMax)
+		}
+	}
+}
+
+// session reads through one consumer until it fails or all is read.
+func (r *reader) session(ctx context.Context, fn func(message) error, caughtUp func()) (done bool, err error) {
+	start, cancel := context.WithTimeout(ctx, writeLimit)
+	cons, err := r.bus.js.CreateConsumer(start, r.stream, r.consumer())
+	cancel()
+	if err != nil {
+		return false, fmt.Errorf("create consumer: %w", err)
+	}
+	defer r.drop(cons)
+	pending := cons.CachedInfo().NumPending
+	if pending == 0 && r.complete(caughtUp) {
+		return true, nil
+	}
+	var delivered uint64
+	for {
+		r.heard = time.Now()
+		batch, err := cons.Fetch(readBatch, jetstream.FetchContext(ctx))
+		if err != nil {
+			return false, err
+		}
+		for msg := range batch.Messages() {
+			meta, err := msg.Metadata()
+			if err != nil {
+				return false, err
+			}
+			if delivered++; meta.Sequence.Consumer != delivered {
+				return false, errGap
+			}
+			if err := fn(toMessage(msg, meta)); err != nil {
+				return false, userError{err}
+			}
+			r.last = meta.Sequence.Stream
+			if (meta.NumPending == 0 || delivered >= pending) && r.complete(caughtUp) {
+				return true, nil
+			}
+		}
+		if err := batch.Error(); err != nil {
+			return false, err
+		}
+	}
+}
+
+// complete notes that all was read once; true says that this is the end.
+func (r *reader) complete(caughtUp func()) bool {
+	if !r.completed && caughtUp != nil {
+		caughtUp()
+	}
+	r.completed = true
+	return !r.follow
+}
+
+func (r *reader) consumer() jetstream.ConsumerConfig {
+	cfg := jetstream.ConsumerConfig{
+		AckPolicy:         jetstream.AckNonePolicy,
+		DeliverPolicy:     jetstream.DeliverAllPolicy,
+		FilterSubject:     r.filter,
+		InactiveThreshold: readerIdleGone,
+		MemoryStorage:     true,
+		Replicas:          1,
+	}
+	switch {
+	case r.last > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, r.last+1
+	case r.lastPerSubject:
+		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+	case !r.since.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &r.since
+	}
+	return cfg
+}
+
+// drop deletes the consumer; the server does the same some time after it heard
+// the last of us.
+func (r *reader) drop(cons jetstream.Consumer) {
+	if !r.bus.nc.IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = r.bus.js.DeleteConsumer(ctx, r.stream, cons.CachedInfo().Name)
+}
+
+func toMessage(msg jetstream.Msg, meta *jetstream.MsgMetadata) message {
+	e := newEntry(msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream)
+	return message{subject: e.subject, body: e.value, absent: e.value == nil, sequence: e.revision, stored: meta.Timestamp}
+}

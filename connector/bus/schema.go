@@ -1,0 +1,256 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+const (
+	streamTasks     = "PULLPRINT_TASKS"
+	streamDecisions = "PULLPRINT_DECISIONS"
+	streamDead      = "PULLPRINT_DEAD"
+
+	bucketJobs   = "pullprint_jobs"
+	bucketBadges = "pullprint_badges"
+	bucketQuota  = "pullprint_quota"
+	bucketState  = "pullprint_state"
+
+	subjectTasks     = "pullprint.tasks."
+	subjectDecisions = "pullprint.decisions."
+	subjectDead      = "pullprint.dead.tasks"
+
+	consumerName = "connector"
+
+	duplicateWindow = 6 * time.Hour
+	ackWait         = 30 * time.Second
+	maxAckPending   = 10_000
+	// markerTTL is how long a deleted or expired key is remembered as deleted,
+	// so that a watch that was cut off meanwhile still hears of it.
+	markerTTL = time.Hour
+)
+
+// part is a stream we need; share is its part of the embedded store in percent.
+type part struct {
+	share int
+	cfg   jetstream.StreamConfig
+}
+
+// schema is everything we keep. Shares add up to 100 less a reserve of 5 for
+// the batches being staged.
+func schema(replicas int) []part {
+	parts := []part{
+		{30, taskStream()},
+		{25, logStream(streamDecisions, subjectDecisions+"*", 30*24*time.Hour)},
+		{5, logStream(streamDead, "pullprint.dead.>", 30*24*time.Hour)},
+		{25, bucketStream(bucketJobs)},
+		{3, bucketStream(bucketBadges)},
+		{4, bucketStream(bucketQuota)},
+		{3, bucketStream(bucketState)},
+	}
+	for i := range parts {
+		parts[i].cfg.Replicas = replicas
+		parts[i].cfg.MaxBytes = -1
+	}
+	return parts
+}
+
+// taskStream refuses what it has no room for, so that the sender keeps it.
+func taskStream() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:               streamTasks,
+		Description:        "Print tasks to look at: one Graph changeNotification per message",
+		Subjects:           []string{subjectTasks + "*"},
+		Retention:          jetstream.LimitsPolicy,
+		Discard:            jetstream.DiscardNew,
+		MaxAge:             7 * 24 * time.Hour,
+		Duplicates:         duplicateWindow,
+		Storage:            jetstream.FileStorage,
+		AllowDirect:        true,
+		AllowAtomicPublish: true,
+	}
+}
+
+// logStream lets its oldest messages go when it is full.
+func logStream(name, subject string, age time.Duration) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:               name,
+		Subjects:           []string{subject},
+		Retention:          jetstream.LimitsPolicy,
+		Discard:            jetstream.DiscardOld,
+		MaxAge:             age,
+		Duplicates:         duplicateWindow,
+		Storage:            jetstream.FileStorage,
+		AllowDirect:        true,
+		AllowAtomicPublish: true,
+	}
+}
+
+// bucketStream has the form every NATS client knows as a key-value bucket.
+func bucketStream(bucket string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:                   "KV_" + bucket,
+		Subjects:               []string{"$KV." + bucket + ".>"},
+		Retention:              jetstream.LimitsPolicy,
+		Discard:                jetstream.DiscardNew,
+		MaxMsgsPerSubject:      1,
+		Duplicates:             2 * time.Minute,
+		Storage:                jetstream.FileStorage,
+		AllowDirect:            true,
+		AllowRollup:            true,
+		DenyDelete:             true,
+		AllowMsgTTL:            true,
+		SubjectDeleteMarkerTTL: markerTTL,
+		AllowAtomicPublish:     true,
+	}
+}
+
+func taskConsumer() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Name:          consumerName,
+		Durable:       consumerName,
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxDeliver:    -1,
+		MaxAckPending: maxAckPending,
+	}
+}
+
+// ensure creates what is missing and checks what is there. Nothing that exists
+// is changed, but for the size limits of our own embedded store.
+func (b *Bus) ensure(ctx context.Context) error {
+	var resize []jetstream.StreamConfig
+	for _, p := range schema(b.cfg.replicas()) {
+		if e := b.cfg.Embedded; e != nil {
+			p.cfg.MaxBytes = e.maxStore() / 100 * int64(p.share)
+		}
+		found, err := b.ensureStream(ctx, p.cfg)
+		if err != nil {
+			return err
+		}
+		if b.cfg.Embedded != nil && found.MaxBytes != p.cfg.MaxBytes {
+			found.MaxBytes = p.cfg.MaxBytes
+			resize = append(resize, found)
+		}
+	}
+	if err := b.resize(ctx, resize); err != nil {
+		return err
+	}
+	return b.ensureConsumer(ctx)
+}
+
+func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.StreamConfig, error) {
+	s, err := b.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		s, err = b.js.CreateStream(ctx, want)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was faster
+			s, err = b.js.Stream(ctx, want.Name)
+		}
+	}
+	if err != nil {
+		return jetstream.StreamConfig{}, fmt.Errorf("create or read stream %s: %w", want.Name, err)
+	}
+	found := s.CachedInfo().Config
+	return found, checkStream(found, want)
+}
+
+// resize gives streams of the embedded store their share of a max_store that
+// has changed. Nothing stored is lost: a smaller limit than what is stored is
+// refused by the streams that must not lose anything.
+func (b *Bus) resize(ctx context.Context, streams []jetstream.StreamConfig) error {
+	for _, cfg := range streams {
+		if _, err := b.js.UpdateStream(ctx, cfg); err != nil {
+			return fmt.Errorf("set the size of stream %s to %v (nats.embedded.max_store): %w", cfg.Name, Size(cfg.MaxBytes), err)
+		}
+		b.log.Info("stream resized", zap.String("stream", cfg.Name), zap.Int64("max_bytes", cfg.MaxBytes))
+	}
+	return nil
+}
+
+func (b *Bus) ensureConsumer(ctx context.Context) error {
+	want := taskConsumer()
+	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		c, err = b.js.CreateConsumer(ctx, streamTasks, want)
+		if errors.Is(err, jetstream.ErrConsumerExists) {
+			c, err = b.js.Consumer(ctx, streamTasks, consumerName)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("create or read consumer %s of stream %s: %w", consumerName, streamTasks, err)
+	}
+	return checkConsumer(c.CachedInfo().Config, want)
+}
+
+// mismatch collects the fields of one stream or consumer that we can't work with.
+type mismatch struct {
+	what string
+	edit string
+	list []string
+}
+
+func (m *mismatch) need(ok bool, field string, found, want any) {
+	if !ok {
+		m.list = append(m.list, fmt.Sprintf("%s is %v, want %v", field, found, want))
+	}
+}
+
+func (m *mismatch) err() error {
+	if len(m.list) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s: %s; nothing was changed: correct it with `%s`, or move it away and let it be created",
+		ErrIncompatible, m.what, strings.Join(m.list, "; "), m.edit)
+}
+
+// checkStream accepts every configuration that keeps our promises: sizes and
+// ages may differ where nothing is lost by it.
+func checkStream(found, want jetstream.StreamConfig) error {
+	m := &mismatch{what: "stream " + want.Name, edit: "nats stream edit " + want.Name}
+	m.need(strings.Join(found.Subjects, " ") == strings.Join(want.Subjects, " "), "subjects", found.Subjects, want.Subjects)
+	m.need(found.Retention == want.Retention, "retention", found.Retention, want.Retention)
+	m.need(found.Storage == want.Storage, "storage", found.Storage, want.Storage)
+	m.need(found.Replicas == want.Replicas, "num_replicas", found.Replicas, want.Replicas)
+	m.need(found.Mirror == nil && len(found.Sources) == 0, "mirror or sources", "set", "none")
+	m.need(!found.NoAck, "no_ack", true, false)
+	m.need(!found.Sealed, "sealed", true, false)
+	m.need(found.SubjectTransform == nil, "subject_transform", "set", "none")
+	m.need(found.AllowAtomicPublish, "allow_atomic", false, true)
+	m.need(found.AllowDirect, "allow_direct", false, true)
+	if want.Discard == jetstream.DiscardNew {
+		m.need(found.Discard == want.Discard, "discard", found.Discard, want.Discard)
+	}
+	if want.MaxAge == 0 {
+		m.need(found.MaxAge == 0, "max_age", found.MaxAge, "none")
+	} else {
+		m.need(found.MaxAge == 0 || found.MaxAge >= duplicateWindow, "max_age", found.MaxAge, fmt.Sprint(duplicateWindow, " or more"))
+		m.need(found.Duplicates >= want.Duplicates, "duplicate_window", found.Duplicates, want.Duplicates)
+	}
+	if want.MaxMsgsPerSubject > 0 {
+		m.need(found.MaxMsgsPerSubject >= 1, "max_msgs_per_subject", found.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
+		m.need(found.MaxMsgs <= 0, "max_msgs", found.MaxMsgs, "none")
+		m.need(found.AllowMsgTTL, "allow_msg_ttl", false, true)
+		m.need(found.SubjectDeleteMarkerTTL > 0, "subject_delete_marker_ttl", found.SubjectDeleteMarkerTTL, want.SubjectDeleteMarkerTTL)
+	} else {
+		m.need(found.MaxMsgsPerSubject <= 0, "max_msgs_per_subject", found.MaxMsgsPerSubject, "none")
+	}
+	return m.err()
+}
+
+func checkConsumer(found, want jetstream.ConsumerConfig) error {
+	m := &mismatch{what: "consumer " + want.Durable + " of stream " + streamTasks, edit: "nats consumer edit " + streamTasks + " " + want.Durable}
+	m.need(found.Durable == want.Durable, "durable_name", found.Durable, want.Durable)
+	m.need(found.AckPolicy == want.AckPolicy, "ack_policy", found.AckPolicy, want.AckPolicy)
+	m.need(found.AckWait >= want.AckWait, "ack_wait", found.AckWait, want.AckWait)
+	m.need(found.MaxDeliver == -1, "max_deliver", found.MaxDeliver, -1)
+	m.need(found.MaxAckPending <= 0 || found.MaxAckPending >= 1000, "max_ack_pending", found.MaxAckPending, want.MaxAckPending)
+	m.need(found.FilterSubject == "" && len(found.FilterSubjects) == 0, "filter_subject", "set", "none")
+	m.need(!found.HeadersOnly, "headers_only", true, false)
+	return m.err()
+}
