@@ -1,0 +1,91 @@
+// Package admin is what an operator sees of the running daemon over HTTP:
+// whether it lives, whether it is ready, and its metrics.
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// checkWithin bounds one check of readiness.
+const checkWithin = 2 * time.Second
+
+// Check is one thing that must be well for the daemon to be ready. Ready must
+// be quick and safe for concurrent use; its error says what is wrong and what
+// will happen or has to be done, and quotes no secret.
+type Check struct {
+	Name  string
+	Ready func(ctx context.Context) error
+}
+
+// Health answers /healthz and /readyz.
+type Health struct {
+	checks []Check
+
+	mu       sync.Mutex
+	stopping bool
+}
+
+// NewHealth is ready when all checks are.
+func NewHealth(checks ...Check) *Health { return &Health{checks: checks} }
+
+// Stop makes the daemon unready for good, so that nobody sends it new work.
+func (h *Health) Stop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopping = true
+}
+
+// Live answers 200 while the process answers at all.
+func (h *Health) Live(rw http.ResponseWriter, _ *http.Request) {
+	plain(rw)
+	fmt.Fprintln(rw, "ok")
+}
+
+// Ready answers 200 when every check is well and 503 otherwise; with ?verbose
+// it lists each check.
+func (h *Health) Ready(rw http.ResponseWriter, req *http.Request) {
+	ctx, cancel := context.WithTimeout(req.Context(), checkWithin)
+	defer cancel()
+	lines, ready := h.run(ctx)
+	plain(rw)
+	if !ready {
+		rw.WriteHeader(http.StatusServiceUnavailable)
+	}
+	if _, verbose := req.URL.Query()["verbose"]; verbose || !ready {
+		for _, l := range lines {
+			fmt.Fprintln(rw, l)
+		}
+	}
+	if ready {
+		fmt.Fprintln(rw, "ready")
+	} else {
+		fmt.Fprintln(rw, "not ready")
+	}
+}
+
+func (h *Health) run(ctx context.Context) (lines []string, ready bool) {
+	ready = true
+	h.mu.Lock()
+	if h.stopping {
+		lines, ready = append(lines, "[-] daemon: stopping"), false
+	}
+	h.mu.Unlock()
+	for _, c := range h.checks {
+		if err := c.Ready(ctx); err != nil {
+			lines, ready = append(lines, "[-] "+c.Name+": "+err.Error()), false
+		} else {
+			lines = append(lines, "[+] "+c.Name+": ok")
+		}
+	}
+	return lines, ready
+}
+
+func plain(rw http.ResponseWriter) {
+	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	rw.Header().Set("X-Content-Type-Options", "nosniff")
+	rw.Header().Set("Cache-Control", "no-store")
+}

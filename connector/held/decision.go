@@ -1,0 +1,58 @@
+package held
+
+import "time"
+
+// Decision is the audit record of one decision, as it stands in the stream
+// PULLPRINT_DECISIONS and, until the effect is known, in the job record. It
+// has enough input to be decided again and no name of a document or a person.
+type Decision struct {
+	// ID is the same however often the decision is published: task, point and
+	// a count of the decisions at that point.
+	ID      string    `json:"id"`
+	At      time.Time `json:"at"`
+	Point   string    `json:"point"`
+	Verdict string    `json:"verdict"`
+	Reason  string    `json:"reason,omitempty"`
+	Rule    string    `json:"rule,omitempty"`
+	Text    string    `json:"text,omitempty"`
+	Remedy  string    `json:"remedy,omitempty"`
+	// Policy is the hash of the policy that decided.
+	Policy string `json:"policy"`
+	// Error says why a rule could not be evaluated.
+	Error string `json:"error,omitempty"`
+
+	Ref
+	Task  string `json:"task"`
+	Queue string `json:"queue"`
+	// Owner is the Entra object id of the job's owner.
+	Owner string `json:"owner,omitempty"`
+	// By is the instance that decided.
+	By    string `json:"by"`
+	Input Input  `json:"input"`
+	// Answer is what Graph said; nil for a decision that needs no call.
+	Answer *Answer `json:"answer,omitempty"`
+}
+
+// Input is what the policy saw.
+type Input struct {
+	Mode        string    `json:"mode"`
+	Copies      int       `json:"copies,omitempty"`
+	Color       bool      `json:"color,omitempty"`
+	Duplex      bool      `json:"duplex,omitempty"`
+	MediaSize   string    `json:"media_size,omitempty"`
+	ContentType string    `json:"content_type,omitempty"`
+	Size        int64     `json:"size,omitempty"`
+	Created     time.Time `json:"created,omitzero"`
+	Groups      []string  `json:"groups,omitempty"`
+}
+
+// Answer is how the effect of a decision ended.
+type Answer struct {
+	Operation string `json:"operation"`
+	// Outcome is the state the job came to.
+	Outcome State `json:"outcome"`
+	// ReadBack is true when the outcome was read from the job because the
+	// answer to the call was lost, refused or never seen.
+	ReadBack bool      `json:"read_back,omitempty"`
+	At       time.Time `json:"at"`
+}

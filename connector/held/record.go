@@ -1,0 +1,124 @@
+// Package held is the job record: what pullprint remembers of a job, the
+// states it goes through, the legal moves between them, and the store that
+// moves a record by compare-and-set. It makes no call to Graph.
+package held
+
+import (
+	"fmt"
+	"time"
+)
+
+// Keep is how long the record of a job that has come to its end is kept, for
+// late duplicates and for `jobs trace`.
+const Keep = 7 * 24 * time.Hour
+
+// Ref names a job at Graph.
+type Ref struct {
+	Printer string `json:"printer"`
+	Job     string `json:"job"`
+}
+
+// Record is what is remembered of one job. It holds no document name, and of
+// the owner the Entra object id only.
+type Record struct {
+	Ref
+	// Task and Definition name the printTask that lets us act on the job.
+	Task       string `json:"task"`
+	Definition string `json:"definition"`
+	// Owner is createdBy.id as Graph told it; empty when Graph told none.
+	Owner string `json:"owner,omitempty"`
+	// Queue is the configured name of the queue the job was sent to.
+	Queue string `json:"queue"`
+	State State  `json:"state"`
+	// Created is Graph's time, Seen is when we first decided.
+	Created time.Time `json:"created,omitzero"`
+	Seen    time.Time `json:"seen"`
+	// HoldUntil is the end of the hold; zero when the job is not held.
+	HoldUntil time.Time `json:"hold_until,omitzero"`
+	// Intent is set in the intent states.
+	Intent *Intent `json:"intent,omitempty"`
+	// Decision is the newest decision about the job.
+	Decision Decision `json:"decision"`
+	// Trail has one step per stored state, oldest first.
+	Trail []Step `json:"trail"`
+}
+
+// Intent says who is about to act on a job.
+type Intent struct {
+	// By is the instance that acts.
+	By string `json:"by"`
+	// Since is when it stored the intent; after TakeOver another may act.
+	Since time.Time `json:"since"`
+	// Attempt counts the instances that took the job over, from 1.
+	Attempt int `json:"attempt"`
+}
+
+// Step is one stored move of a record.
+type Step struct {
+	State State     `json:"state"`
+	At    time.Time `json:"at"`
+	By    string    `json:"by"`
+	// Note says what Graph answered or why, without names.
+	Note string `json:"note,omitempty"`
+}
+
+// maxTrail bounds a record: the first steps and the newest ones are kept.
+const maxTrail = 32
+
+// noOwner stands for an absent owner in a key.
+const noOwner = "_"
+
+// Key is the record's key in the store: owner first, so that one owner's jobs
+// can be read without reading all.
+func (r *Record) Key() string { return Key(r.Owner, r.Ref) }
+
+// Key is the key of an owner's job.
+func Key(owner string, ref Ref) string {
+	if owner == "" {
+		owner = noOwner
+	}
+	return owner + "." + ref.Printer + "." + ref.Job
+}
+
+// OwnerFilter matches the keys of one owner's jobs.
+func OwnerFilter(owner string) string { return owner + ".>" }
+
+// Move changes the state in memory and adds a step to the trail; nothing is
+// stored. An illegal move is an error and changes nothing.
+func (r *Record) Move(to State, now time.Time, by, note string) error {
+	from := r.State
+	if from == "" {
+		from = Seen
+	}
+	if !Legal(from, to) {
+		return fmt.Errorf("job %s of printer %s: %w: %s to %s", r.Job, r.Printer, ErrIllegal, from, to)
+	}
+	r.State = to
+	r.Intent = nil
+	if to.Intent() {
+		r.Intent = &Intent{By: by, Since: now, Attempt: 1}
+	}
+	if to != Held {
+		r.HoldUntil = time.Time{}
+	}
+	r.note(Step{State: to, At: now, By: by, Note: note})
+	return nil
+}
+
+// TakeOver makes by the one who acts on a stored intent: the one before is
+// taken for dead. Nothing is stored.
+func (r *Record) TakeOver(now time.Time, by string) {
+	attempt := 1
+	if r.Intent != nil {
+		attempt = r.Intent.Attempt + 1
+	}
+	r.Intent = &Intent{By: by, Since: now, Attempt: attempt}
+	r.note(Step{State: r.State, At: now, By: by, Note: "taken over"})
+}
+
+func (r *Record) note(s Step) {
+	if len(r.Trail) >= maxTrail {
+		r.Trail = append(r.Trail[:4], r.Trail[5:]...)
+	}
+	r.Trail = append(r.Trail, s)
+}

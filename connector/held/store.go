@@ -1,0 +1,82 @@
+package held
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrIllegal is wrapped by the error of an illegal move.
+var ErrIllegal = errors.New("illegal move")
+
+// KV is what the store needs of a durable key-value bucket. CompareAndSet with
+// revision 0 creates; swapped is false when the revision is another by now; an
+// error means that the outcome is unknown and the caller has to look again.
+type KV interface {
+	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
+	Watch(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64), caughtUp func()) error
+}
+
+// Store keeps records. Every write is durable before it returns.
+type Store struct{ kv KV }
+
+// NewStore keeps records in kv.
+func NewStore(kv KV) *Store { return &Store{kv: kv} }
+
+// Get reads a record; revision 0 means that there is none.
+func (s *Store) Get(ctx context.Context, key string) (rec Record, revision uint64, err error) {
+	value, revision, err := s.kv.Get(ctx, key)
+	if err != nil {
+		return Record{}, 0, fmt.Errorf("read job record: %w", err)
+	}
+	if revision == 0 {
+		return Record{}, 0, nil
+	}
+	if err := json.Unmarshal(value, &rec); err != nil {
+		return Record{}, 0, fmt.Errorf("read job record at revision %d: %w", revision, err)
+	}
+	return rec, revision, nil
+}
+
+// Put stores a record if the stored one is still at revision (0: there is
+// none). ok is false when another was faster; an error means that nobody knows
+// and the caller has to look again. The record of a job that has come to its
+// end is forgotten after Keep.
+func (s *Store) Put(ctx context.Context, rec *Record, revision uint64) (newRevision uint64, ok bool, err error) {
+	value, err := json.Marshal(rec)
+	if err != nil {
+		return 0, false, fmt.Errorf("encode job record: %w", err)
+	}
+	var ttl time.Duration
+	if rec.State.Final() {
+		ttl = Keep
+	}
+	newRevision, ok, err = s.kv.CompareAndSet(ctx, rec.Key(), value, revision, ttl)
+	if err != nil {
+		return 0, false, fmt.Errorf("store job record as %s: %w", rec.State, err)
+	}
+	return newRevision, ok, nil
+}
+
+// Owned calls fn with each record of one owner. Its cost depends on that
+// owner's jobs, not on all.
+func (s *Store) Owned(ctx context.Context, owner string, fn func(Record, uint64) error) error {
+	return s.kv.Each(ctx, OwnerFilter(owner), func(_ string, value []byte, revision uint64) error {
+		var rec Record
+		if err := json.Unmarshal(value, &rec); err != nil {
+			return fmt.Errorf("read job record at revision %d: %w", revision, err)
+		}
+		return fn(rec, revision)
+	})
+}
+
+// Watch calls fn with every record, now and whenever one changes, and caughtUp
+// once after the present ones; it blocks until ctx ends. A record that is
+// forgotten arrives with a nil value.
+func (s *Store) Watch(ctx context.Context, fn func(key string, value []byte), caughtUp func()) error {
+	return s.kv.Watch(ctx, ">", func(key string, value []byte, _ uint64) { fn(key, value) }, caughtUp)
+}
