@@ -102,7 +102,7 @@ func (kv *KV) message(key string, value []byte, ttl time.Duration) *nats.Msg {
 
 func (kv *KV) set(ctx context.Context, msg *nats.Msg, revision uint64) (stored, error) {
 	msg.Header.Set(headerExpected, strconv.FormatUint(revision, 10))
-	return kv.w.write(ctx, msg)
+	return kv.w.write(ctx, &write{msg: msg, cas: true, expected: revision})
 }
 
 // last reads the last message of a key: a value, or the mark of a deleted one

@@ -37,7 +37,7 @@ func (b *Bus) publish(ctx context.Context, stream, subject, msgID string, body [
 	if msgID != "" {
 		msg.Header.Set(jetstream.MsgIDHeader, msgID)
 	}
-	res, err := b.writers[stream].write(ctx, msg)
+	res, err := b.writers[stream].write(ctx, &write{msg: msg, id: msgID})
 	if err != nil {
 		return stored{}, fmt.Errorf("store in %s: %w", stream, err)
 	}
@@ -53,7 +53,7 @@ func (b *Bus) Canary(ctx context.Context) error {
 		defer cancel()
 	}
 	msg := b.state.message("canary."+token(b.instance), []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)
-	if _, err := b.state.w.write(ctx, msg); err != nil {
+	if _, err := b.state.w.write(ctx, &write{msg: msg}); err != nil {
 		return fmt.Errorf("write canary: %w", err)
 	}
 	return nil
