@@ -1,0 +1,256 @@
+package trigger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/trigger/graph"
+)
+
+// store writes what the keeper made of the subscriptions, unless another replica
+// wrote in between.
+func (k *keeper) store(ctx context.Context) error {
+	value, err := json.Marshal(&k.subs)
+	if err != nil {
+		return err
+	}
+	rev, ok, err := k.o.State.CompareAndSet(ctx, keySubscription, value, k.rev, 0)
+	switch {
+	case err != nil:
+		return fmt.Errorf("store subscription: %w", err)
+	case !ok:
+		return errLookAgain
+	}
+	k.rev = rev
+	k.o.Book.apply(keySubscription, value, rev)
+	return nil
+}
+
+// settle brings what was begun before to an end: a subscription that Graph made
+// and State doesn't have, and a pending entry of which nobody knows the outcome.
+func (k *keeper) settle(ctx context.Context) error {
+	if b := k.born; b != nil {
+		p := k.subs.Pending
+		switch {
+		case k.subs.Current != nil && k.subs.Current.ID == b.ID: // stored after all
+		case p != nil && p.ClientState == b.ClientState:
+			k.subs.retireCurrent(time.Now())
+			k.subs.Current, k.subs.Pending = b, nil
+			if err := k.store(ctx); err != nil {
+				return err
+			}
+		default: // another replica took over: what nobody remembers must not live
+			if err := k.drop(ctx, b.ID); err != nil {
+				return err
+			}
+			k.born = nil
+			return nil
+		}
+		k.born = nil
+		k.nextPoll = soon()
+		k.log.Info("created subscription", zap.String("subscription", b.ID), zap.Time("expires", b.Expires))
+		k.o.OnResubscribed()
+	}
+	if p := k.subs.Pending; p != nil && p.ClientState != k.unused {
+		// Crash story: somebody died, or lost its answer, after POST. Graph may
+		// have made it, so its clientState stays good; its id is not known, so a
+		// new one is made and then this one is found among the orphans.
+		k.subs.retirePending(time.Now())
+		k.tidy = true
+		return k.store(ctx)
+	}
+	return nil
+}
+
+// answer acts on the last lifecycle event, whichever replica heard of it.
+func (k *keeper) answer(ctx context.Context) error {
+	ev := k.o.Book.lastLifecycle()
+	if ev.At.IsZero() || ev.At.Equal(k.subs.Served) {
+		return nil
+	}
+	if c := k.subs.Current; c != nil && c.ID == ev.Subscription {
+		switch strings.ToLower(ev.Event) {
+		case "reauthorizationrequired":
+			err := k.o.Graph.ReauthorizeSubscription(ctx, c.ID)
+			if notFound(err) {
+				return k.gone(ctx)
+			}
+			if err != nil {
+				return fmt.Errorf("reauthorize subscription: %w", err)
+			}
+			k.log.Info("reauthorized subscription", zap.String("subscription", c.ID))
+		case "missed": // not sent for print
+			k.o.OnResubscribed()
+		default: // subscriptionRemoved, not sent for print, or a new word: look
+			k.nextPoll = time.Time{}
+		}
+	}
+	k.subs.Served = ev.At
+	return k.store(ctx)
+}
+
+// poll asks Graph whether the subscription lives and still is what we made.
+func (k *keeper) poll(ctx context.Context) error {
+	c := k.subs.Current
+	switch {
+	case c == nil:
+		return nil
+	case c.Resource != k.resource() || c.URL != k.notifyURL:
+		k.log.Info("subscription is for another definition or public url", zap.String("subscription", c.ID))
+		return k.gone(ctx)
+	case time.Now().Before(k.nextPoll):
+		return nil
+	}
+	s, err := k.o.Graph.Subscription(ctx, c.ID)
+	switch {
+	case notFound(err):
+		return k.gone(ctx)
+	case err != nil:
+		return fmt.Errorf("read subscription: %w", err)
+	case !c.is(s.Resource, s.NotificationURL):
+		k.log.Warn("subscription was changed by somebody", zap.String("subscription", c.ID))
+		return k.gone(ctx)
+	}
+	k.nextPoll = soon()
+	if differ(s.Expires, c.Expires) {
+		c.Expires = s.Expires
+		return k.store(ctx)
+	}
+	return nil
+}
+
+// differ ignores an expiry that Graph doesn't tell, and fractions of a second.
+func differ(told, known time.Time) bool {
+	return !told.IsZero() && told.Sub(known).Abs() > time.Second
+}
+
+// gone forgets the current subscription, so that create makes another.
+func (k *keeper) gone(ctx context.Context) error {
+	k.log.Warn("subscription is gone", zap.String("subscription", k.subs.Current.ID))
+	k.subs.retireCurrent(time.Now())
+	k.tidy = true
+	return k.store(ctx)
+}
+
+// renew asks for a whole life again when half of it is over.
+func (k *keeper) renew(ctx context.Context) error {
+	c := k.subs.Current
+	if c == nil || time.Now().Before(c.renewAt()) {
+		return nil
+	}
+	now := time.Now()
+	s, err := k.o.Graph.RenewSubscription(ctx, c.ID, now.Add(life))
+	if notFound(err) {
+		return k.gone(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("renew subscription: %w", err)
+	}
+	c.Renewed, c.Expires = now, now.Add(life)
+	if !s.Expires.IsZero() {
+		c.Expires = s.Expires
+	}
+	k.log.Info("renewed subscription", zap.String("subscription", c.ID), zap.Time("expires", c.Expires))
+	return k.store(ctx)
+}
+
+// create makes a subscription if there is none. Its clientState is in State
+// before Graph is asked, and its id right after.
+func (k *keeper) create(ctx context.Context) error {
+	if k.subs.Current != nil {
+		return nil
+	}
+	now := time.Now()
+	p := k.subs.Pending
+	if p == nil || p.Resource != k.resource() || p.URL != k.notifyURL {
+		k.subs.retirePending(now)
+		p = &subscription{ClientState: newClientState(), Resource: k.resource(), URL: k.notifyURL}
+	}
+	p.Renewed, p.Expires = now, now.Add(life)
+	k.subs.Pending, k.unused = p, ""
+	if err := k.store(ctx); err != nil {
+		return err
+	}
+	s, err := k.o.Graph.CreateSubscription(ctx, graph.NewSubscription{
+		Resource: p.Resource, NotificationURL: k.notifyURL, LifecycleNotificationURL: k.lifecycleURL,
+		ClientState: p.ClientState, Expires: p.Expires,
+	})
+	if err != nil {
+		return k.refused(p, err)
+	}
+	born := *p
+	born.ID, born.ToldResource, born.ToldURL = s.ID, s.Resource, s.NotificationURL
+	if !s.Expires.IsZero() {
+		born.Expires = s.Expires
+	}
+	k.born = &born
+	// A stop now must not leave behind what the next start would have to orphan.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return k.settle(ctx)
+}
+
+// refused notes what a failed creation means for the pending entry.
+func (k *keeper) refused(p *subscription, err error) error {
+	k.checked = false // perhaps it is the definition that is gone
+	var ge *graph.Error
+	if !errors.As(err, &ge) || ge.Ambiguous() {
+		k.tidy = true
+		return fmt.Errorf("create subscription: %w", err)
+	}
+	k.unused = p.ClientState
+	if ge.Status == 400 {
+		return fmt.Errorf("create subscription (can Graph reach %s and %s within 10 s?): %w", k.notifyURL, k.lifecycleURL, err)
+	}
+	return fmt.Errorf("create subscription: %w", err)
+}
+
+// tidyUp deletes subscriptions that post to us or that we had, and that are not
+// the current one. State is read after the list: one that another replica just
+// made is either remembered by now, or pending and not ours to judge.
+func (k *keeper) tidyUp(ctx context.Context) error {
+	if !k.tidy {
+		return nil
+	}
+	all, err := k.o.Graph.Subscriptions(ctx)
+	if err != nil {
+		return fmt.Errorf("list subscriptions: %w", err)
+	}
+	rev := k.rev
+	if err := k.look(ctx); err != nil {
+		return err
+	}
+	if k.rev != rev || k.subs.Pending != nil || k.subs.Current == nil {
+		return errLookAgain
+	}
+	for _, s := range all {
+		if s.ID == k.subs.Current.ID || !(k.subs.Current.is(s.Resource, s.NotificationURL) || k.subs.ours(s.ID)) {
+			continue
+		}
+		if err := k.drop(ctx, s.ID); err != nil {
+			return err
+		}
+		k.log.Info("deleted orphaned subscription", zap.String("subscription", s.ID))
+	}
+	k.tidy = false
+	return nil
+}
+
+// drop deletes a subscription; one that is gone already is fine.
+func (k *keeper) drop(ctx context.Context, id string) error {
+	if err := k.o.Graph.DeleteSubscription(ctx, id); err != nil && !notFound(err) {
+		return fmt.Errorf("delete subscription: %w", err)
+	}
+	return nil
+}
+
+func notFound(err error) bool {
+	var ge *graph.Error
+	return errors.As(err, &ge) && ge.NotFound()
+}

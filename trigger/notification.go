@@ -1,0 +1,235 @@
+package trigger
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"pullprint/trigger/graph"
+)
+
+// maxItem bounds one notification; Graph's are about 600 bytes.
+const maxItem = 16 << 10
+
+// A Notification is one changeNotification of a task, well-formed but not
+// verified: only Book.Verify makes an Event of it. It holds a secret that it
+// doesn't show.
+type Notification struct {
+	subscription, clientState, tenant string
+	definition, task                  string
+	job                               graph.JobRef
+}
+
+// String hides all that the sender chose.
+func (Notification) String() string { return "notification" }
+
+// GoString is String.
+func (Notification) GoString() string { return "trigger.Notification{}" }
+
+// ParseNotification reads one item of the `value` array that Graph posts
+// (https://learn.microsoft.com/graph/api/resources/changenotification). Anything
+// but one JSON object of at most 16 KiB with members of the right type, none of
+// them twice, and a resource in the grammar of a print task is ErrMalformed.
+// A parentUrl that names no job in our grammar is as good as none: nothing is
+// ever fetched from where it points to.
+func ParseNotification(raw []byte) (Notification, error) {
+	item, err := members(raw)
+	if err != nil {
+		return Notification{}, err
+	}
+	var n Notification
+	var resource string
+	for _, f := range []struct {
+		name string
+		into *string
+		max  int
+	}{
+		{"subscriptionId", &n.subscription, 64},
+		{"clientState", &n.clientState, 128},
+		{"tenantId", &n.tenant, 64},
+		{"resource", &resource, 512},
+	} {
+		if err := item.text(f.name, f.into, f.max); err != nil {
+			return Notification{}, err
+		}
+	}
+	if !graph.ValidID(n.subscription) || !graph.ValidID(n.tenant) {
+		return Notification{}, fmt.Errorf("%w: no subscription or tenant id", ErrMalformed)
+	}
+	var ok bool
+	if n.definition, n.task, ok = parseResource(resource); !ok {
+		return Notification{}, fmt.Errorf("%w: resource is no print task", ErrMalformed)
+	}
+	return n, n.readData(item["resourceData"])
+}
+
+// readData takes the job out of resourceData, which may be absent.
+func (n *Notification) readData(raw json.RawMessage) error {
+	if absent(raw) {
+		return nil
+	}
+	data, err := members(raw)
+	if err != nil {
+		return err
+	}
+	var id, parent string
+	if err := data.text("id", &id, 64); err != nil {
+		return err
+	}
+	if err := data.text("parentUrl", &parent, 2048); err != nil {
+		return err
+	}
+	if id != "" && !strings.EqualFold(id, n.task) {
+		return fmt.Errorf("%w: resourceData is of another task", ErrMalformed)
+	}
+	// An error leaves it zero, as good as absent.
+	n.job, _ = graph.ParseJobURL(parent)
+	return nil
+}
+
+// A Lifecycle is one lifecycle notification, well-formed but not verified.
+type Lifecycle struct{ subscription, clientState, tenant, event string }
+
+// String hides all that the sender chose.
+func (Lifecycle) String() string { return "lifecycle notification" }
+
+// GoString is String.
+func (Lifecycle) GoString() string { return "trigger.Lifecycle{}" }
+
+// ParseLifecycle reads one item of what Graph posts to the lifecycle URL
+// (https://learn.microsoft.com/graph/change-notifications-lifecycle-events), as
+// strictly as ParseNotification. The tenant may be absent.
+func ParseLifecycle(raw []byte) (Lifecycle, error) {
+	item, err := members(raw)
+	if err != nil {
+		return Lifecycle{}, err
+	}
+	var l Lifecycle
+	for _, f := range []struct {
+		name string
+		into *string
+		max  int
+	}{
+		{"subscriptionId", &l.subscription, 64},
+		{"clientState", &l.clientState, 128},
+		{"tenantId", &l.tenant, 64},
+		{"lifecycleEvent", &l.event, 64},
+	} {
+		if err := item.text(f.name, f.into, f.max); err != nil {
+			return Lifecycle{}, err
+		}
+	}
+	if !graph.ValidID(l.subscription) || !graph.ValidID(l.event) || (l.tenant != "" && !graph.ValidID(l.tenant)) {
+		return Lifecycle{}, fmt.Errorf("%w: no subscription id or event", ErrMalformed)
+	}
+	return l, nil
+}
+
+// parseResource takes the ids out of print/taskDefinitions/{id}/tasks/{id}. The
+// literals may be in any case, a leading slash and the OData key form
+// taskDefinitions('id')/tasks('id') are allowed, and nothing else is.
+func parseResource(s string) (definition, task string, ok bool) {
+	s, ok = cutFold(strings.TrimPrefix(s, "/"), "print/taskDefinitions")
+	if !ok {
+		return "", "", false
+	}
+	if definition, s, ok = cutKey(s); !ok {
+		return "", "", false
+	}
+	if s, ok = cutFold(s, "/tasks"); !ok {
+		return "", "", false
+	}
+	if task, s, ok = cutKey(s); !ok || s != "" {
+		return "", "", false
+	}
+	return definition, task, true
+}
+
+// cutFold cuts an ASCII literal off the front of s, in any case.
+func cutFold(s, literal string) (rest string, ok bool) {
+	if len(s) < len(literal) {
+		return "", false
+	}
+	for i := range len(literal) {
+		if lower(s[i]) != lower(literal[i]) {
+			return "", false
+		}
+	}
+	return s[len(literal):], true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+// cutKey cuts /id or ('id') off the front of s.
+func cutKey(s string) (id, rest string, ok bool) {
+	switch {
+	case strings.HasPrefix(s, "('"):
+		id, rest, ok = strings.Cut(s[2:], "')")
+	case strings.HasPrefix(s, "/"):
+		id, rest, ok = s[1:], "", true
+		if i := strings.IndexByte(id, '/'); i >= 0 {
+			id, rest = id[:i], id[i:]
+		}
+	}
+	return id, rest, ok && graph.ValidID(id)
+}
+
+// object is a JSON object by exact member name, values undecoded.
+type object map[string]json.RawMessage
+
+// members splits one JSON object. encoding/json would take the last of two
+// equal members and match names in any case: two readers of one message could
+// then see two different notifications.
+func members(raw []byte) (object, error) {
+	if len(raw) > maxItem {
+		return nil, fmt.Errorf("%w: over %d bytes", ErrMalformed, maxItem)
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, fmt.Errorf("%w: no JSON object", ErrMalformed)
+	}
+	o := object{}
+	for dec.More() {
+		t, err := dec.Token()
+		name, isText := t.(string)
+		if err != nil || !isText {
+			return nil, fmt.Errorf("%w: bad JSON", ErrMalformed)
+		}
+		if _, twice := o[name]; twice {
+			return nil, fmt.Errorf("%w: a member twice", ErrMalformed)
+		}
+		var v json.RawMessage
+		if err := dec.Decode(&v); err != nil {
+			return nil, fmt.Errorf("%w: bad JSON", ErrMalformed)
+		}
+		o[name] = v
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, fmt.Errorf("%w: bad JSON", ErrMalformed)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%w: more than one JSON value", ErrMalformed)
+	}
+	return o, nil
+}
+
+// text reads a string member of at most max bytes; an absent or null one is empty.
+func (o object) text(name string, into *string, max int) error {
+	raw := o[name]
+	if absent(raw) {
+		return nil
+	}
+	if err := json.Unmarshal(raw, into); err != nil || len(*into) > max {
+		return fmt.Errorf("%w: %s is no text of at most %d bytes", ErrMalformed, name, max)
+	}
+	return nil
+}
+
+func absent(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }

@@ -1,0 +1,572 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"pullprint/trigger/graph"
+)
+
+// settled waits for the present rounds to end.
+func settled(d time.Duration) {
+	time.Sleep(d) // virtual
+	synctest.Wait()
+}
+
+func one(t *testing.T, g *fakeGraph) liveSub {
+	t.Helper()
+	all := g.live()
+	if len(all) != 1 {
+		t.Fatalf("Graph has %d subscriptions, want 1", len(all))
+	}
+	return all[0]
+}
+
+// current is the subscription that a replica believes in.
+func (p *process) current() subscription {
+	p.book.mu.RLock()
+	defer p.book.mu.RUnlock()
+	if p.book.subs.Current == nil {
+		return subscription{}
+	}
+	return *p.book.subs.Current
+}
+
+func notify(subscription, clientState, definition, task string) Notification {
+	return Notification{subscription: subscription, clientState: clientState, tenant: ourTenant, definition: definition, task: task}
+}
+
+func TestFirstStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		g.defs = []graph.Definition{{ID: "theirs", DisplayName: "pullprint", AppID: "another-app"}}
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		replica := follow(t, s)
+		defer replica.stop()
+		settled(time.Second)
+
+		sub := one(t, g)
+		if p.book.Definition() == "theirs" || p.book.Definition() == "" || g.count("create definition") != 1 {
+			t.Errorf("definition %q after %d creations", p.book.Definition(), g.count("create definition"))
+		}
+		if want := "print/taskDefinitions/" + p.book.Definition() + "/tasks"; sub.asked.Resource != want {
+			t.Errorf("subscribed to %q", sub.asked.Resource)
+		}
+		if sub.asked.NotificationURL != ourURL+"/graph/notifications" || sub.asked.LifecycleNotificationURL != ourURL+"/graph/lifecycle" {
+			t.Errorf("URLs %q %q", sub.asked.NotificationURL, sub.asked.LifecycleNotificationURL)
+		}
+		if len(sub.asked.ClientState) != 43 {
+			t.Errorf("clientState of %d characters, want 43", len(sub.asked.ClientState))
+		}
+		if left := time.Until(sub.Expires); left > 4230*time.Minute || left < 4200*time.Minute {
+			t.Errorf("expires in %s", left)
+		}
+		for _, r := range []*process{p, replica} {
+			if err := r.book.SubscriptionLive(); err != nil {
+				t.Error(err)
+			}
+			if _, err := r.book.Verify(notify(sub.ID, sub.asked.ClientState, r.book.Definition(), "t1")); err != nil {
+				t.Error(err)
+			}
+		}
+		if p.resub != 1 {
+			t.Errorf("told %d times of a new subscription", p.resub)
+		}
+	})
+}
+
+func TestDefinitionIsFoundRememberedAndReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		g.defs = []graph.Definition{
+			{ID: "z", DisplayName: "pullprint", AppID: strings.ToUpper(ourApp)},
+			{ID: "b", DisplayName: "pullprint", AppID: ourApp},
+			{ID: "a", DisplayName: "other", AppID: ourApp},
+		}
+		runFor := func(o processOptions) string {
+			p := start(t, s, g, o)
+			defer p.stop()
+			settled(time.Second)
+			if sub := one(t, g); sub.Resource != "print/taskDefinitions/"+p.book.Definition()+"/tasks" {
+				t.Errorf("subscribed to %s", sub.Resource)
+			}
+			return p.book.Definition()
+		}
+		if id := runFor(processOptions{}); id != "b" {
+			t.Errorf("found %q, want b", id)
+		}
+		g.defs = append(g.defs, graph.Definition{ID: "0", DisplayName: "pullprint", AppID: ourApp})
+		g.defs[1].DisplayName = "renamed in graph"
+		if id := runFor(processOptions{}); id != "b" {
+			t.Errorf("remembered b but took %q", id)
+		}
+		g.defs = g.defs[:1]
+		if id := runFor(processOptions{}); id != "z" {
+			t.Errorf("b is gone: took %q, want z", id)
+		}
+		g.defs[0].AppID = "another-app"
+		id := runFor(processOptions{})
+		if id == "z" || g.count("create definition") != 1 {
+			t.Errorf("z is foreign now: took %q after %d creations", id, g.count("create definition"))
+		}
+		if other := runFor(processOptions{name: "second"}); other == id {
+			t.Errorf("another name took the same definition")
+		}
+	})
+}
+
+func TestRenewsAtHalfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(time.Second)
+		first := one(t, g)
+		last := time.Now()
+		settled(9 * 24 * time.Hour)
+		sub := one(t, g)
+		if sub.ID != first.ID || g.count("create subscription") != 1 {
+			t.Fatal("the subscription was lost")
+		}
+		if len(sub.renewed) != 6 { // 9 days / 35 h
+			t.Errorf("renewed %d times in 9 days", len(sub.renewed))
+		}
+		for _, at := range sub.renewed {
+			if after := at.Sub(last); after < life/2-time.Minute || after > life/2+time.Minute {
+				t.Errorf("renewed after %s, want %s", after, life/2)
+			}
+			last = at
+		}
+	})
+}
+
+// A renewal that fails is tried until it works.
+func TestRenewThroughAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(life/2 - time.Hour)
+		g.failing(down)
+		settled(10 * time.Hour)
+		g.failing(nil)
+		settled(time.Minute)
+		if sub := one(t, g); len(sub.renewed) != 1 || g.count("create subscription") != 1 {
+			t.Errorf("renewed %d times, created %d", len(sub.renewed), g.count("create subscription"))
+		}
+		// One that outlives the subscription.
+		g.failing(down)
+		settled(4 * 24 * time.Hour)
+		if err := p.book.SubscriptionLive(); err == nil {
+			t.Error("an expired subscription is called live")
+		}
+		g.failing(nil)
+		settled(time.Minute)
+		one(t, g)
+		if err := p.book.SubscriptionLive(); err != nil || p.resub != 2 {
+			t.Errorf("after the outage: %v, told %d times", err, p.resub)
+		}
+	})
+}
+
+func TestRecreatesWithin60sOf404(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(time.Second)
+		for i := range 50 {
+			old := one(t, g)
+			settled(time.Duration(i*977) * time.Millisecond)
+			g.remove(old.ID)
+			settled(60 * time.Second)
+			sub := one(t, g)
+			if sub.ID == old.ID || sub.asked.ClientState == old.asked.ClientState {
+				t.Fatal("the same subscription or clientState again")
+			}
+			if _, err := p.book.Verify(notify(old.ID, old.asked.ClientState, p.book.Definition(), "t")); err != nil {
+				t.Fatalf("a late notification of the old subscription: %v", err)
+			}
+		}
+		if p.resub != 51 {
+			t.Errorf("told %d times, want 51", p.resub)
+		}
+		// Gone when it is to be renewed, between two polls.
+		c := p.current()
+		settled(time.Until(c.renewAt()) - time.Second)
+		g.remove(one(t, g).ID)
+		settled(60 * time.Second)
+		one(t, g)
+	})
+}
+
+func TestPastIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(time.Second)
+		old := one(t, g)
+		g.remove(old.ID)
+		settled(time.Minute)
+		verify := func() error {
+			_, err := p.book.Verify(notify(old.ID, old.asked.ClientState, p.book.Definition(), "t"))
+			return err
+		}
+		settled(keepPast - 2*time.Minute)
+		if err := verify(); err != nil {
+			t.Errorf("within a day: %v", err)
+		}
+		settled(3 * time.Minute)
+		if err := verify(); !errors.Is(err, ErrUnknownSubscription) {
+			t.Errorf("after a day: %v", err)
+		}
+	})
+	var many subscriptions
+	now := time.Now()
+	for i := range 3 * maxPast {
+		many.retire(&subscription{ID: fmt.Sprint(i)}, now)
+	}
+	if len(many.Past) != maxPast || many.Past[0].ID != fmt.Sprint(3*maxPast-1) {
+		t.Errorf("%d past entries, the first %s", len(many.Past), many.Past[0].ID)
+	}
+}
+
+func TestRestartReusesTheSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		p := start(t, s, g, processOptions{})
+		settled(time.Hour)
+		p.stop()
+		was := one(t, g)
+		p = start(t, s, g, processOptions{})
+		settled(time.Hour)
+		if sub := one(t, g); sub.ID != was.ID || g.count("create subscription") != 1 || p.resub != 0 {
+			t.Errorf("%d creations, %s then %s", g.count("create subscription"), was.ID, sub.ID)
+		}
+		p.stop()
+		g.remove(was.ID) // while nobody runs
+		p = start(t, s, g, processOptions{})
+		settled(10 * time.Second)
+		one(t, g)
+		if p.resub != 1 {
+			t.Errorf("told %d times", p.resub)
+		}
+		p.stop()
+		// Another public URL: the old one must not stay.
+		p = start(t, s, g, processOptions{url: "https://new.example.com/print/"})
+		defer p.stop()
+		settled(10 * time.Second)
+		if sub := one(t, g); sub.NotificationURL != "https://new.example.com/print/graph/notifications" {
+			t.Errorf("posts to %s", sub.NotificationURL)
+		}
+	})
+}
+
+// Graph may notify before it has answered POST /subscriptions.
+func TestNotificationBeforeTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		replica := follow(t, s)
+		defer replica.stop()
+		told := 0
+		g.created = func(sub liveSub) {
+			synctest.Wait() // the replica's watch
+			for _, n := range []Notification{
+				notify(sub.ID, sub.asked.ClientState, "def-1", "t"),
+				notify("as-yet-unknown", sub.asked.ClientState, "def-1", "t"),
+			} {
+				if _, err := replica.book.Verify(n); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := replica.book.Verify(notify(sub.ID, newClientState(), "def-1", "t")); !errors.Is(err, ErrUnknownSubscription) {
+				t.Errorf("a guess: %v", err)
+			}
+			told++
+		}
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(time.Second)
+		if told != 1 {
+			t.Fatal("nothing was tried")
+		}
+		sub := one(t, g)
+		if _, err := replica.book.Verify(notify("another-id", sub.asked.ClientState, "def-1", "t")); !errors.Is(err, ErrUnknownSubscription) {
+			t.Errorf("its id is known now, but another is taken: %v", err)
+		}
+	})
+}
+
+// Killed after Graph made the subscription and before its id is stored.
+func TestDiesBetweenPostAndStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		p := start(t, s, g, processOptions{})
+		g.mu.Lock()
+		g.created = func(liveSub) { p.state.kill() }
+		g.mu.Unlock()
+		settled(time.Second)
+		p.die()
+		lost := one(t, g)
+		g.created = nil
+
+		p = start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(5 * time.Second)
+		sub := one(t, g)
+		if sub.ID == lost.ID || p.current().ID != sub.ID {
+			t.Errorf("lost %s, lives %s, believed in %s", lost.ID, sub.ID, p.current().ID)
+		}
+		if _, err := p.book.Verify(notify(lost.ID, lost.asked.ClientState, p.book.Definition(), "t")); err != nil {
+			t.Errorf("what the lost one told is refused: %v", err)
+		}
+	})
+}
+
+// errLost is no *graph.Error: whatever isn't known to be harmless may have happened.
+var errLost = errors.New("the answer was lost")
+
+// The answer to POST is lost, three times.
+func TestAnswerLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		var lost []liveSub
+		g.created = func(sub liveSub) { lost = append(lost, sub) }
+		g.failing(func(op string) (error, bool) {
+			if op == "create subscription" && len(lost) < 3 {
+				return errLost, true
+			}
+			return nil, false
+		})
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(time.Minute)
+		if sub := one(t, g); len(lost) != 4 || p.current().ID != sub.ID {
+			t.Fatalf("%d creations, lives %s, believed in %s", len(lost), sub.ID, p.current().ID)
+		}
+		for _, l := range lost {
+			if _, err := p.book.Verify(notify(l.ID, l.asked.ClientState, p.book.Definition(), "t")); err != nil {
+				t.Errorf("%s is refused: %v", l.ID, err)
+			}
+		}
+	})
+}
+
+// A creation that Graph refused for sure doesn't use up a clientState.
+func TestRefusedCreationIsRepeatedWithTheSameState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		g.failing(func(op string) (error, bool) {
+			if op == "create subscription" && time.Since(epoch) < time.Hour {
+				return &graph.Error{Operation: op, Status: 400}, false
+			}
+			return nil, false
+		})
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(61 * time.Minute)
+		one(t, g)
+		p.book.mu.RLock()
+		defer p.book.mu.RUnlock()
+		if tries := g.count("create subscription"); tries < 60 || len(p.book.subs.Past) != 0 {
+			t.Errorf("%d tries left %d past entries", tries, len(p.book.subs.Past))
+		}
+	})
+}
+
+// epoch is when the clock of every bubble starts.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func TestReauthorize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		leader := start(t, s, g, processOptions{})
+		defer leader.stop()
+		replica := follow(t, s)
+		defer replica.stop()
+		settled(time.Second)
+		sub := one(t, g)
+		tell := func(event string) {
+			t.Helper()
+			l := Lifecycle{subscription: sub.ID, clientState: sub.asked.ClientState, tenant: ourTenant, event: event}
+			if err := replica.book.Lifecycle(t.Context(), l); err != nil {
+				t.Fatal(err)
+			}
+			settled(time.Second)
+		}
+		tell("reauthorizationRequired")
+		settled(time.Hour)
+		if n := g.count("reauthorize"); n != 1 {
+			t.Errorf("answered %d times", n)
+		}
+		failures := 3
+		g.failing(func(op string) (error, bool) {
+			if op == "reauthorize" && failures > 0 {
+				failures--
+				return down(op)
+			}
+			return nil, false
+		})
+		tell("reauthorizationRequired")
+		settled(time.Minute)
+		if n := g.count("reauthorize"); n != 5 {
+			t.Errorf("tried %d times, want 1 + 3 + 1", n)
+		}
+		if tell("missed"); leader.resub != 2 {
+			t.Errorf("missed: told %d times", leader.resub)
+		}
+		g.remove(sub.ID)
+		if tell("subscriptionRemoved"); one(t, g).ID == sub.ID || leader.resub != 3 {
+			t.Errorf("removed: told %d times", leader.resub)
+		}
+		forged := Lifecycle{subscription: one(t, g).ID, clientState: newClientState(), event: "reauthorizationRequired"}
+		if err := replica.book.Lifecycle(t.Context(), forged); !errors.Is(err, ErrForged) {
+			t.Errorf("forged: %v", err)
+		}
+		foreign := Lifecycle{subscription: sub.ID, clientState: sub.asked.ClientState, tenant: "other", event: "reauthorizationRequired"}
+		if err := replica.book.Lifecycle(t.Context(), foreign); !errors.Is(err, ErrForeign) {
+			t.Errorf("foreign: %v", err)
+		}
+	})
+}
+
+// Two replicas both think that they lead; each call to Graph takes a while.
+func TestTwoLeaders(t *testing.T) {
+	for seed := range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			g, s := newFakeGraph(), newMapState()
+			n := seed
+			g.failing(func(string) (error, bool) {
+				g.mu.Lock()
+				n = n*1103515245 + 12345
+				d := time.Duration(n>>16&0x3ff) * time.Millisecond
+				g.mu.Unlock()
+				time.Sleep(d) // virtual: the time of the call
+				return nil, false
+			})
+			a := start(t, s, g, processOptions{})
+			b := start(t, s, g, processOptions{})
+			settled(5 * time.Minute)
+			for range 3 {
+				for _, sub := range g.live() {
+					g.remove(sub.ID)
+				}
+				settled(5 * time.Minute)
+				sub := one(t, g)
+				if a.current().ID != sub.ID || b.current().ID != sub.ID {
+					t.Errorf("lives %s, believed in %s and %s", sub.ID, a.current().ID, b.current().ID)
+				}
+			}
+			created := g.count("create subscription")
+			settled(6 * time.Hour)
+			if g.count("create subscription") != created {
+				t.Error("they undo each other's work")
+			}
+			a.stop()
+			b.stop()
+		})
+	}
+}
+
+// The lease moves while the old leader's POST is under way.
+func TestTakeOverDuringPost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		held := make(chan struct{})
+		first := true
+		g.created = func(liveSub) {
+			if g.mu.Lock(); first {
+				first = false
+				g.mu.Unlock()
+				<-held
+				return
+			}
+			g.mu.Unlock()
+		}
+		a := start(t, s, g, processOptions{})
+		defer a.stop()
+		settled(time.Second)
+		b := start(t, s, g, processOptions{})
+		defer b.stop()
+		settled(10 * time.Second)
+		want := one(t, g) // b deleted a's as an orphan
+		close(held)
+		settled(10 * time.Second)
+		if sub := one(t, g); sub.ID != want.ID || a.current().ID != want.ID {
+			t.Errorf("lives %s, want %s, a believes in %s", sub.ID, want.ID, a.current().ID)
+		}
+	})
+}
+
+func TestUnreachableGraphIsSaidOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zapcore.InfoLevel)
+		g, s := newFakeGraph(), newMapState()
+		g.failing(down)
+		p := start(t, s, g, processOptions{log: zap.New(core)})
+		defer p.stop()
+		settled(30 * time.Minute)
+		if n := logs.FilterMessage("failed, comes again").Len(); n < 15 || n > 31 {
+			t.Errorf("said %d times in 30 minutes", n)
+		}
+		if n := g.count("definitions"); n < 40 {
+			t.Errorf("tried %d times in 30 minutes", n)
+		}
+		if n := logs.FilterMessage("can't see task triggers with an app token").Len(); n != 1 {
+			t.Errorf("triggers: said %d times", n)
+		}
+		g.failing(nil)
+		settled(time.Minute)
+		one(t, g)
+		if logs.FilterMessage("works again").Len() == 0 {
+			t.Error("recovery not said")
+		}
+		for _, e := range logs.All() {
+			if text := fmt.Sprint(e.Message, e.ContextMap()); strings.Contains(text, one(t, g).asked.ClientState) {
+				t.Errorf("the log tells the clientState: %s", e.Message)
+			}
+		}
+	})
+}
+
+func TestRefusedSignInEndsTheRegistrar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		g.failing(func(string) (error, bool) { return refusedSignIn(), false })
+		p := follow(t, s)
+		defer p.stop()
+		r, err := NewRegistrar(RegistrarOptions{Graph: g, State: p.state, Book: p.book, AppID: ourApp, PublicURL: ourURL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var auth *graph.AuthError
+		if err := r.Run(t.Context()); !errors.As(err, &auth) {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+func refusedSignIn() error { return &graph.AuthError{Code: "AADSTS7000215", Status: 401} }
+
+func TestRegistrarOptions(t *testing.T) {
+	b := NewBook(BookOptions{TenantID: ourTenant, State: newMapState().cell()})
+	for _, u := range []string{"", "print.example.com", "ftp://x", "https://x?y=1", "https://x#y", "https://"} {
+		if _, err := NewRegistrar(RegistrarOptions{Graph: newFakeGraph(), State: b.state, Book: b, AppID: ourApp, PublicURL: u}); err == nil {
+			t.Errorf("public URL %q is accepted", u)
+		}
+	}
+	if err := context.Cause(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,117 @@
+package trigger
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// The pause between two tries grows from the first to the last.
+const (
+	firstPause = time.Second
+	lastPause  = 30 * time.Second
+)
+
+// pause is how long to wait after the n-th failure in a row (from 1), with
+// jitter, so that replicas don't come in step.
+func pause(n int) time.Duration {
+	d := min(firstPause<<min(n-1, 10), lastPause)
+	return d/2 + rand.N(d/2+1)
+}
+
+// wait sleeps, and reports false when ctx ended before.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// retry calls f until it succeeds or ctx ends, and returns nil or ctx's error.
+func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Context) error) error {
+	c := complaints{log: log}
+	began := time.Now()
+	for n := 1; ; n++ {
+		err := f(ctx)
+		if err == nil {
+			c.over(what)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if time.Since(began) > 2*lastPause {
+			n = 1 // it worked for a while
+		}
+		c.say(what, err)
+		if !wait(ctx, pause(n)) {
+			return ctx.Err()
+		}
+		began = time.Now()
+	}
+}
+
+// complaints says of each failing thing once a minute that it fails, and once
+// that it works again. It is not safe for concurrent use.
+type complaints struct {
+	log  *zap.Logger
+	said map[string]time.Time
+}
+
+func (c *complaints) say(what string, err error) {
+	if last, ok := c.said[what]; ok && time.Since(last) < time.Minute {
+		return
+	}
+	if c.said == nil {
+		c.said = map[string]time.Time{}
+	}
+	c.said[what] = time.Now()
+	c.log.Warn("failed, comes again", zap.String("what", what), zap.Error(err))
+}
+
+func (c *complaints) over(what string) {
+	if _, ok := c.said[what]; ok {
+		delete(c.said, what)
+		c.log.Info("works again", zap.String("what", what))
+	}
+}
+
+// refresher joins callers into shared reads. A caller is only content with a
+// read that began after it asked. The zero value is of no use: see newRefresher.
+type refresher struct {
+	read    func(context.Context) error
+	turn    chan struct{} // held while reading
+	started atomic.Uint64
+	good    uint64 // the last read that succeeded; of who has the turn
+}
+
+func newRefresher(read func(context.Context) error) *refresher {
+	return &refresher{read: read, turn: make(chan struct{}, 1)}
+}
+
+// do reads when its turn comes, unless another has by then.
+func (r *refresher) do(ctx context.Context) error {
+	want := r.started.Load() + 1
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case r.turn <- struct{}{}:
+	}
+	defer func() { <-r.turn }()
+	if r.good >= want {
+		return nil
+	}
+	n := r.started.Add(1)
+	if err := r.read(ctx); err != nil {
+		return err
+	}
+	r.good = n
+	return nil
+}

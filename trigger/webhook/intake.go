@@ -1,0 +1,231 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/trigger"
+)
+
+// accepted is a verified notification and the event that it tells.
+type accepted struct {
+	event trigger.Event
+	raw   json.RawMessage
+}
+
+// notifications stores what is good in a POST. 202 says that all of it is stored;
+// what is not good would not get better by coming again, so it doesn't matter.
+func (h *Handler) notifications(ctx context.Context, body []byte) int {
+	items, status := h.split(body)
+	if status != 0 {
+		return status
+	}
+	good, complete := sift(ctx, h, items, func(raw json.RawMessage) (accepted, error) {
+		n, err := trigger.ParseNotification(raw)
+		if err != nil {
+			return accepted{}, err
+		}
+		ev, err := h.book.Verify(n)
+		return accepted{ev, raw}, err
+	})
+	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	defer cancel()
+	var failed atomic.Bool
+	var g errgroup.Group
+	g.SetLimit(maxStores)
+	for _, a := range good {
+		g.Go(func() error {
+			dup, err := h.store.PublishTask(ctx, a.event.Definition, a.event.Task, a.raw)
+			switch {
+			case err != nil:
+				failed.Store(true)
+				h.results.WithLabelValues(trigger.Result(err)).Inc()
+				h.complain("notification not stored, graph will repeat it", err)
+			case dup:
+				h.results.WithLabelValues(resultDuplicate).Inc()
+			default:
+				h.results.WithLabelValues(resultStored).Inc()
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // each told its own error
+	if failed.Load() || !complete {
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusAccepted
+}
+
+// lifecycles leaves lifecycle events to the replica that keeps the subscription.
+func (h *Handler) lifecycles(ctx context.Context, body []byte) int {
+	items, status := h.split(body)
+	if status != 0 {
+		return status
+	}
+	good, complete := sift(ctx, h, items, func(raw json.RawMessage) (trigger.Lifecycle, error) {
+		l, err := trigger.ParseLifecycle(raw)
+		if err != nil {
+			return l, err
+		}
+		return l, h.book.VerifyLifecycle(l)
+	})
+	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	defer cancel()
+	done := map[trigger.Lifecycle]bool{}
+	for _, l := range good {
+		if !done[l] {
+			if err := h.book.Lifecycle(ctx, l); err != nil {
+				h.results.WithLabelValues(trigger.Result(err)).Inc()
+				h.complain("lifecycle event not stored, graph will repeat it", err)
+				complete = false
+				continue
+			}
+			done[l] = true
+		}
+		h.results.WithLabelValues(resultLifecycle).Inc()
+	}
+	if !complete {
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusAccepted
+}
+
+// sift looks at each item on its own and returns the good ones. What it refuses is
+// looked at again after the Book has read the state anew, once a POST: a
+// notification may be faster than the news of its subscription. It is complete
+// unless that couldn't be done.
+func sift[T any](ctx context.Context, h *Handler, items []json.RawMessage, check func(json.RawMessage) (T, error)) (good []T, complete bool) {
+	var doubtful []json.RawMessage
+	for _, raw := range items {
+		v, err := check(raw)
+		switch {
+		case err == nil:
+			good = append(good, v)
+		case errors.Is(err, trigger.ErrMalformed):
+			h.refuse(err)
+		default:
+			doubtful = append(doubtful, raw)
+		}
+	}
+	if len(doubtful) == 0 {
+		return good, true
+	}
+	ctx, cancel := context.WithTimeout(ctx, refreshWithin)
+	defer cancel()
+	if err := h.book.Refresh(ctx); err != nil {
+		h.results.WithLabelValues(trigger.Result(err)).Add(float64(len(doubtful)))
+		h.complain("notification not verified, graph will repeat it", err)
+		return good, false
+	}
+	complete = true
+	for _, raw := range doubtful {
+		v, err := check(raw)
+		switch {
+		case err == nil:
+			good = append(good, v)
+		case errors.Is(err, trigger.ErrNotReady):
+			complete = false
+			h.refuse(err)
+		default:
+			h.refuse(err)
+		}
+	}
+	return good, complete
+}
+
+// refuse counts an item that is not taken.
+func (h *Handler) refuse(err error) {
+	result := trigger.Result(err)
+	h.results.WithLabelValues(result).Inc()
+	h.log.Debug("refused notification", zap.String("result", result))
+}
+
+// complain says once a minute what keeps notifications from being taken.
+func (h *Handler) complain(what string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now := time.Now(); now.Sub(h.said) >= time.Minute {
+		h.said = now
+		h.log.Warn(what, zap.Error(err))
+	}
+}
+
+// split takes the items out of {"value":[…]}. The status is 0 when it can, 413
+// when there are too many, and 400 when the body is nothing that Graph sends.
+func (h *Handler) split(body []byte) (items []json.RawMessage, status int) {
+	items, err := values(body)
+	switch {
+	case errors.Is(err, errTooMany):
+		h.results.WithLabelValues(resultOversized).Inc()
+		return nil, http.StatusRequestEntityTooLarge
+	case err != nil:
+		h.refuse(err)
+		return nil, http.StatusBadRequest
+	}
+	return items, 0
+}
+
+var errTooMany = errors.New("too many items")
+
+// values reads the one member `value` of an object; others are skipped.
+func values(body []byte) (items []json.RawMessage, err error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, trigger.ErrMalformed
+	}
+	seen := false
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil || (name == "value" && seen) {
+			return nil, trigger.ErrMalformed
+		}
+		if name != "value" {
+			var skipped json.RawMessage
+			if dec.Decode(&skipped) != nil {
+				return nil, trigger.ErrMalformed
+			}
+			continue
+		}
+		seen = true
+		if items, err = array(dec); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := dec.Token(); err != nil || !seen {
+		return nil, trigger.ErrMalformed
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, trigger.ErrMalformed
+	}
+	return items, nil
+}
+
+// array reads at most maxItems items of an array.
+func array(dec *json.Decoder) (items []json.RawMessage, err error) {
+	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+		return nil, trigger.ErrMalformed
+	}
+	for dec.More() {
+		if len(items) == maxItems {
+			return nil, errTooMany
+		}
+		var raw json.RawMessage
+		if dec.Decode(&raw) != nil {
+			return nil, trigger.ErrMalformed
+		}
+		items = append(items, raw)
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, trigger.ErrMalformed
+	}
+	return items, nil
+}

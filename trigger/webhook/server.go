@@ -1,0 +1,194 @@
+package webhook
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// Time-outs of the server, beside those of the Handler.
+const (
+	headerWithin = 2 * time.Second
+	readWithin   = 2 * time.Second
+	writeWithin  = 4 * time.Second
+	idleWithin   = 2 * time.Minute
+	maxHeader    = 16 << 10 // with a validationToken of 4 KiB, percent-encoded
+	closeWithin  = 3 * time.Second
+)
+
+// Config is the section `webhook` of the configuration.
+type Config struct {
+	// Listen is the address to listen on.
+	Listen string `yaml:"listen"`
+	// PublicURL is where Graph reaches us: it posts to {public_url}/graph/notifications
+	// and {public_url}/graph/lifecycle. Plain http only on loopback.
+	PublicURL string `yaml:"public_url"`
+	TLS       TLS    `yaml:"tls"`
+}
+
+// TLS names a certificate and its key, in PEM; both are read again when they
+// change. Without them the webhook speaks plain http, for a proxy in front of it.
+type TLS struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+// Server serves a Handler to Graph.
+type Server struct {
+	config  Config
+	handler *Handler
+	log     *zap.Logger
+	pair    *pair // nil: plain http
+}
+
+// NewServer reads the certificate, if there is one, and starts nothing.
+func NewServer(c Config, h *Handler, log *zap.Logger) (*Server, error) {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	s := &Server{config: c, handler: h, log: log.Named("webhook")}
+	if c.TLS.CertFile == "" && c.TLS.KeyFile == "" {
+		return s, nil
+	}
+	var err error
+	if s.pair, err = openPair(c.TLS, s.log); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Run listens on the configured address and serves until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
+	if err != nil {
+		return fmt.Errorf("webhook.listen: %w", err)
+	}
+	return s.Serve(ctx, l)
+}
+
+// Serve serves on a listener, which it closes, until ctx ends. Then it answers
+// 503, finishes what is in hand, and returns ctx's error; what was accepted may
+// still be stored meanwhile, so the Store has to outlive it. It serves once.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	errorLog, err := zap.NewStdLogAt(s.log, zap.DebugLevel)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	srv := &http.Server{
+		Handler:           http.HandlerFunc(s.serve),
+		ReadHeaderTimeout: headerWithin,
+		ReadTimeout:       readWithin,
+		WriteTimeout:      writeWithin,
+		IdleTimeout:       idleWithin,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          errorLog,
+		ConnContext:       rememberConn,
+		// HTTP/1 alone, so that a connection is one request at a time and its
+		// time-outs are the request's.
+		Protocols: new(http.Protocols),
+	}
+	srv.Protocols.SetHTTP1(true)
+	l = timedListener{l}
+	if s.pair != nil {
+		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.pair.get, NextProtos: []string{"http/1.1"}})
+	}
+	s.log.Info("listening", zap.Stringer("address", l.Addr()), zap.Bool("tls", s.pair != nil))
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve webhook: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-gctx.Done()
+		return errors.Join(context.Cause(gctx), s.stop(srv))
+	})
+	if s.pair != nil {
+		g.Go(func() error { return s.pair.watch(gctx) })
+	}
+	err = g.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// stop refuses, finishes and closes, in this order.
+func (s *Server) stop(srv *http.Server) error {
+	s.log.Info("refusing notifications, finishing those in hand")
+	late := time.NewTimer(closeWithin)
+	defer late.Stop()
+	select {
+	case <-s.handler.Refuse():
+	case <-late.C:
+		s.log.Warn("a store doesn't end in time; graph will repeat what it was given")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		return errors.Join(err, srv.Close())
+	}
+	return nil
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if c, ok := r.Context().Value(connKey{}).(*timedConn); ok {
+		defer c.began.Store(0)
+	}
+	s.handler.ServeHTTP(w, r)
+}
+
+// requestBegan is when the first byte of a request came, so that the time that
+// its header or its TLS handshake took counts too.
+func requestBegan(r *http.Request) time.Time {
+	if c, ok := r.Context().Value(connKey{}).(*timedConn); ok {
+		if t := c.began.Load(); t != 0 {
+			return time.UnixMilli(t)
+		}
+	}
+	return time.Now()
+}
+
+type connKey struct{}
+
+func rememberConn(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// timedListener makes timedConns.
+type timedListener struct{ net.Listener }
+
+func (l timedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &timedConn{Conn: c}, nil
+}
+
+// timedConn remembers when the first byte of a request came, in Unix
+// milliseconds; 0 between requests.
+type timedConn struct {
+	net.Conn
+	began atomic.Int64
+}
+
+func (c *timedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.began.Load() == 0 {
+		c.began.CompareAndSwap(0, time.Now().UnixMilli())
+	}
+	return n, err
+}
