@@ -82,7 +82,13 @@ func (s *Sim) createDefinition(c *call) reply {
 		return c.badRequest("displayName is required.")
 	}
 	s.mu.Lock()
-	out := s.newDefinition(c.App, in.DisplayName, in.CreatedBy.DisplayName).json()
+	d := s.newDefinition(c.App, in.DisplayName, in.CreatedBy.DisplayName)
+	for _, id := range s.knobs.Load().BindQueues {
+		if p := s.printers[id]; p != nil && p.trigger == nil {
+			s.newTrigger(p, d, c.App)
+		}
+	}
+	out := d.json()
 	s.mu.Unlock()
 	out.Context = context0 + "print/taskDefinitions/$entity"
 	return reply{status: 201, body: out}

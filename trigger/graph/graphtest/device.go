@@ -37,7 +37,7 @@ func (s *Sim) startDevice(c *call, a *app, form url.Values) reply {
 	}
 	code := crand.Text()
 	d := &device{
-		userCode: code[:9], app: a, expires: time.Now().Add(deviceCodeLife),
+		userCode: crand.Text()[:9], app: a, expires: time.Now().Add(deviceCodeLife),
 		offline: slices.Contains(strings.Fields(form.Get("scope")), "offline_access"),
 	}
 	s.tokens.mu.Lock()

@@ -51,6 +51,10 @@ type Knobs struct {
 	TaskPage   int           // tasks in one page; default 20
 	JobPage    int           // jobs, groups, definitions and other entries in one page; default 50
 
+	// BindQueues are printers whose triggers an administrator would make as soon as there is a definition to bind: each one
+	// named here, and without a trigger, is bound to the next definition an app makes.
+	BindQueues []string
+
 	TokenLife       time.Duration // default 3599 s
 	ResourceBase    string        // start of parentUrl, redirectedTo and @odata.id; default https://graph.microsoft.com/v1.0
 	DocumentBase    string        // origin of pre-authenticated payload URLs; default another name of the calling host
