@@ -1,0 +1,138 @@
+package graph
+
+import (
+	"encoding/json"
+	"errors"
+	"net/url"
+	"regexp"
+	"strconv"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// AuthError says that no token could be had. Its text never repeats what the
+// authority said, only the code and what to check.
+type AuthError struct {
+	// Code is the AADSTS code, as AADSTS7000215; else the OAuth error word; else empty.
+	Code string
+	// Hint says what to check, in a sentence; empty when nothing is known.
+	Hint string
+	// Status is the HTTP status of the authority, 0 when it could not be reached.
+	Status int
+	// TraceID finds the try in the sign-in logs.
+	TraceID string
+	// RetryAfter is what the authority asked for, at most 5 minutes.
+	RetryAfter time.Duration
+	// Err is why the authority could not be reached, else nil.
+	Err error
+}
+
+// Error names the code and what to check.
+func (e *AuthError) Error() string {
+	s := "no token"
+	switch {
+	case e.Code != "":
+		s += ": " + e.Code
+	case e.Status != 0:
+		s += ": the authority answered status " + strconv.Itoa(e.Status)
+	case e.Err == nil:
+		s += " yet"
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	if e.Hint != "" {
+		s += ": " + e.Hint
+	}
+	if e.TraceID != "" {
+		s += " (trace id " + e.TraceID + ")"
+	}
+	return s
+}
+
+// Unwrap returns Err.
+func (e *AuthError) Unwrap() error { return e.Err }
+
+// Permanent reports whether the authority understood and said no: the tenant,
+// the client or the secret is wrong, and asking again is of no use. False means
+// that it could not be reached, or failed by itself.
+func (e *AuthError) Permanent() bool {
+	return e.Status >= 400 && e.Status < 500 && e.Status != 408 && e.Status != 429 && e.Code != "" && !passing[e.Code]
+}
+
+// hints are for the codes that a wrong configuration leads to
+// (https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
+// Microsoft warns that codes may change: an unknown one has no hint, that's all.
+var hints = map[string]string{
+	"AADSTS7000215": "the client secret is wrong: copy the secret's value, not its id, into auth.client_secret_file",
+	"AADSTS7000222": "the client secret has expired: make a new one in the app registration and put its value into auth.client_secret_file",
+	"AADSTS7000216": "the authority got no client secret: check auth.client_secret_file",
+	"AADSTS7000218": "the authority got no client secret: check auth.client_secret_file",
+	"AADSTS7000112": "the application is disabled: enable it under Enterprise applications",
+	"AADSTS7000229": "the application has no service principal in this tenant: check auth.client_id and tenant_id, then grant admin consent",
+	"AADSTS700016":  "there is no such application in this tenant: check auth.client_id and tenant_id",
+	"AADSTS700038":  "auth.client_id is no application id: copy the Application (client) ID of the app registration",
+	"AADSTS90002":   "there is no such tenant in this cloud: check tenant_id and cloud",
+	"AADSTS900023":  "tenant_id is neither a tenant's id nor a domain name: copy the Directory (tenant) ID",
+	"AADSTS900382":  "the application lives in another cloud: check cloud",
+	"AADSTS900432":  "the application lives in another cloud: check cloud",
+	"AADSTS50034":   "the account does not exist in this tenant: check tenant_id and auth.client_id",
+	"AADSTS50059":   "no tenant could be told: check tenant_id",
+	"AADSTS50128":   "the domain name is not known: check tenant_id",
+	"AADSTS50194":   "the application is of one tenant only: set tenant_id to that tenant's id",
+	"AADSTS53003":   "a Conditional Access policy blocks the application: look at the sign-in logs of service principals",
+	"AADSTS53004":   "a Conditional Access policy blocks the application: look at the sign-in logs of service principals",
+	"AADSTS65001":   "consent is missing: have an administrator grant admin consent to the application's permissions",
+	"AADSTS650057":  "a permission is missing from the app registration: add the Microsoft Graph permissions and grant admin consent",
+	"AADSTS500011":  "Microsoft Graph is not known in this tenant by that name: check cloud",
+	"AADSTS500014":  "Microsoft Graph is disabled in this tenant: enable it under Enterprise applications",
+	"AADSTS500341":  "the account was deleted from this tenant: check tenant_id and auth.client_id",
+	"AADSTS70011":   "the scope is not known: check cloud",
+	"AADSTS1002012": "the scope is not known: check cloud",
+	"AADSTS1002016": "the connection uses a TLS version that is no longer accepted: check the proxy in between",
+}
+
+// passing are the codes by which the authority says that it failed by itself,
+// or wants to be asked less often, though it may say so with a 4xx.
+var passing = map[string]bool{
+	"AADSTS50033": true, "AADSTS50196": true, "AADSTS90006": true, "AADSTS90020": true, "AADSTS90024": true,
+	"AADSTS90033": true, "AADSTS90036": true, "AADSTS90051": true, "AADSTS90055": true, "AADSTS90090": true,
+	"temporarily_unavailable": true, "server_error": true, "slow_down": true,
+}
+
+var (
+	aadsts    = regexp.MustCompile(`\bAADSTS[0-9]{4,9}\b`)
+	oauthWord = regexp.MustCompile(`^[a-z_]{1,40}$`)
+)
+
+// authError makes an AuthError of what the token endpoint said or failed with.
+func authError(err error) *AuthError {
+	var answer *oauth2.RetrieveError
+	if !errors.As(err, &answer) {
+		var failed *url.Error
+		if !errors.As(err, &failed) {
+			err = errNotJSON // or cut off; its text may quote the answer
+		}
+		return &AuthError{Err: wireError{err}}
+	}
+	e := &AuthError{Status: answer.Response.StatusCode, RetryAfter: retryAfter(answer.Response.Header, time.Now())}
+	var body struct {
+		Codes []int  `json:"error_codes"`
+		Trace string `json:"trace_id"`
+	}
+	_ = json.Unmarshal(answer.Body, &body) // what isn't there stays empty
+	if ValidID(body.Trace) {
+		e.TraceID = body.Trace
+	}
+	switch {
+	case aadsts.MatchString(answer.ErrorDescription):
+		e.Code = aadsts.FindString(answer.ErrorDescription)
+	case len(body.Codes) > 0 && body.Codes[0] > 0:
+		e.Code = "AADSTS" + strconv.Itoa(body.Codes[0])
+	case oauthWord.MatchString(answer.ErrorCode):
+		e.Code = answer.ErrorCode
+	}
+	e.Hint = hints[e.Code]
+	return e
+}

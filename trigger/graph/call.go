@@ -1,0 +1,346 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	maxAnswer = 16 << 20 // bytes of an answer
+	maxUnread = 64 << 10 // bytes of an answer that nobody needs, or of an error
+	maxPooled = 1 << 20  // bytes of a buffer that is kept
+)
+
+// call is one call to Graph, over all its tries.
+type call struct {
+	op       operation
+	url      *url.URL
+	body     []byte // JSON, nil for none
+	eventual bool   // ConsistencyLevel: eventual
+	out      any    // what the answer is decoded into, nil if it isn't needed
+}
+
+// at is the URL of a path below the base. Ids in path have to be checked before.
+func (c *Client) at(path, query string) *url.URL {
+	u := c.base
+	u.Path += path
+	u.RawQuery = query
+	return &u
+}
+
+// do calls Graph until it succeeds, fails for good, or the budget is used up.
+func (c *Client) do(ctx context.Context, cl *call) error {
+	began, renewed := time.Now(), false
+	for n := 0; ; n++ {
+		used, e := c.try(ctx, cl, began)
+		if e == nil {
+			return nil
+		}
+		if e.Status == http.StatusUnauthorized {
+			if renewed {
+				c.tokens.distrusted()
+				return e
+			}
+			renewed = true
+			next, err := c.tokens.renewed(ctx, used)
+			if next == nil && err == nil {
+				return e
+			}
+			if err == nil {
+				continue
+			}
+			e = cl.failed(unsent, err)
+		}
+		wait := backoff(n, e.RetryAfter)
+		if !cl.again(ctx, e) || time.Since(began)+wait > budget || !fits(ctx, wait) {
+			return e
+		}
+		c.log.Debug("call comes again", zap.String("operation", e.Operation), zap.Int("attempt", n+1), zap.Duration("after", wait), zap.Error(e))
+		asleep := time.Now()
+		awake := pause(ctx, wait)
+		if throttling(e) {
+			c.metrics.throttled.Add(time.Since(asleep).Seconds())
+		}
+		if !awake {
+			return e
+		}
+	}
+}
+
+// fits reports whether ctx lives long enough to wait for d.
+func fits(ctx context.Context, d time.Duration) bool {
+	end, ok := ctx.Deadline()
+	return !ok || time.Until(end) > d
+}
+
+// throttling reports whether the server is the reason to wait.
+func throttling(e *Error) bool {
+	switch e.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout, 509:
+		return true
+	}
+	return e.RetryAfter > 0
+}
+
+// again reports whether the call may be tried again after e.
+func (cl *call) again(ctx context.Context, e *Error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	switch {
+	case e.fate == unsent:
+		var auth *AuthError
+		return !errors.As(e.Err, &auth) || !auth.Permanent()
+	case e.Status == http.StatusTooManyRequests:
+		return true
+	case e.fate == lost:
+		return cl.op.repeatable()
+	case e.Status >= 500 && e.Status != http.StatusNotImplemented && e.Status != http.StatusHTTPVersionNotSupported:
+		return cl.op.repeatable()
+	}
+	return false
+}
+
+// failed makes the error of a try that got no answer.
+func (cl *call) failed(f fate, err error) *Error {
+	e := &Error{Operation: cl.op.name(), Err: err, fate: f, write: cl.op.write()}
+	var auth *AuthError
+	if errors.As(err, &auth) {
+		e.RetryAfter = auth.RetryAfter
+	}
+	return e
+}
+
+// try sends the call once, when it is its turn, and says with which token.
+func (c *Client) try(ctx context.Context, cl *call, began time.Time) (*bearer, *Error) {
+	if err := c.turn(ctx); err != nil {
+		return nil, cl.failed(unsent, err)
+	}
+	token, err := c.tokens.get(ctx)
+	if err != nil {
+		return nil, cl.failed(unsent, err)
+	}
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, cl.failed(unsent, wireError{ctx.Err()})
+		}
+	}
+	defer func() { <-c.slots }()
+	ctx, cancel := context.WithTimeout(ctx, min(tryTimeout, max(budget-time.Since(began), time.Millisecond)))
+	defer cancel()
+	return token, c.send(ctx, cl, token)
+}
+
+// turn waits for the token bucket.
+func (c *Client) turn(ctx context.Context) error {
+	if c.limiter == nil {
+		return nil
+	}
+	if err := c.limiter.Wait(ctx); err != nil {
+		if ctx.Err() != nil {
+			return wireError{ctx.Err()}
+		}
+		return errRatePassed
+	}
+	return nil
+}
+
+// send does one HTTP exchange.
+func (c *Client) send(ctx context.Context, cl *call, token *bearer) *Error {
+	began := time.Now()
+	id := newGUID()
+	req, sent := c.request(ctx, cl, token, id)
+	resp, err := c.wire.RoundTrip(req)
+	if err != nil {
+		c.metrics.observe(cl.op, label(0, err), began)
+		e := cl.failed(lost, wireError{err})
+		if dialFailed(err) || (sent != nil && !sent.Load()) {
+			e.fate = unsent
+		}
+		e.ClientRequestID = id
+		return e
+	}
+	defer resp.Body.Close()
+	e := cl.read(resp)
+	c.metrics.observe(cl.op, label(resp.StatusCode, nil), began)
+	if s := resp.StatusCode; s < 500 && s != http.StatusUnauthorized && s != http.StatusTooManyRequests && (s < 300 || s >= 400) {
+		c.last.Store(time.Now().UnixNano())
+	}
+	if resp.StatusCode == http.StatusServiceUnavailable {
+		c.wire.renew(began)
+	}
+	if e != nil {
+		e.ClientRequestID = id
+		if e.RequestID == "" {
+			e.RequestID = safeID(resp.Header.Get("Request-Id"))
+		}
+	}
+	return e
+}
+
+var (
+	acceptJSON  = []string{"application/json"}
+	contentJSON = []string{"application/json; charset=utf-8"}
+	eventually  = []string{"eventual"}
+)
+
+// request makes the HTTP request of one try. sent turns true as soon as its
+// body is asked for; it is nil without a body.
+func (c *Client) request(ctx context.Context, cl *call, token *bearer, id string) (req *http.Request, sent *atomic.Bool) {
+	h := http.Header{
+		"Authorization":     token.header,
+		"Accept":            acceptJSON,
+		"User-Agent":        c.agent,
+		"Client-Request-Id": []string{id}, // https://learn.microsoft.com/graph/best-practices-concept
+	}
+	if cl.eventual {
+		h["Consistencylevel"] = eventually
+	}
+	r := http.Request{
+		Method: cl.op.method(), URL: cl.url, Host: cl.url.Host, Header: h,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	if cl.body != nil {
+		h["Content-Type"] = contentJSON
+		sent = new(atomic.Bool)
+		r.ContentLength = int64(len(cl.body))
+		r.Body = newPayload(cl.body, sent)
+		r.GetBody = func() (io.ReadCloser, error) { return newPayload(cl.body, sent), nil }
+	}
+	return r.WithContext(ctx), sent
+}
+
+// payload is a request body that remembers being read: while nobody has, the
+// request can't have been processed, whatever went wrong.
+type payload struct {
+	bytes.Reader
+	begun *atomic.Bool
+}
+
+func newPayload(b []byte, begun *atomic.Bool) *payload {
+	p := &payload{begun: begun}
+	p.Reset(b)
+	return p
+}
+
+func (p *payload) Read(b []byte) (int, error) {
+	p.begun.Store(true)
+	return p.Reader.Read(b)
+}
+
+// WriteTo is Read for transports that prefer it.
+func (p *payload) WriteTo(w io.Writer) (int64, error) {
+	p.begun.Store(true)
+	return p.Reader.WriteTo(w)
+}
+
+func (p *payload) Close() error { return nil }
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// read takes what is needed of an answer; nil is success.
+func (cl *call) read(resp *http.Response) *Error {
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return cl.refusal(resp)
+	}
+	if cl.out == nil {
+		_, _ = io.CopyN(io.Discard, resp.Body, maxUnread) // for the connection's sake; the effect is done
+		return nil
+	}
+	buf := buffers.Get().(*bytes.Buffer)
+	defer func() {
+		if buf.Cap() <= maxPooled {
+			buf.Reset()
+			buffers.Put(buf)
+		}
+	}()
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
+	e := &Error{Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write()}
+	switch {
+	case err != nil:
+		e.fate, e.Err = lost, wireError{err}
+	case n > maxAnswer:
+		e.fate, e.Err = garbled, errTooLarge
+	case json.Unmarshal(buf.Bytes(), cl.out) != nil:
+		e.fate, e.Err = garbled, errNotJSON
+	default:
+		return nil
+	}
+	return e
+}
+
+// refusal makes an Error of an answer that is no success.
+func (cl *call) refusal(resp *http.Response) *Error {
+	e := &Error{Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write(), RetryAfter: retryAfter(resp.Header, time.Now())}
+	var body struct {
+		Error struct {
+			Code       string `json:"code"`
+			InnerError struct {
+				RequestID string `json:"request-id"`
+			} `json:"innerError"`
+		} `json:"error"`
+	}
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxUnread)) // what is missing stays empty
+	if json.Unmarshal(raw, &body) == nil {
+		e.Code = safeCode(body.Error.Code)
+		e.RequestID = safeID(body.Error.InnerError.RequestID)
+	}
+	return e
+}
+
+// safeID is s where it has the form of an id, else nothing: it goes to logs.
+func safeID(s string) string {
+	if ValidID(s) {
+		return s
+	}
+	return ""
+}
+
+// safeCode is s where it is a code and not prose.
+func safeCode(s string) string {
+	if len(s) > 64 {
+		return ""
+	}
+	for i := range len(s) {
+		if !idRune(rune(s[i])) && s[i] != '.' {
+			return ""
+		}
+	}
+	return s
+}
+
+// newGUID makes a random (version 4) GUID. It names a request, and is no secret.
+func newGUID() string {
+	var raw [16]byte
+	for i, n := 0, rand.Uint64(); i < 8; i, n = i+1, n>>8 {
+		raw[i] = byte(n)
+	}
+	for i, n := 8, rand.Uint64(); i < 16; i, n = i+1, n>>8 {
+		raw[i] = byte(n)
+	}
+	raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
+	var b [36]byte
+	hex.Encode(b[0:8], raw[0:4])
+	hex.Encode(b[9:13], raw[4:6])
+	hex.Encode(b[14:18], raw[6:8])
+	hex.Encode(b[19:23], raw[8:10])
+	hex.Encode(b[24:36], raw[10:16])
+	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+	return string(b[:])
+}

@@ -1,0 +1,86 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// clouds are the national deployments that have a print API, with the roots of
+// Graph and of the authority (https://learn.microsoft.com/graph/deployments).
+var clouds = map[string]struct{ graph, authority string }{
+	"global": {"https://graph.microsoft.com", "https://login.microsoftonline.com"},
+	"us-l4":  {"https://graph.microsoft.us", "https://login.microsoftonline.us"},
+	"us-l5":  {"https://dod-graph.microsoft.us", "https://login.microsoftonline.us"},
+}
+
+// addresses are where a Client may send something.
+type addresses struct {
+	graph url.URL // with the version
+	token string  // of the token endpoint
+	scope string
+}
+
+// resolve checks all of the configuration but the secret file.
+func (cfg Config) resolve() (addresses, error) {
+	name := cfg.Cloud
+	if name == "" {
+		name = "global"
+	}
+	cloud, ok := clouds[name]
+	if !ok {
+		return addresses{}, fmt.Errorf("unknown cloud %q: use global, us-l4 or us-l5", cfg.Cloud)
+	}
+	if !validTenant(cfg.TenantID) {
+		return addresses{}, errors.New("tenant_id is no directory id: copy it from the overview page of Microsoft Entra ID")
+	}
+	if !ValidID(cfg.Auth.ClientID) {
+		return addresses{}, errors.New("auth.client_id is no application id: copy the Application (client) ID of the app registration")
+	}
+	graph, err := endpoint("endpoints.graph", cfg.Endpoints.Graph, cloud.graph+"/v1.0")
+	if err != nil {
+		return addresses{}, err
+	}
+	authority, err := endpoint("endpoints.authority", cfg.Endpoints.Authority, cloud.authority)
+	if err != nil {
+		return addresses{}, err
+	}
+	return addresses{
+		graph: graph,
+		token: authority.String() + "/" + cfg.TenantID + "/oauth2/v2.0/token",
+		scope: cloud.graph + "/.default",
+	}, nil
+}
+
+// validTenant accepts a GUID or a domain name: the two forms of a tenant in a
+// token URL (https://learn.microsoft.com/entra/identity-platform/v2-protocols).
+func validTenant(s string) bool {
+	return s != "" && len(s) <= 128 && !strings.Contains(s, "..") && s[0] != '.' &&
+		strings.IndexFunc(s, func(r rune) bool { return !idRune(r) && r != '.' }) < 0
+}
+
+// endpoint parses a base URL that may see a secret or a token.
+func endpoint(key, value, standard string) (url.URL, error) {
+	if value == "" {
+		value = standard
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.RawPath != "" {
+		return url.URL{}, fmt.Errorf("%s must be a plain URL as %s", key, standard)
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		return url.URL{}, fmt.Errorf("%s must be https: only a loopback host may be spoken to in clear", key)
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	return *u, nil
+}
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}

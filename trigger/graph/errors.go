@@ -1,0 +1,165 @@
+package graph
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Error is the one error of a call to Graph. Its text never holds what the
+// server said in words, for that may quote what a user wrote; Code and the ids
+// are there to look it up (https://learn.microsoft.com/graph/errors).
+type Error struct {
+	// Operation is what was asked, as get_job; also the label of the metrics.
+	Operation string
+	// Status is the HTTP status, 0 when no answer came.
+	Status int
+	// Code is error.code of the answer, else empty.
+	Code string
+	// RequestID is Graph's, ClientRequestID ours, of the last try.
+	RequestID, ClientRequestID string
+	// RetryAfter is what Graph asked for, at most 5 minutes; 0 if nothing.
+	RetryAfter time.Duration
+	// Err is the cause when there is one: an *AuthError, a context's error, a
+	// failed connection, an answer that can't be understood.
+	Err error
+
+	fate  fate
+	write bool
+}
+
+// fate is what is known of a request that failed.
+type fate uint8
+
+const (
+	answered fate = iota // Status tells
+	unsent               // surely not processed
+	lost                 // it may have been processed
+	refused              // by ourselves, for good: asking again won't help
+	garbled              // answered with success, in a form that we can't use
+)
+
+// Error says what failed and how to find it in Microsoft's logs.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("graph ")
+	b.WriteString(e.Operation)
+	if e.Status != 0 {
+		b.WriteString(": status ")
+		b.WriteString(strconv.Itoa(e.Status))
+	}
+	if e.Code != "" {
+		b.WriteString(" ")
+		b.WriteString(e.Code)
+	}
+	if e.Err != nil {
+		b.WriteString(": ")
+		b.WriteString(e.Err.Error())
+	}
+	if e.RequestID != "" {
+		b.WriteString(" (request-id ")
+		b.WriteString(e.RequestID)
+		b.WriteString(")")
+	} else if e.ClientRequestID != "" {
+		b.WriteString(" (client-request-id ")
+		b.WriteString(e.ClientRequestID)
+		b.WriteString(")")
+	}
+	return b.String()
+}
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// NotFound reports whether what was asked for is not there, or no more.
+func (e *Error) NotFound() bool {
+	return e.Status == http.StatusNotFound || e.Status == http.StatusGone
+}
+
+// Unavailable reports whether Graph or the authority could not be reached, was
+// too busy or failed: the same call may succeed later. It is false when the
+// caller itself gave up, and for what only a new configuration can mend.
+func (e *Error) Unavailable() bool {
+	var auth *AuthError
+	switch {
+	case e.Status == http.StatusTooManyRequests || e.Status >= 500:
+		return true
+	case e.Status != 0 && e.fate != lost:
+		return false
+	case e.fate == refused || e.fate == garbled || errors.Is(e.Err, context.Canceled):
+		return false
+	case errors.As(e.Err, &auth):
+		return !auth.Permanent()
+	}
+	return e.Err != nil
+}
+
+// Ambiguous reports whether this was a write that may have happened all the
+// same: it was sent, and then the answer got lost, took too long, was a 5xx or
+// could not be understood. Read back before doing anything else.
+func (e *Error) Ambiguous() bool {
+	return e.write && (e.fate == lost || e.fate == garbled || e.Status >= 500)
+}
+
+var (
+	errInvalidID  = errors.New("an id is not of the form that goes into a URL")
+	errInvalid    = errors.New("an argument is missing or too long")
+	errTooLarge   = errors.New("the answer is too large")
+	errNotJSON    = errors.New("the answer is not the JSON that was expected")
+	errNextLink   = errors.New("the list goes on outside of the configured address")
+	errManyPages  = errors.New("the list has too many pages")
+	errPagesLoop  = errors.New("the list comes back to a page that was read")
+	errRatePassed = errors.New("no time left to wait for our own rate limit")
+)
+
+// wireError is a failed connection. Errors of net/http can quote what the
+// server sent; only kinds known not to are worded.
+type wireError struct{ cause error }
+
+func (e wireError) Unwrap() error { return e.cause }
+
+func (e wireError) Error() string {
+	var (
+		op        *net.OpError
+		dns       *net.DNSError
+		unknownCA x509.UnknownAuthorityError
+		host      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		alert     tls.AlertError
+		timeout   net.Error
+	)
+	switch {
+	case errors.Is(e.cause, errNotJSON):
+		return errNotJSON.Error()
+	case errors.Is(e.cause, context.Canceled):
+		return "gave up: canceled"
+	case errors.Is(e.cause, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.As(e.cause, &dns):
+		return "no such host, or no name server: " + dns.Name
+	case errors.As(e.cause, &unknownCA), errors.As(e.cause, &host), errors.As(e.cause, &invalid), errors.As(e.cause, &alert):
+		return "TLS failed: " + e.cause.Error()
+	case errors.As(e.cause, &op):
+		return op.Error()
+	case errors.Is(e.cause, http.ErrSchemeMismatch):
+		return "the server speaks http, not https"
+	case errors.Is(e.cause, io.EOF), errors.Is(e.cause, io.ErrUnexpectedEOF):
+		return "the connection was closed"
+	case errors.As(e.cause, &timeout) && timeout.Timeout():
+		return "no answer in time"
+	}
+	return "the connection failed"
+}
+
+// dialFailed reports whether err came before anything could be sent.
+func dialFailed(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}

@@ -1,0 +1,130 @@
+// Package graph is a typed, minimal client of Microsoft Graph for what the
+// product needs of Universal Print, and the only home of Graph HTTP and OAuth.
+//
+// A Client is safe for concurrent use. Reads are tried again within a budget of
+// 20 seconds. Writes are tried again only when Graph surely did not process
+// them: refused with 429, refused with 401 (once), or never sent. Everything
+// else that can leave a write half known is an *Error whose Ambiguous method
+// says so, and the caller reads back.
+//
+// The bearer token goes to the configured host and nowhere else: redirects are
+// not followed, and a nextLink must stay below the configured base URL.
+package graph
+
+import (
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+)
+
+// Auth says how the product proves who it is: by a client secret.
+type Auth struct {
+	// ClientID is the application (client) id of the app registration.
+	ClientID string `yaml:"client_id"`
+	// ClientSecretFile holds the secret's value. It is read again for every
+	// token, so that a new secret takes effect without a restart.
+	ClientSecretFile string `yaml:"client_secret_file"`
+}
+
+// Endpoints replaces the addresses of the cloud; empty ones stay as they are.
+// http is accepted for loopback hosts only.
+type Endpoints struct {
+	// Graph is the base URL with the version, as https://graph.microsoft.com/v1.0.
+	Graph string `yaml:"graph"`
+	// Authority is the token authority, as https://login.microsoftonline.com.
+	Authority string `yaml:"authority"`
+}
+
+// Config says which tenant of which cloud to talk to, and how hard.
+type Config struct {
+	// TenantID is the directory (tenant) id.
+	TenantID string
+	// Cloud is global (the default), us-l4 or us-l5
+	// (https://learn.microsoft.com/graph/deployments).
+	Cloud     string
+	Endpoints Endpoints
+	Auth      Auth
+	// MaxConcurrent caps the requests under way at once; 0 means 64.
+	MaxConcurrent int
+	// RatePerSecond caps the requests begun per second, with bursts of one
+	// second's worth; 0 means no such cap.
+	RatePerSecond float64
+}
+
+// Options are what a Client takes from the process it lives in. All may be nil
+// or empty.
+type Options struct {
+	Logger     *zap.Logger
+	Registerer prometheus.Registerer
+	// Transport replaces the tuned one. It gets one call per try, and must not
+	// follow redirects.
+	Transport http.RoundTripper
+	UserAgent string
+}
+
+const defaultConcurrent = 64
+
+// Client talks to Graph as one app of one tenant.
+type Client struct {
+	base    url.URL // no trailing slash
+	tokens  *tokens
+	wire    wire
+	slots   chan struct{}
+	limiter *rate.Limiter // nil: none
+	agent   []string
+	metrics *metrics
+	log     *zap.Logger
+	last    atomic.Int64 // unix nanoseconds of LastSuccess
+}
+
+// New makes a Client and checks its configuration, with the secret file. It
+// starts nothing and calls nobody. An error here is final: fix the configuration.
+func New(cfg Config, o Options) (*Client, error) {
+	at, err := cfg.resolve()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.MaxConcurrent <= 0 {
+		cfg.MaxConcurrent = defaultConcurrent
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "pullprint"
+	}
+	c := &Client{
+		base:    at.graph,
+		wire:    newWire(o.Transport, cfg.MaxConcurrent),
+		slots:   make(chan struct{}, cfg.MaxConcurrent),
+		agent:   []string{o.UserAgent},
+		metrics: newMetrics(o.Registerer),
+		log:     o.Logger.Named("graph"),
+	}
+	if cfg.RatePerSecond > 0 {
+		c.limiter = rate.NewLimiter(rate.Limit(cfg.RatePerSecond), max(1, int(cfg.RatePerSecond)))
+	}
+	c.tokens, err = newTokens(cfg, at, c)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// LastSuccess is when Graph last answered like one that is there: any 2xx, or a
+// 4xx other than 401 and 429. It is zero before the first such answer.
+func (c *Client) LastSuccess() time.Time {
+	if n := c.last.Load(); n != 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
+}
+
+// CloseIdleConnections closes the connections that no call uses now. The Client
+// stays usable.
+func (c *Client) CloseIdleConnections() { c.wire.closeIdle() }

@@ -1,0 +1,121 @@
+package graph
+
+import (
+	"errors"
+	"strings"
+)
+
+// JobRef names a print job: job ids count per printer.
+type JobRef struct{ Printer, Job string }
+
+// ValidID reports whether s may stand for an id in a URL path:
+// [A-Za-z0-9_-]{1,64}. Whatever came from outside has to pass it.
+func ValidID(s string) bool {
+	if len(s) == 0 || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		if !idRune(rune(s[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+func idRune(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_'
+}
+
+var errNotJob = errors.New("not the URL of a print job")
+
+// ParseJobURL takes the ids out of the address of a print job, as parentUrl and
+// redirectedTo hold it
+// (https://learn.microsoft.com/graph/api/resources/printtask). It accepts
+// http(s)://HOST/VERSION/print/printers/{id}/jobs/{id} with any host, any v1.0
+// or beta, literals in any case and the key form printers('id')/jobs('id'): no
+// user, query, fragment, escape or trailing slash. The ids are ValidID; the host
+// means nothing and must never be called.
+func ParseJobURL(s string) (JobRef, error) {
+	rest, ok := cutFold(s, "https://")
+	if !ok {
+		if rest, ok = cutFold(s, "http://"); !ok {
+			return JobRef{}, errNotJob
+		}
+	}
+	host, rest, ok := strings.Cut(rest, "/")
+	if !ok || !validHost(host) {
+		return JobRef{}, errNotJob
+	}
+	version, rest, ok := strings.Cut(rest, "/")
+	if !ok || !validVersion(version) {
+		return JobRef{}, errNotJob
+	}
+	var ref JobRef
+	if rest, ok = cutFold(rest, "print/printers"); !ok {
+		return JobRef{}, errNotJob
+	}
+	if ref.Printer, rest, ok = cutKey(rest); !ok {
+		return JobRef{}, errNotJob
+	}
+	if rest, ok = cutFold(rest, "/jobs"); !ok {
+		return JobRef{}, errNotJob
+	}
+	if ref.Job, rest, ok = cutKey(rest); !ok || rest != "" {
+		return JobRef{}, errNotJob
+	}
+	return ref, nil
+}
+
+func validHost(s string) bool {
+	return s != "" && len(s) <= 255 && strings.IndexFunc(s, func(r rune) bool {
+		return !idRune(r) && r != '.' && r != ':' && r != '[' && r != ']'
+	}) < 0
+}
+
+// validVersion accepts beta and v1.0, v2.13 and so on.
+func validVersion(s string) bool {
+	if strings.EqualFold(s, "beta") {
+		return true
+	}
+	number, ok := cutFold(s, "v")
+	major, minor, dot := strings.Cut(number, ".")
+	return ok && dot && digits(major) && digits(minor)
+}
+
+func digits(s string) bool {
+	return s != "" && len(s) <= 3 && strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
+}
+
+// cutFold cuts an ASCII literal off the front of s, in any case.
+func cutFold(s, literal string) (rest string, ok bool) {
+	if len(s) < len(literal) {
+		return "", false
+	}
+	for i := range len(literal) {
+		if lower(s[i]) != lower(literal[i]) {
+			return "", false
+		}
+	}
+	return s[len(literal):], true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+// cutKey cuts /id or ('id') off the front of s.
+func cutKey(s string) (id, rest string, ok bool) {
+	switch {
+	case strings.HasPrefix(s, "('"):
+		id, rest, ok = strings.Cut(s[2:], "')")
+	case strings.HasPrefix(s, "/"):
+		id, ok = s[1:], true
+		if i := strings.IndexByte(id, '/'); i >= 0 {
+			id, rest = id[:i], id[i:]
+		}
+	}
+	return id, rest, ok && ValidID(id)
+}

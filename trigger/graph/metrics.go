@@ -1,0 +1,62 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics count tries, not calls. The code is the HTTP status, or timeout,
+// canceled or error where none came.
+type metrics struct {
+	requests  *prometheus.CounterVec
+	duration  [operations]prometheus.Observer
+	throttled prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pullprint_graph_requests_total",
+			Help: "Requests to Microsoft Graph and its authority, each try, by operation and HTTP status (timeout, canceled or error: none came).",
+		}, []string{"operation", "code"}),
+		throttled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pullprint_graph_throttled_seconds_total",
+			Help: "Seconds that calls waited because Microsoft Graph asked for it or was too busy.",
+		}),
+	}
+	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "pullprint_graph_request_duration_seconds",
+		Help:    "Duration of a request to Microsoft Graph or its authority, each try, until its answer is read.",
+		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"operation"})
+	for op := range operations {
+		m.duration[op] = duration.WithLabelValues(op.name())
+		m.requests.WithLabelValues(op.name(), strconv.Itoa(table[op].ok))
+	}
+	if reg != nil {
+		reg.MustRegister(m.requests, duration, m.throttled)
+	}
+	return m
+}
+
+func (m *metrics) observe(op operation, code string, began time.Time) {
+	m.requests.WithLabelValues(op.name(), code).Inc()
+	m.duration[op].Observe(time.Since(began).Seconds())
+}
+
+// label is the code of a try.
+func label(status int, err error) string {
+	switch {
+	case status != 0:
+		return strconv.Itoa(status)
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	}
+	return "error"
+}

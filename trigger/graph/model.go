@@ -1,0 +1,152 @@
+package graph
+
+import "time"
+
+// TaskState is the state of a printTask
+// (https://learn.microsoft.com/graph/api/resources/printtaskstatus). Graph may
+// send words that are not listed here; they are kept, and mean "not known".
+type TaskState string
+
+// The states of a task.
+const (
+	TaskPending    TaskState = "pending"
+	TaskProcessing TaskState = "processing"
+	TaskCompleted  TaskState = "completed"
+	TaskAborted    TaskState = "aborted"
+)
+
+// JobState is the state of a printJob
+// (https://learn.microsoft.com/graph/api/resources/printjobstatus). Graph may
+// send words that are not listed here; they are kept, and mean "not known".
+type JobState string
+
+// The states of a job.
+const (
+	JobUnknown    JobState = "unknown"
+	JobPending    JobState = "pending"
+	JobProcessing JobState = "processing"
+	JobPaused     JobState = "paused"
+	JobStopped    JobState = "stopped"
+	JobCompleted  JobState = "completed"
+	JobCanceled   JobState = "canceled"
+	JobAborted    JobState = "aborted"
+)
+
+// PrinterState is the state of a printer
+// (https://learn.microsoft.com/graph/api/resources/printerstatus), read like the others.
+type PrinterState string
+
+// The states of a printer.
+const (
+	PrinterUnknown    PrinterState = "unknown"
+	PrinterIdle       PrinterState = "idle"
+	PrinterProcessing PrinterState = "processing"
+	PrinterStopped    PrinterState = "stopped"
+)
+
+// A Definition is a printTaskDefinition. AppID is the app that made it.
+type Definition struct{ ID, DisplayName, AppID string }
+
+// A Task is a printTask of a definition. Job is zero when Graph named none, or
+// something that is no job.
+type Task struct {
+	ID          string
+	State       TaskState
+	Description string
+	Job         JobRef
+}
+
+// User is who printed: ID is the Entra object id, the only one to trust.
+type User struct{ ID, UserPrincipalName string }
+
+// A Document of a job. Its name is never read. Size is in bytes.
+type Document struct {
+	ID, ContentType string
+	Size            int64
+}
+
+// A Job is a printJob with its tasks and documents. RedirectedTo and
+// RedirectedFrom are URLs of jobs, for ParseJobURL, or empty.
+type Job struct {
+	Ref               JobRef
+	CreatedBy         User
+	Created           time.Time
+	State             JobState
+	Details           []string
+	AcquiredByPrinter bool
+	Fetchable         bool
+	RedirectedTo      string
+	RedirectedFrom    string
+	Configuration     Configuration
+	Documents         []Document
+	Tasks             []Task
+}
+
+// Configuration is a printJobConfiguration
+// (https://learn.microsoft.com/graph/api/resources/printjobconfiguration). In
+// what is read, a zero field says that Graph told nothing; in a rewrite, it
+// leaves the job's own value.
+type Configuration struct {
+	Copies          int         `json:"copies,omitempty"`
+	ColorMode       string      `json:"colorMode,omitempty"`  // blackAndWhite, grayscale, color, auto
+	DuplexMode      string      `json:"duplexMode,omitempty"` // flipOnLongEdge, flipOnShortEdge, oneSided
+	MediaSize       string      `json:"mediaSize,omitempty"`
+	MediaType       string      `json:"mediaType,omitempty"`
+	Orientation     string      `json:"orientation,omitempty"`
+	Quality         string      `json:"quality,omitempty"`
+	PagesPerSheet   int         `json:"pagesPerSheet,omitempty"`
+	MultipageLayout string      `json:"multipageLayout,omitempty"`
+	PageRanges      []PageRange `json:"pageRanges,omitempty"`
+	Finishings      []string    `json:"finishings,omitempty"`
+	InputBin        string      `json:"inputBin,omitempty"`
+	OutputBin       string      `json:"outputBin,omitempty"`
+	Collate         *bool       `json:"collate,omitempty"`
+	FitPDFToPage    *bool       `json:"fitPdfToPage,omitempty"`
+}
+
+// PageRange is a range of pages from 1, both ends included. An open end is 0.
+type PageRange struct {
+	Start int `json:"start,omitempty"`
+	End   int `json:"end,omitempty"`
+}
+
+// A Printer is a queue or a device, as far as it is needed to send jobs there.
+type Printer struct {
+	ID, DisplayName string
+	State           PrinterState
+	// Details say why the printer is in its state, as disconnected or mediaJam
+	// (https://learn.microsoft.com/graph/api/resources/printerstatus).
+	Details       []string
+	AcceptingJobs bool
+}
+
+// A Group of the directory.
+type Group struct {
+	ID          string `json:"id"`
+	DisplayName string `json:"displayName"`
+}
+
+// A Subscription to change notifications
+// (https://learn.microsoft.com/graph/api/resources/subscription). Its
+// clientState is never read.
+type Subscription struct {
+	ID                       string    `json:"id"`
+	ApplicationID            string    `json:"applicationId"`
+	Resource                 string    `json:"resource"`
+	ChangeType               string    `json:"changeType"`
+	NotificationURL          string    `json:"notificationUrl"`
+	LifecycleNotificationURL string    `json:"lifecycleNotificationUrl"`
+	Expires                  time.Time `json:"expirationDateTime"`
+}
+
+// NewSubscription asks for notifications of what is created in Resource.
+type NewSubscription struct {
+	// Resource is a path without the version: see TasksResource.
+	Resource                 string
+	NotificationURL          string
+	LifecycleNotificationURL string
+	// ClientState comes back in every notification; at most 128 characters.
+	ClientState string
+	// Expires is at most 4,230 minutes ahead for print tasks.
+	Expires time.Time
+}

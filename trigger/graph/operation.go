@@ -1,0 +1,59 @@
+package graph
+
+import "net/http"
+
+// operation is a call that we know, in Graph or (signIn) at the authority.
+type operation int
+
+const (
+	signIn operation = iota
+	listDefinitions
+	createDefinition
+	listTasks
+	getTask
+	finishTask
+	getJob
+	abortJob
+	redirectJob
+	getPrinter
+	listGroups
+	listSubscriptions
+	getSubscription
+	createSubscription
+	renewSubscription
+	reauthorizeSubscription
+	deleteSubscription
+	operations
+)
+
+// table says of each operation how it is called in metrics and errors, its
+// method, the status of success, and whether it may be done twice with the same
+// end as once.
+var table = [operations]struct {
+	name, method string
+	ok           int
+	repeatable   bool
+}{
+	signIn:                  {"sign_in", http.MethodPost, 200, true},
+	listDefinitions:         {"list_definitions", http.MethodGet, 200, true},
+	createDefinition:        {"create_definition", http.MethodPost, 201, false},
+	listTasks:               {"list_tasks", http.MethodGet, 200, true},
+	getTask:                 {"get_task", http.MethodGet, 200, true},
+	finishTask:              {"finish_task", http.MethodPatch, 200, false},
+	getJob:                  {"get_job", http.MethodGet, 200, true},
+	abortJob:                {"abort_job", http.MethodPost, 204, false},
+	redirectJob:             {"redirect_job", http.MethodPost, 200, false},
+	getPrinter:              {"get_printer", http.MethodGet, 200, true},
+	listGroups:              {"list_groups", http.MethodGet, 200, true},
+	listSubscriptions:       {"list_subscriptions", http.MethodGet, 200, true},
+	getSubscription:         {"get_subscription", http.MethodGet, 200, true},
+	createSubscription:      {"create_subscription", http.MethodPost, 201, false},
+	renewSubscription:       {"renew_subscription", http.MethodPatch, 200, false},
+	reauthorizeSubscription: {"reauthorize_subscription", http.MethodPost, 204, true},
+	deleteSubscription:      {"delete_subscription", http.MethodDelete, 204, true},
+}
+
+func (op operation) name() string     { return table[op].name }
+func (op operation) method() string   { return table[op].method }
+func (op operation) repeatable() bool { return table[op].repeatable }
+func (op operation) write() bool      { return table[op].method != http.MethodGet }

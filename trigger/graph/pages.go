@@ -1,0 +1,98 @@
+package graph
+
+import (
+	"context"
+	"hash/maphash"
+	"net/url"
+	"strings"
+)
+
+const (
+	maxPages    = 10_000
+	maxNextLink = 8 << 10 // bytes
+)
+
+// page is one page of a list.
+type page[T any] struct {
+	Value []T    `json:"value"`
+	Next  string `json:"@odata.nextLink"`
+}
+
+// each calls yield for every item of a list, page by page
+// (https://learn.microsoft.com/graph/paging), until it returns false. Each page
+// has a budget of its own.
+func each[T any](ctx context.Context, c *Client, cl call, yield func(T) bool) error {
+	seed := maphash.MakeSeed()
+	seen := map[uint64]bool{}
+	for range maxPages {
+		var p page[T]
+		cl.out = &p
+		if err := c.do(ctx, &cl); err != nil {
+			return err
+		}
+		for _, v := range p.Value {
+			if !yield(v) {
+				return nil
+			}
+		}
+		if p.Next == "" {
+			return nil
+		}
+		next, ok := c.nextLink(p.Next)
+		if !ok {
+			return cl.failed(refused, errNextLink)
+		}
+		if h := maphash.String(seed, p.Next); seen[h] {
+			return cl.failed(refused, errPagesLoop)
+		} else {
+			seen[h] = true
+		}
+		cl.url = next
+	}
+	return cl.failed(refused, errManyPages)
+}
+
+// collect reads a whole list.
+func collect[T any](ctx context.Context, c *Client, cl call) ([]T, error) {
+	var all []T
+	err := each(ctx, c, cl, func(v T) bool { all = append(all, v); return true })
+	return all, err
+}
+
+// nextLink parses the address of a next page. It has to lie below our base URL:
+// the request will carry the token.
+func (c *Client) nextLink(s string) (*url.URL, bool) {
+	if len(s) > maxNextLink {
+		return nil, false
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.User != nil || u.Opaque != "" || u.Fragment != "" || u.Scheme != c.base.Scheme || !sameHost(u, &c.base) {
+		return nil, false
+	}
+	below, ok := strings.CutPrefix(u.EscapedPath(), c.base.EscapedPath()+"/")
+	if !ok {
+		return nil, false
+	}
+	for segment := range strings.SplitSeq(below, "/") {
+		if plain, err := url.PathUnescape(segment); err != nil || plain == "." || plain == ".." || strings.ContainsAny(plain, `/\`) {
+			return nil, false
+		}
+	}
+	u.Host = c.base.Host // as we write it
+	return u, true
+}
+
+// sameHost compares host and port, of URLs of the same scheme.
+func sameHost(a, b *url.URL) bool {
+	return strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
+}
+
+func port(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	if u.Scheme == "http" {
+		return "80"
+	}
+	return "443"
+}

@@ -1,0 +1,287 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"time"
+	"unicode/utf8"
+)
+
+// ids reports, as the error of op, an id that can't go into a path.
+func ids(op operation, list ...string) error {
+	for _, id := range list {
+		if !ValidID(id) {
+			return &Error{Operation: op.name(), Err: errInvalidID, fate: refused, write: op.write()}
+		}
+	}
+	return nil
+}
+
+// encode makes a request body.
+func (cl *call) encode(v any) error {
+	var err error
+	if cl.body, err = json.Marshal(v); err != nil {
+		return cl.failed(refused, errInvalid)
+	}
+	return nil
+}
+
+type wireDefinition struct {
+	ID          string `json:"id"`
+	DisplayName string `json:"displayName"`
+	CreatedBy   struct {
+		AppID string `json:"appId"`
+	} `json:"createdBy"`
+}
+
+func (d wireDefinition) definition() Definition {
+	return Definition{ID: d.ID, DisplayName: d.DisplayName, AppID: d.CreatedBy.AppID}
+}
+
+// Definitions lists the task definitions of the tenant, those of other apps too
+// (https://learn.microsoft.com/graph/api/print-list-taskdefinitions).
+func (c *Client) Definitions(ctx context.Context) ([]Definition, error) {
+	var all []Definition
+	err := each(ctx, c, call{op: listDefinitions, url: c.at("/print/taskDefinitions", "")}, func(d wireDefinition) bool {
+		all = append(all, d.definition())
+		return true
+	})
+	return all, err
+}
+
+// CreateDefinition makes a task definition of this app
+// (https://learn.microsoft.com/graph/api/print-post-taskdefinitions). Two calls
+// make two: after an Ambiguous error, look for it in Definitions first.
+func (c *Client) CreateDefinition(ctx context.Context, displayName string) (Definition, error) {
+	type app struct {
+		DisplayName string `json:"displayName"`
+	}
+	var out wireDefinition
+	cl := call{op: createDefinition, url: c.at("/print/taskDefinitions", ""), out: &out}
+	if displayName == "" {
+		return Definition{}, cl.failed(refused, errInvalid)
+	}
+	if err := cl.encode(struct {
+		DisplayName string `json:"displayName"`
+		CreatedBy   app    `json:"createdBy"`
+	}{displayName, app{displayName}}); err != nil {
+		return Definition{}, err
+	}
+	if err := c.do(ctx, &cl); err != nil {
+		return Definition{}, err
+	}
+	if !ValidID(out.ID) {
+		return Definition{}, cl.failed(garbled, errInvalidID)
+	}
+	return out.definition(), nil
+}
+
+type wireTask struct {
+	ID        string `json:"id"`
+	ParentURL string `json:"parentUrl"`
+	Status    struct {
+		State       string `json:"state"`
+		Description string `json:"description"`
+	} `json:"status"`
+}
+
+func (t *wireTask) task() Task {
+	out := Task{ID: t.ID, State: TaskState(word(t.Status.State)), Description: t.Status.Description}
+	if t.ParentURL != "" {
+		out.Job, _ = ParseJobURL(t.ParentURL) // zero when it is no job
+	}
+	return out
+}
+
+// word is an enum member as Graph sent it. What is no single word becomes the
+// one that OData has for members not known yet
+// (https://learn.microsoft.com/graph/best-practices-concept#handling-future-members-in-evolvable-enumerations).
+func word(s string) string {
+	if s != "" && safeCode(s) == "" {
+		return "unknownFutureValue"
+	}
+	return s
+}
+
+// Tasks streams the tasks of a definition that run or ended lately, page by page
+// (https://learn.microsoft.com/graph/api/printtaskdefinition-list-tasks). An
+// error comes last, with a zero Task.
+func (c *Client) Tasks(ctx context.Context, definition string) iter.Seq2[Task, error] {
+	return func(yield func(Task, error) bool) {
+		if err := ids(listTasks, definition); err != nil {
+			yield(Task{}, err)
+			return
+		}
+		cl := call{op: listTasks, url: c.at("/print/taskDefinitions/"+definition+"/tasks", "")}
+		err := each(ctx, c, cl, func(t wireTask) bool { return yield(t.task(), nil) })
+		if err != nil {
+			yield(Task{}, err)
+		}
+	}
+}
+
+// Task reads one task (https://learn.microsoft.com/graph/api/printtask-get).
+func (c *Client) Task(ctx context.Context, definition, task string) (Task, error) {
+	if err := ids(getTask, definition, task); err != nil {
+		return Task{}, err
+	}
+	var out wireTask
+	cl := call{op: getTask, url: c.at("/print/taskDefinitions/"+definition+"/tasks/"+task, ""), out: &out}
+	if err := c.do(ctx, &cl); err != nil {
+		return Task{}, err
+	}
+	return out.task(), nil
+}
+
+// FinishTask sets the state of a task: TaskCompleted lets its job print where it
+// is (https://learn.microsoft.com/graph/api/printtaskdefinition-update-task).
+// What Graph answers for a task that is finished already isn't documented.
+func (c *Client) FinishTask(ctx context.Context, definition, task string, state TaskState, description string) error {
+	if err := ids(finishTask, definition, task); err != nil {
+		return err
+	}
+	type status struct {
+		State       TaskState `json:"state"`
+		Description string    `json:"description"`
+	}
+	cl := call{op: finishTask, url: c.at("/print/taskDefinitions/"+definition+"/tasks/"+task, "")}
+	if err := cl.encode(struct {
+		Status status `json:"status"`
+	}{status{state, description}}); err != nil {
+		return err
+	}
+	return c.do(ctx, &cl)
+}
+
+type wireJob struct {
+	ID        string    `json:"id"`
+	Created   time.Time `json:"createdDateTime"`
+	CreatedBy struct {
+		ID                string `json:"id"`
+		UserPrincipalName string `json:"userPrincipalName"`
+	} `json:"createdBy"`
+	Status struct {
+		State    string   `json:"state"`
+		Details  []string `json:"details"`
+		Acquired bool     `json:"isAcquiredByPrinter"`
+	} `json:"status"`
+	Fetchable      bool          `json:"isFetchable"`
+	RedirectedTo   string        `json:"redirectedTo"`
+	RedirectedFrom string        `json:"redirectedFrom"`
+	Configuration  Configuration `json:"configuration"`
+	Documents      []struct {
+		ID          string `json:"id"`
+		ContentType string `json:"contentType"`
+		Size        int64  `json:"size"`
+	} `json:"documents"`
+	Tasks []wireTask `json:"tasks"`
+}
+
+func (j *wireJob) job(ref JobRef) Job {
+	out := Job{
+		Ref: ref, CreatedBy: User(j.CreatedBy), Created: j.Created,
+		State: JobState(word(j.Status.State)), Details: j.Status.Details, AcquiredByPrinter: j.Status.Acquired, Fetchable: j.Fetchable,
+		RedirectedTo: j.RedirectedTo, RedirectedFrom: j.RedirectedFrom, Configuration: j.Configuration,
+	}
+	if len(j.Documents) > 0 {
+		out.Documents = make([]Document, len(j.Documents))
+		for i, d := range j.Documents {
+			out.Documents[i] = Document(d)
+		}
+	}
+	if len(j.Tasks) > 0 {
+		out.Tasks = make([]Task, len(j.Tasks))
+		for i := range j.Tasks {
+			out.Tasks[i] = j.Tasks[i].task()
+		}
+	}
+	return out
+}
+
+// Job reads a job with its tasks and documents, in one request
+// (https://learn.microsoft.com/graph/api/printjob-get).
+func (c *Client) Job(ctx context.Context, ref JobRef) (Job, error) {
+	if err := ids(getJob, ref.Printer, ref.Job); err != nil {
+		return Job{}, err
+	}
+	var out wireJob
+	cl := call{op: getJob, url: c.at(ref.path(), "$expand=tasks,documents"), out: &out}
+	if err := c.do(ctx, &cl); err != nil {
+		return Job{}, err
+	}
+	return out.job(ref), nil
+}
+
+func (r JobRef) path() string { return "/print/printers/" + r.Printer + "/jobs/" + r.Job }
+
+// AbortJob ends a job, with what its owner shall read
+// (https://learn.microsoft.com/graph/api/printjob-abort). It succeeds only while
+// a task of a trigger of this app is processing, so never twice.
+func (c *Client) AbortJob(ctx context.Context, ref JobRef, reason string) error {
+	if err := ids(abortJob, ref.Printer, ref.Job); err != nil {
+		return err
+	}
+	cl := call{op: abortJob, url: c.at(ref.path()+"/abort", "")}
+	if reason == "" || !utf8.ValidString(reason) {
+		return cl.failed(refused, errInvalid)
+	}
+	if err := cl.encode(struct {
+		Reason string `json:"reason"`
+	}{reason}); err != nil {
+		return err
+	}
+	return c.do(ctx, &cl)
+}
+
+// RedirectJob moves a job to another printer, with changes of its configuration
+// if cfg isn't nil, and returns the job there
+// (https://learn.microsoft.com/graph/api/printjob-redirect). It succeeds only
+// while a task of a trigger of this app is processing, so never twice.
+func (c *Client) RedirectJob(ctx context.Context, ref JobRef, destination string, cfg *Configuration) (JobRef, error) {
+	if err := ids(redirectJob, ref.Printer, ref.Job, destination); err != nil {
+		return JobRef{}, err
+	}
+	var out struct {
+		ID string `json:"id"`
+	}
+	cl := call{op: redirectJob, url: c.at(ref.path()+"/redirect", ""), out: &out}
+	if err := cl.encode(struct {
+		Destination   string         `json:"destinationPrinterId"`
+		Configuration *Configuration `json:"configuration,omitempty"`
+	}{destination, cfg}); err != nil {
+		return JobRef{}, err
+	}
+	if err := c.do(ctx, &cl); err != nil {
+		return JobRef{}, err
+	}
+	if !ValidID(out.ID) {
+		return JobRef{}, cl.failed(garbled, errInvalidID)
+	}
+	return JobRef{Printer: destination, Job: out.ID}, nil
+}
+
+// Printer reads the state of a printer
+// (https://learn.microsoft.com/graph/api/printer-get).
+func (c *Client) Printer(ctx context.Context, id string) (Printer, error) {
+	if err := ids(getPrinter, id); err != nil {
+		return Printer{}, err
+	}
+	var out struct {
+		ID          string `json:"id"`
+		DisplayName string `json:"displayName"`
+		Accepting   bool   `json:"isAcceptingJobs"`
+		Status      struct {
+			State   string   `json:"state"`
+			Details []string `json:"details"`
+		} `json:"status"`
+	}
+	cl := call{op: getPrinter, url: c.at("/print/printers/"+id, "$select=id,displayName,isAcceptingJobs,status"), out: &out}
+	if err := c.do(ctx, &cl); err != nil {
+		return Printer{}, err
+	}
+	return Printer{
+		ID: id, DisplayName: out.DisplayName, State: PrinterState(word(out.Status.State)),
+		Details: out.Status.Details, AcceptingJobs: out.Accepting,
+	}, nil
+}

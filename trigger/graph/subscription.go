@@ -1,0 +1,103 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// stamp is how Graph writes a time.
+const stamp = "2006-01-02T15:04:05.0000000Z07:00"
+
+// TasksResource is what to subscribe to for the tasks of a definition.
+func TasksResource(definition string) string { return "print/taskDefinitions/" + definition + "/tasks" }
+
+// Subscriptions lists the subscriptions of this app
+// (https://learn.microsoft.com/graph/api/subscription-list).
+func (c *Client) Subscriptions(ctx context.Context) ([]Subscription, error) {
+	return collect[Subscription](ctx, c, call{op: listSubscriptions, url: c.at("/subscriptions", "")})
+}
+
+// Subscription reads one subscription
+// (https://learn.microsoft.com/graph/api/subscription-get).
+func (c *Client) Subscription(ctx context.Context, id string) (Subscription, error) {
+	if err := ids(getSubscription, id); err != nil {
+		return Subscription{}, err
+	}
+	var out Subscription
+	err := c.do(ctx, &call{op: getSubscription, url: c.at("/subscriptions/"+id, ""), out: &out})
+	return out, err
+}
+
+// CreateSubscription subscribes to what is created in a resource
+// (https://learn.microsoft.com/graph/api/subscription-post-subscriptions). Graph
+// calls both URLs before it answers: whoever serves them has to be up. After an
+// Ambiguous error, look for it in Subscriptions first.
+func (c *Client) CreateSubscription(ctx context.Context, n NewSubscription) (Subscription, error) {
+	var out Subscription
+	cl := call{op: createSubscription, url: c.at("/subscriptions", ""), out: &out}
+	if n.Resource == "" || n.NotificationURL == "" || len(n.ClientState) > 128 || n.Expires.IsZero() {
+		return Subscription{}, cl.failed(refused, errInvalid)
+	}
+	if err := cl.encode(struct {
+		ChangeType  string `json:"changeType"`
+		Resource    string `json:"resource"`
+		Notify      string `json:"notificationUrl"`
+		Lifecycle   string `json:"lifecycleNotificationUrl,omitempty"`
+		ClientState string `json:"clientState,omitempty"`
+		Expires     string `json:"expirationDateTime"`
+	}{"created", n.Resource, n.NotificationURL, n.LifecycleNotificationURL, n.ClientState, n.Expires.UTC().Format(stamp)}); err != nil {
+		return Subscription{}, err
+	}
+	if err := c.do(ctx, &cl); err != nil {
+		return Subscription{}, err
+	}
+	if !ValidID(out.ID) {
+		return Subscription{}, cl.failed(garbled, errInvalidID)
+	}
+	return out, nil
+}
+
+// RenewSubscription moves the end of a subscription
+// (https://learn.microsoft.com/graph/api/subscription-update).
+func (c *Client) RenewSubscription(ctx context.Context, id string, expires time.Time) (Subscription, error) {
+	if err := ids(renewSubscription, id); err != nil {
+		return Subscription{}, err
+	}
+	var out Subscription
+	cl := call{op: renewSubscription, url: c.at("/subscriptions/"+id, ""), out: &out}
+	if err := cl.encode(struct {
+		Expires string `json:"expirationDateTime"`
+	}{expires.UTC().Format(stamp)}); err != nil {
+		return Subscription{}, err
+	}
+	if err := c.do(ctx, &cl); err != nil {
+		return Subscription{}, err
+	}
+	return out, nil
+}
+
+// ReauthorizeSubscription answers reauthorizationRequired; it doesn't move the
+// end (https://learn.microsoft.com/graph/api/subscription-reauthorize). It is
+// tried again like a read.
+func (c *Client) ReauthorizeSubscription(ctx context.Context, id string) error {
+	if err := ids(reauthorizeSubscription, id); err != nil {
+		return err
+	}
+	return c.do(ctx, &call{op: reauthorizeSubscription, url: c.at("/subscriptions/"+id+"/reauthorize", "")})
+}
+
+// DeleteSubscription ends a subscription; nil also when there is none by that id
+// (https://learn.microsoft.com/graph/api/subscription-delete). It is tried again
+// like a read.
+func (c *Client) DeleteSubscription(ctx context.Context, id string) error {
+	if err := ids(deleteSubscription, id); err != nil {
+		return err
+	}
+	err := c.do(ctx, &call{op: deleteSubscription, url: c.at("/subscriptions/"+id, "")})
+	var e *Error
+	if errors.As(err, &e) && e.NotFound() {
+		return nil
+	}
+	return err
+}
