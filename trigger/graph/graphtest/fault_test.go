@@ -174,7 +174,7 @@ func TestHostileRates(t *testing.T) {
 	k.Seed = 3
 	o := newOffice(t, k)
 	n := map[int]int{}
-	const calls = 10_000
+	const calls = 4_000
 	for i := range calls {
 		if i%100 == 0 {
 			o.submit(JobSpec{})

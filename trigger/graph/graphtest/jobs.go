@@ -190,7 +190,10 @@ func (cfg Configuration) merge(raw json.RawMessage) (Configuration, bool) {
 		m := *cfg.Margin
 		cfg.Margin = &m
 	}
-	cfg.FitPdfToPage = nil
+	if cfg.FitPdfToPage != nil {
+		fit := *cfg.FitPdfToPage
+		cfg.FitPdfToPage = &fit
+	}
 	if json.Unmarshal(raw, &cfg) != nil {
 		return cfg, false
 	}
