@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -25,13 +26,42 @@ var errRefused = errors.New("batch refused")
 func (w *writer) runBatches() {
 	defer close(w.ended)
 	for range w.wake {
-		for w.storeBatch() {
+		for {
+			n := w.storeBatch()
+			if n == 0 {
+				break
+			}
+			w.gather(n)
 		}
 	}
 }
 
-// storeBatch stores one batch; false when there is not enough for one.
-func (w *writer) storeBatch() bool {
+// gather waits a moment for n writes, as many as the last batch had.
+func (w *writer) gather(n int) {
+	w.mu.Lock()
+	if len(w.queue) >= n {
+		w.mu.Unlock()
+		return
+	}
+	w.gathering = n
+	w.mu.Unlock()
+	timer := time.NewTimer(gatherFor)
+	defer timer.Stop()
+	select {
+	case <-w.enough:
+	case <-timer.C:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.gathering == 0 { // enough was sent meanwhile
+			<-w.enough
+		}
+		w.gathering = 0
+	}
+}
+
+// storeBatch stores one batch and returns its size; 0 when there is not enough
+// for one.
+func (w *writer) storeBatch() int {
 	w.mu.Lock()
 	batch := w.take()
 	if len(batch) < minBatch {
@@ -39,7 +69,7 @@ func (w *writer) storeBatch() bool {
 		w.batching = false
 		w.release()
 		w.mu.Unlock()
-		return false
+		return 0
 	}
 	w.mu.Unlock()
 
@@ -73,7 +103,7 @@ func (w *writer) storeBatch() bool {
 			wr.turn <- outcome{err: err}
 		}
 	}
-	return true
+	return len(batch)
 }
 
 // take removes from the queue what can go into one batch: no subject that is

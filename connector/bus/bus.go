@@ -143,32 +143,36 @@ func (b *Bus) State() *KV { return b.state }
 // Close waits for what is under way, disconnects, stops the embedded server
 // and gives the store directory free. Calling it again does nothing.
 func (b *Bus) Close() error {
-	b.closing.Do(func() {
-		for _, w := range b.writers {
-			w.close()
-		}
-		if b.nc != nil {
-			// Acks are fire and forget: let the last ones out.
-			_ = b.nc.FlushTimeout(2 * time.Second)
-			b.nc.Close()
-		}
-		if b.srv != nil {
-			b.srv.Shutdown()
-			b.srv.WaitForShutdown()
-		}
-		if b.lock != nil {
-			b.closed = b.lock.Close()
-		}
-		b.metrics.unregister()
-	})
+	b.closing.Do(b.shutdown)
 	return b.closed
 }
 
-// Crash ends the embedded server as kill -9 would: connections are cut with
-// whatever is on its way, and the store, as it is on disk at that moment, is
-// copied to the empty directory dir, where another Bus can be opened. It is for
-// tests (see bustest.Kill).
-func (b *Bus) Crash(dir string) error {
+func (b *Bus) shutdown() {
+	for _, w := range b.writers {
+		w.close()
+	}
+	if b.nc != nil {
+		if b.nc.IsConnected() {
+			// Acks are fire and forget: let the last ones out.
+			_ = b.nc.FlushTimeout(2 * time.Second)
+		}
+		b.nc.Close()
+	}
+	if b.srv != nil {
+		b.srv.Shutdown()
+		b.srv.WaitForShutdown()
+	}
+	if b.lock != nil {
+		b.closed = b.lock.Close()
+	}
+	b.metrics.unregister()
+}
+
+// Crash is for tests (see bustest.Kill). It ends the embedded server nearly as
+// kill -9 would: the connection is cut with whatever is on its way, and then
+// snapshot is called, to copy the store as it is on disk before anything is
+// flushed.
+func (b *Bus) Crash(snapshot func() error) error {
 	if b.srv == nil {
 		return errors.New("crash: no embedded server")
 	}
@@ -178,14 +182,9 @@ func (b *Bus) Crash(dir string) error {
 			_ = b.srv.DisconnectClientByID(id)
 		}
 		b.nc.Close()
-		err = os.CopyFS(dir, os.DirFS(b.cfg.Embedded.StoreDir))
-		for _, w := range b.writers {
-			w.close()
-		}
-		b.srv.Shutdown()
-		b.srv.WaitForShutdown()
-		err = errors.Join(err, b.lock.Close())
-		b.metrics.unregister()
+		err = snapshot()
+		b.shutdown()
+		err = errors.Join(err, b.closed)
 	})
 	return err
 }

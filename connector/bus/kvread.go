@@ -211,16 +211,12 @@ func (kv *KV) matchingPage(ctx context.Context, subject string, from, upTo uint6
 // eachOfMany reads through a consumer, which has no limit.
 func (kv *KV) eachOfMany(ctx context.Context, subject string, fn func(key string, value []byte, revision uint64) error) error {
 	r := reader{bus: kv.bus, stream: kv.stream, filter: subject, lastPerSubject: true}
-	err := r.read(ctx, func(m message) error {
+	return r.read(ctx, func(m message) error {
 		if m.absent {
 			return nil
 		}
 		return fn(strings.TrimPrefix(m.subject, kv.prefix), m.body, m.sequence)
 	}, nil)
-	if err != nil {
-		return fmt.Errorf("read keys of %s: %w", kv.bucket, err)
-	}
-	return nil
 }
 
 // Watch calls fn with every key that matches filter, first those that are

@@ -80,10 +80,10 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 			return ctx.Err()
 		case done:
 			return nil
-		case final(err) || errors.Is(err, jetstream.ErrStreamNotFound):
-			return err
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			return fmt.Errorf("read %s: %w", r.stream, err)
 		case r.maxGap > 0 && time.Since(r.heard) > r.maxGap:
-			return fmt.Errorf("cut off for more than %v: %w", r.maxGap, err)
+			return fmt.Errorf("read %s: cut off for more than %v: %w", r.stream, r.maxGap, err)
 		}
 		if r.last > before {
 			retry = readRetry

@@ -4,7 +4,11 @@ package bustest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -82,11 +86,40 @@ func Reopen(tb testing.TB, b *bus.Bus) *bus.Bus {
 func Kill(tb testing.TB, b *bus.Bus) {
 	tb.Helper()
 	s := mustSetup(tb, b)
-	s.dir = tb.TempDir()
-	if err := b.Crash(s.dir); err != nil {
+	from, to := s.dir, tb.TempDir()
+	s.dir = to
+	if err := b.Crash(func() error { return copyDir(to, from) }); err != nil {
 		tb.Fatalf("kill bus: %v", err)
 	}
 	opened.Store(b, s)
+}
+
+// copyDir copies what is there. Files that come and go meanwhile, like those of
+// batches being staged, are copied as far as they are still there.
+func copyDir(to, from string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err == nil {
+			var rel string
+			if rel, err = filepath.Rel(from, path); err == nil {
+				err = copyEntry(filepath.Join(to, rel), path, d)
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+}
+
+func copyEntry(to, from string, d fs.DirEntry) error {
+	if d.IsDir() {
+		return os.MkdirAll(to, 0o700)
+	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o600)
 }
 
 func mustSetup(tb testing.TB, b *bus.Bus) setup {
