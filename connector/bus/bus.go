@@ -77,6 +77,9 @@ type Bus struct {
 	jobs    *KV
 	state   *KV
 
+	sessionsMu sync.Mutex
+	sessions   map[*context.CancelFunc]struct{}
+
 	closing sync.Once
 	closed  error
 }
@@ -134,6 +137,34 @@ func (b *Bus) open(ctx context.Context, o Options) error {
 	return nil
 }
 
+// untilReconnect is ctx, cancelled as well when the connection was lost and is
+// back: what waits for messages has to ask for them again then.
+func (b *Bus) untilReconnect(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	b.sessionsMu.Lock()
+	defer b.sessionsMu.Unlock()
+	if b.sessions == nil {
+		b.sessions = make(map[*context.CancelFunc]struct{})
+	}
+	b.sessions[&cancel] = struct{}{}
+	return ctx, func() {
+		cancel()
+		b.sessionsMu.Lock()
+		defer b.sessionsMu.Unlock()
+		delete(b.sessions, &cancel)
+	}
+}
+
+func (b *Bus) reconnected() {
+	b.metrics.connected.Set(1)
+	b.log.Info("reconnected")
+	b.sessionsMu.Lock()
+	defer b.sessionsMu.Unlock()
+	for cancel := range b.sessions {
+		(*cancel)()
+	}
+}
+
 // Jobs is the bucket of job records.
 func (b *Bus) Jobs() *KV { return b.jobs }
 
@@ -154,7 +185,9 @@ func (b *Bus) shutdown() {
 	if b.nc != nil {
 		if b.nc.IsConnected() {
 			// Acks are fire and forget: let the last ones out.
-			_ = b.nc.FlushTimeout(2 * time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			_ = b.nc.FlushWithContext(ctx)
+			cancel()
 		}
 		b.nc.Close()
 	}

@@ -167,6 +167,8 @@ func (c *consumption) room(ctx context.Context) int {
 }
 
 func (c *consumption) fetchSome(ctx context.Context, cons jetstream.Consumer, n int) error {
+	ctx, end := c.bus.untilReconnect(ctx)
+	defer end()
 	ctx, cancel := context.WithTimeout(ctx, fetchFor)
 	defer cancel()
 	batch, err := cons.Fetch(n, jetstream.FetchContext(ctx))
@@ -180,7 +182,7 @@ func (c *consumption) fetchSome(ctx context.Context, cons jetstream.Consumer, n 
 		c.mu.Unlock()
 		c.work <- msg
 	}
-	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil

@@ -21,6 +21,10 @@ import (
 const (
 	lockName  = "pullprint.lock"
 	maxMemory = 64 << 20
+	// storeCeiling is the server's own limit, out of reach: max_store is kept by
+	// the shares of the streams. The server refuses to resize any stream while
+	// they reserve more than its limit, so max_store could never be lowered.
+	storeCeiling = 1 << 50
 )
 
 // startEmbedded locks the store directory, starts the server on it and
@@ -42,7 +46,7 @@ func (b *Bus) startEmbedded(ctx context.Context) error {
 		JetStream:          true,
 		StoreDir:           dir,
 		SyncAlways:         true,
-		JetStreamMaxStore:  b.cfg.Embedded.maxStore(),
+		JetStreamMaxStore:  storeCeiling,
 		JetStreamMaxMemory: maxMemory,
 	})
 	if err != nil {

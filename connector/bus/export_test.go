@@ -10,3 +10,6 @@ func (b *Bus) JetStream() jetstream.JetStream { return b.js }
 
 // Conn is the connection below the bus.
 func (b *Bus) Conn() *nats.Conn { return b.nc }
+
+// CheckVersion is what an external server has to pass.
+var CheckVersion = checkVersion

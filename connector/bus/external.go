@@ -64,10 +64,7 @@ func (b *Bus) natsOptions(more ...nats.Option) []nats.Option {
 			b.metrics.connected.Set(0)
 			b.log.Warn("disconnected", zap.Error(err))
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) {
-			b.metrics.connected.Set(1)
-			b.log.Info("reconnected")
-		}),
+		nats.ReconnectHandler(func(*nats.Conn) { b.reconnected() }),
 		nats.ConnectHandler(func(*nats.Conn) { b.metrics.connected.Set(1) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			b.log.Warn("connection error", zap.Error(err))

@@ -100,6 +100,8 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 
 // session reads through one consumer until it fails or all is read.
 func (r *reader) session(ctx context.Context, fn func(message) error, caughtUp func()) (done bool, err error) {
+	ctx, end := r.bus.untilReconnect(ctx)
+	defer end()
 	start, cancel := context.WithTimeout(ctx, writeLimit)
 	cons, err := r.bus.js.CreateConsumer(start, r.stream, r.consumer())
 	cancel()
