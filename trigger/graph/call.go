@@ -30,6 +30,7 @@ type call struct {
 	body     []byte // JSON, nil for none
 	eventual bool   // ConsistencyLevel: eventual
 	out      any    // what the answer is decoded into, nil if it isn't needed
+	began    time.Time
 }
 
 // at is the URL of a path below the base. Ids in path have to be checked before.
@@ -42,9 +43,10 @@ func (c *Client) at(path, query string) *url.URL {
 
 // do calls Graph until it succeeds, fails for good, or the budget is used up.
 func (c *Client) do(ctx context.Context, cl *call) error {
-	began, renewed := time.Now(), false
+	cl.began = time.Now()
+	renewed := false
 	for n := 0; ; n++ {
-		used, e := c.try(ctx, cl, began)
+		used, e := c.try(ctx, cl, n == 0)
 		if e == nil {
 			return nil
 		}
@@ -53,18 +55,18 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 				c.tokens.distrusted()
 				return e
 			}
-			renewed = true
-			next, err := c.tokens.renewed(ctx, used)
-			if next == nil && err == nil {
+			switch next, err := c.tokens.renewed(ctx, used); {
+			case err != nil:
+				e = cl.failed(unsent, err)
+			case next == nil:
 				return e
-			}
-			if err == nil {
+			default:
+				renewed = true
 				continue
 			}
-			e = cl.failed(unsent, err)
 		}
 		wait := backoff(n, e.RetryAfter)
-		if !cl.again(ctx, e) || time.Since(began)+wait > budget || !fits(ctx, wait) {
+		if !cl.again(ctx, e) || time.Since(cl.began)+wait > budget || !fits(ctx, wait) {
 			return e
 		}
 		c.log.Debug("call comes again", zap.String("operation", e.Operation), zap.Int("attempt", n+1), zap.Duration("after", wait), zap.Error(e))
@@ -123,8 +125,12 @@ func (cl *call) failed(f fate, err error) *Error {
 	return e
 }
 
-// try sends the call once, when it is its turn, and says with which token.
-func (c *Client) try(ctx context.Context, cl *call, began time.Time) (*bearer, *Error) {
+// try sends the call once, when it is its turn, and says with which token. The
+// budget begins with the first turn: a queue in front of us is nobody's fault.
+func (c *Client) try(ctx context.Context, cl *call, first bool) (*bearer, *Error) {
+	if err := ctx.Err(); err != nil {
+		return nil, cl.failed(unsent, wireError{err})
+	}
 	if err := c.turn(ctx); err != nil {
 		return nil, cl.failed(unsent, err)
 	}
@@ -142,7 +148,10 @@ func (c *Client) try(ctx context.Context, cl *call, began time.Time) (*bearer, *
 		}
 	}
 	defer func() { <-c.slots }()
-	ctx, cancel := context.WithTimeout(ctx, min(tryTimeout, max(budget-time.Since(began), time.Millisecond)))
+	if first {
+		cl.began = time.Now()
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(tryTimeout, max(budget-time.Since(cl.began), leastTry)))
 	defer cancel()
 	return token, c.send(ctx, cl, token)
 }

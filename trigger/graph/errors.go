@@ -84,8 +84,9 @@ func (e *Error) NotFound() bool {
 }
 
 // Unavailable reports whether Graph or the authority could not be reached, was
-// too busy or failed: the same call may succeed later. It is false when the
-// caller itself gave up, and for what only a new configuration can mend.
+// too busy or failed: the same call may succeed later. It is false when all that
+// went wrong is that the caller gave up, and for what only a new configuration
+// can mend.
 func (e *Error) Unavailable() bool {
 	var auth *AuthError
 	switch {

@@ -12,6 +12,7 @@ import (
 const (
 	budget        = 20 * time.Second // of a call, all tries and waits together
 	tryTimeout    = 10 * time.Second // of one try
+	leastTry      = time.Second      // of a try at the end of the budget
 	maxRetryAfter = 5 * time.Minute
 	firstBackoff  = 100 * time.Millisecond
 	lastBackoff   = 5 * time.Second

@@ -157,9 +157,7 @@ func (t *tokens) early(ctx context.Context, old *bearer, now time.Time) *bearer 
 	if f == nil || !leader {
 		return old
 	}
-	limited, cancel := context.WithTimeout(ctx, earlyTimeout)
-	defer cancel()
-	t.lead(limited, f)
+	t.lead(ctx, f, earlyTimeout)
 	if f.err == nil {
 		return f.token
 	}
@@ -179,9 +177,7 @@ func (t *tokens) fetched(ctx context.Context, good func(*bearer) bool) (*bearer,
 		case f == nil:
 			return t.current.Load(), nil
 		case leader:
-			limited, cancel := context.WithTimeout(ctx, tryTimeout)
-			t.lead(limited, f)
-			cancel()
+			t.lead(ctx, f, tryTimeout)
 			if f.err != nil && ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -216,9 +212,11 @@ func (t *tokens) join(good func(*bearer) bool) (f *flight, leader bool) {
 }
 
 // lead fetches for all who joined f.
-func (t *tokens) lead(ctx context.Context, f *flight) {
-	f.token, f.err = t.fetch(ctx)
-	f.abandoned = f.err != nil && errors.Is(ctx.Err(), context.Canceled)
+func (t *tokens) lead(ctx context.Context, f *flight, limit time.Duration) {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	f.token, f.err = t.fetch(limited)
+	f.abandoned = f.err != nil && ctx.Err() != nil
 	t.mu.Lock()
 	if f.err == nil {
 		t.current.Store(f.token)

@@ -43,6 +43,7 @@ func (l lent) closeIdle() {
 // isn't enough, as an HTTP/2 one is hardly ever idle under load.
 type pool struct {
 	concurrent int
+	tls        *tls.Config // nil but in tests
 	current    atomic.Pointer[generation]
 }
 
@@ -73,10 +74,14 @@ func (p *pool) closeIdle() { p.current.Load().CloseIdleConnections() }
 
 // transport makes a tuned transport, with as many idle connections as calls at once.
 func (p *pool) transport() *http.Transport {
+	secure := &tls.Config{MinVersion: tls.VersionTLS12}
+	if p.tls != nil {
+		secure = p.tls.Clone()
+	}
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        secure,
 		TLSHandshakeTimeout:    5 * time.Second,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},

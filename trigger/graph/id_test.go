@@ -1,0 +1,108 @@
+package graph
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestValidID(t *testing.T) {
+	for _, s := range []string{"a", "5182", ref.Printer, "A_b-9", strings.Repeat("x", 64)} {
+		if !ValidID(s) {
+			t.Errorf("%q refused", s)
+		}
+	}
+	for _, s := range []string{"", ".", "..", "a/b", "a%2Fb", "a b", "a'b", "a?b", "a#b", "ä", "a\n", "a\x00", "a\xff", strings.Repeat("x", 65)} {
+		if ValidID(s) {
+			t.Errorf("%q accepted", s)
+		}
+	}
+}
+
+var jobURLs = map[string]JobRef{
+	"https://graph.microsoft.com/v1.0/print/printers/c05f3726-0d4b-4aa1-8fe9-2eb981bb26fb/jobs/5182": ref,
+	"HTTPS://GRAPH.microsoft.com/V1.0/Print/PRINTERS/p/JOBS/7":                                       {"p", "7"},
+	"https://graph.microsoft.com/beta/print/printers/p/jobs/7":                                       {"p", "7"},
+	"https://graph.microsoft.com/v1.0/print/printers('p')/jobs('7')":                                 {"p", "7"},
+	"https://graph.microsoft.com/v1.0/print/printers('p')/jobs/7":                                    {"p", "7"},
+	"http://127.0.0.1:9440/v2.13/print/printers/p/jobs/7":                                            {"p", "7"},
+	"https://[::1]:8443/v1.0/print/printers/p/jobs/7":                                                {"p", "7"},
+}
+
+var notJobURLs = []string{
+	"", "/", "https://", "https:///v1.0/print/printers/p/jobs/7", "ftp://h/v1.0/print/printers/p/jobs/7",
+	"//h/v1.0/print/printers/p/jobs/7", "/v1.0/print/printers/p/jobs/7", "print/printers/p/jobs/7",
+	"https://user@h/v1.0/print/printers/p/jobs/7", "https://h\\@x/v1.0/print/printers/p/jobs/7", "https://h h/v1.0/print/printers/p/jobs/7",
+	"https://h/print/printers/p/jobs/7", "https://h/v1/print/printers/p/jobs/7", "https://h/v1.0.0/print/printers/p/jobs/7",
+	"https://h/v1.0//print/printers/p/jobs/7", "https://h/v1.0/print/shares/p/jobs/7", "https://h/v1.0/print/printersx/p/jobs/7",
+	"https://h/v1.0/print/printers/p/jobs", "https://h/v1.0/print/printers/p/jobs/", "https://h/v1.0/print/printers/p/jobs/7/",
+	"https://h/v1.0/print/printers/p/jobs/7/abort", "https://h/v1.0/print/printers/p/jobs/7?x=1", "https://h/v1.0/print/printers/p/jobs/7#x",
+	"https://h/v1.0/print/printers/p%2Fq/jobs/7", "https://h/v1.0/print/printers/../jobs/7", "https://h/v1.0/print/printers//jobs/7",
+	"https://h/v1.0/print/printers('p'/jobs/7", "https://h/v1.0/print/printers('p')x/jobs/7", "https://h/v1.0/print/printers(p)/jobs(7)",
+	"https://h/v1.0/print/printers('')/jobs('7')", "https://h/v1.0/print/printers/p/jobs/7 ", " https://h/v1.0/print/printers/p/jobs/7",
+	"https://h/v1.0/print/printers/p/jobs/7\n", "https://h/x/v1.0/print/printers/p/jobs/7",
+}
+
+func TestParseJobURL(t *testing.T) {
+	for s, want := range jobURLs {
+		if got, err := ParseJobURL(s); err != nil || got != want {
+			t.Errorf("%q: %v, %v", s, got, err)
+		}
+	}
+	for _, s := range notJobURLs {
+		if got, err := ParseJobURL(s); err == nil || got != (JobRef{}) {
+			t.Errorf("%q: accepted as %v", s, got)
+		}
+	}
+}
+
+func FuzzJobRef(f *testing.F) {
+	for s := range jobURLs {
+		f.Add(s)
+	}
+	for _, s := range notJobURLs {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := ParseJobURL(s)
+		if err != nil {
+			if got != (JobRef{}) {
+				t.Errorf("%q: %v and an error", s, got)
+			}
+			return
+		}
+		if !ValidID(got.Printer) || !ValidID(got.Job) {
+			t.Errorf("%q: ids %q, %q", s, got.Printer, got.Job)
+		}
+		if strings.ContainsAny(s, "?#%@\\ \n\x00") {
+			t.Errorf("%q accepted", s)
+		}
+		again, err := ParseJobURL("https://graph.microsoft.com/v1.0" + got.path())
+		if err != nil || again != got {
+			t.Errorf("%q: our own address of it reads %v, %v", s, again, err)
+		}
+		if other, err := ParseJobURL(strings.ToUpper(s)); err != nil || !strings.EqualFold(other.Printer, got.Printer) || !strings.EqualFold(other.Job, got.Job) {
+			t.Errorf("%q in capitals: %v, %v", s, other, err)
+		}
+	})
+}
+
+func FuzzNextLink(f *testing.F) {
+	for _, s := range append(nextLinks, foreignLinks...) {
+		f.Add(s)
+	}
+	c := &Client{}
+	base, err := endpoint("", "https://graph.microsoft.com/v1.0", "")
+	if err != nil {
+		f.Fatal(err)
+	}
+	c.base = base
+	f.Fuzz(func(t *testing.T, s string) {
+		u, ok := c.nextLink(s)
+		if !ok {
+			return
+		}
+		if u.Scheme != "https" || u.Host != "graph.microsoft.com" || u.User != nil || !strings.HasPrefix(u.EscapedPath(), "/v1.0/") || strings.Contains(u.Path, "..") && strings.Contains(u.Path, "/../") {
+			t.Errorf("%q leads to %v", s, u)
+		}
+	})
+}
