@@ -1,10 +1,8 @@
 package trigger
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 
 	"pullprint/trigger/graph"
@@ -180,56 +178,3 @@ func cutKey(s string) (id, rest string, ok bool) {
 	}
 	return id, rest, ok && graph.ValidID(id)
 }
-
-// object is a JSON object by exact member name, values undecoded.
-type object map[string]json.RawMessage
-
-// members splits one JSON object. encoding/json would take the last of two
-// equal members and match names in any case: two readers of one message could
-// then see two different notifications.
-func members(raw []byte) (object, error) {
-	if len(raw) > maxItem {
-		return nil, fmt.Errorf("%w: over %d bytes", ErrMalformed, maxItem)
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("%w: no JSON object", ErrMalformed)
-	}
-	o := object{}
-	for dec.More() {
-		t, err := dec.Token()
-		name, isText := t.(string)
-		if err != nil || !isText {
-			return nil, fmt.Errorf("%w: bad JSON", ErrMalformed)
-		}
-		if _, twice := o[name]; twice {
-			return nil, fmt.Errorf("%w: a member twice", ErrMalformed)
-		}
-		var v json.RawMessage
-		if err := dec.Decode(&v); err != nil {
-			return nil, fmt.Errorf("%w: bad JSON", ErrMalformed)
-		}
-		o[name] = v
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("%w: bad JSON", ErrMalformed)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, fmt.Errorf("%w: more than one JSON value", ErrMalformed)
-	}
-	return o, nil
-}
-
-// text reads a string member of at most max bytes; an absent or null one is empty.
-func (o object) text(name string, into *string, max int) error {
-	raw := o[name]
-	if absent(raw) {
-		return nil
-	}
-	if err := json.Unmarshal(raw, into); err != nil || len(*into) > max {
-		return fmt.Errorf("%w: %s is no text of at most %d bytes", ErrMalformed, name, max)
-	}
-	return nil
-}
-
-func absent(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }

@@ -1,11 +1,9 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -162,9 +160,9 @@ func (h *Handler) complain(what string, err error) {
 // split takes the items out of {"value":[…]}. The status is 0 when it can, 413
 // when there are too many, and 400 when the body is nothing that Graph sends.
 func (h *Handler) split(body []byte) (items []json.RawMessage, status int) {
-	items, err := values(body)
+	items, err := trigger.Items(body, maxItems)
 	switch {
-	case errors.Is(err, errTooMany):
+	case errors.Is(err, trigger.ErrTooMany):
 		h.results.WithLabelValues(resultOversized).Inc()
 		return nil, http.StatusRequestEntityTooLarge
 	case err != nil:
@@ -172,60 +170,4 @@ func (h *Handler) split(body []byte) (items []json.RawMessage, status int) {
 		return nil, http.StatusBadRequest
 	}
 	return items, 0
-}
-
-var errTooMany = errors.New("too many items")
-
-// values reads the one member `value` of an object; others are skipped.
-func values(body []byte) (items []json.RawMessage, err error) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, trigger.ErrMalformed
-	}
-	seen := false
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil || (name == "value" && seen) {
-			return nil, trigger.ErrMalformed
-		}
-		if name != "value" {
-			var skipped json.RawMessage
-			if dec.Decode(&skipped) != nil {
-				return nil, trigger.ErrMalformed
-			}
-			continue
-		}
-		seen = true
-		if items, err = array(dec); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := dec.Token(); err != nil || !seen {
-		return nil, trigger.ErrMalformed
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, trigger.ErrMalformed
-	}
-	return items, nil
-}
-
-// array reads at most maxItems items of an array.
-func array(dec *json.Decoder) (items []json.RawMessage, err error) {
-	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
-		return nil, trigger.ErrMalformed
-	}
-	for dec.More() {
-		if len(items) == maxItems {
-			return nil, errTooMany
-		}
-		var raw json.RawMessage
-		if dec.Decode(&raw) != nil {
-			return nil, trigger.ErrMalformed
-		}
-		items = append(items, raw)
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, trigger.ErrMalformed
-	}
-	return items, nil
 }
