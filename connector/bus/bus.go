@@ -49,6 +49,9 @@ var (
 	ErrIncompatible = errors.New("incompatible configuration")
 	// ErrTooOld: the external server is older than 2.14.
 	ErrTooOld = errors.New("NATS server is too old")
+
+	errClosed = errors.New("bus is closed")
+	errCutOff = errors.New("connection was lost meanwhile")
 )
 
 // Options are what Open needs beside the configuration. All may be empty.
@@ -78,7 +81,7 @@ type Bus struct {
 	state   *KV
 
 	sessionsMu sync.Mutex
-	sessions   map[*context.CancelFunc]struct{}
+	sessions   map[*context.CancelCauseFunc]struct{}
 
 	closing sync.Once
 	closed  error
@@ -138,30 +141,50 @@ func (b *Bus) open(ctx context.Context, o Options) error {
 }
 
 // untilReconnect is ctx, cancelled as well when the connection was lost and is
-// back: what waits for messages has to ask for them again then.
+// back, or closed for good: what waits for messages has to ask again then. The
+// cause is errCutOff or errClosed.
 func (b *Bus) untilReconnect(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	b.sessionsMu.Lock()
 	defer b.sessionsMu.Unlock()
+	if b.nc.IsClosed() {
+		cancel(errClosed)
+	}
 	if b.sessions == nil {
-		b.sessions = make(map[*context.CancelFunc]struct{})
+		b.sessions = make(map[*context.CancelCauseFunc]struct{})
 	}
 	b.sessions[&cancel] = struct{}{}
 	return ctx, func() {
-		cancel()
+		cancel(nil)
 		b.sessionsMu.Lock()
 		defer b.sessionsMu.Unlock()
 		delete(b.sessions, &cancel)
 	}
 }
 
-func (b *Bus) reconnected() {
-	b.metrics.connected.Set(1)
-	b.log.Info("reconnected")
+// endSessions ends every context of untilReconnect.
+func (b *Bus) endSessions(cause error) {
 	b.sessionsMu.Lock()
 	defer b.sessionsMu.Unlock()
 	for cancel := range b.sessions {
-		(*cancel)()
+		(*cancel)(cause)
+	}
+}
+
+func (b *Bus) reconnected() {
+	b.metrics.connected.Set(1)
+	b.log.Info("reconnected")
+	b.endSessions(errCutOff)
+}
+
+// pause waits before another try: for d, until the connection is back, or until
+// ctx ends.
+func (b *Bus) pause(ctx context.Context, d time.Duration) {
+	ctx, end := b.untilReconnect(ctx)
+	defer end()
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
@@ -190,6 +213,7 @@ func (b *Bus) shutdown() {
 			cancel()
 		}
 		b.nc.Close()
+		b.endSessions(errClosed)
 	}
 	if b.srv != nil {
 		b.srv.Shutdown()
@@ -215,6 +239,7 @@ func (b *Bus) Crash(snapshot func() error) error {
 			_ = b.srv.DisconnectClientByID(id)
 		}
 		b.nc.Close()
+		b.endSessions(errClosed)
 		err = snapshot()
 		b.shutdown()
 		err = errors.Join(err, b.closed)

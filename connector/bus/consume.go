@@ -48,8 +48,8 @@ func Retry(after time.Duration) Disposition { return Disposition{retry: true, af
 // runs the task is kept from others; the time it takes doesn't matter. There is
 // no limit of attempts here: who wants to give a task up publishes it as dead
 // and says Done. When ctx ends, what is in hand is finished: the context of h
-// lives on for 20 s, then it is cancelled. Returns the error of ctx. A panic in
-// h is not caught.
+// lives on for 20 s, then it is cancelled. Returns the error of ctx, or an error
+// when the bus is closed. A panic in h is not caught.
 func (b *Bus) Consume(ctx context.Context, workers int, h func(context.Context, Delivery) Disposition) error {
 	if workers < 1 || 4*workers > maxAckPending {
 		return fmt.Errorf("consume tasks: %d workers, want 1 to %d", workers, maxAckPending/4)
@@ -104,12 +104,15 @@ func (c *consumption) fetch(ctx context.Context) error {
 	var cons jetstream.Consumer
 	c.delivered = time.Now()
 	for ctx.Err() == nil {
+		if c.bus.nc.IsClosed() {
+			return errClosed
+		}
 		var err error
 		if cons == nil {
 			if cons, err = c.attach(ctx); err != nil {
 				c.log.Warn("consumer unavailable", zap.Error(err))
 				cons = nil
-				c.pause(ctx)
+				c.bus.pause(ctx, fetchBackoff)
 				continue
 			}
 		}
@@ -124,7 +127,7 @@ func (c *consumption) fetch(ctx context.Context) error {
 		if err != nil {
 			c.log.Warn("fetch failed", zap.Error(err))
 			cons = nil
-			c.pause(ctx)
+			c.bus.pause(ctx, fetchBackoff)
 			continue
 		}
 		if c.stalled(ctx) {
@@ -209,13 +212,6 @@ func (c *consumption) stalled(ctx context.Context) bool {
 	c.log.Warn("consumer stalled, rebuilding it", zap.Int("pending", pending), zap.Duration("silent", since))
 	c.delivered = time.Now()
 	return true
-}
-
-func (c *consumption) pause(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(fetchBackoff):
-	}
 }
 
 // giveBack returns what no worker has begun, so that others needn't wait for it.

@@ -287,3 +287,30 @@ func TestRecords(t *testing.T) {
 		}
 	})
 }
+
+// What still runs when the bus is closed ends with an error.
+func TestCloseBelow(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		b := bustest.Open(t)
+		ended := make(chan error, 3)
+		go func() {
+			ended <- b.Consume(t.Context(), 2, func(context.Context, bus.Delivery) bus.Disposition { return bus.Done() })
+		}()
+		go func() {
+			ended <- b.Jobs().Watch(t.Context(), ">", func(string, []byte, uint64) {}, func() {})
+		}()
+		go func() {
+			ended <- b.Decisions(t.Context(), time.Time{}, true, func(time.Time, []byte) error { return nil })
+		}()
+		synctest.Wait()
+		start := time.Now()
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		for range 3 {
+			if err := <-ended; err == nil || errors.Is(err, context.Canceled) || time.Since(start) > time.Second {
+				t.Errorf("%v after %v", err, time.Since(start))
+			}
+		}
+	})
+}

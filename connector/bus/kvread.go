@@ -13,9 +13,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const headerNumPending = "Nats-Num-Pending"
+const (
+	headerNumPending = "Nats-Num-Pending"
+	// maxAnswers is how many keys the server returns at once.
+	maxAnswers = 1024
+)
 
-// errTooMany: more keys match than the server answers at once (1,024).
+// errTooMany: more than maxAnswers keys match.
 var errTooMany = errors.New("too many keys for one answer")
 
 // entry is a message of a bucket; value is nil when it marks a deleted key.
@@ -176,8 +180,11 @@ func (kv *KV) matchingPage(ctx context.Context, subject string, from, upTo uint6
 		return nil, pageEnd{}, err
 	}
 	nc := kv.bus.nc
+	ctx, end := kv.bus.untilReconnect(ctx)
+	defer end()
 	inbox := nc.NewRespInbox()
-	sub, err := nc.SubscribeSync(inbox)
+	answers := make(chan *nats.Msg, maxAnswers+2)
+	sub, err := nc.ChanSubscribe(inbox, answers)
 	if err != nil {
 		return nil, pageEnd{}, err
 	}
@@ -187,10 +194,11 @@ func (kv *KV) matchingPage(ctx context.Context, subject string, from, upTo uint6
 	}
 	var entries []entry
 	for {
-		// An answer that stops before its end is no answer.
-		msg, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, pageEnd{}, err
+		var msg *nats.Msg
+		select {
+		case msg = <-answers:
+		case <-ctx.Done(): // an answer that stops before its end is no answer
+			return nil, pageEnd{}, context.Cause(ctx)
 		}
 		if msg.Header.Get("Status") == "204" {
 			pending, _ := strconv.Atoi(msg.Header.Get(headerNumPending))

@@ -80,6 +80,8 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 			return ctx.Err()
 		case done:
 			return nil
+		case r.bus.nc.IsClosed():
+			return errClosed
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			return fmt.Errorf("read %s: %w", r.stream, err)
 		case r.maxGap > 0 && time.Since(r.heard) > r.maxGap:
@@ -89,12 +91,8 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 			retry = readRetry
 		}
 		r.bus.log.Debug("reader rebuilt", zap.String("stream", r.stream), zap.Error(err))
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(retry):
-			retry = min(2*retry, readRetryMax)
-		}
+		r.bus.pause(ctx, retry)
+		retry = min(2*retry, readRetryMax)
 	}
 }
 

@@ -32,8 +32,6 @@ const (
 	rememberRevisions = 5 * time.Second
 )
 
-var errClosed = errors.New("bus is closed")
-
 // stored is what the server answered to a write.
 type stored struct {
 	sequence  uint64

@@ -215,7 +215,7 @@ func TestKill(t *testing.T) {
 					return
 				}
 				published[i]++
-				if total.Add(1) == 2000 {
+				if total.Add(1) == 800 {
 					close(enough)
 				}
 			}
