@@ -227,10 +227,12 @@ func (c *Client) request(ctx context.Context, cl *call, token *bearer, id string
 	}
 	if cl.body != nil {
 		h["Content-Type"] = contentJSON
-		sent = new(atomic.Bool)
+		first := &payload{body: cl.body}
+		first.Reset(cl.body)
+		sent, first.begun = &first.own, &first.own
 		r.ContentLength = int64(len(cl.body))
-		r.Body = newPayload(cl.body, sent)
-		r.GetBody = func() (io.ReadCloser, error) { return newPayload(cl.body, sent), nil }
+		r.Body = first
+		r.GetBody = first.again
 	}
 	return r.WithContext(ctx), sent
 }
@@ -239,13 +241,16 @@ func (c *Client) request(ctx context.Context, cl *call, token *bearer, id string
 // request can't have been processed, whatever went wrong.
 type payload struct {
 	bytes.Reader
+	body  []byte
 	begun *atomic.Bool
+	own   atomic.Bool // begun of the first
 }
 
-func newPayload(b []byte, begun *atomic.Bool) *payload {
-	p := &payload{begun: begun}
-	p.Reset(b)
-	return p
+// again makes the same body for another connection.
+func (p *payload) again() (io.ReadCloser, error) {
+	next := &payload{body: p.body, begun: p.begun}
+	next.Reset(p.body)
+	return next, nil
 }
 
 func (p *payload) Read(b []byte) (int, error) {

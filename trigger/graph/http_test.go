@@ -83,6 +83,12 @@ func TestNewConnectionAfter503(t *testing.T) {
 				fmt.Fprint(w, `{}`)
 			}))
 			s.EnableHTTP2 = version == "HTTP/2.0"
+			closed := make(chan string, 10)
+			s.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+				if state == http.StateClosed {
+					closed <- conn.RemoteAddr().String()
+				}
+			}
 			s.StartTLS()
 			defer s.Close()
 			c := trusting(t, s)
@@ -104,6 +110,11 @@ func TestNewConnectionAfter503(t *testing.T) {
 			}
 			if from[2] == from[1] {
 				t.Errorf("after a 503 from %s the next try went over the same connection", from[1])
+			}
+			if version == "HTTP/1.1" {
+				if gone := <-closed; gone != from[1] {
+					t.Errorf("%s was closed, want the connection of the 503", gone)
+				}
 			}
 			if version == "HTTP/2.0" && from[1] != from[0] {
 				t.Error("two calls of one HTTP/2 client did not share a connection")

@@ -101,7 +101,7 @@ func FuzzNextLink(f *testing.F) {
 		if !ok {
 			return
 		}
-		if u.Scheme != "https" || u.Host != "graph.microsoft.com" || u.User != nil || !strings.HasPrefix(u.EscapedPath(), "/v1.0/") || strings.Contains(u.Path, "..") && strings.Contains(u.Path, "/../") {
+		if u.Scheme != "https" || u.Host != "graph.microsoft.com" || u.User != nil || !strings.HasPrefix(u.EscapedPath(), "/v1.0/") || strings.Contains(u.Path, "/../") {
 			t.Errorf("%q leads to %v", s, u)
 		}
 	})

@@ -42,11 +42,11 @@ func each[T any](ctx context.Context, c *Client, cl call, yield func(T) bool) er
 		if !ok {
 			return cl.failed(refused, errNextLink)
 		}
-		if h := maphash.String(seed, p.Next); seen[h] {
+		h := maphash.String(seed, p.Next)
+		if seen[h] {
 			return cl.failed(refused, errPagesLoop)
-		} else {
-			seen[h] = true
 		}
+		seen[h] = true
 		cl.url = next
 	}
 	return cl.failed(refused, errManyPages)

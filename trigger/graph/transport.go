@@ -72,7 +72,8 @@ func (p *pool) renew(began time.Time) {
 
 func (p *pool) closeIdle() { p.current.Load().CloseIdleConnections() }
 
-// transport makes a tuned transport, with as many idle connections as calls at once.
+// transport makes a tuned transport, with as many idle connections as calls at
+// once. How long an answer may take is the business of each try's context.
 func (p *pool) transport() *http.Transport {
 	secure := &tls.Config{MinVersion: tls.VersionTLS12}
 	if p.tls != nil {
@@ -88,7 +89,6 @@ func (p *pool) transport() *http.Transport {
 		MaxIdleConns:           2*p.concurrent + 2,
 		MaxIdleConnsPerHost:    p.concurrent + 1,
 		IdleConnTimeout:        90 * time.Second,
-		ResponseHeaderTimeout:  tryTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // answers are small, and few
 	}
