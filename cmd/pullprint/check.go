@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"pullprint/connector/config"
+	"pullprint/policy"
+	"pullprint/policy/strictyaml"
+)
+
+func checkCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration and its policy; prints every problem with its place",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return check(cmd, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// checked is what check prints as JSON.
+type checked struct {
+	OK       bool                 `json:"ok"`
+	Problems []strictyaml.Problem `json:"problems"`
+	Warnings []strictyaml.Problem `json:"warnings"`
+}
+
+func check(cmd *cobra.Command, asJSON bool) error {
+	cfg, err := loadConfig(cmd)
+	var problems strictyaml.Problems
+	if err != nil && !errors.As(err, &problems) {
+		return err
+	}
+	out := checked{Problems: []strictyaml.Problem{}, Warnings: []strictyaml.Problem{}}
+	summary := "built-in policy"
+	if cfg != nil {
+		out.Warnings = append(out.Warnings, cfg.Warnings...)
+		var p *policy.Policy
+		if p, err = policyOf(cfg); p != nil {
+			summary = p.Summary() + ", hash " + p.Hash()
+		}
+		if err != nil && !errors.As(err, &problems) {
+			return err
+		}
+	}
+	out.Problems = append(out.Problems, problems...)
+	out.OK = len(problems) == 0
+	if asJSON {
+		enc := json.NewEncoder(cmd.OutOrStdout())
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(out); err != nil {
+			return err
+		}
+		if !out.OK {
+			return usageError{fmt.Errorf("%d problems", len(problems))}
+		}
+		return nil
+	}
+	for _, w := range out.Warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w.String())
+	}
+	if !out.OK {
+		return usageError{problems}
+	}
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %d queues, %s\n", path, len(cfg.Queues), summary)
+	return nil
+}
+
+func policyOf(cfg *config.Config) (*policy.Policy, error) {
+	if cfg.Policy.File == "" {
+		return policy.Default(), nil
+	}
+	return loadPolicy(cfg.Policy.File)
+}

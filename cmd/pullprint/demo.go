@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/config"
+	"pullprint/connector/daemon"
+	"pullprint/trigger/graph/graphtest"
+)
+
+func demoCommand() *cobra.Command {
+	var o demoOptions
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "See it work: a simulated office, no account, no network",
+		Long: `Starts a simulated Universal Print, an embedded NATS and the daemon in this
+process, on loopback only, and plays a short office morning. Everything is kept
+in a temporary folder that is removed at the end. Runs until Ctrl-C.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.out, o.logTo = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			return demo(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.once, "once", false, "end after the script")
+	cmd.Flags().BoolVar(&o.log, "log", false, "show the daemon's log on stderr")
+	cmd.Flags().BoolVar(&o.hostile, "hostile", false, "let the simulator throttle, fail, and lose replies and notifications")
+	cmd.Flags().Uint64Var(&o.seed, "seed", 0, "seed of the simulator's accidents; 0 chooses one")
+	return cmd
+}
+
+// The demo's tenant. Ids and the secret are the simulator's own.
+const (
+	demoApp    = "815f204f-c791-4ee6-9098-614ecdb003f6"
+	demoSecret = "demo-secret-of-the-simulator"
+	demoPull   = "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1"
+	demoDirect = "2f3453b7-93c0-4b5b-8bd6-1a2f0a3a4e11"
+)
+
+const demoPolicy = `default: {pull: hold, direct: complete}
+rules:
+  - name: colour-bulk
+    at: arrival
+    when: 'job.color && job.copies > 20'
+    verdict: abort
+    reason: color.too-many
+    text: 'A colour job of {{ job.copies }} copies is over the limit of 20.'
+    remedy: 'Print it in black and white, or order it at the print shop.'
+  - name: posters-by-staff
+    at: arrival
+    when: 'queue.name == "Poster" && !("staff" in user.groups)'
+    verdict: abort
+    reason: poster.staff-only
+    text: 'The poster printer is for staff.'
+    remedy: 'Send it to Follow-Me, or ask a member of staff to print it.'
+`
+
+const demoConfig = `tenant_id: %s
+endpoints: {graph: "http://%[2]s/v1.0", authority: "http://%[2]s"}
+auth: {client_id: %s, client_secret_file: client-secret}
+webhook: {listen: "%[4]s", public_url: "http://%[4]s"}
+queues:
+  - {printer_id: %s, name: Follow-Me, mode: pull, hold_for: 24h}
+  - {printer_id: %s, name: Poster, mode: direct}
+policy: {file: policy.yaml}
+nats: {embedded: {store_dir: nats, max_store: 256MiB}}
+metrics: {listen: "%s"}
+`
+
+// demo plays the office morning. It leaves nothing behind.
+func demo(ctx context.Context, o demoOptions) (err error) {
+	dir, err := os.MkdirTemp("", "pullprint-demo-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the demo: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	lns, err := listenLoopback(ctx, 3)
+	if err != nil {
+		return err
+	}
+	simLn, hookLn, metricsLn := lns[0], lns[1], lns[2]
+	defer closeAll(lns)
+
+	sim := demoOffice(o)
+	defer sim.Close()
+	cfg, err := demoFiles(dir, sim.Tenant(), simLn, hookLn, metricsLn)
+	if err != nil {
+		return err
+	}
+	p := newPresenter(o, sim)
+	p.opening(dir, sim, simLn.Addr().String())
+	log := zap.NewNop()
+	if o.log {
+		if log, err = newLogger(config.Log{Level: "info", Format: "json"}, o.logTo); err != nil {
+			return err
+		}
+	}
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return serveUntilDone(gctx, simLn, simulatorHandler(sim)) })
+	g.Go(func() error {
+		return daemon.Run(gctx, daemon.Options{Config: cfg, Logger: log, OnDecision: p.decided, Listen: taken(lns)})
+	})
+	g.Go(func() error {
+		err := p.morning(gctx, sim, metricsLn.Addr().String())
+		if err == nil && !o.once {
+			<-gctx.Done()
+		}
+		stop()
+		return err
+	})
+	err = g.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	p.closing(dir)
+	return err
+}
+
+// demoOffice is the simulated tenant before anything happened.
+func demoOffice(o demoOptions) *graphtest.Sim {
+	k := graphtest.Calm()
+	if o.hostile {
+		k = graphtest.Hostile()
+	}
+	k.Seed = o.seed
+	sim := graphtest.New(k)
+	sim.AddApp(graphtest.App{ClientID: demoApp, Secret: demoSecret})
+	sim.AddPrinter(graphtest.Printer{ID: demoPull, DisplayName: "Follow-Me", Virtual: true})
+	sim.AddPrinter(graphtest.Printer{ID: demoDirect, DisplayName: "Poster"})
+	for _, u := range [][2]string{{"teacher@contoso.com", "staff"}, {"office@contoso.com", "staff"}, {"student@contoso.com", "students"}} {
+		sim.AddUser(graphtest.User{UPN: u[0], Groups: []graphtest.Group{{DisplayName: u[1]}}})
+	}
+	return sim
+}
+
+// demoFiles writes what a real installation has in /etc/pullprint and loads it.
+func demoFiles(dir, tenant string, sim, hook, metrics net.Listener) (*config.Config, error) {
+	text := fmt.Sprintf(demoConfig, tenant, sim.Addr(), demoApp, hook.Addr(), demoPull, demoDirect, metrics.Addr())
+	for name, content := range map[string]string{"config.yaml": text, "policy.yaml": demoPolicy, "client-secret": demoSecret} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			return nil, fmt.Errorf("write the demo's files: %w", err)
+		}
+	}
+	return config.Load(filepath.Join(dir, "config.yaml"))
+}
+
+func listenLoopback(ctx context.Context, n int) ([]net.Listener, error) {
+	var lns []net.Listener
+	for range n {
+		var lc net.ListenConfig
+		ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			closeAll(lns)
+			return nil, fmt.Errorf("listen on loopback: %w", err)
+		}
+		lns = append(lns, ln)
+	}
+	return lns, nil
+}
+
+func closeAll(lns []net.Listener) {
+	for _, ln := range lns {
+		_ = ln.Close() // closed by its server already, most often
+	}
+}
+
+// taken hands out listeners that are open already, by their address.
+func taken(lns []net.Listener) func(network, address string) (net.Listener, error) {
+	return func(network, address string) (net.Listener, error) {
+		for _, ln := range lns {
+			if ln.Addr().String() == address {
+				return ln, nil
+			}
+		}
+		return nil, fmt.Errorf("no listener for %s %s", network, address)
+	}
+}

@@ -1,0 +1,301 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+)
+
+// arrive takes a verified event to a stored decision. The crash story, in the
+// order of the steps; the message is acknowledged after all of them:
+//
+//  1. the job is read; nothing is stored: dying here, the message comes again.
+//  2. hold: the record is created, then the decision is published. Dying
+//     between, the message comes again, finds the record and publishes the
+//     same decision under the same id.
+//  3. complete, abort: the record is created as an intent, with the decision
+//     in it. Dying after, the message (or the sweep) finds the intent and
+//     reads the job back before anything else. See carryOut.
+func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) error {
+	ref, err := w.jobOf(ctx, ev)
+	if err != nil || ref == (held.Ref{}) {
+		return err
+	}
+	q, ok := w.queues[ref.Printer]
+	if !ok {
+		w.ignore(ignoredQueue, ev)
+		return nil
+	}
+	known, ok := w.Index.Lookup(ref)
+	if ok && known.Task == ev.Task && d.Attempt == 1 && !known.State.Intent() && !w.decideAgain(known, q) {
+		w.ignore(ignoredDuplicate, ev)
+		return nil
+	}
+	job, err := w.Graph.Job(ctx, graph.JobRef(ref))
+	if notFound(err) {
+		w.ignore(ignoredFinished, ev)
+		return w.forget(ctx, known.Key, "graph does not know the job")
+	}
+	if err != nil {
+		return fmt.Errorf("read job: %w", err)
+	}
+	ours, err := w.taskOf(ctx, ev, job)
+	if err != nil || !ours {
+		return err
+	}
+	key := held.Key(job.CreatedBy.ID, ref)
+	if ok || d.Attempt > 1 {
+		rec, rev, err := w.Jobs.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		if rev != 0 {
+			return w.again(ctx, d, ev, found{rec, rev, job, q})
+		}
+	}
+	rec, err := w.decide(ctx, ev, job, q)
+	if err != nil {
+		return err
+	}
+	return w.begin(ctx, d, ev, found{rec, 0, job, q})
+}
+
+// found is a job as Graph has it and its record as the store has it, or as it
+// is about to be created (revision 0).
+type found struct {
+	rec held.Record
+	rev uint64
+	job graph.Job
+	q   Queue
+}
+
+// jobOf is the job of an event. A notification without parentUrl costs a call
+// to read the task; a task that Graph does not know is no job.
+func (w *Worker) jobOf(ctx context.Context, ev trigger.Event) (held.Ref, error) {
+	if ev.Job != "" {
+		return held.Ref{Printer: ev.Printer, Job: ev.Job}, nil
+	}
+	task, err := w.Graph.Task(ctx, ev.Definition, ev.Task)
+	if notFound(err) {
+		w.ignore(ignoredForeign, ev)
+		return held.Ref{}, nil
+	}
+	if err != nil {
+		return held.Ref{}, fmt.Errorf("read task: %w", err)
+	}
+	if task.Job == (graph.JobRef{}) {
+		w.ignore(ignoredForeign, ev)
+	}
+	return held.Ref(task.Job), nil
+}
+
+// taskOf reports whether the event's task belongs to the job and waits for us.
+// A forged event that names another's job ends here, after one read.
+func (w *Worker) taskOf(ctx context.Context, ev trigger.Event, job graph.Job) (bool, error) {
+	state, ok := graph.TaskState(""), false
+	for _, t := range job.Tasks {
+		if t.ID == ev.Task {
+			state, ok = t.State, true
+		}
+	}
+	if !ok {
+		t, err := w.Graph.Task(ctx, ev.Definition, ev.Task)
+		if notFound(err) || (err == nil && t.Job != job.Ref) {
+			w.ignore(ignoredForeign, ev)
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("read task: %w", err)
+		}
+		state = t.State
+	}
+	if state == graph.TaskCompleted || state == graph.TaskAborted {
+		w.ignore(ignoredFinished, ev)
+		return false, w.settle(ctx, held.Ref(job.Ref), job)
+	}
+	return true, nil
+}
+
+// decide asks the policy and makes the record; nothing is stored yet.
+func (w *Worker) decide(ctx context.Context, ev trigger.Event, job graph.Job, q Queue) (held.Record, error) {
+	now := time.Now()
+	p := w.Policy()
+	req := request(job, q, now)
+	if p.NeedsGroups() && req.User.ID != "" {
+		groups, err := w.groups.of(ctx, req.User.ID)
+		if err != nil {
+			return held.Record{}, err
+		}
+		req.User.Groups = groups
+	}
+	v := p.Decide(req)
+	if req.User.ID == "" && q.Mode == ModePull && v.Verdict == policy.Hold {
+		// Nobody could ever release it.
+		hash := v.PolicyHash
+		v = policy.Own("owner.unknown")
+		v.Point, v.Verdict, v.PolicyHash = policy.Arrival, policy.Abort, hash
+	}
+	ref := held.Ref(job.Ref)
+	return held.Record{
+		Ref: ref, Task: ev.Task, Definition: ev.Definition, Owner: req.User.ID, Queue: q.Name,
+		State: held.Seen, Created: job.Created, Seen: now,
+		Decision: held.Decision{
+			ID: ev.Task + ":arrival", At: now, Point: string(v.Point), Verdict: string(v.Verdict), Reason: v.Reason, Rule: v.Rule,
+			Text: v.Text, Remedy: v.Remedy, Policy: v.PolicyHash, Error: v.Err,
+			Ref: ref, Task: ev.Task, Queue: q.Name, Owner: req.User.ID, By: w.Instance,
+			Input: held.Input{
+				Mode: q.Mode, Copies: req.Job.Copies, Color: req.Job.Color, Duplex: req.Job.Duplex, MediaSize: req.Job.MediaSize,
+				ContentType: req.Job.ContentType, Size: req.Job.Size, Created: job.Created, Groups: req.User.Groups,
+			},
+		},
+	}, nil
+}
+
+// request is what the policy may see of a job.
+func request(job graph.Job, q Queue, now time.Time) policy.Request {
+	c := job.Configuration
+	in := policy.Job{
+		Copies:    max(c.Copies, 1),
+		Color:     c.ColorMode == "color" || c.ColorMode == "auto",
+		Duplex:    c.DuplexMode == "flipOnLongEdge" || c.DuplexMode == "flipOnShortEdge",
+		MediaSize: c.MediaSize, Created: job.Created,
+	}
+	for i, d := range job.Documents {
+		in.Size += d.Size
+		if i == 0 {
+			in.ContentType = d.ContentType
+		}
+	}
+	user := policy.User{UPN: job.CreatedBy.UserPrincipalName}
+	if graph.ValidID(job.CreatedBy.ID) {
+		user.ID = job.CreatedBy.ID
+	}
+	return policy.Request{Point: policy.Arrival, Job: in, User: user, Queue: policy.Queue{Name: q.Name, Mode: q.Mode}, Now: now}
+}
+
+// begin stores the first state after the decision and goes on from there.
+func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f found) error {
+	release, ok := w.claim(f.rec.Key())
+	if !ok {
+		return errBusy
+	}
+	defer release()
+	state, note := held.Held, ""
+	switch policy.Verdict(f.rec.Decision.Verdict) {
+	case policy.Abort:
+		state = held.Aborting
+	case policy.Complete:
+		state = held.Completing
+	}
+	now := time.Now()
+	if f.rec.State == held.Held && state == held.Held {
+		note = "decided again"
+	} else if err := f.rec.Move(state, now, w.Instance, note); err != nil {
+		return err
+	}
+	if state == held.Held {
+		f.rec.HoldUntil = f.rec.Seen.Add(f.q.HoldFor)
+	}
+	rev, ok, err := w.Jobs.Put(ctx, &f.rec, f.rev)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		// Another was faster: look at what it stored.
+		rec, rev, err := w.Jobs.Get(ctx, f.rec.Key())
+		if err != nil || rev == 0 {
+			return errors.Join(errBusy, err)
+		}
+		release()
+		return w.again(ctx, d, ev, found{rec, rev, f.job, f.q})
+	}
+	if state != held.Held {
+		return w.carryOut(ctx, f.rec, rev, act{heard: d.Stored})
+	}
+	if err := w.publish(ctx, &f.rec.Decision); err != nil {
+		return err
+	}
+	w.report(&f.rec.Decision, d.Stored)
+	return nil
+}
+
+// again goes on with a job that has a record: a duplicate, a redelivery, or a
+// rival's work.
+func (w *Worker) again(ctx context.Context, d bus.Delivery, ev trigger.Event, f found) error {
+	known := Entry{Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy}
+	switch {
+	case f.rec.State.Intent():
+		return w.resume(ctx, f.rec, f.rev)
+	case f.rec.State.Final() && f.rec.Task != ev.Task:
+		return errConflict
+	case w.decideAgain(known, f.q):
+		fresh, err := w.decide(ctx, ev, f.job, f.q)
+		if err != nil {
+			return err
+		}
+		fresh.State, fresh.Seen, fresh.Trail = f.rec.State, f.rec.Seen, f.rec.Trail
+		fresh.Decision.ID += ":" + fresh.Decision.Policy
+		f.rec = fresh
+		return w.begin(ctx, d, ev, f)
+	}
+	w.ignore(ignoredDuplicate, ev)
+	if d.Attempt == 1 {
+		return nil
+	}
+	// The delivery before may have died between the record and its decision.
+	return w.publish(ctx, &f.rec.Decision)
+}
+
+// decideAgain reports whether a held job of a direct queue waits for another
+// policy than the one that could not decide it.
+func (w *Worker) decideAgain(e Entry, q Queue) bool {
+	return e.State == held.Held && q.Mode == ModeDirect && e.Policy != w.Policy().Hash()
+}
+
+func (w *Worker) publish(ctx context.Context, d *held.Decision) error {
+	body, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encode decision: %w", err)
+	}
+	if err := w.Audit.PublishDecision(ctx, d.Verdict, d.ID, body); err != nil {
+		return fmt.Errorf("publish decision: %w", err)
+	}
+	return nil
+}
+
+// report counts and logs a decision that took effect.
+func (w *Worker) report(d *held.Decision, heard time.Time) {
+	w.Metrics.decided(d, heard)
+	fields := []zap.Field{
+		zap.String("point", d.Point), zap.String("verdict", d.Verdict), zap.String("reason", d.Reason), zap.String("rule", d.Rule),
+		zap.String("queue", d.Queue), zap.String("job", d.Job), zap.String("task", d.Task), zap.String("policy", d.Policy),
+	}
+	if d.Error != "" {
+		w.log.Warn("job decided by a failing rule", append(fields, zap.String("error", d.Error))...)
+	} else {
+		w.log.Info("job decided", fields...)
+	}
+	if w.OnDecision != nil {
+		w.OnDecision(*d)
+	}
+}
+
+func (w *Worker) ignore(reason string, ev trigger.Event) {
+	w.Metrics.ignored.WithLabelValues(reason).Inc()
+	w.log.Debug("task ignored", zap.String("reason", reason), zap.String("task", ev.Task), zap.String("job", ev.Job))
+}
+
+func notFound(err error) bool {
+	var ge *graph.Error
+	return errors.As(err, &ge) && ge.NotFound()
+}

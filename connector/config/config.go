@@ -1,0 +1,150 @@
+// Package config reads the configuration file: strict YAML, every problem at
+// once with its place. The structs are the manual of what can be configured;
+// each room's part is that room's own.
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"pullprint/connector"
+	"pullprint/connector/bus"
+	"pullprint/policy/strictyaml"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+	"pullprint/trigger/webhook"
+)
+
+// Config is the whole file. What Load returns is complete: defaults are filled
+// in and relative paths start at the file's folder.
+type Config struct {
+	// TenantID is the directory (tenant) id.
+	TenantID string `yaml:"tenant_id"`
+	// Cloud is global, us-l4 or us-l5.
+	Cloud     string            `yaml:"cloud"`
+	Endpoints graph.Endpoints   `yaml:"endpoints"`
+	Auth      graph.Auth        `yaml:"auth"`
+	Trigger   trigger.Config    `yaml:"trigger"`
+	Webhook   webhook.Config    `yaml:"webhook"`
+	Queues    []connector.Queue `yaml:"queues"`
+	Policy    Policy            `yaml:"policy"`
+	NATS      bus.Config        `yaml:"nats"`
+	Metrics   Metrics           `yaml:"metrics"`
+	Log       Log               `yaml:"log"`
+
+	// Warnings are what is not wrong but should be looked at.
+	Warnings []strictyaml.Problem `yaml:"-"`
+}
+
+// Policy names the policy file.
+type Policy struct {
+	// File is read again on SIGHUP and when it changes; empty is the built-in
+	// policy: pull queues hold, direct queues complete.
+	File string `yaml:"file"`
+}
+
+// Metrics is where /metrics, /healthz and /readyz are served.
+type Metrics struct {
+	Listen string `yaml:"listen"`
+}
+
+// Log says what is logged, to stderr.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level string `yaml:"level"`
+	// Format is json or console.
+	Format string `yaml:"format"`
+}
+
+// The defaults of what a file does not say.
+const (
+	defaultWebhookListen = "127.0.0.1:8443"
+	defaultMetricsListen = "127.0.0.1:9464"
+	defaultStoreDir      = "/var/lib/pullprint/nats"
+)
+
+// Load reads and checks a file. An error that wraps os.ErrNotExist says that
+// there is none; any other is a strictyaml.Problems with everything that is
+// wrong.
+func Load(path string) (*Config, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return parse(path, src)
+}
+
+func parse(path string, src []byte) (*Config, error) {
+	var c Config
+	doc := strictyaml.Decode(path, src, &c, expand)
+	c.fill()
+	c.resolve(filepath.Dir(path))
+	v := checker{c: &c, doc: doc}
+	v.all()
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// variable is ${NAME}; $${ stands for a literal ${.
+var variable = regexp.MustCompile(`\$?\$\{([^}]*)\}`)
+
+// expand puts environment variables into a value. The error names the
+// variable, never a value.
+func expand(text string) (string, error) {
+	var err error
+	out := variable.ReplaceAllStringFunc(text, func(m string) string {
+		if m[1] == '$' {
+			return m[1:]
+		}
+		name := m[2 : len(m)-1]
+		value, ok := os.LookupEnv(name)
+		if !ok && err == nil {
+			err = fmt.Errorf("the environment variable %s is not set; set it, or write $${%[1]s} for the text itself", name)
+		}
+		return value
+	})
+	return out, err
+}
+
+func (c *Config) fill() {
+	or(&c.Cloud, "global")
+	or(&c.Trigger.Definition, trigger.DefaultDefinition)
+	or(&c.Webhook.Listen, defaultWebhookListen)
+	or(&c.Metrics.Listen, defaultMetricsListen)
+	or(&c.Log.Level, "info")
+	or(&c.Log.Format, "json")
+	for i := range c.Queues {
+		if c.Queues[i].HoldFor == 0 {
+			c.Queues[i].HoldFor = connector.DefaultHoldFor
+		}
+	}
+	if c.NATS.URL == "" && c.NATS.Embedded == nil {
+		c.NATS.Embedded = &bus.Embedded{}
+	}
+	if c.NATS.Embedded != nil {
+		or(&c.NATS.Embedded.StoreDir, defaultStoreDir)
+	}
+}
+
+func or(s *string, value string) {
+	if *s == "" {
+		*s = value
+	}
+}
+
+// resolve makes relative paths start at the folder of the file.
+func (c *Config) resolve(dir string) {
+	paths := []*string{&c.Auth.ClientSecretFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.NATS.CredentialsFile}
+	if c.NATS.Embedded != nil {
+		paths = append(paths, &c.NATS.Embedded.StoreDir)
+	}
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+// Package daemon composes the rooms of the house into one running program.
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+
+	"pullprint/connector"
+	"pullprint/connector/admin"
+	"pullprint/connector/bus"
+	"pullprint/connector/config"
+	"pullprint/connector/held"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+	"pullprint/trigger/webhook"
+)
+
+// Workers is how many tasks are worked on at once. With Graph at 40 ms a call
+// it is the round trips that bound the rate, so there are more workers than
+// cores; each is a goroutine that waits.
+const Workers = 128
+
+// Options are what a daemon is made of.
+type Options struct {
+	Config *config.Config
+	Logger *zap.Logger
+	// Registry takes the metrics; nil makes one.
+	Registry *prometheus.Registry
+	// Reload asks for the policy file to be read again.
+	Reload <-chan struct{}
+	// Listen opens the listeners; nil is net.Listen.
+	Listen func(network, address string) (net.Listener, error)
+	// Transport carries the calls to Graph; nil is the client's own.
+	Transport http.RoundTripper
+	// OnDecision, when set, is told of each decision after it took effect.
+	OnDecision func(held.Decision)
+	// Started, when set, is called once when the listeners are open.
+	Started func(Addresses)
+}
+
+// Addresses are where a started daemon listens.
+type Addresses struct{ Webhook, Metrics net.Addr }
+
+// daemon holds the rooms that Run joins.
+type daemon struct {
+	o         Options
+	log       *zap.Logger
+	instance  string
+	bus       *bus.Bus
+	graph     *graph.Client
+	policy    *policyFile
+	book      *trigger.Book
+	registrar *trigger.Registrar
+	index     *connector.Index
+	worker    *connector.Worker
+	sweeper   *connector.Sweeper
+	hook      *webhook.Server
+	health    *admin.Health
+	metrics   *admin.MetricsServer
+	canary    *canary
+
+	hookLn, metricsLn net.Listener
+}
+
+// Run is the daemon: it blocks until ctx ends, then refuses intake, finishes
+// what is in hand and returns nil within 25 seconds. Any other end is an error:
+// a policy that does not load, a store that is taken or broken, a sign-in that
+// Entra refuses for good. Graph being unreachable is no reason to end.
+func Run(ctx context.Context, o Options) error {
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.Listen == nil {
+		o.Listen = net.Listen
+	}
+	o.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), ReadBuild().collector())
+	d := &daemon{o: o, log: o.Logger.Named("daemon"), instance: instanceName()}
+	if err := d.open(ctx); err != nil {
+		return errors.Join(err, d.close())
+	}
+	err := d.run(ctx)
+	if cerr := d.close(); err == nil && cerr != nil {
+		err = fmt.Errorf("close: %w", cerr)
+	}
+	return err
+}
+
+// open makes every room and listens, and starts nothing but the store.
+func (d *daemon) open(ctx context.Context) error {
+	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
+	var err error
+	if d.policy, err = openPolicy(cfg.Policy.File, reg, log); err != nil {
+		return err
+	}
+	d.graph, err = graph.New(graph.Config{TenantID: cfg.TenantID, Cloud: cfg.Cloud, Endpoints: cfg.Endpoints, Auth: cfg.Auth, MaxConcurrent: 64},
+		graph.Options{Logger: log, Registerer: reg, Transport: d.o.Transport, UserAgent: "pullprint/" + ReadBuild().Version})
+	if err != nil {
+		return err
+	}
+	if d.bus, err = bus.Open(ctx, cfg.NATS, bus.Options{Logger: log, Registerer: reg, Instance: d.instance}); err != nil {
+		return err
+	}
+	if d.hookLn, err = d.o.Listen("tcp", cfg.Webhook.Listen); err != nil {
+		return fmt.Errorf("webhook.listen: %w", err)
+	}
+	if d.metricsLn, err = d.o.Listen("tcp", cfg.Metrics.Listen); err != nil {
+		return fmt.Errorf("metrics.listen: %w", err)
+	}
+	if err := d.compose(); err != nil {
+		return err
+	}
+	if d.o.Started != nil {
+		d.o.Started(Addresses{Webhook: d.hookLn.Addr(), Metrics: d.metricsLn.Addr()})
+	}
+	return nil
+}
+
+// close gives back what open took.
+func (d *daemon) close() error {
+	var errs []error
+	for _, ln := range []net.Listener{d.hookLn, d.metricsLn} {
+		if ln != nil {
+			if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if d.bus != nil {
+		errs = append(errs, d.bus.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// instanceName is new at every start, so that a record's intent tells whether
+// this process stored it.
+func instanceName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "host"
+	}
+	host, _, _ = strings.Cut(host, ".")
+	var b [4]byte
+	rand.Read(b[:]) //nolint:errcheck // never fails, by its documentation
+	return host + "-" + hex.EncodeToString(b[:])
+}
+
+// checks are what readiness means.
+func (d *daemon) checks() []admin.Check {
+	return []admin.Check{
+		{Name: "store", Ready: func(context.Context) error { return d.canary.Ready() }},
+		{Name: "records", Ready: func(context.Context) error {
+			select {
+			case <-d.index.Ready():
+				return nil
+			default:
+				return errors.New("job records are being read")
+			}
+		}},
+		{Name: "token", Ready: func(context.Context) error { return d.graph.TokenFresh() }},
+		{Name: "subscription", Ready: func(context.Context) error { return d.book.SubscriptionLive() }},
+	}
+}
+
+// settleWithin is how long a shutdown may take: what is in hand has 20 s in the
+// consumer, the rest is closing.
+const settleWithin = 25 * time.Second

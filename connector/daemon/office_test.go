@@ -1,0 +1,272 @@
+package daemon_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"pullprint/connector/config"
+	"pullprint/connector/daemon"
+	"pullprint/connector/held"
+	"pullprint/trigger/graph/graphtest"
+)
+
+// The office of every end-to-end test.
+const (
+	appID     = "815f204f-c791-4ee6-9098-614ecdb003f6"
+	appSecret = "a-secret-of-the-simulator"
+	pullID    = "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1"
+	directID  = "2f3453b7-93c0-4b5b-8bd6-1a2f0a3a4e11"
+	strangeID = "7d1b2c3e-4f50-4a6b-8c7d-9e0f1a2b3c4d"
+	studentID = "11111111-2222-4333-8444-555555555555"
+
+	hookAddr    = "127.0.0.1:8443"
+	metricsAddr = "127.0.0.1:9464"
+	graphAddr   = "127.0.0.1:9440"
+)
+
+const officePolicy = `rules:
+  - {name: too-many, at: arrival, when: 'job.copies > 50', verdict: abort, reason: copies.too-many,
+     text: 'More than 50 copies go to the print shop.', remedy: 'Print fewer copies.'}
+`
+
+// office is a tenant and the folder of an installation: what outlives a daemon.
+type office struct {
+	t   *testing.T
+	sim *graphtest.Sim
+	dir string
+	net *memoryNet
+}
+
+func newOffice(t *testing.T, k graphtest.Knobs) *office {
+	t.Helper()
+	o := &office{t: t, dir: t.TempDir(), net: newMemoryNet()}
+	k.Deliver = o.net.transport()
+	o.sim = graphtest.New(k)
+	t.Cleanup(o.sim.Close)
+	o.sim.AddApp(graphtest.App{ClientID: appID, Secret: appSecret})
+	o.sim.AddUser(graphtest.User{ID: studentID, UPN: "student@contoso.com", Groups: []graphtest.Group{{DisplayName: "students"}}})
+	for id, name := range map[string]string{pullID: "Follow-Me", directID: "Poster", strangeID: "Stranger"} {
+		o.sim.AddPrinter(graphtest.Printer{ID: id, DisplayName: name})
+	}
+	o.write("client-secret", appSecret)
+	o.write("policy.yaml", officePolicy)
+	o.write("config.yaml", fmt.Sprintf(`
+tenant_id: %s
+endpoints: {graph: "http://%s/v1.0", authority: "http://%[2]s"}
+auth: {client_id: %s, client_secret_file: client-secret}
+webhook: {listen: "%s", public_url: "http://%[4]s"}
+queues:
+  - {printer_id: %s, name: Follow-Me, mode: pull, hold_for: 24h}
+  - {printer_id: %s, name: Poster, mode: direct}
+policy: {file: policy.yaml}
+nats: {embedded: {store_dir: nats, max_store: 256MiB}}
+metrics: {listen: "%s"}
+`, o.sim.Tenant(), graphAddr, appID, hookAddr, pullID, directID, metricsAddr))
+	return o
+}
+
+func (o *office) write(name, text string) {
+	o.t.Helper()
+	if err := os.WriteFile(filepath.Join(o.dir, name), []byte(text), 0o600); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// shift is one life of the daemon.
+type shift struct {
+	*office
+	reg    *prometheus.Registry
+	reload chan struct{}
+	stop   context.CancelFunc
+	done   chan error
+
+	mu        sync.Mutex
+	decisions []held.Decision
+	changed   chan struct{}
+}
+
+// start runs the daemon until its stop or the end of the test.
+func (o *office) start(log *zap.Logger) *shift {
+	o.t.Helper()
+	cfg, err := config.Load(filepath.Join(o.dir, "config.yaml"))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &shift{office: o, reg: prometheus.NewRegistry(), reload: make(chan struct{}, 1), stop: cancel, done: make(chan error, 1), changed: make(chan struct{}, 1)}
+	go func() {
+		s.done <- daemon.Run(ctx, daemon.Options{
+			Config: cfg, Logger: log, Registry: s.reg, Reload: s.reload, Listen: o.net.listen,
+			Transport: o.sim.Transport(), OnDecision: s.decided,
+		})
+	}()
+	return s
+}
+
+// end stops the daemon and waits for it.
+func (s *shift) end() {
+	s.t.Helper()
+	s.stop()
+	if err := <-s.done; err != nil {
+		s.t.Errorf("daemon: %v", err)
+	}
+}
+
+func (s *shift) decided(d held.Decision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.decisions = append(s.decisions, d)
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (s *shift) all() []held.Decision {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]held.Decision(nil), s.decisions...)
+}
+
+// await blocks until done says so, looking again at every decision and every
+// 100 ms of (virtual) time; it fails after within.
+func (s *shift) await(what string, within time.Duration, done func() bool) {
+	s.t.Helper()
+	deadline := time.Now().Add(within)
+	for !done() {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("not within %s: %s", within, what)
+		}
+		tick := time.NewTimer(100 * time.Millisecond)
+		select {
+		case <-s.changed:
+		case <-tick.C:
+		case err := <-s.done:
+			s.t.Fatalf("the daemon ended while waiting for %s: %v", what, err)
+		}
+		tick.Stop()
+	}
+}
+
+// register waits for the daemon's definition and subscription and puts the
+// triggers on the queues, as an administrator would.
+func (s *shift) register() {
+	s.t.Helper()
+	s.await("registration", time.Minute, func() bool { return len(s.sim.Definitions()) > 0 && len(s.sim.Subscriptions()) > 0 })
+	s.trigger()
+}
+
+func (o *office) trigger() {
+	o.t.Helper()
+	for _, p := range []string{pullID, directID, strangeID} {
+		if _, err := o.sim.AddTrigger(p, o.sim.Definitions()[0]); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+}
+
+func (o *office) print(spec graphtest.JobSpec) graphtest.JobID {
+	o.t.Helper()
+	spec.User = studentID
+	id, err := o.sim.Submit(spec)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return id
+}
+
+// get reads a page of the metrics listener.
+func (o *office) get(path string) (int, string) {
+	o.t.Helper()
+	client := &http.Client{Transport: o.net.transport()}
+	defer client.CloseIdleConnections()
+	res, err := client.Get("http://" + metricsAddr + path)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer res.Body.Close()
+	body := make([]byte, 1<<20)
+	n, _ := res.Body.Read(body)
+	return res.StatusCode, string(body[:n])
+}
+
+// memoryNet is a network without sockets, so that everything can happen in
+// virtual time.
+type memoryNet struct {
+	mu        sync.Mutex
+	listeners map[string]*memoryListener
+}
+
+func newMemoryNet() *memoryNet { return &memoryNet{listeners: map[string]*memoryListener{}} }
+
+func (n *memoryNet) listen(_, address string) (net.Listener, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ln := &memoryListener{address: address, conns: make(chan net.Conn), closed: make(chan struct{})}
+	n.listeners[address] = ln
+	return ln, nil
+}
+
+func (n *memoryNet) dial(ctx context.Context, _, address string) (net.Conn, error) {
+	n.mu.Lock()
+	ln := n.listeners[address]
+	n.mu.Unlock()
+	if ln == nil {
+		return nil, errors.New("connection refused")
+	}
+	here, there := net.Pipe()
+	select {
+	case ln.conns <- there:
+		return here, nil
+	case <-ln.closed:
+		return nil, errors.New("connection refused")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (n *memoryNet) transport() *http.Transport {
+	return &http.Transport{DialContext: n.dial, DisableKeepAlives: true}
+}
+
+type memoryListener struct {
+	address string
+	conns   chan net.Conn
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func (l *memoryListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *memoryListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *memoryListener) Addr() net.Addr { return memoryAddr(l.address) }
+
+type memoryAddr string
+
+func (memoryAddr) Network() string  { return "tcp" }
+func (a memoryAddr) String() string { return string(a) }
+
+// pass lets virtual time pass: the office goes on meanwhile.
+func pass(d time.Duration) { time.Sleep(d) }

@@ -1,0 +1,147 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector"
+	"pullprint/connector/admin"
+	"pullprint/connector/held"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+	"pullprint/trigger/webhook"
+)
+
+// leaseLife is how long a replica that died keeps the others from registering
+// and sweeping.
+const leaseLife = 10 * time.Second
+
+// compose makes the rooms that need the store.
+func (d *daemon) compose() error {
+	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
+	d.book = trigger.NewBook(trigger.BookOptions{TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg})
+	d.canary = newCanary(d.bus.Canary, cfg.NATS.Embedded != nil, log)
+	d.health = admin.NewHealth(d.checks()...)
+	d.metrics = admin.NewMetricsServer(d.o.Registry, d.health, log)
+
+	jobs := held.NewStore(d.bus.Jobs())
+	metrics := connector.NewMetrics(reg, cfg.Queues)
+	d.index = connector.NewIndex(jobs, metrics, log)
+	d.worker = connector.NewWorker(connector.Deps{
+		Graph: d.graph, Jobs: jobs, Audit: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues,
+		Index: d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil, OnDecision: d.o.OnDecision,
+	})
+	d.sweeper = connector.NewSweeper(d.worker, d.bus)
+
+	var err error
+	d.registrar, err = trigger.NewRegistrar(trigger.RegistrarOptions{
+		Graph: d.graph, State: d.bus.State(), Book: d.book, AppID: cfg.Auth.ClientID, Definition: cfg.Trigger.Definition,
+		PublicURL: cfg.Webhook.PublicURL, Logger: log, Registerer: reg, OnResubscribed: d.sweeper.Kick,
+	})
+	if err != nil {
+		return err
+	}
+	h := webhook.New(webhook.Options{PublicURL: cfg.Webhook.PublicURL, Store: d.bus, Book: d.book, Logger: log, Registerer: reg})
+	d.hook, err = webhook.NewServer(cfg.Webhook, h, log)
+	return err
+}
+
+// run joins the rooms: the first that fails ends all of them.
+func (d *daemon) run(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	rooms := map[string]func(context.Context) error{
+		"metrics": func(ctx context.Context) error { return d.metrics.Serve(ctx, d.metricsLn) },
+		"webhook": func(ctx context.Context) error { return d.hook.Serve(ctx, d.hookLn) },
+		"policy":  func(ctx context.Context) error { return d.policy.Run(ctx, d.o.Reload) },
+		"canary":  d.canary.Run,
+		"book":    d.book.Run,
+		"index":   d.index.Run,
+		"trigger": d.register,
+		"worker": d.whenReady(func(ctx context.Context) error {
+			return d.bus.Consume(ctx, Workers, d.worker.Handle)
+		}),
+		"sweep": d.whenReady(func(ctx context.Context) error {
+			return d.bus.WithLease(ctx, "sweep", d.instance, leaseLife, d.sweeper.Run)
+		}),
+	}
+	d.log.Info("daemon started", zap.String("instance", d.instance), zap.String("policy", d.policy.current.Load().Hash()), zap.Int("queues", len(d.o.Config.Queues)))
+	for name, room := range rooms {
+		g.Go(func() error {
+			err := room(gctx)
+			if gctx.Err() != nil && (errors.Is(err, context.Canceled) || err == nil) {
+				return nil
+			}
+			if err == nil {
+				err = errors.New("ended by itself")
+			}
+			d.log.Error("room failed", zap.String("room", name), zap.Error(err))
+			return err
+		})
+	}
+	stop := context.AfterFunc(ctx, func() {
+		d.log.Info("daemon stops: new notifications are refused, what is in hand is finished")
+		d.health.Stop()
+	})
+	defer stop()
+	err := g.Wait()
+	if err == nil {
+		d.log.Info("daemon stopped")
+	}
+	return err
+}
+
+// whenReady waits until the state and the records that were stored before are
+// known.
+func (d *daemon) whenReady(room func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, ready := range []<-chan struct{}{d.book.Ready(), d.index.Ready()} {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-ready:
+			}
+		}
+		return room(ctx)
+	}
+}
+
+// register signs in and keeps definition and subscription, one replica at a
+// time. A sign-in that Entra refuses for good ends the daemon, unless it worked
+// before: then the intake stays open while somebody mends the secret.
+func (d *daemon) register(ctx context.Context) error {
+	if err := d.graph.SignIn(ctx); err != nil {
+		if refused(err) {
+			return err
+		}
+		if ctx.Err() == nil {
+			d.log.Warn("graph unreachable at start, tried again until it answers", zap.Error(err))
+		}
+	}
+	for {
+		err := d.bus.WithLease(ctx, "registrar", d.instance, leaseLife, d.registrar.Run)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !refused(err) || d.graph.LastSuccess().IsZero() {
+			return err
+		}
+		d.log.Error("sign-in refused, tried again in a minute", zap.Error(err))
+		t := time.NewTimer(time.Minute)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+}
+
+// refused reports whether Entra said no for good.
+func refused(err error) bool {
+	var ae *graph.AuthError
+	return errors.As(err, &ae) && ae.Permanent()
+}

@@ -1,0 +1,26 @@
+package connector
+
+import "time"
+
+// DefaultHoldFor is how long a pull queue holds a job when its configuration
+// says nothing.
+const DefaultHoldFor = 24 * time.Hour
+
+// Queue is one entry of queues in the configuration: a Universal Print printer
+// that carries our task trigger.
+type Queue struct {
+	// PrinterID is the printer's id at Graph.
+	PrinterID string `yaml:"printer_id"`
+	// Name is what people, policies and metrics call it.
+	Name string `yaml:"name"`
+	// Mode is pull (hold until a tap) or direct (decide at once).
+	Mode string `yaml:"mode"`
+	// HoldFor is for how long a job is held.
+	HoldFor time.Duration `yaml:"hold_for"`
+}
+
+// The modes of a queue.
+const (
+	ModePull   = "pull"
+	ModeDirect = "direct"
+)

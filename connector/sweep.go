@@ -1,0 +1,219 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/held"
+	"pullprint/trigger/graph"
+)
+
+// Every how often Graph is asked for all tasks, how soon after a failure, and
+// how many jobs are acted on at once.
+const (
+	sweepEvery  = 60 * time.Second
+	sweepAgain  = 10 * time.Second
+	sweepWithin = 5 * time.Minute
+	sweepActs   = 8
+)
+
+// Feed stores a task for the workers; *bus.Bus is one.
+type Feed interface {
+	PublishTask(ctx context.Context, definition, msgID string, body []byte) (duplicate bool, err error)
+	Lag(ctx context.Context) (pending, ackPending int, err error)
+}
+
+// Sweeper makes sure where the webhook only makes fast: it reconciles what
+// Graph lists with what the records say.
+type Sweeper struct {
+	worker *Worker
+	feed   Feed
+	kick   chan struct{}
+	log    *zap.Logger
+}
+
+// NewSweeper sweeps for a worker.
+func NewSweeper(w *Worker, f Feed) *Sweeper {
+	return &Sweeper{worker: w, feed: f, kick: make(chan struct{}, 1), log: w.Logger.Named("sweep")}
+}
+
+// Kick asks for a sweep now, for example after the subscription was gone. It
+// never blocks.
+func (s *Sweeper) Kick() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run sweeps at once, every 60 seconds, when kicked, and 10 seconds after a
+// sweep that failed, until ctx ends. A failure is logged when it begins, once
+// a minute while it lasts, and when it ends.
+func (s *Sweeper) Run(ctx context.Context) error {
+	var said time.Time
+	failing := false
+	for {
+		pause := sweepEvery
+		switch err := s.Sweep(ctx); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			pause = sweepAgain
+			if !failing || time.Since(said) >= time.Minute {
+				s.log.Warn("sweep failed, comes again", zap.Duration("after", pause), zap.Error(err))
+				said = time.Now()
+			}
+			failing = true
+		case failing:
+			s.log.Info("sweep works again")
+			failing = false
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-s.kick:
+			t.Stop()
+		case <-t.C:
+		}
+	}
+}
+
+// Sweep does it once: feeds the unknown tasks into the stream, goes on with
+// intents that nobody finished, and ends the records of jobs that are over.
+func (s *Sweeper) Sweep(ctx context.Context) error {
+	err := s.sweep(ctx)
+	if err != nil {
+		s.worker.Metrics.sweeps.WithLabelValues("failed").Inc()
+		return err
+	}
+	s.worker.Metrics.sweeps.WithLabelValues("ok").Inc()
+	s.worker.Metrics.lastSweep.SetToCurrentTime()
+	return nil
+}
+
+func (s *Sweeper) sweep(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
+	defer cancel()
+	definition := s.worker.Book.Definition()
+	if definition == "" {
+		return errors.New("the task definition is not known yet")
+	}
+	// The records first: one that is made while Graph lists is not missed,
+	// it is only not looked at this time.
+	open := s.worker.Index.Open()
+	acts, actCtx := errgroup.WithContext(ctx)
+	acts.SetLimit(sweepActs)
+	listed := map[held.Ref]bool{}
+	idle, err := s.idle(ctx)
+	if err != nil {
+		return err
+	}
+	for task, err := range s.worker.Graph.Tasks(ctx, definition) {
+		if err != nil {
+			return errors.Join(fmt.Errorf("list tasks: %w", err), acts.Wait())
+		}
+		if task.State == graph.TaskCompleted || task.State == graph.TaskAborted || task.Job == (graph.JobRef{}) {
+			continue
+		}
+		listed[held.Ref(task.Job)] = true
+		acts.Go(func() error { return s.task(actCtx, definition, task, idle) })
+	}
+	for _, e := range open {
+		if e.State.Intent() || !listed[e.Ref] {
+			acts.Go(func() error { return s.record(actCtx, e) })
+		}
+	}
+	return acts.Wait()
+}
+
+// idle reports whether the workers have taken every stored task.
+func (s *Sweeper) idle(ctx context.Context) (bool, error) {
+	pending, unacked, err := s.feed.Lag(ctx)
+	if err != nil {
+		return false, fmt.Errorf("ask for the stream's lag: %w", err)
+	}
+	return pending == 0 && unacked == 0, nil
+}
+
+// task looks at one waiting task.
+func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, idle bool) error {
+	w := s.worker
+	q, ok := w.queues[t.Job.Printer]
+	if !ok {
+		return nil // another's queue, or one taken out of the configuration
+	}
+	e, known := w.Index.Lookup(held.Ref(t.Job))
+	switch {
+	case !known, w.decideAgain(e, q):
+		return s.feedTask(ctx, definition, t, idle)
+	case e.State == held.Aborted && e.Task == t.ID:
+		// Graph's abort may leave the task waiting; whatever it answers is fine.
+		if err := w.Graph.FinishTask(ctx, definition, t.ID, graph.TaskAborted, "the job was aborted"); err != nil {
+			s.log.Debug("task of an aborted job not finished", zap.String("task", t.ID), zap.Error(err))
+		}
+	}
+	return nil
+}
+
+// feedTask puts a task into the stream under its own id, which the stream drops
+// as a duplicate if it has heard of it in the last six hours. A task that the
+// stream heard of and that has no record although the workers are idle was
+// given up: it gets another chance once an hour.
+func (s *Sweeper) feedTask(ctx context.Context, definition string, t graph.Task, idle bool) error {
+	body, err := s.worker.Book.SweepNotification(t.ID, t.Job.Printer, t.Job.Job)
+	if err != nil {
+		return fmt.Errorf("write notification: %w", err)
+	}
+	dup, err := s.feed.PublishTask(ctx, definition, t.ID, body)
+	if err == nil && dup && idle {
+		hour := strconv.FormatInt(time.Now().Unix()/3600, 36)
+		dup, err = s.feed.PublishTask(ctx, definition, t.ID+":"+hour, body)
+	}
+	if err != nil {
+		return fmt.Errorf("feed task: %w", err)
+	}
+	if !dup {
+		s.worker.Metrics.recovered.Inc()
+		s.log.Info("task recovered", zap.String("task", t.ID), zap.String("job", t.Job.Job))
+	}
+	return nil
+}
+
+// record looks at one record that is not final and that Graph's list does not
+// explain. What fails is left to the next sweep.
+func (s *Sweeper) record(ctx context.Context, e Entry) error {
+	w := s.worker
+	rec, rev, err := w.Jobs.Get(ctx, e.Key)
+	if err != nil {
+		return err
+	}
+	switch {
+	case rev == 0 || rec.State.Final():
+		return nil
+	case rec.State.Intent():
+		err = w.resume(ctx, rec, rev)
+	default:
+		err = s.over(ctx, rec, rev)
+	}
+	if err != nil && !errors.Is(err, errBusy) {
+		s.log.Warn("job left to the next sweep", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.Error(err))
+	}
+	return nil
+}
+
+// over ends a held record if Graph says that its job is over.
+func (s *Sweeper) over(ctx context.Context, rec held.Record, rev uint64) error {
+	state, err := s.worker.readBack(ctx, &rec)
+	if err != nil || state == "" {
+		return err
+	}
+	return s.worker.end(ctx, rec, rev, "graph says the job is over")
+}

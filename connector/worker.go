@@ -1,0 +1,236 @@
+// Package connector makes it happen and remembers it: the worker that takes a
+// task from the stream, asks the policy and carries the decision out, the
+// sweep that finds what no notification told, and the metrics of both.
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+)
+
+// How long an instance may act on a stored intent, and when another may take
+// it for dead. The gap keeps a slow instance and its successor apart.
+const (
+	actWithin = 45 * time.Second
+	takeOver  = 60 * time.Second
+)
+
+// maxAttempts is how often a task is delivered before it is given up.
+const maxAttempts = 10
+
+// Why a task was ignored, as label of pullprint_tasks_ignored_total; the results
+// of package trigger are there as well.
+const (
+	ignoredQueue     = "unknown-printer"
+	ignoredForeign   = "foreign"
+	ignoredFinished  = "finished"
+	ignoredDuplicate = "duplicate"
+)
+
+// Why a task was given up, as label of pullprint_dead_letters_total.
+const (
+	deadMalformed = "malformed"
+	deadPanic     = "panic"
+	deadAttempts  = "attempts"
+	deadConflict  = "conflict"
+)
+
+// errBusy says that another is acting on the job right now.
+var errBusy = errors.New("another instance is acting on the job")
+
+// errConflict says that the job has a task which its finished record does not know.
+var errConflict = errors.New("the job is finished but has a new task")
+
+// Graph is what the connector needs of Microsoft Graph; *graph.Client is one.
+// Reads are retried by the client, effects never when they may have happened.
+type Graph interface {
+	Job(ctx context.Context, ref graph.JobRef) (graph.Job, error)
+	Task(ctx context.Context, definition, task string) (graph.Task, error)
+	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
+	AbortJob(ctx context.Context, ref graph.JobRef, reason string) error
+	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
+	Groups(ctx context.Context, user string) ([]graph.Group, error)
+	LastSuccess() time.Time
+}
+
+// Audit stores decisions and dead letters; *bus.Bus is one. Both are durable
+// when they return nil, and publishing the same msgID again changes nothing.
+type Audit interface {
+	PublishDecision(ctx context.Context, verdict, msgID string, body []byte) error
+	PublishDead(ctx context.Context, msgID string, body []byte) error
+}
+
+// Deps are what a Worker works with. All are needed but OnDecision.
+type Deps struct {
+	Graph   Graph
+	Jobs    *held.Store
+	Audit   Audit
+	Book    *trigger.Book
+	Policy  func() *policy.Policy
+	Queues  []Queue
+	Index   *Index
+	Metrics *Metrics
+	Logger  *zap.Logger
+	// Instance names this process in records; it must be new at every start.
+	Instance string
+	// Sole is true when no other instance can be alive on the same store, so
+	// that the intents of others are taken over at once.
+	Sole bool
+	// OnDecision, when set, is told of each decision after it took effect.
+	OnDecision func(held.Decision)
+}
+
+// Worker decides on arrived jobs and carries decisions out. It is safe for
+// concurrent use and starts no goroutine.
+type Worker struct {
+	Deps
+	queues map[string]Queue // by printer id
+	groups *directory
+	log    *zap.Logger
+
+	mu   sync.Mutex
+	busy map[string]bool // keys of the jobs this process is acting on
+}
+
+// NewWorker makes a worker.
+func NewWorker(d Deps) *Worker {
+	w := &Worker{
+		Deps: d, queues: map[string]Queue{}, busy: map[string]bool{},
+		log: d.Logger.Named("worker"), groups: newDirectory(d.Graph),
+	}
+	for _, q := range d.Queues {
+		w.queues[q.PrinterID] = q
+	}
+	return w
+}
+
+// Handle takes one message of the stream of tasks. Whatever happens, the task
+// is decided, comes again, or becomes a dead letter that says why.
+func (w *Worker) Handle(ctx context.Context, d bus.Delivery) (disp bus.Disposition) {
+	var ev trigger.Event
+	defer func() {
+		if p := recover(); p != nil {
+			w.log.Error("worker panicked", zap.String("task", ev.Task), zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+			disp = w.giveUp(ctx, d, ev, deadPanic, fmt.Errorf("panic (%T)", p))
+		}
+	}()
+	n, err := trigger.ParseNotification(d.Body)
+	if err != nil {
+		return w.giveUp(ctx, d, ev, deadMalformed, err)
+	}
+	ev, err = w.Book.VerifyLatest(ctx, n)
+	if err != nil {
+		return w.refuse(d, err)
+	}
+	asked := time.Now()
+	err = w.arrive(ctx, d, ev)
+	switch {
+	case err == nil:
+		return bus.Done()
+	case errors.Is(err, errConflict):
+		return w.giveUp(ctx, d, ev, deadConflict, err)
+	case w.outage(err, asked):
+		// Nothing is wrong with this job: wait for Graph, and do not count.
+		return bus.Retry(retryAfter(min(d.Attempt, 6)))
+	case d.Attempt >= maxAttempts:
+		return w.giveUp(ctx, d, ev, deadAttempts, err)
+	}
+	delay := retryAfter(d.Attempt)
+	if errors.Is(err, errBusy) {
+		delay = max(delay, takeOver/4)
+	} else {
+		w.log.Warn("task comes again", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.Int("attempt", d.Attempt), zap.Duration("after", delay), zap.Error(err))
+	}
+	return bus.Retry(delay)
+}
+
+// retryAfter is the pause before the next delivery: ten of them span 5 minutes.
+func retryAfter(attempt int) time.Duration {
+	return min(time.Second<<max(attempt-1, 0), 60*time.Second)
+}
+
+// outage reports whether err means that Graph can't be reached at all: it is
+// unavailable and has answered nobody since asked.
+func (w *Worker) outage(err error, asked time.Time) bool {
+	var auth *graph.AuthError
+	if errors.As(err, &auth) {
+		return true
+	}
+	var ge *graph.Error
+	return errors.As(err, &ge) && ge.Unavailable() && w.Graph.LastSuccess().Before(asked)
+}
+
+// refuse drops a message that is not for us; it costs no Graph call. When it
+// can't be told yet whether it is, the message comes again.
+func (w *Worker) refuse(d bus.Delivery, err error) bus.Disposition {
+	if errors.Is(err, trigger.ErrNotReady) {
+		return bus.Retry(time.Second)
+	}
+	reason := trigger.Result(err)
+	w.Metrics.ignored.WithLabelValues(reason).Inc()
+	w.log.Debug("notification refused", zap.String("reason", reason), zap.Uint64("sequence", d.Sequence))
+	return bus.Done()
+}
+
+// DeadLetter is a record of PULLPRINT_DEAD: a task that was given up, and why.
+type DeadLetter struct {
+	At       time.Time `json:"at"`
+	Reason   string    `json:"reason"`
+	Error    string    `json:"error"`
+	Attempts int       `json:"attempts"`
+	// Sequence is the message in PULLPRINT_TASKS, which is still there for 7 days.
+	Sequence   uint64    `json:"sequence"`
+	Stored     time.Time `json:"stored"`
+	Definition string    `json:"definition,omitempty"`
+	Task       string    `json:"task,omitempty"`
+	Printer    string    `json:"printer,omitempty"`
+	Job        string    `json:"job,omitempty"`
+	By         string    `json:"by"`
+}
+
+// giveUp stores a dead letter and only then lets the message go.
+func (w *Worker) giveUp(ctx context.Context, d bus.Delivery, ev trigger.Event, reason string, cause error) bus.Disposition {
+	body, err := json.Marshal(DeadLetter{
+		At: time.Now(), Reason: reason, Error: cause.Error(), Attempts: d.Attempt, Sequence: d.Sequence, Stored: d.Stored,
+		Definition: ev.Definition, Task: ev.Task, Printer: ev.Printer, Job: ev.Job, By: w.Instance,
+	})
+	if err == nil {
+		err = w.Audit.PublishDead(ctx, strconv.FormatUint(d.Sequence, 10), body)
+	}
+	if err != nil {
+		w.log.Error("dead letter not stored, task comes again", zap.String("task", ev.Task), zap.Error(err))
+		return bus.Retry(retryAfter(d.Attempt))
+	}
+	w.Metrics.dead.WithLabelValues(reason).Inc()
+	w.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason), zap.Int("attempt", d.Attempt), zap.NamedError("cause", cause))
+	return bus.Done()
+}
+
+// claim makes this goroutine the only one of the process that acts on a job.
+func (w *Worker) claim(key string) (release func(), ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.busy[key] {
+		return nil, false
+	}
+	w.busy[key] = true
+	return sync.OnceFunc(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.busy, key)
+	}), true
+}

@@ -1,0 +1,292 @@
+package connector_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector"
+	"pullprint/connector/bus"
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/webhook"
+)
+
+// The office every test of this package happens in.
+const (
+	tenantID   = "84bd8158-6d4d-4958-8b9f-9d6445542f95"
+	publicURL  = "http://127.0.0.1:8443"
+	appID      = "815f204f-c791-4ee6-9098-614ecdb003f6"
+	appSecret  = "a-secret-of-the-simulator"
+	pullID     = "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1"
+	directID   = "2f3453b7-93c0-4b5b-8bd6-1a2f0a3a4e11"
+	strangerID = "7d1b2c3e-4f50-4a6b-8c7d-9e0f1a2b3c4d"
+	studentID  = "11111111-2222-4333-8444-555555555555"
+)
+
+const testPolicy = `
+rules:
+  - {name: too-many, at: arrival, when: 'job.copies > 50', verdict: abort, reason: copies.too-many,
+     text: 'More than 50 copies go to the print shop.', remedy: 'Print fewer copies.'}
+`
+
+var queues = []connector.Queue{
+	{PrinterID: pullID, Name: "Follow-Me", Mode: "pull", HoldFor: 24 * time.Hour},
+	{PrinterID: directID, Name: "Poster", Mode: "direct", HoldFor: 24 * time.Hour},
+}
+
+// world is Universal Print and the durable store: what outlives a process.
+type world struct {
+	t          testing.TB
+	sim        *graphtest.Sim
+	bus        *bus.Bus
+	book       *trigger.Book
+	secretFile string
+}
+
+func newWorld(t testing.TB, b *bus.Bus, k graphtest.Knobs) *world {
+	t.Helper()
+	w := &world{t: t, bus: b, secretFile: filepath.Join(t.TempDir(), "secret")}
+	w.book = trigger.NewBook(trigger.BookOptions{TenantID: tenantID, State: b.State()})
+	hook := webhook.New(webhook.Options{PublicURL: publicURL, Store: b, Book: w.book})
+	k.Tenant, k.Deliver = tenantID, inMemory{hook}
+	w.sim = graphtest.New(k)
+	t.Cleanup(w.sim.Close)
+	if err := os.WriteFile(w.secretFile, []byte(appSecret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.sim.AddApp(graphtest.App{ClientID: appID, Secret: appSecret})
+	w.sim.AddUser(graphtest.User{ID: studentID, UPN: "student@contoso.com", Groups: []graphtest.Group{{DisplayName: "students"}}})
+	for id, name := range map[string]string{pullID: "Follow-Me", directID: "Poster", strangerID: "Stranger"} {
+		w.sim.AddPrinter(graphtest.Printer{ID: id, DisplayName: name})
+	}
+	w.register()
+	return w
+}
+
+// register runs book and registrar for the rest of the test and waits until
+// the subscription lives; then an administrator puts the triggers on.
+func (w *world) register() {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	live := make(chan struct{}, 1)
+	reg, err := trigger.NewRegistrar(trigger.RegistrarOptions{
+		Graph: w.client(w.sim.Transport()), State: w.bus.State(), Book: w.book, AppID: appID, PublicURL: publicURL,
+		OnResubscribed: func() { live <- struct{}{} },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return w.book.Run(gctx) })
+	g.Go(func() error { return reg.Run(gctx) })
+	w.t.Cleanup(func() { cancel(); _ = g.Wait() })
+	<-live
+	for _, p := range []string{pullID, directID, strangerID} {
+		if _, err := w.sim.AddTrigger(p, w.book.Definition()); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) client(rt http.RoundTripper) *graph.Client {
+	w.t.Helper()
+	c, err := graph.New(graph.Config{
+		TenantID: tenantID, Cloud: "global",
+		Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"},
+		Auth:      graph.Auth{ClientID: appID, ClientSecretFile: w.secretFile},
+	}, graph.Options{Logger: zap.NewNop(), Transport: rt})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// print sends a job and returns it with the delivery that tells of it.
+func (w *world) print(spec graphtest.JobSpec) (graphtest.JobID, bus.Delivery) {
+	w.t.Helper()
+	spec.User = studentID
+	id, err := w.sim.Submit(spec)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	job, ok := w.sim.Job(id)
+	if !ok || job.Task.ID == "" {
+		w.t.Fatalf("job %v has no task", id)
+	}
+	body, err := w.book.SweepNotification(job.Task.ID, id.Printer, id.Job)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return id, bus.Delivery{Body: body, Definition: w.book.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1}
+}
+
+// inMemory posts to a handler without a socket.
+type inMemory struct{ http.Handler }
+
+func (m inMemory) RoundTrip(req *http.Request) (*http.Response, error) {
+	rec := httptest.NewRecorder()
+	m.ServeHTTP(rec, req)
+	return rec.Result(), nil
+}
+
+// errKilled is what a dead process sees of the world; the world sees nothing of it.
+var errKilled = errors.New("the process is dead")
+
+// life is one process: a worker whose store, audit and Graph die at one spot,
+// all together, and stay dead.
+type life struct {
+	*world
+	spot string // where it dies; empty = never
+	dead atomic.Bool
+	ctx  context.Context // ends with the process
+	kill context.CancelFunc
+
+	index   *connector.Index
+	metrics *connector.Metrics
+	worker  *connector.Worker
+	sweeper *connector.Sweeper
+	end     func() // stops the index
+}
+
+// reach passes a spot: it is where the process dies, or it is dead already.
+func (l *life) reach(spot string) error {
+	if spot == l.spot {
+		l.dead.Store(true)
+		l.kill()
+	}
+	if l.dead.Load() {
+		return errKilled
+	}
+	return nil
+}
+
+// dyingKV is the store as a mortal process reaches it.
+type dyingKV struct {
+	held.KV
+	l *life
+}
+
+func (k dyingKV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	if k.l.dead.Load() {
+		return nil, 0, errKilled
+	}
+	return k.KV.Get(ctx, key)
+}
+
+func (k dyingKV) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, bool, error) {
+	var rec held.Record
+	if err := json.Unmarshal(value, &rec); err != nil {
+		return 0, false, err
+	}
+	kind := "outcome"
+	if !rec.State.Final() {
+		kind = "intent"
+	}
+	if err := k.l.reach("before " + kind); err != nil {
+		return 0, false, err
+	}
+	rev, ok, err := k.KV.CompareAndSet(ctx, key, value, revision, ttl)
+	if dead := k.l.reach("after " + kind); dead != nil {
+		return 0, false, dead
+	}
+	return rev, ok, err
+}
+
+// dyingAudit is the audit as a mortal process reaches it.
+type dyingAudit struct{ l *life }
+
+func (a dyingAudit) PublishDecision(ctx context.Context, verdict, msgID string, body []byte) error {
+	if err := a.l.reach("before audit"); err != nil {
+		return err
+	}
+	err := a.l.bus.PublishDecision(ctx, verdict, msgID, body)
+	if dead := a.l.reach("after audit"); dead != nil {
+		return dead
+	}
+	return err
+}
+
+func (a dyingAudit) PublishDead(ctx context.Context, msgID string, body []byte) error {
+	if a.l.dead.Load() {
+		return errKilled
+	}
+	return a.l.bus.PublishDead(ctx, msgID, body)
+}
+
+// dyingWire is the network as a mortal process reaches it: it may die before
+// an effect is sent, or after Graph applied it and before the reply is read.
+type dyingWire struct{ l *life }
+
+func (d dyingWire) RoundTrip(req *http.Request) (*http.Response, error) {
+	effect := req.Method == http.MethodPatch || (req.Method == http.MethodPost && !strings.Contains(req.URL.Path, "/oauth2/"))
+	if !effect {
+		if d.l.dead.Load() {
+			return nil, errKilled
+		}
+		return d.l.sim.Transport().RoundTrip(req)
+	}
+	if err := d.l.reach("before call"); err != nil {
+		return nil, err
+	}
+	res, err := d.l.sim.Transport().RoundTrip(req)
+	if dead := d.l.reach("after call"); dead != nil {
+		if res != nil {
+			_, _ = io.Copy(io.Discard, res.Body)
+			_ = res.Body.Close()
+		}
+		return nil, dead
+	}
+	return res, err
+}
+
+// answered is a Graph client that says it was answered just now, so that no
+// failure is taken for an outage.
+type answered struct{ *graph.Client }
+
+func (answered) LastSuccess() time.Time { return time.Now() }
+
+var lives atomic.Int64
+
+// live starts a process that dies at spot and returns when its index has read
+// every record.
+func (w *world) live(spot string) *life {
+	w.t.Helper()
+	l := &life{world: w, spot: spot, metrics: connector.NewMetrics(nil, queues)}
+	pol, err := policy.Load("policy.yaml", []byte(testPolicy))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	l.index = connector.NewIndex(held.NewStore(w.bus.Jobs()), l.metrics, zap.NewNop())
+	l.worker = connector.NewWorker(connector.Deps{
+		Graph: answered{w.client(dyingWire{l})}, Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Audit: dyingAudit{l}, Book: w.book,
+		Policy: func() *policy.Policy { return pol }, Queues: queues, Index: l.index, Metrics: l.metrics, Logger: zap.NewNop(),
+		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,
+	})
+	l.sweeper = connector.NewSweeper(l.worker, w.bus)
+	l.ctx, l.kill = context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = l.index.Run(ctx) }()
+	l.end = sync.OnceFunc(func() { l.kill(); cancel(); <-done })
+	w.t.Cleanup(l.end)
+	<-l.index.Ready()
+	return l
+}

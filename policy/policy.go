@@ -1,0 +1,211 @@
+// Package policy decides what happens to a job. It is pure: Decide looks at a
+// request and answers; it does no I/O, reads no clock and starts nothing. The
+// rules are CEL expressions in a YAML file that is checked whole when it is
+// loaded: what loads, decides.
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Point is where in a job's life a decision is asked for.
+type Point string
+
+// The points.
+const (
+	// Arrival is when the job has come to its queue.
+	Arrival Point = "arrival"
+	// Release is when its owner stands at a device.
+	Release Point = "release"
+)
+
+// Verdict is what is to be done with the job.
+type Verdict string
+
+// The verdicts: the first three at arrival, redirect, keep and abort at release.
+const (
+	Hold     Verdict = "hold"
+	Complete Verdict = "complete"
+	Abort    Verdict = "abort"
+	Redirect Verdict = "redirect"
+	// Keep leaves a held job held.
+	Keep Verdict = "keep"
+)
+
+// The modes of a queue, as Queue.Mode has them.
+const (
+	modePull   = "pull"
+	modeDirect = "direct"
+)
+
+// Job is what a rule can see of a job.
+type Job struct {
+	Copies int
+	// Color is true for color and auto: auto may print in colour.
+	Color bool
+	// Duplex is true for both two-sided modes.
+	Duplex      bool
+	MediaSize   string
+	ContentType string
+	// Size is that of all documents, in bytes.
+	Size    int64
+	Created time.Time
+}
+
+// User is what a rule can see of the job's owner.
+type User struct {
+	// ID is the Entra object id, empty when Graph named no owner.
+	ID  string
+	UPN string
+	// Groups are the names and ids of the groups the owner is in. They are
+	// needed only if NeedsGroups says so.
+	Groups []string
+}
+
+// Queue is what a rule can see of the queue.
+type Queue struct {
+	Name string
+	// Mode is pull or direct.
+	Mode string
+}
+
+// Request is one question.
+type Request struct {
+	Point Point
+	Job   Job
+	User  User
+	Queue Queue
+	Now   time.Time
+}
+
+// Decision is the answer.
+type Decision struct {
+	Point   Point
+	Verdict Verdict
+	// Reason is a stable code; always set for abort and keep.
+	Reason string
+	// Rule is the name of the rule that decided, empty for the default.
+	Rule string
+	// Text and Remedy are for the owner: why, and what to do next.
+	Text   string
+	Remedy string
+	// PolicyHash names the policy that decided.
+	PolicyHash string
+	// Err says which expression failed, for the administrator; it quotes
+	// nothing of the job.
+	Err string
+}
+
+// Sentence is what the owner is told when the job is aborted: text, remedy and
+// code. Graph takes it as the reason of the abort.
+func (d Decision) Sentence() string {
+	return strings.TrimSpace(strings.TrimSpace(d.Text)+" "+strings.TrimSpace(d.Remedy)) + " [" + d.Reason + "]"
+}
+
+// Policy is a loaded policy file. It is immutable and safe for concurrent use.
+type Policy struct {
+	hash        string
+	pull        Verdict
+	direct      Verdict
+	rules       []rule
+	needsGroups bool
+}
+
+// rule is one compiled rule.
+type rule struct {
+	name    string
+	at      Point
+	when    program
+	verdict Verdict
+	reason  string
+	text    template
+	remedy  template
+}
+
+// Default is the policy without a file: pull queues hold, direct queues complete.
+func Default() *Policy {
+	return &Policy{hash: hashOf(nil), pull: Hold, direct: Complete}
+}
+
+// Hash is a short name of the file's content: the first 12 hexadecimal digits
+// of its SHA-256.
+func (p *Policy) Hash() string { return p.hash }
+
+func hashOf(src []byte) string {
+	sum := sha256.Sum256(src)
+	return hex.EncodeToString(sum[:6])
+}
+
+// NeedsGroups reports whether any expression looks at user.groups, which cost a
+// call to the directory.
+func (p *Policy) NeedsGroups() bool { return p.needsGroups }
+
+// Summary says in a few words what the policy holds.
+func (p *Policy) Summary() string {
+	at := map[Point]int{}
+	for _, r := range p.rules {
+		at[r.at]++
+	}
+	return fmt.Sprintf("%d rules (%d at arrival, %d at release)", len(p.rules), at[Arrival], at[Release])
+}
+
+// Decide answers a request. It always answers: the first rule of that point
+// whose expression is true decides, or else the default. An expression that
+// fails keeps the job where it is with the reason policy.error: a broken rule
+// never makes paper.
+func (p *Policy) Decide(req Request) Decision {
+	in := newInput(req)
+	for i := range p.rules {
+		r := &p.rules[i]
+		if r.at != req.Point {
+			continue
+		}
+		yes, err := r.when.isTrue(in)
+		if err != nil {
+			return p.failed(req.Point, r.name, "when", err)
+		}
+		if !yes {
+			continue
+		}
+		if r.verdict == Complete && req.Queue.Mode == modePull {
+			return p.failed(req.Point, r.name, "verdict", errCompletePull)
+		}
+		return p.decided(r, in, req.Point)
+	}
+	d := Decision{Point: req.Point, PolicyHash: p.hash, Verdict: p.pull}
+	switch {
+	case req.Point == Release:
+		d.Verdict = Redirect
+	case req.Queue.Mode == modeDirect:
+		d.Verdict = p.direct
+	}
+	return d
+}
+
+// decided renders the words of a rule that matched. Words that can't be
+// rendered do not change the verdict: they lose what failed, and Err says so.
+func (p *Policy) decided(r *rule, in *input, at Point) Decision {
+	d := Decision{Point: at, Verdict: r.verdict, Reason: r.reason, Rule: r.name, PolicyHash: p.hash}
+	var err error
+	if d.Text, err = r.text.render(in); err != nil {
+		d.Err = "text: " + err.Error()
+	}
+	if d.Remedy, err = r.remedy.render(in); err != nil {
+		d.Err = "remedy: " + err.Error()
+	}
+	return d
+}
+
+func (p *Policy) failed(at Point, rule, part string, err error) Decision {
+	d := Own(ReasonPolicyError)
+	d.Point, d.Verdict, d.Rule, d.PolicyHash = at, Hold, rule, p.hash
+	if at == Release {
+		d.Verdict = Keep
+	}
+	d.Err = part + ": " + err.Error()
+	return d
+}

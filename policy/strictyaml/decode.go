@@ -1,0 +1,221 @@
+package strictyaml
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+var durationType = reflect.TypeFor[time.Duration]()
+
+// value reads a node into v.
+func (d *Document) value(path string, n ast.Node, v reflect.Value) {
+	d.nodes[path] = n
+	if n.Type() == ast.NullType {
+		return // as if it weren't there
+	}
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		v = v.Elem()
+	}
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		if text, ok := d.scalar(path, n, "text"); ok {
+			if err := u.UnmarshalText([]byte(text)); err != nil {
+				d.problem(first(n), path, err.Error(), "")
+			}
+		}
+		return
+	}
+	switch {
+	case v.Type() == durationType:
+		d.duration(path, n, v)
+	case v.Kind() == reflect.Struct:
+		d.mapping(path, n, v)
+	case v.Kind() == reflect.Slice:
+		d.sequence(path, n, v)
+	default:
+		d.basic(path, n, v)
+	}
+}
+
+// mapping reads the keys of a mapping into the fields of a struct.
+func (d *Document) mapping(path string, n ast.Node, v reflect.Value) {
+	var values []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		values = n.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{n}
+	default:
+		d.problem(first(n), path, fmt.Sprintf("expected a mapping with the keys %s, found %s", strings.Join(Keys(v.Type()), ", "), kind(n)), "")
+		return
+	}
+	for _, mv := range values {
+		key := mv.Key.GetToken()
+		name := key.Value
+		at := join(path, name)
+		field, ok := fieldByKey(v, name)
+		if !ok {
+			d.problem(key, at, fmt.Sprintf("unknown key %q", name), DidYouMean(name, Keys(v.Type())))
+			continue
+		}
+		if _, twice := d.nodes[at]; twice {
+			d.problem(key, at, fmt.Sprintf("the key %q is here twice", name), fmt.Sprintf("the first is in line %d", d.At(at)))
+			continue
+		}
+		d.keys[at] = key
+		d.value(at, mv.Value, field)
+	}
+}
+
+func (d *Document) sequence(path string, n ast.Node, v reflect.Value) {
+	seq, ok := n.(*ast.SequenceNode)
+	if !ok {
+		d.problem(first(n), path, "expected a list, found "+kind(n), "")
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
+	for i, item := range seq.Values {
+		d.value(fmt.Sprintf("%s[%d]", path, i), item, v.Index(i))
+	}
+}
+
+func (d *Document) basic(path string, n ast.Node, v reflect.Value) {
+	text, ok := d.scalar(path, n, v.Kind().String())
+	if !ok {
+		return
+	}
+	var err error
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		var b bool
+		if b, err = strconv.ParseBool(text); err == nil && (text == "true" || text == "false") {
+			v.SetBool(b)
+		} else {
+			d.problem(first(n), path, "expected true or false", "")
+		}
+	case reflect.Int, reflect.Int64:
+		var i int64
+		if i, err = strconv.ParseInt(strings.ReplaceAll(text, "_", ""), 10, v.Type().Bits()); err != nil {
+			d.problem(first(n), path, "expected a whole number", "")
+		}
+		v.SetInt(i)
+	default:
+		d.problem(first(n), path, "this program can't read a "+v.Kind().String()+" here", "")
+	}
+}
+
+func (d *Document) duration(path string, n ast.Node, v reflect.Value) {
+	text, ok := d.scalar(path, n, "duration")
+	if !ok {
+		return
+	}
+	dur, err := ParseDuration(text)
+	if err != nil {
+		d.problem(first(n), path, "expected a duration", "write it as 90s, 30m, 24h or 7d")
+		return
+	}
+	v.SetInt(int64(dur))
+}
+
+// ParseDuration reads what time.ParseDuration reads, and days: 7d, 1d12h.
+func ParseDuration(text string) (time.Duration, error) {
+	days, rest, ok := strings.Cut(text, "d")
+	if !ok {
+		return time.ParseDuration(text)
+	}
+	n, err := strconv.ParseInt(days, 10, 32)
+	if err != nil || n < 0 || n > 36500 {
+		return 0, fmt.Errorf("bad number of days")
+	}
+	var more time.Duration
+	if rest != "" {
+		if more, err = time.ParseDuration(rest); err != nil {
+			return 0, err
+		}
+	}
+	return time.Duration(n)*24*time.Hour + more, nil
+}
+
+// scalar is the text of a scalar, expanded.
+func (d *Document) scalar(path string, n ast.Node, want string) (string, bool) {
+	var text string
+	switch n := n.(type) {
+	case *ast.StringNode:
+		text = n.Value
+	case *ast.LiteralNode:
+		text = n.Value.Value
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		text = n.GetToken().Value
+	default:
+		d.problem(first(n), path, fmt.Sprintf("expected a %s, found %s", want, kind(n)), "")
+		return "", false
+	}
+	if d.expand != nil {
+		expanded, err := d.expand(text)
+		if err != nil {
+			d.problem(first(n), path, err.Error(), "")
+			return "", false
+		}
+		text = expanded
+	}
+	return text, true
+}
+
+func kind(n ast.Node) string {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a mapping"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
+		return "an anchor or alias, which this file may not have"
+	case *ast.TagNode:
+		return "a tag, which this file may not have"
+	}
+	return "a single value"
+}
+
+// Keys are the yaml keys of a struct type, in the order of its fields.
+func Keys(t reflect.Type) []string {
+	var keys []string
+	for i := range t.NumField() {
+		if k := keyOf(t.Field(i)); k != "" {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+func keyOf(f reflect.StructField) string {
+	tag, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	if tag == "-" {
+		return ""
+	}
+	return tag
+}
+
+func fieldByKey(v reflect.Value, name string) (reflect.Value, bool) {
+	for i := range v.NumField() {
+		if k := keyOf(v.Type().Field(i)); k != "" && k == name {
+			return v.Field(i), true
+		}
+	}
+	return reflect.Value{}, false
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
