@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"path"
@@ -64,8 +65,8 @@ func (c *cell) is(f *bool) bool {
 	return *f
 }
 
-func (c *cell) Get(_ context.Context, key string) ([]byte, uint64, error) {
-	if c.is(&c.dead) {
+func (c *cell) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	if ctx.Err() != nil || c.is(&c.dead) {
 		return nil, 0, errDead
 	}
 	c.mu.Lock()
@@ -77,8 +78,8 @@ func (c *cell) Get(_ context.Context, key string) ([]byte, uint64, error) {
 	return e.value, e.rev, nil
 }
 
-func (c *cell) CompareAndSet(_ context.Context, key string, value []byte, rev uint64, _ time.Duration) (uint64, bool, error) {
-	if c.is(&c.dead) {
+func (c *cell) CompareAndSet(ctx context.Context, key string, value []byte, rev uint64, _ time.Duration) (uint64, bool, error) {
+	if ctx.Err() != nil || c.is(&c.dead) {
 		return 0, false, errDead
 	}
 	c.mapState.mu.Lock()
@@ -161,12 +162,12 @@ func newFakeGraph() *fakeGraph {
 }
 
 // enter counts a call and says how it is to fail. It is followed by leave.
-func (g *fakeGraph) enter(op string) (err error, applied bool) {
+func (g *fakeGraph) enter(ctx context.Context, op string) (err error, applied bool) {
 	g.mu.Lock()
 	g.calls[op]++
 	fail := g.fail
 	g.mu.Unlock()
-	if fail != nil {
+	if err = ctx.Err(); err == nil && fail != nil {
 		err, applied = fail(op)
 	}
 	g.mu.Lock()
@@ -216,14 +217,14 @@ func gone(op string) error { return &graph.Error{Operation: op, Status: 404, Cod
 
 func down(op string) (error, bool) { return &graph.Error{Operation: op, Status: 503}, false }
 
-func (g *fakeGraph) Definitions(context.Context) ([]graph.Definition, error) {
-	err, _ := g.enter("definitions")
+func (g *fakeGraph) Definitions(ctx context.Context) ([]graph.Definition, error) {
+	err, _ := g.enter(ctx, "definitions")
 	defer g.mu.Unlock()
 	return slices.Clone(g.defs), err
 }
 
-func (g *fakeGraph) CreateDefinition(_ context.Context, name string) (graph.Definition, error) {
-	err, applied := g.enter("create definition")
+func (g *fakeGraph) CreateDefinition(ctx context.Context, name string) (graph.Definition, error) {
+	err, applied := g.enter(ctx, "create definition")
 	defer g.mu.Unlock()
 	if err != nil && !applied {
 		return graph.Definition{}, err
@@ -233,8 +234,8 @@ func (g *fakeGraph) CreateDefinition(_ context.Context, name string) (graph.Defi
 	return d, err
 }
 
-func (g *fakeGraph) Subscriptions(context.Context) (all []graph.Subscription, err error) {
-	err, _ = g.enter("subscriptions")
+func (g *fakeGraph) Subscriptions(ctx context.Context) (all []graph.Subscription, err error) {
+	err, _ = g.enter(ctx, "subscriptions")
 	defer g.mu.Unlock()
 	for _, s := range g.subs {
 		all = append(all, s.Subscription)
@@ -242,8 +243,8 @@ func (g *fakeGraph) Subscriptions(context.Context) (all []graph.Subscription, er
 	return all, err
 }
 
-func (g *fakeGraph) Subscription(_ context.Context, id string) (graph.Subscription, error) {
-	err, _ := g.enter("subscription")
+func (g *fakeGraph) Subscription(ctx context.Context, id string) (graph.Subscription, error) {
+	err, _ := g.enter(ctx, "subscription")
 	defer g.mu.Unlock()
 	if err != nil {
 		return graph.Subscription{}, err
@@ -255,11 +256,15 @@ func (g *fakeGraph) Subscription(_ context.Context, id string) (graph.Subscripti
 	return s.Subscription, nil
 }
 
-func (g *fakeGraph) CreateSubscription(_ context.Context, n graph.NewSubscription) (graph.Subscription, error) {
-	err, applied := g.enter("create subscription")
+func (g *fakeGraph) CreateSubscription(ctx context.Context, n graph.NewSubscription) (graph.Subscription, error) {
+	err, applied := g.enter(ctx, "create subscription")
 	if err != nil && !applied {
 		g.mu.Unlock()
 		return graph.Subscription{}, err
+	}
+	if id, _, ok := parseResource(n.Resource + "/x"); !ok || !slices.ContainsFunc(g.defs, func(d graph.Definition) bool { return d.ID == id }) {
+		g.mu.Unlock()
+		return graph.Subscription{}, &graph.Error{Operation: "create subscription", Status: 400}
 	}
 	s := &liveSub{asked: n, Subscription: graph.Subscription{ID: g.id("sub"), Resource: n.Resource, NotificationURL: n.NotificationURL, Expires: n.Expires}}
 	g.subs[s.ID] = s
@@ -271,8 +276,8 @@ func (g *fakeGraph) CreateSubscription(_ context.Context, n graph.NewSubscriptio
 	return s.Subscription, err
 }
 
-func (g *fakeGraph) RenewSubscription(_ context.Context, id string, expires time.Time) (graph.Subscription, error) {
-	err, _ := g.enter("renew")
+func (g *fakeGraph) RenewSubscription(ctx context.Context, id string, expires time.Time) (graph.Subscription, error) {
+	err, _ := g.enter(ctx, "renew")
 	defer g.mu.Unlock()
 	if err != nil {
 		return graph.Subscription{}, err
@@ -285,8 +290,8 @@ func (g *fakeGraph) RenewSubscription(_ context.Context, id string, expires time
 	return s.Subscription, nil
 }
 
-func (g *fakeGraph) ReauthorizeSubscription(_ context.Context, id string) error {
-	err, _ := g.enter("reauthorize")
+func (g *fakeGraph) ReauthorizeSubscription(ctx context.Context, id string) error {
+	err, _ := g.enter(ctx, "reauthorize")
 	defer g.mu.Unlock()
 	if _, ok := g.subs[id]; err == nil && !ok {
 		return gone("reauthorize")
@@ -294,8 +299,8 @@ func (g *fakeGraph) ReauthorizeSubscription(_ context.Context, id string) error 
 	return err
 }
 
-func (g *fakeGraph) DeleteSubscription(_ context.Context, id string) error {
-	err, _ := g.enter("delete")
+func (g *fakeGraph) DeleteSubscription(ctx context.Context, id string) error {
+	err, _ := g.enter(ctx, "delete")
 	defer g.mu.Unlock()
 	if _, ok := g.subs[id]; err == nil && !ok {
 		return gone("delete")
@@ -304,6 +309,30 @@ func (g *fakeGraph) DeleteSubscription(_ context.Context, id string) error {
 		delete(g.subs, id)
 	}
 	return err
+}
+
+// rewrite changes what State remembers of the subscriptions, as another replica would.
+func (s *mapState) rewrite(t *testing.T, change func(*subscriptions)) {
+	t.Helper()
+	c := s.cell()
+	var subs subscriptions
+	rev, err := load(t.Context(), c, keySubscription, &subs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&subs)
+	value, err := json.Marshal(subs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := c.CompareAndSet(t.Context(), keySubscription, value, rev, 0); err != nil || !ok {
+		t.Fatal("state not rewritten", err)
+	}
+}
+
+// add is a subscription that somebody else made.
+func (g *fakeGraph) add(id, resource string) {
+	g.subs[id] = &liveSub{Subscription: graph.Subscription{ID: id, Resource: resource, NotificationURL: ourURL + NotificationPath, Expires: time.Now().Add(life)}}
 }
 
 // process is one replica: a Book and, if it leads, a Registrar.

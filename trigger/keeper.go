@@ -35,27 +35,8 @@ func (k *keeper) store(ctx context.Context) error {
 // settle brings what was begun before to an end: a subscription that Graph made
 // and State doesn't have, and a pending entry of which nobody knows the outcome.
 func (k *keeper) settle(ctx context.Context) error {
-	if b := k.born; b != nil {
-		p := k.subs.Pending
-		switch {
-		case k.subs.Current != nil && k.subs.Current.ID == b.ID: // stored after all
-		case p != nil && p.ClientState == b.ClientState:
-			k.subs.retireCurrent(time.Now())
-			k.subs.Current, k.subs.Pending = b, nil
-			if err := k.store(ctx); err != nil {
-				return err
-			}
-		default: // another replica took over: what nobody remembers must not live
-			if err := k.drop(ctx, b.ID); err != nil {
-				return err
-			}
-			k.born = nil
-			return nil
-		}
-		k.born = nil
-		k.nextPoll = soon()
-		k.log.Info("created subscription", zap.String("subscription", b.ID), zap.Time("expires", b.Expires))
-		k.o.OnResubscribed()
+	if err := k.deliver(ctx); err != nil {
+		return err
 	}
 	if p := k.subs.Pending; p != nil && p.ClientState != k.unused {
 		// Crash story: somebody died, or lost its answer, after POST. Graph may
@@ -65,6 +46,34 @@ func (k *keeper) settle(ctx context.Context) error {
 		k.tidy = true
 		return k.store(ctx)
 	}
+	return nil
+}
+
+// deliver stores the subscription that Graph made for us. If another replica took
+// over meanwhile it is deleted instead: what nobody remembers must not live.
+func (k *keeper) deliver(ctx context.Context) error {
+	b, p := k.born, k.subs.Pending
+	switch {
+	case b == nil:
+		return nil
+	case k.subs.Current != nil && k.subs.Current.ID == b.ID: // stored after all
+	case p != nil && p.ClientState == b.ClientState:
+		k.subs.retireCurrent(time.Now())
+		k.subs.Current, k.subs.Pending = b, nil
+		if err := k.store(ctx); err != nil {
+			return err
+		}
+	default:
+		if err := k.drop(ctx, b.ID); err != nil {
+			return err
+		}
+		k.born = nil
+		return nil
+	}
+	k.born = nil
+	k.nextPoll = soon()
+	k.log.Info("created subscription", zap.String("subscription", b.ID), zap.Time("expires", b.Expires))
+	k.o.OnResubscribed()
 	return nil
 }
 
@@ -190,10 +199,16 @@ func (k *keeper) create(ctx context.Context) error {
 		born.Expires = s.Expires
 	}
 	k.born = &born
-	// A stop now must not leave behind what the next start would have to orphan.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	// A stop now, or a lost lease, must not leave it to the next start.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverWithin)
 	defer cancel()
-	return k.settle(ctx)
+	err = k.deliver(ctx)
+	for errors.Is(err, errLookAgain) {
+		if err = k.look(ctx); err == nil {
+			err = k.deliver(ctx)
+		}
+	}
+	return err
 }
 
 // refused notes what a failed creation means for the pending entry.
@@ -213,7 +228,7 @@ func (k *keeper) refused(p *subscription, err error) error {
 
 // tidyUp deletes subscriptions that post to us or that we had, and that are not
 // the current one. State is read after the list: one that another replica just
-// made is either remembered by now, or pending and not ours to judge.
+// made is remembered by now, or there is no current one and we don't judge.
 func (k *keeper) tidyUp(ctx context.Context) error {
 	if !k.tidy {
 		return nil
@@ -222,11 +237,10 @@ func (k *keeper) tidyUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list subscriptions: %w", err)
 	}
-	rev := k.rev
 	if err := k.look(ctx); err != nil {
 		return err
 	}
-	if k.rev != rev || k.subs.Pending != nil || k.subs.Current == nil {
+	if k.subs.Current == nil {
 		return errLookAgain
 	}
 	for _, s := range all {

@@ -38,6 +38,9 @@ const (
 // Registrar. Creating takes two handshakes of up to 10 s.
 const actWithin = time.Minute
 
+// deliverWithin is what storing a new subscription may take of a shutdown.
+const deliverWithin = 10 * time.Second
+
 // Graph is what the Registrar needs of Microsoft Graph; *graph.Client is one.
 type Graph interface {
 	Definitions(ctx context.Context) ([]graph.Definition, error)

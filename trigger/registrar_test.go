@@ -126,6 +126,52 @@ func TestDefinitionIsFoundRememberedAndReplaced(t *testing.T) {
 	})
 }
 
+// Definition and subscription are deleted while we run.
+func TestDefinitionVanishes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(time.Second)
+		was := p.book.Definition()
+		g.mu.Lock()
+		g.defs, g.subs = nil, map[string]*liveSub{}
+		g.mu.Unlock()
+		settled(60 * time.Second)
+		if sub := one(t, g); p.book.Definition() == was || sub.Resource != "print/taskDefinitions/"+p.book.Definition()+"/tasks" {
+			t.Errorf("definition %s, subscribed to %s", p.book.Definition(), sub.Resource)
+		}
+	})
+}
+
+// A subscription that posts elsewhere all of a sudden is replaced; but Graph may
+// write the URL and the resource in its own way from the start.
+func TestSubscriptionIsNotWhatWeMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		g.created = func(sub liveSub) {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.subs[sub.ID].NotificationURL += "?normalised"
+			g.subs[sub.ID].Resource = "/Print/taskDefinitions('x')/tasks"
+		}
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(time.Hour)
+		sub := one(t, g)
+		if g.count("create subscription") != 1 {
+			t.Fatalf("created %d times", g.count("create subscription"))
+		}
+		g.mu.Lock()
+		g.subs[sub.ID].NotificationURL = "https://evil.example.com"
+		g.mu.Unlock()
+		settled(60 * time.Second)
+		if now := one(t, g); now.ID == sub.ID {
+			t.Error("it is kept")
+		}
+	})
+}
+
 func TestRenewsAtHalfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, s := newFakeGraph(), newMapState()
@@ -491,10 +537,63 @@ func TestTwoLeaders(t *testing.T) {
 	}
 }
 
-// The lease moves while the old leader's POST is under way; Graph makes its
-// subscription before or after the new leader looked for orphans.
+// Another replica replaces the subscription while we look for orphans.
+func TestReplacedWhileTidying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		g.failing(func(op string) (error, bool) {
+			if op == "subscriptions" && g.count(op) == 1 {
+				s.rewrite(t, func(subs *subscriptions) {
+					g.mu.Lock()
+					defer g.mu.Unlock()
+					delete(g.subs, subs.Current.ID)
+					subs.retireCurrent(time.Now())
+					subs.Current = &subscription{ID: "theirs", ClientState: newClientState(), Resource: subs.Past[0].Resource, URL: subs.Past[0].URL, Renewed: time.Now(), Expires: time.Now().Add(life)}
+					g.add("theirs", subs.Current.Resource)
+				})
+			}
+			return nil, false
+		})
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(time.Hour)
+		if sub := one(t, g); sub.ID != "theirs" || g.count("create subscription") != 1 {
+			t.Errorf("lives %s after %d creations", sub.ID, g.count("create subscription"))
+		}
+	})
+}
+
+// Another replica died after its POST; its subscription must not stay, and what
+// it told is good.
+func TestPendingOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		p := start(t, s, g, processOptions{})
+		defer p.stop()
+		settled(time.Second)
+		want, secret := one(t, g), newClientState()
+		s.rewrite(t, func(subs *subscriptions) {
+			subs.Pending = &subscription{ClientState: secret, Resource: want.Resource, URL: want.NotificationURL, Expires: time.Now().Add(life)}
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.add("theirs", "/"+want.Resource)
+		})
+		settled(60 * time.Second)
+		if sub := one(t, g); sub.ID != want.ID {
+			t.Errorf("lives %s, want %s", sub.ID, want.ID)
+		}
+		if _, err := p.book.Verify(notify("theirs", secret, p.book.Definition(), "t")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The lease moves while the old leader's POST is under way. Graph makes its
+// subscription before or after the new leader looked for orphans, and the old
+// leader is told that it is none any more, or isn't yet.
 func TestTakeOverDuringPost(t *testing.T) {
-	for _, early := range []bool{true, false} {
+	for i := range 4 {
+		early, told := i&1 == 0, i&2 == 0
 		synctest.Test(t, func(t *testing.T) {
 			g, s := newFakeGraph(), newMapState()
 			held := make(chan struct{})
@@ -514,16 +613,26 @@ func TestTakeOverDuringPost(t *testing.T) {
 				})
 			}
 			a := start(t, s, g, processOptions{})
-			defer a.stop()
 			settled(time.Second)
 			b := start(t, s, g, processOptions{})
 			defer b.stop()
 			settled(10 * time.Second)
 			want := one(t, g)
+			stopped := make(chan struct{})
+			go func() {
+				defer close(stopped)
+				if !told {
+					<-held
+					settled(10 * time.Second)
+				}
+				a.stop()
+			}()
+			settled(time.Second)
 			close(held)
-			settled(10 * time.Second)
-			if sub := one(t, g); sub.ID != want.ID || a.current().ID != want.ID {
-				t.Errorf("lives %s, want %s, a believes in %s", sub.ID, want.ID, a.current().ID)
+			settled(20 * time.Second)
+			<-stopped
+			if sub := one(t, g); sub.ID != want.ID || b.current().ID != want.ID {
+				t.Errorf("early %v, told %v: lives %s, want %s, b believes in %s", early, told, sub.ID, want.ID, b.current().ID)
 			}
 		})
 	}
