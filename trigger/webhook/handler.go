@@ -30,7 +30,7 @@ const (
 	maxBody       = 1 << 20
 	maxItems      = 1000
 	maxToken      = 4 << 10
-	answerWithin  = 2400 * time.Millisecond
+	answerWithin  = 2300 * time.Millisecond
 	storeWithin   = 2 * time.Second
 	bodyWithin    = 1500 * time.Millisecond
 	refreshWithin = 500 * time.Millisecond

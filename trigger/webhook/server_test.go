@@ -153,7 +153,7 @@ func TestHeaderTimeCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		res.Body.Close()
-		if took := time.Since(began); res.StatusCode != 503 || took > 2500*time.Millisecond || took < 2300*time.Millisecond {
+		if took := time.Since(began); res.StatusCode != 503 || took > 2500*time.Millisecond || took < 2200*time.Millisecond {
 			t.Errorf("%d after %s", res.StatusCode, took)
 		}
 	}
