@@ -1,9 +1,11 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,6 +25,14 @@ const (
 	sweepActs   = 8
 )
 
+// A sweep also reads some held jobs whose task Graph still lists as waiting,
+// in turn: what becomes of the task when a user cancels or Graph deletes the
+// job is not documented. Each held job is read once an hour, up to 30,000.
+const (
+	minLooks = 20
+	maxLooks = 500
+)
+
 // Feed stores a task for the workers; *bus.Bus is one.
 type Feed interface {
 	PublishTask(ctx context.Context, definition, msgID string, body []byte) (duplicate bool, err error)
@@ -36,6 +46,7 @@ type Sweeper struct {
 	feed   Feed
 	kick   chan struct{}
 	log    *zap.Logger
+	turn   string // key of the held job that was looked at last
 }
 
 // NewSweeper sweeps for a worker.
@@ -126,12 +137,31 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 		listed[held.Ref(task.Job)] = true
 		acts.Go(func() error { return s.task(actCtx, definition, task, idle) })
 	}
+	var waiting []Entry
 	for _, e := range open {
 		if e.State.Intent() || !listed[e.Ref] {
 			acts.Go(func() error { return s.record(actCtx, e) })
+		} else {
+			waiting = append(waiting, e)
 		}
 	}
+	for _, e := range s.inTurn(waiting) {
+		acts.Go(func() error { return s.record(actCtx, e) })
+	}
 	return acts.Wait()
+}
+
+// inTurn chooses the held jobs to look at this time: those after the last one
+// in the order of their keys, and from the start again.
+func (s *Sweeper) inTurn(waiting []Entry) []Entry {
+	slices.SortFunc(waiting, func(a, b Entry) int { return cmp.Compare(a.Key, b.Key) })
+	after, _ := slices.BinarySearchFunc(waiting, s.turn+"\x00", func(e Entry, key string) int { return cmp.Compare(e.Key, key) })
+	n := min(len(waiting), maxLooks, max(minLooks, len(waiting)/60+1))
+	chosen := slices.Concat(waiting[after:], waiting[:after])[:n]
+	if n > 0 {
+		s.turn = chosen[n-1].Key
+	}
+	return chosen
 }
 
 // idle reports whether the workers have taken every stored task.

@@ -266,8 +266,8 @@ func (answered) LastSuccess() time.Time { return time.Now() }
 var lives atomic.Int64
 
 // live starts a process that dies at spot and returns when its index has read
-// every record.
-func (w *world) live(spot string) *life {
+// every record; change, when given, changes what its worker works with.
+func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	w.t.Helper()
 	l := &life{world: w, spot: spot, metrics: connector.NewMetrics(nil, queues)}
 	pol, err := policy.Load("policy.yaml", []byte(testPolicy))
@@ -275,11 +275,15 @@ func (w *world) live(spot string) *life {
 		w.t.Fatal(err)
 	}
 	l.index = connector.NewIndex(held.NewStore(w.bus.Jobs()), l.metrics, zap.NewNop())
-	l.worker = connector.NewWorker(connector.Deps{
+	deps := connector.Deps{
 		Graph: answered{w.client(dyingWire{l})}, Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Audit: dyingAudit{l}, Book: w.book,
 		Policy: func() *policy.Policy { return pol }, Queues: queues, Index: l.index, Metrics: l.metrics, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,
-	})
+	}
+	for _, c := range change {
+		c(&deps)
+	}
+	l.worker = connector.NewWorker(deps)
 	l.sweeper = connector.NewSweeper(l.worker, w.bus)
 	l.ctx, l.kill = context.WithCancel(context.Background())
 	ctx, cancel := context.WithCancel(context.Background())

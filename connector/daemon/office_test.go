@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -196,9 +197,11 @@ func (o *office) get(path string) (int, string) {
 		return 0, err.Error()
 	}
 	defer res.Body.Close()
-	body := make([]byte, 1<<20)
-	n, _ := res.Body.Read(body)
-	return res.StatusCode, string(body[:n])
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return res.StatusCode, err.Error()
+	}
+	return res.StatusCode, string(body)
 }
 
 // memoryNet is a network without sockets, so that everything can happen in
