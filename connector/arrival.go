@@ -44,12 +44,12 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) e
 	job, err := w.Graph.Job(ctx, graph.JobRef(ref))
 	if notFound(err) {
 		w.ignore(ignoredFinished, ev)
-		return w.forget(ctx, known.Key, "graph does not know the job")
+		return w.settle(ctx, d, known.Key, "graph does not know the job")
 	}
 	if err != nil {
 		return fmt.Errorf("read job: %w", err)
 	}
-	ours, err := w.taskOf(ctx, ev, job)
+	ours, err := w.taskOf(ctx, d, ev, job)
 	if err != nil || !ours {
 		return err
 	}
@@ -101,7 +101,7 @@ func (w *Worker) jobOf(ctx context.Context, ev trigger.Event) (held.Ref, error) 
 
 // taskOf reports whether the event's task belongs to the job and waits for us.
 // A forged event that names another's job ends here, after one read.
-func (w *Worker) taskOf(ctx context.Context, ev trigger.Event, job graph.Job) (bool, error) {
+func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, job graph.Job) (bool, error) {
 	state, ok := graph.TaskState(""), false
 	for _, t := range job.Tasks {
 		if t.ID == ev.Task {
@@ -121,7 +121,7 @@ func (w *Worker) taskOf(ctx context.Context, ev trigger.Event, job graph.Job) (b
 	}
 	if state == graph.TaskCompleted || state == graph.TaskAborted {
 		w.ignore(ignoredFinished, ev)
-		return false, w.settle(ctx, held.Ref(job.Ref), job)
+		return false, w.settle(ctx, d, held.Key(job.CreatedBy.ID, held.Ref(job.Ref)), "graph says the job is over")
 	}
 	return true, nil
 }
@@ -235,7 +235,7 @@ func (w *Worker) again(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 	known := Entry{Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy}
 	switch {
 	case f.rec.State.Intent():
-		return w.resume(ctx, f.rec, f.rev)
+		return w.resume(ctx, f.rec, f.rev, d.Stored)
 	case f.rec.State.Final() && f.rec.Task != ev.Task:
 		return errConflict
 	case w.decideAgain(known, f.q):

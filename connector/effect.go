@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
+	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/trigger/graph"
@@ -33,10 +35,11 @@ type act struct {
 //     look at the job says so, and the effect is called for.
 //  2. Graph is called. Dying during or after the call: the look at the job
 //     finds the effect (job aborted, task completed) or not, never guesses.
-//  3. the decision is published under its own id. Dying after: it is published
-//     again under that id, which changes nothing.
-//  4. the outcome is stored. Dying after: the record is final, and the message
-//     that comes again is acknowledged without a call.
+//  3. the decision is published under its own id, and the outcome is stored.
+//     Dying after the one: the intent is resumed and the decision published
+//     again under that id, which changes nothing. Dying after the other: the
+//     message, which is not acknowledged, finds a final record and publishes
+//     the decision. The sweep has no message behind it, so it publishes first.
 //
 // An error leaves the intent as it is.
 func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a act) error {
@@ -47,11 +50,6 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 		return err
 	}
 	rec.Decision.Answer = &ans
-	if ans.Outcome != held.Gone {
-		if err := w.publish(ctx, &rec.Decision); err != nil {
-			return err
-		}
-	}
 	note := ans.Operation
 	if ans.ReadBack {
 		note += ", read back"
@@ -59,22 +57,39 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 	if err := rec.Move(ans.Outcome, time.Now(), w.Instance, note); err != nil {
 		return err
 	}
-	_, ok, err := w.Jobs.Put(ctx, &rec, rev)
-	if err != nil {
+	if ans.Outcome == held.Gone {
+		err := w.conclude(ctx, &rec, rev)
+		if err == nil {
+			w.lost(&rec, note)
+		}
 		return err
 	}
-	if !ok {
-		now, rev, err := w.Jobs.Get(ctx, rec.Key())
-		if err != nil || rev == 0 || !now.State.Final() {
-			return errors.Join(errBusy, err)
+	var publishing errgroup.Group
+	publishing.Go(func() error { return w.publish(ctx, &rec.Decision) })
+	if a.heard.IsZero() {
+		if err := publishing.Wait(); err != nil {
+			return err
 		}
-		return nil // whoever took over stored the same outcome
 	}
-	if ans.Outcome == held.Gone {
-		w.lost(&rec, note)
-		return nil
+	err = w.conclude(ctx, &rec, rev)
+	if err := errors.Join(err, publishing.Wait()); err != nil {
+		return err
 	}
 	w.report(&rec.Decision, a.heard)
+	return nil
+}
+
+// conclude stores a final record. Whoever took the intent over in the meantime
+// may have stored the same end before.
+func (w *Worker) conclude(ctx context.Context, rec *held.Record, rev uint64) error {
+	_, ok, err := w.Jobs.Put(ctx, rec, rev)
+	if err != nil || ok {
+		return err
+	}
+	now, rev, err := w.Jobs.Get(ctx, rec.Key())
+	if err != nil || rev == 0 || !now.State.Final() {
+		return errors.Join(errBusy, err)
+	}
 	return nil
 }
 
@@ -185,8 +200,9 @@ func shown(rec *held.Record, job graph.Job) held.State {
 }
 
 // resume goes on with an intent whose outcome nobody stored: this process's
-// own earlier try, or that of an instance taken for dead.
-func (w *Worker) resume(ctx context.Context, rec held.Record, rev uint64) error {
+// own earlier try, or that of an instance taken for dead. heard is when the
+// notification behind it was stored, zero when there is none.
+func (w *Worker) resume(ctx context.Context, rec held.Record, rev uint64, heard time.Time) error {
 	release, ok := w.claim(rec.Key())
 	if !ok {
 		return errBusy
@@ -208,36 +224,29 @@ func (w *Worker) resume(ctx context.Context, rec held.Record, rev uint64) error 
 		}
 		w.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)), zap.Int("attempt", rec.Intent.Attempt))
 	}
-	return w.carryOut(ctx, rec, rev, act{look: true})
+	return w.carryOut(ctx, rec, rev, act{heard: heard, look: true})
 }
 
-// settle brings the record of a job whose task is over to its end, if it has
-// one that has not come there.
-func (w *Worker) settle(ctx context.Context, ref held.Ref, job graph.Job) error {
-	key := held.Key(job.CreatedBy.ID, ref)
-	rec, rev, err := w.Jobs.Get(ctx, key)
-	switch {
-	case err != nil:
-		return err
-	case rev == 0 || rec.State.Final():
-		return nil
-	case rec.State.Intent():
-		return w.resume(ctx, rec, rev)
-	}
-	return w.end(ctx, rec, rev, "graph says the job is over")
-}
-
-// forget ends the record under key, if there is one, because Graph has no such
-// job any more.
-func (w *Worker) forget(ctx context.Context, key, why string) error {
+// settle goes on with the record under key, if there is one, of a job that
+// Graph says is over: an intent is resumed, a held job is gone, and of a final
+// one the decision is published again if the delivery before may have died
+// before it was.
+func (w *Worker) settle(ctx context.Context, d bus.Delivery, key, why string) error {
 	if key == "" {
 		return nil
 	}
 	rec, rev, err := w.Jobs.Get(ctx, key)
-	if err != nil || rev == 0 || rec.State.Final() {
+	switch {
+	case err != nil || rev == 0:
 		return err
+	case rec.State.Intent():
+		return w.resume(ctx, rec, rev, d.Stored)
+	case !rec.State.Final():
+		return w.end(ctx, rec, rev, why)
+	case d.Attempt > 1:
+		return w.publish(ctx, &rec.Decision)
 	}
-	return w.end(ctx, rec, rev, why)
+	return nil
 }
 
 func (w *Worker) end(ctx context.Context, rec held.Record, rev uint64, why string) error {

@@ -229,7 +229,7 @@ func (s *Sweeper) record(ctx context.Context, e Entry) error {
 	case rev == 0 || rec.State.Final():
 		return nil
 	case rec.State.Intent():
-		err = w.resume(ctx, rec, rev)
+		err = w.resume(ctx, rec, rev, time.Time{})
 	default:
 		err = s.over(ctx, rec, rev)
 	}

@@ -137,6 +137,9 @@ func (b *Bus) open(ctx context.Context, o Options) error {
 		b.writers[p.cfg.Name] = newWriter(b.js, p.cfg.Name, b.metrics)
 	}
 	b.jobs, b.state = b.bucket(bucketJobs), b.bucket(bucketState)
+	if b.cfg.Embedded != nil {
+		return b.dropLeases(ctx)
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -189,4 +190,23 @@ func (l *lease) release(ctx context.Context) {
 	if _, err := l.kv.Delete(ctx, l.key, l.revision); err != nil {
 		l.log.Warn("lease not given back", zap.Error(err))
 	}
+}
+
+// dropLeases ends every lease in an embedded store: who had one is dead, as the
+// store is ours alone, and nobody has to wait for its end.
+func (b *Bus) dropLeases(ctx context.Context) error {
+	held := map[string]uint64{}
+	err := b.state.Each(ctx, "lease.*", func(key string, _ []byte, revision uint64) error {
+		held[key] = revision
+		return nil
+	})
+	for key, revision := range held {
+		if err == nil {
+			_, err = b.state.Delete(ctx, key, revision)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("drop the leases of the process before: %w", err)
+	}
+	return nil
 }

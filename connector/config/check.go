@@ -9,7 +9,9 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +25,24 @@ import (
 type checker struct {
 	c   *Config
 	doc *strictyaml.Document
+	dir string // where relative paths start
+	// reported are the paths of values that could not be read.
+	reported map[string]bool
+}
+
+// begin takes note of what could not be read, so that it isn't reported a
+// second time as missing. It reports false when nothing was read at all.
+func (k *checker) begin() bool {
+	var ps strictyaml.Problems
+	if errors.As(k.doc.Err(), &ps) {
+		for _, p := range ps {
+			if p.Key == "" {
+				return false
+			}
+			k.reported[p.Key] = true
+		}
+	}
+	return true
 }
 
 var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
@@ -38,12 +58,20 @@ func (k *checker) all() {
 	k.queues()
 	k.nats()
 	k.file("policy.file", k.c.Policy.File, "write the policy there, or leave policy.file out for the built-in one")
-	k.listen("metrics.listen", k.c.Metrics.Listen)
+	k.metrics()
 	k.oneOf("log.level", k.c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", k.c.Log.Format, "json", "console")
 }
 
-func (k *checker) add(path, hint, format string, args ...any) { k.doc.Add(path, hint, format, args...) }
+// add notes a problem, unless the value or what is around it couldn't be read.
+func (k *checker) add(path, hint, format string, args ...any) {
+	for at := path; at != ""; at = at[:max(0, strings.LastIndexAny(at, ".["))] {
+		if k.reported[at] {
+			return
+		}
+	}
+	k.doc.Add(path, hint, format, args...)
+}
 
 // need reports whether a value is there, and adds a problem when it is not.
 func (k *checker) need(path, value, hint string) bool {
@@ -59,7 +87,11 @@ func (k *checker) oneOf(path, value string, words ...string) {
 			return
 		}
 	}
-	k.add(path, strictyaml.DidYouMean(value, words), "%s is not one of %s", path, strings.Join(words, ", "))
+	hint := "write one of them"
+	if near := strictyaml.Nearest(value, words); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	k.add(path, hint, "%s is not one of %s", path, strings.Join(words, ", "))
 }
 
 func (k *checker) tenant() {
@@ -106,8 +138,15 @@ func (k *checker) auth() {
 	}
 }
 
-// secret checks a file that holds a secret; its content is never shown.
+// secret checks a file that holds a secret; its content is never shown, nor a
+// name that looks like one.
 func (k *checker) secret(path, file string) {
+	if rel, err := filepath.Rel(k.dir, file); err == nil && secretLike(rel) {
+		if _, err := os.Stat(file); err != nil {
+			k.add(path, "write the secret's value into a file, readable by pullprint only (chmod 600), and name that file here", "%s holds what looks like the secret itself", path)
+			return
+		}
+	}
 	st, ok := k.stat(path, file, "write the secret's value into it, readable by pullprint only (chmod 600)")
 	if !ok {
 		return
@@ -115,14 +154,15 @@ func (k *checker) secret(path, file string) {
 	content, err := os.ReadFile(file)
 	switch {
 	case err != nil:
-		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s", path, cause(err))
+		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
 	case strings.TrimSpace(string(content)) == "":
-		k.add(path, "write the secret's value into it", "%s names an empty file", path)
+		k.add(path, "write the secret's value into it", "%s names an empty file: %s", path, file)
 	}
-	if st.Mode().Perm()&0o077 != 0 {
+	// That its group reads it is how systemd and Kubernetes hand secrets out.
+	if st.Mode().Perm()&0o027 != 0 {
 		k.c.Warnings = append(k.c.Warnings, strictyaml.Problem{
 			File: file, Key: path,
-			Message: fmt.Sprintf("the secret is readable by others (mode %04o)", st.Mode().Perm()), Hint: "chmod 600 " + file,
+			Message: fmt.Sprintf("the secret is open to others (mode %04o)", st.Mode().Perm()), Hint: "chmod 600 " + file,
 		})
 	}
 }
@@ -139,9 +179,11 @@ func (k *checker) stat(path, file, hint string) (os.FileInfo, bool) {
 	case errors.Is(err, fs.ErrNotExist):
 		k.add(path, hint, "%s names a file that does not exist: %s", path, file)
 	case err != nil:
-		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s", path, cause(err))
+		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
 	case st.IsDir():
-		k.add(path, "name a file", "%s names a folder: %s", path, file)
+		k.add(path, "name the file in it", "%s names a folder: %s", path, file)
+	case !st.Mode().IsRegular():
+		k.add(path, "name a regular file", "%s names a pipe or a device: %s", path, file)
 	default:
 		return st, true
 	}
@@ -202,6 +244,15 @@ func (k *checker) listen(path, value string) {
 	}
 }
 
+// metrics also keeps the two servers apart: the second one to start would fail.
+func (k *checker) metrics() {
+	k.listen("metrics.listen", k.c.Metrics.Listen)
+	_, port, _ := net.SplitHostPort(k.c.Metrics.Listen)
+	if k.c.Metrics.Listen == k.c.Webhook.Listen && port != "0" {
+		k.add("metrics.listen", "give one of them another port", "metrics.listen and webhook.listen are the same address")
+	}
+}
+
 const (
 	minHold = time.Minute
 	maxHold = 30 * 24 * time.Hour
@@ -239,29 +290,55 @@ func (k *checker) queue(at string, q connector.Queue) {
 		k.oneOf(at+".mode", q.Mode, connector.ModePull, connector.ModeDirect)
 	}
 	if q.HoldFor < minHold || q.HoldFor > maxHold {
-		k.add(at+".hold_for", "between 1m and 30d", "%s.hold_for is out of range", at)
+		k.add(at+".hold_for", "write 1m at least and 30d at most; 24h when left out", "%s.hold_for is out of range", at)
 	}
+}
+
+// natsHints say what to do about what bus.Config.Validate finds.
+var natsHints = map[string]string{
+	"nats.replicas":           "leave it out with embedded; with url write 1, 3 or 5",
+	"nats.credentials_file":   "leave it out, or name an external server in nats.url",
+	"nats.embedded.max_store": "leave it out for 2GiB",
 }
 
 func (k *checker) nats() {
 	n := k.c.NATS
 	switch {
 	case n.URL != "" && n.Embedded != nil:
-		k.add("nats", "keep embedded for one machine, or url for a cluster", "nats has both embedded and url")
+		k.add("nats", "keep embedded for one machine, or url for a cluster of your own", "nats has both embedded and url")
 		return
 	case n.URL != "":
-		if u, err := url.Parse(n.URL); err != nil || u.Host == "" {
-			k.add("nats.url", "for example nats://nats:4222", "nats.url is not a NATS address")
-		}
+		k.natsURL(n.URL)
 		k.file("nats.credentials_file", n.CredentialsFile, "name the .creds file of the account")
 	}
-	if err := n.Validate(); err != nil {
-		for _, line := range strings.Split(err.Error(), "\n") {
-			path, message, ok := strings.Cut(line, ": ")
-			if !ok || !strings.HasPrefix(path, "nats") {
-				path, message = "nats", line
-			}
-			k.add(path, "", "%s: %s", path, message)
+	err := n.Validate()
+	if err == nil {
+		return
+	}
+	told := map[string]bool{}
+	for _, line := range strings.Split(err.Error(), "\n") {
+		path, message, ok := strings.Cut(line, ": ")
+		if !ok || !strings.HasPrefix(path, "nats") {
+			path, message = "nats", line
+		}
+		if !told[path] {
+			k.add(path, natsHints[path], "%s: %s", path, message)
+		}
+		told[path] = true
+	}
+}
+
+// natsURL checks one address or several, separated by commas.
+func (k *checker) natsURL(value string) {
+	for _, one := range strings.Split(value, ",") {
+		u, err := url.Parse(strings.TrimSpace(one))
+		switch {
+		case err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
+			k.add("nats.url", "for example nats://nats:4222, or tls://…; several are separated by commas", "nats.url is not a NATS address")
+			return
+		case u.User != nil:
+			k.add("nats.url", "leave it out and use nats.credentials_file", "nats.url has a user, a password or a token in it")
+			return
 		}
 	}
 }

@@ -4,6 +4,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -79,12 +80,14 @@ func Load(path string) (*Config, error) {
 func parse(path string, src []byte) (*Config, error) {
 	var c Config
 	doc := strictyaml.Decode(path, src, &c, expand)
-	c.fill()
-	c.resolve(filepath.Dir(path))
-	v := checker{c: &c, doc: doc}
-	v.all()
+	v := checker{c: &c, doc: doc, dir: filepath.Dir(path), reported: map[string]bool{}}
+	if v.begin() {
+		c.fill(doc)
+		c.resolve(v.dir)
+		v.all()
+	}
 	if err := doc.Err(); err != nil {
-		return nil, err
+		return nil, masked(err)
 	}
 	return &c, nil
 }
@@ -101,16 +104,20 @@ func expand(text string) (string, error) {
 			return m[1:]
 		}
 		name := m[2 : len(m)-1]
+		if name == "" {
+			err = errors.Join(err, errors.New("${} names no environment variable; write its name between the braces, or $${} for the text itself"))
+			return ""
+		}
 		value, ok := os.LookupEnv(name)
-		if !ok && err == nil {
-			err = fmt.Errorf("the environment variable %s is not set; set it, or write $${%[1]s} for the text itself", name)
+		if !ok {
+			err = errors.Join(err, fmt.Errorf("the environment variable %s is not set; set it, or write $${%[1]s} for the text itself", name))
 		}
 		return value
 	})
 	return out, err
 }
 
-func (c *Config) fill() {
+func (c *Config) fill(doc *strictyaml.Document) {
 	or(&c.Cloud, "global")
 	or(&c.Trigger.Definition, trigger.DefaultDefinition)
 	or(&c.Webhook.Listen, defaultWebhookListen)
@@ -118,7 +125,7 @@ func (c *Config) fill() {
 	or(&c.Log.Level, "info")
 	or(&c.Log.Format, "json")
 	for i := range c.Queues {
-		if c.Queues[i].HoldFor == 0 {
+		if c.Queues[i].HoldFor == 0 && !doc.Has(fmt.Sprintf("queues[%d].hold_for", i)) {
 			c.Queues[i].HoldFor = connector.DefaultHoldFor
 		}
 	}

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -186,6 +187,34 @@ func TestRestart(t *testing.T) {
 		}
 		if _, metrics := o.get("/metrics"); !strings.Contains(metrics, `pullprint_held_jobs{queue="Follow-Me"} 10`) {
 			t.Error("the held jobs are not counted after a restart")
+		}
+	})
+}
+
+// After a kill the next life registers and sweeps at once: it does not wait for
+// the leases of the dead.
+func TestKilledLeaseholder(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		dead := bustest.Open(t)
+		taken := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- dead.WithLease(ctx, "sweep", "dead", time.Hour, func(ctx context.Context) error {
+				close(taken)
+				<-ctx.Done()
+				return ctx.Err()
+			})
+		}()
+		<-taken
+		bustest.Kill(t, dead)
+		cancel()
+		<-ended
+		next := bustest.Reopen(t, dead)
+		began := time.Now()
+		err := next.WithLease(t.Context(), "sweep", "next", time.Hour, func(context.Context) error { return nil })
+		if waited := time.Since(began); err != nil || waited > time.Second {
+			t.Errorf("waited %s for the lease of the dead: %v", waited, err)
 		}
 	})
 }

@@ -1,0 +1,53 @@
+package config
+
+import (
+	"errors"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"pullprint/policy/strictyaml"
+)
+
+// A problem shows its line, and an error ends up in logs and tickets. So what
+// someone put into the file although it belongs into one of its own is hidden.
+var (
+	// inline is a key that sounds like a secret, and what follows in its line.
+	inline = regexp.MustCompile(`(?i)([\w-]*(?:secret|passw|token|credential|private_key|api_?key)[\w-]*)(["']?\s*:\s*)(\S.*)$`)
+	// userinfo is a name or password in a URL.
+	userinfo = regexp.MustCompile(`(://)[^/\s"']*@`)
+)
+
+const hidden = "(not shown)"
+
+// masked is err with nothing in its lines that looks like a secret.
+func masked(err error) error {
+	var ps strictyaml.Problems
+	if errors.As(err, &ps) {
+		for i := range ps {
+			ps[i].Source = mask(ps[i].Source)
+		}
+	}
+	return err
+}
+
+func mask(line string) string {
+	line = userinfo.ReplaceAllString(line, "${1}"+hidden+"@")
+	m := inline.FindStringSubmatchIndex(line)
+	if m == nil {
+		return line
+	}
+	if key := line[m[2]:m[3]]; strings.HasSuffix(strings.ToLower(key), "_file") && !secretLike(line[m[6]:m[7]]) {
+		return line
+	}
+	return line[:m[6]] + hidden
+}
+
+// secretLike reports whether what should be the name of a file looks like the
+// secret itself: one long word without a folder or an extension that mixes
+// small and capital letters and digits, as Entra's secrets do.
+func secretLike(value string) bool {
+	word := filepath.Base(strings.Trim(value, `"' `))
+	return len(word) >= 20 && !strings.Contains(strings.Trim(value, `"' `), "/") &&
+		strings.ContainsAny(word, "0123456789") && strings.ToLower(word) != word && strings.ToUpper(word) != word
+}
