@@ -26,7 +26,8 @@ type checker struct {
 	c   *Config
 	doc *strictyaml.Document
 	dir string // where relative paths start
-	// reported are the paths of values that could not be read.
+	// reported are the paths of values that could not be read, or under a
+	// misspelt key.
 	reported map[string]bool
 }
 
@@ -40,6 +41,9 @@ func (k *checker) begin() bool {
 				return false
 			}
 			k.reported[p.Key] = true
+			if name, ok := strings.CutPrefix(p.Hint, `did you mean "`); ok { // then that one isn't missing
+				k.reported[p.Key[:strings.LastIndex(p.Key, ".")+1]+strings.TrimSuffix(name, `"?`)] = true
+			}
 		}
 	}
 	return true
@@ -95,7 +99,7 @@ func (k *checker) oneOf(path, value string, words ...string) {
 }
 
 func (k *checker) tenant() {
-	if k.need("tenant_id", k.c.TenantID, "the directory (tenant) id is on the overview page of the Entra admin center") && !guid.MatchString(k.c.TenantID) {
+	if k.need("tenant_id", k.c.TenantID, "write the directory (tenant) id; it is on the overview page of the Entra admin center") && !guid.MatchString(k.c.TenantID) {
 		k.add("tenant_id", "it looks like 84bd8158-6d4d-4958-8b9f-9d6445542f95; a domain name won't do", "tenant_id is not a GUID")
 	}
 	switch strings.ToLower(k.c.Cloud) {
@@ -104,23 +108,23 @@ func (k *checker) tenant() {
 	default:
 		k.oneOf("cloud", k.c.Cloud, "global", "us-l4", "us-l5")
 	}
-	k.url("endpoints.graph", k.c.Endpoints.Graph)
-	k.url("endpoints.authority", k.c.Endpoints.Authority)
+	k.url("endpoints.graph", k.c.Endpoints.Graph, "https://graph.microsoft.com/v1.0")
+	k.url("endpoints.authority", k.c.Endpoints.Authority, "https://login.microsoftonline.com")
 }
 
 // url checks an address that the bearer token is sent to.
-func (k *checker) url(path, value string) {
+func (k *checker) url(path, value, example string) {
 	if value == "" {
 		return
 	}
 	u, err := url.Parse(value)
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		k.add(path, "for example https://graph.microsoft.com/v1.0", "%s is not an http or https URL", path)
+		k.add(path, "for example "+example, "%s is not an http or https URL", path)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		k.add(path, "use https: the token goes there", "%s is plain http to another machine", path)
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		k.add(path, "leave out everything after the path", "%s has more than host and path", path)
+		k.add(path, "write host and path alone, without user, query or fragment", "%s has more than host and path", path)
 	}
 }
 
@@ -130,13 +134,16 @@ func loopback(host string) bool {
 }
 
 func (k *checker) auth() {
-	if k.need("auth.client_id", k.c.Auth.ClientID, "the application (client) id of the app registration") && !guid.MatchString(k.c.Auth.ClientID) {
+	if k.need("auth.client_id", k.c.Auth.ClientID, "write the application (client) id of the app registration") && !guid.MatchString(k.c.Auth.ClientID) {
 		k.add("auth.client_id", "copy the application (client) id, not the name", "auth.client_id is not a GUID")
 	}
 	if k.need("auth.client_secret_file", k.c.Auth.ClientSecretFile, "name the file that holds the client secret's value") {
 		k.secret("auth.client_secret_file", k.c.Auth.ClientSecretFile)
 	}
 }
+
+// maxSecret is more than any secret has.
+const maxSecret = 64 << 10
 
 // secret checks a file that holds a secret; its content is never shown, nor a
 // name that looks like one.
@@ -149,6 +156,10 @@ func (k *checker) secret(path, file string) {
 	}
 	st, ok := k.stat(path, file, "write the secret's value into it, readable by pullprint only (chmod 600)")
 	if !ok {
+		return
+	}
+	if st.Size() > maxSecret {
+		k.add(path, "name the file that holds the secret's value and nothing else", "%s names a file of %d bytes: %s", path, st.Size(), file)
 		return
 	}
 	content, err := os.ReadFile(file)
@@ -201,22 +212,22 @@ func cause(err error) error {
 func (k *checker) webhook() {
 	w := k.c.Webhook
 	k.listen("webhook.listen", w.Listen)
-	if k.need("webhook.public_url", w.PublicURL, "the https address at which Microsoft Graph reaches this machine") {
+	if k.need("webhook.public_url", w.PublicURL, "write the https address at which Microsoft Graph reaches this machine") {
 		k.publicURL(w.PublicURL)
 	}
 	cert, key := w.TLS.CertFile, w.TLS.KeyFile
 	switch {
-	case cert == "" && key == "":
+	case cert == "" && key == "", k.reported["webhook.tls.cert_file"], k.reported["webhook.tls.key_file"]:
 	case cert == "":
-		k.add("webhook.tls.key_file", "name the certificate in webhook.tls.cert_file", "a key without its certificate")
+		k.add("webhook.tls.key_file", "name the certificate in webhook.tls.cert_file", "webhook.tls has a key without its certificate")
 	case key == "":
-		k.add("webhook.tls.cert_file", "name the key in webhook.tls.key_file", "a certificate without its key")
+		k.add("webhook.tls.cert_file", "name the key in webhook.tls.key_file", "webhook.tls has a certificate without its key")
 	default:
 		_, okCert := k.stat("webhook.tls.cert_file", cert, "write the certificate chain there, in PEM")
 		_, okKey := k.stat("webhook.tls.key_file", key, "write the key there, in PEM")
 		if okCert && okKey {
 			if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
-				k.add("webhook.tls.cert_file", "both must be PEM, and the key that of the first certificate", "the certificate and its key can't be used together")
+				k.add("webhook.tls.cert_file", "both must be PEM, and the key that of the first certificate", "webhook.tls has a certificate and a key that can't be used together")
 			}
 		}
 	}
@@ -229,9 +240,9 @@ func (k *checker) publicURL(value string) {
 	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
 		k.add(path, "for example https://print.example.com", "%s is not an https URL", path)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		k.add(path, "use https; Graph posts to nothing else", "%s is plain http off loopback", path)
+		k.add(path, "use https; Graph posts to nothing else", "%s is http, not https", path)
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		k.add(path, "leave out everything after the path", "%s has more than host and path", path)
+		k.add(path, "write host and path alone, without user, query or fragment", "%s has more than host and path", path)
 	case strings.HasSuffix(u.Path, "/graph/notifications") || strings.HasSuffix(u.Path, "/graph/lifecycle"):
 		k.add(path, "leave /graph/… out: it is added", "%s already has the path of the webhook", path)
 	}
@@ -267,12 +278,12 @@ func (k *checker) queues() {
 		at := fmt.Sprintf("queues[%d]", i)
 		k.queue(at, q)
 		if j, twice := printers[strings.ToLower(q.PrinterID)]; twice && q.PrinterID != "" {
-			k.add(at+".printer_id", fmt.Sprintf("the other is in line %d; Graph allows one trigger per printer", k.doc.At(fmt.Sprintf("queues[%d]", j))), "two queues with one printer")
+			k.add(at+".printer_id", fmt.Sprintf("take one of them out; the other is in line %d, and Graph allows one trigger per printer", k.doc.At(fmt.Sprintf("queues[%d]", j))), "two queues with one printer")
 		} else {
 			printers[strings.ToLower(q.PrinterID)] = i
 		}
 		if j, twice := names[strings.ToLower(q.Name)]; twice && q.Name != "" {
-			k.add(at+".name", fmt.Sprintf("the other is in line %d", k.doc.At(fmt.Sprintf("queues[%d]", j))), "two queues with one name")
+			k.add(at+".name", fmt.Sprintf("give it another; the first is in line %d", k.doc.At(fmt.Sprintf("queues[%d]", j))), "two queues with one name")
 		} else {
 			names[strings.ToLower(q.Name)] = i
 		}
@@ -280,13 +291,13 @@ func (k *checker) queues() {
 }
 
 func (k *checker) queue(at string, q connector.Queue) {
-	if k.need(at+".printer_id", q.PrinterID, "the printer's id, from the Universal Print portal or pullprint register") && !graph.ValidID(q.PrinterID) {
+	if k.need(at+".printer_id", q.PrinterID, "write the printer's id, from the Universal Print portal") && !graph.ValidID(q.PrinterID) {
 		k.add(at+".printer_id", "it looks like c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", "%s.printer_id is not an id", at)
 	}
-	if k.need(at+".name", q.Name, "what people and policies call the queue") && !queueName.MatchString(q.Name) {
-		k.add(at+".name", "use letters, digits, spaces, dots, dashes; at most 64", "%s.name has characters that a name can't have", at)
+	if k.need(at+".name", q.Name, "write what people and policies call the queue") && !queueName.MatchString(q.Name) {
+		k.add(at+".name", "begin with a letter or digit, go on with those, spaces, dots, dashes and underscores; at most 64", "%s.name has characters that a name can't have", at)
 	}
-	if k.need(at+".mode", q.Mode, "pull (hold until a tap) or direct (decide at once)") {
+	if k.need(at+".mode", q.Mode, "write pull (hold until a tap) or direct (decide at once)") {
 		k.oneOf(at+".mode", q.Mode, connector.ModePull, connector.ModeDirect)
 	}
 	if q.HoldFor < minHold || q.HoldFor > maxHold {
@@ -294,11 +305,20 @@ func (k *checker) queue(at string, q connector.Queue) {
 	}
 }
 
-// natsHints say what to do about what bus.Config.Validate finds.
-var natsHints = map[string]string{
-	"nats.replicas":           "leave it out with embedded; with url write 1, 3 or 5",
-	"nats.credentials_file":   "leave it out, or name an external server in nats.url",
-	"nats.embedded.max_store": "leave it out for 2GiB",
+// natsHint says what to do about what bus.Config.Validate finds.
+func natsHint(path string, external bool) string {
+	switch path {
+	case "nats.replicas":
+		if external {
+			return "write 1, 3 or 5"
+		}
+		return "leave it out: one server has one copy"
+	case "nats.credentials_file":
+		return "leave it out, or name an external server in nats.url"
+	case "nats.embedded.max_store":
+		return "write that or more, or leave it out for 2GiB"
+	}
+	return "see config.example.yaml"
 }
 
 func (k *checker) nats() {
@@ -322,7 +342,7 @@ func (k *checker) nats() {
 			path, message = "nats", line
 		}
 		if !told[path] {
-			k.add(path, natsHints[path], "%s: %s", path, message)
+			k.add(path, natsHint(path, n.URL != ""), "%s: %s", path, message)
 		}
 		told[path] = true
 	}

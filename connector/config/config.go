@@ -4,11 +4,11 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"pullprint/connector"
 	"pullprint/connector/bus"
@@ -87,7 +87,7 @@ func parse(path string, src []byte) (*Config, error) {
 		v.all()
 	}
 	if err := doc.Err(); err != nil {
-		return nil, masked(err)
+		return nil, polished(err)
 	}
 	return &c, nil
 }
@@ -96,25 +96,24 @@ func parse(path string, src []byte) (*Config, error) {
 var variable = regexp.MustCompile(`\$?\$\{([^}]*)\}`)
 
 // expand puts environment variables into a value. The error names the
-// variable, never a value.
+// variables, never a value.
 func expand(text string) (string, error) {
-	var err error
+	var unset []string
 	out := variable.ReplaceAllStringFunc(text, func(m string) string {
 		if m[1] == '$' {
 			return m[1:]
 		}
 		name := m[2 : len(m)-1]
-		if name == "" {
-			err = errors.Join(err, errors.New("${} names no environment variable; write its name between the braces, or $${} for the text itself"))
-			return ""
-		}
 		value, ok := os.LookupEnv(name)
 		if !ok {
-			err = errors.Join(err, fmt.Errorf("the environment variable %s is not set; set it, or write $${%[1]s} for the text itself", name))
+			unset = append(unset, m)
 		}
 		return value
 	})
-	return out, err
+	if len(unset) > 0 {
+		return "", fmt.Errorf("not set in the environment: %s; set it there, or write $%s for the text itself", strings.Join(unset, ", "), unset[0])
+	}
+	return out, nil
 }
 
 func (c *Config) fill(doc *strictyaml.Document) {

@@ -34,14 +34,14 @@ func TestBadFiles(t *testing.T) {
 			continue // named by others
 		}
 		bad++
-		t.Run(strings.TrimSuffix(file, ".yaml"), func(t *testing.T) { golden1(t, file) })
+		t.Run(strings.TrimSuffix(file, ".yaml"), func(t *testing.T) { badFile(t, file) })
 	}
 	if !*update && len(golden) != bad {
 		t.Errorf("%d files and %d texts", bad, len(golden))
 	}
 }
 
-func golden1(t *testing.T, file string) {
+func badFile(t *testing.T, file string) {
 	_, err := Load(file)
 	if err == nil {
 		t.Fatal("accepted")

@@ -1,12 +1,9 @@
 package config
 
 import (
-	"errors"
 	"path/filepath"
 	"regexp"
 	"strings"
-
-	"pullprint/policy/strictyaml"
 )
 
 // A problem shows its line, and an error ends up in logs and tickets. So what
@@ -19,17 +16,6 @@ var (
 )
 
 const hidden = "(not shown)"
-
-// masked is err with nothing in its lines that looks like a secret.
-func masked(err error) error {
-	var ps strictyaml.Problems
-	if errors.As(err, &ps) {
-		for i := range ps {
-			ps[i].Source = mask(ps[i].Source)
-		}
-	}
-	return err
-}
 
 func mask(line string) string {
 	line = userinfo.ReplaceAllString(line, "${1}"+hidden+"@")
