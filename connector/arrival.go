@@ -190,18 +190,17 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		return errBusy
 	}
 	defer release()
-	state, note := held.Held, ""
+	state := held.Held
 	switch policy.Verdict(f.rec.Decision.Verdict) {
 	case policy.Abort:
 		state = held.Aborting
 	case policy.Complete:
 		state = held.Completing
 	}
-	now := time.Now()
-	if f.rec.State == held.Held && state == held.Held {
-		note = "decided again"
-	} else if err := f.rec.Move(state, now, w.Instance, note); err != nil {
-		return err
+	if f.rec.State != state { // a held job that is held again keeps its place
+		if err := f.rec.Move(state, time.Now(), w.Instance, ""); err != nil {
+			return err
+		}
 	}
 	if state == held.Held {
 		f.rec.HoldUntil = f.rec.Seen.Add(f.q.HoldFor)

@@ -62,7 +62,8 @@ func (d *directory) of(ctx context.Context, user string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.([]string), nil
+	groups, _ := v.([]string)
+	return groups, nil
 }
 
 func (d *directory) remember(user string, groups []string) {

@@ -219,7 +219,7 @@ func (c *consumption) giveBack() {
 	for {
 		select {
 		case msg := <-c.work:
-			c.answer(msg, msg.Nak())
+			c.answer(msg, msg.Nak)
 		default:
 			return
 		}
@@ -229,7 +229,7 @@ func (c *consumption) giveBack() {
 func (c *consumption) handle(ctx context.Context, msg jetstream.Msg, h func(context.Context, Delivery) Disposition) {
 	meta, err := msg.Metadata()
 	if err != nil {
-		c.answer(msg, fmt.Errorf("read metadata: %w", err))
+		c.answer(msg, func() error { return fmt.Errorf("read metadata: %w", err) })
 		return
 	}
 	if meta.NumDelivered > 1 {
@@ -246,20 +246,22 @@ func (c *consumption) handle(ctx context.Context, msg jetstream.Msg, h func(cont
 	})
 	switch {
 	case !disposition.retry:
-		err = msg.Ack()
+		c.answer(msg, msg.Ack)
 	case disposition.after > 0:
-		err = msg.NakWithDelay(disposition.after)
+		c.answer(msg, func() error { return msg.NakWithDelay(disposition.after) })
 	default:
-		err = msg.Nak()
+		c.answer(msg, msg.Nak)
 	}
-	c.answer(msg, err)
 }
 
-// answer forgets a message. An answer that didn't get out is no loss: the
-// message comes again.
-func (c *consumption) answer(msg jetstream.Msg, err error) {
+// answer sends the answer to a message and forgets it. Both happen under the
+// lock, so that no beat can follow the answer: it would put the message's time
+// back to the ack wait. An answer that didn't get out is no loss: the message
+// comes again.
+func (c *consumption) answer(msg jetstream.Msg, send func() error) {
 	c.mu.Lock()
 	delete(c.held, msg)
+	err := send()
 	c.mu.Unlock()
 	if err != nil {
 		c.log.Warn("task not answered", zap.Error(err))
@@ -281,13 +283,9 @@ func (c *consumption) beat(idle <-chan struct{}) {
 		case <-tick.C:
 		}
 		c.mu.Lock()
-		held := make([]jetstream.Msg, 0, len(c.held))
 		for msg := range c.held {
-			held = append(held, msg)
+			_ = msg.InProgress() // lost: the next one is in time
 		}
 		c.mu.Unlock()
-		for _, msg := range held {
-			_ = msg.InProgress() // fails when it was answered meanwhile
-		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -152,7 +151,7 @@ func instanceName() string {
 	}
 	host, _, _ = strings.Cut(host, ".")
 	var b [4]byte
-	rand.Read(b[:]) //nolint:errcheck // never fails, by its documentation
+	rand.Read(b[:])
 	return host + "-" + hex.EncodeToString(b[:])
 }
 
@@ -172,7 +171,3 @@ func (d *daemon) checks() []admin.Check {
 		{Name: "subscription", Ready: func(context.Context) error { return d.book.SubscriptionLive() }},
 	}
 }
-
-// settleWithin is how long a shutdown may take: what is in hand has 20 s in the
-// consumer, the rest is closing.
-const settleWithin = 25 * time.Second
