@@ -152,7 +152,7 @@ func (w *Worker) decide(ctx context.Context, ev trigger.Event, job graph.Job, q 
 		Decision: held.Decision{
 			ID: ev.Task + ":arrival", At: now, Point: string(v.Point), Verdict: string(v.Verdict), Reason: v.Reason, Rule: v.Rule,
 			Text: v.Text, Remedy: v.Remedy, Policy: v.PolicyHash, Error: v.Err,
-			Ref: ref, Task: ev.Task, Queue: q.Name, Owner: req.User.ID, By: w.Instance,
+			By: w.Instance,
 			Input: held.Input{
 				Mode: q.Mode, Copies: req.Job.Copies, Color: req.Job.Color, Duplex: req.Job.Duplex, MediaSize: req.Job.MediaSize,
 				ContentType: req.Job.ContentType, Size: req.Job.Size, Created: job.Created, Groups: req.User.Groups,
@@ -221,10 +221,10 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 	if state != held.Held {
 		return w.carryOut(ctx, f.rec, rev, act{heard: d.Stored})
 	}
-	if err := w.publish(ctx, &f.rec.Decision); err != nil {
+	if err := w.publish(ctx, &f.rec); err != nil {
 		return err
 	}
-	w.report(&f.rec.Decision, d.Stored)
+	w.report(&f.rec, d.Stored)
 	return nil
 }
 
@@ -252,7 +252,7 @@ func (w *Worker) again(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		return nil
 	}
 	// The delivery before may have died between the record and its decision.
-	return w.publish(ctx, &f.rec.Decision)
+	return w.publish(ctx, &f.rec)
 }
 
 // decideAgain reports whether a held job of a direct queue waits for another
@@ -261,8 +261,11 @@ func (w *Worker) decideAgain(e Entry, q Queue) bool {
 	return e.State == held.Held && q.Mode == ModeDirect && e.Policy != w.Policy().Hash()
 }
 
-func (w *Worker) publish(ctx context.Context, d *held.Decision) error {
-	body, err := json.Marshal(d)
+// publish puts the record's decision into the audit stream. Its id is always
+// the same, so that doing it again changes nothing.
+func (w *Worker) publish(ctx context.Context, rec *held.Record) error {
+	d := rec.Audit()
+	body, err := json.Marshal(&d)
 	if err != nil {
 		return fmt.Errorf("encode decision: %w", err)
 	}
@@ -273,8 +276,9 @@ func (w *Worker) publish(ctx context.Context, d *held.Decision) error {
 }
 
 // report counts and logs a decision that took effect.
-func (w *Worker) report(d *held.Decision, heard time.Time) {
-	w.Metrics.decided(d, heard)
+func (w *Worker) report(rec *held.Record, heard time.Time) {
+	d := rec.Audit()
+	w.Metrics.decided(&d, heard)
 	fields := []zap.Field{
 		zap.String("point", d.Point), zap.String("verdict", d.Verdict), zap.String("reason", d.Reason), zap.String("rule", d.Rule),
 		zap.String("queue", d.Queue), zap.String("job", d.Job), zap.String("task", d.Task), zap.String("policy", d.Policy),
@@ -285,7 +289,7 @@ func (w *Worker) report(d *held.Decision, heard time.Time) {
 		w.log.Info("job decided", fields...)
 	}
 	if w.OnDecision != nil {
-		w.OnDecision(*d)
+		w.OnDecision(d)
 	}
 }
 

@@ -301,13 +301,13 @@ func BenchmarkNotificationToEffect(b *testing.B) {
 // BenchmarkRestart is the time from opening a store with 100,000 held jobs
 // until every record is known. The floor opens the store and reads the records
 // without understanding them.
-func BenchmarkRestart(b *testing.B) {
+func BenchmarkRestart(top *testing.B) {
 	const jobs = 100_000
-	store := bustest.Open(b)
-	fill(b, store, jobs)
-	b.Run("floor", func(b *testing.B) {
+	store := bustest.Open(top)
+	fill(top, store, jobs)
+	top.Run("floor", func(b *testing.B) {
 		for b.Loop() {
-			store = bustest.Reopen(b, store)
+			store = bustest.Reopen(top, store)
 			ctx, cancel := context.WithCancel(b.Context())
 			n := 0
 			_ = store.Jobs().Watch(ctx, ">", func(string, []byte, uint64) { n++ }, cancel)
@@ -316,9 +316,9 @@ func BenchmarkRestart(b *testing.B) {
 			}
 		}
 	})
-	b.Run("pullprint", func(b *testing.B) {
+	top.Run("pullprint", func(b *testing.B) {
 		for b.Loop() {
-			store = bustest.Reopen(b, store)
+			store = bustest.Reopen(top, store)
 			index := connector.NewIndex(held.NewStore(store.Jobs()), connector.NewMetrics(nil, queues), zap.NewNop())
 			ctx, cancel := context.WithCancel(b.Context())
 			var wg sync.WaitGroup

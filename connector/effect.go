@@ -65,7 +65,7 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 		return err
 	}
 	var publishing errgroup.Group
-	publishing.Go(func() error { return w.publish(ctx, &rec.Decision) })
+	publishing.Go(func() error { return w.publish(ctx, &rec) })
 	if a.heard.IsZero() {
 		if err := publishing.Wait(); err != nil {
 			return err
@@ -75,7 +75,7 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 	if err := errors.Join(err, publishing.Wait()); err != nil {
 		return err
 	}
-	w.report(&rec.Decision, a.heard)
+	w.report(&rec, a.heard)
 	return nil
 }
 
@@ -244,7 +244,7 @@ func (w *Worker) settle(ctx context.Context, d bus.Delivery, key, why string) er
 	case !rec.State.Final():
 		return w.end(ctx, rec, rev, why)
 	case d.Attempt > 1:
-		return w.publish(ctx, &rec.Decision)
+		return w.publish(ctx, &rec)
 	}
 	return nil
 }

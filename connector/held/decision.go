@@ -3,8 +3,9 @@ package held
 import "time"
 
 // Decision is the audit record of one decision, as it stands in the stream
-// PULLPRINT_DECISIONS and, until the effect is known, in the job record. It
-// has enough input to be decided again and no name of a document or a person.
+// PULLPRINT_DECISIONS and, without what the record says anyway, in the job
+// record: see Record.Audit. It has enough input to be decided again and no name
+// of a document or a person.
 type Decision struct {
 	// ID is the same however often the decision is published: task, point and
 	// a count of the decisions at that point.
@@ -22,8 +23,8 @@ type Decision struct {
 	Error string `json:"error,omitempty"`
 
 	Ref
-	Task  string `json:"task"`
-	Queue string `json:"queue"`
+	Task  string `json:"task,omitempty"`
+	Queue string `json:"queue,omitempty"`
 	// Owner is the Entra object id of the job's owner.
 	Owner string `json:"owner,omitempty"`
 	// By is the instance that decided.

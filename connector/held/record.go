@@ -14,8 +14,8 @@ const Keep = 7 * 24 * time.Hour
 
 // Ref names a job at Graph.
 type Ref struct {
-	Printer string `json:"printer"`
-	Job     string `json:"job"`
+	Printer string `json:"printer,omitempty"`
+	Job     string `json:"job,omitempty"`
 }
 
 // Record is what is remembered of one job. It holds no document name, and of
@@ -103,6 +103,13 @@ func (r *Record) Move(to State, now time.Time, by, note string) error {
 	}
 	r.note(Step{State: to, At: now, By: by, Note: note})
 	return nil
+}
+
+// Audit is the newest decision, complete as it goes into the audit stream.
+func (r *Record) Audit() Decision {
+	d := r.Decision
+	d.Ref, d.Task, d.Queue, d.Owner = r.Ref, r.Task, r.Queue, r.Owner
+	return d
 }
 
 // TakeOver makes by the one who acts on a stored intent: the one before is

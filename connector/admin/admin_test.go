@@ -1,0 +1,79 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+func get(t *testing.T, h http.HandlerFunc, target string) (int, string) {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	h(rec, httptest.NewRequest(http.MethodGet, target, nil))
+	if rec.Header().Get("X-Content-Type-Options") != "nosniff" || rec.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%s: headers %v", target, rec.Header())
+	}
+	return rec.Code, rec.Body.String()
+}
+
+func TestReady(t *testing.T) {
+	var broken error
+	h := NewHealth(Check{"store", func(context.Context) error { return nil }}, Check{"token", func(context.Context) error { return broken }})
+	if code, body := get(t, h.Ready, "/readyz"); code != 200 || body != "ready\n" {
+		t.Errorf("%d %q", code, body)
+	}
+	if code, body := get(t, h.Ready, "/readyz?verbose"); code != 200 || body != "[+] store: ok\n[+] token: ok\nready\n" {
+		t.Errorf("%d %q", code, body)
+	}
+	broken = errors.New("no token; sign-in is tried again")
+	if code, body := get(t, h.Ready, "/readyz"); code != 503 || !strings.Contains(body, "[-] token: no token") || !strings.HasSuffix(body, "not ready\n") {
+		t.Errorf("%d %q", code, body)
+	}
+	broken = nil
+	h.Stop()
+	if code, body := get(t, h.Ready, "/readyz?verbose"); code != 503 || !strings.Contains(body, "[-] daemon: stopping") {
+		t.Errorf("%d %q", code, body)
+	}
+	if code, _ := get(t, h.Live, "/healthz"); code != 200 {
+		t.Errorf("healthz = %d while stopping", code)
+	}
+}
+
+// The server answers what it is for and nothing else, and ends with its context.
+func TestMetricsServer(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullprint_test_gauge", Help: "x"}))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- NewMetricsServer(reg, NewHealth(), zap.NewNop()).Serve(ctx, ln) }()
+	for path, want := range map[string]string{"/metrics": "pullprint_test_gauge 0", "/healthz": "ok", "/readyz": "ready", "/": "pullprint", "/other": "404"} {
+		res, err := http.Get("http://" + ln.Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if !strings.Contains(string(body), want) {
+			t.Errorf("%s: %d %s, want %s", path, res.StatusCode, body, want)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
