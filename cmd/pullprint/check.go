@@ -17,7 +17,7 @@ func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and its policy; prints every problem with its place",
-		Args:  cobra.NoArgs,
+		Args:  wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return check(cmd, asJSON)
 		},
@@ -40,12 +40,15 @@ func check(cmd *cobra.Command, asJSON bool) error {
 		return err
 	}
 	out := checked{Problems: []strictyaml.Problem{}, Warnings: []strictyaml.Problem{}}
-	summary := "built-in policy"
+	summary := ""
 	if cfg != nil {
 		out.Warnings = append(out.Warnings, cfg.Warnings...)
 		var p *policy.Policy
 		if p, err = policyOf(cfg); p != nil {
 			summary = p.Summary() + ", hash " + p.Hash()
+			if cfg.Policy.File == "" {
+				summary = "the built-in policy (hold in pull queues, complete in direct ones)"
+			}
 		}
 		if err != nil && !errors.As(err, &problems) {
 			return err
@@ -60,7 +63,7 @@ func check(cmd *cobra.Command, asJSON bool) error {
 			return err
 		}
 		if !out.OK {
-			return usageError{fmt.Errorf("%d problems", len(problems))}
+			return usageError{errors.New(counted(len(problems), "problem"))}
 		}
 		return nil
 	}
@@ -74,8 +77,16 @@ func check(cmd *cobra.Command, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %d queues, %s\n", path, len(cfg.Queues), summary)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %s, %s\n", path, counted(len(cfg.Queues), "queue"), summary)
 	return nil
+}
+
+// counted is a number of things in words.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func policyOf(cfg *config.Config) (*policy.Policy, error) {

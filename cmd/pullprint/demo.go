@@ -25,7 +25,7 @@ func demoCommand() *cobra.Command {
 		Long: `Starts a simulated Universal Print, an embedded NATS and the daemon in this
 process, on loopback only, and plays a short office morning. Everything is kept
 in a temporary folder that is removed at the end. Runs until Ctrl-C.`,
-		Args: cobra.NoArgs,
+		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.out, o.logTo = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return demo(cmd.Context(), o)
@@ -82,7 +82,14 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 	if err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	shown := false
+	defer func() {
+		rerr := os.RemoveAll(dir)
+		if shown && rerr == nil {
+			fmt.Fprintf(o.out, "\nStopped; %s is removed.\n", dir)
+		}
+		err = errors.Join(err, rerr)
+	}()
 	lns, err := listenLoopback(ctx, 3)
 	if err != nil {
 		return err
@@ -98,6 +105,7 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 	}
 	p := newPresenter(o, sim)
 	p.opening(dir, sim, simLn.Addr().String())
+	shown = true
 	log := zap.NewNop()
 	if o.log {
 		if log, err = newLogger(config.Log{Level: "info", Format: "json"}, o.logTo); err != nil {
@@ -124,7 +132,6 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	p.closing(dir)
 	return err
 }
 

@@ -81,13 +81,8 @@ remedy for its owner.
 See it work, with no account and no network:  pullprint demo`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("unknown verb %q", args[0])
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          knownVerb,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().String("config", "/etc/pullprint/config.yaml", "configuration `FILE`")
 	root.AddCommand(runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(), versionCommand())
@@ -98,15 +93,31 @@ See it work, with no account and no network:  pullprint demo`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath())}
 	})
-	started := false
-	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
-	err := root.ExecuteContext(ctx)
-	if err != nil && !started {
-		// cobra refused the verb or its arguments before anything ran.
-		var usage usageError
-		if !errors.As(err, &usage) {
-			return usageError{fmt.Errorf("%w; see: pullprint --help", err)}
-		}
+	return root.ExecuteContext(ctx)
+}
+
+// knownVerb refuses what is no verb of a command that only has verbs.
+func knownVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
 	}
-	return err
+	hint := ""
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf(", did you mean %q?", near[0])
+	}
+	return usageError{fmt.Errorf("unknown verb %q%s; see: %s --help", args[0], hint, cmd.CommandPath())}
+}
+
+// wants is the arguments a verb takes, by their names in its usage line.
+func wants(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) > len(names):
+			return usageError{fmt.Errorf("too many arguments: %q; see: %s --help", args[len(names)], cmd.CommandPath())}
+		case len(args) < len(names):
+			return usageError{fmt.Errorf("%s is missing; see: %s --help", names[len(args)], cmd.CommandPath())}
+		}
+		return nil
+	}
 }

@@ -60,10 +60,6 @@ func (p *presenter) opening(dir string, sim *graphtest.Sim, addr string) {
 `, addr, sim.Seed(), dir)
 }
 
-func (p *presenter) closing(dir string) {
-	p.say("\nStopped; %s is removed.", dir)
-}
-
 // decided is called by the daemon for each decision that took effect.
 func (p *presenter) decided(d held.Decision) {
 	p.mu.Lock()
@@ -183,17 +179,26 @@ func (p *presenter) next(metrics string) {
 	p.mu.Lock()
 	held, completed, aborted := p.counts["hold"], p.counts["complete"], p.counts["abort"]
 	p.mu.Unlock()
-	p.say(`
-%d jobs held, %d completed, %d aborted with a reason. Now try:
+	p.say("\n%d jobs held, %d completed, %d aborted with a reason.", held, completed, aborted)
+	if p.once {
+		p.say(`
+Without --once it stays up: its metrics can be scraped then (here they were at
+http://%s/metrics), and the simulator's page takes jobs of your own. Now try:
+
+  pullprint demo
+  pullprint demo --hostile
+  pullprint policy check deploy/policy.example.yaml`, metrics)
+		return
+	}
+	p.say(`Now try:
 
   curl -s http://%s/metrics | grep pullprint_decisions_total
-  curl -s 'http://%[4]s/readyz?verbose'
+  curl -s 'http://%[1]s/readyz?verbose'
   send jobs of your own, or make Graph hostile, on the simulator's page above
   pullprint policy check deploy/policy.example.yaml
-`, held, completed, aborted, metrics)
-	if !p.once {
-		p.say("Ctrl-C ends the demo.\n")
-	}
+
+Ctrl-C ends the demo.
+`, metrics)
 }
 
 // awaitRegistration waits until the daemon has made its definition and its

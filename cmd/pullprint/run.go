@@ -24,7 +24,7 @@ func runCommand() *cobra.Command {
 		Long: `Run the daemon until SIGTERM or Ctrl-C: it then refuses new notifications,
 finishes what is in hand and ends within 25 seconds. SIGHUP reads the policy
 file again.`,
-		Args: cobra.NoArgs,
+		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
 			if err != nil {
@@ -72,9 +72,6 @@ func runDaemon(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 	err := daemon.Run(ctx, daemon.Options{Config: cfg, Logger: log, Reload: reload})
 	cancel()
 	<-forwarded
-	if err != nil {
-		log.Error("daemon failed", zap.Error(err))
-	}
 	return err
 }
 

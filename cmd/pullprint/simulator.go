@@ -52,7 +52,7 @@ job, sends new ones, and makes Graph worse or better. Everything is in memory.
 It is hostile unless told to be calm: it throttles, fails, loses replies and
 notifications, as Graph does on a bad day. The same seed gives the same bad day.`,
 		Example: "  pullprint simulator --listen 127.0.0.1:9440\n  pullprint simulator --calm --latency 40ms",
-		Args:    cobra.NoArgs,
+		Args:    wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.out = cmd.OutOrStdout()
 			return runSimulator(cmd.Context(), o)

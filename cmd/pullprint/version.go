@@ -17,7 +17,7 @@ func versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print what this program was built from",
-		Args:  cobra.NoArgs,
+		Args:  wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := daemon.ReadBuild()
 			out := cmd.OutOrStdout()

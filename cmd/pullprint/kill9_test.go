@@ -1,0 +1,416 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/held"
+	"pullprint/trigger/graph/graphtest"
+)
+
+var (
+	chaosRounds = flag.Int("chaos.rounds", 3, "how often the process is killed")
+	chaosSeed   = flag.Uint64("chaos.seed", 0, "seed of the kills and of the simulator; 0 chooses one")
+)
+
+// TestKill9 kills the program with SIGKILL at random moments while jobs keep
+// coming, starts it again each time, and asks in the end for what must always
+// hold: no job lost, one effect and one decision each, paper once or never.
+func TestKill9(t *testing.T) {
+	seed := *chaosSeed
+	if seed == 0 {
+		seed = rand.Uint64N(1_000_000_000) + 1
+	}
+	t.Run("hostile", func(t *testing.T) {
+		t.Parallel()
+		k := graphtest.Hostile()
+		k.PrintTime = 100 * time.Millisecond
+		// Entra and Graph throttle for a second each time: less of it, or a
+		// short life would be spent waiting.
+		k.Throttle, k.RetryAfter = 0.03, 200*time.Millisecond
+		newChaos(t, k, seed).rounds(*chaosRounds, (*chaos).ready)
+	})
+	t.Run("every notification lost", func(t *testing.T) {
+		t.Parallel()
+		k := graphtest.Calm()
+		k.LoseNotification, k.LoseReply, k.AbortEndsTask = 1, 0.05, 0.5
+		newChaos(t, k, seed+1).rounds(1+(*chaosRounds+2)/5, (*chaos).swept)
+	})
+}
+
+// The office of the chaos: one pull and one direct queue.
+const (
+	chaosApp    = "815f204f-c791-4ee6-9098-614ecdb003f6"
+	chaosPull   = "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1"
+	chaosDirect = "2f3453b7-93c0-4b5b-8bd6-1a2f0a3a4e11"
+	chaosUser   = "student@contoso.com"
+)
+
+const chaosConfig = `tenant_id: %s
+endpoints: {graph: "%[2]s/v1.0", authority: "%[2]s"}
+auth: {client_id: %s, client_secret_file: client-secret}
+webhook: {listen: "%[4]s", public_url: "http://%[4]s"}
+queues:
+  - {printer_id: %s, name: Follow-Me, mode: pull, hold_for: 24h}
+  - {printer_id: %s, name: Poster, mode: direct}
+policy: {file: policy.yaml}
+nats: {embedded: {store_dir: nats, max_store: 256MiB}}
+metrics: {listen: "%s"}
+`
+
+const chaosPolicy = `default: {pull: hold, direct: complete}
+rules:
+  - {name: too-many, at: arrival, when: 'job.copies > 50', verdict: abort, reason: copies.too-many,
+     text: 'More than 50 copies go to the print shop.', remedy: 'Print fewer copies.'}
+`
+
+// kind is what is sent and what must become of it.
+type kind struct {
+	name    string
+	spec    graphtest.JobSpec
+	state   string // of the job at Graph in the end
+	verdict string
+	effects int
+	paper   int
+}
+
+var kinds = []kind{
+	{"held", graphtest.JobSpec{Printer: chaosPull}, "paused", "hold", 0, 0},
+	{"direct", graphtest.JobSpec{Printer: chaosDirect}, "completed", "complete", 1, 1},
+	{"over the limit, pull", graphtest.JobSpec{Printer: chaosPull, Copies: 51}, "aborted", "abort", 1, 0},
+	{"over the limit, direct", graphtest.JobSpec{Printer: chaosDirect, Copies: 51}, "aborted", "abort", 1, 0},
+}
+
+// chaos is an office that outlives the processes.
+type chaos struct {
+	*testing.T
+	sim     *graphtest.Sim
+	dice    *rand.Rand
+	dir     string
+	metrics string
+	// settling is how long the last life took to bring everything to its end.
+	settling time.Duration
+
+	mu   sync.Mutex
+	jobs map[graphtest.JobID]kind
+}
+
+func newChaos(t *testing.T, k graphtest.Knobs, seed uint64) *chaos {
+	t.Helper()
+	k.Seed, k.BindQueues = seed, []string{chaosPull, chaosDirect}
+	c := &chaos{T: t, sim: graphtest.New(k), dice: rand.New(rand.NewPCG(seed, 9)), dir: t.TempDir(), metrics: mustFree(t), jobs: map[graphtest.JobID]kind{}}
+	t.Cleanup(c.sim.Close)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("again with: go test -run '%s' ./cmd/pullprint -chaos.seed %d -chaos.rounds %d", t.Name(), seed, *chaosRounds)
+		}
+	})
+	c.sim.AddApp(graphtest.App{ClientID: chaosApp, Secret: "a-secret-of-the-simulator"})
+	c.sim.AddUser(graphtest.User{UPN: chaosUser})
+	c.sim.AddPrinter(graphtest.Printer{ID: chaosPull, DisplayName: "Follow-Me", Virtual: true})
+	c.sim.AddPrinter(graphtest.Printer{ID: chaosDirect, DisplayName: "Poster"})
+	srv := httptest.NewServer(c.sim)
+	t.Cleanup(srv.Close)
+	for name, text := range map[string]string{
+		"client-secret": "a-secret-of-the-simulator",
+		"policy.yaml":   chaosPolicy,
+		"config.yaml":   fmt.Sprintf(chaosConfig, c.sim.Tenant(), srv.URL, chaosApp, mustFree(t), chaosPull, chaosDirect, c.metrics),
+	} {
+		if err := os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+// rounds is the whole story: n lives that end by SIGKILL at a random moment
+// after begun, and one that ends well.
+func (c *chaos) rounds(n int, begun func(*chaos, *process)) {
+	c.Helper()
+	p := c.start()
+	c.ready(p) // before it there is no trigger, and a job is nobody's business
+	stop, sent := make(chan struct{}), make(chan struct{})
+	go c.send(stop, sent)
+	for round := range n {
+		if round > 0 {
+			c.ready(p)
+			begun(c, p)
+		}
+		life := time.NewTimer(time.Duration(50+c.dice.IntN(1450)) * time.Millisecond)
+		select {
+		case <-life.C:
+		case <-p.done:
+			c.Errorf("round %d: the process ended by itself with %d", round, p.cmd.ProcessState.ExitCode())
+		}
+		p.kill()
+		c.alive(p)
+		if round == n-1 { // what is lost after the last sweep at start would wait a minute for the next
+			close(stop)
+			<-sent
+		}
+		p = c.start()
+	}
+	killed := time.Now()
+	c.settle(p)
+	// A message that a dead process had in hand comes again after the ack wait
+	// of 30 s; its job may look settled before.
+	for life := 0; c.unacked() > 0; life++ {
+		if life == 4 {
+			c.Fatal("messages are still not acknowledged after four quiet lives")
+		}
+		p = c.start()
+		c.ready(p)
+		select {
+		case <-time.After(time.Until(killed.Add(time.Duration(32+4*life) * time.Second))):
+		case <-p.done:
+		}
+		c.settle(p)
+	}
+	c.settling = time.Since(killed)
+	c.judge()
+}
+
+// settle waits until each job has come to its end, and ends the process well.
+func (c *chaos) settle(p *process) {
+	c.Helper()
+	c.ready(p)
+	if !eventually(2*time.Minute, c.settled) {
+		c.Errorf("not every job came to its end within two minutes")
+	}
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		c.Error(err)
+	}
+	if code, err := p.code(25 * time.Second); err != nil || code != exitDone {
+		c.Errorf("SIGTERM: exit code %d, %v", code, err)
+	}
+	c.alive(p)
+}
+
+func (c *chaos) start() *process {
+	c.Helper()
+	p, err := startProcess(c.dir, os.Environ(), "run", "--config", "config.yaml")
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.Cleanup(func() {
+		p.kill()
+		if c.Failed() {
+			c.Logf("process %d:\n%s", p.cmd.Process.Pid, tail(p.err.String(), 4000))
+		}
+	})
+	return p
+}
+
+// alive complains of a process that crashed before it was told to end.
+func (c *chaos) alive(p *process) {
+	if text := p.err.String(); regexp.MustCompile(`(?m)^(panic:|fatal error:|WARNING: DATA RACE|pullprint:)`).MatchString(text) {
+		c.Errorf("process %d broke:\n%s", p.cmd.Process.Pid, tail(text, 4000))
+	}
+}
+
+// ready waits until the program says that it can work.
+func (c *chaos) ready(p *process) {
+	c.await(p, "readiness", func() bool {
+		code, _ := get("http://" + c.metrics + "/readyz")
+		return code == http.StatusOK
+	})
+}
+
+// swept waits until the program has begun to work off what a sweep found: with
+// every notification lost there is nothing to interrupt before. It is for lives
+// after the first, whose sweep was over before there were jobs.
+func (c *chaos) swept(p *process) {
+	before := c.ended()
+	c.await(p, "the first end of a job", func() bool { return c.ended() > before })
+}
+
+func (c *chaos) await(p *process, what string, ok func() bool) {
+	c.Helper()
+	over := false
+	if !eventually(time.Minute, func() bool {
+		select {
+		case <-p.done:
+			over = true
+		default:
+		}
+		return over || ok()
+	}) || over {
+		c.Fatalf("no %s; the process:\n%s", what, tail(p.err.String(), 4000))
+	}
+}
+
+// send sends jobs at a steady rate until stop is closed, and closes sent.
+func (c *chaos) send(stop <-chan struct{}, sent chan<- struct{}) {
+	defer close(sent)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		k := kinds[i%len(kinds)]
+		k.spec.User = chaosUser
+		c.mu.Lock()
+		id, err := c.sim.Submit(k.spec)
+		c.jobs[id] = k
+		c.mu.Unlock()
+		if err != nil {
+			c.Error(err)
+		}
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// ended is how many jobs Graph has seen the end of.
+func (c *chaos) ended() int {
+	n := 0
+	for _, j := range c.sim.Jobs("") {
+		if j.State == "completed" || j.State == "aborted" {
+			n++
+		}
+	}
+	return n
+}
+
+var heldJobs = regexp.MustCompile(`(?m)^pullprint_held_jobs\{queue="Follow-Me"\} (\d+)$`)
+
+// settled is true when each job has come to its end at Graph and those to be
+// held are known to the program as held.
+func (c *chaos) settled() bool {
+	held := 0
+	for id, k := range c.jobs {
+		if k.effects == 0 {
+			held++
+		}
+		if j, ok := c.sim.Job(id); !ok || j.State != k.state {
+			return false
+		}
+	}
+	_, page := get("http://" + c.metrics + "/metrics")
+	m := heldJobs.FindStringSubmatch(page)
+	return m != nil && m[1] == strconv.Itoa(held)
+}
+
+// judge asks for what must hold, of Graph and of the program's own memory.
+func (c *chaos) judge() {
+	c.Helper()
+	decisions, dead := c.memory()
+	count := map[string]int{}
+	for id, k := range c.jobs {
+		count[k.verdict]++
+		j, ok := c.sim.Job(id)
+		switch {
+		case !ok:
+			c.Errorf("%s job %s: lost", k.name, id)
+			continue
+		case j.State != k.state, j.Effects.Applied() != k.effects, c.sim.Prints(id) != k.paper:
+			c.Errorf("%s job %s: %s, paper %d, effects %+v; want %s, paper %d, effects %d", k.name, id, j.State, c.sim.Prints(id), j.Effects, k.state, k.paper, k.effects)
+		case k.verdict == "abort" && j.Reason == "":
+			c.Errorf("%s job %s: aborted without a reason", k.name, id)
+		}
+		if got := decisions[j.Task.ID]; len(got) != 1 || got[0] != k.verdict {
+			c.Errorf("%s job %s: decisions %q in the audit, want one %q", k.name, id, got, k.verdict)
+		}
+	}
+	for _, wrong := range [][]string{c.sim.Audit(), c.sim.Violations(), dead} {
+		for _, w := range wrong {
+			c.Error(w)
+		}
+	}
+	for _, k := range kinds {
+		if count[k.verdict] == 0 {
+			c.Errorf("no %s job was sent", k.name)
+		}
+	}
+	c.Logf("%d jobs, %v; settled %s after the last kill", len(c.jobs), count, c.settling.Round(time.Millisecond))
+}
+
+// store opens what the processes left behind.
+func (c *chaos) store(ctx context.Context) *bus.Bus {
+	c.Helper()
+	b, err := bus.Open(ctx, bus.Config{Embedded: &bus.Embedded{StoreDir: filepath.Join(c.dir, "nats"), MaxStore: 256 << 20}}, bus.Options{})
+	if err != nil {
+		c.Fatal(err)
+	}
+	return b
+}
+
+// unacked is how many stored tasks nobody has acknowledged.
+func (c *chaos) unacked() int {
+	c.Helper()
+	ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
+	defer cancel()
+	b := c.store(ctx)
+	defer b.Close()
+	pending, unacked, err := b.Lag(ctx)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return pending + unacked
+}
+
+// memory is what the store holds after the last life: the verdicts of each
+// task, and what was given up.
+func (c *chaos) memory() (decisions map[string][]string, dead []string) {
+	c.Helper()
+	ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
+	defer cancel()
+	b := c.store(ctx)
+	defer b.Close()
+	decisions = map[string][]string{}
+	if err := b.Decisions(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
+		var d held.Decision
+		if err := json.Unmarshal(body, &d); err != nil {
+			return err
+		}
+		decisions[d.Task] = append(decisions[d.Task], d.Verdict)
+		return nil
+	}); err != nil {
+		c.Fatal(err)
+	}
+	if err := b.Dead(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
+		dead = append(dead, "dead letter: "+string(body))
+		return nil
+	}); err != nil {
+		c.Fatal(err)
+	}
+	return decisions, dead
+}
+
+// get reads a page; 0 when nobody answers.
+func get(url string) (code int, body string) {
+	client := http.Client{Timeout: 5 * time.Second}
+	res, err := client.Get(url)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return res.StatusCode, string(b)
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return "…" + s[len(s)-n:]
+	}
+	return s
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is the program under test, running on its own.
+type process struct {
+	cmd  *exec.Cmd
+	out  *transcript
+	err  *transcript
+	done chan struct{} // closed when it has ended and its output is complete
+}
+
+// startProcess starts pullprint with args in dir.
+func startProcess(dir string, env []string, args ...string) (*process, error) {
+	path, err := exec.LookPath("pullprint")
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.Command(path, args...), out: newTranscript(), err: newTranscript(), done: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = dir, env, p.out, p.err
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // its state is read from ProcessState
+	}()
+	return p, nil
+}
+
+// code waits for the end and is the exit code; -1 for a process that a signal
+// killed. It fails when the end does not come.
+func (p *process) code(within time.Duration) (int, error) {
+	t := time.NewTimer(within)
+	defer t.Stop()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode(), nil
+	case <-t.C:
+		return 0, fmt.Errorf("process %d still runs after %s", p.cmd.Process.Pid, within)
+	}
+}
+
+// signal sends a signal; that it has ended already is no error.
+func (p *process) signal(s syscall.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// kill ends it at once and waits.
+func (p *process) kill() {
+	_ = p.signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// transcript keeps what a process writes and tells who waits for more.
+type transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{}
+}
+
+func newTranscript() *transcript { return &transcript{more: make(chan struct{})} }
+
+func (t *transcript) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.more)
+	t.more = make(chan struct{})
+	return t.text.Write(b)
+}
+
+// read is all that was written, and a channel that closes with the next write.
+func (t *transcript) read() (string, <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.String(), t.more
+}
+
+func (t *transcript) String() string {
+	text, _ := t.read()
+	return text
+}
+
+// await blocks until ok says yes to what was written, or the process has ended,
+// or the time is up.
+func (t *transcript) await(ok func(text string) bool, ended <-chan struct{}, within time.Duration) bool {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	for {
+		text, more := t.read()
+		if ok(text) {
+			return true
+		}
+		select {
+		case <-more:
+		case <-ended:
+			return ok(t.String())
+		case <-timer.C:
+			return false
+		}
+	}
+}
+
+// eventually asks ok again every few milliseconds until it says yes or the time
+// is up: for what can only be asked for, such as a page.
+func eventually(within time.Duration, ok func() bool) bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(within); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
+// freeAddress is a loopback address that nobody listens on.
+func freeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}
+
+// mustFree is freeAddress in a test.
+func mustFree(t *testing.T) string {
+	t.Helper()
+	a, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
