@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
-	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"pullprint/connector"
 	"pullprint/policy/strictyaml"
@@ -58,6 +54,7 @@ var queueName = regexp.MustCompile(`^[\pL\pN][\pL\pN ._-]{0,63}$`)
 func (k *checker) all() {
 	k.tenant()
 	k.auth()
+	k.definition()
 	k.webhook()
 	k.queues()
 	k.nats()
@@ -112,27 +109,6 @@ func (k *checker) tenant() {
 	k.url("endpoints.authority", k.c.Endpoints.Authority, "https://login.microsoftonline.com")
 }
 
-// url checks an address that the bearer token is sent to.
-func (k *checker) url(path, value, example string) {
-	if value == "" {
-		return
-	}
-	u, err := url.Parse(value)
-	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		k.add(path, "for example "+example, "%s is not an http or https URL", path)
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		k.add(path, "use https: the token goes there", "%s is plain http to another machine", path)
-	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		k.add(path, "write host and path alone, without user, query or fragment", "%s has more than host and path", path)
-	}
-}
-
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || (err == nil && addr.IsLoopback())
-}
-
 func (k *checker) auth() {
 	if k.need("auth.client_id", k.c.Auth.ClientID, "write the application (client) id of the app registration") && !guid.MatchString(k.c.Auth.ClientID) {
 		k.add("auth.client_id", "copy the application (client) id, not the name", "auth.client_id is not a GUID")
@@ -169,7 +145,12 @@ func (k *checker) secret(path, file string) {
 	case strings.TrimSpace(string(content)) == "":
 		k.add(path, "write the secret's value into it", "%s names an empty file: %s", path, file)
 	}
-	// That its group reads it is how systemd and Kubernetes hand secrets out.
+	k.guarded(path, file, st)
+}
+
+// guarded warns of a secret that others can read or its group can write. That
+// its group reads it is how systemd and Kubernetes hand secrets out.
+func (k *checker) guarded(path, file string, st os.FileInfo) {
 	if st.Mode().Perm()&0o027 != 0 {
 		k.c.Warnings = append(k.c.Warnings, strictyaml.Problem{
 			File: file, Key: path,
@@ -209,6 +190,15 @@ func cause(err error) error {
 	return err
 }
 
+// definition keeps out names that could come back from Graph otherwise than they
+// were written: the definition is found again by its name.
+func (k *checker) definition() {
+	name := k.c.Trigger.Definition
+	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
+		k.add("trigger.definition", "write a name in one line, without spaces around it", "trigger.definition has spaces around it or control characters")
+	}
+}
+
 func (k *checker) webhook() {
 	w := k.c.Webhook
 	k.listen("webhook.listen", w.Listen)
@@ -224,43 +214,15 @@ func (k *checker) webhook() {
 		k.add("webhook.tls.cert_file", "name the key in webhook.tls.key_file", "webhook.tls has a certificate without its key")
 	default:
 		_, okCert := k.stat("webhook.tls.cert_file", cert, "write the certificate chain there, in PEM")
-		_, okKey := k.stat("webhook.tls.key_file", key, "write the key there, in PEM")
+		st, okKey := k.stat("webhook.tls.key_file", key, "write the key there, in PEM")
+		if okKey {
+			k.guarded("webhook.tls.key_file", key, st)
+		}
 		if okCert && okKey {
 			if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
 				k.add("webhook.tls.cert_file", "both must be PEM, and the key that of the first certificate", "webhook.tls has a certificate and a key that can't be used together")
 			}
 		}
-	}
-}
-
-func (k *checker) publicURL(value string) {
-	const path = "webhook.public_url"
-	u, err := url.Parse(value)
-	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		k.add(path, "for example https://print.example.com", "%s is not an https URL", path)
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		k.add(path, "use https; Graph posts to nothing else", "%s is http, not https", path)
-	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		k.add(path, "write host and path alone, without user, query or fragment", "%s has more than host and path", path)
-	case strings.HasSuffix(u.Path, "/graph/notifications") || strings.HasSuffix(u.Path, "/graph/lifecycle"):
-		k.add(path, "leave /graph/… out: it is added", "%s already has the path of the webhook", path)
-	}
-}
-
-func (k *checker) listen(path, value string) {
-	host, port, err := net.SplitHostPort(value)
-	if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 || strings.ContainsAny(host, "/ ") {
-		k.add(path, "write host:port, as 127.0.0.1:8443 or :8443", "%s is not an address to listen on", path)
-	}
-}
-
-// metrics also keeps the two servers apart: the second one to start would fail.
-func (k *checker) metrics() {
-	k.listen("metrics.listen", k.c.Metrics.Listen)
-	_, port, _ := net.SplitHostPort(k.c.Metrics.Listen)
-	if k.c.Metrics.Listen == k.c.Webhook.Listen && port != "0" {
-		k.add("metrics.listen", "give one of them another port", "metrics.listen and webhook.listen are the same address")
 	}
 }
 
@@ -329,7 +291,11 @@ func (k *checker) nats() {
 		return
 	case n.URL != "":
 		k.natsURL(n.URL)
-		k.file("nats.credentials_file", n.CredentialsFile, "name the .creds file of the account")
+		if file := n.CredentialsFile; file != "" {
+			if st, ok := k.stat("nats.credentials_file", file, "name the .creds file of the account"); ok {
+				k.guarded("nats.credentials_file", file, st)
+			}
+		}
 	}
 	err := n.Validate()
 	if err == nil {
@@ -345,20 +311,5 @@ func (k *checker) nats() {
 			k.add(path, natsHint(path, n.URL != ""), "%s: %s", path, message)
 		}
 		told[path] = true
-	}
-}
-
-// natsURL checks one address or several, separated by commas.
-func (k *checker) natsURL(value string) {
-	for _, one := range strings.Split(value, ",") {
-		u, err := url.Parse(strings.TrimSpace(one))
-		switch {
-		case err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
-			k.add("nats.url", "for example nats://nats:4222, or tls://…; several are separated by commas", "nats.url is not a NATS address")
-			return
-		case u.User != nil:
-			k.add("nats.url", "leave it out and use nats.credentials_file", "nats.url has a user, a password or a token in it")
-			return
-		}
 	}
 }

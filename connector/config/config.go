@@ -4,6 +4,8 @@
 package config
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -79,6 +81,7 @@ func Load(path string) (*Config, error) {
 
 func parse(path string, src []byte) (*Config, error) {
 	var c Config
+	src = bytes.TrimPrefix(src, []byte("\ufeff")) // what Windows editors begin a file with
 	doc := strictyaml.Decode(path, src, &c, expand)
 	v := checker{c: &c, doc: doc, dir: filepath.Dir(path), reported: map[string]bool{}}
 	if v.begin() {
@@ -92,24 +95,32 @@ func parse(path string, src []byte) (*Config, error) {
 	return &c, nil
 }
 
-// variable is ${NAME}; $${ stands for a literal ${.
-var variable = regexp.MustCompile(`\$?\$\{([^}]*)\}`)
+// variable is ${NAME}, closed or not; $${ stands for a literal ${.
+var variable = regexp.MustCompile(`\$?\$\{[^}]*\}?`)
 
 // expand puts environment variables into a value. The error names the
 // variables, never a value.
 func expand(text string) (string, error) {
 	var unset []string
+	open := false
 	out := variable.ReplaceAllStringFunc(text, func(m string) string {
 		if m[1] == '$' {
 			return m[1:]
 		}
-		name := m[2 : len(m)-1]
+		name, closed := strings.CutSuffix(m[2:], "}")
+		if !closed {
+			open = true
+			return ""
+		}
 		value, ok := os.LookupEnv(name)
 		if !ok {
 			unset = append(unset, m)
 		}
 		return value
 	})
+	if open {
+		return "", errors.New("${ without its }; close it, or write $${ for the text itself")
+	}
 	if len(unset) > 0 {
 		return "", fmt.Errorf("not set in the environment: %s; set it there, or write $%s for the text itself", strings.Join(unset, ", "), unset[0])
 	}

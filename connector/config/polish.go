@@ -36,6 +36,9 @@ func polished(err error) error {
 		p.Source = mask(p.Source)
 		if p.Hint == "" {
 			p.Message, p.Hint = split(p.Message)
+			if p.Hint == remedy && strings.Contains(p.Source, "${") {
+				p.Hint = `between { and } a variable stands in quotes: "${NAME}"`
+			}
 		}
 	}
 	return err
