@@ -175,15 +175,27 @@ func checkPure(fset *token.FileSet, file *ast.File) []string {
 	return wrong
 }
 
-// checkRoof returns the names at the top of the module that have no place there.
-func checkRoof(names []string) []string {
+// checkRoof returns the names at the top of the module that have no place there. What
+// gitignore leaves out of the repository, as a built program, may lie around.
+func checkRoof(names []string, gitignore string) []string {
 	var wrong []string
 	for _, name := range names {
-		if !slices.Contains(roof, name) {
+		if !slices.Contains(roof, name) && !ignored(name, gitignore) {
 			wrong = append(wrong, name+": nothing of this name belongs at the top")
 		}
 	}
 	return wrong
+}
+
+// ignored reports whether a pattern for the top matches name.
+func ignored(name, gitignore string) bool {
+	for line := range strings.Lines(gitignore) {
+		pattern := strings.Trim(strings.TrimSpace(line), "/")
+		if ok, err := path.Match(pattern, name); err == nil && ok && !strings.HasPrefix(pattern, "#") {
+			return true
+		}
+	}
+	return false
 }
 
 // checkHouse reads the whole module and returns what is wrong, and how many Go files it read.
@@ -196,7 +208,11 @@ func checkHouse(house fs.FS) (wrong []string, read int, err error) {
 	for _, entry := range top {
 		names = append(names, entry.Name())
 	}
-	wrong = checkRoof(names)
+	gitignore, err := fs.ReadFile(house, ".gitignore")
+	if err != nil {
+		return nil, 0, err
+	}
+	wrong = checkRoof(names, string(gitignore))
 	err = fs.WalkDir(house, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch base := path.Base(name); {
 		case err != nil:
@@ -314,6 +330,11 @@ func TestHouseBites(t *testing.T) {
 	file := func(src string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(src)} }
 	wrong, read, err := checkHouse(fstest.MapFS{
 		"go.mod":                     file("module pullprint\n"),
+		".gitignore":                 file("# built\n/pullprint\n*.test\n/dist/\n/cmd/pullprint/x\n"),
+		"pullprint":                  file("a program\n"),
+		"bus.test":                   file("a program\n"),
+		"dist/pullprint":             file("a program\n"),
+		"x":                          file("a program\n"),
 		"Makefile":                   file("all:\n"),
 		"internal/x/x.go":            file("package x\n"),
 		".git/hooks/x.go":            file("package x\n\nimport \"testing\"\n"),
@@ -329,6 +350,7 @@ func TestHouseBites(t *testing.T) {
 	want := []string{
 		"Makefile: nothing of this name belongs at the top",
 		"internal: nothing of this name belongs at the top",
+		"x: nothing of this name belongs at the top",
 		"policy/clock.go:5:12: policy is pure: no goroutine",
 		"policy/clock.go:7:11: policy is pure: no time.Now",
 		"trigger/book.go:5:2: imports pullprint/policy: trigger may not look at policy",
