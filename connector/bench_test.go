@@ -157,7 +157,7 @@ func (x *bench) drain(b *testing.B, n int, h func(context.Context, bus.Delivery)
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	var done atomic.Int64
-	_ = x.bus.Consume(ctx, 256, func(ctx context.Context, d bus.Delivery) bus.Disposition {
+	_ = x.bus.Consume(ctx, connector.Workers, func(ctx context.Context, d bus.Delivery) bus.Disposition {
 		disp := h(ctx, d)
 		if disp != bus.Done() {
 			b.Error("a task came again")
@@ -276,7 +276,7 @@ func BenchmarkNotificationToEffect(b *testing.B) {
 	}
 	ctx, cancel := context.WithCancel(b.Context())
 	var consuming, posting sync.WaitGroup
-	consuming.Go(func() { _ = x.bus.Consume(ctx, 256, x.worker.Handle) })
+	consuming.Go(func() { _ = x.bus.Consume(ctx, connector.Workers, x.worker.Handle) })
 	tick := time.NewTicker(time.Second / 200)
 	defer tick.Stop()
 	b.ResetTimer()

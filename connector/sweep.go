@@ -98,7 +98,8 @@ func (s *Sweeper) Run(ctx context.Context) error {
 }
 
 // Sweep does it once: feeds the unknown tasks into the stream, goes on with
-// intents that nobody finished, and ends the records of jobs that are over.
+// intents that nobody finished, aborts what was held for too long, and ends the
+// records of jobs that are over.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	err := s.sweep(ctx)
 	if err != nil {
@@ -138,8 +139,9 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 		acts.Go(func() error { return s.task(actCtx, definition, task, idle) })
 	}
 	var waiting []Entry
+	now := time.Now()
 	for _, e := range open {
-		if e.State.Intent() || !listed[e.Ref] {
+		if e.State.Intent() || !listed[e.Ref] || expired(e.State, e.HoldUntil, now) {
 			acts.Go(func() error { return s.record(actCtx, e) })
 		} else {
 			waiting = append(waiting, e)
@@ -230,6 +232,8 @@ func (s *Sweeper) record(ctx context.Context, e Entry) error {
 		return nil
 	case rec.State.Intent():
 		err = w.resume(ctx, rec, rev, time.Time{})
+	case expired(rec.State, rec.HoldUntil, time.Now()):
+		err = w.expire(ctx, rec, rev)
 	default:
 		err = s.over(ctx, rec, rev)
 	}

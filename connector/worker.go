@@ -29,6 +29,11 @@ const (
 	takeOver  = 60 * time.Second
 )
 
+// Workers is how many tasks are worked on at once. Each is a goroutine that
+// waits, for Graph or for a durable write; the more wait for the disk together,
+// the more writes share one sync. The Graph client bounds the calls by itself.
+const Workers = 512
+
 // maxAttempts is how often a task is delivered before it is given up.
 const maxAttempts = 10
 

@@ -26,11 +26,6 @@ import (
 	"pullprint/trigger/webhook"
 )
 
-// Workers is how many tasks are worked on at once. With Graph at 40 ms a call
-// it is the round trips that bound the rate, so there are more workers than
-// cores; each is a goroutine that waits.
-const Workers = 256
-
 // Options are what a daemon is made of.
 type Options struct {
 	Config *config.Config

@@ -191,6 +191,34 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// A job that nobody releases is aborted when its time ends, with that reason,
+// at most two sweeps late; one that still has time is left alone.
+func TestHoldExpires(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		o := newOffice(t, graphtest.Calm())
+		s := o.start(zap.NewNop())
+		defer s.end()
+		s.register()
+		old := o.print(graphtest.JobSpec{Printer: pullID})
+		pass(12 * time.Hour)
+		young := o.print(graphtest.JobSpec{Printer: pullID})
+		pass(12*time.Hour - time.Minute)
+		if n := len(s.all()); n != 2 {
+			t.Fatalf("%d decisions a minute before the end", n)
+		}
+		s.await("the end of the hold", 3*time.Minute, func() bool { return len(s.all()) == 3 })
+		if d := s.all()[2]; d.Job != old.Job || d.Reason != "hold.expired" || d.Verdict != "abort" || d.Point != "release" || d.Remedy == "" {
+			t.Errorf("decided %+v", d)
+		}
+		if job, _ := o.sim.Job(old); job.State != "aborted" || !strings.Contains(job.Reason, "[hold.expired]") {
+			t.Errorf("the expired job is %s: %q", job.State, job.Reason)
+		}
+		if job, _ := o.sim.Job(young); job.State != "paused" {
+			t.Errorf("the younger job is %s", job.State)
+		}
+	})
+}
+
 // After a kill the next life registers and sweeps at once: it does not wait for
 // the leases of the dead.
 func TestKilledLeaseholder(t *testing.T) {

@@ -62,7 +62,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"index":   d.index.Run,
 		"trigger": d.register,
 		"worker": d.whenReady(func(ctx context.Context) error {
-			return d.bus.Consume(ctx, Workers, d.worker.Handle)
+			return d.bus.Consume(ctx, connector.Workers, d.worker.Handle)
 		}),
 		"sweep": d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "sweep", d.instance, leaseLife, d.sweeper.Run)
