@@ -200,9 +200,9 @@ func TestHoldExpires(t *testing.T) {
 		defer s.end()
 		s.register()
 		old := o.print(graphtest.JobSpec{Printer: pullID})
-		pass(12 * time.Hour)
+		pass(30 * time.Minute)
 		young := o.print(graphtest.JobSpec{Printer: pullID})
-		pass(12*time.Hour - time.Minute)
+		pass(29 * time.Minute)
 		if n := len(s.all()); n != 2 {
 			t.Fatalf("%d decisions a minute before the end", n)
 		}

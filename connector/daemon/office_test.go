@@ -68,7 +68,7 @@ endpoints: {graph: "http://%s/v1.0", authority: "http://%[2]s"}
 auth: {client_id: %s, client_secret_file: client-secret}
 webhook: {listen: "%s", public_url: "http://%[4]s"}
 queues:
-  - {printer_id: %s, name: Follow-Me, mode: pull, hold_for: 24h}
+  - {printer_id: %s, name: Follow-Me, mode: pull, hold_for: 1h}
   - {printer_id: %s, name: Poster, mode: direct}
 policy: {file: policy.yaml}
 nats: {embedded: {store_dir: nats, max_store: 256MiB}}
