@@ -32,6 +32,7 @@ var (
 // coming, starts it again each time, and asks in the end for what must always
 // hold: no job lost, one effect and one decision each, paper once or never.
 func TestKill9(t *testing.T) {
+	t.Parallel()
 	seed := *chaosSeed
 	if seed == 0 {
 		seed = rand.Uint64N(1_000_000_000) + 1
@@ -321,6 +322,8 @@ func (c *chaos) judge() {
 			continue
 		case j.State != k.state, j.Effects.Applied() != k.effects, c.sim.Prints(id) != k.paper:
 			c.Errorf("%s job %s: %s, paper %d, effects %+v; want %s, paper %d, effects %d", k.name, id, j.State, c.sim.Prints(id), j.Effects, k.state, k.paper, k.effects)
+		case j.Effects.AbortRefused > 0, k.verdict == "complete" && j.Effects.FinishRefused > 0:
+			c.Errorf("%s job %s: the effect was called for again without a look at the job: %+v", k.name, id, j.Effects)
 		case k.verdict == "abort" && j.Reason == "":
 			c.Errorf("%s job %s: aborted without a reason", k.name, id)
 		}

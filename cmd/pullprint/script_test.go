@@ -35,6 +35,7 @@ const patience = 30 * time.Second
 //	pid VAR NAME                    put its process id into a variable
 //	fill FILE...                    replace $VAR in files
 func TestScript(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", UpdateScripts: *update, RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
