@@ -162,7 +162,7 @@ func newFakeGraph() *fakeGraph {
 }
 
 // enter counts a call and says how it is to fail. It is followed by leave.
-func (g *fakeGraph) enter(ctx context.Context, op string) (err error, applied bool) {
+func (g *fakeGraph) enter(ctx context.Context, op string) (err error, applied bool) { //nolint:revive // it fails, and was applied all the same
 	g.mu.Lock()
 	g.calls[op]++
 	fail := g.fail
@@ -215,7 +215,9 @@ func (g *fakeGraph) failing(f func(op string) (error, bool)) {
 
 func gone(op string) error { return &graph.Error{Operation: op, Status: 404, Code: "ResourceNotFound"} }
 
-func down(op string) (error, bool) { return &graph.Error{Operation: op, Status: 503}, false }
+func down(op string) (error, bool) { //nolint:revive // as enter
+	return &graph.Error{Operation: op, Status: 503}, false
+}
 
 func (g *fakeGraph) Definitions(ctx context.Context) ([]graph.Definition, error) {
 	err, _ := g.enter(ctx, "definitions")

@@ -216,8 +216,7 @@ func serveUntilDone(ctx context.Context, ln net.Listener, h http.Handler) error 
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = srv.Close()
 	}
-	<-served
-	return err
+	return errors.Join(err, notClosed(<-served))
 }
 
 // callPrinter prints a line for each call.
@@ -250,3 +249,11 @@ func (r *statusRecorder) WriteHeader(status int) {
 }
 
 func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// notClosed is err, unless it only says that the server was closed.
+func notClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

@@ -177,5 +177,5 @@ func (w *writer) publishBatch(batch []*write) (first uint64, err error) {
 	if ack.Batch != id || ack.Count != len(batch) || ack.Sequence < uint64(len(batch)) {
 		return 0, errors.New("acknowledgement of batch doesn't match")
 	}
-	return ack.Sequence - uint64(last), nil
+	return ack.Sequence - uint64(last), nil //nolint:gosec // last is a count
 }

@@ -38,10 +38,10 @@ type Disposition struct {
 	after time.Duration
 }
 
-// Done: never deliver it again.
+// Done says: never deliver it again.
 func Done() Disposition { return Disposition{} }
 
-// Retry: deliver it again, after that time or a little later.
+// Retry says: deliver it again, after that time or a little later.
 func Retry(after time.Duration) Disposition { return Disposition{retry: true, after: after} }
 
 // Consume calls h with each task, workers at a time, until ctx ends. While h

@@ -140,7 +140,9 @@ func (l *lease) hold(ctx context.Context, fn func(context.Context) error) error 
 		}
 		if !l.renew(keeping) {
 			cancel()
-			<-ended
+			if err := <-ended; err != nil {
+				l.log.Debug("work stopped with the lease", zap.Error(err))
+			}
 			return errLeaseLost
 		}
 	}

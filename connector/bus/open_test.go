@@ -156,8 +156,8 @@ func TestResize(t *testing.T) {
 		if size == 0 {
 			size = 2 << 30
 		}
-		if max := s.CachedInfo().Config.MaxBytes; max != int64(size)/100*30 {
-			t.Errorf("with %v tasks may take %d", size, max)
+		if most := s.CachedInfo().Config.MaxBytes; most != int64(size)/100*30 {
+			t.Errorf("with %v tasks may take %d", size, most)
 		}
 		mustLag(t, b, 1, 0)
 		if err := b.Close(); err != nil {

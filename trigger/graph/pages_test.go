@@ -100,7 +100,10 @@ func TestTasksAreStreamed(t *testing.T) {
 		t.Errorf("pages asked for: %q", s)
 	}
 	pages = nil
-	for range c.Tasks(t.Context(), "d") {
+	for _, err := range c.Tasks(t.Context(), "d") {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	if len(pages) != 1 {

@@ -322,7 +322,7 @@ func TestErrorsAndLogsKeepSecrets(t *testing.T) {
 		note := func(err error) {
 			t.Helper()
 			for err := err; err != nil; err = errors.Unwrap(err) {
-				if _, deep := err.(wireError); deep {
+				if _, deep := err.(wireError); deep { //nolint:errorlint // one level at a time, on purpose
 					break // what is below is for errors.Is, not for people
 				}
 				said = append(said, err.Error())

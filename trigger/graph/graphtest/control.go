@@ -180,12 +180,12 @@ func (s *Sim) actSubmit(_ *http.Request, p params) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return jobRef{id.Printer, id.Job}, nil
+	return jobRef(id), nil
 }
 
 func (s *Sim) actCancel(r *http.Request, _ params) (any, error) {
 	id := JobID{r.PathValue("printer"), r.PathValue("job")}
-	return jobRef{id.Printer, id.Job}, s.CancelJob(id)
+	return jobRef(id), s.CancelJob(id)
 }
 
 // actKnobs sets mode to calm or hostile first, then single dials.

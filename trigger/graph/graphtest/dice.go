@@ -36,7 +36,7 @@ func (d *dice) pick(n int, what, about string) int {
 	if n <= 1 {
 		return 0
 	}
-	return int(d.draw(what, about) % uint64(n))
+	return int(d.draw(what, about) % uint64(n)) //nolint:gosec // n is positive, the rest is below it
 }
 
 func (d *dice) draw(what, about string) uint64 {

@@ -16,10 +16,7 @@ import (
 const handshakeTimeout = 10 * time.Second
 
 func newDeliverer() http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.Proxy = nil
-	t.MaxIdleConnsPerHost = 64
-	return t
+	return &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: handshakeTimeout}
 }
 
 func (s *Sim) deliverer() http.RoundTripper {

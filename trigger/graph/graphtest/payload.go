@@ -113,7 +113,7 @@ func zipped(pages int, filler int64) (*payload, error) {
 		crc = crc32.Update(crc, crc32.IEEETable, blank[:min(left, int64(len(blank)))])
 	}
 	w, err := z.CreateRaw(&zip.FileHeader{
-		Name: "Resources/filler.bin", Method: zip.Store, CRC32: crc, CompressedSize64: uint64(filler), UncompressedSize64: uint64(filler),
+		Name: "Resources/filler.bin", Method: zip.Store, CRC32: crc, CompressedSize64: uint64(filler), UncompressedSize64: uint64(filler), //nolint:gosec // never negative
 	})
 	if err != nil {
 		return nil, err
