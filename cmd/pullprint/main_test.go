@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -8,6 +9,12 @@ import (
 
 // TestMain makes the test binary the program too: under the name pullprint it
 // is what main is, with the race detector if the tests have it.
+//
+// The tests here wait for processes more than they compute, so more of them run
+// at once than there are cores, unless -parallel says otherwise.
 func TestMain(m *testing.M) {
+	if f := flag.Lookup("test.parallel"); f != nil {
+		_ = f.Value.Set("8")
+	}
 	testscript.Main(m, map[string]func(){"pullprint": main})
 }
