@@ -2,8 +2,8 @@ package policy
 
 import (
 	"fmt"
-	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -12,13 +12,16 @@ import (
 	"pullprint/policy/strictyaml"
 )
 
-// policyFile is the form of a policy file.
-type policyFile struct {
-	Default struct {
-		Pull   Verdict `yaml:"pull"`
-		Direct Verdict `yaml:"direct"`
-	} `yaml:"default"`
-	Rules []ruleFile `yaml:"rules"`
+// file is the form of a policy file. A key that it doesn't have is an error.
+type file struct {
+	Default defaultsFile `yaml:"default"`
+	Rules   []ruleFile   `yaml:"rules"`
+}
+
+// defaultsFile says what happens to a job at arrival that no rule is about.
+type defaultsFile struct {
+	Pull   Verdict `yaml:"pull"`
+	Direct Verdict `yaml:"direct"`
 }
 
 // ruleFile is one rule as it is written.
@@ -43,51 +46,81 @@ var (
 	reasonCode = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)*$`)
 )
 
-// The bounds of what an owner reads, in characters.
+// The bounds of a file.
 const (
-	maxReason = 64
-	maxText   = 500
+	maxFile   = 1 << 20 // bytes
+	maxRules  = 1000
+	maxReason = 64 // characters
 )
 
-// Load reads a policy file. The error is a strictyaml.Problems: everything that
-// is wrong, each with file, line, column and what to do.
+// keptText is what an owner reads of a job that a rule keeps without a text.
+const keptText = "This job can't be released now."
+
+// Load reads a policy file. name is what problems call it. The error is a
+// strictyaml.Problems: everything that is wrong, each with line, column and
+// what to do; those in expressions and templates point at the character.
 func Load(name string, src []byte) (*Policy, error) {
-	var f policyFile
-	l := loader{doc: strictyaml.Decode(name, src, &f, nil), policy: &Policy{hash: hashOf(src), pull: Hold, direct: Complete}}
-	l.defaults(f)
-	names := map[string]int{}
-	for i, r := range f.Rules {
-		at := fmt.Sprintf("rules[%d]", i)
-		if j, twice := names[r.Name]; twice && r.Name != "" {
-			l.doc.Add(at+".name", fmt.Sprintf("the other is in line %d", l.doc.At(fmt.Sprintf("rules[%d]", j))), "two rules are called %q", r.Name)
-		} else {
-			names[r.Name] = i
-		}
-		l.rule(at, r)
+	if len(src) > maxFile {
+		return nil, strictyaml.Problems{{File: name, Message: fmt.Sprintf("the file is larger than %d bytes", maxFile)}}
 	}
-	if err := l.doc.Err(); err != nil {
+	var f file
+	l := loader{name: name, src: src, policy: &Policy{hash: hashOf(src), pull: Hold, direct: Complete}}
+	l.doc = strictyaml.Decode(name, src, &f, nil)
+	l.defaults(f.Default)
+	l.rules(f.Rules)
+	if err := l.err(); err != nil {
 		return nil, err
 	}
 	return l.policy, nil
 }
 
+// loader makes a policy of a file and gathers what is wrong with it.
 type loader struct {
+	name   string
+	src    []byte
 	doc    *strictyaml.Document
 	policy *Policy
+	places *places
+	inside strictyaml.Problems // those within expressions
 }
 
-func (l *loader) defaults(f policyFile) {
-	switch f.Default.Pull {
+func (l *loader) err() error {
+	all := l.inside
+	if ps, ok := l.doc.Err().(strictyaml.Problems); ok { //nolint:errorlint // it is never wrapped
+		all = append(all, ps...)
+	}
+	return all.Err()
+}
+
+func (l *loader) defaults(f defaultsFile) {
+	switch f.Pull {
 	case "", Hold:
 	default:
 		l.doc.Add("default.pull", "write hold; a rule can abort", "a pull queue can only hold by default")
 	}
-	switch f.Default.Direct {
+	switch f.Direct {
 	case "":
 	case Hold, Complete:
-		l.policy.direct = f.Default.Direct
+		l.policy.direct = f.Direct
 	default:
 		l.doc.Add("default.direct", "write complete, or hold", "a direct queue can only complete or hold by default")
+	}
+}
+
+func (l *loader) rules(rules []ruleFile) {
+	if len(rules) > maxRules {
+		l.doc.Add("rules", "", "more than %d rules", maxRules)
+		return
+	}
+	seen := map[string]int{}
+	for i, r := range rules {
+		at := fmt.Sprintf("rules[%d]", i)
+		if first, twice := seen[r.Name]; twice && r.Name != "" {
+			l.doc.Add(at+".name", fmt.Sprintf("the other is in line %d", l.doc.At(fmt.Sprintf("rules[%d]", first))), "two rules are called %q", r.Name)
+		} else {
+			seen[r.Name] = i
+		}
+		l.rule(at, r)
 	}
 }
 
@@ -98,12 +131,10 @@ func (l *loader) rule(at string, r ruleFile) {
 	case r.At == "":
 		l.doc.Add(at+".at", "write at: arrival or at: release", "the rule does not say at which point it applies")
 	case !ok:
-		l.doc.Add(at+".at", strictyaml.DidYouMean(string(r.At), []string{"arrival", "release"}), "%q is no point", r.At)
+		l.doc.Add(at+".at", strictyaml.DidYouMean(string(r.At), []string{string(Arrival), string(Release)}), "%q is no point", r.At)
+	default:
+		l.verdict(at, r.At, r.Verdict, known)
 	}
-	if ok {
-		l.verdict(at, r.Verdict, known)
-	}
-	out := rule{name: r.Name, at: r.At, verdict: r.Verdict, reason: r.Reason}
 	refuses := r.Verdict == Abort || r.Verdict == Keep
 	if refuses || r.Reason != "" {
 		l.reason(at, r.Reason)
@@ -115,25 +146,23 @@ func (l *loader) rule(at string, r ruleFile) {
 		l.say(at, "text", r.Text, "say why, in a sentence for the owner")
 	}
 	if r.Verdict == Keep && r.Text == "" {
-		r.Text = "This job can't be released now."
+		r.Text = keptText
 	}
-	out.when = l.expression(at+".when", r.When)
-	out.text = l.template(at+".text", r.Text)
-	out.remedy = l.template(at+".remedy", r.Remedy)
-	l.policy.rules = append(l.policy.rules, out)
+	l.policy.rules = append(l.policy.rules, rule{
+		name: r.Name, at: r.At, verdict: r.Verdict, reason: r.Reason,
+		when: l.expression(at+".when", r.When),
+		text: l.template(at+".text", r.Text), remedy: l.template(at+".remedy", r.Remedy),
+	})
 }
 
-func (l *loader) verdict(at string, v Verdict, known []string) {
-	for _, k := range known {
-		if string(v) == k {
-			return
-		}
-	}
-	if v == "" {
+func (l *loader) verdict(at string, point Point, v Verdict, known []string) {
+	switch {
+	case slices.Contains(known, string(v)):
+	case v == "":
 		l.doc.Add(at+".verdict", "one of "+strings.Join(known, ", "), "the rule has no verdict")
-		return
+	default:
+		l.doc.Add(at+".verdict", strictyaml.DidYouMean(string(v), known), "%q is no verdict at %s", v, point)
 	}
-	l.doc.Add(at+".verdict", strictyaml.DidYouMean(string(v), known), "%q is no verdict at this point", v)
 }
 
 func (l *loader) need(at, key, value string, form *regexp.Regexp, hint string) {
@@ -161,56 +190,37 @@ func (l *loader) say(at, key, value, hint string) {
 	}
 }
 
-func (l *loader) expression(path, text string) program {
-	if strings.TrimSpace(text) == "" {
+func (l *loader) expression(path, text string) expression {
+	switch {
+	case strings.TrimSpace(text) == "":
 		l.doc.Add(path, "write when: 'true' for always", "the rule has no when")
-		return program{}
+		return expression{}
+	case utf8.RuneCountInString(text) > maxExpression:
+		l.doc.Add(path, "", "longer than %d characters", maxExpression)
+		return expression{}
 	}
-	p, wrong := compile(text, cel.BoolType)
-	l.wrong(path, wrong)
-	l.policy.needsGroups = l.policy.needsGroups || p.uses
-	return p
+	x, faults := compile(text, "bool: true or false", cel.BoolType)
+	l.faults(path, faults)
+	l.policy.needsGroups = l.policy.needsGroups || x.uses
+	return x
 }
 
 func (l *loader) template(path, text string) template {
 	if utf8.RuneCountInString(text) > maxText {
 		l.doc.Add(path, "", "longer than %d characters", maxText)
+		return template{}
 	}
-	t, wrong := compileTemplate(text)
-	l.wrong(path, wrong)
-	for _, p := range t.parts {
-		l.policy.needsGroups = l.policy.needsGroups || (p.expr != nil && p.expr.uses)
-	}
+	t, faults := compileTemplate(text)
+	l.faults(path, faults)
+	l.policy.needsGroups = l.policy.needsGroups || t.usesGroups()
 	return t
 }
 
-var (
-	undefinedField = regexp.MustCompile(`undefined field '([^']*)'`)
-	undeclared     = regexp.MustCompile(`undeclared reference to '([^']*)'`)
-)
-
-// wrong adds the problems of an expression, with the nearest name for one that
-// does not exist.
-func (l *loader) wrong(path string, places []place) {
-	for _, p := range places {
-		message, hint := strings.ReplaceAll(p.message, "\n", " "), ""
-		message = strings.TrimSuffix(message, " (in container '')")
-		if m := undefinedField.FindStringSubmatch(message); m != nil {
-			hint = strictyaml.DidYouMean(m[1], fields())
-		} else if m := undeclared.FindStringSubmatch(message); m != nil {
-			hint = strictyaml.DidYouMean(m[1], []string{"job", "user", "queue", "now"})
+func (l *loader) faults(path string, faults []fault) {
+	for _, f := range faults {
+		if l.places == nil {
+			l.places = newPlaces(l.name, l.src)
 		}
-		l.doc.AddInside(path, p.line, p.column, hint, "%s", message)
+		l.inside = append(l.inside, l.places.problem(path, f))
 	}
-}
-
-// fields are the names of all fields a rule can see.
-func fields() []string {
-	var names []string
-	for _, t := range []reflect.Type{reflect.TypeFor[jobVars](), reflect.TypeFor[userVars](), reflect.TypeFor[queueVars]()} {
-		for i := range t.NumField() {
-			names = append(names, t.Field(i).Tag.Get("cel"))
-		}
-	}
-	return names
 }

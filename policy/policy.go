@@ -103,7 +103,13 @@ type Decision struct {
 // Sentence is what the owner is told when the job is aborted: text, remedy and
 // code. Graph takes it as the reason of the abort.
 func (d Decision) Sentence() string {
-	return strings.TrimSpace(strings.TrimSpace(d.Text)+" "+strings.TrimSpace(d.Remedy)) + " [" + d.Reason + "]"
+	var parts []string
+	for _, s := range []string{d.Text, d.Remedy} {
+		if s = strings.TrimSpace(s); s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(append(parts, "["+d.Reason+"]"), " ")
 }
 
 // Policy is a loaded policy file. It is immutable and safe for concurrent use.
@@ -119,7 +125,7 @@ type Policy struct {
 type rule struct {
 	name    string
 	at      Point
-	when    program
+	when    expression
 	verdict Verdict
 	reason  string
 	text    template
@@ -158,13 +164,17 @@ func (p *Policy) Summary() string {
 // fails keeps the job where it is with the reason policy.error: a broken rule
 // never makes paper.
 func (p *Policy) Decide(req Request) Decision {
-	in := newInput(req)
+	if len(p.rules) == 0 {
+		return p.byDefault(req)
+	}
+	ev := evaluate(req)
+	defer ev.close()
 	for i := range p.rules {
 		r := &p.rules[i]
 		if r.at != req.Point {
 			continue
 		}
-		yes, err := r.when.isTrue(in)
+		yes, err := ev.isTrue(&r.when)
 		if err != nil {
 			return p.failed(req.Point, r.name, "when", err)
 		}
@@ -174,8 +184,14 @@ func (p *Policy) Decide(req Request) Decision {
 		if r.verdict == Complete && req.Queue.Mode == modePull {
 			return p.failed(req.Point, r.name, "verdict", errCompletePull)
 		}
-		return p.decided(r, in, req.Point)
+		return p.decided(r, ev, req.Point)
 	}
+	return p.byDefault(req)
+}
+
+// byDefault is the decision when no rule is about the job. What is asked in a
+// way that this program doesn't know is held.
+func (p *Policy) byDefault(req Request) Decision {
 	d := Decision{Point: req.Point, PolicyHash: p.hash, Verdict: p.pull}
 	switch {
 	case req.Point == Release:
@@ -188,18 +204,19 @@ func (p *Policy) Decide(req Request) Decision {
 
 // decided renders the words of a rule that matched. Words that can't be
 // rendered do not change the verdict: they lose what failed, and Err says so.
-func (p *Policy) decided(r *rule, in *input, at Point) Decision {
+func (p *Policy) decided(r *rule, ev *evaluation, at Point) Decision {
 	d := Decision{Point: at, Verdict: r.verdict, Reason: r.reason, Rule: r.name, PolicyHash: p.hash}
 	var err error
-	if d.Text, err = r.text.render(in); err != nil {
+	if d.Text, err = r.text.render(ev); err != nil {
 		d.Err = "text: " + err.Error()
 	}
-	if d.Remedy, err = r.remedy.render(in); err != nil {
+	if d.Remedy, err = r.remedy.render(ev); err != nil && d.Err == "" {
 		d.Err = "remedy: " + err.Error()
 	}
 	return d
 }
 
+// failed is the decision when a rule can't be followed: the job stays where it is.
 func (p *Policy) failed(at Point, rule, part string, err error) Decision {
 	d := Own(ReasonPolicyError)
 	d.Point, d.Verdict, d.Rule, d.PolicyHash = at, Hold, rule, p.hash

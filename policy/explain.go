@@ -1,0 +1,145 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/common"
+	"cel.dev/cel-go/common/operators"
+
+	"pullprint/policy/strictyaml"
+)
+
+var (
+	undefinedField = regexp.MustCompile(`^undefined field '([^']*)'`)
+	undeclared     = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
+	noOverload     = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'`)
+	wordBefore     = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*$`)
+)
+
+// explain says what CEL found wrong in words for people who write rules, with
+// what to do. After an error of syntax the others are mostly its echo, so only
+// the first is told.
+func explain(text string, errs []*common.Error) []fault {
+	var faults []fault
+	for _, e := range errs {
+		f := fault{line: max(e.Location.Line(), 1), column: max(e.Location.Column(), 0)}
+		f.message, f.hint = plain(e.Message, around(text, f))
+		faults = append(faults, f)
+		if strings.HasPrefix(e.Message, "Syntax error") {
+			break
+		}
+	}
+	return faults
+}
+
+// spot is what stands before and from the place of an error, in its line.
+type spot struct{ before, from string }
+
+func around(text string, f fault) spot {
+	lines := strings.Split(text, "\n")
+	if f.line > len(lines) {
+		return spot{}
+	}
+	line := []rune(lines[f.line-1])
+	at := min(f.column, len(line))
+	return spot{string(line[:at]), string(line[at:])}
+}
+
+func plain(message string, s spot) (text, hint string) {
+	text = firstLine(message)
+	if m := undefinedField.FindStringSubmatch(text); m != nil {
+		return undefined(m[1], s)
+	}
+	if m := undeclared.FindStringSubmatch(text); m != nil {
+		return unknownName(m[1], s)
+	}
+	if m := noOverload.FindStringSubmatch(text); m != nil {
+		return mismatch(m[1], m[2])
+	}
+	if rest, ok := strings.CutPrefix(text, "Syntax error: "); ok {
+		return "syntax error: " + rest, syntaxHint(s)
+	}
+	return text, ""
+}
+
+func undefined(field string, s spot) (text, hint string) {
+	var object string
+	if m := wordBefore.FindStringSubmatch(s.before); m != nil {
+		object = m[1]
+	}
+	fields := fieldsOf(object)
+	if fields == nil {
+		return fmt.Sprintf("there is no field %q", field), ""
+	}
+	return fmt.Sprintf("%s has no field %q", object, field), strictyaml.DidYouMean(field, fields)
+}
+
+func unknownName(name string, s spot) (text, hint string) {
+	rest, _ := strings.CutPrefix(s.from, name)
+	if strings.HasPrefix(strings.TrimSpace(rest), "(") || strings.HasPrefix(s.from, "(") {
+		text = fmt.Sprintf("there is no function %q", name)
+		if near := strictyaml.Nearest(name, functions()); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		return text, hint
+	}
+	return fmt.Sprintf("there is no %q", name), strictyaml.DidYouMean(name, topLevel())
+}
+
+func mismatch(function, args string) (text, hint string) {
+	op, ok := operators.FindReverse(function)
+	if !ok || op == "" {
+		if function == operators.Conditional {
+			op, ok = "? :", true
+		}
+		if function == operators.Index {
+			op, ok = "[ ]", true
+		}
+	}
+	if !ok {
+		return fmt.Sprintf("%s can't be used on %s", function, args), ""
+	}
+	args = strings.TrimSuffix(strings.TrimPrefix(args, "("), ")")
+	if op == "==" || op == "!=" || strings.ContainsAny(op, "<>") {
+		hint = "both sides have to be of one type"
+	}
+	return fmt.Sprintf("%s does not go with %s", op, strings.ReplaceAll(args, ", ", " and ")), hint
+}
+
+// syntaxHint knows the slips of those who write another language all day.
+func syntaxHint(s spot) string {
+	word := s.from
+	if i := strings.IndexAny(word, " \t("); i > 0 {
+		word = word[:i]
+	}
+	switch {
+	case strings.HasPrefix(s.from, "="):
+		return "equal is =="
+	case strings.HasPrefix(s.from, "&") || strings.EqualFold(word, "and"):
+		return "and is &&"
+	case strings.HasPrefix(s.from, "|") || strings.EqualFold(word, "or"):
+		return "or is ||"
+	case strings.EqualFold(word, "not"):
+		return "not is !"
+	}
+	return ""
+}
+
+// functions are the names of all functions and macros that are no operators.
+func functions() []string {
+	list := []string{"all", "exists", "exists_one", "filter", "has", "map"}
+	env, err := environment()
+	if err != nil {
+		return list
+	}
+	for name := range env.Functions() {
+		if !strings.ContainsAny(name, "_@!-") {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
+}

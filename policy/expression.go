@@ -1,0 +1,218 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/ext"
+	"cel.dev/cel-go/interpreter"
+)
+
+// The bounds of one expression.
+const (
+	maxExpression  = 2000 // characters
+	maxNodes       = 2000
+	maxLoopsInLoop = 2
+	maxRegex       = 1000 // instructions
+)
+
+// environment is the one CEL environment of the program. It has no clock, no
+// I/O and no functions but CEL's own and those on strings.
+var environment = sync.OnceValues(func() (*cel.Env, error) {
+	base, err := types.NewRegistry()
+	if err != nil {
+		return nil, err
+	}
+	opts := append(
+		stdlib(),
+		cel.CustomTypeAdapter(base),
+		cel.CustomTypeProvider(provider{base}),
+		ext.Strings(ext.StringsVersion(5)),
+		cel.CrossTypeNumericComparisons(true),
+		cel.ParserExpressionSizeLimit(maxExpression),
+		cel.ExpressionNodeLimit(maxNodes),
+		cel.RegexProgramSizeLimit(maxRegex),
+		cel.ExtendedValidations(),
+		cel.ASTValidators(cel.ValidateComprehensionNestingLimit(maxLoopsInLoop), zoneLiterals{}, leftOut{}),
+	)
+	for i, name := range objects {
+		opts = append(opts, cel.Variable(name, objectTypes[i]))
+	}
+	for _, v := range variables {
+		if v.object == "" {
+			opts = append(opts, cel.Variable(v.name, v.typ))
+		}
+	}
+	return cel.NewCustomEnv(opts...)
+})
+
+var (
+	errCompletePull = errors.New("complete is not possible in a pull queue")
+	errNotBool      = errors.New("the expression gave no true or false")
+	errEval         = errors.New("the expression failed")
+)
+
+// expression is a compiled expression.
+type expression struct {
+	// plain does not count what it costs; nil when that has no small bound.
+	plain   cel.Program
+	counted cel.Program
+	uses    bool // user.groups
+}
+
+// evaluation is the evaluation of some expressions over one request. It has to
+// be closed.
+type evaluation struct {
+	in       *input
+	ordinary bool
+	plain    *interpreter.ExecutionFrame
+	counted  *interpreter.ExecutionFrame // one for all, so one limit for all
+}
+
+func evaluate(req Request) *evaluation {
+	in := newInput(req)
+	return &evaluation{in: in, ordinary: ordinary(&in.req)}
+}
+
+func (ev *evaluation) close() {
+	for _, frame := range []*interpreter.ExecutionFrame{ev.plain, ev.counted} {
+		if frame != nil {
+			frame.Close()
+		}
+	}
+}
+
+// value evaluates; an error never quotes what the expression saw. A panic
+// within CEL is such an error.
+func (ev *evaluation) value(x *expression) (v ref.Val, err error) {
+	defer func() {
+		if recover() != nil {
+			v, err = nil, errEval
+		}
+	}()
+	prg, frame := x.plain, &ev.plain
+	if prg == nil || !ev.ordinary {
+		prg, frame = x.counted, &ev.counted
+	}
+	if *frame == nil {
+		if *frame, err = interpreter.NewExecutionFrame(ev.in); err != nil {
+			return nil, errEval
+		}
+	}
+	v, _, err = prg.Eval(*frame)
+	if err != nil {
+		return nil, evalError(err)
+	}
+	return v, nil
+}
+
+func (ev *evaluation) isTrue(x *expression) (bool, error) {
+	v, err := ev.value(x)
+	if err != nil {
+		return false, err
+	}
+	b, ok := v.(types.Bool)
+	if !ok {
+		return false, errNotBool
+	}
+	return bool(b), nil
+}
+
+// told are the errors of CEL that are about the rule. The rest of their text,
+// and any other error, may quote the job and stays here.
+var told = []string{
+	"no such overload", "division by zero", "modulus by zero", "integer overflow", "return error for overflow", "index out of bounds", "index out of range", "no such key",
+	"cost limit exceeded", "unknown time zone", "type conversion error", "timestamp overflow", "duration overflow",
+}
+
+func evalError(err error) error {
+	text := err.Error()
+	for _, known := range told {
+		if strings.Contains(text, known) {
+			return fmt.Errorf("%w: %s", errEval, known)
+		}
+	}
+	return errEval
+}
+
+// fault is what is wrong within a text: line from 1 and column from 0 are in
+// characters of that text.
+type fault struct {
+	line, column  int
+	message, hint string
+}
+
+// inWords are the types that can be written out for a person.
+var inWords = []*cel.Type{cel.StringType, cel.IntType, cel.UintType, cel.DoubleType, cel.BoolType, cel.TimestampType}
+
+// compile checks an expression that has to give one of the types in want, which
+// needs calls.
+func compile(text, needs string, want ...*cel.Type) (expression, []fault) {
+	env, err := environment()
+	if err != nil {
+		return expression{}, []fault{{1, 0, "CEL is not available: " + err.Error(), ""}}
+	}
+	checked, iss := env.Compile(text)
+	if iss.Err() != nil {
+		return expression{}, explain(text, iss.Errors())
+	}
+	given := checked.OutputType()
+	if !slices.ContainsFunc(want, given.IsExactType) {
+		return expression{}, []fault{{1, 0, fmt.Sprintf("the expression gives %s, expected %s", given, needs), ""}}
+	}
+	return program(env, checked)
+}
+
+// program makes a checked expression ready to run.
+func program(env *cel.Env, checked *cel.Ast) (expression, []fault) {
+	worst, err := worstCase(env, checked)
+	if err != nil {
+		return expression{}, []fault{{1, 0, "what the expression costs can't be told", ""}}
+	}
+	if worst > refused && worst != math.MaxUint64 {
+		return expression{}, []fault{{1, 0, fmt.Sprintf("the expression can cost too much: %d units, allowed are %d", worst, refused), "write it without a loop in a loop, or a chain of replace"}}
+	}
+	x := expression{uses: usesGroups(checked)}
+	if worst <= uncounted {
+		x.plain, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize))
+	}
+	if err == nil {
+		x.counted, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(costLimit))
+	}
+	if err != nil {
+		return expression{}, []fault{{1, 0, firstLine(err.Error()), ""}}
+	}
+	return x, nil
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// usesGroups looks for user.groups in a checked expression; one that takes user
+// as a whole may look at the groups too.
+func usesGroups(checked *cel.Ast) bool {
+	found := false
+	fields := map[int64]bool{} // those user of which another field is taken
+	ast.PreOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.SelectKind:
+			s := e.AsSelect()
+			if o := s.Operand(); o.Kind() == ast.IdentKind && o.AsIdent() == "user" && s.FieldName() != "groups" {
+				fields[o.ID()] = true
+			}
+		case ast.IdentKind:
+			found = found || (e.AsIdent() == "user" && !fields[e.ID()])
+		}
+	}))
+	return found
+}

@@ -1,0 +1,252 @@
+package policy
+
+import (
+	"fmt"
+	"reflect"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+)
+
+// variable is one thing that an expression can see: a field of one of the
+// objects job, user and queue, or a variable of its own with no object.
+type variable struct {
+	object string
+	name   string
+	typ    *cel.Type
+	get    func(*Request) ref.Val
+}
+
+// variables is the only list of what an expression can see: type checking,
+// evaluation, hints and Variables read it. deploy/docs/policy.md has the same
+// table for people, and a test compares the two.
+var variables = []variable{
+	{"job", "queue", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Name) }},
+	{"job", "copies", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Copies) }},
+	{"job", "color", cel.BoolType, func(r *Request) ref.Val { return types.Bool(r.Job.Color) }},
+	{"job", "duplex", cel.BoolType, func(r *Request) ref.Val { return types.Bool(r.Job.Duplex) }},
+	{"job", "mediaSize", cel.StringType, func(r *Request) ref.Val { return types.String(r.Job.MediaSize) }},
+	{"job", "size", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Size) }},
+	{"job", "contentType", cel.StringType, func(r *Request) ref.Val { return types.String(r.Job.ContentType) }},
+	{"job", "created", cel.TimestampType, func(r *Request) ref.Val { return types.Timestamp{Time: r.Job.Created} }},
+	{"user", "id", cel.StringType, func(r *Request) ref.Val { return types.String(r.User.ID) }},
+	{"user", "upn", cel.StringType, func(r *Request) ref.Val { return types.String(r.User.UPN) }},
+	{"user", "groups", cel.ListType(cel.StringType), func(r *Request) ref.Val { return newNames(r.User.Groups) }},
+	{"queue", "name", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Name) }},
+	{"queue", "mode", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Mode) }},
+	{"", "now", cel.TimestampType, func(r *Request) ref.Val { return types.Timestamp{Time: r.Now} }},
+}
+
+// room is for the variables of one request; a test holds it against the list.
+const room = 16
+
+// Variables lists what an expression can see, as job.copies, with the CEL type
+// of each.
+func Variables() map[string]string {
+	vars := make(map[string]string, len(variables))
+	for _, v := range variables {
+		vars[v.path()] = v.typ.String()
+	}
+	return vars
+}
+
+func (v variable) path() string {
+	if v.object == "" {
+		return v.name
+	}
+	return v.object + "." + v.name
+}
+
+// objects are the names of the objects, in the order of the list.
+var objects = func() (names []string) {
+	for _, v := range variables {
+		if v.object != "" && (len(names) == 0 || names[len(names)-1] != v.object) {
+			names = append(names, v.object)
+		}
+	}
+	return names
+}()
+
+// fieldsOf are the names of the fields of an object.
+func fieldsOf(object string) (names []string) {
+	for _, v := range variables {
+		if v.object == object && object != "" {
+			names = append(names, v.name)
+		}
+	}
+	return names
+}
+
+// indexOf is the place of a variable in the list, or -1.
+func indexOf(object, name string) int {
+	for i, v := range variables {
+		if v.object == object && v.name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// topLevel are the names an expression can begin with.
+func topLevel() []string {
+	names := append([]string(nil), objects...)
+	return append(names, fieldsOfNone()...)
+}
+
+func fieldsOfNone() (names []string) {
+	for _, v := range variables {
+		if v.object == "" {
+			names = append(names, v.name)
+		}
+	}
+	return names
+}
+
+// input is a request as expressions see it. A value is made when an expression
+// first asks for it and kept for the next one. One decision uses it, alone.
+type input struct {
+	req    Request
+	values [room]ref.Val
+	object [3]object
+}
+
+func newInput(req Request) *input {
+	in := &input{req: req}
+	for i := range in.object {
+		in.object[i] = object{in, i}
+	}
+	return in
+}
+
+func (in *input) value(i int) ref.Val {
+	if in.values[i] == nil {
+		in.values[i] = variables[i].get(&in.req)
+	}
+	return in.values[i]
+}
+
+// ResolveName implements cel.Activation.
+func (in *input) ResolveName(name string) (any, bool) {
+	for i, o := range objects {
+		if o == name {
+			return &in.object[i], true
+		}
+	}
+	if i := indexOf("", name); i >= 0 {
+		return in.value(i), true
+	}
+	return nil, false
+}
+
+// Parent implements cel.Activation.
+func (*input) Parent() cel.Activation { return nil }
+
+// object is job, user or queue of one request as a CEL value.
+type object struct {
+	in   *input
+	kind int // index in objects
+}
+
+var objectTypes = func() (ts []*cel.Type) {
+	for _, name := range objects {
+		ts = append(ts, types.NewObjectType(name))
+	}
+	return ts
+}()
+
+// Type implements ref.Val.
+func (o *object) Type() ref.Type { return objectTypes[o.kind] }
+
+// Value implements ref.Val. The fields are read from the object itself.
+func (o *object) Value() any { return o }
+
+// Equal implements ref.Val.
+func (o *object) Equal(other ref.Val) ref.Val {
+	p, ok := other.(*object)
+	return types.Bool(ok && p.kind == o.kind && p.in == o.in)
+}
+
+// ConvertToNative implements ref.Val.
+func (o *object) ConvertToNative(reflect.Type) (any, error) {
+	return nil, fmt.Errorf("type conversion error: %s is no plain value", objects[o.kind])
+}
+
+// ConvertToType implements ref.Val.
+func (o *object) ConvertToType(t ref.Type) ref.Val {
+	switch t {
+	case types.TypeType:
+		return objectTypes[o.kind]
+	case objectTypes[o.kind]:
+		return o
+	}
+	return types.NewErr("type conversion error: %s is no plain value", objects[o.kind])
+}
+
+// provider tells CEL of the objects and their fields.
+type provider struct{ types.Provider }
+
+// FindStructType implements types.Provider.
+func (p provider) FindStructType(name string) (*types.Type, bool) {
+	for i, o := range objects {
+		if o == name {
+			return types.NewTypeTypeWithParam(objectTypes[i]), true
+		}
+	}
+	return p.Provider.FindStructType(name)
+}
+
+// FindStructFieldNames implements types.Provider.
+func (p provider) FindStructFieldNames(name string) ([]string, bool) {
+	if fields := fieldsOf(name); fields != nil {
+		return fields, true
+	}
+	return p.Provider.FindStructFieldNames(name)
+}
+
+// FindStructFieldType implements types.Provider.
+func (p provider) FindStructFieldType(name, field string) (*types.FieldType, bool) {
+	if fieldsOf(name) == nil {
+		return p.Provider.FindStructFieldType(name, field)
+	}
+	i := indexOf(name, field)
+	if i < 0 {
+		return nil, false
+	}
+	return &types.FieldType{
+		Type:  variables[i].typ,
+		IsSet: func(any) bool { return true },
+		GetFrom: func(target any) (any, error) {
+			o, ok := target.(*object)
+			if !ok {
+				return nil, errEval
+			}
+			return o.in.value(i), nil
+		},
+	}, true
+}
+
+// names is a list of strings that can tell without allocating whether it has one.
+type names struct {
+	traits.Lister
+	list []string
+}
+
+func newNames(list []string) ref.Val {
+	return names{types.NewStringList(types.DefaultTypeAdapter, list), list}
+}
+
+// Contains implements traits.Container.
+func (n names) Contains(v ref.Val) ref.Val {
+	s, ok := v.(types.String)
+	if !ok {
+		return types.False
+	}
+	for _, name := range n.list {
+		if name == string(s) {
+			return types.True
+		}
+	}
+	return types.False
+}
