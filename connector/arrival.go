@@ -22,7 +22,7 @@ import (
 //  1. the job is read; nothing is stored: dying here, the message comes again.
 //  2. hold: the record is created, then the decision is published. Dying
 //     between, the message comes again, finds the record and publishes the
-//     same decision under the same id.
+//     same decision under the same id: see confirm.
 //  3. complete, abort: the record is created as an intent, with the decision
 //     in it. Dying after, the message (or the sweep) finds the intent and
 //     reads the job back before anything else. See carryOut.
@@ -37,9 +37,8 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) e
 		return nil
 	}
 	known, ok := w.Index.Lookup(ref)
-	if ok && known.Task == ev.Task && d.Attempt == 1 && !known.State.Intent() && !w.decideAgain(known, q) {
-		w.ignore(ignoredDuplicate, ev)
-		return nil
+	if ok && known.Task == ev.Task && !known.State.Intent() && !w.decideAgain(known, q) {
+		return w.confirm(ctx, d, ev, known)
 	}
 	job, err := w.Graph.Job(ctx, graph.JobRef(ref))
 	if notFound(err) {
@@ -54,7 +53,7 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) e
 		return err
 	}
 	key := held.Key(job.CreatedBy.ID, ref)
-	if ok || d.Attempt > 1 {
+	if ok {
 		rec, rev, err := w.Jobs.Get(ctx, key)
 		if err != nil {
 			return err
@@ -247,12 +246,27 @@ func (w *Worker) again(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		f.rec = fresh
 		return w.begin(ctx, d, ev, f)
 	}
+	return w.confirm(ctx, d, ev, Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
+}
+
+// clocksApart is by how much the clock of the store and ours may differ.
+const clocksApart = time.Minute
+
+// confirm ends the delivery of a task that is decided. An earlier delivery of
+// this very message may have died between the record and its decision: then it
+// was stored before the record was made, and the decision is published, again
+// or at last. The count of deliveries would not tell: a killed server forgets
+// it.
+func (w *Worker) confirm(ctx context.Context, d bus.Delivery, ev trigger.Event, known Entry) error {
 	w.ignore(ignoredDuplicate, ev)
-	if d.Attempt == 1 {
+	if d.Stored.After(known.Seen.Add(clocksApart)) {
 		return nil
 	}
-	// The delivery before may have died between the record and its decision.
-	return w.publish(ctx, &f.rec)
+	rec, rev, err := w.Jobs.Get(ctx, known.Key)
+	if err != nil || rev == 0 {
+		return err
+	}
+	return w.publish(ctx, &rec)
 }
 
 // decideAgain reports whether a held job of a direct queue waits for another

@@ -229,7 +229,7 @@ func (w *Worker) resume(ctx context.Context, rec held.Record, rev uint64, heard 
 
 // settle goes on with the record under key, if there is one, of a job that
 // Graph says is over: an intent is resumed, a held job is gone, and of a final
-// one the decision is published again if the delivery before may have died
+// one the decision is published again, as the delivery before may have died
 // before it was.
 func (w *Worker) settle(ctx context.Context, d bus.Delivery, key, why string) error {
 	if key == "" {
@@ -243,10 +243,8 @@ func (w *Worker) settle(ctx context.Context, d bus.Delivery, key, why string) er
 		return w.resume(ctx, rec, rev, d.Stored)
 	case !rec.State.Final():
 		return w.end(ctx, rec, rev, why)
-	case d.Attempt > 1:
-		return w.publish(ctx, &rec)
 	}
-	return nil
+	return w.publish(ctx, &rec)
 }
 
 func (w *Worker) end(ctx context.Context, rec held.Record, rev uint64, why string) error {

@@ -33,6 +33,10 @@ const (
 	maxLooks = 500
 )
 
+// errNoDefinition says that the registrar has not found or made the task
+// definition yet, which is no failure of the sweep.
+var errNoDefinition = errors.New("the task definition is not known yet")
+
 // Feed stores a task for the workers; *bus.Bus is one.
 type Feed interface {
 	PublishTask(ctx context.Context, definition, msgID string, body []byte) (duplicate bool, err error)
@@ -74,6 +78,8 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		switch err := s.Sweep(ctx); {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, errNoDefinition):
+			pause = time.Second
 		case err != nil:
 			pause = sweepAgain
 			if !failing || time.Since(said) >= time.Minute {
@@ -102,6 +108,9 @@ func (s *Sweeper) Run(ctx context.Context) error {
 // records of jobs that are over.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	err := s.sweep(ctx)
+	if errors.Is(err, errNoDefinition) {
+		return err
+	}
 	if err != nil {
 		s.worker.Metrics.sweeps.WithLabelValues("failed").Inc()
 		return err
@@ -116,7 +125,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	defer cancel()
 	definition := s.worker.Book.Definition()
 	if definition == "" {
-		return errors.New("the task definition is not known yet")
+		return errNoDefinition
 	}
 	// The records first: one that is made while Graph lists is not missed,
 	// it is only not looked at this time.

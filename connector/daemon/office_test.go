@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -43,15 +44,16 @@ const officePolicy = `rules:
 
 // office is a tenant and the folder of an installation: what outlives a daemon.
 type office struct {
-	t   *testing.T
-	sim *graphtest.Sim
-	dir string
-	net *memoryNet
+	t       *testing.T
+	sim     *graphtest.Sim
+	dir     string
+	net     *memoryNet
+	metrics string // address
 }
 
 func newOffice(t *testing.T, k graphtest.Knobs) *office {
 	t.Helper()
-	o := &office{t: t, dir: t.TempDir(), net: newMemoryNet()}
+	o := &office{t: t, dir: t.TempDir(), net: newMemoryNet(), metrics: metricsAddr}
 	k.Deliver = o.net.transport()
 	o.sim = graphtest.New(k)
 	t.Cleanup(o.sim.Close)
@@ -60,6 +62,20 @@ func newOffice(t *testing.T, k graphtest.Knobs) *office {
 	for id, name := range map[string]string{pullID: "Follow-Me", directID: "Poster", strangeID: "Stranger"} {
 		o.sim.AddPrinter(graphtest.Printer{ID: id, DisplayName: name})
 	}
+	o.install("embedded: {store_dir: nats, max_store: 256MiB}")
+	return o
+}
+
+// replica is another machine of the same office.
+func (o *office) replica(metrics, nats string) *office {
+	r := *o
+	r.dir, r.metrics = o.t.TempDir(), metrics
+	r.install(nats)
+	return &r
+}
+
+// install writes the files of an installation.
+func (o *office) install(nats string) {
 	o.write("client-secret", appSecret)
 	o.write("policy.yaml", officePolicy)
 	o.write("config.yaml", fmt.Sprintf(`
@@ -71,10 +87,9 @@ queues:
   - {printer_id: %s, name: Follow-Me, mode: pull, hold_for: 1h}
   - {printer_id: %s, name: Poster, mode: direct}
 policy: {file: policy.yaml}
-nats: {embedded: {store_dir: nats, max_store: 256MiB}}
+nats: {%s}
 metrics: {listen: "%s"}
-`, o.sim.Tenant(), graphAddr, appID, hookAddr, pullID, directID, metricsAddr))
-	return o
+`, o.sim.Tenant(), graphAddr, appID, hookAddr, pullID, directID, nats, o.metrics))
 }
 
 func (o *office) write(name, text string) {
@@ -192,7 +207,7 @@ func (o *office) get(path string) (int, string) {
 	o.t.Helper()
 	client := &http.Client{Transport: o.net.transport()}
 	defer client.CloseIdleConnections()
-	res, err := client.Get("http://" + metricsAddr + path)
+	res, err := client.Get("http://" + o.metrics + path)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -206,25 +221,25 @@ func (o *office) get(path string) (int, string) {
 
 // memoryNet is a network without sockets, so that everything can happen in
 // virtual time.
+// Several may listen on one address, as behind a load balancer.
 type memoryNet struct {
 	mu        sync.Mutex
-	listeners map[string]*memoryListener
+	listeners map[string][]*memoryListener
+	turn      int
 }
 
-func newMemoryNet() *memoryNet { return &memoryNet{listeners: map[string]*memoryListener{}} }
+func newMemoryNet() *memoryNet { return &memoryNet{listeners: map[string][]*memoryListener{}} }
 
 func (n *memoryNet) listen(_, address string) (net.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	ln := &memoryListener{address: address, conns: make(chan net.Conn), closed: make(chan struct{})}
-	n.listeners[address] = ln
+	n.listeners[address] = append(n.listeners[address], ln)
 	return ln, nil
 }
 
 func (n *memoryNet) dial(ctx context.Context, _, address string) (net.Conn, error) {
-	n.mu.Lock()
-	ln := n.listeners[address]
-	n.mu.Unlock()
+	ln := n.next(address)
 	if ln == nil {
 		return nil, errors.New("connection refused")
 	}
@@ -237,6 +252,25 @@ func (n *memoryNet) dial(ctx context.Context, _, address string) (net.Conn, erro
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// next is the next open listener of an address, in turn.
+func (n *memoryNet) next(address string) *memoryListener {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.listeners[address] = slices.DeleteFunc(n.listeners[address], func(l *memoryListener) bool {
+		select {
+		case <-l.closed:
+			return true
+		default:
+			return false
+		}
+	})
+	if len(n.listeners[address]) == 0 {
+		return nil
+	}
+	n.turn++
+	return n.listeners[address][n.turn%len(n.listeners[address])]
 }
 
 func (n *memoryNet) transport() *http.Transport {

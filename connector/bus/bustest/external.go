@@ -1,0 +1,30 @@
+package bustest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// External starts a NATS server with JetStream on a loopback port, as one that
+// several processes share, and returns its address. It ends with the test.
+func External(tb testing.TB) string {
+	tb.Helper()
+	s, err := server.NewServer(&server.Options{
+		ServerName: "external", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
+		JetStream: true, StoreDir: tb.TempDir(), SyncAlways: true,
+	})
+	if err != nil {
+		tb.Fatalf("make the external server: %v", err)
+	}
+	s.Start()
+	tb.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(10 * time.Second) {
+		tb.Fatal("the external server is not ready")
+	}
+	return s.ClientURL()
+}
