@@ -16,6 +16,8 @@ var (
 	undefinedField = regexp.MustCompile(`^undefined field '([^']*)'`)
 	undeclared     = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
 	noOverload     = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'`)
+	badLiteral     = regexp.MustCompile(`^invalid (matches|timestamp|duration) argument`)
+	unexpected     = regexp.MustCompile(`^(?:mismatched input|extraneous input|token recognition error at:|no viable alternative at input) '(.*?)'(?: expecting.*)?$`)
 	wordBefore     = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*$`)
 )
 
@@ -26,7 +28,11 @@ func explain(text string, errs []*common.Error) []fault {
 	var faults []fault
 	for _, e := range errs {
 		f := fault{line: max(e.Location.Line(), 1), column: max(e.Location.Column(), 0)}
-		f.message, f.hint = plain(e.Message, around(text, f))
+		at := around(text, f)
+		f.message, f.hint = plain(e.Message, at)
+		if undefinedField.MatchString(e.Message) && strings.HasPrefix(at.from, ".") {
+			f.column++ // to the field from the dot before it
+		}
 		faults = append(faults, f)
 		if strings.HasPrefix(e.Message, "Syntax error") {
 			break
@@ -59,10 +65,27 @@ func plain(message string, s spot) (text, hint string) {
 	if m := noOverload.FindStringSubmatch(text); m != nil {
 		return mismatch(m[1], m[2])
 	}
+	if m := badLiteral.FindStringSubmatch(text); m != nil {
+		l := literals[m[1]]
+		return l.message, l.hint
+	}
 	if rest, ok := strings.CutPrefix(text, "Syntax error: "); ok {
+		if m := unexpected.FindStringSubmatch(rest); m != nil {
+			rest = fmt.Sprintf("unexpected %q", strings.TrimSpace(m[1]))
+			if m[1] == "<EOF>" {
+				rest = "the expression is not finished"
+			}
+		}
 		return "syntax error: " + rest, syntaxHint(s)
 	}
 	return text, ""
+}
+
+// literals are what a function takes as text, by its name in CEL.
+var literals = map[string]struct{ message, hint string }{
+	"matches":   {"this is no regular expression", "the syntax is that of RE2"},
+	"timestamp": {"this is no time", `write it as timestamp("2026-03-10T12:00:00Z")`},
+	"duration":  {"this is no duration", `write it as duration("72h") or duration("90m")`},
 }
 
 func undefined(field string, s spot) (text, hint string) {

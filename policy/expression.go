@@ -166,7 +166,11 @@ func compile(text, needs string, want ...*cel.Type) (expression, []fault) {
 	}
 	given := checked.OutputType()
 	if !slices.ContainsFunc(want, given.IsExactType) {
-		return expression{}, []fault{{1, 0, fmt.Sprintf("the expression gives %s, expected %s", given, needs), ""}}
+		hint := ""
+		if given.IsExactType(cel.ListType(cel.StringType)) && len(want) > 1 {
+			hint = `a list is written with .join(", ")`
+		}
+		return expression{}, []fault{{1, 0, fmt.Sprintf("the expression gives %s, expected %s", given, needs), hint}}
 	}
 	return program(env, checked)
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -64,8 +65,9 @@ func Load(name string, src []byte) (*Policy, error) {
 		return nil, strictyaml.Problems{{File: name, Message: fmt.Sprintf("the file is larger than %d bytes", maxFile)}}
 	}
 	var f file
-	l := loader{name: name, src: src, policy: &Policy{hash: hashOf(src), pull: Hold, direct: Complete}}
-	l.doc = strictyaml.Decode(name, src, &f, nil)
+	l := loader{name: name, policy: &Policy{hash: hashOf(src), pull: Hold, direct: Complete}}
+	l.src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
+	l.doc = strictyaml.Decode(name, l.src, &f, nil)
 	l.defaults(f.Default)
 	l.rules(f.Rules)
 	if err := l.err(); err != nil {
@@ -77,7 +79,7 @@ func Load(name string, src []byte) (*Policy, error) {
 // loader makes a policy of a file and gathers what is wrong with it.
 type loader struct {
 	name   string
-	src    []byte
+	src    []byte // with line feeds alone
 	doc    *strictyaml.Document
 	policy *Policy
 	places *places
@@ -199,7 +201,7 @@ func (l *loader) expression(path, text string) expression {
 		l.doc.Add(path, "", "longer than %d characters", maxExpression)
 		return expression{}
 	}
-	x, faults := compile(text, "bool: true or false", cel.BoolType)
+	x, faults := compile(text, "true or false", cel.BoolType)
 	l.faults(path, faults)
 	l.policy.needsGroups = l.policy.needsGroups || x.uses
 	return x

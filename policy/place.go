@@ -23,14 +23,13 @@ type places struct {
 }
 
 func newPlaces(name string, src []byte) (p *places) {
-	text := strings.ReplaceAll(string(src), "\r\n", "\n")
-	p = &places{name: name, src: text, lines: strings.Split(text, "\n")}
+	p = &places{name: name, src: string(src), lines: strings.Split(string(src), "\n")}
 	defer func() {
 		if recover() != nil { // the parser does, on some input that is no YAML
 			p.file = nil
 		}
 	}()
-	file, err := parser.ParseBytes([]byte(text), 0, parser.AllowDuplicateMapKey())
+	file, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
 	if err == nil {
 		p.file = file
 	}

@@ -164,7 +164,7 @@ func TestCost(t *testing.T) {
 			t.Errorf("%d groups: %+v", n, d)
 		}
 	}
-	d := p.Decide(arriving(inGroups(costLimit)))
+	d := p.Decide(arriving(inGroups(costLimit / 5)))
 	if d.Verdict != Hold || d.Reason != ReasonPolicyError || !strings.Contains(d.Err, "cost limit exceeded") {
 		t.Errorf("very many groups: %+v", d)
 	}

@@ -38,12 +38,12 @@ func compileTemplate(text string) (template, []fault) {
 		start := len(text) - len(after)
 		end := endOfHole(after)
 		if end < 0 {
-			return t, append(faults, shift(text, start-2, fault{1, 0, "{{ without }}", ""}))
+			return t, append(faults, shift(text, start-2, fault{1, 0, "{{ without }}", "close it with }}"}))
 		}
 		source := strings.TrimLeft(after[:end], " \t\r\n")
 		skip := end - len(source)
 		if source == "" {
-			faults = append(faults, shift(text, start-2, fault{1, 0, "nothing between {{ and }}", ""}))
+			faults = append(faults, shift(text, start-2, fault{1, 0, "nothing between {{ and }}", "write an expression, as {{ job.copies }}"}))
 		} else {
 			x, wrong := compile(source, "text, a number, true or false, or a time", inWords...)
 			for _, f := range wrong {

@@ -87,10 +87,10 @@ more: 3
 // A place within a scalar is the place in the file, however it is quoted.
 func TestAddInside(t *testing.T) {
 	for src, want := range map[string]string{
-		"when: abc\n":                      "1:9",  // c
-		"when: 'abc'\n":                    "1:10", // c
-		`when: "abc"` + "\n":               "1:10",
-		"when: 'a''c'\n":                   "1:11", // c, after an escaped quote
+		"when: abc\n":                     "1:9",  // c
+		"when: 'abc'\n":                   "1:10", // c
+		`when: "abc"` + "\n":              "1:10",
+		"when: 'a''c'\n":                  "1:11", // c, after an escaped quote
 		"list:\n  - when: |\n      abc\n": "3:9",
 	} {
 		var v struct {
