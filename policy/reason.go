@@ -12,6 +12,8 @@ const (
 	ReasonCanceledByAdmin   = "canceled.by-admin"
 	ReasonPolicyError       = "policy.error"
 	ReasonPagesUnknown      = "pages.unknown"
+	ReasonGraphUnavailable  = "graph.unavailable"
+	ReasonReleasePending    = "release.pending"
 )
 
 // own is what the owner of a job is told for each of them.
@@ -25,6 +27,8 @@ var own = map[string]struct{ text, remedy string }{
 	ReasonCanceledByOwner:   {"The job was canceled by its owner.", "Print it again if you still need it."},
 	ReasonCanceledByAdmin:   {"The job was canceled by an administrator.", "Ask your administrator why."},
 	ReasonPolicyError:       {"A print rule could not be evaluated, so the job waits.", "Tell your administrator: the rule has to be mended."},
+	ReasonGraphUnavailable:  {"Universal Print does not answer at the moment.", "Try again in a minute: your job is still waiting."},
+	ReasonReleasePending:    {"It is not known yet whether the printer has taken this job.", "Wait a minute: either it prints here, or it waits for you again."},
 	ReasonPagesUnknown:      {"The number of pages of this job can't be determined.", "Print it as a PDF without a password."},
 }
 
