@@ -127,37 +127,53 @@ func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, j
 
 // decide asks the policy and makes the record; nothing is stored yet.
 func (w *Worker) decide(ctx context.Context, ev trigger.Event, job graph.Job, q Queue) (held.Record, error) {
-	now := time.Now()
+	req := request(job, q, time.Now())
+	v, err := w.ask(ctx, &req)
+	if err != nil {
+		return held.Record{}, err
+	}
+	if req.User.ID == "" && q.Mode == ModePull && v.Verdict == policy.Hold {
+		// Nobody could ever release it.
+		v = w.own(policy.ReasonOwnerUnknown, policy.Arrival, policy.Abort)
+	}
+	return held.Record{
+		Ref: held.Ref(job.Ref), Task: ev.Task, Definition: ev.Definition, Owner: req.User.ID, Queue: q.Name,
+		State: held.Seen, Created: job.Created, Seen: req.Now,
+		Decision: w.decision(ev.Task+":arrival", v, &req),
+	}, nil
+}
+
+// ask has the policy decide. What the policy doesn't look at isn't asked for.
+func (w *Worker) ask(ctx context.Context, req *policy.Request) (policy.Decision, error) {
 	p := w.Policy()
-	req := request(job, q, now)
 	if p.NeedsGroups() && req.User.ID != "" {
 		groups, err := w.groups.of(ctx, req.User.ID)
 		if err != nil {
-			return held.Record{}, err
+			return policy.Decision{}, err
 		}
 		req.User.Groups = groups
 	}
-	v := p.Decide(req)
-	if req.User.ID == "" && q.Mode == ModePull && v.Verdict == policy.Hold {
-		// Nobody could ever release it.
-		hash := v.PolicyHash
-		v = policy.Own("owner.unknown")
-		v.Point, v.Verdict, v.PolicyHash = policy.Arrival, policy.Abort, hash
-	}
-	ref := held.Ref(job.Ref)
-	return held.Record{
-		Ref: ref, Task: ev.Task, Definition: ev.Definition, Owner: req.User.ID, Queue: q.Name,
-		State: held.Seen, Created: job.Created, Seen: now,
-		Decision: held.Decision{
-			ID: ev.Task + ":arrival", At: now, Point: string(v.Point), Verdict: string(v.Verdict), Reason: v.Reason, Rule: v.Rule,
-			Text: v.Text, Remedy: v.Remedy, Policy: v.PolicyHash, Error: v.Err,
-			By: w.Instance,
-			Input: held.Input{
-				Mode: q.Mode, Copies: req.Job.Copies, Color: req.Job.Color, Duplex: req.Job.Duplex, MediaSize: req.Job.MediaSize,
-				ContentType: req.Job.ContentType, Size: req.Job.Size, Created: job.Created, Groups: req.User.Groups,
-			},
+	return p.Decide(*req), nil
+}
+
+// own is a decision of the program itself.
+func (w *Worker) own(code string, at policy.Point, v policy.Verdict) policy.Decision {
+	d := policy.Own(code)
+	d.Point, d.Verdict, d.PolicyHash = at, v, w.Policy().Hash()
+	return d
+}
+
+// decision is the audit record of what was decided on a request.
+func (w *Worker) decision(id string, v policy.Decision, req *policy.Request) held.Decision {
+	j := &req.Job
+	return held.Decision{
+		ID: id, At: req.Now, Point: string(v.Point), Verdict: string(v.Verdict), Reason: v.Reason, Rule: v.Rule,
+		Text: v.Text, Remedy: v.Remedy, Policy: v.PolicyHash, Error: v.Err, By: w.Instance,
+		Input: held.Input{
+			Mode: req.Queue.Mode, Copies: j.Copies, Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize,
+			ContentType: j.ContentType, Size: j.Size, Created: j.Created, Groups: req.User.Groups,
 		},
-	}, nil
+	}
 }
 
 // request is what the policy may see of a job.
@@ -218,7 +234,8 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		return w.again(ctx, d, ev, found{rec, rev, f.job, f.q})
 	}
 	if state != held.Held {
-		return w.carryOut(ctx, f.rec, rev, act{heard: d.Stored})
+		_, err := w.carryOut(ctx, f.rec, rev, act{heard: d.Stored, again: true})
+		return err
 	}
 	if err := w.publish(ctx, &f.rec); err != nil {
 		return err
@@ -267,6 +284,17 @@ func (w *Worker) confirm(ctx context.Context, d bus.Delivery, ev trigger.Event, 
 		return err
 	}
 	return w.publish(ctx, &rec)
+}
+
+// arrivalAudited publishes the decision at arrival of a young record once more,
+// before another decision takes its place in the record: the process that made
+// it may have died before it published, and its message comes again only after
+// this.
+func (w *Worker) arrivalAudited(ctx context.Context, rec *held.Record) error {
+	if rec.Decision.Point != string(policy.Arrival) || time.Since(rec.Seen) > freshArrival {
+		return nil
+	}
+	return w.publish(ctx, rec)
 }
 
 // decideAgain reports whether a held job of a direct queue waits for another

@@ -19,10 +19,19 @@ import (
 // the job between, before it leaves the intent to a later delivery or sweep.
 const maxCalls = 3
 
+// releaseWithin is how long after a tap its job may still be redirected: who
+// tapped stands at the device no longer, and paper that nobody waits for is
+// anybody's.
+const releaseWithin = 30 * time.Second
+
 // act says how an effect is come to.
 type act struct {
-	// heard is when the notification was stored, zero when the sweep resumes.
+	// heard is when the notification was stored or the badge was shown, zero
+	// when the sweep resumes.
 	heard time.Time
+	// again is true when a message stands behind the act, which comes again if
+	// this process dies.
+	again bool
 	// look is true when the effect may have happened already: the job is read
 	// before anything is done.
 	look bool
@@ -39,55 +48,71 @@ type act struct {
 //     Dying after the one: the intent is resumed and the decision published
 //     again under that id, which changes nothing. Dying after the other: the
 //     message, which is not acknowledged, finds a final record and publishes
-//     the decision. The sweep has no message behind it, so it publishes first.
+//     the decision. A tap and the sweep have no message behind them, so they
+//     publish first.
 //
-// An error leaves the intent as it is.
-func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a act) error {
+// An error leaves the intent as it is. Otherwise the record that is returned is
+// the one that was stored: final, or held again when a redirect surely was not
+// made.
+func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a act) (held.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, actWithin)
 	defer cancel()
 	ans, err := w.effect(ctx, &rec, a.look)
 	if err != nil {
-		return err
+		return rec, err
 	}
 	rec.Decision.Answer = &ans
 	note := ans.Operation
-	if ans.ReadBack {
+	switch {
+	case ans.Outcome == held.Held:
+		note = "not made"
+		kept(&rec)
+	case ans.ReadBack:
 		note += ", read back"
 	}
 	if err := rec.Move(ans.Outcome, time.Now(), w.Instance, note); err != nil {
-		return err
+		return rec, err
 	}
 	if ans.Outcome == held.Gone {
 		err := w.conclude(ctx, &rec, rev)
 		if err == nil {
 			w.lost(&rec, note)
 		}
-		return err
+		return rec, err
 	}
 	var publishing errgroup.Group
 	publishing.Go(func() error { return w.publish(ctx, &rec) })
-	if a.heard.IsZero() {
+	if !a.again {
 		if err := publishing.Wait(); err != nil {
-			return err
+			return rec, err
 		}
 	}
 	err = w.conclude(ctx, &rec, rev)
 	if err := errors.Join(err, publishing.Wait()); err != nil {
-		return err
+		return rec, err
 	}
 	w.report(&rec, a.heard)
-	return nil
+	return rec, nil
 }
 
-// conclude stores a final record. Whoever took the intent over in the meantime
-// may have stored the same end before.
+// kept makes the decision to redirect one to keep: the redirect was surely not
+// made.
+func kept(rec *held.Record) {
+	own := policy.Own(policy.ReasonDeviceUnavailable)
+	d := &rec.Decision
+	d.ID += ":kept"
+	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy = string(policy.Keep), own.Reason, "", own.Text, own.Remedy
+}
+
+// conclude stores the record of an intent that has come to its end. Whoever
+// took the intent over in the meantime may have stored the same end before.
 func (w *Worker) conclude(ctx context.Context, rec *held.Record, rev uint64) error {
 	_, ok, err := w.Jobs.Put(ctx, rec, rev)
 	if err != nil || ok {
 		return err
 	}
 	now, rev, err := w.Jobs.Get(ctx, rec.Key())
-	if err != nil || rev == 0 || !now.State.Final() {
+	if err != nil || rev == 0 || now.State != rec.State {
 		return errors.Join(errBusy, err)
 	}
 	return nil
@@ -105,6 +130,9 @@ func (w *Worker) effect(ctx context.Context, rec *held.Record, look bool) (held.
 				return held.Answer{}, err
 			}
 			w.Metrics.readBacks.WithLabelValues(foundLabel(outcome)).Inc()
+			if outcome == "" && rec.State == held.Releasing && (refused(last) || time.Since(rec.Release.At) > releaseWithin) {
+				outcome = held.Held
+			}
 			if outcome != "" {
 				return held.Answer{Operation: op, Outcome: outcome, ReadBack: true, At: time.Now()}, nil
 			}
@@ -115,11 +143,18 @@ func (w *Worker) effect(ctx context.Context, rec *held.Record, look bool) (held.
 		}
 		var ge *graph.Error
 		if !errors.As(last, &ge) || (ge.Unavailable() && !ge.Ambiguous()) || ctx.Err() != nil {
-			break // surely not sent, or no time left: a later delivery goes on
+			break // surely not sent, or no time left: a later delivery or sweep goes on
 		}
 		look = true
 	}
 	return held.Answer{}, fmt.Errorf("%s job: %w", op, last)
+}
+
+// refused reports whether Graph read the call and said no: it has not done what
+// it was asked for, and will not do it later.
+func refused(err error) bool {
+	var ge *graph.Error
+	return errors.As(err, &ge) && !ge.Unavailable() && !ge.Ambiguous()
 }
 
 func foundLabel(outcome held.State) string {
@@ -148,6 +183,10 @@ func (w *Worker) call(ctx context.Context, rec *held.Record) error {
 		return w.Graph.AbortJob(ctx, graph.JobRef(rec.Ref), d.Sentence())
 	case held.Completing:
 		return w.Graph.FinishTask(ctx, rec.Definition, rec.Task, graph.TaskCompleted, "completed by pullprint")
+	case held.Releasing:
+		made, err := w.Graph.RedirectJob(ctx, graph.JobRef(rec.Ref), rec.Release.Printer, nil)
+		rec.Release.Job = made.Job
+		return err
 	}
 	return fmt.Errorf("no effect for state %s", rec.State)
 }
@@ -166,15 +205,24 @@ func (w *Worker) readBack(ctx context.Context, rec *held.Record) (held.State, er
 }
 
 // shown says which end a job has come to, seen from a record; empty when it
-// has come to none and its task still waits for us.
+// has come to none and its task still waits for us. Where a redirected job went
+// is noted in the record. Only the app of the task's trigger can finish a task
+// or redirect, so a finished task of a job that was being released was
+// redirected.
 func shown(rec *held.Record, job graph.Job) held.State {
 	ours := func(end, intent held.State) held.State {
 		if rec.State == intent || rec.State == end {
 			return end
 		}
+		if rec.State == held.Releasing && end == held.Completed {
+			return held.Released
+		}
 		return held.Gone
 	}
 	if job.RedirectedTo != "" {
+		if to, err := graph.ParseJobURL(job.RedirectedTo); err == nil && rec.Release != nil {
+			rec.Release.Printer, rec.Release.Job = to.Printer, to.Job
+		}
 		return ours(held.Released, held.Releasing)
 	}
 	switch job.State {
@@ -224,7 +272,8 @@ func (w *Worker) resume(ctx context.Context, rec held.Record, rev uint64, heard 
 		}
 		w.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)), zap.Int("attempt", rec.Intent.Attempt))
 	}
-	return w.carryOut(ctx, rec, rev, act{heard: heard, look: true})
+	_, err := w.carryOut(ctx, rec, rev, act{heard: heard, again: !heard.IsZero(), look: true})
+	return err
 }
 
 // settle goes on with the record under key, if there is one, of a job that
@@ -253,18 +302,48 @@ func (w *Worker) end(ctx context.Context, rec held.Record, rev uint64, why strin
 		return errBusy
 	}
 	defer release()
+	_, err := w.gone(ctx, rec, rev, why)
+	return err
+}
+
+// gone ends the record of a job that ended without us. Its caller has claimed it.
+func (w *Worker) gone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
+	before := rec
 	if err := rec.Move(held.Gone, time.Now(), w.Instance, why); err != nil {
-		return err
+		return before, err
 	}
 	_, ok, err := w.Jobs.Put(ctx, &rec, rev)
 	if err != nil {
-		return err
+		return before, err
 	}
 	if !ok {
-		return errBusy
+		return before, errBusy
 	}
 	w.lost(&rec, why)
-	return nil
+	return rec, nil
+}
+
+// over ends the record of a held job that Graph says is over. Its caller has
+// claimed it. A job that was redirected after all, when its redirect was taken
+// for not made, is released: the record says so in the same steps.
+func (w *Worker) over(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (held.Record, error) {
+	if job.RedirectedTo == "" || rec.Release == nil {
+		return w.gone(ctx, rec, rev, "graph says the job is over")
+	}
+	own := policy.Decision{Point: policy.Release, Verdict: policy.Redirect, PolicyHash: w.Policy().Hash()}
+	rec.Decision = w.decisionOn(&rec, "release:late", own)
+	rec.Decision.Device = rec.Release.Device
+	if err := rec.Move(held.Releasing, time.Now(), w.Instance, "found redirected"); err != nil {
+		return rec, err
+	}
+	rev, ok, err := w.Jobs.Put(ctx, &rec, rev)
+	if err != nil {
+		return rec, err
+	}
+	if !ok {
+		return rec, errBusy
+	}
+	return w.carryOut(ctx, rec, rev, act{look: true})
 }
 
 func (w *Worker) lost(rec *held.Record, why string) {

@@ -2,6 +2,9 @@ package connector
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,30 +18,105 @@ func expired(state held.State, until, now time.Time) bool {
 	return state == held.Held && !until.IsZero() && now.After(until)
 }
 
-// expire aborts a held job whose time has ended, with its own reason. The
-// intent carries a decision of its own; the crash story is that of carryOut.
+// dueWarning reports whether it is time to tell the owner of a held job that
+// its hold ends.
+func dueWarning(e Entry, q Queue, now time.Time) bool {
+	return e.State == held.Held && e.Warned.IsZero() && !e.HoldUntil.IsZero() &&
+		now.Before(e.HoldUntil) && !now.Before(e.HoldUntil.Add(-q.warning()))
+}
+
+// Notice is what pullprint.notices carries: something that a bridge to mail or
+// chat can tell a person.
+type Notice struct {
+	// Kind is "expiry": the job will be aborted at HoldUntil.
+	Kind string `json:"kind"`
+	held.Ref
+	Queue string `json:"queue"`
+	// Owner is the Entra object id of whom to tell.
+	Owner     string    `json:"owner"`
+	Created   time.Time `json:"created"`
+	HoldUntil time.Time `json:"hold_until"`
+	// Devices are those at which the job can be released.
+	Devices []string `json:"devices"`
+}
+
+// warn tells the owner that the hold ends. The notice goes out before the
+// record says so: dying between, it goes out again under the same id, which is
+// better than never.
+func (w *Worker) warn(ctx context.Context, rec held.Record, rev uint64) error {
+	release, ok := w.claim(rec.Key())
+	if !ok {
+		return errBusy
+	}
+	defer release()
+	body, err := json.Marshal(Notice{
+		Kind: "expiry", Ref: rec.Ref, Queue: rec.Queue, Owner: rec.Owner, Created: rec.Created, HoldUntil: rec.HoldUntil,
+		Devices: w.devicesOf(rec.Queue),
+	})
+	if err != nil {
+		return fmt.Errorf("encode notice: %w", err)
+	}
+	if err := w.Notices.Notify(ctx, rec.Task+":expiry", body); err != nil {
+		return err
+	}
+	rec.Warned = time.Now()
+	if _, ok, err = w.Jobs.Put(ctx, &rec, rev); err != nil {
+		return err
+	}
+	if !ok {
+		return errBusy // released or canceled meanwhile
+	}
+	w.Metrics.warnings.WithLabelValues(rec.Queue).Inc()
+	w.log.Info("owner warned of the end of the hold", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
+	return nil
+}
+
+// devicesOf names the devices that may release jobs of a queue.
+func (w *Worker) devicesOf(queue string) []string {
+	names := []string{}
+	for _, d := range w.Devices {
+		if slices.Contains(d.Queues, queue) {
+			names = append(names, d.ID)
+		}
+	}
+	return names
+}
+
+// expire aborts a held job whose time has ended, with its own reason.
 func (w *Worker) expire(ctx context.Context, rec held.Record, rev uint64) error {
 	release, ok := w.claim(rec.Key())
 	if !ok {
 		return errBusy
 	}
 	defer release()
-	now := time.Now()
-	own := policy.Own(policy.ReasonHoldExpired)
-	rec.Decision = held.Decision{
-		ID: rec.Task + ":expiry", At: now, Point: string(policy.Release), Verdict: string(policy.Abort),
-		Reason: own.Reason, Text: own.Text, Remedy: own.Remedy, Policy: w.Policy().Hash(), By: w.Instance, Input: rec.Decision.Input,
+	d := w.decisionOn(&rec, "expiry", w.own(policy.ReasonHoldExpired, policy.Release, policy.Abort))
+	w.log.Info("hold expires", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
+	_, err := w.abort(ctx, rec, rev, d)
+	return err
+}
+
+// decisionOn is a decision of the program itself on a held job; what the
+// policy saw at arrival stays its input.
+func (w *Worker) decisionOn(rec *held.Record, what string, v policy.Decision) held.Decision {
+	return held.Decision{
+		ID: rec.Task + ":" + what, At: time.Now(), Point: string(v.Point), Verdict: string(v.Verdict),
+		Reason: v.Reason, Text: v.Text, Remedy: v.Remedy, Policy: v.PolicyHash, By: w.Instance, Input: rec.Decision.Input,
 	}
-	if err := rec.Move(held.Aborting, now, w.Instance, own.Reason); err != nil {
-		return err
+}
+
+// abort ends a held job, by a decision that has a reason. Its caller has
+// claimed it. The crash story is that of carryOut.
+func (w *Worker) abort(ctx context.Context, rec held.Record, rev uint64, d held.Decision) (held.Record, error) {
+	rec.Decision = d
+	if err := rec.Move(held.Aborting, d.At, w.Instance, d.Reason); err != nil {
+		return rec, err
 	}
 	rev, ok, err := w.Jobs.Put(ctx, &rec, rev)
 	if err != nil {
-		return err
+		return rec, err
 	}
 	if !ok {
-		return errBusy
+		return rec, errBusy
 	}
-	w.log.Info("hold expired", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
 	return w.carryOut(ctx, rec, rev, act{})
 }

@@ -38,6 +38,9 @@ type Entry struct {
 	Since     time.Time // of the intent, or zero
 	Seen      time.Time
 	HoldUntil time.Time
+	Warned    time.Time
+	Created   time.Time
+	Owner     string
 	Reason    string
 	Policy    string
 }
@@ -107,6 +110,9 @@ func (x *Index) apply(key string, value []byte) {
 		State     held.State   `json:"state"`
 		Seen      time.Time    `json:"seen"`
 		HoldUntil time.Time    `json:"hold_until"`
+		Warned    time.Time    `json:"warned"`
+		Created   time.Time    `json:"created"`
+		Owner     string       `json:"owner"`
 		Intent    *held.Intent `json:"intent"`
 		Decision  struct {
 			Reason string `json:"reason"`
@@ -119,7 +125,7 @@ func (x *Index) apply(key string, value []byte) {
 	}
 	e := &Entry{
 		Ref: rec.Ref, Key: key, Task: rec.Task, Queue: rec.Queue, State: rec.State, Seen: rec.Seen,
-		HoldUntil: rec.HoldUntil, Reason: rec.Decision.Reason, Policy: rec.Decision.Policy,
+		HoldUntil: rec.HoldUntil, Warned: rec.Warned, Created: rec.Created, Owner: rec.Owner, Reason: rec.Decision.Reason, Policy: rec.Decision.Policy,
 	}
 	if rec.Intent != nil {
 		e.Since = rec.Intent.Since

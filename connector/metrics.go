@@ -22,6 +22,8 @@ type Metrics struct {
 	gone      *prometheus.CounterVec
 	readBacks *prometheus.CounterVec
 	sweeps    *prometheus.CounterVec
+	warnings  *prometheus.CounterVec
+	taps      *prometheus.CounterVec
 	lastSweep prometheus.Gauge
 }
 
@@ -49,16 +51,19 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		gone:      counterVec("jobs_gone_total", "Jobs that Graph finished, canceled or forgot without us, by queue.", "queue"),
 		readBacks: counterVec("read_backs_total", "Jobs read back because the outcome of an effect was unknown, by what was found.", "found"),
 		sweeps:    counterVec("sweeps_total", "Sweeps by result.", "result"),
+		warnings:  counterVec("expiry_warnings_total", "Notices that the hold of a job ends soon, by queue.", "queue"),
+		taps:      counterVec("taps_total", "Badges shown at devices, by device and result.", "device", "result"),
 		lastSweep: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_sweep_last_success_timestamp_seconds", Help: "When a sweep last read every task; 0 before the first.",
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.decisions, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.lastSweep)
+		reg.MustRegister(m.decisions, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep)
 	}
 	for _, q := range queues {
 		m.held.WithLabelValues(q.Name)
 		m.gone.WithLabelValues(q.Name)
+		m.warnings.WithLabelValues(q.Name)
 	}
 	for _, r := range append([]string{ignoredQueue, ignoredForeign, ignoredFinished, ignoredDuplicate}, trigger.Results...) {
 		m.ignored.WithLabelValues(r)

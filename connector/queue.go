@@ -17,6 +17,9 @@ type Queue struct {
 	Mode string `yaml:"mode"`
 	// HoldFor is for how long a job is held.
 	HoldFor time.Duration `yaml:"hold_for"`
+	// ExpiryWarning is how long before the end of the hold its owner is warned;
+	// 0 is a quarter of it, an hour at most.
+	ExpiryWarning time.Duration `yaml:"expiry_warning"`
 }
 
 // The modes of a queue.
@@ -24,3 +27,11 @@ const (
 	ModePull   = "pull"
 	ModeDirect = "direct"
 )
+
+// warning is how long before the end of a hold its owner is told.
+func (q Queue) warning() time.Duration {
+	if q.ExpiryWarning > 0 {
+		return q.ExpiryWarning
+	}
+	return min(q.HoldFor/4, time.Hour)
+}

@@ -104,8 +104,8 @@ func (s *Sweeper) Run(ctx context.Context) error {
 }
 
 // Sweep does it once: feeds the unknown tasks into the stream, goes on with
-// intents that nobody finished, aborts what was held for too long, and ends the
-// records of jobs that are over.
+// intents that nobody finished, aborts what was held for too long and warns
+// before, and ends the records of jobs that are over.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	err := s.sweep(ctx)
 	if errors.Is(err, errNoDefinition) {
@@ -150,7 +150,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	var waiting []Entry
 	now := time.Now()
 	for _, e := range open {
-		if e.State.Intent() || !listed[e.Ref] || expired(e.State, e.HoldUntil, now) {
+		if e.State.Intent() || !listed[e.Ref] || expired(e.State, e.HoldUntil, now) || dueWarning(e, s.worker.queues[e.Printer], now) {
 			acts.Go(func() error { return s.record(actCtx, e) })
 		} else {
 			waiting = append(waiting, e)
@@ -243,6 +243,8 @@ func (s *Sweeper) record(ctx context.Context, e Entry) error {
 		err = w.resume(ctx, rec, rev, time.Time{})
 	case expired(rec.State, rec.HoldUntil, time.Now()):
 		err = w.expire(ctx, rec, rev)
+	case dueWarning(e, w.queues[e.Printer], time.Now()) && rec.Warned.IsZero():
+		err = w.warn(ctx, rec, rev)
 	default:
 		err = s.over(ctx, rec, rev)
 	}
@@ -254,9 +256,20 @@ func (s *Sweeper) record(ctx context.Context, e Entry) error {
 
 // over ends a held record if Graph says that its job is over.
 func (s *Sweeper) over(ctx context.Context, rec held.Record, rev uint64) error {
-	state, err := s.worker.readBack(ctx, &rec)
-	if err != nil || state == "" {
-		return err
+	w := s.worker
+	release, ok := w.claim(rec.Key())
+	if !ok {
+		return errBusy
 	}
-	return s.worker.end(ctx, rec, rev, "graph says the job is over")
+	defer release()
+	job, err := w.Graph.Job(ctx, graph.JobRef(rec.Ref))
+	switch {
+	case notFound(err):
+		_, err = w.gone(ctx, rec, rev, "graph does not know the job")
+	case err != nil:
+		err = fmt.Errorf("read job back: %w", err)
+	case shown(&rec, job) != "":
+		_, err = w.over(ctx, rec, rev, job)
+	}
+	return err
 }

@@ -67,6 +67,8 @@ type Graph interface {
 	Task(ctx context.Context, definition, task string) (graph.Task, error)
 	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
 	AbortJob(ctx context.Context, ref graph.JobRef, reason string) error
+	RedirectJob(ctx context.Context, ref graph.JobRef, destination string, cfg *graph.Configuration) (graph.JobRef, error)
+	Printer(ctx context.Context, id string) (graph.Printer, error)
 	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
 	Groups(ctx context.Context, user string) ([]graph.Group, error)
 	LastSuccess() time.Time
@@ -79,14 +81,21 @@ type Audit interface {
 	PublishDead(ctx context.Context, msgID string, body []byte) error
 }
 
-// Deps are what a Worker works with. All are needed but OnDecision.
+// Notices tells people's bridges something; *bus.Bus is one.
+type Notices interface {
+	Notify(ctx context.Context, msgID string, body []byte) error
+}
+
+// Deps are what a Worker works with. All are needed but Devices and OnDecision.
 type Deps struct {
 	Graph   Graph
 	Jobs    *held.Store
 	Audit   Audit
+	Notices Notices
 	Book    *trigger.Book
 	Policy  func() *policy.Policy
 	Queues  []Queue
+	Devices []Device
 	Index   *Index
 	Metrics *Metrics
 	Logger  *zap.Logger

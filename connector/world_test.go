@@ -52,6 +52,17 @@ var queues = []connector.Queue{
 	{PrinterID: directID, Name: "Poster", Mode: "direct", HoldFor: 24 * time.Hour},
 }
 
+// The printers with a reader in front of them.
+const (
+	westID = "9a3b3956-5a0e-4c5b-9d1a-61a1c2d3e4f5"
+	eastID = "1c2d3e4f-7b8c-4d9e-8f0a-112233445566"
+)
+
+var devices = []connector.Device{
+	{ID: "hq-2-west", PrinterID: westID, Queues: []string{"Follow-Me"}},
+	{ID: "hq-2-east", PrinterID: eastID, Queues: []string{"Follow-Me"}},
+}
+
 // world is Universal Print and the durable store: what outlives a process.
 type world struct {
 	t          testing.TB
@@ -74,7 +85,7 @@ func newWorld(t testing.TB, b *bus.Bus, k graphtest.Knobs) *world {
 	}
 	w.sim.AddApp(graphtest.App{ClientID: appID, Secret: appSecret})
 	w.sim.AddUser(graphtest.User{ID: studentID, UPN: "student@contoso.com", Groups: []graphtest.Group{{DisplayName: "students"}}})
-	for id, name := range map[string]string{pullID: "Follow-Me", directID: "Poster", strangerID: "Stranger"} {
+	for id, name := range map[string]string{pullID: "Follow-Me", directID: "Poster", strangerID: "Stranger", westID: "West", eastID: "East"} {
 		w.sim.AddPrinter(graphtest.Printer{ID: id, DisplayName: name})
 	}
 	w.register()
@@ -163,6 +174,7 @@ type life struct {
 	metrics *connector.Metrics
 	worker  *connector.Worker
 	sweeper *connector.Sweeper
+	release *connector.Releaser
 	end     func() // stops the index
 }
 
@@ -276,14 +288,15 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	}
 	l.index = connector.NewIndex(held.NewStore(w.bus.Jobs()), l.metrics, zap.NewNop())
 	deps := connector.Deps{
-		Graph: answered{w.client(dyingWire{l})}, Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Audit: dyingAudit{l}, Book: w.book,
-		Policy: func() *policy.Policy { return pol }, Queues: queues, Index: l.index, Metrics: l.metrics, Logger: zap.NewNop(),
+		Graph: answered{w.client(dyingWire{l})}, Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Audit: dyingAudit{l}, Notices: w.bus, Book: w.book,
+		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Metrics: l.metrics, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,
 	}
 	for _, c := range change {
 		c(&deps)
 	}
 	l.worker = connector.NewWorker(deps)
+	l.release = connector.NewReleaser(l.worker, devices, connector.NewDelegations(w.bus.State()))
 	l.sweeper = connector.NewSweeper(l.worker, w.bus)
 	l.ctx, l.kill = context.WithCancel(context.Background())
 	ctx, cancel := context.WithCancel(context.Background())

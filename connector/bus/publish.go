@@ -29,6 +29,13 @@ func (b *Bus) PublishDead(ctx context.Context, msgID string, body []byte) error 
 	return err
 }
 
+// PublishAudit stores that somebody asked for an action through the API or a
+// page, once per msgID.
+func (b *Bus) PublishAudit(ctx context.Context, action, msgID string, body []byte) error {
+	_, err := b.publish(ctx, streamAudit, subjectAudit+action, msgID, body)
+	return err
+}
+
 func (b *Bus) publish(ctx context.Context, stream, subject, msgID string, body []byte) (stored, error) {
 	if !validSubject(subject) {
 		return stored{}, fmt.Errorf("store in %s: subject has an empty or forbidden token", stream)

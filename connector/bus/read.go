@@ -56,6 +56,11 @@ func (b *Bus) Dead(ctx context.Context, since time.Time, follow bool, fn func(st
 	return b.records(ctx, streamDead, since, follow, fn)
 }
 
+// Actions is Decisions for what was asked for through the API or a page.
+func (b *Bus) Actions(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error {
+	return b.records(ctx, streamAudit, since, follow, fn)
+}
+
 func (b *Bus) records(ctx context.Context, stream string, since time.Time, follow bool, fn func(time.Time, []byte) error) error {
 	r := reader{bus: b, stream: stream, since: since, follow: follow}
 	return r.read(ctx, func(m message) error { return fn(m.stored, m.body) }, nil)

@@ -15,6 +15,7 @@ const (
 	streamTasks     = "PULLPRINT_TASKS"
 	streamDecisions = "PULLPRINT_DECISIONS"
 	streamDead      = "PULLPRINT_DEAD"
+	streamAudit     = "PULLPRINT_AUDIT"
 
 	bucketJobs   = "pullprint_jobs"
 	bucketBadges = "pullprint_badges"
@@ -24,6 +25,7 @@ const (
 	subjectTasks     = "pullprint.tasks."
 	subjectDecisions = "pullprint.decisions."
 	subjectDead      = "pullprint.dead.tasks"
+	subjectAudit     = "pullprint.audit."
 
 	consumerName = "connector"
 
@@ -46,7 +48,8 @@ type part struct {
 func schema(replicas int) []part {
 	parts := []part{
 		{30, taskStream()},
-		{25, logStream(streamDecisions, subjectDecisions+"*", 30*24*time.Hour)},
+		{22, logStream(streamDecisions, subjectDecisions+"*", 30*24*time.Hour)},
+		{3, logStream(streamAudit, subjectAudit+"*", 365*24*time.Hour)},
 		{5, logStream(streamDead, "pullprint.dead.>", 30*24*time.Hour)},
 		{25, bucketStream(bucketJobs)},
 		{3, bucketStream(bucketBadges)},

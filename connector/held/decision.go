@@ -7,8 +7,8 @@ import "time"
 // record: see Record.Audit. It has enough input to be decided again and no name
 // of a document or a person.
 type Decision struct {
-	// ID is the same however often the decision is published: task, point and
-	// a count of the decisions at that point.
+	// ID is the same however often the decision is published: task, point and,
+	// where there can be several at that point, what tells them apart.
 	ID      string    `json:"id"`
 	At      time.Time `json:"at"`
 	Point   string    `json:"point"`
@@ -27,6 +27,11 @@ type Decision struct {
 	Queue string `json:"queue,omitempty"`
 	// Owner is the Entra object id of the job's owner.
 	Owner string `json:"owner,omitempty"`
+	// Device is where the job was to be released.
+	Device string `json:"device,omitempty"`
+	// Actor is who asked, when it was not the owner by a badge of their own: the
+	// Entra object id of a delegate, or the name of an API token.
+	Actor string `json:"actor,omitempty"`
 	// By is the instance that decided.
 	By    string `json:"by"`
 	Input Input  `json:"input"`

@@ -33,14 +33,30 @@ type Record struct {
 	// Created is Graph's time, Seen is when we first decided.
 	Created time.Time `json:"created,omitzero"`
 	Seen    time.Time `json:"seen"`
-	// HoldUntil is the end of the hold; zero when the job is not held.
+	// HoldUntil is the end of the hold; zero when the job is not held and can't
+	// be held again.
 	HoldUntil time.Time `json:"hold_until,omitzero"`
+	// Warned is when the owner was warned of the end of the hold.
+	Warned time.Time `json:"warned,omitzero"`
+	// Release is the newest try to release the job, whatever became of it.
+	Release *Release `json:"release,omitempty"`
 	// Intent is set in the intent states.
 	Intent *Intent `json:"intent,omitempty"`
 	// Decision is the newest decision about the job.
 	Decision Decision `json:"decision"`
 	// Trail has one step per stored state, oldest first.
 	Trail []Step `json:"trail"`
+}
+
+// Release is where a job goes when its owner stands at a device.
+type Release struct {
+	// Device is the configured id of the device, Printer its printer at Graph.
+	Device  string `json:"device"`
+	Printer string `json:"printer"`
+	// At is the moment of the tap.
+	At time.Time `json:"at"`
+	// Job is what became of the job at the printer, once that is known.
+	Job string `json:"job,omitempty"`
 }
 
 // Intent says who is about to act on a job.
@@ -98,7 +114,7 @@ func (r *Record) Move(to State, now time.Time, by, note string) error {
 	if to.Intent() {
 		r.Intent = &Intent{By: by, Since: now, Attempt: 1}
 	}
-	if to != Held {
+	if to != Held && to != Releasing {
 		r.HoldUntil = time.Time{}
 	}
 	r.note(Step{State: to, At: now, By: by, Note: note})

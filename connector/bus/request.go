@@ -1,0 +1,74 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// subjectTaps is where readers show badges, by request and reply.
+const subjectTaps = "pullprint.taps."
+
+// tapActs is how many taps one instance answers at once.
+const tapActs = 64
+
+// TapRequest is a badge shown over NATS.
+type TapRequest struct {
+	// Device is the last token of the subject.
+	Device string
+	// Authorization is the header of that name, as in HTTP.
+	Authorization string
+	Body          []byte
+}
+
+// TapReply is the answer to it. Status is the one that HTTP would have; it goes
+// into the header Status.
+type TapReply struct {
+	Status int
+	Body   []byte
+}
+
+// ServeTaps answers taps until ctx ends, then finishes those in hand. Among
+// several instances each tap is answered by one. A tap that nobody waits for
+// is not answered and not acted on.
+func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapRequest) TapReply) error {
+	taps := make(chan *nats.Msg, tapActs)
+	sub, err := b.nc.ChanQueueSubscribe(subjectTaps+"*", consumerName, taps)
+	if err != nil {
+		return fmt.Errorf("subscribe to taps: %w", err)
+	}
+	var acts errgroup.Group
+	acts.SetLimit(tapActs)
+	defer func() { _ = acts.Wait() }()
+	defer func() { _ = sub.Unsubscribe() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case msg := <-taps:
+			if msg.Reply == "" {
+				continue
+			}
+			acts.Go(func() error {
+				b.answerTap(context.WithoutCancel(ctx), msg, answer)
+				return nil
+			})
+		}
+	}
+}
+
+func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer func(context.Context, TapRequest) TapReply) {
+	reply := answer(ctx, TapRequest{
+		Device: strings.TrimPrefix(msg.Subject, subjectTaps), Authorization: msg.Header.Get("Authorization"), Body: msg.Data,
+	})
+	out := &nats.Msg{Subject: msg.Reply, Data: reply.Body, Header: nats.Header{}}
+	out.Header.Set("Status", strconv.Itoa(reply.Status))
+	if err := b.nc.PublishMsg(out); err != nil {
+		b.log.Warn("tap not answered", zap.Error(err)) // it was carried out, and asking again changes nothing
+	}
+}

@@ -1,0 +1,85 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"pullprint/connector/held"
+	"pullprint/policy"
+)
+
+var (
+	// ErrNoJob says that nothing is remembered of a job.
+	ErrNoJob = errors.New("no such job")
+	// ErrNotHeld says that a job can't be released or canceled, because it is
+	// not held or another is acting on it.
+	ErrNotHeld = errors.New("the job is not held")
+	// ErrInvalid says that what was asked for makes no sense.
+	ErrInvalid = errors.New("invalid")
+)
+
+// maxConflicts is how often a change is tried anew when another was faster.
+const maxConflicts = 8
+
+// maxNote is how long the words of an administrator may be, in bytes.
+const maxNote = 300
+
+// Cancellation ends a held job that will not be printed.
+type Cancellation struct {
+	// Key is the record's, as in held.Record.Key.
+	Key string
+	// Owner, when set, is who cancels at a device: the job must be theirs. Else
+	// an administrator does.
+	Owner string
+	// Actor is the name of the API token that asked.
+	Actor string
+	// Note is what an administrator tells the owner; may be empty.
+	Note string
+}
+
+// Cancel aborts a held job at Graph with a reason, once. The errors are ErrNoJob
+// (also when it is somebody else's), ErrNotHeld, ErrInvalid, and what Graph or
+// the store failed with: then the job is held still, or the sweep finishes it.
+func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error) {
+	if len(c.Note) > maxNote || !utf8.ValidString(c.Note) || strings.ContainsFunc(c.Note, unicode.IsControl) {
+		return held.Record{}, fmt.Errorf("%w: a reason is one line of at most %d characters", ErrInvalid, maxNote)
+	}
+	release, ok := w.claim(c.Key)
+	if !ok {
+		return held.Record{}, fmt.Errorf("%w: it is being released or aborted", ErrNotHeld)
+	}
+	defer release()
+	rec, rev, err := w.Jobs.Get(ctx, c.Key)
+	switch {
+	case err != nil:
+		return held.Record{}, err
+	case rev == 0, c.Owner != "" && rec.Owner != c.Owner:
+		return held.Record{}, ErrNoJob
+	case rec.State != held.Held:
+		return rec, fmt.Errorf("%w: it is %s", ErrNotHeld, rec.State)
+	}
+	if err := w.arrivalAudited(ctx, &rec); err != nil {
+		return rec, err
+	}
+	code := policy.ReasonCanceledByOwner
+	if c.Owner == "" {
+		code = policy.ReasonCanceledByAdmin
+	}
+	v := w.own(code, policy.Release, policy.Abort)
+	if c.Note != "" {
+		v.Text = strings.TrimSuffix(v.Text, ".") + ": " + c.Note
+	}
+	d := w.decisionOn(&rec, "cancel", v)
+	d.Actor = c.Actor
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), orderWithin)
+	defer cancel()
+	done, err := w.abort(ctx, rec, rev, d)
+	if errors.Is(err, errBusy) {
+		return rec, fmt.Errorf("%w: it is being released or aborted", ErrNotHeld)
+	}
+	return done, err
+}

@@ -1,0 +1,15 @@
+package connector
+
+// Device is one entry of devices in the configuration: a physical printer with
+// a reader in front of it.
+type Device struct {
+	// ID is what readers, URLs, subjects and metrics call it.
+	ID string `yaml:"id"`
+	// PrinterID is the printer's id at Graph: where released jobs are sent.
+	PrinterID string `yaml:"printer_id"`
+	// Queues are the names of the pull queues whose jobs it may release.
+	Queues []string `yaml:"queues"`
+	// TokenFile holds the reader's own bearer token; empty means that only API
+	// tokens may tap here.
+	TokenFile string `yaml:"token_file"`
+}

@@ -1,0 +1,354 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/trigger/graph"
+)
+
+// How many jobs of one order are worked on at once, how long an order may take,
+// and how long one waits for another who is releasing the same job.
+const (
+	orderActs   = 16
+	orderWithin = 20 * time.Second
+	awaitOther  = 3 * time.Second
+	awaitTick   = 50 * time.Millisecond
+)
+
+// freshArrival is how old a record may be whose arrival is not surely audited:
+// the message behind it may not have come again yet.
+const freshArrival = 10 * time.Minute
+
+// ErrNoDevice says that no device has that id.
+var ErrNoDevice = errors.New("no such device")
+
+// Order asks for held jobs at a device.
+type Order struct {
+	// Device is the configured id of the device.
+	Device string
+	// Owner is the Entra object id of the person the jobs are for: the owner of
+	// the badge, or the one whom the owner of the jobs lets release them.
+	Owner string
+	// Jobs are the jobs asked for; nil is every job that the device may release.
+	Jobs []held.Ref
+	// Actor is who asks when no badge was shown: the name of an API token.
+	Actor string
+	// At is when it was asked for.
+	At time.Time
+}
+
+// Outcome is what became of an order, job by job, oldest first. A job that
+// ended elsewhere is in none of the lists.
+type Outcome struct {
+	// Owner is empty when the order found no job.
+	Owner    string     `json:"owner"`
+	Released []Released `json:"released"`
+	Kept     []Refused  `json:"kept"`
+	Aborted  []Refused  `json:"aborted"`
+}
+
+// Released is a job that Graph sent to the device.
+type Released struct {
+	held.Ref
+	Queue string `json:"queue"`
+	// Destination is the printer of the device at Graph.
+	Destination string `json:"destination"`
+	// DestinationJob is the job there, when Graph told.
+	DestinationJob string `json:"destination_job,omitempty"`
+}
+
+// Refused is a job that was not released, and why.
+type Refused struct {
+	held.Ref
+	Queue  string `json:"queue"`
+	Reason Reason `json:"reason"`
+}
+
+// Reason is a stable code with words for the owner.
+type Reason struct {
+	Code   string `json:"code"`
+	Text   string `json:"text"`
+	Remedy string `json:"remedy"`
+}
+
+// Empty reports whether the order found no job.
+func (o *Outcome) Empty() bool { return len(o.Released)+len(o.Kept)+len(o.Aborted) == 0 }
+
+// Releaser lets held jobs go to the device where their owner stands. It is safe
+// for concurrent use and starts no goroutine that outlives a call.
+type Releaser struct {
+	w           *Worker
+	devices     map[string]Device
+	delegations *Delegations
+	log         *zap.Logger
+
+	mu     sync.Mutex
+	states map[string]printerState // by printer id
+}
+
+// NewReleaser releases what w holds at the given devices.
+func NewReleaser(w *Worker, devices []Device, d *Delegations) *Releaser {
+	r := &Releaser{w: w, devices: map[string]Device{}, delegations: d, log: w.Logger.Named("release"), states: map[string]printerState{}}
+	for _, dev := range devices {
+		r.devices[dev.ID] = dev
+	}
+	return r
+}
+
+// stored is a record as the store has it.
+type stored struct {
+	rec held.Record
+	rev uint64
+}
+
+// Waiting lists the jobs that wait for owner, oldest first: their own and those
+// of people who let them. With a device, only those that it may release. The
+// cost depends on these people's jobs, not on all.
+func (r *Releaser) Waiting(ctx context.Context, owner, device string) ([]held.Record, error) {
+	list, err := r.waiting(ctx, owner, device)
+	if err != nil {
+		return nil, err
+	}
+	recs := make([]held.Record, len(list))
+	for i := range list {
+		recs[i] = list[i].rec
+	}
+	return recs, nil
+}
+
+func (r *Releaser) waiting(ctx context.Context, owner, device string) ([]stored, error) {
+	dev, ok := r.devices[device]
+	if device != "" && !ok {
+		return nil, fmt.Errorf("%w: %s", ErrNoDevice, device)
+	}
+	owners, err := r.delegations.Of(ctx, owner, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	var list []stored
+	for _, o := range append(owners, owner) {
+		if !graph.ValidID(o) {
+			continue
+		}
+		err := r.w.Jobs.Owned(ctx, o, func(rec held.Record, rev uint64) error {
+			q, known := r.w.queues[rec.Printer]
+			if (rec.State == held.Held || rec.State == held.Releasing) && known && q.Mode == ModePull &&
+				(device == "" || slices.Contains(dev.Queues, q.Name)) {
+				list = append(list, stored{rec, rev})
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(list, func(a, b stored) int { return a.rec.Created.Compare(b.rec.Created) })
+	return list, nil
+}
+
+// Release carries an order out. However often and wherever the same jobs are
+// ordered at once, each is redirected once; what fails stays held. The order
+// goes on when ctx is canceled: whoever asked may have hung up, the paper is
+// under way. The crash story of each job is that of carryOut.
+func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), orderWithin)
+	defer cancel()
+	dev, ok := r.devices[o.Device]
+	if !ok {
+		return Outcome{}, fmt.Errorf("%w: %s", ErrNoDevice, o.Device)
+	}
+	list, err := r.waiting(ctx, o.Owner, o.Device)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if o.Jobs != nil {
+		list = slices.DeleteFunc(list, func(s stored) bool { return !slices.Contains(o.Jobs, s.rec.Ref) })
+	}
+	if len(list) == 0 {
+		return Outcome{Released: []Released{}, Kept: []Refused{}, Aborted: []Refused{}}, nil
+	}
+	at := r.destination(ctx, dev)
+	results := make([]held.Record, len(list))
+	var acts errgroup.Group
+	acts.SetLimit(orderActs)
+	for i := range list {
+		acts.Go(func() error {
+			results[i] = r.one(ctx, o, list[i], at)
+			return nil
+		})
+	}
+	return outcome(o.Owner, results), acts.Wait()
+}
+
+// outcome sorts what became of the jobs.
+func outcome(owner string, results []held.Record) Outcome {
+	out := Outcome{Released: []Released{}, Kept: []Refused{}, Aborted: []Refused{}}
+	for i := range results {
+		rec := &results[i]
+		d := &rec.Decision
+		refused := Refused{Ref: rec.Ref, Queue: rec.Queue, Reason: Reason{d.Reason, d.Text, d.Remedy}}
+		switch rec.State {
+		case held.Released:
+			out.Released = append(out.Released, Released{rec.Ref, rec.Queue, rec.Release.Printer, rec.Release.Job})
+		case held.Aborted:
+			out.Aborted = append(out.Aborted, refused)
+		case held.Held, held.Releasing, held.Aborting:
+			out.Kept = append(out.Kept, refused)
+		}
+	}
+	if !out.Empty() {
+		out.Owner = owner
+	}
+	return out
+}
+
+// one works on one job and says what became of it: the record, whose decision
+// has the reason if the job is still held.
+func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination) held.Record {
+	rec, err := r.untilDone(ctx, o, s, at)
+	if err != nil {
+		r.log.Warn("job not released", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("device", o.Device), zap.Error(err))
+		code := policy.ReasonGraphUnavailable
+		if rec.State != held.Held || errors.Is(err, errBusy) {
+			code = policy.ReasonReleasePending
+		}
+		rec.Decision = r.w.decisionOn(&rec, "", r.w.own(code, policy.Release, policy.Keep))
+	}
+	return rec
+}
+
+// untilDone acts on a job. While another acts on it, it waits a moment, goes on
+// with what a dead one left behind, and looks again.
+func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destination) (held.Record, error) {
+	ended := time.NewTimer(awaitOther)
+	defer ended.Stop()
+	tick := time.NewTicker(awaitTick)
+	defer tick.Stop()
+	for {
+		rec, err := s.rec, errBusy
+		switch {
+		case s.rev == 0 || rec.State.Final():
+			return rec, nil
+		case rec.State.Intent():
+			if err := r.w.resume(ctx, rec, s.rev, time.Time{}); err != nil && !errors.Is(err, errBusy) {
+				return rec, err
+			}
+		default:
+			rec, err = r.act(ctx, o, s, at)
+		}
+		if !errors.Is(err, errBusy) {
+			return rec, err
+		}
+		select {
+		case <-ended.C:
+			return rec, errBusy
+		case <-tick.C:
+		}
+		if s.rec, s.rev, err = r.w.Jobs.Get(ctx, rec.Key()); err != nil {
+			return rec, err
+		}
+	}
+}
+
+// act takes one held job from its record to the end of its order. It reads the
+// job and asks the policy, stores the intent, and only then calls Graph.
+func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination) (held.Record, error) {
+	w := r.w
+	release, ok := w.claim(s.rec.Key())
+	if !ok {
+		return s.rec, errBusy
+	}
+	defer release()
+	job, err := w.Graph.Job(ctx, graph.JobRef(s.rec.Ref))
+	if notFound(err) {
+		return w.gone(ctx, s.rec, s.rev, "graph does not know the job")
+	}
+	if err != nil {
+		return s.rec, fmt.Errorf("read job: %w", err)
+	}
+	if end := shown(&s.rec, job); end != "" {
+		return w.over(ctx, s.rec, s.rev, job)
+	}
+	req := request(job, w.queues[s.rec.Printer], time.Now())
+	req.Point = policy.Release
+	v, err := r.decide(ctx, s, &req, at)
+	if err != nil {
+		return s.rec, err
+	}
+	d := w.decision(s.rec.Task+":release:"+strconv.FormatUint(s.rev, 10), v, &req)
+	d.Device, d.Actor = o.Device, o.Actor
+	if o.Owner != s.rec.Owner && d.Actor == "" {
+		d.Actor = o.Owner
+	}
+	if err := w.arrivalAudited(ctx, &s.rec); err != nil {
+		return s.rec, err
+	}
+	switch v.Verdict {
+	case policy.Redirect:
+		return r.redirect(ctx, o, s, d)
+	case policy.Abort:
+		return w.abort(ctx, s.rec, s.rev, d)
+	}
+	return r.keep(ctx, o, s.rec, d)
+}
+
+// decide asks, in the order in which an answer is sure: whose job it is,
+// whether the device can print, and the policy.
+func (r *Releaser) decide(ctx context.Context, s stored, req *policy.Request, at *destination) (policy.Decision, error) {
+	if req.User.ID == "" || req.User.ID != s.rec.Owner {
+		r.log.Error("owner of the job differs from its record, job stays held", zap.String("job", s.rec.Job), zap.String("task", s.rec.Task))
+		return r.w.own(policy.ReasonOwnerUnknown, policy.Release, policy.Keep), nil
+	}
+	ready, err := at.ready(ctx)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	if !ready {
+		d := r.w.own(policy.ReasonDeviceUnavailable, policy.Release, policy.Keep)
+		if others := at.others(ctx, s.rec.Queue); others != "" {
+			d.Remedy = "Go to " + others + ": your job is still waiting."
+		}
+		return d, nil
+	}
+	return r.w.ask(ctx, req)
+}
+
+// redirect stores the intent and has it carried out.
+func (r *Releaser) redirect(ctx context.Context, o Order, s stored, d held.Decision) (held.Record, error) {
+	rec := s.rec
+	rec.Decision = d
+	rec.Release = &held.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
+	if err := rec.Move(held.Releasing, time.Now(), r.w.Instance, o.Device); err != nil {
+		return s.rec, err
+	}
+	rev, ok, err := r.w.Jobs.Put(ctx, &rec, s.rev)
+	if err != nil {
+		return rec, err
+	}
+	if !ok {
+		return s.rec, errBusy
+	}
+	return r.w.carryOut(ctx, rec, rev, act{heard: o.At})
+}
+
+// keep leaves a job held; only the audit tells of it.
+func (r *Releaser) keep(ctx context.Context, o Order, rec held.Record, d held.Decision) (held.Record, error) {
+	d.ID += ":" + strconv.FormatInt(o.At.UnixMilli(), 36)
+	rec.Decision = d
+	if err := r.w.publish(ctx, &rec); err != nil {
+		return rec, err
+	}
+	r.w.report(&rec, o.At)
+	return rec, nil
+}
