@@ -75,7 +75,7 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 	}
 	d := w.decisionOn(&rec, "cancel", v)
 	d.Actor = c.Actor
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), orderWithin)
+	ctx, cancel := context.WithTimeout(ctx, orderWithin)
 	defer cancel()
 	done, err := w.abort(ctx, rec, rev, d)
 	if errors.Is(err, errBusy) {

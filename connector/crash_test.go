@@ -127,6 +127,15 @@ func (w *world) judge(t testing.TB, id graphtest.JobID, e end) {
 func (w *world) decisions(t testing.TB) map[string]int {
 	t.Helper()
 	of := map[string]int{}
+	for _, d := range w.audit(t) {
+		of[d.Task]++
+	}
+	return of
+}
+
+// audit is every decision in the audit stream, oldest first.
+func (w *world) audit(t testing.TB) (list []held.Decision) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err := w.bus.Decisions(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
@@ -134,13 +143,13 @@ func (w *world) decisions(t testing.TB) map[string]int {
 		if err := json.Unmarshal(body, &d); err != nil {
 			return err
 		}
-		of[d.Task]++
+		list = append(list, d)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return of
+	return list
 }
 
 func (w *world) task(id graphtest.JobID) string {

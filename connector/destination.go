@@ -59,6 +59,8 @@ func (at *destination) ready(ctx context.Context) (bool, error) {
 // readPrinter reports whether a device takes jobs. A printer that Graph does
 // not know takes none: that is for the administrator to mend.
 func (r *Releaser) readPrinter(ctx context.Context, dev Device) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
 	p, err := r.w.Graph.Printer(ctx, dev.PrinterID)
 	if notFound(err) {
 		r.log.Error("graph does not know the printer of a device: correct devices[].printer_id, and share the printer with the app", zap.String("device", dev.ID), zap.String("printer", dev.PrinterID))

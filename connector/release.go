@@ -17,11 +17,13 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// How many jobs of one order are worked on at once, how long an order may take,
-// and how long one waits for another who is releasing the same job.
+// How many jobs of one order are worked on at once, how long an order may take
+// and wait for what Graph says of the job, and how long one waits for another
+// who is releasing the same job. Somebody is standing there.
 const (
 	orderActs   = 16
 	orderWithin = 20 * time.Second
+	readWithin  = 8 * time.Second
 	awaitOther  = 3 * time.Second
 	awaitTick   = 50 * time.Millisecond
 )
@@ -158,11 +160,11 @@ func (r *Releaser) waiting(ctx context.Context, owner, device string) ([]stored,
 }
 
 // Release carries an order out. However often and wherever the same jobs are
-// ordered at once, each is redirected once; what fails stays held. The order
-// goes on when ctx is canceled: whoever asked may have hung up, the paper is
-// under way. The crash story of each job is that of carryOut.
+// ordered at once, each is redirected once; what fails stays held. Whoever asks
+// for somebody who may hang up detaches ctx first: the paper is under way. The
+// crash story of each job is that of carryOut.
 func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), orderWithin)
+	ctx, cancel := context.WithTimeout(ctx, orderWithin)
 	defer cancel()
 	dev, ok := r.devices[o.Device]
 	if !ok {
@@ -188,7 +190,10 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 			return nil
 		})
 	}
-	return outcome(o.Owner, results), acts.Wait()
+	if err := acts.Wait(); err != nil {
+		return Outcome{}, err
+	}
+	return outcome(o.Owner, results), nil
 }
 
 // outcome sorts what became of the jobs.
@@ -270,7 +275,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination) 
 		return s.rec, errBusy
 	}
 	defer release()
-	job, err := w.Graph.Job(ctx, graph.JobRef(s.rec.Ref))
+	job, err := r.read(ctx, s.rec.Ref)
 	if notFound(err) {
 		return w.gone(ctx, s.rec, s.rev, "graph does not know the job")
 	}
@@ -301,6 +306,12 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination) 
 		return w.abort(ctx, s.rec, s.rev, d)
 	}
 	return r.keep(ctx, o, s.rec, d)
+}
+
+func (r *Releaser) read(ctx context.Context, ref held.Ref) (graph.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	return r.w.Graph.Job(ctx, graph.JobRef(ref))
 }
 
 // decide asks, in the order in which an answer is sure: whose job it is,

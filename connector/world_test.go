@@ -226,11 +226,15 @@ func (k dyingKV) CompareAndSet(ctx context.Context, key string, value []byte, re
 type dyingAudit struct{ l *life }
 
 func (a dyingAudit) PublishDecision(ctx context.Context, verdict, msgID string, body []byte) error {
-	if err := a.l.reach("before audit"); err != nil {
+	kind := "audit"
+	if verdict == "redirect" {
+		kind = "redirect audit"
+	}
+	if err := a.l.reach("before " + kind); err != nil {
 		return err
 	}
 	err := a.l.bus.PublishDecision(ctx, verdict, msgID, body)
-	if dead := a.l.reach("after audit"); dead != nil {
+	if dead := a.l.reach("after " + kind); dead != nil {
 		return dead
 	}
 	return err
@@ -276,6 +280,28 @@ type answered struct{ *graph.Client }
 func (answered) LastSuccess() time.Time { return time.Now() }
 
 var lives atomic.Int64
+
+// hold prints a job into the pull queue and has it held.
+func (w *world) hold() graphtest.JobID {
+	w.t.Helper()
+	id, d := w.print(graphtest.JobSpec{Printer: pullID})
+	l := w.live("")
+	defer l.end()
+	l.worker.Handle(l.ctx, d)
+	return id
+}
+
+func (w *world) setPrinter(id, state string, accepting bool) {
+	w.t.Helper()
+	if err := w.sim.SetPrinter(id, state, accepting); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// order asks for every job of the student at the west device.
+func order() connector.Order {
+	return connector.Order{Device: "hq-2-west", Owner: studentID, At: time.Now()}
+}
 
 // live starts a process that dies at spot and returns when its index has read
 // every record; change, when given, changes what its worker works with.

@@ -1,0 +1,436 @@
+package connector_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector"
+	"pullprint/connector/bus/bustest"
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/graphtest"
+)
+
+// Where a process can die between a tap and its answer, in the order in which
+// it gets there.
+var tapSpots = []string{
+	"before audit", "after audit", "before intent", "after intent", "before call", "after call",
+	"before redirect audit", "after redirect audit", "before outcome", "after outcome", "the end",
+}
+
+// TestOnePaperThroughAnyCrash kills the process at each spot between tap and
+// outcome, and at each pair of spots in two lives. Afterwards the owner taps
+// again, or only the sweep looks. Graph must see one redirect asked for, or none
+// when the process died before the intent and nobody tapped again; there is one
+// decision to redirect per paper; the record tells the end.
+func TestOnePaperThroughAnyCrash(t *testing.T) {
+	k := graphtest.Calm()
+	k.TaskMemory, k.TaskPage = time.Millisecond, 1000
+	w := newWorld(t, bustest.Open(t), k)
+	tasks := map[string]string{}
+	live := func(again string, deaths ...string) {
+		t.Run(strings.Join(append([]string{again}, deaths...), "/"), func(t *testing.T) {
+			id := w.hold()
+			for i, spot := range append(deaths, "") {
+				l := w.live(spot)
+				if i > 0 && again == "sweep" {
+					_ = l.sweeper.Sweep(l.ctx) // fails in a life that dies
+				}
+				if i == 0 || again == "tap" {
+					_, _ = l.release.Release(l.ctx, order())
+				}
+				l.end()
+			}
+			tasks[w.task(id)] = t.Name()
+			job, _ := w.sim.Job(id)
+			rec := w.record(id)
+			n := job.Effects.RedirectApplied + job.Effects.RedirectRefused
+			early := again == "sweep" && (strings.HasSuffix(deaths[0], " audit") && !strings.Contains(deaths[0], "redirect") || deaths[0] == "before intent")
+			switch {
+			case early && (n != 0 || rec.State != held.Held):
+				t.Errorf("nobody stands there: %d redirects, record %s", n, rec.State)
+			case !early && (n != 1 || rec.State != held.Released):
+				t.Errorf("%d redirects asked for, record %s: %+v", n, rec.State, rec.Trail)
+			case !early && (rec.Release.Job != job.RedirectedTo.Job || rec.Release.Printer != westID || rec.Release.Job == ""):
+				t.Errorf("released to %+v, redirected to %v", rec.Release, job.RedirectedTo)
+			}
+			if early { // let it not wait for the next one's tap
+				tapAgain(t, w)
+			}
+		})
+	}
+	for _, first := range tapSpots {
+		live("tap", first)
+		live("sweep", first)
+		for i, second := range tapSpots {
+			live([]string{"tap", "sweep"}[i%2], first, second)
+		}
+	}
+	redirects := map[string]int{}
+	for _, d := range w.audit(t) {
+		if d.Verdict == "redirect" {
+			redirects[d.Task]++
+		}
+	}
+	for task, name := range tasks {
+		if n := redirects[task]; n != 1 {
+			t.Errorf("%s: %d decisions to redirect in the audit, want 1", name, n)
+		}
+	}
+	if wrong := w.sim.Audit(); len(wrong) > 0 {
+		t.Errorf("universal print saw: %v", wrong)
+	}
+}
+
+func tapAgain(t *testing.T, w *world) connector.Outcome {
+	t.Helper()
+	l := w.live("")
+	defer l.end()
+	out, err := l.release.Release(l.ctx, order())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// 64 taps of one owner at once, in two processes on one store: each job comes
+// out once, and every tap is told so.
+func TestManyTapsAtOnce(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	ids := []graphtest.JobID{w.hold(), w.hold(), w.hold()}
+	notSole := func(d *connector.Deps) { d.Sole = false }
+	lives := []*life{w.live("", notSole), w.live("", notSole)}
+	var taps errgroup.Group
+	var mu sync.Mutex
+	told := map[string]int{}
+	for i := range 64 {
+		taps.Go(func() error {
+			out, err := lives[i%2].release.Release(t.Context(), order())
+			mu.Lock()
+			defer mu.Unlock()
+			for _, r := range out.Released {
+				told[r.Job]++
+			}
+			for _, k := range out.Kept {
+				t.Errorf("kept: %+v", k)
+			}
+			return err
+		})
+	}
+	if err := taps.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		job, _ := w.sim.Job(id)
+		if n := job.Effects.RedirectApplied + job.Effects.RedirectRefused; n != 1 {
+			t.Errorf("job %v: %d redirects asked for", id, n)
+		}
+		if told[id.Job] == 0 {
+			t.Errorf("no tap was told of job %v", id)
+		}
+	}
+}
+
+// What keeps a job from its printer, and what its owner is told.
+func TestKept(t *testing.T) {
+	for name, c := range map[string]struct {
+		before func(w *world)
+		policy string
+		code   string
+		remedy string
+	}{
+		"stopped":       {func(w *world) { w.setPrinter(westID, "stopped", true) }, "", policy.ReasonDeviceUnavailable, "hq-2-east"},
+		"refuses":       {func(w *world) { w.setPrinter(westID, "idle", false) }, "", policy.ReasonDeviceUnavailable, "hq-2-east"},
+		"all stopped":   {func(w *world) { w.setPrinter(westID, "stopped", true); w.setPrinter(eastID, "stopped", true) }, "", policy.ReasonDeviceUnavailable, "another printer"},
+		"policy":        {nil, `rules: [{name: night, at: release, when: 'true', verdict: keep, reason: hours.closed, remedy: Release it after 06:00.}]`, "hours.closed", "after 06:00"},
+		"broken policy": {nil, `rules: [{name: broken, at: release, when: '1 / (job.copies - 1) > 0', verdict: redirect}]`, policy.ReasonPolicyError, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, bustest.Open(t), graphtest.Calm())
+			id := w.hold()
+			if c.before != nil {
+				c.before(w)
+			}
+			l := w.live("", withPolicy(t, c.policy))
+			out, err := l.release.Release(t.Context(), order())
+			if err != nil || len(out.Kept) != 1 || len(out.Released)+len(out.Aborted) != 0 {
+				t.Fatalf("%+v, %v", out, err)
+			}
+			got := out.Kept[0]
+			if got.Ref != held.Ref(id) || got.Reason.Code != c.code || got.Reason.Text == "" || !strings.Contains(got.Reason.Remedy, c.remedy) || got.Reason.Remedy == "" {
+				t.Errorf("%+v", got)
+			}
+			if rec := w.record(id); rec.State != held.Held || rec.HoldUntil.IsZero() {
+				t.Errorf("record %s until %s", rec.State, rec.HoldUntil)
+			}
+			kept := 0
+			for _, d := range w.audit(t) {
+				if d.Verdict == "keep" && d.Point == "release" && d.Device == "hq-2-west" && d.Reason == c.code {
+					kept++
+				}
+			}
+			if kept != 1 {
+				t.Errorf("%d decisions to keep in the audit, want 1", kept)
+			}
+		})
+	}
+}
+
+func withPolicy(t testing.TB, src string) func(*connector.Deps) {
+	t.Helper()
+	p, err := policy.Load("policy.yaml", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(d *connector.Deps) { d.Policy = func() *policy.Policy { return p } }
+}
+
+// A rule at release can abort, with its reason.
+func TestAbortAtRelease(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	id := w.hold()
+	l := w.live("", withPolicy(t, `rules: [{name: stop, at: release, when: 'true', verdict: abort, reason: not.here, text: 'Not here.', remedy: Print less.}]`))
+	out, err := l.release.Release(t.Context(), order())
+	if err != nil || len(out.Aborted) != 1 || out.Aborted[0].Reason.Code != "not.here" || out.Aborted[0].Reason.Remedy != "Print less." {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	if job, _ := w.sim.Job(id); job.Effects.AbortApplied != 1 || !strings.Contains(job.Reason, "Not here. Print less.") {
+		t.Errorf("%+v %q", job.Effects, job.Reason)
+	}
+}
+
+// Invariant 3: what a record says of its owner is not enough, Graph must say so
+// too; and a job ended elsewhere is gone, not kept.
+func TestPaperOnlyForItsOwner(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	stolen, canceled, deleted := w.hold(), w.hold(), w.hold()
+	l := w.live("")
+	// a record that names another owner than the job has
+	rec := w.record(stolen)
+	rec.Owner = strangerID
+	if _, ok, err := held.NewStore(w.bus.Jobs()).Put(t.Context(), &rec, 0); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	o := order()
+	o.Owner = strangerID
+	out, err := l.release.Release(t.Context(), o)
+	if err != nil || len(out.Released) != 0 || len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonOwnerUnknown {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if job, _ := w.sim.Job(stolen); job.Effects.Applied() != 0 {
+		t.Errorf("paper for a stranger: %+v", job.Effects)
+	}
+	if err := errors.Join(w.sim.CancelJob(canceled), w.sim.DeleteJob(deleted)); err != nil {
+		t.Fatal(err)
+	}
+	out, err = l.release.Release(t.Context(), order())
+	if err != nil || len(out.Released) != 1 || len(out.Kept) != 0 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	for _, id := range []graphtest.JobID{canceled, deleted} {
+		if rec := w.record(id); rec.State != held.Gone {
+			t.Errorf("record of a job that ended elsewhere is %s", rec.State)
+		}
+	}
+}
+
+// An owner lets another release for a time: the other's badge moves the
+// owner's paper, the audit says who, and not afterwards.
+func TestDelegation(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	w.hold()
+	l := w.live("")
+	o := order()
+	o.Owner = strangerID
+	if out, err := l.release.Release(t.Context(), o); err != nil || !out.Empty() || out.Owner != "" {
+		t.Fatalf("without a delegation: %+v, %v", out, err)
+	}
+	ds := connector.NewDelegations(w.bus.State())
+	now := time.Now()
+	d := connector.Delegation{Owner: studentID, To: strangerID, Since: now, Expires: now.Add(time.Hour), By: "helpdesk"}
+	if err := ds.Put(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if owners, err := ds.Of(t.Context(), strangerID, now.Add(2*time.Hour)); err != nil || len(owners) != 0 {
+		t.Errorf("after its end: %v, %v", owners, err)
+	}
+	out, err := l.release.Release(t.Context(), o)
+	if err != nil || len(out.Released) != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	found := false
+	for _, a := range w.audit(t) {
+		found = found || (a.Verdict == "redirect" && a.Owner == studentID && a.Actor == strangerID && a.Device == "hq-2-west")
+	}
+	if !found {
+		t.Error("the audit does not say who released whose job")
+	}
+	if ok, err := ds.Remove(t.Context(), studentID, strangerID); err != nil || !ok {
+		t.Errorf("remove: %t, %v", ok, err)
+	}
+	w.hold()
+	if out, err := l.release.Release(t.Context(), o); err != nil || !out.Empty() {
+		t.Errorf("after its removal: %+v, %v", out, err)
+	}
+	for _, bad := range []connector.Delegation{
+		{Owner: studentID, To: studentID, Since: now, Expires: now.Add(time.Hour)},
+		{Owner: studentID, To: strangerID, Since: now, Expires: now},
+		{Owner: studentID, To: strangerID, Since: now, Expires: now.Add(connector.MaxDelegation + time.Hour)},
+		{Owner: "a.>", To: strangerID, Since: now, Expires: now.Add(time.Hour)},
+	} {
+		if err := ds.Put(t.Context(), bad); !errors.Is(err, connector.ErrInvalid) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+}
+
+// A redirect that Graph surely did not make leaves the job held until its time,
+// says why, and can be tried again.
+func TestRefusedRedirectIsHeldAgain(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	id := w.hold()
+	until := w.record(id).HoldUntil
+	refuseRedirects(w, 1)
+	out := tapAgain(t, w)
+	if len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonDeviceUnavailable {
+		t.Errorf("%+v", out)
+	}
+	rec := w.record(id)
+	if rec.State != held.Held || !rec.HoldUntil.Equal(until) || rec.Decision.Verdict != "keep" {
+		t.Errorf("%s until %s, want %s: %+v", rec.State, rec.HoldUntil, until, rec.Decision)
+	}
+	if out := tapAgain(t, w); len(out.Released) != 1 {
+		t.Errorf("second tap: %+v", out)
+	}
+}
+
+// refuseRedirects makes Graph say no to the next n redirects.
+func refuseRedirects(w *world, n int32) {
+	var left atomic.Int32
+	left.Store(n)
+	w.sim.Change(func(k *graphtest.Knobs) {
+		k.Intercept = func(_ string, r graphtest.Request) graphtest.Fault {
+			if strings.HasSuffix(r.Path, "/redirect") && left.Add(-1) >= 0 {
+				return graphtest.Fault{Refuse: http.StatusBadRequest}
+			}
+			return graphtest.Fault{}
+		}
+	})
+}
+
+// A process that died between intent and call leaves no paper for whoever
+// passes by later: the job is held again.
+func TestLateResumeMovesNoPaper(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	id := w.hold()
+	l := w.live("before call")
+	o := order()
+	o.At = time.Now().Add(-time.Minute)
+	_, _ = l.release.Release(l.ctx, o)
+	l.end()
+	if rec := w.record(id); rec.State != held.Releasing {
+		t.Fatalf("record is %s", rec.State)
+	}
+	l = w.live("")
+	if err := l.sweeper.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if rec := w.record(id); rec.State != held.Held || rec.HoldUntil.IsZero() {
+		t.Errorf("record is %s until %s", rec.State, rec.HoldUntil)
+	}
+	if job, _ := w.sim.Job(id); job.Effects.Applied() != 0 {
+		t.Errorf("paper without its owner: %+v", job.Effects)
+	}
+}
+
+// A redirect that took effect although it was taken for not made is found by
+// the sweep, and told as what it is.
+func TestLateRedirectIsReleased(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	id := w.hold()
+	refuseRedirects(w, 1)
+	tapAgain(t, w)
+	c := w.client(w.sim.Transport())
+	made, err := c.RedirectJob(t.Context(), graph.JobRef(id), westID, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := w.live("")
+	if err := l.sweeper.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if rec := w.record(id); rec.State != held.Released || rec.Release.Job != made.Job || rec.Decision.Verdict != "redirect" {
+		t.Errorf("%s %+v %+v", rec.State, rec.Release, rec.Decision)
+	}
+}
+
+// Graph does not answer: nothing moves, the owner is told within seconds, and a
+// later tap works.
+func TestTapWhileGraphIsAway(t *testing.T) {
+	quiet(t, func(w *world) {
+		id := w.hold()
+		l := w.live("", func(d *connector.Deps) { d.Graph = answered{w.client(noWire{})} })
+		start := time.Now()
+		out, err := l.release.Release(w.t.Context(), order())
+		if err != nil || len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonGraphUnavailable {
+			w.t.Errorf("%+v, %v", out, err)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			w.t.Errorf("the owner stood there for %s", took)
+		}
+		if rec := w.record(id); rec.State != held.Held {
+			w.t.Errorf("record is %s", rec.State)
+		}
+		l = w.live("")
+		if out, err := l.release.Release(w.t.Context(), order()); err != nil || len(out.Released) != 1 {
+			w.t.Errorf("later: %+v, %v", out, err)
+		}
+	})
+}
+
+// noWire refuses every connection.
+type noWire struct{}
+
+func (noWire) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, fmt.Errorf("dial: %w", errKilled)
+}
+
+func TestCancel(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	byOwner, byAdmin := w.hold(), w.hold()
+	l := w.live("")
+	key := func(id graphtest.JobID) string { return held.Key(studentID, held.Ref(id)) }
+	if _, err := l.worker.Cancel(t.Context(), connector.Cancellation{Key: key(byOwner), Owner: strangerID}); !errors.Is(err, connector.ErrNoJob) {
+		t.Errorf("a stranger cancels: %v", err)
+	}
+	if _, err := l.worker.Cancel(t.Context(), connector.Cancellation{Key: key(byOwner), Note: "a\nb"}); !errors.Is(err, connector.ErrInvalid) {
+		t.Errorf("two lines: %v", err)
+	}
+	for id, c := range map[graphtest.JobID]struct {
+		connector.Cancellation
+		code, words string
+	}{
+		byOwner: {connector.Cancellation{Key: key(byOwner), Owner: studentID}, policy.ReasonCanceledByOwner, "canceled by its owner"},
+		byAdmin: {connector.Cancellation{Key: key(byAdmin), Actor: "helpdesk", Note: "out of paper"}, policy.ReasonCanceledByAdmin, "administrator: out of paper"},
+	} {
+		rec, err := l.worker.Cancel(t.Context(), c.Cancellation)
+		if err != nil || rec.State != held.Aborted || rec.Decision.Reason != c.code || rec.Decision.Actor != c.Actor {
+			t.Errorf("%+v, %v", rec, err)
+		}
+		if job, _ := w.sim.Job(id); job.Effects.AbortApplied != 1 || !strings.Contains(job.Reason, c.words) {
+			t.Errorf("%+v %q", job.Effects, job.Reason)
+		}
+		if _, err := l.worker.Cancel(t.Context(), c.Cancellation); !errors.Is(err, connector.ErrNotHeld) {
+			t.Errorf("a second time: %v", err)
+		}
+	}
+}
