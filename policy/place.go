@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -208,9 +209,9 @@ func escape(src string) (ds, dv int) {
 		rest := strings.TrimLeft(src[2:], " \t")
 		return len(src) - len(rest), 0
 	}
-	r := rune(0)
-	for _, c := range src[2 : 2+n] {
-		r = r<<4 | rune(hexDigit(c))
+	var r rune
+	if code, err := strconv.ParseInt(src[2:2+n], 16, 32); err == nil {
+		r = rune(code)
 	}
 	if n == 0 {
 		if i := strings.IndexByte("N_LP", src[1]); i >= 0 {
@@ -218,10 +219,6 @@ func escape(src string) (ds, dv int) {
 		}
 	}
 	return 2 + n, max(1, utf8.RuneLen(r))
-}
-
-func hexDigit(c rune) int {
-	return max(0, strings.IndexRune("0123456789abcdef", c|0x20))
 }
 
 // fold is the white space around the end of a line, with the empty lines after

@@ -156,7 +156,11 @@ func (p *Policy) Summary() string {
 	for _, r := range p.rules {
 		at[r.at]++
 	}
-	return fmt.Sprintf("%d rules (%d at arrival, %d at release)", len(p.rules), at[Arrival], at[Release])
+	rules := "rules"
+	if len(p.rules) == 1 {
+		rules = "rule"
+	}
+	return fmt.Sprintf("%d %s (%d at arrival, %d at release)", len(p.rules), rules, at[Arrival], at[Release])
 }
 
 // Decide answers a request. It always answers: the first rule of that point

@@ -52,8 +52,8 @@ func loadZone(name string) error {
 		return nil
 	}
 	if m := zoneOffset.FindStringSubmatch(name); m != nil {
-		hours, _ := strconv.Atoi(m[2])   //nolint:errcheck // two digits, the pattern says
-		minutes, _ := strconv.Atoi(m[3]) //nolint:errcheck // two digits, the pattern says
+		hours, _ := strconv.Atoi(m[2])
+		minutes, _ := strconv.Atoi(m[3])
 		seconds := hours*3600 + minutes*60
 		if m[1] == "-" {
 			seconds = -seconds

@@ -95,26 +95,6 @@ func (t *transcript) String() string {
 	return text
 }
 
-// await blocks until ok says yes to what was written, or the process has ended,
-// or the time is up.
-func (t *transcript) await(ok func(text string) bool, ended <-chan struct{}, within time.Duration) bool {
-	timer := time.NewTimer(within)
-	defer timer.Stop()
-	for {
-		text, more := t.read()
-		if ok(text) {
-			return true
-		}
-		select {
-		case <-more:
-		case <-ended:
-			return ok(t.String())
-		case <-timer.C:
-			return false
-		}
-	}
-}
-
 // eventually asks ok again every few milliseconds until it says yes or the time
 // is up: for what can only be asked for, such as a page.
 func eventually(within time.Duration, ok func() bool) bool {

@@ -1,0 +1,48 @@
+package policy
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"pullprint/policy/strictyaml"
+)
+
+// Whatever the file, Load answers with a policy that decides or with problems
+// that have a place.
+func FuzzLoad(f *testing.F) {
+	for _, pattern := range []string{"testdata/bad/*.yaml", "../deploy/*.yaml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			f.Fatal(pattern, err)
+		}
+		for _, name := range files {
+			src, err := os.ReadFile(name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(src)
+		}
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		p, err := Load("policy.yaml", src)
+		if err == nil {
+			for _, r := range []Request{arriving(), arriving(direct), arriving(release), arriving(color)} {
+				if d := p.Decide(r); d.Verdict == "" || d.Point != r.Point {
+					t.Errorf("no answer: %+v", d)
+				}
+			}
+			return
+		}
+		var ps strictyaml.Problems
+		if !errors.As(err, &ps) || len(ps) == 0 {
+			t.Fatalf("no list of problems: %v", err)
+		}
+		for _, problem := range ps {
+			if problem.Message == "" || problem.Line < 0 {
+				t.Errorf("%+v", problem)
+			}
+		}
+	})
+}
