@@ -1,0 +1,271 @@
+// Package badge knows whose badge it is: it makes one canonical number of what
+// different readers tell of the same card, stores it only as a keyed hash, and
+// resolves it to an owner. A card number is never stored, logged or put into an
+// error.
+package badge
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Config is the badges section of the configuration.
+type Config struct {
+	// KeyFile holds the keys of the hash: see ReadKeys.
+	KeyFile string `yaml:"key_file"`
+	// Normalise is the chain that makes a number canonical: see ParseChain.
+	Normalise []string `yaml:"normalise"`
+	// EntraAttribute, when set, is where an unknown number is looked up in the
+	// directory: employeeId.
+	EntraAttribute string `yaml:"entra_attribute"`
+}
+
+// DefaultNormalise is the chain of a configuration that has none.
+var DefaultNormalise = []string{"trim", "upper"}
+
+// maxNumber is how long a number may be, before and after the chain.
+const maxNumber = 128
+
+// ErrNumber says that what a reader told is no number of a card. It never
+// quotes it.
+var ErrNumber = errors.New("the card number can't be used")
+
+// Chain makes a number canonical. The zero Chain changes nothing.
+type Chain []step
+
+type step struct {
+	name  string
+	apply func(string) (string, error)
+}
+
+// plain are the steps without an argument.
+var plain = map[string]func(string) (string, error){
+	"trim":             func(s string) (string, error) { return strings.TrimSpace(s), nil },
+	"upper":            func(s string) (string, error) { return strings.ToUpper(s), nil },
+	"lower":            func(s string) (string, error) { return strings.ToLower(s), nil },
+	"digits":           func(s string) (string, error) { return strings.Map(only("0123456789"), s), nil },
+	"strip-separators": func(s string) (string, error) { return strings.NewReplacer(" ", "", ":", "", "-", "", ".", "").Replace(s), nil },
+	"strip-zeros":      stripZeros,
+	"hex-to-dec":       func(s string) (string, error) { return base(s, 16, 10) },
+	"dec-to-hex":       func(s string) (string, error) { return base(s, 10, 16) },
+	"reverse-bytes":    reverseBytes,
+	"strip-parity":     stripParity,
+}
+
+// withArgument are the steps that take one after a colon.
+var withArgument = map[string]func(arg string) (func(string) (string, error), error){
+	"prefix": prefix,
+	"pad":    pad,
+	"cut":    cut,
+}
+
+// Steps are the names of all steps, sorted.
+func Steps() []string {
+	var names []string
+	for name := range plain {
+		names = append(names, name)
+	}
+	for name := range withArgument {
+		names = append(names, name+":")
+	}
+	slices.Sort(names)
+	return names
+}
+
+// ParseChain reads the steps of a chain, which are applied in order:
+//
+//	trim              " 04a2 "     04a2       white space around it
+//	upper, lower      04a2         04A2
+//	digits            No 123-4     1234       everything else is dropped
+//	strip-separators  04:A2-1B C3  04A21BC3   spaces, colons, dashes, dots
+//	strip-zeros       0001234      1234       leading ones
+//	hex-to-dec        04A21BC3     77732803
+//	dec-to-hex        77732803     4A21BC3    upper case, no leading zeros
+//	reverse-bytes     04A21BC3     C31BA204   of a hexadecimal number
+//	strip-parity      2E8C0DE      (decimal or hexadecimal stays what it is)
+//	                                          drops the first and the last bit
+//	                                          of a 26-bit Wiegand number
+//	pad:10            77732803     0077732803 zeros in front
+//	prefix:HQ         1234         HQ1234
+//	cut:2:8           0004A21BC300 04A21BC3   from place 2 (the first is 0), 8 characters
+//
+// The error names the first step that is wrong, by its place from 1.
+func ParseChain(steps []string) (Chain, error) {
+	var c Chain
+	for i, text := range steps {
+		s, err := parseStep(text)
+		if err != nil {
+			return nil, &StepError{Index: i, Step: text, Err: err}
+		}
+		c = append(c, s)
+	}
+	return c, nil
+}
+
+// StepError says which step of a chain is wrong.
+type StepError struct {
+	// Index is its place in the list, from 0.
+	Index int
+	Step  string
+	Err   error
+}
+
+// Error implements error.
+func (e *StepError) Error() string { return fmt.Sprintf("step %d, %q: %v", e.Index+1, e.Step, e.Err) }
+
+// Unwrap is what is wrong.
+func (e *StepError) Unwrap() error { return e.Err }
+
+func parseStep(text string) (step, error) {
+	name, arg, has := strings.Cut(text, ":")
+	if apply, ok := plain[name]; ok {
+		if has {
+			return step{}, errors.New("this step takes no argument")
+		}
+		return step{name, apply}, nil
+	}
+	parse, ok := withArgument[name]
+	if !ok {
+		return step{}, errors.New("there is no such step")
+	}
+	if !has || arg == "" {
+		return step{}, fmt.Errorf("write %s:ARGUMENT", name)
+	}
+	apply, err := parse(arg)
+	return step{name, apply}, err
+}
+
+// Apply makes a number canonical. An error wraps ErrNumber and names the step
+// that failed, not the number.
+func (c Chain) Apply(number string) (string, error) {
+	for _, s := range c {
+		if len(number) > maxNumber {
+			break
+		}
+		var err error
+		if number, err = s.apply(number); err != nil {
+			return "", fmt.Errorf("%w: %s: %w", ErrNumber, s.name, err)
+		}
+	}
+	switch {
+	case number == "":
+		return "", fmt.Errorf("%w: nothing is left of it", ErrNumber)
+	case len(number) > maxNumber:
+		return "", fmt.Errorf("%w: it is longer than %d characters", ErrNumber, maxNumber)
+	}
+	return number, nil
+}
+
+func only(set string) func(rune) rune {
+	return func(r rune) rune {
+		if strings.ContainsRune(set, r) {
+			return r
+		}
+		return -1
+	}
+}
+
+func stripZeros(s string) (string, error) {
+	if t := strings.TrimLeft(s, "0"); t != "" {
+		return t, nil
+	}
+	return s[:min(len(s), 1)], nil
+}
+
+var (
+	errNotHex     = errors.New("not a hexadecimal number")
+	errNotDecimal = errors.New("not a decimal number")
+)
+
+func parseNumber(s string, in int) (*big.Int, error) {
+	digits := "0123456789"
+	if in == 16 {
+		digits += "abcdefABCDEF"
+	}
+	n, ok := new(big.Int).SetString(s, in)
+	if !ok || strings.Trim(s, digits) != "" {
+		if in == 16 {
+			return nil, errNotHex
+		}
+		return nil, errNotDecimal
+	}
+	return n, nil
+}
+
+func base(s string, from, to int) (string, error) {
+	n, err := parseNumber(s, from)
+	if err != nil {
+		return "", err
+	}
+	return strings.ToUpper(n.Text(to)), nil
+}
+
+func reverseBytes(s string) (string, error) {
+	if _, err := parseNumber(s, 16); err != nil {
+		return "", err
+	}
+	if len(s)%2 == 1 {
+		s = "0" + s
+	}
+	var b strings.Builder
+	for i := len(s); i > 0; i -= 2 {
+		b.WriteString(s[i-2 : i])
+	}
+	return b.String(), nil
+}
+
+// wiegand is the length of the only format whose parity bits stand first and last
+// and whose length can be told from the number.
+const wiegand = 26
+
+// stripParity takes a number as decimal if it can be, else as hexadecimal, and
+// answers in the same form.
+func stripParity(s string) (string, error) {
+	in := 10
+	n, err := parseNumber(s, in)
+	if err != nil {
+		in = 16
+		if n, err = parseNumber(s, in); err != nil {
+			return "", errors.New("not a number")
+		}
+	}
+	if n.BitLen() > wiegand {
+		return "", fmt.Errorf("more than %d bits", wiegand)
+	}
+	n.SetBit(n, wiegand-1, 0).Rsh(n, 1)
+	return strings.ToUpper(n.Text(in)), nil
+}
+
+func prefix(arg string) (func(string) (string, error), error) {
+	if len(arg) > 32 {
+		return nil, errors.New("a prefix has at most 32 characters")
+	}
+	return func(s string) (string, error) { return arg + s, nil }, nil
+}
+
+func pad(arg string) (func(string) (string, error), error) {
+	n, err := strconv.Atoi(arg)
+	if err != nil || n < 1 || n > maxNumber {
+		return nil, fmt.Errorf("write a length from 1 to %d", maxNumber)
+	}
+	return func(s string) (string, error) { return strings.Repeat("0", max(0, n-len(s))) + s, nil }, nil
+}
+
+func cut(arg string) (func(string) (string, error), error) {
+	from, length, _ := strings.Cut(arg, ":")
+	i, err := strconv.Atoi(from)
+	n, err2 := strconv.Atoi(length)
+	if err != nil || err2 != nil || i < 0 || n < 1 {
+		return nil, errors.New("write cut:FROM:LENGTH, as cut:2:8")
+	}
+	return func(s string) (string, error) {
+		if i+n > len(s) {
+			return "", fmt.Errorf("shorter than %d characters", i+n)
+		}
+		return s[i : i+n], nil
+	}, nil
+}

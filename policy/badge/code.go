@@ -1,0 +1,111 @@
+package badge
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+)
+
+// ErrCode says that a one-time code is wrong, used or expired.
+var ErrCode = errors.New("the code is wrong, used already, or has expired; ask for a new one")
+
+// How a code looks: letters and digits that can't be taken for one another, in
+// two groups. 28 to the power of 8 are 3.8e11: at five guesses a minute and
+// reader, and a day's life, nobody guesses one.
+const (
+	codeAlphabet = "BCDFGHJKLMNPQRSTVWXZ23456789"
+	codeLength   = 8
+)
+
+// MaxCodeLife is the longest time a code can be valid for.
+const MaxCodeLife = 7 * 24 * time.Hour
+
+const codePrefix = "c."
+
+type code struct {
+	Owner             string    `json:"owner"`
+	UserPrincipalName string    `json:"user_principal_name,omitempty"`
+	By                string    `json:"by"`
+	Expires           time.Time `json:"expires"`
+}
+
+// IssueCode makes a code with which its holder enrols one badge of their own,
+// once. Only its hash is stored; validFor is at most MaxCodeLife.
+func (b *Book) IssueCode(ctx context.Context, e Enrolment, validFor time.Duration) (text string, err error) {
+	if err := e.check(); err != nil {
+		return "", err
+	}
+	if validFor < time.Minute || validFor > MaxCodeLife {
+		return "", fmt.Errorf("%w: a code is valid for a minute at least and %d days at most", ErrEnrolment, MaxCodeLife/(24*time.Hour))
+	}
+	value, err := json.Marshal(code{e.Owner, e.UserPrincipalName, e.By, e.Now.Add(validFor)})
+	if err != nil {
+		return "", fmt.Errorf("encode code: %w", err)
+	}
+	for range maxConflicts {
+		text, err := newCode()
+		if err != nil {
+			return "", err
+		}
+		if _, ok, err := b.kv.CompareAndSet(ctx, b.codePlace(text), value, 0, validFor); err != nil || ok {
+			return text, err
+		}
+	}
+	return "", ErrConflict
+}
+
+func newCode() (string, error) {
+	var s strings.Builder
+	for i := range codeLength {
+		if i == codeLength/2 {
+			s.WriteByte('-')
+		}
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(codeAlphabet))))
+		if err != nil {
+			return "", fmt.Errorf("make a code: %w", err)
+		}
+		s.WriteByte(codeAlphabet[n.Int64()])
+	}
+	return s.String(), nil
+}
+
+func (b *Book) codePlace(text string) string {
+	text = strings.Map(only(codeAlphabet), strings.ToUpper(text))
+	return codePrefix + b.keys.list[0].hash("code", text)
+}
+
+// Redeem enrols a badge by a code. The code is used up before the badge is
+// stored: of many at once, one enrols; one that dies between needs a new code.
+// The error is ErrCode, ErrTaken, ErrNumber, or why it can't be told.
+func (b *Book) Redeem(ctx context.Context, text, number string, now time.Time) (Badge, error) {
+	canonical, err := b.chain.Apply(number)
+	if err != nil {
+		return Badge{}, err
+	}
+	at := b.codePlace(text)
+	value, rev, err := b.kv.Get(ctx, at)
+	if err != nil {
+		return Badge{}, fmt.Errorf("read code: %w", err)
+	}
+	var c code
+	if rev == 0 || json.Unmarshal(value, &c) != nil || !now.Before(c.Expires) {
+		return Badge{}, ErrCode
+	}
+	// Somebody else's badge does not cost the code.
+	if old, _, _, err := b.find(ctx, canonical); err == nil && old.Owner != c.Owner && old.valid(now) == nil {
+		return Badge{}, ErrTaken
+	}
+	ok, err := b.kv.Delete(ctx, at, rev)
+	if err != nil {
+		return Badge{}, fmt.Errorf("use code: %w", err)
+	}
+	if !ok {
+		return Badge{}, ErrCode
+	}
+	return b.Enrol(ctx, number, Enrolment{Owner: c.Owner, UserPrincipalName: c.UserPrincipalName, By: "code", Now: now})
+}

@@ -1,0 +1,210 @@
+package badge
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// How much one import may hold, and how many mistakes it tells of.
+const (
+	maxRows     = 100_000
+	maxMistakes = 100
+)
+
+// columns of a CSV file; the last two may be missing.
+var columns = []string{"badge", "owner", "user_principal_name", "expires"}
+
+// RowError is a mistake in a CSV file. It quotes no card number.
+type RowError struct {
+	Line    int    `json:"line"`
+	Column  string `json:"column,omitempty"`
+	Message string `json:"message"`
+}
+
+// Error implements error.
+func (e *RowError) Error() string {
+	if e.Column != "" {
+		return fmt.Sprintf("line %d, %s: %s", e.Line, e.Column, e.Message)
+	}
+	return fmt.Sprintf("line %d: %s", e.Line, e.Message)
+}
+
+// ImportError is everything that is wrong with a CSV file; none of it was
+// stored.
+type ImportError []*RowError
+
+// Error lists the mistakes, one a line.
+func (e ImportError) Error() string {
+	lines := make([]string, len(e))
+	for i, r := range e {
+		lines[i] = r.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// row is one line of a file, checked.
+type row struct {
+	line   int
+	number string
+	Enrolment
+}
+
+// Import enrols the badges of a CSV file whose first line names the columns
+// badge, owner, user_principal_name and expires (RFC 3339 or a date), in any
+// order, separated by commas or semicolons. All rows are checked, also against
+// the badges that are stored, before any is: an ImportError means that nothing
+// was. Any other error tells after how many badges it happened; doing the import
+// again goes on.
+func (b *Book) Import(ctx context.Context, r io.Reader, e Enrolment) (enrolled int, err error) {
+	rows, wrong, err := b.parse(r, e)
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		if len(wrong) >= maxMistakes {
+			break
+		}
+		canonical, err := b.chain.Apply(row.number)
+		if err != nil {
+			continue
+		}
+		old, _, rev, err := b.find(ctx, canonical)
+		switch {
+		case err != nil && !errors.Is(err, ErrUnknown):
+			return 0, err
+		case rev != 0 && old.Owner != row.Owner && old.valid(e.Now) == nil && !e.Replace:
+			wrong = append(wrong, &RowError{row.line, "badge", ErrTaken.Error()})
+		}
+	}
+	if len(wrong) > 0 {
+		slices.SortStableFunc(wrong, func(a, b *RowError) int { return a.Line - b.Line })
+		return 0, wrong
+	}
+	for i, row := range rows {
+		if _, err := b.Enrol(ctx, row.number, row.Enrolment); err != nil {
+			return i, fmt.Errorf("line %d, after %d badges were stored: %w", row.line, i, err)
+		}
+	}
+	return len(rows), nil
+}
+
+func (b *Book) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, err error) {
+	in := bufio.NewReader(r)
+	if bom, err := in.Peek(3); err == nil && string(bom) == "\ufeff" {
+		_, _ = in.Discard(3)
+	}
+	head, err := in.Peek(256)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+		return nil, nil, fmt.Errorf("read CSV: %w", err)
+	}
+	first, _, _ := strings.Cut(string(head), "\n")
+	c := csv.NewReader(in)
+	c.FieldsPerRecord, c.ReuseRecord = -1, true
+	if strings.Count(first, ";") > strings.Count(first, ",") {
+		c.Comma = ';'
+	}
+	at, wrongHead, err := header(c)
+	if err != nil || wrongHead != nil {
+		return nil, wrongHead, err
+	}
+	seen := map[string]int{}
+	for len(wrong) < maxMistakes {
+		fields, err := c.Read()
+		line := 0
+		if len(fields) > 0 {
+			line, _ = c.FieldPos(0)
+		}
+		var bad *csv.ParseError
+		switch {
+		case errors.Is(err, io.EOF):
+			if len(rows)+len(wrong) == 0 {
+				wrong = append(wrong, &RowError{1, "", "there is no badge after the line of column names"})
+			}
+			return rows, wrong, nil
+		case errors.As(err, &bad):
+			return nil, append(wrong, &RowError{bad.Line, "", bad.Err.Error()}), nil
+		case err != nil:
+			return nil, nil, fmt.Errorf("read CSV: %w", err)
+		case len(rows) >= maxRows:
+			return nil, append(wrong, &RowError{line, "", fmt.Sprintf("more than %d rows; split the file", maxRows)}), nil
+		}
+		row, mistakes := b.row(fields, at, line, e)
+		if canonical, err := b.chain.Apply(row.number); err == nil {
+			hash := b.keys.list[0].hash("badge", canonical)
+			if first, twice := seen[hash]; twice {
+				mistakes = append(mistakes, &RowError{line, "badge", fmt.Sprintf("the same badge is in line %d", first)})
+			}
+			seen[hash] = line
+		}
+		rows, wrong = append(rows, row), append(wrong, mistakes...)
+	}
+	return rows, wrong, nil
+}
+
+// header finds the columns by their names.
+func header(c *csv.Reader) (at map[string]int, wrong ImportError, err error) {
+	fields, err := c.Read()
+	var bad *csv.ParseError
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, ImportError{{1, "", "the file is empty; its first line is " + strings.Join(columns, ",")}}, nil
+	case errors.As(err, &bad):
+		return nil, ImportError{{bad.Line, "", bad.Err.Error()}}, nil
+	case err != nil:
+		return nil, nil, fmt.Errorf("read CSV: %w", err)
+	}
+	at = map[string]int{}
+	for i, name := range fields {
+		name = strings.ToLower(strings.TrimSpace(name))
+		switch _, twice := at[name]; {
+		case !slices.Contains(columns, name): // not quoted: it may be a card number of a file without names
+			wrong = append(wrong, &RowError{1, "", fmt.Sprintf("column %d has an unknown name; the first line is %s", i+1, strings.Join(columns, ","))})
+		case twice:
+			wrong = append(wrong, &RowError{1, name, "there are two such columns"})
+		}
+		at[name] = i
+	}
+	for _, name := range columns[:2] {
+		if _, ok := at[name]; !ok {
+			wrong = append(wrong, &RowError{1, name, "the column is missing"})
+		}
+	}
+	return at, wrong, nil
+}
+
+func (b *Book) row(fields []string, at map[string]int, line int, e Enrolment) (row, ImportError) {
+	get := func(name string) string {
+		if i, ok := at[name]; ok && i < len(fields) {
+			return strings.TrimSpace(fields[i])
+		}
+		return ""
+	}
+	r := row{line: line, number: strings.Clone(get("badge")), Enrolment: e}
+	r.Owner, r.UserPrincipalName = strings.Clone(get("owner")), strings.Clone(get("user_principal_name"))
+	var wrong ImportError
+	if len(fields) > len(at) {
+		wrong = append(wrong, &RowError{line, "", fmt.Sprintf("%d fields, and %d columns", len(fields), len(at))})
+	}
+	if _, err := b.chain.Apply(r.number); err != nil {
+		wrong = append(wrong, &RowError{line, "badge", err.Error()})
+	}
+	if text := get("expires"); text != "" {
+		var err error
+		if r.Expires, err = time.Parse(time.RFC3339, text); err != nil {
+			if r.Expires, err = time.Parse(time.DateOnly, text); err != nil {
+				wrong = append(wrong, &RowError{line, "expires", "not a time as 2026-12-24T12:00:00Z or a date as 2026-12-24"})
+			}
+		}
+	}
+	if err := r.check(); err != nil {
+		wrong = append(wrong, &RowError{line, "owner", strings.TrimPrefix(err.Error(), ErrEnrolment.Error()+": ")})
+	}
+	return r, wrong
+}

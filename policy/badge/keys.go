@@ -1,0 +1,98 @@
+package badge
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+)
+
+// minKey is the least length of a key in bytes.
+const minKey = 32
+
+// howKey says what to do about a bad key file.
+const howKey = "make one with: openssl rand -base64 32 > FILE"
+
+// ErrKeyFile says that a key file can't be used. It quotes nothing of it.
+var ErrKeyFile = errors.New("badge key file")
+
+// Keys are the keys of the hash: the first makes the hashes of new badges, the
+// others still find those of old ones. They never leave this package.
+type Keys struct{ list []key }
+
+type key struct {
+	id     string
+	secret []byte
+}
+
+// ReadKeys reads a key file: a key a line, at least 32 bytes in base64 or
+// hexadecimal; the first is the current one. To change keys, put a new line on
+// top and leave the old one until every badge was shown or enrolled once more.
+// Empty lines and those that begin with # are skipped.
+func ReadKeys(file string) (Keys, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return Keys{}, fmt.Errorf("%w: %w; %s", ErrKeyFile, err, howKey)
+	}
+	k, err := ParseKeys(src)
+	if err != nil {
+		return Keys{}, fmt.Errorf("%w %s: %w", ErrKeyFile, file, err)
+	}
+	return k, nil
+}
+
+// ParseKeys reads the content of a key file.
+func ParseKeys(src []byte) (Keys, error) {
+	var k Keys
+	n := 0
+	for line := range bytes.Lines(src) {
+		n++
+		line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\ufeff")))
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		secret, err := hex.DecodeString(string(line))
+		if err != nil {
+			secret, err = base64.StdEncoding.DecodeString(string(line))
+		}
+		if err != nil || len(secret) < minKey {
+			return Keys{}, fmt.Errorf("line %d is no key of %d bytes or more in base64 or hexadecimal; %s", n, minKey, howKey)
+		}
+		id := newKey(secret)
+		if slices.ContainsFunc(k.list, func(o key) bool { return o.id == id.id }) {
+			return Keys{}, fmt.Errorf("line %d has a key that an earlier line has; remove it", n)
+		}
+		k.list = append(k.list, id)
+	}
+	if len(k.list) == 0 {
+		return Keys{}, fmt.Errorf("there is no key in it; %s", howKey)
+	}
+	return k, nil
+}
+
+func newKey(secret []byte) key {
+	sum := sha256.Sum256(append([]byte("pullprint badge key id\x00"), secret...))
+	return key{hex.EncodeToString(sum[:4]), secret}
+}
+
+// IDs are the names of the keys, the current one first. They tell nothing of a
+// key.
+func (k Keys) IDs() []string {
+	ids := make([]string, len(k.list))
+	for i, key := range k.list {
+		ids[i] = key.id
+	}
+	return ids
+}
+
+// hash is the keyed hash of something that is used for a purpose.
+func (k key) hash(purpose, text string) string {
+	mac := hmac.New(sha256.New, k.secret)
+	mac.Write([]byte("pullprint " + purpose + "\x00" + text))
+	return hex.EncodeToString(mac.Sum(nil))
+}
