@@ -15,13 +15,15 @@ import (
 	"pullprint/connector"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/webhook"
 )
 
 // checker looks at what types can't say.
 type checker struct {
-	c   *Config
-	doc *strictyaml.Document
-	dir string // where relative paths start
+	c    *Config
+	doc  *strictyaml.Document
+	name string
+	dir  string // where relative paths start
 	// reported are the paths of values that could not be read, or under a
 	// misspelt key.
 	reported map[string]bool
@@ -57,6 +59,7 @@ func (k *checker) all() {
 	k.definition()
 	k.webhook()
 	k.queues()
+	k.release()
 	k.nats()
 	k.file("policy.file", k.c.Policy.File, "write the policy there, or leave policy.file out for the built-in one")
 	k.metrics()
@@ -205,22 +208,28 @@ func (k *checker) webhook() {
 	if k.need("webhook.public_url", w.PublicURL, "write the https address at which Microsoft Graph reaches this machine") {
 		k.publicURL(w.PublicURL)
 	}
-	cert, key := w.TLS.CertFile, w.TLS.KeyFile
+	k.pair("webhook.tls", w.TLS)
+}
+
+// pair checks a certificate and its key.
+func (k *checker) pair(at string, pair webhook.TLS) {
+	cert, key := pair.CertFile, pair.KeyFile
+	atCert, atKey := at+".cert_file", at+".key_file"
 	switch {
-	case cert == "" && key == "", k.reported["webhook.tls.cert_file"], k.reported["webhook.tls.key_file"]:
+	case cert == "" && key == "", k.reported[atCert], k.reported[atKey]:
 	case cert == "":
-		k.add("webhook.tls.key_file", "name the certificate in webhook.tls.cert_file", "webhook.tls has a key without its certificate")
+		k.add(atKey, "name the certificate in "+atCert, "%s has a key without its certificate", at)
 	case key == "":
-		k.add("webhook.tls.cert_file", "name the key in webhook.tls.key_file", "webhook.tls has a certificate without its key")
+		k.add(atCert, "name the key in "+atKey, "%s has a certificate without its key", at)
 	default:
-		_, okCert := k.stat("webhook.tls.cert_file", cert, "write the certificate chain there, in PEM")
-		st, okKey := k.stat("webhook.tls.key_file", key, "write the key there, in PEM")
+		_, okCert := k.stat(atCert, cert, "write the certificate chain there, in PEM")
+		st, okKey := k.stat(atKey, key, "write the key there, in PEM")
 		if okKey {
-			k.guarded("webhook.tls.key_file", key, st)
+			k.guarded(atKey, key, st)
 		}
 		if okCert && okKey {
 			if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
-				k.add("webhook.tls.cert_file", "both must be PEM, and the key that of the first certificate", "webhook.tls has a certificate and a key that can't be used together")
+				k.add(atCert, "both must be PEM, and the key that of the first certificate", "%s has a certificate and a key that can't be used together", at)
 			}
 		}
 	}

@@ -10,10 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"pullprint/connector"
+	"pullprint/connector/admin"
 	"pullprint/connector/bus"
+	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
@@ -26,16 +29,19 @@ type Config struct {
 	// TenantID is the directory (tenant) id.
 	TenantID string `yaml:"tenant_id"`
 	// Cloud is global, us-l4 or us-l5.
-	Cloud     string            `yaml:"cloud"`
-	Endpoints graph.Endpoints   `yaml:"endpoints"`
-	Auth      graph.Auth        `yaml:"auth"`
-	Trigger   trigger.Config    `yaml:"trigger"`
-	Webhook   webhook.Config    `yaml:"webhook"`
-	Queues    []connector.Queue `yaml:"queues"`
-	Policy    Policy            `yaml:"policy"`
-	NATS      bus.Config        `yaml:"nats"`
-	Metrics   Metrics           `yaml:"metrics"`
-	Log       Log               `yaml:"log"`
+	Cloud     string             `yaml:"cloud"`
+	Endpoints graph.Endpoints    `yaml:"endpoints"`
+	Auth      graph.Auth         `yaml:"auth"`
+	Trigger   trigger.Config     `yaml:"trigger"`
+	Webhook   webhook.Config     `yaml:"webhook"`
+	Queues    []connector.Queue  `yaml:"queues"`
+	Devices   []connector.Device `yaml:"devices"`
+	Policy    Policy             `yaml:"policy"`
+	Badges    badge.Config       `yaml:"badges"`
+	NATS      bus.Config         `yaml:"nats"`
+	Admin     admin.Config       `yaml:"admin"`
+	Metrics   Metrics            `yaml:"metrics"`
+	Log       Log                `yaml:"log"`
 
 	// Warnings are what is not wrong but should be looked at.
 	Warnings []strictyaml.Problem `yaml:"-"`
@@ -83,7 +89,7 @@ func parse(path string, src []byte) (*Config, error) {
 	var c Config
 	src = bytes.TrimPrefix(src, []byte("\ufeff")) // what Windows editors begin a file with
 	doc := strictyaml.Decode(path, src, &c, expand)
-	v := checker{c: &c, doc: doc, dir: filepath.Dir(path), reported: map[string]bool{}}
+	v := checker{c: &c, doc: doc, name: path, dir: filepath.Dir(path), reported: map[string]bool{}}
 	if v.begin() {
 		c.fill(doc)
 		c.resolve(v.dir)
@@ -139,6 +145,9 @@ func (c *Config) fill(doc *strictyaml.Document) {
 			c.Queues[i].HoldFor = connector.DefaultHoldFor
 		}
 	}
+	if c.Badges.Normalise == nil {
+		c.Badges.Normalise = slices.Clone(badge.DefaultNormalise)
+	}
 	if c.NATS.URL == "" && c.NATS.Embedded == nil {
 		c.NATS.Embedded = &bus.Embedded{}
 	}
@@ -155,7 +164,14 @@ func or(s *string, value string) {
 
 // resolve makes relative paths start at the folder of the file.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Auth.ClientSecretFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.NATS.CredentialsFile}
+	paths := []*string{&c.Auth.ClientSecretFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.NATS.CredentialsFile,
+		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile}
+	for i := range c.Devices {
+		paths = append(paths, &c.Devices[i].TokenFile)
+	}
+	for i := range c.Admin.Tokens {
+		paths = append(paths, &c.Admin.Tokens[i].File)
+	}
 	if c.NATS.Embedded != nil {
 		paths = append(paths, &c.NATS.Embedded.StoreDir)
 	}

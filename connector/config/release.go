@@ -1,0 +1,207 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"pullprint/connector"
+	"pullprint/connector/admin"
+	"pullprint/policy/badge"
+	"pullprint/policy/strictyaml"
+	"pullprint/trigger/graph"
+)
+
+// deviceID is what a device may be called: it stands in URLs and subjects and is
+// a metric label.
+var deviceID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// minToken is the least length of a bearer token.
+const minToken = 16
+
+const howToken = "make one with: openssl rand -base64 32 > FILE"
+
+// token is a bearer token that was read, by where it is configured.
+type token struct{ path, value string }
+
+// release checks what taps and the API need.
+func (k *checker) release() {
+	var tokens []token
+	tokens = k.admin(tokens)
+	tokens = k.devices(tokens)
+	for i, t := range tokens {
+		if j := slices.IndexFunc(tokens[:i], func(o token) bool { return o.value == t.value }); j >= 0 {
+			k.add(t.path, "give each its own; "+howToken, "%s holds the same token as %s", t.path, tokens[j].path)
+		}
+	}
+	k.badges()
+	for i, q := range k.c.Queues {
+		at := fmt.Sprintf("queues[%d].expiry_warning", i)
+		switch {
+		case q.ExpiryWarning != 0 && q.Mode == connector.ModeDirect:
+			k.add(at, "leave it out: only pull queues hold jobs for their owners", "%s in a direct queue", at)
+		case q.ExpiryWarning < 0 || (q.ExpiryWarning >= q.HoldFor && q.ExpiryWarning > 0) || (q.ExpiryWarning > 0 && q.ExpiryWarning < time.Minute):
+			k.add(at, "write 1m at least and less than hold_for", "%s is out of range", at)
+		}
+	}
+}
+
+func (k *checker) devices(tokens []token) []token {
+	ids := map[string]int{}
+	for i, d := range k.c.Devices {
+		at := fmt.Sprintf("devices[%d]", i)
+		k.device(at, d)
+		if j, twice := ids[d.ID]; twice && d.ID != "" {
+			k.add(at+".id", fmt.Sprintf("give it another; the first is in line %d", k.doc.At(fmt.Sprintf("devices[%d]", j))), "two devices with one id")
+		} else {
+			ids[d.ID] = i
+		}
+		if d.TokenFile != "" {
+			tokens = k.token(at+".token_file", d.TokenFile, tokens)
+		}
+	}
+	return tokens
+}
+
+func (k *checker) device(at string, d connector.Device) {
+	if k.need(at+".id", d.ID, "write a short name of the device, as hq-2-west") && !deviceID.MatchString(d.ID) {
+		k.add(at+".id", "lower-case letters, digits and dashes; at most 63", "%s.id has characters that an id can't have", at)
+	}
+	if k.need(at+".printer_id", d.PrinterID, "write the id of the printer, from the Universal Print portal") {
+		switch i := slices.IndexFunc(k.c.Queues, func(q connector.Queue) bool { return strings.EqualFold(q.PrinterID, d.PrinterID) }); {
+		case !graph.ValidID(d.PrinterID):
+			k.add(at+".printer_id", "it looks like 9a3b3956-5a0e-4c5b-9d1a-61a1c2d3e4f5", "%s.printer_id is not an id", at)
+		case i >= 0:
+			k.add(at+".printer_id", fmt.Sprintf("name the printer that makes paper; the queue is in line %d", k.doc.At(fmt.Sprintf("queues[%d]", i))), "%s.printer_id is a queue: a released job would come back", at)
+		}
+	}
+	if len(d.Queues) == 0 {
+		k.add(at+".queues", "list the pull queues whose jobs it may release", "%s.queues is missing or empty", at)
+	}
+	var names []string
+	for _, q := range k.c.Queues {
+		names = append(names, q.Name)
+	}
+	for j, name := range d.Queues {
+		path := fmt.Sprintf("%s.queues[%d]", at, j)
+		i := slices.Index(names, name)
+		switch {
+		case slices.Index(d.Queues, name) != j:
+			k.add(path, "take it out", "%s names a queue a second time", path)
+		case i < 0:
+			hint := "write the name of a queue"
+			if near := strictyaml.Nearest(name, names); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			k.add(path, hint, "%s is not a configured queue", path)
+		case k.c.Queues[i].Mode == connector.ModeDirect:
+			k.add(path, "name a pull queue; a direct one prints where it was sent", "%s is a direct queue", path)
+		}
+	}
+}
+
+// token checks a file with a bearer token and adds it to those that were read.
+func (k *checker) token(path, file string, tokens []token) []token {
+	st, ok := k.stat(path, file, howToken)
+	if !ok {
+		return tokens
+	}
+	value, err := os.ReadFile(file)
+	text := strings.TrimSpace(string(value))
+	switch {
+	case err != nil:
+		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
+		return tokens
+	case len(text) < minToken || strings.ContainsAny(text, " \t\r\n"):
+		k.add(path, howToken, "%s names a file that holds no token of %d characters or more: %s", path, minToken, file)
+		return tokens
+	}
+	k.guarded(path, file, st)
+	return append(tokens, token{path, text})
+}
+
+func (k *checker) admin(tokens []token) []token {
+	a := k.c.Admin
+	if a.Listen == "" {
+		if k.doc.Has("admin") && !k.reported["admin.listen"] {
+			k.add("admin", "write admin.listen: 127.0.0.1:8080", "admin has no listen address")
+		}
+		if len(k.c.Devices) > 0 && k.c.NATS.URL == "" {
+			k.warn("devices", "without admin.listen and with the embedded NATS nobody can show a badge", "set admin.listen")
+		}
+		return tokens
+	}
+	k.listen("admin.listen", a.Listen)
+	for other, address := range map[string]string{"webhook.listen": k.c.Webhook.Listen, "metrics.listen": k.c.Metrics.Listen} {
+		if address == a.Listen && !strings.HasSuffix(address, ":0") {
+			k.add("admin.listen", "give it a port of its own", "admin.listen is the same as %s", other)
+		}
+	}
+	if a.TokenFile == "" && len(a.Tokens) == 0 {
+		k.add("admin", howToken+", and name it in admin.token_file", "admin has no token")
+	}
+	if a.TokenFile != "" {
+		tokens = k.token("admin.token_file", a.TokenFile, tokens)
+	}
+	names := map[string]bool{admin.AdminName: true}
+	for i, t := range a.Tokens {
+		at := fmt.Sprintf("admin.tokens[%d]", i)
+		if k.need(at+".name", t.Name, "write who uses the token, as helpdesk") {
+			if !deviceID.MatchString(t.Name) {
+				k.add(at+".name", "lower-case letters, digits and dashes; at most 63", "%s.name has characters that a name can't have", at)
+			} else if names[t.Name] {
+				k.add(at+".name", "give it another; admin is the token of admin.token_file", "two tokens with one name")
+			}
+			names[t.Name] = true
+		}
+		if k.need(at+".role", string(t.Role), "write read, operate or admin") {
+			k.oneOf(at+".role", string(t.Role), string(admin.RoleRead), string(admin.RoleOperate), string(admin.RoleAdmin))
+		}
+		if k.need(at+".file", t.File, howToken) {
+			tokens = k.token(at+".file", t.File, tokens)
+		}
+	}
+	k.pair("admin.tls", a.TLS)
+	if host, _, err := net.SplitHostPort(a.Listen); err == nil && a.TLS.CertFile == "" && !loopback(host) {
+		k.warn("admin.listen", "badge numbers and tokens would cross the network in the open", "set admin.tls, or listen on 127.0.0.1 behind a proxy that ends TLS")
+	}
+	return tokens
+}
+
+func (k *checker) warn(path, message, hint string) {
+	k.c.Warnings = append(k.c.Warnings, strictyaml.Problem{File: k.name, Line: k.doc.At(path), Key: path, Message: message, Hint: hint})
+}
+
+func (k *checker) badges() {
+	b := k.c.Badges
+	if b.KeyFile == "" {
+		if len(k.c.Devices) > 0 || k.doc.Has("badges") {
+			k.add("badges.key_file", "make one with: openssl rand -base64 32 > FILE", "badges.key_file is missing")
+		}
+	} else if st, ok := k.stat("badges.key_file", b.KeyFile, "make one with: openssl rand -base64 32 > FILE"); ok {
+		k.guarded("badges.key_file", b.KeyFile, st)
+		if src, err := os.ReadFile(b.KeyFile); err != nil {
+			k.add("badges.key_file", "make it readable for the user pullprint runs as", "badges.key_file names a file that can't be read: %s: %s", b.KeyFile, cause(err))
+		} else if _, err := badge.ParseKeys(src); err != nil {
+			message, hint, _ := strings.Cut(err.Error(), "; ")
+			k.add("badges.key_file", hint, "%s: %s", filepath.Base(b.KeyFile), message)
+		}
+	}
+	var se *badge.StepError
+	if _, err := badge.ParseChain(b.Normalise); errors.As(err, &se) {
+		hint := "the steps are " + strings.Join(badge.Steps(), ", ")
+		if near := strictyaml.Nearest(se.Step, badge.Steps()); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		k.add(fmt.Sprintf("badges.normalise[%d]", se.Index), hint, "%q: %s", se.Step, se.Err)
+	}
+	if b.EntraAttribute != "" {
+		k.oneOf("badges.entra_attribute", b.EntraAttribute, "employeeId")
+	}
+}
