@@ -1,6 +1,10 @@
 package graph
 
-import "context"
+import (
+	"context"
+	"net/url"
+	"strings"
+)
 
 // Groups lists the groups that a user is a member of, directly or through other
 // groups (https://learn.microsoft.com/graph/api/user-list-transitivememberof).
@@ -12,4 +16,26 @@ func (c *Client) Groups(ctx context.Context, user string) ([]Group, error) {
 	}
 	const query = "$select=id,displayName&$count=true&$top=999"
 	return collect[Group](ctx, c, call{op: listGroups, url: c.at("/users/"+user+"/transitiveMemberOf/microsoft.graph.group", query), eventual: true})
+}
+
+// maxEmployeeID is the longest employeeId the directory has
+// (https://learn.microsoft.com/graph/api/resources/user).
+const maxEmployeeID = 16
+
+// UserByEmployeeID finds the one user whose employeeId is given
+// (https://learn.microsoft.com/graph/api/user-list, right User.Read.All); ok is
+// false when there is none, or more than one. The value is nowhere in an error.
+func (c *Client) UserByEmployeeID(ctx context.Context, employeeID string) (user User, ok bool, err error) {
+	if employeeID == "" || len(employeeID) > maxEmployeeID {
+		return User{}, false, nil
+	}
+	filter := url.QueryEscape("employeeId eq '" + strings.ReplaceAll(employeeID, "'", "''") + "'")
+	users, err := collect[struct {
+		ID                string `json:"id"`
+		UserPrincipalName string `json:"userPrincipalName"`
+	}](ctx, c, call{op: findUser, url: c.at("/users", "$filter="+filter+"&$select=id,userPrincipalName&$top=2")})
+	if err != nil || len(users) != 1 || !ValidID(users[0].ID) {
+		return User{}, false, err
+	}
+	return User(users[0]), true, nil
 }

@@ -17,6 +17,7 @@ const (
 	redirectJob
 	getPrinter
 	listGroups
+	findUser
 	listSubscriptions
 	getSubscription
 	createSubscription
@@ -45,6 +46,7 @@ var table = [operations]struct {
 	redirectJob:             {"redirect_job", http.MethodPost, 200, false},
 	getPrinter:              {"get_printer", http.MethodGet, 200, true},
 	listGroups:              {"list_groups", http.MethodGet, 200, true},
+	findUser:                {"find_user", http.MethodGet, 200, true},
 	listSubscriptions:       {"list_subscriptions", http.MethodGet, 200, true},
 	getSubscription:         {"get_subscription", http.MethodGet, 200, true},
 	createSubscription:      {"create_subscription", http.MethodPost, 201, false},

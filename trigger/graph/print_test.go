@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 	"encoding/json"
 	"errors"
 	"io"
@@ -80,6 +81,13 @@ func TestRequests(t *testing.T) {
 		}, 200, `{"id":"9"}`, "POST /print/printers/p1/jobs/7/redirect", `{"destinationPrinterId":"p2","configuration":{"colorMode":"blackAndWhite","pageRanges":[{"start":1,"end":2}],"collate":true}}`},
 		{"printer", func(ctx context.Context, c *Client) error { _, err := c.Printer(ctx, "p1"); return err }, 200, `{}`, "GET /print/printers/p1?$select=id,displayName,isAcceptingJobs,status", ""},
 		{"groups", func(ctx context.Context, c *Client) error { _, err := c.Groups(ctx, "u1"); return err }, 200, `{"value":[{"id":"g"}]}`, "GET /users/u1/transitiveMemberOf/microsoft.graph.group?$select=id,displayName&$count=true&$top=999", ""},
+		{"user by employee id", func(ctx context.Context, c *Client) error {
+			u, ok, err := c.UserByEmployeeID(ctx, "o'42")
+			if err == nil && (!ok || u.ID != "u1") {
+				return fmt.Errorf("%+v %t", u, ok)
+			}
+			return err
+		}, 200, `{"value":[{"id":"u1","userPrincipalName":"ada@contoso.com"}]}`, "GET /users?$filter=employeeId+eq+%27o%27%2742%27&$select=id,userPrincipalName&$top=2", ""},
 		{"subscriptions", func(ctx context.Context, c *Client) error { _, err := c.Subscriptions(ctx); return err }, 200, `{"value":[]}`, "GET /subscriptions", ""},
 		{"subscription", func(ctx context.Context, c *Client) error { _, err := c.Subscription(ctx, sub); return err }, 200, `{}`, "GET /subscriptions/" + sub, ""},
 		{"subscribe", func(ctx context.Context, c *Client) error {
