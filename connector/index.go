@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -156,4 +157,24 @@ func (x *Index) set(ref held.Ref, e *Entry) {
 func (x *Index) count(queue string, by int) {
 	x.held[queue] += by
 	x.metrics.held.WithLabelValues(queue).Set(float64(x.held[queue]))
+}
+
+// Select lists the jobs that fit, in no order.
+func (x *Index) Select(fits func(*Entry) bool) []Entry {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var list []Entry
+	for _, e := range x.entries {
+		if fits(&e) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// Held counts the held jobs of each queue.
+func (x *Index) Held() map[string]int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return maps.Clone(x.held)
 }

@@ -279,3 +279,31 @@ func (t *Taps) quiet(ctx context.Context, start time.Time) error {
 		return ctx.Err()
 	}
 }
+
+// LockedUntil is until when the reader of a device is locked; zero when it is
+// not.
+func (t *Taps) LockedUntil(device string, now time.Time) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r, ok := t.readers[device]; ok && now.Before(r.locked) {
+		return r.locked
+	}
+	return time.Time{}
+}
+
+// Enrol lets somebody enrol a badge at a device by redeem, which is told the
+// time. What fails counts as an unknown badge, so that nobody tries codes.
+func (t *Taps) Enrol(ctx context.Context, device string, redeem func(now time.Time) error) error {
+	now := time.Now()
+	if err := t.admitted(device, now); err != nil {
+		return err
+	}
+	err := redeem(now)
+	if err != nil {
+		t.countUnknown(device, now)
+		if werr := t.quiet(ctx, now); werr != nil {
+			return werr
+		}
+	}
+	return err
+}

@@ -79,6 +79,8 @@ type Bus struct {
 
 	writers map[string]*writer
 	jobs    *KV
+	badges  *KV
+	quota   *KV
 	state   *KV
 
 	sessionsMu sync.Mutex
@@ -138,6 +140,7 @@ func (b *Bus) open(ctx context.Context, o Options) error {
 		b.writers[p.cfg.Name] = newWriter(b.js, p.cfg.Name, b.metrics)
 	}
 	b.jobs, b.state = b.bucket(bucketJobs), b.bucket(bucketState)
+	b.badges, b.quota = b.bucket(bucketBadges), b.bucket(bucketQuota)
 	if b.cfg.Embedded != nil {
 		return b.dropLeases(ctx)
 	}
@@ -194,6 +197,12 @@ func (b *Bus) pause(ctx context.Context, d time.Duration) {
 
 // Jobs is the bucket of job records.
 func (b *Bus) Jobs() *KV { return b.jobs }
+
+// Badges is the bucket of enrolled badges.
+func (b *Bus) Badges() *KV { return b.badges }
+
+// Quota is the bucket of accounts.
+func (b *Bus) Quota() *KV { return b.quota }
 
 // State is the bucket of the program's own state: definition, subscription, leases.
 func (b *Bus) State() *KV { return b.state }

@@ -91,6 +91,7 @@ func TestAckWaitAndBeats(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
+		synctest.Wait() // an acknowledgement is under way
 		mustLag(t, b, 0, 0)
 	})
 }

@@ -189,17 +189,21 @@ func (k *checker) badges() {
 		if src, err := os.ReadFile(b.KeyFile); err != nil {
 			k.add("badges.key_file", "make it readable for the user pullprint runs as", "badges.key_file names a file that can't be read: %s: %s", b.KeyFile, cause(err))
 		} else if _, err := badge.ParseKeys(src); err != nil {
-			message, hint, _ := strings.Cut(err.Error(), "; ")
+			message, hint, _ := strings.Cut(strings.TrimPrefix(err.Error(), badge.ErrKeyFile.Error()+": "), "; ")
 			k.add("badges.key_file", hint, "%s: %s", filepath.Base(b.KeyFile), message)
 		}
 	}
-	var se *badge.StepError
-	if _, err := badge.ParseChain(b.Normalise); errors.As(err, &se) {
+	for i, step := range b.Normalise {
+		_, err := badge.ParseChain([]string{step})
+		var se *badge.StepError
+		if !errors.As(err, &se) {
+			continue
+		}
 		hint := "the steps are " + strings.Join(badge.Steps(), ", ")
-		if near := strictyaml.Nearest(se.Step, badge.Steps()); near != "" {
+		if near := strictyaml.Nearest(step, badge.Steps()); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
-		k.add(fmt.Sprintf("badges.normalise[%d]", se.Index), hint, "%q: %s", se.Step, se.Err)
+		k.add(fmt.Sprintf("badges.normalise[%d]", i), hint, "%q: %s", step, se.Err)
 	}
 	if b.EntraAttribute != "" {
 		k.oneOf("badges.entra_attribute", b.EntraAttribute, "employeeId")

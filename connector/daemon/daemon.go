@@ -44,8 +44,8 @@ type Options struct {
 	Started func(Addresses)
 }
 
-// Addresses are where a started daemon listens.
-type Addresses struct{ Webhook, Metrics net.Addr }
+// Addresses are where a started daemon listens; Admin is nil without an API.
+type Addresses struct{ Webhook, Metrics, Admin net.Addr }
 
 // daemon holds the rooms that Run joins.
 type daemon struct {
@@ -60,12 +60,13 @@ type daemon struct {
 	index     *connector.Index
 	worker    *connector.Worker
 	sweeper   *connector.Sweeper
+	office    office
 	hook      *webhook.Server
 	health    *admin.Health
 	metrics   *admin.MetricsServer
 	canary    *canary
 
-	hookLn, metricsLn net.Listener
+	hookLn, metricsLn, adminLn net.Listener
 }
 
 // Run is the daemon: it blocks until ctx ends, then refuses intake, finishes
@@ -112,11 +113,20 @@ func (d *daemon) open(ctx context.Context) error {
 	if d.metricsLn, err = d.o.Listen("tcp", cfg.Metrics.Listen); err != nil {
 		return fmt.Errorf("metrics.listen: %w", err)
 	}
-	if err := d.compose(); err != nil {
+	if cfg.Admin.Listen != "" {
+		if d.adminLn, err = d.o.Listen("tcp", cfg.Admin.Listen); err != nil {
+			return fmt.Errorf("admin.listen: %w", err)
+		}
+	}
+	if err := d.compose(ctx); err != nil {
 		return err
 	}
 	if d.o.Started != nil {
-		d.o.Started(Addresses{Webhook: d.hookLn.Addr(), Metrics: d.metricsLn.Addr()})
+		at := Addresses{Webhook: d.hookLn.Addr(), Metrics: d.metricsLn.Addr()}
+		if d.adminLn != nil {
+			at.Admin = d.adminLn.Addr()
+		}
+		d.o.Started(at)
 	}
 	return nil
 }
@@ -124,7 +134,7 @@ func (d *daemon) open(ctx context.Context) error {
 // close gives back what open took.
 func (d *daemon) close() error {
 	var errs []error
-	for _, ln := range []net.Listener{d.hookLn, d.metricsLn} {
+	for _, ln := range []net.Listener{d.hookLn, d.metricsLn, d.adminLn} {
 		if ln != nil {
 			if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)

@@ -21,7 +21,7 @@ import (
 const leaseLife = 10 * time.Second
 
 // compose makes the rooms that need the store.
-func (d *daemon) compose() error {
+func (d *daemon) compose(ctx context.Context) error {
 	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
 	d.book = trigger.NewBook(trigger.BookOptions{TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg})
 	d.canary = newCanary(d.bus.Canary, cfg.NATS.Embedded != nil, log)
@@ -32,12 +32,14 @@ func (d *daemon) compose() error {
 	metrics := connector.NewMetrics(reg, cfg.Queues)
 	d.index = connector.NewIndex(jobs, metrics, log)
 	d.worker = connector.NewWorker(connector.Deps{
-		Graph: d.graph, Jobs: jobs, Audit: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues,
+		Graph: d.graph, Jobs: jobs, Audit: d.bus, Notices: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices,
 		Index: d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil, OnDecision: d.o.OnDecision,
 	})
 	d.sweeper = connector.NewSweeper(d.worker, d.bus)
-
-	var err error
+	err := d.openOffice(ctx, jobs)
+	if err != nil {
+		return err
+	}
 	d.registrar, err = trigger.NewRegistrar(trigger.RegistrarOptions{
 		Graph: d.graph, State: d.bus.State(), Book: d.book, AppID: cfg.Auth.ClientID, Definition: cfg.Trigger.Definition,
 		PublicURL: cfg.Webhook.PublicURL, Logger: log, Registerer: reg, OnResubscribed: d.sweeper.Kick,
@@ -67,6 +69,13 @@ func (d *daemon) run(ctx context.Context) error {
 		"sweep": d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "sweep", d.instance, leaseLife, d.sweeper.Run)
 		}),
+	}
+	if d.adminLn != nil {
+		rooms["api"] = d.whenReady(func(ctx context.Context) error { return d.office.server.Serve(ctx, d.adminLn) })
+	}
+	if d.office.api != nil {
+		rooms["taps"] = d.whenReady(func(ctx context.Context) error { return d.bus.ServeTaps(ctx, d.office.api.AnswerTap) })
+		rooms["recent"] = d.office.recent.Run
 	}
 	d.log.Info("daemon started", zap.String("instance", d.instance), zap.String("policy", d.policy.current.Load().Hash()), zap.Int("queues", len(d.o.Config.Queues)))
 	for name, room := range rooms {

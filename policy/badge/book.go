@@ -102,7 +102,9 @@ func NewBook(kv KV, keys Keys, chain Chain) *Book { return &Book{kv, keys, chain
 func (b *Book) Canonical(number string) (string, error) { return b.chain.Apply(number) }
 
 // place is where the badge with a canonical number is stored under a key.
-func place(k key, canonical string) string { return badgePrefix + k.id + "." + k.hash("badge", canonical) }
+func place(k key, canonical string) string {
+	return badgePrefix + k.id + "." + k.hash("badge", canonical)
+}
 
 const badgePrefix = "b."
 

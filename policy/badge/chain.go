@@ -15,7 +15,7 @@ import (
 
 // Config is the badges section of the configuration.
 type Config struct {
-	// KeyFile holds the keys of the hash: see ReadKeys.
+	// KeyFile holds the keys of the hash: see ParseKeys.
 	KeyFile string `yaml:"key_file"`
 	// Normalise is the chain that makes a number canonical: see ParseChain.
 	Normalise []string `yaml:"normalise"`
@@ -44,16 +44,18 @@ type step struct {
 
 // plain are the steps without an argument.
 var plain = map[string]func(string) (string, error){
-	"trim":             func(s string) (string, error) { return strings.TrimSpace(s), nil },
-	"upper":            func(s string) (string, error) { return strings.ToUpper(s), nil },
-	"lower":            func(s string) (string, error) { return strings.ToLower(s), nil },
-	"digits":           func(s string) (string, error) { return strings.Map(only("0123456789"), s), nil },
-	"strip-separators": func(s string) (string, error) { return strings.NewReplacer(" ", "", ":", "", "-", "", ".", "").Replace(s), nil },
-	"strip-zeros":      stripZeros,
-	"hex-to-dec":       func(s string) (string, error) { return base(s, 16, 10) },
-	"dec-to-hex":       func(s string) (string, error) { return base(s, 10, 16) },
-	"reverse-bytes":    reverseBytes,
-	"strip-parity":     stripParity,
+	"trim":   func(s string) (string, error) { return strings.TrimSpace(s), nil },
+	"upper":  func(s string) (string, error) { return strings.ToUpper(s), nil },
+	"lower":  func(s string) (string, error) { return strings.ToLower(s), nil },
+	"digits": func(s string) (string, error) { return strings.Map(only("0123456789"), s), nil },
+	"strip-separators": func(s string) (string, error) {
+		return strings.NewReplacer(" ", "", ":", "", "-", "", ".", "").Replace(s), nil
+	},
+	"strip-zeros":   stripZeros,
+	"hex-to-dec":    func(s string) (string, error) { return base(s, 16, 10) },
+	"dec-to-hex":    func(s string) (string, error) { return base(s, 10, 16) },
+	"reverse-bytes": reverseBytes,
+	"strip-parity":  stripParity,
 }
 
 // withArgument are the steps that take one after a colon.

@@ -2,11 +2,10 @@ package badge
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
+	"io"
 	"strings"
 	"time"
 )
@@ -35,8 +34,9 @@ type code struct {
 }
 
 // IssueCode makes a code with which its holder enrols one badge of their own,
-// once. Only its hash is stored; validFor is at most MaxCodeLife.
-func (b *Book) IssueCode(ctx context.Context, e Enrolment, validFor time.Duration) (text string, err error) {
+// once. Only its hash is stored; validFor is at most MaxCodeLife, and dice is
+// where randomness comes from.
+func (b *Book) IssueCode(ctx context.Context, e Enrolment, validFor time.Duration, dice io.Reader) (text string, err error) {
 	if err := e.check(); err != nil {
 		return "", err
 	}
@@ -48,7 +48,7 @@ func (b *Book) IssueCode(ctx context.Context, e Enrolment, validFor time.Duratio
 		return "", fmt.Errorf("encode code: %w", err)
 	}
 	for range maxConflicts {
-		text, err := newCode()
+		text, err := newCode(dice)
 		if err != nil {
 			return "", err
 		}
@@ -59,17 +59,20 @@ func (b *Book) IssueCode(ctx context.Context, e Enrolment, validFor time.Duratio
 	return "", ErrConflict
 }
 
-func newCode() (string, error) {
+// newCode throws dice; a byte that would favour the first letters is thrown
+// again.
+func newCode(dice io.Reader) (string, error) {
 	var s strings.Builder
-	for i := range codeLength {
-		if i == codeLength/2 {
+	for b := make([]byte, 1); s.Len() < codeLength+1; {
+		if s.Len() == codeLength/2 {
 			s.WriteByte('-')
 		}
-		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(codeAlphabet))))
-		if err != nil {
+		if _, err := io.ReadFull(dice, b); err != nil {
 			return "", fmt.Errorf("make a code: %w", err)
 		}
-		s.WriteByte(codeAlphabet[n.Int64()])
+		if n := len(codeAlphabet); int(b[0]) < 256/n*n {
+			s.WriteByte(codeAlphabet[int(b[0])%n])
+		}
 	}
 	return s.String(), nil
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 )
 
@@ -19,7 +18,7 @@ const minKey = 32
 const howKey = "make one with: openssl rand -base64 32 > FILE"
 
 // ErrKeyFile says that a key file can't be used. It quotes nothing of it.
-var ErrKeyFile = errors.New("badge key file")
+var ErrKeyFile = errors.New("the badge key file can't be used")
 
 // Keys are the keys of the hash: the first makes the hashes of new badges, the
 // others still find those of old ones. They never leave this package.
@@ -30,23 +29,11 @@ type key struct {
 	secret []byte
 }
 
-// ReadKeys reads a key file: a key a line, at least 32 bytes in base64 or
-// hexadecimal; the first is the current one. To change keys, put a new line on
-// top and leave the old one until every badge was shown or enrolled once more.
-// Empty lines and those that begin with # are skipped.
-func ReadKeys(file string) (Keys, error) {
-	src, err := os.ReadFile(file)
-	if err != nil {
-		return Keys{}, fmt.Errorf("%w: %w; %s", ErrKeyFile, err, howKey)
-	}
-	k, err := ParseKeys(src)
-	if err != nil {
-		return Keys{}, fmt.Errorf("%w %s: %w", ErrKeyFile, file, err)
-	}
-	return k, nil
-}
-
-// ParseKeys reads the content of a key file.
+// ParseKeys reads the content of a key file: a key a line, at least 32 bytes in
+// base64 or hexadecimal; the first is the current one. To change keys, put a new
+// line on top and leave the old one until every badge was shown or enrolled once
+// more. Empty lines and those that begin with # are skipped. An error wraps
+// ErrKeyFile, quotes nothing of a key, and says what to do.
 func ParseKeys(src []byte) (Keys, error) {
 	var k Keys
 	n := 0
@@ -61,16 +48,16 @@ func ParseKeys(src []byte) (Keys, error) {
 			secret, err = base64.StdEncoding.DecodeString(string(line))
 		}
 		if err != nil || len(secret) < minKey {
-			return Keys{}, fmt.Errorf("line %d is no key of %d bytes or more in base64 or hexadecimal; %s", n, minKey, howKey)
+			return Keys{}, fmt.Errorf("%w: line %d is no key of %d bytes or more in base64 or hexadecimal; %s", ErrKeyFile, n, minKey, howKey)
 		}
 		id := newKey(secret)
 		if slices.ContainsFunc(k.list, func(o key) bool { return o.id == id.id }) {
-			return Keys{}, fmt.Errorf("line %d has a key that an earlier line has; remove it", n)
+			return Keys{}, fmt.Errorf("%w: line %d has a key that an earlier line has; remove it", ErrKeyFile, n)
 		}
 		k.list = append(k.list, id)
 	}
 	if len(k.list) == 0 {
-		return Keys{}, fmt.Errorf("there is no key in it; %s", howKey)
+		return Keys{}, fmt.Errorf("%w: there is no key in it; %s", ErrKeyFile, howKey)
 	}
 	return k, nil
 }

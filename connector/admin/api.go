@@ -1,0 +1,238 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector"
+	"pullprint/connector/held"
+	"pullprint/policy/badge"
+)
+
+// The bounds of a request.
+const (
+	maxBody   = 64 << 10
+	maxImport = 16 << 20
+	maxActs   = 256 // requests at once
+)
+
+// Audit stores who asked for what before it is done, and reads it and the
+// decisions back; *bus.Bus is one.
+type Audit interface {
+	PublishAudit(ctx context.Context, action, msgID string, body []byte) error
+	Actions(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error
+	Decisions(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error
+	Dead(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error
+}
+
+// Deps are what the API works with. Badges and Taps may be nil: then no badges
+// are configured.
+type Deps struct {
+	Jobs        *held.Store
+	Index       *connector.Index
+	Worker      *connector.Worker
+	Releaser    *connector.Releaser
+	Taps        *connector.Taps
+	Badges      *badge.Book
+	Delegations *connector.Delegations
+	Audit       Audit
+	Recent      *Recent
+	Tokens      *Tokens
+	Health      *Health
+	Queues      []connector.Queue
+	Devices     []connector.Device
+	Instance    string
+	Logger      *zap.Logger
+}
+
+// API is the HTTP API: routes, who may use them, and what they do.
+type API struct {
+	Deps
+	log  *zap.Logger
+	mux  *http.ServeMux
+	acts chan struct{}
+}
+
+// access says who may use a route.
+type access string
+
+const (
+	// forAll needs no token: what is answered is no secret.
+	forAll access = "all"
+	// forReaders needs the token of the device, or operate.
+	forReaders access = "reader"
+	forRead    access = access(RoleRead)
+	forOperate access = access(RoleOperate)
+	forAdmin   access = access(RoleAdmin)
+)
+
+// route is one entry of the API. The authorization test walks this list.
+type route struct {
+	method, path string
+	access       access
+	// action names the route in the audit; a route that changes something has one.
+	action string
+	limit  int64
+	do     func(a *API, r *request) (any, error)
+}
+
+// request is one call of a route.
+type request struct {
+	*http.Request
+	caller Caller
+	audit  func(ctx context.Context, about Action) error
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+// routes are all there are.
+func routes() []route {
+	return []route{
+		{"GET", "/v1/openapi.json", forAll, "", 0, func(*API, *request) (any, error) { return json.RawMessage(openAPI), nil }},
+		{"POST", "/v1/taps", forReaders, "", maxBody, (*API).tap},
+		{"GET", "/v1/jobs", forRead, "", 0, (*API).listJobs},
+		{"GET", "/v1/jobs/{printer}/{job}", forRead, "", 0, (*API).showJob},
+		{"POST", "/v1/jobs/{printer}/{job}/release", forOperate, "release", maxBody, (*API).releaseJob},
+		{"POST", "/v1/jobs/{printer}/{job}/cancel", forOperate, "cancel", maxBody, (*API).cancelJob},
+		{"GET", "/v1/badges", forRead, "", 0, (*API).listBadges},
+		{"PUT", "/v1/badges", forOperate, "enrol", maxBody, (*API).enrolBadge},
+		{"DELETE", "/v1/badges", forOperate, "revoke", maxBody, (*API).revokeBadges},
+		{"POST", "/v1/badges/import", forOperate, "import", maxImport, (*API).importBadges},
+		{"POST", "/v1/badges/codes", forOperate, "code", maxBody, (*API).issueCode},
+		{"GET", "/v1/delegations", forRead, "", 0, (*API).listDelegations},
+		{"PUT", "/v1/delegations", forOperate, "delegate", maxBody, (*API).putDelegation},
+		{"DELETE", "/v1/delegations", forOperate, "undelegate", maxBody, (*API).removeDelegation},
+		{"GET", "/v1/devices", forRead, "", 0, (*API).listDevices},
+		{"GET", "/v1/decisions", forRead, "", 0, (*API).listDecisions},
+		{"GET", "/v1/dead", forRead, "", 0, (*API).listDead},
+		{"GET", "/v1/audit", forAdmin, "", 0, (*API).listActions},
+	}
+}
+
+// NewAPI makes the API; it starts nothing.
+func NewAPI(d Deps) *API {
+	a := &API{Deps: d, log: d.Logger.Named("admin"), mux: http.NewServeMux(), acts: make(chan struct{}, maxActs)}
+	for _, r := range routes() {
+		a.mux.Handle(r.method+" "+r.path, a.handle(r))
+	}
+	a.mux.HandleFunc("/v1/", func(rw http.ResponseWriter, req *http.Request) {
+		writeProblem(rw, failure(http.StatusNotFound, "no-such-route", "There is no such address", "GET /v1/openapi.json lists them with their methods."))
+	})
+	return a
+}
+
+// ServeHTTP answers requests below /v1/.
+func (a *API) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	h := rw.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	select {
+	case a.acts <- struct{}{}:
+		defer func() { <-a.acts }()
+		a.mux.ServeHTTP(rw, req)
+	default:
+		p := failure(http.StatusServiceUnavailable, "busy", "Too many requests at once", "Try again in a second.")
+		p.retryAfter = time.Second
+		writeProblem(rw, p)
+	}
+}
+
+func (a *API) handle(r route) http.HandlerFunc {
+	return func(rw http.ResponseWriter, req *http.Request) {
+		caller, p := a.authorize(r.access, req.Header.Get("Authorization"))
+		if p != nil {
+			writeProblem(rw, p)
+			return
+		}
+		if r.limit > 0 {
+			req.Body = http.MaxBytesReader(rw, req.Body, r.limit)
+		}
+		answer, err := r.do(a, &request{Request: req, caller: caller, audit: a.auditor(r.action, caller)})
+		if err != nil {
+			p := problemOf(err)
+			if hidden(err, p) {
+				a.log.Warn("request failed", zap.String("route", r.method+" "+r.path), zap.Error(err))
+			}
+			writeProblem(rw, p)
+			return
+		}
+		writeJSON(rw, answer)
+	}
+}
+
+// authorize says who calls, or why they may not.
+func (a *API) authorize(need access, authorization string) (Caller, *problem) {
+	if need == forAll {
+		return Caller{}, nil
+	}
+	caller, ok := a.Tokens.Who(bearer(authorization))
+	switch {
+	case !ok:
+		return caller, failure(http.StatusUnauthorized, "no-token", "A token is needed", "Send the header Authorization: Bearer TOKEN with a token of this service.")
+	case need == forReaders && (caller.Device != "" || caller.may(RoleOperate)), need != forReaders && caller.may(Role(need)):
+		return caller, nil
+	}
+	return caller, failure(http.StatusForbidden, "not-allowed", "The token may not do this", "It needs the role "+string(need)+".")
+}
+
+// Action is the audit record of what somebody asked for, stored before it is
+// done: PULLPRINT_AUDIT. What came of it is in the decisions and the records.
+type Action struct {
+	ID     string    `json:"id"`
+	At     time.Time `json:"at"`
+	Action string    `json:"action"`
+	Actor  string    `json:"actor"`
+	By     string    `json:"by"` // the instance that was asked
+	held.Ref
+	Device string `json:"device,omitempty"`
+	// Owner is whose jobs or badges it is about, To a delegate.
+	Owner string `json:"owner,omitempty"`
+	To    string `json:"to,omitempty"`
+	// Badge is the id of a badge, never its number.
+	Badge string `json:"badge,omitempty"`
+	// Count is how many badges an import holds.
+	Count int `json:"count,omitempty"`
+}
+
+// auditor stores an action; nothing may be done if it can't.
+func (a *API) auditor(action string, c Caller) func(context.Context, Action) error {
+	return func(ctx context.Context, about Action) error {
+		about.ID, about.At, about.Action, about.Actor, about.By = rand.Text(), time.Now(), action, c.Name, a.Instance
+		body, err := json.Marshal(about)
+		if err != nil {
+			return fmt.Errorf("encode audit record: %w", err)
+		}
+		if err := a.Audit.PublishAudit(ctx, action, about.ID, body); err != nil {
+			return fmt.Errorf("store audit record: %w", err)
+		}
+		return nil
+	}
+}
+
+// decode reads a JSON body strictly.
+func (r *request) decode(v any) error {
+	if ct, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || ct != "application/json" {
+		return failure(http.StatusUnsupportedMediaType, "not-json", "The body is not JSON", "Send it with Content-Type: application/json.")
+	}
+	body, err := io.ReadAll(r.Body)
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return failure(http.StatusRequestEntityTooLarge, "too-large", "The body is too large", fmt.Sprintf("At most %d bytes.", tooLarge.Limit))
+	}
+	if err != nil {
+		return badRequest("the body ended early")
+	}
+	return decodeStrict(body, v)
+}

@@ -1,0 +1,162 @@
+package admin
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"pullprint/policy/badge"
+)
+
+// defaultCode is how long a one-time code is valid when nothing is said.
+const defaultCode = 24 * time.Hour
+
+// BadgeList is the answer to GET /v1/badges.
+type BadgeList struct {
+	Badges []badge.Badge `json:"badges"`
+}
+
+// CodeIssued is the answer to POST /v1/badges/codes.
+type CodeIssued struct {
+	Code    string    `json:"code"`
+	Expires time.Time `json:"expires"`
+}
+
+// Imported is the answer to POST /v1/badges/import.
+type Imported struct {
+	Enrolled int `json:"enrolled"`
+}
+
+func (a *API) listBadges(r *request) (any, error) {
+	if a.Badges == nil {
+		return nil, noBadges()
+	}
+	q, err := query(r.URL.Query(), "owner")
+	if err != nil {
+		return nil, err
+	}
+	out := BadgeList{Badges: []badge.Badge{}}
+	err = a.Badges.List(r.Context(), q.Get("owner"), func(b badge.Badge) error {
+		out.Badges = append(out.Badges, b)
+		return nil
+	})
+	slices.SortFunc(out.Badges, func(x, y badge.Badge) int { return y.Enrolled.Compare(x.Enrolled) })
+	return out, err
+}
+
+// enrolBody is the body of PUT /v1/badges.
+type enrolBody struct {
+	Badge             string    `json:"badge"`
+	Owner             string    `json:"owner"`
+	UserPrincipalName string    `json:"user_principal_name"`
+	Expires           time.Time `json:"expires"`
+	// Replace takes the badge away from whoever has it.
+	Replace bool `json:"replace"`
+}
+
+func (a *API) enrolBadge(r *request) (any, error) {
+	var in enrolBody
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if a.Badges == nil {
+		return nil, noBadges()
+	}
+	if in.Badge == "" || in.Owner == "" {
+		return nil, badRequest("badge and owner are needed")
+	}
+	if err := r.audit(r.Context(), Action{Owner: in.Owner}); err != nil {
+		return nil, err
+	}
+	return a.Badges.Enrol(r.Context(), in.Badge, badge.Enrolment{
+		Owner: in.Owner, UserPrincipalName: in.UserPrincipalName, Expires: in.Expires, Replace: in.Replace, By: r.caller.Name, Now: time.Now(),
+	})
+}
+
+// revokeBody is the body of DELETE /v1/badges: one of its members says which.
+type revokeBody struct {
+	Badge string `json:"badge"`
+	ID    string `json:"id"`
+	Owner string `json:"owner"`
+	KeyID string `json:"key_id"`
+}
+
+func (a *API) revokeBadges(r *request) (any, error) {
+	var in revokeBody
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if a.Badges == nil {
+		return nil, noBadges()
+	}
+	n := 0
+	for _, s := range []string{in.Badge, in.ID, in.Owner, in.KeyID} {
+		if s != "" {
+			n++
+		}
+	}
+	if n != 1 {
+		return nil, badRequest("exactly one of badge, id, owner and key_id is needed")
+	}
+	if err := r.audit(r.Context(), Action{Owner: in.Owner, Badge: in.ID}); err != nil {
+		return nil, err
+	}
+	done, err := a.Badges.Revoke(r.Context(), badge.Which{Number: in.Badge, ID: in.ID, Owner: in.Owner, KeyID: in.KeyID}, r.caller.Name, time.Now())
+	if done == nil {
+		done = []badge.Badge{}
+	}
+	return BadgeList{done}, err
+}
+
+func (a *API) importBadges(r *request) (any, error) {
+	if a.Badges == nil {
+		return nil, noBadges()
+	}
+	q, err := query(r.URL.Query(), "replace")
+	if err != nil {
+		return nil, err
+	}
+	if err := r.audit(r.Context(), Action{}); err != nil {
+		return nil, err
+	}
+	n, err := a.Badges.Import(r.Context(), r.Body, badge.Enrolment{By: r.caller.Name, Now: time.Now(), Replace: q.Get("replace") == "true"})
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, failure(http.StatusRequestEntityTooLarge, "too-large", "The file is too large", fmt.Sprintf("At most %d bytes; split it.", tooLarge.Limit))
+	}
+	return Imported{n}, err
+}
+
+func (a *API) issueCode(r *request) (any, error) {
+	var in struct {
+		Owner             string `json:"owner"`
+		UserPrincipalName string `json:"user_principal_name"`
+		// ValidFor is a Go duration, as 24h.
+		ValidFor string `json:"valid_for"`
+	}
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if a.Badges == nil {
+		return nil, noBadges()
+	}
+	life := defaultCode
+	if in.ValidFor != "" {
+		var err error
+		if life, err = time.ParseDuration(in.ValidFor); err != nil {
+			return nil, badRequest("valid_for is no duration as 24h or 30m")
+		}
+	}
+	if err := r.audit(r.Context(), Action{Owner: in.Owner}); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	code, err := a.Badges.IssueCode(r.Context(), badge.Enrolment{Owner: in.Owner, UserPrincipalName: in.UserPrincipalName, By: r.caller.Name, Now: now}, life, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return CodeIssued{code, now.Add(life)}, nil
+}

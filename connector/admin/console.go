@@ -1,0 +1,230 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"pullprint/connector"
+	"pullprint/connector/held"
+)
+
+// consoleRows is how many jobs the console lists.
+const consoleRows = 100
+
+// consolePage is what the console shows.
+type consolePage struct {
+	Queues    []queueLine
+	Filter    struct{ Owner, Queue, State string }
+	States    []held.State
+	Jobs      JobList
+	Decisions []held.Decision
+	Devices   []DeviceEntry
+	Health    []healthLine
+}
+
+type queueLine struct {
+	Name, Mode string
+	Held       int
+}
+
+type healthLine struct {
+	Name, Text string
+	OK         bool
+}
+
+// jobPage is a job with its trace.
+type jobPage struct {
+	JobDetail
+	Devices []string
+}
+
+// words are what templates can say.
+var words = template.FuncMap{
+	"ago":    func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
+	"left":   func(now, t time.Time) string { return span(t.Sub(now)) },
+	"clock":  func(t time.Time) string { return t.Format("Mon 15:04") },
+	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"path":   func(r held.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
+	"short":  func(s string) string { return s[:min(len(s), 8)] },
+	"ispast": func(now, t time.Time) bool { return !t.After(now) },
+}
+
+// span is a duration as people say it.
+func span(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "no time"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+func mustSub(files fs.FS) fs.FS {
+	sub, err := fs.Sub(files, "pages")
+	if err != nil {
+		panic(err) // the name is a valid one
+	}
+	return assets{sub}
+}
+
+// assets are the files of a folder that are no pages.
+type assets struct{ fs.FS }
+
+// Open implements fs.FS.
+func (a assets) Open(name string) (fs.File, error) {
+	if !strings.HasSuffix(name, ".css") {
+		return nil, fs.ErrNotExist
+	}
+	return a.FS.Open(name)
+}
+
+// reader is who is signed in at the console; otherwise the form is shown.
+func (p *Pages) reader(rw http.ResponseWriter, req *http.Request) (Caller, bool) {
+	c, ok := p.sessions.who(req, func(c Caller) bool { return c.may(RoleRead) })
+	if !ok {
+		p.show(rw, http.StatusUnauthorized, "login", page{Title: "Sign in", Data: "/login"})
+	}
+	return c, ok
+}
+
+func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
+	c, ok := p.api.Tokens.Who(req.PostFormValue("token"))
+	if !ok || !c.may(RoleRead) {
+		p.show(rw, http.StatusUnauthorized, "login", page{Title: "Sign in", Wrong: "That is no token of the API.", Data: "/login"})
+		return
+	}
+	p.sessions.signIn(rw, req, c, "/", consoleLife)
+	http.Redirect(rw, req, "/", http.StatusSeeOther)
+}
+
+func (p *Pages) logout(rw http.ResponseWriter, req *http.Request) {
+	p.sessions.signOut(req)
+	http.Redirect(rw, req, "/", http.StatusSeeOther)
+}
+
+func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
+	c, ok := p.reader(rw, req)
+	if !ok {
+		return
+	}
+	var data consolePage
+	q := req.URL.Query()
+	data.Filter.Owner, data.Filter.Queue, data.Filter.State = strings.TrimSpace(q.Get("owner")), q.Get("queue"), q.Get("state")
+	if !q.Has("state") {
+		data.Filter.State = string(held.Held)
+	}
+	data.States = states
+	f := data.Filter
+	data.Jobs = p.api.jobs(func(e *connector.Entry) bool {
+		return (f.Owner == "" || e.Owner == f.Owner) && (f.Queue == "" || e.Queue == f.Queue) && (f.State == "" || string(e.State) == f.State)
+	}, consoleRows, place{})
+	count := p.api.Index.Held()
+	for _, queue := range p.api.Queues {
+		data.Queues = append(data.Queues, queueLine{queue.Name, queue.Mode, count[queue.Name]})
+	}
+	data.Decisions = p.api.Recent.Newest()
+	data.Decisions = data.Decisions[:min(len(data.Decisions), consoleRows)]
+	data.Devices = p.api.devices()
+	data.Health = p.health(req.Context())
+	p.show(rw, http.StatusOK, "console", page{Title: "Console", Caller: c.Name, Operate: c.may(RoleOperate), Refresh: 30, Then: req.URL.RequestURI(), Data: data})
+}
+
+// health are the checks of readiness, a line each.
+func (p *Pages) health(ctx context.Context) (list []healthLine) {
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	lines, _ := p.api.Health.run(ctx)
+	for _, l := range lines {
+		name, text, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(l, "[+] "), "[-] "), ": ")
+		list = append(list, healthLine{name, text, strings.HasPrefix(l, "[+]")})
+	}
+	return list
+}
+
+func (p *Pages) job(rw http.ResponseWriter, req *http.Request) {
+	if c, ok := p.reader(rw, req); ok {
+		p.showJob(rw, req, c, "")
+	}
+}
+
+func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c Caller, wrong string) {
+	r := &request{Request: req, caller: c}
+	v, err := p.api.showJob(r)
+	if err != nil {
+		p.fail(rw, err)
+		return
+	}
+	detail, _ := v.(JobDetail)
+	data := jobPage{JobDetail: detail}
+	for _, d := range p.api.Devices {
+		if slices.Contains(d.Queues, detail.Job.Queue) {
+			data.Devices = append(data.Devices, d.ID)
+		}
+	}
+	p.show(rw, http.StatusOK, "job", page{Title: "Job " + detail.Job.Job, Caller: c.Name, Operate: c.may(RoleOperate), Wrong: wrong, Data: data})
+}
+
+// operator is who is signed in and may do more than look.
+func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (Caller, bool) {
+	c, ok := p.reader(rw, req)
+	if ok && !c.may(RoleOperate) {
+		p.message(rw, http.StatusForbidden, "Your token may only read", "Sign in with one of the role operate or admin.")
+		return c, false
+	}
+	return c, ok
+}
+
+func (p *Pages) cancelJob(rw http.ResponseWriter, req *http.Request) {
+	p.act(rw, req, "cancel", func(c Caller, rec *held.Record) error {
+		_, err := p.api.cancel(req.Context(), connector.Cancellation{Key: rec.Key(), Actor: c.Name, Note: strings.TrimSpace(req.PostFormValue("reason"))})
+		return err
+	})
+}
+
+func (p *Pages) releaseJob(rw http.ResponseWriter, req *http.Request) {
+	p.act(rw, req, "release", func(c Caller, rec *held.Record) error {
+		out, err := p.api.Releaser.Release(context.WithoutCancel(req.Context()), connector.Order{
+			Device: req.PostFormValue("device"), Owner: rec.Owner, Jobs: []held.Ref{rec.Ref}, Actor: c.Name, At: time.Now(),
+		})
+		for _, k := range append(out.Kept, out.Aborted...) {
+			return fmt.Errorf("%w: %s %s [%s]", connector.ErrNotHeld, k.Reason.Text, k.Reason.Remedy, k.Reason.Code)
+		}
+		return err
+	})
+}
+
+// act audits what an operator asked for on a job's page, has it done, and shows
+// the job as it is then.
+func (p *Pages) act(rw http.ResponseWriter, req *http.Request, action string, do func(Caller, *held.Record) error) {
+	c, ok := p.operator(rw, req)
+	if !ok {
+		return
+	}
+	rec, err := p.api.find(&request{Request: req})
+	if err != nil {
+		p.fail(rw, err)
+		return
+	}
+	about := Action{Ref: rec.Ref, Owner: rec.Owner, Device: req.PostFormValue("device")}
+	if err := p.api.auditor(action, c)(req.Context(), about); err != nil {
+		p.fail(rw, err)
+		return
+	}
+	if err := do(c, &rec); err != nil {
+		p.showJob(rw, req, c, problemOf(err).Detail)
+		return
+	}
+	http.Redirect(rw, req, "/jobs/"+url.PathEscape(rec.Printer)+"/"+url.PathEscape(rec.Job), http.StatusSeeOther)
+}

@@ -1,0 +1,150 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector"
+	"pullprint/connector/held"
+)
+
+// listWithin bounds the reading of a list out of a stream.
+const listWithin = 10 * time.Second
+
+// DecisionList is the answer to GET /v1/decisions: oldest first.
+type DecisionList struct {
+	Decisions []held.Decision `json:"decisions"`
+	// Next, when set, is the since of the next page. Decisions that were stored in
+	// the same moment may come twice: tell them apart by id.
+	Next string `json:"next,omitempty"`
+}
+
+// DeadList is the answer to GET /v1/dead: oldest first.
+type DeadList struct {
+	Dead []connector.DeadLetter `json:"dead"`
+	Next string                 `json:"next,omitempty"`
+}
+
+// ActionList is the answer to GET /v1/audit: oldest first.
+type ActionList struct {
+	Actions []Action `json:"actions"`
+	Next    string   `json:"next,omitempty"`
+}
+
+func (a *API) listDecisions(r *request) (any, error) {
+	out := DecisionList{Decisions: []held.Decision{}}
+	next, err := list(r, a.Audit.Decisions, func(d held.Decision) { out.Decisions = append(out.Decisions, d) })
+	out.Next = next
+	return out, err
+}
+
+func (a *API) listDead(r *request) (any, error) {
+	out := DeadList{Dead: []connector.DeadLetter{}}
+	next, err := list(r, a.Audit.Dead, func(d connector.DeadLetter) { out.Dead = append(out.Dead, d) })
+	out.Next = next
+	return out, err
+}
+
+func (a *API) listActions(r *request) (any, error) {
+	out := ActionList{Actions: []Action{}}
+	next, err := list(r, a.Audit.Actions, func(d Action) { out.Actions = append(out.Actions, d) })
+	out.Next = next
+	return out, err
+}
+
+type readStream func(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error
+
+// list reads a page of a stream. since is a time, or a duration back from now;
+// an hour when it is not given.
+func list[T any](r *request, read readStream, add func(T)) (next string, err error) {
+	q, err := query(r.URL.Query(), "since", "limit")
+	if err != nil {
+		return "", err
+	}
+	limit, err := pageSize(q.Get("limit"))
+	if err != nil {
+		return "", err
+	}
+	since := time.Now().Add(-time.Hour)
+	if text := q.Get("since"); text != "" {
+		if since, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			back, err := time.ParseDuration(text)
+			if err != nil || back < 0 {
+				return "", badRequest("since is no time as 2026-12-24T12:00:00Z and no duration as 24h")
+			}
+			since = time.Now().Add(-back)
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), listWithin)
+	defer cancel()
+	n := 0
+	err = read(ctx, since, false, func(stored time.Time, body []byte) error {
+		if n == limit {
+			next = stored.UTC().Format(time.RFC3339Nano)
+			return errEnough
+		}
+		var v T
+		if err := json.Unmarshal(body, &v); err != nil {
+			return nil //nolint:nilerr // a record of another version is left out, not the page
+		}
+		add(v)
+		n++
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return next, err
+}
+
+// recentSpan is how far back the console looks, and recentMost how many
+// decisions it keeps.
+const (
+	recentSpan = time.Hour
+	recentMost = 200
+)
+
+// Recent follows the newest decisions of all instances, for the console.
+type Recent struct {
+	audit Audit
+	log   *zap.Logger
+
+	mu   sync.Mutex
+	list []held.Decision // oldest first
+}
+
+// NewRecent follows audit once Run is called.
+func NewRecent(audit Audit, log *zap.Logger) *Recent {
+	return &Recent{audit: audit, log: log.Named("admin")}
+}
+
+// Run follows until ctx ends.
+func (r *Recent) Run(ctx context.Context) error {
+	return r.audit.Decisions(ctx, time.Now().Add(-recentSpan), true, func(_ time.Time, body []byte) error {
+		var d held.Decision
+		if err := json.Unmarshal(body, &d); err != nil {
+			r.log.Debug("decision left out of the console", zap.Error(err))
+			return nil
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.list = append(r.list, d)
+		r.list = r.list[max(0, len(r.list)-recentMost):]
+		return nil
+	})
+}
+
+// Newest are the newest decisions, newest first.
+func (r *Recent) Newest() []held.Decision {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := slices.Clone(r.list)
+	slices.Reverse(out)
+	return out
+}

@@ -1,0 +1,62 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"pullprint/connector"
+)
+
+// DelegationList is the answer to GET /v1/delegations.
+type DelegationList struct {
+	Delegations []connector.Delegation `json:"delegations"`
+}
+
+func (a *API) listDelegations(r *request) (any, error) {
+	list, err := a.Delegations.List(r.Context(), time.Now())
+	if list == nil {
+		list = []connector.Delegation{}
+	}
+	return DelegationList{list}, err
+}
+
+// delegationBody is the body of PUT and DELETE /v1/delegations.
+type delegationBody struct {
+	Owner   string    `json:"owner"`
+	To      string    `json:"to"`
+	Expires time.Time `json:"expires"`
+}
+
+func (a *API) putDelegation(r *request) (any, error) {
+	var in delegationBody
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {
+		return nil, err
+	}
+	d := connector.Delegation{Owner: in.Owner, To: in.To, Expires: in.Expires, Since: time.Now(), By: r.caller.Name}
+	if err := a.Delegations.Put(r.Context(), d); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (a *API) removeDelegation(r *request) (any, error) {
+	var in delegationBody
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {
+		return nil, err
+	}
+	ok, err := a.Delegations.Remove(r.Context(), in.Owner, in.To)
+	if err != nil {
+		return nil, fmt.Errorf("remove delegation: %w", err)
+	}
+	if !ok {
+		return nil, failure(http.StatusNotFound, "no-such-delegation", "There is no such delegation", "It may have ended; GET /v1/delegations lists those that hold.")
+	}
+	return DelegationList{[]connector.Delegation{}}, nil
+}

@@ -1,0 +1,45 @@
+package admin
+
+import (
+	"time"
+
+	"pullprint/connector"
+)
+
+// DeviceList is the answer to GET /v1/devices.
+type DeviceList struct {
+	Devices []DeviceEntry `json:"devices"`
+}
+
+// DeviceEntry is a device as it is configured.
+type DeviceEntry struct {
+	ID        string   `json:"id"`
+	PrinterID string   `json:"printer_id"`
+	Queues    []string `json:"queues"`
+	// LockedUntil is set while the reader is locked after unknown badges, at this
+	// instance.
+	LockedUntil time.Time `json:"locked_until,omitzero"`
+}
+
+func (a *API) listDevices(*request) (any, error) { return DeviceList{a.devices()}, nil }
+
+func (a *API) devices() []DeviceEntry {
+	out := []DeviceEntry{}
+	for _, d := range a.Devices {
+		e := DeviceEntry{ID: d.ID, PrinterID: d.PrinterID, Queues: d.Queues}
+		if a.Taps != nil {
+			e.LockedUntil = a.Taps.LockedUntil(d.ID, time.Now())
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func (a *API) device(id string) (connector.Device, bool) {
+	for _, d := range a.Devices {
+		if d.ID == id {
+			return d, true
+		}
+	}
+	return connector.Device{}, false
+}

@@ -1,0 +1,255 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pullprint/connector"
+	"pullprint/connector/held"
+)
+
+// How many entries a page of a list has.
+const (
+	defaultPage = 100
+	maxPage     = 500
+)
+
+// JobList is the answer to GET /v1/jobs: newest first.
+type JobList struct {
+	Jobs []JobEntry `json:"jobs"`
+	// Next, when set, is the cursor of the next page.
+	Next string `json:"next,omitempty"`
+}
+
+// JobEntry is a job in a list.
+type JobEntry struct {
+	held.Ref
+	Owner     string     `json:"owner,omitempty"`
+	Queue     string     `json:"queue"`
+	State     held.State `json:"state"`
+	Created   time.Time  `json:"created,omitzero"`
+	Seen      time.Time  `json:"seen"`
+	HoldUntil time.Time  `json:"hold_until,omitzero"`
+	// Reason is the code of the newest decision, if it has one.
+	Reason string `json:"reason,omitempty"`
+}
+
+// JobDetail is the answer to GET /v1/jobs/{printer}/{job}.
+type JobDetail struct {
+	Job   held.Record `json:"job"`
+	Trace []Event     `json:"trace"`
+	// Complete is false when there were more decisions than could be read.
+	Complete bool `json:"trace_complete"`
+}
+
+func (a *API) listJobs(r *request) (any, error) {
+	q, err := query(r.URL.Query(), "owner", "queue", "state", "limit", "cursor")
+	if err != nil {
+		return nil, err
+	}
+	limit, err := pageSize(q.Get("limit"))
+	if err != nil {
+		return nil, err
+	}
+	after, err := readCursor(q.Get("cursor"))
+	if err != nil {
+		return nil, err
+	}
+	state := q.Get("state")
+	if state != "" && !slices.Contains(states, held.State(state)) {
+		return nil, badRequest("state is none of %s", join(states))
+	}
+	return a.jobs(func(e *connector.Entry) bool {
+		return (q.Get("owner") == "" || e.Owner == q.Get("owner")) && (q.Get("queue") == "" || e.Queue == q.Get("queue")) &&
+			(state == "" || e.State == held.State(state))
+	}, limit, after), nil
+}
+
+var states = []held.State{held.Held, held.Releasing, held.Released, held.Aborting, held.Aborted, held.Completing, held.Completed, held.Gone}
+
+func join[S ~string](words []S) string {
+	var b strings.Builder
+	for i, w := range words {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(w))
+	}
+	return b.String()
+}
+
+// jobs is a page of the jobs that fit, newest first, after a place in that
+// order.
+func (a *API) jobs(fits func(*connector.Entry) bool, limit int, after place) JobList {
+	list := a.Index.Select(fits)
+	slices.SortFunc(list, func(x, y connector.Entry) int { return placeOf(&x).compare(placeOf(&y)) })
+	if after != (place{}) {
+		i, found := slices.BinarySearchFunc(list, after, func(e connector.Entry, p place) int { return placeOf(&e).compare(p) })
+		if found {
+			i++
+		}
+		list = list[i:]
+	}
+	out := JobList{Jobs: []JobEntry{}}
+	for i := range list {
+		if len(out.Jobs) == limit {
+			out.Next = placeOf(&list[i-1]).cursor()
+			break
+		}
+		e := &list[i]
+		out.Jobs = append(out.Jobs, JobEntry{e.Ref, e.Owner, e.Queue, e.State, e.Created, e.Seen, e.HoldUntil, e.Reason})
+	}
+	return out
+}
+
+// place is where a job stands in a list: newest first.
+type place struct {
+	seen int64 // Unix nanoseconds
+	key  string
+}
+
+func placeOf(e *connector.Entry) place { return place{e.Seen.UnixNano(), e.Key} }
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(q.seen, p.seen), cmp.Compare(p.key, q.key))
+}
+
+func (p place) cursor() string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", p.seen, p.key))
+}
+
+func readCursor(text string) (place, error) {
+	if text == "" {
+		return place{}, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	at, key, ok := strings.Cut(string(raw), " ")
+	seen, err2 := strconv.ParseInt(at, 10, 64)
+	if err != nil || err2 != nil || !ok {
+		return place{}, badRequest("cursor is none that an earlier page gave")
+	}
+	return place{seen, key}, nil
+}
+
+func pageSize(text string) (int, error) {
+	if text == "" {
+		return defaultPage, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxPage {
+		return 0, badRequest("limit is no number from 1 to %d", maxPage)
+	}
+	return n, nil
+}
+
+// query refuses parameters that the route doesn't have: a misspelt filter must
+// not list everything.
+func query(q url.Values, known ...string) (url.Values, error) {
+	for name, values := range q {
+		if !slices.Contains(known, name) {
+			return nil, badRequest("unknown parameter; known here: %s", join(known))
+		}
+		if len(values) > 1 {
+			return nil, badRequest("%s is given twice", name)
+		}
+	}
+	return q, nil
+}
+
+// find is the record of the job in the path.
+func (a *API) find(r *request) (held.Record, error) {
+	return a.record(r.Context(), held.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
+}
+
+func (a *API) record(ctx context.Context, ref held.Ref) (held.Record, error) {
+	e, ok := a.Index.Lookup(ref)
+	if !ok {
+		return held.Record{}, connector.ErrNoJob
+	}
+	rec, rev, err := a.Jobs.Get(ctx, e.Key)
+	if err == nil && rev == 0 {
+		err = connector.ErrNoJob
+	}
+	return rec, err
+}
+
+func (a *API) showJob(r *request) (any, error) {
+	rec, err := a.find(r)
+	if err != nil {
+		return nil, err
+	}
+	trace, complete, err := a.trace(r.Context(), &rec)
+	if err != nil {
+		return nil, err
+	}
+	return JobDetail{rec, trace, complete}, nil
+}
+
+func (a *API) releaseJob(r *request) (any, error) {
+	var in struct {
+		Device string `json:"device"`
+	}
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if in.Device == "" {
+		return nil, badRequest("device is needed")
+	}
+	rec, err := a.find(r)
+	if err != nil {
+		return nil, err
+	}
+	if rec.State.Final() {
+		return nil, fmt.Errorf("%w: it is %s", connector.ErrNotHeld, rec.State)
+	}
+	i := slices.IndexFunc(a.Devices, func(d connector.Device) bool { return d.ID == in.Device })
+	if i < 0 {
+		return nil, connector.ErrNoDevice
+	}
+	if !slices.Contains(a.Devices[i].Queues, rec.Queue) {
+		return nil, failure(http.StatusConflict, "device-not-allowed", "The job can't be released there", "The device does not serve the queue of the job.")
+	}
+	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Device: in.Device, Owner: rec.Owner}); err != nil {
+		return nil, err
+	}
+	return a.Releaser.Release(context.WithoutCancel(r.Context()), connector.Order{
+		Device: in.Device, Owner: rec.Owner, Jobs: []held.Ref{rec.Ref}, Actor: r.caller.Name, At: time.Now(),
+	})
+}
+
+func (a *API) cancelJob(r *request) (any, error) {
+	var in struct {
+		Reason string `json:"reason"`
+	}
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	rec, err := a.find(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Owner: rec.Owner}); err != nil {
+		return nil, err
+	}
+	return a.cancel(r.Context(), connector.Cancellation{Key: rec.Key(), Actor: r.caller.Name, Note: in.Reason})
+}
+
+func (a *API) cancel(ctx context.Context, c connector.Cancellation) (connector.Refused, error) {
+	rec, err := a.Worker.Cancel(context.WithoutCancel(ctx), c)
+	if err != nil {
+		return connector.Refused{}, err
+	}
+	if rec.State != held.Aborted {
+		return connector.Refused{}, fmt.Errorf("%w: it is %s", connector.ErrNotHeld, rec.State)
+	}
+	d := &rec.Decision
+	return connector.Refused{Ref: rec.Ref, Queue: rec.Queue, Reason: connector.Reason{Code: d.Reason, Text: d.Text, Remedy: d.Remedy}}, nil
+}

@@ -1,0 +1,110 @@
+package admin
+
+import (
+	"embed"
+	"html/template"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+//go:embed pages
+var pageFiles embed.FS
+
+// policyOfPages is what a page may load: our own style sheet and nothing else.
+const policyOfPages = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// Pages are the console and the release stations: forms and tables that work
+// without a script. It signs people in by the tokens of the API.
+type Pages struct {
+	api       *API
+	templates map[string]*template.Template
+	sessions  *sessions
+	log       *zap.Logger
+	handler   http.Handler
+}
+
+// NewPages makes the pages over an API; it starts nothing.
+func NewPages(a *API) (*Pages, error) {
+	p := &Pages{api: a, templates: map[string]*template.Template{}, sessions: newSessions(), log: a.log}
+	for _, name := range []string{"login", "console", "job", "station", "jobs", "done", "enrol", "message"} {
+		t, err := template.New("").Funcs(words).ParseFS(pageFiles, "pages/layout.html", "pages/waiting.html", "pages/"+name+".html")
+		if err != nil {
+			return nil, err
+		}
+		p.templates[name] = t
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(mustSub(pageFiles))))
+	mux.HandleFunc("GET /{$}", p.console)
+	mux.HandleFunc("POST /login", p.login)
+	mux.HandleFunc("POST /logout", p.logout)
+	mux.HandleFunc("GET /jobs/{printer}/{job}", p.job)
+	mux.HandleFunc("POST /jobs/{printer}/{job}/cancel", p.cancelJob)
+	mux.HandleFunc("POST /jobs/{printer}/{job}/release", p.releaseJob)
+	mux.HandleFunc("GET /station/{device}", p.station)
+	mux.HandleFunc("POST /station/{device}/login", p.stationLogin)
+	mux.HandleFunc("POST /station/{device}/jobs", p.stationJobs)
+	mux.HandleFunc("POST /station/{device}/release", p.stationRelease)
+	mux.HandleFunc("POST /station/{device}/cancel", p.stationCancel)
+	mux.HandleFunc("GET /station/{device}/enrol", p.stationEnrol)
+	mux.HandleFunc("POST /station/{device}/enrol", p.stationRedeem)
+	mux.HandleFunc("/", p.notFound)
+	p.handler = http.NewCrossOriginProtection().Handler(mux)
+	return p, nil
+}
+
+// ServeHTTP answers for a page. A form that another site sends is refused.
+func (p *Pages) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	h := rw.Header()
+	h.Set("Content-Security-Policy", policyOfPages)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	req.Body = http.MaxBytesReader(rw, req.Body, maxBody)
+	p.handler.ServeHTTP(rw, req)
+}
+
+// page is what every page knows.
+type page struct {
+	Title string
+	// Refresh, when set, makes the browser go to Then after so many seconds.
+	Refresh int
+	Then    string
+	// Caller is who is signed in at the console.
+	Caller  string
+	Operate bool
+	Now     time.Time
+	// Wrong is what went wrong with what was sent.
+	Wrong string
+	Data  any
+}
+
+func (p *Pages) show(rw http.ResponseWriter, status int, name string, data page) {
+	data.Now = time.Now()
+	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	rw.WriteHeader(status)
+	if err := p.templates[name].ExecuteTemplate(rw, "layout", data); err != nil {
+		p.log.Debug("page not sent", zap.String("page", name), zap.Error(err))
+	}
+}
+
+func (p *Pages) notFound(rw http.ResponseWriter, _ *http.Request) {
+	p.message(rw, http.StatusNotFound, "There is no such page", "The console is at /, a release station at /station/ and the id of its device.")
+}
+
+func (p *Pages) message(rw http.ResponseWriter, status int, title, text string) {
+	p.show(rw, status, "message", page{Title: title, Data: text})
+}
+
+// fail shows what an error means to a person.
+func (p *Pages) fail(rw http.ResponseWriter, err error) {
+	pr := problemOf(err)
+	if hidden(err, pr) {
+		p.log.Warn("page failed", zap.Error(err))
+	}
+	p.message(rw, pr.Status, pr.Title, pr.Detail)
+}

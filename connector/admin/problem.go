@@ -1,0 +1,98 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"pullprint/connector"
+	"pullprint/policy/badge"
+)
+
+// problem is the body of every answer that is not a success (RFC 9457).
+type problem struct {
+	// Type names the kind of problem, as urn:pullprint:problem:no-such-job.
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	// Detail says what is wrong with this request, and what to do next.
+	Detail string `json:"detail,omitempty"`
+	// Errors are the mistakes of a file, row by row.
+	Errors []*badge.RowError `json:"errors,omitempty"`
+
+	retryAfter time.Duration
+}
+
+// Error implements error.
+func (p *problem) Error() string { return p.Title + ": " + p.Detail }
+
+func failure(status int, kind, title, detail string) *problem {
+	return &problem{Type: "urn:pullprint:problem:" + kind, Title: title, Status: status, Detail: detail}
+}
+
+func badRequest(format string, args ...any) *problem {
+	return failure(http.StatusBadRequest, "bad-request", "The request can't be read", fmt.Sprintf(format, args...))
+}
+
+// problemOf says what an error means to the caller. What is not for them is
+// told as unavailable; the log has it.
+func problemOf(err error) *problem {
+	var p *problem
+	var locked *connector.LockedError
+	var rows badge.ImportError
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &locked):
+		p = failure(http.StatusTooManyRequests, "reader-locked", "The reader is locked", "Too many unknown badges were shown; it opens again by itself.")
+		p.retryAfter = time.Until(locked.Until)
+		return p
+	case errors.As(err, &rows):
+		p = failure(http.StatusUnprocessableEntity, "bad-rows", "The file has mistakes; nothing was stored", "Correct the lines and send the whole file again.")
+		p.Errors = rows
+		return p
+	case errors.Is(err, connector.ErrNoDevice):
+		return failure(http.StatusNotFound, "no-such-device", "There is no such device", "Write the id of a configured device; GET /v1/devices lists them.")
+	case errors.Is(err, connector.ErrNoJob):
+		return failure(http.StatusNotFound, "no-such-job", "There is no such job", "Nothing is remembered of it; jobs are forgotten a week after their end.")
+	case errors.Is(err, connector.ErrNotHeld):
+		return failure(http.StatusConflict, "not-held", "The job is not held", err.Error())
+	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber):
+		return failure(http.StatusUnprocessableEntity, "invalid", "The request makes no sense", err.Error())
+	case errors.Is(err, badge.ErrTaken), errors.Is(err, badge.ErrConflict):
+		return failure(http.StatusConflict, "badge-taken", "The badge can't be enrolled", err.Error())
+	case errors.Is(err, badge.ErrNotValid):
+		return failure(http.StatusNotFound, "no-such-badge", "There is no such badge", "Nobody has enrolled it.")
+	case errors.Is(err, badge.ErrCode):
+		return failure(http.StatusUnprocessableEntity, "bad-code", "The code can't be used", err.Error())
+	}
+	p = failure(http.StatusServiceUnavailable, "unavailable", "It can't be done at the moment", "Try again in a few seconds; the log of the service says why.")
+	p.retryAfter = 5 * time.Second
+	return p
+}
+
+// hidden reports whether the cause of a problem is only in the log.
+func hidden(err error, p *problem) bool {
+	return p.Status == http.StatusServiceUnavailable && !errors.Is(err, context.Canceled)
+}
+
+func writeProblem(rw http.ResponseWriter, p *problem) {
+	rw.Header().Set("Content-Type", "application/problem+json")
+	switch {
+	case p.Status == http.StatusUnauthorized:
+		rw.Header().Set("WWW-Authenticate", `Bearer realm="pullprint"`)
+	case p.retryAfter > 0:
+		rw.Header().Set("Retry-After", strconv.Itoa(int((p.retryAfter+time.Second-1)/time.Second)))
+	}
+	rw.WriteHeader(p.Status)
+	_ = json.NewEncoder(rw).Encode(p) // the caller may have gone
+}
+
+func writeJSON(rw http.ResponseWriter, v any) {
+	rw.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(rw).Encode(v) // the caller may have gone
+}

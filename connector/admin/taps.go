@@ -1,0 +1,80 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"pullprint/connector"
+	"pullprint/connector/bus"
+)
+
+// tapBody is the body of POST /v1/taps.
+type tapBody struct {
+	Device string `json:"device"`
+	Badge  string `json:"badge"`
+}
+
+func (a *API) tap(r *request) (any, error) {
+	var in tapBody
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	return a.tapped(r.Context(), r.caller, in)
+}
+
+// tapped is a tap over HTTP or NATS. Whoever asked may hang up: the paper is
+// under way.
+func (a *API) tapped(ctx context.Context, caller Caller, in tapBody) (connector.Outcome, error) {
+	if a.Taps == nil {
+		return connector.Outcome{}, noBadges()
+	}
+	if caller.Device != "" && in.Device == "" {
+		in.Device = caller.Device
+	}
+	switch {
+	case in.Device == "" || in.Badge == "":
+		return connector.Outcome{}, badRequest("device and badge are needed")
+	case caller.Device != "" && caller.Device != in.Device:
+		return connector.Outcome{}, failure(http.StatusForbidden, "not-allowed", "The token may not do this", "It is the token of another device.")
+	}
+	return a.Taps.Tap(context.WithoutCancel(ctx), in.Device, in.Badge)
+}
+
+func noBadges() *problem {
+	return failure(http.StatusNotFound, "no-badges", "Badges are not configured", "Set badges.key_file in the configuration.")
+}
+
+// AnswerTap answers a tap over NATS as POST /v1/taps would.
+func (a *API) AnswerTap(ctx context.Context, t bus.TapRequest) bus.TapReply {
+	out, err := a.answerTap(ctx, t)
+	status, answer := http.StatusOK, any(out)
+	if err != nil {
+		p := problemOf(err)
+		status, answer = p.Status, p
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return bus.TapReply{Status: http.StatusInternalServerError}
+	}
+	return bus.TapReply{Status: status, Body: body}
+}
+
+func (a *API) answerTap(ctx context.Context, t bus.TapRequest) (connector.Outcome, error) {
+	caller, p := a.authorize(forReaders, t.Authorization)
+	if p != nil {
+		return connector.Outcome{}, p
+	}
+	var in tapBody
+	if len(t.Body) > maxBody {
+		return connector.Outcome{}, badRequest("the body is too large")
+	}
+	if err := decodeStrict(t.Body, &in); err != nil {
+		return connector.Outcome{}, err
+	}
+	if in.Device != "" && in.Device != t.Device {
+		return connector.Outcome{}, badRequest("device is not the one of the subject")
+	}
+	in.Device = t.Device
+	return a.tapped(ctx, caller, in)
+}

@@ -1,0 +1,133 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector"
+)
+
+// rereadTokens is how old what is known of the token files may be.
+const rereadTokens = 5 * time.Second
+
+// Caller is who asks.
+type Caller struct {
+	// Name is the token's, for the audit; of a reader, its device.
+	Name string
+	// Role is empty for a reader.
+	Role Role
+	// Device is the only device at which a reader may show badges.
+	Device string
+}
+
+// may reports whether a caller's role reaches need.
+func (c Caller) may(need Role) bool {
+	rank := map[Role]int{RoleRead: 1, RoleOperate: 2, RoleAdmin: 3}
+	return c.Role != "" && rank[c.Role] >= rank[need]
+}
+
+// Tokens knows bearer tokens, by files that are read again when they change: a
+// new token needs no restart.
+type Tokens struct {
+	sources []source
+	log     *zap.Logger
+
+	mu    sync.Mutex
+	known map[string]knownToken // by file
+	asked time.Time
+}
+
+type source struct {
+	file string
+	Caller
+}
+
+type knownToken struct {
+	sum     [sha256.Size]byte
+	changed time.Time
+}
+
+// NewTokens reads the files of the API's tokens and of the devices'.
+func NewTokens(c Config, devices []connector.Device, log *zap.Logger) (*Tokens, error) {
+	t := &Tokens{log: log.Named("admin"), known: map[string]knownToken{}}
+	add := func(file string, c Caller) {
+		if file != "" {
+			t.sources = append(t.sources, source{file, c})
+		}
+	}
+	add(c.TokenFile, Caller{Name: AdminName, Role: RoleAdmin})
+	for _, k := range c.Tokens {
+		add(k.File, Caller{Name: k.Name, Role: k.Role})
+	}
+	for _, d := range devices {
+		add(d.TokenFile, Caller{Name: d.ID, Device: d.ID})
+	}
+	for _, s := range t.sources {
+		if err := t.read(s.file); err != nil {
+			return nil, err
+		}
+	}
+	t.asked = time.Now()
+	return t, nil
+}
+
+func (t *Tokens) read(file string) error {
+	st, err := os.Stat(file)
+	if err != nil {
+		return fmt.Errorf("read token: %w", err)
+	}
+	if known, ok := t.known[file]; ok && known.changed.Equal(st.ModTime()) {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read token: %w", err)
+	}
+	value := strings.TrimSpace(string(text))
+	if value == "" {
+		return fmt.Errorf("read token: %s is empty", file)
+	}
+	t.known[file] = knownToken{sha256.Sum256([]byte(value)), st.ModTime()}
+	return nil
+}
+
+// Who says whose a token is. It takes as long for a wrong one as for a right
+// one.
+func (t *Tokens) Who(token string) (Caller, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if time.Since(t.asked) > rereadTokens {
+		t.asked = time.Now()
+		for _, s := range t.sources {
+			if err := t.read(s.file); err != nil {
+				t.log.Warn("token file not read again, the old token holds", zap.Error(err))
+			}
+		}
+	}
+	sum := sha256.Sum256([]byte(token))
+	var who Caller
+	found := 0
+	for _, s := range t.sources {
+		known := t.known[s.file].sum
+		if subtle.ConstantTimeCompare(sum[:], known[:]) == 1 {
+			who, found = s.Caller, 1
+		}
+	}
+	return who, found == 1 && token != ""
+}
+
+// bearer is the token of an Authorization header.
+func bearer(header string) string {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}

@@ -1,0 +1,94 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"pullprint/connector/held"
+)
+
+// traceWithin bounds the reading of the decisions for one trace; traceMargin is
+// how far clocks may be apart.
+const (
+	traceWithin = 3 * time.Second
+	traceMargin = 2 * time.Minute
+)
+
+// Event is one thing that happened in a job's life.
+type Event struct {
+	At time.Time `json:"at"`
+	// Kind is created, state, decision or action.
+	Kind string `json:"kind"`
+	// By is the instance, or the person behind an action.
+	By     string     `json:"by,omitempty"`
+	State  held.State `json:"state,omitempty"`
+	Note   string     `json:"note,omitempty"`
+	Device string     `json:"device,omitempty"`
+	Actor  string     `json:"actor,omitempty"`
+
+	Point   string       `json:"point,omitempty"`
+	Verdict string       `json:"verdict,omitempty"`
+	Reason  string       `json:"reason,omitempty"`
+	Rule    string       `json:"rule,omitempty"`
+	Policy  string       `json:"policy,omitempty"`
+	Text    string       `json:"text,omitempty"`
+	Remedy  string       `json:"remedy,omitempty"`
+	Error   string       `json:"error,omitempty"`
+	Answer  *held.Answer `json:"answer,omitempty"`
+}
+
+// errEnough ends a reading of the audit.
+var errEnough = errors.New("enough")
+
+// trace is a job's whole life in order, whatever instance had a part in it: the
+// steps of its record, and the decisions and actions of the audit.
+func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, complete bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, traceWithin)
+	defer cancel()
+	if !rec.Created.IsZero() {
+		events = append(events, Event{At: rec.Created, Kind: "created", Note: "sent to " + rec.Queue})
+	}
+	last := rec.Seen
+	for _, s := range rec.Trail {
+		events = append(events, Event{At: s.At, Kind: "state", By: s.By, State: s.State, Note: s.Note})
+		last = s.At
+	}
+	past := func(stored time.Time) bool { return rec.State.Final() && stored.After(last.Add(traceMargin)) }
+	since := rec.Seen.Add(-traceMargin)
+	decisions := func(stored time.Time, body []byte) error {
+		if past(stored) {
+			return errEnough
+		}
+		var d held.Decision
+		if json.Unmarshal(body, &d) == nil && d.Ref == rec.Ref {
+			events = append(events, Event{
+				At: d.At, Kind: "decision", By: d.By, Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Policy: d.Policy,
+				Text: d.Text, Remedy: d.Remedy, Error: d.Error, Device: d.Device, Actor: d.Actor, Answer: d.Answer,
+			})
+		}
+		return nil
+	}
+	actions := func(stored time.Time, body []byte) error {
+		if past(stored) {
+			return errEnough
+		}
+		var act Action
+		if json.Unmarshal(body, &act) == nil && act.Ref == rec.Ref {
+			events = append(events, Event{At: act.At, Kind: "action", By: act.By, Note: act.Action, Device: act.Device, Actor: act.Actor})
+		}
+		return nil
+	}
+	err = a.Audit.Decisions(ctx, since, false, decisions)
+	if err == nil || errors.Is(err, errEnough) {
+		err = a.Audit.Actions(ctx, since, false, actions)
+	}
+	complete = err == nil || errors.Is(err, errEnough)
+	if complete || ctx.Err() != nil {
+		err = nil
+	}
+	slices.SortStableFunc(events, func(x, y Event) int { return x.At.Compare(y.At) })
+	return events, complete, err
+}

@@ -1,0 +1,102 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"pullprint/policy/badge"
+	"pullprint/trigger/graph"
+)
+
+// lookupTTL is how long the directory's answer about a card is remembered,
+// lookupWithin how long it is waited for, and maxLookups how many are kept.
+const (
+	lookupTTL    = 15 * time.Minute
+	lookupWithin = 5 * time.Second
+	maxLookups   = 10_000
+)
+
+// Directory finds people by employee id; *graph.Client is one.
+type Directory interface {
+	UserByEmployeeID(ctx context.Context, employeeID string) (graph.User, bool, error)
+}
+
+// BadgeOwners is Badges over a book of enrolled badges and, if there is one, the
+// directory for those that are not enrolled. What the directory says is
+// remembered for a while, in memory, and never stored: who leaves, loses it.
+type BadgeOwners struct {
+	book      *badge.Book
+	directory Directory
+	flight    singleflight.Group
+
+	mu    sync.Mutex
+	found map[string]lookup // by canonical number
+}
+
+type lookup struct {
+	owner string // empty: nobody
+	until time.Time
+}
+
+// NewBadgeOwners resolves badges; d may be nil.
+func NewBadgeOwners(book *badge.Book, d Directory) *BadgeOwners {
+	return &BadgeOwners{book: book, directory: d, found: map[string]lookup{}}
+}
+
+// Canonical implements Badges.
+func (b *BadgeOwners) Canonical(number string) (string, error) { return b.book.Canonical(number) }
+
+// Owner implements Badges.
+func (b *BadgeOwners) Owner(ctx context.Context, number string, now time.Time) (string, error) {
+	found, err := b.book.Resolve(ctx, number, now)
+	switch {
+	case err == nil:
+		return found.Owner, nil
+	case errors.Is(err, badge.ErrUnknown):
+		return b.lookUp(ctx, number)
+	case errors.Is(err, badge.ErrNotValid):
+		return "", ErrBadgeInvalid
+	}
+	return "", err
+}
+
+func (b *BadgeOwners) lookUp(ctx context.Context, number string) (string, error) {
+	canonical, err := b.book.Canonical(number)
+	if err != nil || b.directory == nil {
+		return "", ErrBadgeUnknown
+	}
+	b.mu.Lock()
+	known, ok := b.found[canonical]
+	b.mu.Unlock()
+	if !ok || time.Now().After(known.until) {
+		v, err, _ := b.flight.Do(canonical, func() (any, error) {
+			ctx, cancel := context.WithTimeout(ctx, lookupWithin)
+			defer cancel()
+			u, _, err := b.directory.UserByEmployeeID(ctx, canonical)
+			return u.ID, err
+		})
+		if err != nil {
+			return "", fmt.Errorf("look the badge up in the directory: %w", err)
+		}
+		known.owner, _ = v.(string)
+		b.remember(canonical, known.owner)
+	}
+	if known.owner == "" {
+		return "", ErrBadgeUnknown
+	}
+	return known.owner, nil
+}
+
+func (b *BadgeOwners) remember(canonical, owner string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.found) >= maxLookups {
+		clear(b.found)
+	}
+	b.found[canonical] = lookup{owner, time.Now().Add(lookupTTL)}
+}

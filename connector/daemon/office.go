@@ -1,0 +1,85 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"pullprint/connector"
+	"pullprint/connector/admin"
+	"pullprint/connector/held"
+	"pullprint/policy/badge"
+)
+
+// office is what people have to do with: badges, releases, the API and the
+// pages. It is empty when neither admin.listen nor an external NATS lets anybody
+// in.
+type office struct {
+	api    *admin.API
+	recent *admin.Recent
+	server *admin.Server
+}
+
+// openOffice makes it. A key file that lacks the key of stored badges ends the
+// start: nobody could release anything, and nobody would know why.
+func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
+	cfg, log := d.o.Config, d.o.Logger
+	if cfg.Admin.Listen == "" && (cfg.NATS.URL == "" || len(cfg.Devices) == 0) {
+		return nil // nobody could reach it
+	}
+	delegations := connector.NewDelegations(d.bus.State())
+	releaser := connector.NewReleaser(d.worker, cfg.Devices, delegations)
+	book, err := d.openBadges(ctx)
+	if err != nil {
+		return err
+	}
+	var taps *connector.Taps
+	if book != nil {
+		var directory connector.Directory
+		if cfg.Badges.EntraAttribute != "" {
+			directory = d.graph
+		}
+		taps = connector.NewTaps(releaser, connector.NewBadgeOwners(book, directory))
+	}
+	tokens, err := admin.NewTokens(cfg.Admin, cfg.Devices, log)
+	if err != nil {
+		return err
+	}
+	d.office.recent = admin.NewRecent(d.bus, log)
+	d.office.api = admin.NewAPI(admin.Deps{
+		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations,
+		Audit: d.bus, Recent: d.office.recent, Tokens: tokens, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,
+		Instance: d.instance, Logger: log,
+	})
+	pages, err := admin.NewPages(d.office.api)
+	if err != nil {
+		return fmt.Errorf("read pages: %w", err)
+	}
+	d.office.server = admin.NewServer(cfg.Admin, d.office.api, pages)
+	return nil
+}
+
+// openBadges is nil when no key file is configured.
+func (d *daemon) openBadges(ctx context.Context) (*badge.Book, error) {
+	cfg := d.o.Config.Badges
+	if cfg.KeyFile == "" {
+		return nil, nil //nolint:nilnil // no badges are no error
+	}
+	src, err := os.ReadFile(cfg.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("badges.key_file: %w", err)
+	}
+	keys, err := badge.ParseKeys(src)
+	if err != nil {
+		return nil, fmt.Errorf("badges.key_file: %w", err)
+	}
+	chain, err := badge.ParseChain(cfg.Normalise)
+	if err != nil {
+		return nil, fmt.Errorf("badges.normalise: %w", err)
+	}
+	book := badge.NewBook(d.bus.Badges(), keys, chain)
+	if err := book.Check(ctx); err != nil {
+		return nil, fmt.Errorf("badges.key_file: %w", err)
+	}
+	return book, nil
+}
