@@ -228,9 +228,22 @@ func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination) 
 		if rec.State != held.Held || errors.Is(err, errBusy) {
 			code = policy.ReasonReleasePending
 		}
-		rec.Decision = r.w.decisionOn(&rec, "", r.w.own(code, policy.Release, policy.Keep))
+		rec = r.unsure(ctx, o, rec, code)
 	}
 	return rec
+}
+
+// unsure tells, and has the audit tell, that a job could not be released now.
+func (r *Releaser) unsure(ctx context.Context, o Order, rec held.Record, code string) held.Record {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), awaitOther) // the order's time may be over
+	defer cancel()
+	d := r.w.decisionOn(&rec, "release:unsure", r.w.own(code, policy.Release, policy.Keep))
+	d.Device, d.Actor = o.Device, o.Actor
+	told, err := r.keep(ctx, o, rec, d)
+	if err != nil {
+		r.log.Warn("decision not published", zap.String("job", rec.Job), zap.Error(err))
+	}
+	return told
 }
 
 // untilDone acts on a job. While another acts on it, it waits a moment, goes on

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -44,7 +46,19 @@ const (
 	demoSecret = "demo-secret-of-the-simulator"
 	demoPull   = "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1"
 	demoDirect = "2f3453b7-93c0-4b5b-8bd6-1a2f0a3a4e11"
+	demoWest   = "9a3b3956-5a0e-4c5b-9d1a-61a1c2d3e4f5"
+	demoEast   = "1c2d3e4f-7b8c-4d9e-8f0a-112233445566"
+
+	demoAdminToken  = "demo-admin-token"
+	demoReaderToken = "demo-reader-token"
 )
+
+// demoPeople are the people of the demo, with their groups and card numbers.
+var demoPeople = []struct{ id, upn, group, badge string }{
+	{"5b0c3a9e-0001-4c1d-8a2b-3c4d5e6f7081", "teacher@contoso.com", "staff", "1001"},
+	{"5b0c3a9e-0002-4c1d-8a2b-3c4d5e6f7082", "office@contoso.com", "staff", "1002"},
+	{"5b0c3a9e-0003-4c1d-8a2b-3c4d5e6f7083", "student@contoso.com", "students", "1003"},
+}
 
 const demoPolicy = `default: {pull: hold, direct: complete}
 rules:
@@ -71,7 +85,12 @@ webhook: {listen: "%[4]s", public_url: "http://%[4]s"}
 queues:
   - {printer_id: %s, name: Follow-Me, mode: pull, hold_for: 24h}
   - {printer_id: %s, name: Poster, mode: direct}
+devices:
+  - {id: hq-2-west, printer_id: %s, queues: [Follow-Me], token_file: reader-token}
+  - {id: hq-2-east, printer_id: %s, queues: [Follow-Me]}
 policy: {file: policy.yaml}
+badges: {key_file: badge-key}
+admin: {listen: "%s", token_file: admin-token}
 nats: {embedded: {store_dir: nats, max_store: 256MiB}}
 metrics: {listen: "%s"}
 `
@@ -90,21 +109,21 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 		}
 		err = errors.Join(err, rerr)
 	}()
-	lns, err := listenLoopback(ctx, 3)
+	lns, err := listenLoopback(ctx, 4)
 	if err != nil {
 		return err
 	}
-	simLn, hookLn, metricsLn := lns[0], lns[1], lns[2]
+	at := addresses{sim: lns[0].Addr().String(), hook: lns[1].Addr().String(), metrics: lns[2].Addr().String(), admin: lns[3].Addr().String()}
 	defer closeAll(lns)
 
 	sim := demoOffice(o)
 	defer sim.Close()
-	cfg, err := demoFiles(dir, sim.Tenant(), simLn, hookLn, metricsLn)
+	cfg, err := demoFiles(dir, sim.Tenant(), at)
 	if err != nil {
 		return err
 	}
-	p := newPresenter(o, sim)
-	p.opening(dir, sim, simLn.Addr().String())
+	p := newPresenter(o)
+	p.opening(dir, sim, at)
 	shown = true
 	log := zap.NewNop()
 	if o.log {
@@ -116,12 +135,12 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return serveUntilDone(gctx, simLn, simulatorHandler(sim)) })
+	g.Go(func() error { return serveUntilDone(gctx, lns[0], simulatorHandler(sim)) })
 	g.Go(func() error {
 		return daemon.Run(gctx, daemon.Options{Config: cfg, Logger: log, OnDecision: p.decided, Listen: taken(lns)})
 	})
 	g.Go(func() error {
-		err := p.morning(gctx, sim, metricsLn.Addr().String())
+		err := p.morning(gctx, sim, at)
 		if err == nil && !o.once {
 			<-gctx.Done()
 		}
@@ -146,16 +165,26 @@ func demoOffice(o demoOptions) *graphtest.Sim {
 	sim.AddApp(graphtest.App{ClientID: demoApp, Secret: demoSecret})
 	sim.AddPrinter(graphtest.Printer{ID: demoPull, DisplayName: "Follow-Me", Virtual: true})
 	sim.AddPrinter(graphtest.Printer{ID: demoDirect, DisplayName: "Poster"})
-	for _, u := range [][2]string{{"teacher@contoso.com", "staff"}, {"office@contoso.com", "staff"}, {"student@contoso.com", "students"}} {
-		sim.AddUser(graphtest.User{UPN: u[0], Groups: []graphtest.Group{{DisplayName: u[1]}}})
+	sim.AddPrinter(graphtest.Printer{ID: demoWest, DisplayName: "HQ 2 West"})
+	sim.AddPrinter(graphtest.Printer{ID: demoEast, DisplayName: "HQ 2 East"})
+	for _, u := range demoPeople {
+		sim.AddUser(graphtest.User{ID: u.id, UPN: u.upn, Groups: []graphtest.Group{{DisplayName: u.group}}})
 	}
 	return sim
 }
 
+// addresses are where the parts of the demo listen.
+type addresses struct{ sim, hook, metrics, admin string }
+
 // demoFiles writes what a real installation has in /etc/pullprint and loads it.
-func demoFiles(dir, tenant string, sim, hook, metrics net.Listener) (*config.Config, error) {
-	text := fmt.Sprintf(demoConfig, tenant, sim.Addr(), demoApp, hook.Addr(), demoPull, demoDirect, metrics.Addr())
-	for name, content := range map[string]string{"config.yaml": text, "policy.yaml": demoPolicy, "client-secret": demoSecret} {
+func demoFiles(dir, tenant string, at addresses) (*config.Config, error) {
+	var key [32]byte
+	rand.Read(key[:])
+	text := fmt.Sprintf(demoConfig, tenant, at.sim, demoApp, at.hook, demoPull, demoDirect, demoWest, demoEast, at.admin, at.metrics)
+	for name, content := range map[string]string{
+		"config.yaml": text, "policy.yaml": demoPolicy, "client-secret": demoSecret,
+		"badge-key": hex.EncodeToString(key[:]), "admin-token": demoAdminToken, "reader-token": demoReaderToken,
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			return nil, fmt.Errorf("write the demo's files: %w", err)
 		}

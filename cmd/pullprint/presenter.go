@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"pullprint/connector/admin"
 	"pullprint/connector/held"
+	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -31,7 +33,7 @@ type presenter struct {
 	counts map[string]int
 }
 
-func newPresenter(o demoOptions, _ *graphtest.Sim) *presenter {
+func newPresenter(o demoOptions) *presenter {
 	f, ok := o.out.(*os.File)
 	color := false
 	if ok && os.Getenv("NO_COLOR") == "" {
@@ -48,16 +50,22 @@ func newPresenter(o demoOptions, _ *graphtest.Sim) *presenter {
 func (p *presenter) say(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(p.out, format+"\n", args...)
+	p.say0(format, args...)
 }
 
-func (p *presenter) opening(dir string, sim *graphtest.Sim, addr string) {
+// say0 is say for who holds the lock.
+func (p *presenter) say0(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
+
+func (p *presenter) opening(dir string, sim *graphtest.Sim, at addresses) {
 	p.say(`pullprint demo: a small office, simulated on this machine only
 
   Universal Print, simulated   http://%s/   (seed %d)
-  files, removed at the end    %s
+  release station              http://%s/station/hq-2-west   (token %s)
+  console                      http://%[3]s/   (token %[5]s)
+  badges                       1001 teacher, 1002 office, 1003 student
+  files, removed at the end    %[6]s
   queues                       Follow-Me (pull: waits for its owner), Poster (direct: prints at once)
-`, addr, sim.Seed(), dir)
+`, at.sim, sim.Seed(), at.admin, demoReaderToken, demoAdminToken, dir)
 }
 
 // decided is called by the daemon for each decision that took effect.
@@ -66,7 +74,7 @@ func (p *presenter) decided(d held.Decision) {
 	p.counts[d.Verdict]++
 	who := p.names[graphtest.JobID{Printer: d.Printer, Job: d.Job}]
 	p.mu.Unlock()
-	what := map[string]string{"hold": "held", "complete": "completed", "abort": "aborted"}[d.Verdict]
+	what := map[string]string{"hold": "held", "complete": "completed", "abort": "aborted", "redirect": "released", "keep": "kept"}[d.Verdict]
 	p.say("%s  %s  %-9s %-4s %s", time.Now().Format("15:04:05"), p.paint(what, fmt.Sprintf("%-9s", what)), d.Queue, "#"+d.Job, who+p.why(d))
 	select {
 	case p.heard <- d:
@@ -80,13 +88,15 @@ func (p *presenter) why(d held.Decision) string {
 		return ": waits for its owner, until " + time.Now().Add(24*time.Hour).Format("Mon 15:04")
 	case "complete":
 		return ": prints now"
+	case "redirect":
+		return ": prints at " + d.Device
 	}
 	pad := "\n" + strings.Repeat(" ", 21)
 	return fmt.Sprintf(": %s%sreason  %s%sremedy  %s", d.Reason, pad, d.Text, pad, d.Remedy)
 }
 
 func (p *presenter) paint(what, text string) string {
-	code := map[string]string{"held": "33", "completed": "32", "aborted": "31"}[what]
+	code := map[string]string{"held": "33", "kept": "33", "completed": "32", "released": "32", "aborted": "31"}[what]
 	if !p.color || code == "" {
 		return text
 	}
@@ -110,7 +120,7 @@ var morning = []scene{
 
 // morning plays the script: it waits for the daemon to register, puts the
 // triggers on the queues as an administrator would, and sends the jobs.
-func (p *presenter) morning(ctx context.Context, sim *graphtest.Sim, metrics string) error {
+func (p *presenter) morning(ctx context.Context, sim *graphtest.Sim, at addresses) error {
 	definition, err := awaitRegistration(ctx, sim)
 	if err != nil {
 		return err
@@ -132,11 +142,64 @@ func (p *presenter) morning(ctx context.Context, sim *graphtest.Sim, metrics str
 			return err
 		}
 	}
-	p.next(metrics)
+	if err := p.atTheDevices(ctx, sim, at); err != nil {
+		return err
+	}
+	p.next(at)
 	if p.once {
 		return nil
 	}
 	return p.lostNotification(ctx, sim)
+}
+
+// atTheDevices enrols everybody's badge and has people show them: the teacher
+// where the job prints, the office at a printer that is out of order first.
+func (p *presenter) atTheDevices(ctx context.Context, sim *graphtest.Sim, at addresses) error {
+	c := admin.NewClient("http://"+at.admin, demoAdminToken)
+	for _, who := range demoPeople {
+		if _, err := c.Enrol(ctx, who.badge, badge.Enrolment{Owner: who.id, UserPrincipalName: who.upn}); err != nil {
+			return fmt.Errorf("enrol a badge: %w", err)
+		}
+	}
+	p.say("")
+	if err := p.tap(ctx, c, demoPeople[0].upn, "hq-2-west", demoPeople[0].badge); err != nil {
+		return err
+	}
+	if err := sim.SetPrinter(demoWest, "stopped", true); err != nil {
+		return err
+	}
+	p.line("hq-2-west is out of paper")
+	if err := p.tap(ctx, c, demoPeople[1].upn, "hq-2-west", demoPeople[1].badge); err != nil {
+		return err
+	}
+	if err := p.tap(ctx, c, demoPeople[1].upn, "hq-2-east", demoPeople[1].badge); err != nil {
+		return err
+	}
+	if err := sim.SetPrinter(demoWest, "idle", true); err != nil {
+		return err
+	}
+	p.line("hq-2-west has paper again")
+	return nil
+}
+
+// line tells of something that is no decision.
+func (p *presenter) line(format string, args ...any) {
+	p.say("%s  ·          %s", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
+}
+
+// tap shows a badge at a device; what is decided tells itself.
+func (p *presenter) tap(ctx context.Context, c *admin.Client, who, device, number string) error {
+	p.line("%s shows a badge at %s", who, device)
+	out, err := c.Tap(ctx, device, number)
+	if err != nil {
+		return fmt.Errorf("show a badge: %w", err)
+	}
+	for range len(out.Released) + len(out.Kept) + len(out.Aborted) {
+		if err := p.await(ctx); err != nil {
+			return err
+		}
+	}
+	return pause(ctx, 300*time.Millisecond)
 }
 
 // lostNotification sends one more job and loses its notification.
@@ -175,30 +238,32 @@ func (p *presenter) await(ctx context.Context) error {
 	}
 }
 
-func (p *presenter) next(metrics string) {
+func (p *presenter) next(at addresses) {
 	p.mu.Lock()
-	held, completed, aborted := p.counts["hold"], p.counts["complete"], p.counts["abort"]
+	n := p.counts
+	p.say0("\n%d jobs held, %d completed, %d aborted with a reason; %d released, %d kept for another device.", n["hold"], n["complete"], n["abort"], n["redirect"], n["keep"])
 	p.mu.Unlock()
-	p.say("\n%d jobs held, %d completed, %d aborted with a reason.", held, completed, aborted)
 	if p.once {
 		p.say(`
-Without --once it stays up: its metrics can be scraped then (here they were at
-http://%s/metrics), and the simulator's page takes jobs of your own. Now try:
+Without --once it stays up: the station, the console and the simulator's page
+can be used then, and metrics be scraped (here at http://%s/metrics). Now try:
 
   pullprint demo
   pullprint demo --hostile
-  pullprint policy check deploy/policy.example.yaml`, metrics)
+  pullprint policy check deploy/policy.example.yaml`, at.metrics)
 		return
 	}
-	p.say(`Now try:
+	p.say(`
+The student's job is still waiting. Now try:
 
+  open the station above, sign it in with its token, and show badge 1003
+  open the console above, and look at a job's trace
+  curl -s -H 'Authorization: Bearer %s' http://%s/v1/jobs
   curl -s http://%s/metrics | grep pullprint_decisions_total
-  curl -s 'http://%[1]s/readyz?verbose'
   send jobs of your own, or make Graph hostile, on the simulator's page above
-  pullprint policy check deploy/policy.example.yaml
 
 Ctrl-C ends the demo.
-`, metrics)
+`, demoAdminToken, at.admin, at.metrics)
 }
 
 // awaitRegistration waits until the daemon has made its definition and its

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"pullprint/connector/admin"
+	"pullprint/connector/config"
+)
+
+// apiFlags say where the API is when it is not that of the configuration.
+type apiFlags struct {
+	url, tokenFile string
+	json           bool
+}
+
+func (f *apiFlags) add(cmd *cobra.Command) {
+	cmd.PersistentFlags().StringVar(&f.url, "url", "", "`ADDRESS` of the API, as http://127.0.0.1:8080; that of the configuration when not given")
+	cmd.PersistentFlags().StringVar(&f.tokenFile, "token-file", "", "`FILE` with a bearer token; that of the configuration when not given")
+	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON")
+}
+
+// client talks to the daemon that the configuration describes.
+func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
+	base, file := f.url, f.tokenFile
+	if base == "" || file == "" {
+		path, err := cmd.Flags().GetString("config")
+		if err != nil {
+			return nil, err
+		}
+		cfg, err := config.Load(path)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, usageError{fmt.Errorf("there is no configuration %s; name it with --config, or give --url and --token-file", path)}
+		}
+		if err != nil {
+			return nil, usageError{err}
+		}
+		if base == "" {
+			if base, err = addressOf(cfg.Admin); err != nil {
+				return nil, err
+			}
+		}
+		if file == "" {
+			file = cfg.Admin.TokenFile
+		}
+	}
+	if file == "" {
+		return nil, usageError{errors.New("the configuration has no admin.token_file; give --token-file")}
+	}
+	token, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("read the token: %w", err)}
+	}
+	return admin.NewClient(base, strings.TrimSpace(string(token))), nil
+}
+
+// addressOf is where this machine reaches the API that listens there.
+func addressOf(c admin.Config) (string, error) {
+	if c.Listen == "" {
+		return "", usageError{errors.New("the configuration has no admin.listen, so the daemon has no API; set it, or give --url")}
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return "", usageError{fmt.Errorf("admin.listen: %w", err)}
+	}
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		host = "127.0.0.1"
+	}
+	scheme := "http"
+	if c.TLS.CertFile != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port), nil
+}
+
+// printJSON is for pipes.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// printable is text from outside as a terminal may show it.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || (r >= 0x7f && r < 0xa0) {
+			return '?'
+		}
+		return r
+	}, s)
+}

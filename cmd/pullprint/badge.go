@@ -1,0 +1,245 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pullprint/policy/badge"
+)
+
+func badgeCommand() *cobra.Command {
+	var f apiFlags
+	cmd := &cobra.Command{
+		Use:   "badge",
+		Short: "Enrol, list, revoke and import badges",
+		Long: `Talks to the running daemon. The number of a badge is read from standard input,
+as a typing reader tells it, and never from the command line, where others could
+see it.`,
+		Args: knownVerb,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f.add(cmd)
+	cmd.AddCommand(badgeEnrol(&f), badgeList(&f), badgeRevoke(&f), badgeImport(&f), badgeCode(&f))
+	return cmd
+}
+
+// readNumber reads a card number from a line of the input.
+func readNumber(cmd *cobra.Command) (string, error) {
+	if in, ok := cmd.InOrStdin().(*os.File); ok {
+		if st, err := in.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
+			fmt.Fprintln(cmd.ErrOrStderr(), "Hold the badge to the reader, or type its number and press Enter.")
+		}
+	}
+	line, err := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 4096)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the badge: %w", err)
+	}
+	if strings.TrimSpace(line) == "" {
+		return "", usageError{errors.New("no badge on standard input; hold it to a typing reader, or: echo NUMBER | pullprint badge ...")}
+	}
+	return strings.TrimRight(line, "\r\n"), nil
+}
+
+func badgeEnrol(f *apiFlags) *cobra.Command {
+	var e badge.Enrolment
+	var life time.Duration
+	cmd := &cobra.Command{
+		Use: "enrol", Short: "Make a badge its owner's; its number is read from standard input", Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if e.Owner == "" {
+				return usageError{errors.New("--owner is missing: the Entra object id of the person")}
+			}
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			number, err := readNumber(cmd)
+			if err != nil {
+				return err
+			}
+			if life > 0 {
+				e.Expires = time.Now().Add(life)
+			}
+			b, err := c.Enrol(cmd.Context(), number, e)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(cmd.OutOrStdout(), b)
+			}
+			return printBadges(cmd.OutOrStdout(), []badge.Badge{b})
+		},
+	}
+	cmd.Flags().StringVar(&e.Owner, "owner", "", "whose it is, by Entra object `ID`")
+	cmd.Flags().StringVar(&e.UserPrincipalName, "upn", "", "their user principal `NAME`, for lists")
+	cmd.Flags().DurationVar(&life, "for", 0, "for how long, of a temporary badge")
+	cmd.Flags().BoolVar(&e.Replace, "replace", false, "take it away from whoever has it now")
+	return cmd
+}
+
+func printBadges(w io.Writer, list []badge.Badge) error {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "none")
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "BADGE\tOWNER\tNAME\tENROLLED\tBY\tSTATE")
+	for _, b := range list {
+		state := "valid"
+		switch {
+		case !b.Revoked.IsZero():
+			state = "revoked " + b.Revoked.Local().Format("02 Jan 2006")
+		case b.Expires.IsZero():
+		case b.Expires.Before(time.Now()):
+			state = "expired " + b.Expires.Local().Format("02 Jan 2006")
+		default:
+			state = "until " + b.Expires.Local().Format("02 Jan 2006 15:04")
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", b.ID, printable(b.Owner), orDash(printable(b.UserPrincipalName)), b.Enrolled.Local().Format("02 Jan 2006"), orDash(printable(b.By)), state)
+	}
+	return t.Flush()
+}
+
+func badgeList(f *apiFlags) *cobra.Command {
+	var owner string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List badges; a list shows no card number", Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			list, err := c.Badges(cmd.Context(), owner)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(cmd.OutOrStdout(), list)
+			}
+			return printBadges(cmd.OutOrStdout(), list)
+		},
+	}
+	cmd.Flags().StringVar(&owner, "owner", "", "only those of a person, by Entra object `ID`")
+	return cmd
+}
+
+func badgeRevoke(f *apiFlags) *cobra.Command {
+	var w badge.Which
+	var number bool
+	cmd := &cobra.Command{
+		Use: "revoke", Short: "End a badge, or all of a person", Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			n := 0
+			for _, given := range []bool{w.ID != "", w.Owner != "", w.KeyID != "", number} {
+				if given {
+					n++
+				}
+			}
+			if n != 1 {
+				return usageError{errors.New("give one of --id, --owner, --number and --key")}
+			}
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			if number {
+				if w.Number, err = readNumber(cmd); err != nil {
+					return err
+				}
+			}
+			list, err := c.Revoke(cmd.Context(), w)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(cmd.OutOrStdout(), list)
+			}
+			if len(list) == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "it was revoked before")
+				return nil
+			}
+			return printBadges(cmd.OutOrStdout(), list)
+		},
+	}
+	cmd.Flags().StringVar(&w.ID, "id", "", "the badge with this `ID`, as badge list shows it")
+	cmd.Flags().StringVar(&w.Owner, "owner", "", "all of a person, by Entra object `ID`")
+	cmd.Flags().BoolVar(&number, "number", false, "the badge whose number is read from standard input")
+	cmd.Flags().StringVar(&w.KeyID, "key", "", "remove all that were enrolled under a key that is lost, by its `ID`")
+	return cmd
+}
+
+func badgeImport(f *apiFlags) *cobra.Command {
+	var replace bool
+	cmd := &cobra.Command{
+		Use: "import FILE", Short: "Enrol the badges of a CSV file: all, or none if a row is wrong",
+		Long: `Reads a CSV file, or standard input for -. Its first line names the columns:
+badge, owner (the Entra object id), and if need be user_principal_name and
+expires (2026-12-24, or 2026-12-24T12:00:00Z). All rows are checked before any is
+stored.`,
+		Args: wants("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in := cmd.InOrStdin()
+			if args[0] != "-" {
+				file, err := os.Open(args[0])
+				if err != nil {
+					return usageError{fmt.Errorf("read badges: %w", err)}
+				}
+				defer file.Close()
+				in = file
+			}
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			out, err := c.Import(cmd.Context(), in, replace)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(cmd.OutOrStdout(), out)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d badges enrolled\n", out.Enrolled)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&replace, "replace", false, "take badges away from whoever has them now")
+	return cmd
+}
+
+func badgeCode(f *apiFlags) *cobra.Command {
+	var owner, upn string
+	var life time.Duration
+	cmd := &cobra.Command{
+		Use: "code", Short: "Make a one-time code with which a person enrols a badge at a station", Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if owner == "" {
+				return usageError{errors.New("--owner is missing: the Entra object id of the person")}
+			}
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			out, err := c.Code(cmd.Context(), owner, upn, life)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(cmd.OutOrStdout(), out)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\nIt enrols one badge at any release station, until %s.\n", out.Code, out.Expires.Local().Format("Mon 02 Jan 15:04"))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&owner, "owner", "", "for whom, by Entra object `ID`")
+	cmd.Flags().StringVar(&upn, "upn", "", "their user principal `NAME`, for lists")
+	cmd.Flags().DurationVar(&life, "valid-for", 24*time.Hour, "for how long, at most 168h")
+	return cmd
+}

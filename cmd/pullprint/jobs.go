@@ -1,0 +1,355 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pullprint/connector"
+	"pullprint/connector/admin"
+	"pullprint/connector/held"
+)
+
+func jobsCommand() *cobra.Command {
+	var f apiFlags
+	cmd := &cobra.Command{
+		Use:   "jobs",
+		Short: "See, release and cancel held jobs, and trace any job",
+		Long: `Talks to the running daemon. A JOB is named as jobs list shows it, QUEUE/JOB or
+PRINTER/JOB.`,
+		Args: knownVerb,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f.add(cmd)
+	cmd.AddCommand(jobsList(&f), jobsShow(&f), jobsTrace(&f), jobsRelease(&f), jobsCancel(&f), jobsDelegate(&f))
+	return cmd
+}
+
+func jobsList(f *apiFlags) *cobra.Command {
+	var owner, queue, state string
+	var most int
+	var dead bool
+	var since time.Duration
+	cmd := &cobra.Command{
+		Use: "list", Short: "List jobs, newest first; held ones unless --state says otherwise", Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			if dead {
+				return listDead(cmd, c, since, f.json)
+			}
+			if state == "all" {
+				state = ""
+			}
+			list, err := c.Jobs(cmd.Context(), owner, queue, state, most)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(cmd.OutOrStdout(), list)
+			}
+			return printJobs(cmd.OutOrStdout(), list)
+		},
+	}
+	cmd.Flags().StringVar(&owner, "owner", "", "only those of a person, by Entra object `ID`")
+	cmd.Flags().StringVar(&queue, "queue", "", "only those of a queue, by `NAME`")
+	cmd.Flags().StringVar(&state, "state", "held", "only those in a `STATE`: held, releasing, released, aborting, aborted, completing, completed, gone or all")
+	cmd.Flags().IntVar(&most, "limit", 100, "at most so many")
+	cmd.Flags().BoolVar(&dead, "dead", false, "list tasks that were given up, and why, instead")
+	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "with --dead: how far back")
+	return cmd
+}
+
+func printJobs(w io.Writer, list []admin.JobEntry) error {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "no such job")
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "JOB\tSTATE\tOWNER\tSEEN\tHELD UNTIL\tREASON")
+	for _, j := range list {
+		until := "-"
+		if !j.HoldUntil.IsZero() {
+			until = j.HoldUntil.Local().Format("Mon 02 Jan 15:04")
+		}
+		fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%s\t%s\n", printable(j.Queue), printable(j.Job), j.State, orDash(printable(j.Owner)),
+			j.Seen.Local().Format("Mon 02 Jan 15:04:05"), until, orDash(printable(j.Reason)))
+	}
+	return t.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func listDead(cmd *cobra.Command, c *admin.Client, since time.Duration, asJSON bool) error {
+	list, err := c.Dead(cmd.Context(), since.String())
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), list)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "nothing was given up")
+		return nil
+	}
+	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "GIVEN UP\tREASON\tTASK\tJOB\tATTEMPTS\tERROR")
+	for _, d := range list {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", d.At.Local().Format("Mon 02 Jan 15:04:05"), d.Reason, orDash(printable(d.Task)),
+			orDash(printable(d.Job)), d.Attempts, printable(d.Error))
+	}
+	return t.Flush()
+}
+
+// job finds the job that a person names QUEUE/JOB or PRINTER/JOB.
+func job(ctx context.Context, c *admin.Client, name string) (held.Ref, error) {
+	first, id, ok := strings.Cut(name, "/")
+	if !ok || first == "" || id == "" {
+		return held.Ref{}, usageError{fmt.Errorf("%q is no job; write it as jobs list shows it, QUEUE/JOB", name)}
+	}
+	list, err := c.Jobs(ctx, "", first, "", 1<<20)
+	if err != nil {
+		return held.Ref{}, err
+	}
+	for _, j := range list {
+		if j.Job == id {
+			return j.Ref, nil
+		}
+	}
+	return held.Ref{Printer: first, Job: id}, nil
+}
+
+// onJob is a verb that takes one job.
+func onJob(f *apiFlags, use, short string, do func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use + " JOB", Short: short, Args: wants("JOB"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			ref, err := job(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			return do(cmd, c, ref)
+		},
+	}
+}
+
+func jobsShow(f *apiFlags) *cobra.Command {
+	return onJob(f, "show", "Show one job", func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error {
+		d, err := c.Job(cmd.Context(), ref)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(cmd.OutOrStdout(), d.Job)
+		}
+		return printJob(cmd.OutOrStdout(), &d.Job)
+	})
+}
+
+func printJob(w io.Writer, r *held.Record) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, printable(fmt.Sprintf(format, args...))) }
+	line("job", "%s/%s", r.Queue, r.Job)
+	line("printer", "%s", r.Printer)
+	line("state", "%s", r.State)
+	line("owner", "%s", orDash(r.Owner))
+	line("sent", "%s", r.Created.Local().Format(time.RFC3339))
+	if !r.HoldUntil.IsZero() {
+		line("held until", "%s", r.HoldUntil.Local().Format(time.RFC3339))
+	}
+	if r.Release != nil {
+		line("released at", "%s (printer %s, job %s)", r.Release.Device, r.Release.Printer, orDash(r.Release.Job))
+	}
+	d := &r.Decision
+	line("decision", "%s at %s", d.Verdict, d.Point)
+	if d.Rule != "" {
+		line("rule", "%s", d.Rule)
+	}
+	if d.Reason != "" {
+		line("reason", "%s: %s %s", d.Reason, d.Text, d.Remedy)
+	}
+	return t.Flush()
+}
+
+func jobsTrace(f *apiFlags) *cobra.Command {
+	return onJob(f, "trace", "Tell a job's whole life, in order", func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error {
+		d, err := c.Job(cmd.Context(), ref)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(cmd.OutOrStdout(), d.Trace)
+		}
+		w := cmd.OutOrStdout()
+		for _, e := range d.Trace {
+			fmt.Fprintf(w, "%s  %s\n", e.At.Local().Format("2006-01-02 15:04:05.000"), printable(tell(&e)))
+			if e.Text != "" {
+				fmt.Fprintf(w, "%25s%s %s\n", "", printable(e.Text), printable(e.Remedy))
+			}
+		}
+		if !d.Complete {
+			return errors.New("there are more decisions than could be read in time: the trace may lack some; try again")
+		}
+		return nil
+	})
+}
+
+// tell is one event in words.
+func tell(e *admin.Event) string {
+	var b strings.Builder
+	switch e.Kind {
+	case "state":
+		fmt.Fprintf(&b, "%-10s %s", e.State, e.Note)
+	case "decision":
+		fmt.Fprintf(&b, "decided at %s: %s", e.Point, e.Verdict)
+		for _, part := range [][2]string{{" by rule ", e.Rule}, {", ", e.Reason}, {" at ", e.Device}, {" for ", e.Actor}, {", policy ", e.Policy}, {", ", e.Error}} {
+			if part[1] != "" {
+				b.WriteString(part[0] + part[1])
+			}
+		}
+	case "action":
+		fmt.Fprintf(&b, "%s asked to %s it", e.Actor, e.Note)
+		if e.Device != "" {
+			b.WriteString(" at " + e.Device)
+		}
+	default:
+		fmt.Fprintf(&b, "%s, %s", e.Kind, e.Note)
+	}
+	if e.By != "" {
+		fmt.Fprintf(&b, "  (%s)", e.By)
+	}
+	return b.String()
+}
+
+func jobsRelease(f *apiFlags) *cobra.Command {
+	var device string
+	cmd := onJob(f, "release", "Send a held job to a device, for its owner", func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error {
+		if device == "" {
+			return usageError{errors.New("--device is missing: name the device where its owner stands")}
+		}
+		out, err := c.Release(cmd.Context(), ref, device)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(cmd.OutOrStdout(), out)
+		}
+		return printOutcome(cmd.OutOrStdout(), &out)
+	})
+	cmd.Flags().StringVar(&device, "device", "", "`ID` of the device")
+	return cmd
+}
+
+// printOutcome says what became of jobs; when none was released, that is an error.
+func printOutcome(w io.Writer, out *connector.Outcome) error {
+	for _, r := range out.Released {
+		fmt.Fprintf(w, "released  %s/%s to printer %s\n", printable(r.Queue), printable(r.Job), printable(r.Destination))
+	}
+	for word, list := range map[string][]connector.Refused{"kept": out.Kept, "aborted": out.Aborted} {
+		for _, r := range list {
+			fmt.Fprintf(w, "%-8s  %s/%s: %s\n          %s %s\n", word, printable(r.Queue), printable(r.Job), r.Reason.Code, printable(r.Reason.Text), printable(r.Reason.Remedy))
+		}
+	}
+	if len(out.Released) == 0 {
+		return errors.New("nothing was released")
+	}
+	return nil
+}
+
+func jobsCancel(f *apiFlags) *cobra.Command {
+	var reason string
+	cmd := onJob(f, "cancel", "Abort a held job, with a reason that its owner reads", func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error {
+		out, err := c.Cancel(cmd.Context(), ref, reason)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(cmd.OutOrStdout(), out)
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "aborted  %s/%s: %s\n         %s %s\n", printable(out.Queue), printable(out.Job), out.Reason.Code, printable(out.Reason.Text), printable(out.Reason.Remedy))
+		return nil
+	})
+	cmd.Flags().StringVar(&reason, "reason", "", "`WORDS` for the owner")
+	return cmd
+}
+
+func jobsDelegate(f *apiFlags) *cobra.Command {
+	var owner, to string
+	var life time.Duration
+	var list, remove bool
+	cmd := &cobra.Command{
+		Use: "delegate", Short: "Let another person release an owner's jobs for a time", Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !list && (owner == "" || to == "") {
+				return usageError{errors.New("--owner and --to are needed, or --list")}
+			}
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			ctx, w := cmd.Context(), cmd.OutOrStdout()
+			switch {
+			case list:
+				return listDelegations(cmd, c, f.json)
+			case remove:
+				if err := c.Undelegate(ctx, owner, to); err != nil {
+					return err
+				}
+				fmt.Fprintf(w, "%s may not release the jobs of %s any more\n", printable(to), printable(owner))
+				return nil
+			}
+			d, err := c.Delegate(ctx, owner, to, time.Now().Add(life))
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(w, d)
+			}
+			fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", printable(d.To), printable(d.Owner), d.Expires.Local().Format("Mon 02 Jan 15:04"))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&owner, "owner", "", "whose jobs, by Entra object `ID`")
+	cmd.Flags().StringVar(&to, "to", "", "who may release them, by Entra object `ID`")
+	cmd.Flags().DurationVar(&life, "for", 24*time.Hour, "for how long, at most 744h")
+	cmd.Flags().BoolVar(&list, "list", false, "list those that hold")
+	cmd.Flags().BoolVar(&remove, "remove", false, "end it")
+	return cmd
+}
+
+func listDelegations(cmd *cobra.Command, c *admin.Client, asJSON bool) error {
+	list, err := c.Delegations(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), list)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "none")
+		return nil
+	}
+	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "OWNER\tTO\tUNTIL\tBY")
+	for _, d := range list {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(d.Owner), printable(d.To), d.Expires.Local().Format("Mon 02 Jan 15:04"), printable(d.By))
+	}
+	return t.Flush()
+}

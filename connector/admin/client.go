@@ -1,0 +1,213 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"pullprint/connector"
+	"pullprint/connector/held"
+	"pullprint/policy/badge"
+)
+
+// clientWithin is how long a client waits for an answer: longer than a release
+// takes.
+const clientWithin = 45 * time.Second
+
+// maxAnswer bounds an answer.
+const maxAnswer = 64 << 20
+
+// Client is a client of the API. It retries nothing.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// NewClient talks to the API at base, as http://127.0.0.1:8080, with a token.
+func NewClient(base, token string) *Client {
+	return &Client{strings.TrimRight(base, "/"), token, &http.Client{
+		Timeout: clientWithin, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// call sends in (nil: nothing; an io.Reader: CSV) and reads the answer into out.
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	kind := ""
+	switch in := in.(type) {
+	case nil:
+	case io.Reader:
+		body, kind = in, "text/csv"
+	default:
+		text, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		body, kind = bytes.NewReader(text), "application/json"
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return fmt.Errorf("the address of the API can't be used: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			return fmt.Errorf("the daemon does not answer at %s: %w; is it running, and is admin.listen that address?", c.base, op.Err)
+		}
+		return fmt.Errorf("the daemon does not answer at %s: %w", c.base, err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return refusal(res, answer)
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("the answer of %s is not that of pullprint's API: is the address right?", c.base)
+	}
+	return nil
+}
+
+// refusal is the problem that the API told of, in words.
+func refusal(res *http.Response, answer []byte) error {
+	var p problem
+	if json.Unmarshal(answer, &p) != nil || p.Title == "" {
+		return fmt.Errorf("the daemon answered %s, and nothing that pullprint's API says: is the address right?", res.Status)
+	}
+	if len(p.Errors) > 0 {
+		return fmt.Errorf("%s:\n%w", p.Title, badge.ImportError(p.Errors))
+	}
+	return &p
+}
+
+// Jobs lists jobs, newest first, all pages up to most.
+func (c *Client) Jobs(ctx context.Context, owner, queue, state string, most int) ([]JobEntry, error) {
+	var all []JobEntry
+	for cursor := ""; ; {
+		q := url.Values{"limit": {fmt.Sprint(max(1, min(maxPage, most-len(all))))}}
+		for name, value := range map[string]string{"owner": owner, "queue": queue, "state": state, "cursor": cursor} {
+			if value != "" {
+				q.Set(name, value)
+			}
+		}
+		var page JobList
+		if err := c.call(ctx, http.MethodGet, "/v1/jobs?"+q.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Jobs...)
+		if cursor = page.Next; cursor == "" || len(all) >= most {
+			return all, nil
+		}
+	}
+}
+
+func jobPath(r held.Ref) string {
+	return "/v1/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job)
+}
+
+// Job reads a job with its trace.
+func (c *Client) Job(ctx context.Context, r held.Ref) (out JobDetail, err error) {
+	err = c.call(ctx, http.MethodGet, jobPath(r), nil, &out)
+	return out, err
+}
+
+// Release releases a job at a device.
+func (c *Client) Release(ctx context.Context, r held.Ref, device string) (out connector.Outcome, err error) {
+	err = c.call(ctx, http.MethodPost, jobPath(r)+"/release", map[string]string{"device": device}, &out)
+	return out, err
+}
+
+// Cancel aborts a held job; reason is told to its owner.
+func (c *Client) Cancel(ctx context.Context, r held.Ref, reason string) (out connector.Refused, err error) {
+	err = c.call(ctx, http.MethodPost, jobPath(r)+"/cancel", map[string]string{"reason": reason}, &out)
+	return out, err
+}
+
+// Tap shows a badge at a device.
+func (c *Client) Tap(ctx context.Context, device, number string) (out connector.Outcome, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/taps", tapBody{device, number}, &out)
+	return out, err
+}
+
+// Dead lists what was given up since a time, or a duration back, as 24h.
+func (c *Client) Dead(ctx context.Context, since string) (list []connector.DeadLetter, err error) {
+	for {
+		var page DeadList
+		if err := c.call(ctx, http.MethodGet, "/v1/dead?limit=500&since="+url.QueryEscape(since), nil, &page); err != nil {
+			return nil, err
+		}
+		list = append(list, page.Dead...)
+		if page.Next == "" || page.Next == since {
+			return list, nil
+		}
+		since = page.Next
+	}
+}
+
+// Delegate lets a person release another's jobs until a time.
+func (c *Client) Delegate(ctx context.Context, owner, to string, until time.Time) (out connector.Delegation, err error) {
+	err = c.call(ctx, http.MethodPut, "/v1/delegations", delegationBody{owner, to, until}, &out)
+	return out, err
+}
+
+// Undelegate ends it.
+func (c *Client) Undelegate(ctx context.Context, owner, to string) error {
+	var out DelegationList
+	return c.call(ctx, http.MethodDelete, "/v1/delegations", delegationBody{Owner: owner, To: to}, &out)
+}
+
+// Delegations lists those that hold.
+func (c *Client) Delegations(ctx context.Context) ([]connector.Delegation, error) {
+	var out DelegationList
+	err := c.call(ctx, http.MethodGet, "/v1/delegations", nil, &out)
+	return out.Delegations, err
+}
+
+// Badges lists the badges of an owner, or all.
+func (c *Client) Badges(ctx context.Context, owner string) ([]badge.Badge, error) {
+	var out BadgeList
+	err := c.call(ctx, http.MethodGet, "/v1/badges?"+url.Values{"owner": {owner}}.Encode(), nil, &out)
+	return out.Badges, err
+}
+
+// Enrol makes a badge its owner's.
+func (c *Client) Enrol(ctx context.Context, number string, e badge.Enrolment) (out badge.Badge, err error) {
+	err = c.call(ctx, http.MethodPut, "/v1/badges", enrolBody{number, e.Owner, e.UserPrincipalName, e.Expires, e.Replace}, &out)
+	return out, err
+}
+
+// Revoke ends badges.
+func (c *Client) Revoke(ctx context.Context, w badge.Which) ([]badge.Badge, error) {
+	var out BadgeList
+	err := c.call(ctx, http.MethodDelete, "/v1/badges", revokeBody{w.Number, w.ID, w.Owner, w.KeyID}, &out)
+	return out.Badges, err
+}
+
+// Import enrols the badges of a CSV file, all or, if a row is wrong, none.
+func (c *Client) Import(ctx context.Context, r io.Reader, replace bool) (out Imported, err error) {
+	err = c.call(ctx, http.MethodPost, fmt.Sprintf("/v1/badges/import?replace=%t", replace), r, &out)
+	return out, err
+}
+
+// Code makes a one-time code for enrolling a badge.
+func (c *Client) Code(ctx context.Context, owner, upn string, validFor time.Duration) (out CodeIssued, err error) {
+	in := map[string]string{"owner": owner, "user_principal_name": upn, "valid_for": validFor.String()}
+	err = c.call(ctx, http.MethodPost, "/v1/badges/codes", in, &out)
+	return out, err
+}
