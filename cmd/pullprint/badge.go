@@ -43,7 +43,7 @@ func readNumber(cmd *cobra.Command) (string, error) {
 		return "", fmt.Errorf("read the badge: %w", err)
 	}
 	if strings.TrimSpace(line) == "" {
-		return "", usageError{errors.New("no badge on standard input; hold it to a typing reader, or: echo NUMBER | pullprint badge ...")}
+		return "", usageError{errors.New("no badge on standard input; hold it to a typing reader, or: pipe its number in")}
 	}
 	return strings.TrimRight(line, "\r\n"), nil
 }

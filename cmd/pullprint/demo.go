@@ -50,7 +50,7 @@ const (
 	demoEast   = "1c2d3e4f-7b8c-4d9e-8f0a-112233445566"
 
 	demoAdminToken  = "demo-admin-token"
-	demoReaderToken = "demo-reader-token"
+	demoReaderToken = "demo-reader-token" //nolint:gosec // made for the demo, and shown in it
 )
 
 // demoPeople are the people of the demo, with their groups and card numbers.

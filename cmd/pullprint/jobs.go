@@ -165,7 +165,9 @@ func jobsShow(f *apiFlags) *cobra.Command {
 
 func printJob(w io.Writer, r *held.Record) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, printable(fmt.Sprintf(format, args...))) }
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(t, "%s\t%s\n", name, printable(fmt.Sprintf(format, args...)))
+	}
 	line("job", "%s/%s", r.Queue, r.Job)
 	line("printer", "%s", r.Printer)
 	line("state", "%s", r.State)

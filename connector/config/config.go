@@ -164,8 +164,10 @@ func or(s *string, value string) {
 
 // resolve makes relative paths start at the folder of the file.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Auth.ClientSecretFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.NATS.CredentialsFile,
-		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile}
+	paths := []*string{
+		&c.Auth.ClientSecretFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.NATS.CredentialsFile,
+		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile,
+	}
 	for i := range c.Devices {
 		paths = append(paths, &c.Devices[i].TokenFile)
 	}
