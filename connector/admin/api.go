@@ -122,14 +122,19 @@ func routes() []route {
 
 // NewAPI makes the API; it starts nothing.
 func NewAPI(d Deps) *API {
-	a := &API{Deps: d, log: d.Logger.Named("admin"), mux: http.NewServeMux(), acts: make(chan struct{}, maxActs)}
-	for _, r := range routes() {
+	a := &API{Deps: d, log: d.Logger.Named("admin"), acts: make(chan struct{}, maxActs)}
+	a.mount(routes())
+	return a
+}
+
+func (a *API) mount(list []route) {
+	a.mux = http.NewServeMux()
+	for _, r := range list {
 		a.mux.Handle(r.method+" "+r.path, a.handle(r))
 	}
 	a.mux.HandleFunc("/v1/", func(rw http.ResponseWriter, req *http.Request) {
 		writeProblem(rw, failure(http.StatusNotFound, "no-such-route", "There is no such address", "GET /v1/openapi.json lists them with their methods."))
 	})
-	return a
 }
 
 // ServeHTTP answers requests below /v1/.

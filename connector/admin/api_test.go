@@ -1,0 +1,392 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.uber.org/zap"
+
+	"pullprint/connector"
+	"pullprint/connector/held"
+	"pullprint/policy/badge"
+)
+
+// The tokens of the tests, by who holds them.
+var testTokens = map[string]string{
+	"nobody": "", "wrong": "not-a-token-at-all", "west": "token-of-the-west-reader", "east": "token-of-the-east-reader",
+	"read": "token-that-only-reads", "operate": "token-that-operates", "admin": "token-of-the-administrator",
+}
+
+var testDevices = []connector.Device{{ID: "west", Queues: []string{"Follow-Me"}}, {ID: "east", Queues: []string{"Follow-Me"}}}
+
+func newTokens(t *testing.T) *Tokens {
+	t.Helper()
+	dir := t.TempDir()
+	file := func(who string) string {
+		path := filepath.Join(dir, who)
+		if err := os.WriteFile(path, []byte(testTokens[who]+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	devices := []connector.Device{{ID: "west", TokenFile: file("west")}, {ID: "east", TokenFile: file("east")}, {ID: "none"}}
+	c := Config{TokenFile: file("admin"), Tokens: []Token{{"viewer", RoleRead, file("read")}, {"helpdesk", RoleOperate, file("operate")}}}
+	tokens, err := NewTokens(c, devices, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens
+}
+
+// matrix says who may use each route. A route that is not here fails the test.
+var matrix = map[string]string{
+	"GET /v1/openapi.json":                  "nobody wrong west east read operate admin",
+	"POST /v1/taps":                         "west east operate admin",
+	"GET /v1/jobs":                          "read operate admin",
+	"GET /v1/jobs/{printer}/{job}":          "read operate admin",
+	"POST /v1/jobs/{printer}/{job}/release": "operate admin",
+	"POST /v1/jobs/{printer}/{job}/cancel":  "operate admin",
+	"GET /v1/badges":                        "read operate admin",
+	"PUT /v1/badges":                        "operate admin",
+	"DELETE /v1/badges":                     "operate admin",
+	"POST /v1/badges/import":                "operate admin",
+	"POST /v1/badges/codes":                 "operate admin",
+	"GET /v1/delegations":                   "read operate admin",
+	"PUT /v1/delegations":                   "operate admin",
+	"DELETE /v1/delegations":                "operate admin",
+	"GET /v1/devices":                       "read operate admin",
+	"GET /v1/decisions":                     "read operate admin",
+	"GET /v1/dead":                          "read operate admin",
+	"GET /v1/audit":                         "admin",
+}
+
+func TestAuthorization(t *testing.T) {
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t)})
+	list := routes()
+	reached := ""
+	for i := range list {
+		name := list[i].method + " " + list[i].path
+		list[i].do = func(*API, *request) (any, error) { reached = name; return struct{}{}, nil }
+	}
+	a.mount(list)
+	seen := map[string]bool{}
+	for _, r := range list {
+		name := r.method + " " + r.path
+		allowed, ok := matrix[name]
+		if !ok {
+			t.Errorf("%s has no entry in the matrix", name)
+			continue
+		}
+		seen[name] = true
+		for who, token := range testTokens {
+			reached = ""
+			req := httptest.NewRequest(r.method, strings.NewReplacer("{printer}", "p", "{job}", "j").Replace(r.path), nil)
+			if token != "" {
+				req.Header.Set("Authorization", "Bearer "+token)
+			}
+			rec := httptest.NewRecorder()
+			a.ServeHTTP(rec, req)
+			want := http.StatusForbidden
+			switch {
+			case strings.Contains(" "+allowed+" ", " "+who+" "):
+				want = http.StatusOK
+			case who == "nobody" || who == "wrong":
+				want = http.StatusUnauthorized
+			}
+			if rec.Code != want || (reached == name) != (want == http.StatusOK) {
+				t.Errorf("%s by %s: %d, reached %q; want %d", name, who, rec.Code, reached, want)
+			}
+			if rec.Code != http.StatusOK && rec.Header().Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%s by %s: %s", name, who, rec.Header().Get("Content-Type"))
+			}
+		}
+	}
+	if len(seen) != len(matrix) {
+		t.Errorf("the matrix has routes that do not exist")
+	}
+}
+
+// A route that changes something is audited, and one that only reads is not.
+func TestActionsOfRoutes(t *testing.T) {
+	for _, r := range routes() {
+		changes := r.method != http.MethodGet && r.path != "/v1/taps" // a tap is audited by its decisions
+		if (r.action != "") != changes {
+			t.Errorf("%s %s has the action %q", r.method, r.path, r.action)
+		}
+		if (r.limit > 0) != (r.method != http.MethodGet) {
+			t.Errorf("%s %s takes a body of %d bytes", r.method, r.path, r.limit)
+		}
+	}
+}
+
+// Tokens that change on disk hold within seconds, in both directions.
+func TestTokenChanges(t *testing.T) {
+	tokens := newTokens(t)
+	file := tokens.sources[0].file
+	if _, ok := tokens.Who(testTokens["admin"]); !ok {
+		t.Fatal("not known")
+	}
+	if err := os.WriteFile(file, []byte("another-token-now"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(file, time.Now(), time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	tokens.asked = time.Now().Add(-2 * rereadTokens)
+	if _, ok := tokens.Who(testTokens["admin"]); ok {
+		t.Error("the old token still holds")
+	}
+	if c, ok := tokens.Who("another-token-now"); !ok || c.Role != RoleAdmin {
+		t.Errorf("the new one doesn't: %+v", c)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	tokens.asked = time.Now().Add(-2 * rereadTokens)
+	if _, ok := tokens.Who("another-token-now"); !ok {
+		t.Error("a file that can't be read took the token away")
+	}
+}
+
+// Bad requests say what is wrong and quote nothing that was sent.
+func TestBadRequests(t *testing.T) {
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Taps: &connector.Taps{}, Badges: &badge.Book{}, Audit: deaf{}})
+	for name, c := range map[string]struct {
+		method, path, contentType, body string
+		status                          int
+		detail                          string
+	}{
+		"no json type":   {"POST", "/v1/taps", "text/plain", `{}`, 415, "Content-Type"},
+		"no json":        {"POST", "/v1/taps", "application/json", `PLANTED`, 400, "not the JSON object"},
+		"unknown member": {"POST", "/v1/taps", "application/json", `{"bage":"PLANTED"}`, 400, `unknown member "bage"`},
+		"wrong type":     {"POST", "/v1/taps", "application/json", `{"badge":["PLANTED"]}`, 400, "badge must be a string"},
+		"two objects":    {"POST", "/v1/taps", "application/json", `{"device":"west","badge":"PLANTED"}{}`, 400, "more than one"},
+		"nothing":        {"POST", "/v1/taps", "application/json", `{}`, 400, "device and badge are needed"},
+		"too large":      {"POST", "/v1/taps", "application/json", `{"badge":"` + strings.Repeat("P", maxBody) + `"}`, 413, "At most"},
+		"unknown filter": {"GET", "/v1/jobs?ownr=PLANTED", "", "", 400, "known here: owner"},
+		"two filters":    {"GET", "/v1/jobs?owner=a&owner=PLANTED", "", "", 400, "given twice"},
+		"bad state":      {"GET", "/v1/jobs?state=PLANTED", "", "", 400, "held, releasing"},
+		"bad limit":      {"GET", "/v1/jobs?limit=0", "", "", 400, "1 to 500"},
+		"bad cursor":     {"GET", "/v1/jobs?cursor=PLANTED", "", "", 400, "cursor"},
+		"bad since":      {"GET", "/v1/decisions?since=PLANTED", "", "", 400, "since"},
+		"no device":      {"POST", "/v1/jobs/p/j/release", "application/json", `{}`, 400, "device is needed"},
+		"which badge":    {"DELETE", "/v1/badges", "application/json", `{"id":"a","owner":"PLANTED"}`, 400, "exactly one"},
+		"no badge":       {"PUT", "/v1/badges", "application/json", `{"owner":"PLANTED"}`, 400, "badge and owner"},
+		"bad life":       {"POST", "/v1/badges/codes", "application/json", `{"owner":"a","valid_for":"PLANTED"}`, 400, "valid_for"},
+		"no route":       {"GET", "/v1/PLANTED", "", "", 404, "openapi.json"},
+	} {
+		req := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
+		req.Header.Set("Authorization", "bearer "+testTokens["admin"])
+		if c.contentType != "" {
+			req.Header.Set("Content-Type", c.contentType)
+		}
+		rec := httptest.NewRecorder()
+		a.ServeHTTP(rec, req)
+		var p problem
+		if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || rec.Code != c.status || p.Status != c.status || !strings.Contains(p.Detail, c.detail) || p.Title == "" {
+			t.Errorf("%s: %d %s", name, rec.Code, rec.Body)
+		}
+		if strings.Contains(rec.Body.String(), "PLANTED") {
+			t.Errorf("%s quotes what was sent: %s", name, rec.Body)
+		}
+	}
+}
+
+// An error that is not the caller's is in the log only.
+func TestHiddenErrors(t *testing.T) {
+	p := problemOf(fmt.Errorf("store job record: %w", errors.New("PLANTED")))
+	if p.Status != http.StatusServiceUnavailable || strings.Contains(p.Error(), "PLANTED") || p.retryAfter == 0 {
+		t.Errorf("%+v", p)
+	}
+	p = problemOf(&connector.LockedError{Device: "west", Until: time.Now().Add(time.Minute)})
+	rec := httptest.NewRecorder()
+	writeProblem(rec, p)
+	if rec.Code != http.StatusTooManyRequests || rec.Header().Get("Retry-After") != "60" {
+		t.Errorf("%d %v", rec.Code, rec.Header())
+	}
+}
+
+// samples are answers of each route, with every member set, and with none.
+var samples = map[string][]any{
+	"POST /v1/taps":                         {connector.Outcome{}, full[connector.Outcome]()},
+	"GET /v1/jobs":                          {full[JobList]()},
+	"GET /v1/jobs/{printer}/{job}":          {full[JobDetail]()},
+	"POST /v1/jobs/{printer}/{job}/release": {full[connector.Outcome]()},
+	"POST /v1/jobs/{printer}/{job}/cancel":  {full[connector.Refused]()},
+	"GET /v1/badges":                        {full[BadgeList]()},
+	"PUT /v1/badges":                        {full[badge.Badge](), badge.Badge{}},
+	"DELETE /v1/badges":                     {full[BadgeList]()},
+	"POST /v1/badges/import":                {full[Imported]()},
+	"POST /v1/badges/codes":                 {full[CodeIssued]()},
+	"GET /v1/delegations":                   {full[DelegationList]()},
+	"PUT /v1/delegations":                   {full[connector.Delegation]()},
+	"DELETE /v1/delegations":                {full[DelegationList]()},
+	"GET /v1/devices":                       {full[DeviceList]()},
+	"GET /v1/decisions":                     {full[DecisionList]()},
+	"GET /v1/dead":                          {full[DeadList]()},
+	"GET /v1/audit":                         {full[ActionList]()},
+}
+
+// bodies are what each route takes, with every member set.
+var bodies = map[string]any{
+	"POST /v1/taps":          full[tapBody](),
+	"PUT /v1/badges":         full[enrolBody](),
+	"DELETE /v1/badges":      full[revokeBody](),
+	"PUT /v1/delegations":    full[delegationBody](),
+	"DELETE /v1/delegations": full[delegationBody](),
+}
+
+// full is a value with every member set.
+func full[T any]() T {
+	var v T
+	fill(reflect.ValueOf(&v).Elem())
+	return v
+}
+
+func fill(v reflect.Value) {
+	switch {
+	case v.Type() == reflect.TypeFor[time.Time]():
+		v.Set(reflect.ValueOf(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)))
+	case v.Type() == reflect.TypeFor[held.State]():
+		v.SetString(string(held.Held))
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				fill(v.Field(i))
+			}
+		}
+	case v.Kind() == reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case v.Kind() == reflect.String:
+		v.SetString("x")
+	case v.CanInt():
+		v.SetInt(1)
+	case v.CanUint():
+		v.SetUint(1)
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	}
+}
+
+// enums are members whose words the file lists.
+var enums = strings.NewReplacer(`"point":"x"`, `"point":"release"`, `"verdict":"x"`, `"verdict":"keep"`, `"kind":"x"`, `"kind":"decision"`)
+
+// The file at /v1/openapi.json has every route and no other, with its role, and
+// what the handlers take and answer is what it says.
+func TestOpenAPI(t *testing.T) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(openAPI))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("openapi.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema := func(pointer ...string) *jsonschema.Schema {
+		for i := range pointer {
+			pointer[i] = strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D").Replace(pointer[i])
+		}
+		s, err := c.Compile("openapi.json#/" + strings.Join(pointer, "/"))
+		if err != nil {
+			t.Fatalf("%v: %v", pointer, err)
+		}
+		return s
+	}
+	agree := func(what string, s *jsonschema.Schema, v any) {
+		text, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := jsonschema.UnmarshalJSON(strings.NewReader(enums.Replace(string(text))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(got); err != nil {
+			t.Errorf("%s: %v\n%s", what, err, text)
+		}
+	}
+	var file struct {
+		Paths map[string]map[string]struct {
+			Role string `json:"x-pullprint-role"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal(openAPI, &file); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, methods := range file.Paths {
+		n += len(methods)
+	}
+	if n != len(routes()) {
+		t.Errorf("the file has %d routes, the API %d", n, len(routes()))
+	}
+	for _, r := range routes() {
+		name, method := r.method+" "+r.path, strings.ToLower(r.method)
+		op, ok := file.Paths[r.path][method]
+		if !ok || op.Role != string(r.access) {
+			t.Errorf("%s: in the file %t with role %q, want %q", name, ok, op.Role, r.access)
+			continue
+		}
+		if r.path == "/v1/openapi.json" {
+			continue
+		}
+		if len(samples[name]) == 0 {
+			t.Errorf("%s has no sample", name)
+		}
+		for _, v := range samples[name] {
+			if o, ok := v.(connector.Outcome); ok && o.Released == nil {
+				v = connector.Outcome{Released: []connector.Released{}, Kept: []connector.Refused{}, Aborted: []connector.Refused{}}
+			}
+			agree(name, schema("paths", r.path, method, "responses", "200", "content", "application/json", "schema"), v)
+		}
+		if v, ok := bodies[name]; ok {
+			agree(name+" body", schema("paths", r.path, method, "requestBody", "content", "application/json", "schema"), v)
+		}
+	}
+	agree("a problem", schema("components", "schemas", "Problem"), full[problem]())
+}
+
+// An action that can't be audited is not done.
+func TestNoAuditNoEffect(t *testing.T) {
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewBook(nil, badge.Keys{}, nil), Delegations: connector.NewDelegations(nil), Audit: deaf{}})
+	for _, c := range [][3]string{
+		{"PUT", "/v1/badges", `{"badge":"1","owner":"a"}`},
+		{"DELETE", "/v1/badges", `{"owner":"a"}`},
+		{"POST", "/v1/badges/codes", `{"owner":"a"}`},
+		{"POST", "/v1/badges/import", "badge,owner\n1,a\n"},
+		{"PUT", "/v1/delegations", `{"owner":"a","to":"b"}`},
+		{"DELETE", "/v1/delegations", `{"owner":"a","to":"b"}`},
+	} {
+		req := httptest.NewRequest(c[0], c[1], strings.NewReader(c[2]))
+		req.Header.Set("Authorization", "Bearer "+testTokens["operate"])
+		req.Header.Set("Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		a.ServeHTTP(rec, req) // what it acts on is nil: going on would panic
+		if rec.Code != http.StatusServiceUnavailable {
+			t.Errorf("%v: %d %s", c, rec.Code, rec.Body)
+		}
+	}
+}
+
+// deaf is an audit that stores nothing.
+type deaf struct{ Audit }
+
+func (deaf) PublishAudit(context.Context, string, string, []byte) error {
+	return errors.New("disk is full")
+}
