@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,10 @@ type Event struct {
 	Error   string       `json:"error,omitempty"`
 	Answer  *held.Answer `json:"answer,omitempty"`
 }
+
+// rank orders what happened in the same moment: what was asked, what was
+// decided, what was done.
+var rank = map[string]int{"created": 0, "action": 1, "decision": 2, "state": 3}
 
 // errEnough ends a reading of the audit.
 var errEnough = errors.New("enough")
@@ -89,6 +94,8 @@ func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, comp
 	if complete || ctx.Err() != nil {
 		err = nil
 	}
-	slices.SortStableFunc(events, func(x, y Event) int { return x.At.Compare(y.At) })
+	slices.SortStableFunc(events, func(x, y Event) int {
+		return cmp.Or(x.At.Compare(y.At), cmp.Compare(rank[x.Kind], rank[y.Kind]))
+	})
 	return events, complete, err
 }

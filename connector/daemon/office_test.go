@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +33,12 @@ const (
 	directID  = "2f3453b7-93c0-4b5b-8bd6-1a2f0a3a4e11"
 	strangeID = "7d1b2c3e-4f50-4a6b-8c7d-9e0f1a2b3c4d"
 	studentID = "11111111-2222-4333-8444-555555555555"
+	teacherID = "66666666-7777-4888-8999-aaaaaaaaaaaa"
+	westID    = "9a3b3956-5a0e-4c5b-9d1a-61a1c2d3e4f5"
+	eastID    = "1c2d3e4f-7b8c-4d9e-8f0a-112233445566"
+
+	adminToken  = "token-of-the-administrator"
+	readerToken = "token-of-the-west-reader"
 
 	hookAddr    = "127.0.0.1:8443"
 	metricsAddr = "127.0.0.1:9464"
@@ -49,6 +57,39 @@ type office struct {
 	dir     string
 	net     *memoryNet
 	metrics string // address
+	badges  string // more of the section badges
+}
+
+// admin is the address of the API.
+func (o *office) admin() string { return strings.Replace(o.metrics, ":9", ":8", 1) }
+
+// ask calls the API, as a reader or an administrator would, and reads the answer
+// into out.
+func (o *office) ask(token, method, path, body string, out any) int {
+	o.t.Helper()
+	client := &http.Client{Transport: o.net.transport()}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequest(method, "http://"+o.admin()+path, strings.NewReader(body))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := client.Do(req)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	if out != nil {
+		if err := json.Unmarshal(answer, out); err != nil {
+			o.t.Fatalf("%s %s: %d %s", method, path, res.StatusCode, answer)
+		}
+	}
+	return res.StatusCode
 }
 
 func newOffice(t *testing.T, k graphtest.Knobs) *office {
@@ -59,9 +100,10 @@ func newOffice(t *testing.T, k graphtest.Knobs) *office {
 	t.Cleanup(o.sim.Close)
 	o.sim.AddApp(graphtest.App{ClientID: appID, Secret: appSecret})
 	o.sim.AddUser(graphtest.User{ID: studentID, UPN: "student@contoso.com", Groups: []graphtest.Group{{DisplayName: "students"}}})
-	for id, name := range map[string]string{pullID: "Follow-Me", directID: "Poster", strangeID: "Stranger"} {
+	for id, name := range map[string]string{pullID: "Follow-Me", directID: "Poster", strangeID: "Stranger", westID: "West", eastID: "East"} {
 		o.sim.AddPrinter(graphtest.Printer{ID: id, DisplayName: name})
 	}
+	o.sim.AddUser(graphtest.User{ID: teacherID, UPN: "teacher@contoso.com", EmployeeID: "E77"})
 	o.install("embedded: {store_dir: nats, max_store: 256MiB}")
 	return o
 }
@@ -78,6 +120,9 @@ func (o *office) replica(metrics, nats string) *office {
 func (o *office) install(nats string) {
 	o.write("client-secret", appSecret)
 	o.write("policy.yaml", officePolicy)
+	o.write("badge-key", strings.Repeat("5a", 32))
+	o.write("admin-token", adminToken)
+	o.write("reader-token", readerToken)
 	o.write("config.yaml", fmt.Sprintf(`
 tenant_id: %s
 endpoints: {graph: "http://%s/v1.0", authority: "http://%[2]s"}
@@ -86,10 +131,15 @@ webhook: {listen: "%s", public_url: "http://%[4]s"}
 queues:
   - {printer_id: %s, name: Follow-Me, mode: pull, hold_for: 1h}
   - {printer_id: %s, name: Poster, mode: direct}
+devices:
+  - {id: hq-2-west, printer_id: %s, queues: [Follow-Me], token_file: reader-token}
+  - {id: hq-2-east, printer_id: %s, queues: [Follow-Me]}
 policy: {file: policy.yaml}
+badges: {key_file: badge-key%s}
+admin: {listen: "%s", token_file: admin-token}
 nats: {%s}
 metrics: {listen: "%s"}
-`, o.sim.Tenant(), graphAddr, appID, hookAddr, pullID, directID, nats, o.metrics))
+`, o.sim.Tenant(), graphAddr, appID, hookAddr, pullID, directID, westID, eastID, o.badges, o.admin(), nats, o.metrics))
 }
 
 func (o *office) write(name, text string) {
