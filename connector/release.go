@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,7 +156,9 @@ func (r *Releaser) waiting(ctx context.Context, owner, device string) ([]stored,
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(list, func(a, b stored) int { return a.rec.Created.Compare(b.rec.Created) })
+	slices.SortFunc(list, func(a, b stored) int {
+		return cmp.Or(a.rec.Created.Compare(b.rec.Created), cmp.Compare(len(a.rec.Job), len(b.rec.Job)), cmp.Compare(a.rec.Key(), b.rec.Key()))
+	})
 	return list, nil
 }
 
