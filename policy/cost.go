@@ -69,8 +69,14 @@ func worstCase(env *cel.Env, checked *cel.Ast) (uint64, error) {
 	return estimate.Max, err
 }
 
-// leftOut is a cel.ASTValidator that keeps two functions out: what they give
-// has no bound that can be worked out, and nothing here needs them.
+// absent are two functions that are kept out, with what is said of them: what
+// they give has no bound that can be worked out, and nothing here needs them.
+var absent = map[string]string{
+	"dyn":    "dyn is not part of this language: every variable has a type",
+	"format": "format is not part of this language: text and remedy are templates",
+}
+
+// leftOut is a cel.ASTValidator that refuses the absent functions.
 type leftOut struct{}
 
 // Name implements cel.ASTValidator.
@@ -82,11 +88,8 @@ func (leftOut) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, iss *cel.
 		if e.Kind() != ast.CallKind {
 			return
 		}
-		switch e.AsCall().FunctionName() {
-		case "dyn":
-			iss.ReportErrorAtID(e.ID(), "dyn is not part of this language: every variable has a type")
-		case "format":
-			iss.ReportErrorAtID(e.ID(), "format is not part of this language: text and remedy are templates")
+		if why, out := absent[e.AsCall().FunctionName()]; out {
+			iss.ReportErrorAtID(e.ID(), "%s", why)
 		}
 	}))
 }

@@ -151,7 +151,8 @@ func syntaxHint(s spot) string {
 	return ""
 }
 
-// functions are the names of all functions and macros that are no operators.
+// functions are the names of all functions and macros that a rule can use and
+// that are no operators.
 func functions() []string {
 	list := []string{"all", "exists", "exists_one", "filter", "has", "map"}
 	env, err := environment()
@@ -159,7 +160,7 @@ func functions() []string {
 		return list
 	}
 	for name := range env.Functions() {
-		if !strings.ContainsAny(name, "_@!-") {
+		if _, out := absent[name]; !out && !strings.ContainsAny(name, "_@!-") {
 			list = append(list, name)
 		}
 	}

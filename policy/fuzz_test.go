@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -23,9 +24,13 @@ func FuzzLoad(f *testing.F) {
 				f.Fatal(err)
 			}
 			f.Add(src)
+			f.Add(append([]byte("\ufeff"), bytes.ReplaceAll(src, []byte("\n"), []byte("\r\n"))...))
 		}
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
+		if len(src) > maxFile {
+			t.Skip("refused as a whole")
+		}
 		p, err := Load("policy.yaml", src)
 		if err == nil {
 			for _, r := range []Request{arriving(), arriving(direct), arriving(release), arriving(color)} {
@@ -40,7 +45,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("no list of problems: %v", err)
 		}
 		for _, problem := range ps {
-			if problem.Message == "" || problem.Line < 0 {
+			if problem.Message == "" || problem.File == "" || problem.Line < 1 || problem.Column < 1 {
 				t.Errorf("%+v", problem)
 			}
 		}

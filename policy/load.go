@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -36,10 +35,12 @@ type ruleFile struct {
 	Remedy  string  `yaml:"remedy"`
 }
 
-// verdicts are what a rule may say at each point.
+// verdicts are what a rule may say at each point; of a rule that has no such
+// point, at any.
 var verdicts = map[Point][]string{
 	Arrival: {string(Hold), string(Complete), string(Abort)},
 	Release: {string(Redirect), string(Keep), string(Abort)},
+	"":      {string(Hold), string(Complete), string(Redirect), string(Keep), string(Abort)},
 }
 
 var (
@@ -65,8 +66,7 @@ func Load(name string, src []byte) (*Policy, error) {
 		return nil, strictyaml.Problems{{File: name, Message: fmt.Sprintf("the file is larger than %d bytes", maxFile)}}
 	}
 	var f file
-	l := loader{name: name, policy: &Policy{hash: hashOf(src), pull: Hold, direct: Complete}}
-	l.src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
+	l := loader{name: name, src: strictyaml.Text(src), policy: &Policy{hash: hashOf(src), pull: Hold, direct: Complete}}
 	l.doc = strictyaml.Decode(name, l.src, &f, nil)
 	l.defaults(f.Default)
 	l.rules(f.Rules)
@@ -79,7 +79,7 @@ func Load(name string, src []byte) (*Policy, error) {
 // loader makes a policy of a file and gathers what is wrong with it.
 type loader struct {
 	name   string
-	src    []byte // with line feeds alone
+	src    []byte // as strictyaml reads it
 	doc    *strictyaml.Document
 	policy *Policy
 	places *places
@@ -128,15 +128,7 @@ func (l *loader) rules(rules []ruleFile) {
 
 func (l *loader) rule(at string, r ruleFile) {
 	l.need(at, "name", r.Name, ruleName, "a short name in lower-case letters, digits and dashes: it is a metric label")
-	known, ok := verdicts[r.At]
-	switch {
-	case r.At == "":
-		l.doc.Add(at+".at", "write at: arrival or at: release", "the rule does not say at which point it applies")
-	case !ok:
-		l.doc.Add(at+".at", strictyaml.DidYouMean(string(r.At), []string{string(Arrival), string(Release)}), "%q is no point", r.At)
-	default:
-		l.verdict(at, r.At, r.Verdict, known)
-	}
+	l.verdict(at, l.point(at, r.At), r.Verdict)
 	refuses := r.Verdict == Abort || r.Verdict == Keep
 	if refuses || r.Reason != "" {
 		l.reason(at, r.Reason)
@@ -157,11 +149,27 @@ func (l *loader) rule(at string, r ruleFile) {
 	})
 }
 
-func (l *loader) verdict(at string, point Point, v Verdict, known []string) {
+// point is that of the rule at a path, or empty when the rule has none.
+func (l *loader) point(at string, p Point) Point {
+	switch p {
+	case Arrival, Release:
+		return p
+	case "":
+		l.doc.Add(at+".at", "write at: arrival or at: release", "the rule does not say at which point it applies")
+	default:
+		l.doc.Add(at+".at", strictyaml.DidYouMean(string(p), []string{string(Arrival), string(Release)}), "%q is no point", p)
+	}
+	return ""
+}
+
+func (l *loader) verdict(at string, point Point, v Verdict) {
+	known := verdicts[point]
 	switch {
 	case slices.Contains(known, string(v)):
 	case v == "":
 		l.doc.Add(at+".verdict", "one of "+strings.Join(known, ", "), "the rule has no verdict")
+	case point == "":
+		l.doc.Add(at+".verdict", strictyaml.DidYouMean(string(v), known), "%q is no verdict", v)
 	default:
 		l.doc.Add(at+".verdict", strictyaml.DidYouMean(string(v), known), "%q is no verdict at %s", v, point)
 	}
@@ -223,6 +231,10 @@ func (l *loader) faults(path string, faults []fault) {
 		if l.places == nil {
 			l.places = newPlaces(l.name, l.src)
 		}
-		l.inside = append(l.inside, l.places.problem(path, f))
+		if p, ok := l.places.problem(path, f); ok {
+			l.inside = append(l.inside, p)
+		} else {
+			l.doc.Add(path, f.hint, "%s", f.message)
+		}
 	}
 }

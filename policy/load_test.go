@@ -41,7 +41,7 @@ func badFile(t *testing.T, file string) {
 		t.Fatalf("accepted, or no list of problems: %v", err)
 	}
 	for _, p := range ps {
-		if p.Message == "" || p.File == "" {
+		if p.Message == "" || p.File == "" || p.Line < 1 || p.Column < 1 {
 			t.Errorf("%+v says nothing", p)
 		}
 	}
@@ -95,7 +95,7 @@ func TestPlaces(t *testing.T) {
 		"on the next line":       "\n      'true && @'",
 	} {
 		for _, ending := range []string{"\n", "\r\n"} {
-			src := "# é\nrules:\n  - name: x\n    at: arrival\n    when: " + when + "\n    verdict: hold\n"
+			src := "\ufeff# é\nrules:\n  - name: x\n    at: arrival\n    when: " + when + "\n    verdict: hold\n"
 			src = strings.ReplaceAll(strings.ReplaceAll(src, "@", "job.colour"), "\n", ending)
 			_, err := Load("p", []byte(src))
 			var ps strictyaml.Problems
@@ -128,5 +128,16 @@ func TestAccepted(t *testing.T) {
 		if _, err := Load("p", []byte(src)); err != nil {
 			t.Errorf("%s\n%v", src, err)
 		}
+	}
+}
+
+// A byte order mark is no part of the first key.
+func TestByteOrderMark(t *testing.T) {
+	if p := mustLoad(t, "\ufeffrules: ["+completeOK+"]\r\n"); len(p.rules) != 1 {
+		t.Errorf("%d rules", len(p.rules))
+	}
+	_, err := Load("p", []byte("\ufeffrules: [{name: a, at: arrival, when: job.colour, verdict: hold}]"))
+	if err == nil || !strings.HasPrefix(err.Error(), "p:1:42: job has no field") {
+		t.Error(err)
 	}
 }

@@ -38,14 +38,14 @@ func newPlaces(name string, src []byte) (p *places) {
 }
 
 // problem is a fault within the scalar at path, as rules[1].when, at its place
-// in the file. When that can't be found it is the place of the scalar, and
-// when there is none, of the file.
-func (p *places) problem(path string, f fault) strictyaml.Problem {
-	out := strictyaml.Problem{File: p.name, Key: path, Message: f.message, Hint: f.hint}
+// in the file. When that can't be found it is the place of the scalar; it is
+// not ok when there is none.
+func (p *places) problem(path string, f fault) (out strictyaml.Problem, ok bool) {
 	value, tok := p.scalar(path)
 	if tok == nil {
-		return out
+		return out, false
 	}
+	out = strictyaml.Problem{File: p.name, Key: path, Message: f.message, Hint: f.hint}
 	out.Line, out.Column = tok.Position.Line, tok.Position.Column
 	if start, ok := p.offset(tok.Position); ok {
 		if at, ok := align(p.src, start, style(tok), value, offsetIn(value, f)); ok {
@@ -57,7 +57,7 @@ func (p *places) problem(path string, f fault) strictyaml.Problem {
 	if out.Line >= 1 && out.Line <= len(p.lines) {
 		out.Source = p.lines[out.Line-1]
 	}
-	return out
+	return out, true
 }
 
 // scalar is the value at path and the token it begins with.

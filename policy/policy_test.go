@@ -311,8 +311,14 @@ func TestConcurrent(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
-	if got := mustLoad(t, rules(abortColor, keepNight, completeOK)).Summary(); got != "3 rules (2 at arrival, 1 at release)" {
-		t.Error(got)
+	for want, src := range map[string]string{
+		"0 rules (0 at arrival, 0 at release)": "",
+		"1 rule (0 at arrival, 1 at release)":  rules(keepNight),
+		"3 rules (2 at arrival, 1 at release)": rules(abortColor, keepNight, completeOK),
+	} {
+		if got := mustLoad(t, src).Summary(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 

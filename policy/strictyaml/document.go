@@ -1,6 +1,7 @@
 package strictyaml
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -24,17 +25,25 @@ type Document struct {
 	problems Problems
 }
 
+// Text is src as Decode reads it, and as the places of problems count: without
+// a byte order mark, which Windows editors begin a file with, and with line
+// feeds alone.
+func Text(src []byte) []byte {
+	return bytes.ReplaceAll(bytes.TrimPrefix(src, []byte("\ufeff")), []byte("\r\n"), []byte("\n"))
+}
+
 // Decode reads src into the struct that into points to, by its yaml tags.
 // expand, when not nil, is applied to each scalar. Whatever can be read is read,
 // also when there are problems; the caller adds its own with Add and returns
 // Err.
 func Decode(name string, src []byte, into any, expand func(string) (string, error)) *Document {
+	src = Text(src)
 	d := &Document{
-		name: name, lines: strings.Split(strings.ReplaceAll(string(src), "\r\n", "\n"), "\n"),
+		name: name, lines: strings.Split(string(src), "\n"),
 		nodes: map[string]ast.Node{}, keys: map[string]*token.Token{}, expand: expand,
 	}
 	if !utf8.Valid(src) {
-		d.problem(nil, "", "the file is not UTF-8 text", "save it as UTF-8")
+		d.notText(src)
 		return d
 	}
 	body, ok := d.parse(src)
@@ -45,22 +54,36 @@ func Decode(name string, src []byte, into any, expand func(string) (string, erro
 	return d
 }
 
-// parse reads the syntax. The parser panics on some input that is no YAML;
-// that is a problem of the file like any other.
-func (d *Document) parse(src []byte) (body ast.Node, ok bool) {
-	defer func() {
-		if recover() != nil {
-			d.problem(nil, "", "the file can't be read as YAML", "")
-			body, ok = nil, false
+// notText notes the first byte that is no character. Its line is shown with a
+// mark in place of what can't be shown.
+func (d *Document) notText(src []byte) {
+	at := &token.Position{Line: 1, Column: 1}
+	for len(src) > 0 {
+		r, n := utf8.DecodeRune(src)
+		if r == utf8.RuneError && n == 1 {
+			break
 		}
-	}()
-	f, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
+		at.Column++
+		if r == '\n' {
+			at.Line, at.Column = at.Line+1, 1
+		}
+		src = src[n:]
+	}
+	d.lines[at.Line-1] = strings.ToValidUTF8(d.lines[at.Line-1], "\ufffd")
+	d.problem(&token.Token{Position: at}, "", "the file is not UTF-8 text", "save it as UTF-8")
+}
+
+// parse reads the syntax. When there is no place to a problem, it is the
+// beginning of the file.
+func (d *Document) parse(src []byte) (body ast.Node, ok bool) {
+	f, err := parse(src)
 	if err != nil {
 		var se *yaml.SyntaxError
-		if errors.As(err, &se) {
+		if errors.As(err, &se) && se.Token != nil {
 			d.problem(se.Token, "", se.Message, "")
 		} else {
-			d.problem(nil, "", "the file can't be read as YAML", "")
+			at := &token.Token{Position: &token.Position{Line: 1, Column: 1}}
+			d.problem(at, "", "the file can't be read as YAML", "")
 		}
 		return nil, false
 	}
@@ -76,8 +99,21 @@ func (d *Document) parse(src []byte) (body ast.Node, ok bool) {
 	case 1:
 		return bodies[0], true
 	}
-	d.problem(bodies[1].GetToken(), "", "a second YAML document", "keep one document in the file")
+	d.problem(first(bodies[1]), "", "a second YAML document", "keep one document in the file")
 	return bodies[0], true
+}
+
+var errParser = errors.New("the parser gave up")
+
+// parse is the parser. Should it panic on what is no YAML, that is a problem of
+// the file like any other.
+func parse(src []byte) (f *ast.File, err error) {
+	defer func() {
+		if recover() != nil {
+			f, err = nil, errParser
+		}
+	}()
+	return parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
 }
 
 // Has reports whether the file has a value at path, null included.
@@ -89,51 +125,10 @@ func (d *Document) Add(path, hint, format string, args ...any) {
 	d.problem(d.place(path), path, fmt.Sprintf(format, args...), hint)
 }
 
-// AddInside notes a problem within a scalar: line from 1 and column from 0 are
-// those within its text.
-func (d *Document) AddInside(path string, line, column int, hint, format string, args ...any) {
-	p := d.at(d.place(path), path, fmt.Sprintf(format, args...), hint)
-	switch n := d.nodes[path].(type) {
-	case *ast.LiteralNode:
-		p.Line += line
-		p.Column = 1 + column
-		if p.Line <= len(d.lines) {
-			p.Column += len(d.lines[p.Line-1]) - len(strings.TrimLeft(d.lines[p.Line-1], " "))
-		}
-	case *ast.StringNode:
-		if line == 1 {
-			if t := n.GetToken().Type; t == token.SingleQuoteType || t == token.DoubleQuoteType {
-				p.Column++
-				column += escapes(n.Value, column, t)
-			}
-			p.Column += column
-		} else {
-			p.Line += line - 1
-		}
-	}
-	p.Source = d.line(p.Line)
-	d.problems = append(d.problems, p)
-}
-
-// escapes is by how much the text before a column is longer as it stands in
-// quotes.
-func escapes(value string, column int, quote token.Type) int {
-	n := 0
-	for i, r := range []rune(value) {
-		if i >= column {
-			break
-		}
-		if (quote == token.SingleQuoteType && r == '\'') || (quote == token.DoubleQuoteType && (r == '"' || r == '\\')) {
-			n++
-		}
-	}
-	return n
-}
-
 // Err is all problems so far as one error, or nil.
 func (d *Document) Err() error { return d.problems.Err() }
 
-// At is where the value at path stands, as file:line.
+// At is the line in which the value at path stands; 0 when there is none.
 func (d *Document) At(path string) (line int) {
 	if t := d.place(path); t != nil {
 		return t.Position.Line

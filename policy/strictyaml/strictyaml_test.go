@@ -84,27 +84,54 @@ more: 3
 	}
 }
 
-// A place within a scalar is the place in the file, however it is quoted.
-func TestAddInside(t *testing.T) {
+// What Windows editors write is read like any other file, and places are those
+// that the editor shows.
+func TestText(t *testing.T) {
+	var v outer
+	if err := Decode("f", []byte("\ufeffid: x\r\nin:\r\n  when: |\r\n    a\r\n    b\r\n"), &v, nil).Err(); err != nil || v.ID != "x" || v.In.When != "a\nb\n" {
+		t.Errorf("%+v, %v", v, err)
+	}
+	err := Decode("f", []byte("\ufeffidd: x\r\n"), &v, nil).Err()
+	if want := "f:1:1: unknown key \"idd\"\n    1 | idd: x\n      | ^\n        did you mean \"id\"?\n"; err == nil || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+	if got := string(Text([]byte("a\ufeff\rb"))); got != "a\ufeff\rb" {
+		t.Errorf("%q", got) // it is a mark only where a file begins
+	}
+}
+
+// Of a second document the problem is where it begins.
+func TestSecondDocument(t *testing.T) {
 	for src, want := range map[string]string{
-		"when: abc\n":                     "1:9",  // c
-		"when: 'abc'\n":                   "1:10", // c
-		`when: "abc"` + "\n":              "1:10",
-		"when: 'a''c'\n":                  "1:11", // c, after an escaped quote
-		"list:\n  - when: |\n      abc\n": "3:9",
+		"id: a\n---\n# more\n\n  id: b\n":    "f:5:3: ",
+		"id: a\n---\nin:\n  name: b\n":       "f:3:1: ",
+		"id: a\n---\n{id: b}\n":              "f:3:1: ",
+		"id: a\n--- text\n":                  "f:2:5: ",
+		"id: a\n---\n- b\n":                  "f:3:",
+		"\ufeffid: a\r\n---\r\nid: b\r\n":    "f:3:1: ",
+		"id: a\n---\nid: b\n---\nid: c\n":    "f:3:1: ",
+		"id: a\n...\n---\n\"id\": b\n":       "f:4:1: ",
+		"in: {name: x}\n---\n? id\n: b\n":    "f:3:",
+		"id: a\n---\nid: {nested: [1, 2]}\n": "f:3:1: ",
 	} {
-		var v struct {
-			When string  `yaml:"when"`
-			List []inner `yaml:"list"`
+		var v outer
+		err := Decode("f", []byte(src), &v, nil).Err()
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "a second YAML document") {
+			t.Errorf("%q: %v, want %s", src, err, want)
 		}
-		d := Decode("f", []byte(src), &v, nil)
-		path := "when"
-		if strings.Contains(src, "list") {
-			path = "list[0].when"
-		}
-		d.AddInside(path, 1, 2, "", "here")
-		if err := d.Err().Error(); !strings.HasPrefix(err, "f:"+want+": here") {
-			t.Errorf("%q: %s, want %s", src, err, want)
+	}
+}
+
+// What is no text or can't be parsed has a place, too.
+func TestUnreadable(t *testing.T) {
+	for src, want := range map[string]string{
+		"id: é\nin: {name: é\xff\xfe}\n": "f:2:13: the file is not UTF-8 text\n    2 | in: {name: é\ufffd}\n",
+		"\xff\xfei\x00d\x00":             "f:1:1: the file is not UTF-8 text\n",
+		"id: \ufffd\non: \xff":           "f:2:5: ",
+	} {
+		var v outer
+		if err := Decode("f", []byte(src), &v, nil).Err(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %q, want %q", src, err, want)
 		}
 	}
 }
@@ -128,15 +155,22 @@ func TestNearest(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{"id: 1", "in: {name: x}", "list:\n  - a\n", "a: &x 1\nb: *x", "? - : {", "\t", "%YAML 1.2", "id: |\n  x", "<<: {a: b}", "!!str x", "---\n---\nid: 1"} {
+	for _, s := range []string{"id: 1", "in: {name: x}", "list:\n  - a\n", "a: &x 1\nb: *x", "? - : {", "\t", "%YAML 1.2", "id: |\n  x", "<<: {a: b}", "!!str x", "---\n---\nid: 1", "\ufeffid: 1\r\n", "id: \xff", "a: 1\n---\nb: 2"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		var v outer
 		d := Decode("f", src, &v, nil)
-		d.AddInside("in.when", 3, 99, "", "x")
-		if d.Err() == nil || d.Err().Error() == "" {
-			t.Error("the problem is lost")
+		d.Add("in.when", "", "x")
+		var ps Problems
+		if !errors.As(d.Err(), &ps) || len(ps) == 0 {
+			t.Fatal("the problem is lost")
+		}
+		for _, p := range ps {
+			// Only what is not in the file has no place in it.
+			if p.Line < 1 && p.Message != "x" {
+				t.Errorf("no place: %+v", p)
+			}
 		}
 	})
 }
