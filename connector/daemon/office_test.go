@@ -19,9 +19,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"pullprint/connector/admin"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/held"
+	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -58,6 +60,7 @@ type office struct {
 	net     *memoryNet
 	metrics string // address
 	badges  string // more of the section badges
+	listen  func(network, address string) (net.Listener, error)
 }
 
 // admin is the address of the API.
@@ -95,6 +98,7 @@ func (o *office) ask(token, method, path, body string, out any) int {
 func newOffice(t *testing.T, k graphtest.Knobs) *office {
 	t.Helper()
 	o := &office{t: t, dir: t.TempDir(), net: newMemoryNet(), metrics: metricsAddr}
+	o.listen = o.net.listen
 	k.Deliver = o.net.transport()
 	o.sim = graphtest.New(k)
 	t.Cleanup(o.sim.Close)
@@ -173,7 +177,7 @@ func (o *office) start(log *zap.Logger) *shift {
 	s := &shift{office: o, reg: prometheus.NewRegistry(), reload: make(chan struct{}, 1), stop: cancel, done: make(chan error, 1), changed: make(chan struct{}, 1)}
 	go func() {
 		s.done <- daemon.Run(ctx, daemon.Options{
-			Config: cfg, Logger: log, Registry: s.reg, Reload: s.reload, Listen: o.net.listen,
+			Config: cfg, Logger: log, Registry: s.reg, Reload: s.reload, Listen: o.listen,
 			Transport: o.sim.Transport(), OnDecision: s.decided,
 		})
 	}()
@@ -357,3 +361,16 @@ func (a memoryAddr) String() string { return string(a) }
 
 // pass lets virtual time pass: the office goes on meanwhile.
 func pass(d time.Duration) { time.Sleep(d) }
+
+// adminClient is the API over real sockets.
+type adminClient string
+
+func (base adminClient) enrol(number, owner string) error {
+	_, err := admin.NewClient(string(base), adminToken).Enrol(context.Background(), number, badge.Enrolment{Owner: owner})
+	return err
+}
+
+func (base adminClient) code(owner string) (string, error) {
+	c, err := admin.NewClient(string(base), adminToken).Code(context.Background(), owner, "", time.Hour)
+	return c.Code, err
+}

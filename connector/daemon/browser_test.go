@@ -1,0 +1,219 @@
+package daemon_test
+
+import (
+	"context"
+	"flag"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"go.uber.org/zap"
+
+	"pullprint/trigger/graph/graphtest"
+)
+
+// screenshots is where TestBrowser leaves pictures of the pages, if anywhere.
+var screenshots = flag.String("screenshots", "", "folder for pictures of the pages")
+
+// browser is a person at a station or at the console.
+type browser struct {
+	t    *testing.T
+	ctx  context.Context
+	base string
+}
+
+// newBrowser opens headless Chromium; without one the test is skipped.
+func newBrowser(t *testing.T, base string) *browser {
+	t.Helper()
+	path, err := exec.LookPath("chromium-headless-shell")
+	if err != nil {
+		t.Skip("chromium-headless-shell is not installed")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
+	actx, endAllocator := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, end := chromedp.NewContext(actx)
+	ctx, endTime := context.WithTimeout(ctx, time.Minute)
+	t.Cleanup(func() { endTime(); end(); endAllocator(); chromedp.FromContext(ctx).Allocator.Wait() })
+	return &browser{t, ctx, base}
+}
+
+func (b *browser) do(what string, actions ...chromedp.Action) {
+	b.t.Helper()
+	if err := chromedp.Run(b.ctx, actions...); err != nil {
+		var text string
+		_ = chromedp.Run(b.ctx, chromedp.Text("body", &text))
+		b.t.Fatalf("%s: %v\n%s", what, err, text)
+	}
+}
+
+func (b *browser) open(path string) { b.t.Helper(); b.do("open "+path, chromedp.Navigate(b.base+path)) }
+
+// sees waits until the page says something.
+func (b *browser) sees(text string) {
+	b.t.Helper()
+	b.do("look for "+text, chromedp.WaitVisible(`//main//*[contains(normalize-space(.), "`+text+`")]`, chromedp.BySearch))
+}
+
+// picture leaves pictures at desktop and phone width, light and dark.
+func (b *browser) picture(name string) {
+	b.t.Helper()
+	for _, width := range []int64{1280, 390} {
+		for _, scheme := range []string{"light", "dark"} {
+			var png []byte
+			var wide bool
+			b.do("picture of "+name,
+				chromedp.EmulateViewport(width, 800),
+				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+				chromedp.Evaluate(`document.documentElement.scrollWidth > window.innerWidth`, &wide),
+				chromedp.FullScreenshot(&png, 100))
+			if wide {
+				b.t.Errorf("%s is wider than a screen of %d", name, width)
+			}
+			if *screenshots != "" {
+				file := filepath.Join(*screenshots, strings.Join([]string{name, map[int64]string{1280: "desktop", 390: "phone"}[width], scheme}, "-")+".png")
+				if err := os.WriteFile(file, png, 0o600); err != nil {
+					b.t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+// hostile is a name that would be markup, were it not escaped.
+const hostile = `<img src=x onerror=alert(1)>`
+
+// TestBrowser is a morning at the station and at the console: set the station
+// up, show a badge by typing it, print one job and all, delete one, be told why
+// not, enrol a badge by a code, and see and cancel jobs at the console.
+func TestBrowser(t *testing.T) {
+	o := newOffice(t, graphtest.Calm())
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.listen = func(network, address string) (net.Listener, error) {
+		if address == o.admin() {
+			return ln, nil
+		}
+		return o.net.listen(network, address)
+	}
+	s := o.start(zap.NewNop())
+	defer s.end()
+	s.register()
+	b := newBrowser(t, "http://"+ln.Addr().String())
+	c := adminClient("http://" + ln.Addr().String())
+	if err := c.enrol(number, studentID); err != nil {
+		t.Fatal(err)
+	}
+	code, err := c.code(teacherID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := s.hold(4)
+
+	b.open("/station/hq-2-west")
+	b.sees("Set up the station hq-2-west")
+	b.picture("login")
+	b.do("wrong token", chromedp.SendKeys("#token", "wrong\r"))
+	b.sees("That is not the token of this reader")
+	b.do("token", chromedp.SendKeys("#token", readerToken+"\r"))
+	b.sees("Show your badge")
+	b.picture("station")
+
+	// The field has the focus: a reader that types works as it is.
+	badge := func(n string) {
+		b.t.Helper()
+		b.do("badge", chromedp.KeyEvent(n+"\r"))
+	}
+	badge("unknown")
+	b.sees("No job is waiting for this badge here")
+	badge(number)
+	b.sees("Your jobs")
+	b.sees("Print all 4")
+	b.picture("jobs")
+	b.do("print one", chromedp.Click(`(//button[normalize-space(.)="Print"])[1]`, chromedp.BySearch))
+	b.sees("1 job is printing")
+	b.do("delete one", chromedp.Click(`(//button[normalize-space(.)="Delete"])[1]`, chromedp.BySearch))
+	b.sees("The job is deleted")
+	if err := o.sim.SetPrinter(westID, "stopped", true); err != nil {
+		t.Fatal(err)
+	}
+	b.do("print all", chromedp.Click(`//button[contains(., "Print all")]`, chromedp.BySearch))
+	b.sees("Nothing was printed")
+	b.sees("Go to hq-2-east")
+	b.picture("kept")
+	if err := o.sim.SetPrinter(westID, "idle", true); err != nil {
+		t.Fatal(err)
+	}
+	b.do("print all again", chromedp.KeyEvent("\r")) // the button has the focus
+	b.sees("2 jobs are printing")
+	b.picture("done")
+	for i, id := range ids {
+		job, _ := o.sim.Job(id)
+		if i == 1 && (job.Effects.AbortApplied != 1 || !strings.Contains(job.Reason, "canceled.by-owner")) {
+			t.Errorf("the deleted job: %+v %q", job.Effects, job.Reason)
+		}
+		if i != 1 && job.Effects.RedirectApplied != 1 {
+			t.Errorf("job %d: %+v", i, job.Effects)
+		}
+	}
+
+	// The page forgets the person by itself.
+	var refresh string
+	b.do("refresh", chromedp.AttributeValue(`meta[http-equiv=refresh]`, "content", &refresh, nil, chromedp.ByQuery))
+	if refresh != "20; url=/station/hq-2-west" {
+		t.Errorf("the page stays: %q", refresh)
+	}
+
+	b.open("/station/hq-2-west/enrol")
+	b.picture("enrol")
+	b.do("bad code", chromedp.SendKeys("#code", "BCDF-GHJK"), chromedp.SendKeys("#badge", "777\r"))
+	b.sees("That code is wrong")
+	b.do("code", chromedp.SendKeys("#code", strings.ToLower(code)), chromedp.SendKeys("#badge", "777\r"))
+	b.sees("Your badge is enrolled")
+
+	// The station's sign-in opens no other page.
+	b.open("/")
+	b.sees("Sign in")
+	b.do("console", chromedp.SendKeys("#token", adminToken+"\r"))
+	b.sees("Decisions of the last hour")
+	held := s.hold(2)
+	b.open("/")
+	b.sees("held in Follow-Me")
+	b.picture("console")
+	b.open("/?owner=" + strings.NewReplacer("<", "%3C", ">", "%3E", " ", "+").Replace(hostile))
+	b.sees("No job is like this")
+	var images int
+	b.do("no markup", chromedp.Evaluate(`document.images.length`, &images))
+	if images != 0 {
+		t.Error("what was typed became markup")
+	}
+	b.open("/jobs/" + held[0].Printer + "/" + held[0].Job)
+	b.sees("Trace")
+	b.do("cancel", chromedp.SendKeys("input[name=reason]", hostile), chromedp.Click(`//button[normalize-space(.)="Cancel"]`, chromedp.BySearch))
+	b.sees("asked to cancel it")
+	b.do("no markup", chromedp.Evaluate(`document.images.length`, &images))
+	if images != 0 {
+		t.Error("a reason became markup")
+	}
+	b.picture("job")
+	b.open("/jobs/" + held[1].Printer + "/" + held[1].Job)
+	b.do("release", chromedp.Click(`//button[normalize-space(.)="Release"]`, chromedp.BySearch))
+	b.sees("asked to release it at hq-2-west")
+	if job, _ := o.sim.Job(held[0]); job.Effects.AbortApplied != 1 || !strings.Contains(job.Reason, "canceled.by-admin") {
+		t.Errorf("canceled: %+v %q", job.Effects, job.Reason)
+	}
+	if job, _ := o.sim.Job(held[1]); job.RedirectedTo.Printer != westID {
+		t.Errorf("released: %+v", job)
+	}
+	b.do("sign out", chromedp.Click(`//button[normalize-space(.)="Sign out"]`, chromedp.BySearch))
+	b.sees("Sign in")
+	b.open("/nothing")
+	b.sees("There is no such page")
+}
