@@ -2,79 +2,317 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"cel.dev/cel-go/cel"
+
+	"pullprint/policy/strictyaml"
 )
 
-const guide = "../deploy/docs/policy.md"
+const (
+	guide   = "../deploy/docs/policy.md"
+	example = "../deploy/policy.example.yaml"
+)
 
-func readGuide(t *testing.T) string {
+// section is the part of the guide below a heading.
+func section(t *testing.T, heading string) string {
 	t.Helper()
 	src, err := os.ReadFile(guide)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(src)
+	_, text, ok := strings.Cut(string(src), "\n## "+heading+"\n")
+	if !ok {
+		t.Fatalf("the guide has no section %q", heading)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	return text
+}
+
+// table is the rows of the table in a section, without its head.
+func table(t *testing.T, heading string) (rows [][]string) {
+	t.Helper()
+	for line := range strings.Lines(section(t, heading)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "| `") {
+			rows = append(rows, strings.Split(strings.Trim(line, "| "), " | "))
+		}
+	}
+	return rows
+}
+
+var (
+	inCode = regexp.MustCompile("`([^`]+)`")
+	fenced = regexp.MustCompile("(?s)```([a-z]*)\n(.*?)```")
+)
+
+// codes is what stands in code quotes.
+func codes(cell string) (list []string) {
+	for _, m := range inCode.FindAllStringSubmatch(cell, -1) {
+		list = append(list, m[1])
+	}
+	return list
+}
+
+// blocks are the fenced blocks of a kind.
+func blocks(text, kind string) (list []string) {
+	for _, m := range fenced.FindAllStringSubmatch(text, -1) {
+		if m[1] == kind {
+			list = append(list, m[2])
+		}
+	}
+	return list
+}
+
+func mustCompile(t *testing.T, text string) *expression {
+	t.Helper()
+	x, faults := compile(text, "true or false", cel.BoolType)
+	if len(faults) > 0 {
+		t.Errorf("%s: %+v", text, faults)
+		return nil
+	}
+	return &x
 }
 
 // The guide's table of variables is what expressions see, no more and no less.
 func TestGuideVariables(t *testing.T) {
 	found := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z][A-Za-z.]*)` \\| `([a-z()]+)` \\|").FindAllStringSubmatch(readGuide(t), -1) {
-		found[m[1]] = m[2]
-	}
-	for name, typ := range Variables() {
-		typ = strings.TrimPrefix(typ, "google.protobuf.")
-		if got := strings.ToLower(typ); found[name] != got {
-			t.Errorf("%s: the guide says %q, the code %q", name, found[name], got)
+	for _, row := range table(t, "What a rule can see") {
+		if len(row) != 4 {
+			t.Fatalf("%d cells: %q", len(row), row)
 		}
-		delete(found, name)
+		name, use := codes(row[0])[0], codes(row[3])[0]
+		found[name] = codes(row[1])[0]
+		mustCompile(t, use)
+		if !strings.Contains(use, name) {
+			t.Errorf("%s is not in its example %s", name, use)
+		}
 	}
-	if len(found) > 0 {
-		t.Errorf("the guide tells of what is not there: %v", found)
+	want := Variables()
+	for name, typ := range want {
+		want[name] = strings.ToLower(strings.TrimPrefix(typ, "google.protobuf."))
+	}
+	if !maps.Equal(found, want) {
+		t.Errorf("the guide says %v, the code %v", found, want)
+	}
+}
+
+// The guide's list of functions is all there are, and its examples are true.
+func TestGuideFunctions(t *testing.T) {
+	ev := evaluate(arriving())
+	defer ev.close()
+	var names []string
+	for _, row := range table(t, "Expressions") {
+		names = append(names, codes(row[0])...)
+		for _, use := range codes(row[2]) {
+			x := mustCompile(t, use)
+			if x == nil {
+				continue
+			}
+			if yes, err := ev.isTrue(x); !yes || err != nil {
+				t.Errorf("%s: %v, %v", use, yes, err)
+			}
+		}
+	}
+	slices.Sort(names)
+	if want := functions(); !slices.Equal(names, want) {
+		t.Errorf("the guide has %v, the language %v", names, want)
+	}
+}
+
+// The guide's table of keys is what a file can have.
+func TestGuideKeys(t *testing.T) {
+	var names, want []string
+	for _, row := range table(t, "The file, key by key") {
+		names = append(names, codes(row[0])[0])
+	}
+	for _, k := range strictyaml.Keys(reflect.TypeFor[defaultsFile]()) {
+		want = append(want, "default."+k)
+	}
+	for _, k := range strictyaml.Keys(reflect.TypeFor[ruleFile]()) {
+		want = append(want, "rules."+k)
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("the guide has %v, a file %v", names, want)
+	}
+	if !strings.Contains(section(t, "The file, key by key"), keptText) {
+		t.Errorf("the guide does not say %q", keptText)
+	}
+}
+
+// The guide's table of verdicts is what a rule may say at each point.
+func TestGuideVerdicts(t *testing.T) {
+	found := map[string][]string{}
+	for _, row := range table(t, "How a decision is made") {
+		if len(row) == 3 {
+			found[codes(row[0])[0]] = codes(row[2])
+		}
+	}
+	if len(found) != 2 || !slices.Equal(found["arrival"], verdicts[Arrival]) || !slices.Equal(found["release"], verdicts[Release]) {
+		t.Errorf("the guide says %v", found)
 	}
 }
 
 // The guide's table of the program's own reasons is what owners are told.
 func TestGuideReasons(t *testing.T) {
-	text := readGuide(t)
-	n := 0
-	for code, o := range own {
-		if row := fmt.Sprintf("| `%s` | %s | %s |\n", code, o.text, o.remedy); !strings.Contains(text, row) {
-			t.Errorf("missing in the guide: %s", row)
+	found := map[string]struct{ text, remedy string }{}
+	for _, row := range table(t, "Reasons of the program itself") {
+		if len(row) == 3 {
+			found[codes(row[0])[0]] = struct{ text, remedy string }{row[1], row[2]}
 		}
 	}
-	if n = len(regexp.MustCompile("(?m)^\\| `[a-z]+\\.[a-z-]+` \\| [A-Z]").FindAllString(text, -1)); n != len(own) {
-		t.Errorf("the guide has %d reasons, the code %d", n, len(own))
+	if !maps.Equal(found, own) {
+		t.Errorf("the guide says %v, the code %v", found, own)
 	}
 }
 
-// Every policy in the guide loads, and so does the example.
-func TestGuideExamples(t *testing.T) {
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readGuide(t), -1)
-	if len(blocks) < 7 {
-		t.Fatalf("%d examples", len(blocks))
-	}
-	for _, b := range blocks {
-		if _, err := Load("policy.yaml", []byte(b[1])); err != nil {
-			t.Errorf("%v\n%s", err, b[1])
+// The guide's limits are those of the code.
+func TestGuideLimits(t *testing.T) {
+	text := section(t, "Limits")
+	for _, want := range []string{
+		fmt.Sprintf("%d MiB, %s rules", maxFile>>20, thousands(maxRules)),
+		fmt.Sprintf("| a reason | %d characters |", maxReason),
+		fmt.Sprintf("%s characters, %s nodes, %d loops", thousands(maxExpression), thousands(maxNodes), maxLoopsInLoop),
+		fmt.Sprintf("%s instructions", thousands(maxRegex)),
+		fmt.Sprintf("| a text or remedy | %d characters", maxText),
+		fmt.Sprintf("| %s units, else the file is not loaded |", thousands(refused)),
+		fmt.Sprintf("| %s units, else `policy.error` |", thousands(costLimit)),
+		fmt.Sprintf("in %s\ngroups", thousands(ordinaryGroups)),
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("missing: %s", want)
 		}
 	}
-	src, err := os.ReadFile("../deploy/policy.example.yaml")
-	if err != nil {
-		t.Fatal(err)
+	if a := strings.Repeat("a", 64); !ruleName.MatchString(a) || ruleName.MatchString(a+"a") || !strings.Contains(text, "| a name | 64 characters |") {
+		t.Error("a name has another limit")
 	}
-	if _, err := Load("policy.example.yaml", src); err != nil {
-		t.Error(err)
+}
+
+func thousands(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
 	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }
 
 // The guide shows what a mistake looks like as it really looks.
 func TestGuideMistake(t *testing.T) {
-	_, err := Load("policy.yaml", []byte("rules:\n  - name: too-much-colour\n    at: arrival\n    when: job.colour && job.copies > 20\n    verdict: hold\n"))
-	if err == nil || !strings.Contains(readGuide(t), "```text\n"+strings.TrimRight(err.Error(), "\n")+"\n```") {
-		t.Errorf("not in the guide:\n%v", err)
+	shown := blocks(section(t, "What a mistake looks like"), "text")
+	if len(shown) != 2 {
+		t.Fatalf("%d blocks", len(shown))
+	}
+	if _, err := Load("policy.yaml", []byte(shown[0])); err == nil || err.Error() != shown[1] {
+		t.Errorf("the guide says\n%s\nit is\n%v", shown[1], err)
+	}
+}
+
+// groups and at change a request.
+func groups(names ...string) func(*Request) {
+	return func(r *Request) { r.User.Groups = names }
+}
+
+func at(hour int) func(*Request) {
+	return func(r *Request) { r.Now = time.Date(2026, 3, 10, hour, 30, 0, 0, zurich) }
+}
+
+func copies(n int) func(*Request) { return func(r *Request) { r.Job.Copies = n } }
+
+func large(r *Request) { r.Job.Size = 600_000_000 }
+
+// Each policy in the guide loads and decides as the text above it says: one
+// job that it is about, by its last rule, and one that it is not about.
+func TestGuideExamples(t *testing.T) {
+	type jobs struct {
+		hit, miss Request
+		want      Verdict
+	}
+	saturday := func(r *Request) { r.Now = noon.AddDate(0, 0, 4) }
+	exams := func(r *Request) { r.Now = time.Date(2026, 12, 8, 9, 0, 0, 0, zurich) }
+	known := map[string]jobs{
+		"colour":             {arriving(color), arriving(color, groups("Marketing")), Abort},
+		"weekend":            {arriving(direct, saturday), arriving(direct), Abort},
+		"many-copies-duplex": {arriving(copies(11)), arriving(copies(10)), Abort},
+		"paper":              {arriving(func(r *Request) { r.Job.MediaSize = "Letter" }), arriving(), Abort},
+		"invited":            {arriving(color, func(r *Request) { r.User.UPN = "ada_example.org#EXT#@example.com" }), arriving(color), Abort},
+		"night":              {arriving(release, at(3)), arriving(release, at(6)), Keep},
+		"exam-week":          {arriving(release, large, exams, groups("Students")), arriving(release, large, groups("Students")), Keep},
+		"stale":              {arriving(release, func(r *Request) { r.Job.Created = noon.AddDate(0, 0, -1) }), arriving(release), Abort},
+		"pilot":              {arriving(direct, groups("Pilot")), arriving(direct), Complete},
+	}
+	for _, src := range blocks(section(t, "Worked examples"), "yaml") {
+		p := mustLoad(t, src)
+		name := p.rules[len(p.rules)-1].name
+		c, ok := known[name]
+		if !ok {
+			t.Errorf("no jobs for %s", name)
+			continue
+		}
+		if d := p.Decide(c.hit); d.Rule != name || d.Verdict != c.want || d.Err != "" {
+			t.Errorf("%s: %+v", name, d)
+		}
+		if d := p.Decide(c.miss); d.Rule != "" || d.Err != "" {
+			t.Errorf("%s, not about it: %+v", name, d)
+		}
+		delete(known, name)
+	}
+	for name := range known {
+		t.Errorf("the guide has no example %s", name)
+	}
+	d := mustLoad(t, blocks(section(t, "The file, key by key"), "yaml")[0]).Decide(arriving(color, copies(40)))
+	said := strings.Join(strings.Fields(section(t, "How a decision is made")), " ")
+	if !strings.Contains(said, d.Sentence()) {
+		t.Errorf("not in the guide: %s", d.Sentence())
+	}
+}
+
+// The example that people copy decides as its comments say.
+func TestExample(t *testing.T) {
+	src, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := mustLoad(t, string(src))
+	hit := map[string]bool{}
+	for _, c := range []struct {
+		name string
+		req  Request
+		rule string
+		want Verdict
+	}{
+		{"an ordinary job", arriving(), "", Hold},
+		{"an ordinary poster", arriving(direct, groups("Staff")), "", Complete},
+		{"a poster of a student", arriving(direct), "posters-for-staff", Abort},
+		{"a guest in colour", arriving(color, groups("Guests"), copies(40)), "guests-in-colour", Abort},
+		{"a guest in black and white", arriving(groups("Guests")), "", Hold},
+		{"much colour", arriving(color, copies(21)), "too-much-colour", Abort},
+		{"enough colour", arriving(color, copies(20)), "", Hold},
+		{"large", arriving(large), "too-large", Abort},
+		{"at six", arriving(release, at(6)), "", Redirect},
+		{"at night", arriving(release, at(5)), "night", Keep},
+		{"late", arriving(release, at(22)), "night", Keep},
+		{"the night shift", arriving(release, at(5), groups("Night shift")), "night-shift", Redirect},
+		{"a long run at noon", arriving(release, at(12), copies(51)), "long-run-at-noon", Keep},
+		{"a long run later", arriving(release, at(13), copies(51)), "", Redirect},
+	} {
+		d := p.Decide(c.req)
+		if d.Rule != c.rule || d.Verdict != c.want || d.Err != "" {
+			t.Errorf("%s: %+v", c.name, d)
+		}
+		hit[d.Rule] = true
+	}
+	for _, r := range p.rules {
+		if !hit[r.name] {
+			t.Errorf("nothing asks for %s", r.name)
+		}
+	}
+	const text = "The job has 600 MB, more than the 500 MB we print."
+	if d := p.Decide(arriving(large)); d.Text != text {
+		t.Errorf("%q, want %q", d.Text, text)
 	}
 }

@@ -160,7 +160,7 @@ func functions() []string {
 		return list
 	}
 	for name := range env.Functions() {
-		if _, out := absent[name]; !out && !strings.ContainsAny(name, "_@!-") {
+		if _, out := absent[name]; !out && name != "in" && !strings.ContainsAny(name, "_@!-") {
 			list = append(list, name)
 		}
 	}
