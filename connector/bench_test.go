@@ -59,6 +59,12 @@ func (s *stub) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 			s.aborted(parts[len(parts)-2])
 		}
 		rw.WriteHeader(http.StatusNoContent)
+	case strings.HasSuffix(req.URL.Path, "/redirect"):
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(rw, `{"id":"r"}`)
+	case len(parts) == 5: // /v1.0/print/printers/{id}
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(rw, `{"id":"`+westID+`","isAcceptingJobs":true,"status":{"state":"idle","details":[]}}`)
 	default:
 		job := parts[len(parts)-1]
 		rw.Header().Set("Content-Type", "application/json")

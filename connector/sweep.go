@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -51,6 +52,16 @@ type Sweeper struct {
 	kick   chan struct{}
 	log    *zap.Logger
 	turn   string // key of the held job that was looked at last
+	last   atomic.Int64
+}
+
+// LastSuccess is when this instance last read every task; zero when it has not,
+// as when another instance sweeps.
+func (s *Sweeper) LastSuccess() time.Time {
+	if at := s.last.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
 }
 
 // NewSweeper sweeps for a worker.
@@ -117,6 +128,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	}
 	s.worker.Metrics.sweeps.WithLabelValues("ok").Inc()
 	s.worker.Metrics.lastSweep.SetToCurrentTime()
+	s.last.Store(time.Now().UnixNano())
 	return nil
 }
 

@@ -27,6 +27,7 @@ const patience = 30 * time.Second
 //	exits [-within D] CODE ARGS...  run pullprint, which must end with CODE
 //	start NAME ARGS...              run it in the background
 //	says NAME PATTERN               wait until it has printed that, on stdout or stderr
+//	reads VAR NAME PATTERN          put the group of what it has printed into a variable
 //	silent NAME PATTERN             it has not printed that
 //	signal NAME SIGNAL              send INT, TERM or HUP
 //	ends NAME CODE                  wait for its end; stdout and stderr are its own then
@@ -45,7 +46,7 @@ func TestScript(t *testing.T) {
 			return os.MkdirAll(tmp, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "start": cmdStart, "says": cmdSays, "silent": cmdSilent, "signal": cmdSignal,
+			"exits": cmdExits, "start": cmdStart, "says": cmdSays, "reads": cmdReads, "silent": cmdSilent, "signal": cmdSignal,
 			"ends": cmdEnds, "page": cmdPage, "address": cmdAddress, "pid": cmdPid, "fill": cmdFill,
 		},
 	})
@@ -129,6 +130,16 @@ func cmdSays(ts *testscript.TestScript, neg bool, args []string) {
 	if text := p.out.String() + p.err.String(); !ok || !re.MatchString(text) {
 		ts.Fatalf("%s has not said %q but:\n%s", args[0], args[1], text)
 	}
+}
+
+func cmdReads(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 3, "reads VAR NAME PATTERN")
+	p := running(ts, args[1])
+	m := regexp.MustCompile(`(?m)` + args[2]).FindStringSubmatch(p.out.String() + p.err.String())
+	if len(m) != 2 {
+		ts.Fatalf("%s has not said %q", args[1], args[2])
+	}
+	ts.Setenv(args[0], m[1])
 }
 
 func cmdSilent(ts *testscript.TestScript, neg bool, args []string) {

@@ -49,10 +49,12 @@ type Deps struct {
 	Recent      *Recent
 	Tokens      *Tokens
 	Health      *Health
-	Queues      []connector.Queue
-	Devices     []connector.Device
-	Instance    string
-	Logger      *zap.Logger
+	// Swept is when this instance last swept; zero when another does.
+	Swept    func() time.Time
+	Queues   []connector.Queue
+	Devices  []connector.Device
+	Instance string
+	Logger   *zap.Logger
 }
 
 // API is the HTTP API: routes, who may use them, and what they do.

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector"
+	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy/badge"
 )
@@ -28,8 +29,6 @@ var testTokens = map[string]string{
 	"nobody": "", "wrong": "not-a-token-at-all", "west": "token-of-the-west-reader", "east": "token-of-the-east-reader",
 	"read": "token-that-only-reads", "operate": "token-that-operates", "admin": "token-of-the-administrator",
 }
-
-var testDevices = []connector.Device{{ID: "west", Queues: []string{"Follow-Me"}}, {ID: "east", Queues: []string{"Follow-Me"}}}
 
 func newTokens(t *testing.T) *Tokens {
 	t.Helper()
@@ -389,4 +388,32 @@ type deaf struct{ Audit }
 
 func (deaf) PublishAudit(context.Context, string, string, []byte) error {
 	return errors.New("disk is full")
+}
+
+// A tap over NATS has the same checks as one over HTTP.
+func TestAnswerTap(t *testing.T) {
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Taps: connector.NewTaps(connector.NewReleaser(connector.NewWorker(connector.Deps{
+		Logger: zap.NewNop(), Metrics: connector.NewMetrics(nil, nil),
+	}), nil, nil), nil)})
+	for name, c := range map[string]struct {
+		who, device, body string
+		status            int
+	}{
+		"no token":            {"nobody", "west", `{"badge":"1"}`, http.StatusUnauthorized},
+		"wrong token":         {"wrong", "west", `{"badge":"1"}`, http.StatusUnauthorized},
+		"may only read":       {"read", "west", `{"badge":"1"}`, http.StatusForbidden},
+		"another's reader":    {"east", "west", `{"badge":"1"}`, http.StatusForbidden},
+		"another device":      {"west", "west", `{"device":"east","badge":"1"}`, http.StatusBadRequest},
+		"no badge":            {"west", "west", `{}`, http.StatusBadRequest},
+		"no json":             {"west", "west", `badge 1`, http.StatusBadRequest},
+		"not configured":      {"operate", "none", `{"badge":"1"}`, http.StatusNotFound},
+		"a long body":         {"west", "west", `{"badge":"` + strings.Repeat("1", maxBody) + `"}`, http.StatusBadRequest},
+		"the device's reader": {"west", "west", `{"badge":"1"}`, http.StatusNotFound}, // allowed; this API has no device
+	} {
+		reply := a.AnswerTap(t.Context(), bus.TapRequest{Device: c.device, Authorization: "Bearer " + testTokens[c.who], Body: []byte(c.body)})
+		var p problem
+		if err := json.Unmarshal(reply.Body, &p); err != nil || reply.Status != c.status || p.Status != c.status {
+			t.Errorf("%s: %d %s", name, reply.Status, reply.Body)
+		}
+	}
 }

@@ -150,7 +150,19 @@ func (p *Pages) health(ctx context.Context) (list []healthLine) {
 		name, text, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(l, "[+] "), "[-] "), ": ")
 		list = append(list, healthLine{name, text, strings.HasPrefix(l, "[+]")})
 	}
-	return list
+	return append(list, p.sweep(time.Now()))
+}
+
+// lateSweep is the age of the last sweep that is worth a look: they come every
+// minute.
+const lateSweep = 3 * time.Minute
+
+func (p *Pages) sweep(now time.Time) healthLine {
+	at := p.api.Swept()
+	if at.IsZero() {
+		return healthLine{"sweep", "not by this instance yet", true}
+	}
+	return healthLine{"sweep", span(now.Sub(at)) + " ago", now.Sub(at) < lateSweep}
 }
 
 func (p *Pages) job(rw http.ResponseWriter, req *http.Request) {

@@ -1,0 +1,116 @@
+package bus_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/bus/bustest"
+)
+
+// A tap over NATS is answered once, with its status, and one in hand is finished
+// when the instance stops.
+func TestServeTaps(t *testing.T) {
+	b := bustest.Open(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	var seen []bus.TapRequest
+	entered, leave := make(chan struct{}, 16), make(chan struct{})
+	answer := func(_ context.Context, r bus.TapRequest) bus.TapReply {
+		mu.Lock()
+		seen = append(seen, r)
+		mu.Unlock()
+		entered <- struct{}{}
+		if string(r.Body) == "slow" {
+			<-leave
+		}
+		return bus.TapReply{Status: 418, Body: []byte("to " + r.Device)}
+	}
+	var serving sync.WaitGroup
+	for range 2 { // two instances, one answer
+		serving.Go(func() { _ = b.ServeTaps(ctx, answer) })
+	}
+	ask := func(body string) (*nats.Msg, error) {
+		msg := &nats.Msg{Subject: "pullprint.taps.hq-2-west", Data: []byte(body), Header: nats.Header{"Authorization": {"Bearer secret"}}}
+		actx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		return b.Conn().RequestMsgWithContext(actx, msg)
+	}
+	var msg *nats.Msg
+	var err error
+	for range 100 { // until the subscription is there
+		if msg, err = ask("badge"); err == nil {
+			break
+		}
+	}
+	if err != nil || msg.Header.Get("Status") != "418" || string(msg.Data) != "to hq-2-west" {
+		t.Fatalf("%+v, %v", msg, err)
+	}
+	<-entered
+	if len(seen) != 1 || seen[0].Authorization != "Bearer secret" || string(seen[0].Body) != "badge" {
+		t.Errorf("seen %+v", seen)
+	}
+	if err := b.Conn().Publish("pullprint.taps.hq-2-west", []byte("nobody waits")); err != nil {
+		t.Fatal(err)
+	}
+	slow := make(chan *nats.Msg, 1)
+	go func() { m, _ := ask("slow"); slow <- m }()
+	<-entered
+	stop()
+	close(leave)
+	if m := <-slow; m == nil || !strings.HasPrefix(string(m.Data), "to ") {
+		t.Error("the tap in hand was not answered")
+	}
+	serving.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	for _, r := range seen {
+		if string(r.Body) == "nobody waits" {
+			t.Error("a tap was acted on that nobody waits for")
+		}
+	}
+}
+
+// A notice reaches who listens, with the id that a stream drops repeats by.
+func TestNotify(t *testing.T) {
+	b := bustest.Open(t)
+	sub, err := b.Conn().SubscribeSync("pullprint.notices")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Notify(t.Context(), "task:expiry", []byte("body")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	msg, err := sub.NextMsgWithContext(ctx)
+	if err != nil || string(msg.Data) != "body" || msg.Header.Get("Nats-Msg-Id") != "task:expiry" {
+		t.Errorf("%+v, %v", msg, err)
+	}
+}
+
+// What was asked for is read back as it was stored, once.
+func TestAudit(t *testing.T) {
+	b := bustest.Open(t)
+	for range 2 {
+		if err := b.PublishAudit(t.Context(), "release", "id-1", []byte("action")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	err := b.Actions(t.Context(), time.Time{}, false, func(_ time.Time, body []byte) error {
+		n++
+		if string(body) != "action" {
+			t.Errorf("%s", body)
+		}
+		return nil
+	})
+	if err != nil || n != 1 {
+		t.Errorf("%d actions, %v", n, err)
+	}
+}

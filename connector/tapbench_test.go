@@ -1,0 +1,90 @@
+package connector_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector"
+	"pullprint/connector/held"
+	"pullprint/trigger/graph"
+)
+
+// BenchmarkTap is from a tap to its answer, for a person with 1, 10 and 50 jobs,
+// among 1,000 and 100,000 held jobs in all. The floor reads the printer and the
+// jobs side by side and redirects them, with no record, no policy and no audit.
+func BenchmarkTap(top *testing.B) {
+	for _, all := range []int{1_000, 100_000} {
+		x := newBench(top)
+		fill(top, x.bus, all)
+		releaser := connector.NewReleaser(x.worker, devices, connector.NewDelegations(x.bus.State()))
+		n := 0
+		for _, jobs := range []int{1, 10, 50} {
+			name := fmt.Sprintf("held=%d/jobs=%d/", all, jobs)
+			if all == 1_000 {
+				top.Run(name+"floor", func(b *testing.B) {
+					for b.Loop() {
+						bareTap(b, x.client, jobs)
+					}
+				})
+			}
+			top.Run(name+"pullprint", func(b *testing.B) {
+				for b.Loop() {
+					b.StopTimer()
+					for range jobs {
+						n++
+						x.hold(b, fmt.Sprintf("tap%d", n))
+					}
+					b.StartTimer()
+					out, err := releaser.Release(b.Context(), order())
+					if err != nil || len(out.Released) != jobs {
+						b.Fatalf("%d of %d released, %v: %+v", len(out.Released), jobs, err, out.Kept)
+					}
+				}
+			})
+		}
+	}
+}
+
+// hold stores a job of the student as held for a while.
+func (x *bench) hold(b *testing.B, job string) {
+	b.Helper()
+	seen := time.Now().Add(-time.Hour)
+	rec := held.Record{
+		Ref: held.Ref{Printer: pullID, Job: job}, Task: "t" + job, Definition: benchDefinition, Owner: studentID, Queue: "Follow-Me", Created: seen, Seen: seen,
+		Decision: held.Decision{Point: "arrival", Verdict: "hold", Policy: "abcdef012345", Input: held.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"}},
+	}
+	if err := rec.Move(held.Held, seen, "bench", ""); err != nil {
+		b.Fatal(err)
+	}
+	if _, ok, err := held.NewStore(x.bus.Jobs()).Put(b.Context(), &rec, 0); !ok || err != nil {
+		b.Fatal(ok, err)
+	}
+}
+
+func bareTap(b *testing.B, c *graph.Client, jobs int) {
+	var g errgroup.Group
+	g.SetLimit(17)
+	printer := make(chan struct{})
+	g.Go(func() error {
+		defer close(printer)
+		_, err := c.Printer(b.Context(), westID)
+		return err
+	})
+	for i := range jobs {
+		g.Go(func() error {
+			ref := graph.JobRef{Printer: pullID, Job: fmt.Sprint("bare", i)}
+			if _, err := c.Job(b.Context(), ref); err != nil {
+				return err
+			}
+			<-printer
+			_, err := c.RedirectJob(b.Context(), ref, westID, nil)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+}
