@@ -141,6 +141,7 @@ func anyRequest(dice *rand.Rand) Request {
 // The floor of the benchmark does the same: over many requests both name the
 // same rule, and each rule is hit.
 func TestOffice(t *testing.T) {
+	t.Parallel()
 	p, dice, hits := loadOffice(t), rand.New(rand.NewPCG(1, 2)), map[string]int{}
 	for range 12_000 {
 		r := anyRequest(dice)

@@ -158,6 +158,7 @@ const searchGroups = `user.groups.exists(g, g.startsWith("none"))`
 // What costs too much is stopped and is an error like any other. The same
 // expression is free to run on an ordinary request.
 func TestCost(t *testing.T) {
+	t.Parallel()
 	p := mustLoad(t, rules(`{name: slow, at: arrival, when: '`+searchGroups+`', verdict: hold, reason: slow.rule}`))
 	for _, n := range []int{0, ordinaryGroups, ordinaryGroups + 1} {
 		if d := p.Decide(arriving(inGroups(n))); d.Err != "" || d.Rule != "" {
@@ -172,6 +173,7 @@ func TestCost(t *testing.T) {
 
 // The limit is for all expressions of a decision together: two of three fit.
 func TestCostTogether(t *testing.T) {
+	t.Parallel()
 	line := func(name string) string {
 		return `{name: ` + name + `, at: arrival, when: '` + searchGroups + `', verdict: hold}`
 	}
