@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,22 +41,28 @@ func TestSchedules(t *testing.T) {
 	}
 	for i := range max(1, n/inOneWorld) {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
-			k := graphtest.Calm()
-			k.TaskMemory, k.TaskPage = time.Millisecond, 1000
-			w := newWorld(t, bustest.Open(t), k)
-			rapid.Check(t, func(rt *rapid.T) { w.play(rt) })
-			if wrong := w.sim.Audit(); len(wrong) > 0 {
-				t.Errorf("universal print saw: %v", wrong)
-			}
+			bustest.Virtual(t, func(t *testing.T) {
+				k := graphtest.Calm()
+				k.TaskMemory, k.TaskPage = time.Millisecond, 1000
+				w := newWorld(t, bustest.Open(t), k)
+				rapid.Check(noDeadline{t}, func(rt *rapid.T) { w.play(rt) })
+				if wrong := w.sim.Audit(); len(wrong) > 0 {
+					t.Errorf("universal print saw: %v", wrong)
+				}
+			})
 		})
 	}
 }
+
+// noDeadline keeps rapid from asking for the deadline of the test, which has none
+// in virtual time.
+type noDeadline struct{ testing.TB }
 
 // played is a job of a schedule and what the model knows of it.
 type played struct {
 	id       graphtest.JobID
 	d        bus.Delivery
-	heard    bool // a delivery was acknowledged
+	at       time.Time
 	canceled bool // somebody asked to cancel it, or the user did
 }
 
@@ -70,18 +77,18 @@ func (w *world) play(rt *rapid.T) {
 			l.end()
 			l = w.live(rapid.SampledFrom(deaths).Draw(rt, "dies"))
 		}
-		step := rapid.SampledFrom([]string{"notify", "notify", "duplicate", "tap", "tap", "stranger taps", "cancel", "user cancels", "sweep", "two at once"}).Draw(rt, "step")
+		step := rapid.SampledFrom([]string{"notify", "notify", "duplicate", "tap", "tap", "stranger taps", "cancel", "user cancels", "sweep", "tick", "two at once"}).Draw(rt, "step")
 		if len(jobs) == 0 {
 			step = "notify"
 		}
 		switch step {
 		case "notify":
 			id, d := w.print(graphtest.JobSpec{Printer: pullID})
-			j := &played{id: id, d: d}
+			j := &played{id: id, d: d, at: time.Now()}
 			jobs = append(jobs, j)
-			w.deliver(l, j)
+			l.worker.Handle(l.ctx, d)
 		case "duplicate":
-			w.deliver(l, pick())
+			l.worker.Handle(l.ctx, pick().d)
 		case "tap":
 			_, _ = l.release.Release(l.ctx, order())
 		case "stranger taps":
@@ -100,6 +107,8 @@ func (w *world) play(rt *rapid.T) {
 			_ = w.sim.CancelJob(j.id) // it may have ended
 		case "sweep":
 			_ = l.sweeper.Sweep(l.ctx)
+		case "tick": // up to half of the time that a job is held
+			time.Sleep(rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Second, 2 * time.Minute, 13 * time.Hour}).Draw(rt, "time"))
 		case "two at once":
 			done := make(chan struct{})
 			go func() { defer close(done); _, _ = l.release.Release(l.ctx, order()) }()
@@ -112,7 +121,7 @@ func (w *world) play(rt *rapid.T) {
 	// owner taps once more.
 	l = w.live("")
 	for _, j := range jobs {
-		w.deliver(l, j)
+		l.worker.Handle(l.ctx, j.d)
 	}
 	if err := l.sweeper.Sweep(l.ctx); err != nil {
 		rt.Fatal(err)
@@ -127,12 +136,6 @@ func (w *world) play(rt *rapid.T) {
 	}
 }
 
-func (w *world) deliver(l *life, j *played) {
-	if l.worker.Handle(l.ctx, j.d) == bus.Done() && !l.dead.Load() {
-		j.heard = true
-	}
-}
-
 // wellEnded holds a job against the model.
 func (w *world) wellEnded(j *played) error {
 	job, _ := w.sim.Job(j.id)
@@ -144,6 +147,10 @@ func (w *world) wellEnded(j *played) error {
 		return fmt.Errorf("changed %d times: %+v", e.Applied(), e)
 	case job.RedirectedTo != (graphtest.JobID{}) && job.RedirectedTo.Printer != westID:
 		return fmt.Errorf("redirected to %v", job.RedirectedTo)
+	case e.AbortApplied > 0 && strings.Contains(job.Reason, "[hold.expired]"):
+		if held := time.Since(j.at); held < 24*time.Hour {
+			return fmt.Errorf("expired after %s", held)
+		}
 	case !j.canceled && e.RedirectApplied != 1:
 		return fmt.Errorf("its owner tapped and it did not print: %+v", e)
 	case e.AbortApplied > 0 && !j.canceled:
