@@ -4,7 +4,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -87,7 +86,6 @@ func Load(path string) (*Config, error) {
 
 func parse(path string, src []byte) (*Config, error) {
 	var c Config
-	src = bytes.TrimPrefix(src, []byte("\ufeff")) // what Windows editors begin a file with
 	doc := strictyaml.Decode(path, src, &c, expand)
 	v := checker{c: &c, doc: doc, name: path, dir: filepath.Dir(path), reported: map[string]bool{}}
 	if v.begin() {
