@@ -133,9 +133,19 @@ func TestChain(t *testing.T) {
 		{[]string{"prefix:HQ"}, "1234", "HQ1234"},
 		{[]string{"cut:2:8"}, "0004A21BC300", "04A21BC3"},
 		// facility 116, card 6255: parity 1 0, in hexadecimal and decimal
-		{[]string{"strip-parity"}, "2E830DE", "74186F"},
+		{[]string{"strip-parity:hex"}, "2E830DE", "74186F"},
+		{[]string{"strip-parity:26:hex"}, "2e830df", "74186F"},
 		{[]string{"strip-parity"}, "48771294", "7608431"},
+		{[]string{"strip-parity:26"}, "15216863", "7608431"}, // other parity bits
+		{[]string{"strip-parity:37"}, "68841124062", "60823663"},
+		{[]string{"strip-parity:37:hex"}, "10074030DF", "3A0186F"},
+		// one 26-bit card: facility 116, card 6255, as five readers tell of it
 		{[]string{"hex-to-dec", "strip-parity", "pad:8"}, "2E830DE", "07608431"},
+		{[]string{"strip-parity", "pad:8"}, "48771294", "07608431"},
+		{[]string{"strip-parity:hex", "hex-to-dec", "pad:8"}, "02E830DE", "07608431"},
+		{[]string{"reverse-bytes", "strip-parity:hex", "hex-to-dec", "pad:8"}, "DE30E802", "07608431"},
+		{[]string{"digits", "pad:8"}, "7608431 \r\n", "07608431"},
+		{[]string{"hex-to-dec"}, strings.Repeat("F", 64), "115792089237316195423570985008687907853269984665640564039457584007913129639935"},
 		// one card, four readers
 		{[]string{"trim", "upper"}, "04a21bc3\r\n", number},
 		{[]string{"strip-separators", "upper"}, "04:a2:1b:c3", number},
@@ -152,7 +162,7 @@ func TestChain(t *testing.T) {
 func TestChainRefuses(t *testing.T) {
 	for steps, in := range map[string]string{
 		"trim": "  ", "hex-to-dec": "04G2", "dec-to-hex": number, "reverse-bytes": "xyz", "digits": "abc",
-		"cut:2:8": number, "strip-parity": "FFFFFFFFFF", "upper": strings.Repeat("1", maxNumber+1), "pad:3": "-" + strings.Repeat("1", maxNumber),
+		"cut:2:8": number, "strip-parity": "67108864", "strip-parity:hex": "4000000", "strip-parity:37:hex": "2000000000", "strip-parity:26": "2E830DE", "upper": strings.Repeat("1", maxNumber+1), "pad:3": "-" + strings.Repeat("1", maxNumber),
 	} {
 		got, err := mustChain(t, steps).Apply(in)
 		if !errors.Is(err, ErrNumber) {
@@ -161,12 +171,15 @@ func TestChainRefuses(t *testing.T) {
 			t.Errorf("%s quotes the number: %v", steps, err)
 		}
 	}
-	for _, bad := range []string{"uper", "trim:3", "prefix", "pad:", "pad:x", "pad:0", "cut:1", "cut:1:0", "cut:a:2", "", "prefix:" + strings.Repeat("x", 33)} {
+	for _, bad := range []string{"uper", "trim:3", "prefix", "pad:", "pad:x", "pad:0", "cut:1", "cut:1:0", "cut:a:2", "cut:9223372036854775807:1", "cut:1:9223372036854775807", "strip-parity:", "strip-parity:34", "strip-parity:hex:37", "strip-parity:hex:hex", "", "prefix:" + strings.Repeat("x", 33)} {
 		_, err := ParseChain([]string{"trim", bad})
 		var se *StepError
 		if !errors.As(err, &se) || se.Index != 1 || se.Step != bad {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+	if _, err := ParseChain([]string{"uper", "trim", "padd:3"}); err == nil || strings.Count(err.Error(), "no such step") != 2 {
+		t.Errorf("not every bad step is named: %v", err)
 	}
 }
 
@@ -375,7 +388,7 @@ func TestImport(t *testing.T) {
 		"all mistakes":   {"badge,owner,expires\n77," + ada + ",soon\n" + number + ",ada@contoso.com,\n," + ada + "\n", 0, "line 2, expires: not a time as 2026-12-24T12:00:00Z or a date as 2026-12-24\nline 3, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555\nline 4, badge: the card number can't be used: nothing is left of it"},
 		"twice":          {"badge,owner\n" + number + "," + ada + "\n 04a21bc3," + grace + "\n", 0, "line 3, badge: the same badge is in line 2"},
 		"taken":          {"badge,owner\n99," + ada + "\n", 0, "line 2, badge: " + ErrTaken.Error()},
-		"past":           {"badge,owner,expires\n77," + ada + ",2020-01-01\n", 0, "line 2, owner: it would have expired already"},
+		"past":           {"badge,owner,expires\n77," + ada + ",2020-01-01\n", 0, "line 2, expires: it would have expired already"},
 		"quotes":         {"badge,owner\n\"77," + ada + "\n", 0, `line 2: extraneous or missing " in quoted-field`},
 		"too many":       {"badge,owner\n77," + ada + ",x\n", 0, "line 2: 3 fields, and 2 columns"},
 		"too few fields": {"badge,owner\n77\n", 0, "line 2, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555"},
@@ -423,6 +436,8 @@ func FuzzApply(f *testing.F) {
 	f.Add("trim,upper", " 04a2 ")
 	f.Add("hex-to-dec,strip-parity,pad:8", "2E8C0DE")
 	f.Add("cut:1:2,reverse-bytes", "04A21B")
+	f.Add("cut:9223372036854775807:1", "1")
+	f.Add("strip-parity:37:hex,hex-to-dec", "10074030DF")
 	f.Fuzz(func(t *testing.T, steps, number string) {
 		c, err := ParseChain(strings.Split(steps, ","))
 		if err != nil {
@@ -431,6 +446,9 @@ func FuzzApply(f *testing.F) {
 		got, err := c.Apply(number)
 		if err == nil && (got == "" || len(got) > maxNumber) {
 			t.Errorf("%q", got)
+		}
+		if err != nil && !errors.Is(err, ErrNumber) {
+			t.Errorf("%v", err)
 		}
 	})
 }

@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Why a badge can't be used. Each but ErrTaken and ErrConflict is an ErrNotValid.
@@ -44,7 +47,8 @@ type KV interface {
 
 // Badge is an enrolled badge. Its number is not in it.
 type Badge struct {
-	// ID names the badge to people: the first 16 digits of its hash.
+	// ID names the badge to people: the first 16 digits of its first hash. It
+	// stays the same when the key changes.
 	ID string `json:"id"`
 	// Owner is the Entra object id.
 	Owner             string    `json:"owner"`
@@ -71,15 +75,21 @@ type Enrolment struct {
 }
 
 func (e Enrolment) check() error {
+	_, err := e.wrong()
+	return err
+}
+
+// wrong also names the column of a CSV file that the mistake stands in.
+func (e Enrolment) wrong() (column string, err error) {
 	switch {
 	case !validID(e.Owner):
-		return fmt.Errorf("%w: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555", ErrEnrolment)
+		return "owner", fmt.Errorf("%w: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555", ErrEnrolment)
 	case !e.Expires.IsZero() && !e.Expires.After(e.Now):
-		return fmt.Errorf("%w: it would have expired already", ErrEnrolment)
-	case len(e.UserPrincipalName) > 256 || strings.ContainsFunc(e.UserPrincipalName, func(r rune) bool { return r < ' ' }):
-		return fmt.Errorf("%w: the user principal name is too long or has line breaks", ErrEnrolment)
+		return "expires", fmt.Errorf("%w: it would have expired already", ErrEnrolment)
+	case len(e.UserPrincipalName) > 256 || !utf8.ValidString(e.UserPrincipalName) || strings.ContainsFunc(e.UserPrincipalName, unicode.IsControl):
+		return "user_principal_name", fmt.Errorf("%w: the user principal name is too long or has characters that can't be in one", ErrEnrolment)
 	}
-	return nil
+	return "", nil
 }
 
 func validID(s string) bool {
@@ -113,20 +123,31 @@ func idOf(place string) string { return place[strings.LastIndexByte(place, '.')+
 // Check reports with ErrKeyChanged that badges are stored which no key of the
 // file can find any more.
 func (b *Book) Check(ctx context.Context) error {
-	lost := map[string]int{}
-	err := b.kv.Each(ctx, badgePrefix+">", func(place string, _ []byte, _ uint64) error {
-		id, _, _ := strings.Cut(strings.TrimPrefix(place, badgePrefix), ".")
-		if !slices.Contains(b.keys.IDs(), id) {
-			lost[id]++
+	have := b.keys.IDs()
+	known := map[string]bool{}   // ids of badges that can be found
+	lost := map[string][]Badge{} // by the key
+	err := b.each(ctx, func(s stored) error {
+		if id := s.keyID(); slices.Contains(have, id) {
+			known[s.ID] = true
+		} else {
+			lost[id] = append(lost[id], s.Badge)
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("read badges: %w", err)
+		return err
 	}
-	for id, n := range lost {
-		return fmt.Errorf("%w: %d were enrolled under key %s, the file has %s; put the old key back as a further line, or remove those badges with `badge revoke --key %s` and enrol them again",
-			ErrKeyChanged, n, id, strings.Join(b.keys.IDs(), ", "), id)
+	var told []string
+	for _, id := range slices.Sorted(maps.Keys(lost)) {
+		// What a move left behind is not lost, unless it alone knows of an end.
+		n := len(slices.DeleteFunc(lost[id], func(l Badge) bool { return known[l.ID] && l.Revoked.IsZero() }))
+		if n > 0 {
+			told = append(told, fmt.Sprintf("%d were enrolled under key %s", n, id))
+		}
+	}
+	if len(told) > 0 {
+		return fmt.Errorf("%w: %s, the file has %s; put the old key back as a further line, or remove those badges with `badge revoke --key ID` and enrol them again",
+			ErrKeyChanged, strings.Join(told, ", "), strings.Join(have, ", "))
 	}
 	return nil
 }
@@ -141,40 +162,51 @@ func (b *Book) Enrol(ctx context.Context, number string, e Enrolment) (Badge, er
 	if err != nil {
 		return Badge{}, err
 	}
+	to := place(b.keys.list[0], canonical)
 	for range maxConflicts {
-		old, at, rev, err := b.find(ctx, canonical)
+		old, copies, err := b.find(ctx, canonical)
 		if err != nil && !errors.Is(err, ErrUnknown) {
 			return Badge{}, err
 		}
-		if rev != 0 && old.Owner != e.Owner && old.valid(e.Now) == nil && !e.Replace {
+		valid := len(copies) > 0 && old.valid(e.Now) == nil
+		if valid && old.Owner != e.Owner && !e.Replace {
 			return Badge{}, ErrTaken
 		}
-		to := place(b.keys.list[0], canonical)
-		fresh := Badge{ID: idOf(to), Owner: e.Owner, UserPrincipalName: e.UserPrincipalName, Enrolled: e.Now, By: e.By, Expires: e.Expires}
-		if old.Owner == e.Owner && old.valid(e.Now) == nil && at == to {
+		fresh := Badge{ID: idOf(to), Owner: e.Owner, UserPrincipalName: e.UserPrincipalName, Enrolled: e.Now.UTC().Round(0), By: e.By, Expires: e.Expires}
+		if len(copies) > 0 {
+			fresh.ID = old.ID
+		}
+		if valid && old.Owner == e.Owner {
 			fresh.Enrolled, fresh.By = old.Enrolled, old.By
 		}
-		ok, err := b.move(ctx, at, rev, to, fresh)
-		if err != nil || ok {
+		if ok, err := b.settle(ctx, to, fresh, copies); err != nil || ok {
 			return fresh, err
 		}
 	}
 	return Badge{}, ErrConflict
 }
 
-// move stores a badge at its place and takes it from where it was, if that is
-// elsewhere. Dying between, the badge is found under the newer key first.
-func (b *Book) move(ctx context.Context, from string, rev uint64, to string, badge Badge) (bool, error) {
-	at := rev
-	if from != to {
-		at = 0
+// settle stores a badge at its place and takes it from wherever else it is. It
+// reports false when another was faster: then look again.
+//
+// Dying between, there are two copies. find takes the one under the newer key,
+// and an end that was stored in the older one in the meantime counts.
+func (b *Book) settle(ctx context.Context, to string, badge Badge, copies []stored) (bool, error) {
+	var there stored
+	if len(copies) > 0 && copies[0].at == to {
+		there, copies = copies[0], copies[1:]
 	}
-	ok, err := b.put(ctx, to, badge, at)
-	if err != nil || !ok || from == to || rev == 0 {
-		return ok, err
+	if !there.equal(badge) {
+		if ok, err := b.put(ctx, to, badge, there.rev); err != nil || !ok {
+			return false, err
+		}
 	}
-	if _, err := b.kv.Delete(ctx, from, rev); err != nil {
-		return false, fmt.Errorf("remove badge of an old key: %w", err)
+	for _, c := range copies {
+		if ok, err := b.kv.Delete(ctx, c.at, c.rev); err != nil {
+			return false, fmt.Errorf("remove badge of an old key: %w", err)
+		} else if !ok {
+			return false, nil
+		}
 	}
 	return true, nil
 }
@@ -191,23 +223,62 @@ func (b *Book) put(ctx context.Context, place string, badge Badge, rev uint64) (
 	return ok, nil
 }
 
-// find looks under every key, the current one first.
-func (b *Book) find(ctx context.Context, canonical string) (badge Badge, at string, rev uint64, err error) {
+// stored is a badge and where it was found.
+type stored struct {
+	Badge
+	at  string
+	rev uint64
+}
+
+func read(at string, value []byte, rev uint64) (stored, error) {
+	s := stored{at: at, rev: rev}
+	if err := json.Unmarshal(value, &s.Badge); err != nil {
+		return stored{}, fmt.Errorf("read badge %s: %w", idOf(at), err)
+	}
+	if s.ID == "" {
+		s.ID = idOf(at)
+	}
+	return s, nil
+}
+
+func (s stored) keyID() string {
+	id, _, _ := strings.Cut(strings.TrimPrefix(s.at, badgePrefix), ".")
+	return id
+}
+
+// find looks under every key, the current one first: always all of them, so that
+// it takes the same time whether a badge is there or not.
+func (b *Book) find(ctx context.Context, canonical string) (badge Badge, copies []stored, err error) {
 	for _, k := range b.keys.list {
-		at = place(k, canonical)
+		at := place(k, canonical)
 		value, rev, err := b.kv.Get(ctx, at)
 		if err != nil {
-			return Badge{}, "", 0, fmt.Errorf("read badge: %w", err)
+			return Badge{}, nil, fmt.Errorf("read badge: %w", err)
 		}
 		if rev == 0 {
 			continue
 		}
-		if err := json.Unmarshal(value, &badge); err != nil {
-			return Badge{}, "", 0, fmt.Errorf("read badge %s: %w", idOf(at), err)
+		s, err := read(at, value, rev)
+		if err != nil {
+			return Badge{}, nil, err
 		}
-		return badge, at, rev, nil
+		copies = append(copies, s)
 	}
-	return Badge{}, "", 0, ErrUnknown
+	if len(copies) == 0 {
+		return Badge{}, nil, ErrUnknown
+	}
+	badge = copies[0].Badge
+	for _, c := range copies[1:] {
+		if badge.Revoked.IsZero() && c.Enrolled.Equal(badge.Enrolled) && c.Owner == badge.Owner {
+			badge.Revoked, badge.RevokedBy = c.Revoked, c.RevokedBy
+		}
+	}
+	return badge, copies, nil
+}
+
+func (b Badge) equal(o Badge) bool {
+	return b.ID == o.ID && b.Owner == o.Owner && b.UserPrincipalName == o.UserPrincipalName && b.By == o.By && b.RevokedBy == o.RevokedBy &&
+		b.Enrolled.Equal(o.Enrolled) && b.Expires.Equal(o.Expires) && b.Revoked.Equal(o.Revoked)
 }
 
 func (b Badge) valid(now time.Time) error {
@@ -228,123 +299,58 @@ func (b *Book) Resolve(ctx context.Context, number string, now time.Time) (Badge
 	if err != nil {
 		return Badge{}, ErrUnknown
 	}
-	badge, at, rev, err := b.find(ctx, canonical)
+	badge, copies, err := b.find(ctx, canonical)
 	if err != nil {
 		return Badge{}, err
+	}
+	if to := place(b.keys.list[0], canonical); len(copies) > 1 || copies[0].at != to {
+		badge = b.moved(ctx, canonical, to, badge, copies)
 	}
 	if err := badge.valid(now); err != nil {
 		return Badge{}, err
 	}
-	if to := place(b.keys.list[0], canonical); to != at {
-		fresh := badge
-		fresh.ID = idOf(to)
-		if ok, err := b.move(ctx, at, rev, to, fresh); err == nil && ok { // else the next tap does it
-			badge = fresh
-		}
-	}
 	return badge, nil
+}
+
+// moved stores a badge under the current key alone. If it can't, the next tap
+// does it: what counts is what is read.
+func (b *Book) moved(ctx context.Context, canonical, to string, badge Badge, copies []stored) Badge {
+	for range maxConflicts {
+		if ok, err := b.settle(ctx, to, badge, copies); ok || err != nil {
+			break
+		}
+		again, now, err := b.find(ctx, canonical)
+		if err != nil {
+			break
+		}
+		badge, copies = again, now
+	}
+	return badge
 }
 
 // List calls fn with the badges of an owner, or with all when owner is empty,
 // in no order, revoked and expired ones too.
 func (b *Book) List(ctx context.Context, owner string, fn func(Badge) error) error {
-	return b.each(ctx, func(_ string, badge Badge, _ uint64) error {
-		if owner != "" && badge.Owner != owner {
+	return b.each(ctx, func(s stored) error {
+		if owner != "" && s.Owner != owner {
 			return nil
 		}
-		return fn(badge)
+		return fn(s.Badge)
 	})
 }
 
-func (b *Book) each(ctx context.Context, fn func(at string, badge Badge, rev uint64) error) error {
-	return b.kv.Each(ctx, badgePrefix+">", func(at string, value []byte, rev uint64) error {
-		var badge Badge
-		if err := json.Unmarshal(value, &badge); err != nil {
-			return fmt.Errorf("read badge %s: %w", idOf(at), err)
+func (b *Book) each(ctx context.Context, fn func(stored) error) error {
+	var stop error // of fn or of a value, told as it is
+	err := b.kv.Each(ctx, badgePrefix+">", func(at string, value []byte, rev uint64) error {
+		s, err := read(at, value, rev)
+		if err == nil {
+			err = fn(s)
 		}
-		badge.ID = idOf(at)
-		return fn(at, badge, rev)
+		stop = err
+		return err
 	})
-}
-
-// Which says which badges are meant: the first field that is set counts.
-type Which struct {
-	// Number is what a reader tells.
-	Number string
-	// ID is Badge.ID.
-	ID string
-	// Owner means all of that person.
-	Owner string
-	// KeyID means all under a key that is lost: they are removed.
-	KeyID string
-}
-
-// Revoke ends badges and lists those that were not revoked before. Which of
-// them were stored before an error can be listed; doing it again does no harm.
-func (b *Book) Revoke(ctx context.Context, w Which, by string, now time.Time) ([]Badge, error) {
-	var places []string
-	switch {
-	case w.Number != "":
-		canonical, err := b.chain.Apply(w.Number)
-		if err != nil {
-			return nil, err
-		}
-		_, at, _, err := b.find(ctx, canonical)
-		if err != nil {
-			return nil, err
-		}
-		places = append(places, at)
-	default:
-		err := b.each(ctx, func(at string, badge Badge, _ uint64) error {
-			if (w.ID != "" && badge.ID == w.ID) || (w.ID == "" && w.Owner != "" && badge.Owner == w.Owner) ||
-				(w.ID == "" && w.Owner == "" && w.KeyID != "" && strings.HasPrefix(at, badgePrefix+w.KeyID+".")) {
-				places = append(places, at)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
+	if err != nil && stop == nil {
+		return fmt.Errorf("read badges: %w", err)
 	}
-	if len(places) == 0 {
-		return nil, ErrUnknown
-	}
-	var done []Badge
-	for _, at := range places {
-		badge, changed, err := b.revoke(ctx, at, w.KeyID != "" && w.ID == "" && w.Owner == "" && w.Number == "", by, now)
-		if err != nil {
-			return done, err
-		}
-		if changed {
-			done = append(done, badge)
-		}
-	}
-	return done, nil
-}
-
-func (b *Book) revoke(ctx context.Context, at string, remove bool, by string, now time.Time) (badge Badge, changed bool, err error) {
-	for range maxConflicts {
-		value, rev, err := b.kv.Get(ctx, at)
-		if err != nil || rev == 0 {
-			return badge, false, err
-		}
-		if err := json.Unmarshal(value, &badge); err != nil {
-			return badge, false, fmt.Errorf("read badge %s: %w", idOf(at), err)
-		}
-		badge.ID = idOf(at)
-		if remove {
-			if ok, err := b.kv.Delete(ctx, at, rev); err != nil || ok {
-				return badge, ok, err
-			}
-			continue
-		}
-		if !badge.Revoked.IsZero() {
-			return badge, false, nil
-		}
-		badge.Revoked, badge.RevokedBy = now, by
-		if ok, err := b.put(ctx, at, badge, rev); err != nil || ok {
-			return badge, ok, err
-		}
-	}
-	return badge, false, ErrConflict
+	return err
 }

@@ -55,14 +55,15 @@ var plain = map[string]func(string) (string, error){
 	"hex-to-dec":    func(s string) (string, error) { return base(s, 16, 10) },
 	"dec-to-hex":    func(s string) (string, error) { return base(s, 10, 16) },
 	"reverse-bytes": reverseBytes,
-	"strip-parity":  stripParity,
+	"strip-parity":  parity(26, 10),
 }
 
 // withArgument are the steps that take one after a colon.
 var withArgument = map[string]func(arg string) (func(string) (string, error), error){
-	"prefix": prefix,
-	"pad":    pad,
-	"cut":    cut,
+	"prefix":       prefix,
+	"pad":          pad,
+	"cut":          cut,
+	"strip-parity": stripParity,
 }
 
 // Steps are the names of all steps, sorted.
@@ -88,22 +89,29 @@ func Steps() []string {
 //	hex-to-dec        04A21BC3     77732803
 //	dec-to-hex        77732803     4A21BC3    upper case, no leading zeros
 //	reverse-bytes     04A21BC3     C31BA204   of a hexadecimal number
-//	strip-parity      2E8C0DE      (decimal or hexadecimal stays what it is)
-//	                                          drops the first and the last bit
-//	                                          of a 26-bit Wiegand number
+//	strip-parity      48771294     7608431    first and last of 26 bits (Wiegand)
+//	strip-parity:37   68841124062  60823663   first and last of 37 bits
+//	strip-parity:hex  2E830DE      74186F     of a hexadecimal number; with 37
+//	                                          bits it is strip-parity:37:hex
 //	pad:10            77732803     0077732803 zeros in front
 //	prefix:HQ         1234         HQ1234
 //	cut:2:8           0004A21BC300 04A21BC3   from place 2 (the first is 0), 8 characters
 //
-// The error names the first step that is wrong, by its place from 1.
+// How many bits a number has and whether it is hexadecimal can't be told from
+// the number, so strip-parity is told: a number of one card must never become
+// that of another. The error joins a StepError for each step that is wrong.
 func ParseChain(steps []string) (Chain, error) {
 	var c Chain
+	var wrong []error
 	for i, text := range steps {
 		s, err := parseStep(text)
 		if err != nil {
-			return nil, &StepError{Index: i, Step: text, Err: err}
+			wrong = append(wrong, &StepError{Index: i, Step: text, Err: err})
 		}
 		c = append(c, s)
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
 	}
 	return c, nil
 }
@@ -124,14 +132,14 @@ func (e *StepError) Unwrap() error { return e.Err }
 
 func parseStep(text string) (step, error) {
 	name, arg, has := strings.Cut(text, ":")
-	if apply, ok := plain[name]; ok {
-		if has {
-			return step{}, errors.New("this step takes no argument")
-		}
-		return step{name, apply}, nil
-	}
+	apply, bare := plain[name]
 	parse, ok := withArgument[name]
-	if !ok {
+	switch {
+	case bare && !has:
+		return step{name, apply}, nil
+	case bare && !ok:
+		return step{}, errors.New("this step takes no argument")
+	case !ok:
 		return step{}, errors.New("there is no such step")
 	}
 	if !has || arg == "" {
@@ -220,26 +228,37 @@ func reverseBytes(s string) (string, error) {
 	return b.String(), nil
 }
 
-// wiegand is the length of the only format whose parity bits stand first and last
-// and whose length can be told from the number.
-const wiegand = 26
-
-// stripParity takes a number as decimal if it can be, else as hexadecimal, and
-// answers in the same form.
-func stripParity(s string) (string, error) {
-	in := 10
-	n, err := parseNumber(s, in)
-	if err != nil {
+// stripParity takes the length in bits, hex, or both.
+func stripParity(arg string) (func(string) (string, error), error) {
+	bits, in := 26, 10
+	length, isHex := strings.CutSuffix(":"+arg, ":hex")
+	if isHex {
 		in = 16
-		if n, err = parseNumber(s, in); err != nil {
-			return "", errors.New("not a number")
+	}
+	switch length {
+	case "", ":26":
+	case ":37":
+		bits = 37
+	default:
+		return nil, errors.New("write strip-parity, strip-parity:37, strip-parity:hex or strip-parity:37:hex")
+	}
+	return parity(bits, in), nil
+}
+
+// parity drops the first and the last of so many bits, and answers in the base
+// it was asked in.
+func parity(bits, in int) func(string) (string, error) {
+	return func(s string) (string, error) {
+		n, err := parseNumber(s, in)
+		if err != nil {
+			return "", err
 		}
+		if n.BitLen() > bits {
+			return "", fmt.Errorf("more than %d bits", bits)
+		}
+		n.SetBit(n, bits-1, 0).Rsh(n, 1)
+		return strings.ToUpper(n.Text(in)), nil
 	}
-	if n.BitLen() > wiegand {
-		return "", fmt.Errorf("more than %d bits", wiegand)
-	}
-	n.SetBit(n, wiegand-1, 0).Rsh(n, 1)
-	return strings.ToUpper(n.Text(in)), nil
 }
 
 func prefix(arg string) (func(string) (string, error), error) {
@@ -261,7 +280,7 @@ func cut(arg string) (func(string) (string, error), error) {
 	from, length, _ := strings.Cut(arg, ":")
 	i, err := strconv.Atoi(from)
 	n, err2 := strconv.Atoi(length)
-	if err != nil || err2 != nil || i < 0 || n < 1 {
+	if err != nil || err2 != nil || i < 0 || n < 1 || i > maxNumber || n > maxNumber {
 		return nil, errors.New("write cut:FROM:LENGTH, as cut:2:8")
 	}
 	return func(s string) (string, error) {

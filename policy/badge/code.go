@@ -52,7 +52,7 @@ func (b *Book) IssueCode(ctx context.Context, e Enrolment, validFor time.Duratio
 		if err != nil {
 			return "", err
 		}
-		if _, ok, err := b.kv.CompareAndSet(ctx, b.codePlace(text), value, 0, validFor); err != nil || ok {
+		if _, ok, err := b.kv.CompareAndSet(ctx, codePlace(b.keys.list[0], text), value, 0, validFor); err != nil || ok {
 			return text, err
 		}
 	}
@@ -77,9 +77,24 @@ func newCode(dice io.Reader) (string, error) {
 	return s.String(), nil
 }
 
-func (b *Book) codePlace(text string) string {
+func codePlace(k key, text string) string {
 	text = strings.Map(only(codeAlphabet), strings.ToUpper(text))
-	return codePrefix + b.keys.list[0].hash("code", text)
+	return codePrefix + k.hash("code", text)
+}
+
+// findCode looks under every key: a code outlives a change of keys.
+func (b *Book) findCode(ctx context.Context, text string, now time.Time) (c code, at string, rev uint64, err error) {
+	for _, k := range b.keys.list {
+		at := codePlace(k, text)
+		value, rev, err := b.kv.Get(ctx, at)
+		switch {
+		case err != nil:
+			return code{}, "", 0, fmt.Errorf("read code: %w", err)
+		case rev != 0 && json.Unmarshal(value, &c) == nil && now.Before(c.Expires):
+			return c, at, rev, nil
+		}
+	}
+	return code{}, "", 0, ErrCode
 }
 
 // Redeem enrols a badge by a code. The code is used up before the badge is
@@ -90,17 +105,12 @@ func (b *Book) Redeem(ctx context.Context, text, number string, now time.Time) (
 	if err != nil {
 		return Badge{}, err
 	}
-	at := b.codePlace(text)
-	value, rev, err := b.kv.Get(ctx, at)
+	c, at, rev, err := b.findCode(ctx, text, now)
 	if err != nil {
-		return Badge{}, fmt.Errorf("read code: %w", err)
-	}
-	var c code
-	if rev == 0 || json.Unmarshal(value, &c) != nil || !now.Before(c.Expires) {
-		return Badge{}, ErrCode
+		return Badge{}, err
 	}
 	// Somebody else's badge does not cost the code.
-	if old, _, _, err := b.find(ctx, canonical); err == nil && old.Owner != c.Owner && old.valid(now) == nil {
+	if old, _, err := b.find(ctx, canonical); err == nil && old.Owner != c.Owner && old.valid(now) == nil {
 		return Badge{}, ErrTaken
 	}
 	ok, err := b.kv.Delete(ctx, at, rev)

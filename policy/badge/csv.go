@@ -49,6 +49,16 @@ func (e ImportError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// told sorts the mistakes and says when there may be more of them.
+func (e ImportError) told() ImportError {
+	slices.SortStableFunc(e, func(a, b *RowError) int { return a.Line - b.Line })
+	if len(e) < maxMistakes {
+		return e
+	}
+	e = e[:maxMistakes]
+	return append(e, &RowError{e[maxMistakes-1].Line, "", "there may be more mistakes after this one; correct these first"})
+}
+
 // row is one line of a file, checked.
 type row struct {
 	line   int
@@ -75,17 +85,16 @@ func (b *Book) Import(ctx context.Context, r io.Reader, e Enrolment) (enrolled i
 		if err != nil {
 			continue
 		}
-		old, _, rev, err := b.find(ctx, canonical)
+		old, _, err := b.find(ctx, canonical)
 		switch {
 		case err != nil && !errors.Is(err, ErrUnknown):
 			return 0, err
-		case rev != 0 && old.Owner != row.Owner && old.valid(e.Now) == nil && !e.Replace:
+		case err == nil && old.Owner != row.Owner && old.valid(e.Now) == nil && !e.Replace:
 			wrong = append(wrong, &RowError{row.line, "badge", ErrTaken.Error()})
 		}
 	}
 	if len(wrong) > 0 {
-		slices.SortStableFunc(wrong, func(a, b *RowError) int { return a.Line - b.Line })
-		return 0, wrong
+		return 0, wrong.told()
 	}
 	for i, row := range rows {
 		if _, err := b.Enrol(ctx, row.number, row.Enrolment); err != nil {
@@ -203,8 +212,8 @@ func (b *Book) row(fields []string, at map[string]int, line int, e Enrolment) (r
 			}
 		}
 	}
-	if err := r.check(); err != nil {
-		wrong = append(wrong, &RowError{line, "owner", strings.TrimPrefix(err.Error(), ErrEnrolment.Error()+": ")})
+	if column, err := r.wrong(); err != nil {
+		wrong = append(wrong, &RowError{line, column, strings.TrimPrefix(err.Error(), ErrEnrolment.Error()+": ")})
 	}
 	return r, wrong
 }

@@ -1,0 +1,101 @@
+package badge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Which says which badges are meant: the first field that is set counts.
+type Which struct {
+	// Number is what a reader tells.
+	Number string
+	// ID is Badge.ID.
+	ID string
+	// Owner means all of that person.
+	Owner string
+	// KeyID means all under a key that is lost or to be given up: they are
+	// removed. It is not the current one.
+	KeyID string
+}
+
+// Revoke ends badges and lists those that were not revoked before; ErrUnknown
+// says that there are none. Which of them were stored before an error can be
+// listed; doing it again does no harm.
+func (b *Book) Revoke(ctx context.Context, w Which, by string, now time.Time) ([]Badge, error) {
+	canonical := ""
+	if w.Number != "" {
+		var err error
+		if canonical, err = b.chain.Apply(w.Number); err != nil {
+			return nil, err
+		}
+	}
+	remove := w == Which{KeyID: w.KeyID}
+	if remove && w.KeyID == b.keys.list[0].id {
+		return nil, fmt.Errorf("%w: %s is the current key; put another on top of the key file first", ErrEnrolment, w.KeyID)
+	}
+	var done []Badge
+	any := false
+	// A badge may be on its way to another key while we look: so look until there
+	// is nothing left to do.
+	for range maxConflicts {
+		found, err := b.which(ctx, w, canonical)
+		if err != nil {
+			return done, err
+		}
+		any = any || len(found) > 0
+		found = slices.DeleteFunc(found, func(s stored) bool { return !remove && !s.Revoked.IsZero() })
+		if len(found) == 0 {
+			if !any {
+				return nil, ErrUnknown
+			}
+			return done, nil
+		}
+		for _, s := range found {
+			ok, err := b.end(ctx, s, remove, by, now)
+			if err != nil {
+				return done, err
+			}
+			if ok && !slices.ContainsFunc(done, func(d Badge) bool { return d.ID == s.ID }) {
+				s.Revoked, s.RevokedBy = now.UTC().Round(0), by
+				done = append(done, s.Badge)
+			}
+		}
+	}
+	return done, ErrConflict
+}
+
+// which lists the badges that are meant, copies as well.
+func (b *Book) which(ctx context.Context, w Which, canonical string) (found []stored, err error) {
+	if w.Number != "" {
+		_, found, err = b.find(ctx, canonical)
+		if errors.Is(err, ErrUnknown) {
+			return nil, nil
+		}
+		return found, err
+	}
+	err = b.each(ctx, func(s stored) error {
+		switch {
+		case w.ID != "" && s.ID == w.ID,
+			w.ID == "" && w.Owner != "" && s.Owner == w.Owner,
+			w.ID == "" && w.Owner == "" && w.KeyID != "" && s.keyID() == w.KeyID:
+			found = append(found, s)
+		}
+		return nil
+	})
+	return found, err
+}
+
+func (b *Book) end(ctx context.Context, s stored, remove bool, by string, now time.Time) (bool, error) {
+	if remove {
+		ok, err := b.kv.Delete(ctx, s.at, s.rev)
+		if err != nil {
+			return false, fmt.Errorf("remove badge: %w", err)
+		}
+		return ok, nil
+	}
+	s.Revoked, s.RevokedBy = now.UTC().Round(0), by
+	return b.put(ctx, s.at, s.Badge, s.rev)
+}
