@@ -156,11 +156,13 @@ func (o simulatorOptions) greet(sim *graphtest.Sim, addr string) {
   tenant          %[2]s
   client id       %[3]s
   client secret   %[4]s
+  badges          E1001 teacher, E1002 office, E1003 student, E1004 visitor
   seed            %[5]d (%[6]s)
 
-To run pullprint against it, put the secret into a file and this into config.yaml:
+To run pullprint against it, make its secrets and put this into config.yaml:
 
-  (umask 077; printf %%s '%[4]s' > client-secret)
+  (umask 077; printf %%s '%[4]s' > client-secret
+   openssl rand -base64 32 > badge-key; openssl rand -base64 32 > admin-token)
 
   tenant_id: %[2]s
   endpoints: {graph: "http://%[1]s/v1.0", authority: "http://%[1]s"}
@@ -169,10 +171,15 @@ To run pullprint against it, put the secret into a file and this into config.yam
   queues:
     - {printer_id: %[7]s, name: Follow-Me, mode: pull, hold_for: 24h}
     - {printer_id: %[8]s, name: Poster, mode: direct}
+  devices:
+    - {id: hq-2-west, printer_id: %[9]s, queues: [Follow-Me]}
+    - {id: hq-3-east, printer_id: %[10]s, queues: [Follow-Me]}
+  badges: {key_file: badge-key, entra_attribute: employeeId}
+  admin: {listen: "127.0.0.1:8080", token_file: admin-token}
   nats: {embedded: {store_dir: nats, max_store: 256MiB}}
 
 Ctrl-C ends it.
-`, reachable(addr), sim.Tenant(), o.clientID, o.secret, sim.Seed(), mood, simulatorPull, simulatorDirect)
+`, reachable(addr), sim.Tenant(), o.clientID, o.secret, sim.Seed(), mood, simulatorPull, simulatorDirect, simulatorWest, simulatorEast)
 }
 
 // reachable turns an address for listening into one to connect to.
