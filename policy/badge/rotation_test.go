@@ -202,3 +202,34 @@ func TestCodeOfAnOldKey(t *testing.T) {
 		t.Errorf("a second time: %v", err)
 	}
 }
+
+// A replica that still has the old key file alone revokes a copy that a move left
+// behind: the revocation counts, and is not taken for a leftover.
+func TestRevokedByAnOldReplica(t *testing.T) {
+	ctx, kv, a, b := t.Context(), newMemory(), keyLine('a'), keyLine('b')
+	old := newBook(t, kv, a)
+	if _, err := old.Enrol(ctx, number, enrolment(ada)); err != nil {
+		t.Fatal(err)
+	}
+	h := &hooked{memory: kv, before: func(n int) error {
+		if n == 3 { // two reads and the write
+			return errDead
+		}
+		return nil
+	}}
+	if _, err := newBook(t, h, b, a).Resolve(ctx, number, now); err != nil || len(kv.data) != 2 {
+		t.Fatalf("%v, %d copies", err, len(kv.data))
+	}
+	if _, err := old.Revoke(ctx, Which{Number: number}, "admin", now); err != nil {
+		t.Fatal(err)
+	}
+	if err := newBook(t, kv, b).Check(ctx); !errors.Is(err, ErrKeyChanged) {
+		t.Errorf("the revocation would be lost: %v", err)
+	}
+	if _, err := newBook(t, kv, b, a).Resolve(ctx, number, now); !errors.Is(err, ErrRevoked) {
+		t.Errorf("%v", err)
+	}
+	if err := newBook(t, kv, b).Check(ctx); err != nil {
+		t.Errorf("after the tap: %v", err)
+	}
+}
