@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -77,31 +79,75 @@ func (b *Book) Import(ctx context.Context, r io.Reader, e Enrolment) (enrolled i
 	if err != nil {
 		return 0, err
 	}
-	for _, row := range rows {
-		if len(wrong) >= maxMistakes {
-			break
-		}
-		canonical, err := b.chain.Apply(row.number)
-		if err != nil {
-			continue
-		}
-		old, _, err := b.find(ctx, canonical)
-		switch {
-		case err != nil && !errors.Is(err, ErrUnknown):
-			return 0, err
-		case err == nil && old.Owner != row.Owner && old.valid(e.Now) == nil && !e.Replace:
+	var mu sync.Mutex
+	_, err = side(ctx, rows, func(ctx context.Context, row row) error {
+		taken, err := b.taken(ctx, row)
+		if taken {
+			mu.Lock()
+			defer mu.Unlock()
 			wrong = append(wrong, &RowError{row.line, "badge", ErrTaken.Error()})
 		}
+		return err
+	})
+	if err != nil {
+		return 0, err
 	}
 	if len(wrong) > 0 {
 		return 0, wrong.told()
 	}
-	for i, row := range rows {
+	enrolled, err = side(ctx, rows, func(ctx context.Context, row row) error {
 		if _, err := b.Enrol(ctx, row.number, row.Enrolment); err != nil {
-			return i, fmt.Errorf("line %d, after %d badges were stored: %w", row.line, i, err)
+			return fmt.Errorf("line %d: %w", row.line, err)
 		}
+		return nil
+	})
+	if err != nil {
+		return enrolled, fmt.Errorf("after %d badges were stored: %w", enrolled, err)
 	}
-	return len(rows), nil
+	return enrolled, nil
+}
+
+// taken reports whether a row would take a badge away from somebody.
+func (b *Book) taken(ctx context.Context, row row) (bool, error) {
+	canonical, err := b.chain.Apply(row.number)
+	if err != nil {
+		return false, nil //nolint:nilerr // it is among the mistakes already
+	}
+	old, _, err := b.find(ctx, canonical)
+	if errors.Is(err, ErrUnknown) {
+		return false, nil
+	}
+	return err == nil && old.Owner != row.Owner && old.valid(row.Now) == nil && !row.Replace, err
+}
+
+// sideBySide is how many rows are on their way at once: the store writes together
+// what comes together.
+const sideBySide = 64
+
+// side calls fn with every row, many at once, until one fails, and tells how many
+// succeeded and what failed first.
+func side(ctx context.Context, rows []row, fn func(context.Context, row) error) (done int, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next, succeeded atomic.Int64
+	var wg sync.WaitGroup
+	for range min(sideBySide, len(rows)) {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(rows) {
+					return
+				}
+				if err := fn(ctx, rows[i]); err != nil {
+					cancel(err) // the first one counts
+					return
+				}
+				succeeded.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return int(succeeded.Load()), context.Cause(ctx)
 }
 
 func (b *Book) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, err error) {
