@@ -12,7 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -54,12 +56,15 @@ func TestKill9(t *testing.T) {
 	})
 }
 
-// The office of the chaos: one pull and one direct queue.
+// The office of the chaos: one pull and one direct queue, and two devices.
 const (
 	chaosApp    = "815f204f-c791-4ee6-9098-614ecdb003f6"
 	chaosPull   = "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1"
 	chaosDirect = "2f3453b7-93c0-4b5b-8bd6-1a2f0a3a4e11"
 	chaosUser   = "student@contoso.com"
+	chaosWest   = "9a3b3956-5a0e-4c5b-9d1a-61a1c2d3e4f5"
+	chaosEast   = "1c2d3e4f-7b8c-4d9e-8f0a-112233445566"
+	chaosToken  = "token-of-the-chaos"
 )
 
 const chaosConfig = `tenant_id: %s
@@ -69,7 +74,12 @@ webhook: {listen: "%[4]s", public_url: "http://%[4]s"}
 queues:
   - {printer_id: %s, name: Follow-Me, mode: pull, hold_for: 24h}
   - {printer_id: %s, name: Poster, mode: direct}
+devices:
+  - {id: west, printer_id: %s, queues: [Follow-Me]}
+  - {id: east, printer_id: %s, queues: [Follow-Me]}
 policy: {file: policy.yaml}
+badges: {key_file: badge-key}
+admin: {listen: "%s", token_file: admin-token}
 nats: {embedded: {store_dir: nats, max_store: 256MiB}}
 metrics: {listen: "%s"}
 `
@@ -92,6 +102,7 @@ type kind struct {
 
 var kinds = []kind{
 	{"held", graphtest.JobSpec{Printer: chaosPull}, "paused", "hold", 0, 0},
+	{"tapped", graphtest.JobSpec{Printer: chaosPull}, "", "redirect", 1, 1},
 	{"direct", graphtest.JobSpec{Printer: chaosDirect}, "completed", "complete", 1, 1},
 	{"over the limit, pull", graphtest.JobSpec{Printer: chaosPull, Copies: 51}, "aborted", "abort", 1, 0},
 	{"over the limit, direct", graphtest.JobSpec{Printer: chaosDirect, Copies: 51}, "aborted", "abort", 1, 0},
@@ -104,6 +115,7 @@ type chaos struct {
 	dice    *rand.Rand
 	dir     string
 	metrics string
+	api     string
 	// settling is how long the last life took to bring everything to its end.
 	settling time.Duration
 
@@ -114,7 +126,7 @@ type chaos struct {
 func newChaos(t *testing.T, k graphtest.Knobs, seed uint64) *chaos {
 	t.Helper()
 	k.Seed, k.BindQueues = seed, []string{chaosPull, chaosDirect}
-	c := &chaos{T: t, sim: graphtest.New(k), dice: rand.New(rand.NewPCG(seed, 9)), dir: t.TempDir(), metrics: mustFree(t), jobs: map[graphtest.JobID]kind{}}
+	c := &chaos{T: t, sim: graphtest.New(k), dice: rand.New(rand.NewPCG(seed, 9)), dir: t.TempDir(), metrics: mustFree(t), api: mustFree(t), jobs: map[graphtest.JobID]kind{}}
 	t.Cleanup(c.sim.Close)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -125,12 +137,19 @@ func newChaos(t *testing.T, k graphtest.Knobs, seed uint64) *chaos {
 	c.sim.AddUser(graphtest.User{UPN: chaosUser})
 	c.sim.AddPrinter(graphtest.Printer{ID: chaosPull, DisplayName: "Follow-Me", Virtual: true})
 	c.sim.AddPrinter(graphtest.Printer{ID: chaosDirect, DisplayName: "Poster"})
+	c.sim.AddPrinter(graphtest.Printer{ID: chaosWest, DisplayName: "West"})
+	c.sim.AddPrinter(graphtest.Printer{ID: chaosEast, DisplayName: "East"})
+	for i := range tappers {
+		c.sim.AddUser(graphtest.User{ID: tapperID(i), UPN: tapperUPN(i)})
+	}
 	srv := httptest.NewServer(c.sim)
 	t.Cleanup(srv.Close)
 	for name, text := range map[string]string{
 		"client-secret": "a-secret-of-the-simulator",
 		"policy.yaml":   chaosPolicy,
-		"config.yaml":   fmt.Sprintf(chaosConfig, c.sim.Tenant(), srv.URL, chaosApp, mustFree(t), chaosPull, chaosDirect, c.metrics),
+		"config.yaml":   fmt.Sprintf(chaosConfig, c.sim.Tenant(), srv.URL, chaosApp, mustFree(t), chaosPull, chaosDirect, chaosWest, chaosEast, c.api, c.metrics),
+		"badge-key":     strings.Repeat("5a", 32),
+		"admin-token":   chaosToken,
 	} {
 		if err := os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -145,8 +164,11 @@ func (c *chaos) rounds(n int, begun func(*chaos, *process)) {
 	c.Helper()
 	p := c.start()
 	c.ready(p) // before it there is no trigger, and a job is nobody's business
+	c.enrol()
 	stop, sent := make(chan struct{}), make(chan struct{})
 	go c.send(stop, sent)
+	stopTaps := c.tap()
+	defer stopTaps()
 	for round := range n {
 		if round > 0 {
 			c.ready(p)
@@ -183,6 +205,7 @@ func (c *chaos) rounds(n int, begun func(*chaos, *process)) {
 		c.settle(p)
 	}
 	c.settling = time.Since(killed)
+	stopTaps()
 	c.judge()
 }
 
@@ -263,6 +286,9 @@ func (c *chaos) send(stop <-chan struct{}, sent chan<- struct{}) {
 	for i := 0; ; i++ {
 		k := kinds[i%len(kinds)]
 		k.spec.User = chaosUser
+		if k.verdict == "redirect" {
+			k.spec.User = tapperUPN(i / len(kinds) % tappers)
+		}
 		c.mu.Lock()
 		id, err := c.sim.Submit(k.spec)
 		c.jobs[id] = k
@@ -299,7 +325,9 @@ func (c *chaos) settled() bool {
 		if k.effects == 0 {
 			held++
 		}
-		if j, ok := c.sim.Job(id); !ok || j.State != k.state {
+		j, ok := c.sim.Job(id)
+		switch {
+		case !ok, k.state != "" && j.State != k.state, k.verdict == "redirect" && c.sim.Prints(id) == 0:
 			return false
 		}
 	}
@@ -320,15 +348,20 @@ func (c *chaos) judge() {
 		case !ok:
 			c.Errorf("%s job %s: lost", k.name, id)
 			continue
-		case j.State != k.state, j.Effects.Applied() != k.effects, c.sim.Prints(id) != k.paper:
+		case k.state != "" && j.State != k.state, j.Effects.Applied() != k.effects, c.sim.Prints(id) != k.paper:
 			c.Errorf("%s job %s: %s, paper %d, effects %+v; want %s, paper %d, effects %d", k.name, id, j.State, c.sim.Prints(id), j.Effects, k.state, k.paper, k.effects)
-		case j.Effects.AbortRefused > 0, k.verdict == "complete" && j.Effects.FinishRefused > 0:
+		case j.Effects.AbortRefused > 0, j.Effects.RedirectRefused > 0, k.verdict == "complete" && j.Effects.FinishRefused > 0:
 			c.Errorf("%s job %s: the effect was called for again without a look at the job: %+v", k.name, id, j.Effects)
 		case k.verdict == "abort" && j.Reason == "":
 			c.Errorf("%s job %s: aborted without a reason", k.name, id)
 		}
-		if got := decisions[j.Task.ID]; len(got) != 1 || got[0] != k.verdict {
-			c.Errorf("%s job %s: decisions %q in the audit, want one %q", k.name, id, got, k.verdict)
+		want := []string{k.verdict}
+		if k.verdict == "redirect" {
+			want = []string{"hold", "redirect"}
+		}
+		got := slices.DeleteFunc(decisions[j.Task.ID], func(v string) bool { return v == "keep" }) // a tap may come at a bad moment
+		if !slices.Equal(got, want) {
+			c.Errorf("%s job %s: decisions %q in the audit, want %q", k.name, id, got, want)
 		}
 	}
 	for _, wrong := range [][]string{c.sim.Audit(), c.sim.Violations(), dead} {
