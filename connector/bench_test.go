@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,31 @@ import (
 type stub struct {
 	srv     *httptest.Server
 	aborted func(job string)
+	tasks   int // how many waiting tasks are listed
+}
+
+// page is how many tasks the stub lists at once.
+const page = 1000
+
+// list is a page of the waiting tasks, of jobs 1, 2, 3...
+func (s *stub) list(rw http.ResponseWriter, req *http.Request) {
+	from, _ := strconv.Atoi(req.URL.Query().Get("$skiptoken"))
+	rw.Header().Set("Content-Type", "application/json")
+	var b strings.Builder
+	b.WriteString(`{"value":[`)
+	to := min(from+page, s.tasks)
+	for i := from + 1; i <= to; i++ {
+		if i > from+1 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"id":"%08d-2222-4333-8444-555555555555","parentUrl":"https://graph.microsoft.com/v1.0/print/printers/%s/jobs/%d","status":{"state":"processing","description":""}}`, i, pullID, i)
+	}
+	b.WriteByte(']')
+	if to < s.tasks {
+		fmt.Fprintf(&b, `,"@odata.nextLink":"%s%s?$skiptoken=%d"`, s.srv.URL, req.URL.Path, to)
+	}
+	b.WriteByte('}')
+	_, _ = io.WriteString(rw, b.String())
 }
 
 func newStub(b *testing.B) *stub {
@@ -59,6 +85,8 @@ func (s *stub) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 			s.aborted(parts[len(parts)-2])
 		}
 		rw.WriteHeader(http.StatusNoContent)
+	case strings.HasSuffix(req.URL.Path, "/tasks"):
+		s.list(rw, req)
 	case strings.HasSuffix(req.URL.Path, "/redirect"):
 		rw.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(rw, `{"id":"r"}`)
@@ -334,6 +362,40 @@ func BenchmarkRestart(top *testing.B) {
 			wg.Wait()
 			if index.Len() != jobs {
 				b.Fatalf("%d records", index.Len())
+			}
+		}
+	})
+}
+
+// BenchmarkSweep is one sweep over 100,000 held jobs whose tasks Graph lists as
+// waiting. The floor only lists them. A sweep comes every minute.
+func BenchmarkSweep(top *testing.B) {
+	const jobs = 100_000
+	x := newBench(top)
+	fill(top, x.bus, jobs)
+	for x.worker.Index.Len() < jobs {
+		runtime.Gosched()
+	}
+	x.stub.tasks = jobs
+	top.Run("floor", func(b *testing.B) {
+		for b.Loop() {
+			n := 0
+			for _, err := range x.client.Tasks(b.Context(), benchDefinition) {
+				if err != nil {
+					b.Fatal(err)
+				}
+				n++
+			}
+			if n != jobs {
+				b.Fatalf("%d tasks", n)
+			}
+		}
+	})
+	sweeper := connector.NewSweeper(x.worker, x.bus)
+	top.Run("pullprint", func(b *testing.B) {
+		for b.Loop() {
+			if err := sweeper.Sweep(b.Context()); err != nil {
+				b.Fatal(err)
 			}
 		}
 	})

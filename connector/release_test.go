@@ -194,6 +194,33 @@ func withPolicy(t testing.TB, src string) func(*connector.Deps) {
 	return func(d *connector.Deps) { d.Policy = func() *policy.Policy { return p } }
 }
 
+// A printer that Graph does not know takes no job, and is suggested to nobody.
+func TestUnknownPrinter(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	id := w.hold()
+	l := w.live("")
+	ghosts := []connector.Device{{ID: "ghost", PrinterID: "00000000-dead-4bee-8000-000000000000", Queues: []string{"Follow-Me"}}, devices[0]}
+	r := connector.NewReleaser(l.worker, ghosts, connector.NewDelegations(w.bus.State()))
+	o := order()
+	o.Device = "ghost"
+	out, err := r.Release(t.Context(), o)
+	if err != nil || len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonDeviceUnavailable || !strings.Contains(out.Kept[0].Reason.Remedy, "Go to hq-2-west:") {
+		t.Errorf("%+v, %v", out, err)
+	}
+	w.setPrinter(westID, "stopped", true)
+	o.Device = "hq-2-west"
+	if out, err = r.Release(t.Context(), o); err != nil || len(out.Kept) != 1 || strings.Contains(out.Kept[0].Reason.Remedy, "ghost") {
+		t.Errorf("%+v, %v", out, err)
+	}
+	o.Device = "none"
+	if _, err = r.Release(t.Context(), o); !errors.Is(err, connector.ErrNoDevice) {
+		t.Errorf("a device that is not configured: %v", err)
+	}
+	if rec := w.record(id); rec.State != held.Held {
+		t.Errorf("record is %s", rec.State)
+	}
+}
+
 // A rule at release can abort, with its reason.
 func TestAbortAtRelease(t *testing.T) {
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())

@@ -34,6 +34,9 @@ func polished(err error) error {
 	for i := range ps {
 		p := &ps[i]
 		p.Source = mask(p.Source)
+		if strings.HasPrefix(p.Key, "badges.normalise[") && strings.Contains(p.Message, "found a mapping") {
+			p.Hint = `write a step with a colon in quotes: "pad:10"`
+		}
 		if p.Hint == "" {
 			p.Message, p.Hint = split(p.Message)
 			if p.Hint == remedy && strings.Contains(p.Source, "${") {

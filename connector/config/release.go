@@ -138,9 +138,11 @@ func (k *checker) admin(tokens []token) []token {
 		return tokens
 	}
 	k.listen("admin.listen", a.Listen)
-	for other, address := range map[string]string{"webhook.listen": k.c.Webhook.Listen, "metrics.listen": k.c.Metrics.Listen} {
-		if address == a.Listen && !strings.HasSuffix(address, ":0") {
-			k.add("admin.listen", "give it a port of its own", "admin.listen is the same as %s", other)
+	if ours, ok := parseListen(a.Listen); ok {
+		for _, other := range []struct{ path, address string }{{"webhook.listen", k.c.Webhook.Listen}, {"metrics.listen", k.c.Metrics.Listen}} {
+			if theirs, ok := parseListen(other.address); ok && ours.clash(theirs) {
+				k.add("admin.listen", "give it a port of its own", "admin.listen and %s are the same address", other.path)
+			}
 		}
 	}
 	if a.TokenFile == "" && len(a.Tokens) == 0 {
@@ -194,18 +196,40 @@ func (k *checker) badges() {
 		}
 	}
 	for i, step := range b.Normalise {
-		_, err := badge.ParseChain([]string{step})
-		var se *badge.StepError
-		if !errors.As(err, &se) {
-			continue
-		}
-		hint := "the steps are " + strings.Join(badge.Steps(), ", ")
-		if near := strictyaml.Nearest(step, badge.Steps()); near != "" {
-			hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		k.add(fmt.Sprintf("badges.normalise[%d]", i), hint, "%q: %s", step, se.Err)
+		k.step(fmt.Sprintf("badges.normalise[%d]", i), step)
 	}
 	if b.EntraAttribute != "" {
 		k.oneOf("badges.entra_attribute", b.EntraAttribute, "employeeId")
 	}
+}
+
+// step checks one step of the chain.
+func (k *checker) step(at, text string) {
+	_, err := badge.ParseChain([]string{text})
+	var se *badge.StepError
+	if !errors.As(err, &se) {
+		return
+	}
+	name, arg, has := strings.Cut(text, ":")
+	message, hint := se.Err.Error(), "the steps are "+strings.Join(badge.Steps(), ", ")
+	switch near := strictyaml.Nearest(name, names(badge.Steps())); {
+	case strings.HasPrefix(message, "write "): // the step is known, and says so
+		message, hint = "this step can't do that", message
+	case slices.Contains(names(badge.Steps()), name):
+		message, hint, _ = strings.Cut(message, "; ")
+	case near != "" && has:
+		hint = fmt.Sprintf("did you mean %q?", near+":"+arg)
+	case near != "":
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	k.add(at, hint, "%q: %s", text, message)
+}
+
+// names are steps without the mark of an argument.
+func names(steps []string) []string {
+	out := make([]string, len(steps))
+	for i, s := range steps {
+		out[i] = strings.TrimSuffix(s, ":")
+	}
+	return slices.Compact(out)
 }
