@@ -7,8 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/config"
-	"pullprint/policy"
 	"pullprint/policy/strictyaml"
 )
 
@@ -34,26 +32,12 @@ type checked struct {
 }
 
 func check(cmd *cobra.Command, asJSON bool) error {
-	cfg, err := loadConfig(cmd)
+	cfg, p, err := loadAll(cmd)
 	var problems strictyaml.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
-	out := checked{Problems: []strictyaml.Problem{}, Warnings: []strictyaml.Problem{}}
-	summary := ""
-	if cfg != nil {
-		out.Warnings = append(out.Warnings, cfg.Warnings...)
-		var p *policy.Policy
-		if p, err = policyOf(cfg); p != nil {
-			summary = p.Summary() + ", hash " + p.Hash()
-			if cfg.Policy.File == "" {
-				summary = "the built-in policy (hold in pull queues, complete in direct ones)"
-			}
-		}
-		if err != nil && !errors.As(err, &problems) {
-			return err
-		}
-	}
+	out := checked{Problems: []strictyaml.Problem{}, Warnings: append([]strictyaml.Problem{}, cfg.Warnings...)}
 	out.Problems = append(out.Problems, problems...)
 	out.OK = len(problems) == 0
 	if asJSON {
@@ -77,6 +61,10 @@ func check(cmd *cobra.Command, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	summary := "the built-in policy (hold in pull queues, complete in direct ones)"
+	if cfg.Policy.File != "" {
+		summary = p.Summary() + ", hash " + p.Hash()
+	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %s, %s\n", path, counted(len(cfg.Queues), "queue"), summary)
 	return nil
 }
@@ -87,11 +75,4 @@ func counted(n int, thing string) string {
 		thing += "s"
 	}
 	return fmt.Sprintf("%d %s", n, thing)
-}
-
-func policyOf(cfg *config.Config) (*policy.Policy, error) {
-	if cfg.Policy.File == "" {
-		return policy.Default(), nil
-	}
-	return loadPolicy(cfg.Policy.File)
 }

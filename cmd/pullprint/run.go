@@ -15,6 +15,8 @@ import (
 
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
+	"pullprint/policy"
+	"pullprint/policy/strictyaml"
 )
 
 func runCommand() *cobra.Command {
@@ -26,14 +28,9 @@ finishes what is in hand and ends within 25 seconds. SIGHUP reads the policy
 file again.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd)
+			cfg, _, err := loadAll(cmd)
 			if err != nil {
 				return err
-			}
-			if cfg.Policy.File != "" {
-				if _, err := loadPolicy(cfg.Policy.File); err != nil {
-					return err
-				}
 			}
 			log, err := newLogger(cfg.Log, cmd.ErrOrStderr())
 			if err != nil {
@@ -77,19 +74,35 @@ func runDaemon(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 
 // loadConfig reads the file that --config names. Whatever is wrong with it is
 // a usage error.
-func loadConfig(cmd *cobra.Command) (*config.Config, error) {
+// loadAll reads the configuration and the policy that it names. Problems of both
+// come together, in a usageError of strictyaml.Problems.
+func loadAll(cmd *cobra.Command) (*config.Config, *policy.Policy, error) {
 	path, err := cmd.Flags().GetString("config")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cfg, err := config.Load(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, usageError{fmt.Errorf("configuration file %s does not exist; name yours with --config FILE, an example is config.example.yaml", path)}
+		return nil, nil, usageError{fmt.Errorf("configuration file %s does not exist; name yours with --config FILE, an example is config.example.yaml", path)}
 	}
-	if err != nil {
-		return nil, usageError{err}
+	var problems, more strictyaml.Problems
+	if err != nil && !errors.As(err, &problems) {
+		return nil, nil, usageError{err}
 	}
-	return cfg, nil
+	p := policy.Default()
+	if file := cfg.Policy.File; file != "" {
+		p, err = loadPolicy(file)
+		switch {
+		case errors.As(err, &more):
+			problems = append(problems, more...)
+		case err != nil && len(problems) == 0: // else the configuration's problems have it already
+			return cfg, nil, err
+		}
+	}
+	if len(problems) > 0 {
+		return cfg, nil, usageError{problems}
+	}
+	return cfg, p, nil
 }
 
 // newLogger writes JSON or console lines to w.

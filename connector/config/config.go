@@ -75,7 +75,8 @@ const (
 
 // Load reads and checks a file. An error that wraps os.ErrNotExist says that
 // there is none; any other is a strictyaml.Problems with everything that is
-// wrong.
+// wrong, and then what could be read comes with it, for looking further, not for
+// use.
 func Load(path string) (*Config, error) {
 	src, err := os.ReadFile(path)
 	if err != nil {
@@ -92,9 +93,11 @@ func parse(path string, src []byte) (*Config, error) {
 		c.fill(doc)
 		c.resolve(v.dir)
 		v.all()
+	} else {
+		c = Config{} // where its paths start is not known
 	}
 	if err := doc.Err(); err != nil {
-		return nil, polished(err)
+		return &c, polished(err)
 	}
 	return &c, nil
 }

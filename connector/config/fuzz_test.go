@@ -35,7 +35,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		var ps strictyaml.Problems
-		if c != nil || !errors.As(err, &ps) || len(ps) == 0 || err.Error() == "" {
+		if c == nil || !errors.As(err, &ps) || len(ps) == 0 || err.Error() == "" {
 			t.Fatalf("an error without problems: %#v", err)
 		}
 		for _, p := range ps {
