@@ -127,11 +127,8 @@ const maxSecret = 64 << 10
 // secret checks a file that holds a secret; its content is never shown, nor a
 // name that looks like one.
 func (k *checker) secret(path, file string) {
-	if rel, err := filepath.Rel(k.dir, file); err == nil && secretLike(rel) {
-		if _, err := os.Stat(file); err != nil {
-			k.add(path, "write the secret's value into a file, readable by pullprint only (chmod 600), and name that file here", "%s holds what looks like the secret itself", path)
-			return
-		}
+	if k.pasted(path, file) {
+		return
 	}
 	st, ok := k.stat(path, file, "write the secret's value into it, readable by pullprint only (chmod 600)")
 	if !ok {
@@ -149,6 +146,22 @@ func (k *checker) secret(path, file string) {
 		k.add(path, "write the secret's value into it", "%s names an empty file: %s", path, file)
 	}
 	k.guarded(path, file, st)
+}
+
+// pasted adds a problem when a secret stands where the name of its file belongs.
+func (k *checker) pasted(path, file string) bool {
+	name := file
+	if rel, err := filepath.Rel(k.dir, file); err == nil && !strings.HasPrefix(rel, "..") {
+		name = rel
+	}
+	if !secretLike(name) {
+		return false
+	}
+	if _, err := os.Stat(file); err == nil {
+		return false
+	}
+	k.add(path, "write the secret's value into a file, readable by pullprint only (chmod 600), and name that file here", "%s holds what looks like the secret itself", path)
+	return true
 }
 
 // guarded warns of a secret that others can read or its group can write. That

@@ -108,6 +108,9 @@ func (k *checker) device(at string, d connector.Device) {
 
 // token checks a file with a bearer token and adds it to those that were read.
 func (k *checker) token(path, file string, tokens []token) []token {
+	if k.pasted(path, file) {
+		return tokens
+	}
 	st, ok := k.stat(path, file, howToken)
 	if !ok {
 		return tokens
@@ -182,24 +185,37 @@ func (k *checker) warn(path, message, hint string) {
 
 func (k *checker) badges() {
 	b := k.c.Badges
-	if b.KeyFile == "" {
-		if len(k.c.Devices) > 0 || k.doc.Has("badges") {
-			k.add("badges.key_file", "make one with: openssl rand -base64 32 > FILE", "badges.key_file is missing")
-		}
-	} else if st, ok := k.stat("badges.key_file", b.KeyFile, "make one with: openssl rand -base64 32 > FILE"); ok {
-		k.guarded("badges.key_file", b.KeyFile, st)
-		if src, err := os.ReadFile(b.KeyFile); err != nil {
-			k.add("badges.key_file", "make it readable for the user pullprint runs as", "badges.key_file names a file that can't be read: %s: %s", b.KeyFile, cause(err))
-		} else if _, err := badge.ParseKeys(src); err != nil {
-			message, hint, _ := strings.Cut(strings.TrimPrefix(err.Error(), badge.ErrKeyFile.Error()+": "), "; ")
-			k.add("badges.key_file", hint, "%s: %s", filepath.Base(b.KeyFile), message)
-		}
+	if b.KeyFile != "" {
+		k.badgeKey("badges.key_file", b.KeyFile)
+	} else if len(k.c.Devices) > 0 || k.doc.Has("badges") {
+		k.add("badges.key_file", howToken, "badges.key_file is missing")
 	}
 	for i, step := range b.Normalise {
 		k.step(fmt.Sprintf("badges.normalise[%d]", i), step)
 	}
 	if b.EntraAttribute != "" {
 		k.oneOf("badges.entra_attribute", b.EntraAttribute, "employeeId")
+	}
+}
+
+// badgeKey checks the file with the keys of the hash.
+func (k *checker) badgeKey(at, file string) {
+	if k.pasted(at, file) {
+		return
+	}
+	st, ok := k.stat(at, file, howToken)
+	if !ok {
+		return
+	}
+	k.guarded(at, file, st)
+	src, err := os.ReadFile(file)
+	if err != nil {
+		k.add(at, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", at, file, cause(err))
+		return
+	}
+	if _, err := badge.ParseKeys(src); err != nil {
+		message, hint, _ := strings.Cut(strings.TrimPrefix(err.Error(), badge.ErrKeyFile.Error()+": "), "; ")
+		k.add(at, hint, "%s: %s", filepath.Base(file), message)
 	}
 }
 

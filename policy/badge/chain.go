@@ -138,7 +138,7 @@ func parseStep(text string) (step, error) {
 	case bare && !has:
 		return step{name, apply}, nil
 	case bare && !ok:
-		return step{}, errors.New("this step takes no argument")
+		return step{}, errors.New("it takes no argument; leave out the colon and what follows")
 	case !ok:
 		return step{}, errors.New("there is no such step")
 	}
@@ -263,7 +263,7 @@ func parity(bits, in int) func(string) (string, error) {
 
 func prefix(arg string) (func(string) (string, error), error) {
 	if len(arg) > 32 {
-		return nil, errors.New("a prefix has at most 32 characters")
+		return nil, errors.New("the prefix is too long; write 32 characters at most")
 	}
 	return func(s string) (string, error) { return arg + s, nil }, nil
 }
