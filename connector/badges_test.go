@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -241,11 +240,12 @@ func TestCardNumbersAreNotOnDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	sawOwner = false
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	root := os.DirFS(dir)
+	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		content, err := os.ReadFile(path)
+		content, err := fs.ReadFile(root, path)
 		scan(path, append([]byte(path+"\n"), content...))
 		return err
 	})

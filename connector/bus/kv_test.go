@@ -229,3 +229,20 @@ func TestWatch(t *testing.T) {
 		t.Errorf("saw %v and caught up %d times, want %v and 1", seen, caught, want)
 	}
 }
+
+// The buckets are apart, and what is in them is there after a kill.
+func TestBucketsAreApart(t *testing.T) {
+	t.Parallel()
+	b := bustest.Open(t)
+	buckets := map[string]func(*bus.Bus) *bus.KV{"jobs": (*bus.Bus).Jobs, "state": (*bus.Bus).State, "badges": (*bus.Bus).Badges, "quota": (*bus.Bus).Quota}
+	for name, of := range buckets {
+		mustSet(t, of(b), "same.key", name, 0, 0)
+	}
+	bustest.Kill(t, b)
+	b = bustest.Reopen(t, b)
+	for name, of := range buckets {
+		if v, _, err := of(b).Get(t.Context(), "same.key"); string(v) != name || err != nil {
+			t.Errorf("%s: %q, %v", name, v, err)
+		}
+	}
+}

@@ -37,7 +37,7 @@ func (b *Book) Revoke(ctx context.Context, w Which, by string, now time.Time) ([
 		return nil, fmt.Errorf("%w: %s is the current key; put another on top of the key file first", ErrEnrolment, w.KeyID)
 	}
 	var done []Badge
-	any := false
+	matched := false
 	// A badge may be on its way to another key while we look: so look until there
 	// is nothing left to do.
 	for range maxConflicts {
@@ -45,10 +45,10 @@ func (b *Book) Revoke(ctx context.Context, w Which, by string, now time.Time) ([
 		if err != nil {
 			return done, err
 		}
-		any = any || len(found) > 0
+		matched = matched || len(found) > 0
 		found = slices.DeleteFunc(found, func(s stored) bool { return !remove && !s.Revoked.IsZero() })
 		if len(found) == 0 {
-			if !any {
+			if !matched {
 				return nil, ErrUnknown
 			}
 			return done, nil

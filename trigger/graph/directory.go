@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // Groups lists the groups that a user is a member of, directly or through other
@@ -18,7 +19,7 @@ func (c *Client) Groups(ctx context.Context, user string) ([]Group, error) {
 	return collect[Group](ctx, c, call{op: listGroups, url: c.at("/users/"+user+"/transitiveMemberOf/microsoft.graph.group", query), eventual: true})
 }
 
-// maxEmployeeID is the longest employeeId the directory has
+// maxEmployeeID is the longest employeeId the directory has, in characters
 // (https://learn.microsoft.com/graph/api/resources/user).
 const maxEmployeeID = 16
 
@@ -26,14 +27,20 @@ const maxEmployeeID = 16
 // (https://learn.microsoft.com/graph/api/user-list, right User.Read.All); ok is
 // false when there is none, or more than one. The value is nowhere in an error.
 func (c *Client) UserByEmployeeID(ctx context.Context, employeeID string) (user User, ok bool, err error) {
-	if employeeID == "" || len(employeeID) > maxEmployeeID {
+	if employeeID == "" || utf8.RuneCountInString(employeeID) > maxEmployeeID {
 		return User{}, false, nil
 	}
 	filter := url.QueryEscape("employeeId eq '" + strings.ReplaceAll(employeeID, "'", "''") + "'")
-	users, err := collect[struct {
+	type found struct {
 		ID                string `json:"id"`
 		UserPrincipalName string `json:"userPrincipalName"`
-	}](ctx, c, call{op: findUser, url: c.at("/users", "$filter="+filter+"&$select=id,userPrincipalName&$top=2")})
+	}
+	var users []found
+	find := call{op: findUser, url: c.at("/users", "$filter="+filter+"&$select=id,userPrincipalName&$top=2")}
+	err = each(ctx, c, find, func(u found) bool {
+		users = append(users, u)
+		return len(users) < 2 // more don't matter
+	})
 	if err != nil || len(users) != 1 || !ValidID(users[0].ID) {
 		return User{}, false, err
 	}

@@ -186,10 +186,36 @@ func TestUsers(t *testing.T) {
 	if len(found) != 1 || found[0].(map[string]any)["id"] != o.user.ID || found[0].(map[string]any)["employeeId"] != "E1" {
 		t.Errorf("found %v", found)
 	}
-	filter.Set("$filter", "employeeId eq 'E2'")
-	if found := o.call(200, "GET", "/users?"+filter.Encode(), nil).value(); len(found) != 0 {
-		t.Errorf("found %v", found)
+	for name, want := range map[string]int{"E2": 0, "e1": 0, "": 0, "E1' or employeeId eq 'x": 0, "o'42": 1, "E77": 2} {
+		if want == 2 {
+			o.sim.AddUser(User{EmployeeID: name}) // Entra does not keep them apart
+		}
+		if want > 0 {
+			o.sim.AddUser(User{EmployeeID: name})
+		}
+		filter.Set("$filter", "employeeId eq '"+strings.ReplaceAll(name, "'", "''")+"'")
+		found := 0
+		for next := "/users?" + filter.Encode(); next != ""; { // a user a page
+			a := o.call(200, "GET", next, nil)
+			found += len(a.value())
+			next, _ = a.body["@odata.nextLink"].(string)
+		}
+		if found != want {
+			t.Errorf("%q: found %d, want %d", name, found, want)
+		}
 	}
+	for _, bad := range []string{
+		"employeeId eq 'o'42'", "employeeId eq 42", "employeeId", "employeeId eq 'E1' or employeeId eq 'E2'", "contains(employeeId,'E')", "badge eq 'E1'", "employeeId eq 'E1",
+	} {
+		filter.Set("$filter", bad)
+		if a := o.call(400, "GET", "/users?"+filter.Encode(), nil); a.code() != "Request_UnsupportedQuery" {
+			t.Errorf("%s: %s", bad, a.code())
+		}
+	}
+	few := o.sim.AddApp(App{Roles: []string{"User.ReadBasic.All"}}) // sees names only
+	o.bearer = o.sim.AppToken(few.ClientID)
+	filter.Set("$filter", "employeeId eq 'E1'")
+	o.call(403, "GET", "/users?"+filter.Encode(), nil)
 }
 
 func TestBatch(t *testing.T) {

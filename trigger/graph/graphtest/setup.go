@@ -66,7 +66,7 @@ func (s *Sim) AddUser(u User) User {
 	kept := u
 	s.users[u.ID], s.upns[strings.ToLower(u.UPN)] = &kept, &kept
 	if u.EmployeeID != "" {
-		s.employees[u.EmployeeID] = &kept
+		s.employees[u.EmployeeID] = append(s.employees[u.EmployeeID], &kept) // Entra lets several have one
 	}
 	return u
 }

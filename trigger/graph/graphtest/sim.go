@@ -28,7 +28,7 @@ type Sim struct {
 	apps        map[string]*app
 	users       map[string]*User // by id
 	upns        map[string]*User
-	employees   map[string]*User
+	employees   map[string][]*User
 	definitions map[string]*definition
 	defOrder    []*definition
 	tasks       map[string]*task
@@ -58,7 +58,7 @@ func New(k Knobs) *Sim {
 	}
 	s := &Sim{
 		seed: k.Seed, dice: newDice(k.Seed),
-		apps: make(map[string]*app), users: make(map[string]*User), upns: make(map[string]*User), employees: make(map[string]*User),
+		apps: make(map[string]*app), users: make(map[string]*User), upns: make(map[string]*User), employees: make(map[string][]*User),
 		definitions: make(map[string]*definition), tasks: make(map[string]*task), printers: make(map[string]*printer),
 		subs: make(map[string]*subscription), outboxes: make(map[string]*outbox),
 	}

@@ -97,11 +97,14 @@ func (s *Sim) listUsers(c *call) reply {
 		}
 		value := strings.ReplaceAll(m[2], "''", "'")
 		s.mu.Lock()
-		u := s.employees[value]
+		found := s.employees[value]
 		if m[1] == "userPrincipalName" {
-			u = s.upns[strings.ToLower(value)]
+			found = nil
+			if u := s.upns[strings.ToLower(value)]; u != nil {
+				found = []*User{u}
+			}
 		}
-		if u != nil {
+		for _, u := range found {
 			all = append(all, c.userJSON(u))
 		}
 		s.mu.Unlock()
