@@ -146,6 +146,30 @@ func TestGuideKeys(t *testing.T) {
 	}
 }
 
+// The guide's table of the keys of a test is what a test can have.
+func TestGuideTests(t *testing.T) {
+	parts := map[string]reflect.Type{
+		"tests.job": reflect.TypeFor[testJob](), "tests.user": reflect.TypeFor[testUser](), "tests.queue": reflect.TypeFor[testQueue](), "tests.expect": reflect.TypeFor[testExpect](),
+	}
+	var names, want []string
+	for _, row := range table(t, "Tests of a policy") {
+		name := codes(row[0])[0]
+		names = append(names, name)
+		if part, ok := parts[name]; ok && !slices.Equal(codes(row[2]), strictyaml.Keys(part)) {
+			t.Errorf("%s: the guide has %v, a test %v", name, codes(row[2]), strictyaml.Keys(part))
+		}
+	}
+	for _, k := range strictyaml.Keys(reflect.TypeFor[testFile]()) {
+		want = append(want, "tests."+k)
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("the guide has %v, a test %v", names, want)
+	}
+	if !strings.Contains(section(t, "Tests of a policy"), testNow.Format(time.RFC3339)) {
+		t.Error("the guide has another time")
+	}
+}
+
 // The guide's table of verdicts is what a rule may say at each point.
 func TestGuideVerdicts(t *testing.T) {
 	found := map[string][]string{}

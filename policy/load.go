@@ -16,6 +16,7 @@ import (
 type file struct {
 	Default defaultsFile `yaml:"default"`
 	Rules   []ruleFile   `yaml:"rules"`
+	Tests   []testFile   `yaml:"tests"`
 }
 
 // defaultsFile says what happens to a job at arrival that no rule is about.
@@ -58,22 +59,46 @@ const (
 // keptText is what an owner reads of a job that a rule keeps without a text.
 const keptText = "This job can't be released now."
 
-// Load reads a policy file. name is what problems call it. The error is a
-// strictyaml.Problems: everything that is wrong, each with line, column and
-// what to do; those in expressions and templates point at the character.
+// Load reads a policy file and runs its tests. name is what problems call it.
+// The error is a strictyaml.Problems: everything that is wrong, each with line,
+// column and what to do; those in expressions and templates point at the
+// character. A test that fails is a problem like any other.
 func Load(name string, src []byte) (*Policy, error) {
-	if len(src) > maxFile {
-		return nil, strictyaml.Problems{{File: name, Message: fmt.Sprintf("the file is larger than %d bytes", maxFile)}}
+	l, f := load(name, src)
+	if l == nil {
+		return nil, tooLarge(name)
 	}
-	var f file
-	l := loader{name: name, src: strictyaml.Text(src), policy: &Policy{hash: hashOf(src), pull: Hold, direct: Complete}}
-	l.doc = strictyaml.Decode(name, l.src, &f, nil)
-	l.defaults(f.Default)
-	l.rules(f.Rules)
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	for i, t := range l.run(f.Tests) {
+		if t.Failure != "" {
+			l.doc.Add(fmt.Sprintf("tests[%d].expect", i), "correct the rule or the test", "test %q fails: %s", t.Name, t.Failure)
+		}
+	}
 	if err := l.err(); err != nil {
 		return nil, err
 	}
 	return l.policy, nil
+}
+
+func tooLarge(name string) error {
+	return strictyaml.Problems{{File: name, Message: fmt.Sprintf("the file is larger than %d bytes", maxFile)}}
+}
+
+// load reads and checks a file without running its tests; nil when it is too
+// large to be looked at.
+func load(name string, src []byte) (*loader, *file) {
+	if len(src) > maxFile {
+		return nil, nil
+	}
+	f := new(file)
+	l := &loader{name: name, src: strictyaml.Text(src), policy: &Policy{hash: hashOf(src), pull: Hold, direct: Complete}}
+	l.doc = strictyaml.Decode(name, l.src, f, nil)
+	l.defaults(f.Default)
+	l.rules(f.Rules)
+	l.tests(f.Tests)
+	return l, f
 }
 
 // loader makes a policy of a file and gathers what is wrong with it.

@@ -11,7 +11,10 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-var durationType = reflect.TypeFor[time.Duration]()
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	timeType     = reflect.TypeFor[time.Time]()
+)
 
 // value reads a node into v.
 func (d *Document) value(path string, n ast.Node, v reflect.Value) {
@@ -27,7 +30,11 @@ func (d *Document) value(path string, n ast.Node, v reflect.Value) {
 	}
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		if text, ok := d.scalar(path, n, "text"); ok {
-			if err := u.UnmarshalText([]byte(text)); err != nil {
+			err := u.UnmarshalText([]byte(text))
+			switch {
+			case err != nil && v.Type() == timeType:
+				d.problem(first(n), path, "expected a time", "write it as 2026-01-05T12:00:00Z or 2026-01-05T13:00:00+01:00")
+			case err != nil:
 				d.problem(first(n), path, err.Error(), "")
 			}
 		}

@@ -1,0 +1,226 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pullprint/policy/strictyaml"
+)
+
+// testFile is one test as it is written: a request, and what must become of it.
+type testFile struct {
+	Name   string     `yaml:"name"`
+	At     Point      `yaml:"at"`
+	Job    testJob    `yaml:"job"`
+	User   testUser   `yaml:"user"`
+	Queue  testQueue  `yaml:"queue"`
+	Now    time.Time  `yaml:"now"`
+	Expect testExpect `yaml:"expect"`
+}
+
+type testJob struct {
+	Queue       string    `yaml:"queue"`
+	Copies      int       `yaml:"copies"`
+	Color       bool      `yaml:"color"`
+	Duplex      bool      `yaml:"duplex"`
+	MediaSize   string    `yaml:"mediaSize"`
+	Size        int64     `yaml:"size"`
+	ContentType string    `yaml:"contentType"`
+	Created     time.Time `yaml:"created"`
+}
+
+type testUser struct {
+	ID     string   `yaml:"id"`
+	UPN    string   `yaml:"upn"`
+	Groups []string `yaml:"groups"`
+}
+
+type testQueue struct {
+	Name string `yaml:"name"`
+	Mode string `yaml:"mode"`
+}
+
+type testExpect struct {
+	Verdict Verdict `yaml:"verdict"`
+	Reason  string  `yaml:"reason"`
+	Rule    string  `yaml:"rule"`
+}
+
+// maxTests bounds the tests of a file: they run at every load.
+const maxTests = 1000
+
+// testNow is the time of a test that names none: a Monday, at noon.
+var testNow = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+
+// Report is what the tests of a policy file say.
+type Report struct {
+	// File and Hash are of the policy.
+	File, Hash string
+	Results    []Result
+	// Uncovered are the rules that decided no test.
+	Uncovered []Uncovered
+}
+
+// Result is one test.
+type Result struct {
+	Name string
+	// Line is where it stands in the file.
+	Line int
+	// Failure says what is otherwise than expected; empty when it passed.
+	Failure  string
+	Decision Decision
+}
+
+// Uncovered is a rule that no test is about.
+type Uncovered struct {
+	Rule string
+	Line int
+}
+
+// Failed counts the tests that failed.
+func (r *Report) Failed() int {
+	n := 0
+	for _, t := range r.Results {
+		if t.Failure != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// Test runs the tests of a policy file. The error is that of Load, but for
+// failing tests: they are in the report.
+func Test(name string, src []byte) (*Report, error) {
+	l, f := load(name, src)
+	if l == nil {
+		return nil, tooLarge(name)
+	}
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	r := &Report{File: name, Hash: l.policy.hash, Results: l.run(f.Tests)}
+	for i, rule := range l.policy.rules {
+		if !slices.ContainsFunc(r.Results, func(t Result) bool { return t.Decision.Rule == rule.name }) {
+			r.Uncovered = append(r.Uncovered, Uncovered{rule.name, l.doc.At(fmt.Sprintf("rules[%d]", i))})
+		}
+	}
+	return r, nil
+}
+
+// run runs the tests against the policy, which has loaded well.
+func (l *loader) run(tests []testFile) []Result {
+	results := make([]Result, len(tests))
+	for i, t := range tests {
+		d := l.policy.Decide(t.request())
+		results[i] = Result{Name: t.Name, Line: l.doc.At(fmt.Sprintf("tests[%d]", i)), Decision: d, Failure: t.Expect.differs(d)}
+	}
+	return results
+}
+
+func (t testFile) request() Request {
+	now := t.Now
+	if now.IsZero() {
+		now = testNow
+	}
+	created := t.Job.Created
+	if created.IsZero() {
+		created = now
+	}
+	name, mode, at := t.Job.Queue, t.Queue.Mode, t.At
+	if name == "" {
+		name = t.Queue.Name
+	}
+	if mode == "" {
+		mode = modePull
+	}
+	if at == "" {
+		at = Arrival
+	}
+	j := t.Job
+	return Request{
+		Point: at, Now: now, Queue: Queue{Name: name, Mode: mode}, User: User{ID: t.User.ID, UPN: t.User.UPN, Groups: t.User.Groups},
+		Job: Job{Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize, ContentType: j.ContentType, Size: j.Size, Created: created},
+	}
+}
+
+// differs says what of a decision is otherwise than expected.
+func (e testExpect) differs(d Decision) string {
+	var wrong []string
+	for _, c := range [][3]string{
+		{"verdict", string(e.Verdict), string(d.Verdict)}, {"reason", e.Reason, d.Reason}, {"rule", e.Rule, d.Rule},
+	} {
+		if c[1] != "" && c[1] != c[2] {
+			wrong = append(wrong, fmt.Sprintf("%s is %s, not %s", c[0], orNone(c[2]), c[1]))
+		}
+	}
+	if len(wrong) > 0 && d.Rule != "" && e.Rule == "" {
+		wrong = append(wrong, "rule "+d.Rule+" decided")
+	}
+	if len(wrong) > 0 && d.Err != "" {
+		wrong = append(wrong, d.Err)
+	}
+	return strings.Join(wrong, "; ")
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// tests checks the tests as they are written.
+func (l *loader) tests(tests []testFile) {
+	if len(tests) > maxTests {
+		l.doc.Add("tests", "split the file", "more than %d tests", maxTests)
+		return
+	}
+	seen := map[string]int{}
+	for i, t := range tests {
+		at := fmt.Sprintf("tests[%d]", i)
+		if t.Name == "" {
+			l.doc.Add(at+".name", "say in a few words what it is about", "the test has no name")
+		} else if first, twice := seen[t.Name]; twice {
+			l.doc.Add(at+".name", fmt.Sprintf("the other is in line %d", l.doc.At(fmt.Sprintf("tests[%d]", first))), "two tests are called %q", t.Name)
+		}
+		seen[t.Name] = i
+		l.test(at, t)
+	}
+}
+
+func (l *loader) test(at string, t testFile) {
+	point := t.At
+	if point == "" {
+		point = Arrival
+	}
+	known, ok := verdicts[point]
+	switch {
+	case !ok:
+		l.doc.Add(at+".at", strictyaml.DidYouMean(string(t.At), []string{string(Arrival), string(Release)}), "%q is no point", t.At)
+	case t.Expect.Verdict == "":
+		l.doc.Add(at+".expect", "write expect: {verdict: "+strings.Join(known, " or ")+"}", "the test expects nothing")
+	case !slices.Contains(known, string(t.Expect.Verdict)):
+		l.doc.Add(at+".expect.verdict", strictyaml.DidYouMean(string(t.Expect.Verdict), known), "%q is no verdict at %s", t.Expect.Verdict, point)
+	}
+	if t.Job.Copies < 0 {
+		l.doc.Add(at+".job.copies", "write 1 or more, or leave it out for 1", "job.copies is negative")
+	}
+	if t.Job.Size < 0 {
+		l.doc.Add(at+".job.size", "write bytes, or leave it out for 0", "job.size is negative")
+	}
+	if t.Queue.Mode != "" && t.Queue.Mode != modePull && t.Queue.Mode != modeDirect {
+		l.doc.Add(at+".queue.mode", strictyaml.DidYouMean(t.Queue.Mode, []string{modePull, modeDirect}), "%q is no mode of a queue", t.Queue.Mode)
+	}
+	if t.Job.Queue != "" && t.Queue.Name != "" && t.Job.Queue != t.Queue.Name {
+		l.doc.Add(at+".job.queue", "leave one of them out", "job.queue and queue.name differ")
+	}
+	rules := make([]string, len(l.policy.rules))
+	for i := range l.policy.rules {
+		rules[i] = l.policy.rules[i].name
+	}
+	if t.Expect.Rule != "" && !slices.Contains(rules, t.Expect.Rule) {
+		l.doc.Add(at+".expect.rule", strictyaml.DidYouMean(t.Expect.Rule, rules), "there is no rule %q", t.Expect.Rule)
+	}
+}
