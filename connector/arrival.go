@@ -166,9 +166,13 @@ func (w *Worker) own(code string, at policy.Point, v policy.Verdict) policy.Deci
 // decision is the audit record of what was decided on a request.
 func (w *Worker) decision(id string, v policy.Decision, req *policy.Request) held.Decision {
 	j := &req.Job
+	var shadow *held.Shadow
+	if s := v.Shadow; s != nil {
+		shadow = &held.Shadow{Verdict: string(s.Verdict), Reason: s.Reason, Rule: s.Rule, Text: s.Text, Remedy: s.Remedy, Error: s.Err}
+	}
 	return held.Decision{
 		ID: id, At: req.Now, Point: string(v.Point), Verdict: string(v.Verdict), Reason: v.Reason, Rule: v.Rule,
-		Text: v.Text, Remedy: v.Remedy, Policy: v.PolicyHash, Error: v.Err, By: w.Instance,
+		Text: v.Text, Remedy: v.Remedy, Policy: v.PolicyHash, Error: v.Err, By: w.Instance, Shadow: shadow,
 		Input: held.Input{
 			Mode: req.Queue.Mode, Copies: j.Copies, Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize,
 			ContentType: j.ContentType, Size: j.Size, Created: j.Created, Groups: req.User.Groups,

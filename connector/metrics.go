@@ -13,6 +13,7 @@ import (
 // user, a job or a document.
 type Metrics struct {
 	decisions *prometheus.CounterVec
+	shadow    *prometheus.CounterVec
 	duration  *prometheus.HistogramVec
 	holdAge   prometheus.Histogram
 	held      *prometheus.GaugeVec
@@ -32,6 +33,7 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	m := &Metrics{
 		decisions: counterVec("decisions_total", "Decisions by point, verdict, reason code, rule and queue.", "point", "verdict", "reason", "rule", "queue"),
+		shadow:    counterVec("shadow_decisions_total", "Decisions that a policy in shadow would have taken otherwise, by point, verdict, reason code, rule and queue.", "point", "verdict", "reason", "rule", "queue"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "pullprint_decision_duration_seconds", Help: "Time from the arrival of the notification or tap to the effect in Graph.",
 			Buckets: []float64{.0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300},
@@ -58,7 +60,7 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.decisions, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep)
+		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep)
 	}
 	for _, q := range queues {
 		m.held.WithLabelValues(q.Name)
@@ -83,6 +85,9 @@ func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
 
 func (m *Metrics) decided(d *held.Decision, heard time.Time) {
 	m.decisions.WithLabelValues(d.Point, d.Verdict, d.Reason, d.Rule, d.Queue).Inc()
+	if s := d.Shadow; s != nil {
+		m.shadow.WithLabelValues(d.Point, s.Verdict, s.Reason, s.Rule, d.Queue).Inc()
+	}
 	if !heard.IsZero() {
 		m.duration.WithLabelValues(d.Point, d.Verdict).Observe(time.Since(heard).Seconds())
 	}

@@ -302,7 +302,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination) 
 		return w.over(ctx, s.rec, s.rev, job)
 	}
 	req := request(job, w.queues[s.rec.Printer], time.Now())
-	req.Point = policy.Release
+	req.Point, req.Device = policy.Release, o.Device
 	v, err := r.decide(ctx, s, &req, at)
 	if err != nil {
 		return s.rec, err

@@ -461,3 +461,34 @@ func TestCancel(t *testing.T) {
 		}
 	}
 }
+
+// A policy in shadow refuses nothing; the audit says what it would have done.
+func TestShadow(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	l := w.live("", withPolicy(t, `shadow: true
+rules:
+  - {name: none, at: arrival, when: 'true', verdict: abort, reason: not.today, text: Not today., remedy: Tomorrow.}
+  - {name: elsewhere, at: release, when: 'device.id == "hq-2-west"', verdict: keep, reason: not.here, remedy: Elsewhere.}
+`))
+	id, d := w.print(graphtest.JobSpec{Printer: pullID})
+	l.worker.Handle(l.ctx, d)
+	if rec := w.record(id); rec.State != held.Held {
+		t.Fatalf("record is %s", rec.State)
+	}
+	out, err := l.release.Release(t.Context(), order())
+	if err != nil || len(out.Released) != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	got := map[string]held.Shadow{}
+	for _, a := range w.audit(t) {
+		if a.Shadow != nil {
+			got[a.Verdict] = *a.Shadow
+		}
+	}
+	if s := got["hold"]; s.Verdict != "abort" || s.Reason != "not.today" || s.Rule != "none" || s.Remedy != "Tomorrow." {
+		t.Errorf("arrival: %+v", s)
+	}
+	if s := got["redirect"]; s.Verdict != "keep" || s.Reason != "not.here" || s.Rule != "elsewhere" {
+		t.Errorf("release: %+v", s)
+	}
+}

@@ -138,6 +138,7 @@ func TestGuideKeys(t *testing.T) {
 	for _, k := range strictyaml.Keys(reflect.TypeFor[ruleFile]()) {
 		want = append(want, "rules."+k)
 	}
+	want = append(want, "shadow")
 	if !slices.Equal(names, want) {
 		t.Errorf("the guide has %v, a file %v", names, want)
 	}

@@ -16,6 +16,7 @@ import (
 type file struct {
 	Default defaultsFile `yaml:"default"`
 	Rules   []ruleFile   `yaml:"rules"`
+	Shadow  bool         `yaml:"shadow"`
 	Tests   []testFile   `yaml:"tests"`
 }
 
@@ -97,6 +98,7 @@ func load(name string, src []byte) (*loader, *file) {
 	l.doc = strictyaml.Decode(name, l.src, f, nil)
 	l.defaults(f.Default)
 	l.rules(f.Rules)
+	l.policy.shadow = f.Shadow
 	l.tests(f.Tests)
 	return l, f
 }

@@ -79,7 +79,9 @@ type Request struct {
 	Job   Job
 	User  User
 	Queue Queue
-	Now   time.Time
+	// Device is where the owner stands, by its configured id; empty at arrival.
+	Device string
+	Now    time.Time
 }
 
 // Decision is the answer.
@@ -98,6 +100,9 @@ type Decision struct {
 	// Err says which expression failed, for the administrator; it quotes
 	// nothing of the job.
 	Err string
+	// Shadow is what the rules decided when the policy is in shadow and they
+	// decided otherwise; the rest is the default then.
+	Shadow *Decision
 }
 
 // Sentence is what the owner is told when the job is aborted: text, remedy and
@@ -115,6 +120,7 @@ func (d Decision) Sentence() string {
 // Policy is a loaded policy file. It is immutable and safe for concurrent use.
 type Policy struct {
 	hash        string
+	shadow      bool
 	pull        Verdict
 	direct      Verdict
 	rules       []rule
@@ -160,14 +166,34 @@ func (p *Policy) Summary() string {
 	if len(p.rules) == 1 {
 		rules = "rule"
 	}
-	return fmt.Sprintf("%d %s (%d at arrival, %d at release)", len(p.rules), rules, at[Arrival], at[Release])
+	text := fmt.Sprintf("%d %s (%d at arrival, %d at release)", len(p.rules), rules, at[Arrival], at[Release])
+	if p.shadow {
+		text += " in shadow"
+	}
+	return text
 }
 
 // Decide answers a request. It always answers: the first rule of that point
 // whose expression is true decides, or else the default. An expression that
 // fails keeps the job where it is with the reason policy.error: a broken rule
-// never makes paper.
+// never makes paper. A policy in shadow answers with the default, and says what
+// the rules would have done.
 func (p *Policy) Decide(req Request) Decision {
+	d := p.decide(req)
+	if !p.shadow {
+		return d
+	}
+	live := p.byDefault(req)
+	if d.Verdict != live.Verdict || d.Reason != "" || d.Err != "" {
+		live.Shadow = &d
+	}
+	return live
+}
+
+// Shadow reports whether the policy decides nothing but says what it would.
+func (p *Policy) Shadow() bool { return p.shadow }
+
+func (p *Policy) decide(req Request) Decision {
 	if len(p.rules) == 0 {
 		return p.byDefault(req)
 	}

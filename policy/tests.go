@@ -16,6 +16,7 @@ type testFile struct {
 	Job    testJob    `yaml:"job"`
 	User   testUser   `yaml:"user"`
 	Queue  testQueue  `yaml:"queue"`
+	Device string     `yaml:"device"`
 	Now    time.Time  `yaml:"now"`
 	Expect testExpect `yaml:"expect"`
 }
@@ -113,7 +114,7 @@ func Test(name string, src []byte) (*Report, error) {
 func (l *loader) run(tests []testFile) []Result {
 	results := make([]Result, len(tests))
 	for i, t := range tests {
-		d := l.policy.Decide(t.request())
+		d := l.policy.decide(t.request()) // in shadow, too, the rules are tested
 		results[i] = Result{Name: t.Name, Line: l.doc.At(fmt.Sprintf("tests[%d]", i)), Decision: d, Failure: t.Expect.differs(d)}
 	}
 	return results
@@ -140,7 +141,7 @@ func (t testFile) request() Request {
 	}
 	j := t.Job
 	return Request{
-		Point: at, Now: now, Queue: Queue{Name: name, Mode: mode}, User: User{ID: t.User.ID, UPN: t.User.UPN, Groups: t.User.Groups},
+		Point: at, Now: now, Queue: Queue{Name: name, Mode: mode}, Device: t.Device, User: User{ID: t.User.ID, UPN: t.User.UPN, Groups: t.User.Groups},
 		Job: Job{Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize, ContentType: j.ContentType, Size: j.Size, Created: created},
 	}
 }
@@ -203,6 +204,9 @@ func (l *loader) test(at string, t testFile) {
 		l.doc.Add(at+".expect", "write expect: {verdict: "+strings.Join(known, " or ")+"}", "the test expects nothing")
 	case !slices.Contains(known, string(t.Expect.Verdict)):
 		l.doc.Add(at+".expect.verdict", strictyaml.DidYouMean(string(t.Expect.Verdict), known), "%q is no verdict at %s", t.Expect.Verdict, point)
+	}
+	if t.Device != "" && point != Release {
+		l.doc.Add(at+".device", "leave it out, or write at: release", "a device at %s", point)
 	}
 	if t.Job.Copies < 0 {
 		l.doc.Add(at+".job.copies", "write 1 or more, or leave it out for 1", "job.copies is negative")

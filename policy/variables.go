@@ -11,7 +11,7 @@ import (
 )
 
 // variable is one thing that an expression can see: a field of one of the
-// objects job, user and queue, or a variable of its own with no object.
+// objects job, user, queue and device, or a variable of its own with no object.
 type variable struct {
 	object string
 	name   string
@@ -36,6 +36,7 @@ var variables = []variable{
 	{"user", "groups", cel.ListType(cel.StringType), func(r *Request) ref.Val { return newNames(r.User.Groups) }},
 	{"queue", "name", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Name) }},
 	{"queue", "mode", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Mode) }},
+	{"device", "id", cel.StringType, func(r *Request) ref.Val { return types.String(r.Device) }},
 	{"", "now", cel.TimestampType, func(r *Request) ref.Val { return types.Timestamp{Time: r.Now} }},
 }
 
@@ -109,7 +110,7 @@ func fieldsOfNone() (names []string) {
 type input struct {
 	req    Request
 	values [room]ref.Val
-	object [3]object
+	object [4]object
 }
 
 func newInput(req Request) *input {
@@ -143,7 +144,7 @@ func (in *input) ResolveName(name string) (any, bool) {
 // Parent implements cel.Activation.
 func (*input) Parent() cel.Activation { return nil }
 
-// object is job, user or queue of one request as a CEL value.
+// object is job, user, queue or device of one request as a CEL value.
 type object struct {
 	in   *input
 	kind int // index in objects

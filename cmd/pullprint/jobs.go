@@ -226,6 +226,9 @@ func tell(e *admin.Event) string {
 				b.WriteString(part[0] + part[1])
 			}
 		}
+		if s := e.Shadow; s != nil {
+			fmt.Fprintf(&b, "; the policy in shadow says %s, %s by rule %s", s.Verdict, orDash(s.Reason), orDash(s.Rule))
+		}
 	case "action":
 		fmt.Fprintf(&b, "%s asked to %s it", e.Actor, e.Note)
 		if e.Device != "" {

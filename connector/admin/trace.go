@@ -38,6 +38,7 @@ type Event struct {
 	Text    string       `json:"text,omitempty"`
 	Remedy  string       `json:"remedy,omitempty"`
 	Error   string       `json:"error,omitempty"`
+	Shadow  *held.Shadow `json:"shadow,omitempty"`
 	Answer  *held.Answer `json:"answer,omitempty"`
 }
 
@@ -71,7 +72,7 @@ func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, comp
 		if json.Unmarshal(body, &d) == nil && d.Ref == rec.Ref {
 			events = append(events, Event{
 				At: d.At, Kind: "decision", By: d.By, Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Policy: d.Policy,
-				Text: d.Text, Remedy: d.Remedy, Error: d.Error, Device: d.Device, Actor: d.Actor, Answer: d.Answer,
+				Text: d.Text, Remedy: d.Remedy, Error: d.Error, Device: d.Device, Actor: d.Actor, Shadow: d.Shadow, Answer: d.Answer,
 			})
 		}
 		return nil

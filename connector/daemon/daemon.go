@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -21,6 +22,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
 	"pullprint/connector/held"
+	"pullprint/policy/badge"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/webhook"
@@ -61,6 +63,8 @@ type daemon struct {
 	worker    *connector.Worker
 	sweeper   *connector.Sweeper
 	office    office
+	badges    *badge.Book
+	lostKey   atomic.Bool
 	hook      *webhook.Server
 	health    *admin.Health
 	metrics   *admin.MetricsServer
@@ -173,6 +177,7 @@ func (d *daemon) checks() []admin.Check {
 			}
 		}},
 		{Name: "token", Ready: func(context.Context) error { return d.graph.TokenFresh() }},
+		{Name: "badges", Ready: d.badgesReady},
 		{Name: "subscription", Ready: func(context.Context) error { return d.book.SubscriptionLive() }},
 	}
 }

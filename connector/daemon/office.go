@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -9,6 +10,8 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/held"
 	"pullprint/policy/badge"
+
+	"go.uber.org/zap"
 )
 
 // office is what people have to do with: badges, releases, the API and the
@@ -20,8 +23,7 @@ type office struct {
 	server *admin.Server
 }
 
-// openOffice makes it. A key file that lacks the key of stored badges ends the
-// start: nobody could release anything, and nobody would know why.
+// openOffice makes it.
 func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	cfg, log := d.o.Config, d.o.Logger
 	if cfg.Admin.Listen == "" && (cfg.NATS.URL == "" || len(cfg.Devices) == 0) {
@@ -78,8 +80,27 @@ func (d *daemon) openBadges(ctx context.Context) (*badge.Book, error) {
 		return nil, fmt.Errorf("badges.normalise: %w", err)
 	}
 	book := badge.NewBook(d.bus.Badges(), keys, chain)
-	if err := book.Check(ctx); err != nil {
+	switch err := book.Check(ctx); {
+	case errors.Is(err, badge.ErrKeyChanged):
+		// Jobs are still taken in and held; those badges are unknown meanwhile.
+		d.log.Error("badges can't be found", zap.Error(err))
+		d.lostKey.Store(true)
+	case err != nil:
 		return nil, fmt.Errorf("badges.key_file: %w", err)
 	}
+	d.badges = book
 	return book, nil
+}
+
+// badgesReady says whether every stored badge can be found. Once that is so, it
+// stays so until the next start: the key file is read then.
+func (d *daemon) badgesReady(ctx context.Context) error {
+	if !d.lostKey.Load() {
+		return nil
+	}
+	err := d.badges.Check(ctx)
+	if err == nil {
+		d.lostKey.Store(false)
+	}
+	return err
 }

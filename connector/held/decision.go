@@ -35,8 +35,20 @@ type Decision struct {
 	// By is the instance that decided.
 	By    string `json:"by"`
 	Input Input  `json:"input"`
+	// Shadow is what a policy in shadow would have decided.
+	Shadow *Shadow `json:"shadow,omitempty"`
 	// Answer is what Graph said; nil for a decision that needs no call.
 	Answer *Answer `json:"answer,omitempty"`
+}
+
+// Shadow is a decision that was not taken.
+type Shadow struct {
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason,omitempty"`
+	Rule    string `json:"rule,omitempty"`
+	Text    string `json:"text,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
+	Error   string `json:"error,omitempty"`
 }
 
 // Input is what the policy saw.

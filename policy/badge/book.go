@@ -146,7 +146,7 @@ func (b *Book) Check(ctx context.Context) error {
 		}
 	}
 	if len(told) > 0 {
-		return fmt.Errorf("%w: %s, the file has %s; put the old key back as a further line; to give those badges up, run `pullprint badge revoke --key ID` with it there, then take it out",
+		return fmt.Errorf("%w: %s, the file has %s; put the old key back as a further line and restart; to give those badges up, run `pullprint badge revoke --key ID`",
 			ErrKeyChanged, strings.Join(told, ", "), strings.Join(have, ", "))
 	}
 	return nil
