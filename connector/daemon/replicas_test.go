@@ -1,12 +1,20 @@
 package daemon_test
 
 import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
+	"pullprint/connector"
+	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/held"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -52,5 +60,61 @@ func TestReplicas(t *testing.T) {
 		if n := job.Effects.Applied(); n != want || job.Effects.AbortRefused+job.Effects.FinishRefused != 0 {
 			t.Errorf("job %v: %+v", id, job.Effects)
 		}
+	}
+}
+
+// A badge that is shown at both replicas at once, at two devices: each job comes
+// out once, and either replica tells its whole life.
+func TestReplicasRelease(t *testing.T) {
+	o := newOffice(t, graphtest.Calm())
+	nats := `url: "` + bustest.External(t) + `"`
+	first := o.replica("127.0.0.1:9465", nats).start(zap.NewNop())
+	defer first.end()
+	first.register()
+	second := o.replica("127.0.0.1:9466", nats).start(zap.NewNop())
+	defer second.end()
+	for _, s := range []*shift{first, second} {
+		s.await("the replica is ready", 20*time.Second, func() bool { code, _ := s.get("/readyz"); return code == http.StatusOK })
+	}
+	first.enrol(studentID, number)
+	var ids []graphtest.JobID
+	for range 12 {
+		ids = append(ids, o.print(graphtest.JobSpec{Printer: pullID}))
+	}
+	second.await("12 jobs held", 20*time.Second, func() bool { return len(first.all())+len(second.all()) == 12 })
+	var taps errgroup.Group
+	told := make([]int, 4)
+	for i, s := range []*shift{first, second, first, second} {
+		taps.Go(func() error {
+			var out connector.Outcome
+			body := fmt.Sprintf(`{"device":%q,"badge":%q}`, []string{"hq-2-west", "hq-2-east"}[i/2], number)
+			if code := s.ask(adminToken, "POST", "/v1/taps", body, &out); code != http.StatusOK || len(out.Kept)+len(out.Aborted) > 0 {
+				return fmt.Errorf("tap %d: %d %+v", i, code, out)
+			}
+			told[i] = len(out.Released)
+			return nil
+		})
+	}
+	if err := taps.Wait(); err != nil {
+		t.Error(err)
+	}
+	for _, id := range ids {
+		job, _ := o.sim.Job(id)
+		if e := job.Effects; e.RedirectApplied != 1 || e.RedirectRefused != 0 {
+			t.Errorf("job %v: %+v", id, e)
+		}
+	}
+	if slices.Max(told) == 0 {
+		t.Errorf("nobody was told of a release: %v", told)
+	}
+	var mine, other admin.JobDetail
+	path := "/v1/jobs/" + ids[0].Printer + "/" + ids[0].Job
+	for s, d := range map[*shift]*admin.JobDetail{first: &mine, second: &other} {
+		s.await("the record is known", 10*time.Second, func() bool {
+			return s.ask(adminToken, "GET", path, "", d) == http.StatusOK && d.Job.State == held.Released
+		})
+	}
+	if !reflect.DeepEqual(mine, other) || len(mine.Trace) < 6 {
+		t.Errorf("the replicas tell different stories:\n%+v\n%+v", mine, other)
 	}
 }
