@@ -37,6 +37,19 @@ type act struct {
 	look bool
 }
 
+// intend stores the intent to act on a held job; errBusy says that another was
+// faster. Its caller has claimed the job.
+func (w *Worker) intend(ctx context.Context, rec *held.Record, rev uint64, to held.State, note string) (newRev uint64, err error) {
+	if err := rec.Move(to, time.Now(), w.Instance, note); err != nil {
+		return 0, err
+	}
+	newRev, ok, err := w.Jobs.Put(ctx, rec, rev)
+	if err == nil && !ok {
+		err = errBusy
+	}
+	return newRev, err
+}
+
 // carryOut makes the effect of a stored intent happen, once. The crash story,
 // in the order of the steps:
 //
@@ -333,15 +346,9 @@ func (w *Worker) over(ctx context.Context, rec held.Record, rev uint64, job grap
 	own := policy.Decision{Point: policy.Release, Verdict: policy.Redirect, PolicyHash: w.Policy().Hash()}
 	rec.Decision = w.decisionOn(&rec, "release:late", own)
 	rec.Decision.Device = rec.Release.Device
-	if err := rec.Move(held.Releasing, time.Now(), w.Instance, "found redirected"); err != nil {
-		return rec, err
-	}
-	rev, ok, err := w.Jobs.Put(ctx, &rec, rev)
+	rev, err := w.intend(ctx, &rec, rev, held.Releasing, "found redirected")
 	if err != nil {
 		return rec, err
-	}
-	if !ok {
-		return rec, errBusy
 	}
 	return w.carryOut(ctx, rec, rev, act{look: true})
 }

@@ -108,15 +108,9 @@ func (w *Worker) decisionOn(rec *held.Record, what string, v policy.Decision) he
 // claimed it. The crash story is that of carryOut.
 func (w *Worker) abort(ctx context.Context, rec held.Record, rev uint64, d held.Decision) (held.Record, error) {
 	rec.Decision = d
-	if err := rec.Move(held.Aborting, d.At, w.Instance, d.Reason); err != nil {
-		return rec, err
-	}
-	rev, ok, err := w.Jobs.Put(ctx, &rec, rev)
+	rev, err := w.intend(ctx, &rec, rev, held.Aborting, d.Reason)
 	if err != nil {
 		return rec, err
-	}
-	if !ok {
-		return rec, errBusy
 	}
 	return w.carryOut(ctx, rec, rev, act{})
 }

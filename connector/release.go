@@ -356,15 +356,9 @@ func (r *Releaser) redirect(ctx context.Context, o Order, s stored, d held.Decis
 	rec := s.rec
 	rec.Decision = d
 	rec.Release = &held.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
-	if err := rec.Move(held.Releasing, time.Now(), r.w.Instance, o.Device); err != nil {
-		return s.rec, err
-	}
-	rev, ok, err := r.w.Jobs.Put(ctx, &rec, s.rev)
+	rev, err := r.w.intend(ctx, &rec, s.rev, held.Releasing, o.Device)
 	if err != nil {
 		return rec, err
-	}
-	if !ok {
-		return s.rec, errBusy
 	}
 	return r.w.carryOut(ctx, rec, rev, act{heard: o.At})
 }

@@ -35,9 +35,10 @@ const (
 	tapLocked   = "locked"
 	tapRepeated = "repeated"
 	tapFailed   = "failed"
+	tapShown    = "identified" // at a station, where its owner chooses
 )
 
-var tapResults = []string{tapReleased, tapKept, tapEmpty, tapUnknown, tapInvalid, tapLocked, tapRepeated, tapFailed}
+var tapResults = []string{tapReleased, tapKept, tapEmpty, tapUnknown, tapInvalid, tapLocked, tapRepeated, tapFailed, tapShown}
 
 var (
 	// ErrBadgeUnknown says that a badge is not enrolled.
@@ -177,7 +178,7 @@ func (t *Taps) release(ctx context.Context, device, number string, now time.Time
 // It counts as a tap, locks as a tap, and takes as long as an empty one.
 func (t *Taps) Identify(ctx context.Context, device, number string) (owner string, err error) {
 	now := time.Now()
-	result := tapKept
+	result := tapShown
 	if err = t.admitted(device, now); err != nil {
 		result = tapLocked
 	} else {
