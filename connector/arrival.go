@@ -166,13 +166,18 @@ func (w *Worker) own(code string, at policy.Point, v policy.Verdict) policy.Deci
 // decision is the audit record of what was decided on a request.
 func (w *Worker) decision(id string, v policy.Decision, req *policy.Request) held.Decision {
 	j := &req.Job
+	var set *held.Settings
+	if v.Set != (policy.Settings{}) {
+		set = &held.Settings{}
+		*set = held.Settings(v.Set)
+	}
 	var shadow *held.Shadow
 	if s := v.Shadow; s != nil {
 		shadow = &held.Shadow{Verdict: string(s.Verdict), Reason: s.Reason, Rule: s.Rule, Text: s.Text, Remedy: s.Remedy, Error: s.Err}
 	}
 	return held.Decision{
 		ID: id, At: req.Now, Point: string(v.Point), Verdict: string(v.Verdict), Reason: v.Reason, Rule: v.Rule,
-		Text: v.Text, Remedy: v.Remedy, Policy: v.PolicyHash, Error: v.Err, By: w.Instance, Shadow: shadow,
+		Text: v.Text, Remedy: v.Remedy, Policy: v.PolicyHash, Error: v.Err, By: w.Instance, Set: set, SetBy: v.SetBy, Shadow: shadow,
 		Input: held.Input{
 			Mode: req.Queue.Mode, Copies: j.Copies, Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize,
 			ContentType: j.ContentType, Size: j.Size, Created: j.Created, Groups: req.User.Groups,
@@ -185,8 +190,8 @@ func request(job graph.Job, q Queue, now time.Time) policy.Request {
 	c := job.Configuration
 	in := policy.Job{
 		Copies:    max(c.Copies, 1),
-		Color:     c.ColorMode == "color" || c.ColorMode == "auto",
-		Duplex:    c.DuplexMode == "flipOnLongEdge" || c.DuplexMode == "flipOnShortEdge",
+		Color:     policy.Color(c.ColorMode),
+		Duplex:    policy.Duplex(c.DuplexMode),
 		MediaSize: c.MediaSize, Created: job.Created,
 	}
 	for i, d := range job.Documents {
@@ -223,6 +228,7 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 	}
 	if state == held.Held {
 		f.rec.HoldUntil = f.rec.Seen.Add(f.q.HoldFor)
+		f.rec.Set = f.rec.Decision.Set
 	}
 	rev, ok, err := w.Jobs.Put(ctx, &f.rec, f.rev)
 	if err != nil {
@@ -238,7 +244,7 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		return w.again(ctx, d, ev, found{rec, rev, f.job, f.q})
 	}
 	if state != held.Held {
-		_, err := w.carryOut(ctx, f.rec, rev, act{heard: d.Stored, again: true})
+		_, err := w.carryOut(ctx, f.rec, rev, act{heard: d.Stored, again: true, settings: f.job.Settings})
 		return err
 	}
 	if err := w.publish(ctx, &f.rec); err != nil {

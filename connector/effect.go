@@ -2,8 +2,10 @@ package connector
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -35,6 +37,9 @@ type act struct {
 	// look is true when the effect may have happened already: the job is read
 	// before anything is done.
 	look bool
+	// settings are the job's own, as Graph told; what rules rewrote is laid over
+	// them. With look they are read.
+	settings json.RawMessage
 }
 
 // intend stores the intent to act on a held job; errBusy says that another was
@@ -70,7 +75,7 @@ func (w *Worker) intend(ctx context.Context, rec *held.Record, rev uint64, to he
 func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a act) (held.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, actWithin)
 	defer cancel()
-	ans, err := w.effect(ctx, &rec, a.look)
+	ans, err := w.effect(ctx, &rec, a)
 	if err != nil {
 		return rec, err
 	}
@@ -133,15 +138,16 @@ func (w *Worker) conclude(ctx context.Context, rec *held.Record, rev uint64) err
 
 // effect calls Graph for the effect of an intent and says how it ended.
 // Nothing is called for twice without a look at the job between.
-func (w *Worker) effect(ctx context.Context, rec *held.Record, look bool) (held.Answer, error) {
+func (w *Worker) effect(ctx context.Context, rec *held.Record, a act) (held.Answer, error) {
 	op := operation(rec.State)
 	var last error
 	for range maxCalls {
-		if look {
-			outcome, err := w.readBack(ctx, rec)
+		if a.look {
+			outcome, settings, err := w.readBack(ctx, rec)
 			if err != nil {
 				return held.Answer{}, err
 			}
+			a.settings = settings
 			w.Metrics.readBacks.WithLabelValues(foundLabel(outcome)).Inc()
 			if outcome == "" && rec.State == held.Releasing && (refused(last) || time.Since(rec.Release.At) > releaseWithin) {
 				outcome = held.Held
@@ -150,7 +156,7 @@ func (w *Worker) effect(ctx context.Context, rec *held.Record, look bool) (held.
 				return held.Answer{Operation: op, Outcome: outcome, ReadBack: true, At: time.Now()}, nil
 			}
 		}
-		last = w.call(ctx, rec)
+		last = w.call(ctx, rec, a.settings)
 		if last == nil {
 			return held.Answer{Operation: op, Outcome: rec.State.Outcome(), At: time.Now()}, nil
 		}
@@ -158,7 +164,7 @@ func (w *Worker) effect(ctx context.Context, rec *held.Record, look bool) (held.
 		if !errors.As(last, &ge) || (ge.Unavailable() && !ge.Ambiguous()) || ctx.Err() != nil {
 			break // surely not sent, or no time left: a later delivery or sweep goes on
 		}
-		look = true
+		a.look = true
 	}
 	return held.Answer{}, fmt.Errorf("%s job: %w", op, last)
 }
@@ -189,32 +195,69 @@ func operation(s held.State) string {
 	return string(s)
 }
 
-func (w *Worker) call(ctx context.Context, rec *held.Record) error {
+func (w *Worker) call(ctx context.Context, rec *held.Record, settings json.RawMessage) error {
+	settings, err := overlay(settings, rec.Decision.Set)
+	if err != nil {
+		return err
+	}
 	switch rec.State {
 	case held.Aborting:
 		d := policy.Decision{Reason: rec.Decision.Reason, Text: rec.Decision.Text, Remedy: rec.Decision.Remedy}
 		return w.Graph.AbortJob(ctx, graph.JobRef(rec.Ref), d.Sentence())
 	case held.Completing:
+		if settings != nil {
+			if err := w.Graph.UpdateJob(ctx, graph.JobRef(rec.Ref), settings); err != nil {
+				return err
+			}
+		}
 		return w.Graph.FinishTask(ctx, rec.Definition, rec.Task, graph.TaskCompleted, "completed by pullprint")
 	case held.Releasing:
-		made, err := w.Graph.RedirectJob(ctx, graph.JobRef(rec.Ref), rec.Release.Printer, nil)
+		made, err := w.Graph.RedirectJob(ctx, graph.JobRef(rec.Ref), rec.Release.Printer, settings)
 		rec.Release.Job = made.Job
 		return err
 	}
 	return fmt.Errorf("no effect for state %s", rec.State)
 }
 
-// readBack reads the job and its task and says which state they show; empty
-// means that the effect has not happened and can still be called for.
-func (w *Worker) readBack(ctx context.Context, rec *held.Record) (held.State, error) {
-	job, err := w.Graph.Job(ctx, graph.JobRef(rec.Ref))
-	if notFound(err) {
-		return held.Gone, nil
+// overlay lays what rules rewrote over a job's own settings, whatever else is in
+// them; nil when nothing was rewritten. What Graph would not take back is left
+// out: annotations, nulls, and words that it has no name for itself.
+func overlay(settings json.RawMessage, set *held.Settings) (json.RawMessage, error) {
+	if set == nil {
+		return nil, nil
+	}
+	all := map[string]json.RawMessage{}
+	if len(settings) > 0 {
+		if err := json.Unmarshal(settings, &all); err != nil {
+			return nil, errors.New("the job's configuration is not a JSON object")
+		}
+	}
+	for key, value := range all {
+		if strings.HasPrefix(key, "@") || string(value) == "null" || string(value) == `"unknownFutureValue"` {
+			delete(all, key)
+		}
+	}
+	text, err := json.Marshal(set)
+	if err == nil {
+		err = json.Unmarshal(text, &all)
 	}
 	if err != nil {
-		return "", fmt.Errorf("read job back: %w", err)
+		return nil, fmt.Errorf("encode settings: %w", err)
 	}
-	return shown(rec, job), nil
+	return json.Marshal(all)
+}
+
+// readBack reads the job and its task and says which state they show; empty
+// means that the effect has not happened and can still be called for.
+func (w *Worker) readBack(ctx context.Context, rec *held.Record) (held.State, json.RawMessage, error) {
+	job, err := w.Graph.Job(ctx, graph.JobRef(rec.Ref))
+	if notFound(err) {
+		return held.Gone, nil, nil
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("read job back: %w", err)
+	}
+	return shown(rec, job), job.Settings, nil
 }
 
 // shown says which end a job has come to, seen from a record; empty when it

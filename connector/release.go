@@ -3,6 +3,7 @@ package connector
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -303,6 +304,9 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination) 
 	}
 	req := request(job, w.queues[s.rec.Printer], time.Now())
 	req.Point, req.Device = policy.Release, o.Device
+	if s.rec.Set != nil {
+		policy.Settings(*s.rec.Set).Apply(&req.Job)
+	}
 	v, err := r.decide(ctx, s, &req, at)
 	if err != nil {
 		return s.rec, err
@@ -317,7 +321,11 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination) 
 	}
 	switch v.Verdict {
 	case policy.Redirect:
-		return r.redirect(ctx, o, s, d)
+		if s.rec.Set != nil {
+			set := held.Settings(v.Set.Over(policy.Settings(*s.rec.Set)))
+			d.Set = &set
+		}
+		return r.redirect(ctx, o, s, d, job.Settings)
 	case policy.Abort:
 		return w.abort(ctx, s.rec, s.rev, d)
 	}
@@ -352,7 +360,7 @@ func (r *Releaser) decide(ctx context.Context, s stored, req *policy.Request, at
 }
 
 // redirect stores the intent and has it carried out.
-func (r *Releaser) redirect(ctx context.Context, o Order, s stored, d held.Decision) (held.Record, error) {
+func (r *Releaser) redirect(ctx context.Context, o Order, s stored, d held.Decision, settings json.RawMessage) (held.Record, error) {
 	rec := s.rec
 	rec.Decision = d
 	rec.Release = &held.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
@@ -360,7 +368,7 @@ func (r *Releaser) redirect(ctx context.Context, o Order, s stored, d held.Decis
 	if err != nil {
 		return rec, err
 	}
-	return r.w.carryOut(ctx, rec, rev, act{heard: o.At})
+	return r.w.carryOut(ctx, rec, rev, act{heard: o.At, settings: settings})
 }
 
 // keep leaves a job held; only the audit tells of it.

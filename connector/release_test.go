@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -490,5 +491,76 @@ rules:
 	}
 	if s := got["redirect"]; s.Verdict != "keep" || s.Reason != "not.here" || s.Rule != "elsewhere" {
 		t.Errorf("release: %+v", s)
+	}
+}
+
+// What rules set goes with the redirect, over everything else the job has; what
+// a rule at arrival set of a held job, too.
+func TestSetAtRelease(t *testing.T) {
+	for _, spot := range []string{"", "before call", "after call", "after intent"} {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		rewriting := withPolicy(t, `
+rules:
+  - {name: paper, at: arrival, when: 'true', set: {mediaSize: A5, copies: 9}}
+  - {name: mono, at: release, when: 'job.copies == 9 && job.mediaSize == "A5"', set: {colorMode: blackAndWhite, copies: 1}}
+  - {name: kept, at: release, when: 'job.color', verdict: keep, reason: color.no, remedy: Wait.}
+`)
+		id, d := w.print(graphtest.JobSpec{Printer: pullID, Color: true, Copies: 3, Duplex: true})
+		l := w.live("", rewriting)
+		l.worker.Handle(l.ctx, d)
+		before, _ := w.sim.Job(id)
+		if before.Effects.UpdateApplied != 0 || before.Configuration.Copies != 3 {
+			t.Errorf("a held job was changed: %+v", before.Configuration)
+		}
+		l.end()
+		if spot != "" {
+			l = w.live(spot, rewriting)
+			_, _ = l.release.Release(l.ctx, order())
+			l.end()
+		}
+		l = w.live("", rewriting)
+		if err := l.sweeper.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		out, err := l.release.Release(t.Context(), order())
+		if err != nil || len(out.Kept)+len(out.Aborted) > 0 {
+			t.Fatalf("%s: %+v, %v", spot, out, err)
+		}
+		job, _ := w.sim.Job(id)
+		moved, ok := w.sim.Job(job.RedirectedTo)
+		want := before.Configuration
+		want.MediaSize, want.ColorMode, want.Copies = "A5", "blackAndWhite", 1
+		if !ok || job.Effects.RedirectApplied != 1 || !reflect.DeepEqual(moved.Configuration, want) {
+			t.Errorf("died %q: %+v\nprinted with %+v\nwant         %+v", spot, job.Effects, moved.Configuration, want)
+		}
+		rec := w.record(id)
+		if rec.Decision.SetBy != "mono" || *rec.Decision.Set != (held.Settings{Copies: 1, ColorMode: "blackAndWhite", MediaSize: "A5"}) {
+			t.Errorf("record: %+v by %s", rec.Decision.Set, rec.Decision.SetBy)
+		}
+	}
+}
+
+// A job of a direct queue is changed right before it prints, whatever dies in
+// between.
+func TestSetBeforeComplete(t *testing.T) {
+	for _, spot := range []string{"", "after intent", "before call", "after call", "before outcome"} {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		rewriting := withPolicy(t, `rules: [{name: save, at: arrival, when: '!job.duplex', set: {duplexMode: flipOnLongEdge, pagesPerSheet: 2}}]`)
+		id, d := w.print(graphtest.JobSpec{Printer: directID, Copies: 4, Color: true})
+		before, _ := w.sim.Job(id)
+		for _, s := range []string{spot, ""} {
+			l := w.live(s, rewriting)
+			l.worker.Handle(l.ctx, d)
+			l.end()
+		}
+		job, _ := w.sim.Job(id)
+		want := before.Configuration
+		want.DuplexMode, want.PagesPerSheet = "flipOnLongEdge", 2
+		if job.Effects.FinishApplied != 1 || job.Effects.FinishRefused+job.Effects.UpdateRefused != 0 || !reflect.DeepEqual(job.Configuration, want) {
+			t.Errorf("died %q: %+v\nprinted with %+v\nwant         %+v", spot, job.Effects, job.Configuration, want)
+		}
+		if rec := w.record(id); rec.State != held.Completed || rec.Decision.SetBy != "save" {
+			t.Errorf("%s by %q", rec.State, rec.Decision.SetBy)
+		}
 	}
 }

@@ -67,7 +67,8 @@ type Graph interface {
 	Task(ctx context.Context, definition, task string) (graph.Task, error)
 	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
 	AbortJob(ctx context.Context, ref graph.JobRef, reason string) error
-	RedirectJob(ctx context.Context, ref graph.JobRef, destination string, cfg *graph.Configuration) (graph.JobRef, error)
+	RedirectJob(ctx context.Context, ref graph.JobRef, destination string, settings json.RawMessage) (graph.JobRef, error)
+	UpdateJob(ctx context.Context, ref graph.JobRef, settings json.RawMessage) error
 	Printer(ctx context.Context, id string) (graph.Printer, error)
 	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
 	Groups(ctx context.Context, user string) ([]graph.Group, error)

@@ -82,6 +82,13 @@ func evaluate(req Request) *evaluation {
 	return &evaluation{in: in, ordinary: ordinary(&in.req)}
 }
 
+// rewrite makes expressions see the job as a rule rewrote it.
+func (ev *evaluation) rewrite(s Settings) {
+	s.Apply(&ev.in.req.Job)
+	clear(ev.in.values[:])
+	ev.ordinary = ordinary(&ev.in.req)
+}
+
 func (ev *evaluation) close() {
 	for _, frame := range []*interpreter.ExecutionFrame{ev.plain, ev.counted} {
 		if frame != nil {

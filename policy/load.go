@@ -35,6 +35,8 @@ type ruleFile struct {
 	Reason  string  `yaml:"reason"`
 	Text    string  `yaml:"text"`
 	Remedy  string  `yaml:"remedy"`
+	// Set rewrites the job's settings and goes on; such a rule has no verdict.
+	Set *Settings `yaml:"set"`
 }
 
 // verdicts are what a rule may say at each point; of a rule that has no such
@@ -155,7 +157,13 @@ func (l *loader) rules(rules []ruleFile) {
 
 func (l *loader) rule(at string, r ruleFile) {
 	l.need(at, "name", r.Name, ruleName, "a short name in lower-case letters, digits and dashes: it is a metric label")
-	l.verdict(at, l.point(at, r.At), r.Verdict)
+	point := l.point(at, r.At)
+	if r.Set != nil {
+		l.settings(at, r)
+		l.policy.rules = append(l.policy.rules, rule{name: r.Name, at: r.At, when: l.expression(at+".when", r.When), set: *r.Set, sets: true})
+		return
+	}
+	l.verdict(at, point, r.Verdict)
 	refuses := r.Verdict == Abort || r.Verdict == Keep
 	if refuses || r.Reason != "" {
 		l.reason(at, r.Reason)

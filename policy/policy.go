@@ -100,6 +100,10 @@ type Decision struct {
 	// Err says which expression failed, for the administrator; it quotes
 	// nothing of the job.
 	Err string
+	// Set is what rules rewrote, SetBy their names; only a job that goes on to
+	// print, now or later, is rewritten.
+	Set   Settings
+	SetBy string
 	// Shadow is what the rules decided when the policy is in shadow and they
 	// decided otherwise; the rest is the default then.
 	Shadow *Decision
@@ -136,6 +140,9 @@ type rule struct {
 	reason  string
 	text    template
 	remedy  template
+	// sets is true for a rule that rewrites settings and goes on.
+	sets bool
+	set  Settings
 }
 
 // Default is the policy without a file: pull queues hold, direct queues complete.
@@ -184,7 +191,7 @@ func (p *Policy) Decide(req Request) Decision {
 		return d
 	}
 	live := p.byDefault(req)
-	if d.Verdict != live.Verdict || d.Reason != "" || d.Err != "" {
+	if d.Verdict != live.Verdict || d.Reason != "" || d.Err != "" || d.Set != live.Set {
 		live.Shadow = &d
 	}
 	return live
@@ -199,24 +206,36 @@ func (p *Policy) decide(req Request) Decision {
 	}
 	ev := evaluate(req)
 	defer ev.close()
+	var set Settings
+	var setBy []string
 	for i := range p.rules {
 		r := &p.rules[i]
 		if r.at != req.Point {
 			continue
 		}
 		yes, err := ev.isTrue(&r.when)
-		if err != nil {
+		switch {
+		case err != nil:
 			return p.failed(req.Point, r.name, "when", err)
-		}
-		if !yes {
-			continue
-		}
-		if r.verdict == Complete && req.Queue.Mode == modePull {
+		case !yes:
+		case r.sets:
+			set, setBy = r.set.Over(set), append(setBy, r.name)
+			ev.rewrite(r.set)
+		case r.verdict == Complete && req.Queue.Mode == modePull:
 			return p.failed(req.Point, r.name, "verdict", errCompletePull)
+		default:
+			return rewritten(p.decided(r, ev, req.Point), set, setBy)
 		}
-		return p.decided(r, ev, req.Point)
 	}
-	return p.byDefault(req)
+	return rewritten(p.byDefault(req), set, setBy)
+}
+
+// rewritten adds to a decision what rules rewrote, if the job can still print.
+func rewritten(d Decision, set Settings, by []string) Decision {
+	if d.Verdict == Hold || d.Verdict == Complete || d.Verdict == Redirect {
+		d.Set, d.SetBy = set, strings.Join(by, ", ")
+	}
+	return d
 }
 
 // byDefault is the decision when no rule is about the job. What is asked in a

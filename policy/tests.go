@@ -47,6 +47,8 @@ type testExpect struct {
 	Verdict Verdict `yaml:"verdict"`
 	Reason  string  `yaml:"reason"`
 	Rule    string  `yaml:"rule"`
+	// Set, when given, is all that rules must have rewritten.
+	Set *Settings `yaml:"set"`
 }
 
 // maxTests bounds the tests of a file: they run at every load.
@@ -103,7 +105,9 @@ func Test(name string, src []byte) (*Report, error) {
 	}
 	r := &Report{File: name, Hash: l.policy.hash, Results: l.run(f.Tests)}
 	for i, rule := range l.policy.rules {
-		if !slices.ContainsFunc(r.Results, func(t Result) bool { return t.Decision.Rule == rule.name }) {
+		if !slices.ContainsFunc(r.Results, func(t Result) bool {
+			return t.Decision.Rule == rule.name || slices.Contains(strings.Split(t.Decision.SetBy, ", "), rule.name)
+		}) {
 			r.Uncovered = append(r.Uncovered, Uncovered{rule.name, l.doc.At(fmt.Sprintf("rules[%d]", i))})
 		}
 	}
@@ -155,6 +159,9 @@ func (e testExpect) differs(d Decision) string {
 		if c[1] != "" && c[1] != c[2] {
 			wrong = append(wrong, fmt.Sprintf("%s is %s, not %s", c[0], orNone(c[2]), c[1]))
 		}
+	}
+	if e.Set != nil && *e.Set != d.Set {
+		wrong = append(wrong, fmt.Sprintf("set is %s, not %s", d.Set, *e.Set))
 	}
 	if len(wrong) > 0 && d.Rule != "" && e.Rule == "" {
 		wrong = append(wrong, "rule "+d.Rule+" decided")

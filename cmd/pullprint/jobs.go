@@ -226,6 +226,9 @@ func tell(e *admin.Event) string {
 				b.WriteString(part[0] + part[1])
 			}
 		}
+		if e.SetBy != "" {
+			b.WriteString(", changed by " + e.SetBy)
+		}
 		if s := e.Shadow; s != nil {
 			fmt.Fprintf(&b, "; the policy in shadow says %s, %s by rule %s", s.Verdict, orDash(s.Reason), orDash(s.Rule))
 		}

@@ -30,16 +30,19 @@ type Event struct {
 	Device string     `json:"device,omitempty"`
 	Actor  string     `json:"actor,omitempty"`
 
-	Point   string       `json:"point,omitempty"`
-	Verdict string       `json:"verdict,omitempty"`
-	Reason  string       `json:"reason,omitempty"`
-	Rule    string       `json:"rule,omitempty"`
-	Policy  string       `json:"policy,omitempty"`
-	Text    string       `json:"text,omitempty"`
-	Remedy  string       `json:"remedy,omitempty"`
-	Error   string       `json:"error,omitempty"`
-	Shadow  *held.Shadow `json:"shadow,omitempty"`
-	Answer  *held.Answer `json:"answer,omitempty"`
+	Point   string `json:"point,omitempty"`
+	Verdict string `json:"verdict,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	Rule    string `json:"rule,omitempty"`
+	Policy  string `json:"policy,omitempty"`
+	Text    string `json:"text,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
+	Error   string `json:"error,omitempty"`
+	// Set is what rules changed of the job, SetBy their names.
+	Set    *held.Settings `json:"set,omitempty"`
+	SetBy  string         `json:"set_by,omitempty"`
+	Shadow *held.Shadow   `json:"shadow,omitempty"`
+	Answer *held.Answer   `json:"answer,omitempty"`
 }
 
 // rank orders what happened in the same moment: what was asked, what was
@@ -72,7 +75,7 @@ func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, comp
 		if json.Unmarshal(body, &d) == nil && d.Ref == rec.Ref {
 			events = append(events, Event{
 				At: d.At, Kind: "decision", By: d.By, Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Policy: d.Policy,
-				Text: d.Text, Remedy: d.Remedy, Error: d.Error, Device: d.Device, Actor: d.Actor, Shadow: d.Shadow, Answer: d.Answer,
+				Text: d.Text, Remedy: d.Remedy, Error: d.Error, Device: d.Device, Actor: d.Actor, Set: d.Set, SetBy: d.SetBy, Shadow: d.Shadow, Answer: d.Answer,
 			})
 		}
 		return nil

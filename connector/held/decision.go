@@ -35,10 +35,25 @@ type Decision struct {
 	// By is the instance that decided.
 	By    string `json:"by"`
 	Input Input  `json:"input"`
+	// Set is what rules rewrote of the job's settings, SetBy their names.
+	Set   *Settings `json:"set,omitempty"`
+	SetBy string    `json:"set_by,omitempty"`
 	// Shadow is what a policy in shadow would have decided.
 	Shadow *Shadow `json:"shadow,omitempty"`
 	// Answer is what Graph said; nil for a decision that needs no call.
 	Answer *Answer `json:"answer,omitempty"`
+}
+
+// Settings are what rules rewrote, in the words of Graph's
+// printJobConfiguration; an empty field leaves the job's own. Its JSON is laid
+// over the job's configuration.
+type Settings struct {
+	Copies        int    `json:"copies,omitempty"`
+	ColorMode     string `json:"colorMode,omitempty"`
+	DuplexMode    string `json:"duplexMode,omitempty"`
+	MediaSize     string `json:"mediaSize,omitempty"`
+	PagesPerSheet int    `json:"pagesPerSheet,omitempty"`
+	Quality       string `json:"quality,omitempty"`
 }
 
 // Shadow is a decision that was not taken.

@@ -38,6 +38,9 @@ type Record struct {
 	HoldUntil time.Time `json:"hold_until,omitzero"`
 	// Warned is when the owner was warned of the end of the hold.
 	Warned time.Time `json:"warned,omitzero"`
+	// Set is what rules at arrival rewrote of a held job: it is done when the job
+	// is released.
+	Set *Settings `json:"set,omitempty"`
 	// Release is the newest try to release the job, whatever became of it.
 	Release *Release `json:"release,omitempty"`
 	// Intent is set in the intent states.

@@ -1,6 +1,9 @@
 package graph
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // TaskState is the state of a printTask
 // (https://learn.microsoft.com/graph/api/resources/printtaskstatus). Graph may
@@ -78,8 +81,11 @@ type Job struct {
 	RedirectedTo      string
 	RedirectedFrom    string
 	Configuration     Configuration
-	Documents         []Document
-	Tasks             []Task
+	// Settings is the whole configuration as Graph sent it, with what this
+	// package has no name for.
+	Settings  json.RawMessage
+	Documents []Document
+	Tasks     []Task
 }
 
 // Configuration is a printJobConfiguration

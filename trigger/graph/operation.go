@@ -15,6 +15,7 @@ const (
 	getJob
 	abortJob
 	redirectJob
+	updateJob
 	getPrinter
 	listGroups
 	findUser
@@ -44,6 +45,7 @@ var table = [operations]struct {
 	getJob:                  {"get_job", http.MethodGet, 200, true},
 	abortJob:                {"abort_job", http.MethodPost, 204, false},
 	redirectJob:             {"redirect_job", http.MethodPost, 200, false},
+	updateJob:               {"update_job", http.MethodPatch, 200, false},
 	getPrinter:              {"get_printer", http.MethodGet, 200, true},
 	listGroups:              {"list_groups", http.MethodGet, 200, true},
 	findUser:                {"find_user", http.MethodGet, 200, true},

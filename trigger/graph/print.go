@@ -166,10 +166,10 @@ type wireJob struct {
 		Details  []string `json:"details"`
 		Acquired bool     `json:"isAcquiredByPrinter"`
 	} `json:"status"`
-	Fetchable      bool          `json:"isFetchable"`
-	RedirectedTo   string        `json:"redirectedTo"`
-	RedirectedFrom string        `json:"redirectedFrom"`
-	Configuration  Configuration `json:"configuration"`
+	Fetchable      bool            `json:"isFetchable"`
+	RedirectedTo   string          `json:"redirectedTo"`
+	RedirectedFrom string          `json:"redirectedFrom"`
+	Settings       json.RawMessage `json:"configuration"`
 	Documents      []struct {
 		ID          string `json:"id"`
 		ContentType string `json:"contentType"`
@@ -182,7 +182,7 @@ func (j *wireJob) job(ref JobRef) Job {
 	out := Job{
 		Ref: ref, CreatedBy: User(j.CreatedBy), Created: j.Created,
 		State: JobState(word(j.Status.State)), Details: j.Status.Details, AcquiredByPrinter: j.Status.Acquired, Fetchable: j.Fetchable,
-		RedirectedTo: j.RedirectedTo, RedirectedFrom: j.RedirectedFrom, Configuration: j.Configuration,
+		RedirectedTo: j.RedirectedTo, RedirectedFrom: j.RedirectedFrom, Settings: j.Settings,
 	}
 	if len(j.Documents) > 0 {
 		out.Documents = make([]Document, len(j.Documents))
@@ -210,7 +210,13 @@ func (c *Client) Job(ctx context.Context, ref JobRef) (Job, error) {
 	if err := c.do(ctx, &cl); err != nil {
 		return Job{}, err
 	}
-	return out.job(ref), nil
+	job := out.job(ref)
+	if len(job.Settings) > 0 {
+		if err := json.Unmarshal(job.Settings, &job.Configuration); err != nil {
+			return Job{}, cl.failed(garbled, errNotJSON)
+		}
+	}
+	return job, nil
 }
 
 func (r JobRef) path() string { return "/print/printers/" + r.Printer + "/jobs/" + r.Job }
@@ -234,11 +240,12 @@ func (c *Client) AbortJob(ctx context.Context, ref JobRef, reason string) error 
 	return c.do(ctx, &cl)
 }
 
-// RedirectJob moves a job to another printer, with changes of its configuration
-// if cfg isn't nil, and returns the job there
-// (https://learn.microsoft.com/graph/api/printjob-redirect). It succeeds only
-// while a task of a trigger of this app is processing, so never twice.
-func (c *Client) RedirectJob(ctx context.Context, ref JobRef, destination string, cfg *Configuration) (JobRef, error) {
+// RedirectJob moves a job to another printer and returns the job there
+// (https://learn.microsoft.com/graph/api/printjob-redirect). settings, when not
+// nil, is the whole configuration that the job shall have: whether Graph keeps
+// what is left out is not documented. It succeeds only while a task of a trigger
+// of this app is processing, so never twice.
+func (c *Client) RedirectJob(ctx context.Context, ref JobRef, destination string, settings json.RawMessage) (JobRef, error) {
 	if err := ids(redirectJob, ref.Printer, ref.Job, destination); err != nil {
 		return JobRef{}, err
 	}
@@ -247,9 +254,9 @@ func (c *Client) RedirectJob(ctx context.Context, ref JobRef, destination string
 	}
 	cl := call{op: redirectJob, url: c.at(ref.path()+"/redirect", ""), out: &out}
 	if err := cl.encode(struct {
-		Destination   string         `json:"destinationPrinterId"`
-		Configuration *Configuration `json:"configuration,omitempty"`
-	}{destination, cfg}); err != nil {
+		Destination   string          `json:"destinationPrinterId"`
+		Configuration json.RawMessage `json:"configuration,omitempty"`
+	}{destination, settings}); err != nil {
 		return JobRef{}, err
 	}
 	if err := c.do(ctx, &cl); err != nil {
@@ -259,6 +266,22 @@ func (c *Client) RedirectJob(ctx context.Context, ref JobRef, destination string
 		return JobRef{}, cl.failed(garbled, errInvalidID)
 	}
 	return JobRef{Printer: destination, Job: out.ID}, nil
+}
+
+// UpdateJob gives a job another configuration, the whole of it
+// (https://learn.microsoft.com/graph/api/printjob-update). It succeeds only while
+// a task of a trigger of this app is processing; doing it again changes nothing.
+func (c *Client) UpdateJob(ctx context.Context, ref JobRef, settings json.RawMessage) error {
+	if err := ids(updateJob, ref.Printer, ref.Job); err != nil {
+		return err
+	}
+	cl := call{op: updateJob, url: c.at(ref.path(), "")}
+	if err := cl.encode(struct {
+		Configuration json.RawMessage `json:"configuration"`
+	}{settings}); err != nil {
+		return err
+	}
+	return c.do(ctx, &cl)
 }
 
 // Printer reads the state of a printer

@@ -38,7 +38,6 @@ func (s *scripted) client(t *testing.T) *Client {
 }
 
 func TestRequests(t *testing.T) {
-	yes := true
 	at := time.Date(2026, 3, 1, 12, 30, 0, 0, time.FixedZone("", 3600))
 	const sub = "7f105c7d-2dc5-4530-97cd-4e7ae6534c07"
 	for _, tt := range []struct {
@@ -76,9 +75,12 @@ func TestRequests(t *testing.T) {
 			return err
 		}, 200, `{"id":"9"}`, "POST /print/printers/p1/jobs/7/redirect", `{"destinationPrinterId":"p2"}`},
 		{"redirect and rewrite", func(ctx context.Context, c *Client) error {
-			_, err := c.RedirectJob(ctx, JobRef{"p1", "7"}, "p2", &Configuration{ColorMode: "blackAndWhite", Collate: &yes, PageRanges: []PageRange{{1, 2}}})
+			_, err := c.RedirectJob(ctx, JobRef{"p1", "7"}, "p2", []byte(`{"collate":true,"margin":{"top":3}}`))
 			return err
-		}, 200, `{"id":"9"}`, "POST /print/printers/p1/jobs/7/redirect", `{"destinationPrinterId":"p2","configuration":{"colorMode":"blackAndWhite","pageRanges":[{"start":1,"end":2}],"collate":true}}`},
+		}, 200, `{"id":"9"}`, "POST /print/printers/p1/jobs/7/redirect", `{"destinationPrinterId":"p2","configuration":{"collate":true,"margin":{"top":3}}}`},
+		{"rewrite", func(ctx context.Context, c *Client) error {
+			return c.UpdateJob(ctx, JobRef{"p1", "7"}, []byte(`{"colorMode":"blackAndWhite"}`))
+		}, 200, `{}`, "PATCH /print/printers/p1/jobs/7", `{"configuration":{"colorMode":"blackAndWhite"}}`},
 		{"printer", func(ctx context.Context, c *Client) error { _, err := c.Printer(ctx, "p1"); return err }, 200, `{}`, "GET /print/printers/p1?$select=id,displayName,isAcceptingJobs,status", ""},
 		{"groups", func(ctx context.Context, c *Client) error { _, err := c.Groups(ctx, "u1"); return err }, 200, `{"value":[{"id":"g"}]}`, "GET /users/u1/transitiveMemberOf/microsoft.graph.group?$select=id,displayName&$count=true&$top=999", ""},
 		{"user by employee id", func(ctx context.Context, c *Client) error {
@@ -200,6 +202,10 @@ func TestJobIsRead(t *testing.T) {
 		Documents: []Document{{"ca96c367", "application/oxps", 276604}},
 		Tasks:     []Task{{"d036638b", TaskProcessing, "The task is being processed.", JobRef{"p", "5182"}}},
 	}
+	if !strings.Contains(string(got.Settings), `"margin"`) || !strings.Contains(string(got.Settings), `"newSetting"`) {
+		t.Errorf("settings without what has no name here: %s", got.Settings)
+	}
+	got.Settings = nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
