@@ -156,3 +156,35 @@ func (w *world) task(id graphtest.JobID) string {
 	job, _ := w.sim.Job(id)
 	return job.Task.ID
 }
+
+// The reply to an effect is lost, and what Graph tells of the job afterwards is
+// in words that we don't know: that is no proof that nothing happened. The
+// effect is not called for again until Graph speaks clearly.
+func TestUnclearIsNoProof(t *testing.T) {
+	for _, e := range ends[1:] {
+		t.Run(e.name, func(t *testing.T) {
+			w := newWorld(t, bustest.Open(t), graphtest.Calm())
+			lost := 0
+			w.sim.Change(func(k *graphtest.Knobs) {
+				k.Intercept = func(_ string, r graphtest.Request) graphtest.Fault {
+					if r.Method == "GET" || r.Path == "" || lost > 0 {
+						return graphtest.Fault{}
+					}
+					lost++
+					return graphtest.Fault{Lose: true, After: func(int) { w.sim.Change(func(k *graphtest.Knobs) { k.UnknownWords = 1 }) }}
+				}
+			})
+			id, d := w.print(e.spec)
+			l := w.live("")
+			for range 3 {
+				l.worker.Handle(l.ctx, d)
+			}
+			if rec := w.record(id); lost != 1 || !rec.State.Intent() {
+				t.Fatalf("%d replies lost, record is %s", lost, rec.State)
+			}
+			w.sim.Change(func(k *graphtest.Knobs) { k.UnknownWords = 0 })
+			l.worker.Handle(l.ctx, d)
+			w.judge(t, id, e)
+		})
+	}
+}

@@ -144,6 +144,9 @@ func (w *Worker) effect(ctx context.Context, rec *held.Record, a act) (held.Answ
 	for range maxCalls {
 		if a.look {
 			outcome, settings, err := w.readBack(ctx, rec)
+			if errors.Is(err, errUnclear) {
+				outcome, settings, err = w.readBack(ctx, rec)
+			}
 			if err != nil {
 				return held.Answer{}, err
 			}
@@ -247,8 +250,18 @@ func overlay(settings json.RawMessage, set *held.Settings) (json.RawMessage, err
 	return json.Marshal(all)
 }
 
+// errUnclear says that what Graph tells of a job does not show whether an effect
+// has happened.
+var errUnclear = errors.New("graph does not say clearly what became of the job")
+
+// unclearFor is how long after the decision an unclear answer is waited out.
+// After that the effect is called for again: Graph's own fence lets it happen
+// once.
+const unclearFor = 10 * time.Minute
+
 // readBack reads the job and its task and says which state they show; empty
-// means that the effect has not happened and can still be called for.
+// means that the effect has not happened and can still be called for. A word
+// that this program doesn't know is no proof of that.
 func (w *Worker) readBack(ctx context.Context, rec *held.Record) (held.State, json.RawMessage, error) {
 	job, err := w.Graph.Job(ctx, graph.JobRef(rec.Ref))
 	if notFound(err) {
@@ -257,7 +270,38 @@ func (w *Worker) readBack(ctx context.Context, rec *held.Record) (held.State, js
 	if err != nil {
 		return "", nil, fmt.Errorf("read job back: %w", err)
 	}
-	return shown(rec, job), job.Settings, nil
+	if state := shown(rec, job); state != "" {
+		return state, nil, nil
+	}
+	if !taskWaits(job.Tasks, rec.Task) {
+		task, err := w.Graph.Task(ctx, rec.Definition, rec.Task)
+		if err != nil && !notFound(err) {
+			return "", nil, fmt.Errorf("read task back: %w", err)
+		}
+		job.Tasks = []graph.Task{task}
+		if state := shown(rec, job); state != "" {
+			return state, nil, nil
+		}
+	}
+	if (!taskWaits(job.Tasks, rec.Task) || !jobWaits(job.State)) && time.Since(rec.Decision.At) < unclearFor {
+		return "", nil, errUnclear
+	}
+	return "", job.Settings, nil
+}
+
+// taskWaits reports whether a task is surely not finished.
+func taskWaits(tasks []graph.Task, id string) bool {
+	for _, t := range tasks {
+		if t.ID == id {
+			return t.State == graph.TaskProcessing || t.State == graph.TaskPending
+		}
+	}
+	return false
+}
+
+// jobWaits reports whether a job has surely not ended.
+func jobWaits(s graph.JobState) bool {
+	return s == graph.JobPaused || s == graph.JobPending || s == graph.JobProcessing || s == graph.JobStopped
 }
 
 // shown says which end a job has come to, seen from a record; empty when it
