@@ -135,10 +135,21 @@ func TestGuideKeys(t *testing.T) {
 	for _, k := range strictyaml.Keys(reflect.TypeFor[defaultsFile]()) {
 		want = append(want, "default."+k)
 	}
-	for _, k := range strictyaml.Keys(reflect.TypeFor[ruleFile]()) {
-		want = append(want, "rules."+k)
+	parts := map[string]reflect.Type{
+		"unknown": reflect.TypeFor[unknownFile](), "allowances": reflect.TypeFor[allowanceFile](), "prices": reflect.TypeFor[pricesFile](),
+		"refunds": reflect.TypeFor[refundsFile](), "rules": reflect.TypeFor[ruleFile](),
 	}
-	want = append(want, "shadow")
+	for _, key := range strictyaml.Keys(reflect.TypeFor[file]()) {
+		switch part, ok := parts[key]; {
+		case key == "default" || key == "tests":
+		case !ok:
+			want = append(want, key)
+		default:
+			for _, k := range strictyaml.Keys(part) {
+				want = append(want, key+"."+k)
+			}
+		}
+	}
 	if !slices.Equal(names, want) {
 		t.Errorf("the guide has %v, a file %v", names, want)
 	}
@@ -150,7 +161,7 @@ func TestGuideKeys(t *testing.T) {
 // The guide's table of the keys of a test is what a test can have.
 func TestGuideTests(t *testing.T) {
 	parts := map[string]reflect.Type{
-		"tests.job": reflect.TypeFor[testJob](), "tests.user": reflect.TypeFor[testUser](), "tests.queue": reflect.TypeFor[testQueue](), "tests.expect": reflect.TypeFor[testExpect](),
+		"tests.job": reflect.TypeFor[testJob](), "tests.user": reflect.TypeFor[testUser](), "tests.queue": reflect.TypeFor[testQueue](), "tests.expect": reflect.TypeFor[testExpect](), "tests.account": reflect.TypeFor[testAccount](),
 	}
 	var names, want []string
 	for _, row := range table(t, "Tests of a policy") {
@@ -186,10 +197,18 @@ func TestGuideVerdicts(t *testing.T) {
 
 // The guide's table of the program's own reasons is what owners are told.
 func TestGuideReasons(t *testing.T) {
-	found := map[string]struct{ text, remedy string }{}
+	found := map[string]struct{ text, remedy, ipp string }{}
+	keywords := map[string]string{}
+	for _, row := range table(t, "Reasons in IPP") {
+		keywords[codes(row[0])[0]] = codes(row[1])[0]
+		if !slices.Contains(ippKeywords, codes(row[1])[0]) {
+			t.Errorf("%s is no keyword", row[1])
+		}
+	}
 	for _, row := range table(t, "Reasons of the program itself") {
 		if len(row) == 3 {
-			found[codes(row[0])[0]] = struct{ text, remedy string }{row[1], row[2]}
+			code := codes(row[0])[0]
+			found[code] = struct{ text, remedy, ipp string }{row[1], row[2], keywords[code]}
 		}
 	}
 	if !maps.Equal(found, own) {

@@ -65,7 +65,7 @@ type expression struct {
 	// plain does not count what it costs; nil when that has no small bound.
 	plain   cel.Program
 	counted cel.Program
-	uses    bool // user.groups
+	uses    variableSet
 }
 
 // evaluation is the evaluation of some expressions over one request. It has to
@@ -81,6 +81,10 @@ func evaluate(req Request) *evaluation {
 	in := newInput(req)
 	return &evaluation{in: in, ordinary: ordinary(&in.req)}
 }
+
+// missed is what the newest expression looked for in vain; empty when it found
+// all.
+func (ev *evaluation) missed() Dependency { return ev.in.missed }
 
 // rewrite makes expressions see the job as a rule rewrote it.
 func (ev *evaluation) rewrite(s Settings) {
@@ -105,6 +109,7 @@ func (ev *evaluation) value(x *expression) (v ref.Val, err error) {
 			v, err = nil, errEval
 		}
 	}()
+	ev.in.missed = ""
 	prg, frame := x.plain, &ev.plain
 	if prg == nil || !ev.ordinary {
 		prg, frame = x.counted, &ev.counted
@@ -141,6 +146,9 @@ var told = []string{
 }
 
 func evalError(err error) error {
+	if errors.Is(err, errMissing) {
+		return errMissing
+	}
 	text := err.Error()
 	for _, known := range told {
 		if strings.Contains(text, known) {
@@ -191,7 +199,7 @@ func program(env *cel.Env, checked *cel.Ast) (expression, []fault) {
 	if worst > refused && worst != math.MaxUint64 {
 		return expression{}, []fault{{1, 0, fmt.Sprintf("the expression can cost too much: %d units, allowed are %d", worst, refused), "write it without a loop in a loop, or a chain of replace"}}
 	}
-	x := expression{uses: usesGroups(checked)}
+	x := expression{uses: variablesIn(checked)}
 	if worst <= uncounted {
 		x.plain, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize))
 	}
@@ -209,21 +217,44 @@ func firstLine(s string) string {
 	return line
 }
 
-// usesGroups looks for user.groups in a checked expression; one that takes user
-// as a whole may look at the groups too.
-func usesGroups(checked *cel.Ast) bool {
-	found := false
-	fields := map[int64]bool{} // those user of which another field is taken
+// usesAny reports whether the expression looks at one of the variables.
+func (x *expression) usesAny(set variableSet) bool { return x.uses&set != 0 }
+
+// Sees reports whether anything in the file looks at a variable, as user.upn.
+func (p *Policy) Sees(path string) bool {
+	object, name, _ := strings.Cut(path, ".")
+	i := indexOf(object, name)
+	var uses variableSet
+	for _, r := range p.rules {
+		uses |= r.uses()
+	}
+	for i := range p.allowances {
+		uses |= p.allowances[i].when.uses
+	}
+	return i >= 0 && uses&(1<<i) != 0
+}
+
+// variablesIn finds the variables of a checked expression; one that takes an
+// object as a whole may look at all its fields.
+func variablesIn(checked *cel.Ast) (set variableSet) {
+	fields := map[int64]bool{} // those objects of which a field is taken
 	ast.PreOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.SelectKind:
 			s := e.AsSelect()
-			if o := s.Operand(); o.Kind() == ast.IdentKind && o.AsIdent() == "user" && s.FieldName() != "groups" {
-				fields[o.ID()] = true
+			if o := s.Operand(); o.Kind() == ast.IdentKind {
+				if i := indexOf(o.AsIdent(), s.FieldName()); i >= 0 {
+					fields[o.ID()] = true
+					set |= 1 << i
+				}
 			}
 		case ast.IdentKind:
-			found = found || (e.AsIdent() == "user" && !fields[e.ID()])
+			for i, v := range variables {
+				if !fields[e.ID()] && (v.object == e.AsIdent() || (v.object == "" && v.name == e.AsIdent())) {
+					set |= 1 << i
+				}
+			}
 		}
 	}))
-	return found
+	return set
 }

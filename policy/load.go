@@ -14,10 +14,21 @@ import (
 
 // file is the form of a policy file. A key that it doesn't have is an error.
 type file struct {
-	Default defaultsFile `yaml:"default"`
-	Rules   []ruleFile   `yaml:"rules"`
-	Shadow  bool         `yaml:"shadow"`
-	Tests   []testFile   `yaml:"tests"`
+	Default      defaultsFile    `yaml:"default"`
+	Zone         string          `yaml:"zone"`
+	Language     string          `yaml:"language"`
+	Pages        string          `yaml:"pages"`
+	BytesPerPage int64           `yaml:"bytes_per_page"`
+	Unknown      unknownFile     `yaml:"unknown"`
+	Allowances   []allowanceFile `yaml:"allowances"`
+	Merge        string          `yaml:"merge"`
+	Unmatched    string          `yaml:"unmatched"`
+	Prices       pricesFile      `yaml:"prices"`
+	Reserve      string          `yaml:"reserve"`
+	Refunds      refundsFile     `yaml:"refunds"`
+	Rules        []ruleFile      `yaml:"rules"`
+	Shadow       bool            `yaml:"shadow"`
+	Tests        []testFile      `yaml:"tests"`
 }
 
 // defaultsFile says what happens to a job at arrival that no rule is about.
@@ -33,8 +44,10 @@ type ruleFile struct {
 	When    string  `yaml:"when"`
 	Verdict Verdict `yaml:"verdict"`
 	Reason  string  `yaml:"reason"`
-	Text    string  `yaml:"text"`
-	Remedy  string  `yaml:"remedy"`
+	Text    words   `yaml:"text"`
+	Remedy  words   `yaml:"remedy"`
+	// IPP is the keyword for job-state-reasons that comes nearest to the reason.
+	IPP string `yaml:"ipp"`
 	// Set rewrites the job's settings and goes on; such a rule has no verdict.
 	Set *Settings `yaml:"set"`
 }
@@ -96,9 +109,12 @@ func load(name string, src []byte) (*loader, *file) {
 		return nil, nil
 	}
 	f := new(file)
-	l := &loader{name: name, src: strictyaml.Text(src), policy: &Policy{hash: hashOf(src), pull: Hold, direct: Complete}}
+	l := &loader{name: name, src: strictyaml.Text(src), policy: blank(src)}
 	l.doc = strictyaml.Decode(name, l.src, f, nil)
 	l.defaults(f.Default)
+	l.general(f)
+	l.prices(f.Prices)
+	l.allowances(f)
 	l.rules(f.Rules)
 	l.policy.shadow = f.Shadow
 	l.tests(f.Tests)
@@ -160,7 +176,7 @@ func (l *loader) rule(at string, r ruleFile) {
 	point := l.point(at, r.At)
 	if r.Set != nil {
 		l.settings(at, r)
-		l.policy.rules = append(l.policy.rules, rule{name: r.Name, at: r.At, when: l.expression(at+".when", r.When), set: *r.Set, sets: true})
+		l.policy.rules = append(l.policy.rules, rule{name: r.Name, line: l.doc.At(at), at: r.At, source: r.When, when: l.expression(at+".when", r.When), set: *r.Set, sets: true})
 		return
 	}
 	l.verdict(at, point, r.Verdict)
@@ -174,13 +190,16 @@ func (l *loader) rule(at string, r ruleFile) {
 	if r.Verdict == Abort {
 		l.say(at, "text", r.Text, "say why, in a sentence for the owner")
 	}
-	if r.Verdict == Keep && r.Text == "" {
-		r.Text = keptText
+	if r.Verdict == Keep && len(r.Text) == 0 {
+		r.Text = words{anyLanguage: keptText}
+	}
+	if r.IPP != "" && !slices.Contains(ippKeywords, r.IPP) {
+		l.doc.Add(at+".ipp", strictyaml.DidYouMean(r.IPP, ippKeywords), "%q is no reason of a job's state in IPP", r.IPP)
 	}
 	l.policy.rules = append(l.policy.rules, rule{
-		name: r.Name, at: r.At, verdict: r.Verdict, reason: r.Reason,
+		name: r.Name, line: l.doc.At(at), at: r.At, source: r.When, verdict: r.Verdict, reason: r.Reason,
 		when: l.expression(at+".when", r.When),
-		text: l.template(at+".text", r.Text), remedy: l.template(at+".remedy", r.Remedy),
+		text: l.spoken(at+".text", r.Text), remedy: l.spoken(at+".remedy", r.Remedy), ipp: r.IPP,
 	})
 }
 
@@ -229,8 +248,8 @@ func (l *loader) reason(at, code string) {
 	}
 }
 
-func (l *loader) say(at, key, value, hint string) {
-	if strings.TrimSpace(value) == "" {
+func (l *loader) say(at, key string, value words, hint string) {
+	if value.empty() {
 		l.doc.Add(at+"."+key, hint, "the rule refuses a job and has no %s", key)
 	}
 }
@@ -238,7 +257,7 @@ func (l *loader) say(at, key, value, hint string) {
 func (l *loader) expression(path, text string) expression {
 	switch {
 	case strings.TrimSpace(text) == "":
-		l.doc.Add(path, "write when: 'true' for always", "the rule has no when")
+		l.doc.Add(path, "write when: 'true' for always", "there is no when")
 		return expression{}
 	case utf8.RuneCountInString(text) > maxExpression:
 		l.doc.Add(path, "", "longer than %d characters", maxExpression)
@@ -246,7 +265,6 @@ func (l *loader) expression(path, text string) expression {
 	}
 	x, faults := compile(text, "true or false", cel.BoolType)
 	l.faults(path, faults)
-	l.policy.needsGroups = l.policy.needsGroups || x.uses
 	return x
 }
 
@@ -257,7 +275,6 @@ func (l *loader) template(path, text string) template {
 	}
 	t, faults := compileTemplate(text)
 	l.faults(path, faults)
-	l.policy.needsGroups = l.policy.needsGroups || t.usesGroups()
 	return t
 }
 

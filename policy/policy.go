@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"pullprint/policy/quota"
 )
 
 // Point is where in a job's life a decision is asked for.
@@ -48,7 +50,14 @@ type Job struct {
 	// Color is true for color and auto: auto may print in colour.
 	Color bool
 	// Duplex is true for both two-sided modes.
-	Duplex      bool
+	Duplex bool
+	// Pages is how many pages its documents have, counted or estimated. It is
+	// nothing when Document is in Missing.
+	Pages int
+	// PagesPerSheet is how many pages go on a side; 0 is one.
+	PagesPerSheet int
+	// Ranges are the pages to print; none is all.
+	Ranges      []PageRange
 	MediaSize   string
 	ContentType string
 	// Size is that of all documents, in bytes.
@@ -62,8 +71,10 @@ type User struct {
 	ID  string
 	UPN string
 	// Groups are the names and ids of the groups the owner is in. They are
-	// needed only if NeedsGroups says so.
+	// needed only if Needs says so.
 	Groups []string
+	// Language is the one the owner reads, as de-CH; empty when that is not known.
+	Language string
 }
 
 // Queue is what a rule can see of the queue.
@@ -82,6 +93,12 @@ type Request struct {
 	// Device is where the owner stands, by its configured id; empty at arrival.
 	Device string
 	Now    time.Time
+	// Missing is what could not be found out of what the policy needs.
+	Missing []Dependency
+	// Budget is who pays: what Policy.Budget says of the request, with balances.
+	Budget Budget
+
+	zone *time.Location // of the policy
 }
 
 // Decision is the answer.
@@ -104,6 +121,18 @@ type Decision struct {
 	// print, now or later, is rewritten.
 	Set   Settings
 	SetBy string
+	// IPP is the keyword for job-state-reasons that comes nearest to the reason;
+	// empty when the job prints.
+	IPP string
+	// Unknown is what was needed and out of reach, with what was done for want of
+	// it.
+	Unknown []Unknown
+	// Cost is what the job costs those in Claims; zero without allowances.
+	Cost   quota.Amount
+	Claims []quota.Claim
+	// Variant is the least change of a job refused for its cost with which it
+	// would be paid for.
+	Variant Settings
 	// Shadow is what the rules decided when the policy is in shadow and they
 	// decided otherwise; the rest is the default then.
 	Shadow *Decision
@@ -123,23 +152,37 @@ func (d Decision) Sentence() string {
 
 // Policy is a loaded policy file. It is immutable and safe for concurrent use.
 type Policy struct {
-	hash        string
-	shadow      bool
-	pull        Verdict
-	direct      Verdict
-	rules       []rule
-	needsGroups bool
+	hash             string
+	shadow           bool
+	pull             Verdict
+	direct           Verdict
+	rules            []rule
+	modes            map[Dependency]FailMode
+	zone             *time.Location
+	language         string
+	languages        bool // whether words are in several
+	metadata         bool // pages are never counted
+	pageBytes        int64
+	prices           prices
+	allowances       []allowance
+	merge            quota.Merge
+	unmatched        string
+	refunds          Refunds
+	reserveAtArrival bool
 }
 
 // rule is one compiled rule.
 type rule struct {
 	name    string
+	line    int // in the file
 	at      Point
+	source  string // of when
 	when    expression
 	verdict Verdict
 	reason  string
-	text    template
-	remedy  template
+	text    spoken
+	remedy  spoken
+	ipp     string
 	// sets is true for a rule that rewrites settings and goes on.
 	sets bool
 	set  Settings
@@ -147,7 +190,12 @@ type rule struct {
 
 // Default is the policy without a file: pull queues hold, direct queues complete.
 func Default() *Policy {
-	return &Policy{hash: hashOf(nil), pull: Hold, direct: Complete}
+	return blank(nil)
+}
+
+// blank is the policy of a file before anything in it is read.
+func blank(src []byte) *Policy {
+	return &Policy{hash: hashOf(src), pull: Hold, direct: Complete, zone: time.UTC, prices: defaultPrices, refunds: defaultRefunds}
 }
 
 // Hash is a short name of the file's content: the first 12 hexadecimal digits
@@ -158,10 +206,6 @@ func hashOf(src []byte) string {
 	sum := sha256.Sum256(src)
 	return hex.EncodeToString(sum[:6])
 }
-
-// NeedsGroups reports whether any expression looks at user.groups, which cost a
-// call to the directory.
-func (p *Policy) NeedsGroups() bool { return p.needsGroups }
 
 // Summary says in a few words what the policy holds.
 func (p *Policy) Summary() string {
@@ -174,6 +218,11 @@ func (p *Policy) Summary() string {
 		rules = "rule"
 	}
 	text := fmt.Sprintf("%d %s (%d at arrival, %d at release)", len(p.rules), rules, at[Arrival], at[Release])
+	if n := len(p.allowances); n == 1 {
+		text += ", 1 allowance"
+	} else if n > 1 {
+		text += fmt.Sprintf(", %d allowances", n)
+	}
 	if p.shadow {
 		text += " in shadow"
 	}
@@ -191,6 +240,7 @@ func (p *Policy) Decide(req Request) Decision {
 		return d
 	}
 	live := p.byDefault(req)
+	live.IPP = live.ippKeyword("")
 	if d.Verdict != live.Verdict || d.Reason != "" || d.Err != "" || d.Set != live.Set {
 		live.Shadow = &d
 	}
@@ -201,33 +251,75 @@ func (p *Policy) Decide(req Request) Decision {
 func (p *Policy) Shadow() bool { return p.shadow }
 
 func (p *Policy) decide(req Request) Decision {
-	if len(p.rules) == 0 {
-		return p.byDefault(req)
+	if len(p.rules) == 0 && len(p.allowances) == 0 {
+		d := p.byDefault(req)
+		d.IPP = d.ippKeyword("")
+		return d
 	}
-	ev := evaluate(req)
+	ev := p.evaluate(req)
 	defer ev.close()
+	return p.trace(ev, nil)
+}
+
+func (p *Policy) evaluate(req Request) *evaluation {
+	req.zone = p.zone
+	return evaluate(req)
+}
+
+// trace decides, and tells step of each rule that it tries.
+func (p *Policy) trace(ev *evaluation, step func(*rule, bool, error)) Decision {
+	d, r := p.rule(ev, step)
+	d = p.charge(ev, d)
+	keyword := ""
+	if r != nil && d.Rule == r.name {
+		keyword = r.ipp
+	}
+	d.IPP = d.ippKeyword(keyword)
+	return d
+}
+
+// rule finds the rule that decides, nil for the default, and what it says.
+func (p *Policy) rule(ev *evaluation, step func(*rule, bool, error)) (Decision, *rule) {
+	at, mode := ev.in.req.Point, ev.in.req.Queue.Mode
 	var set Settings
 	var setBy []string
+	var unknown []Unknown
 	for i := range p.rules {
 		r := &p.rules[i]
-		if r.at != req.Point {
+		if r.at != at {
 			continue
 		}
 		yes, err := ev.isTrue(&r.when)
+		if step != nil {
+			step(r, yes, err)
+		}
+		if dep := ev.missed(); err != nil && dep != "" {
+			d, note := p.unknown(at, r.name, dep)
+			unknown = append(unknown, note)
+			if d == nil {
+				continue
+			}
+			d.Unknown = unknown
+			return *d, r
+		}
 		switch {
 		case err != nil:
-			return p.failed(req.Point, r.name, "when", err)
+			return p.failed(at, r.name, "when", err), r
 		case !yes:
 		case r.sets:
 			set, setBy = r.set.Over(set), append(setBy, r.name)
 			ev.rewrite(r.set)
-		case r.verdict == Complete && req.Queue.Mode == modePull:
-			return p.failed(req.Point, r.name, "verdict", errCompletePull)
+		case r.verdict == Complete && mode == modePull:
+			return p.failed(at, r.name, "verdict", errCompletePull), r
 		default:
-			return rewritten(p.decided(r, ev, req.Point), set, setBy)
+			d := rewritten(p.decided(r, ev, at), set, setBy)
+			d.Unknown = unknown
+			return d, r
 		}
 	}
-	return rewritten(p.byDefault(req), set, setBy)
+	d := rewritten(p.byDefault(ev.in.req), set, setBy)
+	d.Unknown = unknown
+	return d, nil
 }
 
 // rewritten adds to a decision what rules rewrote, if the job can still print.
@@ -254,12 +346,13 @@ func (p *Policy) byDefault(req Request) Decision {
 // decided renders the words of a rule that matched. Words that can't be
 // rendered do not change the verdict: they lose what failed, and Err says so.
 func (p *Policy) decided(r *rule, ev *evaluation, at Point) Decision {
+	lang := ev.in.req.User.Language
 	d := Decision{Point: at, Verdict: r.verdict, Reason: r.reason, Rule: r.name, PolicyHash: p.hash}
 	var err error
-	if d.Text, err = r.text.render(ev); err != nil {
+	if d.Text, err = r.text.in(lang, p.language).render(ev); err != nil {
 		d.Err = "text: " + err.Error()
 	}
-	if d.Remedy, err = r.remedy.render(ev); err != nil && d.Err == "" {
+	if d.Remedy, err = r.remedy.in(lang, p.language).render(ev); err != nil && d.Err == "" {
 		d.Err = "remedy: " + err.Error()
 	}
 	return d
@@ -268,10 +361,7 @@ func (p *Policy) decided(r *rule, ev *evaluation, at Point) Decision {
 // failed is the decision when a rule can't be followed: the job stays where it is.
 func (p *Policy) failed(at Point, rule, part string, err error) Decision {
 	d := Own(ReasonPolicyError)
-	d.Point, d.Verdict, d.Rule, d.PolicyHash = at, Hold, rule, p.hash
-	if at == Release {
-		d.Verdict = Keep
-	}
+	d.Point, d.Verdict, d.Rule, d.PolicyHash = at, stays(at), rule, p.hash
 	d.Err = part + ": " + err.Error()
 	return d
 }

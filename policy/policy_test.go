@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -78,7 +79,9 @@ func TestDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := mustLoad(t, c.policy)
 			c.want.PolicyHash = p.Hash()
-			if diff := cmp.Diff(c.want, p.Decide(c.req)); diff != "" {
+			got := p.Decide(c.req)
+			c.want.IPP = got.ippKeyword("")
+			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -239,14 +242,14 @@ func TestNeedsGroups(t *testing.T) {
 		`["a"].exists(groups, groups == queue.name)`: false,
 	} {
 		src := rules(`{name: r, at: arrival, when: '` + when + `', verdict: hold}`)
-		if got := mustLoad(t, src).NeedsGroups(); got != want {
+		if got := mustLoad(t, src).Needs(Arrival, modePull).Groups; got != want {
 			t.Errorf("%s: %v, want %v", when, got, want)
 		}
 	}
-	if !mustLoad(t, rules(`{name: r, at: release, when: 'true', verdict: keep, reason: a.b, remedy: 'You are in {{size(user.groups)}} groups.'}`)).NeedsGroups() {
+	if !mustLoad(t, rules(`{name: r, at: release, when: 'true', verdict: keep, reason: a.b, remedy: 'You are in {{size(user.groups)}} groups.'}`)).Needs(Release, modePull).Groups {
 		t.Error("a template that looks at the groups needs them")
 	}
-	if Default().NeedsGroups() {
+	if Default().Needs(Arrival, modePull).Groups {
 		t.Error("the default needs groups")
 	}
 }
@@ -269,13 +272,16 @@ func TestOwn(t *testing.T) {
 	codes := []string{
 		ReasonQuotaExhausted, ReasonHoldExpired, ReasonOwnerUnknown, ReasonBadgeUnknown, ReasonDeviceUnavailable,
 		ReasonDeviceNotAllowed, ReasonCanceledByOwner, ReasonCanceledByAdmin, ReasonPolicyError, ReasonPagesUnknown,
-		ReasonGraphUnavailable, ReasonReleasePending,
+		ReasonGraphUnavailable, ReasonReleasePending, ReasonDirectoryUnavailable, ReasonQuotaUnavailable,
 	}
 	if len(codes) != len(own) {
 		t.Errorf("%d codes and %d sentences", len(codes), len(own))
 	}
 	for _, code := range codes {
 		d := Own(code)
+		if !slices.Contains(ippKeywords, own[code].ipp) {
+			t.Errorf("%s: %q is no keyword", code, own[code].ipp)
+		}
 		if d.Reason != code || !strings.HasSuffix(d.Text, ".") || !strings.HasSuffix(d.Remedy, ".") || !reasonCode.MatchString(code) {
 			t.Errorf("%s: %+v", code, d)
 		}

@@ -72,6 +72,9 @@ func (s Settings) Apply(j *Job) {
 	if s.DuplexMode != "" {
 		j.Duplex = Duplex(s.DuplexMode)
 	}
+	if s.PagesPerSheet != 0 {
+		j.PagesPerSheet = s.PagesPerSheet
+	}
 	if s.MediaSize != "" {
 		j.MediaSize = s.MediaSize
 	}
@@ -86,7 +89,7 @@ func (l *loader) settings(at string, r ruleFile) {
 	if r.Verdict != "" {
 		l.doc.Add(at+".verdict", "leave it out: a rule that sets goes on with the next rule", "the rule has set and a verdict")
 	}
-	if r.Reason != "" || r.Text != "" || r.Remedy != "" {
+	if r.Reason != "" || len(r.Text) > 0 || len(r.Remedy) > 0 || r.IPP != "" {
 		l.doc.Add(at+".set", "leave out reason, text and remedy: nothing is refused", "the rule has set and words for a refusal")
 	}
 	at += ".set"

@@ -44,7 +44,7 @@ func TestSet(t *testing.T) {
 	if d := shadow.Decide(arriving(release, many)); d.Set != (Settings{}) || d.Shadow == nil || d.Shadow.SetBy != "save" {
 		t.Errorf("in shadow: %+v", d)
 	}
-	if !mustLoad(t, setting).NeedsGroups() {
+	if !mustLoad(t, setting).Needs(Release, modePull).Groups {
 		t.Error("a rule that sets looks at the groups")
 	}
 }

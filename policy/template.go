@@ -91,14 +91,14 @@ func shift(text string, offset int, f fault) fault {
 	return f
 }
 
-// usesGroups reports whether a hole looks at user.groups.
-func (t template) usesGroups() bool {
+// uses are the variables that holes look at.
+func (t template) uses() (set variableSet) {
 	for _, p := range t.parts {
-		if p.hole != nil && p.hole.uses {
-			return true
+		if p.hole != nil {
+			set |= p.hole.uses
 		}
 	}
-	return false
+	return set
 }
 
 // render writes the template; a hole that fails is left out, and the first
@@ -124,7 +124,7 @@ func (t template) render(ev *evaluation) (string, error) {
 			}
 			continue
 		}
-		b.WriteString(words(v))
+		b.WriteString(written(v))
 	}
 	return bounded(b.String()), first
 }
@@ -137,9 +137,9 @@ func bounded(s string) string {
 	return string([]rune(s)[:maxText-1]) + "…"
 }
 
-// words are a value as a person reads it: times in UTC, numbers with at most
+// written is a value as a person reads it: times in UTC, numbers with at most
 // two digits after the point, no control characters.
-func words(v ref.Val) string {
+func written(v ref.Val) string {
 	switch v := v.(type) {
 	case types.String:
 		return oneLine(string(v))
@@ -150,14 +150,14 @@ func words(v ref.Val) string {
 	case types.Uint:
 		return strconv.FormatUint(uint64(v), 10)
 	case types.Double:
-		return decimal(float64(v))
+		return digits(float64(v))
 	case types.Timestamp:
 		return v.UTC().Format("2006-01-02 15:04 MST")
 	}
 	return ""
 }
 
-func decimal(f float64) string {
+func digits(f float64) string {
 	s := strconv.FormatFloat(f, 'f', 2, 64)
 	if strings.Contains(s, ".") {
 		s = strings.TrimSuffix(strings.TrimRight(s, "0"), ".")

@@ -6,24 +6,31 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/policy/quota"
 	"pullprint/policy/strictyaml"
 )
 
 // testFile is one test as it is written: a request, and what must become of it.
 type testFile struct {
-	Name   string     `yaml:"name"`
-	At     Point      `yaml:"at"`
-	Job    testJob    `yaml:"job"`
-	User   testUser   `yaml:"user"`
-	Queue  testQueue  `yaml:"queue"`
-	Device string     `yaml:"device"`
-	Now    time.Time  `yaml:"now"`
-	Expect testExpect `yaml:"expect"`
+	Name   string    `yaml:"name"`
+	At     Point     `yaml:"at"`
+	Job    testJob   `yaml:"job"`
+	User   testUser  `yaml:"user"`
+	Queue  testQueue `yaml:"queue"`
+	Device string    `yaml:"device"`
+	Now    time.Time `yaml:"now"`
+	// Account is what is on the accounts that pay; without it they are untouched.
+	Account *testAccount `yaml:"account"`
+	// Unknown is what is out of reach.
+	Unknown []string   `yaml:"unknown"`
+	Expect  testExpect `yaml:"expect"`
 }
 
 type testJob struct {
 	Queue       string    `yaml:"queue"`
 	Copies      int       `yaml:"copies"`
+	Pages       *int      `yaml:"pages"`
+	PerSheet    int       `yaml:"pagesPerSheet"`
 	Color       bool      `yaml:"color"`
 	Duplex      bool      `yaml:"duplex"`
 	MediaSize   string    `yaml:"mediaSize"`
@@ -36,6 +43,14 @@ type testUser struct {
 	ID     string   `yaml:"id"`
 	UPN    string   `yaml:"upn"`
 	Groups []string `yaml:"groups"`
+	// Language is what the owner reads.
+	Language string `yaml:"language"`
+}
+
+type testAccount struct {
+	Spent    decimal `yaml:"spent"`
+	Reserved decimal `yaml:"reserved"`
+	Left     decimal `yaml:"left"`
 }
 
 type testQueue struct {
@@ -47,6 +62,10 @@ type testExpect struct {
 	Verdict Verdict `yaml:"verdict"`
 	Reason  string  `yaml:"reason"`
 	Rule    string  `yaml:"rule"`
+	// Cost, when given, is what the job must cost.
+	Cost decimal `yaml:"cost"`
+	// Text, when given, must be a part of what the owner is told.
+	Text string `yaml:"text"`
 	// Set, when given, is all that rules must have rewritten.
 	Set *Settings `yaml:"set"`
 }
@@ -118,13 +137,13 @@ func Test(name string, src []byte) (*Report, error) {
 func (l *loader) run(tests []testFile) []Result {
 	results := make([]Result, len(tests))
 	for i, t := range tests {
-		d := l.policy.decide(t.request()) // in shadow, too, the rules are tested
+		d := l.policy.decide(t.request(l.policy)) // in shadow, too, the rules are tested
 		results[i] = Result{Name: t.Name, Line: l.doc.At(fmt.Sprintf("tests[%d]", i)), Decision: d, Failure: t.Expect.differs(d)}
 	}
 	return results
 }
 
-func (t testFile) request() Request {
+func (t testFile) request(p *Policy) Request {
 	now := t.Now
 	if now.IsZero() {
 		now = testNow
@@ -143,11 +162,48 @@ func (t testFile) request() Request {
 	if at == "" {
 		at = Arrival
 	}
-	j := t.Job
-	return Request{
-		Point: at, Now: now, Queue: Queue{Name: name, Mode: mode}, Device: t.Device, User: User{ID: t.User.ID, UPN: t.User.UPN, Groups: t.User.Groups},
-		Job: Job{Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize, ContentType: j.ContentType, Size: j.Size, Created: created},
+	j, pages := t.Job, 1
+	if j.Pages != nil {
+		pages = *j.Pages
 	}
+	req := Request{
+		Point: at, Now: now, Queue: Queue{Name: name, Mode: mode}, Device: t.Device,
+		User: User{ID: t.User.ID, UPN: t.User.UPN, Groups: t.User.Groups, Language: t.User.Language},
+		Job: Job{
+			Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex, Pages: pages, PagesPerSheet: j.PerSheet,
+			MediaSize: j.MediaSize, ContentType: j.ContentType, Size: j.Size, Created: created,
+		},
+	}
+	if len(p.allowances) > 0 && req.User.ID == "" {
+		req.User.ID = testUserID
+	}
+	for _, d := range t.Unknown {
+		req.Missing = append(req.Missing, Dependency(d))
+	}
+	req.Budget = p.Budget(req)
+	for _, c := range req.Budget.Claims {
+		req.Budget.Balances = append(req.Budget.Balances, t.Account.of(c, now))
+	}
+	return req
+}
+
+// testUserID is the owner in a test that names none, in a policy with allowances.
+const testUserID = "00000000-0000-4000-8000-000000000001"
+
+// of is the balance of a claim as the test has it.
+func (a *testAccount) of(c quota.Claim, now time.Time) quota.Balance {
+	b := quota.Balance{Account: c.Account, Names: c.Names, Limit: c.Limit, Left: c.Limit, Overdraft: c.Overdraft}
+	b.Start, b.Renews = c.Period.Window(now)
+	switch {
+	case a == nil:
+	case a.Left.given:
+		b.Reserved, b.Left = a.Reserved.Amount, a.Left.Amount
+		b.Spent = b.Limit - b.Left - b.Reserved
+	default:
+		b.Spent, b.Reserved = a.Spent.Amount, a.Reserved.Amount
+		b.Left = b.Limit - b.Spent - b.Reserved
+	}
+	return b
 }
 
 // differs says what of a decision is otherwise than expected.
@@ -159,6 +215,12 @@ func (e testExpect) differs(d Decision) string {
 		if c[1] != "" && c[1] != c[2] {
 			wrong = append(wrong, fmt.Sprintf("%s is %s, not %s", c[0], orNone(c[2]), c[1]))
 		}
+	}
+	if e.Cost.given && e.Cost.Amount != d.Cost {
+		wrong = append(wrong, fmt.Sprintf("cost is %s, not %s", d.Cost, e.Cost))
+	}
+	if !strings.Contains(d.Text+" "+d.Remedy, e.Text) {
+		wrong = append(wrong, fmt.Sprintf("the owner is told %q", d.Text+" "+d.Remedy))
 	}
 	if e.Set != nil && *e.Set != d.Set {
 		wrong = append(wrong, fmt.Sprintf("set is %s, not %s", d.Set, *e.Set))
@@ -217,6 +279,16 @@ func (l *loader) test(at string, t testFile) {
 	}
 	if t.Job.Copies < 0 {
 		l.doc.Add(at+".job.copies", "write 1 or more, or leave it out for 1", "job.copies is negative")
+	}
+	if t.Job.Pages != nil && (*t.Job.Pages < 0 || *t.Job.Pages > maxPages) {
+		l.doc.Add(at+".job.pages", "write how many pages the document has, or leave it out for 1", "job.pages is out of range")
+	}
+	if t.Job.PerSheet != 0 && !slices.Contains(perSheet, t.Job.PerSheet) {
+		l.doc.Add(at+".job.pagesPerSheet", "write 1, 2, 4, 6, 8, 9 or 16", "job.pagesPerSheet is out of range")
+	}
+	for i, d := range t.Unknown {
+		known := []string{string(Directory), string(Ledger), string(Document)}
+		l.oneOf(fmt.Sprintf("%s.unknown[%d]", at, i), d, known...)
 	}
 	if t.Job.Size < 0 {
 		l.doc.Add(at+".job.size", "write bytes, or leave it out for 0", "job.size is negative")

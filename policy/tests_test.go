@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const tested = `rules:
@@ -100,7 +102,7 @@ func TestShadow(t *testing.T) {
 			got = string(s.Verdict) + " " + s.Rule
 			want := live.Decide(c.req)
 			want.PolicyHash = s.PolicyHash
-			if *s != want {
+			if !cmp.Equal(*s, want) {
 				t.Errorf("%s: %+v, live %+v", name, s, want)
 			}
 		}

@@ -1,47 +1,113 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"reflect"
+	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
+
+	"pullprint/policy/quota"
 )
 
 // variable is one thing that an expression can see: a field of one of the
-// objects job, user, queue and device, or a variable of its own with no object.
+// objects job, user, queue, device and account, or a variable of its own with no object.
 type variable struct {
 	object string
 	name   string
 	typ    *cel.Type
 	get    func(*Request) ref.Val
+	// needs is what has to be asked to know it; empty when the request says so.
+	needs Dependency
 }
 
 // variables is the only list of what an expression can see: type checking,
 // evaluation, hints and Variables read it. deploy/docs/policy.md has the same
 // table for people, and a test compares the two.
 var variables = []variable{
-	{"job", "queue", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Name) }},
-	{"job", "copies", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Copies) }},
-	{"job", "color", cel.BoolType, func(r *Request) ref.Val { return types.Bool(r.Job.Color) }},
-	{"job", "duplex", cel.BoolType, func(r *Request) ref.Val { return types.Bool(r.Job.Duplex) }},
-	{"job", "mediaSize", cel.StringType, func(r *Request) ref.Val { return types.String(r.Job.MediaSize) }},
-	{"job", "size", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Size) }},
-	{"job", "contentType", cel.StringType, func(r *Request) ref.Val { return types.String(r.Job.ContentType) }},
-	{"job", "created", cel.TimestampType, func(r *Request) ref.Val { return types.Timestamp{Time: r.Job.Created} }},
-	{"user", "id", cel.StringType, func(r *Request) ref.Val { return types.String(r.User.ID) }},
-	{"user", "upn", cel.StringType, func(r *Request) ref.Val { return types.String(r.User.UPN) }},
-	{"user", "groups", cel.ListType(cel.StringType), func(r *Request) ref.Val { return newNames(r.User.Groups) }},
-	{"queue", "name", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Name) }},
-	{"queue", "mode", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Mode) }},
-	{"device", "id", cel.StringType, func(r *Request) ref.Val { return types.String(r.Device) }},
-	{"", "now", cel.TimestampType, func(r *Request) ref.Val { return types.Timestamp{Time: r.Now} }},
+	{"job", "queue", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Name) }, ""},
+	{"job", "copies", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Copies) }, ""},
+	{"job", "color", cel.BoolType, func(r *Request) ref.Val { return types.Bool(r.Job.Color) }, ""},
+	{"job", "duplex", cel.BoolType, func(r *Request) ref.Val { return types.Bool(r.Job.Duplex) }, ""},
+	{"job", "pages", cel.IntType, func(r *Request) ref.Val { return inPaper(r, func(p Paper) int64 { return p.Sides }) }, Document},
+	{"job", "sheets", cel.IntType, func(r *Request) ref.Val { return inPaper(r, func(p Paper) int64 { return p.Sheets }) }, Document},
+	{"job", "mediaSize", cel.StringType, func(r *Request) ref.Val { return types.String(r.Job.MediaSize) }, ""},
+	{"job", "size", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Size) }, ""},
+	{"job", "contentType", cel.StringType, func(r *Request) ref.Val { return types.String(r.Job.ContentType) }, ""},
+	{"job", "created", cel.TimestampType, func(r *Request) ref.Val { return types.Timestamp{Time: r.Job.Created} }, ""},
+	{"job", "hour", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Created.In(cmp.Or(r.zone, time.UTC)).Hour()) }, ""},
+	{"user", "id", cel.StringType, func(r *Request) ref.Val { return types.String(r.User.ID) }, ""},
+	{"user", "upn", cel.StringType, func(r *Request) ref.Val { return types.String(r.User.UPN) }, ""},
+	{"user", "groups", cel.ListType(cel.StringType), func(r *Request) ref.Val { return newNames(r.User.Groups) }, Directory},
+	{"queue", "name", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Name) }, ""},
+	{"queue", "mode", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Mode) }, ""},
+	{"device", "id", cel.StringType, func(r *Request) ref.Val { return types.String(r.Device) }, ""},
+	{"account", "limit", cel.IntType, func(r *Request) ref.Val {
+		return units(r, func(b *quota.Balance) quota.Amount { return b.Limit + b.Carried + b.Adjusted })
+	}, Ledger},
+	{"account", "spent", cel.IntType, func(r *Request) ref.Val { return units(r, func(b *quota.Balance) quota.Amount { return b.Spent }) }, Ledger},
+	{"account", "reserved", cel.IntType, func(r *Request) ref.Val { return units(r, func(b *quota.Balance) quota.Amount { return b.Reserved }) }, Ledger},
+	{"account", "left", cel.IntType, func(r *Request) ref.Val { return units(r, func(b *quota.Balance) quota.Amount { return b.Left }) }, Ledger},
+	{"", "now", cel.TimestampType, func(r *Request) ref.Val { return types.Timestamp{Time: r.Now} }, ""},
+}
+
+// accountVariables are those that tell what is on an account.
+var accountVariables = func() (set variableSet) {
+	for i, v := range variables {
+		if v.object == "account" {
+			set |= 1 << i
+		}
+	}
+	return set
+}()
+
+// variableSet is a set of variables, by their place in the list.
+type variableSet uint64
+
+// needs reports whether some variable of the set needs a dependency.
+func (set variableSet) needs(d Dependency) bool {
+	for i, v := range variables {
+		if set&(1<<i) != 0 && v.needs == d {
+			return true
+		}
+	}
+	return false
+}
+
+// inPaper is a number of sides or sheets.
+func inPaper(r *Request, what func(Paper) int64) ref.Val {
+	p, err := r.Job.paper()
+	if err != nil {
+		return types.NewErr("integer overflow")
+	}
+	return types.Int(what(p))
+}
+
+// noLimit is what is left on the account of somebody who has none.
+const noLimit = math.MaxInt64 / quota.Unit * quota.Unit
+
+// units is an amount of the tightest account of those who pay, in whole units:
+// never more than there is.
+func units(r *Request, what func(*quota.Balance) quota.Amount) ref.Val {
+	b := r.Budget.tightest()
+	if b == nil {
+		return types.Int(what(&quota.Balance{Limit: noLimit, Left: noLimit}) / quota.Unit)
+	}
+	a := what(b)
+	whole := a / quota.Unit
+	if a%quota.Unit < 0 {
+		whole--
+	}
+	return types.Int(whole)
 }
 
 // room is for the variables of one request; a test holds it against the list.
-const room = 16
+const room = 24
 
 // Variables lists what an expression can see, as job.copies, with the CEL type
 // of each.
@@ -110,7 +176,9 @@ func fieldsOfNone() (names []string) {
 type input struct {
 	req    Request
 	values [room]ref.Val
-	object [4]object
+	// missed is what the newest evaluation looked for in vain.
+	missed Dependency
+	object [5]object
 }
 
 func newInput(req Request) *input {
@@ -122,6 +190,10 @@ func newInput(req Request) *input {
 }
 
 func (in *input) value(i int) ref.Val {
+	if v := &variables[i]; v.needs != "" && in.req.lacks(v.needs) {
+		in.missed = v.needs
+		return types.WrapErr(errMissing)
+	}
 	if in.values[i] == nil {
 		in.values[i] = variables[i].get(&in.req)
 	}
@@ -144,7 +216,7 @@ func (in *input) ResolveName(name string) (any, bool) {
 // Parent implements cel.Activation.
 func (*input) Parent() cel.Activation { return nil }
 
-// object is job, user, queue or device of one request as a CEL value.
+// object is job, user, queue, device or account of one request as a CEL value.
 type object struct {
 	in   *input
 	kind int // index in objects

@@ -47,6 +47,8 @@ func (d *Document) value(path string, n ast.Node, v reflect.Value) {
 		d.mapping(path, n, v)
 	case v.Kind() == reflect.Slice:
 		d.sequence(path, n, v)
+	case v.Kind() == reflect.Map:
+		d.texts(path, n, v)
 	default:
 		d.basic(path, n, v)
 	}
@@ -79,6 +81,35 @@ func (d *Document) mapping(path string, n ast.Node, v reflect.Value) {
 		}
 		d.keys[at] = key
 		d.value(at, mv.Value, field)
+	}
+}
+
+// texts reads a map of texts by name. A text alone is one under no name.
+func (d *Document) texts(path string, n ast.Node, v reflect.Value) {
+	v.Set(reflect.MakeMap(v.Type()))
+	var values []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		values = n.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{n}
+	default:
+		if text, ok := d.scalar(path, n, "text"); ok {
+			v.SetMapIndex(reflect.ValueOf(""), reflect.ValueOf(text))
+		}
+		return
+	}
+	for _, mv := range values {
+		key := mv.Key.GetToken()
+		at := join(path, key.Value)
+		if _, twice := d.nodes[at]; twice {
+			d.problem(key, at, fmt.Sprintf("the key %q is here twice", key.Value), fmt.Sprintf("the first is in line %d", d.At(at)))
+			continue
+		}
+		d.keys[at], d.nodes[at] = key, mv.Value
+		if text, ok := d.scalar(at, mv.Value, "text"); ok {
+			v.SetMapIndex(reflect.ValueOf(key.Value), reflect.ValueOf(text))
+		}
 	}
 }
 

@@ -1,0 +1,318 @@
+package policy
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"pullprint/policy/quota"
+)
+
+// amount is one of a test.
+func amount(t *testing.T, text string) quota.Amount {
+	t.Helper()
+	a, err := quota.ParseAmount(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestPaper(t *testing.T) {
+	for name, c := range map[string]struct {
+		job  Job
+		want Paper
+	}{
+		"one page":                    {Job{Pages: 1}, Paper{1, 1, 0}},
+		"nothing":                     {Job{Copies: 3}, Paper{}},
+		"copies":                      {Job{Pages: 3, Copies: 4}, Paper{12, 12, 0}},
+		"both sides":                  {Job{Pages: 3, Copies: 4, Duplex: true}, Paper{12, 8, 8}},
+		"two on a side":               {Job{Pages: 3, PagesPerSheet: 2}, Paper{2, 2, 0}},
+		"both, on both sides":         {Job{Pages: 9, PagesPerSheet: 4, Duplex: true}, Paper{3, 2, 2}},
+		"a range":                     {Job{Pages: 9, Ranges: []PageRange{{2, 4}}}, Paper{3, 3, 0}},
+		"beyond the end":              {Job{Pages: 9, Ranges: []PageRange{{8, math.MaxInt64}}}, Paper{2, 2, 0}},
+		"outside":                     {Job{Pages: 9, Ranges: []PageRange{{10, 12}, {-5, 0}}}, Paper{}},
+		"upside down":                 {Job{Pages: 9, Ranges: []PageRange{{4, 2}}}, Paper{}},
+		"twice the same":              {Job{Pages: 9, Ranges: []PageRange{{1, 2}, {2, 3}}}, Paper{4, 4, 0}},
+		"the ends of what is counted": {Job{Pages: maxPages, Copies: maxJob, Duplex: true}, Paper{maxPages * maxJob, maxPages / 2 * maxJob, maxPages * maxJob}},
+	} {
+		if got, err := c.job.paper(); got != c.want || err != nil {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
+		}
+	}
+	many := make([]PageRange, 20)
+	for i := range many {
+		many[i] = PageRange{1, maxPages}
+	}
+	for name, j := range map[string]Job{
+		"negative pages": {Pages: -1}, "too many pages": {Pages: maxPages + 1}, "negative copies": {Pages: 1, Copies: -1},
+		"too many copies": {Pages: 1, Copies: maxJob + 1}, "ranges without end": {Pages: maxPages, Ranges: many}, "a negative number on a side": {PagesPerSheet: -2},
+	} {
+		if got, err := j.paper(); err == nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestPrices(t *testing.T) {
+	for _, c := range []struct {
+		prices string
+		job    Job
+		cost   string
+	}{
+		{"", Job{Pages: 7, Copies: 2}, "14"},
+		{"prices: {page: 2}", Job{Pages: 7, Color: true}, "14"},
+		{"prices: {page: 1, color: 5}", Job{Pages: 7, Color: true}, "35"},
+		{"prices: {page: 1, color: 5, duplex_discount: 0.2}", Job{Pages: 7, Duplex: true}, "5.8"},
+		{"prices: {page: 1, color: 5, duplex_discount: 0.2}", Job{Pages: 1, Color: true, Duplex: true}, "5"},
+		{"prices: {page: 0.05, color: 0.333333, duplex_discount: 0.25, currency: EUR}", Job{Pages: 2, Color: true, Duplex: true}, "0.5"},
+		{"prices: {page: 0}", Job{Pages: 7}, "0"},
+	} {
+		p := mustLoad(t, c.prices)
+		paper, err := c.job.paper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.prices.of(&c.job, paper); got != amount(t, c.cost) || err != nil {
+			t.Errorf("%s %+v: %s, %v; want %s", c.prices, c.job, got, err, c.cost)
+		}
+	}
+	p := mustLoad(t, "prices: {page: 1_000_000}")
+	huge := Job{Pages: maxPages, Copies: maxJob}
+	paper, err := huge.paper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.prices.of(&huge, paper); err == nil {
+		t.Errorf("%s, beyond what can be counted", got)
+	}
+}
+
+const budgets = `
+zone: Europe/Zurich
+prices: {page: 1, color: 5, duplex_discount: 0.5}
+unmatched: refuse
+allowances:
+  - {name: students, when: '"students" in user.groups', pages: 50, every: week}
+  - {name: lab, when: 'job.queue == "Lab"', account: center/lab, pages: 9, every: month}
+rules:
+  - {name: colour-first, at: release, when: 'job.color && account.left == 2 && account.spent > 45', verdict: keep, reason: color.low, remedy: 'You have {{account.left}} pages left.'}
+  - {name: mono, at: release, when: 'job.queue == "Mono"', set: {colorMode: blackAndWhite}}
+`
+
+// paying is a request whose owner has so much left.
+func paying(t *testing.T, p *Policy, left string, change ...func(*Request)) Request {
+	r := arriving(append([]func(*Request){release, func(r *Request) { r.Job.Pages = 6 }}, change...)...)
+	if r.Budget = p.Budget(r); left == "" {
+		return r
+	}
+	for _, c := range r.Budget.Claims {
+		start, end := c.Period.Window(r.Now)
+		l := amount(t, left)
+		r.Budget.Balances = append(r.Budget.Balances, quota.Balance{Account: c.Account, Names: c.Names, Limit: c.Limit, Spent: c.Limit - l, Left: l, Start: start, Renews: end})
+	}
+	return r
+}
+
+func nobodys(r *Request) { r.User.Groups = nil }
+func lab(r *Request)     { r.Queue.Name, r.User.Groups = "Lab", nil }
+func mono(r *Request)    { r.Queue.Name, r.Job.Color = "Mono", true }
+
+// Who has to pay pays the price of what will be printed, and who can't is told
+// by how much, until when, and what would be paid for.
+func TestCharge(t *testing.T) {
+	p := mustLoad(t, budgets)
+	pages := func(n int) func(*Request) { return func(r *Request) { r.Job.Pages = n } }
+	for name, c := range map[string]struct {
+		req     Request
+		verdict Verdict
+		reason  string
+		cost    string
+		told    string
+	}{
+		"paid":                     {paying(t, p, "6"), Redirect, "", "6", ""},
+		"not paid":                 {paying(t, p, "5"), Keep, ReasonQuotaExhausted, "6", "This job costs 6 pages, and you have 5 pages left until Monday 16 March 2026 00:00 CET. On both sides it costs 3 pages of the 5 pages left. [quota.exhausted]"},
+		"in black and white":       {paying(t, p, "6", color), Keep, ReasonQuotaExhausted, "30", "In black and white it costs 6 pages of the 6 pages left."},
+		"in all ways":              {paying(t, p, "3", color), Keep, ReasonQuotaExhausted, "30", "In black and white and on both sides it costs 3 pages of the 3 pages left."},
+		"as one copy":              {paying(t, p, "6", copies(3), func(r *Request) { r.Job.Duplex = true }), Keep, ReasonQuotaExhausted, "9", "As one copy it costs 3 pages of the 6 pages left."},
+		"in no way":                {paying(t, p, "1"), Keep, ReasonQuotaExhausted, "6", "and you have 1 page left until Monday 16 March 2026 00:00 CET. Print fewer pages, or wait until Monday 16 March 2026 00:00 CET."},
+		"in debt":                  {paying(t, p, "-4"), Keep, ReasonQuotaExhausted, "6", "you have 0 pages left"},
+		"the price of what is set": {paying(t, p, "6", mono), Redirect, "", "6", ""},
+		"the account of a center":  {paying(t, p, "5", lab), Keep, ReasonQuotaExhausted, "6", "lab has 5 pages left until Wednesday 1 April 2026 00:00 CEST."},
+		"nobody pays":              {paying(t, p, "", nobodys), Keep, ReasonQuotaExhausted, "0", "No print budget is meant for you. Ask your administrator for one."},
+		"a rule knows the account": {paying(t, p, "2", color, func(r *Request) { r.Job.Pages = 0 }), Keep, "color.low", "0", "You have 2 pages left."},
+		"nothing costs nothing":    {paying(t, p, "0", pages(0)), Redirect, "", "0", ""},
+		"a held job pays later":    {paying(t, p, "", func(r *Request) { r.Point = Arrival }), Hold, "", "0", ""},
+		"a direct one does not":    {paying(t, p, "5", direct, func(r *Request) { r.Point = Arrival }), Abort, ReasonQuotaExhausted, "6", "costs 6 pages"},
+		"too much to be counted":   {paying(t, p, "5", pages(maxPages+1)), Keep, ReasonPolicyError, "0", ""},
+		"accounts not read":        {paying(t, p, ""), Keep, ReasonQuotaUnavailable, "0", ""},
+	} {
+		d := p.Decide(c.req)
+		if d.Verdict != c.verdict || d.Reason != c.reason || d.Cost != amount(t, c.cost) || !strings.Contains(d.Sentence(), c.told) {
+			t.Errorf("%s: %s %s costs %s: %s %s", name, d.Verdict, d.Reason, d.Cost, d.Sentence(), d.Err)
+		}
+	}
+	d := p.Decide(paying(t, p, "6", color))
+	if d.Variant != (Settings{ColorMode: "blackAndWhite"}) || d.IPP != "account-limit-reached" {
+		t.Errorf("%+v", d)
+	}
+	if d := p.Decide(paying(t, p, "6")); len(d.Claims) != 1 || d.Claims[0].Account != (quota.Account{Kind: quota.User, Name: student.ID}) {
+		t.Errorf("%+v", d.Claims)
+	}
+}
+
+// What is reserved when a job comes is refused when it comes.
+func TestReserveAtArrival(t *testing.T) {
+	p := mustLoad(t, "reserve: arrival\n"+budgets)
+	at := func(r *Request) { r.Point = Arrival }
+	if d := p.Decide(paying(t, p, "5", at)); d.Verdict != Abort || d.Reason != ReasonQuotaExhausted {
+		t.Errorf("%+v", d)
+	}
+	if d := p.Decide(paying(t, p, "6", at)); d.Verdict != Hold || d.Cost != 6*quota.Unit || len(d.Claims) != 1 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// Without allowances nobody pays; with an overdraft there is more than is left.
+func TestUnlimited(t *testing.T) {
+	free := mustLoad(t, strings.Replace(budgets, "refuse", "free", 1))
+	if d := free.Decide(paying(t, free, "", nobodys)); d.Verdict != Redirect || d.Cost != 0 {
+		t.Errorf("%+v", d)
+	}
+	if d := free.Decide(paying(t, free, "", nobodys, color)); d.Verdict != Redirect { // account.left is without end
+		t.Errorf("%+v", d)
+	}
+	p := mustLoad(t, budgets)
+	r := paying(t, p, "5")
+	r.Budget.Balances[0].Overdraft = quota.Unit
+	if d := p.Decide(r); d.Verdict != Redirect {
+		t.Errorf("%+v", d)
+	}
+}
+
+// What is out of reach is held, let go or aborted, as the file says, and only if
+// it is needed.
+func TestUnknown(t *testing.T) {
+	missing := func(d ...Dependency) func(*Request) { return func(r *Request) { r.Missing = d } }
+	for _, mode := range []string{"", "hold", "allow", "abort"} {
+		src := budgets
+		if mode != "" {
+			src = "unknown: {directory: " + mode + ", quota: " + mode + ", pages: " + mode + "}\n" + src
+		}
+		p := mustLoad(t, src)
+		want := map[string]Verdict{"": Keep, "hold": Keep, "allow": Redirect, "abort": Abort}[mode]
+		for dep, reason := range map[Dependency]string{Directory: ReasonDirectoryUnavailable, Ledger: ReasonQuotaUnavailable, Document: ReasonPagesUnknown} {
+			r := paying(t, p, "6", missing(dep))
+			d := p.Decide(r)
+			if d.Verdict != want || (want != Redirect && d.Reason != reason) || len(d.Unknown) == 0 || d.Unknown[0] != (Unknown{dep, p.FailMode(dep)}) || (want == Abort && d.Remedy == "") {
+				t.Errorf("%s %s: %+v", mode, dep, d)
+			}
+			if d := p.Decide(paying(t, p, "", missing(dep), lab, func(r *Request) { r.Point = Arrival })); d.Verdict != Hold || len(d.Unknown) > 0 {
+				t.Errorf("%s %s, not needed: %+v", mode, dep, d)
+			}
+		}
+	}
+	both := mustLoad(t, rules(`{name: a, at: arrival, when: 'job.copies == 1 || job.pages > 3', verdict: abort, reason: a.b, text: a, remedy: b}`))
+	if d := both.Decide(arriving(missing(Document))); d.Rule != "a" || d.Verdict != Abort || len(d.Unknown) > 0 {
+		t.Errorf("what is true anyway: %+v", d)
+	}
+	if d := both.Decide(arriving(missing(Document), copies(2))); d.Rule != "a" || d.Verdict != Hold || d.Reason != ReasonPagesUnknown {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestNeeds(t *testing.T) {
+	pages := rules(`{name: a, at: release, when: 'true', verdict: keep, reason: a.b, remedy: 'Take {{job.sheets}} sheets.'}`)
+	for _, c := range []struct {
+		src  string
+		at   Point
+		mode string
+		want Needs
+	}{
+		{"", Release, modePull, Needs{}},
+		{pages, Release, modePull, Needs{Pages: true}},
+		{pages, Arrival, modePull, Needs{}},
+		{budgets, Arrival, modePull, Needs{}},
+		{"reserve: arrival\n" + budgets, Arrival, modePull, Needs{Groups: true, Pages: true, Balances: true}},
+		{budgets, Arrival, modeDirect, Needs{Groups: true, Pages: true, Balances: true}},
+		{budgets, Release, modePull, Needs{Groups: true, Pages: true, Balances: true}},
+		{rules(`{name: a, at: arrival, when: 'job.color', verdict: abort, reason: a.b, text: {de: Nein.}, remedy: b}`), Arrival, modePull, Needs{Language: true}},
+	} {
+		if got := mustLoad(t, c.src).Needs(c.at, c.mode); got != c.want {
+			t.Errorf("%s %s: %+v, want %+v\n%s", c.at, c.mode, got, c.want, c.src)
+		}
+	}
+}
+
+func TestLanguages(t *testing.T) {
+	p := mustLoad(t, "language: de\n"+rules(`{name: a, at: arrival, when: 'true', verdict: abort, reason: a.b, text: {en: '{{job.copies}} is too many.', de: '{{job.copies}} ist zu viel.', de-CH: '{{job.copies}} isch zvil.'}, remedy: {fr: Attendez., it: Aspetti.}}`))
+	for owner, want := range map[string]string{
+		"en": "1 is too many. Attendez. [a.b]", "en-GB": "1 is too many. Attendez. [a.b]", "de-ch": "1 isch zvil. Attendez. [a.b]", "de-AT": "1 ist zu viel. Attendez. [a.b]",
+		"it": "1 ist zu viel. Aspetti. [a.b]", "": "1 ist zu viel. Attendez. [a.b]",
+	} {
+		if got := p.Decide(arriving(func(r *Request) { r.User.Language = owner })).Sentence(); got != want {
+			t.Errorf("%q: %s", owner, got)
+		}
+	}
+}
+
+func TestIPP(t *testing.T) {
+	p := mustLoad(t, rules(
+		`{name: a, at: arrival, when: 'job.color', verdict: abort, reason: a.b, text: a, remedy: b, ipp: account-closed}`,
+		`{name: b, at: arrival, when: 'job.duplex', verdict: abort, reason: a.b, text: a, remedy: b}`,
+		`{name: c, at: arrival, when: 'job.copies > 1', verdict: hold, reason: a.b}`,
+		`{name: d, at: release, when: 'job.color', verdict: keep, reason: a.b, remedy: b}`))
+	for want, r := range map[string]Request{
+		"account-closed": arriving(color), "aborted-by-system": arriving(func(r *Request) { r.Job.Duplex = true }), "job-held-for-review": arriving(copies(2)),
+		"job-release-wait": arriving(), "": arriving(release),
+	} {
+		if got := p.Decide(r).IPP; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := p.Decide(arriving(release, color)).IPP; got != "job-held-for-review" {
+		t.Error(got)
+	}
+}
+
+// job.hour is told in the zone of the file.
+func TestZone(t *testing.T) {
+	p := mustLoad(t, "zone: Europe/Zurich\n"+rules(`{name: a, at: arrival, when: 'job.hour == 12', verdict: hold, reason: a.b}`))
+	if d := p.Decide(arriving(func(r *Request) { r.Job.Created = noon.Add(-time.Minute) })); d.Rule != "a" {
+		t.Errorf("%+v", d)
+	}
+}
+
+// An owner may choose what is cheaper, and nothing else.
+func TestVariant(t *testing.T) {
+	sent := Job{Copies: 3}
+	for s, want := range map[Settings]bool{
+		{}: true, {ColorMode: "blackAndWhite"}: true, {ColorMode: "grayscale", DuplexMode: "flipOnShortEdge", Copies: 3}: true, {Copies: 2, PagesPerSheet: 4}: true,
+		{ColorMode: "color"}: false, {ColorMode: "auto"}: false, {DuplexMode: "oneSided"}: false, {Copies: 4}: false, {Copies: -1}: false, {MediaSize: "A3"}: false, {Quality: "high"}: false, {PagesPerSheet: 3}: false,
+	} {
+		if got := s.Variant(sent); got != want {
+			t.Errorf("%s: %v", s, got)
+		}
+	}
+}
+
+// Tests of a file can have pages, an account and what is out of reach.
+func TestTestsOfBudgets(t *testing.T) {
+	r, err := Test("policy.yaml", []byte(budgets+`tests:
+  - {name: paid, at: release, user: {groups: [students]}, job: {pages: 50}, expect: {verdict: redirect, cost: 50}}
+  - {name: not paid, at: release, user: {groups: [students]}, job: {pages: 6}, account: {left: 5}, expect: {verdict: keep, reason: quota.exhausted, text: 'On both sides it costs 3 pages'}}
+  - {name: spent, at: release, user: {groups: [students]}, job: {pages: 6}, account: {spent: 40, reserved: 5}, expect: {verdict: keep, cost: 6}}
+  - {name: wrong, at: release, user: {groups: [students]}, job: {pages: 6}, expect: {verdict: redirect, cost: 7, text: much}}
+  - {name: unknown, at: release, user: {groups: [students]}, unknown: [pages], expect: {verdict: keep, reason: pages.unknown}}
+  - {name: nobody, at: release, expect: {verdict: keep, reason: quota.exhausted}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, res := range r.Results {
+		if want := map[string]string{"wrong": `cost is 6, not 7; the owner is told " "`}[res.Name]; res.Failure != want {
+			t.Errorf("%s: %s", res.Name, res.Failure)
+		}
+	}
+}

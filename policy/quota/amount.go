@@ -1,0 +1,121 @@
+// Package quota is the arithmetic of print budgets and the ledger that keeps
+// them. It reads no clock; the ledger does its I/O through a KV that its caller
+// gives it. Amounts are whole millionths: nothing is ever rounded away.
+package quota
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"strconv"
+	"strings"
+)
+
+// Amount is an amount in millionths of a unit. A unit is a page, or one of a
+// currency.
+type Amount int64
+
+// Unit is one page, or one of a currency.
+const Unit Amount = 1_000_000
+
+var (
+	// ErrOverflow says that an amount is beyond what can be counted.
+	ErrOverflow = errors.New("the amount is too large")
+	errAmount   = errors.New("no amount; write it as 12 or 12.5, with at most 6 digits after the point")
+)
+
+// Add is a + b.
+func (a Amount) Add(b Amount) (Amount, error) {
+	c := a + b
+	if (b > 0 && c < a) || (b < 0 && c > a) {
+		return 0, ErrOverflow
+	}
+	return c, nil
+}
+
+// Sub is a - b.
+func (a Amount) Sub(b Amount) (Amount, error) {
+	c := a - b
+	if (b > 0 && c > a) || (b < 0 && c < a) {
+		return 0, ErrOverflow
+	}
+	return c, nil
+}
+
+// Times is a * n, for an n of at least 0.
+func (a Amount) Times(n int64) (Amount, error) {
+	if n < 0 || a == math.MinInt64 {
+		return 0, ErrOverflow
+	}
+	abs := uint64(max(a, -a))
+	hi, lo := bits.Mul64(abs, uint64(n))
+	if hi != 0 || lo > math.MaxInt64 {
+		return 0, ErrOverflow
+	}
+	if a < 0 {
+		return -Amount(lo), nil
+	}
+	return Amount(lo), nil
+}
+
+// ParseAmount reads 12, -12.5 or 0.000001.
+func ParseAmount(text string) (Amount, error) {
+	digits, negative := strings.CutPrefix(text, "-")
+	whole, part, point := strings.Cut(digits, ".")
+	if whole == "" || (point && part == "") || len(part) > 6 || !allDigits(whole) || !allDigits(part) {
+		return 0, errAmount
+	}
+	n, err := strconv.ParseInt(whole+part+strings.Repeat("0", 6-len(part)), 10, 64)
+	if err != nil {
+		return 0, ErrOverflow
+	}
+	if negative {
+		n = -n
+	}
+	return Amount(n), nil
+}
+
+func allDigits(s string) bool {
+	for _, c := range s {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// String writes an amount as ParseAmount reads it, without zeros at its end.
+func (a Amount) String() string {
+	sign := ""
+	u := uint64(a)
+	if a < 0 {
+		sign, u = "-", -u
+	}
+	whole, part := u/uint64(Unit), u%uint64(Unit)
+	if part == 0 {
+		return sign + strconv.FormatUint(whole, 10)
+	}
+	return sign + strconv.FormatUint(whole, 10) + "." + strings.TrimRight(fmt.Sprintf("%06d", part), "0")
+}
+
+// MarshalJSON writes a number of units.
+func (a Amount) MarshalJSON() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalJSON reads a number of units, exactly.
+func (a *Amount) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	var n json.Number
+	if err := json.Unmarshal(text, &n); err != nil || text[0] == '"' {
+		return errAmount
+	}
+	v, err := ParseAmount(n.String())
+	if err != nil {
+		return err
+	}
+	*a = v
+	return nil
+}

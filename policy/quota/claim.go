@@ -1,0 +1,81 @@
+package quota
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Allowance is what an account has in a period.
+type Allowance struct {
+	Name    string
+	Account Account
+	Limit   Amount
+	Period  Period
+	// CarryOver is how much of what is left goes into the next period at most.
+	CarryOver Amount
+	// Overdraft is how far the account may go below zero.
+	Overdraft Amount
+}
+
+// Merge is what several allowances for one job give together.
+type Merge string
+
+// The ways to merge.
+const (
+	// First is the first one alone.
+	First Merge = "first"
+	// Sum adds up those of an account and period.
+	Sum Merge = "sum"
+	// Max is the greatest of those of an account and period.
+	Max Merge = "max"
+	// Strictest is the smallest of those of an account and period.
+	Strictest Merge = "strictest"
+)
+
+// Claim is one account that has to pay for a job in a period, by one allowance
+// or several.
+type Claim struct {
+	Account   Account  `json:"account"`
+	Limit     Amount   `json:"limit"`
+	Period    Period   `json:"period"`
+	CarryOver Amount   `json:"carry_over,omitzero"`
+	Overdraft Amount   `json:"overdraft,omitzero"`
+	Names     []string `json:"names"`
+}
+
+// Claims merges the allowances that are for a job. Each claim must have room.
+func Claims(m Merge, matching []Allowance) ([]Claim, error) {
+	if m == First && len(matching) > 1 {
+		matching = matching[:1]
+	}
+	var out []Claim
+	for i := range matching {
+		a := &matching[i]
+		at := slices.IndexFunc(out, func(c Claim) bool { return c.Account == a.Account && c.Period.String() == a.Period.String() })
+		if at < 0 {
+			out = append(out, Claim{a.Account, a.Limit, a.Period, a.CarryOver, a.Overdraft, []string{a.Name}})
+			continue
+		}
+		c := &out[at]
+		c.Names = append(c.Names, a.Name)
+		var errs [3]error
+		switch m {
+		case Sum:
+			c.Limit, errs[0] = c.Limit.Add(a.Limit)
+			c.CarryOver, errs[1] = c.CarryOver.Add(a.CarryOver)
+			c.Overdraft, errs[2] = c.Overdraft.Add(a.Overdraft)
+		case Max:
+			c.Limit, c.CarryOver, c.Overdraft = max(c.Limit, a.Limit), max(c.CarryOver, a.CarryOver), max(c.Overdraft, a.Overdraft)
+		case Strictest:
+			c.Limit, c.CarryOver, c.Overdraft = min(c.Limit, a.Limit), min(c.CarryOver, a.CarryOver), min(c.Overdraft, a.Overdraft)
+		default:
+			return nil, fmt.Errorf("%q is no way to merge allowances", m)
+		}
+		for _, err := range errs {
+			if err != nil {
+				return nil, fmt.Errorf("allowances %v together: %w", c.Names, err)
+			}
+		}
+	}
+	return out, nil
+}

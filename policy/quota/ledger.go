@@ -1,0 +1,454 @@
+package quota
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// KV is what a Ledger needs of a durable bucket; *bus.KV is one. CompareAndSet
+// with revision 0 creates; swapped is false when the revision is another by now;
+// an error means that the outcome is unknown.
+type KV interface {
+	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
+}
+
+// History stores what happened on accounts; *bus.Bus is one. Storing the same
+// msgID again changes nothing while it is remembered; whoever reads tells
+// repeats by Seq.
+type History interface {
+	PublishLedger(ctx context.Context, account, msgID string, body []byte) error
+}
+
+// What happened to an account, as Entry.Kind.
+const (
+	Reserved = "reserve"
+	Settled  = "settle"
+	Refunded = "refund"
+	Voided   = "void"
+	LimitSet = "set"
+	Adjusted = "adjust"
+)
+
+// Entry is one thing that happened on an account. It names people by their ids
+// only.
+type Entry struct {
+	Account string    `json:"account"`
+	Seq     uint64    `json:"seq"`
+	At      time.Time `json:"at"`
+	Kind    string    `json:"kind"`
+	Job     string    `json:"job,omitempty"`
+	Owner   string    `json:"owner,omitempty"`
+	// Amount is what was reserved, spent, given back, set or adjusted.
+	Amount Amount `json:"amount"`
+	By     string `json:"by,omitempty"`
+	Why    string `json:"why,omitempty"`
+}
+
+// Charge is what a job costs.
+type Charge struct {
+	// Job names it, Attempt the try to print it: a reservation is of the newest.
+	Job, Attempt string
+	// Owner is the Entra object id of whose job it is.
+	Owner  string
+	Amount Amount
+	// Claims are who pays; each must have room.
+	Claims []Claim
+	Now    time.Time
+}
+
+func (c *Charge) check() error {
+	switch {
+	case c.Amount < 0:
+		return fmt.Errorf("%w: the amount is negative", ErrCharge)
+	case c.Job == "" || len(c.Job) > 256 || strings.ContainsAny(c.Job, "\x00\n"), c.Attempt == "" || len(c.Attempt) > 256:
+		return fmt.Errorf("%w: the job or its attempt has no proper name", ErrCharge)
+	case len(c.Claims) == 0:
+		return fmt.Errorf("%w: nobody pays", ErrCharge)
+	}
+	for i := range c.Claims {
+		if _, err := ParseAccount(c.Claims[i].Account.Key()); err != nil {
+			return fmt.Errorf("%w: %w", ErrCharge, err)
+		}
+	}
+	return nil
+}
+
+// Exhausted is the error of a charge that an account has no room for.
+type Exhausted struct {
+	// Balance is that of the first claim without room.
+	Balance Balance
+	// Amount is what was asked for, Short by how much it is too much.
+	Amount, Short Amount
+}
+
+func (e *Exhausted) Error() string {
+	return fmt.Sprintf("%s units too much for account %s", e.Short, e.Balance.Account.Key())
+}
+
+// Refund is how much of what a job cost is given back.
+type Refund struct {
+	// Permille is the part, in thousandths.
+	Permille int64
+	// PerDay is how much an owner is given back within 24 hours; 0 is all.
+	PerDay Amount
+	Why    string
+}
+
+// View is all that is stored of an account.
+type View struct {
+	Account      Account            `json:"account"`
+	Buckets      map[string]*bucket `json:"periods"`
+	Reservations []Reservation      `json:"reservations"`
+	// Own is the account's own limit, Since when; nil when it has none.
+	Own   *Amount   `json:"own_limit,omitempty"`
+	Since time.Time `json:"own_limit_since,omitzero"`
+}
+
+// Ledger keeps accounts in a KV, each under one key, and changes them by
+// compare-and-set alone. It is safe for concurrent use by any number of
+// processes, and starts no goroutine.
+//
+// The crash story of a change: it is stored together with its entry for the
+// history, in an outbox within the account; then the entry is published. Dying
+// between, the next change of the account, or the next Open, publishes it.
+type Ledger struct {
+	kv      KV
+	history History
+
+	seed  maphash.Seed
+	locks [64]sync.Mutex // of accounts in this process: they spare conflicts and prove nothing
+
+	mu        sync.Mutex
+	published map[string]uint64 // the newest entry that is surely in the history
+}
+
+// NewLedger keeps accounts in kv and tells history what happens.
+func NewLedger(kv KV, h History) *Ledger {
+	return &Ledger{kv: kv, history: h, seed: maphash.MakeSeed(), published: map[string]uint64{}}
+}
+
+// load reads an account; one that is not there is empty.
+func (l *Ledger) load(ctx context.Context, key string) (*state, uint64, error) {
+	value, rev, err := l.kv.Get(ctx, key)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read account: %w", err)
+	}
+	s := new(state)
+	if rev != 0 {
+		if err := json.Unmarshal(value, s); err != nil {
+			return nil, 0, fmt.Errorf("read account at revision %d: %w", rev, err)
+		}
+	}
+	return s, rev, nil
+}
+
+// change has fn change an account until nobody else changed it meanwhile. An
+// entry of no kind says that there is nothing to store.
+func (l *Ledger) change(ctx context.Context, a Account, now time.Time, fn func(*state) (Entry, error)) error {
+	key := a.Key()
+	lock := &l.locks[maphash.String(l.seed, key)%uint64(len(l.locks))]
+	lock.Lock()
+	defer lock.Unlock()
+	for try := 0; ; try++ {
+		s, rev, err := l.load(ctx, key)
+		if err != nil {
+			return err
+		}
+		if err := l.flush(ctx, key, s); err != nil && len(s.Outbox) >= maxOutbox {
+			return err
+		}
+		e, err := fn(s)
+		if err != nil || e.Kind == "" {
+			return err
+		}
+		s.tidy(now)
+		s.Seq++
+		e.Account, e.Seq, e.At = key, s.Seq, now
+		s.Outbox = append(s.Outbox, e)
+		value, err := json.Marshal(s)
+		if err != nil {
+			return fmt.Errorf("encode account: %w", err)
+		}
+		_, swapped, err := l.kv.CompareAndSet(ctx, key, value, rev, 0)
+		if err != nil {
+			return fmt.Errorf("store account: %w", err)
+		}
+		if swapped {
+			_ = l.flush(ctx, key, s) // it stays in the outbox when this fails
+			return nil
+		}
+		if err := pause(ctx, try); err != nil {
+			return fmt.Errorf("store account: others change it all the time: %w", err)
+		}
+	}
+}
+
+// pause waits a moment before a change is tried anew, longer each time.
+func pause(ctx context.Context, try int) error {
+	longest := time.Millisecond << min(try, 6)
+	t := time.NewTimer(rand.N(longest) + 1)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// flush publishes the entries of an account that are not surely published, and
+// takes those that are out of the value in memory.
+func (l *Ledger) flush(ctx context.Context, key string, s *state) error {
+	l.mu.Lock()
+	done := l.published[key]
+	l.mu.Unlock()
+	for len(s.Outbox) > 0 {
+		e := &s.Outbox[0]
+		if e.Seq > done {
+			body, err := json.Marshal(e)
+			if err == nil {
+				err = l.history.PublishLedger(ctx, key, fmt.Sprintf("%s:%d", key, e.Seq), body)
+			}
+			if err != nil {
+				return fmt.Errorf("publish ledger entry: %w", err)
+			}
+			done = e.Seq
+		}
+		s.Outbox = s.Outbox[1:]
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.published) > 100_000 {
+		clear(l.published)
+	}
+	l.published[key] = max(done, l.published[key])
+	return nil
+}
+
+// byAccount sorts the claims of a charge by account.
+func byAccount(claims []Claim) [][]Claim {
+	sorted := slices.Clone(claims)
+	slices.SortStableFunc(sorted, func(a, b Claim) int { return cmp.Compare(a.Account.Key(), b.Account.Key()) })
+	var out [][]Claim
+	for _, c := range sorted {
+		if n := len(out); n > 0 && out[n-1][0].Account == c.Account {
+			out[n-1] = append(out[n-1], c)
+		} else {
+			out = append(out, []Claim{c})
+		}
+	}
+	return out
+}
+
+// Reserve sets aside what a job costs on all accounts that pay; it is durable
+// when it returns nil. Reserving the same job again changes nothing, but the
+// reservation is of the new attempt then; another amount takes the place of the
+// one before. The error is an *Exhausted when an account has no room: then
+// nothing of this charge is set aside, and a reservation that was there before
+// stays. It is ErrEnded when the job was settled or refunded before. After any
+// other error nobody knows, and the caller calls again or voids.
+//
+// Accounts are reserved one after the other, in the order of their keys. Dying
+// between leaves a part, which the next try completes and Void takes back.
+func (l *Ledger) Reserve(ctx context.Context, c Charge) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	accounts := byAccount(c.Claims)
+	var made []Account
+	for _, claims := range accounts {
+		account := claims[0].Account
+		fresh := false
+		err := l.change(ctx, account, c.Now, func(s *state) (Entry, error) {
+			_, had := s.Reservations[c.Job]
+			fresh = !had
+			changed, err := s.reserve(&c, claims)
+			if err != nil || !changed {
+				return Entry{}, err
+			}
+			return Entry{Kind: Reserved, Job: c.Job, Owner: c.Owner, Amount: c.Amount}, nil
+		})
+		var ex *Exhausted
+		switch {
+		case errors.As(err, &ex):
+			if _, verr := l.Void(ctx, c.Job, c.Attempt, made, c.Now); verr != nil {
+				return fmt.Errorf("take back a part of a charge: %w", verr)
+			}
+			return ex
+		case err != nil:
+			return err
+		case fresh:
+			made = append(made, account)
+		}
+	}
+	return nil
+}
+
+// ending ends the reservation of a job on its accounts.
+func (l *Ledger) ending(ctx context.Context, job string, accounts []Account, now time.Time, fn func(*state, *Reservation) (Entry, error)) error {
+	for _, a := range accounts {
+		err := l.change(ctx, a, now, func(s *state) (Entry, error) {
+			r := s.Reservations[job]
+			if r == nil {
+				return Entry{}, nil
+			}
+			e, err := fn(s, r)
+			if err != nil || e.Kind == "" {
+				return Entry{}, err
+			}
+			e.Job, e.Owner = job, r.Owner
+			return e, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Settle makes what a job reserved spent, in the period it was reserved in, and
+// tells how much that was. Doing it again changes nothing.
+func (l *Ledger) Settle(ctx context.Context, job string, accounts []Account, now time.Time) (spent Amount, err error) {
+	err = l.ending(ctx, job, accounts, now, func(s *state, r *Reservation) (Entry, error) {
+		spent = r.Amount
+		s.remember(job, now)
+		return Entry{Kind: Settled, Amount: r.Amount}, s.end(r, 0)
+	})
+	return spent, err
+}
+
+// Refund gives a part of what a job reserved back and makes the rest spent; it
+// tells how much was given back. Doing it again changes nothing.
+func (l *Ledger) Refund(ctx context.Context, job string, accounts []Account, how Refund, now time.Time) (back Amount, err error) {
+	err = l.ending(ctx, job, accounts, now, func(s *state, r *Reservation) (Entry, error) {
+		if back, err = s.refund(r, how, now); err != nil {
+			return Entry{}, err
+		}
+		if back > 0 {
+			s.Refunded = append(s.Refunded, refunded{r.Owner, back, now})
+		}
+		s.remember(job, now)
+		return Entry{Kind: Refunded, Amount: back, Why: how.Why}, s.end(r, back)
+	})
+	return back, err
+}
+
+// Void gives all back that a job reserved which was not let print; it can be
+// reserved again. Only the reservation of the attempt is meant: done is false
+// when none was given back.
+func (l *Ledger) Void(ctx context.Context, job, attempt string, accounts []Account, now time.Time) (done bool, err error) {
+	err = l.ending(ctx, job, accounts, now, func(s *state, r *Reservation) (Entry, error) {
+		if r.Attempt != attempt {
+			return Entry{}, nil
+		}
+		done = true
+		return Entry{Kind: Voided, Amount: r.Amount}, s.end(r, r.Amount)
+	})
+	return done, err
+}
+
+// Balances are what is on the accounts of claims, in their order. It changes
+// nothing: a period that is over is shown rolled over.
+func (l *Ledger) Balances(ctx context.Context, claims []Claim, now time.Time) ([]Balance, error) {
+	states := map[Account]*state{}
+	out := make([]Balance, len(claims))
+	for i := range claims {
+		c := &claims[i]
+		s := states[c.Account]
+		var err error
+		if s == nil {
+			if s, _, err = l.load(ctx, c.Account.Key()); err != nil {
+				return nil, err
+			}
+			states[c.Account] = s
+		}
+		if out[i], err = s.balance(c, now); err != nil {
+			return nil, fmt.Errorf("account %s: %w", c.Account.Key(), err)
+		}
+	}
+	return out, nil
+}
+
+// View is all that is stored of an account.
+func (l *Ledger) View(ctx context.Context, a Account, _ time.Time) (View, error) {
+	s, _, err := l.load(ctx, a.Key())
+	if err != nil {
+		return View{}, err
+	}
+	v := View{Account: a, Buckets: s.Buckets, Reservations: []Reservation{}}
+	if v.Buckets == nil {
+		v.Buckets = map[string]*bucket{}
+	}
+	for _, r := range s.Reservations {
+		v.Reservations = append(v.Reservations, *r)
+	}
+	slices.SortFunc(v.Reservations, func(x, y Reservation) int { return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Job, y.Job)) })
+	if s.Own != nil {
+		v.Own, v.Since = &s.Own.Limit, s.Own.At
+	}
+	return v, nil
+}
+
+// SetLimit gives an account a limit of its own in the periods that now is in; nil
+// takes it away.
+func (l *Ledger) SetLimit(ctx context.Context, a Account, limit *Amount, by, why string, now time.Time) error {
+	if limit != nil && *limit < 0 {
+		return fmt.Errorf("%w: a limit below zero", ErrCharge)
+	}
+	return l.change(ctx, a, now, func(s *state) (Entry, error) {
+		e := Entry{Kind: LimitSet, By: by, Why: why}
+		if s.Own = nil; limit != nil {
+			s.Own, e.Amount = &ownLimit{*limit, now}, *limit
+		}
+		return e, nil
+	})
+}
+
+// Adjust gives to an account, or takes from it, in the periods that now is in.
+func (l *Ledger) Adjust(ctx context.Context, a Account, delta Amount, by, why string, now time.Time) error {
+	return l.change(ctx, a, now, func(s *state) (Entry, error) {
+		if len(s.Adjusted) >= maxAdjustments {
+			return Entry{}, ErrFull
+		}
+		s.Adjusted = append(s.Adjusted, adjustment{delta, now})
+		if _, err := s.adjustedIn(time.Time{}, now.Add(1)); err != nil {
+			return Entry{}, err
+		}
+		return Entry{Kind: Adjusted, Amount: delta, By: by, Why: why}, nil
+	})
+}
+
+// Open calls fn with every open reservation, once for each account that pays. It
+// publishes what a process that died left in an outbox.
+func (l *Ledger) Open(ctx context.Context, fn func(Account, Reservation) error) error {
+	return l.kv.Each(ctx, ">", func(key string, value []byte, rev uint64) error {
+		a, err := ParseAccount(key)
+		if err != nil {
+			return fmt.Errorf("account at revision %d: %w", rev, err)
+		}
+		s := new(state)
+		if err := json.Unmarshal(value, s); err != nil {
+			return fmt.Errorf("read account at revision %d: %w", rev, err)
+		}
+		if err := l.flush(ctx, key, s); err != nil {
+			return err
+		}
+		for _, r := range s.Reservations {
+			if err := fn(a, *r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

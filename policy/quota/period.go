@@ -1,0 +1,190 @@
+package quota
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Every is how often an allowance renews.
+type Every string
+
+// The periods.
+const (
+	Day   Every = "day"
+	Week  Every = "week"
+	Month Every = "month"
+	Term  Every = "term"
+)
+
+// Period is a span of time that comes again: the days, weeks, months or terms
+// of a time zone. The zero Period is none.
+type Period struct {
+	every  Every
+	anchor string
+	zone   *time.Location
+	minute int        // of a day, after midnight
+	day    int        // of a week, from Sunday; of a month, from 1
+	terms  []monthDay // in the order of the year
+}
+
+type monthDay struct {
+	month time.Month
+	day   int
+}
+
+var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
+
+// ParsePeriod reads a period. Its anchor is when it begins: of a day HH:MM, of a
+// week a weekday, of a month its day from 1 to 28, of a term the days on which
+// terms begin, as 02-15,09-01; only that of a term is needed.
+func ParsePeriod(every Every, anchor string, zone *time.Location) (Period, error) {
+	p := Period{every: every, anchor: strings.ToLower(strings.Join(strings.Fields(anchor), "")), zone: zone}
+	var err error
+	switch every {
+	case Day:
+		err = p.dayAnchor()
+	case Week:
+		if p.day = 1; p.anchor != "" {
+			p.day = slices.Index(weekdays, p.anchor)
+		}
+		if p.day < 0 {
+			err = fmt.Errorf("%q is no weekday; write it as monday", anchor)
+		}
+	case Month:
+		if p.day = 1; p.anchor != "" {
+			p.day, err = strconv.Atoi(p.anchor)
+		}
+		if err != nil || p.day < 1 || p.day > 28 {
+			err = fmt.Errorf("%q is no day that every month has; write 1 to 28", anchor)
+		}
+	case Term:
+		err = p.termAnchor(anchor)
+	default:
+		err = fmt.Errorf("%q is no period; write day, week, month or term", every)
+	}
+	if err == nil && zone == nil {
+		err = errors.New("a period without a time zone")
+	}
+	if err != nil {
+		return Period{}, err
+	}
+	return p, nil
+}
+
+func (p *Period) dayAnchor() error {
+	if p.anchor == "" {
+		return nil
+	}
+	t, err := time.Parse("15:04", p.anchor)
+	if err != nil {
+		return fmt.Errorf("%q is no time of day; write it as 06:00", p.anchor)
+	}
+	p.minute = t.Hour()*60 + t.Minute()
+	return nil
+}
+
+func (p *Period) termAnchor(anchor string) error {
+	if p.anchor == "" {
+		return errors.New("the days on which terms begin are missing; write anchor: '02-15, 09-01'")
+	}
+	for part := range strings.SplitSeq(p.anchor, ",") {
+		t, err := time.Parse("2006-01-02", "2001-"+part) // a year without 29 February
+		if err != nil {
+			return fmt.Errorf("%q are no days on which terms begin; write them as 02-15, 09-01", anchor)
+		}
+		p.terms = append(p.terms, monthDay{t.Month(), t.Day()})
+	}
+	slices.SortFunc(p.terms, func(a, b monthDay) int { return (int(a.month)*32 + a.day) - (int(b.month)*32 + b.day) })
+	if len(slices.Compact(slices.Clone(p.terms))) != len(p.terms) {
+		return fmt.Errorf("%q names a day twice", anchor)
+	}
+	return nil
+}
+
+// String is the period in one word: the same for the same period, and the name
+// of what is kept by it.
+func (p Period) String() string {
+	if p.every == "" {
+		return ""
+	}
+	return string(p.every) + ";" + p.anchor + ";" + p.zone.String()
+}
+
+// MarshalText writes String.
+func (p Period) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads it.
+func (p *Period) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*p = Period{}
+		return nil
+	}
+	every, rest, _ := strings.Cut(string(text), ";")
+	anchor, name, ok := strings.Cut(rest, ";")
+	if !ok {
+		return errors.New("no period")
+	}
+	zone, err := loadZone(name)
+	if err == nil {
+		*p, err = ParsePeriod(Every(every), anchor, zone)
+	}
+	return err
+}
+
+var offset = regexp.MustCompile(`^([+-])([01][0-9]|2[0-3]):([0-5][0-9])$`)
+
+func loadZone(name string) (*time.Location, error) {
+	m := offset.FindStringSubmatch(name)
+	if m == nil {
+		return time.LoadLocation(name)
+	}
+	hours, _ := strconv.Atoi(m[2])
+	minutes, _ := strconv.Atoi(m[3])
+	seconds := hours*3600 + minutes*60
+	if m[1] == "-" {
+		seconds = -seconds
+	}
+	return time.FixedZone(name, seconds), nil
+}
+
+// Window is the period that now is in: from start on, up to end, when the next
+// one begins.
+func (p Period) Window(now time.Time) (start, end time.Time) {
+	if p.every == "" {
+		return time.Time{}, time.Time{}
+	}
+	t := now.In(p.zone)
+	y, m, d := t.Date()
+	at := func(y int, m time.Month, d int) time.Time { return time.Date(y, m, d, 0, p.minute, 0, 0, p.zone) }
+	switch p.every {
+	case Day:
+		start, end = at(y, m, d), at(y, m, d+1)
+		if now.Before(start) {
+			start, end = at(y, m, d-1), start
+		}
+	case Week:
+		d -= (int(t.Weekday()) - p.day + 7) % 7
+		start, end = at(y, m, d), at(y, m, d+7)
+	case Month:
+		if d < p.day {
+			m--
+		}
+		start, end = at(y, m, p.day), at(y, m+1, p.day)
+	case Term:
+		for year := y - 1; ; year++ {
+			for _, term := range p.terms {
+				begin := at(year, term.month, term.day)
+				if begin.After(now) {
+					return start, begin
+				}
+				start = begin
+			}
+		}
+	}
+	return start, end
+}

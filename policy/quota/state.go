@@ -1,0 +1,329 @@
+package quota
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The bounds of one account: open reservations, jobs that ended lately and are
+// remembered, adjustments of a period, and entries that are not surely published.
+const (
+	maxReservations = 2000
+	maxEnded        = 1000
+	maxAdjustments  = 200
+	maxOutbox       = 200
+	rememberEnded   = 24 * time.Hour
+	refundDay       = 24 * time.Hour
+	rememberAdjust  = 400 * 24 * time.Hour
+)
+
+var (
+	// ErrEnded says that a job was settled or refunded before.
+	ErrEnded = errors.New("the job is settled already")
+	// ErrFull says that an account has too much open at once.
+	ErrFull = errors.New("too much is open on the account at once")
+	// ErrCharge says that a charge makes no sense.
+	ErrCharge = errors.New("no charge that can be made")
+)
+
+// state is what is stored of an account. Its methods are pure: they change the
+// value in memory, and are told the time.
+type state struct {
+	Seq          uint64                  `json:"seq"`
+	Buckets      map[string]*bucket      `json:"buckets,omitempty"` // by period
+	Reservations map[string]*Reservation `json:"reservations,omitempty"`
+	Own          *ownLimit               `json:"own,omitempty"`
+	Adjusted     []adjustment            `json:"adjusted,omitempty"`
+	Refunded     []refunded              `json:"refunded,omitempty"`
+	Ended        map[string]time.Time    `json:"ended,omitempty"`
+	Outbox       []Entry                 `json:"outbox,omitempty"`
+}
+
+// bucket is what was spent of an account in the newest period of a kind. Limit,
+// CarryOver and Overdraft are those of the claim that used it last.
+type bucket struct {
+	Start     time.Time `json:"start"`
+	Limit     Amount    `json:"limit"`
+	CarryOver Amount    `json:"carry_over,omitzero"`
+	Carried   Amount    `json:"carried,omitzero"`
+	Spent     Amount    `json:"spent"`
+}
+
+// Reservation is what is set aside for a job until it is known how it ended.
+type Reservation struct {
+	Job     string    `json:"job"`
+	Attempt string    `json:"attempt"`
+	Owner   string    `json:"owner"`
+	Amount  Amount    `json:"amount"`
+	At      time.Time `json:"at"`
+	// Periods are the beginnings of those it counts in, by period.
+	Periods map[string]time.Time `json:"periods"`
+}
+
+type ownLimit struct {
+	Limit Amount    `json:"limit"`
+	At    time.Time `json:"at"`
+}
+
+type adjustment struct {
+	Delta Amount    `json:"delta"`
+	At    time.Time `json:"at"`
+}
+
+type refunded struct {
+	Owner  string    `json:"owner"`
+	Amount Amount    `json:"amount"`
+	At     time.Time `json:"at"`
+}
+
+// Balance is what is on an account by a claim. Always
+// Spent + Reserved + Left == Limit + Carried + Adjusted.
+type Balance struct {
+	Account                                                    Account
+	Names                                                      []string
+	Limit, Carried, Adjusted, Spent, Reserved, Left, Overdraft Amount
+	Start, Renews                                              time.Time
+}
+
+// limitIn is the account's limit in a window: its own when that was set in it.
+func (s *state) limitIn(limit Amount, start, end time.Time) Amount {
+	if s.Own != nil && !s.Own.At.Before(start) && s.Own.At.Before(end) {
+		return s.Own.Limit
+	}
+	return limit
+}
+
+func (s *state) adjustedIn(start, end time.Time) (sum Amount, err error) {
+	for _, a := range s.Adjusted {
+		if !a.At.Before(start) && a.At.Before(end) {
+			if sum, err = sum.Add(a.Delta); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return sum, nil
+}
+
+func (s *state) reservedIn(period string, start time.Time) (sum Amount, err error) {
+	for _, r := range s.Reservations {
+		if at, ok := r.Periods[period]; ok && at.Equal(start) {
+			if sum, err = sum.Add(r.Amount); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return sum, nil
+}
+
+// left is what is left of a bucket; its window ends at end.
+func (s *state) left(period string, b *bucket, end time.Time) (bal Balance, err error) {
+	bal = Balance{Limit: s.limitIn(b.Limit, b.Start, end), Carried: b.Carried, Spent: b.Spent, Start: b.Start, Renews: end}
+	if bal.Adjusted, err = s.adjustedIn(b.Start, end); err != nil {
+		return bal, err
+	}
+	if bal.Reserved, err = s.reservedIn(period, b.Start); err != nil {
+		return bal, err
+	}
+	bal.Left = bal.Limit
+	for _, a := range []Amount{bal.Carried, bal.Adjusted, -bal.Spent, -bal.Reserved} {
+		if bal.Left, err = bal.Left.Add(a); err != nil {
+			return bal, err
+		}
+	}
+	return bal, nil
+}
+
+// bucketFor is the bucket of a claim at a time, rolled over to the period that
+// the time is in. A clock that is behind the bucket does not roll it back.
+func (s *state) bucketFor(c *Claim, now time.Time) (*bucket, time.Time, error) {
+	start, end := c.Period.Window(now)
+	name := c.Period.String()
+	b := s.Buckets[name]
+	if b == nil {
+		if s.Buckets == nil {
+			s.Buckets = map[string]*bucket{}
+		}
+		b = &bucket{Start: start}
+		s.Buckets[name] = b
+	}
+	if b.Start.After(start) {
+		_, end = c.Period.Window(b.Start)
+	}
+	if b.Start.Before(start) {
+		carried, err := s.carry(c, b, start)
+		if err != nil {
+			return nil, end, err
+		}
+		*b = bucket{Start: start, Carried: carried}
+	}
+	b.Limit, b.CarryOver = c.Limit, c.CarryOver
+	return b, end, nil
+}
+
+// carry is what goes from an old bucket into the period that begins at start,
+// through all the periods between. A debt always goes on; of the rest, what the
+// allowance lets.
+func (s *state) carry(c *Claim, b *bucket, start time.Time) (Amount, error) {
+	_, end := c.Period.Window(b.Start)
+	bal, err := s.left(c.Period.String(), b, end)
+	if err != nil {
+		return 0, err
+	}
+	carried := min(bal.Left, b.CarryOver)
+	for end.Before(start) {
+		begin := end
+		_, end = c.Period.Window(begin)
+		adjusted, err := s.adjustedIn(begin, end)
+		if err != nil {
+			return 0, err
+		}
+		next, err := s.limitIn(c.Limit, begin, end).Add(carried)
+		if err == nil {
+			next, err = next.Add(adjusted)
+		}
+		if err != nil {
+			return 0, err
+		}
+		next = min(next, c.CarryOver)
+		if next == carried && s.quietAfter(begin) {
+			break // every further period gives the same
+		}
+		carried = next
+	}
+	return carried, nil
+}
+
+// quietAfter reports whether nothing was set or adjusted after a time.
+func (s *state) quietAfter(t time.Time) bool {
+	return (s.Own == nil || s.Own.At.Before(t)) && !slices.ContainsFunc(s.Adjusted, func(a adjustment) bool { return !a.At.Before(t) })
+}
+
+// balance is what is on the account by a claim.
+func (s *state) balance(c *Claim, now time.Time) (Balance, error) {
+	b, end, err := s.bucketFor(c, now)
+	if err != nil {
+		return Balance{}, err
+	}
+	bal, err := s.left(c.Period.String(), b, end)
+	bal.Account, bal.Names, bal.Overdraft = c.Account, c.Names, c.Overdraft
+	return bal, err
+}
+
+// reserve sets an amount aside by all claims of the account. changed is false
+// when it was set aside just so before.
+func (s *state) reserve(ch *Charge, claims []Claim) (changed bool, err error) {
+	if _, ended := s.Ended[ch.Job]; ended {
+		return false, ErrEnded
+	}
+	before := s.Reservations[ch.Job]
+	if before != nil && before.Amount == ch.Amount {
+		changed = before.Attempt != ch.Attempt
+		before.Attempt = ch.Attempt
+		return changed, nil
+	}
+	if before == nil && len(s.Reservations) >= maxReservations {
+		return false, ErrFull
+	}
+	delete(s.Reservations, ch.Job) // its own does not stand in its way
+	r := &Reservation{Job: ch.Job, Attempt: ch.Attempt, Owner: ch.Owner, Amount: ch.Amount, At: ch.Now, Periods: map[string]time.Time{}}
+	for i := range claims {
+		bal, err := s.balance(&claims[i], ch.Now)
+		if err != nil {
+			return false, err
+		}
+		room, err := bal.Left.Add(bal.Overdraft)
+		if err != nil {
+			return false, err
+		}
+		if room < ch.Amount {
+			short, err := ch.Amount.Sub(room)
+			return false, errors.Join(err, &Exhausted{Balance: bal, Amount: ch.Amount, Short: short})
+		}
+		r.Periods[claims[i].Period.String()] = bal.Start
+	}
+	if s.Reservations == nil {
+		s.Reservations = map[string]*Reservation{}
+	}
+	s.Reservations[ch.Job] = r
+	return true, nil
+}
+
+// end takes a reservation away: spent is what of it stays spent, the rest is
+// free again. In a period that is over, what is free goes into what was carried.
+func (s *state) end(r *Reservation, back Amount) error {
+	delete(s.Reservations, r.Job)
+	spent, err := r.Amount.Sub(back)
+	if err != nil {
+		return err
+	}
+	for name, start := range r.Periods {
+		b := s.Buckets[name]
+		switch {
+		case b == nil:
+		case b.Start.Equal(start):
+			if b.Spent, err = b.Spent.Add(spent); err != nil {
+				return err
+			}
+		default:
+			carried, err := b.Carried.Add(back)
+			if err != nil {
+				return err
+			}
+			b.Carried = max(b.Carried, min(carried, b.CarryOver))
+		}
+	}
+	return nil
+}
+
+// remember notes that a job has come to its end.
+func (s *state) remember(job string, now time.Time) {
+	if s.Ended == nil {
+		s.Ended = map[string]time.Time{}
+	}
+	s.Ended[job] = now
+	for len(s.Ended) > maxEnded {
+		oldest := job
+		for j, at := range s.Ended {
+			if at.Before(s.Ended[oldest]) || (at.Equal(s.Ended[oldest]) && j < oldest) {
+				oldest = j
+			}
+		}
+		delete(s.Ended, oldest)
+	}
+}
+
+// refund is how much of an amount is given back.
+func (s *state) refund(r *Reservation, how Refund, now time.Time) (Amount, error) {
+	if how.Permille < 0 || how.Permille > 1000 || how.PerDay < 0 {
+		return 0, fmt.Errorf("%w: a refund of %d thousandths", ErrCharge, how.Permille)
+	}
+	whole, part := r.Amount/1000, r.Amount%1000
+	back := whole*Amount(how.Permille) + part*Amount(how.Permille)/1000
+	if how.PerDay == 0 {
+		return back, nil
+	}
+	var today Amount
+	for _, f := range s.Refunded {
+		if f.Owner == r.Owner && now.Sub(f.At) < refundDay {
+			sum, err := today.Add(f.Amount)
+			if err != nil {
+				return 0, err
+			}
+			today = sum
+		}
+	}
+	return max(0, min(back, how.PerDay-today)), nil
+}
+
+// tidy forgets what has no effect any more.
+func (s *state) tidy(now time.Time) {
+	for job, at := range s.Ended {
+		if now.Sub(at) > rememberEnded {
+			delete(s.Ended, job)
+		}
+	}
+	s.Refunded = slices.DeleteFunc(s.Refunded, func(f refunded) bool { return now.Sub(f.At) > refundDay })
+	s.Adjusted = slices.DeleteFunc(s.Adjusted, func(a adjustment) bool { return now.Sub(a.At) > rememberAdjust })
+}
