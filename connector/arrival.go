@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,6 +13,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 )
@@ -125,88 +127,6 @@ func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, j
 	return true, nil
 }
 
-// decide asks the policy and makes the record; nothing is stored yet.
-func (w *Worker) decide(ctx context.Context, ev trigger.Event, job graph.Job, q Queue) (held.Record, error) {
-	req := request(job, q, time.Now())
-	v, err := w.ask(ctx, &req)
-	if err != nil {
-		return held.Record{}, err
-	}
-	if req.User.ID == "" && q.Mode == ModePull && v.Verdict == policy.Hold {
-		// Nobody could ever release it.
-		v = w.own(policy.ReasonOwnerUnknown, policy.Arrival, policy.Abort)
-	}
-	return held.Record{
-		Ref: held.Ref(job.Ref), Task: ev.Task, Definition: ev.Definition, Owner: req.User.ID, Queue: q.Name,
-		State: held.Seen, Created: job.Created, Seen: req.Now,
-		Decision: w.decision(ev.Task+":arrival", v, &req),
-	}, nil
-}
-
-// ask has the policy decide. What the policy doesn't look at isn't asked for.
-func (w *Worker) ask(ctx context.Context, req *policy.Request) (policy.Decision, error) {
-	p := w.Policy()
-	if p.NeedsGroups() && req.User.ID != "" {
-		groups, err := w.groups.of(ctx, req.User.ID)
-		if err != nil {
-			return policy.Decision{}, err
-		}
-		req.User.Groups = groups
-	}
-	return p.Decide(*req), nil
-}
-
-// own is a decision of the program itself.
-func (w *Worker) own(code string, at policy.Point, v policy.Verdict) policy.Decision {
-	d := policy.Own(code)
-	d.Point, d.Verdict, d.PolicyHash = at, v, w.Policy().Hash()
-	return d
-}
-
-// decision is the audit record of what was decided on a request.
-func (w *Worker) decision(id string, v policy.Decision, req *policy.Request) held.Decision {
-	j := &req.Job
-	var set *held.Settings
-	if v.Set != (policy.Settings{}) {
-		set = &held.Settings{}
-		*set = held.Settings(v.Set)
-	}
-	var shadow *held.Shadow
-	if s := v.Shadow; s != nil {
-		shadow = &held.Shadow{Verdict: string(s.Verdict), Reason: s.Reason, Rule: s.Rule, Text: s.Text, Remedy: s.Remedy, Error: s.Err}
-	}
-	return held.Decision{
-		ID: id, At: req.Now, Point: string(v.Point), Verdict: string(v.Verdict), Reason: v.Reason, Rule: v.Rule,
-		Text: v.Text, Remedy: v.Remedy, Policy: v.PolicyHash, Error: v.Err, By: w.Instance, Set: set, SetBy: v.SetBy, Shadow: shadow,
-		Input: held.Input{
-			Mode: req.Queue.Mode, Copies: j.Copies, Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize,
-			ContentType: j.ContentType, Size: j.Size, Created: j.Created, Groups: req.User.Groups,
-		},
-	}
-}
-
-// request is what the policy may see of a job.
-func request(job graph.Job, q Queue, now time.Time) policy.Request {
-	c := job.Configuration
-	in := policy.Job{
-		Copies:    max(c.Copies, 1),
-		Color:     policy.Color(c.ColorMode),
-		Duplex:    policy.Duplex(c.DuplexMode),
-		MediaSize: c.MediaSize, Created: job.Created,
-	}
-	for i, d := range job.Documents {
-		in.Size += d.Size
-		if i == 0 {
-			in.ContentType = d.ContentType
-		}
-	}
-	user := policy.User{UPN: job.CreatedBy.UserPrincipalName}
-	if graph.ValidID(job.CreatedBy.ID) {
-		user.ID = job.CreatedBy.ID
-	}
-	return policy.Request{Point: policy.Arrival, Job: in, User: user, Queue: policy.Queue{Name: q.Name, Mode: q.Mode}, Now: now}
-}
-
 // begin stores the first state after the decision and goes on from there.
 func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f found) error {
 	release, ok := w.claim(f.rec.Key())
@@ -220,6 +140,15 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		state = held.Aborting
 	case policy.Complete:
 		state = held.Completing
+	}
+	if state == held.Held && f.rec.Charge != nil {
+		var ex *quota.Exhausted
+		if err := w.reserve(ctx, &f.rec); errors.As(err, &ex) {
+			w.denied(&f.rec, ex, policy.Abort)
+			f.rec.Charge, state = nil, held.Aborting
+		} else if err != nil {
+			return err
+		}
 	}
 	if f.rec.State != state { // a held job that is held again keeps its place
 		if err := f.rec.Move(state, time.Now(), w.Instance, ""); err != nil {
@@ -268,8 +197,11 @@ func (w *Worker) again(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		if err != nil {
 			return err
 		}
-		fresh.State, fresh.Seen, fresh.Trail = f.rec.State, f.rec.Seen, f.rec.Trail
+		fresh.State, fresh.Seen, fresh.Trail, fresh.Release = f.rec.State, f.rec.Seen, f.rec.Trail, f.rec.Release
 		fresh.Decision.ID += ":" + fresh.Decision.Policy
+		if policy.Waits(known.Reason) {
+			fresh.Decision.ID += ":" + strconv.FormatUint(f.rev, 10)
+		}
 		f.rec = fresh
 		return w.begin(ctx, d, ev, f)
 	}
@@ -307,10 +239,11 @@ func (w *Worker) arrivalAudited(ctx context.Context, rec *held.Record) error {
 	return w.publish(ctx, rec)
 }
 
-// decideAgain reports whether a held job of a direct queue waits for another
-// policy than the one that could not decide it.
+// decideAgain reports whether a held job waits to be decided: one of a direct
+// queue for another policy than the one that could not decide it, any for what
+// was out of reach when it came.
 func (w *Worker) decideAgain(e Entry, q Queue) bool {
-	return e.State == held.Held && q.Mode == ModeDirect && e.Policy != w.Policy().Hash()
+	return e.State == held.Held && ((q.Mode == ModeDirect && e.Policy != w.Policy().Hash()) || policy.Waits(e.Reason))
 }
 
 // publish puts the record's decision into the audit stream. Its id is always

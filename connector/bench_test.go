@@ -26,6 +26,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/webhook"
@@ -142,7 +143,7 @@ func newBench(b *testing.B) *bench {
 		b.Fatal(err)
 	}
 	x.worker = connector.NewWorker(connector.Deps{
-		Graph: x.client, Jobs: held.NewStore(x.bus.Jobs()), Audit: x.bus, Book: x.book, Policy: func() *policy.Policy { return pol },
+		Graph: x.client, Jobs: held.NewStore(x.bus.Jobs()), Ledger: quota.NewLedger(x.bus.Quota(), x.bus), Audit: x.bus, Book: x.book, Policy: func() *policy.Policy { return pol },
 		Queues: queues, Index: index, Metrics: metrics, Logger: zap.NewNop(), Instance: "bench", Sole: true,
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -11,66 +11,119 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// groupTTL is how long a user's groups are remembered, maxGroups for how many
-// users.
+// How long the groups of a person are believed, how long they are used when the
+// directory does not answer, and after how long it is asked again then; so many
+// people are remembered.
 const (
-	groupTTL  = 15 * time.Minute
-	maxGroups = 20_000
+	groupTTL   = 15 * time.Minute
+	groupStale = 24 * time.Hour
+	groupRetry = 30 * time.Second
+	maxGroups  = 20_000
 )
 
-// directory remembers the groups of users, so that a busy user costs one Graph
-// call per groupTTL.
+// directory remembers who is in which groups, and what people read. One call is
+// made for a person at a time, however many ask.
 type directory struct {
 	graph interface {
 		Groups(ctx context.Context, user string) ([]graph.Group, error)
+		Language(ctx context.Context, user string) (string, error)
 	}
 	flight singleflight.Group
 
-	mu    sync.Mutex
-	known map[string]membership
+	mu        sync.Mutex
+	known     map[string]membership
+	languages map[string]spoken
 }
 
+// membership is what the directory said of a person.
 type membership struct {
 	groups []string
-	until  time.Time
+	read   time.Time
+	// again is when the directory is to be asked next.
+	again time.Time
+}
+
+type spoken struct {
+	language string
+	again    time.Time
+}
+
+// age is how old the groups are, beyond what is ordinary; zero when they are
+// not.
+func (m membership) age(now time.Time) time.Duration {
+	if age := now.Sub(m.read); !m.read.IsZero() && age > groupTTL {
+		return age
+	}
+	return 0
 }
 
 func newDirectory(g Graph) *directory {
-	return &directory{graph: g, known: map[string]membership{}}
+	return &directory{graph: g, known: map[string]membership{}, languages: map[string]spoken{}}
 }
 
-// of lists the names and ids of the groups a user is in, however deep.
-func (d *directory) of(ctx context.Context, user string) ([]string, error) {
+// of lists the names and ids of a person's groups. When the directory does not
+// answer, those that were read within a day are what there is; the error says
+// that there are none.
+func (d *directory) of(ctx context.Context, user string) (membership, error) {
 	d.mu.Lock()
 	m, ok := d.known[user]
 	d.mu.Unlock()
-	if ok && time.Now().Before(m.until) {
-		return m.groups, nil
+	if ok && time.Now().Before(m.again) {
+		return m, nil
 	}
 	v, err, _ := d.flight.Do(user, func() (any, error) {
 		list, err := d.graph.Groups(ctx, user)
+		now := time.Now()
+		if err != nil && ok && now.Sub(m.read) < groupStale {
+			m.again = now.Add(groupRetry)
+			d.remember(user, m)
+			return m, nil
+		}
 		if err != nil {
-			return nil, fmt.Errorf("read groups of the owner: %w", err)
+			return membership{}, fmt.Errorf("read groups of the owner: %w", err)
 		}
-		groups := make([]string, 0, 2*len(list))
+		fresh := membership{groups: make([]string, 0, 2*len(list)), read: now, again: now.Add(groupTTL)}
 		for _, g := range list {
-			groups = append(groups, g.DisplayName, g.ID)
+			fresh.groups = append(fresh.groups, g.DisplayName, g.ID)
 		}
-		d.remember(user, groups)
-		return groups, nil
+		d.remember(user, fresh)
+		return fresh, nil
 	})
 	if err != nil {
-		return nil, err
+		return membership{}, err
 	}
-	groups, _ := v.([]string)
-	return groups, nil
+	m, _ = v.(membership)
+	return m, nil
 }
 
-func (d *directory) remember(user string, groups []string) {
+func (d *directory) remember(user string, m membership) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.known) >= maxGroups {
 		clear(d.known)
 	}
-	d.known[user] = membership{groups: groups, until: time.Now().Add(groupTTL)}
+	d.known[user] = m
+}
+
+// language is what a person reads, as de-CH; empty when the directory does not
+// say. It is only for words, so nothing waits for it twice.
+func (d *directory) language(ctx context.Context, user string) string {
+	d.mu.Lock()
+	s, ok := d.languages[user]
+	d.mu.Unlock()
+	if ok && time.Now().Before(s.again) {
+		return s.language
+	}
+	language, err := d.graph.Language(ctx, user)
+	next := spoken{language, time.Now().Add(groupStale)}
+	if err != nil {
+		next = spoken{s.language, time.Now().Add(groupTTL)}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.languages) >= maxGroups {
+		clear(d.languages)
+	}
+	d.languages[user] = next
+	return next.language
 }

@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
 
@@ -76,6 +77,15 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 	ctx, cancel := context.WithTimeout(ctx, actWithin)
 	defer cancel()
 	ans, err := w.effect(ctx, &rec, a)
+	var ex *quota.Exhausted
+	if errors.As(err, &ex) && rec.State == held.Completing {
+		w.denied(&rec, ex, policy.Abort)
+		rec.Charge = nil
+		if rev, err = w.intend(ctx, &rec, rev, held.Aborting, policy.ReasonQuotaExhausted); err != nil {
+			return rec, err
+		}
+		return w.carryOut(ctx, rec, rev, act{heard: a.heard, again: a.again})
+	}
 	if err != nil {
 		return rec, err
 	}
@@ -84,7 +94,9 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 	switch {
 	case ans.Outcome == held.Held:
 		note = "not made"
-		kept(&rec)
+		if rec.Decision.Verdict == string(policy.Redirect) {
+			kept(&rec)
+		}
 	case ans.ReadBack:
 		note += ", read back"
 	}
@@ -94,6 +106,7 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 	if ans.Outcome == held.Gone {
 		err := w.conclude(ctx, &rec, rev)
 		if err == nil {
+			w.void(ctx, &rec)
 			w.lost(&rec, note)
 		}
 		return rec, err
@@ -109,6 +122,9 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 	if err := errors.Join(err, publishing.Wait()); err != nil {
 		return rec, err
 	}
+	if ans.Outcome == held.Aborted || (ans.Outcome == held.Held && rec.Charge != nil && !rec.Charge.AtArrival) {
+		w.void(ctx, &rec)
+	}
 	w.report(&rec, a.heard)
 	return rec, nil
 }
@@ -119,7 +135,7 @@ func kept(rec *held.Record) {
 	own := policy.Own(policy.ReasonDeviceUnavailable)
 	d := &rec.Decision
 	d.ID += ":kept"
-	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy = string(policy.Keep), own.Reason, "", own.Text, own.Remedy
+	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(policy.Keep), own.Reason, "", own.Text, own.Remedy, own.IPP
 }
 
 // conclude stores the record of an intent that has come to its end. Whoever
@@ -158,6 +174,15 @@ func (w *Worker) effect(ctx context.Context, rec *held.Record, a act) (held.Answ
 			if outcome != "" {
 				return held.Answer{Operation: op, Outcome: outcome, ReadBack: true, At: time.Now()}, nil
 			}
+		}
+		if err := w.reserve(ctx, rec); err != nil {
+			var ex *quota.Exhausted
+			if !errors.As(err, &ex) || rec.State != held.Releasing {
+				return held.Answer{}, err
+			}
+			w.denied(rec, ex, policy.Keep)
+			rec.Charge = nil
+			return held.Answer{Operation: op, Outcome: held.Held, At: time.Now()}, nil
 		}
 		last = w.call(ctx, rec, a.settings)
 		if last == nil {
@@ -419,6 +444,7 @@ func (w *Worker) gone(ctx context.Context, rec held.Record, rev uint64, why stri
 	if !ok {
 		return before, errBusy
 	}
+	w.void(ctx, &rec)
 	w.lost(&rec, why)
 	return rec, nil
 }

@@ -100,7 +100,7 @@ func (w *Worker) expire(ctx context.Context, rec held.Record, rev uint64) error 
 func (w *Worker) decisionOn(rec *held.Record, what string, v policy.Decision) held.Decision {
 	return held.Decision{
 		ID: rec.Task + ":" + what, At: time.Now(), Point: string(v.Point), Verdict: string(v.Verdict),
-		Reason: v.Reason, Text: v.Text, Remedy: v.Remedy, Policy: v.PolicyHash, By: w.Instance, Input: rec.Decision.Input,
+		Reason: v.Reason, Text: v.Text, Remedy: v.Remedy, IPP: v.IPP, Policy: v.PolicyHash, By: w.Instance, Input: rec.Decision.Input,
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger"
 )
 
@@ -26,6 +28,13 @@ type Metrics struct {
 	warnings  *prometheus.CounterVec
 	taps      *prometheus.CounterVec
 	lastSweep prometheus.Gauge
+	unknown   *prometheus.CounterVec
+	pages     *prometheus.CounterVec
+	diverged  *prometheus.CounterVec
+	denied    *prometheus.CounterVec
+	settled   *prometheus.CounterVec
+	reserved  prometheus.Gauge
+	oldest    prometheus.Gauge
 }
 
 // NewMetrics registers the connector's metrics with reg; a nil reg registers
@@ -55,12 +64,24 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		sweeps:    counterVec("sweeps_total", "Sweeps by result.", "result"),
 		warnings:  counterVec("expiry_warnings_total", "Notices that the hold of a job ends soon, by queue.", "queue"),
 		taps:      counterVec("taps_total", "Badges shown at devices, by device and result.", "device", "result"),
+		unknown:   counterVec("unknown_total", "Decisions for which something needed was out of reach, by dependency and fail mode.", "dependency", "mode"),
+		pages:     counterVec("page_counts_total", "Jobs whose pages were looked for, by result: counted, estimated or unknown.", "result"),
+		diverged:  counterVec("policy_divergence_total", "Decisions that the policy in policy.shadow_file would have taken otherwise, by point, the verdict taken and the one it would have taken.", "point", "live", "shadow"),
+		denied:    counterVec("quota_denied_total", "Jobs refused because an account did not cover them, by kind of account.", "account_kind"),
+		settled:   counterVec("quota_settled_total", "Reservations that came to their end, by end: spent, refunded or void.", "end"),
+		reserved: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_quota_reservations", Help: "Reservations open at the last sweep.",
+		}),
+		oldest: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_quota_reservation_age_seconds", Help: "Age of the oldest reservation that was open at the last sweep; 0 without one.",
+		}),
 		lastSweep: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_sweep_last_success_timestamp_seconds", Help: "When a sweep last read every task; 0 before the first.",
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep)
+		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep,
+			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest)
 	}
 	for _, q := range queues {
 		m.held.WithLabelValues(q.Name)
@@ -76,6 +97,15 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	for _, r := range []string{"ok", "failed"} {
 		m.sweeps.WithLabelValues(r)
 	}
+	for _, r := range []string{"counted", "estimated", "unknown"} {
+		m.pages.WithLabelValues(r)
+	}
+	for _, k := range []quota.Kind{quota.User, quota.Group, quota.Center} {
+		m.denied.WithLabelValues(string(k))
+	}
+	for _, e := range []string{endSpent, endRefunded, endVoid} {
+		m.settled.WithLabelValues(e)
+	}
 	return m
 }
 
@@ -87,6 +117,21 @@ func (m *Metrics) decided(d *held.Decision, heard time.Time) {
 	m.decisions.WithLabelValues(d.Point, d.Verdict, d.Reason, d.Rule, d.Queue).Inc()
 	if s := d.Shadow; s != nil {
 		m.shadow.WithLabelValues(d.Point, s.Verdict, s.Reason, s.Rule, d.Queue).Inc()
+	}
+	for _, u := range d.Unknown {
+		m.unknown.WithLabelValues(u.Dependency, u.Mode).Inc()
+	}
+	if s := d.Shadow; s != nil && s.Policy != d.Policy {
+		m.diverged.WithLabelValues(d.Point, d.Verdict, s.Verdict).Inc()
+	}
+	if d.Reason == policy.ReasonQuotaExhausted {
+		kind := quota.User
+		if len(d.Accounts) > 0 {
+			if a, err := quota.ParseAccount(d.Accounts[0]); err == nil {
+				kind = a.Kind
+			}
+		}
+		m.denied.WithLabelValues(string(kind)).Inc()
 	}
 	if !heard.IsZero() {
 		m.duration.WithLabelValues(d.Point, d.Verdict).Observe(time.Since(heard).Seconds())

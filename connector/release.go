@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
 
@@ -50,6 +51,8 @@ type Order struct {
 	Actor string
 	// At is when it was asked for.
 	At time.Time
+	// Set is how the owner wants the jobs printed: a variant that costs less.
+	Set policy.Settings
 }
 
 // Outcome is what became of an order, job by job, oldest first. A job that
@@ -77,6 +80,10 @@ type Refused struct {
 	held.Ref
 	Queue  string `json:"queue"`
 	Reason Reason `json:"reason"`
+	// Cost is what the job would have cost, and Variant the least change with which
+	// it would be paid for, when it was refused for its cost.
+	Cost    quota.Amount   `json:"cost,omitzero"`
+	Variant *held.Settings `json:"variant,omitempty"`
 }
 
 // Reason is a stable code with words for the owner.
@@ -84,6 +91,8 @@ type Reason struct {
 	Code   string `json:"code"`
 	Text   string `json:"text"`
 	Remedy string `json:"remedy"`
+	// IPP is the keyword for job-state-reasons that comes nearest.
+	IPP string `json:"ipp,omitempty"`
 }
 
 // Empty reports whether the order found no job.
@@ -174,6 +183,9 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 	if !ok {
 		return Outcome{}, fmt.Errorf("%w: %s", ErrNoDevice, o.Device)
 	}
+	if !o.Set.Variant(policy.Job{Copies: o.Set.Copies}) {
+		return Outcome{}, fmt.Errorf("%w: these settings can't be chosen at release", ErrInvalid)
+	}
 	list, err := r.waiting(ctx, o.Owner, o.Device)
 	if err != nil {
 		return Outcome{}, err
@@ -206,7 +218,7 @@ func outcome(owner string, results []held.Record) Outcome {
 	for i := range results {
 		rec := &results[i]
 		d := &rec.Decision
-		refused := Refused{Ref: rec.Ref, Queue: rec.Queue, Reason: Reason{d.Reason, d.Text, d.Remedy}}
+		refused := Refused{Ref: rec.Ref, Queue: rec.Queue, Reason: Reason{d.Reason, d.Text, d.Remedy, d.IPP}, Cost: d.Cost, Variant: d.Variant}
 		switch rec.State {
 		case held.Released:
 			out.Released = append(out.Released, Released{rec.Ref, rec.Queue, rec.Release.Printer, rec.Release.Job})
@@ -302,16 +314,11 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination) 
 	if end := shown(&s.rec, job); end != "" {
 		return w.over(ctx, s.rec, s.rev, job)
 	}
-	req := request(job, w.queues[s.rec.Printer], time.Now())
-	req.Point, req.Device = policy.Release, o.Device
-	if s.rec.Set != nil {
-		policy.Settings(*s.rec.Set).Apply(&req.Job)
-	}
-	v, err := r.decide(ctx, s, &req, at)
+	ask, v, shadow, err := r.ask(ctx, o, &s.rec, job, at)
 	if err != nil {
 		return s.rec, err
 	}
-	d := w.decision(s.rec.Task+":release:"+strconv.FormatUint(s.rev, 10), v, &req)
+	d := w.decision(s.rec.Task+":release:"+strconv.FormatUint(s.rev, 10), v, shadow, &ask)
 	d.Device, d.Actor = o.Device, o.Actor
 	if o.Owner != s.rec.Owner && d.Actor == "" {
 		d.Actor = o.Owner
@@ -321,9 +328,11 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination) 
 	}
 	switch v.Verdict {
 	case policy.Redirect:
-		if s.rec.Set != nil {
-			set := held.Settings(v.Set.Over(policy.Settings(*s.rec.Set)))
-			d.Set = &set
+		d.Set = settings(v.Set.Over(chosen(o, &s.rec)))
+		s.rec.Pages = ask.pages
+		if charge := chargeOf(v, d.ID); charge != nil {
+			charge.AtArrival = s.rec.Charge != nil && s.rec.Charge.AtArrival
+			s.rec.Charge = charge
 		}
 		return r.redirect(ctx, o, s, d, job.Settings)
 	case policy.Abort:
@@ -338,25 +347,80 @@ func (r *Releaser) read(ctx context.Context, ref held.Ref) (graph.Job, error) {
 	return r.w.Graph.Job(ctx, graph.JobRef(ref))
 }
 
-// decide asks, in the order in which an answer is sure: whose job it is,
-// whether the device can print, and the policy.
-func (r *Releaser) decide(ctx context.Context, s stored, req *policy.Request, at *destination) (policy.Decision, error) {
-	if req.User.ID == "" || req.User.ID != s.rec.Owner {
-		r.log.Error("owner of the job differs from its record, job stays held", zap.String("job", s.rec.Job), zap.String("task", s.rec.Task))
-		return r.w.own(policy.ReasonOwnerUnknown, policy.Release, policy.Keep), nil
+// chosen is what is set of a job before rules at release see it: what its owner
+// wants, and over that what rules at arrival made of it.
+func chosen(o Order, rec *held.Record) policy.Settings {
+	if rec.Set == nil {
+		return o.Set
 	}
-	ready, err := at.ready(ctx)
-	if err != nil {
-		return policy.Decision{}, err
+	return policy.Settings(*rec.Set).Over(o.Set)
+}
+
+// ask finds out, in the order in which an answer is sure: whose job it is,
+// whether the device can print, what rules at arrival say if they could not be
+// asked then, and what those at release say.
+func (r *Releaser) ask(ctx context.Context, o Order, rec *held.Record, job graph.Job, at *destination) (question, policy.Decision, *policy.Decision, error) {
+	w := r.w
+	q := w.queues[rec.Printer]
+	ask := w.question(job, q, time.Now())
+	ask.pages, ask.paid = rec.Pages, rec.Charge
+	if ask.User.ID == "" || ask.User.ID != rec.Owner {
+		r.log.Error("owner of the job differs from its record, job stays held", zap.String("job", rec.Job), zap.String("task", rec.Task))
+		return ask, w.own(policy.ReasonOwnerUnknown, policy.Release, policy.Keep), nil, nil
 	}
-	if !ready {
-		d := r.w.own(policy.ReasonDeviceUnavailable, policy.Release, policy.Keep)
-		if others := at.others(ctx, s.rec.Queue); others != "" {
-			d.Remedy = "Go to " + others + ": your job is still waiting."
+	d, notes, err := r.usable(ctx, rec, at)
+	if d != nil || err != nil {
+		if d == nil {
+			d = &policy.Decision{}
 		}
-		return d, nil
+		return ask, *d, nil, err
 	}
-	return r.w.ask(ctx, req)
+	if policy.Waits(rec.Decision.Reason) {
+		first := ask
+		d, _, err := w.ask(ctx, &first)
+		switch {
+		case err != nil:
+			return ask, d, nil, err
+		case d.Verdict == policy.Abort, policy.Waits(d.Reason):
+			d.Point = policy.Release
+			if d.Verdict != policy.Abort {
+				d.Verdict = policy.Keep
+			}
+			return first, d, nil, nil
+		}
+		rec.Set, ask.pages = settings(d.Set), first.pages
+	}
+	if o.Set.Copies > ask.Job.Copies {
+		o.Set.Copies = 0
+	}
+	ask.Point, ask.Device = policy.Release, o.Device
+	chosen(o, rec).Apply(&ask.Job)
+	v, shadow, err := w.ask(ctx, &ask)
+	v.Unknown = append(notes, v.Unknown...)
+	return ask, v, shadow, err
+}
+
+// usable says why the device can't take the job; nil when it can.
+func (r *Releaser) usable(ctx context.Context, rec *held.Record, at *destination) (*policy.Decision, []policy.Unknown, error) {
+	ready, err := at.ready(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case err != nil:
+		d, note := r.w.Policy().Without(policy.Release, policy.Device)
+		notes := []policy.Unknown{note}
+		if d != nil {
+			d.Unknown = notes
+		}
+		return d, notes, nil
+	case ready:
+		return nil, nil, nil
+	}
+	d := r.w.own(policy.ReasonDeviceUnavailable, policy.Release, policy.Keep)
+	if others := at.others(ctx, rec.Queue); others != "" {
+		d.Remedy = "Go to " + others + ": your job is still waiting."
+	}
+	return &d, nil, nil
 }
 
 // redirect stores the intent and has it carried out.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/held"
+	"pullprint/policy"
 	"pullprint/trigger/graph"
 )
 
@@ -47,12 +48,13 @@ type Feed interface {
 // Sweeper makes sure where the webhook only makes fast: it reconciles what
 // Graph lists with what the records say.
 type Sweeper struct {
-	worker *Worker
-	feed   Feed
-	kick   chan struct{}
-	log    *zap.Logger
-	turn   string // key of the held job that was looked at last
-	last   atomic.Int64
+	worker  *Worker
+	feed    Feed
+	kick    chan struct{}
+	log     *zap.Logger
+	turn    string // key of the held job that was looked at last
+	last    atomic.Int64
+	settled int // where settling goes on
 }
 
 // LastSuccess is when this instance last read every task; zero when it has not,
@@ -171,7 +173,10 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	for _, e := range s.inTurn(waiting) {
 		acts.Go(func() error { return s.record(actCtx, e) })
 	}
-	return acts.Wait()
+	if err := acts.Wait(); err != nil {
+		return err
+	}
+	return s.settle(ctx)
 }
 
 // inTurn chooses the held jobs to look at this time: those after the last one
@@ -226,6 +231,10 @@ func (s *Sweeper) feedTask(ctx context.Context, definition string, t graph.Task,
 		return fmt.Errorf("write notification: %w", err)
 	}
 	dup, err := s.feed.PublishTask(ctx, definition, t.ID, body)
+	if e, ok := s.worker.Index.Lookup(held.Ref(t.Job)); err == nil && dup && ok && policy.Waits(e.Reason) {
+		minute := strconv.FormatInt(time.Now().Unix()/60, 36)
+		dup, err = s.feed.PublishTask(ctx, definition, t.ID+":m"+minute, body)
+	}
 	if err == nil && dup && idle {
 		hour := strconv.FormatInt(time.Now().Unix()/3600, 36)
 		dup, err = s.feed.PublishTask(ctx, definition, t.ID+":"+hour, body)

@@ -18,6 +18,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 )
@@ -72,6 +73,7 @@ type Graph interface {
 	Printer(ctx context.Context, id string) (graph.Printer, error)
 	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
 	Groups(ctx context.Context, user string) ([]graph.Group, error)
+	Language(ctx context.Context, user string) (string, error)
 	LastSuccess() time.Time
 }
 
@@ -87,14 +89,32 @@ type Notices interface {
 	Notify(ctx context.Context, msgID string, body []byte) error
 }
 
-// Deps are what a Worker works with. All are needed but Devices and OnDecision.
+// Ledger keeps the accounts; *quota.Ledger is one.
+type Ledger interface {
+	Reserve(ctx context.Context, c quota.Charge) error
+	Settle(ctx context.Context, job string, accounts []quota.Account, now time.Time) (quota.Amount, error)
+	Refund(ctx context.Context, job string, accounts []quota.Account, r quota.Refund, now time.Time) (quota.Amount, error)
+	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
+	Balances(ctx context.Context, claims []quota.Claim, now time.Time) ([]quota.Balance, error)
+	View(ctx context.Context, a quota.Account) (quota.View, error)
+	Open(ctx context.Context, fn func(quota.Account, quota.Reservation) error) error
+}
+
+// Deps are what a Worker works with. All are needed but Next, Pages, Devices and
+// OnDecision.
 type Deps struct {
 	Graph   Graph
 	Jobs    *held.Store
+	Ledger  Ledger
 	Audit   Audit
 	Notices Notices
 	Book    *trigger.Book
 	Policy  func() *policy.Policy
+	// Next is a policy that is tried out beside the one in force: what it would
+	// decide is recorded. It may give nil.
+	Next func() *policy.Policy
+	// Pages counts the pages of a document of a job; without it none are.
+	Pages   func(ctx context.Context, job graph.JobRef, d graph.Document) (int, error)
 	Queues  []Queue
 	Devices []Device
 	Index   *Index

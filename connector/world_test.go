@@ -23,6 +23,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
@@ -222,6 +223,30 @@ func (k dyingKV) CompareAndSet(ctx context.Context, key string, value []byte, re
 	return rev, ok, err
 }
 
+// dyingLedger is the store of accounts as a mortal process reaches it.
+type dyingLedger struct {
+	quota.KV
+	l *life
+}
+
+func (k dyingLedger) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	if k.l.dead.Load() {
+		return nil, 0, errKilled
+	}
+	return k.KV.Get(ctx, key)
+}
+
+func (k dyingLedger) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, bool, error) {
+	if err := k.l.reach("before account"); err != nil {
+		return 0, false, err
+	}
+	rev, ok, err := k.KV.CompareAndSet(ctx, key, value, revision, ttl)
+	if dead := k.l.reach("after account"); dead != nil {
+		return 0, false, dead
+	}
+	return rev, ok, err
+}
+
 // dyingAudit is the audit as a mortal process reaches it.
 type dyingAudit struct{ l *life }
 
@@ -314,7 +339,7 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	}
 	l.index = connector.NewIndex(held.NewStore(w.bus.Jobs()), l.metrics, zap.NewNop())
 	deps := connector.Deps{
-		Graph: answered{w.client(dyingWire{l})}, Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Audit: dyingAudit{l}, Notices: w.bus, Book: w.book,
+		Graph: answered{w.client(dyingWire{l})}, Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Notices: w.bus, Book: w.book,
 		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Metrics: l.metrics, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,
 	}

@@ -248,11 +248,23 @@ func tell(e *admin.Event) string {
 
 func jobsRelease(f *apiFlags) *cobra.Command {
 	var device string
+	var set held.Settings
+	var mono, duplex bool
 	cmd := onJob(f, "release", "Send a held job to a device, for its owner", func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error {
 		if device == "" {
 			return usageError{errors.New("--device is missing: name the device where its owner stands")}
 		}
-		out, err := c.Release(cmd.Context(), ref, device)
+		if mono {
+			set.ColorMode = "blackAndWhite"
+		}
+		if duplex {
+			set.DuplexMode = "flipOnLongEdge"
+		}
+		variant := &set
+		if set == (held.Settings{}) {
+			variant = nil
+		}
+		out, err := c.Release(cmd.Context(), ref, device, variant)
 		if err != nil {
 			return err
 		}
@@ -262,6 +274,9 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 		return printOutcome(cmd.OutOrStdout(), &out)
 	})
 	cmd.Flags().StringVar(&device, "device", "", "`ID` of the device")
+	cmd.Flags().BoolVar(&mono, "mono", false, "print it in black and white")
+	cmd.Flags().BoolVar(&duplex, "duplex", false, "print it on both sides")
+	cmd.Flags().IntVar(&set.Copies, "copies", 0, "print fewer copies")
 	return cmd
 }
 

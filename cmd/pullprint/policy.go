@@ -19,7 +19,7 @@ func policyCommand() *cobra.Command {
 		Args:  knownVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(policyCheckCommand(), policyTestCommand())
+	cmd.AddCommand(policyCheckCommand(), policyTestCommand(), policyExplainCommand(), policyReplayCommand())
 	return cmd
 }
 

@@ -46,6 +46,8 @@ type Deps struct {
 	Badges      *badge.Book
 	Delegations *connector.Delegations
 	Audit       Audit
+	Ledger      Ledger
+	History     History
 	Recent      *Recent
 	Tokens      *Tokens
 	Health      *Health
@@ -112,6 +114,10 @@ func routes() []route {
 		{"DELETE", "/v1/badges", forOperate, "revoke", maxBody, (*API).revokeBadges},
 		{"POST", "/v1/badges/import", forOperate, "import", maxImport, (*API).importBadges},
 		{"POST", "/v1/badges/codes", forOperate, "code", maxBody, (*API).issueCode},
+		{"GET", "/v1/quotas/{account}", forRead, "", 0, (*API).showQuota},
+		{"PUT", "/v1/quotas/{account}", forAdmin, "set-quota", maxBody, (*API).putQuota},
+		{"POST", "/v1/quotas/{account}/adjust", forAdmin, "adjust-quota", maxBody, (*API).adjustQuota},
+		{"GET", "/v1/quotas/{account}/history", forRead, "", 0, (*API).quotaHistory},
 		{"GET", "/v1/delegations", forRead, "", 0, (*API).listDelegations},
 		{"PUT", "/v1/delegations", forOperate, "delegate", maxBody, (*API).putDelegation},
 		{"DELETE", "/v1/delegations", forOperate, "undelegate", maxBody, (*API).removeDelegation},
@@ -211,6 +217,9 @@ type Action struct {
 	Badge string `json:"badge,omitempty"`
 	// Count is how many badges an import holds.
 	Count int `json:"count,omitempty"`
+	// Account is the key of an account that is changed, Note why.
+	Account string `json:"account,omitempty"`
+	Note    string `json:"note,omitempty"`
 }
 
 // auditor stores an action; nothing may be done if it can't.

@@ -22,6 +22,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy/badge"
+	"pullprint/policy/quota"
 )
 
 // The tokens of the tests, by who holds them.
@@ -62,6 +63,10 @@ var matrix = map[string]string{
 	"DELETE /v1/badges":                     "operate admin",
 	"POST /v1/badges/import":                "operate admin",
 	"POST /v1/badges/codes":                 "operate admin",
+	"GET /v1/quotas/{account}":              "read operate admin",
+	"PUT /v1/quotas/{account}":              "admin",
+	"POST /v1/quotas/{account}/adjust":      "admin",
+	"GET /v1/quotas/{account}/history":      "read operate admin",
 	"GET /v1/delegations":                   "read operate admin",
 	"PUT /v1/delegations":                   "operate admin",
 	"DELETE /v1/delegations":                "operate admin",
@@ -91,7 +96,7 @@ func TestAuthorization(t *testing.T) {
 		seen[name] = true
 		for who, token := range testTokens {
 			reached = ""
-			req := httptest.NewRequest(r.method, strings.NewReplacer("{printer}", "p", "{job}", "j").Replace(r.path), nil)
+			req := httptest.NewRequest(r.method, strings.NewReplacer("{printer}", "p", "{job}", "j", "{account}", "a").Replace(r.path), nil)
 			if token != "" {
 				req.Header.Set("Authorization", "Bearer "+token)
 			}
@@ -229,6 +234,10 @@ var samples = map[string][]any{
 	"DELETE /v1/badges":                     {full[BadgeList]()},
 	"POST /v1/badges/import":                {full[Imported]()},
 	"POST /v1/badges/codes":                 {full[CodeIssued]()},
+	"GET /v1/quotas/{account}":              {full[connector.Standing](), connector.Standing{Balances: []connector.Balance{}, Stored: quota.View{Reservations: []quota.Reservation{}}}},
+	"PUT /v1/quotas/{account}":              {full[connector.Standing]()},
+	"POST /v1/quotas/{account}/adjust":      {full[connector.Standing]()},
+	"GET /v1/quotas/{account}/history":      {full[EntryList]()},
 	"GET /v1/delegations":                   {full[DelegationList]()},
 	"PUT /v1/delegations":                   {full[connector.Delegation]()},
 	"DELETE /v1/delegations":                {full[DelegationList]()},
@@ -240,11 +249,14 @@ var samples = map[string][]any{
 
 // bodies are what each route takes, with every member set.
 var bodies = map[string]any{
-	"POST /v1/taps":          full[tapBody](),
-	"PUT /v1/badges":         full[enrolBody](),
-	"DELETE /v1/badges":      full[revokeBody](),
-	"PUT /v1/delegations":    full[delegationBody](),
-	"DELETE /v1/delegations": full[delegationBody](),
+	"POST /v1/taps":                         full[tapBody](),
+	"PUT /v1/badges":                        full[enrolBody](),
+	"DELETE /v1/badges":                     full[revokeBody](),
+	"PUT /v1/quotas/{account}":              full[quotaBody](),
+	"POST /v1/quotas/{account}/adjust":      full[adjustBody](),
+	"POST /v1/jobs/{printer}/{job}/release": full[releaseBody](),
+	"PUT /v1/delegations":                   full[delegationBody](),
+	"DELETE /v1/delegations":                full[delegationBody](),
 }
 
 // full is a value with every member set.

@@ -16,6 +16,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/held"
 	"pullprint/policy/badge"
+	"pullprint/policy/quota"
 )
 
 // clientWithin is how long a client waits for an answer: longer than a release
@@ -127,9 +128,10 @@ func (c *Client) Job(ctx context.Context, r held.Ref) (out JobDetail, err error)
 	return out, err
 }
 
-// Release releases a job at a device.
-func (c *Client) Release(ctx context.Context, r held.Ref, device string) (out connector.Outcome, err error) {
-	err = c.call(ctx, http.MethodPost, jobPath(r)+"/release", map[string]string{"device": device}, &out)
+// Release releases a job at a device, printed as set says; nil leaves it as it
+// was sent.
+func (c *Client) Release(ctx context.Context, r held.Ref, device string, set *held.Settings) (out connector.Outcome, err error) {
+	err = c.call(ctx, http.MethodPost, jobPath(r)+"/release", releaseBody{device, set}, &out)
 	return out, err
 }
 
@@ -145,6 +147,27 @@ func (c *Client) Tap(ctx context.Context, device, number string) (out connector.
 	return out, err
 }
 
+// Decisions calls fn with each decision since a time, oldest first.
+func (c *Client) Decisions(ctx context.Context, since time.Time, fn func(*held.Decision)) error {
+	seen := map[string]bool{}
+	for from := since.UTC().Format(time.RFC3339Nano); ; {
+		var page DecisionList
+		if err := c.call(ctx, http.MethodGet, "/v1/decisions?limit=500&since="+url.QueryEscape(from), nil, &page); err != nil {
+			return err
+		}
+		for i := range page.Decisions {
+			if d := &page.Decisions[i]; !seen[d.ID] { // those of one moment may come twice
+				seen[d.ID] = true
+				fn(d)
+			}
+		}
+		if page.Next == "" || page.Next == from {
+			return nil
+		}
+		from = page.Next
+	}
+}
+
 // Dead lists what was given up since a time, or a duration back, as 24h.
 func (c *Client) Dead(ctx context.Context, since string) (list []connector.DeadLetter, err error) {
 	for {
@@ -158,6 +181,33 @@ func (c *Client) Dead(ctx context.Context, since string) (list []connector.DeadL
 		}
 		since = page.Next
 	}
+}
+
+func quotaPath(account string) string { return "/v1/quotas/" + url.PathEscape(account) }
+
+// Quota tells what is on an account.
+func (c *Client) Quota(ctx context.Context, account string) (out connector.Standing, err error) {
+	err = c.call(ctx, http.MethodGet, quotaPath(account), nil, &out)
+	return out, err
+}
+
+// SetQuota gives an account a limit of its own for this period; nil takes it
+// away.
+func (c *Client) SetQuota(ctx context.Context, account string, limit *quota.Amount, why string) (out connector.Standing, err error) {
+	err = c.call(ctx, http.MethodPut, quotaPath(account), quotaBody{limit, why}, &out)
+	return out, err
+}
+
+// AdjustQuota gives to an account, or takes from it.
+func (c *Client) AdjustQuota(ctx context.Context, account string, delta quota.Amount, why string) (out connector.Standing, err error) {
+	err = c.call(ctx, http.MethodPost, quotaPath(account)+"/adjust", adjustBody{delta, why}, &out)
+	return out, err
+}
+
+// QuotaHistory tells what happened on an account since a time.
+func (c *Client) QuotaHistory(ctx context.Context, account string, since time.Time) (out EntryList, err error) {
+	err = c.call(ctx, http.MethodGet, quotaPath(account)+"/history?since="+url.QueryEscape(since.UTC().Format(time.RFC3339Nano)), nil, &out)
+	return out, err
 }
 
 // Delegate lets a person release another's jobs until a time.

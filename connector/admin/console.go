@@ -47,13 +47,30 @@ type jobPage struct {
 
 // words are what templates can say.
 var words = template.FuncMap{
-	"ago":    func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
-	"left":   func(now, t time.Time) string { return span(t.Sub(now)) },
-	"clock":  func(t time.Time) string { return t.Format("Mon 15:04") },
-	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"path":   func(r held.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
-	"short":  func(s string) string { return s[:min(len(s), 8)] },
-	"ispast": func(now, t time.Time) bool { return !t.After(now) },
+	"ago":     func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
+	"left":    func(now, t time.Time) string { return span(t.Sub(now)) },
+	"clock":   func(t time.Time) string { return t.Format("Mon 15:04") },
+	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"path":    func(r held.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
+	"date":    func(t time.Time) string { return t.Format("Mon 2 Jan 15:04") },
+	"variant": variantWords,
+	"short":   func(s string) string { return s[:min(len(s), 8)] },
+	"ispast":  func(now, t time.Time) bool { return !t.After(now) },
+}
+
+// variantWords are how a variant of a job is printed.
+func variantWords(s *held.Settings) string {
+	var parts []string
+	if s.Copies == 1 {
+		parts = append(parts, "once")
+	}
+	if s.ColorMode != "" {
+		parts = append(parts, "in black and white")
+	}
+	if s.DuplexMode != "" {
+		parts = append(parts, "on both sides")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // span is a duration as people say it.

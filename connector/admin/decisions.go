@@ -60,6 +60,23 @@ func (a *API) listActions(r *request) (any, error) {
 
 type readStream func(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error
 
+// sinceOf is the time that a parameter names: a time, or a duration back from
+// now; otherwise is how far back it is when it is not given.
+func sinceOf(text string, otherwise time.Duration) (time.Time, error) {
+	if text == "" {
+		return time.Now().Add(-otherwise), nil
+	}
+	since, err := time.Parse(time.RFC3339Nano, text)
+	if err == nil {
+		return since, nil
+	}
+	back, err := time.ParseDuration(text)
+	if err != nil || back < 0 {
+		return since, badRequest("since is no time as 2026-12-24T12:00:00Z and no duration as 24h")
+	}
+	return time.Now().Add(-back), nil
+}
+
 // list reads a page of a stream. since is a time, or a duration back from now;
 // an hour when it is not given.
 func list[T any](r *request, read readStream, add func(T)) (next string, err error) {
@@ -71,15 +88,9 @@ func list[T any](r *request, read readStream, add func(T)) (next string, err err
 	if err != nil {
 		return "", err
 	}
-	since := time.Now().Add(-time.Hour)
-	if text := q.Get("since"); text != "" {
-		if since, err = time.Parse(time.RFC3339Nano, text); err != nil {
-			back, err := time.ParseDuration(text)
-			if err != nil || back < 0 {
-				return "", badRequest("since is no time as 2026-12-24T12:00:00Z and no duration as 24h")
-			}
-			since = time.Now().Add(-back)
-		}
+	since, err := sinceOf(q.Get("since"), time.Hour)
+	if err != nil {
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), listWithin)
 	defer cancel()

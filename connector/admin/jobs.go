@@ -14,6 +14,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/held"
+	"pullprint/policy"
 )
 
 // How many entries a page of a list has.
@@ -193,10 +194,15 @@ func (a *API) showJob(r *request) (any, error) {
 	return JobDetail{rec, trace, complete}, nil
 }
 
+// releaseBody is the body of a release. Set is a variant that costs less, as a
+// refusal names it.
+type releaseBody struct {
+	Device string         `json:"device"`
+	Set    *held.Settings `json:"set,omitempty"`
+}
+
 func (a *API) releaseJob(r *request) (any, error) {
-	var in struct {
-		Device string `json:"device"`
-	}
+	var in releaseBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
@@ -220,9 +226,14 @@ func (a *API) releaseJob(r *request) (any, error) {
 	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Device: in.Device, Owner: rec.Owner}); err != nil {
 		return nil, err
 	}
-	return a.Releaser.Release(context.WithoutCancel(r.Context()), connector.Order{
-		Device: in.Device, Owner: rec.Owner, Jobs: []held.Ref{rec.Ref}, Actor: r.caller.Name, At: time.Now(),
-	})
+	order := connector.Order{Device: in.Device, Owner: rec.Owner, Jobs: []held.Ref{rec.Ref}, Actor: r.caller.Name, At: time.Now()}
+	if in.Set != nil {
+		order.Set = policy.Settings(*in.Set)
+	}
+	if !order.Set.Variant(policy.Job{Copies: max(1, rec.Decision.Input.Copies)}) {
+		return nil, badRequest("set may say blackAndWhite or grayscale, two sides, fewer copies or more pages on a side, and nothing else")
+	}
+	return a.Releaser.Release(context.WithoutCancel(r.Context()), order)
 }
 
 func (a *API) cancelJob(r *request) (any, error) {
@@ -251,5 +262,5 @@ func (a *API) cancel(ctx context.Context, c connector.Cancellation) (connector.R
 		return connector.Refused{}, fmt.Errorf("%w: it is %s", connector.ErrNotHeld, rec.State)
 	}
 	d := &rec.Decision
-	return connector.Refused{Ref: rec.Ref, Queue: rec.Queue, Reason: connector.Reason{Code: d.Reason, Text: d.Text, Remedy: d.Remedy}}, nil
+	return connector.Refused{Ref: rec.Ref, Queue: rec.Queue, Reason: connector.Reason{Code: d.Reason, Text: d.Text, Remedy: d.Remedy, IPP: d.IPP}}, nil
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"pullprint/connector"
 	"pullprint/connector/held"
+	"pullprint/policy"
 	"pullprint/policy/badge"
 )
 
@@ -24,7 +26,9 @@ const idleAgain = 120
 type stationPage struct {
 	Device string
 	Visit  string
-	Jobs   []held.Record
+	Jobs   []connector.Quote
+	// Balances are what is left on the accounts that pay.
+	Purses []connector.Purse
 	// Outcome is set after something was done.
 	Outcome  *connector.Outcome
 	Canceled []connector.Refused
@@ -102,18 +106,19 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 		p.fail(rw, err)
 		return
 	}
-	var jobs []held.Record
+	page := stationPage{Device: device}
 	if owner != "" {
-		if jobs, err = p.api.Releaser.Waiting(req.Context(), owner, device); err != nil {
+		if page.Jobs, page.Purses, err = p.api.Releaser.Quotes(req.Context(), owner, device); err != nil {
 			p.fail(rw, err)
 			return
 		}
 	}
-	if len(jobs) == 0 {
+	if len(page.Jobs) == 0 {
 		p.idle(rw, http.StatusOK, device, "No job is waiting for this badge here. A new badge has to be enrolled first.")
 		return
 	}
-	p.jobs(rw, stationPage{Device: device, Visit: p.sessions.arrive(device, owner), Jobs: jobs})
+	page.Visit = p.sessions.arrive(device, owner)
+	p.jobs(rw, page)
 }
 
 func (p *Pages) jobs(rw http.ResponseWriter, s stationPage) {
@@ -129,6 +134,7 @@ func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
 	order := connector.Order{Device: device, Owner: owner, At: time.Now()}
 	if ref, one := formRef(req); one {
 		order.Jobs = []held.Ref{ref}
+		order.Set = formVariant(req)
 	}
 	out, err := p.api.Releaser.Release(context.WithoutCancel(req.Context()), order)
 	if err != nil {
@@ -158,7 +164,7 @@ func (p *Pages) stationCancel(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) done(rw http.ResponseWriter, req *http.Request, s stationPage, owner string) {
 	s.Visit = req.PostFormValue("visit")
 	var err error
-	if s.Jobs, err = p.api.Releaser.Waiting(req.Context(), owner, s.Device); err != nil {
+	if s.Jobs, s.Purses, err = p.api.Releaser.Quotes(req.Context(), owner, s.Device); err != nil {
 		p.fail(rw, err)
 		return
 	}
@@ -180,6 +186,18 @@ func (p *Pages) person(rw http.ResponseWriter, req *http.Request) (device, owner
 		p.idle(rw, http.StatusOK, device, "You were away for a while. Please show your badge again.")
 	}
 	return device, owner, ok
+}
+
+// formVariant is how the person wants a job printed; nonsense is no change.
+func formVariant(req *http.Request) policy.Settings {
+	s := policy.Settings{ColorMode: req.PostFormValue("colorMode"), DuplexMode: req.PostFormValue("duplexMode")}
+	if n, err := strconv.Atoi(req.PostFormValue("copies")); err == nil {
+		s.Copies = n
+	}
+	if !s.Variant(policy.Job{Copies: max(s.Copies, 1)}) {
+		return policy.Settings{}
+	}
+	return s
 }
 
 func formRef(req *http.Request) (held.Ref, bool) {

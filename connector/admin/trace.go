@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pullprint/connector/held"
+	"pullprint/policy/quota"
 )
 
 // traceWithin bounds the reading of the decisions for one trace; traceMargin is
@@ -42,7 +43,11 @@ type Event struct {
 	Set    *held.Settings `json:"set,omitempty"`
 	SetBy  string         `json:"set_by,omitempty"`
 	Shadow *held.Shadow   `json:"shadow,omitempty"`
-	Answer *held.Answer   `json:"answer,omitempty"`
+	// Cost is what the job costs those in Accounts.
+	Cost     quota.Amount   `json:"cost,omitzero"`
+	Accounts []string       `json:"accounts,omitempty"`
+	Unknown  []held.Unknown `json:"unknown,omitempty"`
+	Answer   *held.Answer   `json:"answer,omitempty"`
 }
 
 // rank orders what happened in the same moment: what was asked, what was
@@ -76,6 +81,7 @@ func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, comp
 			events = append(events, Event{
 				At: d.At, Kind: "decision", By: d.By, Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Policy: d.Policy,
 				Text: d.Text, Remedy: d.Remedy, Error: d.Error, Device: d.Device, Actor: d.Actor, Set: d.Set, SetBy: d.SetBy, Shadow: d.Shadow, Answer: d.Answer,
+				Cost: d.Cost, Accounts: d.Accounts, Unknown: d.Unknown,
 			})
 		}
 		return nil

@@ -8,8 +8,9 @@
 // owns a fixed share, so that none can starve another:
 //
 //	PULLPRINT_TASKS      30 %  refuses when full: the webhook answers 503 and Graph retries
-//	PULLPRINT_DECISIONS  22 %  lets the oldest go
+//	PULLPRINT_DECISIONS  19 %  lets the oldest go
 //	PULLPRINT_AUDIT       3 %  lets the oldest go
+//	PULLPRINT_LEDGER      3 %  lets the oldest go
 //	PULLPRINT_DEAD        5 %  lets the oldest go
 //	pullprint_jobs       25 %  refuses when full: jobs wait in Graph
 //	pullprint_quota       4 %  refuses when full

@@ -36,6 +36,12 @@ func (b *Bus) PublishAudit(ctx context.Context, action, msgID string, body []byt
 	return err
 }
 
+// PublishLedger stores what happened on an account, once per msgID.
+func (b *Bus) PublishLedger(ctx context.Context, account, msgID string, body []byte) error {
+	_, err := b.publish(ctx, streamLedger, subjectLedger+account, msgID, body)
+	return err
+}
+
 func (b *Bus) publish(ctx context.Context, stream, subject, msgID string, body []byte) (stored, error) {
 	if !validSubject(subject) {
 		return stored{}, fmt.Errorf("store in %s: subject has an empty or forbidden token", stream)

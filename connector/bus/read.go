@@ -61,6 +61,16 @@ func (b *Bus) Actions(ctx context.Context, since time.Time, follow bool, fn func
 	return b.records(ctx, streamAudit, since, follow, fn)
 }
 
+// LedgerSince calls fn with what happened on an account since a time, oldest
+// first. The same entry may come twice.
+func (b *Bus) LedgerSince(ctx context.Context, account string, since time.Time, fn func(body []byte) error) error {
+	if !validKey(account) {
+		return fmt.Errorf("read %s: the account has an empty or forbidden token", streamLedger)
+	}
+	r := reader{bus: b, stream: streamLedger, filter: subjectLedger + account, since: since}
+	return r.read(ctx, func(m message) error { return fn(m.body) }, nil)
+}
+
 func (b *Bus) records(ctx context.Context, stream string, since time.Time, follow bool, fn func(time.Time, []byte) error) error {
 	r := reader{bus: b, stream: stream, since: since, follow: follow}
 	return r.read(ctx, func(m message) error { return fn(m.stored, m.body) }, nil)

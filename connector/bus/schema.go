@@ -16,6 +16,7 @@ const (
 	streamDecisions = "PULLPRINT_DECISIONS"
 	streamDead      = "PULLPRINT_DEAD"
 	streamAudit     = "PULLPRINT_AUDIT"
+	streamLedger    = "PULLPRINT_LEDGER"
 
 	bucketJobs   = "pullprint_jobs"
 	bucketBadges = "pullprint_badges"
@@ -26,6 +27,7 @@ const (
 	subjectDecisions = "pullprint.decisions."
 	subjectDead      = "pullprint.dead.tasks"
 	subjectAudit     = "pullprint.audit."
+	subjectLedger    = "pullprint.ledger."
 
 	consumerName = "connector"
 
@@ -48,8 +50,9 @@ type part struct {
 func schema(replicas int) []part {
 	parts := []part{
 		{30, taskStream()},
-		{22, logStream(streamDecisions, subjectDecisions+"*", 30*24*time.Hour)},
+		{19, logStream(streamDecisions, subjectDecisions+"*", 30*24*time.Hour)},
 		{3, logStream(streamAudit, subjectAudit+"*", 365*24*time.Hour)},
+		{3, logStream(streamLedger, subjectLedger+">", 400*24*time.Hour)},
 		{5, logStream(streamDead, "pullprint.dead.>", 30*24*time.Hour)},
 		{25, bucketStream(bucketJobs)},
 		{3, bucketStream(bucketBadges)},

@@ -62,6 +62,11 @@ func (k *checker) all() {
 	k.release()
 	k.nats()
 	k.file("policy.file", k.c.Policy.File, "write the policy there, or leave policy.file out for the built-in one")
+	k.file("policy.shadow_file", k.c.Policy.ShadowFile, "write the policy to try there, or leave policy.shadow_file out")
+	if p := k.c.Policy; p.ShadowFile != "" && p.ShadowFile == p.File {
+		k.add("policy.shadow_file", "name another file, or leave it out", "policy.shadow_file is the file in force")
+	}
+	k.documents()
 	k.metrics()
 	k.oneOf("log.level", k.c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", k.c.Log.Format, "json", "console")
@@ -333,5 +338,24 @@ func (k *checker) nats() {
 			k.add(path, natsHint(path, n.URL != ""), "%s: %s", path, message)
 		}
 		told[path] = true
+	}
+}
+
+// documentHost is a host, or a suffix of hosts that begins with a dot.
+var documentHost = regexp.MustCompile(`^\.?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?$|^localhost$`)
+
+// documents checks how documents are looked into.
+func (k *checker) documents() {
+	d := &k.c.Documents
+	for i, h := range d.Hosts {
+		if !documentHost.MatchString(h) || strings.Count(strings.Trim(h, "."), ".") == 0 && h != "localhost" {
+			k.add(fmt.Sprintf("documents.hosts[%d]", i), "write a host, or a suffix of at least two parts as .blob.core.windows.net", "%q is no host", h)
+		}
+	}
+	if d.MaxBytes < 64<<10 {
+		k.add("documents.max_bytes", "write 64KiB or more", "documents.max_bytes is too little to find a number of pages")
+	}
+	if d.Within < time.Second || d.Within > time.Minute {
+		k.add("documents.within", "write 1s to 1m", "documents.within is out of range")
 	}
 }

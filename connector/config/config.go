@@ -28,19 +28,20 @@ type Config struct {
 	// TenantID is the directory (tenant) id.
 	TenantID string `yaml:"tenant_id"`
 	// Cloud is global, us-l4 or us-l5.
-	Cloud     string             `yaml:"cloud"`
-	Endpoints graph.Endpoints    `yaml:"endpoints"`
-	Auth      graph.Auth         `yaml:"auth"`
-	Trigger   trigger.Config     `yaml:"trigger"`
-	Webhook   webhook.Config     `yaml:"webhook"`
-	Queues    []connector.Queue  `yaml:"queues"`
-	Devices   []connector.Device `yaml:"devices"`
-	Policy    Policy             `yaml:"policy"`
-	Badges    badge.Config       `yaml:"badges"`
-	NATS      bus.Config         `yaml:"nats"`
-	Admin     admin.Config       `yaml:"admin"`
-	Metrics   Metrics            `yaml:"metrics"`
-	Log       Log                `yaml:"log"`
+	Cloud     string              `yaml:"cloud"`
+	Endpoints graph.Endpoints     `yaml:"endpoints"`
+	Auth      graph.Auth          `yaml:"auth"`
+	Trigger   trigger.Config      `yaml:"trigger"`
+	Webhook   webhook.Config      `yaml:"webhook"`
+	Queues    []connector.Queue   `yaml:"queues"`
+	Devices   []connector.Device  `yaml:"devices"`
+	Policy    Policy              `yaml:"policy"`
+	Documents connector.Documents `yaml:"documents"`
+	Badges    badge.Config        `yaml:"badges"`
+	NATS      bus.Config          `yaml:"nats"`
+	Admin     admin.Config        `yaml:"admin"`
+	Metrics   Metrics             `yaml:"metrics"`
+	Log       Log                 `yaml:"log"`
 
 	// Warnings are what is not wrong but should be looked at.
 	Warnings []strictyaml.Problem `yaml:"-"`
@@ -51,6 +52,9 @@ type Policy struct {
 	// File is read again on SIGHUP and when it changes; empty is the built-in
 	// policy: pull queues hold, direct queues complete.
 	File string `yaml:"file"`
+	// ShadowFile is another policy that is tried out beside it: what it would
+	// decide is recorded and counted, and nothing else. Read again like File.
+	ShadowFile string `yaml:"shadow_file"`
 }
 
 // Metrics is where /metrics, /healthz and /readyz are served.
@@ -146,6 +150,7 @@ func (c *Config) fill(doc *strictyaml.Document) {
 			c.Queues[i].HoldFor = connector.DefaultHoldFor
 		}
 	}
+	c.Documents.Fill()
 	if c.Badges.Normalise == nil {
 		c.Badges.Normalise = slices.Clone(badge.DefaultNormalise)
 	}
@@ -166,7 +171,7 @@ func or(s *string, value string) {
 // resolve makes relative paths start at the folder of the file.
 func (c *Config) resolve(dir string) {
 	paths := []*string{
-		&c.Auth.ClientSecretFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.NATS.CredentialsFile,
+		&c.Auth.ClientSecretFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile,
 		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile,
 	}
 	for i := range c.Devices {

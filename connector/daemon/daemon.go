@@ -23,6 +23,7 @@ import (
 	"pullprint/connector/config"
 	"pullprint/connector/held"
 	"pullprint/policy/badge"
+	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/webhook"
@@ -57,6 +58,7 @@ type daemon struct {
 	bus       *bus.Bus
 	graph     *graph.Client
 	policy    *policyFile
+	shadow    *policyFile // nil when none is tried out
 	book      *trigger.Book
 	registrar *trigger.Registrar
 	index     *connector.Index
@@ -64,6 +66,7 @@ type daemon struct {
 	sweeper   *connector.Sweeper
 	office    office
 	badges    *badge.Book
+	ledger    *quota.Ledger
 	lostKey   atomic.Bool
 	hook      *webhook.Server
 	health    *admin.Health
@@ -101,6 +104,9 @@ func (d *daemon) open(ctx context.Context) error {
 	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
 	var err error
 	if d.policy, err = openPolicy(cfg.Policy.File, reg, log); err != nil {
+		return err
+	}
+	if d.shadow, err = openShadow(cfg.Policy.ShadowFile, reg, log); err != nil {
 		return err
 	}
 	d.graph, err = graph.New(graph.Config{TenantID: cfg.TenantID, Cloud: cfg.Cloud, Endpoints: cfg.Endpoints, Auth: cfg.Auth, MaxConcurrent: 64},

@@ -34,10 +34,23 @@ type policyFile struct {
 // openPolicy loads the policy; with no path it is the built-in one. A policy
 // that does not load at start is an error.
 func openPolicy(path string, reg prometheus.Registerer, log *zap.Logger) (*policyFile, error) {
+	return openPolicyAs("config", path, reg, log)
+}
+
+// openShadow reads the policy that is tried out; nil when there is none.
+func openShadow(path string, reg prometheus.Registerer, log *zap.Logger) (*policyFile, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // none is no error
+	}
+	return openPolicyAs("shadow_policy", path, reg, log.Named("shadow"))
+}
+
+// openPolicyAs reads a policy whose metrics begin with name.
+func openPolicyAs(name, path string, reg prometheus.Registerer, log *zap.Logger) (*policyFile, error) {
 	f := &policyFile{
 		path: path, log: log.Named("policy"),
-		ok:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullprint_config_last_reload_successful", Help: "1 when the policy file was read and loaded at the last try, 0 when the policy before is still in force."}),
-		when: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullprint_config_last_reload_success_timestamp_seconds", Help: "When the policy in force was loaded."}),
+		ok:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullprint_" + name + "_last_reload_successful", Help: "1 when the policy file was read and loaded at the last try, 0 when the policy before is still in force."}),
+		when: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullprint_" + name + "_last_reload_success_timestamp_seconds", Help: "When the policy in force was loaded."}),
 	}
 	reg.MustRegister(f.ok, f.when)
 	if path == "" {

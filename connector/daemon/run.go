@@ -11,6 +11,8 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/webhook"
@@ -31,8 +33,9 @@ func (d *daemon) compose(ctx context.Context) error {
 	jobs := held.NewStore(d.bus.Jobs())
 	metrics := connector.NewMetrics(reg, cfg.Queues)
 	d.index = connector.NewIndex(jobs, metrics, log)
+	d.ledger = quota.NewLedger(d.bus.Quota(), d.bus)
 	d.worker = connector.NewWorker(connector.Deps{
-		Graph: d.graph, Jobs: jobs, Audit: d.bus, Notices: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices,
+		Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next, Audit: d.bus, Notices: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices,
 		Index: d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil, OnDecision: d.o.OnDecision,
 	})
 	d.sweeper = connector.NewSweeper(d.worker, d.bus)
@@ -52,6 +55,14 @@ func (d *daemon) compose(ctx context.Context) error {
 	return err
 }
 
+// next is the policy that is tried out; nil when there is none.
+func (d *daemon) next() *policy.Policy {
+	if d.shadow == nil {
+		return nil
+	}
+	return d.shadow.current.Load()
+}
+
 // run joins the rooms: the first that fails ends all of them.
 func (d *daemon) run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
@@ -69,6 +80,9 @@ func (d *daemon) run(ctx context.Context) error {
 		"sweep": d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "sweep", d.instance, leaseLife, d.sweeper.Run)
 		}),
+	}
+	if d.shadow != nil {
+		rooms["shadow policy"] = func(ctx context.Context) error { return d.shadow.Run(ctx, nil) }
 	}
 	if d.adminLn != nil {
 		rooms["api"] = d.whenReady(func(ctx context.Context) error { return d.office.server.Serve(ctx, d.adminLn) })

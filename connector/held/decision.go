@@ -1,6 +1,10 @@
 package held
 
-import "time"
+import (
+	"time"
+
+	"pullprint/policy/quota"
+)
 
 // Decision is the audit record of one decision, as it stands in the stream
 // PULLPRINT_DECISIONS and, without what the record says anyway, in the job
@@ -17,6 +21,8 @@ type Decision struct {
 	Rule    string    `json:"rule,omitempty"`
 	Text    string    `json:"text,omitempty"`
 	Remedy  string    `json:"remedy,omitempty"`
+	// IPP is the keyword for job-state-reasons that comes nearest to the reason.
+	IPP string `json:"ipp,omitempty"`
 	// Policy is the hash of the policy that decided.
 	Policy string `json:"policy"`
 	// Error says why a rule could not be evaluated.
@@ -40,6 +46,14 @@ type Decision struct {
 	SetBy string    `json:"set_by,omitempty"`
 	// Shadow is what a policy in shadow would have decided.
 	Shadow *Shadow `json:"shadow,omitempty"`
+	// Unknown is what was out of reach when it was needed.
+	Unknown []Unknown `json:"unknown,omitempty"`
+	// Cost is what the job costs, in units, and Accounts are the keys of those that pay.
+	Cost     quota.Amount `json:"cost,omitzero"`
+	Accounts []string     `json:"accounts,omitempty"`
+	// Variant is the least change with which a job refused for its cost would be
+	// paid for.
+	Variant *Settings `json:"variant,omitempty"`
 	// Answer is what Graph said; nil for a decision that needs no call.
 	Answer *Answer `json:"answer,omitempty"`
 }
@@ -64,6 +78,42 @@ type Shadow struct {
 	Text    string `json:"text,omitempty"`
 	Remedy  string `json:"remedy,omitempty"`
 	Error   string `json:"error,omitempty"`
+	// Policy is the hash of the policy in shadow.
+	Policy string `json:"policy,omitempty"`
+	// Cost is what the job would have cost.
+	Cost quota.Amount `json:"cost,omitzero"`
+}
+
+// Unknown is a dependency that was out of reach, and the fail mode by which the
+// job was decided for want of it.
+type Unknown struct {
+	Dependency string `json:"dependency"`
+	Mode       string `json:"mode"`
+}
+
+// Pages is how long the documents of a job are.
+type Pages struct {
+	// Count is the number of pages; nothing when it is not known.
+	Count int `json:"count"`
+	// Estimated is true when it was worked out of the size.
+	Estimated bool `json:"estimated,omitempty"`
+	// Unknown says why the pages could not be counted.
+	Unknown string `json:"unknown,omitempty"`
+}
+
+// Range is a range of pages to print, both ends included.
+type Range struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
+
+// Account is what was on an account that pays.
+type Account struct {
+	Key      string       `json:"key"`
+	Limit    quota.Amount `json:"limit"`
+	Spent    quota.Amount `json:"spent"`
+	Reserved quota.Amount `json:"reserved"`
+	Left     quota.Amount `json:"left"`
 }
 
 // Input is what the policy saw.
@@ -76,7 +126,18 @@ type Input struct {
 	ContentType string    `json:"content_type,omitempty"`
 	Size        int64     `json:"size,omitempty"`
 	Created     time.Time `json:"created,omitzero"`
-	Groups      []string  `json:"groups,omitempty"`
+	// Groups are those of the owner; nil when nothing looked at them.
+	Groups []string `json:"groups,omitzero"`
+	// GroupsAge is how old the groups were, in seconds, when the directory did not
+	// answer.
+	GroupsAge     int64     `json:"groups_age,omitempty"`
+	Language      string    `json:"language,omitempty"`
+	Pages         *Pages    `json:"pages,omitempty"`
+	PagesPerSheet int       `json:"pages_per_sheet,omitempty"`
+	Ranges        []Range   `json:"ranges,omitempty"`
+	Balances      []Account `json:"balances,omitempty"`
+	// Missing is what was out of reach, needed or not.
+	Missing []string `json:"missing,omitempty"`
 }
 
 // Answer is how the effect of a decision ended.

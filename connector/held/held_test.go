@@ -19,7 +19,7 @@ var legal = []string{
 	"held releasing", "held aborting", "held completing", "held gone",
 	"releasing released", "releasing held", "releasing gone",
 	"aborting aborted", "aborting gone",
-	"completing completed", "completing gone",
+	"completing completed", "completing aborting", "completing gone",
 }
 
 func TestLegalMoves(t *testing.T) {

@@ -5,7 +5,11 @@ package held
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"pullprint/policy/quota"
 )
 
 // Keep is how long the record of a job that has come to its end is kept, for
@@ -41,6 +45,10 @@ type Record struct {
 	// Set is what rules at arrival rewrote of a held job: it is done when the job
 	// is released.
 	Set *Settings `json:"set,omitempty"`
+	// Pages is how long the documents are, once that was looked for.
+	Pages *Pages `json:"pages,omitempty"`
+	// Charge is what the job costs and who pays; nil when nobody does.
+	Charge *Charge `json:"charge,omitempty"`
 	// Release is the newest try to release the job, whatever became of it.
 	Release *Release `json:"release,omitempty"`
 	// Intent is set in the intent states.
@@ -49,6 +57,28 @@ type Record struct {
 	Decision Decision `json:"decision"`
 	// Trail has one step per stored state, oldest first.
 	Trail []Step `json:"trail"`
+}
+
+// Charge is what a job costs. It is reserved under the job's name before Graph is
+// called, or when a held job comes; see package quota for what becomes of it.
+type Charge struct {
+	Amount quota.Amount  `json:"amount"`
+	Claims []quota.Claim `json:"claims"`
+	// Attempt names the try the reservation is for.
+	Attempt string `json:"attempt"`
+	// AtArrival is true when the job was paid for when it came.
+	AtArrival bool `json:"at_arrival,omitempty"`
+}
+
+// Accounts are those that pay.
+func (c *Charge) Accounts() []quota.Account {
+	var list []quota.Account
+	for i := range c.Claims {
+		if !slices.Contains(list, c.Claims[i].Account) {
+			list = append(list, c.Claims[i].Account)
+		}
+	}
+	return list
 }
 
 // Release is where a job goes when its owner stands at a device.
@@ -97,6 +127,15 @@ func Key(owner string, ref Ref) string {
 		owner = noOwner
 	}
 	return owner + "." + ref.Printer + "." + ref.Job
+}
+
+// Name is the job as one word without an owner, as ledgers call it.
+func (r Ref) Name() string { return r.Printer + "/" + r.Job }
+
+// RefOf is the job of a name; zero when it is none.
+func RefOf(name string) Ref {
+	printer, job, _ := strings.Cut(name, "/")
+	return Ref{printer, job}
 }
 
 // OwnerFilter matches the keys of one owner's jobs.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -105,11 +104,11 @@ type Refund struct {
 	Why    string
 }
 
-// View is all that is stored of an account.
+// View is what is open on an account, whatever the policy.
 type View struct {
-	Account      Account            `json:"account"`
-	Buckets      map[string]*bucket `json:"periods"`
-	Reservations []Reservation      `json:"reservations"`
+	Account Account `json:"account"`
+	// Reservations are open, the oldest first.
+	Reservations []Reservation `json:"reservations"`
 	// Own is the account's own limit, Since when; nil when it has none.
 	Own   *Amount   `json:"own_limit,omitempty"`
 	Since time.Time `json:"own_limit_since,omitzero"`
@@ -160,7 +159,7 @@ func (l *Ledger) change(ctx context.Context, a Account, now time.Time, fn func(*
 	lock := &l.locks[maphash.String(l.seed, key)%uint64(len(l.locks))]
 	lock.Lock()
 	defer lock.Unlock()
-	for try := 0; ; try++ {
+	for {
 		s, rev, err := l.load(ctx, key)
 		if err != nil {
 			return err
@@ -188,22 +187,10 @@ func (l *Ledger) change(ctx context.Context, a Account, now time.Time, fn func(*
 			_ = l.flush(ctx, key, s) // it stays in the outbox when this fails
 			return nil
 		}
-		if err := pause(ctx, try); err != nil {
+		// Another was faster: whoever lost has nothing to wait for.
+		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("store account: others change it all the time: %w", err)
 		}
-	}
-}
-
-// pause waits a moment before a change is tried anew, longer each time.
-func pause(ctx context.Context, try int) error {
-	longest := time.Millisecond << min(try, 6)
-	t := time.NewTimer(rand.N(longest) + 1)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }
 
@@ -380,16 +367,13 @@ func (l *Ledger) Balances(ctx context.Context, claims []Claim, now time.Time) ([
 	return out, nil
 }
 
-// View is all that is stored of an account.
-func (l *Ledger) View(ctx context.Context, a Account, _ time.Time) (View, error) {
+// View is what is open on an account, whatever the policy.
+func (l *Ledger) View(ctx context.Context, a Account) (View, error) {
 	s, _, err := l.load(ctx, a.Key())
 	if err != nil {
 		return View{}, err
 	}
-	v := View{Account: a, Buckets: s.Buckets, Reservations: []Reservation{}}
-	if v.Buckets == nil {
-		v.Buckets = map[string]*bucket{}
-	}
+	v := View{Account: a, Reservations: []Reservation{}}
 	for _, r := range s.Reservations {
 		v.Reservations = append(v.Reservations, *r)
 	}

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -17,6 +18,29 @@ func (c *Client) Groups(ctx context.Context, user string) ([]Group, error) {
 	}
 	const query = "$select=id,displayName&$count=true&$top=999"
 	return collect[Group](ctx, c, call{op: listGroups, url: c.at("/users/"+user+"/transitiveMemberOf/microsoft.graph.group", query), eventual: true})
+}
+
+// languageTag is the form of a language's name, as de-CH.
+var languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$`)
+
+// Language is the one that a user prefers, as de-CH, by preferredLanguage
+// (https://learn.microsoft.com/graph/api/user-get, right User.Read.All); empty
+// when the directory has none. user is an Entra object id.
+func (c *Client) Language(ctx context.Context, user string) (string, error) {
+	if err := ids(getUser, user); err != nil {
+		return "", err
+	}
+	var out struct {
+		PreferredLanguage string `json:"preferredLanguage"`
+	}
+	cl := call{op: getUser, url: c.at("/users/"+user, "$select=preferredLanguage"), out: &out}
+	if err := c.do(ctx, &cl); err != nil {
+		return "", err
+	}
+	if !languageTag.MatchString(out.PreferredLanguage) {
+		return "", nil
+	}
+	return out.PreferredLanguage, nil
 }
 
 // maxEmployeeID is the longest employeeId the directory has, in characters

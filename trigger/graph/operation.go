@@ -19,6 +19,7 @@ const (
 	getPrinter
 	listGroups
 	findUser
+	getUser
 	listSubscriptions
 	getSubscription
 	createSubscription
@@ -49,6 +50,7 @@ var table = [operations]struct {
 	getPrinter:              {"get_printer", http.MethodGet, 200, true},
 	listGroups:              {"list_groups", http.MethodGet, 200, true},
 	findUser:                {"find_user", http.MethodGet, 200, true},
+	getUser:                 {"get_user", http.MethodGet, 200, true},
 	listSubscriptions:       {"list_subscriptions", http.MethodGet, 200, true},
 	getSubscription:         {"get_subscription", http.MethodGet, 200, true},
 	createSubscription:      {"create_subscription", http.MethodPost, 201, false},

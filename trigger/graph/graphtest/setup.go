@@ -20,10 +20,12 @@ type Group struct{ ID, DisplayName string }
 
 // User is a person. Empty ids are filled in.
 type User struct {
-	ID            string // Entra object id
-	UPN           string // user principal name
-	DisplayName   string
-	EmployeeID    string
+	ID          string // Entra object id
+	UPN         string // user principal name
+	DisplayName string
+	EmployeeID  string
+	// Language is preferredLanguage, as de-CH.
+	Language      string
 	Groups        []Group // of which it is a member, directly or not
 	Administrator bool    // holds the role Printer Administrator
 }

@@ -66,6 +66,7 @@ func (c *call) userJSON(u *User) map[string]any {
 	all := map[string]any{
 		"id": u.ID, "displayName": u.DisplayName, "userPrincipalName": u.UPN, "mail": u.UPN,
 		"givenName": nil, "surname": nil, "jobTitle": nil, "mobilePhone": nil, "businessPhones": []string{},
+		"preferredLanguage": optional(u.Language),
 	}
 	if c.query.Get("$select") != "" {
 		all["employeeId"] = optional(u.EmployeeID) // not among the default properties

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pullprint/connector"
+	"pullprint/connector/config"
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/strictyaml"
+)
+
+func policyExplainCommand() *cobra.Command {
+	var api apiFlags
+	var input, file string
+	cmd := &cobra.Command{
+		Use:   "explain [JOB]",
+		Short: "Retell how a job was decided, rule by rule, and what would have changed it",
+		Long: `Takes the newest decision about a job that a policy made, from the running
+daemon or from a file, and decides it again: each rule that is tried with the value
+of every part of its expression, the price and who pays, and single changes with
+which the outcome would be another. Nothing is touched.
+
+--input reads a decision as /v1/decisions gives it ("-" is standard input).
+--policy explains by another file than that of the configuration.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == (input != "") {
+				return usageError{errors.New("name a job as jobs list shows it, QUEUE/JOB, or a file with --input")}
+			}
+			d, err := api.recorded(cmd, args, input)
+			if err != nil {
+				return err
+			}
+			path, p, err := policyInForce(cmd, file)
+			if err != nil {
+				return err
+			}
+			e := p.Explain(connector.AskedWith(p, d))
+			if api.json {
+				return printJSON(cmd.OutOrStdout(), e)
+			}
+			return printExplanation(cmd.OutOrStdout(), path, p, d, e)
+		},
+	}
+	api.add(cmd)
+	cmd.Flags().StringVar(&input, "input", "", "`FILE` with a decision in JSON")
+	cmd.Flags().StringVar(&file, "policy", "", "policy `FILE`; that of the configuration when not given")
+	return cmd
+}
+
+// recorded is the decision to explain.
+func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*held.Decision, error) {
+	if input != "" {
+		return readDecision(cmd.InOrStdin(), input)
+	}
+	client, err := f.client(cmd)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := job(cmd.Context(), client, args[0])
+	if err != nil {
+		return nil, err
+	}
+	detail, err := client.Job(cmd.Context(), ref)
+	if err != nil {
+		return nil, err
+	}
+	var newest *held.Decision
+	err = client.Decisions(cmd.Context(), detail.Job.Seen.Add(-clocksApart), func(d *held.Decision) {
+		if d.Ref == ref && connector.ByPolicy(d) {
+			newest = d
+		}
+	})
+	if err == nil && newest == nil {
+		err = errors.New("no policy has decided about this job; `pullprint jobs trace` tells its story")
+	}
+	return newest, err
+}
+
+// clocksApart is by how much the clocks of two instances may differ.
+const clocksApart = 2 * time.Minute
+
+func readDecision(stdin io.Reader, path string) (*held.Decision, error) {
+	src, err := io.ReadAll(stdin)
+	if path != "-" {
+		src, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, usageError{fmt.Errorf("read the decision: %w", err)}
+	}
+	var d held.Decision
+	if err := json.Unmarshal(src, &d); err != nil || d.Point == "" {
+		return nil, usageError{fmt.Errorf("%s is no decision in JSON; take one from /v1/decisions", path)}
+	}
+	return &d, nil
+}
+
+// policyInForce is the policy of a file, or of the configuration.
+func policyInForce(cmd *cobra.Command, file string) (string, *policy.Policy, error) {
+	if file == "" {
+		path, err := cmd.Flags().GetString("config")
+		if err != nil {
+			return "", nil, err
+		}
+		cfg, err := config.Load(path)
+		if err != nil {
+			return "", nil, usageError{fmt.Errorf("%w\nname the policy with --policy, or the configuration with --config", err)}
+		}
+		if file = cfg.Policy.File; file == "" {
+			return "the built-in policy", policy.Default(), nil
+		}
+	}
+	p, err := loadPolicy(file)
+	return file, p, err
+}
+
+func printExplanation(w io.Writer, path string, p *policy.Policy, d *held.Decision, e policy.Explanation) error {
+	v := e.Decision
+	if d.Job != "" {
+		fmt.Fprintf(w, "job %s of queue %s, %s, %s\n", d.Ref.Name(), d.Queue, d.Point, d.At.UTC().Format(time.RFC3339))
+	}
+	fmt.Fprintf(w, "policy %s, hash %s", path, p.Hash())
+	if d.Policy != "" && d.Policy != p.Hash() {
+		fmt.Fprintf(w, "; it was decided by another, %s: %s", d.Policy, outcomeOf(d.Verdict, d.Reason, d.Rule))
+	}
+	fmt.Fprintf(w, "\n\n%s\n", outcomeOf(string(v.Verdict), v.Reason, v.Rule))
+	if v.Reason != "" {
+		fmt.Fprintf(w, "  %s\n", printable(v.Sentence()))
+	}
+	for _, u := range v.Unknown {
+		fmt.Fprintf(w, "  the %s could not be told: %s\n", u.Dependency, u.Mode)
+	}
+	if v.Err != "" {
+		fmt.Fprintf(w, "  %s\n", printable(v.Err))
+	}
+	if v.SetBy != "" {
+		fmt.Fprintf(w, "  set %s by %s\n", v.Set, v.SetBy)
+	}
+	if len(v.Claims) > 0 {
+		fmt.Fprintf(w, "\ncost %s\n", v.Cost)
+		for _, b := range e.Balances {
+			fmt.Fprintf(w, "  %s (%s): %s left of %s, spent %s, reserved %s, renews %s\n", b.Account.Key(), strings.Join(b.Names, ", "), b.Left, b.Limit+b.Carried+b.Adjusted, b.Spent, b.Reserved, b.Renews.Format(time.RFC3339))
+		}
+	}
+	fmt.Fprintln(w, "\nrules, in the order in which they are tried:")
+	for _, t := range e.Rules {
+		printTried(w, path, t)
+	}
+	if len(e.Rules) == 0 {
+		fmt.Fprintln(w, "  none at this point")
+	}
+	if p.Sees("user.upn") {
+		fmt.Fprintln(w, "\nA decision names nobody: what looks at user.upn sees an empty one here.")
+	}
+	return printChanges(w, e.Changes)
+}
+
+func printTried(w io.Writer, path string, t policy.Tried) {
+	mark := " "
+	switch {
+	case t.Decided:
+		mark = ">"
+	case t.Set:
+		mark = "*"
+	}
+	fmt.Fprintf(w, "%s %s:%d  %s: %s\n", mark, path, t.Line, t.Rule, t.Result)
+	fmt.Fprintf(w, "      %s\n", printable(strings.Join(strings.Fields(t.When), " ")))
+	for _, v := range t.Values {
+		fmt.Fprintf(w, "        %s = %s\n", printable(v.Expression), printable(v.Value))
+	}
+}
+
+func printChanges(w io.Writer, changes []policy.Change) error {
+	if len(changes) == 0 {
+		fmt.Fprintln(w, "\nNo single change that was tried would change the outcome.")
+		return nil
+	}
+	fmt.Fprintln(w, "\nwhat would change the outcome:")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, c := range changes {
+		fmt.Fprintf(t, "  %s\t%s\n", printable(c.What), outcomeOf(string(c.Verdict), c.Reason, c.Rule))
+	}
+	return t.Flush()
+}
+
+// outcomeOf is a verdict with what led to it, in one line.
+func outcomeOf(verdict, reason, rule string) string {
+	if reason != "" {
+		verdict += " " + reason
+	}
+	if rule == "" {
+		return verdict + " (by default)"
+	}
+	return verdict + " (rule " + rule + ")"
+}
+
+func policyReplayCommand() *cobra.Command {
+	var api apiFlags
+	var since, file, input string
+	var most int
+	cmd := &cobra.Command{
+		Use:   "replay --policy NEW",
+		Short: "Run recorded decisions through another policy and tell what would change",
+		Long: `Reads the decisions that the daemon recorded and decides each again by another
+policy file: who would be refused, who would be let go, what it would cost. Accounts
+begin untouched and are spent by what the new file lets print. Nothing is touched.
+
+--input reads decisions from a file instead, one JSON object a line.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return usageError{errors.New("name the policy to try with --policy FILE")}
+			}
+			p, err := loadPolicy(file)
+			if err != nil {
+				return err
+			}
+			replay := connector.NewReplay(p)
+			if err := api.decisions(cmd, since, input, replay.Add); err != nil {
+				return err
+			}
+			if api.json {
+				return printJSON(cmd.OutOrStdout(), replay.Report())
+			}
+			return printReplay(cmd.OutOrStdout(), file, p, replay.Report(), most)
+		},
+	}
+	api.add(cmd)
+	cmd.Flags().StringVar(&file, "policy", "", "the policy `FILE` to try")
+	cmd.Flags().StringVar(&since, "since", "7d", "how far back, as 24h or 7d")
+	cmd.Flags().StringVar(&input, "input", "", "`FILE` with decisions, one JSON object a line; \"-\" is standard input")
+	cmd.Flags().IntVar(&most, "most", 20, "how many jobs of a kind to list")
+	return cmd
+}
+
+// decisions calls fn with each recorded decision, oldest first.
+func (f *apiFlags) decisions(cmd *cobra.Command, since, input string, fn func(*held.Decision)) error {
+	if input != "" {
+		return readDecisions(cmd.InOrStdin(), input, fn)
+	}
+	back, err := strictyaml.ParseDuration(since)
+	if err != nil || back < 0 {
+		return usageError{fmt.Errorf("--since %s is no duration; write it as 24h or 7d", since)}
+	}
+	client, err := f.client(cmd)
+	if err != nil {
+		return err
+	}
+	return client.Decisions(cmd.Context(), time.Now().Add(-back), fn)
+}
+
+func readDecisions(stdin io.Reader, path string, fn func(*held.Decision)) error {
+	r := stdin
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return usageError{fmt.Errorf("read decisions: %w", err)}
+		}
+		defer file.Close()
+		r = file
+	}
+	dec := json.NewDecoder(r)
+	for n := 1; ; n++ {
+		var d held.Decision
+		switch err := dec.Decode(&d); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil || d.Point == "":
+			return usageError{fmt.Errorf("%s: entry %d is no decision in JSON; take them from /v1/decisions", path, n)}
+		}
+		fn(&d)
+	}
+}
+
+func printReplay(w io.Writer, path string, p *policy.Policy, r *connector.Replayed, most int) error {
+	fmt.Fprintf(w, "%s replayed by %s, hash %s: %d the same\n", counted(r.Decisions, "decision"), path, p.Hash(), r.Same)
+	if r.Skipped > 0 {
+		fmt.Fprintf(w, "%s that no policy makes left out\n", counted(r.Skipped, "decision"))
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, part := range []struct {
+		what string
+		list []connector.Difference
+	}{{"newly refused", r.Refused}, {"newly let go", r.Released}, {"otherwise different", r.Changed}, {"can't be told: the record lacks what the policy looks at", r.Undecided}} {
+		fmt.Fprintf(t, "\n%d %s\n", len(part.list), part.what)
+		for i, d := range part.list {
+			if i == most {
+				fmt.Fprintf(t, "  and %d more\n", len(part.list)-most)
+				break
+			}
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t-> %s\n", d.At.UTC().Format("2006-01-02 15:04"), d.Queue, d.Ref.Name(),
+				outcomeOf(d.Before.Verdict, d.Before.Reason, d.Before.Rule), outcomeOf(d.After.Verdict, d.After.Reason, d.After.Rule))
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\ncost %s, recorded %s\n", r.Cost, r.Before)
+	if p.Sees("user.upn") {
+		fmt.Fprintln(w, "The policy looks at user.upn, which decisions do not record: it is empty here.")
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pullprint/connector"
+	"pullprint/connector/admin"
+	"pullprint/policy/quota"
+	"pullprint/policy/strictyaml"
+)
+
+func quotaCommand() *cobra.Command {
+	var api apiFlags
+	cmd := &cobra.Command{
+		Use:   "quota",
+		Short: "Show and change what is on print accounts",
+		Long: `An account is that of a person, named by their Entra object id, or one that several
+share, named group.NAME or center.NAME. Amounts are pages, or units of the currency
+that the policy names.`,
+		Args: knownVerb,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	api.add(cmd)
+	cmd.AddCommand(quotaShow(&api), quotaSet(&api), quotaAdjust(&api), quotaHistory(&api))
+	return cmd
+}
+
+// onAccount is a verb that takes an account and as many more arguments.
+func onAccount(f *apiFlags, use, short string, args cobra.PositionalArgs, do func(cmd *cobra.Command, c *admin.Client, args []string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: args,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := quota.ParseAccount(args[0]); err != nil {
+				return usageError{fmt.Errorf("%q is no account; write an Entra object id, group.NAME or center.NAME", args[0])}
+			}
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			return do(cmd, c, args)
+		},
+	}
+}
+
+func quotaShow(f *apiFlags) *cobra.Command {
+	return onAccount(f, "show ACCOUNT", "Show what is on an account", wants("ACCOUNT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
+		s, err := c.Quota(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return f.printStanding(cmd.OutOrStdout(), &s)
+	})
+}
+
+func (f *apiFlags) printStanding(w io.Writer, s *connector.Standing) error {
+	if f.json {
+		return printJSON(w, s)
+	}
+	if len(s.Balances) == 0 {
+		fmt.Fprintf(w, "no allowance is for %s\n", s.Account)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(s.Balances) > 0 {
+		fmt.Fprintln(t, "ALLOWANCE\tLEFT\tLIMIT\tCARRIED\tADJUSTED\tSPENT\tRESERVED\tRENEWS")
+	}
+	for _, b := range s.Balances {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", strings.Join(b.Allowances, ", "), b.Left, b.Limit, b.Carried, b.Adjusted, b.Spent, b.Reserved, b.Renews.Local().Format("Mon 02 Jan 15:04"))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, r := range s.Stored.Reservations {
+		fmt.Fprintf(w, "reserved  %s for job %s since %s\n", r.Amount, printable(r.Job), r.At.Local().Format("Mon 02 Jan 15:04:05"))
+	}
+	return nil
+}
+
+func quotaSet(f *apiFlags) *cobra.Command {
+	var why string
+	cmd := onAccount(f, "set ACCOUNT LIMIT|default", "Give an account a limit of its own for this period", wants("ACCOUNT", "LIMIT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
+		var limit *quota.Amount
+		if args[1] != "default" {
+			a, err := quota.ParseAmount(args[1])
+			if err != nil || a < 0 {
+				return usageError{fmt.Errorf("%q is no limit; write a number as 50 or 12.50, or default for that of the policy", args[1])}
+			}
+			limit = &a
+		}
+		s, err := c.SetQuota(cmd.Context(), args[0], limit, why)
+		if err != nil {
+			return err
+		}
+		return f.printStanding(cmd.OutOrStdout(), &s)
+	})
+	cmd.Flags().StringVar(&why, "why", "", "what the history tells")
+	return cmd
+}
+
+func quotaAdjust(f *apiFlags) *cobra.Command {
+	var why string
+	cmd := onAccount(f, "adjust ACCOUNT AMOUNT", "Give to an account in this period, or take from it with a negative amount", wants("ACCOUNT", "AMOUNT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
+		delta, err := quota.ParseAmount(strings.TrimPrefix(args[1], "+"))
+		if err != nil || delta == 0 {
+			return usageError{fmt.Errorf("%q is no amount; write it as 10, or -2.5 after --", args[1])}
+		}
+		if why == "" {
+			return usageError{errors.New("--why is missing: the history tells it")}
+		}
+		s, err := c.AdjustQuota(cmd.Context(), args[0], delta, why)
+		if err != nil {
+			return err
+		}
+		return f.printStanding(cmd.OutOrStdout(), &s)
+	})
+	cmd.Flags().StringVar(&why, "why", "", "what the history tells; needed")
+	return cmd
+}
+
+func quotaHistory(f *apiFlags) *cobra.Command {
+	var since string
+	cmd := onAccount(f, "history ACCOUNT", "Tell who changed an account, when and why", wants("ACCOUNT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
+		back, err := strictyaml.ParseDuration(since)
+		if err != nil || back < 0 {
+			return usageError{fmt.Errorf("--since %s is no duration; write it as 24h or 7d", since)}
+		}
+		list, err := c.QuotaHistory(cmd.Context(), args[0], time.Now().Add(-back))
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(cmd.OutOrStdout(), list)
+		}
+		t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "AT\tWHAT\tAMOUNT\tJOB\tBY\tWHY")
+		for _, e := range list.Entries {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, e.Amount, orDash(printable(e.Job)), orDash(printable(e.By)), printable(e.Why))
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		if !list.Complete {
+			fmt.Fprintln(cmd.OutOrStdout(), "there is more: narrow it by --since")
+		}
+		return nil
+	})
+	cmd.Flags().StringVar(&since, "since", "31d", "how far back, as 24h or 31d")
+	return cmd
+}

@@ -1,0 +1,149 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"pullprint/policy/quota"
+)
+
+// Ledger changes accounts and tells who changed them; *quota.Ledger is one.
+type Ledger interface {
+	SetLimit(ctx context.Context, a quota.Account, limit *quota.Amount, by, why string, now time.Time) error
+	Adjust(ctx context.Context, a quota.Account, delta quota.Amount, by, why string, now time.Time) error
+}
+
+// History reads what happened on accounts; *bus.Bus is one.
+type History interface {
+	LedgerSince(ctx context.Context, account string, since time.Time, fn func(body []byte) error) error
+}
+
+// EntryList is the answer to GET /v1/quotas/{account}/history: oldest first.
+type EntryList struct {
+	Entries []quota.Entry `json:"entries"`
+	// Complete is false when there are more than could be read.
+	Complete bool `json:"complete"`
+}
+
+// maxEntries bounds a history, maxWhy the words with a change.
+const (
+	maxEntries = 5000
+	maxWhy     = 200
+)
+
+func accountOf(r *request) (quota.Account, error) {
+	a, err := quota.ParseAccount(r.PathValue("account"))
+	if err != nil {
+		return a, badRequest("the account is no Entra object id, group.NAME or center.NAME")
+	}
+	return a, nil
+}
+
+func (a *API) showQuota(r *request) (any, error) {
+	acc, err := accountOf(r)
+	if err != nil {
+		return nil, err
+	}
+	return a.Worker.Standing(r.Context(), acc)
+}
+
+// quotaBody is the body of PUT /v1/quotas/{account}: an own limit for this
+// period, null for that of the policy.
+type quotaBody struct {
+	Limit *quota.Amount `json:"limit"`
+	Why   string        `json:"why"`
+}
+
+func (a *API) putQuota(r *request) (any, error) {
+	acc, err := accountOf(r)
+	if err != nil {
+		return nil, err
+	}
+	var in quotaBody
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if len(in.Why) > maxWhy {
+		return nil, badRequest("why is longer than %d bytes", maxWhy)
+	}
+	if in.Limit != nil && *in.Limit < 0 {
+		return nil, badRequest("limit is negative")
+	}
+	about := Action{Account: acc.Key(), Note: in.Why}
+	if err := r.audit(r.Context(), about); err != nil {
+		return nil, err
+	}
+	if err := a.Ledger.SetLimit(r.Context(), acc, in.Limit, r.caller.Name, in.Why, time.Now()); err != nil {
+		return nil, fmt.Errorf("set limit: %w", err)
+	}
+	return a.Worker.Standing(r.Context(), acc)
+}
+
+// adjustBody is the body of POST /v1/quotas/{account}/adjust.
+type adjustBody struct {
+	// Delta is given, or taken when it is negative, in units.
+	Delta quota.Amount `json:"delta"`
+	Why   string       `json:"why"`
+}
+
+func (a *API) adjustQuota(r *request) (any, error) {
+	acc, err := accountOf(r)
+	if err != nil {
+		return nil, err
+	}
+	var in adjustBody
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	switch {
+	case in.Delta == 0:
+		return nil, badRequest("delta is needed")
+	case in.Why == "":
+		return nil, badRequest("why is needed: the history tells it")
+	case len(in.Why) > maxWhy:
+		return nil, badRequest("why is longer than %d bytes", maxWhy)
+	}
+	if err := r.audit(r.Context(), Action{Account: acc.Key(), Note: in.Why}); err != nil {
+		return nil, err
+	}
+	if err := a.Ledger.Adjust(r.Context(), acc, in.Delta, r.caller.Name, in.Why, time.Now()); err != nil {
+		return nil, fmt.Errorf("adjust account: %w", err)
+	}
+	return a.Worker.Standing(r.Context(), acc)
+}
+
+func (a *API) quotaHistory(r *request) (any, error) {
+	acc, err := accountOf(r)
+	if err != nil {
+		return nil, err
+	}
+	q, err := query(r.URL.Query(), "since")
+	if err != nil {
+		return nil, err
+	}
+	since, err := sinceOf(q.Get("since"), 31*24*time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), listWithin)
+	defer cancel()
+	out := EntryList{Entries: []quota.Entry{}, Complete: true}
+	err = a.History.LedgerSince(ctx, acc.Key(), since, func(body []byte) error {
+		if len(out.Entries) == maxEntries {
+			out.Complete = false
+			return errEnough
+		}
+		var e quota.Entry
+		if json.Unmarshal(body, &e) == nil {
+			out.Entries = append(out.Entries, e)
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return out, err
+}

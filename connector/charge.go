@@ -1,0 +1,103 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/quota"
+)
+
+// Who pays for a job, and when. The crash story:
+//
+//  1. the intent to redirect or complete is stored, with the charge in it.
+//  2. the charge is reserved, under the job's name and the intent's decision.
+//     Dying before: the intent is resumed, and reserves before it calls Graph.
+//     Dying after: reserving it again changes nothing.
+//  3. Graph is called, and the outcome stored. The reservation stays open until
+//     the sweep has seen how the job ended at its printer: see settler.
+//  4. an effect that surely was not made gives the reservation back, after the
+//     record says so. Dying between: the sweep gives it back. It names the try
+//     whose reservation it means, so that it can't take that of a newer one.
+//
+// A held job that is paid for when it comes is paid for before its record is
+// made: its message comes again, and reserves the same again. A reservation
+// whose record was never made is given back when the job is over.
+
+// chargeOf is what a decision to print costs; nil when nobody pays.
+func chargeOf(v policy.Decision, attempt string) *held.Charge {
+	if len(v.Claims) == 0 || v.Verdict == policy.Keep || v.Verdict == policy.Abort {
+		return nil
+	}
+	return &held.Charge{Amount: v.Cost, Claims: v.Claims, Attempt: attempt, AtArrival: v.Verdict == policy.Hold}
+}
+
+// reserve sets aside what a job costs. The error is a *quota.Exhausted when an
+// account does not cover it, and then nothing is set aside.
+func (w *Worker) reserve(ctx context.Context, rec *held.Record) error {
+	c := rec.Charge
+	if c == nil || rec.State == held.Aborting {
+		return nil
+	}
+	err := w.Ledger.Reserve(ctx, quota.Charge{Job: rec.Name(), Attempt: c.Attempt, Owner: rec.Owner, Amount: c.Amount, Claims: c.Claims, Now: time.Now()})
+	var ex *quota.Exhausted
+	if err != nil && !errors.As(err, &ex) {
+		return fmt.Errorf("reserve what the job costs: %w", err)
+	}
+	return err
+}
+
+// void gives back what a job has reserved that did not print. When that fails,
+// the sweep does it.
+func (w *Worker) void(ctx context.Context, rec *held.Record) {
+	c := rec.Charge
+	if c == nil {
+		return
+	}
+	done, err := w.Ledger.Void(ctx, rec.Name(), c.Attempt, c.Accounts(), time.Now())
+	if err != nil {
+		w.log.Warn("reservation not given back, the sweep does it", zap.String("job", rec.Job), zap.Error(err))
+		return
+	}
+	if done {
+		w.Metrics.settled.WithLabelValues(endVoid).Inc()
+	}
+}
+
+// denied makes of a decision to print one that its account does not cover: the
+// budget was spent between the decision and the reservation.
+func (w *Worker) denied(rec *held.Record, ex *quota.Exhausted, v policy.Verdict) {
+	own := w.Policy().Exhausted(ex.Amount, ex.Balance)
+	d := &rec.Decision
+	d.ID += ":exhausted"
+	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(v), own.Reason, "", own.Text, own.Remedy, own.IPP
+	d.Set, d.SetBy = nil, ""
+}
+
+// balances are those of claims, without what the job itself has reserved.
+func (w *Worker) balances(ctx context.Context, claims []quota.Claim, ref held.Ref, mine bool, now time.Time) ([]quota.Balance, error) {
+	list, err := w.Ledger.Balances(ctx, claims, now)
+	if err != nil || !mine {
+		return list, err
+	}
+	for i := range list {
+		view, err := w.Ledger.View(ctx, list[i].Account)
+		if err != nil {
+			return nil, err
+		}
+		at := slices.IndexFunc(view.Reservations, func(r quota.Reservation) bool { return r.Job == ref.Name() })
+		if at < 0 {
+			continue
+		}
+		own := view.Reservations[at].Amount
+		list[i].Reserved -= own
+		list[i].Left += own
+	}
+	return list, nil
+}

@@ -1,0 +1,148 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/quota"
+)
+
+// Quote is what a waiting job would cost at a device, and whether it would be
+// let go on, as far as that can be told without asking Graph.
+type Quote struct {
+	held.Record
+	// Cost is zero when nobody pays; Price says it in words, and is empty then.
+	Cost  quota.Amount
+	Price string
+	// Verdict is what the policy would say, with the reason when it would refuse.
+	Verdict string
+	Reason  Reason
+	// Variant is the least change with which it would be paid for.
+	Variant *held.Settings
+}
+
+// Purse is what is left on an account, in words.
+type Purse struct {
+	// Account is empty for the person's own.
+	Account string
+	Left    string
+	Limit   string
+	Renews  time.Time
+}
+
+// Quotes are the jobs that wait for owner at a device, with their cost, and what
+// is left on the accounts that pay for them.
+func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, []Purse, error) {
+	jobs, err := r.Waiting(ctx, owner, device)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, now := r.w.Policy(), time.Now()
+	quotes := make([]Quote, len(jobs))
+	var all []quota.Balance
+	for i := range jobs {
+		quotes[i] = Quote{Record: jobs[i]}
+		if !p.HasAllowances() {
+			continue
+		}
+		d, balances := r.w.quote(ctx, p, &jobs[i], device, now)
+		if quotes[i].Cost = d.Cost; len(d.Claims) > 0 {
+			quotes[i].Price = p.Tell(d.Cost)
+		}
+		quotes[i].Verdict, quotes[i].Variant = string(d.Verdict), settings(d.Variant)
+		quotes[i].Reason = Reason{d.Reason, d.Text, d.Remedy, d.IPP}
+		for _, b := range balances {
+			if !slices.ContainsFunc(all, func(o quota.Balance) bool { return o.Account == b.Account && slices.Equal(o.Names, b.Names) }) {
+				all = append(all, b)
+			}
+		}
+	}
+	purses := make([]Purse, len(all))
+	for i, b := range all {
+		purses[i] = Purse{Left: p.Tell(b.Left), Limit: p.Tell(b.Limit + b.Carried + b.Adjusted), Renews: b.Renews}
+		if b.Account.Kind != quota.User {
+			purses[i].Account = b.Account.Name
+		}
+	}
+	return quotes, purses, nil
+}
+
+// quote decides about a held job by what its record says of it.
+func (w *Worker) quote(ctx context.Context, p *policy.Policy, rec *held.Record, device string, now time.Time) (policy.Decision, []quota.Balance) {
+	d := rec.Audit()
+	d.At, d.Point, d.Device = now, string(policy.Release), device
+	d.Input.Mode = ModePull
+	if rec.Pages != nil {
+		d.Input.Pages = rec.Pages
+	}
+	d.Input.Missing = nil
+	if m, err := w.groups.of(ctx, rec.Owner); err == nil && p.Needs(policy.Release, ModePull).Groups {
+		d.Input.Groups = m.groups
+	}
+	ask := question{Request: Asked(p, &d), paid: rec.Charge}
+	ask.job.Ref.Printer, ask.job.Ref.Job = rec.Printer, rec.Job
+	if rec.Set != nil {
+		policy.Settings(*rec.Set).Apply(&ask.Job)
+	}
+	req := w.budget(ctx, p, ask)
+	return p.Decide(req), req.Budget.Balances
+}
+
+// Standing is what is on an account.
+type Standing struct {
+	// Account is its key: an Entra object id, group.NAME or center.NAME.
+	Account  string    `json:"account"`
+	Balances []Balance `json:"balances"`
+	// Stored is what is open on it, whatever the policy.
+	Stored quota.View `json:"stored"`
+}
+
+// Balance is what is on an account by some allowances in a period, in units.
+type Balance struct {
+	Allowances []string     `json:"allowances"`
+	Limit      quota.Amount `json:"limit"`
+	Carried    quota.Amount `json:"carried,omitzero"`
+	Adjusted   quota.Amount `json:"adjusted,omitzero"`
+	Spent      quota.Amount `json:"spent"`
+	Reserved   quota.Amount `json:"reserved"`
+	Left       quota.Amount `json:"left"`
+	Overdraft  quota.Amount `json:"overdraft,omitzero"`
+	Start      time.Time    `json:"start"`
+	Renews     time.Time    `json:"renews"`
+}
+
+// Standing tells what is on an account by the policy in force. That of a person
+// is by the allowances that are for them whatever the job.
+func (w *Worker) Standing(ctx context.Context, a quota.Account) (Standing, error) {
+	p, now := w.Policy(), time.Now()
+	out := Standing{Account: a.Key(), Balances: []Balance{}}
+	var err error
+	if out.Stored, err = w.Ledger.View(ctx, a); err != nil {
+		return out, fmt.Errorf("read account: %w", err)
+	}
+	claims := p.ClaimsOn(a)
+	if a.Kind == quota.User {
+		req := policy.Request{Point: policy.Release, User: policy.User{ID: a.Name}, Now: now}
+		if m, err := w.groups.of(ctx, a.Name); err == nil {
+			req.User.Groups = m.groups
+		} else {
+			req.Missing = []policy.Dependency{policy.Directory}
+		}
+		claims = slices.DeleteFunc(p.Budget(req).Claims, func(c quota.Claim) bool { return c.Account != a })
+	}
+	if len(claims) == 0 {
+		return out, nil
+	}
+	list, err := w.Ledger.Balances(ctx, claims, now)
+	if err != nil {
+		return out, fmt.Errorf("read account: %w", err)
+	}
+	for _, b := range list {
+		out.Balances = append(out.Balances, Balance{b.Names, b.Limit, b.Carried, b.Adjusted, b.Spent, b.Reserved, b.Left, b.Overdraft, b.Start, b.Renews})
+	}
+	return out, nil
+}

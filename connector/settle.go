@@ -1,0 +1,203 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/held"
+	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
+)
+
+// How a reservation ends, as label of pullprint_quota_settled_total.
+const (
+	endSpent    = "spent"    // the printer has printed the job
+	endRefunded = "refunded" // it did not, and the policy gives something back
+	endVoid     = "void"     // the job was never let go on
+)
+
+// How long after a job was let go on its reservation counts as spent when
+// nothing is heard of it any more; when a reservation without a record, or
+// without an intent, is looked at; and how many printers' jobs a sweep reads.
+const (
+	settleAfter  = 72 * time.Hour
+	orphanAfter  = time.Minute
+	maxSettles   = 500
+	settleAtOnce = 8
+)
+
+// reservation is one of a job, on all accounts that pay for it.
+type reservation struct {
+	quota.Reservation
+	accounts []quota.Account
+}
+
+// settle looks at every open reservation and ends those whose job has ended. It
+// heals what a crash left behind: no reservation outlives its job.
+func (s *Sweeper) settle(ctx context.Context) error {
+	var open []*reservation
+	byJob := map[string]*reservation{}
+	err := s.worker.Ledger.Open(ctx, func(a quota.Account, r quota.Reservation) error {
+		known, ok := byJob[r.Job]
+		if !ok {
+			known = &reservation{Reservation: r}
+			byJob[r.Job], open = known, append(open, known)
+		}
+		known.accounts = append(known.accounts, a)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list reservations: %w", err)
+	}
+	now := time.Now()
+	oldest := now
+	for _, r := range open {
+		if r.At.Before(oldest) {
+			oldest = r.At
+		}
+	}
+	s.worker.Metrics.reserved.Set(float64(len(open)))
+	s.worker.Metrics.oldest.Set(now.Sub(oldest).Seconds())
+	acts := new(errgroup.Group)
+	acts.SetLimit(settleAtOnce)
+	for _, r := range s.settlesInTurn(open) {
+		acts.Go(func() error {
+			if err := s.settleOne(ctx, r, now); err != nil {
+				s.log.Warn("reservation left to the next sweep", zap.String("job", held.RefOf(r.Job).Job), zap.Error(err))
+			}
+			return nil
+		})
+	}
+	return acts.Wait()
+}
+
+// settlesInTurn are those to look at this time: all, or a part in turn.
+func (s *Sweeper) settlesInTurn(open []*reservation) []*reservation {
+	if len(open) <= maxSettles {
+		return open
+	}
+	start := s.settled % len(open)
+	s.settled += maxSettles
+	return append(open[start:], open[:start]...)[:maxSettles]
+}
+
+// settleOne ends a reservation if its job has ended, by what the record and the
+// printer say.
+func (s *Sweeper) settleOne(ctx context.Context, r *reservation, now time.Time) error {
+	w := s.worker
+	ref := held.RefOf(r.Job)
+	rec, rev, err := w.Jobs.Get(ctx, held.Key(r.Owner, ref))
+	if err != nil {
+		return err
+	}
+	switch {
+	case rev == 0:
+		return s.settleUnrecorded(ctx, r, ref, now)
+	case rec.State.Intent():
+		return nil // whoever resumes it knows
+	case rec.State == held.Held:
+		if (rec.Charge != nil && rec.Charge.Attempt == r.Attempt && rec.Charge.AtArrival) || now.Sub(r.At) < orphanAfter {
+			return nil
+		}
+		return s.settleHeld(ctx, r, ref, now)
+	case rec.State == held.Released && rec.Release != nil && rec.Release.Job != "":
+		return s.settleAt(ctx, r, graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job}, now)
+	case rec.State == held.Released || rec.State == held.Completed:
+		return s.settleAt(ctx, r, graph.JobRef(ref), now)
+	}
+	return s.void(ctx, r, now)
+}
+
+// settleHeld gives back what a held job has reserved for a try that was not
+// made; unless it was made after all, which the record is about to say.
+func (s *Sweeper) settleHeld(ctx context.Context, r *reservation, ref held.Ref, now time.Time) error {
+	job, err := s.worker.Graph.Job(ctx, graph.JobRef(ref))
+	if err != nil && !notFound(err) {
+		return fmt.Errorf("read job: %w", err)
+	}
+	if job.RedirectedTo != "" {
+		return nil
+	}
+	return s.void(ctx, r, now)
+}
+
+// maxHops is how often a job is followed that was sent on from its printer.
+const maxHops = 4
+
+// settleAt ends a reservation by what became of the job at its printer.
+func (s *Sweeper) settleAt(ctx context.Context, r *reservation, at graph.JobRef, now time.Time) error {
+	w := s.worker
+	job, err := w.Graph.Job(ctx, at)
+	for hop := 0; err == nil && job.RedirectedTo != "" && hop < maxHops; hop++ {
+		to, perr := graph.ParseJobURL(job.RedirectedTo)
+		if perr != nil {
+			break
+		}
+		job, err = w.Graph.Job(ctx, to)
+	}
+	late := now.Sub(r.At) > settleAfter
+	refunds := w.Policy().Refunds()
+	switch {
+	case notFound(err):
+		return s.spend(ctx, r, now) // Universal Print forgets jobs that have ended
+	case err != nil && !late:
+		return fmt.Errorf("read job at its printer: %w", err)
+	case err == nil && job.State == graph.JobAborted:
+		return s.refund(ctx, r, quota.Refund{Permille: refunds.Aborted, PerDay: refunds.PerDay, Why: "aborted by the printer"}, now)
+	case err == nil && job.State == graph.JobCanceled:
+		return s.refund(ctx, r, quota.Refund{Permille: refunds.Canceled, PerDay: refunds.PerDay, Why: "canceled at the printer"}, now)
+	case late, err == nil && job.State == graph.JobCompleted:
+		return s.spend(ctx, r, now)
+	}
+	return nil // it prints, or waits there
+}
+
+// settleUnrecorded is for a job without a record: one that ended long ago, or
+// one whose record is about to be made.
+func (s *Sweeper) settleUnrecorded(ctx context.Context, r *reservation, ref held.Ref, now time.Time) error {
+	if now.Sub(r.At) < orphanAfter {
+		return nil
+	}
+	job, err := s.worker.Graph.Job(ctx, graph.JobRef(ref))
+	if err != nil && !notFound(err) {
+		return fmt.Errorf("read job: %w", err)
+	}
+	if err == nil && jobWaits(job.State) && now.Sub(r.At) < settleAfter {
+		return nil
+	}
+	return s.void(ctx, r, now)
+}
+
+func (s *Sweeper) spend(ctx context.Context, r *reservation, now time.Time) error {
+	_, err := s.worker.Ledger.Settle(ctx, r.Job, r.accounts, now)
+	return s.ended(endSpent, err)
+}
+
+func (s *Sweeper) refund(ctx context.Context, r *reservation, how quota.Refund, now time.Time) error {
+	_, err := s.worker.Ledger.Refund(ctx, r.Job, r.accounts, how, now)
+	return s.ended(endRefunded, err)
+}
+
+func (s *Sweeper) void(ctx context.Context, r *reservation, now time.Time) error {
+	done, err := s.worker.Ledger.Void(ctx, r.Job, r.Attempt, r.accounts, now)
+	if err == nil && !done {
+		return nil // a newer try has it
+	}
+	return s.ended(endVoid, err)
+}
+
+func (s *Sweeper) ended(how string, err error) error {
+	if errors.Is(err, quota.ErrEnded) {
+		return nil // another was faster
+	}
+	if err != nil {
+		return fmt.Errorf("end reservation: %w", err)
+	}
+	s.worker.Metrics.settled.WithLabelValues(how).Inc()
+	return nil
+}
