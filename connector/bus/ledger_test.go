@@ -119,6 +119,7 @@ func TestLastPageThroughKills(t *testing.T) {
 	if len(ops) < places*lives {
 		t.Fatalf("only %d operations", len(ops))
 	}
+	t.Logf("%d operations", len(ops))
 	if res := porcupine.CheckOperationsTimeout(quotatest.Model, ops, 20*time.Second); res != porcupine.Ok {
 		t.Errorf("%d operations: %s", len(ops), res)
 	}

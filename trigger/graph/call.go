@@ -27,9 +27,10 @@ const (
 type call struct {
 	op       operation
 	url      *url.URL
-	body     []byte // JSON, nil for none
-	eventual bool   // ConsistencyLevel: eventual
-	out      any    // what the answer is decoded into, nil if it isn't needed
+	body     []byte  // JSON, nil for none
+	eventual bool    // ConsistencyLevel: eventual
+	out      any     // what the answer is decoded into, nil if it isn't needed
+	location *string // where the answer sends us, nil if it is to be the answer itself
 	began    time.Time
 }
 
@@ -270,6 +271,10 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // read takes what is needed of an answer; nil is success.
 func (cl *call) read(resp *http.Response) *Error {
+	if to := resp.Header.Get("Location"); cl.location != nil && to != "" && resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		*cl.location = to
+		return nil
+	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return cl.refusal(resp)
 	}

@@ -20,6 +20,8 @@ const (
 	listGroups
 	findUser
 	getUser
+	getDocument
+	readDocument
 	listSubscriptions
 	getSubscription
 	createSubscription
@@ -51,6 +53,8 @@ var table = [operations]struct {
 	listGroups:              {"list_groups", http.MethodGet, 200, true},
 	findUser:                {"find_user", http.MethodGet, 200, true},
 	getUser:                 {"get_user", http.MethodGet, 200, true},
+	getDocument:             {"get_document", http.MethodGet, 302, true},
+	readDocument:            {"read_document", http.MethodGet, 206, true},
 	listSubscriptions:       {"list_subscriptions", http.MethodGet, 200, true},
 	getSubscription:         {"get_subscription", http.MethodGet, 200, true},
 	createSubscription:      {"create_subscription", http.MethodPost, 201, false},
