@@ -41,6 +41,8 @@ type act struct {
 	// settings are the job's own, as Graph told; what rules rewrote is laid over
 	// them. With look they are read.
 	settings json.RawMessage
+	// paid, when set, is called when what the job costs is reserved.
+	paid func()
 }
 
 // intend stores the intent to act on a held job; errBusy says that another was
@@ -183,6 +185,9 @@ func (w *Worker) effect(ctx context.Context, rec *held.Record, a act) (held.Answ
 			w.denied(rec, ex, policy.Keep)
 			rec.Charge = nil
 			return held.Answer{Operation: op, Outcome: held.Held, At: time.Now()}, nil
+		}
+		if a.paid != nil {
+			a.paid()
 		}
 		last = w.call(ctx, rec, a.settings)
 		if last == nil {

@@ -3,7 +3,6 @@ package connector
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -200,9 +199,11 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 	results := make([]held.Record, len(list))
 	var acts errgroup.Group
 	acts.SetLimit(orderActs)
+	turns := r.turns(len(list))
 	for i := range list {
 		acts.Go(func() error {
-			results[i] = r.one(ctx, o, list[i], at)
+			defer turns[i].over()
+			results[i] = r.one(ctx, o, list[i], at, turns[i])
 			return nil
 		})
 	}
@@ -210,6 +211,45 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 		return Outcome{}, err
 	}
 	return outcome(o.Owner, results), nil
+}
+
+// turn is when one job of an order is decided and paid for: after the one before
+// it, so that a budget that is not enough for all goes to the oldest. A zero turn
+// waits for nobody.
+type turn struct {
+	before <-chan struct{}
+	over   func() // may be called again
+}
+
+// turns are those of an order of n jobs.
+func (r *Releaser) turns(n int) []turn {
+	list := make([]turn, n)
+	limited := r.w.Policy().HasAllowances()
+	var before chan struct{}
+	for i := range list {
+		list[i].over = func() {}
+		if !limited {
+			continue
+		}
+		list[i].before = before
+		mine := make(chan struct{})
+		list[i].over = sync.OnceFunc(func() { close(mine) })
+		before = mine
+	}
+	return list
+}
+
+// wait waits for the turn.
+func (t turn) wait(ctx context.Context) error {
+	if t.before == nil {
+		return nil
+	}
+	select {
+	case <-t.before:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // outcome sorts what became of the jobs.
@@ -236,8 +276,8 @@ func outcome(owner string, results []held.Record) Outcome {
 
 // one works on one job and says what became of it: the record, whose decision
 // has the reason if the job is still held.
-func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination) held.Record {
-	rec, err := r.untilDone(ctx, o, s, at)
+func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, t turn) held.Record {
+	rec, err := r.untilDone(ctx, o, s, at, t)
 	if err != nil {
 		r.log.Warn("job not released", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("device", o.Device), zap.Error(err))
 		code := policy.ReasonGraphUnavailable
@@ -264,7 +304,7 @@ func (r *Releaser) unsure(ctx context.Context, o Order, rec held.Record, code st
 
 // untilDone acts on a job. While another acts on it, it waits a moment, goes on
 // with what a dead one left behind, and looks again.
-func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destination) (held.Record, error) {
+func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destination, t turn) (held.Record, error) {
 	ended := time.NewTimer(awaitOther)
 	defer ended.Stop()
 	tick := time.NewTicker(awaitTick)
@@ -279,7 +319,7 @@ func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destina
 				return rec, err
 			}
 		default:
-			rec, err = r.act(ctx, o, s, at)
+			rec, err = r.act(ctx, o, s, at, t)
 		}
 		if !errors.Is(err, errBusy) {
 			return rec, err
@@ -297,7 +337,7 @@ func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destina
 
 // act takes one held job from its record to the end of its order. It reads the
 // job and asks the policy, stores the intent, and only then calls Graph.
-func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination) (held.Record, error) {
+func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, t turn) (held.Record, error) {
 	w := r.w
 	release, ok := w.claim(s.rec.Key())
 	if !ok {
@@ -313,6 +353,9 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination) 
 	}
 	if end := shown(&s.rec, job); end != "" {
 		return w.over(ctx, s.rec, s.rev, job)
+	}
+	if err := t.wait(ctx); err != nil {
+		return s.rec, err
 	}
 	ask, v, shadow, err := r.ask(ctx, o, &s.rec, job, at)
 	if err != nil {
@@ -334,7 +377,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination) 
 			charge.AtArrival = s.rec.Charge != nil && s.rec.Charge.AtArrival
 			s.rec.Charge = charge
 		}
-		return r.redirect(ctx, o, s, d, job.Settings)
+		return r.redirect(ctx, o, s, d, act{heard: o.At, settings: job.Settings, paid: t.over})
 	case policy.Abort:
 		return w.abort(ctx, s.rec, s.rev, d)
 	}
@@ -424,7 +467,7 @@ func (r *Releaser) usable(ctx context.Context, rec *held.Record, at *destination
 }
 
 // redirect stores the intent and has it carried out.
-func (r *Releaser) redirect(ctx context.Context, o Order, s stored, d held.Decision, settings json.RawMessage) (held.Record, error) {
+func (r *Releaser) redirect(ctx context.Context, o Order, s stored, d held.Decision, a act) (held.Record, error) {
 	rec := s.rec
 	rec.Decision = d
 	rec.Release = &held.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
@@ -432,7 +475,7 @@ func (r *Releaser) redirect(ctx context.Context, o Order, s stored, d held.Decis
 	if err != nil {
 		return rec, err
 	}
-	return r.w.carryOut(ctx, rec, rev, act{heard: o.At, settings: settings})
+	return r.w.carryOut(ctx, rec, rev, a)
 }
 
 // keep leaves a job held; only the audit tells of it.

@@ -1,6 +1,8 @@
 package connector
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -77,10 +79,10 @@ func untouched(c quota.Claim, now time.Time) quota.Balance {
 // Replay runs recorded decisions through another policy. It touches nothing.
 // Accounts begin untouched and are spent by what the policy lets print.
 type Replay struct {
-	policy *policy.Policy
-	spent  map[string]quota.Amount // by account, allowances and period
-	seen   map[string]bool
-	report Replayed
+	policy    *policy.Policy
+	spent     map[string]quota.Amount // by account and period
+	decisions map[string]*held.Decision
+	report    Replayed
 }
 
 // Replayed is what came of a replay.
@@ -126,7 +128,7 @@ type Verdict struct {
 
 // NewReplay begins a replay.
 func NewReplay(p *policy.Policy) *Replay {
-	return &Replay{policy: p, spent: map[string]quota.Amount{}, seen: map[string]bool{}, report: Replayed{
+	return &Replay{policy: p, spent: map[string]quota.Amount{}, decisions: map[string]*held.Decision{}, report: Replayed{
 		Refused: []Difference{}, Released: []Difference{}, Changed: []Difference{}, Undecided: []Difference{},
 	}}
 }
@@ -141,13 +143,21 @@ var ownDecisions = []string{
 // itself.
 func ByPolicy(d *held.Decision) bool { return !slices.Contains(ownDecisions, d.Reason) }
 
-// Add replays one decision; they have to come in their order. The same decision
-// twice counts once.
-func (r *Replay) Add(d *held.Decision) {
-	if r.seen[d.ID] {
-		return
+// Add takes a decision. The same one twice counts once.
+func (r *Replay) Add(d *held.Decision) { r.decisions[d.ID] = d }
+
+// Run decides all that were added again, in the order of their time, and tells
+// what came of it.
+func (r *Replay) Run() *Replayed {
+	for _, d := range slices.SortedFunc(maps.Values(r.decisions), func(a, b *held.Decision) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
+	}) {
+		r.one(d)
 	}
-	r.seen[d.ID] = true
+	return &r.report
+}
+
+func (r *Replay) one(d *held.Decision) {
 	if !ByPolicy(d) {
 		r.report.Skipped++
 		return
@@ -211,6 +221,3 @@ func goesOn(verdict string) bool {
 	}
 	return false
 }
-
-// Report is what came of it so far.
-func (r *Replay) Report() *Replayed { return &r.report }

@@ -338,8 +338,11 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 		w.t.Fatal(err)
 	}
 	l.index = connector.NewIndex(held.NewStore(w.bus.Jobs()), l.metrics, zap.NewNop())
+	client := w.client(dyingWire{l})
+	var documents connector.Documents
+	documents.Fill()
 	deps := connector.Deps{
-		Graph: answered{w.client(dyingWire{l})}, Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Notices: w.bus, Book: w.book,
+		Graph: answered{client}, Pages: connector.PageCounter(client, documents), Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Notices: w.bus, Book: w.book,
 		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Metrics: l.metrics, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,
 	}

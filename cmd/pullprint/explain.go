@@ -230,9 +230,9 @@ begin untouched and are spent by what the new file lets print. Nothing is touche
 				return err
 			}
 			if api.json {
-				return printJSON(cmd.OutOrStdout(), replay.Report())
+				return printJSON(cmd.OutOrStdout(), replay.Run())
 			}
-			return printReplay(cmd.OutOrStdout(), file, p, replay.Report(), most)
+			return printReplay(cmd.OutOrStdout(), file, p, replay.Run(), most)
 		},
 	}
 	api.add(cmd)

@@ -180,6 +180,22 @@ func (s *Sim) CancelJob(id JobID) error {
 	return nil
 }
 
+// FailJob has the printer abort a job, as for a document that it can't print.
+func (s *Sim) FailJob(id JobID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := s.jobLocked(id)
+	switch {
+	case j == nil:
+		return fmt.Errorf("no job %s", id)
+	case j.ended():
+		return fmt.Errorf("job %s is %s", id, j.state)
+	}
+	s.cancelLocked(j)
+	j.state, j.description = stateAborted, "The printer could not print the job."
+	return nil
+}
+
 // DeleteJob makes Graph forget a job: reading it gives 404. Its task stays as it is.
 func (s *Sim) DeleteJob(id JobID) error {
 	s.mu.Lock()
