@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -543,4 +544,31 @@ func TestReplay(t *testing.T) {
 	if len(groups.Undecided) != 6 || len(groups.Released) != 1 {
 		t.Errorf("%d undecided, %d released", len(groups.Undecided), len(groups.Released))
 	}
+}
+
+// meddling is Graph that lets something else happen right before a redirect.
+type meddling struct {
+	connector.Graph
+	first func()
+}
+
+func (m meddling) RedirectJob(ctx context.Context, ref graph.JobRef, destination string, settings json.RawMessage) (graph.JobRef, error) {
+	m.first()
+	return m.Graph.RedirectJob(ctx, ref, destination, settings)
+}
+
+// A sweep elsewhere leaves the reservation of a job alone that is on its way.
+func TestSweepWhileReleasing(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	notSole := func(d *connector.Deps) { d.Sole = false }
+	other := w.live("", withPolicy(t, weekly), notSole)
+	l := w.live("", withPolicy(t, weekly), notSole, func(d *connector.Deps) {
+		d.Graph = meddling{d.Graph, func() { w.has(t, weekly, 0, 3); other.sweep(t); w.has(t, weekly, 0, 3) }}
+	})
+	_, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
+	l.worker.Handle(l.ctx, d)
+	if out, err := l.release.Release(l.ctx, order()); err != nil || len(out.Released) != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	w.has(t, weekly, 0, 3)
 }
