@@ -61,6 +61,10 @@ var demoPeople = []struct{ id, upn, group, badge string }{
 }
 
 const demoPolicy = `default: {pull: hold, direct: complete}
+prices: {page: 1, color: 5}
+allowances:
+  - {name: students, when: '"students" in user.groups', pages: 30, every: week}
+unmatched: free
 rules:
   - name: colour-bulk
     at: arrival

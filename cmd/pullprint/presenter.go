@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/held"
 	"pullprint/policy/badge"
@@ -26,6 +27,7 @@ type presenter struct {
 	out   io.Writer
 	once  bool
 	color bool
+	dir   string
 	heard chan held.Decision
 
 	mu     sync.Mutex
@@ -57,6 +59,7 @@ func (p *presenter) say(format string, args ...any) {
 func (p *presenter) say0(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
 
 func (p *presenter) opening(dir string, sim *graphtest.Sim, at addresses) {
+	p.dir = dir
 	p.say(`pullprint demo: a small office, simulated on this machine only
 
   Universal Print, simulated   http://%s/   (seed %d)
@@ -179,6 +182,60 @@ func (p *presenter) atTheDevices(ctx context.Context, sim *graphtest.Sim, at add
 		return err
 	}
 	p.line("hq-2-west has paper again")
+	return p.outOfBudget(ctx, sim, c)
+}
+
+// outOfBudget has the student run out, see the remedy, and release the cheaper
+// variant.
+func (p *presenter) outOfBudget(ctx context.Context, sim *graphtest.Sim, c *admin.Client) error {
+	student := demoPeople[2]
+	p.say("")
+	if err := p.showLeft(ctx, c, student.id); err != nil {
+		return err
+	}
+	slides := scene{student.upn, "6 slides in colour to Follow-Me", graphtest.JobSpec{Printer: demoPull, Pages: 6, Color: true}}
+	if err := p.send(ctx, sim, slides); err != nil {
+		return err
+	}
+	if err := p.await(ctx); err != nil {
+		return err
+	}
+	out, err := p.tapped(ctx, c, student.upn, "hq-2-west", student.badge)
+	if err != nil {
+		return err
+	}
+	for _, k := range out.Kept {
+		if k.Variant == nil {
+			continue
+		}
+		p.line("%s takes the cheaper variant", student.upn)
+		if _, err := c.Release(ctx, k.Ref, "hq-2-west", k.Variant); err != nil {
+			return fmt.Errorf("release the variant: %w", err)
+		}
+		if err := p.await(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.showLeft(ctx, c, student.id); err != nil {
+		return err
+	}
+	p.say("")
+	photos := scene{student.upn, "3 photos in colour to Follow-Me", graphtest.JobSpec{Printer: demoPull, Pages: 3, Color: true}}
+	if err := p.send(ctx, sim, photos); err != nil {
+		return err
+	}
+	return p.await(ctx)
+}
+
+// showLeft tells what is on an account.
+func (p *presenter) showLeft(ctx context.Context, c *admin.Client, account string) error {
+	s, err := c.Quota(ctx, account)
+	if err != nil {
+		return fmt.Errorf("look at the account: %w", err)
+	}
+	for _, b := range s.Balances {
+		p.line("the student has %s of %s pages left this week", b.Left, b.Limit)
+	}
 	return nil
 }
 
@@ -189,17 +246,22 @@ func (p *presenter) line(format string, args ...any) {
 
 // tap shows a badge at a device; what is decided tells itself.
 func (p *presenter) tap(ctx context.Context, c *admin.Client, who, device, number string) error {
+	_, err := p.tapped(ctx, c, who, device, number)
+	return err
+}
+
+func (p *presenter) tapped(ctx context.Context, c *admin.Client, who, device, number string) (connector.Outcome, error) {
 	p.line("%s shows a badge at %s", who, device)
 	out, err := c.Tap(ctx, device, number)
 	if err != nil {
-		return fmt.Errorf("show a badge: %w", err)
+		return out, fmt.Errorf("show a badge: %w", err)
 	}
 	for range len(out.Released) + len(out.Kept) + len(out.Aborted) {
 		if err := p.await(ctx); err != nil {
-			return err
+			return out, err
 		}
 	}
-	return pause(ctx, 300*time.Millisecond)
+	return out, pause(ctx, 300*time.Millisecond)
 }
 
 // lostNotification sends one more job and loses its notification.
@@ -241,7 +303,7 @@ func (p *presenter) await(ctx context.Context) error {
 func (p *presenter) next(at addresses) {
 	p.mu.Lock()
 	n := p.counts
-	p.say0("\n%d jobs held, %d completed, %d aborted with a reason; %d released, %d kept for another device.", n["hold"], n["complete"], n["abort"], n["redirect"], n["keep"])
+	p.say0("\n%d jobs held, %d completed, %d aborted with a reason; %d released, %d kept.", n["hold"], n["complete"], n["abort"], n["redirect"], n["keep"])
 	p.mu.Unlock()
 	if p.once {
 		p.say(`
@@ -254,16 +316,17 @@ can be used then, and metrics be scraped (here at http://%s/metrics). Now try:
 		return
 	}
 	p.say(`
-The student's job is still waiting. Now try:
+The student's photos are still waiting, and cost more than is left. Now try:
 
   open the station above, sign it in with its token, and show badge 1003
   open the console above, and look at a job's trace
-  curl -s -H 'Authorization: Bearer %s' http://%s/v1/jobs
-  curl -s http://%s/metrics | grep pullprint_decisions_total
+  go run ./cmd/pullprint policy explain Follow-Me/6 --config %[1]s/config.yaml
+  curl -s -H 'Authorization: Bearer %[2]s' http://%[3]s/v1/jobs
+  curl -s http://%[4]s/metrics | grep pullprint_decisions_total
   send jobs of your own, or make Graph hostile, on the simulator's page above
 
 Ctrl-C ends the demo.
-`, demoAdminToken, at.admin, at.metrics)
+`, p.dir, demoAdminToken, at.admin, at.metrics)
 }
 
 // awaitRegistration waits until the daemon has made its definition and its

@@ -39,7 +39,13 @@ func newBrowser(t *testing.T, base string) *browser {
 	actx, endAllocator := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, end := chromedp.NewContext(actx)
 	ctx, endTime := context.WithTimeout(ctx, time.Minute)
-	t.Cleanup(func() { endTime(); end(); endAllocator(); chromedp.FromContext(ctx).Allocator.Wait() })
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // the browser ends by itself, with all its processes
+		endTime()
+		end()
+		endAllocator()
+		chromedp.FromContext(ctx).Allocator.Wait()
+	})
 	return &browser{t, ctx, base}
 }
 
@@ -103,6 +109,11 @@ func TestBrowser(t *testing.T) {
 		}
 		return o.net.listen(network, address)
 	}
+	o.write("policy.yaml", officePolicy+`
+prices: {page: 1, color: 5}
+allowances: [{name: students, when: '"students" in user.groups', pages: 30, every: week}]
+unmatched: free
+`)
 	s := o.start(zap.NewNop())
 	defer s.end()
 	s.register()
@@ -163,6 +174,21 @@ func TestBrowser(t *testing.T) {
 			t.Errorf("job %d: %+v", i, job.Effects)
 		}
 	}
+
+	// A job that costs more than is left says so, and what would be paid for.
+	before := len(s.all())
+	s.print(graphtest.JobSpec{Printer: pullID, Pages: 10, Color: true})
+	s.print(graphtest.JobSpec{Printer: pullID, Pages: 2})
+	s.await("two more jobs", 10*time.Second, func() bool { return len(s.all()) == before+2 })
+	b.open("/station/hq-2-west")
+	badge(number)
+	b.sees("27 pages left of 30 pages")
+	b.sees("This job costs 50 pages, and you have 27 pages left")
+	b.picture("budget")
+	b.do("print the variant", chromedp.Click(`//button[normalize-space(.)="Print in black and white"]`, chromedp.BySearch))
+	b.sees("1 job is printing")
+	b.sees("17 pages left of 30 pages")
+	b.do("print the rest", chromedp.Click(`//button[contains(., "Print all")]`, chromedp.BySearch), chromedp.WaitVisible(`//a[normalize-space(.)="Done"]`, chromedp.BySearch))
 
 	// The page forgets the person by itself.
 	var refresh string
