@@ -72,9 +72,7 @@ func runDaemon(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 	return err
 }
 
-// loadConfig reads the file that --config names. Whatever is wrong with it is
-// a usage error.
-// loadAll reads the configuration and the policy that it names. Problems of both
+// loadAll reads the configuration and the policies that it names. Problems of all
 // come together, in a usageError of strictyaml.Problems.
 func loadAll(cmd *cobra.Command) (*config.Config, *policy.Policy, error) {
 	path, err := cmd.Flags().GetString("config")
@@ -96,6 +94,14 @@ func loadAll(cmd *cobra.Command) (*config.Config, *policy.Policy, error) {
 		case errors.As(err, &more):
 			problems = append(problems, more...)
 		case err != nil && len(problems) == 0: // else the configuration's problems have it already
+			return cfg, nil, err
+		}
+	}
+	if file := cfg.Policy.ShadowFile; file != "" {
+		more = nil
+		if _, err := loadPolicy(file); errors.As(err, &more) {
+			problems = append(problems, more...)
+		} else if err != nil && len(problems) == 0 {
 			return cfg, nil, err
 		}
 	}
