@@ -146,21 +146,20 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 	}
 	b := &req.Budget
 	d.Unknown = append(d.Unknown, b.notes...)
-	refuse := func(dep Dependency) (Decision, bool) {
+	without := func(dep Dependency) Decision {
 		own, note := p.unknown(d.Point, d.Rule, dep)
 		d.Unknown = append(d.Unknown, note)
 		if own == nil {
-			return d, false
+			return d // it goes on, and nobody pays
 		}
 		own.Unknown = d.Unknown
-		return *own, true
+		return *own
 	}
 	switch {
 	case b.err != nil:
 		return p.failed(d.Point, b.failed, "allowance", b.err)
 	case b.lacking != "":
-		own, _ := refuse(b.lacking)
-		return own
+		return without(b.lacking)
 	case b.nobody:
 		return p.refused(d, Own(ReasonQuotaExhausted), "No print budget is meant for you.", "Ask your administrator for one.")
 	case len(b.Claims) == 0:
@@ -168,11 +167,9 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 	case req.User.ID == "" && slices.ContainsFunc(b.Claims, func(c quota.Claim) bool { return c.Account.Kind == quota.User }):
 		return p.refused(d, Own(ReasonOwnerUnknown), "", "")
 	case req.lacks(Document):
-		own, _ := refuse(Document)
-		return own
+		return without(Document)
 	case req.lacks(Ledger) || len(b.Balances) != len(b.Claims):
-		own, _ := refuse(Ledger)
-		return own
+		return without(Ledger)
 	}
 	paper, err := req.Job.paper()
 	if err == nil {

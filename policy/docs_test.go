@@ -158,6 +158,41 @@ func TestGuideKeys(t *testing.T) {
 	}
 }
 
+// What the example has as a comment loads, too, when it is taken in.
+func TestExampleBudget(t *testing.T) {
+	src, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := strings.Cut(string(src), "#\n# zone: ")
+	text, _, ok2 := strings.Cut(text, "\n\n")
+	if !ok || !ok2 {
+		t.Fatal("the example has no budget")
+	}
+	budget := strings.ReplaceAll("# zone: "+text, "\n# ", "\n")[2:]
+	if p := mustLoad(t, budget+"\n"+string(src)); len(p.allowances) != 2 {
+		t.Errorf("%d allowances:\n%s", len(p.allowances), budget)
+	}
+}
+
+// Each policy in the guide loads.
+func TestGuideLoads(t *testing.T) {
+	src, err := os.ReadFile(guide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, text := range blocks(string(src), "yaml") {
+		n++
+		if _, err := Load("guide", []byte(text)); err != nil {
+			t.Errorf("%v\n%s", err, text)
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d policies", n)
+	}
+}
+
 // The guide's table of the keys of a test is what a test can have.
 func TestGuideTests(t *testing.T) {
 	parts := map[string]reflect.Type{

@@ -163,7 +163,7 @@ func shown(v ref.Val) string {
 // change is one that is tried.
 type change struct {
 	what string
-	make func(*Request)
+	do   func(*Request)
 }
 
 // changes finds single changes of a request with which its outcome would be
@@ -172,7 +172,7 @@ func (p *Policy) changes(req Request, d Decision) (list []Change) {
 	for _, c := range p.candidates(req) {
 		other := req
 		other.User.Groups = slices.Clone(req.User.Groups)
-		c.make(&other)
+		c.do(&other)
 		known := other.Budget.Balances
 		other.Budget = p.Budget(other)
 		for _, claim := range other.Budget.Claims {
@@ -216,7 +216,7 @@ func balanceOf(c quota.Claim, known []quota.Balance, now time.Time) quota.Balanc
 
 // candidates are the changes that are tried.
 func (p *Policy) candidates(req Request) (list []change) {
-	add := func(what string, make func(*Request)) { list = append(list, change{what, make}) }
+	add := func(what string, do func(*Request)) { list = append(list, change{what, do}) }
 	for _, v := range variants {
 		job := req.Job
 		v.set.Apply(&job)

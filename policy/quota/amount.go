@@ -49,7 +49,7 @@ func (a Amount) Times(n int64) (Amount, error) {
 	if n < 0 || a == math.MinInt64 {
 		return 0, ErrOverflow
 	}
-	abs := uint64(max(a, -a))
+	abs := uint64(max(a, -a)) //nolint:gosec // not negative
 	hi, lo := bits.Mul64(abs, uint64(n))
 	if hi != 0 || lo > math.MaxInt64 {
 		return 0, ErrOverflow
@@ -89,7 +89,7 @@ func allDigits(s string) bool {
 // String writes an amount as ParseAmount reads it, without zeros at its end.
 func (a Amount) String() string {
 	sign := ""
-	u := uint64(a)
+	u := uint64(a) //nolint:gosec // turned around below when it is negative
 	if a < 0 {
 		sign, u = "-", -u
 	}

@@ -1,7 +1,6 @@
 package pages_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -76,18 +75,18 @@ func newRemote(tb testing.TB) *remote {
 }
 
 // open submits a document and opens it.
-func (r *remote) open(tb testing.TB, ctx context.Context, spec graphtest.JobSpec, o graph.DocumentOptions) (*graph.DocumentReader, graph.Document, error) {
+func (r *remote) open(tb testing.TB, spec graphtest.JobSpec, o graph.DocumentOptions) (*graph.DocumentReader, graph.Document, error) {
 	tb.Helper()
 	spec.Printer = remoteQueue
 	id, err := r.sim.Submit(spec)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	job, err := r.client.Job(ctx, graph.JobRef{Printer: id.Printer, Job: id.Job})
+	job, err := r.client.Job(tb.Context(), graph.JobRef{Printer: id.Printer, Job: id.Job})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d, err := r.client.OpenDocument(ctx, job.Ref, job.Documents[0], o)
+	d, err := r.client.OpenDocument(tb.Context(), job.Ref, job.Documents[0], o)
 	return d, job.Documents[0], err
 }
 
@@ -100,7 +99,7 @@ func TestRemote(t *testing.T) {
 	}
 	for _, kind := range []string{"application/pdf", "application/oxps"} {
 		for _, n := range []int{1, 2, 37, 1500} {
-			d, doc, err := r.open(t, t.Context(), graphtest.JobSpec{Pages: n, ContentType: kind}, graph.DocumentOptions{})
+			d, doc, err := r.open(t, graphtest.JobSpec{Pages: n, ContentType: kind}, graph.DocumentOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +167,7 @@ func TestRemoteTrouble(t *testing.T) {
 	} {
 		r := newRemote(t)
 		r.wire.answer = c.answer
-		d, doc, err := r.open(t, t.Context(), graphtest.JobSpec{Pages: 1000, ContentType: "application/pdf", Size: 1_000_000}, c.o)
+		d, doc, err := r.open(t, graphtest.JobSpec{Pages: 1000, ContentType: "application/pdf", Size: 1_000_000}, c.o)
 		n := 0
 		if err == nil {
 			n, err = pages.Count(t.Context(), d, d.Size(), doc.ContentType)
@@ -203,7 +202,7 @@ func TestRemoteHosts(t *testing.T) {
 		if hosts == nil {
 			allowed = []string{".blob.core.windows.net", "exact.example"}
 		}
-		_, _, err := r.open(t, t.Context(), graphtest.JobSpec{}, graph.DocumentOptions{Hosts: allowed})
+		_, _, err := r.open(t, graphtest.JobSpec{}, graph.DocumentOptions{Hosts: allowed})
 		if hosts == nil && err == nil {
 			t.Errorf("read from %s", base)
 		}
@@ -230,7 +229,7 @@ func BenchmarkRemote(b *testing.B) {
 					r := newRemote(b)
 					var read, size int64
 					for range b.N {
-						d, doc, err := r.open(b, b.Context(), graphtest.JobSpec{Pages: 200, ContentType: "application/" + kind, Size: mb * 1_000_000}, graph.DocumentOptions{})
+						d, doc, err := r.open(b, graphtest.JobSpec{Pages: 200, ContentType: "application/" + kind, Size: mb * 1_000_000}, graph.DocumentOptions{})
 						if err != nil {
 							b.Fatal(err)
 						}

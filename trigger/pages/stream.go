@@ -129,21 +129,21 @@ func unpredicted(data []byte, parms dict) ([]byte, error) {
 		kind, row := data[0], append([]byte(nil), data[1:1+width]...)
 		data = data[1+width:]
 		for i := range row {
-			var left, up, corner int
+			var left, corner byte
 			if i > 0 {
-				left, corner = int(row[i-1]), int(above[i-1])
+				left, corner = row[i-1], above[i-1]
 			}
-			up = int(above[i])
+			up := above[i]
 			switch kind {
 			case 0:
 			case 1:
-				row[i] += byte(left)
+				row[i] += left
 			case 2:
-				row[i] += byte(up)
+				row[i] += up
 			case 3:
-				row[i] += byte((left + up) / 2)
+				row[i] += byte((int(left) + int(up)) / 2) //nolint:gosec // at most 255
 			case 4:
-				row[i] += byte(paeth(left, up, corner))
+				row[i] += paeth(left, up, corner)
 			default:
 				return nil, ErrDamaged
 			}
@@ -154,9 +154,10 @@ func unpredicted(data []byte, parms dict) ([]byte, error) {
 	return out, nil
 }
 
-func paeth(left, up, corner int) int {
-	p := left + up - corner
-	dl, du, dc := abs(p-left), abs(p-up), abs(p-corner)
+// paeth is which of three neighbours is nearest to what they foretell.
+func paeth(left, up, corner byte) byte {
+	p := int(left) + int(up) - int(corner)
+	dl, du, dc := abs(p-int(left)), abs(p-int(up)), abs(p-int(corner))
 	switch {
 	case dl <= du && dl <= dc:
 		return left

@@ -1,7 +1,6 @@
 package quotatest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -34,18 +33,17 @@ func Charge(job, attempt string, pages int64, claims ...quota.Claim) quota.Charg
 
 // Run plays the suite on stores that are empty at first.
 func Run(t *testing.T, fresh func(t *testing.T) quota.KV) {
-	ctx := t.Context()
-	for name, play := range map[string]func(*testing.T, context.Context, *quota.Ledger, *History){
+	for name, play := range map[string]func(*testing.T, *quota.Ledger, *History){
 		"a job is reserved, and spent": spent, "a refund": refund, "a void": void, "the same again": again, "two accounts": two, "the last page": lastPage,
 		"own limit and adjustment": changed, "two ledgers": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			kv, h := fresh(t), &History{}
 			if play == nil {
-				rivals(t, ctx, kv)
+				rivals(t, kv)
 				return
 			}
-			play(t, ctx, quota.NewLedger(kv, h), h)
+			play(t, quota.NewLedger(kv, h), h)
 		})
 	}
 }
@@ -78,21 +76,21 @@ func accounts(claims ...quota.Claim) (list []quota.Account) {
 	return list
 }
 
-func spent(t *testing.T, ctx context.Context, l *quota.Ledger, h *History) {
+func spent(t *testing.T, l *quota.Ledger, h *History) {
 	c := Weekly("ada", 10)
 	holds(t, l, c, 0, 0, 10)
-	must(t, l.Reserve(ctx, Charge("p/1", "a", 4, c)))
+	must(t, l.Reserve(t.Context(), Charge("p/1", "a", 4, c)))
 	holds(t, l, c, 0, 4, 6)
 	var ex *quota.Exhausted
-	if err := l.Reserve(ctx, Charge("p/2", "a", 7, c)); !errors.As(err, &ex) || ex.Short != quota.Unit || ex.Balance.Left != 6*quota.Unit {
+	if err := l.Reserve(t.Context(), Charge("p/2", "a", 7, c)); !errors.As(err, &ex) || ex.Short != quota.Unit || ex.Balance.Left != 6*quota.Unit {
 		t.Fatalf("%v", err)
 	}
 	for range 2 {
-		_, err := l.Settle(ctx, "p/1", accounts(c), Noon)
+		_, err := l.Settle(t.Context(), "p/1", accounts(c), Noon)
 		must(t, err)
 		holds(t, l, c, 4, 0, 6)
 	}
-	if err := l.Reserve(ctx, Charge("p/1", "b", 4, c)); !errors.Is(err, quota.ErrEnded) {
+	if err := l.Reserve(t.Context(), Charge("p/1", "b", 4, c)); !errors.Is(err, quota.ErrEnded) {
 		t.Fatalf("a job that was settled: %v", err)
 	}
 	if n := h.Entries(`"kind"`); n != 2 {
@@ -100,78 +98,78 @@ func spent(t *testing.T, ctx context.Context, l *quota.Ledger, h *History) {
 	}
 }
 
-func refund(t *testing.T, ctx context.Context, l *quota.Ledger, _ *History) {
+func refund(t *testing.T, l *quota.Ledger, _ *History) {
 	c := Weekly("ada", 100)
 	for i, want := range []int64{8, 2, 0} { // half of 16, then what a cap of 10 leaves
 		job := fmt.Sprintf("p/%d", i)
-		must(t, l.Reserve(ctx, Charge(job, "a", 16, c)))
-		back, err := l.Refund(ctx, job, accounts(c), quota.Refund{Permille: 500, PerDay: 10 * quota.Unit, Why: "aborted"}, Noon)
+		must(t, l.Reserve(t.Context(), Charge(job, "a", 16, c)))
+		back, err := l.Refund(t.Context(), job, accounts(c), quota.Refund{Permille: 500, PerDay: 10 * quota.Unit, Why: "aborted"}, Noon)
 		must(t, err)
 		if back != quota.Amount(want)*quota.Unit {
 			t.Fatalf("%d: %s back, want %d", i, back, want)
 		}
-		_, err = l.Refund(ctx, job, accounts(c), quota.Refund{Permille: 1000}, Noon)
+		_, err = l.Refund(t.Context(), job, accounts(c), quota.Refund{Permille: 1000}, Noon)
 		must(t, err)
 	}
 	holds(t, l, c, 38, 0, 62)
 }
 
-func void(t *testing.T, ctx context.Context, l *quota.Ledger, _ *History) {
+func void(t *testing.T, l *quota.Ledger, _ *History) {
 	c := Weekly("ada", 10)
-	must(t, l.Reserve(ctx, Charge("p/1", "a", 4, c)))
-	must(t, l.Reserve(ctx, Charge("p/1", "b", 4, c)))
-	if done, err := l.Void(ctx, "p/1", "a", accounts(c), Noon); done || err != nil {
+	must(t, l.Reserve(t.Context(), Charge("p/1", "a", 4, c)))
+	must(t, l.Reserve(t.Context(), Charge("p/1", "b", 4, c)))
+	if done, err := l.Void(t.Context(), "p/1", "a", accounts(c), Noon); done || err != nil {
 		t.Fatalf("the reservation of a newer try was given back: %v", err)
 	}
 	holds(t, l, c, 0, 4, 6)
-	if done, err := l.Void(ctx, "p/1", "b", accounts(c), Noon); !done || err != nil {
+	if done, err := l.Void(t.Context(), "p/1", "b", accounts(c), Noon); !done || err != nil {
 		t.Fatal(done, err)
 	}
 	holds(t, l, c, 0, 0, 10)
-	must(t, l.Reserve(ctx, Charge("p/1", "c", 10, c)))
+	must(t, l.Reserve(t.Context(), Charge("p/1", "c", 10, c)))
 	holds(t, l, c, 0, 10, 0)
 }
 
-func again(t *testing.T, ctx context.Context, l *quota.Ledger, _ *History) {
+func again(t *testing.T, l *quota.Ledger, _ *History) {
 	c := Weekly("ada", 10)
 	for range 3 {
-		must(t, l.Reserve(ctx, Charge("p/1", "a", 6, c)))
+		must(t, l.Reserve(t.Context(), Charge("p/1", "a", 6, c)))
 	}
 	holds(t, l, c, 0, 6, 4)
-	must(t, l.Reserve(ctx, Charge("p/1", "a", 9, c))) // its own does not stand in its way
+	must(t, l.Reserve(t.Context(), Charge("p/1", "a", 9, c))) // its own does not stand in its way
 	holds(t, l, c, 0, 9, 1)
-	if err := l.Reserve(ctx, Charge("p/1", "a", 11, c)); err == nil {
+	if err := l.Reserve(t.Context(), Charge("p/1", "a", 11, c)); err == nil {
 		t.Fatal("more than there is")
 	}
 	holds(t, l, c, 0, 9, 1)
 }
 
-func two(t *testing.T, ctx context.Context, l *quota.Ledger, _ *History) {
+func two(t *testing.T, l *quota.Ledger, _ *History) {
 	a, b := Weekly("ada", 10), Weekly("center.lab", 5)
-	must(t, l.Reserve(ctx, Charge("p/1", "a", 4, b, a)))
+	must(t, l.Reserve(t.Context(), Charge("p/1", "a", 4, b, a)))
 	holds(t, l, a, 0, 4, 6)
 	holds(t, l, b, 0, 4, 1)
 	var ex *quota.Exhausted
-	if err := l.Reserve(ctx, Charge("p/2", "a", 2, a, b)); !errors.As(err, &ex) || ex.Balance.Account != b.Account {
+	if err := l.Reserve(t.Context(), Charge("p/2", "a", 2, a, b)); !errors.As(err, &ex) || ex.Balance.Account != b.Account {
 		t.Fatalf("%v", err)
 	}
 	holds(t, l, a, 0, 4, 6)
-	_, err := l.Settle(ctx, "p/1", accounts(a, b), Noon)
+	_, err := l.Settle(t.Context(), "p/1", accounts(a, b), Noon)
 	must(t, err)
 	holds(t, l, a, 4, 0, 6)
 	holds(t, l, b, 4, 0, 1)
 }
 
-func changed(t *testing.T, ctx context.Context, l *quota.Ledger, _ *History) {
+func changed(t *testing.T, l *quota.Ledger, _ *History) {
 	c := Weekly("ada", 10)
 	limit := 3 * quota.Unit
-	must(t, l.SetLimit(ctx, c.Account, &limit, "admin", "less", Noon))
+	must(t, l.SetLimit(t.Context(), c.Account, &limit, "admin", "less", Noon))
 	holds(t, l, c, 0, 0, 3)
-	must(t, l.Adjust(ctx, c.Account, 2*quota.Unit, "admin", "a gift", Noon))
+	must(t, l.Adjust(t.Context(), c.Account, 2*quota.Unit, "admin", "a gift", Noon))
 	holds(t, l, c, 0, 0, 5)
-	must(t, l.SetLimit(ctx, c.Account, nil, "admin", "", Noon))
+	must(t, l.SetLimit(t.Context(), c.Account, nil, "admin", "", Noon))
 	holds(t, l, c, 0, 0, 12)
-	list, err := l.Balances(ctx, []quota.Claim{c}, Noon.AddDate(0, 0, 7))
+	list, err := l.Balances(t.Context(), []quota.Claim{c}, Noon.AddDate(0, 0, 7))
 	must(t, err)
 	if list[0].Left != 10*quota.Unit {
 		t.Errorf("next week %s", list[0].Left)
@@ -179,13 +177,13 @@ func changed(t *testing.T, ctx context.Context, l *quota.Ledger, _ *History) {
 }
 
 // lastPage has 64 at once want what there is once.
-func lastPage(t *testing.T, ctx context.Context, l *quota.Ledger, _ *History) {
+func lastPage(t *testing.T, l *quota.Ledger, _ *History) {
 	c := Weekly("center.lab", 1)
 	var all sync.WaitGroup
 	won := make([]bool, 64)
 	for i := range won {
 		all.Go(func() {
-			err := l.Reserve(ctx, Charge(fmt.Sprintf("p/%d", i), "a", 1, c))
+			err := l.Reserve(t.Context(), Charge(fmt.Sprintf("p/%d", i), "a", 1, c))
 			var ex *quota.Exhausted
 			if won[i] = err == nil; err != nil && !errors.As(err, &ex) {
 				t.Error(err)
@@ -206,7 +204,7 @@ func lastPage(t *testing.T, ctx context.Context, l *quota.Ledger, _ *History) {
 }
 
 // rivals are several ledgers on one store, as several processes are.
-func rivals(t *testing.T, ctx context.Context, kv quota.KV) {
+func rivals(t *testing.T, kv quota.KV) {
 	c := Weekly("center.lab", 20)
 	h := &History{}
 	var all sync.WaitGroup
@@ -214,7 +212,7 @@ func rivals(t *testing.T, ctx context.Context, kv quota.KV) {
 		l := quota.NewLedger(kv, h)
 		all.Go(func() {
 			for n := range 10 {
-				err := l.Reserve(ctx, Charge(fmt.Sprintf("p/%d-%d", i, n), "a", 1, c))
+				err := l.Reserve(t.Context(), Charge(fmt.Sprintf("p/%d-%d", i, n), "a", 1, c))
 				var ex *quota.Exhausted
 				if err != nil && !errors.As(err, &ex) {
 					t.Error(err)
@@ -226,7 +224,7 @@ func rivals(t *testing.T, ctx context.Context, kv quota.KV) {
 	l := quota.NewLedger(kv, h)
 	holds(t, l, c, 0, 20, 0)
 	n := 0
-	must(t, l.Open(ctx, func(quota.Account, quota.Reservation) error { n++; return nil }))
+	must(t, l.Open(t.Context(), func(quota.Account, quota.Reservation) error { n++; return nil }))
 	if n != 20 || h.Entries(`"reserve"`) != 20 {
 		t.Errorf("%d open, %d in the history", n, h.Entries(`"reserve"`))
 	}
