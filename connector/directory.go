@@ -11,11 +11,13 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// How long the groups of a person are believed, how long they are used when the
-// directory does not answer, and after how long it is asked again then; so many
-// people are remembered.
+// DefaultGroupTTL is how long the groups of a person are believed when the
+// configuration says nothing.
+const DefaultGroupTTL = 15 * time.Minute
+
+// How long groups are used when the directory does not answer, and after how long
+// it is asked again then; so many people are remembered.
 const (
-	groupTTL   = 15 * time.Minute
 	groupStale = 24 * time.Hour
 	groupRetry = 30 * time.Second
 	maxGroups  = 20_000
@@ -31,6 +33,7 @@ type directory struct {
 	flight singleflight.Group
 
 	mu        sync.Mutex
+	ttl       time.Duration
 	known     map[string]membership
 	languages map[string]spoken
 }
@@ -41,6 +44,8 @@ type membership struct {
 	read   time.Time
 	// again is when the directory is to be asked next.
 	again time.Time
+	// stale is true when it did not answer the last time.
+	stale bool
 }
 
 type spoken struct {
@@ -51,14 +56,17 @@ type spoken struct {
 // age is how old the groups are, beyond what is ordinary; zero when they are
 // not.
 func (m membership) age(now time.Time) time.Duration {
-	if age := now.Sub(m.read); !m.read.IsZero() && age > groupTTL {
-		return age
+	if !m.stale {
+		return 0
 	}
-	return 0
+	return now.Sub(m.read)
 }
 
-func newDirectory(g Graph) *directory {
-	return &directory{graph: g, known: map[string]membership{}, languages: map[string]spoken{}}
+func newDirectory(g Graph, ttl time.Duration) *directory {
+	if ttl <= 0 {
+		ttl = DefaultGroupTTL
+	}
+	return &directory{graph: g, ttl: ttl, known: map[string]membership{}, languages: map[string]spoken{}}
 }
 
 // of lists the names and ids of a person's groups. When the directory does not
@@ -75,14 +83,14 @@ func (d *directory) of(ctx context.Context, user string) (membership, error) {
 		list, err := d.graph.Groups(ctx, user)
 		now := time.Now()
 		if err != nil && ok && now.Sub(m.read) < groupStale {
-			m.again = now.Add(groupRetry)
+			m.again, m.stale = now.Add(groupRetry), true
 			d.remember(user, m)
 			return m, nil
 		}
 		if err != nil {
 			return membership{}, fmt.Errorf("read groups of the owner: %w", err)
 		}
-		fresh := membership{groups: make([]string, 0, 2*len(list)), read: now, again: now.Add(groupTTL)}
+		fresh := membership{groups: make([]string, 0, 2*len(list)), read: now, again: now.Add(d.ttl)}
 		for _, g := range list {
 			fresh.groups = append(fresh.groups, g.DisplayName, g.ID)
 		}
@@ -117,7 +125,7 @@ func (d *directory) language(ctx context.Context, user string) string {
 	language, err := d.graph.Language(ctx, user)
 	next := spoken{language, time.Now().Add(groupStale)}
 	if err != nil {
-		next = spoken{s.language, time.Now().Add(groupTTL)}
+		next = spoken{s.language, time.Now().Add(d.ttl)}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

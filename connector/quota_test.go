@@ -572,3 +572,46 @@ func TestSweepWhileReleasing(t *testing.T) {
 	}
 	w.has(t, weekly, 0, 3)
 }
+
+// blind is Graph that can't tell the state of printers.
+type blind struct{ connector.Graph }
+
+func (blind) Printer(context.Context, string) (graph.Printer, error) {
+	return graph.Printer{}, errors.New("not now")
+}
+
+// When nobody knows whether the printer can take a job, the policy says what
+// becomes of it.
+func TestDeviceOutOfReach(t *testing.T) {
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	for mode, want := range map[string]string{"hold": "kept device.unavailable", "allow": "released ", "abort": "aborted device.unavailable"} {
+		l := w.live("", withPolicy(t, "unknown: {device: "+mode+"}"), func(d *connector.Deps) { d.Graph = blind{d.Graph} })
+		id, d := w.print(graphtest.JobSpec{Printer: pullID})
+		l.worker.Handle(l.ctx, d)
+		o := order()
+		o.Jobs = []held.Ref{held.Ref(id)}
+		out, err := l.release.Release(l.ctx, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for word, list := range map[string][]connector.Refused{"kept": out.Kept, "aborted": out.Aborted} {
+			for _, k := range list {
+				got = word + " " + k.Reason.Code
+			}
+		}
+		if len(out.Released) == 1 {
+			got = "released "
+		}
+		var unknown []held.Unknown
+		for _, d := range w.audit(t) {
+			if d.Ref == held.Ref(id) && d.Point == "release" {
+				unknown = d.Unknown
+			}
+		}
+		if got != want || len(unknown) != 1 || unknown[0] != (held.Unknown{Dependency: "device", Mode: mode}) {
+			t.Errorf("%s: %s, %+v", mode, got, unknown)
+		}
+		l.end()
+	}
+}

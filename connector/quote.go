@@ -50,25 +50,48 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 			continue
 		}
 		d, balances := r.w.quote(ctx, p, &jobs[i], device, now)
-		if quotes[i].Cost = d.Cost; len(d.Claims) > 0 {
-			quotes[i].Price = p.Tell(d.Cost)
-		}
-		quotes[i].Verdict, quotes[i].Variant = string(d.Verdict), settings(d.Variant)
-		quotes[i].Reason = Reason{d.Reason, d.Text, d.Remedy, d.IPP}
+		quotes[i] = quoted(p, quotes[i], d)
 		for _, b := range balances {
 			if !slices.ContainsFunc(all, func(o quota.Balance) bool { return o.Account == b.Account && slices.Equal(o.Names, b.Names) }) {
 				all = append(all, b)
 			}
 		}
 	}
-	purses := make([]Purse, len(all))
-	for i, b := range all {
-		purses[i] = Purse{Left: p.Tell(b.Left), Limit: p.Tell(b.Limit + b.Carried + b.Adjusted), Renews: b.Renews}
+	return quotes, purses(p, all), nil
+}
+
+// Quote is that of one held job, at a device or, without one, wherever its owner
+// stands.
+func (r *Releaser) Quote(ctx context.Context, rec *held.Record, device string) (Quote, []Purse) {
+	p := r.w.Policy()
+	q := Quote{Record: *rec}
+	if rec.State != held.Held || !p.HasAllowances() || r.w.queues[rec.Printer].Mode != ModePull {
+		return q, nil
+	}
+	d, balances := r.w.quote(ctx, p, rec, device, time.Now())
+	return quoted(p, q, d), purses(p, balances)
+}
+
+// quoted is a quote with what the policy would decide.
+func quoted(p *policy.Policy, q Quote, d policy.Decision) Quote {
+	if q.Cost = d.Cost; len(d.Claims) > 0 {
+		q.Price = p.Tell(d.Cost)
+	}
+	q.Verdict, q.Variant = string(d.Verdict), settings(d.Variant)
+	q.Reason = Reason{d.Reason, d.Text, d.Remedy, d.IPP}
+	return q
+}
+
+// purses are balances in words.
+func purses(p *policy.Policy, balances []quota.Balance) []Purse {
+	list := make([]Purse, len(balances))
+	for i, b := range balances {
+		list[i] = Purse{Left: p.Tell(b.Left), Limit: p.Tell(b.Limit + b.Carried + b.Adjusted), Renews: b.Renews}
 		if b.Account.Kind != quota.User {
-			purses[i].Account = b.Account.Name
+			list[i].Account = b.Account.Name
 		}
 	}
-	return quotes, purses, nil
+	return list
 }
 
 // quote decides about a held job by what its record says of it.

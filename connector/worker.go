@@ -117,9 +117,11 @@ type Deps struct {
 	Pages   func(ctx context.Context, job graph.JobRef, d graph.Document) (int, error)
 	Queues  []Queue
 	Devices []Device
-	Index   *Index
-	Metrics *Metrics
-	Logger  *zap.Logger
+	// GroupTTL is how long the groups of a person are believed; 0 is the default.
+	GroupTTL time.Duration
+	Index    *Index
+	Metrics  *Metrics
+	Logger   *zap.Logger
 	// Instance names this process in records; it must be new at every start.
 	Instance string
 	// Sole is true when no other instance can be alive on the same store, so
@@ -145,7 +147,7 @@ type Worker struct {
 func NewWorker(d Deps) *Worker {
 	w := &Worker{
 		Deps: d, queues: map[string]Queue{}, busy: map[string]bool{},
-		log: d.Logger.Named("worker"), groups: newDirectory(d.Graph),
+		log: d.Logger.Named("worker"), groups: newDirectory(d.Graph, d.GroupTTL),
 	}
 	for _, q := range d.Queues {
 		w.queues[q.PrinterID] = q

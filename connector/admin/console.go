@@ -43,6 +43,9 @@ type healthLine struct {
 type jobPage struct {
 	JobDetail
 	Devices []string
+	// Quote is what a held job would cost, Purses what is left of those who pay.
+	Quote  connector.Quote
+	Purses []connector.Purse
 }
 
 // words are what templates can say.
@@ -197,6 +200,7 @@ func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c Caller, wro
 	}
 	detail, _ := v.(JobDetail)
 	data := jobPage{JobDetail: detail}
+	data.Quote, data.Purses = p.api.Releaser.Quote(req.Context(), &detail.Job, "")
 	for _, d := range p.api.Devices {
 		if slices.Contains(d.Queues, detail.Job.Queue) {
 			data.Devices = append(data.Devices, d.ID)

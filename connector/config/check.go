@@ -66,6 +66,9 @@ func (k *checker) all() {
 	if p := k.c.Policy; p.ShadowFile != "" && p.ShadowFile == p.File {
 		k.add("policy.shadow_file", "name another file, or leave it out", "policy.shadow_file is the file in force")
 	}
+	if ttl := k.c.Policy.GroupTTL; ttl < time.Second || ttl > 24*time.Hour {
+		k.add("policy.group_ttl", "write 1s to 24h", "policy.group_ttl is out of range")
+	}
 	k.documents()
 	k.metrics()
 	k.oneOf("log.level", k.c.Log.Level, "debug", "info", "warn", "error")

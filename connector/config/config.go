@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
@@ -55,6 +56,9 @@ type Policy struct {
 	// ShadowFile is another policy that is tried out beside it: what it would
 	// decide is recorded and counted, and nothing else. Read again like File.
 	ShadowFile string `yaml:"shadow_file"`
+	// GroupTTL is how long the groups of a person are believed before the directory
+	// is asked again.
+	GroupTTL time.Duration `yaml:"group_ttl"`
 }
 
 // Metrics is where /metrics, /healthz and /readyz are served.
@@ -151,6 +155,9 @@ func (c *Config) fill(doc *strictyaml.Document) {
 		}
 	}
 	c.Documents.Fill()
+	if c.Policy.GroupTTL == 0 {
+		c.Policy.GroupTTL = connector.DefaultGroupTTL
+	}
 	if c.Badges.Normalise == nil {
 		c.Badges.Normalise = slices.Clone(badge.DefaultNormalise)
 	}

@@ -222,6 +222,8 @@ unmatched: free
 	}
 	b.open("/jobs/" + held[0].Printer + "/" + held[0].Job)
 	b.sees("Trace")
+	b.sees("1 page of 15 pages left, 30 pages until ")
+	b.picture("waiting-job")
 	b.do("cancel", chromedp.SendKeys("input[name=reason]", hostile), chromedp.Click(`//button[normalize-space(.)="Cancel"]`, chromedp.BySearch))
 	b.sees("asked to cancel it")
 	b.do("no markup", chromedp.Evaluate(`document.images.length`, &images))
