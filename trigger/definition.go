@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -56,17 +55,7 @@ func (k *keeper) pick(all []graph.Definition) (graph.Definition, bool) {
 			}
 		}
 	}
-	var named []graph.Definition
-	for _, d := range all {
-		if d.DisplayName == k.o.Definition && mine(d) {
-			named = append(named, d)
-		}
-	}
-	if len(named) == 0 {
-		return graph.Definition{}, false
-	}
-	// Two replicas, or two starts, must choose the same one.
-	return slices.MinFunc(named, func(a, b graph.Definition) int { return strings.Compare(a.ID, b.ID) }), true
+	return named(all, k.o.Definition, k.o.AppID)
 }
 
 func (k *keeper) rememberDefinition(ctx context.Context, d definition) error {

@@ -181,6 +181,7 @@ unmatched: free
 	s.print(graphtest.JobSpec{Printer: pullID, Pages: 2})
 	s.await("two more jobs", 10*time.Second, func() bool { return len(s.all()) == before+2 })
 	b.open("/station/hq-2-west")
+	b.sees("Show your badge")
 	badge(number)
 	b.sees("27 pages left of 30 pages")
 	b.sees("This job costs 50 pages, and you have 27 pages left")

@@ -72,7 +72,8 @@ const defaultConcurrent = 64
 // Client talks to Graph as one app of one tenant.
 type Client struct {
 	base    url.URL // no trailing slash
-	tokens  *tokens
+	tokens  credential
+	app     *tokens // nil with the token of a person
 	wire    wire
 	slots   chan struct{}
 	limiter *rate.Limiter // nil: none
@@ -85,9 +86,22 @@ type Client struct {
 // New makes a Client and checks its configuration, with the secret file. It
 // starts nothing and calls nobody. An error here is final: fix the configuration.
 func New(cfg Config, o Options) (*Client, error) {
-	at, err := cfg.resolve()
+	c, at, err := blank(cfg, o)
 	if err != nil {
 		return nil, err
+	}
+	if c.app, err = newTokens(cfg, at, c); err != nil {
+		return nil, err
+	}
+	c.tokens = c.app
+	return c, nil
+}
+
+// blank makes a Client without a credential.
+func blank(cfg Config, o Options) (*Client, addresses, error) {
+	at, err := cfg.resolve()
+	if err != nil {
+		return nil, at, err
 	}
 	if cfg.MaxConcurrent <= 0 {
 		cfg.MaxConcurrent = defaultConcurrent
@@ -109,11 +123,7 @@ func New(cfg Config, o Options) (*Client, error) {
 	if cfg.RatePerSecond > 0 {
 		c.limiter = rate.NewLimiter(rate.Limit(cfg.RatePerSecond), max(1, int(cfg.RatePerSecond)))
 	}
-	c.tokens, err = newTokens(cfg, at, c)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, at, nil
 }
 
 // LastSuccess is when Graph last answered like one that is there: any 2xx, or a

@@ -50,6 +50,14 @@ const (
 // A Definition is a printTaskDefinition. AppID is the app that made it.
 type Definition struct{ ID, DisplayName, AppID string }
 
+// A Trigger is a printTaskTrigger of a printer
+// (https://learn.microsoft.com/graph/api/resources/printtasktrigger), with the
+// definition that it starts, as far as Graph tells.
+type Trigger struct {
+	ID         string
+	Definition Definition
+}
+
 // A Task is a printTask of a definition. Job is zero when Graph named none, or
 // something that is no job.
 type Task struct {

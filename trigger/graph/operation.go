@@ -22,6 +22,10 @@ const (
 	getUser
 	getDocument
 	readDocument
+	listTriggers
+	createTrigger
+	deleteTrigger
+	deleteDefinition
 	listSubscriptions
 	getSubscription
 	createSubscription
@@ -55,6 +59,10 @@ var table = [operations]struct {
 	getUser:                 {"get_user", http.MethodGet, 200, true},
 	getDocument:             {"get_document", http.MethodGet, 302, true},
 	readDocument:            {"read_document", http.MethodGet, 206, true},
+	listTriggers:            {"list_triggers", http.MethodGet, 200, true},
+	createTrigger:           {"create_trigger", http.MethodPost, 201, false},
+	deleteTrigger:           {"delete_trigger", http.MethodDelete, 204, true},
+	deleteDefinition:        {"delete_definition", http.MethodDelete, 204, true},
 	listSubscriptions:       {"list_subscriptions", http.MethodGet, 200, true},
 	getSubscription:         {"get_subscription", http.MethodGet, 200, true},
 	createSubscription:      {"create_subscription", http.MethodPost, 201, false},

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -94,10 +93,5 @@ func (c *Client) DeleteSubscription(ctx context.Context, id string) error {
 	if err := ids(deleteSubscription, id); err != nil {
 		return err
 	}
-	err := c.do(ctx, &call{op: deleteSubscription, url: c.at("/subscriptions/"+id, "")})
-	var e *Error
-	if errors.As(err, &e) && e.NotFound() {
-		return nil
-	}
-	return err
+	return gone(c.do(ctx, &call{op: deleteSubscription, url: c.at("/subscriptions/"+id, "")}))
 }

@@ -33,6 +33,17 @@ type bearer struct {
 
 func (b *bearer) live(now time.Time) bool { return b != nil && now.Before(b.expires) }
 
+// credential gives tokens to calls.
+type credential interface {
+	// get returns a live token. The error is an *AuthError or ctx's.
+	get(ctx context.Context) (*bearer, error)
+	// renewed returns another token than the one that Graph refused with 401, or
+	// nil where it is better not to insist.
+	renewed(ctx context.Context, stale *bearer) (*bearer, error)
+	// distrusted notes that a token fetched because of a 401 got a 401 as well.
+	distrusted()
+}
+
 // tokens keeps one live token of the app, by the client credentials flow
 // (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow).
 // At 80 % of a token's life one call fetches the next, while the others go on
@@ -105,13 +116,20 @@ func readSecret(name string) (string, error) {
 // SignIn fetches a token now, whatever is held, in one try of at most 10
 // seconds. The error is an *AuthError or ctx's.
 func (c *Client) SignIn(ctx context.Context) error {
-	_, err := c.tokens.fetched(ctx, func(*bearer) bool { return false })
+	if c.app == nil {
+		_, err := c.tokens.get(ctx)
+		return err
+	}
+	_, err := c.app.fetched(ctx, func(*bearer) bool { return false })
 	return err
 }
 
 // TokenFresh is nil while a live token is held, else why there is none.
 func (c *Client) TokenFresh() error {
-	t := c.tokens
+	t := c.app
+	if t == nil {
+		return nil
+	}
 	if t.current.Load().live(time.Now()) {
 		return nil
 	}
@@ -249,13 +267,19 @@ func (t *tokens) fetch(ctx context.Context) (*bearer, error) {
 		return nil, e
 	}
 	t.metrics.observe(signIn, strconv.Itoa(http.StatusOK), began)
+	b := bearerOf(tok, began)
+	t.log.Debug("token fetched", zap.Time("expires", b.expires))
+	return b, nil
+}
+
+// bearerOf is a token as calls use it.
+func bearerOf(tok *oauth2.Token, began time.Time) *bearer {
 	b := &bearer{header: []string{"Bearer " + tok.AccessToken}, expires: tok.Expiry}
 	if b.expires.IsZero() {
 		b.expires = began.Add(unknownLife)
 	}
 	b.refresh = began.Add(b.expires.Sub(began) * 4 / 5)
-	t.log.Debug("token fetched", zap.Time("expires", b.expires))
-	return b, nil
+	return b
 }
 
 // printable reports whether s can stand in a header.

@@ -277,11 +277,11 @@ func TestSecretIsReadAgain(t *testing.T) {
 			}
 		}
 		signIn()
-		if err := os.WriteFile(c.tokens.secretFile, []byte("rolled"), 0o600); err != nil {
+		if err := os.WriteFile(c.app.secretFile, []byte("rolled"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		signIn()
-		if err := os.Remove(c.tokens.secretFile); err != nil {
+		if err := os.Remove(c.app.secretFile); err != nil {
 			t.Fatal(err)
 		}
 		signIn()

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"pullprint/connector/config"
+	"pullprint/connector/daemon"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+)
+
+func registerCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "register",
+		Short: "Put pullprint's trigger on the print queues",
+		Long: `Microsoft Graph lets only a signed-in Printer Administrator read and change task
+triggers. These verbs sign one in by a device code, keep the token in memory alone,
+and compare what is configured with what is there. They may be interrupted and run
+again at any time.`,
+		Args: knownVerb,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(registerPlan(), registerApply(), registerRemove())
+	return cmd
+}
+
+func registerPlan() *cobra.Command {
+	var r registration
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what apply would do; changes nothing",
+		Args:  wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := r.open(cmd); err != nil {
+				return err
+			}
+			plan, err := r.planner.Plan(cmd.Context(), r.queues)
+			if err != nil {
+				return err
+			}
+			return r.show(cmd.OutOrStdout(), plan)
+		},
+	}
+	r.flags(cmd)
+	return cmd
+}
+
+func registerApply() *cobra.Command {
+	var r registration
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Show the plan, ask, and do it",
+		Args:  wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return r.change(cmd, r.plan, "create", func(ctx context.Context, plan *trigger.Plan, done func(trigger.Step)) error {
+				return r.planner.Apply(ctx, plan, done)
+			})
+		},
+	}
+	r.flags(cmd)
+	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func registerRemove() *cobra.Command {
+	var r registration
+	cmd := &cobra.Command{
+		Use:   "remove",
+		Short: "Take away what is pullprint's: its triggers and its task definition",
+		Long: `Takes pullprint's triggers off the configured queues, and then deletes its task
+definition. Nothing of another app is touched. Stop the daemon first: it makes the
+definition again. Jobs that are held stay held in Universal Print until they expire.`,
+		Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return r.change(cmd, r.removal, "remove", func(ctx context.Context, plan *trigger.Plan, done func(trigger.Step)) error {
+				return r.planner.Remove(ctx, plan, done)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// registration is what the verbs share.
+type registration struct {
+	replace, yes, json bool
+
+	planner *trigger.Planner
+	queues  []trigger.Printer
+}
+
+func (r *registration) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&r.replace, "replace", false, "replace triggers of other apps by ours")
+	cmd.Flags().BoolVar(&r.json, "json", false, "print the plan as JSON")
+}
+
+func (r *registration) plan(ctx context.Context) (*trigger.Plan, error) {
+	return r.planner.Plan(ctx, r.queues)
+}
+
+func (r *registration) removal(ctx context.Context) (*trigger.Plan, error) {
+	return r.planner.PlanRemoval(ctx, r.queues)
+}
+
+// open reads the configuration and signs the administrator in. What is asked of
+// them goes to stderr, so that stdout is for pipes.
+func (r *registration) open(cmd *cobra.Command) error {
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Load(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return usageError{fmt.Errorf("there is no configuration %s; name it with --config", path)}
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	for _, q := range cfg.Queues {
+		r.queues = append(r.queues, trigger.Printer{ID: q.PrinterID, Name: q.Name})
+	}
+	gc := graph.Config{TenantID: cfg.TenantID, Cloud: cfg.Cloud, Endpoints: cfg.Endpoints, Auth: cfg.Auth}
+	o := graph.Options{UserAgent: "pullprint/" + daemon.ReadBuild().Version}
+	app, err := graph.New(gc, o)
+	if err != nil {
+		return usageError{err}
+	}
+	if err := app.SignIn(cmd.Context()); err != nil {
+		return fmt.Errorf("sign the app in: %w", err)
+	}
+	admin, err := graph.SignInAdministrator(cmd.Context(), gc, o, func(p graph.Prompt) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as a Printer Administrator: open %s and enter the code %s (until %s)\n", printable(p.URL), printable(p.Code), p.Expires.Local().Format("15:04"))
+	})
+	if err != nil {
+		return fmt.Errorf("sign the administrator in: %w", err)
+	}
+	r.planner = &trigger.Planner{App: app, Admin: admin, AppID: cfg.Auth.ClientID, Definition: cfg.Trigger.Definition, Replace: r.replace}
+	return nil
+}
+
+// change shows a plan, asks, and has it done.
+func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*trigger.Plan, error), what string, do func(context.Context, *trigger.Plan, func(trigger.Step)) error) error {
+	out := cmd.OutOrStdout()
+	if !r.yes && !terminal(cmd.InOrStdin()) {
+		return usageError{errors.New("there is no terminal to ask at; look at `pullprint register plan`, and give --yes")}
+	}
+	if err := r.open(cmd); err != nil {
+		return err
+	}
+	p, err := plan(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if err := r.show(out, p); err != nil {
+		return err
+	}
+	if n := p.Changes(); n > 0 || (what == "remove" && p.Definition.ID != "") {
+		if !r.yes && !agreed(cmd.InOrStdin(), out) {
+			return errors.New("nothing was changed")
+		}
+		err := do(cmd.Context(), p, func(s trigger.Step) {
+			if s.Err != nil {
+				fmt.Fprintf(out, "failed  %s: %v\n", printable(s.Name), s.Err)
+				return
+			}
+			fmt.Fprintf(out, "done    %s\n", printable(s.Name))
+		})
+		if err != nil {
+			return fmt.Errorf("%w; what was done stays done: run it again", err)
+		}
+	}
+	return r.conclusion(out, p, what)
+}
+
+// conclusion says how it ended; a queue without our trigger is a failure.
+func (r *registration) conclusion(out io.Writer, p *trigger.Plan, what string) error {
+	open := p.Open()
+	switch {
+	case len(open) > 0:
+		return fmt.Errorf("%s not as they should be", counted(len(open), "queue"))
+	case what == "remove":
+		fmt.Fprintln(out, "Nothing of pullprint is left on these queues.")
+	default:
+		fmt.Fprintf(out, "All %s start tasks of %q. Now start the daemon: pullprint run\n", counted(len(p.Steps), "queue"), printable(p.Definition.DisplayName))
+	}
+	return nil
+}
+
+// shownStep is a step in JSON.
+type shownStep struct {
+	Queue   string `json:"queue"`
+	Printer string `json:"printer"`
+	State   string `json:"state"`
+	Act     string `json:"act"`
+	Foreign string `json:"foreign,omitempty"`
+	Error   string `json:"error,omitempty"`
+}
+
+func (r *registration) show(w io.Writer, p *trigger.Plan) error {
+	if r.json {
+		steps := []shownStep{}
+		for _, s := range p.Steps {
+			steps = append(steps, shownStep{s.Name, s.Printer.ID, s.State, s.Act, foreignOf(s), errorOf(s)})
+		}
+		return printJSON(w, map[string]any{"definition": p.Definition.ID, "queues": steps})
+	}
+	if p.Definition.ID == "" {
+		fmt.Fprintf(w, "task definition %q: not there, it would be created\n", printable(r.planner.Definition))
+	} else {
+		fmt.Fprintf(w, "task definition %q: %s\n", printable(p.Definition.DisplayName), p.Definition.ID)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "QUEUE\tPRINTER\tTRIGGER\tACTION")
+	for _, s := range p.Steps {
+		about := s.State
+		switch {
+		case s.State == trigger.TriggerForeign:
+			about += ": " + foreignOf(s)
+		case s.Err != nil:
+			about += ": " + errorOf(s)
+		}
+		act := s.Act
+		if act == trigger.ActRefuse {
+			act += "; --replace takes its place"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(s.Name), printable(s.Printer.ID), printable(about), act)
+	}
+	return t.Flush()
+}
+
+func foreignOf(s trigger.Step) string {
+	if s.State != trigger.TriggerForeign {
+		return ""
+	}
+	return trigger.Foreign(s.Found)
+}
+
+// errorOf is why a queue could not be read, in words for its administrator.
+func errorOf(s trigger.Step) string {
+	var ge *graph.Error
+	switch {
+	case s.Err == nil:
+		return ""
+	case errors.As(s.Err, &ge) && ge.NotFound():
+		return "there is no such printer: correct queues[].printer_id"
+	}
+	return s.Err.Error()
+}
+
+func terminal(in io.Reader) bool {
+	f, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+// agreed asks.
+func agreed(in io.Reader, out io.Writer) bool {
+	fmt.Fprint(out, "Do it? [y/N] ")
+	line, _ := bufio.NewReader(in).ReadString('\n')
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes"
+}

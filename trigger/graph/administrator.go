@@ -1,0 +1,214 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// Prompt is what an administrator has to do to sign in.
+type Prompt struct {
+	// URL is the page to open, Code what to enter there.
+	URL, Code string
+	// Expires is until when.
+	Expires time.Time
+}
+
+// administratorRights are the delegated permissions that reading and changing
+// task triggers needs (https://learn.microsoft.com/graph/api/printer-list-tasktriggers,
+// https://learn.microsoft.com/graph/api/printer-post-tasktriggers).
+var administratorRights = []string{"Printer.Read.All", "Printer.ReadWrite.All"}
+
+// hints of the device code flow, where they differ from those of an app.
+var deviceHints = map[string]string{
+	"AADSTS7000218": "the app registration does not allow this sign-in: under Authentication, set Allow public client flows to Yes",
+	"AADSTS65001":   "consent is missing: grant admin consent to the delegated permissions " + strings.Join(administratorRights, " and "),
+	"AADSTS53003":   "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted",
+	"AADSTS53004":   "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted",
+}
+
+// SignInAdministrator signs a person in by a device code
+// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-device-code) and
+// gives a Client that acts for them: show is told what they have to do, and the
+// call waits until they have done it. The token is kept in memory alone. The
+// error is an *AuthError, ctx's, or one of the configuration.
+func SignInAdministrator(ctx context.Context, cfg Config, o Options, show func(Prompt)) (*Client, error) {
+	c, at, err := blank(cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	resource := strings.TrimSuffix(at.scope, "/.default")
+	scopes := []string{"offline_access"}
+	for _, right := range administratorRights {
+		scopes = append(scopes, resource+"/"+right)
+	}
+	p := &person{
+		conf: oauth2.Config{
+			ClientID: cfg.Auth.ClientID, Scopes: scopes,
+			Endpoint: oauth2.Endpoint{
+				DeviceAuthURL: strings.TrimSuffix(at.token, "/token") + "/devicecode", TokenURL: at.token, AuthStyle: oauth2.AuthStyleInParams,
+			},
+		},
+		client: &http.Client{
+			Transport:     c.wire,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		metrics: c.metrics,
+	}
+	if err := p.signIn(ctx, show); err != nil {
+		return nil, err
+	}
+	c.tokens = p
+	return c, nil
+}
+
+// person is the credential of somebody who signed in.
+type person struct {
+	conf    oauth2.Config
+	client  *http.Client
+	metrics *metrics
+
+	mu     sync.Mutex
+	token  *oauth2.Token
+	bearer *bearer
+}
+
+func (p *person) signIn(ctx context.Context, show func(Prompt)) error {
+	began := time.Now()
+	octx := context.WithValue(ctx, oauth2.HTTPClient, p.client)
+	code, err := p.conf.DeviceAuth(octx)
+	if err == nil {
+		show(Prompt{code.VerificationURI, code.UserCode, code.Expiry})
+		p.token, err = p.conf.DeviceAccessToken(octx, code)
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			err = &AuthError{Code: "expired_token", Hint: hints["expired_token"], Status: http.StatusBadRequest}
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil && !printable(p.token.AccessToken):
+		err = errNotJSON
+	}
+	if err != nil {
+		return p.failed(err, began)
+	}
+	p.metrics.observe(signIn, strconv.Itoa(http.StatusOK), began)
+	p.bearer = bearerOf(p.token, began)
+	return nil
+}
+
+// failed is the error of a sign-in with what to do about it.
+func (p *person) failed(err error, began time.Time) error {
+	var e *AuthError
+	if !errors.As(err, &e) {
+		e = authError(err)
+	}
+	if hint, ok := deviceHints[e.Code]; ok {
+		e.Hint = hint
+	}
+	p.metrics.observe(signIn, label(e.Status, e.Err), began)
+	return e
+}
+
+// get implements credential.
+func (p *person) get(ctx context.Context) (*bearer, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bearer.live(time.Now().Add(expiryMargin)) {
+		return p.bearer, nil
+	}
+	began := time.Now()
+	token, err := p.conf.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, p.client), &oauth2.Token{RefreshToken: p.token.RefreshToken}).Token()
+	if err == nil && !printable(token.AccessToken) {
+		err = errNotJSON
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, p.failed(err, began)
+	}
+	p.metrics.observe(signIn, strconv.Itoa(http.StatusOK), began)
+	p.token, p.bearer = token, bearerOf(token, began)
+	return p.bearer, nil
+}
+
+// renewed implements credential: a person's token that Graph refuses is not to
+// be insisted on.
+func (p *person) renewed(context.Context, *bearer) (*bearer, error) { return nil, nil }
+
+// distrusted implements credential.
+func (p *person) distrusted() {}
+
+type wireTrigger struct {
+	ID         string         `json:"id"`
+	Definition wireDefinition `json:"definition"`
+}
+
+// Triggers lists the task triggers of a printer with their definitions
+// (https://learn.microsoft.com/graph/api/printer-list-tasktriggers). It needs the
+// token of a Printer Administrator.
+func (c *Client) Triggers(ctx context.Context, printer string) ([]Trigger, error) {
+	if err := ids(listTriggers, printer); err != nil {
+		return nil, err
+	}
+	var all []Trigger
+	err := each(ctx, c, call{op: listTriggers, url: c.at("/print/printers/"+printer+"/taskTriggers", "$expand=definition")}, func(t wireTrigger) bool {
+		all = append(all, Trigger{t.ID, t.Definition.definition()})
+		return true
+	})
+	return all, err
+}
+
+// CreateTrigger has jobs of a printer start tasks of a definition
+// (https://learn.microsoft.com/graph/api/printer-post-tasktriggers). A printer has
+// one trigger at most: Graph refuses a second with status 400. It needs the token
+// of a Printer Administrator who signed in to the app of the definition.
+func (c *Client) CreateTrigger(ctx context.Context, printer, definition string) error {
+	if err := ids(createTrigger, printer, definition); err != nil {
+		return err
+	}
+	cl := call{op: createTrigger, url: c.at("/print/printers/"+printer+"/taskTriggers", "")}
+	if err := cl.encode(map[string]string{
+		"event": "jobStarted", "definition@odata.bind": c.at("/print/taskDefinitions/"+definition, "").String(),
+	}); err != nil {
+		return err
+	}
+	return c.do(ctx, &cl)
+}
+
+// DeleteTrigger takes a trigger off a printer
+// (https://learn.microsoft.com/graph/api/printer-delete-tasktrigger); one that is
+// gone already is no error. It needs the token of a Printer Administrator.
+func (c *Client) DeleteTrigger(ctx context.Context, printer, trigger string) error {
+	if err := ids(deleteTrigger, printer, trigger); err != nil {
+		return err
+	}
+	return gone(c.do(ctx, &call{op: deleteTrigger, url: c.at("/print/printers/"+printer+"/taskTriggers/"+trigger, "")}))
+}
+
+// DeleteDefinition deletes a task definition of this app
+// (https://learn.microsoft.com/graph/api/printtaskdefinition-delete) with its tasks;
+// one that is gone already is no error.
+func (c *Client) DeleteDefinition(ctx context.Context, definition string) error {
+	if err := ids(deleteDefinition, definition); err != nil {
+		return err
+	}
+	return gone(c.do(ctx, &call{op: deleteDefinition, url: c.at("/print/taskDefinitions/"+definition, "")}))
+}
+
+// gone is err, but nil when it says that what was to be deleted is not there.
+func gone(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.NotFound() {
+		return nil
+	}
+	return err
+}
