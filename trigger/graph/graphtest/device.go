@@ -1,6 +1,7 @@
 package graphtest
 
 import (
+	"cmp"
 	crand "crypto/rand"
 	"fmt"
 	"net/url"
@@ -45,7 +46,7 @@ func (s *Sim) startDevice(c *call, a *app, form url.Values) reply {
 	s.tokens.mu.Unlock()
 	uri := s.knobs.Load().VerificationURI
 	return reply{status: 200, body: deviceReply{
-		UserCode: d.userCode, DeviceCode: code, VerificationURI: uri, ExpiresIn: int(deviceCodeLife / time.Second), Interval: 5,
+		UserCode: d.userCode, DeviceCode: code, VerificationURI: uri, ExpiresIn: int(deviceCodeLife / time.Second), Interval: int(cmp.Or(s.knobs.Load().DeviceInterval, 5*time.Second) / time.Second),
 		Message: fmt.Sprintf("To sign in, use a web browser to open the page %s and enter the code %s to authenticate.", uri, d.userCode),
 	}}
 }

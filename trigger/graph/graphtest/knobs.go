@@ -60,6 +60,7 @@ type Knobs struct {
 	DocumentBase    string        // origin of pre-authenticated payload URLs; default another name of the calling host
 	ForeignNextLink string        // when set, @odata.nextLink leads to this origin instead: a client must not follow
 	VerificationURI string        // where a device code is typed in; default https://microsoft.com/devicelogin
+	DeviceInterval  time.Duration // between two looks at a device code; 0 = the 5 s that Entra asks for
 
 	// Intercept is asked about every call, after latency and outage and before anything is applied. The zero Fault lets
 	// the call go on to the random faults; any other replaces them. It runs on the caller's goroutine and may block.

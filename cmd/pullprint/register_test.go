@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pullprint/trigger/graph/graphtest"
+)
+
+const (
+	queueA     = "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1"
+	queueB     = "2f3453b7-93c0-4b5b-8bd6-1a2f0a3a4e11"
+	registerID = "815f204f-c791-4ee6-9098-614ecdb003f6"
+	otherApp   = "99999999-0000-4000-8000-000000000009"
+)
+
+// tenant is a simulated one, with its administrator and a user who is none.
+type tenant struct {
+	t            *testing.T
+	sim          *graphtest.Sim
+	config       string
+	admin, plain string
+	answer       func(code string) error // what is done when a code waits
+}
+
+func newTenant(t *testing.T) *tenant {
+	t.Helper()
+	k := graphtest.Calm()
+	k.DeviceInterval = time.Second
+	sim := graphtest.New(k)
+	t.Cleanup(sim.Close)
+	sim.AddApp(graphtest.App{ClientID: registerID, Secret: "secret"})
+	for id, name := range map[string]string{queueA: "Follow-Me", queueB: "Poster"} {
+		sim.AddPrinter(graphtest.Printer{ID: id, DisplayName: name})
+	}
+	n := &tenant{t: t, sim: sim}
+	n.admin = sim.AddUser(graphtest.User{UPN: "admin@contoso.com", Administrator: true}).ID
+	n.plain = sim.AddUser(graphtest.User{UPN: "student@contoso.com"}).ID
+	n.answer = func(code string) error { return sim.ApproveDevice(code, n.admin) }
+	server := httptest.NewServer(sim)
+	t.Cleanup(server.Close)
+	dir := t.TempDir()
+	n.config = filepath.Join(dir, "config.yaml")
+	text := fmt.Sprintf(`tenant_id: %s
+endpoints: {graph: "%s/v1.0", authority: "%[2]s"}
+auth: {client_id: %s, client_secret_file: secret}
+webhook: {public_url: "https://print.contoso.com"}
+queues:
+  - {printer_id: %s, name: Follow-Me, mode: pull}
+  - {printer_id: %s, name: Poster, mode: direct}
+nats: {embedded: {store_dir: nats}}
+`, sim.Tenant(), server.URL, registerID, queueA, queueB)
+	for name, content := range map[string]string{"config.yaml": text, "secret": "secret"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// does runs a verb while somebody answers its sign-in.
+func (n *tenant) does(args ...string) (out string, err error) {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
+	defer cancel()
+	signed := make(chan struct{})
+	var once sync.Once
+	stderr := writerFunc(func(p []byte) {
+		if strings.Contains(string(p), "enter the code") {
+			once.Do(func() {
+				defer close(signed)
+				for _, code := range n.sim.DeviceCodes() {
+					if !strings.Contains(string(p), code) {
+						n.t.Errorf("the code %s is not told: %s", code, p)
+					}
+					if err := n.answer(code); err != nil {
+						n.t.Error(err)
+					}
+				}
+			})
+		}
+	})
+	var stdout bytes.Buffer
+	err = run(ctx, append(args, "--config", n.config), stdio{in: strings.NewReader(""), out: &stdout, err: stderr})
+	return stdout.String(), err
+}
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(p []byte) (int, error) { f(p); return len(p), nil }
+
+var _ io.Writer = writerFunc(nil)
+
+func (n *tenant) wants(out string, parts ...string) {
+	n.t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(out, part) {
+			n.t.Errorf("missing %q in\n%s", part, out)
+		}
+	}
+}
+
+// Plan changes nothing, apply puts the triggers on, again changes nothing, and
+// remove takes away what is ours and nothing else.
+func TestRegister(t *testing.T) {
+	t.Parallel()
+	n := newTenant(t)
+	out, err := n.does("register", "plan")
+	if err != nil || len(n.sim.Definitions()) != 0 {
+		t.Fatalf("%v %s", err, out)
+	}
+	n.wants(out, `task definition "pullprint": not there, it would be created`, "Follow-Me", "missing", "create")
+	if out, err = n.does("register", "apply"); err == nil || !strings.Contains(err.Error(), "no terminal") {
+		t.Fatalf("%v %s", err, out)
+	}
+	if out, err = n.does("register", "apply", "--yes"); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	n.wants(out, "done    Follow-Me", "done    Poster", `All 2 queues start tasks of "pullprint"`)
+	calls := n.sim.Calls(graphtest.OpTriggerCreate)
+	if out, err = n.does("register", "apply", "--yes"); err != nil || n.sim.Calls(graphtest.OpTriggerCreate) != calls {
+		t.Fatalf("%v %s", err, out)
+	}
+	n.wants(out, "ours", "nothing")
+	if out, err = n.does("register", "plan", "--json"); err != nil {
+		t.Fatal(err)
+	}
+	n.wants(out, `"state": "ours"`)
+	if out, err = n.does("register", "remove", "--yes"); err != nil || len(n.sim.Definitions()) != 0 {
+		t.Fatalf("%v %s", err, out)
+	}
+	n.wants(out, "Nothing of pullprint is left")
+	if out, err = n.does("register", "remove", "--yes"); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+}
+
+// A trigger of another app is named and left alone, unless one says otherwise.
+func TestRegisterForeign(t *testing.T) {
+	t.Parallel()
+	n := newTenant(t)
+	foreign := n.sim.PlantDefinition(otherApp, "Other Vendor")
+	if _, err := n.sim.AddTrigger(queueB, foreign); err != nil {
+		t.Fatal(err)
+	}
+	out, err := n.does("register", "apply", "--yes")
+	if err == nil || !strings.Contains(err.Error(), "1 queue not as they should be") {
+		t.Errorf("%v", err)
+	}
+	n.wants(out, `foreign: "Other Vendor" of app `+otherApp, "left alone; --replace takes its place", "done    Follow-Me")
+	if out, err = n.does("register", "remove", "--yes"); err != nil {
+		t.Errorf("%v %s", err, out)
+	}
+	if got := n.sim.Definitions(); len(got) != 1 || got[0] != foreign {
+		t.Errorf("definitions %v", got)
+	}
+	if out, err = n.does("register", "apply", "--yes", "--replace"); err != nil {
+		t.Errorf("%v %s", err, out)
+	}
+	n.wants(out, "foreign", "replace", "All 2 queues")
+}
+
+// What goes wrong ends with what happened and what to do.
+func TestRegisterTrouble(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare func(n *tenant)
+		want    []string
+	}{
+		"no administrator": {func(n *tenant) {
+			n.answer = func(code string) error { return n.sim.ApproveDevice(code, n.plain) }
+		}, []string{"not allowed: sign in as a Printer Administrator"}},
+		"declined": {func(n *tenant) { n.answer = n.sim.DeclineDevice }, []string{"sign the administrator in", "declined the sign-in"}},
+		"a wrong secret": {func(n *tenant) {
+			n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "another"})
+		}, []string{"sign the app in", "AADSTS7000215", "client_secret_file"}},
+		"a printer that is none": {func(n *tenant) {
+			src, _ := os.ReadFile(n.config)
+			_ = os.WriteFile(n.config, bytes.Replace(src, []byte(queueB), []byte("00000000-0000-4000-8000-000000000000"), 1), 0o600)
+		}, []string{"1 queue not as they should be"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newTenant(t)
+			c.prepare(n)
+			out, err := n.does("register", "apply", "--yes")
+			if err == nil {
+				t.Fatal(out)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("missing %q: %v", w, err)
+				}
+			}
+			if name == "a printer that is none" {
+				n.wants(out, "there is no such printer: correct queues[].printer_id", "done    Follow-Me")
+			}
+		})
+	}
+}

@@ -1,0 +1,141 @@
+package trigger_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/graphtest"
+)
+
+const (
+	planApp   = "815f204f-c791-4ee6-9098-614ecdb003f6"
+	planQueue = "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1"
+)
+
+// moody is Graph with an administrator's token that does not tell all it knows.
+type moody struct {
+	admin trigger.Triggers
+	empty int  // so many lists come back empty
+	lost  bool // the answer to a creation gets lost
+}
+
+func (m *moody) Triggers(ctx context.Context, printer string) ([]graph.Trigger, error) {
+	if m.empty > 0 {
+		m.empty--
+		return nil, nil
+	}
+	return m.admin.Triggers(ctx, printer)
+}
+
+func (m *moody) CreateTrigger(ctx context.Context, printer, definition string) error {
+	err := m.admin.CreateTrigger(ctx, printer, definition)
+	if err == nil && m.lost {
+		err = errors.New("the answer is lost")
+	}
+	return err
+}
+
+func (m *moody) DeleteTrigger(ctx context.Context, printer, id string) error {
+	return m.admin.DeleteTrigger(ctx, printer, id)
+}
+
+// admin is a client of a person, by a code that is approved at once.
+func admin(t *testing.T, sim *graphtest.Sim, user string) (app, person *graph.Client) {
+	t.Helper()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := graph.Config{
+		TenantID: sim.Tenant(), Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"},
+		Auth: graph.Auth{ClientID: planApp, ClientSecretFile: secret},
+	}
+	o := graph.Options{Transport: sim.Transport()}
+	app, err := graph.New(cfg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	person, err = graph.SignInAdministrator(t.Context(), cfg, o, func(p graph.Prompt) {
+		if err := sim.ApproveDevice(p.Code, user); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return app, person
+}
+
+// A list that comes back empty, an answer that gets lost and a trigger that was
+// there before end in one trigger of ours, or in words; never in a loop.
+func TestPlanner(t *testing.T) {
+	k := graphtest.Calm()
+	k.DeviceInterval = 1e9
+	sim := graphtest.New(k)
+	t.Cleanup(sim.Close)
+	sim.AddApp(graphtest.App{ClientID: planApp, Secret: "secret"})
+	sim.AddPrinter(graphtest.Printer{ID: planQueue})
+	user := sim.AddUser(graphtest.User{UPN: "admin@contoso.com", Administrator: true}).ID
+	app, person := admin(t, sim, user)
+	queues := []trigger.Printer{{ID: planQueue, Name: "Follow-Me"}}
+	ctx := t.Context()
+	foreign := sim.PlantDefinition("99999999-0000-4000-8000-000000000009", "Other")
+	for _, c := range []struct {
+		name    string
+		foreign bool
+		mood    moody
+		state   string
+		err     string
+	}{
+		{"as it should be", false, moody{}, trigger.TriggerOurs, ""},
+		{"the answer is lost", false, moody{lost: true}, trigger.TriggerOurs, ""},
+		{"the list is empty once", true, moody{empty: 1}, trigger.TriggerForeign, "the printer has a trigger of another app"},
+		{"the list stays empty", true, moody{empty: 9}, trigger.TriggerMissing, "lists none"},
+	} {
+		mood := c.mood
+		mood.admin = person
+		p := &trigger.Planner{App: app, Admin: &mood, AppID: planApp, Definition: "pullprint"}
+		if c.foreign {
+			if _, err := sim.AddTrigger(planQueue, foreign); err != nil {
+				t.Fatal(err)
+			}
+		}
+		plan, err := p.Plan(ctx, queues)
+		if err != nil || plan.Steps[0].Act != trigger.ActCreate {
+			t.Fatalf("%s: %+v, %v", c.name, plan, err)
+		}
+		before := sim.Calls(graphtest.OpTriggerCreate)
+		if err := p.Apply(ctx, plan, func(trigger.Step) {}); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		s := plan.Steps[0]
+		if s.State != c.state || (c.err == "") != (s.Err == nil) || (s.Err != nil && !strings.Contains(s.Err.Error(), c.err)) {
+			t.Errorf("%s: %s, %v", c.name, s.State, s.Err)
+		}
+		if n := sim.Calls(graphtest.OpTriggerCreate) - before; n != 1 {
+			t.Errorf("%s: %d calls", c.name, n)
+		}
+		if err := sim.RemoveTrigger(planQueue); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// One of an older definition of ours is replaced without asking.
+	old := sim.PlantDefinition(planApp, "an older one")
+	if _, err := sim.AddTrigger(planQueue, old); err != nil {
+		t.Fatal(err)
+	}
+	p := &trigger.Planner{App: app, Admin: person, AppID: planApp, Definition: "pullprint"}
+	plan, err := p.Plan(ctx, queues)
+	if err != nil || plan.Steps[0].State != trigger.TriggerOld || plan.Steps[0].Act != trigger.ActReplace {
+		t.Fatalf("%+v, %v", plan, err)
+	}
+	if err := p.Apply(ctx, plan, func(trigger.Step) {}); err != nil || plan.Steps[0].State != trigger.TriggerOurs {
+		t.Errorf("%+v, %v", plan, err)
+	}
+}
