@@ -35,6 +35,7 @@ type Metrics struct {
 	settled   *prometheus.CounterVec
 	reserved  prometheus.Gauge
 	oldest    prometheus.Gauge
+	headroom  *prometheus.GaugeVec
 }
 
 // NewMetrics registers the connector's metrics with reg; a nil reg registers
@@ -75,16 +76,20 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		oldest: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_quota_reservation_age_seconds", Help: "Age of the oldest reservation that was open at the last sweep; 0 without one.",
 		}),
+		headroom: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pullprint_queue_headroom_ratio", Help: "How much is left of what Universal Print takes of a queue, from 1 to 0 at the tightest of its limits: 100 jobs in 10 minutes, 50 at once, 4 of one person at once.",
+		}, []string{"queue"}),
 		lastSweep: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_sweep_last_success_timestamp_seconds", Help: "When a sweep last read every task; 0 before the first.",
 		}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep,
-			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest)
+			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.headroom)
 	}
 	for _, q := range queues {
 		m.held.WithLabelValues(q.Name)
+		m.headroom.WithLabelValues(q.Name).Set(1)
 		m.gone.WithLabelValues(q.Name)
 		m.warnings.WithLabelValues(q.Name)
 	}

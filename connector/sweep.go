@@ -176,6 +176,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	if err := acts.Wait(); err != nil {
 		return err
 	}
+	s.worker.tellHeadroom(time.Now())
 	return s.settle(ctx)
 }
 
