@@ -124,8 +124,32 @@ func (k *checker) auth() {
 	if k.need("auth.client_id", k.c.Auth.ClientID, "write the application (client) id of the app registration") && !guid.MatchString(k.c.Auth.ClientID) {
 		k.add("auth.client_id", "copy the application (client) id, not the name", "auth.client_id is not a GUID")
 	}
-	if k.need("auth.client_secret_file", k.c.Auth.ClientSecretFile, "name the file that holds the client secret's value") {
-		k.secret("auth.client_secret_file", k.c.Auth.ClientSecretFile)
+	a := &k.c.Auth
+	switch kinds := a.Kinds(); len(kinds) {
+	case 0:
+		k.add("auth.client_secret_file", "name the file that holds the client secret's value, or set certificate_file and private_key_file, federated_token_file, or managed_identity", "auth has no credential")
+	case 1:
+		k.credential(a)
+	default:
+		k.add("auth."+kinds[1], "leave one of them", "auth has several kinds of credentials: %s", strings.Join(kinds, ", "))
+	}
+}
+
+// credential checks the files of the one that is configured.
+func (k *checker) credential(a *graph.Auth) {
+	switch {
+	case a.ClientSecretFile != "":
+		k.secret("auth.client_secret_file", a.ClientSecretFile)
+	case a.FederatedTokenFile != "":
+		k.secret("auth.federated_token_file", a.FederatedTokenFile)
+	case a.ManagedIdentity:
+	case a.CertificateFile == "":
+		k.add("auth.certificate_file", "name the file with the certificate, in PEM", "a private key without its certificate")
+	case a.PrivateKeyFile == "":
+		k.add("auth.private_key_file", "name the file with the key, in PEM", "a certificate without its private key")
+	default:
+		k.file("auth.certificate_file", a.CertificateFile, "put the certificate there, in PEM")
+		k.secret("auth.private_key_file", a.PrivateKeyFile)
 	}
 }
 

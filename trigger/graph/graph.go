@@ -22,13 +22,39 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Auth says how the product proves who it is: by a client secret.
+// Auth says how the product proves who it is, by exactly one kind of credential.
 type Auth struct {
 	// ClientID is the application (client) id of the app registration.
 	ClientID string `yaml:"client_id"`
 	// ClientSecretFile holds the secret's value. It is read again for every
 	// token, so that a new secret takes effect without a restart.
 	ClientSecretFile string `yaml:"client_secret_file"`
+	// CertificateFile and PrivateKeyFile hold a certificate and its key, in PEM.
+	CertificateFile string `yaml:"certificate_file"`
+	PrivateKeyFile  string `yaml:"private_key_file"`
+	// FederatedTokenFile holds a token that the app registration trusts, as that of
+	// a Kubernetes service account.
+	FederatedTokenFile string `yaml:"federated_token_file"`
+	// ManagedIdentity is true on a machine in Azure that has an identity.
+	ManagedIdentity bool `yaml:"managed_identity"`
+}
+
+// Kinds are the kinds of credentials that are configured, by their keys.
+func (a Auth) Kinds() (kinds []string) {
+	for _, k := range []struct {
+		key string
+		set bool
+	}{
+		{"client_secret_file", a.ClientSecretFile != ""},
+		{"certificate_file", a.CertificateFile != "" || a.PrivateKeyFile != ""},
+		{"federated_token_file", a.FederatedTokenFile != ""},
+		{"managed_identity", a.ManagedIdentity},
+	} {
+		if k.set {
+			kinds = append(kinds, k.key)
+		}
+	}
+	return kinds
 }
 
 // Endpoints replaces the addresses of the cloud; empty ones stay as they are.

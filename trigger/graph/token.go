@@ -1,13 +1,11 @@
 package graph
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,11 +48,9 @@ type credential interface {
 // with the old one, which serves to its end if that fails. Without a live token
 // all calls wait for one fetch. It starts no goroutine.
 type tokens struct {
-	conf       clientcredentials.Config // without the secret
-	secretFile string
-	client     *http.Client
-	metrics    *metrics
-	log        *zap.Logger
+	asker   asker
+	metrics *metrics
+	log     *zap.Logger
 
 	current   atomic.Pointer[bearer]
 	nextEarly atomic.Int64 // unix nanoseconds
@@ -62,7 +58,6 @@ type tokens struct {
 
 	mu     sync.Mutex
 	flight *flight
-	secret string
 	failed error // of the last fetch
 }
 
@@ -75,42 +70,28 @@ type flight struct {
 }
 
 func newTokens(cfg Config, at addresses, c *Client) (*tokens, error) {
-	t := &tokens{
+	t := &tokens{metrics: c.metrics, log: c.log}
+	if kinds := cfg.Auth.Kinds(); len(kinds) == 1 && cfg.Auth.ManagedIdentity {
+		var err error
+		t.asker, err = newIdentity(cfg.Auth, strings.TrimSuffix(at.scope, "/.default"))
+		return t, err
+	}
+	proof, err := newProof(cfg.Auth, at.token)
+	if err != nil {
+		return nil, err
+	}
+	t.asker = &credentials{
 		conf: clientcredentials.Config{
 			ClientID: cfg.Auth.ClientID, TokenURL: at.token, Scopes: []string{at.scope}, AuthStyle: oauth2.AuthStyleInParams,
 		},
-		secretFile: cfg.Auth.ClientSecretFile,
+		proof: proof,
 		client: &http.Client{
 			Transport:     c.wire,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		metrics: c.metrics,
-		log:     c.log,
+		stale: func(err error) { t.log.Warn("credential not read again, the old one serves on", zap.Error(err)) },
 	}
-	var err error
-	t.secret, err = readSecret(t.secretFile)
-	return t, err
-}
-
-// readSecret takes the secret out of its file. Errors name the file only.
-func readSecret(name string) (string, error) {
-	if name == "" {
-		return "", errors.New("auth.client_secret_file is not set")
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return "", fmt.Errorf("read the client secret: %w", err)
-	}
-	defer f.Close()
-	raw := make([]byte, 4097)
-	n, err := f.Read(raw)
-	if raw = bytes.TrimSpace(raw[:n]); len(raw) == 0 {
-		return "", fmt.Errorf("read the client secret: %s is empty or can't be read", name)
-	}
-	if n > 4096 || bytes.ContainsAny(raw, "\n\r\x00") || err != nil {
-		return "", fmt.Errorf("read the client secret: %s must hold the secret's value and nothing else", name)
-	}
-	return string(raw), nil
+	return t, t.asker.check(time.Now())
 }
 
 // SignIn fetches a token now, whatever is held, in one try of at most 10
@@ -250,19 +231,15 @@ func (t *tokens) lead(ctx context.Context, f *flight, limit time.Duration) {
 // fetch asks the authority once.
 func (t *tokens) fetch(ctx context.Context) (*bearer, error) {
 	began := time.Now()
-	if secret, err := readSecret(t.secretFile); err == nil {
-		t.secret = secret // only the leader of a flight comes here
-	} else {
-		t.log.Warn("client secret not read again, the old one serves on", zap.Error(err))
-	}
-	conf := t.conf
-	conf.ClientSecret = t.secret
-	tok, err := conf.Token(context.WithValue(ctx, oauth2.HTTPClient, t.client))
+	tok, err := t.asker.ask(ctx, began) // only the leader of a flight comes here
 	if err == nil && !printable(tok.AccessToken) {
 		err = errNotJSON
 	}
 	if err != nil {
-		e := authError(err)
+		var e *AuthError
+		if !errors.As(err, &e) {
+			e = authError(err)
+		}
 		t.metrics.observe(signIn, label(e.Status, e.Err), began)
 		return nil, e
 	}

@@ -261,6 +261,12 @@ func TestRefusedTokenWaitsForTheAuthority(t *testing.T) {
 	})
 }
 
+func secretFileOf(c *Client) string {
+	cr, _ := c.app.asker.(*credentials)
+	s, _ := cr.proof.(*secret)
+	return s.file
+}
+
 func TestSecretIsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var secrets []string
@@ -277,11 +283,11 @@ func TestSecretIsReadAgain(t *testing.T) {
 			}
 		}
 		signIn()
-		if err := os.WriteFile(c.app.secretFile, []byte("rolled"), 0o600); err != nil {
+		if err := os.WriteFile(secretFileOf(c), []byte("rolled"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		signIn()
-		if err := os.Remove(c.app.secretFile); err != nil {
+		if err := os.Remove(secretFileOf(c)); err != nil {
 			t.Fatal(err)
 		}
 		signIn()

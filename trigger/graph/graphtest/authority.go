@@ -93,7 +93,16 @@ func (s *Sim) grant(c *call, a *app, form url.Values) reply {
 
 func (s *Sim) grantApp(c *call, a *app, form url.Values) reply {
 	secret := form.Get("client_secret")
+	asserted := form.Get("client_assertion") != ""
+	if asserted {
+		if r, bad := s.refuseAssertion(c, a, form); bad {
+			return r
+		}
+	}
 	switch scope := form.Get("scope"); {
+	case asserted && !strings.HasSuffix(scope, "/.default"):
+		return c.authFail(400, "invalid_scope", 1002012, "The provided value for scope "+scope+" is not valid.")
+	case asserted:
 	case secret == "":
 		return c.authFail(401, "invalid_client", 7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
 	case subtle.ConstantTimeCompare([]byte(secret), []byte(a.Secret)) != 1:

@@ -1,6 +1,8 @@
 package graphtest
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +14,15 @@ type App struct {
 	ClientID      string
 	Secret        string
 	SecretExpired bool
-	Roles         []string // application permissions granted; nil = [Roles]
+	Roles         []string            // application permissions granted; nil = [Roles]
+	Certificates  []*x509.Certificate // those it may sign in with
+	Federation    []Federation        // tokens of others that it trusts
+}
+
+// Federation is a federated credential: a token of an issuer, about a subject, signed with a key, stands for the app.
+type Federation struct {
+	Issuer, Subject string
+	Key             *rsa.PublicKey
 }
 
 // Group is a group of the directory.

@@ -33,6 +33,7 @@ type tokens struct {
 	refresh map[string]*token
 	devices map[string]*device // by device code
 	codes   map[string]*device // by user code
+	used    map[string]bool    // assertions, by their id
 }
 
 func (t *tokens) init() {
@@ -40,6 +41,7 @@ func (t *tokens) init() {
 	t.refresh = make(map[string]*token)
 	t.devices = make(map[string]*device)
 	t.codes = make(map[string]*device)
+	t.used = make(map[string]bool)
 }
 
 func (t *tokens) find(bearer string) (token, bool) {

@@ -1,0 +1,287 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+)
+
+// proof is how the app proves who it is. Its files are read again for each token,
+// so that a new one takes effect without a restart.
+type proof interface {
+	// read takes what is in the files; an error leaves what was read before.
+	read(now time.Time) error
+	// form is what goes into the request for a token.
+	form(now time.Time) (secret string, more url.Values, err error)
+}
+
+// assertionType is of a client_assertion
+// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow).
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// newProof is that of the one kind that is configured.
+func newProof(a Auth, tokenURL string) (proof, error) {
+	switch kinds := a.Kinds(); {
+	case len(kinds) > 1:
+		return nil, fmt.Errorf("auth has %d kinds of credentials, %v: leave one", len(kinds), kinds)
+	case a.CertificateFile != "" || a.PrivateKeyFile != "":
+		return &certificate{auth: a, audience: tokenURL}, nil
+	case a.FederatedTokenFile != "":
+		return &federated{file: a.FederatedTokenFile}, nil
+	}
+	return &secret{file: a.ClientSecretFile}, nil
+}
+
+// secret is a client secret in a file.
+type secret struct {
+	file, value string
+}
+
+func (s *secret) read(time.Time) error {
+	value, err := readSecret("the client secret", "auth.client_secret_file", s.file, maxSecret)
+	if err == nil {
+		s.value = value
+	}
+	return err
+}
+
+func (s *secret) form(time.Time) (string, url.Values, error) { return s.value, nil, nil }
+
+// federated is a token that somebody else signs, as Kubernetes does for a service
+// account (https://learn.microsoft.com/entra/workload-id/workload-identity-federation).
+type federated struct {
+	file, token string
+}
+
+func (f *federated) read(time.Time) error {
+	token, err := readSecret("the federated token", "auth.federated_token_file", f.file, maxToken)
+	if err == nil {
+		f.token = token
+	}
+	return err
+}
+
+func (f *federated) form(time.Time) (string, url.Values, error) {
+	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {f.token}}, nil
+}
+
+// assertionLife is how long an assertion may be used; it is used at once.
+const assertionLife = 5 * time.Minute
+
+// certificate is a certificate with its key, in PEM
+// (https://learn.microsoft.com/entra/identity-platform/certificate-credentials).
+type certificate struct {
+	auth     Auth
+	audience string
+
+	key   *rsa.PrivateKey
+	print string // SHA-256 of the certificate, base64url
+}
+
+func (c *certificate) read(now time.Time) error {
+	switch {
+	case c.auth.CertificateFile == "":
+		return errors.New("auth.certificate_file is not set: name the file with the certificate of auth.private_key_file")
+	case c.auth.PrivateKeyFile == "":
+		return errors.New("auth.private_key_file is not set: name the file with the key of auth.certificate_file")
+	}
+	pair, err := tls.LoadX509KeyPair(c.auth.CertificateFile, c.auth.PrivateKeyFile)
+	if err != nil {
+		var missing *os.PathError
+		if errors.As(err, &missing) {
+			return fmt.Errorf("read the certificate: %w", err)
+		}
+		return errors.New("auth.certificate_file and auth.private_key_file are no certificate and its unencrypted key, in PEM: make them from a PFX with `openssl pkcs12 -in FILE -nodes`")
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return errors.New("auth.certificate_file holds no certificate that can be read")
+	}
+	key, ok := pair.PrivateKey.(*rsa.PrivateKey)
+	if !ok {
+		return errors.New("auth.private_key_file is no RSA key: Entra takes no other")
+	}
+	sum := sha256.Sum256(leaf.Raw)
+	c.key, c.print = key, base64.RawURLEncoding.EncodeToString(sum[:])
+	if now.After(leaf.NotAfter) {
+		return fmt.Errorf("the certificate in auth.certificate_file expired on %s: put a new one into the app registration and into the file", leaf.NotAfter.UTC().Format(time.DateOnly))
+	}
+	if now.Before(leaf.NotBefore) {
+		return fmt.Errorf("the certificate in auth.certificate_file is valid from %s on: check the clock", leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+func (c *certificate) form(now time.Time) (string, url.Values, error) {
+	if c.key == nil {
+		return "", nil, errors.New("no certificate was read")
+	}
+	t := jwt.NewWithClaims(&jwt.SigningMethodRSAPSS{
+		SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA,
+		Options:          &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256},
+	}, jwt.MapClaims{
+		"aud": c.audience, "iss": c.auth.ClientID, "sub": c.auth.ClientID, "jti": newGUID(),
+		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(assertionLife).Unix(),
+	})
+	t.Header["x5t#S256"] = c.print
+	signed, err := t.SignedString(c.key)
+	if err != nil {
+		return "", nil, errors.New("the key in auth.private_key_file can't sign")
+	}
+	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {signed}}, nil
+}
+
+// readSecret takes the one line out of a file. Errors name the file only.
+func readSecret(what, key, name string, most int) (string, error) {
+	if name == "" {
+		return "", errors.New(key + " is not set")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", what, err)
+	}
+	defer f.Close()
+	raw := make([]byte, most+1)
+	n, err := io.ReadFull(f, raw)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	if raw = bytes.TrimSpace(raw[:n]); len(raw) == 0 {
+		return "", fmt.Errorf("read %s: %s is empty or can't be read", what, name)
+	}
+	if n > most || bytes.ContainsAny(raw, "\n\r\x00") || err != nil {
+		return "", fmt.Errorf("read %s: %s must hold its value and nothing else", what, name)
+	}
+	return string(raw), nil
+}
+
+// maxSecret is more than a secret has, and maxToken more than a token, in bytes.
+const (
+	maxSecret = 4096
+	maxToken  = 16 << 10
+)
+
+// asker fetches a token of the app, once.
+type asker interface {
+	// check looks at the configuration before anything is asked for.
+	check(now time.Time) error
+	ask(ctx context.Context, now time.Time) (*oauth2.Token, error)
+}
+
+// credentials asks by the client credentials flow.
+type credentials struct {
+	conf   clientcredentials.Config // without a secret
+	proof  proof
+	client *http.Client
+	stale  func(error) // told when the files can't be read again
+}
+
+func (c *credentials) check(now time.Time) error { return c.proof.read(now) }
+
+func (c *credentials) ask(ctx context.Context, now time.Time) (*oauth2.Token, error) {
+	if err := c.proof.read(now); err != nil {
+		c.stale(err)
+	}
+	conf := c.conf
+	var err error
+	if conf.ClientSecret, conf.EndpointParams, err = c.proof.form(now); err != nil {
+		return nil, &AuthError{Err: err}
+	}
+	return conf.Token(context.WithValue(ctx, oauth2.HTTPClient, c.client))
+}
+
+// The metadata service of Azure's machines gives tokens of their managed identity
+// (https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token).
+// The variable moves it, as it does for Azure's own libraries.
+const (
+	metadataHost     = "http://169.254.169.254"
+	metadataVariable = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
+	metadataPath     = "/metadata/identity/oauth2/token"
+	metadataVersion  = "2018-02-01"
+)
+
+// identity asks the metadata service. It goes through no proxy.
+type identity struct {
+	client *http.Client
+	url    string
+}
+
+func newIdentity(a Auth, resource string) (*identity, error) {
+	host := os.Getenv(metadataVariable)
+	if host == "" {
+		host = metadataHost
+	}
+	u, err := url.Parse(host)
+	if err != nil || u.Scheme != "http" || u.Host == "" {
+		return nil, fmt.Errorf("%s must be an address as %s", metadataVariable, metadataHost)
+	}
+	q := url.Values{"api-version": {metadataVersion}, "resource": {resource}}
+	if a.ClientID != "" {
+		q.Set("client_id", a.ClientID)
+	}
+	u.Path, u.RawQuery = metadataPath, q.Encode()
+	return &identity{
+		url: u.String(),
+		client: &http.Client{
+			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+func (*identity) check(time.Time) error { return nil }
+
+func (i *identity) ask(ctx context.Context, now time.Time) (*oauth2.Token, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, i.url, nil)
+	if err != nil {
+		return nil, errInvalid
+	}
+	req.Header.Set("Metadata", "true")
+	res, err := i.client.Do(req)
+	if err != nil {
+		return nil, &AuthError{Err: wireError{err}, Hint: "the metadata service of Azure does not answer: auth.managed_identity works on a machine in Azure that has an identity"}
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxToken))
+	if err != nil {
+		return nil, &AuthError{Err: wireError{err}}
+	}
+	var answer struct {
+		AccessToken string `json:"access_token"`
+		ExpiresIn   string `json:"expires_in"`
+		Error       string `json:"error"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || res.StatusCode != http.StatusOK {
+		e := &AuthError{Status: res.StatusCode, RetryAfter: retryAfter(res.Header, now)}
+		if oauthWord.MatchString(answer.Error) {
+			e.Code = answer.Error
+		}
+		if res.StatusCode == http.StatusBadRequest {
+			e.Hint = "the machine has no such managed identity: assign it, or correct auth.client_id"
+		}
+		return nil, e
+	}
+	life, err := strconv.Atoi(answer.ExpiresIn)
+	if err != nil || life <= 0 {
+		return nil, errNotJSON
+	}
+	return &oauth2.Token{AccessToken: answer.AccessToken, TokenType: "Bearer", Expiry: now.Add(time.Duration(life) * time.Second)}, nil
+}

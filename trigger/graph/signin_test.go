@@ -1,0 +1,207 @@
+package graph_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/graphtest"
+)
+
+const signInApp = "815f204f-c791-4ee6-9098-614ecdb003f6"
+
+// pair is a self-signed certificate with its key, in files.
+type pair struct {
+	cert     *x509.Certificate
+	key      *rsa.PrivateKey
+	crt, pem string
+}
+
+func newPair(t *testing.T, from, to time.Time) pair {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pullprint"}, NotBefore: from, NotAfter: to}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	p := pair{cert, key, filepath.Join(dir, "app.crt"), filepath.Join(dir, "app.key")}
+	write(t, p.crt, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	write(t, p.pem, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+	return p
+}
+
+func write(t *testing.T, name string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func signIn(t *testing.T, sim *graphtest.Sim, a graph.Auth) error {
+	t.Helper()
+	a.ClientID = signInApp
+	c, err := graph.New(graph.Config{
+		TenantID: sim.Tenant(), Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"}, Auth: a,
+	}, graph.Options{Transport: sim.Transport()})
+	if err != nil {
+		return err
+	}
+	for range 2 { // an assertion can't be used twice
+		if err := c.SignIn(t.Context()); err != nil {
+			return err
+		}
+	}
+	_, err = c.Definitions(t.Context())
+	return err
+}
+
+// The app signs in with a certificate, that is read again when it changes; what is
+// wrong with it is told with what to do.
+func TestCertificate(t *testing.T) {
+	now := time.Now()
+	good, other := newPair(t, now.Add(-time.Hour), now.Add(time.Hour)), newPair(t, now.Add(-time.Hour), now.Add(time.Hour))
+	expired, early := newPair(t, now.Add(-2*time.Hour), now.Add(-time.Hour)), newPair(t, now.Add(time.Hour), now.Add(2*time.Hour))
+	sim := graphtest.New(graphtest.Calm())
+	t.Cleanup(sim.Close)
+	sim.AddApp(graphtest.App{ClientID: signInApp, Certificates: []*x509.Certificate{good.cert}})
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalECPrivateKey(ec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd := filepath.Join(t.TempDir(), "odd.key")
+	write(t, odd, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+	for name, c := range map[string]struct {
+		auth graph.Auth
+		want string
+	}{
+		"good":                {graph.Auth{CertificateFile: good.crt, PrivateKeyFile: good.pem}, ""},
+		"one nobody knows":    {graph.Auth{CertificateFile: other.crt, PrivateKeyFile: other.pem}, "AADSTS700027: the certificate is not one of the app registration"},
+		"another's key":       {graph.Auth{CertificateFile: good.crt, PrivateKeyFile: other.pem}, "no certificate and its unencrypted key"},
+		"no key":              {graph.Auth{CertificateFile: good.crt}, "auth.private_key_file is not set"},
+		"no certificate":      {graph.Auth{PrivateKeyFile: good.pem}, "auth.certificate_file is not set"},
+		"expired":             {graph.Auth{CertificateFile: expired.crt, PrivateKeyFile: expired.pem}, "expired on "},
+		"not yet":             {graph.Auth{CertificateFile: early.crt, PrivateKeyFile: early.pem}, "check the clock"},
+		"no such file":        {graph.Auth{CertificateFile: "/nowhere/app.crt", PrivateKeyFile: good.pem}, "read the certificate: open /nowhere/app.crt"},
+		"a key of another":    {graph.Auth{CertificateFile: good.crt, PrivateKeyFile: odd}, "no certificate and its unencrypted key"},
+		"two credentials":     {graph.Auth{CertificateFile: good.crt, PrivateKeyFile: good.pem, ManagedIdentity: true}, "2 kinds of credentials"},
+		"no credential":       {graph.Auth{}, "auth.client_secret_file is not set"},
+		"a secret and others": {graph.Auth{ClientSecretFile: odd, FederatedTokenFile: odd}, "2 kinds of credentials"},
+	} {
+		err := signIn(t, sim, c.auth)
+		if (c.want == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "PRIVATE") {
+			t.Errorf("%s: tells of the key: %v", name, err)
+		}
+	}
+	c, err := graph.New(graph.Config{
+		TenantID: sim.Tenant(), Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"},
+		Auth: graph.Auth{ClientID: signInApp, CertificateFile: good.crt, PrivateKeyFile: good.pem},
+	}, graph.Options{Transport: sim.Transport()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim.AddApp(graphtest.App{ClientID: signInApp, Certificates: []*x509.Certificate{other.cert}})
+	if err := c.SignIn(t.Context()); err == nil {
+		t.Error("a certificate that was taken away is good")
+	}
+	for from, to := range map[string]string{other.crt: good.crt, other.pem: good.pem} {
+		src, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, to, src)
+	}
+	if err := c.SignIn(t.Context()); err != nil {
+		t.Errorf("after the files changed: %v", err)
+	}
+}
+
+// A token that somebody else signs stands for the app, and is read again.
+func TestFederatedToken(t *testing.T) {
+	now := time.Now()
+	cluster := newPair(t, now, now.Add(time.Hour))
+	sim := graphtest.New(graphtest.Calm())
+	t.Cleanup(sim.Close)
+	const issuer, subject = "https://oidc.contoso.com/cluster", "system:serviceaccount:print:pullprint"
+	sim.AddApp(graphtest.App{ClientID: signInApp, Federation: []graphtest.Federation{{Issuer: issuer, Subject: subject, Key: &cluster.key.PublicKey}}})
+	file := filepath.Join(t.TempDir(), "token")
+	token := func(change func(jwt.MapClaims)) {
+		claims := jwt.MapClaims{"iss": issuer, "sub": subject, "aud": "api://AzureADTokenExchange", "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+		change(claims)
+		text, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(cluster.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, file, []byte(text+"\n"))
+	}
+	for want, change := range map[string]func(jwt.MapClaims){
+		"":             func(jwt.MapClaims) {},
+		"AADSTS700211": func(c jwt.MapClaims) { c["iss"] = "https://elsewhere.example" },
+		"AADSTS700213": func(c jwt.MapClaims) { c["sub"] = "system:serviceaccount:print:other" },
+		"AADSTS700212": func(c jwt.MapClaims) { c["aud"] = "api://other" },
+		"AADSTS700024": func(c jwt.MapClaims) { c["exp"] = now.Add(-time.Hour).Unix() },
+	} {
+		token(change)
+		err := signIn(t, sim, graph.Auth{FederatedTokenFile: file})
+		var ae *graph.AuthError
+		if (want == "") != (err == nil) || (err != nil && (!errors.As(err, &ae) || ae.Code != want || ae.Hint == "")) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if err := signIn(t, sim, graph.Auth{FederatedTokenFile: filepath.Join(t.TempDir(), "none")}); err == nil || !strings.Contains(err.Error(), "read the federated token") {
+		t.Error(err)
+	}
+}
+
+// A machine in Azure has its token from the metadata service.
+func TestManagedIdentity(t *testing.T) {
+	sim := graphtest.New(graphtest.Calm())
+	t.Cleanup(sim.Close)
+	sim.AddApp(graphtest.App{ClientID: signInApp})
+	server := httptest.NewServer(sim.Metadata(signInApp))
+	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", server.URL)
+	if err := signIn(t, sim, graph.Auth{ManagedIdentity: true}); err != nil {
+		t.Error(err)
+	}
+	other := httptest.NewServer(sim.Metadata("another"))
+	defer other.Close()
+	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", other.URL)
+	if err := signIn(t, sim, graph.Auth{ManagedIdentity: true}); err == nil || !strings.Contains(err.Error(), "no such managed identity") {
+		t.Error(err)
+	}
+	server.Close()
+	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", server.URL)
+	if err := signIn(t, sim, graph.Auth{ManagedIdentity: true}); err == nil || !strings.Contains(err.Error(), "the metadata service of Azure does not answer") {
+		t.Error(err)
+	}
+}
