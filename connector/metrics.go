@@ -36,6 +36,9 @@ type Metrics struct {
 	reserved  prometheus.Gauge
 	oldest    prometheus.Gauge
 	headroom  *prometheus.GaugeVec
+	usage     *prometheus.GaugeVec
+	usageDiff prometheus.Gauge
+	usageAt   prometheus.Gauge
 }
 
 // NewMetrics registers the connector's metrics with reg; a nil reg registers
@@ -76,6 +79,15 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		oldest: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_quota_reservation_age_seconds", Help: "Age of the oldest reservation that was open at the last sweep; 0 without one.",
 		}),
+		usage: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pullprint_usage_pages", Help: "Sides printed on the day that was compared last, by source: what Graph reports, and what was let print here.",
+		}, []string{"source"}),
+		usageDiff: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_usage_divergence_ratio", Help: "By which part Graph's own report of that day is more than what was let print here; negative when it is less.",
+		}),
+		usageAt: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_usage_compared_timestamp_seconds", Help: "When usage was compared last; 0 before the first time.",
+		}),
 		headroom: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pullprint_queue_headroom_ratio", Help: "How much is left of what Universal Print takes of a queue, from 1 to 0 at the tightest of its limits: 100 jobs in 10 minutes, 50 at once, 4 of one person at once.",
 		}, []string{"queue"}),
@@ -85,7 +97,7 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep,
-			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.headroom)
+			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.headroom, m.usage, m.usageDiff, m.usageAt)
 	}
 	for _, q := range queues {
 		m.held.WithLabelValues(q.Name)

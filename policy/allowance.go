@@ -171,7 +171,7 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 	case req.lacks(Ledger) || len(b.Balances) != len(b.Claims):
 		return without(Ledger)
 	}
-	paper, err := req.Job.paper()
+	paper, err := req.Job.Paper()
 	if err == nil {
 		d.Cost, err = p.prices.of(&req.Job, paper)
 	}
@@ -257,7 +257,7 @@ func (p *Policy) cheaper(req *Request, short *quota.Balance) (Settings, string) 
 	for _, v := range variants {
 		job := req.Job
 		v.set.Apply(&job)
-		paper, err := job.paper()
+		paper, err := job.Paper()
 		if err != nil {
 			continue
 		}

@@ -37,7 +37,7 @@ func TestPaper(t *testing.T) {
 		"twice the same":              {Job{Pages: 9, Ranges: []PageRange{{1, 2}, {2, 3}}}, Paper{4, 4, 0}},
 		"the ends of what is counted": {Job{Pages: maxPages, Copies: maxJob, Duplex: true}, Paper{maxPages * maxJob, maxPages / 2 * maxJob, maxPages * maxJob}},
 	} {
-		if got, err := c.job.paper(); got != c.want || err != nil {
+		if got, err := c.job.Paper(); got != c.want || err != nil {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
 		}
 	}
@@ -49,7 +49,7 @@ func TestPaper(t *testing.T) {
 		"negative pages": {Pages: -1}, "too many pages": {Pages: maxPages + 1}, "negative copies": {Pages: 1, Copies: -1},
 		"too many copies": {Pages: 1, Copies: maxJob + 1}, "ranges without end": {Pages: maxPages, Ranges: many}, "a negative number on a side": {PagesPerSheet: -2},
 	} {
-		if got, err := j.paper(); err == nil {
+		if got, err := j.Paper(); err == nil {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -70,7 +70,7 @@ func TestPrices(t *testing.T) {
 		{"prices: {page: 0}", Job{Pages: 7}, "0"},
 	} {
 		p := mustLoad(t, c.prices)
-		paper, err := c.job.paper()
+		paper, err := c.job.Paper()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func TestPrices(t *testing.T) {
 	}
 	p := mustLoad(t, "prices: {page: 1_000_000}")
 	huge := Job{Pages: maxPages, Copies: maxJob}
-	paper, err := huge.paper()
+	paper, err := huge.Paper()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,10 +28,10 @@ type Paper struct {
 	Paired int64
 }
 
-// paper works out what a job of known length prints. Ranges may overlap, stand
+// Paper works out what a job of known length prints. Ranges may overlap, stand
 // in any order and reach beyond the document: a page that is named twice is
 // printed twice, one that does not exist is not printed.
-func (j *Job) paper() (Paper, error) {
+func (j *Job) Paper() (Paper, error) {
 	if j.Pages < 0 || j.Pages > maxPages || j.Copies < 0 || j.Copies > maxJob || j.PagesPerSheet < 0 || j.PagesPerSheet > maxPages {
 		return Paper{}, errPaper
 	}

@@ -81,7 +81,7 @@ func (set variableSet) needs(d Dependency) bool {
 
 // inPaper is a number of sides or sheets.
 func inPaper(r *Request, what func(Paper) int64) ref.Val {
-	p, err := r.Job.paper()
+	p, err := r.Job.Paper()
 	if err != nil {
 		return types.NewErr("integer overflow")
 	}

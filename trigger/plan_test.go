@@ -61,7 +61,7 @@ func admin(t *testing.T, sim *graphtest.Sim, user string) (app, person *graph.Cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	person, err = graph.SignInAdministrator(t.Context(), cfg, o, func(p graph.Prompt) {
+	person, err = graph.SignInPerson(t.Context(), cfg, o, graph.TriggerRights, func(p graph.Prompt) {
 		if err := sim.ApproveDevice(p.Code, user); err != nil {
 			t.Error(err)
 		}

@@ -28,7 +28,7 @@ that the policy names.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	api.add(cmd)
-	cmd.AddCommand(quotaShow(&api), quotaSet(&api), quotaAdjust(&api), quotaHistory(&api))
+	cmd.AddCommand(quotaShow(&api), quotaSet(&api), quotaAdjust(&api), quotaHistory(&api), quotaUsage(&api))
 	return cmd
 }
 

@@ -137,7 +137,7 @@ func (r *registration) open(cmd *cobra.Command) error {
 	if err := app.SignIn(cmd.Context()); err != nil {
 		return fmt.Errorf("sign the app in: %w", err)
 	}
-	admin, err := graph.SignInAdministrator(cmd.Context(), gc, o, func(p graph.Prompt) {
+	admin, err := graph.SignInPerson(cmd.Context(), gc, o, graph.TriggerRights, func(p graph.Prompt) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as a Printer Administrator: open %s and enter the code %s (until %s)\n", printable(p.URL), printable(p.Code), p.Expires.Local().Format("15:04"))
 	})
 	if err != nil {

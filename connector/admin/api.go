@@ -118,6 +118,7 @@ func routes() []route {
 		{"PUT", "/v1/quotas/{account}", forAdmin, "set-quota", maxBody, (*API).putQuota},
 		{"POST", "/v1/quotas/{account}/adjust", forAdmin, "adjust-quota", maxBody, (*API).adjustQuota},
 		{"GET", "/v1/quotas/{account}/history", forRead, "", 0, (*API).quotaHistory},
+		{"POST", "/v1/usage", forOperate, "usage", maxBody, (*API).tellUsage},
 		{"GET", "/v1/delegations", forRead, "", 0, (*API).listDelegations},
 		{"PUT", "/v1/delegations", forOperate, "delegate", maxBody, (*API).putDelegation},
 		{"DELETE", "/v1/delegations", forOperate, "undelegate", maxBody, (*API).removeDelegation},

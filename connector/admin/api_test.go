@@ -67,6 +67,7 @@ var matrix = map[string]string{
 	"PUT /v1/quotas/{account}":              "admin",
 	"POST /v1/quotas/{account}/adjust":      "admin",
 	"GET /v1/quotas/{account}/history":      "read operate admin",
+	"POST /v1/usage":                        "operate admin",
 	"GET /v1/delegations":                   "read operate admin",
 	"PUT /v1/delegations":                   "operate admin",
 	"DELETE /v1/delegations":                "operate admin",
@@ -238,6 +239,7 @@ var samples = map[string][]any{
 	"PUT /v1/quotas/{account}":              {full[connector.Standing]()},
 	"POST /v1/quotas/{account}/adjust":      {full[connector.Standing]()},
 	"GET /v1/quotas/{account}/history":      {full[EntryList]()},
+	"POST /v1/usage":                        {full[connector.UsageDay]()},
 	"GET /v1/delegations":                   {full[DelegationList]()},
 	"PUT /v1/delegations":                   {full[connector.Delegation]()},
 	"DELETE /v1/delegations":                {full[DelegationList]()},
@@ -250,6 +252,7 @@ var samples = map[string][]any{
 // bodies are what each route takes, with every member set.
 var bodies = map[string]any{
 	"POST /v1/taps":                         full[tapBody](),
+	"POST /v1/usage":                        full[connector.UsageDay](),
 	"PUT /v1/badges":                        full[enrolBody](),
 	"DELETE /v1/badges":                     full[revokeBody](),
 	"PUT /v1/quotas/{account}":              full[quotaBody](),

@@ -210,6 +210,13 @@ func (c *Client) QuotaHistory(ctx context.Context, account string, since time.Ti
 	return out, err
 }
 
+// TellUsage gives the daemon a comparison with Graph's own report, for its
+// metrics.
+func (c *Client) TellUsage(ctx context.Context, u connector.UsageDay) error {
+	var out connector.UsageDay
+	return c.call(ctx, http.MethodPost, "/v1/usage", u, &out)
+}
+
 // Delegate lets a person release another's jobs until a time.
 func (c *Client) Delegate(ctx context.Context, owner, to string, until time.Time) (out connector.Delegation, err error) {
 	err = c.call(ctx, http.MethodPut, "/v1/delegations", delegationBody{owner, to, until}, &out)

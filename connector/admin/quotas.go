@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"pullprint/connector"
 	"pullprint/policy/quota"
 )
 
@@ -146,4 +147,21 @@ func (a *API) quotaHistory(r *request) (any, error) {
 		err = nil
 	}
 	return out, err
+}
+
+// tellUsage takes a comparison with Graph's own report, for the metrics. It is
+// never a charge.
+func (a *API) tellUsage(r *request) (any, error) {
+	var in connector.UsageDay
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if _, err := time.Parse(time.DateOnly, in.Date); err != nil || in.Graph < 0 || in.Pullprint < 0 {
+		return nil, badRequest("date is no day as 2026-03-10, or a number of pages is negative")
+	}
+	if err := r.audit(r.Context(), Action{Note: in.Date}); err != nil {
+		return nil, err
+	}
+	a.Worker.TellUsage(in, time.Now())
+	return in, nil
 }

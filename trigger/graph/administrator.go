@@ -20,32 +20,37 @@ type Prompt struct {
 	Expires time.Time
 }
 
-// administratorRights are the delegated permissions that reading and changing
-// task triggers needs (https://learn.microsoft.com/graph/api/printer-list-tasktriggers,
+// TriggerRights are the delegated permissions that reading and changing task
+// triggers needs (https://learn.microsoft.com/graph/api/printer-list-tasktriggers,
 // https://learn.microsoft.com/graph/api/printer-post-tasktriggers).
-var administratorRights = []string{"Printer.Read.All", "Printer.ReadWrite.All"}
+var TriggerRights = []string{"Printer.Read.All", "Printer.ReadWrite.All"}
+
+// ReportRights are those that DailyPrintUsage needs. No app has them: Graph gives
+// the report to a person only
+// (https://learn.microsoft.com/graph/api/reportroot-list-dailyprintusagebyuser).
+var ReportRights = []string{"Reports.Read.All"}
 
 // hints of the device code flow, where they differ from those of an app.
 var deviceHints = map[string]string{
 	"AADSTS7000218": "the app registration does not allow this sign-in: under Authentication, set Allow public client flows to Yes",
-	"AADSTS65001":   "consent is missing: grant admin consent to the delegated permissions " + strings.Join(administratorRights, " and "),
+	"AADSTS65001":   "consent is missing: grant admin consent to the delegated permissions that are asked for (Printer.Read.All and Printer.ReadWrite.All, or Reports.Read.All)",
 	"AADSTS53003":   "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted",
 	"AADSTS53004":   "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted",
 }
 
-// SignInAdministrator signs a person in by a device code
+// SignInPerson signs somebody in for some delegated permissions by a device code
 // (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-device-code) and
 // gives a Client that acts for them: show is told what they have to do, and the
 // call waits until they have done it. The token is kept in memory alone. The
 // error is an *AuthError, ctx's, or one of the configuration.
-func SignInAdministrator(ctx context.Context, cfg Config, o Options, show func(Prompt)) (*Client, error) {
+func SignInPerson(ctx context.Context, cfg Config, o Options, rights []string, show func(Prompt)) (*Client, error) {
 	c, at, err := blank(cfg, o)
 	if err != nil {
 		return nil, err
 	}
 	resource := strings.TrimSuffix(at.scope, "/.default")
 	scopes := []string{"offline_access"}
-	for _, right := range administratorRights {
+	for _, right := range rights {
 		scopes = append(scopes, resource+"/"+right)
 	}
 	p := &person{

@@ -26,6 +26,7 @@ const (
 	createTrigger
 	deleteTrigger
 	deleteDefinition
+	listUsage
 	listSubscriptions
 	getSubscription
 	createSubscription
@@ -63,6 +64,7 @@ var table = [operations]struct {
 	createTrigger:           {"create_trigger", http.MethodPost, 201, false},
 	deleteTrigger:           {"delete_trigger", http.MethodDelete, 204, true},
 	deleteDefinition:        {"delete_definition", http.MethodDelete, 204, true},
+	listUsage:               {"list_usage", http.MethodGet, 200, true},
 	listSubscriptions:       {"list_subscriptions", http.MethodGet, 200, true},
 	getSubscription:         {"get_subscription", http.MethodGet, 200, true},
 	createSubscription:      {"create_subscription", http.MethodPost, 201, false},

@@ -37,6 +37,7 @@ const (
 	OpReauthorize      = "subscriptions.reauthorize"
 	OpUnsubscribe      = "subscriptions.delete"
 	OpBatch            = "batch"
+	OpUsage            = "reports.dailyPrintUsageByUser"
 )
 
 // delegation says which people an operation is for, when they come with a delegated token.
@@ -105,6 +106,7 @@ var (
 	opGroups           = &operation{OpGroups, false, groupRoles, anybody, (*Sim).listGroups}
 	opUserList         = &operation{OpUserList, false, userRoles, administrator, (*Sim).listUsers}
 	opUserGet          = &operation{OpUserGet, false, basicUserRoles, anybody, (*Sim).getUser}
+	opUsage            = &operation{OpUsage, false, nil, administrator, (*Sim).listUsage} // no app may
 	opSubscriptionList = &operation{OpSubscriptionList, false, definitionRoles, nobody, (*Sim).listSubscriptions}
 	opSubscribe        = &operation{OpSubscribe, true, definitionRoles, nobody, (*Sim).createSubscription}
 	opSubscriptionGet  = &operation{OpSubscriptionGet, false, definitionRoles, nobody, (*Sim).getSubscription}
@@ -125,6 +127,8 @@ func route(method string, seg []string, r *Request) *operation {
 		return routePrinters(method, seg[2:], r)
 	case seg[0] == "subscriptions":
 		return routeSubscriptions(method, seg[1:], r)
+	case seg[0] == "reports" && len(seg) == 2 && seg[1] == "dailyPrintUsageByUser":
+		return byMethod(method, opUsage, nil, nil, nil)
 	case seg[0] == "users":
 		return routeUsers(method, seg[1:], r)
 	}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pullprint/connector"
+	"pullprint/connector/admin"
+	"pullprint/connector/config"
+	"pullprint/connector/daemon"
+	"pullprint/connector/held"
+	"pullprint/trigger/graph"
+)
+
+func quotaUsage(f *apiFlags) *cobra.Command {
+	var days int
+	cmd := &cobra.Command{
+		Use:   "usage",
+		Short: "Compare with Graph's own report of what was printed",
+		Long: `Signs a person in by a device code, as Graph gives its daily usage report to no app
+(they need the delegated permission Reports.Read.All), adds up what this program let
+print in the same days, and shows both. The newest whole day is told to the daemon, whose
+metrics have it. Nothing is charged by it.`,
+		Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if days < 1 || days > 30 {
+				return usageError{errors.New("--days is 1 to 30")}
+			}
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			list, err := compareUsage(cmd, c, days, time.Now().UTC())
+			if err != nil {
+				return err
+			}
+			if len(list) > 0 {
+				if err := c.TellUsage(cmd.Context(), list[len(list)-1]); err != nil {
+					return err
+				}
+			}
+			if f.json {
+				return printJSON(cmd.OutOrStdout(), list)
+			}
+			return printUsage(cmd.OutOrStdout(), list)
+		},
+	}
+	cmd.Flags().IntVar(&days, "days", 7, "how many whole days to compare")
+	return cmd
+}
+
+// compareUsage compares the whole days before today, oldest first.
+func compareUsage(cmd *cobra.Command, c *admin.Client, days int, now time.Time) ([]connector.UsageDay, error) {
+	person, err := reader(cmd)
+	if err != nil {
+		return nil, err
+	}
+	reported, err := person.DailyPrintUsage(cmd.Context())
+	if err != nil {
+		return nil, fmt.Errorf("read the usage report: %w", err)
+	}
+	today := now.Truncate(24 * time.Hour)
+	list := make([]connector.UsageDay, days)
+	for i := range list {
+		list[i].Date = today.AddDate(0, 0, i-days).Format(time.DateOnly)
+		for _, u := range reported {
+			if u.Date == list[i].Date {
+				list[i].Graph = u.Pages
+			}
+		}
+	}
+	return list, addPrinted(cmd.Context(), c, list, today.AddDate(0, 0, -days))
+}
+
+// addPrinted adds up what decisions let print on each day.
+func addPrinted(ctx context.Context, c *admin.Client, list []connector.UsageDay, since time.Time) error {
+	return c.Decisions(ctx, since, func(d *held.Decision) {
+		sides, prints, ok := connector.Sides(d)
+		i := slices.IndexFunc(list, func(u connector.UsageDay) bool { return u.Date == d.At.UTC().Format(time.DateOnly) })
+		switch {
+		case i < 0 || !prints:
+		case ok:
+			list[i].Pullprint += sides
+		default:
+			list[i].Unknown++
+		}
+	})
+}
+
+// reader is a person who may read the report.
+func reader(cmd *cobra.Command) (*graph.Client, error) {
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := config.Load(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, usageError{fmt.Errorf("there is no configuration %s; name it with --config", path)}
+	}
+	if err != nil {
+		return nil, usageError{err}
+	}
+	gc := graph.Config{TenantID: cfg.TenantID, Cloud: cfg.Cloud, Endpoints: cfg.Endpoints, Auth: cfg.Auth}
+	o := graph.Options{UserAgent: "pullprint/" + daemon.ReadBuild().Version}
+	person, err := graph.SignInPerson(cmd.Context(), gc, o, graph.ReportRights, func(p graph.Prompt) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as somebody who may read reports: open %s and enter the code %s (until %s)\n", printable(p.URL), printable(p.Code), p.Expires.Local().Format("15:04"))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sign in: %w", err)
+	}
+	return person, nil
+}
+
+func printUsage(w io.Writer, list []connector.UsageDay) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "DAY\tGRAPH\tPULLPRINT\tDIVERGENCE\tPAGES NOT KNOWN")
+	for _, u := range list {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%.0f %%\t%s\n", u.Date, u.Graph, u.Pullprint, 100*u.Divergence(), orDash(jobsWord(u.Unknown)))
+	}
+	return t.Flush()
+}
+
+func jobsWord(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return counted(n, "job")
+}
