@@ -11,16 +11,20 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, online bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and its policy; prints every problem with its place",
 		Args:  wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if online {
+				return doctor(cmd, asJSON)
+			}
 			return check(cmd, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&online, "online", false, "also look at what the configuration names: network, sign-in, rights, printers, store")
 	return cmd
 }
 

@@ -1,0 +1,81 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Inspection is what can be told of the store from outside, without opening it.
+type Inspection struct {
+	// Embedded is true for the store in our own process.
+	Embedded bool
+	// Free is how many bytes are free where the embedded store is, Needed how many
+	// it may take besides what it has.
+	Free, Needed int64
+	// Version and Cluster are those of an external server.
+	Version, Cluster string
+}
+
+// Inspect looks at the store and changes nothing. The error says what is wrong
+// and what to do.
+func Inspect(ctx context.Context, cfg Config) (Inspection, error) {
+	if cfg.Embedded != nil {
+		return inspectEmbedded(cfg.Embedded)
+	}
+	b := &Bus{cfg: cfg}
+	opts := []nats.Option{nats.Name("pullprint doctor"), nats.Timeout(5 * time.Second), nats.NoReconnect()}
+	if f := b.cfg.CredentialsFile; f != "" {
+		opts = append(opts, nats.UserCredentials(f))
+	}
+	nc, err := nats.Connect(cfg.URL, opts...)
+	if err != nil {
+		return Inspection{}, fmt.Errorf("connect to NATS at nats.url: %w", err)
+	}
+	defer nc.Close()
+	in := Inspection{Version: nc.ConnectedServerVersion(), Cluster: nc.ConnectedClusterName()}
+	if err := checkVersion(in.Version); err != nil {
+		return in, err
+	}
+	js, err := jetstream.New(nc)
+	if err == nil {
+		_, err = js.AccountInfo(ctx)
+	}
+	if err != nil {
+		return in, fmt.Errorf("ask NATS server for JetStream (it has to be enabled for our account): %w", err)
+	}
+	if cfg.Replicas > 1 && in.Cluster == "" {
+		return in, fmt.Errorf("nats.replicas is %d, and the server is in no cluster", cfg.Replicas)
+	}
+	return in, nil
+}
+
+func inspectEmbedded(e *Embedded) (Inspection, error) {
+	in := Inspection{Embedded: true, Needed: e.maxStore()}
+	dir := e.StoreDir
+	for {
+		st, err := os.Stat(dir)
+		if err == nil && !st.IsDir() {
+			return in, fmt.Errorf("nats.embedded.store_dir: %s is no folder", dir)
+		}
+		if err == nil {
+			break
+		}
+		if !os.IsNotExist(err) || dir == "/" || dir == "." {
+			return in, fmt.Errorf("nats.embedded.store_dir: %w", err)
+		}
+		dir = filepath.Dir(dir)
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return in, fmt.Errorf("nats.embedded.store_dir: ask for free space: %w", err)
+	}
+	in.Free = int64(fs.Bavail) * fs.Bsize //nolint:gosec // a disk of exabytes is none that we have
+	return in, nil
+}

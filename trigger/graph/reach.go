@@ -1,0 +1,119 @@
+package graph
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Reach is how far a host could be reached, step by step.
+type Reach struct {
+	// Host is its name with the port.
+	Host string
+	// Step is the one that failed, with Err: resolve, connect, tls or http. It is
+	// empty when all went well.
+	Step string
+	Err  error
+	// Issuer is who signed the certificate of the host, Expires until when it is
+	// valid; empty without TLS.
+	Issuer  string
+	Expires time.Time
+	// Skew is by how much this machine's clock is ahead of the host's; it is exact to
+	// about a second, and zero when the host did not tell the time.
+	Skew time.Duration
+}
+
+// reachWithin bounds one step.
+const reachWithin = 10 * time.Second
+
+// Reachable tries to reach Graph and the authority that signs the app in, without
+// a token and past the connections of a Client. A proxy that the environment names
+// is not used for the first steps: what they say is of this machine.
+func Reachable(ctx context.Context, cfg Config) ([]Reach, error) {
+	at, err := cfg.resolve()
+	if err != nil {
+		return nil, err
+	}
+	authority, err := url.Parse(at.token)
+	if err != nil {
+		return nil, errInvalid
+	}
+	return []Reach{reach(ctx, &at.graph), reach(ctx, authority)}, nil
+}
+
+func reach(ctx context.Context, u *url.URL) Reach {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	r := Reach{Host: net.JoinHostPort(u.Hostname(), port)}
+	failed := func(step string, err error) Reach { r.Step, r.Err = step, wireError{err}; return r }
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	if _, err := net.DefaultResolver.LookupHost(ctx, u.Hostname()); err != nil {
+		return failed("resolve", err)
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.Host)
+	if err != nil {
+		return failed("connect", err)
+	}
+	defer conn.Close()
+	if u.Scheme == "https" {
+		secure := tls.Client(conn, &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12})
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return failed("tls", err)
+		}
+		chain := secure.ConnectionState().VerifiedChains[0]
+		r.Issuer, r.Expires = chain[len(chain)-1].Subject.CommonName, chain[0].NotAfter
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, u.Scheme+"://"+u.Host+"/", nil)
+	if err != nil {
+		return failed("http", errInvalid)
+	}
+	client := &http.Client{
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return failed("http", err)
+	}
+	defer res.Body.Close()
+	if told, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+		r.Skew = time.Since(told).Truncate(time.Second)
+	}
+	return r
+}
+
+// Roles are the application permissions in the token that is held. Entra says
+// that tokens are for the API they are made for, and their form may change: this
+// is for diagnosis alone. ok is false when the token does not tell.
+func (c *Client) Roles(ctx context.Context) (roles []string, ok bool, err error) {
+	b, err := c.tokens.get(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	parts := strings.Split(strings.TrimPrefix(b.header[0], "Bearer "), ".")
+	if len(parts) != 3 {
+		return nil, false, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, false, nil //nolint:nilerr // it is of another form, which is fine
+	}
+	var claims struct {
+		Roles []string `json:"roles"`
+	}
+	if json.Unmarshal(raw, &claims) != nil || claims.Roles == nil {
+		return nil, false, nil
+	}
+	slices.Sort(claims.Roles)
+	return claims.Roles, true, nil
+}
