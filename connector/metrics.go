@@ -39,6 +39,7 @@ type Metrics struct {
 	usage     *prometheus.GaugeVec
 	usageDiff prometheus.Gauge
 	usageAt   prometheus.Gauge
+	drift     *prometheus.GaugeVec
 }
 
 // NewMetrics registers the connector's metrics with reg; a nil reg registers
@@ -88,6 +89,9 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		usageAt: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_usage_compared_timestamp_seconds", Help: "When usage was compared last; 0 before the first time.",
 		}),
+		drift: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pullprint_trigger_drift", Help: "1 when jobs of the queue print without starting a task of ours: its trigger is missing or another's; else 0.",
+		}, []string{"queue"}),
 		headroom: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pullprint_queue_headroom_ratio", Help: "How much is left of what Universal Print takes of a queue, from 1 to 0 at the tightest of its limits: 100 jobs in 10 minutes, 50 at once, 4 of one person at once.",
 		}, []string{"queue"}),
@@ -97,11 +101,12 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep,
-			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.headroom, m.usage, m.usageDiff, m.usageAt)
+			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.headroom, m.usage, m.usageDiff, m.usageAt, m.drift)
 	}
 	for _, q := range queues {
 		m.held.WithLabelValues(q.Name)
 		m.headroom.WithLabelValues(q.Name).Set(1)
+		m.drift.WithLabelValues(q.Name)
 		m.gone.WithLabelValues(q.Name)
 		m.warnings.WithLabelValues(q.Name)
 	}

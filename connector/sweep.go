@@ -55,6 +55,7 @@ type Sweeper struct {
 	turn    string // key of the held job that was looked at last
 	last    atomic.Int64
 	settled int // where settling goes on
+	drifted drift
 }
 
 // LastSuccess is when this instance last read every task; zero when it has not,
@@ -68,7 +69,7 @@ func (s *Sweeper) LastSuccess() time.Time {
 
 // NewSweeper sweeps for a worker.
 func NewSweeper(w *Worker, f Feed) *Sweeper {
-	return &Sweeper{worker: w, feed: f, kick: make(chan struct{}, 1), log: w.Logger.Named("sweep")}
+	return &Sweeper{drifted: drift{since: time.Now()}, worker: w, feed: f, kick: make(chan struct{}, 1), log: w.Logger.Named("sweep")}
 }
 
 // Kick asks for a sweep now, for example after the subscription was gone. It
@@ -177,6 +178,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 		return err
 	}
 	s.worker.tellHeadroom(time.Now())
+	s.lookForDrift(ctx, time.Now())
 	return s.settle(ctx)
 }
 

@@ -65,6 +65,7 @@ var errConflict = errors.New("the job is finished but has a new task")
 // Reads are retried by the client, effects never when they may have happened.
 type Graph interface {
 	Job(ctx context.Context, ref graph.JobRef) (graph.Job, error)
+	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
 	Task(ctx context.Context, definition, task string) (graph.Task, error)
 	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
 	AbortJob(ctx context.Context, ref graph.JobRef, reason string) error

@@ -13,6 +13,7 @@ const (
 	getTask
 	finishTask
 	getJob
+	listJobs
 	abortJob
 	redirectJob
 	updateJob
@@ -50,6 +51,7 @@ var table = [operations]struct {
 	listTasks:               {"list_tasks", http.MethodGet, 200, true},
 	getTask:                 {"get_task", http.MethodGet, 200, true},
 	finishTask:              {"finish_task", http.MethodPatch, 200, false},
+	listJobs:                {"list_jobs", http.MethodGet, 200, true},
 	getJob:                  {"get_job", http.MethodGet, 200, true},
 	abortJob:                {"abort_job", http.MethodPost, 204, false},
 	redirectJob:             {"redirect_job", http.MethodPost, 200, false},

@@ -219,6 +219,24 @@ func (c *Client) Job(ctx context.Context, ref JobRef) (Job, error) {
 	return job, nil
 }
 
+// Jobs streams the jobs of a printer with their tasks, in the order in which
+// Graph has them, which is not documented
+// (https://learn.microsoft.com/graph/api/printer-list-jobs). Their configuration is
+// not read. An error comes last, with a zero Job.
+func (c *Client) Jobs(ctx context.Context, printer string) iter.Seq2[Job, error] {
+	return func(yield func(Job, error) bool) {
+		if err := ids(listJobs, printer); err != nil {
+			yield(Job{}, err)
+			return
+		}
+		cl := call{op: listJobs, url: c.at("/print/printers/"+printer+"/jobs", "$expand=tasks")}
+		err := each(ctx, c, cl, func(j wireJob) bool { return yield(j.job(JobRef{printer, j.ID}), nil) })
+		if err != nil {
+			yield(Job{}, err)
+		}
+	}
+}
+
 func (r JobRef) path() string { return "/print/printers/" + r.Printer + "/jobs/" + r.Job }
 
 // AbortJob ends a job, with what its owner shall read
