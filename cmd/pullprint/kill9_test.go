@@ -22,6 +22,8 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -85,6 +87,9 @@ metrics: {listen: "%s"}
 `
 
 const chaosPolicy = `default: {pull: hold, direct: complete}
+pages: metadata-only
+bytes_per_page: 40_000
+allowances: [{name: all, when: 'true', pages: 100_000, every: term, anchor: '01-01'}]
 rules:
   - {name: too-many, at: arrival, when: 'job.copies > 50', verdict: abort, reason: copies.too-many,
      text: 'More than 50 copies go to the print shop.', remedy: 'Print fewer copies.'}
@@ -377,6 +382,33 @@ func (c *chaos) judge() {
 	c.Logf("%d jobs, %v; settled %s after the last kill", len(c.jobs), count, c.settling.Round(time.Millisecond))
 }
 
+// paid looks that each person's account has paid for what they printed: not a
+// side more, and none less.
+func (c *chaos) paid(ctx context.Context, b *bus.Bus) {
+	c.Helper()
+	p, err := policy.Load("policy.yaml", []byte(chaosPolicy))
+	if err != nil {
+		c.Fatal(err)
+	}
+	printed := map[string]quota.Amount{}
+	for _, s := range c.sim.Paper() {
+		printed[s.User] += quota.Amount(s.Pages*s.Copies) * quota.Unit
+	}
+	if len(printed) <= tappers {
+		c.Errorf("only %d people printed", len(printed))
+	}
+	ledger := quota.NewLedger(b.Quota(), b)
+	for user, want := range printed {
+		list, err := ledger.Balances(ctx, p.Budget(policy.Request{User: policy.User{ID: user}}).Claims, time.Now())
+		if err != nil || len(list) != 1 {
+			c.Fatal(list, err)
+		}
+		if got := list[0].Spent + list[0].Reserved; got != want {
+			c.Errorf("%s printed %s pages and paid for %s (spent %s, reserved %s)", user, want, got, list[0].Spent, list[0].Reserved)
+		}
+	}
+}
+
 // store opens what the processes left behind.
 func (c *chaos) store(ctx context.Context) *bus.Bus {
 	c.Helper()
@@ -409,6 +441,7 @@ func (c *chaos) memory() (decisions map[string][]string, dead []string) {
 	defer cancel()
 	b := c.store(ctx)
 	defer b.Close()
+	c.paid(ctx, b)
 	decisions = map[string][]string{}
 	if err := b.Decisions(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
 		var d held.Decision
