@@ -354,6 +354,9 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 	if end := shown(&s.rec, job); end != "" {
 		return w.over(ctx, s.rec, s.rev, job)
 	}
+	if err := w.arrivalAudited(ctx, &s.rec); err != nil {
+		return s.rec, err
+	}
 	if err := t.wait(ctx); err != nil {
 		return s.rec, err
 	}
@@ -365,9 +368,6 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 	d.Device, d.Actor = o.Device, o.Actor
 	if o.Owner != s.rec.Owner && d.Actor == "" {
 		d.Actor = o.Owner
-	}
-	if err := w.arrivalAudited(ctx, &s.rec); err != nil {
-		return s.rec, err
 	}
 	switch v.Verdict {
 	case policy.Redirect:

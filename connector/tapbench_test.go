@@ -9,6 +9,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
 
@@ -20,6 +22,7 @@ func BenchmarkTap(top *testing.B) {
 		x := newBench(top)
 		fill(top, x.bus, all)
 		releaser := connector.NewReleaser(x.worker, devices, connector.NewDelegations(x.bus.State()))
+		paying := connector.NewReleaser(x.paying(top), devices, connector.NewDelegations(x.bus.State()))
 		n := 0
 		for _, jobs := range []int{1, 10, 50} {
 			name := fmt.Sprintf("held=%d/jobs=%d/", all, jobs)
@@ -30,20 +33,50 @@ func BenchmarkTap(top *testing.B) {
 					}
 				})
 			}
-			top.Run(name+"pullprint", func(b *testing.B) {
-				for b.Loop() {
-					b.StopTimer()
-					for range jobs {
-						n++
-						x.hold(b, fmt.Sprintf("tap%d", n))
-					}
-					b.StartTimer()
-					out, err := releaser.Release(b.Context(), order())
-					if err != nil || len(out.Released) != jobs {
-						b.Fatalf("%d of %d released, %v: %+v", len(out.Released), jobs, err, out.Kept)
-					}
+			for what, releaser := range map[string]*connector.Releaser{"pullprint": releaser, "paid": paying} {
+				if what == "paid" && all > 1_000 {
+					continue
 				}
-			})
+				top.Run(name+what, func(b *testing.B) {
+					for b.Loop() {
+						b.StopTimer()
+						for range jobs {
+							n++
+							x.hold(b, fmt.Sprintf("tap%d", n))
+						}
+						b.StartTimer()
+						out, err := releaser.Release(b.Context(), order())
+						if err != nil || len(out.Released) != jobs {
+							b.Fatalf("%d of %d released, %v: %+v", len(out.Released), jobs, err, out.Kept)
+						}
+						b.StopTimer()
+						x.settle(b, out.Released)
+						b.StartTimer()
+					}
+				})
+			}
+		}
+	}
+}
+
+// paying is a worker by whose policy every page is paid for.
+func (x *bench) paying(b *testing.B) *connector.Worker {
+	b.Helper()
+	p, err := policy.Load("policy.yaml", []byte("allowances: [{name: all, when: 'true', pages: 1_000_000_000, every: month}]"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	deps := x.worker.Deps
+	deps.Policy = func() *policy.Policy { return p }
+	return connector.NewWorker(deps)
+}
+
+// settle does what the sweep would do about jobs that have printed.
+func (x *bench) settle(b *testing.B, released []connector.Released) {
+	b.Helper()
+	for _, r := range released {
+		if _, err := x.worker.Ledger.Settle(b.Context(), r.Name(), []quota.Account{{Kind: quota.User, Name: studentID}}, time.Now()); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
@@ -53,7 +86,7 @@ func (x *bench) hold(b *testing.B, job string) {
 	b.Helper()
 	seen := time.Now().Add(-time.Hour)
 	rec := held.Record{
-		Ref: held.Ref{Printer: pullID, Job: job}, Task: "t" + job, Definition: benchDefinition, Owner: studentID, Queue: "Follow-Me", Created: seen, Seen: seen,
+		Ref: held.Ref{Printer: pullID, Job: job}, Task: "t" + job, Definition: benchDefinition, Owner: studentID, Queue: "Follow-Me", Created: seen, Seen: seen, Pages: &held.Pages{Count: 1},
 		Decision: held.Decision{Point: "arrival", Verdict: "hold", Policy: "abcdef012345", Input: held.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"}},
 	}
 	if err := rec.Move(held.Held, seen, "bench", ""); err != nil {

@@ -11,7 +11,7 @@ import (
 // remembered, adjustments of a period, and entries that are not surely published.
 const (
 	maxReservations = 2000
-	maxEnded        = 1000
+	maxEnded        = 256
 	maxAdjustments  = 200
 	maxOutbox       = 200
 	rememberEnded   = 24 * time.Hour

@@ -61,6 +61,6 @@ if command -v pdflatex > /dev/null; then
   pdflatex -interaction=batchmode tex-6.tex > /dev/null && rm -f tex-6.tex tex-6.log tex-6.aux
 fi
 if command -v soffice > /dev/null; then
-  printf '<html><body>a<p style="page-break-before:always">b</p></body></html>' > libreoffice-2.html
-  soffice --headless --convert-to pdf:writer_web_pdf_Export libreoffice-2.html > /dev/null && rm -f libreoffice-2.html
+  printf '{\\rtf1 a\\page b\\par}' > libreoffice-2.rtf
+  soffice --headless --convert-to pdf libreoffice-2.rtf > /dev/null && rm -f libreoffice-2.rtf
 fi
