@@ -207,7 +207,8 @@ func TestRivals(t *testing.T) {
 	for _, e := range ends {
 		t.Run(e.name, func(t *testing.T) {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())
-			lives := []*life{w.live(""), w.live("")} // two processes
+			shared := func(d *connector.Deps) { d.Sole = false }
+			lives := []*life{w.live("", shared), w.live("", shared)} // two processes on one store
 			id, d := w.print(e.spec)
 			var wg sync.WaitGroup
 			for i := range 64 {
