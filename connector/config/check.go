@@ -118,6 +118,7 @@ func (k *checker) tenant() {
 	}
 	k.url("endpoints.graph", k.c.Endpoints.Graph, "https://graph.microsoft.com/v1.0")
 	k.url("endpoints.authority", k.c.Endpoints.Authority, "https://login.microsoftonline.com")
+	k.file("endpoints.ca_file", k.c.Endpoints.CAFile, "put the certificate of the authority there, in PEM")
 }
 
 func (k *checker) auth() {
@@ -143,13 +144,30 @@ func (k *checker) credential(a *graph.Auth) {
 	case a.FederatedTokenFile != "":
 		k.secret("auth.federated_token_file", a.FederatedTokenFile)
 	case a.ManagedIdentity:
+	case a.PFX():
+		k.pfx(a)
+	case a.CertificatePasswordFile != "":
+		k.add("auth.certificate_password_file", "leave it out, or name a .pfx in certificate_file; a key in PEM has to be without a password", "a password for a certificate that is no PFX")
 	case a.CertificateFile == "":
 		k.add("auth.certificate_file", "name the file with the certificate, in PEM", "a private key without its certificate")
 	case a.PrivateKeyFile == "":
-		k.add("auth.private_key_file", "name the file with the key, in PEM", "a certificate without its private key")
+		k.add("auth.private_key_file", "name the file with the key, in PEM; a PFX has to be named .pfx or .p12", "a certificate without its private key")
 	default:
 		k.file("auth.certificate_file", a.CertificateFile, "put the certificate there, in PEM")
 		k.secret("auth.private_key_file", a.PrivateKeyFile)
+	}
+}
+
+// pfx checks a certificate with its key in one file.
+func (k *checker) pfx(a *graph.Auth) {
+	if a.PrivateKeyFile != "" {
+		k.add("auth.private_key_file", "leave it out: a PFX has the key in it", "a PFX and a private key")
+	}
+	if st, ok := k.stat("auth.certificate_file", a.CertificateFile, "put the PFX there"); ok {
+		k.guarded("auth.certificate_file", a.CertificateFile, st)
+	}
+	if a.CertificatePasswordFile != "" {
+		k.secret("auth.certificate_password_file", a.CertificatePasswordFile)
 	}
 }
 

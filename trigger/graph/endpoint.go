@@ -1,10 +1,12 @@
 package graph
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 )
 
@@ -75,6 +77,25 @@ func endpoint(key, value, standard string) (url.URL, error) {
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return *u, nil
+}
+
+// roots are the authorities to trust, nil for those of this machine alone.
+func (e Endpoints) roots() (*x509.CertPool, error) {
+	if e.CAFile == "" {
+		return nil, nil
+	}
+	src, err := os.ReadFile(e.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("read endpoints.ca_file: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(src) {
+		return nil, errors.New("endpoints.ca_file holds no certificate in PEM: convert one in DER with `openssl x509 -inform der`")
+	}
+	return pool, nil
 }
 
 func loopback(host string) bool {

@@ -29,9 +29,12 @@ type Auth struct {
 	// ClientSecretFile holds the secret's value. It is read again for every
 	// token, so that a new secret takes effect without a restart.
 	ClientSecretFile string `yaml:"client_secret_file"`
-	// CertificateFile and PrivateKeyFile hold a certificate and its key, in PEM.
-	CertificateFile string `yaml:"certificate_file"`
-	PrivateKeyFile  string `yaml:"private_key_file"`
+	// CertificateFile and PrivateKeyFile hold a certificate and its key, in PEM; or
+	// CertificateFile, named .pfx or .p12, holds both as PKCS #12, under the password
+	// in CertificatePasswordFile if it has one. They are read again for every token.
+	CertificateFile         string `yaml:"certificate_file"`
+	PrivateKeyFile          string `yaml:"private_key_file"`
+	CertificatePasswordFile string `yaml:"certificate_password_file"`
 	// FederatedTokenFile holds a token that the app registration trusts, as that of
 	// a Kubernetes service account.
 	FederatedTokenFile string `yaml:"federated_token_file"`
@@ -64,6 +67,9 @@ type Endpoints struct {
 	Graph string `yaml:"graph"`
 	// Authority is the token authority, as https://login.microsoftonline.com.
 	Authority string `yaml:"authority"`
+	// CAFile holds certificates, in PEM, of authorities that are trusted besides
+	// those of this machine: that of a proxy that opens connections.
+	CAFile string `yaml:"ca_file"`
 }
 
 // Config says which tenant of which cloud to talk to, and how hard.
@@ -138,9 +144,13 @@ func blank(cfg Config, o Options) (*Client, addresses, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "pullprint"
 	}
+	roots, err := cfg.Endpoints.roots()
+	if err != nil {
+		return nil, at, err
+	}
 	c := &Client{
 		base:    at.graph,
-		wire:    newWire(o.Transport, cfg.MaxConcurrent),
+		wire:    newWire(o.Transport, cfg.MaxConcurrent, roots),
 		slots:   make(chan struct{}, cfg.MaxConcurrent),
 		agent:   []string{o.UserAgent},
 		metrics: newMetrics(o.Registerer),

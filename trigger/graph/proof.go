@@ -3,12 +3,6 @@ package graph
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +13,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 )
@@ -81,72 +74,6 @@ func (f *federated) read(time.Time) error {
 
 func (f *federated) form(time.Time) (string, url.Values, error) {
 	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {f.token}}, nil
-}
-
-// assertionLife is how long an assertion may be used; it is used at once.
-const assertionLife = 5 * time.Minute
-
-// certificate is a certificate with its key, in PEM
-// (https://learn.microsoft.com/entra/identity-platform/certificate-credentials).
-type certificate struct {
-	auth     Auth
-	audience string
-
-	key   *rsa.PrivateKey
-	print string // SHA-256 of the certificate, base64url
-}
-
-func (c *certificate) read(now time.Time) error {
-	switch {
-	case c.auth.CertificateFile == "":
-		return errors.New("auth.certificate_file is not set: name the file with the certificate of auth.private_key_file")
-	case c.auth.PrivateKeyFile == "":
-		return errors.New("auth.private_key_file is not set: name the file with the key of auth.certificate_file")
-	}
-	pair, err := tls.LoadX509KeyPair(c.auth.CertificateFile, c.auth.PrivateKeyFile)
-	if err != nil {
-		var missing *os.PathError
-		if errors.As(err, &missing) {
-			return fmt.Errorf("read the certificate: %w", err)
-		}
-		return errors.New("auth.certificate_file and auth.private_key_file are no certificate and its unencrypted key, in PEM: make them from a PFX with `openssl pkcs12 -in FILE -nodes`")
-	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	if err != nil {
-		return errors.New("auth.certificate_file holds no certificate that can be read")
-	}
-	key, ok := pair.PrivateKey.(*rsa.PrivateKey)
-	if !ok {
-		return errors.New("auth.private_key_file is no RSA key: Entra takes no other")
-	}
-	sum := sha256.Sum256(leaf.Raw)
-	c.key, c.print = key, base64.RawURLEncoding.EncodeToString(sum[:])
-	if now.After(leaf.NotAfter) {
-		return fmt.Errorf("the certificate in auth.certificate_file expired on %s: put a new one into the app registration and into the file", leaf.NotAfter.UTC().Format(time.DateOnly))
-	}
-	if now.Before(leaf.NotBefore) {
-		return fmt.Errorf("the certificate in auth.certificate_file is valid from %s on: check the clock", leaf.NotBefore.UTC().Format(time.RFC3339))
-	}
-	return nil
-}
-
-func (c *certificate) form(now time.Time) (string, url.Values, error) {
-	if c.key == nil {
-		return "", nil, errors.New("no certificate was read")
-	}
-	t := jwt.NewWithClaims(&jwt.SigningMethodRSAPSS{
-		SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA,
-		Options:          &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256},
-	}, jwt.MapClaims{
-		"aud": c.audience, "iss": c.auth.ClientID, "sub": c.auth.ClientID, "jti": newGUID(),
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(assertionLife).Unix(),
-	})
-	t.Header["x5t#S256"] = c.print
-	signed, err := t.SignedString(c.key)
-	if err != nil {
-		return "", nil, errors.New("the key in auth.private_key_file can't sign")
-	}
-	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {signed}}, nil
 }
 
 // readSecret takes the one line out of a file. Errors name the file only.

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"net"
@@ -45,10 +46,14 @@ func Reachable(ctx context.Context, cfg Config) ([]Reach, error) {
 	if err != nil {
 		return nil, errInvalid
 	}
-	return []Reach{reach(ctx, &at.graph), reach(ctx, authority)}, nil
+	roots, err := cfg.Endpoints.roots()
+	if err != nil {
+		return nil, err
+	}
+	return []Reach{reach(ctx, &at.graph, roots), reach(ctx, authority, roots)}, nil
 }
 
-func reach(ctx context.Context, u *url.URL) Reach {
+func reach(ctx context.Context, u *url.URL, roots *x509.CertPool) Reach {
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
@@ -66,7 +71,7 @@ func reach(ctx context.Context, u *url.URL) Reach {
 	}
 	defer conn.Close()
 	if u.Scheme == "https" {
-		secure := tls.Client(conn, &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12})
+		secure := tls.Client(conn, &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12, RootCAs: roots})
 		if err := secure.HandshakeContext(ctx); err != nil {
 			return failed("tls", err)
 		}
@@ -78,7 +83,7 @@ func reach(ctx context.Context, u *url.URL) Reach {
 		return failed("http", errInvalid)
 	}
 	client := &http.Client{
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true},
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	res, err := client.Do(req)

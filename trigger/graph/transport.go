@@ -2,6 +2,7 @@ package graph
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -17,11 +18,12 @@ type wire interface {
 	closeIdle()
 }
 
-func newWire(given http.RoundTripper, concurrent int) wire {
+// newWire trusts roots; nil are those of this machine.
+func newWire(given http.RoundTripper, concurrent int, roots *x509.CertPool) wire {
 	if given != nil {
 		return lent{given}
 	}
-	w := &pool{concurrent: concurrent}
+	w := &pool{concurrent: concurrent, roots: roots}
 	w.current.Store(&generation{Transport: w.transport()})
 	return w
 }
@@ -44,6 +46,7 @@ func (l lent) closeIdle() {
 type pool struct {
 	concurrent int
 	tls        *tls.Config // nil but in tests
+	roots      *x509.CertPool
 	current    atomic.Pointer[generation]
 }
 
@@ -75,7 +78,7 @@ func (p *pool) closeIdle() { p.current.Load().CloseIdleConnections() }
 // transport makes a tuned transport, with as many idle connections as calls at
 // once. How long an answer may take is the business of each try's context.
 func (p *pool) transport() *http.Transport {
-	secure := &tls.Config{MinVersion: tls.VersionTLS12}
+	secure := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: p.roots}
 	if p.tls != nil {
 		secure = p.tls.Clone()
 	}
