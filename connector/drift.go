@@ -7,12 +7,14 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/held"
+	"pullprint/trigger"
 )
 
-// Whether a queue has our trigger can't be asked for with the token of the app.
-// But a job that has been in a queue for a while, without a task of ours and
-// unknown to us, has not started one. How often that is looked for, how long a
-// job is given, how old it may be, and how many are looked at.
+// Whether a queue has our trigger can't be asked for with the token of the app: the
+// sign-in of an administrator that is kept can. Without one, a job that has been in
+// a queue for a while, without a task of ours and unknown to us, has not started
+// one. How often either is looked for, how long a job is given, how old it may be,
+// and how many are looked at.
 const (
 	driftEvery = 10 * time.Minute
 	driftAfter = 5 * time.Minute
@@ -38,17 +40,16 @@ func (s *Sweeper) lookForDrift(ctx context.Context, now time.Time) {
 		d.queues = map[string]bool{}
 	}
 	for _, q := range s.worker.Queues {
-		past, ours, err := s.pastUs(ctx, q, now)
+		is, why, err := s.drifting(ctx, q, now)
 		if err != nil {
-			s.log.Debug("jobs of a queue not listed", zap.String("queue", q.Name), zap.Error(err))
+			s.log.Debug("drift not looked for", zap.String("queue", q.Name), zap.Error(err))
 			continue
 		}
-		is := past || (d.queues[q.Name] && !ours) // only a job of ours ends it
 		if is && !d.queues[q.Name] {
-			s.log.Error("jobs print without a task of ours: the trigger of the queue is missing, or another's; look at `pullprint register plan`", zap.String("queue", q.Name))
+			s.log.Error("queue drifted", zap.String("queue", q.Name), zap.String("found", why), zap.String("remedy", "look at `pullprint register plan`"))
 		}
 		if !is && d.queues[q.Name] {
-			s.log.Info("jobs start tasks of ours again", zap.String("queue", q.Name))
+			s.log.Info("queue is ours again", zap.String("queue", q.Name))
 		}
 		d.queues[q.Name] = is
 		value := 0.0
@@ -57,6 +58,22 @@ func (s *Sweeper) lookForDrift(ctx context.Context, now time.Time) {
 		}
 		s.worker.Metrics.drift.WithLabelValues(q.Name).Set(value)
 	}
+}
+
+// drifting reports whether a queue has lost our trigger, and what was found.
+func (s *Sweeper) drifting(ctx context.Context, q Queue, now time.Time) (is bool, why string, err error) {
+	if look, definition := s.worker.Trigger, s.worker.Book.Definition(); look != nil && definition != "" {
+		state, holder, err := look(ctx, q.PrinterID, definition)
+		if err == nil && state == trigger.TriggerForeign {
+			state += ": " + holder
+		}
+		if err == nil {
+			return state != trigger.TriggerOurs, "its trigger is " + state, nil
+		}
+	}
+	past, ours, err := s.pastUs(ctx, q, now)
+	// What was found to be so stays so until a job of ours shows otherwise.
+	return past || (s.drifted.queues[q.Name] && !ours), "jobs print without a task of ours", err
 }
 
 // pastUs reports whether the newest jobs of a queue went past us, and whether one

@@ -101,8 +101,8 @@ type Ledger interface {
 	Open(ctx context.Context, fn func(quota.Account, quota.Reservation) error) error
 }
 
-// Deps are what a Worker works with. All are needed but Next, Pages, Devices and
-// OnDecision.
+// Deps are what a Worker works with. All are needed but Next, Pages, Trigger,
+// Devices and OnDecision.
 type Deps struct {
 	Graph   Graph
 	Jobs    *held.Store
@@ -115,7 +115,10 @@ type Deps struct {
 	// decide is recorded. It may give nil.
 	Next func() *policy.Policy
 	// Pages counts the pages of a document of a job; without it none are.
-	Pages   func(ctx context.Context, job graph.JobRef, d graph.Document) (int, error)
+	Pages func(ctx context.Context, job graph.JobRef, d graph.Document) (int, error)
+	// Trigger looks at the trigger of a printer, by the sign-in of an administrator
+	// that is kept; without it, drift is noticed by what the jobs do.
+	Trigger func(ctx context.Context, printer, definition string) (state, holder string, err error)
 	Queues  []Queue
 	Devices []Device
 	// GroupTTL is how long the groups of a person are believed; 0 is the default.

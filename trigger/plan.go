@@ -146,17 +146,46 @@ func (p *Planner) step(ctx context.Context, q Printer, definition string) (Step,
 		return s, nil
 	}
 	s.Found = list[0]
-	switch d := s.Found.Definition; {
-	case definition != "" && d.ID == definition:
-		s.State, s.Act = TriggerOurs, ActNothing
-	case strings.EqualFold(d.AppID, p.AppID):
-		s.State, s.Act = TriggerOld, ActReplace
-	case p.Replace:
-		s.State, s.Act = TriggerForeign, ActReplace
+	switch s.State = stateOf(s.Found, definition, p.AppID); {
+	case s.State == TriggerOurs:
+		s.Act = ActNothing
+	case s.State == TriggerOld || p.Replace:
+		s.Act = ActReplace
 	default:
-		s.State, s.Act = TriggerForeign, ActRefuse
+		s.Act = ActRefuse
 	}
 	return s, nil
+}
+
+// stateOf tells whose a trigger is.
+func stateOf(t graph.Trigger, definition, app string) string {
+	switch d := t.Definition; {
+	case definition != "" && d.ID == definition:
+		return TriggerOurs
+	case strings.EqualFold(d.AppID, app):
+		return TriggerOld
+	}
+	return TriggerForeign
+}
+
+// LookAt reads the trigger of a printer, with the token of a Printer Administrator:
+// its state as one of the Trigger constants, and who holds it when it is another's.
+// That no trigger is listed does not quite mean that there is none: Graph's list once
+// came back empty for a printer that had one.
+func LookAt(ctx context.Context, admin Triggers, printer, definition, app string) (state, holder string, err error) {
+	list, err := admin.Triggers(ctx, printer)
+	switch {
+	case forbidden(err):
+		return TriggerUnreadable, "", ErrForbidden
+	case err != nil:
+		return TriggerUnreadable, "", err
+	case len(list) == 0:
+		return TriggerMissing, "", nil
+	}
+	if state = stateOf(list[0], definition, app); state == TriggerForeign {
+		holder = Foreign(list[0])
+	}
+	return state, holder, nil
 }
 
 // Apply does what a plan says and calls done after each step. A step that fails

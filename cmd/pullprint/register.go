@@ -23,9 +23,13 @@ func registerCommand() *cobra.Command {
 		Use:   "register",
 		Short: "Put pullprint's trigger on the print queues",
 		Long: `Microsoft Graph lets only a signed-in Printer Administrator read and change task
-triggers. These verbs sign one in by a device code, keep the token in memory alone,
-and compare what is configured with what is there. They may be interrupted and run
-again at any time.`,
+triggers. These verbs sign one in by a device code, keep the token in memory alone
+unless --keep is given, and compare what is configured with what is there. They may
+be interrupted and run again at any time.
+
+With --keep the sign-in is kept, encrypted, where administrator.sign_in_file says:
+the daemon then looks at the triggers itself, and these verbs need no new sign-in.
+It can do what the administrator consented to, until it is revoked in Entra.`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -77,8 +81,9 @@ func registerRemove() *cobra.Command {
 		Use:   "remove",
 		Short: "Take away what is pullprint's: its triggers and its task definition",
 		Long: `Takes pullprint's triggers off the configured queues, and then deletes its task
-definition. Nothing of another app is touched. Stop the daemon first: it makes the
-definition again. Jobs that are held stay held in Universal Print until they expire.`,
+definition, and forgets the kept sign-in. Nothing of another app is touched. Stop the
+daemon first: it makes the definition again. Jobs that are held stay held in Universal
+Print until they expire.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.change(cmd, r.removal, "remove", func(ctx context.Context, plan *trigger.Plan, done func(trigger.Step)) error {
@@ -92,15 +97,17 @@ definition again. Jobs that are held stay held in Universal Print until they exp
 
 // registration is what the verbs share.
 type registration struct {
-	replace, yes, json bool
+	replace, yes, json, keep bool
 
 	planner *trigger.Planner
 	queues  []trigger.Printer
+	kept    graph.Keep
 }
 
 func (r *registration) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&r.replace, "replace", false, "replace triggers of other apps by ours")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print the plan as JSON")
+	cmd.Flags().BoolVar(&r.keep, "keep", false, "keep the sign-in, encrypted, for the daemon (administrator.sign_in_file)")
 }
 
 func (r *registration) plan(ctx context.Context) (*trigger.Plan, error) {
@@ -137,15 +144,56 @@ func (r *registration) open(cmd *cobra.Command) error {
 	if err := app.SignIn(cmd.Context()); err != nil {
 		return fmt.Errorf("sign the app in: %w", err)
 	}
-	admin, err := graph.SignInPerson(cmd.Context(), gc, o, graph.TriggerRights, func(p graph.Prompt) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as a Printer Administrator: open %s and enter the code %s (until %s)\n", printable(p.URL), printable(p.Code), p.Expires.Local().Format("15:04"))
-	})
+	admin, err := r.administrator(cmd, cfg, gc, o)
 	if err != nil {
 		return fmt.Errorf("sign the administrator in: %w", err)
 	}
 	r.planner = &trigger.Planner{App: app, Admin: admin, AppID: cfg.Auth.ClientID, Definition: cfg.Trigger.Definition, Replace: r.replace}
 	return nil
 }
+
+// administrator is whose sign-in is kept, or who signs in now. A new sign-in is
+// asked for with --keep, and when the kept one is not honoured any more.
+func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc graph.Config, o graph.Options) (*graph.Client, error) {
+	keep, rights := cfg.Administrator, administratorRights(cfg)
+	r.kept = keep
+	switch {
+	case r.keep && !keep.Configured():
+		return nil, usageError{errors.New("--keep: the configuration says nowhere to keep it; set administrator.sign_in_file and administrator.key_file")}
+	case r.keep:
+		if err := keep.Check(); err != nil {
+			return nil, usageError{fmt.Errorf("--keep: %w", err)}
+		}
+	case keep.Configured():
+		admin, err := graph.ResumePerson(cmd.Context(), gc, o, rights, keep)
+		var refused *graph.AuthError
+		switch {
+		case err == nil:
+			fmt.Fprintln(cmd.ErrOrStderr(), "Signed in by the kept sign-in.")
+			return admin, nil
+		case errors.Is(err, graph.ErrNotKept):
+		case errors.As(err, &refused) && refused.Permanent():
+			fmt.Fprintln(cmd.ErrOrStderr(), "The kept sign-in is of no use:", printable(err.Error()))
+		default:
+			return nil, err
+		}
+	}
+	admin, err := graph.SignInPerson(cmd.Context(), gc, o, rights, func(p graph.Prompt) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as a Printer Administrator: open %s and enter the code %s (until %s)\n", printable(p.URL), printable(p.Code), p.Expires.Local().Format("15:04"))
+	})
+	if err != nil || !r.keep {
+		return admin, err
+	}
+	if err := admin.KeepSignIn(keep); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "The sign-in is kept in %s, encrypted.\n", keep.SignInFile)
+	return admin, nil
+}
+
+// administratorRights are what is asked of the administrator: what the triggers
+// need, and the self-test if there is one.
+func administratorRights(*config.Config) []string { return graph.TriggerRights }
 
 // change shows a plan, asks, and has it done.
 func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*trigger.Plan, error), what string, do func(context.Context, *trigger.Plan, func(trigger.Step)) error) error {
@@ -189,6 +237,9 @@ func (r *registration) conclusion(out io.Writer, p *trigger.Plan, what string) e
 		return fmt.Errorf("%s not as they should be", counted(len(open), "queue"))
 	case what == "remove":
 		fmt.Fprintln(out, "Nothing of pullprint is left on these queues.")
+		if r.kept.Configured() {
+			return r.kept.Forget()
+		}
 	default:
 		fmt.Fprintf(out, "All %s start tasks of %q. Now start the daemon: pullprint run\n", counted(len(p.Steps), "queue"), printable(p.Definition.DisplayName))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http/httptest"
@@ -169,6 +170,42 @@ func TestRegisterForeign(t *testing.T) {
 	n.wants(out, "foreign", "replace", "All 2 queues")
 }
 
+// A sign-in that is kept needs no second one, until it is revoked or forgotten.
+func TestRegisterKeep(t *testing.T) {
+	t.Parallel()
+	n := newTenant(t)
+	asked := 0
+	n.answer = func(code string) error { asked++; return n.sim.ApproveDevice(code, n.admin) }
+	var usage usageError
+	if _, err := n.does("register", "plan", "--keep"); !errors.As(err, &usage) || !strings.Contains(err.Error(), "set administrator.sign_in_file and administrator.key_file") {
+		t.Errorf("%v", err)
+	}
+	n.write("key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n")
+	n.edit("nats:", "administrator: {sign_in_file: kept, key_file: key}\nnats:")
+	for _, args := range [][]string{{"plan", "--keep"}, {"apply", "--yes"}, {"plan"}} {
+		if out, err := n.does(append([]string{"register"}, args...)...); err != nil || asked != 1 {
+			t.Fatalf("%v: asked %d times, %v %s", args, asked, err, out)
+		}
+	}
+	n.sim.RevokeSignIns(n.admin)
+	if out, err := n.does("register", "plan"); err != nil || asked != 2 {
+		t.Errorf("revoked: asked %d times, %v %s", asked, err, out)
+	}
+	if out, err := n.does("register", "plan", "--keep"); err != nil || asked != 3 {
+		t.Errorf("kept anew: asked %d times, %v %s", asked, err, out)
+	}
+	kept := filepath.Join(filepath.Dir(n.config), "kept")
+	if _, err := os.Stat(kept); err != nil {
+		t.Error(err)
+	}
+	if out, err := n.does("register", "remove", "--yes"); err != nil || asked != 3 {
+		t.Errorf("remove: asked %d times, %v %s", asked, err, out)
+	}
+	if _, err := os.Stat(kept); !os.IsNotExist(err) {
+		t.Errorf("still kept: %v", err)
+	}
+}
+
 // What goes wrong ends with what happened and what to do.
 func TestRegisterTrouble(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -179,6 +216,21 @@ func TestRegisterTrouble(t *testing.T) {
 			n.answer = func(code string) error { return n.sim.ApproveDevice(code, n.plain) }
 		}, []string{"not allowed: sign in as a Printer Administrator"}},
 		"declined": {func(n *tenant) { n.answer = n.sim.DeclineDevice }, []string{"sign the administrator in", "declined the sign-in"}},
+		"a code that expires": {func(n *tenant) {
+			n.answer = func(string) error { n.sim.ExpireDeviceCodes(); return nil }
+		}, []string{"sign the administrator in", "the code was not entered in time: run it again"}},
+		"consent missing": {func(n *tenant) {
+			n.answer = func(string) error { return nil }
+			n.sim.RefuseDevice(65001)
+		}, []string{"AADSTS65001: consent is missing: grant admin consent to the delegated permissions"}},
+		"device code blocked": {
+			func(n *tenant) { n.sim.RefuseDevice(53003) },
+			[]string{"AADSTS53003: a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted"},
+		},
+		"public clients not allowed": {
+			func(n *tenant) { n.sim.RefuseDevice(7000218) },
+			[]string{"set Allow public client flows to Yes"},
+		},
 		"a wrong secret": {func(n *tenant) {
 			n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "another"})
 		}, []string{"sign the app in", "AADSTS7000215", "client_secret_file"}},

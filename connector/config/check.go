@@ -56,6 +56,7 @@ var queueName = regexp.MustCompile(`^[\pL\pN][\pL\pN ._-]{0,63}$`)
 func (k *checker) all() {
 	k.tenant()
 	k.auth()
+	k.administrator()
 	k.definition()
 	k.webhook()
 	k.queues()
@@ -168,6 +169,29 @@ func (k *checker) pfx(a *graph.Auth) {
 	}
 	if a.CertificatePasswordFile != "" {
 		k.secret("auth.certificate_password_file", a.CertificatePasswordFile)
+	}
+}
+
+// administrator checks where a sign-in is kept. There may be none yet.
+func (k *checker) administrator() {
+	keep := k.c.Administrator
+	switch {
+	case keep == (graph.Keep{}):
+		return
+	case keep.SignInFile == "":
+		k.add("administrator.sign_in_file", "name the file that the sign-in is to be kept in; `pullprint register plan --keep` makes it", "administrator has a key and nothing to encrypt")
+	case keep.KeyFile == "":
+		k.add("administrator.key_file", "name the file that holds the key; make one with `openssl rand -base64 32`", "administrator.key_file is missing")
+	}
+	if st, err := os.Stat(filepath.Dir(keep.SignInFile)); keep.SignInFile != "" && (err != nil || !st.IsDir()) {
+		k.add("administrator.sign_in_file", "make that folder, writable for the user pullprint runs as", "administrator.sign_in_file is in no folder: %s", filepath.Dir(keep.SignInFile))
+	}
+	if keep.KeyFile == "" {
+		return
+	}
+	k.secret("administrator.key_file", keep.KeyFile)
+	if src, err := os.ReadFile(keep.KeyFile); err == nil && strings.TrimSpace(string(src)) != "" && keep.Check() != nil {
+		k.add("administrator.key_file", "make one with `openssl rand -base64 32`", "administrator.key_file holds no key of 32 bytes in base64")
 	}
 }
 

@@ -29,20 +29,22 @@ type Config struct {
 	// TenantID is the directory (tenant) id.
 	TenantID string `yaml:"tenant_id"`
 	// Cloud is global, us-l4 or us-l5.
-	Cloud     string              `yaml:"cloud"`
-	Endpoints graph.Endpoints     `yaml:"endpoints"`
-	Auth      graph.Auth          `yaml:"auth"`
-	Trigger   trigger.Config      `yaml:"trigger"`
-	Webhook   webhook.Config      `yaml:"webhook"`
-	Queues    []connector.Queue   `yaml:"queues"`
-	Devices   []connector.Device  `yaml:"devices"`
-	Policy    Policy              `yaml:"policy"`
-	Documents connector.Documents `yaml:"documents"`
-	Badges    badge.Config        `yaml:"badges"`
-	NATS      bus.Config          `yaml:"nats"`
-	Admin     admin.Config        `yaml:"admin"`
-	Metrics   Metrics             `yaml:"metrics"`
-	Log       Log                 `yaml:"log"`
+	Cloud     string          `yaml:"cloud"`
+	Endpoints graph.Endpoints `yaml:"endpoints"`
+	Auth      graph.Auth      `yaml:"auth"`
+	// Administrator is where the sign-in of a Printer Administrator is kept, if it is.
+	Administrator graph.Keep          `yaml:"administrator"`
+	Trigger       trigger.Config      `yaml:"trigger"`
+	Webhook       webhook.Config      `yaml:"webhook"`
+	Queues        []connector.Queue   `yaml:"queues"`
+	Devices       []connector.Device  `yaml:"devices"`
+	Policy        Policy              `yaml:"policy"`
+	Documents     connector.Documents `yaml:"documents"`
+	Badges        badge.Config        `yaml:"badges"`
+	NATS          bus.Config          `yaml:"nats"`
+	Admin         admin.Config        `yaml:"admin"`
+	Metrics       Metrics             `yaml:"metrics"`
+	Log           Log                 `yaml:"log"`
 
 	// Warnings are what is not wrong but should be looked at.
 	Warnings []strictyaml.Problem `yaml:"-"`
@@ -178,7 +180,7 @@ func or(s *string, value string) {
 // resolve makes relative paths start at the folder of the file.
 func (c *Config) resolve(dir string) {
 	paths := []*string{
-		&c.Auth.ClientSecretFile, &c.Auth.CertificateFile, &c.Auth.PrivateKeyFile, &c.Auth.CertificatePasswordFile, &c.Endpoints.CAFile, &c.Auth.FederatedTokenFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile,
+		&c.Auth.ClientSecretFile, &c.Auth.CertificateFile, &c.Auth.PrivateKeyFile, &c.Auth.CertificatePasswordFile, &c.Endpoints.CAFile, &c.Administrator.SignInFile, &c.Administrator.KeyFile, &c.Auth.FederatedTokenFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile,
 		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile,
 	}
 	for i := range c.Devices {

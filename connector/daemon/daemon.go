@@ -67,6 +67,7 @@ type daemon struct {
 	office    office
 	badges    *badge.Book
 	ledger    *quota.Ledger
+	admin     *administrator // nil when no sign-in is kept
 	lostKey   atomic.Bool
 	hook      *webhook.Server
 	health    *admin.Health
@@ -109,9 +110,7 @@ func (d *daemon) open(ctx context.Context) error {
 	if d.shadow, err = openShadow(cfg.Policy.ShadowFile, reg, log); err != nil {
 		return err
 	}
-	d.graph, err = graph.New(graph.Config{TenantID: cfg.TenantID, Cloud: cfg.Cloud, Endpoints: cfg.Endpoints, Auth: cfg.Auth, MaxConcurrent: 64},
-		graph.Options{Logger: log, Registerer: reg, Transport: d.o.Transport, UserAgent: "pullprint/" + ReadBuild().Version})
-	if err != nil {
+	if d.graph, err = graph.New(d.graphConfig(), d.graphOptions()); err != nil {
 		return err
 	}
 	if d.bus, err = bus.Open(ctx, cfg.NATS, bus.Options{Logger: log, Registerer: reg, Instance: d.instance}); err != nil {
@@ -139,6 +138,15 @@ func (d *daemon) open(ctx context.Context) error {
 		d.o.Started(at)
 	}
 	return nil
+}
+
+func (d *daemon) graphConfig() graph.Config {
+	c := d.o.Config
+	return graph.Config{TenantID: c.TenantID, Cloud: c.Cloud, Endpoints: c.Endpoints, Auth: c.Auth, MaxConcurrent: 64}
+}
+
+func (d *daemon) graphOptions() graph.Options {
+	return graph.Options{Logger: d.o.Logger, Registerer: d.o.Registry, Transport: d.o.Transport, UserAgent: "pullprint/" + ReadBuild().Version}
 }
 
 // close gives back what open took.

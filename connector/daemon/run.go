@@ -34,8 +34,13 @@ func (d *daemon) compose(ctx context.Context) error {
 	metrics := connector.NewMetrics(reg, cfg.Queues)
 	d.index = connector.NewIndex(jobs, metrics, log)
 	d.ledger = quota.NewLedger(d.bus.Quota(), d.bus)
+	var look func(ctx context.Context, printer, definition string) (state, holder string, err error)
+	if cfg.Administrator.Configured() {
+		d.admin = &administrator{cfg: d.graphConfig(), o: d.graphOptions(), keep: cfg.Administrator, rights: graph.TriggerRights, log: log.Named("administrator")}
+		look = d.admin.trigger
+	}
 	d.worker = connector.NewWorker(connector.Deps{
-		Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next, Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Notices: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices, GroupTTL: cfg.Policy.GroupTTL,
+		Trigger: look, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next, Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Notices: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices, GroupTTL: cfg.Policy.GroupTTL,
 		Index: d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil, OnDecision: d.o.OnDecision,
 	})
 	d.sweeper = connector.NewSweeper(d.worker, d.bus)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/oauth2"
 )
 
@@ -38,15 +39,31 @@ var deviceHints = map[string]string{
 	"AADSTS53004":   "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted",
 }
 
+// again is what to do when Entra does not honour a sign-in any more that it once
+// gave: it expired, the password changed, or an administrator revoked it.
+const again = "the sign-in is not honoured any more: sign in again with `pullprint register plan --keep`"
+
 // SignInPerson signs somebody in for some delegated permissions by a device code
 // (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-device-code) and
 // gives a Client that acts for them: show is told what they have to do, and the
-// call waits until they have done it. The token is kept in memory alone. The
-// error is an *AuthError, ctx's, or one of the configuration.
+// call waits until they have done it. The token is in memory alone, until
+// KeepSignIn. The error is an *AuthError, ctx's, or one of the configuration.
 func SignInPerson(ctx context.Context, cfg Config, o Options, rights []string, show func(Prompt)) (*Client, error) {
-	c, at, err := blank(cfg, o)
+	c, p, err := blankPerson(cfg, o, rights)
 	if err != nil {
 		return nil, err
+	}
+	if err := p.signIn(ctx, show); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// blankPerson makes a Client for a person who has not signed in yet.
+func blankPerson(cfg Config, o Options, rights []string) (*Client, *person, error) {
+	c, at, err := blank(cfg, o)
+	if err != nil {
+		return nil, nil, err
 	}
 	resource := strings.TrimSuffix(at.scope, "/.default")
 	scopes := []string{"offline_access"}
@@ -64,13 +81,11 @@ func SignInPerson(ctx context.Context, cfg Config, o Options, rights []string, s
 			Transport:     c.wire,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		metrics: c.metrics,
-	}
-	if err := p.signIn(ctx, show); err != nil {
-		return nil, err
+		metrics: c.metrics, cfg: cfg,
+		stale: func(err error) { c.log.Warn("sign-in not kept anew, the one before serves on", zap.Error(err)) },
 	}
 	c.tokens = p
-	return c, nil
+	return c, p, nil
 }
 
 // person is the credential of somebody who signed in.
@@ -78,10 +93,14 @@ type person struct {
 	conf    oauth2.Config
 	client  *http.Client
 	metrics *metrics
+	cfg     Config
+	stale   func(error) // told when a sign-in can't be kept
 
 	mu     sync.Mutex
 	token  *oauth2.Token
 	bearer *bearer
+	keep   Keep
+	kept   string // the token that is kept, as far as is known
 }
 
 func (p *person) signIn(ctx context.Context, show func(Prompt)) error {
@@ -138,10 +157,15 @@ func (p *person) get(ctx context.Context) (*bearer, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, p.failed(err, began)
+		var e *AuthError
+		if err = p.failed(err, began); errors.As(err, &e) && e.Permanent() && e.Hint == "" {
+			e.Hint = again
+		}
+		return nil, err
 	}
 	p.metrics.observe(signIn, strconv.Itoa(http.StatusOK), began)
 	p.token, p.bearer = token, bearerOf(token, began)
+	p.keepAnew()
 	return p.bearer, nil
 }
 

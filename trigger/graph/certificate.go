@@ -148,4 +148,3 @@ func (c *certificate) form(now time.Time) (string, url.Values, error) {
 	}
 	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {signed}}, nil
 }
-

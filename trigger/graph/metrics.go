@@ -19,28 +19,44 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+		requests: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pullprint_graph_requests_total",
 			Help: "Requests to Microsoft Graph and its authority, each try, by operation and HTTP status (timeout, canceled or error: none came).",
-		}, []string{"operation", "code"}),
-		throttled: prometheus.NewCounter(prometheus.CounterOpts{
+		}, []string{"operation", "code"})),
+		throttled: registered(reg, prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pullprint_graph_throttled_seconds_total",
 			Help: "Seconds that calls waited because Microsoft Graph asked for it or was too busy.",
-		}),
+		})),
 	}
-	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	duration := registered(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "pullprint_graph_request_duration_seconds",
 		Help:    "Duration of a request to Microsoft Graph or its authority, each try, until its answer is read.",
 		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-	}, []string{"operation"})
+	}, []string{"operation"}))
 	for op := range operations {
 		m.duration[op] = duration.WithLabelValues(op.name())
 		m.requests.WithLabelValues(op.name(), strconv.Itoa(table[op].ok))
 	}
-	if reg != nil {
-		reg.MustRegister(m.requests, duration, m.throttled)
-	}
 	return m
+}
+
+// registered registers a collector, or gives the same one of a Client before: an app
+// and a person are counted together.
+func registered[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	if reg == nil {
+		return c
+	}
+	var before prometheus.AlreadyRegisteredError
+	switch err := reg.Register(c); {
+	case errors.As(err, &before):
+		if same, ok := before.ExistingCollector.(C); ok {
+			return same
+		}
+		panic(err)
+	case err != nil:
+		panic(err)
+	}
+	return c
 }
 
 func (m *metrics) observe(op operation, code string, began time.Time) {

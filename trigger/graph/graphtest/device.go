@@ -4,6 +4,7 @@ import (
 	"cmp"
 	crand "crypto/rand"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (s *Sim) startDevice(c *call, a *app, form url.Values) reply {
 
 func (s *Sim) grantDevice(c *call, a *app, form url.Values) reply {
 	s.tokens.mu.Lock()
-	d := s.tokens.devices[form.Get("device_code")]
+	d, refuse := s.tokens.devices[form.Get("device_code")], s.tokens.refuse
 	var got device
 	if d != nil {
 		got = *d
@@ -61,6 +62,8 @@ func (s *Sim) grantDevice(c *call, a *app, form url.Values) reply {
 	}
 	s.tokens.mu.Unlock()
 	switch {
+	case refuse != 0:
+		return c.authFail(400, "invalid_grant", refuse, "The sign-in is refused.")
 	case d == nil || got.app != a:
 		return c.authFail(400, "bad_verification_code", 70019, "The verification code is not known.")
 	case got.used:
@@ -89,12 +92,54 @@ func (s *Sim) refreshToken(a *app, u *User) string {
 
 func (s *Sim) grantRefresh(c *call, a *app, form url.Values) reply {
 	s.tokens.mu.RLock()
-	t := s.tokens.refresh[form.Get("refresh_token")]
+	var t token
+	held := s.tokens.refresh[form.Get("refresh_token")]
+	if held != nil {
+		t = *held
+	}
 	s.tokens.mu.RUnlock()
-	if t == nil || t.app != a {
+	if held == nil || t.app != a {
 		return c.authFail(400, "invalid_grant", 9002313, "Invalid request. Request is malformed or invalid.")
 	}
+	if t.revoked {
+		return c.authFail(400, "invalid_grant", 50173, "The provided grant has expired due to it being revoked, a fresh auth token is needed.")
+	}
 	return s.tokenAnswer(a, t.user, s.refreshToken(a, t.user))
+}
+
+// ExpireDeviceCodes ends the life of every device code that waits.
+func (s *Sim) ExpireDeviceCodes() {
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	for _, d := range s.tokens.codes {
+		d.expires = time.Now()
+	}
+}
+
+// RefuseDevice has the device code flow end with an AADSTS code of Entra from now on: 65001 when consent is missing,
+// 53003 when Conditional Access blocks it, 7000218 when the app is no public client.
+func (s *Sim) RefuseDevice(code int) {
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	s.tokens.refuse = code
+}
+
+// RefreshTokens are those that were given out, whoever they are of.
+func (s *Sim) RefreshTokens() []string {
+	s.tokens.mu.RLock()
+	defer s.tokens.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.tokens.refresh))
+}
+
+// RevokeSignIns has a user's sign-ins end, as an administrator would in the portal: no refresh token given so far is good.
+func (s *Sim) RevokeSignIns(userID string) {
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	for _, t := range s.tokens.refresh {
+		if t.user.ID == userID {
+			t.revoked = true
+		}
+	}
 }
 
 // DeviceCodes are the user codes that wait for a person, soonest to expire first.

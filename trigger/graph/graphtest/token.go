@@ -15,6 +15,7 @@ type token struct {
 	app     *app
 	user    *User // nil = an app token
 	expires time.Time
+	revoked bool // of a refresh token
 }
 
 func (t *token) hasRole(wanted []string) bool {
@@ -34,6 +35,7 @@ type tokens struct {
 	devices map[string]*device // by device code
 	codes   map[string]*device // by user code
 	used    map[string]bool    // assertions, by their id
+	refuse  int                // AADSTS code that the device code flow ends with, 0 for none
 }
 
 func (t *tokens) init() {

@@ -1,0 +1,83 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+)
+
+// resumeEvery is how soon a kept sign-in that was of no use is looked at again: an
+// administrator may have signed in anew.
+const resumeEvery = 5 * time.Minute
+
+// administrator acts by the sign-in that an administrator has kept for us. It is
+// resumed when it is needed first, and again after it was refused.
+type administrator struct {
+	cfg    graph.Config
+	o      graph.Options
+	keep   graph.Keep
+	rights []string
+	log    *zap.Logger
+
+	mu     sync.Mutex
+	client *graph.Client
+	failed error
+	next   time.Time // not to be resumed before
+}
+
+// get is a Client that acts for the administrator. The error is graph.ErrNotKept
+// while nobody's sign-in is kept.
+func (a *administrator) get(ctx context.Context) (*graph.Client, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	if a.client != nil {
+		return a.client, nil
+	}
+	if now.Before(a.next) {
+		return nil, a.failed
+	}
+	client, err := graph.ResumePerson(ctx, a.cfg, a.o, a.rights, a.keep)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	a.client, a.next = client, now.Add(resumeEvery)
+	switch {
+	case err == nil:
+		a.log.Info("administrator's sign-in resumed")
+	case errors.Is(err, graph.ErrNotKept):
+	case a.failed == nil || a.failed.Error() != err.Error():
+		a.log.Warn("administrator's sign-in can't be used", zap.Error(err))
+	}
+	a.failed = err
+	return client, err
+}
+
+// refused lets a client go whose sign-in is not honoured any more.
+func (a *administrator) refused(err error) {
+	var auth *graph.AuthError
+	if !errors.As(err, &auth) || !auth.Permanent() {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.client, a.failed, a.next = nil, err, time.Now().Add(resumeEvery)
+	a.log.Warn("administrator's sign-in can't be used", zap.Error(err))
+}
+
+// trigger looks at the trigger of a printer; see connector.Deps.
+func (a *administrator) trigger(ctx context.Context, printer, definition string) (state, holder string, err error) {
+	c, err := a.get(ctx)
+	if err != nil {
+		return trigger.TriggerUnreadable, "", err
+	}
+	state, holder, err = trigger.LookAt(ctx, c, printer, definition, a.cfg.Auth.ClientID)
+	a.refused(err)
+	return state, holder, err
+}
