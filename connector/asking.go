@@ -36,6 +36,12 @@ func (w *Worker) decide(ctx context.Context, ev trigger.Event, job graph.Job, q 
 		// Nobody could ever release it.
 		v = w.own(policy.ReasonOwnerUnknown, policy.Arrival, policy.Abort)
 	}
+	switch test, err := w.SelfTest.expects(ctx, job); {
+	case err != nil:
+		return held.Record{}, err
+	case test:
+		v, shadow = w.own(policy.ReasonSelfTest, policy.Arrival, policy.Abort), nil
+	}
 	id := ev.Task + ":arrival"
 	return held.Record{
 		Ref: held.Ref(job.Ref), Task: ev.Task, Definition: ev.Definition, Owner: ask.User.ID, Queue: q.Name,

@@ -40,6 +40,10 @@ type Metrics struct {
 	usageDiff prometheus.Gauge
 	usageAt   prometheus.Gauge
 	drift     *prometheus.GaugeVec
+
+	selfTests      *prometheus.CounterVec
+	selfTestPassed prometheus.Gauge
+	selfTestTook   prometheus.Gauge
 }
 
 // NewMetrics registers the connector's metrics with reg; a nil reg registers
@@ -95,13 +99,20 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		headroom: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pullprint_queue_headroom_ratio", Help: "How much is left of what Universal Print takes of a queue, from 1 to 0 at the tightest of its limits: 100 jobs in 10 minutes, 50 at once, 4 of one person at once.",
 		}, []string{"queue"}),
+		selfTests: counterVec("selftests_total", "Self-tests by result.", "result"),
+		selfTestPassed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_selftest_last_success_timestamp_seconds", Help: "When a self-test last passed; 0 before the first.",
+		}),
+		selfTestTook: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_selftest_duration_seconds", Help: "How long the self-test that passed last took, from the beginning of its job to its abort.",
+		}),
 		lastSweep: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_sweep_last_success_timestamp_seconds", Help: "When a sweep last read every task; 0 before the first.",
 		}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep,
-			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.headroom, m.usage, m.usageDiff, m.usageAt, m.drift)
+			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.headroom, m.usage, m.usageDiff, m.usageAt, m.drift, m.selfTests, m.selfTestPassed, m.selfTestTook)
 	}
 	for _, q := range queues {
 		m.held.WithLabelValues(q.Name)
@@ -115,6 +126,9 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	}
 	for _, r := range []string{deadMalformed, deadPanic, deadAttempts, deadConflict} {
 		m.dead.WithLabelValues(r)
+	}
+	for _, r := range []string{"passed", "failed"} {
+		m.selfTests.WithLabelValues(r)
 	}
 	for _, r := range []string{"ok", "failed"} {
 		m.sweeps.WithLabelValues(r)

@@ -102,7 +102,7 @@ type Ledger interface {
 }
 
 // Deps are what a Worker works with. All are needed but Next, Pages, Trigger,
-// Devices and OnDecision.
+// SelfTest, Devices and OnDecision.
 type Deps struct {
 	Graph   Graph
 	Jobs    *held.Store
@@ -119,8 +119,10 @@ type Deps struct {
 	// Trigger looks at the trigger of a printer, by the sign-in of an administrator
 	// that is kept; without it, drift is noticed by what the jobs do.
 	Trigger func(ctx context.Context, printer, definition string) (state, holder string, err error)
-	Queues  []Queue
-	Devices []Device
+	// SelfTest knows the jobs of self-tests; nil when there are none.
+	SelfTest *SelfTester
+	Queues   []Queue
+	Devices  []Device
 	// GroupTTL is how long the groups of a person are believed; 0 is the default.
 	GroupTTL time.Duration
 	Index    *Index
@@ -155,6 +157,9 @@ func NewWorker(d Deps) *Worker {
 	}
 	for _, q := range d.Queues {
 		w.queues[q.PrinterID] = q
+	}
+	if d.SelfTest != nil {
+		d.SelfTest.worker = w
 	}
 	return w
 }

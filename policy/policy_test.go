@@ -272,7 +272,7 @@ func TestOwn(t *testing.T) {
 	codes := []string{
 		ReasonQuotaExhausted, ReasonHoldExpired, ReasonOwnerUnknown, ReasonBadgeUnknown, ReasonDeviceUnavailable,
 		ReasonDeviceNotAllowed, ReasonCanceledByOwner, ReasonCanceledByAdmin, ReasonPolicyError, ReasonPagesUnknown,
-		ReasonGraphUnavailable, ReasonReleasePending, ReasonDirectoryUnavailable, ReasonQuotaUnavailable,
+		ReasonGraphUnavailable, ReasonReleasePending, ReasonDirectoryUnavailable, ReasonQuotaUnavailable, ReasonSelfTest,
 	}
 	if len(codes) != len(own) {
 		t.Errorf("%d codes and %d sentences", len(codes), len(own))

@@ -14,6 +14,8 @@ const (
 	ReasonPagesUnknown      = "pages.unknown"
 	ReasonGraphUnavailable  = "graph.unavailable"
 	ReasonReleasePending    = "release.pending"
+	// ReasonSelfTest is of a page that pullprint printed to test itself.
+	ReasonSelfTest = "selftest.passed"
 	// ReasonDirectoryUnavailable and ReasonQuotaUnavailable are of a job that
 	// waits, or ended, since what its decision needs was out of reach.
 	ReasonDirectoryUnavailable = "directory.unavailable"
@@ -36,6 +38,7 @@ var own = map[string]struct{ text, remedy, ipp string }{
 	ReasonReleasePending:       {"It is not known yet whether the printer has taken this job.", "Wait a minute: either it prints here, or it waits for you again.", "job-outgoing"},
 	ReasonDirectoryUnavailable: {"It can't be found out at the moment which groups you are in.", "Try again in a few minutes: your job is still waiting.", "service-off-line"},
 	ReasonQuotaUnavailable:     {"Your print budget can't be read at the moment.", "Try again in a few minutes: your job is still waiting.", "service-off-line"},
+	ReasonSelfTest:             {"This was a self-test of pullprint: it went all the way, and is not printed.", "There is nothing to do.", "aborted-by-system"},
 	ReasonPagesUnknown:         {"The number of pages of this job can't be determined.", "Print it as a PDF without a password.", "document-unprintable-error"},
 }
 

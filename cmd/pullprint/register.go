@@ -155,7 +155,7 @@ func (r *registration) open(cmd *cobra.Command) error {
 // administrator is whose sign-in is kept, or who signs in now. A new sign-in is
 // asked for with --keep, and when the kept one is not honoured any more.
 func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc graph.Config, o graph.Options) (*graph.Client, error) {
-	keep, rights := cfg.Administrator, administratorRights(cfg)
+	keep, rights := cfg.Administrator, daemon.AdministratorRights(cfg)
 	r.kept = keep
 	switch {
 	case r.keep && !keep.Configured():
@@ -190,10 +190,6 @@ func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc 
 	fmt.Fprintf(cmd.ErrOrStderr(), "The sign-in is kept in %s, encrypted.\n", keep.SignInFile)
 	return admin, nil
 }
-
-// administratorRights are what is asked of the administrator: what the triggers
-// need, and the self-test if there is one.
-func administratorRights(*config.Config) []string { return graph.TriggerRights }
 
 // change shows a plan, asks, and has it done.
 func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*trigger.Plan, error), what string, do func(context.Context, *trigger.Plan, func(trigger.Step)) error) error {

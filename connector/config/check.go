@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -57,6 +58,7 @@ func (k *checker) all() {
 	k.tenant()
 	k.auth()
 	k.administrator()
+	k.selfTest()
 	k.definition()
 	k.webhook()
 	k.queues()
@@ -192,6 +194,31 @@ func (k *checker) administrator() {
 	k.secret("administrator.key_file", keep.KeyFile)
 	if src, err := os.ReadFile(keep.KeyFile); err == nil && strings.TrimSpace(string(src)) != "" && keep.Check() != nil {
 		k.add("administrator.key_file", "make one with `openssl rand -base64 32`", "administrator.key_file holds no key of 32 bytes in base64")
+	}
+}
+
+const (
+	minSelfTest = 5 * time.Minute
+	maxSelfTest = 31 * 24 * time.Hour
+)
+
+// selfTest checks who prints what where.
+func (k *checker) selfTest() {
+	t := k.c.SelfTest
+	if t == (connector.SelfTest{}) {
+		return
+	}
+	if k.need("selftest.queue", t.Queue, "write the name of one of the queues") && !slices.ContainsFunc(k.c.Queues, func(q connector.Queue) bool { return q.Name == t.Queue }) {
+		k.add("selftest.queue", "write the name of one of the queues", "selftest.queue is none of the queues")
+	}
+	if k.need("selftest.user", t.User, "write the Entra object id of the person whose sign-in is kept") && !guid.MatchString(t.User) {
+		k.add("selftest.user", "write the Entra object id of the person, not the name", "selftest.user is not a GUID")
+	}
+	if !k.c.Administrator.Configured() {
+		k.add("selftest", "set administrator.sign_in_file and administrator.key_file: only a person can print", "a self-test without a kept sign-in")
+	}
+	if t.Queue != "" && (t.Every < minSelfTest || t.Every > maxSelfTest) {
+		k.add("selftest.every", "write 5m to 31d", "selftest.every is out of range")
 	}
 }
 

@@ -42,9 +42,11 @@ type Config struct {
 	Documents     connector.Documents `yaml:"documents"`
 	Badges        badge.Config        `yaml:"badges"`
 	NATS          bus.Config          `yaml:"nats"`
-	Admin         admin.Config        `yaml:"admin"`
-	Metrics       Metrics             `yaml:"metrics"`
-	Log           Log                 `yaml:"log"`
+	// SelfTest prints a page now and then, and aborts it.
+	SelfTest connector.SelfTest `yaml:"selftest"`
+	Admin    admin.Config       `yaml:"admin"`
+	Metrics  Metrics            `yaml:"metrics"`
+	Log      Log                `yaml:"log"`
 
 	// Warnings are what is not wrong but should be looked at.
 	Warnings []strictyaml.Problem `yaml:"-"`
@@ -157,6 +159,9 @@ func (c *Config) fill(doc *strictyaml.Document) {
 		}
 	}
 	c.Documents.Fill()
+	if c.SelfTest.Queue != "" && c.SelfTest.Every == 0 {
+		c.SelfTest.Every = connector.DefaultSelfTestEvery
+	}
 	if c.Policy.GroupTTL == 0 {
 		c.Policy.GroupTTL = connector.DefaultGroupTTL
 	}

@@ -3,11 +3,14 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"pullprint/connector"
+	"pullprint/connector/config"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 )
@@ -15,6 +18,15 @@ import (
 // resumeEvery is how soon a kept sign-in that was of no use is looked at again: an
 // administrator may have signed in anew.
 const resumeEvery = 5 * time.Minute
+
+// AdministratorRights are the delegated permissions that an administrator is asked
+// for: what the triggers need, and the self-test if there is one.
+func AdministratorRights(cfg *config.Config) []string {
+	if cfg.SelfTest.Queue == "" {
+		return graph.TriggerRights
+	}
+	return slices.Concat(graph.TriggerRights, graph.PrintRights)
+}
 
 // administrator acts by the sign-in that an administrator has kept for us. It is
 // resumed when it is needed first, and again after it was refused.
@@ -80,4 +92,13 @@ func (a *administrator) trigger(ctx context.Context, printer, definition string)
 	state, holder, err = trigger.LookAt(ctx, c, printer, definition, a.cfg.Auth.ClientID)
 	a.refused(err)
 	return state, holder, err
+}
+
+// printing is who prints self-tests; see connector.NewSelfTester.
+func (a *administrator) printing(ctx context.Context) (connector.Printing, error) {
+	c, err := a.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }

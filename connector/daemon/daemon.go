@@ -67,7 +67,8 @@ type daemon struct {
 	office    office
 	badges    *badge.Book
 	ledger    *quota.Ledger
-	admin     *administrator // nil when no sign-in is kept
+	admin     *administrator        // nil when no sign-in is kept
+	tester    *connector.SelfTester // nil without self-tests
 	lostKey   atomic.Bool
 	hook      *webhook.Server
 	health    *admin.Health

@@ -36,11 +36,14 @@ func (d *daemon) compose(ctx context.Context) error {
 	d.ledger = quota.NewLedger(d.bus.Quota(), d.bus)
 	var look func(ctx context.Context, printer, definition string) (state, holder string, err error)
 	if cfg.Administrator.Configured() {
-		d.admin = &administrator{cfg: d.graphConfig(), o: d.graphOptions(), keep: cfg.Administrator, rights: graph.TriggerRights, log: log.Named("administrator")}
+		d.admin = &administrator{cfg: d.graphConfig(), o: d.graphOptions(), keep: cfg.Administrator, rights: AdministratorRights(cfg), log: log.Named("administrator")}
 		look = d.admin.trigger
+		if cfg.SelfTest.Queue != "" {
+			d.tester = connector.NewSelfTester(cfg.SelfTest, cfg.Queues, d.bus.State(), d.admin.printing, log)
+		}
 	}
 	d.worker = connector.NewWorker(connector.Deps{
-		Trigger: look, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next, Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Notices: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices, GroupTTL: cfg.Policy.GroupTTL,
+		Trigger: look, SelfTest: d.tester, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next, Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Notices: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices, GroupTTL: cfg.Policy.GroupTTL,
 		Index: d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil, OnDecision: d.o.OnDecision,
 	})
 	d.sweeper = connector.NewSweeper(d.worker, d.bus)
@@ -88,6 +91,11 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	if d.shadow != nil {
 		rooms["shadow policy"] = func(ctx context.Context) error { return d.shadow.Run(ctx, nil) }
+	}
+	if d.tester != nil {
+		rooms["selftest"] = d.whenReady(func(ctx context.Context) error {
+			return d.bus.WithLease(ctx, "selftest", d.instance, leaseLife, d.tester.Run)
+		})
 	}
 	if d.adminLn != nil {
 		rooms["api"] = d.whenReady(func(ctx context.Context) error { return d.office.server.Serve(ctx, d.adminLn) })

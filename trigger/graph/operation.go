@@ -28,6 +28,11 @@ const (
 	deleteTrigger
 	deleteDefinition
 	listUsage
+	createJob
+	createUpload
+	uploadDocument
+	startJob
+	cancelJob
 	listSubscriptions
 	getSubscription
 	createSubscription
@@ -67,6 +72,11 @@ var table = [operations]struct {
 	deleteTrigger:           {"delete_trigger", http.MethodDelete, 204, true},
 	deleteDefinition:        {"delete_definition", http.MethodDelete, 204, true},
 	listUsage:               {"list_usage", http.MethodGet, 200, true},
+	createJob:               {"create_job", http.MethodPost, 201, false},
+	createUpload:            {"create_upload", http.MethodPost, 200, true},
+	uploadDocument:          {"upload_document", http.MethodPut, 201, false},
+	startJob:                {"start_job", http.MethodPost, 200, false},
+	cancelJob:               {"cancel_job", http.MethodPost, 204, true},
 	listSubscriptions:       {"list_subscriptions", http.MethodGet, 200, true},
 	getSubscription:         {"get_subscription", http.MethodGet, 200, true},
 	createSubscription:      {"create_subscription", http.MethodPost, 201, false},

@@ -78,6 +78,8 @@ type job struct {
 	config         Configuration
 	doc            document
 	task           *task
+	draft          bool // made by its person, and not started
+	uploaded       bool // the document of a draft
 	effects        Effects
 }
 

@@ -19,6 +19,9 @@ const (
 	OpTriggerCreate    = "taskTriggers.create"
 	OpTriggerDelete    = "taskTriggers.delete"
 	OpJobList          = "jobs.list"
+	OpJobCreate        = "jobs.create"
+	OpJobStart         = "jobs.start"
+	OpUploadCreate     = "documents.createUploadSession"
 	OpJobGet           = "jobs.get"
 	OpJobUpdate        = "jobs.update"
 	OpJobAbort         = "jobs.abort"
@@ -97,6 +100,9 @@ var (
 	opTriggerDelete    = &operation{OpTriggerDelete, true, nil, administrator, (*Sim).deleteTrigger}
 	opJobList          = &operation{OpJobList, false, jobReadRoles, administrator, (*Sim).listJobs}
 	opJobGet           = &operation{OpJobGet, false, jobReadRoles, administrator, (*Sim).getJob}
+	opJobCreate        = &operation{OpJobCreate, true, nil, anybody, (*Sim).createJob}
+	opJobStart         = &operation{OpJobStart, true, nil, anybody, (*Sim).startJob}
+	opUploadCreate     = &operation{OpUploadCreate, true, nil, anybody, (*Sim).createUpload}
 	opJobUpdate        = &operation{OpJobUpdate, true, jobWriteRoles, nobody, (*Sim).updateJob}
 	opJobAbort         = &operation{OpJobAbort, true, jobWriteRoles, nobody, (*Sim).abortJob}
 	opJobRedirect      = &operation{OpJobRedirect, true, redirectRoles, nobody, (*Sim).redirectJob}
@@ -181,7 +187,7 @@ func routeJobs(method string, seg []string, r *Request) *operation {
 	}
 	switch {
 	case len(seg) == 0:
-		return byMethod(method, opJobList, nil, nil, nil)
+		return byMethod(method, opJobList, opJobCreate, nil, nil)
 	case len(seg) == 1:
 		return byMethod(method, opJobGet, nil, opJobUpdate, nil)
 	case len(seg) == 2:
@@ -190,12 +196,17 @@ func routeJobs(method string, seg []string, r *Request) *operation {
 			return byMethod(method, nil, opJobAbort, nil, nil)
 		case "redirect":
 			return byMethod(method, nil, opJobRedirect, nil, nil)
+		case "start":
+			return byMethod(method, nil, opJobStart, nil, nil)
 		case "cancel":
 			return byMethod(method, nil, opJobCancel, nil, nil)
 		}
 	case seg[1] == "documents" && len(seg) == 3:
 		r.Document = seg[2]
 		return byMethod(method, opDocumentGet, nil, nil, nil)
+	case seg[1] == "documents" && len(seg) == 4 && trimNamespace(seg[3]) == "createUploadSession":
+		r.Document = seg[2]
+		return byMethod(method, nil, opUploadCreate, nil, nil)
 	case seg[1] == "documents" && len(seg) == 4 && seg[3] == "$value":
 		r.Document = seg[2]
 		return byMethod(method, opDocumentValue, nil, nil, nil)

@@ -90,6 +90,12 @@ func (spec JobSpec) document() document {
 
 // addJob puts a job on a printer; task says whether a trigger there may start one, which is returned if it did.
 func (s *Sim) addJob(p *printer, j *job, withTask bool) *task {
+	s.putJob(p, j)
+	return s.begin(p, j, withTask)
+}
+
+// putJob gives a job its place.
+func (s *Sim) putJob(p *printer, j *job) {
 	p.jobs = append(p.jobs, j)
 	j.id = JobID{p.ID, strconv.Itoa(len(p.jobs))}
 	if j.root == (JobID{}) {
@@ -97,6 +103,10 @@ func (s *Sim) addJob(p *printer, j *job, withTask bool) *task {
 	}
 	j.created = time.Now()
 	j.doc.id = s.dice.guid("document", j.id.String())
+}
+
+// begin starts the task of a job, or its printing.
+func (s *Sim) begin(p *printer, j *job, withTask bool) *task {
 	if p.trigger == nil || !withTask {
 		s.release(j)
 		return nil

@@ -40,6 +40,9 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) error {
 	if strings.HasPrefix(r.URL.Path, documentPrefix) {
 		return s.serveDocument(w, r)
 	}
+	if strings.HasPrefix(r.URL.Path, uploadPrefix) {
+		return s.serveUpload(w, r)
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, 4<<20))
 	if err != nil {
 		return err

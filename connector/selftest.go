@@ -1,0 +1,285 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+)
+
+// SelfTest is the section `selftest` of the configuration: a page that is printed now
+// and then, through all that a job goes through, and aborted with a reason of its own.
+type SelfTest struct {
+	// Queue is the name of the queue it is printed to; empty is no self-test.
+	Queue string `yaml:"queue"`
+	// User is the Entra object id of the person who prints it: whose sign-in is kept.
+	User string `yaml:"user"`
+	// Every is how often, 24h by default.
+	Every time.Duration `yaml:"every"`
+}
+
+// DefaultSelfTestEvery is how often a self-test runs when nothing is said.
+const DefaultSelfTestEvery = 24 * time.Hour
+
+// How long a self-test may take, how soon the first comes, how soon one that failed
+// comes again, and how often is looked what became of its job. The sweep finds a job
+// within two minutes when its notification is lost, which may itself take five.
+const (
+	selfTestWithin = 10 * time.Minute
+	selfTestFirst  = time.Minute
+	selfTestAgain  = time.Hour
+	selfTestLook   = time.Second
+)
+
+// Printing is what a self-test needs of Microsoft Graph with the sign-in of a
+// person; *graph.Client is one.
+type Printing interface {
+	CreateJob(ctx context.Context, printer string) (graph.Job, error)
+	Upload(ctx context.Context, ref graph.JobRef, document, name, contentType string, body []byte) error
+	StartJob(ctx context.Context, ref graph.JobRef) error
+	CancelJob(ctx context.Context, ref graph.JobRef) error
+}
+
+// keySelfTest is where all replicas find the self-test that runs, or ran last.
+const keySelfTest = "selftest.last"
+
+// selfTest is what is stored of one.
+type selfTest struct {
+	Job     held.Ref  `json:"job"`
+	Began   time.Time `json:"began"`
+	Ended   time.Time `json:"ended,omitzero"`
+	Passed  time.Time `json:"passed,omitzero"` // when one last did
+	Failure string    `json:"failure,omitempty"`
+}
+
+// SelfTester prints self-tests and knows their jobs. The crash story: the job is
+// stored before it is started, so whoever hears of it knows what it is, whichever
+// process that is. Dying before it is stored leaves a job that never starts; dying
+// after it is started leaves one that is aborted all the same, and the self-test
+// counts as failed.
+type SelfTester struct {
+	conf   SelfTest
+	worker *Worker
+	state  trigger.State
+	person func(context.Context) (Printing, error)
+	queue  Queue
+	log    *zap.Logger
+}
+
+// NewSelfTester makes one; person gives whoever prints. It is to be in the Deps of
+// the worker whose jobs it tests, as SelfTest.
+func NewSelfTester(c SelfTest, queues []Queue, state trigger.State, person func(context.Context) (Printing, error), log *zap.Logger) *SelfTester {
+	t := &SelfTester{conf: c, state: state, person: person, log: log.Named("selftest")}
+	for _, q := range queues {
+		if q.Name == c.Queue {
+			t.queue = q
+		}
+	}
+	return t
+}
+
+// expects reports whether a job is that of a self-test: printed by its user to its
+// queue, and the one that was stored.
+func (t *SelfTester) expects(ctx context.Context, job graph.Job) (bool, error) {
+	if t == nil || job.Ref.Printer != t.queue.PrinterID || !strings.EqualFold(job.CreatedBy.ID, t.conf.User) {
+		return false, nil
+	}
+	last, _, err := t.last(ctx)
+	return err == nil && last.Job == held.Ref(job.Ref), err
+}
+
+func (t *SelfTester) last(ctx context.Context) (selfTest, uint64, error) {
+	var last selfTest
+	raw, revision, err := t.state.Get(ctx, keySelfTest)
+	if err == nil && revision != 0 {
+		err = json.Unmarshal(raw, &last)
+	}
+	if err != nil {
+		return selfTest{}, 0, fmt.Errorf("read the last self-test: %w", err)
+	}
+	return last, revision, nil
+}
+
+// store keeps what is known of a self-test. Only the holder of the lease writes; when
+// another wrote meanwhile, the lease was lost.
+func (t *SelfTester) store(ctx context.Context, now selfTest, revision uint64) (uint64, error) {
+	raw, err := json.Marshal(&now)
+	if err != nil {
+		return 0, fmt.Errorf("encode the self-test: %w", err)
+	}
+	next, swapped, err := t.state.CompareAndSet(ctx, keySelfTest, raw, revision, 0)
+	if err == nil && !swapped {
+		err = errBusy
+	}
+	if err != nil {
+		return 0, fmt.Errorf("store the self-test: %w", err)
+	}
+	return next, nil
+}
+
+// Run tests when it is time, until ctx ends. It is to run in one instance at a time.
+func (t *SelfTester) Run(ctx context.Context) error {
+	for {
+		due := time.Now().Add(selfTestFirst)
+		last, _, err := t.last(ctx)
+		switch {
+		case err != nil:
+			t.log.Warn("self-test put off", zap.Error(err))
+		case !last.Began.IsZero():
+			pause := t.conf.Every
+			if last.Ended.IsZero() || last.Failure != "" {
+				pause = min(pause, selfTestAgain)
+			}
+			due = later(due, last.Began.Add(pause))
+			if !last.Passed.IsZero() {
+				t.worker.Metrics.selfTestPassed.Set(float64(last.Passed.Unix()))
+			}
+		}
+		if err := sleepUntil(ctx, due); err != nil {
+			return err
+		}
+		if err := t.test(ctx); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			t.log.Warn("self-test put off", zap.Error(err))
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func sleepUntil(ctx context.Context, at time.Time) error {
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// test runs one and tells how it went. The error is one of the store, or of ctx.
+func (t *SelfTester) test(ctx context.Context) error {
+	last, revision, err := t.last(ctx)
+	if err != nil {
+		return err
+	}
+	run := selfTest{Began: time.Now(), Passed: last.Passed}
+	failure := t.print(ctx, &run, &revision)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	m, took := t.worker.Metrics, time.Since(run.Began)
+	run.Ended = time.Now()
+	if failure != nil {
+		run.Failure = failure.Error()
+		m.selfTests.WithLabelValues("failed").Inc()
+		t.log.Error("self-test failed", zap.String("queue", t.queue.Name), zap.String("job", run.Job.Job), zap.Duration("took", took), zap.Error(failure))
+	} else {
+		run.Passed = run.Ended
+		m.selfTests.WithLabelValues("passed").Inc()
+		m.selfTestPassed.Set(float64(run.Passed.Unix()))
+		m.selfTestTook.Set(took.Seconds())
+		t.log.Info("self-test passed", zap.String("queue", t.queue.Name), zap.String("job", run.Job.Job), zap.Duration("took", took))
+	}
+	_, err = t.store(ctx, run, revision)
+	return err
+}
+
+// print prints a page and waits for what becomes of it.
+func (t *SelfTester) print(ctx context.Context, run *selfTest, revision *uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, selfTestWithin)
+	defer cancel()
+	person, err := t.person(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: sign in with `pullprint register plan --keep`", err)
+	}
+	job, err := person.CreateJob(ctx, t.queue.PrinterID)
+	if err != nil {
+		return fmt.Errorf("begin a job: %w", err)
+	}
+	if !strings.EqualFold(job.CreatedBy.ID, t.conf.User) {
+		return t.cancel(ctx, person, job.Ref, errors.New("whose sign-in is kept is not selftest.user: correct one of them"))
+	}
+	run.Job = held.Ref(job.Ref)
+	if *revision, err = t.store(ctx, *run, *revision); err != nil {
+		return t.cancel(ctx, person, job.Ref, err)
+	}
+	if err := person.Upload(ctx, job.Ref, job.Documents[0].ID, "pullprint self-test.pdf", "application/pdf", selfTestPage()); err != nil {
+		return t.cancel(ctx, person, job.Ref, fmt.Errorf("upload the page: %w", err))
+	}
+	var ge *graph.Error
+	if err := person.StartJob(ctx, job.Ref); err != nil && (!errors.As(err, &ge) || !ge.Ambiguous()) {
+		return t.cancel(ctx, person, job.Ref, fmt.Errorf("start the job: %w", err))
+	}
+	if err := t.await(ctx, run.Job); err != nil {
+		return t.cancel(ctx, person, job.Ref, err)
+	}
+	return nil
+}
+
+// cancel takes back a job that does not come through, so that nothing is printed
+// and nothing waits. why is returned.
+func (t *SelfTester) cancel(ctx context.Context, person Printing, ref graph.JobRef, why error) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer stop()
+	if err := person.CancelJob(ctx, ref); err != nil {
+		t.log.Warn("job of the self-test not canceled", zap.String("job", ref.Job), zap.Error(err))
+	}
+	return why
+}
+
+// await waits until the record of the job says how it ended.
+func (t *SelfTester) await(ctx context.Context, ref held.Ref) error {
+	look := time.NewTicker(selfTestLook)
+	defer look.Stop()
+	for {
+		e, ok := t.worker.Index.Lookup(ref)
+		switch {
+		case ok && e.State == held.Aborted && e.Reason == policy.ReasonSelfTest:
+			return nil
+		case ok && (e.State.Final() || e.State == held.Held):
+			return fmt.Errorf("its job was decided otherwise: it is %s", e.State)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("its job was not heard of, or not decided, within %s: look at `pullprint doctor`", selfTestWithin)
+		case <-look.C:
+		}
+	}
+}
+
+// selfTestPage is a PDF of one page that says what it is.
+func selfTestPage() []byte {
+	const text = "BT /F1 14 Tf 72 760 Td (This is a self-test of pullprint. It should not have been printed.) Tj ET"
+	objects := []string{
+		"<< /Type /Catalog /Pages 2 0 R >>",
+		"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+		"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
+		fmt.Sprintf("<< /Length %d >>\nstream\n%s\nendstream", len(text), text),
+		"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+	}
+	out := "%PDF-1.4\n"
+	table := "0000000000 65535 f \n"
+	for i, o := range objects {
+		table += fmt.Sprintf("%010d 00000 n \n", len(out))
+		out += fmt.Sprintf("%d 0 obj\n%s\nendobj\n", i+1, o)
+	}
+	return fmt.Appendf(nil, "%sxref\n0 %d\n%strailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", out, len(objects)+1, table, len(objects)+1, len(out))
+}

@@ -1,0 +1,123 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// PrintRights are the delegated permissions that printing for the person who
+// signed in needs, and canceling it again
+// (https://learn.microsoft.com/graph/api/printer-post-jobs,
+// https://learn.microsoft.com/graph/api/printjob-cancel). No app has them.
+var PrintRights = []string{"PrintJob.Create", "PrintJob.ReadWriteBasic"}
+
+// CreateJob begins a job of the person who signed in, with the printer's own
+// settings (https://learn.microsoft.com/graph/api/printer-post-jobs). It waits for
+// its document; one that is never started prints nothing.
+func (c *Client) CreateJob(ctx context.Context, printer string) (Job, error) {
+	if err := ids(createJob, printer); err != nil {
+		return Job{}, err
+	}
+	var out wireJob
+	cl := call{op: createJob, url: c.at("/print/printers/"+printer+"/jobs", ""), out: &out}
+	if err := cl.encode(map[string]any{"configuration": map[string]any{}}); err != nil {
+		return Job{}, err
+	}
+	if err := c.do(ctx, &cl); err != nil {
+		return Job{}, err
+	}
+	if !ValidID(out.ID) || len(out.Documents) == 0 || !ValidID(out.Documents[0].ID) {
+		return Job{}, cl.failed(garbled, errInvalidID)
+	}
+	return out.job(JobRef{Printer: printer, Job: out.ID}), nil
+}
+
+// maxUpload is how much may be uploaded in one request
+// (https://learn.microsoft.com/graph/upload-data-to-upload-session).
+const maxUpload = 10 << 20
+
+// Upload puts the document of a job that CreateJob began
+// (https://learn.microsoft.com/graph/api/printdocument-createuploadsession), of less
+// than 10 MB. It goes to the address that Graph gives, on a host of Microsoft, that
+// needs no token and gets none.
+func (c *Client) Upload(ctx context.Context, ref JobRef, document, name, contentType string, body []byte) error {
+	if err := ids(createUpload, ref.Printer, ref.Job, document); err != nil {
+		return err
+	}
+	var out struct {
+		URL string `json:"uploadUrl"`
+	}
+	cl := call{op: createUpload, url: c.at(ref.path()+"/documents/"+document+"/createUploadSession", ""), out: &out}
+	if len(body) == 0 || len(body) >= maxUpload {
+		return cl.failed(refused, errInvalid)
+	}
+	if err := cl.encode(map[string]any{"properties": map[string]any{"documentName": name, "contentType": contentType, "size": len(body)}}); err != nil {
+		return err
+	}
+	if err := c.do(ctx, &cl); err != nil {
+		return err
+	}
+	u, err := url.Parse(out.URL)
+	if err != nil || u.Host == "" || u.User != nil || !c.microsofts(u) {
+		return cl.failed(garbled, errInvalid)
+	}
+	return c.put(ctx, u, body)
+}
+
+// microsofts reports whether a document may be uploaded there.
+func (c *Client) microsofts(u *url.URL) bool {
+	host := strings.ToLower(u.Hostname())
+	if loopback(c.base.Hostname()) && loopback(host) {
+		return u.Scheme == "https" || u.Scheme == "http"
+	}
+	return u.Scheme == "https" && (strings.HasSuffix(host, ".microsoft.com") || strings.HasSuffix(host, ".microsoft.us"))
+}
+
+// put uploads a document in one piece, once.
+func (c *Client) put(ctx context.Context, u *url.URL, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	began := time.Now()
+	cl := call{op: uploadDocument}
+	req := (&http.Request{
+		Method: http.MethodPut, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:        http.Header{"Content-Range": {fmt.Sprintf("bytes 0-%d/%d", len(body)-1, len(body))}, "User-Agent": c.agent},
+		ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
+	}).WithContext(ctx)
+	resp, err := c.wire.RoundTrip(req)
+	if err != nil {
+		c.metrics.observe(uploadDocument, label(0, err), began)
+		return cl.failed(lost, wireError{err})
+	}
+	defer resp.Body.Close()
+	c.metrics.observe(uploadDocument, label(resp.StatusCode, nil), began)
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
+		return &Error{Operation: uploadDocument.name(), Status: resp.StatusCode, write: true}
+	}
+	return nil
+}
+
+// StartJob prints a job that CreateJob began and Upload completed
+// (https://learn.microsoft.com/graph/api/printjob-start). After an Ambiguous error it
+// may have started.
+func (c *Client) StartJob(ctx context.Context, ref JobRef) error {
+	if err := ids(startJob, ref.Printer, ref.Job); err != nil {
+		return err
+	}
+	return c.do(ctx, &call{op: startJob, url: c.at(ref.path()+"/start", "")})
+}
+
+// CancelJob cancels a job of the person who signed in
+// (https://learn.microsoft.com/graph/api/printjob-cancel).
+func (c *Client) CancelJob(ctx context.Context, ref JobRef) error {
+	if err := ids(cancelJob, ref.Printer, ref.Job); err != nil {
+		return err
+	}
+	return c.do(ctx, &call{op: cancelJob, url: c.at(ref.path()+"/cancel", "")})
+}
