@@ -35,9 +35,10 @@ const DefaultSelfTestEvery = 24 * time.Hour
 // within two minutes when its notification is lost, which may itself take five.
 const (
 	selfTestWithin = 10 * time.Minute
-	selfTestFirst  = time.Minute
+	selfTestFirst  = time.Second
 	selfTestAgain  = time.Hour
 	selfTestLook   = time.Second
+	selfTestSignIn = time.Second // between looks whether a sign-in is kept now
 )
 
 // Printing is what a self-test needs of Microsoft Graph with the sign-in of a
@@ -147,11 +148,29 @@ func (t *SelfTester) Run(ctx context.Context) error {
 		if err := sleepUntil(ctx, due); err != nil {
 			return err
 		}
+		if err := t.signedIn(ctx); err != nil {
+			return err
+		}
 		if err := t.test(ctx); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			t.log.Warn("self-test put off", zap.Error(err))
+		}
+	}
+}
+
+// signedIn waits until somebody's sign-in is kept. The error is that of ctx.
+func (t *SelfTester) signedIn(ctx context.Context) error {
+	for said := false; ; said = true {
+		if _, err := t.person(ctx); !errors.Is(err, graph.ErrNotKept) {
+			return ctx.Err()
+		}
+		if !said {
+			t.log.Warn("self-test waits: no sign-in is kept", zap.String("remedy", "sign in with `pullprint register plan --keep`"))
+		}
+		if err := sleepUntil(ctx, time.Now().Add(selfTestSignIn)); err != nil {
+			return err
 		}
 	}
 }
@@ -208,7 +227,7 @@ func (t *SelfTester) print(ctx context.Context, run *selfTest, revision *uint64)
 	defer cancel()
 	person, err := t.person(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: sign in with `pullprint register plan --keep`", err)
+		return fmt.Errorf("sign in: %w", err)
 	}
 	job, err := person.CreateJob(ctx, t.queue.PrinterID)
 	if err != nil {

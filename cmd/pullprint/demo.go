@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -47,6 +49,7 @@ const (
 	demoPull   = "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1"
 	demoDirect = "2f3453b7-93c0-4b5b-8bd6-1a2f0a3a4e11"
 	demoWest   = "9a3b3956-5a0e-4c5b-9d1a-61a1c2d3e4f5"
+	demoAdmin  = "5b0c3a9e-0009-4c1d-8a2b-3c4d5e6f7089"
 	demoEast   = "1c2d3e4f-7b8c-4d9e-8f0a-112233445566"
 
 	demoAdminToken  = "demo-admin-token"
@@ -97,6 +100,8 @@ badges: {key_file: badge-key}
 admin: {listen: "%s", token_file: admin-token}
 nats: {embedded: {store_dir: nats, max_store: 256MiB}}
 metrics: {listen: "%s"}
+administrator: {sign_in_file: administrator, key_file: administrator-key}
+selftest: {queue: Poster, user: %s}
 `
 
 // demo plays the office morning. It leaves nothing behind.
@@ -144,7 +149,7 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 		return daemon.Run(gctx, daemon.Options{Config: cfg, Logger: log, OnDecision: p.decided, Listen: taken(lns)})
 	})
 	g.Go(func() error {
-		err := p.morning(gctx, sim, at)
+		err := p.morning(gctx, sim, cfg, at)
 		if err == nil && !o.once {
 			<-gctx.Done()
 		}
@@ -164,13 +169,14 @@ func demoOffice(o demoOptions) *graphtest.Sim {
 	if o.hostile {
 		k = graphtest.Hostile()
 	}
-	k.Seed = o.seed
+	k.Seed, k.DeviceInterval = o.seed, time.Second
 	sim := graphtest.New(k)
 	sim.AddApp(graphtest.App{ClientID: demoApp, Secret: demoSecret})
 	sim.AddPrinter(graphtest.Printer{ID: demoPull, DisplayName: "Follow-Me", Virtual: true})
 	sim.AddPrinter(graphtest.Printer{ID: demoDirect, DisplayName: "Poster"})
 	sim.AddPrinter(graphtest.Printer{ID: demoWest, DisplayName: "HQ 2 West"})
 	sim.AddPrinter(graphtest.Printer{ID: demoEast, DisplayName: "HQ 2 East"})
+	sim.AddUser(graphtest.User{ID: demoAdmin, UPN: "admin@contoso.com", Administrator: true})
 	for _, u := range demoPeople {
 		sim.AddUser(graphtest.User{ID: u.id, UPN: u.upn, Groups: []graphtest.Group{{DisplayName: u.group}}})
 	}
@@ -184,10 +190,10 @@ type addresses struct{ sim, hook, metrics, admin string }
 func demoFiles(dir, tenant string, at addresses) (*config.Config, error) {
 	var key [32]byte
 	rand.Read(key[:])
-	text := fmt.Sprintf(demoConfig, tenant, at.sim, demoApp, at.hook, demoPull, demoDirect, demoWest, demoEast, at.admin, at.metrics)
+	text := fmt.Sprintf(demoConfig, tenant, at.sim, demoApp, at.hook, demoPull, demoDirect, demoWest, demoEast, at.admin, at.metrics, demoAdmin)
 	for name, content := range map[string]string{
 		"config.yaml": text, "policy.yaml": demoPolicy, "client-secret": demoSecret,
-		"badge-key": hex.EncodeToString(key[:]), "admin-token": demoAdminToken, "reader-token": demoReaderToken,
+		"badge-key": hex.EncodeToString(key[:]), "administrator-key": base64.StdEncoding.EncodeToString(key[:]), "admin-token": demoAdminToken, "reader-token": demoReaderToken,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			return nil, fmt.Errorf("write the demo's files: %w", err)

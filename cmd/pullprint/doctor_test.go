@@ -125,7 +125,7 @@ func TestEntraGuide(t *testing.T) {
 			t.Errorf("the guide has none of %v, for %s", r.names, r.why)
 		}
 	}
-	for _, r := range append(slices.Clone(graph.TriggerRights), graph.ReportRights...) {
+	for _, r := range slices.Concat(graph.TriggerRights, graph.ReportRights, graph.PrintRights) {
 		if !strings.Contains(guide, "| `"+r+"` |") {
 			t.Errorf("the guide lacks %s", r)
 		}

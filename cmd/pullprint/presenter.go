@@ -11,8 +11,12 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
+	"pullprint/connector/config"
+	"pullprint/connector/daemon"
 	"pullprint/connector/held"
+	"pullprint/policy"
 	"pullprint/policy/badge"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -77,6 +81,9 @@ func (p *presenter) decided(d held.Decision) {
 	p.counts[d.Verdict]++
 	who := p.names[graphtest.JobID{Printer: d.Printer, Job: d.Job}]
 	p.mu.Unlock()
+	if d.Reason == policy.ReasonSelfTest {
+		who = "self-test"
+	}
 	what := map[string]string{"hold": "held", "complete": "completed", "abort": "aborted", "redirect": "released", "keep": "kept"}[d.Verdict]
 	p.say("%s  %s  %-9s %-4s %s", time.Now().Format("15:04:05"), p.paint(what, fmt.Sprintf("%-9s", what)), d.Queue, "#"+d.Job, who+p.why(d))
 	select {
@@ -123,7 +130,7 @@ var morning = []scene{
 
 // morning plays the script: it waits for the daemon to register, puts the
 // triggers on the queues as an administrator would, and sends the jobs.
-func (p *presenter) morning(ctx context.Context, sim *graphtest.Sim, at addresses) error {
+func (p *presenter) morning(ctx context.Context, sim *graphtest.Sim, cfg *config.Config, at addresses) error {
 	definition, err := awaitRegistration(ctx, sim)
 	if err != nil {
 		return err
@@ -133,7 +140,11 @@ func (p *presenter) morning(ctx context.Context, sim *graphtest.Sim, at addresse
 			return fmt.Errorf("put the trigger on a queue: %w", err)
 		}
 	}
-	p.say("%s  pullprint has registered; an administrator has put its trigger on both queues\n", time.Now().Format("15:04:05"))
+	p.say("%s  pullprint has registered; an administrator has put its trigger on both queues", time.Now().Format("15:04:05"))
+	if err := p.selfTest(ctx, sim, cfg); err != nil {
+		return err
+	}
+	p.say("")
 	for _, s := range morning {
 		if err := p.send(ctx, sim, s); err != nil {
 			return err
@@ -153,6 +164,29 @@ func (p *presenter) morning(ctx context.Context, sim *graphtest.Sim, at addresse
 		return nil
 	}
 	return p.lostNotification(ctx, sim)
+}
+
+// selfTest has the administrator sign in and the sign-in kept, as with
+// `pullprint register plan --keep`, and waits for the daemon's test of itself.
+func (p *presenter) selfTest(ctx context.Context, sim *graphtest.Sim, cfg *config.Config) error {
+	gc := graph.Config{TenantID: cfg.TenantID, Endpoints: cfg.Endpoints, Auth: cfg.Auth}
+	person, err := graph.SignInPerson(ctx, gc, graph.Options{}, daemon.AdministratorRights(cfg), func(code graph.Prompt) {
+		_ = sim.ApproveDevice(code.Code, demoAdmin) // the user is there: what else is wrong, the sign-in tells
+	})
+	if err == nil {
+		err = person.KeepSignIn(cfg.Administrator)
+	}
+	if err != nil {
+		return fmt.Errorf("sign the administrator in: %w", err)
+	}
+	p.line("the administrator's sign-in is kept: the daemon prints a page to test itself")
+	select {
+	case <-p.heard:
+	case <-ctx.Done():
+	case <-time.After(20 * time.Second):
+		p.line("that page has not come through: the daemon tries again within the hour")
+	}
+	return ctx.Err()
 }
 
 // atTheDevices enrols everybody's badge and has people show them: the teacher

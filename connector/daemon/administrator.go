@@ -59,11 +59,13 @@ func (a *administrator) get(ctx context.Context) (*graph.Client, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	if errors.Is(err, graph.ErrNotKept) {
+		return nil, err // looked for again whenever it is asked for: somebody may keep one
+	}
 	a.client, a.next = client, now.Add(resumeEvery)
 	switch {
 	case err == nil:
 		a.log.Info("administrator's sign-in resumed")
-	case errors.Is(err, graph.ErrNotKept):
 	case a.failed == nil || a.failed.Error() != err.Error():
 		a.log.Warn("administrator's sign-in can't be used", zap.Error(err))
 	}

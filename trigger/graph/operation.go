@@ -72,7 +72,7 @@ var table = [operations]struct {
 	deleteTrigger:           {"delete_trigger", http.MethodDelete, 204, true},
 	deleteDefinition:        {"delete_definition", http.MethodDelete, 204, true},
 	listUsage:               {"list_usage", http.MethodGet, 200, true},
-	createJob:               {"create_job", http.MethodPost, 201, false},
+	createJob:               {"create_job", http.MethodPost, 201, true},
 	createUpload:            {"create_upload", http.MethodPost, 200, true},
 	uploadDocument:          {"upload_document", http.MethodPut, 201, false},
 	startJob:                {"start_job", http.MethodPost, 200, false},

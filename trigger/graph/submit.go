@@ -19,7 +19,8 @@ var PrintRights = []string{"PrintJob.Create", "PrintJob.ReadWriteBasic"}
 
 // CreateJob begins a job of the person who signed in, with the printer's own
 // settings (https://learn.microsoft.com/graph/api/printer-post-jobs). It waits for
-// its document; one that is never started prints nothing.
+// its document; one that is never started prints nothing, so it is tried again like a
+// read.
 func (c *Client) CreateJob(ctx context.Context, printer string) (Job, error) {
 	if err := ids(createJob, printer); err != nil {
 		return Job{}, err
