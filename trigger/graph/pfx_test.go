@@ -30,7 +30,7 @@ func TestPFX(t *testing.T) {
 		write(t, name, content)
 		return name
 	}
-	make := func(name string, enc *pkcs12.Encoder, p pair, password string) string {
+	export := func(name string, enc *pkcs12.Encoder, p pair, password string) string {
 		raw, err := enc.Encode(p.key, p.cert, []*x509.Certificate{other.cert}, password)
 		if err != nil {
 			t.Fatal(err)
@@ -39,22 +39,22 @@ func TestPFX(t *testing.T) {
 	}
 	const word = "correct horse"
 	password, wrong := put("password", []byte(word+"\n")), put("wrong", []byte("battery staple"))
-	sealed := make("app.pfx", pkcs12.Modern2026, good, word)
+	sealed := export("app.pfx", pkcs12.Modern2026, good, word)
 	for name, c := range map[string]struct {
 		auth graph.Auth
 		want string
 	}{
 		"today's":       {graph.Auth{CertificateFile: sealed, CertificatePasswordFile: password}, ""},
-		"an older one":  {graph.Auth{CertificateFile: make("modern.PFX", pkcs12.Modern2023, good, word), CertificatePasswordFile: password}, ""},
-		"an old one":    {graph.Auth{CertificateFile: make("old.p12", pkcs12.LegacyDES, good, word), CertificatePasswordFile: password}, ""},
-		"no password":   {graph.Auth{CertificateFile: make("open.pfx", pkcs12.Passwordless, good, "")}, ""},
+		"an older one":  {graph.Auth{CertificateFile: export("modern.PFX", pkcs12.Modern2023, good, word), CertificatePasswordFile: password}, ""},
+		"an old one":    {graph.Auth{CertificateFile: export("old.p12", pkcs12.LegacyDES, good, word), CertificatePasswordFile: password}, ""},
+		"no password":   {graph.Auth{CertificateFile: export("open.pfx", pkcs12.Passwordless, good, "")}, ""},
 		"left out":      {graph.Auth{CertificateFile: sealed}, "has a password: put it into a file, and name that in auth.certificate_password_file"},
 		"another":       {graph.Auth{CertificateFile: sealed, CertificatePasswordFile: wrong}, "the password in auth.certificate_password_file is not that of the PFX"},
 		"no such file":  {graph.Auth{CertificateFile: sealed, CertificatePasswordFile: filepath.Join(dir, "none")}, "read the password of the certificate"},
-		"expired":       {graph.Auth{CertificateFile: make("late.pfx", pkcs12.Modern2023, expired, word), CertificatePasswordFile: password}, "expired on "},
+		"expired":       {graph.Auth{CertificateFile: export("late.pfx", pkcs12.Modern2023, expired, word), CertificatePasswordFile: password}, "expired on "},
 		"not a PFX":     {graph.Auth{CertificateFile: put("text.pfx", []byte("no")), CertificatePasswordFile: password}, "is no PFX with one certificate and its key"},
 		"with a key":    {graph.Auth{CertificateFile: sealed, CertificatePasswordFile: password, PrivateKeyFile: good.pem}, "leave private_key_file out"},
-		"nobody's":      {graph.Auth{CertificateFile: make("other.pfx", pkcs12.Modern2023, other, word), CertificatePasswordFile: password}, "AADSTS700027"},
+		"nobody's":      {graph.Auth{CertificateFile: export("other.pfx", pkcs12.Modern2023, other, word), CertificatePasswordFile: password}, "AADSTS700027"},
 		"gone":          {graph.Auth{CertificateFile: filepath.Join(dir, "gone.pfx")}, "read the certificate"},
 		"a wrong name":  {graph.Auth{CertificateFile: good.crt, CertificatePasswordFile: password}, "auth.private_key_file is not set"},
 		"only its name": {graph.Auth{CertificateFile: put("pem.pfx", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: good.cert.Raw}))}, "is no PFX"},
