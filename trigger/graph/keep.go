@@ -103,7 +103,7 @@ func (k Keep) write(cfg *Config, token string) error {
 	if err != nil {
 		return fmt.Errorf("keep the sign-in: the folder of administrator.sign_in_file has to be there and writable: %w", err)
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // renamed when all went well
+	defer os.Remove(f.Name())                                                                                                  //nolint:errcheck // renamed when all went well
 	_, err = f.WriteString(keptMark + base64.StdEncoding.EncodeToString(aead.Seal(nil, nil, []byte(token), k.of(cfg))) + "\n") //nolint:gosec // the AEAD draws a nonce of its own
 	err = errors.Join(err, own(f, dir), f.Sync(), f.Close())
 	if err == nil {
