@@ -27,6 +27,11 @@ const (
 	sweepActs   = 8
 )
 
+// SweepLimit is how long a turn of Run can take at most, with the pause and with
+// what a job that is being acted on takes beyond the end of a sweep: one that takes
+// longer is stuck, however slow Graph is.
+const SweepLimit = 10 * time.Minute
+
 // A sweep also reads some held jobs whose task Graph still lists as waiting,
 // in turn: what becomes of the task when a user cancels or Graph deletes the
 // job is not documented. Each held job is read once an hour, up to 30,000.
@@ -54,6 +59,7 @@ type Sweeper struct {
 	log     *zap.Logger
 	turn    string // key of the held job that was looked at last
 	last    atomic.Int64
+	turned  atomic.Int64
 	settled int // where settling goes on
 	drifted drift
 }
@@ -62,6 +68,15 @@ type Sweeper struct {
 // as when another instance sweeps.
 func (s *Sweeper) LastSuccess() time.Time {
 	if at := s.last.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// Turned is when the loop of Run last turned; zero while it doesn't run, as when
+// another instance sweeps.
+func (s *Sweeper) Turned() time.Time {
+	if at := s.turned.Load(); at != 0 {
 		return time.Unix(0, at)
 	}
 	return time.Time{}
@@ -87,7 +102,9 @@ func (s *Sweeper) Kick() {
 func (s *Sweeper) Run(ctx context.Context) error {
 	var said time.Time
 	failing := false
+	defer s.turned.Store(0)
 	for {
+		s.turned.Store(time.Now().UnixNano())
 		pause := sweepEvery
 		switch err := s.Sweep(ctx); {
 		case ctx.Err() != nil:

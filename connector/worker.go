@@ -35,6 +35,10 @@ const (
 // the more writes share one sync. The Graph client bounds the calls by itself.
 const Workers = 512
 
+// HandleLimit is how long a worker can have one task at most, with every call to
+// Graph at the end of its time: one that has it for longer is stuck.
+const HandleLimit = 10 * time.Minute
+
 // maxAttempts is how often a task is delivered before it is given up.
 const maxAttempts = 10
 

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -25,7 +26,8 @@ func runCommand() *cobra.Command {
 		Short: "Run the daemon",
 		Long: `Run the daemon until SIGTERM or Ctrl-C: it then refuses new notifications,
 finishes what is in hand and ends within 25 seconds. SIGHUP reads the policy
-file again.`,
+file again. Under systemd it tells when it is ready, how it goes, and, by the
+watchdog, whether its loops still turn.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, _, err := loadAll(cmd)
@@ -66,9 +68,25 @@ func runDaemon(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 			}
 		}
 	}()
-	err := daemon.Run(ctx, daemon.Options{Config: cfg, Logger: log, Reload: reload})
+	o := daemon.Options{Config: cfg, Logger: log, Reload: reload}
+	if err := supervised(&o, log.Named("systemd")); err != nil {
+		log.Warn("the watchdog of systemd is not fed", zap.Error(err))
+	}
+	err := daemon.Run(ctx, o)
 	cancel()
 	<-forwarded
+	return err
+}
+
+// supervised lets systemd hear of the daemon, when it is systemd that runs it.
+func supervised(o *daemon.Options, log *zap.Logger) error {
+	o.Notify = func(state string) {
+		if _, err := sd.SdNotify(false, state); err != nil {
+			log.Warn("systemd not told", zap.Error(err))
+		}
+	}
+	var err error
+	o.Watchdog, err = sd.SdWatchdogEnabled(false)
 	return err
 }
 

@@ -23,6 +23,10 @@ type Check struct {
 
 // Health answers /healthz and /readyz.
 type Health struct {
+	// Lives, when set, says why only a restart can help, or nil. It is set before
+	// the first request.
+	Lives func() error
+
 	checks []Check
 
 	mu       sync.Mutex
@@ -39,9 +43,16 @@ func (h *Health) Stop() {
 	h.stopping = true
 }
 
-// Live answers 200 while the process answers at all.
+// Live answers 200 while the process answers, and 503 when only a restart can help.
 func (h *Health) Live(rw http.ResponseWriter, _ *http.Request) {
 	plain(rw)
+	if h.Lives != nil {
+		if err := h.Lives(); err != nil {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(rw, err)
+			return
+		}
+	}
 	fmt.Fprintln(rw, "ok")
 }
 

@@ -34,6 +34,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -83,6 +84,8 @@ type Bus struct {
 	badges  *KV
 	quota   *KV
 	state   *KV
+
+	consumption atomic.Pointer[consumption] // nil when nothing is consumed
 
 	sessionsMu sync.Mutex
 	sessions   map[*context.CancelCauseFunc]struct{}

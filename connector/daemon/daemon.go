@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -43,6 +44,12 @@ type Options struct {
 	Transport http.RoundTripper
 	// OnDecision, when set, is told of each decision after it took effect.
 	OnDecision func(held.Decision)
+	// Notify, when set, is told what a supervisor wants to know, in the words of
+	// sd_notify(3). It must be safe for concurrent use.
+	Notify func(state string)
+	// Watchdog is within how long the supervisor wants to hear that the loops of the
+	// daemon turn; 0 when it does not care.
+	Watchdog time.Duration
 	// Started, when set, is called once when the listeners are open.
 	Started func(Addresses)
 }
@@ -74,6 +81,8 @@ type daemon struct {
 	health    *admin.Health
 	metrics   *admin.MetricsServer
 	canary    *canary
+	asked     chan struct{} // closed when Entra and Graph were asked to let us in
+	ready     atomic.Bool   // the supervisor was told so
 
 	hookLn, metricsLn, adminLn net.Listener
 }
@@ -89,8 +98,11 @@ func Run(ctx context.Context, o Options) error {
 	if o.Listen == nil {
 		o.Listen = net.Listen
 	}
+	if o.Notify == nil {
+		o.Notify = func(string) {}
+	}
 	o.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), ReadBuild().collector())
-	d := &daemon{o: o, log: o.Logger.Named("daemon"), instance: instanceName()}
+	d := &daemon{o: o, log: o.Logger.Named("daemon"), instance: instanceName(), asked: make(chan struct{})}
 	if err := d.open(ctx); err != nil {
 		return errors.Join(err, d.close())
 	}

@@ -55,6 +55,7 @@ var importHomes = []importHome{
 		[]string{"connector/config", "policy"},
 	},
 	{"OAuth", []string{"golang.org/x/oauth2"}, []string{"trigger/graph"}},
+	{"systemd", []string{"github.com/coreos/go-systemd"}, []string{"cmd"}},
 	{"the whole daemon", []string{modulePath + "/connector/daemon"}, []string{"connector/daemon", "cmd", "deploy"}},
 }
 
@@ -304,6 +305,8 @@ func TestImportsBite(t *testing.T) {
 		{"trigger/graph/token.go", "golang.org/x/oauth2/clientcredentials", ""},
 		{"trigger/registrar.go", "golang.org/x/oauth2", "OAuth has its home in trigger/graph"},
 		{"trigger/graph/graphtest/token.go", "golang.org/x/oauth2", "the simulator speaks the protocol by itself"},
+		{"cmd/pullprint/run.go", "github.com/coreos/go-systemd/v22/daemon", ""},
+		{"connector/daemon/host.go", "github.com/coreos/go-systemd/v22/daemon", "systemd has its home in cmd"},
 		{"connector/daemon/run_test.go", modulePath + "/connector/daemon", ""},
 		{"connector/admin/api.go", modulePath + "/connector/daemon", "the whole daemon has its home in connector/daemon, cmd, deploy"},
 		{"connector/worker.go", "testing", "only tests may"},

@@ -61,6 +61,7 @@ type office struct {
 	metrics string // address
 	badges  string // more of the section badges
 	listen  func(network, address string) (net.Listener, error)
+	tune    func(*daemon.Options) // what a test wants otherwise
 }
 
 // admin is the address of the API.
@@ -175,12 +176,14 @@ func (o *office) start(log *zap.Logger) *shift {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &shift{office: o, reg: prometheus.NewRegistry(), reload: make(chan struct{}, 1), stop: cancel, done: make(chan error, 1), changed: make(chan struct{}, 1)}
-	go func() {
-		s.done <- daemon.Run(ctx, daemon.Options{
-			Config: cfg, Logger: log, Registry: s.reg, Reload: s.reload, Listen: o.listen,
-			Transport: o.sim.Transport(), OnDecision: s.decided,
-		})
-	}()
+	options := daemon.Options{
+		Config: cfg, Logger: log, Registry: s.reg, Reload: s.reload, Listen: o.listen,
+		Transport: o.sim.Transport(), OnDecision: s.decided,
+	}
+	if o.tune != nil {
+		o.tune(&options)
+	}
+	go func() { s.done <- daemon.Run(ctx, options) }()
 	return s
 }
 

@@ -28,6 +28,8 @@ func (d *daemon) compose(ctx context.Context) error {
 	d.book = trigger.NewBook(trigger.BookOptions{TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg})
 	d.canary = newCanary(d.bus.Canary, cfg.NATS.Embedded != nil, log)
 	d.health = admin.NewHealth(d.checks()...)
+	d.health.Lives = d.turning
+	d.policy.around = d.reloading
 	d.metrics = admin.NewMetricsServer(d.o.Registry, d.health, log)
 
 	jobs := held.NewStore(d.bus.Jobs())
@@ -79,6 +81,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"webhook": func(ctx context.Context) error { return d.hook.Serve(ctx, d.hookLn) },
 		"policy":  func(ctx context.Context) error { return d.policy.Run(ctx, d.o.Reload) },
 		"canary":  d.canary.Run,
+		"host":    d.host,
 		"book":    d.book.Run,
 		"index":   d.index.Run,
 		"trigger": d.register,
@@ -157,6 +160,7 @@ func (d *daemon) register(ctx context.Context) error {
 			d.log.Warn("graph unreachable at start, tried again until it answers", zap.Error(err))
 		}
 	}
+	close(d.asked)
 	for {
 		err := d.bus.WithLease(ctx, "registrar", d.instance, leaseLife, d.registrar.Run)
 		if ctx.Err() != nil {
