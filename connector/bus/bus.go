@@ -86,9 +86,12 @@ type Bus struct {
 	state   *KV
 
 	consumption atomic.Pointer[consumption] // nil when nothing is consumed
+	denial denial // of the external server
 
 	sessionsMu sync.Mutex
 	sessions   map[*context.CancelCauseFunc]struct{}
+	said       string // why the connection does not work
+	saidAt     time.Time
 
 	closing sync.Once
 	closed  error
@@ -136,7 +139,7 @@ func (b *Bus) open(ctx context.Context, o Options) error {
 	if b.js, err = jetstream.New(b.nc); err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
-	if err := b.ensure(ctx); err != nil {
+	if err := b.ensureSoon(ctx); err != nil {
 		return err
 	}
 	b.writers = make(map[string]*writer)

@@ -390,53 +390,6 @@ func (k *checker) queue(at string, q connector.Queue) {
 	}
 }
 
-// natsHint says what to do about what bus.Config.Validate finds.
-func natsHint(path string, external bool) string {
-	switch path {
-	case "nats.replicas":
-		if external {
-			return "write 1, 3 or 5"
-		}
-		return "leave it out: one server has one copy"
-	case "nats.credentials_file":
-		return "leave it out, or name an external server in nats.url"
-	case "nats.embedded.max_store":
-		return "write that or more, or leave it out for 2GiB"
-	}
-	return "see config.example.yaml"
-}
-
-func (k *checker) nats() {
-	n := k.c.NATS
-	switch {
-	case n.URL != "" && n.Embedded != nil:
-		k.add("nats", "keep embedded for one machine, or url for a cluster of your own", "nats has both embedded and url")
-		return
-	case n.URL != "":
-		k.natsURL(n.URL)
-		if file := n.CredentialsFile; file != "" {
-			if st, ok := k.stat("nats.credentials_file", file, "name the .creds file of the account"); ok {
-				k.guarded("nats.credentials_file", file, st)
-			}
-		}
-	}
-	err := n.Validate()
-	if err == nil {
-		return
-	}
-	told := map[string]bool{}
-	for _, line := range strings.Split(err.Error(), "\n") {
-		path, message, ok := strings.Cut(line, ": ")
-		if !ok || !strings.HasPrefix(path, "nats") {
-			path, message = "nats", line
-		}
-		if !told[path] {
-			k.add(path, natsHint(path, n.URL != ""), "%s: %s", path, message)
-		}
-		told[path] = true
-	}
-}
-
 // documentHost is a host, or a suffix of hosts that begins with a dot.
 var documentHost = regexp.MustCompile(`^\.?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?$|^localhost$`)
 
