@@ -37,8 +37,20 @@ func TestReady(t *testing.T) {
 	if code, body := get(t, h.Ready, "/readyz"); code != 503 || !strings.Contains(body, "[-] token: no token") || !strings.HasSuffix(body, "not ready\n") {
 		t.Errorf("%d %q", code, body)
 	}
+	if code, body := get(t, h.Ready, "/readyz?verbose&exclude=token"); code != 200 || body != "[+] store: ok\n[ ] token: excluded\nready\n" {
+		t.Errorf("%d %q", code, body)
+	}
+	if code, body := get(t, h.Ready, "/readyz?exclude=store"); code != 503 {
+		t.Errorf("%d %q", code, body)
+	}
+	if code, body := get(t, h.Ready, "/readyz?exclude=tokn"); code != 400 || body != "exclude: there is no check \"tokn\"\n" {
+		t.Errorf("%d %q", code, body)
+	}
 	broken = nil
 	h.Stop()
+	if code, body := get(t, h.Ready, "/readyz?exclude=store&exclude=token"); code != 503 {
+		t.Errorf("stopping: %d %q", code, body)
+	}
 	if code, body := get(t, h.Ready, "/readyz?verbose"); code != 503 || !strings.Contains(body, "[-] daemon: stopping") {
 		t.Errorf("%d %q", code, body)
 	}

@@ -165,7 +165,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) health(ctx context.Context) (list []healthLine) {
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
-	lines, _ := p.api.Health.run(ctx)
+	lines, _ := p.api.Health.run(ctx, nil)
 	for _, l := range lines {
 		name, text, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(l, "[+] "), "[-] "), ": ")
 		list = append(list, healthLine{name, text, strings.HasPrefix(l, "[+]")})

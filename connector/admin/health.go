@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -57,16 +58,24 @@ func (h *Health) Live(rw http.ResponseWriter, _ *http.Request) {
 }
 
 // Ready answers 200 when every check is well and 503 otherwise; with ?verbose
-// it lists each check.
+// it lists each check. ?exclude=NAME leaves one out: whoever sends traffic to the
+// ready alone must not wait for a subscription, as it takes traffic to get one.
 func (h *Health) Ready(rw http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), checkWithin)
 	defer cancel()
-	lines, ready := h.run(ctx)
+	query := req.URL.Query()
+	excluded := query["exclude"]
 	plain(rw)
+	if name, ok := h.unknown(excluded); ok {
+		rw.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(rw, "exclude: there is no check %q\n", name)
+		return
+	}
+	lines, ready := h.run(ctx, excluded)
 	if !ready {
 		rw.WriteHeader(http.StatusServiceUnavailable)
 	}
-	if _, verbose := req.URL.Query()["verbose"]; verbose || !ready {
+	if query.Has("verbose") || !ready {
 		for _, l := range lines {
 			fmt.Fprintln(rw, l)
 		}
@@ -78,7 +87,18 @@ func (h *Health) Ready(rw http.ResponseWriter, req *http.Request) {
 	}
 }
 
-func (h *Health) run(ctx context.Context) (lines []string, ready bool) {
+// unknown returns the first of names that is no check: a probe that excludes
+// nothing should not pass for one that does.
+func (h *Health) unknown(names []string) (string, bool) {
+	for _, name := range names {
+		if !slices.ContainsFunc(h.checks, func(c Check) bool { return c.Name == name }) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func (h *Health) run(ctx context.Context, excluded []string) (lines []string, ready bool) {
 	ready = true
 	h.mu.Lock()
 	if h.stopping {
@@ -86,7 +106,9 @@ func (h *Health) run(ctx context.Context) (lines []string, ready bool) {
 	}
 	h.mu.Unlock()
 	for _, c := range h.checks {
-		if err := c.Ready(ctx); err != nil {
+		if slices.Contains(excluded, c.Name) {
+			lines = append(lines, "[ ] "+c.Name+": excluded")
+		} else if err := c.Ready(ctx); err != nil {
 			lines, ready = append(lines, "[-] "+c.Name+": "+err.Error()), false
 		} else {
 			lines = append(lines, "[+] "+c.Name+": ok")
