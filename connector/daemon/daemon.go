@@ -22,6 +22,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
 	"pullprint/connector/held"
+	"pullprint/connector/journal"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
@@ -54,6 +55,7 @@ type Addresses struct{ Webhook, Metrics, Admin net.Addr }
 type daemon struct {
 	o         Options
 	log       *zap.Logger
+	journal   *journal.Journal
 	instance  string
 	bus       *bus.Bus
 	graph     *graph.Client
@@ -90,7 +92,9 @@ func Run(ctx context.Context, o Options) error {
 		o.Listen = net.Listen
 	}
 	o.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), ReadBuild().collector())
-	d := &daemon{o: o, log: o.Logger.Named("daemon"), instance: instanceName()}
+	lines := journal.New()
+	o.Logger = lines.Wrap(o.Logger)
+	d := &daemon{o: o, log: o.Logger.Named("daemon"), journal: lines, instance: instanceName()}
 	if err := d.open(ctx); err != nil {
 		return errors.Join(err, d.close())
 	}

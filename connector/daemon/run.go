@@ -79,6 +79,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"webhook": func(ctx context.Context) error { return d.hook.Serve(ctx, d.hookLn) },
 		"policy":  func(ctx context.Context) error { return d.policy.Run(ctx, d.o.Reload) },
 		"canary":  d.canary.Run,
+		"journal": d.journal.Run,
 		"book":    d.book.Run,
 		"index":   d.index.Run,
 		"trigger": d.register,
