@@ -97,10 +97,8 @@ func (s *Sweeper) Kick() {
 }
 
 // Run sweeps at once, every 60 seconds, when kicked, and 10 seconds after a
-// sweep that failed, until ctx ends. A failure is logged when it begins, once
-// a minute while it lasts, and when it ends.
+// sweep that failed, until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
-	var said time.Time
 	failing := false
 	defer s.turned.Store(0)
 	for {
@@ -113,10 +111,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 			pause = time.Second
 		case err != nil:
 			pause = sweepAgain
-			if !failing || time.Since(said) >= time.Minute {
-				s.log.Warn("sweep failed, comes again", zap.Duration("after", pause), zap.Error(err))
-				said = time.Now()
-			}
+			s.log.Warn("sweep failed, comes again", zap.Duration("after", pause), zap.Error(err))
 			failing = true
 		case failing:
 			s.log.Info("sweep works again")

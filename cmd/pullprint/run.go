@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
+	"pullprint/connector/journal"
 	"pullprint/policy"
 	"pullprint/policy/strictyaml"
 )
@@ -135,11 +136,9 @@ func newLogger(c config.Log, w io.Writer) (*zap.Logger, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("log.level: %w", err)}
 	}
-	ec := zap.NewProductionEncoderConfig()
-	ec.TimeKey, ec.EncodeTime, ec.EncodeDuration = "time", zapcore.RFC3339NanoTimeEncoder, zapcore.StringDurationEncoder
-	enc := zapcore.NewJSONEncoder(ec)
+	enc := zapcore.NewJSONEncoder(journal.Encoding())
 	if c.Format == "console" {
-		enc = zapcore.NewConsoleEncoder(ec)
+		enc = zapcore.NewConsoleEncoder(journal.Encoding())
 	}
 	return zap.New(zapcore.NewCore(enc, zapcore.Lock(zapcore.AddSync(w)), level)), nil
 }

@@ -86,7 +86,7 @@ type Bus struct {
 	state   *KV
 
 	consumption atomic.Pointer[consumption] // nil when nothing is consumed
-	denial denial // of the external server
+	denial      denial                      // of the external server
 
 	sessionsMu sync.Mutex
 	sessions   map[*context.CancelCauseFunc]struct{}

@@ -23,6 +23,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
 	"pullprint/connector/held"
+	"pullprint/connector/journal"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
@@ -61,6 +62,7 @@ type Addresses struct{ Webhook, Metrics, Admin net.Addr }
 type daemon struct {
 	o         Options
 	log       *zap.Logger
+	journal   *journal.Journal
 	instance  string
 	bus       *bus.Bus
 	graph     *graph.Client
@@ -102,7 +104,9 @@ func Run(ctx context.Context, o Options) error {
 		o.Notify = func(string) {}
 	}
 	o.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), ReadBuild().collector())
-	d := &daemon{o: o, log: o.Logger.Named("daemon"), instance: instanceName(), asked: make(chan struct{})}
+	lines := journal.New()
+	o.Logger = lines.Wrap(o.Logger)
+	d := &daemon{o: o, log: o.Logger.Named("daemon"), journal: lines, instance: instanceName(), asked: make(chan struct{})}
 	if err := d.open(ctx); err != nil {
 		return errors.Join(err, d.close())
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -47,7 +46,7 @@ func (h *Handler) notifications(ctx context.Context, body []byte) int {
 			case err != nil:
 				failed.Store(true)
 				h.results.WithLabelValues(trigger.Result(err)).Inc()
-				h.complain("notification not stored, graph will repeat it", err)
+				h.log.Warn("notification not stored, graph will repeat it", zap.Error(err))
 			case dup:
 				h.results.WithLabelValues(resultDuplicate).Inc()
 			default:
@@ -83,7 +82,7 @@ func (h *Handler) lifecycles(ctx context.Context, body []byte) int {
 		if !done[l] {
 			if err := h.book.Lifecycle(ctx, l); err != nil {
 				h.results.WithLabelValues(trigger.Result(err)).Inc()
-				h.complain("lifecycle event not stored, graph will repeat it", err)
+				h.log.Warn("lifecycle event not stored, graph will repeat it", zap.Error(err))
 				complete = false
 				continue
 			}
@@ -121,7 +120,7 @@ func sift[T any](ctx context.Context, h *Handler, items []json.RawMessage, check
 	defer cancel()
 	if err := h.book.Refresh(ctx); err != nil {
 		h.results.WithLabelValues(trigger.Result(err)).Add(float64(len(doubtful)))
-		h.complain("notification not verified, graph will repeat it", err)
+		h.log.Warn("notification not verified, graph will repeat it", zap.Error(err))
 		return good, false
 	}
 	complete = true
@@ -145,16 +144,6 @@ func (h *Handler) refuse(err error) {
 	result := trigger.Result(err)
 	h.results.WithLabelValues(result).Inc()
 	h.log.Debug("refused notification", zap.String("result", result))
-}
-
-// complain says once a minute what keeps notifications from being taken.
-func (h *Handler) complain(what string, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if now := time.Now(); now.Sub(h.said) >= time.Minute {
-		h.said = now
-		h.log.Warn(what, zap.Error(err))
-	}
 }
 
 // split takes the items out of {"value":[…]}. The status is 0 when it can, 413
