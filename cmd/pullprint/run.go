@@ -32,6 +32,9 @@ file again.`,
 			if err != nil {
 				return err
 			}
+			if err := cfg.Unmade(); err != nil {
+				return usageError{err}
+			}
 			log, err := newLogger(cfg.Log, cmd.ErrOrStderr())
 			if err != nil {
 				return err
