@@ -35,6 +35,9 @@ watchdog, whether its loops still turn.`,
 			if err != nil {
 				return err
 			}
+			if err := cfg.Unmade(); err != nil {
+				return usageError{err}
+			}
 			log, err := newLogger(cfg.Log, cmd.ErrOrStderr())
 			if err != nil {
 				return err

@@ -15,6 +15,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/policy/strictyaml"
+	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/webhook"
 )
@@ -376,9 +377,17 @@ func (k *checker) queues() {
 }
 
 func (k *checker) queue(at string, q connector.Queue) {
-	if k.need(at+".printer_id", q.PrinterID, "write the printer's id, from the Universal Print portal") && !graph.ValidID(q.PrinterID) {
+	switch {
+	case q.PrinterID == "" && q.Create:
+		k.c.Warnings = append(k.c.Warnings, strictyaml.Problem{
+			File: k.name, Line: k.doc.At(at), Key: at + ".printer_id",
+			Message: q.Name + " has no printer yet", Hint: "run `pullprint register apply`, and write the printer_id that it prints here",
+		})
+	case !k.need(at+".printer_id", q.PrinterID, "write the printer's id, from the Universal Print portal; or create: true to have a virtual printer made"):
+	case !graph.ValidID(q.PrinterID):
 		k.add(at+".printer_id", "it looks like c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", "%s.printer_id is not an id", at)
 	}
+	k.shareWith(at+".share_with", q)
 	if k.need(at+".name", q.Name, "write what people and policies call the queue") && !queueName.MatchString(q.Name) {
 		k.add(at+".name", "begin with a letter or digit, go on with those, spaces, dots, dashes and underscores; at most 64", "%s.name has characters that a name can't have", at)
 	}
@@ -387,6 +396,22 @@ func (k *checker) queue(at string, q connector.Queue) {
 	}
 	if q.HoldFor < minHold || q.HoldFor > maxHold {
 		k.add(at+".hold_for", "write 1m at least and 30d at most; 24h when left out", "%s.hold_for is out of range", at)
+	}
+}
+
+// shareWith checks who may print to a printer that is to be made.
+func (k *checker) shareWith(at string, q connector.Queue) {
+	if len(q.ShareWith) > 0 && !q.Create {
+		k.add(at, "leave it out, and share the printer in the Universal Print portal; or set create: true", "%s of a queue that is not made by pullprint", at)
+		return
+	}
+	for i, who := range q.ShareWith {
+		switch here := fmt.Sprintf("%s[%d]", at, i); {
+		case who == trigger.Everyone && len(q.ShareWith) > 1:
+			k.add(here, "leave the others out, or it", "everyone, and others besides")
+		case who != trigger.Everyone && !guid.MatchString(who):
+			k.add(here, "write the object id of a group, from the Entra admin center, or everyone", "%s is no group's id", here)
+		}
 	}
 }
 

@@ -52,6 +52,21 @@ type Config struct {
 	Warnings []strictyaml.Problem `yaml:"-"`
 }
 
+// Unmade says which queues have no printer yet; nil when each has one. Without its
+// printer a queue is for registration only.
+func (c *Config) Unmade() error {
+	var names []string
+	for _, q := range c.Queues {
+		if q.PrinterID == "" {
+			names = append(names, q.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("no printer yet for %s: run `pullprint register apply`, and write the printer_id that it prints into the configuration", strings.Join(names, ", "))
+}
+
 // Policy names the policy file.
 type Policy struct {
 	// File is read again on SIGHUP and when it changes; empty is the built-in

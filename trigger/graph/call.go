@@ -31,6 +31,7 @@ type call struct {
 	eventual bool    // ConsistencyLevel: eventual
 	out      any     // what the answer is decoded into, nil if it isn't needed
 	location *string // where the answer sends us, nil if it is to be the answer itself
+	later    *string // where to look how a long operation goes on, nil if it is none
 	began    time.Time
 }
 
@@ -277,6 +278,9 @@ func (cl *call) read(resp *http.Response) *Error {
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return cl.refusal(resp)
+	}
+	if cl.later != nil {
+		*cl.later = resp.Header.Get("Operation-Location")
 	}
 	if cl.out == nil {
 		_, _ = io.CopyN(io.Discard, resp.Body, maxUnread) // for the connection's sake; the effect is done

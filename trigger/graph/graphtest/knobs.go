@@ -26,6 +26,9 @@ type Knobs struct {
 	NoParentURL           float64       // resourceData without parentUrl
 	Join                  int           // notifications in one POST, at most; default 1
 
+	OperationTime  time.Duration // how long it takes to make a printer, after the 202
+	OperationFails float64       // and then it was not made
+
 	UnknownWords float64 // an answer holding a state uses a word outside the documented enumeration
 
 	// What the documentation leaves open. A list with several entries is drawn from.

@@ -107,6 +107,8 @@ func (c *call) authorize(op *operation) (reply, bool) {
 		return c.fail(403, "Forbidden", "Application is not authorized to perform this operation. Application must have one of the following scopes: "+strings.Join(op.roles, ", ")), false
 	case c.token.user != nil && op.delegated == nobody:
 		return c.fail(403, "Forbidden", "This operation is not supported with delegated permissions."), false
+	case c.token.user != nil && !c.token.hasScope(op.name):
+		return c.fail(403, "Forbidden", "The token has none of the following scopes: "+strings.Join(scopes[op.name], ", ")), false
 	case c.token.user != nil && op.delegated == administrator && !c.token.user.Administrator:
 		return c.fail(403, "Forbidden", "The user is not a Printer Administrator."), false
 	}
