@@ -60,7 +60,7 @@ func writeBOM(w io.Writer, b daemon.Build, info *debug.BuildInfo) error {
 	app.Properties = []bomProperty{{"pullprint:revision", b.Revision}}
 	for _, s := range info.Settings {
 		switch s.Key {
-		case "GOOS", "GOARCH", "CGO_ENABLED", "-trimpath":
+		case "GOOS", "CGO_ENABLED", "-trimpath":
 			app.Properties = append(app.Properties, bomProperty{"golang:" + strings.TrimPrefix(s.Key, "-"), s.Value})
 		}
 	}
