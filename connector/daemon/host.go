@@ -15,7 +15,7 @@ import (
 
 // hostEvery is how often the loops and what the supervisor shows are looked at, unless
 // the watchdog wants to hear more often.
-const hostEvery = 10 * time.Second
+const hostEvery = 2 * time.Second
 
 // askedWithin is for how long the start waits for the first sign-in: refused, it fails;
 // unanswered, it is tried on while the intake is open.
@@ -76,12 +76,14 @@ func (d *daemon) host(ctx context.Context) error {
 	d.o.Notify("READY=1\nSTATUS=" + shown)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	var fed time.Time
 	for said := false; ; {
 		status := d.status(ctx)
 		err := d.turning()
 		switch {
-		case err == nil && d.o.Watchdog > 0:
+		case err == nil && d.o.Watchdog > 0 && time.Since(fed) >= d.o.Watchdog/3:
 			d.o.Notify("WATCHDOG=1")
+			fed = time.Now()
 		case err != nil:
 			status = err.Error()
 			if !said {
