@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -42,9 +43,19 @@ type object struct {
 
 func (o object) String() string { return o.Kind + "/" + o.Metadata.Name }
 
-// all renders every way of installing that is in this folder.
+var (
+	once     sync.Mutex
+	everyWay []rendered
+)
+
+// all renders every way of installing that is in this folder, once.
 func all(t *testing.T) []rendered {
 	t.Helper()
+	once.Lock()
+	defer once.Unlock()
+	if everyWay != nil {
+		return everyWay
+	}
 	var out []rendered
 	for _, dir := range kustomizations(t) {
 		out = append(out, rendered{"kustomize " + dir, kustomize(t, dir)})
@@ -56,6 +67,7 @@ func all(t *testing.T) []rendered {
 		}
 		out = append(out, rendered{"helm " + filepath.Base(values), split(t, text)})
 	}
+	everyWay = out
 	return out
 }
 
