@@ -85,6 +85,7 @@ func (s *Sweeper) Kick() {
 // sweep that failed, until ctx ends. A failure is logged when it begins, once
 // a minute while it lasts, and when it ends.
 func (s *Sweeper) Run(ctx context.Context) error {
+	defer s.resign()
 	var said time.Time
 	failing := false
 	for {
@@ -115,6 +116,12 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		case <-t.C:
 		}
 	}
+}
+
+// resign leaves what is known of the queues to the next who sweeps.
+func (s *Sweeper) resign() {
+	s.worker.Metrics.resign(s.worker.Queues)
+	s.drifted = drift{since: s.drifted.since}
 }
 
 // Sweep does it once: feeds the unknown tasks into the stream, goes on with

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -44,22 +45,40 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapReq
 	}
 	var acts errgroup.Group
 	acts.SetLimit(tapActs)
-	defer func() { _ = acts.Wait() }()
-	defer func() { _ = sub.Unsubscribe() }()
+	act := func(msg *nats.Msg) {
+		if msg.Reply == "" {
+			return
+		}
+		acts.Go(func() error {
+			b.answerTap(context.WithoutCancel(ctx), msg, answer)
+			return nil
+		})
+	}
 	for {
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
 		case msg := <-taps:
-			if msg.Reply == "" {
-				continue
-			}
-			acts.Go(func() error {
-				b.answerTap(context.WithoutCancel(ctx), msg, answer)
-				return nil
-			})
+			act(msg)
+			continue
+		case <-ctx.Done():
 		}
+		break
 	}
+	// Those that the server has given to us go to no other instance.
+	_ = sub.Drain()
+	ending, cancel := withLimit(context.WithoutCancel(ctx), time.Second)
+	_ = b.nc.FlushWithContext(ending)
+	cancel()
+	for {
+		select {
+		case msg := <-taps:
+			act(msg)
+			continue
+		default:
+		}
+		break
+	}
+	_ = acts.Wait()
+	return ctx.Err()
 }
 
 func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer func(context.Context, TapRequest) TapReply) {

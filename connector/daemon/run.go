@@ -22,6 +22,9 @@ import (
 // and sweeping.
 const leaseLife = 10 * time.Second
 
+// signInEvery is how often is looked whether the token is to be renewed.
+const signInEvery = 30 * time.Second
+
 // compose makes the rooms that need the store.
 func (d *daemon) compose(ctx context.Context) error {
 	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
@@ -79,6 +82,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"webhook": func(ctx context.Context) error { return d.hook.Serve(ctx, d.hookLn) },
 		"policy":  func(ctx context.Context) error { return d.policy.Run(ctx, d.o.Reload) },
 		"canary":  d.canary.Run,
+		"token":   d.keepSignedIn,
 		"book":    d.book.Run,
 		"index":   d.index.Run,
 		"trigger": d.register,
@@ -172,6 +176,23 @@ func (d *daemon) register(ctx context.Context) error {
 			t.Stop()
 			return ctx.Err()
 		case <-t.C:
+		}
+	}
+}
+
+// keepSignedIn keeps a replica ready that nobody has asked for anything: most of
+// them, while one registers and sweeps. Failures are the registrar's to tell.
+func (d *daemon) keepSignedIn(ctx context.Context) error {
+	tick := time.NewTicker(signInEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := d.graph.KeepSignedIn(ctx); err != nil && ctx.Err() == nil {
+			d.log.Debug("token not refreshed", zap.Error(err))
 		}
 	}
 }
