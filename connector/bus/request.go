@@ -15,8 +15,12 @@ import (
 // subjectTaps is where readers show badges, by request and reply.
 const subjectTaps = "pullprint.taps."
 
-// tapActs is how many taps one instance answers at once.
-const tapActs = 64
+// tapActs is how many taps one instance answers at once, tapsWaiting how many may
+// wait for their turn: what comes beyond is dropped, and its reader asks again.
+const (
+	tapActs     = 64
+	tapsWaiting = 1024
+)
 
 // TapRequest is a badge shown over NATS.
 type TapRequest struct {
@@ -38,7 +42,7 @@ type TapReply struct {
 // several instances each tap is answered by one. A tap that nobody waits for
 // is not answered and not acted on.
 func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapRequest) TapReply) error {
-	taps := make(chan *nats.Msg, tapActs)
+	taps := make(chan *nats.Msg, tapsWaiting)
 	sub, err := b.nc.ChanQueueSubscribe(subjectTaps+"*", consumerName, taps)
 	if err != nil {
 		return fmt.Errorf("subscribe to taps: %w", err)
