@@ -40,7 +40,8 @@ type TapReply struct {
 
 // ServeTaps answers taps until ctx ends, then finishes those in hand. Among
 // several instances each tap is answered by one. A tap that nobody waits for
-// is not answered and not acted on.
+// is not answered and not acted on, nor one whose answer is to go elsewhere than
+// to an inbox.
 func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapRequest) TapReply) error {
 	taps := make(chan *nats.Msg, tapsWaiting)
 	sub, err := b.nc.ChanQueueSubscribe(subjectTaps+"*", consumerName, taps)
@@ -50,7 +51,7 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapReq
 	var acts errgroup.Group
 	acts.SetLimit(tapActs)
 	act := func(msg *nats.Msg) {
-		if msg.Reply == "" {
+		if !inbox(msg.Reply) {
 			return
 		}
 		acts.Go(func() error {
@@ -83,6 +84,12 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapReq
 	}
 	_ = acts.Wait()
 	return ctx.Err()
+}
+
+// inbox reports whether an answer may go to a subject: an inbox of a client, or that
+// of another account. Who names a key of a bucket instead would have us write it.
+func inbox(reply string) bool {
+	return strings.HasPrefix(reply, "_INBOX.") || strings.HasPrefix(reply, "_R_.")
 }
 
 func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer func(context.Context, TapRequest) TapReply) {
