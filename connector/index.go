@@ -140,9 +140,6 @@ func (x *Index) set(ref held.Ref, e *Entry) {
 	old, had := x.entries[ref]
 	if had && old.State == held.Held {
 		x.count(old.Queue, -1)
-		if e != nil && e.State != held.Held {
-			x.metrics.holdAge.Observe(time.Since(old.Seen).Seconds())
-		}
 	}
 	if e == nil {
 		delete(x.entries, ref)

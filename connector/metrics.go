@@ -149,6 +149,25 @@ func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pullprint_" + name, Help: help}, labels)
 }
 
+// moved counts the end of a hold, in the replica that ended it: the index of each
+// sees it.
+func (m *Metrics) moved(before held.State, rec *held.Record) {
+	if before == held.Held && rec.State != held.Held {
+		m.holdAge.Observe(time.Since(rec.Seen).Seconds())
+	}
+}
+
+// resign forgets what only the replica that sweeps can know, so that its last
+// word is not taken for the state of things once another sweeps.
+func (m *Metrics) resign(queues []Queue) {
+	m.reserved.Set(0)
+	m.oldest.Set(0)
+	for _, q := range queues {
+		m.headroom.WithLabelValues(q.Name).Set(1)
+		m.drift.WithLabelValues(q.Name).Set(0)
+	}
+}
+
 func (m *Metrics) decided(d *held.Decision, heard time.Time) {
 	m.decisions.WithLabelValues(d.Point, d.Verdict, d.Reason, d.Rule, d.Queue).Inc()
 	if s := d.Shadow; s != nil {

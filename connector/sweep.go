@@ -99,6 +99,7 @@ func (s *Sweeper) Kick() {
 // Run sweeps at once, every 60 seconds, when kicked, and 10 seconds after a
 // sweep that failed, until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
+	defer s.resign()
 	failing := false
 	defer s.turned.Store(0)
 	for {
@@ -127,6 +128,12 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		case <-t.C:
 		}
 	}
+}
+
+// resign leaves what is known of the queues to the next who sweeps.
+func (s *Sweeper) resign() {
+	s.worker.Metrics.resign(s.worker.Queues)
+	s.drifted = drift{since: s.drifted.since}
 }
 
 // Sweep does it once: feeds the unknown tasks into the stream, goes on with

@@ -80,8 +80,9 @@ func (c Config) refusal(err error) (what, remedy string) {
 	return "", ""
 }
 
-// clientCertificate is the alert of a server that wants another certificate of us.
-var clientCertificate = regexp.MustCompile(`remote error: tls: (certificate required|bad certificate|unknown certificate|unknown certificate authority|expired certificate|handshake failure)$`)
+// clientCertificate is how a server that wants another certificate of us ends the
+// connection: with an alert, or before we could read it.
+var clientCertificate = regexp.MustCompile(`remote error: tls: (certificate required|bad certificate|unknown certificate|unknown certificate authority|expired certificate|handshake failure)|connection closed by remote after TLS handshake`)
 
 // notLetIn says why the server does not know us.
 func (c Config) notLetIn(err error) (what, remedy string) {

@@ -22,6 +22,9 @@ import (
 // and sweeping.
 const leaseLife = 10 * time.Second
 
+// signInEvery is how often is looked whether the token is to be renewed.
+const signInEvery = 30 * time.Second
+
 // compose makes the rooms that need the store.
 func (d *daemon) compose(ctx context.Context) error {
 	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
@@ -83,6 +86,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"canary":  d.canary.Run,
 		"host":    d.host,
 		"journal": d.journal.Run,
+		"token":   d.keepSignedIn,
 		"book":    d.book.Run,
 		"index":   d.index.Run,
 		"trigger": d.register,
@@ -177,6 +181,23 @@ func (d *daemon) register(ctx context.Context) error {
 			t.Stop()
 			return ctx.Err()
 		case <-t.C:
+		}
+	}
+}
+
+// keepSignedIn keeps a replica ready that nobody has asked for anything: most of
+// them, while one registers and sweeps. Failures are the registrar's to tell.
+func (d *daemon) keepSignedIn(ctx context.Context) error {
+	tick := time.NewTicker(signInEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := d.graph.KeepSignedIn(ctx); err != nil && ctx.Err() == nil {
+			d.log.Debug("token not refreshed", zap.Error(err))
 		}
 	}
 }

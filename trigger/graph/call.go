@@ -175,6 +175,11 @@ func (c *Client) turn(ctx context.Context) error {
 // send does one HTTP exchange.
 func (c *Client) send(ctx context.Context, cl *call, token *bearer) *Error {
 	began := time.Now()
+	if end, ok := ctx.Deadline(); ok && !began.Before(end) {
+		// A process that hung wakes up before its timers do: what it was about to
+		// do may have been taken over.
+		return cl.failed(unsent, wireError{context.DeadlineExceeded})
+	}
 	id := newGUID()
 	req, sent := c.request(ctx, cl, token, id)
 	resp, err := c.wire.RoundTrip(req)

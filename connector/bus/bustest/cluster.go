@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,6 +100,19 @@ func FromFile(tb testing.TB, file string, more ...func(*server.Options)) string 
 		s.WaitForShutdown()
 	})
 	return s.ClientURL()
+}
+
+// Serve starts a server in this process from a configuration file, as it is, until
+// stop or the end of the test.
+func Serve(tb testing.TB, file string) (stop func()) {
+	tb.Helper()
+	s := startServer(tb, file)
+	stop = sync.OnceFunc(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	tb.Cleanup(stop)
+	return stop
 }
 
 // Port and Store are for FromFile: any free port of loopback, and a store of the test's.
