@@ -73,6 +73,12 @@ func (n *tenant) does(args ...string) (out string, err error) {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
 	defer cancel()
+	return n.doesIn(ctx, args...)
+}
+
+// doesIn is does until ctx ends.
+func (n *tenant) doesIn(ctx context.Context, args ...string) (out string, err error) {
+	n.t.Helper()
 	signed := make(chan struct{})
 	var once sync.Once
 	stderr := writerFunc(func(p []byte) {

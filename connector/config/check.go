@@ -130,6 +130,13 @@ func (k *checker) auth() {
 		k.add("auth.client_id", "copy the application (client) id, not the name", "auth.client_id is not a GUID")
 	}
 	a := &k.c.Auth
+	switch {
+	case a.AssertionAlg == "":
+	case a.CertificateFile == "" && a.PrivateKeyFile == "":
+		k.add("auth.assertion_alg", "leave it out, or set certificate_file", "auth.assertion_alg without a certificate")
+	default:
+		k.oneOf("auth.assertion_alg", a.AssertionAlg, graph.AssertionAlgs...)
+	}
 	switch kinds := a.Kinds(); len(kinds) {
 	case 0:
 		k.add("auth.client_secret_file", "name the file that holds the client secret's value, or set certificate_file and private_key_file, federated_token_file, or managed_identity", "auth has no credential")

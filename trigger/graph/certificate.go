@@ -130,14 +130,30 @@ func (c *certificate) fromPFX() (any, *x509.Certificate, error) {
 	return key, leaf, nil
 }
 
+// The ways to sign an assertion.
+const (
+	algPS256 = "PS256"
+	algRS256 = "RS256"
+)
+
+// AssertionAlgs are the values of Auth.AssertionAlg.
+var AssertionAlgs = []string{algPS256, algRS256}
+
+func (c *certificate) method() jwt.SigningMethod {
+	if c.auth.AssertionAlg == algRS256 {
+		return jwt.SigningMethodRS256
+	}
+	return &jwt.SigningMethodRSAPSS{
+		SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA,
+		Options:          &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256},
+	}
+}
+
 func (c *certificate) form(now time.Time) (string, url.Values, error) {
 	if c.key == nil {
 		return "", nil, errors.New("no certificate was read")
 	}
-	t := jwt.NewWithClaims(&jwt.SigningMethodRSAPSS{
-		SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA,
-		Options:          &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256},
-	}, jwt.MapClaims{
+	t := jwt.NewWithClaims(c.method(), jwt.MapClaims{
 		"aud": c.audience, "iss": c.auth.ClientID, "sub": c.auth.ClientID, "jti": newGUID(),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 	})

@@ -59,6 +59,7 @@ type Knobs struct {
 	BindQueues []string
 
 	TokenLife       time.Duration // default 3599 s
+	ClockAhead      time.Duration // of the authority and Graph against the machine's, in the header Date and where assertions are looked at
 	ResourceBase    string        // start of parentUrl, redirectedTo and @odata.id; default https://graph.microsoft.com/v1.0
 	DocumentBase    string        // origin of pre-authenticated payload URLs; default another name of the calling host
 	ForeignNextLink string        // when set, @odata.nextLink leads to this origin instead: a client must not follow

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // call is one request on its way through the simulator.
@@ -57,6 +58,9 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return err
+	}
+	if ahead := s.knobs.Load().ClockAhead; ahead != 0 {
+		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
 	}
 	return c.write(w, rep)
 }

@@ -222,15 +222,22 @@ func (s *Sim) SetCapabilities(id, capabilities string) error {
 }
 
 func (s *Sim) deletePrinter(c *call) reply {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.printers[c.Printer]
-	if p == nil {
+	if s.RemovePrinter(c.Printer) != nil {
 		return c.notFound()
 	}
-	delete(s.printers, p.ID)
-	s.printOrder = slices.DeleteFunc(s.printOrder, func(o *printer) bool { return o == p })
 	return reply{status: 204}
+}
+
+// RemovePrinter takes a printer away with its share and trigger, as an administrator would in the portal.
+func (s *Sim) RemovePrinter(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.printers[id] == nil {
+		return fmt.Errorf("no printer %q", id)
+	}
+	delete(s.printers, id)
+	s.printOrder = slices.DeleteFunc(s.printOrder, func(p *printer) bool { return p.ID == id })
+	return nil
 }
 
 // share is a printerShare.
