@@ -19,8 +19,11 @@ type Inspection struct {
 	// Free is how many bytes are free where the embedded store is, Needed how many
 	// it may take besides what it has.
 	Free, Needed int64
-	// Version and Cluster are those of an external server.
+	// Version and Cluster are those of an external server, Streams ours on it, and
+	// Used and Limit what our account has and may have there (-1: no limit).
 	Version, Cluster string
+	Streams          []StreamState
+	Used, Limit      int64
 }
 
 // Inspect looks at the store and changes nothing. The error says what is wrong
@@ -44,11 +47,16 @@ func Inspect(ctx context.Context, cfg Config) (Inspection, error) {
 		return in, err
 	}
 	js, err := jetstream.New(nc)
+	var account *jetstream.AccountInfo
 	if err == nil {
-		_, err = js.AccountInfo(ctx)
+		account, err = js.AccountInfo(ctx)
 	}
 	if err != nil {
 		return in, fmt.Errorf("ask NATS server for JetStream (it has to be enabled for our account): %w", err)
+	}
+	in.Used, in.Limit = int64(account.Store), account.Limits.MaxStore //nolint:gosec // a store of exabytes is none that we have
+	if in.Streams, err = survey(ctx, js); err != nil {
+		return in, err
 	}
 	if cfg.Replicas > 1 && in.Cluster == "" {
 		return in, fmt.Errorf("nats.replicas is %d, and the server is in no cluster", cfg.Replicas)
@@ -77,5 +85,6 @@ func inspectEmbedded(e *Embedded) (Inspection, error) {
 		return in, fmt.Errorf("nats.embedded.store_dir: ask for free space: %w", err)
 	}
 	in.Free = int64(fs.Bavail) * fs.Bsize //nolint:gosec // a disk of exabytes is none that we have
+	in.Needed = max(0, in.Needed-taken(e.StoreDir))
 	return in, nil
 }
