@@ -175,7 +175,6 @@ func (e *examination) notReached(err error, address string) (text, do string) {
 		unknown x509.UnknownAuthorityError
 		host    x509.HostnameError
 		invalid x509.CertificateInvalidError
-		record  tls.RecordHeaderError
 		timeout net.Error
 	)
 	elsewhere := fmt.Sprintf(fromElsewhere, address)
@@ -186,7 +185,7 @@ func (e *examination) notReached(err error, address string) (text, do string) {
 		return "the certificate is expired, or not valid yet", "renew it where TLS ends: webhook.tls, or the proxy in front"
 	case errors.As(err, &unknown):
 		return "the certificate is not of an authority that is known", "Graph wants one of a public authority, with its chain (fullchain.pem)"
-	case errors.As(err, &record):
+	case errors.Is(err, http.ErrSchemeMismatch):
 		return "what answers speaks no TLS", "set webhook.tls, or end TLS in a proxy in front"
 	case !e.runs:
 		return "it can't be reached from here: " + plainly(unwrapURL(err)), "start the daemon first; then " + elsewhere

@@ -256,6 +256,9 @@ func (e *examination) look(ctx context.Context, c *graph.Client) {
 	}
 }
 
+// maxSamples is how many jobs of a queue are looked at for one with a document.
+const maxSamples = 3
+
 // sample is a job of a queue with a document, and a person: the one who is named,
 // who prints self-tests, or whose job it is.
 func (e *examination) sample(ctx context.Context, c *graph.Client) (user string, sample graph.Job) {
@@ -264,7 +267,12 @@ func (e *examination) sample(ctx context.Context, c *graph.Client) (user string,
 		user = e.cfg.SelfTest.User
 	}
 	for _, q := range e.cfg.Queues {
-		for job, err := range c.Jobs(ctx, q.PrinterID) {
+		looked := 0
+		for listed, err := range c.Jobs(ctx, q.PrinterID) {
+			if looked++; err != nil || looked > maxSamples {
+				break
+			}
+			job, err := c.Job(ctx, listed.Ref) // with its documents
 			if err != nil {
 				break
 			}
