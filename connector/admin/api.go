@@ -55,6 +55,7 @@ type Deps struct {
 	Swept    func() time.Time
 	Queues   []connector.Queue
 	Devices  []connector.Device
+	Insight  Insight
 	Instance string
 	Logger   *zap.Logger
 }
@@ -126,6 +127,7 @@ func routes() []route {
 		{"GET", "/v1/decisions", forRead, "", 0, (*API).listDecisions},
 		{"GET", "/v1/dead", forRead, "", 0, (*API).listDead},
 		{"GET", "/v1/audit", forAdmin, "", 0, (*API).listActions},
+		{"GET", "/v1/diagnostics", forAdmin, "", 0, (*API).diagnose},
 	}
 }
 

@@ -75,6 +75,7 @@ var matrix = map[string]string{
 	"GET /v1/decisions":                     "read operate admin",
 	"GET /v1/dead":                          "read operate admin",
 	"GET /v1/audit":                         "admin",
+	"GET /v1/diagnostics":                   "admin",
 }
 
 func TestAuthorization(t *testing.T) {
@@ -247,6 +248,7 @@ var samples = map[string][]any{
 	"GET /v1/decisions":                     {full[DecisionList]()},
 	"GET /v1/dead":                          {full[DeadList]()},
 	"GET /v1/audit":                         {full[ActionList]()},
+	"GET /v1/diagnostics":                   {full[Diagnosis](), Diagnosis{Readiness: []string{}, Streams: []bus.StreamState{}, Lines: []string{}}},
 }
 
 // bodies are what each route takes, with every member set.

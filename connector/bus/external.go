@@ -55,7 +55,8 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 	}
 	ctx, end := b.denial.until(ctx)
 	defer end()
-	return checkJetStream(ctx, b.nc)
+	_, _, err = checkJetStream(ctx, b.nc)
+	return err
 }
 
 // access are the options by which an external server lets us in: the only place
@@ -83,15 +84,15 @@ func (c Config) access() ([]nats.Option, error) {
 
 // checkJetStream asks whether our account may use JetStream. A cluster that has
 // just begun has no answer yet: then it is asked again until ctx ends.
-func checkJetStream(ctx context.Context, nc *nats.Conn) error {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("open JetStream: %w", err)
+func checkJetStream(ctx context.Context, nc *nats.Conn) (js jetstream.JetStream, account *jetstream.AccountInfo, err error) {
+	if js, err = jetstream.New(nc); err != nil {
+		return nil, nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	return soon(ctx, "ask NATS server for JetStream (it has to be enabled for our account)", func(ctx context.Context) error {
-		_, err := js.AccountInfo(ctx)
+	err = soon(ctx, "ask NATS server for JetStream (it has to be enabled for our account)", func(ctx context.Context) error {
+		account, err = js.AccountInfo(ctx)
 		return err
 	})
+	return js, account, err
 }
 
 // ensureSoon is ensure; a cluster whose servers are still finding each other is

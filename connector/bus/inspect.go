@@ -19,8 +19,11 @@ type Inspection struct {
 	// Free is how many bytes are free where the embedded store is, Needed how many
 	// it may take besides what it has.
 	Free, Needed int64
-	// Version and Cluster are those of an external server.
+	// Version and Cluster are those of an external server, Streams ours on it, and
+	// Used and Limit what our account has and may have there (-1: no limit).
 	Version, Cluster string
+	Streams          []StreamState
+	Used, Limit      int64
 	// Servers are how many servers of the cluster we were told of.
 	Servers int
 	// CredentialsEnd is when the user in nats.credentials_file expires; zero when
@@ -62,7 +65,12 @@ func Inspect(ctx context.Context, cfg Config) (Inspection, error) {
 	defer cancel()
 	ctx, end := d.until(ctx)
 	defer end()
-	if err := checkJetStream(ctx, nc); err != nil {
+	js, account, err := checkJetStream(ctx, nc)
+	if err != nil {
+		return in, err
+	}
+	in.Used, in.Limit = int64(account.Store), account.Limits.MaxStore //nolint:gosec // a store of exabytes is none that we have
+	if in.Streams, err = survey(ctx, js); err != nil {
 		return in, err
 	}
 	if cfg.Replicas > 1 && in.Cluster == "" {
@@ -92,5 +100,6 @@ func inspectEmbedded(e *Embedded) (Inspection, error) {
 		return in, fmt.Errorf("nats.embedded.store_dir: ask for free space: %w", err)
 	}
 	in.Free = int64(fs.Bavail) * fs.Bsize //nolint:gosec // a disk of exabytes is none that we have
+	in.Needed = max(0, in.Needed-taken(e.StoreDir))
 	return in, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
@@ -51,7 +52,7 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	d.office.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations,
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
-		Instance: d.instance, Logger: log,
+		Insight: d.insight(), Instance: d.instance, Logger: log,
 	})
 	pages, err := admin.NewPages(d.office.api)
 	if err != nil {
@@ -59,6 +60,15 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	}
 	d.office.server = admin.NewServer(cfg.Admin, d.office.api, pages)
 	return nil
+}
+
+// insight is how the process is.
+func (d *daemon) insight() admin.Insight {
+	b := ReadBuild()
+	return admin.Insight{
+		Version: b.Version, Revision: b.Revision, Go: b.Go, Started: time.Now(),
+		Metrics: d.o.Registry, Streams: d.bus.Streams, Lines: d.journal.Last().Lines,
+	}
 }
 
 // openBadges is nil when no key file is configured.

@@ -40,11 +40,7 @@ type certificate struct {
 }
 
 func (c *certificate) read(now time.Time) error {
-	load := c.fromPEM
-	if c.auth.PFX() {
-		load = c.fromPFX
-	}
-	private, leaf, err := load()
+	private, leaf, err := c.load()
 	if err != nil {
 		return err
 	}
@@ -163,4 +159,20 @@ func (c *certificate) form(now time.Time) (string, url.Values, error) {
 		return "", nil, errors.New("the key in " + c.keyAt() + " can't sign")
 	}
 	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {signed}}, nil
+}
+
+// Certificate reads the certificate that signs the app in, whether it is valid now
+// or not. The error says what is wrong with the files.
+func (a Auth) Certificate() (*x509.Certificate, error) {
+	c := &certificate{auth: a}
+	_, leaf, err := c.load()
+	return leaf, err
+}
+
+// load reads the certificate with its key.
+func (c *certificate) load() (any, *x509.Certificate, error) {
+	if c.auth.PFX() {
+		return c.fromPFX()
+	}
+	return c.fromPEM()
 }
