@@ -11,8 +11,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// subjectTaps is where readers show badges, by request and reply.
-const subjectTaps = "pullprint.taps."
+// subjectTaps is where readers show badges, by request and reply. A reader that
+// can't ask for a reply, as one that speaks MQTT, hears the answer on the subject of
+// its device with answerToken behind it.
+const (
+	subjectTaps = "pullprint.taps."
+	answerToken = ".answer"
+)
 
 // tapActs is how many taps one instance answers at once.
 const tapActs = 64
@@ -21,7 +26,8 @@ const tapActs = 64
 type TapRequest struct {
 	// Device is the last token of the subject.
 	Device string
-	// Authorization is the header of that name, as in HTTP.
+	// Authorization is the header of that name, as in HTTP; empty where messages have
+	// none.
 	Authorization string
 	Body          []byte
 }
@@ -34,8 +40,9 @@ type TapReply struct {
 }
 
 // ServeTaps answers taps until ctx ends, then finishes those in hand. Among
-// several instances each tap is answered by one. A tap that nobody waits for
-// is not answered and not acted on.
+// several instances each tap is answered by one. A tap without a reply subject is
+// answered on pullprint.taps.{device}.answer. A tap whose answer is wanted on a
+// subject of somebody else is not acted on: see inbox.
 func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapRequest) TapReply) error {
 	taps := make(chan *nats.Msg, tapActs)
 	sub, err := b.nc.ChanQueueSubscribe(subjectTaps+"*", consumerName, taps)
@@ -52,6 +59,9 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapReq
 			return ctx.Err()
 		case msg := <-taps:
 			if msg.Reply == "" {
+				msg.Reply = msg.Subject + answerToken
+			} else if !inbox(msg.Reply) {
+				b.log.Warn("tap refused, its answer is wanted where answers don't belong", zap.String("subject", msg.Subject))
 				continue
 			}
 			acts.Go(func() error {
@@ -61,6 +71,13 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapReq
 		}
 	}
 }
+
+// inbox reports whether an answer may go to a subject that its sender chose: to one
+// that begins with an underscore, as inboxes do and what servers put in their place
+// between accounts and clusters (_R_, _GR_). Anywhere else the answer would be a
+// message of ours that the sender may not send: into our own buckets and streams, to
+// the API of JetStream, or to programs of others.
+func inbox(reply string) bool { return strings.HasPrefix(reply, "_") }
 
 func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer func(context.Context, TapRequest) TapReply) {
 	reply := answer(ctx, TapRequest{
