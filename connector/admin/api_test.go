@@ -426,8 +426,19 @@ func TestAnswerTap(t *testing.T) {
 		"not configured":      {"operate", "none", `{"badge":"1"}`, http.StatusNotFound},
 		"a long body":         {"west", "west", `{"badge":"` + strings.Repeat("1", maxBody) + `"}`, http.StatusBadRequest},
 		"the device's reader": {"west", "west", `{"badge":"1"}`, http.StatusNotFound}, // allowed; this API has no device
+		// Without headers, the token stands in the body; beside a header it counts for nothing.
+		"token in the body":             {"", "west", `{"badge":"1","token":"` + testTokens["west"] + `"}`, http.StatusNotFound},
+		"none there":                    {"", "west", `{"badge":"1"}`, http.StatusUnauthorized},
+		"a wrong one there":             {"", "west", `{"badge":"1","token":"wrong"}`, http.StatusUnauthorized},
+		"another's there":               {"", "west", `{"badge":"1","token":"` + testTokens["east"] + `"}`, http.StatusForbidden},
+		"a wrong one beside a right":    {"wrong", "west", `{"badge":"1","token":"` + testTokens["west"] + `"}`, http.StatusUnauthorized},
+		"no json, and who is not known": {"", "west", `badge 1`, http.StatusUnauthorized},
 	} {
-		reply := a.AnswerTap(t.Context(), bus.TapRequest{Device: c.device, Authorization: "Bearer " + testTokens[c.who], Body: []byte(c.body)})
+		header := "Bearer " + testTokens[c.who]
+		if c.who == "" {
+			header = ""
+		}
+		reply := a.AnswerTap(t.Context(), bus.TapRequest{Device: c.device, Authorization: header, Body: []byte(c.body)})
 		var p problem
 		if err := json.Unmarshal(reply.Body, &p); err != nil || reply.Status != c.status || p.Status != c.status {
 			t.Errorf("%s: %d %s", name, reply.Status, reply.Body)

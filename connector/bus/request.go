@@ -12,8 +12,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// subjectTaps is where readers show badges, by request and reply.
-const subjectTaps = "pullprint.taps."
+// subjectTaps is where readers show badges, by request and reply. A reader that
+// can't ask for a reply, as one that speaks MQTT, hears the answer on the subject of
+// its device with answerToken behind it.
+const (
+	subjectTaps = "pullprint.taps."
+	answerToken = ".answer"
+)
 
 // tapActs is how many taps one instance answers at once, tapsWaiting how many may
 // wait for their turn: what comes beyond is dropped, and its reader asks again.
@@ -26,7 +31,8 @@ const (
 type TapRequest struct {
 	// Device is the last token of the subject.
 	Device string
-	// Authorization is the header of that name, as in HTTP.
+	// Authorization is the header of that name, as in HTTP; empty where messages have
+	// none.
 	Authorization string
 	Body          []byte
 }
@@ -39,9 +45,9 @@ type TapReply struct {
 }
 
 // ServeTaps answers taps until ctx ends, then finishes those in hand. Among
-// several instances each tap is answered by one. A tap that nobody waits for
-// is not answered and not acted on, nor one whose answer is to go elsewhere than
-// to an inbox.
+// several instances each tap is answered by one. A tap without a reply subject is
+// answered on pullprint.taps.{device}.answer. A tap whose answer is wanted on a
+// subject of somebody else is not acted on: see inbox.
 func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapRequest) TapReply) error {
 	taps := make(chan *nats.Msg, tapsWaiting)
 	sub, err := b.nc.ChanQueueSubscribe(subjectTaps+"*", consumerName, taps)
@@ -51,7 +57,10 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapReq
 	var acts errgroup.Group
 	acts.SetLimit(tapActs)
 	act := func(msg *nats.Msg) {
-		if !inbox(msg.Reply) {
+		if msg.Reply == "" {
+			msg.Reply = msg.Subject + answerToken
+		} else if !inbox(msg.Reply) {
+			b.log.Warn("tap refused, its answer is wanted where answers don't belong", zap.String("subject", msg.Subject))
 			return
 		}
 		acts.Go(func() error {
@@ -86,11 +95,12 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapReq
 	return ctx.Err()
 }
 
-// inbox reports whether an answer may go to a subject: an inbox of a client, or that
-// of another account. Who names a key of a bucket instead would have us write it.
-func inbox(reply string) bool {
-	return strings.HasPrefix(reply, "_INBOX.") || strings.HasPrefix(reply, "_R_.")
-}
+// inbox reports whether an answer may go to a subject that its sender chose: to one
+// that begins with an underscore, as inboxes do and what servers put in their place
+// between accounts and clusters (_R_, _GR_). Anywhere else the answer would be a
+// message of ours that the sender may not send: into our own buckets and streams, to
+// the API of JetStream, or to programs of others.
+func inbox(reply string) bool { return strings.HasPrefix(reply, "_") }
 
 func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer func(context.Context, TapRequest) TapReply) {
 	reply := answer(ctx, TapRequest{
