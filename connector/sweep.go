@@ -85,6 +85,8 @@ func (s *Sweeper) Kick() {
 // sweep that failed, until ctx ends. A failure is logged when it begins, once
 // a minute while it lasts, and when it ends.
 func (s *Sweeper) Run(ctx context.Context) error {
+	defer s.worker.Metrics.rest() // another may sweep then
+	s.drifted.last = time.Time{}  // what rest forgot is looked for anew
 	var said time.Time
 	failing := false
 	for {

@@ -28,7 +28,16 @@ func (d *daemon) compose(ctx context.Context) error {
 	d.book = trigger.NewBook(trigger.BookOptions{TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg})
 	d.canary = newCanary(d.bus.Canary, cfg.NATS.Embedded != nil, log)
 	d.health = admin.NewHealth(d.checks()...)
-	d.metrics = admin.NewMetricsServer(d.o.Registry, d.health, log)
+	if err := reg.Register(d.health.Collector()); err != nil {
+		return err
+	}
+	var err error
+	d.metrics, err = admin.NewMetricsServer(admin.MetricsOptions{
+		Gatherer: reg, Health: d.health, WebConfigFile: cfg.Metrics.WebConfigFile, Version: ReadBuild().Version, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
 
 	jobs := held.NewStore(d.bus.Jobs())
 	metrics := connector.NewMetrics(reg, cfg.Queues)
@@ -47,8 +56,7 @@ func (d *daemon) compose(ctx context.Context) error {
 		Index: d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil, OnDecision: d.o.OnDecision,
 	})
 	d.sweeper = connector.NewSweeper(d.worker, d.bus)
-	err := d.openOffice(ctx, jobs)
-	if err != nil {
+	if err = d.openOffice(ctx, jobs); err != nil {
 		return err
 	}
 	d.registrar, err = trigger.NewRegistrar(trigger.RegistrarOptions{
@@ -81,6 +89,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"canary":  d.canary.Run,
 		"book":    d.book.Run,
 		"index":   d.index.Run,
+		"measure": d.bus.Measure,
 		"trigger": d.register,
 		"worker": d.whenReady(func(ctx context.Context) error {
 			return d.bus.Consume(ctx, connector.Workers, d.worker.Handle)
