@@ -46,12 +46,14 @@ type Entry struct {
 	Policy    string
 }
 
-// NewIndex follows store once Run is called.
+// NewIndex follows store once Run is called. There is to be one for a Metrics.
 func NewIndex(store *held.Store, m *Metrics, log *zap.Logger) *Index {
-	return &Index{
+	x := &Index{
 		store: store, metrics: m, log: log.Named("index"),
 		ready: make(chan struct{}), entries: map[held.Ref]Entry{}, held: map[string]int{},
 	}
+	m.watch(x)
+	return x
 }
 
 // Run follows the store until ctx ends.

@@ -132,7 +132,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 
 // resign leaves what is known of the queues to the next who sweeps.
 func (s *Sweeper) resign() {
-	s.worker.Metrics.resign(s.worker.Queues)
+	s.worker.Metrics.rest()
 	s.drifted = drift{since: s.drifted.since}
 }
 

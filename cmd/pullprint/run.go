@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"pullprint/connector/admin"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/journal"
@@ -22,7 +23,8 @@ import (
 )
 
 func runCommand() *cobra.Command {
-	return &cobra.Command{
+	var webConfig string
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
 		Long: `Run the daemon until SIGTERM or Ctrl-C: it then refuses new notifications,
@@ -38,6 +40,12 @@ watchdog, whether its loops still turn.`,
 			if err := cfg.Unmade(); err != nil {
 				return usageError{err}
 			}
+			if cmd.Flags().Changed("web.config.file") {
+				if err := admin.CheckWebConfig(webConfig); err != nil {
+					return usageError{fmt.Errorf("--web.config.file %s: %w", webConfig, err)}
+				}
+				cfg.Metrics.WebConfigFile = webConfig
+			}
 			log, err := newLogger(cfg.Log, cmd.ErrOrStderr())
 			if err != nil {
 				return err
@@ -49,6 +57,8 @@ watchdog, whether its loops still turn.`,
 			return runDaemon(cmd.Context(), cfg, log)
 		},
 	}
+	cmd.Flags().StringVar(&webConfig, "web.config.file", "", "web configuration `FILE` of the metrics listener (TLS, passwords), instead of metrics.web_config_file")
+	return cmd
 }
 
 func runDaemon(ctx context.Context, cfg *config.Config, log *zap.Logger) error {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // checkWithin bounds one check of readiness.
@@ -121,4 +123,26 @@ func plain(rw http.ResponseWriter) {
 	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	rw.Header().Set("X-Content-Type-Options", "nosniff")
 	rw.Header().Set("Cache-Control", "no-store")
+}
+
+// Collector tells each check as the metric pullprint_ready.
+func (h *Health) Collector() prometheus.Collector { return readiness{h} }
+
+var readyDesc = prometheus.NewDesc("pullprint_ready", "1 when this check of /readyz is well, else 0.", []string{"check"}, nil)
+
+// readiness runs the checks at each scrape.
+type readiness struct{ h *Health }
+
+func (r readiness) Describe(ch chan<- *prometheus.Desc) { ch <- readyDesc }
+
+func (r readiness) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
+	defer cancel()
+	for _, c := range r.h.checks {
+		value := 1.0
+		if c.Ready(ctx) != nil {
+			value = 0
+		}
+		ch <- prometheus.MustNewConstMetric(readyDesc, prometheus.GaugeValue, value, c.Name)
+	}
 }

@@ -124,7 +124,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 }
 
 func (b *Bus) open(ctx context.Context, o Options) error {
-	if err := b.metrics.register(o.Registerer); err != nil {
+	if err := b.metrics.register(o.Registerer, b.cfg.Embedded != nil); err != nil {
 		return err
 	}
 	var err error

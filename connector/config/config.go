@@ -83,6 +83,9 @@ type Policy struct {
 // Metrics is where /metrics, /healthz and /readyz are served.
 type Metrics struct {
 	Listen string `yaml:"listen"`
+	// WebConfigFile is a web configuration as Prometheus' exporters take it: TLS,
+	// certificates of clients, passwords. Read again when it changes.
+	WebConfigFile string `yaml:"web_config_file"`
 }
 
 // Log says what is logged, to stderr.
@@ -201,7 +204,7 @@ func or(s *string, value string) {
 func (c *Config) resolve(dir string) {
 	paths := []*string{
 		&c.Auth.ClientSecretFile, &c.Auth.CertificateFile, &c.Auth.PrivateKeyFile, &c.Auth.CertificatePasswordFile, &c.Endpoints.CAFile, &c.Administrator.SignInFile, &c.Administrator.KeyFile, &c.Auth.FederatedTokenFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile, &c.NATS.NkeyFile, &c.NATS.TLS.CAFile, &c.NATS.TLS.CertFile, &c.NATS.TLS.KeyFile,
-		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile,
+		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile, &c.Metrics.WebConfigFile,
 	}
 	for i := range c.Devices {
 		paths = append(paths, &c.Devices[i].TokenFile)

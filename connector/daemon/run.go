@@ -33,7 +33,16 @@ func (d *daemon) compose(ctx context.Context) error {
 	d.health = admin.NewHealth(d.checks()...)
 	d.health.Lives = d.turning
 	d.policy.around = d.reloading
-	d.metrics = admin.NewMetricsServer(d.o.Registry, d.health, log)
+	if err := reg.Register(d.health.Collector()); err != nil {
+		return err
+	}
+	var err error
+	d.metrics, err = admin.NewMetricsServer(admin.MetricsOptions{
+		Gatherer: reg, Health: d.health, WebConfigFile: cfg.Metrics.WebConfigFile, Version: ReadBuild().Version, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
 
 	jobs := held.NewStore(d.bus.Jobs())
 	metrics := connector.NewMetrics(reg, cfg.Queues)
@@ -52,8 +61,7 @@ func (d *daemon) compose(ctx context.Context) error {
 		Index: d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil, OnDecision: d.o.OnDecision,
 	})
 	d.sweeper = connector.NewSweeper(d.worker, d.bus)
-	err := d.openOffice(ctx, jobs)
-	if err != nil {
+	if err = d.openOffice(ctx, jobs); err != nil {
 		return err
 	}
 	d.registrar, err = trigger.NewRegistrar(trigger.RegistrarOptions{
@@ -89,6 +97,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"token":   d.keepSignedIn,
 		"book":    d.book.Run,
 		"index":   d.index.Run,
+		"measure": d.bus.Measure,
 		"trigger": d.register,
 		"worker": d.whenReady(func(ctx context.Context) error {
 			return d.bus.Consume(ctx, connector.Workers, d.worker.Handle)

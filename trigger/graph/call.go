@@ -196,7 +196,9 @@ func (c *Client) send(ctx context.Context, cl *call, token *bearer) *Error {
 	e := cl.read(resp)
 	c.metrics.observe(cl.op, label(resp.StatusCode, nil), began)
 	if s := resp.StatusCode; s < 500 && s != http.StatusUnauthorized && s != http.StatusTooManyRequests && (s < 300 || s >= 400) {
-		c.last.Store(time.Now().UnixNano())
+		now := time.Now()
+		c.last.Store(now.UnixNano())
+		c.metrics.answered.Set(float64(now.UnixMilli()) / 1000)
 	}
 	if resp.StatusCode == http.StatusServiceUnavailable {
 		c.wire.renew(began)
