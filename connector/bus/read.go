@@ -24,6 +24,7 @@ type message struct {
 	absent   bool // the mark of a deleted key
 	sequence uint64
 	stored   time.Time
+	raw      jetstream.Msg
 }
 
 // reader reads a stream in order, through a consumer of its own that is made
@@ -197,5 +198,5 @@ func (r *reader) drop(cons jetstream.Consumer) {
 
 func toMessage(msg jetstream.Msg, meta *jetstream.MsgMetadata) message {
 	e := newEntry(msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream)
-	return message{subject: e.subject, body: e.value, absent: e.value == nil, sequence: e.revision, stored: meta.Timestamp}
+	return message{subject: e.subject, body: e.value, absent: e.value == nil, sequence: e.revision, stored: meta.Timestamp, raw: msg}
 }
