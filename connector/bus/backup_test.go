@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector/bus"
+	"go.uber.org/zap/zaptest"
+
+"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 )
 
@@ -242,7 +244,7 @@ func TestMigrate(t *testing.T) {
 	stock(t, b, 0, 30)
 	external := bus.Config{URL: bustest.External(t)}
 	move := func(from, to bus.Config) (bus.Contents, error) {
-		return bus.Migrate(t.Context(), from, to, bus.RestoreOptions{})
+		return bus.Migrate(t.Context(), from, to, bus.RestoreOptions{Options: bus.Options{Logger: zaptest.NewLogger(t)}})
 	}
 	if _, err := move(config(dir), external); !errors.Is(err, bus.ErrLocked) {
 		t.Fatalf("while the source is in use: %v", err)

@@ -26,6 +26,8 @@ func (b *Bus) inUse(ctx context.Context) error {
 	if b.cfg.Embedded != nil {
 		return nil
 	}
+	ctx, cancel := withLimit(ctx, 30*time.Second)
+	defer cancel()
 	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
@@ -43,7 +45,7 @@ func (b *Bus) inUse(ctx context.Context) error {
 	}
 	now := s.CachedInfo().TimeStamp
 	who := ""
-	r := reader{bus: b, stream: "KV_" + bucketState, lastPerSubject: true}
+	r := reader{bus: b, stream: "KV_" + bucketState, filter: "$KV." + bucketState + ".>", lastPerSubject: true}
 	err = r.read(ctx, func(m message) error {
 		key := strings.TrimPrefix(m.subject, "$KV."+bucketState+".")
 		switch {
