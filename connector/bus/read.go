@@ -72,6 +72,19 @@ func (b *Bus) LedgerSince(ctx context.Context, account string, since time.Time, 
 	return r.read(ctx, func(m message) error { return fn(m.body) }, nil)
 }
 
+// LedgerFrom calls fn with what happened on an account, or on all when it is empty,
+// from a sequence on, oldest first. The same entry may come twice.
+func (b *Bus) LedgerFrom(ctx context.Context, account string, sequence uint64, fn func(sequence uint64, stored time.Time, body []byte) error) error {
+	if account != "" && !validKey(account) {
+		return fmt.Errorf("read %s: the account has an empty or forbidden token", streamLedger)
+	}
+	r := reader{bus: b, stream: streamLedger, last: max(1, sequence) - 1}
+	if account != "" {
+		r.filter = subjectLedger + account
+	}
+	return r.read(ctx, func(m message) error { return fn(m.sequence, m.stored, m.body) }, nil)
+}
+
 func (b *Bus) records(ctx context.Context, stream string, since time.Time, follow bool, fn func(time.Time, []byte) error) error {
 	r := reader{bus: b, stream: stream, since: since, follow: follow}
 	return r.read(ctx, func(m message) error { return fn(m.stored, m.body) }, nil)

@@ -64,6 +64,7 @@ func (k *checker) all() {
 	k.queues()
 	k.release()
 	k.nats()
+	k.kept()
 	k.file("policy.file", k.c.Policy.File, "write the policy there, or leave policy.file out for the built-in one")
 	k.file("policy.shadow_file", k.c.Policy.ShadowFile, "write the policy to try there, or leave policy.shadow_file out")
 	if p := k.c.Policy; p.ShadowFile != "" && p.ShadowFile == p.File {
@@ -400,6 +401,8 @@ func natsHint(path string, external bool) string {
 		return "leave it out: one server has one copy"
 	case "nats.credentials_file":
 		return "leave it out, or name an external server in nats.url"
+	case "nats.embedded.mark_file":
+		return "name a file outside of it, best on another disk, or leave it out"
 	case "nats.embedded.max_store":
 		return "write that or more, or leave it out for 2GiB"
 	}
