@@ -3,6 +3,8 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 )
 
 const (
@@ -29,6 +31,8 @@ type Config struct {
 	TLS TLS `yaml:"tls"`
 	// Replicas of every stream and bucket, for URL only: 1, 3 or 5; 0 means 1.
 	Replicas int `yaml:"replicas"`
+	// Retention is how long records are kept.
+	Retention Retention `yaml:"-"`
 }
 
 // TLS configures connections to an external server. Its files are read again at
@@ -52,6 +56,10 @@ type Embedded struct {
 	// one refuses writes. Files can take up to about twice as much until they
 	// are compacted.
 	MaxStore Size `yaml:"max_store"`
+	// MarkFile is where it is noted how far the store has come, so that one that
+	// was rolled back or deleted is noticed at start: StoreDir with .mark behind
+	// it when empty. On another disk it outlives this one.
+	MarkFile string `yaml:"mark_file"`
 }
 
 // Validate reports everything that is wrong with c.
@@ -70,6 +78,9 @@ func (c Config) Validate() error {
 		}
 		if m := c.Embedded.MaxStore; m != 0 && m < minMaxStore {
 			add("nats.embedded.max_store: %v is too small, want %v at least", m, minMaxStore)
+		}
+		if f := c.Embedded.MarkFile; f != "" && c.Embedded.StoreDir != "" && within(f, c.Embedded.StoreDir) {
+			add("nats.embedded.mark_file: it is in store_dir, and would be lost together with it")
 		}
 		if c.CredentialsFile != "" {
 			add("nats.credentials_file: only with url")
@@ -96,6 +107,12 @@ func (c Config) Validate() error {
 		add("nats.replicas: %d, want 1, 3 or 5", c.Replicas)
 	}
 	return errors.Join(errs...)
+}
+
+// within reports whether a file is in a folder or below it.
+func within(file, dir string) bool {
+	rel, err := filepath.Rel(dir, file)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
 func (c Config) replicas() int { return max(1, c.Replicas) }

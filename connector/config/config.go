@@ -42,6 +42,10 @@ type Config struct {
 	Documents     connector.Documents `yaml:"documents"`
 	Badges        badge.Config        `yaml:"badges"`
 	NATS          bus.Config          `yaml:"nats"`
+	// Retention is how long records are kept.
+	Retention bus.Retention `yaml:"retention"`
+	// LedgerExport writes what happens on accounts to files.
+	LedgerExport connector.LedgerExport `yaml:"ledger_export"`
 	// SelfTest prints a page now and then, and aborts it.
 	SelfTest connector.SelfTest `yaml:"selftest"`
 	Admin    admin.Config       `yaml:"admin"`
@@ -192,6 +196,8 @@ func (c *Config) fill(doc *strictyaml.Document) {
 	if c.NATS.Embedded != nil {
 		or(&c.NATS.Embedded.StoreDir, defaultStoreDir)
 	}
+	c.NATS.Retention = c.Retention
+	c.LedgerExport.Fill()
 }
 
 func or(s *string, value string) {
@@ -204,7 +210,7 @@ func or(s *string, value string) {
 func (c *Config) resolve(dir string) {
 	paths := []*string{
 		&c.Auth.ClientSecretFile, &c.Auth.CertificateFile, &c.Auth.PrivateKeyFile, &c.Auth.CertificatePasswordFile, &c.Endpoints.CAFile, &c.Administrator.SignInFile, &c.Administrator.KeyFile, &c.Auth.FederatedTokenFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile, &c.NATS.NkeyFile, &c.NATS.TLS.CAFile, &c.NATS.TLS.CertFile, &c.NATS.TLS.KeyFile,
-		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile, &c.Metrics.WebConfigFile,
+		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile, &c.Metrics.WebConfigFile, &c.LedgerExport.Dir,
 	}
 	for i := range c.Devices {
 		paths = append(paths, &c.Devices[i].TokenFile)
@@ -213,7 +219,7 @@ func (c *Config) resolve(dir string) {
 		paths = append(paths, &c.Admin.Tokens[i].File)
 	}
 	if c.NATS.Embedded != nil {
-		paths = append(paths, &c.NATS.Embedded.StoreDir)
+		paths = append(paths, &c.NATS.Embedded.StoreDir, &c.NATS.Embedded.MarkFile)
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {

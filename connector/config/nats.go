@@ -24,6 +24,8 @@ func natsHint(path string, external bool) string {
 		return "leave it out, or name an external server in nats.url"
 	case "nats.credentials_file", "nats.tls":
 		return "leave it out, or name an external server in nats.url"
+	case "nats.embedded.mark_file":
+		return "name a file outside of it, best on another disk, or leave it out"
 	case "nats.embedded.max_store":
 		return "write that or more, or leave it out for 2GiB"
 	}

@@ -44,7 +44,7 @@ func (d *daemon) compose(ctx context.Context) error {
 		return err
 	}
 
-	jobs := held.NewStore(d.bus.Jobs())
+	jobs := held.NewStoreFor(d.bus.Jobs(), cfg.Retention.KeepJobs())
 	metrics := connector.NewMetrics(reg, cfg.Queues)
 	d.index = connector.NewIndex(jobs, metrics, log)
 	d.ledger = quota.NewLedger(d.bus.Quota(), d.bus)
@@ -112,6 +112,12 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.tester != nil {
 		rooms["selftest"] = d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "selftest", d.instance, leaseLife, d.tester.Run)
+		})
+	}
+	if export := d.o.Config.LedgerExport; export.Dir != "" {
+		e := connector.NewLedgerExporter(export, d.bus, d.bus.State(), d.o.Logger)
+		rooms["ledger export"] = d.whenReady(func(ctx context.Context) error {
+			return d.bus.WithLease(ctx, "ledger-export", d.instance, leaseLife, e.Run)
 		})
 	}
 	if d.adminLn != nil {
