@@ -150,7 +150,11 @@ func (d *daemon) status(ctx context.Context) string {
 	if d.policy.refused.Load() {
 		policy += " (its file has changed and is refused: see pullprint check)"
 	}
-	text := fmt.Sprintf("%d jobs held, %s, %s", jobs, subscription, policy)
+	noun := "jobs"
+	if jobs == 1 {
+		noun = "job"
+	}
+	text := fmt.Sprintf("%d %s held, %s, %s", jobs, noun, subscription, policy)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	for _, c := range d.checks() {

@@ -96,18 +96,18 @@ func TestSupervisor(t *testing.T) {
 		if got := v.all(); !strings.HasPrefix(got, "READY=1 STATUS=") {
 			t.Errorf("told first:\n%s", got)
 		}
-		if got := v.last(); !strings.HasPrefix(got, "STATUS=1 jobs held, subscription until 20") || !strings.Contains(got, ", policy ") {
+		if got := v.last(); !strings.HasPrefix(got, "STATUS=1 job held, subscription until 20") || !strings.Contains(got, ", policy ") {
 			t.Errorf("status %q", got)
 		}
 		for _, c := range []struct{ file, want string }{
 			{"rules: [{name: broken", "its file has changed and is refused"},
-			{officePolicy, "jobs held"},
+			{officePolicy, "1 job held"},
 		} {
 			o.write("policy.yaml", c.file)
 			s.reload <- struct{}{}
 			pass(time.Second)
 			told := strings.Split(v.all(), "\n")
-			if n := len(told); told[n-2] != "RELOADING=1 STATUS=reading the policy" || !strings.HasPrefix(told[n-1], "READY=1 STATUS=1 jobs held") || !strings.Contains(told[n-1], c.want) {
+			if n := len(told); told[n-2] != "RELOADING=1 STATUS=reading the policy" || !strings.HasPrefix(told[n-1], "READY=1 STATUS=1 job held") || !strings.Contains(told[n-1], c.want) {
 				t.Errorf("told of a reload: %q", told[n-2:])
 			}
 		}
