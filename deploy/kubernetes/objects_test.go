@@ -62,12 +62,12 @@ func TestStrict(t *testing.T) {
 			if key == monitorKind {
 				continue
 			}
-			make, ok := types[key]
+			empty, ok := types[key]
 			if !ok {
 				t.Errorf("%s: %s is of a kind that nobody looks at: %s", r.name, o, key)
 				continue
 			}
-			if err := yaml.UnmarshalStrict(o.yaml, make()); err != nil {
+			if err := yaml.UnmarshalStrict(o.yaml, empty()); err != nil {
 				t.Errorf("%s: %s: %v", r.name, o, err)
 			}
 		}
