@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -62,12 +63,12 @@ func TestStrict(t *testing.T) {
 			if key == monitorKind {
 				continue
 			}
-			make, ok := types[key]
+			empty, ok := types[key]
 			if !ok {
 				t.Errorf("%s: %s is of a kind that nobody looks at: %s", r.name, o, key)
 				continue
 			}
-			if err := yaml.UnmarshalStrict(o.yaml, make()); err != nil {
+			if err := yaml.UnmarshalStrict(o.yaml, empty()); err != nil {
 				t.Errorf("%s: %s: %v", r.name, o, err)
 			}
 		}
@@ -320,5 +321,47 @@ func TestDoors(t *testing.T) {
 	}
 	if ingresses < 4 || monitors < 3 {
 		t.Errorf("%d ingresses, %d monitors", ingresses, monitors)
+	}
+}
+
+// The NetworkPolicy lets out what the configuration needs, and in what has to come.
+func TestNetworkPolicy(t *testing.T) {
+	address := regexp.MustCompile(`(?m)^ *(?:- )?url: (.*)$`)
+	for _, r := range all(t) {
+		var p networkingv1.NetworkPolicy
+		want := []string{"TCP 443", "TCP 53", "UDP 53"}
+		for _, o := range r.objects {
+			switch {
+			case o.Kind == "NetworkPolicy":
+				p = decoded[networkingv1.NetworkPolicy](t, o)
+			case o.Kind == "ConfigMap" && strings.Contains(o.Metadata.Name, "config"):
+				if m := address.FindStringSubmatch(decoded[corev1.ConfigMap](t, o).Data["config.yaml"]); m != nil {
+					for _, port := range regexp.MustCompile(`:([0-9]+)`).FindAllStringSubmatch(m[1], -1) {
+						want = append(want, "TCP "+port[1])
+					}
+				}
+			}
+		}
+		var out []string
+		for _, rule := range p.Spec.Egress {
+			for _, port := range rule.Ports {
+				out = append(out, string(*port.Protocol)+" "+port.Port.String())
+			}
+		}
+		for _, port := range want {
+			if !slices.Contains(out, port) {
+				t.Errorf("%s: %s does not get out: %v", r.name, port, out)
+			}
+		}
+		var in []string
+		for _, rule := range p.Spec.Ingress {
+			in = append(in, rule.Ports[0].Port.String())
+		}
+		if !slices.Contains(in, "webhook") || !slices.Contains(in, "metrics") || slices.Contains(in, "admin") != strings.Contains(r.name, " full-") {
+			t.Errorf("%s: lets in %v", r.name, in)
+		}
+		if !slices.Equal(p.Spec.PolicyTypes, []networkingv1.PolicyType{"Ingress", "Egress"}) {
+			t.Errorf("%s: %v", r.name, p.Spec.PolicyTypes)
+		}
 	}
 }
