@@ -155,11 +155,11 @@ func (r *registration) open(cmd *cobra.Command) error {
 		return usageError{err}
 	}
 	if err := app.SignIn(cmd.Context()); err != nil {
-		return fmt.Errorf("sign the app in: %w", err)
+		return fmt.Errorf("sign the app in: %w%s", err, wayOut(err))
 	}
 	admin, err := r.administrator(cmd, cfg, gc, o)
 	if err != nil {
-		return fmt.Errorf("sign the administrator in: %w", err)
+		return fmt.Errorf("sign the administrator in: %w%s", err, wayOut(err))
 	}
 	r.app = app
 	r.planner = &trigger.Planner{

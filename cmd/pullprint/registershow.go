@@ -22,7 +22,7 @@ func (r *registration) conclusion(out io.Writer, p *trigger.Plan, what string) e
 		if what != "remove" {
 			r.remind(out, p)
 		}
-		return fmt.Errorf("%s not as they should be", counted(len(open), "queue"))
+		return fmt.Errorf("%s not as it should be: mend what stands above, and run this again", counted(len(open), "queue"))
 	case what == "remove":
 		fmt.Fprintln(out, "Nothing of pullprint is left on these queues.")
 		if r.kept.Configured() {
@@ -266,4 +266,13 @@ func words(err error) error {
 		return fmt.Errorf("interrupted: %s", strings.TrimSuffix(err.Error(), ": "+context.Canceled.Error()))
 	}
 	return err
+}
+
+// wayOut says what to do about an authority that could not be reached.
+func wayOut(err error) string {
+	var ae *graph.AuthError
+	if errors.As(err, &ae) && ae.Status == 0 && ae.Hint == "" {
+		return ": `pullprint doctor` says what is in the way"
+	}
+	return ""
 }
