@@ -29,8 +29,9 @@ func (r *registration) conclusion(out io.Writer, p *trigger.Plan, what string) e
 			return r.kept.Forget()
 		}
 	default:
+		fmt.Fprintf(out, "All %s start tasks of %q.\n", counted(len(p.Steps), "queue"), printable(p.Definition.DisplayName))
 		r.remind(out, p)
-		fmt.Fprintf(out, "All %s start tasks of %q. Now start the daemon: pullprint run\n", counted(len(p.Steps), "queue"), printable(p.Definition.DisplayName))
+		fmt.Fprintln(out, "Now start the daemon: pullprint run")
 	}
 	return nil
 }
@@ -106,6 +107,9 @@ func (r *registration) show(w io.Writer, p *trigger.Plan) error {
 	}
 	for _, l := range r.loads {
 		l.show(w)
+	}
+	if r.loads != nil { // nothing else follows
+		r.remind(w, p)
 	}
 	return nil
 }
