@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("read the token: %w", err)}
 	}
-	return admin.NewClient(base, strings.TrimSpace(string(token))), nil
+	return admin.NewClient(base, cmp.Or(admin.TokensIn(string(token))...)), nil
 }
 
 // addressOf is where this machine reaches the API that listens there.
