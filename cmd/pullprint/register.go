@@ -226,7 +226,7 @@ func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*t
 	}
 	if n := p.Changes(); n > 0 || (what == "remove" && p.Definition.ID != "") {
 		if !r.yes && !agreed(cmd.InOrStdin(), out) {
-			return errors.New("nothing was changed")
+			return errors.New("nothing was changed; give --yes where nobody can answer")
 		}
 		err := do(cmd.Context(), p, func(s trigger.Step) {
 			if s.Err != nil {

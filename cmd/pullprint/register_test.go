@@ -9,10 +9,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pullprint/trigger/graph/graphtest"
 )
@@ -31,6 +34,7 @@ type tenant struct {
 	config       string
 	admin, plain string
 	answer       func(code string) error // what is done when a code waits
+	in           io.Reader               // nil: nothing is typed
 }
 
 func newTenant(t *testing.T) *tenant {
@@ -97,7 +101,11 @@ func (n *tenant) doesIn(ctx context.Context, args ...string) (out string, err er
 		}
 	})
 	var stdout bytes.Buffer
-	err = run(ctx, append(args, "--config", n.config), stdio{in: strings.NewReader(""), out: &stdout, err: stderr})
+	var in io.Reader = strings.NewReader("")
+	if n.in != nil {
+		in = n.in
+	}
+	err = run(ctx, append(args, "--config", n.config), stdio{in: in, out: &stdout, err: stderr})
 	return stdout.String(), err
 }
 
@@ -210,4 +218,66 @@ func TestRegisterKeep(t *testing.T) {
 	if _, err := os.Stat(kept); !os.IsNotExist(err) {
 		t.Errorf("still kept: %v", err)
 	}
+}
+
+// files are the names in the folder of the configuration.
+func (n *tenant) files() (names []string) {
+	list, err := os.ReadDir(filepath.Dir(n.config))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, f := range list {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+// Apply shows the plan and asks: a yes does it, anything else changes nothing. And
+// nothing is stored on this machine.
+func TestRegisterAsks(t *testing.T) {
+	t.Parallel()
+	n := newTenant(t)
+	before := n.files()
+	for _, c := range []struct {
+		typed string
+		done  bool
+	}{{"n\n", false}, {"\n", false}, {"y\n", true}} {
+		master, slave := pty(t)
+		if _, err := master.WriteString(c.typed); err != nil {
+			t.Fatal(err)
+		}
+		n.in = slave
+		out, err := n.does("register", "apply")
+		n.wants(out, "QUEUE", "Do it? [y/N] ")
+		if made := len(n.sim.Definitions()) == 1; made != c.done || (err == nil) != c.done {
+			t.Errorf("%q: %v %s", c.typed, err, out)
+		}
+		if !c.done && n.sim.Calls(graphtest.OpTriggerCreate)+n.sim.Calls(graphtest.OpDefinitionCreate) != 0 {
+			t.Errorf("%q: changed", c.typed)
+		}
+	}
+	if now := n.files(); !slices.Equal(before, now) {
+		t.Errorf("stored: %v, before %v", now, before)
+	}
+}
+
+// pty is a terminal: what is written to its master is typed.
+func pty(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no terminal to be had: %v", err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	var number, unlock int32
+	for request, at := range map[uintptr]*int32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &unlock} {
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request, uintptr(unsafe.Pointer(at))); errno != 0 { //nolint:gosec // what ioctl wants
+			t.Fatal(errno)
+		}
+	}
+	if slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = slave.Close() })
+	return master, slave
 }
