@@ -182,7 +182,7 @@ func (e *examination) api() *admin.Client {
 	if err != nil || e.cfg.Admin.TokenFile == "" {
 		return nil
 	}
-	token, err := readTrimmed(e.cfg.Admin.TokenFile)
+	token, err := tokenIn(e.cfg.Admin.TokenFile)
 	if err != nil {
 		return nil
 	}

@@ -155,11 +155,11 @@ func (r *registration) open(cmd *cobra.Command) error {
 		return usageError{err}
 	}
 	if err := app.SignIn(cmd.Context()); err != nil {
-		return fmt.Errorf("sign the app in: %w", err)
+		return fmt.Errorf("sign the app in: %w%s", err, wayOut(err))
 	}
 	admin, err := r.administrator(cmd, cfg, gc, o)
 	if err != nil {
-		return fmt.Errorf("sign the administrator in: %w", err)
+		return fmt.Errorf("sign the administrator in: %w%s", err, wayOut(err))
 	}
 	r.app = app
 	r.planner = &trigger.Planner{
@@ -226,7 +226,7 @@ func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*t
 	}
 	if n := p.Changes(); n > 0 || (what == "remove" && p.Definition.ID != "") {
 		if !r.yes && !agreed(cmd.InOrStdin(), out) {
-			return errors.New("nothing was changed")
+			return errors.New("nothing was changed; give --yes where nobody can answer")
 		}
 		err := do(cmd.Context(), p, func(s trigger.Step) {
 			if s.Err != nil {

@@ -293,7 +293,7 @@ func TestRegisterHostile(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if !strings.Contains(err.Error(), "run it again") && !strings.Contains(err.Error(), "not as they should be") && !strings.Contains(err.Error(), "graph ") && !strings.Contains(err.Error(), "no token") {
+		if !strings.Contains(err.Error(), "run it again") && !strings.Contains(err.Error(), "not as it should be") && !strings.Contains(err.Error(), "graph ") && !strings.Contains(err.Error(), "no token") {
 			t.Errorf("%v\n%s", err, out)
 		}
 	}

@@ -22,15 +22,16 @@ func (r *registration) conclusion(out io.Writer, p *trigger.Plan, what string) e
 		if what != "remove" {
 			r.remind(out, p)
 		}
-		return fmt.Errorf("%s not as they should be", counted(len(open), "queue"))
+		return fmt.Errorf("%s not as it should be: mend what stands above, and run this again", counted(len(open), "queue"))
 	case what == "remove":
 		fmt.Fprintln(out, "Nothing of pullprint is left on these queues.")
 		if r.kept.Configured() {
 			return r.kept.Forget()
 		}
 	default:
+		fmt.Fprintf(out, "All %s start tasks of %q.\n", counted(len(p.Steps), "queue"), printable(p.Definition.DisplayName))
 		r.remind(out, p)
-		fmt.Fprintf(out, "All %s start tasks of %q. Now start the daemon: pullprint run\n", counted(len(p.Steps), "queue"), printable(p.Definition.DisplayName))
+		fmt.Fprintln(out, "Now start the daemon: pullprint run")
 	}
 	return nil
 }
@@ -106,6 +107,9 @@ func (r *registration) show(w io.Writer, p *trigger.Plan) error {
 	}
 	for _, l := range r.loads {
 		l.show(w)
+	}
+	if r.loads != nil { // nothing else follows
+		r.remind(w, p)
 	}
 	return nil
 }
@@ -266,4 +270,13 @@ func words(err error) error {
 		return fmt.Errorf("interrupted: %s", strings.TrimSuffix(err.Error(), ": "+context.Canceled.Error()))
 	}
 	return err
+}
+
+// wayOut says what to do about an authority that could not be reached.
+func wayOut(err error) string {
+	var ae *graph.AuthError
+	if errors.As(err, &ae) && ae.Status == 0 && ae.Hint == "" {
+		return ": `pullprint doctor` says what is in the way"
+	}
+	return ""
 }

@@ -144,10 +144,22 @@ func TestTokenChanges(t *testing.T) {
 	if _, ok := tokens.Who(testTokens["admin"]); !ok {
 		t.Fatal("not known")
 	}
-	if err := os.WriteFile(file, []byte("another-token-now"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("another-token-now\n"+testTokens["admin"]+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chtimes(file, time.Now(), time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	tokens.asked = time.Now().Add(-2 * rereadTokens)
+	for _, either := range []string{testTokens["admin"], "another-token-now"} {
+		if c, ok := tokens.Who(either); !ok || c.Role != RoleAdmin {
+			t.Errorf("one of two doesn't hold: %+v", c)
+		}
+	}
+	if err := os.WriteFile(file, []byte("another-token-now"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(file, time.Now(), time.Now().Add(2*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	tokens.asked = time.Now().Add(-2 * rereadTokens)

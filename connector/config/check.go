@@ -387,10 +387,7 @@ func (k *checker) queues() {
 func (k *checker) queue(at string, q connector.Queue) {
 	switch {
 	case q.PrinterID == "" && q.Create:
-		k.c.Warnings = append(k.c.Warnings, strictyaml.Problem{
-			File: k.name, Line: k.doc.At(at), Key: at + ".printer_id",
-			Message: q.Name + " has no printer yet", Hint: "run `pullprint register apply`, and write the printer_id that it prints here",
-		})
+		k.warn(at, q.Name+" has no printer yet", "run `pullprint register apply`, and write the printer_id that it prints here")
 	case !k.need(at+".printer_id", q.PrinterID, "write the printer's id, from the Universal Print portal; or create: true to have a virtual printer made"):
 	case !graph.ValidID(q.PrinterID):
 		k.add(at+".printer_id", "it looks like c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", "%s.printer_id is not an id", at)
