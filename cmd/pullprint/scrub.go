@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -23,28 +24,38 @@ var wordList string
 // goes: a word stays only if the program could have said it. The same word becomes
 // the same in one bundle, and another in the next.
 type scrubber struct {
-	key     []byte
-	words   map[string]bool
-	secrets *strings.Replacer
+	key   []byte
+	words map[string]bool
+	whole *strings.Replacer // of secrets, and of names of several words
 }
 
 const secretOut = "(secret)"
 
-// newScrubber takes the given secrets out as a whole, and lets further words stay.
-func newScrubber(secrets, stay []string) *scrubber {
+// newScrubber takes secrets out as a whole, replaces names even where they are
+// ordinary words, and lets further words stay.
+func newScrubber(secrets, names, stay []string) *scrubber {
 	s := &scrubber{key: make([]byte, 32), words: map[string]bool{}}
 	_, _ = rand.Read(s.key) // it never fails
-	for _, w := range slices.Concat(strings.Fields(wordList), stay) {
+	for _, w := range slices.Concat(strings.Fields(wordList), piece.FindAllString(strings.Join(stay, " "), -1)) {
 		s.words[w] = true
 	}
-	var pairs []string
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
-	for _, secret := range secrets {
-		if len(secret) >= 4 && !s.words[secret] {
-			pairs = append(pairs, secret, secretOut)
+	replace := map[string]string{}
+	for _, name := range names {
+		s.words[name] = false
+		if strings.ContainsAny(name, " -") && len(name) >= 4 {
+			replace[name] = s.as("name", name)
 		}
 	}
-	s.secrets = strings.NewReplacer(pairs...)
+	for _, secret := range secrets {
+		if _, ordinary := s.words[secret]; len(secret) >= 4 && !ordinary {
+			replace[secret] = secretOut
+		}
+	}
+	var pairs []string
+	for _, from := range slices.SortedFunc(maps.Keys(replace), func(a, b string) int { return len(b) - len(a) }) {
+		pairs = append(pairs, from, replace[from])
+	}
+	s.whole = strings.NewReplacer(pairs...)
 	return s
 }
 
@@ -52,6 +63,7 @@ func newScrubber(secrets, stay []string) *scrubber {
 var piece = regexp.MustCompile(strings.Join([]string{
 	`\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})`,     // a time
 	`(?:request-id|trace id) [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}`,    // for Microsoft to look up
+	`\+\d{1,3}(?:[ ./()-]{0,2}\d){6,14}|\b\d{2,5}(?: \d{2,5}){2,}`,           // a number to call
 	`[\p{L}\p{N}._%+'-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+`,                // an address of mail, as names of users are
 	`[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}`,                   // a GUID
 	`(?:[0-9A-Fa-f]{0,4}:){2,7}(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4})`, // IPv6, or a time of day
@@ -61,20 +73,24 @@ var piece = regexp.MustCompile(strings.Join([]string{
 var (
 	instant  = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T`)
 	lookUp   = regexp.MustCompile(`^(?:request-id|trace id) `)
+	calls    = regexp.MustCompile(`^\+\d|^\d+(?: \d+)+$`)
 	guids    = regexp.MustCompile(`^[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$`)
 	clockly  = regexp.MustCompile(`^\d{1,2}(?::\d{2}){1,2}$`)
 	quantity = regexp.MustCompile(`^\d{1,5}(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d|B|kB|MB|GB|KiB|MiB|GiB|TiB)?$|^(?:\d{1,5}(?:\.\d+)?(?:h|m|s))+$|^\d{4}-\d{2}-\d{2}$`)
 	released = regexp.MustCompile(`^v?\d{1,3}(?:\.\d{1,4}){1,2}$`)
+	replaced = regexp.MustCompile(`^(?:name|user|id|ip|number|rule)-[0-9a-f]{10}$`)
 	entra    = regexp.MustCompile(`^AADSTS\d+$`)
 )
 
 // text is a text without names.
 func (s *scrubber) text(in string) string {
-	return piece.ReplaceAllStringFunc(s.secrets.Replace(in), s.piece)
+	return piece.ReplaceAllStringFunc(s.whole.Replace(in), s.piece)
 }
 
 func (s *scrubber) piece(p string) string {
 	switch {
+	case calls.MatchString(p):
+		return s.as("number", p)
 	case instant.MatchString(p), lookUp.MatchString(p), clockly.MatchString(p):
 		return p
 	case strings.Contains(p, "@"):
@@ -110,7 +126,7 @@ func (s *scrubber) address(p string) string {
 
 // stays reports whether a word, or several joined, can be nobody's.
 func (s *scrubber) stays(p string) bool {
-	if s.words[p] || quantity.MatchString(p) || released.MatchString(p) || entra.MatchString(p) {
+	if s.words[p] || quantity.MatchString(p) || released.MatchString(p) || entra.MatchString(p) || replaced.MatchString(p) {
 		return true
 	}
 	if strings.ContainsAny(p, ".~+") { // names of hosts and files, codes: as a whole or not at all
@@ -198,7 +214,7 @@ func (s *scrubber) metrics(in string) string {
 		}
 		b.WriteString(line)
 	}
-	return s.secrets.Replace(b.String())
+	return s.whole.Replace(b.String())
 }
 
 // dotted are the dots between the words of an expression.
@@ -206,5 +222,5 @@ var dotted = regexp.MustCompile(`[\p{L}\p{M}\p{N}_]+`)
 
 // expression is one of a policy: its words one by one.
 func (s *scrubber) expression(in string) string {
-	return dotted.ReplaceAllStringFunc(s.secrets.Replace(in), s.piece)
+	return dotted.ReplaceAllStringFunc(s.whole.Replace(in), s.piece)
 }

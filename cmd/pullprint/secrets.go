@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/config"
+	"pullprint/trigger"
 )
 
 // fromEnvironment is what a configuration takes from there.
@@ -47,4 +50,27 @@ func secretsOf(cmd *cobra.Command, cfg *config.Config) []string {
 		}
 	}
 	return secrets
+}
+
+// namesOf are the names that a configuration gives, whatever words they are.
+func namesOf(cfg *config.Config) []string {
+	names := []string{cfg.Auth.ClientID, cfg.TenantID, cfg.SelfTest.User}
+	if cfg.Trigger.Definition != trigger.DefaultDefinition {
+		names = append(names, cfg.Trigger.Definition)
+	}
+	for _, q := range cfg.Queues {
+		names = append(names, q.Name, q.PrinterID)
+	}
+	for _, d := range cfg.Devices {
+		names = append(names, d.ID, d.PrinterID)
+	}
+	for _, t := range cfg.Admin.Tokens {
+		names = append(names, t.Name)
+	}
+	for _, address := range append(strings.Split(cfg.NATS.URL, ","), cfg.Webhook.PublicURL) {
+		if u, err := url.Parse(strings.TrimSpace(address)); err == nil && net.ParseIP(u.Hostname()) == nil {
+			names = append(names, u.Hostname())
+		}
+	}
+	return names
 }

@@ -80,7 +80,7 @@ func (b *bundle) make(cmd *cobra.Command) error {
 		return err
 	}
 	e := &examination{cfg: cfg, policy: p, flags: doctorFlags{failOn: broken}}
-	b.scrub = newScrubber(secretsOf(cmd, cfg), staying(p))
+	b.scrub = newScrubber(secretsOf(cmd, cfg), namesOf(cfg), staying(p))
 	ctx := cmd.Context()
 	b.build()
 	if len(problems) > 0 {

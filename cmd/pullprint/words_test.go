@@ -33,6 +33,7 @@ const others = `ServiceUnavailable InvalidAuthenticationToken Authorization_Requ
 	InternalServerError GatewayTimeout generalException serviceNotAvailable accessDenied itemNotFound invalidRequest unauthenticated notSupported
 	ResourceNotFound UnknownError ExtensionError Conflict activityLimitReached
 	graph.microsoft.com login.microsoftonline.com graph.microsoft.us dod-graph.microsoft.us login.microsoftonline.us blob.core.windows.net
+	KV_pullprint_jobs KV_pullprint_badges KV_pullprint_quota KV_pullprint_state bus.lease bus.server shadow.policy Inf NaN devel
 	blob.core.usgovcloudapi.net blob.storage.azure.net true false null info warn error debug level time logger msg`
 
 var (
