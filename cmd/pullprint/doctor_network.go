@@ -142,8 +142,7 @@ func (e *examination) echoes(ctx context.Context, address string) bool {
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		text, do := e.notReached(err, address)
-		e.say("public url", e.worse(), text, do)
+		e.notReached(err, address)
 		return false
 	}
 	defer res.Body.Close()
@@ -156,11 +155,12 @@ func (e *examination) echoes(ctx context.Context, address string) bool {
 	case err == nil && res.StatusCode == http.StatusOK && string(body) == token && kind == "text/plain":
 		return true
 	case res.StatusCode == http.StatusBadGateway || res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusGatewayTimeout:
-		do := "look at what is between: it does not reach webhook.listen, " + e.cfg.Webhook.Listen
+		text := fmt.Sprintf("a proxy answers with status %d", res.StatusCode)
 		if !e.runs {
-			do = "start the daemon, and ask again; or let doctor stand in for it with --handshake"
+			e.say("public url", warned, text, "start the daemon, and ask again; or let doctor stand in for it with --handshake")
+			return false
 		}
-		e.say("public url", e.worse(), fmt.Sprintf("a proxy answers with status %d", res.StatusCode), do)
+		e.say("public url", e.worse(), text, "look at what is between: it does not reach webhook.listen, "+e.cfg.Webhook.Listen)
 	case res.StatusCode == http.StatusOK:
 		e.say("public url", e.worse(), "something answers, and does not give Graph's question back", "let the proxy pass POST with its query to webhook.listen, and its answer as it is")
 	default:
@@ -170,29 +170,31 @@ func (e *examination) echoes(ctx context.Context, address string) bool {
 }
 
 // notReached says which step failed on the way to the public address.
-func (e *examination) notReached(err error, address string) (text, do string) {
+func (e *examination) notReached(err error, address string) {
 	var (
 		unknown x509.UnknownAuthorityError
 		host    x509.HostnameError
 		invalid x509.CertificateInvalidError
 		timeout net.Error
 	)
+	say := func(text, do string) { e.say("public url", e.worse(), text, do) }
 	elsewhere := fmt.Sprintf(fromElsewhere, address)
 	switch {
 	case errors.As(err, &host):
-		return "the certificate is not of this name: " + host.Error(), "get one for the name of webhook.public_url"
+		say("the certificate is not of this name: "+host.Error(), "get one for the name of webhook.public_url")
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "the certificate is expired, or not valid yet", "renew it where TLS ends: webhook.tls, or the proxy in front"
+		say("the certificate is expired, or not valid yet", "renew it where TLS ends: webhook.tls, or the proxy in front")
 	case errors.As(err, &unknown):
-		return "the certificate is not of an authority that is known", "Graph wants one of a public authority, with its chain (fullchain.pem)"
+		say("the certificate is not of an authority that is known", "Graph wants one of a public authority, with its chain (fullchain.pem)")
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return "what answers speaks no TLS", "set webhook.tls, or end TLS in a proxy in front"
+		say("what answers speaks no TLS", "set webhook.tls, or end TLS in a proxy in front")
 	case !e.runs:
-		return "it can't be reached from here: " + plainly(unwrapURL(err)), "start the daemon first; then " + elsewhere
+		e.say("public url", warned, "it can't be reached from here: "+plainly(unwrapURL(err)), "start the daemon, and ask again; or let doctor stand in for it with --handshake")
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return "it does not answer from here in time", elsewhere
+		say("it does not answer from here in time", elsewhere)
+	default:
+		say("it can't be reached from here: "+plainly(unwrapURL(err)), elsewhere)
 	}
-	return "it can't be reached from here: " + plainly(unwrapURL(err)), elsewhere
 }
 
 // unwrapURL is an error of a client without the address, which has a token.

@@ -49,15 +49,16 @@ func TestPublicURL(t *testing.T) {
 		result  string
 		want    string
 	}{
-		"well":              {"print.contoso.com", 90 * day, true, echo, true, fine, "it answers Graph's question"},
-		"ends soon":         {"print.contoso.com", 3 * day, true, echo, true, warned, "its certificate ends on "},
-		"another's name":    {"www.contoso.com", 90 * day, true, echo, true, broken, "the certificate is not of this name: "},
-		"expired":           {"print.contoso.com", -time.Hour, true, echo, true, broken, "the certificate is expired, or not valid yet"},
-		"unknown authority": {"print.contoso.com", 90 * day, false, echo, true, broken, "the certificate is not of an authority that is known"},
-		"no TLS":            {"", 0, true, echo, true, broken, "what answers speaks no TLS"},
-		"a proxy alone":     {"print.contoso.com", 90 * day, true, answer(502, ""), false, broken, "a proxy answers with status 502"},
-		"something else":    {"print.contoso.com", 90 * day, true, answer(200, "<html>welcome"), true, broken, "something answers, and does not give Graph's question back"},
-		"a sign-in page":    {"print.contoso.com", 90 * day, true, answer(401, ""), true, broken, "/graph/notifications is answered with status 401"},
+		"well":                {"print.contoso.com", 90 * day, true, echo, true, fine, "it answers Graph's question"},
+		"ends soon":           {"print.contoso.com", 3 * day, true, echo, true, warned, "its certificate ends on "},
+		"another's name":      {"www.contoso.com", 90 * day, true, echo, true, broken, "the certificate is not of this name: "},
+		"expired":             {"print.contoso.com", -time.Hour, true, echo, true, broken, "the certificate is expired, or not valid yet"},
+		"unknown authority":   {"print.contoso.com", 90 * day, false, echo, true, broken, "the certificate is not of an authority that is known"},
+		"no TLS":              {"", 0, true, echo, true, broken, "what answers speaks no TLS"},
+		"a proxy alone":       {"print.contoso.com", 90 * day, true, answer(502, ""), true, broken, "a proxy answers with status 502"},
+		"no daemon behind it": {"print.contoso.com", 90 * day, true, answer(502, ""), false, warned, "a proxy answers with status 502"},
+		"something else":      {"print.contoso.com", 90 * day, true, answer(200, "<html>welcome"), true, broken, "something answers, and does not give Graph's question back"},
+		"a sign-in page":      {"print.contoso.com", 90 * day, true, answer(401, ""), true, broken, "/graph/notifications is answered with status 401"},
 		"html": {"print.contoso.com", 90 * day, true, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			fmt.Fprint(w, r.URL.Query().Get("validationToken"))

@@ -69,7 +69,7 @@ func TestDoctor(t *testing.T) {
 		"no definition":          {func(*patient) {}, nil, []string{`warning  definition     there is no task definition "pullprint" yet`}, false},
 		"no subscription":        {func(n *patient) { n.subscribe(); n.sim.DropSubscriptions() }, nil, []string{"warning  subscription   there is none to webhook.public_url", "-> start the daemon: it makes one"}, false},
 		"a dead one at a daemon": {func(n *patient) { n.subscribe(); n.sim.DropSubscriptions(); n.daemon(200, "ready\n") }, nil, []string{"failed   subscription   there is none to webhook.public_url", "-> the daemon runs and gets none: Graph does not reach "}, true},
-		"a handshake":            {func(n *patient) { n.define(); n.away() }, []string{"--handshake"}, []string{"ok       handshake      Graph reached webhook.public_url just now"}, true},
+		"a handshake":            {func(n *patient) { n.define(); n.away() }, []string{"--handshake"}, []string{"ok       handshake      Graph reached webhook.public_url just now", "warning  public url     it can't be reached from here: "}, false},
 		"a handshake that fails": {func(n *patient) { n.define(); n.edit(n.hook.URL, "http://127.0.0.1:1") }, []string{"--handshake"}, []string{"failed   handshake      Graph does not get its question back from http://127.0.0.1:1", "-> let https from the internet through"}, true},
 		"a name that is none":    {func(n *patient) { n.edit(n.hook.URL, "https://print.invalid") }, nil, []string{"failed   public url     the name print.invalid is not known here", "-> enter it into the public DNS"}, true},
 		"our machine alone": {func(n *patient) {

@@ -85,7 +85,11 @@ See it work, with no account and no network:  pullprint demo`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().String("config", "/etc/pullprint/config.yaml", "configuration `FILE`")
-	root.AddCommand(runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(), jobsCommand(), badgeCommand(), quotaCommand(), registerCommand(), doctorCommand(), healthCommand(), versionCommand(), manCommand())
+	root.AddCommand(
+		runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(),
+		jobsCommand(), badgeCommand(), quotaCommand(), registerCommand(), doctorCommand(),
+		healthCommand(), supportCommand(), versionCommand(), manCommand(),
+	)
 	root.SetArgs(args)
 	root.SetIn(s.in)
 	root.SetOut(s.out)
