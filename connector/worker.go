@@ -194,7 +194,7 @@ func (w *Worker) Handle(ctx context.Context, d bus.Delivery) (disp bus.Dispositi
 	case errors.Is(err, errConflict):
 		return w.giveUp(ctx, d, ev, deadConflict, err)
 	case w.outage(err, asked):
-		// Nothing is wrong with this job: wait for Graph, and do not count.
+		// Nothing is wrong with this job: wait, and do not count.
 		return bus.Retry(retryAfter(min(d.Attempt, 6)))
 	case d.Attempt >= maxAttempts:
 		return w.giveUp(ctx, d, ev, deadAttempts, err)
@@ -213,11 +213,11 @@ func retryAfter(attempt int) time.Duration {
 	return min(time.Second<<max(attempt-1, 0), 60*time.Second)
 }
 
-// outage reports whether err means that Graph can't be reached at all: it is
-// unavailable and has answered nobody since asked.
+// outage reports whether err means that the store does not answer, or that Graph
+// can't be reached at all: it is unavailable and has answered nobody since asked.
 func (w *Worker) outage(err error, asked time.Time) bool {
 	var auth *graph.AuthError
-	if errors.As(err, &auth) {
+	if errors.As(err, &auth) || errors.Is(err, bus.ErrUnavailable) {
 		return true
 	}
 	var ge *graph.Error

@@ -58,6 +58,7 @@ func TestCluster(t *testing.T) {
 	stopTaps := f.tap()
 	defer stopTaps()
 	for round := range *clusterRounds {
+		f.event("every daemon restarted in turn", f.roll)
 		f.event("a daemon killed", f.killDaemon)
 		if round > 0 { // for longer than another takes its intents over
 			f.event("the daemon with the leases frozen for 70 s", func() { f.freeze(70 * time.Second) })
@@ -65,13 +66,14 @@ func TestCluster(t *testing.T) {
 		f.event("the NATS server that leads killed", f.killNode)
 		f.event("the daemon with the leases frozen for 14 s", func() { f.freeze(14 * time.Second) })
 		f.event("the leaders step down", f.stepDown)
-		f.event("every daemon restarted in turn", f.roll)
 	}
 	close(stop)
 	<-sent
 	last := time.Now()
 	// Notifications that were lost wait for the next sweep: who takes the lease
-	// sweeps at once.
+	// sweeps at once. What is in hand comes to its end before, or it would wait
+	// until another takes it over.
+	<-time.After(4 * time.Second)
 	r := f.sweeper()
 	f.end(r)
 	f.run(r)
@@ -120,7 +122,7 @@ func newFleet(t *testing.T, k graphtest.Knobs, seed uint64) *fleet {
 	f.every = 40 * time.Millisecond
 	f.nats = bus.Config{URL: f.nodes.URL(), Replicas: bustest.Nodes}
 	for i := range f.replicas {
-		f.replicas[i] = &replica{dir: t.TempDir(), hook: mustFree(t), api: mustFree(t), metrics: mustFree(t)}
+		f.replicas[i] = &replica{dir: t.TempDir(), hook: bustest.FreeAddress(t), api: bustest.FreeAddress(t), metrics: bustest.FreeAddress(t)}
 	}
 	hooks, apis := f.door(func(r *replica) string { return r.hook }), f.door(func(r *replica) string { return r.api })
 	f.api = apis

@@ -45,12 +45,14 @@ type Deps struct {
 	Taps        *connector.Taps
 	Badges      *badge.Book
 	Delegations *connector.Delegations
-	Audit       Audit
-	Ledger      Ledger
-	History     History
-	Recent      *Recent
-	Tokens      *Tokens
-	Health      *Health
+	// State keeps who is signed in at the pages, for every replica.
+	State   connector.StateKV
+	Audit   Audit
+	Ledger  Ledger
+	History History
+	Recent  *Recent
+	Tokens  *Tokens
+	Health  *Health
 	// Swept is when this instance last swept; zero when another does.
 	Swept    func() time.Time
 	Queues   []connector.Queue

@@ -3,6 +3,7 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"strings"
@@ -113,19 +114,52 @@ func TokensIn(text string) (list []string) {
 	return list
 }
 
+// refresh reads the files again when it is time. mu is held.
+func (t *Tokens) refresh() {
+	if time.Since(t.asked) <= rereadTokens {
+		return
+	}
+	t.asked = time.Now()
+	for _, s := range t.sources {
+		if err := t.read(s.file); err != nil {
+			t.log.Warn("token file not read again, the old token holds", zap.Error(err))
+		}
+	}
+}
+
+// tagOf names a token in a session, which ends with it; the token can't be had
+// from it.
+func tagOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return tag(sum)
+}
+
+func tag(sum [sha256.Size]byte) string {
+	again := sha256.Sum256(append([]byte("session of "), sum[:]...))
+	return hex.EncodeToString(again[:])
+}
+
+// holds reports whether the token of a tag is one that is known now.
+func (t *Tokens) holds(want string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refresh()
+	for _, s := range t.sources {
+		for _, known := range t.known[s.file].sums {
+			if tag(known) == want {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Who says whose a token is. It takes as long for a wrong one as for a right
 // one.
 func (t *Tokens) Who(token string) (Caller, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if time.Since(t.asked) > rereadTokens {
-		t.asked = time.Now()
-		for _, s := range t.sources {
-			if err := t.read(s.file); err != nil {
-				t.log.Warn("token file not read again, the old token holds", zap.Error(err))
-			}
-		}
-	}
+	t.refresh()
 	sum := sha256.Sum256([]byte(token))
 	var who Caller
 	found := 0

@@ -23,6 +23,13 @@ func mustPublish(t *testing.T, b *bus.Bus, id string) {
 func mustLag(t *testing.T, b *bus.Bus, pending, unacked int) {
 	t.Helper()
 	p, a, err := b.Lag(t.Context())
+	for range 50 { // the server counts beside the acknowledgement
+		if p == pending && a == unacked || err != nil {
+			break
+		}
+		<-time.After(20 * time.Millisecond)
+		p, a, err = b.Lag(t.Context())
+	}
 	if p != pending || a != unacked || err != nil {
 		t.Errorf("lag is %d pending, %d unacknowledged, %v; want %d and %d", p, a, err, pending, unacked)
 	}

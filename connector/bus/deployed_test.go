@@ -124,9 +124,10 @@ func deployedBridge(t *testing.T, d *bustest.Deployed, b *bus.Bus) {
 	if err != nil || !strings.Contains(string(ack.Data), "PULLPRINT_TASKS") {
 		t.Errorf("a task of a bridge was not stored: %v", err)
 	}
-	if after, _, err := b.Lag(t.Context()); err != nil || after != before+1 {
-		t.Errorf("%d tasks before, %d after: %v", before, after, err)
-	}
+	within(t, 5*time.Second, "the task waits for a worker", func() bool {
+		after, _, err := b.Lag(t.Context())
+		return err == nil && after == before+1
+	})
 	c.mayNot("publish", "pullprint.taps.hq-2-west", "pullprint.decisions.hold", "pullprint.ledger.user.x", "pullprint.notices", "$KV.pullprint_badges.card.1",
 		"$JS.API.INFO", "$JS.API.STREAM.INFO.PULLPRINT_TASKS", "$JS.API.STREAM.MSG.GET.KV_pullprint_jobs", "$JS.API.DIRECT.GET.KV_pullprint_badges.$KV.pullprint_badges.card.1",
 		"$JS.API.CONSUMER.CREATE.PULLPRINT_TASKS.spy", "$JS.API.CONSUMER.MSG.NEXT.PULLPRINT_TASKS.connector", "$JS.ACK.PULLPRINT_TASKS.connector.1.1.1.1.0", "$SYS.REQ.SERVER.PING")

@@ -43,6 +43,9 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 			directory = d.graph
 		}
 		taps = connector.NewTaps(releaser, connector.NewBadgeOwners(book, directory))
+		if cfg.NATS.Embedded == nil {
+			taps.Share(d.bus.State())
+		}
 	}
 	tokens, err := admin.NewTokens(cfg.Admin, cfg.Devices, log)
 	if err != nil {
@@ -50,7 +53,7 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	}
 	d.office.recent = admin.NewRecent(d.bus, log)
 	d.office.api = admin.NewAPI(admin.Deps{
-		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations,
+		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations, State: d.bus.State(),
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		Insight: d.insight(), Instance: d.instance, Logger: log,
 	})

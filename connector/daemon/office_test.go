@@ -58,6 +58,7 @@ type office struct {
 	sim     *graphtest.Sim
 	dir     string
 	net     *memoryNet
+	hook    *deliveries
 	metrics string // address
 	badges  string // more of the section badges
 	listen  func(network, address string) (net.Listener, error)
@@ -100,7 +101,8 @@ func newOffice(t *testing.T, k graphtest.Knobs) *office {
 	t.Helper()
 	o := &office{t: t, dir: t.TempDir(), net: newMemoryNet(), metrics: metricsAddr}
 	o.listen = o.net.listen
-	k.Deliver = o.net.transport()
+	o.hook = &deliveries{RoundTripper: o.net.transport()}
+	k.Deliver = o.hook
 	o.sim = graphtest.New(k)
 	t.Cleanup(o.sim.Close)
 	o.sim.AddApp(graphtest.App{ClientID: appID, Secret: appSecret})

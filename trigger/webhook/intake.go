@@ -26,6 +26,8 @@ func (h *Handler) notifications(ctx context.Context, body []byte) int {
 	if status != 0 {
 		return status
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	defer cancel()
 	good, complete := sift(ctx, h, items, func(raw json.RawMessage) (accepted, error) {
 		n, err := trigger.ParseNotification(raw)
 		if err != nil {
@@ -34,8 +36,6 @@ func (h *Handler) notifications(ctx context.Context, body []byte) int {
 		ev, err := h.book.Verify(n)
 		return accepted{ev, raw}, err
 	})
-	ctx, cancel := context.WithTimeout(ctx, storeWithin)
-	defer cancel()
 	var failed atomic.Bool
 	var g errgroup.Group
 	g.SetLimit(maxStores)
@@ -68,6 +68,8 @@ func (h *Handler) lifecycles(ctx context.Context, body []byte) int {
 	if status != 0 {
 		return status
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	defer cancel()
 	good, complete := sift(ctx, h, items, func(raw json.RawMessage) (trigger.Lifecycle, error) {
 		l, err := trigger.ParseLifecycle(raw)
 		if err != nil {
@@ -75,8 +77,6 @@ func (h *Handler) lifecycles(ctx context.Context, body []byte) int {
 		}
 		return l, h.book.VerifyLifecycle(l)
 	})
-	ctx, cancel := context.WithTimeout(ctx, storeWithin)
-	defer cancel()
 	done := map[trigger.Lifecycle]bool{}
 	for _, l := range good {
 		if !done[l] {
