@@ -52,7 +52,7 @@ func (h *house) runPage(p *page, dir string) ([]string, error) {
 		if err := os.WriteFile(filepath.Join(dir, block), []byte(body), 0o600); err != nil {
 			return nil, err
 		}
-		script += fmt.Sprintf("now=%s\n", block)
+		script += fmt.Sprintf("echo %s >.now\n", block)
 		if code == "0" {
 			script += fmt.Sprintf(". ./%s\n", block)
 		} else { // it must fail: in a shell of its own
@@ -62,13 +62,12 @@ func (h *house) runPage(p *page, dir string) ([]string, error) {
 	if len(lines) == 0 {
 		return nil, nil
 	}
-	script = "trap 'rc=$?; ((rc == 0)) || echo \"$now\" >.failed; exit $rc' EXIT\n" + script
 	out, err := bash(script, dir, filepath.Dir(h.verbs.program))
 	if err == nil {
 		return nil, nil
 	}
-	failed, _ := os.ReadFile(filepath.Join(dir, ".failed")) //nolint:errcheck // none when it was killed
-	return []string{p.at(lines[strings.TrimSpace(string(failed))], "the block fails: %v\n%s", err, out)}, nil
+	now, rerr := os.ReadFile(filepath.Join(dir, ".now"))
+	return []string{p.at(lines[strings.TrimSpace(string(now))], "the block fails: %v\n%s", err, out)}, rerr
 }
 
 // furnish puts into a folder what a page may rely on.

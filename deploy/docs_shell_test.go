@@ -78,7 +78,13 @@ func simpleCommands(line string) (all [][]string) {
 			return all
 		case c == ' ' || c == '\t':
 			endWord()
-		case strings.IndexByte("|;&()`<>", c) >= 0:
+		case c == '>' || c == '<': // and the number before it is no word
+			if strings.Trim(word.String(), "0123456789") == "" {
+				word.Reset()
+				inWord = false
+			}
+			endCommand()
+		case strings.IndexByte("|;&()`", c) >= 0:
 			endCommand()
 		default:
 			word.WriteByte(c)
