@@ -49,6 +49,8 @@ type Deps struct {
 	Ledger      Ledger
 	History     History
 	Recent      *Recent
+	// Backup writes a copy of everything that is stored.
+	Backup func(ctx context.Context, w io.Writer) (held time.Duration, err error)
 	Tokens      *Tokens
 	Health      *Health
 	// Swept is when this instance last swept; zero when another does.
@@ -126,6 +128,7 @@ func routes() []route {
 		{"GET", "/v1/decisions", forRead, "", 0, (*API).listDecisions},
 		{"GET", "/v1/dead", forRead, "", 0, (*API).listDead},
 		{"GET", "/v1/audit", forAdmin, "", 0, (*API).listActions},
+		{"POST", "/v1/backup", forAdmin, "backup", maxBody, (*API).backup},
 	}
 }
 
@@ -180,6 +183,10 @@ func (a *API) handle(r route) http.HandlerFunc {
 				a.log.Warn("request failed", zap.String("route", r.method+" "+r.path), zap.Error(err))
 			}
 			writeProblem(rw, p)
+			return
+		}
+		if f, ok := answer.(file); ok {
+			a.send(rw, f)
 			return
 		}
 		writeJSON(rw, answer)

@@ -50,7 +50,7 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	d.office.recent = admin.NewRecent(d.bus, log)
 	d.office.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations,
-		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
+		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Backup: d.bus.Backup, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		Instance: d.instance, Logger: log,
 	})
 	pages, err := admin.NewPages(d.office.api)
