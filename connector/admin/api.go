@@ -45,14 +45,15 @@ type Deps struct {
 	Taps        *connector.Taps
 	Badges      *badge.Book
 	Delegations *connector.Delegations
+	People      *connector.People
 	Audit       Audit
 	Ledger      Ledger
 	History     History
 	Recent      *Recent
 	// Backup writes a copy of everything that is stored.
 	Backup func(ctx context.Context, w io.Writer) (held time.Duration, err error)
-	Tokens      *Tokens
-	Health      *Health
+	Tokens *Tokens
+	Health *Health
 	// Swept is when this instance last swept; zero when another does.
 	Swept    func() time.Time
 	Queues   []connector.Queue
@@ -128,6 +129,8 @@ func routes() []route {
 		{"GET", "/v1/decisions", forRead, "", 0, (*API).listDecisions},
 		{"GET", "/v1/dead", forRead, "", 0, (*API).listDead},
 		{"GET", "/v1/audit", forAdmin, "", 0, (*API).listActions},
+		{"POST", "/v1/people/{user}/export", forAdmin, "export-person", maxBody, (*API).exportPerson},
+		{"POST", "/v1/people/{user}/erase", forAdmin, "erase-person", maxBody, (*API).erasePerson},
 		{"POST", "/v1/backup", forAdmin, "backup", maxBody, (*API).backup},
 	}
 }

@@ -76,6 +76,8 @@ var matrix = map[string]string{
 	"GET /v1/dead":                          "read operate admin",
 	"GET /v1/audit":                         "admin",
 	"POST /v1/backup":                       "admin",
+	"POST /v1/people/{user}/export":         "admin",
+	"POST /v1/people/{user}/erase":          "admin",
 }
 
 func TestAuthorization(t *testing.T) {
@@ -98,7 +100,7 @@ func TestAuthorization(t *testing.T) {
 		seen[name] = true
 		for who, token := range testTokens {
 			reached = ""
-			req := httptest.NewRequest(r.method, strings.NewReplacer("{printer}", "p", "{job}", "j", "{account}", "a").Replace(r.path), nil)
+			req := httptest.NewRequest(r.method, strings.NewReplacer("{printer}", "p", "{job}", "j", "{account}", "a", "{user}", "u").Replace(r.path), nil)
 			if token != "" {
 				req.Header.Set("Authorization", "Bearer "+token)
 			}
@@ -226,6 +228,8 @@ func TestHiddenErrors(t *testing.T) {
 
 // samples are answers of each route, with every member set, and with none.
 var samples = map[string][]any{
+	"POST /v1/people/{user}/erase":          {full[connector.Erased]()},
+	"POST /v1/people/{user}/export":         {aPerson},
 	"POST /v1/taps":                         {connector.Outcome{}, full[connector.Outcome]()},
 	"GET /v1/jobs":                          {full[JobList]()},
 	"GET /v1/jobs/{printer}/{job}":          {full[JobDetail]()},
@@ -250,6 +254,10 @@ var samples = map[string][]any{
 	"GET /v1/audit":                         {full[ActionList]()},
 }
 
+var some = []json.RawMessage{json.RawMessage(`{"owner":"x"}`)}
+
+var aPerson = connector.Person{Names: []string{"x"}, Jobs: some, Badges: some, Accounts: some, Delegations: some, Decisions: some, Ledger: some, Audit: some, Dead: some}
+
 // bodies are what each route takes, with every member set.
 var bodies = map[string]any{
 	"POST /v1/taps":                         full[tapBody](),
@@ -261,6 +269,7 @@ var bodies = map[string]any{
 	"POST /v1/jobs/{printer}/{job}/release": full[releaseBody](),
 	"PUT /v1/delegations":                   full[delegationBody](),
 	"DELETE /v1/delegations":                full[delegationBody](),
+	"POST /v1/people/{user}/erase":          full[connector.Erasure](),
 }
 
 // full is a value with every member set.

@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/zap/zaptest"
 
-"pullprint/connector/bus"
+	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 )
 

@@ -80,8 +80,8 @@ type Bus struct {
 	lock  *os.File
 	marks *marker // nil with an external server
 	srv   *server.Server
-	nc   *nats.Conn
-	js   jetstream.JetStream
+	nc    *nats.Conn
+	js    jetstream.JetStream
 
 	writers map[string]*writer
 	jobs    *KV

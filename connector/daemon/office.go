@@ -53,12 +53,21 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Backup: d.bus.Backup, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		Instance: d.instance, Logger: log,
 	})
+	d.office.api.People = d.people()
 	pages, err := admin.NewPages(d.office.api)
 	if err != nil {
 		return fmt.Errorf("read pages: %w", err)
 	}
 	d.office.server = admin.NewServer(cfg.Admin, d.office.api, pages)
 	return nil
+}
+
+// people finds and erases persons.
+func (d *daemon) people() *connector.People {
+	return &connector.People{
+		Records: d.bus, Jobs: d.bus.Jobs(), Badges: d.bus.Badges(), Quota: d.bus.Quota(), State: d.bus.State(),
+		Ledger: d.ledger, KeepJobs: d.o.Config.Retention.KeepJobs(), Cancel: d.worker.Cancel,
+	}
 }
 
 // openBadges is nil when no key file is configured.
