@@ -88,7 +88,8 @@ See it work, with no account and no network:  pullprint demo`,
 	root.AddCommand(
 		runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(),
 		jobsCommand(), badgeCommand(), quotaCommand(), registerCommand(), doctorCommand(),
-		healthCommand(), supportCommand(), versionCommand(), manCommand(),
+		healthCommand(), supportCommand(), backupCommand(), restoreCommand(), migrateCommand(),
+		acceptLossCommand(), privacyCommand(), versionCommand(), manCommand(),
 	)
 	root.SetArgs(args)
 	root.SetIn(s.in)

@@ -60,6 +60,10 @@ func problemOf(err error) *problem {
 		return failure(http.StatusNotFound, "no-such-device", "There is no such device", "Write the id of a configured device; GET /v1/devices lists them.")
 	case errors.Is(err, connector.ErrNoJob):
 		return failure(http.StatusNotFound, "no-such-job", "There is no such job", "Nothing is remembered of it; jobs are forgotten a week after their end.")
+	case errors.Is(err, connector.ErrNobody):
+		return failure(http.StatusNotFound, "no-such-person", "There is no such person", err.Error())
+	case errors.Is(err, connector.ErrUnfinished):
+		return failure(http.StatusConflict, "unfinished", "The person can't be erased yet", err.Error())
 	case errors.Is(err, connector.ErrNotHeld):
 		return failure(http.StatusConflict, "not-held", "The job is not held", err.Error())
 	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber):

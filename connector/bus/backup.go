@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -77,6 +78,9 @@ func (b *Bus) Backup(ctx context.Context, w io.Writer) (held time.Duration, err 
 // Backup writes a copy of the store of a configuration to w. It needs an embedded
 // store for itself; an external one may be in use.
 func Backup(ctx context.Context, cfg Config, o Options, w io.Writer) error {
+	if err := mustExist(cfg); err != nil {
+		return err
+	}
 	b, err := attach(ctx, cfg, o)
 	if err != nil {
 		return err
@@ -86,6 +90,18 @@ func Backup(ctx context.Context, cfg Config, o Options, w io.Writer) error {
 		return err
 	}
 	return b.Close()
+}
+
+// mustExist keeps a misspelt folder from being taken for an empty store.
+func mustExist(cfg Config) error {
+	if cfg.Embedded == nil {
+		return nil
+	}
+	used, err := holdsStreams(filepath.Join(cfg.Embedded.StoreDir, liveFolder))
+	if err == nil && !used {
+		err = fmt.Errorf("there is no store in %s (nats.embedded.store_dir)", cfg.Embedded.StoreDir)
+	}
+	return err
 }
 
 // cut is one copy under way.

@@ -287,3 +287,97 @@ func TestMigrate(t *testing.T) {
 		t.Error(string(v), err)
 	}
 }
+
+// A backup of an external server is one moment too, while a daemon in another
+// process goes on writing.
+func TestBackupOfExternalInUse(t *testing.T) {
+	cfg := bus.Config{URL: bustest.External(t)}
+	daemon, err := bus.Open(t.Context(), cfg, bus.Options{Instance: "daemon"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer daemon.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	var writing sync.WaitGroup
+	var n int
+	writing.Go(func() {
+		pace := time.NewTicker(50 * time.Millisecond)
+		defer pace.Stop()
+		var job, account uint64
+		for ; ctx.Err() == nil; n++ {
+			var err1, err2 error
+			account, _, err1 = daemon.Quota().CompareAndSet(t.Context(), "k", []byte(fmt.Sprint(n)), account, 0)
+			job, _, err2 = daemon.Jobs().CompareAndSet(t.Context(), "k", []byte(fmt.Sprint(n)), job, 0)
+			if err := errors.Join(err1, err2); err != nil {
+				t.Error(err)
+			}
+			<-pace.C
+		}
+	})
+	dir := t.TempDir()
+	for i := range 5 {
+		var file bytes.Buffer
+		if err := bus.Backup(t.Context(), cfg, bus.Options{}, &file); err != nil {
+			t.Fatal(err)
+		}
+		to := config(filepath.Join(dir, fmt.Sprint(i)))
+		restored(t, to, file.Bytes(), false)
+		b := bustest.Open(t, bustest.Dir(to.Embedded.StoreDir))
+		job, _, err1 := b.Jobs().Get(t.Context(), "k")
+		account, _, err2 := b.Quota().Get(t.Context(), "k")
+		var j, a int
+		if _, err := fmt.Sscan(string(job)+" "+string(account), &j, &a); err != nil || err1 != nil || err2 != nil {
+			t.Fatalf("%q %q %v %v", job, account, err1, err2)
+		}
+		if a != j && a != j+1 {
+			t.Errorf("backup %d: the account is at %d and the job at %d", i, a, j)
+		}
+	}
+	stop()
+	writing.Wait()
+}
+
+// No daemon works with streams that were restored by half; the restore goes on when
+// it is run again, also on what belongs to no restore only if it may.
+func TestHalfRestored(t *testing.T) {
+	src := bustest.Open(t)
+	stock(t, src, 0, 10)
+	file := backedUp(t, src)
+	cfg := bus.Config{URL: bustest.External(t)}
+	restored(t, cfg, file, false)
+	b, err := bus.Open(t.Context(), cfg, bus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	js := b.JetStream()
+	for _, name := range []string{"PULLPRINT_AUDIT", "KV_pullprint_jobs"} {
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		half := s.CachedInfo().Config
+		half.Metadata = map[string]string{"pullprint.restoring": "then"}
+		if _, err := js.UpdateStream(t.Context(), half); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range []string{"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_LEDGER", "PULLPRINT_DEAD", "KV_pullprint_badges", "KV_pullprint_quota", "KV_pullprint_state"} {
+		if err := js.DeleteStream(t.Context(), name); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	_ = b.Close()
+	if _, err := bus.Open(t.Context(), cfg, bus.Options{}); !errors.Is(err, bus.ErrHalfRestored) || !strings.Contains(err.Error(), "KV_pullprint_jobs") && !strings.Contains(err.Error(), "PULLPRINT_AUDIT") {
+		t.Errorf("%v", err)
+	}
+	restored(t, cfg, file, false)
+	if b, err = bus.Open(t.Context(), cfg, bus.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if v, _, err := b.Jobs().Get(t.Context(), "owner.printer.9"); string(v) != `{"job":9}` || err != nil {
+		t.Error(string(v), err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

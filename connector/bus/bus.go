@@ -140,6 +140,8 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 		o.Instance = "pullprint"
 	}
 	b := &Bus{cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance, unsynced: o.unsynced, metrics: newMetrics()}
+	ctx, cancel := withLimit(ctx, 30*time.Second)
+	defer cancel()
 	if err := b.connect(ctx, o); err != nil {
 		_ = b.Close()
 		return nil, err

@@ -47,10 +47,8 @@ func same(a, b Config) bool {
 // backupUnused is Backup of a store that nobody uses, before and after: else the
 // copy would be of the past. One that has lost something is not carried on.
 func backupUnused(ctx context.Context, cfg Config, o Options, file *os.File) error {
-	if cfg.Embedded != nil {
-		if _, err := os.Stat(filepath.Join(cfg.Embedded.StoreDir, liveFolder)); err != nil {
-			return fmt.Errorf("there is no store in %s: %w", cfg.Embedded.StoreDir, errors.Unwrap(err))
-		}
+	if err := mustExist(cfg); err != nil {
+		return err
 	}
 	b, err := attach(ctx, cfg, o)
 	if err != nil {

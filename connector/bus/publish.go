@@ -49,6 +49,11 @@ func (b *Bus) auditLocally(ctx context.Context, action, by, note string) error {
 	return b.PublishAudit(ctx, action, id, body)
 }
 
+// AuditVerb records that a verb worked on the store itself, without a daemon.
+func (b *Bus) AuditVerb(ctx context.Context, action, by string) error {
+	return b.auditLocally(ctx, action, by, "")
+}
+
 // PublishLedger stores what happened on an account, once per msgID.
 func (b *Bus) PublishLedger(ctx context.Context, account, msgID string, body []byte) error {
 	_, err := b.publish(ctx, streamLedger, subjectLedger+account, msgID, body)

@@ -54,9 +54,10 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	d.office.recent = admin.NewRecent(d.bus, log)
 	d.office.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations, State: d.bus.State(),
-		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
+		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Backup: d.bus.Backup, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		Insight: d.insight(), Instance: d.instance, Logger: log,
 	})
+	d.office.api.People = d.people()
 	pages, err := admin.NewPages(d.office.api)
 	if err != nil {
 		return fmt.Errorf("read pages: %w", err)
@@ -71,6 +72,14 @@ func (d *daemon) insight() admin.Insight {
 	return admin.Insight{
 		Version: b.Version, Revision: b.Revision, Go: b.Go, Started: time.Now(),
 		Metrics: d.o.Registry, Streams: d.bus.Streams, Lines: d.journal.Last().Lines,
+	}
+}
+
+// people finds and erases persons.
+func (d *daemon) people() *connector.People {
+	return &connector.People{
+		Records: d.bus, Jobs: d.bus.Jobs(), Badges: d.bus.Badges(), Quota: d.bus.Quota(), State: d.bus.State(),
+		Ledger: d.ledger, KeepJobs: d.o.Config.Retention.KeepJobs(), Cancel: d.worker.Cancel,
 	}
 }
 
