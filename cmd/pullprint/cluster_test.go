@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/held"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -77,8 +79,11 @@ func TestCluster(t *testing.T) {
 	r := f.sweeper()
 	f.end(r)
 	f.run(r)
-	if !eventually(150*time.Second, f.settled) {
-		f.Errorf("not every job came to its end")
+	if !eventually(20*time.Second, f.settled) {
+		f.tellOpen()
+		if !eventually(130*time.Second, f.settled) {
+			f.Errorf("not every job came to its end")
+		}
 	}
 	f.settling = time.Since(last)
 	stopTaps()
@@ -328,6 +333,33 @@ func (f *fleet) roll() {
 		f.end(r)
 		f.run(r)
 		f.awaitReady(r)
+	}
+}
+
+// tellOpen logs the jobs that have not come to their end, with what is remembered
+// of them.
+func (f *fleet) tellOpen() {
+	f.Helper()
+	ctx, cancel := context.WithTimeout(f.Context(), 20*time.Second)
+	defer cancel()
+	b := f.store(ctx)
+	defer b.Close()
+	recs := map[held.Ref]held.Record{}
+	if err := b.Jobs().Each(ctx, ">", func(_ string, value []byte, _ uint64) error {
+		var rec held.Record
+		err := json.Unmarshal(value, &rec)
+		recs[rec.Ref] = rec
+		return err
+	}); err != nil {
+		f.Error(err)
+	}
+	for id, k := range f.jobs {
+		j, _ := f.sim.Job(id)
+		if k.state == "" && f.sim.Prints(id) > 0 || k.state != "" && j.State == k.state {
+			continue
+		}
+		rec := recs[held.Ref(id)]
+		f.Logf("still open: %s job %s is %s at Graph, %s here, intent %+v, seen %s ago", k.name, id, j.State, rec.State, rec.Intent, time.Since(rec.Seen).Round(time.Second))
 	}
 }
 
