@@ -160,4 +160,3 @@ func (f *fleet) end(r *replica) {
 	}
 	f.alive(r.p)
 }
-
