@@ -49,7 +49,7 @@ func table(t *testing.T, heading string) (rows [][]string) {
 
 var (
 	inCode = regexp.MustCompile("`([^`]+)`")
-	fenced = regexp.MustCompile("(?s)```([a-z]*)\n(.*?)```")
+	fenced = regexp.MustCompile("(?s)```([a-z]*)[^\n]*\n(.*?)```")
 )
 
 // codes is what stands in code quotes.

@@ -46,10 +46,12 @@ type Deps struct {
 	Badges      *badge.Book
 	Delegations *connector.Delegations
 	People      *connector.People
-	Audit       Audit
-	Ledger      Ledger
-	History     History
-	Recent      *Recent
+	// State keeps who is signed in at the pages, for every replica.
+	State   connector.StateKV
+	Audit   Audit
+	Ledger  Ledger
+	History History
+	Recent  *Recent
 	// Backup writes a copy of everything that is stored.
 	Backup func(ctx context.Context, w io.Writer) (held time.Duration, err error)
 	Tokens *Tokens
@@ -58,6 +60,7 @@ type Deps struct {
 	Swept    func() time.Time
 	Queues   []connector.Queue
 	Devices  []connector.Device
+	Insight  Insight
 	Instance string
 	Logger   *zap.Logger
 }
@@ -129,6 +132,7 @@ func routes() []route {
 		{"GET", "/v1/decisions", forRead, "", 0, (*API).listDecisions},
 		{"GET", "/v1/dead", forRead, "", 0, (*API).listDead},
 		{"GET", "/v1/audit", forAdmin, "", 0, (*API).listActions},
+		{"GET", "/v1/diagnostics", forAdmin, "", 0, (*API).diagnose},
 		{"POST", "/v1/people/{user}/export", forAdmin, "export-person", maxBody, (*API).exportPerson},
 		{"POST", "/v1/people/{user}/erase", forAdmin, "erase-person", maxBody, (*API).erasePerson},
 		{"POST", "/v1/backup", forAdmin, "backup", maxBody, (*API).backup},

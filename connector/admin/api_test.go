@@ -75,6 +75,7 @@ var matrix = map[string]string{
 	"GET /v1/decisions":                     "read operate admin",
 	"GET /v1/dead":                          "read operate admin",
 	"GET /v1/audit":                         "admin",
+	"GET /v1/diagnostics":                   "admin",
 	"POST /v1/backup":                       "admin",
 	"POST /v1/people/{user}/export":         "admin",
 	"POST /v1/people/{user}/erase":          "admin",
@@ -146,10 +147,22 @@ func TestTokenChanges(t *testing.T) {
 	if _, ok := tokens.Who(testTokens["admin"]); !ok {
 		t.Fatal("not known")
 	}
-	if err := os.WriteFile(file, []byte("another-token-now"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("another-token-now\n"+testTokens["admin"]+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chtimes(file, time.Now(), time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	tokens.asked = time.Now().Add(-2 * rereadTokens)
+	for _, either := range []string{testTokens["admin"], "another-token-now"} {
+		if c, ok := tokens.Who(either); !ok || c.Role != RoleAdmin {
+			t.Errorf("one of two doesn't hold: %+v", c)
+		}
+	}
+	if err := os.WriteFile(file, []byte("another-token-now"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(file, time.Now(), time.Now().Add(2*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	tokens.asked = time.Now().Add(-2 * rereadTokens)
@@ -252,6 +265,7 @@ var samples = map[string][]any{
 	"GET /v1/decisions":                     {full[DecisionList]()},
 	"GET /v1/dead":                          {full[DeadList]()},
 	"GET /v1/audit":                         {full[ActionList]()},
+	"GET /v1/diagnostics":                   {full[Diagnosis](), Diagnosis{Readiness: []string{}, Streams: []bus.StreamState{}, Lines: []string{}}},
 }
 
 var some = []json.RawMessage{json.RawMessage(`{"owner":"x"}`)}
@@ -434,8 +448,19 @@ func TestAnswerTap(t *testing.T) {
 		"not configured":      {"operate", "none", `{"badge":"1"}`, http.StatusNotFound},
 		"a long body":         {"west", "west", `{"badge":"` + strings.Repeat("1", maxBody) + `"}`, http.StatusBadRequest},
 		"the device's reader": {"west", "west", `{"badge":"1"}`, http.StatusNotFound}, // allowed; this API has no device
+		// Without headers, the token stands in the body; beside a header it counts for nothing.
+		"token in the body":             {"", "west", `{"badge":"1","token":"` + testTokens["west"] + `"}`, http.StatusNotFound},
+		"none there":                    {"", "west", `{"badge":"1"}`, http.StatusUnauthorized},
+		"a wrong one there":             {"", "west", `{"badge":"1","token":"wrong"}`, http.StatusUnauthorized},
+		"another's there":               {"", "west", `{"badge":"1","token":"` + testTokens["east"] + `"}`, http.StatusForbidden},
+		"a wrong one beside a right":    {"wrong", "west", `{"badge":"1","token":"` + testTokens["west"] + `"}`, http.StatusUnauthorized},
+		"no json, and who is not known": {"", "west", `badge 1`, http.StatusUnauthorized},
 	} {
-		reply := a.AnswerTap(t.Context(), bus.TapRequest{Device: c.device, Authorization: "Bearer " + testTokens[c.who], Body: []byte(c.body)})
+		header := "Bearer " + testTokens[c.who]
+		if c.who == "" {
+			header = ""
+		}
+		reply := a.AnswerTap(t.Context(), bus.TapRequest{Device: c.device, Authorization: header, Body: []byte(c.body)})
 		var p problem
 		if err := json.Unmarshal(reply.Body, &p); err != nil || reply.Status != c.status || p.Status != c.status {
 			t.Errorf("%s: %d %s", name, reply.Status, reply.Body)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/connector"
+	"pullprint/connector/bus"
 	"pullprint/policy/badge"
 )
 
@@ -73,6 +74,11 @@ func problemOf(err error) *problem {
 		return failure(http.StatusNotFound, "no-such-badge", "There is no such badge", "Nobody has enrolled it.")
 	case errors.Is(err, badge.ErrCode):
 		return failure(http.StatusUnprocessableEntity, "bad-code", "The code can't be used", err.Error())
+	}
+	p = failure(http.StatusServiceUnavailable, "store-unavailable", "The store does not answer", "Nothing is lost: jobs stay held. It comes back by itself once the store does; /readyz says what is wrong with it.")
+	p.retryAfter = 5 * time.Second
+	if errors.Is(err, bus.ErrUnavailable) {
+		return p
 	}
 	p = failure(http.StatusServiceUnavailable, "unavailable", "It can't be done at the moment", "Try again in a few seconds; the log of the service says why.")
 	p.retryAfter = 5 * time.Second

@@ -60,21 +60,34 @@ func (a *API) AnswerTap(ctx context.Context, t bus.TapRequest) bus.TapReply {
 	return bus.TapReply{Status: status, Body: body}
 }
 
+// busBody is the body of a tap over NATS. A message of MQTT has no headers: its token
+// stands in the body.
+type busBody struct {
+	tapBody
+	Token string `json:"token"`
+}
+
 func (a *API) answerTap(ctx context.Context, t bus.TapRequest) (connector.Outcome, error) {
-	caller, p := a.authorize(forReaders, t.Authorization)
-	if p != nil {
-		return connector.Outcome{}, p
-	}
-	var in tapBody
+	var in busBody
+	var wrong error
 	if len(t.Body) > maxBody {
-		return connector.Outcome{}, badRequest("the body is too large")
+		wrong = badRequest("the body is too large")
+	} else {
+		wrong = decodeStrict(t.Body, &in)
 	}
-	if err := decodeStrict(t.Body, &in); err != nil {
-		return connector.Outcome{}, err
+	if t.Authorization == "" && in.Token != "" {
+		t.Authorization = "Bearer " + in.Token
+	}
+	caller, p := a.authorize(forReaders, t.Authorization)
+	switch {
+	case p != nil:
+		return connector.Outcome{}, p
+	case wrong != nil:
+		return connector.Outcome{}, wrong
 	}
 	if in.Device != "" && in.Device != t.Device {
 		return connector.Outcome{}, badRequest("device is not the one of the subject")
 	}
 	in.Device = t.Device
-	return a.tapped(ctx, caller, in)
+	return a.tapped(ctx, caller, in.tapBody)
 }

@@ -34,6 +34,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -49,6 +50,9 @@ var (
 	// ErrIncompatible: a stream, bucket or consumer exists in a form that we
 	// can't work with. It was not changed.
 	ErrIncompatible = errors.New("incompatible configuration")
+	// ErrUnavailable: the store did not answer, for example because most of its
+	// servers are down. It may be well again in a moment.
+	ErrUnavailable = errors.New("the store does not answer")
 	// ErrTooOld: the external server is older than 2.14.
 	ErrTooOld = errors.New("NATS server is too old")
 
@@ -89,8 +93,13 @@ type Bus struct {
 	quota   *KV
 	state   *KV
 
+	consumption atomic.Pointer[consumption] // nil when nothing is consumed
+	denial      denial                      // of the external server
+
 	sessionsMu sync.Mutex
 	sessions   map[*context.CancelCauseFunc]struct{}
+	said       string // why the connection does not work
+	saidAt     time.Time
 
 	closing sync.Once
 	closed  error
@@ -141,7 +150,7 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 }
 
 func (b *Bus) connect(ctx context.Context, o Options) error {
-	if err := b.metrics.register(o.Registerer); err != nil {
+	if err := b.metrics.register(o.Registerer, b.cfg.Embedded != nil); err != nil {
 		return err
 	}
 	var err error
@@ -161,7 +170,7 @@ func (b *Bus) connect(ctx context.Context, o Options) error {
 
 // complete makes sure that everything is there, and begins to write.
 func (b *Bus) complete(ctx context.Context) error {
-	if err := b.ensure(ctx); err != nil {
+	if err := b.ensureSoon(ctx); err != nil {
 		return err
 	}
 	if b.cfg.Embedded != nil {

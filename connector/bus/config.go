@@ -21,12 +21,29 @@ type Config struct {
 	// URL of an external server or cluster, 2.14 or newer, with JetStream:
 	// nats://host:4222, tls://host:4222; several separated by commas.
 	URL string `yaml:"url"`
-	// CredentialsFile is a NATS .creds file, for URL only.
+	// CredentialsFile is a NATS .creds file, for URL only. It is read again at
+	// every connect.
 	CredentialsFile string `yaml:"credentials_file"`
+	// NkeyFile holds the seed of an nkey (SU…), for URL only; instead of
+	// CredentialsFile. Another nkey needs a restart.
+	NkeyFile string `yaml:"nkey_file"`
+	// TLS is how URL is spoken to, beyond tls:// and the roots of this machine.
+	TLS TLS `yaml:"tls"`
 	// Replicas of every stream and bucket, for URL only: 1, 3 or 5; 0 means 1.
 	Replicas int `yaml:"replicas"`
 	// Retention is how long records are kept.
 	Retention Retention `yaml:"-"`
+}
+
+// TLS configures connections to an external server. Its files are read again at
+// every connect, so that a new certificate needs no restart.
+type TLS struct {
+	// CAFile are the certificates of the CA that signed the server's, instead of
+	// the roots of this machine.
+	CAFile string `yaml:"ca_file"`
+	// CertFile and KeyFile are our own certificate, for servers that ask for one.
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
 }
 
 // Embedded configures the server inside this process.
@@ -68,9 +85,21 @@ func (c Config) Validate() error {
 		if c.CredentialsFile != "" {
 			add("nats.credentials_file: only with url")
 		}
+		if c.NkeyFile != "" {
+			add("nats.nkey_file: only with url")
+		}
+		if c.TLS != (TLS{}) {
+			add("nats.tls: only with url")
+		}
 		if c.Replicas > 1 {
 			add("nats.replicas: only with url")
 		}
+	}
+	if c.URL != "" && c.CredentialsFile != "" && c.NkeyFile != "" {
+		add("nats.nkey_file: a second kind of credentials beside credentials_file")
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		add("nats.tls: a certificate and its key go together")
 	}
 	switch c.Replicas {
 	case 0, 1, 3, 5:

@@ -5,23 +5,34 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 )
 
-// subjectTaps is where readers show badges, by request and reply.
-const subjectTaps = "pullprint.taps."
+// subjectTaps is where readers show badges, by request and reply. A reader that
+// can't ask for a reply, as one that speaks MQTT, hears the answer on the subject of
+// its device with answerToken behind it.
+const (
+	subjectTaps = "pullprint.taps."
+	answerToken = ".answer"
+)
 
-// tapActs is how many taps one instance answers at once.
-const tapActs = 64
+// tapActs is how many taps one instance answers at once, tapsWaiting how many may
+// wait for their turn: what comes beyond is dropped, and its reader asks again.
+const (
+	tapActs     = 64
+	tapsWaiting = 1024
+)
 
 // TapRequest is a badge shown over NATS.
 type TapRequest struct {
 	// Device is the last token of the subject.
 	Device string
-	// Authorization is the header of that name, as in HTTP.
+	// Authorization is the header of that name, as in HTTP; empty where messages have
+	// none.
 	Authorization string
 	Body          []byte
 }
@@ -34,33 +45,62 @@ type TapReply struct {
 }
 
 // ServeTaps answers taps until ctx ends, then finishes those in hand. Among
-// several instances each tap is answered by one. A tap that nobody waits for
-// is not answered and not acted on.
+// several instances each tap is answered by one. A tap without a reply subject is
+// answered on pullprint.taps.{device}.answer. A tap whose answer is wanted on a
+// subject of somebody else is not acted on: see inbox.
 func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapRequest) TapReply) error {
-	taps := make(chan *nats.Msg, tapActs)
+	taps := make(chan *nats.Msg, tapsWaiting)
 	sub, err := b.nc.ChanQueueSubscribe(subjectTaps+"*", consumerName, taps)
 	if err != nil {
 		return fmt.Errorf("subscribe to taps: %w", err)
 	}
 	var acts errgroup.Group
 	acts.SetLimit(tapActs)
-	defer func() { _ = acts.Wait() }()
-	defer func() { _ = sub.Unsubscribe() }()
+	act := func(msg *nats.Msg) {
+		if msg.Reply == "" {
+			msg.Reply = msg.Subject + answerToken
+		} else if !inbox(msg.Reply) {
+			b.log.Warn("tap refused, its answer is wanted where answers don't belong", zap.String("subject", msg.Subject))
+			return
+		}
+		acts.Go(func() error {
+			b.answerTap(context.WithoutCancel(ctx), msg, answer)
+			return nil
+		})
+	}
 	for {
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
 		case msg := <-taps:
-			if msg.Reply == "" {
-				continue
-			}
-			acts.Go(func() error {
-				b.answerTap(context.WithoutCancel(ctx), msg, answer)
-				return nil
-			})
+			act(msg)
+			continue
+		case <-ctx.Done():
 		}
+		break
 	}
+	// Those that the server has given to us go to no other instance.
+	_ = sub.Drain()
+	ending, cancel := withLimit(context.WithoutCancel(ctx), time.Second)
+	_ = b.nc.FlushWithContext(ending)
+	cancel()
+	for {
+		select {
+		case msg := <-taps:
+			act(msg)
+			continue
+		default:
+		}
+		break
+	}
+	_ = acts.Wait()
+	return ctx.Err()
 }
+
+// inbox reports whether an answer may go to a subject that its sender chose: to one
+// that begins with an underscore, as inboxes do and what servers put in their place
+// between accounts and clusters (_R_, _GR_). Anywhere else the answer would be a
+// message of ours that the sender may not send: into our own buckets and streams, to
+// the API of JetStream, or to programs of others.
+func inbox(reply string) bool { return strings.HasPrefix(reply, "_") }
 
 func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer func(context.Context, TapRequest) TapReply) {
 	reply := answer(ctx, TapRequest{

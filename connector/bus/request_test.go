@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -55,9 +56,20 @@ func TestServeTaps(t *testing.T) {
 	if len(seen) != 1 || seen[0].Authorization != "Bearer secret" || string(seen[0].Body) != "badge" {
 		t.Errorf("seen %+v", seen)
 	}
-	if err := b.Conn().Publish("pullprint.taps.hq-2-west", []byte("nobody waits")); err != nil {
+	// Without a reply subject the answer is on that of the device, where the reader listens.
+	sub, err := b.Conn().SubscribeSync("pullprint.taps.*.answer")
+	if err != nil {
 		t.Fatal(err)
 	}
+	if err := b.Conn().Publish("pullprint.taps.hq-2-west", []byte("without reply")); err != nil {
+		t.Fatal(err)
+	}
+	ctx2, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if msg, err = sub.NextMsgWithContext(ctx2); err != nil || msg.Subject != "pullprint.taps.hq-2-west.answer" || string(msg.Data) != "to hq-2-west" {
+		t.Fatalf("%+v, %v", msg, err)
+	}
+	<-entered
 	slow := make(chan *nats.Msg, 1)
 	go func() { m, _ := ask("slow"); slow <- m }()
 	<-entered
@@ -67,12 +79,68 @@ func TestServeTaps(t *testing.T) {
 		t.Error("the tap in hand was not answered")
 	}
 	serving.Wait()
+}
+
+// Whoever may show badges can't have the answer sent where they may not send
+// themselves: such a tap is not acted on.
+func TestTapAnswersGoToInboxes(t *testing.T) {
+	b := bustest.Open(t)
+	var mu sync.Mutex
+	var seen []string
+	ctx, stop := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		_ = b.ServeTaps(ctx, func(_ context.Context, r bus.TapRequest) bus.TapReply {
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, string(r.Body))
+			return bus.TapReply{Status: 401, Body: []byte("{}")}
+		})
+	})
+	if err := b.PublishAudit(t.Context(), "release", "id-1", []byte("action")); err != nil {
+		t.Fatal(err)
+	}
+	send := func(reply, body string) {
+		if err := b.Conn().PublishMsg(&nats.Msg{Subject: "pullprint.taps.hq-2-west", Reply: reply, Data: []byte(body)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answers := func(subject string) *nats.Subscription {
+		sub, err := b.Conn().SubscribeSync(subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sub
+	}
+	first, last := answers("_INBOX.first"), answers("_INBOX.last")
+	actx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for try := true; try; { // until the subscription is there
+		send("_INBOX.first", "first")
+		short, cancel := context.WithTimeout(actx, 100*time.Millisecond)
+		_, err := first.NextMsgWithContext(short)
+		cancel()
+		try = err != nil && actx.Err() == nil
+	}
+	for _, reply := range []string{"$JS.API.STREAM.PURGE.PULLPRINT_AUDIT", "$KV.pullprint_state.poison", "pullprint.tasks.poison", "pullprint.taps.hq-2-east", "others.orders"} {
+		send(reply, reply)
+	}
+	send("_INBOX.last", "last")
+	if _, err := last.NextMsgWithContext(actx); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	serving.Wait()
 	mu.Lock()
 	defer mu.Unlock()
-	for _, r := range seen {
-		if string(r.Body) == "nobody waits" {
-			t.Error("a tap was acted on that nobody waits for")
+	for _, body := range seen {
+		if body != "first" && body != "last" {
+			t.Errorf("a tap was acted on whose answer was to go to %s", body)
 		}
+	}
+	n := 0
+	if err := b.Actions(t.Context(), time.Time{}, false, func(time.Time, []byte) error { n++; return nil }); err != nil || n != 1 {
+		t.Errorf("%d actions are left, %v", n, err)
 	}
 }
 
@@ -112,5 +180,61 @@ func TestAudit(t *testing.T) {
 	})
 	if err != nil || n != 1 {
 		t.Errorf("%d actions, %v", n, err)
+	}
+}
+
+// An instance that stops under a rush of taps answers what it was given; the rest
+// goes to the other. No tap is left without an answer, none is answered twice.
+func TestServeTapsStops(t *testing.T) {
+	t.Parallel()
+	cfg := bus.Config{URL: bustest.External(t)}
+	stopping, stop := context.WithCancel(t.Context())
+	staying, end := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	acted := map[string]int{}
+	begun := make(chan struct{}, 1000)
+	var serving sync.WaitGroup
+	for _, ctx := range []context.Context{stopping, staying} {
+		b := opens(t, cfg, bus.Options{})
+		serving.Go(func() {
+			_ = b.ServeTaps(ctx, func(_ context.Context, r bus.TapRequest) bus.TapReply {
+				mu.Lock()
+				acted[string(r.Body)]++
+				mu.Unlock()
+				begun <- struct{}{}
+				<-time.After(5 * time.Millisecond)
+				return bus.TapReply{Status: 200}
+			})
+		})
+	}
+	defer serving.Wait()
+	defer end()
+	reader := opens(t, cfg, bus.Options{})
+	ask := func(body string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := reader.Conn().RequestWithContext(ctx, "pullprint.taps.west", []byte(body))
+		return err
+	}
+	within(t, 5*time.Second, "somebody answers", func() bool { return ask("first") == nil })
+	var rush sync.WaitGroup
+	for i := range 400 {
+		rush.Go(func() {
+			if err := ask(strconv.Itoa(i)); err != nil {
+				t.Errorf("tap %d: %v", i, err)
+			}
+		})
+	}
+	for range 20 {
+		<-begun
+	}
+	stop()
+	rush.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	for body, n := range acted {
+		if n != 1 {
+			t.Errorf("tap %s was acted on %d times", body, n)
+		}
 	}
 }

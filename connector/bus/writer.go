@@ -122,7 +122,7 @@ func (w *writer) write(ctx context.Context, wr *write) (stored, error) {
 	result := "stored"
 	switch {
 	case err != nil:
-		result = "failed"
+		result, err = "failed", unavailable(err)
 	case res.conflict || res.duplicate:
 		result = "refused"
 	}

@@ -56,6 +56,21 @@ type Config struct {
 	Warnings []strictyaml.Problem `yaml:"-"`
 }
 
+// Unmade says which queues have no printer yet; nil when each has one. Without its
+// printer a queue is for registration only.
+func (c *Config) Unmade() error {
+	var names []string
+	for _, q := range c.Queues {
+		if q.PrinterID == "" {
+			names = append(names, q.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("no printer yet for %s: run `pullprint register apply`, and write the printer_id that it prints into the configuration", strings.Join(names, ", "))
+}
+
 // Policy names the policy file.
 type Policy struct {
 	// File is read again on SIGHUP and when it changes; empty is the built-in
@@ -72,6 +87,9 @@ type Policy struct {
 // Metrics is where /metrics, /healthz and /readyz are served.
 type Metrics struct {
 	Listen string `yaml:"listen"`
+	// WebConfigFile is a web configuration as Prometheus' exporters take it: TLS,
+	// certificates of clients, passwords. Read again when it changes.
+	WebConfigFile string `yaml:"web_config_file"`
 }
 
 // Log says what is logged, to stderr.
@@ -191,8 +209,8 @@ func or(s *string, value string) {
 // resolve makes relative paths start at the folder of the file.
 func (c *Config) resolve(dir string) {
 	paths := []*string{
-		&c.Auth.ClientSecretFile, &c.Auth.CertificateFile, &c.Auth.PrivateKeyFile, &c.Auth.CertificatePasswordFile, &c.Endpoints.CAFile, &c.Administrator.SignInFile, &c.Administrator.KeyFile, &c.Auth.FederatedTokenFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile,
-		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile, &c.LedgerExport.Dir,
+		&c.Auth.ClientSecretFile, &c.Auth.CertificateFile, &c.Auth.PrivateKeyFile, &c.Auth.CertificatePasswordFile, &c.Endpoints.CAFile, &c.Administrator.SignInFile, &c.Administrator.KeyFile, &c.Auth.FederatedTokenFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile, &c.NATS.NkeyFile, &c.NATS.TLS.CAFile, &c.NATS.TLS.CertFile, &c.NATS.TLS.KeyFile,
+		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile, &c.Metrics.WebConfigFile, &c.LedgerExport.Dir,
 	}
 	for i := range c.Devices {
 		paths = append(paths, &c.Devices[i].TokenFile)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
@@ -42,6 +43,9 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 			directory = d.graph
 		}
 		taps = connector.NewTaps(releaser, connector.NewBadgeOwners(book, directory))
+		if cfg.NATS.Embedded == nil {
+			taps.Share(d.bus.State())
+		}
 	}
 	tokens, err := admin.NewTokens(cfg.Admin, cfg.Devices, log)
 	if err != nil {
@@ -49,9 +53,9 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	}
 	d.office.recent = admin.NewRecent(d.bus, log)
 	d.office.api = admin.NewAPI(admin.Deps{
-		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations,
+		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations, State: d.bus.State(),
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Backup: d.bus.Backup, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
-		Instance: d.instance, Logger: log,
+		Insight: d.insight(), Instance: d.instance, Logger: log,
 	})
 	d.office.api.People = d.people()
 	pages, err := admin.NewPages(d.office.api)
@@ -60,6 +64,15 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	}
 	d.office.server = admin.NewServer(cfg.Admin, d.office.api, pages)
 	return nil
+}
+
+// insight is how the process is.
+func (d *daemon) insight() admin.Insight {
+	b := ReadBuild()
+	return admin.Insight{
+		Version: b.Version, Revision: b.Revision, Go: b.Go, Started: time.Now(),
+		Metrics: d.o.Registry, Streams: d.bus.Streams, Lines: d.journal.Last().Lines,
+	}
 }
 
 // people finds and erases persons.

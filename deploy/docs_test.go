@@ -1,0 +1,174 @@
+// Package deploy holds the files that come with the program, and tests that hold
+// them against the code.
+package deploy
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// house is what the documentation is held against.
+type house struct {
+	root       string
+	verbs      *verbs
+	steps      map[string]bool // of .ci/run
+	tests      map[string]bool // functions, anywhere in the tree
+	configKeys []string
+	policyKeys []string
+}
+
+var (
+	testFunc  = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	policyRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)[.`]")
+)
+
+// newHouse looks around in the tree and builds the program.
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{root: "..", steps: map[string]bool{}, tests: map[string]bool{}}
+	// Each source is read, not only those of tests: what a test opens is part of the key
+	// under which its result is cached, what the build of the program opens is not.
+	err := filepath.WalkDir(h.root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && d.Name() == ".git":
+			return fs.SkipDir
+		case d.IsDir() || !slices.Contains([]string{".go", ".mod", ".html", ".css", ".json"}, filepath.Ext(path)):
+			return nil
+		}
+		src, err := os.ReadFile(path)
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		for _, m := range testFunc.FindAllStringSubmatch(string(src), -1) {
+			h.tests[m[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(output(t, h.root, "bash", ".ci/run", "--list"), "\n") {
+		if name, _, ok := strings.Cut(line, " "); ok {
+			h.steps[name] = true
+		}
+	}
+	for _, m := range topKey.FindAllStringSubmatch(read(t, "../config.example.yaml"), -1) {
+		h.configKeys = append(h.configKeys, m[1])
+	}
+	for _, m := range policyRow.FindAllStringSubmatch(read(t, "docs/policy.md"), -1) {
+		h.policyKeys = append(h.policyKeys, m[1])
+	}
+	if len(h.steps) < 10 || len(h.tests) < 100 || len(h.configKeys) < 15 || !slices.Contains(h.policyKeys, "rules") {
+		t.Fatalf("found only %d steps, %d tests, the keys %v and %v", len(h.steps), len(h.tests), h.configKeys, h.policyKeys)
+	}
+	program := filepath.Join(t.TempDir(), "pullprint")
+	output(t, h.root, "go", "build", "-o", program, "./cmd/pullprint")
+	h.verbs = &verbs{program: program, known: map[string]*verb{}}
+	return h
+}
+
+func output(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	src, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(src)
+}
+
+// check is everything that is wrong with a page but for what its blocks do.
+func (h *house) check(p *page) []string {
+	return slices.Concat(h.checkFences(p), h.checkVerbs(p), h.checkYAML(p), h.checkLinks(p), h.checkNames(p))
+}
+
+// TestDocs reads README.md and each page in docs, and holds them to what they say:
+//   - a block of commands says what keeps it honest: run (it is run here), run=CODE (it
+//     must end so), tenant (it needs one), by=STEP of .ci/run or by=TestName
+//   - each call of pullprint, in a block or a code span, names verbs and flags that exist
+//   - a YAML block of configuration or policy is read by the code that reads those files;
+//     file=NAME also puts it there for the commands below it
+//   - links within the tree lead somewhere, also to headings
+//   - tests that are named exist
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	pages := []string{"../README.md"}
+	found, err := filepath.Glob("docs/*.md")
+	if err != nil || len(found) < 4 {
+		t.Fatalf("found %v, %v", found, err)
+	}
+	h := newHouse(t)
+	t.Run("bites", func(t *testing.T) {
+		t.Parallel()
+		h.bites(t)
+	})
+	for _, path := range append(pages, found...) {
+		p, err := readPage(filepath.ToSlash(strings.TrimPrefix(path, "../")), path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			for _, complaint := range h.check(p) {
+				t.Error(complaint)
+			}
+			wrong, err := h.runPage(p, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, complaint := range wrong {
+				t.Error(complaint)
+			}
+		})
+	}
+}
+
+// fleeting is what is another every time or soon: the folder a configuration was
+// tried in, and empty lines at the end of what a program says.
+var fleeting = regexp.MustCompile(`/\S*/pullprint-docs-\d+/|\n+$`)
+
+// bites shows that each rule bites: the pages in testdata/docs break them, and beside
+// each stands what must be said of it.
+func (h *house) bites(t *testing.T) {
+	bad, err := filepath.Glob("testdata/docs/*.md")
+	if err != nil || len(bad) == 0 {
+		t.Fatalf("found %v, %v", bad, err)
+	}
+	for _, path := range bad {
+		p, err := readPage(filepath.Base(path), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong := h.check(p)
+		failing, err := h.runPage(p, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, complaint := range append(wrong, failing...) {
+			got += fleeting.ReplaceAllString(complaint, "") + "\n"
+		}
+		if want := read(t, strings.TrimSuffix(path, ".md")+".txt"); got != want {
+			t.Errorf("of %s it says\n%s\nwant\n%s", path, got, want)
+		}
+	}
+}
