@@ -60,17 +60,17 @@ func newHouse(t *testing.T) *house {
 			h.steps[name] = true
 		}
 	}
-	for _, m := range topKey.FindAllStringSubmatch(read(t, "../config.example.yaml"), -1) {
+	for _, m := range topKey.FindAllStringSubmatch(textOf(t, "../config.example.yaml"), -1) {
 		h.configKeys = append(h.configKeys, m[1])
 	}
-	for _, m := range policyRow.FindAllStringSubmatch(read(t, "docs/policy.md"), -1) {
+	for _, m := range policyRow.FindAllStringSubmatch(textOf(t, "docs/policy.md"), -1) {
 		h.policyKeys = append(h.policyKeys, m[1])
 	}
 	if len(h.steps) < 10 || len(h.tests) < 100 || len(h.configKeys) < 15 || !slices.Contains(h.policyKeys, "rules") {
 		t.Fatalf("found only %d steps, %d tests, the keys %v and %v", len(h.steps), len(h.tests), h.configKeys, h.policyKeys)
 	}
 	program := filepath.Join(t.TempDir(), "pullprint")
-	output(t, h.root, "go", "build", "-o", program, "./cmd/pullprint")
+	output(t, h.root, "go", "build", "-ldflags=-s -w", "-o", program, "./cmd/pullprint")
 	h.verbs = &verbs{program: program, known: map[string]*verb{}}
 	return h
 }
@@ -86,7 +86,7 @@ func output(t *testing.T, dir, name string, args ...string) string {
 	return string(out)
 }
 
-func read(t *testing.T, path string) string {
+func textOf(t *testing.T, path string) string {
 	t.Helper()
 	src, err := os.ReadFile(path)
 	if err != nil {
@@ -167,7 +167,7 @@ func (h *house) bites(t *testing.T) {
 		for _, complaint := range append(wrong, failing...) {
 			got += fleeting.ReplaceAllString(complaint, "") + "\n"
 		}
-		if want := read(t, strings.TrimSuffix(path, ".md")+".txt"); got != want {
+		if want := textOf(t, strings.TrimSuffix(path, ".md")+".txt"); got != want {
 			t.Errorf("of %s it says\n%s\nwant\n%s", path, got, want)
 		}
 	}
