@@ -150,7 +150,8 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 			return err
 		}
 	}
-	if f.rec.State != state { // a held job that is held again keeps its place
+	before := f.rec.State
+	if before != state { // a held job that is held again keeps its place
 		if err := f.rec.Move(state, time.Now(), w.Instance, ""); err != nil {
 			return err
 		}
@@ -172,6 +173,7 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		release()
 		return w.again(ctx, d, ev, found{rec, rev, f.job, f.q})
 	}
+	w.Metrics.moved(before, &f.rec)
 	if state != held.Held {
 		_, err := w.carryOut(ctx, f.rec, rev, act{heard: d.Stored, again: true, settings: f.job.Settings})
 		return err

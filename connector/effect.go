@@ -48,12 +48,16 @@ type act struct {
 // intend stores the intent to act on a held job; errBusy says that another was
 // faster. Its caller has claimed the job.
 func (w *Worker) intend(ctx context.Context, rec *held.Record, rev uint64, to held.State, note string) (newRev uint64, err error) {
+	before := rec.State
 	if err := rec.Move(to, time.Now(), w.Instance, note); err != nil {
 		return 0, err
 	}
 	newRev, ok, err := w.Jobs.Put(ctx, rec, rev)
 	if err == nil && !ok {
 		err = errBusy
+	}
+	if err == nil {
+		w.Metrics.moved(before, rec)
 	}
 	return newRev, err
 }
@@ -449,6 +453,7 @@ func (w *Worker) gone(ctx context.Context, rec held.Record, rev uint64, why stri
 	if !ok {
 		return before, errBusy
 	}
+	w.Metrics.moved(before.State, &rec)
 	w.void(ctx, &rec)
 	w.lost(&rec, why)
 	return rec, nil

@@ -1,6 +1,8 @@
 package connector
 
 import (
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -14,39 +16,108 @@ const (
 	limitAtOnceUser = 4
 )
 
+// SplitAt is how much of the limits a queue may use before it should be split.
+const SplitAt = 0.7
+
+// Load is what a queue has of that which Universal Print limits.
+type Load struct {
+	// Jobs is how many came within 10 minutes, Since when those began.
+	Jobs  int
+	Since time.Time
+	// AtOnce are those under way, AtOnceUser those of the person with the most.
+	AtOnce, AtOnceUser int
+}
+
+// Used is how much of the tightest limit is used: 1 is all of it.
+func (l Load) Used() float64 {
+	return max(float64(l.Jobs)/limitJobs, float64(l.AtOnce)/limitAtOnce, float64(l.AtOnceUser)/limitAtOnceUser)
+}
+
+// Split reports whether the queue should be split, and why. That one person has many
+// jobs at once is no reason: a second queue would not take them off anybody.
+func (l Load) Split() (why string, is bool) {
+	l.AtOnceUser = 0
+	if l.Used() < SplitAt {
+		return "", false
+	}
+	if float64(l.Jobs)/limitJobs >= float64(l.AtOnce)/limitAtOnce {
+		return fmt.Sprintf("%d of %d jobs in 10 minutes at %s", l.Jobs, limitJobs, l.Since.Local().Format("15:04 on 2 Jan")), true
+	}
+	return fmt.Sprintf("%d of %d jobs at once", l.AtOnce, limitAtOnce), true
+}
+
+// Arrival is a job that came to a queue; Open is one under way, that is neither held
+// nor ended.
+type Arrival struct {
+	At    time.Time
+	Owner string
+	Open  bool
+}
+
+// count is a Load that is being counted.
+type count struct {
+	Load
+	users map[string]int
+}
+
+// open counts a job that is under way.
+func (c *count) open(owner string) {
+	if c.users == nil {
+		c.users = map[string]int{}
+	}
+	c.AtOnce++
+	c.users[owner]++
+	c.AtOnceUser = max(c.AtOnceUser, c.users[owner])
+}
+
+// Busiest is the load of a queue in the busiest 10 minutes of some arrivals, with what
+// is under way now.
+func Busiest(arrivals []Arrival) Load {
+	var c count
+	times := make([]time.Time, len(arrivals))
+	for i, a := range arrivals {
+		times[i] = a.At
+		if a.Open {
+			c.open(a.Owner)
+		}
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	first := 0
+	for i, at := range times {
+		for at.Sub(times[first]) >= limitWindow {
+			first++
+		}
+		if n := i - first + 1; n > c.Jobs {
+			c.Jobs, c.Since = n, times[first]
+		}
+	}
+	return c.Load
+}
+
 // headroom is how much of what Universal Print takes of each queue is left, from
 // 1 when nothing is used to 0 at the tightest of the limits. Jobs that are held
 // are paused in Universal Print; it is not documented that they count as jobs at
 // once, and they don't here.
 func headroom(x *Index, now time.Time) map[string]float64 {
-	type load struct {
-		recent, atOnce int
-		users          map[string]int
-	}
-	loads := map[string]*load{}
+	counts := map[string]*count{}
 	x.mu.RLock()
 	for _, e := range x.entries {
-		l := loads[e.Queue]
-		if l == nil {
-			l = &load{users: map[string]int{}}
-			loads[e.Queue] = l
+		c := counts[e.Queue]
+		if c == nil {
+			c = &count{}
+			counts[e.Queue] = c
 		}
 		if now.Sub(e.Seen) < limitWindow {
-			l.recent++
+			c.Jobs++
 		}
 		if e.State.Intent() {
-			l.atOnce++
-			l.users[e.Owner]++
+			c.open(e.Owner)
 		}
 	}
 	x.mu.RUnlock()
 	left := map[string]float64{}
-	for queue, l := range loads {
-		used := max(float64(l.recent)/limitJobs, float64(l.atOnce)/limitAtOnce)
-		for _, n := range l.users {
-			used = max(used, float64(n)/limitAtOnceUser)
-		}
-		left[queue] = max(0, 1-used)
+	for queue, c := range counts {
+		left[queue] = max(0, 1-c.Used())
 	}
 	return left
 }

@@ -46,12 +46,14 @@ type Entry struct {
 	Policy    string
 }
 
-// NewIndex follows store once Run is called.
+// NewIndex follows store once Run is called. There is to be one for a Metrics.
 func NewIndex(store *held.Store, m *Metrics, log *zap.Logger) *Index {
-	return &Index{
+	x := &Index{
 		store: store, metrics: m, log: log.Named("index"),
 		ready: make(chan struct{}), entries: map[held.Ref]Entry{}, held: map[string]int{},
 	}
+	m.watch(x)
+	return x
 }
 
 // Run follows the store until ctx ends.
@@ -140,9 +142,6 @@ func (x *Index) set(ref held.Ref, e *Entry) {
 	old, had := x.entries[ref]
 	if had && old.State == held.Held {
 		x.count(old.Queue, -1)
-		if e != nil && e.State != held.Held {
-			x.metrics.holdAge.Observe(time.Since(old.Seen).Seconds())
-		}
 	}
 	if e == nil {
 		delete(x.entries, ref)

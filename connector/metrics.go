@@ -40,9 +40,12 @@ type Metrics struct {
 	usageDiff prometheus.Gauge
 	usageAt   prometheus.Gauge
 	drift     *prometheus.GaugeVec
+	reg       prometheus.Registerer // for what is told of the Index
+	queues    []Queue
 
 	selfTests      *prometheus.CounterVec
 	selfTestPassed prometheus.Gauge
+	selfTestFailed prometheus.Gauge
 	selfTestTook   prometheus.Gauge
 }
 
@@ -50,6 +53,7 @@ type Metrics struct {
 // nothing. The known queues and reasons start at zero.
 func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	m := &Metrics{
+		reg: reg, queues: queues,
 		decisions: counterVec("decisions_total", "Decisions by point, verdict, reason code, rule and queue.", "point", "verdict", "reason", "rule", "queue"),
 		shadow:    counterVec("shadow_decisions_total", "Decisions that a policy in shadow would have taken otherwise, by point, verdict, reason code, rule and queue.", "point", "verdict", "reason", "rule", "queue"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -103,6 +107,9 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		selfTestPassed: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_selftest_last_success_timestamp_seconds", Help: "When a self-test last passed; 0 before the first.",
 		}),
+		selfTestFailed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_selftest_last_failure_timestamp_seconds", Help: "When a self-test last failed; 0 before the first.",
+		}),
 		selfTestTook: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_selftest_duration_seconds", Help: "How long the self-test that passed last took, from the beginning of its job to its abort.",
 		}),
@@ -112,7 +119,7 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep,
-			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.headroom, m.usage, m.usageDiff, m.usageAt, m.drift, m.selfTests, m.selfTestPassed, m.selfTestTook)
+			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.headroom, m.usage, m.usageDiff, m.usageAt, m.drift, m.selfTests, m.selfTestPassed, m.selfTestFailed, m.selfTestTook)
 	}
 	for _, q := range queues {
 		m.held.WithLabelValues(q.Name)
@@ -136,6 +143,27 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	for _, r := range []string{"counted", "estimated", "unknown"} {
 		m.pages.WithLabelValues(r)
 	}
+	for point, verdicts := range map[policy.Point][]policy.Verdict{
+		policy.Arrival: {policy.Hold, policy.Complete, policy.Abort},
+		policy.Release: {policy.Redirect, policy.Keep, policy.Abort},
+	} {
+		for _, live := range verdicts {
+			for _, shadow := range verdicts {
+				m.diverged.WithLabelValues(string(point), string(live), string(shadow))
+			}
+		}
+	}
+	for _, s := range []string{"graph", "pullprint"} {
+		m.usage.WithLabelValues(s)
+	}
+	for _, d := range policy.Dependencies {
+		for _, mode := range []policy.FailMode{policy.FailHold, policy.FailAllow, policy.FailAbort} {
+			m.unknown.WithLabelValues(string(d), string(mode))
+		}
+	}
+	for _, s := range []held.State{"", held.Held, held.Released, held.Aborted, held.Completed, held.Gone} {
+		m.readBacks.WithLabelValues(foundLabel(s))
+	}
 	for _, k := range []quota.Kind{quota.User, quota.Group, quota.Center} {
 		m.denied.WithLabelValues(string(k))
 	}
@@ -147,6 +175,14 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 
 func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pullprint_" + name, Help: help}, labels)
+}
+
+// moved counts the end of a hold, in the replica that ended it: the index of each
+// sees it.
+func (m *Metrics) moved(before held.State, rec *held.Record) {
+	if before == held.Held && rec.State != held.Held {
+		m.holdAge.Observe(time.Since(rec.Seen).Seconds())
+	}
 }
 
 func (m *Metrics) decided(d *held.Decision, heard time.Time) {

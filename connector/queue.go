@@ -9,7 +9,8 @@ const DefaultHoldFor = 24 * time.Hour
 // Queue is one entry of queues in the configuration: a Universal Print printer
 // that carries our task trigger.
 type Queue struct {
-	// PrinterID is the printer's id at Graph.
+	// PrinterID is the printer's id at Graph. It may be missing only while the printer
+	// that Create asks for is not made yet.
 	PrinterID string `yaml:"printer_id"`
 	// Name is what people, policies and metrics call it.
 	Name string `yaml:"name"`
@@ -20,6 +21,11 @@ type Queue struct {
 	// ExpiryWarning is how long before the end of the hold its owner is warned;
 	// 0 is a quarter of it, an hour at most.
 	ExpiryWarning time.Duration `yaml:"expiry_warning"`
+	// Create has registration make a virtual printer of that name, and keep its
+	// attributes to what the devices can do.
+	Create bool `yaml:"create"`
+	// ShareWith are who may print to one that is made: object ids of groups, or everyone.
+	ShareWith []string `yaml:"share_with"`
 }
 
 // The modes of a queue.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -281,6 +282,9 @@ func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, 
 	if err != nil {
 		r.log.Warn("job not released", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("device", o.Device), zap.Error(err))
 		code := policy.ReasonGraphUnavailable
+		if errors.Is(err, bus.ErrUnavailable) {
+			code = policy.ReasonStoreUnavailable
+		}
 		if rec.State != held.Held || errors.Is(err, errBusy) {
 			code = policy.ReasonReleasePending
 		}

@@ -137,7 +137,7 @@ func NewReplay(p *policy.Policy) *Replay {
 var ownDecisions = []string{
 	policy.ReasonHoldExpired, policy.ReasonOwnerUnknown, policy.ReasonCanceledByOwner, policy.ReasonCanceledByAdmin,
 	policy.ReasonDeviceUnavailable, policy.ReasonDeviceNotAllowed, policy.ReasonGraphUnavailable, policy.ReasonReleasePending,
-	policy.ReasonSelfTest,
+	policy.ReasonSelfTest, policy.ReasonStoreUnavailable,
 }
 
 // ByPolicy reports whether a policy made a decision, and not the program by

@@ -144,6 +144,9 @@ func (t *SelfTester) Run(ctx context.Context) error {
 			if !last.Passed.IsZero() {
 				t.worker.Metrics.selfTestPassed.Set(float64(last.Passed.Unix()))
 			}
+			if last.Failure != "" {
+				t.worker.Metrics.selfTestFailed.Set(float64(last.Ended.Unix()))
+			}
 		}
 		if err := sleepUntil(ctx, due); err != nil {
 			return err
@@ -209,6 +212,7 @@ func (t *SelfTester) test(ctx context.Context) error {
 	if failure != nil {
 		run.Failure = failure.Error()
 		m.selfTests.WithLabelValues("failed").Inc()
+		m.selfTestFailed.Set(float64(run.Ended.Unix()))
 		t.log.Error("self-test failed", zap.String("queue", t.queue.Name), zap.String("job", run.Job.Job), zap.Duration("took", took), zap.Error(failure))
 	} else {
 		run.Passed = run.Ended

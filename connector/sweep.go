@@ -27,6 +27,11 @@ const (
 	sweepActs   = 8
 )
 
+// SweepLimit is how long a turn of Run can take at most, with the pause and with
+// what a job that is being acted on takes beyond the end of a sweep: one that takes
+// longer is stuck, however slow Graph is.
+const SweepLimit = 10 * time.Minute
+
 // A sweep also reads some held jobs whose task Graph still lists as waiting,
 // in turn: what becomes of the task when a user cancels or Graph deletes the
 // job is not documented. Each held job is read once an hour, up to 30,000.
@@ -54,6 +59,7 @@ type Sweeper struct {
 	log     *zap.Logger
 	turn    string // key of the held job that was looked at last
 	last    atomic.Int64
+	turned  atomic.Int64
 	settled int // where settling goes on
 	drifted drift
 }
@@ -62,6 +68,15 @@ type Sweeper struct {
 // as when another instance sweeps.
 func (s *Sweeper) LastSuccess() time.Time {
 	if at := s.last.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// Turned is when the loop of Run last turned; zero while it doesn't run, as when
+// another instance sweeps.
+func (s *Sweeper) Turned() time.Time {
+	if at := s.turned.Load(); at != 0 {
 		return time.Unix(0, at)
 	}
 	return time.Time{}
@@ -82,12 +97,13 @@ func (s *Sweeper) Kick() {
 }
 
 // Run sweeps at once, every 60 seconds, when kicked, and 10 seconds after a
-// sweep that failed, until ctx ends. A failure is logged when it begins, once
-// a minute while it lasts, and when it ends.
+// sweep that failed, until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
-	var said time.Time
+	defer s.resign()
 	failing := false
+	defer s.turned.Store(0)
 	for {
+		s.turned.Store(time.Now().UnixNano())
 		pause := sweepEvery
 		switch err := s.Sweep(ctx); {
 		case ctx.Err() != nil:
@@ -96,10 +112,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 			pause = time.Second
 		case err != nil:
 			pause = sweepAgain
-			if !failing || time.Since(said) >= time.Minute {
-				s.log.Warn("sweep failed, comes again", zap.Duration("after", pause), zap.Error(err))
-				said = time.Now()
-			}
+			s.log.Warn("sweep failed, comes again", zap.Duration("after", pause), zap.Error(err))
 			failing = true
 		case failing:
 			s.log.Info("sweep works again")
@@ -115,6 +128,12 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		case <-t.C:
 		}
 	}
+}
+
+// resign leaves what is known of the queues to the next who sweeps.
+func (s *Sweeper) resign() {
+	s.worker.Metrics.rest()
+	s.drifted = drift{since: s.drifted.since}
 }
 
 // Sweep does it once: feeds the unknown tasks into the stream, goes on with

@@ -73,6 +73,7 @@ type Taps struct {
 	metrics  *Metrics
 	log      *zap.Logger
 	secret   [32]byte // of this process: names badges in memory
+	shared   StateKV  // what replicas know of a reader together; nil for one alone
 	flight   singleflight.Group
 
 	mu      sync.Mutex
@@ -81,9 +82,8 @@ type Taps struct {
 
 // reader is what is remembered of the reader of a device.
 type reader struct {
-	unknown []time.Time // the latest unknown badges
-	locked  time.Time   // until when
-	taps    map[string]answered
+	strikes
+	taps map[string]answered
 }
 
 // answered is a tap that was answered a moment ago.
@@ -105,6 +105,10 @@ func NewTaps(r *Releaser, b Badges) *Taps {
 	return t
 }
 
+// Share makes replicas count the unknown badges of a reader together: else each
+// would let as many be tried.
+func (t *Taps) Share(kv StateKV) { t.shared = kv }
+
 // Tap releases what the owner of a badge may release at a device. A repeat
 // within a few seconds has the same answer. A badge that is unknown or not valid
 // any more and a person without jobs get the same empty answer. The errors are
@@ -125,8 +129,8 @@ func (t *Taps) Tap(ctx context.Context, device, number string) (Outcome, error) 
 }
 
 func (t *Taps) tap(ctx context.Context, device, number string, now time.Time) (Outcome, string, error) {
-	if err := t.admitted(device, now); err != nil {
-		return Outcome{}, tapLocked, err
+	if err := t.admitted(ctx, device, now); err != nil {
+		return Outcome{}, resultOf(err), err
 	}
 	id := t.nameOf(device, number)
 	if out, ok := t.repeated(device, id, now); ok {
@@ -179,8 +183,8 @@ func (t *Taps) release(ctx context.Context, device, number string, now time.Time
 func (t *Taps) Identify(ctx context.Context, device, number string) (owner string, err error) {
 	now := time.Now()
 	result := tapShown
-	if err = t.admitted(device, now); err != nil {
-		result = tapLocked
+	if err = t.admitted(ctx, device, now); err != nil {
+		result = resultOf(err)
 	} else {
 		switch owner, err = t.owner(ctx, device, number, now); {
 		case errors.Is(err, ErrBadgeUnknown):
@@ -205,37 +209,63 @@ func (t *Taps) Identify(ctx context.Context, device, number string) (owner strin
 func (t *Taps) owner(ctx context.Context, device, number string, now time.Time) (string, error) {
 	owner, err := t.badges.Owner(ctx, number, now)
 	if errors.Is(err, ErrBadgeUnknown) {
-		t.countUnknown(device, now)
+		t.countUnknown(ctx, device, now)
 	}
 	return owner, err
 }
 
-// admitted reports with an error that a device is unknown or locked.
-func (t *Taps) admitted(device string, now time.Time) error {
+// resultOf is the label of a tap that was not let in.
+func resultOf(err error) string {
+	var locked *LockedError
+	if errors.As(err, &locked) {
+		return tapLocked
+	}
+	return tapFailed
+}
+
+// admitted reports with an error that a device is unknown or locked, or that it
+// can't be told whether it is.
+func (t *Taps) admitted(ctx context.Context, device string, now time.Time) error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	r, ok := t.readers[device]
-	switch {
-	case !ok:
+	var until time.Time
+	if ok {
+		until = r.Locked
+	}
+	t.mu.Unlock()
+	if !ok {
 		return fmt.Errorf("%w: %s", ErrNoDevice, device)
-	case now.Before(r.locked):
-		return &LockedError{device, r.locked}
+	}
+	if t.shared != nil {
+		s, _, err := t.strikesOf(ctx, device)
+		if err != nil {
+			return err
+		}
+		if s.Locked.After(until) {
+			until = s.Locked
+		}
+	}
+	if now.Before(until) {
+		return &LockedError{device, until}
 	}
 	return nil
 }
 
-func (t *Taps) countUnknown(device string, now time.Time) {
+// countUnknown counts an unknown badge, and locks the reader when it is one too
+// many. Replicas count together; what can't be stored counts here.
+func (t *Taps) countUnknown(ctx context.Context, device string, now time.Time) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	r := t.readers[device]
-	r.unknown = append(r.unknown, now)
-	if len(r.unknown) < unknownLimit {
-		return
+	locks := t.readers[device].count(now)
+	t.mu.Unlock()
+	if t.shared != nil {
+		if all, err := t.countTogether(context.WithoutCancel(ctx), device, now); err != nil {
+			t.log.Warn("unknown badge counted here alone", zap.String("device", device), zap.Error(err))
+		} else {
+			locks = all
+		}
 	}
-	r.unknown = r.unknown[len(r.unknown)-unknownLimit:]
-	if now.Sub(r.unknown[0]) < unknownWindow {
-		r.locked, r.unknown = now.Add(lockedFor), nil
-		t.log.Warn("device locked after unknown badges", zap.String("device", device), zap.Time("until", r.locked))
+	if locks {
+		t.log.Warn("device locked after unknown badges", zap.String("device", device), zap.Time("until", now.Add(lockedFor)))
 	}
 }
 
@@ -281,13 +311,13 @@ func (t *Taps) quiet(ctx context.Context, start time.Time) error {
 	}
 }
 
-// LockedUntil is until when the reader of a device is locked; zero when it is
-// not.
+// LockedUntil is until when the reader of a device is locked by what this process
+// saw; zero when it is not.
 func (t *Taps) LockedUntil(device string, now time.Time) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r, ok := t.readers[device]; ok && now.Before(r.locked) {
-		return r.locked
+	if r, ok := t.readers[device]; ok && now.Before(r.Locked) {
+		return r.Locked
 	}
 	return time.Time{}
 }
@@ -296,12 +326,12 @@ func (t *Taps) LockedUntil(device string, now time.Time) time.Time {
 // time. What fails counts as an unknown badge, so that nobody tries codes.
 func (t *Taps) Enrol(ctx context.Context, device string, redeem func(now time.Time) error) error {
 	now := time.Now()
-	if err := t.admitted(device, now); err != nil {
+	if err := t.admitted(ctx, device, now); err != nil {
 		return err
 	}
 	err := redeem(now)
 	if err != nil {
-		t.countUnknown(device, now)
+		t.countUnknown(ctx, device, now)
 		if werr := t.quiet(ctx, now); werr != nil {
 			return werr
 		}

@@ -35,6 +35,10 @@ const (
 // the more writes share one sync. The Graph client bounds the calls by itself.
 const Workers = 512
 
+// HandleLimit is how long a worker can have one task at most, with every call to
+// Graph at the end of its time: one that has it for longer is stuck.
+const HandleLimit = 10 * time.Minute
+
 // maxAttempts is how often a task is delivered before it is given up.
 const maxAttempts = 10
 
@@ -190,7 +194,7 @@ func (w *Worker) Handle(ctx context.Context, d bus.Delivery) (disp bus.Dispositi
 	case errors.Is(err, errConflict):
 		return w.giveUp(ctx, d, ev, deadConflict, err)
 	case w.outage(err, asked):
-		// Nothing is wrong with this job: wait for Graph, and do not count.
+		// Nothing is wrong with this job: wait, and do not count.
 		return bus.Retry(retryAfter(min(d.Attempt, 6)))
 	case d.Attempt >= maxAttempts:
 		return w.giveUp(ctx, d, ev, deadAttempts, err)
@@ -209,11 +213,11 @@ func retryAfter(attempt int) time.Duration {
 	return min(time.Second<<max(attempt-1, 0), 60*time.Second)
 }
 
-// outage reports whether err means that Graph can't be reached at all: it is
-// unavailable and has answered nobody since asked.
+// outage reports whether err means that the store does not answer, or that Graph
+// can't be reached at all: it is unavailable and has answered nobody since asked.
 func (w *Worker) outage(err error, asked time.Time) bool {
 	var auth *graph.AuthError
-	if errors.As(err, &auth) {
+	if errors.As(err, &auth) || errors.Is(err, bus.ErrUnavailable) {
 		return true
 	}
 	var ge *graph.Error

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"time"
 
 	"pullprint/policy/quota"
 	"pullprint/policy/strictyaml"
@@ -158,3 +159,6 @@ func (l *loader) oneOf(path, value string, known ...string) {
 		l.doc.Add(path, strictyaml.DidYouMean(value, known), "%q is not possible here", value)
 	}
 }
+
+// Zone is the time zone in which the policy counts hours and days.
+func (p *Policy) Zone() *time.Location { return p.zone }

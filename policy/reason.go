@@ -14,6 +14,9 @@ const (
 	ReasonPagesUnknown      = "pages.unknown"
 	ReasonGraphUnavailable  = "graph.unavailable"
 	ReasonReleasePending    = "release.pending"
+	// ReasonStoreUnavailable is of a job that stays held since nothing can be noted
+	// down: without that, nothing is printed.
+	ReasonStoreUnavailable = "store.unavailable"
 	// ReasonSelfTest is of a page that pullprint printed to test itself.
 	ReasonSelfTest = "selftest.passed"
 	// ReasonDirectoryUnavailable and ReasonQuotaUnavailable are of a job that
@@ -35,6 +38,7 @@ var own = map[string]struct{ text, remedy, ipp string }{
 	ReasonCanceledByAdmin:      {"The job was canceled by an administrator.", "Ask your administrator why.", "job-canceled-by-operator"},
 	ReasonPolicyError:          {"A print rule could not be evaluated, so the job waits.", "Tell your administrator: the rule has to be mended.", "job-held-for-review"},
 	ReasonGraphUnavailable:     {"Universal Print does not answer at the moment.", "Try again in a minute: your job is still waiting.", "service-off-line"},
+	ReasonStoreUnavailable:     {"The print service can't note anything down at the moment.", "Try again in a minute: your job is still waiting.", "service-off-line"},
 	ReasonReleasePending:       {"It is not known yet whether the printer has taken this job.", "Wait a minute: either it prints here, or it waits for you again.", "job-outgoing"},
 	ReasonDirectoryUnavailable: {"It can't be found out at the moment which groups you are in.", "Try again in a few minutes: your job is still waiting.", "service-off-line"},
 	ReasonQuotaUnavailable:     {"Your print budget can't be read at the moment.", "Try again in a few minutes: your job is still waiting.", "service-off-line"},

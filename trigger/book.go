@@ -242,13 +242,22 @@ func (b *Book) SubscriptionLive() error {
 	return nil
 }
 
-func (b *Book) expiry() float64 {
+// Expires is when Graph drops our subscription if it isn't renewed; zero when there
+// is none.
+func (b *Book) Expires() time.Time {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	if b.subs.Current == nil {
-		return 0
+		return time.Time{}
 	}
-	return float64(b.subs.Current.Expires.Unix())
+	return b.subs.Current.Expires
+}
+
+func (b *Book) expiry() float64 {
+	if at := b.Expires(); !at.IsZero() {
+		return float64(at.Unix())
+	}
+	return 0
 }
 
 // Lifecycle leaves a verified lifecycle notification in State, where the replica

@@ -59,7 +59,16 @@ var ErrForbidden = errors.New("not allowed: sign in as a Printer Administrator (
 var errHidden = errors.New("graph says that the printer has a trigger, and lists none: try again in a few minutes; if it stays so, look for the other app's trigger in its own administration")
 
 // Printer is a queue to plan for.
-type Printer struct{ ID, Name string }
+type Printer struct {
+	// ID may be empty for one that is to be made.
+	ID, Name string
+	// Create has its virtual printer made, and kept as it should be.
+	Create bool
+	// ShareWith are who may print to one that is made: ids of groups, or Everyone.
+	ShareWith []string
+	// Devices are the printers that release its jobs.
+	Devices []string
+}
 
 // Step is what is, and what would be done, about one queue.
 type Step struct {
@@ -70,6 +79,8 @@ type Step struct {
 	Found graph.Trigger
 	// Err is why the triggers could not be read, or the act failed.
 	Err error
+	// Did is what was just done, for who follows it.
+	Did string
 }
 
 // Plan compares what is configured with what is there.
@@ -77,6 +88,10 @@ type Plan struct {
 	// Definition is ours; without an id it would be created.
 	Definition graph.Definition
 	Steps      []Step
+	// Virtual are the virtual printers, as far as there is something about them.
+	Virtual []Virtual
+	// Gone are printers of ours that a removal deletes.
+	Gone []graph.Registered
 }
 
 // Changes counts the steps that would change something.
@@ -87,7 +102,12 @@ func (p *Plan) Changes() int {
 			n++
 		}
 	}
-	return n
+	for i := range p.Virtual {
+		if p.Virtual[i].Changes() {
+			n++
+		}
+	}
+	return n + len(p.Gone)
 }
 
 // Open are the steps after which a queue would still be without our trigger.
@@ -95,6 +115,11 @@ func (p *Plan) Open() (list []Step) {
 	for _, s := range p.Steps {
 		if s.Act == ActRefuse || s.State == TriggerUnreadable || s.Err != nil {
 			list = append(list, s)
+		}
+	}
+	for i := range p.Virtual {
+		if v := &p.Virtual[i]; v.Err != nil && !slices.ContainsFunc(list, func(s Step) bool { return s.Name == v.Name }) {
+			list = append(list, Step{Printer: v.Printer, State: TriggerUnreadable, Act: ActNothing, Err: v.Err})
 		}
 	}
 	return list
@@ -110,6 +135,10 @@ type Planner struct {
 	AppID, Definition string
 	// Replace lets a trigger of another app be replaced by ours.
 	Replace bool
+	// Maker makes virtual printers; without one none is made or looked at.
+	Maker *Maker
+	// Printers has a removal delete the virtual printers that we made.
+	Printers bool
 }
 
 // Plan looks and changes nothing.
@@ -120,7 +149,23 @@ func (p *Planner) Plan(ctx context.Context, queues []Printer) (*Plan, error) {
 	}
 	plan := &Plan{}
 	plan.Definition, _ = named(all, p.Definition, p.AppID)
+	if p.Maker != nil {
+		if plan.Virtual, err = p.Maker.plan(ctx, queues); err != nil {
+			return nil, err
+		}
+	}
 	for _, q := range queues {
+		if v := plan.virtual(q.Name); v != nil && q.ID == "" {
+			q.ID = v.Found
+			if v.Found == "" {
+				s := Step{Printer: q, State: TriggerMissing, Act: ActCreate}
+				if v.Err != nil {
+					s.State, s.Act, s.Err = TriggerUnreadable, ActNothing, v.Err
+				}
+				plan.Steps = append(plan.Steps, s)
+				continue
+			}
+		}
 		s, err := p.step(ctx, q, plan.Definition.ID)
 		if err != nil {
 			return nil, err
@@ -198,9 +243,12 @@ func (p *Planner) Apply(ctx context.Context, plan *Plan, done func(Step)) error 
 			return fmt.Errorf("create the task definition: %w", err)
 		}
 	}
+	if err := p.make(ctx, plan, done); err != nil {
+		return err
+	}
 	for i := range plan.Steps {
 		s := &plan.Steps[i]
-		if s.Act != ActCreate && s.Act != ActReplace {
+		if s.Act != ActCreate && s.Act != ActReplace || s.Err != nil {
 			continue
 		}
 		s.Err = p.put(ctx, s, plan.Definition.ID)
@@ -209,10 +257,11 @@ func (p *Planner) Apply(ctx context.Context, plan *Plan, done func(Step)) error 
 		}
 		if s.Err == nil {
 			s.State, s.Act = TriggerOurs, ActNothing
+			s.Did = "trigger"
 		}
 		done(*s)
 	}
-	return nil
+	return p.share(ctx, plan, done)
 }
 
 // put makes our trigger that of a printer. When Graph refuses, it looks again,
@@ -257,6 +306,15 @@ func (p *Planner) PlanRemoval(ctx context.Context, queues []Printer) (*Plan, err
 		default:
 			s.Act = ActNothing
 		}
+		if s.Printer.ID == "" { // it was never made
+			s.State, s.Err = TriggerMissing, nil
+		}
+	}
+	plan.Virtual = nil
+	if p.Maker != nil && p.Printers {
+		if plan.Gone, _, err = p.Maker.ours(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return plan, nil
 }
@@ -276,10 +334,14 @@ func (p *Planner) Remove(ctx context.Context, plan *Plan, done func(Step)) error
 			return fmt.Errorf("trigger of %s: %w", s.Name, err)
 		}
 		if s.Err == nil {
-			s.State, s.Act = TriggerMissing, ActNothing
+			s.State, s.Act, s.Did = TriggerMissing, ActNothing, "trigger"
 		}
 		left = left || s.Err != nil
 		done(*s)
+	}
+	failed, err := p.unmake(ctx, plan, done)
+	if left = left || failed; err != nil {
+		return err
 	}
 	if left || plan.Definition.ID == "" {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,6 +38,11 @@ const (
 // actWithin bounds one call with its retries, so that nothing can hang the
 // Registrar. Creating takes two handshakes of up to 10 s.
 const actWithin = time.Minute
+
+// RoundLimit is how long a turn of Run can take at most, with the pause: each of its
+// eight steps is bounded by actWithin. One that takes longer is stuck, however slow
+// Graph is.
+const RoundLimit = 12 * time.Minute
 
 // deliverWithin is what storing a new subscription may take of a shutdown.
 const deliverWithin = 10 * time.Second
@@ -85,6 +91,17 @@ type Registrar struct {
 	// born was made by Graph and may not be in State yet. It outlives a Run, so
 	// that a Run after a lost lease settles what the one before began.
 	born *subscription
+
+	turned atomic.Int64
+}
+
+// Turned is when the loop of Run last turned; zero while it doesn't run, as when
+// another replica keeps the subscription.
+func (r *Registrar) Turned() time.Time {
+	if at := r.turned.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
 }
 
 // NewRegistrar checks the options and starts nothing.
@@ -132,7 +149,9 @@ func (r *Registrar) Run(ctx context.Context) error {
 	})
 	k := &keeper{Registrar: r, tidy: true, complaints: complaints{log: r.log}}
 	failures := 0
+	defer r.turned.Store(0)
 	for {
+		r.turned.Store(time.Now().UnixNano())
 		due, err := k.round(ctx)
 		switch {
 		case ctx.Err() != nil:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,11 +55,17 @@ func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
 	if file == "" {
 		return nil, usageError{errors.New("the configuration has no admin.token_file; give --token-file")}
 	}
-	token, err := os.ReadFile(file)
+	token, err := tokenIn(file)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("read the token: %w", err)}
 	}
-	return admin.NewClient(base, strings.TrimSpace(string(token))), nil
+	return admin.NewClient(base, token), nil
+}
+
+// tokenIn is the token in a file that this machine uses itself.
+func tokenIn(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	return cmp.Or(admin.TokensIn(string(text))...), err
 }
 
 // addressOf is where this machine reaches the API that listens there.

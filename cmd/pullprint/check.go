@@ -12,19 +12,22 @@ import (
 
 func checkCommand() *cobra.Command {
 	var asJSON, online bool
+	var f doctorFlags
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and its policy; prints every problem with its place",
 		Args:  wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if online {
-				return doctor(cmd, asJSON)
+				f.json = asJSON
+				return doctor(cmd, f)
 			}
 			return check(cmd, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&online, "online", false, "also look at what the configuration names: network, sign-in, rights, printers, store")
+	cmd.Flags().BoolVar(&online, "online", false, "also look at what the configuration names: network, sign-in, rights, printers, store; as doctor does")
+	f.add(cmd)
 	return cmd
 }
 

@@ -119,10 +119,14 @@ type chaos struct {
 	sim     *graphtest.Sim
 	dice    *rand.Rand
 	dir     string
+	graph   string // address of the simulator
 	metrics string
 	api     string
+	nats    bus.Config // of the store
 	// settling is how long the last life took to bring everything to its end.
 	settling time.Duration
+
+	every time.Duration // between jobs; 0: 20 ms
 
 	mu   sync.Mutex
 	jobs map[graphtest.JobID]kind
@@ -132,6 +136,7 @@ func newChaos(t *testing.T, k graphtest.Knobs, seed uint64) *chaos {
 	t.Helper()
 	k.Seed, k.BindQueues = seed, []string{chaosPull, chaosDirect}
 	c := &chaos{T: t, sim: graphtest.New(k), dice: rand.New(rand.NewPCG(seed, 9)), dir: t.TempDir(), metrics: mustFree(t), api: mustFree(t), jobs: map[graphtest.JobID]kind{}}
+	c.nats = bus.Config{Embedded: &bus.Embedded{StoreDir: filepath.Join(c.dir, "nats"), MaxStore: 256 << 20}}
 	t.Cleanup(c.sim.Close)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -149,18 +154,27 @@ func newChaos(t *testing.T, k graphtest.Knobs, seed uint64) *chaos {
 	}
 	srv := httptest.NewServer(c.sim)
 	t.Cleanup(srv.Close)
+	c.graph = srv.URL
+	c.install(c.dir, mustFree(t), c.api, c.metrics)
+	return c
+}
+
+// install writes the files of one installation, and returns its configuration.
+func (c *chaos) install(dir, hook, api, metrics string) (config string) {
+	c.Helper()
+	config = fmt.Sprintf(chaosConfig, c.sim.Tenant(), c.graph, chaosApp, hook, chaosPull, chaosDirect, chaosWest, chaosEast, api, metrics)
 	for name, text := range map[string]string{
 		"client-secret": "a-secret-of-the-simulator",
 		"policy.yaml":   chaosPolicy,
-		"config.yaml":   fmt.Sprintf(chaosConfig, c.sim.Tenant(), srv.URL, chaosApp, mustFree(t), chaosPull, chaosDirect, chaosWest, chaosEast, c.api, c.metrics),
+		"config.yaml":   config,
 		"badge-key":     strings.Repeat("5a", 32),
 		"admin-token":   chaosToken,
 	} {
-		if err := os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			c.Fatal(err)
 		}
 	}
-	return c
+	return config
 }
 
 // rounds is the whole story: n lives that end by SIGKILL at a random moment
@@ -286,7 +300,11 @@ func (c *chaos) await(p *process, what string, ok func() bool) {
 // send sends jobs at a steady rate until stop is closed, and closes sent.
 func (c *chaos) send(stop <-chan struct{}, sent chan<- struct{}) {
 	defer close(sent)
-	tick := time.NewTicker(20 * time.Millisecond)
+	every := c.every
+	if every == 0 {
+		every = 20 * time.Millisecond
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for i := 0; ; i++ {
 		k := kinds[i%len(kinds)]
@@ -412,7 +430,7 @@ func (c *chaos) paid(ctx context.Context, b *bus.Bus) {
 // store opens what the processes left behind.
 func (c *chaos) store(ctx context.Context) *bus.Bus {
 	c.Helper()
-	b, err := bus.Open(ctx, bus.Config{Embedded: &bus.Embedded{StoreDir: filepath.Join(c.dir, "nats"), MaxStore: 256 << 20}}, bus.Options{})
+	b, err := bus.Open(ctx, c.nats, bus.Options{})
 	if err != nil {
 		c.Fatal(err)
 	}

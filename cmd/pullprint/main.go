@@ -85,7 +85,12 @@ See it work, with no account and no network:  pullprint demo`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().String("config", "/etc/pullprint/config.yaml", "configuration `FILE`")
-	root.AddCommand(runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(), jobsCommand(), badgeCommand(), quotaCommand(), registerCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(
+		runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(),
+		jobsCommand(), badgeCommand(), quotaCommand(), registerCommand(), doctorCommand(),
+		healthCommand(), supportCommand(), backupCommand(), restoreCommand(), migrateCommand(),
+		acceptLossCommand(), privacyCommand(), versionCommand(), manCommand(),
+	)
 	root.SetArgs(args)
 	root.SetIn(s.in)
 	root.SetOut(s.out)

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -51,6 +51,7 @@ func registerPlan() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			r.weigh(cmd.Context(), plan)
 			return r.show(cmd.OutOrStdout(), plan)
 		},
 	}
@@ -83,7 +84,10 @@ func registerRemove() *cobra.Command {
 		Long: `Takes pullprint's triggers off the configured queues, and then deletes its task
 definition, and forgets the kept sign-in. Nothing of another app is touched. Stop the
 daemon first: it makes the definition again. Jobs that are held stay held in Universal
-Print until they expire.`,
+Print until they expire.
+
+Virtual printers that pullprint made (queues[].create) stay, with their shares, unless
+--printers is given: whoever installed one has to do so again when it is made anew.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.change(cmd, r.removal, "remove", func(ctx context.Context, plan *trigger.Plan, done func(trigger.Step)) error {
@@ -92,16 +96,19 @@ Print until they expire.`,
 		},
 	}
 	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&r.printers, "printers", false, "delete the virtual printers that pullprint made, with their shares")
 	return cmd
 }
 
 // registration is what the verbs share.
 type registration struct {
-	replace, yes, json, keep bool
+	replace, yes, json, keep, printers bool
 
+	app     *graph.Client
 	planner *trigger.Planner
 	queues  []trigger.Printer
 	kept    graph.Keep
+	loads   []weighed
 }
 
 func (r *registration) flags(cmd *cobra.Command) {
@@ -133,7 +140,13 @@ func (r *registration) open(cmd *cobra.Command) error {
 		return usageError{err}
 	}
 	for _, q := range cfg.Queues {
-		r.queues = append(r.queues, trigger.Printer{ID: q.PrinterID, Name: q.Name})
+		p := trigger.Printer{ID: q.PrinterID, Name: q.Name, Create: q.Create, ShareWith: q.ShareWith}
+		for _, d := range cfg.Devices {
+			if slices.Contains(d.Queues, q.Name) {
+				p.Devices = append(p.Devices, d.PrinterID)
+			}
+		}
+		r.queues = append(r.queues, p)
 	}
 	gc := graph.Config{TenantID: cfg.TenantID, Cloud: cfg.Cloud, Endpoints: cfg.Endpoints, Auth: cfg.Auth}
 	o := graph.Options{UserAgent: "pullprint/" + daemon.ReadBuild().Version}
@@ -142,20 +155,24 @@ func (r *registration) open(cmd *cobra.Command) error {
 		return usageError{err}
 	}
 	if err := app.SignIn(cmd.Context()); err != nil {
-		return fmt.Errorf("sign the app in: %w", err)
+		return fmt.Errorf("sign the app in: %w%s", err, wayOut(err))
 	}
 	admin, err := r.administrator(cmd, cfg, gc, o)
 	if err != nil {
-		return fmt.Errorf("sign the administrator in: %w", err)
+		return fmt.Errorf("sign the administrator in: %w%s", err, wayOut(err))
 	}
-	r.planner = &trigger.Planner{App: app, Admin: admin, AppID: cfg.Auth.ClientID, Definition: cfg.Trigger.Definition, Replace: r.replace}
+	r.app = app
+	r.planner = &trigger.Planner{
+		App: app, Admin: admin, AppID: cfg.Auth.ClientID, Definition: cfg.Trigger.Definition, Replace: r.replace,
+		Maker: &trigger.Maker{App: app, Admin: admin, AppID: cfg.Auth.ClientID}, Printers: r.printers,
+	}
 	return nil
 }
 
 // administrator is whose sign-in is kept, or who signs in now. A new sign-in is
 // asked for with --keep, and when the kept one is not honoured any more.
 func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc graph.Config, o graph.Options) (*graph.Client, error) {
-	keep, rights := cfg.Administrator, daemon.AdministratorRights(cfg)
+	keep, rights := cfg.Administrator, daemon.RegistrationRights(cfg, r.printers)
 	r.kept = keep
 	switch {
 	case r.keep && !keep.Configured():
@@ -209,98 +226,20 @@ func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*t
 	}
 	if n := p.Changes(); n > 0 || (what == "remove" && p.Definition.ID != "") {
 		if !r.yes && !agreed(cmd.InOrStdin(), out) {
-			return errors.New("nothing was changed")
+			return errors.New("nothing was changed; give --yes where nobody can answer")
 		}
 		err := do(cmd.Context(), p, func(s trigger.Step) {
 			if s.Err != nil {
 				fmt.Fprintf(out, "failed  %s: %v\n", printable(s.Name), s.Err)
 				return
 			}
-			fmt.Fprintf(out, "done    %s\n", printable(s.Name))
+			fmt.Fprintf(out, "done    %s: %s\n", printable(s.Name), printable(s.Did))
 		})
 		if err != nil {
-			return fmt.Errorf("%w; what was done stays done: run it again", err)
+			return fmt.Errorf("%w; what was done stays done: run it again", words(err))
 		}
 	}
 	return r.conclusion(out, p, what)
-}
-
-// conclusion says how it ended; a queue without our trigger is a failure.
-func (r *registration) conclusion(out io.Writer, p *trigger.Plan, what string) error {
-	open := p.Open()
-	switch {
-	case len(open) > 0:
-		return fmt.Errorf("%s not as they should be", counted(len(open), "queue"))
-	case what == "remove":
-		fmt.Fprintln(out, "Nothing of pullprint is left on these queues.")
-		if r.kept.Configured() {
-			return r.kept.Forget()
-		}
-	default:
-		fmt.Fprintf(out, "All %s start tasks of %q. Now start the daemon: pullprint run\n", counted(len(p.Steps), "queue"), printable(p.Definition.DisplayName))
-	}
-	return nil
-}
-
-// shownStep is a step in JSON.
-type shownStep struct {
-	Queue   string `json:"queue"`
-	Printer string `json:"printer"`
-	State   string `json:"state"`
-	Act     string `json:"act"`
-	Foreign string `json:"foreign,omitempty"`
-	Error   string `json:"error,omitempty"`
-}
-
-func (r *registration) show(w io.Writer, p *trigger.Plan) error {
-	if r.json {
-		steps := []shownStep{}
-		for _, s := range p.Steps {
-			steps = append(steps, shownStep{s.Name, s.Printer.ID, s.State, s.Act, foreignOf(s), errorOf(s)})
-		}
-		return printJSON(w, map[string]any{"definition": p.Definition.ID, "queues": steps})
-	}
-	if p.Definition.ID == "" {
-		fmt.Fprintf(w, "task definition %q: not there, it would be created\n", printable(r.planner.Definition))
-	} else {
-		fmt.Fprintf(w, "task definition %q: %s\n", printable(p.Definition.DisplayName), p.Definition.ID)
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "QUEUE\tPRINTER\tTRIGGER\tACTION")
-	for _, s := range p.Steps {
-		about := s.State
-		switch {
-		case s.State == trigger.TriggerForeign:
-			about += ": " + foreignOf(s)
-		case s.Err != nil:
-			about += ": " + errorOf(s)
-		}
-		act := s.Act
-		if act == trigger.ActRefuse {
-			act += "; --replace takes its place"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(s.Name), printable(s.Printer.ID), printable(about), act)
-	}
-	return t.Flush()
-}
-
-func foreignOf(s trigger.Step) string {
-	if s.State != trigger.TriggerForeign {
-		return ""
-	}
-	return trigger.Foreign(s.Found)
-}
-
-// errorOf is why a queue could not be read, in words for its administrator.
-func errorOf(s trigger.Step) string {
-	var ge *graph.Error
-	switch {
-	case s.Err == nil:
-		return ""
-	case errors.As(s.Err, &ge) && ge.NotFound():
-		return "there is no such printer: correct queues[].printer_id"
-	}
-	return s.Err.Error()
 }
 
 func terminal(in io.Reader) bool {

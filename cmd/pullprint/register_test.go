@@ -9,10 +9,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pullprint/trigger/graph/graphtest"
 )
@@ -31,6 +34,7 @@ type tenant struct {
 	config       string
 	admin, plain string
 	answer       func(code string) error // what is done when a code waits
+	in           io.Reader               // nil: nothing is typed
 }
 
 func newTenant(t *testing.T) *tenant {
@@ -73,6 +77,12 @@ func (n *tenant) does(args ...string) (out string, err error) {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
 	defer cancel()
+	return n.doesIn(ctx, args...)
+}
+
+// doesIn is does until ctx ends.
+func (n *tenant) doesIn(ctx context.Context, args ...string) (out string, err error) {
+	n.t.Helper()
 	signed := make(chan struct{})
 	var once sync.Once
 	stderr := writerFunc(func(p []byte) {
@@ -91,7 +101,11 @@ func (n *tenant) does(args ...string) (out string, err error) {
 		}
 	})
 	var stdout bytes.Buffer
-	err = run(ctx, append(args, "--config", n.config), stdio{in: strings.NewReader(""), out: &stdout, err: stderr})
+	var in io.Reader = strings.NewReader("")
+	if n.in != nil {
+		in = n.in
+	}
+	err = run(ctx, append(args, "--config", n.config), stdio{in: in, out: &stdout, err: stderr})
 	return stdout.String(), err
 }
 
@@ -154,7 +168,7 @@ func TestRegisterForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := n.does("register", "apply", "--yes")
-	if err == nil || !strings.Contains(err.Error(), "1 queue not as they should be") {
+	if err == nil || !strings.Contains(err.Error(), "1 queue not as it should be: mend what stands above, and run this again") {
 		t.Errorf("%v", err)
 	}
 	n.wants(out, `foreign: "Other Vendor" of app `+otherApp, "left alone; --replace takes its place", "done    Follow-Me")
@@ -206,55 +220,64 @@ func TestRegisterKeep(t *testing.T) {
 	}
 }
 
-// What goes wrong ends with what happened and what to do.
-func TestRegisterTrouble(t *testing.T) {
-	for name, c := range map[string]struct {
-		prepare func(n *tenant)
-		want    []string
-	}{
-		"no administrator": {func(n *tenant) {
-			n.answer = func(code string) error { return n.sim.ApproveDevice(code, n.plain) }
-		}, []string{"not allowed: sign in as a Printer Administrator"}},
-		"declined": {func(n *tenant) { n.answer = n.sim.DeclineDevice }, []string{"sign the administrator in", "declined the sign-in"}},
-		"a code that expires": {func(n *tenant) {
-			n.answer = func(string) error { n.sim.ExpireDeviceCodes(); return nil }
-		}, []string{"sign the administrator in", "the code was not entered in time: run it again"}},
-		"consent missing": {func(n *tenant) {
-			n.answer = func(string) error { return nil }
-			n.sim.RefuseDevice(65001)
-		}, []string{"AADSTS65001: consent is missing: grant admin consent to the delegated permissions"}},
-		"device code blocked": {
-			func(n *tenant) { n.sim.RefuseDevice(53003) },
-			[]string{"AADSTS53003: a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted"},
-		},
-		"public clients not allowed": {
-			func(n *tenant) { n.sim.RefuseDevice(7000218) },
-			[]string{"set Allow public client flows to Yes"},
-		},
-		"a wrong secret": {func(n *tenant) {
-			n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "another"})
-		}, []string{"sign the app in", "AADSTS7000215", "client_secret_file"}},
-		"a printer that is none": {func(n *tenant) {
-			src, _ := os.ReadFile(n.config)
-			_ = os.WriteFile(n.config, bytes.Replace(src, []byte(queueB), []byte("00000000-0000-4000-8000-000000000000"), 1), 0o600)
-		}, []string{"1 queue not as they should be"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			n := newTenant(t)
-			c.prepare(n)
-			out, err := n.does("register", "apply", "--yes")
-			if err == nil {
-				t.Fatal(out)
-			}
-			for _, w := range c.want {
-				if !strings.Contains(err.Error(), w) {
-					t.Errorf("missing %q: %v", w, err)
-				}
-			}
-			if name == "a printer that is none" {
-				n.wants(out, "there is no such printer: correct queues[].printer_id", "done    Follow-Me")
-			}
-		})
+// files are the names in the folder of the configuration.
+func (n *tenant) files() (names []string) {
+	list, err := os.ReadDir(filepath.Dir(n.config))
+	if err != nil {
+		n.t.Fatal(err)
 	}
+	for _, f := range list {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+// Apply shows the plan and asks: a yes does it, anything else changes nothing. And
+// nothing is stored on this machine.
+func TestRegisterAsks(t *testing.T) {
+	t.Parallel()
+	n := newTenant(t)
+	before := n.files()
+	for _, c := range []struct {
+		typed string
+		done  bool
+	}{{"n\n", false}, {"\n", false}, {"y\n", true}} {
+		master, slave := pty(t)
+		if _, err := master.WriteString(c.typed); err != nil {
+			t.Fatal(err)
+		}
+		n.in = slave
+		out, err := n.does("register", "apply")
+		n.wants(out, "QUEUE", "Do it? [y/N] ")
+		if made := len(n.sim.Definitions()) == 1; made != c.done || (err == nil) != c.done {
+			t.Errorf("%q: %v %s", c.typed, err, out)
+		}
+		if !c.done && n.sim.Calls(graphtest.OpTriggerCreate)+n.sim.Calls(graphtest.OpDefinitionCreate) != 0 {
+			t.Errorf("%q: changed", c.typed)
+		}
+	}
+	if now := n.files(); !slices.Equal(before, now) {
+		t.Errorf("stored: %v, before %v", now, before)
+	}
+}
+
+// pty is a terminal: what is written to its master is typed.
+func pty(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no terminal to be had: %v", err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	var number, unlock int32
+	for request, at := range map[uintptr]*int32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &unlock} {
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request, uintptr(unsafe.Pointer(at))); errno != 0 { //nolint:gosec // what ioctl wants
+			t.Fatal(errno)
+		}
+	}
+	if slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = slave.Close() })
+	return master, slave
 }

@@ -9,28 +9,42 @@ import (
 	"os/signal"
 	"syscall"
 
+	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"pullprint/connector/admin"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
+	"pullprint/connector/journal"
 	"pullprint/policy"
 	"pullprint/policy/strictyaml"
 )
 
 func runCommand() *cobra.Command {
-	return &cobra.Command{
+	var webConfig string
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
 		Long: `Run the daemon until SIGTERM or Ctrl-C: it then refuses new notifications,
 finishes what is in hand and ends within 25 seconds. SIGHUP reads the policy
-file again.`,
+file again. Under systemd it tells when it is ready, how it goes, and, by the
+watchdog, whether its loops still turn.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, _, err := loadAll(cmd)
 			if err != nil {
 				return err
+			}
+			if err := cfg.Unmade(); err != nil {
+				return usageError{err}
+			}
+			if cmd.Flags().Changed("web.config.file") {
+				if err := admin.CheckWebConfig(webConfig); err != nil {
+					return usageError{fmt.Errorf("--web.config.file %s: %w", webConfig, err)}
+				}
+				cfg.Metrics.WebConfigFile = webConfig
 			}
 			log, err := newLogger(cfg.Log, cmd.ErrOrStderr())
 			if err != nil {
@@ -43,6 +57,8 @@ file again.`,
 			return runDaemon(cmd.Context(), cfg, log)
 		},
 	}
+	cmd.Flags().StringVar(&webConfig, "web.config.file", "", "web configuration `FILE` of the metrics listener (TLS, passwords), instead of metrics.web_config_file")
+	return cmd
 }
 
 func runDaemon(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
@@ -66,9 +82,25 @@ func runDaemon(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 			}
 		}
 	}()
-	err := daemon.Run(ctx, daemon.Options{Config: cfg, Logger: log, Reload: reload})
+	o := daemon.Options{Config: cfg, Logger: log, Reload: reload}
+	if err := supervised(&o, log.Named("systemd")); err != nil {
+		log.Warn("the watchdog of systemd is not fed", zap.Error(err))
+	}
+	err := daemon.Run(ctx, o)
 	cancel()
 	<-forwarded
+	return err
+}
+
+// supervised lets systemd hear of the daemon, when it is systemd that runs it.
+func supervised(o *daemon.Options, log *zap.Logger) error {
+	o.Notify = func(state string) {
+		if _, err := sd.SdNotify(false, state); err != nil {
+			log.Warn("systemd not told", zap.Error(err))
+		}
+	}
+	var err error
+	o.Watchdog, err = sd.SdWatchdogEnabled(false)
 	return err
 }
 
@@ -117,11 +149,9 @@ func newLogger(c config.Log, w io.Writer) (*zap.Logger, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("log.level: %w", err)}
 	}
-	ec := zap.NewProductionEncoderConfig()
-	ec.TimeKey, ec.EncodeTime, ec.EncodeDuration = "time", zapcore.RFC3339NanoTimeEncoder, zapcore.StringDurationEncoder
-	enc := zapcore.NewJSONEncoder(ec)
+	enc := zapcore.NewJSONEncoder(journal.Encoding())
 	if c.Format == "console" {
-		enc = zapcore.NewConsoleEncoder(ec)
+		enc = zapcore.NewConsoleEncoder(journal.Encoding())
 	}
 	return zap.New(zapcore.NewCore(enc, zapcore.Lock(zapcore.AddSync(w)), level)), nil
 }

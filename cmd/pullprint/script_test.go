@@ -32,6 +32,7 @@ const patience = 30 * time.Second
 //	signal NAME SIGNAL              send INT, TERM or HUP
 //	ends NAME CODE                  wait for its end; stdout and stderr are its own then
 //	page URL CODE PATTERN           wait until a page answers so
+//	post URL JSON                   send that, which must be answered with 200
 //	address VAR...                  put free loopback addresses into variables
 //	pid VAR NAME                    put its process id into a variable
 //	fill FILE...                    replace $VAR in files
@@ -47,7 +48,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "start": cmdStart, "says": cmdSays, "reads": cmdReads, "silent": cmdSilent, "signal": cmdSignal,
-			"ends": cmdEnds, "page": cmdPage, "address": cmdAddress, "pid": cmdPid, "fill": cmdFill,
+			"ends": cmdEnds, "page": cmdPage, "post": cmdPost, "address": cmdAddress, "pid": cmdPid, "fill": cmdFill,
 		},
 	})
 }
@@ -183,6 +184,19 @@ func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s answers %d %s:\n%s\nwant %s and %q", args[0], code, http.StatusText(code), tail(body, 4000), args[1], args[2])
 	}
 	_, _ = ts.Stdout().Write([]byte(body))
+}
+
+func cmdPost(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "post URL JSON")
+	req, err := http.NewRequest(http.MethodPost, args[0], strings.NewReader(args[1])) //nolint:noctx // a script has none
+	ts.Check(err)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		ts.Fatalf("%s: %s", args[0], res.Status)
+	}
 }
 
 func cmdAddress(ts *testscript.TestScript, neg bool, args []string) {

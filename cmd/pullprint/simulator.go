@@ -115,6 +115,7 @@ func (o simulatorOptions) office(addr string) *graphtest.Sim {
 	}
 	k.Seed, k.Tenant, k.Latency, k.PrintTime = o.seed, o.tenant, o.latency, o.printTime
 	k.VerificationURI = "http://" + reachable(addr) + "/"
+	k.DeviceInterval = time.Second // nobody likes to wait in a rehearsal
 	if !o.noBind {
 		k.BindQueues = []string{simulatorPull, simulatorDirect}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -13,14 +14,24 @@ import (
 )
 
 func versionCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, asBOM bool
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print what this program was built from",
 		Args:  wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON && asBOM {
+				return usageError{errors.New("--json and --sbom exclude each other; see: pullprint version --help")}
+			}
 			b := daemon.ReadBuild()
 			out := cmd.OutOrStdout()
+			info, known := debug.ReadBuildInfo()
+			if asBOM {
+				if !known {
+					return errors.New("the program does not know what it was built from: build it with `go build`, in module mode")
+				}
+				return writeBOM(out, b, info)
+			}
 			if asJSON {
 				enc := json.NewEncoder(out)
 				enc.SetIndent("", "  ")
@@ -33,7 +44,7 @@ func versionCommand() *cobra.Command {
 			fmt.Fprintf(tw, "committed\t%s\n", b.Time)
 			fmt.Fprintf(tw, "modified\t%t\n", b.Modified)
 			fmt.Fprintf(tw, "go\t%s %s/%s\n", b.Go, runtime.GOOS, runtime.GOARCH)
-			if info, ok := debug.ReadBuildInfo(); ok {
+			if known {
 				for _, d := range info.Deps {
 					switch d.Path {
 					case "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "cel.dev/cel-go":
@@ -45,5 +56,6 @@ func versionCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asBOM, "sbom", false, "print every module that is in the program, as CycloneDX 1.6 JSON")
 	return cmd
 }

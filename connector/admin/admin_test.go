@@ -37,8 +37,27 @@ func TestReady(t *testing.T) {
 	if code, body := get(t, h.Ready, "/readyz"); code != 503 || !strings.Contains(body, "[-] token: no token") || !strings.HasSuffix(body, "not ready\n") {
 		t.Errorf("%d %q", code, body)
 	}
+	if code, body := get(t, h.Ready, "/readyz?verbose&exclude=token"); code != 200 || body != "[+] store: ok\n[ ] token: excluded\nready\n" {
+		t.Errorf("%d %q", code, body)
+	}
+	if code, body := get(t, h.Ready, "/readyz?exclude=store"); code != 503 {
+		t.Errorf("%d %q", code, body)
+	}
+	if code, body := get(t, h.Ready, "/readyz?exclude=tokn"); code != 400 || body != "exclude: there is no check \"tokn\"\n" {
+		t.Errorf("%d %q", code, body)
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(h.Collector())
+	for check, want := range map[string]float64{"store": 1, "token": 0} {
+		if got := gauge(t, reg, "pullprint_ready", check); got != want {
+			t.Errorf("pullprint_ready of %s = %v", check, got)
+		}
+	}
 	broken = nil
 	h.Stop()
+	if code, body := get(t, h.Ready, "/readyz?exclude=store&exclude=token"); code != 503 {
+		t.Errorf("stopping: %d %q", code, body)
+	}
 	if code, body := get(t, h.Ready, "/readyz?verbose"); code != 503 || !strings.Contains(body, "[-] daemon: stopping") {
 		t.Errorf("%d %q", code, body)
 	}
@@ -57,8 +76,12 @@ func TestMetricsServer(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- NewMetricsServer(reg, NewHealth(), zap.NewNop()).Serve(ctx, ln) }()
-	for path, want := range map[string]string{"/metrics": "pullprint_test_gauge 0", "/healthz": "ok", "/readyz": "ready", "/": "pullprint", "/other": "404"} {
+	s, err := NewMetricsServer(MetricsOptions{Gatherer: reg, Health: NewHealth(), Version: "v1.2.3", Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- s.Serve(ctx, ln) }()
+	for path, want := range map[string]string{"/metrics": "pullprint_test_gauge 0", "/healthz": "ok", "/readyz": "ready", "/": "v1.2.3", "/other": "404"} {
 		res, err := http.Get("http://" + ln.Addr().String() + path)
 		if err != nil {
 			t.Fatal(err)
@@ -76,4 +99,22 @@ func TestMetricsServer(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// gauge is the value of the series whose only label has this value.
+func gauge(t *testing.T, g prometheus.Gatherer, name, label string) float64 {
+	t.Helper()
+	all, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == label {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	t.Fatalf("no %s of %s", name, label)
+	return 0
 }

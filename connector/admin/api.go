@@ -45,16 +45,22 @@ type Deps struct {
 	Taps        *connector.Taps
 	Badges      *badge.Book
 	Delegations *connector.Delegations
-	Audit       Audit
-	Ledger      Ledger
-	History     History
-	Recent      *Recent
-	Tokens      *Tokens
-	Health      *Health
+	People      *connector.People
+	// State keeps who is signed in at the pages, for every replica.
+	State   connector.StateKV
+	Audit   Audit
+	Ledger  Ledger
+	History History
+	Recent  *Recent
+	// Backup writes a copy of everything that is stored.
+	Backup func(ctx context.Context, w io.Writer) (held time.Duration, err error)
+	Tokens *Tokens
+	Health *Health
 	// Swept is when this instance last swept; zero when another does.
 	Swept    func() time.Time
 	Queues   []connector.Queue
 	Devices  []connector.Device
+	Insight  Insight
 	Instance string
 	Logger   *zap.Logger
 }
@@ -126,6 +132,10 @@ func routes() []route {
 		{"GET", "/v1/decisions", forRead, "", 0, (*API).listDecisions},
 		{"GET", "/v1/dead", forRead, "", 0, (*API).listDead},
 		{"GET", "/v1/audit", forAdmin, "", 0, (*API).listActions},
+		{"GET", "/v1/diagnostics", forAdmin, "", 0, (*API).diagnose},
+		{"POST", "/v1/people/{user}/export", forAdmin, "export-person", maxBody, (*API).exportPerson},
+		{"POST", "/v1/people/{user}/erase", forAdmin, "erase-person", maxBody, (*API).erasePerson},
+		{"POST", "/v1/backup", forAdmin, "backup", maxBody, (*API).backup},
 	}
 }
 
@@ -180,6 +190,10 @@ func (a *API) handle(r route) http.HandlerFunc {
 				a.log.Warn("request failed", zap.String("route", r.method+" "+r.path), zap.Error(err))
 			}
 			writeProblem(rw, p)
+			return
+		}
+		if f, ok := answer.(file); ok {
+			a.send(rw, f)
 			return
 		}
 		writeJSON(rw, answer)

@@ -65,11 +65,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) {
-			return fmt.Errorf("the daemon does not answer at %s: %w; is it running, and is admin.listen that address?", c.base, op.Err)
-		}
-		return fmt.Errorf("the daemon does not answer at %s: %w", c.base, err)
+		return c.unreachable(err)
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -83,6 +79,15 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return fmt.Errorf("the answer of %s is not that of pullprint's API: is the address right?", c.base)
 	}
 	return nil
+}
+
+// unreachable is why there was no answer.
+func (c *Client) unreachable(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return fmt.Errorf("the daemon does not answer at %s: %w; is it running, and is admin.listen that address?", c.base, op.Err)
+	}
+	return fmt.Errorf("the daemon does not answer at %s: %w", c.base, err)
 }
 
 // refusal is the problem that the API told of, in words.

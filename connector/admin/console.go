@@ -112,7 +112,11 @@ func (a assets) Open(name string) (fs.File, error) {
 
 // reader is who is signed in at the console; otherwise the form is shown.
 func (p *Pages) reader(rw http.ResponseWriter, req *http.Request) (Caller, bool) {
-	c, ok := p.sessions.who(req, func(c Caller) bool { return c.may(RoleRead) })
+	c, ok, err := p.sessions.who(req, func(c Caller) bool { return c.may(RoleRead) })
+	if err != nil {
+		p.fail(rw, err)
+		return c, false
+	}
 	if !ok {
 		p.show(rw, http.StatusUnauthorized, "login", page{Title: "Sign in", Data: "/login"})
 	}
@@ -125,12 +129,18 @@ func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
 		p.show(rw, http.StatusUnauthorized, "login", page{Title: "Sign in", Wrong: "That is no token of the API.", Data: "/login"})
 		return
 	}
-	p.sessions.signIn(rw, req, c, "/", consoleLife)
+	if err := p.sessions.signIn(rw, req, c, "/", consoleLife); err != nil {
+		p.fail(rw, err)
+		return
+	}
 	http.Redirect(rw, req, "/", http.StatusSeeOther)
 }
 
 func (p *Pages) logout(rw http.ResponseWriter, req *http.Request) {
-	p.sessions.signOut(req)
+	if err := p.sessions.signOut(req); err != nil {
+		p.fail(rw, err)
+		return
+	}
 	http.Redirect(rw, req, "/", http.StatusSeeOther)
 }
 
@@ -165,7 +175,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) health(ctx context.Context) (list []healthLine) {
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
-	lines, _ := p.api.Health.run(ctx)
+	lines, _ := p.api.Health.run(ctx, nil)
 	for _, l := range lines {
 		name, text, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(l, "[+] "), "[-] "), ": ")
 		list = append(list, healthLine{name, text, strings.HasPrefix(l, "[+]")})

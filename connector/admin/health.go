@@ -6,8 +6,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // checkWithin bounds one check of readiness.
@@ -23,6 +26,10 @@ type Check struct {
 
 // Health answers /healthz and /readyz.
 type Health struct {
+	// Lives, when set, says why only a restart can help, or nil. It is set before
+	// the first request.
+	Lives func() error
+
 	checks []Check
 
 	mu       sync.Mutex
@@ -39,23 +46,38 @@ func (h *Health) Stop() {
 	h.stopping = true
 }
 
-// Live answers 200 while the process answers at all.
+// Live answers 200 while the process answers, and 503 when only a restart can help.
 func (h *Health) Live(rw http.ResponseWriter, _ *http.Request) {
 	plain(rw)
+	if h.Lives != nil {
+		if err := h.Lives(); err != nil {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(rw, err)
+			return
+		}
+	}
 	fmt.Fprintln(rw, "ok")
 }
 
 // Ready answers 200 when every check is well and 503 otherwise; with ?verbose
-// it lists each check.
+// it lists each check. ?exclude=NAME leaves one out: whoever sends traffic to the
+// ready alone must not wait for a subscription, as it takes traffic to get one.
 func (h *Health) Ready(rw http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), checkWithin)
 	defer cancel()
-	lines, ready := h.run(ctx)
+	query := req.URL.Query()
+	excluded := query["exclude"]
 	plain(rw)
+	if name, ok := h.unknown(excluded); ok {
+		rw.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(rw, "exclude: there is no check %q\n", name)
+		return
+	}
+	lines, ready := h.run(ctx, excluded)
 	if !ready {
 		rw.WriteHeader(http.StatusServiceUnavailable)
 	}
-	if _, verbose := req.URL.Query()["verbose"]; verbose || !ready {
+	if query.Has("verbose") || !ready {
 		for _, l := range lines {
 			fmt.Fprintln(rw, l)
 		}
@@ -67,7 +89,18 @@ func (h *Health) Ready(rw http.ResponseWriter, req *http.Request) {
 	}
 }
 
-func (h *Health) run(ctx context.Context) (lines []string, ready bool) {
+// unknown returns the first of names that is no check: a probe that excludes
+// nothing should not pass for one that does.
+func (h *Health) unknown(names []string) (string, bool) {
+	for _, name := range names {
+		if !slices.ContainsFunc(h.checks, func(c Check) bool { return c.Name == name }) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func (h *Health) run(ctx context.Context, excluded []string) (lines []string, ready bool) {
 	ready = true
 	h.mu.Lock()
 	if h.stopping {
@@ -75,7 +108,9 @@ func (h *Health) run(ctx context.Context) (lines []string, ready bool) {
 	}
 	h.mu.Unlock()
 	for _, c := range h.checks {
-		if err := c.Ready(ctx); err != nil {
+		if slices.Contains(excluded, c.Name) {
+			lines = append(lines, "[ ] "+c.Name+": excluded")
+		} else if err := c.Ready(ctx); err != nil {
 			lines, ready = append(lines, "[-] "+c.Name+": "+err.Error()), false
 		} else {
 			lines = append(lines, "[+] "+c.Name+": ok")
@@ -88,4 +123,26 @@ func plain(rw http.ResponseWriter) {
 	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	rw.Header().Set("X-Content-Type-Options", "nosniff")
 	rw.Header().Set("Cache-Control", "no-store")
+}
+
+// Collector tells each check as the metric pullprint_ready.
+func (h *Health) Collector() prometheus.Collector { return readiness{h} }
+
+var readyDesc = prometheus.NewDesc("pullprint_ready", "1 when this check of /readyz is well, else 0.", []string{"check"}, nil)
+
+// readiness runs the checks at each scrape.
+type readiness struct{ h *Health }
+
+func (r readiness) Describe(ch chan<- *prometheus.Desc) { ch <- readyDesc }
+
+func (r readiness) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
+	defer cancel()
+	for _, c := range r.h.checks {
+		value := 1.0
+		if c.Ready(ctx) != nil {
+			value = 0
+		}
+		ch <- prometheus.MustNewConstMetric(readyDesc, prometheus.GaugeValue, value, c.Name)
+	}
 }

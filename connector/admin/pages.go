@@ -27,7 +27,7 @@ type Pages struct {
 
 // NewPages makes the pages over an API; it starts nothing.
 func NewPages(a *API) (*Pages, error) {
-	p := &Pages{api: a, templates: map[string]*template.Template{}, sessions: newSessions(), log: a.log}
+	p := &Pages{api: a, templates: map[string]*template.Template{}, sessions: &sessions{a.State, a.Tokens}, log: a.log}
 	for _, name := range []string{"login", "console", "job", "station", "jobs", "done", "enrol", "message"} {
 		t, err := template.New("").Funcs(words).ParseFS(pageFiles, "pages/layout.html", "pages/waiting.html", "pages/"+name+".html")
 		if err != nil {

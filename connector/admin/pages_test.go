@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,12 +12,13 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector"
+	"pullprint/connector/bus/bustest"
 )
 
 func newPages(t *testing.T) *Pages {
 	t.Helper()
 	p, err := NewPages(NewAPI(Deps{
-		Logger: zap.NewNop(), Tokens: newTokens(t), Devices: []connector.Device{{ID: "west"}, {ID: "east"}}, Taps: &connector.Taps{},
+		Logger: zap.NewNop(), State: bustest.Open(t).State(), Tokens: newTokens(t), Devices: []connector.Device{{ID: "west"}, {ID: "east"}}, Taps: &connector.Taps{},
 		Swept: func() time.Time { return time.Time{} },
 	}))
 	if err != nil {
@@ -93,27 +95,85 @@ func TestStationCookie(t *testing.T) {
 
 // A person who left, or was away, is not known any more; nor at another device.
 func TestVisits(t *testing.T) {
-	s := newSessions()
-	id := s.arrive("west", "ada")
-	if owner, ok := s.visitor("west", id); !ok || owner != "ada" {
-		t.Errorf("%q %t", owner, ok)
+	bustest.Virtual(t, func(t *testing.T) {
+		s := &sessions{bustest.Open(t).State(), newTokens(t)}
+		arrive := func() string {
+			id, err := s.arrive(t.Context(), "west", "ada")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return id
+		}
+		known := func(device, id string) bool {
+			owner, ok, err := s.visitor(t.Context(), device, id)
+			if err != nil || ok && owner != "ada" {
+				t.Fatal(owner, err)
+			}
+			return ok
+		}
+		id := arrive()
+		if !known("west", id) || known("east", id) || known("west", "guessed") {
+			t.Error("not known at the device, or at another, or by a guess")
+		}
+		for range 3 {
+			time.Sleep(visitLife - time.Second)
+			if !known("west", id) {
+				t.Error("not known although they did something")
+			}
+		}
+		time.Sleep(visitLife + time.Second)
+		if known("west", id) {
+			t.Error("known after the time")
+		}
+		id = arrive()
+		if err := s.leave(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if known("west", id) {
+			t.Error("known after leaving")
+		}
+	})
+}
+
+// Whoever signed in at one replica is signed in at the others, until they sign out
+// or their token is another.
+func TestSessionsShared(t *testing.T) {
+	here := newPages(t)
+	tokens := here.api.Tokens
+	there := &sessions{here.api.State, tokens}
+	cookie := func() *http.Cookie {
+		t.Helper()
+		rec := send(here, "/login", "same-origin", url.Values{"token": {testTokens["admin"]}})
+		if rec.Code != http.StatusSeeOther {
+			t.Fatal(rec.Code)
+		}
+		return rec.Result().Cookies()[0]
 	}
-	if _, ok := s.visitor("east", id); ok {
-		t.Error("known at another device")
+	knows := func(c *http.Cookie) bool {
+		req := httptest.NewRequest(http.MethodGet, "http://print.example.com/", nil)
+		req.AddCookie(c)
+		_, ok, err := there.who(req, func(c Caller) bool { return c.may(RoleAdmin) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
 	}
-	v := s.visits[id]
-	v.until = time.Now().Add(-time.Second)
-	s.visits[id] = v
-	if _, ok := s.visitor("west", id); ok {
-		t.Error("known after the time")
+	c := cookie()
+	if !knows(c) {
+		t.Error("not signed in at the other replica")
 	}
-	id = s.arrive("west", "ada")
-	s.leave(id)
-	if _, ok := s.visitor("west", id); ok {
-		t.Error("known after leaving")
+	req := httptest.NewRequest(http.MethodPost, "http://print.example.com/logout", nil)
+	req.AddCookie(c)
+	if err := there.signOut(req); err != nil || knows(c) {
+		t.Errorf("still signed in: %v", err)
 	}
-	if len(s.visits) != 0 {
-		t.Errorf("%d visits remembered", len(s.visits))
+	c = cookie()
+	if err := os.WriteFile(tokens.sources[0].file, []byte("another-token-now"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tokens.asked = time.Time{}
+	if knows(c) {
+		t.Error("still signed in by a token that is no more")
 	}
 }
 

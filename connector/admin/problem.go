@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/connector"
+	"pullprint/connector/bus"
 	"pullprint/policy/badge"
 )
 
@@ -59,6 +60,10 @@ func problemOf(err error) *problem {
 		return failure(http.StatusNotFound, "no-such-device", "There is no such device", "Write the id of a configured device; GET /v1/devices lists them.")
 	case errors.Is(err, connector.ErrNoJob):
 		return failure(http.StatusNotFound, "no-such-job", "There is no such job", "Nothing is remembered of it; jobs are forgotten a week after their end.")
+	case errors.Is(err, connector.ErrNobody):
+		return failure(http.StatusNotFound, "no-such-person", "There is no such person", err.Error())
+	case errors.Is(err, connector.ErrUnfinished):
+		return failure(http.StatusConflict, "unfinished", "The person can't be erased yet", err.Error())
 	case errors.Is(err, connector.ErrNotHeld):
 		return failure(http.StatusConflict, "not-held", "The job is not held", err.Error())
 	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber):
@@ -69,6 +74,11 @@ func problemOf(err error) *problem {
 		return failure(http.StatusNotFound, "no-such-badge", "There is no such badge", "Nobody has enrolled it.")
 	case errors.Is(err, badge.ErrCode):
 		return failure(http.StatusUnprocessableEntity, "bad-code", "The code can't be used", err.Error())
+	}
+	p = failure(http.StatusServiceUnavailable, "store-unavailable", "The store does not answer", "Nothing is lost: jobs stay held. It comes back by itself once the store does; /readyz says what is wrong with it.")
+	p.retryAfter = 5 * time.Second
+	if errors.Is(err, bus.ErrUnavailable) {
+		return p
 	}
 	p = failure(http.StatusServiceUnavailable, "unavailable", "It can't be done at the moment", "Try again in a few seconds; the log of the service says why.")
 	p.retryAfter = 5 * time.Second

@@ -4,39 +4,61 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/exporter-toolkit/web"
 	"go.uber.org/zap"
 )
 
-// MetricsServer serves /metrics, /healthz and /readyz.
-type MetricsServer struct {
-	srv *http.Server
-	log *zap.Logger
+// MetricsOptions are what a MetricsServer is made of.
+type MetricsOptions struct {
+	Gatherer prometheus.Gatherer
+	Health   *Health
+	// WebConfigFile is a web configuration of Prometheus' exporter toolkit: TLS,
+	// certificates of clients, passwords. Empty is plain http for everybody.
+	WebConfigFile string
+	// Version is shown on the landing page.
+	Version string
+	Logger  *zap.Logger
 }
 
-// NewMetricsServer serves what g gathers and what h finds.
-func NewMetricsServer(g prometheus.Gatherer, h *Health, log *zap.Logger) *MetricsServer {
-	log = log.Named("metrics")
+// MetricsServer serves /metrics, /healthz and /readyz, and a page that leads there.
+type MetricsServer struct {
+	srv       *http.Server
+	webConfig string
+	log       *zap.Logger
+}
+
+// NewMetricsServer reads the web configuration, if there is one, and starts nothing.
+func NewMetricsServer(o MetricsOptions) (*MetricsServer, error) {
+	if err := CheckWebConfig(o.WebConfigFile); err != nil {
+		return nil, fmt.Errorf("metrics.web_config_file: %w", err)
+	}
+	front, err := landing(o.Version)
+	if err != nil {
+		return nil, fmt.Errorf("make the landing page: %w", err)
+	}
+	log := o.Logger.Named("metrics")
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(g, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log), MaxRequestsInFlight: 8}))
-	mux.HandleFunc("GET /healthz", h.Live)
-	mux.HandleFunc("GET /readyz", h.Ready)
-	mux.HandleFunc("GET /{$}", landing)
-	return &MetricsServer{log: log, srv: &http.Server{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log), MaxRequestsInFlight: 8}))
+	mux.HandleFunc("GET /healthz", o.Health.Live)
+	mux.HandleFunc("GET /readyz", o.Health.Ready)
+	mux.Handle("GET /{$}", front)
+	return &MetricsServer{log: log, webConfig: o.WebConfigFile, srv: &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: zap.NewStdLog(log),
-	}}
+	}}, nil
 }
 
 // Serve answers on ln until ctx ends, then lets open requests finish for a
-// second.
+// second. The web configuration is read again for every connection and request.
 func (s *MetricsServer) Serve(ctx context.Context, ln net.Listener) error {
-	s.log.Info("metrics served", zap.Stringer("address", ln.Addr()))
+	s.log.Info("metrics served", zap.Stringer("address", ln.Addr()), zap.String("web_config_file", s.webConfig))
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -44,7 +66,8 @@ func (s *MetricsServer) Serve(ctx context.Context, ln net.Listener) error {
 		stopped <- s.srv.Shutdown(end)
 	})
 	defer stop()
-	if err := s.srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	flags := &web.FlagConfig{WebConfigFile: &s.webConfig}
+	if err := web.Serve(ln, s.srv, flags, slog.New(bridge{s.log})); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve metrics: %w", err)
 	}
 	if err := <-stopped; err != nil {
@@ -53,11 +76,22 @@ func (s *MetricsServer) Serve(ctx context.Context, ln net.Listener) error {
 	return nil
 }
 
-func landing(rw http.ResponseWriter, _ *http.Request) {
-	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
-	rw.Header().Set("X-Content-Type-Options", "nosniff")
-	rw.Header().Set("Content-Security-Policy", "default-src 'none'")
-	fmt.Fprint(rw, `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>pullprint</title>
-<h1>pullprint</h1><ul><li><a href="/metrics">metrics</a><li><a href="/healthz">healthz</a><li><a href="/readyz?verbose">readyz</a></ul></html>
-`)
+// landing is the page at /.
+func landing(version string) (http.Handler, error) {
+	page, err := web.NewLandingPage(web.LandingConfig{
+		Name: "pullprint", Description: "Pull printing for Microsoft Universal Print", Version: version, HeaderColor: "#0b57d0", Profiling: "false",
+		Links: []web.LandingLinks{
+			{Address: "/metrics", Text: "metrics", Description: "what Prometheus reads"},
+			{Address: "/readyz?verbose", Text: "readyz", Description: "whether it can work now, check by check"},
+			{Address: "/healthz", Text: "healthz", Description: "whether the process answers"},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		rw.Header().Set("X-Content-Type-Options", "nosniff")
+		rw.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		page.ServeHTTP(rw, req)
+	}), nil
 }

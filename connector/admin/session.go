@@ -1,10 +1,16 @@
 package admin
 
 import (
+	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"net/http"
-	"sync"
 	"time"
+
+	"pullprint/connector"
 )
 
 // How long somebody stays signed in, and how long a person at a station is
@@ -13,102 +19,144 @@ const (
 	consoleLife = 8 * time.Hour
 	stationLife = 365 * 24 * time.Hour
 	visitLife   = 60 * time.Second
-	maxSessions = 10_000
 )
 
 // cookieName is the cookie of the console; a station has one of its own.
 const cookieName = "pullprint_session"
 
-// sessions remembers, in memory, who is signed in where. After a restart people
-// sign in again.
+// Where sessions and visits are, by the hash of what the browser holds.
+const (
+	sessionPrefix = "session."
+	visitPrefix   = "visit."
+)
+
+// sessions remembers who is signed in where, for every replica and over restarts.
+// A session ends with the token that it began with.
 type sessions struct {
-	mu     sync.Mutex
-	signed map[string]session // by cookie
-	visits map[string]visit   // by the id in a form
+	store  connector.StateKV
+	tokens *Tokens
 }
 
+// session is what is stored of one.
 type session struct {
-	Caller
-	until time.Time
+	Name   string    `json:"name"`
+	Role   Role      `json:"role,omitempty"`
+	Device string    `json:"device,omitempty"`
+	Token  string    `json:"token"` // tag of the token
+	Until  time.Time `json:"until"`
 }
 
 // visit is a person at a station.
 type visit struct {
-	device, owner string
-	until         time.Time
+	Device string    `json:"device"`
+	Owner  string    `json:"owner"`
+	Until  time.Time `json:"until"`
 }
 
-func newSessions() *sessions {
-	return &sessions{signed: map[string]session{}, visits: map[string]visit{}}
+// keyOf is where what belongs to a secret of a browser is stored; the secret is not.
+func keyOf(prefix, id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return prefix + hex.EncodeToString(sum[:])
 }
 
-// signIn remembers a caller and gives the browser a cookie for a path.
-func (s *sessions) signIn(rw http.ResponseWriter, req *http.Request, c Caller, path string, life time.Duration) {
-	id, now := rand.Text(), time.Now()
-	s.mu.Lock()
-	for k, v := range s.signed {
-		if now.After(v.until) || len(s.signed) >= maxSessions {
-			delete(s.signed, k)
-		}
+// signIn remembers a caller, who showed a token, and gives the browser a cookie for
+// a path.
+func (s *sessions) signIn(rw http.ResponseWriter, req *http.Request, c Caller, path string, life time.Duration) error {
+	id := rand.Text()
+	v := session{Name: c.Name, Role: c.Role, Device: c.Device, Token: tagOf(req.PostFormValue("token")), Until: time.Now().Add(life)}
+	if _, err := put(req.Context(), s.store, keyOf(sessionPrefix, id), v, 0, life); err != nil {
+		return fmt.Errorf("store session: %w", err)
 	}
-	s.signed[id] = session{c, now.Add(life)}
-	s.mu.Unlock()
 	http.SetCookie(rw, &http.Cookie{ //nolint:gosec // Secure wherever TLS ends here; a proxy on this machine may end it
 		Name: cookieName, Value: id, Path: path, MaxAge: int(life / time.Second), HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: req.TLS != nil,
 	})
+	return nil
 }
 
 // who is signed in; a browser may send the cookie of the console and that of a
 // station.
-func (s *sessions) who(req *http.Request, fits func(Caller) bool) (Caller, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *sessions) who(req *http.Request, fits func(Caller) bool) (Caller, bool, error) {
 	for _, c := range req.CookiesNamed(cookieName) {
-		if v, ok := s.signed[c.Value]; ok && time.Now().Before(v.until) && fits(v.Caller) {
-			return v.Caller, true
+		var v session
+		if rev, err := read(req.Context(), s.store, keyOf(sessionPrefix, c.Value), &v); err != nil {
+			return Caller{}, false, err
+		} else if rev == 0 || !time.Now().Before(v.Until) || !s.tokens.holds(v.Token) {
+			continue
+		}
+		if who := (Caller{Name: v.Name, Role: v.Role, Device: v.Device}); fits(who) {
+			return who, true, nil
 		}
 	}
-	return Caller{}, false
+	return Caller{}, false, nil
 }
 
-func (s *sessions) signOut(req *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *sessions) signOut(req *http.Request) error {
 	for _, c := range req.CookiesNamed(cookieName) {
-		delete(s.signed, c.Value)
+		if err := drop(req.Context(), s.store, keyOf(sessionPrefix, c.Value)); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // arrive remembers a person at a station and returns the id for its forms.
-func (s *sessions) arrive(device, owner string) string {
-	id, now := rand.Text(), time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for k, v := range s.visits {
-		if now.After(v.until) {
-			delete(s.visits, k)
-		}
+func (s *sessions) arrive(ctx context.Context, device, owner string) (string, error) {
+	id := rand.Text()
+	v := visit{device, owner, time.Now().Add(visitLife)}
+	if _, err := put(ctx, s.store, keyOf(visitPrefix, id), v, 0, visitLife); err != nil {
+		return "", fmt.Errorf("store visit: %w", err)
 	}
-	s.visits[id] = visit{device, owner, now.Add(visitLife)}
-	return id
+	return id, nil
 }
 
 // visitor is the person of an id, if they are there still.
-func (s *sessions) visitor(device, id string) (owner string, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v, ok := s.visits[id]
-	if !ok || v.device != device || time.Now().After(v.until) {
-		return "", false
+func (s *sessions) visitor(ctx context.Context, device, id string) (owner string, ok bool, err error) {
+	var v visit
+	key := keyOf(visitPrefix, id)
+	rev, err := read(ctx, s.store, key, &v)
+	if err != nil || rev == 0 || v.Device != device || time.Now().After(v.Until) {
+		return "", false, err
 	}
-	v.until = time.Now().Add(visitLife)
-	s.visits[id] = v
-	return v.owner, true
+	v.Until = time.Now().Add(visitLife)
+	if _, err := put(ctx, s.store, key, v, rev, visitLife); err != nil {
+		return "", false, err
+	}
+	return v.Owner, true, nil
 }
 
 // leave forgets a person.
-func (s *sessions) leave(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.visits, id)
+func (s *sessions) leave(ctx context.Context, id string) error {
+	return drop(ctx, s.store, keyOf(visitPrefix, id))
+}
+
+func read(ctx context.Context, kv connector.StateKV, key string, v any) (revision uint64, err error) {
+	raw, revision, err := kv.Get(ctx, key)
+	if err != nil || revision == 0 {
+		return 0, err
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return 0, fmt.Errorf("decode session: %w", err)
+	}
+	return revision, nil
+}
+
+// put stores v if its key is at revision; another who was faster is no error.
+func put(ctx context.Context, kv connector.StateKV, key string, v any, revision uint64, life time.Duration) (bool, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return false, fmt.Errorf("encode session: %w", err)
+	}
+	_, ok, err := kv.CompareAndSet(ctx, key, raw, revision, life)
+	return ok, err
+}
+
+func drop(ctx context.Context, kv connector.StateKV, key string) error {
+	_, revision, err := kv.Get(ctx, key)
+	if err == nil && revision != 0 {
+		_, err = kv.Delete(ctx, key, revision)
+	}
+	if err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"go.uber.org/zap"
+
 	"pullprint/connector"
 	"pullprint/connector/held"
 	"pullprint/policy"
@@ -46,7 +48,11 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 		p.fail(rw, noBadges())
 		return device, false
 	}
-	_, ok = p.sessions.who(req, func(c Caller) bool { return c.Device == device || (c.Device == "" && c.may(RoleOperate)) })
+	_, ok, err := p.sessions.who(req, func(c Caller) bool { return c.Device == device || (c.Device == "" && c.may(RoleOperate)) })
+	if err != nil {
+		p.fail(rw, err)
+		return device, false
+	}
 	if !ok {
 		p.stationSignIn(rw, http.StatusUnauthorized, device, "")
 	}
@@ -66,7 +72,10 @@ func (p *Pages) stationLogin(rw http.ResponseWriter, req *http.Request) {
 	}
 	caller.Device = device // an administrator's token sets up this station and opens nothing else
 	caller.Role = ""
-	p.sessions.signIn(rw, req, caller, "/station/"+url.PathEscape(device), stationLife)
+	if err := p.sessions.signIn(rw, req, caller, "/station/"+url.PathEscape(device), stationLife); err != nil {
+		p.fail(rw, err)
+		return
+	}
 	http.Redirect(rw, req, "/station/"+url.PathEscape(device), http.StatusSeeOther)
 }
 
@@ -117,7 +126,10 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 		p.idle(rw, http.StatusOK, device, "No job is waiting for this badge here. A new badge has to be enrolled first.")
 		return
 	}
-	page.Visit = p.sessions.arrive(device, owner)
+	if page.Visit, err = p.sessions.arrive(req.Context(), device, owner); err != nil {
+		p.fail(rw, err)
+		return
+	}
 	p.jobs(rw, page)
 }
 
@@ -178,11 +190,18 @@ func (p *Pages) person(rw http.ResponseWriter, req *http.Request) (device, owner
 	}
 	id := req.PostFormValue("visit")
 	if req.PostFormValue("leave") != "" {
-		p.sessions.leave(id)
+		if err := p.sessions.leave(req.Context(), id); err != nil {
+			p.log.Debug("visit not ended, it ends by itself", zap.Error(err))
+		}
 		http.Redirect(rw, req, "/station/"+url.PathEscape(device), http.StatusSeeOther)
 		return "", "", false
 	}
-	if owner, ok = p.sessions.visitor(device, id); !ok {
+	owner, ok, err := p.sessions.visitor(req.Context(), device, id)
+	if err != nil {
+		p.fail(rw, err)
+		return "", "", false
+	}
+	if !ok {
 		p.idle(rw, http.StatusOK, device, "You were away for a while. Please show your badge again.")
 	}
 	return device, owner, ok

@@ -3,6 +3,7 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"strings"
@@ -34,7 +35,8 @@ func (c Caller) may(need Role) bool {
 }
 
 // Tokens knows bearer tokens, by files that are read again when they change: a
-// new token needs no restart.
+// new token needs no restart. Each line of a file is one, so that the old one holds
+// until whoever uses it has the new one.
 type Tokens struct {
 	sources []source
 	log     *zap.Logger
@@ -50,7 +52,7 @@ type source struct {
 }
 
 type knownToken struct {
-	sum     [sha256.Size]byte
+	sums    [][sha256.Size]byte
 	changed time.Time
 }
 
@@ -90,12 +92,66 @@ func (t *Tokens) read(file string) error {
 	if err != nil {
 		return fmt.Errorf("read token: %w", err)
 	}
-	value := strings.TrimSpace(string(text))
-	if value == "" {
+	known := knownToken{changed: st.ModTime()}
+	for _, value := range TokensIn(string(text)) {
+		known.sums = append(known.sums, sha256.Sum256([]byte(value)))
+	}
+	if known.sums == nil {
 		return fmt.Errorf("read token: %s is empty", file)
 	}
-	t.known[file] = knownToken{sha256.Sum256([]byte(value)), st.ModTime()}
+	t.known[file] = known
 	return nil
+}
+
+// TokensIn are the tokens in the text of a file, one a line; the first is the one that
+// this machine uses itself.
+func TokensIn(text string) (list []string) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+// refresh reads the files again when it is time. mu is held.
+func (t *Tokens) refresh() {
+	if time.Since(t.asked) <= rereadTokens {
+		return
+	}
+	t.asked = time.Now()
+	for _, s := range t.sources {
+		if err := t.read(s.file); err != nil {
+			t.log.Warn("token file not read again, the old token holds", zap.Error(err))
+		}
+	}
+}
+
+// tagOf names a token in a session, which ends with it; the token can't be had
+// from it.
+func tagOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return tag(sum)
+}
+
+func tag(sum [sha256.Size]byte) string {
+	again := sha256.Sum256(append([]byte("session of "), sum[:]...))
+	return hex.EncodeToString(again[:])
+}
+
+// holds reports whether the token of a tag is one that is known now.
+func (t *Tokens) holds(want string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refresh()
+	for _, s := range t.sources {
+		for _, known := range t.known[s.file].sums {
+			if tag(known) == want {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Who says whose a token is. It takes as long for a wrong one as for a right
@@ -103,21 +159,15 @@ func (t *Tokens) read(file string) error {
 func (t *Tokens) Who(token string) (Caller, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if time.Since(t.asked) > rereadTokens {
-		t.asked = time.Now()
-		for _, s := range t.sources {
-			if err := t.read(s.file); err != nil {
-				t.log.Warn("token file not read again, the old token holds", zap.Error(err))
-			}
-		}
-	}
+	t.refresh()
 	sum := sha256.Sum256([]byte(token))
 	var who Caller
 	found := 0
 	for _, s := range t.sources {
-		known := t.known[s.file].sum
-		if subtle.ConstantTimeCompare(sum[:], known[:]) == 1 {
-			who, found = s.Caller, 1
+		for _, known := range t.known[s.file].sums {
+			if subtle.ConstantTimeCompare(sum[:], known[:]) == 1 {
+				who, found = s.Caller, 1
+			}
 		}
 	}
 	return who, found == 1 && token != ""

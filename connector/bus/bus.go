@@ -34,6 +34,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -49,6 +50,9 @@ var (
 	// ErrIncompatible: a stream, bucket or consumer exists in a form that we
 	// can't work with. It was not changed.
 	ErrIncompatible = errors.New("incompatible configuration")
+	// ErrUnavailable: the store did not answer, for example because most of its
+	// servers are down. It may be well again in a moment.
+	ErrUnavailable = errors.New("the store does not answer")
 	// ErrTooOld: the external server is older than 2.14.
 	ErrTooOld = errors.New("NATS server is too old")
 
@@ -63,6 +67,9 @@ type Options struct {
 	// Instance names this process among replicas: shown in the server's list
 	// of connections and used as the key of the canary.
 	Instance string
+
+	// unsynced is for a store that is synced as a whole when it is made.
+	unsynced bool
 }
 
 // Bus is a connection to the streams and buckets. Its methods may be used by
@@ -72,11 +79,13 @@ type Bus struct {
 	log      *zap.Logger
 	metrics  *metrics
 	instance string
+	unsynced bool
 
-	lock *os.File
-	srv  *server.Server
-	nc   *nats.Conn
-	js   jetstream.JetStream
+	lock  *os.File
+	marks *marker // nil with an external server
+	srv   *server.Server
+	nc    *nats.Conn
+	js    jetstream.JetStream
 
 	writers map[string]*writer
 	jobs    *KV
@@ -84,8 +93,13 @@ type Bus struct {
 	quota   *KV
 	state   *KV
 
+	consumption atomic.Pointer[consumption] // nil when nothing is consumed
+	denial      denial                      // of the external server
+
 	sessionsMu sync.Mutex
 	sessions   map[*context.CancelCauseFunc]struct{}
+	said       string // why the connection does not work
+	saidAt     time.Time
 
 	closing sync.Once
 	closed  error
@@ -98,27 +112,45 @@ func Open(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
+	ctx, cancel := withLimit(ctx, 30*time.Second)
+	defer cancel()
+	b, err := attach(ctx, cfg, o)
+	if err != nil {
+		return nil, err
 	}
-	if o.Instance == "" {
-		o.Instance = "pullprint"
+	if b.cfg.Embedded != nil {
+		err = b.checkMark(ctx)
 	}
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 30*time.Second)
-		defer cancel()
+	if err == nil {
+		err = b.complete(ctx)
 	}
-	b := &Bus{cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance, metrics: newMetrics()}
-	if err := b.open(ctx, o); err != nil {
+	if err != nil {
 		_ = b.Close()
 		return nil, err
 	}
 	return b, nil
 }
 
-func (b *Bus) open(ctx context.Context, o Options) error {
-	if err := b.metrics.register(o.Registerer); err != nil {
+// attach starts or connects to the server, and leaves what is stored as it is.
+func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Instance == "" {
+		o.Instance = "pullprint"
+	}
+	b := &Bus{cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance, unsynced: o.unsynced, metrics: newMetrics()}
+	ctx, cancel := withLimit(ctx, 30*time.Second)
+	defer cancel()
+	if err := b.connect(ctx, o); err != nil {
+		_ = b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Bus) connect(ctx context.Context, o Options) error {
+	if err := b.metrics.register(o.Registerer, b.cfg.Embedded != nil); err != nil {
 		return err
 	}
 	var err error
@@ -133,15 +165,31 @@ func (b *Bus) open(ctx context.Context, o Options) error {
 	if b.js, err = jetstream.New(b.nc); err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
-	if err := b.ensure(ctx); err != nil {
+	return nil
+}
+
+// complete makes sure that everything is there, and begins to write.
+func (b *Bus) complete(ctx context.Context) error {
+	if err := b.ensureSoon(ctx); err != nil {
 		return err
+	}
+	if b.cfg.Embedded != nil {
+		var err error
+		if b.marks, err = b.newMarker(ctx); err != nil {
+			return err
+		}
 	}
 	b.writers = make(map[string]*writer)
 	for _, p := range schema(1) {
-		b.writers[p.cfg.Name] = newWriter(b.js, p.cfg.Name, b.metrics)
+		w := newWriter(b.js, p.cfg.Name, b.metrics)
+		w.marks = b.marks
+		b.writers[p.cfg.Name] = w
 	}
 	b.jobs, b.state = b.bucket(bucketJobs), b.bucket(bucketState)
 	b.badges, b.quota = b.bucket(bucketBadges), b.bucket(bucketQuota)
+	if err := b.upgrade(ctx, steps); err != nil {
+		return err
+	}
 	if b.cfg.Embedded != nil {
 		return b.dropLeases(ctx)
 	}
@@ -215,9 +263,26 @@ func (b *Bus) Close() error {
 	return b.closed
 }
 
+// signOff takes the canary away, so that nobody takes us for alive.
+func (b *Bus) signOff() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	key := "canary." + token(b.instance)
+	if _, revision, err := b.state.Get(ctx, key); err == nil && revision > 0 {
+		_, _ = b.state.Delete(ctx, key, revision) // it goes by itself, later
+	}
+}
+
 func (b *Bus) shutdown() {
+	if b.cfg.Embedded == nil && b.writers != nil && b.nc.IsConnected() {
+		b.signOff()
+	}
 	for _, w := range b.writers {
 		w.close()
+	}
+	var marked error
+	if b.marks != nil {
+		marked = b.marks.close()
 	}
 	if b.nc != nil {
 		if b.nc.IsConnected() {
@@ -236,6 +301,7 @@ func (b *Bus) shutdown() {
 	if b.lock != nil {
 		b.closed = b.lock.Close()
 	}
+	b.closed = errors.Join(marked, b.closed)
 	b.metrics.unregister()
 }
 

@@ -3,6 +3,8 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 )
 
 const (
@@ -19,10 +21,29 @@ type Config struct {
 	// URL of an external server or cluster, 2.14 or newer, with JetStream:
 	// nats://host:4222, tls://host:4222; several separated by commas.
 	URL string `yaml:"url"`
-	// CredentialsFile is a NATS .creds file, for URL only.
+	// CredentialsFile is a NATS .creds file, for URL only. It is read again at
+	// every connect.
 	CredentialsFile string `yaml:"credentials_file"`
+	// NkeyFile holds the seed of an nkey (SU…), for URL only; instead of
+	// CredentialsFile. Another nkey needs a restart.
+	NkeyFile string `yaml:"nkey_file"`
+	// TLS is how URL is spoken to, beyond tls:// and the roots of this machine.
+	TLS TLS `yaml:"tls"`
 	// Replicas of every stream and bucket, for URL only: 1, 3 or 5; 0 means 1.
 	Replicas int `yaml:"replicas"`
+	// Retention is how long records are kept.
+	Retention Retention `yaml:"-"`
+}
+
+// TLS configures connections to an external server. Its files are read again at
+// every connect, so that a new certificate needs no restart.
+type TLS struct {
+	// CAFile are the certificates of the CA that signed the server's, instead of
+	// the roots of this machine.
+	CAFile string `yaml:"ca_file"`
+	// CertFile and KeyFile are our own certificate, for servers that ask for one.
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
 }
 
 // Embedded configures the server inside this process.
@@ -35,6 +56,10 @@ type Embedded struct {
 	// one refuses writes. Files can take up to about twice as much until they
 	// are compacted.
 	MaxStore Size `yaml:"max_store"`
+	// MarkFile is where it is noted how far the store has come, so that one that
+	// was rolled back or deleted is noticed at start: StoreDir with .mark behind
+	// it when empty. On another disk it outlives this one.
+	MarkFile string `yaml:"mark_file"`
 }
 
 // Validate reports everything that is wrong with c.
@@ -54,12 +79,27 @@ func (c Config) Validate() error {
 		if m := c.Embedded.MaxStore; m != 0 && m < minMaxStore {
 			add("nats.embedded.max_store: %v is too small, want %v at least", m, minMaxStore)
 		}
+		if f := c.Embedded.MarkFile; f != "" && c.Embedded.StoreDir != "" && within(f, c.Embedded.StoreDir) {
+			add("nats.embedded.mark_file: it is in store_dir, and would be lost together with it")
+		}
 		if c.CredentialsFile != "" {
 			add("nats.credentials_file: only with url")
+		}
+		if c.NkeyFile != "" {
+			add("nats.nkey_file: only with url")
+		}
+		if c.TLS != (TLS{}) {
+			add("nats.tls: only with url")
 		}
 		if c.Replicas > 1 {
 			add("nats.replicas: only with url")
 		}
+	}
+	if c.URL != "" && c.CredentialsFile != "" && c.NkeyFile != "" {
+		add("nats.nkey_file: a second kind of credentials beside credentials_file")
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		add("nats.tls: a certificate and its key go together")
 	}
 	switch c.Replicas {
 	case 0, 1, 3, 5:
@@ -67,6 +107,12 @@ func (c Config) Validate() error {
 		add("nats.replicas: %d, want 1, 3 or 5", c.Replicas)
 	}
 	return errors.Join(errs...)
+}
+
+// within reports whether a file is in a folder or below it.
+func within(file, dir string) bool {
+	rel, err := filepath.Rel(dir, file)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
 func (c Config) replicas() int { return max(1, c.Replicas) }

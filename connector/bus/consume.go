@@ -20,6 +20,10 @@ const (
 	fetchBackoff = 500 * time.Millisecond
 )
 
+// FetchLimit is how long a turn of the loop that fetches tasks can take at most,
+// with all its time-outs: one that takes longer is stuck.
+const FetchLimit = time.Minute
+
 // Delivery is a task to look at. It may have been delivered before: Attempt
 // counts from 1, and an acknowledgement can be lost, so a task that is done can
 // come again.
@@ -62,8 +66,9 @@ func (b *Bus) Consume(ctx context.Context, workers int, h func(context.Context, 
 		capacity: 2 * workers,
 		work:     make(chan jetstream.Msg, 2*workers),
 		freed:    make(chan struct{}, 1),
-		held:     make(map[jetstream.Msg]struct{}),
+		held:     make(map[jetstream.Msg]time.Time),
 	}
+	b.consumption.Store(c)
 	var working, beating sync.WaitGroup
 	for range workers {
 		working.Go(func() {
@@ -76,6 +81,7 @@ func (b *Bus) Consume(ctx context.Context, workers int, h func(context.Context, 
 	beating.Go(func() { c.beat(idle) })
 
 	err := c.fetch(ctx)
+	b.consumption.Store(nil)
 	c.giveBack()
 	close(c.work)
 	stop := time.AfterFunc(drainLimit, cancel)
@@ -95,8 +101,39 @@ type consumption struct {
 	freed    chan struct{}
 
 	mu        sync.Mutex
-	held      map[jetstream.Msg]struct{} // delivered to us and not yet answered
-	delivered time.Time                  // when the last message came, or the wait for one began
+	held      map[jetstream.Msg]time.Time // delivered to us and not yet answered; since when a worker has it, or zero
+	delivered time.Time                   // when the last message came, or the wait for one began
+	turned    time.Time                   // when the loop that fetches last turned
+	waits     bool                        // it waits for a worker
+}
+
+// Consuming says when the loop of Consume that fetches tasks last turned, and
+// since when a worker has had the task that it has had for the longest. Zero says
+// that there is no such task, or that the loop doesn't run or waits for a worker
+// that is at one.
+func (b *Bus) Consuming() (turned, oldest time.Time) {
+	c := b.consumption.Load()
+	if c == nil {
+		return time.Time{}, time.Time{}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, since := range c.held {
+		if !since.IsZero() && (oldest.IsZero() || since.Before(oldest)) {
+			oldest = since
+		}
+	}
+	if c.waits && !oldest.IsZero() {
+		return time.Time{}, oldest
+	}
+	return c.turned, oldest
+}
+
+// turn marks a turn of the loop.
+func (c *consumption) turn(waits bool) {
+	c.mu.Lock()
+	c.turned, c.waits = time.Now(), waits
+	c.mu.Unlock()
 }
 
 // fetch asks for as many tasks as there is room for, again and again.
@@ -104,6 +141,7 @@ func (c *consumption) fetch(ctx context.Context) error {
 	var cons jetstream.Consumer
 	c.delivered = time.Now()
 	for ctx.Err() == nil {
+		c.turn(false)
 		if c.bus.nc.IsClosed() {
 			return errClosed
 		}
@@ -159,8 +197,10 @@ func (c *consumption) room(ctx context.Context) int {
 		room := c.capacity - len(c.held)
 		c.mu.Unlock()
 		if room >= max(1, c.capacity/4) {
+			c.turn(false)
 			return room
 		}
+		c.turn(true)
 		select {
 		case <-ctx.Done():
 			return 0
@@ -180,7 +220,7 @@ func (c *consumption) fetchSome(ctx context.Context, cons jetstream.Consumer, n 
 	}
 	for msg := range batch.Messages() {
 		c.mu.Lock()
-		c.held[msg] = struct{}{}
+		c.held[msg] = time.Time{}
 		c.delivered = time.Now()
 		c.mu.Unlock()
 		c.work <- msg
@@ -235,6 +275,9 @@ func (c *consumption) handle(ctx context.Context, msg jetstream.Msg, h func(cont
 	if meta.NumDelivered > 1 {
 		c.bus.metrics.redelivered.Inc()
 	}
+	c.mu.Lock()
+	c.held[msg] = time.Now()
+	c.mu.Unlock()
 	subject := msg.Subject()
 	disposition := h(ctx, Delivery{
 		Body:       msg.Data(),

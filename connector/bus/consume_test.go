@@ -23,6 +23,13 @@ func mustPublish(t *testing.T, b *bus.Bus, id string) {
 func mustLag(t *testing.T, b *bus.Bus, pending, unacked int) {
 	t.Helper()
 	p, a, err := b.Lag(t.Context())
+	for range 50 { // the server counts beside the acknowledgement
+		if p == pending && a == unacked || err != nil {
+			break
+		}
+		<-time.After(20 * time.Millisecond)
+		p, a, err = b.Lag(t.Context())
+	}
 	if p != pending || a != unacked || err != nil {
 		t.Errorf("lag is %d pending, %d unacknowledged, %v; want %d and %d", p, a, err, pending, unacked)
 	}
@@ -194,6 +201,52 @@ func TestStall(t *testing.T) {
 		if _, err := s.Consumer(t.Context(), "connector"); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// Consuming tells a loop that turns from one that waits for its workers, and how long
+// those have been at a task.
+func TestConsuming(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		b := bustest.Open(t)
+		check := func(when string, turns bool, oldest time.Duration) {
+			t.Helper()
+			turned, since := b.Consuming()
+			if got := !turned.IsZero() && time.Since(turned) < bus.FetchLimit/2; got != turns {
+				t.Errorf("%s: the loop turned at %v", when, turned)
+			}
+			if got := time.Since(since).Round(time.Second); since.IsZero() != (oldest == 0) || (oldest != 0 && got != oldest) {
+				t.Errorf("%s: a worker has had a task for %v, want %v", when, got, oldest)
+			}
+		}
+		check("before", false, 0)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		hold := make(chan struct{})
+		go func() {
+			ended <- b.Consume(ctx, 2, func(context.Context, bus.Delivery) bus.Disposition {
+				<-hold
+				return bus.Done()
+			})
+		}()
+		for range 60 {
+			time.Sleep(time.Minute)
+			check("idle", true, 0)
+		}
+		mustPublish(t, b, "1")
+		time.Sleep(10 * time.Minute)
+		check("one worker busy", true, 10*time.Minute)
+		for i := range 8 {
+			mustPublish(t, b, fmt.Sprint(i+2))
+		}
+		time.Sleep(10 * time.Minute)
+		check("all busy", false, 20*time.Minute)
+		close(hold)
+		time.Sleep(time.Minute)
+		check("idle again", true, 0)
+		stop()
+		<-ended
+		check("after", false, 0)
 	})
 }
 

@@ -45,7 +45,7 @@ func (b *Bus) startEmbedded(ctx context.Context) error {
 		NoSigs:             true,
 		JetStream:          true,
 		StoreDir:           dir,
-		SyncAlways:         true,
+		SyncAlways:         !b.unsynced,
 		JetStreamMaxStore:  storeCeiling,
 		JetStreamMaxMemory: maxMemory,
 	})

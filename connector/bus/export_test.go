@@ -1,6 +1,8 @@
 package bus
 
 import (
+	"context"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -13,3 +15,11 @@ func (b *Bus) Conn() *nats.Conn { return b.nc }
 
 // CheckVersion is what an external server has to pass.
 var CheckVersion = checkVersion
+
+// Step is an upgrade of what is stored, and Upgrade does some.
+func Step(to int, name string, readable int, do func(context.Context, *Bus) error) step {
+	return step{to: to, name: name, readable: readable, do: do}
+}
+
+// Upgrade does steps.
+func Upgrade(ctx context.Context, b *Bus, steps ...step) error { return b.upgrade(ctx, steps) }

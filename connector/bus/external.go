@@ -13,41 +13,147 @@ import (
 	"go.uber.org/zap"
 )
 
-const connectRetry = 500 * time.Millisecond
+const (
+	connectRetry = 500 * time.Millisecond
+	// credentialsWarning is how long before their end a start warns of credentials.
+	credentialsWarning = 14 * 24 * time.Hour
+)
 
 // connectExternal keeps trying until ctx ends; what can't get better by waiting
-// (credentials, version, no JetStream) ends it at once.
+// (credentials, certificates, version, no JetStream) ends it at once.
 func (b *Bus) connectExternal(ctx context.Context) error {
-	opts := b.natsOptions(nats.Timeout(2 * time.Second))
-	if f := b.cfg.CredentialsFile; f != "" {
-		opts = append(opts, nats.UserCredentials(f))
+	opts, err := b.cfg.access()
+	if err != nil {
+		return err
 	}
+	if at, ok := b.cfg.credentialsEnd(); ok && time.Until(at) < credentialsWarning {
+		b.log.Warn("NATS credentials end soon", zap.Time("at", at), zap.String("remedy", "put new ones into nats.credentials_file: they are read at every connect"))
+	}
+	opts = append(b.natsOptions(nats.Timeout(2*time.Second),
+		// Better credentials or certificates may stand in the files by the next try.
+		nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { b.sayWhy(err) }),
+	), opts...)
 	for {
 		nc, err := nats.Connect(b.cfg.URL, opts...)
 		if err == nil {
 			b.nc = nc
 			break
 		}
+		err = b.cfg.explained(err)
 		if final(err) {
-			return fmt.Errorf("connect to NATS at nats.url: %w", err)
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("connect to NATS at nats.url: %w (check that the server runs and can be reached)", err)
+			return err
 		case <-time.After(connectRetry):
 		}
 	}
 	if err := checkVersion(b.nc.ConnectedServerVersion()); err != nil {
 		return err
 	}
-	js, err := jetstream.New(b.nc)
-	if err != nil {
-		return fmt.Errorf("open JetStream: %w", err)
+	ctx, end := b.denial.until(ctx)
+	defer end()
+	_, _, err = checkJetStream(ctx, b.nc)
+	return err
+}
+
+// access are the options by which an external server lets us in: the only place
+// that knows credentials and certificates.
+func (c Config) access() ([]nats.Option, error) {
+	var opts []nats.Option
+	if f := c.CredentialsFile; f != "" {
+		opts = append(opts, nats.UserCredentials(f))
 	}
-	if _, err := js.AccountInfo(ctx); err != nil {
-		return fmt.Errorf("ask NATS server for JetStream (it has to be enabled for our account): %w", err)
+	if f := c.NkeyFile; f != "" {
+		o, err := nats.NkeyOptionFromSeed(f)
+		if err != nil {
+			return nil, fmt.Errorf("nats.nkey_file: %w", CheckNkey(f))
+		}
+		opts = append(opts, o)
 	}
-	return nil
+	if f := c.TLS.CAFile; f != "" {
+		opts = append(opts, nats.RootCAs(f))
+	}
+	if c.TLS.CertFile != "" {
+		opts = append(opts, nats.ClientCert(c.TLS.CertFile, c.TLS.KeyFile))
+	}
+	return opts, nil
+}
+
+// checkJetStream asks whether our account may use JetStream. A cluster that has
+// just begun has no answer yet: then it is asked again until ctx ends.
+func checkJetStream(ctx context.Context, nc *nats.Conn) (js jetstream.JetStream, account *jetstream.AccountInfo, err error) {
+	if js, err = jetstream.New(nc); err != nil {
+		return nil, nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	err = soon(ctx, "ask NATS server for JetStream (it has to be enabled for our account)", func(ctx context.Context) error {
+		account, err = js.AccountInfo(ctx)
+		return err
+	})
+	return js, account, err
+}
+
+// ensureSoon is ensure; a cluster whose servers are still finding each other is
+// asked again until ctx ends.
+func (b *Bus) ensureSoon(ctx context.Context) error {
+	ctx, end := b.denial.until(ctx)
+	defer end()
+	return soon(ctx, "make the streams", b.ensure)
+}
+
+// soon calls do until it works, fails for good, or ctx ends.
+func soon(ctx context.Context, what string, do func(context.Context) error) error {
+	for {
+		try, cancel := context.WithTimeout(ctx, writeLimit)
+		err := do(try)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if why := context.Cause(ctx); errors.Is(why, errDenied) {
+			return why
+		}
+		if !passing(err) {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w (is a majority of the NATS servers running?)", what, err)
+		case <-time.After(connectRetry):
+		}
+	}
+}
+
+// What the server answers while a cluster has no leader or too few servers yet.
+const (
+	codeNoPeers      = 10005 // no suitable peers for placement
+	codeClusterNotUp = 10008 // JetStream system temporarily unavailable
+	codeNotAvailable = 10009 // JetStream cluster not available
+)
+
+// passing reports whether an error of JetStream may pass by itself.
+func passing(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		switch api.ErrorCode {
+		case codeNoPeers, codeClusterNotUp, codeNotAvailable:
+			return true
+		}
+		return false
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
+		errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, errCutOff)
+}
+
+// unavailable marks an error of the store that may pass by itself.
+func unavailable(err error) error {
+	if err == nil || !passing(err) || errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 // natsOptions are those of both kinds of connection. Writes are not kept back
@@ -66,16 +172,8 @@ func (b *Bus) natsOptions(more ...nats.Option) []nats.Option {
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { b.reconnected() }),
 		nats.ConnectHandler(func(*nats.Conn) { b.metrics.connected.Set(1) }),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			b.log.Warn("connection error", zap.Error(err))
-		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.connectionError(err) }),
 	}, more...)
-}
-
-func final(err error) bool {
-	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
-		errors.Is(err, nats.ErrNkeysNotSupported) || errors.Is(err, nats.ErrSecureConnRequired) ||
-		strings.Contains(err.Error(), "no such file") || strings.Contains(err.Error(), "invalid")
 }
 
 // checkVersion refuses servers without atomic batches whose staging is sound.

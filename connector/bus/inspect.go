@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Inspection is what can be told of the store from outside, without opening it.
@@ -19,8 +19,19 @@ type Inspection struct {
 	// Free is how many bytes are free where the embedded store is, Needed how many
 	// it may take besides what it has.
 	Free, Needed int64
-	// Version and Cluster are those of an external server.
+	// Version and Cluster are those of an external server, Streams ours on it, and
+	// Used and Limit what our account has and may have there (-1: no limit).
 	Version, Cluster string
+	Streams          []StreamState
+	Used, Limit      int64
+	// Servers are how many servers of the cluster we were told of.
+	Servers int
+	// CredentialsEnd is when the user in nats.credentials_file expires; zero when
+	// it does not.
+	CredentialsEnd time.Time
+	// Syncs tells whether each write is on disk before it counts: true for the
+	// embedded store. Of an external server an ordinary account can't know.
+	Syncs bool
 }
 
 // Inspect looks at the store and changes nothing. The error says what is wrong
@@ -29,26 +40,38 @@ func Inspect(ctx context.Context, cfg Config) (Inspection, error) {
 	if cfg.Embedded != nil {
 		return inspectEmbedded(cfg.Embedded)
 	}
-	b := &Bus{cfg: cfg}
-	opts := []nats.Option{nats.Name("pullprint doctor"), nats.Timeout(5 * time.Second), nats.NoReconnect()}
-	if f := b.cfg.CredentialsFile; f != "" {
-		opts = append(opts, nats.UserCredentials(f))
+	opts, err := cfg.access()
+	if err != nil {
+		return Inspection{}, err
 	}
+	var d denial
+	opts = append(opts, nats.Name("pullprint doctor"), nats.Timeout(5*time.Second), nats.NoReconnect(),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				d.denied(permission(err))
+			}
+		}))
 	nc, err := nats.Connect(cfg.URL, opts...)
 	if err != nil {
-		return Inspection{}, fmt.Errorf("connect to NATS at nats.url: %w", err)
+		return Inspection{}, cfg.explained(err)
 	}
 	defer nc.Close()
-	in := Inspection{Version: nc.ConnectedServerVersion(), Cluster: nc.ConnectedClusterName()}
+	in := Inspection{Version: nc.ConnectedServerVersion(), Cluster: nc.ConnectedClusterName(), Servers: len(nc.Servers())}
+	in.CredentialsEnd, _ = cfg.credentialsEnd()
 	if err := checkVersion(in.Version); err != nil {
 		return in, err
 	}
-	js, err := jetstream.New(nc)
-	if err == nil {
-		_, err = js.AccountInfo(ctx)
-	}
+	ctx, cancel := withLimit(ctx, 10*time.Second)
+	defer cancel()
+	ctx, end := d.until(ctx)
+	defer end()
+	js, account, err := checkJetStream(ctx, nc)
 	if err != nil {
-		return in, fmt.Errorf("ask NATS server for JetStream (it has to be enabled for our account): %w", err)
+		return in, err
+	}
+	in.Used, in.Limit = int64(account.Store), account.Limits.MaxStore //nolint:gosec // a store of exabytes is none that we have
+	if in.Streams, err = survey(ctx, js); err != nil {
+		return in, err
 	}
 	if cfg.Replicas > 1 && in.Cluster == "" {
 		return in, fmt.Errorf("nats.replicas is %d, and the server is in no cluster", cfg.Replicas)
@@ -57,7 +80,7 @@ func Inspect(ctx context.Context, cfg Config) (Inspection, error) {
 }
 
 func inspectEmbedded(e *Embedded) (Inspection, error) {
-	in := Inspection{Embedded: true, Needed: e.maxStore()}
+	in := Inspection{Embedded: true, Syncs: true, Needed: e.maxStore()}
 	dir := e.StoreDir
 	for {
 		st, err := os.Stat(dir)
@@ -77,5 +100,6 @@ func inspectEmbedded(e *Embedded) (Inspection, error) {
 		return in, fmt.Errorf("nats.embedded.store_dir: ask for free space: %w", err)
 	}
 	in.Free = int64(fs.Bavail) * fs.Bsize //nolint:gosec // a disk of exabytes is none that we have
+	in.Needed = max(0, in.Needed-taken(e.StoreDir))
 	return in, nil
 }

@@ -118,7 +118,7 @@ func (kv *KV) last(ctx context.Context, key string) (value []byte, revision uint
 		return nil, 0, true, nil
 	}
 	if err != nil {
-		return nil, 0, false, fmt.Errorf("read from %s: %w", kv.bucket, err)
+		return nil, 0, false, fmt.Errorf("read from %s: %w", kv.bucket, unavailable(err))
 	}
 	return msg.value, msg.revision, msg.value == nil, nil
 }

@@ -129,7 +129,7 @@ func (kv *KV) Each(ctx context.Context, filter string, fn func(key string, value
 		return kv.eachOfMany(ctx, subject, fn)
 	}
 	if err != nil {
-		return fmt.Errorf("read keys of %s: %w", kv.bucket, err)
+		return fmt.Errorf("read keys of %s: %w", kv.bucket, unavailable(err))
 	}
 	for _, e := range entries {
 		if e.value == nil {

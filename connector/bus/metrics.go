@@ -3,6 +3,8 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -18,6 +20,11 @@ type metrics struct {
 	rebuilds      prometheus.Counter
 	redelivered   prometheus.Counter
 	leasesLost    prometheus.Counter
+
+	bytes, limit, messages *prometheus.GaugeVec
+	free, undecided        prometheus.Gauge
+	oldest                 atomic.Int64 // unix nanoseconds: when the oldest undecided task was stored; 0 for none
+	oldestAge              prometheus.Collector
 }
 
 func newMetrics() *metrics {
@@ -45,7 +52,25 @@ func newMetrics() *metrics {
 		leasesLost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pullprint_bus_leases_lost_total", Help: "Leases lost while their holder was at work.",
 		}),
+		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pullprint_store_bytes", Help: "What a stream or bucket takes in the store.",
+		}, []string{"stream"}),
+		limit: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pullprint_store_limit_bytes", Help: "What a stream or bucket may take in the store; absent where nothing limits it.",
+		}, []string{"stream"}),
+		messages: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pullprint_store_messages", Help: "How many messages or keys a stream or bucket holds.",
+		}, []string{"stream"}),
+		free: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_store_free_bytes", Help: "What is free on the disk of the embedded store; absent with an external one.",
+		}),
+		undecided: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_tasks_undecided", Help: "Tasks in the stream that are not decided, those in work included.",
+		}),
 	}
+	m.oldestAge = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pullprint_tasks_oldest_undecided_age_seconds", Help: "How long ago the oldest undecided task was stored; 0 without one.",
+	}, m.age)
 	for _, p := range schema(1) {
 		for _, result := range []string{"stored", "refused", "failed"} {
 			m.writes.WithLabelValues(p.cfg.Name, result)
@@ -57,13 +82,30 @@ func newMetrics() *metrics {
 	return m
 }
 
-func (m *metrics) register(r prometheus.Registerer) error {
+// age is that of the oldest undecided task. It grows between two looks, also when the
+// store can't be looked at.
+func (m *metrics) age() float64 {
+	at := m.oldest.Load()
+	if at == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, at)).Seconds()
+}
+
+func (m *metrics) register(r prometheus.Registerer, embedded bool) error {
 	if r == nil {
 		return nil
 	}
 	m.registerer = r
 	var errs []error
-	for _, c := range []prometheus.Collector{m.connected, m.writes, m.writeDuration, m.batches, m.rebuilds, m.redelivered, m.leasesLost} {
+	all := []prometheus.Collector{
+		m.connected, m.writes, m.writeDuration, m.batches, m.rebuilds, m.redelivered, m.leasesLost,
+		m.bytes, m.limit, m.messages, m.undecided, m.oldestAge,
+	}
+	if embedded {
+		all = append(all, m.free)
+	}
+	for _, c := range all {
 		if err := r.Register(c); err != nil {
 			errs = append(errs, err)
 			continue

@@ -2,6 +2,8 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -34,6 +36,22 @@ func (b *Bus) PublishDead(ctx context.Context, msgID string, body []byte) error 
 func (b *Bus) PublishAudit(ctx context.Context, action, msgID string, body []byte) error {
 	_, err := b.publish(ctx, streamAudit, subjectAudit+action, msgID, body)
 	return err
+}
+
+// auditLocally stores what was done to the store itself, in the form that the API's
+// actions have.
+func (b *Bus) auditLocally(ctx context.Context, action, by, note string) error {
+	id := rand.Text()
+	body, err := json.Marshal(map[string]any{"id": id, "at": time.Now(), "action": action, "actor": by, "by": b.instance, "note": note})
+	if err != nil {
+		return fmt.Errorf("encode audit record: %w", err)
+	}
+	return b.PublishAudit(ctx, action, id, body)
+}
+
+// AuditVerb records that a verb worked on the store itself, without a daemon.
+func (b *Bus) AuditVerb(ctx context.Context, action, by string) error {
+	return b.auditLocally(ctx, action, by, "")
 }
 
 // PublishLedger stores what happened on an account, once per msgID.

@@ -24,6 +24,7 @@ type message struct {
 	absent   bool // the mark of a deleted key
 	sequence uint64
 	stored   time.Time
+	raw      jetstream.Msg
 }
 
 // reader reads a stream in order, through a consumer of its own that is made
@@ -69,6 +70,19 @@ func (b *Bus) LedgerSince(ctx context.Context, account string, since time.Time, 
 	}
 	r := reader{bus: b, stream: streamLedger, filter: subjectLedger + account, since: since}
 	return r.read(ctx, func(m message) error { return fn(m.body) }, nil)
+}
+
+// LedgerFrom calls fn with what happened on an account, or on all when it is empty,
+// from a sequence on, oldest first. The same entry may come twice.
+func (b *Bus) LedgerFrom(ctx context.Context, account string, sequence uint64, fn func(sequence uint64, stored time.Time, body []byte) error) error {
+	if account != "" && !validKey(account) {
+		return fmt.Errorf("read %s: the account has an empty or forbidden token", streamLedger)
+	}
+	r := reader{bus: b, stream: streamLedger, last: max(1, sequence) - 1}
+	if account != "" {
+		r.filter = subjectLedger + account
+	}
+	return r.read(ctx, func(m message) error { return fn(m.sequence, m.stored, m.body) }, nil)
 }
 
 func (b *Bus) records(ctx context.Context, stream string, since time.Time, follow bool, fn func(time.Time, []byte) error) error {
@@ -197,5 +211,5 @@ func (r *reader) drop(cons jetstream.Consumer) {
 
 func toMessage(msg jetstream.Msg, meta *jetstream.MsgMetadata) message {
 	e := newEntry(msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream)
-	return message{subject: e.subject, body: e.value, absent: e.value == nil, sequence: e.revision, stored: meta.Timestamp}
+	return message{subject: e.subject, body: e.value, absent: e.value == nil, sequence: e.revision, stored: meta.Timestamp, raw: msg}
 }

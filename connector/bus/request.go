@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -19,8 +20,12 @@ const (
 	answerToken = ".answer"
 )
 
-// tapActs is how many taps one instance answers at once.
-const tapActs = 64
+// tapActs is how many taps one instance answers at once, tapsWaiting how many may
+// wait for their turn: what comes beyond is dropped, and its reader asks again.
+const (
+	tapActs     = 64
+	tapsWaiting = 1024
+)
 
 // TapRequest is a badge shown over NATS.
 type TapRequest struct {
@@ -44,32 +49,50 @@ type TapReply struct {
 // answered on pullprint.taps.{device}.answer. A tap whose answer is wanted on a
 // subject of somebody else is not acted on: see inbox.
 func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapRequest) TapReply) error {
-	taps := make(chan *nats.Msg, tapActs)
+	taps := make(chan *nats.Msg, tapsWaiting)
 	sub, err := b.nc.ChanQueueSubscribe(subjectTaps+"*", consumerName, taps)
 	if err != nil {
 		return fmt.Errorf("subscribe to taps: %w", err)
 	}
 	var acts errgroup.Group
 	acts.SetLimit(tapActs)
-	defer func() { _ = acts.Wait() }()
-	defer func() { _ = sub.Unsubscribe() }()
+	act := func(msg *nats.Msg) {
+		if msg.Reply == "" {
+			msg.Reply = msg.Subject + answerToken
+		} else if !inbox(msg.Reply) {
+			b.log.Warn("tap refused, its answer is wanted where answers don't belong", zap.String("subject", msg.Subject))
+			return
+		}
+		acts.Go(func() error {
+			b.answerTap(context.WithoutCancel(ctx), msg, answer)
+			return nil
+		})
+	}
 	for {
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
 		case msg := <-taps:
-			if msg.Reply == "" {
-				msg.Reply = msg.Subject + answerToken
-			} else if !inbox(msg.Reply) {
-				b.log.Warn("tap refused, its answer is wanted where answers don't belong", zap.String("subject", msg.Subject))
-				continue
-			}
-			acts.Go(func() error {
-				b.answerTap(context.WithoutCancel(ctx), msg, answer)
-				return nil
-			})
+			act(msg)
+			continue
+		case <-ctx.Done():
 		}
+		break
 	}
+	// Those that the server has given to us go to no other instance.
+	_ = sub.Drain()
+	ending, cancel := withLimit(context.WithoutCancel(ctx), time.Second)
+	_ = b.nc.FlushWithContext(ending)
+	cancel()
+	for {
+		select {
+		case msg := <-taps:
+			act(msg)
+			continue
+		default:
+		}
+		break
+	}
+	_ = acts.Wait()
+	return ctx.Err()
 }
 
 // inbox reports whether an answer may go to a subject that its sender chose: to one

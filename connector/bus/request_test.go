@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -179,5 +180,61 @@ func TestAudit(t *testing.T) {
 	})
 	if err != nil || n != 1 {
 		t.Errorf("%d actions, %v", n, err)
+	}
+}
+
+// An instance that stops under a rush of taps answers what it was given; the rest
+// goes to the other. No tap is left without an answer, none is answered twice.
+func TestServeTapsStops(t *testing.T) {
+	t.Parallel()
+	cfg := bus.Config{URL: bustest.External(t)}
+	stopping, stop := context.WithCancel(t.Context())
+	staying, end := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	acted := map[string]int{}
+	begun := make(chan struct{}, 1000)
+	var serving sync.WaitGroup
+	for _, ctx := range []context.Context{stopping, staying} {
+		b := opens(t, cfg, bus.Options{})
+		serving.Go(func() {
+			_ = b.ServeTaps(ctx, func(_ context.Context, r bus.TapRequest) bus.TapReply {
+				mu.Lock()
+				acted[string(r.Body)]++
+				mu.Unlock()
+				begun <- struct{}{}
+				<-time.After(5 * time.Millisecond)
+				return bus.TapReply{Status: 200}
+			})
+		})
+	}
+	defer serving.Wait()
+	defer end()
+	reader := opens(t, cfg, bus.Options{})
+	ask := func(body string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := reader.Conn().RequestWithContext(ctx, "pullprint.taps.west", []byte(body))
+		return err
+	}
+	within(t, 5*time.Second, "somebody answers", func() bool { return ask("first") == nil })
+	var rush sync.WaitGroup
+	for i := range 400 {
+		rush.Go(func() {
+			if err := ask(strconv.Itoa(i)); err != nil {
+				t.Errorf("tap %d: %v", i, err)
+			}
+		})
+	}
+	for range 20 {
+		<-begun
+	}
+	stop()
+	rush.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	for body, n := range acted {
+		if n != 1 {
+			t.Errorf("tap %s was acted on %d times", body, n)
+		}
 	}
 }

@@ -128,27 +128,70 @@ func taskConsumer() jetstream.ConsumerConfig {
 	}
 }
 
-// ensure creates what is missing and checks what is there. Nothing that exists
-// is changed, but for the size limits of our own embedded store.
-func (b *Bus) ensure(ctx context.Context) error {
-	var resize []jetstream.StreamConfig
-	for _, p := range schema(b.cfg.replicas()) {
-		if e := b.cfg.Embedded; e != nil {
-			p.cfg.MaxBytes = e.maxStore() / 100 * int64(p.share)
+// wanted is the schema as this configuration has it.
+func (c Config) wanted() []part {
+	parts := schema(c.replicas())
+	for i := range parts {
+		cfg := &parts[i].cfg
+		if c.Embedded != nil {
+			cfg.MaxBytes = c.Embedded.maxStore() / 100 * int64(parts[i].share)
 		}
+		if age, _, ok := c.Retention.age(cfg.Name); ok {
+			cfg.MaxAge = age
+		}
+	}
+	return parts
+}
+
+// ensure creates what is missing and checks what is there. Nothing that exists is
+// changed but how long records are kept, and the sizes of our own embedded store.
+func (b *Bus) ensure(ctx context.Context) error {
+	var changed []jetstream.StreamConfig
+	for _, p := range b.cfg.wanted() {
 		found, err := b.ensureStream(ctx, p.cfg)
 		if err != nil {
 			return err
 		}
-		if b.cfg.Embedded != nil && found.MaxBytes != p.cfg.MaxBytes {
-			found.MaxBytes = p.cfg.MaxBytes
-			resize = append(resize, found)
+		if want, differs := b.adjusted(found, p.cfg); differs {
+			changed = append(changed, want)
 		}
 	}
-	if err := b.resize(ctx, resize); err != nil {
+	if err := b.adjust(ctx, changed); err != nil {
 		return err
 	}
 	return b.ensureConsumer(ctx)
+}
+
+// adjusted is a stream as it is to be. Whoever runs an external server may have
+// given it an age of their own, which stands unless the configuration says one.
+func (b *Bus) adjusted(found, want jetstream.StreamConfig) (jetstream.StreamConfig, bool) {
+	before := found
+	if b.cfg.Embedded != nil {
+		found.MaxBytes = want.MaxBytes
+	}
+	if _, told, ok := b.cfg.Retention.age(found.Name); ok && (told || b.cfg.Embedded != nil) {
+		found.MaxAge = want.MaxAge
+	}
+	return found, found.MaxBytes != before.MaxBytes || found.MaxAge != before.MaxAge
+}
+
+// adjust gives streams their share of a max_store and their retention when those
+// have changed. No size loses anything stored: a smaller limit than what is stored
+// is refused by the streams that must not lose anything. An external server may
+// not let us: then it stays as it is, and the log says so.
+func (b *Bus) adjust(ctx context.Context, streams []jetstream.StreamConfig) error {
+	for _, cfg := range streams {
+		_, err := b.js.UpdateStream(ctx, cfg)
+		if err != nil && b.cfg.Embedded == nil {
+			b.log.Warn("retention not changed: the server does not let us", zap.String("stream", cfg.Name), zap.Error(err))
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("set the size of stream %s to %v (nats.embedded.max_store) and its age to %v (retention): %w", cfg.Name, Size(cfg.MaxBytes), cfg.MaxAge, err)
+		}
+		b.log.Info("stream adjusted", zap.String("stream", cfg.Name), zap.Int64("max_bytes", cfg.MaxBytes), zap.Duration("max_age", cfg.MaxAge))
+	}
+	return nil
 }
 
 func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.StreamConfig, error) {
@@ -163,20 +206,10 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) (je
 		return jetstream.StreamConfig{}, fmt.Errorf("create or read stream %s: %w", want.Name, err)
 	}
 	found := s.CachedInfo().Config
-	return found, checkStream(found, want)
-}
-
-// resize gives streams of the embedded store their share of a max_store that
-// has changed. Nothing stored is lost: a smaller limit than what is stored is
-// refused by the streams that must not lose anything.
-func (b *Bus) resize(ctx context.Context, streams []jetstream.StreamConfig) error {
-	for _, cfg := range streams {
-		if _, err := b.js.UpdateStream(ctx, cfg); err != nil {
-			return fmt.Errorf("set the size of stream %s to %v (nats.embedded.max_store): %w", cfg.Name, Size(cfg.MaxBytes), err)
-		}
-		b.log.Info("stream resized", zap.String("stream", cfg.Name), zap.Int64("max_bytes", cfg.MaxBytes))
+	if found.Metadata[restoring] != "" {
+		return found, fmt.Errorf("%w: stream %s; run it again", ErrHalfRestored, want.Name)
 	}
-	return nil
+	return found, checkStream(found, want)
 }
 
 func (b *Bus) ensureConsumer(ctx context.Context) error {

@@ -51,6 +51,9 @@ type writer struct {
 	js      jetstream.JetStream
 	stream  string
 	metrics *metrics
+	marks   *marker // nil with an external server
+	// gate is closed, by its write lock, while the store is to stand still.
+	gate sync.RWMutex
 
 	wake   chan struct{}
 	ended  chan struct{}
@@ -119,7 +122,7 @@ func (w *writer) write(ctx context.Context, wr *write) (stored, error) {
 	result := "stored"
 	switch {
 	case err != nil:
-		result = "failed"
+		result, err = "failed", unavailable(err)
 	case res.conflict || res.duplicate:
 		result = "refused"
 	}
@@ -128,6 +131,8 @@ func (w *writer) write(ctx context.Context, wr *write) (stored, error) {
 }
 
 func (w *writer) store(ctx context.Context, wr *write) (stored, error) {
+	w.gate.RLock()
+	defer w.gate.RUnlock()
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
@@ -227,6 +232,9 @@ func (w *writer) known(wr *write) (stored, bool) {
 
 // remember learns from an answer. mu is held.
 func (w *writer) remember(wr *write, res stored) {
+	if w.marks != nil && !res.conflict && !res.duplicate {
+		w.marks.acked(w.stream, wr.msg.Subject, res.sequence)
+	}
 	if wr.id != "" {
 		w.ids.put(wr.id, struct{}{})
 	}

@@ -4,11 +4,14 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"pullprint/connector/admin"
 )
 
 // loopback reports whether a host is this machine for sure.
@@ -136,7 +139,30 @@ func (k *checker) metrics() {
 	if hook, okHook := parseListen(k.c.Webhook.Listen); ok && okHook && ours.clash(hook) {
 		k.add("metrics.listen", "give one of them another port", "metrics.listen and webhook.listen are the same address")
 	}
+	k.webConfig()
 }
+
+// webConfig checks the file that says who may read the metrics, and those it names.
+func (k *checker) webConfig() {
+	const at = "metrics.web_config_file"
+	file := k.c.Metrics.WebConfigFile
+	if file == "" {
+		return
+	}
+	st, ok := k.stat(at, file, "write the web configuration there, or leave metrics.web_config_file out")
+	if !ok {
+		return
+	}
+	if err := admin.CheckWebConfig(file); err != nil {
+		k.add(at, "see https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md", "%s names a file that is no web configuration: %s", at, err)
+	}
+	if src, err := os.ReadFile(file); err == nil && secretKeys.Match(src) {
+		k.guarded(at, file, st)
+	}
+}
+
+// secretKeys are the keys of a web configuration that hold secrets.
+var secretKeys = regexp.MustCompile(`(?m)^\s*"?(basic_auth_users|key)"?:`)
 
 // natsURL checks one address or several, separated by commas.
 func (k *checker) natsURL(value string) {

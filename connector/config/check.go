@@ -15,6 +15,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/policy/strictyaml"
+	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/webhook"
 )
@@ -64,6 +65,7 @@ func (k *checker) all() {
 	k.queues()
 	k.release()
 	k.nats()
+	k.kept()
 	k.file("policy.file", k.c.Policy.File, "write the policy there, or leave policy.file out for the built-in one")
 	k.file("policy.shadow_file", k.c.Policy.ShadowFile, "write the policy to try there, or leave policy.shadow_file out")
 	if p := k.c.Policy; p.ShadowFile != "" && p.ShadowFile == p.File {
@@ -129,6 +131,13 @@ func (k *checker) auth() {
 		k.add("auth.client_id", "copy the application (client) id, not the name", "auth.client_id is not a GUID")
 	}
 	a := &k.c.Auth
+	switch {
+	case a.AssertionAlg == "":
+	case a.CertificateFile == "" && a.PrivateKeyFile == "":
+		k.add("auth.assertion_alg", "leave it out, or set certificate_file", "auth.assertion_alg without a certificate")
+	default:
+		k.oneOf("auth.assertion_alg", a.AssertionAlg, graph.AssertionAlgs...)
+	}
 	switch kinds := a.Kinds(); len(kinds) {
 	case 0:
 		k.add("auth.client_secret_file", "name the file that holds the client secret's value, or set certificate_file and private_key_file, federated_token_file, or managed_identity", "auth has no credential")
@@ -376,9 +385,14 @@ func (k *checker) queues() {
 }
 
 func (k *checker) queue(at string, q connector.Queue) {
-	if k.need(at+".printer_id", q.PrinterID, "write the printer's id, from the Universal Print portal") && !graph.ValidID(q.PrinterID) {
+	switch {
+	case q.PrinterID == "" && q.Create:
+		k.warn(at, q.Name+" has no printer yet", "run `pullprint register apply`, and write the printer_id that it prints here")
+	case !k.need(at+".printer_id", q.PrinterID, "write the printer's id, from the Universal Print portal; or create: true to have a virtual printer made"):
+	case !graph.ValidID(q.PrinterID):
 		k.add(at+".printer_id", "it looks like c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", "%s.printer_id is not an id", at)
 	}
+	k.shareWith(at+".share_with", q)
 	if k.need(at+".name", q.Name, "write what people and policies call the queue") && !queueName.MatchString(q.Name) {
 		k.add(at+".name", "begin with a letter or digit, go on with those, spaces, dots, dashes and underscores; at most 64", "%s.name has characters that a name can't have", at)
 	}
@@ -390,50 +404,19 @@ func (k *checker) queue(at string, q connector.Queue) {
 	}
 }
 
-// natsHint says what to do about what bus.Config.Validate finds.
-func natsHint(path string, external bool) string {
-	switch path {
-	case "nats.replicas":
-		if external {
-			return "write 1, 3 or 5"
-		}
-		return "leave it out: one server has one copy"
-	case "nats.credentials_file":
-		return "leave it out, or name an external server in nats.url"
-	case "nats.embedded.max_store":
-		return "write that or more, or leave it out for 2GiB"
-	}
-	return "see config.example.yaml"
-}
-
-func (k *checker) nats() {
-	n := k.c.NATS
-	switch {
-	case n.URL != "" && n.Embedded != nil:
-		k.add("nats", "keep embedded for one machine, or url for a cluster of your own", "nats has both embedded and url")
-		return
-	case n.URL != "":
-		k.natsURL(n.URL)
-		if file := n.CredentialsFile; file != "" {
-			if st, ok := k.stat("nats.credentials_file", file, "name the .creds file of the account"); ok {
-				k.guarded("nats.credentials_file", file, st)
-			}
-		}
-	}
-	err := n.Validate()
-	if err == nil {
+// shareWith checks who may print to a printer that is to be made.
+func (k *checker) shareWith(at string, q connector.Queue) {
+	if len(q.ShareWith) > 0 && !q.Create {
+		k.add(at, "leave it out, and share the printer in the Universal Print portal; or set create: true", "%s of a queue that is not made by pullprint", at)
 		return
 	}
-	told := map[string]bool{}
-	for _, line := range strings.Split(err.Error(), "\n") {
-		path, message, ok := strings.Cut(line, ": ")
-		if !ok || !strings.HasPrefix(path, "nats") {
-			path, message = "nats", line
+	for i, who := range q.ShareWith {
+		switch here := fmt.Sprintf("%s[%d]", at, i); {
+		case who == trigger.Everyone && len(q.ShareWith) > 1:
+			k.add(here, "leave the others out, or it", "everyone, and others besides")
+		case who != trigger.Everyone && !guid.MatchString(who):
+			k.add(here, "write the object id of a group, from the Entra admin center, or everyone", "%s is no group's id", here)
 		}
-		if !told[path] {
-			k.add(path, natsHint(path, n.URL != ""), "%s: %s", path, message)
-		}
-		told[path] = true
 	}
 }
 

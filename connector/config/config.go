@@ -42,6 +42,10 @@ type Config struct {
 	Documents     connector.Documents `yaml:"documents"`
 	Badges        badge.Config        `yaml:"badges"`
 	NATS          bus.Config          `yaml:"nats"`
+	// Retention is how long records are kept.
+	Retention bus.Retention `yaml:"retention"`
+	// LedgerExport writes what happens on accounts to files.
+	LedgerExport connector.LedgerExport `yaml:"ledger_export"`
 	// SelfTest prints a page now and then, and aborts it.
 	SelfTest connector.SelfTest `yaml:"selftest"`
 	Admin    admin.Config       `yaml:"admin"`
@@ -50,6 +54,21 @@ type Config struct {
 
 	// Warnings are what is not wrong but should be looked at.
 	Warnings []strictyaml.Problem `yaml:"-"`
+}
+
+// Unmade says which queues have no printer yet; nil when each has one. Without its
+// printer a queue is for registration only.
+func (c *Config) Unmade() error {
+	var names []string
+	for _, q := range c.Queues {
+		if q.PrinterID == "" {
+			names = append(names, q.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("no printer yet for %s: run `pullprint register apply`, and write the printer_id that it prints into the configuration", strings.Join(names, ", "))
 }
 
 // Policy names the policy file.
@@ -68,6 +87,9 @@ type Policy struct {
 // Metrics is where /metrics, /healthz and /readyz are served.
 type Metrics struct {
 	Listen string `yaml:"listen"`
+	// WebConfigFile is a web configuration as Prometheus' exporters take it: TLS,
+	// certificates of clients, passwords. Read again when it changes.
+	WebConfigFile string `yaml:"web_config_file"`
 }
 
 // Log says what is logged, to stderr.
@@ -174,6 +196,8 @@ func (c *Config) fill(doc *strictyaml.Document) {
 	if c.NATS.Embedded != nil {
 		or(&c.NATS.Embedded.StoreDir, defaultStoreDir)
 	}
+	c.NATS.Retention = c.Retention
+	c.LedgerExport.Fill()
 }
 
 func or(s *string, value string) {
@@ -185,8 +209,8 @@ func or(s *string, value string) {
 // resolve makes relative paths start at the folder of the file.
 func (c *Config) resolve(dir string) {
 	paths := []*string{
-		&c.Auth.ClientSecretFile, &c.Auth.CertificateFile, &c.Auth.PrivateKeyFile, &c.Auth.CertificatePasswordFile, &c.Endpoints.CAFile, &c.Administrator.SignInFile, &c.Administrator.KeyFile, &c.Auth.FederatedTokenFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile,
-		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile,
+		&c.Auth.ClientSecretFile, &c.Auth.CertificateFile, &c.Auth.PrivateKeyFile, &c.Auth.CertificatePasswordFile, &c.Endpoints.CAFile, &c.Administrator.SignInFile, &c.Administrator.KeyFile, &c.Auth.FederatedTokenFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile, &c.NATS.NkeyFile, &c.NATS.TLS.CAFile, &c.NATS.TLS.CertFile, &c.NATS.TLS.KeyFile,
+		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile, &c.Metrics.WebConfigFile, &c.LedgerExport.Dir,
 	}
 	for i := range c.Devices {
 		paths = append(paths, &c.Devices[i].TokenFile)
@@ -195,7 +219,7 @@ func (c *Config) resolve(dir string) {
 		paths = append(paths, &c.Admin.Tokens[i].File)
 	}
 	if c.NATS.Embedded != nil {
-		paths = append(paths, &c.NATS.Embedded.StoreDir)
+		paths = append(paths, &c.NATS.Embedded.StoreDir, &c.NATS.Embedded.MarkFile)
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {

@@ -29,9 +29,9 @@ func mask(line string) string {
 	return line[:m[6]] + hidden
 }
 
-// random is what openssl rand makes, in base64 or hexadecimal; a slash in it makes
-// no folder.
-var random = regexp.MustCompile(`^(?:[A-Za-z0-9+/]{38,}={1,2}|[0-9a-fA-F]{48,})$`)
+// random is what openssl rand makes, in base64 or hexadecimal, or the seed of an
+// nkey; a slash in it makes no folder.
+var random = regexp.MustCompile(`^(?:[A-Za-z0-9+/]{38,}={1,2}|[0-9a-fA-F]{48,}|S[A-Z][A-Z2-7]{54,})$`)
 
 // secretLike reports whether what should be the name of a file looks like the
 // secret itself: one long word without a folder or an extension that mixes

@@ -115,18 +115,21 @@ func (k *checker) token(path, file string, tokens []token) []token {
 	if !ok {
 		return tokens
 	}
-	value, err := os.ReadFile(file)
-	text := strings.TrimSpace(string(value))
-	switch {
-	case err != nil:
+	text, err := os.ReadFile(file)
+	if err != nil {
 		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
 		return tokens
-	case len(text) < minToken || strings.ContainsAny(text, " \t\r\n"):
+	}
+	found := admin.TokensIn(string(text))
+	if len(found) == 0 || slices.ContainsFunc(found, func(t string) bool { return len(t) < minToken || strings.ContainsAny(t, " \t") }) {
 		k.add(path, howToken, "%s names a file that holds no token of %d characters or more: %s", path, minToken, file)
 		return tokens
 	}
 	k.guarded(path, file, st)
-	return append(tokens, token{path, text})
+	for _, t := range found {
+		tokens = append(tokens, token{path, t})
+	}
+	return tokens
 }
 
 func (k *checker) admin(tokens []token) []token {

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func TestOffice(t *testing.T) {
 	if q := c.Queues[0]; q.ExpiryWarning != 10*time.Minute || q.HoldFor != 2*time.Hour {
 		t.Errorf("%+v", q)
 	}
-	if c := load(t, write(t, minimal)); c.Admin.Listen != "" || c.Devices != nil || c.Queues[0] != (connector.Queue{PrinterID: c.Queues[0].PrinterID, Name: "Follow-Me", Mode: "pull", HoldFor: connector.DefaultHoldFor}) {
+	if c := load(t, write(t, minimal)); c.Admin.Listen != "" || c.Devices != nil || !reflect.DeepEqual(c.Queues[0], connector.Queue{PrinterID: c.Queues[0].PrinterID, Name: "Follow-Me", Mode: "pull", HoldFor: connector.DefaultHoldFor}) {
 		t.Errorf("without any of it: %+v, %+v, %+v", c.Admin, c.Devices, c.Queues)
 	}
 	// An empty chain is a chain: numbers count as they are told.

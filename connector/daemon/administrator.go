@@ -28,6 +28,19 @@ func AdministratorRights(cfg *config.Config) []string {
 	return slices.Concat(graph.TriggerRights, graph.PrintRights)
 }
 
+// RegistrationRights are those that somebody is asked for who registers: sharing
+// printers too, if some are to be made, and deleting them if that is asked for.
+func RegistrationRights(cfg *config.Config, printers bool) []string {
+	rights := slices.Clone(AdministratorRights(cfg))
+	if slices.ContainsFunc(cfg.Queues, func(q connector.Queue) bool { return q.Create }) || printers {
+		rights = append(rights, graph.ShareRights...)
+	}
+	if printers {
+		rights = append(rights, graph.DeleteRights...)
+	}
+	return rights
+}
+
 // administrator acts by the sign-in that an administrator has kept for us. It is
 // resumed when it is needed first, and again after it was refused.
 type administrator struct {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"runtime/debug"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -16,6 +17,10 @@ type Build struct {
 	Modified bool   `json:"modified"`
 	Go       string `json:"go"`
 }
+
+// stamp is "version revision time", set by -ldflags "-X pullprint/connector/daemon.stamp=…"
+// where the build can't read them from a repository, as from a source archive.
+var stamp string
 
 // ReadBuild reads it out of the running program.
 func ReadBuild() Build {
@@ -34,6 +39,9 @@ func ReadBuild() Build {
 		case "vcs.modified":
 			b.Modified = s.Value == "true"
 		}
+	}
+	if f := strings.Fields(stamp); len(f) == 3 {
+		b.Version, b.Revision, b.Time = f[0], f[1], f[2]
 	}
 	return b
 }

@@ -17,6 +17,7 @@ const (
 	canaryEvery  = 10 * time.Second
 	canaryWithin = 2 * time.Second
 	canaryGrace  = 90 * time.Second
+	canaryLimit  = time.Minute // a turn that takes longer is stuck
 )
 
 // canary knows whether the store still takes durable writes.
@@ -25,8 +26,9 @@ type canary struct {
 	fatal bool // end the daemon when the store stays broken
 	log   *zap.Logger
 
-	mu  sync.Mutex
-	err error
+	mu     sync.Mutex
+	err    error
+	turned time.Time
 }
 
 func newCanary(write func(context.Context) error, fatal bool, log *zap.Logger) *canary {
@@ -38,6 +40,13 @@ func (c *canary) Ready() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
+}
+
+// Turned is when the loop of Run last turned; zero before it runs.
+func (c *canary) Turned() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.turned
 }
 
 // Run writes until ctx ends, or until an embedded store has failed for too long.
@@ -70,6 +79,9 @@ func (c *canary) Run(ctx context.Context) error {
 func (c *canary) try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, canaryWithin)
 	defer cancel()
+	c.mu.Lock()
+	c.turned = time.Now()
+	c.mu.Unlock()
 	err := c.write(ctx)
 	if err != nil {
 		err = fmt.Errorf("a durable write failed: %w", err)

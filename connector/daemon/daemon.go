@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -22,6 +23,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
 	"pullprint/connector/held"
+	"pullprint/connector/journal"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
@@ -43,6 +45,12 @@ type Options struct {
 	Transport http.RoundTripper
 	// OnDecision, when set, is told of each decision after it took effect.
 	OnDecision func(held.Decision)
+	// Notify, when set, is told what a supervisor wants to know, in the words of
+	// sd_notify(3). It must be safe for concurrent use.
+	Notify func(state string)
+	// Watchdog is within how long the supervisor wants to hear that the loops of the
+	// daemon turn; 0 when it does not care.
+	Watchdog time.Duration
 	// Started, when set, is called once when the listeners are open.
 	Started func(Addresses)
 }
@@ -54,6 +62,7 @@ type Addresses struct{ Webhook, Metrics, Admin net.Addr }
 type daemon struct {
 	o         Options
 	log       *zap.Logger
+	journal   *journal.Journal
 	instance  string
 	bus       *bus.Bus
 	graph     *graph.Client
@@ -74,6 +83,8 @@ type daemon struct {
 	health    *admin.Health
 	metrics   *admin.MetricsServer
 	canary    *canary
+	asked     chan struct{} // closed when Entra and Graph were asked to let us in
+	ready     atomic.Bool   // the supervisor was told so
 
 	hookLn, metricsLn, adminLn net.Listener
 }
@@ -89,8 +100,13 @@ func Run(ctx context.Context, o Options) error {
 	if o.Listen == nil {
 		o.Listen = net.Listen
 	}
+	if o.Notify == nil {
+		o.Notify = func(string) {}
+	}
 	o.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), ReadBuild().collector())
-	d := &daemon{o: o, log: o.Logger.Named("daemon"), instance: instanceName()}
+	lines := journal.New()
+	o.Logger = lines.Wrap(o.Logger)
+	d := &daemon{o: o, log: o.Logger.Named("daemon"), journal: lines, instance: instanceName(), asked: make(chan struct{})}
 	if err := d.open(ctx); err != nil {
 		return errors.Join(err, d.close())
 	}

@@ -130,38 +130,6 @@ func TestHostileGraph(t *testing.T) {
 	})
 }
 
-// An hour without Graph: intake stays open, one line a minute and cause, no
-// dead letter, and everything is decided when Graph is back.
-func TestOutage(t *testing.T) {
-	bustest.Virtual(t, func(t *testing.T) {
-		o := newOffice(t, graphtest.Calm())
-		core, logs := observer.New(zapcore.InfoLevel)
-		s := o.start(zap.New(core))
-		defer s.end()
-		s.register()
-		o.sim.Unreachable(true)
-		for range 5 {
-			o.print(graphtest.JobSpec{Printer: directID})
-		}
-		before := logs.Len()
-		pass(time.Hour)
-		causes := map[string]int{}
-		for _, e := range logs.All()[before:] {
-			causes[e.LoggerName+": "+e.Message]++
-		}
-		for cause, n := range causes {
-			if n > 65 {
-				t.Errorf("%d lines in an hour: %s", n, cause)
-			}
-		}
-		o.sim.Unreachable(false)
-		s.await("the jobs of the outage", 3*time.Minute, func() bool { return len(s.all()) == 5 })
-		if _, metrics := o.get("/metrics"); strings.Contains(metrics, `pullprint_dead_letters_total{reason="attempts"} 1`) {
-			t.Error("an outage made dead letters")
-		}
-	})
-}
-
 // A second life finds the definition and the subscription of the first, its
 // records, and decides nothing twice.
 func TestRestart(t *testing.T) {

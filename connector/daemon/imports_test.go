@@ -55,6 +55,7 @@ var importHomes = []importHome{
 		[]string{"connector/config", "policy"},
 	},
 	{"OAuth", []string{"golang.org/x/oauth2"}, []string{"trigger/graph"}},
+	{"systemd", []string{"github.com/coreos/go-systemd"}, []string{"cmd"}},
 	{"the whole daemon", []string{modulePath + "/connector/daemon"}, []string{"connector/daemon", "cmd", "deploy"}},
 }
 
@@ -198,6 +199,13 @@ func ignored(name, gitignore string) bool {
 	return false
 }
 
+// isModule reports whether a folder is another module: the go command leaves it out of
+// ours, and so do the rules. What it imports comes nowhere near the product's go.mod.
+func isModule(house fs.FS, name string) bool {
+	_, err := fs.Stat(house, path.Join(name, "go.mod"))
+	return err == nil
+}
+
 // checkHouse reads the whole module and returns what is wrong, and how many Go files it read.
 func checkHouse(house fs.FS) (wrong []string, read int, err error) {
 	top, err := fs.ReadDir(house, ".")
@@ -217,6 +225,11 @@ func checkHouse(house fs.FS) (wrong []string, read int, err error) {
 		switch base := path.Base(name); {
 		case err != nil:
 			return err
+		case entry.IsDir() && name != "." && isModule(house, name):
+			if !under(name, "deploy") {
+				wrong = append(wrong, name+": a module of its own may stand below deploy only")
+			}
+			return fs.SkipDir
 		case entry.IsDir() && name != "." && (base == "testdata" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")):
 			return fs.SkipDir
 		case entry.IsDir() || !strings.HasSuffix(base, ".go"):
@@ -304,6 +317,8 @@ func TestImportsBite(t *testing.T) {
 		{"trigger/graph/token.go", "golang.org/x/oauth2/clientcredentials", ""},
 		{"trigger/registrar.go", "golang.org/x/oauth2", "OAuth has its home in trigger/graph"},
 		{"trigger/graph/graphtest/token.go", "golang.org/x/oauth2", "the simulator speaks the protocol by itself"},
+		{"cmd/pullprint/run.go", "github.com/coreos/go-systemd/v22/daemon", ""},
+		{"connector/daemon/host.go", "github.com/coreos/go-systemd/v22/daemon", "systemd has its home in cmd"},
 		{"connector/daemon/run_test.go", modulePath + "/connector/daemon", ""},
 		{"connector/admin/api.go", modulePath + "/connector/daemon", "the whole daemon has its home in connector/daemon, cmd, deploy"},
 		{"connector/worker.go", "testing", "only tests may"},
@@ -343,6 +358,11 @@ func TestHouseBites(t *testing.T) {
 		"policy/clock_test.go":       file("package policy\n\nimport \"time\"\n\nvar then = time.Now\n"),
 		"trigger/book.go":            file("package trigger\n\nimport (\n\t\"fmt\"\n\t_ \"pullprint/policy\"\n)\n"),
 		"cmd/pullprint/demo_test.go": file("package main\n"),
+		"connector/hidden/go.mod":    file("module hidden\n"),
+		"connector/hidden/x.go":      file("package hidden\n\nimport \"testing\"\n"),
+		"deploy/cluster/go.mod":      file("module cluster\n"),
+		"deploy/cluster/x_test.go":   file("package cluster\n\nimport \"sigs.k8s.io/yaml\"\n"),
+		"deploy/x_test.go":           file("package deploy\n\nimport \"sigs.k8s.io/yaml\"\n"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -351,6 +371,8 @@ func TestHouseBites(t *testing.T) {
 		"Makefile: nothing of this name belongs at the top",
 		"internal: nothing of this name belongs at the top",
 		"x: nothing of this name belongs at the top",
+		"connector/hidden: a module of its own may stand below deploy only",
+		"deploy/x_test.go:3:8: imports sigs.k8s.io/yaml: YAML has its home in connector/config, policy",
 		"policy/clock.go:5:12: policy is pure: no goroutine",
 		"policy/clock.go:7:11: policy is pure: no time.Now",
 		"trigger/book.go:5:2: imports pullprint/policy: trigger may not look at policy",
@@ -358,8 +380,8 @@ func TestHouseBites(t *testing.T) {
 	if !slices.Equal(wrong, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(wrong, "\n"), strings.Join(want, "\n"))
 	}
-	if read != 5 {
-		t.Errorf("read %d Go files, want 5", read)
+	if read != 6 {
+		t.Errorf("read %d Go files, want 6", read)
 	}
 	if got := checkFile("connector/broken.go", []byte("package\n")); len(got) != 1 {
 		t.Errorf("a file that is not Go: got %q, want one error", got)

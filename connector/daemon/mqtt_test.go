@@ -42,7 +42,7 @@ func mqttServer(t *testing.T) bustest.Served {
 	t.Setenv("READER_PASSWORD", readerPassword)
 	// Its certificate is on another machine.
 	conf = strings.Replace(conf, "  tls {cert_file: /etc/nats/server.crt, key_file: /etc/nats/server.key}\n", "", 1)
-	return bustest.Serve(t, conf, nkey)
+	return bustest.ServeMQTT(t, conf, nkey)
 }
 
 // A reader that speaks MQTT 3.1.1 shows a badge: the job comes out, and the answer is on
@@ -148,7 +148,7 @@ const (
 )
 
 func mqttText(s string) []byte {
-	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...) //nolint:gosec // short
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...)
 }
 
 func dialMQTT(t *testing.T, addr, user, password string) *mqttReader {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
@@ -42,6 +43,9 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 			directory = d.graph
 		}
 		taps = connector.NewTaps(releaser, connector.NewBadgeOwners(book, directory))
+		if cfg.NATS.Embedded == nil {
+			taps.Share(d.bus.State())
+		}
 	}
 	tokens, err := admin.NewTokens(cfg.Admin, cfg.Devices, log)
 	if err != nil {
@@ -49,16 +53,34 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	}
 	d.office.recent = admin.NewRecent(d.bus, log)
 	d.office.api = admin.NewAPI(admin.Deps{
-		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations,
-		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
-		Instance: d.instance, Logger: log,
+		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations, State: d.bus.State(),
+		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Backup: d.bus.Backup, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
+		Insight: d.insight(), Instance: d.instance, Logger: log,
 	})
+	d.office.api.People = d.people()
 	pages, err := admin.NewPages(d.office.api)
 	if err != nil {
 		return fmt.Errorf("read pages: %w", err)
 	}
 	d.office.server = admin.NewServer(cfg.Admin, d.office.api, pages)
 	return nil
+}
+
+// insight is how the process is.
+func (d *daemon) insight() admin.Insight {
+	b := ReadBuild()
+	return admin.Insight{
+		Version: b.Version, Revision: b.Revision, Go: b.Go, Started: time.Now(),
+		Metrics: d.o.Registry, Streams: d.bus.Streams, Lines: d.journal.Last().Lines,
+	}
+}
+
+// people finds and erases persons.
+func (d *daemon) people() *connector.People {
+	return &connector.People{
+		Records: d.bus, Jobs: d.bus.Jobs(), Badges: d.bus.Badges(), Quota: d.bus.Quota(), State: d.bus.State(),
+		Ledger: d.ledger, KeepJobs: d.o.Config.Retention.KeepJobs(), Cancel: d.worker.Cancel,
+	}
 }
 
 // openBadges is nil when no key file is configured.

@@ -58,9 +58,11 @@ type office struct {
 	sim     *graphtest.Sim
 	dir     string
 	net     *memoryNet
+	hook    *deliveries
 	metrics string // address
 	badges  string // more of the section badges
 	listen  func(network, address string) (net.Listener, error)
+	tune    func(*daemon.Options) // what a test wants otherwise
 }
 
 // admin is the address of the API.
@@ -99,7 +101,8 @@ func newOffice(t *testing.T, k graphtest.Knobs) *office {
 	t.Helper()
 	o := &office{t: t, dir: t.TempDir(), net: newMemoryNet(), metrics: metricsAddr}
 	o.listen = o.net.listen
-	k.Deliver = o.net.transport()
+	o.hook = &deliveries{RoundTripper: o.net.transport()}
+	k.Deliver = o.hook
 	o.sim = graphtest.New(k)
 	t.Cleanup(o.sim.Close)
 	o.sim.AddApp(graphtest.App{ClientID: appID, Secret: appSecret})
@@ -175,12 +178,14 @@ func (o *office) start(log *zap.Logger) *shift {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &shift{office: o, reg: prometheus.NewRegistry(), reload: make(chan struct{}, 1), stop: cancel, done: make(chan error, 1), changed: make(chan struct{}, 1)}
-	go func() {
-		s.done <- daemon.Run(ctx, daemon.Options{
-			Config: cfg, Logger: log, Registry: s.reg, Reload: s.reload, Listen: o.listen,
-			Transport: o.sim.Transport(), OnDecision: s.decided,
-		})
-	}()
+	options := daemon.Options{
+		Config: cfg, Logger: log, Registry: s.reg, Reload: s.reload, Listen: o.listen,
+		Transport: o.sim.Transport(), OnDecision: s.decided,
+	}
+	if o.tune != nil {
+		o.tune(&options)
+	}
+	go func() { s.done <- daemon.Run(ctx, options) }()
 	return s
 }
 

@@ -26,6 +26,9 @@ type policyFile struct {
 	log     *zap.Logger
 	current atomic.Pointer[policy.Policy]
 	last    []byte // what was read last, good or bad
+	refused atomic.Bool
+	// around, when set, is called with what reads the file because somebody asked.
+	around func(read func())
 
 	ok   prometheus.Gauge
 	when prometheus.Gauge
@@ -72,33 +75,41 @@ func openPolicyAs(name, path string, reg prometheus.Registerer, log *zap.Logger)
 
 func (f *policyFile) use(p *policy.Policy) {
 	f.current.Store(p)
+	f.refused.Store(false)
 	f.ok.Set(1)
 	f.when.SetToCurrentTime()
 }
 
 // Run follows the file until ctx ends; a value on reload reads it at once.
 func (f *policyFile) Run(ctx context.Context, reload <-chan struct{}) error {
-	if f.path == "" {
-		<-ctx.Done()
-		return ctx.Err()
-	}
 	tick := time.NewTicker(policyPoll)
 	defer tick.Stop()
 	for {
-		asked := false
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-reload:
-			asked = true
+			f.asked()
 		case <-tick.C:
+			f.look(false)
 		}
-		f.look(asked)
 	}
+}
+
+// asked reads the file because somebody asked.
+func (f *policyFile) asked() {
+	if f.around == nil {
+		f.look(true)
+		return
+	}
+	f.around(func() { f.look(true) })
 }
 
 // look reads the file and takes it if it changed, or if somebody asked.
 func (f *policyFile) look(asked bool) {
+	if f.path == "" {
+		return
+	}
 	src, err := os.ReadFile(f.path)
 	if err != nil {
 		if asked || f.last != nil {
@@ -122,6 +133,7 @@ func (f *policyFile) look(asked bool) {
 }
 
 func (f *policyFile) refuse(err error) {
+	f.refused.Store(true)
 	f.ok.Set(0)
 	f.log.Error("policy not loaded, the one before stays in force", zap.String("file", f.path), zap.String("policy", f.current.Load().Hash()), zap.Error(err))
 }

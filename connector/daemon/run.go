@@ -22,15 +22,29 @@ import (
 // and sweeping.
 const leaseLife = 10 * time.Second
 
+// signInEvery is how often is looked whether the token is to be renewed.
+const signInEvery = 30 * time.Second
+
 // compose makes the rooms that need the store.
 func (d *daemon) compose(ctx context.Context) error {
 	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
 	d.book = trigger.NewBook(trigger.BookOptions{TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg})
 	d.canary = newCanary(d.bus.Canary, cfg.NATS.Embedded != nil, log)
 	d.health = admin.NewHealth(d.checks()...)
-	d.metrics = admin.NewMetricsServer(d.o.Registry, d.health, log)
+	d.health.Lives = d.turning
+	d.policy.around = d.reloading
+	if err := reg.Register(d.health.Collector()); err != nil {
+		return err
+	}
+	var err error
+	d.metrics, err = admin.NewMetricsServer(admin.MetricsOptions{
+		Gatherer: reg, Health: d.health, WebConfigFile: cfg.Metrics.WebConfigFile, Version: ReadBuild().Version, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
 
-	jobs := held.NewStore(d.bus.Jobs())
+	jobs := held.NewStoreFor(d.bus.Jobs(), cfg.Retention.KeepJobs())
 	metrics := connector.NewMetrics(reg, cfg.Queues)
 	d.index = connector.NewIndex(jobs, metrics, log)
 	d.ledger = quota.NewLedger(d.bus.Quota(), d.bus)
@@ -47,8 +61,7 @@ func (d *daemon) compose(ctx context.Context) error {
 		Index: d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil, OnDecision: d.o.OnDecision,
 	})
 	d.sweeper = connector.NewSweeper(d.worker, d.bus)
-	err := d.openOffice(ctx, jobs)
-	if err != nil {
+	if err = d.openOffice(ctx, jobs); err != nil {
 		return err
 	}
 	d.registrar, err = trigger.NewRegistrar(trigger.RegistrarOptions{
@@ -79,8 +92,12 @@ func (d *daemon) run(ctx context.Context) error {
 		"webhook": func(ctx context.Context) error { return d.hook.Serve(ctx, d.hookLn) },
 		"policy":  func(ctx context.Context) error { return d.policy.Run(ctx, d.o.Reload) },
 		"canary":  d.canary.Run,
+		"host":    d.host,
+		"journal": d.journal.Run,
+		"token":   d.keepSignedIn,
 		"book":    d.book.Run,
 		"index":   d.index.Run,
+		"measure": d.bus.Measure,
 		"trigger": d.register,
 		"worker": d.whenReady(func(ctx context.Context) error {
 			return d.bus.Consume(ctx, connector.Workers, d.worker.Handle)
@@ -95,6 +112,12 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.tester != nil {
 		rooms["selftest"] = d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "selftest", d.instance, leaseLife, d.tester.Run)
+		})
+	}
+	if export := d.o.Config.LedgerExport; export.Dir != "" {
+		e := connector.NewLedgerExporter(export, d.bus, d.bus.State(), d.o.Logger)
+		rooms["ledger export"] = d.whenReady(func(ctx context.Context) error {
+			return d.bus.WithLease(ctx, "ledger-export", d.instance, leaseLife, e.Run)
 		})
 	}
 	if d.adminLn != nil {
@@ -157,6 +180,7 @@ func (d *daemon) register(ctx context.Context) error {
 			d.log.Warn("graph unreachable at start, tried again until it answers", zap.Error(err))
 		}
 	}
+	close(d.asked)
 	for {
 		err := d.bus.WithLease(ctx, "registrar", d.instance, leaseLife, d.registrar.Run)
 		if ctx.Err() != nil {
@@ -172,6 +196,23 @@ func (d *daemon) register(ctx context.Context) error {
 			t.Stop()
 			return ctx.Err()
 		case <-t.C:
+		}
+	}
+}
+
+// keepSignedIn keeps a replica ready that nobody has asked for anything: most of
+// them, while one registers and sweeps. Failures are the registrar's to tell.
+func (d *daemon) keepSignedIn(ctx context.Context) error {
+	tick := time.NewTicker(signInEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := d.graph.KeepSignedIn(ctx); err != nil && ctx.Err() == nil {
+			d.log.Debug("token not refreshed", zap.Error(err))
 		}
 	}
 }

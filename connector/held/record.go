@@ -12,8 +12,8 @@ import (
 	"pullprint/policy/quota"
 )
 
-// Keep is how long the record of a job that has come to its end is kept, for
-// late duplicates and for `jobs trace`.
+// Keep is how long the record of a job that has come to its end is kept when
+// nobody says otherwise, for late duplicates and for `jobs trace`.
 const Keep = 7 * 24 * time.Hour
 
 // Ref names a job at Graph.

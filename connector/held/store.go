@@ -22,10 +22,16 @@ type KV interface {
 }
 
 // Store keeps records. Every write is durable before it returns.
-type Store struct{ kv KV }
+type Store struct {
+	kv   KV
+	keep time.Duration
+}
 
-// NewStore keeps records in kv.
-func NewStore(kv KV) *Store { return &Store{kv: kv} }
+// NewStore keeps records in kv, those of jobs that have come to their end for Keep.
+func NewStore(kv KV) *Store { return NewStoreFor(kv, Keep) }
+
+// NewStoreFor keeps the records of jobs that have come to their end for that long.
+func NewStoreFor(kv KV, keep time.Duration) *Store { return &Store{kv: kv, keep: keep} }
 
 // Get reads a record; revision 0 means that there is none.
 func (s *Store) Get(ctx context.Context, key string) (rec Record, revision uint64, err error) {
@@ -45,7 +51,7 @@ func (s *Store) Get(ctx context.Context, key string) (rec Record, revision uint6
 // Put stores a record if the stored one is still at revision (0: there is
 // none). ok is false when another was faster; an error means that nobody knows
 // and the caller has to look again. The record of a job that has come to its
-// end is forgotten after Keep.
+// end is forgotten after the store's time for them.
 func (s *Store) Put(ctx context.Context, rec *Record, revision uint64) (newRevision uint64, ok bool, err error) {
 	value, err := json.Marshal(rec)
 	if err != nil {
@@ -53,7 +59,7 @@ func (s *Store) Put(ctx context.Context, rec *Record, revision uint64) (newRevis
 	}
 	var ttl time.Duration
 	if rec.State.Final() {
-		ttl = Keep
+		ttl = s.keep
 	}
 	newRevision, ok, err = s.kv.CompareAndSet(ctx, rec.Key(), value, revision, ttl)
 	if err != nil {

@@ -34,8 +34,10 @@ var ReportRights = []string{"Reports.Read.All"}
 // hints of the device code flow, where they differ from those of an app.
 var deviceHints = map[string]string{
 	"AADSTS7000218": "the app registration does not allow this sign-in: under Authentication, set Allow public client flows to Yes",
-	"AADSTS65001":   "consent is missing: grant admin consent to the delegated permissions that are asked for (Printer.Read.All and Printer.ReadWrite.All, or Reports.Read.All)",
+	"AADSTS65001":   "consent is missing: grant admin consent to the delegated permissions that are asked for (Printer.Read.All and Printer.ReadWrite.All; PrinterShare.ReadWrite.All with queues[].create; Reports.Read.All for usage)",
 	"AADSTS53003":   "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted",
+	"AADSTS90094":   "consent is missing: grant admin consent to the delegated permissions that are asked for (the page on the app registration lists them)",
+	"AADSTS530032":  "a security policy of the tenant blocks the device code flow: have it excepted for who signs in and this app, for as long as it takes",
 	"AADSTS53004":   "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted",
 }
 

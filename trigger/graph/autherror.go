@@ -3,6 +3,7 @@ package graph
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -97,13 +98,20 @@ var hints = map[string]string{
 	"AADSTS700211":           "nobody trusts who issued the token in auth.federated_token_file: add a federated credential with that issuer to the app registration",
 	"AADSTS700212":           "the token in auth.federated_token_file is for another audience: it has to be api://AzureADTokenExchange",
 	"AADSTS700213":           "the token in auth.federated_token_file is of another subject: add a federated credential for it to the app registration",
-	"AADSTS70018":            "the administrator declined the sign-in",
-	"authorization_declined": "the administrator declined the sign-in",
-	"access_denied":          "the administrator declined the sign-in",
+	"AADSTS70018":            "the administrator declined the sign-in: run it again, and accept",
+	"authorization_declined": "the administrator declined the sign-in: run it again, and accept",
+	"access_denied":          "the administrator declined the sign-in: run it again, and accept",
 	"AADSTS70019":            "the code was not entered in time: run it again, and enter the new one",
 	"AADSTS70020":            "the code was not entered in time: run it again, and enter the new one",
 	"expired_token":          "the code was not entered in time: run it again, and enter the new one",
 	"AADSTS530035":           "security defaults of the tenant block the device code flow: ask who looks after Conditional Access",
+	"AADSTS7000274":          "the certificate is not valid at this time, or the assertion is not signed with it: check the clock of this machine and how long auth.certificate_file is valid",
+	"AADSTS1000502":          "the certificate is not valid at this time: put a new one into the app registration and into auth.certificate_file",
+	"AADSTS7000214":          "the certificate was revoked: put a new one into the app registration and into auth.certificate_file",
+	"AADSTS7000277":          "the certificate was revoked: put a new one into the app registration and into auth.certificate_file",
+	"AADSTS50105":            "who signs in is not assigned to the application: assign them under Enterprise applications, or set Assignment required to No there",
+	"AADSTS90094":            "consent is missing: have an administrator grant admin consent to the application's permissions",
+	"AADSTS530032":           "a security policy of the tenant blocks this sign-in: look at the sign-in logs, and ask who looks after Conditional Access",
 	"AADSTS1002016":          "the connection uses a TLS version that is no longer accepted: check the proxy in between",
 }
 
@@ -148,5 +156,32 @@ func authError(err error) *AuthError {
 		e.Code = answer.ErrorCode
 	}
 	e.Hint = hints[e.Code]
+	if ahead, told := skew(answer.Response.Header); told && e.Code == "AADSTS700024" {
+		e.Hint = clockHint(ahead, e.Hint)
+	}
 	return e
+}
+
+// skew is by how much this machine's clock is ahead of who answered; told is false
+// when they did not tell the time.
+func skew(h http.Header) (ahead time.Duration, told bool) {
+	at, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0, false
+	}
+	return time.Since(at).Truncate(time.Second), true
+}
+
+// worthy is a difference of clocks that is worth a word.
+const worthy = time.Minute
+
+// clockHint names the clock where it is the reason.
+func clockHint(ahead time.Duration, otherwise string) string {
+	switch {
+	case ahead >= worthy:
+		return "the clock of this machine is " + ahead.String() + " ahead of the authority's: have it set by NTP"
+	case ahead <= -worthy:
+		return "the clock of this machine is " + (-ahead).String() + " behind the authority's: have it set by NTP"
+	}
+	return otherwise
 }

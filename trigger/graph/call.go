@@ -31,6 +31,7 @@ type call struct {
 	eventual bool    // ConsistencyLevel: eventual
 	out      any     // what the answer is decoded into, nil if it isn't needed
 	location *string // where the answer sends us, nil if it is to be the answer itself
+	later    *string // where to look how a long operation goes on, nil if it is none
 	began    time.Time
 }
 
@@ -174,6 +175,11 @@ func (c *Client) turn(ctx context.Context) error {
 // send does one HTTP exchange.
 func (c *Client) send(ctx context.Context, cl *call, token *bearer) *Error {
 	began := time.Now()
+	if end, ok := ctx.Deadline(); ok && !began.Before(end) {
+		// A process that hung wakes up before its timers do: what it was about to
+		// do may have been taken over.
+		return cl.failed(unsent, wireError{context.DeadlineExceeded})
+	}
 	id := newGUID()
 	req, sent := c.request(ctx, cl, token, id)
 	resp, err := c.wire.RoundTrip(req)
@@ -190,7 +196,9 @@ func (c *Client) send(ctx context.Context, cl *call, token *bearer) *Error {
 	e := cl.read(resp)
 	c.metrics.observe(cl.op, label(resp.StatusCode, nil), began)
 	if s := resp.StatusCode; s < 500 && s != http.StatusUnauthorized && s != http.StatusTooManyRequests && (s < 300 || s >= 400) {
-		c.last.Store(time.Now().UnixNano())
+		now := time.Now()
+		c.last.Store(now.UnixNano())
+		c.metrics.answered.Set(float64(now.UnixMilli()) / 1000)
 	}
 	if resp.StatusCode == http.StatusServiceUnavailable {
 		c.wire.renew(began)
@@ -277,6 +285,9 @@ func (cl *call) read(resp *http.Response) *Error {
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return cl.refusal(resp)
+	}
+	if cl.later != nil {
+		*cl.later = resp.Header.Get("Operation-Location")
 	}
 	if cl.out == nil {
 		_, _ = io.CopyN(io.Discard, resp.Body, maxUnread) // for the connection's sake; the effect is done

@@ -40,11 +40,7 @@ type certificate struct {
 }
 
 func (c *certificate) read(now time.Time) error {
-	load := c.fromPEM
-	if c.auth.PFX() {
-		load = c.fromPFX
-	}
-	private, leaf, err := load()
+	private, leaf, err := c.load()
 	if err != nil {
 		return err
 	}
@@ -130,14 +126,30 @@ func (c *certificate) fromPFX() (any, *x509.Certificate, error) {
 	return key, leaf, nil
 }
 
+// The ways to sign an assertion.
+const (
+	algPS256 = "PS256"
+	algRS256 = "RS256"
+)
+
+// AssertionAlgs are the values of Auth.AssertionAlg.
+var AssertionAlgs = []string{algPS256, algRS256}
+
+func (c *certificate) method() jwt.SigningMethod {
+	if c.auth.AssertionAlg == algRS256 {
+		return jwt.SigningMethodRS256
+	}
+	return &jwt.SigningMethodRSAPSS{
+		SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA,
+		Options:          &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256},
+	}
+}
+
 func (c *certificate) form(now time.Time) (string, url.Values, error) {
 	if c.key == nil {
 		return "", nil, errors.New("no certificate was read")
 	}
-	t := jwt.NewWithClaims(&jwt.SigningMethodRSAPSS{
-		SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA,
-		Options:          &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256},
-	}, jwt.MapClaims{
+	t := jwt.NewWithClaims(c.method(), jwt.MapClaims{
 		"aud": c.audience, "iss": c.auth.ClientID, "sub": c.auth.ClientID, "jti": newGUID(),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 	})
@@ -147,4 +159,20 @@ func (c *certificate) form(now time.Time) (string, url.Values, error) {
 		return "", nil, errors.New("the key in " + c.keyAt() + " can't sign")
 	}
 	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {signed}}, nil
+}
+
+// Certificate reads the certificate that signs the app in, whether it is valid now
+// or not. The error says what is wrong with the files.
+func (a Auth) Certificate() (*x509.Certificate, error) {
+	c := &certificate{auth: a}
+	_, leaf, err := c.load()
+	return leaf, err
+}
+
+// load reads the certificate with its key.
+func (c *certificate) load() (any, *x509.Certificate, error) {
+	if c.auth.PFX() {
+		return c.fromPFX()
+	}
+	return c.fromPEM()
 }

@@ -35,6 +35,9 @@ type Auth struct {
 	CertificateFile         string `yaml:"certificate_file"`
 	PrivateKeyFile          string `yaml:"private_key_file"`
 	CertificatePasswordFile string `yaml:"certificate_password_file"`
+	// AssertionAlg is how the key of the certificate signs: PS256 (the default) or,
+	// for a key that can't, RS256.
+	AssertionAlg string `yaml:"assertion_alg"`
 	// FederatedTokenFile holds a token that the app registration trusts, as that of
 	// a Kubernetes service account.
 	FederatedTokenFile string `yaml:"federated_token_file"`

@@ -15,6 +15,7 @@ type metrics struct {
 	requests  *prometheus.CounterVec
 	duration  [operations]prometheus.Observer
 	throttled prometheus.Counter
+	answered  prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -26,6 +27,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		throttled: registered(reg, prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pullprint_graph_throttled_seconds_total",
 			Help: "Seconds that calls waited because Microsoft Graph asked for it or was too busy.",
+		})),
+		answered: registered(reg, prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_graph_last_success_timestamp_seconds",
+			Help: "When Microsoft Graph last answered like one that is there; 0 before the first time.",
 		})),
 	}
 	duration := registered(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -27,6 +27,18 @@ const (
 	createTrigger
 	deleteTrigger
 	deleteDefinition
+	listPrinters
+	createPrinter
+	getOperation
+	getAttributes
+	setAttributes
+	deletePrinter
+	listShares
+	createShare
+	openShare
+	listAllowed
+	allowGroup
+	deleteShare
 	listUsage
 	createJob
 	createUpload
@@ -71,6 +83,18 @@ var table = [operations]struct {
 	createTrigger:           {"create_trigger", http.MethodPost, 201, false},
 	deleteTrigger:           {"delete_trigger", http.MethodDelete, 204, true},
 	deleteDefinition:        {"delete_definition", http.MethodDelete, 204, true},
+	listPrinters:            {"list_printers", http.MethodGet, 200, true},
+	createPrinter:           {"create_printer", http.MethodPost, 202, false},
+	getOperation:            {"get_operation", http.MethodGet, 200, true},
+	getAttributes:           {"get_attributes", http.MethodGet, 200, true},
+	setAttributes:           {"set_attributes", http.MethodPatch, 200, true},
+	deletePrinter:           {"delete_printer", http.MethodDelete, 204, true},
+	listShares:              {"list_shares", http.MethodGet, 200, true},
+	createShare:             {"create_share", http.MethodPost, 201, false},
+	openShare:               {"open_share", http.MethodPatch, 200, true},
+	listAllowed:             {"list_allowed_groups", http.MethodGet, 200, true},
+	allowGroup:              {"allow_group", http.MethodPost, 204, false},
+	deleteShare:             {"delete_share", http.MethodDelete, 204, true},
 	listUsage:               {"list_usage", http.MethodGet, 200, true},
 	createJob:               {"create_job", http.MethodPost, 201, true},
 	createUpload:            {"create_upload", http.MethodPost, 200, true},

@@ -176,7 +176,32 @@ func newIdentity(a Auth, resource string) (*identity, error) {
 
 func (*identity) check(time.Time) error { return nil }
 
+// ask asks again while the service says that it is busy or being updated: 404, 410,
+// 429 and 5xx
+// (https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance).
 func (i *identity) ask(ctx context.Context, now time.Time) (*oauth2.Token, error) {
+	for n := 0; ; n++ {
+		token, err := i.once(ctx, now)
+		var e *AuthError
+		if !errors.As(err, &e) || !metadataBusy(e.Status) {
+			return token, err
+		}
+		if wait := backoff(n, e.RetryAfter); !fits(ctx, wait) || !pause(ctx, wait) {
+			return nil, err
+		}
+	}
+}
+
+// metadataBusy reports whether the metadata service will answer if it is asked again.
+func metadataBusy(status int) bool {
+	switch status {
+	case http.StatusNotFound, http.StatusGone, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500
+}
+
+func (i *identity) once(ctx context.Context, now time.Time) (*oauth2.Token, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, i.url, nil)
 	if err != nil {
 		return nil, errInvalid
@@ -198,11 +223,14 @@ func (i *identity) ask(ctx context.Context, now time.Time) (*oauth2.Token, error
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || res.StatusCode != http.StatusOK {
 		e := &AuthError{Status: res.StatusCode, RetryAfter: retryAfter(res.Header, now)}
-		if oauthWord.MatchString(answer.Error) {
-			e.Code = answer.Error
-		}
-		if res.StatusCode == http.StatusBadRequest {
+		switch {
+		case metadataBusy(res.StatusCode):
+			e.Hint = "the metadata service of Azure is busy or being updated: it is asked again"
+		case res.StatusCode == http.StatusBadRequest:
 			e.Hint = "the machine has no such managed identity: assign it, or correct auth.client_id"
+		}
+		if oauthWord.MatchString(answer.Error) && !metadataBusy(res.StatusCode) {
+			e.Code = answer.Error
 		}
 		return nil, e
 	}

@@ -1,11 +1,13 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,6 +24,9 @@ type Reach struct {
 	// empty when all went well.
 	Step string
 	Err  error
+	// Proxy is the host with the port of a proxy on the way, empty for none; the steps
+	// resolve and connect are then of it.
+	Proxy string
 	// Issuer is who signed the certificate of the host, Expires until when it is
 	// valid; empty without TLS.
 	Issuer  string
@@ -35,8 +40,8 @@ type Reach struct {
 const reachWithin = 10 * time.Second
 
 // Reachable tries to reach Graph and the authority that signs the app in, without
-// a token and past the connections of a Client. A proxy that the environment names
-// is not used for the first steps: what they say is of this machine.
+// a token and past the connections of a Client. Where the environment names a proxy,
+// the first steps are of the way to that: it resolves and connects for us.
 func Reachable(ctx context.Context, cfg Config) ([]Reach, error) {
 	at, err := cfg.resolve()
 	if err != nil {
@@ -54,30 +59,24 @@ func Reachable(ctx context.Context, cfg Config) ([]Reach, error) {
 }
 
 func reach(ctx context.Context, u *url.URL, roots *x509.CertPool) Reach {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
-	}
-	r := Reach{Host: net.JoinHostPort(u.Hostname(), port)}
+	r := Reach{Host: net.JoinHostPort(u.Hostname(), port(u))}
 	failed := func(step string, err error) Reach { r.Step, r.Err = step, wireError{err}; return r }
+	first := u // whom we connect to
+	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u}); err != nil {
+		return failed("http", err)
+	} else if proxy != nil {
+		first, r.Proxy = proxy, net.JoinHostPort(proxy.Hostname(), port(proxy))
+	}
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
-	if _, err := net.DefaultResolver.LookupHost(ctx, u.Hostname()); err != nil {
+	if _, err := net.DefaultResolver.LookupHost(ctx, first.Hostname()); err != nil {
 		return failed("resolve", err)
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.Host)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(first.Hostname(), port(first)))
 	if err != nil {
 		return failed("connect", err)
 	}
-	defer conn.Close()
-	if u.Scheme == "https" {
-		secure := tls.Client(conn, &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12, RootCAs: roots})
-		if err := secure.HandshakeContext(ctx); err != nil {
-			return failed("tls", err)
-		}
-		chain := secure.ConnectionState().VerifiedChains[0]
-		r.Issuer, r.Expires = chain[len(chain)-1].Subject.CommonName, chain[0].NotAfter
-	}
+	_ = conn.Close()
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, u.Scheme+"://"+u.Host+"/", nil)
 	if err != nil {
 		return failed("http", errInvalid)
@@ -87,13 +86,22 @@ func reach(ctx context.Context, u *url.URL, roots *x509.CertPool) Reach {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	res, err := client.Do(req)
-	if err != nil {
+	var untrusted *tls.CertificateVerificationError
+	var broken tls.RecordHeaderError
+	var alert tls.AlertError
+	switch {
+	case errors.As(err, &untrusted), errors.As(err, &broken), errors.As(err, &alert):
+		return failed("tls", err)
+	case err != nil:
 		return failed("http", err)
 	}
 	defer res.Body.Close()
-	if told, err := http.ParseTime(res.Header.Get("Date")); err == nil {
-		r.Skew = time.Since(told).Truncate(time.Second)
+	if res.TLS != nil && len(res.TLS.VerifiedChains) > 0 {
+		chain := res.TLS.VerifiedChains[0]
+		by := chain[len(chain)-1].Subject
+		r.Issuer, r.Expires = cmp.Or(by.CommonName, by.String()), chain[0].NotAfter
 	}
+	r.Skew, _ = skew(res.Header)
 	return r
 }
 

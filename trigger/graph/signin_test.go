@@ -5,14 +5,20 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +152,50 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
+// The assertion is signed as configured, names the certificate by its SHA-256, and is
+// refused for what is wrong with the clock: that is told, and by how much.
+func TestAssertion(t *testing.T) {
+	now := time.Now()
+	good := newPair(t, now.Add(-24*time.Hour), now.Add(24*time.Hour))
+	k := graphtest.Calm()
+	var alg string
+	k.Intercept = func(op string, r graphtest.Request) graphtest.Fault {
+		form, err := url.ParseQuery(string(r.Body))
+		if op != graphtest.OpToken || err != nil {
+			return graphtest.Fault{}
+		}
+		head, _, _ := strings.Cut(form.Get("client_assertion"), ".")
+		raw, err := base64.RawURLEncoding.DecodeString(head)
+		var h struct {
+			Alg   string `json:"alg"`
+			Thumb string `json:"x5t#S256"`
+		}
+		sum := sha256.Sum256(good.cert.Raw)
+		if err != nil || json.Unmarshal(raw, &h) != nil || h.Thumb != base64.RawURLEncoding.EncodeToString(sum[:]) {
+			t.Errorf("header %s", raw)
+		}
+		alg = h.Alg
+		return graphtest.Fault{}
+	}
+	sim := graphtest.New(k)
+	t.Cleanup(sim.Close)
+	sim.AddApp(graphtest.App{ClientID: signInApp, Certificates: []*x509.Certificate{good.cert}})
+	for conf, want := range map[string]string{"": "PS256", "PS256": "PS256", "RS256": "RS256"} {
+		if err := signIn(t, sim, graph.Auth{CertificateFile: good.crt, PrivateKeyFile: good.pem, AssertionAlg: conf}); err != nil || alg != want {
+			t.Errorf("%q: %s, %v", conf, alg, err)
+		}
+	}
+	for ahead, want := range map[time.Duration]*regexp.Regexp{
+		-12 * time.Minute: regexp.MustCompile(`AADSTS700024: the clock of this machine is 1[12]m\d+s ahead of the authority's: have it set by NTP`),
+		12 * time.Minute:  regexp.MustCompile(`AADSTS700024: the clock of this machine is 1[12]m\d+s behind the authority's: have it set by NTP`),
+	} {
+		sim.Change(func(k *graphtest.Knobs) { k.ClockAhead = ahead })
+		if err := signIn(t, sim, graph.Auth{CertificateFile: good.crt, PrivateKeyFile: good.pem}); err == nil || !want.MatchString(err.Error()) {
+			t.Errorf("%s ahead: %v, want %s", ahead, err, want)
+		}
+	}
+}
+
 // A token that somebody else signs stands for the app, and is read again.
 func TestFederatedToken(t *testing.T) {
 	now := time.Now()
@@ -198,6 +248,12 @@ func TestManagedIdentity(t *testing.T) {
 	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", other.URL)
 	if err := signIn(t, sim, graph.Auth{ManagedIdentity: true}); err == nil || !strings.Contains(err.Error(), "no such managed identity") {
 		t.Error(err)
+	}
+	busy := httptest.NewServer(sim.Metadata(signInApp, http.StatusGone, http.StatusNotFound, http.StatusTooManyRequests, http.StatusServiceUnavailable))
+	defer busy.Close()
+	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", busy.URL)
+	if err := signIn(t, sim, graph.Auth{ManagedIdentity: true}); err != nil {
+		t.Errorf("busy at first: %v", err)
 	}
 	server.Close()
 	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", server.URL)

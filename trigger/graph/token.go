@@ -105,6 +105,13 @@ func (c *Client) SignIn(ctx context.Context) error {
 	return err
 }
 
+// KeepSignedIn fetches the next token when it is time, so that a process that has
+// nothing to ask is as ready as one that has. The error is an *AuthError or ctx's.
+func (c *Client) KeepSignedIn(ctx context.Context) error {
+	_, err := c.tokens.get(ctx)
+	return err
+}
+
 // TokenFresh is nil while a live token is held, else why there is none.
 func (c *Client) TokenFresh() error {
 	t := c.app

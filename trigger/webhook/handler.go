@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,9 +69,6 @@ type Handler struct {
 	gate  gate
 	slots chan struct{}
 	bytes *semaphore.Weighted
-
-	mu   sync.Mutex
-	said time.Time // when a failure was last logged
 }
 
 // Results of one notification, beside those of package trigger, and of POSTs that

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -27,6 +26,8 @@ func (h *Handler) notifications(ctx context.Context, body []byte) int {
 	if status != 0 {
 		return status
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	defer cancel()
 	good, complete := sift(ctx, h, items, func(raw json.RawMessage) (accepted, error) {
 		n, err := trigger.ParseNotification(raw)
 		if err != nil {
@@ -35,8 +36,6 @@ func (h *Handler) notifications(ctx context.Context, body []byte) int {
 		ev, err := h.book.Verify(n)
 		return accepted{ev, raw}, err
 	})
-	ctx, cancel := context.WithTimeout(ctx, storeWithin)
-	defer cancel()
 	var failed atomic.Bool
 	var g errgroup.Group
 	g.SetLimit(maxStores)
@@ -47,7 +46,7 @@ func (h *Handler) notifications(ctx context.Context, body []byte) int {
 			case err != nil:
 				failed.Store(true)
 				h.results.WithLabelValues(trigger.Result(err)).Inc()
-				h.complain("notification not stored, graph will repeat it", err)
+				h.log.Warn("notification not stored, graph will repeat it", zap.Error(err))
 			case dup:
 				h.results.WithLabelValues(resultDuplicate).Inc()
 			default:
@@ -69,6 +68,8 @@ func (h *Handler) lifecycles(ctx context.Context, body []byte) int {
 	if status != 0 {
 		return status
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	defer cancel()
 	good, complete := sift(ctx, h, items, func(raw json.RawMessage) (trigger.Lifecycle, error) {
 		l, err := trigger.ParseLifecycle(raw)
 		if err != nil {
@@ -76,14 +77,12 @@ func (h *Handler) lifecycles(ctx context.Context, body []byte) int {
 		}
 		return l, h.book.VerifyLifecycle(l)
 	})
-	ctx, cancel := context.WithTimeout(ctx, storeWithin)
-	defer cancel()
 	done := map[trigger.Lifecycle]bool{}
 	for _, l := range good {
 		if !done[l] {
 			if err := h.book.Lifecycle(ctx, l); err != nil {
 				h.results.WithLabelValues(trigger.Result(err)).Inc()
-				h.complain("lifecycle event not stored, graph will repeat it", err)
+				h.log.Warn("lifecycle event not stored, graph will repeat it", zap.Error(err))
 				complete = false
 				continue
 			}
@@ -121,7 +120,7 @@ func sift[T any](ctx context.Context, h *Handler, items []json.RawMessage, check
 	defer cancel()
 	if err := h.book.Refresh(ctx); err != nil {
 		h.results.WithLabelValues(trigger.Result(err)).Add(float64(len(doubtful)))
-		h.complain("notification not verified, graph will repeat it", err)
+		h.log.Warn("notification not verified, graph will repeat it", zap.Error(err))
 		return good, false
 	}
 	complete = true
@@ -145,16 +144,6 @@ func (h *Handler) refuse(err error) {
 	result := trigger.Result(err)
 	h.results.WithLabelValues(result).Inc()
 	h.log.Debug("refused notification", zap.String("result", result))
-}
-
-// complain says once a minute what keeps notifications from being taken.
-func (h *Handler) complain(what string, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if now := time.Now(); now.Sub(h.said) >= time.Minute {
-		h.said = now
-		h.log.Warn(what, zap.Error(err))
-	}
 }
 
 // split takes the items out of {"value":[…]}. The status is 0 when it can, 413

@@ -88,7 +88,7 @@ func Kill(tb testing.TB, b *bus.Bus) {
 	s := mustSetup(tb, b)
 	from, to := s.dir, tb.TempDir()
 	s.dir = to
-	if err := b.Crash(func() error { return copyDir(to, from) }); err != nil {
+	if err := b.Crash(func() error { return errors.Join(copyDir(to, from), copyMark(to, from)) }); err != nil {
 		tb.Fatalf("kill bus: %v", err)
 	}
 	opened.Store(b, s)
@@ -109,6 +109,16 @@ func copyDir(to, from string) error {
 		}
 		return err
 	})
+}
+
+// copyMark copies the mark beside a store: it is written all the time, so what is
+// on disk at this moment is what a killed process leaves.
+func copyMark(to, from string) error {
+	data, err := os.ReadFile(from + ".mark")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to+".mark", data, 0o600)
 }
 
 func copyEntry(to, from string, d fs.DirEntry) error {

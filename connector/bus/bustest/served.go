@@ -1,13 +1,11 @@
 package bustest
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -20,33 +18,20 @@ type Served struct {
 	MQTT string
 }
 
-// Serve starts a NATS server by a configuration file, with loopback addresses and a
-// folder of the test in place of its own, and without TLS. Whoever connects over NATS
-// without credentials is the user named. It ends with the test.
-func Serve(tb testing.TB, conf, user string) Served {
+// ServeMQTT starts a NATS server with MQTT by a configuration, with loopback addresses
+// and a folder of the test in place of its own, and without TLS. Whoever connects over
+// NATS without credentials is the user named. It ends with the test.
+func ServeMQTT(tb testing.TB, conf, user string) Served {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "nats-server.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	o, err := server.ProcessConfigFile(path)
-	if err != nil {
-		tb.Fatal(fmt.Errorf("read the configuration of a NATS server: %w", err))
-	}
-	o.Host, o.Port, o.StoreDir, o.NoLog, o.NoSigs = "127.0.0.1", server.RANDOM_PORT, tb.TempDir(), true, true
-	o.MQTT.Host, o.MQTT.Port, o.MQTT.TLSConfig = "127.0.0.1", -1, nil
-	o.NoAuthUser = user
-	s, err := server.NewServer(o)
-	if err != nil {
-		tb.Fatalf("make a NATS server: %v", err)
-	}
-	s.Start()
-	tb.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
+	var mqtt *server.MQTTOpts
+	url := FromFile(tb, path, Port, Store(tb), func(o *server.Options) {
+		o.MQTT.Host, o.MQTT.Port, o.MQTT.TLSConfig = "127.0.0.1", server.RANDOM_PORT, nil
+		o.NoAuthUser = user
+		mqtt = &o.MQTT
 	})
-	if !s.ReadyForConnections(10 * time.Second) {
-		tb.Fatal("the NATS server is not ready")
-	}
-	return Served{URL: s.ClientURL(), MQTT: net.JoinHostPort(o.MQTT.Host, strconv.Itoa(o.MQTT.Port))}
+	return Served{URL: url, MQTT: net.JoinHostPort(mqtt.Host, strconv.Itoa(mqtt.Port))}
 }

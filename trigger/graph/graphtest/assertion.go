@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -77,7 +78,7 @@ func (s *Sim) refuseAssertion(c *call, app *app, form url.Values) (reply, bool) 
 	if err != nil || form.Get("client_assertion_type") != assertionKind {
 		return fail(50027, "JWT token is invalid or malformed.")
 	}
-	now := time.Now()
+	now := time.Now().Add(s.knobs.Load().ClockAhead)
 	if now.Add(5*time.Minute).Unix() < a.nbf || now.Add(-5*time.Minute).Unix() > a.exp {
 		return fail(700024, "Client assertion is not within its valid time range.")
 	}
@@ -136,14 +137,23 @@ func (t *tokens) replayed(jti string) bool {
 	return false
 }
 
-// Metadata is the metadata service of a machine in Azure whose managed identity is an app of the tenant.
-func (s *Sim) Metadata(clientID string) http.Handler {
+// Metadata is the metadata service of a machine in Azure whose managed identity is an app of the tenant. It is busy at first,
+// with these statuses in turn.
+func (s *Sim) Metadata(clientID string, busy ...int) http.Handler {
+	var asked atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		refuse := func(status int, kind string) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
 			_ = json.NewEncoder(w).Encode(map[string]string{"error": kind})
+		}
+		if n := int(asked.Add(1)); n <= len(busy) {
+			if busy[n-1] == http.StatusTooManyRequests {
+				w.Header().Set("Retry-After", "1")
+			}
+			refuse(busy[n-1], "unavailable")
+			return
 		}
 		switch {
 		case r.URL.Path != "/metadata/identity/oauth2/token" || r.Header.Get("Metadata") != "true" || r.Header.Get("X-Forwarded-For") != "":

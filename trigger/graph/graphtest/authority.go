@@ -114,16 +114,16 @@ func (s *Sim) grantApp(c *call, a *app, form url.Values) reply {
 	case !slices.Contains(graphResources, strings.TrimSuffix(scope, "/.default")):
 		return c.authFail(400, "invalid_resource", 500011, "The resource principal named "+strings.TrimSuffix(scope, "/.default")+" was not found in the tenant.")
 	}
-	return s.tokenAnswer(a, nil, "")
+	return s.tokenAnswer(a, nil, nil, "")
 }
 
 var graphResources = []string{"https://graph.microsoft.com", "https://graph.microsoft.us", "https://dod-graph.microsoft.us"}
 
-func (s *Sim) tokenAnswer(a *app, u *User, refresh string) reply {
+func (s *Sim) tokenAnswer(a *app, u *User, scopes []string, refresh string) reply {
 	life := int(s.knobs.Load().TokenLife / time.Second)
-	t := tokenReply{TokenType: "Bearer", ExpiresIn: life, ExtExpiresIn: life, AccessToken: s.issue(a, u), RefreshToken: refresh}
+	t := tokenReply{TokenType: "Bearer", ExpiresIn: life, ExtExpiresIn: life, AccessToken: s.issue(a, u, scopes), RefreshToken: refresh}
 	if u != nil {
-		t.Scope = "https://graph.microsoft.com/Printer.Read.All https://graph.microsoft.com/Printer.ReadWrite.All"
+		t.Scope = strings.Join(scopes, " ")
 	}
 	return reply{status: 200, body: t, header: http.Header{"Cache-Control": {"no-store, no-cache"}, "Pragma": {"no-cache"}}}
 }

@@ -18,6 +18,7 @@ type device struct {
 	userCode string
 	app      *app
 	offline  bool // a refresh token was asked for
+	scopes   []string
 	expires  time.Time
 	user     *User
 	declined bool
@@ -40,7 +41,7 @@ func (s *Sim) startDevice(c *call, a *app, form url.Values) reply {
 	code := crand.Text()
 	d := &device{
 		userCode: crand.Text()[:9], app: a, expires: time.Now().Add(deviceCodeLife),
-		offline: slices.Contains(strings.Fields(form.Get("scope")), "offline_access"),
+		offline: slices.Contains(strings.Fields(form.Get("scope")), "offline_access"), scopes: scopesOf(form),
 	}
 	s.tokens.mu.Lock()
 	s.tokens.devices[code], s.tokens.codes[d.userCode] = d, d
@@ -79,7 +80,18 @@ func (s *Sim) grantDevice(c *call, a *app, form url.Values) reply {
 	if got.offline {
 		refresh = s.refreshToken(a, got.user)
 	}
-	return s.tokenAnswer(a, got.user, refresh)
+	return s.tokenAnswer(a, got.user, got.scopes, refresh)
+}
+
+// scopesOf are the delegated permissions that are asked for: all of them are consented to.
+func scopesOf(form url.Values) []string {
+	var list []string
+	for _, scope := range strings.Fields(form.Get("scope")) {
+		if i := strings.LastIndexByte(scope, '/'); i >= 0 {
+			list = append(list, scope[i+1:])
+		}
+	}
+	return list
 }
 
 func (s *Sim) refreshToken(a *app, u *User) string {
@@ -104,7 +116,7 @@ func (s *Sim) grantRefresh(c *call, a *app, form url.Values) reply {
 	if t.revoked {
 		return c.authFail(400, "invalid_grant", 50173, "The provided grant has expired due to it being revoked, a fresh auth token is needed.")
 	}
-	return s.tokenAnswer(a, t.user, s.refreshToken(a, t.user))
+	return s.tokenAnswer(a, t.user, scopesOf(form), s.refreshToken(a, t.user))
 }
 
 // ExpireDeviceCodes ends the life of every device code that waits.

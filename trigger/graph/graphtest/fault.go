@@ -14,6 +14,7 @@ type Request struct {
 	Method, Path                         string // Path starts after /v1.0
 	Printer, Job, Document, Trigger      string
 	Definition, Task, Subscription, User string
+	Operation, Share                     string
 	App                                  string // whose token it is; empty when the token is missing or bad
 	ClientRequestID                      string
 	Body                                 []byte

@@ -26,6 +26,9 @@ type Knobs struct {
 	NoParentURL           float64       // resourceData without parentUrl
 	Join                  int           // notifications in one POST, at most; default 1
 
+	OperationTime  time.Duration // how long it takes to make a printer, after the 202
+	OperationFails float64       // and then it was not made
+
 	UnknownWords float64 // an answer holding a state uses a word outside the documented enumeration
 
 	// What the documentation leaves open. A list with several entries is drawn from.
@@ -56,6 +59,7 @@ type Knobs struct {
 	BindQueues []string
 
 	TokenLife       time.Duration // default 3599 s
+	ClockAhead      time.Duration // of the authority and Graph against the machine's, in the header Date and where assertions are looked at
 	ResourceBase    string        // start of parentUrl, redirectedTo and @odata.id; default https://graph.microsoft.com/v1.0
 	DocumentBase    string        // origin of pre-authenticated payload URLs; default another name of the calling host
 	ForeignNextLink string        // when set, @odata.nextLink leads to this origin instead: a client must not follow

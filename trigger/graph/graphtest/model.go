@@ -1,6 +1,7 @@
 package graphtest
 
 import (
+	"encoding/json"
 	"strconv"
 	"time"
 )
@@ -41,9 +42,14 @@ type trigger struct {
 type printer struct {
 	Printer
 	registered time.Time
+	maker      string // app that registered it, empty for what was there
+	bare       bool   // registered, and no attributes yet
+	share      *share
 	trigger    *trigger
 	jobs       []*job // index = id - 1; a deleted job leaves nil
 	waiting    []*job // released while the printer was stopped
+
+	capabilities, defaults map[string]json.RawMessage // over those that a printer that was there has
 }
 
 func (p *printer) job(id string) *job {

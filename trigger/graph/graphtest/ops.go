@@ -14,6 +14,17 @@ const (
 	OpTaskUpdate       = "tasks.update"
 	OpPrinterList      = "printers.list"
 	OpPrinterGet       = "printers.get"
+	OpPrinterCreate    = "printers.create"
+	OpPrinterUpdate    = "printers.update"
+	OpPrinterDelete    = "printers.delete"
+	OpOperationGet     = "operations.get"
+	OpShareList        = "shares.list"
+	OpShareCreate      = "shares.create"
+	OpShareGet         = "shares.get"
+	OpShareUpdate      = "shares.update"
+	OpShareDelete      = "shares.delete"
+	OpAllowedList      = "allowedGroups.list"
+	OpGroupAllow       = "allowedGroups.add"
 	OpTriggerList      = "taskTriggers.list"
 	OpTriggerGet       = "taskTriggers.get"
 	OpTriggerCreate    = "taskTriggers.create"
@@ -65,7 +76,7 @@ type operation struct {
 func Roles() []string {
 	return []string{
 		"PrintTaskDefinition.ReadWrite.All", "PrintJob.ReadBasic.All", "PrintJob.Read.All", "PrintJob.ReadWriteBasic.All",
-		"PrintJob.Manage.All", "Printer.Read.All", "GroupMember.Read.All", "User.ReadBasic.All", "User.Read.All",
+		"PrintJob.Manage.All", "Printer.Read.All", "Printer.ReadWrite.All", "GroupMember.Read.All", "User.ReadBasic.All", "User.Read.All",
 	}
 }
 
@@ -78,6 +89,7 @@ var (
 	redirectRoles  = []string{"PrintJob.Manage.All"}
 	payloadRoles   = []string{"PrintJob.Read.All", "PrintJob.ReadWrite.All"}
 	printerRoles   = []string{"Printer.Read.All", "Printer.ReadWrite.All"}
+	updateRoles    = []string{"Printer.ReadWrite.All"}
 	groupRoles     = []string{"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"}
 	userRoles      = []string{"User.Read.All", "Directory.Read.All"}
 	basicUserRoles = []string{"User.ReadBasic.All", "User.Read.All", "Directory.Read.All"}
@@ -94,6 +106,17 @@ var (
 	opTaskUpdate       = &operation{OpTaskUpdate, true, definitionRoles, nobody, (*Sim).updateTask}
 	opPrinterList      = &operation{OpPrinterList, false, printerRoles, anybody, (*Sim).listPrinters}
 	opPrinterGet       = &operation{OpPrinterGet, false, printerRoles, anybody, (*Sim).getPrinter}
+	opPrinterCreate    = &operation{OpPrinterCreate, true, nil, administrator, (*Sim).createPrinter}
+	opPrinterUpdate    = &operation{OpPrinterUpdate, true, updateRoles, administrator, (*Sim).updatePrinter}
+	opPrinterDelete    = &operation{OpPrinterDelete, true, nil, administrator, (*Sim).deletePrinter}
+	opOperationGet     = &operation{OpOperationGet, false, nil, administrator, (*Sim).getOperation}
+	opShareList        = &operation{OpShareList, false, nil, administrator, (*Sim).listShares}
+	opShareCreate      = &operation{OpShareCreate, true, nil, administrator, (*Sim).createShare}
+	opShareGet         = &operation{OpShareGet, false, nil, anybody, (*Sim).getShare}
+	opShareUpdate      = &operation{OpShareUpdate, true, nil, administrator, (*Sim).updateShare}
+	opShareDelete      = &operation{OpShareDelete, true, nil, administrator, (*Sim).deleteShare}
+	opAllowedList      = &operation{OpAllowedList, false, nil, administrator, (*Sim).listAllowed}
+	opGroupAllow       = &operation{OpGroupAllow, true, nil, administrator, (*Sim).allowGroup}
 	opTriggerList      = &operation{OpTriggerList, false, nil, administrator, (*Sim).listTriggers}
 	opTriggerGet       = &operation{OpTriggerGet, false, nil, administrator, (*Sim).getTrigger}
 	opTriggerCreate    = &operation{OpTriggerCreate, true, nil, administrator, (*Sim).createTrigger}
@@ -131,6 +154,11 @@ func route(method string, seg []string, r *Request) *operation {
 		return routeDefinitions(method, seg[2:], r)
 	case seg[0] == "print" && len(seg) >= 2 && seg[1] == "printers":
 		return routePrinters(method, seg[2:], r)
+	case seg[0] == "print" && len(seg) == 3 && seg[1] == "operations":
+		r.Operation = seg[2]
+		return byMethod(method, opOperationGet, nil, nil, nil)
+	case seg[0] == "print" && len(seg) >= 2 && seg[1] == "shares":
+		return routeShares(method, seg[2:], r)
 	case seg[0] == "subscriptions":
 		return routeSubscriptions(method, seg[1:], r)
 	case seg[0] == "reports" && len(seg) == 2 && seg[1] == "dailyPrintUsageByUser":
@@ -168,8 +196,13 @@ func routePrinters(method string, seg []string, r *Request) *operation {
 	switch {
 	case len(seg) == 0:
 		return byMethod(method, opPrinterList, nil, nil, nil)
+	case len(seg) == 1 && trimNamespace(seg[0]) == "create":
+		r.Printer = ""
+		return byMethod(method, nil, opPrinterCreate, nil, nil)
 	case len(seg) == 1:
-		return byMethod(method, opPrinterGet, nil, nil, nil)
+		return byMethod(method, opPrinterGet, nil, opPrinterUpdate, opPrinterDelete)
+	case seg[1] == "shares" && len(seg) == 2:
+		return byMethod(method, opShareList, nil, nil, nil)
 	case seg[1] == "jobs":
 		return routeJobs(method, seg[2:], r)
 	case seg[1] == "taskTriggers" && len(seg) == 2:
@@ -177,6 +210,23 @@ func routePrinters(method string, seg []string, r *Request) *operation {
 	case seg[1] == "taskTriggers" && len(seg) == 3:
 		r.Trigger = seg[2]
 		return byMethod(method, opTriggerGet, nil, nil, opTriggerDelete)
+	}
+	return nil
+}
+
+func routeShares(method string, seg []string, r *Request) *operation {
+	if len(seg) > 0 {
+		r.Share = seg[0]
+	}
+	switch {
+	case len(seg) == 0:
+		return byMethod(method, nil, opShareCreate, nil, nil)
+	case len(seg) == 1:
+		return byMethod(method, opShareGet, nil, opShareUpdate, opShareDelete)
+	case len(seg) == 2 && seg[1] == "allowedGroups":
+		return byMethod(method, opAllowedList, nil, nil, nil)
+	case len(seg) == 3 && seg[1] == "allowedGroups" && seg[2] == "$ref":
+		return byMethod(method, nil, opGroupAllow, nil, nil)
 	}
 	return nil
 }

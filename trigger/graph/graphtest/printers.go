@@ -1,7 +1,7 @@
 package graphtest
 
 import (
-	"net/url"
+	"encoding/json"
 	"strings"
 	"time"
 )
@@ -40,25 +40,30 @@ type capabilitiesJSON struct {
 }
 
 type printerJSON struct {
-	Context            string               `json:"@odata.context,omitempty"`
-	ID                 string               `json:"id"`
-	DisplayName        string               `json:"displayName"`
-	Manufacturer       string               `json:"manufacturer"`
-	Model              string               `json:"model"`
-	IsShared           bool                 `json:"isShared"`
-	HasPhysicalDevice  bool                 `json:"hasPhysicalDevice"`
-	IsAcceptingJobs    bool                 `json:"isAcceptingJobs"`
-	RegisteredDateTime string               `json:"registeredDateTime"`
-	LastSeenDateTime   string               `json:"lastSeenDateTime"`
-	Status             printerStatusJSON    `json:"status"`
-	Defaults           *printerDefaultsJSON `json:"defaults,omitempty"`
-	Capabilities       *capabilitiesJSON    `json:"capabilities,omitempty"`
+	Context            string            `json:"@odata.context,omitempty"`
+	ID                 string            `json:"id"`
+	DisplayName        string            `json:"displayName"`
+	Manufacturer       string            `json:"manufacturer"`
+	Model              string            `json:"model"`
+	IsShared           bool              `json:"isShared"`
+	HasPhysicalDevice  bool              `json:"hasPhysicalDevice"`
+	IsAcceptingJobs    *bool             `json:"isAcceptingJobs"`
+	RegisteredDateTime string            `json:"registeredDateTime"`
+	LastSeenDateTime   string            `json:"lastSeenDateTime"`
+	Status             printerStatusJSON `json:"status"`
+	Defaults           any               `json:"defaults,omitempty"`
+	Capabilities       any               `json:"capabilities,omitempty"`
 }
 
 func (p *printer) json() printerJSON {
+	var accepting *bool // a printer that was only registered has not said
+	if !p.bare {
+		yes := !p.NotAccepting
+		accepting = &yes
+	}
 	return printerJSON{
-		ID: p.ID, DisplayName: p.DisplayName, Manufacturer: "Contoso", Model: "Rehearsal 1", IsShared: true, HasPhysicalDevice: !p.Virtual,
-		IsAcceptingJobs: !p.NotAccepting, RegisteredDateTime: p.registered.UTC().Format(stamp), LastSeenDateTime: time.Now().UTC().Format(stamp),
+		ID: p.ID, DisplayName: p.DisplayName, Manufacturer: p.Manufacturer, Model: p.Model, IsShared: p.share != nil, HasPhysicalDevice: !p.Virtual,
+		IsAcceptingJobs: accepting, RegisteredDateTime: p.registered.UTC().Format(stamp), LastSeenDateTime: time.Now().UTC().Format(stamp),
 		Status: printerStatusJSON{State: p.State, Details: []string{}},
 	}
 }
@@ -80,20 +85,31 @@ func (s *Sim) getPrinter(c *call) reply {
 		s.mu.Unlock()
 		return c.notFound()
 	}
-	out := p.json()
+	out, made, can, unless := p.json(), p.maker != "", p.capabilities, p.defaults
 	s.mu.Unlock()
 	s.garble(s.knobs.Load(), c, &out.Status.State)
 	out.Context = context0 + "print/printers/$entity"
+	if made {
+		out.Capabilities, out.Defaults = overlay(map[string]json.RawMessage{}, can), overlay(map[string]json.RawMessage{}, unless)
+		return reply{status: 200, body: out}
+	}
 	out.Defaults = &printerDefaultsJSON{
 		CopiesPerJob: 1, ContentType: "application/oxps", Finishings: []string{"none"}, MediaSize: "A4", MediaType: "stationery",
 		ColorMode: "color", DuplexMode: "oneSided", Orientation: "portrait", PagesPerSheet: 1, Quality: "medium", DPI: 600, Scaling: "auto",
 	}
-	out.Capabilities = &capabilitiesJSON{
+	out.Capabilities = overlay(asMap(&capabilitiesJSON{
 		ContentTypes: []string{"application/oxps", "application/pdf"}, ColorModes: []string{"blackAndWhite", "grayscale", "color", "auto"},
 		DuplexModes: []string{"flipOnLongEdge", "flipOnShortEdge", "oneSided"}, MediaSizes: []string{"A3", "A4", "A5", "North America Letter"},
 		PagesPerSheet: []int{1, 2, 4}, IsColorPrintingSupported: true, IsPageRangeSupported: true,
-	}
+	}), can)
 	return reply{status: 200, body: out}
+}
+
+// asMap is v with its properties by name.
+func asMap(v any) (m map[string]json.RawMessage) {
+	raw, _ := json.Marshal(v) // lists and words only: never fails
+	_ = json.Unmarshal(raw, &m)
+	return m
 }
 
 type triggerJSON struct {
@@ -165,7 +181,7 @@ func (s *Sim) createTrigger(c *call) reply {
 	if !c.decode(&in) || in.Event != "jobStarted" {
 		return c.badRequest("event must be jobStarted.")
 	}
-	id, ok := boundDefinition(in.Bind)
+	id, ok := bound(in.Bind, "print/taskDefinitions/")
 	if !ok {
 		return c.badRequest("definition@odata.bind does not name a task definition.")
 	}
@@ -185,17 +201,6 @@ func (s *Sim) createTrigger(c *call) reply {
 	out := s.newTrigger(p, d, c.App).json(false)
 	out.Context = context0 + "print/printers('" + c.Printer + "')/taskTriggers/$entity"
 	return reply{status: 201, body: out}
-}
-
-// boundDefinition takes the id out of .../print/taskDefinitions/{id}, absolute or relative to the version.
-func boundDefinition(bind string) (string, bool) {
-	u, err := url.Parse(bind)
-	if err != nil {
-		return "", false
-	}
-	path := strings.TrimPrefix(strings.TrimPrefix(u.Path, "/v1.0"), "/")
-	id, ok := strings.CutPrefix(path, "print/taskDefinitions/")
-	return id, ok && id != "" && !strings.Contains(id, "/")
 }
 
 func (s *Sim) deleteTrigger(c *call) reply {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // call is one request on its way through the simulator.
@@ -58,6 +59,9 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if ahead := s.knobs.Load().ClockAhead; ahead != 0 {
+		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+	}
 	return c.write(w, rep)
 }
 
@@ -107,6 +111,8 @@ func (c *call) authorize(op *operation) (reply, bool) {
 		return c.fail(403, "Forbidden", "Application is not authorized to perform this operation. Application must have one of the following scopes: "+strings.Join(op.roles, ", ")), false
 	case c.token.user != nil && op.delegated == nobody:
 		return c.fail(403, "Forbidden", "This operation is not supported with delegated permissions."), false
+	case c.token.user != nil && !c.token.hasScope(op.name):
+		return c.fail(403, "Forbidden", "The token has none of the following scopes: "+strings.Join(scopes[op.name], ", ")), false
 	case c.token.user != nil && op.delegated == administrator && !c.token.user.Administrator:
 		return c.fail(403, "Forbidden", "The user is not a Printer Administrator."), false
 	}

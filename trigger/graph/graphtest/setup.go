@@ -47,6 +47,8 @@ type Printer struct {
 	State        string // idle, processing, stopped, unknown; a stopped one keeps released jobs pending
 	NotAccepting bool
 	Virtual      bool // a queue without a device
+	Manufacturer string
+	Model        string
 }
 
 // AddApp registers an application and returns it complete.
@@ -90,7 +92,9 @@ func (s *Sim) AddPrinter(p Printer) Printer {
 	orString(&p.ID, s.dice.guid("printer", p.DisplayName+"#"+fmt.Sprint(len(s.printers))))
 	orString(&p.DisplayName, "printer "+fmt.Sprint(len(s.printers)+1))
 	orString(&p.State, "idle")
-	kept := &printer{Printer: p, registered: time.Now()}
+	orString(&p.Manufacturer, "Contoso")
+	orString(&p.Model, "Rehearsal 1")
+	kept := &printer{Printer: p, registered: time.Now(), share: &share{id: s.dice.guid("share", p.ID), name: p.DisplayName, everyone: true, made: time.Now()}}
 	s.printers[p.ID] = kept
 	s.printOrder = append(s.printOrder, kept)
 	return p

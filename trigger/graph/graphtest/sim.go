@@ -34,6 +34,7 @@ type Sim struct {
 	tasks       map[string]*task
 	printers    map[string]*printer
 	printOrder  []*printer
+	operations  map[string]*operationTask
 	subs        map[string]*subscription
 	subOrder    []*subscription
 	outboxes    map[string]*outbox
@@ -60,7 +61,8 @@ func New(k Knobs) *Sim {
 		seed: k.Seed, dice: newDice(k.Seed),
 		apps: make(map[string]*app), users: make(map[string]*User), upns: make(map[string]*User), employees: make(map[string][]*User),
 		definitions: make(map[string]*definition), tasks: make(map[string]*task), printers: make(map[string]*printer),
-		subs: make(map[string]*subscription), outboxes: make(map[string]*outbox),
+		operations: make(map[string]*operationTask),
+		subs:       make(map[string]*subscription), outboxes: make(map[string]*outbox),
 	}
 	s.tokens.init()
 	s.log.init()

@@ -13,7 +13,8 @@ import (
 // token is an access token that was issued.
 type token struct {
 	app     *app
-	user    *User // nil = an app token
+	user    *User    // nil = an app token
+	scopes  []string // delegated permissions; nil = all
 	expires time.Time
 	revoked bool // of a refresh token
 }
@@ -25,6 +26,28 @@ func (t *token) hasRole(wanted []string) bool {
 		}
 	}
 	return false
+}
+
+// hasScope reports whether a person's token may do an operation, as far as it needs a delegated permission.
+func (t *token) hasScope(op string) bool {
+	wanted := scopes[op]
+	return t.scopes == nil || wanted == nil || slices.ContainsFunc(wanted, func(s string) bool { return slices.Contains(t.scopes, s) })
+}
+
+var (
+	readScopes  = []string{"Printer.Read.All", "Printer.ReadWrite.All", "Printer.FullControl.All"}
+	writeScopes = []string{"Printer.ReadWrite.All", "Printer.FullControl.All"}
+	shareScopes = []string{"PrinterShare.ReadWrite.All"}
+)
+
+// scopes are the delegated permissions of operations, any of which suffices.
+var scopes = map[string][]string{
+	OpPrinterList: readScopes, OpPrinterCreate: append([]string{"Printer.Create"}, writeScopes...), OpOperationGet: append([]string{"Printer.Create"}, writeScopes...),
+	OpPrinterUpdate: writeScopes, OpPrinterDelete: {"Printer.FullControl.All"},
+	OpTriggerList: readScopes, OpTriggerGet: readScopes, OpTriggerCreate: writeScopes, OpTriggerDelete: writeScopes,
+	OpShareList: append([]string{"PrinterShare.Read.All"}, shareScopes...), OpShareCreate: shareScopes, OpShareUpdate: shareScopes,
+	OpShareDelete: shareScopes, OpAllowedList: shareScopes, OpGroupAllow: shareScopes,
+	OpUsage: {"Reports.Read.All"}, OpJobCreate: {"PrintJob.Create"}, OpJobStart: {"PrintJob.Create", "PrintJob.ReadWriteBasic", "PrintJob.ReadWrite"},
 }
 
 // tokens is all that the authority remembers.
@@ -56,7 +79,7 @@ func (t *tokens) find(bearer string) (token, bool) {
 }
 
 // issue makes a token of the shape Entra gives: a JWT whose claims can be read but need not be believed.
-func (s *Sim) issue(a *app, u *User) string {
+func (s *Sim) issue(a *app, u *User, scopes []string) string {
 	k := s.knobs.Load()
 	now := time.Now()
 	claims := map[string]any{
@@ -67,14 +90,14 @@ func (s *Sim) issue(a *app, u *User) string {
 		claims["idtyp"], claims["roles"] = "app", a.Roles
 	} else {
 		claims["idtyp"], claims["oid"], claims["upn"] = "user", u.ID, u.UPN
-		claims["scp"] = "Printer.Read.All Printer.ReadWrite.All"
+		claims["scp"] = strings.Join(scopes, " ")
 	}
 	payload, _ := json.Marshal(claims) // strings and numbers only: never fails
 	enc := base64.RawURLEncoding
 	jwt := enc.EncodeToString([]byte(`{"typ":"JWT","alg":"RS256","kid":"simulator"}`)) + "." + enc.EncodeToString(payload) +
 		"." + enc.EncodeToString([]byte(crand.Text()))
 	s.tokens.mu.Lock()
-	s.tokens.access[jwt] = &token{app: a, user: u, expires: now.Add(k.TokenLife)}
+	s.tokens.access[jwt] = &token{app: a, user: u, scopes: scopes, expires: now.Add(k.TokenLife)}
 	s.tokens.mu.Unlock()
 	return jwt
 }
@@ -114,7 +137,7 @@ func (s *Sim) ExpireTokens() {
 }
 
 // AppToken issues an app token without a call, for tests that speak HTTP themselves. It panics when the app is unknown.
-func (s *Sim) AppToken(clientID string) string { return s.issue(s.mustApp(clientID), nil) }
+func (s *Sim) AppToken(clientID string) string { return s.issue(s.mustApp(clientID), nil, nil) }
 
 // UserToken issues a delegated token for a user and an app without a call. It panics when one of them is unknown.
 func (s *Sim) UserToken(clientID, userID string) string {
@@ -124,7 +147,7 @@ func (s *Sim) UserToken(clientID, userID string) string {
 	if u == nil {
 		panic("graphtest: no user " + userID)
 	}
-	return s.issue(s.mustApp(clientID), u)
+	return s.issue(s.mustApp(clientID), u, nil)
 }
 
 func (s *Sim) mustApp(clientID string) *app {

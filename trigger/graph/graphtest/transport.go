@@ -80,7 +80,9 @@ func (r *recorder) Write(p []byte) (int, error) {
 
 func (r *recorder) response(req *http.Request) *http.Response {
 	r.WriteHeader(http.StatusOK)
-	r.header["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}
+	if r.header["Date"] == nil {
+		r.header["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}
+	}
 	return &http.Response{
 		Status: fmt.Sprintf("%d %s", r.status, http.StatusText(r.status)), StatusCode: r.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

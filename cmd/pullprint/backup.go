@@ -1,0 +1,291 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/config"
+)
+
+func backupCommand() *cobra.Command {
+	var f apiFlags
+	cmd := &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Write a verified copy of all state to a file",
+		Long: `Writes everything that pullprint remembers to FILE: held jobs, decisions, audit,
+accounts and their history, badges, and what Microsoft Graph knows us by; all of it as it
+was at one moment. Printing goes on meanwhile. The file is read back and checked. It holds
+personal data and the secrets of the subscription: it is made readable for you alone; keep
+it so. Secrets in files and the configuration are not in it.
+
+With an embedded store it asks the running daemon for the copy (role admin), or, when none
+is running, reads the store itself. With nats.url it reads from there.`,
+		Args: wants("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			c, err := writeBackup(cmd, &f, cfg, args[0])
+			if err != nil {
+				return err
+			}
+			return f.printContents(cmd.OutOrStdout(), c, "written to "+args[0]+" and read back")
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// loadConfig is the configuration alone.
+func loadConfig(cmd *cobra.Command) (*config.Config, error) {
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return nil, err
+	}
+	return loadNamed(path)
+}
+
+func loadNamed(path string) (*config.Config, error) {
+	cfg, err := config.Load(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, usageError{fmt.Errorf("there is no configuration %s", path)}
+	}
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return cfg, nil
+}
+
+// writeBackup makes the file beside its place, checks it and puts it there: a file
+// of that name is always whole.
+func writeBackup(cmd *cobra.Command, f *apiFlags, cfg *config.Config, name string) (c bus.Contents, err error) {
+	tmp, err := os.OpenFile(name+".part", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return c, fmt.Errorf("write the backup: %w", err)
+	}
+	defer func() {
+		_ = tmp.Close()
+		if err != nil {
+			_ = os.Remove(tmp.Name())
+		}
+	}()
+	if err := tmp.Chmod(0o600); err != nil {
+		return c, fmt.Errorf("write the backup: %w", err)
+	}
+	err = bus.Backup(cmd.Context(), cfg.NATS, toolOptions(), tmp)
+	if errors.Is(err, bus.ErrLocked) {
+		client, cerr := f.client(cmd)
+		if cerr != nil {
+			return c, fmt.Errorf("%w; a running daemon can be asked for a backup through its API: %w", err, cerr)
+		}
+		err = client.Backup(cmd.Context(), tmp)
+	}
+	if err != nil {
+		return c, err
+	}
+	if err := tmp.Sync(); err != nil {
+		return c, fmt.Errorf("write the backup: %w", err)
+	}
+	if c, err = verify(tmp); err != nil {
+		return c, err
+	}
+	if err := os.Rename(tmp.Name(), name); err != nil {
+		return c, fmt.Errorf("write the backup: %w", err)
+	}
+	dir, err := os.Open(filepath.Dir(name))
+	if err == nil {
+		err = errors.Join(dir.Sync(), dir.Close())
+	}
+	return c, err
+}
+
+func verify(f *os.File) (bus.Contents, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return bus.Contents{}, fmt.Errorf("read the backup: %w", err)
+	}
+	return bus.VerifyBackup(f, st.Size())
+}
+
+// toolOptions are those of a verb that opens a store for itself.
+func toolOptions() bus.Options {
+	return bus.Options{Logger: zap.NewNop(), Instance: "pullprint-tool"}
+}
+
+// printContents tells what was copied.
+func (f *apiFlags) printContents(w io.Writer, c bus.Contents, what string) error {
+	if f.json {
+		return printJSON(w, c)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "WHAT\tRECORDS\tBYTES\tSHA-256")
+	expired := 0
+	for _, s := range c.Streams {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%.16s\n", s.Short(), s.Messages, s.Bytes, s.SHA256)
+		expired += s.Expired
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if expired > 0 {
+		fmt.Fprintf(w, "%d records were left out: their time was over\n", expired)
+	}
+	fmt.Fprintf(w, "as of %s, %s\n", c.Created.Local().Format(time.RFC3339), what)
+	return nil
+}
+
+func restoreCommand() *cobra.Command {
+	var f apiFlags
+	var replace, check bool
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Put a backup in the place of the state",
+		Long: `Checks FILE, makes a new store of it, compares the two record by record, and only then
+puts it where the configuration keeps its state. Every daemon has to be stopped. A store
+that is not empty is replaced with --replace alone; an embedded one is kept beside it.
+
+After the next start, jobs that were released or deleted since the backup are recognised
+when they are touched: nothing is printed twice. What people spent since the backup is not
+known any more: put it right by "pullprint quota adjust".`,
+		Args: wants("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file, err := os.Open(args[0])
+			if err != nil {
+				return fmt.Errorf("read the backup: %w", err)
+			}
+			defer file.Close()
+			if check {
+				c, err := verify(file)
+				if err != nil {
+					return err
+				}
+				return f.printContents(cmd.OutOrStdout(), c, "whole")
+			}
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			st, err := file.Stat()
+			if err != nil {
+				return fmt.Errorf("read the backup: %w", err)
+			}
+			c, replaced, err := bus.Restore(cmd.Context(), cfg.NATS, file, st.Size(), bus.RestoreOptions{Options: toolOptions(), Replace: replace})
+			if err != nil {
+				return err
+			}
+			if err := f.printContents(cmd.OutOrStdout(), c, "restored and compared"); err != nil {
+				return err
+			}
+			if replaced != "" && !f.json {
+				fmt.Fprintf(cmd.OutOrStdout(), "what was there before is kept in %s: remove it when all is well\n", replaced)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&replace, "replace", false, "replace a store that is not empty")
+	cmd.Flags().BoolVar(&check, "check", false, "only check the file, and say what is in it")
+	return cmd
+}
+
+func migrateCommand() *cobra.Command {
+	var f apiFlags
+	var from, to string
+	var replace bool
+	cmd := &cobra.Command{
+		Use:   "migrate --from CONFIG --to CONFIG",
+		Short: "Move all state to another store: from embedded to a cluster, or back",
+		Long: `Copies all state from the store of one configuration to that of another, and compares
+both record by record. Every daemon on either side has to be stopped: it looks whether one
+is alive, and refuses. The source is left as it is: do not start a daemon on it again.
+Interrupted, it can be run again.`,
+		Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if from == "" || to == "" {
+				return usageError{errors.New("--from and --to are needed: the configuration of the store that is, and that of the store that shall be")}
+			}
+			source, err := loadNamed(from)
+			if err != nil {
+				return err
+			}
+			target, err := loadNamed(to)
+			if err != nil {
+				return err
+			}
+			c, err := bus.Migrate(cmd.Context(), source.NATS, target.NATS, bus.RestoreOptions{Options: toolOptions(), Replace: replace})
+			if err != nil {
+				return err
+			}
+			return f.printContents(cmd.OutOrStdout(), c, "moved and compared; start the daemons with "+to+" only")
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "", "`CONFIG` of the store that is")
+	cmd.Flags().StringVar(&to, "to", "", "`CONFIG` of the store that shall be")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&replace, "replace", false, "replace a target that is not empty")
+	return cmd
+}
+
+func acceptLossCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "accept-loss",
+		Short: "Go on with an embedded store that has lost records",
+		Long: `For a store that "run" refuses because it is behind its mark: says what is missing, asks,
+and makes the store usable as it is. Restoring a backup is better, where there is one. That
+it was done, and by whom, is recorded in the audit.`,
+		Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			lost, err := bus.AcceptLoss(cmd.Context(), cfg.NATS, toolOptions(), operator(), func(lost []bus.Loss) error {
+				for _, l := range lost {
+					fmt.Fprintln(out, l)
+				}
+				switch {
+				case yes:
+					return nil
+				case !terminal(cmd.InOrStdin()):
+					return usageError{errors.New("there is no terminal to ask at; give --yes to go on without what is missing")}
+				}
+				if !agreed(cmd.InOrStdin(), out) {
+					return errors.New("nothing was changed")
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if len(lost) == 0 {
+				fmt.Fprintln(out, "nothing is missing")
+				return nil
+			}
+			fmt.Fprintln(out, "accepted; the audit has it")
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// operator is who uses the verb, for the audit.
+func operator() string {
+	if u, err := user.Current(); err == nil {
+		return "local user " + u.Username
+	}
+	return fmt.Sprint("local user ", os.Getuid())
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"pullprint/connector/admin"
+	"pullprint/connector/daemon"
+)
+
+// nearby is how long an answer of this machine may take.
+const nearby = 5 * time.Second
+
+// daemon looks for one that runs on this machine, and at its ports if none does.
+func (e *examination) daemon(ctx context.Context) {
+	status, body, err := e.page(ctx, "/readyz?verbose")
+	switch {
+	case err != nil && errors.Is(err, syscall.ECONNREFUSED):
+		e.say("daemon", warned, "it does not run on this machine", "start it: pullprint run, or systemctl start pullprint")
+		e.ports(ctx)
+		return
+	case err != nil:
+		e.say("daemon", warned, "metrics.listen can't be asked: "+plainly(err), "look at what listens there: ss -ltnp")
+		return
+	case status == http.StatusOK:
+		e.runs = true
+		e.say("daemon", fine, "it runs and is ready", "")
+	case status == http.StatusServiceUnavailable:
+		e.runs = true
+		e.unready(body)
+	default:
+		e.say("daemon", warned, fmt.Sprintf("metrics.listen answers with status %d", status), "if it is guarded by metrics.web_config_file, ask it yourself: /readyz?verbose")
+		return
+	}
+	e.version(ctx)
+	e.openPorts(ctx)
+}
+
+// page reads one of metrics.listen.
+func (e *examination) page(ctx context.Context, path string) (status int, body string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, nearby)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+local(e.cfg.Metrics.Listen)+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+	return res.StatusCode, string(text), err
+}
+
+// local is where this machine reaches what listens on an address.
+func local(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// unready tells each reason of the daemon's own.
+func (e *examination) unready(body string) {
+	for line := range strings.Lines(body) {
+		if why, ok := strings.CutPrefix(strings.TrimSpace(line), "[-] "); ok {
+			e.say("daemon", broken, "not ready: "+why, "the lines below and its log say more")
+		}
+	}
+}
+
+var buildInfo = regexp.MustCompile(`^pullprint_build_info\{.*\}`)
+
+// version compares the program that runs with this one.
+func (e *examination) version(ctx context.Context) {
+	_, body, err := e.page(ctx, "/metrics")
+	if err != nil {
+		return
+	}
+	ours := daemon.ReadBuild()
+	lines := bufio.NewScanner(strings.NewReader(body))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		info := buildInfo.FindString(lines.Text())
+		if info == "" {
+			continue
+		}
+		if strings.Contains(info, fmt.Sprintf("version=%q", ours.Version)) && strings.Contains(info, fmt.Sprintf("revision=%q", ours.Revision)) {
+			e.say("version", fine, ours.Version+", as the daemon's", "")
+			return
+		}
+		e.say("version", warned, fmt.Sprintf("this program is %s (%s), and another one runs: %s", ours.Version, ours.Revision, strings.TrimPrefix(info, "pullprint_build_info")), "start the daemon again")
+		return
+	}
+}
+
+// listens are the addresses of the configuration.
+func (e *examination) listens() map[string]string {
+	all := map[string]string{"webhook.listen": e.cfg.Webhook.Listen, "metrics.listen": e.cfg.Metrics.Listen}
+	if e.cfg.Admin.Listen != "" {
+		all["admin.listen"] = e.cfg.Admin.Listen
+	}
+	return all
+}
+
+// ports tries whether a daemon could listen.
+func (e *examination) ports(ctx context.Context) {
+	well := true
+	for _, key := range []string{"webhook.listen", "metrics.listen", "admin.listen"} {
+		address, ok := e.listens()[key]
+		if !ok {
+			continue
+		}
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err == nil {
+			err = ln.Close()
+		}
+		if err != nil {
+			well = false
+			e.say("ports", broken, key+": "+plainly(err), portAdvice(err))
+		}
+	}
+	if well {
+		e.say("ports", fine, "all are free", "")
+	}
+}
+
+func portAdvice(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "another program has it: ss -ltnp; stop it, or give pullprint another port"
+	case errors.Is(err, syscall.EACCES):
+		return "a port below 1024 needs CAP_NET_BIND_SERVICE; take a higher one behind a proxy"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "this machine has no such address: ip addr"
+	}
+	return "correct the address"
+}
+
+// openPorts asks the daemon's other two.
+func (e *examination) openPorts(ctx context.Context) {
+	well := true
+	for _, key := range []string{"webhook.listen", "admin.listen"} {
+		address, ok := e.listens()[key]
+		if !ok {
+			continue
+		}
+		dialed, cancel := context.WithTimeout(ctx, nearby)
+		conn, err := (&net.Dialer{}).DialContext(dialed, "tcp", local(address))
+		cancel()
+		if err != nil {
+			well = false
+			e.say("ports", broken, key+": "+plainly(err), "the daemon runs with another configuration: start it again")
+			continue
+		}
+		conn.Close()
+	}
+	if well {
+		e.say("ports", fine, "the daemon listens on all of them", "")
+	}
+}
+
+// api is a client of the daemon's API, with the administrator's token; nil without
+// one.
+func (e *examination) api() *admin.Client {
+	base, err := addressOf(e.cfg.Admin)
+	if err != nil || e.cfg.Admin.TokenFile == "" {
+		return nil
+	}
+	token, err := tokenIn(e.cfg.Admin.TokenFile)
+	if err != nil {
+		return nil
+	}
+	return admin.NewClient(base, token)
+}
+
+// plainly is an error of the network without what was asked for.
+func plainly(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return op.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"time"
+
+	"pullprint/policy"
+	"pullprint/policy/badge"
+	"pullprint/trigger/webhook"
+)
+
+// policyFile runs the tests of the policy, and compares its time zone with this
+// machine's.
+func (e *examination) policyFile(context.Context) {
+	for key, file := range map[string]string{"policy": e.cfg.Policy.File, "shadow policy": e.cfg.Policy.ShadowFile} {
+		if file == "" {
+			continue
+		}
+		src, err := readPolicy(file)
+		if err != nil {
+			e.say(key, broken, err.Error(), "make it readable for the user pullprint runs as")
+			continue
+		}
+		switch r, err := policy.Test(file, src); {
+		case err != nil:
+			e.say(key, broken, err.Error(), "see `pullprint policy check "+file+"`")
+		case r.Failed() > 0:
+			e.say(key, broken, counted(r.Failed(), "test")+" failed", "see `pullprint policy test "+file+"`")
+		case len(r.Results) == 0:
+			e.say(key, fine, "it loads; it has no tests", "")
+		default:
+			e.say(key, fine, counted(len(r.Results), "test")+" passed", "")
+		}
+	}
+	e.zone(time.Now())
+}
+
+// zone tells by which midnight the periods of allowances end.
+func (e *examination) zone(now time.Time) {
+	ours, here := e.policy.Zone(), now.Location()
+	_, there := now.In(ours).Zone()
+	_, offset := now.Zone()
+	switch {
+	case there != offset && ours == time.UTC && e.policy.HasAllowances():
+		e.say("time zone", warned, fmt.Sprintf("allowances begin at midnight UTC, and this machine is in another zone (%s)", here), "write `zone: "+zoneExample(here)+"` into the policy, or leave it if UTC is meant")
+	default:
+		e.say("time zone", fine, "the policy counts days in "+ours.String(), "")
+	}
+}
+
+// zoneExample is the name of a zone to write into a policy.
+func zoneExample(here *time.Location) string {
+	if here.String() == "Local" {
+		return "Europe/Zurich"
+	}
+	return here.String()
+}
+
+// How near the end of a certificate is worth a word.
+const expiresSoon = 14 * 24 * time.Hour
+
+// files looks at certificates and keys.
+func (e *examination) files(context.Context) {
+	e.ownCertificate()
+	e.pair("webhook.tls", e.cfg.Webhook.TLS)
+	e.pair("admin.tls", e.cfg.Admin.TLS)
+	if file := e.cfg.Badges.KeyFile; file != "" {
+		e.badgeKey(file)
+	}
+	if keep := e.cfg.Administrator; keep.Configured() {
+		if err := keep.Check(); err != nil {
+			e.say("administrator", broken, err.Error(), "make a key with `openssl rand -base64 32`")
+		}
+	}
+}
+
+// ownCertificate is that by which the app signs in.
+func (e *examination) ownCertificate() {
+	if e.cfg.Auth.CertificateFile == "" {
+		return
+	}
+	leaf, err := e.cfg.Auth.Certificate()
+	if err != nil {
+		e.say("certificate", broken, err.Error(), "put the certificate of the app registration there, with its key")
+		return
+	}
+	e.valid("certificate", "auth.certificate_file", leaf, "put a new certificate into the app registration, then into the file: it is read again for every token")
+}
+
+// pair is a certificate that we serve.
+func (e *examination) pair(key string, files webhook.TLS) {
+	if files.CertFile == "" {
+		return
+	}
+	loaded, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+	if err != nil {
+		e.say("certificate", broken, key+": "+err.Error(), "write the certificate chain and its key there, in PEM")
+		return
+	}
+	leaf, err := x509.ParseCertificate(loaded.Certificate[0])
+	if err != nil {
+		e.say("certificate", broken, key+": "+err.Error(), "write the certificate chain there, in PEM")
+		return
+	}
+	e.valid("certificate", key, leaf, "renew it: the files are read again when they change")
+}
+
+// valid says until when a certificate is valid.
+func (e *examination) valid(about, what string, leaf *x509.Certificate, renew string) {
+	now, until := time.Now(), leaf.NotAfter.UTC().Format(time.DateOnly)
+	switch left := leaf.NotAfter.Sub(now); {
+	case left <= 0:
+		e.say(about, broken, fmt.Sprintf("%s expired on %s", what, until), renew)
+	case now.Before(leaf.NotBefore):
+		e.say(about, broken, fmt.Sprintf("%s is valid from %s on", what, leaf.NotBefore.UTC().Format(time.RFC3339)), "check the clock of this machine")
+	case left < expiresSoon:
+		e.say(about, warned, fmt.Sprintf("%s ends on %s, in %s", what, until, counted(int(left/(24*time.Hour)), "day")), renew)
+	default:
+		e.say(about, fine, fmt.Sprintf("%s until %s", what, until), "")
+	}
+}
+
+func (e *examination) badgeKey(file string) {
+	src, err := os.ReadFile(file)
+	if err == nil {
+		_, err = badge.ParseKeys(src)
+	}
+	if err != nil {
+		e.say("badges", broken, "badges.key_file: "+err.Error(), "put the key back that the badges were enrolled with")
+		return
+	}
+	e.say("badges", fine, "the key can be read", "")
+}

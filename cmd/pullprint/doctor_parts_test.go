@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/config"
+	"pullprint/policy"
+	"pullprint/trigger/webhook"
+)
+
+// The way to the public address: each thing that can be wrong there has a line of
+// its own; when Graph has been there, none of them is a failure.
+func TestPublicURL(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		fmt.Fprint(w, r.URL.Query().Get("validationToken"))
+	}
+	answer := func(status int, text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status); fmt.Fprint(w, text) }
+	}
+	day := 24 * time.Hour
+	for name, c := range map[string]struct {
+		of      string // whom the certificate is of
+		left    time.Duration
+		trusted bool
+		handler http.HandlerFunc
+		runs    bool
+		result  string
+		want    string
+	}{
+		"well":                {"print.contoso.com", 90 * day, true, echo, true, fine, "it answers Graph's question"},
+		"ends soon":           {"print.contoso.com", 3 * day, true, echo, true, warned, "its certificate ends on "},
+		"another's name":      {"www.contoso.com", 90 * day, true, echo, true, broken, "the certificate is not of this name: "},
+		"expired":             {"print.contoso.com", -time.Hour, true, echo, true, broken, "the certificate is expired, or not valid yet"},
+		"unknown authority":   {"print.contoso.com", 90 * day, false, echo, true, broken, "the certificate is not of an authority that is known"},
+		"no TLS":              {"", 0, true, echo, true, broken, "what answers speaks no TLS"},
+		"a proxy alone":       {"print.contoso.com", 90 * day, true, answer(502, ""), true, broken, "a proxy answers with status 502"},
+		"no daemon behind it": {"print.contoso.com", 90 * day, true, answer(502, ""), false, warned, "a proxy answers with status 502"},
+		"something else":      {"print.contoso.com", 90 * day, true, answer(200, "<html>welcome"), true, broken, "something answers, and does not give Graph's question back"},
+		"a sign-in page":      {"print.contoso.com", 90 * day, true, answer(401, ""), true, broken, "/graph/notifications is answered with status 401"},
+		"html": {"print.contoso.com", 90 * day, true, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprint(w, r.URL.Query().Get("validationToken"))
+		}, true, broken, "something answers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewUnstartedServer(c.handler)
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			roots := x509.NewCertPool()
+			if c.of == "" {
+				server.Start()
+			} else {
+				cert := issue(t, c.of, c.left, key, &key.PublicKey)
+				server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}}
+				server.StartTLS()
+				if c.trusted {
+					roots.AddCert(cert)
+				}
+			}
+			t.Cleanup(server.Close)
+			e := &examination{
+				cfg: &config.Config{Webhook: webhook.Config{PublicURL: "https://print.contoso.com/"}}, runs: c.runs, roots: roots,
+				dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+					return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
+				},
+			}
+			e.publicURL(t.Context())
+			if len(e.all) == 0 || e.all[0].Result != c.result || !strings.Contains(e.all[0].Text, c.want) || (c.result != fine && e.all[0].Do == "") {
+				t.Errorf("%+v", e.all)
+			}
+			e.all, e.live = nil, time.Now()
+			e.publicURL(t.Context())
+			for _, f := range e.all {
+				if f.Result == broken {
+					t.Errorf("Graph has been there: %+v", f)
+				}
+			}
+		})
+	}
+}
+
+// What a store tells, and what it means.
+func TestStore(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		replicas int
+		in       bus.Inspection
+		want     finding
+	}{
+		"a full disk":      {0, bus.Inspection{Embedded: true, Free: 1 << 20, Needed: 1 << 30}, finding{About: "disk", Result: broken, Text: "1 MiB are free, and the store may take 1024 MiB more"}},
+		"one copy":         {1, bus.Inspection{Version: "2.15.2"}, finding{About: "fsync", Result: warned, Text: "NATS does not tell how often it syncs"}},
+		"three copies":     {3, bus.Inspection{Version: "2.15.2", Cluster: "c"}, finding{About: "fsync", Result: fine, Text: "not told by NATS; 3 copies"}},
+		"fewer copies":     {3, bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 1, Leader: "a"}}}, finding{About: "replicas", Result: warned, Text: "fewer than nats.replicas (3): PULLPRINT_TASKS"}},
+		"a server is away": {3, bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a", Away: []string{"c"}}}}, finding{About: "replicas", Result: warned, Text: "copies are offline or behind: PULLPRINT_TASKS on c"}},
+		"nobody leads":     {3, bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3}}}, finding{About: "replicas", Result: broken, Text: "no server leads PULLPRINT_TASKS"}},
+		"all are there":    {3, bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a"}}}, finding{About: "replicas", Result: fine, Text: "1 stream, all copies are there"}},
+		"an account's end": {1, bus.Inspection{Used: 95 << 20, Limit: 100 << 20}, finding{About: "disk", Result: warned, Text: "the account has 95 MiB of 100 MiB"}},
+		"room in it":       {1, bus.Inspection{Used: 5 << 20, Limit: 100 << 20}, finding{About: "disk", Result: fine, Text: "the account has 5 MiB of 100 MiB"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &examination{cfg: &config.Config{NATS: bus.Config{Replicas: c.replicas}}}
+			if c.in.Embedded {
+				e.embedded(c.in)
+			} else {
+				e.external(c.in)
+			}
+			if !slices.ContainsFunc(e.all, func(f finding) bool {
+				return f.About == c.want.About && f.Result == c.want.Result && strings.HasPrefix(f.Text, c.want.Text) && (f.Result == fine) == (f.Do == "")
+			}) {
+				t.Errorf("%+v", e.all)
+			}
+		})
+	}
+}
+
+// Allowances that begin at midnight UTC, where people live in another zone.
+func TestZone(t *testing.T) {
+	t.Parallel()
+	zurich, err := time.LoadLocation("Europe/Zurich")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rest = "allowances: [{name: all, when: 'true', pages: 5, every: week}]\nunmatched: free\n"
+	for text, want := range map[string]string{rest: warned, "zone: Europe/Zurich\n" + rest: fine, "rules: []\n": fine} {
+		p, err := policy.Load("policy.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &examination{policy: p}
+		e.zone(time.Now().In(zurich))
+		if len(e.all) != 1 || e.all[0].Result != want || (want == warned) != strings.Contains(e.all[0].Do, "zone: Europe/Zurich") {
+			t.Errorf("%s: %+v", text, e.all)
+		}
+	}
+}

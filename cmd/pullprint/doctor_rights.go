@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pullprint/connector"
+	"pullprint/policy"
+	"pullprint/trigger/graph"
+)
+
+// right is a permission that something needs; any of its names will do.
+type right struct {
+	names []string
+	why   string
+}
+
+// needed are the application permissions that the configuration needs.
+func (e *examination) needed() []right {
+	list := []right{
+		{[]string{"PrintTaskDefinition.ReadWrite.All"}, "hearing of jobs"},
+		{[]string{"PrintJob.ReadBasic.All", "PrintJob.Read.All", "PrintJob.ReadWriteBasic.All", "PrintJob.ReadWrite.All", "PrintJob.Manage.All"}, "reading jobs"},
+		{[]string{"PrintJob.ReadWriteBasic.All", "PrintJob.ReadWrite.All", "PrintJob.Manage.All"}, "aborting jobs"},
+		{[]string{"Printer.Read.All", "Printer.ReadWrite.All"}, "reading printers"},
+	}
+	var needs policy.Needs
+	for _, q := range e.cfg.Queues {
+		needs = needs.And(e.policy.Needs(policy.Arrival, q.Mode)).And(e.policy.Needs(policy.Release, q.Mode))
+		if q.Mode == connector.ModePull {
+			list = append(list, right{[]string{"PrintJob.Manage.All"}, "releasing jobs of " + q.Name})
+		}
+	}
+	if needs.Pages && e.policy.Counts() {
+		list = append(list, right{[]string{"PrintJob.Read.All", "PrintJob.ReadWrite.All"}, "counting pages, which the policy needs"})
+	}
+	if needs.Groups {
+		list = append(list, right{[]string{"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"}, "groups, which the policy looks at"},
+			right{[]string{"User.ReadBasic.All", "User.Read.All", "Directory.Read.All"}, "groups, which the policy looks at"})
+	}
+	if needs.Language {
+		list = append(list, right{[]string{"User.Read.All", "Directory.Read.All"}, "the language of owners, for texts in several"})
+	}
+	if e.cfg.Badges.EntraAttribute != "" {
+		list = append(list, right{[]string{"User.Read.All", "Directory.Read.All"}, "badges.entra_attribute"})
+	}
+	return list
+}
+
+const grantAdvice = "add it under API permissions of the app registration, as an application permission of Microsoft Graph, and grant admin consent"
+
+func (e *examination) rights(ctx context.Context, c *graph.Client) {
+	roles, told, err := c.Roles(ctx)
+	switch {
+	case err != nil:
+		e.say("rights", broken, err.Error(), permissionAdvice(err))
+		return
+	case !told:
+		e.say("rights", warned, "the token does not tell its permissions", "compare them with deploy/docs/entra.md in the app registration")
+		return
+	}
+	used, missing := map[string]bool{}, false
+	for _, n := range e.needed() {
+		has := false
+		for _, name := range n.names {
+			if slices.Contains(roles, name) {
+				has, used[name] = true, true
+			}
+		}
+		if !has && !used["missing "+n.names[0]] {
+			missing, used["missing "+n.names[0]] = true, true
+			e.say("rights", broken, fmt.Sprintf("%s is missing, for %s", n.names[0], n.why), grantAdvice)
+		}
+	}
+	if !missing {
+		e.say("rights", fine, "all that the configuration needs", "")
+	}
+	var extra []string
+	for _, r := range roles {
+		if !used[r] {
+			extra = append(extra, r)
+		}
+	}
+	if len(extra) > 0 {
+		e.say("rights", warned, "granted and not needed: "+strings.Join(extra, ", "), "take away what nothing else of this app needs")
+	}
+}

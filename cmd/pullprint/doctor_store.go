@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"pullprint/connector/bus"
+)
+
+// diskBroken is too little for a store to go on: it compacts by writing anew.
+const diskBroken = 64 << 20
+
+// accountNearlyFull is the part of an account of NATS that is worth a word.
+const accountNearlyFull = 0.9
+
+func (e *examination) store(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	in, err := bus.Inspect(ctx, e.cfg.NATS)
+	switch {
+	case errors.Is(err, bus.ErrTooOld):
+		e.say("store", broken, err.Error(), "upgrade the servers, one after the other")
+	case err != nil:
+		e.say("store", broken, err.Error(), storeAdvice(e.cfg.NATS))
+	case in.Embedded:
+		e.embedded(in)
+	default:
+		e.external(in)
+	}
+}
+
+func storeAdvice(c bus.Config) string {
+	if c.Embedded != nil {
+		return "make the folder, writable for the user pullprint runs as"
+	}
+	return "check nats.url, the credentials, and that the servers run with JetStream"
+}
+
+func (e *examination) embedded(in bus.Inspection) {
+	e.say("fsync", fine, "embedded: every write is on disk before it counts", "")
+	text := fmt.Sprintf("%s are free, and the store may take %s more", size(in.Free), size(in.Needed))
+	switch {
+	case in.Free < diskBroken:
+		e.say("disk", broken, text, "make room now: a store on a full disk stays broken until the daemon starts again")
+	case in.Free < in.Needed:
+		e.say("disk", warned, text, "make room, or lower nats.embedded.max_store")
+	default:
+		e.say("disk", fine, text, "")
+	}
+	e.say("store", fine, "embedded in the daemon, one copy", "")
+}
+
+// external tells of servers that others run.
+func (e *examination) external(in bus.Inspection) {
+	want := max(1, e.cfg.NATS.Replicas)
+	e.say("store", fine, fmt.Sprintf("NATS %s, %s", in.Version, copies(want)), "")
+	e.fsync(want)
+	var few, away, leaderless []string
+	for _, s := range in.Streams {
+		if s.Replicas < want {
+			few = append(few, s.Name)
+		}
+		if len(s.Away) > 0 {
+			away = append(away, s.Name+" on "+strings.Join(s.Away, " and "))
+		}
+		if in.Cluster != "" && s.Leader == "" {
+			leaderless = append(leaderless, s.Name)
+		}
+	}
+	switch {
+	case len(leaderless) > 0:
+		e.say("replicas", broken, "no server leads "+strings.Join(leaderless, ", "), "start the servers that are down: a stream needs most of its copies")
+	case len(away) > 0:
+		e.say("replicas", warned, "copies are offline or behind: "+strings.Join(away, "; "), "look at those servers")
+	case len(few) > 0:
+		e.say("replicas", warned, fmt.Sprintf("fewer than nats.replicas (%d): %s", want, strings.Join(few, ", ")), fmt.Sprintf("`nats stream edit --replicas %d` changes a stream that is there", want))
+	case len(in.Streams) == 0:
+		e.say("replicas", fine, "there are no streams yet: the daemon makes them", "")
+	default:
+		e.say("replicas", fine, fmt.Sprintf("%s, all copies are there", counted(len(in.Streams), "stream")), "")
+	}
+	if in.Limit > 0 {
+		text := fmt.Sprintf("the account has %s of %s", size(in.Used), size(in.Limit))
+		if float64(in.Used) > accountNearlyFull*float64(in.Limit) {
+			e.say("disk", warned, text, "raise the account's limit of JetStream")
+		} else {
+			e.say("disk", fine, text, "")
+		}
+	}
+}
+
+// fsync tells what can't be asked for: no interface of NATS tells how often a
+// server syncs.
+func (e *examination) fsync(copies int) {
+	if copies > 1 {
+		e.say("fsync", fine, fmt.Sprintf("not told by NATS; %d copies stand for it while servers don't lose power together", copies), "")
+		return
+	}
+	e.say("fsync", warned, "NATS does not tell how often it syncs: by default every 2 minutes, and a power cut loses what came since", "set `sync_interval: always` in the jetstream section of the server, or keep 3 copies (nats.replicas)")
+}
+
+// size is a number of bytes, for people.
+func size(n int64) string {
+	switch {
+	case n >= 10<<30:
+		return fmt.Sprintf("%d GiB", n>>30)
+	case n >= 1<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+	return fmt.Sprintf("%d KiB", n>>10)
+}
+
+func copies(n int) string {
+	if n == 1 {
+		return "1 copy"
+	}
+	return fmt.Sprintf("%d copies", n)
+}

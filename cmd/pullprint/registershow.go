@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"pullprint/connector"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+)
+
+// conclusion says how it ended; a queue without our trigger is a failure.
+func (r *registration) conclusion(out io.Writer, p *trigger.Plan, what string) error {
+	open := p.Open()
+	switch {
+	case len(open) > 0:
+		if what != "remove" {
+			r.remind(out, p)
+		}
+		return fmt.Errorf("%s not as it should be: mend what stands above, and run this again", counted(len(open), "queue"))
+	case what == "remove":
+		fmt.Fprintln(out, "Nothing of pullprint is left on these queues.")
+		if r.kept.Configured() {
+			return r.kept.Forget()
+		}
+	default:
+		fmt.Fprintf(out, "All %s start tasks of %q.\n", counted(len(p.Steps), "queue"), printable(p.Definition.DisplayName))
+		r.remind(out, p)
+		fmt.Fprintln(out, "Now start the daemon: pullprint run")
+	}
+	return nil
+}
+
+// remind says which printer_id is still to be written into the configuration, and who
+// can't print yet.
+func (r *registration) remind(out io.Writer, p *trigger.Plan) {
+	for i := range p.Virtual {
+		v := &p.Virtual[i]
+		if !v.Create || v.Found == "" {
+			continue
+		}
+		if v.ID == "" {
+			fmt.Fprintf(out, "Write into the configuration, at the queue %s:  printer_id: %s\n", printable(v.Name), v.Found)
+		}
+		if v.Shared != "" && len(v.ShareWith) == 0 {
+			fmt.Fprintf(out, "Nobody may print to %s unless somebody was let in the Universal Print portal; or name groups in queues[].share_with, and run this again.\n", printable(v.Name))
+		}
+		for _, id := range v.Spare {
+			fmt.Fprintf(out, "%s was made twice, by a run that was interrupted: delete the printer %s in the Universal Print portal.\n", printable(v.Name), printable(id))
+		}
+	}
+}
+
+// shownStep is a step in JSON.
+type shownStep struct {
+	Queue   string `json:"queue"`
+	Printer string `json:"printer"`
+	State   string `json:"state"`
+	Act     string `json:"act"`
+	Foreign string `json:"foreign,omitempty"`
+	Error   string `json:"error,omitempty"`
+}
+
+func (r *registration) show(w io.Writer, p *trigger.Plan) error {
+	if r.json {
+		steps := []shownStep{}
+		for _, s := range p.Steps {
+			steps = append(steps, shownStep{s.Name, s.Printer.ID, s.State, s.Act, foreignOf(s), errorOf(s)})
+		}
+		return printJSON(w, map[string]any{"definition": p.Definition.ID, "queues": steps, "printers": shownPrinters(p), "loads": r.loads})
+	}
+	if p.Definition.ID == "" {
+		fmt.Fprintf(w, "task definition %q: not there, it would be created\n", printable(r.planner.Definition))
+	} else {
+		fmt.Fprintf(w, "task definition %q: %s\n", printable(p.Definition.DisplayName), p.Definition.ID)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "QUEUE\tPRINTER\tTRIGGER\tACTION")
+	for _, s := range p.Steps {
+		about := s.State
+		switch {
+		case s.State == trigger.TriggerForeign:
+			about += ": " + foreignOf(s)
+		case s.Err != nil:
+			about += ": " + errorOf(s)
+		}
+		act := s.Act
+		if act == trigger.ActRefuse {
+			act += "; --replace takes its place"
+		}
+		id := s.Printer.ID
+		if id == "" {
+			id = "-"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(s.Name), printable(id), printable(about), act)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if err := showPrinters(w, p); err != nil {
+		return err
+	}
+	for _, l := range r.loads {
+		l.show(w)
+	}
+	if r.loads != nil { // nothing else follows
+		r.remind(w, p)
+	}
+	return nil
+}
+
+func foreignOf(s trigger.Step) string {
+	if s.State != trigger.TriggerForeign {
+		return ""
+	}
+	return trigger.Foreign(s.Found)
+}
+
+// errorOf is why a queue could not be read, in words for its administrator.
+func errorOf(s trigger.Step) string {
+	var ge *graph.Error
+	switch {
+	case s.Err == nil:
+		return ""
+	case errors.As(s.Err, &ge) && ge.NotFound():
+		return "there is no such printer: correct queues[].printer_id"
+	}
+	return s.Err.Error()
+}
+
+// shownPrinter is a virtual printer in JSON.
+type shownPrinter struct {
+	Queue   string   `json:"queue"`
+	Printer string   `json:"printer"`
+	Lacks   []string `json:"lacks"`
+	Share   string   `json:"share"`
+	Acts    []string `json:"acts"`
+	Spare   []string `json:"spare,omitempty"`
+	Error   string   `json:"error,omitempty"`
+}
+
+func shownPrinters(p *trigger.Plan) []shownPrinter {
+	list := []shownPrinter{}
+	for i := range p.Virtual {
+		v := &p.Virtual[i]
+		s := shownPrinter{v.Name, v.Found, append([]string{}, v.Lacks...), v.Shared, append([]string{}, v.Acts()...), v.Spare, ""}
+		if v.Err != nil {
+			s.Error = v.Err.Error()
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// showPrinters tells of virtual printers, if there is anything to tell.
+func showPrinters(w io.Writer, p *trigger.Plan) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(p.Virtual) > 0 {
+		fmt.Fprintln(t, "\nQUEUE\tVIRTUAL PRINTER\tLACKS\tACTION")
+	}
+	for i := range p.Virtual {
+		v := &p.Virtual[i]
+		found, lacks, act := v.Found, strings.Join(v.Lacks, "; "), strings.Join(v.Acts(), ", ")
+		switch {
+		case v.Err != nil:
+			act = "none: " + v.Err.Error()
+		case v.Foreign:
+			act = "none: only who registered it can add that, for jobs that its devices could print"
+		case act == "":
+			act = trigger.ActNothing
+		}
+		if found == "" {
+			found, lacks = "missing", "all"
+		}
+		if lacks == "" {
+			lacks = "nothing"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(v.Name), printable(found), printable(lacks), printable(act))
+	}
+	if len(p.Gone) > 0 {
+		fmt.Fprintln(t, "\nPRINTER\tID\tACTION")
+	}
+	for _, g := range p.Gone {
+		fmt.Fprintf(t, "%s\t%s\tdelete, with its share\n", printable(g.DisplayName), printable(g.ID))
+	}
+	return t.Flush()
+}
+
+// How much of a queue's past is looked at, and for how long.
+const (
+	weighSpan   = 24 * time.Hour
+	weighJobs   = 20_000
+	weighWithin = 30 * time.Second
+)
+
+// weighed is how near a queue came to what Universal Print takes of one printer.
+type weighed struct {
+	Queue  string  `json:"queue"`
+	Jobs   int     `json:"jobs_in_10_minutes"`
+	Since  string  `json:"since,omitempty"`
+	AtOnce int     `json:"at_once"`
+	Used   float64 `json:"used"`
+	Split  string  `json:"split,omitempty"`
+	Error  string  `json:"error,omitempty"`
+}
+
+func (l weighed) show(w io.Writer) {
+	switch {
+	case l.Error != "":
+		fmt.Fprintf(w, "%s: how busy it is could not be read: %s\n", printable(l.Queue), printable(l.Error))
+	case l.Split != "":
+		fmt.Fprintf(w, "%s: %s, and at the limit Universal Print refuses jobs: add a second queue (as {name: %s 2, mode: ..., create: true}) and share each with a part of the people\n",
+			printable(l.Queue), l.Split, printable(l.Queue))
+	}
+}
+
+// weigh looks at the jobs that each queue had, as far as Graph still lists them. That
+// it can't be read keeps nothing from being planned.
+func (r *registration) weigh(ctx context.Context, p *trigger.Plan) {
+	r.loads = []weighed{}
+	for _, s := range p.Steps {
+		if s.Printer.ID == "" || s.Err != nil {
+			continue
+		}
+		l := weighed{Queue: s.Name}
+		arrivals, err := r.arrivals(ctx, s.Printer.ID)
+		if err != nil {
+			l.Error = err.Error()
+		} else {
+			load := connector.Busiest(arrivals)
+			l.Jobs, l.AtOnce, l.Used = load.Jobs, load.AtOnce, load.Used()
+			if load.Jobs > 0 {
+				l.Since = load.Since.UTC().Format(time.RFC3339)
+			}
+			l.Split, _ = load.Split()
+		}
+		r.loads = append(r.loads, l)
+	}
+}
+
+// arrivals are the jobs that came to a printer lately.
+func (r *registration) arrivals(ctx context.Context, printer string) ([]connector.Arrival, error) {
+	ctx, cancel := context.WithTimeout(ctx, weighWithin)
+	defer cancel()
+	since, seen := time.Now().Add(-weighSpan), 0
+	var list []connector.Arrival
+	for job, err := range r.app.Jobs(ctx, printer) {
+		if err != nil {
+			return nil, err
+		}
+		if seen++; seen > weighJobs {
+			break
+		}
+		open := job.State == graph.JobPending || job.State == graph.JobProcessing || job.State == graph.JobStopped
+		if open || job.Created.After(since) {
+			list = append(list, connector.Arrival{At: job.Created, Owner: job.CreatedBy.ID, Open: open})
+		}
+	}
+	return list, nil
+}
+
+// words is an error as who sits there reads it.
+func words(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("interrupted: %s", strings.TrimSuffix(err.Error(), ": "+context.Canceled.Error()))
+	}
+	return err
+}
+
+// wayOut says what to do about an authority that could not be reached.
+func wayOut(err error) string {
+	var ae *graph.AuthError
+	if errors.As(err, &ae) && ae.Status == 0 && ae.Hint == "" {
+		return ": `pullprint doctor` says what is in the way"
+	}
+	return ""
+}

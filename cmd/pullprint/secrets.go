@@ -1,0 +1,76 @@
+package main
+
+import (
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"pullprint/connector/config"
+	"pullprint/trigger"
+)
+
+// fromEnvironment is what a configuration takes from there.
+var fromEnvironment = regexp.MustCompile(`\$\{(\w+)\}`)
+
+// secretsOf are all that an installation has: what is in the files that the
+// configuration names as secrets, and what it takes from the environment. They never
+// should be in anything that leaves the house, and are looked for all the same.
+func secretsOf(cmd *cobra.Command, cfg *config.Config) []string {
+	files := []string{
+		cfg.Auth.ClientSecretFile, cfg.Auth.CertificatePasswordFile, cfg.Auth.FederatedTokenFile, cfg.Auth.PrivateKeyFile,
+		cfg.Administrator.KeyFile, cfg.Administrator.SignInFile, cfg.Badges.KeyFile, cfg.Admin.TokenFile, cfg.NATS.CredentialsFile,
+	}
+	for _, t := range cfg.Admin.Tokens {
+		files = append(files, t.File)
+	}
+	for _, d := range cfg.Devices {
+		files = append(files, d.TokenFile)
+	}
+	var secrets []string
+	for _, f := range files {
+		if text, err := os.ReadFile(f); f != "" && err == nil && len(text) < 1<<20 {
+			secrets = append(secrets, strings.Fields(string(text))...)
+		}
+	}
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return secrets
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return secrets
+	}
+	for _, m := range fromEnvironment.FindAllStringSubmatch(string(src), -1) {
+		if value := os.Getenv(m[1]); value != "" {
+			secrets = append(secrets, value)
+		}
+	}
+	return secrets
+}
+
+// namesOf are the names that a configuration gives, whatever words they are.
+func namesOf(cfg *config.Config) []string {
+	names := []string{cfg.Auth.ClientID, cfg.TenantID, cfg.SelfTest.User}
+	if cfg.Trigger.Definition != trigger.DefaultDefinition {
+		names = append(names, cfg.Trigger.Definition)
+	}
+	for _, q := range cfg.Queues {
+		names = append(names, q.Name, q.PrinterID)
+	}
+	for _, d := range cfg.Devices {
+		names = append(names, d.ID, d.PrinterID)
+	}
+	for _, t := range cfg.Admin.Tokens {
+		names = append(names, t.Name)
+	}
+	for _, address := range append(strings.Split(cfg.NATS.URL, ","), cfg.Webhook.PublicURL) {
+		if u, err := url.Parse(strings.TrimSpace(address)); err == nil && net.ParseIP(u.Hostname()) == nil {
+			names = append(names, u.Hostname())
+		}
+	}
+	return names
+}

@@ -1,0 +1,98 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"runtime"
+	"runtime/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"pullprint/connector/bus"
+)
+
+// Insight is what the API can be asked of the process itself; all is needed.
+type Insight struct {
+	Version, Revision, Go string
+	Started               time.Time
+	Metrics               prometheus.Gatherer
+	// Streams says how streams and buckets are.
+	Streams func(ctx context.Context) ([]bus.StreamState, error)
+	// Lines are those of the log that were written last, and how many came before.
+	Lines func() (lines []json.RawMessage, dropped int)
+}
+
+// Diagnosis is the answer to GET /v1/diagnostics: how the process is, for who looks
+// for what is wrong. It names queues, jobs and addresses: see support-bundle.
+type Diagnosis struct {
+	Version  string    `json:"version"`
+	Revision string    `json:"revision"`
+	Go       string    `json:"go"`
+	Instance string    `json:"instance"`
+	Started  time.Time `json:"started"`
+	Now      time.Time `json:"now"`
+	// Readiness is what /readyz?verbose says, a line each.
+	Readiness []string          `json:"readiness"`
+	Streams   []bus.StreamState `json:"streams"`
+	// Wrong is what could not be found out.
+	Wrong string `json:"wrong,omitempty"`
+	// Goroutines is their number, Stacks where they are: code alone, no data.
+	Goroutines int    `json:"goroutines"`
+	Stacks     string `json:"stacks"`
+	// Metrics is what /metrics says.
+	Metrics string `json:"metrics"`
+	// Lines are those of the log that were written last, each in JSON; Dropped is how
+	// many came before and are not kept.
+	Lines   []string `json:"lines"`
+	Dropped int      `json:"dropped"`
+}
+
+func (a *API) diagnose(r *request) (any, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), listWithin)
+	defer cancel()
+	in := a.Insight
+	d := Diagnosis{
+		Version: in.Version, Revision: in.Revision, Go: in.Go, Instance: a.Instance, Started: in.Started, Now: time.Now(),
+		Goroutines: runtime.NumGoroutine(), Streams: []bus.StreamState{}, Lines: []string{},
+	}
+	d.Readiness, _ = a.Health.run(ctx, nil)
+	streams, err := in.Streams(ctx)
+	d.Streams = append(d.Streams, streams...)
+	if err != nil {
+		d.Wrong = err.Error()
+	}
+	var stacks bytes.Buffer
+	if p := pprof.Lookup("goroutine"); p != nil {
+		_ = p.WriteTo(&stacks, 1) // a buffer takes everything
+	}
+	d.Stacks = stacks.String()
+	out := captured{header: http.Header{}}
+	promhttp.HandlerFor(in.Metrics, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP(&out, r.Request)
+	d.Metrics = out.body.String()
+	lines, dropped := in.Lines()
+	for _, l := range lines {
+		d.Lines = append(d.Lines, string(l))
+	}
+	d.Dropped = dropped
+	return d, nil
+}
+
+// captured takes in what a handler answers.
+type captured struct {
+	header http.Header
+	body   bytes.Buffer
+}
+
+func (p *captured) Header() http.Header         { return p.header }
+func (p *captured) WriteHeader(int)             {}
+func (p *captured) Write(b []byte) (int, error) { return p.body.Write(b) }
+
+// Diagnose asks how the daemon's process is.
+func (c *Client) Diagnose(ctx context.Context) (out Diagnosis, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/diagnostics", nil, &out)
+	return out, err
+}

@@ -1,0 +1,59 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"pullprint/connector"
+	"pullprint/connector/held"
+)
+
+// exportPerson answers with everything that is known about a person.
+func (a *API) exportPerson(r *request) (any, error) {
+	user := r.PathValue("user")
+	if err := r.audit(r.Context(), Action{Owner: user}); err != nil {
+		return nil, err
+	}
+	return a.People.Export(r.Context(), user)
+}
+
+// erasePerson erases it. The audit says that it was done, and not to whom.
+func (a *API) erasePerson(r *request) (any, error) {
+	var how connector.Erasure
+	if err := r.decode(&how); err != nil {
+		return nil, err
+	}
+	if err := r.audit(r.Context(), Action{}); err != nil {
+		return nil, err
+	}
+	how.Actor = r.caller.Name
+	done, err := a.People.Erase(r.Context(), r.PathValue("user"), how)
+	if err == nil && a.Recent != nil {
+		a.Recent.forget(done.Owner)
+	}
+	return done, err
+}
+
+// forget takes a person's decisions out of what the console shows.
+func (r *Recent) forget(owner string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = slices.DeleteFunc(r.list, func(d held.Decision) bool { return d.Owner == owner || d.Actor == owner })
+}
+
+func personPath(user, what string) string { return "/v1/people/" + url.PathEscape(user) + "/" + what }
+
+// ExportPerson collects everything that is known about a person, by object id or
+// user principal name.
+func (c *Client) ExportPerson(ctx context.Context, user string) (out connector.Person, err error) {
+	err = c.call(ctx, http.MethodPost, personPath(user, "export"), nil, &out)
+	return out, err
+}
+
+// ErasePerson erases a person.
+func (c *Client) ErasePerson(ctx context.Context, user string, how connector.Erasure) (out connector.Erased, err error) {
+	err = c.call(ctx, http.MethodPost, personPath(user, "erase"), how, &out)
+	return out, err
+}

@@ -1,0 +1,286 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+// ErrBusy: a store never stood still for long enough.
+var ErrBusy = errors.New("the store never stands still")
+
+const (
+	// passes is how often it is tried to find the store standing still.
+	passes = 200
+	// holdAfter is how many passes are made before our own writers are held back,
+	// and holdFor how long they may be.
+	holdAfter = 2
+	holdFor   = 2 * time.Second
+)
+
+// Backup writes a copy of everything that is stored to w, while it is in use, and
+// tells for how long writes had to wait for it.
+//
+// What "consistent" means: the copy is what the store was at one moment, all of it.
+// That it is all the same moment matters. A job's record and the account that pays
+// for it are in two buckets, and the history of the account in a stream: a record
+// that says that the job was let print, with an account of a moment before, would
+// be paper for nothing; the other way round, a reservation that nobody ends. And a
+// history that is ahead of its account would refuse what the account says next,
+// as told already.
+//
+// So: everything is copied once while it changes. Then what was written meanwhile
+// is copied, again and again, until nothing was written between the beginning and
+// the end of such a pass: a few milliseconds. In our own process writers are held
+// back for the last of them. Of a bucket the last value of each key counts.
+// JetStream's own snapshot won't do: it ends at the sequence it began with, and so
+// loses each key that was written anew in the meantime.
+//
+// The crash story of a restore is that of the daemon, then: the store is what a
+// kill -9 at that moment would have left. A record with an intent is read back from
+// Graph, a task that was in work comes again, what is in an account's outbox is
+// told to the history. What happened after that moment is known to Graph and not
+// to us: a job that printed meanwhile is found to have, when it is touched, and
+// nothing is printed twice; what it cost is not known any more.
+func (b *Bus) Backup(ctx context.Context, w io.Writer) (held time.Duration, err error) {
+	c, err := b.newCut(ctx, w)
+	if err != nil {
+		return 0, err
+	}
+	for n := 1; ; n++ {
+		if n > passes {
+			return 0, fmt.Errorf("%w: something is written all the time; try again when less is printed, or stop the daemons", ErrBusy)
+		}
+		if b.writers != nil && n > holdAfter {
+			held, err = c.passHeld(ctx)
+			if err != nil {
+				return held, err
+			}
+			break
+		}
+		quiet, err := c.pass(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if quiet {
+			break
+		}
+	}
+	return held, c.out.close(c.trailer)
+}
+
+// Backup writes a copy of the store of a configuration to w. It needs an embedded
+// store for itself; an external one may be in use.
+func Backup(ctx context.Context, cfg Config, o Options, w io.Writer) error {
+	if err := mustExist(cfg); err != nil {
+		return err
+	}
+	b, err := attach(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if _, err = b.Backup(ctx, w); err != nil {
+		return err
+	}
+	return b.Close()
+}
+
+// mustExist keeps a misspelt folder from being taken for an empty store.
+func mustExist(cfg Config) error {
+	if cfg.Embedded == nil {
+		return nil
+	}
+	used, err := holdsStreams(filepath.Join(cfg.Embedded.StoreDir, liveFolder))
+	if err == nil && !used {
+		err = fmt.Errorf("there is no store in %s (nats.embedded.store_dir)", cfg.Embedded.StoreDir)
+	}
+	return err
+}
+
+// cut is one copy under way.
+type cut struct {
+	bus     *Bus
+	out     *frameWriter
+	readers map[string]*reader
+	keys    map[string]map[string]struct{}
+	trailer backupTrailer
+}
+
+func (b *Bus) newCut(ctx context.Context, w io.Writer) (*cut, error) {
+	out, err := newFrameWriter(w)
+	if err != nil {
+		return nil, err
+	}
+	c := &cut{bus: b, out: out, readers: map[string]*reader{}, keys: map[string]map[string]struct{}{}, trailer: backupTrailer{Streams: map[string]streamEnd{}}}
+	is := format{Format: 1, Readable: 1}
+	if st, err := b.standing(ctx, "KV_"+bucketState); err != nil {
+		return nil, err
+	} else if st.found {
+		if is, _, err = b.peekFormat(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range schema(1) {
+		c.readers[p.cfg.Name] = &reader{bus: b, stream: p.cfg.Name}
+		c.keys[p.cfg.Name] = map[string]struct{}{}
+	}
+	return c, out.json(frameHeader, backupHeader{Created: time.Now().UTC(), Format: is.Format, Readable: is.Readable})
+}
+
+// peekFormat is format before there is a state bucket of ours.
+func (b *Bus) peekFormat(ctx context.Context) (format, uint64, error) {
+	with := &Bus{cfg: b.cfg, nc: b.nc, js: b.js}
+	with.state = with.bucket(bucketState)
+	return with.format(ctx)
+}
+
+// passHeld makes passes while our own writers are held back: what the server does
+// by itself, as forgetting what has expired, may still come between.
+func (c *cut) passHeld(ctx context.Context) (time.Duration, error) {
+	defer c.bus.holdWrites()()
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, holdFor)
+	defer cancel()
+	for {
+		quiet, err := c.pass(ctx)
+		held := time.Since(began)
+		switch {
+		case ctx.Err() != nil:
+			return held, fmt.Errorf("%w: writes were held back for %s, and no longer", ErrBusy, holdFor)
+		case err != nil:
+			return held, err
+		case quiet:
+			c.bus.log.Info("store copied", zap.Duration("writes_held", held))
+			return held, nil
+		}
+	}
+}
+
+// holdWrites waits for the writes under way and holds new ones back until release
+// is called.
+func (b *Bus) holdWrites() (release func()) {
+	for _, w := range b.writers {
+		w.gate.Lock()
+	}
+	return func() {
+		for _, w := range b.writers {
+			w.gate.Unlock()
+		}
+	}
+}
+
+// pass copies what was written since the pass before, and reports whether nothing
+// was written while it did.
+func (c *cut) pass(ctx context.Context) (quiet bool, err error) {
+	if err := c.floor(ctx); err != nil {
+		return false, err
+	}
+	before, err := c.look(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range schema(1) {
+		if before[p.cfg.Name] == nil {
+			continue
+		}
+		if err := c.copyNew(ctx, p.cfg.Name, before[p.cfg.Name].LastSeq); err != nil {
+			return false, fmt.Errorf("copy %s: %w", p.cfg.Name, err)
+		}
+	}
+	after, err := c.look(ctx)
+	if err != nil {
+		return false, err
+	}
+	quiet = true
+	for _, p := range schema(1) {
+		name := p.cfg.Name
+		is, was, end := after[name], before[name], c.trailer.Streams[name]
+		if is == nil || was == nil {
+			quiet = quiet && is == was
+			c.trailer.Streams[name] = end
+			continue
+		}
+		end.First, end.Last = is.FirstSeq, is.LastSeq
+		c.trailer.Streams[name] = end
+		switch n := c.kept(name); {
+		case is.LastSeq != was.LastSeq || c.readers[name].last > was.LastSeq:
+			quiet = false
+		case n < is.Msgs: // a replica that was asked lags behind
+			quiet = false
+		}
+	}
+	return quiet, nil
+}
+
+// kept is how many messages of a stream the copy has.
+func (c *cut) kept(stream string) uint64 {
+	if onlyGrows(stream) {
+		return c.trailer.Streams[stream].Messages
+	}
+	return uint64(len(c.keys[stream]))
+}
+
+// floor asks how far the tasks are done, before the records are looked at: a task
+// that is done meanwhile comes again, which does no harm.
+func (c *cut) floor(ctx context.Context) error {
+	cons, err := c.bus.js.Consumer(ctx, streamTasks, consumerName)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read consumer %s: %w", consumerName, err)
+	}
+	c.trailer.Floor = cons.CachedInfo().AckFloor
+	return nil
+}
+
+func (c *cut) look(ctx context.Context) (map[string]*jetstream.StreamState, error) {
+	out := map[string]*jetstream.StreamState{}
+	for _, p := range schema(1) {
+		s, err := c.bus.js.Stream(ctx, p.cfg.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read stream %s: %w", p.cfg.Name, err)
+		}
+		if s.CachedInfo().Config.Metadata[restoring] != "" {
+			return nil, fmt.Errorf("%w: stream %s; run that again first", ErrHalfRestored, p.cfg.Name)
+		}
+		out[p.cfg.Name] = &s.CachedInfo().State
+	}
+	return out, nil
+}
+
+// copyNew copies what is stored after what was copied before.
+func (c *cut) copyNew(ctx context.Context, stream string, last uint64) error {
+	r := c.readers[stream]
+	if r.last >= last {
+		return nil
+	}
+	if err := c.out.frame(frameStream, []byte(stream)); err != nil {
+		return err
+	}
+	r.completed = false
+	end := c.trailer.Streams[stream]
+	err := r.read(ctx, func(m message) error {
+		if m.sequence <= r.last {
+			return nil
+		}
+		end.Messages++
+		if !onlyGrows(stream) {
+			c.keys[stream][m.subject] = struct{}{}
+		}
+		rec := record{seq: m.sequence, time: m.stored, header: m.raw.Headers(), subj: m.subject, body: m.raw.Data()}
+		return c.out.message(&rec)
+	}, nil)
+	c.trailer.Streams[stream] = end
+	return err
+}

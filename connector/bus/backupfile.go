@@ -1,0 +1,405 @@
+package bus
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrBackup: a file is no whole backup.
+var ErrBackup = errors.New("the backup can't be used")
+
+// A backup file is
+//
+//	pullprint backup 1\n
+//	frames: a letter, 4 bytes of length, big-endian, and what the letter says
+//	    H  backupHeader in JSON, once, first
+//	    S  the name of a stream: what follows is of it; a stream may come again
+//	    M  a message: sequence and time in nanoseconds (8 bytes each), the lengths of
+//	       subject (2) and headers (4), subject, headers, body
+//	    Z  backupTrailer in JSON, once, last
+//	the SHA-256 of all before, 32 bytes
+//
+// The messages of a stream are in the order of their sequences. Of a bucket a key
+// may come several times, when it was written while the backup was made: the last
+// counts.
+const (
+	backupMagic = "pullprint backup 1\n"
+
+	frameHeader  = 'H'
+	frameStream  = 'S'
+	frameMessage = 'M'
+	frameTrailer = 'Z'
+
+	maxFrame = 128 << 20
+)
+
+// backupHeader says what a file is.
+type backupHeader struct {
+	Created time.Time `json:"created"`
+	// Format is that of the records: see stateFormat.
+	Format int `json:"format"`
+	// Readable is the oldest format whose programs can work with them.
+	Readable int `json:"readable_by"`
+}
+
+// backupTrailer closes a file.
+type backupTrailer struct {
+	// Streams are how far each had come.
+	Streams map[string]streamEnd `json:"streams"`
+	// Floor is how far the tasks are done.
+	Floor jetstream.SequenceInfo `json:"floor"`
+}
+
+// streamEnd is where the copy of a stream ends.
+type streamEnd struct {
+	First    uint64 `json:"first"`
+	Last     uint64 `json:"last"`
+	Messages uint64 `json:"messages"` // in the file
+}
+
+// record is a message as it is stored.
+type record struct {
+	seq    uint64
+	time   time.Time
+	header nats.Header
+	subj   string
+	body   []byte
+}
+
+// headerBytes writes headers as NATS does, sorted by name: the same headers are
+// the same bytes.
+func headerBytes(h nats.Header) []byte {
+	if len(h) == 0 {
+		return nil
+	}
+	var b bytes.Buffer
+	b.WriteString("NATS/1.0\r\n")
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, value := range h[name] {
+			b.WriteString(name + ": " + value + "\r\n")
+		}
+	}
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// encode is the record as it stands in a file, and is hashed.
+func (r *record) encode(buf []byte) []byte {
+	header := headerBytes(r.header)
+	buf = binary.BigEndian.AppendUint64(buf[:0], r.seq)
+	buf = binary.BigEndian.AppendUint64(buf, uint64(r.time.UnixNano())) //nolint:gosec // bits
+	buf = binary.BigEndian.AppendUint16(buf, uint16(len(r.subj)))       //nolint:gosec // the server's limit is less
+	buf = binary.BigEndian.AppendUint32(buf, uint32(len(header)))       //nolint:gosec // so is this
+	return append(append(append(buf, r.subj...), header...), r.body...)
+}
+
+func decodeRecord(b []byte) (record, error) {
+	const fixed = 8 + 8 + 2 + 4
+	if len(b) < fixed {
+		return record{}, fmt.Errorf("%w: a message is cut short", ErrBackup)
+	}
+	r := record{seq: binary.BigEndian.Uint64(b), time: time.Unix(0, int64(binary.BigEndian.Uint64(b[8:])))} //nolint:gosec // bits
+	subj, header := int(binary.BigEndian.Uint16(b[16:])), int(binary.BigEndian.Uint32(b[18:]))
+	if len(b) < fixed+subj+header {
+		return record{}, fmt.Errorf("%w: a message is cut short", ErrBackup)
+	}
+	r.subj = string(b[fixed : fixed+subj])
+	if header > 0 {
+		var err error
+		if r.header, err = nats.DecodeHeadersMsg(b[fixed+subj : fixed+subj+header]); err != nil {
+			return record{}, fmt.Errorf("%w: the headers of a message: %w", ErrBackup, err)
+		}
+	}
+	r.body = b[fixed+subj+header:]
+	return r, nil
+}
+
+// frameWriter writes a backup file.
+type frameWriter struct {
+	w   *bufio.Writer
+	sum hash.Hash
+	buf []byte
+}
+
+func newFrameWriter(w io.Writer) (*frameWriter, error) {
+	f := &frameWriter{w: bufio.NewWriterSize(w, 256<<10), sum: sha256.New()}
+	return f, f.put([]byte(backupMagic))
+}
+
+func (f *frameWriter) put(b []byte) error {
+	f.sum.Write(b)
+	_, err := f.w.Write(b)
+	return err
+}
+
+func (f *frameWriter) frame(letter byte, b []byte) error {
+	head := binary.BigEndian.AppendUint32([]byte{letter}, uint32(len(b))) //nolint:gosec // a message is less
+	if err := f.put(head); err != nil {
+		return err
+	}
+	return f.put(b)
+}
+
+func (f *frameWriter) json(letter byte, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode backup: %w", err)
+	}
+	return f.frame(letter, b)
+}
+
+func (f *frameWriter) message(r *record) error {
+	f.buf = r.encode(f.buf)
+	return f.frame(frameMessage, f.buf)
+}
+
+func (f *frameWriter) close(t backupTrailer) error {
+	if err := f.json(frameTrailer, t); err != nil {
+		return err
+	}
+	if _, err := f.w.Write(f.sum.Sum(nil)); err != nil {
+		return err
+	}
+	return f.w.Flush()
+}
+
+// segment is a part of a file that holds messages of one stream.
+type segment struct{ from, to int64 }
+
+// backupFile is a file that was read through once: it is whole, and nobody has
+// changed it since it was written, short of changing its sum as well.
+type backupFile struct {
+	src      io.ReaderAt
+	header   backupHeader
+	trailer  backupTrailer
+	segments map[string][]segment
+	// newest is the last sequence of each key of a bucket: by stream, by subject.
+	newest map[string]map[string]uint64
+}
+
+// openBackup reads a file through and checks everything about it.
+func openBackup(src io.ReaderAt, size int64) (*backupFile, error) {
+	f := &backupFile{src: src, segments: map[string][]segment{}, newest: map[string]map[string]uint64{}}
+	magic := make([]byte, len(backupMagic))
+	if _, err := src.ReadAt(magic, 0); err != nil || string(magic) != backupMagic {
+		return nil, fmt.Errorf("%w: it is no backup of pullprint, or one of a newer version", ErrBackup)
+	}
+	if size < int64(len(backupMagic))+sha256.Size {
+		return nil, fmt.Errorf("%w: it ends early", ErrBackup)
+	}
+	want := make([]byte, sha256.Size)
+	if _, err := src.ReadAt(want, size-sha256.Size); err != nil {
+		return nil, fmt.Errorf("read backup: %w", err)
+	}
+	sum := sha256.New()
+	sum.Write(magic)
+	body := io.NewSectionReader(src, int64(len(backupMagic)), size-int64(len(backupMagic))-sha256.Size)
+	if err := f.scan(bufio.NewReaderSize(io.TeeReader(body, sum), 256<<10)); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(sum.Sum(nil), want) {
+		return nil, fmt.Errorf("%w: its checksum is wrong: it is damaged, or was cut off while it was written", ErrBackup)
+	}
+	return f, nil
+}
+
+// scan reads all frames.
+func (f *backupFile) scan(r *bufio.Reader) error {
+	at := int64(len(backupMagic))
+	stream, count := "", map[string]uint64{}
+	last := map[string]uint64{}
+	for n := 0; ; n++ {
+		letter, body, err := readFrame(r)
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: it ends early", ErrBackup)
+		}
+		if err != nil {
+			return err
+		}
+		if (n == 0) != (letter == frameHeader) {
+			return fmt.Errorf("%w: its parts are in no order", ErrBackup)
+		}
+		from := at
+		at += 5 + int64(len(body))
+		switch letter {
+		case frameHeader:
+			err = json.Unmarshal(body, &f.header)
+		case frameStream:
+			stream = string(body)
+			if !slices.ContainsFunc(schema(1), func(p part) bool { return p.cfg.Name == stream }) {
+				err = fmt.Errorf("%w: it has a stream %q that this version does not know", ErrBackup, stream)
+			}
+			f.segments[stream] = append(f.segments[stream], segment{at, at})
+		case frameMessage:
+			var m record
+			if m, err = decodeRecord(body); err == nil && (stream == "" || m.seq <= last[stream]) {
+				err = fmt.Errorf("%w: its messages are in no order", ErrBackup)
+			}
+			last[stream], count[stream] = m.seq, count[stream]+1
+			f.segments[stream][len(f.segments[stream])-1] = segment{f.segments[stream][len(f.segments[stream])-1].from, at}
+			if !onlyGrows(stream) {
+				f.note(stream, &m)
+			}
+		case frameTrailer:
+			if err = json.Unmarshal(body, &f.trailer); err == nil {
+				_, eof := r.ReadByte()
+				if !errors.Is(eof, io.EOF) {
+					return fmt.Errorf("%w: there is something behind its end", ErrBackup)
+				}
+				return f.checkCounts(count, last)
+			}
+		default:
+			err = fmt.Errorf("%w: it has a part %q at %d that this version does not know", ErrBackup, letter, from)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (f *backupFile) note(stream string, m *record) {
+	if f.newest[stream] == nil {
+		f.newest[stream] = map[string]uint64{}
+	}
+	f.newest[stream][m.subj] = m.seq
+}
+
+func (f *backupFile) checkCounts(count, last map[string]uint64) error {
+	for _, p := range schema(1) {
+		name := p.cfg.Name
+		end, ok := f.trailer.Streams[name]
+		if !ok || end.Messages != count[name] || end.Last < last[name] {
+			return fmt.Errorf("%w: %d messages of %s are in it and there should be %d", ErrBackup, count[name], name, end.Messages)
+		}
+	}
+	return nil
+}
+
+func readFrame(r io.Reader) (letter byte, body []byte, err error) {
+	var head [5]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, nil, io.EOF
+	}
+	n := binary.BigEndian.Uint32(head[1:])
+	if n > maxFrame {
+		return 0, nil, fmt.Errorf("%w: it is damaged", ErrBackup)
+	}
+	body = make([]byte, n)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return 0, nil, io.EOF
+	}
+	return head[0], body, nil
+}
+
+// each calls fn with the messages of a stream that are to be stored again, in
+// their order: of a bucket the last of each key, and nothing of a process that has
+// ended.
+func (f *backupFile) each(stream string, fn func(*record) error) error {
+	newest := f.newest[stream]
+	for _, s := range f.segments[stream] {
+		r := bufio.NewReaderSize(io.NewSectionReader(f.src, s.from, s.to-s.from), 256<<10)
+		for {
+			_, body, err := readFrame(r)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			m, err := decodeRecord(body)
+			if err != nil {
+				return err
+			}
+			if fleeting(m.subj) || (newest != nil && newest[m.subj] != m.seq) {
+				continue
+			}
+			if err := fn(&m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Contents is what a backup holds, or what was stored of one.
+type Contents struct {
+	Created time.Time
+	Streams []StreamContents
+}
+
+// StreamContents is what is in one stream.
+type StreamContents struct {
+	Name     string
+	Messages int
+	Bytes    int64
+	// Expired is how many were left out because their time is over.
+	Expired int
+	// SHA256 is the hash of every message with its subject, headers, sequence and
+	// time.
+	SHA256 string
+}
+
+// Short is the name without what they all have in common.
+func (c StreamContents) Short() string {
+	return strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(c.Name, "PULLPRINT_"), "KV_pullprint_"))
+}
+
+// tally counts and hashes messages.
+type tally struct {
+	StreamContents
+	sum hash.Hash
+	buf []byte
+}
+
+func newTally(name string) *tally {
+	return &tally{StreamContents: StreamContents{Name: name}, sum: sha256.New()}
+}
+
+func (t *tally) add(m *record) {
+	t.buf = m.encode(t.buf)
+	t.sum.Write(t.buf)
+	t.Messages++
+	t.Bytes += int64(len(m.body))
+}
+
+func (t *tally) contents() StreamContents {
+	t.SHA256 = hex.EncodeToString(t.sum.Sum(nil))
+	return t.StreamContents
+}
+
+func (f *backupFile) contents() (Contents, error) {
+	c := Contents{Created: f.header.Created}
+	for _, p := range schema(1) {
+		t := newTally(p.cfg.Name)
+		if err := f.each(p.cfg.Name, func(m *record) error { t.add(m); return nil }); err != nil {
+			return c, err
+		}
+		c.Streams = append(c.Streams, t.contents())
+	}
+	return c, nil
+}
+
+// VerifyBackup reads a backup through, checks its sum and its counts, and says
+// what is in it.
+func VerifyBackup(src io.ReaderAt, size int64) (Contents, error) {
+	f, err := openBackup(src, size)
+	if err != nil {
+		return Contents{}, err
+	}
+	return f.contents()
+}

@@ -1,0 +1,68 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrInUse: a daemon works with the store.
+var ErrInUse = errors.New("a daemon works with this store")
+
+// aliveFor is how long after its last canary a daemon is taken for alive: it
+// writes one every 10 s. A lease ends 10 s after its holder.
+const aliveFor = 25 * time.Second
+
+// inUse reports with ErrInUse that a daemon works with an external server's
+// streams. It is known by three things that each daemon leaves there: a fetch of
+// tasks that is waiting, a lease, and a canary of the last 25 s, by the server's
+// clock. One that was killed is alive for that long. The embedded store has its
+// lock instead.
+func (b *Bus) inUse(ctx context.Context) error {
+	if b.cfg.Embedded != nil {
+		return nil
+	}
+	ctx, cancel := withLimit(ctx, 30*time.Second)
+	defer cancel()
+	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
+	case err != nil:
+		return fmt.Errorf("ask who works with the store: %w", err)
+	case c.CachedInfo().NumWaiting > 0:
+		return fmt.Errorf("%w: it waits for tasks; stop every `pullprint run` first", ErrInUse)
+	}
+	s, err := b.js.Stream(ctx, "KV_"+bucketState)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("ask who works with the store: %w", err)
+	}
+	now := s.CachedInfo().TimeStamp
+	who := ""
+	r := reader{bus: b, stream: "KV_" + bucketState, filter: "$KV." + bucketState + ".>", lastPerSubject: true}
+	err = r.read(ctx, func(m message) error {
+		key := strings.TrimPrefix(m.subject, "$KV."+bucketState+".")
+		switch {
+		case m.absent || m.subject == "$KV."+bucketState+".canary."+token(b.instance):
+		case strings.HasPrefix(key, "lease."):
+			holder, _, _ := strings.Cut(string(m.body), " ")
+			who = holder + " has the lease " + strings.TrimPrefix(key, "lease.")
+		case strings.HasPrefix(key, "canary.") && now.Sub(m.stored) < aliveFor:
+			who = strings.TrimPrefix(key, "canary.") + " was alive " + now.Sub(m.stored).Round(time.Second).String() + " ago"
+		}
+		return nil
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("ask who works with the store: %w", err)
+	}
+	if who != "" {
+		return fmt.Errorf("%w: %s; stop every `pullprint run`, and if all are, wait for %s and try again", ErrInUse, who, aliveFor)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package bus_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/bus/bustest"
+)
+
+// stock stores n decisions, job records and ledger entries.
+func stock(t *testing.T, b *bus.Bus, from, n int) {
+	t.Helper()
+	for i := from; i < from+n; i++ {
+		key := fmt.Sprintf("owner.printer.%d", i)
+		_, ok, err := b.Jobs().CompareAndSet(t.Context(), key, []byte(`{"job":`+fmt.Sprint(i)+`}`), 0, 0)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		id := fmt.Sprint("id-", i)
+		err = errors.Join(
+			b.PublishDecision(t.Context(), "hold", id, []byte(`{"decision":`+fmt.Sprint(i)+`}`)),
+			b.PublishLedger(t.Context(), "owner", id, []byte(`{"entry":`+fmt.Sprint(i)+`}`)),
+		)
+		if err == nil {
+			_, err = b.PublishTask(t.Context(), "definition", id, []byte(`{"task":`+fmt.Sprint(i)+`}`))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func copyStore(t *testing.T, to, from string) {
+	t.Helper()
+	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+}
+
+func config(dir string) bus.Config {
+	return bus.Config{Embedded: &bus.Embedded{StoreDir: dir, MaxStore: 1 << 30}}
+}
+
+// A store folder that was rolled back or deleted is not started on; the error names
+// what is missing and how to go on, and accepting the loss is recorded.
+func TestMark(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "nats")
+	b, err := bus.Open(t.Context(), config(dir), bus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stock(t, b, 0, 5)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	copyStore(t, dir+".old", dir)
+	if b, err = bus.Open(t.Context(), config(dir), bus.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	stock(t, b, 5, 7)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	refused := func(what string, words ...string) {
+		t.Helper()
+		b, err := bus.Open(t.Context(), config(dir), bus.Options{})
+		if !errors.Is(err, bus.ErrLost) {
+			if err == nil {
+				_ = b.Close()
+			}
+			t.Fatalf("%s: %v, want a refusal", what, err)
+		}
+		for _, w := range append(words, "pullprint restore FILE", "pullprint accept-loss") {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: %v does not say %q", what, err, w)
+			}
+		}
+	}
+	remove := func() {
+		t.Helper()
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copyStore(t, dir+".good", dir)
+	remove()
+	refused("deleted", "PULLPRINT_DECISIONS ends at 0 and had come to 12: 12 missing", "KV_pullprint_jobs")
+	remove()
+	copyStore(t, dir, dir+".old")
+	refused("rolled back", "PULLPRINT_DECISIONS ends at 5 and had come to 12: 7 missing", "PULLPRINT_LEDGER ends at 5", "KV_pullprint_jobs ends at 5")
+	refused("again", "PULLPRINT_TASKS ends at 5 and had come to 12: 7 missing")
+
+	// Nothing is changed unless it is confirmed.
+	no := errors.New("no")
+	if _, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]bus.Loss) error { return no }); !errors.Is(err, no) {
+		t.Fatal(err)
+	}
+	refused("not confirmed")
+	lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{Instance: "host"}, "ada", func(l []bus.Loss) error {
+		if len(l) < 4 {
+			t.Errorf("asked about %v", l)
+		}
+		return nil
+	})
+	if err != nil || len(lost) < 4 {
+		t.Fatal(lost, err)
+	}
+	if b, err = bus.Open(t.Context(), config(dir), bus.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	told := ""
+	err = b.Actions(t.Context(), time.Time{}, false, func(_ time.Time, body []byte) error { told += string(body); return nil })
+	if err != nil || !strings.Contains(told, `"action":"accept-loss"`) || !strings.Contains(told, `"actor":"ada"`) || !strings.Contains(told, "7 missing") {
+		t.Errorf("audit: %s, %v", told, err)
+	}
+}
+
+// A stream that was made anew, and messages that are gone from the middle, are
+// losses too, however far the stream has come.
+func TestMarkFindsHolesAndOthers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "nats")
+	b, err := bus.Open(t.Context(), config(dir), bus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stock(t, b, 0, 5)
+	s, err := b.JetStream().Stream(t.Context(), "PULLPRINT_DECISIONS")
+	if err == nil {
+		err = s.DeleteMsg(t.Context(), 3)
+	}
+	if err == nil {
+		err = b.JetStream().DeleteStream(t.Context(), "PULLPRINT_LEDGER")
+	}
+	if err := errors.Join(err, b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = bus.Open(t.Context(), config(dir), bus.Options{})
+	if !errors.Is(err, bus.ErrLost) || !strings.Contains(err.Error(), "PULLPRINT_DECISIONS has holes: 1 missing") || !strings.Contains(err.Error(), "PULLPRINT_LEDGER ends at 0 and had come to 5") {
+		t.Errorf("%v", err)
+	}
+}
+
+// However often a process is killed, and whenever, its store is never refused.
+func TestMarkAcceptsKills(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		b := bustest.Open(t)
+		for i := range 6 {
+			stock(t, b, 100*i, 20)
+			time.Sleep(time.Duration(i) * 300 * time.Millisecond)
+			bustest.Kill(t, b)
+			b = bustest.Reopen(t, b)
+		}
+	})
+}
+
+// The mark follows the store within a second, and leases and canaries alone do not
+// cost a write of it.
+func TestMarkIsWrittenInTime(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		dir := t.TempDir()
+		b := bustest.Open(t, bustest.Dir(dir))
+		read := func() string {
+			text, err := os.ReadFile(dir + ".mark")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(text)
+		}
+		time.Sleep(2 * time.Second) // what the opening wrote
+		synctest.Wait()
+		before := read()
+		if err := b.Canary(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		if read() != before {
+			t.Error("a canary wrote the mark")
+		}
+		stock(t, b, 0, 3)
+		time.Sleep(time.Second + time.Millisecond)
+		synctest.Wait()
+		if now := read(); !strings.Contains(now, `"last": 3`) {
+			t.Errorf("a second later the mark is %s", now)
+		}
+	})
+}

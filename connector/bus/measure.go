@@ -1,0 +1,103 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+// MeasureEvery is how often the store is measured.
+const MeasureEvery = 15 * time.Second
+
+// Measure keeps the gauges of the store until ctx ends: what each stream and bucket
+// takes, and what waits to be decided. It looks at nothing but the store, which all
+// replicas share, so all of them tell the same. What can't be measured is left as it
+// was, and is said once.
+func (b *Bus) Measure(ctx context.Context) error {
+	tick := time.NewTicker(MeasureEvery)
+	defer tick.Stop()
+	failing := false
+	for {
+		err := b.measure(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && !failing:
+			b.log.Warn("store not measured", zap.Error(err))
+		case err == nil && failing:
+			b.log.Info("store measured again")
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func (b *Bus) measure(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	var errs []error
+	for _, p := range schema(1) {
+		errs = append(errs, b.measureStream(ctx, p.cfg.Name))
+	}
+	errs = append(errs, b.measureTasks(ctx))
+	if e := b.cfg.Embedded; e != nil {
+		in, err := inspectEmbedded(e)
+		if err == nil {
+			b.metrics.free.Set(float64(in.Free))
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (b *Bus) measureStream(ctx context.Context, name string) error {
+	s, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return fmt.Errorf("look at stream %s: %w", name, err)
+	}
+	info := s.CachedInfo()
+	b.metrics.bytes.WithLabelValues(name).Set(float64(info.State.Bytes))
+	b.metrics.messages.WithLabelValues(name).Set(float64(info.State.Msgs))
+	if info.Config.MaxBytes > 0 {
+		b.metrics.limit.WithLabelValues(name).Set(float64(info.Config.MaxBytes))
+	}
+	return nil
+}
+
+// measureTasks finds the oldest task that no worker has answered. What comes after
+// the consumer's floor may be answered already, but the first of it is not.
+func (b *Bus) measureTasks(ctx context.Context) error {
+	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
+	if err != nil {
+		return fmt.Errorf("look at consumer %s: %w", consumerName, err)
+	}
+	info := c.CachedInfo()
+	undecided := float64(info.NumPending) + float64(info.NumAckPending)
+	b.metrics.undecided.Set(undecided)
+	if undecided == 0 {
+		b.metrics.oldest.Store(0)
+		return nil
+	}
+	s, err := b.js.Stream(ctx, streamTasks)
+	if err != nil {
+		return fmt.Errorf("look at stream %s: %w", streamTasks, err)
+	}
+	msg, err := s.GetMsg(ctx, info.AckFloor.Stream+1, jetstream.WithGetMsgSubject(subjectTasks+"*"))
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		b.metrics.oldest.Store(0) // decided meanwhile, or gone with its age
+	case err != nil:
+		return fmt.Errorf("read the oldest undecided task: %w", err)
+	default:
+		b.metrics.oldest.Store(msg.Time.UnixNano())
+	}
+	return nil
+}

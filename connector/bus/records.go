@@ -1,0 +1,115 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Kind names a stream of records.
+type Kind string
+
+// The kinds of records.
+const (
+	Decisions Kind = "decisions"
+	Audit     Kind = "audit"
+	Ledger    Kind = "ledger"
+	Dead      Kind = "dead"
+)
+
+var streamOf = map[Kind]string{Decisions: streamDecisions, Audit: streamAudit, Ledger: streamLedger, Dead: streamDead}
+
+// Record is a record of a stream.
+type Record struct {
+	Sequence uint64
+	Subject  string
+	Stored   time.Time
+	Body     []byte
+}
+
+// Scan calls fn with every record of a kind, oldest first.
+func (b *Bus) Scan(ctx context.Context, kind Kind, fn func(Record) error) error {
+	r := reader{bus: b, stream: streamOf[kind]}
+	return r.read(ctx, func(m message) error {
+		return fn(Record{m.sequence, m.subject, m.stored, m.body})
+	}, nil)
+}
+
+// Rewrite stores a record again under another message id, in the place of one that
+// is to be removed.
+func (b *Bus) Rewrite(ctx context.Context, kind Kind, r Record, msgID string) error {
+	_, err := b.publish(ctx, streamOf[kind], r.Subject, msgID, r.Body)
+	return err
+}
+
+// Remove takes records out for good: where they were on disk is written over. The
+// holes that they leave are noted in the mark before, so that they are not taken
+// for a loss.
+func (b *Bus) Remove(ctx context.Context, kind Kind, sequences []uint64) error {
+	if len(sequences) == 0 {
+		return nil
+	}
+	name := streamOf[kind]
+	if b.marks != nil {
+		if err := b.marks.erasing(name, len(sequences)); err != nil {
+			return err
+		}
+	}
+	s, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return fmt.Errorf("read stream %s: %w", name, err)
+	}
+	for _, seq := range sequences {
+		if err := s.SecureDeleteMsg(ctx, seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return fmt.Errorf("remove message %d of %s: %w", seq, name, err)
+		}
+	}
+	return nil
+}
+
+// Forget removes the keys that match filter and every trace that they were there.
+// Who watches the bucket does not hear of it: delete them first.
+func (kv *KV) Forget(ctx context.Context, filter string) error {
+	s, err := kv.bus.js.Stream(ctx, kv.stream)
+	if err == nil {
+		err = s.Purge(ctx, jetstream.WithPurgeSubject(kv.prefix+filter))
+	}
+	if err != nil {
+		return fmt.Errorf("forget keys of %s: %w", kv.bucket, err)
+	}
+	return nil
+}
+
+// Compact writes an embedded store anew, by a backup and a restore of it, and
+// removes the old files: what was deleted is not in any file afterwards. No daemon
+// may be using it.
+func Compact(ctx context.Context, cfg Config, o Options) error {
+	if cfg.Embedded == nil {
+		return errors.New("an external server compacts its files itself")
+	}
+	file, err := os.CreateTemp(cfg.Embedded.StoreDir, "compacting-*")
+	if err != nil {
+		return fmt.Errorf("make a temporary file: %w", err)
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	if err := Backup(ctx, cfg, o, file); err != nil {
+		return err
+	}
+	st, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("read the temporary file: %w", err)
+	}
+	_, replaced, err := Restore(ctx, cfg, file, st.Size(), RestoreOptions{Options: o, Replace: true})
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(replaced); err != nil {
+		return fmt.Errorf("remove the old files: %w", err)
+	}
+	return nil
+}

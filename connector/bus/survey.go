@@ -1,0 +1,91 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// StreamState is how one of our streams is, and of a bucket the stream below it.
+type StreamState struct {
+	Name     string `json:"name"`
+	Messages uint64 `json:"messages"`
+	Bytes    uint64 `json:"bytes"`
+	// MaxBytes is -1 without a limit.
+	MaxBytes int64  `json:"max_bytes"`
+	First    uint64 `json:"first_sequence"`
+	Last     uint64 `json:"last_sequence"`
+	// Replicas is how many servers should hold it; Leader is empty while none leads.
+	Replicas int    `json:"replicas"`
+	Leader   string `json:"leader,omitempty"`
+	// Away are the replicas that are offline or behind.
+	Away []string `json:"away,omitempty"`
+	// Pending and Unacked are messages that the workers have not asked for, and not
+	// answered yet; of the stream of tasks.
+	Pending uint64 `json:"pending,omitempty"`
+	Unacked int    `json:"unacked,omitempty"`
+}
+
+// Streams says how our streams and buckets are; those that are not there are left
+// out.
+func (b *Bus) Streams(ctx context.Context) ([]StreamState, error) { return survey(ctx, b.js) }
+
+func survey(ctx context.Context, js jetstream.JetStream) ([]StreamState, error) {
+	list := []StreamState{}
+	for _, p := range schema(1) {
+		s, err := js.Stream(ctx, p.cfg.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err != nil {
+			return list, fmt.Errorf("read stream %s: %w", p.cfg.Name, err)
+		}
+		st := stateOf(s.CachedInfo())
+		if st.Name == streamTasks {
+			if c, err := js.Consumer(ctx, streamTasks, consumerName); err == nil {
+				in := c.CachedInfo()
+				st.Pending, st.Unacked = in.NumPending, in.NumAckPending
+			}
+		}
+		list = append(list, st)
+	}
+	return list, nil
+}
+
+func stateOf(in *jetstream.StreamInfo) StreamState {
+	st := StreamState{
+		Name: in.Config.Name, Messages: in.State.Msgs, Bytes: in.State.Bytes, MaxBytes: in.Config.MaxBytes,
+		First: in.State.FirstSeq, Last: in.State.LastSeq, Replicas: in.Config.Replicas,
+	}
+	if in.Cluster == nil {
+		return st
+	}
+	st.Leader = in.Cluster.Leader
+	for _, peer := range in.Cluster.Replicas {
+		if peer.Offline || !peer.Current {
+			st.Away = append(st.Away, peer.Name)
+		}
+	}
+	return st
+}
+
+// taken is how much the files below a folder take on disk.
+func taken(dir string) (bytes int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil //nolint:nilerr // what went away meanwhile takes nothing
+		}
+		if info, err := d.Info(); err == nil {
+			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+				bytes += st.Blocks * 512
+			}
+		}
+		return nil
+	})
+	return bytes
+}

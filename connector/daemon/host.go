@@ -1,0 +1,166 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector"
+	"pullprint/connector/bus"
+	"pullprint/trigger"
+)
+
+// hostEvery is how often the loops and what the supervisor shows are looked at, unless
+// the watchdog wants to hear more often.
+const hostEvery = 2 * time.Second
+
+// askedWithin is for how long the start waits for the first sign-in: refused, it fails;
+// unanswered, it is tried on while the intake is open.
+const askedWithin = 25 * time.Second
+
+// stopStatus is what the supervisor shows while the daemon ends.
+const stopStatus = "stopping: new notifications are refused, what is in hand is finished"
+
+// loop is one of those that have to turn, or the daemon is of no use. What it waits for
+// has time-outs, so that it turns within limit also when Graph, or an external NATS,
+// hangs: when it does not, only a restart helps.
+type loop struct {
+	name  string
+	since func() time.Time // when it turned last; zero while it has no need to
+	limit time.Duration
+}
+
+func (d *daemon) loops() []loop {
+	return []loop{
+		{"consumer", func() time.Time { turned, _ := d.bus.Consuming(); return turned }, bus.FetchLimit},
+		{"worker", func() time.Time { _, oldest := d.bus.Consuming(); return oldest }, connector.HandleLimit},
+		{"sweep", d.sweeper.Turned, connector.SweepLimit},
+		{"registrar", d.registrar.Turned, trigger.RoundLimit},
+		{"canary", d.canary.Turned, canaryLimit},
+	}
+}
+
+// turning is nil while every loop turns.
+func (d *daemon) turning() error { return stuck(d.loops()) }
+
+// stuck names the loops that don't turn any more.
+func stuck(loops []loop) error {
+	var names []string
+	for _, l := range loops {
+		if at := l.since(); !at.IsZero() && time.Since(at) > l.limit {
+			names = append(names, fmt.Sprintf("%s for %s", l.name, time.Since(at).Round(time.Second)))
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return fmt.Errorf("stuck: %s; only a restart helps", strings.Join(names, ", "))
+}
+
+// host tells the supervisor that the daemon is ready, that it lives and how it goes. It
+// feeds the watchdog only while every loop turns.
+func (d *daemon) host(ctx context.Context) error {
+	every := hostEvery
+	if d.o.Watchdog > 0 {
+		every = min(every, d.o.Watchdog/3)
+	}
+	if err := d.takesWork(ctx); err != nil {
+		d.o.Notify("STOPPING=1\nSTATUS=" + stopStatus)
+		return err
+	}
+	shown := d.status(ctx)
+	d.ready.Store(true)
+	d.o.Notify("READY=1\nSTATUS=" + shown)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var fed time.Time
+	for said := false; ; {
+		status := d.status(ctx)
+		err := d.turning()
+		switch {
+		case err == nil && d.o.Watchdog > 0 && time.Since(fed) >= d.o.Watchdog/3:
+			d.o.Notify("WATCHDOG=1")
+			fed = time.Now()
+		case err != nil:
+			status = err.Error()
+			if !said {
+				d.log.Error("the watchdog is not fed", zap.Error(err))
+			}
+		}
+		said = err != nil
+		if status != shown {
+			d.o.Notify("STATUS=" + status)
+			shown = status
+		}
+		select {
+		case <-ctx.Done():
+			d.o.Notify("STOPPING=1\nSTATUS=" + stopStatus)
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// takesWork waits until the daemon takes work: what was stored is known, and Entra has
+// not refused the sign-in.
+func (d *daemon) takesWork(ctx context.Context) error {
+	late := time.NewTimer(askedWithin)
+	defer late.Stop()
+	for _, ready := range []<-chan struct{}{d.book.Ready(), d.index.Ready()} {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ready:
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.asked:
+	case <-late.C:
+	}
+	return nil
+}
+
+// reloading tells the supervisor while read reads the policy because somebody asked.
+func (d *daemon) reloading(read func()) {
+	if !d.ready.Load() {
+		read()
+		return
+	}
+	d.o.Notify("RELOADING=1\nSTATUS=reading the policy")
+	read()
+	d.o.Notify("READY=1\nSTATUS=" + d.status(context.Background()))
+}
+
+// status is the line that the supervisor shows.
+func (d *daemon) status(ctx context.Context) string {
+	jobs := 0
+	for _, n := range d.index.Held() {
+		jobs += n
+	}
+	subscription := "no subscription"
+	if at := d.book.Expires(); !at.IsZero() {
+		subscription = "subscription until " + at.UTC().Format("2006-01-02 15:04 MST")
+	}
+	policy := "policy " + d.policy.current.Load().Hash()
+	if d.policy.refused.Load() {
+		policy += " (its file has changed and is refused: see pullprint check)"
+	}
+	noun := "jobs"
+	if jobs == 1 {
+		noun = "job"
+	}
+	text := fmt.Sprintf("%d %s held, %s, %s", jobs, noun, subscription, policy)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for _, c := range d.checks() {
+		if err := c.Ready(ctx); err != nil {
+			return fmt.Sprintf("not ready: %s: %s; %s", c.Name, strings.Join(strings.Fields(err.Error()), " "), text)
+		}
+	}
+	return text
+}

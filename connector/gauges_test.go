@@ -1,0 +1,98 @@
+package connector
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"pullprint/connector/held"
+)
+
+func gather(t *testing.T, reg *prometheus.Registry, name string) map[string]float64 {
+	t.Helper()
+	all, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for _, f := range all {
+		for _, m := range f.GetMetric() {
+			label := ""
+			if len(m.GetLabel()) > 0 {
+				label = m.GetLabel()[0].GetValue()
+			}
+			if f.GetName() == name {
+				out[label] = m.GetGauge().GetValue()
+			}
+		}
+	}
+	return out
+}
+
+// How long jobs have been waiting is told of every queue, and of none at zero.
+func TestWaiting(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	x := NewIndex(nil, NewMetrics(reg, []Queue{{Name: "Follow-Me"}, {Name: "Poster"}}), zap.NewNop())
+	now := time.Now()
+	for i, e := range []Entry{
+		{Queue: "Follow-Me", State: held.Held, Seen: now.Add(-30 * time.Minute), HoldUntil: now.Add(30 * time.Minute)},
+		{Queue: "Follow-Me", State: held.Held, Seen: now.Add(-3 * time.Hour), HoldUntil: now.Add(3 * time.Hour)},
+		{Queue: "Follow-Me", State: held.Released, Seen: now.Add(-9 * time.Hour)},
+		{Queue: "Poster", State: held.Completing, Seen: now.Add(-time.Hour), Since: now.Add(-10 * time.Minute)},
+		{Queue: "Poster", State: held.Aborting, Seen: now.Add(-time.Hour), Since: now.Add(-time.Minute)},
+	} {
+		e.Ref = held.Ref{Printer: "p", Job: strconv.Itoa(i)}
+		x.set(e.Ref, &e)
+	}
+	near := func(name, label string, want float64) {
+		t.Helper()
+		if got, ok := gather(t, reg, name)[label]; !ok || got < want || got > want+5 {
+			t.Errorf("%s{%s} = %v (%v), want %v", name, label, got, ok, want)
+		}
+	}
+	near("pullprint_held_oldest_age_seconds", "Follow-Me", 3*3600)
+	near("pullprint_held_oldest_age_seconds", "Poster", 0)
+	near("pullprint_held_expiring_jobs", "Follow-Me", 1)
+	near("pullprint_held_expiring_jobs", "Poster", 0)
+	near("pullprint_intents_oldest_age_seconds", "", 600)
+	near("pullprint_intents", "completing", 1)
+	near("pullprint_intents", "aborting", 1)
+	near("pullprint_intents", "releasing", 0)
+}
+
+// A replica that sweeps no more tells nothing of what only the sweep knows.
+func TestRest(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m := NewMetrics(reg, []Queue{{Name: "Follow-Me"}})
+	m.reserved.Set(3)
+	m.oldest.Set(3)
+	m.headroom.WithLabelValues("Follow-Me").Set(0.1)
+	m.drift.WithLabelValues("Follow-Me").Set(1)
+	m.rest()
+	for name, want := range map[string]float64{
+		"pullprint_quota_reservations": 0, "pullprint_quota_reservation_age_seconds": 0, "pullprint_queue_headroom_ratio": 1, "pullprint_trigger_drift": 0,
+	} {
+		for label, got := range gather(t, reg, name) {
+			if got != want {
+				t.Errorf("%s{%s} = %v", name, label, got)
+			}
+		}
+	}
+}
+
+func BenchmarkWaiting(b *testing.B) {
+	reg := prometheus.NewRegistry()
+	x := NewIndex(nil, NewMetrics(reg, []Queue{{Name: "Follow-Me"}}), zap.NewNop())
+	now := time.Now()
+	for i := range 100_000 {
+		ref := held.Ref{Printer: "p", Job: strconv.Itoa(i)}
+		x.set(ref, &Entry{Ref: ref, Queue: "Follow-Me", State: held.Held, Seen: now, HoldUntil: now.Add(time.Hour)})
+	}
+	for b.Loop() {
+		ch := make(chan prometheus.Metric, 16)
+		waiting{x, []Queue{{Name: "Follow-Me"}}}.Collect(ch)
+	}
+}

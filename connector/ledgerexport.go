@@ -1,0 +1,253 @@
+package connector
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/policy/quota"
+)
+
+// LedgerExport says where what happens on accounts is written to.
+type LedgerExport struct {
+	// Dir is the folder of the files; empty means that none are written.
+	Dir string `yaml:"dir"`
+	// Every is how often a file is written.
+	Every time.Duration `yaml:"every"`
+	// Keep is how long a file is kept.
+	Keep time.Duration `yaml:"keep"`
+}
+
+// The defaults of LedgerExport.
+const (
+	defaultExportEvery = time.Hour
+	defaultExportKeep  = 90 * 24 * time.Hour
+)
+
+// Fill puts the defaults in.
+func (e *LedgerExport) Fill() {
+	if e.Dir == "" {
+		return
+	}
+	if e.Every == 0 {
+		e.Every = defaultExportEvery
+	}
+	if e.Keep == 0 {
+		e.Keep = defaultExportKeep
+	}
+}
+
+// LedgerHistory reads what happened on an account, or on all when it is empty, in
+// the order it was stored; *bus.Bus is one.
+type LedgerHistory interface {
+	LedgerFrom(ctx context.Context, account string, sequence uint64, fn func(sequence uint64, stored time.Time, body []byte) error) error
+}
+
+// LedgerExporter writes the history of accounts to files of JSON lines, one entry
+// each, as they stand in the history. One process at a time does it.
+//
+// The crash order. A file is named by the sequence of its first entry. It is
+// written under another name, synced, and renamed; then the mark in the state
+// bucket moves on behind its last entry. Dying between, the next run begins at the
+// same entry, so it writes a file of the same name that begins with the same
+// entries: it takes the place of the one before. So no entry is missing and none
+// is in two files. A file that does not begin with what the one of its name has is
+// of another history, one that was restored from a backup: it stays beside it.
+type LedgerExporter struct {
+	cfg     LedgerExport
+	history LedgerHistory
+	state   StateKV
+	log     *zap.Logger
+}
+
+// NewLedgerExporter makes one; Run does the work.
+func NewLedgerExporter(cfg LedgerExport, h LedgerHistory, state StateKV, log *zap.Logger) *LedgerExporter {
+	return &LedgerExporter{cfg: cfg, history: h, state: state, log: log.Named("ledger-export")}
+}
+
+const keyLedgerExport = "export.ledger"
+
+// exportMark is how far the history is exported.
+type exportMark struct {
+	// Next is the sequence to go on with.
+	Next uint64    `json:"next"`
+	At   time.Time `json:"at"`
+}
+
+// Run exports now and whenever the time has come, until ctx ends.
+func (e *LedgerExporter) Run(ctx context.Context) error {
+	tick := time.NewTicker(e.cfg.Every)
+	defer tick.Stop()
+	for {
+		if err := e.Export(ctx); err != nil && ctx.Err() == nil {
+			e.log.Error("ledger not exported, tried again next time", zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// Export writes what has happened since the last time, and removes what is too old.
+func (e *LedgerExporter) Export(ctx context.Context) error {
+	if err := os.MkdirAll(e.cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("make ledger_export.dir: %w", err)
+	}
+	mark, revision, err := e.mark(ctx)
+	if err != nil {
+		return err
+	}
+	lines, n, next, err := e.collect(ctx, mark.Next)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		if err := e.place(fmt.Sprintf("ledger-%020d.jsonl", mark.Next), lines); err != nil {
+			return err
+		}
+	}
+	if next != mark.Next {
+		value, err := json.Marshal(exportMark{Next: next, At: time.Now().UTC()})
+		if err != nil {
+			return fmt.Errorf("encode mark of the export: %w", err)
+		}
+		if _, ok, err := e.state.CompareAndSet(ctx, keyLedgerExport, value, revision, 0); err != nil || !ok {
+			return fmt.Errorf("store mark of the export: %w", errors.Join(err, errBusyIf(!ok)))
+		}
+		e.log.Info("ledger exported", zap.Int("entries", n))
+	}
+	return e.sweep(time.Now())
+}
+
+func errBusyIf(busy bool) error {
+	if busy {
+		return errBusy
+	}
+	return nil
+}
+
+func (e *LedgerExporter) mark(ctx context.Context) (exportMark, uint64, error) {
+	mark := exportMark{Next: 1}
+	value, revision, err := e.state.Get(ctx, keyLedgerExport)
+	if err == nil && revision > 0 {
+		err = json.Unmarshal(value, &mark)
+	}
+	if err != nil {
+		return mark, 0, fmt.Errorf("read mark of the export: %w", err)
+	}
+	return mark, revision, nil
+}
+
+// collect reads the entries from a sequence on, and leaves repeats out.
+func (e *LedgerExporter) collect(ctx context.Context, from uint64) (lines []byte, n int, next uint64, err error) {
+	var out bytes.Buffer
+	next = from
+	err = e.history.LedgerFrom(ctx, "", from, func(sequence uint64, stored time.Time, body []byte) error {
+		next = sequence + 1
+		repeat, err := e.repeated(ctx, sequence, stored, body)
+		if err != nil || repeat {
+			return err
+		}
+		n++
+		out.Write(body)
+		out.WriteByte('\n')
+		return nil
+	})
+	if err != nil {
+		return nil, 0, from, fmt.Errorf("read ledger: %w", err)
+	}
+	return out.Bytes(), n, next, nil
+}
+
+// promptly is how soon an entry is in the history, but for one that is told again
+// by a process that does not know that it was.
+const promptly = 10 * time.Second
+
+// repeated reports whether an entry was in the history before. That can only be one
+// that comes late: then its account's history is looked through.
+func (e *LedgerExporter) repeated(ctx context.Context, sequence uint64, stored time.Time, body []byte) (found bool, err error) {
+	var entry quota.Entry
+	if json.Unmarshal(body, &entry) != nil || stored.Sub(entry.At) < promptly {
+		return false, nil
+	}
+	if entry.Owner == quota.Erased { // the one before told who it was, and is exported
+		return true, nil
+	}
+	err = e.history.LedgerFrom(ctx, entry.Account, 1, func(at uint64, _ time.Time, body []byte) error {
+		var other quota.Entry
+		found = found || (at < sequence && json.Unmarshal(body, &other) == nil && other.Seq == entry.Seq)
+		return nil
+	})
+	return found, err
+}
+
+// place puts a file into the folder, whole or not at all.
+func (e *LedgerExporter) place(name string, lines []byte) error {
+	path := filepath.Join(e.cfg.Dir, name)
+	if old, err := os.ReadFile(path); err == nil && !bytes.HasPrefix(lines, old) {
+		aside := strings.TrimSuffix(path, ".jsonl") + time.Now().UTC().Format("-replaced-20060102T150405Z") + ".jsonl"
+		if err := os.Rename(path, aside); err != nil {
+			return fmt.Errorf("keep the export of another history: %w", err)
+		}
+		e.log.Warn("the ledger is not that of the files before: a backup was restored", zap.String("kept", aside))
+	}
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("export ledger: %w", err)
+	}
+	w := bufio.NewWriter(f)
+	_, err = w.Write(lines)
+	err = errors.Join(err, w.Flush(), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err == nil {
+		err = syncFolder(e.cfg.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("export ledger: %w", err)
+	}
+	return nil
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// sweep removes files that were written too long ago.
+func (e *LedgerExporter) sweep(now time.Time) error {
+	files, err := filepath.Glob(filepath.Join(e.cfg.Dir, "ledger-*.jsonl"))
+	if err != nil {
+		return fmt.Errorf("look for old exports: %w", err)
+	}
+	for _, f := range files {
+		st, err := os.Stat(f)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil && now.Sub(st.ModTime()) > e.cfg.Keep {
+			err = os.Remove(f)
+		}
+		if err != nil {
+			return fmt.Errorf("remove an old export: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package connector_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector"
+	"pullprint/connector/bus"
+	"pullprint/connector/bus/bustest"
+	"pullprint/policy/quota"
+)
+
+// entry stores an entry of the history.
+func entry(t *testing.T, b *bus.Bus, account string, seq uint64, at time.Time) {
+	t.Helper()
+	body, err := json.Marshal(quota.Entry{Account: account, Seq: seq, At: at, Kind: quota.Adjusted})
+	if err == nil {
+		err = b.PublishLedger(t.Context(), account, fmt.Sprintf("%s:%d", account, seq), body)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exported are the entries of all files of a folder, in the order of their names.
+func exported(t *testing.T, dir string) (list []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s := bufio.NewScanner(f); s.Scan(); {
+			var e quota.Entry
+			if err := json.Unmarshal(s.Bytes(), &e); err != nil {
+				t.Fatalf("%s: %s", name, s.Text())
+			}
+			list = append(list, fmt.Sprintf("%s:%d", e.Account, e.Seq))
+		}
+		_ = f.Close()
+	}
+	return list
+}
+
+// dyingState dies when the mark is to be stored.
+type dyingState struct {
+	connector.StateKV
+	dies bool
+}
+
+var errDies = errors.New("dies here")
+
+func (d *dyingState) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, bool, error) {
+	if d.dies {
+		return 0, false, errDies
+	}
+	return d.StateKV.CompareAndSet(ctx, key, value, revision, ttl)
+}
+
+// Every entry is in one file, once, whatever dies between the file and the mark,
+// and however often the history was told the same.
+func TestLedgerExport(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
+		state := &dyingState{StateKV: b.State()}
+		e := connector.NewLedgerExporter(connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, b, state, zap.NewNop())
+		check := func(want string) {
+			t.Helper()
+			if got := strings.Join(exported(t, dir), " "); got != want {
+				t.Errorf("exported %s, want %s", got, want)
+			}
+		}
+		export := func(want error) {
+			t.Helper()
+			if err := e.Export(t.Context()); !errors.Is(err, want) {
+				t.Fatalf("%v, want %v", err, want)
+			}
+		}
+		export(nil)
+		check("")
+		begun := time.Now()
+		entry(t, b, "ada", 1, begun)
+		entry(t, b, "bob", 1, begun)
+		export(nil)
+		entry(t, b, "ada", 2, time.Now())
+		state.dies = true
+		export(errDies)
+		check("ada:1 bob:1 ada:2")
+		entry(t, b, "ada", 3, time.Now())
+		export(errDies)
+		state.dies = false
+		entry(t, b, "bob", 2, time.Now())
+		export(nil)
+		export(nil)
+		check("ada:1 bob:1 ada:2 ada:3 bob:2")
+		// A process that does not know that an entry was told tells it again, hours
+		// later; another was told late for the first time.
+		time.Sleep(7 * time.Hour)
+		entry(t, b, "ada", 3, begun)
+		entry(t, b, "cyd", 1, begun)
+		export(nil)
+		check("ada:1 bob:1 ada:2 ada:3 bob:2 cyd:1")
+		if files, _ := filepath.Glob(filepath.Join(dir, "*.new")); len(files) != 0 {
+			t.Errorf("left over: %v", files)
+		}
+		// Old files go.
+		old, _ := filepath.Glob(filepath.Join(dir, "*"))
+		if err := os.Chtimes(old[0], begun, time.Now().Add(-49*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range old[1:] {
+			if err := os.Chtimes(f, time.Now(), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		export(nil)
+		if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != len(old)-1 {
+			t.Errorf("left: %v of %v", left, old)
+		}
+	})
+}

@@ -1,0 +1,50 @@
+package trigger
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pullprint/trigger/graph"
+)
+
+// A queue offers what any of its devices can do, of document types what all take,
+// and lacks what a device has and it has not.
+func TestTogether(t *testing.T) {
+	yes, no := true, false
+	west := graph.Capabilities{
+		ContentTypes: []string{"application/pdf", "application/oxps"}, MediaSizes: []string{"A4", "A3"}, DPIs: []int{600}, Color: &no,
+		CopiesPerJob: &graph.Span{Start: 1, End: 10},
+	}
+	east := graph.Capabilities{
+		ContentTypes: []string{"application/pdf"}, MediaSizes: []string{"A4", "A5"}, DPIs: []int{600, 1200}, Color: &yes, Finishings: []string{"staple"},
+		CopiesPerJob: &graph.Span{Start: 1, End: 99},
+	}
+	got := together([]graph.Capabilities{west, {}, east})
+	want := graph.Capabilities{
+		ContentTypes: []string{"application/pdf"}, MediaSizes: []string{"A4", "A3", "A5"}, DPIs: []int{600, 1200}, Color: &yes, Finishings: []string{"staple"},
+		CopiesPerJob: &graph.Span{Start: 1, End: 99},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if l := lacking(got, got); len(l) != 0 {
+		t.Errorf("lacks %v of itself", l)
+	}
+	if l, want := lacking(west, got), []string{"mediaSizes A5", "finishings", "dpis 1200", "isColorPrintingSupported", "copiesPerJob"}; !slices.Equal(l, want) {
+		t.Errorf("lacks %q, want %q", l, want)
+	}
+	if west.MediaSizes[1] != "A3" || len(west.MediaSizes) != 2 || *west.Color {
+		t.Errorf("a device was changed: %+v", west)
+	}
+	base := plain()
+	fill(&got, &base)
+	if !slices.Equal(got.ContentTypes, []string{"application/pdf"}) || !slices.Equal(got.Qualities, base.Qualities) {
+		t.Errorf("filled: %+v", got)
+	}
+	d := defaults(got, graph.Defaults{MediaSize: "A3"})
+	if d.ContentType != "application/pdf" || d.MediaSize != "" || d.DuplexMode != "oneSided" || d.DPI != 1200 || d.Copies != 1 {
+		t.Errorf("defaults %+v", d)
+	}
+}

@@ -1,0 +1,106 @@
+package graph
+
+import "context"
+
+// Capabilities say what a printer can do, for the dialogs that people print from
+// (https://learn.microsoft.com/graph/api/resources/printercapabilities). A list that
+// is empty says nothing.
+type Capabilities struct {
+	ContentTypes     []string `json:"contentTypes,omitempty"`
+	ColorModes       []string `json:"colorModes,omitempty"`
+	DuplexModes      []string `json:"duplexModes,omitempty"`
+	MediaSizes       []string `json:"mediaSizes,omitempty"`
+	MediaTypes       []string `json:"mediaTypes,omitempty"`
+	Orientations     []string `json:"orientations,omitempty"`
+	Qualities        []string `json:"qualities,omitempty"`
+	Finishings       []string `json:"finishings,omitempty"`
+	MultipageLayouts []string `json:"multipageLayouts,omitempty"`
+	Scalings         []string `json:"scalings,omitempty"`
+	DPIs             []int    `json:"dpis,omitempty"`
+	PagesPerSheet    []int    `json:"pagesPerSheet,omitempty"`
+	CopiesPerJob     *Span    `json:"copiesPerJob,omitempty"`
+	Collation        *bool    `json:"collation,omitempty"`
+	Color            *bool    `json:"isColorPrintingSupported,omitempty"`
+	PageRange        *bool    `json:"isPageRangeSupported,omitempty"`
+	FitPDFToPage     *bool    `json:"supportsFitPdfToPage,omitempty"`
+}
+
+// Span is a range, both ends included.
+type Span struct {
+	Start int `json:"start"`
+	End   int `json:"end"`
+}
+
+// Defaults are what a job has that its owner says nothing about
+// (https://learn.microsoft.com/graph/api/resources/printerdefaults).
+type Defaults struct {
+	ContentType   string   `json:"contentType,omitempty"`
+	ColorMode     string   `json:"colorMode,omitempty"`
+	DuplexMode    string   `json:"duplexMode,omitempty"`
+	MediaSize     string   `json:"mediaSize,omitempty"`
+	MediaType     string   `json:"mediaType,omitempty"`
+	Orientation   string   `json:"orientation,omitempty"`
+	Quality       string   `json:"quality,omitempty"`
+	Finishings    []string `json:"finishings,omitempty"`
+	Copies        int      `json:"copiesPerJob,omitempty"`
+	PagesPerSheet int      `json:"pagesPerSheet,omitempty"`
+	DPI           int      `json:"dpi,omitempty"`
+}
+
+// Attributes are a printer with what it can do.
+type Attributes struct {
+	DisplayName         string
+	Manufacturer, Model string
+	Physical, Accepting bool
+	Capabilities        Capabilities
+	Defaults            Defaults
+}
+
+// Attributes reads what a printer can do
+// (https://learn.microsoft.com/graph/api/printer-get).
+func (c *Client) Attributes(ctx context.Context, printer string) (Attributes, error) {
+	if err := ids(getAttributes, printer); err != nil {
+		return Attributes{}, err
+	}
+	var out struct {
+		DisplayName  string       `json:"displayName"`
+		Manufacturer string       `json:"manufacturer"`
+		Model        string       `json:"model"`
+		Physical     bool         `json:"hasPhysicalDevice"`
+		Accepting    bool         `json:"isAcceptingJobs"`
+		Capabilities Capabilities `json:"capabilities"`
+		Defaults     Defaults     `json:"defaults"`
+	}
+	cl := call{
+		op: getAttributes, out: &out,
+		url: c.at("/print/printers/"+printer, "$select=id,displayName,manufacturer,model,hasPhysicalDevice,isAcceptingJobs,defaults,capabilities"),
+	}
+	if err := c.do(ctx, &cl); err != nil {
+		return Attributes{}, err
+	}
+	return Attributes(out), nil
+}
+
+// SetAttributes says what a virtual printer can do, and that it takes jobs
+// (https://learn.microsoft.com/graph/api/printer-update). It needs the token of the
+// app that the printer was made with, and Printer.ReadWrite.All.
+func (c *Client) SetAttributes(ctx context.Context, printer string, can Capabilities, unless Defaults) error {
+	if err := ids(setAttributes, printer); err != nil {
+		return err
+	}
+	type status struct {
+		State       string   `json:"state"`
+		Details     []string `json:"details"`
+		Description string   `json:"description"`
+	}
+	cl := call{op: setAttributes, url: c.at("/print/printers/"+printer, "")}
+	if err := cl.encode(struct {
+		Capabilities Capabilities `json:"capabilities"`
+		Defaults     Defaults     `json:"defaults"`
+		Accepting    bool         `json:"isAcceptingJobs"`
+		Status       status       `json:"status"`
+	}{can, unless, true, status{State: string(PrinterIdle), Details: []string{}}}); err != nil {
+		return err
+	}
+	return c.do(ctx, &cl)
+}

@@ -1,0 +1,186 @@
+package graph
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/binary"
+	"math/big"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// ShareRights are the delegated permissions that sharing a printer needs, besides
+// TriggerRights (https://learn.microsoft.com/graph/api/print-post-shares). Making one
+// needs no other than those: Printer.ReadWrite.All includes Printer.Create.
+var ShareRights = []string{"PrinterShare.ReadWrite.All"}
+
+// DeleteRights are those that deleting a printer needs
+// (https://learn.microsoft.com/graph/api/printer-delete).
+var DeleteRights = []string{"Printer.FullControl.All"}
+
+// A Registered printer is one of the tenant, with who made it.
+type Registered struct {
+	ID, DisplayName     string
+	Manufacturer, Model string
+	// Physical is false for a virtual printer: a queue without a device.
+	Physical bool
+	Since    time.Time
+}
+
+type wireRegistered struct {
+	ID           string    `json:"id"`
+	DisplayName  string    `json:"displayName"`
+	Manufacturer string    `json:"manufacturer"`
+	Model        string    `json:"model"`
+	Physical     bool      `json:"hasPhysicalDevice"`
+	Since        time.Time `json:"registeredDateTime"`
+}
+
+// Printers lists the printers of the tenant
+// (https://learn.microsoft.com/graph/api/print-list-printers). It needs the token of
+// a Printer Administrator.
+func (c *Client) Printers(ctx context.Context) ([]Registered, error) {
+	var all []Registered
+	err := each(ctx, c, call{op: listPrinters, url: c.at("/print/printers", "")}, func(p wireRegistered) bool {
+		all = append(all, Registered(p))
+		return true
+	})
+	return all, err
+}
+
+// NewPrinter is a virtual printer to make.
+type NewPrinter struct{ DisplayName, Manufacturer, Model string }
+
+// CreatePrinter begins to make a virtual printer
+// (https://learn.microsoft.com/graph/api/printer-create) and names the operation that
+// goes on with it, for Operation. Two calls make two: after an Ambiguous error, look
+// for it in Printers first. It needs the token of a Printer Administrator who signed
+// in to the app that is to set its attributes.
+func (c *Client) CreatePrinter(ctx context.Context, p NewPrinter) (operation string, err error) {
+	var where string
+	cl := call{op: createPrinter, url: c.at("/print/printers/create", ""), later: &where}
+	if p.DisplayName == "" || p.Manufacturer == "" || p.Model == "" {
+		return "", cl.failed(refused, errInvalid)
+	}
+	request, key, err := signingRequest()
+	if err != nil {
+		return "", cl.failed(refused, errInvalid)
+	}
+	type csr struct {
+		Content      string `json:"content"`
+		TransportKey string `json:"transportKey"`
+	}
+	if err := cl.encode(struct {
+		DisplayName  string `json:"displayName"`
+		Manufacturer string `json:"manufacturer"`
+		Model        string `json:"model"`
+		Physical     bool   `json:"hasPhysicalDevice"`
+		Request      csr    `json:"certificateSigningRequest"`
+	}{p.DisplayName, p.Manufacturer, p.Model, false, csr{request, key}}); err != nil {
+		return "", err
+	}
+	if err := c.do(ctx, &cl); err != nil {
+		return "", err
+	}
+	operation, ok := operationID(where)
+	if !ok {
+		return "", cl.failed(garbled, errInvalidID)
+	}
+	return operation, nil
+}
+
+// operationID takes the id out of the address of an operation. The address itself is
+// not followed: ours is made of the id.
+func operationID(where string) (string, bool) {
+	u, err := url.Parse(where)
+	if err != nil {
+		return "", false
+	}
+	_, id, ok := strings.Cut(u.Path, "/print/operations/")
+	return id, ok && ValidID(id)
+}
+
+// deviceSubject is what the certificate of a device is asked for, whichever it is
+// (https://learn.microsoft.com/openspecs/windows_protocols/ms-dvrj). Graph gives
+// the certificate its own subject.
+const deviceSubject = "7E980AD9-B86D-4306-9425-9AC066FB014A"
+
+// keyBits is the size of the key of a device.
+const keyBits = 2048
+
+// signingRequest makes the certificate signing request that a printer is made with,
+// and the public key beside it, both in base64. The private key is not kept: with its
+// certificate a printer fetches its jobs from Universal Print, and nobody fetches
+// those of a virtual one. They are redirected, with the token of the app.
+func signingRequest() (request, transportKey string, err error) {
+	key, err := rsa.GenerateKey(rand.Reader, keyBits)
+	if err != nil {
+		return "", "", err
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: deviceSubject}, SignatureAlgorithm: x509.SHA256WithRSA,
+	}, key)
+	if err != nil {
+		return "", "", err
+	}
+	return base64.StdEncoding.EncodeToString(der), base64.StdEncoding.EncodeToString(publicBlob(&key.PublicKey)), nil
+}
+
+// publicBlob is a public key as Windows writes it
+// (https://learn.microsoft.com/windows/win32/api/bcrypt/ns-bcrypt-bcrypt_rsakey_blob).
+func publicBlob(key *rsa.PublicKey) []byte {
+	exponent, modulus := big.NewInt(int64(key.E)).Bytes(), key.N.Bytes()
+	blob := []byte("RSA1")
+	for _, n := range []int{key.N.BitLen(), len(exponent), len(modulus), 0, 0} {
+		blob = binary.LittleEndian.AppendUint32(blob, uint32(n)) //nolint:gosec // sizes of a key of keyBits
+	}
+	return append(append(blob, exponent...), modulus...)
+}
+
+// The states of an Operation
+// (https://learn.microsoft.com/graph/api/resources/printoperationstatus). Others mean
+// that it goes on.
+const (
+	OperationSucceeded = "succeeded"
+	OperationFailed    = "failed"
+)
+
+// Operation reads how the making of a printer goes on, and its id once it is there
+// (https://learn.microsoft.com/graph/api/printoperation-get). It needs the token of a
+// Printer Administrator.
+func (c *Client) Operation(ctx context.Context, operation string) (state, printer string, err error) {
+	if err := ids(getOperation, operation); err != nil {
+		return "", "", err
+	}
+	var out struct {
+		Status struct {
+			State string `json:"state"`
+		} `json:"status"`
+		Printer struct {
+			ID string `json:"id"`
+		} `json:"printer"`
+	}
+	cl := call{op: getOperation, url: c.at("/print/operations/"+operation, ""), out: &out}
+	if err := c.do(ctx, &cl); err != nil {
+		return "", "", err
+	}
+	if out.Status.State == OperationSucceeded && !ValidID(out.Printer.ID) {
+		return "", "", cl.failed(garbled, errInvalidID)
+	}
+	return word(out.Status.State), out.Printer.ID, nil
+}
+
+// DeletePrinter unregisters a printer
+// (https://learn.microsoft.com/graph/api/printer-delete); one that is gone already is
+// no error. It needs the token of a Printer Administrator, with DeleteRights.
+func (c *Client) DeletePrinter(ctx context.Context, printer string) error {
+	if err := ids(deletePrinter, printer); err != nil {
+		return err
+	}
+	return gone(c.do(ctx, &call{op: deletePrinter, url: c.at("/print/printers/"+printer, "")}))
+}
