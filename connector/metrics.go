@@ -148,6 +148,7 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		policy.Release: {policy.Redirect, policy.Keep, policy.Abort},
 	} {
 		for _, live := range verdicts {
+			m.duration.WithLabelValues(string(point), string(live))
 			for _, shadow := range verdicts {
 				m.diverged.WithLabelValues(string(point), string(live), string(shadow))
 			}

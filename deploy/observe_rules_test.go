@@ -6,13 +6,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"pullprint/policy/strictyaml"
 )
 
-var mutate = flag.Bool("rules.mutate", false, "break each alert in turn and see its test fail")
+// withPrometheus runs what takes a minute or two: .ci/run's step prometheus.
+var withPrometheus = flag.Bool("prometheus", false, "run every rule test, break each alert in turn, and let a Prometheus scrape the demo")
 
 // rule is one of a file of rules.
 type rule struct {
@@ -74,8 +76,16 @@ func TestPrometheusFilesCheck(t *testing.T) {
 	must(t, "amtool", "check-config", filepath.Join("prometheus", "alertmanager.example.yml"))
 }
 
+// slowRuleTests span days and weeks.
+var slowRuleTests = []string{"slo.test.yml", "weeks.test.yml"}
+
 func TestRules(t *testing.T) {
-	must(t, "promtool", append([]string{"test", "rules"}, ruleTests(t)...)...)
+	for _, file := range ruleTests(t) {
+		if slices.Contains(slowRuleTests, filepath.Base(file)) && !*withPrometheus {
+			continue
+		}
+		must(t, "promtool", "test", "rules", file)
+	}
 }
 
 // Each alert says how bad it is, what it means and where to read on, and the page
@@ -158,8 +168,8 @@ func TestEachAlertIsTested(t *testing.T) {
 // A rule test that passes with a broken alert tests nothing: each alert is made never
 // to fire, and always, and a test has to fail both times.
 func TestRulesBite(t *testing.T) {
-	if !*mutate {
-		t.Skip("slow; asked for by -rules.mutate")
+	if !*withPrometheus {
+		t.Skip("slow; asked for by -prometheus")
 	}
 	promtool := tool(t, "promtool")
 	count := 0

@@ -89,7 +89,7 @@ func programMetrics(t *testing.T) map[string]metric {
 }
 
 // description is how a Desc prints itself.
-var description = regexp.MustCompile(`^Desc\{fqName: "(pullprint_[^"]*)", help: "[^"]*", constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`)
+var description = regexp.MustCompile(`^Desc\{fqName: "(pullprint_[^"]*)", help: "(?:[^"\\]|\\.)*", (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`)
 
 // described reads a registry: a metric that has no series yet is there too.
 func described(t *testing.T, reg *prometheus.Registry) map[string]metric {

@@ -43,7 +43,7 @@ func TestReady(t *testing.T) {
 	if code, body := get(t, h.Ready, "/readyz?exclude=store"); code != 503 {
 		t.Errorf("%d %q", code, body)
 	}
-	if code, body := get(t, h.Ready, "/readyz?exclude=tokn"); code != 400 || body != "exclude: there is no check \"tokn\"\n" {
+	if code, body := get(t, h.Ready, "/readyz?exclude=tokn"); code != 400 || body != "exclude: no such check; they are store, token\n" {
 		t.Errorf("%d %q", code, body)
 	}
 	reg := prometheus.NewRegistry()

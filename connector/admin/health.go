@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,9 +69,10 @@ func (h *Health) Ready(rw http.ResponseWriter, req *http.Request) {
 	query := req.URL.Query()
 	excluded := query["exclude"]
 	plain(rw)
-	if name, ok := h.unknown(excluded); ok {
+	if known := h.names(); slices.ContainsFunc(excluded, func(name string) bool { return !slices.Contains(known, name) }) {
+		// A probe that excludes nothing should not pass for one that does.
 		rw.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(rw, "exclude: there is no check %q\n", name)
+		fmt.Fprintln(rw, "exclude: no such check; they are", strings.Join(known, ", "))
 		return
 	}
 	lines, ready := h.run(ctx, excluded)
@@ -89,15 +91,13 @@ func (h *Health) Ready(rw http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// unknown returns the first of names that is no check: a probe that excludes
-// nothing should not pass for one that does.
-func (h *Health) unknown(names []string) (string, bool) {
-	for _, name := range names {
-		if !slices.ContainsFunc(h.checks, func(c Check) bool { return c.Name == name }) {
-			return name, true
-		}
+// names are those of the checks.
+func (h *Health) names() []string {
+	out := make([]string, len(h.checks))
+	for i, c := range h.checks {
+		out[i] = c.Name
 	}
-	return "", false
+	return out
 }
 
 func (h *Health) run(ctx context.Context, excluded []string) (lines []string, ready bool) {

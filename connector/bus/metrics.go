@@ -75,6 +75,7 @@ func newMetrics() *metrics {
 		for _, result := range []string{"stored", "refused", "failed"} {
 			m.writes.WithLabelValues(p.cfg.Name, result)
 		}
+		m.writeDuration.WithLabelValues(p.cfg.Name)
 	}
 	for _, result := range []string{"stored", "refused", "failed"} {
 		m.batches.WithLabelValues(result)
