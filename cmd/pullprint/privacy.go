@@ -64,7 +64,7 @@ stays, without anything else, until these are over, as they could spend it again
 --forget-budget.
 
 The audit says that somebody was erased, and not who. Nothing is taken out of backups,
-of exported ledgers and of what has been copied elsewhere: see "operations".`,
+of exported ledgers and of what has been copied elsewhere.`,
 		Args: wants("USER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := cmd.OutOrStdout()
@@ -89,7 +89,7 @@ of exported ledgers and of what has been copied elsewhere: see "operations".`,
 			case compacted:
 				fmt.Fprintln(out, "the store was written anew: nothing of it is left in its files")
 			default:
-				fmt.Fprintln(out, "what was deleted leaves the store's files within an hour or two of use, or at once by erasing again while no daemon runs")
+				fmt.Fprintln(out, "bytes of deleted keys stay in the files of the store until these are compacted; erase again while no daemon runs to have them written anew")
 			}
 			return nil
 		},

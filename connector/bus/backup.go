@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -209,14 +210,44 @@ func (c *cut) pass(ctx context.Context) (quiet bool, err error) {
 		}
 		end.First, end.Last = is.FirstSeq, is.LastSeq
 		c.trailer.Streams[name] = end
-		switch n := c.kept(name); {
-		case is.LastSeq != was.LastSeq || c.readers[name].last > was.LastSeq:
+		if is.LastSeq != was.LastSeq || c.readers[name].last > was.LastSeq || c.kept(name) < is.Msgs {
 			quiet = false
-		case n < is.Msgs: // a replica that was asked lags behind
-			quiet = false
+			continue
 		}
+		// Whoever was read from may be a replica that lags behind: the leader knows.
+		done, err := c.bus.nothingAfter(ctx, name, c.readers[name].last)
+		if err != nil {
+			return false, err
+		}
+		quiet = quiet && done
 	}
 	return quiet, nil
+}
+
+// nothingAfter asks the leader of a stream whether there is no message after a
+// sequence.
+func (b *Bus) nothingAfter(ctx context.Context, stream string, sequence uint64) (bool, error) {
+	req, err := json.Marshal(map[string]any{"seq": sequence + 1, "next_by_subj": ">"})
+	if err != nil {
+		return false, err
+	}
+	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, req)
+	if err != nil {
+		return false, fmt.Errorf("read the end of %s: %w", stream, err)
+	}
+	var answer struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(msg.Data, &answer); err != nil {
+		return false, fmt.Errorf("read the end of %s: %w", stream, err)
+	}
+	if answer.Error == nil {
+		return false, nil
+	}
+	if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+		return true, nil
+	}
+	return false, fmt.Errorf("read the end of %s: %w", stream, answer.Error)
 }
 
 // kept is how many messages of a stream the copy has.

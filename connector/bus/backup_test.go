@@ -174,6 +174,7 @@ func TestBackupThatIsNone(t *testing.T) {
 	for what, bad := range map[string][]byte{
 		"cut off":   file[:len(file)-100],
 		"flipped":   append(append(bytes.Clone(file[:len(file)/2]), file[len(file)/2]^1), file[len(file)/2+1:]...),
+		"changed":   bytes.Replace(file, []byte(`{"job":3}`), []byte(`{"job":4}`), 1),
 		"longer":    append(bytes.Clone(file), 'x'),
 		"no backup": []byte("hello"),
 		"empty":     nil,
@@ -379,5 +380,29 @@ func TestHalfRestored(t *testing.T) {
 	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A restored stream that lacks a message, or has another, is not taken for whole.
+func TestRestoreIsCompared(t *testing.T) {
+	b := bustest.Open(t)
+	stock(t, b, 0, 5)
+	file := backedUp(t, b)
+	if err := bus.Compare(t.Context(), b, file); err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.JetStream().Stream(t.Context(), "PULLPRINT_LEDGER")
+	if err == nil {
+		err = s.DeleteMsg(t.Context(), 2)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bus.Compare(t.Context(), b, file); err == nil || !strings.Contains(err.Error(), "PULLPRINT_LEDGER does not have what the backup has: message 2 is missing") {
+		t.Errorf("%v", err)
+	}
+	stock(t, b, 5, 1)
+	if err := bus.Compare(t.Context(), b, file); err == nil || !strings.Contains(err.Error(), "message 6 is not in it") {
+		t.Errorf("%v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/nats-io/nats.go"
@@ -23,3 +24,17 @@ func Step(to int, name string, readable int, do func(context.Context, *Bus) erro
 
 // Upgrade does steps.
 func Upgrade(ctx context.Context, b *Bus, steps ...step) error { return b.upgrade(ctx, steps) }
+
+// Compare compares what is stored with a backup.
+func Compare(ctx context.Context, b *Bus, file []byte) error {
+	f, err := openBackup(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		return err
+	}
+	for _, p := range b.cfg.wanted() {
+		if _, err := b.compare(ctx, f, p.cfg); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -28,6 +28,8 @@ const (
 	chunkSize   = 128 << 10
 	chunkWithin = 30 * time.Second
 	lastWithin  = 10 * time.Minute
+	// settleWithin is how long the replicas of a new stream may take to catch up.
+	settleWithin = time.Minute
 )
 
 // RestoreOptions say how a backup is restored.
@@ -136,13 +138,24 @@ func (b *Bus) restoreAll(ctx context.Context, f *backupFile, metadata map[string
 		if err := b.restoreStream(ctx, f, p.cfg); err != nil {
 			return c, fmt.Errorf("restore stream %s: %w", name, err)
 		}
-		got, err := b.compare(ctx, f, p.cfg)
+		got, err := b.compareSettled(ctx, f, p.cfg)
 		if err != nil {
 			return c, err
 		}
 		c.Streams = append(c.Streams, got)
 	}
 	return c, nil
+}
+
+// compareSettled is compare, once the replicas of a new stream have caught up with
+// its leader: any of them may be read from.
+func (b *Bus) compareSettled(ctx context.Context, f *backupFile, cfg jetstream.StreamConfig) (StreamContents, error) {
+	for began := time.Now(); ; b.pause(ctx, readRetry) {
+		got, err := b.compare(ctx, f, cfg)
+		if err == nil || cfg.Replicas < 2 || ctx.Err() != nil || time.Since(began) > settleWithin {
+			return got, err
+		}
+	}
 }
 
 // restoreStream has the server make a stream out of an archive, as the one that
