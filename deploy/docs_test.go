@@ -28,7 +28,7 @@ var (
 	policyRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)[.`]")
 )
 
-// newHouse looks around in the tree and builds the program.
+// newHouse looks around in the tree, and has the program built.
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{root: "..", steps: map[string]bool{}, tests: map[string]bool{}}
@@ -70,9 +70,7 @@ func newHouse(t *testing.T) *house {
 	if len(h.steps) < 10 || len(h.tests) < 100 || len(h.configKeys) < 15 || !slices.Contains(h.policyKeys, "rules") {
 		t.Fatalf("found only %d steps, %d tests, the keys %v and %v", len(h.steps), len(h.tests), h.configKeys, h.policyKeys)
 	}
-	program := filepath.Join(t.TempDir(), "pullprint")
-	output(t, h.root, "go", "build", "-ldflags=-s -w", "-o", program, "./cmd/pullprint")
-	h.verbs = &verbs{program: program, known: map[string]*verb{}}
+	h.verbs = &verbs{program: pullprint(t), known: map[string]*verb{}}
 	return h
 }
 
@@ -122,7 +120,11 @@ func TestDocs(t *testing.T) {
 		t.Parallel()
 		h.bites(t)
 	})
+	index := textOf(t, "docs/README.md")
 	for _, path := range append(pages, found...) {
+		if name := filepath.Base(path); name != "README.md" && !strings.Contains(index, "]("+name+")") {
+			t.Errorf("docs/README.md does not list %s", name)
+		}
 		p, err := readPage(filepath.ToSlash(strings.TrimPrefix(path, "../")), path)
 		if err != nil {
 			t.Error(err)
