@@ -306,7 +306,7 @@ func (p *Planner) PlanRemoval(ctx context.Context, queues []Printer) (*Plan, err
 		default:
 			s.Act = ActNothing
 		}
-		if s.Printer.ID == "" { // it was never made
+		if s.Printer.ID == "" || status(s.Err) == http.StatusNotFound { // it was never made, or is gone already
 			s.State, s.Err = TriggerMissing, nil
 		}
 	}
