@@ -116,10 +116,14 @@ func TestRegisterCreate(t *testing.T) {
 	if out, err = n.does("register", "remove", "--yes", "--printers"); err != nil || len(n.sim.Printers()) != before-1 {
 		t.Fatalf("%v %s", err, out)
 	}
+	n.wants(out, "delete, with its share", "done    Pull: printer deleted, "+id)
 	if made := n.made(); len(made) != 1 || made[0].ID != others.ID {
 		t.Errorf("left: %+v", made)
 	}
-	n.wants(out, "delete, with its share", "done    Pull: printer deleted, "+id)
+	n.sim.PlantDefinition(registerID, "pullprint") // as if it had been killed before the last step
+	if out, err = n.does("register", "remove", "--yes", "--printers"); err != nil || len(n.sim.Definitions()) != 0 {
+		t.Errorf("again: %v %s", err, out)
+	}
 }
 
 // A printer that was made is not shared while its trigger is another app's.
