@@ -48,7 +48,7 @@ func newFleet(t *testing.T, k graphtest.Knobs, seed uint64) *fleet {
 		t.Fatal(err)
 	}
 	f := &fleet{chaos: newChaos(t, k, seed), nodes: bustest.StartProcesses(t, node)}
-	f.every = 40 * time.Millisecond
+	f.every, f.outages = 40*time.Millisecond, true
 	f.nats = bus.Config{URL: f.nodes.URL(), Replicas: bustest.Nodes}
 	for i := range f.replicas {
 		f.replicas[i] = &replica{dir: t.TempDir(), hook: bustest.FreeAddress(t), api: bustest.FreeAddress(t), metrics: bustest.FreeAddress(t)}
