@@ -13,22 +13,30 @@ import (
 )
 
 func privacyCommand() *cobra.Command {
-	var f apiFlags
+	var f peopleFlags
 	cmd := &cobra.Command{
 		Use:   "privacy",
 		Short: "Tell what is known about a person, and erase it",
 		Long: `USER is an Entra object id, or a user principal name that one of the badges has. It
 talks to the running daemon (role admin); when none runs, it works on an embedded store
-itself.`,
+itself. With nats.url, the daemon's NATS account may have no right to remove records: then
+--direct works on the streams with the account of the configuration that it is given.`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f.add(cmd)
+	cmd.PersistentFlags().BoolVar(&f.direct, "direct", false, "work on the streams of nats.url, not through the daemon")
 	cmd.AddCommand(privacyExport(&f), privacyErase(&f))
 	return cmd
 }
 
-func privacyExport(f *apiFlags) *cobra.Command {
+// peopleFlags say where people are looked for.
+type peopleFlags struct {
+	apiFlags
+	direct bool
+}
+
+func privacyExport(f *peopleFlags) *cobra.Command {
 	return &cobra.Command{
 		Use: "export USER", Short: "Print everything that is known about a person, as JSON", Args: wants("USER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,7 +60,7 @@ func privacyExport(f *apiFlags) *cobra.Command {
 	}
 }
 
-func privacyErase(f *apiFlags) *cobra.Command {
+func privacyErase(f *peopleFlags) *cobra.Command {
 	var how connector.Erasure
 	var yes bool
 	cmd := &cobra.Command{
@@ -102,7 +110,7 @@ of exported ledgers and of what has been copied elsewhere.`,
 
 // erase erases a person through the daemon, or from the store itself when none runs:
 // then its files are written anew.
-func (f *apiFlags) erase(cmd *cobra.Command, user string, how connector.Erasure) (done connector.Erased, compacted bool, err error) {
+func (f *peopleFlags) erase(cmd *cobra.Command, user string, how connector.Erasure) (done connector.Erased, compacted bool, err error) {
 	var cfg *config.Config
 	how.Actor = operator()
 	err = f.onPeople(cmd, func(p *connector.People) (err error) {
@@ -120,6 +128,9 @@ func (f *apiFlags) erase(cmd *cobra.Command, user string, how connector.Erasure)
 	if err == nil {
 		cfg, err = loadConfig(cmd)
 	}
+	if err == nil && cfg.NATS.Embedded == nil {
+		return done, false, nil
+	}
 	if err == nil {
 		err = bus.Compact(cmd.Context(), cfg.NATS, toolOptions())
 	}
@@ -128,7 +139,7 @@ func (f *apiFlags) erase(cmd *cobra.Command, user string, how connector.Erasure)
 
 // onPeople works on an embedded store that no daemon has: it is bus.ErrLocked when
 // one has it, when it is no embedded store, or when the API is named.
-func (f *apiFlags) onPeople(cmd *cobra.Command, do func(*connector.People) error) error {
+func (f *peopleFlags) onPeople(cmd *cobra.Command, do func(*connector.People) error) error {
 	if f.url != "" {
 		return bus.ErrLocked
 	}
@@ -136,7 +147,7 @@ func (f *apiFlags) onPeople(cmd *cobra.Command, do func(*connector.People) error
 	if err != nil {
 		return err
 	}
-	if cfg.NATS.Embedded == nil {
+	if cfg.NATS.Embedded == nil && !f.direct {
 		return bus.ErrLocked
 	}
 	b, err := bus.Open(cmd.Context(), cfg.NATS, toolOptions())
@@ -146,7 +157,7 @@ func (f *apiFlags) onPeople(cmd *cobra.Command, do func(*connector.People) error
 	defer b.Close()
 	people := &connector.People{
 		Records: b, Jobs: b.Jobs(), Badges: b.Badges(), Quota: b.Quota(), State: b.State(),
-		Ledger: quota.NewLedger(b.Quota(), b), KeepJobs: cfg.Retention.KeepJobs(), Offline: true,
+		Ledger: quota.NewLedger(b.Quota(), b), KeepJobs: cfg.Retention.KeepJobs(), Offline: cfg.NATS.Embedded != nil,
 	}
 	if err := b.AuditVerb(cmd.Context(), cmd.Name()+"-person", operator()); err != nil {
 		return err

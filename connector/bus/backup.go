@@ -214,7 +214,12 @@ func (c *cut) pass(ctx context.Context) (quiet bool, err error) {
 			quiet = false
 			continue
 		}
-		// Whoever was read from may be a replica that lags behind: the leader knows.
+		// Whoever was read from may be a replica that lags behind. The last message of a
+		// stream is there as long as any is; of a bucket, the leader knows.
+		if onlyGrows(name) {
+			quiet = quiet && (is.Msgs == 0 || c.readers[name].last == is.LastSeq)
+			continue
+		}
 		done, err := c.bus.nothingAfter(ctx, name, c.readers[name].last)
 		if err != nil {
 			return false, err

@@ -64,11 +64,21 @@ func (b *Bus) Remove(ctx context.Context, kind Kind, sequences []uint64) error {
 		return fmt.Errorf("read stream %s: %w", name, err)
 	}
 	for _, seq := range sequences {
-		if err := s.SecureDeleteMsg(ctx, seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		err := removeOne(ctx, s, seq)
+		if errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("remove message %d of %s: no answer; the NATS account may have no right to $JS.API.STREAM.MSG.DELETE.%s: do it with --direct and an account that has: %w", seq, name, name, err)
+		}
+		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return fmt.Errorf("remove message %d of %s: %w", seq, name, err)
 		}
 	}
 	return nil
+}
+
+func removeOne(ctx context.Context, s jetstream.Stream, sequence uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	return s.SecureDeleteMsg(ctx, sequence)
 }
 
 // Forget removes the keys that match filter and every trace that they were there.

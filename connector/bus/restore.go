@@ -48,7 +48,9 @@ type RestoreOptions struct {
 // only when it is complete and checked; the old one is kept, and replaced says
 // where. The streams of an external server are restored one after the other, and
 // carry a mark until all are checked: interrupted, no daemon works with them, and
-// Restore goes on where it stopped.
+// Restore goes on where it stopped. An external server does not remember the message
+// ids of before until it starts anew: what is published twice then is told apart by
+// whoever reads it, as ever.
 func Restore(ctx context.Context, cfg Config, src io.ReaderAt, size int64, o RestoreOptions) (c Contents, replaced string, err error) {
 	f, err := openBackup(src, size)
 	if err != nil {

@@ -34,6 +34,8 @@ const (
 	duplicateWindow = 6 * time.Hour
 	ackWait         = 30 * time.Second
 	maxAckPending   = 10_000
+	// adjustWithin bounds the change of a stream: who may not gets no answer.
+	adjustWithin = 5 * time.Second
 	// markerTTL is how long a deleted or expired key is remembered as deleted,
 	// so that a watch that was cut off meanwhile still hears of it.
 	markerTTL = time.Hour
@@ -181,7 +183,9 @@ func (b *Bus) adjusted(found, want jetstream.StreamConfig) (jetstream.StreamConf
 // not let us: then it stays as it is, and the log says so.
 func (b *Bus) adjust(ctx context.Context, streams []jetstream.StreamConfig) error {
 	for _, cfg := range streams {
-		_, err := b.js.UpdateStream(ctx, cfg)
+		within, cancel := context.WithTimeout(ctx, adjustWithin)
+		_, err := b.js.UpdateStream(within, cfg)
+		cancel()
 		if err != nil && b.cfg.Embedded == nil {
 			b.log.Warn("retention not changed: the server does not let us", zap.String("stream", cfg.Name), zap.Error(err))
 			continue
