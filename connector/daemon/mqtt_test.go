@@ -104,7 +104,7 @@ func mosquitto(t *testing.T, s *shift, addr string) {
 	}
 	login := []string{"-h", host, "-p", port, "-u", "hq-2-west", "-P", readerPassword}
 	var answered bytes.Buffer
-	listener := exec.CommandContext(t.Context(), "mosquitto_sub", append(login, "-t", "pullprint/taps/hq-2-west/answer", "-C", "1", "-W", "20")...) //nolint:gosec // a fixed program
+	listener := exec.CommandContext(t.Context(), "mosquitto_sub", append(login, "-t", "pullprint/taps/hq-2-west/answer", "-C", "1", "-W", "20")...)
 	listener.Stdout = &answered
 	if err := listener.Start(); err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func mosquitto(t *testing.T, s *shift, addr string) {
 	defer again.Stop()
 	for {
 		body := `{"badge":"2222","token":"` + readerToken + `"}`
-		if said, err := exec.CommandContext(t.Context(), "mosquitto_pub", append(login, "-t", "pullprint/taps/hq-2-west", "-q", "1", "-m", body)...).CombinedOutput(); err != nil { //nolint:gosec // a fixed program
+		if said, err := exec.CommandContext(t.Context(), "mosquitto_pub", append(login, "-t", "pullprint/taps/hq-2-west", "-q", "1", "-m", body)...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, said)
 		}
 		select {
