@@ -64,7 +64,7 @@ func keyOf(prefix, id string) string {
 func (s *sessions) signIn(rw http.ResponseWriter, req *http.Request, c Caller, path string, life time.Duration) error {
 	id := rand.Text()
 	v := session{Name: c.Name, Role: c.Role, Device: c.Device, Token: tagOf(req.PostFormValue("token")), Until: time.Now().Add(life)}
-	if _, err := put(req.Context(), s.store, keyOf(sessionPrefix, id), v, 0, life); err != nil {
+	if err := put(req.Context(), s.store, keyOf(sessionPrefix, id), v, 0, life); err != nil {
 		return fmt.Errorf("store session: %w", err)
 	}
 	http.SetCookie(rw, &http.Cookie{ //nolint:gosec // Secure wherever TLS ends here; a proxy on this machine may end it
@@ -103,7 +103,7 @@ func (s *sessions) signOut(req *http.Request) error {
 func (s *sessions) arrive(ctx context.Context, device, owner string) (string, error) {
 	id := rand.Text()
 	v := visit{device, owner, time.Now().Add(visitLife)}
-	if _, err := put(ctx, s.store, keyOf(visitPrefix, id), v, 0, visitLife); err != nil {
+	if err := put(ctx, s.store, keyOf(visitPrefix, id), v, 0, visitLife); err != nil {
 		return "", fmt.Errorf("store visit: %w", err)
 	}
 	return id, nil
@@ -118,7 +118,7 @@ func (s *sessions) visitor(ctx context.Context, device, id string) (owner string
 		return "", false, err
 	}
 	v.Until = time.Now().Add(visitLife)
-	if _, err := put(ctx, s.store, key, v, rev, visitLife); err != nil {
+	if err := put(ctx, s.store, key, v, rev, visitLife); err != nil {
 		return "", false, err
 	}
 	return v.Owner, true, nil
@@ -141,13 +141,13 @@ func read(ctx context.Context, kv connector.StateKV, key string, v any) (revisio
 }
 
 // put stores v if its key is at revision; another who was faster is no error.
-func put(ctx context.Context, kv connector.StateKV, key string, v any, revision uint64, life time.Duration) (bool, error) {
+func put(ctx context.Context, kv connector.StateKV, key string, v any, revision uint64, life time.Duration) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
-		return false, fmt.Errorf("encode session: %w", err)
+		return fmt.Errorf("encode session: %w", err)
 	}
-	_, ok, err := kv.CompareAndSet(ctx, key, raw, revision, life)
-	return ok, err
+	_, _, err = kv.CompareAndSet(ctx, key, raw, revision, life)
+	return err
 }
 
 func drop(ctx context.Context, kv connector.StateKV, key string) error {

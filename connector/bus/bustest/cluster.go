@@ -152,10 +152,13 @@ func FreeAddress(tb testing.TB) string {
 	tb.Helper()
 	for range 100 {
 		ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 15000+rand.IntN(17000)))
-		if err == nil {
-			defer ln.Close()
-			return ln.Addr().String()
+		if err != nil {
+			continue
 		}
+		if err := ln.Close(); err != nil {
+			tb.Fatal(err)
+		}
+		return ln.Addr().String()
 	}
 	tb.Fatal("no free port")
 	return ""
