@@ -71,6 +71,17 @@ func (w *wedge) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, context.Canceled
 }
 
+// slow is a network that takes its time.
+type slow struct {
+	next http.RoundTripper
+	by   time.Duration
+}
+
+func (s slow) RoundTrip(req *http.Request) (*http.Response, error) {
+	time.Sleep(s.by) // of the bubble
+	return s.next.RoundTrip(req)
+}
+
 const watchdog = time.Minute
 
 func (o *office) supervised(v *supervisor, transport http.RoundTripper) *shift {
@@ -128,7 +139,7 @@ func TestNotReadyWhenRefused(t *testing.T) {
 		o := newOffice(t, graphtest.Calm())
 		o.write("client-secret", "another-secret")
 		v := &supervisor{}
-		s := o.supervised(v, nil)
+		s := o.supervised(v, slow{o.sim.Transport(), 5 * time.Second})
 		if err := <-s.done; err == nil {
 			t.Error("no error")
 		}
