@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,13 +155,13 @@ func TestNotReadyWhenRefused(t *testing.T) {
 func TestGraphHangs(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		o := newOffice(t, graphtest.Calm())
-		down := false
-		w := &wedge{next: o.sim.Transport(), polite: true, hangs: func(*http.Request) bool { return down }}
+		var down atomic.Bool
+		w := &wedge{next: o.sim.Transport(), polite: true, hangs: func(*http.Request) bool { return down.Load() }}
 		v := &supervisor{}
 		s := o.supervised(v, w)
 		defer s.end()
 		s.register()
-		down = true
+		down.Store(true)
 		for range 20 {
 			o.print(graphtest.JobSpec{Printer: directID})
 		}
@@ -195,13 +196,13 @@ func TestStuckLoop(t *testing.T) {
 		t.Run(c.loop, func(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
 				o := newOffice(t, graphtest.Calm())
-				broken := false
-				w := &wedge{next: o.sim.Transport(), hangs: func(r *http.Request) bool { return broken && c.hangs(r) }, mend: make(chan struct{})}
+				var broken atomic.Bool
+				w := &wedge{next: o.sim.Transport(), hangs: func(r *http.Request) bool { return broken.Load() && c.hangs(r) }, mend: make(chan struct{})}
 				v := &supervisor{}
 				s := o.supervised(v, w)
 				s.register()
 				pass(5 * time.Minute)
-				broken = true
+				broken.Store(true)
 				o.print(graphtest.JobSpec{Printer: directID})
 				began := time.Now()
 				for time.Since(v.fedLast()) < watchdog && time.Since(began) < time.Hour {
@@ -216,7 +217,7 @@ func TestStuckLoop(t *testing.T) {
 				if code, body := o.get("/healthz"); code != 503 || !strings.Contains(body, c.loop) {
 					t.Errorf("healthz = %d %s", code, body)
 				}
-				broken = false
+				broken.Store(false)
 				close(w.mend)
 				s.end()
 			})
