@@ -67,12 +67,27 @@ func TestManual(t *testing.T) {
 			t.Errorf("there is a %s", page)
 		}
 	}
-	for name, page := range pages {
-		for line := range strings.Lines(page) {
-			if strings.HasPrefix(line, "'") {
-				t.Errorf("%s: taken for a request: %q", name, line)
-			}
-		}
+}
+
+// Text is text, whatever it begins with, and what is indented stays as it is.
+func TestRoff(t *testing.T) {
+	r := &roff{}
+	r.prose(".profile and 'x' \\d\n\n  a  b\n\n  .c\nlast", false)
+	want := `\&.profile and \(aqx\(aq \ed
+.EX
+  a  b
+  .c
+.EE
+last
+`
+	if r.String() != want {
+		t.Errorf("got\n%swant\n%s", r, want)
+	}
+	r.Reset()
+	r.prose("one\n\n--two", true)
+	r.macro("BI", `a "b"`, "-c")
+	if want := "one\n.IP\n\\-\\-two\n.BI \"a \\(dqb\\(dq\" \"\\-c\"\n"; r.String() != want {
+		t.Errorf("got\n%swant\n%s", r, want)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,6 +72,17 @@ func (w *wedge) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, context.Canceled
 }
 
+// slow is a network that takes its time.
+type slow struct {
+	next http.RoundTripper
+	by   time.Duration
+}
+
+func (s slow) RoundTrip(req *http.Request) (*http.Response, error) {
+	time.Sleep(s.by) // of the bubble
+	return s.next.RoundTrip(req)
+}
+
 const watchdog = time.Minute
 
 func (o *office) supervised(v *supervisor, transport http.RoundTripper) *shift {
@@ -128,7 +140,7 @@ func TestNotReadyWhenRefused(t *testing.T) {
 		o := newOffice(t, graphtest.Calm())
 		o.write("client-secret", "another-secret")
 		v := &supervisor{}
-		s := o.supervised(v, nil)
+		s := o.supervised(v, slow{o.sim.Transport(), 5 * time.Second})
 		if err := <-s.done; err == nil {
 			t.Error("no error")
 		}
@@ -143,17 +155,17 @@ func TestNotReadyWhenRefused(t *testing.T) {
 func TestGraphHangs(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		o := newOffice(t, graphtest.Calm())
-		down := false
-		w := &wedge{next: o.sim.Transport(), polite: true, hangs: func(*http.Request) bool { return down }}
+		var down atomic.Bool
+		w := &wedge{next: o.sim.Transport(), polite: true, hangs: func(*http.Request) bool { return down.Load() }}
 		v := &supervisor{}
 		s := o.supervised(v, w)
 		defer s.end()
 		s.register()
-		down = true
+		down.Store(true)
 		for range 20 {
 			o.print(graphtest.JobSpec{Printer: directID})
 		}
-		for range 2 * 60 {
+		for range 40 {
 			pass(time.Minute)
 			if late := time.Since(v.fedLast()); late > watchdog/2 {
 				t.Fatalf("the watchdog was fed %s ago", late)
@@ -184,17 +196,17 @@ func TestStuckLoop(t *testing.T) {
 		t.Run(c.loop, func(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
 				o := newOffice(t, graphtest.Calm())
-				broken := false
-				w := &wedge{next: o.sim.Transport(), hangs: func(r *http.Request) bool { return broken && c.hangs(r) }, mend: make(chan struct{})}
+				var broken atomic.Bool
+				w := &wedge{next: o.sim.Transport(), hangs: func(r *http.Request) bool { return broken.Load() && c.hangs(r) }, mend: make(chan struct{})}
 				v := &supervisor{}
 				s := o.supervised(v, w)
 				s.register()
 				pass(5 * time.Minute)
-				broken = true
+				broken.Store(true)
 				o.print(graphtest.JobSpec{Printer: directID})
 				began := time.Now()
 				for time.Since(v.fedLast()) < watchdog && time.Since(began) < time.Hour {
-					pass(5 * time.Second)
+					pass(10 * time.Second)
 				}
 				if took := v.fedLast().Sub(began); took < 5*time.Minute || took > c.within {
 					t.Errorf("the watchdog was fed for %s", took)
@@ -205,7 +217,7 @@ func TestStuckLoop(t *testing.T) {
 				if code, body := o.get("/healthz"); code != 503 || !strings.Contains(body, c.loop) {
 					t.Errorf("healthz = %d %s", code, body)
 				}
-				broken = false
+				broken.Store(false)
 				close(w.mend)
 				s.end()
 			})

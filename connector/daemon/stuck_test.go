@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,9 +16,9 @@ import (
 func TestCanaryTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hangs := make(chan struct{})
-		polite := true
+		var rude atomic.Bool
 		c := newCanary(func(ctx context.Context) error {
-			if polite {
+			if !rude.Load() {
 				<-ctx.Done()
 				return ctx.Err()
 			}
@@ -35,7 +36,7 @@ func TestCanaryTurns(t *testing.T) {
 		if err := stuck(loops); err != nil {
 			t.Error("writes that fail:", err)
 		}
-		polite = false
+		rude.Store(true)
 		time.Sleep(canaryEvery + canaryLimit + time.Second)
 		if err := stuck(loops); err == nil || !strings.Contains(err.Error(), "stuck: canary for 1m") {
 			t.Error("writes that hang:", err)
