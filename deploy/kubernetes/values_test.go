@@ -50,6 +50,7 @@ func TestBadValues(t *testing.T) {
 			"config.auth.client_secret_file and workloadIdentity.enabled: leave one of them out", "autoscaling.enabled with mode single: one store has one daemon",
 			"nats.url with mode single: NATS is in the pod", "ingress.enabled and tls.webhook.existingSecret",
 		}},
+		{single, "config.metrics.web_config_file=x", []string{"config.metrics.web_config_file: probes show no password and no certificate; leave it out"}},
 		{cluster, "replicas=1,config.administrator.sign_in_file=/x", []string{"replicas is less than 2", "config.administrator needs a folder that is kept"}},
 	} {
 		args := []string{"template", "pullprint", chartDir, "--kube-version", kubeVersion, "--set", c.set}

@@ -83,6 +83,9 @@
     {{- $wrong = append $wrong (printf "config.%s is set by the chart: leave it out%s" $key (ternary (printf ", and use %s beside config" $instead) "" (ne $instead ""))) -}}
   {{- end -}}
 {{- end -}}
+{{- if dig "metrics" "web_config_file" "" $c -}}
+  {{- $wrong = append $wrong "config.metrics.web_config_file: probes show no password and no certificate; leave it out, and say in networkPolicy.metrics.from who may connect" -}}
+{{- end -}}
 {{- if .Values.workloadIdentity.enabled -}}
   {{- range $key := list "client_secret_file" "certificate_file" "private_key_file" "managed_identity" -}}
     {{- if dig "auth" $key "" $c -}}
