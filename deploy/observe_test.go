@@ -141,11 +141,12 @@ func TestMetricsNamedExist(t *testing.T) {
 		recorded[r.Record] = true
 	}
 	named := 0
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+	here := os.DirFS(".")
+	err := fs.WalkDir(here, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !slices.Contains([]string{".yml", ".yaml", ".json", ".md", ".tpl", ".txt"}, filepath.Ext(path)) {
 			return err
 		}
-		src, err := os.ReadFile(path)
+		src, err := fs.ReadFile(here, path)
 		if err != nil {
 			return err
 		}
