@@ -188,7 +188,7 @@ func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
 
 func cmdPost(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 2, "post URL JSON")
-	req, err := http.NewRequest(http.MethodPost, args[0], strings.NewReader(args[1])) //nolint:noctx // a script has none
+	req, err := http.NewRequest(http.MethodPost, args[0], strings.NewReader(args[1]))
 	ts.Check(err)
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)

@@ -27,7 +27,7 @@ func registration(t *testing.T) map[string]any {
 	e, n := big.NewInt(int64(key.E)).Bytes(), key.N.Bytes()
 	blob := []byte("RSA1")
 	for _, v := range []int{2048, len(e), len(n), 0, 0} {
-		blob = binary.LittleEndian.AppendUint32(blob, uint32(v)) //nolint:gosec // small
+		blob = binary.LittleEndian.AppendUint32(blob, uint32(v))
 	}
 	return map[string]any{
 		"displayName": "Pull", "manufacturer": "Contoso", "model": "Queue", "hasPhysicalDevice": false,
@@ -73,7 +73,7 @@ func TestVirtualPrinter(t *testing.T) {
 		}
 		id, _ := o.call(200, "GET", look, nil).body["printer"].(map[string]any)["id"].(string)
 		at := "/print/printers/" + id
-		if p := o.call(200, "GET", at, nil).body; p["isAcceptingJobs"] != nil || p["isShared"] != false || len(p["capabilities"].(map[string]any)) != 0 {
+		if p := o.call(200, "GET", at, nil).body; p["isAcceptingJobs"] != nil || !absent(p["isShared"]) || len(p["capabilities"].(map[string]any)) != 0 {
 			t.Errorf("%v", p)
 		}
 
@@ -85,7 +85,7 @@ func TestVirtualPrinter(t *testing.T) {
 		o.call(403, "PATCH", "/print/printers/"+o.queue.ID, attributes) // nor this one of a printer it did not make
 		o.call(400, "PATCH", at, map[string]any{"capabilities": map[string]any{"mediaSises": []string{"A4"}}})
 		o.call(200, "PATCH", at, attributes)
-		if p := o.call(200, "GET", at, nil).body; p["isAcceptingJobs"] != true || p["capabilities"].(map[string]any)["mediaSizes"] == nil {
+		if p := o.call(200, "GET", at, nil).body; absent(p["isAcceptingJobs"]) || p["capabilities"].(map[string]any)["mediaSizes"] == nil {
 			t.Errorf("%v", p)
 		}
 
@@ -114,4 +114,10 @@ func TestVirtualPrinter(t *testing.T) {
 			t.Errorf("%v, %d printers", s, len(o.sim.Printers()))
 		}
 	})
+}
+
+// absent reports whether a property of an answer is not true.
+func absent(v any) bool {
+	b, ok := v.(bool)
+	return !ok || !b
 }
