@@ -1,6 +1,8 @@
 package connector
 
 import (
+	"context"
+	"errors"
 	"strconv"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/held"
+	"pullprint/trigger"
 )
 
 func gather(t *testing.T, reg *prometheus.Registry, name string) map[string]float64 {
@@ -71,7 +74,12 @@ func TestRest(t *testing.T) {
 	m.oldest.Set(3)
 	m.headroom.WithLabelValues("Follow-Me").Set(0.1)
 	m.drift.WithLabelValues("Follow-Me").Set(1)
-	m.rest()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := NewWorker(Deps{Metrics: m, Book: trigger.NewBook(trigger.BookOptions{}), Logger: zap.NewNop()})
+	if err := NewSweeper(w, nil).Run(over); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
 	for name, want := range map[string]float64{
 		"pullprint_quota_reservations": 0, "pullprint_quota_reservation_age_seconds": 0, "pullprint_queue_headroom_ratio": 1, "pullprint_trigger_drift": 0,
 	} {

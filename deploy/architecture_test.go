@@ -37,7 +37,7 @@ func TestDocumentedStates(t *testing.T) {
 	t.Parallel()
 	states := []held.State{held.Seen, held.Held, held.Releasing, held.Released, held.Aborting, held.Aborted, held.Completing, held.Completed, held.Gone}
 	found := map[held.State][]string{}
-	for _, row := range rowsOf(t, read(t, "docs/architecture.md"), "States") {
+	for _, row := range rowsOf(t, textOf(t, "docs/architecture.md"), "States") {
 		found[held.State(codesOf(row[0])[0])] = codesOf(row[2])
 	}
 	if len(found) != len(states) {
@@ -62,7 +62,7 @@ var (
 // The table of what is stored names every stream and bucket there is, with its share.
 func TestDocumentedStore(t *testing.T) {
 	t.Parallel()
-	schema := read(t, "../connector/bus/schema.go")
+	schema := textOf(t, "../connector/bus/schema.go")
 	var want, found []string
 	for _, m := range storeName.FindAllStringSubmatch(schema, -1) {
 		want = append(want, m[1])
@@ -71,7 +71,7 @@ func TestDocumentedStore(t *testing.T) {
 	for _, m := range storeShare.FindAllStringSubmatch(schema, -1) {
 		shares = append(shares, m[1]+" %")
 	}
-	for _, row := range rowsOf(t, read(t, "docs/architecture.md"), "What is stored where") {
+	for _, row := range rowsOf(t, textOf(t, "docs/architecture.md"), "What is stored where") {
 		found = append(found, codesOf(row[0])[0])
 		told = append(told, row[3])
 	}

@@ -106,7 +106,7 @@ func otherPorts(body string, ports map[string]string) (string, error) {
 				return m
 			}
 			defer ln.Close()
-			_, ports[port], _ = net.SplitHostPort(ln.Addr().String()) //nolint:errcheck // an address of net
+			_, ports[port], _ = net.SplitHostPort(ln.Addr().String())
 		}
 		return host + ":" + ports[port]
 	})
@@ -117,7 +117,7 @@ func otherPorts(body string, ports map[string]string) (string, error) {
 func bash(script, dir, bin string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), runWithin)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-c", script) //nolint:gosec // the documentation's own commands
+	cmd := exec.CommandContext(ctx, "bash", "-c", script)
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "LC_ALL=C", "NO_COLOR=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -37,7 +37,7 @@ func commandsIn(text string) (found []command) {
 			}
 		}
 		if m := heredoc.FindStringSubmatch(line); m != nil {
-			for i++; i < len(lines) && strings.TrimSpace(lines[i]) != m[1]; i++ { //nolint:revive // only skips what is no command
+			for i++; i < len(lines) && strings.TrimSpace(lines[i]) != m[1]; i++ {
 			}
 		}
 	}

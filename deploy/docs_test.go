@@ -28,13 +28,14 @@ var (
 	policyRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)[.`]")
 )
 
-// newHouse looks around in the tree and builds the program.
+// newHouse looks around in the tree, and has the program built.
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{root: "..", steps: map[string]bool{}, tests: map[string]bool{}}
 	// Each source is read, not only those of tests: what a test opens is part of the key
 	// under which its result is cached, what the build of the program opens is not.
-	err := filepath.WalkDir(h.root, func(path string, d fs.DirEntry, err error) error {
+	tree := os.DirFS(h.root)
+	err := fs.WalkDir(tree, ".", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -43,7 +44,7 @@ func newHouse(t *testing.T) *house {
 		case d.IsDir() || !slices.Contains([]string{".go", ".mod", ".html", ".css", ".json"}, filepath.Ext(path)):
 			return nil
 		}
-		src, err := os.ReadFile(path)
+		src, err := fs.ReadFile(tree, path)
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -60,18 +61,16 @@ func newHouse(t *testing.T) *house {
 			h.steps[name] = true
 		}
 	}
-	for _, m := range topKey.FindAllStringSubmatch(read(t, "../config.example.yaml"), -1) {
+	for _, m := range topKey.FindAllStringSubmatch(textOf(t, "../config.example.yaml"), -1) {
 		h.configKeys = append(h.configKeys, m[1])
 	}
-	for _, m := range policyRow.FindAllStringSubmatch(read(t, "docs/policy.md"), -1) {
+	for _, m := range policyRow.FindAllStringSubmatch(textOf(t, "docs/policy.md"), -1) {
 		h.policyKeys = append(h.policyKeys, m[1])
 	}
 	if len(h.steps) < 10 || len(h.tests) < 100 || len(h.configKeys) < 15 || !slices.Contains(h.policyKeys, "rules") {
 		t.Fatalf("found only %d steps, %d tests, the keys %v and %v", len(h.steps), len(h.tests), h.configKeys, h.policyKeys)
 	}
-	program := filepath.Join(t.TempDir(), "pullprint")
-	output(t, h.root, "go", "build", "-o", program, "./cmd/pullprint")
-	h.verbs = &verbs{program: program, known: map[string]*verb{}}
+	h.verbs = &verbs{program: pullprint(t), known: map[string]*verb{}}
 	return h
 }
 
@@ -86,7 +85,7 @@ func output(t *testing.T, dir, name string, args ...string) string {
 	return string(out)
 }
 
-func read(t *testing.T, path string) string {
+func textOf(t *testing.T, path string) string {
 	t.Helper()
 	src, err := os.ReadFile(path)
 	if err != nil {
@@ -96,8 +95,9 @@ func read(t *testing.T, path string) string {
 }
 
 // check is everything that is wrong with a page but for what its blocks do.
-func (h *house) check(p *page) []string {
-	return slices.Concat(h.checkFences(p), h.checkVerbs(p), h.checkYAML(p), h.checkLinks(p), h.checkNames(p))
+func (h *house) check(tb testing.TB, p *page) []string {
+	tb.Helper()
+	return slices.Concat(h.checkFences(p), h.checkVerbs(p), h.checkYAML(tb, p), h.checkLinks(p), h.checkNames(p))
 }
 
 // TestDocs reads README.md and each page in docs, and holds them to what they say:
@@ -120,7 +120,11 @@ func TestDocs(t *testing.T) {
 		t.Parallel()
 		h.bites(t)
 	})
+	index := textOf(t, "docs/README.md")
 	for _, path := range append(pages, found...) {
+		if name := filepath.Base(path); name != "README.md" && !strings.Contains(index, "]("+name+")") {
+			t.Errorf("docs/README.md does not list %s", name)
+		}
 		p, err := readPage(filepath.ToSlash(strings.TrimPrefix(path, "../")), path)
 		if err != nil {
 			t.Error(err)
@@ -128,7 +132,7 @@ func TestDocs(t *testing.T) {
 		}
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
-			for _, complaint := range h.check(p) {
+			for _, complaint := range h.check(t, p) {
 				t.Error(complaint)
 			}
 			wrong, err := h.runPage(p, t.TempDir())
@@ -158,7 +162,7 @@ func (h *house) bites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wrong := h.check(p)
+		wrong := h.check(t, p)
 		failing, err := h.runPage(p, t.TempDir())
 		if err != nil {
 			t.Fatal(err)
@@ -167,7 +171,7 @@ func (h *house) bites(t *testing.T) {
 		for _, complaint := range append(wrong, failing...) {
 			got += fleeting.ReplaceAllString(complaint, "") + "\n"
 		}
-		if want := read(t, strings.TrimSuffix(path, ".md")+".txt"); got != want {
+		if want := textOf(t, strings.TrimSuffix(path, ".md")+".txt"); got != want {
 			t.Errorf("of %s it says\n%s\nwant\n%s", path, got, want)
 		}
 	}

@@ -40,7 +40,7 @@ func (v *verbs) learn(names ...string) (*verb, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, v.program, append(slices.Clone(names), "--help")...).Output() //nolint:gosec // the program under test
+	out, err := exec.CommandContext(ctx, v.program, append(slices.Clone(names), "--help")...).Output()
 	if err != nil {
 		return nil, fmt.Errorf("pullprint %s --help: %w", key, err)
 	}

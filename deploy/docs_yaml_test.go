@@ -15,8 +15,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
+	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
 	"pullprint/policy"
 )
@@ -51,7 +53,7 @@ func (h *house) kindOf(f fence) string {
 
 // checkYAML reads fences of configuration and policy by the code that reads the
 // files.
-func (h *house) checkYAML(p *page) (wrong []string) {
+func (h *house) checkYAML(tb testing.TB, p *page) (wrong []string) {
 	for _, f := range p.fences {
 		switch h.kindOf(f) {
 		case "policy":
@@ -59,7 +61,7 @@ func (h *house) checkYAML(p *page) (wrong []string) {
 				wrong = append(wrong, p.at(f.line, "%v", err))
 			}
 		case "config":
-			if err := loadPart(f.body); err != nil {
+			if err := loadPart(tb, f.body); err != nil {
 				wrong = append(wrong, p.at(f.line, "%v", err))
 			}
 		}
@@ -86,12 +88,12 @@ var named = regexp.MustCompile(`\b(\w*file|store_dir|dir): *([^\s,}#]+)`)
 
 // loadPart loads a part of a configuration, with what is missing around it and
 // with the files that it names.
-func loadPart(body string) error {
+func loadPart(tb testing.TB, body string) error {
 	dir, err := os.MkdirTemp("", "pullprint-docs-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(dir)
 	text := body
 	for _, part := range around {
 		if !regexp.MustCompile(`(?m)^` + part.key + `:`).MatchString(body) {
@@ -102,8 +104,12 @@ func loadPart(body string) error {
 		key, name, _ := strings.Cut(m, ":")
 		return key + ": " + strings.TrimPrefix(strings.TrimSpace(name), "/")
 	})
+	pair, err := selfSigned()
+	if err != nil {
+		return err
+	}
 	for _, m := range named.FindAllStringSubmatch(text, -1) {
-		if err := dummy(dir, m[1], m[2]); err != nil {
+		if err := dummy(tb, dir, m[1], m[2], pair); err != nil {
 			return err
 		}
 	}
@@ -115,8 +121,9 @@ func loadPart(body string) error {
 	return err
 }
 
-// dummy writes a file such as a key of the configuration names.
-func dummy(dir, key, name string) error {
+// dummy writes a file such as a key of the configuration names; pair is for those of
+// TLS.
+func dummy(tb testing.TB, dir, key, name, pair string) error {
 	path := filepath.Join(dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -128,11 +135,13 @@ func dummy(dir, key, name string) error {
 		return nil
 	case key == "file" && ext == ".yaml", key == "shadow_file":
 		content = "rules: []\n"
+	case key == "web_config_file":
+		content = "{}\n"
+	case key == "nkey_file":
+		bustest.Nkey(tb, path)
+		return nil
 	case slices.Contains([]string{".pem", ".crt", ".key", ".cert"}, ext):
-		var err error
-		if content, err = selfSigned(); err != nil {
-			return err
-		}
+		content = pair
 	}
 	return os.WriteFile(path, []byte(content), 0o600)
 }

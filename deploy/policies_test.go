@@ -59,7 +59,7 @@ func TestPolicies(t *testing.T) {
 	for _, path := range append(found, "policy.example.yaml") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
-			src := read(t, path)
+			src := textOf(t, path)
 			r, err := policy.Test(path, []byte(src))
 			if err != nil {
 				t.Fatal(err)
@@ -126,7 +126,7 @@ func noticed(src string, p part) bool {
 // Each policy is told of in the guide.
 func TestPoliciesAreDocumented(t *testing.T) {
 	t.Parallel()
-	guide := read(t, "docs/policies.md")
+	guide := textOf(t, "docs/policies.md")
 	found, err := filepath.Glob("policies/*.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 // Whatever the file, Load answers with a policy that decides or with problems
 // that have a place.
 func FuzzLoad(f *testing.F) {
-	for _, pattern := range []string{"testdata/bad/*.yaml", "../deploy/*.yaml"} {
+	for _, pattern := range []string{"testdata/bad/*.yaml", "../deploy/*.yaml", "../deploy/policies/*.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			f.Fatal(pattern, err)

@@ -18,7 +18,7 @@ func TestTogether(t *testing.T) {
 		CopiesPerJob: &graph.Span{Start: 1, End: 10},
 	}
 	east := graph.Capabilities{
-		ContentTypes: []string{"application/pdf"}, MediaSizes: []string{"A4", "A5"}, DPIs: []int{600, 1200}, Color: &yes, Finishings: []string{"staple"},
+		ContentTypes: []string{"image/urf", "application/pdf"}, MediaSizes: []string{"A4", "A5"}, DPIs: []int{600, 1200}, Color: &yes, Finishings: []string{"staple"},
 		CopiesPerJob: &graph.Span{Start: 1, End: 99},
 	}
 	got := together([]graph.Capabilities{west, {}, east})

@@ -175,31 +175,6 @@ func shareName(name string) string {
 	return name
 }
 
-// unmake takes a printer of ours away, with its share.
-func (m *Maker) unmake(ctx context.Context, printer string) error {
-	shares, err := m.Admin.Shares(ctx, printer)
-	for i := 0; err == nil && i < len(shares); i++ {
-		err = m.Admin.DeleteShare(ctx, shares[i].ID)
-	}
-	var ge *graph.Error
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case forbidden(err):
-		return errShareForbidden
-	case err != nil && (!errors.As(err, &ge) || !ge.NotFound()):
-		return fmt.Errorf("end its share: %w", err)
-	}
-	err = m.Admin.DeletePrinter(ctx, printer)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case forbidden(err):
-		return errors.New("whoever signed in may not delete printers: consent to the delegated permission Printer.FullControl.All is missing, or the role Printer Administrator")
-	}
-	return err
-}
-
 // make makes the virtual printers that are missing, before their triggers.
 func (p *Planner) make(ctx context.Context, plan *Plan, done func(Step)) error {
 	return p.each(ctx, plan, done, p.Maker.make)
@@ -240,24 +215,6 @@ func (p *Planner) each(ctx context.Context, plan *Plan, done func(Step), do func
 		}
 	}
 	return nil
-}
-
-// unmake deletes the printers that we made.
-func (p *Planner) unmake(ctx context.Context, plan *Plan, done func(Step)) (failed bool, err error) {
-	for len(plan.Gone) > 0 {
-		g := plan.Gone[0]
-		s := Step{Printer: Printer{ID: g.ID, Name: g.DisplayName}, Did: "printer deleted, " + g.ID}
-		s.Err = p.Maker.unmake(ctx, g.ID)
-		if ctx.Err() != nil {
-			return true, fmt.Errorf("virtual printer %s: %w", g.DisplayName, ctx.Err())
-		}
-		done(s)
-		if s.Err != nil {
-			return true, fmt.Errorf("virtual printer %s: %w", g.DisplayName, s.Err)
-		}
-		plan.Gone = plan.Gone[1:]
-	}
-	return false, nil
 }
 
 // virtual is the virtual printer of a queue; nil when there is nothing about it.

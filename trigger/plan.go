@@ -292,67 +292,6 @@ func (p *Planner) put(ctx context.Context, s *Step, definition string) error {
 	return err
 }
 
-// PlanRemoval plans to take ours away: the triggers, and then the definition.
-func (p *Planner) PlanRemoval(ctx context.Context, queues []Printer) (*Plan, error) {
-	plan, err := p.Plan(ctx, queues)
-	if err != nil {
-		return nil, err
-	}
-	for i := range plan.Steps {
-		s := &plan.Steps[i]
-		switch s.State {
-		case TriggerOurs, TriggerOld:
-			s.Act = ActRemove
-		default:
-			s.Act = ActNothing
-		}
-		if s.Printer.ID == "" { // it was never made
-			s.State, s.Err = TriggerMissing, nil
-		}
-	}
-	plan.Virtual = nil
-	if p.Maker != nil && p.Printers {
-		if plan.Gone, _, err = p.Maker.ours(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return plan, nil
-}
-
-// Remove does what PlanRemoval planned, and nothing else is touched. The
-// definition goes last, and only if no trigger of ours is left that is known.
-func (p *Planner) Remove(ctx context.Context, plan *Plan, done func(Step)) error {
-	left := false
-	for i := range plan.Steps {
-		s := &plan.Steps[i]
-		if s.Act != ActRemove {
-			left = left || s.State == TriggerUnreadable
-			continue
-		}
-		s.Err = p.Admin.DeleteTrigger(ctx, s.Printer.ID, s.Found.ID)
-		if err := fatal(ctx, s.Err); err != nil {
-			return fmt.Errorf("trigger of %s: %w", s.Name, err)
-		}
-		if s.Err == nil {
-			s.State, s.Act, s.Did = TriggerMissing, ActNothing, "trigger"
-		}
-		left = left || s.Err != nil
-		done(*s)
-	}
-	failed, err := p.unmake(ctx, plan, done)
-	if left = left || failed; err != nil {
-		return err
-	}
-	if left || plan.Definition.ID == "" {
-		return nil
-	}
-	if err := p.App.DeleteDefinition(ctx, plan.Definition.ID); err != nil {
-		return fmt.Errorf("delete the task definition: %w", err)
-	}
-	plan.Definition = graph.Definition{}
-	return nil
-}
-
 // Foreign names the app of a trigger that is not ours.
 func Foreign(t graph.Trigger) string {
 	d := t.Definition

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -97,7 +98,7 @@ func doctor(cmd *cobra.Command, f doctorFlags) error {
 		return usageError{fmt.Errorf("--fail-on takes %s or %s, not %q", broken, warned, f.failOn)}
 	}
 	if f.user != "" && !graph.ValidID(f.user) {
-		return usageError{fmt.Errorf("--user takes an Entra object id")}
+		return usageError{errors.New("--user takes an Entra object id")}
 	}
 	cfg, p, err := loadAll(cmd)
 	if err != nil {
@@ -144,7 +145,7 @@ func (e *examination) verdict() error {
 	case failed > 0:
 		return fmt.Errorf("%s failed", counted(failed, "check"))
 	case warnings > 0 && e.flags.failOn == warned:
-		return fmt.Errorf("%s", counted(warnings, "warning"))
+		return errors.New(counted(warnings, "warning"))
 	}
 	return nil
 }

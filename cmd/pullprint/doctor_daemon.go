@@ -175,14 +175,20 @@ func (e *examination) openPorts(ctx context.Context) {
 	}
 }
 
-// api is a client of the daemon's API, with the administrator's token; nil without
+// api is a client of the daemon's API, with an administrator's token; nil without
 // one.
 func (e *examination) api() *admin.Client {
 	base, err := addressOf(e.cfg.Admin)
-	if err != nil || e.cfg.Admin.TokenFile == "" {
+	file := e.cfg.Admin.TokenFile
+	for _, t := range e.cfg.Admin.Tokens {
+		if file == "" && t.Role == admin.RoleAdmin {
+			file = t.File
+		}
+	}
+	if err != nil || file == "" {
 		return nil
 	}
-	token, err := tokenIn(e.cfg.Admin.TokenFile)
+	token, err := tokenIn(file)
 	if err != nil {
 		return nil
 	}

@@ -16,37 +16,41 @@ import (
 // policyFile runs the tests of the policy, and compares its time zone with this
 // machine's.
 func (e *examination) policyFile(context.Context) {
-	for key, file := range map[string]string{"policy": e.cfg.Policy.File, "shadow policy": e.cfg.Policy.ShadowFile} {
-		if file == "" {
-			continue
-		}
-		src, err := readPolicy(file)
-		if err != nil {
-			e.say(key, broken, err.Error(), "make it readable for the user pullprint runs as")
-			continue
-		}
-		switch r, err := policy.Test(file, src); {
-		case err != nil:
-			e.say(key, broken, err.Error(), "see `pullprint policy check "+file+"`")
-		case r.Failed() > 0:
-			e.say(key, broken, counted(r.Failed(), "test")+" failed", "see `pullprint policy test "+file+"`")
-		case len(r.Results) == 0:
-			e.say(key, fine, "it loads; it has no tests", "")
-		default:
-			e.say(key, fine, counted(len(r.Results), "test")+" passed", "")
-		}
+	if file := e.cfg.Policy.File; file != "" {
+		e.tests("policy", file)
+	}
+	if file := e.cfg.Policy.ShadowFile; file != "" {
+		e.tests("shadow policy", file)
 	}
 	e.zone(time.Now())
 }
 
+func (e *examination) tests(about, file string) {
+	src, err := readPolicy(file)
+	if err != nil {
+		e.say(about, broken, err.Error(), "make it readable for the user pullprint runs as")
+		return
+	}
+	switch r, err := policy.Test(file, src); {
+	case err != nil:
+		e.say(about, broken, err.Error(), "see `pullprint policy check "+file+"`")
+	case r.Failed() > 0:
+		e.say(about, broken, counted(r.Failed(), "test")+" failed", "see `pullprint policy test "+file+"`")
+	case len(r.Results) == 0:
+		e.say(about, fine, "it loads; it has no tests", "")
+	default:
+		e.say(about, fine, counted(len(r.Results), "test")+" passed", "")
+	}
+}
+
 // zone tells by which midnight the periods of allowances end.
 func (e *examination) zone(now time.Time) {
-	ours, here := e.policy.Zone(), now.Location()
+	ours := e.policy.Zone()
 	_, there := now.In(ours).Zone()
-	_, offset := now.Zone()
+	here, offset := now.Zone()
 	switch {
 	case there != offset && ours == time.UTC && e.policy.HasAllowances():
-		e.say("time zone", warned, fmt.Sprintf("allowances begin at midnight UTC, and this machine is in another zone (%s)", here), "write `zone: "+zoneExample(here)+"` into the policy, or leave it if UTC is meant")
+		e.say("time zone", warned, fmt.Sprintf("allowances begin at midnight UTC, and this machine is in another zone (%s)", here), "write `zone: "+zoneExample(now.Location())+"` into the policy, or leave it if UTC is meant")
 	default:
 		e.say("time zone", fine, "the policy counts days in "+ours.String(), "")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -308,6 +309,7 @@ func (e *examination) groups(ctx context.Context, c *graph.Client, user string) 
 func (e *examination) document(ctx context.Context, c *graph.Client, job graph.Job) {
 	d := e.cfg.Documents
 	if len(job.Documents) == 0 {
+		e.documentHosts(ctx)
 		e.say("page count", warned, "the policy counts pages, and there is no document to try it on; allowed are "+strings.Join(d.Hosts, ", "), "print something to a queue, and ask again")
 		return
 	}
@@ -321,5 +323,24 @@ func (e *examination) document(ctx context.Context, c *graph.Client, job graph.J
 		e.say("page count", broken, "a document can't be read: "+err.Error(), "let the firewall pass https to "+strings.Join(d.Hosts, ", ")+"; "+permissionAdvice(err))
 	default:
 		e.say("page count", fine, fmt.Sprintf("a document of %s could be read", size(r.Size())), "")
+	}
+}
+
+// documentHosts tries those that are named in full; a suffix names none.
+func (e *examination) documentHosts(ctx context.Context) {
+	dialer := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.roots}}
+	for _, host := range e.cfg.Documents.Hosts {
+		if strings.HasPrefix(host, ".") {
+			continue
+		}
+		dialed, cancel := context.WithTimeout(ctx, nearby)
+		conn, err := dialer.DialContext(dialed, "tcp", net.JoinHostPort(host, "443"))
+		cancel()
+		if err != nil {
+			e.say("page count", broken, host+" can't be reached: "+plainly(err), "let the firewall pass https to it")
+			continue
+		}
+		conn.Close()
+		e.say("page count", fine, host+" answers", "")
 	}
 }

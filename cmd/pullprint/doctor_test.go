@@ -51,7 +51,8 @@ func TestDoctor(t *testing.T) {
 		"groups refused": {func(n *patient) { n.needs(); n.job(); n.refuse(graphtest.OpGroups, 403) }, nil, []string{
 			"failed   groups         the groups of a person can't be read: graph list_groups: status 403", "-> add it under API permissions",
 		}, true},
-		"documents out of reach": {func(n *patient) { n.needs(); n.job(); n.refuse(graphtest.OpDocumentValue, 403) }, nil, []string{"failed   page count     a document can't be read"}, true},
+		"documents out of reach":       {func(n *patient) { n.needs(); n.job(); n.refuse(graphtest.OpDocumentValue, 403) }, nil, []string{"failed   page count     a document can't be read"}, true},
+		"a document host out of reach": {func(n *patient) { n.needs(); n.edit("nats:", "documents: {hosts: [documents.invalid]}\nnats:") }, nil, []string{"failed   page count     documents.invalid"}, true},
 		"a wrong secret": {func(n *patient) {
 			n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "another"})
 		}, nil, []string{"failed   sign-in        no token: AADSTS7000215: the client secret is wrong", "ok       store"}, true},

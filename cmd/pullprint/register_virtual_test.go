@@ -108,14 +108,52 @@ func TestRegisterCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.wants(out, "mediaSizes A5", "set attributes")
+	others := n.sim.AddPrinter(graphtest.Printer{DisplayName: "Pull", Virtual: true, Manufacturer: "pullprint", Model: "queue of app " + otherApp})
 	before := len(n.sim.Printers())
-	if out, err = n.does("register", "remove", "--yes"); err != nil || len(n.made()) != 1 {
+	if out, err = n.does("register", "remove", "--yes"); err != nil || len(n.made()) != 2 {
 		t.Fatalf("%v %s", err, out)
 	}
-	if out, err = n.does("register", "remove", "--yes", "--printers"); err != nil || len(n.made()) != 0 || len(n.sim.Printers()) != before-1 {
+	if out, err = n.does("register", "remove", "--yes", "--printers"); err != nil || len(n.sim.Printers()) != before-1 {
 		t.Fatalf("%v %s", err, out)
 	}
 	n.wants(out, "delete, with its share", "done    Pull: printer deleted, "+id)
+	if made := n.made(); len(made) != 1 || made[0].ID != others.ID {
+		t.Errorf("left: %+v", made)
+	}
+	n.sim.PlantDefinition(registerID, "pullprint") // as if it had been killed before the last step
+	if out, err = n.does("register", "remove", "--yes", "--printers"); err != nil || len(n.sim.Definitions()) != 0 {
+		t.Errorf("again: %v %s", err, out)
+	}
+}
+
+// A printer that was made is not shared while its trigger is another app's.
+func TestRegisterCreateForeign(t *testing.T) {
+	t.Parallel()
+	n := newTenant(t)
+	n.virtually()
+	n.keeps()
+	foreign := n.sim.PlantDefinition(otherApp, "Other Vendor")
+	n.sim.Change(func(k *graphtest.Knobs) {
+		k.Intercept = func(op string, r graphtest.Request) graphtest.Fault {
+			if op != graphtest.OpPrinterUpdate {
+				return graphtest.Fault{}
+			}
+			return graphtest.Fault{After: func(int) { _, _ = n.sim.AddTrigger(r.Printer, foreign) }} // another is faster
+		}
+	})
+	out, err := n.does("register", "apply", "--yes")
+	if err == nil || !strings.Contains(out, "failed  Pull: the printer has a trigger of another app") {
+		t.Errorf("%v %s", err, out)
+	}
+	if _, _, _, ok := n.sim.ShareOf(n.made()[0].ID); ok {
+		t.Error("shared")
+	}
+	if out, err = n.does("register", "apply", "--yes", "--replace"); err != nil {
+		t.Errorf("%v %s", err, out)
+	}
+	if _, _, _, ok := n.sim.ShareOf(n.made()[0].ID); !ok {
+		t.Error("not shared")
+	}
 }
 
 // What a virtual printer is refused for says what to do, and nothing is made twice
@@ -205,6 +243,8 @@ func TestRegisterInterrupted(t *testing.T) {
 			}
 			if killed := strings.HasPrefix(d.how, "killed"); killed && err == nil {
 				t.Errorf("killed, and it says nothing:\n%s", out)
+			} else if !killed && err != nil && d.op != graphtest.OpDefinitionCreate {
+				t.Errorf("what was done is not found at once: %v\n%s", err, out)
 			}
 			if out, err = n.does("register", "apply", "--yes"); err != nil {
 				t.Fatalf("again: %v %s", err, out)

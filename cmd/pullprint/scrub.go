@@ -73,7 +73,6 @@ var piece = regexp.MustCompile(strings.Join([]string{
 var (
 	instant  = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T`)
 	lookUp   = regexp.MustCompile(`^(?:request-id|trace id) `)
-	calls    = regexp.MustCompile(`^\+\d|^\d+(?: \d+)+$`)
 	guids    = regexp.MustCompile(`^[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$`)
 	clockly  = regexp.MustCompile(`^\d{1,2}(?::\d{2}){1,2}$`)
 	quantity = regexp.MustCompile(`^\d{1,5}(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d|B|kB|MB|GB|KiB|MiB|GiB|TiB)?$|^(?:\d{1,5}(?:\.\d+)?(?:h|m|s))+$|^\d{4}-\d{2}-\d{2}$`)
@@ -89,8 +88,6 @@ func (s *scrubber) text(in string) string {
 
 func (s *scrubber) piece(p string) string {
 	switch {
-	case calls.MatchString(p):
-		return s.as("number", p)
 	case instant.MatchString(p), lookUp.MatchString(p), clockly.MatchString(p):
 		return p
 	case strings.Contains(p, "@"):

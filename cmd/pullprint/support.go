@@ -114,13 +114,15 @@ func staying(p *policy.Policy) []string {
 }
 
 func (b *bundle) build() {
-	text := ""
+	modules := map[string]string{}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		text = info.String()
+		for _, d := range info.Deps {
+			modules[d.Path] = d.Version
+		}
 	}
 	b.addJSON("build.json", "what the program was built from, and what it runs on", map[string]any{
 		"build": daemon.ReadBuild(), "os": runtime.GOOS, "architecture": runtime.GOARCH, "cpus": runtime.NumCPU(),
-		"user_is_root": os.Geteuid() == 0, "made": time.Now().UTC(), "modules": strings.Split(strings.TrimSpace(text), "\n"),
+		"user_is_root": os.Geteuid() == 0, "made": time.Now().UTC(), "modules": modules,
 	})
 }
 

@@ -146,9 +146,20 @@ func deployedReader(t *testing.T, d *bustest.Deployed, b *bus.Bus, taps <-chan s
 	if device := <-taps; device != "hq-2-west" || string(answer.Data) != "printed" || answer.Header.Get("Status") != "200" {
 		t.Errorf("%s: %q", device, answer.Data)
 	}
-	c.mayNot("publish", "pullprint.taps.hq-2-east", "pullprint.tasks.def", "$KV.pullprint_badges.card.1", "$JS.API.INFO",
+	sub, err := c.SubscribeSync("pullprint.taps.hq-2-west.answer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, 5*time.Second, "a tap without a reply subject is answered", func() bool {
+		if err := c.Publish("pullprint.taps.hq-2-west", []byte("badge")); err != nil {
+			t.Fatal(err)
+		}
+		answer, err = sub.NextMsg(time.Second)
+		return err == nil && string(answer.Data) == "printed"
+	})
+	c.mayNot("publish", "pullprint.taps.hq-2-west.answer", "pullprint.taps.hq-2-east", "pullprint.tasks.def", "$KV.pullprint_badges.card.1", "$JS.API.INFO",
 		"$JS.API.DIRECT.GET.KV_pullprint_badges", "$JS.API.STREAM.MSG.GET.KV_pullprint_badges", "$SYS.REQ.SERVER.PING")
-	c.mayNot("subscribe", "pullprint.taps.*", "pullprint.taps.hq-2-west", "pullprint.notices", "_INBOX.>", "_INBOX.hq-2-east.>", "_INBOX.bridge.>", ">")
+	c.mayNot("subscribe", "pullprint.taps.*", "pullprint.taps.hq-2-west", "pullprint.taps.hq-2-east.answer", "pullprint.notices", "_INBOX.>", "_INBOX.hq-2-east.>", "_INBOX.bridge.>", ">")
 	injects(t, b, c, "pullprint.taps.hq-2-west")
 }
 

@@ -127,6 +127,7 @@ func TestCredentialsRenewed(t *testing.T) {
 	if err := b.Canary(t.Context()); err == nil {
 		t.Error("an expired user can write")
 	}
+	<-time.After(2 * time.Second) // refused several times: it must not give up
 	op.User(file, time.Time{})
 	within(t, 15*time.Second, "it writes again", func() bool { return b.Canary(t.Context()) == nil })
 }
@@ -151,6 +152,15 @@ func TestNkey(t *testing.T) {
 	bustest.Nkey(t, wrong)
 	url := serve(t, "authorization: {users: [{nkey: "+public+"}]}")
 	opens(t, bus.Config{URL: url, NkeyFile: good}, bus.Options{})
+	both := filepath.Join(dir, "both.nk") // as nsc prints it
+	seed, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(both, append(seed, public+"\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opens(t, bus.Config{URL: url, NkeyFile: both}, bus.Options{})
 	refused(t, bus.Config{URL: url, NkeyFile: wrong}, says("does not know the nkey in nats.nkey_file", "give its public key"))
 	if err := os.WriteFile(wrong, []byte("nothing"), 0o600); err != nil {
 		t.Fatal(err)

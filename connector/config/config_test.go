@@ -74,18 +74,25 @@ func TestExternalNATS(t *testing.T) {
 }
 
 func TestRelativePaths(t *testing.T) {
-	path := write(t, minimal+"policy: {file: ./policy.yaml}\nnats: {embedded: {store_dir: ../store}}\n")
+	path := write(t, minimal+"policy: {file: ./policy.yaml}\nnats: {embedded: {store_dir: ../store}}\nmetrics: {web_config_file: web.yaml}\n")
 	dir := filepath.Dir(path)
+	if err := os.WriteFile(filepath.Join(dir, "web.yaml"), []byte("basic_auth_users: {}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	t.Chdir(t.TempDir()) // not where the process is
 	c := load(t, path)
 	for got, want := range map[string]string{
 		c.Auth.ClientSecretFile:  filepath.Join(dir, "client-secret"),
 		c.Policy.File:            filepath.Join(dir, "policy.yaml"),
+		c.Metrics.WebConfigFile:  filepath.Join(dir, "web.yaml"),
 		c.NATS.Embedded.StoreDir: filepath.Join(filepath.Dir(dir), "store"),
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
+	}
+	if len(c.Warnings) != 1 || c.Warnings[0].Key != "metrics.web_config_file" {
+		t.Errorf("warnings %v, want one of the passwords that all may read", c.Warnings)
 	}
 	abs := load(t, write(t, strings.Replace(minimal, "client-secret", filepath.Join(dir, "client-secret"), 1)))
 	if abs.Auth.ClientSecretFile != filepath.Join(dir, "client-secret") {

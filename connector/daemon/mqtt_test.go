@@ -148,7 +148,7 @@ const (
 )
 
 func mqttText(s string) []byte {
-	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...) //nolint:gosec // short
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...)
 }
 
 func dialMQTT(t *testing.T, addr, user, password string) *mqttReader {

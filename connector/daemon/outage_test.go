@@ -80,7 +80,7 @@ func TestOutage(t *testing.T) {
 		s.register()
 		var told []observer.LoggedEntry
 		printed := 0
-		print := func(user string, n int) {
+		prints := func(user string, n int) {
 			for range n {
 				if _, err := o.sim.Submit(graphtest.JobSpec{Printer: directID, User: user}); err != nil {
 					t.Fatal(err)
@@ -96,10 +96,10 @@ func TestOutage(t *testing.T) {
 			if out.name == "no directory" {
 				user = strangerID // whose groups nobody has asked for yet
 			}
-			print(user, 60)
-			for time.Since(began) < each {
-				pass(30 * time.Second)
-				print(user, 1)
+			prints(user, 20)
+			for range 10 {
+				pass(each / 10)
+				prints(user, 1)
 			}
 			lines := logs.TakeAll()
 			o.quietly(out.name, lines, time.Since(began))
@@ -139,7 +139,7 @@ func decisions(lines []observer.LoggedEntry) (n int) {
 }
 
 // whatFailed is the part of an error that says so: the call and its status.
-var whatFailed = regexp.MustCompile(`graph \w+|status \d+|AADSTS\d+|refused|in time`)
+var whatFailed = regexp.MustCompile(`graph \w+|no token|status \d+|AADSTS\d+|refused|in time`)
 
 // quietly fails when a cause was told twice within a minute. What is told of a job
 // without an error is an event, and may come as often as there are jobs.
@@ -157,7 +157,7 @@ func (o *office) quietly(outage string, lines []observer.LoggedEntry, took time.
 		all++
 		cause := fmt.Sprint(e.LoggerName, ": ", e.Message, " ", f["what"], f["queue"], f["lease"], whatFailed.FindAllString(failure, -1))
 		if at, told := last[cause]; told && e.Time.Sub(at) < time.Minute {
-			o.t.Errorf("%s: told again after %s: %s", outage, e.Time.Sub(at), cause)
+			o.t.Errorf("%s: told again after %s: %s: %s", outage, e.Time.Sub(at), cause, failure)
 		}
 		last[cause] = e.Time
 		n[cause]++

@@ -3,8 +3,12 @@ package daemon_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +67,8 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
+var holdAges = regexp.MustCompile(`(?m)^pullprint_hold_age_seconds_count (\d+)$`)
+
 // A badge that is shown at both replicas at once, at two devices: each job comes
 // out once, and either replica tells its whole life.
 func TestReplicasRelease(t *testing.T) {
@@ -107,6 +113,18 @@ func TestReplicasRelease(t *testing.T) {
 	if slices.Max(told) == 0 {
 		t.Errorf("nobody was told of a release: %v", told)
 	}
+	ages := 0
+	for _, s := range []*shift{first, second} {
+		_, text := s.get("/metrics")
+		n, err := strconv.Atoi(holdAges.FindStringSubmatch(text)[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		ages += n
+	}
+	if ages != len(ids) {
+		t.Errorf("%d ends of a hold were measured, of %d jobs", ages, len(ids))
+	}
 	var mine, other admin.JobDetail
 	path := "/v1/jobs/" + ids[0].Printer + "/" + ids[0].Job
 	for s, d := range map[*shift]*admin.JobDetail{first: &mine, second: &other} {
@@ -117,4 +135,71 @@ func TestReplicasRelease(t *testing.T) {
 	if !reflect.DeepEqual(mine, other) || len(mine.Trace) < 6 {
 		t.Errorf("the replicas tell different stories:\n%+v\n%+v", mine, other)
 	}
+}
+
+// Five unknown badges lock a reader, at whichever replica they were shown, and a
+// station that was set up at one is one at the other.
+func TestReplicasShareReaders(t *testing.T) {
+	o := newOffice(t, graphtest.Calm())
+	nats := `url: "` + bustest.External(t) + `"`
+	first := o.replica("127.0.0.1:9465", nats).start(zap.NewNop())
+	defer first.end()
+	second := o.replica("127.0.0.1:9466", nats).start(zap.NewNop())
+	defer second.end()
+	for _, s := range []*shift{first, second} {
+		s.await("the replica is ready", 20*time.Second, func() bool { code, _ := s.get("/readyz"); return code == http.StatusOK })
+	}
+	cookie := first.signIn(t, "/station/hq-2-west", readerToken)
+	if code := second.page(t, "/station/hq-2-west", cookie); code != http.StatusOK {
+		t.Errorf("the station at the other replica: %d", code)
+	}
+	if code := second.page(t, "/station/hq-2-east", cookie); code != http.StatusUnauthorized {
+		t.Errorf("another station with its cookie: %d", code)
+	}
+	for i := range 5 {
+		s := []*shift{first, second}[i%2]
+		if _, status := s.tap(fmt.Sprint("unknown-", i)); status != http.StatusOK {
+			t.Fatalf("unknown badge %d: %d", i, status)
+		}
+	}
+	for i, s := range []*shift{first, second} {
+		if _, status := s.tap(number); status != http.StatusTooManyRequests {
+			t.Errorf("replica %d after five unknown badges: %d", i, status)
+		}
+	}
+}
+
+// signIn sets a station up and returns its cookie.
+func (o *office) signIn(t *testing.T, path, token string) *http.Cookie {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, "http://"+o.admin()+path+"/login", strings.NewReader(url.Values{"token": {token}}.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := o.net.transport().RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusSeeOther || len(res.Cookies()) != 1 {
+		t.Fatalf("sign in: %d", res.StatusCode)
+	}
+	return res.Cookies()[0]
+}
+
+// page is the status of a page with a cookie.
+func (o *office) page(t *testing.T, path string, c *http.Cookie) int {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+o.admin()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.AddCookie(c)
+	res, err := o.net.transport().RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	return res.StatusCode
 }

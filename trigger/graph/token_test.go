@@ -55,6 +55,20 @@ func TestTokenIsFetchedOnceForAll(t *testing.T) {
 		if err := c.TokenFresh(); err == nil {
 			t.Error("an expired token counts as fresh")
 		}
+		// Who has nothing to ask keeps signed in all the same, with no more fetches
+		// than needed.
+		for range 4 * 60 {
+			if err := c.KeepSignedIn(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.TokenFresh(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if o.fetches > 7 || o.calls != 40 {
+			t.Errorf("%d fetches in 4 hours, %d calls", o.fetches, o.calls)
+		}
 	})
 }
 

@@ -1,0 +1,49 @@
+package connector_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"pullprint/connector"
+	"pullprint/connector/bus"
+	"pullprint/connector/bus/bustest"
+	"pullprint/trigger/graph/graphtest"
+)
+
+// mute is a store that does not answer where decisions go, as one without a
+// majority of its servers.
+type mute struct {
+	connector.Audit
+	silent bool
+}
+
+func (m *mute) PublishDecision(ctx context.Context, verdict, msgID string, body []byte) error {
+	if m.silent {
+		return fmt.Errorf("store: %w", bus.ErrUnavailable)
+	}
+	return m.Audit.PublishDecision(ctx, verdict, msgID, body)
+}
+
+// However often the store does not answer, no job is given up for it.
+func TestStoreAway(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		store := bustest.Open(t)
+		w := newWorld(t, store, graphtest.Calm())
+		m := &mute{Audit: store, silent: true}
+		l := w.live("", func(d *connector.Deps) { d.Audit = m })
+		id, d := w.print(graphtest.JobSpec{Printer: directID})
+		for d.Attempt = 1; d.Attempt < 30; d.Attempt++ {
+			if l.worker.Handle(l.ctx, d) == bus.Done() {
+				t.Fatalf("let go at delivery %d", d.Attempt)
+			}
+		}
+		m.silent = false
+		if l.worker.Handle(l.ctx, d) != bus.Done() {
+			t.Error("it comes again although the store answers")
+		}
+		if job, _ := w.sim.Job(id); job.Effects.Applied() != 1 || job.Effects.FinishRefused > 0 {
+			t.Errorf("%+v", job.Effects)
+		}
+	})
+}
