@@ -154,7 +154,7 @@ func (f *peopleFlags) onPeople(cmd *cobra.Command, do func(*connector.People) er
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	people := &connector.People{
 		Records: b, Jobs: b.Jobs(), Badges: b.Badges(), Quota: b.Quota(), State: b.State(),
 		Ledger: quota.NewLedger(b.Quota(), b), KeepJobs: cfg.Retention.KeepJobs(), Offline: cfg.NATS.Embedded != nil,

@@ -86,7 +86,7 @@ func Backup(ctx context.Context, cfg Config, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	if _, err = b.Backup(ctx, w); err != nil {
 		return err
 	}

@@ -102,9 +102,9 @@ func headerBytes(h nats.Header) []byte {
 func (r *record) encode(buf []byte) []byte {
 	header := headerBytes(r.header)
 	buf = binary.BigEndian.AppendUint64(buf[:0], r.seq)
-	buf = binary.BigEndian.AppendUint64(buf, uint64(r.time.UnixNano())) //nolint:gosec // bits
-	buf = binary.BigEndian.AppendUint16(buf, uint16(len(r.subj)))       //nolint:gosec // the server's limit is less
-	buf = binary.BigEndian.AppendUint32(buf, uint32(len(header)))       //nolint:gosec // so is this
+	buf = binary.BigEndian.AppendUint64(buf, uint64(r.time.UnixNano()))
+	buf = binary.BigEndian.AppendUint16(buf, uint16(len(r.subj))) //nolint:gosec // the server's limit is less
+	buf = binary.BigEndian.AppendUint32(buf, uint32(len(header))) //nolint:gosec // so is this
 	return append(append(append(buf, r.subj...), header...), r.body...)
 }
 

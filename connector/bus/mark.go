@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -344,7 +343,7 @@ func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm f
 	if err != nil {
 		return nil, err
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	m, err := readMark(cfg.Embedded.markFile())
 	if err != nil || m == nil {
 		return nil, err
@@ -356,15 +355,22 @@ func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm f
 	if err := confirm(lost); err != nil {
 		return nil, err
 	}
-	if err := b.complete(ctx); err != nil { // the mark is new from here on
+	// The audit first, then the mark: no loss is accepted that the audit does not tell.
+	if err := b.ensure(ctx); err != nil {
 		return nil, err
 	}
 	texts := make([]string, len(lost))
 	for i, l := range lost {
 		texts[i] = l.String()
 	}
-	slices.Sort(texts)
-	if err := b.auditLocally(ctx, "accept-loss", by, strings.Join(texts, "; ")); err != nil {
+	id, body, err := b.action("accept-loss", by, strings.Join(texts, "; "))
+	if err == nil {
+		_, err = b.js.Publish(ctx, subjectAudit+"accept-loss", body, jetstream.WithMsgID(id))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store audit record: %w", err)
+	}
+	if err := b.complete(ctx); err != nil {
 		return nil, err
 	}
 	return lost, b.Close()

@@ -20,7 +20,7 @@ func Migrate(ctx context.Context, from, to Config, o RestoreOptions) (Contents, 
 	if err != nil {
 		return Contents{}, fmt.Errorf("make a temporary file: %w", err)
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }()
 	defer file.Close()
 	if err := backupUnused(ctx, from, o.Options, file); err != nil {
 		return Contents{}, fmt.Errorf("from: %w", err)
@@ -54,7 +54,7 @@ func backupUnused(ctx context.Context, cfg Config, o Options, file *os.File) err
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	if cfg.Embedded != nil {
 		if err := b.checkMark(ctx); err != nil {
 			return err

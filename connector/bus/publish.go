@@ -38,20 +38,21 @@ func (b *Bus) PublishAudit(ctx context.Context, action, msgID string, body []byt
 	return err
 }
 
-// auditLocally stores what was done to the store itself, in the form that the API's
-// actions have.
-func (b *Bus) auditLocally(ctx context.Context, action, by, note string) error {
-	id := rand.Text()
-	body, err := json.Marshal(map[string]any{"id": id, "at": time.Now(), "action": action, "actor": by, "by": b.instance, "note": note})
-	if err != nil {
-		return fmt.Errorf("encode audit record: %w", err)
-	}
-	return b.PublishAudit(ctx, action, id, body)
+// action is an audit record of what was done to the store itself, in the form that
+// those of the API have.
+func (b *Bus) action(action, by, note string) (id string, body []byte, err error) {
+	id = rand.Text()
+	body, err = json.Marshal(map[string]any{"id": id, "at": time.Now(), "action": action, "actor": by, "by": b.instance, "note": note})
+	return id, body, err
 }
 
 // AuditVerb records that a verb worked on the store itself, without a daemon.
 func (b *Bus) AuditVerb(ctx context.Context, action, by string) error {
-	return b.auditLocally(ctx, action, by, "")
+	id, body, err := b.action(action, by, "")
+	if err != nil {
+		return fmt.Errorf("encode audit record: %w", err)
+	}
+	return b.PublishAudit(ctx, action, id, body)
 }
 
 // PublishLedger stores what happened on an account, once per msgID.

@@ -105,7 +105,7 @@ func Compact(ctx context.Context, cfg Config, o Options) error {
 	if err != nil {
 		return fmt.Errorf("make a temporary file: %w", err)
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }()
 	defer file.Close()
 	if err := Backup(ctx, cfg, o, file); err != nil {
 		return err

@@ -71,7 +71,7 @@ func restoreExternal(ctx context.Context, cfg Config, f *backupFile, o RestoreOp
 	if err != nil {
 		return Contents{}, err
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	if err := b.inUse(ctx); err != nil {
 		return Contents{}, err
 	}

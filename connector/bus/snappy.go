@@ -31,7 +31,7 @@ func (s *snappyWriter) Write(p []byte) (n int, err error) {
 		block := p[n:min(len(p), n+snappyBlock)]
 		sum := crc32.Checksum(block, castagnoli)
 		length := len(block) + 4
-		s.buf = append(s.buf[:0], 0x01, byte(length), byte(length>>8), byte(length>>16))
+		s.buf = append(s.buf[:0], 0x01, byte(length), byte(length>>8), byte(length>>16)) //nolint:gosec // three bytes of it
 		s.buf = binary.LittleEndian.AppendUint32(s.buf, (sum>>15|sum<<17)+0xa282ead8)
 		s.buf = append(s.buf, block...)
 		if _, err := s.w.Write(s.buf); err != nil {

@@ -78,7 +78,7 @@ func buildStore(ctx context.Context, cfg Config, dir string, f *backupFile, o Op
 	if err != nil {
 		return Contents{}, nil, err
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	c, err := b.restoreAll(ctx, f, nil)
 	if err != nil {
 		return c, nil, err
