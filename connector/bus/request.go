@@ -77,8 +77,13 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapReq
 		}
 		break
 	}
-	// Those that the server has given to us go to no other instance.
-	_ = sub.Drain()
+	// Those that an external server has given to us go to no other instance: they
+	// are let in still. With a server of our own there is no other.
+	if b.srv == nil {
+		_ = sub.Drain()
+	} else {
+		_ = sub.Unsubscribe()
+	}
 	ending, cancel := withLimit(context.WithoutCancel(ctx), time.Second)
 	_ = b.nc.FlushWithContext(ending)
 	cancel()
