@@ -160,7 +160,7 @@ func (r *roff) manFlags(usages string) {
 	for line := range strings.Lines(usages) {
 		m := flagUsage.FindStringSubmatch(strings.TrimRight(line, "\n"))
 		if m == nil {
-			r.text(line) // the rest of a usage that has several lines
+			r.text(strings.TrimSpace(line)) // the rest of a usage that has several lines
 			continue
 		}
 		r.tag(m[1], m[2])
