@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"pullprint/connector/daemon"
 )
@@ -89,7 +89,7 @@ func manPages(root *cobra.Command, date string) map[string]string {
 		r.tag(v.Name(), "")
 		r.text(v.Short + ".")
 	}
-	r.manOptions("Options of every verb", root.PersistentFlags())
+	r.manOptions("Options of every verb", root.PersistentFlags().FlagUsages())
 	r.manEnd(true)
 	var also []string
 	for _, v := range verbs {
@@ -120,11 +120,11 @@ func verbPage(name string, v *cobra.Command, date string) string {
 	}
 	r.section("Description")
 	r.manAbout(v)
-	r.manOptions("Options", v.NonInheritedFlags())
+	r.manOptions("Options", v.NonInheritedFlags().FlagUsages())
 	for _, s := range subs {
 		r.macro("SH", s.CommandPath())
 		r.manAbout(s)
-		r.manFlags(s.NonInheritedFlags())
+		r.manFlags(s.NonInheritedFlags().FlagUsages())
 	}
 	r.manEnd(false)
 	r.section("See also")
@@ -144,32 +144,32 @@ func (r *roff) manAbout(c *cobra.Command) {
 	}
 }
 
-func (r *roff) manOptions(title string, f *pflag.FlagSet) {
-	if f.HasAvailableFlags() {
+func (r *roff) manOptions(title, usages string) {
+	if usages != "" {
 		r.section(title)
-		r.manFlags(f)
+		r.manFlags(usages)
 	}
 }
 
-func (r *roff) manFlags(f *pflag.FlagSet) {
-	f.VisitAll(func(flag *pflag.Flag) {
-		if flag.Hidden {
-			return
+// flagUsage is an option as --help shows it: its names, its value, what it is for, and
+// its default.
+var flagUsage = regexp.MustCompile(`^ +((?:-\w, )?--[\w-]+)(?: (\S+))?   +(.*?)(?: \(default "?(.*?)"?\))?$`)
+
+// manFlags are the options as --help shows them.
+func (r *roff) manFlags(usages string) {
+	for line := range strings.Lines(usages) {
+		m := flagUsage.FindStringSubmatch(strings.TrimRight(line, "\n"))
+		if m == nil {
+			r.text(strings.TrimSpace(line)) // the rest of a usage that has several lines
+			continue
 		}
-		value, usage := pflag.UnquoteUsage(flag)
-		name := "--" + flag.Name
-		if flag.Shorthand != "" {
-			name = "-" + flag.Shorthand + ", " + name
-		}
-		r.tag(name, value)
-		usage = strings.ToUpper(usage[:1]) + usage[1:] + "."
-		switch flag.DefValue {
-		case "", "false", "0", "0s", "[]":
-		default:
-			usage += " Default: " + flag.DefValue + "."
+		r.tag(m[1], m[2])
+		usage := strings.ToUpper(m[3][:1]) + m[3][1:] + "."
+		if m[4] != "" {
+			usage += " Default: " + m[4] + "."
 		}
 		r.text(usage)
-	})
+	}
 }
 
 // manEnd is what holds for every verb.

@@ -165,7 +165,7 @@ func TestGraphHangs(t *testing.T) {
 		for range 20 {
 			o.print(graphtest.JobSpec{Printer: directID})
 		}
-		for range 40 {
+		for range 75 {
 			pass(time.Minute)
 			if late := time.Since(v.fedLast()); late > watchdog/2 {
 				t.Fatalf("the watchdog was fed %s ago", late)
