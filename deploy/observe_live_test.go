@@ -159,8 +159,8 @@ func checkMetrics(t *testing.T, address string) {
 	}
 }
 
-// verb is a command of ours in a text.
-var verb = regexp.MustCompile("`pullprint ([a-z]+)( [a-z]+)?[^`]*`")
+// runbookVerb is a command of ours in the runbook.
+var runbookVerb = regexp.MustCompile("`pullprint ([a-z]+)( [a-z]+)?[^`]*`")
 
 // checkRunbookVerbs tries every command that the runbook names.
 func checkRunbookVerbs(t *testing.T, bin string) {
@@ -169,7 +169,7 @@ func checkRunbookVerbs(t *testing.T, bin string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range verb.FindAllStringSubmatch(string(src), -1) {
+	for _, m := range runbookVerb.FindAllStringSubmatch(string(src), -1) {
 		words := append(strings.Fields(m[1]+m[2]), "--help")
 		out, err := exec.CommandContext(t.Context(), bin, words...).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "pullprint "+strings.TrimSpace(m[1]+m[2])) {
