@@ -159,7 +159,7 @@ func checkMetrics(t *testing.T, address string) {
 	}
 }
 
-// runbookVerb is a command of ours in a text.
+// runbookVerb is a command of ours in the runbook.
 var runbookVerb = regexp.MustCompile("`pullprint ([a-z]+)( [a-z]+)?[^`]*`")
 
 // checkRunbookVerbs tries every command that the runbook names.

@@ -128,7 +128,7 @@ func described(t *testing.T, reg *prometheus.Registry) map[string]metric {
 }
 
 // metricName is a name of Prometheus, of a metric of ours or of a rule about one.
-var metricName = regexp.MustCompile(`[a-zA-Z_:][a-zA-Z0-9_:]*pullprint[a-zA-Z0-9_:]*|\bpullprint[_:][a-zA-Z0-9_:]+`)
+var metricName = regexp.MustCompile(`\b[a-z_]+:pullprint_[a-z0-9_:]+|\bpullprint(?:_|:[a-z]+_)[a-zA-Z0-9_:]+`)
 
 // otherNames look like metrics and are buckets of NATS.
 var otherNames = []string{"pullprint_jobs", "pullprint_badges", "pullprint_quota", "pullprint_state"}
