@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -234,11 +235,11 @@ func TestRegisterInterrupted(t *testing.T) {
 		t.Run(d.op+" "+d.how, func(t *testing.T) {
 			ctx, kill := context.WithCancel(t.Context())
 			defer kill()
-			struck := false
+			var struck atomic.Bool
 			n.sim.Change(func(k *graphtest.Knobs) { k.Intercept = strike(d.op, d.how, kill, &struck) })
 			out, err := n.doesIn(ctx, "register", "apply", "--yes")
 			n.sim.Change(func(k *graphtest.Knobs) { k.Intercept = nil })
-			if !struck {
+			if !struck.Load() {
 				t.Fatalf("%s was never called: %v %s", d.op, err, out)
 			}
 			if killed := strings.HasPrefix(d.how, "killed"); killed && err == nil {
@@ -268,12 +269,11 @@ func TestRegisterInterrupted(t *testing.T) {
 }
 
 // strike does something to the first call of an operation.
-func strike(what, how string, kill func(), struck *bool) func(string, graphtest.Request) graphtest.Fault {
+func strike(what, how string, kill func(), struck *atomic.Bool) func(string, graphtest.Request) graphtest.Fault {
 	return func(op string, _ graphtest.Request) graphtest.Fault {
-		if op != what || *struck {
+		if op != what || struck.Swap(true) {
 			return graphtest.Fault{}
 		}
-		*struck = true
 		gone := make(chan struct{})
 		switch how {
 		case "killed before":
