@@ -3,6 +3,7 @@ package connector_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,7 +131,7 @@ func administrator(t *testing.T, w *world) *graph.Client {
 	c, err := graph.SignInPerson(t.Context(), graph.Config{
 		TenantID: tenantID, Auth: graph.Auth{ClientID: appID},
 		Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"},
-	}, graph.Options{Transport: w.sim.Transport()}, graph.TriggerRights, func(p graph.Prompt) {
+	}, graph.Options{Transport: w.sim.Transport()}, slices.Concat(graph.TriggerRights, graph.PrintRights), func(p graph.Prompt) {
 		if err := w.sim.ApproveDevice(p.Code, id); err != nil {
 			t.Error(err)
 		}

@@ -31,6 +31,9 @@ func (e *examination) needed() []right {
 		if q.Mode == connector.ModePull {
 			list = append(list, right{[]string{"PrintJob.Manage.All"}, "releasing jobs of " + q.Name})
 		}
+		if q.Create {
+			list = append(list, right{[]string{"Printer.ReadWrite.All"}, "saying what the virtual printer " + q.Name + " can do"})
+		}
 	}
 	if needs.Pages && e.policy.Counts() {
 		list = append(list, right{[]string{"PrintJob.Read.All", "PrintJob.ReadWrite.All"}, "counting pages, which the policy needs"})

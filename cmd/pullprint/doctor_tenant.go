@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector"
 	"pullprint/connector/daemon"
 	"pullprint/policy"
 	"pullprint/trigger"
@@ -195,7 +196,7 @@ func (e *examination) triggers(ctx context.Context, o graph.Options, definition 
 		e.say("triggers", broken, err.Error(), "sign in again: `pullprint register plan --keep`")
 		return
 	}
-	for _, q := range e.cfg.Queues {
+	for _, q := range e.made() {
 		state, holder, err := trigger.LookAt(ctx, admin, q.PrinterID, definition, e.cfg.Auth.ClientID)
 		switch {
 		case err != nil:
@@ -208,6 +209,11 @@ func (e *examination) triggers(ctx context.Context, o graph.Options, definition 
 			e.say("triggers", broken, q.Name+": "+state+", so no job of it is heard of", "`pullprint register apply` puts ours on")
 		}
 	}
+}
+
+// made are the queues that have a printer: others are still to be made.
+func (e *examination) made() []connector.Queue {
+	return slices.DeleteFunc(slices.Clone(e.cfg.Queues), func(q connector.Queue) bool { return q.PrinterID == "" })
 }
 
 func (e *examination) printers(ctx context.Context, c *graph.Client) {
@@ -229,7 +235,7 @@ func (e *examination) printers(ctx context.Context, c *graph.Client) {
 			e.say(about, fine, fmt.Sprintf("%s: %q", name, p.DisplayName), "")
 		}
 	}
-	for _, q := range e.cfg.Queues {
+	for _, q := range e.made() {
 		look("queue", q.Name, "queues[].printer_id", q.PrinterID)
 	}
 	for _, d := range e.cfg.Devices {
@@ -267,7 +273,7 @@ func (e *examination) sample(ctx context.Context, c *graph.Client) (user string,
 	if user == "" {
 		user = e.cfg.SelfTest.User
 	}
-	for _, q := range e.cfg.Queues {
+	for _, q := range e.made() {
 		looked := 0
 		for listed, err := range c.Jobs(ctx, q.PrinterID) {
 			if looked++; err != nil || looked > maxSamples {

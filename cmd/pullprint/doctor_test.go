@@ -56,6 +56,15 @@ func TestDoctor(t *testing.T) {
 		"a wrong secret": {func(n *patient) {
 			n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "another"})
 		}, nil, []string{"failed   sign-in        no token: AADSTS7000215: the client secret is wrong", "ok       store"}, true},
+		"a printer to be made": {func(n *patient) {
+			n.edit("printer_id: "+queueB, "create: true")
+			n.needs()
+			n.job()
+		}, nil, []string{"warning  configuration  Poster has no printer yet", `ok       queue          Follow-Me: "Follow-Me"`, "ok       page count"}, false},
+		"a right to make printers": {func(n *patient) {
+			n.edit("printer_id: "+queueB, "create: true")
+			n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "secret", Roles: []string{"PrintTaskDefinition.ReadWrite.All", "PrintJob.Manage.All", "Printer.Read.All"}})
+		}, nil, []string{"Printer.ReadWrite.All is missing, for saying what the virtual printer Poster can do"}, true},
 		"a printer that is none": {func(n *patient) { n.edit(queueB, "00000000-0000-4000-8000-000000000000") }, nil, []string{
 			"failed   queue          Poster: Graph knows no printer 00000000-0000-4000-8000-000000000000", "-> correct queues[].printer_id",
 		}, true},

@@ -22,7 +22,8 @@ var fromEnvironment = regexp.MustCompile(`\$\{(\w+)\}`)
 func secretsOf(cmd *cobra.Command, cfg *config.Config) []string {
 	files := []string{
 		cfg.Auth.ClientSecretFile, cfg.Auth.CertificatePasswordFile, cfg.Auth.FederatedTokenFile, cfg.Auth.PrivateKeyFile,
-		cfg.Administrator.KeyFile, cfg.Administrator.SignInFile, cfg.Badges.KeyFile, cfg.Admin.TokenFile, cfg.NATS.CredentialsFile,
+		cfg.Administrator.KeyFile, cfg.Administrator.SignInFile, cfg.Badges.KeyFile, cfg.Admin.TokenFile,
+		cfg.NATS.CredentialsFile, cfg.NATS.NkeyFile, cfg.NATS.TLS.KeyFile, cfg.Metrics.WebConfigFile,
 	}
 	for _, t := range cfg.Admin.Tokens {
 		files = append(files, t.File)
