@@ -20,7 +20,7 @@ import (
 
 // schedules is how many random schedules TestSchedules plays; -schedules=10000 is
 // the long proof.
-var schedules = flag.Int("schedules", 0, "random schedules to play; 0: 100; the gate plays 500")
+var schedules = flag.Int("schedules", 0, "random schedules to play; 0: 30; the gate plays 500")
 
 // A schedule is any order of {notify, duplicate, tap, cancel, crash, sweep, tick}
 // over a few jobs of two people and several lives of the process, each of which
@@ -30,7 +30,7 @@ var schedules = flag.Int("schedules", 0, "random schedules to play; 0: 100; the 
 func TestSchedules(t *testing.T) {
 	n := *schedules
 	if n == 0 {
-		n = 100
+		n = 30
 	}
 	const inOneWorld = 20 // a store that grows makes every life slower
 	checks := flag.Lookup("rapid.checks").Value
