@@ -248,7 +248,11 @@ func terminal(in io.Reader) bool {
 		return false
 	}
 	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
+	if err != nil || st.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull) // a device as well, and nobody sits there
+	return err != nil || !os.SameFile(st, null)
 }
 
 // agreed asks.
