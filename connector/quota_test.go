@@ -211,8 +211,11 @@ func (w *world) recordKey(id graphtest.JobID) string {
 func TestChargedOnceThroughAnyCrash(t *testing.T) {
 	for _, mode := range []string{pullID, directID} {
 		for _, early := range []string{"", "reserve: arrival\n"} {
-			for _, spot := range append([]string{"before account", "after account"}, tapSpots...) {
-				for _, again := range []string{"again", "sweep"} {
+			for n, spot := range append([]string{"before account", "after account"}, tapSpots...) {
+				for i, again := range []string{"again", "sweep"} {
+					if *schedules == 0 && (n+i)%2 != 0 {
+						continue // in the long proof
+					}
 					if mode == directID && early != "" {
 						continue
 					}

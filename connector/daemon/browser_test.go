@@ -98,6 +98,9 @@ const hostile = `<img src=x onerror=alert(1)>`
 // up, show a badge by typing it, print one job and all, delete one, be told why
 // not, enrol a badge by a code, and see and cancel jobs at the console.
 func TestBrowser(t *testing.T) {
+	if !*long && *screenshots == "" {
+		t.Skip("it needs Chromium, and takes its time: -long plays it")
+	}
 	o := newOffice(t, graphtest.Calm())
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

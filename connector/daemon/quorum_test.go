@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"flag"
 	"fmt"
 	"net/http"
 	"strings"
@@ -15,6 +16,9 @@ import (
 	"pullprint/policy"
 	"pullprint/trigger/graph/graphtest"
 )
+
+// long plays what waits long, or needs a browser.
+var long = flag.Bool("long", false, "play what waits long, or needs Chromium")
 
 // deliveries is the way of Graph's notifications to the webhook, and what came of
 // each.
@@ -69,7 +73,9 @@ func refusedTap(s *shift) string {
 // Without a majority of the NATS servers nothing is accepted and nothing printed,
 // and everybody is told so in time; with it again all goes on by itself.
 func TestNoQuorum(t *testing.T) {
-	t.Parallel()
+	if !*long {
+		t.Skip("it waits for half a minute: -long plays it")
+	}
 	nats := bustest.StartCluster(t)
 	o := newOffice(t, graphtest.Calm())
 	o = o.replica(metricsAddr, fmt.Sprintf("url: %q, replicas: 3", nats.URL()))
