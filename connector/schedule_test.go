@@ -20,7 +20,7 @@ import (
 
 // schedules is how many random schedules TestSchedules plays; -schedules=10000 is
 // the long proof.
-var schedules = flag.Int("schedules", 0, "random schedules to play; 0: 20, and a third of the pairs of deaths; the gate plays 500, and all pairs")
+var schedules = flag.Int("schedules", 0, "random schedules to play; 0: 20, and a third of the pairs of deaths; the gate plays 250, and all pairs")
 
 // A schedule is any order of {notify, duplicate, tap, cancel, crash, sweep, tick}
 // over a few jobs of two people and several lives of the process, each of which
