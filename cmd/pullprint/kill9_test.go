@@ -28,7 +28,7 @@ import (
 )
 
 var (
-	chaosRounds = flag.Int("chaos.rounds", 3, "how often the process is killed")
+	chaosRounds = flag.Int("chaos.rounds", 2, "how often the process is killed")
 	chaosSeed   = flag.Uint64("chaos.seed", 0, "seed of the kills and of the simulator; 0 chooses one")
 )
 

@@ -56,17 +56,21 @@ func (b *Bus) upgrade(ctx context.Context, steps []step) error {
 	if n := len(steps); n > 0 {
 		own = steps[n-1].to
 	}
-	is, revision, err := b.format(ctx)
+	var is format
+	var revision uint64
+	// A cluster that has just begun may not answer yet.
+	err := soon(ctx, "look at the state", func(ctx context.Context) error {
+		var err error
+		if is, revision, err = b.format(ctx); err == nil && revision == 0 {
+			is, revision, err = b.setFormat(ctx, is, 0)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if is.Format > own && is.Readable > own {
 		return fmt.Errorf("%w: it is of format %d and this program knows %d; run that version again, or go back by `pullprint restore FILE` of a backup from before the upgrade", ErrFormat, is.Format, own)
-	}
-	if revision == 0 {
-		if is, revision, err = b.setFormat(ctx, format{Format: is.Format, Readable: is.Readable}, 0); err != nil {
-			return err
-		}
 	}
 	for _, s := range steps {
 		if s.to <= is.Format {
