@@ -109,7 +109,8 @@ func TestNoQuorum(t *testing.T) {
 	nats.Start(1)
 	s.await("it is ready again", time.Minute, func() bool { code, _ := s.get("/readyz"); return code == http.StatusOK })
 	nats.Start(2)
-	s.await("the job that came meanwhile is held", time.Minute, func() bool { return len(s.all()) == len(ids) })
+	s.await("the job that came meanwhile is held", 2*time.Minute, // by the sweep at the latest
+		func() bool { return len(s.all()) == len(ids) })
 	var released int
 	s.await("every job is released", time.Minute, func() bool {
 		out, status := s.tap(number)
