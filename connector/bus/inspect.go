@@ -24,14 +24,9 @@ type Inspection struct {
 	Version, Cluster string
 	Streams          []StreamState
 	Used, Limit      int64
-	// Servers are how many servers of the cluster we were told of.
-	Servers int
 	// CredentialsEnd is when the user in nats.credentials_file expires; zero when
 	// it does not.
 	CredentialsEnd time.Time
-	// Syncs tells whether each write is on disk before it counts: true for the
-	// embedded store. Of an external server an ordinary account can't know.
-	Syncs bool
 }
 
 // Inspect looks at the store and changes nothing. The error says what is wrong
@@ -56,7 +51,7 @@ func Inspect(ctx context.Context, cfg Config) (Inspection, error) {
 		return Inspection{}, cfg.explained(err)
 	}
 	defer nc.Close()
-	in := Inspection{Version: nc.ConnectedServerVersion(), Cluster: nc.ConnectedClusterName(), Servers: len(nc.Servers())}
+	in := Inspection{Version: nc.ConnectedServerVersion(), Cluster: nc.ConnectedClusterName()}
 	in.CredentialsEnd, _ = cfg.credentialsEnd()
 	if err := checkVersion(in.Version); err != nil {
 		return in, err
@@ -80,7 +75,7 @@ func Inspect(ctx context.Context, cfg Config) (Inspection, error) {
 }
 
 func inspectEmbedded(e *Embedded) (Inspection, error) {
-	in := Inspection{Embedded: true, Syncs: true, Needed: e.maxStore()}
+	in := Inspection{Embedded: true, Needed: e.maxStore()}
 	dir := e.StoreDir
 	for {
 		st, err := os.Stat(dir)
