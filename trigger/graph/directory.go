@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"regexp"
 	"strings"
@@ -41,6 +42,30 @@ func (c *Client) Language(ctx context.Context, user string) (string, error) {
 		return "", nil
 	}
 	return out.PreferredLanguage, nil
+}
+
+// User reads a user by object id or user principal name
+// (https://learn.microsoft.com/graph/api/user-get, right User.ReadBasic.All); ok is
+// false when the directory has none, or has deleted it. The name is nowhere in an
+// error.
+func (c *Client) User(ctx context.Context, user string) (found User, ok bool, err error) {
+	if !ValidID(user) && !ValidUserName(user) {
+		return User{}, false, nil
+	}
+	var out struct {
+		ID                string `json:"id"`
+		UserPrincipalName string `json:"userPrincipalName"`
+	}
+	cl := call{op: getUser, url: c.at("/users/"+user, "$select=id,userPrincipalName"), out: &out}
+	if err := c.do(ctx, &cl); err != nil {
+		var e *Error
+		if errors.As(err, &e) && e.NotFound() {
+			return User{}, false, nil
+		}
+		return User{}, false, err
+	}
+	id, ok := CanonicalGUID(out.ID)
+	return User{ID: id, UserPrincipalName: out.UserPrincipalName}, ok, nil
 }
 
 // maxEmployeeID is the longest employeeId the directory has, in characters

@@ -58,3 +58,46 @@ func TestUserByEmployeeID(t *testing.T) {
 		t.Errorf("%t %v", ok, err)
 	}
 }
+
+// A user is found by id or name; the name goes into the address escaped, and into
+// no error.
+func TestUser(t *testing.T) {
+	const id = "D1D1D1D1-AAAA-4BBB-8CCC-123456789ABC"
+	asked, body, status := "", `{"id":"`+id+`","userPrincipalName":"o'hara_gmail.com#EXT#@contoso.com"}`, 200
+	o := &office{graph: func(_ int, r *http.Request) (*http.Response, error) {
+		asked = r.URL.EscapedPath()
+		return answer(status, body), nil
+	}}
+	c, _ := o.client(t)
+	u, ok, err := c.User(t.Context(), "o'hara_gmail.com#EXT#@contoso.com")
+	if err != nil || !ok || u.ID != strings.ToLower(id) || !strings.HasSuffix(asked, "/users/o%27hara_gmail.com%23EXT%23@contoso.com") {
+		t.Errorf("%+v %t %v, asked %s", u, ok, err, asked)
+	}
+	for _, bad := range []string{"", "held", "a/b@contoso.com", "a@b@c", "a b@contoso.com", "@contoso.com", "a@", "a\x00@contoso.com", "../me"} {
+		asked = ""
+		if _, ok, err := c.User(t.Context(), bad); ok || err != nil || (asked != "" && bad != "held") {
+			t.Errorf("%q: %t %v, asked %s", bad, ok, err, asked)
+		}
+		body = `{"id":"held"}`
+	}
+	status, body = 404, `{"error":{"code":"Request_ResourceNotFound","message":"PLANTED"}}`
+	if _, ok, err := c.User(t.Context(), "gone@contoso.com"); ok || err != nil {
+		t.Errorf("gone: %t %v", ok, err)
+	}
+	status = 403
+	if _, ok, err := c.User(t.Context(), "planted@contoso.com"); ok || err == nil || strings.Contains(strings.ToLower(err.Error()), "planted") {
+		t.Errorf("%t %v", ok, err)
+	}
+}
+
+func TestCanonicalGUID(t *testing.T) {
+	for in, want := range map[string]string{
+		"D1D1D1D1-AAAA-4BBB-8CCC-123456789ABC": "d1d1d1d1-aaaa-4bbb-8ccc-123456789abc", "": "", "held": "",
+		"d1d1d1d1-aaaa-4bbb-8ccc-123456789ab": "", "d1d1d1d1xaaaa-4bbb-8ccc-123456789abc": "", "d1d1d1d1-aaaa-4bbb-8ccc-123456789abg": "",
+		"d1d1d1d-1aaaa-4bbb-8ccc-123456789abc": "",
+	} {
+		if got, ok := CanonicalGUID(in); got != want || ok != (want != "") {
+			t.Errorf("%q: %q %t", in, got, ok)
+		}
+	}
+}

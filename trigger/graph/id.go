@@ -3,6 +3,8 @@ package graph
 import (
 	"errors"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // JobRef names a print job: job ids count per printer.
@@ -20,6 +22,43 @@ func ValidID(s string) bool {
 		}
 	}
 	return true
+}
+
+// CanonicalGUID is a GUID in lower case, the form in which Entra writes the ids of
+// users; ok is false when s is none.
+func CanonicalGUID(s string) (guid string, ok bool) {
+	if len(s) != 36 {
+		return "", false
+	}
+	s = strings.ToLower(s)
+	for i := range len(s) {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		if dash != (s[i] == '-') || !dash && !('0' <= s[i] && s[i] <= '9' || 'a' <= s[i] && s[i] <= 'f') {
+			return "", false
+		}
+	}
+	return s, true
+}
+
+// maxUserName is the longest user principal name of Entra, in bytes
+// (https://learn.microsoft.com/graph/api/resources/user).
+const maxUserName = 113
+
+// ValidUserName reports whether s has the form of a user principal name, as
+// anna@contoso.com. The characters are those that Entra allows, and letters of any
+// script.
+func ValidUserName(s string) bool {
+	name, domain, ok := strings.Cut(s, "@")
+	if !ok || name == "" || domain == "" || len(s) > maxUserName {
+		return false
+	}
+	return !strings.ContainsFunc(name, func(r rune) bool { return !nameRune(r) && !strings.ContainsRune("'!#^~+&%", r) }) &&
+		!strings.ContainsFunc(domain, func(r rune) bool { return !nameRune(r) })
+}
+
+// nameRune is a character of both sides of a user principal name.
+func nameRune(r rune) bool {
+	return r == '.' || r != unicode.ReplacementChar && (idRune(r) || r >= utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)))
 }
 
 func idRune(r rune) bool {
