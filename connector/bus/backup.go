@@ -145,16 +145,21 @@ func (b *Bus) peekFormat(ctx context.Context) (format, uint64, error) {
 // passHeld makes passes while our own writers are held back: what the server does
 // by itself, as forgetting what has expired, may still come between.
 func (c *cut) passHeld(ctx context.Context) (time.Duration, error) {
-	defer c.bus.holdWrites()()
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, holdFor)
 	defer cancel()
+	busy := fmt.Errorf("%w: writes were held back for %s, and no longer", ErrBusy, holdFor)
+	release, err := c.bus.holdWrites(ctx)
+	if err != nil {
+		return time.Since(began), busy
+	}
+	defer release()
 	for {
 		quiet, err := c.pass(ctx)
 		held := time.Since(began)
 		switch {
 		case ctx.Err() != nil:
-			return held, fmt.Errorf("%w: writes were held back for %s, and no longer", ErrBusy, holdFor)
+			return held, busy
 		case err != nil:
 			return held, err
 		case quiet:
@@ -165,16 +170,22 @@ func (c *cut) passHeld(ctx context.Context) (time.Duration, error) {
 }
 
 // holdWrites waits for the writes under way and holds new ones back until release
-// is called.
-func (b *Bus) holdWrites() (release func()) {
-	for _, w := range b.writers {
-		w.gate.Lock()
-	}
-	return func() {
-		for _, w := range b.writers {
+// is called. When ctx ends before, nothing is held back.
+func (b *Bus) holdWrites(ctx context.Context) (release func(), err error) {
+	var held []*writer
+	release = func() {
+		for _, w := range held {
 			w.gate.Unlock()
 		}
 	}
+	for _, w := range b.writers {
+		if err := w.gate.lock(ctx); err != nil {
+			release()
+			return nil, err
+		}
+		held = append(held, w)
+	}
+	return release, nil
 }
 
 // pass copies what was written since the pass before, and reports whether nothing

@@ -52,8 +52,8 @@ type writer struct {
 	stream  string
 	metrics *metrics
 	marks   *marker // nil with an external server
-	// gate is closed, by its write lock, while the store is to stand still.
-	gate sync.RWMutex
+	// gate is locked while the store is to stand still.
+	gate gate
 
 	wake   chan struct{}
 	ended  chan struct{}
@@ -131,8 +131,10 @@ func (w *writer) write(ctx context.Context, wr *write) (stored, error) {
 }
 
 func (w *writer) store(ctx context.Context, wr *write) (stored, error) {
-	w.gate.RLock()
-	defer w.gate.RUnlock()
+	if err := w.gate.enter(ctx); err != nil {
+		return stored{}, fmt.Errorf("not written in time, as writes are held back for a copy of the store: %w", err)
+	}
+	defer w.gate.leave()
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
