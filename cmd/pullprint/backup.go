@@ -20,8 +20,9 @@ import (
 func backupCommand() *cobra.Command {
 	var f apiFlags
 	cmd := &cobra.Command{
-		Use:   "backup FILE",
-		Short: "Write a verified copy of all state to a file",
+		Use:         "backup FILE",
+		Annotations: drainsAtEnd,
+		Short:       "Write a verified copy of all state to a file",
 		Long: `Writes everything that pullprint remembers to FILE: held jobs, decisions, audit,
 accounts and their history, badges, and what Microsoft Graph knows us by; all of it as it
 was at one moment. Printing goes on meanwhile. The file is read back and checked. It holds
@@ -149,8 +150,9 @@ func restoreCommand() *cobra.Command {
 	var f apiFlags
 	var replace, check bool
 	cmd := &cobra.Command{
-		Use:   "restore FILE",
-		Short: "Put a backup in the place of the state",
+		Use:         "restore FILE",
+		Annotations: drainsAtEnd,
+		Short:       "Put a backup in the place of the state",
 		Long: `Checks FILE, makes a new store of it, compares the two record by record, and only then
 puts it where the configuration keeps its state. Every daemon has to be stopped. A store
 that is not empty is replaced with --replace alone; an embedded one is kept beside it.
@@ -204,8 +206,9 @@ func migrateCommand() *cobra.Command {
 	var from, to string
 	var replace bool
 	cmd := &cobra.Command{
-		Use:   "migrate --from CONFIG --to CONFIG",
-		Short: "Move all state to another store: from embedded to a cluster, or back",
+		Use:         "migrate --from CONFIG --to CONFIG",
+		Annotations: drainsAtEnd,
+		Short:       "Move all state to another store: from embedded to a cluster, or back",
 		Long: `Copies all state from the store of one configuration to that of another, and compares
 both record by record. Every daemon on either side has to be stopped: it looks whether one
 is alive, and refuses. The source is left as it is: do not start a daemon on it again.
@@ -259,10 +262,10 @@ it was done, and by whom, is recorded in the audit.`,
 				switch {
 				case yes:
 					return nil
-				case !terminal(cmd.InOrStdin()):
+				case !terminal(cmd):
 					return usageError{errors.New("there is no terminal to ask at; give --yes to go on without what is missing")}
 				}
-				if !agreed(cmd.InOrStdin(), out) {
+				if !agreed(cmd) {
 					return errors.New("nothing was changed")
 				}
 				return nil

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"pullprint/connector/admin"
 	"pullprint/policy/badge"
 )
 
@@ -33,12 +33,8 @@ see it.`,
 
 // readNumber reads a card number from a line of the input.
 func readNumber(cmd *cobra.Command) (string, error) {
-	if in, ok := cmd.InOrStdin().(*os.File); ok {
-		if st, err := in.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
-			fmt.Fprintln(cmd.ErrOrStderr(), "Hold the badge to the reader, or type its number and press Enter.")
-		}
-	}
-	line, err := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 4096)).ReadString('\n')
+	in := stdin(cmd, "Hold the badge to the reader, or type its number and press Enter.")
+	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the badge: %w", err)
 	}
@@ -186,20 +182,15 @@ expires (2026-12-24, or 2026-12-24T12:00:00Z). All rows are checked before any i
 stored.`,
 		Args: wants("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := cmd.InOrStdin()
-			if args[0] != "-" {
-				file, err := os.Open(args[0])
-				if err != nil {
-					return usageError{fmt.Errorf("read badges: %w", err)}
-				}
-				defer file.Close()
-				in = file
-			}
 			c, err := f.client(cmd)
 			if err != nil {
 				return err
 			}
-			out, err := c.Import(cmd.Context(), in, replace)
+			var out admin.Imported
+			err = readInput(cmd, args[0], "Type or paste the CSV file, then press Ctrl-D.", func(in io.Reader) error {
+				out, err = c.Import(cmd.Context(), in, replace)
+				return err
+			})
 			if err != nil {
 				return err
 			}

@@ -24,8 +24,9 @@ import (
 func demoCommand() *cobra.Command {
 	var o demoOptions
 	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "See it work: a simulated office, no account, no network",
+		Use:         "demo",
+		Annotations: drainsAtEnd,
+		Short:       "See it work: a simulated office, no account, no network",
 		Long: `Starts a simulated Universal Print, an embedded NATS and the daemon in this
 process, on loopback only, and plays a short office morning. Everything is kept
 in a temporary folder that is removed at the end. Runs until Ctrl-C.`,

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -61,7 +60,7 @@ which the outcome would be another. Nothing is touched.
 // recorded is the decision to explain.
 func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*held.Decision, error) {
 	if input != "" {
-		return readDecision(cmd.InOrStdin(), input)
+		return readDecision(cmd, input)
 	}
 	client, err := f.client(cmd)
 	if err != nil {
@@ -87,22 +86,28 @@ func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*h
 	return newest, err
 }
 
+// maxDecision is more than any decision is in JSON.
+const maxDecision = 16 << 20
+
 // clocksApart is by how much the clocks of two instances may differ.
 const clocksApart = 2 * time.Minute
 
-func readDecision(stdin io.Reader, path string) (*held.Decision, error) {
-	src, err := io.ReadAll(stdin)
-	if path != "-" {
-		src, err = os.ReadFile(path)
-	}
-	if err != nil {
-		return nil, usageError{fmt.Errorf("read the decision: %w", err)}
-	}
+func readDecision(cmd *cobra.Command, path string) (*held.Decision, error) {
 	var d held.Decision
-	if err := json.Unmarshal(src, &d); err != nil || d.Point == "" {
-		return nil, usageError{fmt.Errorf("%s is no decision in JSON; take one from /v1/decisions", path)}
-	}
-	return &d, nil
+	err := readInput(cmd, path, "Paste a decision in JSON, then press Ctrl-D.", func(in io.Reader) error {
+		src, err := io.ReadAll(io.LimitReader(in, maxDecision))
+		switch {
+		case errors.Is(err, errInterrupted):
+			return err
+		case err != nil:
+			return usageError{fmt.Errorf("read the decision: %w", err)}
+		}
+		if err := json.Unmarshal(src, &d); err != nil || d.Point == "" {
+			return usageError{fmt.Errorf("%s is not a decision in JSON; take one from /v1/decisions", path)}
+		}
+		return nil
+	})
+	return &d, err
 }
 
 // policyInForce is the policy of a file, or of the configuration.
@@ -246,7 +251,7 @@ begin untouched and are spent by what the new file lets print. Nothing is touche
 // decisions calls fn with each recorded decision, oldest first.
 func (f *apiFlags) decisions(cmd *cobra.Command, since, input string, fn func(*held.Decision)) error {
 	if input != "" {
-		return readDecisions(cmd.InOrStdin(), input, fn)
+		return readDecisions(cmd, input, fn)
 	}
 	back, err := strictyaml.ParseDuration(since)
 	if err != nil || back < 0 {
@@ -259,27 +264,23 @@ func (f *apiFlags) decisions(cmd *cobra.Command, since, input string, fn func(*h
 	return client.Decisions(cmd.Context(), time.Now().Add(-back), fn)
 }
 
-func readDecisions(stdin io.Reader, path string, fn func(*held.Decision)) error {
-	r := stdin
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return usageError{fmt.Errorf("read decisions: %w", err)}
+func readDecisions(cmd *cobra.Command, path string, fn func(*held.Decision)) error {
+	const expected = "Paste decisions, one JSON object a line, then press Ctrl-D."
+	return readInput(cmd, path, expected, func(in io.Reader) error {
+		dec := json.NewDecoder(in)
+		for n := 1; ; n++ {
+			var d held.Decision
+			switch err := dec.Decode(&d); {
+			case errors.Is(err, io.EOF):
+				return nil
+			case errors.Is(err, errInterrupted):
+				return err
+			case err != nil || d.Point == "":
+				return usageError{fmt.Errorf("%s: entry %d is not a decision in JSON; take them from /v1/decisions", path, n)}
+			}
+			fn(&d)
 		}
-		defer file.Close()
-		r = file
-	}
-	dec := json.NewDecoder(r)
-	for n := 1; ; n++ {
-		var d held.Decision
-		switch err := dec.Decode(&d); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil || d.Point == "":
-			return usageError{fmt.Errorf("%s: entry %d is no decision in JSON; take them from /v1/decisions", path, n)}
-		}
-		fn(&d)
-	}
+	})
 }
 
 func printReplay(w io.Writer, path string, p *policy.Policy, r *connector.Replayed, most int) error {

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -37,9 +38,48 @@ func (e usageError) Unwrap() error { return e.error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := execute(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})
+	done := make(chan int, 1)
+	go func() { done <- execute(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}) }()
+	code := 0
+	select {
+	case code = <-done:
+	case <-ctx.Done():
+		code = awaitEnd(done, endsWithin(os.Args[1:]))
+	}
 	stop()
 	os.Exit(code)
+}
+
+// How long after a signal a verb may take to end. What is still blocked then, as the
+// opening of a named pipe is, ends with the process. Verbs annotated with drainsAtEnd
+// get the longer time, which is more than the 25 seconds in which run ends.
+const (
+	endWithin   = 3 * time.Second
+	drainWithin = 40 * time.Second
+)
+
+// drainsAtEnd marks verbs that have something to finish when a signal ends them.
+var drainsAtEnd = map[string]string{"drains": "true"}
+
+// endsWithin is how long the verb in args may take to end after a signal.
+func endsWithin(args []string) time.Duration {
+	if cmd, _, err := rootCommand().Find(args); err == nil && cmd.Annotations["drains"] != "" {
+		return drainWithin
+	}
+	return endWithin
+}
+
+// awaitEnd is the exit code of a verb that a signal has ended.
+func awaitEnd(done <-chan int, within time.Duration) int {
+	t := time.NewTimer(within)
+	defer t.Stop()
+	select {
+	case code := <-done:
+		return code
+	case <-t.C:
+		complain(os.Stderr, errInterrupted)
+		return exitFailed
+	}
 }
 
 // execute runs one verb and turns its error into words on stderr and an exit
@@ -50,6 +90,9 @@ func execute(ctx context.Context, args []string, s stdio) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(err, errInterrupted):
+		complain(s.err, errInterrupted)
+		return exitFailed
 	case errors.As(err, &usage):
 		complain(s.err, err)
 		return exitUsage
@@ -71,6 +114,16 @@ func complain(w io.Writer, err error) {
 
 // run is the program.
 func run(ctx context.Context, args []string, s stdio) error {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	return root.ExecuteContext(ctx)
+}
+
+// rootCommand is the program with all its verbs.
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pullprint",
 		Short: "Pull printing, policy and reasons for Microsoft Universal Print",
@@ -91,14 +144,10 @@ See it work, with no account and no network:  pullprint demo`,
 		healthCommand(), supportCommand(), backupCommand(), restoreCommand(), migrateCommand(),
 		acceptLossCommand(), privacyCommand(), versionCommand(), manCommand(),
 	)
-	root.SetArgs(args)
-	root.SetIn(s.in)
-	root.SetOut(s.out)
-	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath())}
 	})
-	return root.ExecuteContext(ctx)
+	return root
 }
 
 // knownVerb refuses what is no verb of a command that only has verbs.

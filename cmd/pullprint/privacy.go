@@ -65,6 +65,7 @@ func privacyErase(f *peopleFlags) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "erase USER", Short: "Erase everything that is known about a person",
+		Annotations: drainsAtEnd,
 		Long: `Removes a person's finished jobs, decisions, badges, delegations and account, with its
 history. Where records of others tell of them, "erased" stands instead. Jobs that wait are
 in the way, unless --cancel-held has them aborted. What they spent in the periods that run
@@ -77,11 +78,11 @@ of exported ledgers and of what has been copied elsewhere.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := cmd.OutOrStdout()
 			if !yes {
-				if !terminal(cmd.InOrStdin()) {
+				if !terminal(cmd) {
 					return usageError{errors.New("there is no terminal to ask at; look at `pullprint privacy export USER`, and give --yes")}
 				}
 				fmt.Fprintln(out, "Everything about this person is erased; that can't be undone.")
-				if !agreed(cmd.InOrStdin(), out) {
+				if !agreed(cmd) {
 					return errors.New("nothing was changed")
 				}
 			}

@@ -23,12 +23,20 @@ type process struct {
 
 // startProcess starts pullprint with args in dir.
 func startProcess(dir string, env []string, args ...string) (*process, error) {
+	return startProcessWith(nil, dir, env, args...)
+}
+
+// startProcessWith is startProcess with a standard input.
+func startProcessWith(in *os.File, dir string, env []string, args ...string) (*process, error) {
 	path, err := exec.LookPath("pullprint")
 	if err != nil {
 		return nil, err
 	}
 	p := &process{cmd: exec.Command(path, args...), out: newTranscript(), err: newTranscript(), done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = dir, env, p.out, p.err
+	if in != nil {
+		p.cmd.Stdin = in
+	}
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

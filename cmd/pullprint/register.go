@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -62,9 +59,10 @@ func registerPlan() *cobra.Command {
 func registerApply() *cobra.Command {
 	var r registration
 	cmd := &cobra.Command{
-		Use:   "apply",
-		Short: "Show the plan, ask, and do it",
-		Args:  wants(),
+		Use:         "apply",
+		Annotations: drainsAtEnd,
+		Short:       "Show the plan, ask, and do it",
+		Args:        wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.change(cmd, r.plan, "create", func(ctx context.Context, plan *trigger.Plan, done func(trigger.Step)) error {
 				return r.planner.Apply(ctx, plan, done)
@@ -79,8 +77,9 @@ func registerApply() *cobra.Command {
 func registerRemove() *cobra.Command {
 	var r registration
 	cmd := &cobra.Command{
-		Use:   "remove",
-		Short: "Take away what is pullprint's: its triggers and its task definition",
+		Use:         "remove",
+		Annotations: drainsAtEnd,
+		Short:       "Take away what is pullprint's: its triggers and its task definition",
 		Long: `Takes pullprint's triggers off the configured queues, and then deletes its task
 definition, and forgets the kept sign-in. Nothing of another app is touched. Stop the
 daemon first: it makes the definition again. Jobs that are held stay held in Universal
@@ -211,7 +210,7 @@ func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc 
 // change shows a plan, asks, and has it done.
 func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*trigger.Plan, error), what string, do func(context.Context, *trigger.Plan, func(trigger.Step)) error) error {
 	out := cmd.OutOrStdout()
-	if !r.yes && !terminal(cmd.InOrStdin()) {
+	if !r.yes && !terminal(cmd) {
 		return usageError{errors.New("there is no terminal to ask at; look at `pullprint register plan`, and give --yes")}
 	}
 	if err := r.open(cmd); err != nil {
@@ -225,7 +224,7 @@ func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*t
 		return err
 	}
 	if n := p.Changes(); n > 0 || (what == "remove" && p.Definition.ID != "") {
-		if !r.yes && !agreed(cmd.InOrStdin(), out) {
+		if !r.yes && !agreed(cmd) {
 			return errors.New("nothing was changed; give --yes where nobody can answer")
 		}
 		err := do(cmd.Context(), p, func(s trigger.Step) {
@@ -240,25 +239,4 @@ func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*t
 		}
 	}
 	return r.conclusion(out, p, what)
-}
-
-func terminal(in io.Reader) bool {
-	f, ok := in.(*os.File)
-	if !ok {
-		return false
-	}
-	st, err := f.Stat()
-	if err != nil || st.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull) // a device as well, and nobody sits there
-	return err != nil || !os.SameFile(st, null)
-}
-
-// agreed asks.
-func agreed(in io.Reader, out io.Writer) bool {
-	fmt.Fprint(out, "Do it? [y/N] ")
-	line, _ := bufio.NewReader(in).ReadString('\n')
-	answer := strings.ToLower(strings.TrimSpace(line))
-	return answer == "y" || answer == "yes"
 }

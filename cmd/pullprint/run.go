@@ -25,8 +25,9 @@ import (
 func runCommand() *cobra.Command {
 	var webConfig string
 	cmd := &cobra.Command{
-		Use:   "run",
-		Short: "Run the daemon",
+		Use:         "run",
+		Annotations: drainsAtEnd,
+		Short:       "Run the daemon",
 		Long: `Run the daemon until SIGTERM or Ctrl-C: it then refuses new notifications,
 finishes what is in hand and ends within 25 seconds. SIGHUP reads the policy
 file again. Under systemd it tells when it is ready, how it goes, and, by the

@@ -43,8 +43,9 @@ type simulatorOptions struct {
 func simulatorCommand() *cobra.Command {
 	var o simulatorOptions
 	cmd := &cobra.Command{
-		Use:   "simulator",
-		Short: "A Universal Print to rehearse against, without an account",
+		Use:         "simulator",
+		Annotations: drainsAtEnd,
+		Short:       "A Universal Print to rehearse against, without an account",
 		Long: `Serves the part of Microsoft Graph and Entra that pullprint uses, with a small
 office in it: two queues, two devices and a few people. A page at / shows every
 job, sends new ones, and makes Graph worse or better. Everything is in memory.
