@@ -16,6 +16,7 @@ type page struct {
 	spans   []placed // code spans
 	links   []placed // where they lead
 	anchors map[string]bool
+	prose   []string // its lines, with empty ones for what is fenced
 }
 
 // fence is a fenced block: its language, the words after it, and what is in it.
@@ -63,6 +64,7 @@ func readPage(name, path string) (*page, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	p.prose = prose
 	p.takeProse(prose)
 	return p, nil
 }

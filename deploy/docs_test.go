@@ -97,7 +97,7 @@ func textOf(t *testing.T, path string) string {
 // check is everything that is wrong with a page but for what its blocks do.
 func (h *house) check(tb testing.TB, p *page) []string {
 	tb.Helper()
-	return slices.Concat(h.checkFences(p), h.checkVerbs(p), h.checkYAML(tb, p), h.checkLinks(p), h.checkNames(p))
+	return slices.Concat(h.checkFences(p), h.checkVerbs(p), h.checkYAML(tb, p), h.checkLinks(p), h.checkNames(p), h.checkTables(p))
 }
 
 // TestDocs reads README.md and each page in docs, and holds them to what they say:
@@ -108,6 +108,7 @@ func (h *house) check(tb testing.TB, p *page) []string {
 //     file=NAME also puts it there for the commands below it
 //   - links within the tree lead somewhere, also to headings
 //   - tests that are named exist
+//   - the rows of a table have as many cells as its head
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	pages := []string{"../README.md"}

@@ -17,40 +17,44 @@ import (
 
 // Explanation is how a decision came about.
 type Explanation struct {
-	Decision Decision
+	Decision Decision `json:"decision"`
 	// Rules are those of the point, in the order in which they were tried; those
 	// after the one that decided were not.
-	Rules []Tried
+	Rules []Tried `json:"rules"`
 	// Balances are those of the accounts that pay.
-	Balances []quota.Balance
+	Balances []quota.Balance `json:"balances"`
 	// Changes are single changes of the request with which the outcome would be
 	// another.
-	Changes []Change
+	Changes []Change `json:"changes"`
 }
 
 // Tried is one rule of an explanation.
 type Tried struct {
-	Rule string
+	Rule string `json:"rule"`
 	// Line is where it stands in the file.
-	Line int
-	When string
+	Line int    `json:"line"`
+	When string `json:"when"`
 	// Result is true, false, an error, or "not tried".
-	Result string
+	Result string `json:"result"`
 	// Decided is true of the rule that decided, Set of one that rewrote the job.
-	Decided, Set bool
+	Decided bool `json:"decided"`
+	Set     bool `json:"set"`
 	// Values are those of the parts of when, from the smallest.
-	Values []Value
+	Values []Value `json:"values,omitempty"`
 }
 
 // Value is what a part of an expression gave.
-type Value struct{ Expression, Value string }
+type Value struct {
+	Expression string `json:"expression"`
+	Value      string `json:"value"`
+}
 
 // Change is one change of a request and what the decision would be with it.
 type Change struct {
-	What    string
-	Verdict Verdict
-	Reason  string
-	Rule    string
+	What    string  `json:"what"`
+	Verdict Verdict `json:"verdict"`
+	Reason  string  `json:"reason"`
+	Rule    string  `json:"rule"`
 }
 
 // notTried is the result of a rule after the one that decided.
@@ -61,7 +65,7 @@ const notTried = "not tried"
 func (p *Policy) Explain(req Request) Explanation {
 	ev := p.evaluate(req)
 	defer ev.close()
-	var e Explanation
+	e := Explanation{Rules: []Tried{}, Balances: []quota.Balance{}, Changes: []Change{}}
 	e.Decision = p.trace(ev, func(r *rule, yes bool, err error) {
 		t := Tried{Rule: r.name, Line: r.line, When: r.source, Result: fmt.Sprint(yes), Set: r.sets && yes}
 		if err != nil {
@@ -84,7 +88,7 @@ func (p *Policy) Explain(req Request) Explanation {
 	for i := range e.Rules {
 		e.Rules[i].Decided = e.Rules[i].Rule == e.Decision.Rule
 	}
-	e.Balances = req.Budget.Balances
+	e.Balances = append(e.Balances, req.Budget.Balances...)
 	e.Changes = p.changes(req, e.Decision)
 	return e
 }

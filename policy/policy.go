@@ -103,39 +103,39 @@ type Request struct {
 
 // Decision is the answer.
 type Decision struct {
-	Point   Point
-	Verdict Verdict
+	Point   Point   `json:"point"`
+	Verdict Verdict `json:"verdict"`
 	// Reason is a stable code; always set for abort and keep.
-	Reason string
+	Reason string `json:"reason,omitempty"`
 	// Rule is the name of the rule that decided, empty for the default.
-	Rule string
+	Rule string `json:"rule,omitempty"`
 	// Text and Remedy are for the owner: why, and what to do next.
-	Text   string
-	Remedy string
+	Text   string `json:"text,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
 	// PolicyHash names the policy that decided.
-	PolicyHash string
+	PolicyHash string `json:"policy"`
 	// Err says which expression failed, for the administrator; it quotes
 	// nothing of the job.
-	Err string
+	Err string `json:"error,omitempty"`
 	// Set is what rules rewrote, SetBy their names; only a job that goes on to
 	// print, now or later, is rewritten.
-	Set   Settings
-	SetBy string
+	Set   Settings `json:"set,omitzero"`
+	SetBy string   `json:"set_by,omitempty"`
 	// IPP is the keyword for job-state-reasons that comes nearest to the reason;
 	// empty when the job prints.
-	IPP string
+	IPP string `json:"ipp,omitempty"`
 	// Unknown is what was needed and out of reach, with what was done for want of
 	// it.
-	Unknown []Unknown
+	Unknown []Unknown `json:"unknown,omitempty"`
 	// Cost is what the job costs those in Claims; zero without allowances.
-	Cost   quota.Amount
-	Claims []quota.Claim
+	Cost   quota.Amount  `json:"cost,omitzero"`
+	Claims []quota.Claim `json:"claims,omitempty"`
 	// Variant is the least change of a job refused for its cost with which it
 	// would be paid for.
-	Variant Settings
+	Variant Settings `json:"variant,omitzero"`
 	// Shadow is what the rules decided when the policy is in shadow and they
 	// decided otherwise; the rest is the default then.
-	Shadow *Decision
+	Shadow *Decision `json:"shadow,omitempty"`
 }
 
 // Sentence is what the owner is told when the job is aborted: text, remedy and

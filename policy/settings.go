@@ -14,12 +14,12 @@ import (
 // (https://learn.microsoft.com/graph/api/resources/printjobconfiguration). An
 // empty field leaves the job's own.
 type Settings struct {
-	Copies        int    `yaml:"copies"`
-	ColorMode     string `yaml:"colorMode"`
-	DuplexMode    string `yaml:"duplexMode"`
-	MediaSize     string `yaml:"mediaSize"`
-	PagesPerSheet int    `yaml:"pagesPerSheet"`
-	Quality       string `yaml:"quality"`
+	Copies        int    `yaml:"copies" json:"copies,omitempty"`
+	ColorMode     string `yaml:"colorMode" json:"color_mode,omitempty"`
+	DuplexMode    string `yaml:"duplexMode" json:"duplex_mode,omitempty"`
+	MediaSize     string `yaml:"mediaSize" json:"media_size,omitempty"`
+	PagesPerSheet int    `yaml:"pagesPerSheet" json:"pages_per_sheet,omitempty"`
+	Quality       string `yaml:"quality" json:"quality,omitempty"`
 }
 
 // What a rule may set.

@@ -79,26 +79,27 @@ var testNow = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 // Report is what the tests of a policy file say.
 type Report struct {
 	// File and Hash are of the policy.
-	File, Hash string
-	Results    []Result
+	File    string   `json:"file"`
+	Hash    string   `json:"hash"`
+	Results []Result `json:"results"`
 	// Uncovered are the rules that decided no test.
-	Uncovered []Uncovered
+	Uncovered []Uncovered `json:"uncovered"`
 }
 
 // Result is one test.
 type Result struct {
-	Name string
+	Name string `json:"name"`
 	// Line is where it stands in the file.
-	Line int
+	Line int `json:"line"`
 	// Failure says what is otherwise than expected; empty when it passed.
-	Failure  string
-	Decision Decision
+	Failure  string   `json:"failure,omitempty"`
+	Decision Decision `json:"decision"`
 }
 
 // Uncovered is a rule that no test is about.
 type Uncovered struct {
-	Rule string
-	Line int
+	Rule string `json:"rule"`
+	Line int    `json:"line"`
 }
 
 // Failed counts the tests that failed.
@@ -122,7 +123,7 @@ func Test(name string, src []byte) (*Report, error) {
 	if err := l.err(); err != nil {
 		return nil, err
 	}
-	r := &Report{File: name, Hash: l.policy.hash, Results: l.run(f.Tests)}
+	r := &Report{File: name, Hash: l.policy.hash, Results: l.run(f.Tests), Uncovered: []Uncovered{}}
 	for i, rule := range l.policy.rules {
 		if !slices.ContainsFunc(r.Results, func(t Result) bool {
 			return t.Decision.Rule == rule.name || slices.Contains(strings.Split(t.Decision.SetBy, ", "), rule.name)

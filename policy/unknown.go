@@ -42,8 +42,8 @@ var failModes = []string{string(FailHold), string(FailAllow), string(FailAbort)}
 // Unknown is a dependency that was out of reach when it was needed, and the mode
 // by which the decision was made.
 type Unknown struct {
-	Dependency Dependency
-	Mode       FailMode
+	Dependency Dependency `json:"dependency"`
+	Mode       FailMode   `json:"mode"`
 }
 
 // unknownReason is the code of a job that waits or ends for want of a dependency.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -48,9 +47,7 @@ func check(cmd *cobra.Command, asJSON bool) error {
 	out.Problems = append(out.Problems, problems...)
 	out.OK = len(problems) == 0
 	if asJSON {
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(out); err != nil {
+		if err := printJSON(cmd.OutOrStdout(), out); err != nil {
 			return err
 		}
 		if !out.OK {

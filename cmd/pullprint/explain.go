@@ -255,7 +255,7 @@ func (f *apiFlags) decisions(cmd *cobra.Command, since, input string, fn func(*h
 	}
 	back, err := strictyaml.ParseDuration(since)
 	if err != nil || back < 0 {
-		return usageError{fmt.Errorf("--since %s is no duration; write it as 24h or 7d", since)}
+		return usageError{fmt.Errorf("--since %s is not a valid duration; write it as 24h or 7d", since)}
 	}
 	client, err := f.client(cmd)
 	if err != nil {

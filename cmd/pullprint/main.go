@@ -115,7 +115,7 @@ func complain(w io.Writer, err error) {
 // run is the program.
 func run(ctx context.Context, args []string, s stdio) error {
 	root := rootCommand()
-	root.SetArgs(args)
+	root.SetArgs(withNegative(root, args))
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)

@@ -38,7 +38,7 @@ func onAccount(f *apiFlags, use, short string, args cobra.PositionalArgs, do fun
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := quota.ParseAccount(args[0]); err != nil {
-				return usageError{fmt.Errorf("%q is no account; write an Entra object id, group.NAME or center.NAME", args[0])}
+				return usageError{fmt.Errorf("%q is not a valid account; write an Entra object id, group.NAME or center.NAME", args[0])}
 			}
 			c, err := f.client(cmd)
 			if err != nil {
@@ -89,7 +89,7 @@ func quotaSet(f *apiFlags) *cobra.Command {
 		if args[1] != "default" {
 			a, err := quota.ParseAmount(args[1])
 			if err != nil || a < 0 {
-				return usageError{fmt.Errorf("%q is no limit; write a number as 50 or 12.50, or default for that of the policy", args[1])}
+				return usageError{fmt.Errorf("%q is not a valid limit; write a number as 50 or 12.50, or default for the limit of the policy", args[1])}
 			}
 			limit = &a
 		}
@@ -99,6 +99,7 @@ func quotaSet(f *apiFlags) *cobra.Command {
 		}
 		return f.printStanding(cmd.OutOrStdout(), &s)
 	})
+	cmd.Annotations = takesNegative
 	cmd.Flags().StringVar(&why, "why", "", "what the history tells")
 	return cmd
 }
@@ -108,7 +109,7 @@ func quotaAdjust(f *apiFlags) *cobra.Command {
 	cmd := onAccount(f, "adjust ACCOUNT AMOUNT", "Give to an account in this period, or take from it with a negative amount", wants("ACCOUNT", "AMOUNT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
 		delta, err := quota.ParseAmount(strings.TrimPrefix(args[1], "+"))
 		if err != nil || delta == 0 {
-			return usageError{fmt.Errorf("%q is no amount; write it as 10, or -2.5 after --", args[1])}
+			return usageError{fmt.Errorf("%q is not a valid amount; write it as 10 or -2.5", args[1])}
 		}
 		if why == "" {
 			return usageError{errors.New("--why is missing: the history tells it")}
@@ -119,6 +120,7 @@ func quotaAdjust(f *apiFlags) *cobra.Command {
 		}
 		return f.printStanding(cmd.OutOrStdout(), &s)
 	})
+	cmd.Annotations = takesNegative
 	cmd.Flags().StringVar(&why, "why", "", "what the history tells; needed")
 	return cmd
 }
@@ -128,7 +130,7 @@ func quotaHistory(f *apiFlags) *cobra.Command {
 	cmd := onAccount(f, "history ACCOUNT", "Tell who changed an account, when and why", wants("ACCOUNT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
 		back, err := strictyaml.ParseDuration(since)
 		if err != nil || back < 0 {
-			return usageError{fmt.Errorf("--since %s is no duration; write it as 24h or 7d", since)}
+			return usageError{fmt.Errorf("--since %s is not a valid duration; write it as 24h or 7d", since)}
 		}
 		list, err := c.QuotaHistory(cmd.Context(), args[0], time.Now().Add(-back))
 		if err != nil {
@@ -140,7 +142,11 @@ func quotaHistory(f *apiFlags) *cobra.Command {
 		t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "AT\tWHAT\tAMOUNT\tJOB\tBY\tWHY")
 		for _, e := range list.Entries {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, e.Amount, orDash(printable(e.Job)), orDash(printable(e.By)), printable(e.Why))
+			amount := e.Amount.String()
+			if e.Default {
+				amount = "default"
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(printable(e.Job)), orDash(printable(e.By)), printable(e.Why))
 		}
 		if err := t.Flush(); err != nil {
 			return err

@@ -56,6 +56,14 @@ func (r *registration) remind(out io.Writer, p *trigger.Plan) {
 	}
 }
 
+// shownPlan is a plan in JSON.
+type shownPlan struct {
+	Definition string         `json:"definition"`
+	Queues     []shownStep    `json:"queues"`
+	Printers   []shownPrinter `json:"printers"`
+	Loads      []weighed      `json:"loads"`
+}
+
 // shownStep is a step in JSON.
 type shownStep struct {
 	Queue   string `json:"queue"`
@@ -72,7 +80,7 @@ func (r *registration) show(w io.Writer, p *trigger.Plan) error {
 		for _, s := range p.Steps {
 			steps = append(steps, shownStep{s.Name, s.Printer.ID, s.State, s.Act, foreignOf(s), errorOf(s)})
 		}
-		return printJSON(w, map[string]any{"definition": p.Definition.ID, "queues": steps, "printers": shownPrinters(p), "loads": r.loads})
+		return printJSON(w, shownPlan{p.Definition.ID, steps, shownPrinters(p), r.loads})
 	}
 	if p.Definition.ID == "" {
 		fmt.Fprintf(w, "task definition %q: not there, it would be created\n", printable(r.planner.Definition))

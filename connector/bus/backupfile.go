@@ -338,20 +338,20 @@ func (f *backupFile) each(stream string, fn func(*record) error) error {
 
 // Contents is what a backup holds, or what was stored of one.
 type Contents struct {
-	Created time.Time
-	Streams []StreamContents
+	Created time.Time        `json:"created"`
+	Streams []StreamContents `json:"streams"`
 }
 
 // StreamContents is what is in one stream.
 type StreamContents struct {
-	Name     string
-	Messages int
-	Bytes    int64
+	Name     string `json:"name"`
+	Messages int    `json:"messages"`
+	Bytes    int64  `json:"bytes"`
 	// Expired is how many were left out because their time is over.
-	Expired int
+	Expired int `json:"expired"`
 	// SHA256 is the hash of every message with its subject, headers, sequence and
 	// time.
-	SHA256 string
+	SHA256 string `json:"sha256"`
 }
 
 // Short is the name without what they all have in common.

@@ -50,8 +50,10 @@ type Entry struct {
 	Owner   string    `json:"owner,omitempty"`
 	// Amount is what was reserved, spent, given back, set or adjusted.
 	Amount Amount `json:"amount"`
-	By     string `json:"by,omitempty"`
-	Why    string `json:"why,omitempty"`
+	// Default is true of a set that took away the account's own limit.
+	Default bool   `json:"default,omitempty"`
+	By      string `json:"by,omitempty"`
+	Why     string `json:"why,omitempty"`
 }
 
 // Charge is what a job costs.
@@ -391,7 +393,7 @@ func (l *Ledger) SetLimit(ctx context.Context, a Account, limit *Amount, by, why
 		return fmt.Errorf("%w: a limit below zero", ErrCharge)
 	}
 	return l.change(ctx, a, now, func(s *state) (Entry, error) {
-		e := Entry{Kind: LimitSet, By: by, Why: why}
+		e := Entry{Kind: LimitSet, Default: limit == nil, By: by, Why: why}
 		if s.Own = nil; limit != nil {
 			s.Own, e.Amount = &ownLimit{*limit, now}, *limit
 		}

@@ -81,10 +81,17 @@ type refunded struct {
 // Balance is what is on an account by a claim. Always
 // Spent + Reserved + Left == Limit + Carried + Adjusted.
 type Balance struct {
-	Account                                                    Account
-	Names                                                      []string
-	Limit, Carried, Adjusted, Spent, Reserved, Left, Overdraft Amount
-	Start, Renews                                              time.Time
+	Account   Account   `json:"account"`
+	Names     []string  `json:"names"`
+	Limit     Amount    `json:"limit"`
+	Carried   Amount    `json:"carried"`
+	Adjusted  Amount    `json:"adjusted"`
+	Spent     Amount    `json:"spent"`
+	Reserved  Amount    `json:"reserved"`
+	Left      Amount    `json:"left"`
+	Overdraft Amount    `json:"overdraft"`
+	Start     time.Time `json:"start"`
+	Renews    time.Time `json:"renews"`
 }
 
 // limitIn is the account's limit in a window: its own when that was set in it.

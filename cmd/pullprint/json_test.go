@@ -1,0 +1,157 @@
+package main
+
+import (
+	"encoding"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"pullprint/connector"
+	"pullprint/connector/admin"
+	"pullprint/connector/bus"
+	"pullprint/connector/daemon"
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/badge"
+)
+
+// printed are the values that verbs print as JSON, by the function that prints them.
+var printed = map[string][]any{
+	"printContents":        {bus.Contents{}},
+	"badgeEnrol":           {badge.Badge{}},
+	"badgeList":            {[]badge.Badge{}},
+	"badgeRevoke":          {[]badge.Badge{}},
+	"badgeImport":          {admin.Imported{}},
+	"badgeCode":            {admin.CodeIssued{}},
+	"check":                {checked{}},
+	"doctor":               {[]finding{}},
+	"policyExplainCommand": {policy.Explanation{}},
+	"policyReplayCommand":  {connector.Replayed{}},
+	"policyTestCommand":    {policy.Report{}},
+	"jobsList":             {[]admin.JobEntry{}},
+	"listDead":             {[]connector.DeadLetter{}},
+	"jobsShow":             {admin.JobDetail{}.Job},
+	"jobsTrace":            {admin.JobDetail{}.Trace},
+	"jobsRelease":          {connector.Outcome{}},
+	"jobsCancel":           {connector.Refused{}},
+	"jobsDelegate":         {connector.Delegation{}},
+	"listDelegations":      {[]connector.Delegation{}},
+	"privacyExport":        {connector.Person{}},
+	"privacyErase":         {connector.Erased{}},
+	"printStanding":        {connector.Standing{}},
+	"quotaHistory":         {admin.EntryList{}},
+	"quotaUsage":           {[]connector.UsageDay{}},
+	"show":                 {shownPlan{}},
+	"versionCommand":       {daemon.Build{}},
+}
+
+// graphNames are keys in the words of Graph, as they stand in stored records.
+var graphNames = []string{"colorMode", "duplexMode", "mediaSize", "pagesPerSheet"}
+
+var snakeCase = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+
+// What verbs print as JSON has names in snake_case.
+func TestJSONNames(t *testing.T) {
+	t.Parallel()
+	found := callers(t, "printJSON")
+	if known := slices.Sorted(maps.Keys(printed)); !slices.Equal(found, known) {
+		t.Errorf("functions that print JSON: %v; in the table are %v", found, known)
+	}
+	if outside := callers(t, "NewEncoder"); !slices.Equal(outside, []string{"printJSON", "printJUnit", "writeBOM"}) {
+		t.Errorf("JSON is written without printJSON by one of %v", outside)
+	}
+	for name, values := range printed {
+		for _, v := range values {
+			names(reflect.TypeOf(v), map[reflect.Type]bool{}, func(at, key string) {
+				if !snakeCase.MatchString(key) && !slices.Contains(graphNames, key) {
+					t.Errorf("%s prints %s as %q", name, at, key)
+				}
+			})
+		}
+	}
+	if at := reflect.TypeFor[held.Settings](); at.NumField() != 6 {
+		t.Errorf("%v has changed: its names are those of Graph, and stored", at)
+	}
+}
+
+// callers are the functions that call one of that name.
+func callers(t *testing.T, name string) (found []string) {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range tree.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				switch at := call.Fun.(type) {
+				case *ast.Ident:
+					ok = at.Name == name
+				case *ast.SelectorExpr:
+					ok = at.Sel.Name == name
+				default:
+					ok = false
+				}
+				if ok {
+					found = append(found, f.Name.Name)
+				}
+				return true
+			})
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// names calls fn with each name in the JSON of a type.
+func names(t reflect.Type, seen map[reflect.Type]bool, fn func(at, key string)) {
+	if seen[t] {
+		return
+	}
+	seen[t] = true
+	if t.Implements(reflect.TypeFor[json.Marshaler]()) || t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+		return
+	}
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		names(t.Elem(), seen, fn)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			switch {
+			case key == "-" || !f.IsExported() && !f.Anonymous:
+				continue
+			case f.Anonymous && key == "":
+			case key == "":
+				fn(t.String()+"."+f.Name, f.Name)
+			default:
+				fn(t.String()+"."+f.Name, key)
+			}
+			names(f.Type, seen, fn)
+		}
+	}
+}
