@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
 )
@@ -32,7 +30,7 @@ type Directory interface {
 type BadgeOwners struct {
 	book      *badge.Book
 	directory Directory
-	flight    singleflight.Group
+	flight    flight[string]
 
 	mu    sync.Mutex
 	found map[string]lookup // by canonical number
@@ -50,6 +48,9 @@ func NewBadgeOwners(book *badge.Book, d Directory) *BadgeOwners {
 
 // Canonical implements Badges.
 func (b *BadgeOwners) Canonical(number string) (string, error) { return b.book.Canonical(number) }
+
+// Mark names a guess for all replicas; see badge.Book.Mark.
+func (b *BadgeOwners) Mark(text string) string { return b.book.Mark(text) }
 
 // Owner implements Badges.
 func (b *BadgeOwners) Owner(ctx context.Context, number string, now time.Time) (string, error) {
@@ -74,16 +75,13 @@ func (b *BadgeOwners) lookUp(ctx context.Context, number string) (string, error)
 	known, ok := b.found[canonical]
 	b.mu.Unlock()
 	if !ok || time.Now().After(known.until) {
-		v, err, _ := b.flight.Do(canonical, func() (any, error) {
-			ctx, cancel := context.WithTimeout(ctx, lookupWithin)
-			defer cancel()
+		known.owner, _, err = b.flight.do(ctx, canonical, lookupWithin, func(ctx context.Context) (string, error) {
 			u, _, err := b.directory.UserByEmployeeID(ctx, canonical)
 			return u.ID, err
 		})
 		if err != nil {
 			return "", fmt.Errorf("look the badge up in the directory: %w", err)
 		}
-		known.owner, _ = v.(string)
 		b.remember(canonical, known.owner)
 	}
 	if known.owner == "" {

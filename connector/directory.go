@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"pullprint/trigger/graph"
 )
 
@@ -16,11 +14,13 @@ import (
 const DefaultGroupTTL = 15 * time.Minute
 
 // How long groups are used when the directory does not answer, and after how long
-// it is asked again then; so many people are remembered.
+// it is asked again then; so many people are remembered. One reading may take
+// groupsWithin: the longest that a caller of ours has (actWithin).
 const (
-	groupStale = 24 * time.Hour
-	groupRetry = 30 * time.Second
-	maxGroups  = 20_000
+	groupStale   = 24 * time.Hour
+	groupRetry   = 30 * time.Second
+	groupsWithin = actWithin
+	maxGroups    = 20_000
 )
 
 // directory remembers who is in which groups, and what people read. One call is
@@ -30,7 +30,7 @@ type directory struct {
 		Groups(ctx context.Context, user string) ([]graph.Group, error)
 		Language(ctx context.Context, user string) (string, error)
 	}
-	flight singleflight.Group
+	flight flight[membership]
 
 	mu        sync.Mutex
 	ttl       time.Duration
@@ -74,18 +74,18 @@ func newDirectory(g Graph, ttl time.Duration) *directory {
 // that there are none.
 func (d *directory) of(ctx context.Context, user string) (membership, error) {
 	d.mu.Lock()
-	m, ok := d.known[user]
+	old, ok := d.known[user]
 	d.mu.Unlock()
-	if ok && time.Now().Before(m.again) {
-		return m, nil
+	if ok && time.Now().Before(old.again) {
+		return old, nil
 	}
-	v, err, _ := d.flight.Do(user, func() (any, error) {
+	m, _, err := d.flight.do(ctx, user, groupsWithin, func(ctx context.Context) (membership, error) {
 		list, err := d.graph.Groups(ctx, user)
 		now := time.Now()
-		if err != nil && ok && now.Sub(m.read) < groupStale {
-			m.again, m.stale = now.Add(groupRetry), true
-			d.remember(user, m)
-			return m, nil
+		if err != nil && ok && now.Sub(old.read) < groupStale {
+			old.again, old.stale = now.Add(groupRetry), true
+			d.remember(user, old)
+			return old, nil
 		}
 		if err != nil {
 			return membership{}, fmt.Errorf("read groups of the owner: %w", err)
@@ -97,11 +97,7 @@ func (d *directory) of(ctx context.Context, user string) (membership, error) {
 		d.remember(user, fresh)
 		return fresh, nil
 	})
-	if err != nil {
-		return membership{}, err
-	}
-	m, _ = v.(membership)
-	return m, nil
+	return m, err
 }
 
 func (d *directory) remember(user string, m membership) {

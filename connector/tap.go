@@ -5,24 +5,28 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/singleflight"
+
+	"pullprint/policy/badge"
 )
 
-// How a reader is treated: so many unknown badges within the window lock it,
-// the same badge within sameTap is the same tap, and an answer that moves no
-// paper takes as long whether the badge is unknown, revoked or has no job.
+// How a reader is treated: so many different unknown badges within the window
+// lock it until the oldest is out of the window, the same badge within sameTap is
+// the same tap, and an answer that moves no paper takes as long whether the badge
+// is unknown, revoked or has no job. A tap has tapWithin: the look-up of its owner
+// and an order.
 const (
 	unknownLimit  = 5
 	unknownWindow = time.Minute
-	lockedFor     = time.Minute
 	sameTap       = 5 * time.Second
 	quietAnswer   = 300 * time.Millisecond
+	tapWithin     = lookupWithin + orderWithin + awaitOther
 )
 
 // What became of a tap, as label of pullprint_taps_total.
@@ -55,7 +59,8 @@ type LockedError struct {
 
 // Error implements error.
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("device %s is locked after %d unknown badges, until %s", e.Device, unknownLimit, e.Until.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("device %s is locked after %d unknown badges, until %s", e.Device, unknownLimit,
+		e.Until.UTC().Format(time.RFC3339))
 }
 
 // Badges says whose badge it is. The error is ErrBadgeUnknown, ErrBadgeInvalid,
@@ -74,7 +79,7 @@ type Taps struct {
 	log      *zap.Logger
 	secret   [32]byte // of this process: names badges in memory
 	shared   StateKV  // what replicas know of a reader together; nil for one alone
-	flight   singleflight.Group
+	flight   flight[tapped]
 
 	mu      sync.Mutex
 	readers map[string]*reader
@@ -83,7 +88,14 @@ type Taps struct {
 // reader is what is remembered of the reader of a device.
 type reader struct {
 	strikes
-	taps map[string]answered
+	taps  map[string]answered
+	typed typed
+}
+
+// tapped is what became of a tap, with its label.
+type tapped struct {
+	Outcome
+	result string
 }
 
 // answered is a tap that was answered a moment ago.
@@ -136,19 +148,17 @@ func (t *Taps) tap(ctx context.Context, device, number string, now time.Time) (O
 	if out, ok := t.repeated(device, id, now); ok {
 		return out, tapRepeated, nil
 	}
-	type done struct {
-		Outcome
-		result string
-	}
-	v, err, shared := t.flight.Do(id, func() (any, error) {
-		out, result, err := t.release(context.WithoutCancel(ctx), device, number, now)
+	d, joined, err := t.flight.do(ctx, id, tapWithin, func(ctx context.Context) (tapped, error) {
+		out, result, err := t.release(ctx, device, number, now)
 		if err == nil {
 			t.remember(device, id, answered{time.Now(), out})
 		}
-		return done{out, result}, err
+		return tapped{out, result}, err
 	})
-	d, _ := v.(done)
-	if shared && err == nil {
+	switch {
+	case err != nil:
+		d.result = tapFailed
+	case joined:
 		d.result = tapRepeated
 	}
 	return d.Outcome, d.result, err
@@ -156,9 +166,10 @@ func (t *Taps) tap(ctx context.Context, device, number string, now time.Time) (O
 
 func (t *Taps) release(ctx context.Context, device, number string, now time.Time) (Outcome, string, error) {
 	none := Outcome{Released: []Released{}, Kept: []Refused{}, Aborted: []Refused{}}
-	owner, err := t.owner(ctx, device, number, now)
+	owner, err := t.badges.Owner(ctx, number, now)
 	switch {
 	case errors.Is(err, ErrBadgeUnknown):
+		t.countGuess(ctx, device, t.canonical(number), now)
 		return none, tapUnknown, nil
 	case errors.Is(err, ErrBadgeInvalid):
 		return none, tapInvalid, nil
@@ -175,43 +186,6 @@ func (t *Taps) release(ctx context.Context, device, number string, now time.Time
 		return out, tapEmpty, nil
 	}
 	return out, tapKept, nil
-}
-
-// Identify says who shows a badge at a device, for a station that lets people
-// choose; the owner is empty when the badge is unknown or not valid any more.
-// It counts as a tap, locks as a tap, and takes as long as an empty one.
-func (t *Taps) Identify(ctx context.Context, device, number string) (owner string, err error) {
-	now := time.Now()
-	result := tapShown
-	if err = t.admitted(ctx, device, now); err != nil {
-		result = resultOf(err)
-	} else {
-		switch owner, err = t.owner(ctx, device, number, now); {
-		case errors.Is(err, ErrBadgeUnknown):
-			result, err = tapUnknown, nil
-		case errors.Is(err, ErrBadgeInvalid):
-			result, err = tapInvalid, nil
-		case err != nil:
-			result = tapFailed
-		}
-	}
-	if errors.Is(err, ErrNoDevice) {
-		return "", err
-	}
-	t.metrics.taps.WithLabelValues(device, result).Inc()
-	if err != nil {
-		return "", err
-	}
-	return owner, t.quiet(ctx, now)
-}
-
-// owner resolves a badge and counts the unknown ones.
-func (t *Taps) owner(ctx context.Context, device, number string, now time.Time) (string, error) {
-	owner, err := t.badges.Owner(ctx, number, now)
-	if errors.Is(err, ErrBadgeUnknown) {
-		t.countUnknown(ctx, device, now)
-	}
-	return owner, err
 }
 
 // resultOf is the label of a tap that was not let in.
@@ -251,33 +225,52 @@ func (t *Taps) admitted(ctx context.Context, device string, now time.Time) error
 	return nil
 }
 
-// countUnknown counts an unknown badge, and locks the reader when it is one too
-// many. Replicas count together; what can't be stored counts here.
-func (t *Taps) countUnknown(ctx context.Context, device string, now time.Time) {
+// countGuess counts an unknown badge or a wrong code, and locks the reader when it
+// is one too many. Replicas count together; what can't be stored counts here.
+func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Time) {
+	mark := t.mark(guess)
 	t.mu.Lock()
-	locks := t.readers[device].count(now)
+	locks := t.readers[device].count(mark, now)
 	t.mu.Unlock()
 	if t.shared != nil {
-		if all, err := t.countTogether(context.WithoutCancel(ctx), device, now); err != nil {
+		if all, err := t.countTogether(context.WithoutCancel(ctx), device, mark, now); err != nil {
 			t.log.Warn("unknown badge counted here alone", zap.String("device", device), zap.Error(err))
 		} else {
 			locks = all
 		}
 	}
 	if locks {
-		t.log.Warn("device locked after unknown badges", zap.String("device", device), zap.Time("until", now.Add(lockedFor)))
+		t.log.Warn("device locked after unknown badges", zap.String("device", device), zap.Int("limit", unknownLimit))
 	}
 }
 
-// nameOf names a tap in memory without the number of its badge.
-func (t *Taps) nameOf(device, number string) string {
-	if n, err := t.badges.Canonical(number); err == nil {
-		number = n
+// mark names a guess without telling it. Replicas know it again by the key of the
+// badges; without one it is known in this process.
+func (t *Taps) mark(guess string) string {
+	if m, ok := t.badges.(interface{ Mark(text string) string }); ok {
+		return m.Mark(guess)
 	}
+	return hex.EncodeToString([]byte(t.sum("guess", guess))[:8])
+}
+
+// sum names something in the memory of this process.
+func (t *Taps) sum(of, text string) string {
 	mac := hmac.New(sha256.New, t.secret[:])
-	mac.Write([]byte(device + "\x00" + number))
+	mac.Write([]byte(of + "\x00" + text))
 	return string(mac.Sum(nil))
 }
+
+// canonical is a number as every reader would have it; what none would have
+// stays as it is.
+func (t *Taps) canonical(number string) string {
+	if n, err := t.badges.Canonical(number); err == nil {
+		return n
+	}
+	return number
+}
+
+// nameOf names a tap in memory without the number of its badge.
+func (t *Taps) nameOf(device, number string) string { return t.sum(device, t.canonical(number)) }
 
 func (t *Taps) repeated(device, id string, now time.Time) (Outcome, bool) {
 	t.mu.Lock()
@@ -323,15 +316,19 @@ func (t *Taps) LockedUntil(device string, now time.Time) time.Time {
 }
 
 // Enrol lets somebody enrol a badge at a device by redeem, which is told the
-// time. What fails counts as an unknown badge, so that nobody tries codes.
-func (t *Taps) Enrol(ctx context.Context, device string, redeem func(now time.Time) error) error {
+// time. A wrong code and somebody else's badge count as an unknown badge, so that
+// nobody tries codes or numbers: guess names what was tried. A store that does not
+// answer is nobody's guess.
+func (t *Taps) Enrol(ctx context.Context, device, guess string, redeem func(now time.Time) error) error {
 	now := time.Now()
 	if err := t.admitted(ctx, device, now); err != nil {
 		return err
 	}
 	err := redeem(now)
+	if errors.Is(err, badge.ErrCode) || errors.Is(err, badge.ErrTaken) {
+		t.countGuess(ctx, device, "enrol\x00"+guess, now)
+	}
 	if err != nil {
-		t.countUnknown(ctx, device, now)
 		if werr := t.quiet(ctx, now); werr != nil {
 			return werr
 		}

@@ -243,8 +243,9 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	err := p.api.Taps.Enrol(req.Context(), device, func(now time.Time) error {
-		_, err := p.api.Badges.Redeem(context.WithoutCancel(req.Context()), req.PostFormValue("code"), req.PostFormValue("badge"), now)
+	code, number := req.PostFormValue("code"), req.PostFormValue("badge")
+	err := p.api.Taps.Enrol(req.Context(), device, code+"\x00"+number, func(now time.Time) error {
+		_, err := p.api.Badges.Redeem(context.WithoutCancel(req.Context()), code, number, now)
 		return err
 	})
 	var locked *connector.LockedError

@@ -1,0 +1,61 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// flight lets callers that ask for the same thing at the same time share one
+// call. The call belongs to none of them: a caller who hangs up fails nobody
+// else, and each waits as long as its own context lasts. The zero value is ready.
+type flight[V any] struct{ group singleflight.Group }
+
+// landed is what a call came back with. hurried is the end of the time of whoever
+// began it, when that was what limited the call; else zero.
+type landed[V any] struct {
+	value   V
+	hurried time.Time
+}
+
+// do calls fn, or waits for the call of another with the same key; joined says
+// which. The call may take as long as within, and not longer than whoever began
+// it has: what it calls can plan its retries by that. One who has more time and
+// joined a call that failed asks again. A panic in fn is an error.
+func (f *flight[V]) do(
+	ctx context.Context, key string, within time.Duration, fn func(context.Context) (V, error),
+) (v V, joined bool, err error) {
+	mine, limited := ctx.Deadline()
+	for {
+		joined := true // singleflight's own Shared is true for the one who began it, too
+		done := f.group.DoChan(key, func() (out any, err error) {
+			joined = false
+			l := landed[V]{}
+			end := time.Now().Add(within)
+			if limited && mine.Before(end) {
+				end, l.hurried = mine, mine
+			}
+			ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
+			defer cancel()
+			defer func() {
+				if p := recover(); p != nil {
+					out, err = l, fmt.Errorf("panic: %v", p)
+				}
+			}()
+			l.value, err = fn(ctx)
+			return l, err
+		})
+		select {
+		case r := <-done:
+			l, _ := r.Val.(landed[V])
+			if joined && r.Err != nil && !l.hurried.IsZero() && (!limited || mine.After(l.hurried)) {
+				continue
+			}
+			return l.value, joined, r.Err
+		case <-ctx.Done():
+			return v, false, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// typedFor is how long what a reader typed at a station is known again: the
+// browser shows the next page well before.
+const typedFor = 10 * time.Second
+
+// maxTyped is how long a number may be that is known again by its end.
+const maxTyped = 64
+
+// typed is what the reader of a station typed last. A browser shows the old page
+// until the new one has come, and a reader does not wait: what it types then is
+// put behind what stands in the field already, or its beginning is lost. The
+// numbers themselves are not kept.
+type typed struct {
+	at     time.Time
+	length int
+	whole  string   // names the number
+	ends   []string // names each of its ends that is shorter
+}
+
+// Identify says who shows a badge at a device, for a station that lets people
+// choose; the owner is empty when the badge is unknown or not valid any more.
+// It counts as a tap, locks as a tap, and takes as long as an empty one.
+//
+// A number that is not known and begins with the one that was typed just before
+// is what comes after that: a card that was read twice, or the next one, while
+// the browser still had the old page. So is one that is another twice: the
+// browser may have given up its first request before it was sent.
+func (t *Taps) Identify(ctx context.Context, device, number string) (owner string, err error) {
+	now := time.Now()
+	result := tapShown
+	if err = t.admitted(ctx, device, now); err != nil {
+		result = resultOf(err)
+	} else {
+		switch owner, err = t.identified(ctx, device, number, now); {
+		case errors.Is(err, ErrBadgeUnknown):
+			result, err = tapUnknown, nil
+		case errors.Is(err, ErrBadgeInvalid):
+			result, err = tapInvalid, nil
+		case err != nil:
+			result = tapFailed
+		}
+	}
+	if errors.Is(err, ErrNoDevice) {
+		return "", err
+	}
+	t.metrics.taps.WithLabelValues(device, result).Inc()
+	if err != nil {
+		return "", err
+	}
+	return owner, t.quiet(ctx, now)
+}
+
+// identified resolves what stood in the field of a station.
+func (t *Taps) identified(ctx context.Context, device, number string, now time.Time) (string, error) {
+	owner, err := t.badges.Owner(ctx, number, now)
+	if errors.Is(err, ErrBadgeUnknown) {
+		if rest := t.behind(device, number, now); rest != number {
+			number = rest
+			owner, err = t.badges.Owner(ctx, number, now)
+		}
+	}
+	if errors.Is(err, ErrBadgeUnknown) {
+		t.countGuess(ctx, device, t.canonical(number), now)
+	}
+	t.noteTyped(device, number, now)
+	return owner, err
+}
+
+// behind is what stands behind the number that was typed last, or that number
+// when nothing else does.
+func (t *Taps) behind(device, number string, now time.Time) string {
+	t.mu.Lock()
+	last := t.readers[device].typed
+	t.mu.Unlock()
+	recent := last.length > 0 && now.Sub(last.at) < typedFor
+	for recent && len(number) > last.length && t.sum(device, number[:last.length]) == last.whole {
+		number = number[last.length:]
+	}
+	if half := len(number) / 2; number == number[:half]+number[:half] {
+		number = number[:half]
+	}
+	return number
+}
+
+func (t *Taps) noteTyped(device, number string, now time.Time) {
+	last := typed{at: now, length: len(number), whole: t.sum(device, number)}
+	for i := 1; i < len(number) && len(number) <= maxTyped; i++ {
+		last.ends = append(last.ends, t.sum(device, number[i:]))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.readers[device].typed = last
+}
+
+// Rest reports whether number is the end of the one that was typed just before at
+// a device: a card that was read twice, and whose second reading began while the
+// browser still had the old page. It says nothing of who stands there.
+func (t *Taps) Rest(device, number string) bool {
+	name := t.sum(device, number)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.readers[device]
+	if !ok || time.Since(r.typed.at) >= typedFor {
+		return false
+	}
+	for _, end := range r.typed.ends {
+		if end == name {
+			return true
+		}
+	}
+	return false
+}
