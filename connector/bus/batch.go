@@ -99,6 +99,7 @@ func (w *writer) storeBatch() int {
 		}
 	default:
 		w.metrics.batches.WithLabelValues("failed").Inc()
+		w.doubts(batch[0].msg, err)
 		for _, wr := range batch {
 			wr.turn <- outcome{err: err}
 		}

@@ -95,6 +95,7 @@ type Bus struct {
 
 	consumption atomic.Pointer[consumption] // nil when nothing is consumed
 	denial      denial                      // of the external server
+	unanswered  chan struct{}               // has room for one
 
 	sessionsMu sync.Mutex
 	sessions   map[*context.CancelCauseFunc]struct{}
@@ -139,7 +140,7 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 	if o.Instance == "" {
 		o.Instance = "pullprint"
 	}
-	b := &Bus{cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance, unsynced: o.unsynced, metrics: newMetrics()}
+	b := &Bus{cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance, unsynced: o.unsynced, metrics: newMetrics(), unanswered: make(chan struct{}, 1)}
 	ctx, cancel := withLimit(ctx, 30*time.Second)
 	defer cancel()
 	if err := b.connect(ctx, o); err != nil {
@@ -182,7 +183,7 @@ func (b *Bus) complete(ctx context.Context) error {
 	b.writers = make(map[string]*writer)
 	for _, p := range schema(1) {
 		w := newWriter(b.js, p.cfg.Name, b.metrics)
-		w.marks = b.marks
+		w.marks, w.unanswered = b.marks, b.unanswered
 		b.writers[p.cfg.Name] = w
 	}
 	b.jobs, b.state = b.bucket(bucketJobs), b.bucket(bucketState)

@@ -105,6 +105,39 @@ type consumption struct {
 	delivered time.Time                   // when the last message came, or the wait for one began
 	turned    time.Time                   // when the loop that fetches last turned
 	waits     bool                        // it waits for a worker
+	failed    int                         // how often in a row the consumer or a fetch failed
+	failure   error                       // the last of it
+}
+
+// fetchFails is how often in a row tasks may not be fetched before that is told: more
+// than once, as when a connection was lost.
+const fetchFails = 3
+
+// fetching says why no tasks can be fetched; nil while they can or nobody wants to.
+func (b *Bus) fetching() error {
+	c := b.consumption.Load()
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed < fetchFails {
+		return nil
+	}
+	return fmt.Errorf("tasks can't be fetched: %w", c.failure)
+}
+
+// fetched takes note of how an attempt to fetch has ended, and waits after a failure.
+func (c *consumption) fetched(ctx context.Context, err error) {
+	c.mu.Lock()
+	if c.failed++; err == nil {
+		c.failed = 0
+	}
+	c.failure = err
+	c.mu.Unlock()
+	if err != nil {
+		c.bus.pause(ctx, fetchBackoff)
+	}
 }
 
 // Consuming says when the loop of Consume that fetches tasks last turned, and
@@ -150,7 +183,7 @@ func (c *consumption) fetch(ctx context.Context) error {
 			if cons, err = c.attach(ctx); err != nil {
 				c.log.Warn("consumer unavailable", zap.Error(err))
 				cons = nil
-				c.bus.pause(ctx, fetchBackoff)
+				c.fetched(ctx, err)
 				continue
 			}
 		}
@@ -165,7 +198,9 @@ func (c *consumption) fetch(ctx context.Context) error {
 		if err != nil {
 			c.log.Warn("fetch failed", zap.Error(err))
 			cons = nil
-			c.bus.pause(ctx, fetchBackoff)
+		}
+		c.fetched(ctx, err)
+		if err != nil {
 			continue
 		}
 		if c.stalled(ctx) {
@@ -212,9 +247,10 @@ func (c *consumption) room(ctx context.Context) int {
 func (c *consumption) fetchSome(ctx context.Context, cons jetstream.Consumer, n int) error {
 	ctx, end := c.bus.untilReconnect(ctx)
 	defer end()
-	ctx, cancel := context.WithTimeout(ctx, fetchFor)
+	limits := cons.CachedInfo().Config
+	ctx, cancel := context.WithTimeout(ctx, atMost(fetchFor, limits.MaxRequestExpires))
 	defer cancel()
-	batch, err := cons.Fetch(n, jetstream.FetchContext(ctx))
+	batch, err := cons.Fetch(atMost(n, limits.MaxRequestBatch), jetstream.FetchContext(ctx))
 	if err != nil {
 		return err
 	}
@@ -331,4 +367,12 @@ func (c *consumption) beat(idle <-chan struct{}) {
 		}
 		c.mu.Unlock()
 	}
+}
+
+// atMost is what we want of a server, or its limit if that is lower; 0 is no limit.
+func atMost[T int | time.Duration](want, limit T) T {
+	if limit > 0 {
+		return min(want, limit)
+	}
+	return want
 }

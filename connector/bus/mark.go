@@ -289,6 +289,14 @@ func (k *marker) erasing(stream string, n int) error {
 	return k.write()
 }
 
+// replaced says that a stream was made again, and no loss is to be seen in that.
+func (k *marker) replaced(stream string, st standing) error {
+	k.mu.Lock()
+	k.mark.Streams[stream] = markStream{Last: st.last, Created: st.created, Gaps: st.gaps}
+	k.mu.Unlock()
+	return k.write()
+}
+
 func (k *marker) write() error {
 	k.writing.Lock()
 	defer k.writing.Unlock()

@@ -76,21 +76,6 @@ func (b *Bus) publish(ctx context.Context, stream, subject, msgID string, body [
 	return res, nil
 }
 
-// Canary writes to the state bucket durably, so that readiness can say that
-// writes work. Without a deadline in ctx it gives up after 2 s.
-func (b *Bus) Canary(ctx context.Context) error {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-	}
-	msg := b.state.message("canary."+token(b.instance), []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)
-	if _, err := b.state.w.write(ctx, &write{msg: msg}); err != nil {
-		return fmt.Errorf("write canary: %w", err)
-	}
-	return nil
-}
-
 // Lag says how many tasks were not yet handed to a worker and how many were
 // but are not done.
 func (b *Bus) Lag(ctx context.Context) (pending, ackPending int, err error) {

@@ -143,7 +143,7 @@ func (r *reader) session(ctx context.Context, fn func(message) error, caughtUp f
 	var delivered uint64
 	for {
 		r.heard = time.Now()
-		batch, err := cons.Fetch(readBatch, jetstream.FetchContext(ctx))
+		batch, err := cons.Fetch(atMost(readBatch, cons.CachedInfo().Config.MaxRequestBatch), jetstream.FetchContext(ctx))
 		if err != nil {
 			return false, err
 		}

@@ -68,6 +68,9 @@ type writer struct {
 	enough    chan struct{}    // has room for one
 	ids       recent[struct{}] // message ids known to be stored
 	revisions recent[uint64]   // newest revision known of a key
+	doubt     doubt
+
+	unanswered chan<- struct{} // is told of a write without an answer; it may be nil
 }
 
 // write is one message waiting to be stored.
@@ -139,6 +142,10 @@ func (w *writer) store(ctx context.Context, wr *write) (stored, error) {
 	if w.closed {
 		w.mu.Unlock()
 		return stored{}, errClosed
+	}
+	if err := w.doubt.frozen; err != nil {
+		w.mu.Unlock()
+		return stored{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	w.active.Add(1)
 	defer w.active.Done()
@@ -234,6 +241,7 @@ func (w *writer) known(wr *write) (stored, bool) {
 
 // remember learns from an answer. mu is held.
 func (w *writer) remember(wr *write, res stored) {
+	w.doubt.last = nil
 	if w.marks != nil && !res.conflict && !res.duplicate {
 		w.marks.acked(w.stream, wr.msg.Subject, res.sequence)
 	}
@@ -262,6 +270,7 @@ func (w *writer) storeAlone(ctx context.Context, wr *write) (stored, error) {
 	if err == nil {
 		w.remember(wr, res)
 	}
+	w.doubts(wr.msg, err)
 	w.singles--
 	w.schedule()
 	return res, err

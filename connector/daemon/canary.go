@@ -8,23 +8,32 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"pullprint/connector/bus"
 )
 
-// How often a durable write is tried, how long it may take, and for how long
-// it may fail before the daemon ends: a store whose disk was full once stays
-// broken until it is opened again, so the supervisor's restart is the cure.
 const (
-	canaryEvery  = 10 * time.Second
+	// canaryEvery is how often the store is tried, canaryWithin how long that may take:
+	// together less than the 10 s within which readiness has to tell.
+	canaryEvery  = 5 * time.Second
 	canaryWithin = 2 * time.Second
-	canaryGrace  = 90 * time.Second
-	canaryLimit  = time.Minute // a turn that takes longer is stuck
+	// canaryAgain is how soon it is tried again after a failure.
+	canaryAgain = time.Second
+	// canaryGrace is for how long the store may give no answer, on a disk that takes
+	// writes, before the daemon ends.
+	canaryGrace = 90 * time.Second
+	canaryLimit = time.Minute // a turn that takes longer is stuck
 )
 
-// canary knows whether the store still takes durable writes.
+// canary knows whether the store can be worked with.
 type canary struct {
 	write func(ctx context.Context) error
-	fatal bool // end the daemon when the store stays broken
+	fatal bool // end the daemon when only a restart helps
 	log   *zap.Logger
+	// disk says whether the disk of the store takes writes; wake has something in it
+	// when the store is to be tried at once. Both may be nil.
+	disk func() error
+	wake <-chan struct{}
 
 	mu     sync.Mutex
 	err    error
@@ -35,7 +44,7 @@ func newCanary(write func(context.Context) error, fatal bool, log *zap.Logger) *
 	return &canary{write: write, fatal: fatal, log: log.Named("canary"), err: errors.New("no write has been tried yet")}
 }
 
-// Ready is the result of the last write.
+// Ready is the result of the last try.
 func (c *canary) Ready() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,45 +58,77 @@ func (c *canary) Turned() time.Time {
 	return c.turned
 }
 
-// Run writes until ctx ends, or until an embedded store has failed for too long.
+// Run tries the store until ctx ends, or until only a restart helps: the disk of an
+// embedded store takes writes, and the server does not. While the disk is full a
+// restart would help nobody.
 func (c *canary) Run(ctx context.Context) error {
-	tick := time.NewTicker(canaryEvery)
-	defer tick.Stop()
 	var since time.Time
+	said := ""
 	for {
-		err := c.try(ctx)
+		full, err := c.try(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil && !since.IsZero():
 			c.log.Info("store takes writes again")
-			since = time.Time{}
+			since, said = time.Time{}, ""
 		case err != nil && since.IsZero():
-			c.log.Error("store takes no writes", zap.Error(err))
 			since = time.Now()
-		case err != nil && c.fatal && time.Since(since) > canaryGrace:
-			return fmt.Errorf("the store has taken no write for %s (is the disk full?): %w", canaryGrace, err)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
+		if err != nil && err.Error() != said {
+			c.log.Error("store takes no writes", zap.Error(err))
+			said = err.Error()
+		}
+		if err != nil && c.fatal && full == nil && (errors.Is(err, bus.ErrFrozen) || time.Since(since) > canaryGrace) {
+			return fmt.Errorf("the store takes no writes although its disk does again; only a restart helps, nothing that was acknowledged is lost: %w", err)
+		}
+		if err := c.pause(ctx, err != nil); err != nil {
+			return err
 		}
 	}
 }
 
-func (c *canary) try(ctx context.Context) error {
+// pause waits for the next try.
+func (c *canary) pause(ctx context.Context, failing bool) error {
+	soon := time.NewTimer(canaryAgain)
+	defer soon.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-soon.C:
+	}
+	if failing {
+		return nil
+	}
+	rest := time.NewTimer(canaryEvery - canaryAgain)
+	defer rest.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.wake:
+	case <-rest.C:
+	}
+	return nil
+}
+
+// try returns what is wrong with the store, and then what is wrong with its disk.
+func (c *canary) try(ctx context.Context) (full, err error) {
 	ctx, cancel := context.WithTimeout(ctx, canaryWithin)
 	defer cancel()
 	c.mu.Lock()
 	c.turned = time.Now()
 	c.mu.Unlock()
-	err := c.write(ctx)
-	if err != nil {
+	if err = c.write(ctx); err != nil {
 		err = fmt.Errorf("a durable write failed: %w", err)
+		if c.disk != nil {
+			full = c.disk()
+		}
+		if full != nil {
+			err = fmt.Errorf("%w; make room on the disk: %w", err, full)
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err = err
-	return err
+	return full, err
 }

@@ -30,6 +30,7 @@ func (d *daemon) compose(ctx context.Context) error {
 	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
 	d.book = trigger.NewBook(trigger.BookOptions{TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg})
 	d.canary = newCanary(d.bus.Canary, cfg.NATS.Embedded != nil, log)
+	d.canary.disk, d.canary.wake = d.bus.ProbeDisk, d.bus.Unanswered()
 	d.health = admin.NewHealth(d.checks()...)
 	d.health.Lives = d.turning
 	d.policy.around = d.reloading

@@ -1,0 +1,211 @@
+package bus
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+var (
+	// ErrFrozen: the embedded server takes no more writes for a stream after one that
+	// failed, as on a full disk, until it is started again.
+	ErrFrozen = errors.New("the server refuses all writes until it is started again")
+	// ErrGone: a stream or bucket was removed while we worked with it.
+	ErrGone = errors.New("is gone")
+)
+
+const (
+	probeName = "pullprint.probe"
+	// probeSize is what has to fit on the disk before a restart is worth it: a start
+	// writes its lock, its mark, and a few messages and indexes.
+	probeSize = 256 << 10
+)
+
+// Canary says whether the store can be worked with: a durable write to the state
+// bucket succeeds, every stream and bucket is there and takes writes, the consumer of
+// tasks is there, and tasks can be fetched. Streams that can be made again without
+// harm are. The error names each stream with what is wrong; it is ErrFrozen when only
+// a restart of the embedded server helps. Without a deadline in ctx it gives up after
+// 2 s.
+func (b *Bus) Canary(ctx context.Context) error {
+	ctx, cancel := withLimit(ctx, 2*time.Second)
+	defer cancel()
+	parts := b.cfg.wanted()
+	found := make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i, p := range parts {
+		wg.Go(func() { found[i] = b.probe(ctx, p) })
+	}
+	wg.Wait()
+	var list troubles
+	for i, err := range found {
+		if err != nil {
+			list = append(list, fmt.Errorf("%s: %w", parts[i].cfg.Name, err))
+		}
+	}
+	if list == nil {
+		return nil
+	}
+	return list
+}
+
+// troubles are errors told on one line.
+type troubles []error
+
+func (t troubles) Error() string {
+	texts := make([]string, len(t))
+	for i, err := range t {
+		texts[i] = strings.Join(strings.Fields(err.Error()), " ")
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (t troubles) Unwrap() []error { return t }
+
+// probe says what is wrong with one stream.
+func (b *Bus) probe(ctx context.Context, p part) error {
+	name := p.cfg.Name
+	if b.srv != nil && !b.srv.JetStreamEnabled() {
+		err := fmt.Errorf("%w: it has switched JetStream off", ErrFrozen)
+		b.writers[name].freeze(err)
+		return err
+	}
+	var err error
+	if b.srv != nil {
+		err = b.askFrozen(ctx, name)
+	} else {
+		_, err = b.js.Stream(ctx, name)
+	}
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		err = b.replace(ctx, p.cfg)
+	case err == nil, errors.Is(err, ErrFrozen):
+		b.writers[name].freeze(err)
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	if name == "KV_"+bucketState {
+		return b.writeCanary(ctx)
+	}
+	err = b.writers[name].trial(ctx, b.instance)
+	if err == nil && name == streamTasks {
+		if err = b.ensureConsumer(ctx); err == nil {
+			err = b.fetching()
+		}
+	}
+	return unavailable(err)
+}
+
+// writeCanary writes to the state bucket: it is the write that is always tried, and
+// tells other processes that we are alive.
+func (b *Bus) writeCanary(ctx context.Context) error {
+	msg := b.state.message("canary."+token(b.instance), []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)
+	if _, err := b.state.w.write(ctx, &write{msg: msg}); err != nil {
+		return fmt.Errorf("write canary: %w", err)
+	}
+	return nil
+}
+
+// askFrozen asks the embedded server whether a stream still takes writes, without
+// writing anything. The server keeps the first error of a stream's files and answers
+// each later change with it, before it looks at what is to be changed: so removing a
+// message that can't exist tells. A bucket does not let messages be removed; there a
+// key that can't exist is purged. A stream of tasks is not purged: the server would
+// look through what its consumer has in hand.
+func (b *Bus) askFrozen(ctx context.Context, stream string) error {
+	subject, req := "$JS.API.STREAM.MSG.DELETE."+stream, any(map[string]any{"seq": uint64(math.MaxUint64), "no_erase": true})
+	bucket, isBucket := strings.CutPrefix(stream, "KV_")
+	if isBucket {
+		subject, req = "$JS.API.STREAM.PURGE."+stream, map[string]string{"filter": "$KV." + bucket + "._"}
+	}
+	body, err := json.Marshal(req)
+	if err != nil {
+		return err
+	}
+	msg, err := b.nc.RequestWithContext(ctx, subject, body)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(msg.Data, &answer); err != nil {
+		return fmt.Errorf("decode answer: %w", err)
+	}
+	e := answer.Error
+	switch {
+	case e == nil:
+		return nil
+	case e.ErrorCode == jetstream.JSErrCodeStreamNotFound:
+		return jetstream.ErrStreamNotFound
+	case e.ErrorCode == codeNoSuchMessage, e.Description == server.ErrStoreEOF.Error(), e.Description == server.ErrStoreMsgNotFound.Error():
+		return nil // a stream that is well says that there is no such message
+	}
+	return fmt.Errorf("%w: %s", ErrFrozen, e.Description)
+}
+
+// codeNoSuchMessage is the server's answer to the removal of a message that is gone.
+const codeNoSuchMessage = 10043
+
+// replace makes a stream again that was removed, where that is safe: every job of a
+// lost task is found again by the sweep. What else is gone can't be made up for, and
+// an empty one in its place would be taken for the truth.
+func (b *Bus) replace(ctx context.Context, cfg jetstream.StreamConfig) error {
+	switch cfg.Name {
+	case streamTasks, streamDecisions, streamDead:
+	default:
+		return fmt.Errorf("it %w, with all that was stored in it: put it back by `pullprint restore FILE` of a backup, or stop every `pullprint run` and go on without it by `pullprint accept-loss`", ErrGone)
+	}
+	if _, err := b.ensureStream(ctx, cfg); err != nil {
+		return err
+	}
+	b.writers[cfg.Name].forget()
+	if b.marks != nil {
+		st, err := b.standing(ctx, cfg.Name)
+		if err == nil {
+			err = b.marks.replaced(cfg.Name, st)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	b.log.Error("stream was gone, made again: what was stored in it is lost", zap.String("stream", cfg.Name))
+	return nil
+}
+
+// Unanswered has something in it after a write that got no answer: it is time for a
+// Canary then.
+func (b *Bus) Unanswered() <-chan struct{} { return b.unanswered }
+
+// ProbeDisk says whether the disk of the embedded store takes writes: a small file is
+// written, synced and removed. It is nil with an external server.
+func (b *Bus) ProbeDisk() error {
+	if b.cfg.Embedded == nil {
+		return nil
+	}
+	file := filepath.Join(b.cfg.Embedded.StoreDir, probeName)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write to nats.embedded.store_dir: %w", err)
+	}
+	text := make([]byte, probeSize)
+	rand.Read(text) // zeros take no room on some file systems
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close(), os.Remove(file)); err != nil {
+		return fmt.Errorf("write to nats.embedded.store_dir: %w", err)
+	}
+	return nil
+}
