@@ -257,6 +257,31 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
+// Without a language of the file, the one that stands first is that of all texts: the
+// alphabet says nothing.
+func TestFirstLanguage(t *testing.T) {
+	two := rules(
+		`{name: a, at: arrival, when: 'job.color', verdict: abort, reason: a.b, text: {it: Chiuso., de: Zu.}, remedy: {de: Warten., it: Aspetti.}}`,
+		`{name: b, at: arrival, when: 'job.duplex', verdict: abort, reason: a.b, text: Closed., remedy: {fr: Attendez., de: Warten.}}`)
+	for file, want := range map[string]string{
+		two:                      "Chiuso. Aspetti. [a.b]",
+		"language: de\n" + two:   "Zu. Warten. [a.b]",
+		"language: en\n" + two:   "Chiuso. Warten. [a.b]",
+		"language: it\r\n" + two: "Chiuso. Aspetti. [a.b]",
+	} {
+		p := mustLoad(t, file)
+		if got := p.Decide(arriving(color, func(r *Request) { r.User.Language = "en" })).Sentence(); got != want {
+			t.Errorf("%s\n%s, want %s", file, got, want)
+		}
+		if got := p.Decide(arriving(color, func(r *Request) { r.User.Language = "de-AT" })).Sentence(); got != "Zu. Warten. [a.b]" {
+			t.Errorf("%s\nin German: %s", file, got)
+		}
+	}
+	if got := mustLoad(t, two).Decide(arriving(func(r *Request) { r.Job.Duplex = true })).Sentence(); got != "Closed. Attendez. [a.b]" {
+		t.Error(got)
+	}
+}
+
 func TestIPP(t *testing.T) {
 	p := mustLoad(t, rules(
 		`{name: a, at: arrival, when: 'job.color', verdict: abort, reason: a.b, text: a, remedy: b, ipp: account-closed}`,

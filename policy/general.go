@@ -98,10 +98,10 @@ func (p *Policy) Needs(at Point, mode string) Needs {
 // uses are the variables that a rule looks at.
 func (r *rule) uses() variableSet {
 	uses := r.when.uses
-	for _, t := range r.text {
+	for _, t := range r.text.texts {
 		uses |= t.uses()
 	}
-	for _, t := range r.remedy {
+	for _, t := range r.remedy.texts {
 		uses |= t.uses()
 	}
 	return uses
@@ -114,7 +114,7 @@ func (l *loader) general(f *file) {
 		p.zone = l.zone("zone", f.Zone)
 	}
 	if p.language = f.Language; f.Language != "" && !language.MatchString(f.Language) {
-		l.doc.Add("language", "write it as en, de or de-CH", "%q is no language", f.Language)
+		l.doc.Add("language", "write it as en, de or de-CH", "%q is not a valid language", f.Language)
 	}
 	l.oneOf("pages", f.Pages, pagesCount, pagesMetadata)
 	p.metadata = f.Pages == pagesMetadata

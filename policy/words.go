@@ -27,22 +27,22 @@ func (w words) empty() bool {
 	return true
 }
 
-// spoken are compiled words, by language in lower case.
-type spoken map[string]template
+// spoken are compiled words.
+type spoken struct {
+	texts map[string]template // by language in lower case
+	first string              // the language that stands first in the file
+}
 
 // in is the template for an owner's language: that language, the same without
-// its region, the one of the file, or whatever there is.
+// its region, that of the file, or the one that stands first.
 func (s spoken) in(owner, file string) template {
 	owner, file = strings.ToLower(owner), strings.ToLower(file)
 	for _, name := range []string{owner, firstPart(owner), file, firstPart(file), anyLanguage} {
-		if t, ok := s[name]; ok {
+		if t, ok := s.texts[name]; ok {
 			return t
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(s)) {
-		return s[name]
-	}
-	return template{}
+	return s.texts[s.first]
 }
 
 func firstPart(language string) string {
@@ -52,23 +52,35 @@ func firstPart(language string) string {
 
 // spoken compiles words at a path.
 func (l *loader) spoken(path string, w words) spoken {
-	if len(w) == 0 {
-		return nil
-	}
-	s := make(spoken, len(w))
-	for _, name := range slices.Sorted(maps.Keys(w)) {
+	s := spoken{texts: make(map[string]template, len(w))}
+	inOrder := slices.SortedFunc(maps.Keys(w), func(a, b string) int {
+		switch {
+		case l.doc.Before(path+"."+a, path+"."+b):
+			return -1
+		case l.doc.Before(path+"."+b, path+"."+a):
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	for _, name := range inOrder {
 		at := path
 		if name != anyLanguage {
 			at += "." + name
 			l.policy.languages = true
 			if !language.MatchString(name) {
-				l.doc.Add(at, "write it as en, de or de-CH", "%q is no language", name)
+				l.doc.Add(at, "write it as en, de or de-CH", "%q is not a valid language", name)
 			}
 			if strings.TrimSpace(w[name]) == "" {
 				l.doc.Add(at, "write the text, or leave the language out", "nothing is said in %s", name)
 			}
 		}
-		s[strings.ToLower(name)] = l.template(at, w[name])
+		s.texts[strings.ToLower(name)] = l.template(at, w[name])
+	}
+	if len(inOrder) > 0 {
+		s.first = strings.ToLower(inOrder[0])
+	}
+	if l.policy.language == "" {
+		l.policy.language = s.first // one language for all texts of a file that names none
 	}
 	return s
 }

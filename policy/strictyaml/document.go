@@ -136,6 +136,12 @@ func (d *Document) At(path string) (line int) {
 	return 0
 }
 
+// Before reports whether the value at path a stands before that at b in the file.
+func (d *Document) Before(a, b string) bool {
+	x, y := d.place(a), d.place(b)
+	return x != nil && y != nil && x.Position.Offset < y.Position.Offset
+}
+
 func (d *Document) place(path string) *token.Token {
 	for {
 		if n := d.nodes[path]; n != nil {
