@@ -42,7 +42,8 @@ type Notice struct {
 
 // warn tells the owner that the hold ends. The notice goes out before the
 // record says so: dying between, it goes out again under the same id, which is
-// better than never.
+// better than never. When nobody listens, nobody was warned: the error is
+// bus.ErrUnheard, and the record stays as it is.
 func (w *Worker) warn(ctx context.Context, rec held.Record, rev uint64) error {
 	release, ok := w.claim(rec.Key())
 	if !ok {

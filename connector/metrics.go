@@ -75,7 +75,7 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		gone:      counterVec("jobs_gone_total", "Jobs that Graph finished, canceled or forgot without us, by queue.", "queue"),
 		readBacks: counterVec("read_backs_total", "Jobs read back because the outcome of an effect was unknown, by what was found.", "found"),
 		sweeps:    counterVec("sweeps_total", "Sweeps by result.", "result"),
-		warnings:  counterVec("expiry_warnings_total", "Notices that the hold of a job ends soon, by queue.", "queue"),
+		warnings:  counterVec("expiry_warnings_total", "Notices that the hold of a job ends soon and that somebody heard, by queue.", "queue"),
 		taps:      counterVec("taps_total", "Badges shown at devices, by device and result.", "device", "result"),
 		unknown:   counterVec("unknown_total", "Decisions for which something needed was out of reach, by dependency and fail mode.", "dependency", "mode"),
 		pages:     counterVec("page_counts_total", "Jobs whose pages were looked for, by result: counted, estimated or unknown.", "result"),

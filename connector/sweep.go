@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/trigger/graph"
@@ -62,6 +64,7 @@ type Sweeper struct {
 	turned  atomic.Int64
 	settled int // where settling goes on
 	drifted drift
+	unheard atomic.Bool // in the last sweep nobody listened for notices
 }
 
 // LastSuccess is when this instance last read every task; zero when it has not,
@@ -182,16 +185,20 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 		acts.Go(func() error { return s.task(actCtx, definition, task, idle) })
 	}
 	var waiting []Entry
-	now := time.Now()
+	now, warns := time.Now(), s.warnings()
 	for _, e := range open {
-		if e.State.Intent() || !listed[e.Ref] || expired(e.State, e.HoldUntil, now) || dueWarning(e, s.worker.queues[e.Printer], now) {
-			acts.Go(func() error { return s.record(actCtx, e) })
+		warn := warns > 0 && dueWarning(e, s.worker.queues[e.Printer], now)
+		if warn {
+			warns--
+		}
+		if warn || e.State.Intent() || !listed[e.Ref] || expired(e.State, e.HoldUntil, now) {
+			acts.Go(func() error { return s.record(actCtx, e, warn) })
 		} else {
 			waiting = append(waiting, e)
 		}
 	}
 	for _, e := range s.inTurn(waiting) {
-		acts.Go(func() error { return s.record(actCtx, e) })
+		acts.Go(func() error { return s.record(actCtx, e, false) })
 	}
 	if err := acts.Wait(); err != nil {
 		return err
@@ -273,7 +280,7 @@ func (s *Sweeper) feedTask(ctx context.Context, definition string, t graph.Task,
 
 // record looks at one record that is not final and that Graph's list does not
 // explain. What fails is left to the next sweep.
-func (s *Sweeper) record(ctx context.Context, e Entry) error {
+func (s *Sweeper) record(ctx context.Context, e Entry, warn bool) error {
 	w := s.worker
 	rec, rev, err := w.Jobs.Get(ctx, e.Key)
 	if err != nil {
@@ -286,8 +293,8 @@ func (s *Sweeper) record(ctx context.Context, e Entry) error {
 		err = w.resume(ctx, rec, rev, time.Time{})
 	case expired(rec.State, rec.HoldUntil, time.Now()):
 		err = w.expire(ctx, rec, rev)
-	case dueWarning(e, w.queues[e.Printer], time.Now()) && rec.Warned.IsZero():
-		err = w.warn(ctx, rec, rev)
+	case warn && rec.Warned.IsZero():
+		err = s.warn(ctx, rec, rev)
 	default:
 		err = s.over(ctx, rec, rev)
 	}
@@ -295,6 +302,30 @@ func (s *Sweeper) record(ctx context.Context, e Entry) error {
 		s.log.Warn("job left to the next sweep", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.Error(err))
 	}
 	return nil
+}
+
+// warnings is how many owners a sweep may warn: all of them, or a single one to try
+// whether somebody listens again.
+func (s *Sweeper) warnings() int {
+	if s.unheard.Load() {
+		return 1
+	}
+	return math.MaxInt
+}
+
+// warn warns an owner. When nobody listens, that is said once.
+func (s *Sweeper) warn(ctx context.Context, rec held.Record, rev uint64) error {
+	err := s.worker.warn(ctx, rec, rev)
+	if !errors.Is(err, bus.ErrUnheard) {
+		if err == nil {
+			s.unheard.Store(false)
+		}
+		return err
+	}
+	if !s.unheard.Swap(true) {
+		s.log.Info("owners are not warned of the end of a hold: nobody listens on pullprint.notices", zap.String("queue", rec.Queue))
+	}
+	return s.over(ctx, rec, rev)
 }
 
 // over ends a held record if Graph says that its job is over.

@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
@@ -144,9 +146,20 @@ func TestTapAnswersGoToInboxes(t *testing.T) {
 	}
 }
 
-// A notice reaches who listens, with the id that a stream drops repeats by.
+// A notice reaches who listens, with the id that a stream drops repeats by; when nobody
+// does, it is said.
 func TestNotify(t *testing.T) {
-	b := bustest.Open(t)
+	for name, b := range map[string]*bus.Bus{"embedded": bustest.Open(t), "external": openExternal(t, bustest.External(t))} {
+		t.Run(name, func(t *testing.T) { notify(t, b) })
+	}
+}
+
+func notify(t *testing.T, b *bus.Bus) {
+	for range 2 {
+		if err := b.Notify(t.Context(), "task:expiry", []byte("body")); !errors.Is(err, bus.ErrUnheard) {
+			t.Errorf("nobody listens: %v", err)
+		}
+	}
 	sub, err := b.Conn().SubscribeSync("pullprint.notices")
 	if err != nil {
 		t.Fatal(err)
@@ -159,6 +172,26 @@ func TestNotify(t *testing.T) {
 	msg, err := sub.NextMsgWithContext(ctx)
 	if err != nil || string(msg.Data) != "body" || msg.Header.Get("Nats-Msg-Id") != "task:expiry" {
 		t.Errorf("%+v, %v", msg, err)
+	}
+	if err := sub.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Conn().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Notify(t.Context(), "task:expiry", nil); !errors.Is(err, bus.ErrUnheard) {
+		t.Errorf("nobody listens any more: %v", err)
+	}
+	// A stream that is laid over the subject hears it.
+	js, err := jetstream.New(b.Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "N", Subjects: []string{"pullprint.notices"}, Storage: jetstream.MemoryStorage}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Notify(t.Context(), "task:expiry", []byte("body")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
@@ -217,27 +218,23 @@ func TestDirectoryLookup(t *testing.T) {
 	})
 }
 
-// An owner is warned once before the hold ends, then the job is aborted.
-func TestExpiryWarning(t *testing.T) {
+// With an embedded store nobody can hear a notice: no owner counts as warned of the end
+// of a hold, which ends all the same.
+func TestExpiryUnwarned(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		s := opened(t, zap.NewNop())
+		core, logs := observer.New(zap.InfoLevel)
+		s := opened(t, zap.New(core))
 		defer s.end()
 		id := s.hold(1)[0]
-		warned := func() bool {
-			_, m := s.get("/metrics")
-			return strings.Contains(m, `pullprint_expiry_warnings_total{queue="Follow-Me"} 1`)
+		pass(62 * time.Minute)
+		if _, m := s.get("/metrics"); !strings.Contains(m, `pullprint_expiry_warnings_total{queue="Follow-Me"} 0`) {
+			t.Error("a warning is counted that nobody heard")
 		}
-		pass(44 * time.Minute)
-		if warned() {
-			t.Error("warned too early")
+		if n := logs.FilterMessageSnippet("owner warned").Len(); n != 0 {
+			t.Errorf("%d warnings are logged that nobody heard", n)
 		}
-		pass(3 * time.Minute)
-		if !warned() {
-			t.Error("not warned")
-		}
-		pass(15 * time.Minute)
-		if !warned() {
-			t.Error("warned again")
+		if n := logs.FilterMessageSnippet("nobody listens on pullprint.notices").Len(); n != 1 {
+			t.Errorf("that nobody listens is logged %d times", n)
 		}
 		if job, _ := s.sim.Job(id); job.State != "aborted" || !strings.Contains(job.Reason, "hold.expired") {
 			t.Errorf("%s %q", job.State, job.Reason)
