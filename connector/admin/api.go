@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -68,9 +69,10 @@ type Deps struct {
 // API is the HTTP API: routes, who may use them, and what they do.
 type API struct {
 	Deps
-	log  *zap.Logger
-	mux  *http.ServeMux
-	acts chan struct{}
+	log    *zap.Logger
+	mux    *http.ServeMux
+	acts   chan struct{}
+	shares shares
 }
 
 // access says who may use a route.
@@ -162,28 +164,28 @@ func (a *API) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	select {
-	case a.acts <- struct{}{}:
-		defer func() { <-a.acts }()
-		a.mux.ServeHTTP(rw, req)
-	default:
-		p := failure(http.StatusServiceUnavailable, "busy", "Too many requests at once", "Try again in a second.")
-		p.retryAfter = time.Second
-		writeProblem(rw, p)
-	}
+	a.mux.ServeHTTP(rw, req)
 }
 
+// handle answers a route. A request takes a place among all only when its body is
+// there, and gives it back before its answer is sent: who sends or reads slowly takes
+// the places of nobody else.
 func (a *API) handle(r route) http.HandlerFunc {
 	return func(rw http.ResponseWriter, req *http.Request) {
-		caller, p := a.authorize(r.access, req.Header.Get("Authorization"))
+		caller, p := a.authorize(r.access, req.Header.Values("Authorization"))
 		if p != nil {
 			writeProblem(rw, p)
 			return
 		}
-		if r.limit > 0 {
-			req.Body = http.MaxBytesReader(rw, req.Body, r.limit)
+		if r.access != forAll {
+			free, p := a.shares.take(caller)
+			if p != nil {
+				writeProblem(rw, p)
+				return
+			}
+			defer free()
 		}
-		answer, err := r.do(a, &request{Request: req, caller: caller, audit: a.auditor(r.action, caller)})
+		answer, err := a.act(r, caller, rw, req)
 		if err != nil {
 			p := problemOf(err)
 			if hidden(err, p) {
@@ -200,12 +202,56 @@ func (a *API) handle(r route) http.HandlerFunc {
 	}
 }
 
+// act takes in the body and does what a route is for.
+func (a *API) act(r route, caller Caller, rw http.ResponseWriter, req *http.Request) (any, error) {
+	if err := takeBody(r.limit, rw, req); err != nil {
+		return nil, err
+	}
+	select {
+	case a.acts <- struct{}{}:
+		defer func() { <-a.acts }()
+	default:
+		return nil, busy()
+	}
+	return r.do(a, &request{Request: req, caller: caller, audit: a.auditor(r.action, caller)})
+}
+
+// takeBody reads a body of at most limit bytes. One of an import is read while it is
+// worked on.
+func takeBody(limit int64, rw http.ResponseWriter, req *http.Request) error {
+	if limit == 0 {
+		return nil
+	}
+	req.Body = http.MaxBytesReader(rw, req.Body, limit)
+	if limit > maxBody {
+		// A writer that has no deadlines is a test's; the server has time-outs too.
+		_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(importWithin))
+		return nil
+	}
+	body, err := io.ReadAll(req.Body)
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return failure(http.StatusRequestEntityTooLarge, "too-large", "The body is too large", fmt.Sprintf("At most %d bytes.", tooLarge.Limit))
+	}
+	if err != nil {
+		return badRequest("the body ended early, or did not come in time")
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
 // authorize says who calls, or why they may not.
-func (a *API) authorize(need access, authorization string) (Caller, *problem) {
+func (a *API) authorize(need access, authorization []string) (Caller, *problem) {
 	if need == forAll {
 		return Caller{}, nil
 	}
-	caller, ok := a.Tokens.Who(bearer(authorization))
+	if len(authorization) > 1 {
+		return Caller{}, badRequest("the header Authorization is given twice")
+	}
+	token := ""
+	if len(authorization) == 1 {
+		token = bearer(authorization[0])
+	}
+	caller, ok := a.Tokens.Who(token)
 	switch {
 	case !ok:
 		return caller, failure(http.StatusUnauthorized, "no-token", "A token is needed", "Send the header Authorization: Bearer TOKEN with a token of this service.")
@@ -258,12 +304,8 @@ func (r *request) decode(v any) error {
 		return failure(http.StatusUnsupportedMediaType, "not-json", "The body is not JSON", "Send it with Content-Type: application/json.")
 	}
 	body, err := io.ReadAll(r.Body)
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return failure(http.StatusRequestEntityTooLarge, "too-large", "The body is too large", fmt.Sprintf("At most %d bytes.", tooLarge.Limit))
-	}
 	if err != nil {
-		return badRequest("the body ended early")
+		return badRequest("the body can't be read")
 	}
 	return decodeStrict(body, v)
 }

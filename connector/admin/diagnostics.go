@@ -84,11 +84,12 @@ func (a *API) diagnose(r *request) (any, error) {
 // captured takes in what a handler answers.
 type captured struct {
 	header http.Header
+	status int
 	body   bytes.Buffer
 }
 
 func (p *captured) Header() http.Header         { return p.header }
-func (p *captured) WriteHeader(int)             {}
+func (p *captured) WriteHeader(status int)      { p.status = status }
 func (p *captured) Write(b []byte) (int, error) { return p.body.Write(b) }
 
 // Diagnose asks how the daemon's process is.

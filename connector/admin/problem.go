@@ -87,6 +87,9 @@ func problemOf(err error) *problem {
 
 // hidden reports whether the cause of a problem is only in the log.
 func hidden(err error, p *problem) bool {
+	if own, ok := errors.AsType[*problem](err); ok && own == p {
+		return false
+	}
 	return p.Status == http.StatusServiceUnavailable && !errors.Is(err, context.Canceled)
 }
 

@@ -10,17 +10,29 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+
+	"pullprint/trigger/listen"
 )
 
 // Time-outs of the server of the API and the pages. A release may take as long
-// as connector.Releaser lets it.
+// as connector.Releaser lets it. A body of 64 KiB takes a second on a slow line; an
+// import has importWithin.
 const (
 	headerWithin = 5 * time.Second
-	bodyWithin   = 30 * time.Second
+	bodyWithin   = 10 * time.Second
+	importWithin = 30 * time.Second
 	answerWithin = 40 * time.Second
-	idleWithin   = 2 * time.Minute
+	idleWithin   = 30 * time.Second // readers and stations open another for the next tap
 	maxHeader    = 16 << 10
 	finishWithin = 20 * time.Second
+)
+
+// maxConns is how many connections to the API and the pages may be open: twice the
+// requests that are answered at once, and a quarter of the descriptors of the process
+// at most.
+const (
+	maxConns  = 2 * maxActs
+	connsPart = 4
 )
 
 // Server serves the API and the pages.
@@ -45,13 +57,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if err != nil {
 		return err
 	}
-	l, watch, err := s.config.TLS.Listener(ln, s.log)
+	srv := &http.Server{Handler: s.handler, ErrorLog: errorLog}
+	l, watch, err := s.config.TLS.Listener(listen.Bound(srv, ln, listen.Limits{
+		Conns: listen.Share(maxConns, connsPart), Header: headerWithin, Body: bodyWithin, Answer: answerWithin,
+		Idle: idleWithin, HeaderBytes: maxHeader,
+	}), s.log)
 	if err != nil {
 		return err
-	}
-	srv := &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: headerWithin, ReadTimeout: bodyWithin, WriteTimeout: answerWithin,
-		IdleTimeout: idleWithin, MaxHeaderBytes: maxHeader, ErrorLog: errorLog,
 	}
 	s.log.Info("api served", zap.Stringer("address", ln.Addr()), zap.Bool("tls", s.config.TLS.CertFile != ""))
 	g, gctx := errgroup.WithContext(ctx)

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
 	"go.uber.org/zap"
+
+	"pullprint/trigger/listen"
 )
 
 // MetricsOptions are what a MetricsServer is made of.
@@ -45,19 +47,37 @@ func NewMetricsServer(o MetricsOptions) (*MetricsServer, error) {
 	}
 	log := o.Logger.Named("metrics")
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log), MaxRequestsInFlight: 8}))
+	mux.Handle("GET /metrics", whole(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log), MaxRequestsInFlight: 8})))
 	mux.HandleFunc("GET /healthz", o.Health.Live)
 	mux.HandleFunc("GET /readyz", o.Health.Ready)
 	mux.Handle("GET /{$}", front)
-	return &MetricsServer{log: log, webConfig: o.WebConfigFile, srv: &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: zap.NewStdLog(log),
-	}}, nil
+	return &MetricsServer{log: log, webConfig: o.WebConfigFile, srv: &http.Server{Handler: mux, ErrorLog: zap.NewStdLog(log)}}, nil
+}
+
+// metricsLimits are those of the clients of the metrics: Prometheus, probes, and a
+// person now and then. Its default interval is 15 s, so that its connection is kept.
+func metricsLimits() listen.Limits {
+	return listen.Limits{
+		Conns: listen.Share(64, 16), Header: 5 * time.Second, Body: 5 * time.Second, Answer: 15 * time.Second,
+		Idle: 30 * time.Second, HeaderBytes: maxHeader,
+	}
+}
+
+// whole answers with what next wrote after next has returned, so that a client that
+// reads slowly takes none of the places of next.
+func whole(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		out := captured{header: rw.Header(), status: http.StatusOK}
+		next.ServeHTTP(&out, req)
+		rw.WriteHeader(out.status)
+		_, _ = rw.Write(out.body.Bytes()) // the client may have gone
+	})
 }
 
 // Serve answers on ln until ctx ends, then lets open requests finish for a
 // second. The web configuration is read again for every connection and request.
 func (s *MetricsServer) Serve(ctx context.Context, ln net.Listener) error {
+	ln = listen.Bound(s.srv, ln, metricsLimits())
 	s.log.Info("metrics served", zap.Stringer("address", ln.Addr()), zap.String("web_config_file", s.webConfig))
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {

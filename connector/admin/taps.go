@@ -78,13 +78,18 @@ func (a *API) answerTap(ctx context.Context, t bus.TapRequest) (connector.Outcom
 	if t.Authorization == "" && in.Token != "" {
 		t.Authorization = "Bearer " + in.Token
 	}
-	caller, p := a.authorize(forReaders, t.Authorization)
+	caller, p := a.authorize(forReaders, []string{t.Authorization})
 	switch {
 	case p != nil:
 		return connector.Outcome{}, p
 	case wrong != nil:
 		return connector.Outcome{}, wrong
 	}
+	free, p := a.shares.take(caller)
+	if p != nil {
+		return connector.Outcome{}, p
+	}
+	defer free()
 	if in.Device != "" && in.Device != t.Device {
 		return connector.Outcome{}, badRequest("device is not the one of the subject")
 	}

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"pullprint/trigger"
+	"pullprint/trigger/listen"
 )
 
 // What one POST may bring, and how long each part of it may take. From the first
@@ -38,8 +39,9 @@ const (
 // What may be in hand at once; beyond it the answer is 503.
 const (
 	maxRequests = 256
-	maxHeld     = 64 << 20 // bytes of bodies
-	maxStores   = 128      // of one POST
+	minRead     = 4 << 10                  // bytes of a body to begin with: most have one notification
+	maxHeld     = 64 * (maxBody + minRead) // bytes of bodies: 64 of the largest
+	maxStores   = 128                      // of one POST
 )
 
 // Store keeps an accepted notification for the worker; *bus.Bus is one. When it
@@ -170,37 +172,31 @@ type take func(ctx context.Context, body []byte) int
 // admit reads a POST and does what it asks for, if there is room for it, and
 // answers in time, whatever the Store does.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request, do take) {
-	size := r.ContentLength
-	if size > maxBody {
+	if r.ContentLength > maxBody {
 		h.answer(w, http.StatusRequestEntityTooLarge, resultOversized)
 		return
 	}
-	if size < 0 {
-		size = maxBody
-	}
-	if !h.bytes.TryAcquire(size) {
-		h.unavailable(w, resultOverloaded)
+	began := listen.Began(r)
+	body, held, result := h.read(w, r, began.Add(bodyWithin))
+	switch result {
+	case resultOverloaded:
+		h.unavailable(w, result)
+		return
+	case resultOversized:
+		h.answer(w, http.StatusRequestEntityTooLarge, result)
+		return
+	case resultSlow:
+		h.answer(w, http.StatusRequestTimeout, result)
 		return
 	}
 	select {
 	case h.slots <- struct{}{}:
 	default:
-		h.bytes.Release(size)
+		h.bytes.Release(held)
 		h.unavailable(w, resultOverloaded)
 		return
 	}
-	free := func() { <-h.slots; h.bytes.Release(size) }
-	began := requestBegan(r)
-	body, status := read(w, r, began.Add(bodyWithin))
-	if status != 0 {
-		free()
-		result := resultSlow
-		if status == http.StatusRequestEntityTooLarge {
-			result = resultOversized
-		}
-		h.answer(w, status, result)
-		return
-	}
+	free := func() { <-h.slots; h.bytes.Release(held) }
 	// Who posted may hang up: what is accepted is stored all the same.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), began.Add(answerWithin))
 	defer cancel()
@@ -211,6 +207,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, do take) {
 		defer free()
 		done <- do(ctx, body)
 	}()
+	var status int
 	select {
 	case status = <-done:
 	case <-ctx.Done():
@@ -222,21 +219,42 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, do take) {
 	w.WriteHeader(status)
 }
 
-// read takes in the body until a deadline; the status is 0 when it is whole.
-func read(w http.ResponseWriter, r *http.Request, until time.Time) (body []byte, status int) {
+// read takes in the body until a deadline. It holds as many bytes of the room for
+// bodies as have come, not as many as were promised, so that a client that is slow
+// takes no room from others. The result is empty when the body is whole; only then is
+// room held.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, until time.Time) (body []byte, held int64, result string) {
 	rc := http.NewResponseController(w)
 	// A writer that has no deadlines is a test's; the server has time-outs too.
 	_ = rc.SetReadDeadline(until)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, http.StatusRequestEntityTooLarge
-	case err != nil:
-		return nil, http.StatusRequestTimeout
+	in := http.MaxBytesReader(w, r.Body, maxBody)
+	for {
+		if len(body) == cap(body) {
+			more := min(max(held, minRead), maxBody+minRead-held)
+			if !h.bytes.TryAcquire(more) {
+				h.bytes.Release(held)
+				return nil, 0, resultOverloaded
+			}
+			held += more
+			body = append(make([]byte, 0, held), body...)
+		}
+		n, err := in.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		var large *http.MaxBytesError
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, io.EOF):
+			_ = rc.SetReadDeadline(time.Time{})
+			return body, held, ""
+		case errors.As(err, &large):
+			result = resultOversized
+		default:
+			result = resultSlow
+		}
+		h.bytes.Release(held)
+		return nil, 0, result
 	}
-	_ = rc.SetReadDeadline(time.Time{})
-	return body, 0
 }
 
 // retryAfter is in seconds; Graph has its own back-off and may not look at it.

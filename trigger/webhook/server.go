@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+
+	"pullprint/trigger/listen"
 )
 
 // Time-outs of the server, beside those of the Handler.
@@ -19,9 +20,16 @@ const (
 	headerWithin = 2 * time.Second
 	readWithin   = 2 * time.Second
 	writeWithin  = 4 * time.Second
-	idleWithin   = 2 * time.Minute
-	maxHeader    = 16 << 10 // with a validationToken of 4 KiB, percent-encoded
+	idleWithin   = 20 * time.Second // Graph comes again sooner, or not for a while
+	maxHeader    = 16 << 10         // with a validationToken of 4 KiB, percent-encoded
 	closeWithin  = 3 * time.Second
+)
+
+// maxConns is how many connections may be open: as many as POSTs may be in hand, and a
+// quarter of the descriptors of the process at most.
+const (
+	maxConns  = maxRequests
+	connsPart = 4
 )
 
 // Config is the section `webhook` of the configuration.
@@ -83,20 +91,17 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return errors.Join(err, l.Close())
 	}
 	srv := &http.Server{
-		Handler:           http.HandlerFunc(s.serve),
-		ReadHeaderTimeout: headerWithin,
-		ReadTimeout:       readWithin,
-		WriteTimeout:      writeWithin,
-		IdleTimeout:       idleWithin,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          errorLog,
-		ConnContext:       rememberConn,
+		Handler:  s.handler,
+		ErrorLog: errorLog,
 		// HTTP/1 alone, so that a connection is one request at a time and its
 		// time-outs are the request's.
 		Protocols: new(http.Protocols),
 	}
 	srv.Protocols.SetHTTP1(true)
-	l = timedListener{l}
+	l = listen.Bound(srv, l, listen.Limits{
+		Conns: listen.Share(maxConns, connsPart), Header: headerWithin, Body: readWithin, Answer: writeWithin,
+		Idle: idleWithin, HeaderBytes: maxHeader,
+	})
 	if s.pair != nil {
 		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.pair.get, NextProtos: []string{"http/1.1"}})
 	}
@@ -138,57 +143,4 @@ func (s *Server) stop(srv *http.Server) error {
 		return errors.Join(err, srv.Close())
 	}
 	return nil
-}
-
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if c, ok := r.Context().Value(connKey{}).(*timedConn); ok {
-		defer c.began.Store(0)
-	}
-	s.handler.ServeHTTP(w, r)
-}
-
-// requestBegan is when the first byte of a request came, so that the time that
-// its header or its TLS handshake took counts too.
-func requestBegan(r *http.Request) time.Time {
-	if c, ok := r.Context().Value(connKey{}).(*timedConn); ok {
-		if t := c.began.Load(); t != 0 {
-			return time.UnixMilli(t)
-		}
-	}
-	return time.Now()
-}
-
-type connKey struct{}
-
-func rememberConn(ctx context.Context, c net.Conn) context.Context {
-	if t, ok := c.(*tls.Conn); ok {
-		c = t.NetConn()
-	}
-	return context.WithValue(ctx, connKey{}, c)
-}
-
-// timedListener makes timedConns.
-type timedListener struct{ net.Listener }
-
-func (l timedListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &timedConn{Conn: c}, nil
-}
-
-// timedConn remembers when the first byte of a request came, in Unix
-// milliseconds; 0 between requests.
-type timedConn struct {
-	net.Conn
-	began atomic.Int64
-}
-
-func (c *timedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 && c.began.Load() == 0 {
-		c.began.CompareAndSwap(0, time.Now().UnixMilli())
-	}
-	return n, err
 }

@@ -1,0 +1,55 @@
+package admin
+
+import (
+	"net/http"
+	"sync"
+	"time"
+)
+
+// How many requests of one token may be in hand, so that whoever holds one can't take
+// the places of all others: a reader shows one badge at a time, while the program
+// behind another token may speak for every reader of a house.
+const (
+	readerActs = 16
+	tokenActs  = maxActs / 2
+)
+
+// shares counts the requests in hand of each token.
+type shares struct {
+	mu     sync.Mutex
+	inHand map[string]int // by name
+}
+
+// take counts a request until it is freed, or says that its token has too many.
+func (s *shares) take(c Caller) (free func(), p *problem) {
+	name, most := "token "+c.Name, tokenActs
+	if c.Device != "" {
+		name, most = "reader "+c.Device, readerActs
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inHand[name] >= most {
+		p = failure(http.StatusTooManyRequests, "too-many-at-once", "Too many requests of this token at once",
+			"Wait for the answers of those before, or try again in a second.")
+		p.retryAfter = time.Second
+		return nil, p
+	}
+	if s.inHand == nil {
+		s.inHand = map[string]int{}
+	}
+	s.inHand[name]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.inHand[name]--; s.inHand[name] == 0 {
+			delete(s.inHand, name)
+		}
+	}, nil
+}
+
+// busy is the answer when every place is taken.
+func busy() *problem {
+	p := failure(http.StatusServiceUnavailable, "busy", "Too many requests at once", "Try again in a second.")
+	p.retryAfter = time.Second
+	return p
+}

@@ -1,0 +1,192 @@
+// Package listen bounds what the clients of a listener may take of the process:
+// how many connections they hold, and for how long the process waits for them.
+//
+// Whoever reaches the address can open connections and say nothing, send a header or
+// a body byte by byte, or not read the answer. Each such connection holds a file
+// descriptor, and a process without descriptors can't open a file of its store. So a
+// listener has a number of connections of its own, which leaves descriptors to the
+// rest of the program, and when all are taken the one that has kept the process
+// waiting for longest is closed for the new one. A request that is whole and worked
+// on is never cut off for another.
+package listen
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Limits are what the clients of one listener may take. All are needed.
+type Limits struct {
+	// Conns is how many connections may be open at once: see Share.
+	Conns int
+	// Header, Body and Answer are how long a client may take to send the header, to
+	// send the whole request, and from there to have read the answer.
+	Header, Body, Answer time.Duration
+	// Idle is how long a connection may wait for its next request.
+	Idle time.Duration
+	// HeaderBytes bounds a header.
+	HeaderBytes int
+}
+
+// streams is how many requests one connection of HTTP/2 may carry at once: a browser
+// needs a few. Without it a connection would count for 250.
+const streams = 32
+
+// descriptors is what Share takes for the limit of a system that tells none.
+const descriptors = 1024
+
+// Share is how many connections a listener may hold: one in every part of the file
+// descriptors of the process, and at most most. The parts of all listeners together
+// are to leave half of the descriptors to the store, to the calls to Graph and to the
+// files that are read again.
+func Share(most, part int) int {
+	limit := uint64(descriptors)
+	var r syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err == nil {
+		limit = r.Cur
+	}
+	return int(max(1, min(uint64(most), limit/uint64(part)))) //nolint:gosec // most bounds it
+}
+
+// Bound makes srv keep to limits and returns the listener that it has to serve: below
+// TLS, if there is any. It has to be called after the handler of srv is set and before
+// srv serves.
+func Bound(srv *http.Server, ln net.Listener, l Limits) net.Listener {
+	srv.ReadHeaderTimeout, srv.ReadTimeout, srv.WriteTimeout, srv.IdleTimeout = l.Header, l.Body, l.Answer, l.Idle
+	srv.MaxHeaderBytes = l.HeaderBytes
+	srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams}
+	srv.ConnContext, srv.ConnState = remember, answered
+	srv.Handler = track(srv.Handler)
+	return newCapped(ln, l.Conns)
+}
+
+type connKey struct{}
+
+func remember(ctx context.Context, c net.Conn) context.Context {
+	if c, ok := below(c); ok {
+		return context.WithValue(ctx, connKey{}, c)
+	}
+	return ctx
+}
+
+// below is the connection that carries c, which may be TLS.
+func below(c net.Conn) (*conn, bool) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	mine, ok := c.(*conn)
+	return mine, ok
+}
+
+// answered ends the work on a request of HTTP/1 when its answer was written: the server
+// does that after the handler has returned.
+func answered(c net.Conn, state http.ConnState) {
+	if state != http.StateIdle {
+		return
+	}
+	if c, ok := below(c); ok {
+		if w := c.current.Swap(nil); w != nil {
+			w.end()
+		}
+	}
+}
+
+// Began is when the first byte of a request came, so that the time that its header or
+// its TLS handshake took counts too. It is for HTTP/1, where a connection carries one
+// request at a time.
+func Began(r *http.Request) time.Time {
+	if c, ok := r.Context().Value(connKey{}).(*conn); ok {
+		if t := c.began.Load(); t != 0 {
+			return time.UnixMilli(t)
+		}
+	}
+	return time.Now()
+}
+
+// track tells the connection of each request when its client has sent all of it and
+// the process is at work, and closes it after a refusal: what is left of its body is
+// not read.
+func track(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		c, ok := req.Context().Value(connKey{}).(*conn)
+		if !ok {
+			next.ServeHTTP(rw, req)
+			return
+		}
+		w := &work{conn: c}
+		if req.ProtoMajor == 1 {
+			c.current.Store(w)
+		} else {
+			w.rest = sending
+			defer w.end()
+		}
+		if req.Body == nil || req.Body == http.NoBody {
+			w.begin()
+		} else {
+			req.Body = &body{req.Body, w}
+		}
+		next.ServeHTTP(&answer{ResponseWriter: rw}, req)
+	})
+}
+
+// work is one request on a connection. Its body may be read while it ends.
+type work struct {
+	conn  *conn
+	rest  time.Duration
+	state atomic.Int32 // 0 being received, 1 worked on, 2 answered
+}
+
+func (w *work) begin() {
+	if w.state.CompareAndSwap(0, 1) {
+		w.conn.working(+1, 0)
+	}
+}
+
+func (w *work) end() {
+	if w.state.Swap(2) == 1 {
+		w.conn.working(-1, w.rest)
+	}
+	w.conn.began.Store(0)
+}
+
+// body notices that it was read to its end.
+type body struct {
+	io.ReadCloser
+	work *work
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.work.begin()
+	}
+	return n, err
+}
+
+// answer asks for the end of the connection when it is a refusal.
+type answer struct {
+	http.ResponseWriter
+	wrote bool
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *answer) WriteHeader(status int) {
+	if !a.wrote && status >= http.StatusBadRequest && status < http.StatusInternalServerError {
+		a.Header().Set("Connection", "close")
+	}
+	a.wrote = a.wrote || status >= http.StatusOK
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	a.wrote = true
+	return a.ResponseWriter.Write(p)
+}
