@@ -32,16 +32,17 @@ func startProcessWith(in *os.File, dir string, env []string, args ...string) (*p
 	if err != nil {
 		return nil, err
 	}
-	return startCommand(dir, env, exec.Command(path, args...))
+	cmd := exec.Command(path, args...)
+	if in != nil {
+		cmd.Stdin = in
+	}
+	return startCommand(dir, env, cmd)
 }
 
 // startCommand starts a command in dir.
 func startCommand(dir string, env []string, cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, out: newTranscript(), err: newTranscript(), done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = dir, env, p.out, p.err
-	if in != nil {
-		p.cmd.Stdin = in
-	}
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
