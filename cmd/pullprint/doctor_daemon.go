@@ -45,6 +45,12 @@ func (e *examination) daemon(ctx context.Context) {
 	e.openPorts(ctx)
 }
 
+// answers reports whether a daemon runs on this machine, ready or not.
+func (e *examination) answers(ctx context.Context) bool {
+	status, body, err := e.page(ctx, "/readyz")
+	return err == nil && (status == http.StatusOK || status == http.StatusServiceUnavailable && strings.Contains(body, "not ready"))
+}
+
 // page reads one of metrics.listen.
 func (e *examination) page(ctx context.Context, path string) (status int, body string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, nearby)

@@ -103,6 +103,7 @@ Virtual printers that pullprint made (queues[].create) stay, with their shares, 
 type registration struct {
 	replace, yes, json, keep, printers bool
 
+	cfg     *config.Config
 	app     *graph.Client
 	planner *trigger.Planner
 	queues  []trigger.Printer
@@ -138,6 +139,7 @@ func (r *registration) open(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
+	r.cfg = cfg
 	for _, q := range cfg.Queues {
 		p := trigger.Printer{ID: q.PrinterID, Name: q.Name, Create: q.Create, ShareWith: q.ShareWith}
 		for _, d := range cfg.Devices {
@@ -238,5 +240,5 @@ func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*t
 			return fmt.Errorf("%w; what was done stays done: run it again", words(err))
 		}
 	}
-	return r.conclusion(out, p, what)
+	return r.conclusion(cmd.Context(), out, p, what)
 }

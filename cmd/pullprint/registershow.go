@@ -15,7 +15,7 @@ import (
 )
 
 // conclusion says how it ended; a queue without our trigger is a failure.
-func (r *registration) conclusion(out io.Writer, p *trigger.Plan, what string) error {
+func (r *registration) conclusion(ctx context.Context, out io.Writer, p *trigger.Plan, what string) error {
 	open := p.Open()
 	switch {
 	case len(open) > 0:
@@ -29,9 +29,17 @@ func (r *registration) conclusion(out io.Writer, p *trigger.Plan, what string) e
 			return r.kept.Forget()
 		}
 	default:
-		fmt.Fprintf(out, "All %s start tasks of %q.\n", counted(len(p.Steps), "queue"), printable(p.Definition.DisplayName))
+		if name := printable(p.Definition.DisplayName); len(p.Steps) == 1 {
+			fmt.Fprintf(out, "The queue now starts %s's tasks.\n", name)
+		} else {
+			fmt.Fprintf(out, "All %s start tasks of %q.\n", counted(len(p.Steps), "queue"), name)
+		}
 		r.remind(out, p)
-		fmt.Fprintln(out, "Now start the daemon: pullprint run")
+		if (&examination{cfg: r.cfg}).answers(ctx) {
+			fmt.Fprintln(out, "The daemon is running. Restart it if the configuration has changed since it was started.")
+		} else {
+			fmt.Fprintln(out, "Now start the daemon: pullprint run")
+		}
 	}
 	return nil
 }
