@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,7 +29,7 @@ import (
 //  3. complete, abort: the record is created as an intent, with the decision
 //     in it. Dying after, the message (or the sweep) finds the intent and
 //     reads the job back before anything else. See carryOut.
-func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) error {
+func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) (err error) {
 	ref, err := w.jobOf(ctx, ev)
 	if err != nil || ref == (held.Ref{}) {
 		return err
@@ -39,11 +40,25 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) e
 		return nil
 	}
 	known, ok := w.Index.Lookup(ref)
-	if ok && known.Task == ev.Task && !known.State.Intent() && !w.decideAgain(known, q) {
+	if ok && sameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != held.Gone && !w.decideAgain(known, q) {
 		return w.confirm(ctx, d, ev, known)
 	}
-	job, err := w.Graph.Job(ctx, graph.JobRef(ref))
+	if w.noted.risky(&d) {
+		end, busy := w.noted.begin(ctx, ref)
+		if busy != nil {
+			return busy
+		}
+		defer func() { end(err == nil) }()
+	}
+	job, err := w.readJob(ctx, ref)
 	if notFound(err) {
+		over, err := w.unknownJob(ctx, ev)
+		switch {
+		case err != nil:
+			return err
+		case !over && known.State != held.Gone:
+			return errUnknownJob
+		}
 		w.ignore(ignoredFinished, ev)
 		return w.settle(ctx, d, known.Key, "graph does not know the job")
 	}
@@ -56,6 +71,9 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) e
 	}
 	key := held.Key(job.CreatedBy.ID, ref)
 	if ok {
+		if strings.EqualFold(key, known.Key) {
+			key = known.Key // an earlier version stored ids as they came
+		}
 		rec, rev, err := w.Jobs.Get(ctx, key)
 		if err != nil {
 			return err
@@ -105,7 +123,7 @@ func (w *Worker) jobOf(ctx context.Context, ev trigger.Event) (held.Ref, error) 
 func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, job graph.Job) (bool, error) {
 	state, ok := graph.TaskState(""), false
 	for _, t := range job.Tasks {
-		if t.ID == ev.Task {
+		if sameTask(t.ID, ev.Task) {
 			state, ok = t.State, true
 		}
 	}
@@ -120,7 +138,7 @@ func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, j
 		}
 		state = t.State
 	}
-	if state == graph.TaskCompleted || state == graph.TaskAborted {
+	if finished(state) {
 		w.ignore(ignoredFinished, ev)
 		return false, w.settle(ctx, d, held.Key(job.CreatedBy.ID, held.Ref(job.Ref)), "graph says the job is over")
 	}
@@ -188,20 +206,27 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 // again goes on with a job that has a record: a duplicate, a redelivery, or a
 // rival's work.
 func (w *Worker) again(ctx context.Context, d bus.Delivery, ev trigger.Event, f found) error {
-	known := Entry{Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy}
+	known := Entry{Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy, Mode: f.rec.Decision.Input.Mode}
 	switch {
 	case f.rec.State.Intent():
 		return w.resume(ctx, f.rec, f.rev, d.Stored)
-	case f.rec.State.Final() && f.rec.Task != ev.Task:
+	case f.rec.State == held.Gone && !revivable(&f.rec, f.job):
+		w.ignore(ignoredFinished, ev)
+		w.closeTask(ctx, ev, f.job)
+		return nil
+	case f.rec.State.Final() && f.rec.State != held.Gone && !sameTask(f.rec.Task, ev.Task):
 		return errConflict
-	case w.decideAgain(known, f.q):
+	case f.rec.State == held.Gone, w.decideAgain(known, f.q):
 		fresh, err := w.decide(ctx, ev, f.job, f.q)
 		if err != nil {
 			return err
 		}
 		fresh.State, fresh.Seen, fresh.Trail, fresh.Release = f.rec.State, f.rec.Seen, f.rec.Trail, f.rec.Release
 		fresh.Decision.ID += ":" + fresh.Decision.Policy
-		if policy.Waits(known.Reason) {
+		if f.rec.State == held.Gone {
+			fresh.State = held.Seen
+		}
+		if f.rec.State == held.Gone || policy.Waits(known.Reason) || known.Mode != fresh.Decision.Input.Mode {
 			fresh.Decision.ID += ":" + strconv.FormatUint(f.rev, 10)
 		}
 		f.rec = fresh
@@ -242,11 +267,14 @@ func (w *Worker) arrivalAudited(ctx context.Context, rec *held.Record) error {
 }
 
 // decideAgain reports whether a held job waits to be decided: one of a direct
-// queue for another policy than the one that could not decide it, any for what
-// was out of reach when it came.
+// queue for another policy than the one that could not decide it, or because the
+// queue was a pull queue when it came; any for what was out of reach then.
 func (w *Worker) decideAgain(e Entry, q Queue) bool {
-	return e.State == held.Held && ((q.Mode == ModeDirect && e.Policy != w.Policy().Hash()) || policy.Waits(e.Reason))
+	return e.State == held.Held && ((q.Mode == ModeDirect && (e.Policy != w.Policy().Hash() || e.Mode == ModePull)) || policy.Waits(e.Reason))
 }
+
+// sameTask compares the ids of tasks; an earlier version stored them as they came.
+func sameTask(a, b string) bool { return strings.EqualFold(a, b) }
 
 // publish puts the record's decision into the audit stream. Its id is always
 // the same, so that doing it again changes nothing.

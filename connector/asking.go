@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -23,12 +24,17 @@ type question struct {
 	groupsAge time.Duration
 	// paid is what the job has reserved already, and for which try.
 	paid *held.Charge
+	// left is why the documents must not be opened, if that was to be done.
+	left error
 }
 
 // decide asks the policy and makes the record; nothing is stored yet.
 func (w *Worker) decide(ctx context.Context, ev trigger.Event, job graph.Job, q Queue) (held.Record, error) {
 	ask := w.question(job, q, time.Now())
 	v, shadow, err := w.ask(ctx, &ask)
+	if err == nil {
+		err = ask.left
+	}
 	if err != nil {
 		return held.Record{}, err
 	}
@@ -85,7 +91,7 @@ func (w *Worker) question(job graph.Job, q Queue, now time.Time) question {
 // ask has the policy decide, and the one that is tried out beside it, if there
 // is one. What neither looks at isn't asked for; what can't be found out is
 // missing, and they know what to do then. The error is that of a context that
-// ended.
+// ended, or says that the documents can't be opened right now.
 func (w *Worker) ask(ctx context.Context, ask *question) (live policy.Decision, shadow *policy.Decision, err error) {
 	p, next := w.Policy(), w.next()
 	needs := p.Needs(ask.Point, ask.Queue.Mode)
@@ -96,6 +102,9 @@ func (w *Worker) ask(ctx context.Context, ask *question) (live policy.Decision, 
 	w.pagesOf(ctx, p, needs, ask)
 	if err := ctx.Err(); err != nil {
 		return live, nil, err
+	}
+	if ask.left != nil && !errors.Is(ask.left, errCrashed) {
+		return live, nil, ask.left
 	}
 	bare := *ask
 	ask.Request = w.budget(ctx, p, bare)
@@ -160,17 +169,8 @@ func (w *Worker) count(ctx context.Context, p *policy.Policy, ask *question) *he
 	if w.Pages == nil || !p.Counts() {
 		out.Unknown = "pages are not counted"
 	} else {
-		for _, d := range ask.job.Documents {
-			n, err := w.Pages(ctx, ask.job.Ref, d)
-			if err != nil {
-				w.log.Info("pages not counted", zap.String("job", ask.job.Ref.Job), zap.String("type", d.ContentType), zap.Error(err))
-				out.Count, out.Unknown = 0, err.Error()
-				break
-			}
-			out.Count += n
-		}
-		if len(ask.job.Documents) == 0 {
-			out.Unknown = "the job has no document"
+		if err := w.open(ctx, ask, out); err != nil {
+			out.Count, out.Unknown = 0, err.Error()
 		}
 	}
 	result := "counted"
@@ -182,6 +182,29 @@ func (w *Worker) count(ctx context.Context, p *policy.Policy, ask *question) *he
 	}
 	w.Metrics.pages.WithLabelValues(result).Inc()
 	return out
+}
+
+// open counts the pages of the documents. That is what a process is most likely to
+// die at: it is noted before.
+func (w *Worker) open(ctx context.Context, ask *question, out *held.Pages) (err error) {
+	if len(ask.job.Documents) == 0 {
+		return errors.New("the job has no document")
+	}
+	end, err := w.noted.begin(ctx, held.Ref(ask.job.Ref))
+	if err != nil {
+		ask.left = err
+		return err
+	}
+	defer func() { end(err == nil) }()
+	for _, d := range ask.job.Documents {
+		n, err := w.Pages(ctx, ask.job.Ref, d)
+		if err != nil {
+			w.log.Info("pages not counted", zap.String("job", ask.job.Ref.Job), zap.String("type", d.ContentType), zap.Error(err))
+			return err
+		}
+		out.Count += n
+	}
+	return nil
 }
 
 // budget is the request with those who pay, and what they have.

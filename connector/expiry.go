@@ -21,6 +21,9 @@ func expired(state held.State, until, now time.Time) bool {
 // dueWarning reports whether it is time to tell the owner of a held job that
 // its hold ends.
 func dueWarning(e Entry, q Queue, now time.Time) bool {
+	if q.PrinterID == "" { // it was taken out of the configuration
+		q.HoldFor = e.HoldUntil.Sub(e.Seen)
+	}
 	return e.State == held.Held && e.Warned.IsZero() && !e.HoldUntil.IsZero() &&
 		now.Before(e.HoldUntil) && !now.Before(e.HoldUntil.Add(-q.warning()))
 }
@@ -51,8 +54,8 @@ func (w *Worker) warn(ctx context.Context, rec held.Record, rev uint64) error {
 	}
 	defer release()
 	body, err := json.Marshal(Notice{
-		Kind: "expiry", Ref: rec.Ref, Queue: rec.Queue, Owner: rec.Owner, Created: rec.Created, HoldUntil: rec.HoldUntil,
-		Devices: w.devicesOf(rec.Queue),
+		Kind: "expiry", Ref: rec.Ref, Queue: w.QueueOf(&rec), Owner: rec.Owner, Created: rec.Created, HoldUntil: rec.HoldUntil,
+		Devices: w.devicesOf(w.QueueOf(&rec)),
 	})
 	if err != nil {
 		return fmt.Errorf("encode notice: %w", err)

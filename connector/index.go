@@ -44,6 +44,8 @@ type Entry struct {
 	Owner     string
 	Reason    string
 	Policy    string
+	// Mode is that of the queue when the newest decision was made.
+	Mode string
 }
 
 // NewIndex follows store once Run is called. There is to be one for a Metrics.
@@ -120,6 +122,9 @@ func (x *Index) apply(key string, value []byte) {
 		Decision  struct {
 			Reason string `json:"reason"`
 			Policy string `json:"policy"`
+			Input  struct {
+				Mode string `json:"mode"`
+			} `json:"input"`
 		} `json:"decision"`
 	}
 	if err := json.Unmarshal(value, &rec); err != nil {
@@ -129,11 +134,23 @@ func (x *Index) apply(key string, value []byte) {
 	e := &Entry{
 		Ref: rec.Ref, Key: key, Task: rec.Task, Queue: rec.Queue, State: rec.State, Seen: rec.Seen,
 		HoldUntil: rec.HoldUntil, Warned: rec.Warned, Created: rec.Created, Owner: rec.Owner, Reason: rec.Decision.Reason, Policy: rec.Decision.Policy,
+		Mode: mode(rec.Decision.Input.Mode),
 	}
 	if rec.Intent != nil {
 		e.Since = rec.Intent.Since
 	}
 	x.set(rec.Ref, e)
+}
+
+// mode is a known mode without memory of its own.
+func mode(s string) string {
+	switch s {
+	case ModePull:
+		return ModePull
+	case ModeDirect:
+		return ModeDirect
+	}
+	return ""
 }
 
 func (x *Index) set(ref held.Ref, e *Entry) {

@@ -128,10 +128,10 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		m.gone.WithLabelValues(q.Name)
 		m.warnings.WithLabelValues(q.Name)
 	}
-	for _, r := range append([]string{ignoredQueue, ignoredForeign, ignoredFinished, ignoredDuplicate}, trigger.Results...) {
+	for _, r := range append([]string{ignoredQueue, ignoredForeign, ignoredFinished, ignoredDuplicate, ignoredUnknown}, trigger.Results...) {
 		m.ignored.WithLabelValues(r)
 	}
-	for _, r := range []string{deadMalformed, deadPanic, deadAttempts, deadConflict} {
+	for _, r := range []string{deadMalformed, deadPanic, deadAttempts, deadConflict, deadCrash} {
 		m.dead.WithLabelValues(r)
 	}
 	for _, r := range []string{"passed", "failed"} {

@@ -391,7 +391,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 func (r *Releaser) read(ctx context.Context, ref held.Ref) (graph.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
-	return r.w.Graph.Job(ctx, graph.JobRef(ref))
+	return r.w.readJob(ctx, ref)
 }
 
 // chosen is what is set of a job before rules at release see it: what its owner
@@ -464,7 +464,7 @@ func (r *Releaser) usable(ctx context.Context, rec *held.Record, at *destination
 		return nil, nil, nil
 	}
 	d := r.w.own(policy.ReasonDeviceUnavailable, policy.Release, policy.Keep)
-	if others := at.others(ctx, rec.Queue); others != "" {
+	if others := at.others(ctx, r.w.QueueOf(rec)); others != "" {
 		d.Remedy = "Go to " + others + ": your job is still waiting."
 	}
 	return &d, nil, nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
-	"pullprint/policy"
 	"pullprint/trigger/graph"
 )
 
@@ -46,25 +44,21 @@ const (
 // definition yet, which is no failure of the sweep.
 var errNoDefinition = errors.New("the task definition is not known yet")
 
-// Feed stores a task for the workers; *bus.Bus is one.
-type Feed interface {
-	PublishTask(ctx context.Context, definition, msgID string, body []byte) (duplicate bool, err error)
-	Lag(ctx context.Context) (pending, ackPending int, err error)
-}
-
 // Sweeper makes sure where the webhook only makes fast: it reconciles what
 // Graph lists with what the records say.
 type Sweeper struct {
-	worker  *Worker
-	feed    Feed
-	kick    chan struct{}
-	log     *zap.Logger
-	turn    string // key of the held job that was looked at last
-	last    atomic.Int64
-	turned  atomic.Int64
-	settled int // where settling goes on
-	drifted drift
-	unheard atomic.Bool // in the last sweep nobody listened for notices
+	worker   *Worker
+	feed     Feed
+	kick     chan struct{}
+	log      *zap.Logger
+	turn     string // key of the held job that was looked at last
+	last     atomic.Int64
+	turned   atomic.Int64
+	settled  int // where settling goes on
+	drifted  drift
+	unheard  atomic.Bool // in the last sweep nobody listened for notices
+	unknown  unknowns
+	stranded map[string]int // held jobs of queues that are not configured
 }
 
 // LastSuccess is when this instance last read every task; zero when it has not,
@@ -170,20 +164,22 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	acts, actCtx := errgroup.WithContext(ctx)
 	acts.SetLimit(sweepActs)
 	listed := map[held.Ref]bool{}
-	idle, err := s.idle(ctx)
+	behind, err := s.behind(ctx)
 	if err != nil {
 		return err
 	}
+	s.unknown.next()
 	for task, err := range s.worker.Graph.Tasks(ctx, definition) {
 		if err != nil {
 			return errors.Join(fmt.Errorf("list tasks: %w", err), acts.Wait())
 		}
-		if task.State == graph.TaskCompleted || task.State == graph.TaskAborted || task.Job == (graph.JobRef{}) {
+		if finished(task.State) || task.Job == (graph.JobRef{}) {
 			continue
 		}
 		listed[held.Ref(task.Job)] = true
-		acts.Go(func() error { return s.task(actCtx, definition, task, idle) })
+		acts.Go(func() error { return s.task(actCtx, definition, task, behind) })
 	}
+	s.tellStranded(open)
 	var waiting []Entry
 	now, warns := time.Now(), s.warnings()
 	for _, e := range open {
@@ -208,6 +204,24 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	return s.settle(ctx)
 }
 
+// tellStranded says once how many jobs are held for queues that are not configured
+// any more: no device releases them.
+func (s *Sweeper) tellStranded(open []Entry) {
+	n := map[string]int{}
+	for _, e := range open {
+		if _, ok := s.worker.queues[e.Printer]; !ok && e.State == held.Held {
+			n[e.Queue]++
+		}
+	}
+	for queue, jobs := range n {
+		if s.stranded[queue] == 0 {
+			s.log.Warn("jobs are held for a queue that is not configured: put it back to have them released, or they are aborted when their hold ends",
+				zap.String("queue", queue), zap.Int("jobs", jobs))
+		}
+	}
+	s.stranded = n
+}
+
 // inTurn chooses the held jobs to look at this time: those after the last one
 // in the order of their keys, and from the start again.
 func (s *Sweeper) inTurn(waiting []Entry) []Entry {
@@ -221,17 +235,8 @@ func (s *Sweeper) inTurn(waiting []Entry) []Entry {
 	return chosen
 }
 
-// idle reports whether the workers have taken every stored task.
-func (s *Sweeper) idle(ctx context.Context) (bool, error) {
-	pending, unacked, err := s.feed.Lag(ctx)
-	if err != nil {
-		return false, fmt.Errorf("ask for the stream's lag: %w", err)
-	}
-	return pending == 0 && unacked == 0, nil
-}
-
 // task looks at one waiting task.
-func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, idle bool) error {
+func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b backlog) error {
 	w := s.worker
 	q, ok := w.queues[t.Job.Printer]
 	if !ok {
@@ -239,41 +244,13 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, idl
 	}
 	e, known := w.Index.Lookup(held.Ref(t.Job))
 	switch {
-	case !known, w.decideAgain(e, q):
-		return s.feedTask(ctx, definition, t, idle)
-	case e.State == held.Aborted && e.Task == t.ID:
+	case !known, e.State == held.Gone, w.decideAgain(e, q):
+		return s.feedTask(ctx, definition, t, b)
+	case e.State == held.Aborted && sameTask(e.Task, t.ID):
 		// Graph's abort may leave the task waiting; whatever it answers is fine.
 		if err := w.Graph.FinishTask(ctx, definition, t.ID, graph.TaskAborted, "the job was aborted"); err != nil {
 			s.log.Debug("task of an aborted job not finished", zap.String("task", t.ID), zap.Error(err))
 		}
-	}
-	return nil
-}
-
-// feedTask puts a task into the stream under its own id, which the stream drops
-// as a duplicate if it has heard of it in the last six hours. A task that the
-// stream heard of and that has no record although the workers are idle was
-// given up: it gets another chance once an hour.
-func (s *Sweeper) feedTask(ctx context.Context, definition string, t graph.Task, idle bool) error {
-	body, err := s.worker.Book.SweepNotification(t.ID, t.Job.Printer, t.Job.Job)
-	if err != nil {
-		return fmt.Errorf("write notification: %w", err)
-	}
-	dup, err := s.feed.PublishTask(ctx, definition, t.ID, body)
-	if e, ok := s.worker.Index.Lookup(held.Ref(t.Job)); err == nil && dup && ok && policy.Waits(e.Reason) {
-		minute := strconv.FormatInt(time.Now().Unix()/60, 36)
-		dup, err = s.feed.PublishTask(ctx, definition, t.ID+":m"+minute, body)
-	}
-	if err == nil && dup && idle {
-		hour := strconv.FormatInt(time.Now().Unix()/3600, 36)
-		dup, err = s.feed.PublishTask(ctx, definition, t.ID+":"+hour, body)
-	}
-	if err != nil {
-		return fmt.Errorf("feed task: %w", err)
-	}
-	if !dup {
-		s.worker.Metrics.recovered.Inc()
-		s.log.Info("task recovered", zap.String("task", t.ID), zap.String("job", t.Job.Job))
 	}
 	return nil
 }
@@ -336,7 +313,7 @@ func (s *Sweeper) over(ctx context.Context, rec held.Record, rev uint64) error {
 		return errBusy
 	}
 	defer release()
-	job, err := w.Graph.Job(ctx, graph.JobRef(rec.Ref))
+	job, err := w.readJob(ctx, rec.Ref)
 	switch {
 	case notFound(err):
 		_, err = w.gone(ctx, rec, rev, "graph does not know the job")

@@ -39,9 +39,6 @@ const Workers = 512
 // Graph at the end of its time: one that has it for longer is stuck.
 const HandleLimit = 10 * time.Minute
 
-// maxAttempts is how often a task is delivered before it is given up.
-const maxAttempts = 10
-
 // Why a task was ignored, as label of pullprint_tasks_ignored_total; the results
 // of package trigger are there as well.
 const (
@@ -49,6 +46,7 @@ const (
 	ignoredForeign   = "foreign"
 	ignoredFinished  = "finished"
 	ignoredDuplicate = "duplicate"
+	ignoredUnknown   = "unknown-job" // Graph lists its task and does not know the job
 )
 
 // Why a task was given up, as label of pullprint_dead_letters_total.
@@ -57,10 +55,15 @@ const (
 	deadPanic     = "panic"
 	deadAttempts  = "attempts"
 	deadConflict  = "conflict"
+	deadCrash     = "crash"
 )
 
 // errBusy says that another is acting on the job right now.
 var errBusy = errors.New("another instance is acting on the job")
+
+// errUnknownJob says that Graph does not know a job whose task it lists as waiting:
+// not yet, or its answer is wrong.
+var errUnknownJob = errors.New("graph does not know the job although its task waits")
 
 // errConflict says that the job has a task which its finished record does not know.
 var errConflict = errors.New("the job is finished but has a new task")
@@ -105,8 +108,8 @@ type Ledger interface {
 	Open(ctx context.Context, fn func(quota.Account, quota.Reservation) error) error
 }
 
-// Deps are what a Worker works with. All are needed but Next, Pages, Trigger,
-// SelfTest, Devices and OnDecision.
+// Deps are what a Worker works with. All are needed but Next, Pages, Inflight,
+// Trigger, SelfTest, Devices and OnDecision.
 type Deps struct {
 	Graph   Graph
 	Jobs    *held.Store
@@ -120,6 +123,9 @@ type Deps struct {
 	Next func() *policy.Policy
 	// Pages counts the pages of a document of a job; without it none are.
 	Pages func(ctx context.Context, job graph.JobRef, d graph.Document) (int, error)
+	// Inflight remembers what is worked on, for the next process if this one dies
+	// at it; without it, what kills the process kills every one that follows.
+	Inflight InflightKV
 	// Trigger looks at the trigger of a printer, by the sign-in of an administrator
 	// that is kept; without it, drift is noticed by what the jobs do.
 	Trigger func(ctx context.Context, printer, definition string) (state, holder string, err error)
@@ -148,6 +154,8 @@ type Worker struct {
 	queues map[string]Queue // by printer id
 	groups *directory
 	log    *zap.Logger
+	noted  *inflight
+	tries  *attempts
 
 	mu   sync.Mutex
 	busy map[string]bool // keys of the jobs this process is acting on
@@ -157,8 +165,9 @@ type Worker struct {
 func NewWorker(d Deps) *Worker {
 	w := &Worker{
 		Deps: d, queues: map[string]Queue{}, busy: map[string]bool{},
-		log: d.Logger.Named("worker"), groups: newDirectory(d.Graph, d.GroupTTL),
+		log: d.Logger.Named("worker"), groups: newDirectory(d.Graph, d.GroupTTL), tries: newAttempts(),
 	}
+	w.noted = newInflight(&w.Deps, w.log)
 	for _, q := range d.Queues {
 		w.queues[q.PrinterID] = q
 	}
@@ -166,6 +175,15 @@ func NewWorker(d Deps) *Worker {
 		d.SelfTest.worker = w
 	}
 	return w
+}
+
+// QueueOf is what the queue of a job is called now: it may have had another name when
+// the job came.
+func (w *Worker) QueueOf(rec *held.Record) string {
+	if q, ok := w.queues[rec.Printer]; ok {
+		return q.Name
+	}
+	return rec.Queue
 }
 
 // Handle takes one message of the stream of tasks. Whatever happens, the task
@@ -186,42 +204,44 @@ func (w *Worker) Handle(ctx context.Context, d bus.Delivery) (disp bus.Dispositi
 	if err != nil {
 		return w.refuse(d, err)
 	}
-	asked := time.Now()
-	err = w.arrive(ctx, d, ev)
-	switch {
-	case err == nil:
+	began := time.Now()
+	w.tries.begin(ev.Task, began)
+	if err = w.arrive(ctx, d, ev); err == nil {
+		w.tries.done(ev.Task)
 		return bus.Done()
+	}
+	return w.failed(ctx, d, ev, err, began)
+}
+
+// failed says what becomes of a task that could not be decided. What is wrong with
+// the task itself is counted; an outage, and another who is at it, only cost time.
+func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, err error, began time.Time) bus.Disposition {
+	pause := retryAfter(min(d.Attempt, 6))
+	switch {
 	case errors.Is(err, errConflict):
 		return w.giveUp(ctx, d, ev, deadConflict, err)
-	case w.outage(err, asked):
-		// Nothing is wrong with this job: wait, and do not count.
-		return bus.Retry(retryAfter(min(d.Attempt, 6)))
-	case d.Attempt >= maxAttempts:
-		return w.giveUp(ctx, d, ev, deadAttempts, err)
+	case errors.Is(err, errCrashed):
+		return w.giveUp(ctx, d, ev, deadCrash, err)
+	case w.outage(err, began):
+	case errors.Is(err, errBusy):
+		pause = max(pause, takeOver/4)
+	default:
+		n := w.tries.failed(ev.Task)
+		switch {
+		case errors.Is(err, errUnknownJob) && n >= maxUnknown:
+			w.tries.done(ev.Task)
+			w.ignore(ignoredUnknown, ev)
+			return bus.Done()
+		case n >= maxAttempts:
+			d.Attempt = n
+			return w.giveUp(ctx, d, ev, deadAttempts, err)
+		}
+		pause = retryAfter(n)
+		w.log.Warn("task comes again", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.Int("attempt", n), zap.Duration("after", pause), zap.Error(err))
 	}
-	delay := retryAfter(d.Attempt)
-	if errors.Is(err, errBusy) {
-		delay = max(delay, takeOver/4)
-	} else {
-		w.log.Warn("task comes again", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.Int("attempt", d.Attempt), zap.Duration("after", delay), zap.Error(err))
-	}
-	return bus.Retry(delay)
-}
-
-// retryAfter is the pause before the next delivery: ten of them span 5 minutes.
-func retryAfter(attempt int) time.Duration {
-	return min(time.Second<<max(attempt-1, 0), 60*time.Second)
-}
-
-// outage reports whether err means that the store does not answer, or that Graph
-// can't be reached at all: it is unavailable and has answered nobody since asked.
-func (w *Worker) outage(err error, asked time.Time) bool {
-	var auth *graph.AuthError
-	if errors.As(err, &auth) || errors.Is(err, bus.ErrUnavailable) {
-		return true
-	}
-	var ge *graph.Error
-	return errors.As(err, &ge) && ge.Unavailable() && w.Graph.LastSuccess().Before(asked)
+	pause = max(pause, asked(err))
+	w.tries.again(ev.Task, pause, time.Now())
+	return bus.Retry(pause)
 }
 
 // refuse drops a message that is not for us; it costs no Graph call. When it
@@ -265,6 +285,7 @@ func (w *Worker) giveUp(ctx context.Context, d bus.Delivery, ev trigger.Event, r
 		w.log.Error("dead letter not stored, task comes again", zap.String("task", ev.Task), zap.Error(err))
 		return bus.Retry(retryAfter(d.Attempt))
 	}
+	w.tries.done(ev.Task)
 	w.Metrics.dead.WithLabelValues(reason).Inc()
 	w.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason), zap.Int("attempt", d.Attempt), zap.NamedError("cause", cause))
 	return bus.Done()

@@ -247,6 +247,30 @@ func (k dyingLedger) CompareAndSet(ctx context.Context, key string, value []byte
 	return rev, ok, err
 }
 
+// dyingNotes is where a mortal process notes what it works on.
+type dyingNotes struct {
+	connector.InflightKV
+	l *life
+}
+
+func (k dyingNotes) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, bool, error) {
+	if err := k.l.reach("before note"); err != nil {
+		return 0, false, err
+	}
+	rev, ok, err := k.InflightKV.CompareAndSet(ctx, key, value, revision, ttl)
+	if dead := k.l.reach("after note"); dead != nil {
+		return 0, false, dead
+	}
+	return rev, ok, err
+}
+
+func (k dyingNotes) Delete(ctx context.Context, key string, revision uint64) (bool, error) {
+	if k.l.dead.Load() {
+		return false, errKilled
+	}
+	return k.InflightKV.Delete(ctx, key, revision)
+}
+
 // dyingAudit is the audit as a mortal process reaches it.
 type dyingAudit struct{ l *life }
 
@@ -342,7 +366,7 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	var documents connector.Documents
 	documents.Fill()
 	deps := connector.Deps{
-		Graph: answered{client}, Pages: connector.PageCounter(client, documents), Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Notices: w.bus, Book: w.book,
+		Graph: answered{client}, Pages: connector.PageCounter(client, documents), Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l}, Notices: w.bus, Book: w.book,
 		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Metrics: l.metrics, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,
 	}

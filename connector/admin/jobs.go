@@ -220,7 +220,7 @@ func (a *API) releaseJob(r *request) (any, error) {
 	if i < 0 {
 		return nil, connector.ErrNoDevice
 	}
-	if !slices.Contains(a.Devices[i].Queues, rec.Queue) {
+	if !slices.Contains(a.Devices[i].Queues, a.Worker.QueueOf(&rec)) {
 		return nil, failure(http.StatusConflict, "device-not-allowed", "The job can't be released there", "The device does not serve the queue of the job.")
 	}
 	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Device: in.Device, Owner: rec.Owner}); err != nil {

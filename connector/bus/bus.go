@@ -87,11 +87,12 @@ type Bus struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
 
-	writers map[string]*writer
-	jobs    *KV
-	badges  *KV
-	quota   *KV
-	state   *KV
+	writers  map[string]*writer
+	jobs     *KV
+	badges   *KV
+	quota    *KV
+	state    *KV
+	inflight *Inflight
 
 	consumption atomic.Pointer[consumption] // nil when nothing is consumed
 	denial      denial                      // of the external server
@@ -188,6 +189,7 @@ func (b *Bus) complete(ctx context.Context) error {
 	}
 	b.jobs, b.state = b.bucket(bucketJobs), b.bucket(bucketState)
 	b.badges, b.quota = b.bucket(bucketBadges), b.bucket(bucketQuota)
+	b.inflight = b.newInflight()
 	if err := b.upgrade(ctx, steps); err != nil {
 		return err
 	}
@@ -298,6 +300,9 @@ func (b *Bus) shutdown() {
 	if b.srv != nil {
 		b.srv.Shutdown()
 		b.srv.WaitForShutdown()
+	}
+	if b.inflight != nil {
+		marked = errors.Join(marked, b.inflight.close())
 	}
 	if b.lock != nil {
 		b.closed = b.lock.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -85,4 +86,29 @@ func (b *Bus) Lag(ctx context.Context) (pending, ackPending int, err error) {
 	}
 	info := c.CachedInfo()
 	return int(info.NumPending), info.NumAckPending, nil //nolint:gosec // counts of stored messages
+}
+
+// Undelivered is when the oldest task was stored that was not yet handed to a
+// worker; zero when there is none.
+func (b *Bus) Undelivered(ctx context.Context) (time.Time, error) {
+	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read consumer %s: %w", consumerName, err)
+	}
+	info := c.CachedInfo()
+	if info.NumPending == 0 {
+		return time.Time{}, nil
+	}
+	s, err := b.js.Stream(ctx, streamTasks)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read stream %s: %w", streamTasks, err)
+	}
+	msg, err := s.GetMsg(ctx, info.Delivered.Stream+1, jetstream.WithGetMsgSubject(subjectTasks+"*"))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return time.Time{}, nil // it aged out
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the oldest task that nobody was given: %w", err)
+	}
+	return msg.Time, nil
 }

@@ -58,7 +58,7 @@ func (d *daemon) compose(ctx context.Context) error {
 		}
 	}
 	d.worker = connector.NewWorker(connector.Deps{
-		Trigger: look, SelfTest: d.tester, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next, Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Notices: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices, GroupTTL: cfg.Policy.GroupTTL,
+		Trigger: look, SelfTest: d.tester, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next, Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Inflight: d.bus.Inflight(), Notices: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices, GroupTTL: cfg.Policy.GroupTTL,
 		Index: d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil, OnDecision: d.o.OnDecision,
 	})
 	d.sweeper = connector.NewSweeper(d.worker, d.bus)

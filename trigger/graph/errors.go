@@ -102,6 +102,12 @@ func (e *Error) Unavailable() bool {
 	return e.Err != nil
 }
 
+// Throttled reports whether Graph asked to come later, which says nothing about
+// what was asked for.
+func (e *Error) Throttled() bool {
+	return e.Status == http.StatusTooManyRequests || e.RetryAfter > 0
+}
+
 // Ambiguous reports whether this was a write that may have happened all the
 // same: it was sent, and then the answer got lost, took too long, was a 5xx or
 // could not be understood. Read back before doing anything else.

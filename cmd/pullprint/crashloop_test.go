@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"pullprint/connector"
+	"pullprint/connector/bus"
+	"pullprint/trigger/graph/graphtest"
+)
+
+// TestCrashLoop kills the program with SIGKILL whenever it opens one document, as an
+// out-of-memory killer would. The third death is the last: then its task is a dead
+// letter, and other jobs are held.
+func TestCrashLoop(t *testing.T) {
+	t.Parallel()
+	c := newChaos(t, graphtest.Calm(), 7)
+	src := strings.Replace(chaosPolicy, "pages: metadata-only\nbytes_per_page: 40_000\n", "", 1)
+	if err := os.WriteFile(filepath.Join(c.dir, "policy.yaml"), []byte(src), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var now atomic.Pointer[process]
+	var bad atomic.Pointer[graphtest.JobID]
+	var opened atomic.Int64
+	c.sim.Change(func(k *graphtest.Knobs) {
+		k.Intercept = func(op string, r graphtest.Request) graphtest.Fault {
+			if op != graphtest.OpDocumentValue {
+				return graphtest.Fault{}
+			}
+			bad.CompareAndSwap(nil, &graphtest.JobID{Printer: r.Printer, Job: r.Job}) // the first document
+			if *bad.Load() == (graphtest.JobID{Printer: r.Printer, Job: r.Job}) {
+				opened.Add(1)
+				now.Load().kill()
+				return graphtest.Fault{Drop: true}
+			}
+			return graphtest.Fault{}
+		}
+	})
+	p := c.start()
+	now.Store(p)
+	c.ready(p)
+	id, err := c.sim.Submit(graphtest.JobSpec{Printer: chaosPull, User: chaosUser, Pages: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for life := 1; life <= 3; life++ {
+		select {
+		case <-p.done:
+		case <-time.After(2 * time.Minute):
+			t.Fatalf("life %d: the document was opened %d times", life, opened.Load())
+		}
+		p = c.start()
+		now.Store(p)
+		c.ready(p)
+	}
+	good, err := c.sim.Submit(graphtest.JobSpec{Printer: chaosPull, User: chaosUser, Pages: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := `pullprint_dead_letters_total{reason="crash"} 1`
+	if !eventually(2*time.Minute, func() bool {
+		_, page := get("http://" + c.metrics + "/metrics")
+		return strings.Contains(page, dead) && strings.Contains(page, `pullprint_held_jobs{queue="Follow-Me"} 1`)
+	}) {
+		t.Errorf("no dead letter, or job %s is not held; the document was opened %d times", good, opened.Load())
+	}
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if code, err := p.code(25 * time.Second); err != nil || code != exitDone {
+		t.Errorf("SIGTERM: exit code %d, %v", code, err)
+	}
+	if n := opened.Load(); n != 3 {
+		t.Errorf("the document was opened %d times, want 3", n)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	b, err := bus.Open(ctx, c.nats, bus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	err = b.Dead(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
+		var d connector.DeadLetter
+		if err := json.Unmarshal(body, &d); err != nil {
+			return err
+		}
+		if d.Reason != "crash" || d.Job != id.Job {
+			t.Errorf("dead letter %+v", d)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,118 @@
+package connector
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"pullprint/connector/bus"
+	"pullprint/trigger/graph"
+)
+
+// How often a task fails before it is given up, and before a job that Graph does not
+// know yet is left to the sweep: its pauses add up to half a minute.
+const (
+	maxAttempts = 10
+	maxUnknown  = 6
+)
+
+// redelivered is how long after its pause a task may come again that is still in the
+// hands of a worker: the stream waits that long for an answer.
+const redelivered = time.Minute
+
+// attempts counts how often tasks failed here for a reason of their own. Deliveries
+// don't tell that: an outage makes many of them.
+type attempts struct {
+	mu    sync.Mutex
+	tasks map[string]attempt
+}
+
+type attempt struct {
+	failed int
+	// until is how long the task is in hand: it is worked on, or comes again.
+	until time.Time
+}
+
+// forgetAt is how many tasks are remembered before those that came to nothing here
+// are looked for: ones that another replica was given, or that left the stream.
+const forgetAt = 20_000
+
+func newAttempts() *attempts { return &attempts{tasks: map[string]attempt{}} }
+
+// begin notes that a task is worked on.
+func (a *attempts) begin(task string, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.tasks) >= forgetAt {
+		for id, t := range a.tasks {
+			if now.After(t.until) {
+				delete(a.tasks, id)
+			}
+		}
+	}
+	t := a.tasks[task]
+	t.until = now.Add(HandleLimit)
+	a.tasks[task] = t
+}
+
+// failed counts a failure of the task's own and says how many there were.
+func (a *attempts) failed(task string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.tasks[task]
+	t.failed++
+	a.tasks[task] = t
+	return t.failed
+}
+
+// again notes that the task comes again after a pause.
+func (a *attempts) again(task string, pause time.Duration, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.tasks[task]
+	t.until = now.Add(pause + redelivered)
+	a.tasks[task] = t
+}
+
+// done forgets a task.
+func (a *attempts) done(task string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.tasks, task)
+}
+
+// inHand reports whether a task is worked on here, or comes again.
+func (a *attempts) inHand(task string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t, ok := a.tasks[task]
+	return ok && now.Before(t.until)
+}
+
+// retryAfter is the pause after the n-th failure: ten of them span 5 minutes.
+func retryAfter(n int) time.Duration {
+	return min(time.Second<<min(max(n-1, 0), 6), 60*time.Second)
+}
+
+// asked is the pause that Graph asked for, a little longer so that those who were
+// asked together do not come back together; 0 when it did not.
+func asked(err error) time.Duration {
+	var ge *graph.Error
+	if !errors.As(err, &ge) || ge.RetryAfter <= 0 {
+		return 0
+	}
+	return ge.RetryAfter + rand.N(ge.RetryAfter/10+1)
+}
+
+// outage reports whether err says nothing about the job: the store does not answer,
+// Graph can't be reached at all, that is it is unavailable and has answered nobody
+// since began, or it asks everybody to come later.
+func (w *Worker) outage(err error, began time.Time) bool {
+	var auth *graph.AuthError
+	if errors.As(err, &auth) || errors.Is(err, bus.ErrUnavailable) {
+		return true
+	}
+	var ge *graph.Error
+	return errors.As(err, &ge) && ge.Unavailable() && (ge.Throttled() || w.Graph.LastSuccess().Before(began))
+}

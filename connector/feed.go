@@ -1,0 +1,151 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/trigger/graph"
+)
+
+// A task that no record knows although it was fed again at each of feedsOften sweeps
+// is fed at every feedSeldom-th from then on: its job may be one that Graph has
+// forgotten without finishing its task.
+const (
+	feedsOften = 60
+	feedSeldom = 10
+)
+
+// Feed stores a task for the workers; *bus.Bus is one.
+type Feed interface {
+	PublishTask(ctx context.Context, definition, msgID string, body []byte) (duplicate bool, err error)
+	Lag(ctx context.Context) (pending, ackPending int, err error)
+	// Undelivered is when the oldest task was stored that no worker was given; zero
+	// when there is none.
+	Undelivered(ctx context.Context) (time.Time, error)
+}
+
+// backlog is how far the workers are.
+type backlog struct {
+	idle bool      // they have taken and answered everything
+	from time.Time // when the oldest task was stored that nobody was given; zero: none
+}
+
+// behind asks how far the workers are.
+func (s *Sweeper) behind(ctx context.Context) (backlog, error) {
+	pending, unacked, err := s.feed.Lag(ctx)
+	if err != nil {
+		return backlog{}, fmt.Errorf("ask for the stream's lag: %w", err)
+	}
+	b := backlog{idle: pending == 0 && unacked == 0}
+	if pending > 0 {
+		if b.from, err = s.feed.Undelivered(ctx); err != nil {
+			return b, fmt.Errorf("ask for the stream's lag: %w", err)
+		}
+	}
+	return b, nil
+}
+
+// unknowns remembers the tasks that Graph lists as waiting and no record knows.
+type unknowns struct {
+	mu    sync.Mutex
+	turn  int
+	tasks map[string]unknown
+}
+
+type unknown struct {
+	stored time.Time // when it was in the stream for certain
+	fed    int       // how often it was fed again
+	turn   int       // the sweep that saw it last
+}
+
+// next begins a sweep: what the one before did not see is forgotten.
+func (u *unknowns) next() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for id, t := range u.tasks {
+		if t.turn != u.turn {
+			delete(u.tasks, id)
+		}
+	}
+	u.turn++
+}
+
+// stored notes that a task is in the stream now.
+func (u *unknowns) stored(task string, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.tasks == nil {
+		u.tasks = map[string]unknown{}
+	}
+	u.tasks[task] = unknown{stored: now, turn: u.turn}
+}
+
+// due reports whether a task that the stream has heard of is to be fed once more: its
+// message was given to a worker for certain, and came to nothing.
+func (u *unknowns) due(task string, b backlog, now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.tasks == nil {
+		u.tasks = map[string]unknown{}
+	}
+	t, seen := u.tasks[task]
+	if !seen {
+		t.stored = now
+	}
+	t.turn = u.turn
+	// Without a sign of it before, its message may be on its way to a worker.
+	due := b.idle || (seen && (b.from.IsZero() || b.from.After(t.stored)))
+	if due {
+		t.fed++
+		if t.fed > feedsOften && t.fed%feedSeldom != 0 {
+			due = false
+		}
+	}
+	if due {
+		t.stored = now
+	}
+	u.tasks[task] = t
+	return due
+}
+
+// feedTask puts a task into the stream under its own id, which the stream drops as a
+// duplicate if it has heard of it in the last six hours. A task that the stream heard
+// of and that no record knows is fed again at each sweep, unless it is in hand: it
+// was given up, or Graph did not know its job.
+func (s *Sweeper) feedTask(ctx context.Context, definition string, t graph.Task, b backlog) error {
+	body, err := s.worker.Book.SweepNotification(t.ID, t.Job.Printer, t.Job.Job)
+	if err != nil {
+		return fmt.Errorf("write notification: %w", err)
+	}
+	now := time.Now()
+	dup, err := s.feed.PublishTask(ctx, definition, t.ID, body)
+	if err != nil {
+		return fmt.Errorf("feed task: %w", err)
+	}
+	if !dup {
+		s.unknown.stored(t.ID, now)
+		s.worker.Metrics.recovered.Inc()
+		s.log.Info("task recovered", zap.String("task", t.ID), zap.String("job", t.Job.Job))
+		return nil
+	}
+	e, known := s.worker.Index.Lookup(held.Ref(t.Job))
+	waits := known && e.State == held.Held && policy.Waits(e.Reason)
+	if !waits && (s.worker.tries.inHand(t.ID, now) || !s.unknown.due(t.ID, b, now) || s.worker.noted.givenUp(ctx, held.Ref(t.Job))) {
+		return nil
+	}
+	minute := strconv.FormatInt(now.Unix()/60, 36)
+	if dup, err = s.feed.PublishTask(ctx, definition, t.ID+":m"+minute, body); err != nil {
+		return fmt.Errorf("feed task: %w", err)
+	}
+	if !dup {
+		s.log.Debug("task fed again", zap.String("task", t.ID), zap.String("job", t.Job.Job))
+	}
+	return nil
+}

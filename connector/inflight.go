@@ -1,0 +1,278 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/held"
+)
+
+// maxCrashes is how often the process may die while it works on a job before the
+// job is left alone: the first time it may have been any of those worked on at
+// once, the last time it was alone.
+const maxCrashes = 3
+
+// noteFor is how long a note is kept when nobody comes back to it: as long as a
+// task stays in the stream.
+const noteFor = 7 * 24 * time.Hour
+
+// noteWithin bounds the writing of a note that nobody waits for any more.
+const noteWithin = 5 * time.Second
+
+// aloneWithin is how long a job that the process died at twice waits until nothing
+// else is under way, before it is left to a later delivery.
+const aloneWithin = 30 * time.Second
+
+// errCrashed says that the process died again and again while it worked on a job.
+var errCrashed = fmt.Errorf("the process died %d times while it worked on this job: it is not worked on any more", maxCrashes)
+
+// InflightKV is where it is noted what is being worked on; *bus.Inflight is one.
+type InflightKV interface {
+	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	Delete(ctx context.Context, key string, revision uint64) (bool, error)
+	Alive(ctx context.Context, instance string) (bool, error)
+}
+
+// note says who works on a job, and how often whoever did has died at it.
+type note struct {
+	By      string    `json:"by,omitempty"` // instance; empty: nobody works on it now
+	Since   time.Time `json:"since"`
+	Crashes int       `json:"crashes,omitempty"`
+}
+
+// inflight notes on what this process works, so that its successor knows at what it
+// died. A job that the process died at maxCrashes times is not worked on again. What
+// only fails, what an outage delivers often and what a clean stop leaves over takes
+// its note back, so it counts for nothing; the note of a replica that is alive does
+// not either.
+//
+// With the embedded store a note costs a write that is not synced, and every task is
+// noted. With an external store it is a durable write, and those tasks are noted
+// that are a risk: before a document is opened, and when a task is delivered again
+// or is older than this process. A task without documents that kills a replica at
+// once is so noted from the second time on.
+//
+// Of all that is under way when the process dies each has a note: which of them it
+// was shows when those that were there twice are worked on one at a time.
+type inflight struct {
+	kv    InflightKV
+	by    string
+	sole  bool
+	began time.Time
+	log   *zap.Logger
+	alone *semaphore.Weighted
+
+	mu   sync.Mutex
+	mine map[string]*noted
+}
+
+// noted is a note of this process. Whoever comes while there is one shares it.
+type noted struct {
+	users    int
+	revision uint64
+	crashes  int
+	failed   bool
+	give     func() // the place in alone
+}
+
+// everybody is how many may be under way at once; one that has to be alone takes
+// all of it.
+const everybody = 1 << 20
+
+func newInflight(d *Deps, log *zap.Logger) *inflight {
+	return &inflight{
+		kv: d.Inflight, by: d.Instance, sole: d.Sole, began: time.Now(), log: log,
+		alone: semaphore.NewWeighted(everybody), mine: map[string]*noted{},
+	}
+}
+
+// risky reports whether the delivery of a task is noted before anything is done
+// about it.
+func (f *inflight) risky(d *bus.Delivery) bool {
+	return f.kv != nil && (f.sole || d.Attempt > 1 || d.Stored.Before(f.began))
+}
+
+func noteKey(ref held.Ref) string { return ref.Printer + "." + ref.Job }
+
+// begin notes that a job is worked on until end is called, which is told whether
+// that went well. The error is errCrashed, errBusy or the store's.
+func (f *inflight) begin(ctx context.Context, ref held.Ref) (end func(well bool), err error) {
+	if f.kv == nil {
+		return func(bool) {}, nil
+	}
+	key := noteKey(ref)
+	for range maxConflicts {
+		if n, ok := f.join(key); ok {
+			return f.ending(ctx, key, n), nil
+		}
+		found, revision, err := f.look(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		n, err := f.take(ctx, key, found, revision)
+		if err != nil {
+			return nil, err
+		}
+		if n != nil {
+			return f.ending(ctx, key, n), nil
+		}
+	}
+	return nil, errBusy
+}
+
+// join shares the note of this process, if there is one.
+func (f *inflight) join(key string) (*noted, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, ok := f.mine[key]
+	if ok {
+		n.users++
+	}
+	return n, ok
+}
+
+// look reads a note and counts the death of whoever made it.
+func (f *inflight) look(ctx context.Context, key string) (n note, revision uint64, err error) {
+	raw, revision, err := f.kv.Get(ctx, key)
+	if err != nil || revision == 0 {
+		return note{}, revision, err
+	}
+	if err := json.Unmarshal(raw, &n); err != nil {
+		return note{}, revision, nil //nolint:nilerr // it is written anew, and costs a count at most
+	}
+	if n.By == "" || n.By == f.by {
+		return n, revision, nil
+	}
+	switch dead, err := f.dead(ctx, n); {
+	case err != nil:
+		return note{}, 0, err
+	case dead:
+		n.Crashes++
+	case time.Since(n.Since) < HandleLimit:
+		return note{}, 0, errBusy
+	}
+	return n, revision, nil
+}
+
+// dead reports whether the instance of a note is surely not alive. One that is may
+// have lost the message to us by an outage of the store.
+func (f *inflight) dead(ctx context.Context, n note) (bool, error) {
+	if f.sole {
+		return true, nil
+	}
+	if time.Since(n.Since) < takeOver {
+		return false, nil
+	}
+	alive, err := f.kv.Alive(ctx, n.By)
+	return !alive, err
+}
+
+// take makes the note this process's own; nil when another was faster.
+func (f *inflight) take(ctx context.Context, key string, found note, revision uint64) (*noted, error) {
+	if found.Crashes >= maxCrashes {
+		if found.By == "" {
+			return nil, errCrashed
+		}
+		_, ok, err := f.put(ctx, key, note{Since: found.Since, Crashes: found.Crashes}, revision)
+		if err == nil && ok {
+			err = errCrashed
+		}
+		return nil, err
+	}
+	give, err := f.place(ctx, found.Crashes)
+	if err != nil {
+		return nil, err
+	}
+	newRevision, ok, err := f.put(ctx, key, note{By: f.by, Since: time.Now(), Crashes: found.Crashes}, revision)
+	if err != nil || !ok {
+		give()
+		return nil, err
+	}
+	if found.Crashes > 0 {
+		f.log.Warn("a process died while it worked on this job, among others perhaps", zap.String("job", key), zap.Int("times", found.Crashes))
+	}
+	n := &noted{users: 1, revision: newRevision, crashes: found.Crashes, give: give}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mine[key] = n
+	return n, nil
+}
+
+// place waits until a job may be under way: one more death and it is left alone, so
+// nothing else is to be under way then.
+func (f *inflight) place(ctx context.Context, crashes int) (give func(), err error) {
+	n := int64(1)
+	if crashes == maxCrashes-1 {
+		n = everybody
+	}
+	ctx, cancel := context.WithTimeout(ctx, aloneWithin)
+	defer cancel()
+	if err := f.alone.Acquire(ctx, n); err != nil {
+		return nil, errBusy
+	}
+	return sync.OnceFunc(func() { f.alone.Release(n) }), nil
+}
+
+func (f *inflight) put(ctx context.Context, key string, n note, revision uint64) (newRevision uint64, ok bool, err error) {
+	raw, err := json.Marshal(n)
+	if err != nil {
+		return 0, false, fmt.Errorf("encode note: %w", err)
+	}
+	newRevision, ok, err = f.kv.CompareAndSet(ctx, key, raw, revision, noteFor)
+	if err != nil {
+		err = fmt.Errorf("note what is worked on: %w", err)
+	}
+	return newRevision, ok, err
+}
+
+// ending is what ends the use of a note.
+func (f *inflight) ending(ctx context.Context, key string, n *noted) func(well bool) {
+	return func(well bool) {
+		f.mu.Lock()
+		n.failed = n.failed || !well
+		n.users--
+		last := n.users == 0
+		if last && f.mine[key] == n {
+			delete(f.mine, key)
+		}
+		f.mu.Unlock()
+		if last {
+			f.end(ctx, key, n)
+		}
+	}
+}
+
+// end takes the note back. What a process may have died at before is forgotten only
+// when it went well.
+func (f *inflight) end(ctx context.Context, key string, n *noted) {
+	n.give()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin) // a stop must not leave it behind
+	defer cancel()
+	var err error
+	if n.failed && n.crashes > 0 {
+		_, _, err = f.put(ctx, key, note{Since: time.Now(), Crashes: n.crashes}, n.revision)
+	} else {
+		_, err = f.kv.Delete(ctx, key, n.revision)
+	}
+	if err != nil {
+		// It is taken for a death, once, if nobody works on the job again before.
+		f.log.Warn("note of what was worked on not taken back", zap.String("job", key), zap.Error(err))
+	}
+}
+
+// givenUp reports whether a job is left alone because the process died at it.
+func (f *inflight) givenUp(ctx context.Context, ref held.Ref) bool {
+	if f.kv == nil {
+		return false
+	}
+	n, _, err := f.look(ctx, noteKey(ref))
+	return err == nil && n.By == "" && n.Crashes >= maxCrashes
+}

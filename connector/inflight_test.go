@@ -1,0 +1,309 @@
+package connector_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"pullprint/connector"
+	"pullprint/connector/bus"
+	"pullprint/connector/bus/bustest"
+	"pullprint/connector/held"
+	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/graphtest"
+)
+
+// counting makes a policy that has pages counted when a job comes.
+const counting = `
+
+rules:
+  - {name: long, at: arrival, when: 'has(job.pages) && job.pages > 1000', verdict: abort, reason: pages.too-many, text: 'Too long.', remedy: 'Print less.'}
+`
+
+// opens counts how often documents are opened, and kills the process at it when
+// dies says so.
+type opens struct {
+	n    map[string]int // by job
+	dies func(job string) bool
+}
+
+func (o *opens) in(l **life) func(*connector.Deps) {
+	return func(d *connector.Deps) {
+		d.Pages = func(_ context.Context, job graph.JobRef, _ graph.Document) (int, error) {
+			o.n[job.Job]++
+			if o.dies(job.Job) {
+				(*l).dead.Store(true)
+				(*l).kill()
+				return 0, errKilled
+			}
+			return 1, nil
+		}
+	}
+}
+
+// live is a process in which documents are opened.
+func (o *opens) live(t *testing.T, w *world, change ...func(*connector.Deps)) *life {
+	t.Helper()
+	l := new(life)
+	l = w.live("", append([]func(*connector.Deps){withPolicy(t, counting), o.in(&l)}, change...)...)
+	return l
+}
+
+func (w *world) deadLetters(t testing.TB) (list []connector.DeadLetter) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := w.bus.Dead(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
+		var d connector.DeadLetter
+		err := json.Unmarshal(body, &d)
+		list = append(list, d)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// A document that kills the process is opened three times. Then its task is a dead
+// letter before anything is done about it, the sweep leaves it alone, and what came
+// with it is held.
+func TestDocumentThatKillsTheProcess(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		bad, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
+		good, other := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
+		d.Sequence, other.Sequence = 1, 2
+		o := &opens{n: map[string]int{}, dies: func(job string) bool { return job == bad.Job }}
+		for range 3 {
+			l := o.live(t, w)
+			l.worker.Handle(l.ctx, d) // a killed store forgets the count of deliveries
+			l.end()
+		}
+		l := o.live(t, w)
+		if disp := l.worker.Handle(l.ctx, d); disp != bus.Done() {
+			t.Errorf("the task comes again: %+v", disp)
+		}
+		l.worker.Handle(l.ctx, other)
+		if n := o.n[bad.Job]; n != 3 {
+			t.Errorf("the document was opened %d times, want 3", n)
+		}
+		dead := w.deadLetters(t)
+		if len(dead) != 1 || dead[0].Reason != "crash" || dead[0].Job != bad.Job {
+			t.Errorf("dead letters %+v", dead)
+		}
+		if s := w.record(good).State; s != held.Held {
+			t.Errorf("the other job is %q", s)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = w.bus.Consume(ctx, 4, l.worker.Handle) }()
+		for range 3 {
+			l.sweep(t)
+			time.Sleep(time.Minute)
+		}
+		cancel()
+		<-done
+		if n := len(w.deadLetters(t)); n > 2 || o.n[bad.Job] != 3 {
+			t.Errorf("after sweeps: %d dead letters, opened %d times", n, o.n[bad.Job])
+		}
+	})
+}
+
+// Whatever it is that the process dies at, three times is enough.
+func TestTaskThatKillsTheProcess(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		_, d := w.print(graphtest.JobSpec{Printer: pullID})
+		for range 3 {
+			l := w.live("before intent")
+			l.worker.Handle(l.ctx, d)
+			l.end()
+		}
+		l := w.live("")
+		l.worker.Handle(l.ctx, d)
+		if dead := w.deadLetters(t); len(dead) != 1 || dead[0].Reason != "crash" {
+			t.Errorf("dead letters %+v", dead)
+		}
+	})
+}
+
+// Of many that were under way together each time the process died, only the one
+// that it died at is given up.
+func TestOnlyTheCulpritIsGivenUp(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		var all []bus.Delivery
+		var ids []graphtest.JobID
+		for i := range 8 {
+			id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
+			d.Sequence = uint64(i + 1)
+			all, ids = append(all, d), append(ids, id)
+		}
+		bad := ids[5]
+		for range 6 {
+			o := &opens{n: map[string]int{}, dies: func(string) bool { return false }}
+			under := make(chan struct{})
+			l := new(life)
+			l = w.live("", withPolicy(t, counting), func(d *connector.Deps) {
+				d.Pages = func(_ context.Context, job graph.JobRef, _ graph.Document) (int, error) {
+					o.n[job.Job]++
+					time.Sleep(time.Second) // all are at it together, as far as they may
+					if job.Job == bad.Job {
+						l.dead.Store(true)
+						l.kill()
+					}
+					if l.dead.Load() {
+						return 0, errKilled
+					}
+					return 1, nil
+				}
+			})
+			close(under)
+			done := make(chan struct{})
+			for _, d := range all {
+				go func() {
+					defer func() { done <- struct{}{} }()
+					for range 20 {
+						if l.worker.Handle(l.ctx, d) == bus.Done() || l.dead.Load() {
+							return
+						}
+						time.Sleep(time.Second)
+					}
+				}()
+			}
+			for range all {
+				<-done
+			}
+			l.end()
+		}
+		for _, id := range ids {
+			if s := w.record(id).State; id != bad && s != held.Held {
+				t.Errorf("job %s is %q", id.Job, s)
+			}
+		}
+		if dead := w.deadLetters(t); len(dead) == 0 || dead[0].Job != bad.Job {
+			t.Errorf("dead letters %+v", dead)
+		}
+	})
+}
+
+// What is delivered often and fails, what a clean stop leaves over and what another
+// replica has in hand is no crash.
+func TestWhatIsNoCrash(t *testing.T) {
+	for name, fail := range map[string]func(*testing.T, *world, bus.Delivery){
+		"outage": func(t *testing.T, w *world, d bus.Delivery) {
+			for range 5 {
+				l := w.live("")
+				w.sim.Outage(true)
+				l.worker.Handle(l.ctx, d)
+				w.sim.Outage(false)
+				l.end()
+			}
+		},
+		"clean stop": func(t *testing.T, w *world, d bus.Delivery) {
+			for range 5 {
+				o := &opens{n: map[string]int{}}
+				l := new(life)
+				o.dies = func(string) bool { l.kill(); return false } // the drain is over
+				l = w.live("", withPolicy(t, counting), o.in(&l))
+				l.worker.Handle(l.ctx, d)
+				l.end()
+			}
+		},
+		"another replica": func(t *testing.T, w *world, d bus.Delivery) {
+			replicas := func(d *connector.Deps) { d.Sole, d.Inflight = false, alive{d.Inflight} }
+			at, on := make(chan struct{}), make(chan struct{})
+			first := w.live("", withPolicy(t, counting), replicas, func(d *connector.Deps) {
+				d.Pages = func(context.Context, graph.JobRef, graph.Document) (int, error) {
+					close(at)
+					<-on
+					return 0, errors.New("not now")
+				}
+			})
+			done := make(chan struct{})
+			go func() { defer close(done); first.worker.Handle(first.ctx, d) }()
+			<-at
+			for range 5 {
+				l := w.live("", withPolicy(t, counting), replicas)
+				d.Attempt++
+				l.worker.Handle(l.ctx, d)
+				l.end()
+				time.Sleep(time.Minute)
+			}
+			close(on)
+			<-done
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bustest.Virtual(t, func(t *testing.T) {
+				w := newWorld(t, bustest.Open(t), graphtest.Calm())
+				id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
+				fail(t, w, d)
+				l := w.live("")
+				l.worker.Handle(l.ctx, d)
+				if s := w.record(id).State; s != held.Held || len(w.deadLetters(t)) > 0 {
+					t.Errorf("job is %q, dead letters %+v", s, w.deadLetters(t))
+				}
+			})
+		})
+	}
+}
+
+// alive says that every instance works.
+type alive struct{ connector.InflightKV }
+
+func (alive) Alive(context.Context, string) (bool, error) { return true, nil }
+
+// A replica that died is found when its note is old enough.
+func TestReplicaThatDied(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
+		o := &opens{n: map[string]int{}, dies: func(job string) bool { return job == id.Job }}
+		for range 3 {
+			l := o.live(t, w, func(d *connector.Deps) { d.Sole = false })
+			l.worker.Handle(l.ctx, d)
+			l.end()
+			time.Sleep(2 * time.Minute)
+			d.Attempt++
+		}
+		l := o.live(t, w, func(d *connector.Deps) { d.Sole = false })
+		l.worker.Handle(l.ctx, d)
+		if dead := w.deadLetters(t); len(dead) != 1 || dead[0].Reason != "crash" || o.n[id.Job] != 3 {
+			t.Errorf("opened %d times, dead letters %+v", o.n[id.Job], dead)
+		}
+	})
+}
+
+// A document that kills the process at the device is not opened a fourth time: its
+// job is decided as one whose pages nobody knows.
+func TestTapThatKillsTheProcess(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		const atRelease = `
+
+unknown: {pages: allow}
+rules:
+  - {name: long, at: release, when: 'has(job.pages) && job.pages > 1000', verdict: abort, reason: pages.too-many, text: 'Too long.', remedy: 'Print less.'}
+`
+		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
+		l := w.live("")
+		l.worker.Handle(l.ctx, d)
+		l.end()
+		o := &opens{n: map[string]int{}, dies: func(job string) bool { return job == id.Job }}
+		for range 4 {
+			l := new(life)
+			l = w.live("", withPolicy(t, atRelease), o.in(&l))
+			out, err := l.release.Release(l.ctx, order())
+			t.Log(fmt.Sprint(out), err)
+			l.end()
+		}
+		if o.n[id.Job] != 3 {
+			t.Errorf("the document was opened %d times, want 3", o.n[id.Job])
+		}
+	})
+}
