@@ -153,38 +153,77 @@ func loadZone(name string) (*time.Location, error) {
 }
 
 // Window is the period that now is in: from start on, up to end, when the next
-// one begins.
+// one begins. Windows follow each other without a gap.
 func (p Period) Window(now time.Time) (start, end time.Time) {
 	if p.every == "" {
 		return time.Time{}, time.Time{}
 	}
+	// What the calendar says is right but for the hours around a change of the
+	// clocks: they may be of the period before or after.
+	n := 0
+	for start = p.begin(now, 0); start.After(now); start = p.begin(now, n) {
+		n--
+	}
+	for end = p.begin(now, n+1); !end.After(now); end = p.begin(now, n+1) {
+		start = end
+		n++
+	}
+	return start, end
+}
+
+// begin is when the n-th period after the one begins that the calendar day of now
+// is in.
+func (p Period) begin(now time.Time, n int) time.Time {
 	t := now.In(p.zone)
 	y, m, d := t.Date()
-	at := func(y int, m time.Month, d int) time.Time { return time.Date(y, m, d, 0, p.minute, 0, 0, p.zone) }
 	switch p.every {
-	case Day:
-		start, end = at(y, m, d), at(y, m, d+1)
-		if now.Before(start) {
-			start, end = at(y, m, d-1), start
-		}
 	case Week:
-		d -= (int(t.Weekday()) - p.day + 7) % 7
-		start, end = at(y, m, d), at(y, m, d+7)
+		return p.first(y, m, d-(int(t.Weekday())-p.day+7)%7+7*n)
 	case Month:
 		if d < p.day {
 			m--
 		}
-		start, end = at(y, m, p.day), at(y, m+1, p.day)
+		return p.first(y, m+time.Month(n), p.day)
 	case Term:
-		for year := y - 1; ; year++ {
-			for _, term := range p.terms {
-				begin := at(year, term.month, term.day)
-				if begin.After(now) {
-					return start, begin
-				}
-				start = begin
-			}
+		i := len(p.terms) - 1 // of those of this year, the last that has begun
+		for i >= 0 && (p.terms[i].month > m || (p.terms[i].month == m && p.terms[i].day > d)) {
+			i--
 		}
+		i += n
+		year := i / len(p.terms)
+		if i %= len(p.terms); i < 0 {
+			i += len(p.terms)
+			year--
+		}
+		return p.first(y+year, p.terms[i].month, p.terms[i].day)
 	}
-	return start, end
+	return p.first(y, m, d+n)
+}
+
+// first is the first moment at or after a day's time of beginning on the clocks of
+// the zone: where they are put forward, that time may not exist.
+func (p Period) first(y int, m time.Month, d int) time.Time {
+	t := time.Date(y, m, d, 0, p.minute, 0, 0, p.zone)
+	want := time.Date(y, m, d, 0, p.minute, 0, 0, time.UTC)
+	clock := func(t time.Time) time.Time { // what the clocks of the zone show
+		_, offset := t.Zone()
+		return t.UTC().Add(time.Duration(offset) * time.Second)
+	}
+	begins, ends := t.ZoneBounds()
+	switch shows := clock(t); {
+	case shows.Before(want):
+		return ends
+	case shows.After(want):
+		return begins
+	}
+	if begins.IsZero() {
+		return t
+	}
+	// Where they are put back, it is there twice: time.Date doesn't say which one it
+	// gives.
+	_, before := begins.Add(-1).Zone()
+	if earlier := want.Add(-time.Duration(before) * time.Second); earlier.Before(t) && clock(earlier.In(p.zone)).Equal(want) {
+		return earlier.In(p.zone)
+	}
+	return t
 }

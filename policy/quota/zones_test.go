@@ -1,0 +1,188 @@
+package quota_test
+
+import (
+	"archive/zip"
+	"context"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+	_ "time/tzdata" // the zones of the tests, also where the system has none
+
+	"pullprint/policy/quota"
+	"pullprint/policy/quota/quotatest"
+)
+
+// zones are those of the database that comes with Go.
+func zones(t *testing.T) (list []*time.Location) {
+	t.Helper()
+	names := []string{
+		"America/Santiago", "America/Havana", "Atlantic/Azores", "Asia/Beirut", "Africa/Cairo", "America/Asuncion", "America/Sao_Paulo",
+		"Pacific/Apia", "Africa/Casablanca", "Australia/Lord_Howe", "America/St_Johns", "Europe/Zurich", "Asia/Amman", "Asia/Gaza", "UTC",
+	}
+	if db, err := zip.OpenReader(filepath.Join(runtime.GOROOT(), "lib", "time", "zoneinfo.zip")); err == nil {
+		for _, f := range db.File {
+			if !strings.HasSuffix(f.Name, "/") {
+				names = append(names, f.Name)
+			}
+		}
+		_ = db.Close()
+	}
+	for _, name := range names {
+		loc, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, loc)
+	}
+	return list
+}
+
+func period(t testing.TB, every quota.Every, anchor string, zone *time.Location) quota.Period {
+	t.Helper()
+	p, err := quota.ParsePeriod(every, anchor, zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Windows follow each other without gap or overlap, in every zone, around every
+// change of its clocks, and each begins at the first moment at or after its time.
+func TestWindowsOfAllZones(t *testing.T) {
+	from, to := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2041, 1, 1, 0, 0, 0, 0, time.UTC)
+	checked := map[string]bool{} // many zones are the same
+	for _, zone := range zones(t) {
+		changes := []time.Time{from}
+		id := ""
+		for _, at := from.In(zone).ZoneBounds(); !at.IsZero() && at.Before(to); {
+			changes = append(changes, at)
+			id += at.Format(time.RFC3339) + " "
+			_, next := at.ZoneBounds()
+			if !next.IsZero() && !next.After(at) { // time.Time takes the last day of a leap year for one of the next
+				next = at.Add(36 * time.Hour)
+			}
+			at = next
+		}
+		if checked[id] && len(changes) > 1 {
+			continue
+		}
+		checked[id] = true
+		for _, p := range []quota.Period{
+			period(t, quota.Day, "", zone), period(t, quota.Day, "00:30", zone), period(t, quota.Day, "02:15", zone), period(t, quota.Day, "23:30", zone),
+			period(t, quota.Week, "", zone), period(t, quota.Week, "sunday", zone), period(t, quota.Month, "", zone), period(t, quota.Month, "28", zone),
+			period(t, quota.Term, "03-29,10-25", zone),
+		} {
+			for _, at := range changes {
+				aroundChange(t, p, at.In(zone))
+			}
+		}
+	}
+}
+
+// aroundChange walks over three days around a moment.
+func aroundChange(t *testing.T, p quota.Period, at time.Time) {
+	t.Helper()
+	for _, off := range []time.Duration{-36 * time.Hour, -90 * time.Minute, -time.Hour, -30 * time.Minute, -1, 0, 1, 15 * time.Minute, 30 * time.Minute, time.Hour, 25 * time.Hour} {
+		now := at.Add(off)
+		start, end := p.Window(now)
+		if now.Before(start) || !now.Before(end) {
+			t.Fatalf("%s: %s is not in %s to %s", p, now, start, end)
+		}
+		for _, m := range []time.Time{start, end.Add(-1)} {
+			if s, e := p.Window(m); !s.Equal(start) || !e.Equal(end) {
+				t.Fatalf("%s: %s is in %s to %s, and %s in %s to %s", p, now, start, end, m, s, e)
+			}
+		}
+		if s, e := p.Window(end); !s.Equal(end) || !e.After(s) {
+			t.Fatalf("%s: after %s to %s comes %s to %s", p, start, end, s, e)
+		}
+	}
+}
+
+// A whole stretch of years of days, weeks and months: the windows are as many as
+// the calendar has.
+func TestWindowsOfYears(t *testing.T) {
+	for name, days := range map[string]int{"America/Santiago": 0, "America/Havana": 0, "Atlantic/Azores": 0, "Africa/Casablanca": 0, "Australia/Lord_Howe": 0, "Pacific/Apia": -1} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for every, want := range map[quota.Every]int{quota.Day: 41*365 + 11 + days, quota.Week: 2140, quota.Month: 41 * 12} {
+			p := period(t, every, "", zone)
+			n := 0
+			_, end := p.Window(time.Date(2000, 1, 1, 12, 0, 0, 0, zone).AddDate(0, 0, -1))
+			for limit := time.Date(2041, 1, 1, 0, 0, 0, 0, zone); end.Before(limit); n++ {
+				start := end
+				if _, end = p.Window(start); !end.After(start) {
+					t.Fatalf("%s: the window of %s ends %s", p, start, end)
+				}
+			}
+			if n != want && (every != quota.Week || n < want-2 || n > want+2) {
+				t.Errorf("%s: %d windows, want %d", p, n, want)
+			}
+		}
+	}
+}
+
+// An account that was last used before a day without a midnight, and was adjusted
+// since, is carried over, and whoever gave up waiting is let go.
+func TestCarriedOverAMissingMidnight(t *testing.T) {
+	for name, day := range map[string]time.Time{
+		"America/Santiago": time.Date(2026, 9, 6, 12, 0, 0, 0, time.UTC), "America/Havana": time.Date(2026, 3, 8, 12, 0, 0, 0, time.UTC),
+		"Atlantic/Azores": time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC), "Africa/Cairo": time.Date(2026, 4, 24, 12, 0, 0, 0, time.UTC),
+		"Pacific/Apia": time.Date(2011, 12, 30, 12, 0, 0, 0, time.UTC),
+	} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, every := range []quota.Every{quota.Day, quota.Week, quota.Month} {
+			l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+			c := quotatest.Weekly("ada", 10)
+			c.Period, c.CarryOver = period(t, every, "", zone), 5*quota.Unit
+			ch := quotatest.Charge("p/1", "a", 1, c)
+			ch.Now = day.AddDate(0, 0, -2)
+			if err := l.Reserve(t.Context(), ch); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Adjust(t.Context(), c.Account, quota.Unit, "admin", "a gift", day.AddDate(0, 3, 0)); err != nil {
+				t.Fatal(err)
+			}
+			list, err := l.Balances(t.Context(), []quota.Claim{c}, day.AddDate(0, 3, 0))
+			if err != nil || list[0].Left != 16*quota.Unit {
+				t.Errorf("%s %s: %+v, %v", name, every, list, err)
+			}
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			if _, err := quota.NewLedger(heedless{&quotatest.Memory{}}, &quotatest.History{}).Balances(ended, []quota.Claim{c}, day); err != nil {
+				t.Error(err) // nothing to roll over
+			}
+		}
+	}
+}
+
+// heedless reads on when its caller gave up.
+type heedless struct{ *quotatest.Memory }
+
+func (h heedless) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	return h.Memory.Get(context.WithoutCancel(ctx), key)
+}
+
+// Rolling over many periods ends with its context.
+func TestRollOverEndsWithItsContext(t *testing.T) {
+	kv := &quotatest.Memory{}
+	c := quotatest.Weekly("ada", 1)
+	c.Period = period(t, quota.Day, "", time.UTC)
+	c.Overdraft = 1_000_000 * quota.Unit
+	if err := quota.NewLedger(kv, &quotatest.History{}).Reserve(t.Context(), quotatest.Charge("p/1", "a", 1_000_000, c)); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	l := quota.NewLedger(heedless{kv}, &quotatest.History{})
+	if _, err := l.Balances(ended, []quota.Claim{c}, quotatest.Noon.AddDate(3000, 0, 0)); err == nil {
+		t.Error("a million days were rolled over for nobody")
+	}
+}
