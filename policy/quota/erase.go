@@ -71,7 +71,7 @@ func (l *Ledger) Erase(ctx context.Context, owner string, forget bool, now time.
 
 // bare is what has to stay of a person's own account, and for how long.
 func (s *state) bare(forget bool, now time.Time) (*state, time.Duration) {
-	out, ttl := &state{Seq: s.Seq}, time.Second
+	out, ttl := &state{Seq: s.Seq, Life: s.Life}, time.Second
 	for name, b := range s.Buckets {
 		var p Period
 		if forget || p.UnmarshalText([]byte(name)) != nil {

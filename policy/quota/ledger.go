@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -66,6 +65,12 @@ type Charge struct {
 	// Claims are who pays; each must have room.
 	Claims []Claim
 	Now    time.Time
+	// For is what the try is to do with the job, in a word of the caller's: it stays
+	// with the reservation, and tells what may have happened when nothing else does.
+	For string
+	// Printed says that the job may have printed already: then it is charged whether
+	// there is room or not, as paper that is out can't be refused.
+	Printed bool
 }
 
 func (c *Charge) check() error {
@@ -131,12 +136,13 @@ type Ledger struct {
 	locks [64]sync.Mutex // of accounts in this process: they spare conflicts and prove nothing
 
 	mu        sync.Mutex
-	published map[string]uint64 // the newest entry that is surely in the history
+	published map[string]told // the newest entry of each account that is surely in the history
+	lives     uint64
 }
 
 // NewLedger keeps accounts in kv and tells history what happens.
 func NewLedger(kv KV, h History) *Ledger {
-	return &Ledger{kv: kv, history: h, seed: maphash.MakeSeed(), published: map[string]uint64{}}
+	return &Ledger{kv: kv, history: h, seed: maphash.MakeSeed(), published: map[string]told{}}
 }
 
 // load reads an account; one that is not there is empty.
@@ -173,6 +179,9 @@ func (l *Ledger) change(ctx context.Context, a Account, now time.Time, fn func(*
 		if err != nil || e.Kind == "" {
 			return err
 		}
+		if rev == 0 {
+			s.Life = l.life(key)
+		}
 		s.tidy(now)
 		s.Seq++
 		e.Account, e.Seq, e.At = key, s.Seq, now
@@ -181,7 +190,7 @@ func (l *Ledger) change(ctx context.Context, a Account, now time.Time, fn func(*
 		if err != nil {
 			return fmt.Errorf("encode account: %w", err)
 		}
-		_, swapped, err := l.kv.CompareAndSet(ctx, key, value, rev, 0)
+		_, swapped, err := l.kv.CompareAndSet(ctx, key, value, rev, s.unusedFor(now))
 		if err != nil {
 			return fmt.Errorf("store account: %w", err)
 		}
@@ -194,35 +203,6 @@ func (l *Ledger) change(ctx context.Context, a Account, now time.Time, fn func(*
 			return fmt.Errorf("store account: others change it all the time: %w", err)
 		}
 	}
-}
-
-// flush publishes the entries of an account that are not surely published, and
-// takes those that are out of the value in memory.
-func (l *Ledger) flush(ctx context.Context, key string, s *state) error {
-	l.mu.Lock()
-	done := l.published[key]
-	l.mu.Unlock()
-	for len(s.Outbox) > 0 {
-		e := &s.Outbox[0]
-		if e.Seq > done {
-			body, err := json.Marshal(e)
-			if err == nil {
-				err = l.history.PublishLedger(ctx, key, fmt.Sprintf("%s:%d", key, e.Seq), body)
-			}
-			if err != nil {
-				return fmt.Errorf("publish ledger entry: %w", err)
-			}
-			done = e.Seq
-		}
-		s.Outbox = s.Outbox[1:]
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.published) > 100_000 {
-		clear(l.published)
-	}
-	l.published[key] = max(done, l.published[key])
-	return nil
 }
 
 // byAccount sorts the claims of a charge by account.
@@ -238,50 +218,6 @@ func byAccount(claims []Claim) [][]Claim {
 		}
 	}
 	return out
-}
-
-// Reserve sets aside what a job costs on all accounts that pay; it is durable
-// when it returns nil. Reserving the same job again changes nothing, but the
-// reservation is of the new attempt then; another amount takes the place of the
-// one before. The error is an *Exhausted when an account has no room: then
-// nothing of this charge is set aside, and a reservation that was there before
-// stays. It is ErrEnded when the job was settled or refunded before. After any
-// other error nobody knows, and the caller calls again or voids.
-//
-// Accounts are reserved one after the other, in the order of their keys. Dying
-// between leaves a part, which the next try completes and Void takes back.
-func (l *Ledger) Reserve(ctx context.Context, c Charge) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	accounts := byAccount(c.Claims)
-	var made []Account
-	for _, claims := range accounts {
-		account := claims[0].Account
-		fresh := false
-		err := l.change(ctx, account, c.Now, func(s *state) (Entry, error) {
-			_, had := s.Reservations[c.Job]
-			fresh = !had
-			changed, err := s.reserve(&c, claims)
-			if err != nil || !changed {
-				return Entry{}, err
-			}
-			return Entry{Kind: Reserved, Job: c.Job, Owner: c.Owner, Amount: c.Amount}, nil
-		})
-		var ex *Exhausted
-		switch {
-		case errors.As(err, &ex):
-			if _, verr := l.Void(ctx, c.Job, c.Attempt, made, c.Now); verr != nil {
-				return fmt.Errorf("take back a part of a charge: %w", verr)
-			}
-			return ex
-		case err != nil:
-			return err
-		case fresh:
-			made = append(made, account)
-		}
-	}
-	return nil
 }
 
 // ending ends the reservation of a job on its accounts.
@@ -334,11 +270,11 @@ func (l *Ledger) Refund(ctx context.Context, job string, accounts []Account, how
 }
 
 // Void gives all back that a job reserved which was not let print; it can be
-// reserved again. Only the reservation of the attempt is meant: done is false
-// when none was given back.
+// reserved again. Only the reservation of the attempt is meant, whichever it is if
+// attempt is empty; done is false when none was given back.
 func (l *Ledger) Void(ctx context.Context, job, attempt string, accounts []Account, now time.Time) (done bool, err error) {
 	err = l.ending(ctx, job, accounts, now, func(s *state, r *Reservation) (Entry, error) {
-		if r.Attempt != attempt {
+		if attempt != "" && r.Attempt != attempt {
 			return Entry{}, nil
 		}
 		done = true
@@ -362,7 +298,7 @@ func (l *Ledger) Balances(ctx context.Context, claims []Claim, now time.Time) ([
 			}
 			states[c.Account] = s
 		}
-		if out[i], err = s.balance(c, now); err != nil {
+		if out[i], err = s.balance(ctx, c, now); err != nil {
 			return nil, fmt.Errorf("account %s: %w", c.Account.Key(), err)
 		}
 	}
@@ -412,29 +348,5 @@ func (l *Ledger) Adjust(ctx context.Context, a Account, delta Amount, by, why st
 			return Entry{}, err
 		}
 		return Entry{Kind: Adjusted, Amount: delta, By: by, Why: why}, nil
-	})
-}
-
-// Open calls fn with every open reservation, once for each account that pays. It
-// publishes what a process that died left in an outbox.
-func (l *Ledger) Open(ctx context.Context, fn func(Account, Reservation) error) error {
-	return l.kv.Each(ctx, ">", func(key string, value []byte, rev uint64) error {
-		a, err := ParseAccount(key)
-		if err != nil {
-			return fmt.Errorf("account at revision %d: %w", rev, err)
-		}
-		s := new(state)
-		if err := json.Unmarshal(value, s); err != nil {
-			return fmt.Errorf("read account at revision %d: %w", rev, err)
-		}
-		if err := l.flush(ctx, key, s); err != nil {
-			return err
-		}
-		for _, r := range s.Reservations {
-			if err := fn(a, *r); err != nil {
-				return err
-			}
-		}
-		return nil
 	})
 }

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,6 +18,9 @@ const (
 	rememberEnded   = 24 * time.Hour
 	refundDay       = 24 * time.Hour
 	rememberAdjust  = 400 * 24 * time.Hour
+	// keepUnused is how long an account is kept after its last period: longer than
+	// jobs are remembered, and than a record of a job may wait to be settled.
+	keepUnused = 31 * 24 * time.Hour
 )
 
 var (
@@ -38,26 +42,21 @@ type state struct {
 	Adjusted     []adjustment            `json:"adjusted,omitempty"`
 	Refunded     []refunded              `json:"refunded,omitempty"`
 	Ended        map[string]time.Time    `json:"ended,omitempty"`
-	Outbox       []Entry                 `json:"outbox,omitempty"`
-}
-
-// bucket is what was spent of an account in the newest period of a kind. Limit,
-// CarryOver and Overdraft are those of the claim that used it last.
-type bucket struct {
-	Start     time.Time `json:"start"`
-	Limit     Amount    `json:"limit"`
-	CarryOver Amount    `json:"carry_over,omitzero"`
-	Carried   Amount    `json:"carried,omitzero"`
-	Spent     Amount    `json:"spent"`
+	// Life tells an account from one of the same name that was there before.
+	Life   string  `json:"life,omitempty"`
+	Outbox []Entry `json:"outbox,omitempty"`
 }
 
 // Reservation is what is set aside for a job until it is known how it ended.
 type Reservation struct {
-	Job     string    `json:"job"`
-	Attempt string    `json:"attempt"`
-	Owner   string    `json:"owner"`
-	Amount  Amount    `json:"amount"`
-	At      time.Time `json:"at"`
+	Job     string `json:"job"`
+	Attempt string `json:"attempt"`
+	// For is what the try is to do: see Charge. Empty when stored by a version that
+	// did not say.
+	For    string    `json:"for,omitempty"`
+	Owner  string    `json:"owner"`
+	Amount Amount    `json:"amount"`
+	At     time.Time `json:"at"`
 	// Periods are the beginnings of those it counts in, by period.
 	Periods map[string]time.Time `json:"periods"`
 }
@@ -124,10 +123,11 @@ func (s *state) reservedIn(period string, start time.Time) (sum Amount, err erro
 	return sum, nil
 }
 
-// left is what is left of a bucket; its window ends at end.
-func (s *state) left(period string, b *bucket, end time.Time) (bal Balance, err error) {
-	bal = Balance{Limit: s.limitIn(b.Limit, b.Start, end), Carried: b.Carried, Spent: b.Spent, Start: b.Start, Renews: end}
-	if bal.Adjusted, err = s.adjustedIn(b.Start, end); err != nil {
+// left is what is left of a bucket, with what was set and adjusted from since on;
+// its window ends at end.
+func (s *state) left(period string, b *bucket, since, end time.Time) (bal Balance, err error) {
+	bal = Balance{Limit: s.limitIn(b.Limit, since, end), Carried: b.Carried, Spent: b.Spent, Start: b.Start, Renews: end}
+	if bal.Adjusted, err = s.adjustedIn(since, end); err != nil {
 		return bal, err
 	}
 	if bal.Reserved, err = s.reservedIn(period, b.Start); err != nil {
@@ -142,101 +142,36 @@ func (s *state) left(period string, b *bucket, end time.Time) (bal Balance, err 
 	return bal, nil
 }
 
-// bucketFor is the bucket of a claim at a time, rolled over to the period that
-// the time is in. A clock that is behind the bucket does not roll it back.
-func (s *state) bucketFor(c *Claim, now time.Time) (*bucket, time.Time, error) {
-	start, end := c.Period.Window(now)
-	name := c.Period.String()
-	b := s.Buckets[name]
-	if b == nil {
-		if s.Buckets == nil {
-			s.Buckets = map[string]*bucket{}
-		}
-		b = &bucket{Start: start}
-		s.Buckets[name] = b
-	}
-	if b.Start.After(start) {
-		_, end = c.Period.Window(b.Start)
-	}
-	if b.Start.Before(start) {
-		carried, err := s.carry(c, b, start)
-		if err != nil {
-			return nil, end, err
-		}
-		*b = bucket{Start: start, Carried: carried}
-	}
-	b.Limit, b.CarryOver = c.Limit, c.CarryOver
-	return b, end, nil
-}
-
-// carry is what goes from an old bucket into the period that begins at start,
-// through all the periods between. A debt always goes on; of the rest, what the
-// allowance lets.
-func (s *state) carry(c *Claim, b *bucket, start time.Time) (Amount, error) {
-	_, end := c.Period.Window(b.Start)
-	bal, err := s.left(c.Period.String(), b, end)
-	if err != nil {
-		return 0, err
-	}
-	carried := min(bal.Left, b.CarryOver)
-	for end.Before(start) {
-		begin := end
-		_, end = c.Period.Window(begin)
-		adjusted, err := s.adjustedIn(begin, end)
-		if err != nil {
-			return 0, err
-		}
-		next, err := s.limitIn(c.Limit, begin, end).Add(carried)
-		if err == nil {
-			next, err = next.Add(adjusted)
-		}
-		if err != nil {
-			return 0, err
-		}
-		next = min(next, c.CarryOver)
-		if next == carried && s.quietAfter(begin) {
-			break // every further period gives the same
-		}
-		carried = next
-	}
-	return carried, nil
-}
-
-// quietAfter reports whether nothing was set or adjusted after a time.
-func (s *state) quietAfter(t time.Time) bool {
-	return (s.Own == nil || s.Own.At.Before(t)) && !slices.ContainsFunc(s.Adjusted, func(a adjustment) bool { return !a.At.Before(t) })
-}
-
 // balance is what is on the account by a claim.
-func (s *state) balance(c *Claim, now time.Time) (Balance, error) {
-	b, end, err := s.bucketFor(c, now)
+func (s *state) balance(ctx context.Context, c *Claim, now time.Time) (Balance, error) {
+	b, since, err := s.bucketFor(ctx, c, now)
 	if err != nil {
 		return Balance{}, err
 	}
-	bal, err := s.left(c.Period.String(), b, end)
+	bal, err := s.left(c.Period.String(), b, since, b.End)
 	bal.Account, bal.Names, bal.Overdraft = c.Account, c.Names, c.Overdraft
 	return bal, err
 }
 
 // reserve sets an amount aside by all claims of the account. changed is false
 // when it was set aside just so before.
-func (s *state) reserve(ch *Charge, claims []Claim) (changed bool, err error) {
+func (s *state) reserve(ctx context.Context, ch *Charge, claims []Claim) (changed bool, err error) {
 	if _, ended := s.Ended[ch.Job]; ended {
 		return false, ErrEnded
 	}
 	before := s.Reservations[ch.Job]
 	if before != nil && before.Amount == ch.Amount {
-		changed = before.Attempt != ch.Attempt
-		before.Attempt = ch.Attempt
+		changed = before.Attempt != ch.Attempt || before.For != ch.For
+		before.Attempt, before.For = ch.Attempt, ch.For
 		return changed, nil
 	}
 	if before == nil && len(s.Reservations) >= maxReservations {
 		return false, ErrFull
 	}
 	delete(s.Reservations, ch.Job) // its own does not stand in its way
-	r := &Reservation{Job: ch.Job, Attempt: ch.Attempt, Owner: ch.Owner, Amount: ch.Amount, At: ch.Now, Periods: map[string]time.Time{}}
+	r := &Reservation{Job: ch.Job, Attempt: ch.Attempt, For: ch.For, Owner: ch.Owner, Amount: ch.Amount, At: ch.Now, Periods: map[string]time.Time{}}
 	for i := range claims {
-		bal, err := s.balance(&claims[i], ch.Now)
+		bal, err := s.balance(ctx, &claims[i], ch.Now)
 		if err != nil {
 			return false, err
 		}
@@ -244,7 +179,7 @@ func (s *state) reserve(ch *Charge, claims []Claim) (changed bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if room < ch.Amount {
+		if room < ch.Amount && !ch.Printed {
 			short, err := ch.Amount.Sub(room)
 			return false, errors.Join(err, &Exhausted{Balance: bal, Amount: ch.Amount, Short: short})
 		}
@@ -266,19 +201,19 @@ func (s *state) end(r *Reservation, back Amount) error {
 		return err
 	}
 	for name, start := range r.Periods {
-		b := s.Buckets[name]
-		switch {
-		case b == nil:
-		case b.Start.Equal(start):
+		newest := s.Buckets[name]
+		if newest == nil {
+			continue
+		}
+		if b := newest.at(start); b != nil {
 			if b.Spent, err = b.Spent.Add(spent); err != nil {
 				return err
 			}
-		default:
-			carried, err := b.Carried.Add(back)
-			if err != nil {
+		}
+		if newest.Start.After(start) {
+			if err := newest.comesBack(start, back); err != nil {
 				return err
 			}
-			b.Carried = max(b.Carried, min(carried, b.CarryOver))
 		}
 	}
 	return nil
@@ -313,7 +248,7 @@ func (s *state) refund(r *Reservation, how Refund, now time.Time) (Amount, error
 	}
 	var today Amount
 	for _, f := range s.Refunded {
-		if f.Owner == r.Owner && now.Sub(f.At) < refundDay {
+		if f.Owner == r.Owner && now.Sub(f.At).Abs() < refundDay {
 			sum, err := today.Add(f.Amount)
 			if err != nil {
 				return 0, err
@@ -324,13 +259,19 @@ func (s *state) refund(r *Reservation, how Refund, now time.Time) (Amount, error
 	return max(0, min(back, how.PerDay-today)), nil
 }
 
-// tidy forgets what has no effect any more.
+// tidy forgets what has no effect any more. What a clock that was ahead noted
+// counts from now on.
 func (s *state) tidy(now time.Time) {
 	for job, at := range s.Ended {
-		if now.Sub(at) > rememberEnded {
+		switch age := now.Sub(at); {
+		case age > rememberEnded:
 			delete(s.Ended, job)
+		case age < -rememberEnded:
+			s.Ended[job] = now
 		}
 	}
-	s.Refunded = slices.DeleteFunc(s.Refunded, func(f refunded) bool { return now.Sub(f.At) > refundDay })
-	s.Adjusted = slices.DeleteFunc(s.Adjusted, func(a adjustment) bool { return now.Sub(a.At) > rememberAdjust })
+	s.Refunded = slices.DeleteFunc(s.Refunded, func(f refunded) bool { return now.Sub(f.At).Abs() > refundDay })
+	if len(s.Adjusted) > maxAdjustments/2 { // not before: a clock that is ahead must not forget those of this period
+		s.Adjusted = slices.DeleteFunc(s.Adjusted, func(a adjustment) bool { return now.Sub(a.At) > rememberAdjust })
+	}
 }

@@ -1,0 +1,223 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// maxPast is how many periods an amount can come back from: a reservation is ended
+// after three days, so that even of days, a handful is looked back on.
+const maxPast = 64
+
+var errPeriod = errors.New("the period does not end")
+
+// bucket is what was spent of an account in the newest period of a kind. Limit,
+// CarryOver and Overdraft are those of the claim that used it last.
+type bucket struct {
+	Start     time.Time `json:"start"`
+	End       time.Time `json:"end,omitzero"`
+	Limit     Amount    `json:"limit"`
+	CarryOver Amount    `json:"carry_over,omitzero"`
+	Carried   Amount    `json:"carried,omitzero"`
+	Spent     Amount    `json:"spent"`
+	// Past are the periods before, oldest first, from the one on in which something
+	// is reserved still.
+	Past []past `json:"past,omitempty"`
+	// Before is the bucket before this one when a period or more lies between: the
+	// clock may have been ahead, and may be put right.
+	Before *bucket `json:"before,omitempty"`
+	// Ahead is one of a later period, set aside by a clock that was put back.
+	Ahead *bucket `json:"ahead,omitempty"`
+}
+
+// past is a period that is over: what was left of it, before the bound of what is
+// carried over.
+type past struct {
+	Start     time.Time `json:"start"`
+	Left      Amount    `json:"left"`
+	CarryOver Amount    `json:"carry_over,omitzero"`
+}
+
+// at is the bucket of the period that begins at start; nil when there is none.
+func (b *bucket) at(start time.Time) *bucket {
+	for _, c := range []*bucket{b, b.Before, b.Ahead} {
+		if c != nil && c.Start.Equal(start) {
+			return c
+		}
+	}
+	return nil
+}
+
+// alone is a copy without those beside it.
+func (b *bucket) alone() *bucket {
+	c := *b
+	c.Past, c.Before, c.Ahead = nil, nil, nil
+	return &c
+}
+
+// bucketFor is the bucket of a claim at a time, rolled over to the period that
+// the time is in; since is from when on limits and adjustments count in it. A
+// bucket of the next period stays: the clock of another replica is ahead. One of a
+// later period was made by a clock that was wrong, and is set aside until then.
+func (s *state) bucketFor(ctx context.Context, c *Claim, now time.Time) (b *bucket, since time.Time, err error) {
+	start, end := c.Period.Window(now)
+	name := c.Period.String()
+	if s.Buckets == nil {
+		s.Buckets = map[string]*bucket{}
+	}
+	if b = s.Buckets[name]; b == nil {
+		b = &bucket{Start: start}
+	}
+	since = start
+	switch {
+	case b.Start.After(end):
+		ahead := b.alone()
+		if b = b.Before; b == nil || b.Start.After(start) {
+			b = &bucket{Start: start}
+		}
+		b.Ahead = ahead
+	case b.Start.After(start):
+		_, end = c.Period.Window(b.Start)
+	}
+	if b.Start.Before(start) {
+		if b, err = s.roll(ctx, c, b, start); err != nil {
+			return nil, since, err
+		}
+	}
+	b.End, b.Limit, b.CarryOver = end, c.Limit, c.CarryOver
+	s.Buckets[name] = b
+	return b, since, nil
+}
+
+// roll is the bucket after an old one, of the period that begins at start.
+func (s *state) roll(ctx context.Context, c *Claim, b *bucket, start time.Time) (*bucket, error) {
+	carried, closed, err := s.carry(ctx, c, b, start)
+	if err != nil {
+		return nil, err
+	}
+	if a := b.Ahead; a != nil && !a.Start.After(start) {
+		if a.Start.Before(start) {
+			return s.roll(ctx, c, a.alone(), start)
+		}
+		next := a.alone()
+		next.Carried = min(next.Carried, carried)
+		return next, nil
+	}
+	next := &bucket{Start: start, Carried: carried, Ahead: b.Ahead}
+	if oldest, open := s.oldestIn(c.Period.String()); open {
+		next.Past = slices.DeleteFunc(append(slices.Clone(b.Past), closed...), func(p past) bool { return p.Start.Before(oldest) })
+		next.Past = next.Past[max(0, len(next.Past)-maxPast):]
+	}
+	if len(closed) > 1 {
+		next.Before = b.alone()
+	}
+	return next, nil
+}
+
+// oldestIn is when the oldest period begins in which something is reserved.
+func (s *state) oldestIn(period string) (oldest time.Time, open bool) {
+	for _, r := range s.Reservations {
+		if at, ok := r.Periods[period]; ok && (!open || at.Before(oldest)) {
+			oldest, open = at, true
+		}
+	}
+	return oldest, open
+}
+
+// carry is what goes from an old bucket into the period that begins at start,
+// through all the periods between, and what was left of each. A debt always goes
+// on; of the rest, what the allowance lets.
+func (s *state) carry(ctx context.Context, c *Claim, b *bucket, start time.Time) (carried Amount, closed []past, err error) {
+	_, end := c.Period.Window(b.Start)
+	bal, err := s.left(c.Period.String(), b, b.Start, end)
+	if err != nil {
+		return 0, nil, err
+	}
+	closed = []past{{b.Start, bal.Left, b.CarryOver}}
+	carried = min(bal.Left, b.CarryOver)
+	for end.Before(start) {
+		begin := end
+		if _, end = c.Period.Window(begin); !end.After(begin) {
+			return 0, nil, errPeriod
+		}
+		if err := ctx.Err(); err != nil {
+			return 0, nil, err
+		}
+		idle := &bucket{Start: begin, Limit: c.Limit, Carried: carried}
+		bal, err := s.left("", idle, begin, end)
+		if err != nil {
+			return 0, nil, err
+		}
+		if len(closed) > maxPast {
+			closed = slices.Delete(closed, 0, 1)
+		}
+		closed = append(closed, past{begin, bal.Left, c.CarryOver})
+		next := min(bal.Left, c.CarryOver)
+		if next == carried && s.quietAfter(begin) {
+			break // every further period gives the same
+		}
+		carried = next
+	}
+	return carried, closed, nil
+}
+
+// quietAfter reports whether nothing was set or adjusted after a time.
+func (s *state) quietAfter(t time.Time) bool {
+	return (s.Own == nil || s.Own.At.Before(t)) && !slices.ContainsFunc(s.Adjusted, func(a adjustment) bool { return !a.At.Before(t) })
+}
+
+// comesBack gives what was reserved in an earlier period back: it is carried over
+// as if it had never been reserved, within the bounds of each period since.
+func (b *bucket) comesBack(start time.Time, back Amount) error {
+	i := slices.IndexFunc(b.Past, func(p past) bool { return p.Start.Equal(start) })
+	if i < 0 {
+		if len(b.Past) > 0 {
+			return nil // it was too long ago
+		}
+		// Stored by the version before, which did not keep the past.
+		carried, err := b.Carried.Add(back)
+		if err != nil {
+			return err
+		}
+		b.Carried = max(b.Carried, min(carried, b.CarryOver))
+		return nil
+	}
+	var err error
+	for ; i < len(b.Past) && back > 0; i++ {
+		p := &b.Past[i]
+		before := min(p.Left, p.CarryOver)
+		if p.Left, err = p.Left.Add(back); err != nil {
+			return err
+		}
+		back = min(p.Left, p.CarryOver) - before
+	}
+	b.Carried, err = b.Carried.Add(back)
+	return err
+}
+
+// unusedFor is how long an account is kept that nobody uses any more: its periods
+// run out, and then what is remembered of jobs. 0 is for ever: something is open,
+// or goes on into further periods.
+func (s *state) unusedFor(now time.Time) time.Duration {
+	if len(s.Reservations) > 0 || len(s.Buckets) == 0 {
+		return 0
+	}
+	var last time.Time
+	for name, newest := range s.Buckets {
+		for _, b := range []*bucket{newest, newest.Before, newest.Ahead} {
+			if b == nil {
+				continue
+			}
+			bal, err := s.left(name, b, b.Start, b.End)
+			if err != nil || b.End.IsZero() || b.CarryOver != 0 || bal.Left < 0 {
+				return 0
+			}
+			if b.End.After(last) {
+				last = b.End
+			}
+		}
+	}
+	return max(0, last.Sub(now)) + keepUnused
+}

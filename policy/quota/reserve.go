@@ -1,0 +1,110 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Reserve sets aside what a job costs on all accounts that pay; it is durable
+// when it returns nil. Reserving the same job again changes nothing, but the
+// reservation is of the new attempt then; another amount takes the place of the
+// one before. The error is an *Exhausted when an account has no room: then
+// nothing of this charge is set aside, and a reservation that was there before
+// stays. It is ErrEnded when the job was settled or refunded before. After any
+// other error nobody knows, and the caller calls again or voids.
+//
+// Accounts are reserved one after the other, in the order of their keys. Dying
+// between leaves a part, which the next try completes and Void takes back. What
+// was reserved before is made smaller only when all have accepted: the room that
+// it gives free could not be had back.
+func (l *Ledger) Reserve(ctx context.Context, c Charge) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	accounts := byAccount(c.Claims)
+	made := make([]*Reservation, 0, len(accounts)) // what was there before
+	var later []int
+	for i, claims := range accounts {
+		r := reserving{charge: &c, claims: claims, wait: len(accounts) > 1}
+		err := l.reserveOn(ctx, &r)
+		switch {
+		case errors.Is(err, ErrEnded) && c.Printed:
+			// It was charged on this account before.
+		case refused(err):
+			for j := range made {
+				if rerr := l.restore(ctx, &c, accounts[j][0].Account, made[j]); rerr != nil {
+					return fmt.Errorf("take back a part of a charge: %w", rerr)
+				}
+			}
+			return err
+		case err != nil:
+			return err
+		case r.waits:
+			later = append(later, i)
+		}
+		made = append(made, r.before)
+	}
+	for _, i := range later {
+		if err := l.reserveOn(ctx, &reserving{charge: &c, claims: accounts[i]}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reserving is one account of a charge.
+type reserving struct {
+	charge *Charge
+	claims []Claim
+	wait   bool // whether a reservation that covers the charge is left alone now
+
+	before *Reservation // the reservation that was there, if any
+	waits  bool         // whether it was left alone
+}
+
+// reserveOn reserves on one account. An error of the charge itself is returned as
+// it is.
+func (l *Ledger) reserveOn(ctx context.Context, r *reserving) error {
+	c := r.charge
+	return l.change(ctx, r.claims[0].Account, c.Now, func(s *state) (Entry, error) {
+		r.before, r.waits = nil, false
+		if had := s.Reservations[c.Job]; had != nil {
+			was := *had
+			r.before = &was
+			if _, ended := s.Ended[c.Job]; !ended && r.wait && was.Amount >= c.Amount {
+				r.waits = true
+				return Entry{}, nil
+			}
+		}
+		changed, err := s.reserve(ctx, c, r.claims)
+		if err != nil || !changed {
+			return Entry{}, err
+		}
+		return Entry{Kind: Reserved, Job: c.Job, Owner: c.Owner, Amount: c.Amount}, nil
+	})
+}
+
+// refused reports whether an error says that an account does not take a charge,
+// and surely did not.
+func refused(err error) bool {
+	var ex *Exhausted
+	return errors.As(err, &ex) || errors.Is(err, ErrEnded) || errors.Is(err, ErrFull) || errors.Is(err, ErrOverflow)
+}
+
+// restore puts back what was reserved on an account before a charge.
+func (l *Ledger) restore(ctx context.Context, c *Charge, a Account, before *Reservation) error {
+	return l.change(ctx, a, c.Now, func(s *state) (Entry, error) {
+		r := s.Reservations[c.Job]
+		switch {
+		case r == nil || r.Attempt != c.Attempt:
+			return Entry{}, nil
+		case before == nil:
+			return Entry{Kind: Voided, Job: c.Job, Owner: r.Owner, Amount: r.Amount}, s.end(r, r.Amount)
+		case before.Attempt == c.Attempt && before.Amount == r.Amount:
+			return Entry{}, nil
+		}
+		s.Reservations[c.Job] = before
+		return Entry{Kind: Reserved, Job: c.Job, Owner: before.Owner, Amount: before.Amount}, nil
+	})
+}
