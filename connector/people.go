@@ -5,21 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy/quota"
-	"pullprint/trigger/graph"
 )
 
 var (
-	// ErrNobody says that nothing tells who is meant.
-	ErrNobody = errors.New("nobody is known here by that name")
 	// ErrUnfinished says that a person's jobs have not come to their end.
 	ErrUnfinished = errors.New("the person has jobs that have not come to their end")
+	// ErrLeft says that something of a person could not be erased.
+	ErrLeft = errors.New("something of the person is left")
 )
 
 // PersonKV is what People need of a bucket; *bus.KV is one.
@@ -44,6 +42,8 @@ type People struct {
 	KeepJobs time.Duration
 	// Cancel aborts a held job; nil when no daemon runs.
 	Cancel func(ctx context.Context, c Cancellation) (held.Record, error)
+	// Users is asked who has a user name; nil when nothing can ask Entra.
+	Users UserDirectory
 	// Offline says that nobody watches the buckets: then no trace of a key stays.
 	Offline bool
 }
@@ -54,7 +54,8 @@ type Person struct {
 	User  string    `json:"user"`
 	Names []string  `json:"names"`
 	At    time.Time `json:"at"`
-	// Each is a record as it is stored.
+	// Each is a record as it is stored, without the ids of others. Of what belongs to
+	// somebody else or to several people there is only what is about the person.
 	Jobs        []json.RawMessage `json:"jobs"`
 	Badges      []json.RawMessage `json:"badges"`
 	Accounts    []json.RawMessage `json:"accounts"`
@@ -86,284 +87,137 @@ type Erased struct {
 	Owner string `json:"-"`
 }
 
-// who is somebody's id and names.
-type who struct {
-	id    string
-	names []string
+// holding is a bucket that can tell of people. In those that are not wanted, no key is
+// removed and none is changed.
+type holding struct {
+	name string
+	kv   PersonKV
+	// fields are those of what is stored under a key.
+	fields func(key string) fields
+	// own reports whether a key is a person's own: it is removed with them.
+	own func(w who, key string, value []byte) bool
+	// life is how long what is written again is kept; 0 is for ever.
+	life func(value []byte) time.Duration
 }
 
-// find resolves an Entra object id or a user principal name. Names are known from
-// badges alone.
-func (p *People) find(ctx context.Context, user string) (who, error) {
-	var out who
-	byID := graph.ValidID(user) && !strings.Contains(user, "@")
-	if byID {
-		out.id = user
-	}
-	err := p.Badges.Each(ctx, ">", func(_ string, value []byte, _ uint64) error {
-		var b struct {
-			Owner string `json:"owner"`
-			Name  string `json:"user_principal_name"`
-		}
-		if json.Unmarshal(value, &b) != nil {
-			return nil
-		}
-		switch {
-		case byID && b.Owner != user, !byID && !strings.EqualFold(b.Name, user):
-			return nil
-		case out.id != "" && out.id != b.Owner:
-			return fmt.Errorf("%w: badges of several people have it; give the Entra object id", ErrNobody)
-		}
-		out.id = b.Owner
-		if b.Name != "" && !slices.Contains(out.names, b.Name) {
-			out.names = append(out.names, b.Name)
-		}
-		return nil
-	})
-	if err == nil && out.id == "" {
-		err = fmt.Errorf("%w: no badge has it; give the Entra object id", ErrNobody)
-	}
-	return out, err
-}
+func always(f fields) func(string) fields { return func(string) fields { return f } }
 
-// mentions reports whether a text has one of a person's words, whole.
-func (w who) mentions(text string) bool { return w.hide(text) != text }
-
-// hide puts quota.Erased in the place of a person's words.
-func (w who) hide(text string) string {
-	for _, word := range append([]string{w.id}, w.names...) {
-		text = replaceWord(text, word)
-	}
-	return text
-}
-
-// replaceWord replaces a word, in any case, where none of its kind of characters
-// is beside it.
-func replaceWord(text, word string) string {
-	if word == "" {
-		return text
-	}
-	lower, small := strings.ToLower(text), strings.ToLower(word)
-	if len(lower) != len(text) {
-		lower, small = text, word // a letter that changes its length: exactly, then
-	}
-	var out strings.Builder
-	for from := 0; ; {
-		i := strings.Index(lower[from:], small)
-		if i < 0 {
-			out.WriteString(text[from:])
-			return out.String()
-		}
-		i += from
-		end := i + len(small)
-		out.WriteString(text[from:i])
-		if (i > 0 && inWord(lower[i-1])) || (end < len(lower) && inWord(lower[end])) {
-			out.WriteString(text[i:end])
-		} else {
-			out.WriteString(quota.Erased)
-		}
-		from = end
-	}
-}
-
-func inWord(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("_%+-@", c) >= 0
-}
-
-// kinds are the streams that can tell of people. Tasks name jobs and printers
-// alone.
-var kinds = []bus.Kind{bus.Decisions, bus.Audit, bus.Ledger, bus.Dead}
-
-// Export collects everything that is known about a person.
-func (p *People) Export(ctx context.Context, user string) (Person, error) {
-	w, err := p.find(ctx, user)
-	if err != nil {
-		return Person{}, err
-	}
-	out := Person{User: w.id, Names: append([]string{}, w.names...), At: time.Now().UTC()}
-	for _, bucket := range []struct {
-		kv PersonKV
-		to *[]json.RawMessage
-	}{{p.Jobs, &out.Jobs}, {p.Badges, &out.Badges}, {p.Quota, &out.Accounts}, {p.State, &out.Delegations}} {
-		*bucket.to = []json.RawMessage{}
-		err := bucket.kv.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
-			if (w.mentions(key) || w.mentions(string(value))) && json.Valid(value) {
-				*bucket.to = append(*bucket.to, slices.Clone(value))
+func (p *People) jobs() holding {
+	return holding{
+		"jobs", p.Jobs, always(jobFields),
+		func(w who, key string, _ []byte) bool { owner, _, _ := strings.Cut(key, "."); return w.is(owner) },
+		func(value []byte) time.Duration {
+			var rec held.Record
+			if json.Unmarshal(value, &rec) == nil && rec.State.Final() {
+				return p.KeepJobs
 			}
+			return 0
+		},
+	}
+}
+
+func (p *People) badges() holding {
+	return holding{"badges", p.Badges, always(badgeFields), ownedBy, func(value []byte) time.Duration {
+		return left(value) // of a code; a badge has no end in the store
+	}}
+}
+
+func (p *People) state() holding {
+	return holding{"state", p.State, stateFields, func(w who, key string, value []byte) bool {
+		words := strings.Split(key, ".")
+		switch words[0] {
+		case "delegation":
+			return len(words) == 3 && (w.is(words[1]) || w.is(words[2]))
+		case "visit":
+			return ownedBy(w, key, value)
+		case "session":
+			return sessionFields.concerns(w, value)
+		}
+		return false
+	}, left}
+}
+
+// ownedBy reports whether the member owner is the person.
+func ownedBy(w who, _ string, value []byte) bool {
+	var of struct {
+		Owner string `json:"owner"`
+	}
+	return json.Unmarshal(value, &of) == nil && w.is(of.Owner)
+}
+
+// left is how long what has a member expires lives on.
+func left(value []byte) time.Duration {
+	var of struct {
+		Expires time.Time `json:"expires"`
+		Revoked time.Time `json:"revoked"`
+		ID      string    `json:"id"`
+	}
+	if json.Unmarshal(value, &of) != nil || of.Expires.IsZero() || of.ID != "" {
+		return 0
+	}
+	return max(time.Second, time.Until(of.Expires)+time.Second)
+}
+
+// record is a stream that can tell of people. Tasks name jobs and printers alone.
+type record struct {
+	kind   bus.Kind
+	fields fields
+	// own reports whether a record is a person's own: it is removed with them.
+	own func(w who, body []byte) bool
+	// others are the members that a person may read in a record of somebody else.
+	others []string
+}
+
+func ownDecision(w who, body []byte) bool { return ownedBy(w, "", body) }
+
+var records = []record{
+	{bus.Decisions, decisionFields, ownDecision, []string{"id", "at", "point", "verdict", "reason", "printer", "job", "queue", "device", "actor"}},
+	{bus.Audit, actionFields, func(who, []byte) bool { return false }, []string{"id", "at", "action", "actor", "to", "device", "account", "note"}},
+	{bus.Ledger, entryFields, ownEntry, []string{"account", "seq", "at", "kind", "by"}},
+	{bus.Dead, deadFields, func(who, []byte) bool { return false }, nil},
+}
+
+// ownEntry reports whether an entry of the history is of the person's account.
+func ownEntry(w who, body []byte) bool {
+	var of struct {
+		Account string `json:"account"`
+	}
+	return json.Unmarshal(body, &of) == nil && w.is(of.Account)
+}
+
+// isThing refuses the id of a printer, a task or an app: nothing of it is a person's.
+func (p *People) isThing(ctx context.Context, id string) error {
+	w := newWho(id)
+	found := false
+	look := func(f fields, raw []byte) {
+		if !w.within(raw) {
+			return
+		}
+		_, _, _ = f.rewrite(raw, func(m meaning, value string) string { // what can't be read says nothing
+			found = found || m == thing && strings.EqualFold(value, id)
+			return value
+		})
+	}
+	for _, h := range []holding{p.jobs(), p.state()} {
+		err := h.kv.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
+			look(h.fields(key), value)
 			return nil
 		})
 		if err != nil {
-			return out, fmt.Errorf("look for the person: %w", err)
+			return fmt.Errorf("look for the person: %w", err)
 		}
 	}
-	for i, to := range []*[]json.RawMessage{&out.Decisions, &out.Audit, &out.Ledger, &out.Dead} {
-		*to = []json.RawMessage{}
-		err := p.Records.Scan(ctx, kinds[i], func(r bus.Record) error {
-			if (w.mentions(r.Subject) || w.mentions(string(r.Body))) && json.Valid(r.Body) {
-				*to = append(*to, slices.Clone(r.Body))
-			}
+	for _, r := range records {
+		err := p.Records.Scan(ctx, r.kind, func(rec bus.Record) error {
+			look(r.fields, rec.Body)
 			return nil
 		})
 		if err != nil {
-			return out, fmt.Errorf("look for the person in %s: %w", kinds[i], err)
+			return fmt.Errorf("look for the person in %s: %w", r.kind, err)
 		}
 	}
-	return out, nil
-}
-
-// Erase erases a person: what is theirs is removed, and where others' records tell
-// of them, quota.Erased stands instead. Jobs that have not come to their end are in
-// the way, as are those that are still being paid for.
-//
-// The crash order: badges go last, as they alone tell whose a name is. Dying
-// between, it is done again, and finds what is left.
-func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, error) {
-	var done Erased
-	w, err := p.find(ctx, user)
-	if err != nil {
-		return done, err
+	if found {
+		return fmt.Errorf("%w: it is the id of a printer, a task, a definition or an app, and of no person", ErrNobody)
 	}
-	done.Owner = w.id
-	if done.Canceled, err = p.finish(ctx, w, how); err != nil {
-		return done, err
-	}
-	if _, err := p.Ledger.Erase(ctx, w.id, how.ForgetBudget, time.Now()); err != nil {
-		if errors.Is(err, quota.ErrOpen) {
-			return done, fmt.Errorf("%w: %w; try again in a few minutes", ErrUnfinished, err)
-		}
-		return done, err
-	}
-	if err := p.eraseKeys(ctx, p.Jobs, w, &done); err != nil {
-		return done, err
-	}
-	for _, kind := range kinds {
-		if err := p.eraseRecords(ctx, kind, w, &done); err != nil {
-			return done, err
-		}
-	}
-	for _, kv := range []PersonKV{p.State, p.Badges} {
-		if err := p.eraseKeys(ctx, kv, w, &done); err != nil {
-			return done, err
-		}
-	}
-	if !p.Offline {
-		return done, nil
-	}
-	for kv, filter := range map[PersonKV]string{p.Jobs: w.id + ".>", p.State: delegationPrefix + w.id + ".>"} {
-		if err := kv.Forget(ctx, filter); err != nil {
-			return done, err
-		}
-	}
-	if err := p.State.Forget(ctx, delegationPrefix+"*."+w.id); err != nil {
-		return done, err
-	}
-	if how.ForgetBudget {
-		return done, p.Quota.Forget(ctx, w.id)
-	}
-	return done, nil
-}
-
-// finish refuses a person with jobs that have not come to their end, or aborts
-// those that are held.
-func (p *People) finish(ctx context.Context, w who, how Erasure) (canceled int, err error) {
-	var waiting []held.Record
-	err = p.Jobs.Each(ctx, held.OwnerFilter(w.id), func(_ string, value []byte, rev uint64) error {
-		var rec held.Record
-		if err := json.Unmarshal(value, &rec); err != nil {
-			return fmt.Errorf("read job record at revision %d: %w", rev, err)
-		}
-		if !rec.State.Final() {
-			waiting = append(waiting, rec)
-		}
-		return nil
-	})
-	if err != nil || len(waiting) == 0 {
-		return 0, err
-	}
-	if !how.CancelHeld || p.Cancel == nil {
-		return 0, fmt.Errorf("%w: %d; let them be released, or have those that are held aborted with --cancel-held while the daemon runs", ErrUnfinished, len(waiting))
-	}
-	for _, rec := range waiting {
-		if _, err := p.Cancel(ctx, Cancellation{Key: rec.Key(), Actor: how.Actor}); err != nil {
-			return canceled, fmt.Errorf("%w: job %s: %w", ErrUnfinished, rec.Job, err)
-		}
-		canceled++
-	}
-	return canceled, nil
-}
-
-// eraseKeys removes the keys of a bucket that are a person's, and takes them out of
-// those of others.
-func (p *People) eraseKeys(ctx context.Context, kv PersonKV, w who, done *Erased) error {
-	type found struct {
-		key   string
-		value string
-		rev   uint64
-	}
-	var list []found
-	err := kv.Each(ctx, ">", func(key string, value []byte, rev uint64) error {
-		if w.mentions(key) || w.mentions(string(value)) {
-			list = append(list, found{key, string(value), rev})
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("look for the person: %w", err)
-	}
-	for _, f := range list {
-		if kv != p.Jobs || w.mentions(f.key) {
-			if _, err := kv.Delete(ctx, f.key, f.rev); err != nil {
-				return fmt.Errorf("erase the person: %w", err)
-			}
-			done.Removed++
-			continue
-		}
-		// Somebody else's job: it tells who released it for them.
-		var rec held.Record
-		var ttl time.Duration
-		if json.Unmarshal([]byte(f.value), &rec) == nil && rec.State.Final() {
-			ttl = p.KeepJobs
-		}
-		if _, _, err := kv.CompareAndSet(ctx, f.key, []byte(w.hide(f.value)), f.rev, ttl); err != nil {
-			return fmt.Errorf("erase the person: %w", err)
-		}
-		done.Rewritten++
-	}
-	return nil
-}
-
-// eraseRecords removes the records of a stream that are a person's own. One that
-// only tells of them is stored again without, at the end, before it is removed.
-func (p *People) eraseRecords(ctx context.Context, kind bus.Kind, w who, done *Erased) error {
-	var remove []uint64
-	var rewrite []bus.Record
-	err := p.Records.Scan(ctx, kind, func(r bus.Record) error {
-		if !w.mentions(r.Subject) && !w.mentions(string(r.Body)) {
-			return nil
-		}
-		remove = append(remove, r.Sequence)
-		var of struct {
-			Owner string `json:"owner"`
-		}
-		own := w.mentions(r.Subject) || (kind == bus.Decisions && json.Unmarshal(r.Body, &of) == nil && of.Owner == w.id)
-		if !own {
-			r.Body = []byte(w.hide(string(r.Body)))
-			rewrite = append(rewrite, r)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("look for the person in %s: %w", kind, err)
-	}
-	for _, r := range rewrite {
-		if err := p.Records.Rewrite(ctx, kind, r, fmt.Sprintf("erased:%d", r.Sequence)); err != nil {
-			return err
-		}
-		done.Rewritten++
-	}
-	if err := p.Records.Remove(ctx, kind, remove); err != nil {
-		return err
-	}
-	done.Removed += len(remove) - len(rewrite)
 	return nil
 }

@@ -47,6 +47,8 @@ type Deps struct {
 	Badges      *badge.Book
 	Delegations *connector.Delegations
 	People      *connector.People
+	// Users is asked who has a user name; nil when nothing can ask Entra.
+	Users connector.UserDirectory
 	// State keeps who is signed in at the pages, for every replica.
 	State   connector.StateKV
 	Audit   Audit

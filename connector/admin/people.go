@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"pullprint/connector"
 	"pullprint/connector/held"
@@ -12,11 +13,14 @@ import (
 
 // exportPerson answers with everything that is known about a person.
 func (a *API) exportPerson(r *request) (any, error) {
-	user := r.PathValue("user")
-	if err := r.audit(r.Context(), Action{Owner: user}); err != nil {
+	id, err := a.People.Resolve(r.Context(), r.PathValue("user"))
+	if err != nil {
 		return nil, err
 	}
-	return a.People.Export(r.Context(), user)
+	if err := r.audit(r.Context(), Action{Owner: id}); err != nil {
+		return nil, err
+	}
+	return a.People.Export(r.Context(), id)
 }
 
 // erasePerson erases it. The audit says that it was done, and not to whom.
@@ -40,7 +44,7 @@ func (a *API) erasePerson(r *request) (any, error) {
 func (r *Recent) forget(owner string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.list = slices.DeleteFunc(r.list, func(d held.Decision) bool { return d.Owner == owner || d.Actor == owner })
+	r.list = slices.DeleteFunc(r.list, func(d held.Decision) bool { return strings.EqualFold(d.Owner, owner) || strings.EqualFold(d.Actor, owner) })
 }
 
 func personPath(user, what string) string { return "/v1/people/" + url.PathEscape(user) + "/" + what }

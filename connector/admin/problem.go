@@ -62,6 +62,10 @@ func problemOf(err error) *problem {
 		return failure(http.StatusNotFound, "no-such-job", "There is no such job", "Nothing is remembered of it; jobs are forgotten a week after their end.")
 	case errors.Is(err, connector.ErrNobody):
 		return failure(http.StatusNotFound, "no-such-person", "There is no such person", err.Error())
+	case errors.Is(err, connector.ErrDirectory):
+		return failure(http.StatusServiceUnavailable, "no-directory", "The user name can't be looked up", err.Error())
+	case errors.Is(err, connector.ErrLeft):
+		return failure(http.StatusConflict, "left-over", "Not everything could be erased", err.Error())
 	case errors.Is(err, connector.ErrUnfinished):
 		return failure(http.StatusConflict, "unfinished", "The person can't be erased yet", err.Error())
 	case errors.Is(err, connector.ErrNotHeld):

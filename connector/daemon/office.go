@@ -53,7 +53,7 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	}
 	d.office.recent = admin.NewRecent(d.bus, log)
 	d.office.api = admin.NewAPI(admin.Deps{
-		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations, State: d.bus.State(),
+		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations, Users: d.graph, State: d.bus.State(),
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Backup: d.bus.Backup, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		Insight: d.insight(), Instance: d.instance, Logger: log,
 	})
@@ -79,7 +79,7 @@ func (d *daemon) insight() admin.Insight {
 func (d *daemon) people() *connector.People {
 	return &connector.People{
 		Records: d.bus, Jobs: d.bus.Jobs(), Badges: d.bus.Badges(), Quota: d.bus.Quota(), State: d.bus.State(),
-		Ledger: d.ledger, KeepJobs: d.o.Config.Retention.KeepJobs(), Cancel: d.worker.Cancel,
+		Ledger: d.ledger, KeepJobs: d.o.Config.Retention.KeepJobs(), Cancel: d.worker.Cancel, Users: d.graph,
 	}
 }
 

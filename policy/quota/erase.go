@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,55 +19,92 @@ const Erased = "erased"
 // Erase takes a person out of all accounts. Of their own account what was spent in
 // the periods that run stays, without jobs or history, until these periods are
 // over, or they could spend it again; unless forget is true. It is ErrOpen while a
-// reservation is open. Nothing is told to the history. Doing it again changes
+// reservation is open. An id counts in any case of its letters. Nothing is told to the history. Doing it again changes
 // nothing more.
 func (l *Ledger) Erase(ctx context.Context, owner string, forget bool, now time.Time) (changed int, err error) {
-	type found struct {
-		key string
-		rev uint64
-		s   *state
-	}
-	var list []found
+	var keys []string
 	err = l.kv.Each(ctx, ">", func(key string, value []byte, rev uint64) error {
-		if key != owner && !strings.Contains(string(value), owner) {
-			return nil
-		}
 		s := new(state)
 		if err := json.Unmarshal(value, s); err != nil {
 			return fmt.Errorf("read account at revision %d: %w", rev, err)
 		}
-		for _, r := range s.Reservations {
-			if r.Owner == owner {
-				return ErrOpen
-			}
+		if s.owes(owner) {
+			return ErrOpen
 		}
-		list = append(list, found{key, rev, s})
+		if strings.EqualFold(key, owner) || s.tells(owner) {
+			keys = append(keys, key)
+		}
 		return nil
 	})
 	if err != nil {
 		return 0, err
 	}
-	for _, f := range list {
-		var ttl time.Duration
-		if f.key == owner {
-			f.s, ttl = f.s.bare(forget, now)
-		} else {
-			f.s.anonymise(owner)
-		}
-		value, err := json.Marshal(f.s)
+	for _, key := range keys {
+		ok, err := l.eraseOne(ctx, key, owner, forget, now)
 		if err != nil {
-			return changed, fmt.Errorf("encode account: %w", err)
+			return changed, err
 		}
-		_, ok, err := l.kv.CompareAndSet(ctx, f.key, value, f.rev, ttl)
-		if err != nil {
-			return changed, fmt.Errorf("store account: %w", err)
+		if ok {
+			changed++
 		}
-		if !ok {
-			return changed, fmt.Errorf("%w: the account was changed meanwhile", ErrOpen)
-		}
-		changed++
 	}
 	return changed, nil
+}
+
+// maxEraseTries is how often an account is erased anew when another was faster.
+const maxEraseTries = 16
+
+// eraseOne takes a person out of an account, as it is by now; ok is false when
+// nothing of them is in it.
+func (l *Ledger) eraseOne(ctx context.Context, key, owner string, forget bool, now time.Time) (ok bool, err error) {
+	for range maxEraseTries {
+		value, rev, err := l.kv.Get(ctx, key)
+		if err != nil || rev == 0 {
+			return false, err
+		}
+		s := new(state)
+		if err := json.Unmarshal(value, s); err != nil {
+			return false, fmt.Errorf("read account at revision %d: %w", rev, err)
+		}
+		var ttl time.Duration
+		switch {
+		case s.owes(owner):
+			return false, ErrOpen
+		case strings.EqualFold(key, owner):
+			s, ttl = s.bare(forget, now)
+		case s.tells(owner):
+			s.anonymise(owner)
+		default:
+			return false, nil
+		}
+		if value, err = json.Marshal(s); err != nil {
+			return false, fmt.Errorf("encode account: %w", err)
+		}
+		_, ok, err := l.kv.CompareAndSet(ctx, key, value, rev, ttl)
+		if err != nil {
+			return false, fmt.Errorf("store account: %w", err)
+		}
+		if ok {
+			return true, nil
+		}
+	}
+	return false, fmt.Errorf("%w: the account is changed all the while", ErrOpen)
+}
+
+// owes reports whether a reservation of a person is open.
+func (s *state) owes(owner string) bool {
+	for _, r := range s.Reservations {
+		if strings.EqualFold(r.Owner, owner) {
+			return true
+		}
+	}
+	return false
+}
+
+// tells reports whether what ended on the account tells of a person.
+func (s *state) tells(owner string) bool {
+	return slices.ContainsFunc(s.Refunded, func(r refunded) bool { return strings.EqualFold(r.Owner, owner) }) ||
+		slices.ContainsFunc(s.Outbox, func(e Entry) bool { return strings.EqualFold(e.Owner, owner) })
 }
 
 // bare is what has to stay of a person's own account, and for how long.
@@ -91,12 +129,12 @@ func (s *state) bare(forget bool, now time.Time) (*state, time.Duration) {
 // anonymise takes a person out of an account that others share.
 func (s *state) anonymise(owner string) {
 	for i := range s.Refunded {
-		if s.Refunded[i].Owner == owner {
+		if strings.EqualFold(s.Refunded[i].Owner, owner) {
 			s.Refunded[i].Owner = Erased
 		}
 	}
 	for i := range s.Outbox {
-		if s.Outbox[i].Owner == owner {
+		if strings.EqualFold(s.Outbox[i].Owner, owner) {
 			s.Outbox[i].Owner = Erased
 		}
 	}

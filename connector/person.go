@@ -1,0 +1,245 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
+)
+
+var (
+	// ErrNobody says that nothing tells who is meant.
+	ErrNobody = errors.New("nobody is known here by that name")
+	// ErrDirectory says that Entra could not be asked who has a user name.
+	ErrDirectory = errors.New("Entra can't be asked for the user name") //nolint:staticcheck // a name
+)
+
+// UserDirectory finds a user by object id or user principal name; *graph.Client is
+// one. ok is false when there is none, or none any more.
+type UserDirectory interface {
+	User(ctx context.Context, user string) (found graph.User, ok bool, err error)
+}
+
+// OwnerID is the object id, in lower case, of the person that somebody named in a
+// field, as "owner": by object id, or by a user name that Entra knows. The error is
+// an ErrInvalid, or an ErrDirectory when d is nil or does not answer.
+func OwnerID(ctx context.Context, d UserDirectory, field, user string) (string, error) {
+	if id, ok := graph.CanonicalGUID(user); ok {
+		return id, nil
+	}
+	if !graph.ValidUserName(user) {
+		return "", fmt.Errorf("%w: %s must be an Entra object ID (a GUID) or a user name like anna@contoso.com", ErrInvalid, field)
+	}
+	if d == nil {
+		return "", fmt.Errorf("%w: nothing here can ask it; write the Entra object ID as %s", ErrDirectory, field)
+	}
+	found, ok, err := d.User(ctx, user)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: %w; try again, or write the Entra object ID as %s", ErrDirectory, err, field)
+	case !ok:
+		return "", fmt.Errorf("%w: %s is a user name that Entra does not know; look for a typing error, or write the Entra object ID", ErrInvalid, field)
+	}
+	return found.ID, nil
+}
+
+// who is a person: the object id in lower case, and the user names that are theirs
+// beyond doubt.
+type who struct {
+	id    string
+	names []string
+	words []*regexp.Regexp // the names in texts; the id is the first
+}
+
+func newWho(id string, names ...string) who {
+	w := who{id: id, names: names}
+	for _, word := range append([]string{id}, names...) {
+		w.words = append(w.words, regexp.MustCompile("(?i)"+regexp.QuoteMeta(word)))
+	}
+	return w
+}
+
+// is reports whether the value of a field is the person.
+func (w who) is(value string) bool {
+	return strings.EqualFold(value, w.id) || slices.ContainsFunc(w.names, func(n string) bool { return strings.EqualFold(n, value) })
+}
+
+// within reports whether the bytes of a record may tell of the person: what is not
+// is not read any further. An escape may hide a letter.
+func (w who) within(raw []byte) bool {
+	return slices.ContainsFunc(w.words, func(r *regexp.Regexp) bool { return r.Match(raw) }) || strings.Contains(string(raw), `\u`)
+}
+
+// hide puts quota.Erased in a text wherever the id or a name of the person stands
+// as a word of its own.
+func (w who) hide(text string) string {
+	for i, word := range w.words {
+		var out strings.Builder
+		from := 0
+		for _, at := range word.FindAllStringIndex(text, -1) {
+			if partOfWord(text[:at[0]], text[at[1]:], i > 0) {
+				continue
+			}
+			out.WriteString(text[from:at[0]] + quota.Erased)
+			from = at[1]
+		}
+		if from > 0 {
+			text = out.String() + text[from:]
+		}
+	}
+	return text
+}
+
+// partOfWord reports whether what stands between before and after is part of a
+// longer id or user name: anna@contoso.com is not joanna@contoso.com, and not
+// anna@contoso.com.au.
+func partOfWord(before, after string, name bool) bool {
+	if name {
+		if short := strings.TrimRight(before, ".'!#^~"); endsInWord(short) {
+			return true
+		}
+		if rest, ok := strings.CutPrefix(after, "."); ok && beginsWithWord(rest) {
+			return true
+		}
+	}
+	return endsInWord(before) || beginsWithWord(after)
+}
+
+func endsInWord(s string) bool     { return s != "" && inWord(s[len(s)-1]) }
+func beginsWithWord(s string) bool { return s != "" && inWord(s[0]) }
+
+func inWord(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= utf8.RuneSelf || strings.IndexByte("_%+-@", c) >= 0
+}
+
+// enrolled are the user names on the badges of every person, in lower case, and on
+// whose badges each stands.
+type enrolled map[string]map[string]bool
+
+func (p *People) enrolled(ctx context.Context) (enrolled, error) {
+	out := enrolled{}
+	err := p.Badges.Each(ctx, ">", func(_ string, value []byte, _ uint64) error {
+		var b struct {
+			Owner string `json:"owner"`
+			Name  string `json:"user_principal_name"`
+		}
+		if json.Unmarshal(value, &b) != nil || !graph.ValidUserName(b.Name) {
+			return nil
+		}
+		name := strings.ToLower(b.Name)
+		if out[name] == nil {
+			out[name] = map[string]bool{}
+		}
+		out[name][strings.ToLower(b.Owner)] = true
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for the person: %w", err)
+	}
+	return out, nil
+}
+
+// Resolve is the object id, in lower case, of the person that an object id or a user
+// name stands for.
+func (p *People) Resolve(ctx context.Context, user string) (string, error) {
+	badges, err := p.enrolled(ctx)
+	if err != nil {
+		return "", err
+	}
+	return p.resolve(ctx, user, badges)
+}
+
+func (p *People) resolve(ctx context.Context, user string, badges enrolled) (string, error) {
+	if id, ok := graph.CanonicalGUID(user); ok {
+		return id, nil
+	}
+	if !graph.ValidUserName(user) {
+		return "", fmt.Errorf("%w: write an Entra object ID (a GUID) or a user name like anna@contoso.com", ErrNobody)
+	}
+	return p.named(ctx, user, slices.Collect(maps.Keys(badges[strings.ToLower(user)])))
+}
+
+// find is who an object id or a user name stands for.
+func (p *People) find(ctx context.Context, user string) (who, error) {
+	badges, err := p.enrolled(ctx)
+	if err != nil {
+		return who{}, err
+	}
+	id, err := p.resolve(ctx, user, badges)
+	if err != nil {
+		return who{}, err
+	}
+	if err := p.isThing(ctx, id); err != nil {
+		return who{}, err
+	}
+	return newWho(id, p.namesOf(ctx, id, badges)...), nil
+}
+
+// named is the object id of a user name; owners have it on their badges. Who enrols
+// a badge writes any name on it, so a badge alone proves nothing while Entra can be
+// asked: it counts when Entra knows neither the name nor the owner, who has been
+// deleted there.
+func (p *People) named(ctx context.Context, name string, owners []string) (string, error) {
+	if p.Users != nil {
+		found, ok, err := p.Users.User(ctx, name)
+		if err != nil {
+			return "", fmt.Errorf("%w: %w; try again, or give the Entra object ID", ErrDirectory, err)
+		}
+		if ok {
+			return found.ID, nil
+		}
+	}
+	switch {
+	case len(owners) > 1:
+		return "", fmt.Errorf("%w: badges of several people have it; give the Entra object ID", ErrNobody)
+	case len(owners) == 0 && p.Users != nil:
+		return "", fmt.Errorf("%w: Entra knows no user of that name, and no badge has it; if the account was deleted, give its Entra object ID", ErrNobody)
+	case len(owners) == 0:
+		return "", fmt.Errorf("%w: no badge has it, and Entra is asked only by the running daemon; give the Entra object ID", ErrNobody)
+	}
+	id, ok := graph.CanonicalGUID(owners[0])
+	if !ok {
+		return "", fmt.Errorf("%w: the badge that has it belongs to no Entra object ID; revoke that badge by its --id", ErrNobody)
+	}
+	if p.Users != nil {
+		switch _, lives, err := p.Users.User(ctx, id); {
+		case err != nil:
+			return "", fmt.Errorf("%w: %w; try again, or give the Entra object ID", ErrDirectory, err)
+		case lives:
+			return "", fmt.Errorf("%w: Entra knows no user of that name, and the owner of the badge that has it is a user of another name; give the Entra object ID", ErrNobody)
+		}
+	}
+	return id, nil
+}
+
+// namesOf are the names that are a person's beyond doubt: the one that Entra tells,
+// and those that stand on their badges and are nobody else's there or in Entra.
+func (p *People) namesOf(ctx context.Context, id string, badges enrolled) []string {
+	names := []string{}
+	if p.Users != nil {
+		if u, ok, err := p.Users.User(ctx, id); err == nil && ok && graph.ValidUserName(u.UserPrincipalName) {
+			names = append(names, u.UserPrincipalName)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(badges)) {
+		known := slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+		if known || !badges[name][id] || len(badges[name]) > 1 {
+			continue
+		}
+		if p.Users != nil {
+			if u, ok, err := p.Users.User(ctx, name); err != nil || ok && u.ID != id {
+				continue
+			}
+		}
+		names = append(names, name)
+	}
+	return names
+}

@@ -1,0 +1,250 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/held"
+	"pullprint/policy/quota"
+)
+
+// Erase erases a person, by Entra object id or user name: what is theirs is removed,
+// and where others' records tell of them, quota.Erased stands instead. Jobs that have
+// not come to their end are in the way, as are those that are still being paid for.
+// What others changed all the while is left, and is an ErrLeft.
+//
+// The crash order: badges go last, as they alone tell whose a name is. Dying
+// between, it is done again, and finds what is left.
+func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, error) {
+	var done Erased
+	w, err := p.find(ctx, user)
+	if err != nil {
+		return done, err
+	}
+	done.Owner = w.id
+	if done.Canceled, err = p.finish(ctx, w, how); err != nil {
+		return done, err
+	}
+	if _, err := p.Ledger.Erase(ctx, w.id, how.ForgetBudget, time.Now()); err != nil {
+		if errors.Is(err, quota.ErrOpen) {
+			return done, fmt.Errorf("%w: %w; try again in a few minutes", ErrUnfinished, err)
+		}
+		return done, err
+	}
+	if err := p.eraseKeys(ctx, p.jobs(), w, &done); err != nil {
+		return done, err
+	}
+	for _, r := range records {
+		if err := p.eraseRecords(ctx, r, w, &done); err != nil {
+			return done, err
+		}
+	}
+	for _, h := range []holding{p.state(), p.badges()} {
+		if err := p.eraseKeys(ctx, h, w, &done); err != nil {
+			return done, err
+		}
+	}
+	if p.Offline {
+		err = p.forget(ctx, w, how)
+	}
+	return done, err
+}
+
+// forget removes the traces of keys that were removed. An earlier version may have
+// stored ids as they were typed: lower case or capitals.
+func (p *People) forget(ctx context.Context, w who, how Erasure) error {
+	for _, id := range []string{w.id, strings.ToUpper(w.id)} {
+		if err := p.Jobs.Forget(ctx, id+".>"); err != nil {
+			return err
+		}
+		for _, filter := range []string{delegationPrefix + id + ".>", delegationPrefix + "*." + id} {
+			if err := p.State.Forget(ctx, filter); err != nil {
+				return err
+			}
+		}
+		if !how.ForgetBudget {
+			continue
+		}
+		if err := p.Quota.Forget(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitingJob is a job that has not come to its end.
+type waitingJob struct {
+	key string
+	job string
+}
+
+// finish refuses a person with jobs that have not come to their end, or aborts
+// those that are held.
+func (p *People) finish(ctx context.Context, w who, how Erasure) (canceled int, err error) {
+	jobs := p.jobs()
+	var waiting []waitingJob
+	paid := 0
+	err = p.Jobs.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
+		if !w.within(value) && !w.within([]byte(key)) {
+			return nil
+		}
+		var rec held.Record
+		if json.Unmarshal(value, &rec) != nil || rec.State.Final() {
+			return nil // nobody can go on with what can't be read
+		}
+		switch {
+		case jobs.own(w, key, value):
+			waiting = append(waiting, waitingJob{key, rec.Job})
+		case rec.Charge != nil && paidBy(w, rec.Charge):
+			paid++
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("look for the person's jobs: %w", err)
+	case paid > 0:
+		return 0, fmt.Errorf("%w: %d jobs of others are to be paid from the person's account; let them be released or cancel them", ErrUnfinished, paid)
+	case len(waiting) == 0:
+		return 0, nil
+	case !how.CancelHeld || p.Cancel == nil:
+		return 0, fmt.Errorf("%w: %d; let them be released, or have those that are held aborted with --cancel-held while the daemon runs", ErrUnfinished, len(waiting))
+	}
+	for _, o := range waiting {
+		if _, err := p.Cancel(ctx, Cancellation{Key: o.key, Actor: how.Actor}); err != nil {
+			return canceled, fmt.Errorf("%w: job %s: %w", ErrUnfinished, o.job, err)
+		}
+		canceled++
+	}
+	return canceled, nil
+}
+
+func paidBy(w who, c *held.Charge) bool {
+	for _, a := range c.Accounts() {
+		if w.is(a.Key()) {
+			return true
+		}
+	}
+	return false
+}
+
+// told is a key that tells of a person.
+type told struct {
+	key   string
+	value []byte
+	rev   uint64
+}
+
+// eraseKeys removes the keys of a bucket that are a person's, and takes them out of
+// those of others. It goes through all, then says how many are left.
+func (p *People) eraseKeys(ctx context.Context, h holding, w who, done *Erased) error {
+	var list []told
+	err := h.kv.Each(ctx, ">", func(key string, value []byte, rev uint64) error {
+		if h.own(w, key, value) || h.fields(key).concerns(w, value) {
+			list = append(list, told{key, append([]byte(nil), value...), rev})
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for the person: %w", err)
+	}
+	busy := 0
+	for _, f := range list {
+		ok, err := p.eraseKey(ctx, h, w, f, done)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			busy++
+		}
+	}
+	if busy > 0 {
+		return fmt.Errorf("%w: %d records of the bucket for %s, which others change all the while; do it again, it goes on with them", ErrLeft, busy, h.name)
+	}
+	return nil
+}
+
+// eraseKey erases a key, or what is in it of a person, as it is by now. ok is false
+// when others change it all the while.
+func (p *People) eraseKey(ctx context.Context, h holding, w who, f told, done *Erased) (ok bool, err error) {
+	for range maxConflicts {
+		own := h.own(w, f.key, f.value)
+		text, changed := f.value, false
+		switch {
+		case own && h.name == "jobs" && !ended(f.value):
+			return false, fmt.Errorf("%w: a job came meanwhile; do it again", ErrUnfinished)
+		case own:
+			ok, err = h.kv.Delete(ctx, f.key, f.rev)
+		default:
+			if text, changed = h.fields(f.key).without(w, f.value); !changed {
+				return true, nil
+			}
+			_, ok, err = h.kv.CompareAndSet(ctx, f.key, text, f.rev, h.life(f.value))
+		}
+		switch {
+		case err != nil:
+			return false, fmt.Errorf("erase the person: %w", err)
+		case ok && own:
+			done.Removed++
+			return true, nil
+		case ok:
+			done.Rewritten++
+			return true, nil
+		}
+		if f.value, f.rev, err = h.kv.Get(ctx, f.key); err != nil {
+			return false, fmt.Errorf("erase the person: %w", err)
+		}
+		if f.rev == 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// ended reports whether nothing becomes of a job record any more; of one that can't
+// be read nothing does.
+func ended(value []byte) bool {
+	var rec held.Record
+	return json.Unmarshal(value, &rec) != nil || rec.State.Final()
+}
+
+// eraseRecords removes the records of a stream that are a person's own. One that
+// only tells of them is stored again without, at the end, before it is removed.
+func (p *People) eraseRecords(ctx context.Context, r record, w who, done *Erased) error {
+	var remove []uint64
+	var rewrite []bus.Record
+	err := p.Records.Scan(ctx, r.kind, func(rec bus.Record) error {
+		own := r.own(w, rec.Body)
+		body, changed := rec.Body, false
+		if !own && w.within(rec.Body) {
+			body, changed = r.fields.without(w, rec.Body)
+		}
+		if own || changed {
+			remove = append(remove, rec.Sequence)
+		}
+		if changed {
+			rec.Body = append([]byte(nil), body...)
+			rewrite = append(rewrite, rec)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for the person in %s: %w", r.kind, err)
+	}
+	for _, rec := range rewrite {
+		if err := p.Records.Rewrite(ctx, r.kind, rec, fmt.Sprintf("erased:%d", rec.Sequence)); err != nil {
+			return err
+		}
+		done.Rewritten++
+	}
+	if err := p.Records.Remove(ctx, r.kind, remove); err != nil {
+		return err
+	}
+	done.Removed += len(remove) - len(rewrite)
+	return nil
+}
