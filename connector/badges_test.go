@@ -136,7 +136,7 @@ func TestOneBadgeOneOwner(t *testing.T) {
 	var g errgroup.Group
 	for i := range 16 {
 		g.Go(func() error {
-			owner := fmt.Sprintf("owner-%d", i)
+			owner := fmt.Sprintf("%08d-2222-4333-8444-555555555555", i)
 			switch _, err := book.Enrol(ctx, "3000", badgeOf(owner)); {
 			case err == nil:
 				owners <- owner
@@ -167,9 +167,9 @@ func TestImportBadges(t *testing.T) {
 	file.WriteString("badge;owner\n")
 	const n = 1500 // more than the server answers at once
 	for i := range n {
-		fmt.Fprintf(&file, "%d;owner-%d\n", 4000+i, i%7)
+		fmt.Fprintf(&file, "%d;%08d-2222-4333-8444-555555555555\n", 4000+i, i%7)
 	}
-	if _, err := book.Import(ctx, strings.NewReader(file.String()+"4000;owner-1\n"), badgeOf("")); err == nil {
+	if _, err := book.Import(ctx, strings.NewReader(file.String()+"4000;00000001-2222-4333-8444-555555555555\n"), badgeOf("")); err == nil {
 		t.Error("a number twice")
 	}
 	count := func(owner string) (n int) {
@@ -187,7 +187,7 @@ func TestImportBadges(t *testing.T) {
 			t.Fatalf("%d, %v", got, err)
 		}
 		t.Logf("%d rows in %s", n, time.Since(start))
-		if got, of := count(""), count("owner-3"); got != n || of != n/7 {
+		if got, of := count(""), count("00000003-2222-4333-8444-555555555555"); got != n || of != n/7 {
 			t.Errorf("%d badges, %d of one owner", got, of)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"pullprint/trigger/graph"
@@ -30,6 +32,9 @@ type Delegation struct {
 	Since   time.Time `json:"since"`
 	// By is who said so: the name of an API token, or the owner.
 	By string `json:"by"`
+	// Damaged is true of one whose record can't be read: it lets nobody do anything,
+	// and is there to be removed.
+	Damaged bool `json:"damaged,omitempty"`
 }
 
 // Delegations remembers who may release whose jobs. Every change is durable
@@ -46,8 +51,10 @@ func (d Delegation) key() string { return delegationPrefix + d.To + "." + d.Owne
 // Put stores a delegation, or changes how long an earlier one holds.
 func (s *Delegations) Put(ctx context.Context, d Delegation) error {
 	left := d.Expires.Sub(d.Since)
-	switch {
-	case !graph.ValidID(d.Owner) || !graph.ValidID(d.To):
+	owner, ok := graph.CanonicalGUID(d.Owner)
+	to, ok2 := graph.CanonicalGUID(d.To)
+	switch d.Owner, d.To = owner, to; {
+	case !ok || !ok2:
 		return fmt.Errorf("%w: owner and delegate are Entra object ids", ErrInvalid)
 	case d.Owner == d.To:
 		return fmt.Errorf("%w: owner and delegate are the same person", ErrInvalid)
@@ -74,9 +81,30 @@ func (s *Delegations) Put(ctx context.Context, d Delegation) error {
 	return errBusy
 }
 
-// Remove ends a delegation; ok is false when there is none.
+// Remove ends a delegation, also one that an earlier version stored with ids in
+// another case; ok is false when there is none.
 func (s *Delegations) Remove(ctx context.Context, owner, to string) (ok bool, err error) {
-	key := Delegation{Owner: owner, To: to}.key()
+	var keys []string
+	err = s.kv.Each(ctx, delegationPrefix+">", func(key string, _ []byte, _ uint64) error {
+		if strings.EqualFold(key, Delegation{Owner: owner, To: to}.key()) {
+			keys = append(keys, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("read delegations: %w", err)
+	}
+	for _, key := range keys {
+		removed, err := s.remove(ctx, key)
+		if err != nil {
+			return ok, err
+		}
+		ok = ok || removed
+	}
+	return ok, nil
+}
+
+func (s *Delegations) remove(ctx context.Context, key string) (ok bool, err error) {
 	for range maxConflicts {
 		_, rev, err := s.kv.Get(ctx, key)
 		if err != nil || rev == 0 {
@@ -91,33 +119,45 @@ func (s *Delegations) Remove(ctx context.Context, owner, to string) (ok bool, er
 
 // Of lists the owners who let to release their jobs now.
 func (s *Delegations) Of(ctx context.Context, to string, now time.Time) (owners []string, err error) {
-	if !graph.ValidID(to) {
+	to, ok := graph.CanonicalGUID(to)
+	if !ok {
 		return nil, nil
 	}
-	err = s.each(ctx, delegationPrefix+to+".*", func(d Delegation) {
-		if now.Before(d.Expires) {
-			owners = append(owners, d.Owner)
+	// An earlier version stored ids as they were typed: in capitals, if not as Entra
+	// writes them.
+	for _, id := range []string{to, strings.ToUpper(to)} {
+		err = s.each(ctx, delegationPrefix+id+".*", func(d Delegation) {
+			if !d.Damaged && now.Before(d.Expires) && !slices.Contains(owners, d.Owner) {
+				owners = append(owners, d.Owner)
+			}
+		})
+		if err != nil {
+			return nil, err
 		}
-	})
-	return owners, err
+	}
+	return owners, nil
 }
 
-// List lists all that hold now.
+// List lists all that hold now, and those that can't be read.
 func (s *Delegations) List(ctx context.Context, now time.Time) (list []Delegation, err error) {
 	err = s.each(ctx, delegationPrefix+">", func(d Delegation) {
-		if now.Before(d.Expires) {
+		if d.Damaged || now.Before(d.Expires) {
 			list = append(list, d)
 		}
 	})
 	return list, err
 }
 
+// each calls fn with every delegation whose key matches. Who it is from and for is in
+// the key: a record that says something else, or can't be read, is damaged.
 func (s *Delegations) each(ctx context.Context, filter string, fn func(Delegation)) error {
-	err := s.kv.Each(ctx, filter, func(_ string, value []byte, rev uint64) error {
+	err := s.kv.Each(ctx, filter, func(key string, value []byte, _ uint64) error {
 		var d Delegation
-		if err := json.Unmarshal(value, &d); err != nil {
-			return fmt.Errorf("delegation at revision %d: %w", rev, err)
+		to, owner, _ := strings.Cut(strings.TrimPrefix(key, delegationPrefix), ".")
+		if json.Unmarshal(value, &d) != nil || !strings.EqualFold(d.To, to) || !strings.EqualFold(d.Owner, owner) || d.Damaged {
+			d = Delegation{Damaged: true}
 		}
+		d.Owner, d.To = strings.ToLower(owner), strings.ToLower(to)
 		fn(d)
 		return nil
 	})

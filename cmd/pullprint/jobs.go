@@ -372,6 +372,10 @@ func listDelegations(cmd *cobra.Command, c *admin.Client, asJSON bool) error {
 	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "OWNER\tTO\tUNTIL\tBY")
 	for _, d := range list {
+		if d.Damaged {
+			fmt.Fprintf(t, "%s\t%s\tdamaged: it lets nobody do anything; end it with --remove\t-\n", printable(d.Owner), printable(d.To))
+			continue
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(d.Owner), printable(d.To), d.Expires.Local().Format("Mon 02 Jan 15:04"), printable(d.By))
 	}
 	return t.Flush()

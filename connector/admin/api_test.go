@@ -400,16 +400,22 @@ func TestOpenAPI(t *testing.T) {
 	agree("a problem", schema("components", "schemas", "Problem"), full[problem]())
 }
 
+// Two people.
+const (
+	someone = "11111111-2222-4333-8444-555555555555"
+	another = "22222222-2222-4333-8444-555555555555"
+)
+
 // An action that can't be audited is not done.
 func TestNoAuditNoEffect(t *testing.T) {
 	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewBook(nil, badge.Keys{}, nil), Delegations: connector.NewDelegations(nil), Audit: deaf{}})
 	for _, c := range [][3]string{
-		{"PUT", "/v1/badges", `{"badge":"1","owner":"a"}`},
-		{"DELETE", "/v1/badges", `{"owner":"a"}`},
-		{"POST", "/v1/badges/codes", `{"owner":"a"}`},
+		{"PUT", "/v1/badges", `{"badge":"1","owner":"` + someone + `"}`},
+		{"DELETE", "/v1/badges", `{"owner":"` + someone + `"}`},
+		{"POST", "/v1/badges/codes", `{"owner":"` + someone + `"}`},
 		{"POST", "/v1/badges/import", "badge,owner\n1,a\n"},
-		{"PUT", "/v1/delegations", `{"owner":"a","to":"b"}`},
-		{"DELETE", "/v1/delegations", `{"owner":"a","to":"b"}`},
+		{"PUT", "/v1/delegations", `{"owner":"` + someone + `","to":"` + another + `"}`},
+		{"DELETE", "/v1/delegations", `{"owner":"` + someone + `","to":"` + another + `"}`},
 	} {
 		req := httptest.NewRequest(c[0], c[1], strings.NewReader(c[2]))
 		req.Header.Set("Authorization", "Bearer "+testTokens["operate"])

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pullprint/policy/badge"
+	"pullprint/policy/strictyaml"
+	"pullprint/trigger/graph"
 )
 
 // defaultCode is how long a one-time code is valid when nothing is said.
@@ -38,8 +40,12 @@ func (a *API) listBadges(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	owner, err := a.owner(r.Context(), "owner", q.Get("owner"))
+	if err != nil {
+		return nil, err
+	}
 	out := BadgeList{Badges: []badge.Badge{}}
-	err = a.Badges.List(r.Context(), q.Get("owner"), func(b badge.Badge) error {
+	err = a.Badges.List(r.Context(), owner, func(b badge.Badge) error {
 		out.Badges = append(out.Badges, b)
 		return nil
 	})
@@ -68,11 +74,18 @@ func (a *API) enrolBadge(r *request) (any, error) {
 	if in.Badge == "" || in.Owner == "" {
 		return nil, badRequest("badge and owner are needed")
 	}
-	if err := r.audit(r.Context(), Action{Owner: in.Owner}); err != nil {
+	owner, err := a.owner(r.Context(), "owner", in.Owner)
+	if err != nil {
+		return nil, err
+	}
+	if in.UserPrincipalName == "" && graph.ValidUserName(in.Owner) {
+		in.UserPrincipalName = in.Owner
+	}
+	if err := r.audit(r.Context(), Action{Owner: owner}); err != nil {
 		return nil, err
 	}
 	return a.Badges.Enrol(r.Context(), in.Badge, badge.Enrolment{
-		Owner: in.Owner, UserPrincipalName: in.UserPrincipalName, Expires: in.Expires, Replace: in.Replace, By: r.caller.Name, Now: time.Now(),
+		Owner: owner, UserPrincipalName: in.UserPrincipalName, Expires: in.Expires, Replace: in.Replace, By: r.caller.Name, Now: time.Now(),
 	})
 }
 
@@ -100,6 +113,10 @@ func (a *API) revokeBadges(r *request) (any, error) {
 	}
 	if n != 1 {
 		return nil, badRequest("exactly one of badge, id, owner and key_id is needed")
+	}
+	var err error
+	if in.Owner, err = a.owner(r.Context(), "owner", in.Owner); err != nil {
+		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Owner: in.Owner, Badge: in.ID}); err != nil {
 		return nil, err
@@ -134,7 +151,7 @@ func (a *API) issueCode(r *request) (any, error) {
 	var in struct {
 		Owner             string `json:"owner"`
 		UserPrincipalName string `json:"user_principal_name"`
-		// ValidFor is a Go duration, as 24h.
+		// ValidFor is a duration, as 24h or 7d.
 		ValidFor string `json:"valid_for"`
 	}
 	if err := r.decode(&in); err != nil {
@@ -146,15 +163,25 @@ func (a *API) issueCode(r *request) (any, error) {
 	life := defaultCode
 	if in.ValidFor != "" {
 		var err error
-		if life, err = time.ParseDuration(in.ValidFor); err != nil {
-			return nil, badRequest("valid_for is no duration as 24h or 30m")
+		if life, err = strictyaml.ParseDuration(in.ValidFor); err != nil {
+			return nil, badRequest("valid_for is no duration as 24h or 7d")
 		}
 	}
-	if err := r.audit(r.Context(), Action{Owner: in.Owner}); err != nil {
+	owner, err := a.owner(r.Context(), "owner", in.Owner)
+	if err != nil {
+		return nil, err
+	}
+	if owner == "" {
+		return nil, badRequest("owner is needed")
+	}
+	if in.UserPrincipalName == "" && graph.ValidUserName(in.Owner) {
+		in.UserPrincipalName = in.Owner
+	}
+	if err := r.audit(r.Context(), Action{Owner: owner}); err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	code, err := a.Badges.IssueCode(r.Context(), badge.Enrolment{Owner: in.Owner, UserPrincipalName: in.UserPrincipalName, By: r.caller.Name, Now: now}, life, rand.Reader)
+	code, err := a.Badges.IssueCode(r.Context(), badge.Enrolment{Owner: owner, UserPrincipalName: in.UserPrincipalName, By: r.caller.Name, Now: now}, life, rand.Reader)
 	if err != nil {
 		return nil, err
 	}

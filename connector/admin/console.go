@@ -158,7 +158,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	data.States = states
 	f := data.Filter
 	data.Jobs = p.api.jobs(func(e *connector.Entry) bool {
-		return (f.Owner == "" || e.Owner == f.Owner) && (f.Queue == "" || e.Queue == f.Queue) && (f.State == "" || string(e.State) == f.State)
+		return (f.Owner == "" || strings.EqualFold(e.Owner, f.Owner)) && (f.Queue == "" || e.Queue == f.Queue) && (f.State == "" || string(e.State) == f.State)
 	}, consoleRows, place{})
 	count := p.api.Index.Held()
 	for _, queue := range p.api.Queues {

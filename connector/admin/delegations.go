@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -28,9 +29,24 @@ type delegationBody struct {
 	Expires time.Time `json:"expires"`
 }
 
+// people makes object ids of the persons that a body names.
+func (a *API) people(ctx context.Context, in *delegationBody) (err error) {
+	if in.Owner == "" || in.To == "" {
+		return badRequest("owner and to are needed")
+	}
+	if in.Owner, err = a.owner(ctx, "owner", in.Owner); err != nil {
+		return err
+	}
+	in.To, err = a.owner(ctx, "to", in.To)
+	return err
+}
+
 func (a *API) putDelegation(r *request) (any, error) {
 	var in delegationBody
 	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := a.people(r.Context(), &in); err != nil {
 		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {
@@ -46,6 +62,9 @@ func (a *API) putDelegation(r *request) (any, error) {
 func (a *API) removeDelegation(r *request) (any, error) {
 	var in delegationBody
 	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := a.people(r.Context(), &in); err != nil {
 		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {

@@ -52,7 +52,7 @@ type JobDetail struct {
 }
 
 func (a *API) listJobs(r *request) (any, error) {
-	q, err := query(r.URL.Query(), "owner", "queue", "state", "limit", "cursor")
+	q, err := query(r.URL.Query(), "owner", "queue", "job", "state", "limit", "cursor")
 	if err != nil {
 		return nil, err
 	}
@@ -68,10 +68,35 @@ func (a *API) listJobs(r *request) (any, error) {
 	if state != "" && !slices.Contains(states, held.State(state)) {
 		return nil, badRequest("state is none of %s", join(states))
 	}
-	return a.jobs(func(e *connector.Entry) bool {
-		return (q.Get("owner") == "" || e.Owner == q.Get("owner")) && (q.Get("queue") == "" || e.Queue == q.Get("queue")) &&
-			(state == "" || e.State == held.State(state))
-	}, limit, after), nil
+	owner, err := a.owner(r.Context(), "owner", q.Get("owner"))
+	if err != nil {
+		return nil, err
+	}
+	queue, job := q.Get("queue"), q.Get("job")
+	list := a.jobs(func(e *connector.Entry) bool {
+		return (owner == "" || strings.EqualFold(e.Owner, owner)) && (queue == "" || e.Queue == queue) &&
+			(job == "" || e.Job == job) && (state == "" || e.State == held.State(state))
+	}, limit, after)
+	if queue != "" && len(list.Jobs) == 0 && !a.knows(queue) {
+		return nil, failure(http.StatusNotFound, "no-such-queue", "There is no such queue", "The configuration has: "+a.queueNames()+".")
+	}
+	return list, nil
+}
+
+// knows reports whether a queue is configured, or was when a job came to it that is
+// still remembered.
+func (a *API) knows(queue string) bool {
+	return slices.ContainsFunc(a.Queues, func(q connector.Queue) bool { return q.Name == queue }) ||
+		len(a.Index.Select(func(e *connector.Entry) bool { return e.Queue == queue })) > 0
+}
+
+func (a *API) queueNames() string {
+	names := make([]string, len(a.Queues))
+	for i, q := range a.Queues {
+		names[i] = q.Name
+	}
+	slices.Sort(names)
+	return join(names)
 }
 
 var states = []held.State{held.Held, held.Releasing, held.Released, held.Aborting, held.Aborted, held.Completing, held.Completed, held.Gone}

@@ -11,6 +11,15 @@ import (
 	"pullprint/connector/held"
 )
 
+// owner is the object id of the person that a member or parameter names; empty when
+// it is.
+func (a *API) owner(ctx context.Context, field, user string) (string, error) {
+	if user == "" {
+		return "", nil
+	}
+	return connector.OwnerID(ctx, a.Users, field, user)
+}
+
 // exportPerson answers with everything that is known about a person.
 func (a *API) exportPerson(r *request) (any, error) {
 	id, err := a.People.Resolve(r.Context(), r.PathValue("user"))
@@ -44,7 +53,9 @@ func (a *API) erasePerson(r *request) (any, error) {
 func (r *Recent) forget(owner string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.list = slices.DeleteFunc(r.list, func(d held.Decision) bool { return strings.EqualFold(d.Owner, owner) || strings.EqualFold(d.Actor, owner) })
+	r.list = slices.DeleteFunc(r.list, func(d held.Decision) bool {
+		return strings.EqualFold(d.Owner, owner) || strings.EqualFold(d.Actor, owner)
+	})
 }
 
 func personPath(user, what string) string { return "/v1/people/" + url.PathEscape(user) + "/" + what }

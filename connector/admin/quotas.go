@@ -9,6 +9,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
 )
 
 // Ledger changes accounts and tells who changed them; *quota.Ledger is one.
@@ -35,16 +36,20 @@ const (
 	maxWhy     = 200
 )
 
-func accountOf(r *request) (quota.Account, error) {
-	a, err := quota.ParseAccount(r.PathValue("account"))
-	if err != nil {
-		return a, badRequest("the account is no Entra object id, group.NAME or center.NAME")
+func (a *API) accountOf(r *request) (quota.Account, error) {
+	key := r.PathValue("account")
+	if acc, err := quota.ParseAccount(key); err == nil && acc.Kind != quota.User {
+		return acc, nil
 	}
-	return a, nil
+	if _, ok := graph.CanonicalGUID(key); !ok && !graph.ValidUserName(key) {
+		return quota.Account{}, badRequest("the account is no Entra object ID (a GUID), no user name like anna@contoso.com, and not group.NAME or center.NAME")
+	}
+	id, err := a.owner(r.Context(), "account", key)
+	return quota.Account{Kind: quota.User, Name: id}, err
 }
 
 func (a *API) showQuota(r *request) (any, error) {
-	acc, err := accountOf(r)
+	acc, err := a.accountOf(r)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +64,7 @@ type quotaBody struct {
 }
 
 func (a *API) putQuota(r *request) (any, error) {
-	acc, err := accountOf(r)
+	acc, err := a.accountOf(r)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +96,7 @@ type adjustBody struct {
 }
 
 func (a *API) adjustQuota(r *request) (any, error) {
-	acc, err := accountOf(r)
+	acc, err := a.accountOf(r)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +122,7 @@ func (a *API) adjustQuota(r *request) (any, error) {
 }
 
 func (a *API) quotaHistory(r *request) (any, error) {
-	acc, err := accountOf(r)
+	acc, err := a.accountOf(r)
 	if err != nil {
 		return nil, err
 	}

@@ -102,6 +102,13 @@ func (d *daemon) openBadges(ctx context.Context) (*badge.Book, error) {
 		return nil, fmt.Errorf("badges.normalise: %w", err)
 	}
 	book := badge.NewBook(d.bus.Badges(), keys, chain)
+	book.FindOwners(func(ctx context.Context, name string) (string, bool, error) {
+		u, ok, err := d.graph.User(ctx, name)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", connector.ErrDirectory, err)
+		}
+		return u.ID, ok, err
+	})
 	switch err := book.Check(ctx); {
 	case errors.Is(err, badge.ErrKeyChanged):
 		// Jobs are still taken in and held; those badges are unknown meanwhile.

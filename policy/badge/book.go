@@ -82,18 +82,16 @@ func (e Enrolment) check() error {
 // wrong also names the column of a CSV file that the mistake stands in.
 func (e Enrolment) wrong() (column string, err error) {
 	switch {
-	case !validID(e.Owner):
+	case !guid.MatchString(canonicalOwner(e.Owner)):
 		return "owner", fmt.Errorf("%w: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555", ErrEnrolment)
 	case !e.Expires.IsZero() && !e.Expires.After(e.Now):
 		return "expires", fmt.Errorf("%w: it would have expired already", ErrEnrolment)
 	case len(e.UserPrincipalName) > 256 || !utf8.ValidString(e.UserPrincipalName) || strings.ContainsFunc(e.UserPrincipalName, unicode.IsControl):
 		return "user_principal_name", fmt.Errorf("%w: the user principal name is too long or has characters that can't be in one", ErrEnrolment)
+	case e.UserPrincipalName != "" && (strings.Count(e.UserPrincipalName, "@") != 1 || strings.ContainsFunc(e.UserPrincipalName, unicode.IsSpace)):
+		return "user_principal_name", fmt.Errorf("%w: the user principal name is none like anna@contoso.com", ErrEnrolment)
 	}
 	return "", nil
-}
-
-func validID(s string) bool {
-	return len(s) > 0 && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
 // Book knows whose badge it is. It is safe for concurrent use; every change is
@@ -102,10 +100,12 @@ type Book struct {
 	kv    KV
 	keys  Keys
 	chain Chain
+	// owners finds those that a CSV file names by user name; nil when nothing can.
+	owners OwnerByName
 }
 
 // NewBook keeps badges in kv, hashed under keys.
-func NewBook(kv KV, keys Keys, chain Chain) *Book { return &Book{kv, keys, chain} }
+func NewBook(kv KV, keys Keys, chain Chain) *Book { return &Book{kv: kv, keys: keys, chain: chain} }
 
 // Canonical is the number as every reader would have it. It is not to be
 // stored.
@@ -158,6 +158,7 @@ func (b *Book) Enrol(ctx context.Context, number string, e Enrolment) (Badge, er
 	if err := e.check(); err != nil {
 		return Badge{}, err
 	}
+	e.Owner = canonicalOwner(e.Owner)
 	canonical, err := b.chain.Apply(number)
 	if err != nil {
 		return Badge{}, err
@@ -238,6 +239,7 @@ func read(at string, value []byte, rev uint64) (stored, error) {
 	if s.ID == "" {
 		s.ID = idOf(at)
 	}
+	s.Owner = canonicalOwner(s.Owner) // an earlier version stored what was typed
 	return s, nil
 }
 
@@ -331,6 +333,7 @@ func (b *Book) moved(ctx context.Context, canonical, to string, badge Badge, cop
 // List calls fn with the badges of an owner, or with all when owner is empty,
 // in no order, revoked and expired ones too.
 func (b *Book) List(ctx context.Context, owner string, fn func(Badge) error) error {
+	owner = canonicalOwner(owner)
 	return b.each(ctx, func(s stored) error {
 		if owner != "" && s.Owner != owner {
 			return nil

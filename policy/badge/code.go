@@ -43,7 +43,7 @@ func (b *Book) IssueCode(ctx context.Context, e Enrolment, validFor time.Duratio
 	if validFor < time.Minute || validFor > MaxCodeLife {
 		return "", fmt.Errorf("%w: a code is valid for a minute at least and %d days at most", ErrEnrolment, MaxCodeLife/(24*time.Hour))
 	}
-	value, err := json.Marshal(code{e.Owner, e.UserPrincipalName, e.By, e.Now.Add(validFor)})
+	value, err := json.Marshal(code{canonicalOwner(e.Owner), e.UserPrincipalName, e.By, e.Now.Add(validFor)})
 	if err != nil {
 		return "", fmt.Errorf("encode code: %w", err)
 	}
@@ -91,6 +91,7 @@ func (b *Book) findCode(ctx context.Context, text string, now time.Time) (c code
 		case err != nil:
 			return code{}, "", 0, fmt.Errorf("read code: %w", err)
 		case rev != 0 && json.Unmarshal(value, &c) == nil && now.Before(c.Expires):
+			c.Owner = canonicalOwner(c.Owner)
 			return c, at, rev, nil
 		}
 	}

@@ -79,6 +79,11 @@ func (b *Book) Import(ctx context.Context, r io.Reader, e Enrolment) (enrolled i
 	if err != nil {
 		return 0, err
 	}
+	unknown, err := b.resolveOwners(ctx, rows)
+	if err != nil {
+		return 0, err
+	}
+	wrong = append(wrong, unknown...)
 	var mu sync.Mutex
 	_, err = side(ctx, rows, func(ctx context.Context, row row) error {
 		taken, err := b.taken(ctx, row)
@@ -234,6 +239,9 @@ func header(c *csv.Reader) (at map[string]int, wrong ImportError, err error) {
 	return at, wrong, nil
 }
 
+// someOwner stands for an owner that is looked up later.
+const someOwner = "00000000-0000-0000-0000-000000000000"
+
 func (b *Book) row(fields []string, at map[string]int, line int, e Enrolment) (row, ImportError) {
 	get := func(name string) string {
 		if i, ok := at[name]; ok && i < len(fields) {
@@ -258,7 +266,11 @@ func (b *Book) row(fields []string, at map[string]int, line int, e Enrolment) (r
 			}
 		}
 	}
-	if column, err := r.wrong(); err != nil {
+	check := r.Enrolment
+	if b.byName(r.Owner) {
+		check.Owner = someOwner
+	}
+	if column, err := check.wrong(); err != nil {
 		wrong = append(wrong, &RowError{line, column, strings.TrimPrefix(err.Error(), ErrEnrolment.Error()+": ")})
 	}
 	return r, wrong

@@ -25,6 +25,7 @@ type Which struct {
 // says that there are none. Which of them were stored before an error can be
 // listed; doing it again does no harm.
 func (b *Book) Revoke(ctx context.Context, w Which, by string, now time.Time) ([]Badge, error) {
+	w.Owner = canonicalOwner(w.Owner)
 	canonical := ""
 	if w.Number != "" {
 		var err error

@@ -1,0 +1,85 @@
+package badge
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+var guid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
+// canonicalOwner is an object id as Entra writes it, in lower case. What is no object
+// id stays as it is.
+func canonicalOwner(s string) string {
+	if id := strings.ToLower(s); guid.MatchString(id) {
+		return id
+	}
+	return s
+}
+
+// OwnerByName finds the object id of a user name; ok is false when nobody has it.
+type OwnerByName func(ctx context.Context, name string) (id string, ok bool, err error)
+
+// FindOwners lets a CSV file name owners by user name. It is called before the book is
+// used.
+func (b *Book) FindOwners(by OwnerByName) { b.owners = by }
+
+// maxNames is how many user names one import may hold: each is a call to Entra, and
+// whoever imports waits for them. Object ids cost none.
+const maxNames = 5000
+
+// byName reports whether the owner of a row is to be looked up.
+func (b *Book) byName(owner string) bool { return b.owners != nil && strings.Count(owner, "@") == 1 }
+
+// resolveOwners puts object ids in the place of user names.
+func (b *Book) resolveOwners(ctx context.Context, rows []row) (wrong ImportError, err error) {
+	var names []row // one row for each name
+	at := map[string]int{}
+	for i := range rows {
+		name := strings.ToLower(rows[i].Owner)
+		if _, known := at[name]; known || !b.byName(name) {
+			continue
+		}
+		at[name] = rows[i].line
+		names = append(names, row{line: rows[i].line, Enrolment: Enrolment{Owner: name}})
+		if len(names) > maxNames {
+			return ImportError{{rows[i].line, "owner", fmt.Sprintf("more than %d user names; split the file, or write Entra object ids", maxNames)}}, nil
+		}
+	}
+	var mu sync.Mutex
+	ids := map[string]string{}
+	_, err = side(ctx, names, func(ctx context.Context, r row) error {
+		id, ok, err := b.owners(ctx, r.Owner)
+		if err != nil {
+			return fmt.Errorf("line %d: look up the owner: %w", r.line, err)
+		}
+		if ok {
+			mu.Lock()
+			defer mu.Unlock()
+			ids[r.Owner] = canonicalOwner(id)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		if !b.byName(rows[i].Owner) {
+			continue
+		}
+		id, ok := ids[strings.ToLower(rows[i].Owner)]
+		if !ok {
+			if len(wrong) < maxMistakes {
+				wrong = append(wrong, &RowError{rows[i].line, "owner", "Entra knows no user of that name"})
+			}
+			continue
+		}
+		if rows[i].UserPrincipalName == "" {
+			rows[i].UserPrincipalName = rows[i].Owner
+		}
+		rows[i].Owner = id
+	}
+	return wrong, nil
+}
