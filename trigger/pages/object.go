@@ -6,35 +6,70 @@ import (
 	"strconv"
 )
 
-// The kinds of PDF objects that matter (ISO 32000-2, 7.3). The rest is other.
+// The kinds of PDF objects that matter (ISO 32000-2, 7.3). The rest is other. An
+// object that is an integer is an int64, null is nil.
 type (
 	name  string
-	ref   struct{ number, generation int64 }
+	text  string // a string, decoded, at most maxText bytes of it
+	ref   int64  // the number of an object; generations are not told apart
 	dict  map[string]any
 	array []any
-	// word is a keyword, as obj or stream.
+	// word is a keyword, as obj or stream, or a bracket.
 	word string
-	// other is a value that nobody looks at: a string, or a number with a point.
+	// other is a value that nobody looks at.
 	other struct{}
 )
 
-// The bounds of one object.
+// The bounds of one object. The longest string that is looked at is the U of an
+// encryption dictionary, 48 bytes that some producers fill up to 127.
 const (
-	maxDepth  = 40
-	maxParts  = 400_000
-	maxString = 8 << 20
-	maxWord   = 256
+	maxDepth = 100
+	maxText  = 256
+	maxWord  = 256
 )
+
+// What an object costs when it is kept: an element of an array with what it
+// points to, and an entry of a dictionary.
+const (
+	elementSize = 48
+	entrySize   = 96
+)
+
+// wanted are the keys of dictionaries that are kept. The rest is parsed and
+// dropped, however much it is.
+var wanted = map[string]bool{}
+
+func init() {
+	for _, k := range []string{
+		"Type", "Kids", "Pages", "Root", "Prev", "XRefStm", "Size", "W", "Index", "N", "First", "Length", "Filter", "DecodeParms",
+		"Predictor", "Columns", "Colors", "BitsPerComponent", "EarlyChange", "Encrypt", "ID", "V", "R", "O", "U", "P", "UE", "CF", "StmF", "CFM",
+		"Name", "EncryptMetadata",
+	} {
+		wanted[k] = true
+	}
+}
 
 // parser reads objects from somewhere in a file.
 type parser struct {
-	r     *bufio.Reader
-	at    int64 // of the next byte
-	parts int
+	src    io.ReaderAt
+	size   int64
+	r      *bufio.Reader
+	b      *budget
+	at     int64 // of the next byte
+	ahead  []any // tokens that were read and put back, the next one last
+	failed error
 }
 
-func parserAt(r io.ReaderAt, off, size int64) *parser {
-	return &parser{r: bufio.NewReaderSize(io.NewSectionReader(r, off, max(size-off, 0)), 1024), at: off}
+func parserAt(r io.ReaderAt, b *budget, off, size int64) *parser {
+	p := &parser{src: r, size: size, b: b, r: bufio.NewReaderSize(nil, 1024)}
+	p.seek(off)
+	return p
+}
+
+// seek goes on from another place, whatever went wrong before.
+func (p *parser) seek(off int64) {
+	p.r.Reset(io.NewSectionReader(p.src, off, max(p.size-off, 0)))
+	p.at, p.ahead, p.failed = off, nil, nil
 }
 
 func (p *parser) next() (byte, bool) {
@@ -81,12 +116,27 @@ func (p *parser) skip() (byte, bool) {
 	}
 }
 
-// object reads one object. An end within it, or what is none, is ErrDamaged.
-func (p *parser) object(depth int) (any, error) {
-	p.parts++
-	if depth > maxDepth || p.parts > maxParts {
-		return nil, ErrDamaged
+// token reads one token: an int64, name, text, other or word. An end, or what is
+// none, is ErrDamaged, and so is everything behind it.
+func (p *parser) token() (any, error) {
+	if n := len(p.ahead); n > 0 {
+		t := p.ahead[n-1]
+		p.ahead = p.ahead[:n-1]
+		return t, nil
 	}
+	if p.failed != nil {
+		return nil, p.failed
+	}
+	from := p.at
+	t, err := p.lex()
+	if werr := p.b.work(p.at - from); werr != nil {
+		err = werr
+	}
+	p.failed = err
+	return t, err
+}
+
+func (p *parser) lex() (any, error) {
 	b, ok := p.skip()
 	if !ok {
 		return nil, ErrDamaged
@@ -95,36 +145,46 @@ func (p *parser) object(depth int) (any, error) {
 	case b == '/':
 		return p.name(), nil
 	case b == '(':
-		return other{}, p.literal()
-	case b == '[':
-		return p.array(depth)
-	case b == '<':
-		if c, ok := p.next(); ok && c == '<' {
-			return p.dict(depth)
+		return p.literal()
+	case b == '<' || b == '>':
+		if c, ok := p.next(); ok && c == b {
+			return word([]byte{b, b}), nil
+		} else if ok {
+			p.back()
 		}
-		p.back()
-		return other{}, p.hex()
-	case b == '+' || b == '-' || b == '.' || (b >= '0' && b <= '9'):
-		p.back()
-		return p.number()
-	case b == ']' || b == '>' || b == ')' || b == '{' || b == '}':
+		if b == '<' {
+			return p.hex()
+		}
+		return nil, ErrDamaged
+	case delimiter(b):
 		return word(b), nil
 	}
 	p.back()
 	w := p.word()
-	switch w {
-	case "null":
-		return nil, nil
-	case "true", "false":
+	if b == '+' || b == '-' || b == '.' || (b >= '0' && b <= '9') {
+		if n, err := strconv.ParseInt(w, 10, 64); err == nil {
+			return n, nil
+		}
 		return other{}, nil
-	case "":
-		return nil, ErrDamaged
 	}
 	return word(w), nil
 }
 
+// name reads a name behind its slash; #20 in it is a character.
 func (p *parser) name() name {
-	return name(p.word())
+	w := []byte(p.word())
+	out := w[:0]
+	for i := 0; i < len(w); i++ {
+		if w[i] == '#' && i+2 < len(w) {
+			if n, err := strconv.ParseUint(string(w[i+1:i+3]), 16, 8); err == nil {
+				out = append(out, byte(n))
+				i += 2
+				continue
+			}
+		}
+		out = append(out, w[i])
+	}
+	return name(out)
 }
 
 // word reads regular characters.
@@ -145,127 +205,241 @@ func (p *parser) word() string {
 	}
 }
 
-// literal goes over a string in parentheses.
-func (p *parser) literal() error {
-	open := 1
-	for range maxString {
+// literal reads a string in parentheses, behind the first.
+func (p *parser) literal() (any, error) {
+	var s []byte
+	for open := 1; ; {
 		b, ok := p.next()
 		switch {
 		case !ok:
-			return ErrDamaged
+			return nil, ErrDamaged
 		case b == '\\':
-			_, _ = p.next()
+			if b, ok = p.escaped(); !ok {
+				continue
+			}
 		case b == '(':
 			open++
 		case b == ')':
 			if open--; open == 0 {
-				return nil
+				return text(s), nil
 			}
+		case b == '\r': // an end of line is one line feed
+			if c, more := p.next(); more && c != '\n' {
+				p.back()
+			}
+			b = '\n'
+		}
+		if len(s) < maxText {
+			s = append(s, b)
 		}
 	}
-	return ErrDamaged
 }
 
-func (p *parser) hex() error {
-	for range maxString {
+// escaped reads what stands behind a backslash; false is nothing at all.
+func (p *parser) escaped() (byte, bool) {
+	b, ok := p.next()
+	switch {
+	case !ok || b == '\n':
+		return 0, false
+	case b == '\r':
+		if c, more := p.next(); more && c != '\n' {
+			p.back()
+		}
+		return 0, false
+	case b < '0' || b > '7':
+		if to, known := map[byte]byte{'n': '\n', 'r': '\r', 't': '\t', 'b': '\b', 'f': '\f'}[b]; known {
+			return to, true
+		}
+		return b, true
+	}
+	n := b - '0'
+	for range 2 {
+		c, more := p.next()
+		if more && (c < '0' || c > '7') {
+			p.back()
+			break
+		}
+		if more {
+			n = n<<3 | (c - '0')
+		}
+	}
+	return n, true
+}
+
+// hex reads a string in angle brackets, behind the first.
+func (p *parser) hex() (any, error) {
+	var s []byte
+	half, digits := byte(0), 0
+	for {
 		b, ok := p.next()
+		switch {
+		case !ok:
+			return nil, ErrDamaged
+		case b == '>':
+			if digits%2 == 1 && len(s) < maxText {
+				s = append(s, half<<4)
+			}
+			return text(s), nil
+		}
+		d, ok := hexDigit(b)
 		if !ok {
-			return ErrDamaged
+			continue
 		}
-		if b == '>' {
-			return nil
+		if digits++; digits%2 == 0 && len(s) < maxText {
+			s = append(s, half<<4|d)
+		}
+		half = d
+	}
+}
+
+func hexDigit(b byte) (byte, bool) {
+	switch {
+	case b >= '0' && b <= '9':
+		return b - '0', true
+	case b >= 'a' && b <= 'f':
+		return b - 'a' + 10, true
+	case b >= 'A' && b <= 'F':
+		return b - 'A' + 10, true
+	}
+	return 0, false
+}
+
+// value reads one object.
+func (p *parser) value() (any, error) {
+	t, err := p.token()
+	if err != nil {
+		return nil, err
+	}
+	return p.valueOf(t, 0, true)
+}
+
+// valueOf reads the object that begins with a token. What is not kept is read
+// only to know where it ends.
+func (p *parser) valueOf(t any, depth int, keep bool) (any, error) {
+	if depth > maxDepth {
+		return nil, ErrDamaged
+	}
+	switch t := t.(type) {
+	case int64:
+		return p.number(t), nil
+	case text:
+		if keep {
+			return t, p.b.keep(int64(len(t)))
+		}
+	case word:
+		switch t {
+		case "<<":
+			return p.dict(depth, keep)
+		case "[":
+			return p.array(depth, keep)
+		case "null":
+			return nil, nil
+		case "true", "false":
+			return t == "true", nil
 		}
 	}
-	return ErrDamaged
+	return t, nil
 }
 
-// number reads a number, or a reference: two whole numbers and R.
-func (p *parser) number() (any, error) {
-	n, whole := p.integer()
-	if !whole {
-		return other{}, nil
+// number is a number, or a reference: two whole numbers and R.
+func (p *parser) number(n int64) any {
+	generation, err := p.token()
+	if err != nil {
+		return n
 	}
-	// 12 0 R: what follows is looked at without being taken.
-	ahead, _ := p.r.Peek(16)
-	i := 0
-	for i < len(ahead) && space(ahead[i]) {
-		i++
+	if _, ok := generation.(int64); !ok {
+		p.ahead = append(p.ahead, generation)
+		return n
 	}
-	from := i
-	for i < len(ahead) && ahead[i] >= '0' && ahead[i] <= '9' {
-		i++
+	r, err := p.token()
+	if err == nil && r == word("R") {
+		return ref(n)
 	}
-	if i == 0 || from == 0 || i == from {
-		return n, nil
+	if err == nil {
+		p.ahead = append(p.ahead, r)
 	}
-	generation, err := strconv.ParseInt(string(ahead[from:i]), 10, 32)
-	gap := i
-	for i < len(ahead) && space(ahead[i]) {
-		i++
-	}
-	if err != nil || i == gap || i >= len(ahead) || ahead[i] != 'R' || (i+1 < len(ahead) && !space(ahead[i+1]) && !delimiter(ahead[i+1])) {
-		return n, nil
-	}
-	for range i + 1 {
-		_, _ = p.next()
-	}
-	return ref{n, generation}, nil
+	p.ahead = append(p.ahead, generation)
+	return n
 }
 
-func (p *parser) integer() (n int64, whole bool) {
-	n, err := strconv.ParseInt(p.word(), 10, 64)
-	return n, err == nil
-}
-
-func (p *parser) array(depth int) (array, error) {
+func (p *parser) array(depth int, keep bool) (array, error) {
 	var a array
 	for {
-		v, err := p.object(depth + 1)
+		t, err := p.token()
 		if err != nil {
 			return nil, err
 		}
-		if v == word("]") {
+		if t == word("]") {
 			return a, nil
 		}
-		if w, ok := v.(word); ok && (w == "endobj" || w == ">") {
+		v, err := p.valueOf(t, depth+1, keep)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := v.(word); ok {
 			return nil, ErrDamaged
+		}
+		if !keep {
+			continue
+		}
+		if err := p.b.keep(elementSize); err != nil {
+			return nil, err
 		}
 		a = append(a, v)
 	}
 }
 
-func (p *parser) dict(depth int) (dict, error) {
+func (p *parser) dict(depth int, keep bool) (dict, error) {
 	d := dict{}
 	for {
-		k, err := p.object(depth + 1)
+		t, err := p.token()
 		if err != nil {
 			return nil, err
 		}
-		if k == word(">") {
-			if b, ok := p.next(); !ok || b != '>' {
-				return nil, ErrDamaged
-			}
+		if t == word(">>") {
 			return d, nil
 		}
-		key, ok := k.(name)
+		key, ok := t.(name)
 		if !ok {
 			return nil, ErrDamaged
 		}
-		v, err := p.object(depth + 1)
+		if t, err = p.token(); err != nil {
+			return nil, err
+		}
+		if t == word(">>") { // a key without a value at the end
+			return d, nil
+		}
+		kept := keep && (wanted[string(key)] || depth > 0)
+		v, err := p.valueOf(t, depth+1, kept)
 		if err != nil {
 			return nil, err
 		}
-		if w, ok := v.(word); ok {
-			if w != ">" { // a key without a value at the end
-				return nil, ErrDamaged
-			}
-			if b, ok := p.next(); !ok || b != '>' {
-				return nil, ErrDamaged
-			}
-			return d, nil
+		if _, ok := v.(word); ok {
+			return nil, ErrDamaged
 		}
-		if len(d) < maxParts {
-			d[string(key)] = v
+		if !kept {
+			continue
+		}
+		if _, twice := d[string(key)]; twice && (key == "Kids" || key == "Pages" || key == "Type") {
+			return nil, ErrDamaged // readers differ in which they take
+		}
+		if err := p.b.keep(entrySize); err != nil {
+			return nil, err
+		}
+		d[string(key)] = v
+	}
+}
+
+// heading reads 12 0 obj.
+func (p *parser) heading() (number, generation int64, ok bool) {
+	var t [3]any
+	for i := range t {
+		var err error
+		if t[i], err = p.token(); err != nil {
+			return 0, 0, false
 		}
 	}
+	number, ok = t[0].(int64)
+	generation, ok2 := t[1].(int64)
+	return number, generation, ok && ok2 && t[2] == word("obj")
 }

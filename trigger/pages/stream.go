@@ -2,345 +2,278 @@ package pages
 
 import (
 	"bytes"
-	"compress/zlib"
-	"errors"
 	"io"
+	"slices"
 )
 
-// maxStream bounds what a stream may hold, compressed and not; maxStreams how
-// many are remembered.
-const (
-	maxStream  = 32 << 20
-	maxStreams = 64
-)
+// maxStream bounds how far the end of a stream is looked for whose Length is wrong.
+const maxStream = 32 << 20
 
 // stream is a stream object: its dictionary, and where its data is.
 type stream struct {
-	dict dict
-	at   int64
+	number, generation int64
+	dict               dict
+	at                 int64
 }
 
 // streamAt reads the head of a stream object.
 func (f *file) streamAt(off int64) (*stream, error) {
-	p := parserAt(f.r, off, f.size)
-	if _, ok := p.heading(); !ok {
+	p := parserAt(f.r, f.b, off, f.size)
+	number, generation, ok := p.heading()
+	if !ok {
+		if isBudget(p.failed) {
+			return nil, p.failed
+		}
 		return nil, ErrDamaged
 	}
-	v, err := p.object(0)
+	v, err := p.value()
+	if err != nil {
+		return nil, err
+	}
 	d, ok := v.(dict)
-	if err != nil || !ok {
+	if !ok {
 		return nil, ErrDamaged
 	}
-	if v, err = p.object(0); err != nil || v != word("stream") {
+	t, err := p.token()
+	if err != nil {
+		return nil, err
+	}
+	if t != word("stream") {
 		return nil, ErrDamaged
 	}
-	if b, ok := p.next(); ok && b == '\r' { // then a line feed
+	return &stream{number, generation, d, p.data()}, nil
+}
+
+// data goes over the end of line behind the word stream, to its data.
+func (p *parser) data() int64 {
+	b, ok := p.next()
+	for ok && (b == ' ' || b == '\t') { // of sloppy producers
+		b, ok = p.next()
+	}
+	if ok && b == '\r' {
 		if b, ok = p.next(); ok && b != '\n' {
 			p.back()
 		}
 	} else if ok && b != '\n' {
 		p.back()
 	}
-	return &stream{d, p.at}, nil
+	return p.at
 }
 
-// data is what a stream holds, decoded.
-func (f *file) data(s *stream) ([]byte, error) {
+var endOfStream = []byte("endstream")
+
+// extent is how long the data of a stream is: its Length, if it ends there, else
+// up to where it ends.
+func (f *file) extent(s *stream) (int64, error) {
 	v, err := f.resolve(s.dict["Length"])
+	if isBudget(err) {
+		return 0, err
+	}
+	if n, ok := v.(int64); err == nil && ok && n >= 0 && n <= f.size-s.at {
+		var end [32]byte
+		got, _ := f.r.ReadAt(end[:], s.at+n)
+		if bytes.HasPrefix(bytes.TrimLeft(end[:got], "\r\n \t"), endOfStream) {
+			return n, nil
+		}
+	}
+	end, err := f.index(endOfStream, s.at, min(f.size, s.at+maxStream))
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	length, ok := v.(int64)
-	if !ok || length < 0 || length > maxStream || s.at+length > f.size {
-		return nil, ErrDamaged
-	}
-	filter, parms, err := f.filterOf(s.dict)
-	if err != nil {
-		return nil, err
-	}
-	raw := io.Reader(io.NewSectionReader(f.r, s.at, length))
-	switch filter {
-	case "":
-	case "FlateDecode", "Fl":
-		z, err := zlib.NewReader(raw)
-		if err != nil {
-			return nil, ErrDamaged
-		}
-		defer z.Close()
-		raw = z
-	default:
-		return nil, ErrDamaged // no producer writes these streams so
-	}
-	data, err := io.ReadAll(io.LimitReader(raw, maxStream+1))
-	if err != nil && (len(data) == 0 || !errors.Is(err, io.ErrUnexpectedEOF)) || len(data) > maxStream {
-		return nil, ErrDamaged
-	}
-	return unpredicted(data, parms)
+	return end - s.at, nil
 }
 
-// filterOf is the one filter of a stream, with its parameters.
-func (f *file) filterOf(d dict) (name, dict, error) {
-	one := func(key, short string) (any, error) {
-		v := d[key]
-		if v == nil {
-			v = d[short]
-		}
-		v, err := f.resolve(v)
-		if list, ok := v.(array); ok && err == nil {
-			if len(list) > 1 {
-				return nil, ErrDamaged
-			}
-			if v = nil; len(list) == 1 {
-				return f.resolve(list[0])
-			}
-		}
-		return v, err
-	}
-	filter, err := one("Filter", "F")
-	if err != nil {
-		return "", nil, err
-	}
-	parms, err := one("DecodeParms", "DP")
-	if err != nil {
-		return "", nil, err
-	}
-	n, _ := filter.(name)
-	p, _ := parms.(dict)
-	return n, p, nil
-}
+// chunk is how much is read at a time where something is searched for.
+const chunk = 64 << 10
 
-// unpredicted takes the prediction of a row out of a row (ISO 32000-2, 7.4.4.4).
-func unpredicted(data []byte, parms dict) ([]byte, error) {
-	predictor, _ := parms["Predictor"].(int64)
-	if predictor <= 1 {
-		return data, nil
-	}
-	columns, ok := parms["Columns"].(int64)
-	if !ok {
-		columns = 1
-	}
-	if predictor < 10 || columns < 1 || columns > 1<<16 || parms["Colors"] != nil && parms["Colors"] != int64(1) || parms["BitsPerComponent"] != nil && parms["BitsPerComponent"] != int64(8) {
-		return nil, ErrDamaged
-	}
-	width := int(columns)
-	out := make([]byte, 0, len(data))
-	above := make([]byte, width)
-	for len(data) > width {
-		kind, row := data[0], append([]byte(nil), data[1:1+width]...)
-		data = data[1+width:]
-		for i := range row {
-			var left, corner byte
-			if i > 0 {
-				left, corner = row[i-1], above[i-1]
-			}
-			up := above[i]
-			switch kind {
-			case 0:
-			case 1:
-				row[i] += left
-			case 2:
-				row[i] += up
-			case 3:
-				row[i] += byte((int(left) + int(up)) / 2) //nolint:gosec // at most 255
-			case 4:
-				row[i] += paeth(left, up, corner)
-			default:
-				return nil, ErrDamaged
-			}
+// index finds the first place of a mark; the end when there is none.
+func (f *file) index(mark []byte, from, to int64) (int64, error) {
+	buf := make([]byte, chunk)
+	for from < to {
+		n, _ := f.r.ReadAt(buf[:min(chunk, to-from)], from)
+		if err := f.b.work(int64(n)); err != nil {
+			return 0, err
 		}
-		out = append(out, row...)
-		above = row
-	}
-	return out, nil
-}
-
-// paeth is which of three neighbours is nearest to what they foretell.
-func paeth(left, up, corner byte) byte {
-	p := int(left) + int(up) - int(corner)
-	dl, du, dc := abs(p-int(left)), abs(p-int(up)), abs(p-int(corner))
-	switch {
-	case dl <= du && dl <= dc:
-		return left
-	case du <= dc:
-		return up
-	}
-	return corner
-}
-
-func abs(n int) int { return max(n, -n) }
-
-// xrefSection is a cross-reference stream.
-type xrefSection struct {
-	data   []byte
-	widths [3]int
-	index  []subsection // at is the row with which it begins
-}
-
-func (f *file) xrefStream(s *stream) (dict, error) {
-	data, err := f.data(s)
-	if err != nil {
-		return nil, err
-	}
-	x := &xrefSection{data: data}
-	w, ok := s.dict["W"].(array)
-	if !ok || len(w) < 3 {
-		return nil, ErrDamaged
-	}
-	for i := range x.widths {
-		n, ok := w[i].(int64)
-		if !ok || n < 0 || n > 8 {
-			return nil, ErrDamaged
+		if i := bytes.Index(buf[:n], mark); i >= 0 {
+			return from + int64(i), nil
 		}
-		x.widths[i] = int(n)
+		if n < chunk {
+			break
+		}
+		from += int64(n - len(mark) + 1)
 	}
-	size, _ := s.dict["Size"].(int64)
-	list, ok := s.dict["Index"].(array)
-	if !ok {
-		list = array{int64(0), size}
-	}
-	row := int64(0)
-	for i := 0; i+1 < len(list); i += 2 {
-		first, ok := list[i].(int64)
-		count, ok2 := list[i+1].(int64)
-		if !ok || !ok2 || first < 0 || count < 0 {
-			return nil, ErrDamaged
-		}
-		x.index = append(x.index, subsection{first, count, row})
-		if row += count; row < 0 || row > maxStream {
-			return nil, ErrDamaged
-		}
-	}
-	f.sections = append(f.sections, x)
-	return s.dict, nil
-}
-
-func (x *xrefSection) find(_ *file, number int64) (entry, bool, error) {
-	width := x.widths[0] + x.widths[1] + x.widths[2]
-	for _, s := range x.index {
-		if number < s.first || number-s.first >= s.count {
-			continue
-		}
-		at := (s.at + number - s.first) * int64(width)
-		if width == 0 || at < 0 || at+int64(width) > int64(len(x.data)) {
-			return entry{}, false, ErrDamaged
-		}
-		row := x.data[at : at+int64(width)]
-		fields := [3]int64{1, 0, 0} // without a type, an object at an offset
-		for i, w := range x.widths {
-			if w == 0 {
-				continue
-			}
-			fields[i] = 0
-			for _, b := range row[:w] {
-				fields[i] = fields[i]<<8 | int64(b)
-			}
-			row = row[w:]
-		}
-		switch fields[0] {
-		case 0:
-			return entry{free: true}, true, nil
-		case 1:
-			return entry{offset: fields[1]}, true, nil
-		case 2:
-			return entry{stream: fields[1], index: fields[2]}, true, nil
-		}
-		return entry{free: true}, true, nil // of a later version: as if it weren't there
-	}
-	return entry{}, false, nil
+	return to, nil
 }
 
 // objectStream is a stream with objects in it.
 type objectStream struct {
-	data    []byte
-	offsets map[int64]int64 // by number, within data
+	data *kept
+	// at are where the objects are within data, by number; of two of one number the
+	// last.
+	at []place
+}
+
+type place struct{ number, at int64 }
+
+const placeSize = 16
+
+// objectStreams are those that were read lately.
+type objectStreams struct {
+	b     *budget
+	known map[int64]*objectStream // nil is one that is being read
+}
+
+// forget frees all but those that are being read.
+func (s *objectStreams) forget() {
+	for number, o := range s.known {
+		if o != nil {
+			s.drop(o)
+			delete(s.known, number)
+		}
+	}
+}
+
+func (s *objectStreams) drop(o *objectStream) {
+	s.b.free(int64(cap(o.at)) * placeSize)
+	s.b.drop(o.data)
 }
 
 // compressed reads an object out of an object stream.
 func (f *file) compressed(e entry, number int64) (any, error) {
-	if f.trailer["Encrypt"] != nil {
-		return nil, ErrEncrypted
-	}
 	s, err := f.objectStream(e.stream)
 	if err != nil {
 		return nil, err
 	}
-	at, ok := s.offsets[number]
-	if !ok {
+	i, found := slices.BinarySearchFunc(s.at, number, func(p place, n int64) int { return int(min(max(p.number-n, -1), 1)) })
+	if !found {
 		return nil, ErrDamaged
 	}
-	return parserAt(bytes.NewReader(s.data), at, int64(len(s.data))).object(0)
+	return parserAt(s.data, f.b, s.at[i].at, s.data.size).value()
 }
 
 func (f *file) objectStream(number int64) (*objectStream, error) {
-	if s, ok := f.streams[number]; ok {
-		if s == nil {
-			return nil, ErrDamaged // it is being read: it is in itself
+	s := &f.streams
+	if o, ok := s.known[number]; ok {
+		if o == nil {
+			return nil, ErrDamaged // it is in itself
 		}
-		return s, nil
+		return o, nil
 	}
-	f.streams[number] = nil
-	s, err := f.readObjectStream(number)
+	if s.known == nil {
+		s.known = map[int64]*objectStream{}
+	}
+	s.known[number] = nil
+	o, err := f.readObjectStream(number)
+	if err != nil && isBudget(err) && len(s.known) > 1 {
+		s.forget() // there may be room without the others
+		o, err = f.readObjectStream(number)
+	}
 	if err != nil {
+		delete(s.known, number)
 		return nil, err
 	}
-	if len(f.streams) > maxStreams {
-		clear(f.streams)
-	}
-	f.streams[number] = s
-	return s, nil
+	s.known[number] = o
+	return o, nil
 }
 
 func (f *file) readObjectStream(number int64) (*objectStream, error) {
+	e, err := f.lookup(number)
+	if err != nil {
+		return nil, err
+	}
+	if e.free || e.stream != 0 {
+		return nil, ErrDamaged
+	}
+	mark := f.b.objects
+	defer func() { f.b.objects = mark }()
 	var found *stream
-	for _, sec := range f.sections {
-		e, known, err := sec.find(f, number)
-		if err != nil {
+	for _, off := range f.places(e.offset) {
+		s, err := f.streamAt(off)
+		if isBudget(err) {
 			return nil, err
 		}
-		if !known {
-			continue
+		if err == nil && s.number == number {
+			found = s
+			break
 		}
-		if e.free || e.stream != 0 {
-			return nil, ErrDamaged
-		}
-		for _, off := range []int64{e.offset + f.shift, e.offset} {
-			if s, err := f.streamAt(off); err == nil {
-				found = s
-				break
-			}
-		}
-		break
 	}
 	if found == nil {
 		return nil, ErrDamaged
 	}
-	data, err := f.data(found)
+	keys, err := f.decrypter()
 	if err != nil {
 		return nil, err
 	}
-	n, _ := found.dict["N"].(int64)
-	first, _ := found.dict["First"].(int64)
-	if n < 0 || n > maxParts || first < 0 || first > int64(len(data)) {
-		return nil, ErrDamaged
+	r, err := f.decoded(found, keys)
+	if err != nil {
+		return nil, err
 	}
-	out := &objectStream{data: data, offsets: map[int64]int64{}}
-	p := parserAt(bytes.NewReader(data), 0, first)
-	for range n {
-		num, ok := p.pair()
-		at, ok2 := p.pair()
-		if !ok || !ok2 || at < 0 || first+at > int64(len(data)) {
-			return nil, ErrDamaged
-		}
-		out.offsets[num] = first + at
+	data, err := f.b.readAll(r)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	o := &objectStream{data: data}
+	if err := f.contents(o, found.dict); err != nil {
+		f.streams.drop(o)
+		return nil, err
+	}
+	return o, nil
 }
 
-// pair reads one whole number of a list; 1 0 R in it is no reference.
-func (p *parser) pair() (int64, bool) {
-	if _, ok := p.skip(); !ok {
-		return 0, false
+// contents reads where the objects of an object stream are.
+func (f *file) contents(o *objectStream, d dict) error {
+	n, _ := d["N"].(int64)
+	first, _ := d["First"].(int64)
+	if n < 0 || n > o.data.size || first < 0 || first > o.data.size {
+		return ErrDamaged
 	}
-	p.back()
-	return p.integer()
+	if err := f.b.hold(n * placeSize); err != nil {
+		return err
+	}
+	o.at = make([]place, 0, n)
+	p := parserAt(o.data, f.b, 0, first)
+	for range n {
+		number, err := p.token()
+		if err != nil {
+			return err
+		}
+		at, err := p.token()
+		if err != nil {
+			return err
+		}
+		num, ok := number.(int64)
+		off, ok2 := at.(int64)
+		if !ok || !ok2 || off < 0 || off > o.data.size-first {
+			return ErrDamaged
+		}
+		o.at = append(o.at, place{num, first + off})
+	}
+	slices.Reverse(o.at) // so that the last of one number stands first
+	slices.SortStableFunc(o.at, func(a, b place) int { return int(min(max(a.number-b.number, -1), 1)) })
+	return nil
+}
+
+// decoded reads what a stream holds, decrypted when keys are given, and decoded.
+func (f *file) decoded(s *stream, keys *decrypter) (io.Reader, error) {
+	length, err := f.extent(s)
+	if err != nil {
+		return nil, err
+	}
+	filters, err := f.filters(s.dict)
+	if err != nil {
+		return nil, err
+	}
+	r := io.Reader(working{io.NewSectionReader(f.r, s.at, length), f.b})
+	if keys != nil {
+		if r, err = keys.stream(r, s, filters); err != nil {
+			return nil, err
+		}
+	}
+	for _, l := range filters {
+		if r, err = l.reader(r); err != nil {
+			return nil, err
+		}
+		r = working{r, f.b}
+	}
+	return r, nil
 }

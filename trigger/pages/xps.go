@@ -1,48 +1,272 @@
 package pages
 
 import (
-	"archive/zip"
+	"bufio"
+	"encoding/xml"
+	"errors"
 	"io"
+	"path"
 	"strings"
+	"unicode/utf16"
 )
 
-// countXPS counts the parts of a package that are fixed pages
-// (ECMA-388, Open XML Paper Specification). A part may be in pieces.
-func countXPS(r io.ReaderAt, size int64) (n int, err error) {
-	defer func() {
-		if recover() != nil { // of archive/zip, on what nobody has thought of
-			n, err = 0, ErrDamaged
-		}
-	}()
-	z, err := zip.NewReader(r, size)
+// The bounds of a part that is read: how long it is, and a tag in it.
+const (
+	maxPart = 8 << 20
+	maxTag  = 16 << 10
+)
+
+// partSize is what reading a part takes: to inflate it, and a tag of many attributes.
+const partSize = 512 << 10
+
+// maxDocuments bounds the documents of a package.
+const maxDocuments = 10_000
+
+// fixedRepresentation ends the type of the relationship that says where a package
+// begins, of XPS and of Open XPS.
+const fixedRepresentation = "/fixedrepresentation"
+
+// countXPS counts the pages of a package (ECMA-388, Open XML Paper Specification)
+// as its documents refer to them: a page that nothing refers to does not print,
+// one that is referred to twice prints twice.
+func countXPS(r io.ReaderAt, b *budget, size int64) (int, error) {
+	z, err := openPack(r, b, size)
 	if err != nil {
-		return 0, ErrDamaged
+		return 0, err
 	}
-	pieces := map[string]bool{}
-	for _, f := range z.File {
-		name := strings.ToLower(f.Name)
-		if part, ok := pieceOf(name); ok {
-			if strings.HasSuffix(part, ".fpage") {
-				pieces[part] = true
+	root, err := z.root()
+	if err != nil {
+		return 0, err
+	}
+	n, documents := 0, 0
+	err = z.references(root, "FixedDocumentSequence", "DocumentReference", func(document string) error {
+		if documents++; documents > maxDocuments {
+			return ErrTooLarge
+		}
+		return z.references(document, "FixedDocument", "PageContent", func(page string) error {
+			if n++; n > Most {
+				return ErrTooLarge
 			}
-			continue
-		}
-		if strings.HasSuffix(name, ".fpage") {
-			n++
-		}
-	}
-	n += len(pieces)
-	if n == 0 {
-		return 0, ErrDamaged // a package without a page is something else
-	}
-	return n, nil
+			if z.items(page) == nil {
+				return ErrDamaged // nobody knows what becomes of a page that isn't there
+			}
+			return nil
+		})
+	})
+	return n, err
 }
 
-// pieceOf is the part that a piece belongs to: a.fpage/[0].piece.
-func pieceOf(name string) (part string, ok bool) {
-	i := strings.LastIndex(name, "/[")
-	if i < 0 || !strings.HasSuffix(name, ".piece") {
+// root is the sequence of documents that a package begins with.
+func (z *pack) root() (string, error) {
+	root := ""
+	err := z.tags("_rels/.rels", func(t tag) error {
+		if t.name != "Relationship" || !strings.HasSuffix(strings.ToLower(t.attr("Type")), fixedRepresentation) {
+			return nil
+		}
+		target, ok := resolved("", t.attr("Target"))
+		if root != "" || !ok || strings.EqualFold(t.attr("TargetMode"), "External") {
+			return ErrDamaged
+		}
+		root = target
+		return nil
+	})
+	if err == nil && root == "" {
+		err = ErrDamaged // a package without a page is something else
+	}
+	return root, err
+}
+
+// references calls do with each part that a part refers to.
+func (z *pack) references(part, outer, inner string, do func(part string) error) error {
+	depth := 0
+	return z.tags(part, func(t tag) error {
+		if t.end {
+			depth--
+			return nil
+		}
+		depth++
+		switch {
+		case depth == 1 && t.name != outer, t.name == "AlternateContent": // which of them prints is not certain
+			return ErrDamaged
+		case t.name != inner:
+			return nil
+		case depth != 2:
+			return ErrDamaged
+		}
+		to, ok := resolved(part, t.attr("Source"))
+		if !ok {
+			return ErrDamaged
+		}
+		return do(to)
+	})
+}
+
+// resolved is the part that a reference in a part means.
+func resolved(from, to string) (string, bool) {
+	to, _, _ = strings.Cut(to, "#")
+	to = strings.ReplaceAll(to, `\`, "/")
+	if to == "" || strings.Contains(to, "://") {
 		return "", false
 	}
-	return name[:i], true
+	if !strings.HasPrefix(to, "/") {
+		to = path.Join("/", path.Dir("/"+from), to)
+	}
+	return strings.TrimPrefix(path.Clean(to), "/"), true
+}
+
+// tag is a start or an end in a part, without name spaces.
+type tag struct {
+	name string
+	end  bool
+	list []xml.Attr
+}
+
+func (t tag) attr(name string) string {
+	for _, a := range t.list {
+		if a.Name.Local == name && a.Name.Space == "" {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// tags calls do with each tag of a part. It never holds more than a stretch of it.
+func (z *pack) tags(part string, do func(tag) error) error {
+	src, err := z.open(part)
+	if err != nil {
+		return err
+	}
+	if err := z.b.hold(partSize); err != nil {
+		return err
+	}
+	defer z.b.free(partSize)
+	d := xml.NewDecoder(&stretches{r: utf8Of(newBuffered(src)), left: maxPart})
+	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
+	depth, any := 0, false
+	for {
+		t, err := d.RawToken()
+		switch {
+		case errors.Is(err, io.EOF) && any && depth == 0:
+			return nil
+		case isBudget(err), errors.Is(err, ErrEncrypted):
+			return err
+		case err != nil:
+			return ErrDamaged
+		}
+		switch t := t.(type) {
+		case xml.StartElement:
+			if depth == 0 && any {
+				return ErrDamaged
+			}
+			depth, any = depth+1, true
+			err = do(tag{name: t.Name.Local, list: t.Attr})
+		case xml.EndElement:
+			if depth--; depth < 0 {
+				return ErrDamaged
+			}
+			err = do(tag{name: t.Name.Local, end: true})
+		case xml.Directive:
+			err = ErrDamaged // a DTD: ECMA-376-2 forbids it
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// stretches ends a part that is too long, or has a tag, comment or text in it that
+// is: xml.Decoder holds all of one.
+type stretches struct {
+	r       io.Reader
+	left    int64
+	stretch int
+	tail    [3]byte // the last bytes
+	// until is what ends a comment, a CDATA section or an instruction.
+	until string
+}
+
+// Read implements io.Reader.
+func (s *stretches) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if s.left -= int64(n); s.left < 0 {
+		return 0, ErrTooLarge
+	}
+	for _, b := range p[:n] {
+		s.tail = [3]byte{s.tail[1], s.tail[2], b}
+		tail := string(s.tail[:])
+		switch s.stretch++; {
+		case s.until != "":
+			if strings.HasSuffix(tail, s.until) {
+				s.until, s.stretch = "", 0
+			}
+		case tail == "<!-":
+			s.until = "-->"
+		case tail == "<![":
+			s.until = "]]>"
+		case tail[1:] == "<?":
+			s.until = "?>"
+		case b == '<' || b == '>':
+			s.stretch = 0
+		}
+		if s.stretch > maxTag {
+			return 0, ErrTooLarge
+		}
+	}
+	return n, err
+}
+
+func newBuffered(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 4096) }
+
+// utf8Of is a part in UTF-8; parts may be in UTF-16, too.
+func utf8Of(r *bufio.Reader) io.Reader {
+	head, _ := r.Peek(3)
+	switch {
+	case len(head) >= 3 && string(head) == "\xef\xbb\xbf":
+		_, _ = r.Discard(3)
+	case len(head) >= 2 && string(head[:2]) == "\xff\xfe":
+		_, _ = r.Discard(2)
+		return &utf16Reader{r: r}
+	case len(head) >= 2 && string(head[:2]) == "\xfe\xff":
+		_, _ = r.Discard(2)
+		return &utf16Reader{r: r, big: true}
+	}
+	return r
+}
+
+type utf16Reader struct {
+	r   *bufio.Reader
+	big bool
+	out []byte
+}
+
+func (u *utf16Reader) unit() (rune, error) {
+	var b [2]byte
+	if _, err := io.ReadFull(u.r, b[:]); err != nil {
+		return 0, err
+	}
+	if u.big {
+		return rune(b[0])<<8 | rune(b[1]), nil
+	}
+	return rune(b[1])<<8 | rune(b[0]), nil
+}
+
+// Read implements io.Reader.
+func (u *utf16Reader) Read(p []byte) (int, error) {
+	if len(u.out) == 0 {
+		c, err := u.unit()
+		if err != nil {
+			return 0, err
+		}
+		if utf16.IsSurrogate(c) {
+			low, err := u.unit()
+			if err != nil {
+				return 0, err
+			}
+			c = utf16.DecodeRune(c, low)
+		}
+		u.out = []byte(string(c))
+	}
+	n := copy(p, u.out)
+	u.out = u.out[n:]
+	return n, nil
 }

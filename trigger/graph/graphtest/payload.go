@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"strings"
 )
 
 // smallest is a size that surely holds a document of so many pages, in either format.
@@ -131,19 +132,50 @@ func zipped(pages int, filler int64) (*payload, error) {
 		return nil, err
 	}
 	sink.skipping, sink.inTail = false, true
-	for i := range pages {
-		f, err := z.CreateHeader(&zip.FileHeader{Name: fmt.Sprintf("Documents/1/Pages/%d.fpage", i+1), Method: zip.Store})
-		if err != nil {
-			return nil, err
-		}
-		if _, err := io.WriteString(f, `<FixedPage Width="793" Height="1122" xmlns="http://schemas.openxps.org/oxps/v1.0"/>`); err != nil {
-			return nil, err
-		}
+	if err := parts(z, pages); err != nil {
+		return nil, err
 	}
 	if err := z.Close(); err != nil {
 		return nil, err
 	}
 	return &payload{head: sink.head.Bytes(), tail: sink.tail.Bytes(), filler: filler}, nil
+}
+
+// oxpsSpace is the name space of Open XPS (ECMA-388).
+const oxpsSpace = "http://schemas.openxps.org/oxps/v1.0"
+
+// parts writes the pages and what leads to them.
+func parts(z *zip.Writer, pages int) error {
+	add := func(name, content string) error {
+		f, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+		if err == nil {
+			_, err = io.WriteString(f, content)
+		}
+		return err
+	}
+	var list strings.Builder
+	for i := range pages {
+		fmt.Fprintf(&list, `<PageContent Source="Pages/%d.fpage"/>`, i+1)
+		if err := add(fmt.Sprintf("Documents/1/Pages/%d.fpage", i+1), `<FixedPage Width="793" Height="1122" xmlns="`+oxpsSpace+`"/>`); err != nil {
+			return err
+		}
+	}
+	for _, p := range [][2]string{
+		{"Documents/1/FixedDocument.fdoc", `<FixedDocument xmlns="` + oxpsSpace + `">` + list.String() + `</FixedDocument>`},
+		{"FixedDocumentSequence.fdseq", `<FixedDocumentSequence xmlns="` + oxpsSpace + `"><DocumentReference Source="/Documents/1/FixedDocument.fdoc"/></FixedDocumentSequence>`},
+		{"_rels/.rels", `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">` +
+			`<Relationship Id="R0" Type="` + oxpsSpace + `/fixedrepresentation" Target="/FixedDocumentSequence.fdseq"/></Relationships>`},
+		{"[Content_Types].xml", `<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">` +
+			`<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>` +
+			`<Default Extension="fdseq" ContentType="application/vnd.ms-package.xps-fixeddocumentsequence+xml"/>` +
+			`<Default Extension="fdoc" ContentType="application/vnd.ms-package.xps-fixeddocument+xml"/>` +
+			`<Default Extension="fpage" ContentType="application/vnd.ms-package.xps-fixedpage+xml"/></Types>`},
+	} {
+		if err := add(p[0], p[1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // split is a writer that keeps what comes before and after a part it lets pass.

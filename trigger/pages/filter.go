@@ -1,0 +1,388 @@
+package pages
+
+import (
+	"bufio"
+	"compress/flate"
+	"encoding/ascii85"
+	"io"
+)
+
+// maxFilters bounds how often a stream is encoded. Producers encode it twice at most.
+const maxFilters = 8
+
+// filter is one of those a stream went through.
+type filter struct {
+	name  name
+	parms dict
+}
+
+// filters are those of a stream, the one to undo first first.
+func (f *file) filters(d dict) ([]filter, error) {
+	names, err := f.listOf(d["Filter"])
+	if err != nil {
+		return nil, err
+	}
+	parms, err := f.listOf(d["DecodeParms"])
+	if err != nil {
+		return nil, err
+	}
+	var list []filter
+	for i, v := range names {
+		n, ok := v.(name)
+		if !ok {
+			return nil, ErrDamaged
+		}
+		l := filter{name: n}
+		if i < len(parms) {
+			l.parms, _ = parms[i].(dict)
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+// listOf is one value, or several, without references.
+func (f *file) listOf(v any) ([]any, error) {
+	v, err := f.resolve(v)
+	if err != nil || v == nil {
+		return nil, err
+	}
+	list, ok := v.(array)
+	if !ok {
+		return []any{v}, nil
+	}
+	if len(list) > maxFilters {
+		return nil, ErrDamaged
+	}
+	out := make([]any, len(list))
+	for i := range list {
+		if out[i], err = f.resolve(list[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// reader undoes a filter (ISO 32000-2, 7.4).
+func (l filter) reader(r io.Reader) (io.Reader, error) {
+	switch l.name {
+	case "Crypt": // undone before
+		return r, nil
+	case "ASCIIHexDecode", "AHx":
+		return &hexReader{r: bufio.NewReader(r)}, nil
+	case "ASCII85Decode", "A85":
+		return ascii85.NewDecoder(&until{r: bufio.NewReader(r), end: '~'}), nil
+	case "RunLengthDecode", "RL":
+		return &runs{r: bufio.NewReader(r)}, nil
+	case "LZWDecode", "LZW":
+		early := l.parms["EarlyChange"] != int64(0)
+		return l.unpredicted(&lzwReader{r: bufio.NewReader(r), early: early})
+	case "FlateDecode", "Fl":
+		// The checksum at the end is not looked at: what it would say of a damaged
+		// stream the objects in it say, too.
+		b := bufio.NewReader(r)
+		head := make([]byte, 2)
+		if _, err := io.ReadFull(b, head); err != nil || head[0]&0x0f != 8 || head[1]&0x20 != 0 {
+			return nil, ErrDamaged
+		}
+		return l.unpredicted(flate.NewReader(b))
+	}
+	return nil, ErrDamaged // no producer writes these streams so
+}
+
+// until ends at a byte.
+type until struct {
+	r    *bufio.Reader
+	end  byte
+	done bool
+}
+
+// Read implements io.Reader.
+func (u *until) Read(p []byte) (n int, err error) {
+	for n < len(p) && !u.done {
+		b, err := u.r.ReadByte()
+		if err != nil {
+			return n, err
+		}
+		if u.done = b == u.end; !u.done {
+			p[n], n = b, n+1
+		}
+	}
+	if n == 0 && u.done {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+type hexReader struct {
+	r    *bufio.Reader
+	done bool
+}
+
+// Read implements io.Reader.
+func (h *hexReader) Read(p []byte) (n int, err error) {
+	for n < len(p) && !h.done {
+		var v byte
+		digits := 0
+		for digits < 2 {
+			b, err := h.r.ReadByte()
+			if err != nil || b == '>' {
+				h.done = true
+				break
+			}
+			if d, ok := hexDigit(b); ok {
+				v, digits = v<<4|d, digits+1
+			}
+		}
+		if digits == 1 {
+			v <<= 4
+		}
+		if digits > 0 {
+			p[n], n = v, n+1
+		}
+	}
+	if n == 0 && h.done {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// runs undoes RunLengthDecode.
+type runs struct {
+	r    *bufio.Reader
+	left int
+	same bool
+	b    byte
+}
+
+const endOfRuns = 128
+
+// Read implements io.Reader.
+func (u *runs) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if u.left == 0 {
+			l, err := u.r.ReadByte()
+			if err != nil || l == endOfRuns {
+				return n, io.EOF
+			}
+			if u.same = l > endOfRuns; u.same {
+				u.left = 257 - int(l)
+				if u.b, err = u.r.ReadByte(); err != nil {
+					return n, io.EOF
+				}
+			} else {
+				u.left = int(l) + 1
+			}
+		}
+		b := u.b
+		if !u.same {
+			if b, err = u.r.ReadByte(); err != nil {
+				return n, io.EOF
+			}
+		}
+		p[n], n, u.left = b, n+1, u.left-1
+	}
+	return n, nil
+}
+
+// The codes of LZWDecode: 256 begins anew, 257 ends.
+const (
+	lzwClear = 256
+	lzwEnd   = 257
+	lzwCodes = 1 << 12
+)
+
+// lzwReader undoes LZWDecode; compress/lzw has another order of bits and no early
+// change of the width.
+type lzwReader struct {
+	r      *bufio.Reader
+	early  bool
+	bits   uint32
+	count  uint
+	next   int // the code that is defined next
+	last   int
+	prefix [lzwCodes]uint16
+	suffix [lzwCodes]byte
+	buf    [lzwCodes]byte
+	out    []byte // of buf, what is not read yet
+	begun  bool
+	err    error
+}
+
+// Read implements io.Reader.
+func (z *lzwReader) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if len(z.out) == 0 {
+			if z.err == nil {
+				z.err = z.decode()
+			}
+			if z.err != nil {
+				return n, z.err
+			}
+		}
+		m := copy(p[n:], z.out)
+		n, z.out = n+m, z.out[m:]
+	}
+	return n, nil
+}
+
+func (z *lzwReader) code() (int, error) {
+	width, grow := uint(9), z.next
+	if z.early {
+		grow++
+	}
+	for width < 12 && grow >= 1<<width {
+		width++
+	}
+	for z.count < width {
+		b, err := z.r.ReadByte()
+		if err != nil {
+			return 0, io.EOF
+		}
+		z.bits, z.count = z.bits<<8|uint32(b), z.count+8
+	}
+	z.count -= width
+	return int(z.bits >> z.count & (1<<width - 1)), nil
+}
+
+// decode reads a code into out.
+func (z *lzwReader) decode() error {
+	if !z.begun {
+		z.begun, z.next, z.last = true, lzwEnd+1, -1
+	}
+	c, err := z.code()
+	switch {
+	case err != nil:
+		return err
+	case c == lzwEnd:
+		return io.EOF
+	case c == lzwClear:
+		z.next, z.last = lzwEnd+1, -1
+		return nil
+	case c > z.next || (c == z.next && z.last < 0) || (z.last < 0 && c > 255):
+		return ErrDamaged
+	}
+	i, from := len(z.buf), c
+	if c == z.next { // what came last, and its first byte again
+		i, from = i-1, z.last
+	}
+	for ; from > lzwEnd; from = int(z.prefix[from]) {
+		i--
+		z.buf[i] = z.suffix[from]
+	}
+	i--
+	z.buf[i] = byte(from)
+	if c == z.next {
+		z.buf[len(z.buf)-1] = byte(from)
+	}
+	if z.last >= 0 && z.next < lzwCodes {
+		z.prefix[z.next], z.suffix[z.next] = uint16(z.last), byte(from) //nolint:gosec // below lzwCodes
+		z.next++
+	}
+	z.last, z.out = c, z.buf[i:]
+	return nil
+}
+
+// maxRow bounds a row of a prediction; those of the streams that are read here
+// have as many bytes as a cross-reference entry.
+const maxRow = 1 << 16
+
+// unpredicted takes the prediction out of what a filter gives, row by row
+// (ISO 32000-2, 7.4.4.4).
+func (l filter) unpredicted(r io.Reader) (io.Reader, error) {
+	number := func(key string, otherwise int64) int64 {
+		if n, ok := l.parms[key].(int64); ok {
+			return n
+		}
+		return otherwise
+	}
+	predictor := number("Predictor", 1)
+	if predictor <= 1 {
+		return r, nil
+	}
+	columns, colors, bits := number("Columns", 1), number("Colors", 1), number("BitsPerComponent", 8)
+	if columns < 1 || columns > maxRow || colors < 1 || colors > 32 || bits < 1 || bits > 16 {
+		return nil, ErrDamaged
+	}
+	width := (columns*colors*bits + 7) / 8
+	if width > maxRow || (predictor < 10 && (predictor != 2 || bits != 8)) {
+		return nil, ErrDamaged
+	}
+	return &rows{
+		r: bufio.NewReader(r), png: predictor >= 10, pixel: int(max(colors*bits/8, 1)),
+		row: make([]byte, width), above: make([]byte, width),
+	}, nil
+}
+
+// rows undoes the prediction of rows.
+type rows struct {
+	r          *bufio.Reader
+	png        bool
+	pixel      int
+	row, above []byte
+	out        []byte
+}
+
+// Read implements io.Reader.
+func (w *rows) Read(p []byte) (int, error) {
+	if len(w.out) == 0 {
+		kind := byte(1) // of TIFF, always what is to the left
+		var err error
+		if w.png {
+			if kind, err = w.r.ReadByte(); err != nil {
+				return 0, err
+			}
+		}
+		w.row, w.above = w.above, w.row
+		n, err := io.ReadFull(w.r, w.row)
+		if n == 0 {
+			return 0, err
+		}
+		if !w.undo(kind, n) {
+			return 0, ErrDamaged
+		}
+		w.out = w.row[:n]
+	}
+	n := copy(p, w.out)
+	w.out = w.out[n:]
+	return n, nil
+}
+
+func (w *rows) undo(kind byte, n int) bool {
+	for i := range w.row[:n] {
+		var left, corner byte
+		if i >= w.pixel {
+			left, corner = w.row[i-w.pixel], w.above[i-w.pixel]
+		}
+		up := w.above[i]
+		switch kind {
+		case 0:
+		case 1:
+			w.row[i] += left
+		case 2:
+			w.row[i] += up
+		case 3:
+			w.row[i] += byte((int(left) + int(up)) / 2) //nolint:gosec // at most 255
+		case 4:
+			w.row[i] += paeth(left, up, corner)
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// paeth is which of three neighbours is nearest to what they foretell.
+func paeth(left, up, corner byte) byte {
+	p := int(left) + int(up) - int(corner)
+	dl, du, dc := abs(p-int(left)), abs(p-int(up)), abs(p-int(corner))
+	switch {
+	case dl <= du && dl <= dc:
+		return left
+	case du <= dc:
+		return up
+	}
+	return corner
+}
+
+func abs(n int) int { return max(n, -n) }

@@ -1,0 +1,280 @@
+package pages
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+)
+
+// maxScan is how large a file may be that is searched for its objects: all of it
+// is read then.
+const maxScan = 32 << 20
+
+// located is where an object of a number stands: at a place in the file or, when
+// stream is not 0, in the object stream of that number which stands there.
+type located struct{ number, at, stream int64 }
+
+const locatedSize = 24
+
+// rebuilt is a cross-reference made from the objects of a file. Of several objects
+// of a number the last one counts, as updates are written behind what they change.
+type rebuilt []located
+
+func (l rebuilt) find(_ *file, number int64) (entry, bool, error) {
+	i, found := slices.BinarySearchFunc(l, number, func(a located, n int64) int { return cmp.Compare(a.number, n) })
+	if !found {
+		return entry{}, false, nil
+	}
+	if l[i].stream != 0 {
+		return entry{stream: l[i].stream}, true, nil
+	}
+	return entry{offset: l[i].at}, true, nil
+}
+
+// search goes through a file from its beginning.
+type search struct {
+	f     *file
+	p     *parser
+	found []located
+	// packed are the object streams, in the order of the file.
+	packed []located
+	// root is the last catalog; it counts when no trailer names one.
+	root located
+	// object is the place of the last object, trailer that of the last trailer.
+	object, trailer int64
+}
+
+// rebuild makes a new cross-reference of a file whose own is wrong.
+func (f *file) rebuild() error {
+	if f.size > maxScan {
+		return ErrDamaged
+	}
+	f.streams.forget()
+	f.b.caches, f.b.objects = 0, 0
+	f.sections, f.trailer, f.crypt, f.rebuilt = nil, dict{}, nil, true
+	f.streams.known, f.shift = nil, 0
+	s := &search{f: f, p: parserAt(f.r, f.b, 0, f.size), trailer: -1}
+	if err := s.run(); err != nil {
+		return err
+	}
+	switch {
+	case s.trailer < 0:
+		f.cut = true // nothing tells where the file ends
+	case s.object > s.trailer:
+		return ErrDamaged // an update that lost its end: nobody knows what was in it
+	}
+	s.found = ordered(s.found)
+	f.sections = []section{rebuilt(s.found)}
+	if err := s.unpack(); err != nil {
+		return err
+	}
+	s.found = ordered(s.found)
+	f.sections = []section{rebuilt(s.found)}
+	if f.trailer["Root"] == nil && s.root.number != 0 {
+		f.trailer["Root"] = ref(s.root.number)
+	}
+	return nil
+}
+
+// ordered is what was found by number, the last of each.
+func ordered(found []located) []located {
+	slices.SortStableFunc(found, func(a, b located) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.at, b.at)) })
+	out := found[:0]
+	for i, l := range found {
+		if i+1 < len(found) && found[i+1].number == l.number {
+			continue
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+func (s *search) add(l located) error {
+	if err := s.f.b.hold(2 * locatedSize); err != nil { // a slice grows by doubling
+		return err
+	}
+	s.found = append(s.found, l)
+	return nil
+}
+
+// run finds objects and trailers. What stands in a stream is none.
+func (s *search) run() error {
+	p := s.p
+	fresh := true // whether a token may begin here
+	for n := int64(1); ; n++ {
+		if n%chunk == 0 {
+			if err := s.f.b.work(chunk); err != nil {
+				return err
+			}
+		}
+		b, ok := p.next()
+		if !ok {
+			return nil
+		}
+		digit := b >= '0' && b <= '9'
+		if !fresh || (!digit && b != 't') {
+			fresh = space(b) || delimiter(b)
+			continue
+		}
+		fresh = false
+		at := p.at - 1
+		ahead, _ := p.r.Peek(headingMost)
+		var err error
+		switch {
+		case digit && isHeading(ahead):
+			p.seek(at)
+			err = s.heading(at)
+			fresh = true
+		case b == 't' && bytes.HasPrefix(ahead, []byte("railer")):
+			p.seek(at + int64(len("trailer")))
+			err = s.trailerAt(at)
+			fresh = true
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// headingMost is how far the three words of a heading are looked for.
+const headingMost = 64
+
+// isHeading reports whether 12 0 obj stands there, behind its first digit.
+func isHeading(b []byte) bool {
+	digits := func() int {
+		i := 0
+		for i < len(b) && b[i] >= '0' && b[i] <= '9' {
+			i++
+		}
+		b = b[i:]
+		return i
+	}
+	spaces := func() int {
+		i := 0
+		for i < len(b) && space(b[i]) {
+			i++
+		}
+		b = b[i:]
+		return i
+	}
+	digits()
+	return spaces() > 0 && digits() > 0 && spaces() > 0 && bytes.HasPrefix(b, []byte("obj")) &&
+		(len(b) == 3 || space(b[3]) || delimiter(b[3]) || b[3] == '-' || (b[3] >= '0' && b[3] <= '9'))
+}
+
+// heading reads the object that begins there, and goes behind it.
+func (s *search) heading(at int64) error {
+	f, p := s.f, s.p
+	mark := f.b.objects
+	number, _, ok := p.heading()
+	behind := p.at
+	if !ok || number <= 0 {
+		if isBudget(p.failed) {
+			return p.failed
+		}
+		p.seek(behind)
+		return nil
+	}
+	if err := s.add(located{number: number, at: at}); err != nil {
+		return err
+	}
+	s.object = at
+	v, err := p.value()
+	d, isDict := v.(dict)
+	if isBudget(err) {
+		return err
+	}
+	if err != nil || !isDict {
+		p.seek(behind)
+		f.b.objects = mark
+		return nil
+	}
+	behind = p.at
+	if d["Type"] == name("Catalog") {
+		s.root = located{number: number, at: at}
+	}
+	if t, err := p.token(); err != nil || t != word("stream") {
+		if isBudget(err) {
+			return err
+		}
+		p.seek(behind)
+		f.b.objects = mark
+		return nil
+	}
+	return s.stream(&stream{number: number, dict: d, at: p.data()}, at, mark)
+}
+
+// stream goes behind a stream.
+func (s *search) stream(st *stream, at, mark int64) error {
+	f := s.f
+	switch st.dict["Type"] {
+	case name("ObjStm"):
+		if err := f.b.hold(2 * locatedSize); err != nil {
+			return err
+		}
+		s.packed = append(s.packed, located{number: st.number, at: at})
+	case name("XRef"):
+		s.merge(st.dict, at)
+		mark = f.b.objects
+	}
+	if _, indirect := st.dict["Length"].(ref); indirect {
+		st.dict["Length"] = nil // its object isn't found yet
+	}
+	length, err := f.extent(st)
+	if err != nil {
+		return err
+	}
+	f.b.objects = mark
+	s.p.seek(st.at + length)
+	return nil
+}
+
+func (s *search) trailerAt(at int64) error {
+	behind := s.p.at
+	v, err := s.p.value()
+	if isBudget(err) {
+		return err
+	}
+	d, ok := v.(dict)
+	if err != nil || !ok {
+		s.p.seek(behind)
+		return nil
+	}
+	s.merge(d, at)
+	return nil
+}
+
+// merge takes what a trailer says over what those before said.
+func (s *search) merge(d dict, at int64) {
+	s.trailer = at
+	for _, k := range []string{"Root", "Encrypt", "ID"} {
+		if d[k] != nil {
+			s.f.trailer[k] = d[k]
+		}
+	}
+}
+
+// unpack finds the objects within object streams. They count where their stream
+// stands, if it is the last of its number.
+func (s *search) unpack() error {
+	f := s.f
+	for _, l := range s.packed {
+		e, err := f.lookup(l.number)
+		if err != nil {
+			return err
+		}
+		if e.offset != l.at {
+			continue // written anew further on
+		}
+		o, err := f.objectStream(l.number)
+		if err != nil {
+			return err
+		}
+		for _, p := range o.at {
+			if err := s.add(located{number: p.number, at: l.at, stream: l.number}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

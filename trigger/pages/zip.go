@@ -1,0 +1,299 @@
+package pages
+
+import (
+	"bytes"
+	"cmp"
+	"compress/flate"
+	"encoding/binary"
+	"hash/maphash"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// pack is the directory of a zip: where its parts are. The names are kept as
+// hashes; archive/zip keeps all there is about an entry, many times the file.
+type pack struct {
+	r    io.ReaderAt
+	b    *budget
+	size int64
+	seed maphash.Seed
+	base int64 // bytes before the zip
+	list []item
+}
+
+// item is an entry: a part, or a piece of one (ECMA-376-2, 8.2.3).
+type item struct {
+	part             uint64
+	at, packed, size int64
+	piece            int32 // whole is none
+	last             bool
+	method, flags    uint16
+}
+
+const (
+	itemSize = 48
+	whole    = -1
+	maxName  = 4096
+)
+
+// The records of a zip (PKWARE APPNOTE, 4.3), with how long they are without what
+// has no fixed length.
+const (
+	endSize       = 22
+	locatorSize   = 20
+	end64Size     = 56
+	directorySize = 46
+	localSize     = 30
+	maxComment    = 1<<16 - 1
+)
+
+func openPack(r io.ReaderAt, b *budget, size int64) (*pack, error) {
+	z := &pack{r: r, b: b, size: size, seed: maphash.MakeSeed()}
+	count, length, at, err := z.end()
+	if err != nil {
+		return nil, err
+	}
+	if err := z.directory(count, length, at); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(z.list, func(a, b item) int { return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.piece, b.piece)) })
+	return z, nil
+}
+
+// end reads the record at the end: how many entries there are, and where.
+func (z *pack) end() (count, length, at int64, err error) {
+	buf := make([]byte, min(z.size, endSize+maxComment+locatorSize))
+	n, _ := z.r.ReadAt(buf, z.size-int64(len(buf)))
+	buf = buf[:n]
+	i := bytes.LastIndex(buf, []byte("PK\x05\x06"))
+	if i < 0 || len(buf)-i < endSize {
+		return 0, 0, 0, ErrDamaged
+	}
+	le := binary.LittleEndian
+	end := z.size - int64(len(buf)) + int64(i)
+	b := buf[i:]
+	count, length, at = int64(le.Uint16(b[10:])), int64(le.Uint32(b[12:])), int64(le.Uint32(b[16:]))
+	if le.Uint16(b[4:]) != le.Uint16(b[6:]) {
+		return 0, 0, 0, ErrDamaged // in several files
+	}
+	if count == 0xffff || length == 0xffffffff || at == 0xffffffff {
+		if i >= locatorSize && bytes.HasPrefix(buf[i-locatorSize:], []byte("PK\x06\x07")) {
+			var b [end64Size]byte
+			where := int64(le.Uint64(buf[i-locatorSize+8:])) //nolint:gosec // looked at below
+			if n, _ := z.r.ReadAt(b[:], max(where, 0)); n < len(b) || where < 0 || !bytes.HasPrefix(b[:], []byte("PK\x06\x06")) {
+				return 0, 0, 0, ErrDamaged
+			}
+			count, length, at = int64(le.Uint64(b[32:])), int64(le.Uint64(b[40:])), int64(le.Uint64(b[48:])) //nolint:gosec // the same
+			end = where
+		}
+	}
+	if count < 0 || length < 0 || at < 0 || length > end || count > length/directorySize {
+		return 0, 0, 0, ErrDamaged
+	}
+	// What stands before the zip moves all its offsets.
+	if z.base = end - length - at; z.base < 0 {
+		return 0, 0, 0, ErrDamaged
+	}
+	return count, length, at + z.base, nil
+}
+
+// directory reads the entries.
+func (z *pack) directory(count, length, at int64) error {
+	r := newBuffered(working{io.NewSectionReader(z.r, at, length), z.b})
+	if err := z.b.hold(count * itemSize); err != nil {
+		return err
+	}
+	z.list = make([]item, 0, count)
+	var name []byte
+	for range count {
+		var h [directorySize]byte
+		if _, err := io.ReadFull(r, h[:]); err != nil || !bytes.HasPrefix(h[:], []byte("PK\x01\x02")) {
+			return z.failed(err)
+		}
+		le := binary.LittleEndian
+		n, extra, comment := int(le.Uint16(h[28:])), int(le.Uint16(h[30:])), int(le.Uint16(h[32:]))
+		if n > maxName {
+			return ErrDamaged
+		}
+		name = slices.Grow(name[:0], n)[:n]
+		if _, err := io.ReadFull(r, name); err != nil {
+			return z.failed(err)
+		}
+		rest := make([]byte, extra)
+		if _, err := io.ReadFull(r, rest); err != nil {
+			return z.failed(err)
+		}
+		if _, err := r.Discard(comment); err != nil {
+			return z.failed(err)
+		}
+		it := item{
+			method: le.Uint16(h[10:]), flags: le.Uint16(h[8:]), packed: int64(le.Uint32(h[20:])), size: int64(le.Uint32(h[24:])),
+			at: int64(le.Uint32(h[42:])),
+		}
+		if !it.wide(rest) {
+			return ErrDamaged
+		}
+		part, piece, last := pieceOf(string(name))
+		it.part, it.piece, it.last = z.hash(part), piece, last
+		z.list = append(z.list, it)
+	}
+	return nil
+}
+
+// wide reads the sizes that don't fit into 32 bits.
+func (it *item) wide(extra []byte) bool {
+	le := binary.LittleEndian
+	for len(extra) >= 4 {
+		id, n := le.Uint16(extra), int(le.Uint16(extra[2:]))
+		if extra = extra[4:]; n > len(extra) {
+			return true // nothing that matters
+		}
+		if field := extra[:n]; id == 1 {
+			for _, v := range []*int64{&it.size, &it.packed, &it.at} {
+				if *v != 0xffffffff {
+					continue
+				}
+				if len(field) < 8 {
+					return false
+				}
+				*v, field = int64(le.Uint64(field)), field[8:] //nolint:gosec // looked at below
+			}
+		}
+		extra = extra[n:]
+	}
+	return it.size >= 0 && it.packed >= 0 && it.at >= 0
+}
+
+// failed is what a directory is that can't be read.
+func (z *pack) failed(err error) error {
+	if isBudget(err) {
+		return err
+	}
+	return ErrDamaged
+}
+
+// pieceOf is the part that an entry belongs to, and which piece of it: of
+// a.fpage/[0].piece the first, of a.fpage/[1].last.piece the second and last.
+func pieceOf(name string) (part string, piece int32, last bool) {
+	i := strings.LastIndex(name, "/[")
+	if i < 0 {
+		return name, whole, true
+	}
+	number, kind, ok := strings.Cut(strings.ToLower(name[i+2:]), "]")
+	n, err := strconv.ParseInt(number, 10, 31)
+	if !ok || err != nil || n < 0 || (kind != ".piece" && kind != ".last.piece") {
+		return name, whole, true
+	}
+	return name[:i], int32(n), kind == ".last.piece" //nolint:gosec // 31 bits
+}
+
+// partName is a name of a part as all that mean the same have it: without the
+// first slash, escapes undone, in lower case.
+func partName(s string) string {
+	s = strings.TrimLeft(strings.ReplaceAll(s, `\`, "/"), "/")
+	if u, err := url.PathUnescape(s); err == nil {
+		s = u
+	}
+	return strings.ToLower(s)
+}
+
+func (z *pack) hash(part string) uint64 { return maphash.String(z.seed, partName(part)) }
+
+// items are the pieces of a part in their order; nil when it isn't there whole.
+func (z *pack) items(part string) []item {
+	h := z.hash(part)
+	i, found := slices.BinarySearchFunc(z.list, h, func(a item, h uint64) int { return cmp.Compare(a.part, h) })
+	if !found {
+		return nil
+	}
+	to := i
+	for to < len(z.list) && z.list[to].part == h {
+		to++
+	}
+	list := z.list[i:to]
+	if list[0].piece == whole {
+		if len(list) > 1 {
+			return nil // twice: nobody knows which
+		}
+		return list
+	}
+	for j, it := range list {
+		if int(it.piece) != j || it.last != (j == len(list)-1) {
+			return nil
+		}
+	}
+	return list
+}
+
+// open reads a part.
+func (z *pack) open(part string) (io.Reader, error) {
+	var all []io.Reader
+	list := z.items(part)
+	if len(list) == 0 || len(list) > maxPieces {
+		return nil, ErrDamaged
+	}
+	for _, it := range list {
+		r, err := z.entry(it)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return io.MultiReader(all...), nil
+}
+
+// maxPieces bounds the pieces of a part that is read. Those who write in pieces do
+// so a few times a page, in parts that are not read here.
+const maxPieces = 4096
+
+// entry reads an entry.
+func (z *pack) entry(it item) (io.Reader, error) {
+	if it.flags&1 != 0 {
+		return nil, ErrEncrypted
+	}
+	return &lazy{open: func() (io.Reader, error) {
+		var h [localSize]byte
+		at := it.at + z.base
+		if n, _ := z.r.ReadAt(h[:], at); n < len(h) || !bytes.HasPrefix(h[:], []byte("PK\x03\x04")) {
+			return nil, ErrDamaged
+		}
+		at += localSize + int64(binary.LittleEndian.Uint16(h[26:])) + int64(binary.LittleEndian.Uint16(h[28:]))
+		raw := io.NewSectionReader(z.r, at, it.packed)
+		switch it.method {
+		case 0:
+			return working{raw, z.b}, nil
+		case 8:
+			return working{flate.NewReader(working{raw, z.b}), z.b}, nil
+		}
+		return nil, ErrDamaged
+	}}, nil
+}
+
+// lazy opens a reader when it is read.
+type lazy struct {
+	open func() (io.Reader, error)
+	r    io.Reader
+}
+
+// Read implements io.Reader.
+func (l *lazy) Read(p []byte) (n int, err error) {
+	if l.r == nil {
+		if l.r, err = l.open(); err != nil {
+			l.r = nil
+			return 0, err
+		}
+	}
+	n, err = l.r.Read(p)
+	if err == io.EOF { //nolint:errorlint // as io.Reader says
+		l.r = ended{} // what it took to inflate is not needed any more
+	}
+	return n, err
+}
+
+type ended struct{}
+
+// Read implements io.Reader.
+func (ended) Read([]byte) (int, error) { return 0, io.EOF }
