@@ -41,6 +41,7 @@ func (e *examination) daemon(ctx context.Context) {
 		e.say("daemon", warned, fmt.Sprintf("metrics.listen answers with status %d", status), "if it is guarded by metrics.web_config_file, ask it yourself: /readyz?verbose")
 		return
 	}
+	e.advised(body)
 	e.version(ctx)
 	e.openPorts(ctx)
 }
@@ -49,6 +50,15 @@ func (e *examination) daemon(ctx context.Context) {
 func (e *examination) answers(ctx context.Context) bool {
 	status, body, err := e.page(ctx, "/readyz")
 	return err == nil && (status == http.StatusOK || status == http.StatusServiceUnavailable && strings.Contains(body, "not ready"))
+}
+
+// advised tells what the daemon wants known though it can work.
+func (e *examination) advised(body string) {
+	for line := range strings.Lines(body) {
+		if what, ok := strings.CutPrefix(strings.TrimSpace(line), "[!] "); ok {
+			e.say("daemon", warned, what, "its log says more")
+		}
+	}
 }
 
 // page reads one of metrics.listen.

@@ -54,6 +54,15 @@ func TestReady(t *testing.T) {
 		}
 	}
 	broken = nil
+	var known error
+	h.Advise(Check{"tokens", func(context.Context) error { return known }})
+	if _, body := get(t, h.Ready, "/readyz?verbose"); body != "[+] store: ok\n[+] token: ok\nready\n" {
+		t.Errorf("%q", body)
+	}
+	known = errors.New("nobody is let in as west")
+	if code, body := get(t, h.Ready, "/readyz?verbose"); code != 200 || body != "[+] store: ok\n[+] token: ok\n[!] tokens: nobody is let in as west\nready\n" {
+		t.Errorf("%d %q", code, body)
+	}
 	h.Stop()
 	if code, body := get(t, h.Ready, "/readyz?exclude=store&exclude=token"); code != 503 {
 		t.Errorf("stopping: %d %q", code, body)

@@ -17,6 +17,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"pullprint/connector"
 	"pullprint/connector/bus"
@@ -172,12 +174,82 @@ func TestTokenChanges(t *testing.T) {
 	if c, ok := tokens.Who("another-token-now"); !ok || c.Role != RoleAdmin {
 		t.Errorf("the new one doesn't: %+v", c)
 	}
-	if err := os.Remove(file); err != nil {
+}
+
+// A token file that is gone, empty, unreadable or half written lets nobody in, whoever
+// was signed in by it included, and it is told of once a minute. A file that is put in
+// its place holds at once.
+func TestTokenTakenAway(t *testing.T) {
+	core, logs := observer.New(zapcore.WarnLevel)
+	tokens := newTokens(t)
+	tokens.log = zap.New(core)
+	file, token := tokens.sources[0].file, testTokens["admin"]
+	again := func() { tokens.asked = time.Now().Add(-2 * rereadTokens) }
+	replace := func(text string) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(file+".new", []byte(text), 0o600), os.Rename(file+".new", file)); err != nil {
+			t.Fatal(err)
+		}
+		again()
+	}
+	for name, take := range map[string]func() error{
+		"gone":              func() error { return os.Remove(file) },
+		"empty":             func() error { return os.Truncate(file, 0) },
+		"blank":             func() error { return os.WriteFile(file, []byte("\n \n"), 0o600) },
+		"half written":      func() error { return os.WriteFile(file, []byte(token[:MinToken-1]), 0o600) },
+		"a folder":          func() error { return errors.Join(os.Remove(file), os.Mkdir(file, 0o700)) },
+		"a link to nowhere": func() error { return errors.Join(os.Remove(file), os.Symlink(file+".none", file)) },
+		"far too large":     func() error { return os.WriteFile(file, bytes.Repeat([]byte(token+"\n"), maxTokens), 0o600) },
+	} {
+		if err := take(); err != nil {
+			t.Fatal(err)
+		}
+		again()
+		for _, shown := range []string{token, token[:MinToken-1], ""} {
+			if c, ok := tokens.Who(shown); ok {
+				t.Errorf("%s: %+v is let in", name, c)
+			}
+		}
+		if tokens.holds(tagOf(token)) {
+			t.Errorf("%s: a session goes on", name)
+		}
+		if _, ok := tokens.Who(testTokens["read"]); !ok {
+			t.Errorf("%s: others are not let in", name)
+		}
+		if err := tokens.Lost(t.Context()); err == nil || !strings.Contains(err.Error(), AdminName) || strings.Contains(err.Error(), "helpdesk") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if name == "a folder" {
+			_ = os.Remove(file)
+		}
+		for range 3 {
+			again()
+			tokens.Who(token)
+		}
+		if n := logs.FilterMessageSnippet("lets nobody in").Len(); n != 1 {
+			t.Errorf("%s: told %d times within a minute", name, n)
+		}
+		replace(token + "\n")
+		if _, ok := tokens.Who(token); !ok || tokens.Lost(t.Context()) != nil {
+			t.Errorf("%s: the file that is back doesn't hold", name)
+		}
+		logs.TakeAll()
+	}
+	// A file of the same age and length is another all the same.
+	before, err := os.Stat(file)
+	if err != nil {
 		t.Fatal(err)
 	}
-	tokens.asked = time.Now().Add(-2 * rereadTokens)
-	if _, ok := tokens.Who("another-token-now"); !ok {
-		t.Error("a file that can't be read took the token away")
+	other := strings.ToUpper(token)
+	replace(other + "\n")
+	if err := os.Chtimes(file, before.ModTime(), before.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := tokens.Who(token); ok {
+		t.Error("the old token still holds")
+	}
+	if _, ok := tokens.Who(other); !ok {
+		t.Error("the new one doesn't")
 	}
 }
 

@@ -177,8 +177,9 @@ func (p *Pages) health(ctx context.Context) (list []healthLine) {
 	defer cancel()
 	lines, _ := p.api.Health.run(ctx, nil)
 	for _, l := range lines {
-		name, text, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(l, "[+] "), "[-] "), ": ")
-		list = append(list, healthLine{name, text, strings.HasPrefix(l, "[+]")})
+		mark, rest, _ := strings.Cut(l, "] ")
+		name, text, _ := strings.Cut(rest, ": ")
+		list = append(list, healthLine{name, text, mark == "[+"})
 	}
 	return append(list, p.sweep(time.Now()))
 }

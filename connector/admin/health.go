@@ -31,7 +31,8 @@ type Health struct {
 	// the first request.
 	Lives func() error
 
-	checks []Check
+	checks  []Check
+	advices []Check
 
 	mu       sync.Mutex
 	stopping bool
@@ -39,6 +40,11 @@ type Health struct {
 
 // NewHealth is ready when all checks are.
 func NewHealth(checks ...Check) *Health { return &Health{checks: checks} }
+
+// Advise adds what has to be known of a daemon that can work all the same. It is shown
+// with the checks and changes nothing about readiness. It is called before the first
+// request.
+func (h *Health) Advise(advices ...Check) { h.advices = append(h.advices, advices...) }
 
 // Stop makes the daemon unready for good, so that nobody sends it new work.
 func (h *Health) Stop() {
@@ -114,6 +120,11 @@ func (h *Health) run(ctx context.Context, excluded []string) (lines []string, re
 			lines, ready = append(lines, "[-] "+c.Name+": "+err.Error()), false
 		} else {
 			lines = append(lines, "[+] "+c.Name+": ok")
+		}
+	}
+	for _, c := range h.advices {
+		if err := c.Ready(ctx); err != nil {
+			lines = append(lines, "[!] "+c.Name+": "+err.Error())
 		}
 	}
 	return lines, ready

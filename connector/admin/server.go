@@ -1,12 +1,14 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,7 +53,11 @@ func NewMetricsServer(o MetricsOptions) (*MetricsServer, error) {
 	mux.HandleFunc("GET /healthz", o.Health.Live)
 	mux.HandleFunc("GET /readyz", o.Health.Ready)
 	mux.Handle("GET /{$}", front)
-	return &MetricsServer{log: log, webConfig: o.WebConfigFile, srv: &http.Server{Handler: mux, ErrorLog: zap.NewStdLog(log)}}, nil
+	handler, err := guarded(o.WebConfigFile, log, mux)
+	if err != nil {
+		return nil, fmt.Errorf("metrics.web_config_file: %w", err)
+	}
+	return &MetricsServer{log: log, webConfig: o.WebConfigFile, srv: &http.Server{Handler: handler, ErrorLog: zap.NewStdLog(log)}}, nil
 }
 
 // metricsLimits are those of the clients of the metrics: Prometheus, probes, and a
@@ -61,6 +67,43 @@ func metricsLimits() listen.Limits {
 		Conns: listen.Share(64, 16), Header: 5 * time.Second, Body: 5 * time.Second, Answer: 15 * time.Second,
 		Idle: 30 * time.Second, HeaderBytes: maxHeader,
 	}
+}
+
+// guarded answers only while the web configuration says something, if it did at the
+// start. The toolkit reads the file anew for each request and takes an empty one for
+// one that keeps nobody out: so does a file that is emptied, or is about to be written.
+// Who wants nobody kept out writes {} into it.
+func guarded(file string, log *zap.Logger, next http.Handler) (http.Handler, error) {
+	if file == "" {
+		return next, nil
+	}
+	if empty, err := blank(file); err != nil || empty {
+		return next, err
+	}
+	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		empty, err := blank(file)
+		if err == nil && !empty {
+			next.ServeHTTP(rw, req)
+			return
+		}
+		log.Error("web configuration is empty or gone, nobody is let in",
+			zap.String("file", file), zap.Error(err))
+		http.Error(rw, "The web configuration of this listener is empty; the log says more.", http.StatusServiceUnavailable)
+	}), nil
+}
+
+// blank reports whether a file holds nothing but comments.
+func blank(file string) (bool, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return false, err
+	}
+	for line := range bytes.Lines(src) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // whole answers with what next wrote after next has returned, so that a client that

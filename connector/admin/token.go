@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -15,8 +17,19 @@ import (
 	"pullprint/connector"
 )
 
-// rereadTokens is how old what is known of the token files may be.
-const rereadTokens = 5 * time.Second
+// rereadTokens is how old what is known of the token files may be, and sayAgain how
+// often is told of one that lets nobody in.
+const (
+	rereadTokens = 5 * time.Second
+	sayAgain     = time.Minute
+)
+
+// MinToken is how long a token has to be: a file that is being written may end in the
+// middle of one, and what is shorter can be guessed.
+const MinToken = 16
+
+// maxTokens is more than a file of tokens has.
+const maxTokens = 64 << 10
 
 // Caller is who asks.
 type Caller struct {
@@ -34,15 +47,17 @@ func (c Caller) may(need Role) bool {
 	return c.Role != "" && rank[c.Role] >= rank[need]
 }
 
-// Tokens knows bearer tokens, by files that are read again when they change: a
-// new token needs no restart. Each line of a file is one, so that the old one holds
-// until whoever uses it has the new one.
+// Tokens knows bearer tokens, by files that are read again every few seconds: a new
+// token needs no restart. Each line of a file is one, so that the old one holds until
+// whoever uses it has the new one. A file that is gone, empty or unreadable lets
+// nobody in: taking it away is how a token is revoked.
 type Tokens struct {
 	sources []source
 	log     *zap.Logger
 
 	mu    sync.Mutex
-	known map[string]knownToken // by file
+	known map[string][][sha256.Size]byte // by file
+	lost  map[string]lostToken           // by file: those that let nobody in
 	asked time.Time
 }
 
@@ -51,14 +66,15 @@ type source struct {
 	Caller
 }
 
-type knownToken struct {
-	sums    [][sha256.Size]byte
-	changed time.Time
+// lostToken is why a file lets nobody in, and when that was last told.
+type lostToken struct {
+	why  error
+	said time.Time
 }
 
 // NewTokens reads the files of the API's tokens and of the devices'.
 func NewTokens(c Config, devices []connector.Device, log *zap.Logger) (*Tokens, error) {
-	t := &Tokens{log: log.Named("admin"), known: map[string]knownToken{}}
+	t := &Tokens{log: log.Named("admin"), known: map[string][][sha256.Size]byte{}, lost: map[string]lostToken{}}
 	add := func(file string, c Caller) {
 		if file != "" {
 			t.sources = append(t.sources, source{file, c})
@@ -72,41 +88,45 @@ func NewTokens(c Config, devices []connector.Device, log *zap.Logger) (*Tokens, 
 		add(d.TokenFile, Caller{Name: d.ID, Device: d.ID})
 	}
 	for _, s := range t.sources {
-		if err := t.read(s.file); err != nil {
+		sums, err := readTokens(s.file)
+		if err != nil {
 			return nil, err
 		}
+		t.known[s.file] = sums
 	}
 	t.asked = time.Now()
 	return t, nil
 }
 
-func (t *Tokens) read(file string) error {
-	st, err := os.Stat(file)
+// readTokens are the hashes of the tokens in a file.
+func readTokens(file string) (sums [][sha256.Size]byte, err error) {
+	f, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("read token: %w", err)
+		return nil, fmt.Errorf("read token: %w", err)
 	}
-	if known, ok := t.known[file]; ok && known.changed.Equal(st.ModTime()) {
-		return nil
-	}
-	text, err := os.ReadFile(file)
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxTokens+1))
 	if err != nil {
-		return fmt.Errorf("read token: %w", err)
+		return nil, fmt.Errorf("read token: %w", err)
 	}
-	known := knownToken{changed: st.ModTime()}
+	if len(text) > maxTokens {
+		return nil, fmt.Errorf("read token: %s has more than %d bytes", file, maxTokens)
+	}
 	for _, value := range TokensIn(string(text)) {
-		known.sums = append(known.sums, sha256.Sum256([]byte(value)))
+		if len(value) >= MinToken {
+			sums = append(sums, sha256.Sum256([]byte(value)))
+		}
 	}
-	if known.sums == nil {
-		return fmt.Errorf("read token: %s is empty", file)
+	if sums == nil {
+		return nil, fmt.Errorf("read token: %s holds no token of %d characters or more", file, MinToken)
 	}
-	t.known[file] = known
-	return nil
+	return sums, nil
 }
 
 // TokensIn are the tokens in the text of a file, one a line; the first is the one that
 // this machine uses itself.
 func TokensIn(text string) (list []string) {
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		if line = strings.TrimSpace(line); line != "" {
 			list = append(list, line)
 		}
@@ -121,10 +141,40 @@ func (t *Tokens) refresh() {
 	}
 	t.asked = time.Now()
 	for _, s := range t.sources {
-		if err := t.read(s.file); err != nil {
-			t.log.Warn("token file not read again, the old token holds", zap.Error(err))
+		sums, err := readTokens(s.file)
+		lost, was := t.lost[s.file]
+		switch {
+		case err == nil && was:
+			t.log.Info("token file can be used again", zap.String("name", s.Name), zap.String("file", s.file))
+			delete(t.lost, s.file)
+		case err != nil:
+			if !was || time.Since(lost.said) >= sayAgain {
+				lost.said = t.asked
+				t.log.Warn("token file lets nobody in",
+					zap.String("name", s.Name), zap.Error(err))
+			}
+			lost.why = err
+			t.lost[s.file] = lost
+		}
+		t.known[s.file] = sums
+	}
+}
+
+// Lost says which tokens let nobody in, as their files can't be used; nil when all can.
+func (t *Tokens) Lost(context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refresh()
+	var names []string
+	for _, s := range t.sources {
+		if _, lost := t.lost[s.file]; lost {
+			names = append(names, s.Name)
 		}
 	}
+	if names == nil {
+		return nil
+	}
+	return fmt.Errorf("nobody is let in as %s: the token file is gone, empty or can't be read", strings.Join(names, ", "))
 }
 
 // tagOf names a token in a session, which ends with it; the token can't be had
@@ -145,7 +195,7 @@ func (t *Tokens) holds(want string) bool {
 	defer t.mu.Unlock()
 	t.refresh()
 	for _, s := range t.sources {
-		for _, known := range t.known[s.file].sums {
+		for _, known := range t.known[s.file] {
 			if tag(known) == want {
 				return true
 			}
@@ -164,7 +214,7 @@ func (t *Tokens) Who(token string) (Caller, bool) {
 	var who Caller
 	found := 0
 	for _, s := range t.sources {
-		for _, known := range t.known[s.file].sums {
+		for _, known := range t.known[s.file] {
 			if subtle.ConstantTimeCompare(sum[:], known[:]) == 1 {
 				who, found = s.Caller, 1
 			}

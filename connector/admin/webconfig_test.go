@@ -132,6 +132,19 @@ func TestWebConfigPassword(t *testing.T) {
 			t.Errorf("%s: without a password %d, with a wrong one %d, with the right one %d", page, none, wrong, right)
 		}
 	}
+	// One that is emptied or gone is no word of anybody that all may come in.
+	for _, text := range []string{"", "\n# to be written\n"} {
+		s.write(t, "web.yaml", text)
+		if code := s.ask(t, base+"/metrics", ""); code != http.StatusServiceUnavailable {
+			t.Errorf("with %q in the file: %d", text, code)
+		}
+	}
+	if err := os.Remove(s.file); err != nil {
+		t.Fatal(err)
+	}
+	if code := s.ask(t, base+"/metrics", ""); code < 500 {
+		t.Errorf("without the file: %d", code)
+	}
 	s.write(t, "web.yaml", "{}\n")
 	if code := s.ask(t, base+"/metrics", ""); code != 200 {
 		t.Errorf("after the passwords were taken out: %d", code)

@@ -22,9 +22,6 @@ import (
 // a metric label.
 var deviceID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
-// minToken is the least length of a bearer token.
-const minToken = 16
-
 const howToken = "make one with: openssl rand -base64 32 > FILE"
 
 // token is a bearer token that was read, by where it is configured.
@@ -121,8 +118,8 @@ func (k *checker) token(path, file string, tokens []token) []token {
 		return tokens
 	}
 	found := admin.TokensIn(string(text))
-	if len(found) == 0 || slices.ContainsFunc(found, func(t string) bool { return len(t) < minToken || strings.ContainsAny(t, " \t") }) {
-		k.add(path, howToken, "%s names a file that holds no token of %d characters or more: %s", path, minToken, file)
+	if len(found) == 0 || slices.ContainsFunc(found, func(t string) bool { return len(t) < admin.MinToken || strings.ContainsAny(t, " \t") }) {
+		k.add(path, howToken, "%s names a file that holds no token of %d characters or more: %s", path, admin.MinToken, file)
 		return tokens
 	}
 	k.guarded(path, file, st)

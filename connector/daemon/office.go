@@ -51,6 +51,7 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	if err != nil {
 		return err
 	}
+	d.health.Advise(admin.Check{Name: "tokens", Ready: tokens.Lost})
 	d.office.recent = admin.NewRecent(d.bus, log)
 	d.office.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations, Users: d.graph, State: d.bus.State(),
