@@ -51,7 +51,10 @@ func badgeEnrol(f *apiFlags) *cobra.Command {
 		Use: "enrol", Short: "Make a badge its owner's; its number is read from standard input", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if e.Owner == "" {
-				return usageError{errors.New("--owner is missing: the Entra object id of the person")}
+				return usageError{errors.New("--owner is missing: the Entra object id or user name of the person")}
+			}
+			if err := personFlag("owner", &e.Owner); err != nil {
+				return err
 			}
 			c, err := f.client(cmd)
 			if err != nil {
@@ -74,9 +77,9 @@ func badgeEnrol(f *apiFlags) *cobra.Command {
 			return printBadges(cmd.OutOrStdout(), []badge.Badge{b})
 		},
 	}
-	cmd.Flags().StringVar(&e.Owner, "owner", "", "whose it is, by Entra object `ID`")
+	cmd.Flags().StringVar(&e.Owner, "owner", "", "whose it is: `USER`, an Entra object id or a user name")
 	cmd.Flags().StringVar(&e.UserPrincipalName, "upn", "", "their user principal `NAME`, for lists")
-	cmd.Flags().DurationVar(&life, "for", 0, "for how long, of a temporary badge")
+	durationVar(cmd.Flags(), &life, "for", 0, "for how long, of a temporary badge")
 	cmd.Flags().BoolVar(&e.Replace, "replace", false, "take it away from whoever has it now")
 	return cmd
 }
@@ -109,6 +112,9 @@ func badgeList(f *apiFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List badges; a list shows no card number", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := personFlag("owner", &owner); err != nil {
+				return err
+			}
 			c, err := f.client(cmd)
 			if err != nil {
 				return err
@@ -123,7 +129,7 @@ func badgeList(f *apiFlags) *cobra.Command {
 			return printBadges(cmd.OutOrStdout(), list)
 		},
 	}
-	cmd.Flags().StringVar(&owner, "owner", "", "only those of a person, by Entra object `ID`")
+	cmd.Flags().StringVar(&owner, "owner", "", "only those of a `USER`, an Entra object id or a user name")
 	return cmd
 }
 
@@ -141,6 +147,9 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 			}
 			if n != 1 {
 				return usageError{errors.New("give one of --id, --owner, --number and --key")}
+			}
+			if err := personFlag("owner", &w.Owner); err != nil {
+				return err
 			}
 			c, err := f.client(cmd)
 			if err != nil {
@@ -166,7 +175,7 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&w.ID, "id", "", "the badge with this `ID`, as badge list shows it")
-	cmd.Flags().StringVar(&w.Owner, "owner", "", "all of a person, by Entra object `ID`")
+	cmd.Flags().StringVar(&w.Owner, "owner", "", "all of a `USER`, an Entra object id or a user name")
 	cmd.Flags().BoolVar(&number, "number", false, "the badge whose number is read from standard input")
 	cmd.Flags().StringVar(&w.KeyID, "key", "", "remove all that were enrolled under a key that is lost, by its `ID`")
 	return cmd
@@ -177,7 +186,7 @@ func badgeImport(f *apiFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Enrol the badges of a CSV file: all, or none if a row is wrong",
 		Long: `Reads a CSV file, or standard input for -. Its first line names the columns:
-badge, owner (the Entra object id), and if need be user_principal_name and
+badge, owner (an Entra object id or a user name), and if need be user_principal_name and
 expires (2026-12-24, or 2026-12-24T12:00:00Z). All rows are checked before any is
 stored.`,
 		Args: wants("FILE"),
@@ -212,7 +221,10 @@ func badgeCode(f *apiFlags) *cobra.Command {
 		Use: "code", Short: "Make a one-time code with which a person enrols a badge at a station", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if owner == "" {
-				return usageError{errors.New("--owner is missing: the Entra object id of the person")}
+				return usageError{errors.New("--owner is missing: the Entra object id or user name of the person")}
+			}
+			if err := personFlag("owner", &owner); err != nil {
+				return err
 			}
 			c, err := f.client(cmd)
 			if err != nil {
@@ -229,8 +241,8 @@ func badgeCode(f *apiFlags) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&owner, "owner", "", "for whom, by Entra object `ID`")
+	cmd.Flags().StringVar(&owner, "owner", "", "for whom: `USER`, an Entra object id or a user name")
 	cmd.Flags().StringVar(&upn, "upn", "", "their user principal `NAME`, for lists")
-	cmd.Flags().DurationVar(&life, "valid-for", 24*time.Hour, "for how long, at most 168h")
+	durationVar(cmd.Flags(), &life, "valid-for", 24*time.Hour, "for how long, at most 7d")
 	return cmd
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -39,6 +41,9 @@ func jobsList(f *apiFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List jobs, newest first; held ones unless --state says otherwise", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := personFlag("owner", &owner); err != nil {
+				return err
+			}
 			c, err := f.client(cmd)
 			if err != nil {
 				return err
@@ -49,28 +54,33 @@ func jobsList(f *apiFlags) *cobra.Command {
 			if state == "all" {
 				state = ""
 			}
-			list, err := c.Jobs(cmd.Context(), owner, queue, state, most)
+			list, err := c.Jobs(cmd.Context(), admin.JobFilter{Owner: owner, Queue: queue, State: state}, most)
 			if err != nil {
 				return err
 			}
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), list)
 			}
-			return printJobs(cmd.OutOrStdout(), list)
+			return printJobs(cmd.OutOrStdout(), list, state)
 		},
 	}
-	cmd.Flags().StringVar(&owner, "owner", "", "only those of a person, by Entra object `ID`")
+	cmd.Flags().StringVar(&owner, "owner", "", "only those of a `USER`, an Entra object id or a user name")
 	cmd.Flags().StringVar(&queue, "queue", "", "only those of a queue, by `NAME`")
 	cmd.Flags().StringVar(&state, "state", "held", "only those in a `STATE`: held, releasing, released, aborting, aborted, completing, completed, gone or all")
 	cmd.Flags().IntVar(&most, "limit", 100, "at most so many")
 	cmd.Flags().BoolVar(&dead, "dead", false, "list tasks that were given up, and why, instead")
-	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "with --dead: how far back")
+	durationVar(cmd.Flags(), &since, "since", 24*time.Hour, "with --dead: how far back")
 	return cmd
 }
 
-func printJobs(w io.Writer, list []admin.JobEntry) error {
+func printJobs(w io.Writer, list []admin.JobEntry, state string) error {
 	if len(list) == 0 {
-		fmt.Fprintln(w, "no such job")
+		switch state {
+		case "":
+			fmt.Fprintln(w, "No jobs.")
+		default:
+			fmt.Fprintf(w, "No %s jobs. Others: --state all.\n", state)
+		}
 		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -118,19 +128,23 @@ func listDead(cmd *cobra.Command, c *admin.Client, since time.Duration, asJSON b
 func job(ctx context.Context, c *admin.Client, name string) (held.Ref, error) {
 	first, id, ok := strings.Cut(name, "/")
 	if !ok || first == "" || id == "" {
-		return held.Ref{}, usageError{fmt.Errorf("%q is no job; write it as jobs list shows it, QUEUE/JOB", name)}
+		return held.Ref{}, usageError{fmt.Errorf("%q is not a valid job; write it as jobs list shows it, QUEUE/JOB", name)}
 	}
-	list, err := c.Jobs(ctx, "", first, "", 1<<20)
+	list, err := c.Jobs(ctx, admin.JobFilter{Job: id}, maxSameID)
 	if err != nil {
 		return held.Ref{}, err
 	}
 	for _, j := range list {
-		if j.Job == id {
+		if j.Queue == first || strings.EqualFold(j.Printer, first) {
 			return j.Ref, nil
 		}
 	}
 	return held.Ref{Printer: first, Job: id}, nil
 }
+
+// maxSameID bounds the jobs of one id: each queue has one at most, and an
+// installation fewer queues.
+const maxSameID = 1000
 
 // onJob is a verb that takes one job.
 func onJob(f *apiFlags, use, short string, do func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error) *cobra.Command {
@@ -285,10 +299,22 @@ func printOutcome(w io.Writer, out *connector.Outcome) error {
 	for _, r := range out.Released {
 		fmt.Fprintf(w, "released  %s/%s to printer %s\n", printable(r.Queue), printable(r.Job), printable(r.Destination))
 	}
-	for word, list := range map[string][]connector.Refused{"kept": out.Kept, "aborted": out.Aborted} {
-		for _, r := range list {
-			fmt.Fprintf(w, "%-8s  %s/%s: %s\n          %s %s\n", word, printable(r.Queue), printable(r.Job), r.Reason.Code, printable(r.Reason.Text), printable(r.Reason.Remedy))
-		}
+	type line struct {
+		word string
+		connector.Refused
+	}
+	var rest []line
+	for _, r := range out.Kept {
+		rest = append(rest, line{"kept", r})
+	}
+	for _, r := range out.Aborted {
+		rest = append(rest, line{"aborted", r})
+	}
+	slices.SortStableFunc(rest, func(a, b line) int { // ids of jobs are numbers that count up
+		return cmp.Or(cmp.Compare(len(a.Job), len(b.Job)), cmp.Compare(a.Job, b.Job), cmp.Compare(a.Queue, b.Queue))
+	})
+	for _, r := range rest {
+		fmt.Fprintf(w, "%-8s  %s/%s: %s\n          %s %s\n", r.word, printable(r.Queue), printable(r.Job), r.Reason.Code, printable(r.Reason.Text), printable(r.Reason.Remedy))
 	}
 	if len(out.Released) == 0 {
 		return errors.New("nothing was released")
@@ -323,6 +349,9 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 			if !list && (owner == "" || to == "") {
 				return usageError{errors.New("--owner and --to are needed, or --list")}
 			}
+			if err := errors.Join(personFlag("owner", &owner), personFlag("to", &to)); err != nil {
+				return err
+			}
 			c, err := f.client(cmd)
 			if err != nil {
 				return err
@@ -349,9 +378,9 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&owner, "owner", "", "whose jobs, by Entra object `ID`")
-	cmd.Flags().StringVar(&to, "to", "", "who may release them, by Entra object `ID`")
-	cmd.Flags().DurationVar(&life, "for", 24*time.Hour, "for how long, at most 744h")
+	cmd.Flags().StringVar(&owner, "owner", "", "whose jobs: `USER`, an Entra object id or a user name")
+	cmd.Flags().StringVar(&to, "to", "", "who may release them: `USER`, an Entra object id or a user name")
+	durationVar(cmd.Flags(), &life, "for", 24*time.Hour, "for how long, at most 31d")
 	cmd.Flags().BoolVar(&list, "list", false, "list those that hold")
 	cmd.Flags().BoolVar(&remove, "remove", false, "end it")
 	return cmd

@@ -17,9 +17,10 @@ func privacyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "privacy",
 		Short: "Tell what is known about a person, and erase it",
-		Long: `USER is an Entra object id, or a user principal name that one of the badges has. It
-talks to the running daemon (role admin); when none runs, it works on an embedded store
-itself. With nats.url, the daemon's NATS account may have no right to remove records: then
+		Long: `USER is an Entra object id, or a user name that Entra knows. When the account has been
+deleted there, Entra knows the name no more: then give the object id, or a name that stands
+on the badges of that person alone. It talks to the running daemon (role admin), which asks
+Entra; when none runs, it works on an embedded store itself, where only badges tell names. With nats.url, the daemon's NATS account may have no right to remove records: then
 --direct works on the streams with the account of the configuration that it is given.`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -41,8 +42,12 @@ func privacyExport(f *peopleFlags) *cobra.Command {
 		Use: "export USER", Short: "Print everything that is known about a person, as JSON", Args: wants("USER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out connector.Person
-			err := f.onPeople(cmd, func(p *connector.People) (err error) {
-				out, err = p.Export(cmd.Context(), args[0])
+			user, err := personIn("USER", args[0])
+			if err != nil {
+				return err
+			}
+			err = f.onPeople(cmd, func(p *connector.People) (err error) {
+				out, err = p.Export(cmd.Context(), user)
 				return err
 			})
 			if errors.Is(err, bus.ErrLocked) {
@@ -50,7 +55,7 @@ func privacyExport(f *peopleFlags) *cobra.Command {
 				if cerr != nil {
 					return cerr
 				}
-				out, err = c.ExportPerson(cmd.Context(), args[0])
+				out, err = c.ExportPerson(cmd.Context(), user)
 			}
 			if err != nil {
 				return err
@@ -77,6 +82,10 @@ of exported ledgers and of what has been copied elsewhere.`,
 		Args: wants("USER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := cmd.OutOrStdout()
+			user, err := personIn("USER", args[0])
+			if err != nil {
+				return err
+			}
 			if !yes {
 				if !terminal(cmd) {
 					return usageError{errors.New("there is no terminal to ask at; look at `pullprint privacy export USER`, and give --yes")}
@@ -86,7 +95,7 @@ of exported ledgers and of what has been copied elsewhere.`,
 					return errors.New("nothing was changed")
 				}
 			}
-			done, compacted, err := f.erase(cmd, args[0], how)
+			done, compacted, err := f.erase(cmd, user, how)
 			if err != nil {
 				return err
 			}

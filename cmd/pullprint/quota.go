@@ -37,8 +37,12 @@ func onAccount(f *apiFlags, use, short string, args cobra.PositionalArgs, do fun
 	return &cobra.Command{
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := quota.ParseAccount(args[0]); err != nil {
-				return usageError{fmt.Errorf("%q is not a valid account; write an Entra object id, group.NAME or center.NAME", args[0])}
+			if a, err := quota.ParseAccount(args[0]); err != nil || a.Kind == quota.User {
+				id, err := personIn("ACCOUNT", args[0])
+				if err != nil {
+					return usageError{fmt.Errorf("%q is no account; write an Entra object ID (a GUID), a user name like anna@contoso.com, group.NAME or center.NAME", args[0])}
+				}
+				args[0] = id
 			}
 			c, err := f.client(cmd)
 			if err != nil {

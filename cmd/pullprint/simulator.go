@@ -69,8 +69,8 @@ notifications, as Graph does on a bad day. The same seed gives the same bad day.
 	f.StringVar(&o.tenant, "tenant", "", "tenant `ID` (default a fixed one)")
 	f.StringVar(&o.clientID, "client-id", simulatorApp, "client `ID` of the application")
 	f.StringVar(&o.secret, "client-secret", simulatorSecret, "client `SECRET` to expect; not one that is used elsewhere")
-	f.DurationVar(&o.latency, "latency", 0, "how long each call takes")
-	f.DurationVar(&o.printTime, "print-time", 2*time.Second, "how long a released job prints")
+	durationVar(f, &o.latency, "latency", 0, "how long each call takes")
+	durationVar(f, &o.printTime, "print-time", 2*time.Second, "how long a released job prints")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print a line for each call")
 	return cmd
 }

@@ -102,12 +102,16 @@ func refusal(res *http.Response, answer []byte) error {
 	return &p
 }
 
+// JobFilter says which jobs are listed; an empty field lets all through. Owner is an
+// object id or a user name, Job an id, of whatever queue.
+type JobFilter struct{ Owner, Queue, Job, State string }
+
 // Jobs lists jobs, newest first, all pages up to most.
-func (c *Client) Jobs(ctx context.Context, owner, queue, state string, most int) ([]JobEntry, error) {
+func (c *Client) Jobs(ctx context.Context, f JobFilter, most int) ([]JobEntry, error) {
 	var all []JobEntry
 	for cursor := ""; ; {
 		q := url.Values{"limit": {fmt.Sprint(max(1, min(maxPage, most-len(all))))}}
-		for name, value := range map[string]string{"owner": owner, "queue": queue, "state": state, "cursor": cursor} {
+		for name, value := range map[string]string{"owner": f.Owner, "queue": f.Queue, "job": f.Job, "state": f.State, "cursor": cursor} {
 			if value != "" {
 				q.Set(name, value)
 			}
