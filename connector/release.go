@@ -47,7 +47,8 @@ type Order struct {
 	Owner string
 	// Jobs are the jobs asked for; nil is every job that the device may release.
 	Jobs []held.Ref
-	// Actor is who asks when no badge was shown: the name of an API token.
+	// Actor is who asks when it is not the reader of the device: the name of an API
+	// token.
 	Actor string
 	// At is when it was asked for.
 	At time.Time

@@ -126,8 +126,14 @@ func (t *Taps) Share(kv StateKV) { t.shared = kv }
 // any more and a person without jobs get the same empty answer. The errors are
 // ErrNoDevice, *LockedError, and what the store failed with.
 func (t *Taps) Tap(ctx context.Context, device, number string) (Outcome, error) {
+	return t.TapBy(ctx, device, number, "")
+}
+
+// TapBy is Tap for somebody who is not the reader of the device: actor is the name of
+// the API token, which the decisions tell.
+func (t *Taps) TapBy(ctx context.Context, device, number, actor string) (Outcome, error) {
 	start := time.Now()
-	out, result, err := t.tap(ctx, device, number, start)
+	out, result, err := t.tap(ctx, Order{Device: device, Actor: actor, At: start}, number)
 	if errors.Is(err, ErrNoDevice) {
 		return out, err
 	}
@@ -140,7 +146,9 @@ func (t *Taps) Tap(ctx context.Context, device, number string) (Outcome, error) 
 	return out, err
 }
 
-func (t *Taps) tap(ctx context.Context, device, number string, now time.Time) (Outcome, string, error) {
+// tap carries out an order that lacks its owner yet.
+func (t *Taps) tap(ctx context.Context, o Order, number string) (Outcome, string, error) {
+	device, now := o.Device, o.At
 	if err := t.admitted(ctx, device, now); err != nil {
 		return Outcome{}, resultOf(err), err
 	}
@@ -149,7 +157,7 @@ func (t *Taps) tap(ctx context.Context, device, number string, now time.Time) (O
 		return out, tapRepeated, nil
 	}
 	d, joined, err := t.flight.do(ctx, id, tapWithin, func(ctx context.Context) (tapped, error) {
-		out, result, err := t.release(ctx, device, number, now)
+		out, result, err := t.release(ctx, o, number)
 		if err == nil {
 			t.remember(device, id, answered{time.Now(), out})
 		}
@@ -164,7 +172,8 @@ func (t *Taps) tap(ctx context.Context, device, number string, now time.Time) (O
 	return d.Outcome, d.result, err
 }
 
-func (t *Taps) release(ctx context.Context, device, number string, now time.Time) (Outcome, string, error) {
+func (t *Taps) release(ctx context.Context, o Order, number string) (Outcome, string, error) {
+	device, now := o.Device, o.At
 	none := Outcome{Released: []Released{}, Kept: []Refused{}, Aborted: []Refused{}}
 	owner, err := t.badges.Owner(ctx, number, now)
 	switch {
@@ -176,7 +185,8 @@ func (t *Taps) release(ctx context.Context, device, number string, now time.Time
 	case err != nil:
 		return none, tapFailed, err
 	}
-	out, err := t.releaser.Release(ctx, Order{Device: device, Owner: owner, At: now})
+	o.Owner = owner
+	out, err := t.releaser.Release(ctx, o)
 	switch {
 	case err != nil:
 		return none, tapFailed, err

@@ -110,11 +110,19 @@ type request struct {
 //go:embed openapi.json
 var openAPI []byte
 
+// actionTap is a badge that was shown with another token than that of the device's
+// reader, actionStation a station that was set up with one. What a reader does is told
+// by the decisions.
+const (
+	actionTap     = "tap"
+	actionStation = "set-up-station"
+)
+
 // routes are all there are.
 func routes() []route {
 	return []route{
 		{"GET", "/v1/openapi.json", forAll, "", 0, func(*API, *request) (any, error) { return json.RawMessage(openAPI), nil }},
-		{"POST", "/v1/taps", forReaders, "", maxBody, (*API).tap},
+		{"POST", "/v1/taps", forReaders, actionTap, maxBody, (*API).tap},
 		{"GET", "/v1/jobs", forRead, "", 0, (*API).listJobs},
 		{"GET", "/v1/jobs/{printer}/{job}", forRead, "", 0, (*API).showJob},
 		{"POST", "/v1/jobs/{printer}/{job}/release", forOperate, "release", maxBody, (*API).releaseJob},

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,12 +21,25 @@ func newPages(t *testing.T) *Pages {
 	t.Helper()
 	p, err := NewPages(NewAPI(Deps{
 		Logger: zap.NewNop(), State: bustest.Open(t).State(), Tokens: newTokens(t), Devices: []connector.Device{{ID: "west"}, {ID: "east"}}, Taps: &connector.Taps{},
-		Swept: func() time.Time { return time.Time{} },
+		Swept: func() time.Time { return time.Time{} }, Audit: &ear{},
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// ear is an audit that remembers what was asked for.
+type ear struct {
+	Audit
+	asked []string
+}
+
+func (e *ear) PublishAudit(_ context.Context, _, _ string, body []byte) error {
+	var a Action
+	err := json.Unmarshal(body, &a)
+	e.asked = append(e.asked, strings.Join([]string{a.Action, a.Actor, a.Device}, " "))
+	return err
 }
 
 // send sends a form as a browser would, from a page of a site.
@@ -74,9 +89,15 @@ func TestForgedForms(t *testing.T) {
 func TestStationCookie(t *testing.T) {
 	p := newPages(t)
 	for who, want := range map[string]int{"west": 303, "operate": 303, "admin": 303, "east": 401, "read": 401, "wrong": 401} {
+		heard := &ear{}
+		p.api.Audit = heard
+		told := map[string]string{"operate": "set-up-station helpdesk west", "admin": "set-up-station admin west"}[who]
 		rec := send(p, "/station/west/login", "same-origin", url.Values{"token": {testTokens[who]}})
 		if rec.Code != want {
 			t.Errorf("%s sets up the station: %d, want %d", who, rec.Code, want)
+		}
+		if got := strings.Join(heard.asked, ", "); got != told {
+			t.Errorf("%s sets up the station: the audit has %q, want %q", who, got, told)
 		}
 		if want != http.StatusSeeOther {
 			continue

@@ -70,6 +70,12 @@ func (p *Pages) stationLogin(rw http.ResponseWriter, req *http.Request) {
 		p.stationSignIn(rw, http.StatusUnauthorized, device, "That is not the token of this reader.")
 		return
 	}
+	if caller.Device == "" {
+		if err := p.api.auditor(actionStation, caller)(req.Context(), Action{Device: device}); err != nil {
+			p.fail(rw, err)
+			return
+		}
+	}
 	caller.Device = device // an administrator's token sets up this station and opens nothing else
 	caller.Role = ""
 	if err := p.sessions.signIn(rw, req, caller, "/station/"+url.PathEscape(device), stationLife); err != nil {

@@ -38,7 +38,18 @@ func (a *API) tapped(ctx context.Context, caller Caller, in tapBody) (connector.
 	case caller.Device != "" && caller.Device != in.Device:
 		return connector.Outcome{}, failure(http.StatusForbidden, "not-allowed", "The token may not do this", "It is the token of another device.")
 	}
-	return a.Taps.Tap(context.WithoutCancel(ctx), in.Device, in.Badge)
+	ctx = context.WithoutCancel(ctx)
+	if caller.Device != "" {
+		return a.Taps.Tap(ctx, in.Device, in.Badge)
+	}
+	if _, known := a.device(in.Device); !known {
+		return connector.Outcome{}, connector.ErrNoDevice
+	}
+	// Whoever may show any badge anywhere is told of, as with any other release.
+	if err := a.auditor(actionTap, caller)(ctx, Action{Device: in.Device}); err != nil {
+		return connector.Outcome{}, err
+	}
+	return a.Taps.TapBy(ctx, in.Device, in.Badge, caller.Name)
 }
 
 func noBadges() *problem {
