@@ -8,8 +8,6 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
-
-	"pullprint/trigger/graph"
 )
 
 // stateTTL is how long the state of a device that is only suggested is believed,
@@ -32,6 +30,7 @@ type destination struct {
 	dev  Device
 	done chan struct{}
 	ok   bool
+	why  string // it is not ok, in words; may be empty
 	err  error
 }
 
@@ -41,35 +40,36 @@ func (r *Releaser) destination(ctx context.Context, dev Device) *destination {
 	at := &destination{r: r, dev: dev, done: make(chan struct{})}
 	go func() {
 		defer close(at.done)
-		at.ok, at.err = r.readPrinter(ctx, dev)
+		at.ok, at.why, at.err = r.readPrinter(ctx, dev)
 	}()
 	return at
 }
 
-// ready reports whether the device takes jobs now.
-func (at *destination) ready(ctx context.Context) (bool, error) {
+// ready reports whether the device takes jobs now, and why not.
+func (at *destination) ready(ctx context.Context) (ok bool, why string, err error) {
 	select {
 	case <-at.done:
-		return at.ok, at.err
+		return at.ok, at.why, at.err
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return false, "", ctx.Err()
 	}
 }
 
-// readPrinter reports whether a device takes jobs. A printer that Graph does
-// not know takes none: that is for the administrator to mend.
-func (r *Releaser) readPrinter(ctx context.Context, dev Device) (bool, error) {
+// readPrinter reports whether a device takes jobs, and why not. A printer that Graph
+// does not know takes none: that is for the administrator to correct.
+func (r *Releaser) readPrinter(ctx context.Context, dev Device) (ok bool, why string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	p, err := r.w.Graph.Printer(ctx, dev.PrinterID)
 	if notFound(err) {
 		r.log.Error("graph does not know the printer of a device: correct devices[].printer_id, and share the printer with the app", zap.String("device", dev.ID), zap.String("printer", dev.PrinterID))
-		return false, nil
+		return false, "", nil
 	}
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
-	return p.AcceptingJobs && p.State != graph.PrinterStopped, nil
+	why, unavailable := dev.Unavailable(p, time.Now())
+	return !unavailable, why, nil
 }
 
 // others names the other devices that could release jobs of the queue right
@@ -113,7 +113,7 @@ func (r *Releaser) readyLately(ctx context.Context, dev Device) bool {
 	if time.Now().Before(s.until) {
 		return s.ready
 	}
-	ready, err := r.readPrinter(ctx, dev)
+	ready, _, err := r.readPrinter(ctx, dev)
 	if err != nil {
 		return false
 	}

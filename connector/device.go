@@ -12,4 +12,7 @@ type Device struct {
 	// TokenFile holds the reader's own bearer token; empty means that only API
 	// tokens may tap here.
 	TokenFile string `yaml:"token_file"`
+	// UnknownState is what is done with a job while Graph does not know the state of
+	// the printer: UnknownRelease, also when empty, or UnknownKeep.
+	UnknownState string `yaml:"unknown_state"`
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -450,7 +451,7 @@ func (r *Releaser) ask(ctx context.Context, o Order, rec *held.Record, job graph
 
 // usable says why the device can't take the job; nil when it can.
 func (r *Releaser) usable(ctx context.Context, rec *held.Record, at *destination) (*policy.Decision, []policy.Unknown, error) {
-	ready, err := at.ready(ctx)
+	ready, why, err := at.ready(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
@@ -465,6 +466,9 @@ func (r *Releaser) usable(ctx context.Context, rec *held.Record, at *destination
 		return nil, nil, nil
 	}
 	d := r.w.own(policy.ReasonDeviceUnavailable, policy.Release, policy.Keep)
+	if why != "" {
+		d.Text = strings.TrimSuffix(d.Text, ".") + ": " + why + "."
+	}
 	if others := at.others(ctx, r.w.QueueOf(rec)); others != "" {
 		d.Remedy = "Go to " + others + ": your job is still waiting."
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -217,29 +218,27 @@ func (e *examination) made() []connector.Queue {
 }
 
 func (e *examination) printers(ctx context.Context, c *graph.Client) {
-	look := func(about, name, key, id string) {
+	look := func(about, name, key, id string, unavailable func(p graph.Printer) (string, bool)) {
 		p, err := c.Printer(ctx, id)
 		var ge *graph.Error
+		why, no := unavailable(p)
 		switch {
 		case errors.As(err, &ge) && ge.NotFound():
 			e.say(about, broken, fmt.Sprintf("%s: Graph knows no printer %s", name, id), "correct "+key)
 		case err != nil:
 			e.say(about, broken, name+": "+err.Error(), permissionAdvice(err))
-		case !p.AcceptingJobs || (about == "device" && p.State == graph.PrinterStopped):
-			why := strings.Join(p.Details, ", ")
-			if why == "" {
-				why = string(p.State)
-			}
+		case no:
+			why = cmp.Or(why, strings.Join(p.Details, ", "), string(p.State))
 			e.say(about, warned, fmt.Sprintf("%s: %q takes no jobs now (%s)", name, p.DisplayName, why), "look at it in the Universal Print portal")
 		default:
 			e.say(about, fine, fmt.Sprintf("%s: %q", name, p.DisplayName), "")
 		}
 	}
 	for _, q := range e.made() {
-		look("queue", q.Name, "queues[].printer_id", q.PrinterID)
+		look("queue", q.Name, "queues[].printer_id", q.PrinterID, func(p graph.Printer) (string, bool) { return "", !p.AcceptingJobs })
 	}
 	for _, d := range e.cfg.Devices {
-		look("device", d.ID, "devices[].printer_id", d.PrinterID)
+		look("device", d.ID, "devices[].printer_id", d.PrinterID, func(p graph.Printer) (string, bool) { return d.Unavailable(p, time.Now()) })
 	}
 }
 

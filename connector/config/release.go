@@ -78,6 +78,9 @@ func (k *checker) device(at string, d connector.Device) {
 			k.add(at+".printer_id", fmt.Sprintf("name the printer that makes paper; the queue is in line %d", k.doc.At(fmt.Sprintf("queues[%d]", i))), "%s.printer_id is a queue: a released job would come back", at)
 		}
 	}
+	if d.UnknownState != "" {
+		k.oneOf(at+".unknown_state", d.UnknownState, connector.UnknownRelease, connector.UnknownKeep)
+	}
 	if len(d.Queues) == 0 {
 		k.add(at+".queues", "list the pull queues whose jobs it may release", "%s.queues is missing or empty", at)
 	}

@@ -132,6 +132,9 @@ type Printer struct {
 	// (https://learn.microsoft.com/graph/api/resources/printerstatus).
 	Details       []string
 	AcceptingJobs bool
+	// LastSeen is when Universal Print last heard of the printer; zero when it does not
+	// say.
+	LastSeen time.Time
 }
 
 // A Group of the directory.

@@ -312,17 +312,22 @@ func (c *Client) Printer(ctx context.Context, id string) (Printer, error) {
 		ID          string `json:"id"`
 		DisplayName string `json:"displayName"`
 		Accepting   bool   `json:"isAcceptingJobs"`
+		LastSeen    string `json:"lastSeenDateTime"`
 		Status      struct {
 			State   string   `json:"state"`
 			Details []string `json:"details"`
 		} `json:"status"`
 	}
-	cl := call{op: getPrinter, url: c.at("/print/printers/"+id, "$select=id,displayName,isAcceptingJobs,status"), out: &out}
+	cl := call{op: getPrinter, url: c.at("/print/printers/"+id, "$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status"), out: &out}
 	if err := c.do(ctx, &cl); err != nil {
 		return Printer{}, err
 	}
+	seen, err := time.Parse(time.RFC3339, out.LastSeen)
+	if err != nil || seen.Year() < 2000 { // not told, or the zero of a time
+		seen = time.Time{}
+	}
 	return Printer{
 		ID: id, DisplayName: out.DisplayName, State: PrinterState(word(out.Status.State)),
-		Details: out.Status.Details, AcceptingJobs: out.Accepting,
+		Details: out.Status.Details, AcceptingJobs: out.Accepting, LastSeen: seen,
 	}, nil
 }

@@ -81,7 +81,7 @@ func TestRequests(t *testing.T) {
 		{"rewrite", func(ctx context.Context, c *Client) error {
 			return c.UpdateJob(ctx, JobRef{"p1", "7"}, []byte(`{"colorMode":"blackAndWhite"}`))
 		}, 200, `{}`, "PATCH /print/printers/p1/jobs/7", `{"configuration":{"colorMode":"blackAndWhite"}}`},
-		{"printer", func(ctx context.Context, c *Client) error { _, err := c.Printer(ctx, "p1"); return err }, 200, `{}`, "GET /print/printers/p1?$select=id,displayName,isAcceptingJobs,status", ""},
+		{"printer", func(ctx context.Context, c *Client) error { _, err := c.Printer(ctx, "p1"); return err }, 200, `{}`, "GET /print/printers/p1?$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status", ""},
 		{"groups", func(ctx context.Context, c *Client) error { _, err := c.Groups(ctx, "u1"); return err }, 200, `{"value":[{"id":"g"}]}`, "GET /users/u1/transitiveMemberOf/microsoft.graph.group?$select=id,displayName&$count=true&$top=999", ""},
 		{"user by employee id", func(ctx context.Context, c *Client) error {
 			u, ok, err := c.UserByEmployeeID(ctx, "o'42")

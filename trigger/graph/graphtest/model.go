@@ -48,6 +48,8 @@ type printer struct {
 	trigger    *trigger
 	jobs       []*job // index = id - 1; a deleted job leaves nil
 	waiting    []*job // released while the printer was stopped
+	details    []string
+	lastSeen   time.Time // zero: just now
 
 	capabilities, defaults map[string]json.RawMessage // over those that a printer that was there has
 }

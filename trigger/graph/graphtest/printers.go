@@ -61,10 +61,14 @@ func (p *printer) json() printerJSON {
 		yes := !p.NotAccepting
 		accepting = &yes
 	}
+	seen := p.lastSeen
+	if seen.IsZero() {
+		seen = time.Now()
+	}
 	return printerJSON{
 		ID: p.ID, DisplayName: p.DisplayName, Manufacturer: p.Manufacturer, Model: p.Model, IsShared: p.share != nil, HasPhysicalDevice: !p.Virtual,
-		IsAcceptingJobs: accepting, RegisteredDateTime: p.registered.UTC().Format(stamp), LastSeenDateTime: time.Now().UTC().Format(stamp),
-		Status: printerStatusJSON{State: p.State, Details: []string{}},
+		IsAcceptingJobs: accepting, RegisteredDateTime: p.registered.UTC().Format(stamp), LastSeenDateTime: seen.UTC().Format(stamp),
+		Status: printerStatusJSON{State: p.State, Details: append([]string{}, p.details...)},
 	}
 }
 

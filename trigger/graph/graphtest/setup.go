@@ -119,6 +119,19 @@ func (s *Sim) SetPrinter(id, state string, accepting bool) error {
 	return nil
 }
 
+// SetDetails changes why a printer is in its state, in the words of
+// printerProcessingStateDetail, and when it was last heard of; zero is now.
+func (s *Sim) SetDetails(id string, lastSeen time.Time, details ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.printers[id]
+	if p == nil {
+		return fmt.Errorf("no printer %q", id)
+	}
+	p.lastSeen, p.details = lastSeen, details
+	return nil
+}
+
 // PlantDefinition makes a task definition as if an app had, and returns its id. The app need not be known: a foreign one is the point.
 func (s *Sim) PlantDefinition(appID, displayName string) string {
 	s.mu.Lock()
