@@ -14,6 +14,7 @@ import (
 
 	"pullprint/connector/admin"
 	"pullprint/connector/config"
+	"pullprint/trigger/graph"
 )
 
 // apiFlags say where the API is when it is not that of the configuration.
@@ -65,6 +66,9 @@ func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
 // tokenIn is the token in a file that this machine uses itself.
 func tokenIn(file string) (string, error) {
 	text, err := os.ReadFile(file)
+	if err == nil {
+		_, err = graph.SecretText(text)
+	}
 	return cmp.Or(admin.TokensIn(string(text))...), err
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"pullprint/connector/config"
 	"pullprint/trigger"
+	"pullprint/trigger/graph"
 )
 
 // fromEnvironment is what a configuration takes from there.
@@ -34,7 +35,7 @@ func secretsOf(cmd *cobra.Command, cfg *config.Config) []string {
 	var secrets []string
 	for _, f := range files {
 		if text, err := os.ReadFile(f); f != "" && err == nil && len(text) < 1<<20 {
-			secrets = append(secrets, strings.Fields(string(text))...)
+			secrets = append(secrets, strings.Fields(graph.TrimSecret(string(text)))...)
 		}
 	}
 	path, err := cmd.Flags().GetString("config")

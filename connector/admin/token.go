@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector"
+	"pullprint/trigger/graph"
 )
 
 // rereadTokens is how old what is known of the token files may be, and sayAgain how
@@ -112,6 +113,9 @@ func readTokens(file string) (sums [][sha256.Size]byte, err error) {
 	if len(text) > maxTokens {
 		return nil, fmt.Errorf("read token: %s has more than %d bytes", file, maxTokens)
 	}
+	if _, err := graph.SecretText(text); err != nil {
+		return nil, fmt.Errorf("read token: %s: %w", file, err)
+	}
 	for _, value := range TokensIn(string(text)) {
 		if len(value) >= MinToken {
 			sums = append(sums, sha256.Sum256([]byte(value)))
@@ -126,8 +130,8 @@ func readTokens(file string) (sums [][sha256.Size]byte, err error) {
 // TokensIn are the tokens in the text of a file, one a line; the first is the one that
 // this machine uses itself.
 func TokensIn(text string) (list []string) {
-	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
-		if line = strings.TrimSpace(line); line != "" {
+	for line := range strings.Lines(text) {
+		if line = graph.TrimSecret(line); line != "" {
 			list = append(list, line)
 		}
 	}

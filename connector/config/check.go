@@ -249,11 +249,16 @@ func (k *checker) secret(path, file string) {
 		return
 	}
 	content, err := os.ReadFile(file)
+	text, wrong := graph.SecretText(content)
 	switch {
 	case err != nil:
 		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
-	case strings.TrimSpace(string(content)) == "":
+	case wrong != nil:
+		k.add(path, "save it as UTF-8", "%s names a file that is no text: %s: %v", path, file, wrong)
+	case text == "":
 		k.add(path, "write the secret's value into it", "%s names an empty file: %s", path, file)
+	case path != "auth.private_key_file" && strings.ContainsAny(text, "\r\n"):
+		k.add(path, "write the secret's value into it and nothing else", "%s names a file of more than one line: %s", path, file)
 	}
 	k.guarded(path, file, st)
 }

@@ -120,6 +120,10 @@ func (k *checker) token(path, file string, tokens []token) []token {
 		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
 		return tokens
 	}
+	if _, err := graph.SecretText(text); err != nil {
+		k.add(path, "save it as UTF-8", "%s names a file that is no text: %s: %v", path, file, err)
+		return tokens
+	}
 	found := admin.TokensIn(string(text))
 	if len(found) == 0 || slices.ContainsFunc(found, func(t string) bool { return len(t) < admin.MinToken || strings.ContainsAny(t, " \t") }) {
 		k.add(path, howToken, "%s names a file that holds no token of %d characters or more: %s", path, admin.MinToken, file)
@@ -214,6 +218,10 @@ func (k *checker) badgeKey(at, file string) {
 	src, err := os.ReadFile(file)
 	if err != nil {
 		k.add(at, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", at, file, cause(err))
+		return
+	}
+	if _, err := graph.SecretText(src); err != nil {
+		k.add(at, "save it as UTF-8", "%s names a file that is no text: %s: %v", at, file, err)
 		return
 	}
 	if _, err := badge.ParseKeys(src); err != nil {

@@ -35,6 +35,9 @@ type key struct {
 // more. Empty lines and those that begin with # are skipped. An error wraps
 // ErrKeyFile, quotes nothing of a key, and says what to do.
 func ParseKeys(src []byte) (Keys, error) {
+	if bytes.IndexByte(src, 0) >= 0 {
+		return Keys{}, fmt.Errorf("%w: it is written in UTF-16 or has NUL characters; save it as UTF-8", ErrKeyFile)
+	}
 	var k Keys
 	n := 0
 	for line := range bytes.Lines(src) {

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -91,13 +91,16 @@ func readSecret(what, key, name string, most int) (string, error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}
-	if raw = bytes.TrimSpace(raw[:n]); len(raw) == 0 {
+	text, wrong := SecretText(raw[:n])
+	switch {
+	case wrong != nil:
+		return "", fmt.Errorf("read %s: %s: %w", what, name, wrong)
+	case text == "":
 		return "", fmt.Errorf("read %s: %s is empty or can't be read", what, name)
-	}
-	if n > most || bytes.ContainsAny(raw, "\n\r\x00") || err != nil {
+	case n > most || strings.ContainsAny(text, "\n\r") || err != nil:
 		return "", fmt.Errorf("read %s: %s must hold its value and nothing else", what, name)
 	}
-	return string(raw), nil
+	return text, nil
 }
 
 // maxSecret is more than a secret has, and maxToken more than a token, in bytes.

@@ -1,0 +1,29 @@
+package graph
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"unicode"
+)
+
+// ErrUTF16 says that an editor wrote a file in an encoding that no secret is read in.
+var ErrUTF16 = errors.New("it is written in UTF-16 or has NUL characters; save it as UTF-8, as with `Set-Content -Encoding utf8NoBOM -NoNewline`")
+
+// SecretText is the secret in a file: without a byte order mark, and without the white
+// space and the characters that nobody sees around it, which editors and the clipboard
+// leave there. Every secret and token that is read from a file goes through it. The
+// error is ErrUTF16 and tells nothing of the content.
+func SecretText(raw []byte) (string, error) {
+	if bytes.HasPrefix(raw, []byte("\xff\xfe")) || bytes.HasPrefix(raw, []byte("\xfe\xff")) || bytes.IndexByte(raw, 0) >= 0 {
+		return "", ErrUTF16
+	}
+	return TrimSecret(string(raw)), nil
+}
+
+// TrimSecret is a line of a file with secrets as SecretText has it.
+func TrimSecret(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r)
+	})
+}
