@@ -8,13 +8,14 @@ import (
 
 	"pullprint/connector/held"
 	"pullprint/trigger"
+	"pullprint/trigger/graph"
 )
 
 // Whether a queue has our trigger can't be asked for with the token of the app: the
 // sign-in of an administrator that is kept can. Without one, a job that has been in
-// a queue for a while, without a task of ours and unknown to us, has not started
-// one. How often either is looked for, how long a job is given, how old it may be,
-// and how many are looked at.
+// a queue for a while, unknown to us and without a task of ours, has started none or
+// that of another app. How often either is looked for, how long a job is given, how
+// old it may be, and how many are looked at.
 const (
 	driftEvery = 10 * time.Minute
 	driftAfter = 5 * time.Minute
@@ -76,11 +77,9 @@ func (s *Sweeper) drifting(ctx context.Context, q Queue, now time.Time) (is bool
 	return past || (s.drifted.queues[q.Name] && !ours), "jobs print without a task of ours", err
 }
 
-// pastUs reports whether the newest jobs of a queue went past us, and whether one
-// came to us.
+// pastUs reports whether the newest job of a queue went past us, or came to us.
 func (s *Sweeper) pastUs(ctx context.Context, q Queue, now time.Time) (past, ours bool, err error) {
-	definition := s.worker.Book.Definition()
-	var newest time.Time
+	var newest graph.Job
 	n := 0
 	for job, err := range s.worker.Graph.Jobs(ctx, q.PrinterID) {
 		if err != nil {
@@ -90,13 +89,33 @@ func (s *Sweeper) pastUs(ctx context.Context, q Queue, now time.Time) (past, our
 			break
 		}
 		age := now.Sub(job.Created)
-		if age < driftAfter || age > driftSpan || job.Created.Before(s.drifted.since) || job.Created.Before(newest) || job.RedirectedFrom != "" {
+		if age < driftAfter || age > driftSpan || job.Created.Before(s.drifted.since) || job.Created.Before(newest.Created) || job.RedirectedFrom != "" {
 			continue
 		}
-		_, known := s.worker.Index.Lookup(held.Ref(job.Ref))
-		newest = job.Created
-		ours = known || len(job.Tasks) > 0 && definition != ""
-		past = !ours
+		newest = job
 	}
-	return past, ours, nil
+	if newest.Ref == (graph.JobRef{}) {
+		return false, false, nil
+	}
+	ours, err = s.startedOurs(ctx, newest)
+	return !ours && err == nil, ours, err
+}
+
+// startedOurs reports whether a job started a task of our definition. A job does not
+// tell whose its tasks are: the definition is asked for each.
+func (s *Sweeper) startedOurs(ctx context.Context, job graph.Job) (bool, error) {
+	if _, known := s.worker.Index.Lookup(held.Ref(job.Ref)); known {
+		return true, nil
+	}
+	definition := s.worker.Book.Definition()
+	for _, t := range job.Tasks {
+		_, err := s.worker.Graph.Task(ctx, definition, t.ID)
+		if err == nil {
+			return true, nil
+		}
+		if !notFound(err) {
+			return false, err
+		}
+	}
+	return false, nil
 }

@@ -60,6 +60,31 @@ pullprint_trigger_drift{queue="Poster"} 0
 		_, d = w.print(graphtest.JobSpec{Printer: pullID})
 		l.worker.Handle(l.ctx, d)
 		looks("a job of ours again", "0")
+
+		// The trigger of another app: its jobs have a task, which is not ours.
+		if err := w.sim.RemoveTrigger(pullID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.sim.AddTrigger(pullID, w.sim.PlantDefinition("99999999-0000-4000-8000-000000000009", "Other Vendor")); err != nil {
+			t.Fatal(err)
+		}
+		looks("another's trigger and no job", "0")
+		if _, err := w.sim.Submit(graphtest.JobSpec{Printer: pullID, User: studentID}); err != nil {
+			t.Fatal(err)
+		}
+		looks("a job with another's task", "1")
+		if err := w.sim.RemoveTrigger(pullID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.sim.AddTrigger(pullID, w.book.Definition()); err != nil {
+			t.Fatal(err)
+		}
+		// One that starts a task of ours is ours before it is decided, too.
+		w.sim.Change(func(k *graphtest.Knobs) { k.LoseNotification = 1 })
+		if _, err := w.sim.Submit(graphtest.JobSpec{Printer: pullID, User: studentID}); err != nil {
+			t.Fatal(err)
+		}
+		looks("a job of ours that nobody has decided", "0")
 	})
 }
 

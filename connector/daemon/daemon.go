@@ -106,6 +106,7 @@ func Run(ctx context.Context, o Options) error {
 	o.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), ReadBuild().collector())
 	lines := journal.New()
 	o.Logger = lines.Wrap(o.Logger)
+	defer lines.Start()() // ends after the rest: what repeats while that ends is told, too
 	d := &daemon{o: o, log: o.Logger.Named("daemon"), journal: lines, instance: instanceName(), asked: make(chan struct{})}
 	if err := d.open(ctx); err != nil {
 		return errors.Join(err, d.close())

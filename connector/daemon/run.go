@@ -94,7 +94,6 @@ func (d *daemon) run(ctx context.Context) error {
 		"policy":  func(ctx context.Context) error { return d.policy.Run(ctx, d.o.Reload) },
 		"canary":  d.canary.Run,
 		"host":    d.host,
-		"journal": d.journal.Run,
 		"token":   d.keepSignedIn,
 		"book":    d.book.Run,
 		"index":   d.index.Run,

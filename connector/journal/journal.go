@@ -61,6 +61,21 @@ func (j *Journal) Wrap(log *zap.Logger) *zap.Logger {
 	}))
 }
 
+// Start runs the journal until stop is called, which comes last: after whatever still
+// logs while it ends. It returns when all has been told.
+func (j *Journal) Start() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = j.Run(ctx) // ends with ctx
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 // Run tells once a minute of the causes whose lines are still held back, and of all
 // of them when ctx ends.
 func (j *Journal) Run(ctx context.Context) error {
