@@ -161,7 +161,7 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 	}
 	if state == held.Held && f.rec.Charge != nil {
 		var ex *quota.Exhausted
-		if err := w.reserve(ctx, &f.rec); errors.As(err, &ex) {
+		if err := w.reserve(ctx, &f.rec, false); errors.As(err, &ex) {
 			w.denied(&f.rec, ex, policy.Abort)
 			f.rec.Charge, state = nil, held.Aborting
 		} else if err != nil {
@@ -222,6 +222,9 @@ func (w *Worker) again(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 			return err
 		}
 		fresh.State, fresh.Seen, fresh.Trail, fresh.Release = f.rec.State, f.rec.Seen, f.rec.Trail, f.rec.Release
+		if fresh.Release != nil && fresh.Charge == nil {
+			fresh.Charge = f.rec.Charge // of that try, which may have been made
+		}
 		fresh.Decision.ID += ":" + fresh.Decision.Policy
 		if f.rec.State == held.Gone {
 			fresh.State = held.Seen

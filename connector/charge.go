@@ -25,6 +25,9 @@ import (
 //  4. an effect that surely was not made gives the reservation back, after the
 //     record says so. Dying between: the sweep gives it back. It names the try
 //     whose reservation it means, so that it can't take that of a newer one.
+//  5. an effect that was not seen to be made, though it was called for, keeps its
+//     reservation until the sweep has looked once more. If it is found later, it is
+//     charged then, whether there is room or not: what may have printed is spent.
 //
 // A held job that is paid for when it comes is paid for before its record is
 // made: its message comes again, and reserves the same again. A reservation
@@ -38,14 +41,49 @@ func chargeOf(v policy.Decision, attempt string) *held.Charge {
 	return &held.Charge{Amount: v.Cost, Claims: v.Claims, Attempt: attempt, AtArrival: v.Verdict == policy.Hold}
 }
 
+// recharged is what a try to release a job costs, of one that was charged before.
+// What was paid for when the job came stays paid, also if nobody has to pay now.
+func recharged(before, now *held.Charge) *held.Charge {
+	if before != nil {
+		earlier := *before
+		earlier.Before = nil
+		before = &earlier
+	}
+	switch {
+	case now == nil && before != nil && before.AtArrival:
+		return before
+	case now != nil && before != nil:
+		now.AtArrival, now.Before = before.AtArrival, before
+	}
+	return now
+}
+
+// What a reservation is for, as quota.Charge.For: it tells what may have happened
+// when the record of the job is not there any more.
+const (
+	forHold     = "hold" // the job is only held; it has no record yet
+	forRedirect = "redirect"
+	forComplete = "complete"
+)
+
 // reserve sets aside what a job costs. The error is a *quota.Exhausted when an
-// account does not cover it, and then nothing is set aside.
-func (w *Worker) reserve(ctx context.Context, rec *held.Record) error {
+// account does not cover it, and then nothing is set aside; what has printed is
+// charged all the same.
+func (w *Worker) reserve(ctx context.Context, rec *held.Record, printed bool) error {
 	c := rec.Charge
-	if c == nil || rec.State == held.Aborting {
+	if c == nil || (rec.State == held.Aborting && !printed) {
 		return nil
 	}
-	err := w.Ledger.Reserve(ctx, quota.Charge{Job: rec.Name(), Attempt: c.Attempt, Owner: rec.Owner, Amount: c.Amount, Claims: c.Claims, Now: time.Now()})
+	what := forHold
+	switch rec.State {
+	case held.Completing:
+		what = forComplete
+	case held.Releasing, held.Aborting:
+		what = forRedirect
+	}
+	err := w.Ledger.Reserve(ctx, quota.Charge{
+		Job: rec.Name(), Attempt: c.Attempt, Owner: rec.Owner, Amount: c.Amount, Claims: c.Claims, Now: time.Now(), For: what, Printed: printed,
+	})
 	var ex *quota.Exhausted
 	if err != nil && !errors.As(err, &ex) {
 		return fmt.Errorf("reserve what the job costs: %w", err)
@@ -53,14 +91,35 @@ func (w *Worker) reserve(ctx context.Context, rec *held.Record) error {
 	return err
 }
 
-// void gives back what a job has reserved that did not print. When that fails,
-// the sweep does it.
-func (w *Worker) void(ctx context.Context, rec *held.Record) {
-	c := rec.Charge
-	if c == nil {
-		return
+// chargePrinted makes sure that what was found to have printed is paid for, before
+// the record says so: its reservation may have been given back, or never been made.
+func (w *Worker) chargePrinted(ctx context.Context, rec *held.Record, ans ending) error {
+	switch {
+	case ans.late:
+		rec.Release.Late = true
+		answer := rec.Decision.Answer
+		w.decideLate(rec, uint64(len(rec.Trail)))
+		rec.Decision.Answer = answer
+	case !ans.ReadBack || (ans.Outcome != held.Released && ans.Outcome != held.Completed):
+		return nil
 	}
-	done, err := w.Ledger.Void(ctx, rec.Name(), c.Attempt, c.Accounts(), time.Now())
+	if err := w.reserve(ctx, rec, true); err != nil && !errors.Is(err, quota.ErrEnded) {
+		return err
+	}
+	return nil
+}
+
+// void gives back what a job has reserved that did not print: what the attempt
+// reserved, or all if it is empty. When that fails, the sweep does it.
+func (w *Worker) void(ctx context.Context, rec *held.Record, attempt string) {
+	if rec.Charge != nil {
+		w.giveBack(ctx, rec, rec.Charge, attempt)
+	}
+}
+
+// giveBack is void on the accounts of a charge.
+func (w *Worker) giveBack(ctx context.Context, rec *held.Record, c *held.Charge, attempt string) {
+	done, err := w.Ledger.Void(ctx, rec.Name(), attempt, c.Accounts(), time.Now())
 	if err != nil {
 		w.log.Warn("reservation not given back, the sweep does it", zap.String("job", rec.Job), zap.Error(err))
 		return

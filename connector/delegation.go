@@ -39,10 +39,14 @@ type Delegation struct {
 
 // Delegations remembers who may release whose jobs. Every change is durable
 // before it returns.
-type Delegations struct{ kv StateKV }
+type Delegations struct {
+	kv StateKV
+	// damaged, when set, is told of a record that can't be read.
+	damaged func(key string)
+}
 
 // NewDelegations keeps them in kv.
-func NewDelegations(kv StateKV) *Delegations { return &Delegations{kv} }
+func NewDelegations(kv StateKV) *Delegations { return &Delegations{kv: kv} }
 
 const delegationPrefix = "delegation."
 
@@ -125,7 +129,7 @@ func (s *Delegations) Of(ctx context.Context, to string, now time.Time) (owners 
 	}
 	// An earlier version stored ids as they were typed: in capitals, if not as Entra
 	// writes them.
-	for _, id := range []string{to, strings.ToUpper(to)} {
+	for _, id := range slices.Compact([]string{to, strings.ToUpper(to)}) {
 		err = s.each(ctx, delegationPrefix+id+".*", func(d Delegation) {
 			if !d.Damaged && now.Before(d.Expires) && !slices.Contains(owners, d.Owner) {
 				owners = append(owners, d.Owner)
@@ -156,6 +160,9 @@ func (s *Delegations) each(ctx context.Context, filter string, fn func(Delegatio
 		to, owner, _ := strings.Cut(strings.TrimPrefix(key, delegationPrefix), ".")
 		if json.Unmarshal(value, &d) != nil || !strings.EqualFold(d.To, to) || !strings.EqualFold(d.Owner, owner) || d.Damaged {
 			d = Delegation{Damaged: true}
+			if s.damaged != nil {
+				s.damaged(key)
+			}
 		}
 		d.Owner, d.To = strings.ToLower(owner), strings.ToLower(to)
 		fn(d)

@@ -8,10 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -95,7 +93,10 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 	if err != nil {
 		return rec, err
 	}
-	rec.Decision.Answer = &ans
+	rec.Decision.Answer = &ans.Answer
+	if err := w.chargePrinted(ctx, &rec, ans); err != nil {
+		return rec, err
+	}
 	note := ans.Operation
 	switch {
 	case ans.Outcome == held.Held:
@@ -103,19 +104,25 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 		if rec.Decision.Verdict == string(policy.Redirect) {
 			kept(&rec)
 		}
+	case ans.Presumed:
+		note += ", graph does not know the job any more"
 	case ans.ReadBack:
 		note += ", read back"
 	}
 	if err := rec.Move(ans.Outcome, time.Now(), w.Instance, note); err != nil {
 		return rec, err
 	}
-	if ans.Outcome == held.Gone {
+	if ans.Outcome == held.Gone && !ans.late {
 		err := w.conclude(ctx, &rec, rev)
 		if err == nil {
-			w.void(ctx, &rec)
+			w.void(ctx, &rec, "")
 			w.lost(&rec, note)
 		}
 		return rec, err
+	}
+	tried := rec.Charge
+	if ans.Outcome == held.Held && ans.sure && tried != nil && tried.Before != nil {
+		rec.Charge = tried.Before // of an earlier try, which may have been made
 	}
 	var publishing errgroup.Group
 	publishing.Go(func() error { return w.publish(ctx, &rec) })
@@ -128,8 +135,11 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 	if err := errors.Join(err, publishing.Wait()); err != nil {
 		return rec, err
 	}
-	if ans.Outcome == held.Aborted || (ans.Outcome == held.Held && rec.Charge != nil && !rec.Charge.AtArrival) {
-		w.void(ctx, &rec)
+	switch {
+	case ans.Outcome == held.Aborted:
+		w.void(ctx, &rec, "")
+	case ans.Outcome == held.Held && ans.sure && tried != nil && !tried.AtArrival:
+		w.giveBack(ctx, &rec, tried, tried.Attempt)
 	}
 	w.report(&rec, a.heard)
 	return rec, nil
@@ -158,52 +168,72 @@ func (w *Worker) conclude(ctx context.Context, rec *held.Record, rev uint64) err
 	return nil
 }
 
+// ending is how an effect ended.
+type ending struct {
+	held.Answer
+	// sure is true when a redirect was surely not made. Else it was not seen to be
+	// made: what it costs stays reserved until the sweep has looked once more.
+	sure bool
+	// late is true when a job that was to be aborted was found redirected by a try
+	// that had been taken for not made.
+	late bool
+}
+
 // effect calls Graph for the effect of an intent and says how it ended.
-// Nothing is called for twice without a look at the job between.
-func (w *Worker) effect(ctx context.Context, rec *held.Record, a act) (held.Answer, error) {
+// Nothing is called for twice without a look at the job between. Once a call may
+// have been made, by this process or one before, no refusal of a later one proves
+// that it was not: Graph refuses just because it was.
+func (w *Worker) effect(ctx context.Context, rec *held.Record, a act) (ending, error) {
 	op := operation(rec.State)
+	called := a.look
 	var last error
 	for range maxCalls {
 		if a.look {
-			outcome, settings, err := w.readBack(ctx, rec)
+			seen, err := w.readBack(ctx, rec, called)
 			if errors.Is(err, errUnclear) {
-				outcome, settings, err = w.readBack(ctx, rec)
+				seen, err = w.readBack(ctx, rec, called)
 			}
 			if err != nil {
-				return held.Answer{}, err
+				return ending{}, err
 			}
-			a.settings = settings
-			w.Metrics.readBacks.WithLabelValues(foundLabel(outcome)).Inc()
-			if outcome == "" && rec.State == held.Releasing && (refused(last) || time.Since(rec.Release.At) > releaseWithin) {
-				outcome = held.Held
+			a.settings = seen.settings
+			w.Metrics.readBacks.WithLabelValues(foundLabel(seen.outcome)).Inc()
+			sure := refused(last) && !called
+			if seen.outcome == "" && rec.State == held.Releasing && (sure || time.Since(rec.Release.At) > releaseWithin) {
+				seen.outcome = held.Held
 			}
-			if outcome != "" {
-				return held.Answer{Operation: op, Outcome: outcome, ReadBack: true, At: time.Now()}, nil
+			if seen.outcome != "" {
+				ans := held.Answer{Operation: op, Outcome: seen.outcome, ReadBack: true, Presumed: seen.presumed, At: time.Now()}
+				return ending{Answer: ans, sure: sure, late: seen.late}, nil
+			}
+			if refused(last) && rec.State == held.Releasing {
+				break // Graph tells two things: a later look sees what is true
 			}
 		}
-		if err := w.reserve(ctx, rec); err != nil {
+		if err := w.reserve(ctx, rec, false); err != nil {
 			var ex *quota.Exhausted
 			if !errors.As(err, &ex) || rec.State != held.Releasing {
-				return held.Answer{}, err
+				return ending{}, err
 			}
 			w.denied(rec, ex, policy.Keep)
-			rec.Charge = nil
-			return held.Answer{Operation: op, Outcome: held.Held, At: time.Now()}, nil
+			rec.Charge = rec.Charge.Before
+			return ending{Answer: held.Answer{Operation: op, Outcome: held.Held, At: time.Now()}}, nil
 		}
 		if a.paid != nil {
 			a.paid()
 		}
 		last = w.call(ctx, rec, a.settings)
 		if last == nil {
-			return held.Answer{Operation: op, Outcome: rec.State.Outcome(), At: time.Now()}, nil
+			return ending{Answer: held.Answer{Operation: op, Outcome: rec.State.Outcome(), At: time.Now()}}, nil
 		}
 		var ge *graph.Error
 		if !errors.As(last, &ge) || (ge.Unavailable() && !ge.Ambiguous()) || ctx.Err() != nil {
 			break // surely not sent, or no time left: a later delivery or sweep goes on
 		}
+		called = called || ge.Ambiguous()
 		a.look = true
 	}
-	return held.Answer{}, fmt.Errorf("%s job: %w", op, last)
+	return ending{}, fmt.Errorf("%s job: %w", op, last)
 }
 
 // refused reports whether Graph read the call and said no: it has not done what
@@ -282,201 +312,4 @@ func overlay(settings json.RawMessage, set *held.Settings) (json.RawMessage, err
 		return nil, fmt.Errorf("encode settings: %w", err)
 	}
 	return json.Marshal(all)
-}
-
-// errUnclear says that what Graph tells of a job does not show whether an effect
-// has happened.
-var errUnclear = errors.New("graph does not say clearly what became of the job")
-
-// unclearFor is how long after the decision an unclear answer is waited out.
-// After that the effect is called for again: Graph's own fence lets it happen
-// once.
-const unclearFor = 10 * time.Minute
-
-// readBack reads the job and its task and says which state they show; empty
-// means that the effect has not happened and can still be called for. A word
-// that this program doesn't know is no proof of that.
-func (w *Worker) readBack(ctx context.Context, rec *held.Record) (held.State, json.RawMessage, error) {
-	job, err := w.Graph.Job(ctx, graph.JobRef(rec.Ref))
-	if notFound(err) {
-		return held.Gone, nil, nil
-	}
-	if err != nil {
-		return "", nil, fmt.Errorf("read job back: %w", err)
-	}
-	if state := shown(rec, job); state != "" {
-		return state, nil, nil
-	}
-	if !taskWaits(job.Tasks, rec.Task) {
-		task, err := w.Graph.Task(ctx, rec.Definition, rec.Task)
-		if err != nil && !notFound(err) {
-			return "", nil, fmt.Errorf("read task back: %w", err)
-		}
-		job.Tasks = []graph.Task{task}
-		if state := shown(rec, job); state != "" {
-			return state, nil, nil
-		}
-	}
-	if (!taskWaits(job.Tasks, rec.Task) || !jobWaits(job.State)) && time.Since(rec.Decision.At) < unclearFor {
-		return "", nil, errUnclear
-	}
-	return "", job.Settings, nil
-}
-
-// taskWaits reports whether a task is surely not finished.
-func taskWaits(tasks []graph.Task, id string) bool {
-	for _, t := range tasks {
-		if t.ID == id {
-			return t.State == graph.TaskProcessing || t.State == graph.TaskPending
-		}
-	}
-	return false
-}
-
-// jobWaits reports whether a job has surely not ended.
-func jobWaits(s graph.JobState) bool {
-	return s == graph.JobPaused || s == graph.JobPending || s == graph.JobProcessing || s == graph.JobStopped
-}
-
-// shown says which end a job has come to, seen from a record; empty when it
-// has come to none and its task still waits for us. Where a redirected job went
-// is noted in the record. Only the app of the task's trigger can finish a task
-// or redirect, so a finished task of a job that was being released was
-// redirected.
-func shown(rec *held.Record, job graph.Job) held.State {
-	ours := func(end, intent held.State) held.State {
-		if rec.State == intent || rec.State == end {
-			return end
-		}
-		if rec.State == held.Releasing && end == held.Completed {
-			return held.Released
-		}
-		return held.Gone
-	}
-	if job.RedirectedTo != "" {
-		if to, err := graph.ParseJobURL(job.RedirectedTo); err == nil && rec.Release != nil {
-			rec.Release.Printer, rec.Release.Job = to.Printer, to.Job
-		}
-		return ours(held.Released, held.Releasing)
-	}
-	switch job.State {
-	case graph.JobAborted:
-		return ours(held.Aborted, held.Aborting)
-	case graph.JobCanceled:
-		return held.Gone
-	case graph.JobCompleted:
-		return ours(held.Completed, held.Completing)
-	}
-	for _, t := range job.Tasks {
-		if t.ID != rec.Task {
-			continue
-		}
-		switch t.State {
-		case graph.TaskCompleted:
-			return ours(held.Completed, held.Completing)
-		case graph.TaskAborted:
-			return ours(held.Aborted, held.Aborting)
-		}
-	}
-	return ""
-}
-
-// resume goes on with an intent whose outcome nobody stored: this process's
-// own earlier try, or that of an instance taken for dead. heard is when the
-// notification behind it was stored, zero when there is none.
-func (w *Worker) resume(ctx context.Context, rec held.Record, rev uint64, heard time.Time) error {
-	release, ok := w.claim(rec.Key())
-	if !ok {
-		return errBusy
-	}
-	defer release()
-	age := time.Since(rec.Intent.Since)
-	mine := rec.Intent.By == w.Instance
-	if !mine && !w.Sole && age < takeOver {
-		return errBusy
-	}
-	if !mine || age > actWithin {
-		rec.TakeOver(time.Now(), w.Instance)
-		var err error
-		if rev, ok, err = w.Jobs.Put(ctx, &rec, rev); err != nil {
-			return err
-		}
-		if !ok {
-			return errBusy
-		}
-		w.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)), zap.Int("attempt", rec.Intent.Attempt))
-	}
-	_, err := w.carryOut(ctx, rec, rev, act{heard: heard, again: !heard.IsZero(), look: true})
-	return err
-}
-
-// settle goes on with the record under key, if there is one, of a job that
-// Graph says is over: an intent is resumed, a held job is gone, and of a final
-// one the decision is published again, as the delivery before may have died
-// before it was.
-func (w *Worker) settle(ctx context.Context, d bus.Delivery, key, why string) error {
-	if key == "" {
-		return nil
-	}
-	rec, rev, err := w.Jobs.Get(ctx, key)
-	switch {
-	case err != nil || rev == 0:
-		return err
-	case rec.State.Intent():
-		return w.resume(ctx, rec, rev, d.Stored)
-	case !rec.State.Final():
-		return w.end(ctx, rec, rev, why)
-	}
-	return w.publish(ctx, &rec)
-}
-
-func (w *Worker) end(ctx context.Context, rec held.Record, rev uint64, why string) error {
-	release, ok := w.claim(rec.Key())
-	if !ok {
-		return errBusy
-	}
-	defer release()
-	_, err := w.gone(ctx, rec, rev, why)
-	return err
-}
-
-// gone ends the record of a job that ended without us. Its caller has claimed it.
-func (w *Worker) gone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
-	before := rec
-	if err := rec.Move(held.Gone, time.Now(), w.Instance, why); err != nil {
-		return before, err
-	}
-	_, ok, err := w.Jobs.Put(ctx, &rec, rev)
-	if err != nil {
-		return before, err
-	}
-	if !ok {
-		return before, errBusy
-	}
-	w.Metrics.moved(before.State, &rec)
-	w.void(ctx, &rec)
-	w.lost(&rec, why)
-	return rec, nil
-}
-
-// over ends the record of a held job that Graph says is over. Its caller has
-// claimed it. A job that was redirected after all, when its redirect was taken
-// for not made, is released: the record says so in the same steps.
-func (w *Worker) over(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (held.Record, error) {
-	if job.RedirectedTo == "" || rec.Release == nil {
-		return w.gone(ctx, rec, rev, "graph says the job is over")
-	}
-	own := policy.Decision{Point: policy.Release, Verdict: policy.Redirect, PolicyHash: w.Policy().Hash()}
-	rec.Decision = w.decisionOn(&rec, "release:late", own)
-	rec.Decision.Device = rec.Release.Device
-	rev, err := w.intend(ctx, &rec, rev, held.Releasing, "found redirected")
-	if err != nil {
-		return rec, err
-	}
-	return w.carryOut(ctx, rec, rev, act{look: true})
-}
-
-func (w *Worker) lost(rec *held.Record, why string) {
-	w.Metrics.gone.WithLabelValues(rec.Queue).Inc()
-	w.log.Info("job gone", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue), zap.String("why", why))
 }

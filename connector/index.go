@@ -128,7 +128,9 @@ func (x *Index) apply(key string, value []byte) {
 		} `json:"decision"`
 	}
 	if err := json.Unmarshal(value, &rec); err != nil {
-		x.log.Error("job record unreadable, left alone", zap.String("key", key), zap.Error(err))
+		x.metrics.damaged.WithLabelValues(recordJob).Inc()
+		x.log.Error("job record can't be read, its job is left alone: restore the store from a backup, or remove the key from the bucket pullprint_jobs", zap.String("key", key), zap.Error(err))
+		x.apply(key, nil) // what was known of it holds no longer
 		return
 	}
 	e := &Entry{

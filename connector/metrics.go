@@ -35,6 +35,7 @@ type Metrics struct {
 	settled   *prometheus.CounterVec
 	reserved  prometheus.Gauge
 	oldest    prometheus.Gauge
+	damaged   *prometheus.CounterVec
 	headroom  *prometheus.GaugeVec
 	usage     *prometheus.GaugeVec
 	usageDiff prometheus.Gauge
@@ -82,6 +83,7 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		diverged:  counterVec("policy_divergence_total", "Decisions that the policy in policy.shadow_file would have taken otherwise, by point, the verdict taken and the one it would have taken.", "point", "live", "shadow"),
 		denied:    counterVec("quota_denied_total", "Jobs refused because an account did not cover them, by kind of account.", "account_kind"),
 		settled:   counterVec("quota_settled_total", "Reservations that came to their end, by end: spent, refunded or void.", "end"),
+		damaged:   counterVec("damaged_records_total", "Records met in the store that can't be read and were left out, by kind: account, job or delegation.", "kind"),
 		reserved: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_quota_reservations", Help: "Reservations open at the last sweep.",
 		}),
@@ -119,7 +121,7 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep,
-			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.headroom, m.usage, m.usageDiff, m.usageAt, m.drift, m.selfTests, m.selfTestPassed, m.selfTestFailed, m.selfTestTook)
+			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.damaged, m.headroom, m.usage, m.usageDiff, m.usageAt, m.drift, m.selfTests, m.selfTestPassed, m.selfTestFailed, m.selfTestTook)
 	}
 	for _, q := range queues {
 		m.held.WithLabelValues(q.Name)
@@ -168,11 +170,21 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	for _, k := range []quota.Kind{quota.User, quota.Group, quota.Center} {
 		m.denied.WithLabelValues(string(k))
 	}
+	for _, k := range []string{recordAccount, recordJob, recordDelegation} {
+		m.damaged.WithLabelValues(k)
+	}
 	for _, e := range []string{endSpent, endRefunded, endVoid} {
 		m.settled.WithLabelValues(e)
 	}
 	return m
 }
+
+// The kinds of records, as label of pullprint_damaged_records_total.
+const (
+	recordAccount    = "account"
+	recordJob        = "job"
+	recordDelegation = "delegation"
+)
 
 func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pullprint_" + name, Help: help}, labels)

@@ -103,8 +103,12 @@ func (w *Worker) quote(ctx context.Context, p *policy.Policy, rec *held.Record, 
 		d.Input.Pages = rec.Pages
 	}
 	d.Input.Missing = nil
-	if m, err := w.groups.of(ctx, rec.Owner); err == nil && p.Needs(policy.Release, ModePull).Groups {
-		d.Input.Groups = m.groups
+	if p.Needs(policy.Release, ModePull).Groups {
+		if m, err := w.groups.of(ctx, rec.Owner); err == nil {
+			d.Input.Groups = m.groups
+		} else {
+			d.Input.Missing = []string{string(policy.Directory)}
+		}
 	}
 	ask := question{Request: Asked(p, &d), paid: rec.Charge}
 	ask.job.Ref.Printer, ask.job.Ref.Job = rec.Printer, rec.Job
@@ -147,7 +151,7 @@ func (w *Worker) Standing(ctx context.Context, a quota.Account) (Standing, error
 	if out.Stored, err = w.Ledger.View(ctx, a); err != nil {
 		return out, fmt.Errorf("read account: %w", err)
 	}
-	claims := p.ClaimsOn(a)
+	claims, err := p.ClaimsOn(a)
 	if a.Kind == quota.User {
 		req := policy.Request{Point: policy.Release, User: policy.User{ID: a.Name}, Now: now}
 		if m, err := w.groups.of(ctx, a.Name); err == nil {
@@ -155,7 +159,11 @@ func (w *Worker) Standing(ctx context.Context, a quota.Account) (Standing, error
 		} else {
 			req.Missing = []policy.Dependency{policy.Directory}
 		}
-		claims = slices.DeleteFunc(p.Budget(req).Claims, func(c quota.Claim) bool { return c.Account != a })
+		budget := p.Budget(req)
+		claims, err = slices.DeleteFunc(budget.Claims, func(c quota.Claim) bool { return c.Account != a }), budget.Err()
+	}
+	if err != nil {
+		return out, fmt.Errorf("find out what the account has: %w", err)
 	}
 	if len(claims) == 0 {
 		return out, nil

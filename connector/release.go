@@ -118,6 +118,10 @@ func NewReleaser(w *Worker, devices []Device, d *Delegations) *Releaser {
 	for _, dev := range devices {
 		r.devices[dev.ID] = dev
 	}
+	d.damaged = func(key string) {
+		w.Metrics.damaged.WithLabelValues(recordDelegation).Inc()
+		r.log.Error("delegation can't be read and does not hold: remove it", zap.String("key", key))
+	}
 	return r
 }
 
@@ -379,10 +383,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 	case policy.Redirect:
 		d.Set = settings(v.Set.Over(chosen(o, &s.rec)))
 		s.rec.Pages = ask.pages
-		if charge := chargeOf(v, d.ID); charge != nil {
-			charge.AtArrival = s.rec.Charge != nil && s.rec.Charge.AtArrival
-			s.rec.Charge = charge
-		}
+		s.rec.Charge = recharged(s.rec.Charge, chargeOf(v, d.ID))
 		return r.redirect(ctx, o, s, d, act{heard: o.At, settings: job.Settings, paid: t.over})
 	case policy.Abort:
 		return w.abort(ctx, s.rec, s.rev, d)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,10 +25,13 @@ const (
 
 // How long after a job was let go on its reservation counts as spent when
 // nothing is heard of it any more; when a reservation without a record, or
-// without an intent, is looked at; and how many printers' jobs a sweep reads.
+// without an intent, is looked at; from when on a record can have run out that is
+// not there, which is the least of retention.jobs; and how many printers' jobs a
+// sweep reads.
 const (
 	settleAfter  = 72 * time.Hour
 	orphanAfter  = time.Minute
+	runsOutAfter = 24 * time.Hour
 	maxSettles   = 500
 	settleAtOnce = 8
 )
@@ -51,7 +56,7 @@ func (s *Sweeper) settle(ctx context.Context) error {
 		known.accounts = append(known.accounts, a)
 		return nil
 	})
-	if err != nil {
+	if err := s.damaged(err); err != nil {
 		return fmt.Errorf("list reservations: %w", err)
 	}
 	now := time.Now()
@@ -75,6 +80,22 @@ func (s *Sweeper) settle(ctx context.Context) error {
 	}
 	return acts.Wait()
 }
+
+// damaged counts and names accounts that can't be read; any other error is
+// returned. They cost themselves alone: the rest was listed.
+func (s *Sweeper) damaged(err error) error {
+	var d *quota.Damaged
+	if !errors.As(err, &d) {
+		return err
+	}
+	s.worker.Metrics.damaged.WithLabelValues(recordAccount).Add(float64(len(d.Keys)))
+	s.log.Error("accounts can't be read, their reservations stay open: restore the store from a backup, or remove the keys from the bucket pullprint_quota",
+		zap.Strings("keys", d.Keys[:min(len(d.Keys), maxNamed)]), zap.NamedError("first", d.Err))
+	return nil
+}
+
+// maxNamed is how many damaged records one line of the log names.
+const maxNamed = 10
 
 // settlesInTurn are those to look at this time: all, or a part in turn.
 func (s *Sweeper) settlesInTurn(open []*reservation) []*reservation {
@@ -101,26 +122,60 @@ func (s *Sweeper) settleOne(ctx context.Context, r *reservation, now time.Time) 
 	case rec.State.Intent():
 		return nil // whoever resumes it knows
 	case rec.State == held.Held:
-		if (rec.Charge != nil && rec.Charge.Attempt == r.Attempt && rec.Charge.AtArrival) || now.Sub(r.At) < orphanAfter {
-			return nil
+		if (rec.Charge != nil && rec.Charge.AtArrival) || r.young(now) {
+			return nil // what was paid for when the job came stays, whichever try has it
 		}
-		return s.settleHeld(ctx, r, ref, now)
-	case rec.State == held.Released && rec.Release != nil && rec.Release.Job != "":
-		return s.settleAt(ctx, r, graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job}, now)
-	case rec.State == held.Released || rec.State == held.Completed:
-		return s.settleAt(ctx, r, graph.JobRef(ref), now)
+		return s.settleHeld(ctx, r, &rec, now)
 	}
-	return s.void(ctx, r, now)
+	late := rec.State == held.Gone && rec.Release != nil && rec.Release.Late
+	if rec.State != held.Released && rec.State != held.Completed && !late {
+		return s.void(ctx, r, now)
+	}
+	if err := s.voidOthers(ctx, r, rec.Charge, now); err != nil {
+		return err
+	}
+	if rec.State != held.Completed && rec.Release != nil && rec.Release.Job != "" {
+		return s.settleAt(ctx, r, graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job}, now)
+	}
+	return s.settleAt(ctx, r, graph.JobRef(ref), now)
+}
+
+// young reports whether a reservation was made just now. One from the future was
+// made by a clock that was wrong.
+func (r *reservation) young(now time.Time) bool { return now.Sub(r.At).Abs() < orphanAfter }
+
+// voidOthers gives back what is reserved on accounts that don't pay for a job in
+// the end: they were to when it came.
+func (s *Sweeper) voidOthers(ctx context.Context, r *reservation, c *held.Charge, now time.Time) error {
+	if c == nil {
+		return nil
+	}
+	pays := c.Accounts()
+	var others []quota.Account
+	r.accounts = slices.DeleteFunc(r.accounts, func(a quota.Account) bool {
+		if slices.Contains(pays, a) {
+			return false
+		}
+		others = append(others, a)
+		return true
+	})
+	if len(others) == 0 {
+		return nil
+	}
+	_, err := s.worker.Ledger.Void(ctx, r.Job, "", others, now)
+	return s.ended(endVoid, err)
 }
 
 // settleHeld gives back what a held job has reserved for a try that was not
 // made; unless it was made after all, which the record is about to say.
-func (s *Sweeper) settleHeld(ctx context.Context, r *reservation, ref held.Ref, now time.Time) error {
-	job, err := s.worker.Graph.Job(ctx, graph.JobRef(ref))
-	if err != nil && !notFound(err) {
+func (s *Sweeper) settleHeld(ctx context.Context, r *reservation, rec *held.Record, now time.Time) error {
+	job, err := s.worker.Graph.Job(ctx, graph.JobRef(rec.Ref))
+	switch {
+	case notFound(err) && rec.Release != nil:
+		return nil // the record is about to say what became of the job
+	case err != nil && !notFound(err):
 		return fmt.Errorf("read job: %w", err)
-	}
-	if job.RedirectedTo != "" {
+	case err == nil && shown(rec, job) == held.Released:
 		return nil
 	}
 	return s.void(ctx, r, now)
@@ -140,7 +195,7 @@ func (s *Sweeper) settleAt(ctx context.Context, r *reservation, at graph.JobRef,
 		}
 		job, err = w.Graph.Job(ctx, to)
 	}
-	late := now.Sub(r.At) > settleAfter
+	late := now.Sub(r.At).Abs() > settleAfter
 	refunds := w.Policy().Refunds()
 	switch {
 	case notFound(err):
@@ -157,20 +212,44 @@ func (s *Sweeper) settleAt(ctx context.Context, r *reservation, at graph.JobRef,
 	return nil // it prints, or waits there
 }
 
-// settleUnrecorded is for a job without a record: one that ended long ago, or
-// one whose record is about to be made.
+// settleUnrecorded is for a job without a record: one whose record is about to be
+// made, was never made, or has run out. What may have printed is spent: a job is
+// let go on only after its record is stored, so that it had one.
 func (s *Sweeper) settleUnrecorded(ctx context.Context, r *reservation, ref held.Ref, now time.Time) error {
-	if now.Sub(r.At) < orphanAfter {
+	if r.young(now) {
 		return nil
+	}
+	what := r.what(now)
+	if what == forComplete {
+		return s.settleAt(ctx, r, graph.JobRef(ref), now)
 	}
 	job, err := s.worker.Graph.Job(ctx, graph.JobRef(ref))
-	if err != nil && !notFound(err) {
+	late := now.Sub(r.At).Abs() > settleAfter
+	switch {
+	case err != nil && !notFound(err):
 		return fmt.Errorf("read job: %w", err)
-	}
-	if err == nil && jobWaits(job.State) && now.Sub(r.At) < settleAfter {
+	case err == nil && job.RedirectedTo != "":
+		return s.settleAt(ctx, r, graph.JobRef(ref), now)
+	case err == nil && jobWaits(job.State) && !late:
 		return nil
+	case what == forRedirect && (err != nil || job.State == graph.JobCompleted):
+		return s.spend(ctx, r, now)
 	}
 	return s.void(ctx, r, now)
+}
+
+// what is what a reservation is for. A version that did not say named the tries to
+// redirect; and let a job go on, or held it, by the decision at arrival.
+func (r *reservation) what(now time.Time) string {
+	switch {
+	case r.For != "":
+		return r.For
+	case strings.Contains(r.Attempt, ":release:"):
+		return forRedirect
+	case now.Sub(r.At).Abs() > runsOutAfter:
+		return forComplete
+	}
+	return forHold
 }
 
 func (s *Sweeper) spend(ctx context.Context, r *reservation, now time.Time) error {

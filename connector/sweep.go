@@ -260,6 +260,11 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 func (s *Sweeper) record(ctx context.Context, e Entry, warn bool) error {
 	w := s.worker
 	rec, rev, err := w.Jobs.Get(ctx, e.Key)
+	if errors.Is(err, held.ErrDamaged) {
+		w.Metrics.damaged.WithLabelValues(recordJob).Inc()
+		s.log.Error("job record can't be read, its job is left alone", zap.String("key", e.Key), zap.Error(err))
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -102,27 +102,24 @@ func (p *Policy) Budget(req Request) Budget {
 	return b
 }
 
+// Err is why nothing could be found out about who pays, or nil. No claims with an
+// error are no leave to print for nothing.
+func (b *Budget) Err() error { return b.err }
+
 // ClaimsOn are what all allowances of an account that several people share give
 // it; none for a person's.
-func (p *Policy) ClaimsOn(a quota.Account) []quota.Claim {
+func (p *Policy) ClaimsOn(a quota.Account) ([]quota.Claim, error) {
 	var list []quota.Allowance
 	for i := range p.allowances {
 		if p.allowances[i].Account == a && a.Kind != quota.User {
 			list = append(list, p.allowances[i].Allowance)
 		}
 	}
-	if len(list) == 0 {
-		return nil
-	}
 	merge := p.merge
 	if merge == quota.First {
 		merge = quota.Strictest // who they are for differs, the account is one
 	}
-	claims, err := quota.Claims(merge, list)
-	if err != nil {
-		return nil
-	}
-	return claims
+	return quota.Claims(merge, list)
 }
 
 // tightest is the balance with the least left; nil when nobody pays.

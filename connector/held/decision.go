@@ -147,6 +147,9 @@ type Answer struct {
 	Outcome State `json:"outcome"`
 	// ReadBack is true when the outcome was read from the job because the
 	// answer to the call was lost, refused or never seen.
-	ReadBack bool      `json:"read_back,omitempty"`
+	ReadBack bool `json:"read_back,omitempty"`
+	// Presumed is true when Graph knew nothing of the job any more: the effect may
+	// have happened, and counts as if it had.
+	Presumed bool      `json:"presumed,omitempty"`
 	At       time.Time `json:"at"`
 }

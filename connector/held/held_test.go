@@ -123,3 +123,27 @@ func TestOnlyFinishedRecordsAreForgotten(t *testing.T) {
 		}
 	}
 }
+
+// Copies of a record keep their trails.
+func TestCopiesKeepTheirTrail(t *testing.T) {
+	for _, n := range []int{0, 3, 31, maxTrail} {
+		var r Record
+		r.State = Held
+		for i := range n {
+			r.Trail = append(r.Trail, Step{State: Held, At: time.Unix(int64(i), 0)})
+		}
+		r.Trail = append(make([]Step, 0, 2*maxTrail), r.Trail...)
+		before := r
+		want := slices.Clone(before.Trail)
+		first, second := r, r
+		if err := errors.Join(first.Move(Gone, time.Unix(99, 0), "a", ""), second.Move(Releasing, time.Unix(98, 0), "b", "")); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(before.Trail, want) {
+			t.Errorf("%d steps: the copy has %+v", n, before.Trail)
+		}
+		if last := first.Trail[len(first.Trail)-1]; last.By != "a" {
+			t.Errorf("%d steps: the first copy ends with %+v", n, last)
+		}
+	}
+}

@@ -68,6 +68,9 @@ type Charge struct {
 	Attempt string `json:"attempt"`
 	// AtArrival is true when the job was paid for when it came.
 	AtArrival bool `json:"at_arrival,omitempty"`
+	// Before is the charge that this one takes the place of: it is in force again
+	// when this one comes to nothing.
+	Before *Charge `json:"before,omitempty"`
 }
 
 // Accounts are those that pay.
@@ -90,6 +93,9 @@ type Release struct {
 	At time.Time `json:"at"`
 	// Job is what became of the job at the printer, once that is known.
 	Job string `json:"job,omitempty"`
+	// Late is true when the job was found redirected although it ended otherwise: it
+	// is gone for its record, and paid for.
+	Late bool `json:"late,omitempty"`
 }
 
 // Intent says who is about to act on a job.
@@ -183,7 +189,7 @@ func (r *Record) TakeOver(now time.Time, by string) {
 
 func (r *Record) note(s Step) {
 	if len(r.Trail) >= maxTrail {
-		r.Trail = append(r.Trail[:4], r.Trail[5:]...)
+		r.Trail = slices.Concat(r.Trail[:4], r.Trail[5:]) // copies of the record keep theirs
 	}
-	r.Trail = append(r.Trail, s)
+	r.Trail = append(slices.Clip(r.Trail), s)
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// ErrDamaged says that a job record can't be read.
+var ErrDamaged = errors.New("the job record is damaged")
+
 // ErrIllegal is wrapped by the error of an illegal move.
 var ErrIllegal = errors.New("illegal move")
 
@@ -43,7 +46,7 @@ func (s *Store) Get(ctx context.Context, key string) (rec Record, revision uint6
 		return Record{}, 0, nil
 	}
 	if err := json.Unmarshal(value, &rec); err != nil {
-		return Record{}, 0, fmt.Errorf("read job record at revision %d: %w", revision, err)
+		return Record{}, 0, fmt.Errorf("%w: revision %d: %w", ErrDamaged, revision, err)
 	}
 	return rec, revision, nil
 }
@@ -69,12 +72,13 @@ func (s *Store) Put(ctx context.Context, rec *Record, revision uint64) (newRevis
 }
 
 // Owned calls fn with each record of one owner. Its cost depends on that
-// owner's jobs, not on all.
+// owner's jobs, not on all. One that can't be read is left out: whoever watches
+// the records has named it.
 func (s *Store) Owned(ctx context.Context, owner string, fn func(Record, uint64) error) error {
 	return s.kv.Each(ctx, OwnerFilter(owner), func(_ string, value []byte, revision uint64) error {
 		var rec Record
-		if err := json.Unmarshal(value, &rec); err != nil {
-			return fmt.Errorf("read job record at revision %d: %w", revision, err)
+		if json.Unmarshal(value, &rec) != nil {
+			return nil
 		}
 		return fn(rec, revision)
 	})

@@ -1,0 +1,196 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"pullprint/connector/held"
+	"pullprint/trigger/graph"
+)
+
+// errUnclear says that what Graph tells of a job does not show whether an effect
+// has happened.
+var errUnclear = errors.New("graph does not say clearly what became of the job")
+
+// unclearFor is how long after the decision an unclear answer is waited out.
+// After that the effect is called for again: Graph's own fence lets it happen
+// once.
+const unclearFor = 10 * time.Minute
+
+// seen is what Graph shows of a job.
+type seen struct {
+	// outcome is the state it shows; empty means that the effect has not happened
+	// and can still be called for.
+	outcome  held.State
+	settings json.RawMessage
+	// presumed is true when Graph knows nothing any more that would tell whether the
+	// effect has happened.
+	presumed bool
+	late     bool // see ending
+}
+
+// readBack reads the job and its task and says what they show. A word that this
+// program doesn't know is no proof that the effect has not happened. called says
+// whether the effect may have been called for.
+func (w *Worker) readBack(ctx context.Context, rec *held.Record, called bool) (seen, error) {
+	job, err := w.Graph.Job(ctx, graph.JobRef(rec.Ref))
+	if notFound(err) {
+		return w.forgotten(ctx, rec, called)
+	}
+	if err != nil {
+		return seen{}, fmt.Errorf("read job back: %w", err)
+	}
+	if state := shown(rec, job); state != "" {
+		return seen{outcome: state, late: lateIn(rec, job)}, nil
+	}
+	if !taskWaits(job.Tasks, rec.Task) {
+		task, err := w.Graph.Task(ctx, rec.Definition, rec.Task)
+		if err != nil && !notFound(err) {
+			return seen{}, fmt.Errorf("read task back: %w", err)
+		}
+		job.Tasks = []graph.Task{task}
+		if state := shown(rec, job); state != "" {
+			return seen{outcome: state, late: lateIn(rec, job)}, nil
+		}
+	}
+	if (!taskWaits(job.Tasks, rec.Task) || !jobWaits(job.State)) && time.Since(rec.Decision.At) < unclearFor {
+		return seen{}, errUnclear
+	}
+	return seen{settings: job.Settings}, nil
+}
+
+// forgotten says what became of a job that Graph does not know any more. If the
+// effect may have been called for, the task tells whether it happened, as only we
+// can finish it; if Graph does not know the task either, the printer that the job
+// was sent to; and if nothing tells, what may have printed counts as printed.
+func (w *Worker) forgotten(ctx context.Context, rec *held.Record, called bool) (seen, error) {
+	if !called || (rec.State == held.Aborting && rec.Release == nil) {
+		return seen{outcome: held.Gone}, nil
+	}
+	done := seen{outcome: rec.State.Outcome()}
+	if rec.State == held.Aborting {
+		done = seen{outcome: held.Gone, late: true}
+	}
+	task, err := w.Graph.Task(ctx, rec.Definition, rec.Task)
+	known := err == nil
+	if err != nil && !notFound(err) {
+		return seen{}, fmt.Errorf("read task of a job that graph does not know: %w", err)
+	}
+	if rec.Release != nil && (!known || task.State == graph.TaskCompleted) {
+		there, err := w.atDestination(ctx, rec)
+		if err != nil || there {
+			return done, err
+		}
+	}
+	switch {
+	case known && task.State == graph.TaskCompleted:
+		return done, nil
+	case known && task.State == graph.TaskAborted, rec.State == held.Aborting:
+		return seen{outcome: held.Gone}, nil
+	case time.Since(rec.Decision.At) < unclearFor:
+		return seen{}, errUnclear
+	case known && taskWaits([]graph.Task{task}, rec.Task):
+		return seen{outcome: held.Gone}, nil
+	}
+	done.presumed = true
+	return done, nil
+}
+
+// maxAtPrinter bounds how many jobs of a printer are looked through.
+const maxAtPrinter = 10_000
+
+// atDestination looks for a job at the printer that it was to be redirected to, and
+// notes in the record which one it became.
+func (w *Worker) atDestination(ctx context.Context, rec *held.Record) (bool, error) {
+	n := 0
+	for job, err := range w.Graph.Jobs(ctx, rec.Release.Printer) {
+		var ge *graph.Error
+		if errors.As(err, &ge) && !ge.Unavailable() {
+			return false, nil // it may not be read, or is not there any more
+		}
+		if err != nil {
+			return false, fmt.Errorf("look for the job at its printer: %w", err)
+		}
+		if from, err := graph.ParseJobURL(job.RedirectedFrom); err == nil && held.Ref(from) == rec.Ref {
+			rec.Release.Job = job.Ref.Job
+			return true, nil
+		}
+		if n++; n == maxAtPrinter {
+			break
+		}
+	}
+	return false, nil
+}
+
+// lateIn reports whether a job that was to be aborted shows that it was redirected
+// by an earlier try.
+func lateIn(rec *held.Record, job graph.Job) bool {
+	return rec.State == held.Aborting && rec.Release != nil && (job.RedirectedTo != "" || taskOfState(job.Tasks, rec.Task, graph.TaskCompleted))
+}
+
+func taskOfState(tasks []graph.Task, id string, state graph.TaskState) bool {
+	return slices.ContainsFunc(tasks, func(t graph.Task) bool { return sameTask(t.ID, id) && t.State == state })
+}
+
+// taskWaits reports whether a task is surely not finished.
+func taskWaits(tasks []graph.Task, id string) bool {
+	for _, t := range tasks {
+		if t.ID == id {
+			return t.State == graph.TaskProcessing || t.State == graph.TaskPending
+		}
+	}
+	return false
+}
+
+// jobWaits reports whether a job has surely not ended.
+func jobWaits(s graph.JobState) bool {
+	return s == graph.JobPaused || s == graph.JobPending || s == graph.JobProcessing || s == graph.JobStopped
+}
+
+// shown says which end a job has come to, seen from a record; empty when it
+// has come to none and its task still waits for us. Where a redirected job went
+// is noted in the record. Only the app of the task's trigger can finish a task
+// or redirect, so a finished task of a job that was being released was
+// redirected, also if the record says by now that the redirect was not made; and
+// one that we let print has printed, however it ended at the printer.
+func shown(rec *held.Record, job graph.Job) held.State {
+	tried := rec.State == held.Releasing || (rec.State == held.Held && rec.Release != nil)
+	ours := func(end, intent held.State) held.State {
+		if rec.State == intent || rec.State == end {
+			return end
+		}
+		if tried && (end == held.Completed || end == held.Released) {
+			return held.Released
+		}
+		return held.Gone
+	}
+	if job.RedirectedTo != "" {
+		if to, err := graph.ParseJobURL(job.RedirectedTo); err == nil && rec.Release != nil {
+			rec.Release.Printer, rec.Release.Job = to.Printer, to.Job
+		}
+		return ours(held.Released, held.Releasing)
+	}
+	finished := taskOfState(job.Tasks, rec.Task, graph.TaskCompleted)
+	if finished && rec.State == held.Completing {
+		return held.Completed
+	}
+	switch job.State {
+	case graph.JobAborted:
+		return ours(held.Aborted, held.Aborting)
+	case graph.JobCanceled:
+		return held.Gone
+	case graph.JobCompleted:
+		return ours(held.Completed, held.Completing)
+	}
+	switch {
+	case finished:
+		return ours(held.Completed, held.Completing)
+	case taskOfState(job.Tasks, rec.Task, graph.TaskAborted):
+		return ours(held.Aborted, held.Aborting)
+	}
+	return ""
+}

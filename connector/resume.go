@@ -1,0 +1,174 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/trigger/graph"
+)
+
+// resume goes on with an intent whose outcome nobody stored: this process's
+// own earlier try, or that of an instance taken for dead. heard is when the
+// notification behind it was stored, zero when there is none.
+func (w *Worker) resume(ctx context.Context, rec held.Record, rev uint64, heard time.Time) error {
+	release, ok := w.claim(rec.Key())
+	if !ok {
+		return errBusy
+	}
+	defer release()
+	age := time.Since(rec.Intent.Since)
+	mine := rec.Intent.By == w.Instance
+	if !mine && !w.Sole && age < takeOver {
+		return errBusy
+	}
+	if !mine || age > actWithin {
+		rec.TakeOver(time.Now(), w.Instance)
+		var err error
+		if rev, ok, err = w.Jobs.Put(ctx, &rec, rev); err != nil {
+			return err
+		}
+		if !ok {
+			return errBusy
+		}
+		w.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)), zap.Int("attempt", rec.Intent.Attempt))
+	}
+	_, err := w.carryOut(ctx, rec, rev, act{heard: heard, again: !heard.IsZero(), look: true})
+	return err
+}
+
+// settle goes on with the record under key, if there is one, of a job that
+// Graph says is over: an intent is resumed, a held job is gone, and of a final
+// one the decision is published again, as the delivery before may have died
+// before it was.
+func (w *Worker) settle(ctx context.Context, d bus.Delivery, key, why string) error {
+	if key == "" {
+		return nil
+	}
+	rec, rev, err := w.Jobs.Get(ctx, key)
+	switch {
+	case err != nil || rev == 0:
+		return err
+	case rec.State.Intent():
+		return w.resume(ctx, rec, rev, d.Stored)
+	case !rec.State.Final():
+		return w.end(ctx, rec, rev, why)
+	}
+	return w.publish(ctx, &rec)
+}
+
+func (w *Worker) end(ctx context.Context, rec held.Record, rev uint64, why string) error {
+	release, ok := w.claim(rec.Key())
+	if !ok {
+		return errBusy
+	}
+	defer release()
+	_, err := w.gone(ctx, rec, rev, why)
+	return err
+}
+
+// gone ends the record of a job that ended without us, or so it seems: one that
+// was to be released before may have been redirected after all, and is forgotten
+// since. Its caller has claimed it.
+func (w *Worker) gone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
+	if rec.State != held.Held || rec.Release == nil {
+		return w.lose(ctx, rec, rev, why)
+	}
+	job, err := w.Graph.Job(ctx, graph.JobRef(rec.Ref))
+	if err == nil {
+		return w.over(ctx, rec, rev, job)
+	}
+	if !notFound(err) {
+		return rec, fmt.Errorf("read job: %w", err)
+	}
+	task, err := w.Graph.Task(ctx, rec.Definition, rec.Task)
+	switch {
+	case err != nil && !notFound(err):
+		return rec, fmt.Errorf("read task: %w", err)
+	case err == nil && task.State == graph.TaskCompleted:
+		return w.late(ctx, rec, rev)
+	case err != nil:
+		there, err := w.atDestination(ctx, &rec)
+		if err != nil {
+			return rec, err
+		}
+		if there {
+			return w.late(ctx, rec, rev)
+		}
+	}
+	return w.lose(ctx, rec, rev, why)
+}
+
+// lose ends the record of a job that was surely not let go on by us.
+func (w *Worker) lose(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
+	before := rec
+	if err := rec.Move(held.Gone, time.Now(), w.Instance, why); err != nil {
+		return before, err
+	}
+	_, ok, err := w.Jobs.Put(ctx, &rec, rev)
+	if err != nil {
+		return before, err
+	}
+	if !ok {
+		return before, errBusy
+	}
+	w.Metrics.moved(before.State, &rec)
+	w.void(ctx, &rec, "")
+	w.lost(&rec, why)
+	return rec, nil
+}
+
+// over ends the record of a held job that Graph says is over. Its caller has
+// claimed it.
+func (w *Worker) over(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (held.Record, error) {
+	if shown(&rec, job) == held.Released {
+		return w.late(ctx, rec, rev)
+	}
+	return w.lose(ctx, rec, rev, "graph says the job is over")
+}
+
+// late ends the record of a held job that was redirected after all, when its
+// redirect was taken for not made: it is released, and paid for. The record says
+// so in the same steps as if it were released now.
+func (w *Worker) late(ctx context.Context, rec held.Record, rev uint64) (held.Record, error) {
+	w.decideLate(&rec, rev)
+	rev, err := w.intend(ctx, &rec, rev, held.Releasing, "found redirected")
+	if err != nil {
+		return rec, err
+	}
+	return w.carryOut(ctx, rec, rev, act{look: true})
+}
+
+// decideLate makes the decision of a record the one that a redirect was found by.
+// It names the reservation anew: what gives the former back means an older try.
+func (w *Worker) decideLate(rec *held.Record, rev uint64) {
+	own := policy.Decision{Point: policy.Release, Verdict: policy.Redirect, PolicyHash: w.Policy().Hash()}
+	rec.Decision = w.decisionOn(rec, "release:late", own)
+	rec.Decision.Device = rec.Release.Device
+	for _, d := range w.Devices { // an earlier try may have been at another one
+		if d.PrinterID == rec.Release.Printer {
+			rec.Decision.Device = d.ID
+		}
+	}
+	if rec.Charge == nil {
+		return
+	}
+	c := *rec.Charge
+	c.Attempt = rec.Decision.ID + ":" + strconv.FormatUint(rev, 10)
+	rec.Charge = &c
+	rec.Decision.Cost = c.Amount
+	for _, a := range c.Accounts() {
+		rec.Decision.Accounts = append(rec.Decision.Accounts, a.Key())
+	}
+}
+
+func (w *Worker) lost(rec *held.Record, why string) {
+	w.Metrics.gone.WithLabelValues(rec.Queue).Inc()
+	w.log.Info("job gone", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue), zap.String("why", why))
+}
