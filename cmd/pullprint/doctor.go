@@ -127,7 +127,7 @@ func (e *examination) everything(ctx context.Context) {
 	for _, w := range e.cfg.Warnings {
 		e.say("configuration", warned, w.Message, w.Hint)
 	}
-	for _, look := range []func(context.Context){e.policyFile, e.files, e.store, e.daemon, e.network, e.tenant, e.publicURL} {
+	for _, look := range []func(context.Context){e.policyFile, e.files, e.store, e.written, e.daemon, e.network, e.tenant, e.publicURL} {
 		if ctx.Err() != nil {
 			return
 		}

@@ -31,6 +31,9 @@ func (e *examination) daemon(ctx context.Context) {
 	case err != nil:
 		e.say("daemon", warned, "metrics.listen can't be asked: "+plainly(err), "look at what listens there: ss -ltnp")
 		return
+	case !guarded(status) && !isDaemon(status, body):
+		e.say("daemon", broken, fmt.Sprintf("another program answers at metrics.listen, %s, with status %d: the daemon can't listen there", e.cfg.Metrics.Listen, status), "see which it is: ss -ltnp; stop it, or give pullprint another port")
+		return
 	case status == http.StatusOK:
 		e.runs = true
 		e.say("daemon", fine, "it runs and is ready", "")
@@ -46,10 +49,21 @@ func (e *examination) daemon(ctx context.Context) {
 	e.openPorts(ctx)
 }
 
+// guarded reports whether a status may be that of a daemon with a web configuration.
+func guarded(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusBadRequest
+}
+
+// isDaemon reports whether an answer to /readyz is that of a daemon.
+func isDaemon(status int, body string) bool {
+	return status == http.StatusOK && strings.Contains(body, "ready") ||
+		status == http.StatusServiceUnavailable && strings.Contains(body, "not ready")
+}
+
 // answers reports whether a daemon runs on this machine, ready or not.
 func (e *examination) answers(ctx context.Context) bool {
 	status, body, err := e.page(ctx, "/readyz")
-	return err == nil && (status == http.StatusOK || status == http.StatusServiceUnavailable && strings.Contains(body, "not ready"))
+	return err == nil && isDaemon(status, body)
 }
 
 // advised tells what the daemon wants known though it can work.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -50,7 +52,50 @@ func (e *examination) embedded(in bus.Inspection) {
 	default:
 		e.say("disk", fine, text, "")
 	}
-	e.say("store", fine, "embedded in the daemon, one copy", "")
+	e.usable()
+}
+
+// usable tells whether a daemon of this user could work with the embedded store.
+func (e *examination) usable() {
+	err := e.cfg.NATS.Embedded.Usable()
+	switch {
+	case errors.Is(err, bus.ErrLocked) && e.answers(context.Background()):
+		e.say("store", fine, "embedded in the daemon, which has it; one copy", "")
+	case errors.Is(err, bus.ErrLocked):
+		e.say("store", broken, err.Error(), "stop that process, or give this daemon a nats.embedded.store_dir of its own")
+	case err != nil:
+		e.cannotWrite("store", err)
+	default:
+		e.say("store", fine, "embedded in the daemon, one copy", "")
+	}
+}
+
+// cannotWrite tells of a path that the daemon has to write, and this user can't.
+func (e *examination) cannotWrite(about string, err error) {
+	who := strings.TrimPrefix(operator(), "local ")
+	path := "the folder"
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		path = at.Path
+	}
+	e.say(about, broken, fmt.Sprintf("%s (as %s)", err, who),
+		"run doctor as the user that the daemon runs as; if this is that user, give it the path: chown -R USER "+path)
+}
+
+// written looks at what else the daemon writes.
+func (e *examination) written(context.Context) {
+	if dir := e.cfg.LedgerExport.Dir; dir != "" {
+		if err := bus.Creatable(filepath.Join(dir, "x")); err != nil {
+			e.cannotWrite("ledger export", fmt.Errorf("ledger_export.dir: %w", err))
+		} else {
+			e.say("ledger export", fine, "its folder can be written", "")
+		}
+	}
+	if file := e.cfg.Administrator.SignInFile; file != "" {
+		if err := bus.Creatable(file); err != nil {
+			e.cannotWrite("administrator", fmt.Errorf("administrator.sign_in_file: %w", err))
+		}
+	}
 }
 
 // external tells of servers that others run.

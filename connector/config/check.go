@@ -308,9 +308,21 @@ func (k *checker) stat(path, file, hint string) (os.FileInfo, bool) {
 	case !st.Mode().IsRegular():
 		k.add(path, "name a regular file", "%s names a pipe or a device: %s", path, file)
 	default:
+		if err := readable(file); err != nil {
+			k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
+			return nil, false
+		}
 		return st, true
 	}
 	return nil, false
+}
+
+func readable(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func cause(err error) error {
