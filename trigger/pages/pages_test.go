@@ -165,7 +165,11 @@ func TestReaderFails(t *testing.T) {
 }
 
 func FuzzCount(f *testing.F) {
-	for _, path := range documents(f) {
+	paths := documents(f)
+	for _, c := range troubles(f) {
+		paths = append(paths, c.path)
+	}
+	for _, path := range paths {
 		src, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)
