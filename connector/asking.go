@@ -58,21 +58,8 @@ func (w *Worker) decide(ctx context.Context, ev trigger.Event, job graph.Job, q 
 
 // question is what can be told of a job without asking anybody.
 func (w *Worker) question(job graph.Job, q Queue, now time.Time) question {
-	c := job.Configuration
-	in := policy.Job{
-		Copies:        max(c.Copies, 1),
-		Color:         policy.Color(c.ColorMode),
-		Duplex:        policy.Duplex(c.DuplexMode),
-		PagesPerSheet: max(c.PagesPerSheet, 0),
-		MediaSize:     c.MediaSize, Created: job.Created,
-	}
-	for _, r := range c.PageRanges {
-		to := int64(r.End)
-		if to == 0 {
-			to = int64(^uint64(0) >> 1)
-		}
-		in.Ranges = append(in.Ranges, policy.PageRange{From: int64(r.Start), To: to})
-	}
+	in := Sent(job.Configuration)
+	in.Created = job.Created
 	for i, d := range job.Documents {
 		in.Size += d.Size
 		if i == 0 {

@@ -2,7 +2,15 @@ package connector
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"strings"
 
+	"pullprint/policy"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/pages"
 )
@@ -19,4 +27,77 @@ func PageCounter(c *graph.Client, d Documents) func(context.Context, graph.JobRe
 		}
 		return pages.Count(ctx, r, r.Size(), doc.ContentType)
 	}
+}
+
+// CountFile counts the pages of a file as PageCounter counts those of a document,
+// within the same bounds. The name tells the type where the content does not.
+func CountFile(ctx context.Context, r io.ReaderAt, size int64, name string, d Documents) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Within)
+	defer cancel()
+	b := &bounded{r: r, left: int64(d.MaxBytes) / boundedBlock, seen: map[int64]bool{}}
+	n, err := pages.Count(ctx, b, size, "")
+	if errors.Is(err, pages.ErrType) {
+		kind := map[string]string{".pdf": "application/pdf", ".xps": "application/oxps", ".oxps": "application/oxps"}
+		n, err = pages.Count(ctx, b, size, kind[strings.ToLower(filepath.Ext(name))])
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: it takes longer than %s", pages.ErrUncountable, d.Within)
+	}
+	return n, err
+}
+
+// boundedBlock is in what parts a bounded reader counts what is read.
+const boundedBlock = 4 << 10
+
+// bounded is a reader of which only so many blocks are read.
+type bounded struct {
+	r    io.ReaderAt
+	left int64
+	seen map[int64]bool
+}
+
+// ReadAt implements io.ReaderAt.
+func (b *bounded) ReadAt(p []byte, off int64) (int, error) {
+	for i := off / boundedBlock; i*boundedBlock < off+int64(len(p)); i++ {
+		if b.seen[i] {
+			continue
+		}
+		if b.left--; b.left < 0 {
+			return 0, graph.ErrDocumentBudget
+		}
+		b.seen[i] = true
+	}
+	return b.r.ReadAt(p, off)
+}
+
+// Sent is what the settings of a job say about its price. Each of them may be null
+// (https://learn.microsoft.com/graph/api/printer-post-jobs): then the printer
+// decides, and the job is priced in colour, and on one side of each sheet.
+func Sent(c graph.Configuration) policy.Job {
+	j := policy.Job{
+		Copies: max(c.Copies, 1), Color: policy.Color(c.ColorMode), Duplex: policy.Duplex(c.DuplexMode),
+		PagesPerSheet: max(c.PagesPerSheet, 0), MediaSize: c.MediaSize,
+	}
+	for _, r := range c.PageRanges {
+		to := int64(r.End)
+		if to == 0 {
+			to = math.MaxInt64 // an open end
+		}
+		j.Ranges = append(j.Ranges, policy.PageRange{From: int64(r.Start), To: to})
+	}
+	return j
+}
+
+// ParseSettings reads a printJobConfiguration of Graph
+// (https://learn.microsoft.com/graph/api/resources/printjobconfiguration) as Sent
+// does. What has no part in the price is not looked at.
+func ParseSettings(src []byte) (policy.Job, error) {
+	var c *graph.Configuration
+	if err := json.Unmarshal(src, &c); err != nil {
+		return policy.Job{}, fmt.Errorf("it is no JSON of a printJobConfiguration, as {\"copies\": 2, \"colorMode\": \"grayscale\"}: %w", err)
+	}
+	if c == nil {
+		c = &graph.Configuration{}
+	}
+	return Sent(*c), nil
 }

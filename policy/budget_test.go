@@ -2,6 +2,7 @@ package policy
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,25 +33,38 @@ func TestPaper(t *testing.T) {
 		"both, on both sides":         {Job{Pages: 9, PagesPerSheet: 4, Duplex: true}, Paper{3, 2, 2}},
 		"a range":                     {Job{Pages: 9, Ranges: []PageRange{{2, 4}}}, Paper{3, 3, 0}},
 		"beyond the end":              {Job{Pages: 9, Ranges: []PageRange{{8, math.MaxInt64}}}, Paper{2, 2, 0}},
-		"outside":                     {Job{Pages: 9, Ranges: []PageRange{{10, 12}, {-5, 0}}}, Paper{}},
-		"upside down":                 {Job{Pages: 9, Ranges: []PageRange{{4, 2}}}, Paper{}},
-		"twice the same":              {Job{Pages: 9, Ranges: []PageRange{{1, 2}, {2, 3}}}, Paper{4, 4, 0}},
+		"outside":                     {Job{Pages: 9, Ranges: []PageRange{{10, 12}, {20, 30}}}, Paper{9, 9, 0}},
+		"upside down":                 {Job{Pages: 9, Ranges: []PageRange{{4, 2}}}, Paper{9, 9, 0}},
+		"upside down beside a right":  {Job{Pages: 9, Ranges: []PageRange{{1, 2}, {4, 2}}}, Paper{9, 9, 0}},
+		"before the first":            {Job{Pages: 9, Ranges: []PageRange{{-5, 2}}}, Paper{9, 9, 0}},
+		"from nothing":                {Job{Pages: 9, Ranges: []PageRange{{0, 2}}}, Paper{9, 9, 0}},
+		"twice the same":              {Job{Pages: 9, Ranges: []PageRange{{2, 3}, {1, 2}}}, Paper{3, 3, 0}},
+		"one within another":          {Job{Pages: 9, Ranges: []PageRange{{1, 8}, {2, 3}, {8, 20}}}, Paper{9, 9, 0}},
+		"many times all":              {Job{Pages: maxPages, Ranges: slices.Repeat([]PageRange{{1, maxPages}}, 20)}, Paper{maxPages, maxPages, 0}},
+		"1000 on a side":              {Job{Pages: 64, PagesPerSheet: 1000}, Paper{64, 64, 0}},
+		"three on a side":             {Job{Pages: 9, PagesPerSheet: 3}, Paper{9, 9, 0}},
+		"sixteen on a side":           {Job{Pages: 17, PagesPerSheet: 16}, Paper{2, 2, 0}},
 		"the ends of what is counted": {Job{Pages: maxPages, Copies: maxJob, Duplex: true}, Paper{maxPages * maxJob, maxPages / 2 * maxJob, maxPages * maxJob}},
 	} {
 		if got, err := c.job.Paper(); got != c.want || err != nil {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
 		}
 	}
-	many := make([]PageRange, 20)
-	for i := range many {
-		many[i] = PageRange{1, maxPages}
-	}
 	for name, j := range map[string]Job{
 		"negative pages": {Pages: -1}, "too many pages": {Pages: maxPages + 1}, "negative copies": {Pages: 1, Copies: -1},
-		"too many copies": {Pages: 1, Copies: maxJob + 1}, "ranges without end": {Pages: maxPages, Ranges: many}, "a negative number on a side": {PagesPerSheet: -2},
+		"too many copies": {Pages: 1, Copies: maxJob + 1}, "a negative number on a side": {PagesPerSheet: -2},
 	} {
 		if got, err := j.Paper(); err == nil {
 			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// What a job leaves to the printer may be in colour.
+func TestColor(t *testing.T) {
+	for mode, want := range map[string]bool{"blackAndWhite": false, "grayscale": false, "color": true, "auto": true, "": true, "unknownFutureValue": true} {
+		if got := Color(mode); got != want {
+			t.Errorf("%q: %v", mode, got)
 		}
 	}
 }

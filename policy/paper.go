@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"math"
+	"slices"
 )
 
 // PageRange is a part of a document, as Graph's integerRange has it: both ends
@@ -28,31 +30,46 @@ type Paper struct {
 	Paired int64
 }
 
-// Paper works out what a job of known length prints. Ranges may overlap, stand
-// in any order and reach beyond the document: a page that is named twice is
-// printed twice, one that does not exist is not printed.
+// Paper works out what a job of known length prints at most. What a printer may
+// ignore does not make it less: a number of pages on a side that no printer has
+// counts as one, and a list of ranges with one that is not valid, or with no page
+// of the document in it, as all pages.
 func (j *Job) Paper() (Paper, error) {
-	if j.Pages < 0 || j.Pages > maxPages || j.Copies < 0 || j.Copies > maxJob || j.PagesPerSheet < 0 || j.PagesPerSheet > maxPages {
+	if j.Pages < 0 || j.Pages > maxPages || j.Copies < 0 || j.Copies > maxJob || j.PagesPerSheet < 0 {
 		return Paper{}, errPaper
 	}
-	selected := int64(j.Pages)
-	if len(j.Ranges) > 0 {
-		selected = 0
-		for _, r := range j.Ranges {
-			from, to := max(r.From, 1), min(r.To, int64(j.Pages))
-			if from <= to {
-				selected += to - from + 1
-			}
-			if selected > maxPages {
-				return Paper{}, errPaper
-			}
-		}
+	up := int64(1)
+	if slices.Contains(perSheet, j.PagesPerSheet) {
+		up = int64(j.PagesPerSheet)
 	}
-	up, copies := int64(max(j.PagesPerSheet, 1)), int64(max(j.Copies, 1))
-	sides := (selected + up - 1) / up
+	copies := int64(max(j.Copies, 1))
+	sides := (j.selected() + up - 1) / up
 	sheets, paired := sides, int64(0)
 	if j.Duplex {
 		sheets, paired = (sides+1)/2, sides/2*2
 	}
 	return Paper{Sides: sides * copies, Sheets: sheets * copies, Paired: paired * copies}, nil
+}
+
+// selected is how many pages of the document are printed. Ranges may overlap,
+// stand in any order and reach beyond the document: each page is printed once, as
+// RFC 8011, 5.2.7 has it.
+func (j *Job) selected() int64 {
+	all := int64(j.Pages)
+	ranges := slices.Clone(j.Ranges)
+	slices.SortFunc(ranges, func(a, b PageRange) int { return cmp.Compare(a.From, b.From) })
+	selected, done := int64(0), int64(0)
+	for _, r := range ranges {
+		if r.From < 1 || r.To < r.From {
+			return all
+		}
+		from, to := max(r.From, done+1), min(r.To, all)
+		if from <= to {
+			selected, done = selected+to-from+1, to
+		}
+	}
+	if selected == 0 {
+		return all
+	}
+	return selected
 }

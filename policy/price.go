@@ -86,6 +86,17 @@ func (p *prices) of(j *Job, paper Paper) (quota.Amount, error) {
 	return single.Add(double)
 }
 
+// Price is what a job of known length puts on paper, and what that costs, before any
+// rule sets something.
+func (p *Policy) Price(j *Job) (Paper, quota.Amount, error) {
+	paper, err := j.Paper()
+	if err != nil {
+		return Paper{}, 0, err
+	}
+	cost, err := p.prices.of(j, paper)
+	return paper, cost, err
+}
+
 // Tell writes an amount for people: 6 pages, or 1.20 EUR.
 func (p *Policy) Tell(a quota.Amount) string { return p.prices.tell(a) }
 

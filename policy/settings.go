@@ -32,8 +32,9 @@ var (
 
 const maxCopies = 9999
 
-// Color reports whether a colour mode may print in colour: auto may.
-func Color(mode string) bool { return mode == "color" || mode == "auto" }
+// Color reports whether a colour mode may print in colour: auto may, and so does
+// the printer where the mode is left to it or is none that we know.
+func Color(mode string) bool { return mode != "blackAndWhite" && mode != "grayscale" }
 
 // Duplex reports whether a duplex mode prints on both sides.
 func Duplex(mode string) bool { return mode == "flipOnLongEdge" || mode == "flipOnShortEdge" }

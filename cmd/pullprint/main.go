@@ -139,7 +139,7 @@ See it work, with no account and no network:  pullprint demo`,
 	}
 	root.PersistentFlags().String("config", "/etc/pullprint/config.yaml", "configuration `FILE`")
 	root.AddCommand(
-		runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(),
+		runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(), pagesCommand(),
 		jobsCommand(), badgeCommand(), quotaCommand(), registerCommand(), doctorCommand(),
 		healthCommand(), supportCommand(), backupCommand(), restoreCommand(), migrateCommand(),
 		acceptLossCommand(), privacyCommand(), versionCommand(), manCommand(),

@@ -31,6 +31,7 @@ var inputs = map[string]struct {
 	"badgeRevoke":          {atAPI("badge", "revoke", "--number"), "Hold the badge to the reader"},
 	"badgeImport":          {atAPI("badge", "import", "-"), "CSV"},
 	"policyExplainCommand": {fixed("policy", "explain", "--input", "-"), "Paste a decision"},
+	"pagesCommand":         {fixed("pages", "--pages", "1", "--settings", "-"), "Paste a printJobConfiguration"},
 	"policyReplayCommand":  {withEmptyPolicy("policy", "replay", "--input", "-", "--policy"), "Paste decisions"},
 	"privacyErase":         {fixed("privacy", "erase", "ada@contoso.com"), "[y/N]"},
 	"acceptLossCommand":    {withLoss, "[y/N]"},
