@@ -268,6 +268,12 @@ func (g *fakeGraph) CreateSubscription(ctx context.Context, n graph.NewSubscript
 		g.mu.Unlock()
 		return graph.Subscription{}, &graph.Error{Operation: "create subscription", Status: 400}
 	}
+	for _, s := range g.subs {
+		if s.Resource == n.Resource {
+			g.mu.Unlock()
+			return graph.Subscription{}, &graph.Error{Operation: "create subscription", Status: 409, Code: "Conflict"}
+		}
+	}
 	s := &liveSub{asked: n, Subscription: graph.Subscription{ID: g.id("sub"), Resource: n.Resource, NotificationURL: n.NotificationURL, Expires: n.Expires}}
 	g.subs[s.ID] = s
 	created := g.created

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -186,10 +187,18 @@ func (k *keeper) create(ctx context.Context) error {
 	if err := k.store(ctx); err != nil {
 		return err
 	}
-	s, err := k.o.Graph.CreateSubscription(ctx, graph.NewSubscription{
+	ask := graph.NewSubscription{
 		Resource: p.Resource, NotificationURL: k.notifyURL, LifecycleNotificationURL: k.lifecycleURL,
 		ClientState: p.ClientState, Expires: p.Expires,
-	})
+	}
+	s, err := k.o.Graph.CreateSubscription(ctx, ask)
+	if taken(err) {
+		if way := k.makeWay(ctx); way != nil {
+			k.unused = p.ClientState
+			return way
+		}
+		s, err = k.o.Graph.CreateSubscription(ctx, ask)
+	}
 	if err != nil {
 		return k.refused(p, err)
 	}
@@ -209,6 +218,40 @@ func (k *keeper) create(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// taken reports whether Graph has a subscription to the same resource already: an app
+// can have one, whatever its URL.
+func taken(err error) bool {
+	var ge *graph.Error
+	return errors.As(err, &ge) && ge.Status == http.StatusConflict
+}
+
+// makeWay deletes what stands in the way of a new subscription: one of ours to the
+// same tasks, of which nobody knows the clientState any more, or that posts to
+// another URL. The sweep finds what comes meanwhile. State is read after the list,
+// so that one that another replica just made is left alone.
+func (k *keeper) makeWay(ctx context.Context) error {
+	all, err := k.o.Graph.Subscriptions(ctx)
+	if err != nil {
+		return fmt.Errorf("list subscriptions: %w", err)
+	}
+	if err := k.look(ctx); err != nil {
+		return err
+	}
+	if k.subs.Current != nil || k.subs.Pending == nil {
+		return errLookAgain
+	}
+	for _, s := range all {
+		if !strings.EqualFold(strings.Trim(s.Resource, "/"), k.resource()) {
+			continue
+		}
+		if err := k.drop(ctx, s.ID); err != nil {
+			return err
+		}
+		k.log.Warn("deleted a subscription that stood in the way of a new one", zap.String("subscription", s.ID))
+	}
+	return nil
 }
 
 // refused notes what a failed creation means for the pending entry.

@@ -95,8 +95,12 @@ func (e *examination) subscription(ctx context.Context, c *graph.Client, definit
 		return
 	}
 	var last time.Time
+	elsewhere := false
 	for _, s := range subs {
-		if strings.EqualFold(strings.TrimPrefix(s.Resource, "/"), graph.TasksResource(definition)) && strings.HasPrefix(s.NotificationURL, e.cfg.Webhook.PublicURL) && s.Expires.After(last) {
+		switch ours := strings.EqualFold(strings.Trim(s.Resource, "/"), graph.TasksResource(definition)); {
+		case ours && s.NotificationURL != strings.TrimRight(e.cfg.Webhook.PublicURL, "/")+trigger.NotificationPath:
+			elsewhere = true
+		case ours && s.Expires.After(last):
 			last = s.Expires
 		}
 	}
@@ -108,6 +112,8 @@ func (e *examination) subscription(ctx context.Context, c *graph.Client, definit
 	case last.After(time.Now()):
 		e.live = last
 		e.say("subscription", fine, "until "+last.UTC().Format(time.RFC3339)+": Graph has reached webhook.public_url", "")
+	case elsewhere:
+		e.say("subscription", result, "there is one to another URL than webhook.public_url", "the daemon deletes it and makes its own, as there can be only one; while another installation with this app runs, they take it from each other: give each an app of its own")
 	case !last.IsZero():
 		e.say("subscription", result, "it ended at "+last.UTC().Format(time.RFC3339), do)
 	default:
@@ -138,6 +144,9 @@ func (e *examination) shake(ctx context.Context, c *graph.Client, definition str
 	switch {
 	case errors.As(err, &ge) && ge.Status == http.StatusBadRequest:
 		e.say("handshake", broken, "Graph does not get its question back from "+e.cfg.Webhook.PublicURL+": "+err.Error(), "let https from the internet through to webhook.listen: POST "+trigger.NotificationPath+" and "+trigger.LifecyclePath+", within 10 s")
+		return
+	case errors.As(err, &ge) && ge.Status == http.StatusConflict:
+		e.say("handshake", warned, "not tried: there is a subscription already, and Graph allows one", "the line subscription says where it posts to; to try anyway, stop the daemon, delete that subscription and run this again")
 		return
 	case err != nil:
 		e.say("handshake", broken, err.Error(), permissionAdvice(err))

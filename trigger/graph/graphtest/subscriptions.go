@@ -86,22 +86,43 @@ func (s *Sim) createSubscription(c *call) reply {
 	s.mu.Lock()
 	c.Definition = m[1]
 	d, r := s.ownDefinition(c)
+	second := d != nil && s.subscribed(d, c.App)
 	s.mu.Unlock()
-	if d == nil {
+	switch {
+	case d == nil:
 		return r
+	case second:
+		return c.secondSubscription()
 	}
 	for _, target := range []string{in.Notify, in.Lifecycle} {
 		if err := s.handshake(c.ctx, target); err != nil {
 			return c.fail(400, "ValidationError", "Subscription validation request failed. "+err.Error())
 		}
 	}
-	return s.subscribe(d, c.App, in, expires)
+	return s.subscribe(c, d, in, expires)
+}
+
+// subscribed reports whether an app has a living subscription to the tasks of a definition: Graph allows one for a change
+// type and a resource, whatever its URL.
+func (s *Sim) subscribed(d *definition, appID string) bool {
+	now := time.Now()
+	return slices.ContainsFunc(s.subOrder, func(sub *subscription) bool {
+		return sub.def == d && sub.appID == appID && now.Before(sub.expires)
+	})
+}
+
+func (c *call) secondSubscription() reply {
+	return c.fail(409, "ExtensionError", "Operation: Create; Exception: [Status Code: Conflict; Reason: Subscription to this resource already exists.]")
 }
 
 // subscribe enters a subscription whose handshake succeeded.
-func (s *Sim) subscribe(d *definition, appID string, in subscribeRequest, expires time.Time) reply {
+func (s *Sim) subscribe(c *call, d *definition, in subscribeRequest, expires time.Time) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	appID := c.App
+	if s.subscribed(d, appID) { // another call was faster
+		return c.secondSubscription()
+	}
 	sub := &subscription{
 		id: s.dice.guid("subscription", fmt.Sprint(d.id, s.dice.pick(1<<30, "subscription", d.id))), appID: appID, clientState: in.ClientState,
 		notifyURL: in.Notify, lifecycleURL: in.Lifecycle, def: d, expires: expires,
