@@ -138,7 +138,7 @@ func authError(err error) *AuthError {
 		}
 		return &AuthError{Err: wireError{err}}
 	}
-	e := &AuthError{Status: answer.Response.StatusCode, RetryAfter: retryAfter(answer.Response.Header, time.Now())}
+	e := &AuthError{Status: answer.Response.StatusCode, RetryAfter: retryAfter(answer.Response.Header, dateOf(answer.Response.Header))}
 	var body struct {
 		Codes []int  `json:"error_codes"`
 		Trace string `json:"trace_id"`

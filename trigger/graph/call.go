@@ -48,10 +48,14 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 	cl.began = time.Now()
 	renewed := false
 	for n := 0; ; n++ {
+		if e := c.pauses.wait(ctx, c, cl); e != nil {
+			return e
+		}
 		used, e := c.try(ctx, cl, n == 0)
 		if e == nil {
 			return nil
 		}
+		c.pauses.asked(e, cl.op)
 		if e.Status == http.StatusUnauthorized {
 			if renewed {
 				c.tokens.distrusted()
@@ -193,6 +197,7 @@ func (c *Client) send(ctx context.Context, cl *call, token *bearer) *Error {
 		return e
 	}
 	defer resp.Body.Close()
+	c.clock.told(resp.Header, time.Now())
 	e := cl.read(resp)
 	c.metrics.observe(cl.op, label(resp.StatusCode, nil), began)
 	if s := resp.StatusCode; s < 500 && s != http.StatusUnauthorized && s != http.StatusTooManyRequests && (s < 300 || s >= 400) {
@@ -320,7 +325,7 @@ func (cl *call) read(resp *http.Response) *Error {
 
 // refusal makes an Error of an answer that is no success.
 func (cl *call) refusal(resp *http.Response) *Error {
-	e := &Error{Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write(), RetryAfter: retryAfter(resp.Header, time.Now())}
+	e := &Error{Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write(), RetryAfter: retryAfter(resp.Header, dateOf(resp.Header))}
 	var body struct {
 		Error struct {
 			Code       string `json:"code"`

@@ -211,6 +211,9 @@ func (r *DocumentReader) fetch(from, to int64) ([]byte, error) {
 	var last *Error
 	renewed, retried := false, false
 	for {
+		if e := r.client.pauses.wait(r.ctx, r.client, &call{op: readDocument, began: time.Now()}); e != nil {
+			return nil, e
+		}
 		data, err := r.exchange(from, to)
 		if err == nil {
 			return data, nil
@@ -261,6 +264,8 @@ func (r *DocumentReader) exchange(from, to int64) ([]byte, *Error) {
 		if e.Status = resp.StatusCode; resp.StatusCode == http.StatusPartialContent {
 			e.Status = 0
 		}
+		e.RetryAfter = retryAfter(resp.Header, dateOf(resp.Header))
+		r.client.pauses.asked(e, readDocument)
 		return nil, e
 	case size != r.size:
 		if len(r.blocks) > 0 {

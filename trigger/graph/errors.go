@@ -112,7 +112,7 @@ func (e *Error) Throttled() bool {
 // same: it was sent, and then the answer got lost, took too long, was a 5xx or
 // could not be understood. Read back before doing anything else.
 func (e *Error) Ambiguous() bool {
-	return e.write && (e.fate == lost || e.fate == garbled || e.Status >= 500)
+	return e.write && e.fate != unsent && (e.fate == lost || e.fate == garbled || e.Status >= 500)
 }
 
 var (

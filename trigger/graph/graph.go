@@ -115,6 +115,8 @@ type Client struct {
 	agent   []string
 	metrics *metrics
 	log     *zap.Logger
+	clock   clock
+	pauses  pauses
 	last    atomic.Int64 // unix nanoseconds of LastSuccess
 }
 
@@ -159,6 +161,7 @@ func blank(cfg Config, o Options) (*Client, addresses, error) {
 		metrics: newMetrics(o.Registerer),
 		log:     o.Logger.Named("graph"),
 	}
+	c.clock.skew, c.clock.log = c.metrics.skew, c.log
 	if cfg.RatePerSecond > 0 {
 		c.limiter = rate.NewLimiter(rate.Limit(cfg.RatePerSecond), max(1, int(cfg.RatePerSecond)))
 	}

@@ -16,6 +16,7 @@ type metrics struct {
 	duration  [operations]prometheus.Observer
 	throttled prometheus.Counter
 	answered  prometheus.Gauge
+	skew      prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -31,6 +32,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		answered: registered(reg, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_graph_last_success_timestamp_seconds",
 			Help: "When Microsoft Graph last answered like one that is there; 0 before the first time.",
+		})),
+		skew: registered(reg, prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_clock_skew_seconds",
+			Help: "By how much this machine's clock is ahead of Microsoft Graph's, by its newest answer; negative when it is behind.",
 		})),
 	}
 	duration := registered(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -16,7 +16,8 @@ import (
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for v, want := range map[string]time.Duration{
-		"": 0, "0": 0, "7": 7 * time.Second, " 7 ": 7 * time.Second, "-7": 0, "7.5": 0, "7s": 0, "soon": 0,
+		"": 0, "0": 0, "7": 7 * time.Second, " 7 ": 7 * time.Second, "-7": 0, "7s": 0, "7.5": 8 * time.Second, "2.128": 3 * time.Second, "2.000": 2 * time.Second, "0.0": 0, "0.01": time.Second,
+		"300.5": 5 * time.Minute, "1e3": 0, "inf": 0, "NaN": 0, "0x10": 0, "1.2.3": 0, ".5": 0, "5.": 0, "+5": 0, "-2.5": 0, "soon": 0,
 		"300": 5 * time.Minute, "301": 5 * time.Minute, "99999999999999999999": 5 * time.Minute,
 		"Sun, 01 Mar 2026 12:00:09 GMT":  9 * time.Second,
 		"Sun, 01 Mar 2026 11:59:00 GMT":  0,

@@ -58,7 +58,8 @@ type tokens struct {
 
 	mu     sync.Mutex
 	flight *flight
-	failed error // of the last fetch
+	failed error     // of the last fetch
+	pause  time.Time // until then the authority asked to be left in peace
 }
 
 // flight is a fetch under way.
@@ -221,7 +222,9 @@ func (t *tokens) join(good func(*bearer) bool) (f *flight, leader bool) {
 func (t *tokens) lead(ctx context.Context, f *flight, limit time.Duration) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	f.token, f.err = t.fetch(limited)
+	if f.err = t.paused(); f.err == nil {
+		f.token, f.err = t.fetch(limited)
+	}
 	f.abandoned = f.err != nil && ctx.Err() != nil
 	t.mu.Lock()
 	if f.err == nil {
@@ -230,9 +233,28 @@ func (t *tokens) lead(ctx context.Context, f *flight, limit time.Duration) {
 	if !f.abandoned {
 		t.failed = f.err
 	}
+	var e *AuthError
+	if errors.As(f.err, &e) && e.RetryAfter > 0 {
+		t.pause = time.Now().Add(e.RetryAfter)
+	}
 	t.flight = nil
 	t.mu.Unlock()
 	close(f.done)
+}
+
+// paused is the error of the last fetch while the time lasts that the authority asked
+// for by Retry-After.
+func (t *tokens) paused() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	left := time.Until(t.pause)
+	var last *AuthError
+	if left <= 0 || !errors.As(t.failed, &last) {
+		return nil
+	}
+	e := *last
+	e.RetryAfter = left
+	return &e
 }
 
 // fetch asks the authority once.
