@@ -175,7 +175,11 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		}
 	}
 	if state == held.Held {
-		f.rec.HoldUntil = f.rec.Seen.Add(f.q.HoldFor)
+		from := f.rec.Seen
+		if there := w.graphTime(); there.After(time.Now()) {
+			from = from.Add(time.Until(there)) // this machine's clock is behind: it may be set right meanwhile
+		}
+		f.rec.HoldUntil = from.Add(f.q.HoldFor)
 		f.rec.Set = f.rec.Decision.Set
 	}
 	rev, ok, err := w.Jobs.Put(ctx, &f.rec, f.rev)

@@ -59,7 +59,7 @@ func (s *Sweeper) settle(ctx context.Context) error {
 	if err := s.damaged(err); err != nil {
 		return fmt.Errorf("list reservations: %w", err)
 	}
-	now := time.Now()
+	now := s.worker.surely()
 	oldest := now
 	for _, r := range open {
 		if r.At.Before(oldest) {

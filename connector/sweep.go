@@ -181,7 +181,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	}
 	s.tellStranded(open)
 	var waiting []Entry
-	now, warns := time.Now(), s.warnings()
+	now, warns := s.worker.surely(), s.warnings()
 	for _, e := range open {
 		warn := warns > 0 && dueWarning(e, s.worker.queues[e.Printer], now)
 		if warn {
@@ -273,7 +273,7 @@ func (s *Sweeper) record(ctx context.Context, e Entry, warn bool) error {
 		return nil
 	case rec.State.Intent():
 		err = w.resume(ctx, rec, rev, time.Time{})
-	case expired(rec.State, rec.HoldUntil, time.Now()):
+	case expired(rec.State, rec.HoldUntil, w.surely()):
 		err = w.expire(ctx, rec, rev)
 	case warn && rec.Warned.IsZero():
 		err = s.warn(ctx, rec, rev)

@@ -177,6 +177,24 @@ func NewWorker(d Deps) *Worker {
 	return w
 }
 
+// graphTime is the time at Graph, as far as its client knows.
+func (w *Worker) graphTime() time.Time {
+	if c, ok := w.Graph.(interface{ Now() time.Time }); ok {
+		return c.Now()
+	}
+	return time.Now()
+}
+
+// surely is the time by which what can't be undone is judged: the earlier of this
+// machine's clock and Graph's, as either may be wrong.
+func (w *Worker) surely() time.Time {
+	now := time.Now()
+	if there := w.graphTime(); there.Before(now) {
+		return there
+	}
+	return now
+}
+
 // QueueOf is what the queue of a job is called now: it may have had another name when
 // the job came.
 func (w *Worker) QueueOf(rec *held.Record) string {

@@ -128,16 +128,20 @@ func (k *keeper) poll(ctx context.Context) error {
 		return k.gone(ctx)
 	}
 	k.nextPoll = soon()
-	if differ(s.Expires, c.Expires) {
-		c.Expires = s.Expires
+	if expires := k.here(s.Expires); differ(expires, c.Expires) {
+		c.Expires = expires
+		if now := time.Now(); c.Renewed.After(now) {
+			c.Renewed = now // the clock was set back
+		}
 		return k.store(ctx)
 	}
 	return nil
 }
 
-// differ ignores an expiry that Graph doesn't tell, and fractions of a second.
+// differ ignores an expiry that Graph doesn't tell, and what clocks that differ make of
+// it from one answer to the next.
 func differ(told, known time.Time) bool {
-	return !told.IsZero() && told.Sub(known).Abs() > time.Second
+	return !told.IsZero() && told.Sub(known).Abs() > 3*time.Second
 }
 
 // gone forgets the current subscription, so that create makes another.
@@ -155,7 +159,7 @@ func (k *keeper) renew(ctx context.Context) error {
 		return nil
 	}
 	now := time.Now()
-	s, err := k.o.Graph.RenewSubscription(ctx, c.ID, now.Add(life))
+	s, err := k.o.Graph.RenewSubscription(ctx, c.ID, k.graphTime().Add(life))
 	if notFound(err) {
 		return k.gone(ctx)
 	}
@@ -164,7 +168,7 @@ func (k *keeper) renew(ctx context.Context) error {
 	}
 	c.Renewed, c.Expires = now, now.Add(life)
 	if !s.Expires.IsZero() {
-		c.Expires = s.Expires
+		c.Expires = k.here(s.Expires)
 	}
 	k.log.Info("renewed subscription", zap.String("subscription", c.ID), zap.Time("expires", c.Expires))
 	return k.store(ctx)
@@ -189,7 +193,7 @@ func (k *keeper) create(ctx context.Context) error {
 	}
 	ask := graph.NewSubscription{
 		Resource: p.Resource, NotificationURL: k.notifyURL, LifecycleNotificationURL: k.lifecycleURL,
-		ClientState: p.ClientState, Expires: p.Expires,
+		ClientState: p.ClientState, Expires: k.graphTime().Add(life),
 	}
 	s, err := k.o.Graph.CreateSubscription(ctx, ask)
 	if taken(err) {
@@ -205,7 +209,7 @@ func (k *keeper) create(ctx context.Context) error {
 	born := *p
 	born.ID, born.ToldResource, born.ToldURL = s.ID, s.Resource, s.NotificationURL
 	if !s.Expires.IsZero() {
-		born.Expires = s.Expires
+		born.Expires = k.here(s.Expires)
 	}
 	k.born = &born
 	// A stop now, or a lost lease, must not leave it to the next start.
@@ -263,7 +267,10 @@ func (k *keeper) refused(p *subscription, err error) error {
 		return fmt.Errorf("create subscription: %w", err)
 	}
 	k.unused = p.ClientState
-	if ge.Status == 400 {
+	if ahead := k.ahead(); ge.Status == http.StatusBadRequest && ahead.Abs() > clockMatters {
+		return fmt.Errorf("create subscription (this machine's clock is %s ahead of Graph's: have it set by NTP): %w", ahead.Round(time.Second), err)
+	}
+	if ge.Status == http.StatusBadRequest {
 		return fmt.Errorf("create subscription (can Graph reach %s and %s within 10 s?): %w", k.notifyURL, k.lifecycleURL, err)
 	}
 	return fmt.Errorf("create subscription: %w", err)

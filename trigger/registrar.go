@@ -25,7 +25,7 @@ const (
 
 // life is for how long we ask Graph to keep a subscription: 4,230 minutes are the
 // most for print (https://learn.microsoft.com/graph/api/resources/subscription),
-// less a margin for clocks that differ.
+// less a margin for clocks that differ and the time that the call takes.
 const life = 4230*time.Minute - 5*time.Minute
 
 // Graph is asked whether the subscription still lives every pollEvery ± pollSpread,
@@ -43,6 +43,10 @@ const actWithin = time.Minute
 // eight steps is bounded by actWithin. One that takes longer is stuck, however slow
 // Graph is.
 const RoundLimit = 12 * time.Minute
+
+// clockMatters is by how much a clock may differ before it is named as a cause: within
+// that much, what is asked for is within the limit of Graph.
+const clockMatters = 5 * time.Minute
 
 // deliverWithin is what storing a new subscription may take of a shutdown.
 const deliverWithin = 10 * time.Second
@@ -268,6 +272,26 @@ func (k *keeper) look(ctx context.Context) error {
 	}
 	k.def, k.defRev, k.subs, k.rev = def, defRev, subs, rev
 	return nil
+}
+
+// graphTime is the time at Graph, as far as its client knows.
+func (k *keeper) graphTime() time.Time {
+	if c, ok := k.o.Graph.(interface{ Now() time.Time }); ok {
+		return c.Now()
+	}
+	return time.Now()
+}
+
+// ahead is by how much this machine's clock is ahead of Graph's. State has all times by
+// this machine's clock, as whoever reads them does.
+func (k *keeper) ahead() time.Duration { return time.Since(k.graphTime()) }
+
+// here is a time that Graph told, by this machine's clock.
+func (k *keeper) here(told time.Time) time.Time {
+	if told.IsZero() {
+		return told
+	}
+	return told.Add(k.ahead())
 }
 
 func (k *keeper) resource() string { return "print/taskDefinitions/" + k.def.ID + "/tasks" }

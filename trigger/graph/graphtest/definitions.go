@@ -192,7 +192,7 @@ func (s *Sim) listTasks(c *call) reply {
 	i := from
 	for ; i < len(d.tasks) && len(out.Value) < k.TaskPage; i++ {
 		if t := d.tasks[i]; t.finished.IsZero() || t.finished.After(oldest) {
-			out.Value = append(out.Value, s.taskJSON(t))
+			out.Value = append(out.Value, s.taskJSON(s.shownTask(k, t)))
 		}
 	}
 	more := i < len(d.tasks)
@@ -231,9 +231,10 @@ func (s *Sim) getTask(c *call) reply {
 		s.mu.Unlock()
 		return r
 	}
-	out := s.taskJSON(t)
+	k := s.knobs.Load()
+	out := s.taskJSON(s.shownTask(k, t))
 	s.mu.Unlock()
-	s.garble(s.knobs.Load(), c, &out.Status.State)
+	s.garble(k, c, &out.Status.State)
 	out.Context = context0 + "print/taskDefinitions('" + c.Definition + "')/tasks/$entity"
 	return reply{status: 200, body: out}
 }

@@ -37,6 +37,7 @@ func (s *Sim) abortJob(c *call) reply {
 		}
 		return r
 	}
+	j.remember()
 	j.effects.AbortApplied++
 	j.state, j.reason, j.description, j.details = stateAborted, in.Reason, "The job was aborted.", []string{}
 	s.taskFollows(j, stateAborted)
@@ -104,6 +105,7 @@ func (s *Sim) redirectLocked(c *call, j *job, destination string, raw json.RawMe
 	k := s.knobs.Load()
 	moved := &job{root: j.root, user: j.user, config: cfg, doc: j.doc, redirectedFrom: j.id}
 	fresh := s.addJob(to, moved, !k.NoRedirectedTask)
+	j.remember()
 	j.redirectedTo = moved.id
 	j.effects.RedirectApplied++
 	j.state = k.RedirectedStates[s.dice.pick(len(k.RedirectedStates), "redirected state", j.id.String())]
@@ -133,6 +135,7 @@ func (s *Sim) updateJob(c *call) reply {
 	if !ok {
 		return c.badRequest("The configuration is not valid.")
 	}
+	j.remember()
 	j.config = cfg
 	j.effects.UpdateApplied++
 	return reply{status: 200, body: s.jobJSON(j, false, false)}
@@ -156,6 +159,7 @@ func (s *Sim) cancelJob(c *call) reply {
 }
 
 func (s *Sim) cancelLocked(j *job) {
+	j.remember()
 	j.state, j.description, j.details = stateCanceled, "The job was canceled by its user.", []string{}
 	s.taskFollows(j, stateAborted)
 }
@@ -190,6 +194,7 @@ func (s *Sim) updateTask(c *call) reply {
 		t.description = in.Status.Description
 		return reply{status: 200, body: s.taskJSON(t)}
 	}
+	t.job.remember()
 	t.job.effects.FinishApplied++
 	s.finishTask(t, in.Status.State, in.Status.Description)
 	s.settle(t)

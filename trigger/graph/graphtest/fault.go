@@ -132,9 +132,13 @@ func (s *Sim) strike(k *Knobs, c *call, about string) (reply, bool) {
 	r := c.failWith(status)
 	switch seconds := int((k.RetryAfter + time.Second - 1) / time.Second); s.dice.pick(3, "retry after", about) {
 	case 0:
-		r.header = http.Header{"Retry-After": {strconv.Itoa(seconds)}}
+		text := strconv.Itoa(seconds)
+		if s.dice.chance(k.RetryFraction, "retry after fraction", about) {
+			text = strconv.FormatFloat(k.RetryAfter.Seconds(), 'f', 3, 64)
+		}
+		r.header = http.Header{"Retry-After": {text}}
 	case 1:
-		at := time.Now().Add(k.RetryAfter + time.Second - 1).Truncate(time.Second)
+		at := time.Now().Add(k.ClockAhead + k.RetryAfter + time.Second - 1).Truncate(time.Second)
 		r.header = http.Header{"Retry-After": {at.UTC().Format(http.TimeFormat)}}
 	}
 	return r, true

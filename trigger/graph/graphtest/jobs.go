@@ -48,7 +48,7 @@ type jobJSON struct {
 
 // jobJSON copies a job for marshalling after the lock is given back. Slices of the configuration are replaced, never written to.
 func (s *Sim) jobJSON(j *job, documents, tasks bool) jobJSON {
-	created := j.created.UTC().Format(stamp)
+	created := s.told(j.created)
 	out := jobJSON{
 		ID: j.id.Job, CreatedDateTime: created,
 		IsFetchable:    j.state == statePending || j.state == stateProcessing,
@@ -116,20 +116,20 @@ func (s *Sim) getJob(c *call) reply {
 		return r
 	}
 	s.mu.Lock()
+	k := s.knobs.Load()
 	j := s.findJob(c)
-	if j == nil {
+	if j == nil || s.early(k, j) {
 		s.mu.Unlock()
 		return c.notFound()
 	}
-	out := s.jobJSON(j, documents, tasks)
+	out := s.jobJSON(s.shown(k, j), documents, tasks)
 	s.mu.Unlock()
-	k := s.knobs.Load()
 	s.garble(k, c, &out.Status.State)
 	if len(out.Tasks) > 0 {
 		s.garble(k, c, &out.Tasks[0].Status.State)
 	}
 	out.Context = context0 + "print/printers('" + c.Printer + "')/jobs/$entity"
-	return reply{status: 200, body: out}
+	return reply{status: 200, body: s.nullified(k, c, out)}
 }
 
 var byUPN = regexp.MustCompile(`^createdBy/userPrincipalName eq '((?:[^']|'')*)'$`)
@@ -164,8 +164,8 @@ func (s *Sim) listJobs(c *call) reply {
 	}
 	i := from
 	for ; i < len(p.jobs) && len(out.Value) < k.JobPage; i++ {
-		if j := p.jobs[i]; j != nil && (upn == "" || strings.EqualFold(j.user.UPN, upn)) {
-			out.Value = append(out.Value, s.jobJSON(j, documents, tasks))
+		if j := p.jobs[i]; j != nil && !s.early(k, j) && (upn == "" || strings.EqualFold(j.user.UPN, upn)) {
+			out.Value = append(out.Value, s.jobJSON(s.shown(k, j), documents, tasks))
 		}
 	}
 	more := i < len(p.jobs)

@@ -13,11 +13,12 @@ type Knobs struct {
 	Tenant string // the directory's id; default 84bd8158-6d4d-4958-8b9f-9d6445542f95
 
 	// Faults of a call. They strike Graph and the authority alike.
-	Throttle    float64       // 429, before anything is applied
-	Unavailable float64       // 503, before anything is applied
-	LoseReply   float64       // a write is applied and its answer never arrives (connection closed, or 504)
-	RetryAfter  time.Duration // what 429 and 503 ask for, in seconds, as a date, or (in turn) not at all; default 1 s
-	Latency     time.Duration // of every call, before it is looked at
+	Throttle      float64       // 429, before anything is applied
+	Unavailable   float64       // 503, before anything is applied
+	LoseReply     float64       // a write is applied and its answer never arrives (connection closed, or 504)
+	RetryAfter    time.Duration // what 429 and 503 ask for, in seconds, as a date, or (in turn) not at all; default 1 s
+	RetryFraction float64       // and the seconds have a fraction, as those of some services behind Graph
+	Latency       time.Duration // of every call, before it is looked at
 
 	// Faults of notifications.
 	LoseNotification      float64
@@ -30,6 +31,17 @@ type Knobs struct {
 	OperationFails float64       // and then it was not made
 
 	UnknownWords float64 // an answer holding a state uses a word outside the documented enumeration
+
+	// Reads that are behind. JobUnknown is the chance that Graph does not know a job (404) for JobUnknownFor after it was
+	// made, although its task is announced and listed. For ReadLag after a change each read of a job or its task shows it
+	// as it was before; effects are judged by what is.
+	JobUnknown    float64
+	JobUnknownFor time.Duration
+	ReadLag       time.Duration
+
+	// Null is the chance that a property of a job is answered with null, for each of NullOf; by default for all of [Nulls].
+	Null   float64
+	NullOf []string
 
 	// What the documentation leaves open. A list with several entries is drawn from.
 	SecondEffect     []int    // status of abort, redirect or PATCH job when the fence is closed because the work is done; default 400, 403, 404, 409
@@ -59,7 +71,7 @@ type Knobs struct {
 	BindQueues []string
 
 	TokenLife       time.Duration // default 3599 s
-	ClockAhead      time.Duration // of the authority and Graph against the machine's, in the header Date and where assertions are looked at
+	ClockAhead      time.Duration // of the authority and Graph against the machine's: in the header Date, in every time that is told, and where assertions and the ends of subscriptions are looked at
 	ResourceBase    string        // start of parentUrl, redirectedTo and @odata.id; default https://graph.microsoft.com/v1.0
 	DocumentBase    string        // origin of pre-authenticated payload URLs; default another name of the calling host
 	ForeignNextLink string        // when set, @odata.nextLink leads to this origin instead: a client must not follow
@@ -74,9 +86,11 @@ type Knobs struct {
 // Hostile is Universal Print on a bad day, every day: the setting to develop against.
 func Hostile() Knobs {
 	return Knobs{
-		Throttle: 0.05, Unavailable: 0.02, LoseReply: 0.02, RetryAfter: time.Second,
+		Throttle: 0.05, Unavailable: 0.02, LoseReply: 0.02, RetryAfter: time.Second, RetryFraction: 0.5,
 		LoseNotification: 0.05, DuplicateNotification: 0.05, NotifyDelay: 200 * time.Millisecond, NoParentURL: 0.1, Join: 4,
 		UnknownWords: 0.01, AbortEndsTask: 0.5,
+		JobUnknown: 0.05, JobUnknownFor: time.Second,
+		Null: 0.05, NullOf: []string{"configuration.mediaType", "configuration.quality", "configuration.margin", "status.description", "status.details", "createdBy.displayName"},
 		SecondEffect: []int{400, 403, 404, 409}, SecondFinish: []int{200, 400, 404, 409},
 		RedirectedStates: []string{"completed", "aborted", "canceled"},
 		PrintTime:        2 * time.Second,
@@ -95,11 +109,12 @@ func (k *Knobs) Become(other Knobs) {
 	k.NotifyDelay, k.NoParentURL, k.UnknownWords = other.NotifyDelay, other.NoParentURL, other.UnknownWords
 	k.SecondEffect, k.SecondFinish = other.SecondEffect, other.SecondFinish
 	k.AbortEndsTask, k.RedirectedStates = other.AbortEndsTask, other.RedirectedStates
+	k.RetryFraction, k.JobUnknown, k.JobUnknownFor, k.ReadLag, k.Null, k.NullOf = other.RetryFraction, other.JobUnknown, other.JobUnknownFor, other.ReadLag, other.Null, other.NullOf
 }
 
 // hostile reports whether any random fault is switched on.
 func (k *Knobs) hostile() bool {
-	return k.Throttle+k.Unavailable+k.LoseReply+k.LoseNotification+k.DuplicateNotification+k.UnknownWords > 0
+	return k.Throttle+k.Unavailable+k.LoseReply+k.LoseNotification+k.DuplicateNotification+k.UnknownWords+k.JobUnknown+k.Null > 0
 }
 
 func (k Knobs) withDefaults() *Knobs {

@@ -89,6 +89,8 @@ type job struct {
 	draft          bool // made by its person, and not started
 	uploaded       bool // the document of a draft
 	effects        Effects
+	before         *job      // as it was before its last change
+	changed        time.Time // when that was
 }
 
 func (j *job) ended() bool {

@@ -113,7 +113,7 @@ func (sub *subscription) hears(now time.Time) bool {
 func (s *Sim) notification(k *Knobs, sub *subscription, t *task) notificationJSON {
 	resource := sub.resource() + "/" + t.id
 	n := notificationJSON{
-		ID: s.dice.guid("notification", sub.id+t.id), Subscription: sub.id, Expires: sub.expires.UTC().Format(stamp),
+		ID: s.dice.guid("notification", sub.id+t.id), Subscription: sub.id, Expires: s.told(sub.expires),
 		ClientState: optional(sub.clientState), ChangeType: "created", Resource: resource, Tenant: k.Tenant,
 		ResourceData: &resourceDataJSON{Type: "#Microsoft.Graph.printTask", ODataID: k.ResourceBase + "/" + resource, ID: t.id},
 	}
@@ -146,7 +146,7 @@ func (s *Sim) requireReauthorization(sub *subscription) {
 		return
 	}
 	n := notificationJSON{
-		Subscription: sub.id, Expires: sub.expires.UTC().Format(stamp), ClientState: optional(sub.clientState),
+		Subscription: sub.id, Expires: s.told(sub.expires), ClientState: optional(sub.clientState),
 		LifecycleEvent: "reauthorizationRequired", Resource: sub.resource(), Tenant: k.Tenant,
 	}
 	s.post(sub.lifecycleURL, delivery{note: n, since: now}, 0)

@@ -268,6 +268,7 @@ func TestSubscriptionLimits(t *testing.T) {
 		o.subscribe(403, map[string]any{"resource": "print/taskDefinitions/" + foreign + "/tasks"})
 
 		a := o.subscribe(201, in(time.Minute))
+		o.subscribe(409, map[string]any{"notificationUrl": "https://elsewhere.contoso.com/x"})
 		if got := o.sim.Subscriptions()[0].Expires; !got.Equal(time.Now().Add(45 * time.Minute)) {
 			t.Errorf("raised to %v", got)
 		}

@@ -39,11 +39,11 @@ type subscriptionJSON struct {
 	LatestSupportedTLS       string  `json:"latestSupportedTlsVersion"`
 }
 
-func (sub *subscription) json(withState bool) subscriptionJSON {
+func (sub *subscription) json(ahead time.Duration, withState bool) subscriptionJSON {
 	out := subscriptionJSON{
 		Context: context0 + "subscriptions/$entity", ID: sub.id, Resource: sub.resource(), ApplicationID: sub.appID, ChangeType: "created",
 		NotificationURL: sub.notifyURL, LifecycleNotificationURL: optional(sub.lifecycleURL),
-		ExpirationDateTime: sub.expires.UTC().Format(stamp), CreatorID: sub.appID, LatestSupportedTLS: "v1_2",
+		ExpirationDateTime: sub.expires.Add(ahead).UTC().Format(stamp), CreatorID: sub.appID, LatestSupportedTLS: "v1_2",
 	}
 	if withState { // only the answer to creation shows it
 		out.ClientState = optional(sub.clientState)
@@ -70,7 +70,7 @@ func (s *Sim) createSubscription(c *call) reply {
 		return c.badRequest("The body is malformed.")
 	}
 	m := taskResource.FindStringSubmatch(in.Resource)
-	expires, problem := expiry(in.Expires)
+	expires, problem := s.expiry(in.Expires)
 	switch {
 	case in.ChangeType != "created":
 		return c.fail(400, "InvalidRequest", "The change type is not supported for this resource.")
@@ -130,12 +130,13 @@ func (s *Sim) subscribe(c *call, d *definition, in subscribeRequest, expires tim
 	s.subs[sub.id] = sub
 	s.subOrder = append(s.subOrder, sub)
 	s.watchExpiry(sub)
-	return reply{status: 201, body: sub.json(true)}
+	return reply{status: 201, body: sub.json(s.ahead(), true)}
 }
 
-// expiry reads expirationDateTime and applies the limits.
-func expiry(text string) (expires time.Time, problem string) {
+// expiry reads expirationDateTime, which is by Graph's clock, and applies the limits. The result is by the machine's.
+func (s *Sim) expiry(text string) (expires time.Time, problem string) {
 	t, err := time.Parse(time.RFC3339Nano, text)
+	t = t.Add(-s.ahead())
 	now := time.Now()
 	switch {
 	case err != nil:
@@ -191,7 +192,7 @@ func (s *Sim) listSubscriptions(c *call) reply {
 	var all []subscriptionJSON
 	for _, sub := range s.subOrder {
 		if sub.appID == c.App && now.Before(sub.expires) {
-			all = append(all, sub.json(false))
+			all = append(all, sub.json(s.ahead(), false))
 		}
 	}
 	s.mu.Unlock()
@@ -205,7 +206,7 @@ func (s *Sim) getSubscription(c *call) reply {
 	if sub == nil {
 		return c.noSubscription()
 	}
-	return reply{status: 200, body: sub.json(false)}
+	return reply{status: 200, body: sub.json(s.ahead(), false)}
 }
 
 func (s *Sim) updateSubscription(c *call) reply {
@@ -213,7 +214,7 @@ func (s *Sim) updateSubscription(c *call) reply {
 	if !c.decode(&in) {
 		return c.badRequest("The body is malformed.")
 	}
-	expires, problem := expiry(in.Expires)
+	expires, problem := s.expiry(in.Expires)
 	if problem != "" {
 		return c.fail(400, "InvalidRequest", problem)
 	}
@@ -225,7 +226,7 @@ func (s *Sim) updateSubscription(c *call) reply {
 	}
 	sub.expires, sub.reauthorizeBy = expires, time.Time{}
 	s.watchExpiry(sub)
-	return reply{status: 200, body: sub.json(false)}
+	return reply{status: 200, body: sub.json(s.ahead(), false)}
 }
 
 func (s *Sim) reauthorizeSubscription(c *call) reply {
