@@ -1,5 +1,11 @@
 package connector
 
+import (
+	"slices"
+
+	"pullprint/trigger/graph"
+)
+
 // Device is one entry of devices in the configuration: a physical printer with
 // a reader in front of it.
 type Device struct {
@@ -15,4 +21,13 @@ type Device struct {
 	// UnknownState is what is done with a job while Graph does not know the state of
 	// the printer: UnknownRelease, also when empty, or UnknownKeep.
 	UnknownState string `yaml:"unknown_state"`
+}
+
+// canonicalDevices are devices with their ids as Graph's are kept.
+func canonicalDevices(list []Device) []Device {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].PrinterID = graph.Canonical(list[i].PrinterID)
+	}
+	return list
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/held"
+	"pullprint/trigger/graph"
 )
 
 // Index mirrors in memory what the sweep and the gauges need of every job
@@ -76,7 +77,7 @@ func (x *Index) Ready() <-chan struct{} { return x.ready }
 func (x *Index) Lookup(ref held.Ref) (Entry, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	e, ok := x.entries[ref]
+	e, ok := x.entries[canonical(ref)]
 	return e, ok
 }
 
@@ -155,7 +156,13 @@ func mode(s string) string {
 	return ""
 }
 
+// canonical is a job's name in the one form in which it is looked up.
+func canonical(ref held.Ref) held.Ref {
+	return held.Ref{Printer: graph.Canonical(ref.Printer), Job: graph.Canonical(ref.Job)}
+}
+
 func (x *Index) set(ref held.Ref, e *Entry) {
+	ref = canonical(ref)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	old, had := x.entries[ref]

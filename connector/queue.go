@@ -1,6 +1,11 @@
 package connector
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"pullprint/trigger/graph"
+)
 
 // DefaultHoldFor is how long a pull queue holds a job when its configuration
 // says nothing.
@@ -26,6 +31,15 @@ type Queue struct {
 	Create bool `yaml:"create"`
 	// ShareWith are who may print to one that is made: object ids of groups, or everyone.
 	ShareWith []string `yaml:"share_with"`
+}
+
+// canonicalQueues are queues with their ids as Graph's are kept.
+func canonicalQueues(list []Queue) []Queue {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].PrinterID = graph.Canonical(list[i].PrinterID)
+	}
+	return list
 }
 
 // The modes of a queue.

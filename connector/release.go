@@ -115,7 +115,7 @@ type Releaser struct {
 // NewReleaser releases what w holds at the given devices.
 func NewReleaser(w *Worker, devices []Device, d *Delegations) *Releaser {
 	r := &Releaser{w: w, devices: map[string]Device{}, delegations: d, log: w.Logger.Named("release"), states: map[string]printerState{}}
-	for _, dev := range devices {
+	for _, dev := range canonicalDevices(devices) {
 		r.devices[dev.ID] = dev
 	}
 	d.damaged = func(key string) {
@@ -151,6 +151,7 @@ func (r *Releaser) waiting(ctx context.Context, owner, device string) ([]stored,
 	if device != "" && !ok {
 		return nil, fmt.Errorf("%w: %s", ErrNoDevice, device)
 	}
+	owner = graph.Canonical(owner)
 	owners, err := r.delegations.Of(ctx, owner, time.Now())
 	if err != nil {
 		return nil, err
@@ -414,7 +415,7 @@ func (r *Releaser) ask(ctx context.Context, o Order, rec *held.Record, job graph
 	q := w.queues[rec.Printer]
 	ask := w.question(job, q, time.Now())
 	ask.pages, ask.paid = rec.Pages, rec.Charge
-	if ask.User.ID == "" || ask.User.ID != rec.Owner {
+	if ask.User.ID == "" || !strings.EqualFold(ask.User.ID, rec.Owner) {
 		r.log.Error("owner of the job differs from its record, job stays held", zap.String("job", rec.Job), zap.String("task", rec.Task))
 		return ask, w.own(policy.ReasonOwnerUnknown, policy.Release, policy.Keep), nil, nil
 	}

@@ -163,6 +163,7 @@ type Worker struct {
 
 // NewWorker makes a worker.
 func NewWorker(d Deps) *Worker {
+	d.Queues, d.Devices = canonicalQueues(d.Queues), canonicalDevices(d.Devices)
 	w := &Worker{
 		Deps: d, queues: map[string]Queue{}, busy: map[string]bool{},
 		log: d.Logger.Named("worker"), groups: newDirectory(d.Graph, d.GroupTTL), tries: newAttempts(),

@@ -50,7 +50,7 @@ func (k *keeper) pick(all []graph.Definition) (graph.Definition, bool) {
 	mine := func(d graph.Definition) bool { return strings.EqualFold(d.AppID, k.o.AppID) }
 	if k.def.Name == k.o.Definition && strings.EqualFold(k.def.App, k.o.AppID) {
 		for _, d := range all {
-			if d.ID == k.def.ID && (mine(d) || d.AppID == "") {
+			if strings.EqualFold(d.ID, k.def.ID) && (mine(d) || d.AppID == "") {
 				return d, true
 			}
 		}

@@ -57,7 +57,7 @@ func (k *keeper) deliver(ctx context.Context) error {
 	switch {
 	case b == nil:
 		return nil
-	case k.subs.Current != nil && k.subs.Current.ID == b.ID: // stored after all
+	case k.subs.Current != nil && strings.EqualFold(k.subs.Current.ID, b.ID): // stored after all
 	case p != nil && p.ClientState == b.ClientState:
 		k.subs.retireCurrent(time.Now())
 		k.subs.Current, k.subs.Pending = b, nil
@@ -84,7 +84,7 @@ func (k *keeper) answer(ctx context.Context) error {
 	if ev.At.IsZero() || ev.At.Equal(k.subs.Served) {
 		return nil
 	}
-	if c := k.subs.Current; c != nil && c.ID == ev.Subscription {
+	if c := k.subs.Current; c != nil && strings.EqualFold(c.ID, ev.Subscription) {
 		switch strings.ToLower(ev.Event) {
 		case "reauthorizationrequired":
 			err := k.o.Graph.ReauthorizeSubscription(ctx, c.ID)
@@ -294,7 +294,7 @@ func (k *keeper) tidyUp(ctx context.Context) error {
 		return errLookAgain
 	}
 	for _, s := range all {
-		if s.ID == k.subs.Current.ID || !(k.subs.Current.is(s.Resource, s.NotificationURL) || k.subs.ours(s.ID)) {
+		if strings.EqualFold(s.ID, k.subs.Current.ID) || !(k.subs.Current.is(s.Resource, s.NotificationURL) || k.subs.ours(s.ID)) {
 			continue
 		}
 		if err := k.drop(ctx, s.ID); err != nil {

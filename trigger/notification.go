@@ -60,6 +60,8 @@ func ParseNotification(raw []byte) (Notification, error) {
 	if n.definition, n.task, ok = parseResource(resource); !ok {
 		return Notification{}, fmt.Errorf("%w: resource is no print task", ErrMalformed)
 	}
+	n.subscription, n.tenant = graph.Canonical(n.subscription), graph.Canonical(n.tenant)
+	n.definition, n.task = graph.Canonical(n.definition), graph.Canonical(n.task)
 	return n, n.readData(item["resourceData"])
 }
 
@@ -122,6 +124,7 @@ func ParseLifecycle(raw []byte) (Lifecycle, error) {
 	if !graph.ValidID(l.subscription) || !graph.ValidID(l.event) || (l.tenant != "" && !graph.ValidID(l.tenant)) {
 		return Lifecycle{}, fmt.Errorf("%w: no subscription id or event", ErrMalformed)
 	}
+	l.subscription, l.tenant = graph.Canonical(l.subscription), graph.Canonical(l.tenant)
 	return l, nil
 }
 

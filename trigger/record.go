@@ -112,7 +112,7 @@ func (s *subscriptions) retirePending(now time.Time) {
 // ours reports whether id was one of our subscriptions and is no more.
 func (s *subscriptions) ours(id string) bool {
 	for i := range s.Past {
-		if s.Past[i].ID == id {
+		if strings.EqualFold(s.Past[i].ID, id) {
 			return true
 		}
 	}
@@ -120,14 +120,15 @@ func (s *subscriptions) ours(id string) bool {
 }
 
 // match finds the entry of a subscription id and clientState. An entry without
-// an id accepts any. It looks at all entries whatever it finds.
+// an id accepts any. It looks at all entries whatever it finds. An id may be stored as
+// an earlier version got it, in any case.
 func (s *subscriptions) match(id, clientState string, now time.Time) error {
 	known, ok := false, false
 	look := func(e *subscription, until time.Time) {
-		if e == nil || (!until.IsZero() && !now.Before(until)) || (e.ID != "" && e.ID != id) {
+		if e == nil || (!until.IsZero() && !now.Before(until)) || (e.ID != "" && !strings.EqualFold(e.ID, id)) {
 			return
 		}
-		known = known || e.ID == id
+		known = known || e.ID != ""
 		ok = e.has(clientState) || ok
 	}
 	look(s.Current, time.Time{})

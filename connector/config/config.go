@@ -180,6 +180,7 @@ func (c *Config) fill(doc *strictyaml.Document) {
 			c.Queues[i].HoldFor = connector.DefaultHoldFor
 		}
 	}
+	c.canonical()
 	c.Documents.Fill()
 	if c.SelfTest.Queue != "" && c.SelfTest.Every == 0 {
 		c.SelfTest.Every = connector.DefaultSelfTestEvery
@@ -225,5 +226,23 @@ func (c *Config) resolve(dir string) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
+	}
+}
+
+// canonical gives the ids of Entra and Graph the one form in which they are compared:
+// the portal, scripts and people write GUIDs in any case.
+func (c *Config) canonical() {
+	ids := []*string{&c.TenantID, &c.Auth.ClientID}
+	for i := range c.Queues {
+		ids = append(ids, &c.Queues[i].PrinterID)
+		for j := range c.Queues[i].ShareWith {
+			ids = append(ids, &c.Queues[i].ShareWith[j])
+		}
+	}
+	for i := range c.Devices {
+		ids = append(ids, &c.Devices[i].PrinterID)
+	}
+	for _, id := range ids {
+		*id = graph.Canonical(*id)
 	}
 }

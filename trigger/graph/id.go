@@ -40,6 +40,15 @@ func CanonicalGUID(s string) (guid string, ok bool) {
 	return s, true
 }
 
+// Canonical is an id in the form in which it is kept and compared: a GUID in lower
+// case, anything else as it is. Graph and people write GUIDs in any case.
+func Canonical(id string) string {
+	if guid, ok := CanonicalGUID(id); ok {
+		return guid
+	}
+	return id
+}
+
 // maxUserName is the longest user principal name of Entra, in bytes
 // (https://learn.microsoft.com/graph/api/resources/user).
 const maxUserName = 113
@@ -102,7 +111,7 @@ func ParseJobURL(s string) (JobRef, error) {
 	if ref.Job, rest, ok = cutKey(rest); !ok || rest != "" {
 		return JobRef{}, errNotJob
 	}
-	return ref, nil
+	return JobRef{Printer: Canonical(ref.Printer), Job: Canonical(ref.Job)}, nil
 }
 
 func validHost(s string) bool {

@@ -36,7 +36,7 @@ type wireDefinition struct {
 }
 
 func (d wireDefinition) definition() Definition {
-	return Definition{ID: d.ID, DisplayName: d.DisplayName, AppID: d.CreatedBy.AppID}
+	return Definition{ID: Canonical(d.ID), DisplayName: d.DisplayName, AppID: Canonical(d.CreatedBy.AppID)}
 }
 
 // Definitions lists the task definitions of the tenant, those of other apps too
@@ -87,7 +87,7 @@ type wireTask struct {
 }
 
 func (t *wireTask) task() Task {
-	out := Task{ID: t.ID, State: TaskState(word(t.Status.State)), Description: t.Status.Description}
+	out := Task{ID: Canonical(t.ID), State: TaskState(word(t.Status.State)), Description: t.Status.Description}
 	if t.ParentURL != "" {
 		out.Job, _ = ParseJobURL(t.ParentURL) // zero when it is no job
 	}
@@ -179,8 +179,9 @@ type wireJob struct {
 }
 
 func (j *wireJob) job(ref JobRef) Job {
+	ref = JobRef{Printer: Canonical(ref.Printer), Job: Canonical(ref.Job)}
 	out := Job{
-		Ref: ref, CreatedBy: User(j.CreatedBy), Created: j.Created,
+		Ref: ref, CreatedBy: User{ID: Canonical(j.CreatedBy.ID), UserPrincipalName: j.CreatedBy.UserPrincipalName}, Created: j.Created,
 		State: JobState(word(j.Status.State)), Details: j.Status.Details, AcquiredByPrinter: j.Status.Acquired, Fetchable: j.Fetchable,
 		RedirectedTo: j.RedirectedTo, RedirectedFrom: j.RedirectedFrom, Settings: j.Settings,
 	}
@@ -283,7 +284,7 @@ func (c *Client) RedirectJob(ctx context.Context, ref JobRef, destination string
 	if !ValidID(out.ID) {
 		return JobRef{}, cl.failed(garbled, errInvalidID)
 	}
-	return JobRef{Printer: destination, Job: out.ID}, nil
+	return JobRef{Printer: Canonical(destination), Job: Canonical(out.ID)}, nil
 }
 
 // UpdateJob gives a job another configuration, the whole of it

@@ -14,7 +14,11 @@ func TasksResource(definition string) string { return "print/taskDefinitions/" +
 // Subscriptions lists the subscriptions of this app
 // (https://learn.microsoft.com/graph/api/subscription-list).
 func (c *Client) Subscriptions(ctx context.Context) ([]Subscription, error) {
-	return collect[Subscription](ctx, c, call{op: listSubscriptions, url: c.at("/subscriptions", "")})
+	all, err := collect[Subscription](ctx, c, call{op: listSubscriptions, url: c.at("/subscriptions", "")})
+	for i := range all {
+		all[i].ID = Canonical(all[i].ID)
+	}
+	return all, err
 }
 
 // Subscription reads one subscription
@@ -25,6 +29,7 @@ func (c *Client) Subscription(ctx context.Context, id string) (Subscription, err
 	}
 	var out Subscription
 	err := c.do(ctx, &call{op: getSubscription, url: c.at("/subscriptions/"+id, ""), out: &out})
+	out.ID = Canonical(out.ID)
 	return out, err
 }
 
@@ -54,6 +59,7 @@ func (c *Client) CreateSubscription(ctx context.Context, n NewSubscription) (Sub
 	if !ValidID(out.ID) {
 		return Subscription{}, cl.failed(garbled, errInvalidID)
 	}
+	out.ID = Canonical(out.ID)
 	return out, nil
 }
 
