@@ -52,11 +52,10 @@ type jobPage struct {
 var words = template.FuncMap{
 	"ago":     func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
 	"left":    func(now, t time.Time) string { return span(t.Sub(now)) },
-	"clock":   func(t time.Time) string { return t.Format("Mon 15:04") },
 	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"path":    func(r held.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
-	"date":    func(t time.Time) string { return t.Format("Mon 2 Jan 15:04") },
 	"variant": variantWords,
+	"quote":   func(p page, q connector.Quote, own bool) quoteLine { return quoteLine{p, q, own} },
 	"short":   func(s string) string { return s[:min(len(s), 8)] },
 	"ispast":  func(now, t time.Time) bool { return !t.After(now) },
 }

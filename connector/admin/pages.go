@@ -4,6 +4,7 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,15 +22,18 @@ type Pages struct {
 	api       *API
 	templates map[string]*template.Template
 	sessions  *sessions
+	visits    visits
+	deeds     deeds
 	log       *zap.Logger
 	handler   http.Handler
 }
 
 // NewPages makes the pages over an API; it starts nothing.
 func NewPages(a *API) (*Pages, error) {
-	p := &Pages{api: a, templates: map[string]*template.Template{}, sessions: &sessions{a.State, a.Tokens}, log: a.log}
+	p := &Pages{api: a, templates: map[string]*template.Template{}, sessions: &sessions{a.State, a.Tokens}, visits: visits{a.State}, log: a.log}
 	for _, name := range []string{"login", "console", "job", "station", "jobs", "done", "enrol", "message"} {
-		t, err := template.New("").Funcs(words).ParseFS(pageFiles, "pages/layout.html", "pages/waiting.html", "pages/"+name+".html")
+		t, err := template.New("").Funcs(words).Funcs(p.times()).ParseFS(
+			pageFiles, "pages/layout.html", "pages/card.html", "pages/waiting.html", "pages/"+name+".html")
 		if err != nil {
 			return nil, err
 		}
@@ -48,11 +52,46 @@ func NewPages(a *API) (*Pages, error) {
 	mux.HandleFunc("POST /station/{device}/jobs", p.stationJobs)
 	mux.HandleFunc("POST /station/{device}/release", p.stationRelease)
 	mux.HandleFunc("POST /station/{device}/cancel", p.stationCancel)
+	mux.HandleFunc("POST /station/{device}/leave", p.stationLeave)
+	mux.HandleFunc("GET /station/{device}/{page}", p.stationAgain)
 	mux.HandleFunc("GET /station/{device}/enrol", p.stationEnrol)
 	mux.HandleFunc("POST /station/{device}/enrol", p.stationRedeem)
 	mux.HandleFunc("/", p.notFound)
-	p.handler = http.NewCrossOriginProtection().Handler(mux)
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(p.foreign))
+	p.handler = protection.Handler(mux)
 	return p, nil
+}
+
+// foreign refuses a form that another site sent, with the way home.
+func (p *Pages) foreign(rw http.ResponseWriter, req *http.Request) {
+	home := "/"
+	if rest, ok := strings.CutPrefix(req.URL.Path, "/station/"); ok {
+		device, _, _ := strings.Cut(rest, "/")
+		home = stationPath(device)
+	}
+	p.show(rw, http.StatusForbidden, "message", page{
+		Title: "The form was not sent from this site", Home: home,
+		Data: "If it was, a proxy changes the name of the host: let it keep the header Host.",
+	})
+}
+
+// times are what templates can say about times: in the zone in which the policy
+// counts, or else in that of this machine, which stands beside.
+func (p *Pages) times() template.FuncMap {
+	in := func(layout string) func(t time.Time) string {
+		return func(t time.Time) string {
+			zone := time.UTC
+			if p.api.Worker != nil {
+				zone = p.api.Worker.Policy().Zone()
+			}
+			if zone == time.UTC { // also when the policy says nothing
+				zone = time.Local
+			}
+			return t.In(zone).Format(layout)
+		}
+	}
+	return template.FuncMap{"clock": in("Mon 15:04 MST"), "date": in("Mon 2 Jan 15:04 MST")}
 }
 
 // ServeHTTP answers for a page. A form that another site sends is refused.
@@ -78,6 +117,8 @@ type page struct {
 	Caller  string
 	Operate bool
 	Now     time.Time
+	// Home is where a message leads on to, if anywhere.
+	Home string
 	// Wrong is what went wrong with what was sent.
 	Wrong string
 	Data  any

@@ -69,7 +69,7 @@ func TestForgedForms(t *testing.T) {
 	}
 	for _, path := range []string{
 		"/login", "/logout", "/jobs/p/j/cancel", "/jobs/p/j/release",
-		"/station/west/login", "/station/west/jobs", "/station/west/release", "/station/west/cancel", "/station/west/enrol",
+		"/station/west/login", "/station/west/jobs", "/station/west/release", "/station/west/cancel", "/station/west/enrol", "/station/west/leave",
 	} {
 		for _, site := range []string{"cross-site", "same-site"} {
 			if rec := send(p, path, site, url.Values{"token": {testTokens["admin"]}}, cookies...); rec.Code != http.StatusForbidden {
@@ -112,48 +112,6 @@ func TestStationCookie(t *testing.T) {
 			}
 		}
 	}
-}
-
-// A person who left, or was away, is not known any more; nor at another device.
-func TestVisits(t *testing.T) {
-	bustest.Virtual(t, func(t *testing.T) {
-		s := &sessions{bustest.Open(t).State(), newTokens(t)}
-		arrive := func() string {
-			id, err := s.arrive(t.Context(), "west", "ada")
-			if err != nil {
-				t.Fatal(err)
-			}
-			return id
-		}
-		known := func(device, id string) bool {
-			owner, ok, err := s.visitor(t.Context(), device, id)
-			if err != nil || ok && owner != "ada" {
-				t.Fatal(owner, err)
-			}
-			return ok
-		}
-		id := arrive()
-		if !known("west", id) || known("east", id) || known("west", "guessed") {
-			t.Error("not known at the device, or at another, or by a guess")
-		}
-		for range 3 {
-			time.Sleep(visitLife - time.Second)
-			if !known("west", id) {
-				t.Error("not known although they did something")
-			}
-		}
-		time.Sleep(visitLife + time.Second)
-		if known("west", id) {
-			t.Error("known after the time")
-		}
-		id = arrive()
-		if err := s.leave(t.Context(), id); err != nil {
-			t.Fatal(err)
-		}
-		if known("west", id) {
-			t.Error("known after leaving")
-		}
-	})
 }
 
 // Whoever signed in at one replica is signed in at the others, until they sign out

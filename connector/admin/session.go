@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -13,12 +14,10 @@ import (
 	"pullprint/connector"
 )
 
-// How long somebody stays signed in, and how long a person at a station is
-// remembered after they did something: the page forgets them sooner.
+// How long somebody stays signed in.
 const (
 	consoleLife = 8 * time.Hour
 	stationLife = 365 * 24 * time.Hour
-	visitLife   = 60 * time.Second
 )
 
 // cookieName is the cookie of the console; a station has one of its own.
@@ -46,13 +45,6 @@ type session struct {
 	Until  time.Time `json:"until"`
 }
 
-// visit is a person at a station.
-type visit struct {
-	Device string    `json:"device"`
-	Owner  string    `json:"owner"`
-	Until  time.Time `json:"until"`
-}
-
 // keyOf is where what belongs to a secret of a browser is stored; the secret is not.
 func keyOf(prefix, id string) string {
 	sum := sha256.Sum256([]byte(id))
@@ -64,8 +56,10 @@ func keyOf(prefix, id string) string {
 func (s *sessions) signIn(rw http.ResponseWriter, req *http.Request, c Caller, path string, life time.Duration) error {
 	id := rand.Text()
 	v := session{Name: c.Name, Role: c.Role, Device: c.Device, Token: tagOf(req.PostFormValue("token")), Until: time.Now().Add(life)}
-	if err := put(req.Context(), s.store, keyOf(sessionPrefix, id), v, 0, life); err != nil {
+	if ok, err := swap(req.Context(), s.store, keyOf(sessionPrefix, id), v, 0, life); err != nil {
 		return fmt.Errorf("store session: %w", err)
+	} else if !ok {
+		return errors.New("store session: its key is taken")
 	}
 	http.SetCookie(rw, &http.Cookie{ //nolint:gosec // Secure wherever TLS ends here; a proxy on this machine may end it
 		Name: cookieName, Value: id, Path: path, MaxAge: int(life / time.Second), HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: req.TLS != nil,
@@ -99,36 +93,6 @@ func (s *sessions) signOut(req *http.Request) error {
 	return nil
 }
 
-// arrive remembers a person at a station and returns the id for its forms.
-func (s *sessions) arrive(ctx context.Context, device, owner string) (string, error) {
-	id := rand.Text()
-	v := visit{device, owner, time.Now().Add(visitLife)}
-	if err := put(ctx, s.store, keyOf(visitPrefix, id), v, 0, visitLife); err != nil {
-		return "", fmt.Errorf("store visit: %w", err)
-	}
-	return id, nil
-}
-
-// visitor is the person of an id, if they are there still.
-func (s *sessions) visitor(ctx context.Context, device, id string) (owner string, ok bool, err error) {
-	var v visit
-	key := keyOf(visitPrefix, id)
-	rev, err := read(ctx, s.store, key, &v)
-	if err != nil || rev == 0 || v.Device != device || time.Now().After(v.Until) {
-		return "", false, err
-	}
-	v.Until = time.Now().Add(visitLife)
-	if err := put(ctx, s.store, key, v, rev, visitLife); err != nil {
-		return "", false, err
-	}
-	return v.Owner, true, nil
-}
-
-// leave forgets a person.
-func (s *sessions) leave(ctx context.Context, id string) error {
-	return drop(ctx, s.store, keyOf(visitPrefix, id))
-}
-
 func read(ctx context.Context, kv connector.StateKV, key string, v any) (revision uint64, err error) {
 	raw, revision, err := kv.Get(ctx, key)
 	if err != nil || revision == 0 {
@@ -140,14 +104,15 @@ func read(ctx context.Context, kv connector.StateKV, key string, v any) (revisio
 	return revision, nil
 }
 
-// put stores v if its key is at revision; another who was faster is no error.
-func put(ctx context.Context, kv connector.StateKV, key string, v any, revision uint64, life time.Duration) error {
+// swap stores v if its key is at revision, and reports false when another was
+// faster.
+func swap(ctx context.Context, kv connector.StateKV, key string, v any, revision uint64, life time.Duration) (bool, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("encode session: %w", err)
+		return false, fmt.Errorf("encode session: %w", err)
 	}
-	_, _, err = kv.CompareAndSet(ctx, key, raw, revision, life)
-	return err
+	_, ok, err := kv.CompareAndSet(ctx, key, raw, revision, life)
+	return ok, err
 }
 
 func drop(ctx context.Context, kv connector.StateKV, key string) error {

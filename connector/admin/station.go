@@ -5,52 +5,91 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"pullprint/connector"
-	"pullprint/connector/held"
-	"pullprint/policy"
 	"pullprint/policy/badge"
 )
 
-// forgetAfter is how many seconds a station shows a person's jobs when nothing
-// is done.
+// forgetAfter is how many seconds a station shows a person's jobs, or a message,
+// when nothing is done. It is less than visitLife.
 const forgetAfter = 20
 
 // idleAgain is how often an idle station loads its page anew, so that the field
 // for the badge has the focus.
 const idleAgain = 120
 
+// namesWithin is how long the name of somebody whose jobs are listed is looked for.
+const namesWithin = time.Second
+
 // stationPage is what the pages of a station know.
+//
+// To a station a card is typed text and Enter, at any moment: while a page loads,
+// behind what stands in a field, on whatever has the focus. So that it acts for
+// nobody but the card's owner,
+//   - every page has a field for a badge, which has the focus from the start, and
+//     gets it back by a click beside the buttons (the label "backdrop");
+//   - no form that releases or deletes has a field that takes text: Enter in a field
+//     sends its own form, which only shows a badge or enrols one;
+//   - a button that releases or deletes never is the next stop of Tab after anything
+//     but a link back to the field (the template "guard"), so that no reader that
+//     ends with Tab and Enter gets there; people without a pointer do with Tab, Tab;
+//   - such a button that was pressed by a pointer, or on which the pointer went down
+//     and slid off, loses the focus (style.css, "acts");
+//   - a page's forms work once, and while its visit lasts (visit).
 type stationPage struct {
 	Device string
-	Visit  string
+	// Ticket is that of the page; see visit. It is empty when nobody is there.
+	Ticket string
+	// Jobs are the person's own, Others those of people who let them.
 	Jobs   []connector.Quote
-	// Balances are what is left on the accounts that pay.
+	Others []othersJobs
+	// Purses are what is left on the accounts that pay.
 	Purses []connector.Purse
-	// Outcome is set after something was done.
+	// Outcome is set after something was done, with the Refusals that the list of
+	// jobs does not tell.
 	Outcome  *connector.Outcome
+	Refusals []refusedJobs
 	Canceled []connector.Refused
 	Enrolled bool
+	// Code is a one-time code that was typed and waits for a badge.
+	Code string
+}
+
+// othersJobs are jobs that somebody lets the person release.
+type othersJobs struct {
+	// Name is the user principal name of who it is, or else the id.
+	Name string
+	Jobs []connector.Quote
+}
+
+// quoteLine is a job in the list of a page; own says that the person may delete it.
+type quoteLine struct {
+	Page  page
+	Quote connector.Quote
+	Own   bool
 }
 
 // at is the device of the path and whether this browser is its station.
 func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok bool) {
 	device = req.PathValue("device")
 	if _, known := p.api.device(device); !known {
-		p.message(rw, http.StatusNotFound, "There is no such device", "Write the id of a configured device into the address: /station/ID.")
+		p.message(rw, http.StatusNotFound, "There is no such device",
+			"Write the id of a configured device into the address: /station/ID.")
 		return device, false
 	}
 	if p.api.Taps == nil {
 		p.fail(rw, noBadges())
 		return device, false
 	}
-	_, ok, err := p.sessions.who(req, func(c Caller) bool { return c.Device == device || (c.Device == "" && c.may(RoleOperate)) })
+	_, ok, err := p.sessions.who(req, func(c Caller) bool {
+		return c.Device == device || (c.Device == "" && c.may(RoleOperate))
+	})
 	if err != nil {
-		p.fail(rw, err)
+		p.trouble(rw, device, err)
 		return device, false
 	}
 	if !ok {
@@ -59,8 +98,12 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 	return device, ok
 }
 
+func stationPath(device string) string { return "/station/" + url.PathEscape(device) }
+
 func (p *Pages) stationSignIn(rw http.ResponseWriter, status int, device, wrong string) {
-	p.show(rw, status, "login", page{Title: "Set up the station " + device, Wrong: wrong, Data: "/station/" + url.PathEscape(device) + "/login"})
+	p.show(rw, status, "login", page{
+		Title: "Set up the station " + device, Wrong: wrong, Data: stationPath(device) + "/login",
+	})
 }
 
 func (p *Pages) stationLogin(rw http.ResponseWriter, req *http.Request) {
@@ -78,29 +121,48 @@ func (p *Pages) stationLogin(rw http.ResponseWriter, req *http.Request) {
 	}
 	caller.Device = device // an administrator's token sets up this station and opens nothing else
 	caller.Role = ""
-	if err := p.sessions.signIn(rw, req, caller, "/station/"+url.PathEscape(device), stationLife); err != nil {
+	if err := p.sessions.signIn(rw, req, caller, stationPath(device), stationLife); err != nil {
 		p.fail(rw, err)
 		return
 	}
-	http.Redirect(rw, req, "/station/"+url.PathEscape(device), http.StatusSeeOther)
+	http.Redirect(rw, req, stationPath(device), http.StatusSeeOther)
 }
 
 func (p *Pages) station(rw http.ResponseWriter, req *http.Request) {
-	device, ok := p.at(rw, req)
-	if !ok {
-		return
+	if device, ok := p.at(rw, req); ok {
+		p.idle(rw, http.StatusOK, device, "")
 	}
-	p.idle(rw, http.StatusOK, device, "")
 }
 
-// idle waits for a badge.
+// stationAgain leads home who loads the address of a form: a browser that begins
+// again where it ended.
+func (p *Pages) stationAgain(rw http.ResponseWriter, req *http.Request) {
+	http.Redirect(rw, req, stationPath(req.PathValue("device")), http.StatusSeeOther)
+}
+
+// idle waits for a badge. A message is shown as long as a person's jobs are.
 func (p *Pages) idle(rw http.ResponseWriter, status int, device, wrong string) {
+	refresh := idleAgain
+	if wrong != "" {
+		refresh = forgetAfter
+	}
 	p.show(rw, status, "station", page{
-		Title: "Show your badge", Wrong: wrong, Refresh: idleAgain, Then: "/station/" + url.PathEscape(device), Data: stationPage{Device: device},
+		Title: "Show your badge", Wrong: wrong, Refresh: refresh, Then: stationPath(device),
+		Data: stationPage{Device: device},
 	})
 }
 
-// stationJobs shows the jobs of whose badge it is.
+// trouble says at a station what an error means, and waits for a badge.
+func (p *Pages) trouble(rw http.ResponseWriter, device string, err error) {
+	pr := problemOf(err)
+	if hidden(err, pr) {
+		p.log.Warn("page failed", zap.String("device", device), zap.Error(err))
+	}
+	p.idle(rw, pr.Status, device, pr.Title+". "+pr.Detail)
+}
+
+// stationJobs ends the visit of whoever is there, and shows the jobs of whose badge
+// it is. A browser may have gone on to another page already: what was typed counts.
 func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 	device, ok := p.at(rw, req)
 	if !ok {
@@ -111,164 +173,118 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 		p.idle(rw, http.StatusOK, device, "")
 		return
 	}
-	owner, err := p.api.Taps.Identify(context.WithoutCancel(req.Context()), device, number)
+	ctx, now := context.WithoutCancel(req.Context()), time.Now()
+	if owner, ticket, same := p.same(ctx, device, number, req.PostFormValue("visit")); same {
+		p.visit(rw, req, stationPage{Device: device, Ticket: ticket}, owner)
+		return
+	}
+	if _, _, err := p.visits.begin(ctx, device, "", now); err != nil {
+		p.trouble(rw, device, err)
+		return
+	}
+	owner, err := p.api.Taps.Identify(ctx, device, number)
 	var locked *connector.LockedError
 	switch {
 	case errors.As(err, &locked):
 		p.idle(rw, http.StatusTooManyRequests, device, "Too many unknown badges. Please wait a minute.")
 		return
 	case err != nil:
-		p.fail(rw, err)
+		p.trouble(rw, device, err)
 		return
 	}
-	page := stationPage{Device: device}
+	s := stationPage{Device: device}
 	if owner != "" {
-		if page.Jobs, page.Purses, err = p.api.Releaser.Quotes(req.Context(), owner, device); err != nil {
-			p.fail(rw, err)
+		if err := p.list(req.Context(), &s, owner); err != nil {
+			p.trouble(rw, device, err)
 			return
 		}
 	}
-	if len(page.Jobs) == 0 {
+	if len(s.Jobs)+len(s.Others) == 0 {
 		p.idle(rw, http.StatusOK, device, "No job is waiting for this badge here. A new badge has to be enrolled first.")
 		return
 	}
-	if page.Visit, err = p.sessions.arrive(req.Context(), device, owner); err != nil {
-		p.fail(rw, err)
+	if s.Ticket, ok, err = p.visits.begin(ctx, device, owner, now); err != nil {
+		p.trouble(rw, device, err)
+		return
+	} else if !ok {
+		p.idle(rw, http.StatusOK, device, visitEnded)
 		return
 	}
-	p.jobs(rw, page)
+	p.jobs(rw, s, "")
 }
 
-func (p *Pages) jobs(rw http.ResponseWriter, s stationPage) {
-	p.show(rw, http.StatusOK, "jobs", page{Title: "Your jobs", Refresh: forgetAfter, Then: "/station/" + url.PathEscape(s.Device), Data: s})
-}
+// visitEnded is told to whoever acts after their visit.
+const visitEnded = "Your time here is over, or another badge was shown. Please show your badge again."
 
-// stationRelease releases one job of the person there, or all.
-func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
-	device, owner, ok := p.person(rw, req)
-	if !ok {
-		return
-	}
-	order := connector.Order{Device: device, Owner: owner, At: time.Now()}
-	if ref, one := formRef(req); one {
-		order.Jobs = []held.Ref{ref}
-		order.Set = formVariant(req)
-	}
-	out, err := p.api.Releaser.Release(context.WithoutCancel(req.Context()), order)
-	if err != nil {
-		p.fail(rw, err)
-		return
-	}
-	p.done(rw, req, stationPage{Device: device, Outcome: &out}, owner)
-}
-
-// stationCancel cancels a job of the person there; one that they only may
-// release stays.
-func (p *Pages) stationCancel(rw http.ResponseWriter, req *http.Request) {
-	device, owner, ok := p.person(rw, req)
-	if !ok {
-		return
-	}
-	ref, _ := formRef(req)
-	done, err := p.api.cancel(req.Context(), connector.Cancellation{Key: held.Key(owner, ref), Owner: owner})
-	if err != nil {
-		p.fail(rw, err)
-		return
-	}
-	p.done(rw, req, stationPage{Device: device, Canceled: []connector.Refused{done}}, owner)
-}
-
-// done shows what was done, and what still waits.
-func (p *Pages) done(rw http.ResponseWriter, req *http.Request, s stationPage, owner string) {
-	s.Visit = req.PostFormValue("visit")
-	var err error
-	if s.Jobs, s.Purses, err = p.api.Releaser.Quotes(req.Context(), owner, s.Device); err != nil {
-		p.fail(rw, err)
-		return
-	}
-	p.show(rw, http.StatusOK, "done", page{Title: "Done", Refresh: forgetAfter, Then: "/station/" + url.PathEscape(s.Device), Data: s})
-}
-
-// person is who stands at the station.
-func (p *Pages) person(rw http.ResponseWriter, req *http.Request) (device, owner string, ok bool) {
-	if device, ok = p.at(rw, req); !ok {
+// same reports that what was typed is the rest of the badge of whoever is there,
+// who has its page: then nothing changes but the ticket.
+func (p *Pages) same(ctx context.Context, device, number, used string) (owner, ticket string, ok bool) {
+	if used == "" || !p.api.Taps.Rest(device, number) {
 		return "", "", false
 	}
-	id := req.PostFormValue("visit")
-	if req.PostFormValue("leave") != "" {
-		if err := p.sessions.leave(req.Context(), id); err != nil {
-			p.log.Debug("visit not ended, it ends by itself", zap.Error(err))
-		}
-		http.Redirect(rw, req, "/station/"+url.PathEscape(device), http.StatusSeeOther)
+	owner, u, err := p.visits.use(ctx, device, used)
+	if err != nil || u == useEnded {
 		return "", "", false
 	}
-	owner, ok, err := p.sessions.visitor(req.Context(), device, id)
-	if err != nil {
-		p.fail(rw, err)
-		return "", "", false
-	}
-	if !ok {
-		p.idle(rw, http.StatusOK, device, "You were away for a while. Please show your badge again.")
-	}
-	return device, owner, ok
+	ticket, ok, err = p.visits.turn(ctx, device, used)
+	return owner, ticket, ok && err == nil
 }
 
-// formVariant is how the person wants a job printed; nonsense is no change.
-func formVariant(req *http.Request) policy.Settings {
-	s := policy.Settings{ColorMode: req.PostFormValue("colorMode"), DuplexMode: req.PostFormValue("duplexMode")}
-	if n, err := strconv.Atoi(req.PostFormValue("copies")); err == nil {
-		s.Copies = n
+// visit shows somebody's jobs on a page of their visit.
+func (p *Pages) visit(rw http.ResponseWriter, req *http.Request, s stationPage, owner string) {
+	if err := p.list(req.Context(), &s, owner); err != nil {
+		p.trouble(rw, s.Device, err)
+		return
 	}
-	if !s.Variant(policy.Job{Copies: max(s.Copies, 1)}) {
-		return policy.Settings{}
-	}
-	return s
+	p.jobs(rw, s, "")
 }
 
-func formRef(req *http.Request) (held.Ref, bool) {
-	ref := held.Ref{Printer: req.PostFormValue("printer"), Job: req.PostFormValue("job")}
-	return ref, ref.Printer != "" && ref.Job != ""
-}
-
-func (p *Pages) stationEnrol(rw http.ResponseWriter, req *http.Request) {
-	if device, ok := p.at(rw, req); ok {
-		p.enrol(rw, http.StatusOK, device, "")
-	}
-}
-
-func (p *Pages) enrol(rw http.ResponseWriter, status int, device, wrong string) {
-	p.show(rw, status, "enrol", page{
-		Title: "Enrol a badge", Wrong: wrong, Refresh: idleAgain, Then: "/station/" + url.PathEscape(device), Data: stationPage{Device: device},
+func (p *Pages) jobs(rw http.ResponseWriter, s stationPage, wrong string) {
+	p.show(rw, http.StatusOK, "jobs", page{
+		Title: "Your jobs", Wrong: wrong, Refresh: forgetAfter, Then: stationPath(s.Device), Data: s,
 	})
 }
 
-// stationRedeem enrols a badge by a one-time code. A wrong code counts as an
-// unknown badge, so that codes can't be guessed.
-func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
-	device, ok := p.at(rw, req)
-	if !ok {
-		return
-	}
-	code, number := req.PostFormValue("code"), req.PostFormValue("badge")
-	err := p.api.Taps.Enrol(req.Context(), device, code+"\x00"+number, func(now time.Time) error {
-		_, err := p.api.Badges.Redeem(context.WithoutCancel(req.Context()), code, number, now)
+// list looks for the jobs that a person can release: their own, and under their
+// owners those of people who let them.
+func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
+	quotes, purses, err := p.api.Releaser.Quotes(ctx, owner, s.Device)
+	if err != nil {
 		return err
+	}
+	s.Purses = purses
+	of := map[string]int{}
+	for _, q := range quotes {
+		if q.Owner == owner {
+			s.Jobs = append(s.Jobs, q)
+			continue
+		}
+		i, known := of[q.Owner]
+		if !known {
+			i, of[q.Owner] = len(s.Others), len(s.Others)
+			s.Others = append(s.Others, othersJobs{Name: q.Owner})
+		}
+		s.Others[i].Jobs = append(s.Others[i].Jobs, q)
+	}
+	p.name(ctx, s.Others)
+	return nil
+}
+
+// name puts user principal names in the place of ids, as far as badges tell them.
+func (p *Pages) name(ctx context.Context, others []othersJobs) {
+	if len(others) == 0 || p.api.Badges == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, namesWithin)
+	defer cancel()
+	err := p.api.Badges.List(ctx, "", func(b badge.Badge) error {
+		i := slices.IndexFunc(others, func(o othersJobs) bool { return o.Name == b.Owner })
+		if i >= 0 && b.UserPrincipalName != "" {
+			others[i].Name = b.UserPrincipalName
+		}
+		return nil
 	})
-	var locked *connector.LockedError
-	switch {
-	case err == nil:
-		p.show(rw, http.StatusOK, "station", page{
-			Title: "Show your badge", Refresh: idleAgain, Then: "/station/" + url.PathEscape(device), Data: stationPage{Device: device, Enrolled: true},
-		})
-	case errors.As(err, &locked):
-		p.enrol(rw, http.StatusTooManyRequests, device, "Too many tries. Please wait a minute.")
-	case errors.Is(err, badge.ErrCode):
-		p.enrol(rw, http.StatusUnprocessableEntity, device, "That code is wrong, used already, or has expired. Ask for a new one.")
-	case errors.Is(err, badge.ErrTaken):
-		p.enrol(rw, http.StatusConflict, device, "This badge belongs to somebody else. Ask your administrator.")
-	case errors.Is(err, badge.ErrNumber):
-		p.enrol(rw, http.StatusUnprocessableEntity, device, "The reader did not read a badge. Please show it again.")
-	default:
-		p.fail(rw, err)
+	if err != nil {
+		p.log.Debug("names not read, ids are shown", zap.Error(err))
 	}
 }

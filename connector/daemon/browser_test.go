@@ -21,6 +21,12 @@ import (
 // screenshots is where TestBrowser leaves pictures of the pages, if anywhere.
 var screenshots = flag.String("screenshots", "", "folder for pictures of the pages")
 
+// How long a test may have a browser, and wait for what a page says.
+const (
+	browserWithin = 8 * time.Minute
+	seenWithin    = 20 * time.Second
+)
+
 // browser is a person at a station or at the console.
 type browser struct {
 	t    *testing.T
@@ -38,7 +44,7 @@ func newBrowser(t *testing.T, base string) *browser {
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
 	actx, endAllocator := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, end := chromedp.NewContext(actx)
-	ctx, endTime := context.WithTimeout(ctx, time.Minute)
+	ctx, endTime := context.WithTimeout(ctx, browserWithin)
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(ctx) // the browser ends by itself, with all its processes
 		endTime()
@@ -63,26 +69,35 @@ func (b *browser) open(path string) { b.t.Helper(); b.do("open "+path, chromedp.
 // sees waits until the page says something.
 func (b *browser) sees(text string) {
 	b.t.Helper()
-	b.do("look for "+text, chromedp.WaitVisible(`//main//*[contains(normalize-space(.), "`+text+`")]`, chromedp.BySearch))
+	look := chromedp.WaitVisible(`//main//*[contains(normalize-space(.), "`+text+`")]`, chromedp.BySearch)
+	b.do("look for "+text, chromedp.ActionFunc(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, seenWithin)
+		defer cancel()
+		return look.Do(ctx)
+	}))
 }
 
-// picture leaves pictures at desktop and phone width, light and dark.
+// picture leaves pictures at the sizes of a desktop, a kiosk and a phone, light and
+// dark.
 func (b *browser) picture(name string) {
 	b.t.Helper()
-	for _, width := range []int64{1280, 390} {
+	for _, screen := range []struct {
+		name          string
+		width, height int64
+	}{{"desktop", 1280, 800}, {"kiosk", 1024, 600}, {"phone", 390, 844}} {
 		for _, scheme := range []string{"light", "dark"} {
 			var png []byte
 			var wide bool
 			b.do("picture of "+name,
-				chromedp.EmulateViewport(width, 800),
+				chromedp.EmulateViewport(screen.width, screen.height),
 				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
 				chromedp.Evaluate(`document.documentElement.scrollWidth > window.innerWidth`, &wide),
 				chromedp.FullScreenshot(&png, 100))
 			if wide {
-				b.t.Errorf("%s is wider than a screen of %d", name, width)
+				b.t.Errorf("%s is wider than a screen of %d", name, screen.width)
 			}
 			if *screenshots != "" {
-				file := filepath.Join(*screenshots, strings.Join([]string{name, map[int64]string{1280: "desktop", 390: "phone"}[width], scheme}, "-")+".png")
+				file := filepath.Join(*screenshots, strings.Join([]string{name, screen.name, scheme}, "-")+".png")
 				if err := os.WriteFile(file, png, 0o600); err != nil {
 					b.t.Fatal(err)
 				}
@@ -165,7 +180,7 @@ unmatched: free
 	if err := o.sim.SetPrinter(westID, "idle", true); err != nil {
 		t.Fatal(err)
 	}
-	b.do("print all again", chromedp.KeyEvent("\r")) // the button has the focus
+	b.do("print all again", chromedp.Click(`//button[contains(., "Print all")]`, chromedp.BySearch))
 	b.sees("2 jobs are printing")
 	b.picture("done")
 	for i, id := range ids {

@@ -123,3 +123,9 @@ func (b *Book) Redeem(ctx context.Context, text, number string, now time.Time) (
 	}
 	return b.Enrol(ctx, number, Enrolment{Owner: c.Owner, UserPrincipalName: c.UserPrincipalName, By: "code", Now: now})
 }
+
+// IsCode reports whether a text has the form of a code, however it is typed.
+func IsCode(text string) bool {
+	text = strings.NewReplacer("-", "", " ", "").Replace(strings.ToUpper(text))
+	return len(text) == codeLength && strings.Trim(text, codeAlphabet) == ""
+}

@@ -1,0 +1,199 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"pullprint/connector"
+	"pullprint/connector/held"
+)
+
+// element is one element of a page, in order.
+type element struct {
+	name  string
+	attrs map[string]string
+	form  string // the action of the form around it
+}
+
+func (g element) has(attr string) bool { _, ok := g.attrs[attr]; return ok }
+
+// stops reports whether Tab stops there.
+func (g element) stops() bool {
+	switch g.name {
+	case "a":
+		return g.has("href") && g.attrs["tabindex"] != "-1"
+	case "input":
+		return g.attrs["type"] != "hidden" && g.attrs["tabindex"] != "-1"
+	case "button", "select", "textarea", "summary", "iframe", "object", "audio", "video":
+		return g.attrs["tabindex"] != "-1"
+	}
+	return g.has("tabindex") || g.has("contenteditable")
+}
+
+// sends reports whether Enter or a click there sends a form.
+func (g element) sends() bool {
+	kind := g.attrs["type"]
+	return g.name == "button" && (kind == "" || kind == "submit") || g.name == "input" && (kind == "submit" || kind == "image")
+}
+
+// takesText reports whether Enter there sends the form around it.
+func (g element) takesText() bool {
+	return g.name == "input" && g.attrs["type"] != "hidden" && !g.sends() || g.name == "select"
+}
+
+func elementsOf(t *testing.T, page []byte) (list []element) {
+	t.Helper()
+	d := xml.NewDecoder(bytes.NewReader(page))
+	d.Strict, d.AutoClose, d.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
+	form := ""
+	for {
+		tok, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return list
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch tok := tok.(type) {
+		case xml.EndElement:
+			if tok.Name.Local == "form" {
+				form = ""
+			}
+		case xml.StartElement:
+			g := element{tok.Name.Local, map[string]string{}, form}
+			for _, a := range tok.Attr {
+				g.attrs[a.Name.Local] = a.Value
+			}
+			if g.name == "form" {
+				form = g.attrs["action"]
+			}
+			list = append(list, g)
+		}
+	}
+}
+
+// dangerous reports whether a form releases or deletes, or does anything that a
+// station does not need.
+func dangerous(action string) bool {
+	for _, safe := range []string{"/jobs", "/enrol", "/leave", "/login"} {
+		if strings.HasSuffix(action, safe) {
+			return false
+		}
+	}
+	return true
+}
+
+// stationPages are the pages of a station with everything that can be on them.
+func stationPages() map[string]page {
+	job := func(id, owner string, r connector.Reason, v *held.Settings) connector.Quote {
+		q := connector.Quote{Record: held.Record{Ref: held.Ref{Printer: "p", Job: id}, Owner: owner, Queue: "Follow-Me", Created: time.Now()}, Reason: r, Variant: v}
+		q.Price = "3 pages"
+		return q
+	}
+	poor := connector.Reason{Code: "quota.exhausted", Text: "Too dear.", Remedy: "Wait."}
+	full := stationPage{
+		Device: "west", Ticket: "ticket-of-the-page",
+		Jobs:   []connector.Quote{job("1", "ada", connector.Reason{}, nil), job("2", "ada", poor, &held.Settings{ColorMode: "grayscale"}), job("3", "ada", poor, nil)},
+		Others: []othersJobs{{"grace@contoso.com", []connector.Quote{job("4", "grace", connector.Reason{}, nil)}}},
+		Purses: []connector.Purse{{Left: "1 page", Limit: "30 pages"}},
+	}
+	done, deleted, empty := full, full, full
+	done.Outcome = &connector.Outcome{
+		Released: []connector.Released{{}},
+		Kept:     []connector.Refused{{Ref: held.Ref{Printer: "p", Job: "2"}, Queue: "Follow-Me", Reason: poor}, {Queue: "Follow-Me"}, {Queue: "Follow-Me"}},
+		Aborted:  []connector.Refused{{Queue: "Follow-Me", Reason: connector.Reason{Text: "No."}}},
+	}
+	done.Refusals = refusals(done)
+	deleted.Canceled = []connector.Refused{{Queue: "Follow-Me"}}
+	empty.Outcome, empty.Jobs, empty.Others = &connector.Outcome{}, nil, nil
+	return map[string]page{
+		"station":          {Data: stationPage{Device: "west"}},
+		"station wrong":    {Wrong: "It did not work.", Data: stationPage{Device: "west"}},
+		"station enrolled": {Data: stationPage{Device: "west", Enrolled: true}},
+		"jobs":             {Data: full},
+		"jobs wrong":       {Wrong: "Gone.", Data: full},
+		"done":             {Data: done},
+		"done deleted":     {Data: deleted},
+		"done empty":       {Data: empty},
+		"enrol":            {Data: stationPage{Device: "west"}},
+		"enrol code":       {Data: stationPage{Device: "west", Code: "BCDF-GHJK"}},
+	}
+}
+
+// On no page of a station can a reader that types press what releases or deletes:
+// not by Enter in a field, not by the focus that a page begins with, not by Tab
+// and Enter from anywhere; and the field for the badge has the focus.
+func TestReaderPressesNothing(t *testing.T) {
+	p := newPages(t)
+	for name, data := range stationPages() {
+		template, _, _ := strings.Cut(name, " ")
+		var text bytes.Buffer
+		if err := p.templates[template].ExecuteTemplate(&text, "layout", data); err != nil {
+			t.Fatal(name, err)
+		}
+		s, _ := data.Data.(stationPage)
+		focus, badges, acts := "", 0, 0
+		var before element // where Tab comes from
+		for _, g := range elementsOf(t, text.Bytes()) {
+			if g.has("autofocus") {
+				focus += g.attrs["name"]
+			}
+			if g.attrs["id"] == "badge" && g.name == "input" {
+				badges++
+			}
+			for _, never := range []string{"accesskey", "formaction", "form", "onclick", "contenteditable"} {
+				if g.has(never) {
+					t.Errorf("%s: %s has %s", name, g.name, never)
+				}
+			}
+			if g.takesText() && dangerous(g.form) {
+				t.Errorf("%s: Enter in the field %s sends %s", name, g.attrs["name"], g.form)
+			}
+			if g.attrs["name"] == "visit" && g.attrs["value"] != s.Ticket {
+				t.Errorf("%s: another ticket: %q", name, g.attrs["value"])
+			}
+			if g.sends() && dangerous(g.form) {
+				acts++
+				guard := before.name == "a" && before.attrs["href"] == "#badge"
+				if !guard || !strings.Contains(" "+g.attrs["class"]+" ", " acts ") || g.has("autofocus") || g.has("tabindex") {
+					t.Errorf("%s: a button of %s comes after %s %v: %v", name, g.form, before.name, before.attrs, g.attrs)
+				}
+			}
+			if g.stops() {
+				before = g
+			}
+		}
+		want := "badge"
+		if name == "enrol" {
+			want = "code"
+		}
+		if focus != want || badges != 1 {
+			t.Errorf("%s: the focus is on %q, and there are %d fields for a badge", name, focus, badges)
+		}
+		if (acts > 0) != (len(s.Jobs)+len(s.Others) > 0) || strings.Count(text.String(), "/release") < acts/2 {
+			t.Errorf("%s: %d buttons act", name, acts)
+		}
+		if acts > 0 && strings.Count(text.String(), `value="ticket-of-the-page"`) != acts+2 {
+			t.Errorf("%s: %d forms, and not as many tickets", name, acts)
+		}
+	}
+}
+
+// A refusal is told once, however many jobs and lists it is in.
+func TestRefusalsOnce(t *testing.T) {
+	p := newPages(t)
+	var text bytes.Buffer
+	if err := p.templates["done"].ExecuteTemplate(&text, "layout", stationPages()["done"]); err != nil {
+		t.Fatal(err)
+	}
+	for what, want := range map[string]int{"Too dear.": 2, "2 jobs from Follow-Me": 1, "Still waiting": 1, "Refused,": 1} {
+		if n := strings.Count(text.String(), what); n != want {
+			t.Errorf("%q stands there %d times, want %d", what, n, want)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"pullprint/connector"
+	"pullprint/policy/badge"
+)
+
+// typeWithin is how many seconds somebody has to type a code. Then they have
+// forgetAfter to show their badge: whoever comes next does not enrol theirs by it.
+const typeWithin = 60
+
+func (p *Pages) stationEnrol(rw http.ResponseWriter, req *http.Request) {
+	if device, ok := p.at(rw, req); ok {
+		p.enrol(rw, http.StatusOK, stationPage{Device: device}, "")
+	}
+}
+
+func (p *Pages) enrol(rw http.ResponseWriter, status int, s stationPage, wrong string) {
+	refresh := typeWithin
+	if s.Code != "" {
+		refresh = forgetAfter
+	}
+	p.show(rw, status, "enrol", page{
+		Title: "Enrol a badge", Wrong: wrong, Refresh: refresh, Then: stationPath(s.Device), Data: s,
+	})
+}
+
+// stationRedeem enrols a badge by a one-time code. A wrong code counts as an
+// unknown badge, so that codes can't be guessed. A badge without a code, and what
+// can't be a code in its field, is somebody who shows their badge.
+func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
+	device, ok := p.at(rw, req)
+	if !ok {
+		return
+	}
+	code, number := req.PostFormValue("code"), req.PostFormValue("badge")
+	switch {
+	case code == "" && number == "":
+		p.enrol(rw, http.StatusOK, stationPage{Device: device}, "")
+		return
+	case code == "":
+		p.stationJobs(rw, req)
+		return
+	case number == "" && badge.IsCode(code):
+		p.enrol(rw, http.StatusOK, stationPage{Device: device, Code: code}, "")
+		return
+	case number == "":
+		req.PostForm.Set("badge", code)
+		p.stationJobs(rw, req)
+		return
+	}
+	err := p.api.Taps.Enrol(req.Context(), device, code+"\x00"+number, func(now time.Time) error {
+		_, err := p.api.Badges.Redeem(context.WithoutCancel(req.Context()), code, number, now)
+		return err
+	})
+	s := stationPage{Device: device}
+	var locked *connector.LockedError
+	switch {
+	case err == nil:
+		s.Enrolled = true
+		p.show(rw, http.StatusOK, "station", page{
+			Title: "Show your badge", Refresh: forgetAfter, Then: stationPath(device), Data: s,
+		})
+	case errors.As(err, &locked):
+		p.enrol(rw, http.StatusTooManyRequests, s, "Too many tries. Please wait a minute.")
+	case errors.Is(err, badge.ErrCode):
+		p.enrol(rw, http.StatusUnprocessableEntity, s, "That code is wrong, used already, or has expired. Ask for a new one.")
+	case errors.Is(err, badge.ErrTaken):
+		p.enrol(rw, http.StatusConflict, s, "This badge belongs to somebody else. Ask your administrator.")
+	case errors.Is(err, badge.ErrNumber):
+		s.Code = code
+		p.enrol(rw, http.StatusUnprocessableEntity, s, "The reader did not read a badge. Please show it again.")
+	default:
+		p.trouble(rw, device, err)
+	}
+}

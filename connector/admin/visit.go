@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"pullprint/connector"
+)
+
+// visitLife is how long a person at a station is remembered after they did
+// something: the page forgets them sooner (forgetAfter).
+const visitLife = 60 * time.Second
+
+// maxTries is how often a change of a visit is tried anew when another was faster:
+// at one station a handful of requests meet at most.
+const maxTries = 8
+
+// visit is who is at a station. There is one for each device, so that a card ends
+// the visit of whoever was there. It is stored, for every replica and over restarts.
+//
+// Each page of a visit carries a ticket. The first form that comes with it uses it
+// up, for all forms of the page: what is sent a second time, from a page that was
+// left, by the forms of an ended visit or of another device, does nothing.
+type visit struct {
+	Device string `json:"device"`
+	// Owner is empty when nobody is there.
+	Owner string    `json:"owner,omitempty"`
+	Until time.Time `json:"until"`
+	// Began is when the card was shown: one that was shown earlier, and looked up for
+	// longer, does not end this visit.
+	Began time.Time `json:"began"`
+	// Ticket names that of the page that is shown, Used the one before; the tickets
+	// are not stored.
+	Ticket string `json:"ticket,omitempty"`
+	Used   string `json:"used,omitempty"`
+}
+
+// overtaken is by how much a card may have been shown later than the one that is
+// looked up still: a look-up takes less. More is the clock of another replica.
+const overtaken = 15 * time.Second
+
+// use is what a ticket is good for.
+type use int
+
+const (
+	useEnded use = iota // nothing: the visit is over
+	useFirst            // what the form asks for
+	useAgain            // nothing more: what the form asked for is done, or is being done
+)
+
+// visits are those at all devices.
+type visits struct{ store connector.StateKV }
+
+func visitKey(device string) string { return visitPrefix + "at." + device }
+
+// change reads the visit at a device and stores what fn makes of it, unless fn
+// reports false.
+func (s visits) change(ctx context.Context, device string, fn func(v *visit) bool) error {
+	for range maxTries {
+		var v visit
+		rev, err := read(ctx, s.store, visitKey(device), &v)
+		if err != nil {
+			return fmt.Errorf("read visit: %w", err)
+		}
+		if v.Device = device; !fn(&v) {
+			return nil
+		}
+		if ok, err := swap(ctx, s.store, visitKey(device), v, rev, visitLife); err != nil {
+			return fmt.Errorf("store visit: %w", err)
+		} else if ok {
+			return nil
+		}
+	}
+	return errors.New("others change the visit all the time")
+}
+
+// begin ends the visit of whoever is at a device and begins that of owner, who
+// showed a card at a time; without an owner nobody is there then. It reports false
+// when another card was shown since.
+func (s visits) begin(ctx context.Context, device, owner string, at time.Time) (ticket string, ok bool, err error) {
+	ticket = rand.Text()
+	err = s.change(ctx, device, func(v *visit) bool {
+		later := v.Began.Sub(at)
+		if ok = later <= 0 || later > overtaken; !ok {
+			return false
+		}
+		*v = visit{Device: device, Owner: owner, Until: time.Now().Add(visitLife), Began: at}
+		if owner != "" {
+			v.Ticket = keyOf("", ticket)
+		}
+		return true
+	})
+	return ticket, ok && err == nil, err
+}
+
+// use uses a ticket up and says who is there.
+func (s visits) use(ctx context.Context, device, ticket string) (owner string, u use, err error) {
+	name := keyOf("", ticket)
+	err = s.change(ctx, device, func(v *visit) bool {
+		owner, u = v.Owner, useEnded
+		switch {
+		case v.Owner == "" || !time.Now().Before(v.Until):
+			return false
+		case v.Used == name:
+			u = useAgain
+			return false
+		case v.Ticket != name:
+			return false
+		}
+		u = useFirst
+		v.Used, v.Ticket, v.Until = name, "", time.Now().Add(visitLife)
+		return true
+	})
+	if err != nil || u == useEnded {
+		return "", useEnded, err
+	}
+	return owner, u, nil
+}
+
+// turn is the ticket of the next page after one was used; it reports false when
+// the visit has ended meanwhile.
+func (s visits) turn(ctx context.Context, device, used string) (ticket string, ok bool, err error) {
+	ticket = rand.Text()
+	err = s.change(ctx, device, func(v *visit) bool {
+		if ok = v.Owner != "" && v.Used == keyOf("", used) && time.Now().Before(v.Until); ok {
+			v.Ticket, v.Until = keyOf("", ticket), time.Now().Add(visitLife)
+		}
+		return ok
+	})
+	return ticket, ok && err == nil, err
+}

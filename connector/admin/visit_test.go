@@ -1,0 +1,111 @@
+package admin
+
+import (
+	"testing"
+	"time"
+
+	"pullprint/connector/bus/bustest"
+)
+
+// guest is somebody with the ticket of a page.
+type guest struct {
+	t      *testing.T
+	visits visits
+	ticket string
+}
+
+func arrive(t *testing.T, v visits, device, owner string) *guest {
+	t.Helper()
+	ticket, ok, err := v.begin(t.Context(), device, owner, time.Now())
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	return &guest{t, v, ticket}
+}
+
+// may uses the ticket at a device.
+func (g *guest) may(device string) use {
+	g.t.Helper()
+	owner, u, err := g.visits.use(g.t.Context(), device, g.ticket)
+	if err != nil || (u == useEnded) != (owner == "") {
+		g.t.Fatal(owner, u, err)
+	}
+	return u
+}
+
+// next takes the ticket of the page that comes then.
+func (g *guest) next(device string) bool {
+	g.t.Helper()
+	ticket, ok, err := g.visits.turn(g.t.Context(), device, g.ticket)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.ticket = ticket
+	return ok
+}
+
+// A ticket is good once, at its device, in its time, and until another badge is
+// shown or its holder has left.
+func TestVisits(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		v := visits{bustest.Open(t).State()}
+		ada := arrive(t, v, "west", "ada")
+		if ada.may("east") != useEnded || (&guest{t, v, "guessed"}).may("west") != useEnded || (&guest{t, v, ""}).may("west") != useEnded {
+			t.Error("known at another device, by a guess or by nothing")
+		}
+		if ada.may("west") != useFirst || ada.may("west") != useAgain {
+			t.Error("not good once, or good twice")
+		}
+		old := *ada
+		for range 3 {
+			if !ada.next("west") {
+				t.Fatal("no further page")
+			}
+			time.Sleep(visitLife - time.Second)
+			if ada.may("west") != useFirst {
+				t.Error("not known although they did something")
+			}
+		}
+		if old.may("west") != useEnded {
+			t.Error("the ticket of an earlier page is good")
+		}
+		ada.next("west")
+		time.Sleep(visitLife + time.Second)
+		if ada.may("west") != useEnded {
+			t.Error("known after the time")
+		}
+
+		ada = arrive(t, v, "west", "ada")
+		grace := arrive(t, v, "west", "grace")
+		if ada.may("west") != useEnded || ada.next("west") {
+			t.Error("known after another badge")
+		}
+		used := arrive(t, v, "west", "ada")
+		if grace.may("west") != useEnded || used.may("west") != useFirst {
+			t.Error("of three badges not the last one counts")
+		}
+		arrive(t, v, "west", "")
+		if used.next("west") || used.may("west") != useEnded {
+			t.Error("known after leaving")
+		}
+	})
+}
+
+// A card that was shown before the one that counts, and took longer to be looked
+// up, does not end its visit; a clock that is ahead locks nobody out.
+func TestVisitOvertaken(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		v := visits{bustest.Open(t).State()}
+		grace := arrive(t, v, "west", "grace")
+		_, ok, err := v.begin(t.Context(), "west", "ada", time.Now().Add(-time.Second))
+		if err != nil || ok || grace.may("west") != useFirst {
+			t.Errorf("an earlier card came after: %t, %v", ok, err)
+		}
+		if _, _, err := v.begin(t.Context(), "west", "ada", time.Now().Add(5*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if arrive(t, v, "west", "grace").may("west") != useFirst {
+			t.Error("locked out by the clock of another")
+		}
+	})
+}

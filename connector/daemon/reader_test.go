@@ -1,0 +1,274 @@
+package daemon_test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+	"go.uber.org/zap"
+
+	"pullprint/connector/admin"
+	"pullprint/trigger/graph/graphtest"
+)
+
+// The cards of the reader's tests. A part of one is a strike, so they are short
+// and of one digit each: there are four parts, and five strikes lock the reader.
+const (
+	cardA = "111"
+	cardB = "222"
+)
+
+// keyEvery is the pause between two keys of a reader that is set to be fast.
+const keyEvery = 5 * time.Millisecond
+
+// kiosk is a station in a browser, with the jobs of two people.
+type kiosk struct {
+	*browser
+	*shift
+	api admin.Client
+}
+
+// newKiosk sets up a station for the student with card A and the teacher with
+// card B.
+func newKiosk(t *testing.T) *kiosk {
+	t.Helper()
+	if !*long {
+		t.Skip("it needs Chromium, and takes its time: -long plays it")
+	}
+	o := newOffice(t, graphtest.Calm())
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.listen = func(network, address string) (net.Listener, error) {
+		if address == o.admin() {
+			return ln, nil
+		}
+		return o.net.listen(network, address)
+	}
+	s := o.start(zap.NewNop())
+	t.Cleanup(s.end)
+	s.register()
+	base := "http://" + ln.Addr().String()
+	for card, owner := range map[string]string{cardA: studentID, cardB: teacherID} {
+		if err := adminClient(base).enrol(card, owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k := &kiosk{newBrowser(t, base), s, *admin.NewClient(base, adminToken)}
+	k.open("/station/hq-2-west")
+	k.do("token", chromedp.SendKeys("#token", readerToken+"\r"))
+	k.idle()
+	return k
+}
+
+// jobs are n more of each of the two.
+func (k *kiosk) jobs(n int) (a, b []graphtest.JobID) {
+	k.browser.t.Helper()
+	before := len(k.all())
+	for range n {
+		a = append(a, k.print(graphtest.JobSpec{Printer: pullID}))
+		id, err := k.sim.Submit(graphtest.JobSpec{Printer: pullID, User: teacherID})
+		if err != nil {
+			k.browser.t.Fatal(err)
+		}
+		b = append(b, id)
+	}
+	k.await("jobs held", 10*time.Second, func() bool { return len(k.all()) == before+2*n })
+	return a, b
+}
+
+func (k *kiosk) idle() { k.browser.t.Helper(); k.sees("Hold it to the reader") }
+
+// reads types as a reader does: it waits for nothing.
+func (k *kiosk) reads(keys string) {
+	k.browser.t.Helper()
+	for _, key := range keys {
+		k.do("a key of the reader", chromedp.KeyEvent(string(key)), chromedp.Sleep(keyEvery))
+	}
+}
+
+// rests waits until the browser has no page under way any more.
+func (k *kiosk) rests() { k.browser.t.Helper(); k.do("rest", chromedp.Sleep(1200*time.Millisecond)) }
+
+// focus is the id of what has the focus.
+func (k *kiosk) focus() (id string) {
+	k.browser.t.Helper()
+	k.do("focus", chromedp.Evaluate(`document.activeElement.id`, &id))
+	return id
+}
+
+// moved are those of the jobs that were let go or deleted.
+func (k *kiosk) moved(ids ...graphtest.JobID) (list []string) {
+	for _, id := range ids {
+		if job, _ := k.sim.Job(id); job.Effects.Applied() != 0 {
+			list = append(list, fmt.Sprintf("%s: %+v", id.Job, job.Effects))
+		}
+	}
+	return list
+}
+
+// untouched fails the test when any of the jobs was let go or deleted.
+func (k *kiosk) untouched(when string, ids ...graphtest.JobID) {
+	k.browser.t.Helper()
+	if list := k.moved(ids...); list != nil {
+		k.browser.t.Fatalf("%s: %s", when, strings.Join(list, ", "))
+	}
+}
+
+// begins shows the jobs of a card on a page that has come.
+func (k *kiosk) begins(card string) {
+	k.browser.t.Helper()
+	k.reads(card + "\r")
+	k.sees("Your jobs")
+}
+
+// home leaves whatever the station shows.
+func (k *kiosk) home() { k.browser.t.Helper(); k.open("/station/hq-2-west"); k.idle() }
+
+const (
+	printButton  = `(//button[normalize-space(.)="Print"])[1]`
+	deleteButton = `(//button[normalize-space(.)="Delete"])[1]`
+	allButton    = `//button[contains(., "Print all")]`
+)
+
+// At no moment of a page's load does a card press anything, however its reader
+// ends a number; and the field has the focus on every page that comes then.
+func TestBrowserReaderWhileLoading(t *testing.T) {
+	k := newKiosk(t)
+	a, b := k.jobs(3)
+	all := append(append([]graphtest.JobID{}, a...), b...)
+	for _, form := range []string{"%s\r", "%s\t\r", "%s\r\r", "%s\t", " %s\r"} {
+		for after := time.Duration(0); after <= 480*time.Millisecond; after += 60 * time.Millisecond {
+			what := fmt.Sprintf("%q, %s after the first", form, after)
+			k.home()
+			k.reads(cardA + "\r")
+			k.do("wait", chromedp.Sleep(after))
+			k.reads(fmt.Sprintf(form, cardB))
+			k.rests()
+			k.untouched(what, all...)
+			if id := k.focus(); id != "badge" && !strings.HasSuffix(form, "\t") {
+				t.Fatalf("%s: the focus is on %q", what, id)
+			}
+		}
+	}
+	// What was pressed by the person is done once, whatever a reader types then.
+	pressed := map[string]string{"Print": printButton, "Delete": deleteButton}
+	for name, button := range pressed {
+		for after := time.Duration(0); after <= 120*time.Millisecond; after += 40 * time.Millisecond {
+			a, b := k.jobs(1)
+			k.home()
+			k.begins(cardA)
+			before := len(k.moved(append(all, a...)...))
+			k.do(name, chromedp.Click(button, chromedp.BySearch), chromedp.Sleep(after))
+			k.reads(cardB + "\t\r")
+			k.rests()
+			all = append(append(all, a...), b...)
+			if n := len(k.moved(all...)) - before; n != 1 {
+				t.Fatalf("%s, and a card %s later: %d jobs moved", name, after, n)
+			}
+			k.home()
+			k.begins(cardB)
+			k.untouched("the next person's", b...)
+		}
+	}
+}
+
+// The next person's card begins their visit on every page, and presses nothing;
+// the same card changes nothing.
+func TestBrowserNextPerson(t *testing.T) {
+	k := newKiosk(t)
+	a, b := k.jobs(4)
+	another := func(where string, ids ...graphtest.JobID) {
+		t.Helper()
+		for _, form := range []string{cardB + "\r", cardB + "\t\r", cardB + "\r\n"} {
+			k.reads(form)
+			k.rests()
+			var text string
+			k.do("read", chromedp.Text("main", &text, chromedp.ByQuery))
+			if !strings.Contains(text, "Print all 4") {
+				t.Fatalf("%s, %q: the station shows\n%s", where, form, text)
+			}
+			k.untouched(where, append(ids, b...)...)
+			if id := k.focus(); id != "badge" {
+				t.Fatalf("%s: the focus is on %q", where, id)
+			}
+		}
+	}
+	k.begins(cardA)
+	another("the list", a...)
+	k.begins(cardA)
+	k.do("print one", chromedp.Click(printButton, chromedp.BySearch))
+	k.sees("1 job is printing")
+	another("what was done", a[1:]...)
+	k.begins(cardA)
+	k.do("delete one", chromedp.Click(deleteButton, chromedp.BySearch))
+	k.sees("The job is deleted")
+	another("what was deleted", a[2:]...)
+	k.open("/station/hq-2-west/enrol")
+	k.rests()
+	another("the code", a[2:]...)
+
+	// The pointer goes down on a button and slides off; then it rests elsewhere.
+	k.begins(cardA)
+	var x, y float64
+	k.do("where", chromedp.WaitVisible(allButton, chromedp.BySearch), chromedp.Evaluate(
+		`(() => { const r = [...document.querySelectorAll("button.big")][0].getBoundingClientRect(); return r.x + r.width / 2 })()`, &x), chromedp.Evaluate(
+		`(() => { const r = [...document.querySelectorAll("button.big")][0].getBoundingClientRect(); return r.y + r.height / 2 })()`, &y))
+	k.do("slide off", input.DispatchMouseEvent(input.MousePressed, x, y).WithButton(input.Left).WithClickCount(1),
+		input.DispatchMouseEvent(input.MouseMoved, 5, 5).WithButton(input.Left),
+		input.DispatchMouseEvent(input.MouseReleased, 5, 5).WithButton(input.Left).WithClickCount(1), chromedp.Sleep(200*time.Millisecond))
+	k.reads(cardB + "\r")
+	k.reads(cardB + "\t\r")
+	k.rests()
+	k.untouched("a button that was let go", append(a[2:], b...)...)
+	k.home()
+
+	// A click on words gives the focus back.
+	k.begins(cardA)
+	k.do("click on words", chromedp.Click(`//strong[normalize-space(.)="Follow-Me"]`, chromedp.BySearch))
+	another("words", a[2:]...)
+
+	// One card twice, at once and a little later.
+	for _, after := range []time.Duration{0, 250 * time.Millisecond, 300 * time.Millisecond, 350 * time.Millisecond, time.Second} {
+		k.home()
+		k.reads(cardA + "\r")
+		k.do("wait", chromedp.Sleep(after))
+		k.reads(cardA + "\r")
+		k.rests()
+		k.sees("Print all 2")
+		k.untouched("the same card", append(a[2:], b...)...)
+	}
+}
+
+// Who has no pointer gets to each button by Tab, and presses it by Enter; the
+// page works without scripts.
+func TestBrowserKeyboard(t *testing.T) {
+	k := newKiosk(t)
+	a, _ := k.jobs(2)
+	k.do("no scripts", emulation.SetScriptExecutionDisabled(true))
+	k.home()
+	k.begins(cardA)
+	tab := func(n int) {
+		t.Helper()
+		for range n {
+			k.do("tab", chromedp.KeyEvent("\t"))
+		}
+	}
+	tab(3) // the button of the card, the way back, Print
+	k.do("print", chromedp.KeyEvent("\r"))
+	k.sees("1 job is printing")
+	if len(k.moved(a[0])) != 1 {
+		t.Error("not printed by the keyboard")
+	}
+	tab(2)
+	k.do("the way back", chromedp.KeyEvent("\r"))
+	k.reads(cardB + "\r")
+	k.sees("Print all 2")
+	k.untouched("the next person", a[1])
+}
