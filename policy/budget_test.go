@@ -355,3 +355,30 @@ func TestTestsOfBudgets(t *testing.T) {
 		}
 	}
 }
+
+// What can't be found out about who pays is an error, and never that nobody does.
+func TestBudgetThatCannotBeTold(t *testing.T) {
+	p, err := Load("policy.yaml", []byte(`
+merge: sum
+allowances:
+  - {name: a, when: 'true', account: center/lab, pages: 9_000_000_000_000, every: week}
+  - {name: b, when: 'true', account: center/lab, pages: 9_000_000_000_000, every: week}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claims, err := p.ClaimsOn(quota.Account{Kind: quota.Center, Name: "lab"}); err == nil {
+		t.Errorf("%+v", claims)
+	}
+	req := Request{Point: Release, User: User{ID: "11111111-2222-4333-8444-555555555555"}, Job: Job{Pages: 1}}
+	req.Budget = p.Budget(req)
+	if req.Budget.Err() == nil {
+		t.Error("a budget without an error")
+	}
+	if d := p.Decide(req); d.Verdict != Keep {
+		t.Errorf("it goes on: %+v", d)
+	}
+	if claims, err := p.ClaimsOn(quota.Account{Kind: quota.Center, Name: "other"}); err != nil || len(claims) != 0 {
+		t.Errorf("%+v, %v", claims, err)
+	}
+}

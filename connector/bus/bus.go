@@ -10,8 +10,8 @@
 //	PULLPRINT_TASKS      30 %  refuses when full: the webhook answers 503 and Graph retries
 //	PULLPRINT_DECISIONS  19 %  lets the oldest go
 //	PULLPRINT_AUDIT       3 %  lets the oldest go
-//	PULLPRINT_LEDGER      3 %  lets the oldest go
-//	PULLPRINT_DEAD        5 %  lets the oldest go
+//	PULLPRINT_LEDGER      6 %  lets the oldest go
+//	PULLPRINT_DEAD        2 %  lets the oldest go
 //	pullprint_jobs       25 %  refuses when full: jobs wait in Graph
 //	pullprint_quota       4 %  refuses when full
 //	pullprint_badges      3 %  refuses when full
@@ -97,6 +97,8 @@ type Bus struct {
 	consumption atomic.Pointer[consumption] // nil when nothing is consumed
 	denial      denial                      // of the external server
 	unanswered  chan struct{}               // has room for one
+
+	short sync.Map // names of streams of which it was said that their share is too small
 
 	sessionsMu sync.Mutex
 	sessions   map[*context.CancelCauseFunc]struct{}

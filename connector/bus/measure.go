@@ -69,7 +69,25 @@ func (b *Bus) measureStream(ctx context.Context, name string) error {
 	if info.Config.MaxBytes > 0 {
 		b.metrics.limit.WithLabelValues(name).Set(float64(info.Config.MaxBytes))
 	}
+	b.tellShort(info, time.Now())
 	return nil
+}
+
+// tellShort says, once, that a history is shorter than it is to be kept: its share
+// of the store is full, and the oldest go before their time.
+func (b *Bus) tellShort(info *jetstream.StreamInfo, now time.Time) {
+	cfg, held := &info.Config, now.Sub(info.State.FirstTime)
+	full := cfg.MaxBytes > 0 && info.State.Bytes > uint64(cfg.MaxBytes)/10*9 // a block goes at a time
+	if cfg.Discard != jetstream.DiscardOld || !full || cfg.MaxAge == 0 || held <= 0 || held > cfg.MaxAge/10*9 {
+		return
+	}
+	if _, told := b.short.LoadOrStore(cfg.Name, true); told {
+		return
+	}
+	needed := Size(float64(cfg.MaxBytes) * float64(cfg.MaxAge) / float64(held))
+	b.log.Warn("records go before their time: the share of the stream is full; enlarge nats.embedded.max_store by as many times, keep them for less (retention), or export the ledger",
+		zap.String("stream", cfg.Name), zap.Duration("kept", held.Round(time.Hour)), zap.Duration("retention", cfg.MaxAge),
+		zap.Int64("share_bytes", cfg.MaxBytes), zap.Int64("needed_bytes", int64(needed)))
 }
 
 // measureTasks finds the oldest task that no worker has answered. What comes after
