@@ -36,12 +36,14 @@ type DocumentOptions struct {
 	MaxBytes int64
 }
 
-// What is read at a time: a block, and up to maxAhead blocks when one follows the
-// other; so many blocks are kept.
+// What is read at a time: a group of blocks, and up to maxAhead groups when one
+// follows the other; single blocks where it is told before what will be read. So
+// many blocks are kept, 4 MiB.
 const (
-	blockSize   = 32 << 10
+	blockSize   = 4 << 10
+	groupBlocks = 8
 	maxAhead    = 16
-	maxBlocks   = 128
+	maxBlocks   = 1024
 	blockWithin = 15 * time.Second
 )
 
@@ -59,10 +61,16 @@ type DocumentReader struct {
 	etag   string
 	size   int64
 	read   int64
-	next   int64 // the block after the one read last
+	used   int64 // of what was read, what was asked for: MaxBytes bounds it
+	next   int64 // the group after the one read last
 	ahead  int64
-	blocks map[int64][]byte
+	blocks map[int64]*block
 	order  []int64
+}
+
+type block struct {
+	data []byte
+	used bool
 }
 
 // OpenDocument asks Graph where the payload of a document is
@@ -73,7 +81,7 @@ func (c *Client) OpenDocument(ctx context.Context, ref JobRef, d Document, o Doc
 	if err := ids(getDocument, ref.Printer, ref.Job, d.ID); err != nil {
 		return nil, err
 	}
-	r := &DocumentReader{client: c, ctx: ctx, ref: ref, document: d.ID, o: o, size: d.Size, ahead: 1, blocks: map[int64][]byte{}}
+	r := &DocumentReader{client: c, ctx: ctx, ref: ref, document: d.ID, o: o, size: d.Size, ahead: 1, blocks: map[int64]*block{}}
 	if err := r.locate(); err != nil {
 		return nil, err
 	}
@@ -164,50 +172,77 @@ func (r *DocumentReader) ReadAt(p []byte, off int64) (n int, err error) {
 
 // block is one block, read or kept.
 func (r *DocumentReader) block(i int64) ([]byte, error) {
-	if b, ok := r.blocks[i]; ok {
-		return b, nil
+	b, ok := r.blocks[i]
+	if !ok {
+		if r.over(blockSize) {
+			return nil, ErrDocumentBudget
+		}
+		if err := r.readAround(i); err != nil {
+			return nil, err
+		}
+		b = r.blocks[i]
 	}
-	if i == r.next {
-		r.ahead = min(2*r.ahead, maxAhead)
-	} else {
+	if !b.used {
+		if r.over(int64(len(b.data))) {
+			return nil, ErrDocumentBudget
+		}
+		b.used = true
+		r.used += int64(len(b.data))
+	}
+	return b.data, nil
+}
+
+// over reports whether so much more is more than may be read.
+func (r *DocumentReader) over(n int64) bool {
+	return r.o.MaxBytes > 0 && r.used+min(n, r.size) > r.o.MaxBytes
+}
+
+// readAround reads the group of a block, and those behind it when the one before
+// was read last. What nobody asks for then does not count, but it is never more
+// than what does.
+func (r *DocumentReader) readAround(i int64) error {
+	group := i / groupBlocks
+	if r.ahead = min(2*r.ahead, maxAhead); group != r.next || (r.o.MaxBytes > 0 && r.read > 2*r.o.MaxBytes) {
 		r.ahead = 1
 	}
-	from := i * blockSize
-	to := min(from+r.ahead*blockSize, r.size)
-	for j := i + 1; j*blockSize < to; j++ {
-		if _, ok := r.blocks[j]; ok {
-			to = j * blockSize
+	first, last := i, (group+r.ahead)*groupBlocks
+	for first > group*groupBlocks && r.blocks[first-1] == nil {
+		first--
+	}
+	for j := i + 1; j < last; j++ {
+		if r.blocks[j] != nil {
+			last = j
 		}
 	}
+	from, to := first*blockSize, min(last*blockSize, r.size)
 	if r.size == 0 { // not known yet
 		to = blockSize
 	}
 	data, err := r.fetch(from, to)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for at := 0; at < len(data) || at == 0; at += blockSize {
-		r.keep(i+int64(at/blockSize), data[at:min(at+blockSize, len(data))])
-	}
-	r.next = i + int64((len(data)+blockSize-1)/blockSize)
-	return r.blocks[i], nil
+	r.keep(first, data)
+	r.next = (first + int64((len(data)+blockSize-1)/blockSize) + groupBlocks - 1) / groupBlocks
+	return nil
 }
 
-func (r *DocumentReader) keep(i int64, b []byte) {
-	if len(r.order) >= maxBlocks {
-		delete(r.blocks, r.order[0])
-		r.order = r.order[1:]
+// keep keeps what was read from a block on.
+func (r *DocumentReader) keep(first int64, data []byte) {
+	for at := 0; at < len(data) || at == 0; at += blockSize {
+		if len(r.order) >= maxBlocks {
+			delete(r.blocks, r.order[0])
+			r.order = r.order[1:]
+		}
+		i := first + int64(at/blockSize)
+		r.blocks[i] = &block{data: data[at:min(at+blockSize, len(data))]}
+		r.order = append(r.order, i)
 	}
-	r.blocks[i] = b
-	r.order = append(r.order, i)
 }
 
 // fetch reads a range. An address that is not good any more is asked for anew,
 // and an answer that got lost is asked for again, once each.
 func (r *DocumentReader) fetch(from, to int64) ([]byte, error) {
-	if r.o.MaxBytes > 0 && r.read+(to-from) > r.o.MaxBytes {
-		return nil, ErrDocumentBudget
-	}
 	var last *Error
 	renewed, retried := false, false
 	for {
@@ -235,8 +270,38 @@ func (r *DocumentReader) fetch(from, to int64) ([]byte, error) {
 	}
 }
 
-// exchange is one request for a range.
+// exchange is one request for a range, whose answer tells what the document is.
 func (r *DocumentReader) exchange(from, to int64) ([]byte, *Error) {
+	a, err := r.ask(from, to)
+	r.read += int64(len(a.data))
+	cl := call{op: readDocument}
+	switch {
+	case err != nil:
+		return nil, err
+	case a.size != r.size:
+		if len(r.blocks) > 0 {
+			return nil, cl.failed(garbled, ErrDocumentChanged)
+		}
+		r.size = a.size // the list of documents said otherwise
+		return nil, cl.failed(garbled, errResized)
+	}
+	if r.etag == "" && !strings.HasPrefix(a.tag, "W/") {
+		r.etag = a.tag
+	}
+	return a.data, nil
+}
+
+// partOf is what a host answered to a request for a range, how large it says the
+// document is, and its entity tag.
+type partOf struct {
+	data []byte
+	size int64
+	tag  string
+}
+
+// ask is one request for a range. It changes nothing of r, so that several can be
+// on their way.
+func (r *DocumentReader) ask(from, to int64) (partOf, *Error) {
 	ctx, cancel := context.WithTimeout(r.ctx, blockWithin)
 	defer cancel()
 	began := time.Now()
@@ -245,18 +310,18 @@ func (r *DocumentReader) exchange(from, to int64) ([]byte, *Error) {
 	if r.etag != "" {
 		h["If-Match"] = []string{r.etag}
 	}
-	req := (&http.Request{Method: http.MethodGet, URL: r.url, Host: r.url.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
+	req := (&http.Request{
+		Method: http.MethodGet, URL: r.url, Host: r.url.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
 	resp, err := r.client.wire.RoundTrip(req)
 	if err != nil {
 		r.client.metrics.observe(readDocument, label(0, err), began)
-		return nil, cl.failed(lost, wireError{err})
+		return partOf{}, cl.failed(lost, wireError{err})
 	}
 	defer resp.Body.Close()
 	r.client.metrics.observe(readDocument, label(resp.StatusCode, nil), began)
-	data, size, err := r.answer(resp, from, to)
-	r.read += int64(len(data))
-	switch {
-	case err != nil:
+	a := partOf{tag: resp.Header.Get("ETag")}
+	if a.data, a.size, err = r.answer(resp, from, to); err != nil {
 		e := cl.failed(garbled, err)
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			e.fate = lost
@@ -266,20 +331,9 @@ func (r *DocumentReader) exchange(from, to int64) ([]byte, *Error) {
 		}
 		e.RetryAfter = retryAfter(resp.Header, dateOf(resp.Header))
 		r.client.pauses.asked(e, readDocument)
-		return nil, e
-	case size != r.size:
-		if len(r.blocks) > 0 {
-			return nil, cl.failed(garbled, ErrDocumentChanged)
-		}
-		r.size = size // the list of documents said otherwise
-		return nil, cl.failed(garbled, errResized)
+		return a, e
 	}
-	if r.etag == "" {
-		if tag := resp.Header.Get("ETag"); !strings.HasPrefix(tag, "W/") {
-			r.etag = tag
-		}
-	}
-	return data, nil
+	return a, nil
 }
 
 // answer reads what a host answered to a request for a range, and how large it

@@ -1,13 +1,16 @@
 package pages_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"pullprint/trigger/graph"
@@ -27,13 +30,17 @@ type wire struct {
 	http.RoundTripper
 	ask    func(*http.Request)
 	answer func(*http.Response) *http.Response
+
+	mu     sync.Mutex
 	ranges int
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	storage := strings.Contains(r.URL.Path, "_documents")
 	if storage {
+		w.mu.Lock()
 		w.ranges++
+		w.mu.Unlock()
 		if w.ask != nil {
 			w.ask(r)
 		}
@@ -185,6 +192,165 @@ func TestRemoteTrouble(t *testing.T) {
 		}
 		if err != nil && (strings.Contains(err.Error(), "sig") || strings.Contains(err.Error(), "_documents")) {
 			t.Errorf("%s: the address is told: %v", name, err)
+		}
+	}
+}
+
+// What was read ahead and nobody asked for does not count against max_bytes.
+func TestReadAhead(t *testing.T) {
+	const most, step = 256 << 10, 32 << 10
+	r := newRemote(t)
+	d, _, err := r.open(t, graphtest.JobSpec{Pages: 10, ContentType: "application/pdf", Size: 10_000_000}, graph.DocumentOptions{MaxBytes: most})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(off int64) error {
+		_, err := d.ReadAt(make([]byte, step), off)
+		return err
+	}
+	for _, off := range []int64{0, step, 2 * step, 20 * step, 21 * step, 40 * step, 41 * step} { // 224 kB, and what was read to open it
+		if err := read(off); err != nil {
+			t.Fatalf("at %d, after %d bytes were read: %v", off, d.BytesRead(), err)
+		}
+	}
+	if d.BytesRead() <= most {
+		t.Errorf("%d bytes read: nothing was read ahead", d.BytesRead())
+	}
+	if err := read(60 * step); !errors.Is(err, graph.ErrDocumentBudget) {
+		t.Errorf("more than may be read: %v", err)
+	}
+}
+
+// What is told before is read together, and read once.
+func TestPrefetch(t *testing.T) {
+	r := newRemote(t)
+	d, _, err := r.open(t, graphtest.JobSpec{Pages: 3000, ContentType: "application/pdf", Size: 20_000_000}, graph.DocumentOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const places = 100
+	var offsets []int64
+	for i := range int64(places) {
+		offsets = append(offsets, 12_000_000+i*40_000, -i, 20_000_000+i)
+	}
+	var mu sync.Mutex
+	under, most := 0, 0
+	r.wire.ask = func(*http.Request) { mu.Lock(); under++; most = max(most, under); mu.Unlock() }
+	r.wire.answer = func(res *http.Response) *http.Response { mu.Lock(); under--; mu.Unlock(); return res }
+	before := d.BytesRead()
+	d.Prefetch(offsets)
+	if n := d.BytesRead() - before; n == 0 || n > places*9000 {
+		t.Errorf("%d bytes read for %d places", n, places)
+	}
+	r.wire.ask = func(req *http.Request) { t.Errorf("read again: %s", req.Header.Get("Range")) }
+	for i := range int64(places) {
+		got := make([]byte, 1000)
+		if _, err := d.ReadAt(got, 12_000_000+i*40_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.wire.ask, r.wire.answer = nil, nil
+	other, _, err := r.open(t, graphtest.JobSpec{Pages: 3000, ContentType: "application/pdf", Size: 20_000_000}, graph.DocumentOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(places) {
+		got, want := make([]byte, 1000), make([]byte, 1000)
+		if _, err := d.ReadAt(got, 12_000_000+i*40_000); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.ReadAt(want, 12_000_000+i*40_000); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("other bytes at place %d, %v", i, err)
+		}
+	}
+}
+
+// spread is a PDF whose pages stand far from each other, as those of scans do.
+type spread struct {
+	parts map[int64][]byte // by offset
+	order []int64
+	size  int64
+	read  map[int64]bool // blocks of 4 kB
+	told  map[int64]bool
+}
+
+func spreadOut(n int, gap int64) *spread {
+	s := &spread{parts: map[int64][]byte{}, read: map[int64]bool{}, told: map[int64]bool{}}
+	put := func(off int64, text string) { s.parts[off] = []byte(text); s.order = append(s.order, off) }
+	put(0, "%PDF-1.4\n")
+	var offsets []int64
+	var kids strings.Builder
+	for i := range n {
+		off := int64(i+1) * gap
+		put(off, fmt.Sprintf("%d 0 obj\n<< /Type /Page /Parent 2 0 R >>\nendobj\n", i+3))
+		offsets = append(offsets, off)
+		fmt.Fprintf(&kids, "%d 0 R ", i+3)
+	}
+	end := int64(n+1) * gap
+	var b strings.Builder
+	two := end + int64(b.Len())
+	fmt.Fprintf(&b, "2 0 obj\n<< /Type /Pages /Count %d /Kids [%s] >>\nendobj\n", n, &kids)
+	one := end + int64(b.Len())
+	b.WriteString("1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n")
+	xref := end + int64(b.Len())
+	fmt.Fprintf(&b, "xref\n0 %d\n0000000000 65535 f \n", n+3)
+	for _, o := range append([]int64{one, two}, offsets...) {
+		fmt.Fprintf(&b, "%010d 00000 n \n", o)
+	}
+	fmt.Fprintf(&b, "trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", n+3, xref)
+	put(end, b.String())
+	s.size = end + int64(b.Len())
+	return s
+}
+
+const spreadBlock = 4 << 10
+
+func (s *spread) ReadAt(p []byte, off int64) (int, error) {
+	clear(p)
+	n := int(max(min(int64(len(p)), s.size-off), 0))
+	for i := off / spreadBlock; i*spreadBlock < off+int64(n); i++ {
+		s.read[i] = true
+	}
+	i, _ := slices.BinarySearch(s.order, off)
+	for i = max(i-1, 0); i < len(s.order) && s.order[i] < off+int64(n); i++ {
+		part, from := s.parts[s.order[i]], s.order[i]
+		if from < off {
+			if off-from >= int64(len(part)) {
+				continue
+			}
+			part, from = part[off-from:], off
+		}
+		copy(p[from-off:n], part)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (s *spread) Prefetch(offsets []int64) {
+	for _, off := range offsets {
+		s.told[off] = true
+	}
+}
+
+// Each page of a document is looked at, and still only a small part of the document
+// is read; and its reader is told before where, so that nobody waits for one page
+// after the other.
+func TestSpread(t *testing.T) {
+	for _, c := range []struct {
+		pages int
+		gap   int64
+	}{{200, 300_000}, {10_000, 50_000}} {
+		s := spreadOut(c.pages, c.gap)
+		n, err := pages.Count(t.Context(), s, s.size, "application/pdf")
+		if n != c.pages || err != nil || len(s.told) != c.pages {
+			t.Errorf("%d, %v of %d pages; told before of %d", n, err, c.pages, len(s.told))
+		}
+		read := float64(len(s.read)) * spreadBlock / float64(s.size)
+		t.Logf("%d pages of %d kB: %.2f %% is read", c.pages, c.gap/1000, 100*read)
+		if read > 0.15 {
+			t.Errorf("%.0f %% of %d pages is read", 100*read, c.pages)
 		}
 	}
 }

@@ -6,8 +6,9 @@ import "fmt"
 // page; 500 levels are more than any reader follows that recurses.
 const maxTree = 500
 
-// together is how many kids are asked of the reader at once.
-const together = 256
+// together is how many kids are asked of the reader at once: their places are a
+// quarter of what graph.DocumentReader keeps.
+const together = 128
 
 // countTree counts the leaves of the page tree.
 func (f *file) countTree() (int, error) {
