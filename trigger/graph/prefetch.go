@@ -50,6 +50,9 @@ func (r *DocumentReader) Prefetch(offsets []int64) {
 		}
 		all.Go(func() error {
 			defer func() { _ = recover() }() // as if it had not been read
+			if left, _ := r.client.pauses.left(readDocument); left > 0 {
+				return nil // the host asked for a pause
+			}
 			if a, err := r.ask(first*blockSize, min(last*blockSize, r.size)); err == nil && a.size == r.size {
 				parts <- part{first, a.data}
 			}
