@@ -67,7 +67,9 @@ func (t *Taps) identified(ctx context.Context, device, number string, now time.T
 		}
 	}
 	if errors.Is(err, ErrBadgeUnknown) {
-		t.countGuess(ctx, device, t.canonical(number), now)
+		canonical := t.canonical(number)
+		t.tellOdd(device, canonical, now)
+		t.countGuess(ctx, device, canonical, now)
 	}
 	t.noteTyped(device, number, now)
 	return owner, err

@@ -27,6 +27,7 @@ type Metrics struct {
 	sweeps    *prometheus.CounterVec
 	warnings  *prometheus.CounterVec
 	taps      *prometheus.CounterVec
+	odd       *prometheus.CounterVec
 	lastSweep prometheus.Gauge
 	unknown   *prometheus.CounterVec
 	pages     *prometheus.CounterVec
@@ -77,6 +78,7 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		readBacks: counterVec("read_backs_total", "Jobs read back because the outcome of an effect was unknown, by what was found.", "found"),
 		sweeps:    counterVec("sweeps_total", "Sweeps by result.", "result"),
 		warnings:  counterVec("expiry_warnings_total", "Notices that the hold of a job ends soon and that somebody heard, by queue.", "queue"),
+		odd:       counterVec("odd_badges_total", "Unknown badges with characters that no card has, by device.", "device"),
 		taps:      counterVec("taps_total", "Badges shown at devices, by device and result.", "device", "result"),
 		unknown:   counterVec("unknown_total", "Decisions for which something needed was out of reach, by dependency and fail mode.", "dependency", "mode"),
 		pages:     counterVec("page_counts_total", "Jobs whose pages were looked for, by result: counted, estimated or unknown.", "result"),
@@ -120,7 +122,7 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.lastSweep,
+		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.odd, m.lastSweep,
 			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.damaged, m.headroom, m.usage, m.usageDiff, m.usageAt, m.drift, m.selfTests, m.selfTestPassed, m.selfTestFailed, m.selfTestTook)
 	}
 	for _, q := range queues {

@@ -90,6 +90,8 @@ type reader struct {
 	strikes
 	taps  map[string]answered
 	typed typed
+	// oddSaid is when the log last told of numbers that no card has.
+	oddSaid time.Time
 }
 
 // tapped is what became of a tap, with its label.
@@ -178,7 +180,9 @@ func (t *Taps) release(ctx context.Context, o Order, number string) (Outcome, st
 	owner, err := t.badges.Owner(ctx, number, now)
 	switch {
 	case errors.Is(err, ErrBadgeUnknown):
-		t.countGuess(ctx, device, t.canonical(number), now)
+		canonical := t.canonical(number)
+		t.tellOdd(device, canonical, now)
+		t.countGuess(ctx, device, canonical, now)
 		return none, tapUnknown, nil
 	case errors.Is(err, ErrBadgeInvalid):
 		return none, tapInvalid, nil

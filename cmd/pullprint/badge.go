@@ -71,6 +71,9 @@ func badgeEnrol(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if b.Warning != "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+b.Warning)
+			}
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), b)
 			}
@@ -182,13 +185,14 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 }
 
 func badgeImport(f *apiFlags) *cobra.Command {
-	var replace bool
+	var replace, asIs bool
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Enrol the badges of a CSV file: all, or none if a row is wrong",
 		Long: `Reads a CSV file, or standard input for -. Its first line names the columns:
 badge, owner (an Entra object id or a user name), and if need be user_principal_name and
-expires (2026-12-24, or 2026-12-24T12:00:00Z). All rows are checked before any is
-stored.`,
+expires (2026-12-24, or 2026-12-24T12:00:00Z). Commas, semicolons and tabs, UTF-8 and
+UTF-16 are read. All rows are checked before any is stored: a number that a spreadsheet
+has changed, as 2.74815E+15, is refused.`,
 		Args: wants("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.client(cmd)
@@ -197,7 +201,7 @@ stored.`,
 			}
 			var out admin.Imported
 			err = readInput(cmd, args[0], "Type or paste the CSV file, then press Ctrl-D.", func(in io.Reader) error {
-				out, err = c.Import(cmd.Context(), in, replace)
+				out, err = c.Import(cmd.Context(), in, replace, asIs)
 				return err
 			})
 			if err != nil {
@@ -211,6 +215,7 @@ stored.`,
 		},
 	}
 	cmd.Flags().BoolVar(&replace, "replace", false, "take badges away from whoever has them now")
+	cmd.Flags().BoolVar(&asIs, "as-is", false, "take numbers that look as if a spreadsheet had cut them")
 	return cmd
 }
 

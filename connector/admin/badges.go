@@ -132,14 +132,14 @@ func (a *API) importBadges(r *request) (any, error) {
 	if a.Badges == nil {
 		return nil, noBadges()
 	}
-	q, err := query(r.URL.Query(), "replace")
+	q, err := query(r.URL.Query(), "replace", "as_is")
 	if err != nil {
 		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{}); err != nil {
 		return nil, err
 	}
-	n, err := a.Badges.Import(r.Context(), r.Body, badge.Enrolment{By: r.caller.Name, Now: time.Now(), Replace: q.Get("replace") == "true"})
+	n, err := a.Badges.Import(r.Context(), r.Body, badge.Enrolment{By: r.caller.Name, Now: time.Now(), Replace: q.Get("replace") == "true", AsIs: q.Get("as_is") == "true"})
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, failure(http.StatusRequestEntityTooLarge, "too-large", "The file is too large", fmt.Sprintf("At most %d bytes; split it.", tooLarge.Limit))

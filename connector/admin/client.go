@@ -266,8 +266,9 @@ func (c *Client) Revoke(ctx context.Context, w badge.Which) ([]badge.Badge, erro
 }
 
 // Import enrols the badges of a CSV file, all or, if a row is wrong, none.
-func (c *Client) Import(ctx context.Context, r io.Reader, replace bool) (out Imported, err error) {
-	err = c.call(ctx, http.MethodPost, fmt.Sprintf("/v1/badges/import?replace=%t", replace), r, &out)
+// Numbers that a spreadsheet may have changed are taken with asIs.
+func (c *Client) Import(ctx context.Context, r io.Reader, replace, asIs bool) (out Imported, err error) {
+	err = c.call(ctx, http.MethodPost, fmt.Sprintf("/v1/badges/import?replace=%t&as_is=%t", replace, asIs), r, &out)
 	return out, err
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
@@ -76,6 +78,41 @@ func TestOwners(t *testing.T) {
 		}
 		if code := o.ask(adminToken, "GET", "/v1/jobs?queue=Folow-Me", "", nil); code != http.StatusNotFound {
 			t.Errorf("a queue that is not there: %d", code)
+		}
+	})
+}
+
+// A reader that types in another keyboard layout than its host is told of in the log, an
+// hour apart, and in a metric; its numbers nowhere. Enrolling such a badge warns.
+func TestOddBadges(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		core, logs := observer.New(zapcore.WarnLevel)
+		o := opened(t, zap.New(core))
+		defer o.end()
+		typed := `&é"'(-è_çà`
+		for range 3 {
+			if _, code := o.tap(typed); code != http.StatusOK {
+				t.Fatal(code)
+			}
+			pass(time.Minute)
+		}
+		if _, page := o.get("/metrics"); !strings.Contains(page, `pullprint_odd_badges_total{device="hq-2-west"} 3`) {
+			t.Error("not counted")
+		}
+		told := logs.FilterMessage("reader tells numbers that no card has").All()
+		if len(told) != 1 {
+			t.Errorf("told %d times", len(told))
+		}
+		for _, e := range logs.All() {
+			if strings.Contains(fmt.Sprint(e.Message, e.ContextMap()), typed) {
+				t.Errorf("the number is in the log: %v", e)
+			}
+		}
+		if b := o.enrol(studentID, typed); !strings.Contains(b.Warning, "keyboard layout") {
+			t.Errorf("enrolled: %+v", b)
+		}
+		if b := o.enrol(studentID, "04A21BC377"); b.Warning != "" {
+			t.Errorf("enrolled: %+v", b)
 		}
 	})
 }

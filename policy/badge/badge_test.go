@@ -287,7 +287,7 @@ func TestTemporaryBadge(t *testing.T) {
 func TestRotation(t *testing.T) {
 	ctx, kv := t.Context(), newMemory()
 	old, a, b := newBook(t, kv, keyLine('a')), keyLine('a'), keyLine('b')
-	for _, n := range []string{"1", "2"} {
+	for _, n := range []string{"1001", "1002"} {
 		if _, err := old.Enrol(ctx, n, enrolment(ada)); err != nil {
 			t.Fatal(err)
 		}
@@ -296,17 +296,17 @@ func TestRotation(t *testing.T) {
 	if err := both.Check(ctx); err != nil {
 		t.Error(err)
 	}
-	if got, err := both.Resolve(ctx, "1", now); err != nil || got.Owner != ada {
+	if got, err := both.Resolve(ctx, "1001", now); err != nil || got.Owner != ada {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	if len(kv.data) != 2 {
 		t.Errorf("%d badges after the tap, want 2", len(kv.data))
 	}
 	only := newBook(t, kv, b)
-	if _, err := only.Resolve(ctx, "1", now); err != nil {
+	if _, err := only.Resolve(ctx, "1001", now); err != nil {
 		t.Errorf("moved badge: %v", err)
 	}
-	if _, err := only.Resolve(ctx, "2", now); !errors.Is(err, ErrUnknown) {
+	if _, err := only.Resolve(ctx, "1002", now); !errors.Is(err, ErrUnknown) {
 		t.Errorf("badge of the old key: %v", err)
 	}
 	err := only.Check(ctx)
@@ -337,10 +337,10 @@ func TestCode(t *testing.T) {
 	if _, err := b.Redeem(ctx, "BCDF-GHJK", number, now); !errors.Is(err, ErrCode) {
 		t.Errorf("wrong code: %v", err)
 	}
-	if _, err := b.Enrol(ctx, "77", enrolment(grace)); err != nil {
+	if _, err := b.Enrol(ctx, "7700", enrolment(grace)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Redeem(ctx, text, "77", now); !errors.Is(err, ErrTaken) {
+	if _, err := b.Redeem(ctx, text, "7700", now); !errors.Is(err, ErrTaken) {
 		t.Errorf("somebody else's badge: %v", err)
 	}
 	if _, err := b.Redeem(ctx, text, number, now.Add(time.Hour)); !errors.Is(err, ErrCode) {
@@ -379,24 +379,24 @@ func TestImport(t *testing.T) {
 		n    int
 		want string
 	}{
-		"plain":          {"badge,owner\n" + number + "," + ada + "\n77," + grace + "\n", 2, ""},
-		"excel":          {"\ufeffOwner;Badge;expires;user_principal_name\r\n" + ada + ";77;2027-01-01;ada@contoso.com\r\n", 1, ""},
+		"plain":          {"badge,owner\n" + number + "," + ada + "\n7700," + grace + "\n", 2, ""},
+		"excel":          {"\ufeffOwner;Badge;expires;user_principal_name\r\n" + ada + ";7700;2027-01-01;ada@contoso.com\r\n", 1, ""},
 		"empty":          {"", 0, "line 1: the file is empty; its first line is badge,owner,user_principal_name,expires"},
 		"no rows":        {"badge,owner\n", 0, "line 1: there is no badge after the line of column names"},
 		"no names":       {number + "," + ada + "\n", 0, "line 1: column 1 has an unknown name; the first line is badge,owner,user_principal_name,expires\nline 1: column 2 has an unknown name; the first line is badge,owner,user_principal_name,expires\nline 1, badge: the column is missing\nline 1, owner: the column is missing"},
 		"two columns":    {"badge,owner,badge\n", 0, "line 1, badge: there are two such columns"},
-		"all mistakes":   {"badge,owner,expires\n77," + ada + ",soon\n" + number + ",ada@contoso.com,\n," + ada + "\n", 0, "line 2, expires: not a time as 2026-12-24T12:00:00Z or a date as 2026-12-24\nline 3, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555\nline 4, badge: the card number can't be used: nothing is left of it"},
+		"all mistakes":   {"badge,owner,expires\n7700," + ada + ",soon\n" + number + ",ada@contoso.com,\n," + ada + "\n", 0, "line 2, expires: not a time as 2026-12-24T12:00:00Z or a date as 2026-12-24\nline 3, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555\nline 4, badge: the card number can't be used: nothing is left of it"},
 		"twice":          {"badge,owner\n" + number + "," + ada + "\n 04a21bc3," + grace + "\n", 0, "line 3, badge: the same badge is in line 2"},
-		"taken":          {"badge,owner\n99," + ada + "\n", 0, "line 2, badge: " + ErrTaken.Error()},
-		"past":           {"badge,owner,expires\n77," + ada + ",2020-01-01\n", 0, "line 2, expires: it would have expired already"},
-		"quotes":         {"badge,owner\n\"77," + ada + "\n", 0, `line 2: extraneous or missing " in quoted-field`},
-		"too many":       {"badge,owner\n77," + ada + ",x\n", 0, "line 2: 3 fields, and 2 columns"},
-		"too few fields": {"badge,owner\n77\n", 0, "line 2, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555"},
+		"taken":          {"badge,owner\n9900," + ada + "\n", 0, "line 2, badge: " + ErrTaken.Error()},
+		"past":           {"badge,owner,expires\n7700," + ada + ",2020-01-01\n", 0, "line 2, expires: it would have expired already"},
+		"quotes":         {"badge,owner\n\"7700," + ada + "\n", 0, `line 2: extraneous or missing " in quoted-field`},
+		"too many":       {"badge,owner\n7700," + ada + ",x\n", 0, "line 2: 3 fields, and 2 columns"},
+		"too few fields": {"badge,owner\n7700\n", 0, "line 2, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kv := newMemory()
 			b := newBook(t, kv, keyLine('a'))
-			if _, err := b.Enrol(t.Context(), "99", enrolment(grace)); err != nil {
+			if _, err := b.Enrol(t.Context(), "9900", enrolment(grace)); err != nil {
 				t.Fatal(err)
 			}
 			n, err := b.Import(t.Context(), strings.NewReader(c.csv), Enrolment{By: "helpdesk", Now: now})

@@ -61,6 +61,25 @@ type Badge struct {
 	// Revoked is when it was revoked, RevokedBy by whom; zero is not.
 	Revoked   time.Time `json:"revoked,omitzero"`
 	RevokedBy string    `json:"revoked_by,omitempty"`
+	// Warning is what is odd about the number of a badge that was enrolled just now. It
+	// is not stored.
+	Warning string `json:"warning,omitempty"`
+}
+
+// The least that a number has to be, after the chain, to be enrolled: shorter ones are
+// guessed, or are what is left of a misread card, and some readers tell of a card that
+// they can't read as of zeros alone.
+const minNumber = 4
+
+// enrollable refuses a number that can't tell one card from all others.
+func enrollable(canonical string) error {
+	switch {
+	case len(canonical) < minNumber:
+		return fmt.Errorf("%w: fewer than %d characters are left of it; show the card again, or, where cards have such short numbers, set a step as pad:10 or prefix in badges.normalise", ErrNumber, minNumber)
+	case strings.Trim(canonical, "0") == "" || strings.Trim(canonical, "fF") == "":
+		return fmt.Errorf("%w: it is all zeros or all F, which readers tell of a card that they can't read; show the card again", ErrNumber)
+	}
+	return nil
 }
 
 // Enrolment says whose badge it shall be.
@@ -71,7 +90,10 @@ type Enrolment struct {
 	By                string
 	// Replace takes the badge away from whoever has it now.
 	Replace bool
-	Now     time.Time
+	// AsIs takes the numbers of a CSV file that look as if a spreadsheet had changed
+	// them, where that can't be told for sure.
+	AsIs bool
+	Now  time.Time
 }
 
 func (e Enrolment) check() error {
@@ -164,8 +186,11 @@ func (b *Book) Enrol(ctx context.Context, number string, e Enrolment) (Badge, er
 		return Badge{}, err
 	}
 	to := place(b.keys.list[0], canonical)
+	if err := enrollable(canonical); err != nil {
+		return Badge{}, err
+	}
 	for range maxConflicts {
-		old, copies, err := b.find(ctx, canonical)
+		old, copies, err := b.findNumber(ctx, number, canonical)
 		if err != nil && !errors.Is(err, ErrUnknown) {
 			return Badge{}, err
 		}
@@ -181,6 +206,7 @@ func (b *Book) Enrol(ctx context.Context, number string, e Enrolment) (Badge, er
 			fresh.Enrolled, fresh.By = old.Enrolled, old.By
 		}
 		if ok, err := b.settle(ctx, to, fresh, copies); err != nil || ok {
+			fresh.Warning = Odd(canonical)
 			return fresh, err
 		}
 	}
@@ -213,6 +239,7 @@ func (b *Book) settle(ctx context.Context, to string, badge Badge, copies []stor
 }
 
 func (b *Book) put(ctx context.Context, place string, badge Badge, rev uint64) (bool, error) {
+	badge.Warning = ""
 	value, err := json.Marshal(badge)
 	if err != nil {
 		return false, fmt.Errorf("encode badge: %w", err)
@@ -246,6 +273,16 @@ func read(at string, value []byte, rev uint64) (stored, error) {
 func (s stored) keyID() string {
 	id, _, _ := strings.Cut(strings.TrimPrefix(s.at, badgePrefix), ".")
 	return id
+}
+
+// findNumber is find, also for a badge that an earlier version enrolled with what nobody
+// sees in its number.
+func (b *Book) findNumber(ctx context.Context, number, canonical string) (badge Badge, copies []stored, err error) {
+	badge, copies, err = b.find(ctx, canonical)
+	if before, ok := b.chain.applyAsBefore(number); ok && before != canonical && errors.Is(err, ErrUnknown) {
+		return b.find(ctx, before)
+	}
+	return badge, copies, err
 }
 
 // find looks under every key, the current one first: always all of them, so that
@@ -301,12 +338,12 @@ func (b *Book) Resolve(ctx context.Context, number string, now time.Time) (Badge
 	if err != nil {
 		return Badge{}, ErrUnknown
 	}
-	badge, copies, err := b.find(ctx, canonical)
+	badge, copies, err := b.findNumber(ctx, number, canonical)
 	if err != nil {
 		return Badge{}, err
 	}
 	if to := place(b.keys.list[0], canonical); len(copies) > 1 || copies[0].at != to {
-		badge = b.moved(ctx, canonical, to, badge, copies)
+		badge = b.moved(ctx, number, canonical, to, badge, copies)
 	}
 	if err := badge.valid(now); err != nil {
 		return Badge{}, err
@@ -316,12 +353,12 @@ func (b *Book) Resolve(ctx context.Context, number string, now time.Time) (Badge
 
 // moved stores a badge under the current key alone. If it can't, the next tap
 // does it: what counts is what is read.
-func (b *Book) moved(ctx context.Context, canonical, to string, badge Badge, copies []stored) Badge {
+func (b *Book) moved(ctx context.Context, number, canonical, to string, badge Badge, copies []stored) Badge {
 	for range maxConflicts {
 		if ok, err := b.settle(ctx, to, badge, copies); ok || err != nil {
 			break
 		}
-		again, now, err := b.find(ctx, canonical)
+		again, now, err := b.findNumber(ctx, number, canonical)
 		if err != nil {
 			break
 		}

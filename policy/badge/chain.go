@@ -51,6 +51,7 @@ var plain = map[string]func(string) (string, error){
 	"strip-separators": func(s string) (string, error) {
 		return strings.NewReplacer(" ", "", ":", "", "-", "", ".", "").Replace(s), nil
 	},
+	"hex":           hexDigits,
 	"strip-zeros":   stripZeros,
 	"hex-to-dec":    func(s string) (string, error) { return base(s, 16, 10) },
 	"dec-to-hex":    func(s string) (string, error) { return base(s, 10, 16) },
@@ -63,6 +64,7 @@ var withArgument = map[string]func(arg string) (func(string) (string, error), er
 	"prefix":       prefix,
 	"pad":          pad,
 	"cut":          cut,
+	"layout":       layout,
 	"strip-parity": stripParity,
 }
 
@@ -84,6 +86,7 @@ func Steps() []string {
 //	trim              " 04a2 "     04a2       white space around it
 //	upper, lower      04a2         04A2
 //	digits            No 123-4     1234       everything else is dropped
+//	hex               ;04A21BC3?   04A21BC3   everything else is dropped
 //	strip-separators  04:A2-1B C3  04A21BC3   spaces, colons, dashes, dots
 //	strip-zeros       0001234      1234       leading ones
 //	hex-to-dec        04A21BC3     77732803
@@ -93,6 +96,7 @@ func Steps() []string {
 //	strip-parity:37   68841124062  60823663   first and last of 37 bits
 //	strip-parity:hex  2E830DE      74186F     of a hexadecimal number; with 37
 //	                                          bits it is strip-parity:37:hex
+//	layout:fr         &é"'         1234       typed by a reader as US keys
 //	pad:10            77732803     0077732803 zeros in front
 //	prefix:HQ         1234         HQ1234
 //	cut:2:8           0004A21BC300 04A21BC3   from place 2 (the first is 0), 8 characters
@@ -149,9 +153,22 @@ func parseStep(text string) (step, error) {
 	return step{name, apply}, err
 }
 
-// Apply makes a number canonical. An error wraps ErrNumber and names the step
+// Apply makes a number canonical. Control and format characters never count; those of
+// white space are a space. An error wraps ErrNumber and names the step
 // that failed, not the number.
-func (c Chain) Apply(number string) (string, error) {
+func (c Chain) Apply(number string) (string, error) { return c.apply(visible(number)) }
+
+// applyAsBefore is Apply as an earlier version did it, with the characters that nobody
+// sees: badges that were enrolled so are found by it. ok is false when nothing is other.
+func (c Chain) applyAsBefore(number string) (canonical string, ok bool) {
+	if visible(number) == number {
+		return "", false
+	}
+	canonical, err := c.apply(number)
+	return canonical, err == nil
+}
+
+func (c Chain) apply(number string) (string, error) {
 	for _, s := range c {
 		if len(number) > maxNumber {
 			break

@@ -106,12 +106,15 @@ func (b *Book) Redeem(ctx context.Context, text, number string, now time.Time) (
 	if err != nil {
 		return Badge{}, err
 	}
+	if err := enrollable(canonical); err != nil {
+		return Badge{}, err
+	}
 	c, at, rev, err := b.findCode(ctx, text, now)
 	if err != nil {
 		return Badge{}, err
 	}
 	// Somebody else's badge does not cost the code.
-	if old, _, err := b.find(ctx, canonical); err == nil && old.Owner != c.Owner && old.valid(now) == nil {
+	if old, _, err := b.findNumber(ctx, number, canonical); err == nil && old.Owner != c.Owner && old.valid(now) == nil {
 		return Badge{}, ErrTaken
 	}
 	ok, err := b.kv.Delete(ctx, at, rev)

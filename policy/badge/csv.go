@@ -1,7 +1,6 @@
 package badge
 
 import (
-	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -70,7 +69,7 @@ type row struct {
 
 // Import enrols the badges of a CSV file whose first line names the columns
 // badge, owner, user_principal_name and expires (RFC 3339 or a date), in any
-// order, separated by commas or semicolons. All rows are checked, also against
+// order, separated by commas, semicolons or tabs, in UTF-8 or UTF-16. All rows are checked, also against
 // the badges that are stored, before any is: an ImportError means that nothing
 // was. Any other error tells after how many badges it happened; doing the import
 // again goes on.
@@ -118,7 +117,7 @@ func (b *Book) taken(ctx context.Context, row row) (bool, error) {
 	if err != nil {
 		return false, nil //nolint:nilerr // it is among the mistakes already
 	}
-	old, _, err := b.find(ctx, canonical)
+	old, _, err := b.findNumber(ctx, row.number, canonical)
 	if errors.Is(err, ErrUnknown) {
 		return false, nil
 	}
@@ -156,19 +155,9 @@ func side(ctx context.Context, rows []row, fn func(context.Context, row) error) 
 }
 
 func (b *Book) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, err error) {
-	in := bufio.NewReader(r)
-	if bom, err := in.Peek(3); err == nil && string(bom) == "\ufeff" {
-		_, _ = in.Discard(3)
-	}
-	head, err := in.Peek(256)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
-		return nil, nil, fmt.Errorf("read CSV: %w", err)
-	}
-	first, _, _ := strings.Cut(string(head), "\n")
-	c := csv.NewReader(in)
-	c.FieldsPerRecord, c.ReuseRecord = -1, true
-	if strings.Count(first, ";") > strings.Count(first, ",") {
-		c.Comma = ';'
+	c, skipped, err := openCSV(r)
+	if err != nil {
+		return nil, nil, err
 	}
 	at, wrongHead, err := header(c)
 	if err != nil || wrongHead != nil {
@@ -180,6 +169,7 @@ func (b *Book) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, e
 		line := 0
 		if len(fields) > 0 {
 			line, _ = c.FieldPos(0)
+			line += skipped
 		}
 		var bad *csv.ParseError
 		switch {
@@ -187,9 +177,9 @@ func (b *Book) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, e
 			if len(rows)+len(wrong) == 0 {
 				wrong = append(wrong, &RowError{1, "", "there is no badge after the line of column names"})
 			}
-			return rows, wrong, nil
+			return rows, append(wrong, b.changed(rows, e.AsIs)...), nil
 		case errors.As(err, &bad):
-			return nil, append(wrong, &RowError{bad.Line, "", bad.Err.Error()}), nil
+			return nil, append(wrong, &RowError{bad.Line + skipped, "", bad.Err.Error()}), nil
 		case err != nil:
 			return nil, nil, fmt.Errorf("read CSV: %w", err)
 		case len(rows) >= maxRows:
@@ -255,7 +245,9 @@ func (b *Book) row(fields []string, at map[string]int, line int, e Enrolment) (r
 	if len(fields) > len(at) {
 		wrong = append(wrong, &RowError{line, "", fmt.Sprintf("%d fields, and %d columns", len(fields), len(at))})
 	}
-	if _, err := b.chain.Apply(r.number); err != nil {
+	if why := spreadsheet(r.number); why != "" {
+		wrong = append(wrong, &RowError{line, "badge", why})
+	} else if err := b.enrollable(r.number); err != nil {
 		wrong = append(wrong, &RowError{line, "badge", err.Error()})
 	}
 	if text := get("expires"); text != "" {

@@ -71,7 +71,7 @@ func (b *Book) Revoke(ctx context.Context, w Which, by string, now time.Time) ([
 // which lists the badges that are meant, copies as well.
 func (b *Book) which(ctx context.Context, w Which, canonical string) (found []stored, err error) {
 	if w.Number != "" {
-		_, found, err = b.find(ctx, canonical)
+		_, found, err = b.findNumber(ctx, w.Number, canonical)
 		if errors.Is(err, ErrUnknown) {
 			return nil, nil
 		}

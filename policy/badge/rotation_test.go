@@ -148,7 +148,7 @@ func TestNamesAndLostKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newBook(t, kv, b).Enrol(ctx, "77", enrolment(ada)); err != nil {
+	if _, err := newBook(t, kv, b).Enrol(ctx, "7700", enrolment(ada)); err != nil {
 		t.Fatal(err)
 	}
 	all := newBook(t, kv, c, b, a)

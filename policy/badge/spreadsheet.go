@@ -1,0 +1,221 @@
+package badge
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// openCSV reads what spreadsheets write as CSV: UTF-8 with or without a byte order
+// mark, UTF-16, commas, semicolons or tabs, and a first line that names the separator.
+// skipped is how many lines are before the one with the names.
+func openCSV(r io.Reader) (c *csv.Reader, skipped int, err error) {
+	in := bufio.NewReader(r)
+	start, err := in.Peek(3)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, 0, fmt.Errorf("read CSV: %w", err)
+	}
+	switch mark := string(start); {
+	case mark == "\ufeff":
+		_, _ = in.Discard(3)
+	case strings.HasPrefix(mark, "\xff\xfe"), len(mark) > 1 && mark[0] != 0 && mark[1] == 0:
+		in = bufio.NewReader(&fromUTF16{in: in})
+	case strings.HasPrefix(mark, "\xfe\xff"), len(mark) > 1 && mark[0] == 0 && mark[1] != 0:
+		in = bufio.NewReader(&fromUTF16{in: in, big: true})
+	}
+	head, err := in.Peek(256)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+		return nil, 0, fmt.Errorf("read CSV: %w", err)
+	}
+	first, _, whole := strings.Cut(string(head), "\n")
+	comma := ','
+	if named, ok := strings.CutPrefix(strings.TrimRight(first, "\r"), "sep="); ok && whole && len(named) == 1 {
+		_, _ = in.Discard(len(first) + 1)
+		comma, skipped = rune(named[0]), 1
+	} else {
+		for _, other := range ";\t" {
+			if strings.Count(first, string(other)) > strings.Count(first, string(comma)) {
+				comma = other
+			}
+		}
+	}
+	c = csv.NewReader(in)
+	c.FieldsPerRecord, c.ReuseRecord = -1, true
+	switch comma {
+	case ',', ';', '\t', '|':
+		c.Comma = comma
+	}
+	return c, skipped, nil
+}
+
+// fromUTF16 makes UTF-8 of UTF-16, without a byte order mark at its beginning.
+type fromUTF16 struct {
+	in    *bufio.Reader
+	big   bool
+	begun bool
+	text  []byte // not yet read
+}
+
+// Read implements io.Reader.
+func (u *fromUTF16) Read(p []byte) (int, error) {
+	for len(u.text) == 0 {
+		r, err := u.next()
+		if err != nil {
+			return 0, err
+		}
+		if !u.begun && r == 0xfeff {
+			u.begun = true
+			continue
+		}
+		u.begun = true
+		u.text = utf8.AppendRune(u.text[:0], r)
+	}
+	n := copy(p, u.text)
+	u.text = u.text[n:]
+	return n, nil
+}
+
+func (u *fromUTF16) unit() (rune, error) {
+	var b [2]byte
+	_, err := io.ReadFull(u.in, b[:])
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF // half a character at the end is none
+	}
+	if err != nil {
+		return 0, err
+	}
+	if u.big {
+		b[0], b[1] = b[1], b[0]
+	}
+	return rune(b[0]) | rune(b[1])<<8, nil
+}
+
+func (u *fromUTF16) next() (rune, error) {
+	r, err := u.unit()
+	if err != nil || !utf16.IsSurrogate(r) {
+		return r, err
+	}
+	low, err := u.unit()
+	if err != nil {
+		return utf8.RuneError, nil //nolint:nilerr // told by the next read
+	}
+	return utf16.DecodeRune(r, low), nil
+}
+
+var (
+	// rounded is a number as spreadsheets show large ones: 2.74815E+15. A hexadecimal
+	// number has no sign and no point.
+	rounded = regexp.MustCompile(`(?i)^[0-9]+([.,][0-9]+)?E[+-][0-9]+$|^[0-9]+[.,][0-9]+E[0-9]+$`)
+	// fraction is a whole number as a column of decimals has it.
+	fraction = regexp.MustCompile(`^[0-9]+[.,]0+$`)
+)
+
+// spreadsheet says what a spreadsheet has made of a number, or nothing. It never quotes
+// it.
+func spreadsheet(number string) string {
+	const again = "; format the column as text, enter the numbers again, and export it once more"
+	number = visible(number)
+	switch number = strings.TrimSpace(number); {
+	case number == "":
+	case rounded.MatchString(number):
+		return "a spreadsheet has written it in scientific notation, and its last digits are lost" + again
+	case fraction.MatchString(number):
+		return "a spreadsheet has written it as a decimal fraction" + again
+	case strings.ContainsRune("=+@'", rune(number[0])) && len(number) > 1 && strings.Trim(number[1:], `"0123456789abcdefABCDEF`) == "", number[0] == '=':
+		return "it is a formula or a text mark of a spreadsheet and no number; format the column as text, and export the numbers themselves"
+	case number[0] == '#':
+		return "a spreadsheet could not show it: it is an error, or the column is too narrow" + again
+	}
+	return ""
+}
+
+// exact is how many digits of a number a spreadsheet keeps.
+const exact = 15
+
+// changed are the rows whose numbers a spreadsheet seems to have changed; only the whole
+// column shows that. asIs takes them all.
+func (b *Book) changed(rows []row, asIs bool) (wrong ImportError) {
+	if asIs {
+		return nil
+	}
+	width := b.width(rows)
+	long, cut := 0, ImportError{}
+	for _, r := range rows {
+		if !decimal(r.number) {
+			continue
+		}
+		if len(r.number) > exact {
+			long++
+			if strings.Trim(r.number[exact:], "0") == "" {
+				cut = append(cut, &RowError{r.line, "badge", "all digits after the 15th are zeros, as in every long number of this file: a spreadsheet has rounded it; format the column as text, enter the numbers again, and export it once more"})
+			}
+		}
+		if len(r.number) < width && r.number[0] != '0' {
+			wrong = append(wrong, &RowError{r.line, "badge", fmt.Sprintf("it is shorter than the others, which have %d digits: a spreadsheet may have dropped its leading zeros; format the column as text and enter it again, add pad:%d to badges.normalise, or import with --as-is if readers tell it so", width, width)})
+		}
+	}
+	if long > 1 && long == len(cut) {
+		wrong = append(wrong, cut...)
+	}
+	return wrong[:min(len(wrong), maxMistakes)]
+}
+
+func decimal(number string) bool {
+	return number != "" && strings.Trim(number, "0123456789") == ""
+}
+
+// How a column with numbers of one width is told: so many rows, of which so many of a
+// hundred are as wide, and that wide at least.
+const (
+	minWide   = 5
+	mostWide  = 80
+	leastWide = 6
+)
+
+// width is how many digits the numbers of a column have when all should have as many; 0
+// when they need not, or when the chain makes no difference of leading zeros.
+func (b *Book) width(rows []row) int {
+	count, led := map[int]int{}, map[int]int{}
+	n, all := 0, 0
+	for _, r := range rows {
+		if !decimal(r.number) {
+			continue
+		}
+		all++
+		count[len(r.number)]++
+		if r.number[0] == '0' {
+			led[len(r.number)]++
+		}
+		if count[len(r.number)] > count[n] {
+			n = len(r.number)
+		}
+		with, err := b.chain.Apply("0" + r.number)
+		if without, err2 := b.chain.Apply(r.number); err == nil && err2 == nil && with == without {
+			return 0
+		}
+	}
+	switch {
+	case len(led) == 1:
+		for width := range led {
+			return width
+		}
+	case len(led) == 0 && all >= minWide && n >= leastWide && count[n]*100 >= all*mostWide:
+		return n
+	}
+	return 0
+}
+
+// enrollable reports what is wrong with a number as a reader would tell it.
+func (b *Book) enrollable(number string) error {
+	canonical, err := b.chain.Apply(number)
+	if err != nil {
+		return err
+	}
+	return enrollable(canonical)
+}
