@@ -39,7 +39,7 @@ var decisionFields = fields{
 // jobFields are those of held.Record.
 var jobFields = func() fields {
 	f := fields{
-		"owner": person, "charge.claims.*.account": person, "trail.*.note": words,
+		"owner": person, "charge.claims.*.account": person, "charge.before.claims.*.account": person, "trail.*.note": words,
 		"printer": thing, "task": thing, "definition": thing, "release.printer": thing,
 	}
 	for path, m := range decisionFields {
