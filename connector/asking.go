@@ -38,8 +38,8 @@ func (w *Worker) decide(ctx context.Context, ev trigger.Event, job graph.Job, q 
 	if err != nil {
 		return held.Record{}, err
 	}
-	if ask.User.ID == "" && q.Mode == ModePull && v.Verdict == policy.Hold {
-		// Nobody could ever release it.
+	if ask.User.ID == "" && v.Verdict == policy.Hold && (q.Mode == ModePull || v.Reason == policy.ReasonDirectoryUnavailable) {
+		// Nobody could ever release it, and the directory will never know who it is.
 		v = w.own(policy.ReasonOwnerUnknown, policy.Arrival, policy.Abort)
 	}
 	switch test, err := w.SelfTest.expects(ctx, job); {
@@ -118,6 +118,9 @@ func (w *Worker) next() *policy.Policy {
 // groupsOf asks the directory for what is needed of the owner.
 func (w *Worker) groupsOf(ctx context.Context, needs policy.Needs, ask *question) {
 	if ask.User.ID == "" {
+		if needs.Groups { // whose job it is isn't known: that is not to be in no group
+			ask.Missing = append(ask.Missing, policy.Directory)
+		}
 		return
 	}
 	if needs.Groups {
@@ -202,7 +205,8 @@ func (w *Worker) budget(ctx context.Context, p *policy.Policy, ask question) pol
 		return req
 	}
 	req.Budget = p.Budget(req)
-	if len(req.Budget.Claims) == 0 || req.User.ID == "" {
+	personal := slices.ContainsFunc(req.Budget.Claims, func(c quota.Claim) bool { return c.Account.Kind == quota.User })
+	if len(req.Budget.Claims) == 0 || (req.User.ID == "" && personal) {
 		return req
 	}
 	balances, err := w.balances(ctx, req.Budget.Claims, held.Ref(ask.job.Ref), ask.paid != nil || p.ReservesAtArrival(), req.Now)

@@ -161,6 +161,9 @@ func (w *Worker) Standing(ctx context.Context, a quota.Account) (Standing, error
 		}
 		budget := p.Budget(req)
 		claims, err = slices.DeleteFunc(budget.Claims, func(c quota.Claim) bool { return c.Account != a }), budget.Err()
+		if err == nil && budget.Lacking() != "" {
+			err = fmt.Errorf("the %s can't be asked now", budget.Lacking())
+		}
 	}
 	if err != nil {
 		return out, fmt.Errorf("find out what the account has: %w", err)

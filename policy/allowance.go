@@ -106,6 +106,9 @@ func (p *Policy) Budget(req Request) Budget {
 // error are no leave to print for nothing.
 func (b *Budget) Err() error { return b.err }
 
+// Lacking is what was out of reach when it was asked who pays, or empty.
+func (b *Budget) Lacking() Dependency { return b.lacking }
+
 // ClaimsOn are what all allowances of an account that several people share give
 // it; none for a person's.
 func (p *Policy) ClaimsOn(a quota.Account) ([]quota.Claim, error) {
