@@ -49,20 +49,19 @@ func (w waiting) Collect(ch chan<- prometheus.Metric) {
 		ages[q.Name], expiring[q.Name] = 0, 0
 	}
 	var oldest time.Duration
-	w.x.mu.RLock()
-	for _, e := range w.x.entries {
-		switch {
-		case e.State.Intent():
-			intents[e.State]++
-			oldest = max(oldest, now.Sub(e.Since))
-		case e.State == held.Held:
-			ages[e.Queue] = max(ages[e.Queue], now.Sub(e.Seen))
-			if !e.HoldUntil.IsZero() && e.HoldUntil.Sub(now) < expiresSoon {
-				expiring[e.Queue]++
+	w.x.each(func(_ place, in *indexed) {
+		switch state := held.State(in.state.Value()); {
+		case state.Intent():
+			intents[state]++
+			oldest = max(oldest, now.Sub(in.since.time()))
+		case state == held.Held:
+			queue := in.queue.Value()
+			ages[queue] = max(ages[queue], now.Sub(in.seen.time()))
+			if in.holdUntil != 0 && in.holdUntil.time().Sub(now) < expiresSoon {
+				expiring[queue]++
 			}
 		}
-	}
-	w.x.mu.RUnlock()
+	})
 	for state, n := range intents {
 		gauge(intentsDesc, float64(n), string(state))
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"pullprint/connector/held"
 )
 
 // What Universal Print takes of one printer: so many jobs within a window, at
@@ -100,21 +102,20 @@ func Busiest(arrivals []Arrival) Load {
 // once, and they don't here.
 func headroom(x *Index, now time.Time) map[string]float64 {
 	counts := map[string]*count{}
-	x.mu.RLock()
-	for _, e := range x.entries {
-		c := counts[e.Queue]
+	x.each(func(_ place, in *indexed) {
+		queue := in.queue.Value()
+		c := counts[queue]
 		if c == nil {
 			c = &count{}
-			counts[e.Queue] = c
+			counts[queue] = c
 		}
-		if now.Sub(e.Seen) < limitWindow {
+		if now.Sub(in.seen.time()) < limitWindow {
 			c.Jobs++
 		}
-		if e.State.Intent() {
-			c.open(e.Owner)
+		if held.State(in.state.Value()).Intent() {
+			c.open(in.owner.Value())
 		}
-	}
-	x.mu.RUnlock()
+	})
 	left := map[string]float64{}
 	for queue, c := range counts {
 		left[queue] = max(0, 1-c.Used())

@@ -1,9 +1,12 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,13 +14,15 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/held"
-	"pullprint/trigger/graph"
 )
 
 // Index mirrors in memory what the sweep and the gauges need of every job
 // record, by job. It follows the store and so lags behind it by moments:
-// it may save a call, it never decides. 100,000 held jobs take a few tens of
+// it may save a call, it never decides. 100,000 held jobs take some twenty
 // megabytes and no goroutine.
+//
+// Whoever looks at all records does so in slices, between which the index can change:
+// the store's news and a tap don't wait until 300,000 records were looked at.
 type Index struct {
 	store   *held.Store
 	metrics *Metrics
@@ -26,9 +31,13 @@ type Index struct {
 	ready chan struct{}
 
 	mu      sync.RWMutex
-	entries map[held.Ref]Entry
+	entries map[place]indexed
+	odd     map[place]odd
 	held    map[string]int // by queue
 }
+
+// slice is how many records are looked at in one go, for a tenth of a millisecond.
+const slice = 1024
 
 // Entry is what the index knows of a job.
 type Entry struct {
@@ -53,7 +62,7 @@ type Entry struct {
 func NewIndex(store *held.Store, m *Metrics, log *zap.Logger) *Index {
 	x := &Index{
 		store: store, metrics: m, log: log.Named("index"),
-		ready: make(chan struct{}), entries: map[held.Ref]Entry{}, held: map[string]int{},
+		ready: make(chan struct{}), entries: map[place]indexed{}, odd: map[place]odd{}, held: map[string]int{},
 	}
 	m.watch(x)
 	return x
@@ -75,10 +84,14 @@ func (x *Index) Ready() <-chan struct{} { return x.ready }
 
 // Lookup says what is known of a job.
 func (x *Index) Lookup(ref held.Ref) (Entry, bool) {
+	p := placeOf(ref)
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	e, ok := x.entries[canonical(ref)]
-	return e, ok
+	in, ok := x.entries[p]
+	if !ok {
+		return Entry{}, false
+	}
+	return in.whole(p, x.odd[p]), true
 }
 
 // Len is the number of records known, finished ones included.
@@ -88,16 +101,32 @@ func (x *Index) Len() int {
 	return len(x.entries)
 }
 
-// Open lists the jobs that have not come to their end.
-func (x *Index) Open() []Entry {
+// each calls fn with every record, in no order. What comes or changes meanwhile may be
+// seen or not. fn runs under the lock: it is quick and calls nothing of the index.
+func (x *Index) each(fn func(place, *indexed)) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	var open []Entry
-	for _, e := range x.entries {
-		if !e.State.Final() {
-			open = append(open, e)
+	n := 0
+	var in indexed // one for all: fn keeps none
+	for p, next := range x.entries {
+		if n++; n%slice == 0 {
+			x.mu.RUnlock()
+			runtime.Gosched()
+			x.mu.RLock()
 		}
+		in = next
+		fn(p, &in)
 	}
+}
+
+// Open lists the jobs that have not come to their end.
+func (x *Index) Open() []Entry {
+	var open []Entry
+	x.each(func(p place, in *indexed) {
+		if !held.State(in.state.Value()).Final() {
+			open = append(open, in.whole(p, x.odd[p]))
+		}
+	})
 	return open
 }
 
@@ -105,7 +134,7 @@ func (x *Index) apply(key string, value []byte) {
 	if value == nil {
 		if _, rest, ok := strings.Cut(key, "."); ok {
 			printer, job, _ := strings.Cut(rest, ".")
-			x.set(held.Ref{Printer: printer, Job: job}, nil)
+			x.drop(held.Ref{Printer: printer, Job: job}, key)
 		}
 		return
 	}
@@ -156,27 +185,39 @@ func mode(s string) string {
 	return ""
 }
 
-// canonical is a job's name in the one form in which it is looked up.
-func canonical(ref held.Ref) held.Ref {
-	return held.Ref{Printer: graph.Canonical(ref.Printer), Job: graph.Canonical(ref.Job)}
-}
-
 func (x *Index) set(ref held.Ref, e *Entry) {
-	ref = canonical(ref)
+	p := placeOf(ref)
+	p.job = strings.Clone(p.job) // it may be a part of all that was read
+	in, o := pack(e)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	old, had := x.entries[ref]
-	if had && old.State == held.Held {
-		x.count(old.Queue, -1)
-	}
-	if e == nil {
-		delete(x.entries, ref)
-		return
-	}
+	x.forget(p)
 	if e.State == held.Held {
 		x.count(e.Queue, +1)
 	}
-	x.entries[ref] = *e
+	x.entries[p] = in
+	if o != (odd{}) {
+		x.odd[p] = o
+	}
+}
+
+// drop forgets the record at a key; one of the same job at another key stays.
+func (x *Index) drop(ref held.Ref, key string) {
+	p := placeOf(ref)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if in, ok := x.entries[p]; ok && in.whole(p, x.odd[p]).Key == key {
+		x.forget(p)
+	}
+}
+
+// forget takes a record out. mu is held.
+func (x *Index) forget(p place) {
+	if old, had := x.entries[p]; had && held.State(old.state.Value()) == held.Held {
+		x.count(old.queue.Value(), -1)
+	}
+	delete(x.entries, p)
+	delete(x.odd, p)
 }
 
 func (x *Index) count(queue string, by int) {
@@ -184,17 +225,73 @@ func (x *Index) count(queue string, by int) {
 	x.metrics.held.WithLabelValues(queue).Set(float64(x.held[queue]))
 }
 
-// Select lists the jobs that fit, in no order.
-func (x *Index) Select(fits func(*Entry) bool) []Entry {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	var list []Entry
-	for _, e := range x.entries {
-		if fits(&e) {
-			list = append(list, e)
+// Any reports whether a job fits. fits is quick and sees an Entry without Key and Task.
+func (x *Index) Any(fits func(*Entry) bool) bool {
+	found := false
+	x.each(func(p place, in *indexed) {
+		if !found {
+			e := in.view(p)
+			found = fits(&e)
+		}
+	})
+	return found
+}
+
+// Mark is where a job stands among all: newest first, those of one moment by their
+// keys. The zero Mark is before the first.
+type Mark struct {
+	Seen int64 // Unix nanoseconds
+	Key  string
+}
+
+// MarkOf is that of an Entry.
+func MarkOf(e *Entry) Mark { return Mark{int64(instantOf(e.Seen)), e.Key} }
+
+// Compare orders marks.
+func (m Mark) Compare(o Mark) int {
+	return cmp.Or(cmp.Compare(o.Seen, m.Seen), cmp.Compare(m.Key, o.Key))
+}
+
+// Page lists the first n of the jobs that fit and come after a Mark, in its order, and
+// says whether there are more. However many there are, it keeps twice n. fits is quick
+// and sees an Entry without Key and Task.
+func (x *Index) Page(fits func(*Entry) bool, after Mark, n int) (page []Entry, more bool) {
+	full := false
+	var last Mark // of a full page: what comes later can't be on it
+	cut := func() {
+		slices.SortFunc(page, func(a, b Entry) int { return MarkOf(&a).Compare(MarkOf(&b)) })
+		if len(page) > n {
+			more = true
+			clear(page[n:])
+			page = page[:n]
+		}
+		if full = n > 0 && len(page) == n; full {
+			last = MarkOf(&page[n-1])
 		}
 	}
-	return list
+	x.each(func(p place, in *indexed) {
+		seen := int64(in.seen)
+		if after != (Mark{}) && seen > after.Seen || full && more && seen < last.Seen {
+			return
+		}
+		e := in.view(p)
+		if !fits(&e) {
+			return
+		}
+		if full && seen < last.Seen {
+			more = true
+			return
+		}
+		e = in.whole(p, x.odd[p])
+		if m := MarkOf(&e); after != (Mark{}) && m.Compare(after) <= 0 {
+			return
+		}
+		if page = append(page, e); len(page) >= 2*n {
+			cut()
+		}
+	})
+	cut()
+	return page, more
 }
 
 // Held counts the held jobs of each queue.

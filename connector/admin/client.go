@@ -156,6 +156,10 @@ func (c *Client) Tap(ctx context.Context, device, number string) (out connector.
 	return out, err
 }
 
+// errNoFurther is about a daemon of a version whose lists get no further than a page of
+// what was stored in one moment.
+var errNoFurther = errors.New("the daemon can't list more than 500 that were stored in one moment; it is older than this program: upgrade it")
+
 // Decisions calls fn with each decision since a time, oldest first.
 func (c *Client) Decisions(ctx context.Context, since time.Time, fn func(*held.Decision)) error {
 	seen := map[string]bool{}
@@ -165,13 +169,16 @@ func (c *Client) Decisions(ctx context.Context, since time.Time, fn func(*held.D
 			return err
 		}
 		for i := range page.Decisions {
-			if d := &page.Decisions[i]; !seen[d.ID] { // those of one moment may come twice
+			if d := &page.Decisions[i]; !seen[d.ID] { // an older daemon tells those of one moment twice
 				seen[d.ID] = true
 				fn(d)
 			}
 		}
-		if page.Next == "" || page.Next == from {
+		if page.Next == "" {
 			return nil
+		}
+		if page.Next == from {
+			return errNoFurther
 		}
 		from = page.Next
 	}
@@ -185,8 +192,11 @@ func (c *Client) Dead(ctx context.Context, since string) (list []connector.DeadL
 			return nil, err
 		}
 		list = append(list, page.Dead...)
-		if page.Next == "" || page.Next == since {
+		if page.Next == "" {
 			return list, nil
+		}
+		if page.Next == since {
+			return list, errNoFurther
 		}
 		since = page.Next
 	}

@@ -158,7 +158,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	f := data.Filter
 	data.Jobs = p.api.jobs(func(e *connector.Entry) bool {
 		return (f.Owner == "" || strings.EqualFold(e.Owner, f.Owner)) && (f.Queue == "" || e.Queue == f.Queue) && (f.State == "" || string(e.State) == f.State)
-	}, consoleRows, place{})
+	}, consoleRows, connector.Mark{})
 	count := p.api.Index.Held()
 	for _, queue := range p.api.Queues {
 		data.Queues = append(data.Queues, queueLine{queue.Name, queue.Mode, count[queue.Name]})

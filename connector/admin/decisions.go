@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,8 +22,8 @@ const listWithin = 10 * time.Second
 // DecisionList is the answer to GET /v1/decisions: oldest first.
 type DecisionList struct {
 	Decisions []held.Decision `json:"decisions"`
-	// Next, when set, is the since of the next page. Decisions that were stored in
-	// the same moment may come twice: tell them apart by id.
+	// Next, when set, is the since of the next page: a time, and behind a slash how many
+	// that were stored in that moment came before.
 	Next string `json:"next,omitempty"`
 }
 
@@ -88,16 +90,31 @@ func list[T any](r *request, read readStream, add func(T)) (next string, err err
 	if err != nil {
 		return "", err
 	}
-	since, err := sinceOf(q.Get("since"), time.Hour)
+	text, after, counted := strings.Cut(q.Get("since"), "/")
+	since, err := sinceOf(text, time.Hour)
 	if err != nil {
 		return "", err
 	}
+	skip := 0
+	if counted {
+		if skip, err = strconv.Atoi(after); err != nil || skip < 0 {
+			return "", badRequest("since is none that an earlier page gave")
+		}
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), listWithin)
 	defer cancel()
-	n := 0
+	n, moment, same := 0, since, 0 // same is how many of the moment came, on this page or before
 	err = read(ctx, since, false, func(stored time.Time, body []byte) error {
+		if !stored.Equal(moment) {
+			moment, same = stored, 0
+		}
+		if same++; stored.Equal(since) && same <= skip {
+			return nil
+		}
 		if n == limit {
-			next = stored.UTC().Format(time.RFC3339Nano)
+			if next = stored.UTC().Format(time.RFC3339Nano); same > 1 {
+				next += "/" + strconv.Itoa(same-1)
+			}
 			return errEnough
 		}
 		var v T

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -87,7 +86,7 @@ func (a *API) listJobs(r *request) (any, error) {
 // still remembered.
 func (a *API) knows(queue string) bool {
 	return slices.ContainsFunc(a.Queues, func(q connector.Queue) bool { return q.Name == queue }) ||
-		len(a.Index.Select(func(e *connector.Entry) bool { return e.Queue == queue })) > 0
+		a.Index.Any(func(e *connector.Entry) bool { return e.Queue == queue })
 }
 
 func (a *API) queueNames() string {
@@ -112,57 +111,35 @@ func join[S ~string](words []S) string {
 	return b.String()
 }
 
-// jobs is a page of the jobs that fit, newest first, after a place in that
-// order.
-func (a *API) jobs(fits func(*connector.Entry) bool, limit int, after place) JobList {
-	list := a.Index.Select(fits)
-	slices.SortFunc(list, func(x, y connector.Entry) int { return placeOf(&x).compare(placeOf(&y)) })
-	if after != (place{}) {
-		i, found := slices.BinarySearchFunc(list, after, func(e connector.Entry, p place) int { return placeOf(&e).compare(p) })
-		if found {
-			i++
-		}
-		list = list[i:]
-	}
-	out := JobList{Jobs: []JobEntry{}}
+// jobs is a page of the jobs that fit, newest first, after a place in that order.
+func (a *API) jobs(fits func(*connector.Entry) bool, limit int, after connector.Mark) JobList {
+	list, more := a.Index.Page(fits, after, limit)
+	out := JobList{Jobs: make([]JobEntry, 0, len(list))}
 	for i := range list {
-		if len(out.Jobs) == limit {
-			out.Next = placeOf(&list[i-1]).cursor()
-			break
-		}
 		e := &list[i]
 		out.Jobs = append(out.Jobs, JobEntry{e.Ref, e.Owner, e.Queue, e.State, e.Created, e.Seen, e.HoldUntil, e.Reason})
+	}
+	if more && len(list) > 0 {
+		out.Next = cursorOf(connector.MarkOf(&list[len(list)-1]))
 	}
 	return out
 }
 
-// place is where a job stands in a list: newest first.
-type place struct {
-	seen int64 // Unix nanoseconds
-	key  string
+func cursorOf(m connector.Mark) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", m.Seen, m.Key))
 }
 
-func placeOf(e *connector.Entry) place { return place{e.Seen.UnixNano(), e.Key} }
-
-func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(q.seen, p.seen), cmp.Compare(p.key, q.key))
-}
-
-func (p place) cursor() string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", p.seen, p.key))
-}
-
-func readCursor(text string) (place, error) {
+func readCursor(text string) (connector.Mark, error) {
 	if text == "" {
-		return place{}, nil
+		return connector.Mark{}, nil
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	at, key, ok := strings.Cut(string(raw), " ")
 	seen, err2 := strconv.ParseInt(at, 10, 64)
 	if err != nil || err2 != nil || !ok {
-		return place{}, badRequest("cursor is none that an earlier page gave")
+		return connector.Mark{}, badRequest("cursor is none that an earlier page gave")
 	}
-	return place{seen, key}, nil
+	return connector.Mark{Seen: seen, Key: key}, nil
 }
 
 func pageSize(text string) (int, error) {
