@@ -118,9 +118,11 @@ func NewReleaser(w *Worker, devices []Device, d *Delegations) *Releaser {
 	for _, dev := range canonicalDevices(devices) {
 		r.devices[dev.ID] = dev
 	}
-	d.damaged = func(key string) {
-		w.Metrics.damaged.WithLabelValues(recordDelegation).Inc()
-		r.log.Error("delegation can't be read and does not hold: remove it", zap.String("key", key))
+	if d != nil {
+		d.damaged = func(key string) {
+			w.Metrics.damaged.WithLabelValues(recordDelegation).Inc()
+			r.log.Error("delegation can't be read and does not hold: remove it", zap.String("key", key))
+		}
 	}
 	return r
 }

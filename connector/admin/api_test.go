@@ -361,28 +361,32 @@ var bodies = map[string]any{
 // full is a value with every member set.
 func full[T any]() T {
 	var v T
-	fill(reflect.ValueOf(&v).Elem())
+	fill(reflect.ValueOf(&v).Elem(), map[reflect.Type]bool{})
 	return v
 }
 
-func fill(v reflect.Value) {
+// fill leaves out what is within itself.
+func fill(v reflect.Value, within map[reflect.Type]bool) {
 	switch {
 	case v.Type() == reflect.TypeFor[time.Time]():
 		v.Set(reflect.ValueOf(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)))
 	case v.Type() == reflect.TypeFor[held.State]():
 		v.SetString(string(held.Held))
 	case v.Kind() == reflect.Struct:
+		within[v.Type()] = true
+		defer delete(within, v.Type())
 		for i := range v.NumField() {
 			if v.Type().Field(i).IsExported() {
-				fill(v.Field(i))
+				fill(v.Field(i), within)
 			}
 		}
 	case v.Kind() == reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		fill(v.Index(0))
+		fill(v.Index(0), within)
+	case v.Kind() == reflect.Pointer && within[v.Type().Elem()]:
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem())
+		fill(v.Elem(), within)
 	case v.Kind() == reflect.String:
 		v.SetString("x")
 	case v.CanInt():
