@@ -124,10 +124,14 @@ func (p *People) finish(ctx context.Context, w who, how Erasure) (canceled int, 
 	return canceled, nil
 }
 
+// paidBy reports whether a person's account pays for a job, or does again when a newer
+// charge comes to nothing.
 func paidBy(w who, c *held.Charge) bool {
-	for _, a := range c.Accounts() {
-		if w.is(a.Key()) {
-			return true
+	for ; c != nil; c = c.Before {
+		for _, a := range c.Accounts() {
+			if w.is(a.Key()) {
+				return true
+			}
 		}
 	}
 	return false
