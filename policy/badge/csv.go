@@ -178,6 +178,9 @@ func (b *Book) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, e
 				wrong = append(wrong, &RowError{1, "", "there is no badge after the line of column names"})
 			}
 			return rows, append(wrong, b.changed(rows, e.AsIs)...), nil
+		case errors.Is(err, csv.ErrBareQuote) && errors.As(err, &bad): // the next line can be read
+			wrong = append(wrong, &RowError{bad.Line + skipped, "", bad.Err.Error() + `: a formula of a spreadsheet, as ="0001234", is no number; format the column as text, and export the numbers themselves`})
+			continue
 		case errors.As(err, &bad):
 			return nil, append(wrong, &RowError{bad.Line + skipped, "", bad.Err.Error()}), nil
 		case err != nil:

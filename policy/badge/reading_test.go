@@ -179,6 +179,16 @@ func TestSpreadsheets(t *testing.T) {
 	}
 }
 
+// A formula without quotes around it costs its row alone.
+func TestBareFormula(t *testing.T) {
+	b := newBook(t, newMemory(), keyLine('a'))
+	_, err := b.Import(t.Context(), strings.NewReader("badge,owner\n=\"0001234\","+ada+"\n"+number+","+ada+"\n7,"+ada+"\n"), enrolment(""))
+	var rows ImportError
+	if !errors.As(err, &rows) || len(rows) != 2 || rows[0].Line != 2 || !strings.Contains(rows[0].Message, "formula") || rows[1].Line != 4 {
+		t.Errorf("%v", err)
+	}
+}
+
 // Encodings and separators of spreadsheets are read.
 func TestSpreadsheetEncodings(t *testing.T) {
 	rows := "badge,owner,user_principal_name\r\n" + number + "," + ada + ",ädä@contoso.com\r\n\"5566\"," + grace + ",\r\n"

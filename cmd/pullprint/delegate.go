@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pullprint/connector/admin"
+)
+
+func jobsDelegate(f *apiFlags) *cobra.Command {
+	var owner, to string
+	var life time.Duration
+	var list, remove bool
+	cmd := &cobra.Command{
+		Use: "delegate", Short: "Let another person release an owner's jobs for a time", Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !list && (owner == "" || to == "") {
+				return usageError{errors.New("--owner and --to are needed, or --list")}
+			}
+			if err := errors.Join(personFlag("owner", &owner), personFlag("to", &to)); err != nil {
+				return err
+			}
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			ctx, w := cmd.Context(), cmd.OutOrStdout()
+			switch {
+			case list:
+				return listDelegations(cmd, c, f.json)
+			case remove:
+				if err := c.Undelegate(ctx, owner, to); err != nil {
+					return err
+				}
+				fmt.Fprintf(w, "%s may not release the jobs of %s any more\n", printable(to), printable(owner))
+				return nil
+			}
+			d, err := c.Delegate(ctx, owner, to, time.Now().Add(life))
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(w, d)
+			}
+			fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", printable(d.To), printable(d.Owner), d.Expires.Local().Format("Mon 02 Jan 15:04"))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&owner, "owner", "", "whose jobs: `USER`, an Entra object id or a user name")
+	cmd.Flags().StringVar(&to, "to", "", "who may release them: `USER`, an Entra object id or a user name")
+	durationVar(cmd.Flags(), &life, "for", 24*time.Hour, "for how long, at most 31d")
+	cmd.Flags().BoolVar(&list, "list", false, "list those that hold")
+	cmd.Flags().BoolVar(&remove, "remove", false, "end it")
+	return cmd
+}
+
+func listDelegations(cmd *cobra.Command, c *admin.Client, asJSON bool) error {
+	list, err := c.Delegations(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), list)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "none")
+		return nil
+	}
+	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "OWNER\tTO\tUNTIL\tBY")
+	for _, d := range list {
+		if d.Damaged {
+			fmt.Fprintf(t, "%s\t%s\tdamaged: it lets nobody do anything; end it with --remove\t-\n", printable(d.Owner), printable(d.To))
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(d.Owner), printable(d.To), d.Expires.Local().Format("Mon 02 Jan 15:04"), printable(d.By))
+	}
+	return t.Flush()
+}
