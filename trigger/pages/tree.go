@@ -21,9 +21,6 @@ func (f *file) countTree() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if t, ok := tree["Type"]; ok && t != name("Pages") {
-		return 0, ErrDamaged // it is something else
-	}
 	w := walk{f: f}
 	if r, ok := root["Pages"].(ref); ok {
 		if _, err := w.nodes.add(f.b, int64(r)); err != nil {
@@ -99,19 +96,11 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 	if !ok {
 		return 0, ErrDamaged
 	}
+	// Readers go by /Kids and take whatever has none for a page, also a font. Where
+	// the type says the contrary, they differ.
 	_, inner := d["Kids"]
-	switch d["Type"] {
-	case nil: // of producers that forget it
-	case name("Pages"):
-		if !inner {
-			return 0, ErrDamaged
-		}
-	case name("Page"), name("Template"):
-		if inner {
-			return 0, ErrDamaged // readers differ in what it is
-		}
-	default:
-		return 0, ErrDamaged // it is something else
+	if (d["Type"] == name("Page") && inner) || (d["Type"] == name("Pages") && !inner) {
+		return 0, ErrDamaged
 	}
 	if !inner {
 		if referred {
