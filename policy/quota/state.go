@@ -162,7 +162,9 @@ func (s *state) reserve(ctx context.Context, ch *Charge, claims []Claim) (change
 	before := s.Reservations[ch.Job]
 	if before != nil && before.Amount == ch.Amount {
 		changed = before.Attempt != ch.Attempt || before.For != ch.For
-		before.Attempt, before.For = ch.Attempt, ch.For
+		if changed {
+			before.Attempt, before.For, before.At = ch.Attempt, ch.For, ch.Now
+		}
 		return changed, nil
 	}
 	if before == nil && len(s.Reservations) >= maxReservations {
