@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/connector"
+	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/trigger/graph/graphtest"
@@ -255,4 +256,61 @@ type heard struct{ list *[]string }
 func (h heard) Notify(_ context.Context, _ string, body []byte) error {
 	*h.list = append(*h.list, string(body))
 	return nil
+}
+
+// However often an outage had a task delivered, its first failure is one failure.
+func TestDeliveriesAreNoFailures(t *testing.T) {
+	quiet(t, func(w *world) {
+		l := w.live("")
+		id, d := w.print(graphtest.JobSpec{Printer: directID})
+		bad := true
+		w.refuse(http.StatusInternalServerError, func(_ string, r graphtest.Request) bool { return bad && r.Job == id.Job })
+		d.Attempt = 500
+		if l.worker.Handle(w.t.Context(), d) == bus.Done() {
+			w.t.Fatal("given up at its first failure")
+		}
+		bad = false
+		rival := w.live("after intent", func(d *connector.Deps) { d.Sole = false })
+		rival.worker.Handle(rival.ctx, d)
+		second := w.live("", func(d *connector.Deps) { d.Sole, d.Inflight = false, nil })
+		if second.worker.Handle(w.t.Context(), d) == bus.Done() {
+			w.t.Error("given up because another has it")
+		}
+		if n := len(w.dead()); n != 0 {
+			w.t.Errorf("%d dead letters", n)
+		}
+	})
+}
+
+// Who is asked to come in two minutes comes in two minutes, and that is no failure.
+func TestRetryAfterIsKeptByTasks(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		l := w.live("")
+		var ids []graphtest.JobID
+		for range 20 {
+			id, _ := w.print(graphtest.JobSpec{Printer: pullID})
+			ids = append(ids, id)
+		}
+		start := time.Now()
+		var calls atomic.Int64
+		w.sim.Change(func(k *graphtest.Knobs) {
+			k.Intercept = func(op string, _ graphtest.Request) graphtest.Fault {
+				if op == graphtest.OpJobGet && time.Since(start) < 2*time.Minute {
+					calls.Add(1)
+					return graphtest.Fault{Refuse: http.StatusTooManyRequests, RetryAfter: "120"}
+				}
+				return graphtest.Fault{}
+			}
+		})
+		l.works(t, 4)
+		if n := calls.Load(); n > 20 {
+			t.Errorf("%d calls for 20 jobs while Graph asked for patience", n)
+		}
+		for _, id := range ids {
+			if s := w.record(id).State; s != held.Held {
+				t.Errorf("job %s is %q", id.Job, s)
+			}
+		}
+	})
 }
