@@ -152,7 +152,9 @@ func TestOnlyTheCulpritIsGivenUp(t *testing.T) {
 				d.Pages = func(_ context.Context, job graph.JobRef, _ graph.Document) (int, error) {
 					o.n[job.Job]++
 					time.Sleep(time.Second) // all are at it together, as far as they may
-					if job.Job == bad.Job {
+					if job.Job != bad.Job {
+						time.Sleep(time.Second)
+					} else {
 						l.dead.Store(true)
 						l.kill()
 					}
