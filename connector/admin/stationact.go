@@ -20,6 +20,7 @@ import (
 type deed struct {
 	ticket string
 	done   chan struct{}
+	owner  string // of the visit; empty when it has ended
 	page   stationPage
 	wrong  string
 }
@@ -30,32 +31,20 @@ type deeds struct {
 	at map[string]*deed
 }
 
-// start notes that the form of a ticket is carried out.
-func (d *deeds) start(device, ticket string) *deed {
-	fresh := &deed{ticket: ticket, done: make(chan struct{}), page: stationPage{Device: device}}
+// join is the deed of a ticket, and whether the caller is the first who asks for it:
+// then they do it and close done.
+func (d *deeds) join(device, ticket string) (it *deed, first bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if was := d.at[device]; was != nil && was.ticket == ticket {
+		return was, false
+	}
 	if d.at == nil {
 		d.at = map[string]*deed{}
 	}
-	d.at[device] = fresh
-	return fresh
-}
-
-// of waits for what the form of a ticket does; nil when that is not known here.
-func (d *deeds) of(ctx context.Context, device, ticket string) *deed {
-	d.mu.Lock()
-	was := d.at[device]
-	d.mu.Unlock()
-	if was == nil || was.ticket != ticket {
-		return nil
-	}
-	select {
-	case <-was.done:
-		return was
-	case <-ctx.Done():
-		return nil
-	}
+	it = &deed{ticket: ticket, done: make(chan struct{}), page: stationPage{Device: device}}
+	d.at[device] = it
+	return it, true
 }
 
 // stationRelease releases one job that the person there may release, or all of
@@ -115,36 +104,38 @@ func (p *Pages) once(
 		p.leave(rw, req, device)
 		return
 	}
-	ctx, ticket := context.WithoutCancel(req.Context()), req.PostFormValue("visit")
-	owner, u, err := p.visits.use(ctx, device, ticket)
-	switch {
-	case err != nil:
-		p.trouble(rw, device, err)
-	case u == useEnded:
-		p.idle(rw, http.StatusOK, device, visitEnded)
-	case u == useAgain:
-		d := p.deeds.of(req.Context(), device, ticket)
-		if d == nil {
-			d = &deed{ticket: ticket, page: stationPage{Device: device}}
-			d.wrong = "That page was used already. This is what waits now."
-		}
-		p.done(ctx, rw, d, owner)
-	default:
-		d := p.deeds.start(device, ticket)
-		err := func() error {
-			defer close(d.done)
-			err := do(ctx, d, owner)
-			if err != nil {
-				d.wrong = "It did not work. Please try again."
-			}
-			return err
-		}()
-		if err != nil {
+	ctx := context.WithoutCancel(req.Context())
+	d, first := p.deeds.join(device, req.PostFormValue("visit"))
+	if first {
+		if err := p.carryOut(ctx, d, do); err != nil {
 			p.trouble(rw, device, err)
 			return
 		}
-		p.done(ctx, rw, d, owner)
 	}
+	select {
+	case <-d.done:
+		p.done(ctx, rw, d)
+	case <-req.Context().Done(): // they wait no more
+	}
+}
+
+// carryOut does what the form of a ticket asks for, if the ticket lets it.
+func (p *Pages) carryOut(ctx context.Context, d *deed, do func(ctx context.Context, d *deed, owner string) error) error {
+	defer close(d.done)
+	owner, u, err := p.visits.use(ctx, d.page.Device, d.ticket)
+	if err != nil || u == useEnded {
+		return err
+	}
+	d.owner = owner
+	if u == useAgain { // by another replica, or by another page
+		d.wrong = "That page was used already. This is what waits now."
+		return nil
+	}
+	if err := do(ctx, d, owner); err != nil {
+		d.wrong = "It did not work. Please try again."
+		return err
+	}
+	return nil
 }
 
 // stationLeave ends the visit of the person there.
@@ -168,8 +159,12 @@ func (p *Pages) leave(rw http.ResponseWriter, req *http.Request, device string) 
 }
 
 // done shows what was done, and what still waits.
-func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *deed, owner string) {
+func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *deed) {
 	s := d.page
+	if d.owner == "" {
+		p.idle(rw, http.StatusOK, s.Device, visitEnded)
+		return
+	}
 	ticket, ok, err := p.visits.turn(ctx, s.Device, d.ticket)
 	switch {
 	case err != nil:
@@ -180,7 +175,7 @@ func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *deed, owner
 		return
 	}
 	s.Ticket = ticket
-	if err := p.list(ctx, &s, owner); err != nil {
+	if err := p.list(ctx, &s, d.owner); err != nil {
 		p.trouble(rw, s.Device, err)
 		return
 	}

@@ -39,11 +39,16 @@ func (a *API) tapped(ctx context.Context, caller Caller, in tapBody) (connector.
 		return connector.Outcome{}, failure(http.StatusForbidden, "not-allowed", "The token may not do this", "It is the token of another device.")
 	}
 	ctx = context.WithoutCancel(ctx)
-	if caller.Device != "" {
-		return a.Taps.Tap(ctx, in.Device, in.Badge)
-	}
 	if _, known := a.device(in.Device); !known {
 		return connector.Outcome{}, connector.ErrNoDevice
+	}
+	if a.State != nil { // a station may stand at the same device: a card ends the visit before it
+		if err := (visits{a.State}).end(ctx, in.Device); err != nil {
+			return connector.Outcome{}, err
+		}
+	}
+	if caller.Device != "" {
+		return a.Taps.Tap(ctx, in.Device, in.Badge)
 	}
 	// Whoever may show any badge anywhere is told of, as with any other release.
 	if err := a.auditor(actionTap, caller)(ctx, Action{Device: in.Device}); err != nil {

@@ -96,6 +96,15 @@ func (s visits) begin(ctx context.Context, device, owner string, at time.Time) (
 	return ticket, ok && err == nil, err
 }
 
+// end ends the visit of whoever is at a device.
+func (s visits) end(ctx context.Context, device string) error {
+	return s.change(ctx, device, func(v *visit) bool {
+		there := v.Owner != ""
+		*v = visit{Device: device, Until: v.Until, Began: v.Began}
+		return there
+	})
+}
+
 // use uses a ticket up and says who is there.
 func (s visits) use(ctx context.Context, device, ticket string) (owner string, u use, err error) {
 	name := keyOf("", ticket)

@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ const keyEvery = 5 * time.Millisecond
 type kiosk struct {
 	*browser
 	*shift
-	api admin.Client
+	api *admin.Client
 }
 
 // newKiosk sets up a station for the student with card A and the teacher with
@@ -41,6 +42,8 @@ func newKiosk(t *testing.T) *kiosk {
 		t.Skip("it needs Chromium, and takes its time: -long plays it")
 	}
 	o := newOffice(t, graphtest.Calm())
+	o.badges = ", entra_attribute: employeeId"
+	o.install("embedded: {store_dir: nats, max_store: 256MiB}")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +63,7 @@ func newKiosk(t *testing.T) *kiosk {
 			t.Fatal(err)
 		}
 	}
-	k := &kiosk{newBrowser(t, base), s, *admin.NewClient(base, adminToken)}
+	k := &kiosk{newBrowser(t, base), s, admin.NewClient(base, adminToken)}
 	k.open("/station/hq-2-west")
 	k.do("token", chromedp.SendKeys("#token", readerToken+"\r"))
 	k.idle()
@@ -271,4 +274,34 @@ func TestBrowserKeyboard(t *testing.T) {
 	k.reads(cardB + "\r")
 	k.sees("Print all 2")
 	k.untouched("the next person", a[1])
+}
+
+// The pages that are not in TestBrowser: jobs of others, trouble, a locked reader.
+func TestBrowserPictures(t *testing.T) {
+	k := newKiosk(t)
+	k.jobs(2)
+	if _, err := k.api.Delegate(t.Context(), teacherID, studentID, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	k.begins(cardA)
+	k.sees("who lets you print them")
+	k.picture("others")
+	k.do("tab", chromedp.KeyEvent("\t\t"))
+	k.picture("way-back")
+	k.home()
+	k.refuse(http.StatusServiceUnavailable, "users.list", true)
+	k.reads("E10\r")
+	k.sees("Begin again")
+	k.picture("trouble")
+	k.back()
+	for i := range 6 {
+		k.home()
+		k.reads(fmt.Sprintf("9%d\r", i))
+		k.sees("Begin again")
+	}
+	k.sees("Please wait a minute")
+	k.picture("locked")
+	k.open("/station/none")
+	k.sees("There is no such device")
+	k.picture("no-device")
 }

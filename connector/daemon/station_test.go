@@ -222,6 +222,12 @@ func TestStationVisits(t *testing.T) {
 		c.post("release", f) // as pages of an earlier version do
 		c.sees("Hold it to the reader")
 
+		// A card at another reader of the device ends the visit, too.
+		c.badge(number)
+		f = c.form()
+		s.tap("unknown")
+		refused("after a tap", f)
+
 		// A visit outlives the process.
 		c.badge(number)
 		f = c.form(student[2])
