@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"runtime"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/bus"
 	"pullprint/connector/held"
 )
 
@@ -31,6 +33,7 @@ type Index struct {
 	ready chan struct{}
 
 	mu      sync.RWMutex
+	damage  error // why the records can't all be read
 	entries map[place]indexed
 	odd     map[place]odd
 	held    map[string]int // by queue
@@ -68,15 +71,48 @@ func NewIndex(store *held.Store, m *Metrics, log *zap.Logger) *Index {
 	return x
 }
 
-// Run follows the store until ctx ends.
+// readAgain is how long after records that are damaged it is looked whether they still
+// are.
+const readAgain = time.Minute
+
+// Run follows the store until ctx ends. Records that are damaged don't end it: what
+// can be told is told by Err, and the intake of tasks goes on.
 func (x *Index) Run(ctx context.Context) error {
 	var once sync.Once
-	return x.store.Watch(ctx, x.apply, func() {
-		once.Do(func() {
-			x.log.Info("job records read", zap.Int("records", x.Len()))
-			close(x.ready)
+	for {
+		err := x.store.Watch(ctx, x.apply, func() {
+			once.Do(func() {
+				x.log.Info("job records read", zap.Int("records", x.Len()))
+				close(x.ready)
+			})
+			x.damaged(nil)
 		})
-	})
+		if ctx.Err() != nil || !errors.Is(err, bus.ErrDamaged) {
+			return err
+		}
+		x.damaged(err)
+		x.log.Error("job records can't all be read", zap.Error(err))
+		again := time.NewTimer(readAgain)
+		select {
+		case <-ctx.Done():
+			again.Stop()
+			return ctx.Err()
+		case <-again.C:
+		}
+	}
+}
+
+func (x *Index) damaged(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.damage = err
+}
+
+// Err says why the job records can't all be read; nil while they can.
+func (x *Index) Err() error {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.damage
 }
 
 // Ready is closed when every record that was stored before Run is known.

@@ -231,7 +231,7 @@ func (c *cut) pass(ctx context.Context) (quiet bool, err error) {
 			quiet = quiet && (is.Msgs == 0 || c.readers[name].last == is.LastSeq)
 			continue
 		}
-		done, err := c.bus.nothingAfter(ctx, name, c.readers[name].last)
+		done, err := c.bus.nothingAfter(ctx, name, ">", c.readers[name].last)
 		if err != nil {
 			return false, err
 		}
@@ -242,8 +242,8 @@ func (c *cut) pass(ctx context.Context) (quiet bool, err error) {
 
 // nothingAfter asks the leader of a stream whether there is no message after a
 // sequence.
-func (b *Bus) nothingAfter(ctx context.Context, stream string, sequence uint64) (bool, error) {
-	req, err := json.Marshal(map[string]any{"seq": sequence + 1, "next_by_subj": ">"})
+func (b *Bus) nothingAfter(ctx context.Context, stream, filter string, sequence uint64) (bool, error) {
+	req, err := json.Marshal(map[string]any{"seq": sequence + 1, "next_by_subj": filter})
 	if err != nil {
 		return false, err
 	}

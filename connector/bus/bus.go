@@ -70,6 +70,8 @@ type Options struct {
 
 	// unsynced is for a store that is synced as a whole when it is made.
 	unsynced bool
+	// unchecked is for a store whose damage is known.
+	unchecked bool
 }
 
 // Bus is a connection to the streams and buckets. Its methods may be used by
@@ -80,6 +82,8 @@ type Bus struct {
 	metrics  *metrics
 	instance string
 	unsynced bool
+
+	unchecked bool
 
 	lock  *os.File
 	marks *marker // nil with an external server
@@ -143,7 +147,7 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 	if o.Instance == "" {
 		o.Instance = "pullprint"
 	}
-	b := &Bus{cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance, unsynced: o.unsynced, metrics: newMetrics(), unanswered: make(chan struct{}, 1)}
+	b := &Bus{cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance, unsynced: o.unsynced, unchecked: o.unchecked, metrics: newMetrics(), unanswered: make(chan struct{}, 1)}
 	ctx, cancel := withLimit(ctx, 30*time.Second)
 	defer cancel()
 	if err := b.connect(ctx, o); err != nil {
@@ -192,6 +196,11 @@ func (b *Bus) complete(ctx context.Context) error {
 	b.jobs, b.state = b.bucket(bucketJobs), b.bucket(bucketState)
 	b.badges, b.quota = b.bucket(bucketBadges), b.bucket(bucketQuota)
 	b.inflight = b.newInflight()
+	if !b.unchecked {
+		if err := b.verify(ctx); err != nil {
+			return err
+		}
+	}
 	if err := b.upgrade(ctx, steps); err != nil {
 		return err
 	}

@@ -38,6 +38,11 @@ func (b *Bus) startEmbedded(ctx context.Context) error {
 	if b.lock, err = lockStore(dir); err != nil {
 		return err
 	}
+	if !b.unchecked {
+		if err := checkFiles(dir, b.cfg.Embedded.markFile()); err != nil {
+			return err
+		}
+	}
 	log := &serverLog{log: b.log.Named("server")}
 	b.srv, err = server.NewServer(&server.Options{
 		ServerName:         "pullprint",

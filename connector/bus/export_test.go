@@ -38,3 +38,12 @@ func Compare(ctx context.Context, b *Bus, file []byte) error {
 	}
 	return nil
 }
+
+// OpenUnchecked opens a store as if it had been damaged since.
+func OpenUnchecked(ctx context.Context, cfg Config) (*Bus, error) {
+	b, err := attach(ctx, cfg, Options{unchecked: true})
+	if err != nil {
+		return nil, err
+	}
+	return b, b.complete(ctx)
+}

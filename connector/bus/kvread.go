@@ -19,8 +19,16 @@ const (
 	maxAnswers = 1024
 )
 
-// errTooMany: more than maxAnswers keys match.
-var errTooMany = errors.New("too many keys for one answer")
+var (
+	// errTooMany: more than maxAnswers keys match.
+	errTooMany = errors.New("too many keys for one answer")
+	// errUnreadable: a key that is there can't be read.
+	errUnreadable = fmt.Errorf("%w: a key that is stored can't be read; `pullprint restore FILE` from a backup", ErrDamaged)
+)
+
+// noResults is what the server says when it has looked for several keys and there are
+// none, unlike for one that it can't read. Both have the status 404.
+const noResults = "No Results"
 
 // entry is a message of a bucket; value is nil when it marks a deleted key.
 type entry struct {
@@ -39,10 +47,41 @@ func (kv *KV) get(ctx context.Context, subject string) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	if err := directStatus(msg); err != nil {
+	err = directStatus(msg)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return kv.confirmAbsent(ctx, subject)
+	}
+	if err != nil {
 		return entry{}, err
 	}
 	return directEntry(msg)
+}
+
+// confirmAbsent tells a key that is not there from one that can't be read: the server
+// answers both in the same way, unless it is asked as for several keys. An account that
+// is taken for one that never was would be given its allowance again.
+func (kv *KV) confirmAbsent(ctx context.Context, subject string) (entry, error) {
+	req, err := json.Marshal(map[string][]string{"multi_last": {subject}})
+	if err != nil {
+		return entry{}, err
+	}
+	msg, err := kv.bus.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+kv.stream, req)
+	if err != nil {
+		return entry{}, err
+	}
+	if err := multiStatus(msg); err != nil {
+		return entry{}, err
+	}
+	return directEntry(msg) // it was made meanwhile
+}
+
+// multiStatus is directStatus of an answer about several keys.
+func multiStatus(msg *nats.Msg) error {
+	err := directStatus(msg)
+	if errors.Is(err, jetstream.ErrMsgNotFound) && msg.Header.Get("Description") != noResults {
+		return errUnreadable
+	}
+	return err
 }
 
 func (kv *KV) getFromLeader(ctx context.Context, subject string) (entry, error) {
@@ -205,7 +244,7 @@ func (kv *KV) matchingPage(ctx context.Context, subject string, from, upTo uint6
 			last, _ := strconv.ParseUint(msg.Header.Get("Nats-UpTo-Sequence"), 10, 64)
 			return entries, pageEnd{pending: pending, upTo: last}, nil
 		}
-		if err := directStatus(msg); err != nil {
+		if err := multiStatus(msg); err != nil {
 			return nil, pageEnd{}, err
 		}
 		e, err := directEntry(msg)

@@ -63,10 +63,14 @@ type Loss struct {
 	Missing uint64
 	// Replaced: it is another stream of the same name.
 	Replaced bool
+	// Damage says where its files can't be read; empty when they can.
+	Damage string
 }
 
 func (l Loss) String() string {
 	switch {
+	case l.Damage != "":
+		return fmt.Sprintf("%s: %s; keys that were stored there are gone, or what they were before", l.Stream, l.Damage)
 	case l.Replaced && l.Found >= l.Marked:
 		return fmt.Sprintf("%s was made anew: %d messages before that are gone", l.Stream, l.Marked)
 	case l.Found < l.Marked:
@@ -78,8 +82,14 @@ func (l Loss) String() string {
 // lossError tells what is missing and how to go on.
 func lossError(lost []Loss, file string) error {
 	lines := make([]string, len(lost))
+	damaged := false
 	for i, l := range lost {
 		lines[i] = l.String()
+		damaged = damaged || l.Damage != ""
+	}
+	if damaged {
+		return fmt.Errorf("%w: %s; nothing was changed: `pullprint restore FILE` from a backup, or go on with what can be read by `pullprint accept-loss`, and look at the disk",
+			ErrDamaged, strings.Join(lines, "; "))
 	}
 	return fmt.Errorf("%w: %s (by %s); its folder was rolled back, deleted or damaged: put the right one back, or `pullprint restore FILE` from a backup, or go on without it by `pullprint accept-loss`",
 		ErrLost, strings.Join(lines, "; "), file)
@@ -337,49 +347,4 @@ func (k *marker) close() error {
 	close(k.stop)
 	<-k.ended
 	return k.write()
-}
-
-// AcceptLoss makes a store that is behind its mark usable as it is, and says what
-// it has lost; that is recorded in the audit under the name of the operator. It
-// needs the store for itself. confirm is asked first; nothing is changed unless
-// it returns nil. Nothing lost is no error, and changes nothing.
-func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm func([]Loss) error) ([]Loss, error) {
-	if cfg.Embedded == nil {
-		return nil, errors.New("the store is an external server's: only an embedded one has a mark")
-	}
-	b, err := attach(ctx, cfg, o)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = b.Close() }()
-	m, err := readMark(cfg.Embedded.markFile())
-	if err != nil || m == nil {
-		return nil, err
-	}
-	lost, err := b.losses(ctx, m)
-	if err != nil || len(lost) == 0 {
-		return nil, err
-	}
-	if err := confirm(lost); err != nil {
-		return nil, err
-	}
-	// The audit first, then the mark: no loss is accepted that the audit does not tell.
-	if err := b.ensure(ctx); err != nil {
-		return nil, err
-	}
-	texts := make([]string, len(lost))
-	for i, l := range lost {
-		texts[i] = l.String()
-	}
-	id, body, err := b.action("accept-loss", by, strings.Join(texts, "; "))
-	if err == nil {
-		_, err = b.js.Publish(ctx, subjectAudit+"accept-loss", body, jetstream.WithMsgID(id))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("store audit record: %w", err)
-	}
-	if err := b.complete(ctx); err != nil {
-		return nil, err
-	}
-	return lost, b.Close()
 }

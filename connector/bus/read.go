@@ -15,6 +15,12 @@ const (
 	readRetry      = 250 * time.Millisecond
 	readRetryMax   = 5 * time.Second
 	readerIdleGone = 2 * time.Minute
+	// readWait is how long one request for messages may stay open, readStall how long
+	// none may come although there are some, and readGiveUp for how long a reading that
+	// is to end may make no progress: a cluster needs less to find another leader.
+	readWait   = 30 * time.Second
+	readStall  = 5 * time.Second
+	readGiveUp = time.Minute
 )
 
 // message is what a reader hands over. body is nil when absent.
@@ -40,10 +46,14 @@ type reader struct {
 
 	last      uint64 // sequence of the last message handed over
 	heard     time.Time
+	moved     time.Time // when there was progress
 	completed bool
 }
 
-var errGap = errors.New("message missing in between")
+var (
+	errGap   = errors.New("message missing in between")
+	errStall = errors.New("no message comes although there are some")
+)
 
 // Decisions calls fn with the audit records stored since a time, oldest first,
 // then returns; with follow it goes on with new ones until ctx ends (and returns
@@ -96,11 +106,19 @@ type userError struct{ error }
 // read calls fn with each message and caughtUp (may be nil) once when it has
 // handed over all that was there at the start.
 func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func()) error {
-	r.heard = time.Now()
+	r.heard, r.moved = time.Now(), time.Now()
 	retry := readRetry
 	for {
 		before := r.last
 		done, err := r.session(ctx, fn, caughtUp)
+		if r.last > before {
+			r.moved = time.Now()
+		}
+		if errors.Is(err, errStall) {
+			if damaged := r.bus.unreadable(ctx, r.stream, r.filter, r.last); damaged != nil {
+				return damaged
+			}
+		}
 		var user userError
 		switch {
 		case errors.As(err, &user):
@@ -115,6 +133,8 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 			return fmt.Errorf("read %s: %w", r.stream, err)
 		case r.maxGap > 0 && time.Since(r.heard) > r.maxGap:
 			return fmt.Errorf("read %s: cut off for more than %v: %w", r.stream, r.maxGap, err)
+		case !r.follow && time.Since(r.moved) > readGiveUp:
+			return fmt.Errorf("read %s: %w: nothing came for %v: %w", r.stream, ErrUnavailable, readGiveUp, err)
 		}
 		if r.last > before {
 			retry = readRetry
@@ -142,31 +162,71 @@ func (r *reader) session(ctx context.Context, fn func(message) error, caughtUp f
 	}
 	var delivered uint64
 	for {
-		r.heard = time.Now()
-		batch, err := cons.Fetch(atMost(readBatch, cons.CachedInfo().Config.MaxRequestBatch), jetstream.FetchContext(ctx))
-		if err != nil {
-			return false, err
-		}
-		for msg := range batch.Messages() {
-			meta, err := msg.Metadata()
-			if err != nil {
-				return false, err
-			}
+		before := delivered
+		done, err := r.fetch(ctx, cons, func(m message, meta *jetstream.MsgMetadata) (bool, error) {
 			if delivered++; meta.Sequence.Consumer != delivered {
 				return false, errGap
 			}
-			if err := fn(toMessage(msg, meta)); err != nil {
+			if err := fn(m); err != nil {
 				return false, userError{err}
 			}
 			r.last = meta.Sequence.Stream
-			if (meta.NumPending == 0 || delivered >= pending) && r.complete(caughtUp) {
-				return true, nil
-			}
-		}
-		if err := batch.Error(); err != nil {
-			return false, err
+			return (meta.NumPending == 0 || delivered >= pending) && r.complete(caughtUp), nil
+		})
+		switch {
+		case done || err != nil:
+			return done, err
+		case ctx.Err() != nil:
+			return false, context.Cause(ctx)
+		case delivered == before && !r.completed:
+			return false, errStall
 		}
 	}
+}
+
+// fetch asks for messages once, in numbers that the server allows, and calls fn with
+// each until that is done. When nothing comes in time that is no error.
+func (r *reader) fetch(ctx context.Context, cons jetstream.Consumer, fn func(message, *jetstream.MsgMetadata) (done bool, err error)) (bool, error) {
+	r.heard = time.Now()
+	limits := cons.CachedInfo().Config
+	wait := readWait
+	if !r.completed {
+		wait = readStall
+	}
+	ctx, cancel := context.WithTimeout(ctx, atMost(wait, limits.MaxRequestExpires))
+	defer cancel()
+	batch, err := cons.Fetch(atMost(readBatch, limits.MaxRequestBatch), jetstream.FetchContext(ctx))
+	if err != nil {
+		return false, err
+	}
+	for msg := range batch.Messages() {
+		meta, err := msg.Metadata()
+		if err != nil {
+			return false, err
+		}
+		if done, err := fn(toMessage(msg, meta), meta); done || err != nil {
+			return done, err
+		}
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return false, err
+	}
+	return false, nil
+}
+
+// unreadable says whether a stream has a message after a sequence that its leader can't
+// read; nil when it can, or does not answer.
+func (b *Bus) unreadable(ctx context.Context, stream, filter string, after uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	if filter == "" {
+		filter = ">"
+	}
+	none, err := b.nothingAfter(ctx, stream, filter, after)
+	if err != nil || !none {
+		return nil //nolint:nilerr // then it is not known to be damaged
+	}
+	return fmt.Errorf("%w: %s: a message after %d can't be read; `pullprint restore FILE` from a backup", ErrDamaged, stream, after)
 }
 
 // complete notes that all was read once; true says that this is the end.

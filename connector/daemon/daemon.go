@@ -201,6 +201,9 @@ func (d *daemon) checks() []admin.Check {
 	return []admin.Check{
 		{Name: "store", Ready: func(context.Context) error { return d.canary.Ready() }},
 		{Name: "records", Ready: func(context.Context) error {
+			if err := d.index.Err(); err != nil {
+				return err
+			}
 			select {
 			case <-d.index.Ready():
 				return nil

@@ -1,0 +1,103 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// AcceptLoss makes a store that is damaged or behind its mark usable as it is, and says
+// what it has lost; that is recorded in the audit under the name of the operator. It
+// needs the store for itself. confirm is asked first; nothing is changed unless it
+// returns nil. Nothing lost is no error, and changes nothing.
+func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm func([]Loss) error) ([]Loss, error) {
+	if cfg.Embedded == nil {
+		return nil, errors.New("the store is an external server's: only an embedded one has a mark")
+	}
+	m, err := readMark(cfg.Embedded.markFile())
+	if err != nil {
+		return nil, err
+	}
+	mended, err := acceptDamage(cfg.Embedded, m, confirm)
+	if err != nil {
+		return nil, err
+	}
+	o.unchecked = true
+	b, err := attach(ctx, cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = b.Close() }()
+	var missing []Loss
+	if m != nil {
+		if missing, err = b.losses(ctx, m); err != nil {
+			return nil, err
+		}
+	}
+	// What a mended bucket misses was told with its damage.
+	missing = slices.DeleteFunc(missing, func(l Loss) bool {
+		return slices.ContainsFunc(mended, func(m Loss) bool { return m.Stream == l.Stream })
+	})
+	if len(missing) > 0 {
+		err = confirm(missing)
+	}
+	lost := append(mended, missing...)
+	if err != nil || len(lost) == 0 {
+		return nil, err
+	}
+	return lost, b.acceptLost(ctx, lost, by)
+}
+
+// acceptDamage mends the files of a store once confirm has agreed.
+func acceptDamage(e *Embedded, m *mark, confirm func([]Loss) error) ([]Loss, error) {
+	dir, err := filepath.Abs(e.StoreDir)
+	if err != nil {
+		return nil, fmt.Errorf("nats.embedded.store_dir: %w", err)
+	}
+	lock, err := lockStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	wounds, err := scanStore(dir, m)
+	if err != nil {
+		return nil, err
+	}
+	wounds = damagedOnly(wounds)
+	if len(wounds) == 0 {
+		return nil, nil
+	}
+	if err := confirm(wounds); err != nil {
+		return nil, err
+	}
+	return wounds, mend(dir, wounds)
+}
+
+// acceptLost records a loss, and makes the store complete. The audit comes first, then
+// the mark: no loss is accepted that the audit does not tell.
+func (b *Bus) acceptLost(ctx context.Context, lost []Loss, by string) error {
+	if err := b.ensure(ctx); err != nil {
+		return err
+	}
+	texts := make([]string, len(lost))
+	for i, l := range lost {
+		texts[i] = l.String()
+	}
+	id, body, err := b.action("accept-loss", by, strings.Join(texts, "; "))
+	if err == nil {
+		_, err = b.js.Publish(ctx, subjectAudit+"accept-loss", body, jetstream.WithMsgID(id))
+	}
+	if err != nil {
+		return fmt.Errorf("store audit record: %w", err)
+	}
+	b.unchecked = false
+	if err := b.complete(ctx); err != nil {
+		return err
+	}
+	return b.Close()
+}

@@ -1,0 +1,238 @@
+package bus
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// The files of the embedded server: a stream's messages are in blocks N.blk, one record
+// after the other. A record is a header of recordHeader bytes (length, sequence, time,
+// length of the subject), the subject, the message's header with its length before it
+// if withHeader is set in the length, the message, and a HighwayHash of all but the
+// lengths. Two bits of the sequence say that the record is no message.
+const (
+	recordHeader  = 22
+	recordHash    = 8
+	recordMost    = 32 << 20
+	withHeader    = 1 << 31
+	sequenceFlags = 1<<62 | 1<<63
+)
+
+// compressedBlock is how a block begins that is compressed. Ours are not.
+const compressedBlock = "cmp"
+
+// ErrDamaged: what is stored can't be read, or not all of it.
+var ErrDamaged = errors.New("the store is damaged")
+
+// scanStore reads through the files of every bucket before the server does, and says
+// what is damaged. The server does not: it cuts a block off where it can't read on,
+// and what was stored there is gone, or back to what it was before, without a word.
+//
+// The end of the newest block may be a record that was being written when the machine
+// lost power. That is no damage as long as the mark does not know it. The streams that
+// only grow are not read: the server numbers what it lost in them, and the mark tells.
+func scanStore(dir string, m *mark) ([]Loss, error) {
+	found := make([][]Loss, len(schema(1)))
+	var g errgroup.Group
+	for i, p := range schema(1) {
+		if onlyGrows(p.cfg.Name) {
+			continue
+		}
+		var marked uint64
+		if m != nil {
+			marked = m.Streams[p.cfg.Name].Last
+		}
+		g.Go(func() error {
+			var err error
+			found[i], err = scanBucket(dir, p.cfg.Name, marked)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	lost := slices.Concat(found...)
+	if len(lost) == 0 || m == nil {
+		return lost, nil
+	}
+	for _, p := range schema(1) { // the whole of it is told at once
+		if name := p.cfg.Name; onlyGrows(name) {
+			more, err := scanEnd(dir, name, m.Streams[name].Last)
+			if err != nil {
+				return nil, err
+			}
+			lost = append(lost, more...)
+		}
+	}
+	return lost, nil
+}
+
+// scanEnd looks whether the files of a stream reach as far as its mark.
+func scanEnd(dir, stream string, marked uint64) ([]Loss, error) {
+	files, err := blocks(dir, stream)
+	if err != nil || len(files) == 0 {
+		return nil, err
+	}
+	file := files[len(files)-1]
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the store: %w", err)
+	}
+	var last uint64
+	records(text, hashOf(stream, file), func(_ []byte, sequence uint64) { last = max(last, sequence) })
+	if last >= marked {
+		return nil, nil
+	}
+	return []Loss{{Stream: stream, Marked: marked, Found: last, Missing: marked - last}}, nil
+}
+
+// scanBucket is scanStore for one bucket.
+func scanBucket(dir, stream string, marked uint64) ([]Loss, error) {
+	files, err := blocks(dir, stream)
+	if err != nil || len(files) == 0 {
+		return nil, err // that a bucket is gone is told by the mark
+	}
+	var wounds []Loss
+	var last uint64
+	for i, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the store: %w", err)
+		}
+		if bytes.HasPrefix(text, []byte(compressedBlock)) {
+			return nil, nil
+		}
+		at, end := records(text, hashOf(stream, file), func(_ []byte, sequence uint64) { last = max(last, sequence) })
+		if at < len(text) && (i < len(files)-1 || end || last < marked) {
+			damage := fmt.Sprintf("%s can't be read at byte %d", filepath.Join("msgs", filepath.Base(file)), at)
+			wounds = append(wounds, Loss{Stream: stream, Marked: marked, Found: last, Damage: damage})
+		}
+	}
+	if wounds == nil && last < marked {
+		wounds = append(wounds, Loss{Stream: stream, Marked: marked, Found: last, Missing: marked - last})
+	}
+	return wounds, nil
+}
+
+// blocks are the files of a stream's messages, oldest first.
+func blocks(dir, stream string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, liveFolder, "*", "streams", stream, "msgs", "*.blk"))
+	if err != nil {
+		return nil, fmt.Errorf("look into %s: %w", dir, err)
+	}
+	slices.SortFunc(files, func(a, b string) int { return cmp.Compare(blockNumber(a), blockNumber(b)) })
+	return files, nil
+}
+
+func blockNumber(file string) uint64 {
+	n, _ := strconv.ParseUint(strings.TrimSuffix(filepath.Base(file), ".blk"), 10, 32)
+	return n
+}
+
+// hashOf is the hash of a block's records.
+func hashOf(stream, file string) highway {
+	return newHighway(sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, blockNumber(file))))
+}
+
+// records calls fn with each record of a block. It returns where the first that is bad
+// begins, or the length of the block, and whether good ones follow it.
+func records(block []byte, h highway, fn func(record []byte, sequence uint64)) (bad int, more bool) {
+	bad = len(block)
+	for at := 0; at < len(block); {
+		rec, ok := recordAt(block[at:], h)
+		if !ok {
+			// A record whose length is lost: the next may begin anywhere.
+			bad = min(bad, at)
+			at++
+			continue
+		}
+		more = more || at > bad
+		fn(rec, binary.LittleEndian.Uint64(rec[4:])&^sequenceFlags)
+		at += len(rec)
+	}
+	return bad, more
+}
+
+// recordAt is the record at the beginning of block.
+func recordAt(block []byte, h highway) (rec []byte, ok bool) {
+	if len(block) < recordHeader+recordHash {
+		return nil, false
+	}
+	length := binary.LittleEndian.Uint32(block)
+	skip := int(binary.LittleEndian.Uint16(block[20:]))
+	subject := skip
+	if length&withHeader != 0 {
+		skip += 4
+	}
+	size := int(length &^ withHeader)
+	if size > recordMost || size > len(block) || recordHeader+skip+recordHash > size {
+		return nil, false
+	}
+	rec = block[:size]
+	hashed := make([]byte, 0, size)
+	hashed = append(hashed, rec[4:20]...)
+	hashed = append(hashed, rec[recordHeader:recordHeader+subject]...)
+	hashed = append(hashed, rec[recordHeader+skip:size-recordHash]...)
+	return rec, h.sum(hashed) == binary.LittleEndian.Uint64(rec[size-recordHash:])
+}
+
+// mend takes the records that can't be read out of a bucket's files, so that the server
+// keeps all others, and its index, which it makes anew. It is done when a loss was
+// accepted.
+func mend(dir string, wounds []Loss) error {
+	for _, w := range wounds {
+		files, err := blocks(dir, w.Stream)
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return fmt.Errorf("mend the store: %w", err)
+			}
+			var good []byte
+			if at, _ := records(text, hashOf(w.Stream, file), func(rec []byte, _ uint64) { good = append(good, rec...) }); at == len(text) {
+				continue
+			}
+			if err := writeDurably(file, good); err != nil {
+				return fmt.Errorf("mend the store: %w", err)
+			}
+		}
+		if len(files) == 0 {
+			continue
+		}
+		if err := os.Remove(filepath.Join(filepath.Dir(files[0]), "index.db")); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("mend the store: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkFiles refuses a store that is damaged, before the server changes anything.
+func checkFiles(dir, markFile string) error {
+	m, err := readMark(markFile)
+	if err != nil {
+		return err
+	}
+	wounds, err := scanStore(dir, m)
+	if err != nil || len(wounds) == 0 {
+		return err
+	}
+	return lossError(wounds, markFile)
+}
+
+// damagedOnly leaves out what is only missing at the end.
+func damagedOnly(lost []Loss) []Loss {
+	return slices.DeleteFunc(lost, func(l Loss) bool { return l.Damage == "" })
+}
