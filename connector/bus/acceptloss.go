@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -17,7 +16,7 @@ import (
 // returns nil. Nothing lost is no error, and changes nothing.
 func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm func([]Loss) error) ([]Loss, error) {
 	if cfg.Embedded == nil {
-		return nil, errors.New("the store is an external server's: only an embedded one has a mark")
+		return acceptGone(ctx, cfg, o, by, confirm)
 	}
 	m, err := readMark(cfg.Embedded.markFile())
 	if err != nil {
@@ -100,4 +99,25 @@ func (b *Bus) acceptLost(ctx context.Context, lost []Loss, by string) error {
 		return err
 	}
 	return b.Close()
+}
+
+// acceptGone is AcceptLoss for an external store.
+func acceptGone(ctx context.Context, cfg Config, o Options, by string, confirm func([]Loss) error) ([]Loss, error) {
+	o.unchecked = true
+	b, err := attach(ctx, cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = b.Close() }()
+	if err := b.inUse(ctx); err != nil {
+		return nil, err
+	}
+	lost, _, err := b.gone(ctx)
+	if err != nil || len(lost) == 0 {
+		return nil, err
+	}
+	if err := confirm(lost); err != nil {
+		return nil, err
+	}
+	return lost, b.acceptLost(ctx, lost, by)
 }

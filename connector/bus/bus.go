@@ -84,6 +84,7 @@ type Bus struct {
 	unsynced bool
 
 	unchecked bool
+	saidEmpty bool // that an external store is new
 
 	lock  *os.File
 	marks *marker // nil with an external server

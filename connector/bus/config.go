@@ -31,6 +31,9 @@ type Config struct {
 	TLS TLS `yaml:"tls"`
 	// Replicas of every stream and bucket, for URL only: 1, 3 or 5; 0 means 1.
 	Replicas int `yaml:"replicas"`
+	// MaxBytes is what all streams and buckets may take together when they are made, for
+	// URL only; each has a fixed share, as in the embedded store. 0 is no limit of ours.
+	MaxBytes Size `yaml:"max_bytes"`
 	// Retention is how long records are kept.
 	Retention Retention `yaml:"-"`
 }
@@ -94,9 +97,15 @@ func (c Config) Validate() error {
 		if c.Replicas > 1 {
 			add("nats.replicas: only with url")
 		}
+		if c.MaxBytes != 0 {
+			add("nats.max_bytes: only with url; the embedded store has embedded.max_store")
+		}
 	}
 	if c.URL != "" && c.CredentialsFile != "" && c.NkeyFile != "" {
 		add("nats.nkey_file: a second kind of credentials beside credentials_file")
+	}
+	if m := c.MaxBytes; m != 0 && m < minMaxStore {
+		add("nats.max_bytes: %v is too small, want %v at least", m, minMaxStore)
 	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		add("nats.tls: a certificate and its key go together")

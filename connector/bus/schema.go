@@ -135,8 +135,11 @@ func (c Config) wanted() []part {
 	parts := schema(c.replicas())
 	for i := range parts {
 		cfg := &parts[i].cfg
-		if c.Embedded != nil {
+		switch {
+		case c.Embedded != nil:
 			cfg.MaxBytes = c.Embedded.maxStore() / 100 * int64(parts[i].share)
+		case c.MaxBytes > 0:
+			cfg.MaxBytes = int64(c.MaxBytes) / 100 * int64(parts[i].share)
 		}
 		if age, _, ok := c.Retention.age(cfg.Name); ok {
 			cfg.MaxAge = age
@@ -149,6 +152,11 @@ func (c Config) wanted() []part {
 // changed but how long records are kept, and the sizes of our own embedded store.
 func (b *Bus) ensure(ctx context.Context) error {
 	var changed []jetstream.StreamConfig
+	if b.cfg.Embedded == nil {
+		if err := b.checkExternal(ctx); err != nil {
+			return err
+		}
+	}
 	for _, p := range b.cfg.wanted() {
 		found, err := b.ensureStream(ctx, p.cfg)
 		if err != nil {
@@ -207,7 +215,7 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) (je
 		}
 	}
 	if err != nil {
-		return jetstream.StreamConfig{}, fmt.Errorf("create or read stream %s: %w", want.Name, err)
+		return jetstream.StreamConfig{}, fmt.Errorf("create or read stream %s: %w", want.Name, limited(err))
 	}
 	found := s.CachedInfo().Config
 	if found.Metadata[restoring] != "" {
@@ -221,12 +229,18 @@ func (b *Bus) ensureConsumer(ctx context.Context) error {
 	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		c, err = b.js.CreateConsumer(ctx, streamTasks, want)
+		var api *jetstream.APIError
+		if errors.As(err, &api) && api.ErrorCode == codeMaxAckPending {
+			less := want
+			less.MaxAckPending = 0 // as many as the server allows
+			c, err = b.js.CreateConsumer(ctx, streamTasks, less)
+		}
 		if errors.Is(err, jetstream.ErrConsumerExists) {
 			c, err = b.js.Consumer(ctx, streamTasks, consumerName)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("create or read consumer %s of stream %s: %w", consumerName, streamTasks, err)
+		return fmt.Errorf("create or read consumer %s of stream %s: %w", consumerName, streamTasks, limited(err))
 	}
 	return checkConsumer(c.CachedInfo().Config, want)
 }

@@ -11,10 +11,19 @@ import (
 // several processes share, and returns its address. It ends with the test.
 func External(tb testing.TB) string {
 	tb.Helper()
-	s, err := server.NewServer(&server.Options{
+	return ExternalWith(tb, func(*server.Options) {}, nil)
+}
+
+// ExternalWith is External with other options and with limits of our account; nil for
+// none.
+func ExternalWith(tb testing.TB, change func(*server.Options), limits map[string]server.JetStreamAccountLimits) string {
+	tb.Helper()
+	o := &server.Options{
 		ServerName: "external", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
 		JetStream: true, StoreDir: tb.TempDir(), SyncAlways: true,
-	})
+	}
+	change(o)
+	s, err := server.NewServer(o)
 	if err != nil {
 		tb.Fatalf("make the external server: %v", err)
 	}
@@ -25,6 +34,11 @@ func External(tb testing.TB) string {
 	})
 	if !s.ReadyForConnections(10 * time.Second) {
 		tb.Fatal("the external server is not ready")
+	}
+	if limits != nil {
+		if err := s.GlobalAccount().UpdateJetStreamLimits(limits); err != nil {
+			tb.Fatalf("limit the account: %v", err)
+		}
 	}
 	return s.ClientURL()
 }

@@ -1,0 +1,175 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/bus/bustest"
+)
+
+// A stream of tasks that is removed is made again, and the same task is stored in it;
+// a start afterwards takes that for no loss. Buckets that nothing can make up for are
+// named.
+func TestStreamIsGone(t *testing.T) {
+	b := bustest.Open(t)
+	if _, err := b.PublishTask(t.Context(), "d", "a", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.JetStream().DeleteStream(t.Context(), "PULLPRINT_TASKS"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Canary(t.Context()); err != nil {
+		t.Fatal("the stream of tasks is not made again:", err)
+	}
+	duplicate, err := b.PublishTask(t.Context(), "d", "a", []byte("{}"))
+	if err != nil || duplicate {
+		t.Errorf("a task that is lost is taken for stored: %v, %v", duplicate, err)
+	}
+	if pending, _, err := b.Lag(t.Context()); err != nil || pending != 1 {
+		t.Error("the consumer is not made again:", pending, err)
+	}
+	b = bustest.Reopen(t, b)
+	for _, bucket := range []string{"KV_pullprint_badges", "KV_pullprint_quota"} {
+		if err := b.JetStream().DeleteStream(t.Context(), bucket); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Canary(t.Context()); !errors.Is(err, bus.ErrGone) || !strings.Contains(err.Error(), bucket) {
+			t.Errorf("%s is gone, the canary says %v", bucket, err)
+		}
+	}
+}
+
+// An external store that comes back empty is told of; one that comes back without
+// badges is refused until the loss is accepted.
+func TestExternalComesBackEmpty(t *testing.T) {
+	cfg := bus.Config{URL: bustest.External(t)}
+	core, logs := observer.New(zap.WarnLevel)
+	open := func() (*bus.Bus, error) {
+		return bus.Open(t.Context(), cfg, bus.Options{Logger: zap.New(core)})
+	}
+	b, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := logs.FilterMessageSnippet("without badges and accounts").Len(); n != 1 {
+		t.Errorf("an empty store is told of %d times", n)
+	}
+	logs.TakeAll()
+	if err := b.JetStream().DeleteStream(t.Context(), "KV_pullprint_badges"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = open(); err == nil {
+		b.Close()
+	}
+	if !errors.Is(err, bus.ErrLost) || !strings.Contains(err.Error(), "KV_pullprint_badges") {
+		t.Fatal("a store without badges:", err)
+	}
+	lost, err := bus.AcceptLoss(t.Context(), cfg, bus.Options{Instance: "verb"}, "ada", func([]bus.Loss) error { return nil })
+	if err != nil || len(lost) != 1 {
+		t.Fatal(lost, err)
+	}
+	if b, err = open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := logs.FilterMessageSnippet("without badges and accounts").Len(); n != 0 {
+		t.Error("a store with something in it is told to be empty")
+	}
+}
+
+// limitedServer is an external server with limits.
+func limitedServer(t *testing.T, limits server.JSLimitOpts, account jetStreamLimits) string {
+	t.Helper()
+	return bustest.ExternalWith(t, func(o *server.Options) { o.JetStreamLimits = limits }, account)
+}
+
+type jetStreamLimits = map[string]server.JetStreamAccountLimits
+
+// Requests keep to the limits of the server; what can't be made says what to do.
+func TestServerLimits(t *testing.T) {
+	url := limitedServer(t, server.JSLimitOpts{MaxRequestBatch: 3, MaxAckPending: 2000}, nil)
+	b, err := bus.Open(t.Context(), bus.Config{URL: url}, bus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for _, id := range []string{"a", "b", "c", "d", "e"} {
+		if _, err := b.PublishTask(t.Context(), "d", id, []byte(id)); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.PublishDead(t.Context(), id, []byte(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	seen := make(chan string, 10)
+	ended := make(chan error)
+	go func() {
+		ended <- b.Consume(ctx, 4, func(_ context.Context, d bus.Delivery) bus.Disposition {
+			seen <- string(d.Body)
+			return bus.Done()
+		})
+	}()
+	for range 5 {
+		select {
+		case <-seen:
+		case <-ctx.Done():
+			t.Fatal("tasks are not fetched")
+		}
+	}
+	cancel()
+	<-ended
+	n := 0
+	if err := b.Dead(t.Context(), time.Time{}, false, func(time.Time, []byte) error { n++; return nil }); err != nil || n != 5 {
+		t.Errorf("read %d of 5: %v", n, err)
+	}
+
+	for _, c := range []struct {
+		name    string
+		limits  server.JSLimitOpts
+		account server.JetStreamAccountLimits
+		cfg     bus.Config
+		want    string
+	}{
+		{"duplicate_window", server.JSLimitOpts{Duplicates: time.Minute}, unlimited(), bus.Config{}, "duplicate_window of 6h"},
+		{"max_ack_pending", server.JSLimitOpts{MaxAckPending: 100}, unlimited(), bus.Config{}, "max_ack_pending is 100"},
+		{"max_bytes_required", server.JSLimitOpts{}, with(func(l *server.JetStreamAccountLimits) { l.MaxBytesRequired = true }), bus.Config{}, "nats.max_bytes"},
+		{"max_bytes_required, and given", server.JSLimitOpts{}, with(func(l *server.JetStreamAccountLimits) { l.MaxBytesRequired = true }), bus.Config{MaxBytes: 64 << 20}, ""},
+		{"max_streams", server.JSLimitOpts{}, with(func(l *server.JetStreamAccountLimits) { l.MaxStreams = 4 }), bus.Config{}, "max_streams"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.cfg.URL = limitedServer(t, c.limits, jetStreamLimits{"": c.account})
+			b, err := bus.Open(t.Context(), c.cfg, bus.Options{})
+			if err == nil {
+				b.Close()
+			}
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func unlimited() server.JetStreamAccountLimits {
+	return server.JetStreamAccountLimits{MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: -1, MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1}
+}
+
+func with(change func(*server.JetStreamAccountLimits)) server.JetStreamAccountLimits {
+	l := unlimited()
+	change(&l)
+	return l
+}
