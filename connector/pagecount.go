@@ -94,7 +94,8 @@ func Sent(c graph.Configuration) policy.Job {
 func ParseSettings(src []byte) (policy.Job, error) {
 	var c *graph.Configuration
 	if err := json.Unmarshal(src, &c); err != nil {
-		return policy.Job{}, fmt.Errorf("it is no JSON of a printJobConfiguration, as {\"copies\": 2, \"colorMode\": \"grayscale\"}: %w", err)
+		const example = `{"copies": 2, "colorMode": "grayscale"}`
+		return policy.Job{}, fmt.Errorf("it is no JSON of a printJobConfiguration, as %s: %w", example, err)
 	}
 	if c == nil {
 		c = &graph.Configuration{}

@@ -59,7 +59,8 @@ it may be. With --policy it tells the cost, before any rule sets something.`,
 		},
 	}
 	cmd.Flags().IntVar(&c.pages, "pages", 0, "ask about a document of `N` pages instead of a file")
-	cmd.Flags().StringVar(&c.settings, "settings", "", "`FILE` with a printJobConfiguration of Graph in JSON; - is standard input")
+	cmd.Flags().StringVar(&c.settings, "settings", "",
+		"`FILE` with a printJobConfiguration of Graph in JSON; - is standard input")
 	cmd.Flags().StringVar(&c.policyFile, "policy", "", "policy `FILE` whose prices count")
 	cmd.Flags().BoolVar(&c.asJSON, "json", false, "print JSON")
 	return cmd
@@ -80,7 +81,8 @@ func (c *counting) read(cmd *cobra.Command) (*policy.Job, *policy.Policy, error)
 	}
 	src := []byte("{}") // nothing is said
 	if c.settings != "" {
-		err = readInput(cmd, c.settings, "Paste a printJobConfiguration, and end with Ctrl-D.", func(r io.Reader) (err error) {
+		const expected = "Paste a printJobConfiguration, and end with Ctrl-D."
+		err = readInput(cmd, c.settings, expected, func(r io.Reader) (err error) {
 			src, err = io.ReadAll(io.LimitReader(r, maxSettings+1))
 			return err
 		})

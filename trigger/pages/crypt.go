@@ -15,7 +15,8 @@ import (
 
 // padding is what stands for a password that is shorter than 32 bytes
 // (ISO 32000-2, 7.6.4.3.2); of the empty one all of it.
-var padding = []byte("\x28\xBF\x4E\x5E\x4E\x75\x8A\x41\x64\x00\x4E\x56\xFF\xFA\x01\x08\x2E\x2E\x00\xB6\xD0\x68\x3E\x80\x2F\x0C\xA9\xFE\x64\x53\x69\x7A")
+var padding = []byte("\x28\xBF\x4E\x5E\x4E\x75\x8A\x41\x64\x00\x4E\x56\xFF\xFA\x01\x08" +
+	"\x2E\x2E\x00\xB6\xD0\x68\x3E\x80\x2F\x0C\xA9\xFE\x64\x53\x69\x7A")
 
 // decrypter decrypts the streams of a document that opens without a password: one
 // that is encrypted only so that its owner may forbid something.
@@ -260,7 +261,8 @@ func (c *decrypter) stream(r io.Reader, s *stream, filters []filter) (io.Reader,
 func (c *decrypter) objectKey(s *stream, salted bool) []byte {
 	h := md5.New() //nolint:gosec // what the format asks for
 	h.Write(c.key)
-	h.Write([]byte{byte(s.number), byte(s.number >> 8), byte(s.number >> 16), byte(s.generation), byte(s.generation >> 8)}) //nolint:gosec // the low bytes
+	n, g := s.number, s.generation
+	h.Write([]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(g), byte(g >> 8)}) //nolint:gosec // the low bytes
 	if salted {
 		h.Write([]byte("sAlT"))
 	}

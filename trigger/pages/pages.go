@@ -112,7 +112,8 @@ func count(r io.ReaderAt, b *budget, size int64, contentType string) (n int, err
 		return 0, ErrDamaged
 	case strings.HasPrefix(contentType, "application/pdf"):
 		return countPDF(r, b, size)
-	case strings.HasPrefix(contentType, "application/oxps"), strings.HasPrefix(contentType, "application/vnd.ms-xpsdocument"):
+	case strings.HasPrefix(contentType, "application/oxps"),
+		strings.HasPrefix(contentType, "application/vnd.ms-xpsdocument"):
 		return countXPS(r, b, size)
 	}
 	head := make([]byte, min(headWindow, size))

@@ -85,7 +85,10 @@ func (f *file) start() (int64, error) {
 		if i >= 0 {
 			behind = buf[i+len(mark):]
 		}
-		unfinished := bytes.Contains(behind, []byte(" obj")) || bytes.Contains(behind, []byte("trailer")) || bytes.Contains(behind, []byte("xref"))
+		unfinished := false
+		for _, w := range []string{" obj", "trailer", "xref"} {
+			unfinished = unfinished || bytes.Contains(behind, []byte(w))
+		}
 		f.b.free(window)
 		switch {
 		case unfinished:

@@ -78,7 +78,9 @@ func (f *file) rebuild() error {
 
 // ordered is what was found by number, the last of each.
 func ordered(found []located) []located {
-	slices.SortStableFunc(found, func(a, b located) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.at, b.at)) })
+	slices.SortStableFunc(found, func(a, b located) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.at, b.at))
+	})
 	out := found[:0]
 	for i, l := range found {
 		if i+1 < len(found) && found[i+1].number == l.number {

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"slices"
 )
@@ -144,7 +145,7 @@ func (f *file) compressed(e entry, number int64) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, found := slices.BinarySearchFunc(s.at, number, func(p place, n int64) int { return int(min(max(p.number-n, -1), 1)) })
+	i, found := slices.BinarySearchFunc(s.at, number, func(p place, n int64) int { return cmp.Compare(p.number, n) })
 	if !found {
 		return nil, ErrDamaged
 	}
@@ -249,7 +250,7 @@ func (f *file) contents(o *objectStream, d dict) error {
 		o.at = append(o.at, place{num, first + off})
 	}
 	slices.Reverse(o.at) // so that the last of one number stands first
-	slices.SortStableFunc(o.at, func(a, b place) int { return int(min(max(a.number-b.number, -1), 1)) })
+	slices.SortStableFunc(o.at, func(a, b place) int { return cmp.Compare(a.number, b.number) })
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"strconv"
@@ -64,7 +65,9 @@ func (l *subsections) of(b *budget, number int64) (*subsection, error) {
 		}
 		return nil, nil
 	}
-	i, found := slices.BinarySearchFunc(l.list, number, func(s subsection, n int64) int { return int(min(max(s.first-n, -1), 1)) })
+	i, found := slices.BinarySearchFunc(l.list, number, func(s subsection, n int64) int {
+		return cmp.Compare(s.first, n)
+	})
 	if !found {
 		i--
 	}

@@ -59,7 +59,9 @@ func openPack(r io.ReaderAt, b *budget, size int64) (*pack, error) {
 	if err := z.directory(count, length, at); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(z.list, func(a, b item) int { return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.piece, b.piece)) })
+	slices.SortStableFunc(z.list, func(a, b item) int {
+		return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.piece, b.piece))
+	})
 	return z, nil
 }
 
@@ -86,7 +88,8 @@ func (z *pack) end() (count, length, at int64, err error) {
 			if n, _ := z.r.ReadAt(b[:], max(where, 0)); n < len(b) || where < 0 || !bytes.HasPrefix(b[:], []byte("PK\x06\x06")) {
 				return 0, 0, 0, ErrDamaged
 			}
-			count, length, at = int64(le.Uint64(b[32:])), int64(le.Uint64(b[40:])), int64(le.Uint64(b[48:])) //nolint:gosec // the same
+			count, length = int64(le.Uint64(b[32:])), int64(le.Uint64(b[40:])) //nolint:gosec // the same
+			at = int64(le.Uint64(b[48:]))                                      //nolint:gosec // the same
 			end = where
 		}
 	}
