@@ -229,8 +229,9 @@ func (c *counting) print(w io.Writer, all []countedFile, paper, price bool) erro
 	if c.asJSON {
 		return printJSON(w, all)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(cells ...string) { fmt.Fprintln(t, strings.TrimRight(strings.Join(cells, "\t"), "\t")) }
+	var table strings.Builder
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	row := func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) }
 	head := []string{"FILE", "PAGES"}
 	if paper {
 		head = append(head, "COLOUR", "SIDES", "SHEETS")
@@ -255,7 +256,15 @@ func (c *counting) print(w io.Writer, all []countedFile, paper, price bool) erro
 		}
 		row(append(cells, printable(f.Why))...)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(table.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func orEmpty(n *int64) string {
