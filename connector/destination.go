@@ -40,7 +40,10 @@ func (r *Releaser) destination(ctx context.Context, dev Device) *destination {
 	at := &destination{r: r, dev: dev, done: make(chan struct{})}
 	go func() {
 		defer close(at.done)
-		at.ok, at.why, at.err = r.readPrinter(ctx, dev)
+		at.err = survive(func() (err error) {
+			at.ok, at.why, err = r.readPrinter(ctx, dev)
+			return err
+		})
 	}()
 	return at
 }
@@ -87,8 +90,10 @@ func (at *destination) others(ctx context.Context, queue string) string {
 	var reads errgroup.Group
 	for i, d := range near {
 		reads.Go(func() error {
-			ready[i] = at.r.readyLately(ctx, d)
-			return nil
+			return survive(func() error {
+				ready[i] = at.r.readyLately(ctx, d)
+				return nil
+			})
 		})
 	}
 	_ = reads.Wait()

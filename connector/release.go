@@ -287,7 +287,11 @@ func outcome(owner string, results []held.Record) Outcome {
 // one works on one job and says what became of it: the record, whose decision
 // has the reason if the job is still held.
 func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, t turn) held.Record {
-	rec, err := r.untilDone(ctx, o, s, at, t)
+	rec := s.rec
+	err := survive(func() (err error) {
+		rec, err = r.untilDone(ctx, o, s, at, t)
+		return err
+	})
 	if err != nil {
 		r.log.Warn("job not released", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("device", o.Device), zap.Error(err))
 		code := policy.ReasonGraphUnavailable

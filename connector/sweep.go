@@ -177,7 +177,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 			continue
 		}
 		listed[held.Ref(task.Job)] = true
-		acts.Go(func() error { return s.task(actCtx, definition, task, behind) })
+		acts.Go(func() error { return s.alone(func() error { return s.task(actCtx, definition, task, behind) }) })
 	}
 	s.tellStranded(open)
 	var waiting []Entry
@@ -188,13 +188,13 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 			warns--
 		}
 		if warn || e.State.Intent() || !listed[e.Ref] || expired(e.State, e.HoldUntil, now) {
-			acts.Go(func() error { return s.record(actCtx, e, warn) })
+			acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, warn) }) })
 		} else {
 			waiting = append(waiting, e)
 		}
 	}
 	for _, e := range s.inTurn(waiting) {
-		acts.Go(func() error { return s.record(actCtx, e, false) })
+		acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, false) }) })
 	}
 	if err := acts.Wait(); err != nil {
 		return err
@@ -202,6 +202,16 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	s.worker.tellHeadroom(time.Now())
 	s.lookForDrift(ctx, time.Now())
 	return s.settle(ctx)
+}
+
+// alone looks at one task or record: a panic costs that one, until the next sweep.
+func (s *Sweeper) alone(fn func() error) error {
+	err := survive(fn)
+	if p, ok := errors.AsType[*panicked](err); ok {
+		s.log.Error("sweep panicked, the job is left to the next", zap.Error(p))
+		return nil
+	}
+	return err
 }
 
 // tellStranded says once how many jobs are held for queues that are not configured

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"net"
 	"net/url"
 	"os"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +26,7 @@ var fromEnvironment = regexp.MustCompile(`\$\{(\w+)\}`)
 func secretsOf(cmd *cobra.Command, cfg *config.Config) []string {
 	files := []string{
 		cfg.Auth.ClientSecretFile, cfg.Auth.CertificatePasswordFile, cfg.Auth.FederatedTokenFile, cfg.Auth.PrivateKeyFile,
+		cfg.Auth.CertificateFile, cfg.Webhook.TLS.KeyFile, cfg.Webhook.TLS.CertFile, cfg.Admin.TLS.KeyFile, cfg.Admin.TLS.CertFile, cfg.NATS.TLS.CertFile,
 		cfg.Administrator.KeyFile, cfg.Administrator.SignInFile, cfg.Badges.KeyFile, cfg.Admin.TokenFile,
 		cfg.NATS.CredentialsFile, cfg.NATS.NkeyFile, cfg.NATS.TLS.KeyFile, cfg.Metrics.WebConfigFile,
 	}
@@ -35,7 +39,7 @@ func secretsOf(cmd *cobra.Command, cfg *config.Config) []string {
 	var secrets []string
 	for _, f := range files {
 		if text, err := os.ReadFile(f); f != "" && err == nil && len(text) < 1<<20 {
-			secrets = append(secrets, strings.Fields(graph.TrimSecret(string(text)))...)
+			secrets = append(secrets, secretsIn(text)...)
 		}
 	}
 	path, err := cmd.Flags().GetString("config")
@@ -52,6 +56,15 @@ func secretsOf(cmd *cobra.Command, cfg *config.Config) []string {
 		}
 	}
 	return secrets
+}
+
+// secretsIn are the words of a file; of one that is no text, as a PFX is, the texts that
+// it is handed around in.
+func secretsIn(content []byte) []string {
+	if !utf8.Valid(content) {
+		return []string{base64.StdEncoding.EncodeToString(content), base64.URLEncoding.EncodeToString(content), hex.EncodeToString(content)}
+	}
+	return strings.Fields(graph.TrimSecret(string(content)))
 }
 
 // namesOf are the names that a configuration gives, whatever words they are.

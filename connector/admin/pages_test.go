@@ -174,3 +174,30 @@ func TestPageHeaders(t *testing.T) {
 		}
 	}
 }
+
+// gets counts the reads of a state.
+type gets struct {
+	connector.StateKV
+	n int
+}
+
+func (g *gets) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	g.n++
+	return g.StateKV.Get(ctx, key)
+}
+
+// However many cookies come, two are looked at.
+func TestManyCookies(t *testing.T) {
+	p := newPages(t)
+	counted := &gets{StateKV: p.sessions.store}
+	p.sessions.store = counted
+	req := httptest.NewRequest(http.MethodGet, "http://print.example.com/", nil)
+	for range 560 {
+		req.AddCookie(&http.Cookie{Name: cookieName, Value: "guessed"})
+	}
+	rec := httptest.NewRecorder()
+	p.ServeHTTP(rec, req)
+	if rec.Code != http.StatusUnauthorized || counted.n > maxCookies {
+		t.Errorf("%d after %d reads", rec.Code, counted.n)
+	}
+}

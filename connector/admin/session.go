@@ -67,10 +67,19 @@ func (s *sessions) signIn(rw http.ResponseWriter, req *http.Request, c Caller, p
 	return nil
 }
 
+// maxCookies is how many cookies of ours a browser sends: that of the console and that
+// of a station. Whoever sends more has them from elsewhere, and each is a read.
+const maxCookies = 2
+
+func cookiesOf(req *http.Request) []*http.Cookie {
+	all := req.CookiesNamed(cookieName)
+	return all[:min(len(all), maxCookies)]
+}
+
 // who is signed in; a browser may send the cookie of the console and that of a
 // station.
 func (s *sessions) who(req *http.Request, fits func(Caller) bool) (Caller, bool, error) {
-	for _, c := range req.CookiesNamed(cookieName) {
+	for _, c := range cookiesOf(req) {
 		var v session
 		if rev, err := read(req.Context(), s.store, keyOf(sessionPrefix, c.Value), &v); err != nil {
 			return Caller{}, false, err
@@ -85,7 +94,7 @@ func (s *sessions) who(req *http.Request, fits func(Caller) bool) (Caller, bool,
 }
 
 func (s *sessions) signOut(req *http.Request) error {
-	for _, c := range req.CookiesNamed(cookieName) {
+	for _, c := range cookiesOf(req) {
 		if err := drop(req.Context(), s.store, keyOf(sessionPrefix, c.Value)); err != nil {
 			return err
 		}

@@ -27,6 +27,9 @@ const (
 	tapsWaiting = 1024
 )
 
+// tapPanicked is the status of a tap that was not handled for a mistake of ours.
+const tapPanicked = 500
+
 // TapRequest is a badge shown over NATS.
 type TapRequest struct {
 	// Device is the last token of the subject.
@@ -107,8 +110,21 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapReq
 // the API of JetStream, or to programs of others.
 func inbox(reply string) bool { return strings.HasPrefix(reply, "_") }
 
+// survive makes an answer of status 500 of a panic: it costs that tap alone.
+func (b *Bus) survive(answer func(context.Context, TapRequest) TapReply) func(context.Context, TapRequest) TapReply {
+	return func(ctx context.Context, t TapRequest) (reply TapReply) {
+		defer func() {
+			if p := recover(); p != nil {
+				b.log.Error("tap not answered as it should be", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+				reply = TapReply{Status: tapPanicked}
+			}
+		}()
+		return answer(ctx, t)
+	}
+}
+
 func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer func(context.Context, TapRequest) TapReply) {
-	reply := answer(ctx, TapRequest{
+	reply := b.survive(answer)(ctx, TapRequest{
 		Device: strings.TrimPrefix(msg.Subject, subjectTaps), Authorization: msg.Header.Get("Authorization"), Body: msg.Data,
 	})
 	out := &nats.Msg{Subject: msg.Reply, Data: reply.Body, Header: nats.Header{}}

@@ -271,3 +271,39 @@ func TestServeTapsStops(t *testing.T) {
 		}
 	}
 }
+
+// A tap whose handling panics costs itself: it is answered, and so are those after it.
+func TestTapThatPanics(t *testing.T) {
+	b := bustest.Open(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		_ = b.ServeTaps(ctx, func(_ context.Context, r bus.TapRequest) bus.TapReply {
+			if string(r.Body) == "bad" {
+				panic("PLANTED")
+			}
+			return bus.TapReply{Status: 200}
+		})
+	})
+	defer serving.Wait()
+	defer stop()
+	ask := func(body string) string {
+		for range 500 { // until the subscription is there
+			<-time.After(10 * time.Millisecond)
+			actx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			msg, err := b.Conn().RequestMsgWithContext(actx, &nats.Msg{Subject: "pullprint.taps.hq-2-west", Data: []byte(body)})
+			cancel()
+			if err == nil {
+				return msg.Header.Get("Status") + string(msg.Data)
+			}
+		}
+		return "no answer"
+	}
+	for body, want := range map[string]string{"good": "200", "bad": "500"} {
+		for range 2 {
+			if got := ask(body); got != want {
+				t.Errorf("%s: %q, want %q", body, got, want)
+			}
+		}
+	}
+}

@@ -132,6 +132,14 @@ func (f *policyFile) look(asked bool) {
 	f.log.Info("policy loaded", zap.String("file", f.path), zap.String("policy", p.Hash()), zap.String("before", before))
 }
 
+// inForce says with an error that the file is refused, and the policy of before holds.
+func (f *policyFile) inForce(context.Context) error {
+	if f.refused.Load() {
+		return fmt.Errorf("the file has changed and is refused, policy %s stays in force: see pullprint check", f.current.Load().Hash())
+	}
+	return nil
+}
+
 func (f *policyFile) refuse(err error) {
 	f.refused.Store(true)
 	f.ok.Set(0)

@@ -10,6 +10,7 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -205,7 +206,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, do take) {
 	go func() { // waited for by whoever waits on Refuse; keeps its room till it ends
 		defer h.gate.leave()
 		defer free()
-		done <- do(ctx, body)
+		done <- h.survive(func() int { return do(ctx, body) })
 	}()
 	var status int
 	select {
@@ -218,6 +219,22 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, do take) {
 	}
 	w.WriteHeader(status)
 }
+
+// survive calls fn; a panic costs what was posted, and Graph is asked to come again
+// with it.
+func (h *Handler) survive(fn func() int) (status int) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.results.WithLabelValues(trigger.Result(errPanic)).Inc()
+			h.log.Error("notification not handled", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+			status = http.StatusServiceUnavailable
+		}
+	}()
+	return fn()
+}
+
+// errPanic is counted as what fails for no reason of the notification's own.
+var errPanic = errors.New("panic")
 
 // read takes in the body until a deadline. It holds as many bytes of the room for
 // bodies as have come, not as many as were promised, so that a client that is slow

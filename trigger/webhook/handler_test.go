@@ -350,3 +350,24 @@ func TestMetric(t *testing.T) {
 		t.Errorf("%d series, %v", n, err)
 	}
 }
+
+// A panic in the handling of one POST costs that POST, which Graph repeats.
+func TestPanicsCostOnePost(t *testing.T) {
+	w := newWorld(t, "https://print.example.com")
+	defer w.follow(t)()
+	w.store.slow = func(_ context.Context, task string) error {
+		if task == "bad" {
+			panic("PLANTED")
+		}
+		return nil
+	}
+	if code := w.notify(item("good"), item("bad")); code != 503 || w.result("failed") != 1 {
+		t.Errorf("%d, and %d failed", code, w.result("failed"))
+	}
+	if code := w.notify(item("good")); code != 202 {
+		t.Errorf("after it: %d", code)
+	}
+	if code := w.survive(func() int { panic("PLANTED") }); code != 503 {
+		t.Errorf("outside of the store: %d", code)
+	}
+}

@@ -41,16 +41,8 @@ func (h *Handler) notifications(ctx context.Context, body []byte) int {
 	g.SetLimit(maxStores)
 	for _, a := range good {
 		g.Go(func() error {
-			dup, err := h.store.PublishTask(ctx, a.event.Definition, a.event.Task, a.raw)
-			switch {
-			case err != nil:
+			if h.survive(func() int { return h.keep(ctx, a) }) != http.StatusAccepted {
 				failed.Store(true)
-				h.results.WithLabelValues(trigger.Result(err)).Inc()
-				h.log.Warn("notification not stored, graph will repeat it", zap.Error(err))
-			case dup:
-				h.results.WithLabelValues(resultDuplicate).Inc()
-			default:
-				h.results.WithLabelValues(resultStored).Inc()
 			}
 			return nil
 		})
@@ -58,6 +50,22 @@ func (h *Handler) notifications(ctx context.Context, body []byte) int {
 	_ = g.Wait() // each told its own error
 	if failed.Load() || !complete {
 		return http.StatusServiceUnavailable
+	}
+	return http.StatusAccepted
+}
+
+// keep stores one notification.
+func (h *Handler) keep(ctx context.Context, a accepted) int {
+	dup, err := h.store.PublishTask(ctx, a.event.Definition, a.event.Task, a.raw)
+	switch {
+	case err != nil:
+		h.results.WithLabelValues(trigger.Result(err)).Inc()
+		h.log.Warn("notification not stored, graph will repeat it", zap.Error(err))
+		return http.StatusServiceUnavailable
+	case dup:
+		h.results.WithLabelValues(resultDuplicate).Inc()
+	default:
+		h.results.WithLabelValues(resultStored).Inc()
 	}
 	return http.StatusAccepted
 }
