@@ -15,8 +15,12 @@ import (
 	"pullprint/connector/held"
 )
 
-// consoleRows is how many jobs the console lists.
-const consoleRows = 100
+// consoleRows is how many jobs the console lists, and consoleAgain after how many
+// seconds one that is watched is loaded anew.
+const (
+	consoleRows  = 100
+	consoleAgain = 30
+)
 
 // consolePage is what the console shows.
 type consolePage struct {
@@ -27,6 +31,10 @@ type consolePage struct {
 	Decisions []held.Decision
 	Devices   []DeviceEntry
 	Health    []healthLine
+	// Live is set while the page loads itself anew: Still leads to the one that doesn't,
+	// Watch back.
+	Live         bool
+	Still, Watch string
 }
 
 type queueLine struct {
@@ -167,7 +175,18 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	data.Decisions = data.Decisions[:min(len(data.Decisions), consoleRows)]
 	data.Devices = p.api.devices()
 	data.Health = p.health(req.Context())
-	p.show(rw, http.StatusOK, "console", page{Title: "Console", Caller: c.Name, Operate: c.may(RoleOperate), Refresh: 30, Then: req.URL.RequestURI(), Data: data})
+	// A page that loads itself anew would take away what is being typed into the filter:
+	// so it has no filter, and the one with a filter stays as it is.
+	shown := page{Title: "Console", Caller: c.Name, Operate: c.may(RoleOperate), Data: data}
+	if data.Live = q.Has("live"); data.Live {
+		shown.Refresh, shown.Then = consoleAgain, req.URL.RequestURI()
+	}
+	q.Del("live")
+	data.Still = "/?" + q.Encode()
+	q.Set("live", "1")
+	data.Watch = "/?" + q.Encode()
+	shown.Data = data
+	p.show(rw, http.StatusOK, "console", shown)
 }
 
 // health are the checks of readiness, a line each.

@@ -1,6 +1,10 @@
 package daemon_test
 
 import (
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -28,5 +32,39 @@ func TestRefusedPolicyIsShown(t *testing.T) {
 		s.await("the refusal shown", 10*time.Second, shown)
 		s.write("policy.yaml", officePolicy)
 		s.await("the end of it", 10*time.Second, func() bool { return !shown() })
+	})
+}
+
+// The console loads itself anew only where there is no filter to type into.
+func TestConsoleLeavesTheFilterAlone(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := opened(t, zap.NewNop())
+		defer s.end()
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := &http.Client{Transport: s.net.transport(), Jar: jar}
+		base := "http://" + s.admin()
+		res, err := client.PostForm(base+"/login", url.Values{"token": {adminToken}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		for path, live := range map[string]bool{"/": false, "/?state=held": false, "/?live=1": true, "/?state=held&live=1": true} {
+			res, err := client.Get(base + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if err != nil || res.StatusCode != http.StatusOK {
+				t.Fatal(res.Status, err)
+			}
+			again, filter := strings.Contains(string(body), `http-equiv="refresh"`), strings.Contains(string(body), `name="owner"`)
+			if again != live || filter == live {
+				t.Errorf("%s: loaded anew %t, with a filter %t", path, again, filter)
+			}
+		}
 	})
 }
