@@ -10,7 +10,20 @@ import (
 	"pullprint/connector/bus"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
+
+// patient waits for goroutines of a test that need a little longer than goleak does.
+type patient struct{ *testing.M }
+
+func (p patient) Run() int {
+	code := p.M.Run()
+	for range 5 {
+		if goleak.Find() == nil {
+			break
+		}
+	}
+	return code
+}
 
 // metric is the value of a counter or gauge with a label of that value, or
 // without labels if label is empty.
