@@ -291,7 +291,7 @@ func (l *loader) allowances(f *file) {
 	if f.Merge == "" {
 		p.merge = quota.First
 	} else if !slices.Contains(merges, f.Merge) {
-		l.doc.Add("merge", strictyaml.DidYouMean(f.Merge, merges), "%q is no way to merge allowances", f.Merge)
+		l.doc.Add("merge", strictyaml.DidYouMean(f.Merge, merges), "%q is not a valid way to merge allowances", f.Merge)
 	}
 	switch f.Unmatched {
 	case "", unmatchedFree, unmatchedRefuse:
@@ -361,7 +361,7 @@ func (l *loader) account(at, text string) quota.Account {
 			return a
 		}
 	}
-	l.doc.Add(at+".account", "write user, group/NAME or center/NAME; a name has letters, digits, dashes and underscores", "%q is no account", text)
+	l.doc.Add(at+".account", "write user, group/NAME or center/NAME; a name has letters, digits, dashes and underscores", "%q is not a valid account", text)
 	return quota.Account{Kind: quota.User}
 }
 
@@ -376,7 +376,7 @@ func (l *loader) period(at string, f allowanceFile) quota.Period {
 		l.doc.Add(at+".every", "one of day, week, month, term", "the allowance does not say how often it renews")
 		return quota.Period{}
 	case !slices.Contains(known, f.Every):
-		l.doc.Add(at+".every", strictyaml.DidYouMean(f.Every, known), "%q is no period", f.Every)
+		l.doc.Add(at+".every", strictyaml.DidYouMean(f.Every, known), "%q is not a valid period", f.Every)
 		return quota.Period{}
 	}
 	p, err := quota.ParsePeriod(quota.Every(f.Every), f.Anchor, zone)

@@ -194,7 +194,7 @@ func (l *loader) rule(at string, r ruleFile) {
 		r.Text = words{anyLanguage: keptText}
 	}
 	if r.IPP != "" && !slices.Contains(ippKeywords, r.IPP) {
-		l.doc.Add(at+".ipp", strictyaml.DidYouMean(r.IPP, ippKeywords), "%q is no reason of a job's state in IPP", r.IPP)
+		l.doc.Add(at+".ipp", strictyaml.DidYouMean(r.IPP, ippKeywords), "%q is not a valid reason of a job's state in IPP", r.IPP)
 	}
 	l.policy.rules = append(l.policy.rules, rule{
 		name: r.Name, line: l.doc.At(at), at: r.At, source: r.When, verdict: r.Verdict, reason: r.Reason,
@@ -211,7 +211,7 @@ func (l *loader) point(at string, p Point) Point {
 	case "":
 		l.doc.Add(at+".at", "write at: arrival or at: release", "the rule does not say at which point it applies")
 	default:
-		l.doc.Add(at+".at", strictyaml.DidYouMean(string(p), []string{string(Arrival), string(Release)}), "%q is no point", p)
+		l.doc.Add(at+".at", strictyaml.DidYouMean(string(p), []string{string(Arrival), string(Release)}), "%q is not a valid point", p)
 	}
 	return ""
 }
@@ -223,9 +223,9 @@ func (l *loader) verdict(at string, point Point, v Verdict) {
 	case v == "":
 		l.doc.Add(at+".verdict", "one of "+strings.Join(known, ", "), "the rule has no verdict")
 	case point == "":
-		l.doc.Add(at+".verdict", strictyaml.DidYouMean(string(v), known), "%q is no verdict", v)
+		l.doc.Add(at+".verdict", strictyaml.DidYouMean(string(v), known), "%q is not a valid verdict", v)
 	default:
-		l.doc.Add(at+".verdict", strictyaml.DidYouMean(string(v), known), "%q is no verdict at %s", v, point)
+		l.doc.Add(at+".verdict", strictyaml.DidYouMean(string(v), known), "%q is not a valid verdict at %s", v, point)
 	}
 }
 
@@ -234,7 +234,7 @@ func (l *loader) need(at, key, value string, form *regexp.Regexp, hint string) {
 	case value == "":
 		l.doc.Add(at+"."+key, hint, "the rule has no %s", key)
 	case !form.MatchString(value):
-		l.doc.Add(at+"."+key, hint, "%q is no %s", value, key)
+		l.doc.Add(at+"."+key, hint, "%q is not a valid %s", value, key)
 	}
 }
 

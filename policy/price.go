@@ -57,7 +57,7 @@ func (l *loader) prices(f pricesFile) {
 	}
 	p.discount, p.currency = f.DuplexDiscount.Amount, f.Currency
 	if len(f.Currency) > 8 || strings.ContainsAny(f.Currency, "{}\n\t ") {
-		l.doc.Add("prices.currency", "write it as EUR", "%q is no currency", f.Currency)
+		l.doc.Add("prices.currency", "write it as EUR", "%q is not a valid currency", f.Currency)
 	}
 }
 

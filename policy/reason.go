@@ -36,7 +36,7 @@ var own = map[string]struct{ text, remedy, ipp string }{
 	ReasonDeviceNotAllowed:     {"This job can't be released at this printer.", "Go to a printer that is meant for its queue: your job is still waiting.", "job-release-wait"},
 	ReasonCanceledByOwner:      {"The job was canceled by its owner.", "Print it again if you still need it.", "job-canceled-by-user"},
 	ReasonCanceledByAdmin:      {"The job was canceled by an administrator.", "Ask your administrator why.", "job-canceled-by-operator"},
-	ReasonPolicyError:          {"A print rule could not be evaluated, so the job waits.", "Tell your administrator: the rule has to be mended.", "job-held-for-review"},
+	ReasonPolicyError:          {"A print rule could not be evaluated, so the job waits.", "Tell your administrator: the rule needs fixing.", "job-held-for-review"},
 	ReasonGraphUnavailable:     {"Universal Print does not answer at the moment.", "Try again in a minute: your job is still waiting.", "service-off-line"},
 	ReasonStoreUnavailable:     {"The print service can't note anything down at the moment.", "Try again in a minute: your job is still waiting.", "service-off-line"},
 	ReasonReleasePending:       {"It is not known yet whether the printer has taken this job.", "Wait a minute: either it prints here, or it waits for you again.", "job-outgoing"},

@@ -96,7 +96,7 @@ func (l *loader) settings(at string, r ruleFile) {
 	at += ".set"
 	word := func(key, value string, known []string) {
 		if value != "" && !slices.Contains(known, value) {
-			l.doc.Add(at+"."+key, strictyaml.DidYouMean(value, known), "%q is no %s", value, key)
+			l.doc.Add(at+"."+key, strictyaml.DidYouMean(value, known), "%q is not a valid %s", value, key)
 		}
 	}
 	word("colorMode", s.ColorMode, colorModes)

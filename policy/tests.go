@@ -269,11 +269,11 @@ func (l *loader) test(at string, t testFile) {
 	known, ok := verdicts[point]
 	switch {
 	case !ok:
-		l.doc.Add(at+".at", strictyaml.DidYouMean(string(t.At), []string{string(Arrival), string(Release)}), "%q is no point", t.At)
+		l.doc.Add(at+".at", strictyaml.DidYouMean(string(t.At), []string{string(Arrival), string(Release)}), "%q is not a valid point", t.At)
 	case t.Expect.Verdict == "":
 		l.doc.Add(at+".expect", "write expect: {verdict: "+strings.Join(known, " or ")+"}", "the test expects nothing")
 	case !slices.Contains(known, string(t.Expect.Verdict)):
-		l.doc.Add(at+".expect.verdict", strictyaml.DidYouMean(string(t.Expect.Verdict), known), "%q is no verdict at %s", t.Expect.Verdict, point)
+		l.doc.Add(at+".expect.verdict", strictyaml.DidYouMean(string(t.Expect.Verdict), known), "%q is not a valid verdict at %s", t.Expect.Verdict, point)
 	}
 	if t.Device != "" && point != Release {
 		l.doc.Add(at+".device", "leave it out, or write at: release", "a device at %s", point)
@@ -295,7 +295,7 @@ func (l *loader) test(at string, t testFile) {
 		l.doc.Add(at+".job.size", "write bytes, or leave it out for 0", "job.size is negative")
 	}
 	if t.Queue.Mode != "" && t.Queue.Mode != modePull && t.Queue.Mode != modeDirect {
-		l.doc.Add(at+".queue.mode", strictyaml.DidYouMean(t.Queue.Mode, []string{modePull, modeDirect}), "%q is no mode of a queue", t.Queue.Mode)
+		l.doc.Add(at+".queue.mode", strictyaml.DidYouMean(t.Queue.Mode, []string{modePull, modeDirect}), "%q is not a valid mode of a queue", t.Queue.Mode)
 	}
 	if t.Job.Queue != "" && t.Queue.Name != "" && t.Job.Queue != t.Queue.Name {
 		l.doc.Add(at+".job.queue", "leave one of them out", "job.queue and queue.name differ")

@@ -62,11 +62,11 @@ func loadZone(name string) error {
 		return nil
 	}
 	if name == "" || name == "Local" {
-		return fmt.Errorf("%q is no time zone", name)
+		return fmt.Errorf("%q is not a valid time zone", name)
 	}
 	loc, err := time.LoadLocation(name)
 	if err != nil {
-		return fmt.Errorf("%q is no time zone", name)
+		return fmt.Errorf("%q is not a valid time zone", name)
 	}
 	zones.Store(name, loc)
 	return nil

@@ -20,7 +20,7 @@ func doctorCommand() *cobra.Command {
 	var f doctorFlags
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Find what keeps it from working: network, sign-in, rights, printers, store",
+		Short: "Diagnose problems: network, sign-in, rights, printers, store",
 		Long: `Checks the configuration, then what it names: files and certificates, the way to
 Graph and to the authority, the clock, the store, the daemon and its ports, the
 sign-in and the permissions in the token against those that the configuration needs,

@@ -217,7 +217,7 @@ func policyReplayCommand() *cobra.Command {
 		Use:   "replay --policy NEW",
 		Short: "Run recorded decisions through another policy and tell what would change",
 		Long: `Reads the decisions that the daemon recorded and decides each again by another
-policy file: who would be refused, who would be let go, what it would cost. Accounts
+policy file: which jobs would be refused, which allowed, what they would cost. Accounts
 begin untouched and are spent by what the new file lets print. Nothing is touched.
 
 --input reads decisions from a file instead, one JSON object a line.`,
@@ -292,7 +292,7 @@ func printReplay(w io.Writer, path string, p *policy.Policy, r *connector.Replay
 	for _, part := range []struct {
 		what string
 		list []connector.Difference
-	}{{"newly refused", r.Refused}, {"newly let go", r.Released}, {"otherwise different", r.Changed}, {"can't be told: the record lacks what the policy looks at", r.Undecided}} {
+	}{{"newly refused", r.Refused}, {"newly allowed", r.Released}, {"otherwise different", r.Changed}, {"can't be told: the record lacks what the policy looks at", r.Undecided}} {
 		fmt.Fprintf(t, "\n%d %s\n", len(part.list), part.what)
 		for i, d := range part.list {
 			if i == most {

@@ -40,7 +40,7 @@ func onAccount(f *apiFlags, use, short string, args cobra.PositionalArgs, do fun
 			if a, err := quota.ParseAccount(args[0]); err != nil || a.Kind == quota.User {
 				id, err := personIn("ACCOUNT", args[0])
 				if err != nil {
-					return usageError{fmt.Errorf("%q is no account; write an Entra object ID (a GUID), a user name like anna@contoso.com, group.NAME or center.NAME", args[0])}
+					return usageError{fmt.Errorf("%q is not a valid account; write an Entra object ID (a GUID), a user name like anna@contoso.com, group.NAME or center.NAME", args[0])}
 				}
 				args[0] = id
 			}

@@ -27,7 +27,7 @@ func supportCommand() *cobra.Command {
 	var b bundle
 	cmd := &cobra.Command{
 		Use:   "support-bundle",
-		Short: "Collect what somebody needs who helps you, without names and secrets",
+		Short: "Collect diagnostics for support, with names and secrets removed",
 		Long: `Writes one file, readable for you alone, with what doctor finds, the configuration in
 force, the policy's rules without their words, the build, and of the running daemon:
 readiness, streams, metrics, goroutines and the last lines of its log (from the API

@@ -133,7 +133,7 @@ func (p *Pages) reader(rw http.ResponseWriter, req *http.Request) (Caller, bool)
 func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
 	c, ok := p.api.Tokens.Who(req.PostFormValue("token"))
 	if !ok || !c.may(RoleRead) {
-		p.show(rw, http.StatusUnauthorized, "login", page{Title: "Sign in", Wrong: "That is no token of the API.", Data: "/login"})
+		p.show(rw, http.StatusUnauthorized, "login", page{Title: "Sign in", Wrong: "This token isn't valid here; use one from admin.token_file.", Data: "/login"})
 		return
 	}
 	if err := p.sessions.signIn(rw, req, c, "/", consoleLife); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"pullprint/connector"
@@ -59,7 +60,7 @@ func problemOf(err error) *problem {
 	case errors.Is(err, connector.ErrNoDevice):
 		return failure(http.StatusNotFound, "no-such-device", "There is no such device", "Write the id of a configured device; GET /v1/devices lists them.")
 	case errors.Is(err, connector.ErrNoJob):
-		return failure(http.StatusNotFound, "no-such-job", "There is no such job", "Nothing is remembered of it; jobs are forgotten a week after their end.")
+		return failure(http.StatusNotFound, "no-such-job", "There is no such job", "No record of this job; finished jobs are kept for 7 days.")
 	case errors.Is(err, connector.ErrNobody):
 		return failure(http.StatusNotFound, "no-such-person", "There is no such person", err.Error())
 	case errors.Is(err, connector.ErrDirectory):
@@ -69,9 +70,9 @@ func problemOf(err error) *problem {
 	case errors.Is(err, connector.ErrUnfinished):
 		return failure(http.StatusConflict, "unfinished", "The person can't be erased yet", err.Error())
 	case errors.Is(err, connector.ErrNotHeld):
-		return failure(http.StatusConflict, "not-held", "The job is not held", err.Error())
+		return failure(http.StatusConflict, "not-held", "The job is not held", strings.TrimPrefix(err.Error(), connector.ErrNotHeld.Error()+": "))
 	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber):
-		return failure(http.StatusUnprocessableEntity, "invalid", "The request makes no sense", err.Error())
+		return failure(http.StatusUnprocessableEntity, "invalid", "The request is not valid", err.Error())
 	case errors.Is(err, badge.ErrTaken), errors.Is(err, badge.ErrConflict):
 		return failure(http.StatusConflict, "badge-taken", "The badge can't be enrolled", err.Error())
 	case errors.Is(err, badge.ErrNotValid):

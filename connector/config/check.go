@@ -432,7 +432,7 @@ func (k *checker) shareWith(at string, q connector.Queue) {
 		case who == trigger.Everyone && len(q.ShareWith) > 1:
 			k.add(here, "leave the others out, or it", "everyone, and others besides")
 		case who != trigger.Everyone && !guid.MatchString(who):
-			k.add(here, "write the object id of a group, from the Entra admin center, or everyone", "%s is no group's id", here)
+			k.add(here, "write the object id of a group, from the Entra admin center, or everyone", "%s is not a valid group id", here)
 		}
 	}
 }
@@ -445,7 +445,7 @@ func (k *checker) documents() {
 	d := &k.c.Documents
 	for i, h := range d.Hosts {
 		if !documentHost.MatchString(h) || strings.Count(strings.Trim(h, "."), ".") == 0 && h != "localhost" {
-			k.add(fmt.Sprintf("documents.hosts[%d]", i), "write a host, or a suffix of at least two parts as .blob.core.windows.net", "%q is no host", h)
+			k.add(fmt.Sprintf("documents.hosts[%d]", i), "write a host, or a suffix of at least two parts as .blob.core.windows.net", "%q is not a valid host name", h)
 		}
 	}
 	if d.MaxBytes < 64<<10 {
