@@ -74,7 +74,19 @@ func (w *writer) storeBatch() int {
 	w.mu.Unlock()
 
 	first, err := w.publishBatch(batch)
+	w.answer(batch, first, err)
+	if rest := w.sift(batch, err); len(rest) > 0 {
+		first, err = w.publishBatch(rest)
+		w.answer(rest, first, err)
+		if errors.Is(err, errRefused) {
+			w.writeAlone(rest)
+		}
+	}
+	return len(batch)
+}
 
+// answer tells the writes of a batch what became of it. Those of a refused one wait on.
+func (w *writer) answer(batch []*write, first uint64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -88,14 +100,9 @@ func (w *writer) storeBatch() int {
 	case errors.Is(err, errRefused):
 		w.metrics.batches.WithLabelValues("refused").Inc()
 		for _, wr := range batch {
-			if wr.abandoned {
-				continue
-			}
 			wr.msg.Header.Del(headerBatchID)
 			wr.msg.Header.Del(headerBatchSeq)
 			wr.msg.Header.Del(headerBatchCommit)
-			w.singles++
-			wr.turn <- outcome{alone: true}
 		}
 	default:
 		w.metrics.batches.WithLabelValues("failed").Inc()
@@ -104,7 +111,18 @@ func (w *writer) storeBatch() int {
 			wr.turn <- outcome{err: err}
 		}
 	}
-	return len(batch)
+}
+
+// writeAlone has each write of a refused batch done by the one who waits for it.
+func (w *writer) writeAlone(batch []*write) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, wr := range batch {
+		if !wr.abandoned {
+			w.singles++
+			wr.turn <- outcome{alone: true}
+		}
+	}
 }
 
 // take removes from the queue what can go into one batch: no subject that is

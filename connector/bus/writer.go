@@ -44,9 +44,9 @@ type stored struct {
 // atomic batch, which costs one sync to disk instead of one each.
 //
 // The server takes all of a batch or nothing: one conflict or known message id
-// refuses it. Its members are then written alone, so that each gets an answer
-// of its own. What is sure to be refused is recognised before: ids stored
-// lately, and revisions that we have ourselves replaced.
+// refuses it. Those are then found and answered (see sift), and the others go as a
+// batch again; what is refused twice is written one by one. What is sure to be refused
+// is recognised before: ids stored lately, and revisions that we have ourselves replaced.
 type writer struct {
 	js      jetstream.JetStream
 	stream  string
