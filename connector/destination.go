@@ -40,7 +40,7 @@ func (r *Releaser) destination(ctx context.Context, dev Device) *destination {
 	at := &destination{r: r, dev: dev, done: make(chan struct{})}
 	go func() {
 		defer close(at.done)
-		at.err = survive(func() (err error) {
+		at.err = catchPanic(func() (err error) {
 			at.ok, at.why, err = r.readPrinter(ctx, dev)
 			return err
 		})
@@ -90,7 +90,7 @@ func (at *destination) others(ctx context.Context, queue string) string {
 	var reads errgroup.Group
 	for i, d := range near {
 		reads.Go(func() error {
-			return survive(func() error {
+			return catchPanic(func() error {
 				ready[i] = at.r.readyLately(ctx, d)
 				return nil
 			})

@@ -2,7 +2,6 @@ package connector
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -13,11 +12,11 @@ import (
 // else, and each waits as long as its own context lasts. The zero value is ready.
 type flight[V any] struct{ group singleflight.Group }
 
-// landed is what a call came back with. hurried is the end of the time of whoever
-// began it, when that was what limited the call; else zero.
-type landed[V any] struct {
-	value   V
-	hurried time.Time
+// result is what a call returned. deadline is that of the caller who began it, when it
+// limited the call; else zero.
+type result[V any] struct {
+	value    V
+	deadline time.Time
 }
 
 // do calls fn, or waits for the call of another with the same key; joined says
@@ -30,27 +29,25 @@ func (f *flight[V]) do(
 	mine, limited := ctx.Deadline()
 	for {
 		joined := true // singleflight's own Shared is true for the one who began it, too
-		done := f.group.DoChan(key, func() (out any, err error) {
+		done := f.group.DoChan(key, func() (any, error) {
 			joined = false
-			l := landed[V]{}
+			l := result[V]{}
 			end := time.Now().Add(within)
 			if limited && mine.Before(end) {
-				end, l.hurried = mine, mine
+				end, l.deadline = mine, mine
 			}
 			ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
 			defer cancel()
-			defer func() {
-				if p := recover(); p != nil {
-					out, err = l, fmt.Errorf("panic: %v", p)
-				}
-			}()
-			l.value, err = fn(ctx)
+			err := catchPanic(func() (err error) {
+				l.value, err = fn(ctx)
+				return err
+			})
 			return l, err
 		})
 		select {
 		case r := <-done:
-			l, _ := r.Val.(landed[V])
-			if joined && r.Err != nil && !l.hurried.IsZero() && (!limited || mine.After(l.hurried)) {
+			l, _ := r.Val.(result[V])
+			if joined && r.Err != nil && !l.deadline.IsZero() && (!limited || mine.After(l.deadline)) {
 				continue
 			}
 			return l.value, joined, r.Err

@@ -92,12 +92,8 @@ func (x *Index) Run(ctx context.Context) error {
 		}
 		x.damaged(err)
 		x.log.Error("job records can't all be read", zap.Error(err))
-		again := time.NewTimer(readAgain)
-		select {
-		case <-ctx.Done():
-			again.Stop()
-			return ctx.Err()
-		case <-again.C:
+		if err := sleep(ctx, readAgain); err != nil {
+			return err
 		}
 	}
 }

@@ -288,7 +288,7 @@ func outcome(owner string, results []held.Record) Outcome {
 // has the reason if the job is still held.
 func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, t turn) held.Record {
 	rec := s.rec
-	err := survive(func() (err error) {
+	err := catchPanic(func() (err error) {
 		rec, err = r.untilDone(ctx, o, s, at, t)
 		return err
 	})

@@ -23,12 +23,8 @@ func (w *Worker) readJob(ctx context.Context, ref held.Ref) (graph.Job, error) {
 	if !notFound(err) {
 		return job, err
 	}
-	again := time.NewTimer(secondLook)
-	defer again.Stop()
-	select {
-	case <-ctx.Done():
-		return graph.Job{}, ctx.Err()
-	case <-again.C:
+	if err := sleep(ctx, secondLook); err != nil {
+		return graph.Job{}, err
 	}
 	return w.Graph.Job(ctx, graph.JobRef(ref))
 }

@@ -148,7 +148,7 @@ func (t *SelfTester) Run(ctx context.Context) error {
 				t.worker.Metrics.selfTestFailed.Set(float64(last.Ended.Unix()))
 			}
 		}
-		if err := sleepUntil(ctx, due); err != nil {
+		if err := sleep(ctx, time.Until(due)); err != nil {
 			return err
 		}
 		if err := t.signedIn(ctx); err != nil {
@@ -172,7 +172,7 @@ func (t *SelfTester) signedIn(ctx context.Context) error {
 		if !said {
 			t.log.Warn("self-test waits: no sign-in is kept", zap.String("remedy", "sign in with `pullprint register plan --keep`"))
 		}
-		if err := sleepUntil(ctx, time.Now().Add(selfTestSignIn)); err != nil {
+		if err := sleep(ctx, selfTestSignIn); err != nil {
 			return err
 		}
 	}
@@ -183,17 +183,6 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-func sleepUntil(ctx context.Context, at time.Time) error {
-	timer := time.NewTimer(time.Until(at))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // test runs one and tells how it went. The error is one of the store, or of ctx.

@@ -72,7 +72,7 @@ func (s *Sweeper) settle(ctx context.Context) error {
 	acts.SetLimit(settleAtOnce)
 	for _, r := range s.settlesInTurn(open) {
 		acts.Go(func() error {
-			if err := survive(func() error { return s.settleOne(ctx, r, now) }); err != nil {
+			if err := catchPanic(func() error { return s.settleOne(ctx, r, now) }); err != nil {
 				s.log.Warn("reservation left to the next sweep", zap.String("job", held.RefOf(r.Job).Job), zap.Error(err))
 			}
 			return nil

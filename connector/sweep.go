@@ -206,7 +206,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 
 // alone looks at one task or record: a panic costs that one, until the next sweep.
 func (s *Sweeper) alone(fn func() error) error {
-	err := survive(fn)
+	err := catchPanic(fn)
 	if p, ok := errors.AsType[*panicked](err); ok {
 		s.log.Error("sweep panicked, the job is left to the next", zap.Error(p))
 		return nil

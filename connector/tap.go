@@ -308,14 +308,7 @@ func (t *Taps) remember(device, id string, a answered) {
 // quiet waits until as much time has passed since start as every answer takes
 // that moves no paper.
 func (t *Taps) quiet(ctx context.Context, start time.Time) error {
-	wait := time.NewTimer(quietAnswer - time.Since(start))
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return sleep(ctx, quietAnswer-time.Since(start))
 }
 
 // LockedUntil is until when the reader of a device is locked by what this process

@@ -38,7 +38,7 @@ func (m *Maker) make(ctx context.Context, v *Virtual, done func(string)) error {
 	err := m.App.SetAttributes(ctx, v.Found, v.can, defaults(v.can, v.says))
 	var ge *graph.Error
 	for range makeKnown { // a printer just made may not be known everywhere yet
-		if !errors.As(err, &ge) || !ge.NotFound() || !rest(ctx, makeLook) {
+		if !errors.As(err, &ge) || !ge.NotFound() || !wait(ctx, makeLook) {
 			break
 		}
 		err = m.App.SetAttributes(ctx, v.Found, v.can, defaults(v.can, v.says))
@@ -69,7 +69,7 @@ func (m *Maker) create(ctx context.Context, v *Virtual) error {
 		return fmt.Errorf("make the printer: %w", err)
 	}
 	began := time.Now()
-	for wait := makeLook; ; wait = min(2*wait, makeSlow) {
+	for d := makeLook; ; d = min(2*d, makeSlow) {
 		state, id, err := m.Admin.Operation(ctx, operation)
 		switch {
 		case ctx.Err() != nil:
@@ -86,7 +86,7 @@ func (m *Maker) create(ctx context.Context, v *Virtual) error {
 		case time.Since(began) > makeWithin:
 			return errors.New("graph still makes the printer: run this again in a few minutes, it is found then")
 		}
-		if !rest(ctx, wait) {
+		if !wait(ctx, d) {
 			return fmt.Errorf("graph goes on making the printer: wait a minute before this is run again, it is found then: %w", ctx.Err())
 		}
 	}
@@ -107,7 +107,7 @@ func (m *Maker) lost(ctx context.Context, v *Virtual, why error) error {
 		case time.Since(began) > makeLost:
 			return fmt.Errorf("make the printer: %w; whether it is made is not known: run this again in a few minutes", why)
 		}
-		rest(ctx, makeLook)
+		wait(ctx, makeLook)
 	}
 }
 
@@ -227,14 +227,3 @@ func (p *Plan) virtual(queue string) *Virtual {
 	return nil
 }
 
-// rest waits, and reports whether ctx goes on.
-func rest(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -110,12 +110,12 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapReq
 // the API of JetStream, or to programs of others.
 func inbox(reply string) bool { return strings.HasPrefix(reply, "_") }
 
-// survive makes an answer of status 500 of a panic: it costs that tap alone.
-func (b *Bus) survive(answer func(context.Context, TapRequest) TapReply) func(context.Context, TapRequest) TapReply {
+// recoverTap answers with status 500 when answer panics, so that other taps go on.
+func (b *Bus) recoverTap(answer func(context.Context, TapRequest) TapReply) func(context.Context, TapRequest) TapReply {
 	return func(ctx context.Context, t TapRequest) (reply TapReply) {
 		defer func() {
 			if p := recover(); p != nil {
-				b.log.Error("tap not answered as it should be", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+				b.log.Error("panic while a tap was handled", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
 				reply = TapReply{Status: tapPanicked}
 			}
 		}()
@@ -124,7 +124,7 @@ func (b *Bus) survive(answer func(context.Context, TapRequest) TapReply) func(co
 }
 
 func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer func(context.Context, TapRequest) TapReply) {
-	reply := b.survive(answer)(ctx, TapRequest{
+	reply := b.recoverTap(answer)(ctx, TapRequest{
 		Device: strings.TrimPrefix(msg.Subject, subjectTaps), Authorization: msg.Header.Get("Authorization"), Body: msg.Data,
 	})
 	out := &nats.Msg{Subject: msg.Reply, Data: reply.Body, Header: nats.Header{}}

@@ -206,7 +206,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, do take) {
 	go func() { // waited for by whoever waits on Refuse; keeps its room till it ends
 		defer h.gate.leave()
 		defer free()
-		done <- h.survive(func() int { return do(ctx, body) })
+		done <- h.recoverStatus(func() int { return do(ctx, body) })
 	}()
 	var status int
 	select {
@@ -220,9 +220,9 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, do take) {
 	w.WriteHeader(status)
 }
 
-// survive calls fn; a panic costs what was posted, and Graph is asked to come again
-// with it.
-func (h *Handler) survive(fn func() int) (status int) {
+// recoverStatus calls fn and turns a panic into status 503: Graph sends the notification
+// again, and others are not affected.
+func (h *Handler) recoverStatus(fn func() int) (status int) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.results.WithLabelValues(trigger.Result(errPanic)).Inc()

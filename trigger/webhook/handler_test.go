@@ -367,7 +367,7 @@ func TestPanicsCostOnePost(t *testing.T) {
 	if code := w.notify(item("good")); code != 202 {
 		t.Errorf("after it: %d", code)
 	}
-	if code := w.survive(func() int { panic("PLANTED") }); code != 503 {
+	if code := w.recoverStatus(func() int { panic("PLANTED") }); code != 503 {
 		t.Errorf("outside of the store: %d", code)
 	}
 }

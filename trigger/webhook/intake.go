@@ -41,7 +41,7 @@ func (h *Handler) notifications(ctx context.Context, body []byte) int {
 	g.SetLimit(maxStores)
 	for _, a := range good {
 		g.Go(func() error {
-			if h.survive(func() int { return h.keep(ctx, a) }) != http.StatusAccepted {
+			if h.recoverStatus(func() int { return h.keep(ctx, a) }) != http.StatusAccepted {
 				failed.Store(true)
 			}
 			return nil
