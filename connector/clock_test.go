@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/trigger/graph/graphtest"
@@ -70,4 +71,68 @@ func TestSubscriptionWithAWrongClock(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a process noted by a clock that was ahead is not waited for until that time: its
+// successors go on with the job within minutes, also beside another replica.
+func TestIntentOfAClockThatWasAhead(t *testing.T) {
+	for _, ahead := range []time.Duration{0, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+		for _, spot := range []string{"after intent", "after call"} {
+			t.Run(ahead.String()+" "+spot, func(t *testing.T) {
+				bustest.Virtual(t, func(t *testing.T) {
+					w := newWorld(t, bustest.Open(t), graphtest.Calm())
+					id := w.hold()
+					l := w.live(spot)
+					_, _ = l.release.Release(l.ctx, order())
+					l.end()
+					w.shift(t, id, ahead)
+					want := held.Held // nobody stands there any more
+					if spot == "after call" {
+						want = held.Released
+						w.sim.Change(func(k *graphtest.Knobs) { k.UnknownWords = 1 })
+					}
+					l = w.live("", func(d *connector.Deps) { d.Sole = false })
+					for range 12 {
+						time.Sleep(time.Minute)
+						l.sweep(t)
+					}
+					w.sim.Change(func(k *graphtest.Knobs) { k.UnknownWords = 0 })
+					l.sweep(t)
+					if rec := w.record(id); rec.State != want {
+						t.Errorf("the job is %s, want %s: %+v", rec.State, want, rec.Trail)
+					}
+				})
+			})
+		}
+	}
+}
+
+// shift makes the newest step of a job one that was noted by a clock that is ahead.
+func (w *world) shift(t *testing.T, id graphtest.JobID, ahead time.Duration) {
+	t.Helper()
+	store := held.NewStore(w.bus.Jobs())
+	rec, rev, err := store.Get(t.Context(), w.recordKey(id))
+	if err != nil || !rec.State.Intent() {
+		t.Fatal(rec.State, err)
+	}
+	rec.Intent.Since, rec.Decision.At, rec.Release.At = rec.Intent.Since.Add(ahead), rec.Decision.At.Add(ahead), rec.Release.At.Add(ahead)
+	if _, ok, err := store.Put(t.Context(), &rec, rev); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+}
+
+// A printer is heard of by Graph's clock: one that is well is not taken for silent
+// because this machine's is ahead.
+func TestPrinterIsHeardOfByGraphsClock(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		k := graphtest.Calm()
+		k.ClockAhead = -24 * time.Hour
+		w := newWorld(t, bustest.Open(t), k)
+		w.hold()
+		w.setPrinter(westID, "unknown", true)
+		l := w.live("")
+		if out, err := l.release.Release(l.ctx, order()); err != nil || len(out.Released) != 1 {
+			t.Errorf("%+v, %v", out, err)
+		}
+	})
 }

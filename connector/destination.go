@@ -71,7 +71,7 @@ func (r *Releaser) readPrinter(ctx context.Context, dev Device) (ok bool, why st
 	if err != nil {
 		return false, "", err
 	}
-	why, unavailable := dev.Unavailable(p, time.Now())
+	why, unavailable := dev.Unavailable(p, r.w.graphTime())
 	return !unavailable, why, nil
 }
 

@@ -199,7 +199,7 @@ func (w *Worker) effect(ctx context.Context, rec *held.Record, a act) (ending, e
 			a.settings = seen.settings
 			w.Metrics.readBacks.WithLabelValues(foundLabel(seen.outcome)).Inc()
 			sure := refused(last) && !called
-			if seen.outcome == "" && rec.State == held.Releasing && (sure || time.Since(rec.Release.At) > releaseWithin) {
+			if seen.outcome == "" && rec.State == held.Releasing && (sure || w.since(rec.Release.At) > releaseWithin) {
 				seen.outcome = held.Held
 			}
 			if seen.outcome != "" {

@@ -67,6 +67,7 @@ type inflight struct {
 	by    string
 	sole  bool
 	began time.Time
+	since func(time.Time) time.Duration // how long ago
 	log   *zap.Logger
 	alone *semaphore.Weighted
 
@@ -87,9 +88,9 @@ type noted struct {
 // all of it.
 const everybody = 1 << 20
 
-func newInflight(d *Deps, log *zap.Logger) *inflight {
+func newInflight(d *Deps, since func(time.Time) time.Duration, log *zap.Logger) *inflight {
 	return &inflight{
-		kv: d.Inflight, by: d.Instance, sole: d.Sole, began: time.Now(), log: log,
+		kv: d.Inflight, by: d.Instance, sole: d.Sole, began: time.Now(), since: since, log: log,
 		alone: semaphore.NewWeighted(everybody), mine: map[string]*noted{},
 	}
 }
@@ -156,7 +157,7 @@ func (f *inflight) look(ctx context.Context, key string) (n note, revision uint6
 		return note{}, 0, err
 	case dead:
 		n.Crashes++
-	case time.Since(n.Since) < HandleLimit:
+	case f.since(n.Since) < HandleLimit:
 		return note{}, 0, errBusy
 	}
 	return n, revision, nil
@@ -168,7 +169,7 @@ func (f *inflight) dead(ctx context.Context, n note) (bool, error) {
 	if f.sole {
 		return true, nil
 	}
-	if time.Since(n.Since) < takeOver {
+	if f.since(n.Since) < takeOver {
 		return false, nil
 	}
 	alive, err := f.kv.Alive(ctx, n.By)

@@ -57,7 +57,7 @@ func (w *Worker) readBack(ctx context.Context, rec *held.Record, called bool) (s
 			return seen{outcome: state, late: lateIn(rec, job)}, nil
 		}
 	}
-	if (!taskWaits(job.Tasks, rec.Task) || !jobWaits(job.State)) && time.Since(rec.Decision.At) < unclearFor {
+	if (!taskWaits(job.Tasks, rec.Task) || !jobWaits(job.State)) && w.since(rec.Decision.At) < unclearFor {
 		return seen{}, errUnclear
 	}
 	return seen{settings: job.Settings}, nil
@@ -91,7 +91,7 @@ func (w *Worker) forgotten(ctx context.Context, rec *held.Record, called bool) (
 		return done, nil
 	case known && task.State == graph.TaskAborted, rec.State == held.Aborting:
 		return seen{outcome: held.Gone}, nil
-	case time.Since(rec.Decision.At) < unclearFor:
+	case w.since(rec.Decision.At) < unclearFor:
 		return seen{}, errUnclear
 	case known && taskWaits([]graph.Task{task}, rec.Task):
 		return seen{outcome: held.Gone}, nil

@@ -23,7 +23,7 @@ func (w *Worker) resume(ctx context.Context, rec held.Record, rev uint64, heard 
 		return errBusy
 	}
 	defer release()
-	age := time.Since(rec.Intent.Since)
+	age := w.since(rec.Intent.Since)
 	mine := rec.Intent.By == w.Instance
 	if !mine && !w.Sole && age < takeOver {
 		return errBusy

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -168,7 +169,7 @@ func NewWorker(d Deps) *Worker {
 		Deps: d, queues: map[string]Queue{}, busy: map[string]bool{},
 		log: d.Logger.Named("worker"), groups: newDirectory(d.Graph, d.GroupTTL), tries: newAttempts(),
 	}
-	w.noted = newInflight(&w.Deps, w.log)
+	w.noted = newInflight(&w.Deps, w.since, w.log)
 	for _, q := range d.Queues {
 		w.queues[q.PrinterID] = q
 	}
@@ -194,6 +195,24 @@ func (w *Worker) surely() time.Time {
 		return there
 	}
 	return now
+}
+
+// clocksDiffer is by how much the clocks of replicas differ at most, while they are
+// looked after.
+const clocksDiffer = 5 * time.Minute
+
+// since is how long ago something was noted: the shorter of what this machine's clock
+// and Graph's say, as either may have jumped. What lies ahead by both was noted by a
+// clock that was wrong: it counts as long ago, or it would be waited out for as much
+// as that clock was ahead.
+func (w *Worker) since(at time.Time) time.Duration {
+	age := time.Duration(math.MaxInt64)
+	for _, a := range []time.Duration{time.Since(at), w.graphTime().Sub(at)} {
+		if a > -clocksDiffer {
+			age = min(age, a)
+		}
+	}
+	return age
 }
 
 // QueueOf is what the queue of a job is called now: it may have had another name when
