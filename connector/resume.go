@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -143,6 +144,47 @@ func (w *Worker) late(ctx context.Context, rec held.Record, rev uint64) (held.Re
 		return rec, err
 	}
 	return w.carryOut(ctx, rec, rev, act{look: true})
+}
+
+// disprove ends the record of a job that counts as printed because Graph knew nothing
+// of it for long, when Graph shows it and its task waiting after all: what it cost is
+// given back, and the record is one that is revived, as its task is listed. The money
+// comes first: dying between, it is found again, and given back once.
+func (w *Worker) disprove(ctx context.Context, e Entry) error {
+	release, ok := w.claim(e.Key)
+	if !ok {
+		return errBusy
+	}
+	defer release()
+	rec, rev, err := w.Jobs.Get(ctx, e.Key)
+	if err != nil || rev == 0 || rec.State != e.State || rec.Decision.Answer == nil || !rec.Decision.Answer.Presumed {
+		return err
+	}
+	job, err := w.readJob(ctx, rec.Ref)
+	switch {
+	case notFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read job: %w", err)
+	case job.RedirectedTo != "" || !jobWaits(job.State) || !taskWaits(job.Tasks, rec.Task):
+		return nil
+	}
+	const why = "graph shows it waiting after all"
+	if c := rec.Charge; c != nil {
+		if err := w.Ledger.Reopen(ctx, rec.Name(), rec.Owner, c.Accounts(), c.Amount, time.Now()); err != nil {
+			return fmt.Errorf("give back what did not print: %w", err)
+		}
+		w.void(ctx, &rec, "") // what was not spent yet
+	}
+	before := rec.State
+	rec.Disprove(time.Now(), w.Instance, why)
+	_, ok, err = w.Jobs.Put(ctx, &rec, rev)
+	if err != nil || !ok {
+		return errors.Join(errBusy, err)
+	}
+	w.Metrics.moved(before, &rec)
+	w.lost(&rec, why)
+	return nil
 }
 
 // decideLate makes the decision of a record the one that a redirect was found by.

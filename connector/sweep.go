@@ -256,6 +256,10 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 	switch {
 	case !known, e.State == held.Gone, w.decideAgain(e, q):
 		return s.feedTask(ctx, definition, t, b)
+	case (e.State == held.Released || e.State == held.Completed) && sameTask(e.Task, t.ID):
+		if err := w.disprove(ctx, e); err != nil && !errors.Is(err, errBusy) {
+			s.log.Warn("job left to the next sweep", zap.String("job", t.Job.Job), zap.String("task", t.ID), zap.Error(err))
+		}
 	case e.State == held.Aborted && sameTask(e.Task, t.ID):
 		// Graph's abort may leave the task waiting; whatever it answers is fine.
 		if err := w.Graph.FinishTask(ctx, definition, t.ID, graph.TaskAborted, "the job was aborted"); err != nil {

@@ -103,6 +103,7 @@ type Ledger interface {
 	Reserve(ctx context.Context, c quota.Charge) error
 	Settle(ctx context.Context, job string, accounts []quota.Account, now time.Time) (quota.Amount, error)
 	Refund(ctx context.Context, job string, accounts []quota.Account, r quota.Refund, now time.Time) (quota.Amount, error)
+	Reopen(ctx context.Context, job, owner string, accounts []quota.Account, amount quota.Amount, now time.Time) error
 	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
 	Balances(ctx context.Context, claims []quota.Claim, now time.Time) ([]quota.Balance, error)
 	View(ctx context.Context, a quota.Account) (quota.View, error)

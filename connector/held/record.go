@@ -176,6 +176,13 @@ func (r *Record) Audit() Decision {
 	return d
 }
 
+// Disprove takes back that a job came to its end by us, which was presumed: the record
+// is that of a job that is gone, and can be revived.
+func (r *Record) Disprove(now time.Time, by, note string) {
+	r.State, r.Intent = Gone, nil
+	r.note(Step{State: Gone, At: now, By: by, Note: note})
+}
+
 // TakeOver makes by the one who acts on a stored intent: the one before is
 // taken for dead. Nothing is stored.
 func (r *Record) TakeOver(now time.Time, by string) {

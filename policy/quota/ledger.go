@@ -269,6 +269,25 @@ func (l *Ledger) Refund(ctx context.Context, job string, accounts []Account, how
 	return back, err
 }
 
+// Reopen gives back what was spent for a job that was taken for printed and was not; it
+// can be charged again. Doing it again changes nothing, and nothing is given back for a
+// job that is not remembered as ended.
+func (l *Ledger) Reopen(ctx context.Context, job, owner string, accounts []Account, amount Amount, now time.Time) error {
+	for _, a := range accounts {
+		err := l.change(ctx, a, now, func(s *state) (Entry, error) {
+			if _, ended := s.Ended[job]; !ended {
+				return Entry{}, nil
+			}
+			delete(s.Ended, job)
+			return Entry{Kind: Refunded, Job: job, Owner: owner, Amount: amount, Why: "did not print after all"}, s.unspend(amount, now)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Void gives all back that a job reserved which was not let print; it can be
 // reserved again. Only the reservation of the attempt is meant, whichever it is if
 // attempt is empty; done is false when none was given back.

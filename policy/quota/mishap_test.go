@@ -316,3 +316,43 @@ func TestUnusedAccountsGo(t *testing.T) {
 		}
 	}
 }
+
+// What was spent for a job that did not print after all comes back once, and the job
+// can be charged again.
+func TestReopen(t *testing.T) {
+	l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+	c := quotatest.Weekly("ada", 20)
+	accounts := []quota.Account{c.Account}
+	ch := quotatest.Charge("p/1", "a", 7, c)
+	spend := func() {
+		t.Helper()
+		if err := l.Reserve(t.Context(), ch); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Settle(t.Context(), "p/1", accounts, ch.Now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reopened := func(now time.Time, want quota.Amount) {
+		t.Helper()
+		for range 2 {
+			if err := l.Reopen(t.Context(), "p/1", "ada", accounts, 7*quota.Unit, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b, err := l.Balances(t.Context(), []quota.Claim{c}, now); err != nil || b[0].Left != want {
+			t.Errorf("%+v, %v", b, err)
+		}
+	}
+	spend()
+	reopened(ch.Now, 20*quota.Unit)
+	// In a later period it is given to the account.
+	_, end := c.Period.Window(ch.Now)
+	ch.Now = end.Add(-time.Hour)
+	spend()
+	other := quotatest.Charge("p/2", "a", 1, c)
+	if other.Now = end.Add(time.Hour); l.Reserve(t.Context(), other) != nil {
+		t.Fatal("no room")
+	}
+	reopened(other.Now, 26*quota.Unit)
+}

@@ -221,6 +221,22 @@ func (s *state) end(r *Reservation, back Amount) error {
 	return nil
 }
 
+// unspend gives back what was spent lately. Where a period began since, it is given to
+// the account instead.
+func (s *state) unspend(amount Amount, now time.Time) error {
+	for _, b := range s.Buckets {
+		if b.Spent < amount {
+			s.Adjusted = append(s.Adjusted, adjustment{amount, now})
+			_, err := s.adjustedIn(time.Time{}, now.Add(1))
+			return err
+		}
+	}
+	for _, b := range s.Buckets {
+		b.Spent -= amount
+	}
+	return nil
+}
+
 // remember notes that a job has come to its end.
 func (s *state) remember(job string, now time.Time) {
 	if s.Ended == nil {
