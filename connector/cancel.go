@@ -41,12 +41,20 @@ type Cancellation struct {
 	Note string
 }
 
+// Check says what is wrong with a cancellation, before anybody acts on it; an ErrInvalid.
+func (c Cancellation) Check() error {
+	if len(c.Note) > maxNote || !utf8.ValidString(c.Note) || strings.ContainsFunc(c.Note, unicode.IsControl) {
+		return fmt.Errorf("%w: a reason is one line of at most %d characters", ErrInvalid, maxNote)
+	}
+	return nil
+}
+
 // Cancel aborts a held job at Graph with a reason, once. The errors are ErrNoJob
 // (also when it is somebody else's), ErrNotHeld, ErrInvalid, and what Graph or
 // the store failed with: then the job is held still, or the sweep finishes it.
 func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error) {
-	if len(c.Note) > maxNote || !utf8.ValidString(c.Note) || strings.ContainsFunc(c.Note, unicode.IsControl) {
-		return held.Record{}, fmt.Errorf("%w: a reason is one line of at most %d characters", ErrInvalid, maxNote)
+	if err := c.Check(); err != nil {
+		return held.Record{}, err
 	}
 	release, ok := w.claim(c.Key)
 	if !ok {

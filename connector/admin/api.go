@@ -308,6 +308,19 @@ func (a *API) auditor(action string, c Caller) func(context.Context, Action) err
 	}
 }
 
+// nothing checks that a route that takes no members got none: no body, or an object
+// without members.
+func (r *request) nothing() error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return badRequest("the body can't be read")
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil
+	}
+	return decodeStrict(body, &struct{}{})
+}
+
 // decode reads a JSON body strictly.
 func (r *request) decode(v any) error {
 	if ct, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || ct != "application/json" {

@@ -19,6 +19,9 @@ type file func(w io.Writer) error
 
 // backup answers with a copy of everything that is stored.
 func (a *API) backup(r *request) (any, error) {
+	if err := r.nothing(); err != nil {
+		return nil, err
+	}
 	if err := r.audit(r.Context(), Action{}); err != nil {
 		return nil, err
 	}

@@ -5,27 +5,68 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
+	"time"
+	"unicode/utf8"
+
+	"pullprint/policy/quota"
 )
 
 // decodeStrict reads one JSON object without unknown members. An error quotes no
 // value: it may be a card number.
 func decodeStrict(body []byte, v any) error {
+	body = bytes.TrimSpace(body)
+	switch {
+	case len(body) == 0:
+		return badRequest("the body is empty; send a JSON object, if only {}")
+	case !utf8.Valid(body):
+		return badRequest("the body is not UTF-8")
+	case body[0] != '{': // null and lists are JSON, and would leave v as it is
+		return badRequest("the body is not the JSON object that is expected here")
+	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	err := d.Decode(v)
-	var typ *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-	case errors.As(err, &typ) && typ.Field != "":
-		return badRequest("%s must be a %s", typ.Field, typ.Type)
-	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		return badRequest("unknown member %s", strings.TrimPrefix(err.Error(), "json: unknown field "))
-	default:
-		return badRequest("the body is not the JSON object that is expected here")
+	if err := d.Decode(v); err != nil {
+		return badRequest("%s", whatIsWrong(err))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return badRequest("there is more than one JSON object in the body")
 	}
 	return nil
+}
+
+// whatIsWrong tells an error of the JSON decoder to whoever wrote the JSON.
+func whatIsWrong(err error) string {
+	var typ *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	var at *time.ParseError
+	switch {
+	case errors.As(err, &typ):
+		return typ.Field + " must be " + kindOf(typ.Type)
+	case strings.HasPrefix(err.Error(), "json: unknown field "):
+		return "unknown member " + strings.TrimPrefix(err.Error(), "json: unknown field ")
+	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the body is not the JSON object that is expected here"
+	case errors.As(err, &at), strings.HasPrefix(err.Error(), "Time.UnmarshalJSON: "):
+		return "a time is not written as 2026-12-24T12:00:00Z"
+	case errors.Is(err, quota.ErrAmount), errors.Is(err, quota.ErrOverflow):
+		return err.Error()
+	}
+	return "the body is not the JSON object that is expected here"
+}
+
+// kindOf is what JSON has for a type, in words.
+func kindOf(t reflect.Type) string {
+	switch t.Kind() { //nolint:exhaustive // what else there is are numbers
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	}
+	return "a number that fits"
 }

@@ -225,15 +225,15 @@ func (a *API) releaseJob(r *request) (any, error) {
 	if !slices.Contains(a.Devices[i].Queues, a.Worker.QueueOf(&rec)) {
 		return nil, failure(http.StatusConflict, "device-not-allowed", "The job can't be released there", "The device does not serve the queue of the job.")
 	}
-	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Device: in.Device, Owner: rec.Owner}); err != nil {
-		return nil, err
-	}
 	order := connector.Order{Device: in.Device, Owner: rec.Owner, Jobs: []held.Ref{rec.Ref}, Actor: r.caller.Name, At: time.Now()}
 	if in.Set != nil {
 		order.Set = policy.Settings(*in.Set)
 	}
 	if !order.Set.Variant(policy.Job{Copies: max(1, rec.Decision.Input.Copies)}) {
 		return nil, badRequest("set may say blackAndWhite or grayscale, two sides, fewer copies or more pages on a side, and nothing else")
+	}
+	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Device: in.Device, Owner: rec.Owner}); err != nil {
+		return nil, err
 	}
 	return a.Releaser.Release(context.WithoutCancel(r.Context()), order)
 }
@@ -249,10 +249,14 @@ func (a *API) cancelJob(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	c := connector.Cancellation{Key: rec.Key(), Actor: r.caller.Name, Note: in.Reason}
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
 	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Owner: rec.Owner}); err != nil {
 		return nil, err
 	}
-	return a.cancel(r.Context(), connector.Cancellation{Key: rec.Key(), Actor: r.caller.Name, Note: in.Reason})
+	return a.cancel(r.Context(), c)
 }
 
 func (a *API) cancel(ctx context.Context, c connector.Cancellation) (connector.Refused, error) {

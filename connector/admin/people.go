@@ -22,6 +22,9 @@ func (a *API) owner(ctx context.Context, field, user string) (string, error) {
 
 // exportPerson answers with everything that is known about a person.
 func (a *API) exportPerson(r *request) (any, error) {
+	if err := r.nothing(); err != nil {
+		return nil, err
+	}
 	id, err := a.People.Resolve(r.Context(), r.PathValue("user"))
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/policy/badge"
+	"pullprint/policy/quota"
 )
 
 // problem is the body of every answer that is not a success (RFC 9457).
@@ -71,7 +72,7 @@ func problemOf(err error) *problem {
 		return failure(http.StatusConflict, "unfinished", "The person can't be erased yet", err.Error())
 	case errors.Is(err, connector.ErrNotHeld):
 		return failure(http.StatusConflict, "not-held", "The job is not held", strings.TrimPrefix(err.Error(), connector.ErrNotHeld.Error()+": "))
-	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber):
+	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber), errors.Is(err, quota.ErrOverflow):
 		return failure(http.StatusUnprocessableEntity, "invalid", "The request is not valid", err.Error())
 	case errors.Is(err, badge.ErrTaken), errors.Is(err, badge.ErrConflict):
 		return failure(http.StatusConflict, "badge-taken", "The badge can't be enrolled", err.Error())

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"pullprint/connector"
 	"pullprint/policy/quota"
@@ -68,24 +70,42 @@ func (a *API) putQuota(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var in quotaBody
+	var in struct {
+		Limit json.RawMessage `json:"limit"` // null says something, and nothing does not
+		Why   string          `json:"why"`
+	}
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	if len(in.Why) > maxWhy {
-		return nil, badRequest("why is longer than %d bytes", maxWhy)
+	if in.Limit == nil {
+		return nil, badRequest("limit is needed: a number of units, or null for the limit of the policy")
 	}
-	if in.Limit != nil && *in.Limit < 0 {
+	var limit *quota.Amount
+	if err := json.Unmarshal(in.Limit, &limit); err != nil {
+		return nil, badRequest("limit: %s", whatIsWrong(err))
+	}
+	if limit != nil && *limit < 0 {
 		return nil, badRequest("limit is negative")
+	}
+	if err := checkWhy(in.Why); err != nil {
+		return nil, err
 	}
 	about := Action{Account: acc.Key(), Note: in.Why}
 	if err := r.audit(r.Context(), about); err != nil {
 		return nil, err
 	}
-	if err := a.Ledger.SetLimit(r.Context(), acc, in.Limit, r.caller.Name, in.Why, time.Now()); err != nil {
+	if err := a.Ledger.SetLimit(r.Context(), acc, limit, r.caller.Name, in.Why, time.Now()); err != nil {
 		return nil, fmt.Errorf("set limit: %w", err)
 	}
 	return a.Worker.Standing(r.Context(), acc)
+}
+
+// checkWhy checks the words with a change: one line, as tables show it.
+func checkWhy(why string) error {
+	if len(why) > maxWhy || strings.ContainsFunc(why, unicode.IsControl) {
+		return badRequest("why must be one line of at most %d bytes", maxWhy)
+	}
+	return nil
 }
 
 // adjustBody is the body of POST /v1/quotas/{account}/adjust.
@@ -109,8 +129,9 @@ func (a *API) adjustQuota(r *request) (any, error) {
 		return nil, badRequest("delta is needed")
 	case in.Why == "":
 		return nil, badRequest("why is needed: the history tells it")
-	case len(in.Why) > maxWhy:
-		return nil, badRequest("why is longer than %d bytes", maxWhy)
+	}
+	if err := checkWhy(in.Why); err != nil {
+		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Account: acc.Key(), Note: in.Why}); err != nil {
 		return nil, err

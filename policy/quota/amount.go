@@ -23,7 +23,8 @@ const Unit Amount = 1_000_000
 var (
 	// ErrOverflow says that an amount is beyond what can be counted.
 	ErrOverflow = errors.New("the amount is too large")
-	errAmount   = errors.New("no amount; write it as 12 or 12.5, with at most 6 digits after the point")
+	// ErrAmount says that a text is no amount.
+	ErrAmount = errors.New("no amount; write it as 12 or 12.5, with at most 6 digits after the point")
 )
 
 // Add is a + b.
@@ -65,7 +66,7 @@ func ParseAmount(text string) (Amount, error) {
 	digits, negative := strings.CutPrefix(text, "-")
 	whole, part, point := strings.Cut(digits, ".")
 	if whole == "" || (point && part == "") || len(part) > 6 || !allDigits(whole) || !allDigits(part) {
-		return 0, errAmount
+		return 0, ErrAmount
 	}
 	n, err := strconv.ParseInt(whole+part+strings.Repeat("0", 6-len(part)), 10, 64)
 	if err != nil {
@@ -110,7 +111,7 @@ func (a *Amount) UnmarshalJSON(text []byte) error {
 	}
 	var n json.Number
 	if err := json.Unmarshal(text, &n); err != nil || text[0] == '"' {
-		return errAmount
+		return ErrAmount
 	}
 	v, err := ParseAmount(n.String())
 	if err != nil {
