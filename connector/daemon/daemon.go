@@ -196,6 +196,9 @@ func instanceName() string {
 	return host + "-" + hex.EncodeToString(b[:])
 }
 
+// answering says with an error that Graph does not answer.
+func (d *daemon) answering(context.Context) error { return d.graph.Answers() }
+
 // checks are what readiness means.
 func (d *daemon) checks() []admin.Check {
 	return []admin.Check{

@@ -33,7 +33,7 @@ func (d *daemon) compose(ctx context.Context) error {
 	d.canary.disk, d.canary.wake = d.bus.ProbeDisk, d.bus.Unanswered()
 	d.health = admin.NewHealth(d.checks()...)
 	d.health.Lives = d.turning
-	d.health.Advise(admin.Check{Name: "policy", Ready: d.policy.inForce})
+	d.health.Advise(admin.Check{Name: "policy", Ready: d.policy.inForce}, admin.Check{Name: "graph", Ready: d.answering})
 	d.policy.around = d.reloading
 	if err := reg.Register(d.health.Collector()); err != nil {
 		return err

@@ -35,6 +35,55 @@ func TestRefusedPolicyIsShown(t *testing.T) {
 	})
 }
 
+// The console says within a minute that Graph does not answer, and that it does again.
+func TestSilenceOfGraphIsShown(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := opened(t, zap.NewNop())
+		defer s.end()
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := &http.Client{Transport: s.net.transport(), Jar: jar}
+		console := func() string {
+			t.Helper()
+			res, err := client.PostForm("http://"+s.admin()+"/login", url.Values{"token": {adminToken}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(body)
+		}
+		const wrong = `<div class="tile wrong"><span class="dot" aria-hidden="true">✗</span> <strong>graph</strong> `
+		silent := func(how string) func() bool {
+			return func() bool { return strings.Contains(console(), wrong+how) }
+		}
+		if silent("")() {
+			t.Error("silent at the start")
+		}
+		s.refuse(http.StatusServiceUnavailable, "", false)
+		s.await("503 shown", time.Minute+time.Second, silent("it answers with status 503, for "))
+		if code, body := s.get("/readyz?verbose"); code != http.StatusOK || !strings.Contains(body, "[!] graph: it answers with status 503") {
+			t.Errorf("%d %s", code, body)
+		}
+		s.back()
+		s.await("the end of it", 2*time.Minute, func() bool { return !silent("")() })
+		s.sim.Unreachable(true)
+		s.await("no route shown", time.Minute+time.Second, silent("it can&#39;t be reached"))
+		s.back()
+		s.await("the end of it", 2*time.Minute, func() bool { return !silent("")() })
+		s.refuse(http.StatusInternalServerError, "jobs.get", true) // of one kind of call only
+		pass(2 * time.Minute)
+		if silent("")() {
+			t.Error("silent, and it answers")
+		}
+	})
+}
+
 // The console loads itself anew only where there is no filter to type into.
 func TestConsoleLeavesTheFilterAlone(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -190,6 +191,9 @@ func (c *Client) send(ctx context.Context, cl *call, token *bearer) *Error {
 	if err != nil {
 		c.metrics.observe(cl.op, label(0, err), began)
 		e := cl.failed(lost, wireError{err})
+		if !errors.Is(err, context.Canceled) {
+			c.silence.began("it can't be reached", began)
+		}
 		if dialFailed(err) || (sent != nil && !sent.Load()) {
 			e.fate = unsent
 		}
@@ -203,7 +207,11 @@ func (c *Client) send(ctx context.Context, cl *call, token *bearer) *Error {
 	if s := resp.StatusCode; s < 500 && s != http.StatusUnauthorized && s != http.StatusTooManyRequests && (s < 300 || s >= 400) {
 		now := time.Now()
 		c.last.Store(now.UnixNano())
+		c.silence.ended()
 		c.metrics.answered.Set(float64(now.UnixMilli()) / 1000)
+	}
+	if s := resp.StatusCode; s > http.StatusInternalServerError {
+		c.silence.began("it answers with status "+strconv.Itoa(s), began)
 	}
 	if resp.StatusCode == http.StatusServiceUnavailable {
 		c.wire.renew(began)

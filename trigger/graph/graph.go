@@ -118,6 +118,7 @@ type Client struct {
 	clock   clock
 	pauses  pauses
 	last    atomic.Int64 // unix nanoseconds of LastSuccess
+	silence silence
 }
 
 // New makes a Client and checks its configuration, with the secret file. It
