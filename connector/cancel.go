@@ -22,6 +22,20 @@ var (
 	ErrInvalid = errors.New("invalid")
 )
 
+// NotHeld is ErrNotHeld with what became of the job.
+func NotHeld(rec *held.Record) error {
+	what := "is " + string(rec.State)
+	switch rec.State {
+	case held.Released, held.Aborted, held.Completed:
+		what = "was already " + string(rec.State)
+	case held.Releasing:
+		what = "is being released"
+	case held.Aborting:
+		what = "is being aborted"
+	}
+	return fmt.Errorf("%w: %s/%s %s.", ErrNotHeld, rec.Queue, rec.Job, what)
+}
+
 // maxConflicts is how often a change is tried anew when another was faster.
 const maxConflicts = 8
 
@@ -68,7 +82,7 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 	case rev == 0, c.Owner != "" && rec.Owner != c.Owner:
 		return held.Record{}, ErrNoJob
 	case rec.State != held.Held:
-		return rec, fmt.Errorf("%w: it is %s", ErrNotHeld, rec.State)
+		return rec, NotHeld(&rec)
 	}
 	if err := w.arrivalAudited(ctx, &rec); err != nil {
 		return rec, err

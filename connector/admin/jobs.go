@@ -216,7 +216,7 @@ func (a *API) releaseJob(r *request) (any, error) {
 		return nil, err
 	}
 	if rec.State.Final() {
-		return nil, fmt.Errorf("%w: it is %s", connector.ErrNotHeld, rec.State)
+		return nil, connector.NotHeld(&rec)
 	}
 	i := slices.IndexFunc(a.Devices, func(d connector.Device) bool { return d.ID == in.Device })
 	if i < 0 {
@@ -265,7 +265,7 @@ func (a *API) cancel(ctx context.Context, c connector.Cancellation) (connector.R
 		return connector.Refused{}, err
 	}
 	if rec.State != held.Aborted {
-		return connector.Refused{}, fmt.Errorf("%w: it is %s", connector.ErrNotHeld, rec.State)
+		return connector.Refused{}, connector.NotHeld(&rec)
 	}
 	d := &rec.Decision
 	return connector.Refused{Ref: rec.Ref, Queue: rec.Queue, Reason: connector.Reason{Code: d.Reason, Text: d.Text, Remedy: d.Remedy, IPP: d.IPP}}, nil
