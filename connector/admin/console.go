@@ -63,7 +63,9 @@ var words = template.FuncMap{
 	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"path":    func(r held.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
 	"variant": variantWords,
-	"quote":   func(p page, q connector.Quote, own bool) quoteLine { return quoteLine{p, q, own} },
+	"quote":   lineOf,
+	"lower":   strings.ToLower,
+	"part":    part,
 	"short":   func(s string) string { return s[:min(len(s), 8)] },
 	"ispast":  func(now, t time.Time) bool { return !t.After(now) },
 }

@@ -79,19 +79,48 @@ func (p *Pages) foreign(rw http.ResponseWriter, req *http.Request) {
 // times are what templates can say about times: in the zone in which the policy
 // counts, or else in that of this machine, which stands beside.
 func (p *Pages) times() template.FuncMap {
-	in := func(layout string) func(t time.Time) string {
-		return func(t time.Time) string {
-			zone := time.UTC
-			if p.api.Worker != nil {
-				zone = p.api.Worker.Policy().Zone()
-			}
-			if zone == time.UTC { // also when the policy says nothing
-				zone = time.Local
-			}
-			return t.In(zone).Format(layout)
+	zone := func() *time.Location {
+		zone := time.UTC
+		if p.api.Worker != nil {
+			zone = p.api.Worker.Policy().Zone()
 		}
+		if zone == time.UTC { // also when the policy says nothing
+			return time.Local
+		}
+		return zone
 	}
-	return template.FuncMap{"clock": in("Mon 15:04 MST"), "date": in("Mon 2 Jan 15:04 MST")}
+	in := func(layout string) func(t time.Time) string {
+		return func(t time.Time) string { return t.In(zone()).Format(layout) }
+	}
+	return template.FuncMap{
+		"clock": in("Mon 15:04 MST"), "date": in("Mon 2 Jan 15:04 MST"),
+		"until": func(now, t time.Time) string { z := zone(); return dayOf(now.In(z), t.In(z)) },
+	}
+}
+
+// dayOf is a time to come as people say it; both are in the zone of the reader.
+func dayOf(now, t time.Time) string {
+	day := func(t time.Time) time.Time {
+		y, m, d := t.Date()
+		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	}
+	switch day(t).Sub(day(now)) {
+	case 0:
+		return "today " + t.Format("15:04")
+	case 24 * time.Hour:
+		return "tomorrow " + t.Format("15:04")
+	}
+	return t.Format("Mon 2 Jan 15:04")
+}
+
+// part is an amount of another: the unit stands once, when it is that of both.
+func part(left, limit string) string {
+	n, unit, _ := strings.Cut(left, " ")
+	all, of, _ := strings.Cut(limit, " ")
+	if strings.TrimSuffix(unit, "s") == strings.TrimSuffix(of, "s") {
+		return n + " of " + all
+	}
+	return left + " of " + limit
 }
 
 // ServeHTTP answers for a page. A form that another site sends is refused.

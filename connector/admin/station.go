@@ -32,13 +32,14 @@ const namesWithin = time.Second
 // nobody but the card's owner,
 //   - every page has a field for a badge, which has the focus from the start, and
 //     gets it back by a click beside the buttons (the label "backdrop");
+//   - Tab stops at fields and at the button that sends them, so that a reader which ends
+//     with Tab and Enter sends its card and gets nowhere else. A person without a
+//     pointer has the access keys, which stand on the other controls. These are
+//     letters: some readers send a character as Alt and a code of digits;
 //   - no form that releases or deletes has a field that takes text: Enter in a field
 //     sends its own form, which only shows a badge or enrols one;
-//   - a button that releases or deletes never is the next stop of Tab after anything
-//     but a link back to the field (the template "guard"), so that no reader that
-//     ends with Tab and Enter gets there; people without a pointer do with Tab, Tab;
-//   - such a button that was pressed by a pointer, or on which the pointer went down
-//     and slid off, loses the focus (style.css, "acts");
+//   - a button that releases or deletes loses the focus when it was pressed, and when
+//     a pointer went down on it and slid off (style.css, "acts");
 //   - a page's forms work once, and while its visit lasts (visit).
 type stationPage struct {
 	Device string
@@ -67,10 +68,47 @@ type othersJobs struct {
 }
 
 // quoteLine is a job in the list of a page; own says that the person may delete it.
+// The keys are empty when the letters are used up.
 type quoteLine struct {
-	Page  page
-	Quote connector.Quote
-	Own   bool
+	Page                page
+	Quote               connector.Quote
+	Own                 bool
+	PrintKey, DeleteKey string
+}
+
+// jobKeys are the access keys of jobs, in turn: all letters but those of Leave and
+// Print all.
+const jobKeys = "BCDEFGHIJKMNOPQRSTUVWXYZ"
+
+// lineOf is a job of a page with its access keys: two for each of the person's own
+// jobs in the order of the list, then one for each of others'.
+func lineOf(p page, q connector.Quote, own bool) quoteLine {
+	line := quoteLine{Page: p, Quote: q, Own: own}
+	s, _ := p.Data.(stationPage)
+	next := 0
+	for i := range s.Jobs {
+		if next+2 > len(jobKeys) {
+			return line
+		}
+		if s.Jobs[i].Ref == q.Ref {
+			line.PrintKey, line.DeleteKey = jobKeys[next:next+1], jobKeys[next+1:next+2]
+			return line
+		}
+		next += 2
+	}
+	for _, o := range s.Others {
+		for i := range o.Jobs {
+			if next == len(jobKeys) {
+				return line
+			}
+			if o.Jobs[i].Ref == q.Ref {
+				line.PrintKey = jobKeys[next : next+1]
+				return line
+			}
+			next++
+		}
+	}
+	return line
 }
 
 // at is the device of the path and whether this browser is its station.

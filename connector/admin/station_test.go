@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,8 +127,9 @@ func stationPages() map[string]page {
 }
 
 // On no page of a station can a reader that types press what releases or deletes:
-// not by Enter in a field, not by the focus that a page begins with, not by Tab
-// and Enter from anywhere; and the field for the badge has the focus.
+// not by Enter in a field, not by the focus that a page begins with, not by Tab, which
+// stops at fields and what sends them, and not by Alt and digits, as some type a character; and the
+// field for the badge has the focus.
 func TestReaderPressesNothing(t *testing.T) {
 	p := newPages(t)
 	for name, data := range stationPages() {
@@ -138,7 +140,7 @@ func TestReaderPressesNothing(t *testing.T) {
 		}
 		s, _ := data.Data.(stationPage)
 		focus, badges, acts := "", 0, 0
-		var before element // where Tab comes from
+		keys := map[string]bool{}
 		for _, g := range elementsOf(t, text.Bytes()) {
 			if g.has("autofocus") {
 				focus += g.attrs["name"]
@@ -146,7 +148,7 @@ func TestReaderPressesNothing(t *testing.T) {
 			if g.attrs["id"] == "badge" && g.name == "input" {
 				badges++
 			}
-			for _, never := range []string{"accesskey", "formaction", "form", "onclick", "contenteditable"} {
+			for _, never := range []string{"formaction", "form", "onclick", "contenteditable"} {
 				if g.has(never) {
 					t.Errorf("%s: %s has %s", name, g.name, never)
 				}
@@ -157,15 +159,23 @@ func TestReaderPressesNothing(t *testing.T) {
 			if g.attrs["name"] == "visit" && g.attrs["value"] != s.Ticket {
 				t.Errorf("%s: another ticket: %q", name, g.attrs["value"])
 			}
+			if send := g.sends() && (strings.HasSuffix(g.form, "/jobs") || strings.HasSuffix(g.form, "/enrol")); g.stops() && !g.takesText() && !send {
+				t.Errorf("%s: Tab stops at %s %v", name, g.name, g.attrs)
+			}
 			if g.sends() && dangerous(g.form) {
 				acts++
-				guard := before.name == "a" && before.attrs["href"] == "#badge"
-				if !guard || !strings.Contains(" "+g.attrs["class"]+" ", " acts ") || g.has("autofocus") || g.has("tabindex") {
-					t.Errorf("%s: a button of %s comes after %s %v: %v", name, g.form, before.name, before.attrs, g.attrs)
+				if !strings.Contains(" "+g.attrs["class"]+" ", " acts ") || g.has("autofocus") || !g.has("accesskey") {
+					t.Errorf("%s: a button of %s: %v", name, g.form, g.attrs)
 				}
 			}
-			if g.stops() {
-				before = g
+			if key, ok := g.attrs["accesskey"]; ok {
+				if len(key) != 1 || key < "a" || key > "z" || keys[key] || !strings.Contains(text.String(), "<kbd>Alt+"+strings.ToUpper(key)+"</kbd>") {
+					t.Errorf("%s: %s has the access key %q", name, g.name, key)
+				}
+				keys[key] = true
+			}
+			if g.name == "a" && !g.has("accesskey") {
+				t.Errorf("%s: the keyboard can't follow %s", name, g.attrs["href"])
 			}
 		}
 		want := "badge"
@@ -180,6 +190,58 @@ func TestReaderPressesNothing(t *testing.T) {
 		}
 		if acts > 0 && strings.Count(text.String(), `value="ticket-of-the-page"`) != acts+2 {
 			t.Errorf("%s: %d forms, and not as many tickets", name, acts)
+		}
+	}
+}
+
+// However many jobs there are, no two controls of a page have the same access key.
+func TestAccessKeysOfManyJobs(t *testing.T) {
+	p := newPages(t)
+	data := stationPages()["jobs"]
+	s, _ := data.Data.(stationPage)
+	s.Jobs = nil
+	for i := range 40 {
+		s.Jobs = append(s.Jobs, connector.Quote{Record: held.Record{Ref: held.Ref{Printer: "p", Job: "own-" + strconv.Itoa(i)}}})
+	}
+	data.Data = s
+	var text bytes.Buffer
+	if err := p.templates["jobs"].ExecuteTemplate(&text, "layout", data); err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]bool{}
+	for _, g := range elementsOf(t, text.Bytes()) {
+		if key := g.attrs["accesskey"]; g.has("accesskey") {
+			if key == "" || keys[key] {
+				t.Errorf("%q is on two", key)
+			}
+			keys[key] = true
+		}
+	}
+	if len(keys) != 26 {
+		t.Errorf("%d keys", len(keys))
+	}
+}
+
+// Times to come are told by the day, amounts with their unit once.
+func TestPlainWords(t *testing.T) {
+	zurich, err := time.LoadLocation("Europe/Zurich")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 10, 24, 23, 30, 0, 0, zurich) // the next day has 25 hours
+	for in, want := range map[time.Duration]string{
+		10 * time.Minute: "today 23:40", 24 * time.Hour: "tomorrow 22:30", 25*time.Hour + 29*time.Minute: "tomorrow 23:59",
+		26 * time.Hour: "Mon 26 Oct 00:30", -time.Hour: "today 22:30",
+	} {
+		if got := dayOf(now, now.Add(in)); got != want {
+			t.Errorf("in %s: %q, want %q", in, got, want)
+		}
+	}
+	for _, c := range [][3]string{
+		{"10 pages", "30 pages", "10 of 30"}, {"1 page", "30 pages", "1 of 30"}, {"-1.50 CHF", "20.00 CHF", "-1.50 of 20.00"}, {"2", "7 pages", "2 of 7 pages"},
+	} {
+		if got := part(c[0], c[1]); got != c[2] {
+			t.Errorf("%s and %s: %q, want %q", c[0], c[1], got, c[2])
 		}
 	}
 }

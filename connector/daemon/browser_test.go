@@ -1,13 +1,23 @@
 package daemon_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +34,9 @@ var screenshots = flag.String("screenshots", "", "folder for pictures of the pag
 // How long a test may have a browser, and wait for what a page says.
 const (
 	browserWithin = 8 * time.Minute
-	seenWithin    = 20 * time.Second
+	seenWithin    = time.Minute
+	// quietFor is how long nothing is asked for before a page counts as at rest.
+	quietFor = 500 * time.Millisecond
 )
 
 // browser is a person at a station or at the console.
@@ -32,6 +44,92 @@ type browser struct {
 	t    *testing.T
 	ctx  context.Context
 	base string
+	*proxy
+}
+
+// underWatch runs the browser in a group of its own. When the test process is gone,
+// however it ended, nobody holds the other end of standard input: then the group is
+// killed and the profile ($0) removed.
+const underWatch = `exec 3<&0
+(read -r _ <&3; rm -rf "$0"; kill -9 -- -$$; ) >/dev/null 2>&1 &
+"$@" </dev/null 3<&- &
+wait $!`
+
+// proxy stands between the browser and the daemon. It knows when nothing is under
+// way, and keeps pages from going on by themselves: on a machine that is busy a test
+// takes longer than a person's page stays.
+type proxy struct {
+	server *httptest.Server
+	gate   sync.RWMutex // held by who lets nothing through
+	asking atomic.Int64
+	at     atomic.Int64 // unix nanoseconds of the last beginning or end of a request
+}
+
+const refreshOf, keptRefresh = `<meta http-equiv="refresh"`, `<meta name="refresh"`
+
+func newProxy(t *testing.T, base string) *proxy {
+	t.Helper()
+	to, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forward := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.Out.Host = r.In.Host
+			r.Out.Header.Del("Accept-Encoding")
+		},
+		ModifyResponse: func(res *http.Response) error {
+			body, err := io.ReadAll(res.Body)
+			if err != nil {
+				return err
+			}
+			body = bytes.Replace(body, []byte(refreshOf), []byte(keptRefresh), 1)
+			res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+			res.Header.Set("Content-Length", strconv.Itoa(len(body)))
+			return nil
+		},
+	}
+	p := &proxy{}
+	mark := func(n int64) { p.asking.Add(n); p.at.Store(time.Now().UnixNano()) }
+	p.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		mark(1)
+		defer mark(-1)
+		p.gate.RLock()
+		defer p.gate.RUnlock()
+		forward.ServeHTTP(rw, req)
+	}))
+	t.Cleanup(p.server.Close)
+	return p
+}
+
+// halt lets nothing through until resume is called.
+func (p *proxy) halt(t *testing.T) (resume func()) {
+	p.gate.Lock()
+	resume = sync.OnceFunc(p.gate.Unlock)
+	t.Cleanup(resume)
+	return resume
+}
+
+// quiet reports that nothing is under way, and has not been for a while.
+func (p *proxy) quiet() bool {
+	return p.asking.Load() == 0 && time.Since(time.Unix(0, p.at.Load())) > quietFor
+}
+
+// rests waits until the browser has no page under way any more.
+func (b *browser) rests() {
+	b.t.Helper()
+	b.do("rest", chromedp.ActionFunc(func(ctx context.Context) error {
+		for {
+			var state string
+			if err := chromedp.Evaluate(`document.readyState`, &state).Do(ctx); err == nil && state == "complete" && b.quiet() {
+				return nil
+			}
+			if err := chromedp.Sleep(quietFor / 10).Do(ctx); err != nil {
+				return err
+			}
+		}
+	}))
 }
 
 // newBrowser opens headless Chromium; without one the test is skipped.
@@ -41,7 +139,16 @@ func newBrowser(t *testing.T, base string) *browser {
 	if err != nil {
 		t.Skip("chromium-headless-shell is not installed")
 	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
+	profile := t.TempDir()
+	alive, test, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(profile),
+		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
+			cmd.Args = append([]string{"sh", "-c", underWatch, profile, cmd.Path}, cmd.Args[1:]...)
+			cmd.Path, cmd.Stdin, cmd.SysProcAttr = "/bin/sh", alive, &syscall.SysProcAttr{Setpgid: true}
+		}))
 	actx, endAllocator := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, end := chromedp.NewContext(actx)
 	ctx, endTime := context.WithTimeout(ctx, browserWithin)
@@ -51,8 +158,11 @@ func newBrowser(t *testing.T, base string) *browser {
 		end()
 		endAllocator()
 		chromedp.FromContext(ctx).Allocator.Wait()
+		_ = alive.Close()
+		_ = test.Close()
 	})
-	return &browser{t, ctx, base}
+	p := newProxy(t, base)
+	return &browser{t, ctx, p.server.URL, p}
 }
 
 func (b *browser) do(what string, actions ...chromedp.Action) {
@@ -166,6 +276,9 @@ unmatched: free
 	b.sees("Your jobs")
 	b.sees("Print all 4")
 	b.picture("jobs")
+	badge(number) // pictures take their time: the visit goes on
+	b.sees("Print all 4")
+	b.rests()
 	b.do("print one", chromedp.Click(`(//button[normalize-space(.)="Print"])[1]`, chromedp.BySearch))
 	b.sees("1 job is printing")
 	b.do("delete one", chromedp.Click(`(//button[normalize-space(.)="Delete"])[1]`, chromedp.BySearch))
@@ -177,6 +290,9 @@ unmatched: free
 	b.sees("Nothing was printed")
 	b.sees("Go to hq-2-east")
 	b.picture("kept")
+	badge(number)
+	b.sees("Print all 2")
+	b.rests()
 	if err := o.sim.SetPrinter(westID, "idle", true); err != nil {
 		t.Fatal(err)
 	}
@@ -204,6 +320,9 @@ unmatched: free
 	b.sees("27 pages left of 30 pages")
 	b.sees("This job costs 50 pages, and you have 27 pages left")
 	b.picture("budget")
+	badge(number)
+	b.sees("27 pages left of 30 pages")
+	b.rests()
 	b.do("print the variant", chromedp.Click(`//button[normalize-space(.)="Print in black and white"]`, chromedp.BySearch))
 	b.sees("1 job is printing")
 	b.sees("17 pages left of 30 pages")
@@ -211,7 +330,7 @@ unmatched: free
 
 	// The page forgets the person by itself.
 	var refresh string
-	b.do("refresh", chromedp.AttributeValue(`meta[http-equiv=refresh]`, "content", &refresh, nil, chromedp.ByQuery))
+	b.do("refresh", chromedp.AttributeValue(`meta[name=refresh]`, "content", &refresh, nil, chromedp.ByQuery))
 	if refresh != "20; url=/station/hq-2-west" {
 		t.Errorf("the page stays: %q", refresh)
 	}
@@ -241,7 +360,8 @@ unmatched: free
 	}
 	b.open("/jobs/" + held[0].Printer + "/" + held[0].Job)
 	b.sees("Trace")
-	b.sees("1 page of 15 pages left, 30 pages until ")
+	b.sees("Costs 1 page; 15 of 30 left until ")
+	b.sees("tomorrow")
 	b.picture("waiting-job")
 	b.do("cancel", chromedp.SendKeys("input[name=reason]", hostile), chromedp.Click(`//button[normalize-space(.)="Cancel"]`, chromedp.BySearch))
 	b.sees("asked to cancel it")

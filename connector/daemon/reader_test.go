@@ -96,9 +96,6 @@ func (k *kiosk) reads(keys string) {
 	}
 }
 
-// rests waits until the browser has no page under way any more.
-func (k *kiosk) rests() { k.browser.t.Helper(); k.do("rest", chromedp.Sleep(1200*time.Millisecond)) }
-
 // focus is the id of what has the focus.
 func (k *kiosk) focus() (id string) {
 	k.browser.t.Helper()
@@ -191,12 +188,8 @@ func TestBrowserNextPerson(t *testing.T) {
 		t.Helper()
 		for _, form := range []string{cardB + "\r", cardB + "\t\r", cardB + "\r\n"} {
 			k.reads(form)
+			k.sees("Print all 4")
 			k.rests()
-			var text string
-			k.do("read", chromedp.Text("main", &text, chromedp.ByQuery))
-			if !strings.Contains(text, "Print all 4") {
-				t.Fatalf("%s, %q: the station shows\n%s", where, form, text)
-			}
 			k.untouched(where, append(ids, b...)...)
 			if id := k.focus(); id != "badge" {
 				t.Fatalf("%s: the focus is on %q", where, id)
@@ -249,31 +242,108 @@ func TestBrowserNextPerson(t *testing.T) {
 	}
 }
 
-// Who has no pointer gets to each button by Tab, and presses it by Enter; the
+// presses is a key with Alt held down.
+func (k *kiosk) presses(key string) {
+	k.browser.t.Helper()
+	k.do("Alt and "+key, chromedp.KeyEvent(key, chromedp.KeyModifiers(input.ModifierAlt)))
+}
+
+// Who has no pointer presses what a control says, and gets nowhere else by Tab; the
 // page works without scripts.
 func TestBrowserKeyboard(t *testing.T) {
 	k := newKiosk(t)
-	a, _ := k.jobs(2)
+	a, b := k.jobs(4)
 	k.do("no scripts", emulation.SetScriptExecutionDisabled(true))
 	k.home()
 	k.begins(cardA)
-	tab := func(n int) {
-		t.Helper()
-		for range n {
-			k.do("tab", chromedp.KeyEvent("\t"))
+	k.sees("Alt+B")
+	// Tab, Enter and the space bar press nothing, wherever they get.
+	for tabs := range 12 {
+		for _, key := range []string{"\r", " "} {
+			k.do("tabs", chromedp.KeyEvent(strings.Repeat("\t", tabs)), chromedp.KeyEvent(key))
+			k.rests()
+			k.untouched(fmt.Sprintf("%d tabs and %q", tabs, key), append(a, b...)...)
+			k.home()
+			k.begins(cardA)
 		}
 	}
-	tab(3) // the button of the card, the way back, Print
-	k.do("print", chromedp.KeyEvent("\r"))
+	// A reader that sends each character as Alt and its code types, or does nothing.
+	for _, digit := range "0123456789" {
+		k.do("Alt and a digit", chromedp.KeyEvent(string(digit), chromedp.KeyModifiers(input.ModifierAlt)))
+	}
+	k.rests()
+	k.untouched("digits with Alt", append(a, b...)...)
+	k.home()
+	k.begins(cardA)
+	k.presses("b")
 	k.sees("1 job is printing")
 	if len(k.moved(a[0])) != 1 {
-		t.Error("not printed by the keyboard")
+		t.Error("not printed by its key")
 	}
-	tab(2)
-	k.do("the way back", chromedp.KeyEvent("\r"))
+	k.untouched("the others", append(a[1:], b...)...)
+	if id := k.focus(); id != "badge" {
+		t.Errorf("the focus is on %q", id)
+	}
+	k.presses("c")
+	k.sees("The job is deleted")
 	k.reads(cardB + "\r")
-	k.sees("Print all 2")
-	k.untouched("the next person", a[1])
+	k.sees("Print all 4")
+	k.untouched("the next person", append(a[2:], b...)...)
+	k.presses("l")
+	k.idle()
+	k.begins(cardA)
+	k.presses("a")
+	k.sees("2 jobs are printing")
+	k.presses("d")
+	k.idle()
+	k.presses("n")
+	k.sees("The code you were given")
+	k.presses("b")
+	k.idle()
+	k.untouched("the next person's", b...)
+}
+
+// While what was pressed is under way, however long that takes, nothing that
+// releases or deletes has the focus.
+func TestBrowserSlowNetwork(t *testing.T) {
+	k := newKiosk(t)
+	a, b := k.jobs(2)
+	for name, press := range map[string]func(){
+		"the pointer": func() { k.do("print", chromedp.Click(printButton, chromedp.BySearch)) },
+		"a key":       func() { k.presses("b") },
+	} {
+		k.home()
+		k.begins(cardA)
+		k.rests()
+		before := len(k.moved(a...))
+		resume := k.halt(t)
+		press()
+		k.do("a moment", chromedp.Sleep(300*time.Millisecond))
+		var on string
+		k.do("focus", chromedp.Evaluate(`document.activeElement.className + document.activeElement.id`, &on))
+		if strings.Contains(on, "acts") {
+			t.Errorf("%s: the focus is on %q", name, on)
+		}
+		k.reads(cardB + "\t\r")
+		resume()
+		k.rests()
+		if n := len(k.moved(append(a, b...)...)) - before; n != 1 {
+			t.Errorf("%s: %d jobs moved, want 1", name, n)
+		}
+	}
+}
+
+// On the smallest screen of a kiosk Print all is in sight.
+func TestBrowserPrintAllInSight(t *testing.T) {
+	k := newKiosk(t)
+	k.jobs(8)
+	k.do("a small screen", chromedp.EmulateViewport(1024, 600))
+	k.begins(cardA)
+	var bottom float64
+	k.do("where", chromedp.Evaluate(`document.querySelector("button.big").getBoundingClientRect().bottom`, &bottom))
+	if bottom > 600 {
+		t.Errorf("Print all ends at %v of 600", bottom)
+	}
 }
 
 // The pages that are not in TestBrowser: jobs of others, trouble, a locked reader.
@@ -286,8 +356,6 @@ func TestBrowserPictures(t *testing.T) {
 	k.begins(cardA)
 	k.sees("who lets you print them")
 	k.picture("others")
-	k.do("tab", chromedp.KeyEvent("\t\t"))
-	k.picture("way-back")
 	k.home()
 	k.refuse(http.StatusServiceUnavailable, "users.list", true)
 	k.reads("E1077\r")
