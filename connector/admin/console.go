@@ -64,7 +64,6 @@ var words = template.FuncMap{
 	"path":    func(r held.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
 	"variant": variantWords,
 	"quote":   lineOf,
-	"lower":   strings.ToLower,
 	"part":    part,
 	"short":   func(s string) string { return s[:min(len(s), 8)] },
 	"ispast":  func(now, t time.Time) bool { return !t.After(now) },

@@ -78,7 +78,7 @@ type quoteLine struct {
 
 // jobKeys are the access keys of jobs, in turn: all letters but those of Leave and
 // Print all.
-const jobKeys = "BCDEFGHIJKMNOPQRSTUVWXYZ"
+const jobKeys = "bcdefghijkmnopqrstuvwxyz"
 
 // lineOf is a job of a page with its access keys: two for each of the person's own
 // jobs in the order of the list, then one for each of others'.

@@ -169,7 +169,7 @@ func TestReaderPressesNothing(t *testing.T) {
 				}
 			}
 			if key, ok := g.attrs["accesskey"]; ok {
-				if len(key) != 1 || key < "a" || key > "z" || keys[key] || !strings.Contains(text.String(), "<kbd>Alt+"+strings.ToUpper(key)+"</kbd>") {
+				if len(key) != 1 || key < "a" || key > "z" || keys[key] {
 					t.Errorf("%s: %s has the access key %q", name, g.name, key)
 				}
 				keys[key] = true
@@ -216,6 +216,9 @@ func TestAccessKeysOfManyJobs(t *testing.T) {
 			}
 			keys[key] = true
 		}
+	}
+	if style, err := pageFiles.ReadFile("pages/style.css"); err != nil || !bytes.Contains(style, []byte(`[accesskey]::after { content: "Alt+" attr(accesskey)`)) {
+		t.Errorf("the keys are not told: %v", err)
 	}
 	if len(keys) != 26 {
 		t.Errorf("%d keys", len(keys))

@@ -116,6 +116,24 @@ func (p *proxy) quiet() bool {
 	return p.asking.Load() == 0 && time.Since(time.Unix(0, p.at.Load())) > quietFor
 }
 
+// ready waits until a page is there and its field has the focus, as a person does who
+// sees the cursor.
+func (b *browser) ready() {
+	b.t.Helper()
+	b.rests()
+	for end := time.Now().Add(seenWithin); ; {
+		var id string
+		b.do("look for the focus", chromedp.Evaluate(`document.activeElement.id`, &id))
+		if id == "badge" {
+			return
+		}
+		if time.Now().After(end) {
+			b.t.Fatalf("the focus is on %q", id)
+		}
+		b.do("wait for the focus", chromedp.Sleep(quietFor/10))
+	}
+}
+
 // rests waits until the browser has no page under way any more.
 func (b *browser) rests() {
 	b.t.Helper()
@@ -268,6 +286,7 @@ unmatched: free
 	// The field has the focus: a reader that types works as it is.
 	badge := func(n string) {
 		b.t.Helper()
+		b.ready()
 		b.do("badge", chromedp.KeyEvent(n+"\r"))
 	}
 	badge("unknown")
