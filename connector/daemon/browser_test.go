@@ -51,7 +51,7 @@ type browser struct {
 // however it ended, nobody holds the other end of standard input: then the group is
 // killed and the profile ($0) removed.
 const underWatch = `exec 3<&0
-(read -r _ <&3; rm -rf "$0"; kill -9 -- -$$; ) >/dev/null 2>&1 &
+(read -r _ <&3; rm -rf "$0"; kill -9 -$$) >/dev/null 2>&1 &
 "$@" </dev/null 3<&- &
 wait $!`
 
