@@ -22,7 +22,7 @@ func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm f
 	if err != nil {
 		return nil, err
 	}
-	mended, err := acceptDamage(cfg.Embedded, m, confirm)
+	repaired, err := acceptDamage(cfg.Embedded, m, confirm)
 	if err != nil {
 		return nil, err
 	}
@@ -38,21 +38,21 @@ func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm f
 			return nil, err
 		}
 	}
-	// What a mended bucket misses was told with its damage.
+	// What is missing in a repaired bucket was reported with its damage.
 	missing = slices.DeleteFunc(missing, func(l Loss) bool {
-		return slices.ContainsFunc(mended, func(m Loss) bool { return m.Stream == l.Stream })
+		return slices.ContainsFunc(repaired, func(m Loss) bool { return m.Stream == l.Stream })
 	})
 	if len(missing) > 0 {
 		err = confirm(missing)
 	}
-	lost := append(mended, missing...)
+	lost := append(repaired, missing...)
 	if err != nil || len(lost) == 0 {
 		return nil, err
 	}
 	return lost, b.acceptLost(ctx, lost, by)
 }
 
-// acceptDamage mends the files of a store once confirm has agreed.
+// acceptDamage repairs the files of a store once confirm has agreed.
 func acceptDamage(e *Embedded, m *mark, confirm func([]Loss) error) ([]Loss, error) {
 	dir, err := filepath.Abs(e.StoreDir)
 	if err != nil {
@@ -63,18 +63,18 @@ func acceptDamage(e *Embedded, m *mark, confirm func([]Loss) error) ([]Loss, err
 		return nil, err
 	}
 	defer lock.Close()
-	wounds, err := scanStore(dir, m)
+	damaged, err := scanStore(dir, m)
 	if err != nil {
 		return nil, err
 	}
-	wounds = damagedOnly(wounds)
-	if len(wounds) == 0 {
+	damaged = damagedOnly(damaged)
+	if len(damaged) == 0 {
 		return nil, nil
 	}
-	if err := confirm(wounds); err != nil {
+	if err := confirm(damaged); err != nil {
 		return nil, err
 	}
-	return wounds, mend(dir, wounds)
+	return damaged, repair(dir, damaged)
 }
 
 // acceptLost records a loss, and makes the store complete. The audit comes first, then

@@ -106,7 +106,7 @@ func (w *writer) answer(batch []*write, first uint64, err error) {
 		}
 	default:
 		w.metrics.batches.WithLabelValues("failed").Inc()
-		w.doubts(batch[0].msg, err)
+		w.noteFailure(batch[0].msg, err)
 		for _, wr := range batch {
 			wr.turn <- outcome{err: err}
 		}

@@ -69,13 +69,13 @@ func (b *Bus) measureStream(ctx context.Context, name string) error {
 	if info.Config.MaxBytes > 0 {
 		b.metrics.limit.WithLabelValues(name).Set(float64(info.Config.MaxBytes))
 	}
-	b.tellShort(info, time.Now())
+	b.warnShortHistory(info, time.Now())
 	return nil
 }
 
-// tellShort says, once, that a history is shorter than it is to be kept: its share
+// warnShortHistory says, once, that a history is shorter than it is to be kept: its share
 // of the store is full, and the oldest go before their time.
-func (b *Bus) tellShort(info *jetstream.StreamInfo, now time.Time) {
+func (b *Bus) warnShortHistory(info *jetstream.StreamInfo, now time.Time) {
 	cfg, held := &info.Config, now.Sub(info.State.FirstTime)
 	full := cfg.MaxBytes > 0 && info.State.Bytes > uint64(cfg.MaxBytes)/10*9 // a block goes at a time
 	if cfg.Discard != jetstream.DiscardOld || !full || cfg.MaxAge == 0 || held <= 0 || held > cfg.MaxAge/10*9 {

@@ -49,7 +49,7 @@ func (b *Bus) Canary(ctx context.Context) error {
 		wg.Go(func() { found[i] = b.probe(ctx, p) })
 	}
 	wg.Wait()
-	var list troubles
+	var list probeErrors
 	for i, err := range found {
 		if err != nil {
 			list = append(list, fmt.Errorf("%s: %w", parts[i].cfg.Name, err))
@@ -61,10 +61,10 @@ func (b *Bus) Canary(ctx context.Context) error {
 	return list
 }
 
-// troubles are errors told on one line.
-type troubles []error
+// probeErrors are errors told on one line.
+type probeErrors []error
 
-func (t troubles) Error() string {
+func (t probeErrors) Error() string {
 	texts := make([]string, len(t))
 	for i, err := range t {
 		texts[i] = strings.Join(strings.Fields(err.Error()), " ")
@@ -72,7 +72,7 @@ func (t troubles) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-func (t troubles) Unwrap() []error { return t }
+func (t probeErrors) Unwrap() []error { return t }
 
 // probe says what is wrong with one stream.
 func (b *Bus) probe(ctx context.Context, p part) error {
@@ -100,7 +100,7 @@ func (b *Bus) probe(ctx context.Context, p part) error {
 	if name == "KV_"+bucketState {
 		return b.writeCanary(ctx)
 	}
-	err = b.writers[name].trial(ctx, b.instance)
+	err = b.writers[name].retryUnanswered(ctx, b.instance)
 	if err == nil && name == streamTasks {
 		if err = b.ensureConsumer(ctx); err == nil {
 			err = b.fetching()

@@ -103,7 +103,7 @@ func scanBucket(dir, stream string, marked uint64) ([]Loss, error) {
 	if err != nil || len(files) == 0 {
 		return nil, err // that a bucket is gone is told by the mark
 	}
-	var wounds []Loss
+	var losses []Loss
 	var last uint64
 	for i, file := range files {
 		text, err := os.ReadFile(file)
@@ -116,13 +116,13 @@ func scanBucket(dir, stream string, marked uint64) ([]Loss, error) {
 		at, end := records(text, hashOf(stream, file), func(_ []byte, sequence uint64) { last = max(last, sequence) })
 		if at < len(text) && (i < len(files)-1 || end || last < marked) {
 			damage := fmt.Sprintf("%s can't be read at byte %d", filepath.Join("msgs", filepath.Base(file)), at)
-			wounds = append(wounds, Loss{Stream: stream, Marked: marked, Found: last, Damage: damage})
+			losses = append(losses, Loss{Stream: stream, Marked: marked, Found: last, Damage: damage})
 		}
 	}
-	if wounds == nil && last < marked {
-		wounds = append(wounds, Loss{Stream: stream, Marked: marked, Found: last, Missing: marked - last})
+	if losses == nil && last < marked {
+		losses = append(losses, Loss{Stream: stream, Marked: marked, Found: last, Missing: marked - last})
 	}
-	return wounds, nil
+	return losses, nil
 }
 
 // blocks are the files of a stream's messages, oldest first.
@@ -141,13 +141,13 @@ func blockNumber(file string) uint64 {
 }
 
 // hashOf is the hash of a block's records.
-func hashOf(stream, file string) highway {
-	return newHighway(sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, blockNumber(file))))
+func hashOf(stream, file string) highwayHash {
+	return newHighwayHash(sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, blockNumber(file))))
 }
 
 // records calls fn with each record of a block. It returns where the first that is bad
 // begins, or the length of the block, and whether good ones follow it.
-func records(block []byte, h highway, fn func(record []byte, sequence uint64)) (bad int, more bool) {
+func records(block []byte, h highwayHash, fn func(record []byte, sequence uint64)) (bad int, more bool) {
 	bad = len(block)
 	for at := 0; at < len(block); {
 		rec, ok := recordAt(block[at:], h)
@@ -165,7 +165,7 @@ func records(block []byte, h highway, fn func(record []byte, sequence uint64)) (
 }
 
 // recordAt is the record at the beginning of block.
-func recordAt(block []byte, h highway) (rec []byte, ok bool) {
+func recordAt(block []byte, h highwayHash) (rec []byte, ok bool) {
 	if len(block) < recordHeader+recordHash {
 		return nil, false
 	}
@@ -187,33 +187,33 @@ func recordAt(block []byte, h highway) (rec []byte, ok bool) {
 	return rec, h.sum(hashed) == binary.LittleEndian.Uint64(rec[size-recordHash:])
 }
 
-// mend takes the records that can't be read out of a bucket's files, so that the server
+// repair takes the records that can't be read out of a bucket's files, so that the server
 // keeps all others, and its index, which it makes anew. It is done when a loss was
 // accepted.
-func mend(dir string, wounds []Loss) error {
-	for _, w := range wounds {
-		files, err := blocks(dir, w.Stream)
+func repair(dir string, damaged []Loss) error {
+	for _, l := range damaged {
+		files, err := blocks(dir, l.Stream)
 		if err != nil {
 			return err
 		}
 		for _, file := range files {
 			text, err := os.ReadFile(file)
 			if err != nil {
-				return fmt.Errorf("mend the store: %w", err)
+				return fmt.Errorf("repair the store: %w", err)
 			}
 			var good []byte
-			if at, _ := records(text, hashOf(w.Stream, file), func(rec []byte, _ uint64) { good = append(good, rec...) }); at == len(text) {
+			if at, _ := records(text, hashOf(l.Stream, file), func(rec []byte, _ uint64) { good = append(good, rec...) }); at == len(text) {
 				continue
 			}
 			if err := writeDurably(file, good); err != nil {
-				return fmt.Errorf("mend the store: %w", err)
+				return fmt.Errorf("repair the store: %w", err)
 			}
 		}
 		if len(files) == 0 {
 			continue
 		}
 		if err := os.Remove(filepath.Join(filepath.Dir(files[0]), "index.db")); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("mend the store: %w", err)
+			return fmt.Errorf("repair the store: %w", err)
 		}
 	}
 	return nil
@@ -225,11 +225,11 @@ func checkFiles(dir, markFile string) error {
 	if err != nil {
 		return err
 	}
-	wounds, err := scanStore(dir, m)
-	if err != nil || len(wounds) == 0 {
+	losses, err := scanStore(dir, m)
+	if err != nil || len(losses) == 0 {
 		return err
 	}
-	return lossError(wounds, markFile)
+	return lossError(losses, markFile)
 }
 
 // damagedOnly leaves out what is only missing at the end.

@@ -68,7 +68,7 @@ type writer struct {
 	enough    chan struct{}    // has room for one
 	ids       recent[struct{}] // message ids known to be stored
 	revisions recent[uint64]   // newest revision known of a key
-	doubt     doubt
+	state     writeState
 
 	unanswered chan<- struct{} // is told of a write without an answer; it may be nil
 }
@@ -143,7 +143,7 @@ func (w *writer) store(ctx context.Context, wr *write) (stored, error) {
 		w.mu.Unlock()
 		return stored{}, errClosed
 	}
-	if err := w.doubt.frozen; err != nil {
+	if err := w.state.frozen; err != nil {
 		w.mu.Unlock()
 		return stored{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -241,7 +241,7 @@ func (w *writer) known(wr *write) (stored, bool) {
 
 // remember learns from an answer. mu is held.
 func (w *writer) remember(wr *write, res stored) {
-	w.doubt.last = nil
+	w.state.last = nil
 	if w.marks != nil && !res.conflict && !res.duplicate {
 		w.marks.acked(w.stream, wr.msg.Subject, res.sequence)
 	}
@@ -270,7 +270,7 @@ func (w *writer) storeAlone(ctx context.Context, wr *write) (stored, error) {
 	if err == nil {
 		w.remember(wr, res)
 	}
-	w.doubts(wr.msg, err)
+	w.noteFailure(wr.msg, err)
 	w.singles--
 	w.schedule()
 	return res, err

@@ -11,44 +11,44 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// doubt is what a writer knows of a stream that may take no writes. It is guarded by
-// the writer's lock.
-type doubt struct {
+// writeState is what a writer knows of a stream that may take no writes. It is guarded
+// by the writer's lock.
+type writeState struct {
 	frozen error     // every write is sure to fail
 	last   *nats.Msg // a write that got no answer, and none was stored since
 	since  time.Time // when it was tried
 }
 
-// forgetDoubt is how long an unanswered write may be sent again: until the server has
+// resendWindow is how long an unanswered write may be sent again: until the server has
 // nearly forgotten its message id.
-const forgetDoubt = duplicateWindow / 2
+const resendWindow = duplicateWindow / 2
 
 // freeze makes every write fail at once with err, or with nil lets them be tried.
 func (w *writer) freeze(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.doubt.frozen = err
+	w.state.frozen = err
 }
 
-// doubts takes note of a write that failed. mu is held.
-func (w *writer) doubts(msg *nats.Msg, err error) {
+// noteFailure takes note of a write that failed. mu is held.
+func (w *writer) noteFailure(msg *nats.Msg, err error) {
 	if err == nil || errors.Is(err, context.Canceled) || !passing(err) {
 		return
 	}
-	w.doubt.last, w.doubt.since = msg, time.Now()
+	w.state.last, w.state.since = msg, time.Now()
 	select {
 	case w.unanswered <- struct{}{}:
 	default:
 	}
 }
 
-// trial tries a write if the last one got no answer: nobody else may want to write to
-// this stream for hours. It leaves nothing behind that a reader sees. To a stream it
-// sends the very message again that got no answer, which is stored once by its id; in
-// a bucket it marks a key as deleted that never was there, for a minute.
-func (w *writer) trial(ctx context.Context, instance string) error {
+// retryUnanswered tries a write if the last one got no answer: the next regular
+// write to this stream may be hours away. Readers see nothing of it. A stream gets the
+// unanswered message again, which the server stores once by its id; in a bucket a key
+// that never existed is marked as deleted, for a minute.
+func (w *writer) retryUnanswered(ctx context.Context, instance string) error {
 	w.mu.Lock()
-	last, since := w.doubt.last, w.doubt.since
+	last, since := w.state.last, w.state.since
 	w.mu.Unlock()
 	if last == nil {
 		return nil
@@ -60,8 +60,8 @@ func (w *writer) trial(ctx context.Context, instance string) error {
 		msg.Subject, msg.Data = "$KV."+bucket+".canary."+token(instance), nil
 		msg.Header.Set(headerKVOperation, kvPurge)
 		msg.Header.Set(headerTTL, "60")
-	case id == "" || time.Since(since) > forgetDoubt:
-		w.settled(last)
+	case id == "" || time.Since(since) > resendWindow:
+		w.answered(last)
 		return nil
 	default:
 		msg.Header.Set(jetstream.MsgIDHeader, id)
@@ -71,16 +71,16 @@ func (w *writer) trial(ctx context.Context, instance string) error {
 	if err != nil && !errors.As(err, &api) {
 		return fmt.Errorf("no write has been answered since %s: %w", since.UTC().Format(time.RFC3339), err)
 	}
-	w.settled(last)
+	w.answered(last)
 	return nil
 }
 
-// settled ends the doubt that a message brought about.
-func (w *writer) settled(msg *nats.Msg) {
+// answered notes that a message is not unanswered any more.
+func (w *writer) answered(msg *nats.Msg) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.doubt.last == msg {
-		w.doubt.last = nil
+	if w.state.last == msg {
+		w.state.last = nil
 	}
 }
 

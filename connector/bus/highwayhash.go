@@ -5,13 +5,13 @@ import (
 	"math/bits"
 )
 
-// highway is HighwayHash-64, with which the server protects each record in its files
+// highwayHash is HighwayHash-64, with which the server protects each record in its files
 // (https://arxiv.org/abs/1612.06257; the names are those of the reference). It is here
 // for the check of a store alone, as 80 lines are less than one more dependency.
-type highway struct{ v0, v1, mul0, mul1 [4]uint64 }
+type highwayHash struct{ v0, v1, mul0, mul1 [4]uint64 }
 
-func newHighway(key [32]byte) highway {
-	h := highway{
+func newHighwayHash(key [32]byte) highwayHash {
+	h := highwayHash{
 		mul0: [4]uint64{0xdbe6d5d5fe4cce2f, 0xa4093822299f31d0, 0x13198a2e03707344, 0x243f6a8885a308d3},
 		mul1: [4]uint64{0x3bd39e10cb0ef593, 0xc0acf169b5f18a8c, 0xbe5466cf34e90c6c, 0x452821e638d01377},
 	}
@@ -24,7 +24,7 @@ func newHighway(key [32]byte) highway {
 }
 
 // sum is the hash of data under the key that h was made with.
-func (h highway) sum(data []byte) uint64 {
+func (h highwayHash) sum(data []byte) uint64 {
 	for ; len(data) >= 32; data = data[32:] {
 		h.update(data)
 	}
@@ -43,7 +43,7 @@ func (h highway) sum(data []byte) uint64 {
 
 // update takes 32 bytes in. It is written out for each lane: the check of a large store
 // waits for it.
-func (h *highway) update(data []byte) {
+func (h *highwayHash) update(data []byte) {
 	data = data[:32]
 	lane(&h.v0[0], &h.v1[0], &h.mul0[0], &h.mul1[0], binary.LittleEndian.Uint64(data))
 	lane(&h.v0[1], &h.v1[1], &h.mul0[1], &h.mul1[1], binary.LittleEndian.Uint64(data[8:]))
@@ -63,7 +63,7 @@ func lane(v0, v1, mul0, mul1 *uint64, data uint64) {
 }
 
 // rest takes in what is left, of less than 32 bytes.
-func (h *highway) rest(data []byte) {
+func (h *highwayHash) rest(data []byte) {
 	n := len(data)
 	for i := range 4 {
 		h.v0[i] += uint64(n)<<32 + uint64(n)                                                          //nolint:gosec // less than 32
