@@ -97,18 +97,10 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 	if err := w.chargePrinted(ctx, &rec, ans); err != nil {
 		return rec, err
 	}
-	note := ans.Operation
-	switch {
-	case ans.Outcome == held.Held:
-		note = "not made"
-		if rec.Decision.Verdict == string(policy.Redirect) {
-			kept(&rec)
-		}
-	case ans.Presumed:
-		note += ", graph does not know the job any more"
-	case ans.ReadBack:
-		note += ", read back"
+	if ans.Outcome == held.Held && rec.Decision.Verdict == string(policy.Redirect) {
+		kept(&rec)
 	}
+	note := ans.note()
 	if err := rec.Move(ans.Outcome, time.Now(), w.Instance, note); err != nil {
 		return rec, err
 	}
@@ -177,6 +169,19 @@ type ending struct {
 	// late is true when a job that was to be aborted was found redirected by a try
 	// that had been taken for not made.
 	late bool
+}
+
+// note is what the record's trail says about it.
+func (e *ending) note() string {
+	switch {
+	case e.Outcome == held.Held:
+		return "not made"
+	case e.Presumed:
+		return e.Operation + ", graph does not know the job any more"
+	case e.ReadBack:
+		return e.Operation + ", read back"
+	}
+	return e.Operation
 }
 
 // effect calls Graph for the effect of an intent and says how it ended.

@@ -23,7 +23,7 @@ type Pages struct {
 	templates map[string]*template.Template
 	sessions  *sessions
 	visits    visits
-	deeds     deeds
+	results   formResults
 	log       *zap.Logger
 	handler   http.Handler
 }

@@ -15,9 +15,9 @@ import (
 	"pullprint/policy"
 )
 
-// deed is what the form of a ticket did, or is doing until done is closed. Whoever
-// sends the form again is told the same.
-type deed struct {
+// formResult is what the form of a ticket did, or is doing until done is closed. A form
+// that is sent again gets the same result.
+type formResult struct {
 	ticket string
 	done   chan struct{}
 	owner  string // of the visit; empty when it has ended
@@ -25,24 +25,24 @@ type deed struct {
 	wrong  string
 }
 
-// deeds remembers the newest at each device; another replica's are not in it.
-type deeds struct {
+// formResults remembers the newest result at each device, of this replica.
+type formResults struct {
 	mu sync.Mutex
-	at map[string]*deed
+	at map[string]*formResult
 }
 
-// join is the deed of a ticket, and whether the caller is the first who asks for it:
+// join returns the result of a ticket, and whether the caller is the first who asks for it:
 // then they do it and close done.
-func (d *deeds) join(device, ticket string) (it *deed, first bool) {
+func (d *formResults) join(device, ticket string) (it *formResult, first bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if was := d.at[device]; was != nil && was.ticket == ticket {
 		return was, false
 	}
 	if d.at == nil {
-		d.at = map[string]*deed{}
+		d.at = map[string]*formResult{}
 	}
-	it = &deed{ticket: ticket, done: make(chan struct{}), page: stationPage{Device: device}}
+	it = &formResult{ticket: ticket, done: make(chan struct{}), page: stationPage{Device: device}}
 	d.at[device] = it
 	return it, true
 }
@@ -50,7 +50,7 @@ func (d *deeds) join(device, ticket string) (it *deed, first bool) {
 // stationRelease releases one job that the person there may release, or all of
 // their own.
 func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
-	p.once(rw, req, func(ctx context.Context, d *deed, owner string) error {
+	p.once(rw, req, func(ctx context.Context, d *formResult, owner string) error {
 		order := connector.Order{Device: d.page.Device, Owner: owner, At: time.Now()}
 		if ref, one := formRef(req); one {
 			order.Jobs = []held.Ref{ref}
@@ -76,7 +76,7 @@ func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
 // stationCancel cancels a job of the person there; one that they only may
 // release stays.
 func (p *Pages) stationCancel(rw http.ResponseWriter, req *http.Request) {
-	p.once(rw, req, func(ctx context.Context, d *deed, owner string) error {
+	p.once(rw, req, func(ctx context.Context, d *formResult, owner string) error {
 		ref, _ := formRef(req)
 		gone, err := p.api.cancel(ctx, connector.Cancellation{Key: held.Key(owner, ref), Owner: owner})
 		switch {
@@ -94,7 +94,7 @@ func (p *Pages) stationCancel(rw http.ResponseWriter, req *http.Request) {
 // once has the form of a page carried out for the person there, unless its ticket
 // says otherwise. Whoever asked may hang up: the paper is under way.
 func (p *Pages) once(
-	rw http.ResponseWriter, req *http.Request, do func(ctx context.Context, d *deed, owner string) error,
+	rw http.ResponseWriter, req *http.Request, do func(ctx context.Context, d *formResult, owner string) error,
 ) {
 	device, ok := p.at(rw, req)
 	if !ok {
@@ -105,7 +105,7 @@ func (p *Pages) once(
 		return
 	}
 	ctx := context.WithoutCancel(req.Context())
-	d, first := p.deeds.join(device, req.PostFormValue("visit"))
+	d, first := p.results.join(device, req.PostFormValue("visit"))
 	if first {
 		if err := p.carryOut(ctx, d, do); err != nil {
 			p.trouble(rw, device, err)
@@ -120,7 +120,7 @@ func (p *Pages) once(
 }
 
 // carryOut does what the form of a ticket asks for, if the ticket lets it.
-func (p *Pages) carryOut(ctx context.Context, d *deed, do func(ctx context.Context, d *deed, owner string) error) error {
+func (p *Pages) carryOut(ctx context.Context, d *formResult, do func(ctx context.Context, d *formResult, owner string) error) error {
 	defer close(d.done)
 	owner, u, err := p.visits.use(ctx, d.page.Device, d.ticket)
 	if err != nil || u == useEnded {
@@ -159,7 +159,7 @@ func (p *Pages) leave(rw http.ResponseWriter, req *http.Request, device string) 
 }
 
 // done shows what was done, and what still waits.
-func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *deed) {
+func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *formResult) {
 	s := d.page
 	if d.owner == "" {
 		p.idle(rw, http.StatusOK, s.Device, visitEnded)
