@@ -226,4 +226,3 @@ func (p *Plan) virtual(queue string) *Virtual {
 	}
 	return nil
 }
-

@@ -1,5 +1,5 @@
-// Package journal is how the daemon speaks: one line a minute for what fails again
-// and again for one cause, and the last lines kept for who asks what happened.
+// Package journal limits repeated log messages to one a minute for each cause and keeps
+// the most recent lines.
 package journal
 
 import (
