@@ -80,7 +80,7 @@ const readAgain = time.Minute
 func (x *Index) Run(ctx context.Context) error {
 	var once sync.Once
 	for {
-		err := x.store.Watch(ctx, x.apply, func() {
+		err := x.store.Watch(ctx, x.take, func() {
 			once.Do(func() {
 				x.log.Info("job records read", zap.Int("records", x.Len()))
 				close(x.ready)
@@ -160,6 +160,14 @@ func (x *Index) Open() []Entry {
 		}
 	})
 	return open
+}
+
+// take applies what is stored of a job; a panic costs that record alone.
+func (x *Index) take(key string, value []byte) {
+	if err := survive(func() error { x.apply(key, value); return nil }); err != nil {
+		x.metrics.damaged.WithLabelValues(recordJob).Inc()
+		x.log.Error("job record not understood, its job is left alone", zap.String("key", key), zap.Error(err))
+	}
 }
 
 func (x *Index) apply(key string, value []byte) {

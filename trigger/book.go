@@ -102,6 +102,11 @@ func (b *Book) apply(key string, value []byte, revision uint64) {
 	if revision <= b.revisions[key] {
 		return
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			b.log.Error("trigger state not understood", zap.String("key", key), zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+		}
+	}()
 	if err := b.set(key, value); err != nil {
 		// Keep what we have: the next write of the key mends it.
 		b.log.Error("trigger state not understood", zap.String("key", key))

@@ -99,6 +99,8 @@ type consumption struct {
 	capacity int                // of held messages: one in work and one waiting, per worker
 	work     chan jetstream.Msg // never blocks the sender: it has room for all that is held
 	freed    chan struct{}
+	last     uint64 // of what was delivered for the first time; the loop that fetches has it
+	gaps     []gap
 
 	mu        sync.Mutex
 	held      map[jetstream.Msg]time.Time // delivered to us and not yet answered; since when a worker has it, or zero
@@ -219,7 +221,11 @@ func (c *consumption) attach(ctx context.Context) (jetstream.Consumer, error) {
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		c.log.Warn("consumer is gone, creating it again: tasks of the last days come again")
 		c.bus.metrics.rebuilds.Inc()
+		c.last = 0
 		return c.bus.js.CreateConsumer(ctx, streamTasks, taskConsumer())
+	}
+	if err == nil {
+		c.last = cons.CachedInfo().Delivered.Stream
 	}
 	return cons, err
 }
@@ -259,8 +265,12 @@ func (c *consumption) fetchSome(ctx context.Context, cons jetstream.Consumer, n 
 		c.held[msg] = time.Time{}
 		c.delivered = time.Now()
 		c.mu.Unlock()
+		if meta, err := msg.Metadata(); err == nil {
+			c.follow(meta)
+		}
 		c.work <- msg
 	}
+	c.tellSkipped(context.WithoutCancel(ctx))
 	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
 	}

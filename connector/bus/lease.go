@@ -12,12 +12,15 @@ import (
 
 var errLeaseLost = errors.New("lease lost")
 
+// leaseAgain is how long a lease is left to others after a panic of who had it.
+const leaseAgain = 5 * time.Second
+
 // WithLease runs fn while this process is the only one that has the lease
 // called name, for which it waits. The context of fn is cancelled when the
 // lease is lost, or can't be renewed before it ends; then, once fn has
-// returned, WithLease waits for the lease again. It returns what fn returns of
-// its own accord, nil included, and the error of ctx when that ends; the lease
-// is given back then. holder is shown to those who look; ttl, in whole seconds
+// returned, WithLease waits for the lease again. It does so, too, a little later, when
+// fn panicked. It returns what fn returns of its own accord, nil included, and the
+// error of ctx when that ends; the lease is given back then. holder is shown to those who look; ttl, in whole seconds
 // and 3 s at least, is how long a dead holder keeps others waiting.
 func (b *Bus) WithLease(ctx context.Context, name, holder string, ttl time.Duration, fn func(ctx context.Context) error) error {
 	l := &lease{
@@ -32,6 +35,11 @@ func (b *Bus) WithLease(ctx context.Context, name, holder string, ttl time.Durat
 			return err
 		}
 		err := l.hold(ctx, fn)
+		if p, ok := errors.AsType[*panicked](err); ok && ctx.Err() == nil {
+			l.log.Error("work panicked, begun again", zap.Error(p))
+			b.pause(ctx, leaseAgain)
+			continue
+		}
 		if !errors.Is(err, errLeaseLost) {
 			return err
 		}
@@ -73,7 +81,7 @@ func (l *lease) acquire(ctx context.Context) error {
 			started = true
 			go func() {
 				defer close(watched)
-				l.watch(watching, given)
+				_ = recovered(func() error { l.watch(watching, given); return nil }) // it is tried once per ttl
 			}()
 		}
 		select {
@@ -125,7 +133,7 @@ func (l *lease) hold(ctx context.Context, fn func(context.Context) error) error 
 	defer cancel()
 	keeping := context.WithoutCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- fn(running) }()
+	go func() { ended <- recovered(func() error { return fn(running) }) }()
 	tick := time.NewTicker(l.ttl / 3)
 	defer tick.Stop()
 	for {

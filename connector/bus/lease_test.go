@@ -141,3 +141,20 @@ func TestLeaseEnd(t *testing.T) {
 		mustAbsent(t, b.State(), leaseKey)
 	})
 }
+
+// A panic of who has a lease ends neither the process nor the work.
+func TestLeasePanic(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		b := bustest.Open(t)
+		n := 0
+		err := b.WithLease(t.Context(), "sweep", "a", 10*time.Second, func(context.Context) error {
+			if n++; n < 3 {
+				panic("outside")
+			}
+			return nil
+		})
+		if err != nil || n != 3 {
+			t.Error(n, err)
+		}
+	})
+}

@@ -46,7 +46,7 @@ func (b *Bus) Canary(ctx context.Context) error {
 	found := make([]error, len(parts))
 	var wg sync.WaitGroup
 	for i, p := range parts {
-		wg.Go(func() { found[i] = b.probe(ctx, p) })
+		wg.Go(func() { found[i] = recovered(func() error { return b.probe(ctx, p) }) })
 	}
 	wg.Wait()
 	var list probeErrors

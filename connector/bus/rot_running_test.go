@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
@@ -18,7 +24,13 @@ import (
 // damageValue flips a bit in the newest record of a bucket that has text in it.
 func damageValue(t *testing.T, dir, bucket, text string) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "KV_pullprint_"+bucket, "msgs", "*.blk"))
+	flip(t, filepath.Join(dir, "jetstream", "*", "streams", "KV_pullprint_"+bucket, "msgs", "*.blk"), text)
+}
+
+// flip flips a bit in the last occurrence of text in the one file that fits.
+func flip(t *testing.T, pattern, text string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
 	}
@@ -150,4 +162,92 @@ func TestScanKnowsWhatExpired(t *testing.T) {
 			time.Sleep(2 * time.Hour)
 		}
 	})
+}
+
+// Tasks that rot are skipped and named, and what can be read is delivered, also while one
+// that was delivered before comes again and again. One whose length is damaged takes
+// those with it that are in its block.
+func TestRottenTasks(t *testing.T) {
+	const tasks = 40
+	for _, rot := range []struct {
+		name     string
+		task, at int // byte of the record: its length is at 0, what is stored at 1000
+		least    int // tasks that come
+	}{{"first", 0, 1000, tasks - 1}, {"middle", 4, 1000, tasks - 1}, {"length of the first", 0, 2, 5}, {"length", 4, 2, 5}, {"subject", 4, 20, 5}} {
+		t.Run(rot.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "nats")
+			b := bustest.Open(t, bustest.Dir(dir), bustest.MaxStore(64<<20))
+			for i := range tasks {
+				if _, err := b.PublishTask(t.Context(), "def", fmt.Sprint(i), fmt.Appendf(nil, "task-%02d%200000s", i, "")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			core, logs := observer.New(zap.ErrorLevel)
+			b, err := bus.Open(t.Context(), bus.Config{Embedded: &bus.Embedded{StoreDir: dir, MaxStore: 64 << 20}}, bus.Options{Logger: zap.New(core)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			damageTask(t, dir, rot.task, rot.at)
+			mustPublish(t, b, "late...")
+			if got := consumed(t, b); len(got) < rot.least+1 {
+				t.Errorf("got %d tasks, want %d: %v", len(got), rot.least+1, got)
+			}
+			if logs.FilterMessageSnippet("skipped").Len() == 0 {
+				t.Error("nobody was told")
+			}
+		})
+	}
+}
+
+// damageTask changes a byte of the record of a task in the oldest block.
+func damageTask(t *testing.T, dir string, n, at int) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "PULLPRINT_TASKS", "msgs", "*.blk"))
+	if err != nil || len(files) < 2 {
+		t.Fatal(files, err)
+	}
+	slices.Sort(files)
+	block, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header = 22
+	start := bytes.Index(block, fmt.Appendf(nil, "task-%02d", n))
+	start = bytes.LastIndex(block[:start], []byte("pullprint.tasks.")) - header
+	block[start+at] ^= 4
+	if err := os.WriteFile(files[0], block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// consumed consumes until a task that is called late came. One of them comes again and
+// again.
+func consumed(t *testing.T, b *bus.Bus) map[string]bool {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 90*time.Second)
+	defer stop()
+	var mu sync.Mutex
+	got := map[string]bool{}
+	err := b.Consume(ctx, 2, func(_ context.Context, d bus.Delivery) bus.Disposition {
+		mu.Lock()
+		defer mu.Unlock()
+		id := string(d.Body[:7])
+		got[id] = true
+		switch id {
+		case "late...":
+			stop()
+		case "task-01":
+			return bus.Retry(2 * time.Second)
+		}
+		return bus.Done()
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	return got
 }

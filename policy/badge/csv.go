@@ -142,7 +142,7 @@ func side(ctx context.Context, rows []row, fn func(context.Context, row) error) 
 				if i >= len(rows) {
 					return
 				}
-				if err := fn(ctx, rows[i]); err != nil {
+				if err := survive(func() error { return fn(ctx, rows[i]) }); err != nil {
 					cancel(err) // the first one counts
 					return
 				}
@@ -152,6 +152,16 @@ func side(ctx context.Context, rows []row, fn func(context.Context, row) error) 
 	}
 	wg.Wait()
 	return int(succeeded.Load()), context.Cause(ctx)
+}
+
+// survive makes an error of a panic: it costs the import, and not the process.
+func survive(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic (%T)", p)
+		}
+	}()
+	return fn()
 }
 
 func (b *Book) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, err error) {

@@ -1,0 +1,19 @@
+package trigger
+
+import (
+	"testing"
+
+	"go.uber.org/zap"
+)
+
+// A value that panics costs itself, and what comes after it is taken.
+func TestBookApplyPanics(t *testing.T) {
+	b := NewBook(BookOptions{TenantID: "t", Logger: zap.NewNop()})
+	b.revisions = nil // makes the next write panic
+	b.apply(keyLifecycle, []byte(`{}`), 1)
+	b.revisions = map[string]uint64{}
+	b.apply(keyLifecycle, []byte(`{}`), 2)
+	if b.revisions[keyLifecycle] != 2 {
+		t.Error("not taken")
+	}
+}
