@@ -117,7 +117,7 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 		rec.Charge = tried.Before // of an earlier try, which may have been made
 	}
 	var publishing errgroup.Group
-	publishing.Go(func() error { return survive(func() error { return w.publish(ctx, &rec) }) })
+	publishing.Go(func() error { return catchPanic(func() error { return w.publish(ctx, &rec) }) })
 	if !a.again || ans.ReadBack { // what was found late may have no message behind it that tells of it
 		if err := publishing.Wait(); err != nil {
 			return rec, err

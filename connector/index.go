@@ -164,7 +164,7 @@ func (x *Index) Open() []Entry {
 
 // take applies what is stored of a job; a panic costs that record alone.
 func (x *Index) take(key string, value []byte) {
-	if err := survive(func() error { x.apply(key, value); return nil }); err != nil {
+	if err := catchPanic(func() error { x.apply(key, value); return nil }); err != nil {
 		x.metrics.damaged.WithLabelValues(recordJob).Inc()
 		x.log.Error("job record not understood, its job is left alone", zap.String("key", key), zap.Error(err))
 	}
