@@ -175,11 +175,7 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		}
 	}
 	if state == held.Held {
-		from := f.rec.Seen
-		if there := w.graphTime(); there.After(time.Now()) {
-			from = from.Add(time.Until(there)) // this machine's clock is behind: it may be set right meanwhile
-		}
-		f.rec.HoldUntil = from.Add(f.q.HoldFor)
+		f.rec.HoldUntil = w.heldFrom(&f).Add(f.q.HoldFor)
 		f.rec.Set = f.rec.Decision.Set
 	}
 	rev, ok, err := w.Jobs.Put(ctx, &f.rec, f.rev)
@@ -240,6 +236,20 @@ func (w *Worker) again(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		return w.begin(ctx, d, ev, f)
 	}
 	return w.confirm(ctx, d, ev, Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
+}
+
+// heldFrom is when the hold of a job begins: by Graph's clock, where this machine's is
+// behind, or was ahead when the job was seen. It may be set right meanwhile. That Graph
+// made the job later than it says it is now stands against its own clock.
+func (w *Worker) heldFrom(f *found) time.Time {
+	seen, there := f.rec.Seen, w.graphTime()
+	switch {
+	case there.After(time.Now()):
+		return seen.Add(time.Until(there))
+	case seen.Sub(there) > clocksDiffer && !f.job.Created.IsZero() && !f.job.Created.After(there):
+		return there
+	}
+	return seen
 }
 
 // clocksApart is by how much the clock of the store and ours may differ.

@@ -23,6 +23,8 @@ func TestHoldEndsByBothClocks(t *testing.T) {
 		"this clock jumped ahead by a day":     {25 * time.Hour, -24 * time.Hour, 0, held.Held},
 		"graph tells a wrong time once":        {time.Hour, 48 * time.Hour, 0, held.Held},
 		"this clock was behind and is not now": {25 * time.Hour, 0, 24 * time.Hour, held.Held},
+		"this clock is ahead all the time":     {25 * time.Hour, -24 * time.Hour, -24 * time.Hour, held.Aborted},
+		"and the hold is not over":             {23 * time.Hour, -24 * time.Hour, -24 * time.Hour, held.Held},
 		"a few minutes":                        {25 * time.Hour, -5 * time.Minute, 0, held.Aborted},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,6 +132,9 @@ func TestPrinterIsHeardOfByGraphsClock(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), k)
 		w.hold()
 		w.setPrinter(westID, "unknown", true)
+		if err := w.sim.SetDetails(westID, time.Now().Add(k.ClockAhead)); err != nil {
+			t.Fatal(err)
+		}
 		l := w.live("")
 		if out, err := l.release.Release(l.ctx, order()); err != nil || len(out.Released) != 1 {
 			t.Errorf("%+v, %v", out, err)

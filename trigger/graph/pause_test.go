@@ -66,6 +66,28 @@ func TestRetryAfterIsKeptByAll(t *testing.T) {
 	})
 }
 
+// What is refused for its own sake with a Retry-After stops nobody else.
+func TestRetryAfterOfOneJob(t *testing.T) {
+	for _, status := range []int{404, 409, 423} {
+		synctest.Test(t, func(t *testing.T) {
+			o := &office{graph: func(_ int, r *http.Request) (*http.Response, error) {
+				if strings.HasSuffix(r.URL.Path, ref.Job) {
+					return refusal(status, "x", "Retry-After", "300"), nil
+				}
+				return answer(200, `{}`), nil
+			}}
+			c, _ := o.client(t)
+			began := time.Now()
+			if _, err := c.Job(t.Context(), ref); problem(t, err).Status != status {
+				t.Error(err)
+			}
+			if _, err := c.Job(t.Context(), JobRef{Printer: ref.Printer, Job: ref.Job + "1"}); err != nil || time.Since(began) > time.Second {
+				t.Errorf("%d: after %s: %v", status, time.Since(began), err)
+			}
+		})
+	}
+}
+
 // A short pause is waited for, by those too who did not hear of it themselves.
 func TestShortPauseIsWaitedForByAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -70,9 +70,10 @@ type pauses struct {
 	}
 }
 
-// asked notes what a refusal asks for.
+// asked notes what a refusal asks for. What is refused for its own sake, as by 404 or
+// 409, is nothing for the others to wait for.
 func (p *pauses) asked(e *Error, op operation) {
-	if e.Status == 0 || e.RetryAfter <= 0 || !throttling(e) {
+	if e.RetryAfter <= 0 || (e.Status != http.StatusTooManyRequests && e.Status < http.StatusInternalServerError) {
 		return
 	}
 	until := time.Now().Add(e.RetryAfter)
