@@ -26,9 +26,8 @@ type file struct {
 	trailer  dict
 	streams  objectStreams
 	crypt    *decrypter
-	// rebuilt says that the objects were searched for. cut is that the search found
-	// no end of the file: what is missing may have been cut off.
-	rebuilt, cut bool
+	// rebuilt says that the objects were searched for.
+	rebuilt bool
 }
 
 // isBudget reports whether an error says that a count may not go on, whatever the

@@ -57,10 +57,7 @@ func (f *file) rebuild() error {
 	if err := s.run(); err != nil {
 		return err
 	}
-	switch {
-	case s.trailer < 0:
-		f.cut = true // nothing tells where the file ends
-	case s.object > s.trailer:
+	if s.trailer >= 0 && s.object > s.trailer {
 		return ErrDamaged // an update that lost its end: nobody knows what was in it
 	}
 	s.found = ordered(s.found)

@@ -89,8 +89,10 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if v == nil && !f.cut {
-		return 0, nil // nothing is there, so nothing prints
+	// Nothing is there, so nothing prints. In a file that was searched for its objects
+	// it may be there and not have been found: cut off, or with a damaged heading.
+	if v == nil && (!referred || !f.rebuilt) {
+		return 0, nil
 	}
 	d, ok := v.(dict)
 	if !ok {
