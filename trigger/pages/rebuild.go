@@ -11,13 +11,22 @@ import (
 const maxScan = 32 << 20
 
 // located is where an object of a number stands: at a place in the file or, when
-// stream is not 0, in the object stream of that number which stands there.
+// stream is not 0, in the object stream of that number which stands there. A place
+// that is doubtful is ^at, and can't be read.
 type located struct{ number, at, stream int64 }
 
-const locatedSize = 24
+const (
+	locatedSize = 24
+	trailerSize = 8
+)
+
+// place is where it stands, doubtful or not.
+func (l located) place() int64 { return max(l.at, ^l.at) }
 
 // rebuilt is a cross-reference made from the objects of a file. Of several objects
-// of a number the last one counts, as updates are written behind what they change.
+// of a number the last one counts, as updates are written behind what they change
+// and end with a trailer. Where no trailer stands between two, one of the numbers is
+// damaged, and what it means is not certain: its place is doubtful.
 type rebuilt []located
 
 func (l rebuilt) find(_ *file, number int64) (entry, bool, error) {
@@ -42,6 +51,8 @@ type search struct {
 	root located
 	// object is the place of the last object, trailer that of the last trailer.
 	object, trailer int64
+	// trailers are the places of all.
+	trailers []int64
 }
 
 // rebuild makes a new cross-reference of a file whose own is wrong.
@@ -60,12 +71,12 @@ func (f *file) rebuild() error {
 	if s.trailer >= 0 && s.object > s.trailer {
 		return ErrDamaged // an update that lost its end: nobody knows what was in it
 	}
-	s.found = ordered(s.found)
+	s.order()
 	f.sections = []section{rebuilt(s.found)}
 	if err := s.unpack(); err != nil {
 		return err
 	}
-	s.found = ordered(s.found)
+	s.order()
 	f.sections = []section{rebuilt(s.found)}
 	if f.trailer["Root"] == nil && s.root.number != 0 {
 		f.trailer["Root"] = ref(s.root.number)
@@ -73,19 +84,30 @@ func (f *file) rebuild() error {
 	return nil
 }
 
-// ordered is what was found by number, the last of each.
-func ordered(found []located) []located {
-	slices.SortStableFunc(found, func(a, b located) int {
-		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.at, b.at))
+// order puts what was found in the order of numbers, the last of each.
+func (s *search) order() {
+	slices.SortStableFunc(s.found, func(a, b located) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.place(), b.place()))
 	})
-	out := found[:0]
-	for i, l := range found {
-		if i+1 < len(found) && found[i+1].number == l.number {
+	out := s.found[:0]
+	for _, l := range s.found {
+		n := len(out) - 1
+		if n < 0 || out[n].number != l.number {
+			out = append(out, l)
 			continue
 		}
-		out = append(out, l)
+		if last := out[n]; l.at >= 0 && !s.ended(last.place(), l.at) && (last.at < 0 || last.at != l.at) {
+			l.at, l.stream = ^l.at, 0
+		}
+		out[n] = l
 	}
-	return out
+	s.found = out
+}
+
+// ended reports whether a trailer stands between two places.
+func (s *search) ended(from, to int64) bool {
+	i, _ := slices.BinarySearch(s.trailers, from)
+	return i < len(s.trailers) && s.trailers[i] <= to
 }
 
 func (s *search) add(l located) error {
@@ -213,7 +235,9 @@ func (s *search) stream(st *stream, at, mark int64) error {
 		}
 		s.packed = append(s.packed, located{number: st.number, at: at})
 	case name("XRef"):
-		s.merge(st.dict, at)
+		if err := s.merge(st.dict, at); err != nil {
+			return err
+		}
 		mark = f.b.objects
 	}
 	if _, indirect := st.dict["Length"].(ref); indirect {
@@ -239,18 +263,21 @@ func (s *search) trailerAt(at int64) error {
 		s.p.seek(behind)
 		return nil
 	}
-	s.merge(d, at)
-	return nil
+	return s.merge(d, at)
 }
 
 // merge takes what a trailer says over what those before said.
-func (s *search) merge(d dict, at int64) {
-	s.trailer = at
+func (s *search) merge(d dict, at int64) error {
+	if err := s.f.b.hold(2 * trailerSize); err != nil { // a slice grows by doubling
+		return err
+	}
+	s.trailer, s.trailers = at, append(s.trailers, at)
 	for _, k := range []string{"Root", "Encrypt", "ID"} {
 		if d[k] != nil {
 			s.f.trailer[k] = d[k]
 		}
 	}
+	return nil
 }
 
 // unpack finds the objects within object streams. They count where their stream
@@ -261,6 +288,9 @@ func (s *search) unpack() error {
 		e, err := f.lookup(l.number)
 		if err != nil {
 			return err
+		}
+		if e.offset < 0 {
+			return ErrDamaged
 		}
 		if e.offset != l.at {
 			continue // written anew further on
