@@ -356,9 +356,9 @@ unmatched: free
 
 	b.open("/station/hq-2-west/enrol")
 	b.picture("enrol")
-	b.do("bad code", chromedp.SendKeys("#code", "BCDF-GHJK"), chromedp.SendKeys("#badge", "777\r"))
+	b.do("bad code", chromedp.SendKeys("#code", "BCDF-GHJK"), chromedp.SendKeys("#badge", "7777\r"))
 	b.sees("That code is wrong")
-	b.do("code", chromedp.SendKeys("#code", strings.ToLower(code)), chromedp.SendKeys("#badge", "777\r"))
+	b.do("code", chromedp.SendKeys("#code", strings.ToLower(code)), chromedp.SendKeys("#badge", "7777\r"))
 	b.sees("Your badge is enrolled")
 
 	// The station's sign-in opens no other page.
@@ -380,7 +380,7 @@ unmatched: free
 	b.open("/jobs/" + held[0].Printer + "/" + held[0].Job)
 	b.sees("Trace")
 	b.sees("Costs 1 page; 15 of 30 left until ")
-	b.sees("tomorrow")
+	b.sees("Kept until")
 	b.picture("waiting-job")
 	b.do("cancel", chromedp.SendKeys("input[name=reason]", hostile), chromedp.Click(`//button[normalize-space(.)="Cancel"]`, chromedp.BySearch))
 	b.sees("asked to cancel it")

@@ -239,8 +239,10 @@ func TestBrowserNextPerson(t *testing.T) {
 		k.do("wait", chromedp.Sleep(after))
 		k.reads(cardA + "\r")
 		k.rests()
-		k.sees("Print all 2")
 		k.untouched("the same card", append(a[2:], b...)...)
+		k.begins(cardA) // a busy browser loses keys while a page comes
+		k.sees("Print all 2")
+		k.untouched("the same card again", append(a[2:], b...)...)
 	}
 }
 
