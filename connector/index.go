@@ -199,7 +199,8 @@ func (x *Index) apply(key string, value []byte) {
 	}
 	if err := json.Unmarshal(value, &rec); err != nil {
 		x.metrics.damaged.WithLabelValues(recordJob).Inc()
-		x.log.Error("job record can't be read, its job is left alone: restore the store from a backup, or remove the key from the bucket pullprint_jobs", zap.String("key", key), zap.Error(err))
+		x.log.Error("job record can't be read, its job is left alone", zap.String("key", key), zap.Error(err),
+			zap.String("remedy", "restore the store from a backup, or remove the key from the bucket pullprint_jobs"))
 		x.apply(key, nil) // what was known of it holds no longer
 		return
 	}

@@ -178,14 +178,14 @@ func (p *People) eraseKeys(ctx context.Context, h holding, w who, done *Erased) 
 func (p *People) eraseKey(ctx context.Context, h holding, w who, f told, done *Erased) (ok bool, err error) {
 	for range maxConflicts {
 		own := h.own(w, f.key, f.value)
-		text, changed := f.value, false
 		switch {
 		case own && h.name == "jobs" && !ended(f.value):
 			return false, fmt.Errorf("%w: a job came meanwhile; do it again", ErrUnfinished)
 		case own:
 			ok, err = h.kv.Delete(ctx, f.key, f.rev)
 		default:
-			if text, changed = h.fields(f.key).without(w, f.value); !changed {
+			text, changed := h.fields(f.key).without(w, f.value)
+			if !changed {
 				return true, nil
 			}
 			_, ok, err = h.kv.CompareAndSet(ctx, f.key, text, f.rev, h.life(f.value))

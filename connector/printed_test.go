@@ -20,7 +20,7 @@ func TestChargedIsPrinted(t *testing.T) {
 	n := max(20, min(*schedules, 100)) // each is a store of its own
 	for seed := range n {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			bustest.Virtual(t, func(t *testing.T) { chargedIsPrinted(t, rand.New(rand.NewPCG(uint64(seed), 3))) }) //nolint:gosec // no secret
+			bustest.Virtual(t, func(t *testing.T) { chargedIsPrinted(t, rand.New(rand.NewPCG(uint64(seed), 3))) })
 		})
 	}
 }

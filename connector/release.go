@@ -121,7 +121,7 @@ func NewReleaser(w *Worker, devices []Device, d *Delegations) *Releaser {
 	if d != nil {
 		d.damaged = func(key string) {
 			w.Metrics.damaged.WithLabelValues(recordDelegation).Inc()
-			r.log.Error("delegation can't be read and does not hold: remove it", zap.String("key", key))
+			r.log.Error("delegation can't be read and does not hold", zap.String("key", key), zap.String("remedy", "remove it: pullprint jobs delegate --remove"))
 		}
 	}
 	return r

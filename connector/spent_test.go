@@ -80,7 +80,7 @@ func (m *mishap) effect(r *http.Request, next http.RoundTripper) error {
 	if err != nil {
 		return err
 	}
-	make := func() {
+	apply := func() {
 		again := r.Clone(context.Background())
 		again.Body, again.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		if res, err := next.RoundTrip(again); err == nil {
@@ -89,11 +89,11 @@ func (m *mishap) effect(r *http.Request, next http.RoundTripper) error {
 	}
 	switch {
 	case m.applied == 0:
-		make()
+		apply()
 	case m.applied > 0:
 		go func() {
 			time.Sleep(m.applied)
-			make()
+			apply()
 		}()
 		<-r.Context().Done() // it hangs
 	default:

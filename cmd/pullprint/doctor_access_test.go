@@ -71,7 +71,7 @@ func TestDoctorAccess(t *testing.T) {
 				c.prepare(n, dir)
 			}
 			n.must(filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-				return errors.Join(err, os.Chown(path, nobody, nobody))
+				return errors.Join(err, os.Chown(path, nobody, nobody)) //nolint:gosec // a folder of the test alone
 			}))
 			if c.after != nil {
 				c.after(n, dir)

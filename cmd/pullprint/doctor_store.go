@@ -57,6 +57,9 @@ func (e *examination) embedded(in bus.Inspection) {
 
 // usable tells whether a daemon of this user could work with the embedded store.
 func (e *examination) usable() {
+	if e.cfg.NATS.Embedded == nil {
+		return
+	}
 	err := e.cfg.NATS.Embedded.Usable()
 	switch {
 	case errors.Is(err, bus.ErrLocked) && e.answers(context.Background()):

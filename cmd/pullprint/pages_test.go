@@ -97,7 +97,7 @@ func TestPagesWithSettings(t *testing.T) {
 		sides, _ := got["sides"].(float64)
 		cost, _ := got["cost"].(float64)
 		per := 0.5
-		if got["color"] == true {
+		if color, _ := got["color"].(bool); color {
 			per = 2
 		}
 		if got["color"] != *c.Right.Color || sides == 0 || cost != sides*per {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"time"
 
 	"pullprint/connector"
@@ -35,11 +36,7 @@ func (a *API) devices() []DeviceEntry {
 	return out
 }
 
-func (a *API) device(id string) (connector.Device, bool) {
-	for _, d := range a.Devices {
-		if d.ID == id {
-			return d, true
-		}
-	}
-	return connector.Device{}, false
+// hasDevice reports whether a device is configured.
+func (a *API) hasDevice(id string) bool {
+	return slices.ContainsFunc(a.Devices, func(d connector.Device) bool { return d.ID == id })
 }

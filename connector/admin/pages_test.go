@@ -193,7 +193,7 @@ func TestManyCookies(t *testing.T) {
 	p.sessions.store = counted
 	req := httptest.NewRequest(http.MethodGet, "http://print.example.com/", nil)
 	for range 560 {
-		req.AddCookie(&http.Cookie{Name: cookieName, Value: "guessed"})
+		req.AddCookie(&http.Cookie{Name: cookieName, Value: "guessed"}) //nolint:gosec // of a request
 	}
 	rec := httptest.NewRecorder()
 	p.ServeHTTP(rec, req)

@@ -57,7 +57,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: s.handler, ErrorLog: errorLog}
+	srv := &http.Server{Handler: s.handler, ErrorLog: errorLog} //nolint:gosec // listen.Bound sets the time-outs
 	l, watch, err := s.config.TLS.Listener(listen.Bound(srv, ln, listen.Limits{
 		Conns: listen.Share(maxConns, connsPart), Header: headerWithin, Body: bodyWithin, Answer: answerWithin,
 		Idle: idleWithin, HeaderBytes: maxHeader,

@@ -57,7 +57,8 @@ func NewMetricsServer(o MetricsOptions) (*MetricsServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics.web_config_file: %w", err)
 	}
-	return &MetricsServer{log: log, webConfig: o.WebConfigFile, srv: &http.Server{Handler: handler, ErrorLog: zap.NewStdLog(log)}}, nil
+	srv := &http.Server{Handler: handler, ErrorLog: zap.NewStdLog(log)} //nolint:gosec // listen.Bound sets the time-outs
+	return &MetricsServer{log: log, webConfig: o.WebConfigFile, srv: srv}, nil
 }
 
 // metricsLimits are those of the clients of the metrics: Prometheus, probes, and a

@@ -114,7 +114,7 @@ func lineOf(p page, q connector.Quote, own bool) quoteLine {
 // at is the device of the path and whether this browser is its station.
 func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok bool) {
 	device = req.PathValue("device")
-	if _, known := p.api.device(device); !known {
+	if !p.api.hasDevice(device) {
 		p.message(rw, http.StatusNotFound, "There is no such device",
 			"Write the id of a configured device into the address: /station/ID.")
 		return device, false

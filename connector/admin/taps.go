@@ -39,7 +39,7 @@ func (a *API) tapped(ctx context.Context, caller Caller, in tapBody) (connector.
 		return connector.Outcome{}, failure(http.StatusForbidden, "not-allowed", "The token may not do this", "It is the token of another device.")
 	}
 	ctx = context.WithoutCancel(ctx)
-	if _, known := a.device(in.Device); !known {
+	if !a.hasDevice(in.Device) {
 		return connector.Outcome{}, connector.ErrNoDevice
 	}
 	if a.State != nil { // a station may stand at the same device: a card ends the visit before it

@@ -170,9 +170,9 @@ func (i *Inflight) open() error {
 		return fmt.Errorf("%w: open the notes of what is worked on: %w", ErrUnavailable, err)
 	}
 	all := make([]byte, inflightSlots*inflightSlot)
-	if n, err := f.ReadAt(all, 0); n < len(all) {
+	if n, _ := f.ReadAt(all, 0); n < len(all) { // what can't be read is no note
 		// A new file gets its size now, so that a note later needs no room on disk.
-		if _, err = f.WriteAt(all[n:], int64(n)); err != nil {
+		if _, err := f.WriteAt(all[n:], int64(n)); err != nil {
 			return errors.Join(fmt.Errorf("%w: make room for the notes of what is worked on: %w", ErrUnavailable, err), f.Close())
 		}
 	}

@@ -85,7 +85,8 @@ func (b *Bus) warnShortHistory(info *jetstream.StreamInfo, now time.Time) {
 		return
 	}
 	needed := Size(float64(cfg.MaxBytes) * float64(cfg.MaxAge) / float64(held))
-	b.log.Warn("records go before their time: the share of the stream is full; enlarge nats.embedded.max_store by as many times, keep them for less (retention), or export the ledger",
+	b.log.Warn("records go before their time: the share of the stream is full",
+		zap.String("remedy", "enlarge nats.embedded.max_store, shorten retention, or export the ledger"),
 		zap.String("stream", cfg.Name), zap.Duration("kept", held.Round(time.Hour)), zap.Duration("retention", cfg.MaxAge),
 		zap.Int64("share_bytes", cfg.MaxBytes), zap.Int64("needed_bytes", int64(needed)))
 }

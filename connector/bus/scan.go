@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/minio/highwayhash"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -140,17 +141,21 @@ func blockNumber(file string) uint64 {
 	return n
 }
 
-// hashOf is the hash of a block's records.
-func hashOf(stream, file string) highwayHash {
-	return newHighwayHash(sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, blockNumber(file))))
+// hashKey is a key of HighwayHash-64, with which the server protects each record in its
+// files.
+type hashKey [highwayhash.Size]byte
+
+// hashOf is the key of the hashes of a block's records.
+func hashOf(stream, file string) hashKey {
+	return sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, blockNumber(file)))
 }
 
 // records calls fn with each record of a block. It returns where the first that is bad
 // begins, or the length of the block, and whether good ones follow it.
-func records(block []byte, h highwayHash, fn func(record []byte, sequence uint64)) (bad int, more bool) {
+func records(block []byte, key hashKey, fn func(record []byte, sequence uint64)) (bad int, more bool) {
 	bad = len(block)
 	for at := 0; at < len(block); {
-		rec, ok := recordAt(block[at:], h)
+		rec, ok := recordAt(block[at:], key)
 		if !ok {
 			// A record whose length is lost: the next may begin anywhere.
 			bad = min(bad, at)
@@ -165,7 +170,7 @@ func records(block []byte, h highwayHash, fn func(record []byte, sequence uint64
 }
 
 // recordAt is the record at the beginning of block.
-func recordAt(block []byte, h highwayHash) (rec []byte, ok bool) {
+func recordAt(block []byte, key hashKey) (rec []byte, ok bool) {
 	if len(block) < recordHeader+recordHash {
 		return nil, false
 	}
@@ -184,7 +189,7 @@ func recordAt(block []byte, h highwayHash) (rec []byte, ok bool) {
 	hashed = append(hashed, rec[4:20]...)
 	hashed = append(hashed, rec[recordHeader:recordHeader+subject]...)
 	hashed = append(hashed, rec[recordHeader+skip:size-recordHash]...)
-	return rec, h.sum(hashed) == binary.LittleEndian.Uint64(rec[size-recordHash:])
+	return rec, highwayhash.Sum64(hashed, key[:]) == binary.LittleEndian.Uint64(rec[size-recordHash:])
 }
 
 // repair takes the records that can't be read out of a bucket's files, so that the server

@@ -105,7 +105,7 @@ func (f *file) fileKey(d dict, version int64) ([]byte, error) {
 	h.Write([]byte(o[:32]))
 	h.Write(binary.LittleEndian.AppendUint32(nil, uint32(permissions))) //nolint:gosec // 32 bits, with or without a sign
 	h.Write([]byte(id))
-	if revision >= 4 && d["EncryptMetadata"] == false {
+	if encrypted, ok := d["EncryptMetadata"].(bool); ok && !encrypted && revision >= 4 {
 		h.Write([]byte{0xff, 0xff, 0xff, 0xff})
 	}
 	sum := h.Sum(nil)

@@ -271,9 +271,9 @@ func (z *lzwReader) decode() error {
 		z.buf[i] = z.suffix[from]
 	}
 	i--
-	z.buf[i] = byte(from)
+	z.buf[i] = byte(from) //nolint:gosec // below lzwEnd
 	if c == z.next {
-		z.buf[len(z.buf)-1] = byte(from)
+		z.buf[len(z.buf)-1] = byte(from) //nolint:gosec // below lzwEnd
 	}
 	if z.last >= 0 && z.next < lzwCodes {
 		z.prefix[z.next], z.suffix[z.next] = uint16(z.last), byte(from) //nolint:gosec // below lzwCodes

@@ -79,7 +79,8 @@ func Count(ctx context.Context, r io.ReaderAt, size int64, contentType string) (
 // waiting on the channel: the channel is one for the whole process, and a test in
 // virtual time that waits on it would stop its clock.
 func takeSlot(ctx context.Context) error {
-	var turn *time.Ticker
+	turn := time.NewTicker(slotWait)
+	defer turn.Stop()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -88,10 +89,6 @@ func takeSlot(ctx context.Context) error {
 		case slots <- struct{}{}:
 			return nil
 		default:
-		}
-		if turn == nil {
-			turn = time.NewTicker(slotWait)
-			defer turn.Stop()
 		}
 		select {
 		case <-turn.C:

@@ -142,11 +142,11 @@ func (z *pack) tags(part string, do func(tag) error) error {
 	defer z.b.free(partSize)
 	d := xml.NewDecoder(&stretches{r: utf8Of(newBuffered(src)), left: maxPart})
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
-	depth, any := 0, false
+	depth, begun := 0, false
 	for {
 		t, err := d.RawToken()
 		switch {
-		case errors.Is(err, io.EOF) && any && depth == 0:
+		case errors.Is(err, io.EOF) && begun && depth == 0:
 			return nil
 		case isBudget(err), errors.Is(err, ErrEncrypted):
 			return err
@@ -155,10 +155,10 @@ func (z *pack) tags(part string, do func(tag) error) error {
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
-			if depth == 0 && any {
+			if depth == 0 && begun {
 				return ErrDamaged
 			}
-			depth, any = depth+1, true
+			depth, begun = depth+1, true
 			err = do(tag{name: t.Name.Local, list: t.Attr})
 		case xml.EndElement:
 			if depth--; depth < 0 {

@@ -190,7 +190,7 @@ func pieceOf(name string) (part string, piece int32, last bool) {
 	if !ok || err != nil || n < 0 || (kind != ".piece" && kind != ".last.piece") {
 		return name, whole, true
 	}
-	return name[:i], int32(n), kind == ".last.piece" //nolint:gosec // 31 bits
+	return name[:i], int32(n), kind == ".last.piece"
 }
 
 // partName is a name of a part as all that mean the same have it: without the

@@ -90,7 +90,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	srv := &http.Server{
+	srv := &http.Server{ //nolint:gosec // listen.Bound sets the time-outs
 		Handler:  s.handler,
 		ErrorLog: errorLog,
 		// HTTP/1 alone, so that a connection is one request at a time and its
