@@ -13,6 +13,7 @@ import (
 
 	"pullprint/connector/admin"
 	"pullprint/policy/badge"
+	"pullprint/trigger/graph"
 )
 
 func badgeCommand() *cobra.Command {
@@ -99,6 +100,8 @@ func printBadges(w io.Writer, list []badge.Badge) error {
 		switch {
 		case !b.Revoked.IsZero():
 			state = "revoked " + b.Revoked.Local().Format("02 Jan 2006")
+		case !ownedByPerson(b):
+			state = "opens nothing: the owner is not an Entra object ID"
 		case b.Expires.IsZero():
 		case b.Expires.Before(time.Now()):
 			state = "expired " + b.Expires.Local().Format("02 Jan 2006")
@@ -108,6 +111,13 @@ func printBadges(w io.Writer, list []badge.Badge) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", b.ID, printable(b.Owner), orDash(printable(b.UserPrincipalName)), b.Enrolled.Local().Format("02 Jan 2006"), orDash(printable(b.By)), state)
 	}
 	return t.Flush()
+}
+
+// ownedByPerson reports whether a badge can open anything: an earlier version enrolled
+// badges for any word.
+func ownedByPerson(b badge.Badge) bool {
+	_, ok := graph.CanonicalGUID(b.Owner)
+	return ok
 }
 
 func badgeList(f *apiFlags) *cobra.Command {
