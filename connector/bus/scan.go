@@ -185,6 +185,11 @@ func recordAt(block []byte, key hashKey) (rec []byte, ok bool) {
 		return nil, false
 	}
 	rec = block[:size]
+	// No subject has a control character or a space. This is cheap, and without it each
+	// byte of a block of garbage could ask for the hash of megabytes.
+	if bytes.ContainsFunc(rec[recordHeader:recordHeader+subject], func(r rune) bool { return r <= ' ' }) || (subject == 0 && size > recordMost>>10) {
+		return nil, false
+	}
 	hashed := make([]byte, 0, size)
 	hashed = append(hashed, rec[4:20]...)
 	hashed = append(hashed, rec[recordHeader:recordHeader+subject]...)
