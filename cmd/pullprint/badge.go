@@ -220,7 +220,7 @@ has changed, as 2.74815E+15, is refused.`,
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d badges enrolled\n", out.Enrolled)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s enrolled\n", counted(out.Enrolled, "badge"))
 			return nil
 		},
 	}

@@ -145,8 +145,11 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return serveUntilDone(gctx, lns[0], simulatorHandler(sim)) })
+	graphCtx, graphStop := context.WithCancel(context.WithoutCancel(ctx))
+	defer graphStop()
+	g.Go(func() error { return serveUntilDone(graphCtx, lns[0], simulatorHandler(sim)) })
 	g.Go(func() error {
+		defer graphStop() // not before: what the daemon has in hand at its end needs Graph
 		return daemon.Run(gctx, daemon.Options{Config: cfg, Logger: log, OnDecision: p.decided, Listen: taken(lns)})
 	})
 	g.Go(func() error {

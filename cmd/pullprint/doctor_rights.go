@@ -17,6 +17,10 @@ type right struct {
 	why   string
 }
 
+// wanted are permissions that no configuration needs, but what people do with it: a
+// person is named by user name in badges and by the verbs.
+var wanted = []string{"User.ReadBasic.All"}
+
 // needed are the application permissions that the configuration needs.
 func (e *examination) needed() []right {
 	list := []right{
@@ -81,7 +85,7 @@ func (e *examination) rights(ctx context.Context, c *graph.Client) {
 	}
 	var extra []string
 	for _, r := range roles {
-		if !used[r] {
+		if !used[r] && !slices.Contains(wanted, r) {
 			extra = append(extra, r)
 		}
 	}

@@ -69,8 +69,18 @@ func (e *examination) usable() {
 	case err != nil:
 		e.cannotWrite("store", err)
 	default:
-		e.say("store", fine, "embedded in the daemon, one copy", "")
+		e.whole()
 	}
+}
+
+// whole tells whether a daemon would take an embedded store that none has now.
+func (e *examination) whole() {
+	embedded := e.cfg.NATS.Embedded
+	if err := embedded.Whole(); err != nil && !errors.Is(embedded.Usable(), bus.ErrLocked) { // one that began meanwhile writes to it
+		e.say("store", broken, err.Error(), "deploy/docs/operations.md tells in which order, under: A store that lost something")
+		return
+	}
+	e.say("store", fine, "embedded in the daemon, one copy", "")
 }
 
 // cannotWrite tells of a path that the daemon has to write, and this user can't.

@@ -93,6 +93,14 @@ func TestDoctor(t *testing.T) {
 		"a sign-in that is over": {func(n *patient) { n.keep(); n.sim.RevokeSignIns(n.admin) }, nil, []string{"failed   triggers ", "-> sign in again"}, true},
 		"a small disk":           {func(n *patient) { n.edit("store_dir: nats", "store_dir: nats, max_store: 900TiB") }, nil, []string{"warning  disk ", "-> make room, or lower nats.embedded.max_store"}, false},
 		"a store that is none":   {func(n *patient) { n.write("nats", "a file") }, nil, []string{"failed   store          nats.embedded.store_dir: ", "-> make the folder"}, true},
+		"a store that lost something": {func(n *patient) { n.lose() }, nil, []string{
+			"failed   store          the store lost what it had acknowledged: ", "KV_pullprint_badges ends at 0 and had come to 1: 1 missing", "-> deploy/docs/operations.md",
+		}, true},
+		"people named by user name": {func(n *patient) {
+			n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "secret", Roles: []string{
+				"PrintTaskDefinition.ReadWrite.All", "PrintJob.Manage.All", "Printer.Read.All", "GroupMember.Read.All", "User.ReadBasic.All",
+			}})
+		}, nil, []string{"granted and not needed: GroupMember.Read.All\n"}, false},
 		"an old NATS": {func(n *patient) {
 			n.edit("nats: {embedded: {store_dir: nats}}", "nats: {url: \"nats://"+oldNATS(n.t)+"\"}")
 		}, nil, []string{`failed   store          NATS server is too old: it is "2.10.7", want 2.14 or newer`, "-> upgrade the servers"}, true},

@@ -93,6 +93,12 @@ func execute(ctx context.Context, args []string, s stdio) int {
 	case errors.Is(err, errInterrupted):
 		complain(s.err, errInterrupted)
 		return exitFailed
+	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+		complain(s.err, interruptedIn(err, context.Cause(ctx)))
+		return exitFailed
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		complain(s.err, interruptedIn(err, context.Canceled))
+		return exitFailed
 	case errors.As(err, &usage):
 		complain(s.err, err)
 		return exitUsage

@@ -59,16 +59,20 @@ func quotaShow(f *apiFlags) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return f.printStanding(cmd.OutOrStdout(), &s)
+		return f.printStanding(cmd.OutOrStdout(), &s, "no allowance is for %s\n")
 	})
 }
 
-func (f *apiFlags) printStanding(w io.Writer, s *connector.Standing) error {
+// changedNobodys is what is told of a change to an account that nothing is charged to.
+const changedNobodys = "stored, but no allowance is for %s: nothing is charged to it; look whether this is the account that was meant\n"
+
+// printStanding tells what is on an account; nobodys is said of one without an allowance.
+func (f *apiFlags) printStanding(w io.Writer, s *connector.Standing, nobodys string) error {
 	if f.json {
 		return printJSON(w, s)
 	}
 	if len(s.Balances) == 0 {
-		fmt.Fprintf(w, "no allowance is for %s\n", s.Account)
+		fmt.Fprintf(w, nobodys, s.Account)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(s.Balances) > 0 {
@@ -101,7 +105,7 @@ func quotaSet(f *apiFlags) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return f.printStanding(cmd.OutOrStdout(), &s)
+		return f.printStanding(cmd.OutOrStdout(), &s, changedNobodys)
 	})
 	cmd.Annotations = takesNegative
 	cmd.Flags().StringVar(&why, "why", "", "what the history tells")
@@ -122,7 +126,7 @@ func quotaAdjust(f *apiFlags) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return f.printStanding(cmd.OutOrStdout(), &s)
+		return f.printStanding(cmd.OutOrStdout(), &s, changedNobodys)
 	})
 	cmd.Annotations = takesNegative
 	cmd.Flags().StringVar(&why, "why", "", "what the history tells; needed")

@@ -283,7 +283,7 @@ func (r *registration) arrivals(ctx context.Context, printer string) ([]connecto
 // words is an error as who sits there reads it.
 func words(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("interrupted: %s", strings.TrimSuffix(err.Error(), ": "+context.Canceled.Error()))
+		return interruptedIn(err, context.Canceled)
 	}
 	return err
 }

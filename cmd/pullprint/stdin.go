@@ -15,6 +15,16 @@ import (
 // errInterrupted ends a verb that waited for its input when a signal came.
 var errInterrupted = errors.New("interrupted")
 
+// interruptedIn is err, which a signal brought about, with what was being done and
+// without cause, the words of the context.
+func interruptedIn(err, cause error) error {
+	doing := strings.TrimSuffix(strings.TrimSuffix(err.Error(), cause.Error()), ": ")
+	if doing == "" {
+		return errInterrupted
+	}
+	return fmt.Errorf("interrupted: %s", doing)
+}
+
 // stdin is standard input as verbs read it: a read ends when a signal ends the
 // verb. A terminal is told what is expected. It is the only way to standard input.
 func stdin(cmd *cobra.Command, expected string) io.Reader {

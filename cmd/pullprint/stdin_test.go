@@ -79,6 +79,14 @@ func withTenant(args ...string) func(*testing.T) ([]string, answer) {
 // withLoss has a store that is behind its mark.
 func withLoss(t *testing.T) ([]string, answer) {
 	n := newTenant(t)
+	n.lose()
+	return []string{"accept-loss", "--config", n.config}, nil
+}
+
+// lose removes a store that has held something.
+func (n *tenant) lose() {
+	t := n.t
+	t.Helper()
 	cfg, err := config.Load(n.config)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +104,6 @@ func withLoss(t *testing.T) ([]string, answer) {
 	if err := os.RemoveAll(cfg.NATS.Embedded.StoreDir); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"accept-loss", "--config", n.config}, nil
 }
 
 func file(t *testing.T, name, content string) string {

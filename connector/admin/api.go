@@ -263,6 +263,8 @@ func (a *API) authorize(need access, authorization []string) (Caller, *problem) 
 	}
 	caller, ok := a.Tokens.Who(token)
 	switch {
+	case !ok && token != "":
+		return caller, failure(http.StatusUnauthorized, "no-token", "A token is needed", "The one that was sent is none of this service's, or was taken away. Its configuration names the files that hold them: admin.token_file, admin.tokens, devices[].token_file.")
 	case !ok:
 		return caller, failure(http.StatusUnauthorized, "no-token", "A token is needed", "Send the header Authorization: Bearer TOKEN with a token of this service.")
 	case need == forReaders && (caller.Device != "" || caller.may(RoleOperate)), need != forReaders && caller.may(Role(need)):

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"pullprint/connector"
@@ -47,7 +48,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	switch in := in.(type) {
 	case nil:
 	case io.Reader:
-		body, kind = in, "text/csv"
+		body, kind = &ownInput{from: in}, "text/csv"
 	default:
 		text, err := json.Marshal(in)
 		if err != nil {
@@ -65,6 +66,12 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
+		if own, ok := body.(*ownInput); ok && own.failure() != nil {
+			return own.failure()
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // whoever asked has ended it
+		}
 		return c.unreachable(err)
 	}
 	defer res.Body.Close()
@@ -79,6 +86,30 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return fmt.Errorf("the answer of %s is not that of pullprint's API: is the address right?", c.base)
 	}
 	return nil
+}
+
+// ownInput is a body that is read from elsewhere, as a file. When that fails, it is not
+// the daemon that does not answer.
+type ownInput struct {
+	from io.Reader
+	mu   sync.Mutex
+	err  error
+}
+
+func (o *ownInput) Read(p []byte) (int, error) {
+	n, err := o.from.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.err = err
+	}
+	return n, err
+}
+
+func (o *ownInput) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
 }
 
 // unreachable is why there was no answer.

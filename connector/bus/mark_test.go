@@ -49,6 +49,55 @@ func config(dir string) bus.Config {
 	return bus.Config{Embedded: &bus.Embedded{StoreDir: dir, MaxStore: 1 << 30}}
 }
 
+// What a start would refuse is told without one, and what it takes is not.
+func TestWhole(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "nats")
+		embedded := config(dir).Embedded
+		if err := embedded.Whole(); err != nil {
+			t.Errorf("there is no store yet: %v", err)
+		}
+		b, err := bus.Open(t.Context(), config(dir), bus.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stock(t, b, 0, 5)
+		time.Sleep(8 * 24 * time.Hour) // tasks are kept for 7
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		copyStore(t, dir+".good", dir)
+		if err := embedded.Whole(); err != nil {
+			t.Errorf("tasks that were too old are gone: %v", err)
+		}
+		for _, stream := range []string{"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "KV_pullprint_jobs"} {
+			parts, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", stream))
+			if err != nil || len(parts) != 1 {
+				t.Fatal(parts, err)
+			}
+			if err := os.RemoveAll(parts[0]); err != nil {
+				t.Fatal(err)
+			}
+			if err := embedded.Whole(); !errors.Is(err, bus.ErrLost) || !strings.Contains(err.Error(), stream+" ends at 0") {
+				t.Errorf("without %s: %v", stream, err)
+			}
+			if b, err := bus.Open(t.Context(), config(dir), bus.Options{}); !errors.Is(err, bus.ErrLost) {
+				t.Errorf("a start without %s: %v %v", stream, b, err)
+			}
+			if err := embedded.Whole(); !errors.Is(err, bus.ErrLost) {
+				t.Errorf("after a start without %s: %v", stream, err)
+			}
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+			copyStore(t, dir, dir+".good")
+		}
+		if err := embedded.Whole(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A store folder that was rolled back or deleted is not started on; the error names
 // what is missing and how to go on, and accepting the loss is recorded.
 func TestMark(t *testing.T) {

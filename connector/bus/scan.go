@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -240,6 +241,60 @@ func checkFiles(dir, markFile string) error {
 		return err
 	}
 	return lossError(losses, markFile)
+}
+
+// Whole reports what a start would refuse an embedded store for that no process has:
+// what its files have lost, or can't be read of them. It changes nothing.
+func (e *Embedded) Whole() error {
+	m, err := readMark(e.markFile())
+	if err != nil {
+		return err
+	}
+	lost, err := scanStore(e.StoreDir, m)
+	if err != nil {
+		return err
+	}
+	for _, p := range schema(1) {
+		name := p.cfg.Name
+		if m == nil || slices.ContainsFunc(lost, func(l Loss) bool { return l.Stream == name }) {
+			continue
+		}
+		marked := m.Streams[name].Last
+		last, err := reach(e.StoreDir, name)
+		if err != nil {
+			return err
+		}
+		if last < marked {
+			lost = append(lost, Loss{Stream: name, Marked: marked, Found: last, Missing: marked - last})
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	return lossError(lost, e.markFile())
+}
+
+// reach is how far the files of a stream go. One whose messages have all been removed
+// has a record of that, with the last sequence.
+func reach(dir, stream string) (last uint64, err error) {
+	files, err := blocks(dir, stream)
+	if err != nil {
+		return 0, err
+	}
+	for _, file := range slices.Backward(files) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return 0, fmt.Errorf("read the store: %w", err)
+		}
+		if bytes.HasPrefix(text, []byte(compressedBlock)) {
+			return math.MaxUint64, nil // not ours, and not looked into
+		}
+		records(text, hashOf(stream, file), func(_ []byte, sequence uint64) { last = max(last, sequence) })
+		if last > 0 {
+			break
+		}
+	}
+	return last, nil
 }
 
 // damagedOnly leaves out what is only missing at the end.
