@@ -44,10 +44,11 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) (
 		return w.confirm(ctx, d, ev, known)
 	}
 	if w.noted.risky(&d) {
-		end, busy := w.noted.begin(ctx, ref)
+		noted, end, busy := w.noted.begin(ctx, ref)
 		if busy != nil {
 			return busy
 		}
+		ctx = noted
 		defer func() { end(err == nil) }()
 	}
 	job, err := w.readJob(ctx, ref)

@@ -180,7 +180,7 @@ func (w *Worker) open(ctx context.Context, ask *question, out *held.Pages) (err 
 	if len(ask.job.Documents) == 0 {
 		return errors.New("the job has no document")
 	}
-	end, err := w.noted.begin(ctx, held.Ref(ask.job.Ref))
+	ctx, end, err := w.noted.begin(ctx, held.Ref(ask.job.Ref))
 	if err != nil {
 		ask.left = err
 		return err

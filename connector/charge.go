@@ -109,15 +109,16 @@ func (w *Worker) chargePrinted(ctx context.Context, rec *held.Record, ans ending
 	return nil
 }
 
-// void gives back what a job has reserved that did not print: what the attempt
-// reserved, or all if it is empty. When that fails, the sweep does it.
-func (w *Worker) void(ctx context.Context, rec *held.Record, attempt string) {
+// void gives back all that a job has reserved and did not print. When that fails, the
+// sweep does it.
+func (w *Worker) void(ctx context.Context, rec *held.Record) {
 	if rec.Charge != nil {
-		w.giveBack(ctx, rec, rec.Charge, attempt)
+		w.giveBack(ctx, rec, rec.Charge, "")
 	}
 }
 
-// giveBack is void on the accounts of a charge.
+// giveBack gives back what an attempt reserved on the accounts of a charge; an empty
+// attempt is all of them.
 func (w *Worker) giveBack(ctx context.Context, rec *held.Record, c *held.Charge, attempt string) {
 	done, err := w.Ledger.Void(ctx, rec.Name(), attempt, c.Accounts(), time.Now())
 	if err != nil {

@@ -107,7 +107,7 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 	if ans.Outcome == held.Gone && !ans.late {
 		err := w.conclude(ctx, &rec, rev)
 		if err == nil {
-			w.void(ctx, &rec, "")
+			w.void(ctx, &rec)
 			w.lost(&rec, note)
 		}
 		return rec, err
@@ -129,7 +129,7 @@ func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a ac
 	}
 	switch {
 	case ans.Outcome == held.Aborted:
-		w.void(ctx, &rec, "")
+		w.void(ctx, &rec)
 	case ans.Outcome == held.Held && ans.sure && tried != nil && !tried.AtArrival:
 		w.giveBack(ctx, &rec, tried, tried.Attempt)
 	}

@@ -46,6 +46,9 @@ type note struct {
 	By      string    `json:"by,omitempty"` // instance; empty: nobody works on it now
 	Since   time.Time `json:"since"`
 	Crashes int       `json:"crashes,omitempty"`
+	// Waiting says that nothing is done but to wait for Graph: a death counts for
+	// nothing then. It is noted of jobs that are worked on alone.
+	Waiting bool `json:"waiting,omitempty"`
 }
 
 // inflight notes on what this process works, so that its successor knows at what it
@@ -61,7 +64,8 @@ type note struct {
 // once is so noted from the second time on.
 //
 // Of all that is under way when the process dies each has a note: which of them it
-// was shows when those that were there twice are worked on one at a time.
+// was shows when those that were there twice are worked on one at a time. A process
+// that is killed from outside while such a job waits for Graph did not die at it.
 type inflight struct {
 	kv    InflightKV
 	by    string
@@ -77,8 +81,13 @@ type inflight struct {
 
 // noted is a note of this process. Whoever comes while there is one shares it.
 type noted struct {
-	users    int
+	key   string
+	since time.Time
+	users int
+
+	written  sync.Mutex // revision and waits
 	revision uint64
+	waits    int // calls of Graph that are under way
 	crashes  int
 	failed   bool
 	give     func() // the place in alone
@@ -103,30 +112,63 @@ func (f *inflight) risky(d *bus.Delivery) bool {
 
 func noteKey(ref held.Ref) string { return ref.Printer + "." + ref.Job }
 
+// notedKey finds the note of what is worked on in a context.
+type notedKey struct{}
+
 // begin notes that a job is worked on until end is called, which is told whether
-// that went well. The error is errCrashed, errBusy or the store's.
-func (f *inflight) begin(ctx context.Context, ref held.Ref) (end func(well bool), err error) {
+// that went well. Calls of Graph under the context that is returned are noted as
+// waiting. The error is errCrashed, errBusy or the store's.
+func (f *inflight) begin(ctx context.Context, ref held.Ref) (noted context.Context, end func(well bool), err error) {
 	if f.kv == nil {
-		return func(bool) {}, nil
+		return ctx, func(bool) {}, nil
 	}
 	key := noteKey(ref)
 	for range maxConflicts {
-		if n, ok := f.join(key); ok {
-			return f.ending(ctx, key, n), nil
-		}
-		found, revision, err := f.look(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		n, err := f.take(ctx, key, found, revision)
-		if err != nil {
-			return nil, err
+		n, ok := f.join(key)
+		if !ok {
+			found, revision, err := f.look(ctx, key)
+			if err != nil {
+				return ctx, nil, err
+			}
+			if n, err = f.take(ctx, key, found, revision); err != nil {
+				return ctx, nil, err
+			}
 		}
 		if n != nil {
-			return f.ending(ctx, key, n), nil
+			return context.WithValue(ctx, notedKey{}, n), f.ending(ctx, key, n), nil
 		}
 	}
-	return nil, errBusy
+	return ctx, nil, errBusy
+}
+
+// wait notes that a job which is worked on alone waits for Graph, until done is called.
+func (f *inflight) wait(ctx context.Context) (done func()) {
+	n, ok := ctx.Value(notedKey{}).(*noted)
+	if !ok || n.crashes < maxCrashes-1 {
+		return func() {}
+	}
+	f.waits(ctx, n, 1)
+	return func() { f.waits(context.WithoutCancel(ctx), n, -1) }
+}
+
+// waits counts a call of Graph, and writes the note when the first begins or the last
+// has ended. One that can't be written says what it did before: a death may then count
+// that need not.
+func (f *inflight) waits(ctx context.Context, n *noted, calls int) {
+	ctx, cancel := context.WithTimeout(ctx, noteWithin)
+	defer cancel()
+	n.written.Lock()
+	defer n.written.Unlock()
+	before := n.waits > 0
+	n.waits += calls
+	if waiting := n.waits > 0; waiting != before && n.revision != 0 {
+		revision, ok, err := f.put(ctx, n.key, note{By: f.by, Since: n.since, Crashes: n.crashes, Waiting: waiting}, n.revision)
+		if err == nil && ok {
+			n.revision = revision
+		} else if err != nil {
+			f.log.Debug("note of a wait not written", zap.String("job", n.key), zap.Error(err))
+		}
+	}
 }
 
 // join shares the note of this process, if there is one.
@@ -155,6 +197,8 @@ func (f *inflight) look(ctx context.Context, key string) (n note, revision uint6
 	switch dead, err := f.dead(ctx, n); {
 	case err != nil:
 		return note{}, 0, err
+	case dead && n.Waiting:
+		n.Waiting = false
 	case dead:
 		n.Crashes++
 	case f.since(n.Since) < HandleLimit:
@@ -192,7 +236,8 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 	if err != nil {
 		return nil, err
 	}
-	newRevision, ok, err := f.put(ctx, key, note{By: f.by, Since: time.Now(), Crashes: found.Crashes}, revision)
+	since := time.Now()
+	newRevision, ok, err := f.put(ctx, key, note{By: f.by, Since: since, Crashes: found.Crashes}, revision)
 	if err != nil || !ok {
 		give()
 		return nil, err
@@ -200,7 +245,7 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 	if found.Crashes > 0 {
 		f.log.Warn("a process died while it worked on this job, among others perhaps", zap.String("job", key), zap.Int("times", found.Crashes))
 	}
-	n := &noted{users: 1, revision: newRevision, crashes: found.Crashes, give: give}
+	n := &noted{key: key, since: since, users: 1, revision: newRevision, crashes: found.Crashes, give: give}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mine[key] = n
@@ -257,12 +302,15 @@ func (f *inflight) end(ctx context.Context, key string, n *noted) {
 	n.give()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin) // a stop must not leave it behind
 	defer cancel()
+	n.written.Lock()
+	defer n.written.Unlock()
 	var err error
 	if n.failed && n.crashes > 0 {
 		_, _, err = f.put(ctx, key, note{Since: time.Now(), Crashes: n.crashes}, n.revision)
 	} else {
 		_, err = f.kv.Delete(ctx, key, n.revision)
 	}
+	n.revision = 0
 	if err != nil {
 		// It is taken for a death, once, if nobody works on the job again before.
 		f.log.Warn("note of what was worked on not taken back", zap.String("job", key), zap.Error(err))

@@ -131,6 +131,39 @@ func TestTaskThatKillsTheProcess(t *testing.T) {
 	})
 }
 
+// killedReading is a Graph at whose reads of a job the process is killed from outside.
+type killedReading struct {
+	connector.Graph
+	kill func()
+}
+
+func (g killedReading) Job(context.Context, graph.JobRef) (graph.Job, error) {
+	g.kill()
+	return graph.Job{}, errKilled
+}
+
+// A process that is killed again and again while a job waits for Graph did not die at
+// that job.
+func TestKilledWhileGraphIsWaitedFor(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		id, d := w.print(graphtest.JobSpec{Printer: pullID})
+		for range 6 {
+			var l *life
+			l = w.live("", func(deps *connector.Deps) {
+				deps.Graph = killedReading{deps.Graph, func() { l.dead.Store(true); l.kill() }}
+			})
+			l.worker.Handle(l.ctx, d)
+			l.end()
+		}
+		l := w.live("")
+		l.worker.Handle(l.ctx, d)
+		if dead := w.deadLetters(t); len(dead) != 0 || w.record(id).State != held.Held {
+			t.Errorf("the job is %q, dead letters %+v", w.record(id).State, dead)
+		}
+	})
+}
+
 // Of many that were under way together each time the process died, only the one
 // that it died at is given up.
 func TestOnlyTheCulpritIsGivenUp(t *testing.T) {

@@ -120,7 +120,7 @@ func (w *Worker) lose(ctx context.Context, rec held.Record, rev uint64, why stri
 		return before, errBusy
 	}
 	w.Metrics.moved(before.State, &rec)
-	w.void(ctx, &rec, "")
+	w.void(ctx, &rec)
 	w.lost(&rec, why)
 	return rec, nil
 }
@@ -174,7 +174,7 @@ func (w *Worker) disprove(ctx context.Context, e Entry) error {
 		if err := w.Ledger.Reopen(ctx, rec.Name(), rec.Owner, c.Accounts(), c.Amount, time.Now()); err != nil {
 			return fmt.Errorf("give back what did not print: %w", err)
 		}
-		w.void(ctx, &rec, "") // what was not spent yet
+		w.void(ctx, &rec) // what was not spent yet
 	}
 	before := rec.State
 	rec.Disprove(time.Now(), w.Instance, why)

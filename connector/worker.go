@@ -168,9 +168,11 @@ func NewWorker(d Deps) *Worker {
 	d.Queues, d.Devices = canonicalQueues(d.Queues), canonicalDevices(d.Devices)
 	w := &Worker{
 		Deps: d, queues: map[string]Queue{}, busy: map[string]bool{},
-		log: d.Logger.Named("worker"), groups: newDirectory(d.Graph, d.GroupTTL), tries: newAttempts(),
+		log: d.Logger.Named("worker"), tries: newAttempts(),
 	}
 	w.noted = newInflight(&w.Deps, w.since, w.log)
+	w.Graph = waitingGraph{d.Graph, w.noted}
+	w.groups = newDirectory(w.Graph, d.GroupTTL)
 	for _, q := range d.Queues {
 		w.queues[q.PrinterID] = q
 	}
