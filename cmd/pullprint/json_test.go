@@ -46,6 +46,7 @@ var printed = map[string][]any{
 	"listDelegations":      {[]connector.Delegation{}},
 	"privacyExport":        {connector.Person{}},
 	"privacyErase":         {connector.Erased{}},
+	"print":                {[]countedFile{}}, // of pages
 	"printStanding":        {connector.Standing{}},
 	"quotaHistory":         {admin.EntryList{}},
 	"quotaUsage":           {[]connector.UsageDay{}},

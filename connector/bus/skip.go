@@ -57,8 +57,9 @@ func (c *consumption) tellSkipped(ctx context.Context) {
 			}
 		}
 		if n > 0 {
-			c.log.Error("tasks in the store are damaged and skipped: the sweep finds their jobs; look at the disk",
-				zap.String("stream", streamTasks), zap.Int("tasks", n), zap.Uint64("first", first), zap.Uint64("last", g.last))
+			c.log.Error("tasks in the store are damaged and skipped",
+				zap.String("stream", streamTasks), zap.Int("tasks", n), zap.Uint64("first", first), zap.Uint64("last", g.last),
+				zap.String("remedy", "look at the disk; the sweep finds the jobs of these tasks"))
 		}
 	}
 }
