@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"testing"
@@ -283,30 +283,32 @@ func hostile(tb testing.TB) map[string]struct {
 	}
 }
 
-// mostHeld is what one count may add to the heap: its budget, and what the
-// collector, which runs at a tenth of growth in this test, has not freed yet.
+// mostHeld is what one count may add to the heap: its budget, and half as much for
+// what lives too shortly to be counted, and for what is allocated while the
+// collector looks at the heap.
 const mostHeld = 32 << 20
 
-// peak is how much the heap grew at most while do ran.
+// peak is how much was held at most while do ran: what the collector found to be in
+// use, again and again. Garbage does not count, however late it is freed.
 func peak(do func()) uint64 {
-	defer debug.SetGCPercent(debug.SetGCPercent(10))
 	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	base, most := m.HeapAlloc, m.HeapAlloc
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	base := live[0].Value.Uint64()
+	most := base
 	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		tick := time.NewTicker(time.Millisecond)
+		tick := time.NewTicker(2 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			select {
 			case <-done:
 				return
 			case <-tick.C:
-				var m runtime.MemStats
-				runtime.ReadMemStats(&m)
-				most = max(most, m.HeapAlloc)
+				runtime.GC()
+				metrics.Read(live)
+				most = max(most, live[0].Value.Uint64())
 			}
 		}
 	}()
