@@ -2,7 +2,9 @@ package pages_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"testing"
 
 	"pullprint/trigger/pages"
@@ -29,6 +31,44 @@ func TestHeadings(t *testing.T) {
 				if n != 3 && !errors.Is(err, pages.ErrUncountable) {
 					t.Errorf("object %d, byte %d, bit %d: %d, %v; want 3, or unknown", number, i-at, bit, n, err)
 				}
+			}
+		}
+	}
+}
+
+// An update in an object stream that can't be read, or that a search does not find,
+// is not undone: what it changed is not taken from the revision before.
+func TestPackedUpdates(t *testing.T) {
+	w := newWriter()
+	const first = "1 0 2 35 3 80 4 100 "
+	w.stream(20, fmt.Sprintf("/Type /ObjStm /N 4 /First %d", len(first)), fmt.Appendf(nil, "%s%-35s%-45s%-20s%-20s", first,
+		"<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [3 0 R 4 0 R] >>", "<< /Type /Page >>", "<< /Type /Page >>"))
+	at := w.Len()
+	w.rows(21, map[int]int{1: 20, 2: 20, 3: 20, 4: 20})
+	const second = "2 0 5 50 "
+	from := w.Len()
+	w.stream(30, fmt.Sprintf("/Type /ObjStm /N 2 /First %d", len(second)), fmt.Appendf(nil, "%s%-50s%-20s", second,
+		"<< /Type /Pages /Kids [3 0 R 4 0 R 5 0 R] >>", "<< /Type /Page >>"))
+	to := from + bytes.Index(w.Bytes()[from:], []byte(second)) + len(second)
+	var rows bytes.Buffer
+	start := w.Len()
+	for _, row := range [][2]uint32{{2, 30}, {2, 30}, {1, uint32(from)}, {1, uint32(start)}} {
+		rows.WriteByte(byte(row[0]))
+		_ = binary.Write(&rows, binary.BigEndian, row[1])
+	}
+	w.stream(31, fmt.Sprintf("/Type /XRef /W [1 4 0] /Index [2 1 5 1 30 2] /Size 32 /Root 1 0 R /Prev %d", at), rows.Bytes())
+	fmt.Fprintf(w, "startxref\n%d\n%%%%EOF\n", start)
+	src := w.Bytes()
+	if n, err := pages.Count(t.Context(), bytes.NewReader(src), int64(len(src)), "application/pdf"); n != 3 {
+		t.Fatalf("undamaged: %d, %v; want 3", n, err)
+	}
+	for i := from; i < to; i++ {
+		for bit := range 8 {
+			damaged := bytes.Clone(src)
+			damaged[i] ^= 1 << bit
+			n, err := pages.Count(t.Context(), bytes.NewReader(damaged), int64(len(damaged)), "application/pdf")
+			if n != 3 && !errors.Is(err, pages.ErrUncountable) {
+				t.Errorf("byte %d %q, bit %d: %d, %v; want 3, or unknown", i-from, src[i], bit, n, err)
 			}
 		}
 	}

@@ -29,15 +29,24 @@ func (l located) place() int64 { return max(l.at, ^l.at) }
 // damaged, and what it means is not certain: its place is doubtful.
 type rebuilt []located
 
-func (l rebuilt) find(_ *file, number int64) (entry, bool, error) {
+// of is the place of an object; nil when there is none.
+func (l rebuilt) of(number int64) *located {
 	i, found := slices.BinarySearchFunc(l, number, func(a located, n int64) int { return cmp.Compare(a.number, n) })
 	if !found {
+		return nil
+	}
+	return &l[i]
+}
+
+func (l rebuilt) find(_ *file, number int64) (entry, bool, error) {
+	at := l.of(number)
+	switch {
+	case at == nil:
 		return entry{}, false, nil
+	case at.stream != 0:
+		return entry{stream: at.stream}, true, nil
 	}
-	if l[i].stream != 0 {
-		return entry{stream: l[i].stream}, true, nil
-	}
-	return entry{offset: l[i].at}, true, nil
+	return entry{offset: at.at}, true, nil
 }
 
 // search goes through a file from its beginning.
@@ -78,6 +87,9 @@ func (f *file) rebuild() error {
 	}
 	s.order()
 	f.sections = []section{rebuilt(s.found)}
+	if err := s.compare(); err != nil {
+		return err
+	}
 	if f.trailer["Root"] == nil && s.root.number != 0 {
 		f.trailer["Root"] = ref(s.root.number)
 	}
@@ -302,6 +314,63 @@ func (s *search) unpack() error {
 		for _, p := range o.at {
 			if err := s.add(located{number: p.number, at: l.at, stream: l.number}); err != nil {
 				return err
+			}
+		}
+	}
+	return nil
+}
+
+// compare looks at what was found with the cross-reference streams that can be
+// read. Where one says that an object is in an object stream, and the object was
+// found only elsewhere and before it, that object stream is damaged: what was found
+// is of an earlier revision, and its place is doubtful.
+func (s *search) compare() error {
+	f := s.f
+	for _, at := range s.trailers {
+		mark := f.b.objects
+		var x *xrefRows
+		st, err := f.streamAt(at)
+		if err == nil {
+			x, err = f.xrefStream(st)
+		}
+		f.b.objects = mark
+		if isBudget(err) {
+			return err
+		}
+		if err != nil {
+			continue // the trailer of a table, or a damaged stream
+		}
+		if err := s.compareRows(x, at); err != nil {
+			return err
+		}
+		f.b.free(int64(len(x.list)) * 2 * subsectionSize)
+		f.b.drop(x.data)
+	}
+	return nil
+}
+
+func (s *search) compareRows(x *xrefRows, at int64) error {
+	for _, sub := range x.list {
+		for i := range sub.count {
+			if err := s.f.b.work(1); err != nil {
+				return err
+			}
+			number := sub.first + i
+			e, _, err := x.find(s.f, number)
+			if isBudget(err) {
+				return err
+			}
+			if err != nil {
+				break // fewer rows than the stream says
+			}
+			if e.stream == 0 {
+				continue
+			}
+			if err := s.f.b.work(findWork); err != nil {
+				return err
+			}
+			if l := rebuilt(s.found).of(number); l != nil && l.at >= 0 && l.at < at && l.stream != e.stream {
+				l.at, l.stream = ^l.at, 0
 			}
 		}
 	}
