@@ -48,7 +48,8 @@ func countPDF(r io.ReaderAt, b *budget, size int64) (int, error) {
 	if err == nil {
 		n, err = f.countTree()
 	}
-	if err == nil || isBudget(err) || errors.Is(err, ErrEncrypted) || errors.Is(err, errEmpty) {
+	if err == nil || isBudget(err) || errors.Is(err, ErrEncrypted) ||
+		errors.Is(err, errEmpty) || errors.Is(err, errFree) {
 		return n, err
 	}
 	// As other readers do with a file that is not as it says.

@@ -38,6 +38,30 @@ func (f *file) countTree() (int, error) {
 // the pages that somebody took out.
 var errEmpty = fmt.Errorf("%w: it has no page", ErrDamaged)
 
+// errFree is of a page that is free by the cross-reference and is still where its
+// entry leads to. A search would find it, also if it was deleted.
+var errFree = fmt.Errorf("%w: a page is free and still there", ErrDamaged)
+
+// gone looks whether an object that is free is really not there. The offset of a
+// free entry is the number of the next free object; where it leads to the object
+// itself, the entry is damaged: it was one in use.
+func (f *file) gone(number int64) error {
+	e, err := f.lookup(number)
+	if err != nil || !e.free {
+		return err
+	}
+	for _, off := range f.places(e.offset) {
+		p := parserAt(f.r, f.b, off, f.size)
+		if got, _, ok := p.heading(); ok && got == number {
+			return errFree
+		}
+		if isBudget(p.failed) {
+			return p.failed
+		}
+	}
+	return nil
+}
+
 // walk goes through a page tree. /Count is not looked at: it is what a producer
 // says, and the leaves are what prints.
 type walk struct {
@@ -92,7 +116,10 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 	// Nothing is there, so nothing prints. In a file that was searched for its objects
 	// it may be there and not have been found: cut off, or with a damaged heading.
 	if v == nil && (!referred || !f.rebuilt) {
-		return 0, nil
+		if referred {
+			err = f.gone(int64(r))
+		}
+		return 0, err
 	}
 	d, ok := v.(dict)
 	if !ok {

@@ -21,7 +21,8 @@ type section interface {
 	find(f *file, number int64) (e entry, known bool, err error)
 }
 
-// entry is where an object is: at an offset, or in an object stream.
+// entry is where an object is: at an offset, or in an object stream. The offset of a
+// free one is the number of the next free object.
 type entry struct {
 	free   bool
 	offset int64
@@ -365,5 +366,6 @@ func (x *xrefRows) find(f *file, number int64) (entry, bool, error) {
 	case 2:
 		return entry{stream: fields[1], free: fields[1] == 0}, true, nil
 	}
-	return entry{free: true}, true, nil // also of a later version: as if it weren't there
+	// Also of a later version: as if it weren't there.
+	return entry{free: true, offset: fields[1]}, true, nil
 }
