@@ -18,9 +18,15 @@ import (
 	"pullprint/trigger/graph/graphtest"
 )
 
-// floodFiles is how many file descriptors the flooded process has, as by ulimit -n: half
-// of what shells usually give.
-const floodFiles = 512
+const (
+	// floodFiles is how many file descriptors the flooded process has, as by ulimit -n: a
+	// quarter of what shells usually give, so that few connections are more than it has.
+	floodFiles = 256
+	// floodAnswer and floodPatience are for a machine that is busy with other tests and the
+	// race detector; both are less than the 40 s after which unread answers are cut off.
+	floodAnswer   = 10 * time.Second
+	floodPatience = 20 * time.Second
+)
 
 // floodHead begins the slow body of one who holds a reader's token.
 const floodHead = "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
@@ -163,7 +169,7 @@ func wait(ctx context.Context, d time.Duration) {
 func (c *chaos) works(during, hook string) {
 	c.Helper()
 	client := admin.NewClient("http://"+c.api, chaosToken)
-	direct := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	direct := &http.Client{Timeout: floodAnswer, Transport: &http.Transport{DisableKeepAlives: true}}
 	get := func(url, method string) error {
 		req, err := http.NewRequestWithContext(c.Context(), method, url, nil)
 		if err != nil {
@@ -190,7 +196,7 @@ func (c *chaos) works(during, hook string) {
 		"webhook":   func() error { return get("http://"+hook+"/graph/notifications?validationToken=x", http.MethodPost) },
 	} {
 		var err error
-		if !eventually(10*time.Second, func() bool { err = try(); return err == nil }) {
+		if !eventually(floodPatience, func() bool { err = try(); return err == nil }) {
 			c.Errorf("%s: %s: %v", during, what, err)
 		}
 	}
