@@ -178,12 +178,9 @@ func TestOnlyTheCulpritIsGivenUp(t *testing.T) {
 		}
 		bad := ids[5]
 		for range 6 {
-			o := &opens{n: map[string]int{}, dies: func(string) bool { return false }}
-			under := make(chan struct{})
 			l := new(life)
 			l = w.live("", withPolicy(t, counting), func(d *connector.Deps) {
 				d.Pages = func(_ context.Context, job graph.JobRef, _ graph.Document) (int, error) {
-					o.n[job.Job]++
 					time.Sleep(time.Second) // all are at it together, as far as they may
 					if job.Job != bad.Job {
 						time.Sleep(time.Second)
@@ -197,7 +194,6 @@ func TestOnlyTheCulpritIsGivenUp(t *testing.T) {
 					return 1, nil
 				}
 			})
-			close(under)
 			done := make(chan struct{})
 			for _, d := range all {
 				go func() {
