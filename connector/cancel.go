@@ -33,7 +33,7 @@ func NotHeld(rec *held.Record) error {
 	case held.Aborting:
 		what = "is being aborted"
 	}
-	return fmt.Errorf("%w: %s/%s %s.", ErrNotHeld, rec.Queue, rec.Job, what) //nolint:revive // a sentence for people
+	return fmt.Errorf("%w: %s/%s %s.", ErrNotHeld, rec.Queue, rec.Job, what) //nolint:revive,staticcheck // a sentence for people
 }
 
 // maxConflicts is how often a change is tried anew when another was faster.
