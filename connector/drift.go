@@ -7,8 +7,8 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/held"
-	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/register"
 )
 
 // Whether a queue has our trigger can't be asked for with the token of the app: the
@@ -65,11 +65,11 @@ func (s *Sweeper) lookForDrift(ctx context.Context, now time.Time) {
 func (s *Sweeper) drifting(ctx context.Context, q Queue, now time.Time) (is bool, why string, err error) {
 	if look, definition := s.worker.Trigger, s.worker.Book.Definition(); look != nil && definition != "" {
 		state, holder, err := look(ctx, q.PrinterID, definition)
-		if err == nil && state == trigger.TriggerForeign {
+		if err == nil && state == register.TriggerForeign {
 			state += ": " + holder
 		}
 		if err == nil {
-			return state != trigger.TriggerOurs, "its trigger is " + state, nil
+			return state != register.TriggerOurs, "its trigger is " + state, nil
 		}
 	}
 	past, ours, err := s.pastUs(ctx, q, now)

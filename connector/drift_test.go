@@ -15,9 +15,9 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/register"
 )
 
 // A queue whose trigger is taken away is noticed by the jobs that print past us,
@@ -101,9 +101,9 @@ func TestDriftSeen(t *testing.T) {
 			admin := administrator(t, w)
 			d.Trigger = func(ctx context.Context, printer, definition string) (string, string, error) {
 				if failing {
-					return "", "", trigger.ErrForbidden
+					return "", "", register.ErrForbidden
 				}
-				return trigger.LookAt(ctx, admin, printer, definition, appID)
+				return register.CheckTrigger(ctx, admin, printer, definition, appID)
 			}
 		})
 		looks := func(what string, followMe int, said string) {

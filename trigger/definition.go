@@ -55,7 +55,7 @@ func (k *keeper) pick(all []graph.Definition) (graph.Definition, bool) {
 			}
 		}
 	}
-	return named(all, k.o.Definition, k.o.AppID)
+	return graph.FindDefinition(all, k.o.Definition, k.o.AppID)
 }
 
 func (k *keeper) rememberDefinition(ctx context.Context, d definition) error {

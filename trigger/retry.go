@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"pullprint/trigger/graph"
 )
 
 // The pause between two tries grows from the first to the last.
@@ -20,18 +22,6 @@ const (
 func pause(n int) time.Duration {
 	d := min(firstPause<<min(n-1, 10), lastPause)
 	return d/2 + rand.N(d/2+1)
-}
-
-// wait sleeps, and reports false when ctx ended before.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // retry calls f until it succeeds or ctx ends, and returns nil or ctx's error.
@@ -51,7 +41,7 @@ func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Con
 			n = 1 // it worked for a while
 		}
 		c.say(what, err)
-		if !wait(ctx, pause(n)) {
+		if !graph.Sleep(ctx, pause(n)) {
 			return ctx.Err()
 		}
 		began = time.Now()

@@ -20,6 +20,7 @@ import (
 	"pullprint/policy"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/register"
 	"pullprint/trigger/webhook"
 )
 
@@ -207,13 +208,13 @@ func (e *examination) triggers(ctx context.Context, o graph.Options, definition 
 		return
 	}
 	for _, q := range e.made() {
-		state, holder, err := trigger.LookAt(ctx, admin, q.PrinterID, definition, e.cfg.Auth.ClientID)
+		state, holder, err := register.CheckTrigger(ctx, admin, q.PrinterID, definition, e.cfg.Auth.ClientID)
 		switch {
 		case err != nil:
 			e.say("triggers", broken, q.Name+": "+err.Error(), byHand)
-		case state == trigger.TriggerOurs:
+		case state == register.TriggerOurs:
 			e.say("triggers", fine, q.Name+": ours", "")
-		case state == trigger.TriggerForeign:
+		case state == register.TriggerForeign:
 			e.say("triggers", broken, q.Name+": it has the trigger of another app, "+holder, "agree with whoever runs that app; `pullprint register apply --replace` takes its place")
 		default:
 			e.say("triggers", broken, q.Name+": "+state+", so no job of it is heard of", "`pullprint register apply` puts ours on")

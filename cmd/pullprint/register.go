@@ -11,8 +11,8 @@ import (
 
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
-	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/register"
 )
 
 func registerCommand() *cobra.Command {
@@ -64,7 +64,7 @@ func registerApply() *cobra.Command {
 		Short:       "Show the plan, ask, and do it",
 		Args:        wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.change(cmd, r.plan, "create", func(ctx context.Context, plan *trigger.Plan, done func(trigger.Step)) error {
+			return r.change(cmd, r.plan, "create", func(ctx context.Context, plan *register.Plan, done func(register.Step)) error {
 				return r.planner.Apply(ctx, plan, done)
 			})
 		},
@@ -89,7 +89,7 @@ Virtual printers that pullprint made (queues[].create) stay, with their shares, 
 --printers is given: whoever installed one has to do so again when it is made anew.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.change(cmd, r.removal, "remove", func(ctx context.Context, plan *trigger.Plan, done func(trigger.Step)) error {
+			return r.change(cmd, r.removal, "remove", func(ctx context.Context, plan *register.Plan, done func(register.Step)) error {
 				return r.planner.Remove(ctx, plan, done)
 			})
 		},
@@ -105,8 +105,8 @@ type registration struct {
 
 	cfg     *config.Config
 	app     *graph.Client
-	planner *trigger.Planner
-	queues  []trigger.Printer
+	planner *register.Planner
+	queues  []register.Queue
 	kept    graph.Keep
 	loads   []weighed
 }
@@ -117,11 +117,11 @@ func (r *registration) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&r.keep, "keep", false, "keep the sign-in, encrypted, for the daemon (administrator.sign_in_file)")
 }
 
-func (r *registration) plan(ctx context.Context) (*trigger.Plan, error) {
+func (r *registration) plan(ctx context.Context) (*register.Plan, error) {
 	return r.planner.Plan(ctx, r.queues)
 }
 
-func (r *registration) removal(ctx context.Context) (*trigger.Plan, error) {
+func (r *registration) removal(ctx context.Context) (*register.Plan, error) {
 	return r.planner.PlanRemoval(ctx, r.queues)
 }
 
@@ -141,7 +141,7 @@ func (r *registration) open(cmd *cobra.Command) error {
 	}
 	r.cfg = cfg
 	for _, q := range cfg.Queues {
-		p := trigger.Printer{ID: q.PrinterID, Name: q.Name, Create: q.Create, ShareWith: q.ShareWith}
+		p := register.Queue{ID: q.PrinterID, Name: q.Name, Create: q.Create, ShareWith: q.ShareWith}
 		for _, d := range cfg.Devices {
 			if slices.Contains(d.Queues, q.Name) {
 				p.Devices = append(p.Devices, d.PrinterID)
@@ -163,9 +163,9 @@ func (r *registration) open(cmd *cobra.Command) error {
 		return fmt.Errorf("sign the administrator in: %w%s", err, wayOut(err))
 	}
 	r.app = app
-	r.planner = &trigger.Planner{
+	r.planner = &register.Planner{
 		App: app, Admin: admin, AppID: cfg.Auth.ClientID, Definition: cfg.Trigger.Definition, Replace: r.replace,
-		Maker: &trigger.Maker{App: app, Admin: admin, AppID: cfg.Auth.ClientID}, Printers: r.printers,
+		Provisioner: &register.Provisioner{App: app, Admin: admin, AppID: cfg.Auth.ClientID}, Printers: r.printers,
 	}
 	return nil
 }
@@ -210,7 +210,7 @@ func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc 
 }
 
 // change shows a plan, asks, and has it done.
-func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*trigger.Plan, error), what string, do func(context.Context, *trigger.Plan, func(trigger.Step)) error) error {
+func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*register.Plan, error), what string, do func(context.Context, *register.Plan, func(register.Step)) error) error {
 	out := cmd.OutOrStdout()
 	if !r.yes && !terminal(cmd) {
 		return usageError{errors.New("there is no terminal to ask at; look at `pullprint register plan`, and give --yes")}
@@ -229,12 +229,12 @@ func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*t
 		if !r.yes && !agreed(cmd) {
 			return errors.New("nothing was changed; give --yes where nobody can answer")
 		}
-		err := do(cmd.Context(), p, func(s trigger.Step) {
+		err := do(cmd.Context(), p, func(s register.Step) {
 			if s.Err != nil {
 				fmt.Fprintf(out, "failed  %s: %v\n", printable(s.Name), s.Err)
 				return
 			}
-			fmt.Fprintf(out, "done    %s: %s\n", printable(s.Name), printable(s.Did))
+			fmt.Fprintf(out, "done    %s: %s\n", printable(s.Name), printable(s.Done))
 		})
 		if err != nil {
 			return fmt.Errorf("%w; what was done stays done: run it again", words(err))

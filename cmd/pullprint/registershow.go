@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/register"
 )
 
 // conclusion says how it ended; a queue without our trigger is a failure.
-func (r *registration) conclusion(ctx context.Context, out io.Writer, p *trigger.Plan, what string) error {
-	open := p.Open()
+func (r *registration) conclusion(ctx context.Context, out io.Writer, p *register.Plan, what string) error {
+	open := p.Incomplete()
 	switch {
 	case len(open) > 0:
 		if what != "remove" {
@@ -46,19 +46,19 @@ func (r *registration) conclusion(ctx context.Context, out io.Writer, p *trigger
 
 // remind says which printer_id is still to be written into the configuration, and who
 // can't print yet.
-func (r *registration) remind(out io.Writer, p *trigger.Plan) {
-	for i := range p.Virtual {
-		v := &p.Virtual[i]
-		if !v.Create || v.Found == "" {
+func (r *registration) remind(out io.Writer, p *register.Plan) {
+	for i := range p.VirtualPrinters {
+		v := &p.VirtualPrinters[i]
+		if !v.Create || v.PrinterID == "" {
 			continue
 		}
 		if v.ID == "" {
-			fmt.Fprintf(out, "Write into the configuration, at the queue %s:  printer_id: %s\n", printable(v.Name), v.Found)
+			fmt.Fprintf(out, "Write into the configuration, at the queue %s:  printer_id: %s\n", printable(v.Name), v.PrinterID)
 		}
-		if v.Shared != "" && len(v.ShareWith) == 0 {
+		if v.ShareID != "" && len(v.ShareWith) == 0 {
 			fmt.Fprintf(out, "Nobody may print to %s unless somebody was let in the Universal Print portal; or name groups in queues[].share_with, and run this again.\n", printable(v.Name))
 		}
-		for _, id := range v.Spare {
+		for _, id := range v.Duplicates {
 			fmt.Fprintf(out, "%s was made twice, by a run that was interrupted: delete the printer %s in the Universal Print portal.\n", printable(v.Name), printable(id))
 		}
 	}
@@ -82,11 +82,11 @@ type shownStep struct {
 	Error   string `json:"error,omitempty"`
 }
 
-func (r *registration) show(w io.Writer, p *trigger.Plan) error {
+func (r *registration) show(w io.Writer, p *register.Plan) error {
 	if r.json {
 		steps := []shownStep{}
 		for _, s := range p.Steps {
-			steps = append(steps, shownStep{s.Name, s.Printer.ID, s.State, s.Act, foreignOf(s), errorOf(s)})
+			steps = append(steps, shownStep{s.Name, s.Queue.ID, s.State, s.Action, foreignOf(s), errorOf(s)})
 		}
 		return printJSON(w, shownPlan{p.Definition.ID, steps, shownPrinters(p), r.loads})
 	}
@@ -100,16 +100,16 @@ func (r *registration) show(w io.Writer, p *trigger.Plan) error {
 	for _, s := range p.Steps {
 		about := s.State
 		switch {
-		case s.State == trigger.TriggerForeign:
+		case s.State == register.TriggerForeign:
 			about += ": " + foreignOf(s)
 		case s.Err != nil:
 			about += ": " + errorOf(s)
 		}
-		act := s.Act
-		if act == trigger.ActRefuse {
+		act := s.Action
+		if act == register.ActionSkip {
 			act += "; --replace takes its place"
 		}
-		id := s.Printer.ID
+		id := s.Queue.ID
 		if id == "" {
 			id = "-"
 		}
@@ -130,15 +130,15 @@ func (r *registration) show(w io.Writer, p *trigger.Plan) error {
 	return nil
 }
 
-func foreignOf(s trigger.Step) string {
-	if s.State != trigger.TriggerForeign {
+func foreignOf(s register.Step) string {
+	if s.State != register.TriggerForeign {
 		return ""
 	}
-	return trigger.Foreign(s.Found)
+	return register.HolderName(s.Found)
 }
 
 // errorOf is why a queue could not be read, in words for its administrator.
-func errorOf(s trigger.Step) string {
+func errorOf(s register.Step) string {
 	var ge *graph.Error
 	switch {
 	case s.Err == nil:
@@ -160,11 +160,11 @@ type shownPrinter struct {
 	Error   string   `json:"error,omitempty"`
 }
 
-func shownPrinters(p *trigger.Plan) []shownPrinter {
+func shownPrinters(p *register.Plan) []shownPrinter {
 	list := []shownPrinter{}
-	for i := range p.Virtual {
-		v := &p.Virtual[i]
-		s := shownPrinter{v.Name, v.Found, append([]string{}, v.Lacks...), v.Shared, append([]string{}, v.Acts()...), v.Spare, ""}
+	for i := range p.VirtualPrinters {
+		v := &p.VirtualPrinters[i]
+		s := shownPrinter{v.Name, v.PrinterID, append([]string{}, v.Missing...), v.ShareID, append([]string{}, v.Actions()...), v.Duplicates, ""}
 		if v.Err != nil {
 			s.Error = v.Err.Error()
 		}
@@ -174,21 +174,21 @@ func shownPrinters(p *trigger.Plan) []shownPrinter {
 }
 
 // showPrinters tells of virtual printers, if there is anything to tell.
-func showPrinters(w io.Writer, p *trigger.Plan) error {
+func showPrinters(w io.Writer, p *register.Plan) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if len(p.Virtual) > 0 {
+	if len(p.VirtualPrinters) > 0 {
 		fmt.Fprintln(t, "\nQUEUE\tVIRTUAL PRINTER\tLACKS\tACTION")
 	}
-	for i := range p.Virtual {
-		v := &p.Virtual[i]
-		found, lacks, act := v.Found, strings.Join(v.Lacks, "; "), strings.Join(v.Acts(), ", ")
+	for i := range p.VirtualPrinters {
+		v := &p.VirtualPrinters[i]
+		found, lacks, act := v.PrinterID, strings.Join(v.Missing, "; "), strings.Join(v.Actions(), ", ")
 		switch {
 		case v.Err != nil:
 			act = "none: " + v.Err.Error()
 		case v.Foreign:
 			act = "none: only who registered it can add that, for jobs that its devices could print"
 		case act == "":
-			act = trigger.ActNothing
+			act = register.ActionNone
 		}
 		if found == "" {
 			found, lacks = "missing", "all"
@@ -198,10 +198,10 @@ func showPrinters(w io.Writer, p *trigger.Plan) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(v.Name), printable(found), printable(lacks), printable(act))
 	}
-	if len(p.Gone) > 0 {
+	if len(p.Deletions) > 0 {
 		fmt.Fprintln(t, "\nPRINTER\tID\tACTION")
 	}
-	for _, g := range p.Gone {
+	for _, g := range p.Deletions {
 		fmt.Fprintf(t, "%s\t%s\tdelete, with its share\n", printable(g.DisplayName), printable(g.ID))
 	}
 	return t.Flush()
@@ -237,14 +237,14 @@ func (l weighed) show(w io.Writer) {
 
 // weigh looks at the jobs that each queue had, as far as Graph still lists them. That
 // it can't be read keeps nothing from being planned.
-func (r *registration) weigh(ctx context.Context, p *trigger.Plan) {
+func (r *registration) weigh(ctx context.Context, p *register.Plan) {
 	r.loads = []weighed{}
 	for _, s := range p.Steps {
-		if s.Printer.ID == "" || s.Err != nil {
+		if s.Queue.ID == "" || s.Err != nil {
 			continue
 		}
 		l := weighed{Queue: s.Name}
-		arrivals, err := r.arrivals(ctx, s.Printer.ID)
+		arrivals, err := r.arrivals(ctx, s.Queue.ID)
 		if err != nil {
 			l.Error = err.Error()
 		} else {

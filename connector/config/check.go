@@ -15,8 +15,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/policy/strictyaml"
-	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/register"
 	"pullprint/trigger/webhook"
 )
 
@@ -429,9 +429,9 @@ func (k *checker) shareWith(at string, q connector.Queue) {
 	}
 	for i, who := range q.ShareWith {
 		switch here := fmt.Sprintf("%s[%d]", at, i); {
-		case who == trigger.Everyone && len(q.ShareWith) > 1:
+		case who == register.Everyone && len(q.ShareWith) > 1:
 			k.add(here, "leave the others out, or it", "everyone, and others besides")
-		case who != trigger.Everyone && !guid.MatchString(who):
+		case who != register.Everyone && !guid.MatchString(who):
 			k.add(here, "write the object id of a group, from the Entra admin center, or everyone", "%s is not a valid group id", here)
 		}
 	}

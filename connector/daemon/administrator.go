@@ -11,8 +11,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/config"
-	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/register"
 )
 
 // resumeEvery is how soon a kept sign-in that was of no use is looked at again: an
@@ -102,9 +102,9 @@ func (a *administrator) refused(err error) {
 func (a *administrator) trigger(ctx context.Context, printer, definition string) (state, holder string, err error) {
 	c, err := a.get(ctx)
 	if err != nil {
-		return trigger.TriggerUnreadable, "", err
+		return register.TriggerUnreadable, "", err
 	}
-	state, holder, err = trigger.LookAt(ctx, c, printer, definition, a.cfg.Auth.ClientID)
+	state, holder, err = register.CheckTrigger(ctx, c, printer, definition, a.cfg.Auth.ClientID)
 	a.refused(err)
 	return state, holder, err
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -49,6 +50,18 @@ const (
 
 // A Definition is a printTaskDefinition. AppID is the app that made it.
 type Definition struct{ ID, DisplayName, AppID string }
+
+// FindDefinition returns the definition with this display name that belongs to this app.
+// If there are several it is the one with the lowest id, so that all callers agree.
+func FindDefinition(all []Definition, displayName, appID string) (Definition, bool) {
+	var found Definition
+	for _, d := range all {
+		if d.DisplayName == displayName && strings.EqualFold(d.AppID, appID) && (found.ID == "" || d.ID < found.ID) {
+			found = d
+		}
+	}
+	return found, found.ID != ""
+}
 
 // A Trigger is a printTaskTrigger of a printer
 // (https://learn.microsoft.com/graph/api/resources/printtasktrigger), with the

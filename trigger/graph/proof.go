@@ -189,7 +189,7 @@ func (i *identity) ask(ctx context.Context, now time.Time) (*oauth2.Token, error
 		if !errors.As(err, &e) || !metadataBusy(e.Status) {
 			return token, err
 		}
-		if wait := backoff(n, e.RetryAfter); !fits(ctx, wait) || !pause(ctx, wait) {
+		if wait := backoff(n, e.RetryAfter); !fits(ctx, wait) || !Sleep(ctx, wait) {
 			return nil, err
 		}
 	}

@@ -105,7 +105,7 @@ func (p *pauses) wait(ctx context.Context, c *Client, cl *call) *Error {
 			return e
 		}
 		asleep := time.Now()
-		awake := pause(ctx, long)
+		awake := Sleep(ctx, long)
 		c.metrics.throttled.Add(time.Since(asleep).Seconds())
 		if !awake {
 			return e
@@ -124,8 +124,8 @@ func backoff(n int, asked time.Duration) time.Duration {
 	return d
 }
 
-// pause sleeps, and reports false when ctx ended before.
-func pause(ctx context.Context, d time.Duration) bool {
+// Sleep waits for d and reports whether it did; false means that ctx ended before.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

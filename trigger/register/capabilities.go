@@ -1,4 +1,4 @@
-package trigger
+package register
 
 import (
 	"slices"
@@ -8,7 +8,7 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// lists are the capabilities that are a list of words, by Graph's name.
+// lists are the capabilities that are lists of words, by Graph's name.
 var lists = []struct {
 	name string
 	of   func(*graph.Capabilities) *[]string
@@ -25,7 +25,7 @@ var lists = []struct {
 	{"scalings", func(c *graph.Capabilities) *[]string { return &c.Scalings }},
 }
 
-// numbers are those that are a list of numbers.
+// numbers are those that are lists of numbers.
 var numbers = []struct {
 	name string
 	of   func(*graph.Capabilities) *[]int
@@ -34,7 +34,7 @@ var numbers = []struct {
 	{"pagesPerSheet", func(c *graph.Capabilities) *[]int { return &c.PagesPerSheet }},
 }
 
-// switches are those that are there or not.
+// switches are those that are true, false or not given.
 var switches = []struct {
 	name string
 	of   func(*graph.Capabilities) **bool
@@ -45,8 +45,8 @@ var switches = []struct {
 	{"supportsFitPdfToPage", func(c *graph.Capabilities) **bool { return &c.FitPDFToPage }},
 }
 
-// plain is what a queue offers where its devices say nothing.
-func plain() graph.Capabilities {
+// defaultCapabilities is what a queue offers where its devices report nothing.
+func defaultCapabilities() graph.Capabilities {
 	yes := true
 	return graph.Capabilities{
 		ContentTypes: []string{"application/oxps", "application/pdf"},
@@ -59,18 +59,18 @@ func plain() graph.Capabilities {
 	}
 }
 
-// together is what a queue offers whose jobs some devices release: what any of them
-// can do. A document is sent on as it is, so of content types only what each of them
-// takes. Trays are left out: one device's mean nothing at another.
-func together(devices []graph.Capabilities) graph.Capabilities {
+// combine is what a queue offers whose jobs these devices release: what any of them can do.
+// Documents are not converted, so of content types only those that every device accepts.
+// Trays are left out: those of one device mean nothing on another.
+func combine(devices []graph.Capabilities) graph.Capabilities {
 	var all graph.Capabilities
 	for i := range devices {
 		d := devices[i]
 		types := d.ContentTypes
 		d.ContentTypes = nil
-		add(&all, &d)
+		merge(&all, &d)
 		switch {
-		case len(types) == 0: // it doesn't say
+		case len(types) == 0: // the device doesn't report any
 		case all.ContentTypes == nil:
 			all.ContentTypes = slices.Clone(types)
 		default:
@@ -80,8 +80,8 @@ func together(devices []graph.Capabilities) graph.Capabilities {
 	return all
 }
 
-// add gives a queue what more can do besides.
-func add(c, more *graph.Capabilities) {
+// merge adds to c what more can do.
+func merge(c, more *graph.Capabilities) {
 	for _, l := range lists {
 		to := l.of(c)
 		*to = union(*to, *l.of(more))
@@ -101,8 +101,8 @@ func add(c, more *graph.Capabilities) {
 	}
 }
 
-// fill gives a queue what it says nothing about.
-func fill(c, from *graph.Capabilities) {
+// fillMissing sets in c what it does not give.
+func fillMissing(c, from *graph.Capabilities) {
 	for _, l := range lists {
 		if to := l.of(c); len(*to) == 0 {
 			*to = *l.of(from)
@@ -123,8 +123,8 @@ func fill(c, from *graph.Capabilities) {
 	}
 }
 
-// lacking is what have does not offer of want, in Graph's names.
-func lacking(have, want graph.Capabilities) []string {
+// missingFrom returns what want has and have does not offer, in Graph's names.
+func missingFrom(have, want graph.Capabilities) []string {
 	var all []string
 	note := func(name string, has int, missing []string) {
 		switch {
@@ -156,7 +156,7 @@ func lacking(have, want graph.Capabilities) []string {
 	return all
 }
 
-// defaults are those that a queue has not got yet: what is there stays.
+// defaults are those that a queue has not got yet: existing ones stay.
 func defaults(can graph.Capabilities, there graph.Defaults) graph.Defaults {
 	var d graph.Defaults
 	for _, w := range []struct {
@@ -195,12 +195,12 @@ func defaults(can graph.Capabilities, there graph.Defaults) graph.Defaults {
 	return d
 }
 
-// union is a, and what only b has. It shares no memory with either.
+// union returns the values of a, then those that only b has, in new memory.
 func union[T comparable](a, b []T) []T {
 	return append(slices.Clone(a), without(b, a)...)
 }
 
-// without is what a has and b has not.
+// without returns what a has and b has not, each value once.
 func without[T comparable](a, b []T) []T {
 	var out []T
 	for _, v := range a {

@@ -1,4 +1,4 @@
-package trigger_test
+package register_test
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/register"
 )
 
 const (
@@ -18,14 +18,15 @@ const (
 	planQueue = "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1"
 )
 
-// moody is Graph with an administrator's token that does not tell all it knows.
-type moody struct {
-	admin trigger.Triggers
+// unreliableAdmin is Graph with an administrator's token: lists come back empty and answers
+// get lost.
+type unreliableAdmin struct {
+	admin register.Triggers
 	empty int  // so many lists come back empty
 	lost  bool // the answer to a creation gets lost
 }
 
-func (m *moody) Triggers(ctx context.Context, printer string) ([]graph.Trigger, error) {
+func (m *unreliableAdmin) Triggers(ctx context.Context, printer string) ([]graph.Trigger, error) {
 	if m.empty > 0 {
 		m.empty--
 		return nil, nil
@@ -33,7 +34,7 @@ func (m *moody) Triggers(ctx context.Context, printer string) ([]graph.Trigger, 
 	return m.admin.Triggers(ctx, printer)
 }
 
-func (m *moody) CreateTrigger(ctx context.Context, printer, definition string) error {
+func (m *unreliableAdmin) CreateTrigger(ctx context.Context, printer, definition string) error {
 	err := m.admin.CreateTrigger(ctx, printer, definition)
 	if err == nil && m.lost {
 		err = errors.New("the answer is lost")
@@ -41,7 +42,7 @@ func (m *moody) CreateTrigger(ctx context.Context, printer, definition string) e
 	return err
 }
 
-func (m *moody) DeleteTrigger(ctx context.Context, printer, id string) error {
+func (m *unreliableAdmin) DeleteTrigger(ctx context.Context, printer, id string) error {
 	return m.admin.DeleteTrigger(ctx, printer, id)
 }
 
@@ -83,35 +84,35 @@ func TestPlanner(t *testing.T) {
 	sim.AddPrinter(graphtest.Printer{ID: planQueue})
 	user := sim.AddUser(graphtest.User{UPN: "admin@contoso.com", Administrator: true}).ID
 	app, person := admin(t, sim, user)
-	queues := []trigger.Printer{{ID: planQueue, Name: "Follow-Me"}}
+	queues := []register.Queue{{ID: planQueue, Name: "Follow-Me"}}
 	ctx := t.Context()
 	foreign := sim.PlantDefinition("99999999-0000-4000-8000-000000000009", "Other")
 	for _, c := range []struct {
 		name    string
 		foreign bool
-		mood    moody
+		mood    unreliableAdmin
 		state   string
 		err     string
 	}{
-		{"as it should be", false, moody{}, trigger.TriggerOurs, ""},
-		{"the answer is lost", false, moody{lost: true}, trigger.TriggerOurs, ""},
-		{"the list is empty once", true, moody{empty: 1}, trigger.TriggerForeign, "the printer has a trigger of another app"},
-		{"the list stays empty", true, moody{empty: 9}, trigger.TriggerMissing, "lists none"},
+		{"as it should be", false, unreliableAdmin{}, register.TriggerOurs, ""},
+		{"the answer is lost", false, unreliableAdmin{lost: true}, register.TriggerOurs, ""},
+		{"the list is empty once", true, unreliableAdmin{empty: 1}, register.TriggerForeign, "the printer has a trigger of another app"},
+		{"the list stays empty", true, unreliableAdmin{empty: 9}, register.TriggerMissing, "lists none"},
 	} {
 		mood := c.mood
 		mood.admin = person
-		p := &trigger.Planner{App: app, Admin: &mood, AppID: planApp, Definition: "pullprint"}
+		p := &register.Planner{App: app, Admin: &mood, AppID: planApp, Definition: "pullprint"}
 		if c.foreign {
 			if _, err := sim.AddTrigger(planQueue, foreign); err != nil {
 				t.Fatal(err)
 			}
 		}
 		plan, err := p.Plan(ctx, queues)
-		if err != nil || plan.Steps[0].Act != trigger.ActCreate {
+		if err != nil || plan.Steps[0].Action != register.ActionCreate {
 			t.Fatalf("%s: %+v, %v", c.name, plan, err)
 		}
 		before := sim.Calls(graphtest.OpTriggerCreate)
-		if err := p.Apply(ctx, plan, func(trigger.Step) {}); err != nil {
+		if err := p.Apply(ctx, plan, func(register.Step) {}); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		s := plan.Steps[0]
@@ -130,12 +131,12 @@ func TestPlanner(t *testing.T) {
 	if _, err := sim.AddTrigger(planQueue, old); err != nil {
 		t.Fatal(err)
 	}
-	p := &trigger.Planner{App: app, Admin: person, AppID: planApp, Definition: "pullprint"}
+	p := &register.Planner{App: app, Admin: person, AppID: planApp, Definition: "pullprint"}
 	plan, err := p.Plan(ctx, queues)
-	if err != nil || plan.Steps[0].State != trigger.TriggerOld || plan.Steps[0].Act != trigger.ActReplace {
+	if err != nil || plan.Steps[0].State != register.TriggerOld || plan.Steps[0].Action != register.ActionReplace {
 		t.Fatalf("%+v, %v", plan, err)
 	}
-	if err := p.Apply(ctx, plan, func(trigger.Step) {}); err != nil || plan.Steps[0].State != trigger.TriggerOurs {
+	if err := p.Apply(ctx, plan, func(register.Step) {}); err != nil || plan.Steps[0].State != register.TriggerOurs {
 		t.Errorf("%+v, %v", plan, err)
 	}
 }

@@ -1,4 +1,12 @@
-package trigger
+// Package register puts pullprint's triggers on print queues, for an administrator: it plans,
+// applies and removes the task definition, the triggers and, where the configuration asks
+// for them, virtual printers with their shares.
+//
+// Microsoft Graph lets only a signed-in Printer Administrator read and change triggers, so
+// the daemon itself changes none. Nothing is stored here: every run reads from Graph what
+// exists, so it may be interrupted anywhere and run again. Triggers of other apps are
+// reported and left alone unless Planner.Replace is set.
+package register
 
 import (
 	"context"
@@ -41,14 +49,14 @@ const (
 	TriggerUnreadable = "unreadable"
 )
 
-// What a plan does about a queue.
+// What a plan does to a queue.
 const (
-	ActNothing = "nothing"
-	ActCreate  = "create"
-	ActReplace = "replace"
-	ActRemove  = "remove"
-	// ActRefuse leaves a foreign trigger alone, and the queue without ours.
-	ActRefuse = "left alone"
+	ActionNone    = "nothing"
+	ActionCreate  = "create"
+	ActionReplace = "replace"
+	ActionRemove  = "remove"
+	// ActionSkip leaves a foreign trigger in place, and the queue without ours.
+	ActionSkip = "left alone"
 )
 
 // ErrForbidden says that whoever signed in may not do what a plan needs.
@@ -58,76 +66,75 @@ var ErrForbidden = errors.New("not allowed: sign in as a Printer Administrator (
 // lists none.
 var errHidden = errors.New("graph says that the printer has a trigger, and lists none: try again in a few minutes; if it stays so, look for the other app's trigger in its own administration")
 
-// Printer is a queue to plan for.
-type Printer struct {
-	// ID may be empty for one that is to be made.
+// Queue is a queue to plan for.
+type Queue struct {
+	// ID may be empty for one that is to be created.
 	ID, Name string
-	// Create has its virtual printer made, and kept as it should be.
+	// Create has its virtual printer created, and its attributes and share kept up to date.
 	Create bool
-	// ShareWith are who may print to one that is made: ids of groups, or Everyone.
+	// ShareWith are who may print to one that is created: ids of groups, or Everyone.
 	ShareWith []string
 	// Devices are the printers that release its jobs.
 	Devices []string
 }
 
-// Step is what is, and what would be done, about one queue.
+// Step is the state of one queue, and what would be changed.
 type Step struct {
-	Printer
-	// State is one of the Trigger constants, Act one of the Act constants.
-	State, Act string
-	// Found is the trigger that is there, if any.
+	Queue
+	// State is one of the Trigger constants, Action one of the Action constants.
+	State, Action string
+	// Found is the trigger that exists, if any.
 	Found graph.Trigger
-	// Err is why the triggers could not be read, or the act failed.
+	// Err is why the triggers could not be read, or why the action failed.
 	Err error
-	// Did is what was just done, for who follows it.
-	Did string
+	// Done is what was just done, for whoever follows the progress.
+	Done string
 }
 
-// Plan compares what is configured with what is there.
+// Plan is the difference between what is configured and what exists.
 type Plan struct {
 	// Definition is ours; without an id it would be created.
 	Definition graph.Definition
 	Steps      []Step
-	// Virtual are the virtual printers, as far as there is something about them.
-	Virtual []Virtual
-	// Gone are printers of ours that a removal deletes.
-	Gone []graph.Registered
+	// VirtualPrinters are those to be created, and foreign ones that lack something.
+	VirtualPrinters []VirtualPrinter
+	// Deletions are printers of ours that a removal deletes.
+	Deletions []graph.Registered
 }
 
 // Changes counts the steps that would change something.
 func (p *Plan) Changes() int {
 	n := 0
 	for i := range p.Steps {
-		if a := p.Steps[i].Act; a == ActCreate || a == ActReplace || a == ActRemove {
+		if a := p.Steps[i].Action; a == ActionCreate || a == ActionReplace || a == ActionRemove {
 			n++
 		}
 	}
-	for i := range p.Virtual {
-		if p.Virtual[i].Changes() {
+	for i := range p.VirtualPrinters {
+		if p.VirtualPrinters[i].Changes() {
 			n++
 		}
 	}
-	return n + len(p.Gone)
+	return n + len(p.Deletions)
 }
 
-// Open are the steps after which a queue would still be without our trigger.
-func (p *Plan) Open() (list []Step) {
+// Incomplete returns the steps after which a queue would still lack our trigger.
+func (p *Plan) Incomplete() (list []Step) {
 	for _, s := range p.Steps {
-		if s.Act == ActRefuse || s.State == TriggerUnreadable || s.Err != nil {
+		if s.Action == ActionSkip || s.State == TriggerUnreadable || s.Err != nil {
 			list = append(list, s)
 		}
 	}
-	for i := range p.Virtual {
-		if v := &p.Virtual[i]; v.Err != nil && !slices.ContainsFunc(list, func(s Step) bool { return s.Name == v.Name }) {
-			list = append(list, Step{Printer: v.Printer, State: TriggerUnreadable, Act: ActNothing, Err: v.Err})
+	for i := range p.VirtualPrinters {
+		if v := &p.VirtualPrinters[i]; v.Err != nil && !slices.ContainsFunc(list, func(s Step) bool { return s.Name == v.Name }) {
+			list = append(list, Step{Queue: v.Queue, State: TriggerUnreadable, Action: ActionNone, Err: v.Err})
 		}
 	}
 	return list
 }
 
-// Planner compares and puts right what makes jobs start tasks: our task
-// definition, and a trigger on each queue. It keeps nothing: what was done is
-// read from Graph, so it may be interrupted anywhere and run again.
+// Planner compares what is configured with what exists, and changes it: our task definition
+// and a trigger on each queue, which together make jobs start tasks.
 type Planner struct {
 	App   Definitions
 	Admin Triggers
@@ -135,38 +142,38 @@ type Planner struct {
 	AppID, Definition string
 	// Replace lets a trigger of another app be replaced by ours.
 	Replace bool
-	// Maker makes virtual printers; without one none is made or looked at.
-	Maker *Maker
-	// Printers has a removal delete the virtual printers that we made.
+	// Provisioner creates virtual printers; if nil, none is created or read.
+	Provisioner *Provisioner
+	// Printers makes a removal delete the virtual printers that we created.
 	Printers bool
 }
 
-// Plan looks and changes nothing.
-func (p *Planner) Plan(ctx context.Context, queues []Printer) (*Plan, error) {
+// Plan reads what exists and changes nothing.
+func (p *Planner) Plan(ctx context.Context, queues []Queue) (*Plan, error) {
 	all, err := p.App.Definitions(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list task definitions: %w", err)
 	}
 	plan := &Plan{}
-	plan.Definition, _ = named(all, p.Definition, p.AppID)
-	if p.Maker != nil {
-		if plan.Virtual, err = p.Maker.plan(ctx, queues); err != nil {
+	plan.Definition, _ = graph.FindDefinition(all, p.Definition, p.AppID)
+	if p.Provisioner != nil {
+		if plan.VirtualPrinters, err = p.Provisioner.plan(ctx, queues); err != nil {
 			return nil, err
 		}
 	}
 	for _, q := range queues {
 		if v := plan.virtual(q.Name); v != nil && q.ID == "" {
-			q.ID = v.Found
-			if v.Found == "" {
-				s := Step{Printer: q, State: TriggerMissing, Act: ActCreate}
+			q.ID = v.PrinterID
+			if v.PrinterID == "" {
+				s := Step{Queue: q, State: TriggerMissing, Action: ActionCreate}
 				if v.Err != nil {
-					s.State, s.Act, s.Err = TriggerUnreadable, ActNothing, v.Err
+					s.State, s.Action, s.Err = TriggerUnreadable, ActionNone, v.Err
 				}
 				plan.Steps = append(plan.Steps, s)
 				continue
 			}
 		}
-		s, err := p.step(ctx, q, plan.Definition.ID)
+		s, err := p.planQueue(ctx, q, plan.Definition.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -175,9 +182,9 @@ func (p *Planner) Plan(ctx context.Context, queues []Printer) (*Plan, error) {
 	return plan, nil
 }
 
-// step looks at one queue. Its error is one that every queue would have.
-func (p *Planner) step(ctx context.Context, q Printer, definition string) (Step, error) {
-	s := Step{Printer: q, State: TriggerMissing, Act: ActCreate}
+// planQueue reads the trigger of one queue. Its error is one that every queue would have.
+func (p *Planner) planQueue(ctx context.Context, q Queue, definition string) (Step, error) {
+	s := Step{Queue: q, State: TriggerMissing, Action: ActionCreate}
 	list, err := p.Admin.Triggers(ctx, q.ID)
 	switch {
 	case ctx.Err() != nil:
@@ -185,25 +192,25 @@ func (p *Planner) step(ctx context.Context, q Printer, definition string) (Step,
 	case forbidden(err):
 		return s, fmt.Errorf("read the triggers of %s: %w", q.Name, ErrForbidden)
 	case err != nil:
-		s.State, s.Act, s.Err = TriggerUnreadable, ActNothing, err
+		s.State, s.Action, s.Err = TriggerUnreadable, ActionNone, err
 		return s, nil
 	case len(list) == 0:
 		return s, nil
 	}
 	s.Found = list[0]
-	switch s.State = stateOf(s.Found, definition, p.AppID); {
+	switch s.State = triggerState(s.Found, definition, p.AppID); {
 	case s.State == TriggerOurs:
-		s.Act = ActNothing
+		s.Action = ActionNone
 	case s.State == TriggerOld || p.Replace:
-		s.Act = ActReplace
+		s.Action = ActionReplace
 	default:
-		s.Act = ActRefuse
+		s.Action = ActionSkip
 	}
 	return s, nil
 }
 
-// stateOf tells whose a trigger is.
-func stateOf(t graph.Trigger, definition, app string) string {
+// triggerState tells whose a trigger is.
+func triggerState(t graph.Trigger, definition, app string) string {
 	switch d := t.Definition; {
 	case definition != "" && d.ID == definition:
 		return TriggerOurs
@@ -213,11 +220,11 @@ func stateOf(t graph.Trigger, definition, app string) string {
 	return TriggerForeign
 }
 
-// LookAt reads the trigger of a printer, with the token of a Printer Administrator:
+// CheckTrigger reads the trigger of a printer, with the token of a Printer Administrator:
 // its state as one of the Trigger constants, and who holds it when it is another's.
 // That no trigger is listed does not quite mean that there is none: Graph's list once
 // came back empty for a printer that had one.
-func LookAt(ctx context.Context, admin Triggers, printer, definition, app string) (state, holder string, err error) {
+func CheckTrigger(ctx context.Context, admin Triggers, printer, definition, app string) (state, holder string, err error) {
 	list, err := admin.Triggers(ctx, printer)
 	switch {
 	case forbidden(err):
@@ -227,8 +234,8 @@ func LookAt(ctx context.Context, admin Triggers, printer, definition, app string
 	case len(list) == 0:
 		return TriggerMissing, "", nil
 	}
-	if state = stateOf(list[0], definition, app); state == TriggerForeign {
-		holder = Foreign(list[0])
+	if state = triggerState(list[0], definition, app); state == TriggerForeign {
+		holder = HolderName(list[0])
 	}
 	return state, holder, nil
 }
@@ -243,57 +250,57 @@ func (p *Planner) Apply(ctx context.Context, plan *Plan, done func(Step)) error 
 			return fmt.Errorf("create the task definition: %w", err)
 		}
 	}
-	if err := p.make(ctx, plan, done); err != nil {
+	if err := p.createPrinters(ctx, plan, done); err != nil {
 		return err
 	}
 	for i := range plan.Steps {
 		s := &plan.Steps[i]
-		if s.Act != ActCreate && s.Act != ActReplace || s.Err != nil {
+		if s.Action != ActionCreate && s.Action != ActionReplace || s.Err != nil {
 			continue
 		}
-		s.Err = p.put(ctx, s, plan.Definition.ID)
-		if err := fatal(ctx, s.Err); err != nil {
+		s.Err = p.putTrigger(ctx, s, plan.Definition.ID)
+		if err := abortCause(ctx, s.Err); err != nil {
 			return fmt.Errorf("trigger of %s: %w", s.Name, err)
 		}
 		if s.Err == nil {
-			s.State, s.Act = TriggerOurs, ActNothing
-			s.Did = "trigger"
+			s.State, s.Action = TriggerOurs, ActionNone
+			s.Done = "trigger"
 		}
 		done(*s)
 	}
-	return p.share(ctx, plan, done)
+	return p.sharePrinters(ctx, plan, done)
 }
 
-// put makes our trigger that of a printer. When Graph refuses, it looks again,
+// putTrigger puts our trigger on a printer. When Graph refuses, it reads the triggers again,
 // once: another may have been there, or the list before may have been empty by
 // mistake.
-func (p *Planner) put(ctx context.Context, s *Step, definition string) error {
-	if s.Act == ActReplace {
-		if err := p.Admin.DeleteTrigger(ctx, s.Printer.ID, s.Found.ID); err != nil {
+func (p *Planner) putTrigger(ctx context.Context, s *Step, definition string) error {
+	if s.Action == ActionReplace {
+		if err := p.Admin.DeleteTrigger(ctx, s.Queue.ID, s.Found.ID); err != nil {
 			return fmt.Errorf("remove the trigger that is there: %w", err)
 		}
 	}
-	err := p.Admin.CreateTrigger(ctx, s.Printer.ID, definition)
-	if err == nil || fatal(ctx, err) != nil {
+	err := p.Admin.CreateTrigger(ctx, s.Queue.ID, definition)
+	if err == nil || abortCause(ctx, err) != nil {
 		return err
 	}
-	now, lerr := p.step(ctx, s.Printer, definition)
+	now, lerr := p.planQueue(ctx, s.Queue, definition)
 	switch {
 	case lerr != nil:
 		return lerr
 	case now.State == TriggerOurs:
 		return nil // it was made, and its answer got lost, or another made it
 	case now.State == TriggerForeign:
-		s.State, s.Act, s.Found = now.State, ActRefuse, now.Found
-		return fmt.Errorf("the printer has a trigger of another app, %s", Foreign(now.Found))
+		s.State, s.Action, s.Found = now.State, ActionSkip, now.Found
+		return fmt.Errorf("the printer has a trigger of another app, %s", HolderName(now.Found))
 	case status(err) == http.StatusBadRequest:
 		return errHidden
 	}
 	return err
 }
 
-// Foreign names the app of a trigger that is not ours.
-func Foreign(t graph.Trigger) string {
+// HolderName names the app of a trigger that is not ours.
+func HolderName(t graph.Trigger) string {
 	d := t.Definition
 	name := strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -312,9 +319,9 @@ func Foreign(t graph.Trigger) string {
 	return "one that Graph does not name"
 }
 
-// fatal is an error that ends everything: the context ended, or whoever signed in
-// may not.
-func fatal(ctx context.Context, err error) error {
+// abortCause returns the error that ends the whole run: the context ended, or whoever signed
+// in lacks the permission.
+func abortCause(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -335,18 +342,4 @@ func status(err error) int {
 		return ge.Status
 	}
 	return 0
-}
-
-// named is the definition of a name and an app; two that choose choose the same.
-func named(all []graph.Definition, name, app string) (graph.Definition, bool) {
-	var list []graph.Definition
-	for _, d := range all {
-		if d.DisplayName == name && strings.EqualFold(d.AppID, app) {
-			list = append(list, d)
-		}
-	}
-	if len(list) == 0 {
-		return graph.Definition{}, false
-	}
-	return slices.MinFunc(list, func(a, b graph.Definition) int { return strings.Compare(a.ID, b.ID) }), true
 }

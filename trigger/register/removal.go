@@ -1,4 +1,4 @@
-package trigger
+package register
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// PlanRemoval plans to take ours away: the triggers, and then the definition.
-func (p *Planner) PlanRemoval(ctx context.Context, queues []Printer) (*Plan, error) {
+// PlanRemoval plans to remove what is ours: the triggers, and then the definition.
+func (p *Planner) PlanRemoval(ctx context.Context, queues []Queue) (*Plan, error) {
 	plan, err := p.Plan(ctx, queues)
 	if err != nil {
 		return nil, err
@@ -19,17 +19,17 @@ func (p *Planner) PlanRemoval(ctx context.Context, queues []Printer) (*Plan, err
 		s := &plan.Steps[i]
 		switch s.State {
 		case TriggerOurs, TriggerOld:
-			s.Act = ActRemove
+			s.Action = ActionRemove
 		default:
-			s.Act = ActNothing
+			s.Action = ActionNone
 		}
-		if s.Printer.ID == "" || status(s.Err) == http.StatusNotFound { // it was never made, or is gone already
+		if s.Queue.ID == "" || status(s.Err) == http.StatusNotFound { // it was never made, or is gone already
 			s.State, s.Err = TriggerMissing, nil
 		}
 	}
-	plan.Virtual = nil
-	if p.Maker != nil && p.Printers {
-		if plan.Gone, _, err = p.Maker.ours(ctx); err != nil {
+	plan.VirtualPrinters = nil
+	if p.Provisioner != nil && p.Printers {
+		if plan.Deletions, _, err = p.Provisioner.listPrinters(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -42,21 +42,21 @@ func (p *Planner) Remove(ctx context.Context, plan *Plan, done func(Step)) error
 	left := false
 	for i := range plan.Steps {
 		s := &plan.Steps[i]
-		if s.Act != ActRemove {
+		if s.Action != ActionRemove {
 			left = left || s.State == TriggerUnreadable
 			continue
 		}
-		s.Err = p.Admin.DeleteTrigger(ctx, s.Printer.ID, s.Found.ID)
-		if err := fatal(ctx, s.Err); err != nil {
+		s.Err = p.Admin.DeleteTrigger(ctx, s.Queue.ID, s.Found.ID)
+		if err := abortCause(ctx, s.Err); err != nil {
 			return fmt.Errorf("trigger of %s: %w", s.Name, err)
 		}
 		if s.Err == nil {
-			s.State, s.Act, s.Did = TriggerMissing, ActNothing, "trigger"
+			s.State, s.Action, s.Done = TriggerMissing, ActionNone, "trigger"
 		}
 		left = left || s.Err != nil
 		done(*s)
 	}
-	failed, err := p.unmake(ctx, plan, done)
+	failed, err := p.deletePrinters(ctx, plan, done)
 	if left = left || failed; err != nil {
 		return err
 	}
@@ -70,12 +70,12 @@ func (p *Planner) Remove(ctx context.Context, plan *Plan, done func(Step)) error
 	return nil
 }
 
-// unmake deletes the printers that we made.
-func (p *Planner) unmake(ctx context.Context, plan *Plan, done func(Step)) (failed bool, err error) {
-	for len(plan.Gone) > 0 {
-		g := plan.Gone[0]
-		s := Step{Printer: Printer{ID: g.ID, Name: g.DisplayName}, Did: "printer deleted, " + g.ID}
-		s.Err = p.Maker.unmake(ctx, g.ID)
+// deletePrinters deletes the printers that we created.
+func (p *Planner) deletePrinters(ctx context.Context, plan *Plan, done func(Step)) (failed bool, err error) {
+	for len(plan.Deletions) > 0 {
+		g := plan.Deletions[0]
+		s := Step{Queue: Queue{ID: g.ID, Name: g.DisplayName}, Done: "printer deleted, " + g.ID}
+		s.Err = p.Provisioner.deletePrinter(ctx, g.ID)
 		if ctx.Err() != nil {
 			return true, fmt.Errorf("virtual printer %s: %w", g.DisplayName, ctx.Err())
 		}
@@ -83,16 +83,16 @@ func (p *Planner) unmake(ctx context.Context, plan *Plan, done func(Step)) (fail
 		if s.Err != nil {
 			return true, fmt.Errorf("virtual printer %s: %w", g.DisplayName, s.Err)
 		}
-		plan.Gone = plan.Gone[1:]
+		plan.Deletions = plan.Deletions[1:]
 	}
 	return false, nil
 }
 
-// unmake takes a printer of ours away, with its share.
-func (m *Maker) unmake(ctx context.Context, printer string) error {
-	shares, err := m.Admin.Shares(ctx, printer)
+// deletePrinter deletes a printer of ours with its share.
+func (pr *Provisioner) deletePrinter(ctx context.Context, printer string) error {
+	shares, err := pr.Admin.Shares(ctx, printer)
 	for i := 0; err == nil && i < len(shares); i++ {
-		err = m.Admin.DeleteShare(ctx, shares[i].ID)
+		err = pr.Admin.DeleteShare(ctx, shares[i].ID)
 	}
 	var ge *graph.Error
 	switch {
@@ -103,7 +103,7 @@ func (m *Maker) unmake(ctx context.Context, printer string) error {
 	case err != nil && (!errors.As(err, &ge) || !ge.NotFound()):
 		return fmt.Errorf("end its share: %w", err)
 	}
-	err = m.Admin.DeletePrinter(ctx, printer)
+	err = pr.Admin.DeletePrinter(ctx, printer)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -1,4 +1,4 @@
-package trigger
+package register
 
 import (
 	"slices"
@@ -21,7 +21,7 @@ func TestTogether(t *testing.T) {
 		ContentTypes: []string{"image/urf", "application/pdf"}, MediaSizes: []string{"A4", "A5"}, DPIs: []int{600, 1200}, Color: &yes, Finishings: []string{"staple"},
 		CopiesPerJob: &graph.Span{Start: 1, End: 99},
 	}
-	got := together([]graph.Capabilities{west, {}, east})
+	got := combine([]graph.Capabilities{west, {}, east})
 	want := graph.Capabilities{
 		ContentTypes: []string{"application/pdf"}, MediaSizes: []string{"A4", "A3", "A5"}, DPIs: []int{600, 1200}, Color: &yes, Finishings: []string{"staple"},
 		CopiesPerJob: &graph.Span{Start: 1, End: 99},
@@ -29,17 +29,17 @@ func TestTogether(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if l := lacking(got, got); len(l) != 0 {
+	if l := missingFrom(got, got); len(l) != 0 {
 		t.Errorf("lacks %v of itself", l)
 	}
-	if l, want := lacking(west, got), []string{"mediaSizes A5", "finishings", "dpis 1200", "isColorPrintingSupported", "copiesPerJob"}; !slices.Equal(l, want) {
+	if l, want := missingFrom(west, got), []string{"mediaSizes A5", "finishings", "dpis 1200", "isColorPrintingSupported", "copiesPerJob"}; !slices.Equal(l, want) {
 		t.Errorf("lacks %q, want %q", l, want)
 	}
 	if west.MediaSizes[1] != "A3" || len(west.MediaSizes) != 2 || *west.Color {
 		t.Errorf("a device was changed: %+v", west)
 	}
-	base := plain()
-	fill(&got, &base)
+	base := defaultCapabilities()
+	fillMissing(&got, &base)
 	if !slices.Equal(got.ContentTypes, []string{"application/pdf"}) || !slices.Equal(got.Qualities, base.Qualities) {
 		t.Errorf("filled: %+v", got)
 	}
