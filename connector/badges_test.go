@@ -266,13 +266,13 @@ func BenchmarkResolve(b *testing.B) {
 			var g errgroup.Group
 			g.SetLimit(64)
 			for i := range n {
-				g.Go(func() error { _, err := book.Enrol(ctx, fmt.Sprint(i), badgeOf(studentID)); return err })
+				g.Go(func() error { _, err := book.Enrol(ctx, fmt.Sprint(1000+i), badgeOf(studentID)); return err })
 			}
 			if err := g.Wait(); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, err := book.Resolve(ctx, "7", time.Now()); err != nil {
+				if _, err := book.Resolve(ctx, "1007", time.Now()); err != nil {
 					b.Fatal(err)
 				}
 			}

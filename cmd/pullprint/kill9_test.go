@@ -299,7 +299,8 @@ func (c *chaos) await(p *process, what string, ok func() bool) {
 	}
 }
 
-// send sends jobs at a steady rate until stop is closed, and closes sent.
+// send sends jobs at a steady rate until stop is closed, and closes sent. A kill may
+// come before everybody had a job of theirs: what is missing is then sent at once.
 func (c *chaos) send(stop <-chan struct{}, sent chan<- struct{}) {
 	defer close(sent)
 	every := c.every
@@ -323,7 +324,9 @@ func (c *chaos) send(stop <-chan struct{}, sent chan<- struct{}) {
 		}
 		select {
 		case <-stop:
-			return
+			if i+1 >= len(kinds)*tappers {
+				return
+			}
 		case <-tick.C:
 		}
 	}
