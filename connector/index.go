@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +36,7 @@ type Index struct {
 	damage  error // why the records can't all be read
 	entries map[place]indexed
 	odd     map[place]odd
+	order   seenOrder
 	held    map[string]int // by queue
 }
 
@@ -82,6 +83,7 @@ func (x *Index) Run(ctx context.Context) error {
 	for {
 		err := x.store.Watch(ctx, x.take, func() {
 			once.Do(func() {
+				x.arrange() // so that the first page need not
 				x.log.Info("job records read", zap.Int("records", x.Len()))
 				close(x.ready)
 			})
@@ -232,11 +234,15 @@ func (x *Index) set(ref held.Ref, e *Entry) {
 	in, o := pack(e)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.forget(p)
+	if old, had := x.entries[p]; !had || old.seen != in.seen {
+		x.order.add(position{in.seen, p})
+	}
+	x.forget(p, in.seen)
 	if e.State == held.Held {
 		x.count(e.Queue, +1)
 	}
 	x.entries[p] = in
+	x.removeStale()
 	if o != (odd{}) {
 		x.odd[p] = o
 	}
@@ -248,14 +254,22 @@ func (x *Index) drop(ref held.Ref, key string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if in, ok := x.entries[p]; ok && in.whole(p, x.odd[p]).Key == key {
-		x.forget(p)
+		x.forget(p, gone)
+		x.removeStale()
 	}
 }
 
-// forget takes a record out. mu is held.
-func (x *Index) forget(p place) {
-	if old, had := x.entries[p]; had && held.State(old.state.Value()) == held.Held {
+// gone is of a job that has no position any more.
+const gone instant = math.MinInt64
+
+// forget takes a record out; a position for the same moment stays. mu is held.
+func (x *Index) forget(p place, seen instant) {
+	old, had := x.entries[p]
+	if had && held.State(old.state.Value()) == held.Held {
 		x.count(old.queue.Value(), -1)
+	}
+	if had && old.seen != seen {
+		x.order.stale++
 	}
 	delete(x.entries, p)
 	delete(x.odd, p)
@@ -291,48 +305,6 @@ func MarkOf(e *Entry) Mark { return Mark{int64(instantOf(e.Seen)), e.Key} }
 // Compare orders marks.
 func (m Mark) Compare(o Mark) int {
 	return cmp.Or(cmp.Compare(o.Seen, m.Seen), cmp.Compare(m.Key, o.Key))
-}
-
-// Page lists the first n of the jobs that fit and come after a Mark, in its order, and
-// says whether there are more. However many there are, it keeps twice n. fits is quick
-// and sees an Entry without Key and Task.
-func (x *Index) Page(fits func(*Entry) bool, after Mark, n int) (page []Entry, more bool) {
-	full := false
-	var last Mark // of a full page: what comes later can't be on it
-	cut := func() {
-		slices.SortFunc(page, func(a, b Entry) int { return MarkOf(&a).Compare(MarkOf(&b)) })
-		if len(page) > n {
-			more = true
-			clear(page[n:])
-			page = page[:n]
-		}
-		if full = n > 0 && len(page) == n; full {
-			last = MarkOf(&page[n-1])
-		}
-	}
-	x.each(func(p place, in *indexed) {
-		seen := int64(in.seen)
-		if after != (Mark{}) && seen > after.Seen || full && more && seen < last.Seen {
-			return
-		}
-		e := in.view(p)
-		if !fits(&e) {
-			return
-		}
-		if full && seen < last.Seen {
-			more = true
-			return
-		}
-		e = in.whole(p, x.odd[p])
-		if m := MarkOf(&e); after != (Mark{}) && m.Compare(after) <= 0 {
-			return
-		}
-		if page = append(page, e); len(page) >= 2*n {
-			cut()
-		}
-	})
-	cut()
-	return page, more
 }
 
 // Held counts the held jobs of each queue.

@@ -193,3 +193,63 @@ func TestIndexedBytes(t *testing.T) {
 	}
 	runtime.KeepAlive(x)
 }
+
+// A page begins where the one before ended: pages of a list look at each job about once,
+// whatever came, changed and was dropped in between.
+func TestPageGoesOn(t *testing.T) {
+	const jobs, n = 20_000, 100
+	x := newIndex()
+	entry := func(i int) Entry {
+		e := Entry{Ref: held.Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0).UTC(), State: held.Held}
+		e.Key = held.Key(e.Owner, e.Ref)
+		return e
+	}
+	for _, i := range rand.New(rand.NewPCG(3, 4)).Perm(jobs) { // the store has them by their last change
+		e := entry(i)
+		x.set(e.Ref, &e)
+	}
+	looked, got := 0, map[string]bool{}
+	fits := func(*Entry) bool { looked++; return true }
+	for after, more, page := (Mark{}), true, 0; more; page++ {
+		var list []Entry
+		if list, more = x.Page(fits, after, n); len(list) == 0 {
+			t.Fatal("a page is empty")
+		}
+		for _, e := range list {
+			if got[e.Job] {
+				t.Fatalf("job %s is listed twice", e.Job)
+			}
+			got[e.Job] = true
+		}
+		after = MarkOf(&list[len(list)-1])
+		changed, dropped, late := entry(page), entry(jobs-1-page), entry(jobs+page)
+		changed.State = held.Released
+		x.set(changed.Ref, &changed)
+		x.drop(dropped.Ref, dropped.Key)
+		x.set(dropped.Ref, &dropped)
+		x.set(late.Ref, &late)
+	}
+	if len(got) != jobs {
+		t.Errorf("%d jobs of %d are listed", len(got), jobs)
+	}
+	if looked > jobs+2*jobs/n {
+		t.Errorf("%d jobs were looked at to list %d", looked, jobs)
+	}
+}
+
+// Positions of jobs that are gone don't gather.
+func TestOrderForgets(t *testing.T) {
+	x := newIndex()
+	for i := range 20 * minStale {
+		e := Entry{Ref: held.Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0)}
+		e.Key = held.Key(e.Owner, e.Ref)
+		x.set(e.Ref, &e)
+		x.drop(e.Ref, e.Key)
+	}
+	if n := len(x.order.list); n > 2*minStale {
+		t.Errorf("%d positions of no job are kept", n)
+	}
+	if page, more := x.Page(func(*Entry) bool { return true }, Mark{}, 10); len(page) != 0 || more {
+		t.Errorf("%v %v", page, more)
+	}
+}

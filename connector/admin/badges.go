@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"pullprint/policy/badge"
@@ -16,9 +17,12 @@ import (
 // defaultCode is how long a one-time code is valid when nothing is said.
 const defaultCode = 24 * time.Hour
 
-// BadgeList is the answer to GET /v1/badges.
+// BadgeList is the answer to GET /v1/badges: a page of them when limit or cursor is
+// given, else all.
 type BadgeList struct {
 	Badges []badge.Badge `json:"badges"`
+	// Next, when set, is the cursor of the next page.
+	Next string `json:"next,omitempty"`
 }
 
 // CodeIssued is the answer to POST /v1/badges/codes.
@@ -36,7 +40,15 @@ func (a *API) listBadges(r *request) (any, error) {
 	if a.Badges == nil {
 		return nil, noBadges()
 	}
-	q, err := query(r.URL.Query(), "owner")
+	q, err := query(r.URL.Query(), "owner", "limit", "cursor")
+	if err != nil {
+		return nil, err
+	}
+	limit, err := pageSize(q.Get("limit"))
+	if err != nil {
+		return nil, err
+	}
+	after, err := badgeCursor(q.Get("cursor"))
 	if err != nil {
 		return nil, err
 	}
@@ -45,12 +57,32 @@ func (a *API) listBadges(r *request) (any, error) {
 		return nil, err
 	}
 	out := BadgeList{Badges: []badge.Badge{}}
+	if q.Get("limit") != "" || after > 0 {
+		page, next, err := a.Badges.Page(r.Context(), owner, after, limit)
+		out.Badges = append(out.Badges, page...)
+		if next > 0 {
+			out.Next = strconv.FormatUint(next, 10)
+		}
+		return out, err
+	}
 	err = a.Badges.List(r.Context(), owner, func(b badge.Badge) error {
 		out.Badges = append(out.Badges, b)
 		return nil
 	})
 	slices.SortFunc(out.Badges, func(x, y badge.Badge) int { return y.Enrolled.Compare(x.Enrolled) })
 	return out, err
+}
+
+// badgeCursor is the revision that an earlier page ended at.
+func badgeCursor(text string) (uint64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	after, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || after == 0 {
+		return 0, badCursor()
+	}
+	return after, nil
 }
 
 // enrolBody is the body of PUT /v1/badges.
@@ -125,7 +157,7 @@ func (a *API) revokeBadges(r *request) (any, error) {
 	if done == nil {
 		done = []badge.Badge{}
 	}
-	return BadgeList{done}, err
+	return BadgeList{Badges: done}, err
 }
 
 func (a *API) importBadges(r *request) (any, error) {

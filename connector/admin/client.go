@@ -2,14 +2,17 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -286,11 +289,27 @@ func (c *Client) Delegations(ctx context.Context) ([]connector.Delegation, error
 	return out.Delegations, err
 }
 
-// Badges lists the badges of an owner, or all.
+// Badges lists the badges of an owner, or all, newest first.
 func (c *Client) Badges(ctx context.Context, owner string) ([]badge.Badge, error) {
-	var out BadgeList
-	err := c.call(ctx, http.MethodGet, "/v1/badges?"+url.Values{"owner": {owner}}.Encode(), nil, &out)
-	return out.Badges, err
+	all := map[string]badge.Badge{} // one that changes while the pages are read comes again
+	for cursor := ""; ; {
+		q := url.Values{"owner": {owner}, "limit": {fmt.Sprint(maxPage)}}
+		if cursor != "" {
+			q.Set("cursor", cursor)
+		}
+		var page BadgeList
+		if err := c.call(ctx, http.MethodGet, "/v1/badges?"+q.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		for _, b := range page.Badges {
+			all[b.ID] = b
+		}
+		if cursor = page.Next; cursor == "" {
+			return slices.SortedFunc(maps.Values(all), func(x, y badge.Badge) int {
+				return cmp.Or(y.Enrolled.Compare(x.Enrolled), cmp.Compare(x.ID, y.ID))
+			}), nil
+		}
+	}
 }
 
 // Enrol makes a badge its owner's.

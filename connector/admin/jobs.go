@@ -137,9 +137,13 @@ func readCursor(text string) (connector.Mark, error) {
 	at, key, ok := strings.Cut(string(raw), " ")
 	seen, err2 := strconv.ParseInt(at, 10, 64)
 	if err != nil || err2 != nil || !ok {
-		return connector.Mark{}, badRequest("cursor is none that an earlier page gave")
+		return connector.Mark{}, badCursor()
 	}
 	return connector.Mark{Seen: seen, Key: key}, nil
+}
+
+func badCursor() *problem {
+	return badRequest("cursor is not valid: send next of an earlier page as it is, or leave cursor out for the first page")
 }
 
 func pageSize(text string) (int, error) {

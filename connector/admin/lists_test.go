@@ -4,14 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 
 	"pullprint/connector"
+	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/policy/badge"
 )
 
 // stream is an audit with records at given times.
@@ -82,5 +87,59 @@ func TestListsOfOneMoment(t *testing.T) {
 		if got[i] != fmt.Sprint(i) || dead[i].Task != fmt.Sprint(i) {
 			t.Fatalf("the %dth is %s, and %s", i, got[i], dead[i].Task)
 		}
+	}
+}
+
+// A list of badges comes in pages that begin where the one before ended, and tells each
+// badge, also one that is changed meanwhile.
+func TestBadgesInPages(t *testing.T) {
+	ctx := t.Context()
+	keys, err := badge.ParseKeys([]byte(strings.Repeat("a1", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	book := badge.NewBook(bustest.Open(t).Badges(), keys, nil)
+	const n = 1100 // more than the store answers at once, and than two pages
+	owner := func(i int) string { return fmt.Sprintf("%08d-2222-4333-8444-555555555555", i%2) }
+	file := "badge;owner\n"
+	for i := range n {
+		file += fmt.Sprintf("%d;%s\n", 4000+i, owner(i))
+	}
+	if _, err := book.Import(ctx, strings.NewReader(file), badge.Enrolment{By: "test", Now: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: book})
+	var asked []string
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		if asked = append(asked, req.URL.RawQuery); len(asked) == 2 {
+			e := badge.Enrolment{Owner: owner(0), By: "test", Now: time.Now(), Expires: time.Now().Add(time.Hour)}
+			if _, err := book.Enrol(ctx, "4000", e); err != nil {
+				t.Error(err)
+			}
+		}
+		a.ServeHTTP(rw, req)
+	}))
+	defer srv.Close()
+	client := NewClient(srv.URL, testTokens["read"])
+	for who, want := range map[string]int{"": n, owner(1): n / 2} {
+		asked = nil
+		list, err := client.Badges(ctx, who)
+		if err != nil || len(list) != want {
+			t.Fatalf("%d badges of %d, %v", len(list), want, err)
+		}
+		if !slices.IsSortedFunc(list, func(x, y badge.Badge) int { return y.Enrolled.Compare(x.Enrolled) }) {
+			t.Error("not the newest first")
+		}
+		if pages := (want + maxPage - 1) / maxPage; len(asked) != pages {
+			t.Errorf("%d requests for %d pages: %q", len(asked), pages, asked)
+		}
+	}
+	var all BadgeList // as clients of an earlier version ask
+	if err := client.call(ctx, http.MethodGet, "/v1/badges", nil, &all); err != nil || len(all.Badges) != n || all.Next != "" {
+		t.Errorf("%d badges, next %q, %v", len(all.Badges), all.Next, err)
+	}
+	var none BadgeList
+	if err := client.call(ctx, http.MethodGet, "/v1/badges?cursor=first", nil, &none); err == nil {
+		t.Error("a cursor of no page is taken")
 	}
 }

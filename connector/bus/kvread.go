@@ -160,18 +160,25 @@ func directStatus(msg *nats.Msg) error {
 // consistent picture; more are read one after the other. With replicas it may
 // miss the writes of the last moment.
 func (kv *KV) Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error {
+	return kv.EachAfter(ctx, filter, 0, fn)
+}
+
+// EachAfter is Each for the keys that were written after a revision.
+func (kv *KV) EachAfter(
+	ctx context.Context, filter string, revision uint64, fn func(key string, value []byte, revision uint64) error,
+) error {
 	subject := kv.prefix + filter
 	ctx, cancel := withLimit(ctx, 30*time.Second)
 	defer cancel()
 	entries, err := kv.matching(ctx, subject)
 	if errors.Is(err, errTooMany) {
-		return kv.eachOfMany(ctx, subject, fn)
+		return kv.eachOfMany(ctx, subject, revision, fn)
 	}
 	if err != nil {
 		return fmt.Errorf("read keys of %s: %w", kv.bucket, unavailable(err))
 	}
 	for _, e := range entries {
-		if e.value == nil {
+		if e.value == nil || e.revision <= revision {
 			continue
 		}
 		if err := fn(strings.TrimPrefix(e.subject, kv.prefix), e.value, e.revision); err != nil {
@@ -255,9 +262,12 @@ func (kv *KV) matchingPage(ctx context.Context, subject string, from, upTo uint6
 	}
 }
 
-// eachOfMany reads through a consumer, which has no limit.
-func (kv *KV) eachOfMany(ctx context.Context, subject string, fn func(key string, value []byte, revision uint64) error) error {
-	r := reader{bus: kv.bus, stream: kv.stream, filter: subject, lastPerSubject: true}
+// eachOfMany reads through a consumer, which has no limit. After a revision there is
+// nothing but last messages either: a bucket keeps one for each key.
+func (kv *KV) eachOfMany(
+	ctx context.Context, subject string, revision uint64, fn func(key string, value []byte, revision uint64) error,
+) error {
+	r := reader{bus: kv.bus, stream: kv.stream, filter: subject, lastPerSubject: true, last: revision}
 	return r.read(ctx, func(m message) error {
 		if m.absent {
 			return nil

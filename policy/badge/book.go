@@ -366,31 +366,3 @@ func (b *Book) moved(ctx context.Context, number, canonical, to string, badge Ba
 	}
 	return badge
 }
-
-// List calls fn with the badges of an owner, or with all when owner is empty,
-// in no order, revoked and expired ones too.
-func (b *Book) List(ctx context.Context, owner string, fn func(Badge) error) error {
-	owner = canonicalOwner(owner)
-	return b.each(ctx, func(s stored) error {
-		if owner != "" && s.Owner != owner {
-			return nil
-		}
-		return fn(s.Badge)
-	})
-}
-
-func (b *Book) each(ctx context.Context, fn func(stored) error) error {
-	var stop error // of fn or of a value, told as it is
-	err := b.kv.Each(ctx, badgePrefix+">", func(at string, value []byte, rev uint64) error {
-		s, err := read(at, value, rev)
-		if err == nil {
-			err = fn(s)
-		}
-		stop = err
-		return err
-	})
-	if err != nil && stop == nil {
-		return fmt.Errorf("read badges: %w", err)
-	}
-	return err
-}
