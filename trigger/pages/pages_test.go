@@ -163,29 +163,3 @@ func TestReaderFails(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func FuzzCount(f *testing.F) {
-	paths := documents(f)
-	for _, c := range troubles(f) {
-		paths = append(paths, c.path)
-	}
-	for _, path := range paths {
-		src, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		if len(src) < 10_000 {
-			f.Add(src, filepath.Ext(path) == ".pdf")
-		}
-	}
-	f.Fuzz(func(t *testing.T, src []byte, pdf bool) {
-		kind := "application/oxps"
-		if pdf {
-			kind = "application/pdf"
-		}
-		n, err := pages.Count(t.Context(), bytes.NewReader(src), int64(len(src)), kind)
-		if (err == nil) != (n > 0) || (err != nil && !errors.Is(err, pages.ErrUncountable)) {
-			t.Errorf("%d, %v", n, err)
-		}
-	})
-}
