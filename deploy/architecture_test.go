@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -84,5 +85,48 @@ func TestDocumentedStore(t *testing.T) {
 	}
 	if !slices.Equal(shares, told) {
 		t.Errorf("documented are the shares %v, there are %v", told, shares)
+	}
+}
+
+// directRequirement is a requirement of go.mod that is not marked as indirect.
+var directRequirement = regexp.MustCompile(`(?m)^\t(\S+) v\S+$`)
+
+// The table of dependencies gives a reason for each direct one, and names no other.
+func TestDocumentedDependencies(t *testing.T) {
+	t.Parallel()
+	var want, found []string
+	for _, m := range directRequirement.FindAllStringSubmatch(textOf(t, "../go.mod"), -1) {
+		want = append(want, m[1])
+	}
+	for _, row := range rowsOf(t, textOf(t, "docs/architecture.md"), "Dependencies") {
+		found = append(found, codesOf(row[0])...)
+		if len(strings.TrimSpace(row[1])) < 10 {
+			t.Errorf("%s: no reason", row[0])
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(found)
+	if len(want) == 0 || !slices.EqualFunc(want, found, func(module, told string) bool {
+		return module == told || strings.HasPrefix(module, told+"/")
+	}) {
+		t.Errorf("go.mod requires\n%s\ndocumented are\n%s", strings.Join(want, "\n"), strings.Join(found, "\n"))
+	}
+}
+
+// Each page begins with whom it is for.
+func TestPagesSayWhomTheyAreFor(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil || len(pages) < 4 {
+		t.Fatalf("found %v, %v", pages, err)
+	}
+	for _, page := range pages {
+		if filepath.Base(page) == "README.md" {
+			continue
+		}
+		_, text, _ := strings.Cut(textOf(t, page), "\n\n")
+		if !strings.HasPrefix(text, "This page is for ") {
+			t.Errorf("%s does not begin with whom it is for", page)
+		}
 	}
 }

@@ -100,7 +100,7 @@ func (h *house) check(tb testing.TB, p *page) []string {
 	return slices.Concat(h.checkFences(p), h.checkVerbs(p), h.checkYAML(tb, p), h.checkLinks(p), h.checkNames(p), h.checkTables(p))
 }
 
-// TestDocs reads README.md and each page in docs, and holds them to what they say:
+// TestDocs reads README.md and each page in docs and .github, and holds them to what they say:
 //   - a block of commands says what keeps it honest: run (it is run here), run=CODE (it
 //     must end so), tenant (it needs one), by=STEP of .ci/run or by=TestName
 //   - each call of pullprint, in a block or a code span, names verbs and flags that exist
@@ -111,7 +111,11 @@ func (h *house) check(tb testing.TB, p *page) []string {
 //   - the rows of a table have as many cells as its head
 func TestDocs(t *testing.T) {
 	t.Parallel()
-	pages := []string{"../README.md"}
+	pages, err := filepath.Glob("../.github/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("found %v, %v", pages, err)
+	}
+	pages = append(pages, "../README.md")
 	found, err := filepath.Glob("docs/*.md")
 	if err != nil || len(found) < 4 {
 		t.Fatalf("found %v, %v", found, err)
@@ -123,7 +127,7 @@ func TestDocs(t *testing.T) {
 	})
 	index := textOf(t, "docs/README.md")
 	for _, path := range append(pages, found...) {
-		if name := filepath.Base(path); name != "README.md" && !strings.Contains(index, "]("+name+")") {
+		if name := filepath.Base(path); !strings.HasPrefix(path, "..") && name != "README.md" && !strings.Contains(index, "]("+name+")") {
 			t.Errorf("docs/README.md does not list %s", name)
 		}
 		p, err := readPage(filepath.ToSlash(strings.TrimPrefix(path, "../")), path)
