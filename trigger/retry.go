@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/transport"
 )
 
 // The pause between two tries grows from the first to the last.
@@ -41,7 +41,7 @@ func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Con
 			n = 1 // it worked for a while
 		}
 		c.say(what, err)
-		if !graph.Sleep(ctx, pause(n)) {
+		if !transport.Sleep(ctx, pause(n)) {
 			return ctx.Err()
 		}
 		began = time.Now()

@@ -11,6 +11,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/oauth2"
+
+	"pullprint/trigger/graph/transport"
 )
 
 // Prompt is what an administrator has to do to sign in.
@@ -79,10 +81,7 @@ func blankPerson(cfg Config, o Options, rights []string) (*Client, *person, erro
 				DeviceAuthURL: strings.TrimSuffix(at.token, "/token") + "/devicecode", TokenURL: at.token, AuthStyle: oauth2.AuthStyleInParams,
 			},
 		},
-		client: &http.Client{
-			Transport:     c.wire,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		client:  transport.Client(c.transport),
 		metrics: c.metrics, cfg: cfg,
 		stale: func(err error) { c.log.Warn("sign-in not kept anew, the one before serves on", zap.Error(err)) },
 	}
@@ -120,7 +119,7 @@ func (p *person) signIn(ctx context.Context, show func(Prompt)) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err == nil && !printable(p.token.AccessToken):
-		err = errNotJSON
+		err = transport.ErrNotJSON
 	}
 	if err != nil {
 		return p.failed(err, began)
@@ -153,7 +152,7 @@ func (p *person) get(ctx context.Context) (*bearer, error) {
 	began := time.Now()
 	token, err := p.conf.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, p.client), &oauth2.Token{RefreshToken: p.token.RefreshToken}).Token()
 	if err == nil && !printable(token.AccessToken) {
-		err = errNotJSON
+		err = transport.ErrNotJSON
 	}
 	if err != nil {
 		if ctx.Err() != nil {

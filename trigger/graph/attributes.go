@@ -1,6 +1,8 @@
 package graph
 
-import "context"
+import (
+	"context"
+)
 
 // Capabilities say what a printer can do, for the dialogs that people print from
 // (https://learn.microsoft.com/graph/api/resources/printercapabilities). A list that

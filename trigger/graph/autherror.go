@@ -3,13 +3,14 @@ package graph
 import (
 	"encoding/json"
 	"errors"
-	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"pullprint/trigger/graph/transport"
 )
 
 // AuthError says that no token could be had. Its text never repeats what the
@@ -134,11 +135,11 @@ func authError(err error) *AuthError {
 	if !errors.As(err, &answer) {
 		var failed *url.Error
 		if !errors.As(err, &failed) {
-			err = errNotJSON // or cut off; its text may quote the answer
+			err = transport.ErrNotJSON // or cut off; its text may quote the answer
 		}
-		return &AuthError{Err: wireError{err}}
+		return &AuthError{Err: transport.Error{Cause: err}}
 	}
-	e := &AuthError{Status: answer.Response.StatusCode, RetryAfter: retryAfter(answer.Response.Header, dateOf(answer.Response.Header))}
+	e := &AuthError{Status: answer.Response.StatusCode, RetryAfter: transport.RetryAfter(answer.Response.Header, transport.ServerTime(answer.Response.Header))}
 	var body struct {
 		Codes []int  `json:"error_codes"`
 		Trace string `json:"trace_id"`
@@ -156,20 +157,10 @@ func authError(err error) *AuthError {
 		e.Code = answer.ErrorCode
 	}
 	e.Hint = hints[e.Code]
-	if ahead, told := skew(answer.Response.Header); told && e.Code == "AADSTS700024" {
+	if ahead, told := transport.Skew(answer.Response.Header); told && e.Code == "AADSTS700024" {
 		e.Hint = clockHint(ahead, e.Hint)
 	}
 	return e
-}
-
-// skew is by how much this machine's clock is ahead of who answered; told is false
-// when they did not tell the time.
-func skew(h http.Header) (ahead time.Duration, told bool) {
-	at, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return 0, false
-	}
-	return time.Since(at).Truncate(time.Second), true
 }
 
 // worthy is a difference of clocks that is worth a word.

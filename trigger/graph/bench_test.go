@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"testing"
+
+	"pullprint/trigger/graph/transport"
 )
 
 // The floor of both benchmarks is what anybody would write with net/http and
@@ -50,7 +52,7 @@ func BenchmarkJob(b *testing.B) {
 				b.Fatal(err)
 			}
 			req.Header.Set("Authorization", "Bearer token-1")
-			req.Header.Set("client-request-id", newGUID())
+			req.Header.Set("client-request-id", transport.NewGUID())
 			resp, err := h.Do(req)
 			if err != nil {
 				b.Fatal(err)
@@ -94,7 +96,7 @@ func BenchmarkAbort(b *testing.B) {
 			}
 			req.Header.Set("Authorization", "Bearer token-1")
 			req.Header.Set("Content-Type", "application/json")
-			req.Header.Set("client-request-id", newGUID())
+			req.Header.Set("client-request-id", transport.NewGUID())
 			resp, err := h.Do(req)
 			if err != nil {
 				b.Fatal(err)

@@ -3,11 +3,9 @@ package graph
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"pullprint/trigger/graph/transport"
 )
 
 const (
@@ -72,13 +72,13 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 				continue
 			}
 		}
-		wait := backoff(n, e.RetryAfter)
-		if !cl.again(ctx, e) || time.Since(cl.began)+wait > budget || !fits(ctx, wait) {
+		wait := transport.Backoff(n, e.RetryAfter)
+		if !cl.again(ctx, e) || time.Since(cl.began)+wait > budget || !transport.Fits(ctx, wait) {
 			return e
 		}
 		c.log.Debug("call comes again", zap.String("operation", e.Operation), zap.Int("attempt", n+1), zap.Duration("after", wait), zap.Error(e))
 		asleep := time.Now()
-		awake := Sleep(ctx, wait)
+		awake := transport.Sleep(ctx, wait)
 		if throttling(e) {
 			c.metrics.throttled.Add(time.Since(asleep).Seconds())
 		}
@@ -86,12 +86,6 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 			return e
 		}
 	}
-}
-
-// fits reports whether ctx lives long enough to wait for d.
-func fits(ctx context.Context, d time.Duration) bool {
-	end, ok := ctx.Deadline()
-	return !ok || time.Until(end) > d
 }
 
 // throttling reports whether the server is the reason to wait.
@@ -136,7 +130,7 @@ func (cl *call) failed(f fate, err error) *Error {
 // budget begins with the first turn: a queue in front of us is nobody's fault.
 func (c *Client) try(ctx context.Context, cl *call, first bool) (*bearer, *Error) {
 	if err := ctx.Err(); err != nil {
-		return nil, cl.failed(unsent, wireError{err})
+		return nil, cl.failed(unsent, transport.Error{Cause: err})
 	}
 	if err := c.turn(ctx); err != nil {
 		return nil, cl.failed(unsent, err)
@@ -151,14 +145,14 @@ func (c *Client) try(ctx context.Context, cl *call, first bool) (*bearer, *Error
 		select {
 		case c.slots <- struct{}{}:
 		case <-ctx.Done():
-			return nil, cl.failed(unsent, wireError{ctx.Err()})
+			return nil, cl.failed(unsent, transport.Error{Cause: ctx.Err()})
 		}
 	}
 	defer func() { <-c.slots }()
 	if first {
 		cl.began = time.Now()
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(tryTimeout, max(budget-time.Since(cl.began), leastTry)))
+	ctx, cancel := context.WithTimeout(ctx, min(transport.TryTimeout, max(budget-time.Since(cl.began), leastTry)))
 	defer cancel()
 	return token, c.send(ctx, cl, token)
 }
@@ -170,7 +164,7 @@ func (c *Client) turn(ctx context.Context) error {
 	}
 	if err := c.limiter.Wait(ctx); err != nil {
 		if ctx.Err() != nil {
-			return wireError{ctx.Err()}
+			return transport.Error{Cause: ctx.Err()}
 		}
 		return errRatePassed
 	}
@@ -183,18 +177,18 @@ func (c *Client) send(ctx context.Context, cl *call, token *bearer) *Error {
 	if end, ok := ctx.Deadline(); ok && !began.Before(end) {
 		// A process that hung wakes up before its timers do: what it was about to
 		// do may have been taken over.
-		return cl.failed(unsent, wireError{context.DeadlineExceeded})
+		return cl.failed(unsent, transport.Error{Cause: context.DeadlineExceeded})
 	}
-	id := newGUID()
+	id := transport.NewGUID()
 	req, sent := c.request(ctx, cl, token, id)
-	resp, err := c.wire.RoundTrip(req)
+	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		c.metrics.observe(cl.op, label(0, err), began)
-		e := cl.failed(lost, wireError{err})
+		e := cl.failed(lost, transport.Error{Cause: err})
 		if !errors.Is(err, context.Canceled) {
 			c.silence.began("it can't be reached", began)
 		}
-		if dialFailed(err) || (sent != nil && !sent.Load()) {
+		if transport.DialFailed(err) || (sent != nil && !sent.Load()) {
 			e.fate = unsent
 		}
 		e.ClientRequestID = id
@@ -214,7 +208,7 @@ func (c *Client) send(ctx context.Context, cl *call, token *bearer) *Error {
 		c.silence.began("it answers with status "+strconv.Itoa(s), began)
 	}
 	if resp.StatusCode == http.StatusServiceUnavailable {
-		c.wire.renew(began)
+		c.transport.Renew(began)
 	}
 	if e != nil {
 		e.ClientRequestID = id
@@ -320,11 +314,11 @@ func (cl *call) read(resp *http.Response) *Error {
 	e := &Error{Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write()}
 	switch {
 	case err != nil:
-		e.fate, e.Err = lost, wireError{err}
+		e.fate, e.Err = lost, transport.Error{Cause: err}
 	case n > maxAnswer:
 		e.fate, e.Err = garbled, errTooLarge
 	case json.Unmarshal(buf.Bytes(), cl.out) != nil:
-		e.fate, e.Err = garbled, errNotJSON
+		e.fate, e.Err = garbled, transport.ErrNotJSON
 	default:
 		return nil
 	}
@@ -333,7 +327,7 @@ func (cl *call) read(resp *http.Response) *Error {
 
 // refusal makes an Error of an answer that is no success.
 func (cl *call) refusal(resp *http.Response) *Error {
-	e := &Error{Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write(), RetryAfter: retryAfter(resp.Header, dateOf(resp.Header))}
+	e := &Error{Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write(), RetryAfter: transport.RetryAfter(resp.Header, transport.ServerTime(resp.Header))}
 	var body struct {
 		Error struct {
 			Code       string `json:"code"`
@@ -369,24 +363,4 @@ func safeCode(s string) string {
 		}
 	}
 	return s
-}
-
-// newGUID makes a random (version 4) GUID. It names a request, and is no secret.
-func newGUID() string {
-	var raw [16]byte
-	for i, n := 0, rand.Uint64(); i < 8; i, n = i+1, n>>8 {
-		raw[i] = byte(n)
-	}
-	for i, n := 8, rand.Uint64(); i < 16; i, n = i+1, n>>8 {
-		raw[i] = byte(n)
-	}
-	raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
-	var b [36]byte
-	hex.Encode(b[0:8], raw[0:4])
-	hex.Encode(b[9:13], raw[4:6])
-	hex.Encode(b[14:18], raw[6:8])
-	hex.Encode(b[19:23], raw[8:10])
-	hex.Encode(b[24:36], raw[10:16])
-	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
-	return string(b[:])
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"software.sslmate.com/src/go-pkcs12"
+
+	"pullprint/trigger/graph/transport"
 )
 
 // PFX reports whether CertificateFile holds the certificate and its key together,
@@ -150,7 +152,7 @@ func (c *certificate) form(now time.Time) (string, url.Values, error) {
 		return "", nil, errors.New("no certificate was read")
 	}
 	t := jwt.NewWithClaims(c.method(), jwt.MapClaims{
-		"aud": c.audience, "iss": c.auth.ClientID, "sub": c.auth.ClientID, "jti": newGUID(),
+		"aud": c.audience, "iss": c.auth.ClientID, "sub": c.auth.ClientID, "jti": transport.NewGUID(),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 	})
 	t.Header["x5t#S256"] = c.print

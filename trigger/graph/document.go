@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"pullprint/trigger/graph/transport"
 )
 
 var (
@@ -313,10 +315,10 @@ func (r *DocumentReader) ask(from, to int64) (partOf, *Error) {
 	req := (&http.Request{
 		Method: http.MethodGet, URL: r.url, Host: r.url.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	resp, err := r.client.wire.RoundTrip(req)
+	resp, err := r.client.transport.RoundTrip(req)
 	if err != nil {
 		r.client.metrics.observe(readDocument, label(0, err), began)
-		return partOf{}, cl.failed(lost, wireError{err})
+		return partOf{}, cl.failed(lost, transport.Error{Cause: err})
 	}
 	defer resp.Body.Close()
 	r.client.metrics.observe(readDocument, label(resp.StatusCode, nil), began)
@@ -329,7 +331,7 @@ func (r *DocumentReader) ask(from, to int64) (partOf, *Error) {
 		if e.Status = resp.StatusCode; resp.StatusCode == http.StatusPartialContent {
 			e.Status = 0
 		}
-		e.RetryAfter = retryAfter(resp.Header, dateOf(resp.Header))
+		e.RetryAfter = transport.RetryAfter(resp.Header, transport.ServerTime(resp.Header))
 		r.client.pauses.asked(e, readDocument)
 		return a, e
 	}

@@ -2,11 +2,7 @@ package graph
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -119,54 +115,8 @@ var (
 	errInvalidID  = errors.New("an id is not of the form that goes into a URL")
 	errInvalid    = errors.New("an argument is missing or too long")
 	errTooLarge   = errors.New("the answer is too large")
-	errNotJSON    = errors.New("the answer is not the JSON that was expected")
 	errNextLink   = errors.New("the list goes on outside of the configured address")
 	errManyPages  = errors.New("the list has too many pages")
 	errPagesLoop  = errors.New("the list comes back to a page that was read")
 	errRatePassed = errors.New("no time left to wait for our own rate limit")
 )
-
-// wireError is a failed connection. Errors of net/http can quote what the
-// server sent; only kinds known not to are worded.
-type wireError struct{ cause error }
-
-func (e wireError) Unwrap() error { return e.cause }
-
-func (e wireError) Error() string {
-	var (
-		op        *net.OpError
-		dns       *net.DNSError
-		unknownCA x509.UnknownAuthorityError
-		host      x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		alert     tls.AlertError
-		timeout   net.Error
-	)
-	switch {
-	case errors.Is(e.cause, errNotJSON):
-		return errNotJSON.Error()
-	case errors.Is(e.cause, context.Canceled):
-		return "gave up: canceled"
-	case errors.Is(e.cause, context.DeadlineExceeded):
-		return "no answer in time"
-	case errors.As(e.cause, &dns):
-		return "no such host, or no name server: " + dns.Name
-	case errors.As(e.cause, &unknownCA), errors.As(e.cause, &host), errors.As(e.cause, &invalid), errors.As(e.cause, &alert):
-		return "TLS failed: " + e.cause.Error()
-	case errors.As(e.cause, &op):
-		return op.Error()
-	case errors.Is(e.cause, http.ErrSchemeMismatch):
-		return "the server speaks http, not https"
-	case errors.Is(e.cause, io.EOF), errors.Is(e.cause, io.ErrUnexpectedEOF):
-		return "the connection was closed"
-	case errors.As(e.cause, &timeout) && timeout.Timeout():
-		return "no answer in time"
-	}
-	return "the connection failed"
-}
-
-// dialFailed reports whether err came before anything could be sent.
-func dialFailed(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}

@@ -20,6 +20,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
+
+	"pullprint/trigger/graph/transport"
 )
 
 // Auth says how the product proves who it is, by exactly one kind of credential.
@@ -106,19 +108,19 @@ const defaultConcurrent = 64
 
 // Client talks to Graph as one app of one tenant.
 type Client struct {
-	base    url.URL // no trailing slash
-	tokens  credential
-	app     *tokens // nil with the token of a person
-	wire    wire
-	slots   chan struct{}
-	limiter *rate.Limiter // nil: none
-	agent   []string
-	metrics *metrics
-	log     *zap.Logger
-	clock   clock
-	pauses  pauses
-	last    atomic.Int64 // unix nanoseconds of LastSuccess
-	silence silence
+	base      url.URL // no trailing slash
+	tokens    credential
+	app       *tokens // nil with the token of a person
+	transport transport.Transport
+	slots     chan struct{}
+	limiter   *rate.Limiter // nil: none
+	agent     []string
+	metrics   *metrics
+	log       *zap.Logger
+	clock     clock
+	pauses    pauses
+	last      atomic.Int64 // unix nanoseconds of LastSuccess
+	silence   silence
 }
 
 // New makes a Client and checks its configuration, with the secret file. It
@@ -155,12 +157,12 @@ func blank(cfg Config, o Options) (*Client, addresses, error) {
 		return nil, at, err
 	}
 	c := &Client{
-		base:    at.graph,
-		wire:    newWire(o.Transport, cfg.MaxConcurrent, roots),
-		slots:   make(chan struct{}, cfg.MaxConcurrent),
-		agent:   []string{o.UserAgent},
-		metrics: newMetrics(o.Registerer),
-		log:     o.Logger.Named("graph"),
+		base:      at.graph,
+		transport: transport.New(o.Transport, cfg.MaxConcurrent, roots),
+		slots:     make(chan struct{}, cfg.MaxConcurrent),
+		agent:     []string{o.UserAgent},
+		metrics:   newMetrics(o.Registerer),
+		log:       o.Logger.Named("graph"),
 	}
 	c.clock.skew, c.clock.log = c.metrics.skew, c.log
 	if cfg.RatePerSecond > 0 {
@@ -180,4 +182,4 @@ func (c *Client) LastSuccess() time.Time {
 
 // CloseIdleConnections closes the connections that no call uses now. The Client
 // stays usable.
-func (c *Client) CloseIdleConnections() { c.wire.closeIdle() }
+func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }

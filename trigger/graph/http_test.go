@@ -2,14 +2,15 @@ package graph
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -126,17 +127,16 @@ func TestNewConnectionAfter503(t *testing.T) {
 // trusting makes a client of a TLS server on loopback, with our own transport.
 func trusting(t *testing.T, s *httptest.Server) *Client {
 	t.Helper()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cfg := testConfig(t)
-	cfg.Endpoints = Endpoints{Graph: s.URL + "/v1.0", Authority: s.URL}
+	cfg.Endpoints = Endpoints{Graph: s.URL + "/v1.0", Authority: s.URL, CAFile: ca}
 	c, err := New(cfg, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(s.Certificate())
-	p := c.wire.(*pool)
-	p.tls = &tls.Config{RootCAs: roots}
-	p.current.Store(&generation{Transport: p.transport()})
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/oauth2"
+
+	"pullprint/trigger/graph/transport"
 )
 
 // Keep says where the sign-in of a person is kept, so that a daemon can act for
@@ -165,7 +167,7 @@ func ResumePerson(ctx context.Context, cfg Config, o Options, rights []string, k
 		return nil, err
 	}
 	p.keep, p.token = k, &oauth2.Token{RefreshToken: refresh}
-	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	ctx, cancel := context.WithTimeout(ctx, transport.TryTimeout)
 	defer cancel()
 	if _, err := p.get(ctx); err != nil {
 		return nil, err

@@ -1,6 +1,8 @@
 package graph
 
-import "net/http"
+import (
+	"net/http"
+)
 
 // operation is a call that we know, in Graph or (signIn) at the authority.
 type operation int

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"time"
 	"unicode/utf8"
+
+	"pullprint/trigger/graph/transport"
 )
 
 // ids reports, as the error of op, an id that can't go into a path.
@@ -214,7 +216,7 @@ func (c *Client) Job(ctx context.Context, ref JobRef) (Job, error) {
 	job := out.job(ref)
 	if len(job.Settings) > 0 {
 		if err := json.Unmarshal(job.Settings, &job.Configuration); err != nil {
-			return Job{}, cl.failed(garbled, errNotJSON)
+			return Job{}, cl.failed(garbled, transport.ErrNotJSON)
 		}
 	}
 	return job, nil

@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+
+	"pullprint/trigger/graph/transport"
 )
 
 // proof is how the app proves who it is. Its files are read again for each token,
@@ -169,11 +171,8 @@ func newIdentity(a Auth, resource string) (*identity, error) {
 	}
 	u.Path, u.RawQuery = metadataPath, q.Encode()
 	return &identity{
-		url: u.String(),
-		client: &http.Client{
-			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		url:    u.String(),
+		client: transport.Client(&http.Transport{Proxy: nil, DisableKeepAlives: true}),
 	}, nil
 }
 
@@ -189,7 +188,7 @@ func (i *identity) ask(ctx context.Context, now time.Time) (*oauth2.Token, error
 		if !errors.As(err, &e) || !metadataBusy(e.Status) {
 			return token, err
 		}
-		if wait := backoff(n, e.RetryAfter); !fits(ctx, wait) || !Sleep(ctx, wait) {
+		if wait := transport.Backoff(n, e.RetryAfter); !transport.Fits(ctx, wait) || !transport.Sleep(ctx, wait) {
 			return nil, err
 		}
 	}
@@ -212,12 +211,12 @@ func (i *identity) once(ctx context.Context, now time.Time) (*oauth2.Token, erro
 	req.Header.Set("Metadata", "true")
 	res, err := i.client.Do(req)
 	if err != nil {
-		return nil, &AuthError{Err: wireError{err}, Hint: "the metadata service of Azure does not answer: auth.managed_identity works on a machine in Azure that has an identity"}
+		return nil, &AuthError{Err: transport.Error{Cause: err}, Hint: "the metadata service of Azure does not answer: auth.managed_identity works on a machine in Azure that has an identity"}
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxToken))
 	if err != nil {
-		return nil, &AuthError{Err: wireError{err}}
+		return nil, &AuthError{Err: transport.Error{Cause: err}}
 	}
 	var answer struct {
 		AccessToken string `json:"access_token"`
@@ -225,7 +224,7 @@ func (i *identity) once(ctx context.Context, now time.Time) (*oauth2.Token, erro
 		Error       string `json:"error"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || res.StatusCode != http.StatusOK {
-		e := &AuthError{Status: res.StatusCode, RetryAfter: retryAfter(res.Header, now)}
+		e := &AuthError{Status: res.StatusCode, RetryAfter: transport.RetryAfter(res.Header, now)}
 		switch {
 		case metadataBusy(res.StatusCode):
 			e.Hint = "the metadata service of Azure is busy or being updated: it is asked again"
@@ -239,7 +238,7 @@ func (i *identity) once(ctx context.Context, now time.Time) (*oauth2.Token, erro
 	}
 	life, err := strconv.Atoi(answer.ExpiresIn)
 	if err != nil || life <= 0 {
-		return nil, errNotJSON
+		return nil, transport.ErrNotJSON
 	}
 	return &oauth2.Token{AccessToken: answer.AccessToken, TokenType: "Bearer", Expiry: now.Add(time.Duration(life) * time.Second)}, nil
 }

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"pullprint/trigger/graph/transport"
 )
 
 // Reach is how far a host could be reached, step by step.
@@ -60,7 +62,7 @@ func Reachable(ctx context.Context, cfg Config) ([]Reach, error) {
 
 func reach(ctx context.Context, u *url.URL, roots *x509.CertPool) Reach {
 	r := Reach{Host: net.JoinHostPort(u.Hostname(), port(u))}
-	failed := func(step string, err error) Reach { r.Step, r.Err = step, wireError{err}; return r }
+	failed := func(step string, err error) Reach { r.Step, r.Err = step, transport.Error{Cause: err}; return r }
 	first := u // whom we connect to
 	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u}); err != nil {
 		return failed("http", err)
@@ -101,7 +103,7 @@ func reach(ctx context.Context, u *url.URL, roots *x509.CertPool) Reach {
 		by := chain[len(chain)-1].Subject
 		r.Issuer, r.Expires = cmp.Or(by.CommonName, by.String()), chain[0].NotAfter
 	}
-	r.Skew, _ = skew(res.Header)
+	r.Skew, _ = transport.Skew(res.Header)
 	return r
 }
 

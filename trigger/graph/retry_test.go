@@ -11,61 +11,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"pullprint/trigger/graph/transport"
 )
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for v, want := range map[string]time.Duration{
-		"": 0, "0": 0, "7": 7 * time.Second, " 7 ": 7 * time.Second, "-7": 0, "7s": 0, "7.5": 8 * time.Second, "2.128": 3 * time.Second, "2.000": 2 * time.Second, "0.0": 0, "0.01": time.Second,
-		"300.5": 5 * time.Minute, "1e3": 0, "inf": 0, "NaN": 0, "0x10": 0, "1.2.3": 0, ".5": 0, "5.": 0, "+5": 0, "-2.5": 0, "soon": 0,
-		"300": 5 * time.Minute, "301": 5 * time.Minute, "99999999999999999999": 5 * time.Minute,
-		"Sun, 01 Mar 2026 12:00:09 GMT":  9 * time.Second,
-		"Sun, 01 Mar 2026 11:59:00 GMT":  0,
-		"Sun, 01 Mar 2026 18:00:00 GMT":  5 * time.Minute,
-		"Sunday, 01-Mar-26 12:00:09 GMT": 9 * time.Second, // RFC 850
-		"Sun Mar  1 12:00:09 2026":       9 * time.Second, // asctime
-	} {
-		if got := retryAfter(http.Header{"Retry-After": {v}}, now); got != want {
-			t.Errorf("%q: %v, want %v", v, got, want)
-		}
-	}
-}
-
-func FuzzRetryAfter(f *testing.F) {
-	for _, v := range []string{"", "0", "120", "-1", "300", "1e3", "99999999999999999999", "Sun, 01 Mar 2026 12:00:09 GMT", "Sunday, 01-Mar-26 12:00:09 GMT", "Sun Mar  1 12:00:09 2026", "Sun, 31 Feb 2026 12:00:09 GMT", "\x00", "１２"} {
-		f.Add(v)
-	}
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	f.Fuzz(func(t *testing.T, v string) {
-		got := retryAfter(http.Header{"Retry-After": {v}}, now)
-		if got < 0 || got > maxRetryAfter {
-			t.Errorf("%q: %v is out of bounds", v, got)
-		}
-		if later := retryAfter(http.Header{"Retry-After": {v}}, now.Add(time.Second)); later > got {
-			t.Errorf("%q: %v a second later, before %v", v, later, got)
-		}
-		if w := backoff(3, got); w < got || w > max(got+got/10, lastBackoff) {
-			t.Errorf("%v asked for, but a pause of %v", got, w)
-		}
-	})
-}
-
-func TestBackoffGrowsWithJitter(t *testing.T) {
-	for n := range 20 {
-		full := min(firstBackoff<<min(n, 10), lastBackoff)
-		seen := map[time.Duration]bool{}
-		for range 50 {
-			d := backoff(n, 0)
-			if d < full/2 || d > full {
-				t.Fatalf("pause %d: %v, want %v to %v", n, d, full/2, full)
-			}
-			seen[d] = true
-		}
-		if len(seen) < 10 {
-			t.Errorf("pause %d has no jitter", n)
-		}
-	}
-}
 
 func TestRetryAfterIsWaitedFor(t *testing.T) {
 	for _, tt := range []struct {
@@ -112,7 +60,7 @@ func TestRetryAfterBeyondTheBudgetIsToldNotWaited(t *testing.T) {
 		began := time.Now()
 		_, err := c.Job(t.Context(), ref)
 		e := problem(t, err)
-		if time.Since(began) != 0 || o.calls != 1 || e.RetryAfter != maxRetryAfter || !e.Unavailable() {
+		if time.Since(began) != 0 || o.calls != 1 || e.RetryAfter != transport.MaxRetryAfter || !e.Unavailable() {
 			t.Errorf("%v with RetryAfter %v after %v and %d calls", e, e.RetryAfter, time.Since(began), o.calls)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -323,7 +271,7 @@ func TestErrorsAndLogsKeepSecrets(t *testing.T) {
 		note := func(err error) {
 			t.Helper()
 			for err := err; err != nil; err = errors.Unwrap(err) {
-				if _, deep := err.(wireError); deep { //nolint:errorlint // one level at a time, on purpose
+				if _, deep := err.(transport.Error); deep { //nolint:errorlint // one level at a time, on purpose
 					break // what is below is for errors.Is, not for people
 				}
 				said = append(said, err.Error())

@@ -1,6 +1,8 @@
 package graph
 
-import "context"
+import (
+	"context"
+)
 
 // A Share makes a printer one that people can find and print to. Everyone of the
 // tenant may when it says so, else the groups and people that are allowed.

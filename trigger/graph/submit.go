@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"pullprint/trigger/graph/transport"
 )
 
 // PrintRights are the delegated permissions that printing for the person who
@@ -82,7 +84,7 @@ func (c *Client) microsofts(u *url.URL) bool {
 
 // put uploads a document in one piece, once.
 func (c *Client) put(ctx context.Context, u *url.URL, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	ctx, cancel := context.WithTimeout(ctx, transport.TryTimeout)
 	defer cancel()
 	began := time.Now()
 	cl := call{op: uploadDocument}
@@ -91,10 +93,10 @@ func (c *Client) put(ctx context.Context, u *url.URL, body []byte) error {
 		Header:        http.Header{"Content-Range": {fmt.Sprintf("bytes 0-%d/%d", len(body)-1, len(body))}, "User-Agent": c.agent},
 		ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
 	}).WithContext(ctx)
-	resp, err := c.wire.RoundTrip(req)
+	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		c.metrics.observe(uploadDocument, label(0, err), began)
-		return cl.failed(lost, wireError{err})
+		return cl.failed(lost, transport.Error{Cause: err})
 	}
 	defer resp.Body.Close()
 	c.metrics.observe(uploadDocument, label(resp.StatusCode, nil), began)

@@ -13,6 +13,8 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+
+	"pullprint/trigger/graph/transport"
 )
 
 const (
@@ -85,12 +87,9 @@ func newTokens(cfg Config, at addresses, c *Client) (*tokens, error) {
 		conf: clientcredentials.Config{
 			ClientID: cfg.Auth.ClientID, TokenURL: at.token, Scopes: []string{at.scope}, AuthStyle: oauth2.AuthStyleInParams,
 		},
-		proof: proof,
-		client: &http.Client{
-			Transport:     c.wire,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		stale: func(err error) { t.log.Warn("credential not read again, the old one serves on", zap.Error(err)) },
+		proof:  proof,
+		client: transport.Client(c.transport),
+		stale:  func(err error) { t.log.Warn("credential not read again, the old one serves on", zap.Error(err)) },
 	}
 	return t, t.asker.check(time.Now())
 }
@@ -184,7 +183,7 @@ func (t *tokens) fetched(ctx context.Context, good func(*bearer) bool) (*bearer,
 		case f == nil:
 			return t.current.Load(), nil
 		case leader:
-			t.lead(ctx, f, tryTimeout)
+			t.lead(ctx, f, transport.TryTimeout)
 			if f.err != nil && ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -262,7 +261,7 @@ func (t *tokens) fetch(ctx context.Context) (*bearer, error) {
 	began := time.Now()
 	tok, err := t.asker.ask(ctx, began) // only the leader of a flight comes here
 	if err == nil && !printable(tok.AccessToken) {
-		err = errNotJSON
+		err = transport.ErrNotJSON
 	}
 	if err != nil {
 		var e *AuthError

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/transport"
 )
 
 // Creating a printer is a long-running operation of Graph.
@@ -37,7 +38,7 @@ func (pr *Provisioner) create(ctx context.Context, v *VirtualPrinter, done func(
 	err := pr.App.SetAttributes(ctx, v.PrinterID, v.offer, defaults(v.offer, v.current))
 	var ge *graph.Error
 	for range notFoundRetries { // a printer just made may not be known everywhere yet
-		if !errors.As(err, &ge) || !ge.NotFound() || !graph.Sleep(ctx, pollFirst) {
+		if !errors.As(err, &ge) || !ge.NotFound() || !transport.Sleep(ctx, pollFirst) {
 			break
 		}
 		err = pr.App.SetAttributes(ctx, v.PrinterID, v.offer, defaults(v.offer, v.current))
@@ -85,7 +86,7 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 		case time.Since(began) > createTimeout:
 			return errors.New("graph still makes the printer: run this again in a few minutes, it is found then")
 		}
-		if !graph.Sleep(ctx, d) {
+		if !transport.Sleep(ctx, d) {
 			return fmt.Errorf("graph goes on making the printer: wait a minute before this is run again, it is found then: %w", ctx.Err())
 		}
 	}
@@ -107,7 +108,7 @@ func (pr *Provisioner) findUnconfirmed(ctx context.Context, v *VirtualPrinter, c
 		case time.Since(began) > unconfirmedTimeout:
 			return fmt.Errorf("make the printer: %w; whether it is made is not known: run this again in a few minutes", cause)
 		}
-		graph.Sleep(ctx, pollFirst)
+		transport.Sleep(ctx, pollFirst)
 	}
 }
 

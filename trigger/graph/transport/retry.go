@@ -1,0 +1,100 @@
+package transport
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// TryTimeout bounds one request with its answer.
+	TryTimeout = 10 * time.Second
+	// MaxRetryAfter bounds what a server may ask for by Retry-After.
+	MaxRetryAfter = 5 * time.Minute
+
+	firstBackoff = 100 * time.Millisecond
+	lastBackoff  = 5 * time.Second
+)
+
+// RetryAfter reads Retry-After, in seconds or as a date, at most 5 minutes
+// (https://learn.microsoft.com/graph/throttling). Fractions of a second are rounded
+// up. What is absent, past, negative or not understood is 0. now is the time at the
+// server: a date is by its clock.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if v == "" || len(v) > 64 {
+		return 0
+	}
+	if whole, fraction, ok := seconds(v); ok {
+		n, err := strconv.ParseInt(whole, 10, 32)
+		if err == nil && strings.Trim(fraction, "0") != "" {
+			n++
+		}
+		if err != nil || n > int64(MaxRetryAfter/time.Second) {
+			return MaxRetryAfter // so many digits that it overflows
+		}
+		return time.Duration(n) * time.Second
+	}
+	at, err := http.ParseTime(v)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), MaxRetryAfter)
+}
+
+// seconds takes a number of seconds apart, as 7 or 2.128.
+func seconds(v string) (whole, fraction string, ok bool) {
+	whole, fraction, dot := strings.Cut(v, ".")
+	digits := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+	return whole, fraction, digits(whole) && (!dot || digits(fraction))
+}
+
+// ServerTime is the time at the server as an answer tells it, else this machine's.
+func ServerTime(h http.Header) time.Time {
+	if at, err := http.ParseTime(h.Get("Date")); err == nil {
+		return at
+	}
+	return time.Now()
+}
+
+// Backoff is the pause after the n-th failed try, from 0: it doubles, with
+// jitter, and is never shorter than what the server asked for.
+func Backoff(n int, asked time.Duration) time.Duration {
+	d := min(firstBackoff<<min(n, 10), lastBackoff)
+	d = d/2 + rand.N(d/2+1)
+	if asked > 0 {
+		return max(d, asked+rand.N(asked/10+1))
+	}
+	return d
+}
+
+// Sleep waits for d and reports whether it did; false means that ctx ended before.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// Fits reports whether ctx lives long enough to wait for d.
+func Fits(ctx context.Context, d time.Duration) bool {
+	end, ok := ctx.Deadline()
+	return !ok || time.Until(end) > d
+}
+
+// Skew is by how much this machine's clock is ahead of who answered; told is false
+// when they did not tell the time.
+func Skew(h http.Header) (ahead time.Duration, told bool) {
+	at, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0, false
+	}
+	return time.Since(at).Truncate(time.Second), true
+}
