@@ -8,6 +8,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 )
 
 // How often a task fails before it is given up, and before a job that Graph does not
@@ -109,7 +110,7 @@ func asked(err error) time.Duration {
 // Graph can't be reached at all, that is it is unavailable and has answered nobody
 // since began, or it asks everybody to come later.
 func (w *Worker) outage(err error, began time.Time) bool {
-	var auth *graph.AuthError
+	var auth *auth.Error
 	if errors.As(err, &auth) || errors.Is(err, bus.ErrUnavailable) {
 		return true
 	}

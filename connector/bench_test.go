@@ -29,6 +29,7 @@ import (
 	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/webhook"
 )
 
@@ -136,7 +137,7 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 	var err error
 	x.client, err = graph.New(graph.Config{
 		TenantID: tenantID, Cloud: "global", Endpoints: graph.Endpoints{Graph: x.stub.srv.URL + "/v1.0", Authority: x.stub.srv.URL},
-		Auth: graph.Auth{ClientID: appID, ClientSecretFile: secret},
+		Auth: auth.Config{ClientID: appID, ClientSecretFile: secret},
 	}, graph.Options{})
 	if err != nil {
 		b.Fatal(err)

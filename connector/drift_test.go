@@ -16,6 +16,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
 	"pullprint/trigger/register"
 )
@@ -154,9 +155,9 @@ func administrator(t *testing.T, w *world) *graph.Client {
 	t.Helper()
 	id := w.sim.AddUser(graphtest.User{UPN: "admin@contoso.com", Administrator: true}).ID
 	c, err := graph.SignInPerson(t.Context(), graph.Config{
-		TenantID: tenantID, Auth: graph.Auth{ClientID: appID},
+		TenantID: tenantID, Auth: auth.Config{ClientID: appID},
 		Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"},
-	}, graph.Options{Transport: w.sim.Transport()}, slices.Concat(graph.TriggerRights, graph.PrintRights), func(p graph.Prompt) {
+	}, graph.Options{Transport: w.sim.Transport()}, slices.Concat(graph.TriggerRights, graph.PrintRights), func(p auth.Prompt) {
 		if err := w.sim.ApproveDevice(p.Code, id); err != nil {
 			t.Error(err)
 		}

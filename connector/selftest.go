@@ -14,6 +14,7 @@ import (
 	"pullprint/policy"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 )
 
 // SelfTest is the section `selftest` of the configuration: a page that is printed now
@@ -166,7 +167,7 @@ func (t *SelfTester) Run(ctx context.Context) error {
 // signedIn waits until somebody's sign-in is kept. The error is that of ctx.
 func (t *SelfTester) signedIn(ctx context.Context) error {
 	for said := false; ; said = true {
-		if _, err := t.person(ctx); !errors.Is(err, graph.ErrNotKept) {
+		if _, err := t.person(ctx); !errors.Is(err, auth.ErrNotStored) {
 			return ctx.Err()
 		}
 		if !said {

@@ -21,6 +21,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -120,7 +121,7 @@ func TestSelfTestFails(t *testing.T) {
 		var hears, signedIn atomic.Bool
 		s := selfTest(t, w, "Follow-Me", func(context.Context) (connector.Printing, error) {
 			if !signedIn.Load() {
-				return nil, graph.ErrNotKept
+				return nil, auth.ErrNotStored
 			}
 			return person, nil
 		}, &hears)

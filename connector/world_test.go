@@ -26,6 +26,7 @@ import (
 	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
 	"pullprint/trigger/webhook"
 )
@@ -123,7 +124,7 @@ func (w *world) client(rt http.RoundTripper) *graph.Client {
 	c, err := graph.New(graph.Config{
 		TenantID: tenantID, Cloud: "global",
 		Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"},
-		Auth:      graph.Auth{ClientID: appID, ClientSecretFile: w.secretFile},
+		Auth:      auth.Config{ClientID: appID, ClientSecretFile: w.secretFile},
 	}, graph.Options{Logger: zap.NewNop(), Transport: rt})
 	if err != nil {
 		w.t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 )
 
 // The paths under the public URL where Graph posts.
@@ -140,7 +141,7 @@ func NewRegistrar(o RegistrarOptions) (*Registrar, error) {
 
 // Run keeps definition and subscription until ctx ends. Graph being unreachable
 // or refusing is retried for ever and said once a minute; only a sign-in that
-// can't succeed without an operator ends it, with a *graph.AuthError. Calls of
+// can't succeed without an operator ends it, with a *auth.Error. Calls of
 // Run must not overlap.
 func (r *Registrar) Run(ctx context.Context) error {
 	select {
@@ -182,7 +183,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 
 // hopeless reports whether only an operator can mend err.
 func hopeless(err error) bool {
-	var auth *graph.AuthError
+	var auth *auth.Error
 	return errors.As(err, &auth) && auth.Permanent()
 }
 

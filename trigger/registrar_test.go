@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 )
 
 // settled waits for the present rounds to end.
@@ -459,14 +460,14 @@ func TestRefusedSignInEndsTheRegistrar(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var auth *graph.AuthError
+		var auth *auth.Error
 		if err := r.Run(t.Context()); !errors.As(err, &auth) {
 			t.Errorf("ended with %v", err)
 		}
 	})
 }
 
-func refusedSignIn() error { return &graph.AuthError{Code: "AADSTS7000215", Status: 401} }
+func refusedSignIn() error { return &auth.Error{Code: "AADSTS7000215", Status: 401} }
 
 func TestRegistrarOptions(t *testing.T) {
 	b := NewBook(BookOptions{TenantID: ourTenant, State: newMapState().cell()})

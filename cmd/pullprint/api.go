@@ -14,7 +14,7 @@ import (
 
 	"pullprint/connector/admin"
 	"pullprint/connector/config"
-	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 )
 
 // apiFlags say where the API is when it is not that of the configuration.
@@ -67,7 +67,7 @@ func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
 func tokenIn(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err == nil {
-		_, err = graph.SecretText(text)
+		_, err = auth.SecretText(text)
 	}
 	return cmp.Or(admin.TokensIn(string(text))...), err
 }

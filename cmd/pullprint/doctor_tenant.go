@@ -20,6 +20,7 @@ import (
 	"pullprint/policy"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/register"
 	"pullprint/trigger/webhook"
 )
@@ -200,7 +201,7 @@ func (e *examination) triggers(ctx context.Context, o graph.Options, definition 
 	}
 	admin, err := graph.ResumePerson(ctx, e.graphConfig(), o, daemon.AdministratorRights(e.cfg), keep)
 	switch {
-	case errors.Is(err, graph.ErrNotKept):
+	case errors.Is(err, auth.ErrNotStored):
 		e.say("triggers", warned, "not looked at: nobody's sign-in is kept yet", "keep one: `pullprint register plan --keep`")
 		return
 	case err != nil:

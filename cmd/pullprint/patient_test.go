@@ -22,6 +22,7 @@ import (
 
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
 	"pullprint/trigger/webhook"
 )
@@ -90,7 +91,7 @@ func (n *patient) define() *graph.Client {
 	n.t.Helper()
 	c, err := graph.New(graph.Config{
 		TenantID: n.sim.Tenant(), Endpoints: graph.Endpoints{Graph: n.origin + "/v1.0", Authority: n.origin},
-		Auth: graph.Auth{ClientID: registerID, ClientSecretFile: filepath.Join(filepath.Dir(n.config), "secret")},
+		Auth: auth.Config{ClientID: registerID, ClientSecretFile: filepath.Join(filepath.Dir(n.config), "secret")},
 	}, graph.Options{})
 	n.must(err)
 	_, err = c.CreateDefinition(n.t.Context(), "pullprint")

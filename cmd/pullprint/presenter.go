@@ -17,6 +17,7 @@ import (
 	"pullprint/policy"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -170,11 +171,11 @@ func (p *presenter) morning(ctx context.Context, sim *graphtest.Sim, cfg *config
 // `pullprint register plan --keep`, and waits for the daemon's test of itself.
 func (p *presenter) selfTest(ctx context.Context, sim *graphtest.Sim, cfg *config.Config) error {
 	gc := graph.Config{TenantID: cfg.TenantID, Endpoints: cfg.Endpoints, Auth: cfg.Auth}
-	person, err := graph.SignInPerson(ctx, gc, graph.Options{}, daemon.AdministratorRights(cfg), func(code graph.Prompt) {
+	person, err := graph.SignInPerson(ctx, gc, graph.Options{}, daemon.AdministratorRights(cfg), func(code auth.Prompt) {
 		_ = sim.ApproveDevice(code.Code, demoAdmin) // the user is there: what else is wrong, the sign-in tells
 	})
 	if err == nil {
-		err = person.KeepSignIn(cfg.Administrator)
+		err = person.StoreSignIn(cfg.Administrator)
 	}
 	if err != nil {
 		return fmt.Errorf("sign the administrator in: %w", err)

@@ -12,6 +12,7 @@ import (
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/register"
 )
 
@@ -107,7 +108,7 @@ type registration struct {
 	app     *graph.Client
 	planner *register.Planner
 	queues  []register.Queue
-	kept    graph.Keep
+	kept    auth.StoredSignIn
 	loads   []weighed
 }
 
@@ -184,25 +185,25 @@ func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc 
 		}
 	case keep.Configured():
 		admin, err := graph.ResumePerson(cmd.Context(), gc, o, rights, keep)
-		var refused *graph.AuthError
+		var refused *auth.Error
 		switch {
 		case err == nil:
 			fmt.Fprintln(cmd.ErrOrStderr(), "Signed in by the kept sign-in.")
 			return admin, nil
-		case errors.Is(err, graph.ErrNotKept):
+		case errors.Is(err, auth.ErrNotStored):
 		case errors.As(err, &refused) && refused.Permanent():
 			fmt.Fprintln(cmd.ErrOrStderr(), "The kept sign-in is of no use:", printable(err.Error()))
 		default:
 			return nil, err
 		}
 	}
-	admin, err := graph.SignInPerson(cmd.Context(), gc, o, rights, func(p graph.Prompt) {
+	admin, err := graph.SignInPerson(cmd.Context(), gc, o, rights, func(p auth.Prompt) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as a Printer Administrator: open %s and enter the code %s (until %s)\n", printable(p.URL), printable(p.Code), p.Expires.Local().Format("15:04"))
 	})
 	if err != nil || !r.keep {
 		return admin, err
 	}
-	if err := admin.KeepSignIn(keep); err != nil {
+	if err := admin.StoreSignIn(keep); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "The sign-in is kept in %s, encrypted.\n", keep.SignInFile)

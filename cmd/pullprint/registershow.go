@@ -11,6 +11,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/register"
 )
 
@@ -290,7 +291,7 @@ func words(err error) error {
 
 // wayOut says what to do about an authority that could not be reached.
 func wayOut(err error) string {
-	var ae *graph.AuthError
+	var ae *auth.Error
 	if errors.As(err, &ae) && ae.Status == 0 && ae.Hint == "" {
 		return ": `pullprint doctor` says what is in the way"
 	}

@@ -14,7 +14,7 @@ import (
 
 	"pullprint/connector/config"
 	"pullprint/trigger"
-	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 )
 
 // fromEnvironment is what a configuration takes from there.
@@ -64,7 +64,7 @@ func secretsIn(content []byte) []string {
 	if !utf8.Valid(content) {
 		return []string{base64.StdEncoding.EncodeToString(content), base64.URLEncoding.EncodeToString(content), hex.EncodeToString(content)}
 	}
-	return strings.Fields(graph.TrimSecret(string(content)))
+	return strings.Fields(auth.TrimSecret(string(content)))
 }
 
 // namesOf are the names that a configuration gives, whatever words they are.

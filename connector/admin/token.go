@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector"
-	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 )
 
 // rereadTokens is how old what is known of the token files may be, and sayAgain how
@@ -113,7 +113,7 @@ func readTokens(file string) (sums [][sha256.Size]byte, err error) {
 	if len(text) > maxTokens {
 		return nil, fmt.Errorf("read token: %s has more than %d bytes", file, maxTokens)
 	}
-	if _, err := graph.SecretText(text); err != nil {
+	if _, err := auth.SecretText(text); err != nil {
 		return nil, fmt.Errorf("read token: %s: %w", file, err)
 	}
 	for _, value := range TokensIn(string(text)) {
@@ -131,7 +131,7 @@ func readTokens(file string) (sums [][sha256.Size]byte, err error) {
 // this machine uses itself.
 func TokensIn(text string) (list []string) {
 	for line := range strings.Lines(text) {
-		if line = graph.TrimSecret(line); line != "" {
+		if line = auth.TrimSecret(line); line != "" {
 			list = append(list, line)
 		}
 	}

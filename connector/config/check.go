@@ -16,6 +16,7 @@ import (
 	"pullprint/connector"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/register"
 	"pullprint/trigger/webhook"
 )
@@ -136,7 +137,7 @@ func (k *checker) auth() {
 	case a.CertificateFile == "" && a.PrivateKeyFile == "":
 		k.add("auth.assertion_alg", "leave it out, or set certificate_file", "auth.assertion_alg without a certificate")
 	default:
-		k.oneOf("auth.assertion_alg", a.AssertionAlg, graph.AssertionAlgs...)
+		k.oneOf("auth.assertion_alg", a.AssertionAlg, auth.AssertionAlgs...)
 	}
 	switch kinds := a.Kinds(); len(kinds) {
 	case 0:
@@ -149,7 +150,7 @@ func (k *checker) auth() {
 }
 
 // credential checks the files of the one that is configured.
-func (k *checker) credential(a *graph.Auth) {
+func (k *checker) credential(a *auth.Config) {
 	switch {
 	case a.ClientSecretFile != "":
 		k.secret("auth.client_secret_file", a.ClientSecretFile)
@@ -171,7 +172,7 @@ func (k *checker) credential(a *graph.Auth) {
 }
 
 // pfx checks a certificate with its key in one file.
-func (k *checker) pfx(a *graph.Auth) {
+func (k *checker) pfx(a *auth.Config) {
 	if a.PrivateKeyFile != "" {
 		k.add("auth.private_key_file", "leave it out: a PFX has the key in it", "a PFX and a private key")
 	}
@@ -187,7 +188,7 @@ func (k *checker) pfx(a *graph.Auth) {
 func (k *checker) administrator() {
 	keep := k.c.Administrator
 	switch {
-	case keep == (graph.Keep{}):
+	case keep == (auth.StoredSignIn{}):
 		return
 	case keep.SignInFile == "":
 		k.add("administrator.sign_in_file", "name the file that the sign-in is to be kept in; `pullprint register plan --keep` makes it", "administrator has a key and nothing to encrypt")
@@ -249,7 +250,7 @@ func (k *checker) secret(path, file string) {
 		return
 	}
 	content, err := os.ReadFile(file)
-	text, wrong := graph.SecretText(content)
+	text, wrong := auth.SecretText(content)
 	switch {
 	case err != nil:
 		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))

@@ -20,6 +20,7 @@ import (
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/webhook"
 )
 
@@ -31,9 +32,9 @@ type Config struct {
 	// Cloud is global, us-l4 or us-l5.
 	Cloud     string          `yaml:"cloud"`
 	Endpoints graph.Endpoints `yaml:"endpoints"`
-	Auth      graph.Auth      `yaml:"auth"`
+	Auth      auth.Config     `yaml:"auth"`
 	// Administrator is where the sign-in of a Printer Administrator is kept, if it is.
-	Administrator graph.Keep          `yaml:"administrator"`
+	Administrator auth.StoredSignIn   `yaml:"administrator"`
 	Trigger       trigger.Config      `yaml:"trigger"`
 	Webhook       webhook.Config      `yaml:"webhook"`
 	Queues        []connector.Queue   `yaml:"queues"`

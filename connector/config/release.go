@@ -16,6 +16,7 @@ import (
 	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 )
 
 // deviceID is what a device may be called: it stands in URLs and subjects and is
@@ -120,7 +121,7 @@ func (k *checker) token(path, file string, tokens []token) []token {
 		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
 		return tokens
 	}
-	if _, err := graph.SecretText(text); err != nil {
+	if _, err := auth.SecretText(text); err != nil {
 		k.add(path, "save it as UTF-8", "%s names a file that is no text: %s: %v", path, file, err)
 		return tokens
 	}
@@ -220,7 +221,7 @@ func (k *checker) badgeKey(at, file string) {
 		k.add(at, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", at, file, cause(err))
 		return
 	}
-	if _, err := graph.SecretText(src); err != nil {
+	if _, err := auth.SecretText(src); err != nil {
 		k.add(at, "save it as UTF-8", "%s names a file that is no text: %s: %v", at, file, err)
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/config"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/register"
 )
 
@@ -46,7 +47,7 @@ func RegistrationRights(cfg *config.Config, printers bool) []string {
 type administrator struct {
 	cfg    graph.Config
 	o      graph.Options
-	keep   graph.Keep
+	keep   auth.StoredSignIn
 	rights []string
 	log    *zap.Logger
 
@@ -56,7 +57,7 @@ type administrator struct {
 	next   time.Time // not to be resumed before
 }
 
-// get is a Client that acts for the administrator. The error is graph.ErrNotKept
+// get is a Client that acts for the administrator. The error is auth.ErrNotStored
 // while nobody's sign-in is kept.
 func (a *administrator) get(ctx context.Context) (*graph.Client, error) {
 	a.mu.Lock()
@@ -72,7 +73,7 @@ func (a *administrator) get(ctx context.Context) (*graph.Client, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if errors.Is(err, graph.ErrNotKept) {
+	if errors.Is(err, auth.ErrNotStored) {
 		return nil, err // looked for again whenever it is asked for: somebody may keep one
 	}
 	a.client, a.next = client, now.Add(resumeEvery)
@@ -88,7 +89,7 @@ func (a *administrator) get(ctx context.Context) (*graph.Client, error) {
 
 // refused lets a client go whose sign-in is not honoured any more.
 func (a *administrator) refused(err error) {
-	var auth *graph.AuthError
+	var auth *auth.Error
 	if !errors.As(err, &auth) || !auth.Permanent() {
 		return
 	}

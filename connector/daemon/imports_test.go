@@ -54,7 +54,7 @@ var importHomes = []importHome{
 		[]string{"github.com/goccy/go-yaml", "go.yaml.in", "gopkg.in/yaml.v2", "gopkg.in/yaml.v3", "sigs.k8s.io/yaml"},
 		[]string{"connector/config", "policy"},
 	},
-	{"OAuth", []string{"golang.org/x/oauth2"}, []string{"trigger/graph"}},
+	{"OAuth", []string{"golang.org/x/oauth2"}, []string{"trigger/graph/auth"}},
 	{"systemd", []string{"github.com/coreos/go-systemd"}, []string{"cmd"}},
 	{"the whole daemon", []string{modulePath + "/connector/daemon"}, []string{"connector/daemon", "cmd", "deploy"}},
 }
@@ -124,9 +124,6 @@ func checkImport(name, imported string) []string {
 		if underAny(imported, h.prefixes) && !underAny(folder, h.rooms) {
 			wrong = append(wrong, h.what+" has its home in "+strings.Join(h.rooms, ", "))
 		}
-	}
-	if under(folder, "trigger/graph/graphtest") && under(imported, "golang.org/x/oauth2") {
-		wrong = append(wrong, "the simulator speaks the protocol by itself")
 	}
 	if !test && !helper && underAny(imported, testOnly) {
 		wrong = append(wrong, "only tests may")
@@ -314,9 +311,10 @@ func TestImportsBite(t *testing.T) {
 		{"connector/config/config.go", "github.com/goccy/go-yaml", ""},
 		{"policy/strictyaml/decode.go", "github.com/goccy/go-yaml/ast", ""},
 		{"cmd/pullprint/run.go", "go.yaml.in/yaml/v3", "YAML has its home in connector/config, policy"},
-		{"trigger/graph/token.go", "golang.org/x/oauth2/clientcredentials", ""},
-		{"trigger/registrar.go", "golang.org/x/oauth2", "OAuth has its home in trigger/graph"},
-		{"trigger/graph/graphtest/token.go", "golang.org/x/oauth2", "the simulator speaks the protocol by itself"},
+		{"trigger/graph/auth/app.go", "golang.org/x/oauth2/clientcredentials", ""},
+		{"trigger/graph/call.go", "golang.org/x/oauth2", "OAuth has its home in trigger/graph/auth"},
+		{"trigger/registrar.go", "golang.org/x/oauth2", "OAuth has its home in trigger/graph/auth"},
+		{"trigger/graph/graphtest/token.go", "golang.org/x/oauth2", "OAuth has its home in trigger/graph/auth"},
 		{"cmd/pullprint/run.go", "github.com/coreos/go-systemd/v22/daemon", ""},
 		{"connector/daemon/host.go", "github.com/coreos/go-systemd/v22/daemon", "systemd has its home in cmd"},
 		{"connector/daemon/run_test.go", modulePath + "/connector/daemon", ""},

@@ -14,7 +14,7 @@ import (
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
-	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/webhook"
 )
 
@@ -220,6 +220,6 @@ func (d *daemon) keepSignedIn(ctx context.Context) error {
 
 // refused reports whether Entra said no for good.
 func refused(err error) bool {
-	var ae *graph.AuthError
+	var ae *auth.Error
 	return errors.As(err, &ae) && ae.Permanent()
 }

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/transport"
 )
 
@@ -59,10 +60,10 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		c.pauses.asked(e, cl.op)
 		if e.Status == http.StatusUnauthorized {
 			if renewed {
-				c.tokens.distrusted()
+				c.tokens.Distrust()
 				return e
 			}
-			switch next, err := c.tokens.renewed(ctx, used); {
+			switch next, err := c.tokens.Renew(ctx, used); {
 			case err != nil:
 				e = cl.failed(unsent, err)
 			case next == nil:
@@ -104,8 +105,8 @@ func (cl *call) again(ctx context.Context, e *Error) bool {
 	}
 	switch {
 	case e.fate == unsent:
-		var auth *AuthError
-		return !errors.As(e.Err, &auth) || !auth.Permanent()
+		var ae *auth.Error
+		return !errors.As(e.Err, &ae) || !ae.Permanent()
 	case e.Status == http.StatusTooManyRequests:
 		return true
 	case e.fate == lost:
@@ -119,23 +120,23 @@ func (cl *call) again(ctx context.Context, e *Error) bool {
 // failed makes the error of a try that got no answer.
 func (cl *call) failed(f fate, err error) *Error {
 	e := &Error{Operation: cl.op.name(), Err: err, fate: f, write: cl.op.write()}
-	var auth *AuthError
-	if errors.As(err, &auth) {
-		e.RetryAfter = auth.RetryAfter
+	var ae *auth.Error
+	if errors.As(err, &ae) {
+		e.RetryAfter = ae.RetryAfter
 	}
 	return e
 }
 
 // try sends the call once, when it is its turn, and says with which token. The
 // budget begins with the first turn: a queue in front of us is nobody's fault.
-func (c *Client) try(ctx context.Context, cl *call, first bool) (*bearer, *Error) {
+func (c *Client) try(ctx context.Context, cl *call, first bool) (*auth.Token, *Error) {
 	if err := ctx.Err(); err != nil {
 		return nil, cl.failed(unsent, transport.Error{Cause: err})
 	}
 	if err := c.turn(ctx); err != nil {
 		return nil, cl.failed(unsent, err)
 	}
-	token, err := c.tokens.get(ctx)
+	token, err := c.tokens.Token(ctx)
 	if err != nil {
 		return nil, cl.failed(unsent, err)
 	}
@@ -172,7 +173,7 @@ func (c *Client) turn(ctx context.Context) error {
 }
 
 // send does one HTTP exchange.
-func (c *Client) send(ctx context.Context, cl *call, token *bearer) *Error {
+func (c *Client) send(ctx context.Context, cl *call, token *auth.Token) *Error {
 	began := time.Now()
 	if end, ok := ctx.Deadline(); ok && !began.Before(end) {
 		// A process that hung wakes up before its timers do: what it was about to
@@ -227,9 +228,9 @@ var (
 
 // request makes the HTTP request of one try. sent turns true as soon as its
 // body is asked for; it is nil without a body.
-func (c *Client) request(ctx context.Context, cl *call, token *bearer, id string) (req *http.Request, sent *atomic.Bool) {
+func (c *Client) request(ctx context.Context, cl *call, token *auth.Token, id string) (req *http.Request, sent *atomic.Bool) {
 	h := http.Header{
-		"Authorization":     token.header,
+		"Authorization":     token.Header(),
 		"Accept":            acceptJSON,
 		"User-Agent":        c.agent,
 		"Client-Request-Id": []string{id}, // https://learn.microsoft.com/graph/best-practices-concept

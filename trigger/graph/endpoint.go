@@ -22,7 +22,8 @@ var clouds = map[string]struct{ graph, authority string }{
 type addresses struct {
 	graph url.URL // with the version
 	token string  // of the token endpoint
-	scope string
+	// resource is the root of Graph in its cloud, which scopes begin with.
+	resource string
 }
 
 // resolve checks all of the configuration but the secret file.
@@ -50,9 +51,9 @@ func (cfg Config) resolve() (addresses, error) {
 		return addresses{}, err
 	}
 	return addresses{
-		graph: graph,
-		token: authority.String() + "/" + cfg.TenantID + "/oauth2/v2.0/token",
-		scope: cloud.graph + "/.default",
+		graph:    graph,
+		token:    authority.String() + "/" + cfg.TenantID + "/oauth2/v2.0/token",
+		resource: cloud.graph,
 	}, nil
 }
 

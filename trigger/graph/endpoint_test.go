@@ -17,7 +17,7 @@ func TestCloudsHaveTheirAddresses(t *testing.T) {
 		cfg := testConfig(t)
 		cfg.Cloud = cloud
 		at, err := cfg.resolve()
-		if got := [3]string{at.graph.String(), at.token, at.scope}; err != nil || got != want {
+		if got := [3]string{at.graph.String(), at.token, at.resource + "/.default"}; err != nil || got != want {
 			t.Errorf("%q: %v, %v", cloud, got, err)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pullprint/trigger/graph/auth"
 )
 
 // Error is the one error of a call to Graph. Its text never holds what the
@@ -23,7 +25,7 @@ type Error struct {
 	RequestID, ClientRequestID string
 	// RetryAfter is what Graph asked for, at most 5 minutes; 0 if nothing.
 	RetryAfter time.Duration
-	// Err is the cause when there is one: an *AuthError, a context's error, a
+	// Err is the cause when there is one: an *auth.Error, a context's error, a
 	// failed connection, an answer that can't be understood.
 	Err error
 
@@ -84,7 +86,7 @@ func (e *Error) NotFound() bool {
 // went wrong is that the caller gave up, and for what only a new configuration
 // can mend.
 func (e *Error) Unavailable() bool {
-	var auth *AuthError
+	var ae *auth.Error
 	switch {
 	case e.Status == http.StatusTooManyRequests || e.Status >= 500:
 		return true
@@ -92,8 +94,8 @@ func (e *Error) Unavailable() bool {
 		return false
 	case e.fate == refused || e.fate == garbled || errors.Is(e.Err, context.Canceled):
 		return false
-	case errors.As(e.Err, &auth):
-		return !auth.Permanent()
+	case errors.As(e.Err, &ae):
+		return !ae.Permanent()
 	}
 	return e.Err != nil
 }

@@ -1,5 +1,6 @@
 // Package graph is a typed, minimal client of Microsoft Graph for what the
-// product needs of Universal Print, and the only home of Graph HTTP and OAuth.
+// product needs of Universal Print. With its packages auth and transport it is the only
+// code that speaks HTTP to Graph and OAuth to Entra.
 //
 // A Client is safe for concurrent use. Reads are tried again within a budget of
 // 20 seconds. Writes are tried again only when Graph surely did not process
@@ -21,49 +22,9 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/transport"
 )
-
-// Auth says how the product proves who it is, by exactly one kind of credential.
-type Auth struct {
-	// ClientID is the application (client) id of the app registration.
-	ClientID string `yaml:"client_id"`
-	// ClientSecretFile holds the secret's value. It is read again for every
-	// token, so that a new secret takes effect without a restart.
-	ClientSecretFile string `yaml:"client_secret_file"`
-	// CertificateFile and PrivateKeyFile hold a certificate and its key, in PEM; or
-	// CertificateFile, named .pfx or .p12, holds both as PKCS #12, under the password
-	// in CertificatePasswordFile if it has one. They are read again for every token.
-	CertificateFile         string `yaml:"certificate_file"`
-	PrivateKeyFile          string `yaml:"private_key_file"`
-	CertificatePasswordFile string `yaml:"certificate_password_file"`
-	// AssertionAlg is how the key of the certificate signs: PS256 (the default) or,
-	// for a key that can't, RS256.
-	AssertionAlg string `yaml:"assertion_alg"`
-	// FederatedTokenFile holds a token that the app registration trusts, as that of
-	// a Kubernetes service account.
-	FederatedTokenFile string `yaml:"federated_token_file"`
-	// ManagedIdentity is true on a machine in Azure that has an identity.
-	ManagedIdentity bool `yaml:"managed_identity"`
-}
-
-// Kinds are the kinds of credentials that are configured, by their keys.
-func (a Auth) Kinds() (kinds []string) {
-	for _, k := range []struct {
-		key string
-		set bool
-	}{
-		{"client_secret_file", a.ClientSecretFile != ""},
-		{"certificate_file", a.CertificateFile != "" || a.PrivateKeyFile != ""},
-		{"federated_token_file", a.FederatedTokenFile != ""},
-		{"managed_identity", a.ManagedIdentity},
-	} {
-		if k.set {
-			kinds = append(kinds, k.key)
-		}
-	}
-	return kinds
-}
 
 // Endpoints replaces the addresses of the cloud; empty ones stay as they are.
 // http is accepted for loopback hosts only.
@@ -85,7 +46,7 @@ type Config struct {
 	// (https://learn.microsoft.com/graph/deployments).
 	Cloud     string
 	Endpoints Endpoints
-	Auth      Auth
+	Auth      auth.Config
 	// MaxConcurrent caps the requests under way at once; 0 means 64.
 	MaxConcurrent int
 	// RatePerSecond caps the requests begun per second, with bursts of one
@@ -109,8 +70,9 @@ const defaultConcurrent = 64
 // Client talks to Graph as one app of one tenant.
 type Client struct {
 	base      url.URL // no trailing slash
-	tokens    credential
-	app       *tokens // nil with the token of a person
+	tokens    tokenSource
+	app       *auth.App    // nil with the token of a person
+	person    *auth.Person // nil with the token of the app
 	transport transport.Transport
 	slots     chan struct{}
 	limiter   *rate.Limiter // nil: none
@@ -126,22 +88,22 @@ type Client struct {
 // New makes a Client and checks its configuration, with the secret file. It
 // starts nothing and calls nobody. An error here is final: fix the configuration.
 func New(cfg Config, o Options) (*Client, error) {
-	c, at, err := blank(cfg, o)
+	c, ao, err := newClient(cfg, o)
 	if err != nil {
 		return nil, err
 	}
-	if c.app, err = newTokens(cfg, at, c); err != nil {
+	if c.app, err = auth.NewApp(cfg.Auth, ao); err != nil {
 		return nil, err
 	}
 	c.tokens = c.app
 	return c, nil
 }
 
-// blank makes a Client without a credential.
-func blank(cfg Config, o Options) (*Client, addresses, error) {
+// newClient makes a Client without a source of tokens, and the options of one.
+func newClient(cfg Config, o Options) (*Client, auth.Options, error) {
 	at, err := cfg.resolve()
 	if err != nil {
-		return nil, at, err
+		return nil, auth.Options{}, err
 	}
 	if cfg.MaxConcurrent <= 0 {
 		cfg.MaxConcurrent = defaultConcurrent
@@ -154,7 +116,7 @@ func blank(cfg Config, o Options) (*Client, addresses, error) {
 	}
 	roots, err := cfg.Endpoints.roots()
 	if err != nil {
-		return nil, at, err
+		return nil, auth.Options{}, err
 	}
 	c := &Client{
 		base:      at.graph,
@@ -168,7 +130,10 @@ func blank(cfg Config, o Options) (*Client, addresses, error) {
 	if cfg.RatePerSecond > 0 {
 		c.limiter = rate.NewLimiter(rate.Limit(cfg.RatePerSecond), max(1, int(cfg.RatePerSecond)))
 	}
-	return c, at, nil
+	return c, auth.Options{
+		TenantID: cfg.TenantID, Resource: at.resource, TokenURL: at.token, Transport: c.transport, Logger: c.log,
+		Observe: func(status int, err error, began time.Time) { c.metrics.observe(signIn, label(status, err), began) },
+	}, nil
 }
 
 // LastSuccess is when Graph last answered like one that is there: any 2xx, or a

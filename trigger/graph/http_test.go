@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"pullprint/trigger/graph/auth"
 )
 
 func TestRedirectIsNotFollowed(t *testing.T) {
@@ -44,8 +46,8 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.CloseIdleConnections()
-	var auth *AuthError
-	if err := c.SignIn(t.Context()); !errors.As(err, &auth) || auth.Status != 307 || auth.Permanent() {
+	var ae *auth.Error
+	if err := c.SignIn(t.Context()); !errors.As(err, &ae) || ae.Status != 307 || ae.Permanent() {
 		t.Errorf("authority redirects: %v", err)
 	}
 	if visits.Load() != 0 {

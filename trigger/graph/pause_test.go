@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pullprint/trigger/graph/auth"
 )
 
 // Graph asks one caller to come back in two minutes: until then no call of that kind is
@@ -139,7 +141,7 @@ func TestRetryAfterOfTheAuthority(t *testing.T) {
 		c, _ := o.client(t)
 		for range 35 {
 			_, err := c.Job(t.Context(), ref)
-			var ae *AuthError
+			var ae *auth.Error
 			if !errors.As(err, &ae) || ae.RetryAfter <= 0 {
 				t.Fatal(err)
 			}

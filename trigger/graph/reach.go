@@ -111,11 +111,11 @@ func reach(ctx context.Context, u *url.URL, roots *x509.CertPool) Reach {
 // that tokens are for the API they are made for, and their form may change: this
 // is for diagnosis alone. ok is false when the token does not tell.
 func (c *Client) Roles(ctx context.Context) (roles []string, ok bool, err error) {
-	b, err := c.tokens.get(ctx)
+	b, err := c.tokens.Token(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	parts := strings.Split(strings.TrimPrefix(b.header[0], "Bearer "), ".")
+	parts := strings.Split(strings.TrimPrefix(b.Header()[0], "Bearer "), ".")
 	if len(parts) != 3 {
 		return nil, false, nil
 	}

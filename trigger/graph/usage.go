@@ -6,6 +6,11 @@ import (
 	"strings"
 )
 
+// ReportRights are those that DailyPrintUsage needs. No app has them: Graph gives
+// the report to a person only
+// (https://learn.microsoft.com/graph/api/reportroot-list-dailyprintusagebyuser).
+var ReportRights = []string{"Reports.Read.All"}
+
 // Usage is what Graph says was printed in a day, by all people of the tenant and
 // on all its printers.
 type Usage struct {

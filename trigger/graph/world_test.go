@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/trigger/graph/auth"
+
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -102,7 +104,7 @@ func secretFile(t testing.TB, secret string) string {
 }
 
 func testConfig(t testing.TB) Config {
-	return Config{TenantID: testTenant, Auth: Auth{ClientID: testClient, ClientSecretFile: secretFile(t, testSecret)}}
+	return Config{TenantID: testTenant, Auth: auth.Config{ClientID: testClient, ClientSecretFile: secretFile(t, testSecret)}}
 }
 
 // client makes a client of the office, and a record of what it logs.

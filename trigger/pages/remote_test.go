@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
 	"pullprint/trigger/pages"
 )
@@ -72,7 +73,7 @@ func newRemote(tb testing.TB) *remote {
 	var err error
 	r.client, err = graph.New(graph.Config{
 		TenantID: sim.Tenant(), Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"},
-		Auth: graph.Auth{ClientID: remoteApp, ClientSecretFile: secret},
+		Auth: auth.Config{ClientID: remoteApp, ClientSecretFile: secret},
 	}, graph.Options{Transport: r.wire})
 	if err != nil {
 		tb.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
 	"pullprint/trigger/register"
 )
@@ -55,14 +56,14 @@ func admin(t *testing.T, sim *graphtest.Sim, user string) (app, person *graph.Cl
 	}
 	cfg := graph.Config{
 		TenantID: sim.Tenant(), Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"},
-		Auth: graph.Auth{ClientID: planApp, ClientSecretFile: secret},
+		Auth: auth.Config{ClientID: planApp, ClientSecretFile: secret},
 	}
 	o := graph.Options{Transport: sim.Transport()}
 	app, err := graph.New(cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	person, err = graph.SignInPerson(t.Context(), cfg, o, graph.TriggerRights, func(p graph.Prompt) {
+	person, err = graph.SignInPerson(t.Context(), cfg, o, graph.TriggerRights, func(p auth.Prompt) {
 		if err := sim.ApproveDevice(p.Code, user); err != nil {
 			t.Error(err)
 		}

@@ -1,4 +1,4 @@
-package graph
+package auth
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -19,30 +18,30 @@ import (
 	"pullprint/trigger/graph/transport"
 )
 
-// proof is how the app proves who it is. Its files are read again for each token,
+// clientCredential is how the app proves who it is. Its files are read again for each token,
 // so that a new one takes effect without a restart.
-type proof interface {
+type clientCredential interface {
 	// read takes what is in the files; an error leaves what was read before.
 	read(now time.Time) error
-	// form is what goes into the request for a token.
-	form(now time.Time) (secret string, more url.Values, err error)
+	// parameters returns what goes into the request for a token.
+	parameters(now time.Time) (secret string, more url.Values, err error)
 }
 
 // assertionType is of a client_assertion
 // (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow).
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-// newProof is that of the one kind that is configured.
-func newProof(a Auth, tokenURL string) (proof, error) {
-	switch kinds := a.Kinds(); {
+// newClientCredential returns that of the one kind that is configured.
+func newClientCredential(c Config, tokenURL string) (clientCredential, error) {
+	switch kinds := c.Kinds(); {
 	case len(kinds) > 1:
 		return nil, fmt.Errorf("auth has %d kinds of credentials, %v: leave one", len(kinds), kinds)
-	case a.CertificateFile != "" || a.PrivateKeyFile != "":
-		return &certificate{auth: a, audience: tokenURL}, nil
-	case a.FederatedTokenFile != "":
-		return &federated{file: a.FederatedTokenFile}, nil
+	case c.CertificateFile != "" || c.PrivateKeyFile != "":
+		return &certificate{config: c, audience: tokenURL}, nil
+	case c.FederatedTokenFile != "":
+		return &federated{file: c.FederatedTokenFile}, nil
 	}
-	return &secret{file: a.ClientSecretFile}, nil
+	return &secret{file: c.ClientSecretFile}, nil
 }
 
 // secret is a client secret in a file.
@@ -58,7 +57,7 @@ func (s *secret) read(time.Time) error {
 	return err
 }
 
-func (s *secret) form(time.Time) (string, url.Values, error) { return s.value, nil, nil }
+func (s *secret) parameters(time.Time) (string, url.Values, error) { return s.value, nil, nil }
 
 // federated is a token that somebody else signs, as Kubernetes does for a service
 // account (https://learn.microsoft.com/entra/workload-id/workload-identity-federation).
@@ -74,68 +73,35 @@ func (f *federated) read(time.Time) error {
 	return err
 }
 
-func (f *federated) form(time.Time) (string, url.Values, error) {
+func (f *federated) parameters(time.Time) (string, url.Values, error) {
 	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {f.token}}, nil
 }
 
-// readSecret takes the one line out of a file. Errors name the file only.
-func readSecret(what, key, name string, most int) (string, error) {
-	if name == "" {
-		return "", errors.New(key + " is not set")
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", what, err)
-	}
-	defer f.Close()
-	raw := make([]byte, most+1)
-	n, err := io.ReadFull(f, raw)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = nil
-	}
-	text, wrong := SecretText(raw[:n])
-	switch {
-	case wrong != nil:
-		return "", fmt.Errorf("read %s: %s: %w", what, name, wrong)
-	case text == "":
-		return "", fmt.Errorf("read %s: %s is empty or can't be read", what, name)
-	case n > most || strings.ContainsAny(text, "\n\r") || err != nil:
-		return "", fmt.Errorf("read %s: %s must hold its value and nothing else", what, name)
-	}
-	return text, nil
-}
-
-// maxSecret is more than a secret has, and maxToken more than a token, in bytes.
-const (
-	maxSecret = 4096
-	maxToken  = 16 << 10
-)
-
-// asker fetches a token of the app, once.
-type asker interface {
-	// check looks at the configuration before anything is asked for.
+// tokenFetcher fetches a token of the app, once.
+type tokenFetcher interface {
+	// check reads the files of the configuration before a token is fetched.
 	check(now time.Time) error
-	ask(ctx context.Context, now time.Time) (*oauth2.Token, error)
+	fetch(ctx context.Context, now time.Time) (*oauth2.Token, error)
 }
 
-// credentials asks by the client credentials flow.
-type credentials struct {
-	conf   clientcredentials.Config // without a secret
-	proof  proof
-	client *http.Client
-	stale  func(error) // told when the files can't be read again
+// clientCredentials fetches by the client credentials flow.
+type clientCredentials struct {
+	conf        clientcredentials.Config // without a secret
+	credential  clientCredential
+	client      *http.Client
+	onReadError func(error) // called when the files can't be read again
 }
 
-func (c *credentials) check(now time.Time) error { return c.proof.read(now) }
+func (c *clientCredentials) check(now time.Time) error { return c.credential.read(now) }
 
-func (c *credentials) ask(ctx context.Context, now time.Time) (*oauth2.Token, error) {
-	if err := c.proof.read(now); err != nil {
-		c.stale(err)
+func (c *clientCredentials) fetch(ctx context.Context, now time.Time) (*oauth2.Token, error) {
+	if err := c.credential.read(now); err != nil {
+		c.onReadError(err)
 	}
 	conf := c.conf
 	var err error
-	if conf.ClientSecret, conf.EndpointParams, err = c.proof.form(now); err != nil {
-		return nil, &AuthError{Err: err}
+	if conf.ClientSecret, conf.EndpointParams, err = c.credential.parameters(now); err != nil {
+		return nil, &Error{Err: err}
 	}
 	return conf.Token(context.WithValue(ctx, oauth2.HTTPClient, c.client))
 }
@@ -150,13 +116,13 @@ const (
 	metadataVersion  = "2018-02-01"
 )
 
-// identity asks the metadata service. It goes through no proxy.
-type identity struct {
+// managedIdentity fetches from the metadata service. It goes through no proxy.
+type managedIdentity struct {
 	client *http.Client
 	url    string
 }
 
-func newIdentity(a Auth, resource string) (*identity, error) {
+func newManagedIdentity(c Config, resource string) (*managedIdentity, error) {
 	host := os.Getenv(metadataVariable)
 	if host == "" {
 		host = metadataHost
@@ -166,25 +132,25 @@ func newIdentity(a Auth, resource string) (*identity, error) {
 		return nil, fmt.Errorf("%s must be an address as %s", metadataVariable, metadataHost)
 	}
 	q := url.Values{"api-version": {metadataVersion}, "resource": {resource}}
-	if a.ClientID != "" {
-		q.Set("client_id", a.ClientID)
+	if c.ClientID != "" {
+		q.Set("client_id", c.ClientID)
 	}
 	u.Path, u.RawQuery = metadataPath, q.Encode()
-	return &identity{
+	return &managedIdentity{
 		url:    u.String(),
 		client: transport.Client(&http.Transport{Proxy: nil, DisableKeepAlives: true}),
 	}, nil
 }
 
-func (*identity) check(time.Time) error { return nil }
+func (*managedIdentity) check(time.Time) error { return nil }
 
-// ask asks again while the service says that it is busy or being updated: 404, 410,
+// fetch asks again while the service says that it is busy or being updated: 404, 410,
 // 429 and 5xx
 // (https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance).
-func (i *identity) ask(ctx context.Context, now time.Time) (*oauth2.Token, error) {
+func (i *managedIdentity) fetch(ctx context.Context, now time.Time) (*oauth2.Token, error) {
 	for n := 0; ; n++ {
 		token, err := i.once(ctx, now)
-		var e *AuthError
+		var e *Error
 		if !errors.As(err, &e) || !metadataBusy(e.Status) {
 			return token, err
 		}
@@ -203,20 +169,20 @@ func metadataBusy(status int) bool {
 	return status >= 500
 }
 
-func (i *identity) once(ctx context.Context, now time.Time) (*oauth2.Token, error) {
+func (i *managedIdentity) once(ctx context.Context, now time.Time) (*oauth2.Token, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, i.url, nil)
 	if err != nil {
-		return nil, errInvalid
+		return nil, fmt.Errorf("%s: %w", metadataVariable, err)
 	}
 	req.Header.Set("Metadata", "true")
 	res, err := i.client.Do(req)
 	if err != nil {
-		return nil, &AuthError{Err: transport.Error{Cause: err}, Hint: "the metadata service of Azure does not answer: auth.managed_identity works on a machine in Azure that has an identity"}
+		return nil, &Error{Err: transport.Error{Cause: err}, Hint: "the metadata service of Azure does not answer: auth.managed_identity works on a machine in Azure that has an identity"}
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxToken))
 	if err != nil {
-		return nil, &AuthError{Err: transport.Error{Cause: err}}
+		return nil, &Error{Err: transport.Error{Cause: err}}
 	}
 	var answer struct {
 		AccessToken string `json:"access_token"`
@@ -224,7 +190,7 @@ func (i *identity) once(ctx context.Context, now time.Time) (*oauth2.Token, erro
 		Error       string `json:"error"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || res.StatusCode != http.StatusOK {
-		e := &AuthError{Status: res.StatusCode, RetryAfter: transport.RetryAfter(res.Header, now)}
+		e := &Error{Status: res.StatusCode, RetryAfter: transport.RetryAfter(res.Header, now)}
 		switch {
 		case metadataBusy(res.StatusCode):
 			e.Hint = "the metadata service of Azure is busy or being updated: it is asked again"

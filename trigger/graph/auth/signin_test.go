@@ -1,4 +1,4 @@
-package graph_test
+package auth_test
 
 import (
 	"crypto/ecdsa"
@@ -26,6 +26,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -67,7 +68,7 @@ func write(t *testing.T, name string, content []byte) {
 	}
 }
 
-func signIn(t *testing.T, sim *graphtest.Sim, a graph.Auth) error {
+func signIn(t *testing.T, sim *graphtest.Sim, a auth.Config) error {
 	t.Helper()
 	a.ClientID = signInApp
 	c, err := graph.New(graph.Config{
@@ -105,21 +106,21 @@ func TestCertificate(t *testing.T) {
 	odd := filepath.Join(t.TempDir(), "odd.key")
 	write(t, odd, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
 	for name, c := range map[string]struct {
-		auth graph.Auth
+		auth auth.Config
 		want string
 	}{
-		"good":                {graph.Auth{CertificateFile: good.crt, PrivateKeyFile: good.pem}, ""},
-		"one nobody knows":    {graph.Auth{CertificateFile: other.crt, PrivateKeyFile: other.pem}, "AADSTS700027: the certificate is not one of the app registration"},
-		"another's key":       {graph.Auth{CertificateFile: good.crt, PrivateKeyFile: other.pem}, "no certificate and its unencrypted key"},
-		"no key":              {graph.Auth{CertificateFile: good.crt}, "auth.private_key_file is not set"},
-		"no certificate":      {graph.Auth{PrivateKeyFile: good.pem}, "auth.certificate_file is not set"},
-		"expired":             {graph.Auth{CertificateFile: expired.crt, PrivateKeyFile: expired.pem}, "expired on "},
-		"not yet":             {graph.Auth{CertificateFile: early.crt, PrivateKeyFile: early.pem}, "check the clock"},
-		"no such file":        {graph.Auth{CertificateFile: "/nowhere/app.crt", PrivateKeyFile: good.pem}, "read the certificate: open /nowhere/app.crt"},
-		"a key of another":    {graph.Auth{CertificateFile: good.crt, PrivateKeyFile: odd}, "no certificate and its unencrypted key"},
-		"two credentials":     {graph.Auth{CertificateFile: good.crt, PrivateKeyFile: good.pem, ManagedIdentity: true}, "2 kinds of credentials"},
-		"no credential":       {graph.Auth{}, "auth.client_secret_file is not set"},
-		"a secret and others": {graph.Auth{ClientSecretFile: odd, FederatedTokenFile: odd}, "2 kinds of credentials"},
+		"good":                {auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem}, ""},
+		"one nobody knows":    {auth.Config{CertificateFile: other.crt, PrivateKeyFile: other.pem}, "AADSTS700027: the certificate is not one of the app registration"},
+		"another's key":       {auth.Config{CertificateFile: good.crt, PrivateKeyFile: other.pem}, "no certificate and its unencrypted key"},
+		"no key":              {auth.Config{CertificateFile: good.crt}, "auth.private_key_file is not set"},
+		"no certificate":      {auth.Config{PrivateKeyFile: good.pem}, "auth.certificate_file is not set"},
+		"expired":             {auth.Config{CertificateFile: expired.crt, PrivateKeyFile: expired.pem}, "expired on "},
+		"not yet":             {auth.Config{CertificateFile: early.crt, PrivateKeyFile: early.pem}, "check the clock"},
+		"no such file":        {auth.Config{CertificateFile: "/nowhere/app.crt", PrivateKeyFile: good.pem}, "read the certificate: open /nowhere/app.crt"},
+		"a key of another":    {auth.Config{CertificateFile: good.crt, PrivateKeyFile: odd}, "no certificate and its unencrypted key"},
+		"two credentials":     {auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem, ManagedIdentity: true}, "2 kinds of credentials"},
+		"no credential":       {auth.Config{}, "auth.client_secret_file is not set"},
+		"a secret and others": {auth.Config{ClientSecretFile: odd, FederatedTokenFile: odd}, "2 kinds of credentials"},
 	} {
 		err := signIn(t, sim, c.auth)
 		if (c.want == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), c.want)) {
@@ -131,7 +132,7 @@ func TestCertificate(t *testing.T) {
 	}
 	c, err := graph.New(graph.Config{
 		TenantID: sim.Tenant(), Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"},
-		Auth: graph.Auth{ClientID: signInApp, CertificateFile: good.crt, PrivateKeyFile: good.pem},
+		Auth: auth.Config{ClientID: signInApp, CertificateFile: good.crt, PrivateKeyFile: good.pem},
 	}, graph.Options{Transport: sim.Transport()})
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +182,7 @@ func TestAssertion(t *testing.T) {
 	t.Cleanup(sim.Close)
 	sim.AddApp(graphtest.App{ClientID: signInApp, Certificates: []*x509.Certificate{good.cert}})
 	for conf, want := range map[string]string{"": "PS256", "PS256": "PS256", "RS256": "RS256"} {
-		if err := signIn(t, sim, graph.Auth{CertificateFile: good.crt, PrivateKeyFile: good.pem, AssertionAlg: conf}); err != nil || alg != want {
+		if err := signIn(t, sim, auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem, AssertionAlg: conf}); err != nil || alg != want {
 			t.Errorf("%q: %s, %v", conf, alg, err)
 		}
 	}
@@ -190,7 +191,7 @@ func TestAssertion(t *testing.T) {
 		12 * time.Minute:  regexp.MustCompile(`AADSTS700024: the clock of this machine is 1[12]m\d+s behind the authority's: have it set by NTP`),
 	} {
 		sim.Change(func(k *graphtest.Knobs) { k.ClockAhead = ahead })
-		if err := signIn(t, sim, graph.Auth{CertificateFile: good.crt, PrivateKeyFile: good.pem}); err == nil || !want.MatchString(err.Error()) {
+		if err := signIn(t, sim, auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem}); err == nil || !want.MatchString(err.Error()) {
 			t.Errorf("%s ahead: %v, want %s", ahead, err, want)
 		}
 	}
@@ -222,13 +223,13 @@ func TestFederatedToken(t *testing.T) {
 		"AADSTS700024": func(c jwt.MapClaims) { c["exp"] = now.Add(-time.Hour).Unix() },
 	} {
 		token(change)
-		err := signIn(t, sim, graph.Auth{FederatedTokenFile: file})
-		var ae *graph.AuthError
+		err := signIn(t, sim, auth.Config{FederatedTokenFile: file})
+		var ae *auth.Error
 		if (want == "") != (err == nil) || (err != nil && (!errors.As(err, &ae) || ae.Code != want || ae.Hint == "")) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
-	if err := signIn(t, sim, graph.Auth{FederatedTokenFile: filepath.Join(t.TempDir(), "none")}); err == nil || !strings.Contains(err.Error(), "read the federated token") {
+	if err := signIn(t, sim, auth.Config{FederatedTokenFile: filepath.Join(t.TempDir(), "none")}); err == nil || !strings.Contains(err.Error(), "read the federated token") {
 		t.Error(err)
 	}
 }
@@ -240,24 +241,24 @@ func TestManagedIdentity(t *testing.T) {
 	sim.AddApp(graphtest.App{ClientID: signInApp})
 	server := httptest.NewServer(sim.Metadata(signInApp))
 	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", server.URL)
-	if err := signIn(t, sim, graph.Auth{ManagedIdentity: true}); err != nil {
+	if err := signIn(t, sim, auth.Config{ManagedIdentity: true}); err != nil {
 		t.Error(err)
 	}
 	other := httptest.NewServer(sim.Metadata("another"))
 	defer other.Close()
 	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", other.URL)
-	if err := signIn(t, sim, graph.Auth{ManagedIdentity: true}); err == nil || !strings.Contains(err.Error(), "no such managed identity") {
+	if err := signIn(t, sim, auth.Config{ManagedIdentity: true}); err == nil || !strings.Contains(err.Error(), "no such managed identity") {
 		t.Error(err)
 	}
 	busy := httptest.NewServer(sim.Metadata(signInApp, http.StatusGone, http.StatusNotFound, http.StatusTooManyRequests, http.StatusServiceUnavailable))
 	defer busy.Close()
 	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", busy.URL)
-	if err := signIn(t, sim, graph.Auth{ManagedIdentity: true}); err != nil {
+	if err := signIn(t, sim, auth.Config{ManagedIdentity: true}); err != nil {
 		t.Errorf("busy at first: %v", err)
 	}
 	server.Close()
 	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", server.URL)
-	if err := signIn(t, sim, graph.Auth{ManagedIdentity: true}); err == nil || !strings.Contains(err.Error(), "the metadata service of Azure does not answer") {
+	if err := signIn(t, sim, auth.Config{ManagedIdentity: true}); err == nil || !strings.Contains(err.Error(), "the metadata service of Azure does not answer") {
 		t.Error(err)
 	}
 }

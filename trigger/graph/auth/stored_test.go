@@ -1,4 +1,4 @@
-package graph_test
+package auth_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -23,7 +24,7 @@ type keeping struct {
 	cfg   graph.Config
 	o     graph.Options
 	admin string
-	keep  graph.Keep
+	keep  auth.StoredSignIn
 }
 
 func newKeeping(t *testing.T) *keeping {
@@ -36,11 +37,11 @@ func newKeeping(t *testing.T) *keeping {
 	k := &keeping{
 		t: t, sim: sim, o: graph.Options{Transport: sim.Transport()},
 		cfg: graph.Config{
-			TenantID: sim.Tenant(), Auth: graph.Auth{ClientID: signInApp},
+			TenantID: sim.Tenant(), Auth: auth.Config{ClientID: signInApp},
 			Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"},
 		},
 		admin: sim.AddUser(graphtest.User{UPN: "admin@contoso.com", Administrator: true}).ID,
-		keep:  graph.Keep{SignInFile: filepath.Join(dir, "kept"), KeyFile: filepath.Join(dir, "key")},
+		keep:  auth.StoredSignIn{SignInFile: filepath.Join(dir, "kept"), KeyFile: filepath.Join(dir, "key")},
 	}
 	write(t, k.keep.KeyFile, []byte(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))+"\n"))
 	return k
@@ -48,7 +49,7 @@ func newKeeping(t *testing.T) *keeping {
 
 func (k *keeping) signIn() *graph.Client {
 	k.t.Helper()
-	c, err := graph.SignInPerson(k.t.Context(), k.cfg, k.o, graph.TriggerRights, func(p graph.Prompt) {
+	c, err := graph.SignInPerson(k.t.Context(), k.cfg, k.o, graph.TriggerRights, func(p auth.Prompt) {
 		if err := k.sim.ApproveDevice(p.Code, k.admin); err != nil {
 			k.t.Error(err)
 		}
@@ -73,14 +74,14 @@ func (k *keeping) resume() error {
 func TestKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKeeping(t)
-		if err := k.resume(); !errors.Is(err, graph.ErrNotKept) {
+		if err := k.resume(); !errors.Is(err, auth.ErrNotStored) {
 			t.Errorf("%v", err)
 		}
 		c := k.signIn()
 		if _, err := os.Stat(k.keep.SignInFile); !os.IsNotExist(err) {
 			t.Errorf("kept although nobody asked: %v", err)
 		}
-		if err := c.KeepSignIn(k.keep); err != nil {
+		if err := c.StoreSignIn(k.keep); err != nil {
 			t.Fatal(err)
 		}
 		first := k.kept()
@@ -100,14 +101,14 @@ func TestKeep(t *testing.T) {
 			t.Error(err)
 		}
 		k.sim.RevokeSignIns(k.admin)
-		var refused *graph.AuthError
+		var refused *auth.Error
 		if err := k.resume(); !errors.As(err, &refused) || !refused.Permanent() || !strings.Contains(err.Error(), "sign in again with `pullprint register plan --keep`") {
 			t.Errorf("revoked: %v", err)
 		}
 		if err := errors.Join(k.keep.Forget(), k.keep.Forget()); err != nil {
 			t.Error(err)
 		}
-		if err := k.resume(); !errors.Is(err, graph.ErrNotKept) {
+		if err := k.resume(); !errors.Is(err, auth.ErrNotStored) {
 			t.Errorf("forgotten: %v", err)
 		}
 	})
@@ -135,7 +136,7 @@ func TestKeepTrouble(t *testing.T) { synctest.Test(t, testKeepTrouble) }
 
 func testKeepTrouble(t *testing.T) {
 	k := newKeeping(t)
-	if err := k.signIn().KeepSignIn(k.keep); err != nil {
+	if err := k.signIn().StoreSignIn(k.keep); err != nil {
 		t.Fatal(err)
 	}
 	sealed := k.kept()
@@ -170,7 +171,7 @@ func testKeepTrouble(t *testing.T) {
 		write(t, keep.SignInFile, sealed)
 	}
 	k.keep.SignInFile = filepath.Join(t.TempDir(), "none", "kept")
-	if err := k.signIn().KeepSignIn(k.keep); err == nil || !strings.Contains(err.Error(), "has to be there and writable") {
+	if err := k.signIn().StoreSignIn(k.keep); err == nil || !strings.Contains(err.Error(), "has to be there and writable") {
 		t.Error(err)
 	}
 }

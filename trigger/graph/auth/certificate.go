@@ -1,4 +1,4 @@
-package graph
+package auth
 
 import (
 	"crypto"
@@ -23,8 +23,8 @@ import (
 
 // PFX reports whether CertificateFile holds the certificate and its key together,
 // as PKCS #12: by its name, that ends in .pfx or .p12.
-func (a Auth) PFX() bool {
-	ext := strings.ToLower(filepath.Ext(a.CertificateFile))
+func (c Config) PFX() bool {
+	ext := strings.ToLower(filepath.Ext(c.CertificateFile))
 	return ext == ".pfx" || ext == ".p12"
 }
 
@@ -34,11 +34,11 @@ const assertionLife = 5 * time.Minute
 // certificate is a certificate with its key, in PEM or as a PFX
 // (https://learn.microsoft.com/entra/identity-platform/certificate-credentials).
 type certificate struct {
-	auth     Auth
+	config   Config
 	audience string
 
-	key   *rsa.PrivateKey
-	print string // SHA-256 of the certificate, base64url
+	key        *rsa.PrivateKey
+	thumbprint string // SHA-256 of the certificate, base64url
 }
 
 func (c *certificate) read(now time.Time) error {
@@ -48,13 +48,13 @@ func (c *certificate) read(now time.Time) error {
 	}
 	key, ok := private.(*rsa.PrivateKey)
 	if !ok {
-		return fmt.Errorf("the key in %s is no RSA key: Entra takes no other", c.keyAt())
+		return fmt.Errorf("the key in %s is no RSA key: Entra takes no other", c.keySetting())
 	}
 	if own, ok := leaf.PublicKey.(*rsa.PublicKey); !ok || !own.Equal(&key.PublicKey) {
-		return fmt.Errorf("the key in %s is not that of the certificate in auth.certificate_file", c.keyAt())
+		return fmt.Errorf("the key in %s is not that of the certificate in auth.certificate_file", c.keySetting())
 	}
 	sum := sha256.Sum256(leaf.Raw)
-	c.key, c.print = key, base64.RawURLEncoding.EncodeToString(sum[:])
+	c.key, c.thumbprint = key, base64.RawURLEncoding.EncodeToString(sum[:])
 	if now.After(leaf.NotAfter) {
 		return fmt.Errorf("the certificate in auth.certificate_file expired on %s: put a new one into the app registration and into the file", leaf.NotAfter.UTC().Format(time.DateOnly))
 	}
@@ -64,9 +64,9 @@ func (c *certificate) read(now time.Time) error {
 	return nil
 }
 
-// keyAt is where the key is configured.
-func (c *certificate) keyAt() string {
-	if c.auth.PFX() {
+// keySetting is the setting that names the file of the key.
+func (c *certificate) keySetting() string {
+	if c.config.PFX() {
 		return "auth.certificate_file"
 	}
 	return "auth.private_key_file"
@@ -74,12 +74,12 @@ func (c *certificate) keyAt() string {
 
 func (c *certificate) fromPEM() (any, *x509.Certificate, error) {
 	switch {
-	case c.auth.CertificateFile == "":
+	case c.config.CertificateFile == "":
 		return nil, nil, errors.New("auth.certificate_file is not set: name the file with the certificate of auth.private_key_file")
-	case c.auth.PrivateKeyFile == "":
+	case c.config.PrivateKeyFile == "":
 		return nil, nil, errors.New("auth.private_key_file is not set: name the file with the key of auth.certificate_file")
 	}
-	pair, err := tls.LoadX509KeyPair(c.auth.CertificateFile, c.auth.PrivateKeyFile)
+	pair, err := tls.LoadX509KeyPair(c.config.CertificateFile, c.config.PrivateKeyFile)
 	if err != nil {
 		var missing *os.PathError
 		if errors.As(err, &missing) {
@@ -98,21 +98,21 @@ func (c *certificate) fromPEM() (any, *x509.Certificate, error) {
 const maxPFX = 1 << 20
 
 func (c *certificate) fromPFX() (any, *x509.Certificate, error) {
-	if c.auth.PrivateKeyFile != "" {
+	if c.config.PrivateKeyFile != "" {
 		return nil, nil, errors.New("auth.private_key_file is set, and auth.certificate_file is a PFX that has the key in it: leave private_key_file out")
 	}
 	password := ""
-	if file := c.auth.CertificatePasswordFile; file != "" {
+	if file := c.config.CertificatePasswordFile; file != "" {
 		var err error
 		if password, err = readSecret("the password of the certificate", "auth.certificate_password_file", file, maxSecret); err != nil {
 			return nil, nil, err
 		}
 	}
-	st, err := os.Stat(c.auth.CertificateFile)
+	st, err := os.Stat(c.config.CertificateFile)
 	if err == nil && st.Size() > maxPFX {
 		return nil, nil, errors.New("auth.certificate_file is too large for a PFX")
 	}
-	raw, err := os.ReadFile(c.auth.CertificateFile)
+	raw, err := os.ReadFile(c.config.CertificateFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the certificate: %w", err)
 	}
@@ -134,11 +134,11 @@ const (
 	algRS256 = "RS256"
 )
 
-// AssertionAlgs are the values of Auth.AssertionAlg.
+// AssertionAlgs are the values of Config.AssertionAlg.
 var AssertionAlgs = []string{algPS256, algRS256}
 
 func (c *certificate) method() jwt.SigningMethod {
-	if c.auth.AssertionAlg == algRS256 {
+	if c.config.AssertionAlg == algRS256 {
 		return jwt.SigningMethodRS256
 	}
 	return &jwt.SigningMethodRSAPSS{
@@ -147,33 +147,32 @@ func (c *certificate) method() jwt.SigningMethod {
 	}
 }
 
-func (c *certificate) form(now time.Time) (string, url.Values, error) {
+func (c *certificate) parameters(now time.Time) (string, url.Values, error) {
 	if c.key == nil {
 		return "", nil, errors.New("no certificate was read")
 	}
 	t := jwt.NewWithClaims(c.method(), jwt.MapClaims{
-		"aud": c.audience, "iss": c.auth.ClientID, "sub": c.auth.ClientID, "jti": transport.NewGUID(),
+		"aud": c.audience, "iss": c.config.ClientID, "sub": c.config.ClientID, "jti": transport.NewGUID(),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 	})
-	t.Header["x5t#S256"] = c.print
+	t.Header["x5t#S256"] = c.thumbprint
 	signed, err := t.SignedString(c.key)
 	if err != nil {
-		return "", nil, errors.New("the key in " + c.keyAt() + " can't sign")
+		return "", nil, errors.New("the key in " + c.keySetting() + " can't sign")
 	}
 	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {signed}}, nil
 }
 
 // Certificate reads the certificate that signs the app in, whether it is valid now
 // or not. The error says what is wrong with the files.
-func (a Auth) Certificate() (*x509.Certificate, error) {
-	c := &certificate{auth: a}
-	_, leaf, err := c.load()
+func (c Config) Certificate() (*x509.Certificate, error) {
+	_, leaf, err := (&certificate{config: c}).load()
 	return leaf, err
 }
 
 // load reads the certificate with its key.
 func (c *certificate) load() (any, *x509.Certificate, error) {
-	if c.auth.PFX() {
+	if c.config.PFX() {
 		return c.fromPFX()
 	}
 	return c.fromPEM()

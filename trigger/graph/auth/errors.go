@@ -1,4 +1,4 @@
-package graph
+package auth
 
 import (
 	"encoding/json"
@@ -13,9 +13,9 @@ import (
 	"pullprint/trigger/graph/transport"
 )
 
-// AuthError says that no token could be had. Its text never repeats what the
+// Error says that no token could be had. Its text never repeats what the
 // authority said, only the code and what to check.
-type AuthError struct {
+type Error struct {
 	// Code is the AADSTS code, as AADSTS7000215; else the OAuth error word; else empty.
 	Code string
 	// Hint says what to check, in a sentence; empty when nothing is known.
@@ -31,7 +31,7 @@ type AuthError struct {
 }
 
 // Error names the code and what to check.
-func (e *AuthError) Error() string {
+func (e *Error) Error() string {
 	s := "no token"
 	switch {
 	case e.Code != "":
@@ -54,13 +54,13 @@ func (e *AuthError) Error() string {
 }
 
 // Unwrap returns Err.
-func (e *AuthError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 // Permanent reports whether the authority understood and said no: the tenant,
 // the client or the secret is wrong, and asking again is of no use. False means
 // that it could not be reached, or failed by itself.
-func (e *AuthError) Permanent() bool {
-	return e.Status >= 400 && e.Status < 500 && e.Status != 408 && e.Status != 429 && e.Code != "" && !passing[e.Code]
+func (e *Error) Permanent() bool {
+	return e.Status >= 400 && e.Status < 500 && e.Status != 408 && e.Status != 429 && e.Code != "" && !transient[e.Code]
 }
 
 // hints are for the codes that a wrong configuration leads to
@@ -116,9 +116,9 @@ var hints = map[string]string{
 	"AADSTS1002016":          "the connection uses a TLS version that is no longer accepted: check the proxy in between",
 }
 
-// passing are the codes by which the authority says that it failed by itself,
+// transient are the codes by which the authority says that it failed by itself,
 // or wants to be asked less often, though it may say so with a 4xx.
-var passing = map[string]bool{
+var transient = map[string]bool{
 	"AADSTS50033": true, "AADSTS50196": true, "AADSTS90006": true, "AADSTS90020": true, "AADSTS90024": true,
 	"AADSTS90033": true, "AADSTS90036": true, "AADSTS90051": true, "AADSTS90055": true, "AADSTS90090": true,
 	"temporarily_unavailable": true, "server_error": true, "slow_down": true,
@@ -126,26 +126,27 @@ var passing = map[string]bool{
 
 var (
 	aadsts    = regexp.MustCompile(`\bAADSTS[0-9]{4,9}\b`)
+	traceID   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	oauthWord = regexp.MustCompile(`^[a-z_]{1,40}$`)
 )
 
-// authError makes an AuthError of what the token endpoint said or failed with.
-func authError(err error) *AuthError {
+// errorOf makes an Error of what the token endpoint said or failed with.
+func errorOf(err error) *Error {
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) {
 		var failed *url.Error
 		if !errors.As(err, &failed) {
 			err = transport.ErrNotJSON // or cut off; its text may quote the answer
 		}
-		return &AuthError{Err: transport.Error{Cause: err}}
+		return &Error{Err: transport.Error{Cause: err}}
 	}
-	e := &AuthError{Status: answer.Response.StatusCode, RetryAfter: transport.RetryAfter(answer.Response.Header, transport.ServerTime(answer.Response.Header))}
+	e := &Error{Status: answer.Response.StatusCode, RetryAfter: transport.RetryAfter(answer.Response.Header, transport.ServerTime(answer.Response.Header))}
 	var body struct {
 		Codes []int  `json:"error_codes"`
 		Trace string `json:"trace_id"`
 	}
 	_ = json.Unmarshal(answer.Body, &body) // what isn't there stays empty
-	if ValidID(body.Trace) {
+	if traceID.MatchString(body.Trace) {
 		e.TraceID = body.Trace
 	}
 	switch {
@@ -163,15 +164,15 @@ func authError(err error) *AuthError {
 	return e
 }
 
-// worthy is a difference of clocks that is worth a word.
-const worthy = time.Minute
+// clockMatters is a difference of clocks that is large enough to be the cause.
+const clockMatters = time.Minute
 
 // clockHint names the clock where it is the reason.
 func clockHint(ahead time.Duration, otherwise string) string {
 	switch {
-	case ahead >= worthy:
+	case ahead >= clockMatters:
 		return "the clock of this machine is " + ahead.String() + " ahead of the authority's: have it set by NTP"
-	case ahead <= -worthy:
+	case ahead <= -clockMatters:
 		return "the clock of this machine is " + (-ahead).String() + " behind the authority's: have it set by NTP"
 	}
 	return otherwise

@@ -1,8 +1,11 @@
-package graph
+package auth
 
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
+	"os"
 	"strings"
 	"unicode"
 )
@@ -27,3 +30,36 @@ func TrimSecret(s string) string {
 		return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r)
 	})
 }
+
+// readSecret takes the one line out of a file. Errors name the file only.
+func readSecret(what, key, name string, most int) (string, error) {
+	if name == "" {
+		return "", errors.New(key + " is not set")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", what, err)
+	}
+	defer f.Close()
+	raw := make([]byte, most+1)
+	n, err := io.ReadFull(f, raw)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	text, wrong := SecretText(raw[:n])
+	switch {
+	case wrong != nil:
+		return "", fmt.Errorf("read %s: %s: %w", what, name, wrong)
+	case text == "":
+		return "", fmt.Errorf("read %s: %s is empty or can't be read", what, name)
+	case n > most || strings.ContainsAny(text, "\n\r") || err != nil:
+		return "", fmt.Errorf("read %s: %s must hold its value and nothing else", what, name)
+	}
+	return text, nil
+}
+
+// maxSecret is more than a secret has, and maxToken more than a token, in bytes.
+const (
+	maxSecret = 4096
+	maxToken  = 16 << 10
+)

@@ -1,0 +1,189 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/oauth2"
+
+	"pullprint/trigger/graph/transport"
+)
+
+// Prompt is what a person has to do to sign in.
+type Prompt struct {
+	// URL is the page to open, Code what to enter there.
+	URL, Code string
+	// Expires is until when.
+	Expires time.Time
+}
+
+// hints of the device code flow, where they differ from those of an app.
+var deviceHints = map[string]string{
+	"AADSTS7000218": "the app registration does not allow this sign-in: under Authentication, set Allow public client flows to Yes",
+	"AADSTS65001":   "consent is missing: grant admin consent to the delegated permissions that are asked for (Printer.Read.All and Printer.ReadWrite.All; PrinterShare.ReadWrite.All with queues[].create; Reports.Read.All for usage)",
+	"AADSTS53003":   "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted",
+	"AADSTS90094":   "consent is missing: grant admin consent to the delegated permissions that are asked for (the page on the app registration lists them)",
+	"AADSTS530032":  "a security policy of the tenant blocks the device code flow: have it excepted for who signs in and this app, for as long as it takes",
+	"AADSTS53004":   "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted",
+}
+
+// signInAgain is what to do when Entra does not honour a sign-in any more that it once
+// gave: it expired, the password changed, or an administrator revoked it.
+const signInAgain = "the sign-in is not honoured any more: sign in again with `pullprint register plan --keep`"
+
+// Person gets the tokens of somebody who signed in, for delegated permissions. It is safe for
+// concurrent use once SignIn or Resume has returned.
+type Person struct {
+	conf    oauth2.Config
+	client  *http.Client
+	observe func(status int, err error, began time.Time)
+	bound   []byte // what a stored sign-in is bound to
+	log     *zap.Logger
+
+	mu      sync.Mutex
+	refresh string // the refresh token
+	token   *Token
+	store   StoredSignIn
+	stored  string // the refresh token that is stored, as far as is known
+}
+
+// NewPerson returns the source of the tokens of a person who has not signed in yet: call
+// SignIn or Resume. The permissions are named as Graph does, as Printer.Read.All.
+func NewPerson(c Config, o Options, permissions []string) *Person {
+	scopes := []string{"offline_access"}
+	for _, p := range permissions {
+		scopes = append(scopes, o.Resource+"/"+p)
+	}
+	return &Person{
+		conf: oauth2.Config{
+			ClientID: c.ClientID, Scopes: scopes,
+			Endpoint: oauth2.Endpoint{
+				DeviceAuthURL: strings.TrimSuffix(o.TokenURL, "/token") + "/devicecode", TokenURL: o.TokenURL, AuthStyle: oauth2.AuthStyleInParams,
+			},
+		},
+		client:  transport.Client(o.Transport),
+		observe: o.Observe,
+		bound:   binding(o.TenantID, c.ClientID),
+		log:     o.Logger,
+	}
+}
+
+// SignIn signs the person in by a device code
+// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-device-code): show gets
+// what they have to do, and the call waits until they have done it. The tokens are in
+// memory only, until Store. The error is an *Error or ctx's.
+func (p *Person) SignIn(ctx context.Context, show func(Prompt)) error {
+	began := time.Now()
+	octx := context.WithValue(ctx, oauth2.HTTPClient, p.client)
+	var token *oauth2.Token
+	code, err := p.conf.DeviceAuth(octx)
+	if err == nil {
+		show(Prompt{code.VerificationURI, code.UserCode, code.Expiry})
+		token, err = p.conf.DeviceAccessToken(octx, code)
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			err = &Error{Code: "expired_token", Hint: hints["expired_token"], Status: http.StatusBadRequest}
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil && !printable(token.AccessToken):
+		err = transport.ErrNotJSON
+	}
+	if err != nil {
+		return p.failed(err, began)
+	}
+	p.observe(http.StatusOK, nil, began)
+	p.refresh, p.token = token.RefreshToken, tokenOf(token, began)
+	return nil
+}
+
+// failed is the error of a sign-in with what to do about it.
+func (p *Person) failed(err error, began time.Time) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = errorOf(err)
+	}
+	if hint, ok := deviceHints[e.Code]; ok {
+		e.Hint = hint
+	}
+	p.observe(e.Status, e.Err, began)
+	return e
+}
+
+// Token returns a live token. The error is an *Error or ctx's.
+func (p *Person) Token(ctx context.Context) (*Token, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.token.live(time.Now().Add(expiryMargin)) {
+		return p.token, nil
+	}
+	began := time.Now()
+	token, err := p.conf.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, p.client), &oauth2.Token{RefreshToken: p.refresh}).Token()
+	if err == nil && !printable(token.AccessToken) {
+		err = transport.ErrNotJSON
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		var e *Error
+		if err = p.failed(err, began); errors.As(err, &e) && e.Permanent() && e.Hint == "" {
+			e.Hint = signInAgain
+		}
+		return nil, err
+	}
+	p.observe(http.StatusOK, nil, began)
+	p.refresh, p.token = token.RefreshToken, tokenOf(token, began)
+	p.storeRenewed()
+	return p.token, nil
+}
+
+// Renew returns nil: a token of a person that Graph refuses is not fetched again.
+func (p *Person) Renew(context.Context, *Token) (*Token, error) { return nil, nil }
+
+// Distrust does nothing: see Renew.
+func (p *Person) Distrust() {}
+
+// Store stores the sign-in, now and whenever Entra renews it.
+func (p *Person) Store(in StoredSignIn) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refresh == "" {
+		return errors.New("entra gave no refresh token: the tenant does not let sign-ins be kept")
+	}
+	p.store = in
+	return in.write(p.bound, p.refresh)
+}
+
+// Resume signs the person in again whose sign-in is stored. The error is ErrNotStored, an
+// *Error when Entra does not honour it any more, or one of the files.
+func (p *Person) Resume(ctx context.Context, from StoredSignIn) error {
+	refresh, err := from.read(p.bound)
+	if err != nil {
+		return err
+	}
+	p.store, p.refresh = from, refresh
+	ctx, cancel := context.WithTimeout(ctx, transport.TryTimeout)
+	defer cancel()
+	_, err = p.Token(ctx)
+	return err
+}
+
+// storeRenewed stores the refresh token that a renewal brought. If it can't, that is logged,
+// and the one that is stored remains valid.
+func (p *Person) storeRenewed() {
+	if !p.store.Configured() || p.refresh == "" || p.refresh == p.stored {
+		return
+	}
+	if err := p.store.write(p.bound, p.refresh); err != nil {
+		p.log.Warn("sign-in not kept anew, the one before serves on", zap.Error(err))
+		return
+	}
+	p.stored = p.refresh
+}

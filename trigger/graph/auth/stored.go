@@ -1,0 +1,134 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// StoredSignIn says where the sign-in of a person is stored, so that a daemon can act for
+// them: their refresh token, encrypted. Whoever has both files can do what that
+// person consented to, until an administrator revokes it.
+type StoredSignIn struct {
+	// SignInFile holds the token, encrypted; it is written anew whenever Entra gives
+	// another, so its folder has to be writable.
+	SignInFile string `yaml:"sign_in_file"`
+	// KeyFile holds the key, 32 bytes in base64 as of `openssl rand -base64 32`.
+	KeyFile string `yaml:"key_file"`
+}
+
+// Configured reports whether a sign-in may be stored.
+func (s StoredSignIn) Configured() bool { return s.SignInFile != "" }
+
+// ErrNotStored says that nobody's sign-in is stored.
+var ErrNotStored = errors.New("no sign-in is kept")
+
+const (
+	storedPrefix = "pullprint-sign-in-1 "
+	keyBytes     = 32
+	maxStored    = 64 << 10
+)
+
+// Check reads the key, which says all that can be wrong before there is a sign-in.
+func (s StoredSignIn) Check() error {
+	_, err := s.cipher()
+	return err
+}
+
+func (s StoredSignIn) cipher() (cipher.AEAD, error) {
+	text, err := readSecret("the key of the kept sign-in", "administrator.key_file", s.KeyFile, maxSecret)
+	if err != nil {
+		return nil, err
+	}
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(key) != keyBytes {
+		return nil, errors.New("administrator.key_file holds no key: make one with `openssl rand -base64 32`")
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("the key of the kept sign-in: %w", err)
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// binding is authenticated with what is stored, so that it opens only for this tenant and app.
+func binding(tenant, client string) []byte {
+	return []byte(storedPrefix + strings.ToLower(tenant+" "+client))
+}
+
+// read returns the refresh token that is stored. No error repeats what is in a file.
+func (s StoredSignIn) read(bound []byte) (string, error) {
+	raw, err := os.ReadFile(s.SignInFile)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "", ErrNotStored
+	case err != nil:
+		return "", fmt.Errorf("read the kept sign-in: %w", err)
+	}
+	aead, err := s.cipher()
+	if err != nil {
+		return "", err
+	}
+	text, marked := strings.CutPrefix(string(bytes.TrimSpace(raw)), storedPrefix)
+	sealed, err := base64.StdEncoding.DecodeString(text)
+	if !marked || err != nil || len(raw) > maxStored {
+		return "", errors.New("administrator.sign_in_file holds no kept sign-in: delete it, and sign in again with `pullprint register plan --keep`")
+	}
+	plain, err := aead.Open(nil, nil, sealed, bound)
+	if err != nil {
+		return "", errors.New("the kept sign-in can't be opened: administrator.key_file is not the key that it was kept under, or it is of another tenant or app; delete administrator.sign_in_file, and sign in again with `pullprint register plan --keep`")
+	}
+	return string(plain), nil
+}
+
+// write stores a refresh token. The file is replaced as a whole, and gets the owner of its
+// folder: root registers, and the daemon reads.
+func (s StoredSignIn) write(bound []byte, token string) error {
+	aead, err := s.cipher()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(s.SignInFile)
+	f, err := os.CreateTemp(dir, ".sign-in-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("keep the sign-in: the folder of administrator.sign_in_file has to be there and writable: %w", err)
+	}
+	defer os.Remove(f.Name())                                                                                                  //nolint:errcheck // renamed when all went well
+	_, err = f.WriteString(storedPrefix + base64.StdEncoding.EncodeToString(aead.Seal(nil, nil, []byte(token), bound)) + "\n") //nolint:gosec // the AEAD draws a nonce of its own
+	err = errors.Join(err, chownLike(f, dir), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), s.SignInFile)
+	}
+	if err != nil {
+		return fmt.Errorf("keep the sign-in: %w", err)
+	}
+	return nil
+}
+
+// chownLike gives a file that root creates to the owner of its folder.
+func chownLike(f *os.File, dir string) error {
+	st, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	if s, ok := st.Sys().(*syscall.Stat_t); ok {
+		return f.Chown(int(s.Uid), int(s.Gid))
+	}
+	return nil
+}
+
+// Forget deletes the stored sign-in; it is no error if there is none. Entra accepts it
+// until it is revoked there.
+func (s StoredSignIn) Forget() error {
+	if err := os.Remove(s.SignInFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget the kept sign-in: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package graph
+
+import (
+	"context"
+	"errors"
+
+	"pullprint/trigger/graph/auth"
+)
+
+// tokenSource gives tokens to calls; *auth.App and *auth.Person are some.
+type tokenSource interface {
+	// Token returns a live token. The error is an *auth.Error or ctx's.
+	Token(ctx context.Context) (*auth.Token, error)
+	// Renew returns another token than the one that Graph refused with 401, or nil when
+	// another must not be fetched.
+	Renew(ctx context.Context, refused *auth.Token) (*auth.Token, error)
+	// Distrust notes that a token fetched because of a 401 got a 401 as well.
+	Distrust()
+}
+
+// SignIn fetches a token now, whatever is held, in one try of at most 10
+// seconds. The error is an *auth.Error or ctx's.
+func (c *Client) SignIn(ctx context.Context) error {
+	if c.app == nil {
+		return c.KeepSignedIn(ctx)
+	}
+	return c.app.Fetch(ctx)
+}
+
+// KeepSignedIn fetches the next token when it is time, so that a process that has
+// nothing to ask is as ready as one that has. The error is an *auth.Error or ctx's.
+func (c *Client) KeepSignedIn(ctx context.Context) error {
+	_, err := c.tokens.Token(ctx)
+	return err
+}
+
+// TokenFresh is nil while a live token is held, else why there is none.
+func (c *Client) TokenFresh() error {
+	if c.app == nil {
+		return nil
+	}
+	return c.app.Fresh()
+}
+
+// SignInPerson signs somebody in for some delegated permissions and gives a Client that
+// acts for them: see auth.Person. The error is an *auth.Error, ctx's, or one of the
+// configuration.
+func SignInPerson(ctx context.Context, cfg Config, o Options, rights []string, show func(auth.Prompt)) (*Client, error) {
+	c, err := newPerson(cfg, o, rights)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.person.SignIn(ctx, show); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// ResumePerson gives a Client that acts for the person whose sign-in is stored, with
+// those delegated permissions. The error is auth.ErrNotStored, an *auth.Error when Entra
+// does not honour it any more, or one of the files.
+func ResumePerson(ctx context.Context, cfg Config, o Options, rights []string, from auth.StoredSignIn) (*Client, error) {
+	c, err := newPerson(cfg, o, rights)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.person.Resume(ctx, from); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// newPerson makes a Client for a person who has not signed in yet.
+func newPerson(cfg Config, o Options, rights []string) (*Client, error) {
+	c, ao, err := newClient(cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	c.person = auth.NewPerson(cfg.Auth, ao, rights)
+	c.tokens = c.person
+	return c, nil
+}
+
+// StoreSignIn stores the sign-in of the person that this Client acts for, now and whenever
+// Entra renews it.
+func (c *Client) StoreSignIn(in auth.StoredSignIn) error {
+	if c.person == nil {
+		return errors.New("nobody signed in")
+	}
+	return c.person.Store(in)
+}
