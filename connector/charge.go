@@ -152,8 +152,8 @@ func (w *Worker) balances(ctx context.Context, claims []quota.Claim, ref held.Re
 			return nil, err
 		}
 		at := slices.IndexFunc(view.Reservations, func(r quota.Reservation) bool { return r.Job == ref.Name() })
-		if at < 0 {
-			continue
+		if at < 0 || !view.Reservations[at].Periods[claims[i].Period.String()].Equal(list[i].Start) {
+			continue // what it set aside in an earlier period is not in this one's
 		}
 		own := view.Reservations[at].Amount
 		list[i].Reserved -= own

@@ -16,7 +16,8 @@ import (
 // Erase erases a person, by Entra object id or user name: what is theirs is removed,
 // and where others' records tell of them, quota.Erased stands instead. Jobs that have
 // not come to their end are in the way, as are those that are still being paid for.
-// What others changed all the while is left, and is an ErrLeft.
+// What others changed all the while is left, and is an ErrLeft; so are accounts that
+// can't be read, which may tell of the person, when the rest is done.
 //
 // The crash order: badges go last, as they alone tell whose a name is. Dying
 // between, it is done again, and finds what is left.
@@ -30,10 +31,13 @@ func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, e
 	if done.Canceled, err = p.finish(ctx, w, how); err != nil {
 		return done, err
 	}
-	if _, err := p.Ledger.Erase(ctx, w.id, how.ForgetBudget, time.Now()); err != nil {
-		if errors.Is(err, quota.ErrOpen) {
-			return done, fmt.Errorf("%w: %w; try again in a few minutes", ErrUnfinished, err)
-		}
+	var damaged *quota.Damaged
+	_, err = p.Ledger.Erase(ctx, w.id, how.ForgetBudget, time.Now())
+	switch {
+	case errors.As(err, &damaged):
+	case errors.Is(err, quota.ErrOpen):
+		return done, fmt.Errorf("%w: %w; try again in a few minutes", ErrUnfinished, err)
+	case err != nil:
 		return done, err
 	}
 	if err := p.eraseKeys(ctx, p.jobs(), w, &done); err != nil {
@@ -50,9 +54,14 @@ func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, e
 		}
 	}
 	if p.Offline {
-		err = p.forget(ctx, w, how)
+		if err := p.forget(ctx, w, how); err != nil {
+			return done, err
+		}
 	}
-	return done, err
+	if damaged != nil {
+		return done, fmt.Errorf("%w: %w; restore the store from a backup, or give them up by `pullprint accept-loss`, and do it again", ErrLeft, damaged)
+	}
+	return done, nil
 }
 
 // forget removes the traces of keys that were removed. An earlier version may have

@@ -169,7 +169,8 @@ func (s *state) quietAfter(t time.Time) bool {
 }
 
 // comesBack gives what was reserved in an earlier period back: it is carried over
-// as if it had never been reserved, within the bounds of each period since.
+// as if it had never been reserved, within the bounds of each period since. With less
+// than 0 it is taken away again.
 func (b *bucket) comesBack(start time.Time, back Amount) error {
 	i := slices.IndexFunc(b.Past, func(p past) bool { return p.Start.Equal(start) })
 	if i < 0 {
@@ -185,7 +186,7 @@ func (b *bucket) comesBack(start time.Time, back Amount) error {
 		return nil
 	}
 	var err error
-	for ; i < len(b.Past) && back > 0; i++ {
+	for ; i < len(b.Past) && back != 0; i++ {
 		p := &b.Past[i]
 		before := min(p.Left, p.CarryOver)
 		if p.Left, err = p.Left.Add(back); err != nil {

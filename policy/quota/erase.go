@@ -19,14 +19,17 @@ const Erased = "erased"
 // Erase takes a person out of all accounts. Of their own account what was spent in
 // the periods that run stays, without jobs or history, until these periods are
 // over, or they could spend it again; unless forget is true. It is ErrOpen while a
-// reservation is open. An id counts in any case of its letters. Nothing is told to the history. Doing it again changes
-// nothing more.
+// reservation is open. An id counts in any case of its letters. Nothing is told to the
+// history. Doing it again changes nothing more. Accounts that can't be read may tell of the person: they are named in the
+// error, a *Damaged, when the others are done.
 func (l *Ledger) Erase(ctx context.Context, owner string, forget bool, now time.Time) (changed int, err error) {
 	var keys []string
+	var damaged Damaged
 	err = l.kv.Each(ctx, ">", func(key string, value []byte, rev uint64) error {
-		s := new(state)
-		if err := json.Unmarshal(value, s); err != nil {
-			return fmt.Errorf("read account at revision %d: %w", rev, err)
+		s, err := decode(value)
+		if err != nil {
+			damaged.add(key, rev, err)
+			return nil
 		}
 		if s.owes(owner) {
 			return ErrOpen
@@ -48,7 +51,7 @@ func (l *Ledger) Erase(ctx context.Context, owner string, forget bool, now time.
 			changed++
 		}
 	}
-	return changed, nil
+	return changed, damaged.orNil()
 }
 
 // maxEraseTries is how often an account is erased anew when another was faster.
@@ -62,8 +65,8 @@ func (l *Ledger) eraseOne(ctx context.Context, key, owner string, forget bool, n
 		if err != nil || rev == 0 {
 			return false, err
 		}
-		s := new(state)
-		if err := json.Unmarshal(value, s); err != nil {
+		s, err := decode(value)
+		if err != nil {
 			return false, fmt.Errorf("read account at revision %d: %w", rev, err)
 		}
 		var ttl time.Duration

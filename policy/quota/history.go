@@ -65,7 +65,7 @@ func (l *Ledger) flush(ctx context.Context, key string, s *state) error {
 	return nil
 }
 
-// Damaged is the error of Open when accounts can't be read. Everything else was
+// Damaged is the error of Open and Erase when accounts can't be read. Everything else was
 // done.
 type Damaged struct {
 	// Keys are those of the accounts.
@@ -81,6 +81,20 @@ func (d *Damaged) Error() string {
 // Unwrap returns Err.
 func (d *Damaged) Unwrap() error { return d.Err }
 
+func (d *Damaged) add(key string, rev uint64, err error) {
+	if d.Keys = append(d.Keys, key); d.Err == nil {
+		d.Err = fmt.Errorf("read account at revision %d: %w", rev, err)
+	}
+}
+
+// orNil is d as an error, if there is anything in it.
+func (d *Damaged) orNil() error {
+	if d.Err == nil {
+		return nil
+	}
+	return d
+}
+
 // Open calls fn with every open reservation, once for each account that pays. It
 // publishes what a process that died left in an outbox. An account that can't be
 // read is left out, and named in the error, a *Damaged, when the others are done.
@@ -88,14 +102,12 @@ func (l *Ledger) Open(ctx context.Context, fn func(Account, Reservation) error) 
 	var damaged Damaged
 	err := l.kv.Each(ctx, ">", func(key string, value []byte, rev uint64) error {
 		a, err := ParseAccount(key)
-		s := new(state)
+		var s *state
 		if err == nil {
-			err = json.Unmarshal(value, s)
+			s, err = decode(value)
 		}
 		if err != nil {
-			if damaged.Keys = append(damaged.Keys, key); damaged.Err == nil {
-				damaged.Err = fmt.Errorf("read account at revision %d: %w", rev, err)
-			}
+			damaged.add(key, rev, err)
 			return nil
 		}
 		if err := l.flush(ctx, key, s); err != nil {
@@ -108,8 +120,8 @@ func (l *Ledger) Open(ctx context.Context, fn func(Account, Reservation) error) 
 		}
 		return nil
 	})
-	if err == nil && damaged.Err != nil {
-		return &damaged
+	if err == nil {
+		err = damaged.orNil()
 	}
 	return err
 }

@@ -145,21 +145,6 @@ func NewLedger(kv KV, h History) *Ledger {
 	return &Ledger{kv: kv, history: h, seed: maphash.MakeSeed(), published: map[string]told{}}
 }
 
-// load reads an account; one that is not there is empty.
-func (l *Ledger) load(ctx context.Context, key string) (*state, uint64, error) {
-	value, rev, err := l.kv.Get(ctx, key)
-	if err != nil {
-		return nil, 0, fmt.Errorf("read account: %w", err)
-	}
-	s := new(state)
-	if rev != 0 {
-		if err := json.Unmarshal(value, s); err != nil {
-			return nil, 0, fmt.Errorf("read account at revision %d: %w", rev, err)
-		}
-	}
-	return s, rev, nil
-}
-
 // change has fn change an account until nobody else changed it meanwhile. An
 // entry of no kind says that there is nothing to store.
 func (l *Ledger) change(ctx context.Context, a Account, now time.Time, fn func(*state) (Entry, error)) error {

@@ -17,7 +17,7 @@ import (
 // Accounts are reserved one after the other, in the order of their keys. Dying
 // between leaves a part, which the next try completes and Void takes back. What
 // was reserved before is made smaller only when all have accepted: the room that
-// it gives free could not be had back.
+// it gives free may be somebody else's by the time it is to be had back.
 func (l *Ledger) Reserve(ctx context.Context, c Charge) error {
 	if err := c.check(); err != nil {
 		return err
@@ -32,12 +32,7 @@ func (l *Ledger) Reserve(ctx context.Context, c Charge) error {
 		case errors.Is(err, ErrEnded) && c.Printed:
 			// It was charged on this account before.
 		case refused(err):
-			for j := range made {
-				if rerr := l.restore(ctx, &c, accounts[j][0].Account, made[j]); rerr != nil {
-					return fmt.Errorf("take back a part of a charge: %w", rerr)
-				}
-			}
-			return err
+			return l.takeBack(ctx, &c, accounts, made, err)
 		case err != nil:
 			return err
 		case r.waits:
@@ -46,11 +41,27 @@ func (l *Ledger) Reserve(ctx context.Context, c Charge) error {
 		made = append(made, r.before)
 	}
 	for _, i := range later {
-		if err := l.reserveOn(ctx, &reserving{charge: &c, claims: accounts[i]}); err != nil {
+		err := l.reserveOn(ctx, &reserving{charge: &c, claims: accounts[i]})
+		switch {
+		case errors.Is(err, ErrEnded) && c.Printed:
+		case refused(err): // the account was changed since it was asked above
+			return l.takeBack(ctx, &c, accounts, made, err)
+		case err != nil:
 			return err
 		}
 	}
 	return nil
+}
+
+// takeBack makes a charge that was refused with an error one that changed nothing: made
+// is what was there before, on the first of the accounts. It returns that error.
+func (l *Ledger) takeBack(ctx context.Context, c *Charge, accounts [][]Claim, made []*Reservation, refusal error) error {
+	for i, before := range made {
+		if err := l.restore(ctx, c, accounts[i][0].Account, before); err != nil {
+			return fmt.Errorf("take back a part of a charge: %w", err)
+		}
+	}
+	return refusal
 }
 
 // reserving is one account of a charge.
@@ -73,8 +84,11 @@ func (l *Ledger) reserveOn(ctx context.Context, r *reserving) error {
 			was := *had
 			r.before = &was
 			if _, ended := s.Ended[c.Job]; !ended && r.wait && was.Amount >= c.Amount {
+				// Whether there is room even for less is known before anything is changed:
+				// the limit may have been lowered.
 				r.waits = true
-				return Entry{}, nil
+				_, err := s.reserve(ctx, c, r.claims)
+				return Entry{}, err
 			}
 		}
 		changed, err := s.reserve(ctx, c, r.claims)
@@ -104,7 +118,11 @@ func (l *Ledger) restore(ctx context.Context, c *Charge, a Account, before *Rese
 		case before.Attempt == c.Attempt && before.Amount == r.Amount:
 			return Entry{}, nil
 		}
-		s.Reservations[c.Job] = before
+		if before.Amount == r.Amount {
+			s.Reservations[c.Job] = before
+		} else if err := s.reinstate(before); err != nil {
+			return Entry{}, err
+		}
 		return Entry{Kind: Reserved, Job: c.Job, Owner: before.Owner, Amount: before.Amount}, nil
 	})
 }

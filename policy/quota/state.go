@@ -170,7 +170,11 @@ func (s *state) reserve(ctx context.Context, ch *Charge, claims []Claim) (change
 	if before == nil && len(s.Reservations) >= maxReservations {
 		return false, ErrFull
 	}
-	delete(s.Reservations, ch.Job) // its own does not stand in its way
+	if before != nil {
+		if err := s.giveWay(ctx, ch, claims, before); err != nil {
+			return false, err
+		}
+	}
 	r := &Reservation{Job: ch.Job, Attempt: ch.Attempt, For: ch.For, Owner: ch.Owner, Amount: ch.Amount, At: ch.Now, Periods: map[string]time.Time{}}
 	for i := range claims {
 		bal, err := s.balance(ctx, &claims[i], ch.Now)
@@ -214,6 +218,31 @@ func (s *state) end(r *Reservation, back Amount) error {
 		}
 		if newest.Start.After(start) {
 			if err := newest.comesBack(start, back); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// giveWay takes a job's reservation away: it stands neither in the way of the one that
+// takes its place nor of what is carried over. Its period is closed before, with it, so
+// that reinstate finds what it gave back.
+func (s *state) giveWay(ctx context.Context, ch *Charge, claims []Claim, before *Reservation) error {
+	for i := range claims {
+		if _, _, err := s.bucketFor(ctx, &claims[i], ch.Now); err != nil {
+			return err
+		}
+	}
+	return s.end(before, before.Amount)
+}
+
+// reinstate undoes giveWay.
+func (s *state) reinstate(r *Reservation) error {
+	s.Reservations[r.Job] = r
+	for name, start := range r.Periods {
+		if newest := s.Buckets[name]; newest != nil && newest.Start.After(start) {
+			if err := newest.comesBack(start, -r.Amount); err != nil {
 				return err
 			}
 		}
