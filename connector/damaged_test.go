@@ -50,11 +50,13 @@ func TestDamagedRecords(t *testing.T) {
 			t.Error(rec.State)
 		}
 		const want = `
-# HELP pullprint_damaged_records_total Records met in the store that can't be read and were left out, by kind: account, job or delegation.
+# HELP pullprint_damaged_records_total Records met in the store that can't be read and were left out, by kind: account, badge, job, delegation or state.
 # TYPE pullprint_damaged_records_total counter
 pullprint_damaged_records_total{kind="account"} 2
+pullprint_damaged_records_total{kind="badge"} 0
 pullprint_damaged_records_total{kind="delegation"} 1
 pullprint_damaged_records_total{kind="job"} 2
+pullprint_damaged_records_total{kind="state"} 0
 `
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "pullprint_damaged_records_total"); err != nil {
 			t.Error(err)

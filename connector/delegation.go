@@ -152,19 +152,25 @@ func (s *Delegations) List(ctx context.Context, now time.Time) (list []Delegatio
 	return list, err
 }
 
-// each calls fn with every delegation whose key matches. Who it is from and for is in
+// readDelegation reads what is stored under a key; ok is false when it is damaged. Who it is from and for is in
 // the key: a record that says something else, or can't be read, is damaged.
+func readDelegation(key string, value []byte) (d Delegation, ok bool) {
+	to, owner, _ := strings.Cut(strings.TrimPrefix(key, delegationPrefix), ".")
+	ok = json.Unmarshal(value, &d) == nil && strings.EqualFold(d.To, to) && strings.EqualFold(d.Owner, owner) && !d.Damaged
+	if !ok {
+		d = Delegation{Damaged: true}
+	}
+	d.Owner, d.To = strings.ToLower(owner), strings.ToLower(to)
+	return d, ok
+}
+
+// each calls fn with every delegation whose key matches.
 func (s *Delegations) each(ctx context.Context, filter string, fn func(Delegation)) error {
 	err := s.kv.Each(ctx, filter, func(key string, value []byte, _ uint64) error {
-		var d Delegation
-		to, owner, _ := strings.Cut(strings.TrimPrefix(key, delegationPrefix), ".")
-		if json.Unmarshal(value, &d) != nil || !strings.EqualFold(d.To, to) || !strings.EqualFold(d.Owner, owner) || d.Damaged {
-			d = Delegation{Damaged: true}
-			if s.damaged != nil {
-				s.damaged(key)
-			}
+		d, ok := readDelegation(key, value)
+		if !ok && s.damaged != nil {
+			s.damaged(key)
 		}
-		d.Owner, d.To = strings.ToLower(owner), strings.ToLower(to)
 		fn(d)
 		return nil
 	})

@@ -85,7 +85,7 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		diverged:  counterVec("policy_divergence_total", "Decisions that the policy in policy.shadow_file would have taken otherwise, by point, the verdict taken and the one it would have taken.", "point", "live", "shadow"),
 		denied:    counterVec("quota_denied_total", "Jobs refused because an account did not cover them, by kind of account.", "account_kind"),
 		settled:   counterVec("quota_settled_total", "Reservations that came to their end, by end: spent, refunded or void.", "end"),
-		damaged:   counterVec("damaged_records_total", "Records met in the store that can't be read and were left out, by kind: account, job or delegation.", "kind"),
+		damaged:   counterVec("damaged_records_total", "Records met in the store that can't be read and were left out, by kind: account, badge, job, delegation or state.", "kind"),
 		reserved: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_quota_reservations", Help: "Reservations open at the last sweep.",
 		}),
@@ -172,7 +172,7 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	for _, k := range []quota.Kind{quota.User, quota.Group, quota.Center} {
 		m.denied.WithLabelValues(string(k))
 	}
-	for _, k := range []string{recordAccount, recordJob, recordDelegation} {
+	for _, k := range []string{recordAccount, recordBadge, recordJob, recordDelegation, recordState} {
 		m.damaged.WithLabelValues(k)
 	}
 	for _, e := range []string{endSpent, endRefunded, endVoid} {
@@ -184,6 +184,8 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 // The kinds of records, as label of pullprint_damaged_records_total.
 const (
 	recordAccount    = "account"
+	recordBadge      = "badge"
+	recordState      = "state"
 	recordJob        = "job"
 	recordDelegation = "delegation"
 )

@@ -102,11 +102,11 @@ func (t *SelfTester) expects(ctx context.Context, job graph.Job) (bool, error) {
 func (t *SelfTester) last(ctx context.Context) (selfTest, uint64, error) {
 	var last selfTest
 	raw, revision, err := t.state.Get(ctx, keySelfTest)
-	if err == nil && revision != 0 {
-		err = json.Unmarshal(raw, &last)
-	}
 	if err != nil {
 		return selfTest{}, 0, fmt.Errorf("read the last self-test: %w", err)
+	}
+	if revision != 0 && json.Unmarshal(raw, &last) != nil {
+		last = selfTest{} // the next one takes its place
 	}
 	return last, revision, nil
 }

@@ -90,7 +90,7 @@ func (s *Sweeper) damaged(err error) error {
 	}
 	s.worker.Metrics.damaged.WithLabelValues(recordAccount).Add(float64(len(d.Keys)))
 	s.log.Error("accounts can't be read, their reservations stay open",
-		zap.String("remedy", "restore the store from a backup, or remove the keys from the bucket pullprint_quota"),
+		zap.String("remedy", "restore the store from a backup, or stop the daemon and give them up by `pullprint accept-loss`"),
 		zap.Strings("keys", d.Keys[:min(len(d.Keys), maxNamed)]), zap.NamedError("first", d.Err))
 	return nil
 }

@@ -58,11 +58,11 @@ const strikesPrefix = "strikes."
 func (t *Taps) strikesOf(ctx context.Context, device string) (strikes, uint64, error) {
 	var s strikes
 	raw, revision, err := t.shared.Get(ctx, strikesPrefix+device)
-	if err == nil && revision != 0 {
-		err = json.Unmarshal(raw, &s)
-	}
 	if err != nil {
 		return strikes{}, 0, fmt.Errorf("read the unknown badges of a reader: %w", err)
+	}
+	if revision != 0 && json.Unmarshal(raw, &s) != nil {
+		s = strikes{} // they are counted anew: a reader must not be closed for good by it
 	}
 	return s, revision, nil
 }

@@ -325,7 +325,7 @@ func (b *Book) ensureSweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if raw != nil {
+		if raw != nil && CheckRecord(keySweep, raw) == nil {
 			b.apply(keySweep, raw, rev)
 			return nil
 		}

@@ -166,8 +166,9 @@ type lifecycle struct {
 	At           time.Time `json:"at"`
 }
 
-// load reads a key of State into v and returns its revision; an absent key
-// leaves v as it is.
+// load reads a key of State into v and returns its revision; an absent key leaves v as
+// it is. So does one that can't be read: what it should hold is found in Graph again,
+// and stored in its place.
 func load(ctx context.Context, s State, key string, v any) (uint64, error) {
 	raw, rev, err := s.Get(ctx, key)
 	if err != nil {
@@ -176,8 +177,35 @@ func load(ctx context.Context, s State, key string, v any) (uint64, error) {
 	if raw == nil {
 		return rev, nil
 	}
-	if err := json.Unmarshal(raw, v); err != nil {
-		return 0, fmt.Errorf("read state %s: not what this version writes", key)
+	if CheckRecord(key, raw) == nil {
+		err = json.Unmarshal(raw, v)
 	}
-	return rev, nil
+	return rev, err
+}
+
+// CheckRecord reports with an error what is stored under a key of this package and can't
+// be read. It quotes nothing of the value, which may be a secret.
+func CheckRecord(key string, value []byte) error {
+	var err error
+	ok := true
+	switch key {
+	case keyDefinition:
+		var d definition
+		err = json.Unmarshal(value, &d)
+		ok = d.ID != ""
+	case keySubscription:
+		var s subscriptions
+		err = json.Unmarshal(value, &s)
+	case keySweep:
+		var s sweepEntry
+		err = json.Unmarshal(value, &s)
+		ok = len(s.ClientState) == clientStateLen
+	case keyLifecycle:
+		var l lifecycle
+		err = json.Unmarshal(value, &l)
+	}
+	if err != nil || !ok || string(value) == "null" {
+		return fmt.Errorf("state %s can't be read; it is made anew", key)
+	}
+	return nil
 }

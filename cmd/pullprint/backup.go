@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
 )
@@ -244,10 +245,11 @@ func acceptLossCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "accept-loss",
-		Short: "Go on with an embedded store that has lost records",
-		Long: `For a store that "run" refuses because it is behind its mark: says what is missing, asks,
-and makes the store usable as it is. Restoring a backup is better, where there is one. That
-it was done, and by whom, is recorded in the audit.`,
+		Short: "Go on with a store that has lost records, or holds some that can't be read",
+		Long: `For a store that "run" refuses because it is behind its mark or damaged, or in which /readyz
+names accounts, badges or state that can't be read: says what it is, asks, and makes the
+store usable without. Restoring a backup is better, where there is one. The daemon has to be
+stopped. That it was done, and by whom, is recorded in the audit.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
@@ -255,7 +257,9 @@ it was done, and by whom, is recorded in the audit.`,
 				return err
 			}
 			out := cmd.OutOrStdout()
-			lost, err := bus.AcceptLoss(cmd.Context(), cfg.NATS, toolOptions(), operator(), func(lost []bus.Loss) error {
+			o := toolOptions()
+			o.CheckRecord = connector.CheckRecord
+			lost, err := bus.AcceptLoss(cmd.Context(), cfg.NATS, o, operator(), func(lost []bus.Loss) error {
 				for _, l := range lost {
 					fmt.Fprintln(out, l)
 				}

@@ -74,6 +74,8 @@ func problemOf(err error) *problem {
 		return failure(http.StatusConflict, "not-held", "The job is not held", strings.TrimPrefix(err.Error(), connector.ErrNotHeld.Error()+": "))
 	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber), errors.Is(err, quota.ErrOverflow):
 		return failure(http.StatusUnprocessableEntity, "invalid", "The request is not valid", err.Error())
+	case errors.Is(err, badge.ErrDamaged):
+		return failure(http.StatusConflict, "badge-damaged", "What is stored of the badge can't be read", "Have the badge enrolled again, or the store restored from a backup; /readyz names what is damaged.")
 	case errors.Is(err, badge.ErrTaken), errors.Is(err, badge.ErrConflict):
 		return failure(http.StatusConflict, "badge-taken", "The badge can't be enrolled", err.Error())
 	case errors.Is(err, badge.ErrNotValid):

@@ -102,13 +102,16 @@ func (s *sessions) signOut(req *http.Request) error {
 	return nil
 }
 
-func read(ctx context.Context, kv connector.StateKV, key string, v any) (revision uint64, err error) {
+// read reads a session or a visit. One that can't be read leaves v as it is, as if nobody
+// were there: a device or a browser must not be stuck with it.
+func read[T any](ctx context.Context, kv connector.StateKV, key string, v *T) (revision uint64, err error) {
 	raw, revision, err := kv.Get(ctx, key)
 	if err != nil || revision == 0 {
 		return 0, err
 	}
-	if err := json.Unmarshal(raw, v); err != nil {
-		return 0, fmt.Errorf("decode session: %w", err)
+	var found T
+	if json.Unmarshal(raw, &found) == nil {
+		*v = found
 	}
 	return revision, nil
 }

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -11,10 +12,69 @@ import (
 )
 
 // AcceptLoss makes a store that is damaged or behind its mark usable as it is, and says
-// what it has lost; that is recorded in the audit under the name of the operator. It
-// needs the store for itself. confirm is asked first; nothing is changed unless it
-// returns nil. Nothing lost is no error, and changes nothing.
+// what it has lost; that is recorded in the audit under the name of the operator. Records
+// that o.CheckRecord does not understand are removed. It needs the store for itself.
+// confirm is asked first; nothing is changed unless it returns nil. Nothing lost is no
+// error, and changes nothing.
 func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm func([]Loss) error) ([]Loss, error) {
+	lost, err := acceptMissing(ctx, cfg, o, by, confirm)
+	if err != nil || o.CheckRecord == nil {
+		return lost, err
+	}
+	records, err := acceptRecords(ctx, cfg, o, by, confirm)
+	return append(lost, records...), err
+}
+
+// acceptRecords removes the records that can't be read. The audit comes first: no record
+// is removed that it does not tell.
+func acceptRecords(ctx context.Context, cfg Config, o Options, by string, confirm func([]Loss) error) ([]Loss, error) {
+	b, err := Open(ctx, cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = b.Close() }()
+	if cfg.Embedded == nil {
+		if err := b.inUse(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var lost []Loss
+	var remove []func() (bool, error)
+	for _, kv := range []*KV{b.quota, b.badges, b.state} {
+		err := kv.Each(ctx, ">", func(key string, value []byte, revision uint64) error {
+			if err := o.CheckRecord(kv.bucket, key, value); err != nil {
+				lost = append(lost, Loss{Stream: kv.stream, Record: err.Error()})
+				remove = append(remove, func() (bool, error) { return kv.Delete(ctx, key, revision) })
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(lost) == 0 {
+		return nil, b.Close()
+	}
+	if err := confirm(lost); err != nil {
+		return nil, err
+	}
+	if err := b.auditLoss(ctx, lost, by); err != nil {
+		return nil, err
+	}
+	for i := range remove {
+		ok, err := remove[i]()
+		if err == nil && !ok {
+			err = errors.New("it was changed meanwhile; do it again")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("remove a record: %s: %w", lost[i], err)
+		}
+	}
+	return lost, b.Close()
+}
+
+// acceptMissing is AcceptLoss for what the server can't read or has not.
+func acceptMissing(ctx context.Context, cfg Config, o Options, by string, confirm func([]Loss) error) ([]Loss, error) {
 	if cfg.Embedded == nil {
 		return acceptGone(ctx, cfg, o, by, confirm)
 	}
@@ -83,6 +143,17 @@ func (b *Bus) acceptLost(ctx context.Context, lost []Loss, by string) error {
 	if err := b.ensure(ctx); err != nil {
 		return err
 	}
+	if err := b.auditLoss(ctx, lost, by); err != nil {
+		return err
+	}
+	b.unchecked = false
+	if err := b.complete(ctx); err != nil {
+		return err
+	}
+	return b.Close()
+}
+
+func (b *Bus) auditLoss(ctx context.Context, lost []Loss, by string) error {
 	texts := make([]string, len(lost))
 	for i, l := range lost {
 		texts[i] = l.String()
@@ -94,11 +165,7 @@ func (b *Bus) acceptLost(ctx context.Context, lost []Loss, by string) error {
 	if err != nil {
 		return fmt.Errorf("store audit record: %w", err)
 	}
-	b.unchecked = false
-	if err := b.complete(ctx); err != nil {
-		return err
-	}
-	return b.Close()
+	return nil
 }
 
 // acceptGone is AcceptLoss for an external store.

@@ -67,6 +67,9 @@ type Options struct {
 	// Instance names this process among replicas: shown in the server's list
 	// of connections and used as the key of the canary.
 	Instance string
+	// CheckRecord, when set, reports with an error a record of accounts, badges or state
+	// that can't be read. AcceptLoss uses it.
+	CheckRecord func(bucket, key string, value []byte) error
 
 	// unsynced is for a store that is synced as a whole when it is made.
 	unsynced bool

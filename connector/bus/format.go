@@ -95,11 +95,11 @@ func (b *Bus) upgrade(ctx context.Context, steps []step) error {
 func (b *Bus) format(ctx context.Context) (format, uint64, error) {
 	value, revision, err := b.state.Get(ctx, keyFormat)
 	f := format{Format: 1, Readable: 1}
-	if err == nil && revision > 0 {
-		err = json.Unmarshal(value, &f)
-	}
 	if err != nil {
 		return f, 0, fmt.Errorf("read the format of the state: %w", err)
+	}
+	if revision > 0 && (json.Unmarshal(value, &f) != nil || f.Format < 1) {
+		return f, 0, fmt.Errorf("%w: the key %s of KV_%s is no format; `pullprint restore FILE` from a backup", ErrDamaged, keyFormat, bucketState)
 	}
 	return f, revision, nil
 }

@@ -65,10 +65,15 @@ type Loss struct {
 	Replaced bool
 	// Damage says where its files can't be read; empty when they can.
 	Damage string
+	// Record names a record that nobody understands; empty when whole files or messages
+	// are lost.
+	Record string
 }
 
 func (l Loss) String() string {
 	switch {
+	case l.Record != "":
+		return l.Stream + ": " + l.Record
 	case l.Damage != "":
 		return fmt.Sprintf("%s: %s; keys that were stored there are gone, or what they were before", l.Stream, l.Damage)
 	case l.Replaced && l.Found >= l.Marked:

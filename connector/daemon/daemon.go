@@ -71,6 +71,7 @@ type daemon struct {
 	book      *trigger.Book
 	registrar *trigger.Registrar
 	index     *connector.Index
+	integrity *connector.Integrity
 	worker    *connector.Worker
 	sweeper   *connector.Sweeper
 	office    office
@@ -214,6 +215,7 @@ func (d *daemon) checks() []admin.Check {
 				return errors.New("job records are being read")
 			}
 		}},
+		{Name: "integrity", Ready: func(context.Context) error { return d.integrity.Ready() }},
 		{Name: "token", Ready: func(context.Context) error { return d.graph.TokenFresh() }},
 		{Name: "badges", Ready: d.badgesReady},
 		{Name: "subscription", Ready: func(context.Context) error { return d.book.SubscriptionLive() }},

@@ -49,6 +49,7 @@ func (d *daemon) compose(ctx context.Context) error {
 	jobs := held.NewStoreFor(d.bus.Jobs(), cfg.Retention.KeepJobs())
 	metrics := connector.NewMetrics(reg, cfg.Queues)
 	d.index = connector.NewIndex(jobs, metrics, log)
+	d.integrity = connector.NewIntegrity(d.bus.Quota(), d.bus.Badges(), d.bus.State(), metrics, log)
 	d.ledger = quota.NewLedger(d.bus.Quota(), d.bus)
 	var look func(ctx context.Context, printer, definition string) (state, holder string, err error)
 	if cfg.Administrator.Configured() {
@@ -90,16 +91,17 @@ func (d *daemon) next() *policy.Policy {
 func (d *daemon) run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	rooms := map[string]func(context.Context) error{
-		"metrics": func(ctx context.Context) error { return d.metrics.Serve(ctx, d.metricsLn) },
-		"webhook": func(ctx context.Context) error { return d.hook.Serve(ctx, d.hookLn) },
-		"policy":  func(ctx context.Context) error { return d.policy.Run(ctx, d.o.Reload) },
-		"canary":  d.canary.Run,
-		"host":    d.host,
-		"token":   d.keepSignedIn,
-		"book":    d.book.Run,
-		"index":   d.index.Run,
-		"measure": d.bus.Measure,
-		"trigger": d.register,
+		"metrics":   func(ctx context.Context) error { return d.metrics.Serve(ctx, d.metricsLn) },
+		"webhook":   func(ctx context.Context) error { return d.hook.Serve(ctx, d.hookLn) },
+		"policy":    func(ctx context.Context) error { return d.policy.Run(ctx, d.o.Reload) },
+		"canary":    d.canary.Run,
+		"host":      d.host,
+		"token":     d.keepSignedIn,
+		"book":      d.book.Run,
+		"index":     d.index.Run,
+		"measure":   d.bus.Measure,
+		"integrity": d.integrity.Run,
+		"trigger":   d.register,
 		"worker": d.whenReady(func(ctx context.Context) error {
 			return d.bus.Consume(ctx, connector.Workers, d.worker.Handle)
 		}),

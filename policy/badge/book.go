@@ -29,6 +29,8 @@ var (
 	ErrEnrolment = errors.New("the enrolment can't be used")
 	// ErrConflict says that others change the same badge all the time.
 	ErrConflict = errors.New("the badge is being changed by others; try again")
+	// ErrDamaged says that what is stored of a badge can't be read.
+	ErrDamaged = errors.New("what is stored of the badge can't be read; enrol the badge again, or restore the store from a backup")
 	// ErrKeyChanged says that badges are stored under a key that is not in the
 	// key file any more.
 	ErrKeyChanged = errors.New("the badge key file does not have the key of stored badges")
@@ -140,7 +142,10 @@ func place(k key, canonical string) string {
 
 const badgePrefix = "b."
 
-func idOf(place string) string { return place[strings.LastIndexByte(place, '.')+1:][:16] }
+// idLength is how many digits of its first hash name a badge to people.
+const idLength = 16
+
+func idOf(place string) string { return place[strings.LastIndexByte(place, '.')+1:][:idLength] }
 
 // Check reports with ErrKeyChanged that badges are stored which no key of the
 // file can find any more.
@@ -191,15 +196,16 @@ func (b *Book) Enrol(ctx context.Context, number string, e Enrolment) (Badge, er
 	}
 	for range maxConflicts {
 		old, copies, err := b.findNumber(ctx, number, canonical)
-		if err != nil && !errors.Is(err, ErrUnknown) {
+		damaged := errors.Is(err, ErrDamaged) // whose it was can't be told: it is enrolled anew
+		if err != nil && !damaged && !errors.Is(err, ErrUnknown) {
 			return Badge{}, err
 		}
-		valid := len(copies) > 0 && old.valid(e.Now) == nil
+		valid := len(copies) > 0 && !damaged && old.valid(e.Now) == nil
 		if valid && old.Owner != e.Owner && !e.Replace {
 			return Badge{}, ErrTaken
 		}
 		fresh := Badge{ID: idOf(to), Owner: e.Owner, UserPrincipalName: e.UserPrincipalName, Enrolled: e.Now.UTC().Round(0), By: e.By, Expires: e.Expires}
-		if len(copies) > 0 {
+		if len(copies) > 0 && !damaged {
 			fresh.ID = old.ID
 		}
 		if valid && old.Owner == e.Owner {
@@ -223,7 +229,7 @@ func (b *Book) settle(ctx context.Context, to string, badge Badge, copies []stor
 	if len(copies) > 0 && copies[0].at == to {
 		there, copies = copies[0], copies[1:]
 	}
-	if !there.equal(badge) {
+	if there.damaged || !there.equal(badge) {
 		if ok, err := b.put(ctx, to, badge, there.rev); err != nil || !ok {
 			return false, err
 		}
@@ -254,20 +260,49 @@ func (b *Book) put(ctx context.Context, place string, badge Badge, rev uint64) (
 // stored is a badge and where it was found.
 type stored struct {
 	Badge
-	at  string
-	rev uint64
+	at      string
+	rev     uint64
+	damaged bool // it can't be read: nothing but a name is in Badge
 }
 
+// read decodes a badge. The error is an ErrDamaged, and quotes nothing of the value.
 func read(at string, value []byte, rev uint64) (stored, error) {
 	s := stored{at: at, rev: rev}
-	if err := json.Unmarshal(value, &s.Badge); err != nil {
-		return stored{}, fmt.Errorf("read badge %s: %w", idOf(at), err)
+	if !placed(at) || json.Unmarshal(value, &s.Badge) != nil || s.Owner == "" {
+		return stored{at: at, rev: rev, damaged: true, Badge: Badge{ID: shortName(at)}}, fmt.Errorf("badge %s: %w", shortName(at), ErrDamaged)
 	}
 	if s.ID == "" {
 		s.ID = idOf(at)
 	}
 	s.Owner = canonicalOwner(s.Owner) // an earlier version stored what was typed
 	return s, nil
+}
+
+// placed reports whether a key is one that place makes, up to the length of its hash.
+func placed(at string) bool {
+	id, hash, ok := strings.Cut(strings.TrimPrefix(at, badgePrefix), ".")
+	return ok && id != "" && len(hash) >= idLength
+}
+
+// shortName names a key without telling all of its hash.
+func shortName(at string) string {
+	hash := at[strings.LastIndexByte(at, '.')+1:]
+	return hash[:min(len(hash), idLength)]
+}
+
+// CheckRecord reports with an error what is stored under a key and can't be read.
+func CheckRecord(key string, value []byte) error {
+	switch {
+	case strings.HasPrefix(key, badgePrefix):
+		_, err := read(key, value, 0)
+		return err
+	case strings.HasPrefix(key, codePrefix):
+		var c code
+		if json.Unmarshal(value, &c) != nil || c.Owner == "" {
+			return fmt.Errorf("one-time code %s can't be read; issue another", shortName(key))
+		}
+	}
+	return nil
 }
 
 func (s stored) keyID() string {
@@ -286,8 +321,10 @@ func (b *Book) findNumber(ctx context.Context, number, canonical string) (badge 
 }
 
 // find looks under every key, the current one first: always all of them, so that
-// it takes the same time whether a badge is there or not.
+// it takes the same time whether a badge is there or not. With ErrDamaged, one of the
+// copies can't be read: it may have told of an end.
 func (b *Book) find(ctx context.Context, canonical string) (badge Badge, copies []stored, err error) {
+	var damage error
 	for _, k := range b.keys.list {
 		at := place(k, canonical)
 		value, rev, err := b.kv.Get(ctx, at)
@@ -299,11 +336,14 @@ func (b *Book) find(ctx context.Context, canonical string) (badge Badge, copies 
 		}
 		s, err := read(at, value, rev)
 		if err != nil {
-			return Badge{}, nil, err
+			damage = err
 		}
 		copies = append(copies, s)
 	}
-	if len(copies) == 0 {
+	switch {
+	case damage != nil:
+		return Badge{}, copies, damage
+	case len(copies) == 0:
 		return Badge{}, nil, ErrUnknown
 	}
 	badge = copies[0].Badge

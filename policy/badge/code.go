@@ -90,7 +90,7 @@ func (b *Book) findCode(ctx context.Context, text string, now time.Time) (c code
 		switch {
 		case err != nil:
 			return code{}, "", 0, fmt.Errorf("read code: %w", err)
-		case rev != 0 && json.Unmarshal(value, &c) == nil && now.Before(c.Expires):
+		case rev != 0 && json.Unmarshal(value, &c) == nil && c.Owner != "" && now.Before(c.Expires):
 			c.Owner = canonicalOwner(c.Owner)
 			return c, at, rev, nil
 		}
@@ -114,8 +114,12 @@ func (b *Book) Redeem(ctx context.Context, text, number string, now time.Time) (
 		return Badge{}, err
 	}
 	// Somebody else's badge does not cost the code.
-	if old, _, err := b.findNumber(ctx, number, canonical); err == nil && old.Owner != c.Owner && old.valid(now) == nil {
+	old, _, err := b.findNumber(ctx, number, canonical)
+	switch {
+	case err == nil && old.Owner != c.Owner && old.valid(now) == nil:
 		return Badge{}, ErrTaken
+	case err != nil && !errors.Is(err, ErrUnknown): // a damaged one may be somebody else's
+		return Badge{}, err
 	}
 	ok, err := b.kv.Delete(ctx, at, rev)
 	if err != nil {

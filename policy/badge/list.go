@@ -14,7 +14,7 @@ type laterReader interface {
 }
 
 // List calls fn with the badges of an owner, or with all when owner is empty,
-// in no order, revoked and expired ones too.
+// in no order, revoked and expired ones too, and none that can't be read.
 func (b *Book) List(ctx context.Context, owner string, fn func(Badge) error) error {
 	owner = canonicalOwner(owner)
 	return b.each(ctx, func(s stored) error {
@@ -53,18 +53,26 @@ func (b *Book) Page(ctx context.Context, owner string, after uint64, n int) (pag
 
 func (b *Book) each(ctx context.Context, fn func(stored) error) error { return b.eachAfter(ctx, 0, fn) }
 
+// eachAfter calls fn with the badges that can be read: one that can't costs itself alone.
 func (b *Book) eachAfter(ctx context.Context, after uint64, fn func(stored) error) error {
-	var stop error // of fn or of a value, told as it is
+	return b.records(ctx, after, func(s stored) error {
+		if s.damaged {
+			return nil
+		}
+		return fn(s)
+	})
+}
+
+// records calls fn with the badges that were changed after a revision, damaged ones too.
+func (b *Book) records(ctx context.Context, after uint64, fn func(stored) error) error {
+	var stop error // of fn, told as it is
 	take := func(at string, value []byte, rev uint64) error {
 		if rev <= after {
 			return nil
 		}
-		s, err := read(at, value, rev)
-		if err == nil {
-			err = fn(s)
-		}
-		stop = err
-		return err
+		s, _ := read(at, value, rev) // what is damaged says so
+		stop = fn(s)
+		return stop
 	}
 	var err error
 	if kv, ok := b.kv.(laterReader); ok && after > 0 {

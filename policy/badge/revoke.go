@@ -68,16 +68,17 @@ func (b *Book) Revoke(ctx context.Context, w Which, by string, now time.Time) ([
 	return done, ErrConflict
 }
 
-// which lists the badges that are meant, copies as well.
+// which lists the badges that are meant, copies as well. One that can't be read is meant
+// by its number, its place or its key; whose it is it does not tell.
 func (b *Book) which(ctx context.Context, w Which, canonical string) (found []stored, err error) {
 	if w.Number != "" {
 		_, found, err = b.findNumber(ctx, w.Number, canonical)
-		if errors.Is(err, ErrUnknown) {
-			return nil, nil
+		if errors.Is(err, ErrUnknown) || errors.Is(err, ErrDamaged) {
+			return found, nil
 		}
 		return found, err
 	}
-	err = b.each(ctx, func(s stored) error {
+	err = b.records(ctx, 0, func(s stored) error {
 		switch {
 		case w.ID != "" && s.ID == w.ID,
 			w.ID == "" && w.Owner != "" && s.Owner == w.Owner,
@@ -90,7 +91,7 @@ func (b *Book) which(ctx context.Context, w Which, canonical string) (found []st
 }
 
 func (b *Book) end(ctx context.Context, s stored, remove bool, by string, now time.Time) (bool, error) {
-	if remove {
+	if remove || s.damaged {
 		ok, err := b.kv.Delete(ctx, s.at, s.rev)
 		if err != nil {
 			return false, fmt.Errorf("remove badge: %w", err)

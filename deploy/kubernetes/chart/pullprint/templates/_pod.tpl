@@ -53,7 +53,7 @@ spec:
         failureThreshold: 3
       readinessProbe:
         # Without the subscription: Graph's handshake has to come in before there is one.
-        httpGet: {path: "/readyz?exclude=subscription", port: metrics}
+        httpGet: {path: "/readyz?exclude=subscription&exclude=integrity", port: metrics}
         periodSeconds: 5
         timeoutSeconds: 3
         failureThreshold: 2

@@ -1,0 +1,175 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/policy/badge"
+	"pullprint/policy/quota"
+	"pullprint/trigger"
+)
+
+// How often accounts, badges and state are read through, and how soon again when
+// something is damaged or they could not be read: a restored record is to be noticed.
+const (
+	integrityEvery = 5 * time.Minute
+	integrityAgain = time.Minute
+)
+
+// The buckets that nothing can make up for, by their names in the store.
+const (
+	bucketQuota  = "pullprint_quota"
+	bucketBadges = "pullprint_badges"
+	bucketState  = "pullprint_state"
+)
+
+// Bucket is what Integrity reads through; *bus.KV is one.
+type Bucket interface {
+	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
+}
+
+// Integrity reads accounts, badges and state through, record by record, with the decoders
+// of those who use them: a record that the disk has kept well may still be one that
+// nobody understands. Each costs itself alone, and is named until it is mended.
+type Integrity struct {
+	buckets map[string]Bucket
+	metrics *Metrics
+	log     *zap.Logger
+
+	mu   sync.Mutex
+	err  error
+	said string
+}
+
+// NewIntegrity reads through once Run is called.
+func NewIntegrity(accounts, badges, state Bucket, m *Metrics, log *zap.Logger) *Integrity {
+	return &Integrity{
+		buckets: map[string]Bucket{bucketQuota: accounts, bucketBadges: badges, bucketState: state},
+		metrics: m, log: log.Named("integrity"), err: errors.New("accounts, badges and state are being read through"),
+	}
+}
+
+// Ready names what is damaged; nil when everything could be read the last time.
+func (i *Integrity) Ready() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.err
+}
+
+// Run reads through until ctx ends.
+func (i *Integrity) Run(ctx context.Context) error {
+	for {
+		every := integrityEvery
+		if i.look(ctx) != nil {
+			every = integrityAgain
+		}
+		if err := sleep(ctx, every); err != nil {
+			return err
+		}
+	}
+}
+
+// look reads through once. That a bucket can't be read just now changes nothing about
+// what is known, unless nothing is known yet.
+func (i *Integrity) look(ctx context.Context) error {
+	var found []string
+	n := 0
+	for _, bucket := range []string{bucketQuota, bucketBadges, bucketState} {
+		err := i.buckets[bucket].Each(ctx, ">", func(key string, value []byte, _ uint64) error {
+			err := CheckRecord(bucket, key, value)
+			if err == nil {
+				return nil
+			}
+			i.metrics.damaged.WithLabelValues(recordKind(bucket)).Inc()
+			if n++; n <= maxNamed {
+				found = append(found, err.Error())
+			}
+			return nil
+		})
+		if err != nil {
+			i.log.Warn("accounts, badges and state not read through, tried again in a minute", zap.String("bucket", bucket), zap.Error(err))
+			return err
+		}
+	}
+	var err error
+	if n > 0 {
+		err = fmt.Errorf("%d records can't be read: %s; all others are in use. %s", n, strings.Join(found, "; "), integrityRemedy)
+	}
+	i.tell(err, n, found)
+	return err
+}
+
+const integrityRemedy = "Restore the store from a backup, or stop the daemon and give them up by `pullprint accept-loss`; a badge can be enrolled again instead"
+
+// tell keeps and logs what was found, once while it is the same.
+func (i *Integrity) tell(err error, n int, found []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.err = err
+	if text := strings.Join(found, "; "); text != i.said {
+		i.said = text
+		if err == nil {
+			i.log.Info("accounts, badges and state can all be read again")
+			return
+		}
+		i.log.Error("stored records can't be read", zap.Int("records", n), zap.Strings("first", found), zap.String("remedy", integrityRemedy))
+	}
+}
+
+func recordKind(bucket string) string {
+	switch bucket {
+	case bucketQuota:
+		return recordAccount
+	case bucketBadges:
+		return recordBadge
+	}
+	return recordState
+}
+
+// CheckRecord reports with an error a record of accounts, badges or state that can't be
+// read. It names the record by what is no secret, and quotes nothing of its value. What
+// a newer version may have stored there beside is not looked at.
+func CheckRecord(bucket, key string, value []byte) error {
+	err := catchPanic(func() error {
+		switch bucket {
+		case bucketQuota:
+			return quota.CheckRecord(key, value)
+		case bucketBadges:
+			return badge.CheckRecord(key, value)
+		case bucketState:
+			return checkState(key, value)
+		}
+		return nil
+	})
+	var p *panicked
+	if errors.As(err, &p) {
+		return fmt.Errorf("%s in %s", recordKind(bucket), bucket)
+	}
+	return err
+}
+
+// checkState looks at what is lost when it can't be read, or would be in the way. The
+// rest of the state ends by itself: sessions, visits, notes of what is worked on, the
+// guesses at a reader and the last self-test are taken for none.
+func checkState(key string, value []byte) error {
+	switch {
+	case strings.HasPrefix(key, "trigger."):
+		return trigger.CheckRecord(key, value)
+	case strings.HasPrefix(key, delegationPrefix):
+		if _, ok := readDelegation(key, value); !ok {
+			return fmt.Errorf("%s can't be read: it lets nobody do anything; remove it, and lend the jobs anew", key)
+		}
+	case key == keyLedgerExport:
+		if err := json.Unmarshal(value, new(exportMark)); err != nil {
+			return fmt.Errorf("state %s can't be read: the ledger is not exported", key)
+		}
+	}
+	return nil
+}
