@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -112,7 +113,7 @@ type assets struct{ fs.FS }
 
 // Open implements fs.FS.
 func (a assets) Open(name string) (fs.File, error) {
-	if !strings.HasSuffix(name, ".css") {
+	if ext := path.Ext(name); ext != ".css" && ext != ".js" {
 		return nil, fs.ErrNotExist
 	}
 	return a.FS.Open(name)

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"html/template"
 	"net/http"
 	"strings"
@@ -14,13 +16,18 @@ import (
 var pageFiles embed.FS
 
 // policyOfPages is what a page may load: our own style sheet and nothing else.
+// Those of a station have a script, which asks us for further pages.
 const policyOfPages = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+const policyOfStation = policyOfPages + "; script-src 'self'; connect-src 'self'"
+
 // Pages are the console and the release stations: forms and tables that work
-// without a script. It signs people in by the tokens of the API.
+// without a script; a station's is for its reader. It signs people in by the tokens
+// of the API.
 type Pages struct {
 	api       *API
 	templates map[string]*template.Template
+	script    string // where that of a station is, and which one
 	sessions  *sessions
 	visits    visits
 	results   formResults
@@ -31,6 +38,11 @@ type Pages struct {
 // NewPages makes the pages over an API; it starts nothing.
 func NewPages(a *API) (*Pages, error) {
 	p := &Pages{api: a, templates: map[string]*template.Template{}, sessions: &sessions{a.State, a.Tokens}, visits: visits{a.State}, log: a.log}
+	script, err := scriptOfStation()
+	if err != nil {
+		return nil, err
+	}
+	p.script = script
 	for _, name := range []string{"login", "console", "job", "station", "jobs", "done", "enrol", "message"} {
 		t, err := template.New("").Funcs(words).Funcs(p.times()).ParseFS(
 			pageFiles, "pages/layout.html", "pages/card.html", "pages/waiting.html", "pages/"+name+".html")
@@ -74,6 +86,21 @@ func (p *Pages) foreign(rw http.ResponseWriter, req *http.Request) {
 		Title: "The form was not sent from this site", Home: home,
 		Data: "If it was, a proxy changes the name of the host: let it keep the header Host.",
 	})
+}
+
+// scriptOfStation is the address of the script. A station's browser keeps the script
+// and the style sheet of the page that it loaded first; it loads the page anew when the
+// address is another one, which has a sum of both.
+func scriptOfStation() (string, error) {
+	sum := sha256.New()
+	for _, name := range []string{"station.js", "style.css"} {
+		text, err := pageFiles.ReadFile("pages/" + name)
+		if err != nil {
+			return "", err
+		}
+		sum.Write(text)
+	}
+	return "/assets/station.js?v=" + hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
 
 // times are what templates can say about times: in the zone in which the policy
@@ -142,6 +169,8 @@ type page struct {
 	// Refresh, when set, makes the browser go to Then after so many seconds.
 	Refresh int
 	Then    string
+	// Script is where the page's script is, if it has one.
+	Script string
 	// Caller is who is signed in at the console.
 	Caller  string
 	Operate bool
@@ -155,6 +184,10 @@ type page struct {
 
 func (p *Pages) show(rw http.ResponseWriter, status int, name string, data page) {
 	data.Now = time.Now()
+	if _, station := data.Data.(stationPage); station {
+		data.Script = p.script
+		rw.Header().Set("Content-Security-Policy", policyOfStation)
+	}
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 	rw.WriteHeader(status)
 	if err := p.templates[name].ExecuteTemplate(rw, "layout", data); err != nil {

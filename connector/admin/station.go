@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,15 +33,21 @@ const namesWithin = time.Second
 // nobody but the card's owner,
 //   - every page has a field for a badge, which has the focus from the start, and
 //     gets it back by a click beside the buttons (the label "backdrop");
-//   - Tab stops at fields and at the button that sends them, so that a reader which ends
-//     with Tab and Enter sends its card and gets nowhere else. A person without a
-//     pointer has the access keys, which stand on the other controls. These are
-//     letters: some readers send a character as Alt and a code of digits;
+//   - Tab stops at fields and nowhere else, so that what a reader types before, between
+//     or after its Tabs is on no button. A person without a pointer has Enter and the
+//     access keys, which stand on the controls. These are letters: some readers send a
+//     character as Alt and a code of digits;
+//   - there are two fields for a badge (shownBadge): behind Tab there is one more, and
+//     what stands in both acts for nobody;
 //   - no form that releases or deletes has a field that takes text: Enter in a field
 //     sends its own form, which only shows a badge or enrols one;
 //   - a button that releases or deletes loses the focus when it was pressed, and when
 //     a pointer went down on it and slid off (style.css, "acts");
 //   - a page's forms work once, and while its visit lasts (visit).
+//
+// A script (station.js) does what HTML can't: it sends a card without an end or with
+// Tab, forgets what was left in the field, brings keys that arrive elsewhere to the
+// field, and loads pages without a moment in which keys are lost.
 type stationPage struct {
 	Device string
 	// Ticket is that of the page; see visit. It is empty when nobody is there.
@@ -206,18 +213,24 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	number := req.PostFormValue("badge")
-	if number == "" {
-		p.idle(rw, http.StatusOK, device, "")
-		return
-	}
+	number, one := shownBadge(req)
 	ctx, now := context.WithoutCancel(req.Context()), time.Now()
-	if owner, ticket, same := p.same(ctx, device, number, req.PostFormValue("visit")); same {
-		p.visit(rw, req, stationPage{Device: device, Ticket: ticket}, owner)
+	if one && (number == "" || p.api.Taps.Rest(device, number)) {
+		if owner, ticket, ok := p.goOn(ctx, device, req.PostFormValue("visit")); ok {
+			p.visit(rw, req, stationPage{Device: device, Ticket: ticket}, owner)
+			return
+		}
+	}
+	if one && number == "" {
+		p.idle(rw, http.StatusOK, device, "")
 		return
 	}
 	if _, _, err := p.visits.begin(ctx, device, "", now); err != nil {
 		p.trouble(rw, device, err)
+		return
+	}
+	if !one {
+		p.idle(rw, http.StatusOK, device, twoBadges)
 		return
 	}
 	owner, err := p.api.Taps.Identify(ctx, device, number)
@@ -254,10 +267,31 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 // visitEnded is told to whoever acts after their visit.
 const visitEnded = "Your time here is over, or another badge was shown. Please show your badge again."
 
-// same reports that what was typed is the rest of the badge of whoever is there,
-// who has its page: then nothing changes but the ticket.
-func (p *Pages) same(ctx context.Context, device, number, used string) (owner, ticket string, ok bool) {
-	if used == "" || !p.api.Taps.Rest(device, number) {
+// twoBadges is told when it is not known whose turn it is.
+const twoBadges = "Two badges were read. Please show yours again."
+
+// shownBadge is what stands in the fields for a badge. There are two: where a reader
+// ends a number with Tab and there is no script, the next one stands in the other, and
+// whoever sends the form then may be neither of both. It reports false then.
+func shownBadge(req *http.Request) (number string, one bool) {
+	_ = req.PostFormValue("badge") // parses the form
+	for _, v := range req.PostForm["badge"] {
+		switch v = strings.TrimSpace(v); {
+		case v == "" || v == number:
+		case number != "":
+			return "", false
+		default:
+			number = v
+		}
+	}
+	return number, true
+}
+
+// goOn is the visit of whoever has a page of it and showed no other badge: nothing was
+// typed but Enter, or the rest of the badge that is there. Then nothing changes but
+// the ticket.
+func (p *Pages) goOn(ctx context.Context, device, used string) (owner, ticket string, ok bool) {
+	if used == "" {
 		return "", "", false
 	}
 	owner, u, err := p.visits.use(ctx, device, used)

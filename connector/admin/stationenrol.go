@@ -38,12 +38,16 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	code, number := req.PostFormValue("code"), req.PostFormValue("badge")
+	code := req.PostFormValue("code")
+	number, one := shownBadge(req)
 	switch {
+	case !one:
+		p.enrol(rw, http.StatusUnprocessableEntity, stationPage{Device: device, Code: code}, twoBadges)
+		return
 	case code == "" && number == "":
 		p.enrol(rw, http.StatusOK, stationPage{Device: device}, "")
 		return
-	case code == "":
+	case code == "" || code == number: // a card may look like a code
 		p.stationJobs(rw, req)
 		return
 	case number == "" && badge.IsCode(code):
