@@ -140,11 +140,16 @@ const (
 )
 
 // At no moment of a page's load does a card press anything, however its reader
-// ends a number; and the field has the focus on every page that comes then.
+// ends a number; it is not lost, and the field has the focus on the page that comes.
 func TestBrowserReaderWhileLoading(t *testing.T) {
 	k := newKiosk(t)
 	a, b := k.jobs(3)
-	all := append(append([]graphtest.JobID{}, a...), b...)
+	fourth, err := k.sim.Submit(graphtest.JobSpec{Printer: pullID, User: teacherID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.await("one more", 10*time.Second, func() bool { return len(k.all()) == 7 })
+	all := append(append([]graphtest.JobID{fourth}, a...), b...)
 	for _, form := range []string{"%s\r", "%s\t\r", "%s\r\r", "%s\t", " %s\r"} {
 		for after := time.Duration(0); after <= 480*time.Millisecond; after += 60 * time.Millisecond {
 			what := fmt.Sprintf("%q, %s after the first", form, after)
@@ -154,7 +159,8 @@ func TestBrowserReaderWhileLoading(t *testing.T) {
 			k.reads(fmt.Sprintf(form, cardB))
 			k.rests()
 			k.untouched(what, all...)
-			if id := k.focus(); id != "badge" && !strings.HasSuffix(form, "\t") {
+			k.sees("Print all 4") // those of card B: it is not lost
+			if id := k.focus(); id != "badge" {
 				t.Fatalf("%s: the focus is on %q", what, id)
 			}
 		}
@@ -240,9 +246,7 @@ func TestBrowserNextPerson(t *testing.T) {
 		k.reads(cardA + "\r")
 		k.rests()
 		k.untouched("the same card", append(a[2:], b...)...)
-		k.begins(cardA) // a busy browser loses keys while a page comes
-		k.sees("Print all 2")
-		k.untouched("the same card again", append(a[2:], b...)...)
+		k.sees("Print all 2") // whatever the page was doing, no key is lost
 	}
 }
 
