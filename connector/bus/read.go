@@ -21,6 +21,9 @@ const (
 	readWait   = 30 * time.Second
 	readStall  = 5 * time.Second
 	readGiveUp = time.Minute
+	// embeddedWait is readWait where the server is in this process and can't be lost
+	// without it. It is shorter than readerIdleGone.
+	embeddedWait = 90 * time.Second
 )
 
 // message is what a reader hands over. body is nil when absent.
@@ -190,12 +193,20 @@ func (r *reader) fetch(ctx context.Context, cons jetstream.Consumer, fn func(mes
 	r.heard = time.Now()
 	limits := cons.CachedInfo().Config
 	wait := readWait
-	if !r.completed {
+	switch {
+	case !r.completed:
 		wait = readStall
+	case r.bus.srv != nil:
+		wait = embeddedWait
 	}
-	ctx, cancel := context.WithTimeout(ctx, atMost(wait, limits.MaxRequestExpires))
+	wait = atMost(wait, limits.MaxRequestExpires)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	batch, err := cons.Fetch(atMost(readBatch, limits.MaxRequestBatch), jetstream.FetchContext(ctx))
+	options := []jetstream.FetchOpt{jetstream.FetchContext(ctx)}
+	if wait > readWait {
+		options = append(options, jetstream.FetchHeartbeat(wait/3)) // 5 s otherwise
+	}
+	batch, err := cons.Fetch(atMost(readBatch, limits.MaxRequestBatch), options...)
 	if err != nil {
 		return false, err
 	}
