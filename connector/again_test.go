@@ -211,17 +211,17 @@ func TestQueueBecomesDirect(t *testing.T) {
 func TestQueueIsRenamed(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
-		w.hold()
+		w.hold(shortHold)
 		var notices []string
 		l := w.live("", func(d *connector.Deps) {
-			d.Queues = []connector.Queue{{PrinterID: pullID, Name: "Everywhere", Mode: "pull", HoldFor: 24 * time.Hour}}
+			d.Queues = []connector.Queue{{PrinterID: pullID, Name: "Everywhere", Mode: "pull", HoldFor: time.Hour}}
 			d.Devices = slices.Clone(devices)
 			for i := range d.Devices {
 				d.Devices[i].Queues = []string{"Everywhere"}
 			}
 			d.Notices = heard{&notices}
 		})
-		time.Sleep(23*time.Hour + time.Minute)
+		time.Sleep(46 * time.Minute) // the last quarter has begun
 		l.sweep(t)
 		if len(notices) != 1 || !strings.Contains(notices[0], `"queue":"Everywhere"`) || !strings.Contains(notices[0], "hq-2-west") {
 			t.Errorf("notices %q", notices)
@@ -234,15 +234,15 @@ func TestQueueIsRenamed(t *testing.T) {
 func TestQueueIsRemoved(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
-		id := w.hold()
+		id := w.hold(shortHold)
 		var notices []string
 		l := w.live("", func(d *connector.Deps) { d.Queues, d.Notices = queues[1:], heard{&notices} })
-		time.Sleep(23*time.Hour + time.Minute)
+		time.Sleep(46 * time.Minute) // the last quarter has begun
 		l.sweep(t)
 		if len(notices) != 1 {
 			t.Errorf("notices %q", notices)
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(15 * time.Minute)
 		l.sweep(t)
 		if rec := w.record(id); rec.State != held.Aborted || rec.Decision.Remedy == "" {
 			t.Errorf("job is %s: %+v", rec.State, rec.Decision)

@@ -165,7 +165,7 @@ func TestImportBadges(t *testing.T) {
 	book := badgeBook(t, b, badgeKey(1))
 	var file strings.Builder
 	file.WriteString("badge;owner\n")
-	const n = 1500 // more than the server answers at once
+	const n = 1100 // more than the server answers at once
 	for i := range n {
 		fmt.Fprintf(&file, "%d;%08d-2222-4333-8444-555555555555\n", 4000+i, i%7)
 	}

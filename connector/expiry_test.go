@@ -36,7 +36,7 @@ func TestWarnedIsHeard(t *testing.T) {
 	quiet(t, func(w *world) {
 		reg, b := prometheus.NewRegistry(), &bridge{}
 		core, logs := observer.New(zap.InfoLevel)
-		l := w.live("", func(d *connector.Deps) {
+		l := w.live("", shortHold, func(d *connector.Deps) {
 			d.Metrics, d.Logger, d.Notices = connector.NewMetrics(reg, queues), zap.New(core), b
 		})
 		var ids []graphtest.JobID

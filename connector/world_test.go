@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -331,11 +332,19 @@ func (answered) LastSuccess() time.Time { return time.Now() }
 
 var lives atomic.Int64
 
-// hold prints a job into the pull queue and has it held.
-func (w *world) hold() graphtest.JobID {
+// shortHold holds jobs for an hour: a day of virtual time takes seconds.
+func shortHold(d *connector.Deps) {
+	d.Queues = slices.Clone(d.Queues)
+	for i := range d.Queues {
+		d.Queues[i].HoldFor = time.Hour
+	}
+}
+
+// hold prints a job into the pull queue and has it held; change is as for live.
+func (w *world) hold(change ...func(*connector.Deps)) graphtest.JobID {
 	w.t.Helper()
 	id, d := w.print(graphtest.JobSpec{Printer: pullID})
-	l := w.live("")
+	l := w.live("", change...)
 	defer l.end()
 	l.worker.Handle(l.ctx, d)
 	return id

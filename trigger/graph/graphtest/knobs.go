@@ -53,6 +53,7 @@ type Knobs struct {
 	// Subscriptions and their deliveries.
 	Deliver           http.RoundTripper // how notifications and handshakes are posted; default a transport of its own
 	DeliverTimeout    time.Duration     // default 3 s (handshakes: 10 s)
+	SubscriptionLife  time.Duration     // one that is asked for beyond this ends then; default 0 = as asked for
 	Deliveries        int               // POSTs at once to one URL; default 8
 	RetryFirst        time.Duration     // back-off after a failed POST, then doubled up to 10 min; default 1 s
 	RetryFor          time.Duration     // afterwards the notification is dropped; default 4 h

@@ -148,6 +148,9 @@ func (s *Sim) expiry(text string) (expires time.Time, problem string) {
 	case t.Before(now.Add(shortestSubscription)):
 		t = now.Add(shortestSubscription)
 	}
+	if most := s.knobs.Load().SubscriptionLife; most > 0 && t.After(now.Add(most)) {
+		t = now.Add(most)
+	}
 	return t, ""
 }
 
