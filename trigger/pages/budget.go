@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
@@ -112,8 +113,8 @@ func (k *kept) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// readAll reads to the end of r and holds what it read: drop it when done. An end
-// that comes too early is an end.
+// readAll reads to the end of r and holds what it read: drop it when done. An error
+// is of the budget, or ErrDamaged; with the latter comes what was read before.
 func (b *budget) readAll(r io.Reader) (*kept, error) {
 	k := &kept{}
 	for {
@@ -130,8 +131,10 @@ func (b *budget) readAll(r io.Reader) (*kept, error) {
 		case isBudget(err):
 			b.drop(k)
 			return nil, err
-		default:
+		case errors.Is(err, io.EOF):
 			return k, nil
+		default:
+			return k, ErrDamaged
 		}
 	}
 }

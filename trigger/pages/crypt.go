@@ -282,7 +282,7 @@ type blocks struct {
 func (c *blocks) Read(p []byte) (int, error) {
 	if len(c.out) == 0 {
 		if _, err := io.ReadFull(c.r, c.buf[:]); err != nil {
-			return 0, err
+			return 0, err // an end within a block is none
 		}
 		c.mode.CryptBlocks(c.buf[:], c.buf[:])
 		c.out = c.buf[:]

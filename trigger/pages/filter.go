@@ -4,6 +4,11 @@ import (
 	"bufio"
 	"compress/flate"
 	"encoding/ascii85"
+	"encoding/binary"
+	"errors"
+	"hash"
+	"hash/adler32"
+	"hash/crc32"
 	"io"
 )
 
@@ -78,16 +83,78 @@ func (l filter) reader(r io.Reader) (io.Reader, error) {
 		early := l.parms["EarlyChange"] != int64(0)
 		return l.unpredicted(&lzwReader{r: bufio.NewReader(r), early: early})
 	case "FlateDecode", "Fl":
-		// The checksum at the end is not looked at: what it would say of a damaged
-		// stream the objects in it say, too.
 		b := bufio.NewReader(r)
 		head := make([]byte, 2)
 		if _, err := io.ReadFull(b, head); err != nil || head[0]&0x0f != 8 || head[1]&0x20 != 0 {
 			return nil, ErrDamaged
 		}
-		return l.unpredicted(flate.NewReader(b))
+		return l.unpredicted(newChecked(b))
 	}
 	return nil, ErrDamaged // no producer writes these streams so
+}
+
+// checked inflates a zlib stream up to its checksum (RFC 1950). Data that is altered
+// can mean something else and still be valid: an end without the right checksum is
+// ErrDamaged.
+type checked struct {
+	r   *bufio.Reader
+	z   io.Reader
+	sum hash.Hash32
+	err error
+}
+
+func newChecked(r *bufio.Reader) *checked {
+	return &checked{r: r, z: flate.NewReader(r), sum: adler32.New()}
+}
+
+// Read implements io.Reader.
+func (c *checked) Read(p []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	n, err := c.z.Read(p)
+	c.sum.Write(p[:n])
+	if errors.Is(err, io.EOF) {
+		var want [4]byte
+		if _, serr := io.ReadFull(c.r, want[:]); isBudget(serr) {
+			err = serr
+		} else if serr != nil || binary.BigEndian.Uint32(want[:]) != c.sum.Sum32() {
+			err = ErrDamaged
+		}
+	}
+	c.err = err
+	return n, err
+}
+
+// summed is a reader of data whose length and CRC-32 are known: another end is
+// ErrDamaged.
+type summed struct {
+	r    io.Reader
+	left int64
+	want uint32
+	sum  hash.Hash32
+}
+
+func newSummed(r io.Reader, length int64, want uint32) *summed {
+	return &summed{r: r, left: length, want: want, sum: crc32.NewIEEE()}
+}
+
+// Read implements io.Reader.
+func (s *summed) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.sum.Write(p[:n])
+	if s.left -= int64(n); s.left < 0 || (errors.Is(err, io.EOF) && (s.left != 0 || s.sum.Sum32() != s.want)) {
+		return 0, ErrDamaged
+	}
+	return n, err
+}
+
+// early is what the end of the data of a filter is that has a mark for its end.
+func early(err error) error {
+	if isBudget(err) {
+		return err
+	}
+	return io.ErrUnexpectedEOF
 }
 
 // until ends at a byte.
@@ -102,7 +169,7 @@ func (u *until) Read(p []byte) (n int, err error) {
 	for n < len(p) && !u.done {
 		b, err := u.r.ReadByte()
 		if err != nil {
-			return n, err
+			return n, early(err)
 		}
 		if u.done = b == u.end; !u.done {
 			p[n], n = b, n+1
@@ -126,7 +193,10 @@ func (h *hexReader) Read(p []byte) (n int, err error) {
 		digits := 0
 		for digits < 2 {
 			b, err := h.r.ReadByte()
-			if err != nil || b == '>' {
+			if err != nil {
+				return n, early(err)
+			}
+			if b == '>' {
 				h.done = true
 				break
 			}
@@ -153,22 +223,31 @@ type runs struct {
 	left int
 	same bool
 	b    byte
+	// ended says that the mark of the end was read.
+	ended bool
 }
 
 const endOfRuns = 128
 
 // Read implements io.Reader.
 func (u *runs) Read(p []byte) (n int, err error) {
+	if u.ended {
+		return 0, io.EOF
+	}
 	for n < len(p) {
 		if u.left == 0 {
 			l, err := u.r.ReadByte()
-			if err != nil || l == endOfRuns {
+			if err != nil {
+				return n, early(err)
+			}
+			if l == endOfRuns {
+				u.ended = true
 				return n, io.EOF
 			}
 			if u.same = l > endOfRuns; u.same {
 				u.left = 257 - int(l)
 				if u.b, err = u.r.ReadByte(); err != nil {
-					return n, io.EOF
+					return n, early(err)
 				}
 			} else {
 				u.left = int(l) + 1
@@ -177,7 +256,7 @@ func (u *runs) Read(p []byte) (n int, err error) {
 		b := u.b
 		if !u.same {
 			if b, err = u.r.ReadByte(); err != nil {
-				return n, io.EOF
+				return n, early(err)
 			}
 		}
 		p[n], n, u.left = b, n+1, u.left-1
@@ -237,7 +316,7 @@ func (z *lzwReader) code() (int, error) {
 	for z.count < width {
 		b, err := z.r.ReadByte()
 		if err != nil {
-			return 0, io.EOF
+			return 0, early(err)
 		}
 		z.bits, z.count = z.bits<<8|uint32(b), z.count+8
 	}

@@ -331,7 +331,7 @@ func (s *search) compare() error {
 		var x *xrefRows
 		st, err := f.streamAt(at)
 		if err == nil {
-			x, err = f.xrefStream(st)
+			x, _, err = f.readRows(st) // also of a damaged one: it makes places doubtful only
 		}
 		f.b.objects = mark
 		if isBudget(err) {
@@ -343,8 +343,7 @@ func (s *search) compare() error {
 		if err := s.compareRows(x, at); err != nil {
 			return err
 		}
-		f.b.free(int64(len(x.list)) * 2 * subsectionSize)
-		f.b.drop(x.data)
+		f.dropRows(x)
 	}
 	return nil
 }

@@ -211,6 +211,9 @@ func (f *file) readObjectStream(number int64) (*objectStream, error) {
 	}
 	data, err := f.b.readAll(r)
 	if err != nil {
+		if data != nil {
+			f.b.drop(data)
+		}
 		return nil, err
 	}
 	o := &objectStream{data: data}

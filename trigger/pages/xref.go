@@ -287,35 +287,62 @@ type xrefRows struct {
 	width  int64
 }
 
-// xrefStream reads the rows of a cross-reference stream, and no further: what a
-// stream holds behind them is never inflated.
+// xrefStream reads the rows of a cross-reference stream. A stream that does not end
+// with its rows is damaged, or what says how many they are.
 func (f *file) xrefStream(s *stream) (*xrefRows, error) {
-	x := &xrefRows{}
+	x, whole, err := f.readRows(s)
+	if err == nil && !whole {
+		f.dropRows(x)
+		err = ErrDamaged
+	}
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+func (f *file) dropRows(x *xrefRows) {
+	f.b.free(int64(len(x.list)) * 2 * subsectionSize)
+	f.b.drop(x.data)
+}
+
+// behindRows is how much may stand behind the rows: the end of a line.
+const behindRows = 2
+
+// readRows reads the rows of a cross-reference stream and tells whether all of it is
+// sound: rows as many as it says, and the right checksum. What stands further
+// behind them is never inflated.
+func (f *file) readRows(s *stream) (x *xrefRows, whole bool, err error) {
+	x = &xrefRows{}
 	w, ok := s.dict["W"].(array)
 	if !ok || len(w) < len(x.widths) {
-		return nil, ErrDamaged
+		return nil, false, ErrDamaged
 	}
 	for i := range x.widths {
 		n, ok := w[i].(int64)
 		if !ok || n < 0 || n > maxField {
-			return nil, ErrDamaged
+			return nil, false, ErrDamaged
 		}
 		x.widths[i] = int(n)
 		x.width += n
 	}
 	rows, err := x.index(f.b, s.dict)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if x.width == 0 || rows > maxHeld/x.width {
-		return nil, ErrTooLarge
+		return nil, false, ErrTooLarge
 	}
 	r, err := f.decoded(s, nil)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	x.data, err = f.b.readAll(io.LimitReader(r, rows*x.width))
-	return x, err
+	length := rows * x.width
+	x.data, err = f.b.readAll(io.LimitReader(r, length+behindRows+1))
+	if isBudget(err) {
+		return nil, false, err
+	}
+	return x, err == nil && x.data.size >= length && x.data.size <= length+behindRows, nil
 }
 
 // index reads which objects the rows are about, and how many rows there are.

@@ -31,6 +31,7 @@ type item struct {
 	piece            int32 // whole is none
 	last             bool
 	method, flags    uint16
+	sum              uint32
 }
 
 const (
@@ -134,7 +135,7 @@ func (z *pack) directory(count, length, at int64) error {
 		}
 		it := item{
 			method: le.Uint16(h[10:]), flags: le.Uint16(h[8:]), packed: int64(le.Uint32(h[20:])), size: int64(le.Uint32(h[24:])),
-			at: int64(le.Uint32(h[42:])),
+			at: int64(le.Uint32(h[42:])), sum: le.Uint32(h[16:]),
 		}
 		if !it.wide(rest) {
 			return ErrDamaged
@@ -267,9 +268,9 @@ func (z *pack) entry(it item) (io.Reader, error) {
 		raw := io.NewSectionReader(z.r, at, it.packed)
 		switch it.method {
 		case 0:
-			return working{raw, z.b}, nil
+			return newSummed(working{raw, z.b}, it.size, it.sum), nil
 		case 8:
-			return working{flate.NewReader(working{raw, z.b}), z.b}, nil
+			return newSummed(working{flate.NewReader(working{raw, z.b}), z.b}, it.size, it.sum), nil
 		}
 		return nil, ErrDamaged
 	}}, nil
