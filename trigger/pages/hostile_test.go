@@ -189,8 +189,8 @@ func packageOf(tb testing.TB, document io.Reader) []byte {
 			name string
 			r    io.Reader
 		}{
-			{"_rels/.rels", strings.NewReader(`<Relationships><Relationship Type="http://schemas.openxps.org/oxps/v1.0/fixedrepresentation" Target="/s"/></Relationships>`)},
-			{"s", strings.NewReader(`<FixedDocumentSequence><DocumentReference Source="d"/></FixedDocumentSequence>`)},
+			{"_rels/.rels", strings.NewReader(`<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Type="http://schemas.openxps.org/oxps/v1.0/fixedrepresentation" Target="/s"/></Relationships>`)},
+			{"s", strings.NewReader(`<FixedDocumentSequence xmlns="http://schemas.openxps.org/oxps/v1.0"><DocumentReference Source="d"/></FixedDocumentSequence>`)},
 			{"d", document},
 			{"p", strings.NewReader("<FixedPage/>")},
 		} {
@@ -207,7 +207,7 @@ func packageOf(tb testing.TB, document io.Reader) []byte {
 }
 
 func document(r ...io.Reader) io.Reader {
-	return io.MultiReader(append([]io.Reader{strings.NewReader("<FixedDocument>")}, r...)...)
+	return io.MultiReader(append([]io.Reader{strings.NewReader(`<FixedDocument xmlns="http://schemas.openxps.org/oxps/v1.0">`)}, r...)...)
 }
 
 // hostile are documents that claim much more than they are; right is how many

@@ -33,7 +33,9 @@ var (
 	// ErrDamaged is of a document that breaks the rules of its format.
 	ErrDamaged = fmt.Errorf("%w: the document is damaged", ErrUncountable)
 	// ErrType is of a document of another type.
-	ErrType = fmt.Errorf("%w: the type of the document is not known", ErrUncountable)
+	ErrType = fmt.Errorf("%w: it is neither a PDF nor an XPS document", ErrUncountable)
+	// ErrEmpty is of a document without a byte.
+	ErrEmpty = fmt.Errorf("%w: it is empty", ErrUncountable)
 	// ErrTooLarge is of a document that takes more memory or work than a count may.
 	ErrTooLarge = fmt.Errorf("%w: it takes more memory or work than is allowed for a document", ErrUncountable)
 )
@@ -106,7 +108,7 @@ func count(r io.ReaderAt, b *budget, size int64, contentType string) (n int, err
 	}()
 	switch {
 	case size <= 0:
-		return 0, ErrDamaged
+		return 0, ErrEmpty
 	case strings.HasPrefix(contentType, "application/pdf"):
 		return countPDF(r, b, size)
 	case strings.HasPrefix(contentType, "application/oxps"),
@@ -117,7 +119,11 @@ func count(r io.ReaderAt, b *budget, size int64, contentType string) (n int, err
 	got, _ := r.ReadAt(head, 0)
 	switch head = head[:got]; {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		return countXPS(r, b, size)
+		n, err := countXPS(r, b, size)
+		if errors.Is(err, errNoPackage) {
+			err = ErrType // nothing but its content says what it is
+		}
+		return n, err
 	case bytes.Contains(head, []byte("%PDF-")):
 		return countPDF(r, b, size)
 	}

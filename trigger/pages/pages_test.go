@@ -123,7 +123,6 @@ func TestDamaged(t *testing.T) {
 		"no root":                  {pdf("null|<< >>", ""), 0},
 		"no update there":          {pdf(catalog+"<< /Type /Pages /Count 3 /Kids [3 0 R] >>|<< /Type /Page >>", "/Prev 9"), 1},
 		"odd spaces":               {strings.ReplaceAll(pdf(catalog+"<</Type/Pages/Count 1/Kids[3 0 R]/X(a\\)(b))/Y<41>>>|<< /Type /Page >>", "/ID[<a><b>]"), "endobj\n", "endobj "), 1},
-		"nothing":                  {"", 0},
 		"only a head":              {"%PDF-1.7\n", 0},
 		"a start beyond the end":   {"%PDF-1.7\nstartxref\n99999\n%%EOF", 0},
 		"a start at itself":        {"%PDF-1.7\nstartxref\n9\n%%EOF", 0},

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"strings"
@@ -21,6 +22,18 @@ const partSize = 512 << 10
 
 // maxDocuments bounds the documents of a package.
 const maxDocuments = 10_000
+
+// maxTagDepth bounds how deep tags stand in each other. Those that are read here do
+// four deep at most, with what a page says of its links.
+const maxTagDepth = 64
+
+// spaces are the name spaces of what is read here, of XPS and of Open XPS, and that
+// of relationships (ECMA-376-2).
+var spaces = map[string]bool{
+	"http://schemas.microsoft.com/xps/2005/06":                     true,
+	"http://schemas.openxps.org/oxps/v1.0":                         true,
+	"http://schemas.openxmlformats.org/package/2006/relationships": true,
+}
 
 // fixedRepresentation ends the type of the relationship that says where a package
 // begins, of XPS and of Open XPS.
@@ -56,11 +69,17 @@ func countXPS(r io.ReaderAt, b *budget, size int64) (int, error) {
 	return n, err
 }
 
+// errNoPackage is of a zip that is no package of pages.
+var errNoPackage = fmt.Errorf("%w: it has no pages", ErrDamaged)
+
 // root is the sequence of documents that a package begins with.
 func (z *pack) root() (string, error) {
+	if z.items("_rels/.rels") == nil {
+		return "", errNoPackage
+	}
 	root := ""
 	err := z.tags("_rels/.rels", func(t tag) error {
-		if t.name != "Relationship" || !strings.HasSuffix(strings.ToLower(t.attr("Type")), fixedRepresentation) {
+		if t.name != "Relationship" || !t.ours || !strings.HasSuffix(strings.ToLower(t.attr("Type")), fixedRepresentation) {
 			return nil
 		}
 		target, ok := resolved("", t.attr("Target"))
@@ -71,7 +90,7 @@ func (z *pack) root() (string, error) {
 		return nil
 	})
 	if err == nil && root == "" {
-		err = ErrDamaged // a package without a page is something else
+		err = errNoPackage // as one of another program
 	}
 	return root, err
 }
@@ -86,11 +105,11 @@ func (z *pack) references(part, outer, inner string, do func(part string) error)
 		}
 		depth++
 		switch {
-		case depth == 1 && t.name != outer, t.name == "AlternateContent": // which of them prints is not certain
+		case depth == 1 && (t.name != outer || !t.ours), t.name == "AlternateContent": // which of them prints is not certain
 			return ErrDamaged
 		case t.name != inner:
 			return nil
-		case depth != 2:
+		case depth != 2, !t.ours: // readers differ in what they make of it
 			return ErrDamaged
 		}
 		to, ok := resolved(part, t.attr("Source"))
@@ -114,9 +133,10 @@ func resolved(from, to string) (string, bool) {
 	return strings.TrimPrefix(path.Clean(to), "/"), true
 }
 
-// tag is a start or an end in a part, without name spaces.
+// tag is a start or an end in a part; ours says that its name space is one of spaces.
 type tag struct {
 	name string
+	ours bool
 	end  bool
 	list []xml.Attr
 }
@@ -144,7 +164,7 @@ func (z *pack) tags(part string, do func(tag) error) error {
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 	depth, begun := 0, false
 	for {
-		t, err := d.RawToken()
+		t, err := d.Token()
 		switch {
 		case errors.Is(err, io.EOF) && begun && depth == 0:
 			return nil
@@ -158,8 +178,10 @@ func (z *pack) tags(part string, do func(tag) error) error {
 			if depth == 0 && begun {
 				return ErrDamaged
 			}
-			depth, begun = depth+1, true
-			err = do(tag{name: t.Name.Local, list: t.Attr})
+			if depth, begun = depth+1, true; depth > maxTagDepth {
+				return ErrDamaged
+			}
+			err = do(tag{name: t.Name.Local, ours: spaces[t.Name.Space], list: t.Attr})
 		case xml.EndElement:
 			if depth--; depth < 0 {
 				return ErrDamaged

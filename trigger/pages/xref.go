@@ -91,6 +91,9 @@ func (f *file) crossReference(at int64) error {
 		if err != nil {
 			return err
 		}
+		if len(seen) == 1 && trailer["Root"] == nil {
+			return ErrDamaged // that of the revision before may be another
+		}
 		for _, k := range []string{"Root", "Encrypt", "ID"} {
 			if _, newer := f.trailer[k]; !newer && trailer[k] != nil {
 				f.trailer[k] = trailer[k]
