@@ -2,13 +2,7 @@ package pages
 
 import (
 	"bufio"
-	"compress/flate"
 	"encoding/ascii85"
-	"encoding/binary"
-	"errors"
-	"hash"
-	"hash/adler32"
-	"hash/crc32"
 	"io"
 )
 
@@ -91,62 +85,6 @@ func (l filter) reader(r io.Reader) (io.Reader, error) {
 		return l.unpredicted(newChecked(b))
 	}
 	return nil, ErrDamaged // no producer writes these streams so
-}
-
-// checked inflates a zlib stream up to its checksum (RFC 1950). Data that is altered
-// can mean something else and still be valid: an end without the right checksum is
-// ErrDamaged.
-type checked struct {
-	r   *bufio.Reader
-	z   io.Reader
-	sum hash.Hash32
-	err error
-}
-
-func newChecked(r *bufio.Reader) *checked {
-	return &checked{r: r, z: flate.NewReader(r), sum: adler32.New()}
-}
-
-// Read implements io.Reader.
-func (c *checked) Read(p []byte) (int, error) {
-	if c.err != nil {
-		return 0, c.err
-	}
-	n, err := c.z.Read(p)
-	c.sum.Write(p[:n])
-	if errors.Is(err, io.EOF) {
-		var want [4]byte
-		if _, serr := io.ReadFull(c.r, want[:]); isBudget(serr) {
-			err = serr
-		} else if serr != nil || binary.BigEndian.Uint32(want[:]) != c.sum.Sum32() {
-			err = ErrDamaged
-		}
-	}
-	c.err = err
-	return n, err
-}
-
-// summed is a reader of data whose length and CRC-32 are known: another end is
-// ErrDamaged.
-type summed struct {
-	r    io.Reader
-	left int64
-	want uint32
-	sum  hash.Hash32
-}
-
-func newSummed(r io.Reader, length int64, want uint32) *summed {
-	return &summed{r: r, left: length, want: want, sum: crc32.NewIEEE()}
-}
-
-// Read implements io.Reader.
-func (s *summed) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	s.sum.Write(p[:n])
-	if s.left -= int64(n); s.left < 0 || (errors.Is(err, io.EOF) && (s.left != 0 || s.sum.Sum32() != s.want)) {
-		return 0, ErrDamaged
-	}
-	return n, err
 }
 
 // early is what the end of the data of a filter is that has a mark for its end.

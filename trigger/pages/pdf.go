@@ -26,8 +26,12 @@ type file struct {
 	trailer  dict
 	streams  objectStreams
 	crypt    *decrypter
-	// rebuilt says that the objects were searched for.
-	rebuilt bool
+	// streamSections are the places of the cross-reference streams that were read.
+	streamSections map[int64]bool
+	// rebuilt says that the objects were searched for; streamsFound is how many
+	// cross-reference streams there are.
+	rebuilt      bool
+	streamsFound int
 }
 
 // isBudget reports whether an error says that a count may not go on, whatever the
@@ -37,26 +41,36 @@ func isBudget(err error) bool {
 }
 
 func countPDF(r io.ReaderAt, b *budget, size int64) (int, error) {
-	f := &file{r: r, b: b, size: size, trailer: dict{}}
+	f := &file{r: r, b: b, size: size, trailer: dict{}, streamSections: map[int64]bool{}}
 	f.streams.b = b
 	f.head()
 	start, err := f.start()
 	if err == nil {
 		err = f.crossReference(start)
 	}
-	n := 0
 	if err == nil {
-		n, err = f.countTree()
+		err = f.verify()
 	}
-	if err == nil || isBudget(err) || errors.Is(err, ErrEncrypted) ||
-		errors.Is(err, errEmpty) || errors.Is(err, errFree) {
-		return n, err
+	n := 0
+	var lost missing
+	if err == nil {
+		n, lost, err = f.countTree()
+	}
+	switch {
+	case err == nil:
+		if err := f.confirm(lost); err != nil {
+			return 0, err
+		}
+		return n, nil
+	case isBudget(err), errors.Is(err, ErrEncrypted), errors.Is(err, errEmpty), errors.Is(err, errFree):
+		return 0, err
 	}
 	// As other readers do with a file that is not as it says.
 	if rerr := f.rebuild(); rerr != nil {
 		return 0, rerr
 	}
-	return f.countTree()
+	n, _, err = f.countTree()
+	return n, err
 }
 
 // head finds how many bytes stand before the PDF.
@@ -120,7 +134,7 @@ func (f *file) lookup(number int64) (entry, error) {
 			return e, nil
 		}
 	}
-	return entry{free: true}, nil
+	return entry{unlisted: true}, nil
 }
 
 // object reads the object of a number; nil when there is none.
@@ -129,7 +143,7 @@ func (f *file) object(number int64) (any, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case e.free:
+	case e.free, e.unlisted:
 		return nil, nil
 	case e.stream != 0:
 		return f.compressed(e, number)

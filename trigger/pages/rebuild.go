@@ -56,8 +56,12 @@ type search struct {
 	found []located
 	// packed are the object streams, in the order of the file.
 	packed []located
-	// root is the last catalog; it counts when no trailer names one.
-	root located
+	// root is the last catalog; it counts when no trailer names one. several says that
+	// there are catalogs of different numbers.
+	root    located
+	several bool
+	// rootless says that the last trailer names none.
+	rootless bool
 	// object is the place of the last object, trailer that of the last trailer.
 	object, trailer int64
 	// trailers are the places of all.
@@ -72,8 +76,8 @@ func (f *file) rebuild() error {
 	f.streams.forget()
 	f.b.caches, f.b.objects = 0, 0
 	f.sections, f.trailer, f.crypt, f.rebuilt = nil, dict{}, nil, true
-	f.streams.known, f.shift = nil, 0
-	s := &search{f: f, p: parserAt(f.r, f.b, 0, f.size), trailer: -1}
+	f.streams.known, f.shift, f.streamsFound = nil, 0, 0
+	s := &search{f: f, p: parserAt(f.r, f.b, 0, f.size), trailer: -1, rootless: true}
 	if err := s.run(); err != nil {
 		return err
 	}
@@ -90,10 +94,7 @@ func (f *file) rebuild() error {
 	if err := s.compare(); err != nil {
 		return err
 	}
-	if f.trailer["Root"] == nil && s.root.number != 0 {
-		f.trailer["Root"] = ref(s.root.number)
-	}
-	return nil
+	return s.findRoot()
 }
 
 // order puts what was found in the order of numbers, the last of each.
@@ -224,7 +225,7 @@ func (s *search) heading(at int64) error {
 	}
 	behind = p.at
 	if d["Type"] == name("Catalog") {
-		s.root = located{number: number, at: at}
+		s.catalog(located{number: number, at: at})
 	}
 	if t, err := p.token(); err != nil || t != word("stream") {
 		if isBudget(err) {
@@ -247,6 +248,7 @@ func (s *search) stream(st *stream, at, mark int64) error {
 		}
 		s.packed = append(s.packed, located{number: st.number, at: at})
 	case name("XRef"):
+		f.streamsFound++
 		if err := s.merge(st.dict, at); err != nil {
 			return err
 		}
@@ -284,6 +286,7 @@ func (s *search) merge(d dict, at int64) error {
 		return err
 	}
 	s.trailer, s.trailers = at, append(s.trailers, at)
+	s.rootless = d["Root"] == nil
 	for _, k := range []string{"Root", "Encrypt", "ID"} {
 		if d[k] != nil {
 			s.f.trailer[k] = d[k]
@@ -312,64 +315,14 @@ func (s *search) unpack() error {
 			return err
 		}
 		for _, p := range o.at {
-			if err := s.add(located{number: p.number, at: l.at, stream: l.number}); err != nil {
+			in := located{number: p.number, at: l.at, stream: l.number}
+			if err := s.add(in); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
-}
-
-// compare looks at what was found with the cross-reference streams that can be
-// read. Where one says that an object is in an object stream, and the object was
-// found only elsewhere and before it, that object stream is damaged: what was found
-// is of an earlier revision, and its place is doubtful.
-func (s *search) compare() error {
-	f := s.f
-	for _, at := range s.trailers {
-		mark := f.b.objects
-		var x *xrefRows
-		st, err := f.streamAt(at)
-		if err == nil {
-			x, _, err = f.readRows(st) // also of a damaged one: it makes places doubtful only
-		}
-		f.b.objects = mark
-		if isBudget(err) {
-			return err
-		}
-		if err != nil {
-			continue // the trailer of a table, or a damaged stream
-		}
-		if err := s.compareRows(x, at); err != nil {
-			return err
-		}
-		f.dropRows(x)
-	}
-	return nil
-}
-
-func (s *search) compareRows(x *xrefRows, at int64) error {
-	for _, sub := range x.list {
-		for i := range sub.count {
-			if err := s.f.b.work(1); err != nil {
-				return err
-			}
-			number := sub.first + i
-			e, _, err := x.find(s.f, number)
-			if isBudget(err) {
-				return err
-			}
-			if err != nil {
-				break // fewer rows than the stream says
-			}
-			if e.stream == 0 {
-				continue
-			}
-			if err := s.f.b.work(findWork); err != nil {
-				return err
-			}
-			if l := rebuilt(s.found).of(number); l != nil && l.at >= 0 && l.at < at && l.stream != e.stream {
-				l.at, l.stream = ^l.at, 0
+			if s.rootless {
+				if err := s.packedCatalog(o, p, in); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -145,11 +145,11 @@ func (f *file) compressed(e entry, number int64) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, found := slices.BinarySearchFunc(s.at, number, func(p place, n int64) int { return cmp.Compare(p.number, n) })
+	at, found := s.find(number)
 	if !found {
 		return nil, ErrDamaged
 	}
-	return parserAt(s.data, f.b, s.at[i].at, s.data.size).value()
+	return parserAt(s.data, f.b, at, s.data.size).value()
 }
 
 func (f *file) objectStream(number int64) (*objectStream, error) {
@@ -182,7 +182,7 @@ func (f *file) readObjectStream(number int64) (*objectStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.free || e.stream != 0 {
+	if e.free || e.unlisted || e.stream != 0 {
 		return nil, ErrDamaged
 	}
 	mark := f.b.objects

@@ -11,27 +11,27 @@ const maxTree = 500
 const together = 128
 
 // countTree counts the leaves of the page tree.
-func (f *file) countTree() (int, error) {
+func (f *file) countTree() (int, missing, error) {
 	f.b.objects = 0
+	w := walk{f: f}
 	root, err := f.dictOf(f.trailer["Root"])
 	if err != nil {
-		return 0, err
+		return 0, w.lost, err
 	}
 	tree, err := f.dictOf(root["Pages"])
 	if err != nil {
-		return 0, err
+		return 0, w.lost, err
 	}
-	w := walk{f: f}
 	if r, ok := root["Pages"].(ref); ok {
 		if _, err := w.nodes.add(f.b, int64(r)); err != nil {
-			return 0, err
+			return 0, w.lost, err
 		}
 	}
 	n, err := w.node(tree, 0)
 	if err == nil && n == 0 {
 		err = errEmpty
 	}
-	return n, err
+	return n, w.lost, err
 }
 
 // errEmpty is of a tree that can be read and has no page. It isn't searched for
@@ -42,25 +42,8 @@ var errEmpty = fmt.Errorf("%w: it has no page", ErrDamaged)
 // entry leads to. A search would find it, also if it was deleted.
 var errFree = fmt.Errorf("%w: a page is free and still there", ErrDamaged)
 
-// gone looks whether an object that is free is really not there. The offset of a
-// free entry is the number of the next free object; where it leads to the object
-// itself, the entry is damaged: it was one in use.
-func (f *file) gone(number int64) error {
-	e, err := f.lookup(number)
-	if err != nil || !e.free {
-		return err
-	}
-	for _, off := range f.places(e.offset) {
-		p := parserAt(f.r, f.b, off, f.size)
-		if got, _, ok := p.heading(); ok && got == number {
-			return errFree
-		}
-		if isBudget(p.failed) {
-			return p.failed
-		}
-	}
-	return nil
-}
+// errLost is of a page that the cross-reference does not lead to, and that is there.
+var errLost = fmt.Errorf("%w: a page is there that the cross-reference does not lead to", ErrDamaged)
 
 // walk goes through a page tree. /Count is not looked at: it is what a producer
 // says, and the leaves are what prints.
@@ -70,6 +53,7 @@ type walk struct {
 	// known pages; one that stands there three times prints three times.
 	nodes, leaves numbers
 	total         int
+	lost          missing
 }
 
 // node counts the leaves below an inner node.
@@ -117,7 +101,7 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 	// it may be there and not have been found: cut off, or with a damaged heading.
 	if v == nil && (!referred || !f.rebuilt) {
 		if referred {
-			err = f.gone(int64(r))
+			err = w.lost.add(f, int64(r))
 		}
 		return 0, err
 	}
@@ -175,7 +159,7 @@ func (w *walk) prefetch(kids array) error {
 		if isBudget(err) {
 			return err
 		}
-		if err == nil && !e.free && e.stream == 0 {
+		if err == nil && !e.free && !e.unlisted && e.stream == 0 {
 			offsets = append(offsets, e.offset+w.f.shift)
 		}
 	}

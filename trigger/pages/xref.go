@@ -2,7 +2,6 @@ package pages
 
 import (
 	"cmp"
-	"io"
 	"slices"
 	"strconv"
 )
@@ -24,9 +23,11 @@ type section interface {
 // entry is where an object is: at an offset, or in an object stream. The offset of a
 // free one is the number of the next free object.
 type entry struct {
-	free   bool
-	offset int64
-	stream int64 // number of the object stream; 0 is none
+	free bool
+	// unlisted is of an object that no section knows.
+	unlisted bool
+	offset   int64
+	stream   int64 // number of the object stream; 0 is none
 }
 
 // subsection is a run of entries, of which at is the first: its offset in a file,
@@ -132,6 +133,7 @@ func (f *file) sectionAt(at int64) (dict, error) {
 					return nil, err
 				}
 				f.sections = append(f.sections, x)
+				f.streamSections[off] = true
 				return s.dict, nil
 			}
 		}
@@ -273,129 +275,9 @@ func (f *file) hybrid(at int64) (*xrefRows, error) {
 			return nil, err
 		}
 		if err == nil && s.dict["Type"] == name("XRef") {
+			f.streamSections[off] = true
 			return f.xrefStream(s)
 		}
 	}
 	return nil, ErrDamaged
-}
-
-// maxField is how many bytes a field of a row has at most: what fits an int64.
-const maxField = 8
-
-// xrefRows are the rows of a cross-reference stream that its Index is about.
-type xrefRows struct {
-	subsections
-	data   *kept
-	widths [3]int
-	width  int64
-}
-
-// xrefStream reads the rows of a cross-reference stream. A stream that does not end
-// with its rows is damaged, or what says how many they are.
-func (f *file) xrefStream(s *stream) (*xrefRows, error) {
-	x, whole, err := f.readRows(s)
-	if err == nil && !whole {
-		f.dropRows(x)
-		err = ErrDamaged
-	}
-	if err != nil {
-		return nil, err
-	}
-	return x, nil
-}
-
-func (f *file) dropRows(x *xrefRows) {
-	f.b.free(int64(len(x.list)) * 2 * subsectionSize)
-	f.b.drop(x.data)
-}
-
-// behindRows is how much may stand behind the rows: the end of a line.
-const behindRows = 2
-
-// readRows reads the rows of a cross-reference stream and tells whether all of it is
-// sound: rows as many as it says, and the right checksum. What stands further
-// behind them is never inflated.
-func (f *file) readRows(s *stream) (x *xrefRows, whole bool, err error) {
-	x = &xrefRows{}
-	w, ok := s.dict["W"].(array)
-	if !ok || len(w) < len(x.widths) {
-		return nil, false, ErrDamaged
-	}
-	for i := range x.widths {
-		n, ok := w[i].(int64)
-		if !ok || n < 0 || n > maxField {
-			return nil, false, ErrDamaged
-		}
-		x.widths[i] = int(n)
-		x.width += n
-	}
-	rows, err := x.index(f.b, s.dict)
-	if err != nil {
-		return nil, false, err
-	}
-	if x.width == 0 || rows > maxHeld/x.width {
-		return nil, false, ErrTooLarge
-	}
-	r, err := f.decoded(s, nil)
-	if err != nil {
-		return nil, false, err
-	}
-	length := rows * x.width
-	x.data, err = f.b.readAll(io.LimitReader(r, length+behindRows+1))
-	if isBudget(err) {
-		return nil, false, err
-	}
-	return x, err == nil && x.data.size >= length && x.data.size <= length+behindRows, nil
-}
-
-// index reads which objects the rows are about, and how many rows there are.
-func (x *xrefRows) index(b *budget, d dict) (rows int64, err error) {
-	list, ok := d["Index"].(array)
-	if !ok {
-		list = array{int64(0), d["Size"]}
-	}
-	for i := 0; i+1 < len(list); i += 2 {
-		first, ok := list[i].(int64)
-		count, ok2 := list[i+1].(int64)
-		if !ok || !ok2 || first < 0 || count < 0 || count > maxHeld || rows > maxHeld {
-			return 0, ErrDamaged
-		}
-		if err := x.add(b, subsection{first: first, count: count, at: rows}); err != nil {
-			return 0, err
-		}
-		rows += count
-	}
-	return rows, nil
-}
-
-func (x *xrefRows) find(f *file, number int64) (entry, bool, error) {
-	s, err := x.of(f.b, number)
-	if s == nil || err != nil {
-		return entry{}, false, err
-	}
-	at := (s.at + number - s.first) * x.width
-	var all [3 * maxField]byte
-	row := all[:x.width]
-	if n, _ := x.data.ReadAt(row, at); n < len(row) {
-		return entry{}, false, ErrDamaged
-	}
-	fields := [3]int64{1, 0, 0} // without a type, an object at an offset
-	for i, w := range x.widths {
-		if w == 0 {
-			continue
-		}
-		fields[i] = 0
-		for _, b := range row[:w] {
-			fields[i] = fields[i]<<8 | int64(b)
-		}
-		row = row[w:]
-	}
-	switch fields[0] {
-	case 1:
-		return entry{offset: fields[1], free: fields[1] == 0}, true, nil
-	case 2:
-		return entry{stream: fields[1], free: fields[1] == 0}, true, nil
-	}
-	// Also of a later version: as if it weren't there.
-	return entry{free: true, offset: fields[1]}, true, nil
 }

@@ -1,0 +1,37 @@
+package pages
+
+// findRoot takes the only catalog for the root when the last trailer names none: that
+// of a trailer before may be of the revision before.
+func (s *search) findRoot() error {
+	if !s.rootless {
+		return nil
+	}
+	if s.root.number == 0 || s.several {
+		return ErrDamaged
+	}
+	if r, ok := s.f.trailer["Root"].(ref); ok && int64(r) != s.root.number {
+		return ErrDamaged
+	}
+	s.f.trailer["Root"] = ref(s.root.number)
+	return nil
+}
+
+// catalog remembers a catalog.
+func (s *search) catalog(l located) {
+	s.several = s.several || (s.root.number != 0 && s.root.number != l.number)
+	s.root = l
+}
+
+// packedCatalog looks whether an object in an object stream is a catalog.
+func (s *search) packedCatalog(o *objectStream, p place, in located) error {
+	mark := s.f.b.objects
+	defer func() { s.f.b.objects = mark }()
+	v, err := parserAt(o.data, s.f.b, p.at, o.data.size).value()
+	if isBudget(err) {
+		return err
+	}
+	if d, ok := v.(dict); ok && d["Type"] == name("Catalog") {
+		s.catalog(in)
+	}
+	return nil
+}

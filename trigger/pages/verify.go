@@ -1,0 +1,172 @@
+package pages
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+)
+
+// maxVerified is how many entries of updates are verified. An update by a program
+// that fills in a form, signs or adds pages has some dozens; reading more of them
+// would read too much of a document far away.
+const maxVerified = 1024
+
+// verify looks whether the entries of updates lead to the objects they are about.
+// One of a wrong number hides what the update says of the right one, and the object
+// of the revision before would be taken instead. Entries of the oldest section hide
+// nothing.
+func (f *file) verify() error {
+	left := int64(maxVerified)
+	for _, s := range f.sections[:max(len(f.sections)-1, 0)] {
+		var lists [][]subsection
+		switch s := s.(type) {
+		case *table:
+			lists = append(lists, s.list)
+			if s.hybrid != nil {
+				lists = append(lists, s.hybrid.list)
+			}
+		case *xrefRows:
+			lists = append(lists, s.list)
+		}
+		for _, list := range lists {
+			for _, sub := range list {
+				n := min(left, sub.count)
+				left -= n
+				if err := f.verifyEntries(s, sub.first, n); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// verifyEntries verifies n entries of a section from that of an object on.
+func (f *file) verifyEntries(s section, first, n int64) error {
+	for from := first; from < first+n; from += together {
+		entries := make([]entry, 0, together)
+		offsets := make([]int64, 0, together)
+		for number := from; number < min(from+together, first+n); number++ {
+			e, _, err := s.find(f, number)
+			if err != nil {
+				return err
+			}
+			if entries = append(entries, e); !e.free && e.stream == 0 {
+				offsets = append(offsets, e.offset+f.shift)
+			}
+		}
+		if p, ok := f.r.(prefetcher); ok && len(offsets) > 1 {
+			p.Prefetch(offsets)
+		}
+		for i, e := range entries {
+			ok, err := f.leadsTo(e, from+int64(i))
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return ErrDamaged
+			}
+		}
+	}
+	return nil
+}
+
+// leadsTo reports whether an entry is free, or leads to the object of a number.
+func (f *file) leadsTo(e entry, number int64) (bool, error) {
+	switch {
+	case e.free:
+		return true, nil
+	case e.stream == 0:
+		return f.stands(e.offset, number)
+	}
+	s, err := f.objectStream(e.stream)
+	if errors.Is(err, ErrEncrypted) {
+		return true, nil // who needs it is told
+	}
+	if err != nil {
+		return false, err
+	}
+	_, found := s.find(number)
+	return found, nil
+}
+
+// find is where the object of a number is.
+func (o *objectStream) find(number int64) (at int64, found bool) {
+	i, found := slices.BinarySearchFunc(o.at, number, func(p place, n int64) int { return cmp.Compare(p.number, n) })
+	if !found {
+		return 0, false
+	}
+	return o.at[i].at, true
+}
+
+// stands reports whether the object of a number stands at an offset.
+func (f *file) stands(at, number int64) (bool, error) {
+	for _, off := range f.places(at) {
+		p := parserAt(f.r, f.b, off, f.size)
+		if got, _, ok := p.heading(); ok && got == number {
+			return true, nil
+		}
+		if isBudget(p.failed) {
+			return false, p.failed
+		}
+	}
+	return false, nil
+}
+
+// missing are kids that are not there by the cross-reference: those that it calls
+// free, and those that it does not mention.
+type missing struct{ free, unlisted []int64 }
+
+const numberSize = 8
+
+// add looks whether an object that is not there was deleted, and remembers it. The
+// offset of a free entry is the number of the next free object; where it leads to
+// the object itself, the entry is damaged: it was one in use.
+func (m *missing) add(f *file, number int64) error {
+	e, err := f.lookup(number)
+	if err != nil || (!e.free && !e.unlisted) {
+		return err // null
+	}
+	if err := f.b.hold(2 * numberSize); err != nil { // a slice grows by doubling
+		return err
+	}
+	if e.unlisted {
+		m.unlisted = append(m.unlisted, number)
+		return nil
+	}
+	m.free = append(m.free, number)
+	there, err := f.stands(e.offset, number)
+	if err == nil && there {
+		err = errFree
+	}
+	return err
+}
+
+// confirm searches the file for what is missing. It is nowhere, or its entry is
+// free and it was deleted; else a part of the cross-reference is missing, and it may
+// be a page. In an object stream nothing was deleted, as nobody deletes there: it is
+// written anew.
+func (f *file) confirm(m missing) error {
+	if len(m.free)+len(m.unlisted) == 0 {
+		return nil
+	}
+	read := len(f.streamSections)
+	if err := f.rebuild(); err != nil {
+		return err
+	}
+	if f.streamsFound > read {
+		return errLost
+	}
+	found, _ := f.sections[0].(rebuilt)
+	for _, number := range m.unlisted {
+		if found.of(number) != nil {
+			return errLost
+		}
+	}
+	for _, number := range m.free {
+		if l := found.of(number); l != nil && l.stream != 0 {
+			return errLost
+		}
+	}
+	return nil
+}
