@@ -24,6 +24,8 @@ const (
 // has done with them.
 type budget struct {
 	ctx     context.Context //nolint:containedctx // of one count
+	held    int64           // what may be held
+	may     int64           // what may be worked
 	caches  int64
 	objects int64
 	worked  int64
@@ -32,8 +34,10 @@ type budget struct {
 	ended   error    // of the work: no more of it is done
 }
 
+func newBudget(ctx context.Context) *budget { return &budget{ctx: ctx, held: maxHeld, may: maxWork} }
+
 func (b *budget) fits() error {
-	if b.caches+b.objects > maxHeld {
+	if b.caches+b.objects > b.held {
 		return ErrTooLarge
 	}
 	return nil
@@ -47,7 +51,7 @@ func (b *budget) keep(n int64) error {
 
 // hold counts bytes of a cache; free gives them back.
 func (b *budget) hold(n int64) error {
-	if n > maxHeld {
+	if n > b.held {
 		return ErrTooLarge
 	}
 	b.caches += n
@@ -65,7 +69,7 @@ func (b *budget) work(n int64) error {
 	b.worked += n
 	switch {
 	case b.ended != nil:
-	case b.worked > maxWork:
+	case b.worked > b.may:
 		b.ended = ErrTooLarge
 	case b.worked-b.checked >= checkEvery:
 		b.checked = b.worked

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"runtime"
@@ -18,6 +19,18 @@ import (
 
 	"pullprint/trigger/pages"
 )
+
+// full has the hostile documents be as large as the bounds of a count ask for. By
+// default bounds and documents are both a part of that.
+var full = flag.Bool("full", false, "hostile documents of full size: minutes with -race")
+
+// part is which part of the full size the hostile documents and the bounds have.
+func part() int64 {
+	if *full {
+		return 1
+	}
+	return 8
+}
 
 // deflated is what a reader holds, as a zlib stream.
 func deflated(tb testing.TB, r io.Reader) []byte {
@@ -122,9 +135,9 @@ func (w *writer) rows(number int, packed map[int]int) []byte {
 	return w.Bytes()
 }
 
-// sections is a file of n cross-reference streams whose rows are about 30 MiB.
-func sections(tb testing.TB, n int, index string) []byte {
-	z := deflated(tb, repeated("\x00", 30<<20))
+// sections is a file of n cross-reference streams with rows of so many bytes.
+func sections(tb testing.TB, n int, size int64, index string) []byte {
+	z := deflated(tb, repeated("\x00", size))
 	w := newWriter()
 	w.pages()
 	at := w.Len()
@@ -151,7 +164,7 @@ func packed(tb testing.TB, n int) []byte {
 	for i := range n {
 		page, stream := 1000+i, 100+i
 		head := fmt.Sprintf("%d 0 ", page)
-		body := io.MultiReader(strings.NewReader(head+"<< /Type /Page >> "), repeated(" ", 5<<20))
+		body := io.MultiReader(strings.NewReader(head+"<< /Type /Page >> "), repeated(" ", 5<<20/part()))
 		w.stream(stream, fmt.Sprintf("/Type /ObjStm /N 1 /First %d /Filter /FlateDecode", len(head)), deflated(tb, body))
 		in[page] = stream
 		kids += fmt.Sprintf("%d 0 R ", page)
@@ -220,16 +233,18 @@ func hostile(tb testing.TB) map[string]struct {
 		src   []byte
 		right int
 	}
-	const mb = 1 << 20
+	size := part()
+	mb := 1 << 20 / size
 	deep := newWriter()
 	deep.object(1, "<< /Type /Catalog /Pages 2 0 R >>")
-	deep.object(2, "<< /Type /Pages /Kids %s 3 0 R >>", strings.Repeat("[", 5*mb))
+	deep.object(2, "<< /Type /Pages /Kids %s 3 0 R >>", strings.Repeat("[", int(5*mb)))
 	chain := newWriter()
 	chain.object(1, "<< /Type /Catalog /Pages 2 0 R >>")
-	for i := 2; i < 50_000; i++ {
+	most := 50_000 / int(size)
+	for i := 2; i < most; i++ {
 		chain.object(i, "<< /Type /Pages /Kids [%d 0 R] >>", i+1)
 	}
-	chain.object(50_000, "<< /Type /Page >>")
+	chain.object(most, "<< /Type /Page >>")
 	subs := newWriter()
 	subs.pages()
 	at := subs.Len()
@@ -237,7 +252,7 @@ func hostile(tb testing.TB) map[string]struct {
 	for i := 1; i <= 4; i++ {
 		fmt.Fprintf(subs, "%010d 00000 n \n", subs.offsets[i])
 	}
-	for i := range 300_000 {
+	for i := range 300_000 / size {
 		fmt.Fprintf(subs, "%d 1\n0000000000 65535 f \n", 10+2*i)
 	}
 	fmt.Fprintf(subs, "trailer\n<< /Size 5 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", at)
@@ -245,17 +260,17 @@ func hostile(tb testing.TB) map[string]struct {
 	updates.pages()
 	at = updates.Len()
 	updates.table(4, "")
-	for range 20_000 {
+	for range 10_100 { // more than maxSections
 		prev := at
 		at = updates.Len()
 		fmt.Fprintf(updates, "xref\n0 0\ntrailer\n<< /Size 5 /Root 1 0 R /Prev %d >>\nstartxref\n%d\n%%%%EOF\n", prev, at)
 	}
 	objects := newWriter()
-	objects.WriteString(strings.Repeat("7 0 obj 1 endobj\n", 1_500_000))
+	objects.WriteString(strings.Repeat("7 0 obj 1 endobj\n", 1_500_000/int(size)))
 	return map[string]doc{
-		"rows behind the index":     {sections(tb, 40, "/Index [900000 1]"), 2},
-		"rows of all":               {sections(tb, 40, "/Index [0 6000000]"), 0},
-		"many subsections of a row": {sections(tb, 10, "/Index ["+strings.Repeat("9 1 ", 400_000)+"]"), 0},
+		"rows behind the index":     {sections(tb, 40, 30*mb, "/Index [900000 1]"), 2},
+		"rows of all":               {sections(tb, 40, 30*mb, fmt.Sprintf("/Index [0 %d]", 6_000_000/size)), 0},
+		"many subsections of a row": {sections(tb, 10, 30*mb, "/Index ["+strings.Repeat("9 1 ", 400_000/int(size))+"]"), 0},
 		"object streams":            {packed(tb, 15), 15},
 		"too many object streams":   {packed(tb, 100), 0},
 		"an object stream of 40 MB": {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /Kids [3 0 R] >>"), repeated(" ", 40*mb))), 0},
@@ -264,16 +279,16 @@ func hostile(tb testing.TB) map[string]struct {
 		"a dictionary of 5 MB":      {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /X <<"), repeated("/A 1 /B [] ", 5*mb), strings.NewReader(">> /Kids [3 0 R] >>"))), 1},
 		"a kept dictionary of 5 MB": {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /W <<"), repeated("/A 1 /B [] ", 5*mb), strings.NewReader(">> /Kids [3 0 R] >>"))), 0},
 		"deep":                      {deep.table(2, ""), 0},
-		"a chain of nodes":          {chain.table(50_000, ""), 0},
+		"a chain of nodes":          {chain.table(most, ""), 0},
 		"300,000 subsections":       {subs.Bytes(), 2},
-		"20,000 updates":            {updates.Bytes(), 0},
+		"10,100 updates":            {updates.Bytes(), 0},
 		"a million objects":         {objects.Bytes(), 0},
-		"a document of 40 MB":       {packageOf(tb, document(repeated(`<PageContent Source="p"/>`, 40*mb))), 0},
+		"a document of 40 MB":       {packageOf(tb, document(repeated(`<PageContent Source="p"/>`, 9<<20))), 0}, /* more than maxPart */
 		"a tag of 40 MB":            {packageOf(tb, document(strings.NewReader("<PageContent "), repeated(`a="b" `, 40*mb))), 0},
 		"a comment of 40 MB":        {packageOf(tb, document(strings.NewReader("<!--"), repeated(`<a> ->`, 40*mb))), 0},
 		"deep tags":                 {packageOf(tb, document(repeated(`<a>`, 40*mb))), 0},
 		"600,000 parts": {zipOf(tb, func(z *zip.Writer) error {
-			for i := range 600_000 {
+			for i := range 600_000 / size {
 				if _, err := z.CreateRaw(&zip.FileHeader{Name: fmt.Sprint(i)}); err != nil {
 					return err
 				}
@@ -288,6 +303,13 @@ func hostile(tb testing.TB) map[string]struct {
 // collector looks at the heap.
 const mostHeld = 32 << 20
 
+// spareHeld is for what does not depend on the bounds.
+const spareHeld = 2 << 20
+
+// pause is how long the collector rests at least before it looks again. It rests as
+// long as it looked, too, so that a test takes no more than twice as long for it.
+const pause = 5 * time.Millisecond
+
 // peak is how much was held at most while do ran: what the collector found to be in
 // use, again and again. Garbage does not count, however late it is freed.
 func peak(do func()) uint64 {
@@ -299,14 +321,16 @@ func peak(do func()) uint64 {
 	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		tick := time.NewTicker(2 * time.Millisecond)
-		defer tick.Stop()
+		rest := time.NewTimer(pause)
+		defer rest.Stop()
 		for {
 			select {
 			case <-done:
 				return
-			case <-tick.C:
+			case <-rest.C:
+				began := time.Now()
 				runtime.GC()
+				rest.Reset(max(pause, time.Since(began)))
 				metrics.Read(live)
 				most = max(most, live[0].Value.Uint64())
 			}
@@ -329,10 +353,12 @@ func TestHostile(t *testing.T) {
 		began := time.Now()
 		var n int
 		var err error
-		held := peak(func() { n, err = pages.Count(t.Context(), bytes.NewReader(c.src), int64(len(c.src)), kind) })
+		held := peak(func() {
+			n, err = pages.CountScaled(t.Context(), bytes.NewReader(c.src), int64(len(c.src)), kind, part())
+		})
 		took := time.Since(began)
 		t.Logf("%-28s %4d kB, %d pages, %v: %d MiB in %s", name, len(c.src)>>10, n, err, held>>20, took)
-		if held > mostHeld {
+		if held > mostHeld/uint64(part())+spareHeld {
 			t.Errorf("%s: %d MiB are held", name, held>>20)
 		}
 		if n != c.right || (c.right == 0 && !errors.Is(err, pages.ErrUncountable)) {
@@ -344,19 +370,20 @@ func TestHostile(t *testing.T) {
 // Any number of counts hold no more than a few do, and one that waits for its
 // turn waits no longer than it may.
 func TestTogether(t *testing.T) {
-	src := sections(t, 3, "/Index [0 3000000]")
+	rows := 3_000_000 / part()
+	src := sections(t, 3, rows*5, fmt.Sprintf("/Index [0 %d]", rows))
 	held := peak(func() {
 		var all sync.WaitGroup
 		for range 12 {
 			all.Go(func() {
-				if _, err := pages.Count(t.Context(), bytes.NewReader(src), int64(len(src)), "application/pdf"); !errors.Is(err, pages.ErrTooLarge) {
+				if _, err := pages.CountScaled(t.Context(), bytes.NewReader(src), int64(len(src)), "application/pdf", part()); !errors.Is(err, pages.ErrTooLarge) {
 					t.Error(err)
 				}
 			})
 		}
 		all.Wait()
 	})
-	if held > 3*mostHeld {
+	if held > 3*(mostHeld/uint64(part())+spareHeld) {
 		t.Errorf("%d MiB are held", held>>20)
 	}
 	hold := stuck{make(chan struct{}), make(chan struct{})}

@@ -57,12 +57,18 @@ var slots = make(chan struct{}, maxCounts)
 // that is another, by how it begins. It reads r from one goroutine. When too many
 // counts run already it waits for its turn, at most until ctx ends.
 func Count(ctx context.Context, r io.ReaderAt, size int64, contentType string) (int, error) {
+	return countWithin(newBudget(ctx), r, size, contentType)
+}
+
+// countWithin counts within a budget.
+func countWithin(b *budget, r io.ReaderAt, size int64, contentType string) (int, error) {
+	ctx := b.ctx
 	if err := takeSlot(ctx); err != nil {
 		return 0, err
 	}
 	defer func() { <-slots }()
 	f := &failing{ctx: ctx, r: r}
-	n, err := count(f, &budget{ctx: ctx}, size, strings.ToLower(contentType))
+	n, err := count(f, b, size, strings.ToLower(contentType))
 	switch {
 	case f.err != nil:
 		return 0, f.err // whatever became of it further on

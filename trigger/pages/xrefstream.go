@@ -56,7 +56,7 @@ func (f *file) readRows(s *stream) (x *xrefRows, whole bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if x.width == 0 || rows > maxHeld/x.width {
+	if x.width == 0 || rows > f.b.held/x.width {
 		return nil, false, ErrTooLarge
 	}
 	r, err := f.decoded(s, nil)
@@ -80,7 +80,7 @@ func (x *xrefRows) index(b *budget, d dict) (rows int64, err error) {
 	for i := 0; i+1 < len(list); i += 2 {
 		first, ok := list[i].(int64)
 		count, ok2 := list[i+1].(int64)
-		if !ok || !ok2 || first < 0 || count < 0 || count > maxHeld || rows > maxHeld {
+		if !ok || !ok2 || first < 0 || count < 0 || count > b.held || rows > b.held {
 			return 0, ErrDamaged
 		}
 		if err := x.add(b, subsection{first: first, count: count, at: rows}); err != nil {
