@@ -3,7 +3,8 @@ package pages
 // compare looks at what was found with the cross-reference streams that can be
 // read. Where one says that an object is in an object stream, and the object was
 // found only elsewhere and before it, that object stream is damaged: what was found
-// is of an earlier revision, and its place is doubtful.
+// is of an earlier revision, and its place is doubtful. The same is true of an object
+// that should stand behind a trailer and was found only before it.
 func (s *search) compare() error {
 	f := s.f
 	for _, at := range s.trailers {
@@ -42,14 +43,64 @@ func (s *search) compareRows(x *xrefRows, at int64) error {
 			if err != nil {
 				break // fewer rows than the stream says
 			}
-			if e.stream == 0 {
+			if e.free {
 				continue
 			}
 			if err := s.f.b.work(findWork); err != nil {
 				return err
 			}
-			if l := rebuilt(s.found).of(number); l != nil && l.at >= 0 && l.at < at && l.stream != e.stream {
-				l.at, l.stream = ^l.at, 0
+			s.doubt(number, e, at)
+		}
+	}
+	return nil
+}
+
+// doubt makes the place of an object doubtful that a cross-reference at a place
+// contradicts.
+func (s *search) doubt(number int64, e entry, at int64) {
+	l := rebuilt(s.found).of(number)
+	if l == nil || l.at < 0 {
+		return
+	}
+	earlier := l.at < at && l.stream != e.stream
+	if e.stream == 0 {
+		earlier = l.at < e.offset && s.ended(l.at, e.offset)
+	}
+	if earlier {
+		l.at, l.stream = ^l.at, 0
+	}
+}
+
+// tables are the tables that were read before the search.
+func (f *file) tables() []*table {
+	var list []*table
+	for _, s := range f.sections {
+		if t, ok := s.(*table); ok {
+			list = append(list, &table{subsections: t.subsections})
+		}
+	}
+	return list
+}
+
+// compareTables looks at what was found with the tables, whose offsets count from
+// shift.
+func (s *search) compareTables(tables []*table, shift int64) error {
+	for _, t := range tables {
+		if err := s.f.b.hold(int64(len(t.list)) * 2 * subsectionSize); err != nil {
+			return err
+		}
+		for _, sub := range t.list {
+			for i := range sub.count {
+				if err := s.f.b.work(findWork); err != nil {
+					return err
+				}
+				free, offset, err := s.f.line(&sub, i)
+				if err != nil {
+					break // fewer entries than the table says
+				}
+				if !free && offset != 0 {
+					s.doubt(sub.first+i, entry{offset: offset + shift}, 0)
+				}
 			}
 		}
 	}

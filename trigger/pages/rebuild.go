@@ -73,6 +73,7 @@ func (f *file) rebuild() error {
 	if f.size > maxScan {
 		return ErrDamaged
 	}
+	tables, shift := f.tables(), f.shift
 	f.streams.forget()
 	f.b.caches, f.b.objects = 0, 0
 	f.sections, f.trailer, f.crypt, f.rebuilt = nil, dict{}, nil, true
@@ -92,6 +93,9 @@ func (f *file) rebuild() error {
 	s.order()
 	f.sections = []section{rebuilt(s.found)}
 	if err := s.compare(); err != nil {
+		return err
+	}
+	if err := s.compareTables(tables, shift); err != nil {
 		return err
 	}
 	return s.findRoot()

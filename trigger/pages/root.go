@@ -9,7 +9,10 @@ func (s *search) findRoot() error {
 	if s.root.number == 0 || s.several {
 		return ErrDamaged
 	}
-	if r, ok := s.f.trailer["Root"].(ref); ok && int64(r) != s.root.number {
+	switch r, named := s.f.trailer["Root"].(ref); {
+	case named && int64(r) != s.root.number:
+		return ErrDamaged
+	case !named && s.root.stream != 0: // cut off: no other reader looks there
 		return ErrDamaged
 	}
 	s.f.trailer["Root"] = ref(s.root.number)
