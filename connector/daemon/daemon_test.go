@@ -164,13 +164,14 @@ func TestRestart(t *testing.T) {
 func TestHoldExpires(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		o := newOffice(t, graphtest.Calm())
+		o.edit("hold_for: 1h", "hold_for: 12m")
 		s := o.start(zap.NewNop())
 		defer s.end()
 		s.register()
 		old := o.print(graphtest.JobSpec{Printer: pullID})
-		pass(30 * time.Minute)
+		pass(6 * time.Minute)
 		young := o.print(graphtest.JobSpec{Printer: pullID})
-		pass(29 * time.Minute)
+		pass(5 * time.Minute)
 		if n := len(s.all()); n != 2 {
 			t.Fatalf("%d decisions a minute before the end", n)
 		}

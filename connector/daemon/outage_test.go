@@ -19,7 +19,7 @@ import (
 	"pullprint/trigger/graph/graphtest"
 )
 
-var outageFor = flag.Duration("outage", 14*time.Minute, "how long Graph is out in TestOutage, in all")
+var outageFor = flag.Duration("outage", 10*time.Minute, "how long Graph is out in TestOutage, in all")
 
 const strangerID = "22222222-3333-4444-8555-666666666666"
 
