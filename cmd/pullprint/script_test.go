@@ -43,6 +43,7 @@ func TestScript(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			tmp := e.WorkDir + "/tmp"
 			e.Setenv("TMPDIR", tmp)
+			e.Setenv(raceOptions, os.Getenv(raceOptions))
 			e.Values[processes{}] = map[string]*process{}
 			return os.MkdirAll(tmp, 0o700)
 		},
