@@ -348,7 +348,7 @@ func BenchmarkNotificationToEffect(b *testing.B) {
 // until every record is known. The floor opens the store and reads the records
 // without understanding them.
 func BenchmarkRestart(top *testing.B) {
-	const jobs = 100_000
+	jobs := many()
 	store := bustest.Open(top)
 	fill(top, store, jobs)
 	top.Run("floor", func(b *testing.B) {
@@ -382,7 +382,7 @@ func BenchmarkRestart(top *testing.B) {
 // BenchmarkSweep is one sweep over 100,000 held jobs whose tasks Graph lists as
 // waiting. The floor only lists them. A sweep comes every minute.
 func BenchmarkSweep(top *testing.B) {
-	const jobs = 100_000
+	jobs := many()
 	x := newBench(top)
 	fill(top, x.bus, jobs)
 	for x.worker.Index.Len() < jobs {
@@ -411,6 +411,15 @@ func BenchmarkSweep(top *testing.B) {
 			}
 		}
 	})
+}
+
+// many is how many held jobs a large installation has. With -short, where a benchmark only
+// has to run, it is a tenth of them: to store them takes longer than what is measured.
+func many() int {
+	if testing.Short() {
+		return 10_000
+	}
+	return 100_000
 }
 
 // fill stores held jobs, of a thousand owners.

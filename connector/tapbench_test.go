@@ -18,7 +18,7 @@ import (
 // among 1,000 and 100,000 held jobs in all. The floor reads the printer and the
 // jobs side by side and redirects them, with no record, no policy and no audit.
 func BenchmarkTap(top *testing.B) {
-	for _, all := range []int{1_000, 100_000} {
+	for _, all := range []int{1_000, many()} {
 		x := newBench(top)
 		fill(top, x.bus, all)
 		releaser := connector.NewReleaser(x.worker, devices, connector.NewDelegations(x.bus.State()))
