@@ -156,7 +156,15 @@ func inGroups(n int) func(*Request) {
 	}
 }
 
-const searchGroups = `user.groups.exists(g, g.startsWith("none"))`
+const searchGroups = `user.groups.exists(g, !g.startsWith(g))`
+
+// longGroupCost is about what searchGroups costs for each of longGroups: a tenth of its
+// length. Short names would have to be a million.
+const longGroupCost = 10_000
+
+func longGroups(n int) func(*Request) {
+	return func(r *Request) { r.User.Groups = slices.Repeat([]string{strings.Repeat("x", 10*longGroupCost)}, n) }
+}
 
 // What costs too much is stopped and is an error like any other. The same
 // expression is free to run on an ordinary request.
@@ -168,7 +176,7 @@ func TestCost(t *testing.T) {
 			t.Errorf("%d groups: %+v", n, d)
 		}
 	}
-	d := p.Decide(arriving(inGroups(costLimit / 5)))
+	d := p.Decide(arriving(longGroups(1000)))
 	if d.Verdict != Hold || d.Reason != ReasonPolicyError || !strings.Contains(d.Err, "cost limit exceeded") {
 		t.Errorf("very many groups: %+v", d)
 	}
@@ -181,7 +189,7 @@ func TestCostTogether(t *testing.T) {
 		return `{name: ` + name + `, at: arrival, when: '` + searchGroups + `', verdict: hold}`
 	}
 	p := mustLoad(t, rules(line("first"), line("second"), line("third")))
-	d := p.Decide(arriving(inGroups(costLimit * 2 / 5 / 6)))
+	d := p.Decide(arriving(longGroups(costLimit * 2 / 5 / longGroupCost)))
 	if !strings.Contains(d.Err, "cost limit exceeded") || d.Rule != "third" {
 		t.Errorf("%+v", d)
 	}
