@@ -47,3 +47,11 @@ func OpenUnchecked(ctx context.Context, cfg Config) (*Bus, error) {
 	}
 	return b, b.complete(ctx)
 }
+
+// Stored are the types that are stored as JSON, by the name of their file.
+var Stored = map[string]func() any{
+	"backup-header":  func() any { return new(backupHeader) },
+	"backup-trailer": func() any { return new(backupTrailer) },
+	"format":         func() any { return new(format) },
+	"mark":           func() any { return new(mark) },
+}

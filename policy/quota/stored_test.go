@@ -1,0 +1,18 @@
+package quota_test
+
+import (
+	"testing"
+
+	"pullprint/policy/quota"
+	"pullprint/policy/quota/quotatest"
+)
+
+// storedForms are the types that are stored as JSON.
+var storedForms = map[string]func() any{
+	"account": quota.NewState,
+}
+
+func TestStoredForms(t *testing.T) {
+	t.Parallel()
+	quotatest.Stored(t, storedForms)
+}
