@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -71,6 +72,15 @@ func (b *Bus) startEmbedded(ctx context.Context) error {
 		return fmt.Errorf("connect to embedded NATS server: %w", err)
 	}
 	return nil
+}
+
+// InProcessConn is one more connection to the embedded server, as nats.InProcessServer
+// asks for it: tests see by it what is written, in its order.
+func (b *Bus) InProcessConn() (net.Conn, error) {
+	if b.srv == nil {
+		return nil, errors.New("no embedded server")
+	}
+	return b.srv.InProcessConn()
 }
 
 // lockStore makes the directory if need be and takes its lock, which holds for

@@ -51,6 +51,8 @@ type Options struct {
 	// Watchdog is within how long the supervisor wants to hear that the loops of the
 	// daemon turn; 0 when it does not care.
 	Watchdog time.Duration
+	// Opened, when set, is called once when the store is open, before anything is done.
+	Opened func(*bus.Bus)
 	// Started, when set, is called once when the listeners are open.
 	Started func(Addresses)
 }
@@ -134,6 +136,9 @@ func (d *daemon) open(ctx context.Context) error {
 	}
 	if d.bus, err = bus.Open(ctx, cfg.NATS, bus.Options{Logger: log, Registerer: reg, Instance: d.instance}); err != nil {
 		return err
+	}
+	if d.o.Opened != nil {
+		d.o.Opened(d.bus)
 	}
 	if d.hookLn, err = d.o.Listen("tcp", cfg.Webhook.Listen); err != nil {
 		return fmt.Errorf("webhook.listen: %w", err)

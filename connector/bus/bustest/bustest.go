@@ -94,6 +94,20 @@ func Kill(tb testing.TB, b *bus.Bus) {
 	opened.Store(b, s)
 }
 
+// KillIn is Kill for a bus that another opened on a folder: what a killed process would
+// have left stands there then.
+func KillIn(tb testing.TB, b *bus.Bus, dir string) {
+	tb.Helper()
+	to := filepath.Join(tb.TempDir(), "left")
+	err := b.Crash(func() error { return errors.Join(copyDir(to, dir), copyMark(to, dir)) })
+	if err == nil {
+		err = errors.Join(os.RemoveAll(dir), os.Rename(to, dir), os.Rename(to+".mark", dir+".mark"))
+	}
+	if err != nil {
+		tb.Fatalf("kill bus: %v", err)
+	}
+}
+
 // copyDir copies what is there. Files that come and go meanwhile, like those of
 // batches being staged, are copied as far as they are still there.
 func copyDir(to, from string) error {
