@@ -160,6 +160,10 @@ func structures(tb testing.TB) []structure {
 // says is what tells which pages there are, and nothing proves.
 var says = regexp.MustCompile(`(?s)<< /Type /(Catalog|Pages|Page).*?>>`)
 
+// kids are references to pages. One to nothing is counted as nothing, by a case of
+// testdata/cases.tsv; others take it for a page, or stop there.
+var kids = regexp.MustCompile(`\d 0 R( \d 0 R)*\]`)
+
 // A small document in which a bit was altered has as many pages as before, or the
 // number is unknown. Where the bit is in what says which pages there are, and where
 // the end is cut off, other programs judge.
@@ -170,13 +174,21 @@ func TestMutations(t *testing.T) {
 			if n, err := pages.Count(t.Context(), bytes.NewReader(s.src), int64(len(s.src)), s.kind); n != s.right {
 				t.Fatalf("undamaged: %d, %v; want %d", n, err, s.right)
 			}
-			judged := make([]bool, len(s.src))
+			judged, left := make([]bool, len(s.src)), make([]bool, len(s.src))
 			for _, at := range says.FindAllIndex(s.src, -1) {
 				for i := at[0]; i < at[1]; i++ {
 					judged[i] = true
 				}
 			}
+			for _, at := range kids.FindAllIndex(s.src, -1) {
+				for i := at[0]; i < at[1]-1; i++ {
+					left[i] = true
+				}
+			}
 			for i := range s.src {
+				if left[i] {
+					continue
+				}
 				for bit := range 8 {
 					if !*mutations && (judged[i] || (i+bit)%4 != 0) {
 						continue
@@ -235,7 +247,13 @@ func judges(t *testing.T, src []byte) map[string]int {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		out, _ := exec.CommandContext(ctx, name, append(args, path)...).CombinedOutput()
+		cmd := exec.CommandContext(ctx, name, append(args, path)...)
+		var b bytes.Buffer
+		if cmd.Stdout = &b; name == "gs" { // its device writes there
+			cmd.Stderr = &b
+		}
+		_ = cmd.Run()
+		out := b.Bytes()
 		cancel()
 		say[name] = 0
 		if m := pagesLine.FindSubmatch(out); m != nil {
@@ -250,4 +268,71 @@ func judges(t *testing.T, src []byte) map[string]int {
 		}
 	}
 	return say
+}
+
+// What another name space calls a page is none of XPS, and readers differ in it; so
+// they do in an update whose trailer names no root.
+func TestForeign(t *testing.T) {
+	const space = "http://schemas.openxps.org/oxps/v1.0"
+	page := `<PageContent Source="p"/>`
+	for name, c := range map[string]struct {
+		document io.Reader
+		right    int
+	}{
+		"its own":           {document(strings.NewReader(page + page + "</FixedDocument>")), 2},
+		"with a prefix":     {document(strings.NewReader(`<x:PageContent xmlns:x="` + space + `" Source="p"/></FixedDocument>`)), 1},
+		"of another":        {document(strings.NewReader(page + `<PageContent xmlns="urn:other" Source="p"/></FixedDocument>`)), 0},
+		"of another prefix": {document(strings.NewReader(page + `<x:PageContent xmlns:x="urn:other" Source="p"/></FixedDocument>`)), 0},
+		"all of another":    {strings.NewReader(`<FixedDocument xmlns="urn:other">` + page + `</FixedDocument>`), 0},
+	} {
+		src := packageOf(t, c.document)
+		n, err := pages.Count(t.Context(), bytes.NewReader(src), int64(len(src)), "application/oxps")
+		if n != c.right || (c.right == 0) != errors.Is(err, pages.ErrUncountable) {
+			t.Errorf("a page %s: %d, %v; want %d", name, n, err, c.right)
+		}
+	}
+	w := newWriter()
+	w.pages()
+	at := w.Len()
+	w.table(4, "")
+	w.object(5, "<< /Type /Catalog /Pages 6 0 R >>")
+	w.object(6, "<< /Type /Pages /Kids [3 0 R] >>")
+	start := w.Len()
+	fmt.Fprintf(w, "xref\n5 2\n%010d 00000 n \n%010d 00000 n \n", w.offsets[5], w.offsets[6])
+	fmt.Fprintf(w, "trailer\n<< /Size 7 /Prev %d >>\n", at)
+	src := w.finish(start)
+	n, err := pages.Count(t.Context(), bytes.NewReader(src), int64(len(src)), "application/pdf")
+	if !errors.Is(err, pages.ErrUncountable) {
+		t.Errorf("two catalogs, and no root: %d, %v; want unknown", n, err)
+	}
+	only, _ := tables()
+	only = bytes.Replace(only, []byte("/Root 1 0 R"), []byte("/Rood 1 0 R"), 1)
+	if n, err := pages.Count(t.Context(), bytes.NewReader(only), int64(len(only)), "application/pdf"); n != 2 {
+		t.Errorf("one catalog, and no root: %d, %v; want 2, as others read it", n, err)
+	}
+}
+
+// A document of another type, and one without a byte, are called so.
+func TestOtherTypes(t *testing.T) {
+	docx := zipOf(t, func(z *zip.Writer) error {
+		w, err := z.Create("_rels/.rels")
+		if err == nil {
+			_, err = io.WriteString(w, `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">`+
+				`<Relationship Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/></Relationships>`)
+		}
+		return err
+	})
+	plain := zipOf(t, func(z *zip.Writer) error { _, err := z.Create("a.txt"); return err })
+	for name, c := range map[string]struct {
+		src  []byte
+		want error
+	}{
+		"an Office document": {docx, pages.ErrType}, "a zip": {plain, pages.ErrType},
+		"a text": {[]byte("hello"), pages.ErrType}, "nothing": {nil, pages.ErrEmpty},
+	} {
+		n, err := pages.Count(t.Context(), bytes.NewReader(c.src), int64(len(c.src)), "")
+		if !errors.Is(err, c.want) || errors.Is(err, pages.ErrDamaged) {
+			t.Errorf("%s: %d, %v; want %v", name, n, err, c.want)
+		}
+	}
 }
