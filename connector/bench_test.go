@@ -113,7 +113,7 @@ func (s *stub) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 // bench is a worker on an embedded store that syncs every write, and a stub.
 type bench struct {
 	bus    *bus.Bus
-	book   *trigger.Book
+	book   *trigger.Verifier
 	client *graph.Client
 	worker *connector.Worker
 	stub   *stub
@@ -146,7 +146,7 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 	if _, ok, err := x.bus.State().CompareAndSet(b.Context(), "trigger.definition", []byte(`{"id":"`+benchDefinition+`"}`), 0, 0); err != nil || !ok && instance == "bench" {
 		b.Fatal(ok, err)
 	}
-	x.book = trigger.NewBook(trigger.BookOptions{TenantID: tenantID, State: x.bus.State()})
+	x.book = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: x.bus.State()})
 	metrics := connector.NewMetrics(nil, queues)
 	index := connector.NewIndex(held.NewStore(x.bus.Jobs()), metrics, zap.NewNop())
 	pol, err := policy.Load("policy.yaml", []byte(testPolicy))
@@ -154,7 +154,7 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 		b.Fatal(err)
 	}
 	x.worker = connector.NewWorker(connector.Deps{
-		Graph: x.client, Jobs: held.NewStore(x.bus.Jobs()), Ledger: quota.NewLedger(x.bus.Quota(), x.bus), Audit: x.bus, Book: x.book, Policy: func() *policy.Policy { return pol },
+		Graph: x.client, Jobs: held.NewStore(x.bus.Jobs()), Ledger: quota.NewLedger(x.bus.Quota(), x.bus), Audit: x.bus, Verifier: x.book, Policy: func() *policy.Policy { return pol },
 		Queues: queues, Index: index, Metrics: metrics, Logger: zap.NewNop(), Instance: instance, Sole: instance == "bench",
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -267,7 +267,7 @@ func BenchmarkIntake(b *testing.B) {
 		run := func(name string, one func(x *bench, h http.Handler, job string)) {
 			b.Run(fmt.Sprintf("%s/clients=%d", name, clients), func(b *testing.B) {
 				x := newBench(b)
-				h := webhook.New(webhook.Options{PublicURL: publicURL, Store: x.bus, Book: x.book})
+				h := webhook.New(webhook.Options{PublicURL: publicURL, Store: x.bus, Verifier: x.book})
 				var next atomic.Int64
 				var wg sync.WaitGroup
 				b.ReportAllocs()
@@ -307,7 +307,7 @@ func (x *bench) post(b *testing.B, h http.Handler, job string) {
 // the abort at Graph, at 200 jobs a second. Run it with -benchtime 2000x or so.
 func BenchmarkNotificationToEffect(b *testing.B) {
 	x := newBench(b)
-	h := webhook.New(webhook.Options{PublicURL: publicURL, Store: x.bus, Book: x.book})
+	h := webhook.New(webhook.Options{PublicURL: publicURL, Store: x.bus, Verifier: x.book})
 	posted := make([]time.Time, b.N+1)
 	took := make([]time.Duration, b.N+1)
 	var left sync.WaitGroup

@@ -63,7 +63,7 @@ func (s *Sweeper) lookForDrift(ctx context.Context, now time.Time) {
 
 // drifting reports whether a queue has lost our trigger, and what was found.
 func (s *Sweeper) drifting(ctx context.Context, q Queue, now time.Time) (is bool, why string, err error) {
-	if look, definition := s.worker.Trigger, s.worker.Book.Definition(); look != nil && definition != "" {
+	if look, definition := s.worker.Trigger, s.worker.Verifier.Definition(); look != nil && definition != "" {
 		state, holder, err := look(ctx, q.PrinterID, definition)
 		if err == nil && state == register.TriggerForeign {
 			state += ": " + holder
@@ -107,7 +107,7 @@ func (s *Sweeper) startedOurs(ctx context.Context, job graph.Job) (bool, error) 
 	if _, known := s.worker.Index.Lookup(held.Ref(job.Ref)); known {
 		return true, nil
 	}
-	definition := s.worker.Book.Definition()
+	definition := s.worker.Verifier.Definition()
 	for _, t := range job.Tasks {
 		_, err := s.worker.Graph.Task(ctx, definition, t.ID)
 		if err == nil {

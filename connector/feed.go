@@ -120,7 +120,7 @@ func (u *unknowns) due(task string, b backlog, now time.Time) bool {
 // of and that no record knows is fed again at each sweep, unless it is in hand: it
 // was given up, or Graph did not know its job.
 func (s *Sweeper) feedTask(ctx context.Context, definition string, t graph.Task, b backlog) error {
-	body, err := s.worker.Book.SweepNotification(t.ID, t.Job.Printer, t.Job.Job)
+	body, err := s.worker.Verifier.SweepNotification(t.ID, t.Job.Printer, t.Job.Job)
 	if err != nil {
 		return fmt.Errorf("write notification: %w", err)
 	}

@@ -76,7 +76,7 @@ func TestRest(t *testing.T) {
 	m.drift.WithLabelValues("Follow-Me").Set(1)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	w := NewWorker(Deps{Metrics: m, Book: trigger.NewBook(trigger.BookOptions{}), Logger: zap.NewNop()})
+	w := NewWorker(Deps{Metrics: m, Verifier: trigger.NewVerifier(trigger.VerifierOptions{}), Logger: zap.NewNop()})
 	if err := NewSweeper(w, nil).Run(over); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}

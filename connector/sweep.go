@@ -154,7 +154,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 func (s *Sweeper) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
 	defer cancel()
-	definition := s.worker.Book.Definition()
+	definition := s.worker.Verifier.Definition()
 	if definition == "" {
 		return errNoDefinition
 	}

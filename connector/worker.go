@@ -113,13 +113,13 @@ type Ledger interface {
 // Deps are what a Worker works with. All are needed but Next, Pages, Inflight,
 // Trigger, SelfTest, Devices and OnDecision.
 type Deps struct {
-	Graph   Graph
-	Jobs    *held.Store
-	Ledger  Ledger
-	Audit   Audit
-	Notices Notices
-	Book    *trigger.Book
-	Policy  func() *policy.Policy
+	Graph    Graph
+	Jobs     *held.Store
+	Ledger   Ledger
+	Audit    Audit
+	Notices  Notices
+	Verifier *trigger.Verifier
+	Policy   func() *policy.Policy
 	// Next is a policy that is tried out beside the one in force: what it would
 	// decide is recorded. It may give nil.
 	Next func() *policy.Policy
@@ -241,7 +241,7 @@ func (w *Worker) Handle(ctx context.Context, d bus.Delivery) (disp bus.Dispositi
 	if err != nil {
 		return w.giveUp(ctx, d, ev, deadMalformed, err)
 	}
-	ev, err = w.Book.VerifyLatest(ctx, n)
+	ev, err = w.Verifier.VerifyLatest(ctx, n)
 	if err != nil {
 		return w.refuse(d, err)
 	}

@@ -71,15 +71,15 @@ type world struct {
 	t          testing.TB
 	sim        *graphtest.Sim
 	bus        *bus.Bus
-	book       *trigger.Book
+	book       *trigger.Verifier
 	secretFile string
 }
 
 func newWorld(t testing.TB, b *bus.Bus, k graphtest.Knobs) *world {
 	t.Helper()
 	w := &world{t: t, bus: b, secretFile: filepath.Join(t.TempDir(), "secret")}
-	w.book = trigger.NewBook(trigger.BookOptions{TenantID: tenantID, State: b.State()})
-	hook := webhook.New(webhook.Options{PublicURL: publicURL, Store: b, Book: w.book})
+	w.book = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: b.State()})
+	hook := webhook.New(webhook.Options{PublicURL: publicURL, Store: b, Verifier: w.book})
 	k.Tenant, k.Deliver = tenantID, inMemory{hook}
 	w.sim = graphtest.New(k)
 	t.Cleanup(w.sim.Close)
@@ -102,7 +102,7 @@ func (w *world) register() {
 	ctx, cancel := context.WithCancel(context.Background())
 	live := make(chan struct{}, 1)
 	reg, err := trigger.NewRegistrar(trigger.RegistrarOptions{
-		Graph: w.client(w.sim.Transport()), State: w.bus.State(), Book: w.book, AppID: appID, PublicURL: publicURL,
+		Graph: w.client(w.sim.Transport()), State: w.bus.State(), Verifier: w.book, AppID: appID, PublicURL: publicURL,
 		OnResubscribed: func() { live <- struct{}{} },
 	})
 	if err != nil {
@@ -376,7 +376,7 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	var documents connector.Documents
 	documents.Fill()
 	deps := connector.Deps{
-		Graph: answered{client}, Pages: connector.PageCounter(client, documents), Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l}, Notices: w.bus, Book: w.book,
+		Graph: answered{client}, Pages: connector.PageCounter(client, documents), Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l}, Notices: w.bus, Verifier: w.book,
 		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Metrics: l.metrics, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,
 	}

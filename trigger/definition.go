@@ -71,6 +71,6 @@ func (k *keeper) rememberDefinition(ctx context.Context, d definition) error {
 		return errLookAgain
 	}
 	k.def, k.defRev = d, rev
-	k.o.Book.apply(keyDefinition, value, rev)
+	k.o.Verifier.apply(keyDefinition, value, rev)
 	return nil
 }

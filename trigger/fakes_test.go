@@ -264,7 +264,7 @@ func (g *fakeGraph) CreateSubscription(ctx context.Context, n graph.NewSubscript
 		g.mu.Unlock()
 		return graph.Subscription{}, err
 	}
-	if id, _, ok := parseResource(n.Resource + "/x"); !ok || !slices.ContainsFunc(g.defs, func(d graph.Definition) bool { return d.ID == id }) {
+	if id, _, ok := graph.ParseTaskResource(n.Resource + "/x"); !ok || !slices.ContainsFunc(g.defs, func(d graph.Definition) bool { return d.ID == id }) {
 		g.mu.Unlock()
 		return graph.Subscription{}, &graph.Error{Operation: "create subscription", Status: 400}
 	}
@@ -343,14 +343,14 @@ func (g *fakeGraph) add(id, resource string) {
 	g.subs[id] = &liveSub{Subscription: graph.Subscription{ID: id, Resource: resource, NotificationURL: ourURL + NotificationPath, Expires: time.Now().Add(life)}}
 }
 
-// process is one replica: a Book and, if it leads, a Registrar.
+// process is one replica: a Verifier and, if it leads, a Registrar.
 type process struct {
-	t     *testing.T
-	state *cell
-	book  *Book
-	reg   *Registrar
-	resub int
-	stops []func()
+	t        *testing.T
+	state    *cell
+	verifier *Verifier
+	reg      *Registrar
+	resub    int
+	stops    []func()
 }
 
 type processOptions struct {
@@ -366,7 +366,7 @@ func start(t *testing.T, s *mapState, g *fakeGraph, o processOptions) *process {
 	}
 	var err error
 	p.reg, err = NewRegistrar(RegistrarOptions{
-		Graph: g, State: p.state, Book: p.book, AppID: ourApp, Definition: o.name, PublicURL: o.url, Logger: o.log,
+		Graph: g, State: p.state, Verifier: p.verifier, AppID: ourApp, Definition: o.name, PublicURL: o.url, Logger: o.log,
 		OnResubscribed: func() { p.resub++ },
 	})
 	if err != nil {
@@ -379,8 +379,8 @@ func start(t *testing.T, s *mapState, g *fakeGraph, o processOptions) *process {
 // follow is a replica that doesn't lead.
 func follow(t *testing.T, s *mapState) *process {
 	c := s.cell()
-	p := &process{t: t, state: c, book: NewBook(BookOptions{TenantID: ourTenant, State: c})}
-	p.run(p.book.Run)
+	p := &process{t: t, state: c, verifier: NewVerifier(VerifierOptions{TenantID: ourTenant, State: c})}
+	p.run(p.verifier.Run)
 	return p
 }
 

@@ -29,7 +29,7 @@ func (k *keeper) store(ctx context.Context) error {
 		return errLookAgain
 	}
 	k.rev = rev
-	k.o.Book.apply(keySubscription, value, rev)
+	k.o.Verifier.apply(keySubscription, value, rev)
 	return nil
 }
 
@@ -53,7 +53,7 @@ func (k *keeper) settle(ctx context.Context) error {
 // deliver stores the subscription that Graph made for us. If another replica took
 // over meanwhile it is deleted instead: what nobody remembers must not live.
 func (k *keeper) deliver(ctx context.Context) error {
-	b, p := k.born, k.subs.Pending
+	b, p := k.created, k.subs.Pending
 	switch {
 	case b == nil:
 		return nil
@@ -68,10 +68,10 @@ func (k *keeper) deliver(ctx context.Context) error {
 		if err := k.drop(ctx, b.ID); err != nil {
 			return err
 		}
-		k.born = nil
+		k.created = nil
 		return nil
 	}
-	k.born = nil
+	k.created = nil
 	k.nextPoll = soon()
 	k.log.Info("created subscription", zap.String("subscription", b.ID), zap.Time("expires", b.Expires))
 	k.o.OnResubscribed()
@@ -80,7 +80,7 @@ func (k *keeper) deliver(ctx context.Context) error {
 
 // answer acts on the last lifecycle event, whichever replica heard of it.
 func (k *keeper) answer(ctx context.Context) error {
-	ev := k.o.Book.lastLifecycle()
+	ev := k.o.Verifier.lastLifecycle()
 	if ev.At.IsZero() || ev.At.Equal(k.subs.Served) {
 		return nil
 	}
@@ -206,12 +206,12 @@ func (k *keeper) create(ctx context.Context) error {
 	if err != nil {
 		return k.refused(p, err)
 	}
-	born := *p
-	born.ID, born.ToldResource, born.ToldURL = s.ID, s.Resource, s.NotificationURL
+	created := *p
+	created.ID, created.ToldResource, created.ToldURL = s.ID, s.Resource, s.NotificationURL
 	if !s.Expires.IsZero() {
-		born.Expires = k.here(s.Expires)
+		created.Expires = k.here(s.Expires)
 	}
-	k.born = &born
+	k.created = &created
 	// A stop now, or a lost lease, must not leave it to the next start.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverWithin)
 	defer cancel()
@@ -276,10 +276,10 @@ func (k *keeper) refused(p *subscription, err error) error {
 	return fmt.Errorf("create subscription: %w", err)
 }
 
-// tidyUp deletes subscriptions that post to us or that we had, and that are not
+// deleteOrphans deletes subscriptions that post to us or that we had, and that are not
 // the current one. State is read after the list: one that another replica just
 // made is remembered by now, or there is no current one and we don't judge.
-func (k *keeper) tidyUp(ctx context.Context) error {
+func (k *keeper) deleteOrphans(ctx context.Context) error {
 	if !k.tidy {
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 const maxItem = 16 << 10
 
 // A Notification is one changeNotification of a task, well-formed but not
-// verified: only Book.Verify makes an Event of it. It holds a secret that it
+// verified: only Verifier.Verify makes an Event of it. It holds a secret that it
 // doesn't show.
 type Notification struct {
 	subscription, clientState, tenant string
@@ -57,7 +57,7 @@ func ParseNotification(raw []byte) (Notification, error) {
 		return Notification{}, fmt.Errorf("%w: no subscription or tenant id", ErrMalformed)
 	}
 	var ok bool
-	if n.definition, n.task, ok = parseResource(resource); !ok {
+	if n.definition, n.task, ok = graph.ParseTaskResource(resource); !ok {
 		return Notification{}, fmt.Errorf("%w: resource is no print task", ErrMalformed)
 	}
 	n.subscription, n.tenant = graph.Canonical(n.subscription), graph.Canonical(n.tenant)
@@ -126,58 +126,4 @@ func ParseLifecycle(raw []byte) (Lifecycle, error) {
 	}
 	l.subscription, l.tenant = graph.Canonical(l.subscription), graph.Canonical(l.tenant)
 	return l, nil
-}
-
-// parseResource takes the ids out of print/taskDefinitions/{id}/tasks/{id}. The
-// literals may be in any case, a leading slash and the OData key form
-// taskDefinitions('id')/tasks('id') are allowed, and nothing else is.
-func parseResource(s string) (definition, task string, ok bool) {
-	s, ok = cutFold(strings.TrimPrefix(s, "/"), "print/taskDefinitions")
-	if !ok {
-		return "", "", false
-	}
-	if definition, s, ok = cutKey(s); !ok {
-		return "", "", false
-	}
-	if s, ok = cutFold(s, "/tasks"); !ok {
-		return "", "", false
-	}
-	if task, s, ok = cutKey(s); !ok || s != "" {
-		return "", "", false
-	}
-	return definition, task, true
-}
-
-// cutFold cuts an ASCII literal off the front of s, in any case.
-func cutFold(s, literal string) (rest string, ok bool) {
-	if len(s) < len(literal) {
-		return "", false
-	}
-	for i := range len(literal) {
-		if lower(s[i]) != lower(literal[i]) {
-			return "", false
-		}
-	}
-	return s[len(literal):], true
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		c += 'a' - 'A'
-	}
-	return c
-}
-
-// cutKey cuts /id or ('id') off the front of s.
-func cutKey(s string) (id, rest string, ok bool) {
-	switch {
-	case strings.HasPrefix(s, "('"):
-		id, rest, ok = strings.Cut(s[2:], "')")
-	case strings.HasPrefix(s, "/"):
-		id, rest, ok = s[1:], "", true
-		if i := strings.IndexByte(id, '/'); i >= 0 {
-			id, rest = id[:i], id[i:]
-		}
-	}
-	return id, rest, ok && graph.ValidID(id)
 }

@@ -64,12 +64,12 @@ type Graph interface {
 	DeleteSubscription(ctx context.Context, id string) error
 }
 
-// RegistrarOptions are what a Registrar is made of. Graph, State, Book, AppID and
+// RegistrarOptions are what a Registrar is made of. Graph, State, Verifier, AppID and
 // PublicURL are needed.
 type RegistrarOptions struct {
-	Graph Graph
-	State State
-	Book  *Book
+	Graph    Graph
+	State    State
+	Verifier *Verifier
 	// AppID is our own application (client) id: a definition of another app is
 	// never taken for ours.
 	AppID string
@@ -93,9 +93,9 @@ type Registrar struct {
 	notifyURL, lifecycleURL string
 	invisible               sync.Once
 
-	// born was made by Graph and may not be in State yet. It outlives a Run, so
+	// created was made by Graph and may not be in State yet. It outlives a Run, so
 	// that a Run after a lost lease settles what the one before began.
-	born *subscription
+	created *subscription
 
 	turned atomic.Int64
 }
@@ -111,8 +111,8 @@ func (r *Registrar) Turned() time.Time {
 
 // NewRegistrar checks the options and starts nothing.
 func NewRegistrar(o RegistrarOptions) (*Registrar, error) {
-	if o.Graph == nil || o.State == nil || o.Book == nil || o.AppID == "" {
-		return nil, errors.New("registrar: graph, state, book and app id are needed")
+	if o.Graph == nil || o.State == nil || o.Verifier == nil || o.AppID == "" {
+		return nil, errors.New("registrar: graph, state, verifier and app id are needed")
 	}
 	u, err := url.Parse(o.PublicURL)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" {
@@ -147,12 +147,12 @@ func (r *Registrar) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-r.o.Book.Ready():
+	case <-r.o.Verifier.Ready():
 	}
 	r.invisible.Do(func() {
 		r.log.Warn("can't see task triggers with an app token", zap.String("hint", "a printer administrator can; jobs are heard of only from queues that have one"))
 	})
-	k := &keeper{Registrar: r, tidy: true, complaints: complaints{log: r.log}}
+	k := &keeper{Registrar: r, tidy: true, logThrottle: logThrottle{log: r.log}}
 	failures := 0
 	defer r.turned.Store(0)
 	for {
@@ -161,7 +161,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case hopeless(err):
+		case permanent(err):
 			return fmt.Errorf("keep the subscription: %w", err)
 		case err != nil:
 			failures++
@@ -174,15 +174,15 @@ func (r *Registrar) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			t.Stop()
 			return ctx.Err()
-		case <-r.o.Book.rush:
+		case <-r.o.Verifier.wake:
 			t.Stop()
 		case <-t.C:
 		}
 	}
 }
 
-// hopeless reports whether only an operator can mend err.
-func hopeless(err error) bool {
+// permanent reports whether only an operator can mend err.
+func permanent(err error) bool {
 	var auth *auth.Error
 	return errors.As(err, &auth) && auth.Permanent()
 }
@@ -194,7 +194,7 @@ var errLookAgain = errors.New("another replica changed the state")
 // that it doesn't matter where the last one, or another replica's, ended.
 type keeper struct {
 	*Registrar
-	complaints complaints
+	logThrottle logThrottle
 
 	checked  bool      // the definition was found in Graph
 	unused   string    // clientState of a pending entry that surely never reached Graph
@@ -215,7 +215,7 @@ func (k *keeper) round(ctx context.Context) (time.Duration, error) {
 	}
 	// A definition that is remembered is good enough to go on with.
 	defined := k.try(ctx, "find task definition", k.define)
-	if k.def.ID == "" || hopeless(defined) {
+	if k.def.ID == "" || permanent(defined) {
 		return 0, defined
 	}
 	for _, step := range []struct {
@@ -227,7 +227,7 @@ func (k *keeper) round(ctx context.Context) (time.Duration, error) {
 		{"check subscription", k.poll},
 		{"renew subscription", k.renew},
 		{"create subscription", k.create},
-		{"delete orphaned subscriptions", k.tidyUp},
+		{"delete orphaned subscriptions", k.deleteOrphans},
 	} {
 		if err := k.try(ctx, step.what, step.do); err != nil {
 			return 0, err
@@ -247,12 +247,12 @@ func (k *keeper) try(ctx context.Context, what string, step func(context.Context
 	err := step(bounded)
 	switch {
 	case err == nil:
-		k.complaints.over(what)
-	case ctx.Err() != nil || hopeless(err):
+		k.logThrottle.recovered(what)
+	case ctx.Err() != nil || permanent(err):
 	case errors.Is(err, errLookAgain):
 		k.log.Debug("another replica acted, looking again", zap.String("what", what))
 	default:
-		k.complaints.say(what, err)
+		k.logThrottle.failed(what, err)
 	}
 	return err
 }

@@ -36,12 +36,12 @@ func one(t *testing.T, g *fakeGraph) liveSub {
 // current is the subscription that a replica believes in.
 
 func (p *process) current() subscription {
-	p.book.mu.RLock()
-	defer p.book.mu.RUnlock()
-	if p.book.subs.Current == nil {
+	p.verifier.mu.RLock()
+	defer p.verifier.mu.RUnlock()
+	if p.verifier.subs.Current == nil {
 		return subscription{}
 	}
-	return *p.book.subs.Current
+	return *p.verifier.subs.Current
 }
 
 func notify(subscription, clientState, definition, task string) Notification {
@@ -59,10 +59,10 @@ func TestFirstStart(t *testing.T) {
 		settled(time.Second)
 
 		sub := one(t, g)
-		if p.book.Definition() == "theirs" || p.book.Definition() == "" || g.count("create definition") != 1 {
-			t.Errorf("definition %q after %d creations", p.book.Definition(), g.count("create definition"))
+		if p.verifier.Definition() == "theirs" || p.verifier.Definition() == "" || g.count("create definition") != 1 {
+			t.Errorf("definition %q after %d creations", p.verifier.Definition(), g.count("create definition"))
 		}
-		if want := "print/taskDefinitions/" + p.book.Definition() + "/tasks"; sub.asked.Resource != want {
+		if want := "print/taskDefinitions/" + p.verifier.Definition() + "/tasks"; sub.asked.Resource != want {
 			t.Errorf("subscribed to %q", sub.asked.Resource)
 		}
 		if sub.asked.NotificationURL != ourURL+"/graph/notifications" || sub.asked.LifecycleNotificationURL != ourURL+"/graph/lifecycle" {
@@ -75,10 +75,10 @@ func TestFirstStart(t *testing.T) {
 			t.Errorf("expires in %s", left)
 		}
 		for _, r := range []*process{p, replica} {
-			if err := r.book.SubscriptionLive(); err != nil {
+			if err := r.verifier.SubscriptionLive(); err != nil {
 				t.Error(err)
 			}
-			if _, err := r.book.Verify(notify(sub.ID, sub.asked.ClientState, r.book.Definition(), "t1")); err != nil {
+			if _, err := r.verifier.Verify(notify(sub.ID, sub.asked.ClientState, r.verifier.Definition(), "t1")); err != nil {
 				t.Error(err)
 			}
 		}
@@ -100,10 +100,10 @@ func TestDefinitionIsFoundRememberedAndReplaced(t *testing.T) {
 			p := start(t, s, g, o)
 			defer p.stop()
 			settled(time.Second)
-			if sub := one(t, g); sub.Resource != "print/taskDefinitions/"+p.book.Definition()+"/tasks" {
+			if sub := one(t, g); sub.Resource != "print/taskDefinitions/"+p.verifier.Definition()+"/tasks" {
 				t.Errorf("subscribed to %s", sub.Resource)
 			}
-			return p.book.Definition()
+			return p.verifier.Definition()
 		}
 		if id := runFor(processOptions{}); id != "b" {
 			t.Errorf("found %q, want b", id)
@@ -136,13 +136,13 @@ func TestDefinitionVanishes(t *testing.T) {
 		p := start(t, s, g, processOptions{})
 		defer p.stop()
 		settled(time.Second)
-		was := p.book.Definition()
+		was := p.verifier.Definition()
 		g.mu.Lock()
 		g.defs, g.subs = nil, map[string]*liveSub{}
 		g.mu.Unlock()
 		settled(60 * time.Second)
-		if sub := one(t, g); p.book.Definition() == was || sub.Resource != "print/taskDefinitions/"+p.book.Definition()+"/tasks" {
-			t.Errorf("definition %s, subscribed to %s", p.book.Definition(), sub.Resource)
+		if sub := one(t, g); p.verifier.Definition() == was || sub.Resource != "print/taskDefinitions/"+p.verifier.Definition()+"/tasks" {
+			t.Errorf("definition %s, subscribed to %s", p.verifier.Definition(), sub.Resource)
 		}
 	})
 }
@@ -220,13 +220,13 @@ func TestRenewThroughAnOutage(t *testing.T) {
 		// One that outlives the subscription.
 		g.failing(down)
 		settled(4 * 24 * time.Hour)
-		if err := p.book.SubscriptionLive(); err == nil {
+		if err := p.verifier.SubscriptionLive(); err == nil {
 			t.Error("an expired subscription is called live")
 		}
 		g.failing(nil)
 		settled(time.Minute)
 		one(t, g)
-		if err := p.book.SubscriptionLive(); err != nil || p.resub != 2 {
+		if err := p.verifier.SubscriptionLive(); err != nil || p.resub != 2 {
 			t.Errorf("after the outage: %v, told %d times", err, p.resub)
 		}
 	})
@@ -247,7 +247,7 @@ func TestRecreatesWithin60sOf404(t *testing.T) {
 			if sub.ID == old.ID || sub.asked.ClientState == old.asked.ClientState {
 				t.Fatal("the same subscription or clientState again")
 			}
-			if _, err := p.book.Verify(notify(old.ID, old.asked.ClientState, p.book.Definition(), "t")); err != nil {
+			if _, err := p.verifier.Verify(notify(old.ID, old.asked.ClientState, p.verifier.Definition(), "t")); err != nil {
 				t.Fatalf("a late notification of the old subscription: %v", err)
 			}
 		}
@@ -289,7 +289,7 @@ func TestPastIsForgotten(t *testing.T) {
 		g.remove(old.ID)
 		settled(time.Minute)
 		verify := func() error {
-			_, err := p.book.Verify(notify(old.ID, old.asked.ClientState, p.book.Definition(), "t"))
+			_, err := p.verifier.Verify(notify(old.ID, old.asked.ClientState, p.verifier.Definition(), "t"))
 			return err
 		}
 		settled(keepPast - 2*time.Minute)
@@ -364,7 +364,7 @@ func TestReauthorize(t *testing.T) {
 		tell := func(event string) {
 			t.Helper()
 			l := Lifecycle{subscription: sub.ID, clientState: sub.asked.ClientState, tenant: ourTenant, event: event}
-			if err := replica.book.Lifecycle(t.Context(), l); err != nil {
+			if err := replica.verifier.Lifecycle(t.Context(), l); err != nil {
 				t.Fatal(err)
 			}
 			settled(time.Second)
@@ -395,11 +395,11 @@ func TestReauthorize(t *testing.T) {
 			t.Errorf("removed: told %d times", leader.resub)
 		}
 		forged := Lifecycle{subscription: one(t, g).ID, clientState: newClientState(), event: "reauthorizationRequired"}
-		if err := replica.book.Lifecycle(t.Context(), forged); !errors.Is(err, ErrForged) {
+		if err := replica.verifier.Lifecycle(t.Context(), forged); !errors.Is(err, ErrForged) {
 			t.Errorf("forged: %v", err)
 		}
 		foreign := Lifecycle{subscription: sub.ID, clientState: sub.asked.ClientState, tenant: "other", event: "reauthorizationRequired"}
-		if err := replica.book.Lifecycle(t.Context(), foreign); !errors.Is(err, ErrForeign) {
+		if err := replica.verifier.Lifecycle(t.Context(), foreign); !errors.Is(err, ErrForeign) {
 			t.Errorf("foreign: %v", err)
 		}
 	})
@@ -456,7 +456,7 @@ func TestRefusedSignInEndsTheRegistrar(t *testing.T) {
 		g.failing(func(string) (error, bool) { return refusedSignIn(), false })
 		p := follow(t, s)
 		defer p.stop()
-		r, err := NewRegistrar(RegistrarOptions{Graph: g, State: p.state, Book: p.book, AppID: ourApp, PublicURL: ourURL})
+		r, err := NewRegistrar(RegistrarOptions{Graph: g, State: p.state, Verifier: p.verifier, AppID: ourApp, PublicURL: ourURL})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -470,9 +470,9 @@ func TestRefusedSignInEndsTheRegistrar(t *testing.T) {
 func refusedSignIn() error { return &auth.Error{Code: "AADSTS7000215", Status: 401} }
 
 func TestRegistrarOptions(t *testing.T) {
-	b := NewBook(BookOptions{TenantID: ourTenant, State: newMapState().cell()})
+	b := NewVerifier(VerifierOptions{TenantID: ourTenant, State: newMapState().cell()})
 	for _, u := range []string{"", "print.example.com", "ftp://x", "https://x?y=1", "https://x#y", "https://"} {
-		if _, err := NewRegistrar(RegistrarOptions{Graph: newFakeGraph(), State: b.state, Book: b, AppID: ourApp, PublicURL: u}); err == nil {
+		if _, err := NewRegistrar(RegistrarOptions{Graph: newFakeGraph(), State: b.state, Verifier: b, AppID: ourApp, PublicURL: u}); err == nil {
 			t.Errorf("public URL %q is accepted", u)
 		}
 	}

@@ -22,11 +22,11 @@ func TestNotificationBeforeTheAnswer(t *testing.T) {
 				notify(sub.ID, sub.asked.ClientState, "def-1", "t"),
 				notify("as-yet-unknown", sub.asked.ClientState, "def-1", "t"),
 			} {
-				if _, err := replica.book.Verify(n); err != nil {
+				if _, err := replica.verifier.Verify(n); err != nil {
 					t.Error(err)
 				}
 			}
-			if _, err := replica.book.Verify(notify(sub.ID, newClientState(), "def-1", "t")); !errors.Is(err, ErrUnknownSubscription) {
+			if _, err := replica.verifier.Verify(notify(sub.ID, newClientState(), "def-1", "t")); !errors.Is(err, ErrUnknownSubscription) {
 				t.Errorf("a guess: %v", err)
 			}
 			told++
@@ -38,7 +38,7 @@ func TestNotificationBeforeTheAnswer(t *testing.T) {
 			t.Fatal("nothing was tried")
 		}
 		sub := one(t, g)
-		if _, err := replica.book.Verify(notify("another-id", sub.asked.ClientState, "def-1", "t")); !errors.Is(err, ErrUnknownSubscription) {
+		if _, err := replica.verifier.Verify(notify("another-id", sub.asked.ClientState, "def-1", "t")); !errors.Is(err, ErrUnknownSubscription) {
 			t.Errorf("its id is known now, but another is taken: %v", err)
 		}
 	})
@@ -63,7 +63,7 @@ func TestDiesBetweenPostAndStore(t *testing.T) {
 		if sub.ID == lost.ID || p.current().ID != sub.ID {
 			t.Errorf("lost %s, lives %s, believed in %s", lost.ID, sub.ID, p.current().ID)
 		}
-		if _, err := p.book.Verify(notify(lost.ID, lost.asked.ClientState, p.book.Definition(), "t")); err != nil {
+		if _, err := p.verifier.Verify(notify(lost.ID, lost.asked.ClientState, p.verifier.Definition(), "t")); err != nil {
 			t.Errorf("what the lost one told is refused: %v", err)
 		}
 	})
@@ -91,7 +91,7 @@ func TestAnswerLost(t *testing.T) {
 			t.Fatalf("%d creations, lives %s, believed in %s", len(lost), sub.ID, p.current().ID)
 		}
 		for _, l := range lost {
-			if _, err := p.book.Verify(notify(l.ID, l.asked.ClientState, p.book.Definition(), "t")); err != nil {
+			if _, err := p.verifier.Verify(notify(l.ID, l.asked.ClientState, p.verifier.Definition(), "t")); err != nil {
 				t.Errorf("%s is refused: %v", l.ID, err)
 			}
 		}
@@ -111,10 +111,10 @@ func TestRefusedCreationIsRepeatedWithTheSameState(t *testing.T) {
 		defer p.stop()
 		settled(61 * time.Minute)
 		one(t, g)
-		p.book.mu.RLock()
-		defer p.book.mu.RUnlock()
-		if tries := g.count("create subscription"); tries < 60 || len(p.book.subs.Past) != 0 {
-			t.Errorf("%d tries left %d past entries", tries, len(p.book.subs.Past))
+		p.verifier.mu.RLock()
+		defer p.verifier.mu.RUnlock()
+		if tries := g.count("create subscription"); tries < 60 || len(p.verifier.subs.Past) != 0 {
+			t.Errorf("%d tries left %d past entries", tries, len(p.verifier.subs.Past))
 		}
 	})
 }
@@ -200,7 +200,7 @@ func TestPendingOfAnother(t *testing.T) {
 		if sub := one(t, g); sub.ID != want.ID {
 			t.Errorf("lives %s, want %s", sub.ID, want.ID)
 		}
-		if _, err := p.book.Verify(notify("theirs", secret, p.book.Definition(), "t")); err != nil {
+		if _, err := p.verifier.Verify(notify("theirs", secret, p.verifier.Definition(), "t")); err != nil {
 			t.Error(err)
 		}
 	})

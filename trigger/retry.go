@@ -26,12 +26,12 @@ func pause(n int) time.Duration {
 
 // retry calls f until it succeeds or ctx ends, and returns nil or ctx's error.
 func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Context) error) error {
-	c := complaints{log: log}
+	c := logThrottle{log: log}
 	began := time.Now()
 	for n := 1; ; n++ {
 		err := f(ctx)
 		if err == nil {
-			c.over(what)
+			c.recovered(what)
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -40,7 +40,7 @@ func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Con
 		if time.Since(began) > 2*lastPause {
 			n = 1 // it worked for a while
 		}
-		c.say(what, err)
+		c.failed(what, err)
 		if !transport.Sleep(ctx, pause(n)) {
 			return ctx.Err()
 		}
@@ -48,14 +48,14 @@ func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Con
 	}
 }
 
-// complaints says of each failing thing once a minute that it fails, and once
+// logThrottle says of each failing thing once a minute that it fails, and once
 // that it works again. It is not safe for concurrent use.
-type complaints struct {
+type logThrottle struct {
 	log  *zap.Logger
 	said map[string]time.Time
 }
 
-func (c *complaints) say(what string, err error) {
+func (c *logThrottle) failed(what string, err error) {
 	if last, ok := c.said[what]; ok && time.Since(last) < time.Minute {
 		return
 	}
@@ -66,7 +66,7 @@ func (c *complaints) say(what string, err error) {
 	c.log.Warn("failed, comes again", zap.String("what", what), zap.Error(err))
 }
 
-func (c *complaints) over(what string) {
+func (c *logThrottle) recovered(what string) {
 	if _, ok := c.said[what]; ok {
 		delete(c.said, what)
 		c.log.Info("works again", zap.String("what", what))

@@ -2,7 +2,7 @@
 // task definition and the subscription on its tasks, and turns what Graph posts
 // into events that can be trusted.
 //
-// A notification is unsigned and carries no authority. Book.Verify is the one
+// A notification is unsigned and carries no authority. Verifier.Verify is the one
 // place where it becomes an Event, in the webhook before it is stored and in the
 // worker for each message of the stream, as any bridge may publish there.
 package trigger
@@ -34,7 +34,7 @@ type Event struct {
 }
 
 // Why a notification is not accepted. All but ErrNotReady are final for the
-// state that the Book has; see Book.Refresh.
+// state that the Verifier has; see Verifier.Refresh.
 var (
 	// ErrMalformed says that it isn't a notification of a task.
 	ErrMalformed = errors.New("malformed notification")
@@ -44,14 +44,14 @@ var (
 	ErrForeign = errors.New("foreign notification")
 	// ErrUnknownSubscription says that its subscription isn't one of ours.
 	ErrUnknownSubscription = errors.New("unknown subscription")
-	// ErrNotReady says that the Book has not read the state yet: ask again.
+	// ErrNotReady says that the Verifier has not read the state yet: ask again.
 	ErrNotReady = errors.New("trigger state not read yet")
 )
 
 // Results are the values that Result returns for errors of this package.
 var Results = []string{"malformed", "forged", "foreign", "unknown-subscription", "failed"}
 
-// Result is the metric label for an error of Book.Verify or ParseNotification;
+// Result is the metric label for an error of Verifier.Verify or ParseNotification;
 // one that is not of this package is "failed".
 func Result(err error) string {
 	switch {

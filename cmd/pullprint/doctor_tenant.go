@@ -170,7 +170,7 @@ func (e *examination) standIn(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := webhook.New(webhook.Options{PublicURL: e.cfg.Webhook.PublicURL, Store: nowhere{}, Book: trigger.NewBook(trigger.BookOptions{TenantID: e.cfg.TenantID})})
+	h := webhook.New(webhook.Options{PublicURL: e.cfg.Webhook.PublicURL, Store: nowhere{}, Verifier: trigger.NewVerifier(trigger.VerifierOptions{TenantID: e.cfg.TenantID})})
 	server, err := webhook.NewServer(e.cfg.Webhook, h, zap.NewNop())
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())

@@ -39,7 +39,7 @@ type patient struct {
 func newPatient(t *testing.T) *patient {
 	t.Helper()
 	n := &patient{tenant: newTenant(t), listen: mustFree(t), metrics: mustFree(t)}
-	handler := webhook.New(webhook.Options{Store: nowhere{}, Book: trigger.NewBook(trigger.BookOptions{TenantID: n.sim.Tenant()})})
+	handler := webhook.New(webhook.Options{Store: nowhere{}, Verifier: trigger.NewVerifier(trigger.VerifierOptions{TenantID: n.sim.Tenant()})})
 	n.hook = httptest.NewServer(handler)
 	t.Cleanup(n.hook.Close)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

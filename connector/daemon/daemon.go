@@ -70,7 +70,7 @@ type daemon struct {
 	graph     *graph.Client
 	policy    *policyFile
 	shadow    *policyFile // nil when none is tried out
-	book      *trigger.Book
+	verifier  *trigger.Verifier
 	registrar *trigger.Registrar
 	index     *connector.Index
 	integrity *connector.Integrity
@@ -223,6 +223,6 @@ func (d *daemon) checks() []admin.Check {
 		{Name: "integrity", Ready: func(context.Context) error { return d.integrity.Ready() }},
 		{Name: "token", Ready: func(context.Context) error { return d.graph.TokenFresh() }},
 		{Name: "badges", Ready: d.badgesReady},
-		{Name: "subscription", Ready: func(context.Context) error { return d.book.SubscriptionLive() }},
+		{Name: "subscription", Ready: func(context.Context) error { return d.verifier.SubscriptionLive() }},
 	}
 }

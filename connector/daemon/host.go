@@ -109,7 +109,7 @@ func (d *daemon) host(ctx context.Context) error {
 func (d *daemon) takesWork(ctx context.Context) error {
 	late := time.NewTimer(askedWithin)
 	defer late.Stop()
-	for _, ready := range []<-chan struct{}{d.book.Ready(), d.index.Ready()} {
+	for _, ready := range []<-chan struct{}{d.verifier.Ready(), d.index.Ready()} {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -143,7 +143,7 @@ func (d *daemon) status(ctx context.Context) string {
 		jobs += n
 	}
 	subscription := "no subscription"
-	if at := d.book.Expires(); !at.IsZero() {
+	if at := d.verifier.Expires(); !at.IsZero() {
 		subscription = "subscription until " + at.UTC().Format("2006-01-02 15:04 MST")
 	}
 	policy := "policy " + d.policy.current.Load().Hash()

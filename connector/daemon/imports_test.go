@@ -289,9 +289,9 @@ func TestImportsBite(t *testing.T) {
 		{"connector/world_test.go", sim, ""},
 		{"deploy/deploy_test.go", modulePath + "/connector/config", ""},
 		{"connector/worker.go", modulePath + "/cmd/pullprint", "connector may not look at cmd"},
-		{"trigger/book.go", modulePath + "/connector/bus", "trigger may not look at connector"},
+		{"trigger/verifier.go", modulePath + "/connector/bus", "trigger may not look at connector"},
 		{"trigger/book_test.go", modulePath + "/connector/bus/bustest", "trigger may not look at connector"},
-		{"trigger/book.go", modulePath + "/policy", "trigger may not look at policy"},
+		{"trigger/verifier.go", modulePath + "/policy", "trigger may not look at policy"},
 		{"policy/policy.go", modulePath + "/trigger", "policy may not look at trigger"},
 		{"policy/policy_test.go", sim, "policy may not look at trigger"},
 		{"policy/policy.go", modulePath, "policy may not look at " + modulePath},
@@ -354,7 +354,7 @@ func TestHouseBites(t *testing.T) {
 		"policy/testdata/broken.go":  file("not Go\n"),
 		"policy/clock.go":            file("package policy\n\nimport \"time\"\n\nfunc f() { go f() }\n\nvar now = time.Now\n"),
 		"policy/clock_test.go":       file("package policy\n\nimport \"time\"\n\nvar then = time.Now\n"),
-		"trigger/book.go":            file("package trigger\n\nimport (\n\t\"fmt\"\n\t_ \"pullprint/policy\"\n)\n"),
+		"trigger/verifier.go":        file("package trigger\n\nimport (\n\t\"fmt\"\n\t_ \"pullprint/policy\"\n)\n"),
 		"cmd/pullprint/demo_test.go": file("package main\n"),
 		"connector/hidden/go.mod":    file("module hidden\n"),
 		"connector/hidden/x.go":      file("package hidden\n\nimport \"testing\"\n"),
@@ -373,7 +373,7 @@ func TestHouseBites(t *testing.T) {
 		"deploy/x_test.go:3:8: imports sigs.k8s.io/yaml: YAML has its home in connector/config, policy",
 		"policy/clock.go:5:12: policy is pure: no goroutine",
 		"policy/clock.go:7:11: policy is pure: no time.Now",
-		"trigger/book.go:5:2: imports pullprint/policy: trigger may not look at policy",
+		"trigger/verifier.go:5:2: imports pullprint/policy: trigger may not look at policy",
 	}
 	if !slices.Equal(wrong, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(wrong, "\n"), strings.Join(want, "\n"))

@@ -28,7 +28,7 @@ const signInEvery = 30 * time.Second
 // compose makes the rooms that need the store.
 func (d *daemon) compose(ctx context.Context) error {
 	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
-	d.book = trigger.NewBook(trigger.BookOptions{TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg})
+	d.verifier = trigger.NewVerifier(trigger.VerifierOptions{TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg})
 	d.canary = newCanary(d.bus.Canary, cfg.NATS.Embedded != nil, log)
 	d.canary.disk, d.canary.wake = d.bus.ProbeDisk, d.bus.Unanswered()
 	d.health = admin.NewHealth(d.checks()...)
@@ -60,7 +60,7 @@ func (d *daemon) compose(ctx context.Context) error {
 		}
 	}
 	d.worker = connector.NewWorker(connector.Deps{
-		Trigger: look, SelfTest: d.tester, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next, Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Inflight: d.bus.Inflight(), Notices: d.bus, Book: d.book, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices, GroupTTL: cfg.Policy.GroupTTL,
+		Trigger: look, SelfTest: d.tester, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next, Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Inflight: d.bus.Inflight(), Notices: d.bus, Verifier: d.verifier, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices, GroupTTL: cfg.Policy.GroupTTL,
 		Index: d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil, OnDecision: d.o.OnDecision,
 	})
 	d.sweeper = connector.NewSweeper(d.worker, d.bus)
@@ -68,13 +68,13 @@ func (d *daemon) compose(ctx context.Context) error {
 		return err
 	}
 	d.registrar, err = trigger.NewRegistrar(trigger.RegistrarOptions{
-		Graph: d.graph, State: d.bus.State(), Book: d.book, AppID: cfg.Auth.ClientID, Definition: cfg.Trigger.Definition,
+		Graph: d.graph, State: d.bus.State(), Verifier: d.verifier, AppID: cfg.Auth.ClientID, Definition: cfg.Trigger.Definition,
 		PublicURL: cfg.Webhook.PublicURL, Logger: log, Registerer: reg, OnResubscribed: d.sweeper.Kick,
 	})
 	if err != nil {
 		return err
 	}
-	h := webhook.New(webhook.Options{PublicURL: cfg.Webhook.PublicURL, Store: d.bus, Book: d.book, Logger: log, Registerer: reg})
+	h := webhook.New(webhook.Options{PublicURL: cfg.Webhook.PublicURL, Store: d.bus, Verifier: d.verifier, Logger: log, Registerer: reg})
 	d.hook, err = webhook.NewServer(cfg.Webhook, h, log)
 	return err
 }
@@ -97,7 +97,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"canary":    d.canary.Run,
 		"host":      d.host,
 		"token":     d.keepSignedIn,
-		"book":      d.book.Run,
+		"book":      d.verifier.Run,
 		"index":     d.index.Run,
 		"measure":   d.bus.Measure,
 		"integrity": d.integrity.Run,
@@ -160,7 +160,7 @@ func (d *daemon) run(ctx context.Context) error {
 // known.
 func (d *daemon) whenReady(room func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		for _, ready := range []<-chan struct{}{d.book.Ready(), d.index.Ready()} {
+		for _, ready := range []<-chan struct{}{d.verifier.Ready(), d.index.Ready()} {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()

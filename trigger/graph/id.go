@@ -134,6 +134,26 @@ func digits(s string) bool {
 	return s != "" && len(s) <= 3 && strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
 }
 
+// ParseTaskResource takes the ids out of print/taskDefinitions/{id}/tasks/{id}. The
+// literals may be in any case, a leading slash and the OData key form
+// taskDefinitions('id')/tasks('id') are allowed, and nothing else is.
+func ParseTaskResource(s string) (definition, task string, ok bool) {
+	s, ok = cutFold(strings.TrimPrefix(s, "/"), "print/taskDefinitions")
+	if !ok {
+		return "", "", false
+	}
+	if definition, s, ok = cutKey(s); !ok {
+		return "", "", false
+	}
+	if s, ok = cutFold(s, "/tasks"); !ok {
+		return "", "", false
+	}
+	if task, s, ok = cutKey(s); !ok || s != "" {
+		return "", "", false
+	}
+	return definition, task, true
+}
+
 // cutFold cuts an ASCII literal off the front of s, in any case.
 func cutFold(s, literal string) (rest string, ok bool) {
 	if len(s) < len(literal) {

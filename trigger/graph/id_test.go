@@ -106,3 +106,65 @@ func FuzzNextLink(f *testing.F) {
 		}
 	})
 }
+
+func TestParseResource(t *testing.T) {
+	long := strings.Repeat("x", 64)
+	for in, want := range map[string]string{
+		"print/taskDefinitions/a/tasks/b":                             "a b",
+		"/print/taskdefinitions/a/TASKS/b":                            "a b",
+		"print/taskDefinitions('a')/tasks('b')":                       "a b",
+		"print/taskDefinitions/a/tasks('b')":                          "a b",
+		"print/taskDefinitions/" + long + "/tasks/" + long:            long + " " + long,
+		"print/taskDefinitions/" + long + "x/tasks/b":                 "",
+		"print/taskDefinitions/tasks/tasks/tasks":                     "tasks tasks",
+		"//print/taskDefinitions/a/tasks/b":                           "",
+		"print/taskDefinitions/a/tasks/b/":                            "",
+		"print/taskDefinitions/a/tasks/":                              "",
+		"print/taskDefinitions/a/tasks":                               "",
+		"print/taskDefinitions//tasks/b":                              "",
+		"print/taskDefinitions/../tasks/b":                            "",
+		"print/taskDefinitions/%61/tasks/b":                           "",
+		"print/taskDefinitions/a/tasks/b?c":                           "",
+		"print/taskDefinitions/a/tasks/b#c":                           "",
+		"print/taskDefinitions/a b/tasks/c":                           "",
+		"print/taskDefinitions(a)/tasks(b)":                           "",
+		"print/taskDefinitions('a)/tasks('b')":                        "",
+		"print/taskDefinitions('a'')/tasks('b')":                      "",
+		"print/taskDefinitions/a/tasks/ü":                             "",
+		"print/taskDefinıtions/a/tasks/b":                             "",
+		"https://graph.microsoft.com/print/taskDefinitions/a/tasks/b": "",
+		"": "",
+	} {
+		d, task, ok := ParseTaskResource(in)
+		if got := d + " " + task; ok != (want != "") || (ok && got != want) {
+			t.Errorf("%q: %q, %v", in, got, ok)
+		}
+	}
+}
+
+// What is taken for a task's resource is the canonical form, but for case, the
+// slash and the key form.
+func FuzzResource(f *testing.F) {
+	for _, s := range []string{
+		"print/taskDefinitions/a/tasks/b", "/Print/taskDefinitions('a')/tasks('b')", "print/taskDefinitions/a/tasks/../b",
+		"print/taskDefinitions('a/tasks('b')", "https://x/print/taskDefinitions/a/tasks/b", "print/taskDefinitions/a%2f/tasks/b",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, task, ok := ParseTaskResource(s)
+		if !ok {
+			return
+		}
+		if !ValidID(d) || !ValidID(task) {
+			t.Fatalf("%q gives %q and %q", s, d, task)
+		}
+		plain := strings.NewReplacer("('", "/", "')", "").Replace(strings.TrimPrefix(s, "/"))
+		if !strings.EqualFold(plain, "print/taskDefinitions/"+d+"/tasks/"+task) {
+			t.Fatalf("%q gives %q and %q", s, d, task)
+		}
+		if d2, t2, ok := ParseTaskResource("print/taskDefinitions/" + d + "/tasks/" + task); !ok || d2 != d || t2 != task {
+			t.Fatalf("%q is not stable", s)
+		}
+	})
+}

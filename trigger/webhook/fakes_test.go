@@ -158,27 +158,27 @@ func (m *memoryStore) PublishTask(ctx context.Context, def, msgID string, body [
 // world is a Handler with what it works with.
 type world struct {
 	*Handler
-	state *mapState
-	book  *trigger.Book
-	store *memoryStore
-	reg   *prometheus.Registry
+	state    *mapState
+	verifier *trigger.Verifier
+	store    *memoryStore
+	reg      *prometheus.Registry
 }
 
 func newWorld(t testing.TB, publicURL string) *world {
 	w := &world{state: newMapState(), store: &memoryStore{bodies: map[string]string{}}, reg: prometheus.NewRegistry()}
 	w.state.put(t, "trigger.definition", `{"id":"`+definition+`"}`)
 	w.state.put(t, "trigger.subscription", subscribed(subID, secret))
-	w.book = trigger.NewBook(trigger.BookOptions{TenantID: tenant, State: w.state})
-	w.Handler = New(Options{PublicURL: publicURL, Store: w.store, Book: w.book, Registerer: w.reg})
+	w.verifier = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenant, State: w.state})
+	w.Handler = New(Options{PublicURL: publicURL, Store: w.store, Verifier: w.verifier, Registerer: w.reg})
 	return w
 }
 
-// follow runs the Book until stop.
+// follow runs the Verifier until stop.
 func (w *world) follow(t testing.TB) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- w.book.Run(ctx) }()
-	<-w.book.Ready()
+	go func() { done <- w.verifier.Run(ctx) }()
+	<-w.verifier.Ready()
 	return func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {

@@ -51,12 +51,12 @@ type Store interface {
 	PublishTask(ctx context.Context, definition, msgID string, body []byte) (duplicate bool, err error)
 }
 
-// Options are what a Handler is made of. Store and Book are needed.
+// Options are what a Handler is made of. Store and Verifier are needed.
 type Options struct {
 	// PublicURL is where Graph posts to; its path comes before the two of package trigger.
 	PublicURL  string
 	Store      Store
-	Book       *trigger.Book
+	Verifier   *trigger.Verifier
 	Logger     *zap.Logger
 	Registerer prometheus.Registerer
 }
@@ -65,7 +65,7 @@ type Options struct {
 type Handler struct {
 	notify, lifecycle string
 	store             Store
-	book              *trigger.Book
+	verifier          *trigger.Verifier
 	log               *zap.Logger
 	results           *prometheus.CounterVec
 
@@ -96,7 +96,7 @@ func New(o Options) *Handler {
 	}
 	h := &Handler{
 		notify: prefix + trigger.NotificationPath, lifecycle: prefix + trigger.LifecyclePath,
-		store: o.Store, book: o.Book, log: o.Logger.Named("webhook"),
+		store: o.Store, verifier: o.Verifier, log: o.Logger.Named("webhook"),
 		slots: make(chan struct{}, maxRequests), bytes: semaphore.NewWeighted(maxHeld),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pullprint_notifications_total",

@@ -33,7 +33,7 @@ func (h *Handler) notifications(ctx context.Context, body []byte) int {
 		if err != nil {
 			return accepted{}, err
 		}
-		ev, err := h.book.Verify(n)
+		ev, err := h.verifier.Verify(n)
 		return accepted{ev, raw}, err
 	})
 	var failed atomic.Bool
@@ -83,12 +83,12 @@ func (h *Handler) lifecycles(ctx context.Context, body []byte) int {
 		if err != nil {
 			return l, err
 		}
-		return l, h.book.VerifyLifecycle(l)
+		return l, h.verifier.VerifyLifecycle(l)
 	})
 	done := map[trigger.Lifecycle]bool{}
 	for _, l := range good {
 		if !done[l] {
-			if err := h.book.Lifecycle(ctx, l); err != nil {
+			if err := h.verifier.Lifecycle(ctx, l); err != nil {
 				h.results.WithLabelValues(trigger.Result(err)).Inc()
 				h.log.Warn("lifecycle event not stored, graph will repeat it", zap.Error(err))
 				complete = false
@@ -105,7 +105,7 @@ func (h *Handler) lifecycles(ctx context.Context, body []byte) int {
 }
 
 // sift looks at each item on its own and returns the good ones. What it refuses is
-// looked at again after the Book has read the state anew, once a POST: a
+// looked at again after the Verifier has read the state anew, once a POST: a
 // notification may be faster than the news of its subscription. It is complete
 // unless that couldn't be done.
 func sift[T any](ctx context.Context, h *Handler, items []json.RawMessage, check func(json.RawMessage) (T, error)) (good []T, complete bool) {
@@ -126,7 +126,7 @@ func sift[T any](ctx context.Context, h *Handler, items []json.RawMessage, check
 	}
 	ctx, cancel := context.WithTimeout(ctx, refreshWithin)
 	defer cancel()
-	if err := h.book.Refresh(ctx); err != nil {
+	if err := h.verifier.Refresh(ctx); err != nil {
 		h.results.WithLabelValues(trigger.Result(err)).Add(float64(len(doubtful)))
 		h.log.Warn("notification not verified, graph will repeat it", zap.Error(err))
 		return good, false

@@ -18,8 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-func TestBookBeforeTheStateIsRead(t *testing.T) {
-	b := NewBook(BookOptions{TenantID: ourTenant, State: newMapState().cell()})
+func TestVerifierBeforeTheStateIsRead(t *testing.T) {
+	b := NewVerifier(VerifierOptions{TenantID: ourTenant, State: newMapState().cell()})
 	if _, err := b.Verify(Notification{}); !errors.Is(err, ErrNotReady) {
 		t.Errorf("verify: %v", err)
 	}
@@ -44,7 +44,7 @@ func TestSweepNotification(t *testing.T) {
 		early := follow(t, s)
 		defer early.stop()
 		settled(0)
-		if _, err := early.book.SweepNotification("t", "", ""); !errors.Is(err, ErrNotReady) {
+		if _, err := early.verifier.SweepNotification("t", "", ""); !errors.Is(err, ErrNotReady) {
 			t.Errorf("without a definition: %v", err)
 		}
 		p := start(t, s, g, processOptions{})
@@ -54,7 +54,7 @@ func TestSweepNotification(t *testing.T) {
 		defer late.stop()
 		settled(0)
 		for _, job := range []Event{{Task: "t1", Printer: "p", Job: "7"}, {Task: "t2"}} {
-			raw, err := early.book.SweepNotification(job.Task, job.Printer, job.Job)
+			raw, err := early.verifier.SweepNotification(job.Task, job.Printer, job.Job)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,23 +62,23 @@ func TestSweepNotification(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v: %s", err, raw)
 			}
-			for _, b := range []*Book{early.book, p.book, late.book} {
-				job.Subscription, job.Definition = sweepID, p.book.Definition()
+			for _, b := range []*Verifier{early.verifier, p.verifier, late.verifier} {
+				job.Subscription, job.Definition = sweepID, p.verifier.Definition()
 				if ev, err := b.Verify(n); err != nil || ev != job {
 					t.Errorf("%+v, %v", ev, err)
 				}
 			}
 			n.clientState = newClientState()
-			if _, err := late.book.Verify(n); !errors.Is(err, ErrForged) {
+			if _, err := late.verifier.Verify(n); !errors.Is(err, ErrForged) {
 				t.Errorf("forged: %v", err)
 			}
 			n.clientState, n.subscription = one(t, g).asked.ClientState, sweepID
-			if _, err := late.book.Verify(n); !errors.Is(err, ErrForged) {
+			if _, err := late.verifier.Verify(n); !errors.Is(err, ErrForged) {
 				t.Errorf("with the subscription's clientState: %v", err)
 			}
 		}
 		for _, bad := range [][3]string{{"", "p", "j"}, {"t/u", "p", "j"}, {"t", "p", ""}, {"t", "", "j"}, {"t", "p", "../j"}} {
-			if _, err := p.book.SweepNotification(bad[0], bad[1], bad[2]); !errors.Is(err, ErrMalformed) {
+			if _, err := p.verifier.SweepNotification(bad[0], bad[1], bad[2]); !errors.Is(err, ErrMalformed) {
 				t.Errorf("%q: %v", bad, err)
 			}
 		}
@@ -97,19 +97,19 @@ func TestVerifyLatestReadsBeforeItRefuses(t *testing.T) {
 		defer p.stop()
 		settled(time.Second)
 		sub := one(t, g)
-		n := notify(sub.ID, sub.asked.ClientState, p.book.Definition(), "t")
-		if _, err := slow.book.Verify(n); err == nil {
+		n := notify(sub.ID, sub.asked.ClientState, p.verifier.Definition(), "t")
+		if _, err := slow.verifier.Verify(n); err == nil {
 			t.Fatal("the watch isn't slow")
 		}
-		if _, err := slow.book.VerifyLatest(t.Context(), n); err != nil {
+		if _, err := slow.verifier.VerifyLatest(t.Context(), n); err != nil {
 			t.Error(err)
 		}
-		if _, err := slow.book.Verify(n); err != nil {
+		if _, err := slow.verifier.Verify(n); err != nil {
 			t.Errorf("not kept: %v", err)
 		}
 		slow.state.kill()
 		n.clientState = newClientState()
-		if _, err := slow.book.VerifyLatest(t.Context(), n); !errors.Is(err, ErrNotReady) || Result(err) != "failed" {
+		if _, err := slow.verifier.VerifyLatest(t.Context(), n); !errors.Is(err, ErrNotReady) || Result(err) != "failed" {
 			t.Errorf("refused for good although the state can't be read: %v", err)
 		}
 	})
@@ -161,7 +161,7 @@ func TestRefreshIsShared(t *testing.T) {
 
 // Values that this version can't read leave what is known.
 func TestStrangeState(t *testing.T) {
-	b := sampleBook()
+	b := sampleVerifier()
 	n, err := ParseNotification([]byte(sample))
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func TestStrangeState(t *testing.T) {
 
 func TestExpiryMetric(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	b := NewBook(BookOptions{State: newMapState().cell(), Registerer: reg})
+	b := NewVerifier(VerifierOptions{State: newMapState().cell(), Registerer: reg})
 	at := time.Unix(1800000000, 0)
 	value, err := json.Marshal(subscriptions{Current: &subscription{ID: "x", Expires: at}})
 	if err != nil {

@@ -16,23 +16,23 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// BookOptions are what a Book is made of. TenantID and State are needed.
-type BookOptions struct {
+// VerifierOptions are what a Verifier is made of. TenantID and State are needed.
+type VerifierOptions struct {
 	TenantID   string
 	State      State
 	Logger     *zap.Logger
 	Registerer prometheus.Registerer
 }
 
-// Book is what we accept: our tenant, our definition, and our subscriptions with
+// Verifier is what we accept: our tenant, our definition, and our subscriptions with
 // their clientStates. Every replica has one and follows State with it. It is safe
 // for concurrent use.
-type Book struct {
+type Verifier struct {
 	tenant string
 	state  State
 	log    *zap.Logger
 	ready  chan struct{}
-	rush   chan struct{} // a lifecycle event has come; for the Registrar
+	wake   chan struct{} // a lifecycle event has come; for the Registrar
 	reads  *refresher
 
 	mu         sync.RWMutex
@@ -43,51 +43,51 @@ type Book struct {
 	lifecycle  lifecycle
 }
 
-// NewBook makes an empty Book; Run fills it.
-func NewBook(o BookOptions) *Book {
+// NewVerifier makes an empty Verifier; Run fills it.
+func NewVerifier(o VerifierOptions) *Verifier {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	b := &Book{
+	v := &Verifier{
 		tenant: o.TenantID, state: o.State, log: o.Logger.Named("book"),
-		ready: make(chan struct{}), rush: make(chan struct{}, 1), revisions: map[string]uint64{},
+		ready: make(chan struct{}), wake: make(chan struct{}, 1), revisions: map[string]uint64{},
 	}
-	b.reads = newRefresher(b.readAll)
+	v.reads = newRefresher(v.readAll)
 	if o.Registerer != nil {
 		o.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pullprint_subscription_expiry_timestamp_seconds",
 			Help: "When Graph drops our subscription if it isn't renewed; 0 when there is none.",
-		}, b.expiry))
+		}, v.expiry))
 	}
-	return b
+	return v
 }
 
 // Run follows State until ctx ends. A lost watch is taken up again.
-func (b *Book) Run(ctx context.Context) error {
+func (v *Verifier) Run(ctx context.Context) error {
 	caught := make(chan struct{})
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return b.follow(ctx, sync.OnceFunc(func() { close(caught) })) })
+	g.Go(func() error { return v.follow(ctx, sync.OnceFunc(func() { close(caught) })) })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-caught:
 		}
-		if err := retry(ctx, b.log, "store sweep entry", b.ensureSweep); err != nil {
+		if err := retry(ctx, v.log, "store sweep entry", v.ensureSweep); err != nil {
 			return err
 		}
-		close(b.ready)
+		close(v.ready)
 		return nil
 	})
 	return g.Wait()
 }
 
-// Ready is closed once the Book has read the state and can verify.
-func (b *Book) Ready() <-chan struct{} { return b.ready }
+// Ready is closed once the Verifier has read the state and can verify.
+func (v *Verifier) Ready() <-chan struct{} { return v.ready }
 
-func (b *Book) follow(ctx context.Context, caughtUp func()) error {
-	return retry(ctx, b.log, "watch trigger state", func(ctx context.Context) error {
-		err := b.state.Watch(ctx, keyFilter, b.apply, caughtUp)
+func (v *Verifier) follow(ctx context.Context, caughtUp func()) error {
+	return retry(ctx, v.log, "watch trigger state", func(ctx context.Context) error {
+		err := v.state.Watch(ctx, keyFilter, v.apply, caughtUp)
 		if err == nil {
 			err = errors.New("the watch ended")
 		}
@@ -96,26 +96,26 @@ func (b *Book) follow(ctx context.Context, caughtUp func()) error {
 }
 
 // apply takes a value of State, unless a newer one is known already.
-func (b *Book) apply(key string, value []byte, revision uint64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if revision <= b.revisions[key] {
+func (v *Verifier) apply(key string, value []byte, revision uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if revision <= v.revisions[key] {
 		return
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			b.log.Error("trigger state not understood", zap.String("key", key), zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+			v.log.Error("trigger state not understood", zap.String("key", key), zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
 		}
 	}()
-	if err := b.set(key, value); err != nil {
+	if err := v.set(key, value); err != nil {
 		// Keep what we have: the next write of the key mends it.
-		b.log.Error("trigger state not understood", zap.String("key", key))
+		v.log.Error("trigger state not understood", zap.String("key", key))
 		return
 	}
-	b.revisions[key] = revision
+	v.revisions[key] = revision
 }
 
-func (b *Book) set(key string, value []byte) error {
+func (v *Verifier) set(key string, value []byte) error {
 	if value == nil {
 		value = []byte("{}")
 	}
@@ -124,39 +124,39 @@ func (b *Book) set(key string, value []byte) error {
 	case keyDefinition:
 		var d definition
 		if err = json.Unmarshal(value, &d); err == nil {
-			b.definition = d
+			v.definition = d
 		}
 	case keySubscription:
 		var s subscriptions
 		if err = json.Unmarshal(value, &s); err == nil {
-			b.subs = s
+			v.subs = s
 		}
 	case keySweep:
 		var s sweepEntry
 		if err = json.Unmarshal(value, &s); err == nil {
-			b.sweep = subscription{ID: sweepID, ClientState: s.ClientState}
+			v.sweep = subscription{ID: sweepID, ClientState: s.ClientState}
 		}
 	case keyLifecycle:
 		var l lifecycle
 		if err = json.Unmarshal(value, &l); err == nil {
-			b.lifecycle = l
-			b.hurry()
+			v.lifecycle = l
+			v.wakeRegistrar()
 		}
 	}
 	return err
 }
 
-// hurry wakes the Registrar, if one runs here.
-func (b *Book) hurry() {
+// wakeRegistrar wakes the Registrar, if one runs here.
+func (v *Verifier) wakeRegistrar() {
 	select {
-	case b.rush <- struct{}{}:
+	case v.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (b *Book) isReady() bool {
+func (v *Verifier) isReady() bool {
 	select {
-	case <-b.ready:
+	case <-v.ready:
 		return true
 	default:
 		return false
@@ -166,29 +166,29 @@ func (b *Book) isReady() bool {
 // Verify tells an Event from what anybody may have sent: the clientState is that
 // of the subscription (compared in constant time), the tenant is ours and so is
 // the definition. It calls nobody. The error is one of this package's.
-func (b *Book) Verify(n Notification) (Event, error) {
-	if !b.isReady() {
+func (v *Verifier) Verify(n Notification) (Event, error) {
+	if !v.isReady() {
 		return Event{}, ErrNotReady
 	}
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if err := b.verifySender(n.subscription, n.clientState); err != nil {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if err := v.verifySender(n.subscription, n.clientState); err != nil {
 		return Event{}, err
 	}
-	if !strings.EqualFold(n.tenant, b.tenant) || b.definition.ID == "" || !strings.EqualFold(n.definition, b.definition.ID) {
+	if !strings.EqualFold(n.tenant, v.tenant) || v.definition.ID == "" || !strings.EqualFold(n.definition, v.definition.ID) {
 		return Event{}, ErrForeign
 	}
 	return Event{
-		Subscription: n.subscription, Definition: b.definition.ID, Task: n.task,
+		Subscription: n.subscription, Definition: v.definition.ID, Task: n.task,
 		Printer: n.job.Printer, Job: n.job.Job,
 	}, nil
 }
 
-func (b *Book) verifySender(id, clientState string) error {
+func (v *Verifier) verifySender(id, clientState string) error {
 	if id != sweepID {
-		return b.subs.match(id, clientState, time.Now())
+		return v.subs.match(id, clientState, time.Now())
 	}
-	if !b.sweep.has(clientState) {
+	if !v.sweep.has(clientState) {
 		return ErrForged
 	}
 	return nil
@@ -196,48 +196,48 @@ func (b *Book) verifySender(id, clientState string) error {
 
 // VerifyLatest is Verify, but before it refuses it reads State once more: a
 // notification may be faster than the watch that tells of its subscription.
-func (b *Book) VerifyLatest(ctx context.Context, n Notification) (Event, error) {
-	ev, err := b.Verify(n)
+func (v *Verifier) VerifyLatest(ctx context.Context, n Notification) (Event, error) {
+	ev, err := v.Verify(n)
 	if err == nil || errors.Is(err, ErrNotReady) {
 		return ev, err
 	}
-	if err := b.Refresh(ctx); err != nil {
+	if err := v.Refresh(ctx); err != nil {
 		return Event{}, fmt.Errorf("%w: %w", ErrNotReady, err)
 	}
-	return b.Verify(n)
+	return v.Verify(n)
 }
 
 // Refresh reads State now. Callers that come while a read is under way share
 // the next one, so a flood of refused notifications costs one read at a time.
-func (b *Book) Refresh(ctx context.Context) error { return b.reads.do(ctx) }
+func (v *Verifier) Refresh(ctx context.Context) error { return v.reads.do(ctx) }
 
-func (b *Book) readAll(ctx context.Context) error {
+func (v *Verifier) readAll(ctx context.Context) error {
 	for _, key := range []string{keyDefinition, keySubscription, keySweep} {
-		raw, rev, err := b.state.Get(ctx, key)
+		raw, rev, err := v.state.Get(ctx, key)
 		if err != nil {
 			return fmt.Errorf("read state %s: %w", key, err)
 		}
 		if raw != nil {
-			b.apply(key, raw, rev)
+			v.apply(key, raw, rev)
 		}
 	}
 	return nil
 }
 
 // Definition is the id of our task definition, or empty before it is known.
-func (b *Book) Definition() string {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.definition.ID
+func (v *Verifier) Definition() string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.definition.ID
 }
 
 // SubscriptionLive is nil while Graph has a subscription of ours that has not
 // expired, as far as State tells; else it says what is missing.
-func (b *Book) SubscriptionLive() error {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	switch s := b.subs.Current; {
-	case b.definition.ID == "":
+func (v *Verifier) SubscriptionLive() error {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	switch s := v.subs.Current; {
+	case v.definition.ID == "":
 		return errors.New("no task definition yet; it is looked for in Graph")
 	case s == nil:
 		return errors.New("no subscription yet; it is created as soon as Graph answers and reaches the public URL")
@@ -249,17 +249,17 @@ func (b *Book) SubscriptionLive() error {
 
 // Expires is when Graph drops our subscription if it isn't renewed; zero when there
 // is none.
-func (b *Book) Expires() time.Time {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if b.subs.Current == nil {
+func (v *Verifier) Expires() time.Time {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.subs.Current == nil {
 		return time.Time{}
 	}
-	return b.subs.Current.Expires
+	return v.subs.Current.Expires
 }
 
-func (b *Book) expiry() float64 {
-	if at := b.Expires(); !at.IsZero() {
+func (v *Verifier) expiry() float64 {
+	if at := v.Expires(); !at.IsZero() {
 		return float64(at.Unix())
 	}
 	return 0
@@ -268,8 +268,8 @@ func (b *Book) expiry() float64 {
 // Lifecycle leaves a verified lifecycle notification in State, where the replica
 // that keeps the subscription finds it. A refusal is what VerifyLifecycle says;
 // any other error means that it is not stored and should come again.
-func (b *Book) Lifecycle(ctx context.Context, l Lifecycle) error {
-	if err := b.VerifyLifecycle(l); err != nil {
+func (v *Verifier) Lifecycle(ctx context.Context, l Lifecycle) error {
+	if err := v.VerifyLifecycle(l); err != nil {
 		return err
 	}
 	value, err := json.Marshal(lifecycle{Subscription: l.subscription, Event: l.event, At: time.Now()})
@@ -277,63 +277,63 @@ func (b *Book) Lifecycle(ctx context.Context, l Lifecycle) error {
 		return err
 	}
 	for {
-		_, rev, err := b.state.Get(ctx, keyLifecycle)
+		_, rev, err := v.state.Get(ctx, keyLifecycle)
 		if err != nil {
 			return fmt.Errorf("read state %s: %w", keyLifecycle, err)
 		}
-		rev, ok, err := b.state.CompareAndSet(ctx, keyLifecycle, value, rev, 0)
+		rev, ok, err := v.state.CompareAndSet(ctx, keyLifecycle, value, rev, 0)
 		if err != nil {
 			return fmt.Errorf("store lifecycle event: %w", err)
 		}
 		if ok {
-			b.apply(keyLifecycle, value, rev)
+			v.apply(keyLifecycle, value, rev)
 			return nil
 		}
 	}
 }
 
 // VerifyLifecycle is Verify for a lifecycle notification.
-func (b *Book) VerifyLifecycle(l Lifecycle) error {
-	if !b.isReady() {
+func (v *Verifier) VerifyLifecycle(l Lifecycle) error {
+	if !v.isReady() {
 		return ErrNotReady
 	}
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if err := b.subs.match(l.subscription, l.clientState, time.Now()); err != nil {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if err := v.subs.match(l.subscription, l.clientState, time.Now()); err != nil {
 		return err
 	}
-	if l.tenant != "" && !strings.EqualFold(l.tenant, b.tenant) {
+	if l.tenant != "" && !strings.EqualFold(l.tenant, v.tenant) {
 		return ErrForeign
 	}
 	return nil
 }
 
 // lastLifecycle is the last event that is known here.
-func (b *Book) lastLifecycle() lifecycle {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.lifecycle
+func (v *Verifier) lastLifecycle() lifecycle {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.lifecycle
 }
 
 // sweepID stands for the subscription in what our own sweep puts into the stream.
 const sweepID = "pullprint-sweep"
 
 // ensureSweep finds or makes the clientState of our own sweep.
-func (b *Book) ensureSweep(ctx context.Context) error {
+func (v *Verifier) ensureSweep(ctx context.Context) error {
 	for {
-		raw, rev, err := b.state.Get(ctx, keySweep)
+		raw, rev, err := v.state.Get(ctx, keySweep)
 		if err != nil {
 			return err
 		}
 		if raw != nil && CheckRecord(keySweep, raw) == nil {
-			b.apply(keySweep, raw, rev)
+			v.apply(keySweep, raw, rev)
 			return nil
 		}
 		value, err := json.Marshal(sweepEntry{ClientState: newClientState()})
 		if err != nil {
 			return err
 		}
-		if _, _, err := b.state.CompareAndSet(ctx, keySweep, value, rev, 0); err != nil {
+		if _, _, err := v.state.CompareAndSet(ctx, keySweep, value, rev, 0); err != nil {
 			return err
 		}
 	}
@@ -341,19 +341,19 @@ func (b *Book) ensureSweep(ctx context.Context) error {
 
 // SweepNotification writes the notification that Graph would have sent for a
 // task of our definition, for our own sweep to put into the stream. Printer and
-// job may be empty together. It fails until the Book is ready and the definition
+// job may be empty together. It fails until the Verifier is ready and the definition
 // is known.
-func (b *Book) SweepNotification(task, printer, job string) ([]byte, error) {
+func (v *Verifier) SweepNotification(task, printer, job string) ([]byte, error) {
 	named := printer != "" || job != ""
 	if !graph.ValidID(task) || (named && !(graph.ValidID(printer) && graph.ValidID(job))) {
 		return nil, ErrMalformed
 	}
-	if !b.isReady() {
+	if !v.isReady() {
 		return nil, ErrNotReady
 	}
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if b.definition.ID == "" {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.definition.ID == "" {
 		return nil, ErrNotReady
 	}
 	type data struct {
@@ -373,7 +373,7 @@ func (b *Book) SweepNotification(task, printer, job string) ([]byte, error) {
 		Tenant       string `json:"tenantId"`
 		Data         data   `json:"resourceData"`
 	}{
-		Subscription: sweepID, ClientState: b.sweep.ClientState, ChangeType: "created",
-		Resource: "print/taskDefinitions/" + b.definition.ID + "/tasks/" + task, Tenant: b.tenant, Data: d,
+		Subscription: sweepID, ClientState: v.sweep.ClientState, ChangeType: "created",
+		Resource: "print/taskDefinitions/" + v.definition.ID + "/tasks/" + task, Tenant: v.tenant, Data: d,
 	})
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // A value that panics costs itself, and what comes after it is taken.
-func TestBookApplyPanics(t *testing.T) {
-	b := NewBook(BookOptions{TenantID: "t", Logger: zap.NewNop()})
+func TestVerifierApplyPanics(t *testing.T) {
+	b := NewVerifier(VerifierOptions{TenantID: "t", Logger: zap.NewNop()})
 	b.revisions = nil // makes the next write panic
 	b.apply(keyLifecycle, []byte(`{}`), 1)
 	b.revisions = map[string]uint64{}
