@@ -24,11 +24,11 @@ type Directory interface {
 	UserByEmployeeID(ctx context.Context, employeeID string) (graph.User, bool, error)
 }
 
-// BadgeOwners is Badges over a book of enrolled badges and, if there is one, the
+// BadgeOwners is Badges over a registry of enrolled badges and, if there is one, the
 // directory for those that are not enrolled. What the directory says is
 // remembered for a while, in memory, and never stored: who leaves, loses it.
 type BadgeOwners struct {
-	book      *badge.Book
+	registry  *badge.Registry
 	directory Directory
 	flight    flight[string]
 
@@ -42,19 +42,19 @@ type lookup struct {
 }
 
 // NewBadgeOwners resolves badges; d may be nil.
-func NewBadgeOwners(book *badge.Book, d Directory) *BadgeOwners {
-	return &BadgeOwners{book: book, directory: d, found: map[string]lookup{}}
+func NewBadgeOwners(registry *badge.Registry, d Directory) *BadgeOwners {
+	return &BadgeOwners{registry: registry, directory: d, found: map[string]lookup{}}
 }
 
 // Canonical implements Badges.
-func (b *BadgeOwners) Canonical(number string) (string, error) { return b.book.Canonical(number) }
+func (b *BadgeOwners) Canonical(number string) (string, error) { return b.registry.Canonical(number) }
 
-// Mark names a guess for all replicas; see badge.Book.Mark.
-func (b *BadgeOwners) Mark(text string) string { return b.book.Mark(text) }
+// Mark names a guess for all replicas; see badge.Registry.Mark.
+func (b *BadgeOwners) Mark(text string) string { return b.registry.Mark(text) }
 
 // Owner implements Badges.
 func (b *BadgeOwners) Owner(ctx context.Context, number string, now time.Time) (string, error) {
-	found, err := b.book.Resolve(ctx, number, now)
+	found, err := b.registry.Resolve(ctx, number, now)
 	switch {
 	case err == nil:
 		return found.Owner, nil
@@ -67,7 +67,7 @@ func (b *BadgeOwners) Owner(ctx context.Context, number string, now time.Time) (
 }
 
 func (b *BadgeOwners) lookUp(ctx context.Context, number string) (string, error) {
-	canonical, err := b.book.Canonical(number)
+	canonical, err := b.registry.Canonical(number)
 	if err != nil || b.directory == nil {
 		return "", ErrBadgeUnknown
 	}

@@ -31,7 +31,7 @@ func badgeKey(seed byte) string {
 	return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{seed}, 32))
 }
 
-func badgeBook(t testing.TB, b *bus.Bus, keys ...string) *badge.Book {
+func badgeBook(t testing.TB, b *bus.Bus, keys ...string) *badge.Registry {
 	t.Helper()
 	k, err := badge.ParseKeys([]byte(strings.Join(keys, "\n")))
 	if err != nil {
@@ -41,7 +41,7 @@ func badgeBook(t testing.TB, b *bus.Bus, keys ...string) *badge.Book {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return badge.NewBook(b.Badges(), k, chain)
+	return badge.NewRegistry(b.Badges(), k, chain)
 }
 
 func badgeOf(owner string) badge.Enrolment {
@@ -53,18 +53,18 @@ func badgeOf(owner string) badge.Enrolment {
 func TestBadgesSurviveKill(t *testing.T) {
 	t.Parallel()
 	ctx, b := t.Context(), bustest.Open(t)
-	book := badgeBook(t, b, badgeKey(1))
-	first, err := book.Enrol(ctx, "1001", badgeOf(studentID))
+	registry := badgeBook(t, b, badgeKey(1))
+	first, err := registry.Enrol(ctx, "1001", badgeOf(studentID))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := book.Enrol(ctx, "1002", badgeOf(strangerID)); err != nil {
+	if _, err := registry.Enrol(ctx, "1002", badgeOf(strangerID)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := book.Enrol(ctx, "1001", badgeOf(strangerID)); !errors.Is(err, badge.ErrTaken) {
+	if _, err := registry.Enrol(ctx, "1001", badgeOf(strangerID)); !errors.Is(err, badge.ErrTaken) {
 		t.Errorf("taken: %v", err)
 	}
-	if done, err := book.Revoke(ctx, badge.Which{Owner: strangerID}, "admin", time.Now()); err != nil || len(done) != 1 {
+	if done, err := registry.Revoke(ctx, badge.Which{Owner: strangerID}, "admin", time.Now()); err != nil || len(done) != 1 {
 		t.Fatalf("%v, %v", done, err)
 	}
 	bustest.Kill(t, b)
@@ -92,8 +92,8 @@ func TestBadgesSurviveKill(t *testing.T) {
 func TestOneCodeOneBadge(t *testing.T) {
 	t.Parallel()
 	ctx, b := t.Context(), bustest.Open(t)
-	book := badgeBook(t, b, badgeKey(1))
-	code, err := book.IssueCode(ctx, badgeOf(studentID), time.Hour, rand.Reader)
+	registry := badgeBook(t, b, badgeKey(1))
+	code, err := registry.IssueCode(ctx, badgeOf(studentID), time.Hour, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestOneCodeOneBadge(t *testing.T) {
 	for i := range 64 {
 		g.Go(func() error {
 			number := fmt.Sprint(2000 + i)
-			switch _, err := book.Redeem(ctx, code, number, time.Now()); {
+			switch _, err := registry.Redeem(ctx, code, number, time.Now()); {
 			case err == nil:
 				won <- number
 			case !errors.Is(err, badge.ErrCode):
@@ -119,10 +119,10 @@ func TestOneCodeOneBadge(t *testing.T) {
 		t.Fatalf("%d enrolled with one code", len(won))
 	}
 	stored := 0
-	if err := book.List(ctx, "", func(badge.Badge) error { stored++; return nil }); err != nil || stored != 1 {
+	if err := registry.List(ctx, "", func(badge.Badge) error { stored++; return nil }); err != nil || stored != 1 {
 		t.Errorf("%d badges, %v", stored, err)
 	}
-	if got, err := book.Resolve(ctx, <-won, time.Now()); err != nil || got.Owner != studentID {
+	if got, err := registry.Resolve(ctx, <-won, time.Now()); err != nil || got.Owner != studentID {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -131,13 +131,13 @@ func TestOneCodeOneBadge(t *testing.T) {
 func TestOneBadgeOneOwner(t *testing.T) {
 	t.Parallel()
 	ctx, b := t.Context(), bustest.Open(t)
-	book := badgeBook(t, b, badgeKey(1))
+	registry := badgeBook(t, b, badgeKey(1))
 	owners := make(chan string, 16)
 	var g errgroup.Group
 	for i := range 16 {
 		g.Go(func() error {
 			owner := fmt.Sprintf("%08d-2222-4333-8444-555555555555", i)
-			switch _, err := book.Enrol(ctx, "3000", badgeOf(owner)); {
+			switch _, err := registry.Enrol(ctx, "3000", badgeOf(owner)); {
 			case err == nil:
 				owners <- owner
 			case !errors.Is(err, badge.ErrTaken):
@@ -153,7 +153,7 @@ func TestOneBadgeOneOwner(t *testing.T) {
 	if len(owners) != 1 {
 		t.Fatalf("%d were told that it is theirs", len(owners))
 	}
-	if got, err := book.Resolve(ctx, "3000", time.Now()); err != nil || got.Owner != <-owners {
+	if got, err := registry.Resolve(ctx, "3000", time.Now()); err != nil || got.Owner != <-owners {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -162,18 +162,18 @@ func TestOneBadgeOneOwner(t *testing.T) {
 func TestImportBadges(t *testing.T) {
 	t.Parallel()
 	ctx, b := t.Context(), bustest.Open(t)
-	book := badgeBook(t, b, badgeKey(1))
+	registry := badgeBook(t, b, badgeKey(1))
 	var file strings.Builder
 	file.WriteString("badge;owner\n")
 	const n = 1100 // more than the server answers at once
 	for i := range n {
 		fmt.Fprintf(&file, "%d;%08d-2222-4333-8444-555555555555\n", 4000+i, i%7)
 	}
-	if _, err := book.Import(ctx, strings.NewReader(file.String()+"4000;00000001-2222-4333-8444-555555555555\n"), badgeOf("")); err == nil {
+	if _, err := registry.Import(ctx, strings.NewReader(file.String()+"4000;00000001-2222-4333-8444-555555555555\n"), badgeOf("")); err == nil {
 		t.Error("a number twice")
 	}
 	count := func(owner string) (n int) {
-		if err := book.List(ctx, owner, func(badge.Badge) error { n++; return nil }); err != nil {
+		if err := registry.List(ctx, owner, func(badge.Badge) error { n++; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -183,7 +183,7 @@ func TestImportBadges(t *testing.T) {
 	}
 	for range 2 {
 		start := time.Now()
-		if got, err := book.Import(ctx, strings.NewReader(file.String()), badgeOf("")); err != nil || got != n {
+		if got, err := registry.Import(ctx, strings.NewReader(file.String()), badgeOf("")); err != nil || got != n {
 			t.Fatalf("%d, %v", got, err)
 		}
 		t.Logf("%d rows in %s", n, time.Since(start))
@@ -199,25 +199,25 @@ func TestCardNumbersAreNotOnDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	ctx, b := t.Context(), bustest.Open(t, bustest.Dir(dir))
-	old, book := badgeBook(t, b, badgeKey(1)), badgeBook(t, b, badgeKey(2), badgeKey(1))
+	old, registry := badgeBook(t, b, badgeKey(1)), badgeBook(t, b, badgeKey(2), badgeKey(1))
 	var said []string
 	tell := func(v any, err error) { said = append(said, fmt.Sprintf("%+v %v", v, err)) }
 	for number := range plantedCards {
 		tell(old.Resolve(ctx, number, time.Now()))
 		tell(old.Enrol(ctx, number, badgeOf(studentID)))
 		tell(old.Enrol(ctx, number, badgeOf(strangerID)))
-		tell(book.Resolve(ctx, number, time.Now()))
-		code, err := book.IssueCode(ctx, badgeOf(strangerID), time.Hour, rand.Reader)
+		tell(registry.Resolve(ctx, number, time.Now()))
+		code, err := registry.IssueCode(ctx, badgeOf(strangerID), time.Hour, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
-		tell(book.Redeem(ctx, code, number, time.Now()))
-		tell(book.Import(ctx, strings.NewReader("badge,owner,expires\n"+number+",bad owner,soon\n"+number+",x,\n"), badgeOf("")))
-		tell(book.Import(ctx, strings.NewReader("badge,owner\n\""+number+"\"x,"+studentID+"\n"), badgeOf("")))
-		tell(book.Import(ctx, strings.NewReader(number+","+studentID+"\n"), badgeOf("")))
-		tell(book.Import(ctx, strings.NewReader("badge,owner\n"+number+","+strangerID+"\n"), badgeOf("")))
-		tell(book.Revoke(ctx, badge.Which{Number: number}, "admin", time.Now()))
-		tell(book.Resolve(ctx, number, time.Now()))
+		tell(registry.Redeem(ctx, code, number, time.Now()))
+		tell(registry.Import(ctx, strings.NewReader("badge,owner,expires\n"+number+",bad owner,soon\n"+number+",x,\n"), badgeOf("")))
+		tell(registry.Import(ctx, strings.NewReader("badge,owner\n\""+number+"\"x,"+studentID+"\n"), badgeOf("")))
+		tell(registry.Import(ctx, strings.NewReader(number+","+studentID+"\n"), badgeOf("")))
+		tell(registry.Import(ctx, strings.NewReader("badge,owner\n"+number+","+strangerID+"\n"), badgeOf("")))
+		tell(registry.Revoke(ctx, badge.Which{Number: number}, "admin", time.Now()))
+		tell(registry.Resolve(ctx, number, time.Now()))
 	}
 	sawOwner := false
 	scan := func(where string, content []byte) {
@@ -261,18 +261,18 @@ func TestCardNumbersAreNotOnDisk(t *testing.T) {
 func BenchmarkResolve(b *testing.B) {
 	for _, n := range []int{10, 2000} {
 		b.Run(fmt.Sprintf("badges=%d", n), func(b *testing.B) {
-			book := badgeBook(b, bustest.Open(b), badgeKey(1))
+			registry := badgeBook(b, bustest.Open(b), badgeKey(1))
 			ctx := context.Background()
 			var g errgroup.Group
 			g.SetLimit(64)
 			for i := range n {
-				g.Go(func() error { _, err := book.Enrol(ctx, fmt.Sprint(1000+i), badgeOf(studentID)); return err })
+				g.Go(func() error { _, err := registry.Enrol(ctx, fmt.Sprint(1000+i), badgeOf(studentID)); return err })
 			}
 			if err := g.Wait(); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, err := book.Resolve(ctx, "1007", time.Now()); err != nil {
+				if _, err := registry.Resolve(ctx, "1007", time.Now()); err != nil {
 					b.Fatal(err)
 				}
 			}

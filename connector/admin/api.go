@@ -44,7 +44,7 @@ type Deps struct {
 	Worker      *connector.Worker
 	Releaser    *connector.Releaser
 	Taps        *connector.Taps
-	Badges      *badge.Book
+	Badges      *badge.Registry
 	Delegations *connector.Delegations
 	People      *connector.People
 	// Users is asked who has a user name; nil when nothing can ask Entra.

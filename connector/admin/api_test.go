@@ -255,7 +255,7 @@ func TestTokenTakenAway(t *testing.T) {
 
 // Bad requests say what is wrong and quote nothing that was sent.
 func TestBadRequests(t *testing.T) {
-	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Taps: &connector.Taps{}, Badges: &badge.Book{}, Audit: deaf{}})
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Taps: &connector.Taps{}, Badges: &badge.Registry{}, Audit: deaf{}})
 	for name, c := range map[string]struct {
 		method, path, contentType, body string
 		status                          int
@@ -484,7 +484,7 @@ const (
 
 // An action that can't be audited is not done.
 func TestNoAuditNoEffect(t *testing.T) {
-	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewBook(nil, badge.Keys{}, nil), Delegations: connector.NewDelegations(nil), Audit: deaf{}})
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewRegistry(nil, badge.Keys{}, nil), Delegations: connector.NewDelegations(nil), Audit: deaf{}})
 	for _, c := range [][3]string{
 		{"PUT", "/v1/badges", `{"badge":"1","owner":"` + someone + `"}`},
 		{"DELETE", "/v1/badges", `{"owner":"` + someone + `"}`},

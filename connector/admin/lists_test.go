@@ -98,22 +98,22 @@ func TestBadgesInPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	book := badge.NewBook(bustest.Open(t).Badges(), keys, nil)
+	registry := badge.NewRegistry(bustest.Open(t).Badges(), keys, nil)
 	const n = 1100 // more than the store answers at once, and than two pages
 	owner := func(i int) string { return fmt.Sprintf("%08d-2222-4333-8444-555555555555", i%2) }
 	file := "badge;owner\n"
 	for i := range n {
 		file += fmt.Sprintf("%d;%s\n", 4000+i, owner(i))
 	}
-	if _, err := book.Import(ctx, strings.NewReader(file), badge.Enrolment{By: "test", Now: time.Now()}); err != nil {
+	if _, err := registry.Import(ctx, strings.NewReader(file), badge.Enrolment{By: "test", Now: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: book})
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: registry})
 	var asked []string
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		if asked = append(asked, req.URL.RawQuery); len(asked) == 2 {
 			e := badge.Enrolment{Owner: owner(0), By: "test", Now: time.Now(), Expires: time.Now().Add(time.Hour)}
-			if _, err := book.Enrol(ctx, "4000", e); err != nil {
+			if _, err := registry.Enrol(ctx, "4000", e); err != nil {
 				t.Error(err)
 			}
 		}

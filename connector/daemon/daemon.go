@@ -77,7 +77,7 @@ type daemon struct {
 	worker    *connector.Worker
 	sweeper   *connector.Sweeper
 	office    office
-	badges    *badge.Book
+	badges    *badge.Registry
 	ledger    *quota.Ledger
 	admin     *administrator        // nil when no sign-in is kept
 	tester    *connector.SelfTester // nil without self-tests

@@ -32,17 +32,17 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	}
 	delegations := connector.NewDelegations(d.bus.State())
 	releaser := connector.NewReleaser(d.worker, cfg.Devices, delegations)
-	book, err := d.openBadges(ctx)
+	registry, err := d.openBadges(ctx)
 	if err != nil {
 		return err
 	}
 	var taps *connector.Taps
-	if book != nil {
+	if registry != nil {
 		var directory connector.Directory
 		if cfg.Badges.EntraAttribute != "" {
 			directory = d.graph
 		}
-		taps = connector.NewTaps(releaser, connector.NewBadgeOwners(book, directory))
+		taps = connector.NewTaps(releaser, connector.NewBadgeOwners(registry, directory))
 		if cfg.NATS.Embedded == nil {
 			taps.Share(d.bus.State())
 		}
@@ -54,7 +54,7 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	d.health.Advise(admin.Check{Name: "tokens", Ready: tokens.Lost})
 	d.office.recent = admin.NewRecent(d.bus, log)
 	d.office.api = admin.NewAPI(admin.Deps{
-		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: book, Delegations: delegations, Users: connector.NewUsers(d.graph), State: d.bus.State(),
+		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: registry, Delegations: delegations, Users: connector.NewUsers(d.graph), State: d.bus.State(),
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Backup: d.bus.Backup, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		Insight: d.insight(), Instance: d.instance, Logger: log,
 	})
@@ -85,7 +85,7 @@ func (d *daemon) people() *connector.People {
 }
 
 // openBadges is nil when no key file is configured.
-func (d *daemon) openBadges(ctx context.Context) (*badge.Book, error) {
+func (d *daemon) openBadges(ctx context.Context) (*badge.Registry, error) {
 	cfg := d.o.Config.Badges
 	if cfg.KeyFile == "" {
 		return nil, nil //nolint:nilnil // no badges are no error
@@ -102,15 +102,15 @@ func (d *daemon) openBadges(ctx context.Context) (*badge.Book, error) {
 	if err != nil {
 		return nil, fmt.Errorf("badges.normalise: %w", err)
 	}
-	book := badge.NewBook(d.bus.Badges(), keys, chain)
-	book.FindOwners(func(ctx context.Context, name string) (string, bool, error) {
+	registry := badge.NewRegistry(d.bus.Badges(), keys, chain)
+	registry.FindOwners(func(ctx context.Context, name string) (string, bool, error) {
 		u, ok, err := d.graph.User(ctx, name)
 		if err != nil {
 			err = fmt.Errorf("%w: %w", connector.ErrDirectory, err)
 		}
 		return u.ID, ok, err
 	})
-	switch err := book.Check(ctx); {
+	switch err := registry.Check(ctx); {
 	case errors.Is(err, badge.ErrKeyChanged):
 		// Jobs are still taken in and held; those badges are unknown meanwhile.
 		d.log.Error("badges can't be found", zap.Error(err))
@@ -118,8 +118,8 @@ func (d *daemon) openBadges(ctx context.Context) (*badge.Book, error) {
 	case err != nil:
 		return nil, fmt.Errorf("badges.key_file: %w", err)
 	}
-	d.badges = book
-	return book, nil
+	d.badges = registry
+	return registry, nil
 }
 
 // badgesReady says whether every stored badge can be found. Once that is so, it

@@ -106,9 +106,9 @@ func mustChain(t testing.TB, steps ...string) Chain {
 	return c
 }
 
-func newBook(t testing.TB, kv KV, keys ...string) *Book {
+func newRegistry(t testing.TB, kv KV, keys ...string) *Registry {
 	t.Helper()
-	return NewBook(kv, mustKeys(t, keys...), mustChain(t, DefaultNormalise...))
+	return NewRegistry(kv, mustKeys(t, keys...), mustChain(t, DefaultNormalise...))
 }
 
 // The examples of ParseChain, and one card as four readers tell of it.
@@ -215,7 +215,7 @@ func TestKeys(t *testing.T) {
 
 func TestEnrolResolveRevoke(t *testing.T) {
 	ctx := t.Context()
-	b := newBook(t, newMemory(), keyLine('a'))
+	b := newRegistry(t, newMemory(), keyLine('a'))
 	if _, err := b.Resolve(ctx, number, now); !errors.Is(err, ErrUnknown) || !errors.Is(err, ErrNotValid) {
 		t.Errorf("before: %v", err)
 	}
@@ -259,7 +259,7 @@ func TestEnrolResolveRevoke(t *testing.T) {
 }
 
 func TestTemporaryBadge(t *testing.T) {
-	b := newBook(t, newMemory(), keyLine('a'))
+	b := newRegistry(t, newMemory(), keyLine('a'))
 	e := enrolment(ada)
 	e.Expires = now.Add(time.Hour)
 	if _, err := b.Enrol(t.Context(), number, e); err != nil {
@@ -286,13 +286,13 @@ func TestTemporaryBadge(t *testing.T) {
 // new one, and a key that is gone too early is told of.
 func TestRotation(t *testing.T) {
 	ctx, kv := t.Context(), newMemory()
-	old, a, b := newBook(t, kv, keyLine('a')), keyLine('a'), keyLine('b')
+	old, a, b := newRegistry(t, kv, keyLine('a')), keyLine('a'), keyLine('b')
 	for _, n := range []string{"1001", "1002"} {
 		if _, err := old.Enrol(ctx, n, enrolment(ada)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	both := newBook(t, kv, b, a)
+	both := newRegistry(t, kv, b, a)
 	if err := both.Check(ctx); err != nil {
 		t.Error(err)
 	}
@@ -302,7 +302,7 @@ func TestRotation(t *testing.T) {
 	if len(kv.data) != 2 {
 		t.Errorf("%d badges after the tap, want 2", len(kv.data))
 	}
-	only := newBook(t, kv, b)
+	only := newRegistry(t, kv, b)
 	if _, err := only.Resolve(ctx, "1001", now); err != nil {
 		t.Errorf("moved badge: %v", err)
 	}
@@ -324,7 +324,7 @@ func TestRotation(t *testing.T) {
 // A code enrols one badge, once, however many try at once.
 func TestCode(t *testing.T) {
 	ctx, kv := t.Context(), newMemory()
-	b := newBook(t, kv, keyLine('a'))
+	b := newRegistry(t, kv, keyLine('a'))
 	text, err := b.IssueCode(ctx, enrolment(ada), time.Hour, rand.Reader)
 	if err != nil || len(text) != codeLength+1 {
 		t.Fatalf("%q, %v", text, err)
@@ -395,7 +395,7 @@ func TestImport(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			kv := newMemory()
-			b := newBook(t, kv, keyLine('a'))
+			b := newRegistry(t, kv, keyLine('a'))
 			if _, err := b.Enrol(t.Context(), "9900", enrolment(grace)); err != nil {
 				t.Fatal(err)
 			}
@@ -418,7 +418,7 @@ func TestImport(t *testing.T) {
 // Nothing that is stored shows a card number, in any form a reader tells it.
 func TestNumbersAreNotStored(t *testing.T) {
 	kv := newMemory()
-	b := newBook(t, kv, keyLine('a'))
+	b := newRegistry(t, kv, keyLine('a'))
 	if _, err := b.Enrol(t.Context(), number, enrolment(ada)); err != nil {
 		t.Fatal(err)
 	}
@@ -459,7 +459,7 @@ func FuzzImport(f *testing.F) {
 	f.Add("badge\n\x00")
 	f.Fuzz(func(t *testing.T, text string) {
 		kv := newMemory()
-		b := newBook(t, kv, keyLine('a'))
+		b := newRegistry(t, kv, keyLine('a'))
 		n, err := b.Import(t.Context(), strings.NewReader(text), Enrolment{By: "x", Now: now})
 		if err != nil && len(kv.data) != 0 {
 			t.Errorf("half done: %v", err)

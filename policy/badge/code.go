@@ -36,7 +36,7 @@ type code struct {
 // IssueCode makes a code with which its holder enrols one badge of their own,
 // once. Only its hash is stored; validFor is at most MaxCodeLife, and dice is
 // where randomness comes from.
-func (b *Book) IssueCode(ctx context.Context, e Enrolment, validFor time.Duration, dice io.Reader) (text string, err error) {
+func (reg *Registry) IssueCode(ctx context.Context, e Enrolment, validFor time.Duration, dice io.Reader) (text string, err error) {
 	if err := e.check(); err != nil {
 		return "", err
 	}
@@ -52,7 +52,7 @@ func (b *Book) IssueCode(ctx context.Context, e Enrolment, validFor time.Duratio
 		if err != nil {
 			return "", err
 		}
-		if _, ok, err := b.kv.CompareAndSet(ctx, codePlace(b.keys.list[0], text), value, 0, validFor); err != nil || ok {
+		if _, ok, err := reg.kv.CompareAndSet(ctx, codePlace(reg.keys.list[0], text), value, 0, validFor); err != nil || ok {
 			return text, err
 		}
 	}
@@ -83,10 +83,10 @@ func codePlace(k key, text string) string {
 }
 
 // findCode looks under every key: a code outlives a change of keys.
-func (b *Book) findCode(ctx context.Context, text string, now time.Time) (c code, at string, rev uint64, err error) {
-	for _, k := range b.keys.list {
+func (reg *Registry) findCode(ctx context.Context, text string, now time.Time) (c code, at string, rev uint64, err error) {
+	for _, k := range reg.keys.list {
 		at := codePlace(k, text)
-		value, rev, err := b.kv.Get(ctx, at)
+		value, rev, err := reg.kv.Get(ctx, at)
 		switch {
 		case err != nil:
 			return code{}, "", 0, fmt.Errorf("read code: %w", err)
@@ -101,34 +101,34 @@ func (b *Book) findCode(ctx context.Context, text string, now time.Time) (c code
 // Redeem enrols a badge by a code. The code is used up before the badge is
 // stored: of many at once, one enrols; one that dies between needs a new code.
 // The error is ErrCode, ErrTaken, ErrNumber, or why it can't be told.
-func (b *Book) Redeem(ctx context.Context, text, number string, now time.Time) (Badge, error) {
-	canonical, err := b.chain.Apply(number)
+func (reg *Registry) Redeem(ctx context.Context, text, number string, now time.Time) (Badge, error) {
+	canonical, err := reg.chain.Apply(number)
 	if err != nil {
 		return Badge{}, err
 	}
 	if err := enrollable(canonical); err != nil {
 		return Badge{}, err
 	}
-	c, at, rev, err := b.findCode(ctx, text, now)
+	c, at, rev, err := reg.findCode(ctx, text, now)
 	if err != nil {
 		return Badge{}, err
 	}
 	// Somebody else's badge does not cost the code.
-	old, _, err := b.findNumber(ctx, number, canonical)
+	old, _, err := reg.findNumber(ctx, number, canonical)
 	switch {
 	case err == nil && old.Owner != c.Owner && old.valid(now) == nil:
 		return Badge{}, ErrTaken
 	case err != nil && !errors.Is(err, ErrUnknown): // a damaged one may be somebody else's
 		return Badge{}, err
 	}
-	ok, err := b.kv.Delete(ctx, at, rev)
+	ok, err := reg.kv.Delete(ctx, at, rev)
 	if err != nil {
 		return Badge{}, fmt.Errorf("use code: %w", err)
 	}
 	if !ok {
 		return Badge{}, ErrCode
 	}
-	return b.Enrol(ctx, number, Enrolment{Owner: c.Owner, UserPrincipalName: c.UserPrincipalName, By: "code", Now: now})
+	return reg.Enrol(ctx, number, Enrolment{Owner: c.Owner, UserPrincipalName: c.UserPrincipalName, By: "code", Now: now})
 }
 
 // IsCode reports whether a text has the form of a code, however it is typed.

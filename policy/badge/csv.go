@@ -73,19 +73,19 @@ type row struct {
 // the badges that are stored, before any is: an ImportError means that nothing
 // was. Any other error tells after how many badges it happened; doing the import
 // again goes on.
-func (b *Book) Import(ctx context.Context, r io.Reader, e Enrolment) (enrolled int, err error) {
-	rows, wrong, err := b.parse(r, e)
+func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enrolled int, err error) {
+	rows, wrong, err := reg.parse(r, e)
 	if err != nil {
 		return 0, err
 	}
-	unknown, err := b.resolveOwners(ctx, rows)
+	unknown, err := reg.resolveOwners(ctx, rows)
 	if err != nil {
 		return 0, err
 	}
 	wrong = append(wrong, unknown...)
 	var mu sync.Mutex
 	_, err = side(ctx, rows, func(ctx context.Context, row row) error {
-		taken, err := b.taken(ctx, row)
+		taken, err := reg.taken(ctx, row)
 		if taken {
 			mu.Lock()
 			defer mu.Unlock()
@@ -100,7 +100,7 @@ func (b *Book) Import(ctx context.Context, r io.Reader, e Enrolment) (enrolled i
 		return 0, wrong.told()
 	}
 	enrolled, err = side(ctx, rows, func(ctx context.Context, row row) error {
-		if _, err := b.Enrol(ctx, row.number, row.Enrolment); err != nil {
+		if _, err := reg.Enrol(ctx, row.number, row.Enrolment); err != nil {
 			return fmt.Errorf("line %d: %w", row.line, err)
 		}
 		return nil
@@ -112,12 +112,12 @@ func (b *Book) Import(ctx context.Context, r io.Reader, e Enrolment) (enrolled i
 }
 
 // taken reports whether a row would take a badge away from somebody.
-func (b *Book) taken(ctx context.Context, row row) (bool, error) {
-	canonical, err := b.chain.Apply(row.number)
+func (reg *Registry) taken(ctx context.Context, row row) (bool, error) {
+	canonical, err := reg.chain.Apply(row.number)
 	if err != nil {
 		return false, nil //nolint:nilerr // it is among the mistakes already
 	}
-	old, _, err := b.findNumber(ctx, row.number, canonical)
+	old, _, err := reg.findNumber(ctx, row.number, canonical)
 	if errors.Is(err, ErrUnknown) {
 		return false, nil
 	}
@@ -164,7 +164,7 @@ func survive(fn func() error) (err error) {
 	return fn()
 }
 
-func (b *Book) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, err error) {
+func (reg *Registry) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, err error) {
 	c, skipped, err := openCSV(r)
 	if err != nil {
 		return nil, nil, err
@@ -187,7 +187,7 @@ func (b *Book) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, e
 			if len(rows)+len(wrong) == 0 {
 				wrong = append(wrong, &RowError{1, "", "there is no badge after the line of column names"})
 			}
-			return rows, append(wrong, b.changed(rows, e.AsIs)...), nil
+			return rows, append(wrong, reg.changed(rows, e.AsIs)...), nil
 		case errors.Is(err, csv.ErrBareQuote) && errors.As(err, &bad): // the next line can be read
 			wrong = append(wrong, &RowError{bad.Line + skipped, "", bad.Err.Error() + `: a formula of a spreadsheet, as ="0001234", is no number; format the column as text, and export the numbers themselves`})
 			continue
@@ -198,9 +198,9 @@ func (b *Book) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, e
 		case len(rows) >= maxRows:
 			return nil, append(wrong, &RowError{line, "", fmt.Sprintf("more than %d rows; split the file", maxRows)}), nil
 		}
-		row, mistakes := b.row(fields, at, line, e)
-		if canonical, err := b.chain.Apply(row.number); err == nil {
-			hash := b.keys.list[0].hash("badge", canonical)
+		row, mistakes := reg.row(fields, at, line, e)
+		if canonical, err := reg.chain.Apply(row.number); err == nil {
+			hash := reg.keys.list[0].hash("badge", canonical)
 			if first, twice := seen[hash]; twice {
 				mistakes = append(mistakes, &RowError{line, "badge", fmt.Sprintf("the same badge is in line %d", first)})
 			}
@@ -245,7 +245,7 @@ func header(c *csv.Reader) (at map[string]int, wrong ImportError, err error) {
 // someOwner stands for an owner that is looked up later.
 const someOwner = "00000000-0000-0000-0000-000000000000"
 
-func (b *Book) row(fields []string, at map[string]int, line int, e Enrolment) (row, ImportError) {
+func (reg *Registry) row(fields []string, at map[string]int, line int, e Enrolment) (row, ImportError) {
 	get := func(name string) string {
 		if i, ok := at[name]; ok && i < len(fields) {
 			return strings.TrimSpace(fields[i])
@@ -260,7 +260,7 @@ func (b *Book) row(fields []string, at map[string]int, line int, e Enrolment) (r
 	}
 	if why := spreadsheet(r.number); why != "" {
 		wrong = append(wrong, &RowError{line, "badge", why})
-	} else if err := b.enrollable(r.number); err != nil {
+	} else if err := reg.enrollable(r.number); err != nil {
 		wrong = append(wrong, &RowError{line, "badge", err.Error()})
 	}
 	if text := get("expires"); text != "" {
@@ -272,7 +272,7 @@ func (b *Book) row(fields []string, at map[string]int, line int, e Enrolment) (r
 		}
 	}
 	check := r.Enrolment
-	if b.byName(r.Owner) {
+	if reg.byName(r.Owner) {
 		check.Owner = someOwner
 	}
 	if column, err := check.wrong(); err != nil {

@@ -14,7 +14,7 @@ func TestDamagedBadge(t *testing.T) {
 	other := number + "99"
 	for _, value := range []string{``, `null`, `[]`, `{}`, `{"owner":7}`, `{"owner":"` + ada} {
 		kv := newMemory()
-		b := newBook(t, kv, keyLine('1'))
+		b := newRegistry(t, kv, keyLine('1'))
 		for n, owner := range map[string]string{number: ada, other: grace} {
 			if _, err := b.Enrol(t.Context(), n, enrolment(owner)); err != nil {
 				t.Fatal(err)
@@ -80,10 +80,10 @@ func TestDamagedBadge(t *testing.T) {
 	}
 	// A copy under the key before may be of a badge that was revoked since.
 	kv := newMemory()
-	if _, err := newBook(t, kv, keyLine('1')).Enrol(t.Context(), number, enrolment(ada)); err != nil {
+	if _, err := newRegistry(t, kv, keyLine('1')).Enrol(t.Context(), number, enrolment(ada)); err != nil {
 		t.Fatal(err)
 	}
-	b := newBook(t, kv, keyLine('2'), keyLine('1'))
+	b := newRegistry(t, kv, keyLine('2'), keyLine('1'))
 	canonical, err := b.Canonical(number)
 	if err != nil {
 		t.Fatal(err)

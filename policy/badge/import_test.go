@@ -34,25 +34,25 @@ func TestImportFails(t *testing.T) {
 	}
 	kv := &failing{memory: newMemory()}
 	kv.left.Store(100)
-	book := newBook(t, kv, keyLine('a'))
-	n, err := book.Import(t.Context(), strings.NewReader(text.String()), enrolment(""))
+	registry := newRegistry(t, kv, keyLine('a'))
+	n, err := registry.Import(t.Context(), strings.NewReader(text.String()), enrolment(""))
 	if !errors.Is(err, errDead) || n != 100 || len(kv.data) != 100 || !strings.Contains(err.Error(), "after 100 badges were stored: line ") {
 		t.Errorf("%d, %v, %d stored", n, err, len(kv.data))
 	}
 	kv.left.Store(rows)
-	if n, err := book.Import(t.Context(), strings.NewReader(text.String()), enrolment("")); err != nil || n != rows || len(kv.data) != rows {
+	if n, err := registry.Import(t.Context(), strings.NewReader(text.String()), enrolment("")); err != nil || n != rows || len(kv.data) != rows {
 		t.Errorf("again: %d, %v, %d stored", n, err, len(kv.data))
 	}
 	if left := kv.left.Load(); left != 100 {
 		t.Errorf("what was there already was written again: %d writes", rows-left)
 	}
 	kv.left.Store(0)
-	if n, err := book.Import(t.Context(), strings.NewReader(text.String()), enrolment("")); err != nil || n != rows {
+	if n, err := registry.Import(t.Context(), strings.NewReader(text.String()), enrolment("")); err != nil || n != rows {
 		t.Errorf("nothing to do: %d, %v", n, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := book.Import(ctx, strings.NewReader(text.String()), enrolment("")); !errors.Is(err, context.Canceled) {
+	if _, err := registry.Import(ctx, strings.NewReader(text.String()), enrolment("")); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
 }
@@ -64,7 +64,7 @@ func TestManyMistakes(t *testing.T) {
 		"columns": strings.Repeat(number+",", 500) + "\n",
 	} {
 		kv := newMemory()
-		_, err := newBook(t, kv, keyLine('a')).Import(t.Context(), strings.NewReader(text), enrolment(""))
+		_, err := newRegistry(t, kv, keyLine('a')).Import(t.Context(), strings.NewReader(text), enrolment(""))
 		var wrong ImportError
 		if !errors.As(err, &wrong) || len(wrong) != maxMistakes+1 || !strings.Contains(wrong[maxMistakes].Message, "more mistakes") {
 			t.Errorf("%s: %d mistakes, %v", name, len(wrong), err)

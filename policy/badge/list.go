@@ -15,9 +15,9 @@ type laterReader interface {
 
 // List calls fn with the badges of an owner, or with all when owner is empty,
 // in no order, revoked and expired ones too, and none that can't be read.
-func (b *Book) List(ctx context.Context, owner string, fn func(Badge) error) error {
+func (reg *Registry) List(ctx context.Context, owner string, fn func(Badge) error) error {
 	owner = canonicalOwner(owner)
-	return b.each(ctx, func(s stored) error {
+	return reg.each(ctx, func(s stored) error {
 		if owner != "" && s.Owner != owner {
 			return nil
 		}
@@ -31,10 +31,10 @@ var errPageEnd = errors.New("the page is full")
 // Page lists up to n badges of an owner, or of all when owner is empty, that were
 // changed after a revision, those changed longest ago first. next is the revision to go
 // on from; 0 when there are no more. A badge that is changed meanwhile comes again.
-func (b *Book) Page(ctx context.Context, owner string, after uint64, n int) (page []Badge, next uint64, err error) {
+func (reg *Registry) Page(ctx context.Context, owner string, after uint64, n int) (page []Badge, next uint64, err error) {
 	owner = canonicalOwner(owner)
 	last := after
-	err = b.eachAfter(ctx, after, func(s stored) error {
+	err = reg.eachAfter(ctx, after, func(s stored) error {
 		if owner != "" && s.Owner != owner {
 			return nil
 		}
@@ -51,11 +51,13 @@ func (b *Book) Page(ctx context.Context, owner string, after uint64, n int) (pag
 	return page, next, err
 }
 
-func (b *Book) each(ctx context.Context, fn func(stored) error) error { return b.eachAfter(ctx, 0, fn) }
+func (reg *Registry) each(ctx context.Context, fn func(stored) error) error {
+	return reg.eachAfter(ctx, 0, fn)
+}
 
 // eachAfter calls fn with the badges that can be read: one that can't costs itself alone.
-func (b *Book) eachAfter(ctx context.Context, after uint64, fn func(stored) error) error {
-	return b.records(ctx, after, func(s stored) error {
+func (reg *Registry) eachAfter(ctx context.Context, after uint64, fn func(stored) error) error {
+	return reg.records(ctx, after, func(s stored) error {
 		if s.damaged {
 			return nil
 		}
@@ -64,7 +66,7 @@ func (b *Book) eachAfter(ctx context.Context, after uint64, fn func(stored) erro
 }
 
 // records calls fn with the badges that were changed after a revision, damaged ones too.
-func (b *Book) records(ctx context.Context, after uint64, fn func(stored) error) error {
+func (reg *Registry) records(ctx context.Context, after uint64, fn func(stored) error) error {
 	var stop error // of fn, told as it is
 	take := func(at string, value []byte, rev uint64) error {
 		if rev <= after {
@@ -75,10 +77,10 @@ func (b *Book) records(ctx context.Context, after uint64, fn func(stored) error)
 		return stop
 	}
 	var err error
-	if kv, ok := b.kv.(laterReader); ok && after > 0 {
+	if kv, ok := reg.kv.(laterReader); ok && after > 0 {
 		err = kv.EachAfter(ctx, badgePrefix+">", after, take)
 	} else {
-		err = b.kv.Each(ctx, badgePrefix+">", take)
+		err = reg.kv.Each(ctx, badgePrefix+">", take)
 	}
 	if err != nil && stop == nil {
 		return fmt.Errorf("read badges: %w", err)

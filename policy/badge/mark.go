@@ -7,4 +7,6 @@ const markLength = 12
 // Mark names something that somebody tried, as a number that is not enrolled or a
 // wrong code, so that it is known again: by all who have the same first key, and
 // without telling what it was.
-func (b *Book) Mark(text string) string { return b.keys.list[0].hash("tried", text)[:markLength] }
+func (reg *Registry) Mark(text string) string {
+	return reg.keys.list[0].hash("tried", text)[:markLength]
+}

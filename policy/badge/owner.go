@@ -22,24 +22,26 @@ func canonicalOwner(s string) string {
 // OwnerByName finds the object id of a user name; ok is false when nobody has it.
 type OwnerByName func(ctx context.Context, name string) (id string, ok bool, err error)
 
-// FindOwners lets a CSV file name owners by user name. It is called before the book is
+// FindOwners lets a CSV file name owners by user name. It is called before the registry is
 // used.
-func (b *Book) FindOwners(by OwnerByName) { b.owners = by }
+func (reg *Registry) FindOwners(by OwnerByName) { reg.owners = by }
 
 // maxNames is how many user names one import may hold: each is a call to Entra, and
 // whoever imports waits for them. Object ids cost none.
 const maxNames = 5000
 
 // byName reports whether the owner of a row is to be looked up.
-func (b *Book) byName(owner string) bool { return b.owners != nil && strings.Count(owner, "@") == 1 }
+func (reg *Registry) byName(owner string) bool {
+	return reg.owners != nil && strings.Count(owner, "@") == 1
+}
 
 // resolveOwners puts object ids in the place of user names.
-func (b *Book) resolveOwners(ctx context.Context, rows []row) (wrong ImportError, err error) {
+func (reg *Registry) resolveOwners(ctx context.Context, rows []row) (wrong ImportError, err error) {
 	var names []row // one row for each name
 	at := map[string]int{}
 	for i := range rows {
 		name := strings.ToLower(rows[i].Owner)
-		if _, known := at[name]; known || !b.byName(name) {
+		if _, known := at[name]; known || !reg.byName(name) {
 			continue
 		}
 		at[name] = rows[i].line
@@ -51,7 +53,7 @@ func (b *Book) resolveOwners(ctx context.Context, rows []row) (wrong ImportError
 	var mu sync.Mutex
 	ids := map[string]string{}
 	_, err = side(ctx, names, func(ctx context.Context, r row) error {
-		id, ok, err := b.owners(ctx, r.Owner)
+		id, ok, err := reg.owners(ctx, r.Owner)
 		if err != nil {
 			return fmt.Errorf("line %d: look up the owner: %w", r.line, err)
 		}
@@ -66,7 +68,7 @@ func (b *Book) resolveOwners(ctx context.Context, rows []row) (wrong ImportError
 		return nil, err
 	}
 	for i := range rows {
-		if !b.byName(rows[i].Owner) {
+		if !reg.byName(rows[i].Owner) {
 			continue
 		}
 		id, ok := ids[strings.ToLower(rows[i].Owner)]

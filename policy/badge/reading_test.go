@@ -10,7 +10,7 @@ import (
 
 // What nobody sees in a number makes it no other card, wherever it stands.
 func TestInvisibleCharacters(t *testing.T) {
-	b := newBook(t, newMemory(), keyLine('a'))
+	b := newRegistry(t, newMemory(), keyLine('a'))
 	if _, err := b.Enrol(t.Context(), number, enrolment(ada)); err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestInvisibleCharacters(t *testing.T) {
 // and is stored anew without them.
 func TestInvisibleBefore(t *testing.T) {
 	kv := newMemory()
-	b := newBook(t, kv, keyLine('a'))
+	b := newRegistry(t, kv, keyLine('a'))
 	read := "\x02" + number + "\x03"
 	put := func() {
 		t.Helper()
@@ -87,7 +87,7 @@ func TestMarksAndLayouts(t *testing.T) {
 	if _, err := ParseChain([]string{"layout:xx"}); err == nil || !strings.Contains(err.Error(), "be, cz, de, fr, hu, sk") {
 		t.Errorf("an unknown layout: %v", err)
 	}
-	b := newBook(t, newMemory(), keyLine('a'))
+	b := newRegistry(t, newMemory(), keyLine('a'))
 	for read, odd := range map[string]bool{number: false, "04:A2-1B C3": false, ";1234567890?": true, `&é"'(-è`: true, "+ěščř": true} {
 		got, err := b.Enrol(t.Context(), read, Enrolment{Owner: ada, Now: now, Replace: true})
 		if err != nil || (got.Warning != "") != odd || strings.Contains(got.Warning, read) {
@@ -106,7 +106,7 @@ func TestMarksAndLayouts(t *testing.T) {
 
 // A number that can't tell a card from others is not enrolled, by none of the ways.
 func TestTooShort(t *testing.T) {
-	b := newBook(t, newMemory(), keyLine('a'))
+	b := newRegistry(t, newMemory(), keyLine('a'))
 	code, err := b.IssueCode(t.Context(), enrolment(ada), MaxCodeLife, strings.NewReader(strings.Repeat("x", 100)))
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestTooShort(t *testing.T) {
 			t.Errorf("import %q: %v", read, err)
 		}
 	}
-	padded := NewBook(newMemory(), b.keys, mustChain(t, "pad:10"))
+	padded := NewRegistry(newMemory(), b.keys, mustChain(t, "pad:10"))
 	if _, err := padded.Enrol(t.Context(), "7", enrolment(ada)); err != nil {
 		t.Errorf("with pad:10: %v", err)
 	}
@@ -147,7 +147,7 @@ func TestSpreadsheets(t *testing.T) {
 		"long":              {"trim", "2748150000000000|2748160000000001", ""},
 		"hexadecimal":       {"trim", "04A21BC3|04A21BC4|1234E100", ""},
 	} {
-		b := NewBook(newMemory(), mustKeys(t, keyLine('a')), mustChain(t, strings.Split(c.chain, ",")...))
+		b := NewRegistry(newMemory(), mustKeys(t, keyLine('a')), mustChain(t, strings.Split(c.chain, ",")...))
 		text := "badge,owner\n"
 		for n := range strings.SplitSeq(c.text, "|") {
 			text += n + "," + ada + "\n"
@@ -181,7 +181,7 @@ func TestSpreadsheets(t *testing.T) {
 
 // A formula without quotes around it costs its row alone.
 func TestBareFormula(t *testing.T) {
-	b := newBook(t, newMemory(), keyLine('a'))
+	b := newRegistry(t, newMemory(), keyLine('a'))
 	_, err := b.Import(t.Context(), strings.NewReader("badge,owner\n=\"0001234\","+ada+"\n"+number+","+ada+"\n7,"+ada+"\n"), enrolment(""))
 	var rows ImportError
 	if !errors.As(err, &rows) || len(rows) != 2 || rows[0].Line != 2 || !strings.Contains(rows[0].Message, "formula") || rows[1].Line != 4 {
@@ -209,7 +209,7 @@ func TestSpreadsheetEncodings(t *testing.T) {
 		"UTF-16": wide("\ufeff"+tabs, false), "UTF-16, big": wide("\ufeff"+rows, true), "no mark": wide(rows, false), "no mark, big": wide(rows, true),
 	} {
 		kv := newMemory()
-		b := newBook(t, kv, keyLine('a'))
+		b := newRegistry(t, kv, keyLine('a'))
 		if n, err := b.Import(t.Context(), strings.NewReader(text), enrolment("")); n != 2 || err != nil {
 			t.Errorf("%s: %d %v", name, n, err)
 			continue
@@ -222,7 +222,7 @@ func TestSpreadsheetEncodings(t *testing.T) {
 
 // Owners in a CSV file are object ids in any case, or user names that are looked up.
 func TestImportOwners(t *testing.T) {
-	b := newBook(t, newMemory(), keyLine('a'))
+	b := newRegistry(t, newMemory(), keyLine('a'))
 	calls := 0
 	b.FindOwners(func(_ context.Context, name string) (string, bool, error) {
 		calls++

@@ -24,17 +24,17 @@ type Which struct {
 // Revoke ends badges and lists those that were not revoked before; ErrUnknown
 // says that there are none. Which of them were stored before an error can be
 // listed; doing it again does no harm.
-func (b *Book) Revoke(ctx context.Context, w Which, by string, now time.Time) ([]Badge, error) {
+func (reg *Registry) Revoke(ctx context.Context, w Which, by string, now time.Time) ([]Badge, error) {
 	w.Owner = canonicalOwner(w.Owner)
 	canonical := ""
 	if w.Number != "" {
 		var err error
-		if canonical, err = b.chain.Apply(w.Number); err != nil {
+		if canonical, err = reg.chain.Apply(w.Number); err != nil {
 			return nil, err
 		}
 	}
 	remove := w == Which{KeyID: w.KeyID}
-	if remove && w.KeyID == b.keys.list[0].id {
+	if remove && w.KeyID == reg.keys.list[0].id {
 		return nil, fmt.Errorf("%w: %s is the current key; put another on top of the key file first", ErrEnrolment, w.KeyID)
 	}
 	var done []Badge
@@ -42,7 +42,7 @@ func (b *Book) Revoke(ctx context.Context, w Which, by string, now time.Time) ([
 	// A badge may be on its way to another key while we look: so look until there
 	// is nothing left to do.
 	for range maxConflicts {
-		found, err := b.which(ctx, w, canonical)
+		found, err := reg.which(ctx, w, canonical)
 		if err != nil {
 			return done, err
 		}
@@ -55,7 +55,7 @@ func (b *Book) Revoke(ctx context.Context, w Which, by string, now time.Time) ([
 			return done, nil
 		}
 		for _, s := range found {
-			ok, err := b.end(ctx, s, remove, by, now)
+			ok, err := reg.end(ctx, s, remove, by, now)
 			if err != nil {
 				return done, err
 			}
@@ -70,15 +70,15 @@ func (b *Book) Revoke(ctx context.Context, w Which, by string, now time.Time) ([
 
 // which lists the badges that are meant, copies as well. One that can't be read is meant
 // by its number, its place or its key; whose it is it does not tell.
-func (b *Book) which(ctx context.Context, w Which, canonical string) (found []stored, err error) {
+func (reg *Registry) which(ctx context.Context, w Which, canonical string) (found []stored, err error) {
 	if w.Number != "" {
-		_, found, err = b.findNumber(ctx, w.Number, canonical)
+		_, found, err = reg.findNumber(ctx, w.Number, canonical)
 		if errors.Is(err, ErrUnknown) || errors.Is(err, ErrDamaged) {
 			return found, nil
 		}
 		return found, err
 	}
-	err = b.records(ctx, 0, func(s stored) error {
+	err = reg.records(ctx, 0, func(s stored) error {
 		switch {
 		case w.ID != "" && s.ID == w.ID,
 			w.ID == "" && w.Owner != "" && s.Owner == w.Owner,
@@ -90,14 +90,14 @@ func (b *Book) which(ctx context.Context, w Which, canonical string) (found []st
 	return found, err
 }
 
-func (b *Book) end(ctx context.Context, s stored, remove bool, by string, now time.Time) (bool, error) {
+func (reg *Registry) end(ctx context.Context, s stored, remove bool, by string, now time.Time) (bool, error) {
 	if remove || s.damaged {
-		ok, err := b.kv.Delete(ctx, s.at, s.rev)
+		ok, err := reg.kv.Delete(ctx, s.at, s.rev)
 		if err != nil {
 			return false, fmt.Errorf("remove badge: %w", err)
 		}
 		return ok, nil
 	}
 	s.Revoked, s.RevokedBy = now.UTC().Round(0), by
-	return b.put(ctx, s.at, s.Badge, s.rev)
+	return reg.put(ctx, s.at, s.Badge, s.rev)
 }

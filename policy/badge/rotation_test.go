@@ -59,13 +59,13 @@ func TestRevokedWhileItMoves(t *testing.T) {
 		for at := range steps {
 			for dies := at; dies <= steps; dies++ {
 				kv := newMemory()
-				first, err := newBook(t, kv, a).Enrol(ctx, number, enrolment(ada))
+				first, err := newRegistry(t, kv, a).Enrol(ctx, number, enrolment(ada))
 				if err != nil {
 					t.Fatal(err)
 				}
-				book := newBook(t, kv, b, a)
+				registry := newRegistry(t, kv, b, a)
 				revoke := func() {
-					done, err := book.Revoke(ctx, which(first), "admin", now)
+					done, err := registry.Revoke(ctx, which(first), "admin", now)
 					if err != nil || len(done) != 1 || done[0].ID != first.ID {
 						t.Fatalf("%s at %d: %v, %v", name, at, done, err)
 					}
@@ -82,20 +82,20 @@ func TestRevokedWhileItMoves(t *testing.T) {
 					}
 					return nil
 				}
-				_, _ = newBook(t, h, b, a).Resolve(ctx, number, now)
+				_, _ = newRegistry(t, h, b, a).Resolve(ctx, number, now)
 				if !revoked { // the tap was over
 					revoke()
 				}
 				where := fmt.Sprintf("revoked by %s at call %d, killed at %d", name, at, dies)
 				for range 2 { // the first tap mends, the second finds it mended
-					if got, err := book.Resolve(ctx, number, now); !errors.Is(err, ErrRevoked) {
+					if got, err := registry.Resolve(ctx, number, now); !errors.Is(err, ErrRevoked) {
 						t.Errorf("%s: %+v, %v", where, got, err)
 					}
 				}
 				if len(kv.data) != 1 {
 					t.Errorf("%s: %d copies are left", where, len(kv.data))
 				}
-				last := newBook(t, kv, b)
+				last := newRegistry(t, kv, b)
 				if _, err := last.Resolve(ctx, number, now); !errors.Is(err, ErrRevoked) {
 					t.Errorf("%s, old key gone: %v", where, err)
 				}
@@ -113,7 +113,7 @@ func TestEnrolmentDies(t *testing.T) {
 	ctx, a, b := t.Context(), keyLine('a'), keyLine('b')
 	for dies := range 6 {
 		kv := newMemory()
-		if _, err := newBook(t, kv, a).Enrol(ctx, number, enrolment(ada)); err != nil {
+		if _, err := newRegistry(t, kv, a).Enrol(ctx, number, enrolment(ada)); err != nil {
 			t.Fatal(err)
 		}
 		h := &hooked{memory: kv, before: func(n int) error {
@@ -124,16 +124,16 @@ func TestEnrolmentDies(t *testing.T) {
 		}}
 		e := enrolment(grace)
 		e.Replace = true
-		_, err := newBook(t, h, b, a).Enrol(ctx, number, e)
+		_, err := newRegistry(t, h, b, a).Enrol(ctx, number, e)
 		if err != nil && !errors.Is(err, errDead) {
 			t.Fatal(err)
 		}
-		book := newBook(t, kv, b, a)
-		got, rerr := book.Resolve(ctx, number, now)
+		registry := newRegistry(t, kv, b, a)
+		got, rerr := registry.Resolve(ctx, number, now)
 		if rerr != nil || (err == nil && got.Owner != grace) {
 			t.Errorf("killed at %d: %+v, %v", dies, got, rerr)
 		}
-		if got, err := book.Enrol(ctx, number, e); err != nil || got.Owner != grace || len(kv.data) != 1 {
+		if got, err := registry.Enrol(ctx, number, e); err != nil || got.Owner != grace || len(kv.data) != 1 {
 			t.Errorf("killed at %d, again: %+v, %v, %d copies", dies, got, err, len(kv.data))
 		}
 	}
@@ -144,28 +144,28 @@ func TestEnrolmentDies(t *testing.T) {
 func TestNamesAndLostKeys(t *testing.T) {
 	ctx, kv := t.Context(), newMemory()
 	a, b, c := keyLine('a'), keyLine('b'), keyLine('c')
-	first, err := newBook(t, kv, a).Enrol(ctx, number, enrolment(ada))
+	first, err := newRegistry(t, kv, a).Enrol(ctx, number, enrolment(ada))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newBook(t, kv, b).Enrol(ctx, "7700", enrolment(ada)); err != nil {
+	if _, err := newRegistry(t, kv, b).Enrol(ctx, "7700", enrolment(ada)); err != nil {
 		t.Fatal(err)
 	}
-	all := newBook(t, kv, c, b, a)
+	all := newRegistry(t, kv, c, b, a)
 	h := &hooked{memory: kv, before: func(n int) error {
 		if n == 4 { // three reads and the write
 			return errDead
 		}
 		return nil
 	}}
-	if got, err := newBook(t, h, c, b, a).Resolve(ctx, number, now); err != nil || got.ID != first.ID || len(kv.data) != 3 {
+	if got, err := newRegistry(t, h, c, b, a).Resolve(ctx, number, now); err != nil || got.ID != first.ID || len(kv.data) != 3 {
 		t.Fatalf("%+v, %v, %d copies", got, err, len(kv.data))
 	}
-	if err := newBook(t, kv, c, b).Check(ctx); err != nil {
+	if err := newRegistry(t, kv, c, b).Check(ctx); err != nil {
 		t.Errorf("a copy counts as lost: %v", err)
 	}
 	ids := mustKeys(t, a, b).IDs()
-	err = newBook(t, kv, keyLine('d')).Check(ctx)
+	err = newRegistry(t, kv, keyLine('d')).Check(ctx)
 	if !errors.Is(err, ErrKeyChanged) || !strings.Contains(err.Error(), "1 were enrolled under key "+ids[0]) || !strings.Contains(err.Error(), "1 were enrolled under key "+ids[1]) {
 		t.Errorf("%v", err)
 	}
@@ -190,15 +190,15 @@ func TestNamesAndLostKeys(t *testing.T) {
 // A code outlives a change of keys.
 func TestCodeOfAnOldKey(t *testing.T) {
 	ctx, kv := t.Context(), newMemory()
-	text, err := newBook(t, kv, keyLine('a')).IssueCode(ctx, enrolment(ada), time.Hour, strings.NewReader(strings.Repeat("\x01\x02\x03", 8)))
+	text, err := newRegistry(t, kv, keyLine('a')).IssueCode(ctx, enrolment(ada), time.Hour, strings.NewReader(strings.Repeat("\x01\x02\x03", 8)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	book := newBook(t, kv, keyLine('b'), keyLine('a'))
-	if got, err := book.Redeem(ctx, text, number, now); err != nil || got.Owner != ada {
+	registry := newRegistry(t, kv, keyLine('b'), keyLine('a'))
+	if got, err := registry.Redeem(ctx, text, number, now); err != nil || got.Owner != ada {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := book.Redeem(ctx, text, number, now); !errors.Is(err, ErrCode) {
+	if _, err := registry.Redeem(ctx, text, number, now); !errors.Is(err, ErrCode) {
 		t.Errorf("a second time: %v", err)
 	}
 }
@@ -207,7 +207,7 @@ func TestCodeOfAnOldKey(t *testing.T) {
 // behind: the revocation counts, and is not taken for a leftover.
 func TestRevokedByAnOldReplica(t *testing.T) {
 	ctx, kv, a, b := t.Context(), newMemory(), keyLine('a'), keyLine('b')
-	old := newBook(t, kv, a)
+	old := newRegistry(t, kv, a)
 	if _, err := old.Enrol(ctx, number, enrolment(ada)); err != nil {
 		t.Fatal(err)
 	}
@@ -217,19 +217,19 @@ func TestRevokedByAnOldReplica(t *testing.T) {
 		}
 		return nil
 	}}
-	if _, err := newBook(t, h, b, a).Resolve(ctx, number, now); err != nil || len(kv.data) != 2 {
+	if _, err := newRegistry(t, h, b, a).Resolve(ctx, number, now); err != nil || len(kv.data) != 2 {
 		t.Fatalf("%v, %d copies", err, len(kv.data))
 	}
 	if _, err := old.Revoke(ctx, Which{Number: number}, "admin", now); err != nil {
 		t.Fatal(err)
 	}
-	if err := newBook(t, kv, b).Check(ctx); !errors.Is(err, ErrKeyChanged) {
+	if err := newRegistry(t, kv, b).Check(ctx); !errors.Is(err, ErrKeyChanged) {
 		t.Errorf("the revocation would be lost: %v", err)
 	}
-	if _, err := newBook(t, kv, b, a).Resolve(ctx, number, now); !errors.Is(err, ErrRevoked) {
+	if _, err := newRegistry(t, kv, b, a).Resolve(ctx, number, now); !errors.Is(err, ErrRevoked) {
 		t.Errorf("%v", err)
 	}
-	if err := newBook(t, kv, b).Check(ctx); err != nil {
+	if err := newRegistry(t, kv, b).Check(ctx); err != nil {
 		t.Errorf("after the tap: %v", err)
 	}
 }

@@ -140,11 +140,11 @@ const exact = 15
 
 // changed are the rows whose numbers a spreadsheet seems to have changed; only the whole
 // column shows that. asIs takes them all.
-func (b *Book) changed(rows []row, asIs bool) (wrong ImportError) {
+func (reg *Registry) changed(rows []row, asIs bool) (wrong ImportError) {
 	if asIs {
 		return nil
 	}
-	width := b.width(rows)
+	width := reg.width(rows)
 	long, cut := 0, ImportError{}
 	for _, r := range rows {
 		if !decimal(r.number) {
@@ -180,7 +180,7 @@ const (
 
 // width is how many digits the numbers of a column have when all should have as many; 0
 // when they need not, or when the chain makes no difference of leading zeros.
-func (b *Book) width(rows []row) int {
+func (reg *Registry) width(rows []row) int {
 	count, led := map[int]int{}, map[int]int{}
 	n, all := 0, 0
 	for _, r := range rows {
@@ -195,8 +195,8 @@ func (b *Book) width(rows []row) int {
 		if count[len(r.number)] > count[n] {
 			n = len(r.number)
 		}
-		with, err := b.chain.Apply("0" + r.number)
-		if without, err2 := b.chain.Apply(r.number); err == nil && err2 == nil && with == without {
+		with, err := reg.chain.Apply("0" + r.number)
+		if without, err2 := reg.chain.Apply(r.number); err == nil && err2 == nil && with == without {
 			return 0
 		}
 	}
@@ -212,8 +212,8 @@ func (b *Book) width(rows []row) int {
 }
 
 // enrollable reports what is wrong with a number as a reader would tell it.
-func (b *Book) enrollable(number string) error {
-	canonical, err := b.chain.Apply(number)
+func (reg *Registry) enrollable(number string) error {
+	canonical, err := reg.chain.Apply(number)
 	if err != nil {
 		return err
 	}

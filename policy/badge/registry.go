@@ -39,7 +39,7 @@ var (
 // maxConflicts is how often a change is tried anew when another was faster.
 const maxConflicts = 8
 
-// KV is what a Book needs of a durable bucket; *bus.KV is one.
+// KV is what a Registry needs of a durable bucket; *bus.KV is one.
 type KV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (newRevision uint64, swapped bool, err error)
@@ -118,9 +118,9 @@ func (e Enrolment) wrong() (column string, err error) {
 	return "", nil
 }
 
-// Book knows whose badge it is. It is safe for concurrent use; every change is
-// durable before it returns.
-type Book struct {
+// Registry knows who owns which badge. It is safe for concurrent use; every change is
+// stored before it returns.
+type Registry struct {
 	kv    KV
 	keys  Keys
 	chain Chain
@@ -128,12 +128,13 @@ type Book struct {
 	owners OwnerByName
 }
 
-// NewBook keeps badges in kv, hashed under keys.
-func NewBook(kv KV, keys Keys, chain Chain) *Book { return &Book{kv: kv, keys: keys, chain: chain} }
+// NewRegistry returns a Registry that stores badges in kv, hashed under keys.
+func NewRegistry(kv KV, keys Keys, chain Chain) *Registry {
+	return &Registry{kv: kv, keys: keys, chain: chain}
+}
 
-// Canonical is the number as every reader would have it. It is not to be
-// stored.
-func (b *Book) Canonical(number string) (string, error) { return b.chain.Apply(number) }
+// Canonical returns the number in the form that all readers share. It must not be stored.
+func (reg *Registry) Canonical(number string) (string, error) { return reg.chain.Apply(number) }
 
 // place is where the badge with a canonical number is stored under a key.
 func place(k key, canonical string) string {
@@ -149,11 +150,11 @@ func idOf(place string) string { return place[strings.LastIndexByte(place, '.')+
 
 // Check reports with ErrKeyChanged that badges are stored which no key of the
 // file can find any more.
-func (b *Book) Check(ctx context.Context) error {
-	have := b.keys.IDs()
+func (reg *Registry) Check(ctx context.Context) error {
+	have := reg.keys.IDs()
 	known := map[string]bool{}   // ids of badges that can be found
 	lost := map[string][]Badge{} // by the key
-	err := b.each(ctx, func(s stored) error {
+	err := reg.each(ctx, func(s stored) error {
 		if id := s.keyID(); slices.Contains(have, id) {
 			known[s.ID] = true
 		} else {
@@ -181,21 +182,21 @@ func (b *Book) Check(ctx context.Context) error {
 
 // Enrol makes a badge its owner's. Doing it again changes nothing but its end;
 // taking it from somebody else needs e.Replace, or is ErrTaken.
-func (b *Book) Enrol(ctx context.Context, number string, e Enrolment) (Badge, error) {
+func (reg *Registry) Enrol(ctx context.Context, number string, e Enrolment) (Badge, error) {
 	if err := e.check(); err != nil {
 		return Badge{}, err
 	}
 	e.Owner = canonicalOwner(e.Owner)
-	canonical, err := b.chain.Apply(number)
+	canonical, err := reg.chain.Apply(number)
 	if err != nil {
 		return Badge{}, err
 	}
-	to := place(b.keys.list[0], canonical)
+	to := place(reg.keys.list[0], canonical)
 	if err := enrollable(canonical); err != nil {
 		return Badge{}, err
 	}
 	for range maxConflicts {
-		old, copies, err := b.findNumber(ctx, number, canonical)
+		old, copies, err := reg.findNumber(ctx, number, canonical)
 		damaged := errors.Is(err, ErrDamaged) // whose it was can't be told: it is enrolled anew
 		if err != nil && !damaged && !errors.Is(err, ErrUnknown) {
 			return Badge{}, err
@@ -211,7 +212,7 @@ func (b *Book) Enrol(ctx context.Context, number string, e Enrolment) (Badge, er
 		if valid && old.Owner == e.Owner {
 			fresh.Enrolled, fresh.By = old.Enrolled, old.By
 		}
-		if ok, err := b.settle(ctx, to, fresh, copies); err != nil || ok {
+		if ok, err := reg.settle(ctx, to, fresh, copies); err != nil || ok {
 			fresh.Warning = Odd(canonical)
 			return fresh, err
 		}
@@ -224,18 +225,18 @@ func (b *Book) Enrol(ctx context.Context, number string, e Enrolment) (Badge, er
 //
 // Dying between, there are two copies. find takes the one under the newer key,
 // and an end that was stored in the older one in the meantime counts.
-func (b *Book) settle(ctx context.Context, to string, badge Badge, copies []stored) (bool, error) {
+func (reg *Registry) settle(ctx context.Context, to string, badge Badge, copies []stored) (bool, error) {
 	var there stored
 	if len(copies) > 0 && copies[0].at == to {
 		there, copies = copies[0], copies[1:]
 	}
 	if there.damaged || !there.equal(badge) {
-		if ok, err := b.put(ctx, to, badge, there.rev); err != nil || !ok {
+		if ok, err := reg.put(ctx, to, badge, there.rev); err != nil || !ok {
 			return false, err
 		}
 	}
 	for _, c := range copies {
-		if ok, err := b.kv.Delete(ctx, c.at, c.rev); err != nil {
+		if ok, err := reg.kv.Delete(ctx, c.at, c.rev); err != nil {
 			return false, fmt.Errorf("remove badge of an old key: %w", err)
 		} else if !ok {
 			return false, nil
@@ -244,13 +245,13 @@ func (b *Book) settle(ctx context.Context, to string, badge Badge, copies []stor
 	return true, nil
 }
 
-func (b *Book) put(ctx context.Context, place string, badge Badge, rev uint64) (bool, error) {
+func (reg *Registry) put(ctx context.Context, place string, badge Badge, rev uint64) (bool, error) {
 	badge.Warning = ""
 	value, err := json.Marshal(badge)
 	if err != nil {
 		return false, fmt.Errorf("encode badge: %w", err)
 	}
-	_, ok, err := b.kv.CompareAndSet(ctx, place, value, rev, 0)
+	_, ok, err := reg.kv.CompareAndSet(ctx, place, value, rev, 0)
 	if err != nil {
 		return false, fmt.Errorf("store badge: %w", err)
 	}
@@ -312,10 +313,10 @@ func (s stored) keyID() string {
 
 // findNumber is find, also for a badge that an earlier version enrolled with what nobody
 // sees in its number.
-func (b *Book) findNumber(ctx context.Context, number, canonical string) (badge Badge, copies []stored, err error) {
-	badge, copies, err = b.find(ctx, canonical)
-	if before, ok := b.chain.applyAsBefore(number); ok && before != canonical && errors.Is(err, ErrUnknown) {
-		return b.find(ctx, before)
+func (reg *Registry) findNumber(ctx context.Context, number, canonical string) (badge Badge, copies []stored, err error) {
+	badge, copies, err = reg.find(ctx, canonical)
+	if before, ok := reg.chain.applyAsBefore(number); ok && before != canonical && errors.Is(err, ErrUnknown) {
+		return reg.find(ctx, before)
 	}
 	return badge, copies, err
 }
@@ -323,11 +324,11 @@ func (b *Book) findNumber(ctx context.Context, number, canonical string) (badge 
 // find looks under every key, the current one first: always all of them, so that
 // it takes the same time whether a badge is there or not. With ErrDamaged, one of the
 // copies can't be read: it may have told of an end.
-func (b *Book) find(ctx context.Context, canonical string) (badge Badge, copies []stored, err error) {
+func (reg *Registry) find(ctx context.Context, canonical string) (badge Badge, copies []stored, err error) {
 	var damage error
-	for _, k := range b.keys.list {
+	for _, k := range reg.keys.list {
 		at := place(k, canonical)
-		value, rev, err := b.kv.Get(ctx, at)
+		value, rev, err := reg.kv.Get(ctx, at)
 		if err != nil {
 			return Badge{}, nil, fmt.Errorf("read badge: %w", err)
 		}
@@ -373,17 +374,17 @@ func (b Badge) valid(now time.Time) error {
 // Resolve says whose badge it is. The errors about the badge wrap ErrNotValid;
 // a number that can't be one is ErrUnknown. A badge under an old key is stored
 // again under the current one.
-func (b *Book) Resolve(ctx context.Context, number string, now time.Time) (Badge, error) {
-	canonical, err := b.chain.Apply(number)
+func (reg *Registry) Resolve(ctx context.Context, number string, now time.Time) (Badge, error) {
+	canonical, err := reg.chain.Apply(number)
 	if err != nil {
 		return Badge{}, ErrUnknown
 	}
-	badge, copies, err := b.findNumber(ctx, number, canonical)
+	badge, copies, err := reg.findNumber(ctx, number, canonical)
 	if err != nil {
 		return Badge{}, err
 	}
-	if to := place(b.keys.list[0], canonical); len(copies) > 1 || copies[0].at != to {
-		badge = b.moved(ctx, number, canonical, to, badge, copies)
+	if to := place(reg.keys.list[0], canonical); len(copies) > 1 || copies[0].at != to {
+		badge = reg.moved(ctx, number, canonical, to, badge, copies)
 	}
 	if err := badge.valid(now); err != nil {
 		return Badge{}, err
@@ -393,12 +394,12 @@ func (b *Book) Resolve(ctx context.Context, number string, now time.Time) (Badge
 
 // moved stores a badge under the current key alone. If it can't, the next tap
 // does it: what counts is what is read.
-func (b *Book) moved(ctx context.Context, number, canonical, to string, badge Badge, copies []stored) Badge {
+func (reg *Registry) moved(ctx context.Context, number, canonical, to string, badge Badge, copies []stored) Badge {
 	for range maxConflicts {
-		if ok, err := b.settle(ctx, to, badge, copies); ok || err != nil {
+		if ok, err := reg.settle(ctx, to, badge, copies); ok || err != nil {
 			break
 		}
-		again, now, err := b.findNumber(ctx, number, canonical)
+		again, now, err := reg.findNumber(ctx, number, canonical)
 		if err != nil {
 			break
 		}
