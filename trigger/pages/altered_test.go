@@ -49,6 +49,8 @@ func TestAlteredFields(t *testing.T) {
 		"the number of an entry in an update":  {table, "xref\n2 1\n", "xref\n3 1\n", 3, false},
 		"the index of an update":               {stream, "/Index [2 1 5 1", "/Index [3 1 5 1", 3, false},
 		"the index of an update, another page": {stream, "/Index [2 1 5 1", "/Index [2 1 6 1", 3, false},
+		"an entry of nobody in an update":      {table, "xref\n2 1\n", "xref\n8 1\n", 3, false},
+		"an index of nobody in an update":      {stream, "/Index [2 1 5 1", "/Index [9 1 5 1", 3, false},
 		"how many rows there are":              {plain, "/Size 6", "/Size 4", 2, true},
 		"the width of rows":                    {plain, "/W [1 4 2]", "/W [1 4 1]", 2, true},
 		"a part that is stored":                {stored, "<PageContent Source", "<PageContend Source", 3, false},
