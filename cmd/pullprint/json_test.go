@@ -7,12 +7,15 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
@@ -81,6 +84,65 @@ func TestJSONNames(t *testing.T) {
 	if at := reflect.TypeFor[held.Settings](); at.NumField() != 6 {
 		t.Errorf("%v has changed: its names are those of Graph, and stored", at)
 	}
+}
+
+// What verbs print as JSON has the names, in the order, that it had.
+func TestJSONOutputs(t *testing.T) {
+	t.Parallel()
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(printed)) {
+		for _, v := range printed[name] {
+			list = append(list, outline(reflect.TypeOf(v), name+": ", 0)...)
+		}
+	}
+	got, file := strings.Join(list, "\n")+"\n", filepath.Join("testdata", "json.txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("verbs print other JSON (- as it was, + now); -update writes %s anew if that is meant:\n%s", file, diff)
+	}
+}
+
+// maxOutline is how deep an outline goes: what holds itself has no end.
+const maxOutline = 8
+
+// outline are the names in the JSON of a type, with their options and kinds.
+func outline(t reflect.Type, at string, depth int) (list []string) {
+	if depth > maxOutline {
+		return nil
+	}
+	if t.Implements(reflect.TypeFor[json.Marshaler]()) || t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+		return []string{at + " " + t.Name()}
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return outline(t.Elem(), at, depth+1)
+	case reflect.Slice, reflect.Array, reflect.Map:
+		return outline(t.Elem(), at+"[]", depth+1)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			key, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			switch {
+			case key == "-" || !f.IsExported() && !f.Anonymous:
+			case f.Anonymous && key == "":
+				list = append(list, outline(f.Type, at, depth+1)...)
+			case key == "":
+				list = append(list, outline(f.Type, at+"."+f.Name, depth+1)...)
+			default:
+				list = append(list, outline(f.Type, at+"."+strings.TrimSuffix(key+"?"+options, "?"), depth+1)...)
+			}
+		}
+		return list
+	}
+	return []string{at + " " + t.Kind().String()}
 }
 
 // callers are the functions that call one of that name.
