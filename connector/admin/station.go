@@ -197,13 +197,18 @@ func (p *Pages) idle(rw http.ResponseWriter, status int, device, wrong string) {
 	})
 }
 
+// tryAgain is what a person can do about trouble that is not theirs.
+const tryAgain = "Nothing is lost: please show your badge again in a few seconds. If that does not help, tell your administrator."
+
 // trouble says at a station what an error means, and waits for a badge.
 func (p *Pages) trouble(rw http.ResponseWriter, device string, err error) {
 	pr := problemOf(err)
-	if hidden(err, pr) {
+	text := pr.Title + ". " + pr.Detail
+	if hidden(err, pr) { // the detail is for who reads the log
 		p.log.Warn("page failed", zap.String("device", device), zap.Error(err))
+		text = "It can't be done at the moment. " + tryAgain
 	}
-	p.idle(rw, pr.Status, device, pr.Title+". "+pr.Detail)
+	p.idle(rw, pr.Status, device, text)
 }
 
 // stationJobs ends the visit of whoever is there, and shows the jobs of whose badge

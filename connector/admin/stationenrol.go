@@ -47,7 +47,7 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 	case code == "" && number == "":
 		p.enrol(rw, http.StatusOK, stationPage{Device: device}, "")
 		return
-	case code == "" || code == number: // a card may look like a code
+	case code == "":
 		p.stationJobs(rw, req)
 		return
 	case number == "" && badge.IsCode(code):

@@ -281,3 +281,30 @@ func TestReaderHabits(t *testing.T) {
 		})
 	}
 }
+
+// Nothing in the field changes nothing; two different cards are nobody's, and end the
+// visit.
+func TestStationFields(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s, student, teacher := two(t, 2)
+		defer s.end()
+		c := s.screen()
+		c.badge(number)
+		for range 3 {
+			c.badge(" ")
+			c.sees("Your jobs", "Print all 2")
+		}
+		mine := c.form()
+		c.post("jobs", url.Values{"badge": {number, teachersCard}, "visit": {c.ticket()}})
+		c.sees("Two badges were read", `name="badge"`)
+		c.post("release", mine)
+		c.sees("Please show your badge again")
+		c.post("jobs", url.Values{"badge": {number, number}})
+		c.sees("Print all 2")
+		c.post("enrol", url.Values{"badge": {number, teachersCard}, "code": {"BCDF-GHJK"}})
+		c.sees("Two badges were read", `value="BCDF-GHJK"`)
+		if n := s.applied(append(student, teacher...)...); n != 0 {
+			t.Errorf("%d jobs moved", n)
+		}
+	})
+}

@@ -330,6 +330,10 @@ func TestStationLeadsHome(t *testing.T) {
 			t.Errorf("without a directory: %d", c.status)
 		}
 		c.sees(`name="badge"`, " autofocus", `href="/station/hq-2-west"`, `content="20; url=/station/hq-2-west"`)
+		c.sees("please show your badge again in a few seconds")
+		if strings.Contains(c.page, "the log") {
+			t.Error("a person is sent to the log")
+		}
 		for _, path := range []string{"/jobs", "/release", "/cancel", "/leave"} {
 			c.get(path)
 			if c.status != http.StatusOK {
