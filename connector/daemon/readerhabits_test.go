@@ -93,7 +93,6 @@ func TestBrowserReaderHabits(t *testing.T) {
 		{"no end", "N", keyEvery}, // before an end is known of this reader
 		{"no end, after Tab", "\tN", keyEvery},
 		{"Enter", "N\r", keyEvery},
-		{"no end where others have one", "N…⋯", keyEvery},
 		{"line feed", "N\n", keyEvery},
 		{"Ctrl+J", "N␊", keyEvery},
 		{"CR and Ctrl+J", "N\r␊", keyEvery},
@@ -123,7 +122,7 @@ func TestBrowserReaderHabits(t *testing.T) {
 		for card, who := range map[string]string{cardA: "student", cardB: "teacher"} {
 			took := k.sends(strings.ReplaceAll(h.keys, "N", card), h.every)
 			if got := k.shows(who, 5*time.Second); got != who {
-				if h.every == keyEvery && took > tooSlow && !strings.ContainsAny(h.keys, "\r\n\t…") {
+				if h.every == keyEvery && took > tooSlow && strings.HasSuffix(h.keys, "N") {
 					t.Logf("%s: a key took %s, this machine is too busy to be a reader", h.name, took)
 					continue
 				}
