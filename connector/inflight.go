@@ -85,9 +85,10 @@ type noted struct {
 	since time.Time
 	users int
 
-	written  sync.Mutex // revision and waits
+	written  sync.Mutex // revision, waits and waiting
 	revision uint64
-	waits    int // calls of Graph that are under way
+	waits    int  // calls of Graph that are under way
+	waiting  bool // what is noted
 	crashes  int
 	failed   bool
 	give     func() // the place in alone
@@ -133,6 +134,8 @@ func (f *inflight) begin(ctx context.Context, ref held.Ref) (noted context.Conte
 			if n, err = f.take(ctx, key, found, revision); err != nil {
 				return ctx, nil, err
 			}
+		} else if n.crashes >= maxCrashes-1 {
+			f.waits(ctx, n, 0) // whoever joins does not wait
 		}
 		if n != nil {
 			return context.WithValue(ctx, notedKey{}, n), f.ending(ctx, key, n), nil
@@ -151,23 +154,30 @@ func (f *inflight) wait(ctx context.Context) (done func()) {
 	return func() { f.waits(context.WithoutCancel(ctx), n, -1) }
 }
 
-// waits counts a call of Graph, and writes the note when the first begins or the last
-// has ended. One that can't be written says what it did before: a death may then count
-// that need not.
+// waits counts a call of Graph, and writes the note when all that use it begin to wait or
+// one of them goes on. When that can't be written, it is tried again with the next call.
 func (f *inflight) waits(ctx context.Context, n *noted, calls int) {
 	ctx, cancel := context.WithTimeout(ctx, noteWithin)
 	defer cancel()
 	n.written.Lock()
 	defer n.written.Unlock()
-	before := n.waits > 0
 	n.waits += calls
-	if waiting := n.waits > 0; waiting != before && n.revision != 0 {
-		revision, ok, err := f.put(ctx, n.key, note{By: f.by, Since: n.since, Crashes: n.crashes, Waiting: waiting}, n.revision)
-		if err == nil && ok {
-			n.revision = revision
-		} else if err != nil {
-			f.log.Debug("note of a wait not written", zap.String("job", n.key), zap.Error(err))
-		}
+	f.mu.Lock()
+	waiting := n.waits > 0 && n.waits >= n.users
+	f.mu.Unlock()
+	if waiting == n.waiting || n.revision == 0 {
+		return
+	}
+	text := note{By: f.by, Since: n.since, Crashes: n.crashes, Waiting: waiting}
+	revision, ok, err := f.put(ctx, n.key, text, n.revision)
+	if err == nil && ok {
+		n.revision, n.waiting = revision, waiting
+		return
+	}
+	f.log.Debug("note of a wait not written", zap.String("job", n.key), zap.Error(err))
+	// An earlier write may have happened although its answer was lost.
+	if raw, revision, err := f.kv.Get(ctx, n.key); err == nil && json.Unmarshal(raw, &text) == nil && text.By == f.by {
+		n.revision, n.waiting = revision, text.Waiting
 	}
 }
 
@@ -290,8 +300,11 @@ func (f *inflight) ending(ctx context.Context, key string, n *noted) func(well b
 			delete(f.mine, key)
 		}
 		f.mu.Unlock()
-		if last {
+		switch {
+		case last:
 			f.end(ctx, key, n)
+		case n.crashes >= maxCrashes-1:
+			f.waits(context.WithoutCancel(ctx), n, 0)
 		}
 	}
 }

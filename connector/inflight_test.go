@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -148,7 +149,7 @@ func TestKilledWhileGraphIsWaitedFor(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		id, d := w.print(graphtest.JobSpec{Printer: pullID})
-		for range 6 {
+		for range 60 {
 			var l *life
 			l = w.live("", func(deps *connector.Deps) {
 				deps.Graph = killedReading{deps.Graph, func() { l.dead.Store(true); l.kill() }}
@@ -160,6 +161,48 @@ func TestKilledWhileGraphIsWaitedFor(t *testing.T) {
 		l.worker.Handle(l.ctx, d)
 		if dead := w.deadLetters(t); len(dead) != 0 || w.record(id).State != held.Held {
 			t.Errorf("the job is %q, dead letters %+v", w.record(id).State, dead)
+		}
+	})
+}
+
+// heldReading is a Graph whose first read of a job takes long.
+type heldReading struct {
+	connector.Graph
+	first atomic.Bool
+}
+
+func (g *heldReading) Job(ctx context.Context, ref graph.JobRef) (graph.Job, error) {
+	if !g.first.Swap(true) {
+		<-ctx.Done()
+		return graph.Job{}, ctx.Err()
+	}
+	return g.Graph.Job(ctx, ref)
+}
+
+// A process that dies at a document did so, also while somebody else waits for Graph
+// about the same job.
+func TestKillsWhileAnotherWaits(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
+		o := &opens{n: map[string]int{}, dies: func(string) bool { return true }}
+		for i := range 6 {
+			l := o.live(t, w, func(deps *connector.Deps) {
+				if i >= 2 { // it is worked on alone by now
+					deps.Graph = &heldReading{Graph: deps.Graph}
+				}
+			})
+			ctx, cancel := context.WithCancel(l.ctx)
+			waited := make(chan struct{})
+			go func() { defer close(waited); l.worker.Handle(ctx, d) }()
+			time.Sleep(time.Second)
+			l.worker.Handle(l.ctx, d)
+			cancel()
+			<-waited
+			l.end()
+		}
+		if dead := w.deadLetters(t); len(dead) == 0 || dead[0].Reason != "crash" || o.n[id.Job] > 3 {
+			t.Errorf("opened %d times, dead letters %+v", o.n[id.Job], dead)
 		}
 	})
 }

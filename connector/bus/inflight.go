@@ -2,6 +2,7 @@ package bus
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 )
@@ -20,9 +20,11 @@ const (
 	inflightName = "pullprint.inflight"
 	inflightSlot = 512
 	// inflightSlots is what the file has room for: four times as many notes as a
-	// process has workers.
+	// process has workers. Those of jobs that were given up stay; when there is no room
+	// left, the oldest note makes room: what is in work was noted lately.
 	inflightSlots  = 2048
 	inflightHeader = 8 // bytes of a slot: length of the key, length of the value, checksum
+	inflightTime   = 8 // and at its end: when it was written, in Unix nanoseconds
 )
 
 const inflightPrefix = "inflight."
@@ -50,6 +52,7 @@ type noteSlot struct {
 	slot     int
 	value    []byte
 	revision uint64
+	at       int64 // when it was written
 }
 
 // Inflight is where notes of what is being worked on are kept.
@@ -94,11 +97,12 @@ func (i *Inflight) CompareAndSet(ctx context.Context, key string, value []byte, 
 	}
 	if !known {
 		if len(i.free) == 0 {
-			return 0, false, fmt.Errorf("%w: no room to note what is worked on", ErrUnavailable)
+			i.dropOldest()
 		}
 		n.slot = i.free[len(i.free)-1]
 	}
-	if err := i.write(n.slot, key, value); err != nil {
+	n.at = time.Now().UnixNano()
+	if err := i.write(n.slot, key, value, n.at); err != nil {
 		return 0, false, err
 	}
 	if !known {
@@ -108,6 +112,18 @@ func (i *Inflight) CompareAndSet(ctx context.Context, key string, value []byte, 
 	n.value, n.revision = bytes.Clone(value), i.revision
 	i.notes[key] = n
 	return n.revision, true, nil
+}
+
+// dropOldest makes room for a note. The slot is written by whoever takes it.
+func (i *Inflight) dropOldest() {
+	oldest := ""
+	for key, n := range i.notes {
+		if o := i.notes[oldest]; oldest == "" || cmp.Or(cmp.Compare(n.at, o.at), cmp.Compare(n.revision, o.revision)) < 0 {
+			oldest = key
+		}
+	}
+	i.free = append(i.free, i.notes[oldest].slot)
+	delete(i.notes, oldest)
 }
 
 // Delete removes a note that is at revision; false means that it is at another.
@@ -124,7 +140,7 @@ func (i *Inflight) Delete(ctx context.Context, key string, revision uint64) (boo
 	if !known || n.revision != revision {
 		return false, nil
 	}
-	if err := i.write(n.slot, "", nil); err != nil {
+	if err := i.write(n.slot, "", nil, 0); err != nil {
 		return false, err
 	}
 	delete(i.notes, key)
@@ -178,13 +194,13 @@ func (i *Inflight) open() error {
 	}
 	i.file, i.notes, i.free = f, map[string]noteSlot{}, nil
 	for slot := inflightSlots - 1; slot >= 0; slot-- {
-		key, value, ok := decodeNote(all[slot*inflightSlot : (slot+1)*inflightSlot])
+		key, value, at, ok := decodeNote(all[slot*inflightSlot : (slot+1)*inflightSlot])
 		if !ok {
 			i.free = append(i.free, slot)
 			continue
 		}
 		i.revision++
-		i.notes[key] = noteSlot{slot, value, i.revision}
+		i.notes[key] = noteSlot{slot, value, i.revision, at}
 	}
 	return nil
 }
@@ -199,8 +215,8 @@ func (i *Inflight) close() error {
 	return i.file.Close()
 }
 
-func (i *Inflight) write(slot int, key string, value []byte) error {
-	raw, ok := encodeNote(key, value)
+func (i *Inflight) write(slot int, key string, value []byte, at int64) error {
+	raw, ok := encodeNote(key, value, at)
 	if !ok {
 		return fmt.Errorf("note of %d bytes is too long", len(key)+len(value))
 	}
@@ -210,13 +226,14 @@ func (i *Inflight) write(slot int, key string, value []byte) error {
 	return nil
 }
 
-// encodeNote makes a slot; an empty key makes a free one.
-func encodeNote(key string, value []byte) (raw []byte, ok bool) {
+// encodeNote makes a slot; an empty key makes a free one. A version that did not write
+// the time reads it all the same.
+func encodeNote(key string, value []byte, at int64) (raw []byte, ok bool) {
 	raw = make([]byte, inflightSlot)
 	if key == "" {
 		return raw, true
 	}
-	if len(key)+len(value) > inflightSlot-inflightHeader {
+	if len(key)+len(value) > inflightSlot-inflightHeader-inflightTime {
 		return nil, false
 	}
 	binary.LittleEndian.PutUint16(raw[0:], uint16(len(key)))   //nolint:gosec // less than a slot
@@ -224,15 +241,19 @@ func encodeNote(key string, value []byte) (raw []byte, ok bool) {
 	body := raw[inflightHeader:]
 	copy(body, key)
 	copy(body[len(key):], value)
+	binary.LittleEndian.PutUint64(body[len(body)-inflightTime:], uint64(at)) //nolint:gosec // of our own clock
 	binary.LittleEndian.PutUint32(raw[4:], crc32.ChecksumIEEE(body))
 	return raw, true
 }
 
-func decodeNote(raw []byte) (key string, value []byte, ok bool) {
+func decodeNote(raw []byte) (key string, value []byte, at int64, ok bool) {
 	body := raw[inflightHeader:]
 	nk, nv := int(binary.LittleEndian.Uint16(raw[0:])), int(binary.LittleEndian.Uint16(raw[2:]))
 	if nk == 0 || nk+nv > len(body) || binary.LittleEndian.Uint32(raw[4:]) != crc32.ChecksumIEEE(body) {
-		return "", nil, false
+		return "", nil, 0, false
 	}
-	return strings.Clone(string(body[:nk])), bytes.Clone(body[nk : nk+nv]), true
+	if nk+nv <= len(body)-inflightTime { // else it is of the version before, and long
+		at = int64(binary.LittleEndian.Uint64(body[len(body)-inflightTime:])) //nolint:gosec // ours
+	}
+	return string(body[:nk]), bytes.Clone(body[nk : nk+nv]), at, true
 }
