@@ -1,7 +1,9 @@
 package daemon_test
 
 import (
+	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,8 +36,23 @@ func metricsOf(page string) string {
 	return strings.Join(list, "\n") + "\n"
 }
 
+var labelValue = regexp.MustCompile(`="(\\.|[^"\\])*"`)
+
+// labelsOf are the names of our series, each with those of its labels.
+func labelsOf(page string) string {
+	var list []string
+	for line := range strings.Lines(metricsOf(page)) {
+		if name, ok := strings.CutPrefix(line, "  "); ok {
+			list = append(list, labelValue.ReplaceAllString(name, ""))
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), "")
+}
+
 // The series of a daemon that has just begun, with their labels and those that are zero,
-// stay as they are: dashboards and alerts read them.
+// stay as they are, and so do the names and labels of one that has worked: dashboards and
+// alerts read them.
 func TestFreshMetrics(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		s := newOffice(t, graphtest.Calm()).start(zap.NewNop())
@@ -44,5 +61,16 @@ func TestFreshMetrics(t *testing.T) {
 		pass(30 * time.Second)
 		_, page := s.get("/metrics")
 		golden(t, "metrics.txt", s.named(metricsOf(page)))
+
+		s.enrol(studentID, number)
+		s.hold(1)
+		if _, code := s.tap(number); code != http.StatusOK {
+			t.Fatal(code)
+		}
+		s.print(graphtest.JobSpec{Printer: directID, Copies: 99})
+		s.print(graphtest.JobSpec{Printer: directID})
+		pass(time.Minute)
+		_, page = s.get("/metrics")
+		golden(t, "metrics-in-use.txt", labelsOf(page))
 	})
 }
