@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"os"
@@ -10,6 +9,7 @@ import (
 
 	"pullprint/policy"
 	"pullprint/policy/badge"
+	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/webhook"
 )
 
@@ -100,7 +100,7 @@ func (e *examination) pair(key string, files webhook.TLS) {
 	if files.CertFile == "" {
 		return
 	}
-	loaded, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+	loaded, err := auth.KeyPair(files.CertFile, files.KeyFile)
 	if err != nil {
 		e.say("certificate", broken, key+": "+err.Error(), "write the certificate chain and its key there, in PEM")
 		return

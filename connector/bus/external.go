@@ -64,20 +64,18 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 func (c Config) access() ([]nats.Option, error) {
 	var opts []nats.Option
 	if f := c.CredentialsFile; f != "" {
-		opts = append(opts, nats.UserCredentials(f))
+		opts = append(opts, nats.UserJWT(func() (string, error) { return userOf(f) },
+			func(nonce []byte) ([]byte, error) { return sign("nats.credentials_file", f, nonce) }))
 	}
 	if f := c.NkeyFile; f != "" {
-		o, err := nats.NkeyOptionFromSeed(f)
+		public, err := publicKey(f)
 		if err != nil {
-			return nil, fmt.Errorf("nats.nkey_file: %w", CheckNkey(f))
+			return nil, fmt.Errorf("nats.nkey_file: %w", err)
 		}
-		opts = append(opts, o)
+		opts = append(opts, nats.Nkey(public, func(nonce []byte) ([]byte, error) { return sign("nats.nkey_file", f, nonce) }))
 	}
-	if f := c.TLS.CAFile; f != "" {
-		opts = append(opts, nats.RootCAs(f))
-	}
-	if c.TLS.CertFile != "" {
-		opts = append(opts, nats.ClientCert(c.TLS.CertFile, c.TLS.KeyFile))
+	if c.TLS.CAFile != "" || c.TLS.CertFile != "" {
+		opts = append(opts, c.TLS.option)
 	}
 	return opts, nil
 }

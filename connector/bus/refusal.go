@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/base64"
@@ -9,14 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
 	"time"
 
+	"pullprint/trigger/graph/auth"
+
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 	"go.uber.org/zap"
 )
 
@@ -30,12 +29,15 @@ var (
 
 // final reports whether a failed connect would fail again.
 func final(err error) bool {
-	return errors.Is(err, ErrRefused) || errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "invalid")
+	return errors.Is(err, ErrRefused) || errors.Is(err, auth.ErrUTF16) || errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "invalid")
 }
 
 // explained says of a failed connect, in a sentence each, what happened and what
 // to do. It quotes no key and no token.
 func (c Config) explained(err error) error {
+	if errors.Is(err, auth.ErrUTF16) {
+		return err // it names the key, the file and what to do
+	}
 	what, remedy := c.refusal(err)
 	if what == "" {
 		return fmt.Errorf("connect to NATS at nats.url: %w (check that the server runs and can be reached)", err)
@@ -108,12 +110,7 @@ func (c Config) credentialsEnd() (time.Time, bool) {
 	if c.CredentialsFile == "" {
 		return time.Time{}, false
 	}
-	text, err := os.ReadFile(c.CredentialsFile)
-	if err != nil {
-		return time.Time{}, false
-	}
-	defer clear(text)
-	jwt, err := nkeys.ParseDecoratedJWT(text)
+	jwt, err := userOf(c.CredentialsFile)
 	if err != nil {
 		return time.Time{}, false
 	}
@@ -129,25 +126,6 @@ func (c Config) credentialsEnd() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return time.Unix(claims.Expires, 0), true
-}
-
-// CheckNkey says what is wrong with a file that is to hold the seed of a user's
-// nkey, without quoting from it.
-func CheckNkey(file string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	defer clear(text)
-	kp, err := nkeys.ParseDecoratedNKey(bytes.TrimSpace(text))
-	if err != nil {
-		return errors.New("the file holds no seed of an nkey")
-	}
-	defer kp.Wipe()
-	if pub, err := kp.PublicKey(); err != nil || !nkeys.IsValidPublicUserKey(pub) {
-		return errors.New("the file holds the seed of another kind of nkey than a user's")
-	}
-	return nil
 }
 
 // connectionError is told what the server says beside its answers: above all

@@ -1,7 +1,7 @@
 package config
 
 import (
-	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -124,7 +124,7 @@ func (k *checker) tenant() {
 	}
 	k.url("endpoints.graph", k.c.Endpoints.Graph, "https://graph.microsoft.com/v1.0")
 	k.url("endpoints.authority", k.c.Endpoints.Authority, "https://login.microsoftonline.com")
-	k.file("endpoints.ca_file", k.c.Endpoints.CAFile, "put the certificate of the authority there, in PEM")
+	k.authority("endpoints.ca_file", k.c.Endpoints.CAFile)
 }
 
 func (k *checker) auth() {
@@ -166,7 +166,9 @@ func (k *checker) credential(a *auth.Config) {
 	case a.PrivateKeyFile == "":
 		k.add("auth.private_key_file", "name the file with the key, in PEM; a PFX has to be named .pfx or .p12", "a certificate without its private key")
 	default:
-		k.file("auth.certificate_file", a.CertificateFile, "put the certificate there, in PEM")
+		if _, ok := k.stat("auth.certificate_file", a.CertificateFile, "put the certificate there, in PEM"); ok {
+			k.text("auth.certificate_file", a.CertificateFile)
+		}
 		k.secret("auth.private_key_file", a.PrivateKeyFile)
 	}
 }
@@ -249,19 +251,47 @@ func (k *checker) secret(path, file string) {
 		k.add(path, "name the file that holds the secret's value and nothing else", "%s names a file of %d bytes: %s", path, st.Size(), file)
 		return
 	}
-	content, err := os.ReadFile(file)
-	text, wrong := auth.SecretText(content)
+	text, ok := k.text(path, file)
 	switch {
-	case err != nil:
-		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
-	case wrong != nil:
-		k.add(path, "save it as UTF-8", "%s names a file that is no text: %s: %v", path, file, wrong)
+	case !ok:
 	case text == "":
 		k.add(path, "write the secret's value into it", "%s names an empty file: %s", path, file)
 	case path != "auth.private_key_file" && strings.ContainsAny(text, "\r\n"):
 		k.add(path, "write the secret's value into it and nothing else", "%s names a file of more than one line: %s", path, file)
 	}
 	k.guarded(path, file, st)
+}
+
+// text is what is in a file with a secret or a key; ok is false when it is no text, which
+// is said.
+func (k *checker) text(path, file string) (text string, ok bool) {
+	text, err := auth.SecretFile(file)
+	switch {
+	case errors.Is(err, auth.ErrUTF16):
+		k.add(path, "save it as UTF-8", "%s names a file that is no text: %v", path, err)
+	case err != nil:
+		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
+	default:
+		return text, true
+	}
+	return "", false
+}
+
+// authority checks a file with certificates of those that are trusted.
+func (k *checker) authority(path, file string) {
+	if file == "" {
+		return
+	}
+	const hint = "write the certificate of the CA there, in PEM; one in DER is converted with `openssl x509 -inform der`"
+	if _, ok := k.stat(path, file, hint); !ok {
+		return
+	}
+	if _, ok := k.text(path, file); !ok {
+		return
+	}
+	if pem, err := auth.PEMFile(file); err != nil || !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		k.add(path, hint, "%s holds no certificate: %s", path, file)
+	}
 }
 
 // pasted adds a problem when a secret stands where the name of its file belongs.
@@ -368,8 +398,14 @@ func (k *checker) pair(at string, pair webhook.TLS) {
 		if okKey {
 			k.guarded(atKey, key, st)
 		}
+		if okCert {
+			_, okCert = k.text(atCert, cert)
+		}
+		if okKey {
+			_, okKey = k.text(atKey, key)
+		}
 		if okCert && okKey {
-			if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+			if _, err := auth.KeyPair(cert, key); err != nil {
 				k.add(atCert, "both must be PEM, and the key that of the first certificate", "%s has a certificate and a key that can't be used together", at)
 			}
 		}

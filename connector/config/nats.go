@@ -1,8 +1,6 @@
 package config
 
 import (
-	"crypto/x509"
-	"os"
 	"strings"
 
 	"pullprint/connector/bus"
@@ -43,6 +41,7 @@ func (k *checker) nats() {
 		if file := n.CredentialsFile; file != "" {
 			if st, ok := k.stat("nats.credentials_file", file, "name the .creds file of the account"); ok {
 				k.guarded("nats.credentials_file", file, st)
+				k.text("nats.credentials_file", file)
 			}
 		}
 		k.nkey(n.NkeyFile)
@@ -82,6 +81,9 @@ func (k *checker) nkey(file string) {
 	if k.c.NATS.CredentialsFile != "" {
 		return // one of them is too many already
 	}
+	if _, ok := k.text(path, file); !ok {
+		return
+	}
 	if err := bus.CheckNkey(file); err != nil {
 		k.add(path, "write the line that begins with SU into it, as `nsc generate nkey --user` prints it", "nats.nkey_file: %v", err)
 	}
@@ -90,14 +92,5 @@ func (k *checker) nkey(file string) {
 // natsTLS checks the files of nats.tls.
 func (k *checker) natsTLS(t bus.TLS) {
 	k.pair("nats.tls", webhook.TLS{CertFile: t.CertFile, KeyFile: t.KeyFile})
-	if t.CAFile == "" {
-		return
-	}
-	const path = "nats.tls.ca_file"
-	if _, ok := k.stat(path, t.CAFile, "write the certificate of the CA there, in PEM"); !ok {
-		return
-	}
-	if pem, err := os.ReadFile(t.CAFile); err != nil || !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		k.add(path, "write the certificate of the CA there, in PEM", "nats.tls.ca_file holds no certificate: %s", t.CAFile)
-	}
+	k.authority("nats.tls.ca_file", t.CAFile)
 }

@@ -16,7 +16,6 @@ import (
 	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
-	"pullprint/trigger/graph/auth"
 )
 
 // deviceID is what a device may be called: it stands in URLs and subjects and is
@@ -116,16 +115,11 @@ func (k *checker) token(path, file string, tokens []token) []token {
 	if !ok {
 		return tokens
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
+	text, ok := k.text(path, file)
+	if !ok {
 		return tokens
 	}
-	if _, err := auth.SecretText(text); err != nil {
-		k.add(path, "save it as UTF-8", "%s names a file that is no text: %s: %v", path, file, err)
-		return tokens
-	}
-	found := admin.TokensIn(string(text))
+	found := admin.TokensIn(text)
 	if len(found) == 0 || slices.ContainsFunc(found, func(t string) bool { return len(t) < admin.MinToken || strings.ContainsAny(t, " \t") }) {
 		k.add(path, howToken, "%s names a file that holds no token of %d characters or more: %s", path, admin.MinToken, file)
 		return tokens
@@ -216,13 +210,11 @@ func (k *checker) badgeKey(at, file string) {
 		return
 	}
 	k.guarded(at, file, st)
-	src, err := os.ReadFile(file)
-	if err != nil {
-		k.add(at, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", at, file, cause(err))
+	if _, ok := k.text(at, file); !ok {
 		return
 	}
-	if _, err := auth.SecretText(src); err != nil {
-		k.add(at, "save it as UTF-8", "%s names a file that is no text: %s: %v", at, file, err)
+	src, err := os.ReadFile(file) // as it stands: mistakes are named by their line
+	if err != nil {
 		return
 	}
 	if _, err := badge.ParseKeys(src); err != nil {

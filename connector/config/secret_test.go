@@ -1,10 +1,14 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"pullprint/policy/strictyaml"
 )
 
 // A byte order mark is no part of a secret; what no secret can be read from is named by
@@ -28,6 +32,42 @@ func TestSecretFiles(t *testing.T) {
 		_, err := Load(path)
 		if (c.want == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cret")) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The same is said of every other file that a secret, a key or a certificate is read
+// from.
+func TestKeyFiles(t *testing.T) {
+	const pair = "{cert_file: odd, key_file: odd}"
+	for key, line := range map[string]string{
+		"endpoints.ca_file":       "endpoints: {ca_file: odd}\n",
+		"nats.credentials_file":   "nats: {url: 'nats://a', credentials_file: odd}\n",
+		"nats.nkey_file":          "nats: {url: 'nats://a', nkey_file: odd}\n",
+		"nats.tls.ca_file":        "nats: {url: 'nats://a', tls: {ca_file: odd}}\n",
+		"nats.tls.key_file":       "nats: {url: 'nats://a', tls: " + pair + "}\n",
+		"nats.tls.cert_file":      "nats: {url: 'nats://a', tls: " + pair + "}\n",
+		"admin.tls.cert_file":     "admin: {listen: '127.0.0.1:8080', token_file: admin-token, tls: " + pair + "}\n",
+		"admin.tls.key_file":      "admin: {listen: '127.0.0.1:8080', token_file: admin-token, tls: " + pair + "}\n",
+		"administrator.key_file":  "administrator: {sign_in_file: sign-in, key_file: odd}\n",
+		"metrics.web_config_file": "metrics: {web_config_file: odd}\n",
+	} {
+		path := write(t, minimal+line)
+		for name, text := range map[string]string{"odd": "\xff\xfek\x00e\x00y\x00", "admin-token": "admin-0123456789abcdef"} {
+			if err := os.WriteFile(filepath.Join(filepath.Dir(path), name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := Load(path)
+		var ps strictyaml.Problems
+		if !errors.As(err, &ps) {
+			t.Errorf("%s: %v", key, err)
+			continue
+		}
+		if !slices.ContainsFunc(ps, func(p strictyaml.Problem) bool {
+			return p.Key == key && (strings.Contains(p.Message, "UTF-16") || key == "metrics.web_config_file")
+		}) {
+			t.Errorf("%s: %v", key, err)
 		}
 	}
 }

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
+
+	"pullprint/trigger/graph/auth"
 )
 
 // clouds are the national deployments that have a print API, with the roots of
@@ -85,7 +86,7 @@ func (e Endpoints) roots() (*x509.CertPool, error) {
 	if e.CAFile == "" {
 		return nil, nil
 	}
-	src, err := os.ReadFile(e.CAFile)
+	src, err := auth.PEMFile(e.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("read endpoints.ca_file: %w", err)
 	}

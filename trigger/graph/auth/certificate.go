@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -79,10 +78,10 @@ func (c *certificate) fromPEM() (any, *x509.Certificate, error) {
 	case c.config.PrivateKeyFile == "":
 		return nil, nil, errors.New("auth.private_key_file is not set: name the file with the key of auth.certificate_file")
 	}
-	pair, err := tls.LoadX509KeyPair(c.config.CertificateFile, c.config.PrivateKeyFile)
+	pair, err := KeyPair(c.config.CertificateFile, c.config.PrivateKeyFile)
 	if err != nil {
 		var missing *os.PathError
-		if errors.As(err, &missing) {
+		if errors.As(err, &missing) || errors.Is(err, ErrUTF16) {
 			return nil, nil, fmt.Errorf("read the certificate: %w", err)
 		}
 		return nil, nil, errors.New("auth.certificate_file and auth.private_key_file are no certificate and its unencrypted key, in PEM: a PFX needs no private_key_file, and has to be named .pfx")

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,39 @@ func SecretText(raw []byte) (string, error) {
 		return "", ErrUTF16
 	}
 	return TrimSecret(string(raw)), nil
+}
+
+// SecretFile is SecretText of a file, which an error names.
+func SecretFile(file string) (string, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	text, err := SecretText(raw)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	return text, nil
+}
+
+// PEMFile reads certificates or a key in PEM. A byte order mark in the middle, as of
+// files that were joined, hides no block either.
+func PEMFile(file string) ([]byte, error) {
+	text, err := SecretFile(file)
+	return []byte(strings.ReplaceAll(text, "\ufeff", "")), err
+}
+
+// KeyPair is tls.LoadX509KeyPair of files that any editor may have written.
+func KeyPair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := PEMFile(certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := PEMFile(keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
 
 // TrimSecret is a line of a file with secrets as SecretText has it.
