@@ -217,6 +217,9 @@ has changed, as 2.74815E+15, is refused.`,
 			if err != nil {
 				return err
 			}
+			for _, w := range warnings(out.Warnings) {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w)
+			}
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
@@ -227,6 +230,36 @@ has changed, as 2.74815E+15, is refused.`,
 	cmd.Flags().BoolVar(&replace, "replace", false, "take badges away from whoever has them now")
 	cmd.Flags().BoolVar(&asIs, "as-is", false, "take numbers that look as if a spreadsheet had cut them")
 	return cmd
+}
+
+// maxWarned is how many lines of a file one warning names.
+const maxWarned = 10
+
+// warnings says each thing once, with the lines that it is said of.
+func warnings(rows []*badge.RowError) (list []string) {
+	lines := map[string][]int{}
+	var messages []string
+	for _, r := range rows {
+		if lines[r.Message] == nil {
+			messages = append(messages, r.Message)
+		}
+		lines[r.Message] = append(lines[r.Message], r.Line)
+	}
+	for _, m := range messages {
+		var b strings.Builder
+		for i, n := range lines[m] {
+			if i == maxWarned {
+				fmt.Fprintf(&b, " and %d more", len(lines[m])-maxWarned)
+				break
+			}
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprint(&b, n)
+		}
+		list = append(list, "line "+b.String()+": "+m)
+	}
+	return list
 }
 
 func badgeCode(f *apiFlags) *cobra.Command {

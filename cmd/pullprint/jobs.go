@@ -16,6 +16,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/held"
+	"pullprint/policy/strictyaml"
 )
 
 func jobsCommand() *cobra.Command {
@@ -44,15 +45,15 @@ func jobsList(f *apiFlags) *cobra.Command {
 			if err := personFlag("owner", &owner); err != nil {
 				return err
 			}
+			if err := stateFlag(&state); err != nil {
+				return err
+			}
 			c, err := f.client(cmd)
 			if err != nil {
 				return err
 			}
 			if dead {
 				return listDead(cmd, c, since, f.json)
-			}
-			if state == "all" {
-				state = ""
 			}
 			list, err := c.Jobs(cmd.Context(), admin.JobFilter{Owner: owner, Queue: queue, State: state}, most)
 			if err != nil {
@@ -71,6 +72,24 @@ func jobsList(f *apiFlags) *cobra.Command {
 	cmd.Flags().BoolVar(&dead, "dead", false, "list tasks that were given up, and why, instead")
 	durationVar(cmd.Flags(), &since, "since", 24*time.Hour, "with --dead: how far back")
 	return cmd
+}
+
+// stateFlag checks --state; all is any.
+func stateFlag(state *string) error {
+	if *state == "all" {
+		*state = ""
+	}
+	if *state == "" || slices.Contains(admin.States, held.State(*state)) {
+		return nil
+	}
+	names := make([]string, len(admin.States))
+	for i, s := range admin.States {
+		names[i] = string(s)
+	}
+	if near := strictyaml.Nearest(*state, append(names, "all")); near != "" {
+		return usageError{fmt.Errorf("--state: %q is not a state of a job; did you mean %q?", *state, near)}
+	}
+	return usageError{fmt.Errorf("--state: %q is not a state of a job; the states are %s, and all", *state, strings.Join(names, ", "))}
 }
 
 func printJobs(w io.Writer, list []admin.JobEntry, state string) error {

@@ -34,6 +34,8 @@ type CodeIssued struct {
 // Imported is the answer to POST /v1/badges/import.
 type Imported struct {
 	Enrolled int `json:"enrolled"`
+	// Warnings are the rows that were enrolled although their numbers are odd.
+	Warnings []*badge.RowError `json:"warnings,omitempty"`
 }
 
 func (a *API) listBadges(r *request) (any, error) {
@@ -171,12 +173,16 @@ func (a *API) importBadges(r *request) (any, error) {
 	if err := r.audit(r.Context(), Action{}); err != nil {
 		return nil, err
 	}
-	n, err := a.Badges.Import(r.Context(), r.Body, badge.Enrolment{By: r.caller.Name, Now: time.Now(), Replace: q.Get("replace") == "true", AsIs: q.Get("as_is") == "true"})
+	var out Imported
+	out.Enrolled, err = a.Badges.Import(r.Context(), r.Body, badge.Enrolment{
+		By: r.caller.Name, Now: time.Now(), Replace: q.Get("replace") == "true", AsIs: q.Get("as_is") == "true",
+		Warned: func(rows []*badge.RowError) { out.Warnings = rows },
+	})
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, failure(http.StatusRequestEntityTooLarge, "too-large", "The file is too large", fmt.Sprintf("At most %d bytes; split it.", tooLarge.Limit))
 	}
-	return Imported{n}, err
+	return out, err
 }
 
 func (a *API) issueCode(r *request) (any, error) {

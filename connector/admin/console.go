@@ -164,7 +164,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	if !q.Has("state") {
 		data.Filter.State = string(held.Held)
 	}
-	data.States = states
+	data.States = States
 	f := data.Filter
 	data.Jobs = p.api.jobs(func(e *connector.Entry) bool {
 		return (f.Owner == "" || strings.EqualFold(e.Owner, f.Owner)) && (f.Queue == "" || e.Queue == f.Queue) && (f.State == "" || string(e.State) == f.State)

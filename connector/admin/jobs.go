@@ -64,8 +64,8 @@ func (a *API) listJobs(r *request) (any, error) {
 		return nil, err
 	}
 	state := q.Get("state")
-	if state != "" && !slices.Contains(states, held.State(state)) {
-		return nil, badRequest("state is none of %s", join(states))
+	if state != "" && !slices.Contains(States, held.State(state)) {
+		return nil, badRequest("state must be one of %s", join(States))
 	}
 	owner, err := a.owner(r.Context(), "owner", q.Get("owner"))
 	if err != nil {
@@ -98,7 +98,8 @@ func (a *API) queueNames() string {
 	return join(names)
 }
 
-var states = []held.State{held.Held, held.Releasing, held.Released, held.Aborting, held.Aborted, held.Completing, held.Completed, held.Gone}
+// States are those in which jobs are listed.
+var States = []held.State{held.Held, held.Releasing, held.Released, held.Aborting, held.Aborted, held.Completing, held.Completed, held.Gone}
 
 func join[S ~string](words []S) string {
 	var b strings.Builder

@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// How much one import may hold, and how many mistakes it tells of.
+// How much one import may hold, and how many mistakes and odd numbers it tells of.
 const (
 	maxRows     = 100_000
 	maxMistakes = 100
+	maxWarnings = 1000
 )
 
 // columns of a CSV file; the last two may be missing.
@@ -99,12 +100,23 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 	if len(wrong) > 0 {
 		return 0, wrong.told()
 	}
+	var odd ImportError
 	enrolled, err = side(ctx, rows, func(ctx context.Context, row row) error {
-		if _, err := reg.Enrol(ctx, row.number, row.Enrolment); err != nil {
+		enrolled, err := reg.Enrol(ctx, row.number, row.Enrolment)
+		if err != nil {
 			return fmt.Errorf("line %d: %w", row.line, err)
+		}
+		if enrolled.Warning != "" {
+			mu.Lock()
+			defer mu.Unlock()
+			odd = append(odd, &RowError{row.line, "badge", enrolled.Warning})
 		}
 		return nil
 	})
+	if e.Warned != nil && len(odd) > 0 {
+		slices.SortFunc(odd, func(a, b *RowError) int { return a.Line - b.Line })
+		e.Warned(odd[:min(len(odd), maxWarnings)])
+	}
 	if err != nil {
 		return enrolled, fmt.Errorf("after %d badges were stored: %w", enrolled, err)
 	}

@@ -179,6 +179,26 @@ func TestSpreadsheets(t *testing.T) {
 	}
 }
 
+// What is odd about a number is told of an import as of one badge.
+func TestImportTellsOfOddNumbers(t *testing.T) {
+	b := newRegistry(t, newMemory(), keyLine('a'))
+	const odd = "&é\"'(-è_"
+	var told []*RowError
+	e := enrolment("")
+	e.Warned = func(rows []*RowError) { told = rows }
+	text := "badge;owner\n" + number + ";" + ada + "\n\"" + strings.ReplaceAll(odd, `"`, `""`) + "\";" + ada + "\n"
+	if n, err := b.Import(t.Context(), strings.NewReader(text), e); err != nil || n != 2 {
+		t.Fatal(n, err)
+	}
+	one, err := b.Enrol(t.Context(), odd, enrolment(ada))
+	if err != nil || one.Warning == "" {
+		t.Fatal(one, err)
+	}
+	if len(told) != 1 || told[0].Line != 3 || told[0].Column != "badge" || told[0].Message != one.Warning {
+		t.Errorf("%v, want of line 3: %s", told, one.Warning)
+	}
+}
+
 // A formula without quotes around it costs its row alone.
 func TestBareFormula(t *testing.T) {
 	b := newRegistry(t, newMemory(), keyLine('a'))

@@ -95,7 +95,10 @@ type Enrolment struct {
 	// AsIs takes the numbers of a CSV file that look as if a spreadsheet had changed
 	// them, where that can't be told for sure.
 	AsIs bool
-	Now  time.Time
+	// Warned, when set, is told after an import of the rows whose numbers are odd, as
+	// Badge.Warning tells of one badge.
+	Warned func(rows []*RowError)
+	Now    time.Time
 }
 
 func (e Enrolment) check() error {
