@@ -34,7 +34,7 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) (
 	if err != nil || ref == (held.Ref{}) {
 		return err
 	}
-	q, ok := w.queues[ref.Printer]
+	q, ok := w.queueAt(ref.Printer)
 	if !ok {
 		w.ignore(ignoredQueue, ev)
 		return nil

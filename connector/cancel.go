@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/trigger/graph"
 )
 
 var (
@@ -79,7 +80,7 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 	switch {
 	case err != nil:
 		return held.Record{}, err
-	case rev == 0, c.Owner != "" && rec.Owner != c.Owner:
+	case rev == 0, c.Owner != "" && rec.Owner != graph.Canonical(c.Owner):
 		return held.Record{}, ErrNoJob
 	case rec.State != held.Held:
 		return rec, NotHeld(&rec)

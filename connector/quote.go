@@ -65,7 +65,7 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 func (r *Releaser) Quote(ctx context.Context, rec *held.Record, device string) (Quote, []Purse) {
 	p := r.w.Policy()
 	q := Quote{Record: *rec}
-	if rec.State != held.Held || !p.HasAllowances() || r.w.queues[rec.Printer].Mode != ModePull {
+	if of, _ := r.w.queueAt(rec.Printer); rec.State != held.Held || !p.HasAllowances() || of.Mode != ModePull {
 		return q, nil
 	}
 	d, balances := r.w.quote(ctx, p, rec, device, time.Now())

@@ -164,7 +164,7 @@ func (r *Releaser) waiting(ctx context.Context, owner, device string) ([]stored,
 			continue
 		}
 		err := r.w.Jobs.Owned(ctx, o, func(rec held.Record, rev uint64) error {
-			q, known := r.w.queues[rec.Printer]
+			q, known := r.w.queueAt(rec.Printer)
 			if (rec.State == held.Held || rec.State == held.Releasing) && known && q.Mode == ModePull &&
 				(device == "" || slices.Contains(dev.Queues, q.Name)) {
 				list = append(list, stored{rec, rev})
@@ -195,6 +195,7 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 	if !o.Set.Variant(policy.Job{Copies: o.Set.Copies}) {
 		return Outcome{}, fmt.Errorf("%w: these settings can't be chosen at release", ErrInvalid)
 	}
+	o.Owner = graph.Canonical(o.Owner)
 	list, err := r.waiting(ctx, o.Owner, o.Device)
 	if err != nil {
 		return Outcome{}, err
@@ -418,7 +419,7 @@ func chosen(o Order, rec *held.Record) policy.Settings {
 // asked then, and what those at release say.
 func (r *Releaser) ask(ctx context.Context, o Order, rec *held.Record, job graph.Job, at *destination) (question, policy.Decision, *policy.Decision, error) {
 	w := r.w
-	q := w.queues[rec.Printer]
+	q, _ := w.queueAt(rec.Printer)
 	ask := w.question(job, q, time.Now())
 	ask.pages, ask.paid = rec.Pages, rec.Charge
 	if ask.User.ID == "" || !strings.EqualFold(ask.User.ID, rec.Owner) {

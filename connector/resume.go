@@ -194,7 +194,7 @@ func (w *Worker) decideLate(rec *held.Record, rev uint64) {
 	rec.Decision = w.decisionOn(rec, "release:late", own)
 	rec.Decision.Device = rec.Release.Device
 	for _, d := range w.Devices { // an earlier try may have been at another one
-		if d.PrinterID == rec.Release.Printer {
+		if graph.Canonical(d.PrinterID) == graph.Canonical(rec.Release.Printer) {
 			rec.Decision.Device = d.ID
 		}
 	}

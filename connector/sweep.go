@@ -183,7 +183,8 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	var waiting []Entry
 	now, warns := s.worker.surely(), s.warnings()
 	for _, e := range open {
-		warn := warns > 0 && dueWarning(e, s.worker.queues[e.Printer], now)
+		q, _ := s.worker.queueAt(e.Printer)
+		warn := warns > 0 && dueWarning(e, q, now)
 		if warn {
 			warns--
 		}
@@ -219,7 +220,7 @@ func (s *Sweeper) alone(fn func() error) error {
 func (s *Sweeper) tellStranded(open []Entry) {
 	n := map[string]int{}
 	for _, e := range open {
-		if _, ok := s.worker.queues[e.Printer]; !ok && e.State == held.Held {
+		if _, ok := s.worker.queueAt(e.Printer); !ok && e.State == held.Held {
 			n[e.Queue]++
 		}
 	}
@@ -248,7 +249,7 @@ func (s *Sweeper) inTurn(waiting []Entry) []Entry {
 // task looks at one waiting task.
 func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b backlog) error {
 	w := s.worker
-	q, ok := w.queues[t.Job.Printer]
+	q, ok := w.queueAt(t.Job.Printer)
 	if !ok {
 		return nil // another's queue, or one taken out of the configuration
 	}

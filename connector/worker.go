@@ -219,9 +219,16 @@ func (w *Worker) since(at time.Time) time.Duration {
 }
 
 // QueueOf is what the queue of a job is called now: it may have had another name when
+// queueAt is the queue of a printer, whose id an earlier version may have stored in
+// another case.
+func (w *Worker) queueAt(printer string) (Queue, bool) {
+	q, ok := w.queues[graph.Canonical(printer)]
+	return q, ok
+}
+
 // the job came.
 func (w *Worker) QueueOf(rec *held.Record) string {
-	if q, ok := w.queues[rec.Printer]; ok {
+	if q, ok := w.queueAt(rec.Printer); ok {
 		return q.Name
 	}
 	return rec.Queue

@@ -4,12 +4,14 @@
 package held
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
 )
 
 // Keep is how long the record of a job that has come to its end is kept when
@@ -57,6 +59,9 @@ type Record struct {
 	Decision Decision `json:"decision"`
 	// Trail has one step per stored state, oldest first.
 	Trail []Step `json:"trail"`
+	// StoredAs is the key that an earlier version stored the record at, with the owner's
+	// id in capitals; else empty.
+	StoredAs string `json:"-"`
 }
 
 // Charge is what a job costs. It is reserved under the job's name before Graph is
@@ -125,7 +130,27 @@ const noOwner = "_"
 
 // Key is the record's key in the store: owner first, so that one owner's jobs
 // can be read without reading all.
-func (r *Record) Key() string { return Key(r.Owner, r.Ref) }
+func (r *Record) Key() string {
+	if r.StoredAs != "" {
+		return r.StoredAs
+	}
+	return Key(r.Owner, r.Ref)
+}
+
+// decode reads what is stored at a key. Ids of people are canonical from here on, as
+// those that come from Graph are.
+func decode(key string, value []byte) (rec Record, err error) {
+	if err := json.Unmarshal(value, &rec); err != nil {
+		return Record{}, err
+	}
+	if owner := graph.Canonical(rec.Owner); owner != rec.Owner {
+		if rec.Key() == key {
+			rec.StoredAs = key
+		}
+		rec.Owner = owner
+	}
+	return rec, nil
+}
 
 // Key is the key of an owner's job.
 func Key(owner string, ref Ref) string {

@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"pullprint/trigger/graph"
 )
 
 // ErrDamaged says that a job record can't be read.
@@ -45,7 +49,7 @@ func (s *Store) Get(ctx context.Context, key string) (rec Record, revision uint6
 	if revision == 0 {
 		return Record{}, 0, nil
 	}
-	if err := json.Unmarshal(value, &rec); err != nil {
+	if rec, err = decode(key, value); err != nil {
 		return Record{}, 0, fmt.Errorf("%w: revision %d: %w", ErrDamaged, revision, err)
 	}
 	return rec, revision, nil
@@ -75,13 +79,23 @@ func (s *Store) Put(ctx context.Context, rec *Record, revision uint64) (newRevis
 // owner's jobs, not on all. One that can't be read is left out: whoever watches
 // the records has named it.
 func (s *Store) Owned(ctx context.Context, owner string, fn func(Record, uint64) error) error {
-	return s.kv.Each(ctx, OwnerFilter(owner), func(_ string, value []byte, revision uint64) error {
-		var rec Record
-		if json.Unmarshal(value, &rec) != nil {
-			return nil
+	owner = graph.Canonical(owner)
+	known := map[Ref]bool{}
+	// An earlier version stored ids as it got them: in capitals, if not as Entra writes them.
+	for _, id := range slices.Compact([]string{owner, strings.ToUpper(owner)}) {
+		err := s.kv.Each(ctx, OwnerFilter(id), func(key string, value []byte, revision uint64) error {
+			rec, err := decode(key, value)
+			if err != nil || known[rec.Ref] {
+				return nil //nolint:nilerr // it is left out
+			}
+			known[rec.Ref] = true
+			return fn(rec, revision)
+		})
+		if err != nil {
+			return err
 		}
-		return fn(rec, revision)
-	})
+	}
+	return nil
 }
 
 // Watch calls fn with every record, now and whenever one changes, and caughtUp

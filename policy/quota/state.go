@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -295,7 +296,7 @@ func (s *state) refund(r *Reservation, how Refund, now time.Time) (Amount, error
 	}
 	var today Amount
 	for _, f := range s.Refunded {
-		if f.Owner == r.Owner && now.Sub(f.At).Abs() < refundDay {
+		if strings.EqualFold(f.Owner, r.Owner) && now.Sub(f.At).Abs() < refundDay {
 			sum, err := today.Add(f.Amount)
 			if err != nil {
 				return 0, err
