@@ -247,12 +247,24 @@ func (t *SelfTester) print(ctx context.Context, run *selfTest, revision *uint64)
 	return nil
 }
 
+// How long a self-test may take to take its job back, and how long when the daemon
+// stops: it has 30 s for all that is in hand.
+const (
+	cancelWithin = 20 * time.Second
+	cancelAtEnd  = 3 * time.Second
+)
+
 // cancel takes back a job that does not come through, so that nothing is printed
 // and nothing waits. why is returned.
 func (t *SelfTester) cancel(ctx context.Context, person Printing, ref graph.JobRef, why error) error {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelWithin)
 	defer stop()
-	if err := person.CancelJob(ctx, ref); err != nil {
+	defer context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			time.AfterFunc(cancelAtEnd, stop)
+		}
+	})()
+	if err := person.CancelJob(detached, ref); err != nil {
 		t.log.Warn("job of the self-test not canceled", zap.String("job", ref.Job), zap.Error(err))
 	}
 	return why

@@ -249,3 +249,33 @@ func TestSelfTestAnother(t *testing.T) {
 		l.end()
 	})
 }
+
+// stuck is Graph that refuses to start a job, and does not answer when it is to be
+// canceled.
+type stuck struct {
+	connector.Printing
+	asked chan struct{}
+}
+
+func (stuck) StartJob(context.Context, graph.JobRef) error { return errKilled }
+
+func (s stuck) CancelJob(ctx context.Context, _ graph.JobRef) error {
+	close(s.asked)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A self-test that takes its job back does not keep the daemon from stopping.
+func TestSelfTestStops(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		p := stuck{administrator(t, w), make(chan struct{})}
+		s := selfTest(t, w, "Follow-Me", func(context.Context) (connector.Printing, error) { return p, nil }, new(atomic.Bool))
+		<-p.asked
+		began := time.Now()
+		s.stop()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it stops after %s", took)
+		}
+	})
+}

@@ -125,7 +125,7 @@ func TestAlertsTell(t *testing.T) {
 		if !ok {
 			t.Errorf("runbook.md has no section %s", name)
 		}
-		for _, part := range []string{"**Means.**", "**Impact.**", "**Look.**", "**Mend.**"} {
+		for _, part := range []string{"**Means.**", "**Impact.**", "**Look.**", "**Fix.**"} {
 			if ok && !strings.Contains(body, part) {
 				t.Errorf("runbook.md: %s lacks %s", name, part)
 			}

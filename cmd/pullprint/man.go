@@ -62,7 +62,7 @@ func manDate() (string, error) {
 	if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
 		seconds, err := strconv.ParseInt(epoch, 10, 64)
 		if err != nil {
-			return "", usageError{errors.New("SOURCE_DATE_EPOCH is no number of seconds")}
+			return "", usageError{errors.New("SOURCE_DATE_EPOCH must be a number of seconds")}
 		}
 		at = time.Unix(seconds, 0)
 	} else if built, err := time.Parse(time.RFC3339, daemon.ReadBuild().Time); err == nil {

@@ -160,7 +160,7 @@ func countPages(ctx context.Context, path string) (countedFile, error) {
 	one := countedFile{File: path}
 	st, err := os.Stat(path)
 	if err == nil && !st.Mode().IsRegular() {
-		err = errors.New("it is no regular file")
+		err = errors.New("it is not a regular file")
 	}
 	var f *os.File
 	if err == nil {

@@ -202,7 +202,7 @@ func (a *API) issueCode(r *request) (any, error) {
 	if in.ValidFor != "" {
 		var err error
 		if life, err = strictyaml.ParseDuration(in.ValidFor); err != nil {
-			return nil, badRequest("valid_for is no duration as 24h or 7d")
+			return nil, badRequest("valid_for must be a duration, as 24h or 7d")
 		}
 	}
 	owner, err := a.owner(r.Context(), "owner", in.Owner)

@@ -74,7 +74,7 @@ func sinceOf(text string, otherwise time.Duration) (time.Time, error) {
 	}
 	back, err := time.ParseDuration(text)
 	if err != nil || back < 0 {
-		return since, badRequest("since is no time as 2026-12-24T12:00:00Z and no duration as 24h")
+		return since, badRequest("since must be a time, as 2026-12-24T12:00:00Z, or a duration, as 24h")
 	}
 	return time.Now().Add(-back), nil
 }
@@ -98,7 +98,7 @@ func list[T any](r *request, read readStream, add func(T)) (next string, err err
 	skip := 0
 	if counted {
 		if skip, err = strconv.Atoi(after); err != nil || skip < 0 {
-			return "", badRequest("since is none that an earlier page gave")
+			return "", badRequest("since is not valid: send next of an earlier page as it is, or a time, as 2026-12-24T12:00:00Z")
 		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), listWithin)

@@ -153,7 +153,7 @@ func pageSize(text string) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > maxPage {
-		return 0, badRequest("limit is no number from 1 to %d", maxPage)
+		return 0, badRequest("limit must be a number from 1 to %d", maxPage)
 	}
 	return n, nil
 }

@@ -59,7 +59,7 @@ func problemOf(err error) *problem {
 		p.Errors = rows
 		return p
 	case errors.Is(err, connector.ErrNoDevice):
-		return failure(http.StatusNotFound, "no-such-device", "There is no such device", "Write the id of a configured device; GET /v1/devices lists them.")
+		return failure(http.StatusNotFound, "no-such-device", "There is no such device", "Write the id of a device as the configuration has it, under devices[].id.")
 	case errors.Is(err, connector.ErrNoJob):
 		return failure(http.StatusNotFound, "no-such-job", "There is no such job", "No record of this job; finished jobs are kept for 7 days.")
 	case errors.Is(err, connector.ErrNobody):
@@ -73,7 +73,7 @@ func problemOf(err error) *problem {
 	case errors.Is(err, connector.ErrNotHeld):
 		return failure(http.StatusConflict, "not-held", "The job is not held", strings.TrimPrefix(err.Error(), connector.ErrNotHeld.Error()+": "))
 	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber), errors.Is(err, quota.ErrOverflow):
-		return failure(http.StatusUnprocessableEntity, "invalid", "The request is not valid", err.Error())
+		return failure(http.StatusUnprocessableEntity, "invalid", "The request is not valid", strings.TrimPrefix(err.Error(), connector.ErrInvalid.Error()+": "))
 	case errors.Is(err, badge.ErrDamaged):
 		return failure(http.StatusConflict, "badge-damaged", "What is stored of the badge can't be read", "Have the badge enrolled again, or the store restored from a backup; /readyz names what is damaged.")
 	case errors.Is(err, badge.ErrTaken), errors.Is(err, badge.ErrConflict):

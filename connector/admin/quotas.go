@@ -44,7 +44,7 @@ func (a *API) accountOf(r *request) (quota.Account, error) {
 		return acc, nil
 	}
 	if _, ok := graph.CanonicalGUID(key); !ok && !graph.ValidUserName(key) {
-		return quota.Account{}, badRequest("the account is no Entra object ID (a GUID), no user name like anna@contoso.com, and not group.NAME or center.NAME")
+		return quota.Account{}, badRequest("the account must be an Entra object ID (a GUID), a user name like anna@contoso.com, group.NAME or center.NAME")
 	}
 	id, err := a.owner(r.Context(), "account", key)
 	return quota.Account{Kind: quota.User, Name: id}, err
@@ -182,8 +182,11 @@ func (a *API) tellUsage(r *request) (any, error) {
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	if _, err := time.Parse(time.DateOnly, in.Date); err != nil || in.Graph < 0 || in.Pullprint < 0 {
-		return nil, badRequest("date is no day as 2026-03-10, or a number of pages is negative")
+	if _, err := time.Parse(time.DateOnly, in.Date); err != nil {
+		return nil, badRequest("date must be a day, as 2026-03-10")
+	}
+	if in.Graph < 0 || in.Pullprint < 0 {
+		return nil, badRequest("graph_pages and pullprint_pages must not be negative")
 	}
 	if err := r.audit(r.Context(), Action{Note: in.Date}); err != nil {
 		return nil, err

@@ -154,7 +154,7 @@ func (k *checker) webConfig() {
 		return
 	}
 	if err := admin.CheckWebConfig(file); err != nil {
-		k.add(at, "see https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md", "%s names a file that is no web configuration: %s", at, err)
+		k.add(at, "see https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md", "%s names a file that is not a web configuration: %s", at, err)
 	}
 	if src, err := os.ReadFile(file); err == nil && secretKeys.Match(src) {
 		k.guarded(at, file, st)

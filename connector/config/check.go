@@ -221,7 +221,7 @@ func (k *checker) selfTest() {
 		return
 	}
 	if k.need("selftest.queue", t.Queue, "write the name of one of the queues") && !slices.ContainsFunc(k.c.Queues, func(q connector.Queue) bool { return q.Name == t.Queue }) {
-		k.add("selftest.queue", "write the name of one of the queues", "selftest.queue is none of the queues")
+		k.add("selftest.queue", "write the name of one of the queues", "selftest.queue does not name one of the queues")
 	}
 	if k.need("selftest.user", t.User, "write the Entra object id of the person whose sign-in is kept") && !guid.MatchString(t.User) {
 		k.add("selftest.user", "write the Entra object id of the person, not the name", "selftest.user is not a GUID")
@@ -268,7 +268,7 @@ func (k *checker) text(path, file string) (text string, ok bool) {
 	text, err := auth.SecretFile(file)
 	switch {
 	case errors.Is(err, auth.ErrUTF16):
-		k.add(path, "save it as UTF-8", "%s names a file that is no text: %v", path, err)
+		k.add(path, "save it as UTF-8", "%s names a file that is not UTF-8 text: %v", path, err)
 	case err != nil:
 		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
 	default:

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,7 +26,7 @@ const leaseLife = 10 * time.Second
 // signInEvery is how often is looked whether the token is to be renewed.
 const signInEvery = 30 * time.Second
 
-// compose makes the rooms that need the store.
+// compose makes the components that need the store.
 func (d *daemon) compose(ctx context.Context) error {
 	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
 	d.verifier = trigger.NewVerifier(trigger.VerifierOptions{TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg})
@@ -87,10 +88,10 @@ func (d *daemon) next() *policy.Policy {
 	return d.shadow.current.Load()
 }
 
-// run joins the rooms: the first that fails ends all of them.
+// run joins the components: the first that fails ends all of them.
 func (d *daemon) run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
-	rooms := map[string]func(context.Context) error{
+	components := map[string]func(context.Context) error{
 		"metrics":   func(ctx context.Context) error { return d.metrics.Serve(ctx, d.metricsLn) },
 		"webhook":   func(ctx context.Context) error { return d.hook.Serve(ctx, d.hookLn) },
 		"policy":    func(ctx context.Context) error { return d.policy.Run(ctx, d.o.Reload) },
@@ -110,38 +111,37 @@ func (d *daemon) run(ctx context.Context) error {
 		}),
 	}
 	if d.shadow != nil {
-		rooms["shadow policy"] = func(ctx context.Context) error { return d.shadow.Run(ctx, nil) }
+		components["shadow policy"] = func(ctx context.Context) error { return d.shadow.Run(ctx, nil) }
 	}
 	if d.tester != nil {
-		rooms["selftest"] = d.whenReady(func(ctx context.Context) error {
+		components["selftest"] = d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "selftest", d.instance, leaseLife, d.tester.Run)
 		})
 	}
 	if export := d.o.Config.LedgerExport; export.Dir != "" {
 		e := connector.NewLedgerExporter(export, d.bus, d.bus.State(), d.o.Logger)
-		rooms["ledger export"] = d.whenReady(func(ctx context.Context) error {
+		components["ledger export"] = d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "ledger-export", d.instance, leaseLife, e.Run)
 		})
 	}
 	if d.adminLn != nil {
-		rooms["api"] = d.whenReady(func(ctx context.Context) error { return d.office.server.Serve(ctx, d.adminLn) })
+		components["api"] = d.whenReady(func(ctx context.Context) error { return d.office.server.Serve(ctx, d.adminLn) })
 	}
 	if d.office.api != nil {
-		rooms["taps"] = d.whenReady(func(ctx context.Context) error { return d.bus.ServeTaps(ctx, d.office.api.AnswerTap) })
-		rooms["recent"] = d.office.recent.Run
+		components["taps"] = d.whenReady(func(ctx context.Context) error { return d.bus.ServeTaps(ctx, d.office.api.AnswerTap) })
+		components["recent"] = d.office.recent.Run
 	}
 	d.log.Info("daemon started", zap.String("instance", d.instance), zap.String("policy", d.policy.current.Load().Hash()), zap.Int("queues", len(d.o.Config.Queues)))
-	for name, room := range rooms {
+	for name, component := range components {
 		g.Go(func() error {
-			err := room(gctx)
+			err := component(gctx)
 			if gctx.Err() != nil && (errors.Is(err, context.Canceled) || err == nil) {
 				return nil
 			}
 			if err == nil {
 				err = errors.New("ended by itself")
 			}
-			d.log.Error("room failed", zap.String("room", name), zap.Error(err))
-			return err
+			return fmt.Errorf("component %s: %w", name, err)
 		})
 	}
 	stop := context.AfterFunc(ctx, func() {
@@ -158,7 +158,7 @@ func (d *daemon) run(ctx context.Context) error {
 
 // whenReady waits until the state and the records that were stored before are
 // known.
-func (d *daemon) whenReady(room func(context.Context) error) func(context.Context) error {
+func (d *daemon) whenReady(component func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		for _, ready := range []<-chan struct{}{d.verifier.Ready(), d.index.Ready()} {
 			select {
@@ -167,13 +167,13 @@ func (d *daemon) whenReady(room func(context.Context) error) func(context.Contex
 			case <-ready:
 			}
 		}
-		return room(ctx)
+		return component(ctx)
 	}
 }
 
 // register signs in and keeps definition and subscription, one replica at a
 // time. A sign-in that Entra refuses for good ends the daemon, unless it worked
-// before: then the intake stays open while somebody mends the secret.
+// before: then the intake stays open while somebody replaces the secret.
 func (d *daemon) register(ctx context.Context) error {
 	if err := d.graph.SignIn(ctx); err != nil {
 		if refused(err) {

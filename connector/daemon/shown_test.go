@@ -76,6 +76,10 @@ func TestSilenceOfGraphIsShown(t *testing.T) {
 		s.await("no route shown", time.Minute+time.Second, silent("it can&#39;t be reached"))
 		s.back()
 		s.await("the end of it", 2*time.Minute, func() bool { return !silent("")() })
+		s.refuse(http.StatusInternalServerError, "", false)
+		s.await("500 to everything shown", 5*time.Minute, silent("it answers everything with status 500, for "))
+		s.back()
+		s.await("the end of it", 2*time.Minute, func() bool { return !silent("")() })
 		s.refuse(http.StatusInternalServerError, "jobs.get", true) // of one kind of call only
 		pass(2 * time.Minute)
 		if silent("")() {

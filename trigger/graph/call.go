@@ -205,7 +205,10 @@ func (c *Client) send(ctx context.Context, cl *call, token *auth.Token) *Error {
 		c.silence.ended()
 		c.metrics.answered.Set(float64(now.UnixMilli()) / 1000)
 	}
-	if s := resp.StatusCode; s > http.StatusInternalServerError {
+	switch s := resp.StatusCode; {
+	case s == http.StatusInternalServerError:
+		c.silence.refused(cl.op, began)
+	case s > http.StatusInternalServerError:
 		c.silence.began("it answers with status "+strconv.Itoa(s), began)
 	}
 	if resp.StatusCode == http.StatusServiceUnavailable {
