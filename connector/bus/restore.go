@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats-server/v2/server/archive"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -185,7 +186,13 @@ func (b *Bus) restoreStream(ctx context.Context, f *backupFile, cfg jetstream.St
 		return err
 	}
 	chunks := &chunkWriter{ctx: ctx, nc: b.nc, subject: subject}
-	if err := writeArchive(newSnappyWriter(chunks), f, cfg.Name, state); err != nil {
+	// The server reads archives through s2.Reader. Compressing would only cost time: nothing
+	// of the archive is stored.
+	archive := s2.NewWriter(chunks, s2.WriterConcurrency(1), s2.WriterSnappyCompat(), s2.WriterUncompressed())
+	if err := writeArchive(archive, f, cfg.Name, state); err != nil {
+		return err
+	}
+	if err := archive.Close(); err != nil {
 		return err
 	}
 	return chunks.finish()
