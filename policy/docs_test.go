@@ -94,9 +94,9 @@ func TestGuideVariables(t *testing.T) {
 			t.Errorf("%s is not in its example %s", name, use)
 		}
 	}
-	want := Variables()
-	for name, typ := range want {
-		want[name] = strings.ToLower(strings.TrimPrefix(typ, "google.protobuf."))
+	want := map[string]string{}
+	for _, v := range variables {
+		want[v.path()] = strings.ToLower(strings.TrimPrefix(v.typ.String(), "google.protobuf."))
 	}
 	if !maps.Equal(found, want) {
 		t.Errorf("the guide says %v, the code %v", found, want)

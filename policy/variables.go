@@ -109,16 +109,6 @@ func units(r *Request, what func(*quota.Balance) quota.Amount) ref.Val {
 // room is for the variables of one request; a test holds it against the list.
 const room = 24
 
-// Variables lists what an expression can see, as job.copies, with the CEL type
-// of each.
-func Variables() map[string]string {
-	vars := make(map[string]string, len(variables))
-	for _, v := range variables {
-		vars[v.path()] = v.typ.String()
-	}
-	return vars
-}
-
 func (v variable) path() string {
 	if v.object == "" {
 		return v.name

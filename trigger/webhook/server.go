@@ -51,7 +51,6 @@ type TLS struct {
 
 // Server serves a Handler to Graph.
 type Server struct {
-	config  Config
 	handler *Handler
 	log     *zap.Logger
 	pair    *pair // nil: plain http
@@ -62,7 +61,7 @@ func NewServer(c Config, h *Handler, log *zap.Logger) (*Server, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	s := &Server{config: c, handler: h, log: log.Named("webhook")}
+	s := &Server{handler: h, log: log.Named("webhook")}
 	if c.TLS.CertFile == "" && c.TLS.KeyFile == "" {
 		return s, nil
 	}
@@ -71,15 +70,6 @@ func NewServer(c Config, h *Handler, log *zap.Logger) (*Server, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// Run listens on the configured address and serves until ctx ends.
-func (s *Server) Run(ctx context.Context) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
-	if err != nil {
-		return fmt.Errorf("webhook.listen: %w", err)
-	}
-	return s.Serve(ctx, l)
 }
 
 // Serve serves on a listener, which it closes, until ctx ends. Then it answers
