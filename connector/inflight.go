@@ -46,8 +46,8 @@ type note struct {
 	By      string    `json:"by,omitempty"` // instance; empty: nobody works on it now
 	Since   time.Time `json:"since"`
 	Crashes int       `json:"crashes,omitempty"`
-	// Waiting says that nothing is done but to wait for Graph: a death counts for
-	// nothing then. It is noted of jobs that are worked on alone.
+	// Waiting says that nothing is done but to wait for Graph or the store: a death
+	// counts for nothing then. It is noted of jobs that are worked on alone.
 	Waiting bool `json:"waiting,omitempty"`
 }
 
@@ -65,7 +65,7 @@ type note struct {
 //
 // Of all that is under way when the process dies each has a note: which of them it
 // was shows when those that were there twice are worked on one at a time. A process
-// that is killed from outside while such a job waits for Graph did not die at it.
+// that is killed from outside while such a job waits for Graph or the store did not die at it.
 type inflight struct {
 	kv    InflightKV
 	by    string
@@ -87,7 +87,7 @@ type noted struct {
 
 	written  sync.Mutex // revision, waits and waiting
 	revision uint64
-	waits    int  // calls of Graph that are under way
+	waits    int  // calls of Graph and the store that are under way
 	waiting  bool // what is noted
 	crashes  int
 	failed   bool
@@ -117,8 +117,8 @@ func noteKey(ref held.Ref) string { return ref.Printer + "." + ref.Job }
 type notedKey struct{}
 
 // begin notes that a job is worked on until end is called, which is told whether
-// that went well. Calls of Graph under the context that is returned are noted as
-// waiting. The error is errCrashed, errBusy or the store's.
+// that went well. Calls of Graph and the store under the context that is returned are
+// noted as waiting. The error is errCrashed, errBusy or the store's.
 func (f *inflight) begin(ctx context.Context, ref held.Ref) (noted context.Context, end func(well bool), err error) {
 	if f.kv == nil {
 		return ctx, func(bool) {}, nil
@@ -144,7 +144,8 @@ func (f *inflight) begin(ctx context.Context, ref held.Ref) (noted context.Conte
 	return ctx, nil, errBusy
 }
 
-// wait notes that a job which is worked on alone waits for Graph, until done is called.
+// wait notes that a job which is worked on alone waits for Graph or the store, until done
+// is called.
 func (f *inflight) wait(ctx context.Context) (done func()) {
 	n, ok := ctx.Value(notedKey{}).(*noted)
 	if !ok || n.crashes < maxCrashes-1 {
@@ -154,7 +155,34 @@ func (f *inflight) wait(ctx context.Context) (done func()) {
 	return func() { f.waits(context.WithoutCancel(ctx), n, -1) }
 }
 
-// waits counts a call of Graph, and writes the note when all that use it begin to wait or
+// shortWait is how long a call of the store takes as a rule. What dies within it is
+// taken to have died at the job.
+const shortWait = 5 * time.Millisecond
+
+// waitLong is wait for what is usually over before it could be noted: it is noted after
+// shortWait.
+func (f *inflight) waitLong(ctx context.Context) (done func()) {
+	n, ok := ctx.Value(notedKey{}).(*noted)
+	if !ok || n.crashes < maxCrashes-1 {
+		return func() {}
+	}
+	noted := make(chan struct{})
+	t := time.AfterFunc(shortWait, func() {
+		defer close(noted)
+		if err := catchPanic(func() error { f.waits(ctx, n, 1); return nil }); err != nil {
+			f.log.Error("note of a wait not written", zap.String("job", n.key), zap.Error(err))
+		}
+	})
+	return func() {
+		if t.Stop() {
+			return
+		}
+		<-noted
+		f.waits(context.WithoutCancel(ctx), n, -1)
+	}
+}
+
+// waits counts a call of Graph or the store, and writes the note when all that use it begin to wait or
 // one of them goes on. When that can't be written, it is tried again with the next call.
 func (f *inflight) waits(ctx context.Context, n *noted, calls int) {
 	ctx, cancel := context.WithTimeout(ctx, noteWithin)

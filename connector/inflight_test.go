@@ -165,6 +165,40 @@ func TestKilledWhileGraphIsWaitedFor(t *testing.T) {
 	})
 }
 
+// killedWriting is a store of records at whose slow writes the process is killed from
+// outside.
+type killedWriting struct {
+	held.KV
+	kill func()
+}
+
+func (k killedWriting) CompareAndSet(context.Context, string, []byte, uint64, time.Duration) (uint64, bool, error) {
+	time.Sleep(time.Second)
+	k.kill()
+	return 0, false, errKilled
+}
+
+// Nor did one that is killed while a job waits for a slow disk.
+func TestKilledWhileTheStoreIsWaitedFor(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		id, d := w.print(graphtest.JobSpec{Printer: pullID})
+		for range 10 {
+			var l *life
+			l = w.live("", func(deps *connector.Deps) {
+				deps.Jobs = held.NewStore(killedWriting{w.bus.Jobs(), func() { l.dead.Store(true); l.kill() }})
+			})
+			l.worker.Handle(l.ctx, d)
+			l.end()
+		}
+		l := w.live("")
+		l.worker.Handle(l.ctx, d)
+		if dead := w.deadLetters(t); len(dead) != 0 || w.record(id).State != held.Held {
+			t.Errorf("the job is %q, dead letters %+v", w.record(id).State, dead)
+		}
+	})
+}
+
 // heldReading is a Graph whose first read of a job takes long.
 type heldReading struct {
 	connector.Graph

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"time"
 
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
 
 // waitingGraph notes of a job that is worked on alone when it only waits for Graph: a
 // process that is killed meanwhile did not die at the job. What Graph answers is read
-// up to a limit, so no process dies at that either.
+// up to a limit, so no process dies at that either. waitingLedger, waitingAudit and
+// held.Store.Around do the same for the store.
 type waitingGraph struct {
 	Graph
 	noted *inflight
@@ -71,4 +73,46 @@ func (g waitingGraph) Groups(ctx context.Context, user string) ([]graph.Group, e
 func (g waitingGraph) Language(ctx context.Context, user string) (string, error) {
 	defer g.noted.wait(ctx)()
 	return g.Graph.Language(ctx, user)
+}
+
+type waitingLedger struct {
+	Ledger
+	noted *inflight
+}
+
+func (l waitingLedger) Reserve(ctx context.Context, c quota.Charge) error {
+	defer l.noted.waitLong(ctx)()
+	return l.Ledger.Reserve(ctx, c)
+}
+
+func (l waitingLedger) Void(
+	ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time,
+) (bool, error) {
+	defer l.noted.waitLong(ctx)()
+	return l.Ledger.Void(ctx, job, attempt, accounts, now)
+}
+
+func (l waitingLedger) Balances(ctx context.Context, claims []quota.Claim, now time.Time) ([]quota.Balance, error) {
+	defer l.noted.waitLong(ctx)()
+	return l.Ledger.Balances(ctx, claims, now)
+}
+
+func (l waitingLedger) View(ctx context.Context, a quota.Account) (quota.View, error) {
+	defer l.noted.waitLong(ctx)()
+	return l.Ledger.View(ctx, a)
+}
+
+type waitingAudit struct {
+	Audit
+	noted *inflight
+}
+
+func (a waitingAudit) PublishDecision(ctx context.Context, verdict, msgID string, body []byte) error {
+	defer a.noted.waitLong(ctx)()
+	return a.Audit.PublishDecision(ctx, verdict, msgID, body)
+}
+
+func (a waitingAudit) PublishDead(ctx context.Context, msgID string, body []byte) error {
+	defer a.noted.waitLong(ctx)()
+	return a.Audit.PublishDead(ctx, msgID, body)
 }

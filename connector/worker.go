@@ -172,6 +172,8 @@ func NewWorker(d Deps) *Worker {
 	}
 	w.noted = newInflight(&w.Deps, w.since, w.log)
 	w.Graph = waitingGraph{d.Graph, w.noted}
+	w.Jobs = d.Jobs.Around(w.noted.waitLong)
+	w.Ledger, w.Audit = waitingLedger{d.Ledger, w.noted}, waitingAudit{d.Audit, w.noted}
 	w.groups = newDirectory(w.Graph, d.GroupTTL)
 	for _, q := range d.Queues {
 		w.queues[q.PrinterID] = q

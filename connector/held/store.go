@@ -30,8 +30,9 @@ type KV interface {
 
 // Store keeps records. Every write is durable before it returns.
 type Store struct {
-	kv   KV
-	keep time.Duration
+	kv     KV
+	keep   time.Duration
+	around func(context.Context) (done func()) // may be nil
 }
 
 // NewStore keeps records in kv, those of jobs that have come to their end for Keep.
@@ -40,9 +41,24 @@ func NewStore(kv KV) *Store { return NewStoreFor(kv, Keep) }
 // NewStoreFor keeps the records of jobs that have come to their end for that long.
 func NewStoreFor(kv KV, keep time.Duration) *Store { return &Store{kv: kv, keep: keep} }
 
+// Around is a Store of the same records that calls begin before each Get and Put, and what
+// it returned after.
+func (s *Store) Around(begin func(context.Context) (done func())) *Store {
+	return &Store{kv: s.kv, keep: s.keep, around: begin}
+}
+
+func (s *Store) begin(ctx context.Context) (done func()) {
+	if s.around == nil {
+		return func() {}
+	}
+	return s.around(ctx)
+}
+
 // Get reads a record; revision 0 means that there is none.
 func (s *Store) Get(ctx context.Context, key string) (rec Record, revision uint64, err error) {
+	done := s.begin(ctx)
 	value, revision, err := s.kv.Get(ctx, key)
+	done()
 	if err != nil {
 		return Record{}, 0, fmt.Errorf("read job record: %w", err)
 	}
@@ -68,7 +84,9 @@ func (s *Store) Put(ctx context.Context, rec *Record, revision uint64) (newRevis
 	if rec.State.Final() {
 		ttl = s.keep
 	}
+	done := s.begin(ctx)
 	newRevision, ok, err = s.kv.CompareAndSet(ctx, rec.Key(), value, revision, ttl)
+	done()
 	if err != nil {
 		return 0, false, fmt.Errorf("store job record as %s: %w", rec.State, err)
 	}
