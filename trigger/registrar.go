@@ -152,7 +152,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 	r.invisible.Do(func() {
 		r.log.Warn("can't see task triggers with an app token", zap.String("hint", "a printer administrator can; jobs are heard of only from queues that have one"))
 	})
-	k := &keeper{Registrar: r, tidy: true, logThrottle: logThrottle{log: r.log}}
+	k := &keeper{Registrar: r, tidy: true, failing: map[string]bool{}}
 	failures := 0
 	defer r.turned.Store(0)
 	for {
@@ -194,7 +194,7 @@ var errLookAgain = errors.New("another replica changed the state")
 // that it doesn't matter where the last one, or another replica's, ended.
 type keeper struct {
 	*Registrar
-	logThrottle logThrottle
+	failing map[string]bool // by name: steps that failed the last time
 
 	checked  bool      // the definition was found in Graph
 	unused   string    // clientState of a pending entry that surely never reached Graph
@@ -246,13 +246,16 @@ func (k *keeper) try(ctx context.Context, what string, step func(context.Context
 	defer cancel()
 	err := step(bounded)
 	switch {
+	case err == nil && k.failing[what]:
+		delete(k.failing, what)
+		k.log.Info("works again", zap.String("what", what))
 	case err == nil:
-		k.logThrottle.recovered(what)
 	case ctx.Err() != nil || permanent(err):
 	case errors.Is(err, errLookAgain):
 		k.log.Debug("another replica acted, looking again", zap.String("what", what))
 	default:
-		k.logThrottle.failed(what, err)
+		k.failing[what] = true
+		k.log.Warn("failed, comes again", zap.String("what", what), zap.Error(err))
 	}
 	return err
 }

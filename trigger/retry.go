@@ -26,12 +26,14 @@ func pause(n int) time.Duration {
 
 // retry calls f until it succeeds or ctx ends, and returns nil or ctx's error.
 func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Context) error) error {
-	c := logThrottle{log: log}
+	failing := false
 	began := time.Now()
 	for n := 1; ; n++ {
 		err := f(ctx)
 		if err == nil {
-			c.recovered(what)
+			if failing {
+				log.Info("works again", zap.String("what", what))
+			}
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -40,36 +42,12 @@ func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Con
 		if time.Since(began) > 2*lastPause {
 			n = 1 // it worked for a while
 		}
-		c.failed(what, err)
+		failing = true
+		log.Warn("failed, comes again", zap.String("what", what), zap.Error(err))
 		if !transport.Sleep(ctx, pause(n)) {
 			return ctx.Err()
 		}
 		began = time.Now()
-	}
-}
-
-// logThrottle says of each failing thing once a minute that it fails, and once
-// that it works again. It is not safe for concurrent use.
-type logThrottle struct {
-	log  *zap.Logger
-	said map[string]time.Time
-}
-
-func (c *logThrottle) failed(what string, err error) {
-	if last, ok := c.said[what]; ok && time.Since(last) < time.Minute {
-		return
-	}
-	if c.said == nil {
-		c.said = map[string]time.Time{}
-	}
-	c.said[what] = time.Now()
-	c.log.Warn("failed, comes again", zap.String("what", what), zap.Error(err))
-}
-
-func (c *logThrottle) recovered(what string) {
-	if _, ok := c.said[what]; ok {
-		delete(c.said, what)
-		c.log.Info("works again", zap.String("what", what))
 	}
 }
 

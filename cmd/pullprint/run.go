@@ -17,7 +17,7 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
-	"pullprint/connector/journal"
+	"pullprint/connector/logthrottle"
 	"pullprint/policy"
 	"pullprint/policy/strictyaml"
 )
@@ -150,9 +150,9 @@ func newLogger(c config.Log, w io.Writer) (*zap.Logger, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("log.level: %w", err)}
 	}
-	enc := zapcore.NewJSONEncoder(journal.Encoding())
+	enc := zapcore.NewJSONEncoder(logthrottle.Encoding())
 	if c.Format == "console" {
-		enc = zapcore.NewConsoleEncoder(journal.Encoding())
+		enc = zapcore.NewConsoleEncoder(logthrottle.Encoding())
 	}
 	return zap.New(zapcore.NewCore(enc, zapcore.Lock(zapcore.AddSync(w)), level)), nil
 }

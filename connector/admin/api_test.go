@@ -23,6 +23,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/logthrottle"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 )
@@ -182,7 +183,6 @@ func TestTokenChanges(t *testing.T) {
 func TestTokenTakenAway(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
 	tokens := newTokens(t)
-	tokens.log = zap.New(core)
 	file, token := tokens.sources[0].file, testTokens["admin"]
 	again := func() { tokens.asked = time.Now().Add(-2 * rereadTokens) }
 	replace := func(text string) {
@@ -201,6 +201,7 @@ func TestTokenTakenAway(t *testing.T) {
 		"a link to nowhere": func() error { return errors.Join(os.Remove(file), os.Symlink(file+".none", file)) },
 		"far too large":     func() error { return os.WriteFile(file, bytes.Repeat([]byte(token+"\n"), maxTokens), 0o600) },
 	} {
+		tokens.log = logthrottle.New().Wrap(zap.New(core)) // as the daemon does
 		if err := take(); err != nil {
 			t.Fatal(err)
 		}
@@ -219,15 +220,15 @@ func TestTokenTakenAway(t *testing.T) {
 		if err := tokens.Lost(t.Context()); err == nil || !strings.Contains(err.Error(), AdminName) || strings.Contains(err.Error(), "helpdesk") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if name == "a folder" {
-			_ = os.Remove(file)
-		}
 		for range 3 {
 			again()
 			tokens.Who(token)
 		}
 		if n := logs.FilterMessageSnippet("lets nobody in").Len(); n != 1 {
 			t.Errorf("%s: told %d times within a minute", name, n)
+		}
+		if name == "a folder" {
+			_ = os.Remove(file)
 		}
 		replace(token + "\n")
 		if _, ok := tokens.Who(token); !ok || tokens.Lost(t.Context()) != nil {

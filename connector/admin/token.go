@@ -18,12 +18,9 @@ import (
 	"pullprint/trigger/graph/auth"
 )
 
-// rereadTokens is how old what is known of the token files may be, and sayAgain how
-// often is told of one that lets nobody in.
-const (
-	rereadTokens = 5 * time.Second
-	sayAgain     = time.Minute
-)
+// rereadTokens is how often the token files are read again: that long a token that was
+// taken out of its file is valid.
+const rereadTokens = 5 * time.Second
 
 // MinToken is how long a token has to be: a file that is being written may end in the
 // middle of one, and what is shorter can be guessed.
@@ -58,7 +55,7 @@ type Tokens struct {
 
 	mu    sync.Mutex
 	known map[string][][sha256.Size]byte // by file
-	lost  map[string]lostToken           // by file: those that let nobody in
+	lost  map[string]bool                // by file: those that let nobody in
 	asked time.Time
 }
 
@@ -67,15 +64,9 @@ type source struct {
 	Caller
 }
 
-// lostToken is why a file lets nobody in, and when that was last told.
-type lostToken struct {
-	why  error
-	said time.Time
-}
-
 // NewTokens reads the files of the API's tokens and of the devices'.
 func NewTokens(c Config, devices []connector.Device, log *zap.Logger) (*Tokens, error) {
-	t := &Tokens{log: log.Named("admin"), known: map[string][][sha256.Size]byte{}, lost: map[string]lostToken{}}
+	t := &Tokens{log: log.Named("admin"), known: map[string][][sha256.Size]byte{}, lost: map[string]bool{}}
 	add := func(file string, c Caller) {
 		if file != "" {
 			t.sources = append(t.sources, source{file, c})
@@ -146,20 +137,13 @@ func (t *Tokens) refresh() {
 	t.asked = time.Now()
 	for _, s := range t.sources {
 		sums, err := readTokens(s.file)
-		lost, was := t.lost[s.file]
 		switch {
-		case err == nil && was:
-			t.log.Info("token file can be used again", zap.String("name", s.Name), zap.String("file", s.file))
-			delete(t.lost, s.file)
 		case err != nil:
-			if !was || time.Since(lost.said) >= sayAgain {
-				lost.said = t.asked
-				t.log.Warn("token file lets nobody in",
-					zap.String("name", s.Name), zap.Error(err))
-			}
-			lost.why = err
-			t.lost[s.file] = lost
+			t.log.Warn("token file lets nobody in", zap.String("name", s.Name), zap.Error(err))
+		case t.lost[s.file]:
+			t.log.Info("token file can be used again", zap.String("name", s.Name), zap.String("file", s.file))
 		}
+		t.lost[s.file] = err != nil
 		t.known[s.file] = sums
 	}
 }
@@ -171,7 +155,7 @@ func (t *Tokens) Lost(context.Context) error {
 	t.refresh()
 	var names []string
 	for _, s := range t.sources {
-		if _, lost := t.lost[s.file]; lost {
+		if t.lost[s.file] {
 			names = append(names, s.Name)
 		}
 	}

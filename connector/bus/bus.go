@@ -110,8 +110,6 @@ type Bus struct {
 
 	sessionsMu sync.Mutex
 	sessions   map[*context.CancelCauseFunc]struct{}
-	said       string // why the connection does not work
-	saidAt     time.Time
 
 	closing sync.Once
 	closed  error

@@ -32,7 +32,7 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 	opts = append(b.natsOptions(nats.Timeout(2*time.Second),
 		// Better credentials or certificates may stand in the files by the next try.
 		nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { b.sayWhy(err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { b.logConnectionError(err) }),
 	), opts...)
 	for {
 		nc, err := nats.Connect(b.cfg.URL, opts...)

@@ -137,22 +137,12 @@ func (b *Bus) connectionError(err error) {
 		b.denial.denied(denied)
 		return
 	}
-	b.sayWhy(err)
+	b.logConnectionError(err)
 }
 
-// sayWhy logs what keeps the connection from working, once a minute while it is
-// the same.
-func (b *Bus) sayWhy(err error) {
-	err = b.cfg.explained(err)
-	b.sessionsMu.Lock()
-	again := err.Error() == b.said && time.Since(b.saidAt) < time.Minute
-	if !again {
-		b.said, b.saidAt = err.Error(), time.Now()
-	}
-	b.sessionsMu.Unlock()
-	if !again {
-		b.log.Warn("connection error", zap.Error(err))
-	}
+// logConnectionError logs what keeps the connection from working.
+func (b *Bus) logConnectionError(err error) {
+	b.log.Warn("connection error", zap.Error(b.cfg.explained(err)))
 }
 
 // violation is how the server tells which subject is not ours.

@@ -23,7 +23,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
 	"pullprint/connector/held"
-	"pullprint/connector/journal"
+	"pullprint/connector/logthrottle"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
@@ -64,7 +64,7 @@ type Addresses struct{ Webhook, Metrics, Admin net.Addr }
 type daemon struct {
 	o         Options
 	log       *zap.Logger
-	journal   *journal.Journal
+	lines     *logthrottle.Throttle
 	instance  string
 	bus       *bus.Bus
 	graph     *graph.Client
@@ -107,10 +107,10 @@ func Run(ctx context.Context, o Options) error {
 		o.Notify = func(string) {}
 	}
 	o.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), ReadBuild().collector())
-	lines := journal.New()
+	lines := logthrottle.New()
 	o.Logger = lines.Wrap(o.Logger)
 	defer lines.Start()() // ends after the rest: what repeats while that ends is told, too
-	d := &daemon{o: o, log: o.Logger.Named("daemon"), journal: lines, instance: instanceName(), asked: make(chan struct{})}
+	d := &daemon{o: o, log: o.Logger.Named("daemon"), lines: lines, instance: instanceName(), asked: make(chan struct{})}
 	if err := d.open(ctx); err != nil {
 		return errors.Join(err, d.close())
 	}

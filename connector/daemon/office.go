@@ -72,7 +72,7 @@ func (d *daemon) insight() admin.Insight {
 	b := ReadBuild()
 	return admin.Insight{
 		Version: b.Version, Revision: b.Revision, Go: b.Go, Started: time.Now(),
-		Metrics: d.o.Registry, Streams: d.bus.Streams, Lines: d.journal.Last().Lines,
+		Metrics: d.o.Registry, Streams: d.bus.Streams, Lines: d.lines.Last().Lines,
 	}
 }
 

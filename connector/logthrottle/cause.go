@@ -1,4 +1,4 @@
-package journal
+package logthrottle
 
 import (
 	"regexp"
@@ -7,8 +7,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// isCause reports whether a line is about a cause, and not an event that has to be
-// told whenever it happens.
+// isCause reports whether a line is about a cause, and not an event that is logged
+// whenever it happens.
 func isCause(level zapcore.Level, fields []zapcore.Field) bool {
 	if level < zapcore.InfoLevel || level > zapcore.ErrorLevel {
 		return false
@@ -23,11 +23,11 @@ func isCause(level zapcore.Level, fields []zapcore.Field) bool {
 	return level >= zapcore.WarnLevel && !ofJob
 }
 
-// occasions are the fields that say when or on what a cause was met: lines that
-// differ in them alone have one.
+// occasions are the fields that say when or for what a cause was met: lines that differ
+// in nothing else have the same cause.
 var occasions = map[string]bool{"job": true, "task": true, "key": true, "subscription": true, "definition": true}
 
-// about is the part of a line's fields that tells its cause.
+// about returns what in the fields of a line tells its cause from others.
 func about(fields []zapcore.Field) string {
 	var b strings.Builder
 	for i := range fields {
@@ -43,23 +43,24 @@ func about(fields []zapcore.Field) string {
 		b.WriteString(" ")
 		b.WriteString(f.Key)
 		b.WriteString("=")
-		b.WriteString(steady(text))
+		b.WriteString(constant(text))
 	}
 	return b.String()
 }
 
-// maxText is how much of a text is looked at.
+// maxText is how much of a text is compared: errors differ at their beginning, and the
+// keys of maxCauses causes are kept in memory.
 const maxText = 400
 
-// passing is what differs from one time to the next: ids of requests, addresses
-// with their ports, how long something took.
-var passing = regexp.MustCompile(`[0-9A-Fa-f]+(?:-[0-9A-Fa-f]+)+|\[[0-9A-Fa-f:]+\]:\d+|\d+(?:\.\d+)+(?::\d+)?|\d+(?:ns|µs|ms|s|m|h)\b|\d{4,}`)
+// variable is what differs from one occurrence to the next: ids of requests, addresses
+// with their ports, durations.
+var variable = regexp.MustCompile(`[0-9A-Fa-f]+(?:-[0-9A-Fa-f]+)+|\[[0-9A-Fa-f:]+\]:\d+|\d+(?:\.\d+)+(?::\d+)?|\d+(?:ns|µs|ms|s|m|h)\b|\d{4,}`)
 
-// steady is a text without what differs from one time to the next. The status of an
-// answer stays: another is another cause.
-func steady(text string) string {
+// constant returns a text without what differs from one occurrence to the next. HTTP
+// statuses stay: another status is another cause.
+func constant(text string) string {
 	if len(text) > maxText {
 		text = text[:maxText]
 	}
-	return passing.ReplaceAllString(text, "#")
+	return variable.ReplaceAllString(text, "#")
 }

@@ -1,4 +1,4 @@
-package journal
+package logthrottle
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 
 func guid(n int) string { return fmt.Sprintf("%08x-1111-4222-8333-%012x", n, n) }
 
-// One cause is one line a minute, whichever job or request met it; another status,
-// another thing that failed and another logger are causes of their own.
+// One cause is one line a minute, whatever job or request met it; another status,
+// another thing that failed and another logger are other causes.
 func TestOneLineAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zapcore.InfoLevel)
@@ -53,8 +53,7 @@ func TestOneLineAMinute(t *testing.T) {
 	})
 }
 
-// What happened to a job is told for each job, and what is no failure whenever it
-// is told; and those who ask for debug get everything.
+// Events of jobs, lines that are no failure, and debug lines are all written.
 func TestEventsStay(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
 	log := New().Wrap(zap.New(core))
@@ -71,16 +70,16 @@ func TestEventsStay(t *testing.T) {
 	}
 }
 
-// A cause that goes quiet is told of once more, with how often it was met; at the
-// end nothing is left untold.
-func TestHeldLinesAreTold(t *testing.T) {
+// The last line of a cause that stopped is written once more, with how many were held
+// back before it and when it was logged; at the end no line is left out.
+func TestLastHeldLineIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zapcore.InfoLevel)
-		j := New()
-		log := j.Wrap(zap.New(core))
+		throttle := New()
+		log := throttle.Wrap(zap.New(core))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
-		go func() { ended <- j.Run(ctx) }()
+		go func() { ended <- throttle.Run(ctx) }()
 		for n := range 8 {
 			log.Warn("fetch failed", zap.Int("n", n))
 		}
@@ -93,6 +92,8 @@ func TestHeldLinesAreTold(t *testing.T) {
 		synctest.Wait()
 		if all := logs.All(); len(all) != 2 || all[1].ContextMap()["n"] != int64(7) || all[1].ContextMap()["suppressed"] != int64(6) {
 			t.Fatalf("%v", all)
+		} else if last := all[1].ContextMap()["last"]; last != all[0].Time {
+			t.Errorf("last = %v, it was logged at %v", last, all[0].Time)
 		}
 		for n := range 2 {
 			log.Warn("fetch failed", zap.Int("n", 8+n))
@@ -107,31 +108,31 @@ func TestHeldLinesAreTold(t *testing.T) {
 	})
 }
 
-// However many causes there are, memory is bounded; past the bound the text alone
-// counts.
+// Memory is bounded however many causes there are; beyond the bound, logger and message
+// alone tell causes apart.
 func TestManyCauses(t *testing.T) {
 	core, logs := observer.New(zapcore.InfoLevel)
-	j := New()
-	log := j.Wrap(zap.New(core))
+	throttle := New()
+	log := throttle.Wrap(zap.New(core))
 	for n := range 3 * maxCauses {
 		log.Warn("unheard of", zap.String("what", strings.Repeat("x", n%300)+string(rune('a'+n%26))+strings.Repeat("y", n/300)))
 	}
-	if n := logs.Len(); n > maxCauses+1 || n < maxCauses || len(j.causes) > maxCauses+1 {
-		t.Errorf("%d lines, %d causes", n, len(j.causes))
+	if n := logs.Len(); n > maxCauses+1 || n < maxCauses || len(throttle.causes) > maxCauses+1 {
+		t.Errorf("%d lines, %d causes", n, len(throttle.causes))
 	}
 }
 
-// The lines that were written last are kept, so many and so much of them, as JSON,
-// with the fields that every line of a logger has.
+// The most recent lines are kept as JSON, up to a number and a size, with the fields of
+// their logger.
 func TestLast(t *testing.T) {
 	core, _ := observer.New(zapcore.InfoLevel)
-	j := New()
-	log := j.Wrap(zap.New(core)).Named("daemon").With(zap.String("lease", "sweep"))
+	throttle := New()
+	log := throttle.Wrap(zap.New(core)).Named("daemon").With(zap.String("lease", "sweep"))
 	for n := range keepLines + 5 {
 		log.Info("event", zap.Int("n", n))
 		log.Debug("not asked for")
 	}
-	lines, dropped := j.Last().Lines()
+	lines, dropped := throttle.Last().Lines()
 	if len(lines) != keepLines || dropped != 5 {
 		t.Fatalf("%d lines, %d dropped", len(lines), dropped)
 	}
@@ -145,7 +146,7 @@ func TestLast(t *testing.T) {
 	for range 30 {
 		log.Info(strings.Repeat("z", 1<<17))
 	}
-	lines, _ = j.Last().Lines()
+	lines, _ = throttle.Last().Lines()
 	total := 0
 	for _, l := range lines {
 		total += len(l)

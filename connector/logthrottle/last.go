@@ -1,4 +1,4 @@
-package journal
+package logthrottle
 
 import (
 	"bytes"
@@ -6,13 +6,14 @@ import (
 	"sync"
 )
 
-// How many lines are kept, and how much of memory they may take.
+// How many lines are kept, and how much memory they may take: a support bundle has them,
+// and 2,000 lines are hours of a daemon that works and minutes of one that fails.
 const (
 	keepLines = 2000
 	keepBytes = 2 << 20
 )
 
-// Last keeps the lines that were written last, each a JSON object.
+// Last keeps the most recent lines, each a JSON object.
 type Last struct {
 	mu      sync.Mutex
 	lines   [][]byte // a ring once it is full
@@ -53,7 +54,7 @@ func (l *Last) drop(i int) {
 // Sync implements zapcore.WriteSyncer.
 func (*Last) Sync() error { return nil }
 
-// Lines are those that are kept, oldest first, and how many were written before.
+// Lines returns the lines that are kept, oldest first, and how many older ones are not.
 func (l *Last) Lines() (lines []json.RawMessage, dropped int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
