@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -47,8 +48,23 @@ type note struct {
 	Since   time.Time `json:"since"`
 	Crashes int       `json:"crashes,omitempty"`
 	// Waiting says that nothing is done but to wait for Graph or the store: a death
-	// counts for nothing then. It is noted of jobs that are worked on alone.
+	// counts for nothing then.
 	Waiting bool `json:"waiting,omitempty"`
+	// Step is how often the work has gone on after a wait, counted from 1; 0 when that
+	// is not known. Died is that of the newest death that counted.
+	Step int `json:"step,omitempty"`
+	Died int `json:"died,omitempty"`
+}
+
+// countDeath counts the death of whoever made the note. A job that kills the process does
+// so at the same step again; one that dies elsewhere was killed from outside at least once.
+func (n *note) countDeath() {
+	if n.Died == 0 || n.Step == 0 || n.Died == n.Step {
+		n.Crashes++
+	}
+	if n.Step != 0 {
+		n.Died = n.Step
+	}
 }
 
 // inflight notes on what this process works, so that its successor knows at what it
@@ -65,7 +81,9 @@ type note struct {
 //
 // Of all that is under way when the process dies each has a note: which of them it
 // was shows when those that were there twice are worked on one at a time. A process
-// that is killed from outside while such a job waits for Graph or the store did not die at it.
+// that is killed from outside while a job waits for Graph or the store did not die at
+// that job. With the embedded store all waits are noted; with an external one those of
+// jobs that are worked on alone.
 type inflight struct {
 	kv    InflightKV
 	by    string
@@ -84,14 +102,28 @@ type noted struct {
 	key   string
 	since time.Time
 	users int
+	// shared is true once there was more than one user: its steps tell nothing then.
+	shared atomic.Bool
 
 	written  sync.Mutex // revision, waits and waiting
 	revision uint64
 	waits    int  // calls of Graph and the store that are under way
+	step     int  // as in note
 	waiting  bool // what is noted
 	crashes  int
+	died     int  // as in note
+	tracked  bool // waits are noted
 	failed   bool
 	give     func() // the place in alone
+}
+
+// note is what stands in the store of it.
+func (n *noted) note(by string, waiting bool) note {
+	text := note{By: by, Since: n.since, Crashes: n.crashes, Waiting: waiting, Died: n.died}
+	if n.tracked && !n.shared.Load() {
+		text.Step = n.step + 1
+	}
+	return text
 }
 
 // everybody is how many may be under way at once; one that has to be alone takes
@@ -119,11 +151,14 @@ type notedKey struct{}
 // begin notes that a job is worked on until end is called, which is told whether
 // that went well. Calls of Graph and the store under the context that is returned are
 // noted as waiting. The error is errCrashed, errBusy or the store's.
-func (f *inflight) begin(ctx context.Context, ref held.Ref) (noted context.Context, end func(well bool), err error) {
+func (f *inflight) begin(ctx context.Context, ref held.Ref) (work context.Context, end func(well bool), err error) {
 	if f.kv == nil {
 		return ctx, func(bool) {}, nil
 	}
 	key := noteKey(ref)
+	if n, ok := ctx.Value(notedKey{}).(*noted); ok && n.key == key { // a part of what is noted
+		return ctx, func(well bool) { f.ended(n, well) }, nil
+	}
 	for range maxConflicts {
 		n, ok := f.join(key)
 		if !ok {
@@ -134,7 +169,7 @@ func (f *inflight) begin(ctx context.Context, ref held.Ref) (noted context.Conte
 			if n, err = f.take(ctx, key, found, revision); err != nil {
 				return ctx, nil, err
 			}
-		} else if n.crashes >= maxCrashes-1 {
+		} else if n.tracked {
 			f.waits(ctx, n, 0) // whoever joins does not wait
 		}
 		if n != nil {
@@ -144,11 +179,10 @@ func (f *inflight) begin(ctx context.Context, ref held.Ref) (noted context.Conte
 	return ctx, nil, errBusy
 }
 
-// wait notes that a job which is worked on alone waits for Graph or the store, until done
-// is called.
+// wait notes that a job waits for Graph or the store, until done is called.
 func (f *inflight) wait(ctx context.Context) (done func()) {
 	n, ok := ctx.Value(notedKey{}).(*noted)
-	if !ok || n.crashes < maxCrashes-1 {
+	if !ok || !n.tracked {
 		return func() {}
 	}
 	f.waits(ctx, n, 1)
@@ -163,7 +197,7 @@ const shortWait = 5 * time.Millisecond
 // shortWait.
 func (f *inflight) waitLong(ctx context.Context) (done func()) {
 	n, ok := ctx.Value(notedKey{}).(*noted)
-	if !ok || n.crashes < maxCrashes-1 {
+	if !ok || !n.tracked {
 		return func() {}
 	}
 	noted := make(chan struct{})
@@ -190,13 +224,14 @@ func (f *inflight) waits(ctx context.Context, n *noted, calls int) {
 	n.written.Lock()
 	defer n.written.Unlock()
 	n.waits += calls
+	n.step += max(calls, 0)
 	f.mu.Lock()
 	waiting := n.waits > 0 && n.waits >= n.users
 	f.mu.Unlock()
 	if waiting == n.waiting || n.revision == 0 {
 		return
 	}
-	text := note{By: f.by, Since: n.since, Crashes: n.crashes, Waiting: waiting}
+	text := n.note(f.by, waiting)
 	revision, ok, err := f.put(ctx, n.key, text, n.revision)
 	if err == nil && ok {
 		n.revision, n.waiting = revision, waiting
@@ -216,6 +251,7 @@ func (f *inflight) join(key string) (*noted, bool) {
 	n, ok := f.mine[key]
 	if ok {
 		n.users++
+		n.shared.Store(true)
 	}
 	return n, ok
 }
@@ -238,7 +274,7 @@ func (f *inflight) look(ctx context.Context, key string) (n note, revision uint6
 	case dead && n.Waiting:
 		n.Waiting = false
 	case dead:
-		n.Crashes++
+		n.countDeath()
 	case f.since(n.Since) < HandleLimit:
 		return note{}, 0, errBusy
 	}
@@ -264,7 +300,7 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 		if found.By == "" {
 			return nil, errCrashed
 		}
-		_, ok, err := f.put(ctx, key, note{Since: found.Since, Crashes: found.Crashes}, revision)
+		_, ok, err := f.put(ctx, key, note{Since: found.Since, Crashes: found.Crashes, Died: found.Died}, revision)
 		if err == nil && ok {
 			err = errCrashed
 		}
@@ -274,8 +310,12 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 	if err != nil {
 		return nil, err
 	}
-	since := time.Now()
-	newRevision, ok, err := f.put(ctx, key, note{By: f.by, Since: since, Crashes: found.Crashes}, revision)
+	n := &noted{
+		key: key, since: time.Now(), users: 1, crashes: found.Crashes, died: found.Died,
+		tracked: f.sole || found.Crashes >= maxCrashes-1, give: give,
+	}
+	var ok bool
+	n.revision, ok, err = f.put(ctx, key, n.note(f.by, false), revision)
 	if err != nil || !ok {
 		give()
 		return nil, err
@@ -283,7 +323,6 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 	if found.Crashes > 0 {
 		f.log.Warn("a process died while it worked on this job, among others perhaps", zap.String("job", key), zap.Int("times", found.Crashes))
 	}
-	n := &noted{key: key, since: since, users: 1, revision: newRevision, crashes: found.Crashes, give: give}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mine[key] = n
@@ -320,8 +359,8 @@ func (f *inflight) put(ctx context.Context, key string, n note, revision uint64)
 // ending is what ends the use of a note.
 func (f *inflight) ending(ctx context.Context, key string, n *noted) func(well bool) {
 	return func(well bool) {
+		f.ended(n, well)
 		f.mu.Lock()
-		n.failed = n.failed || !well
 		n.users--
 		last := n.users == 0
 		if last && f.mine[key] == n {
@@ -331,10 +370,17 @@ func (f *inflight) ending(ctx context.Context, key string, n *noted) func(well b
 		switch {
 		case last:
 			f.end(ctx, key, n)
-		case n.crashes >= maxCrashes-1:
+		case n.tracked:
 			f.waits(context.WithoutCancel(ctx), n, 0)
 		}
 	}
+}
+
+// ended notes whether a part of the work went well.
+func (f *inflight) ended(n *noted, well bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n.failed = n.failed || !well
 }
 
 // end takes the note back. What a process may have died at before is forgotten only
@@ -347,7 +393,7 @@ func (f *inflight) end(ctx context.Context, key string, n *noted) {
 	defer n.written.Unlock()
 	var err error
 	if n.failed && n.crashes > 0 {
-		_, _, err = f.put(ctx, key, note{Since: time.Now(), Crashes: n.crashes}, n.revision)
+		_, _, err = f.put(ctx, key, note{Since: time.Now(), Crashes: n.crashes, Died: n.died}, n.revision)
 	} else {
 		_, err = f.kv.Delete(ctx, key, n.revision)
 	}

@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/policy"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -412,6 +413,49 @@ rules:
 		}
 		if o.n[id.Job] != 3 {
 			t.Errorf("the document was opened %d times, want 3", o.n[id.Job])
+		}
+	})
+}
+
+// grouped makes a policy that asks for the groups of the owner before pages are counted.
+const grouped = `
+rules:
+  - {name: long, at: arrival, when: "'staff' in user.groups || job.pages > 1000", verdict: abort, reason: pages.too-many, text: 'Too long.', remedy: 'Print less.'}
+`
+
+// A process that is killed at another step of a job each time was killed from outside.
+func TestKilledAtOtherSteps(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
+		at := "documents"
+		o := &opens{n: map[string]int{}, dies: func(string) bool { return at == "documents" }}
+		live := func() *life {
+			l := new(life)
+			l = w.live("", withPolicy(t, grouped), o.in(&l), func(deps *connector.Deps) {
+				inForce := deps.Policy
+				deps.Policy = func() *policy.Policy {
+					if at == "policy" {
+						l.dead.Store(true)
+						l.kill()
+					}
+					return inForce()
+				}
+			})
+			return l
+		}
+		for i := range 10 {
+			at = []string{"documents", "policy"}[i%2]
+			l := live()
+			l.worker.Handle(l.ctx, d)
+			l.end()
+			time.Sleep(2 * time.Minute) // a dead process still asks for groups, and gets no answer
+		}
+		at = ""
+		l := live()
+		l.worker.Handle(l.ctx, d)
+		if dead := w.deadLetters(t); len(dead) != 0 || w.record(id).State != held.Held {
+			t.Errorf("the job is %q, dead letters %+v", w.record(id).State, dead)
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// waitingGraph notes of a job that is worked on alone when it only waits for Graph: a
+// waitingGraph notes of a job that is worked on when it only waits for Graph: a
 // process that is killed meanwhile did not die at the job. What Graph answers is read
 // up to a limit, so no process dies at that either. waitingLedger, waitingAudit and
 // held.Store.Around do the same for the store.
