@@ -8,6 +8,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/recovery"
 )
 
 // stateTTL is how long the state of a device that is only suggested is believed,
@@ -40,7 +42,7 @@ func (r *Releaser) destination(ctx context.Context, dev Device) *destination {
 	at := &destination{r: r, dev: dev, done: make(chan struct{})}
 	go func() {
 		defer close(at.done)
-		at.err = catchPanic(func() (err error) {
+		at.err = recovery.Catch(func() (err error) {
 			at.ok, at.why, err = r.readPrinter(ctx, dev)
 			return err
 		})
@@ -90,7 +92,7 @@ func (at *destination) others(ctx context.Context, queue string) string {
 	var reads errgroup.Group
 	for i, d := range near {
 		reads.Go(func() error {
-			return catchPanic(func() error {
+			return recovery.Catch(func() error {
 				ready[i] = at.r.readyLately(ctx, d)
 				return nil
 			})

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"pullprint/connector/recovery"
 )
 
 // flight lets callers that ask for the same thing at the same time share one
@@ -38,7 +40,7 @@ func (f *flight[V]) do(
 			}
 			ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
 			defer cancel()
-			err := catchPanic(func() (err error) {
+			err := recovery.Catch(func() (err error) {
 				l.value, err = fn(ctx)
 				return err
 			})

@@ -16,7 +16,9 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/transport"
 )
 
 // Index mirrors in memory what the sweep and the gauges need of every job
@@ -95,7 +97,7 @@ func (x *Index) Run(ctx context.Context) error {
 		}
 		x.damaged(err)
 		x.log.Error("job records can't all be read", zap.Error(err))
-		if err := sleep(ctx, readAgain); err != nil {
+		if err := transport.Sleep(ctx, readAgain); err != nil {
 			return err
 		}
 	}
@@ -167,7 +169,7 @@ func (x *Index) Open() []Entry {
 
 // take applies what is stored of a job; a panic costs that record alone.
 func (x *Index) take(key string, value []byte) {
-	if err := catchPanic(func() error { x.apply(key, value); return nil }); err != nil {
+	if err := recovery.Catch(func() error { x.apply(key, value); return nil }); err != nil {
 		x.metrics.damaged.WithLabelValues(recordJob).Inc()
 		x.log.Error("job record not understood, its job is left alone", zap.String("key", key), zap.Error(err))
 	}

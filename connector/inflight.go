@@ -13,6 +13,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/recovery"
 )
 
 // maxCrashes is how often the process may die while it works on a job before the
@@ -203,7 +204,7 @@ func (f *inflight) waitLong(ctx context.Context) (done func()) {
 	noted := make(chan struct{})
 	t := time.AfterFunc(shortWait, func() {
 		defer close(noted)
-		if err := catchPanic(func() error { f.waits(ctx, n, 1); return nil }); err != nil {
+		if err := recovery.Catch(func() error { f.waits(ctx, n, 1); return nil }); err != nil {
 			f.log.Error("note of a wait not written", zap.String("job", n.key), zap.Error(err))
 		}
 	})

@@ -11,9 +11,11 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/recovery"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
+	"pullprint/trigger/graph/transport"
 )
 
 // How often accounts, badges and state are read through, and how soon again when
@@ -70,7 +72,7 @@ func (i *Integrity) Run(ctx context.Context) error {
 		if i.look(ctx) != nil {
 			every = integrityAgain
 		}
-		if err := sleep(ctx, every); err != nil {
+		if err := transport.Sleep(ctx, every); err != nil {
 			return err
 		}
 	}
@@ -137,7 +139,7 @@ func recordKind(bucket string) string {
 // read. It names the record by what is no secret, and quotes nothing of its value. What
 // a newer version may have stored there beside is not looked at.
 func CheckRecord(bucket, key string, value []byte) error {
-	err := catchPanic(func() error {
+	err := recovery.Catch(func() error {
 		switch bucket {
 		case bucketQuota:
 			return quota.CheckRecord(key, value)
@@ -148,7 +150,7 @@ func CheckRecord(bucket, key string, value []byte) error {
 		}
 		return nil
 	})
-	var p *panicked
+	var p *recovery.Panic
 	if errors.As(err, &p) {
 		return fmt.Errorf("%s in %s", recordKind(bucket), bucket)
 	}

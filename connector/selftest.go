@@ -15,6 +15,7 @@ import (
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/graph/transport"
 )
 
 // SelfTest is the section `selftest` of the configuration: a page that is printed now
@@ -149,7 +150,7 @@ func (t *SelfTester) Run(ctx context.Context) error {
 				t.worker.Metrics.selfTestFailed.Set(float64(last.Ended.Unix()))
 			}
 		}
-		if err := sleep(ctx, time.Until(due)); err != nil {
+		if err := transport.Sleep(ctx, time.Until(due)); err != nil {
 			return err
 		}
 		if err := t.signedIn(ctx); err != nil {
@@ -173,7 +174,7 @@ func (t *SelfTester) signedIn(ctx context.Context) error {
 		if !said {
 			t.log.Warn("self-test waits: no sign-in is kept", zap.String("remedy", "sign in with `pullprint register plan --keep`"))
 		}
-		if err := sleep(ctx, selfTestSignIn); err != nil {
+		if err := transport.Sleep(ctx, selfTestSignIn); err != nil {
 			return err
 		}
 	}

@@ -3,16 +3,9 @@ package connector
 import (
 	"context"
 	"time"
+
+	"pullprint/trigger/graph/transport"
 )
 
 // sleep waits for a duration, or returns the error of a context that ends before.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
+func sleep(ctx context.Context, d time.Duration) error { return transport.Sleep(ctx, d) }

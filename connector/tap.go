@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/policy/badge"
+	"pullprint/trigger/graph/transport"
 )
 
 // How a reader is treated: so many different unknown badges within the window
@@ -308,7 +309,7 @@ func (t *Taps) remember(device, id string, a answered) {
 // quiet waits until as much time has passed since start as every answer takes
 // that moves no paper.
 func (t *Taps) quiet(ctx context.Context, start time.Time) error {
-	return sleep(ctx, quietAnswer-time.Since(start))
+	return transport.Sleep(ctx, quietAnswer-time.Since(start))
 }
 
 // LockedUntil is until when the reader of a device is locked by what this process

@@ -44,8 +44,8 @@ func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Con
 		}
 		failing = true
 		log.Warn("failed, comes again", zap.String("what", what), zap.Error(err))
-		if !transport.Sleep(ctx, pause(n)) {
-			return ctx.Err()
+		if err := transport.Sleep(ctx, pause(n)); err != nil {
+			return err
 		}
 		began = time.Now()
 	}

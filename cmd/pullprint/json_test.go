@@ -148,45 +148,51 @@ func outline(t reflect.Type, at string, depth int) (list []string) {
 // callers are the functions that call one of that name.
 func callers(t *testing.T, name string) (found []string) {
 	t.Helper()
+	eachFunction(t, func(_ string, f *ast.FuncDecl) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			switch at := call.Fun.(type) {
+			case *ast.Ident:
+				ok = at.Name == name
+			case *ast.SelectorExpr:
+				ok = at.Sel.Name == name
+			default:
+				ok = false
+			}
+			if ok {
+				found = append(found, f.Name.Name)
+			}
+			return true
+		})
+	})
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// eachFunction calls fn with each function of this package but its tests, and its file.
+func eachFunction(t *testing.T, fn func(file string, f *ast.FuncDecl)) {
+	t.Helper()
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range files {
-		if strings.HasSuffix(path, "_test.go") {
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
-		tree, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, d := range tree.Decls {
-			f, ok := d.(*ast.FuncDecl)
-			if !ok {
-				continue
+			if f, ok := d.(*ast.FuncDecl); ok {
+				fn(file, f)
 			}
-			ast.Inspect(f, func(n ast.Node) bool {
-				call, ok := n.(*ast.CallExpr)
-				if !ok {
-					return true
-				}
-				switch at := call.Fun.(type) {
-				case *ast.Ident:
-					ok = at.Name == name
-				case *ast.SelectorExpr:
-					ok = at.Sel.Name == name
-				default:
-					ok = false
-				}
-				if ok {
-					found = append(found, f.Name.Name)
-				}
-				return true
-			})
 		}
 	}
-	slices.Sort(found)
-	return slices.Compact(found)
 }
 
 // names calls fn with each name in the JSON of a type.

@@ -19,6 +19,7 @@ import (
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/graph/transport"
 )
 
 type demoOptions struct {
@@ -153,7 +154,7 @@ func (p *presenter) morning(ctx context.Context, sim *graphtest.Sim, cfg *config
 		if err := p.await(ctx); err != nil {
 			return err
 		}
-		if err := pause(ctx, 300*time.Millisecond); err != nil {
+		if err := transport.Sleep(ctx, 300*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -296,7 +297,7 @@ func (p *presenter) tapped(ctx context.Context, c *admin.Client, who, device, nu
 			return out, err
 		}
 	}
-	return out, pause(ctx, 300*time.Millisecond)
+	return out, transport.Sleep(ctx, 300*time.Millisecond)
 }
 
 // lostNotification sends one more job and loses its notification.
@@ -373,19 +374,8 @@ func awaitRegistration(ctx context.Context, sim *graphtest.Sim) (string, error) 
 		if defs := sim.Definitions(); len(defs) > 0 && len(sim.Subscriptions()) > 0 {
 			return defs[0], nil
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := transport.Sleep(ctx, 20*time.Millisecond); err != nil {
 			return "", fmt.Errorf("the daemon has not registered: %w", err)
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }

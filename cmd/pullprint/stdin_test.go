@@ -2,8 +2,6 @@ package main
 
 import (
 	"go/ast"
-	"go/parser"
-	"go/token"
 	"io"
 	"maps"
 	"net/http"
@@ -243,37 +241,20 @@ func TestEveryReaderOfStdinIsKnown(t *testing.T) {
 	t.Parallel()
 	calls := map[string]map[string]bool{} // function: what it mentions
 	verbs := map[string]bool{}
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		tree, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range tree.Decls {
-			f, ok := d.(*ast.FuncDecl)
-			if !ok {
-				continue
+	eachFunction(t, func(file string, f *ast.FuncDecl) {
+		seen := map[string]bool{}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if id, ok := n.(*ast.Ident); ok {
+				seen[id.Name] = true
 			}
-			seen := map[string]bool{}
-			ast.Inspect(f, func(n ast.Node) bool {
-				if id, ok := n.(*ast.Ident); ok {
-					seen[id.Name] = true
-				}
-				return true
-			})
-			if name != "stdin.go" && seen["InOrStdin"] || name != "main.go" && seen["Stdin"] {
-				t.Errorf("%s: %s reads standard input by itself; use stdin", name, f.Name.Name)
-			}
-			calls[f.Name.Name] = seen
-			verbs[f.Name.Name] = returnsCommand(f)
+			return true
+		})
+		if file != "stdin.go" && seen["InOrStdin"] || file != "main.go" && seen["Stdin"] {
+			t.Errorf("%s: %s reads standard input by itself; use stdin", file, f.Name.Name)
 		}
-	}
+		calls[f.Name.Name] = seen
+		verbs[f.Name.Name] = returnsCommand(f)
+	})
 	var found []string
 	readers := []string{"stdin"}
 	for i := 0; i < len(readers); i++ {

@@ -42,6 +42,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"pullprint/trigger/graph/transport"
 )
 
 var (
@@ -254,10 +256,7 @@ func (b *Bus) reconnected() {
 func (b *Bus) pause(ctx context.Context, d time.Duration) {
 	ctx, end := b.untilReconnect(ctx)
 	defer end()
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
+	_ = transport.Sleep(ctx, d) // callers look at their own ctx
 }
 
 // Jobs is the bucket of job records.

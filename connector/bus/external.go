@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+
+	"pullprint/trigger/graph/transport"
 )
 
 const (
@@ -44,10 +46,8 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 		if final(err) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if transport.Sleep(ctx, connectRetry) != nil {
 			return err
-		case <-time.After(connectRetry):
 		}
 	}
 	if err := checkVersion(b.nc.ConnectedServerVersion()); err != nil {
@@ -116,10 +116,8 @@ func soon(ctx context.Context, what string, do func(context.Context) error) erro
 		if !passing(err) {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		select {
-		case <-ctx.Done():
+		if transport.Sleep(ctx, connectRetry) != nil {
 			return fmt.Errorf("%s: %w (is a majority of the NATS servers running?)", what, err)
-		case <-time.After(connectRetry):
 		}
 	}
 }

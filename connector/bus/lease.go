@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"pullprint/connector/recovery"
 )
 
 var errLeaseLost = errors.New("lease lost")
@@ -35,7 +37,7 @@ func (b *Bus) WithLease(ctx context.Context, name, holder string, ttl time.Durat
 			return err
 		}
 		err := l.hold(ctx, fn)
-		if p, ok := errors.AsType[*panicked](err); ok && ctx.Err() == nil {
+		if p, ok := errors.AsType[*recovery.Panic](err); ok && ctx.Err() == nil {
 			l.log.Error("work panicked, begun again", zap.Error(p))
 			b.pause(ctx, leaseAgain)
 			continue
@@ -81,7 +83,7 @@ func (l *lease) acquire(ctx context.Context) error {
 			started = true
 			go func() {
 				defer close(watched)
-				_ = recovered(func() error { l.watch(watching, given); return nil }) // it is tried once per ttl
+				_ = recovery.Catch(func() error { l.watch(watching, given); return nil }) // it is tried once per ttl
 			}()
 		}
 		select {
@@ -133,7 +135,7 @@ func (l *lease) hold(ctx context.Context, fn func(context.Context) error) error 
 	defer cancel()
 	keeping := context.WithoutCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- recovered(func() error { return fn(running) }) }()
+	go func() { ended <- recovery.Catch(func() error { return fn(running) }) }()
 	tick := time.NewTicker(l.ttl / 3)
 	defer tick.Stop()
 	for {

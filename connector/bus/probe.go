@@ -16,6 +16,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+
+	"pullprint/connector/recovery"
 )
 
 var (
@@ -46,7 +48,7 @@ func (b *Bus) Canary(ctx context.Context) error {
 	found := make([]error, len(parts))
 	var wg sync.WaitGroup
 	for i, p := range parts {
-		wg.Go(func() { found[i] = recovered(func() error { return b.probe(ctx, p) }) })
+		wg.Go(func() { found[i] = recovery.Catch(func() error { return b.probe(ctx, p) }) })
 	}
 	wg.Wait()
 	var list probeErrors

@@ -79,7 +79,7 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		}
 		c.log.Debug("call comes again", zap.String("operation", e.Operation), zap.Int("attempt", n+1), zap.Duration("after", wait), zap.Error(e))
 		asleep := time.Now()
-		awake := transport.Sleep(ctx, wait)
+		awake := transport.Sleep(ctx, wait) == nil
 		if throttling(e) {
 			c.metrics.throttled.Add(time.Since(asleep).Seconds())
 		}

@@ -60,7 +60,7 @@ func (p *pauses) wait(ctx context.Context, c *Client, cl *call) *Error {
 			return e
 		}
 		asleep := time.Now()
-		awake := transport.Sleep(ctx, long)
+		awake := transport.Sleep(ctx, long) == nil
 		c.metrics.throttled.Add(time.Since(asleep).Seconds())
 		if !awake {
 			return e

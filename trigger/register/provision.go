@@ -38,7 +38,7 @@ func (pr *Provisioner) create(ctx context.Context, v *VirtualPrinter, done func(
 	err := pr.App.SetAttributes(ctx, v.PrinterID, v.offer, defaults(v.offer, v.current))
 	var ge *graph.Error
 	for range notFoundRetries { // a printer just made may not be known everywhere yet
-		if !errors.As(err, &ge) || !ge.NotFound() || !transport.Sleep(ctx, pollFirst) {
+		if !errors.As(err, &ge) || !ge.NotFound() || transport.Sleep(ctx, pollFirst) != nil {
 			break
 		}
 		err = pr.App.SetAttributes(ctx, v.PrinterID, v.offer, defaults(v.offer, v.current))
@@ -86,7 +86,7 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 		case time.Since(began) > createTimeout:
 			return errors.New("graph still makes the printer: run this again in a few minutes, it is found then")
 		}
-		if !transport.Sleep(ctx, d) {
+		if transport.Sleep(ctx, d) != nil {
 			return fmt.Errorf("graph goes on making the printer: wait a minute before this is run again, it is found then: %w", ctx.Err())
 		}
 	}

@@ -154,7 +154,7 @@ func (i *managedIdentity) fetch(ctx context.Context, now time.Time) (*oauth2.Tok
 		if !errors.As(err, &e) || !metadataBusy(e.Status) {
 			return token, err
 		}
-		if wait := transport.Backoff(n, e.RetryAfter); !transport.Fits(ctx, wait) || !transport.Sleep(ctx, wait) {
+		if wait := transport.Backoff(n, e.RetryAfter); !transport.Fits(ctx, wait) || transport.Sleep(ctx, wait) != nil {
 			return nil, err
 		}
 	}

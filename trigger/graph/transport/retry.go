@@ -71,15 +71,15 @@ func Backoff(n int, asked time.Duration) time.Duration {
 	return d
 }
 
-// Sleep waits for d and reports whether it did; false means that ctx ended before.
-func Sleep(ctx context.Context, d time.Duration) bool {
+// Sleep waits for d, or returns the error of a context that ends before.
+func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return false
+		return ctx.Err()
 	case <-t.C:
-		return true
+		return nil
 	}
 }
 

@@ -1,0 +1,22 @@
+package recovery
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// A panic becomes an error with the stack and without the value of the panic.
+func TestCatch(t *testing.T) {
+	want := errors.New("as it is")
+	if err := Catch(func() error { return want }); !errors.Is(err, want) {
+		t.Error(err)
+	}
+	err := Catch(func() error { panic("PLANTED") })
+	if p, ok := errors.AsType[*Panic](err); !ok || strings.Contains(p.Error(), "PLANTED") || !strings.Contains(p.Error(), "TestCatch") {
+		t.Errorf("%v", err)
+	}
+	if err := Catch(func() error { none := []int{}; none[len(none)] = 1; return nil }); err == nil {
+		t.Error("an index out of range is no error")
+	}
+}
