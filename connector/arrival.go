@@ -34,24 +34,24 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) (
 	if err != nil || ref == (held.Ref{}) {
 		return err
 	}
-	q, ok := w.queueAt(ref.Printer)
+	q, ok := w.queues.at(ref.Printer)
 	if !ok {
 		w.ignore(ignoredQueue, ev)
 		return nil
 	}
 	known, ok := w.Index.Lookup(ref)
-	if ok && sameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != held.Gone && !w.decideAgain(known, q) {
-		return w.confirm(ctx, d, ev, known)
+	if ok && sameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != held.Gone && !w.evaluator.needsDecision(known, q) {
+		return w.confirmDecided(ctx, d, ev, known)
 	}
-	if w.noted.risky(&d) {
-		noted, end, busy := w.noted.begin(ctx, ref)
+	if w.inflight.risky(&d) {
+		noted, end, busy := w.inflight.begin(ctx, ref)
 		if busy != nil {
 			return busy
 		}
 		ctx = noted
 		defer func() { end(err == nil) }()
 	}
-	job, err := w.readJob(ctx, ref)
+	job, err := w.effects.readJob(ctx, ref)
 	if notFound(err) {
 		over, err := w.unknownJob(ctx, ev)
 		switch {
@@ -61,7 +61,7 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) (
 			return errUnknownJob
 		}
 		w.ignore(ignoredFinished, ev)
-		return w.settle(ctx, d, known.Key, "graph does not know the job")
+		return w.effects.finishIfEnded(ctx, d.Stored, known.Key, "graph does not know the job")
 	}
 	if err != nil {
 		return fmt.Errorf("read job: %w", err)
@@ -80,19 +80,19 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) (
 			return err
 		}
 		if rev != 0 {
-			return w.again(ctx, d, ev, found{rec, rev, job, q})
+			return w.handleExisting(ctx, d, ev, jobState{rec, rev, job, q})
 		}
 	}
-	rec, err := w.decide(ctx, ev, job, q)
+	rec, err := w.evaluator.newRecord(ctx, ev, job, q)
 	if err != nil {
 		return err
 	}
-	return w.begin(ctx, d, ev, found{rec, 0, job, q})
+	return w.storeDecision(ctx, d, ev, jobState{rec, 0, job, q})
 }
 
-// found is a job as Graph has it and its record as the store has it, or as it
+// jobState is a job as Graph has it and its record as the store has it, or as it
 // is about to be created (revision 0).
-type found struct {
+type jobState struct {
 	rec held.Record
 	rev uint64
 	job graph.Job
@@ -141,14 +141,14 @@ func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, j
 	}
 	if finished(state) {
 		w.ignore(ignoredFinished, ev)
-		return false, w.settle(ctx, d, held.Key(job.CreatedBy.ID, held.Ref(job.Ref)), "graph says the job is over")
+		return false, w.effects.finishIfEnded(ctx, d.Stored, held.Key(job.CreatedBy.ID, held.Ref(job.Ref)), "graph says the job is over")
 	}
 	return true, nil
 }
 
 // begin stores the first state after the decision and goes on from there.
-func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f found) error {
-	release, ok := w.claim(f.rec.Key())
+func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState) error {
+	release, ok := w.effects.claim(f.rec.Key())
 	if !ok {
 		return errBusy
 	}
@@ -162,8 +162,8 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 	}
 	if state == held.Held && f.rec.Charge != nil {
 		var ex *quota.Exhausted
-		if err := w.reserve(ctx, &f.rec, false); errors.As(err, &ex) {
-			w.denied(&f.rec, ex, policy.Abort)
+		if err := w.effects.reserve(ctx, &f.rec, false); errors.As(err, &ex) {
+			w.effects.decideExhausted(&f.rec, ex, policy.Abort)
 			f.rec.Charge, state = nil, held.Aborting
 		} else if err != nil {
 			return err
@@ -176,7 +176,7 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 		}
 	}
 	if state == held.Held {
-		f.rec.HoldUntil = w.heldFrom(&f).Add(f.q.HoldFor)
+		f.rec.HoldUntil = w.holdStart(&f).Add(f.q.HoldFor)
 		f.rec.Set = f.rec.Decision.Set
 	}
 	rev, ok, err := w.Jobs.Put(ctx, &f.rec, f.rev)
@@ -190,35 +190,35 @@ func (w *Worker) begin(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 			return errors.Join(errBusy, err)
 		}
 		release()
-		return w.again(ctx, d, ev, found{rec, rev, f.job, f.q})
+		return w.handleExisting(ctx, d, ev, jobState{rec, rev, f.job, f.q})
 	}
 	w.Metrics.moved(before, &f.rec)
 	if state != held.Held {
-		_, err := w.carryOut(ctx, f.rec, rev, act{heard: d.Stored, again: true, settings: f.job.Settings})
+		_, err := w.effects.carryOut(ctx, f.rec, rev, effectOptions{startedAt: d.Stored, redelivered: true, settings: f.job.Settings})
 		return err
 	}
-	if err := w.publish(ctx, &f.rec); err != nil {
+	if err := w.effects.publish(ctx, &f.rec); err != nil {
 		return err
 	}
-	w.report(&f.rec, d.Stored)
+	w.effects.report(&f.rec, d.Stored)
 	return nil
 }
 
 // again goes on with a job that has a record: a duplicate, a redelivery, or a
 // rival's work.
-func (w *Worker) again(ctx context.Context, d bus.Delivery, ev trigger.Event, f found) error {
+func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState) error {
 	known := Entry{Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy, Mode: f.rec.Decision.Input.Mode}
 	switch {
 	case f.rec.State.Intent():
-		return w.resume(ctx, f.rec, f.rev, d.Stored)
+		return w.effects.resume(ctx, f.rec, f.rev, d.Stored)
 	case f.rec.State == held.Gone && !revivable(&f.rec, f.job):
 		w.ignore(ignoredFinished, ev)
 		w.closeTask(ctx, ev, f.job)
 		return nil
 	case f.rec.State.Final() && f.rec.State != held.Gone && !sameTask(f.rec.Task, ev.Task):
 		return errConflict
-	case f.rec.State == held.Gone, w.decideAgain(known, f.q):
-		fresh, err := w.decide(ctx, ev, f.job, f.q)
+	case f.rec.State == held.Gone, w.evaluator.needsDecision(known, f.q):
+		fresh, err := w.evaluator.newRecord(ctx, ev, f.job, f.q)
 		if err != nil {
 			return err
 		}
@@ -234,16 +234,16 @@ func (w *Worker) again(ctx context.Context, d bus.Delivery, ev trigger.Event, f 
 			fresh.Decision.ID += ":" + strconv.FormatUint(f.rev, 10)
 		}
 		f.rec = fresh
-		return w.begin(ctx, d, ev, f)
+		return w.storeDecision(ctx, d, ev, f)
 	}
-	return w.confirm(ctx, d, ev, Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
+	return w.confirmDecided(ctx, d, ev, Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
 }
 
 // heldFrom is when the hold of a job begins: by Graph's clock, where this machine's is
 // behind, or was ahead when the job was seen. It may be set right meanwhile. That Graph
 // made the job later than it says it is now stands against its own clock.
-func (w *Worker) heldFrom(f *found) time.Time {
-	seen, there := f.rec.Seen, w.graphTime()
+func (w *Worker) holdStart(f *jobState) time.Time {
+	seen, there := f.rec.Seen, w.clock.graphTime()
 	switch {
 	case there.After(time.Now()):
 		return seen.Add(time.Until(there))
@@ -261,7 +261,7 @@ const clocksApart = time.Minute
 // was stored before the record was made, and the decision is published, again
 // or at last. The count of deliveries would not tell: a killed server forgets
 // it.
-func (w *Worker) confirm(ctx context.Context, d bus.Delivery, ev trigger.Event, known Entry) error {
+func (w *Worker) confirmDecided(ctx context.Context, d bus.Delivery, ev trigger.Event, known Entry) error {
 	w.ignore(ignoredDuplicate, ev)
 	if d.Stored.After(known.Seen.Add(clocksApart)) {
 		return nil
@@ -270,25 +270,25 @@ func (w *Worker) confirm(ctx context.Context, d bus.Delivery, ev trigger.Event, 
 	if err != nil || rev == 0 {
 		return err
 	}
-	return w.publish(ctx, &rec)
+	return w.effects.publish(ctx, &rec)
 }
 
 // arrivalAudited publishes the decision at arrival of a young record once more,
 // before another decision takes its place in the record: the process that made
 // it may have died before it published, and its message comes again only after
 // this.
-func (w *Worker) arrivalAudited(ctx context.Context, rec *held.Record) error {
+func (e *effects) publishArrival(ctx context.Context, rec *held.Record) error {
 	if rec.Decision.Point != string(policy.Arrival) || time.Since(rec.Seen) > freshArrival {
 		return nil
 	}
-	return w.publish(ctx, rec)
+	return e.publish(ctx, rec)
 }
 
 // decideAgain reports whether a held job waits to be decided: one of a direct
 // queue for another policy than the one that could not decide it, or because the
 // queue was a pull queue when it came; any for what was out of reach then.
-func (w *Worker) decideAgain(e Entry, q Queue) bool {
-	return e.State == held.Held && ((q.Mode == ModeDirect && (e.Policy != w.Policy().Hash() || e.Mode == ModePull)) || policy.Waits(e.Reason))
+func (e *evaluator) needsDecision(entry Entry, q Queue) bool {
+	return entry.State == held.Held && ((q.Mode == ModeDirect && (entry.Policy != e.policy().Hash() || entry.Mode == ModePull)) || policy.Waits(entry.Reason))
 }
 
 // sameTask compares the ids of tasks; an earlier version stored them as they came.
@@ -296,33 +296,33 @@ func sameTask(a, b string) bool { return strings.EqualFold(a, b) }
 
 // publish puts the record's decision into the audit stream. Its id is always
 // the same, so that doing it again changes nothing.
-func (w *Worker) publish(ctx context.Context, rec *held.Record) error {
+func (e *effects) publish(ctx context.Context, rec *held.Record) error {
 	d := rec.Audit()
 	body, err := json.Marshal(&d)
 	if err != nil {
 		return fmt.Errorf("encode decision: %w", err)
 	}
-	if err := w.Audit.PublishDecision(ctx, d.Verdict, d.ID, body); err != nil {
+	if err := e.audit.PublishDecision(ctx, d.Verdict, d.ID, body); err != nil {
 		return fmt.Errorf("publish decision: %w", err)
 	}
 	return nil
 }
 
 // report counts and logs a decision that took effect.
-func (w *Worker) report(rec *held.Record, heard time.Time) {
+func (e *effects) report(rec *held.Record, heard time.Time) {
 	d := rec.Audit()
-	w.Metrics.decided(&d, heard)
+	e.metrics.decided(&d, heard)
 	fields := []zap.Field{
 		zap.String("point", d.Point), zap.String("verdict", d.Verdict), zap.String("reason", d.Reason), zap.String("rule", d.Rule),
 		zap.String("queue", d.Queue), zap.String("job", d.Job), zap.String("task", d.Task), zap.String("policy", d.Policy),
 	}
 	if d.Error != "" {
-		w.log.Warn("job decided by a failing rule", append(fields, zap.String("error", d.Error))...)
+		e.log.Warn("job decided by a failing rule", append(fields, zap.String("error", d.Error))...)
 	} else {
-		w.log.Info("job decided", fields...)
+		e.log.Info("job decided", fields...)
 	}
-	if w.OnDecision != nil {
-		w.OnDecision(d)
+	if e.onDecision != nil {
+		e.onDecision(d)
 	}
 }
 

@@ -71,7 +71,7 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 	if err := c.Check(); err != nil {
 		return held.Record{}, err
 	}
-	release, ok := w.claim(c.Key)
+	release, ok := w.effects.claim(c.Key)
 	if !ok {
 		return held.Record{}, fmt.Errorf("%w: it is being released or aborted", ErrNotHeld)
 	}
@@ -85,22 +85,22 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 	case rec.State != held.Held:
 		return rec, NotHeld(&rec)
 	}
-	if err := w.arrivalAudited(ctx, &rec); err != nil {
+	if err := w.effects.publishArrival(ctx, &rec); err != nil {
 		return rec, err
 	}
 	code := policy.ReasonCanceledByOwner
 	if c.Owner == "" {
 		code = policy.ReasonCanceledByAdmin
 	}
-	v := w.own(code, policy.Release, policy.Abort)
+	v := w.evaluator.ownDecision(code, policy.Release, policy.Abort)
 	if c.Note != "" {
 		v.Text = strings.TrimSuffix(v.Text, ".") + ": " + c.Note
 	}
-	d := w.decisionOn(&rec, "cancel", v)
+	d := w.effects.decisionOn(&rec, "cancel", v)
 	d.Actor = c.Actor
 	ctx, cancel := context.WithTimeout(ctx, orderWithin)
 	defer cancel()
-	done, err := w.abort(ctx, rec, rev, d)
+	done, err := w.effects.abort(ctx, rec, rev, d)
 	if errors.Is(err, errBusy) {
 		return rec, fmt.Errorf("%w: it is being released or aborted", ErrNotHeld)
 	}

@@ -69,7 +69,7 @@ const (
 // reserve sets aside what a job costs. The error is a *quota.Exhausted when an
 // account does not cover it, and then nothing is set aside; what has printed is
 // charged all the same.
-func (w *Worker) reserve(ctx context.Context, rec *held.Record, printed bool) error {
+func (e *effects) reserve(ctx context.Context, rec *held.Record, printed bool) error {
 	c := rec.Charge
 	if c == nil || (rec.State == held.Aborting && !printed) {
 		return nil
@@ -81,7 +81,7 @@ func (w *Worker) reserve(ctx context.Context, rec *held.Record, printed bool) er
 	case held.Releasing, held.Aborting:
 		what = forRedirect
 	}
-	err := w.Ledger.Reserve(ctx, quota.Charge{
+	err := e.ledger.Reserve(ctx, quota.Charge{
 		Job: rec.Name(), Attempt: c.Attempt, Owner: rec.Owner, Amount: c.Amount, Claims: c.Claims, Now: time.Now(), For: what, Printed: printed,
 	})
 	var ex *quota.Exhausted
@@ -93,17 +93,17 @@ func (w *Worker) reserve(ctx context.Context, rec *held.Record, printed bool) er
 
 // chargePrinted makes sure that what was found to have printed is paid for, before
 // the record says so: its reservation may have been given back, or never been made.
-func (w *Worker) chargePrinted(ctx context.Context, rec *held.Record, ans ending) error {
+func (e *effects) chargePrinted(ctx context.Context, rec *held.Record, ans effectResult) error {
 	switch {
 	case ans.late:
 		rec.Release.Late = true
 		answer := rec.Decision.Answer
-		w.decideLate(rec, uint64(len(rec.Trail)))
+		e.decideLateRedirect(rec, uint64(len(rec.Trail)))
 		rec.Decision.Answer = answer
 	case !ans.ReadBack || (ans.Outcome != held.Released && ans.Outcome != held.Completed):
 		return nil
 	}
-	if err := w.reserve(ctx, rec, true); err != nil && !errors.Is(err, quota.ErrEnded) {
+	if err := e.reserve(ctx, rec, true); err != nil && !errors.Is(err, quota.ErrEnded) {
 		return err
 	}
 	return nil
@@ -111,29 +111,29 @@ func (w *Worker) chargePrinted(ctx context.Context, rec *held.Record, ans ending
 
 // void gives back all that a job has reserved and did not print. When that fails, the
 // sweep does it.
-func (w *Worker) void(ctx context.Context, rec *held.Record) {
+func (e *effects) void(ctx context.Context, rec *held.Record) {
 	if rec.Charge != nil {
-		w.giveBack(ctx, rec, rec.Charge, "")
+		e.giveBack(ctx, rec, rec.Charge, "")
 	}
 }
 
 // giveBack gives back what an attempt reserved on the accounts of a charge; an empty
 // attempt is all of them.
-func (w *Worker) giveBack(ctx context.Context, rec *held.Record, c *held.Charge, attempt string) {
-	done, err := w.Ledger.Void(ctx, rec.Name(), attempt, c.Accounts(), time.Now())
+func (e *effects) giveBack(ctx context.Context, rec *held.Record, c *held.Charge, attempt string) {
+	done, err := e.ledger.Void(ctx, rec.Name(), attempt, c.Accounts(), time.Now())
 	if err != nil {
-		w.log.Warn("reservation not given back, the sweep does it", zap.String("job", rec.Job), zap.Error(err))
+		e.log.Warn("reservation not given back, the sweep does it", zap.String("job", rec.Job), zap.Error(err))
 		return
 	}
 	if done {
-		w.Metrics.settled.WithLabelValues(endVoid).Inc()
+		e.metrics.settled.WithLabelValues(endVoid).Inc()
 	}
 }
 
 // denied makes of a decision to print one that its account does not cover: the
 // budget was spent between the decision and the reservation.
-func (w *Worker) denied(rec *held.Record, ex *quota.Exhausted, v policy.Verdict) {
-	own := w.Policy().Exhausted(ex.Amount, ex.Balance)
+func (e *effects) decideExhausted(rec *held.Record, ex *quota.Exhausted, v policy.Verdict) {
+	own := e.policy().Exhausted(ex.Amount, ex.Balance)
 	d := &rec.Decision
 	d.ID += ":exhausted"
 	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(v), own.Reason, "", own.Text, own.Remedy, own.IPP
@@ -141,13 +141,13 @@ func (w *Worker) denied(rec *held.Record, ex *quota.Exhausted, v policy.Verdict)
 }
 
 // balances are those of claims, without what the job itself has reserved.
-func (w *Worker) balances(ctx context.Context, claims []quota.Claim, ref held.Ref, mine bool, now time.Time) ([]quota.Balance, error) {
-	list, err := w.Ledger.Balances(ctx, claims, now)
+func (e *evaluator) balances(ctx context.Context, claims []quota.Claim, ref held.Ref, mine bool, now time.Time) ([]quota.Balance, error) {
+	list, err := e.ledger.Balances(ctx, claims, now)
 	if err != nil || !mine {
 		return list, err
 	}
 	for i := range list {
-		view, err := w.Ledger.View(ctx, list[i].Account)
+		view, err := e.ledger.View(ctx, list[i].Account)
 		if err != nil {
 			return nil, err
 		}

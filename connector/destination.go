@@ -65,7 +65,7 @@ func (at *destination) ready(ctx context.Context) (ok bool, why string, err erro
 func (r *Releaser) readPrinter(ctx context.Context, dev Device) (ok bool, why string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
-	p, err := r.w.Graph.Printer(ctx, dev.PrinterID)
+	p, err := r.printers.Printer(ctx, dev.PrinterID)
 	if notFound(err) {
 		r.log.Error("graph does not know the printer of a device: correct devices[].printer_id, and share the printer with the app", zap.String("device", dev.ID), zap.String("printer", dev.PrinterID))
 		return false, "", nil
@@ -73,7 +73,7 @@ func (r *Releaser) readPrinter(ctx context.Context, dev Device) (ok bool, why st
 	if err != nil {
 		return false, "", err
 	}
-	why, unavailable := dev.Unavailable(p, r.w.graphTime())
+	why, unavailable := dev.Unavailable(p, r.clock.graphTime())
 	return !unavailable, why, nil
 }
 

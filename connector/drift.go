@@ -40,7 +40,7 @@ func (s *Sweeper) lookForDrift(ctx context.Context, now time.Time) {
 	if d.queues == nil {
 		d.queues = map[string]bool{}
 	}
-	for _, q := range s.worker.Queues {
+	for _, q := range s.list {
 		is, why, err := s.drifting(ctx, q, now)
 		if err != nil {
 			s.log.Debug("drift not looked for", zap.String("queue", q.Name), zap.Error(err))
@@ -57,13 +57,13 @@ func (s *Sweeper) lookForDrift(ctx context.Context, now time.Time) {
 		if is {
 			value = 1
 		}
-		s.worker.Metrics.drift.WithLabelValues(q.Name).Set(value)
+		s.metrics.drift.WithLabelValues(q.Name).Set(value)
 	}
 }
 
 // drifting reports whether a queue has lost our trigger, and what was found.
 func (s *Sweeper) drifting(ctx context.Context, q Queue, now time.Time) (is bool, why string, err error) {
-	if look, definition := s.worker.Trigger, s.worker.Verifier.Definition(); look != nil && definition != "" {
+	if look, definition := s.trigger, s.verifier.Definition(); look != nil && definition != "" {
 		state, holder, err := look(ctx, q.PrinterID, definition)
 		if err == nil && state == register.TriggerForeign {
 			state += ": " + holder
@@ -81,7 +81,7 @@ func (s *Sweeper) drifting(ctx context.Context, q Queue, now time.Time) (is bool
 func (s *Sweeper) pastUs(ctx context.Context, q Queue, now time.Time) (past, ours bool, err error) {
 	var newest graph.Job
 	n := 0
-	for job, err := range s.worker.Graph.Jobs(ctx, q.PrinterID) {
+	for job, err := range s.graph.Jobs(ctx, q.PrinterID) {
 		if err != nil {
 			return false, false, err
 		}
@@ -104,12 +104,12 @@ func (s *Sweeper) pastUs(ctx context.Context, q Queue, now time.Time) (past, our
 // startedOurs reports whether a job started a task of our definition. A job does not
 // tell whose its tasks are: the definition is asked for each.
 func (s *Sweeper) startedOurs(ctx context.Context, job graph.Job) (bool, error) {
-	if _, known := s.worker.Index.Lookup(held.Ref(job.Ref)); known {
+	if _, known := s.index.Lookup(held.Ref(job.Ref)); known {
 		return true, nil
 	}
-	definition := s.worker.Verifier.Definition()
+	definition := s.verifier.Definition()
 	for _, t := range job.Tasks {
-		_, err := s.worker.Graph.Task(ctx, definition, t.ID)
+		_, err := s.graph.Task(ctx, definition, t.ID)
 		if err == nil {
 			return true, nil
 		}

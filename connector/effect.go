@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
+	"sync"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/held"
@@ -25,39 +28,132 @@ const maxCalls = 3
 // anybody's.
 const releaseWithin = 30 * time.Second
 
-// act says how an effect is come to.
-type act struct {
-	// heard is when the notification was stored or the badge was shown, zero
+// effectOptions say how an effect is come to.
+type effectOptions struct {
+	// startedAt is when the notification was stored or the badge was shown, zero
 	// when the sweep resumes.
-	heard time.Time
-	// again is true when a message stands behind the act, which comes again if
+	startedAt time.Time
+	// redelivered is true when a message stands behind the act, which comes again if
 	// this process dies.
-	again bool
-	// look is true when the effect may have happened already: the job is read
+	redelivered bool
+	// verifyFirst is true when the effect may have happened already: the job is read
 	// before anything is done.
-	look bool
+	verifyFirst bool
 	// settings are the job's own, as Graph told; what rules rewrote is laid over
-	// them. With look they are read.
+	// them. With verifyFirst they are read.
 	settings json.RawMessage
-	// paid, when set, is called when what the job costs is reserved.
-	paid func()
+	// onReserved, when set, is called when what the job costs is reserved.
+	onReserved func()
+}
+
+// effects carries stored intents out: it is the only caller of what changes a job at
+// Graph, and owns the claim on a job within this process. It decides nothing but what
+// became of a job. It is safe for concurrent use.
+type effects struct {
+	graph    jobReader
+	caller   jobChanger
+	jobs     *held.Store
+	ledger   effectLedger
+	audit    Audit
+	policy   func() *policy.Policy
+	devices  []Device
+	metrics  *Metrics
+	clock    clock
+	log      *zap.Logger
+	instance string
+	// sole is true when no other instance can be alive on the same store.
+	sole       bool
+	onDecision func(held.Decision) // may be nil
+
+	mu   sync.Mutex
+	busy map[string]bool // keys of the jobs this process is acting on
+}
+
+// jobReader reads what became of a job at Graph.
+type jobReader interface {
+	Job(ctx context.Context, ref graph.JobRef) (graph.Job, error)
+	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
+	Task(ctx context.Context, definition, task string) (graph.Task, error)
+}
+
+// jobChanger makes effects at Graph. None of them is retried by the client when it may
+// have happened.
+type jobChanger interface {
+	AbortJob(ctx context.Context, ref graph.JobRef, reason string) error
+	RedirectJob(ctx context.Context, ref graph.JobRef, destination string, settings json.RawMessage) (graph.JobRef, error)
+	UpdateJob(ctx context.Context, ref graph.JobRef, settings json.RawMessage) error
+	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
+}
+
+// effectLedger reserves what a job costs, and gives it back.
+type effectLedger interface {
+	Reserve(ctx context.Context, c quota.Charge) error
+	Reopen(ctx context.Context, job, owner string, accounts []quota.Account, amount quota.Amount, now time.Time) error
+	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
+}
+
+func newEffects(d *Deps, c clock, log *zap.Logger) *effects {
+	return &effects{
+		graph: d.Graph, caller: d.Graph, jobs: d.Jobs, ledger: d.Ledger, audit: d.Audit, policy: d.Policy, devices: d.Devices,
+		metrics: d.Metrics, clock: c, log: log, instance: d.Instance, sole: d.Sole, onDecision: d.OnDecision,
+		busy: map[string]bool{},
+	}
+}
+
+// claim makes this goroutine the only one of the process that acts on a job.
+func (e *effects) claim(key string) (release func(), ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.busy[key] {
+		return nil, false
+	}
+	e.busy[key] = true
+	return sync.OnceFunc(func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.busy, key)
+	}), true
 }
 
 // intend stores the intent to act on a held job; errBusy says that another was
 // faster. Its caller has claimed the job.
-func (w *Worker) intend(ctx context.Context, rec *held.Record, rev uint64, to held.State, note string) (newRev uint64, err error) {
+func (e *effects) storeIntent(ctx context.Context, rec *held.Record, rev uint64, to held.State, note string) (newRev uint64, err error) {
 	before := rec.State
-	if err := rec.Move(to, time.Now(), w.Instance, note); err != nil {
+	if err := rec.Move(to, time.Now(), e.instance, note); err != nil {
 		return 0, err
 	}
-	newRev, ok, err := w.Jobs.Put(ctx, rec, rev)
+	newRev, ok, err := e.jobs.Put(ctx, rec, rev)
 	if err == nil && !ok {
 		err = errBusy
 	}
 	if err == nil {
-		w.Metrics.moved(before, rec)
+		e.metrics.moved(before, rec)
 	}
 	return newRev, err
+}
+
+// abort ends a held job, by a decision that has a reason. Its caller has
+// claimed it. The crash story is that of carryOut.
+func (e *effects) abort(ctx context.Context, rec held.Record, rev uint64, d held.Decision) (held.Record, error) {
+	rec.Decision = d
+	rev, err := e.storeIntent(ctx, &rec, rev, held.Aborting, d.Reason)
+	if err != nil {
+		return rec, err
+	}
+	return e.carryOut(ctx, rec, rev, effectOptions{})
+}
+
+// redirect sends a held job to where its owner stands, by the decision in the record. Its
+// caller has claimed it. The crash story is that of carryOut.
+func (e *effects) redirect(
+	ctx context.Context, rec held.Record, rev uint64, to held.Release, a effectOptions,
+) (held.Record, error) {
+	rec.Release = &to
+	rev, err := e.storeIntent(ctx, &rec, rev, held.Releasing, to.Device)
+	if err != nil {
+		return rec, err
+	}
+	return e.carryOut(ctx, rec, rev, a)
 }
 
 // carryOut makes the effect of a stored intent happen, once. The crash story,
@@ -77,69 +173,69 @@ func (w *Worker) intend(ctx context.Context, rec *held.Record, rev uint64, to he
 // An error leaves the intent as it is. Otherwise the record that is returned is
 // the one that was stored: final, or held again when a redirect surely was not
 // made.
-func (w *Worker) carryOut(ctx context.Context, rec held.Record, rev uint64, a act) (held.Record, error) {
+func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a effectOptions) (held.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, actWithin)
 	defer cancel()
-	ans, err := w.effect(ctx, &rec, a)
+	ans, err := e.callGraph(ctx, &rec, a)
 	var ex *quota.Exhausted
 	if errors.As(err, &ex) && rec.State == held.Completing {
-		w.denied(&rec, ex, policy.Abort)
+		e.decideExhausted(&rec, ex, policy.Abort)
 		rec.Charge = nil
-		if rev, err = w.intend(ctx, &rec, rev, held.Aborting, policy.ReasonQuotaExhausted); err != nil {
+		if rev, err = e.storeIntent(ctx, &rec, rev, held.Aborting, policy.ReasonQuotaExhausted); err != nil {
 			return rec, err
 		}
-		return w.carryOut(ctx, rec, rev, act{heard: a.heard, again: a.again})
+		return e.carryOut(ctx, rec, rev, effectOptions{startedAt: a.startedAt, redelivered: a.redelivered})
 	}
 	if err != nil {
 		return rec, err
 	}
 	rec.Decision.Answer = &ans.Answer
-	if err := w.chargePrinted(ctx, &rec, ans); err != nil {
+	if err := e.chargePrinted(ctx, &rec, ans); err != nil {
 		return rec, err
 	}
 	if ans.Outcome == held.Held && rec.Decision.Verdict == string(policy.Redirect) {
-		kept(&rec)
+		decideDeviceUnavailable(&rec)
 	}
 	note := ans.note()
-	if err := rec.Move(ans.Outcome, time.Now(), w.Instance, note); err != nil {
+	if err := rec.Move(ans.Outcome, time.Now(), e.instance, note); err != nil {
 		return rec, err
 	}
 	if ans.Outcome == held.Gone && !ans.late {
-		err := w.conclude(ctx, &rec, rev)
+		err := e.storeOutcome(ctx, &rec, rev)
 		if err == nil {
-			w.void(ctx, &rec)
-			w.lost(&rec, note)
+			e.void(ctx, &rec)
+			e.reportGone(&rec, note)
 		}
 		return rec, err
 	}
 	tried := rec.Charge
-	if ans.Outcome == held.Held && ans.sure && tried != nil && tried.Before != nil {
+	if ans.Outcome == held.Held && ans.notMade && tried != nil && tried.Before != nil {
 		rec.Charge = tried.Before // of an earlier try, which may have been made
 	}
 	var publishing errgroup.Group
-	publishing.Go(func() error { return catchPanic(func() error { return w.publish(ctx, &rec) }) })
-	if !a.again || ans.ReadBack { // what was found late may have no message behind it that tells of it
+	publishing.Go(func() error { return catchPanic(func() error { return e.publish(ctx, &rec) }) })
+	if !a.redelivered || ans.ReadBack { // what was found late may have no message behind it that tells of it
 		if err := publishing.Wait(); err != nil {
 			return rec, err
 		}
 	}
-	err = w.conclude(ctx, &rec, rev)
+	err = e.storeOutcome(ctx, &rec, rev)
 	if err := errors.Join(err, publishing.Wait()); err != nil {
 		return rec, err
 	}
 	switch {
 	case ans.Outcome == held.Aborted:
-		w.void(ctx, &rec)
-	case ans.Outcome == held.Held && ans.sure && tried != nil && !tried.AtArrival:
-		w.giveBack(ctx, &rec, tried, tried.Attempt)
+		e.void(ctx, &rec)
+	case ans.Outcome == held.Held && ans.notMade && tried != nil && !tried.AtArrival:
+		e.giveBack(ctx, &rec, tried, tried.Attempt)
 	}
-	w.report(&rec, a.heard)
+	e.report(&rec, a.startedAt)
 	return rec, nil
 }
 
 // kept makes the decision to redirect one to keep: the redirect was surely not
 // made.
-func kept(rec *held.Record) {
+func decideDeviceUnavailable(rec *held.Record) {
 	own := policy.Own(policy.ReasonDeviceUnavailable)
 	d := &rec.Decision
 	d.ID += ":kept"
@@ -148,31 +244,31 @@ func kept(rec *held.Record) {
 
 // conclude stores the record of an intent that has come to its end. Whoever
 // took the intent over in the meantime may have stored the same end before.
-func (w *Worker) conclude(ctx context.Context, rec *held.Record, rev uint64) error {
-	_, ok, err := w.Jobs.Put(ctx, rec, rev)
+func (e *effects) storeOutcome(ctx context.Context, rec *held.Record, rev uint64) error {
+	_, ok, err := e.jobs.Put(ctx, rec, rev)
 	if err != nil || ok {
 		return err
 	}
-	now, rev, err := w.Jobs.Get(ctx, rec.Key())
+	now, rev, err := e.jobs.Get(ctx, rec.Key())
 	if err != nil || rev == 0 || now.State != rec.State {
 		return errors.Join(errBusy, err)
 	}
 	return nil
 }
 
-// ending is how an effect ended.
-type ending struct {
+// effectResult is how an effect ended.
+type effectResult struct {
 	held.Answer
-	// sure is true when a redirect was surely not made. Else it was not seen to be
+	// notMade is true when a redirect was surely not made. Else it was not seen to be
 	// made: what it costs stays reserved until the sweep has looked once more.
-	sure bool
+	notMade bool
 	// late is true when a job that was to be aborted was found redirected by a try
 	// that had been taken for not made.
 	late bool
 }
 
 // note is what the record's trail says about it.
-func (e *ending) note() string {
+func (e *effectResult) note() string {
 	switch {
 	case e.Outcome == held.Held:
 		return "not made"
@@ -188,57 +284,57 @@ func (e *ending) note() string {
 // Nothing is called for twice without a look at the job between. Once a call may
 // have been made, by this process or one before, no refusal of a later one proves
 // that it was not: Graph refuses just because it was.
-func (w *Worker) effect(ctx context.Context, rec *held.Record, a act) (ending, error) {
+func (e *effects) callGraph(ctx context.Context, rec *held.Record, a effectOptions) (effectResult, error) {
 	op := operation(rec.State)
-	called := a.look
+	called := a.verifyFirst
 	var last error
 	for range maxCalls {
-		if a.look {
-			seen, err := w.readBack(ctx, rec, called)
+		if a.verifyFirst {
+			seen, err := e.readBack(ctx, rec, called)
 			if errors.Is(err, errUnclear) {
-				seen, err = w.readBack(ctx, rec, called)
+				seen, err = e.readBack(ctx, rec, called)
 			}
 			if err != nil {
-				return ending{}, err
+				return effectResult{}, err
 			}
 			a.settings = seen.settings
-			w.Metrics.readBacks.WithLabelValues(foundLabel(seen.outcome)).Inc()
-			sure := refused(last) && !called
-			if seen.outcome == "" && rec.State == held.Releasing && (sure || w.since(rec.Release.At) > releaseWithin) {
+			e.metrics.readBacks.WithLabelValues(foundLabel(seen.outcome)).Inc()
+			notMade := refused(last) && !called
+			if seen.outcome == "" && rec.State == held.Releasing && (notMade || e.clock.since(rec.Release.At) > releaseWithin) {
 				seen.outcome = held.Held
 			}
 			if seen.outcome != "" {
 				ans := held.Answer{Operation: op, Outcome: seen.outcome, ReadBack: true, Presumed: seen.presumed, At: time.Now()}
-				return ending{Answer: ans, sure: sure, late: seen.late}, nil
+				return effectResult{Answer: ans, notMade: notMade, late: seen.late}, nil
 			}
 			if refused(last) && rec.State == held.Releasing {
 				break // Graph tells two things: a later look sees what is true
 			}
 		}
-		if err := w.reserve(ctx, rec, false); err != nil {
+		if err := e.reserve(ctx, rec, false); err != nil {
 			var ex *quota.Exhausted
 			if !errors.As(err, &ex) || rec.State != held.Releasing {
-				return ending{}, err
+				return effectResult{}, err
 			}
-			w.denied(rec, ex, policy.Keep)
+			e.decideExhausted(rec, ex, policy.Keep)
 			rec.Charge = rec.Charge.Before
-			return ending{Answer: held.Answer{Operation: op, Outcome: held.Held, At: time.Now()}}, nil
+			return effectResult{Answer: held.Answer{Operation: op, Outcome: held.Held, At: time.Now()}}, nil
 		}
-		if a.paid != nil {
-			a.paid()
+		if a.onReserved != nil {
+			a.onReserved()
 		}
-		last = w.call(ctx, rec, a.settings)
+		last = e.callOnce(ctx, rec, a.settings)
 		if last == nil {
-			return ending{Answer: held.Answer{Operation: op, Outcome: rec.State.Outcome(), At: time.Now()}}, nil
+			return effectResult{Answer: held.Answer{Operation: op, Outcome: rec.State.Outcome(), At: time.Now()}}, nil
 		}
 		var ge *graph.Error
 		if !errors.As(last, &ge) || (ge.Unavailable() && !ge.Ambiguous()) || ctx.Err() != nil {
 			break // surely not sent, or no time left: a later delivery or sweep goes on
 		}
 		called = called || ge.Ambiguous()
-		a.look = true
+		a.verifyFirst = true
 	}
-	return ending{}, fmt.Errorf("%s job: %w", op, last)
+	return effectResult{}, fmt.Errorf("%s job: %w", op, last)
 }
 
 // refused reports whether Graph read the call and said no: it has not done what
@@ -267,7 +363,7 @@ func operation(s held.State) string {
 	return string(s)
 }
 
-func (w *Worker) call(ctx context.Context, rec *held.Record, settings json.RawMessage) error {
+func (e *effects) callOnce(ctx context.Context, rec *held.Record, settings json.RawMessage) error {
 	settings, err := overlay(settings, rec.Decision.Set)
 	if err != nil {
 		return err
@@ -275,16 +371,16 @@ func (w *Worker) call(ctx context.Context, rec *held.Record, settings json.RawMe
 	switch rec.State {
 	case held.Aborting:
 		d := policy.Decision{Reason: rec.Decision.Reason, Text: rec.Decision.Text, Remedy: rec.Decision.Remedy}
-		return w.Graph.AbortJob(ctx, graph.JobRef(rec.Ref), d.Sentence())
+		return e.caller.AbortJob(ctx, graph.JobRef(rec.Ref), d.Sentence())
 	case held.Completing:
 		if settings != nil {
-			if err := w.Graph.UpdateJob(ctx, graph.JobRef(rec.Ref), settings); err != nil {
+			if err := e.caller.UpdateJob(ctx, graph.JobRef(rec.Ref), settings); err != nil {
 				return err
 			}
 		}
-		return w.Graph.FinishTask(ctx, rec.Definition, rec.Task, graph.TaskCompleted, "completed by pullprint")
+		return e.caller.FinishTask(ctx, rec.Definition, rec.Task, graph.TaskCompleted, "completed by pullprint")
 	case held.Releasing:
-		made, err := w.Graph.RedirectJob(ctx, graph.JobRef(rec.Ref), rec.Release.Printer, settings)
+		made, err := e.caller.RedirectJob(ctx, graph.JobRef(rec.Ref), rec.Release.Printer, settings)
 		rec.Release.Job = made.Job
 		return err
 	}

@@ -47,38 +47,38 @@ type Notice struct {
 // record says so: dying between, it goes out again under the same id, which is
 // better than never. When nobody listens, nobody was warned: the error is
 // bus.ErrUnheard, and the record stays as it is.
-func (w *Worker) warn(ctx context.Context, rec held.Record, rev uint64) error {
-	release, ok := w.claim(rec.Key())
+func (s *Sweeper) warnOwner(ctx context.Context, rec held.Record, rev uint64) error {
+	release, ok := s.effects.claim(rec.Key())
 	if !ok {
 		return errBusy
 	}
 	defer release()
 	body, err := json.Marshal(Notice{
-		Kind: "expiry", Ref: rec.Ref, Queue: w.QueueOf(&rec), Owner: rec.Owner, Created: rec.Created, HoldUntil: rec.HoldUntil,
-		Devices: w.devicesOf(w.QueueOf(&rec)),
+		Kind: "expiry", Ref: rec.Ref, Queue: s.queues.nameOf(&rec), Owner: rec.Owner, Created: rec.Created, HoldUntil: rec.HoldUntil,
+		Devices: s.devicesOf(s.queues.nameOf(&rec)),
 	})
 	if err != nil {
 		return fmt.Errorf("encode notice: %w", err)
 	}
-	if err := w.Notices.Notify(ctx, rec.Task+":expiry", body); err != nil {
+	if err := s.notices.Notify(ctx, rec.Task+":expiry", body); err != nil {
 		return err
 	}
 	rec.Warned = time.Now()
-	if _, ok, err = w.Jobs.Put(ctx, &rec, rev); err != nil {
+	if _, ok, err = s.jobs.Put(ctx, &rec, rev); err != nil {
 		return err
 	}
 	if !ok {
 		return errBusy // released or canceled meanwhile
 	}
-	w.Metrics.warnings.WithLabelValues(rec.Queue).Inc()
-	w.log.Info("owner warned of the end of the hold", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
+	s.metrics.warnings.WithLabelValues(rec.Queue).Inc()
+	s.log.Info("owner warned of the end of the hold", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
 	return nil
 }
 
 // devicesOf names the devices that may release jobs of a queue.
-func (w *Worker) devicesOf(queue string) []string {
+func (s *Sweeper) devicesOf(queue string) []string {
 	names := []string{}
-	for _, d := range w.Devices {
+	for _, d := range s.devices {
 		if slices.Contains(d.Queues, queue) {
 			names = append(names, d.ID)
 		}
@@ -87,34 +87,23 @@ func (w *Worker) devicesOf(queue string) []string {
 }
 
 // expire aborts a held job whose time has ended, with its own reason.
-func (w *Worker) expire(ctx context.Context, rec held.Record, rev uint64) error {
-	release, ok := w.claim(rec.Key())
+func (s *Sweeper) expire(ctx context.Context, rec held.Record, rev uint64) error {
+	release, ok := s.effects.claim(rec.Key())
 	if !ok {
 		return errBusy
 	}
 	defer release()
-	d := w.decisionOn(&rec, "expiry", w.own(policy.ReasonHoldExpired, policy.Release, policy.Abort))
-	w.log.Info("hold expires", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
-	_, err := w.abort(ctx, rec, rev, d)
+	d := s.effects.decisionOn(&rec, "expiry", s.evaluator.ownDecision(policy.ReasonHoldExpired, policy.Release, policy.Abort))
+	s.log.Info("hold expires", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
+	_, err := s.effects.abort(ctx, rec, rev, d)
 	return err
 }
 
 // decisionOn is a decision of the program itself on a held job; what the
 // policy saw at arrival stays its input.
-func (w *Worker) decisionOn(rec *held.Record, what string, v policy.Decision) held.Decision {
+func (e *effects) decisionOn(rec *held.Record, what string, v policy.Decision) held.Decision {
 	return held.Decision{
 		ID: rec.Task + ":" + what, At: time.Now(), Point: string(v.Point), Verdict: string(v.Verdict),
-		Reason: v.Reason, Text: v.Text, Remedy: v.Remedy, IPP: v.IPP, Policy: v.PolicyHash, By: w.Instance, Input: rec.Decision.Input,
+		Reason: v.Reason, Text: v.Text, Remedy: v.Remedy, IPP: v.IPP, Policy: v.PolicyHash, By: e.instance, Input: rec.Decision.Input,
 	}
-}
-
-// abort ends a held job, by a decision that has a reason. Its caller has
-// claimed it. The crash story is that of carryOut.
-func (w *Worker) abort(ctx context.Context, rec held.Record, rev uint64, d held.Decision) (held.Record, error) {
-	rec.Decision = d
-	rev, err := w.intend(ctx, &rec, rev, held.Aborting, d.Reason)
-	if err != nil {
-		return rec, err
-	}
-	return w.carryOut(ctx, rec, rev, act{})
 }

@@ -120,7 +120,7 @@ func (u *unknowns) due(task string, b backlog, now time.Time) bool {
 // of and that no record knows is fed again at each sweep, unless it is in hand: it
 // was given up, or Graph did not know its job.
 func (s *Sweeper) feedTask(ctx context.Context, definition string, t graph.Task, b backlog) error {
-	body, err := s.worker.Verifier.SweepNotification(t.ID, t.Job.Printer, t.Job.Job)
+	body, err := s.verifier.SweepNotification(t.ID, t.Job.Printer, t.Job.Job)
 	if err != nil {
 		return fmt.Errorf("write notification: %w", err)
 	}
@@ -131,13 +131,13 @@ func (s *Sweeper) feedTask(ctx context.Context, definition string, t graph.Task,
 	}
 	if !dup {
 		s.unknown.stored(t.ID, now)
-		s.worker.Metrics.recovered.Inc()
+		s.metrics.recovered.Inc()
 		s.log.Info("task recovered", zap.String("task", t.ID), zap.String("job", t.Job.Job))
 		return nil
 	}
-	e, known := s.worker.Index.Lookup(held.Ref(t.Job))
+	e, known := s.index.Lookup(held.Ref(t.Job))
 	waits := known && e.State == held.Held && policy.Waits(e.Reason)
-	if !waits && (s.worker.tries.inHand(t.ID, now) || !s.unknown.due(t.ID, b, now) || s.worker.noted.givenUp(ctx, held.Ref(t.Job))) {
+	if !waits && (s.attempts.inHand(t.ID, now) || !s.unknown.due(t.ID, b, now) || s.inflight.givenUp(ctx, held.Ref(t.Job))) {
 		return nil
 	}
 	minute := strconv.FormatInt(now.Unix()/60, 36)

@@ -124,13 +124,13 @@ func headroom(x *Index, now time.Time) map[string]float64 {
 }
 
 // tellHeadroom sets the gauge of every queue.
-func (w *Worker) tellHeadroom(now time.Time) {
-	left := headroom(w.Index, now)
-	for _, q := range w.Queues {
+func (s *Sweeper) tellHeadroom(now time.Time) {
+	left := headroom(s.index, now)
+	for _, q := range s.list {
 		ratio, busy := left[q.Name]
 		if !busy {
 			ratio = 1
 		}
-		w.Metrics.headroom.WithLabelValues(q.Name).Set(ratio)
+		s.metrics.headroom.WithLabelValues(q.Name).Set(ratio)
 	}
 }

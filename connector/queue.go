@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"pullprint/connector/held"
 	"pullprint/trigger/graph"
 )
 
@@ -54,4 +55,31 @@ func (q Queue) warning() time.Duration {
 		return q.ExpiryWarning
 	}
 	return min(q.HoldFor/4, time.Hour)
+}
+
+// queueSet finds the configured queues.
+type queueSet map[string]Queue // by printer id
+
+func newQueueSet(list []Queue) queueSet {
+	s := queueSet{}
+	for _, q := range list {
+		s[graph.Canonical(q.PrinterID)] = q
+	}
+	return s
+}
+
+// at is the queue of a printer, whose id an earlier version may have stored in
+// another case.
+func (s queueSet) at(printer string) (Queue, bool) {
+	q, ok := s[graph.Canonical(printer)]
+	return q, ok
+}
+
+// nameOf is what the queue of a job is called now: it may have had another name when
+// the job came.
+func (s queueSet) nameOf(rec *held.Record) string {
+	if q, ok := s.at(rec.Printer); ok {
+		return q.Name
+	}
+	return rec.Queue
 }

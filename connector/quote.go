@@ -41,7 +41,7 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 	if err != nil {
 		return nil, nil, err
 	}
-	p, now := r.w.Policy(), time.Now()
+	p, now := r.policy(), time.Now()
 	quotes := make([]Quote, len(jobs))
 	var all []quota.Balance
 	for i := range jobs {
@@ -49,7 +49,7 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 		if !p.HasAllowances() {
 			continue
 		}
-		d, balances := r.w.quote(ctx, p, &jobs[i], device, now)
+		d, balances := r.evaluator.quote(ctx, p, &jobs[i], device, now)
 		quotes[i] = quoted(p, quotes[i], d)
 		for _, b := range balances {
 			if !slices.ContainsFunc(all, func(o quota.Balance) bool { return o.Account == b.Account && slices.Equal(o.Names, b.Names) }) {
@@ -63,12 +63,12 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 // Quote is that of one held job, at a device or, without one, wherever its owner
 // stands.
 func (r *Releaser) Quote(ctx context.Context, rec *held.Record, device string) (Quote, []Purse) {
-	p := r.w.Policy()
+	p := r.policy()
 	q := Quote{Record: *rec}
-	if of, _ := r.w.queueAt(rec.Printer); rec.State != held.Held || !p.HasAllowances() || of.Mode != ModePull {
+	if of, _ := r.queues.at(rec.Printer); rec.State != held.Held || !p.HasAllowances() || of.Mode != ModePull {
 		return q, nil
 	}
-	d, balances := r.w.quote(ctx, p, rec, device, time.Now())
+	d, balances := r.evaluator.quote(ctx, p, rec, device, time.Now())
 	return quoted(p, q, d), purses(p, balances)
 }
 
@@ -95,7 +95,7 @@ func purses(p *policy.Policy, balances []quota.Balance) []Purse {
 }
 
 // quote decides about a held job by what its record says of it.
-func (w *Worker) quote(ctx context.Context, p *policy.Policy, rec *held.Record, device string, now time.Time) (policy.Decision, []quota.Balance) {
+func (e *evaluator) quote(ctx context.Context, p *policy.Policy, rec *held.Record, device string, now time.Time) (policy.Decision, []quota.Balance) {
 	d := rec.Audit()
 	d.At, d.Point, d.Device = now, string(policy.Release), device
 	d.Input.Mode = ModePull
@@ -104,18 +104,18 @@ func (w *Worker) quote(ctx context.Context, p *policy.Policy, rec *held.Record, 
 	}
 	d.Input.Missing = nil
 	if p.Needs(policy.Release, ModePull).Groups {
-		if m, err := w.groups.of(ctx, rec.Owner); err == nil {
+		if m, err := e.groups.of(ctx, rec.Owner); err == nil {
 			d.Input.Groups = m.groups
 		} else {
 			d.Input.Missing = []string{string(policy.Directory)}
 		}
 	}
-	ask := question{Request: Asked(p, &d), paid: rec.Charge}
-	ask.job.Ref.Printer, ask.job.Ref.Job = rec.Printer, rec.Job
+	eval := evaluation{Request: Asked(p, &d), paid: rec.Charge}
+	eval.job.Ref.Printer, eval.job.Ref.Job = rec.Printer, rec.Job
 	if rec.Set != nil {
-		policy.Settings(*rec.Set).Apply(&ask.Job)
+		policy.Settings(*rec.Set).Apply(&eval.Job)
 	}
-	req := w.budget(ctx, p, ask)
+	req := e.withBalances(ctx, p, eval)
 	return p.Decide(req), req.Budget.Balances
 }
 
@@ -154,7 +154,7 @@ func (w *Worker) Standing(ctx context.Context, a quota.Account) (Standing, error
 	claims, err := p.ClaimsOn(a)
 	if a.Kind == quota.User {
 		req := policy.Request{Point: policy.Release, User: policy.User{ID: a.Name}, Now: now}
-		if m, err := w.groups.of(ctx, a.Name); err == nil {
+		if m, err := w.evaluator.groups.of(ctx, a.Name); err == nil {
 			req.User.Groups = m.groups
 		} else {
 			req.Missing = []policy.Dependency{policy.Directory}

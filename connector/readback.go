@@ -21,8 +21,8 @@ var errUnclear = errors.New("graph does not say clearly what became of the job")
 // once.
 const unclearFor = 10 * time.Minute
 
-// seen is what Graph shows of a job.
-type seen struct {
+// observation is what Graph shows of a job.
+type observation struct {
 	// outcome is the state it shows; empty means that the effect has not happened
 	// and can still be called for.
 	outcome  held.State
@@ -30,58 +30,58 @@ type seen struct {
 	// presumed is true when Graph knows nothing any more that would tell whether the
 	// effect has happened.
 	presumed bool
-	late     bool // see ending
+	late     bool // see effectResult
 }
 
 // readBack reads the job and its task and says what they show. A word that this
 // program doesn't know is no proof that the effect has not happened. called says
 // whether the effect may have been called for.
-func (w *Worker) readBack(ctx context.Context, rec *held.Record, called bool) (seen, error) {
-	job, err := w.Graph.Job(ctx, graph.JobRef(rec.Ref))
+func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (observation, error) {
+	job, err := e.graph.Job(ctx, graph.JobRef(rec.Ref))
 	if notFound(err) {
-		return w.forgotten(ctx, rec, called)
+		return e.readBackForgotten(ctx, rec, called)
 	}
 	if err != nil {
-		return seen{}, fmt.Errorf("read job back: %w", err)
+		return observation{}, fmt.Errorf("read job back: %w", err)
 	}
-	if state := shown(rec, job); state != "" {
-		return seen{outcome: state, late: lateIn(rec, job)}, nil
+	if state := observedOutcome(rec, job); state != "" {
+		return observation{outcome: state, late: redirectedEarlier(rec, job)}, nil
 	}
 	if !taskWaits(job.Tasks, rec.Task) {
-		task, err := w.Graph.Task(ctx, rec.Definition, rec.Task)
+		task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
 		if err != nil && !notFound(err) {
-			return seen{}, fmt.Errorf("read task back: %w", err)
+			return observation{}, fmt.Errorf("read task back: %w", err)
 		}
 		job.Tasks = []graph.Task{task}
-		if state := shown(rec, job); state != "" {
-			return seen{outcome: state, late: lateIn(rec, job)}, nil
+		if state := observedOutcome(rec, job); state != "" {
+			return observation{outcome: state, late: redirectedEarlier(rec, job)}, nil
 		}
 	}
-	if (!taskWaits(job.Tasks, rec.Task) || !jobWaits(job.State)) && w.since(rec.Decision.At) < unclearFor {
-		return seen{}, errUnclear
+	if (!taskWaits(job.Tasks, rec.Task) || !jobWaits(job.State)) && e.clock.since(rec.Decision.At) < unclearFor {
+		return observation{}, errUnclear
 	}
-	return seen{settings: job.Settings}, nil
+	return observation{settings: job.Settings}, nil
 }
 
 // forgotten says what became of a job that Graph does not know any more. If the
 // effect may have been called for, the task tells whether it happened, as only we
 // can finish it; if Graph does not know the task either, the printer that the job
 // was sent to; and if nothing tells, what may have printed counts as printed.
-func (w *Worker) forgotten(ctx context.Context, rec *held.Record, called bool) (seen, error) {
+func (e *effects) readBackForgotten(ctx context.Context, rec *held.Record, called bool) (observation, error) {
 	if !called || (rec.State == held.Aborting && rec.Release == nil) {
-		return seen{outcome: held.Gone}, nil
+		return observation{outcome: held.Gone}, nil
 	}
-	done := seen{outcome: rec.State.Outcome()}
+	done := observation{outcome: rec.State.Outcome()}
 	if rec.State == held.Aborting {
-		done = seen{outcome: held.Gone, late: true}
+		done = observation{outcome: held.Gone, late: true}
 	}
-	task, err := w.Graph.Task(ctx, rec.Definition, rec.Task)
+	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
 	known := err == nil
 	if err != nil && !notFound(err) {
-		return seen{}, fmt.Errorf("read task of a job that graph does not know: %w", err)
+		return observation{}, fmt.Errorf("read task of a job that graph does not know: %w", err)
 	}
 	if rec.Release != nil && (!known || task.State == graph.TaskCompleted) {
-		there, err := w.atDestination(ctx, rec)
+		there, err := e.atDestination(ctx, rec)
 		if err != nil || there {
 			return done, err
 		}
@@ -90,11 +90,11 @@ func (w *Worker) forgotten(ctx context.Context, rec *held.Record, called bool) (
 	case known && task.State == graph.TaskCompleted:
 		return done, nil
 	case known && task.State == graph.TaskAborted, rec.State == held.Aborting:
-		return seen{outcome: held.Gone}, nil
-	case w.since(rec.Decision.At) < unclearFor:
-		return seen{}, errUnclear
+		return observation{outcome: held.Gone}, nil
+	case e.clock.since(rec.Decision.At) < unclearFor:
+		return observation{}, errUnclear
 	case known && taskWaits([]graph.Task{task}, rec.Task):
-		return seen{outcome: held.Gone}, nil
+		return observation{outcome: held.Gone}, nil
 	}
 	done.presumed = true
 	return done, nil
@@ -105,9 +105,9 @@ const maxAtPrinter = 10_000
 
 // atDestination looks for a job at the printer that it was to be redirected to, and
 // notes in the record which one it became.
-func (w *Worker) atDestination(ctx context.Context, rec *held.Record) (bool, error) {
+func (e *effects) atDestination(ctx context.Context, rec *held.Record) (bool, error) {
 	n := 0
-	for job, err := range w.Graph.Jobs(ctx, rec.Release.Printer) {
+	for job, err := range e.graph.Jobs(ctx, rec.Release.Printer) {
 		var ge *graph.Error
 		if errors.As(err, &ge) && !ge.Unavailable() {
 			return false, nil // it may not be read, or is not there any more
@@ -128,7 +128,7 @@ func (w *Worker) atDestination(ctx context.Context, rec *held.Record) (bool, err
 
 // lateIn reports whether a job that was to be aborted shows that it was redirected
 // by an earlier try.
-func lateIn(rec *held.Record, job graph.Job) bool {
+func redirectedEarlier(rec *held.Record, job graph.Job) bool {
 	return rec.State == held.Aborting && rec.Release != nil && (job.RedirectedTo != "" || taskOfState(job.Tasks, rec.Task, graph.TaskCompleted))
 }
 
@@ -157,7 +157,7 @@ func jobWaits(s graph.JobState) bool {
 // or redirect, so a finished task of a job that was being released was
 // redirected, also if the record says by now that the redirect was not made; and
 // one that we let print has printed, however it ended at the printer.
-func shown(rec *held.Record, job graph.Job) held.State {
+func observedOutcome(rec *held.Record, job graph.Job) held.State {
 	tried := rec.State == held.Releasing || (rec.State == held.Held && rec.Release != nil)
 	ours := func(end, intent held.State) held.State {
 		if rec.State == intent || rec.State == end {

@@ -103,25 +103,43 @@ func (o *Outcome) Empty() bool { return len(o.Released)+len(o.Kept)+len(o.Aborte
 // Releaser lets held jobs go to the device where their owner stands. It is safe
 // for concurrent use and starts no goroutine that outlives a call.
 type Releaser struct {
-	w           *Worker
+	printers    printerReader
+	jobs        *held.Store
+	queues      queueSet
 	devices     map[string]Device
 	delegations *Delegations
+	policy      func() *policy.Policy
+	evaluator   *evaluator
+	effects     *effects
+	clock       clock
+	metrics     *Metrics
 	log         *zap.Logger
+	root        *zap.Logger // of the program
 
 	mu     sync.Mutex
 	states map[string]printerState // by printer id
 }
 
+// printerReader reads the state of a printer.
+type printerReader interface {
+	Printer(ctx context.Context, id string) (graph.Printer, error)
+}
+
 // NewReleaser releases what w holds at the given devices.
 func NewReleaser(w *Worker, devices []Device, d *Delegations) *Releaser {
-	r := &Releaser{w: w, devices: map[string]Device{}, delegations: d, log: w.Logger.Named("release"), states: map[string]printerState{}}
+	r := &Releaser{
+		printers: w.Graph, jobs: w.Jobs, queues: w.queues, devices: map[string]Device{}, delegations: d, policy: w.Policy,
+		evaluator: w.evaluator, effects: w.effects, clock: w.clock, metrics: w.Metrics, log: w.Logger.Named("release"), root: w.Logger,
+		states: map[string]printerState{},
+	}
 	for _, dev := range canonicalDevices(devices) {
 		r.devices[dev.ID] = dev
 	}
 	if d != nil {
 		d.damaged = func(key string) {
-			w.Metrics.damaged.WithLabelValues(recordDelegation).Inc()
-			r.log.Error("delegation can't be read and does not hold", zap.String("key", key), zap.String("remedy", "remove it: pullprint jobs delegate --remove"))
+			r.metrics.damaged.WithLabelValues(recordDelegation).Inc()
+			r.log.Error("delegation can't be read and does not hold", zap.String("key", key),
+				zap.String("remedy", "remove it: pullprint jobs delegate --remove"))
 		}
 	}
 	return r
@@ -163,8 +181,8 @@ func (r *Releaser) waiting(ctx context.Context, owner, device string) ([]stored,
 		if !graph.ValidID(o) {
 			continue
 		}
-		err := r.w.Jobs.Owned(ctx, o, func(rec held.Record, rev uint64) error {
-			q, known := r.w.queueAt(rec.Printer)
+		err := r.jobs.Owned(ctx, o, func(rec held.Record, rev uint64) error {
+			q, known := r.queues.at(rec.Printer)
 			if (rec.State == held.Held || rec.State == held.Releasing) && known && q.Mode == ModePull &&
 				(device == "" || slices.Contains(dev.Queues, q.Name)) {
 				list = append(list, stored{rec, rev})
@@ -235,7 +253,7 @@ type turn struct {
 // turns are those of an order of n jobs.
 func (r *Releaser) turns(n int) []turn {
 	list := make([]turn, n)
-	limited := r.w.Policy().HasAllowances()
+	limited := r.policy().HasAllowances()
 	var before chan struct{}
 	for i := range list {
 		list[i].over = func() {}
@@ -311,7 +329,7 @@ func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, 
 func (r *Releaser) unsure(ctx context.Context, o Order, rec held.Record, code string) held.Record {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), awaitOther) // the order's time may be over
 	defer cancel()
-	d := r.w.decisionOn(&rec, "release:unsure", r.w.own(code, policy.Release, policy.Keep))
+	d := r.effects.decisionOn(&rec, "release:unsure", r.evaluator.ownDecision(code, policy.Release, policy.Keep))
 	d.Device, d.Actor = o.Device, o.Actor
 	told, err := r.keep(ctx, o, rec, d)
 	if err != nil {
@@ -333,7 +351,7 @@ func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destina
 		case s.rev == 0 || rec.State.Final():
 			return rec, nil
 		case rec.State.Intent():
-			if err := r.w.resume(ctx, rec, s.rev, time.Time{}); err != nil && !errors.Is(err, errBusy) {
+			if err := r.effects.resume(ctx, rec, s.rev, time.Time{}); err != nil && !errors.Is(err, errBusy) {
 				return rec, err
 			}
 		default:
@@ -347,7 +365,7 @@ func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destina
 			return rec, errBusy
 		case <-tick.C:
 		}
-		if s.rec, s.rev, err = r.w.Jobs.Get(ctx, rec.Key()); err != nil {
+		if s.rec, s.rev, err = r.jobs.Get(ctx, rec.Key()); err != nil {
 			return rec, err
 		}
 	}
@@ -356,33 +374,32 @@ func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destina
 // act takes one held job from its record to the end of its order. It reads the
 // job and asks the policy, stores the intent, and only then calls Graph.
 func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, t turn) (held.Record, error) {
-	w := r.w
-	release, ok := w.claim(s.rec.Key())
+	release, ok := r.effects.claim(s.rec.Key())
 	if !ok {
 		return s.rec, errBusy
 	}
 	defer release()
 	job, err := r.read(ctx, s.rec.Ref)
 	if notFound(err) {
-		return w.gone(ctx, s.rec, s.rev, "graph does not know the job")
+		return r.effects.markGone(ctx, s.rec, s.rev, "graph does not know the job")
 	}
 	if err != nil {
 		return s.rec, fmt.Errorf("read job: %w", err)
 	}
-	if end := shown(&s.rec, job); end != "" {
-		return w.over(ctx, s.rec, s.rev, job)
+	if end := observedOutcome(&s.rec, job); end != "" {
+		return r.effects.finishEnded(ctx, s.rec, s.rev, job)
 	}
-	if err := w.arrivalAudited(ctx, &s.rec); err != nil {
+	if err := r.effects.publishArrival(ctx, &s.rec); err != nil {
 		return s.rec, err
 	}
 	if err := t.wait(ctx); err != nil {
 		return s.rec, err
 	}
-	ask, v, shadow, err := r.ask(ctx, o, &s.rec, job, at)
+	eval, v, shadow, err := r.evaluate(ctx, o, &s.rec, job, at)
 	if err != nil {
 		return s.rec, err
 	}
-	d := w.decision(s.rec.Task+":release:"+strconv.FormatUint(s.rev, 10), v, shadow, &ask)
+	d := r.evaluator.decision(s.rec.Task+":release:"+strconv.FormatUint(s.rev, 10), v, shadow, &eval)
 	d.Device, d.Actor = o.Device, o.Actor
 	if o.Owner != s.rec.Owner && d.Actor == "" {
 		d.Actor = o.Owner
@@ -390,11 +407,13 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 	switch v.Verdict {
 	case policy.Redirect:
 		d.Set = settings(v.Set.Over(chosen(o, &s.rec)))
-		s.rec.Pages = ask.pages
+		s.rec.Pages = eval.pages
 		s.rec.Charge = recharged(s.rec.Charge, chargeOf(v, d.ID))
-		return r.redirect(ctx, o, s, d, act{heard: o.At, settings: job.Settings, paid: t.over})
+		s.rec.Decision = d
+		to := held.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
+		return r.effects.redirect(ctx, s.rec, s.rev, to, effectOptions{startedAt: o.At, settings: job.Settings, onReserved: t.over})
 	case policy.Abort:
-		return w.abort(ctx, s.rec, s.rev, d)
+		return r.effects.abort(ctx, s.rec, s.rev, d)
 	}
 	return r.keep(ctx, o, s.rec, d)
 }
@@ -402,7 +421,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 func (r *Releaser) read(ctx context.Context, ref held.Ref) (graph.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
-	return r.w.readJob(ctx, ref)
+	return r.effects.readJob(ctx, ref)
 }
 
 // chosen is what is set of a job before rules at release see it: what its owner
@@ -417,28 +436,27 @@ func chosen(o Order, rec *held.Record) policy.Settings {
 // ask finds out, in the order in which an answer is sure: whose job it is,
 // whether the device can print, what rules at arrival say if they could not be
 // asked then, and what those at release say.
-func (r *Releaser) ask(ctx context.Context, o Order, rec *held.Record, job graph.Job, at *destination) (question, policy.Decision, *policy.Decision, error) {
-	w := r.w
-	q, _ := w.queueAt(rec.Printer)
-	ask := w.question(job, q, time.Now())
-	ask.pages, ask.paid = rec.Pages, rec.Charge
-	if ask.User.ID == "" || !strings.EqualFold(ask.User.ID, rec.Owner) {
+func (r *Releaser) evaluate(ctx context.Context, o Order, rec *held.Record, job graph.Job, at *destination) (evaluation, policy.Decision, *policy.Decision, error) {
+	q, _ := r.queues.at(rec.Printer)
+	eval := r.evaluator.newEvaluation(job, q, time.Now())
+	eval.pages, eval.paid = rec.Pages, rec.Charge
+	if eval.User.ID == "" || !strings.EqualFold(eval.User.ID, rec.Owner) {
 		r.log.Error("owner of the job differs from its record, job stays held", zap.String("job", rec.Job), zap.String("task", rec.Task))
-		return ask, w.own(policy.ReasonOwnerUnknown, policy.Release, policy.Keep), nil, nil
+		return eval, r.evaluator.ownDecision(policy.ReasonOwnerUnknown, policy.Release, policy.Keep), nil, nil
 	}
 	d, notes, err := r.usable(ctx, rec, at)
 	if d != nil || err != nil {
 		if d == nil {
 			d = &policy.Decision{}
 		}
-		return ask, *d, nil, err
+		return eval, *d, nil, err
 	}
 	if policy.Waits(rec.Decision.Reason) {
-		first := ask
-		d, _, err := w.ask(ctx, &first)
+		first := eval
+		d, _, err := r.evaluator.evaluate(ctx, &first)
 		switch {
 		case err != nil:
-			return ask, d, nil, err
+			return eval, d, nil, err
 		case d.Verdict == policy.Abort, policy.Waits(d.Reason):
 			d.Point = policy.Release
 			if d.Verdict != policy.Abort {
@@ -446,16 +464,16 @@ func (r *Releaser) ask(ctx context.Context, o Order, rec *held.Record, job graph
 			}
 			return first, d, nil, nil
 		}
-		rec.Set, ask.pages = settings(d.Set), first.pages
+		rec.Set, eval.pages = settings(d.Set), first.pages
 	}
-	if o.Set.Copies > ask.Job.Copies {
+	if o.Set.Copies > eval.Job.Copies {
 		o.Set.Copies = 0
 	}
-	ask.Point, ask.Device = policy.Release, o.Device
-	chosen(o, rec).Apply(&ask.Job)
-	v, shadow, err := w.ask(ctx, &ask)
+	eval.Point, eval.Device = policy.Release, o.Device
+	chosen(o, rec).Apply(&eval.Job)
+	v, shadow, err := r.evaluator.evaluate(ctx, &eval)
 	v.Unknown = append(notes, v.Unknown...)
-	return ask, v, shadow, err
+	return eval, v, shadow, err
 }
 
 // usable says why the device can't take the job; nil when it can.
@@ -465,7 +483,7 @@ func (r *Releaser) usable(ctx context.Context, rec *held.Record, at *destination
 	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
 	case err != nil:
-		d, note := r.w.Policy().Without(policy.Release, policy.Device)
+		d, note := r.policy().Without(policy.Release, policy.Device)
 		notes := []policy.Unknown{note}
 		if d != nil {
 			d.Unknown = notes
@@ -474,35 +492,23 @@ func (r *Releaser) usable(ctx context.Context, rec *held.Record, at *destination
 	case ready:
 		return nil, nil, nil
 	}
-	d := r.w.own(policy.ReasonDeviceUnavailable, policy.Release, policy.Keep)
+	d := r.evaluator.ownDecision(policy.ReasonDeviceUnavailable, policy.Release, policy.Keep)
 	if why != "" {
 		d.Text = strings.TrimSuffix(d.Text, ".") + ": " + why + "."
 	}
-	if others := at.others(ctx, r.w.QueueOf(rec)); others != "" {
+	if others := at.others(ctx, r.queues.nameOf(rec)); others != "" {
 		d.Remedy = "Go to " + others + ": your job is still waiting."
 	}
 	return &d, nil, nil
-}
-
-// redirect stores the intent and has it carried out.
-func (r *Releaser) redirect(ctx context.Context, o Order, s stored, d held.Decision, a act) (held.Record, error) {
-	rec := s.rec
-	rec.Decision = d
-	rec.Release = &held.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
-	rev, err := r.w.intend(ctx, &rec, s.rev, held.Releasing, o.Device)
-	if err != nil {
-		return rec, err
-	}
-	return r.w.carryOut(ctx, rec, rev, a)
 }
 
 // keep leaves a job held; only the audit tells of it.
 func (r *Releaser) keep(ctx context.Context, o Order, rec held.Record, d held.Decision) (held.Record, error) {
 	d.ID += ":" + strconv.FormatInt(o.At.UnixMilli(), 36)
 	rec.Decision = d
-	if err := r.w.publish(ctx, &rec); err != nil {
+	if err := r.effects.publish(ctx, &rec); err != nil {
 		return rec, err
 	}
-	r.w.report(&rec, o.At)
+	r.effects.report(&rec, o.At)
 	return rec, nil
 }

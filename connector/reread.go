@@ -18,15 +18,15 @@ const secondLook = 500 * time.Millisecond
 
 // readJob reads a job. That Graph does not know it has to be said twice: a job that
 // is taken for gone is lost to its owner.
-func (w *Worker) readJob(ctx context.Context, ref held.Ref) (graph.Job, error) {
-	job, err := w.Graph.Job(ctx, graph.JobRef(ref))
+func (e *effects) readJob(ctx context.Context, ref held.Ref) (graph.Job, error) {
+	job, err := e.graph.Job(ctx, graph.JobRef(ref))
 	if !notFound(err) {
 		return job, err
 	}
 	if err := sleep(ctx, secondLook); err != nil {
 		return graph.Job{}, err
 	}
-	return w.Graph.Job(ctx, graph.JobRef(ref))
+	return e.graph.Job(ctx, graph.JobRef(ref))
 }
 
 // unknownJob says what it means that Graph does not know the job of an event: that

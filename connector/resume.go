@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/trigger/graph"
@@ -18,29 +17,29 @@ import (
 // resume goes on with an intent whose outcome nobody stored: this process's
 // own earlier try, or that of an instance taken for dead. heard is when the
 // notification behind it was stored, zero when there is none.
-func (w *Worker) resume(ctx context.Context, rec held.Record, rev uint64, heard time.Time) error {
-	release, ok := w.claim(rec.Key())
+func (e *effects) resume(ctx context.Context, rec held.Record, rev uint64, heard time.Time) error {
+	release, ok := e.claim(rec.Key())
 	if !ok {
 		return errBusy
 	}
 	defer release()
-	age := w.since(rec.Intent.Since)
-	mine := rec.Intent.By == w.Instance
-	if !mine && !w.Sole && age < takeOver {
+	age := e.clock.since(rec.Intent.Since)
+	mine := rec.Intent.By == e.instance
+	if !mine && !e.sole && age < takeOver {
 		return errBusy
 	}
 	if !mine || age > actWithin {
-		rec.TakeOver(time.Now(), w.Instance)
+		rec.TakeOver(time.Now(), e.instance)
 		var err error
-		if rev, ok, err = w.Jobs.Put(ctx, &rec, rev); err != nil {
+		if rev, ok, err = e.jobs.Put(ctx, &rec, rev); err != nil {
 			return err
 		}
 		if !ok {
 			return errBusy
 		}
-		w.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)), zap.Int("attempt", rec.Intent.Attempt))
+		e.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)), zap.Int("attempt", rec.Intent.Attempt))
 	}
-	_, err := w.carryOut(ctx, rec, rev, act{heard: heard, again: !heard.IsZero(), look: true})
+	_, err := e.carryOut(ctx, rec, rev, effectOptions{startedAt: heard, redelivered: !heard.IsZero(), verifyFirst: true})
 	return err
 }
 
@@ -48,119 +47,119 @@ func (w *Worker) resume(ctx context.Context, rec held.Record, rev uint64, heard 
 // Graph says is over: an intent is resumed, a held job is gone, and of a final
 // one the decision is published again, as the delivery before may have died
 // before it was.
-func (w *Worker) settle(ctx context.Context, d bus.Delivery, key, why string) error {
+func (e *effects) finishIfEnded(ctx context.Context, heard time.Time, key, why string) error {
 	if key == "" {
 		return nil
 	}
-	rec, rev, err := w.Jobs.Get(ctx, key)
+	rec, rev, err := e.jobs.Get(ctx, key)
 	switch {
 	case err != nil || rev == 0:
 		return err
 	case rec.State.Intent():
-		return w.resume(ctx, rec, rev, d.Stored)
+		return e.resume(ctx, rec, rev, heard)
 	case !rec.State.Final():
-		return w.end(ctx, rec, rev, why)
+		return e.claimAndMarkGone(ctx, rec, rev, why)
 	}
-	return w.publish(ctx, &rec)
+	return e.publish(ctx, &rec)
 }
 
-func (w *Worker) end(ctx context.Context, rec held.Record, rev uint64, why string) error {
-	release, ok := w.claim(rec.Key())
+func (e *effects) claimAndMarkGone(ctx context.Context, rec held.Record, rev uint64, why string) error {
+	release, ok := e.claim(rec.Key())
 	if !ok {
 		return errBusy
 	}
 	defer release()
-	_, err := w.gone(ctx, rec, rev, why)
+	_, err := e.markGone(ctx, rec, rev, why)
 	return err
 }
 
 // gone ends the record of a job that ended without us, or so it seems: one that
 // was to be released before may have been redirected after all, and is forgotten
 // since. Its caller has claimed it.
-func (w *Worker) gone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
+func (e *effects) markGone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
 	if rec.State != held.Held || rec.Release == nil {
-		return w.lose(ctx, rec, rev, why)
+		return e.storeGone(ctx, rec, rev, why)
 	}
-	job, err := w.Graph.Job(ctx, graph.JobRef(rec.Ref))
+	job, err := e.graph.Job(ctx, graph.JobRef(rec.Ref))
 	if err == nil {
-		return w.over(ctx, rec, rev, job)
+		return e.finishEnded(ctx, rec, rev, job)
 	}
 	if !notFound(err) {
 		return rec, fmt.Errorf("read job: %w", err)
 	}
-	task, err := w.Graph.Task(ctx, rec.Definition, rec.Task)
+	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
 	switch {
 	case err != nil && !notFound(err):
 		return rec, fmt.Errorf("read task: %w", err)
 	case err == nil && task.State == graph.TaskCompleted:
-		return w.late(ctx, rec, rev)
+		return e.finishLateRedirect(ctx, rec, rev)
 	case err != nil:
-		there, err := w.atDestination(ctx, &rec)
+		there, err := e.atDestination(ctx, &rec)
 		if err != nil {
 			return rec, err
 		}
 		if there {
-			return w.late(ctx, rec, rev)
+			return e.finishLateRedirect(ctx, rec, rev)
 		}
 	}
-	return w.lose(ctx, rec, rev, why)
+	return e.storeGone(ctx, rec, rev, why)
 }
 
 // lose ends the record of a job that was surely not let go on by us.
-func (w *Worker) lose(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
+func (e *effects) storeGone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
 	before := rec
-	if err := rec.Move(held.Gone, time.Now(), w.Instance, why); err != nil {
+	if err := rec.Move(held.Gone, time.Now(), e.instance, why); err != nil {
 		return before, err
 	}
-	_, ok, err := w.Jobs.Put(ctx, &rec, rev)
+	_, ok, err := e.jobs.Put(ctx, &rec, rev)
 	if err != nil {
 		return before, err
 	}
 	if !ok {
 		return before, errBusy
 	}
-	w.Metrics.moved(before.State, &rec)
-	w.void(ctx, &rec)
-	w.lost(&rec, why)
+	e.metrics.moved(before.State, &rec)
+	e.void(ctx, &rec)
+	e.reportGone(&rec, why)
 	return rec, nil
 }
 
 // over ends the record of a held job that Graph says is over. Its caller has
 // claimed it.
-func (w *Worker) over(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (held.Record, error) {
-	if shown(&rec, job) == held.Released {
-		return w.late(ctx, rec, rev)
+func (e *effects) finishEnded(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (held.Record, error) {
+	if observedOutcome(&rec, job) == held.Released {
+		return e.finishLateRedirect(ctx, rec, rev)
 	}
-	return w.lose(ctx, rec, rev, "graph says the job is over")
+	return e.storeGone(ctx, rec, rev, "graph says the job is over")
 }
 
 // late ends the record of a held job that was redirected after all, when its
 // redirect was taken for not made: it is released, and paid for. The record says
 // so in the same steps as if it were released now.
-func (w *Worker) late(ctx context.Context, rec held.Record, rev uint64) (held.Record, error) {
-	w.decideLate(&rec, rev)
-	rev, err := w.intend(ctx, &rec, rev, held.Releasing, "found redirected")
+func (e *effects) finishLateRedirect(ctx context.Context, rec held.Record, rev uint64) (held.Record, error) {
+	e.decideLateRedirect(&rec, rev)
+	rev, err := e.storeIntent(ctx, &rec, rev, held.Releasing, "found redirected")
 	if err != nil {
 		return rec, err
 	}
-	return w.carryOut(ctx, rec, rev, act{look: true})
+	return e.carryOut(ctx, rec, rev, effectOptions{verifyFirst: true})
 }
 
 // disprove ends the record of a job that counts as printed because Graph knew nothing
 // of it for long, when Graph shows it and its task waiting after all: what it cost is
 // given back, and the record is one that is revived, as its task is listed. The money
 // comes first: dying between, it is found again, and given back once.
-func (w *Worker) disprove(ctx context.Context, e Entry) error {
-	release, ok := w.claim(e.Key)
+func (e *effects) undoPresumedPrint(ctx context.Context, entry Entry) error {
+	release, ok := e.claim(entry.Key)
 	if !ok {
 		return errBusy
 	}
 	defer release()
-	rec, rev, err := w.Jobs.Get(ctx, e.Key)
-	if err != nil || rev == 0 || rec.State != e.State || rec.Decision.Answer == nil || !rec.Decision.Answer.Presumed {
+	rec, rev, err := e.jobs.Get(ctx, entry.Key)
+	if err != nil || rev == 0 || rec.State != entry.State || rec.Decision.Answer == nil || !rec.Decision.Answer.Presumed {
 		return err
 	}
-	job, err := w.readJob(ctx, rec.Ref)
+	job, err := e.readJob(ctx, rec.Ref)
 	switch {
 	case notFound(err):
 		return nil
@@ -171,29 +170,29 @@ func (w *Worker) disprove(ctx context.Context, e Entry) error {
 	}
 	const why = "graph shows it waiting after all"
 	if c := rec.Charge; c != nil {
-		if err := w.Ledger.Reopen(ctx, rec.Name(), rec.Owner, c.Accounts(), c.Amount, time.Now()); err != nil {
+		if err := e.ledger.Reopen(ctx, rec.Name(), rec.Owner, c.Accounts(), c.Amount, time.Now()); err != nil {
 			return fmt.Errorf("give back what did not print: %w", err)
 		}
-		w.void(ctx, &rec) // what was not spent yet
+		e.void(ctx, &rec) // what was not spent yet
 	}
 	before := rec.State
-	rec.Disprove(time.Now(), w.Instance, why)
-	_, ok, err = w.Jobs.Put(ctx, &rec, rev)
+	rec.Disprove(time.Now(), e.instance, why)
+	_, ok, err = e.jobs.Put(ctx, &rec, rev)
 	if err != nil || !ok {
 		return errors.Join(errBusy, err)
 	}
-	w.Metrics.moved(before, &rec)
-	w.lost(&rec, why)
+	e.metrics.moved(before, &rec)
+	e.reportGone(&rec, why)
 	return nil
 }
 
 // decideLate makes the decision of a record the one that a redirect was found by.
 // It names the reservation anew: what gives the former back means an older try.
-func (w *Worker) decideLate(rec *held.Record, rev uint64) {
-	own := policy.Decision{Point: policy.Release, Verdict: policy.Redirect, PolicyHash: w.Policy().Hash()}
-	rec.Decision = w.decisionOn(rec, "release:late", own)
+func (e *effects) decideLateRedirect(rec *held.Record, rev uint64) {
+	own := policy.Decision{Point: policy.Release, Verdict: policy.Redirect, PolicyHash: e.policy().Hash()}
+	rec.Decision = e.decisionOn(rec, "release:late", own)
 	rec.Decision.Device = rec.Release.Device
-	for _, d := range w.Devices { // an earlier try may have been at another one
+	for _, d := range e.devices { // an earlier try may have been at another one
 		if graph.Canonical(d.PrinterID) == graph.Canonical(rec.Release.Printer) {
 			rec.Decision.Device = d.ID
 		}
@@ -210,7 +209,7 @@ func (w *Worker) decideLate(rec *held.Record, rev uint64) {
 	}
 }
 
-func (w *Worker) lost(rec *held.Record, why string) {
-	w.Metrics.gone.WithLabelValues(rec.Queue).Inc()
-	w.log.Info("job gone", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue), zap.String("why", why))
+func (e *effects) reportGone(rec *held.Record, why string) {
+	e.metrics.gone.WithLabelValues(rec.Queue).Inc()
+	e.log.Info("job gone", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue), zap.String("why", why))
 }

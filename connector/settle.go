@@ -47,7 +47,7 @@ type reservation struct {
 func (s *Sweeper) settle(ctx context.Context) error {
 	var open []*reservation
 	byJob := map[string]*reservation{}
-	err := s.worker.Ledger.Open(ctx, func(a quota.Account, r quota.Reservation) error {
+	err := s.ledger.Open(ctx, func(a quota.Account, r quota.Reservation) error {
 		known, ok := byJob[r.Job]
 		if !ok {
 			known = &reservation{Reservation: r}
@@ -59,15 +59,15 @@ func (s *Sweeper) settle(ctx context.Context) error {
 	if err := s.damaged(err); err != nil {
 		return fmt.Errorf("list reservations: %w", err)
 	}
-	now := s.worker.surely()
+	now := s.clock.surely()
 	oldest := now
 	for _, r := range open {
 		if r.At.Before(oldest) {
 			oldest = r.At
 		}
 	}
-	s.worker.Metrics.reserved.Set(float64(len(open)))
-	s.worker.Metrics.oldest.Set(now.Sub(oldest).Seconds())
+	s.metrics.reserved.Set(float64(len(open)))
+	s.metrics.oldest.Set(now.Sub(oldest).Seconds())
 	acts := new(errgroup.Group)
 	acts.SetLimit(settleAtOnce)
 	for _, r := range s.settlesInTurn(open) {
@@ -88,7 +88,7 @@ func (s *Sweeper) damaged(err error) error {
 	if !errors.As(err, &d) {
 		return err
 	}
-	s.worker.Metrics.damaged.WithLabelValues(recordAccount).Add(float64(len(d.Keys)))
+	s.metrics.damaged.WithLabelValues(recordAccount).Add(float64(len(d.Keys)))
 	s.log.Error("accounts can't be read, their reservations stay open",
 		zap.String("remedy", "restore the store from a backup, or stop the daemon and give them up by `pullprint accept-loss`"),
 		zap.Strings("keys", d.Keys[:min(len(d.Keys), maxNamed)]), zap.NamedError("first", d.Err))
@@ -111,9 +111,8 @@ func (s *Sweeper) settlesInTurn(open []*reservation) []*reservation {
 // settleOne ends a reservation if its job has ended, by what the record and the
 // printer say.
 func (s *Sweeper) settleOne(ctx context.Context, r *reservation, now time.Time) error {
-	w := s.worker
 	ref := held.RefOf(r.Job)
-	rec, rev, err := w.Jobs.Get(ctx, held.Key(r.Owner, ref))
+	rec, rev, err := s.jobs.Get(ctx, held.Key(r.Owner, ref))
 	if err != nil {
 		return err
 	}
@@ -163,20 +162,20 @@ func (s *Sweeper) voidOthers(ctx context.Context, r *reservation, c *held.Charge
 	if len(others) == 0 {
 		return nil
 	}
-	_, err := s.worker.Ledger.Void(ctx, r.Job, "", others, now)
+	_, err := s.ledger.Void(ctx, r.Job, "", others, now)
 	return s.ended(endVoid, err)
 }
 
 // settleHeld gives back what a held job has reserved for a try that was not
 // made; unless it was made after all, which the record is about to say.
 func (s *Sweeper) settleHeld(ctx context.Context, r *reservation, rec *held.Record, now time.Time) error {
-	job, err := s.worker.Graph.Job(ctx, graph.JobRef(rec.Ref))
+	job, err := s.graph.Job(ctx, graph.JobRef(rec.Ref))
 	switch {
 	case notFound(err) && rec.Release != nil:
 		return nil // the record is about to say what became of the job
 	case err != nil && !notFound(err):
 		return fmt.Errorf("read job: %w", err)
-	case err == nil && shown(rec, job) == held.Released:
+	case err == nil && observedOutcome(rec, job) == held.Released:
 		return nil
 	}
 	return s.void(ctx, r, now)
@@ -187,17 +186,16 @@ const maxHops = 4
 
 // settleAt ends a reservation by what became of the job at its printer.
 func (s *Sweeper) settleAt(ctx context.Context, r *reservation, at graph.JobRef, now time.Time) error {
-	w := s.worker
-	job, err := w.Graph.Job(ctx, at)
+	job, err := s.graph.Job(ctx, at)
 	for hop := 0; err == nil && job.RedirectedTo != "" && hop < maxHops; hop++ {
 		to, perr := graph.ParseJobURL(job.RedirectedTo)
 		if perr != nil {
 			break
 		}
-		job, err = w.Graph.Job(ctx, to)
+		job, err = s.graph.Job(ctx, to)
 	}
 	late := now.Sub(r.At).Abs() > settleAfter
-	refunds := w.Policy().Refunds()
+	refunds := s.policy().Refunds()
 	switch {
 	case notFound(err):
 		return s.spend(ctx, r, now) // Universal Print forgets jobs that have ended
@@ -224,7 +222,7 @@ func (s *Sweeper) settleUnrecorded(ctx context.Context, r *reservation, ref held
 	if what == forComplete {
 		return s.settleAt(ctx, r, graph.JobRef(ref), now)
 	}
-	job, err := s.worker.Graph.Job(ctx, graph.JobRef(ref))
+	job, err := s.graph.Job(ctx, graph.JobRef(ref))
 	late := now.Sub(r.At).Abs() > settleAfter
 	switch {
 	case err != nil && !notFound(err):
@@ -254,17 +252,17 @@ func (r *reservation) what(now time.Time) string {
 }
 
 func (s *Sweeper) spend(ctx context.Context, r *reservation, now time.Time) error {
-	_, err := s.worker.Ledger.Settle(ctx, r.Job, r.accounts, now)
+	_, err := s.ledger.Settle(ctx, r.Job, r.accounts, now)
 	return s.ended(endSpent, err)
 }
 
 func (s *Sweeper) refund(ctx context.Context, r *reservation, how quota.Refund, now time.Time) error {
-	_, err := s.worker.Ledger.Refund(ctx, r.Job, r.accounts, how, now)
+	_, err := s.ledger.Refund(ctx, r.Job, r.accounts, how, now)
 	return s.ended(endRefunded, err)
 }
 
 func (s *Sweeper) void(ctx context.Context, r *reservation, now time.Time) error {
-	done, err := s.worker.Ledger.Void(ctx, r.Job, r.Attempt, r.accounts, now)
+	done, err := s.ledger.Void(ctx, r.Job, r.Attempt, r.accounts, now)
 	if err == nil && !done {
 		return nil // a newer try has it
 	}
@@ -278,6 +276,6 @@ func (s *Sweeper) ended(how string, err error) error {
 	if err != nil {
 		return fmt.Errorf("end reservation: %w", err)
 	}
-	s.worker.Metrics.settled.WithLabelValues(how).Inc()
+	s.metrics.settled.WithLabelValues(how).Inc()
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -15,6 +16,9 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/quota"
+	"pullprint/trigger"
 	"pullprint/trigger/graph"
 )
 
@@ -44,13 +48,30 @@ const (
 // definition yet, which is no failure of the sweep.
 var errNoDefinition = errors.New("the task definition is not known yet")
 
-// Sweeper makes sure where the webhook only makes fast: it reconciles what
-// Graph lists with what the records say.
+// Sweeper compares what Graph lists with what the records say, and corrects what differs:
+// it makes certain what the webhook makes fast.
 type Sweeper struct {
-	worker   *Worker
-	feed     Feed
+	graph     sweepGraph
+	feed      Feed
+	jobs      *held.Store
+	index     *Index
+	ledger    sweepLedger
+	notices   Notices
+	verifier  *trigger.Verifier
+	trigger   func(ctx context.Context, printer, definition string) (state, holder string, err error) // may be nil
+	policy    func() *policy.Policy
+	queues    queueSet
+	list      []Queue
+	devices   []Device
+	evaluator *evaluator
+	effects   *effects
+	inflight  *inflight
+	attempts  *attempts
+	clock     clock
+	metrics   *Metrics
+	log       *zap.Logger
+
 	kick     chan struct{}
-	log      *zap.Logger
 	turn     string // key of the held job that was looked at last
 	last     atomic.Int64
 	turned   atomic.Int64
@@ -59,6 +80,23 @@ type Sweeper struct {
 	unheard  atomic.Bool // in the last sweep nobody listened for notices
 	unknown  unknowns
 	stranded map[string]int // held jobs of queues that are not configured
+}
+
+// sweepGraph lists tasks and jobs, and finishes the tasks of jobs that have ended.
+type sweepGraph interface {
+	Job(ctx context.Context, ref graph.JobRef) (graph.Job, error)
+	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
+	Task(ctx context.Context, definition, task string) (graph.Task, error)
+	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
+	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
+}
+
+// sweepLedger ends reservations.
+type sweepLedger interface {
+	Open(ctx context.Context, fn func(quota.Account, quota.Reservation) error) error
+	Settle(ctx context.Context, job string, accounts []quota.Account, now time.Time) (quota.Amount, error)
+	Refund(ctx context.Context, job string, accounts []quota.Account, r quota.Refund, now time.Time) (quota.Amount, error)
+	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
 }
 
 // LastSuccess is when this instance last read every task; zero when it has not,
@@ -81,7 +119,12 @@ func (s *Sweeper) Turned() time.Time {
 
 // NewSweeper sweeps for a worker.
 func NewSweeper(w *Worker, f Feed) *Sweeper {
-	return &Sweeper{drifted: drift{since: time.Now()}, worker: w, feed: f, kick: make(chan struct{}, 1), log: w.Logger.Named("sweep")}
+	return &Sweeper{
+		graph: w.Graph, feed: f, jobs: w.Jobs, index: w.Index, ledger: w.Ledger, notices: w.Notices, verifier: w.Verifier,
+		trigger: w.Trigger, policy: w.Policy, queues: w.queues, list: w.Queues, devices: w.Devices, evaluator: w.evaluator,
+		effects: w.effects, inflight: w.inflight, attempts: w.attempts, clock: w.clock, metrics: w.Metrics,
+		log: w.Logger.Named("sweep"), kick: make(chan struct{}, 1), drifted: drift{since: time.Now()},
+	}
 }
 
 // Kick asks for a sweep now, for example after the subscription was gone. It
@@ -129,7 +172,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 
 // resign leaves what is known of the queues to the next who sweeps.
 func (s *Sweeper) resign() {
-	s.worker.Metrics.rest()
+	s.metrics.rest()
 	s.drifted = drift{since: s.drifted.since}
 }
 
@@ -142,11 +185,11 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		s.worker.Metrics.sweeps.WithLabelValues("failed").Inc()
+		s.metrics.sweeps.WithLabelValues("failed").Inc()
 		return err
 	}
-	s.worker.Metrics.sweeps.WithLabelValues("ok").Inc()
-	s.worker.Metrics.lastSweep.SetToCurrentTime()
+	s.metrics.sweeps.WithLabelValues("ok").Inc()
+	s.metrics.lastSweep.SetToCurrentTime()
 	s.last.Store(time.Now().UnixNano())
 	return nil
 }
@@ -154,13 +197,13 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 func (s *Sweeper) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
 	defer cancel()
-	definition := s.worker.Verifier.Definition()
+	definition := s.verifier.Definition()
 	if definition == "" {
 		return errNoDefinition
 	}
 	// The records first: one that is made while Graph lists is not missed,
 	// it is only not looked at this time.
-	open := s.worker.Index.Open()
+	open := s.index.Open()
 	acts, actCtx := errgroup.WithContext(ctx)
 	acts.SetLimit(sweepActs)
 	listed := map[held.Ref]bool{}
@@ -169,7 +212,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 		return err
 	}
 	s.unknown.next()
-	for task, err := range s.worker.Graph.Tasks(ctx, definition) {
+	for task, err := range s.graph.Tasks(ctx, definition) {
 		if err != nil {
 			return errors.Join(fmt.Errorf("list tasks: %w", err), acts.Wait())
 		}
@@ -181,9 +224,9 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	}
 	s.tellStranded(open)
 	var waiting []Entry
-	now, warns := s.worker.surely(), s.warnings()
+	now, warns := s.clock.surely(), s.warnings()
 	for _, e := range open {
-		q, _ := s.worker.queueAt(e.Printer)
+		q, _ := s.queues.at(e.Printer)
 		warn := warns > 0 && dueWarning(e, q, now)
 		if warn {
 			warns--
@@ -200,7 +243,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	if err := acts.Wait(); err != nil {
 		return err
 	}
-	s.worker.tellHeadroom(time.Now())
+	s.tellHeadroom(time.Now())
 	s.lookForDrift(ctx, time.Now())
 	return s.settle(ctx)
 }
@@ -220,7 +263,7 @@ func (s *Sweeper) alone(fn func() error) error {
 func (s *Sweeper) tellStranded(open []Entry) {
 	n := map[string]int{}
 	for _, e := range open {
-		if _, ok := s.worker.queueAt(e.Printer); !ok && e.State == held.Held {
+		if _, ok := s.queues.at(e.Printer); !ok && e.State == held.Held {
 			n[e.Queue]++
 		}
 	}
@@ -248,22 +291,21 @@ func (s *Sweeper) inTurn(waiting []Entry) []Entry {
 
 // task looks at one waiting task.
 func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b backlog) error {
-	w := s.worker
-	q, ok := w.queueAt(t.Job.Printer)
+	q, ok := s.queues.at(t.Job.Printer)
 	if !ok {
 		return nil // another's queue, or one taken out of the configuration
 	}
-	e, known := w.Index.Lookup(held.Ref(t.Job))
+	e, known := s.index.Lookup(held.Ref(t.Job))
 	switch {
-	case !known, e.State == held.Gone, w.decideAgain(e, q):
+	case !known, e.State == held.Gone, s.evaluator.needsDecision(e, q):
 		return s.feedTask(ctx, definition, t, b)
 	case (e.State == held.Released || e.State == held.Completed) && sameTask(e.Task, t.ID):
-		if err := w.disprove(ctx, e); err != nil && !errors.Is(err, errBusy) {
+		if err := s.effects.undoPresumedPrint(ctx, e); err != nil && !errors.Is(err, errBusy) {
 			s.log.Warn("job left to the next sweep", zap.String("job", t.Job.Job), zap.String("task", t.ID), zap.Error(err))
 		}
 	case e.State == held.Aborted && sameTask(e.Task, t.ID):
 		// Graph's abort may leave the task waiting; whatever it answers is fine.
-		if err := w.Graph.FinishTask(ctx, definition, t.ID, graph.TaskAborted, "the job was aborted"); err != nil {
+		if err := s.graph.FinishTask(ctx, definition, t.ID, graph.TaskAborted, "the job was aborted"); err != nil {
 			s.log.Debug("task of an aborted job not finished", zap.String("task", t.ID), zap.Error(err))
 		}
 	}
@@ -273,10 +315,9 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 // record looks at one record that is not final and that Graph's list does not
 // explain. What fails is left to the next sweep.
 func (s *Sweeper) record(ctx context.Context, e Entry, warn bool) error {
-	w := s.worker
-	rec, rev, err := w.Jobs.Get(ctx, e.Key)
+	rec, rev, err := s.jobs.Get(ctx, e.Key)
 	if errors.Is(err, held.ErrDamaged) {
-		w.Metrics.damaged.WithLabelValues(recordJob).Inc()
+		s.metrics.damaged.WithLabelValues(recordJob).Inc()
 		s.log.Error("job record can't be read, its job is left alone", zap.String("key", e.Key), zap.Error(err))
 		return nil
 	}
@@ -287,9 +328,9 @@ func (s *Sweeper) record(ctx context.Context, e Entry, warn bool) error {
 	case rev == 0 || rec.State.Final():
 		return nil
 	case rec.State.Intent():
-		err = w.resume(ctx, rec, rev, time.Time{})
-	case expired(rec.State, rec.HoldUntil, w.surely()):
-		err = w.expire(ctx, rec, rev)
+		err = s.effects.resume(ctx, rec, rev, time.Time{})
+	case expired(rec.State, rec.HoldUntil, s.clock.surely()):
+		err = s.expire(ctx, rec, rev)
 	case warn && rec.Warned.IsZero():
 		err = s.warn(ctx, rec, rev)
 	default:
@@ -312,7 +353,7 @@ func (s *Sweeper) warnings() int {
 
 // warn warns an owner. When nobody listens, that is said once.
 func (s *Sweeper) warn(ctx context.Context, rec held.Record, rev uint64) error {
-	err := s.worker.warn(ctx, rec, rev)
+	err := s.warnOwner(ctx, rec, rev)
 	if !errors.Is(err, bus.ErrUnheard) {
 		if err == nil {
 			s.unheard.Store(false)
@@ -327,20 +368,19 @@ func (s *Sweeper) warn(ctx context.Context, rec held.Record, rev uint64) error {
 
 // over ends a held record if Graph says that its job is over.
 func (s *Sweeper) over(ctx context.Context, rec held.Record, rev uint64) error {
-	w := s.worker
-	release, ok := w.claim(rec.Key())
+	release, ok := s.effects.claim(rec.Key())
 	if !ok {
 		return errBusy
 	}
 	defer release()
-	job, err := w.readJob(ctx, rec.Ref)
+	job, err := s.effects.readJob(ctx, rec.Ref)
 	switch {
 	case notFound(err):
-		_, err = w.gone(ctx, rec, rev, "graph does not know the job")
+		_, err = s.effects.markGone(ctx, rec, rev, "graph does not know the job")
 	case err != nil:
 		err = fmt.Errorf("read job back: %w", err)
-	case shown(&rec, job) != "":
-		_, err = w.over(ctx, rec, rev, job)
+	case observedOutcome(&rec, job) != "":
+		_, err = s.effects.finishEnded(ctx, rec, rev, job)
 	}
 	return err
 }

@@ -109,7 +109,7 @@ type answered struct {
 
 // NewTaps answers the taps at the releaser's devices.
 func NewTaps(r *Releaser, b Badges) *Taps {
-	t := &Taps{releaser: r, badges: b, metrics: r.w.Metrics, log: r.w.Logger.Named("tap"), readers: map[string]*reader{}}
+	t := &Taps{releaser: r, badges: b, metrics: r.metrics, log: r.root.Named("tap"), readers: map[string]*reader{}}
 	rand.Read(t.secret[:])
 	for id := range r.devices {
 		t.readers[id] = &reader{taps: map[string]answered{}}

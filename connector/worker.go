@@ -9,9 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"strconv"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -153,87 +151,38 @@ type Deps struct {
 // concurrent use and starts no goroutine.
 type Worker struct {
 	Deps
-	queues map[string]Queue // by printer id
-	groups *directory
-	log    *zap.Logger
-	noted  *inflight
-	tries  *attempts
-
-	mu   sync.Mutex
-	busy map[string]bool // keys of the jobs this process is acting on
+	queues    queueSet
+	log       *zap.Logger
+	clock     clock
+	inflight  *inflight
+	attempts  *attempts
+	evaluator *evaluator
+	effects   *effects
 }
 
 // NewWorker makes a worker.
 func NewWorker(d Deps) *Worker {
 	d.Queues, d.Devices = canonicalQueues(d.Queues), canonicalDevices(d.Devices)
-	w := &Worker{
-		Deps: d, queues: map[string]Queue{}, busy: map[string]bool{},
-		log: d.Logger.Named("worker"), tries: newAttempts(),
+	w := &Worker{Deps: d, queues: newQueueSet(d.Queues), log: d.Logger.Named("worker"), attempts: newAttempts()}
+	w.inflight = newInflight(&d, clock{d.Graph}.since, w.log)
+	w.Graph = waitingGraph{d.Graph, w.inflight}
+	if d.Jobs != nil {
+		w.Jobs = d.Jobs.Around(w.inflight.waitLong)
 	}
-	w.noted = newInflight(&w.Deps, w.since, w.log)
-	w.Graph = waitingGraph{d.Graph, w.noted}
-	w.Jobs = d.Jobs.Around(w.noted.waitLong)
-	w.Ledger, w.Audit = waitingLedger{d.Ledger, w.noted}, waitingAudit{d.Audit, w.noted}
-	w.groups = newDirectory(w.Graph, d.GroupTTL)
-	for _, q := range d.Queues {
-		w.queues[q.PrinterID] = q
-	}
+	w.Ledger, w.Audit = waitingLedger{d.Ledger, w.inflight}, waitingAudit{d.Audit, w.inflight}
+	w.clock = clock{w.Graph}
+	w.evaluator = newEvaluator(&w.Deps, w.inflight, w.log)
+	w.effects = newEffects(&w.Deps, w.clock, w.log)
 	if d.SelfTest != nil {
 		d.SelfTest.worker = w
 	}
 	return w
 }
 
-// graphTime is the time at Graph, as far as its client knows.
-func (w *Worker) graphTime() time.Time {
-	if c, ok := w.Graph.(interface{ Now() time.Time }); ok {
-		return c.Now()
-	}
-	return time.Now()
-}
-
-// surely is the time by which what can't be undone is judged: the earlier of this
-// machine's clock and Graph's, as either may be wrong.
-func (w *Worker) surely() time.Time {
-	now := time.Now()
-	if there := w.graphTime(); there.Before(now) {
-		return there
-	}
-	return now
-}
-
-// clocksDiffer is by how much the clocks of replicas differ at most, while they are
-// looked after.
-const clocksDiffer = 5 * time.Minute
-
-// since is how long ago something was noted: the shorter of what this machine's clock
-// and Graph's say, as either may have jumped. What lies ahead by both was noted by a
-// clock that was wrong: it counts as long ago, or it would be waited out for as much
-// as that clock was ahead.
-func (w *Worker) since(at time.Time) time.Duration {
-	age := time.Duration(math.MaxInt64)
-	for _, a := range []time.Duration{time.Since(at), w.graphTime().Sub(at)} {
-		if a > -clocksDiffer {
-			age = min(age, a)
-		}
-	}
-	return age
-}
-
 // QueueOf is what the queue of a job is called now: it may have had another name when
-// queueAt is the queue of a printer, whose id an earlier version may have stored in
-// another case.
-func (w *Worker) queueAt(printer string) (Queue, bool) {
-	q, ok := w.queues[graph.Canonical(printer)]
-	return q, ok
-}
-
 // the job came.
 func (w *Worker) QueueOf(rec *held.Record) string {
-	if q, ok := w.queueAt(rec.Printer); ok {
-		return q.Name
-	}
-	return rec.Queue
+	return w.queues.nameOf(rec)
 }
 
 // Handle takes one message of the stream of tasks. Whatever happens, the task
@@ -255,9 +204,9 @@ func (w *Worker) Handle(ctx context.Context, d bus.Delivery) (disp bus.Dispositi
 		return w.refuse(d, err)
 	}
 	began := time.Now()
-	w.tries.begin(ev.Task, began)
+	w.attempts.begin(ev.Task, began)
 	if err = w.arrive(ctx, d, ev); err == nil {
-		w.tries.done(ev.Task)
+		w.attempts.done(ev.Task)
 		return bus.Done()
 	}
 	return w.failed(ctx, d, ev, err, began)
@@ -276,10 +225,10 @@ func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, e
 	case errors.Is(err, errBusy):
 		pause = max(pause, takeOver/4)
 	default:
-		n := w.tries.failed(ev.Task)
+		n := w.attempts.failed(ev.Task)
 		switch {
 		case errors.Is(err, errUnknownJob) && n >= maxUnknown:
-			w.tries.done(ev.Task)
+			w.attempts.done(ev.Task)
 			w.ignore(ignoredUnknown, ev)
 			return bus.Done()
 		case n >= maxAttempts:
@@ -290,7 +239,7 @@ func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, e
 		w.log.Warn("task comes again", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.Int("attempt", n), zap.Duration("after", pause), zap.Error(err))
 	}
 	pause = max(pause, asked(err))
-	w.tries.again(ev.Task, pause, time.Now())
+	w.attempts.again(ev.Task, pause, time.Now())
 	return bus.Retry(pause)
 }
 
@@ -335,23 +284,8 @@ func (w *Worker) giveUp(ctx context.Context, d bus.Delivery, ev trigger.Event, r
 		w.log.Error("dead letter not stored, task comes again", zap.String("task", ev.Task), zap.Error(err))
 		return bus.Retry(retryAfter(d.Attempt))
 	}
-	w.tries.done(ev.Task)
+	w.attempts.done(ev.Task)
 	w.Metrics.dead.WithLabelValues(reason).Inc()
 	w.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason), zap.Int("attempt", d.Attempt), zap.NamedError("cause", cause))
 	return bus.Done()
-}
-
-// claim makes this goroutine the only one of the process that acts on a job.
-func (w *Worker) claim(key string) (release func(), ok bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.busy[key] {
-		return nil, false
-	}
-	w.busy[key] = true
-	return sync.OnceFunc(func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.busy, key)
-	}), true
 }

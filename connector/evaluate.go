@@ -1,0 +1,311 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/quota"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+)
+
+// evaluator gathers what a policy looks at and asks it. It changes nothing.
+type evaluator struct {
+	policy   func() *policy.Policy
+	shadow   func() *policy.Policy // may be nil
+	pages    func(ctx context.Context, job graph.JobRef, d graph.Document) (int, error)
+	ledger   balanceReader
+	groups   *directory
+	selfTest *SelfTester // may be nil
+	inflight *inflight
+	metrics  *Metrics
+	log      *zap.Logger
+	instance string
+}
+
+// balanceReader reads accounts.
+type balanceReader interface {
+	Balances(ctx context.Context, claims []quota.Claim, now time.Time) ([]quota.Balance, error)
+	View(ctx context.Context, a quota.Account) (quota.View, error)
+}
+
+func newEvaluator(d *Deps, notes *inflight, log *zap.Logger) *evaluator {
+	return &evaluator{
+		policy: d.Policy, shadow: d.Next, pages: d.Pages, ledger: d.Ledger, groups: newDirectory(d.Graph, d.GroupTTL),
+		selfTest: d.SelfTest, inflight: notes, metrics: d.Metrics, log: log, instance: d.Instance,
+	}
+}
+
+// evaluation is what the policy is asked about a job, with what came of finding
+// out what it needs.
+type evaluation struct {
+	policy.Request
+	job       graph.Job
+	pages     *held.Pages
+	groupsAge time.Duration
+	// paid is what the job has reserved already, and for which try.
+	paid *held.Charge
+	// blocked is why the documents must not be opened, if that was to be done.
+	blocked error
+}
+
+// decide asks the policy and makes the record; nothing is stored yet.
+func (e *evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.Job, q Queue) (held.Record, error) {
+	eval := e.newEvaluation(job, q, time.Now())
+	v, shadow, err := e.evaluate(ctx, &eval)
+	if err == nil {
+		err = eval.blocked
+	}
+	if err != nil {
+		return held.Record{}, err
+	}
+	if eval.User.ID == "" && v.Verdict == policy.Hold && (q.Mode == ModePull || v.Reason == policy.ReasonDirectoryUnavailable) {
+		// Nobody could ever release it, and the directory will never know who it is.
+		v = e.ownDecision(policy.ReasonOwnerUnknown, policy.Arrival, policy.Abort)
+	}
+	switch test, err := e.selfTest.expects(ctx, job); {
+	case err != nil:
+		return held.Record{}, err
+	case test:
+		v, shadow = e.ownDecision(policy.ReasonSelfTest, policy.Arrival, policy.Abort), nil
+	}
+	id := ev.Task + ":arrival"
+	return held.Record{
+		Ref: held.Ref(job.Ref), Task: ev.Task, Definition: ev.Definition, Owner: eval.User.ID, Queue: q.Name,
+		State: held.Seen, Created: job.Created, Seen: eval.Now, Pages: eval.pages,
+		Decision: e.decision(id, v, shadow, &eval), Charge: chargeOf(v, id),
+	}, nil
+}
+
+// question is what can be told of a job without asking anybody.
+func (e *evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluation {
+	in := Sent(job.Configuration)
+	in.Created = job.Created
+	for i, d := range job.Documents {
+		in.Size += d.Size
+		if i == 0 {
+			in.ContentType = d.ContentType
+		}
+	}
+	user := policy.User{UPN: job.CreatedBy.UserPrincipalName}
+	if graph.ValidID(job.CreatedBy.ID) {
+		user.ID = job.CreatedBy.ID
+	}
+	return evaluation{job: job, Request: policy.Request{
+		Point: policy.Arrival, Job: in, User: user, Queue: policy.Queue{Name: q.Name, Mode: q.Mode}, Now: now,
+	}}
+}
+
+// ask has the policy decide, and the one that is tried out beside it, if there
+// is one. What neither looks at isn't asked for; what can't be found out is
+// missing, and they know what to do then. The error is that of a context that
+// ended, or says that the documents can't be opened right now.
+func (e *evaluator) evaluate(ctx context.Context, eval *evaluation) (live policy.Decision, shadow *policy.Decision, err error) {
+	p, next := e.policy(), e.shadowPolicy()
+	needs := p.Needs(eval.Point, eval.Queue.Mode)
+	if next != nil {
+		needs = needs.And(next.Needs(eval.Point, eval.Queue.Mode))
+	}
+	e.readGroups(ctx, needs, eval)
+	e.readPages(ctx, p, needs, eval)
+	if err := ctx.Err(); err != nil {
+		return live, nil, err
+	}
+	if eval.blocked != nil && !errors.Is(eval.blocked, errCrashed) {
+		return live, nil, eval.blocked
+	}
+	bare := *eval
+	eval.Request = e.withBalances(ctx, p, bare)
+	live = p.Decide(eval.Request)
+	if next != nil {
+		s := next.Decide(e.withBalances(ctx, next, bare))
+		if s.Shadow != nil {
+			s = *s.Shadow
+		}
+		shadow = &s
+	}
+	return live, shadow, ctx.Err()
+}
+
+// next is the policy that is tried out beside the one in force; nil when there
+// is none.
+func (e *evaluator) shadowPolicy() *policy.Policy {
+	if e.shadow == nil {
+		return nil
+	}
+	return e.shadow()
+}
+
+// groupsOf asks the directory for what is needed of the owner.
+func (e *evaluator) readGroups(ctx context.Context, needs policy.Needs, eval *evaluation) {
+	if eval.User.ID == "" {
+		if needs.Groups { // whose job it is isn't known: that is not to be in no group
+			eval.Missing = append(eval.Missing, policy.Directory)
+		}
+		return
+	}
+	if needs.Groups {
+		m, err := e.groups.of(ctx, eval.User.ID)
+		if err != nil {
+			e.log.Warn("groups not read", zap.String("job", eval.job.Ref.Job), zap.Error(err))
+			eval.Missing = append(eval.Missing, policy.Directory)
+		}
+		eval.User.Groups, eval.groupsAge = m.groups, m.age(eval.Now)
+	}
+	if needs.Language {
+		eval.User.Language = e.groups.language(ctx, eval.User.ID)
+	}
+}
+
+// pagesOf finds out how long the documents are, if that is needed now, or will
+// be when the job is released: nobody shall wait for it at the device.
+func (e *evaluator) readPages(ctx context.Context, p *policy.Policy, needs policy.Needs, eval *evaluation) {
+	later := eval.Point == policy.Arrival && eval.Queue.Mode == ModePull && p.Needs(policy.Release, ModePull).Pages
+	if !needs.Pages && !later {
+		return
+	}
+	if eval.pages == nil || (eval.pages.Unknown != "" && eval.Point == policy.Release) {
+		eval.pages = e.countPages(ctx, p, eval)
+	}
+	eval.Job.Pages = eval.pages.Count
+	if eval.pages.Unknown != "" && !eval.pages.Estimated {
+		eval.Missing = append(eval.Missing, policy.Document)
+	}
+}
+
+// count looks into the documents; what can't be counted is estimated, if the
+// policy says how.
+func (e *evaluator) countPages(ctx context.Context, p *policy.Policy, eval *evaluation) *held.Pages {
+	out := &held.Pages{}
+	if e.pages == nil || !p.Counts() {
+		out.Unknown = "pages are not counted"
+	} else {
+		if err := e.openDocuments(ctx, eval, out); err != nil {
+			out.Count, out.Unknown = 0, err.Error()
+		}
+	}
+	result := "counted"
+	if out.Unknown != "" {
+		result = "unknown"
+		if n, ok := p.Estimate(eval.Job.Size); ok {
+			out.Count, out.Estimated, result = n, true, "estimated"
+		}
+	}
+	e.metrics.pages.WithLabelValues(result).Inc()
+	return out
+}
+
+// open counts the pages of the documents. That is what a process is most likely to
+// die at: it is noted before.
+func (e *evaluator) openDocuments(ctx context.Context, eval *evaluation, out *held.Pages) (err error) {
+	if len(eval.job.Documents) == 0 {
+		return errors.New("the job has no document")
+	}
+	ctx, end, err := e.inflight.begin(ctx, held.Ref(eval.job.Ref))
+	if err != nil {
+		eval.blocked = err
+		return err
+	}
+	defer func() { end(err == nil) }()
+	for _, d := range eval.job.Documents {
+		n, err := e.pages(ctx, eval.job.Ref, d)
+		if err != nil {
+			e.log.Info("pages not counted", zap.String("job", eval.job.Ref.Job), zap.String("type", d.ContentType), zap.Error(err))
+			return err
+		}
+		out.Count += n
+	}
+	return nil
+}
+
+// budget is the request with those who pay, and what they have.
+func (e *evaluator) withBalances(ctx context.Context, p *policy.Policy, eval evaluation) policy.Request {
+	req := eval.Request
+	req.Budget = policy.Budget{}
+	if !p.Needs(req.Point, req.Queue.Mode).Balances {
+		return req
+	}
+	req.Budget = p.Budget(req)
+	personal := slices.ContainsFunc(req.Budget.Claims, func(c quota.Claim) bool { return c.Account.Kind == quota.User })
+	if len(req.Budget.Claims) == 0 || (req.User.ID == "" && personal) {
+		return req
+	}
+	balances, err := e.balances(ctx, req.Budget.Claims, held.Ref(eval.job.Ref), eval.paid != nil || p.ReservesAtArrival(), req.Now)
+	if err != nil {
+		e.log.Warn("balances not read", zap.String("job", eval.job.Ref.Job), zap.Error(err))
+		req.Missing = append(slices.Clone(req.Missing), policy.Ledger)
+		return req
+	}
+	req.Budget.Balances = balances
+	return req
+}
+
+// own is a decision of the program itself.
+func (e *evaluator) ownDecision(code string, at policy.Point, v policy.Verdict) policy.Decision {
+	d := policy.Own(code)
+	d.Point, d.Verdict, d.PolicyHash = at, v, e.policy().Hash()
+	return d
+}
+
+// decision is the audit record of what was decided on a question.
+func (e *evaluator) decision(id string, v policy.Decision, shadow *policy.Decision, eval *evaluation) held.Decision {
+	d := held.Decision{
+		ID: id, At: eval.Now, Point: string(v.Point), Verdict: string(v.Verdict), Reason: v.Reason, Rule: v.Rule,
+		Text: v.Text, Remedy: v.Remedy, IPP: v.IPP, Policy: v.PolicyHash, Error: v.Err, By: e.instance,
+		Set: settings(v.Set), SetBy: v.SetBy, Variant: settings(v.Variant), Cost: v.Cost, Input: input(eval),
+	}
+	if shadow == nil {
+		shadow = v.Shadow
+	}
+	if s := shadow; s != nil && (v.Shadow != nil || s.Verdict != v.Verdict || s.Reason != v.Reason || s.Set != v.Set) {
+		d.Shadow = &held.Shadow{
+			Verdict: string(s.Verdict), Reason: s.Reason, Rule: s.Rule, Text: s.Text, Remedy: s.Remedy, Error: s.Err,
+			Policy: s.PolicyHash, Cost: s.Cost,
+		}
+	}
+	for _, u := range v.Unknown {
+		d.Unknown = append(d.Unknown, held.Unknown{Dependency: string(u.Dependency), Mode: string(u.Mode)})
+	}
+	for i := range v.Claims {
+		d.Accounts = append(d.Accounts, v.Claims[i].Account.Key())
+	}
+	return d
+}
+
+func settings(s policy.Settings) *held.Settings {
+	if s == (policy.Settings{}) {
+		return nil
+	}
+	h := held.Settings(s)
+	return &h
+}
+
+// input is what the policy saw, so that it can be asked again.
+func input(eval *evaluation) held.Input {
+	j := &eval.Job
+	in := held.Input{
+		Mode: eval.Queue.Mode, Copies: j.Copies, Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize,
+		ContentType: j.ContentType, Size: j.Size, Created: j.Created, Groups: eval.User.Groups, GroupsAge: int64(eval.groupsAge / time.Second),
+		Language: eval.User.Language, Pages: eval.pages, PagesPerSheet: j.PagesPerSheet,
+	}
+	for _, r := range j.Ranges {
+		in.Ranges = append(in.Ranges, held.Range(r))
+	}
+	for _, m := range eval.Missing {
+		in.Missing = append(in.Missing, string(m))
+	}
+	for _, b := range eval.Budget.Balances {
+		in.Balances = append(in.Balances, account(b))
+	}
+	return in
+}
+
+func account(b quota.Balance) held.Account {
+	return held.Account{Key: b.Account.Key(), Limit: b.Limit + b.Carried + b.Adjusted, Spent: b.Spent, Reserved: b.Reserved, Left: b.Left}
+}
