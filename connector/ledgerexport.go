@@ -1,7 +1,6 @@
 package connector
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -15,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/durable"
 	"pullprint/policy/quota"
 )
 
@@ -203,32 +203,10 @@ func (e *LedgerExporter) place(name string, lines []byte) error {
 		}
 		e.log.Warn("the ledger is not that of the files before: a backup was restored", zap.String("kept", aside))
 	}
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("export ledger: %w", err)
-	}
-	w := bufio.NewWriter(f)
-	_, err = w.Write(lines)
-	err = errors.Join(err, w.Flush(), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err == nil {
-		err = syncFolder(e.cfg.Dir)
-	}
-	if err != nil {
+	if err := durable.Write(path, lines); err != nil {
 		return fmt.Errorf("export ledger: %w", err)
 	}
 	return nil
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // sweep removes files that were written too long ago.

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/admin"
-	"pullprint/connector/config"
 	"pullprint/trigger/graph/auth"
 )
 
@@ -33,16 +32,9 @@ func (f *apiFlags) add(cmd *cobra.Command) {
 func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
 	base, file := f.url, f.tokenFile
 	if base == "" || file == "" {
-		path, err := cmd.Flags().GetString("config")
+		cfg, err := loadConfig(cmd, ", or give --url and --token-file")
 		if err != nil {
 			return nil, err
-		}
-		cfg, err := config.Load(path)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, usageError{fmt.Errorf("there is no configuration %s; name it with --config, or give --url and --token-file", path)}
-		}
-		if err != nil {
-			return nil, usageError{err}
 		}
 		if base == "" {
 			if base, err = addressOf(cfg.Admin); err != nil {

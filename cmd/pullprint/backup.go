@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"os/user"
-	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +14,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
+	"pullprint/connector/durable"
 )
 
 func backupCommand() *cobra.Command {
@@ -34,7 +33,7 @@ With an embedded store it asks the running daemon for the copy (role admin), or,
 is running, reads the store itself. With nats.url it reads from there.`,
 		Args: wants("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := loadConfig(cmd)
+			cfg, err := loadConfig(cmd, "")
 			if err != nil {
 				return err
 			}
@@ -47,26 +46,6 @@ is running, reads the store itself. With nats.url it reads from there.`,
 	}
 	f.add(cmd)
 	return cmd
-}
-
-// loadConfig is the configuration alone.
-func loadConfig(cmd *cobra.Command) (*config.Config, error) {
-	path, err := cmd.Flags().GetString("config")
-	if err != nil {
-		return nil, err
-	}
-	return loadNamed(path)
-}
-
-func loadNamed(path string) (*config.Config, error) {
-	cfg, err := config.Load(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, usageError{fmt.Errorf("there is no configuration %s", path)}
-	}
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return cfg, nil
 }
 
 // writeBackup makes the file beside its place, checks it and puts it there: a file
@@ -102,14 +81,10 @@ func writeBackup(cmd *cobra.Command, f *apiFlags, cfg *config.Config, name strin
 	if c, err = verify(tmp); err != nil {
 		return c, err
 	}
-	if err := os.Rename(tmp.Name(), name); err != nil {
+	if err := durable.Rename(tmp.Name(), name); err != nil {
 		return c, fmt.Errorf("write the backup: %w", err)
 	}
-	dir, err := os.Open(filepath.Dir(name))
-	if err == nil {
-		err = errors.Join(dir.Sync(), dir.Close())
-	}
-	return c, err
+	return c, nil
 }
 
 func verify(f *os.File) (bus.Contents, error) {
@@ -130,11 +105,10 @@ func (f *apiFlags) printContents(w io.Writer, c bus.Contents, what string) error
 	if f.json {
 		return printJSON(w, c)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "WHAT\tRECORDS\tBYTES\tSHA-256")
+	t := newTable(w, "WHAT", "RECORDS", "BYTES", "SHA-256")
 	expired := 0
 	for _, s := range c.Streams {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%.16s\n", s.Short(), s.Messages, s.Bytes, s.SHA256)
+		t.row(s.Short(), s.Messages, s.Bytes, fmt.Sprintf("%.16s", s.SHA256))
 		expired += s.Expired
 	}
 	if err := t.Flush(); err != nil {
@@ -175,7 +149,7 @@ known any more: put it right by "pullprint quota adjust".`,
 				}
 				return f.printContents(cmd.OutOrStdout(), c, "whole")
 			}
-			cfg, err := loadConfig(cmd)
+			cfg, err := loadConfig(cmd, "")
 			if err != nil {
 				return err
 			}
@@ -219,11 +193,11 @@ Interrupted, it can be run again.`,
 			if from == "" || to == "" {
 				return usageError{errors.New("--from and --to are needed: the configuration of the store that is, and that of the store that shall be")}
 			}
-			source, err := loadNamed(from)
+			source, err := loadNamed(from, "--from")
 			if err != nil {
 				return err
 			}
-			target, err := loadNamed(to)
+			target, err := loadNamed(to, "--to")
 			if err != nil {
 				return err
 			}
@@ -252,7 +226,7 @@ store usable without. Restoring a backup is better, where there is one. The daem
 stopped. That it was done, and by whom, is recorded in the audit.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd)
+			cfg, err := loadConfig(cmd, "")
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,8 +92,7 @@ func printBadges(w io.Writer, list []badge.Badge) error {
 		fmt.Fprintln(w, "none")
 		return nil
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "BADGE\tOWNER\tNAME\tENROLLED\tBY\tSTATE")
+	t := newTable(w, "BADGE", "OWNER", "NAME", "ENROLLED", "BY", "STATE")
 	for _, b := range list {
 		state := "valid"
 		switch {
@@ -108,7 +106,7 @@ func printBadges(w io.Writer, list []badge.Badge) error {
 		default:
 			state = "until " + b.Expires.Local().Format("02 Jan 2006 15:04")
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", b.ID, printable(b.Owner), orDash(printable(b.UserPrincipalName)), b.Enrolled.Local().Format("02 Jan 2006"), orDash(printable(b.By)), state)
+		t.row(b.ID, b.Owner, orDash(b.UserPrincipalName), b.Enrolled.Local().Format("02 Jan 2006"), orDash(b.By), state)
 	}
 	return t.Flush()
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,14 +69,13 @@ func listDelegations(cmd *cobra.Command, c *admin.Client, asJSON bool) error {
 		fmt.Fprintln(cmd.OutOrStdout(), "none")
 		return nil
 	}
-	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "OWNER\tTO\tUNTIL\tBY")
+	t := newTable(cmd.OutOrStdout(), "OWNER", "TO", "UNTIL", "BY")
 	for _, d := range list {
 		if d.Damaged {
-			fmt.Fprintf(t, "%s\t%s\tdamaged: it lets nobody do anything; end it with --remove\t-\n", printable(d.Owner), printable(d.To))
+			t.row(d.Owner, d.To, "damaged: it lets nobody do anything; end it with --remove", "-")
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(d.Owner), printable(d.To), d.Expires.Local().Format("Mon 02 Jan 15:04"), printable(d.By))
+		t.row(d.Owner, d.To, d.Expires.Local().Format("Mon 02 Jan 15:04"), d.By)
 	}
 	return t.Flush()
 }

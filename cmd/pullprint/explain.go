@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"pullprint/connector"
-	"pullprint/connector/config"
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/strictyaml"
@@ -113,13 +111,9 @@ func readDecision(cmd *cobra.Command, path string) (*held.Decision, error) {
 // policyInForce is the policy of a file, or of the configuration.
 func policyInForce(cmd *cobra.Command, file string) (string, *policy.Policy, error) {
 	if file == "" {
-		path, err := cmd.Flags().GetString("config")
+		cfg, err := loadConfig(cmd, ", or the policy with --policy")
 		if err != nil {
 			return "", nil, err
-		}
-		cfg, err := config.Load(path)
-		if err != nil {
-			return "", nil, usageError{fmt.Errorf("%w\nname the policy with --policy, or the configuration with --config", err)}
 		}
 		if file = cfg.Policy.File; file == "" {
 			return "the built-in policy", policy.Default(), nil
@@ -191,9 +185,9 @@ func printChanges(w io.Writer, changes []policy.Change) error {
 		return nil
 	}
 	fmt.Fprintln(w, "\nwhat would change the outcome:")
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := newTable(w)
 	for _, c := range changes {
-		fmt.Fprintf(t, "  %s\t%s\n", printable(c.What), outcomeOf(string(c.Verdict), c.Reason, c.Rule))
+		t.row("  "+c.What, outcomeOf(string(c.Verdict), c.Reason, c.Rule))
 	}
 	return t.Flush()
 }
@@ -288,7 +282,7 @@ func printReplay(w io.Writer, path string, p *policy.Policy, r *connector.Replay
 	if r.Skipped > 0 {
 		fmt.Fprintf(w, "%s that no policy makes left out\n", counted(r.Skipped, "decision"))
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := newTable(w)
 	for _, part := range []struct {
 		what string
 		list []connector.Difference
@@ -299,8 +293,9 @@ func printReplay(w io.Writer, path string, p *policy.Policy, r *connector.Replay
 				fmt.Fprintf(t, "  and %d more\n", len(part.list)-most)
 				break
 			}
-			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t-> %s\n", d.At.UTC().Format("2006-01-02 15:04"), d.Queue, d.Ref.Name(),
-				outcomeOf(d.Before.Verdict, d.Before.Reason, d.Before.Rule), outcomeOf(d.After.Verdict, d.After.Reason, d.After.Rule))
+			t.row("  "+d.At.UTC().Format("2006-01-02 15:04"), d.Queue, d.Ref.Name(),
+				outcomeOf(d.Before.Verdict, d.Before.Reason, d.Before.Rule),
+				"-> "+outcomeOf(d.After.Verdict, d.After.Reason, d.After.Rule))
 		}
 	}
 	if err := t.Flush(); err != nil {

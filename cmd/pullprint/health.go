@@ -8,13 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"pullprint/connector/config"
 )
 
 // How long health waits for one answer, how much of it it reads, and how often it
@@ -86,16 +83,9 @@ func (o healthOptions) target(cmd *cobra.Command) (string, error) {
 // metricsAddress is where this machine reaches the daemon of the configuration. A
 // configuration that is wrong otherwise still tells.
 func metricsAddress(cmd *cobra.Command) (string, error) {
-	path, err := cmd.Flags().GetString("config")
-	if err != nil {
+	cfg, err := loadConfig(cmd, ", or give --url")
+	if err != nil && (cfg == nil || cfg.Metrics.Listen == "") {
 		return "", err
-	}
-	cfg, err := config.Load(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return "", usageError{fmt.Errorf("there is no configuration %s; name it with --config, or give --url", path)}
-	}
-	if err != nil && cfg.Metrics.Listen == "" {
-		return "", usageError{err}
 	}
 	host, port, err := net.SplitHostPort(cfg.Metrics.Listen)
 	if err != nil {

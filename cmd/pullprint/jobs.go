@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -102,15 +101,13 @@ func printJobs(w io.Writer, list []admin.JobEntry, state string) error {
 		}
 		return nil
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "JOB\tSTATE\tOWNER\tSEEN\tHELD UNTIL\tREASON")
+	t := newTable(w, "JOB", "STATE", "OWNER", "SEEN", "HELD UNTIL", "REASON")
 	for _, j := range list {
 		until := "-"
 		if !j.HoldUntil.IsZero() {
 			until = j.HoldUntil.Local().Format("Mon 02 Jan 15:04")
 		}
-		fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%s\t%s\n", printable(j.Queue), printable(j.Job), j.State, orDash(printable(j.Owner)),
-			j.Seen.Local().Format("Mon 02 Jan 15:04:05"), until, orDash(printable(j.Reason)))
+		t.row(j.Queue+"/"+j.Job, j.State, orDash(j.Owner), j.Seen.Local().Format("Mon 02 Jan 15:04:05"), until, orDash(j.Reason))
 	}
 	return t.Flush()
 }
@@ -134,11 +131,9 @@ func listDead(cmd *cobra.Command, c *admin.Client, since time.Duration, asJSON b
 		fmt.Fprintln(cmd.OutOrStdout(), "nothing was given up")
 		return nil
 	}
-	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "GIVEN UP\tREASON\tTASK\tJOB\tATTEMPTS\tERROR")
+	t := newTable(cmd.OutOrStdout(), "GIVEN UP", "REASON", "TASK", "JOB", "ATTEMPTS", "ERROR")
 	for _, d := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", d.At.Local().Format("Mon 02 Jan 15:04:05"), d.Reason, orDash(printable(d.Task)),
-			orDash(printable(d.Job)), d.Attempts, printable(d.Error))
+		t.row(d.At.Local().Format("Mon 02 Jan 15:04:05"), d.Reason, orDash(d.Task), orDash(d.Job), d.Attempts, d.Error)
 	}
 	return t.Flush()
 }
@@ -197,10 +192,8 @@ func jobsShow(f *apiFlags) *cobra.Command {
 }
 
 func printJob(w io.Writer, r *held.Record) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "%s\t%s\n", name, printable(fmt.Sprintf(format, args...)))
-	}
+	t := newTable(w)
+	line := func(name, format string, args ...any) { t.row(name, fmt.Sprintf(format, args...)) }
 	line("job", "%s/%s", r.Queue, r.Job)
 	line("printer", "%s", r.Printer)
 	line("state", "%s", r.State)

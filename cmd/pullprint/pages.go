@@ -8,7 +8,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -229,19 +228,18 @@ func (c *counting) print(w io.Writer, all []countedFile, paper, price bool) erro
 	if c.asJSON {
 		return printJSON(w, all)
 	}
-	var table strings.Builder
-	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	row := func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) }
-	head := []string{"FILE", "PAGES"}
+	var text strings.Builder
+	t := newTable(&text)
+	head := []any{"FILE", "PAGES"}
 	if paper {
 		head = append(head, "COLOUR", "SIDES", "SHEETS")
 	}
 	if price {
 		head = append(head, "COST")
 	}
-	row(append(head, "WHY")...)
+	t.row(append(head, "WHY")...)
 	for _, f := range all {
-		cells := []string{printable(f.File), "unknown"}
+		cells := []any{f.File, "unknown"}
 		if f.File == "" {
 			cells[0] = "-"
 		}
@@ -254,12 +252,12 @@ func (c *counting) print(w io.Writer, all []countedFile, paper, price bool) erro
 		if price {
 			cells = append(cells, f.Price)
 		}
-		row(append(cells, printable(f.Why))...)
+		t.row(append(cells, f.Why)...)
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for line := range strings.Lines(table.String()) {
+	for line := range strings.Lines(text.String()) {
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
 			return err
 		}

@@ -136,7 +136,7 @@ func (f *peopleFlags) erase(cmd *cobra.Command, user string, how connector.Erasu
 		return done, false, err
 	}
 	if err == nil {
-		cfg, err = loadConfig(cmd)
+		cfg, err = loadConfig(cmd, "")
 	}
 	if err == nil && cfg.NATS.Embedded == nil {
 		return done, false, nil
@@ -153,7 +153,7 @@ func (f *peopleFlags) onPeople(cmd *cobra.Command, do func(*connector.People) er
 	if f.url != "" {
 		return bus.ErrLocked
 	}
-	cfg, err := loadConfig(cmd)
+	cfg, err := loadConfig(cmd, "")
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,12 +73,13 @@ func (f *apiFlags) printStanding(w io.Writer, s *connector.Standing, nobodys str
 	if len(s.Balances) == 0 {
 		fmt.Fprintf(w, nobodys, s.Account)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := newTable(w)
 	if len(s.Balances) > 0 {
-		fmt.Fprintln(t, "ALLOWANCE\tLEFT\tLIMIT\tCARRIED\tADJUSTED\tSPENT\tRESERVED\tRENEWS")
+		t.row("ALLOWANCE", "LEFT", "LIMIT", "CARRIED", "ADJUSTED", "SPENT", "RESERVED", "RENEWS")
 	}
 	for _, b := range s.Balances {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", strings.Join(b.Allowances, ", "), b.Left, b.Limit, b.Carried, b.Adjusted, b.Spent, b.Reserved, b.Renews.Local().Format("Mon 02 Jan 15:04"))
+		t.row(strings.Join(b.Allowances, ", "), b.Left, b.Limit, b.Carried, b.Adjusted, b.Spent, b.Reserved,
+			b.Renews.Local().Format("Mon 02 Jan 15:04"))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -147,14 +147,13 @@ func quotaHistory(f *apiFlags) *cobra.Command {
 		if f.json {
 			return printJSON(cmd.OutOrStdout(), list)
 		}
-		t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "AT\tWHAT\tAMOUNT\tJOB\tBY\tWHY")
+		t := newTable(cmd.OutOrStdout(), "AT", "WHAT", "AMOUNT", "JOB", "BY", "WHY")
 		for _, e := range list.Entries {
 			amount := e.Amount.String()
 			if e.Default {
 				amount = "default"
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(printable(e.Job)), orDash(printable(e.By)), printable(e.Why))
+			t.row(e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(e.Job), orDash(e.By), e.Why)
 		}
 		if err := t.Flush(); err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -129,16 +128,9 @@ func (r *registration) removal(ctx context.Context) (*register.Plan, error) {
 // open reads the configuration and signs the administrator in. What is asked of
 // them goes to stderr, so that stdout is for pipes.
 func (r *registration) open(cmd *cobra.Command) error {
-	path, err := cmd.Flags().GetString("config")
+	cfg, err := loadConfig(cmd, "")
 	if err != nil {
 		return err
-	}
-	cfg, err := config.Load(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return usageError{fmt.Errorf("there is no configuration %s; name it with --config", path)}
-	}
-	if err != nil {
-		return usageError{err}
 	}
 	r.cfg = cfg
 	for _, q := range cfg.Queues {

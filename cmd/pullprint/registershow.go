@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"pullprint/connector"
@@ -96,8 +95,7 @@ func (r *registration) show(w io.Writer, p *register.Plan) error {
 	} else {
 		fmt.Fprintf(w, "task definition %q: %s\n", printable(p.Definition.DisplayName), p.Definition.ID)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "QUEUE\tPRINTER\tTRIGGER\tACTION")
+	t := newTable(w, "QUEUE", "PRINTER", "TRIGGER", "ACTION")
 	for _, s := range p.Steps {
 		about := s.State
 		switch {
@@ -110,11 +108,7 @@ func (r *registration) show(w io.Writer, p *register.Plan) error {
 		if act == register.ActionSkip {
 			act += "; --replace takes its place"
 		}
-		id := s.Queue.ID
-		if id == "" {
-			id = "-"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(s.Name), printable(id), printable(about), act)
+		t.row(s.Name, orDash(s.Queue.ID), about, act)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -176,9 +170,10 @@ func shownPrinters(p *register.Plan) []shownPrinter {
 
 // showPrinters tells of virtual printers, if there is anything to tell.
 func showPrinters(w io.Writer, p *register.Plan) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := newTable(w)
 	if len(p.VirtualPrinters) > 0 {
-		fmt.Fprintln(t, "\nQUEUE\tVIRTUAL PRINTER\tLACKS\tACTION")
+		fmt.Fprintln(t)
+		t.row("QUEUE", "VIRTUAL PRINTER", "LACKS", "ACTION")
 	}
 	for i := range p.VirtualPrinters {
 		v := &p.VirtualPrinters[i]
@@ -197,13 +192,14 @@ func showPrinters(w io.Writer, p *register.Plan) error {
 		if lacks == "" {
 			lacks = "nothing"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(v.Name), printable(found), printable(lacks), printable(act))
+		t.row(v.Name, found, lacks, act)
 	}
 	if len(p.Deletions) > 0 {
-		fmt.Fprintln(t, "\nPRINTER\tID\tACTION")
+		fmt.Fprintln(t)
+		t.row("PRINTER", "ID", "ACTION")
 	}
 	for _, g := range p.Deletions {
-		fmt.Fprintf(t, "%s\t%s\tdelete, with its share\n", printable(g.DisplayName), printable(g.ID))
+		t.row(g.DisplayName, g.ID, "delete, with its share")
 	}
 	return t.Flush()
 }

@@ -108,17 +108,10 @@ func supervised(o *daemon.Options, log *zap.Logger) error {
 // loadAll reads the configuration and the policies that it names. Problems of all
 // come together, in a usageError of strictyaml.Problems.
 func loadAll(cmd *cobra.Command) (*config.Config, *policy.Policy, error) {
-	path, err := cmd.Flags().GetString("config")
-	if err != nil {
-		return nil, nil, err
-	}
-	cfg, err := config.Load(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, usageError{fmt.Errorf("configuration file %s does not exist; name yours with --config FILE, an example is config.example.yaml", path)}
-	}
+	cfg, err := loadConfig(cmd, " FILE; an example is config.example.yaml")
 	var problems, more strictyaml.Problems
 	if err != nil && !errors.As(err, &problems) {
-		return nil, nil, usageError{err}
+		return nil, nil, err
 	}
 	p := policy.Default()
 	if file := cfg.Policy.File; file != "" {

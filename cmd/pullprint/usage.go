@@ -5,16 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
-	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/held"
 	"pullprint/trigger/graph"
@@ -98,16 +95,9 @@ func addPrinted(ctx context.Context, c *admin.Client, list []connector.UsageDay,
 
 // reader is a person who may read the report.
 func reader(cmd *cobra.Command) (*graph.Client, error) {
-	path, err := cmd.Flags().GetString("config")
+	cfg, err := loadConfig(cmd, "")
 	if err != nil {
 		return nil, err
-	}
-	cfg, err := config.Load(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, usageError{fmt.Errorf("there is no configuration %s; name it with --config", path)}
-	}
-	if err != nil {
-		return nil, usageError{err}
 	}
 	gc := graph.Config{TenantID: cfg.TenantID, Cloud: cfg.Cloud, Endpoints: cfg.Endpoints, Auth: cfg.Auth}
 	o := graph.Options{UserAgent: "pullprint/" + daemon.ReadBuild().Version}
@@ -121,10 +111,9 @@ func reader(cmd *cobra.Command) (*graph.Client, error) {
 }
 
 func printUsage(w io.Writer, list []connector.UsageDay) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "DAY\tGRAPH\tPULLPRINT\tDIVERGENCE\tPAGES NOT KNOWN")
+	t := newTable(w, "DAY", "GRAPH", "PULLPRINT", "DIVERGENCE", "PAGES NOT KNOWN")
 	for _, u := range list {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%.0f %%\t%s\n", u.Date, u.Graph, u.Pullprint, 100*u.Divergence(), orDash(jobsWord(u.Unknown)))
+		t.row(u.Date, u.Graph, u.Pullprint, fmt.Sprintf("%.0f %%", 100*u.Divergence()), orDash(jobsWord(u.Unknown)))
 	}
 	return t.Flush()
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"runtime/debug"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -34,22 +32,22 @@ func versionCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(out, b)
 			}
-			tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			fmt.Fprintf(tw, "pullprint\t%s\n", b.Version)
-			fmt.Fprintf(tw, "module\t%s\n", b.Module)
-			fmt.Fprintf(tw, "revision\t%s\n", b.Revision)
-			fmt.Fprintf(tw, "committed\t%s\n", b.Time)
-			fmt.Fprintf(tw, "modified\t%t\n", b.Modified)
-			fmt.Fprintf(tw, "go\t%s %s/%s\n", b.Go, runtime.GOOS, runtime.GOARCH)
+			t := newTable(out)
+			t.row("pullprint", b.Version)
+			t.row("module", b.Module)
+			t.row("revision", b.Revision)
+			t.row("committed", b.Time)
+			t.row("modified", b.Modified)
+			t.row("go", b.Go+" "+runtime.GOOS+"/"+runtime.GOARCH)
 			if known {
 				for _, d := range info.Deps {
 					switch d.Path {
 					case "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "cel.dev/cel-go":
-						fmt.Fprintf(tw, "with\t%s %s\n", d.Path, d.Version)
+						t.row("with", d.Path+" "+d.Version)
 					}
 				}
 			}
-			return tw.Flush()
+			return t.Flush()
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

@@ -14,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+
+	"pullprint/connector/durable"
 )
 
 // ErrLost: the embedded store has lost what it had acknowledged.
@@ -132,36 +134,10 @@ func (m *mark) write(file string) error {
 	if err != nil {
 		return fmt.Errorf("encode the mark of the store: %w", err)
 	}
-	if err := writeDurably(file, append(text, '\n')); err != nil {
+	if err := durable.Write(file, append(text, '\n')); err != nil {
 		return fmt.Errorf("write the mark of the store: %w", err)
 	}
 	return nil
-}
-
-// writeDurably replaces a file by one with text, which is on disk when it
-// returns.
-func writeDurably(file string, text []byte) error {
-	tmp := file + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, file); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(file))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // standing is how far a stream has come, by the server.

@@ -16,6 +16,8 @@ import (
 
 	"github.com/minio/highwayhash"
 	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/durable"
 )
 
 // The files of the embedded server: a stream's messages are in blocks N.blk, one record
@@ -216,7 +218,7 @@ func repair(dir string, damaged []Loss) error {
 			if at, _ := records(text, hashOf(l.Stream, file), func(rec []byte, _ uint64) { good = append(good, rec...) }); at == len(text) {
 				continue
 			}
-			if err := writeDurably(file, good); err != nil {
+			if err := durable.Write(file, good); err != nil {
 				return fmt.Errorf("repair the store: %w", err)
 			}
 		}

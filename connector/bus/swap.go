@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"pullprint/connector/durable"
 )
 
 // The folders in nats.embedded.store_dir: the server's own, one that is being
@@ -61,7 +63,7 @@ func restoreEmbedded(ctx context.Context, cfg Config, f *backupFile, o RestoreOp
 			return c, "", fmt.Errorf("restore: %w", err)
 		}
 	}
-	err = errors.Join(os.Rename(filepath.Join(fresh, liveFolder), live), syncDir(dir))
+	err = durable.Rename(filepath.Join(fresh, liveFolder), live)
 	if err != nil {
 		return c, replaced, fmt.Errorf("restore: %w", err)
 	}
@@ -112,6 +114,6 @@ func syncTree(dir string) error {
 		if !d.IsDir() && !d.Type().IsRegular() {
 			return nil
 		}
-		return syncDir(path)
+		return durable.Sync(path)
 	})
 }
