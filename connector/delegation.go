@@ -18,7 +18,8 @@ const MaxDelegation = 31 * 24 * time.Hour
 // StateKV is what Delegations needs of the state bucket; *bus.KV is one.
 type StateKV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
+		ttl time.Duration) (newRevision uint64, swapped bool, err error)
 	Delete(ctx context.Context, key string, revision uint64) (bool, error)
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 }
@@ -63,7 +64,8 @@ func (s *Delegations) Put(ctx context.Context, d Delegation) error {
 	case d.Owner == d.To:
 		return fmt.Errorf("%w: owner and delegate are the same person", ErrInvalid)
 	case left <= 0 || left > MaxDelegation:
-		return fmt.Errorf("%w: a delegation ends within %d days, and not in the past", ErrInvalid, MaxDelegation/(24*time.Hour))
+		return fmt.Errorf("%w: a delegation ends within %d days, and not in the past", ErrInvalid,
+			MaxDelegation/(24*time.Hour))
 	}
 	value, err := json.Marshal(d)
 	if err != nil {

@@ -67,7 +67,8 @@ func (r *Releaser) readPrinter(ctx context.Context, dev Device) (ok bool, why st
 	defer cancel()
 	p, err := r.printers.Printer(ctx, dev.PrinterID)
 	if notFound(err) {
-		r.log.Error("graph does not know the printer of a device: correct devices[].printer_id, and share the printer with the app", zap.String("device", dev.ID), zap.String("printer", dev.PrinterID))
+		r.log.Error("graph does not know the printer of a device: correct devices[].printer_id, and share the printer "+
+			"with the app", zap.String("device", dev.ID), zap.String("printer", dev.PrinterID))
 		return false, "", nil
 	}
 	if err != nil {

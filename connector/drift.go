@@ -47,7 +47,8 @@ func (s *Sweeper) lookForDrift(ctx context.Context, now time.Time) {
 			continue
 		}
 		if is && !d.queues[q.Name] {
-			s.log.Error("queue drifted", zap.String("queue", q.Name), zap.String("found", why), zap.String("remedy", "look at `pullprint register plan`"))
+			s.log.Error("queue drifted", zap.String("queue", q.Name), zap.String("found", why),
+				zap.String("remedy", "look at `pullprint register plan`"))
 		}
 		if !is && d.queues[q.Name] {
 			s.log.Info("queue is ours again", zap.String("queue", q.Name))
@@ -89,7 +90,8 @@ func (s *Sweeper) pastUs(ctx context.Context, q Queue, now time.Time) (past, our
 			break
 		}
 		age := now.Sub(job.Created)
-		if age < driftAfter || age > driftSpan || job.Created.Before(s.drifted.since) || job.Created.Before(newest.Created) || job.RedirectedFrom != "" {
+		if age < driftAfter || age > driftSpan || job.Created.Before(s.drifted.since) ||
+			job.Created.Before(newest.Created) || job.RedirectedFrom != "" {
 			continue
 		}
 		newest = job

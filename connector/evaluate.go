@@ -65,7 +65,8 @@ func (e *evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.J
 	if err != nil {
 		return held.Record{}, err
 	}
-	if eval.User.ID == "" && v.Verdict == policy.Hold && (q.Mode == ModePull || v.Reason == policy.ReasonDirectoryUnavailable) {
+	if eval.User.ID == "" && v.Verdict == policy.Hold &&
+		(q.Mode == ModePull || v.Reason == policy.ReasonDirectoryUnavailable) {
 		// Nobody could ever release it, and the directory will never know who it is.
 		v = e.ownDecision(policy.ReasonOwnerUnknown, policy.Arrival, policy.Abort)
 	}
@@ -106,7 +107,9 @@ func (e *evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluat
 // is one. What neither looks at isn't asked for; what can't be found out is
 // missing, and they know what to do then. The error is that of a context that
 // ended, or says that the documents can't be opened right now.
-func (e *evaluator) evaluate(ctx context.Context, eval *evaluation) (live policy.Decision, shadow *policy.Decision, err error) {
+func (e *evaluator) evaluate(ctx context.Context,
+	eval *evaluation,
+) (live policy.Decision, shadow *policy.Decision, err error) {
 	p, next := e.policy(), e.shadowPolicy()
 	needs := p.Needs(eval.Point, eval.Queue.Mode)
 	if next != nil {
@@ -216,7 +219,8 @@ func (e *evaluator) openDocuments(ctx context.Context, eval *evaluation, out *he
 	for _, d := range eval.job.Documents {
 		n, err := e.pages(ctx, eval.job.Ref, d)
 		if err != nil {
-			e.log.Info("pages not counted", zap.String("job", eval.job.Ref.Job), zap.String("type", d.ContentType), zap.Error(err))
+			e.log.Info("pages not counted", zap.String("job", eval.job.Ref.Job), zap.String("type", d.ContentType),
+				zap.Error(err))
 			return err
 		}
 		out.Count += n
@@ -236,7 +240,8 @@ func (e *evaluator) withBalances(ctx context.Context, p *policy.Policy, eval eva
 	if len(req.Budget.Claims) == 0 || (req.User.ID == "" && personal) {
 		return req
 	}
-	balances, err := e.balances(ctx, req.Budget.Claims, held.Ref(eval.job.Ref), eval.paid != nil || p.ReservesAtArrival(), req.Now)
+	balances, err := e.balances(ctx, req.Budget.Claims, held.Ref(eval.job.Ref), eval.paid != nil || p.ReservesAtArrival(),
+		req.Now)
 	if err != nil {
 		e.log.Warn("balances not read", zap.String("job", eval.job.Ref.Job), zap.Error(err))
 		req.Missing = append(slices.Clone(req.Missing), policy.Ledger)
@@ -291,8 +296,9 @@ func input(eval *evaluation) held.Input {
 	j := &eval.Job
 	in := held.Input{
 		Mode: eval.Queue.Mode, Copies: j.Copies, Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize,
-		ContentType: j.ContentType, Size: j.Size, Created: j.Created, Groups: eval.User.Groups, GroupsAge: int64(eval.groupsAge / time.Second),
-		Language: eval.User.Language, Pages: eval.pages, PagesPerSheet: j.PagesPerSheet,
+		ContentType: j.ContentType, Size: j.Size, Created: j.Created, Groups: eval.User.Groups,
+		GroupsAge: int64(eval.groupsAge / time.Second),
+		Language:  eval.User.Language, Pages: eval.pages, PagesPerSheet: j.PagesPerSheet,
 	}
 	for _, r := range j.Ranges {
 		in.Ranges = append(in.Ranges, held.Range(r))
@@ -307,5 +313,7 @@ func input(eval *evaluation) held.Input {
 }
 
 func account(b quota.Balance) held.Account {
-	return held.Account{Key: b.Account.Key(), Limit: b.Limit + b.Carried + b.Adjusted, Spent: b.Spent, Reserved: b.Reserved, Left: b.Left}
+	return held.Account{
+		Key: b.Account.Key(), Limit: b.Limit + b.Carried + b.Adjusted, Spent: b.Spent, Reserved: b.Reserved, Left: b.Left,
+	}
 }

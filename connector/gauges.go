@@ -12,10 +12,14 @@ import (
 const expiresSoon = time.Hour
 
 var (
-	intentsDesc   = prometheus.NewDesc("pullprint_intents", "Jobs whose effect in Graph was begun and has no outcome yet, by state.", []string{"state"}, nil)
-	intentAgeDesc = prometheus.NewDesc("pullprint_intents_oldest_age_seconds", "How long ago the oldest effect without an outcome was begun; 0 without one.", nil, nil)
-	heldAgeDesc   = prometheus.NewDesc("pullprint_held_oldest_age_seconds", "How long the job that was held first of those held now has been held; 0 without one.", []string{"queue"}, nil)
-	expiringDesc  = prometheus.NewDesc("pullprint_held_expiring_jobs", "Held jobs that will be aborted within an hour unless they are released.", []string{"queue"}, nil)
+	intentsDesc = prometheus.NewDesc("pullprint_intents",
+		"Jobs whose effect in Graph was begun and has no outcome yet, by state.", []string{"state"}, nil)
+	intentAgeDesc = prometheus.NewDesc("pullprint_intents_oldest_age_seconds",
+		"How long ago the oldest effect without an outcome was begun; 0 without one.", nil, nil)
+	heldAgeDesc = prometheus.NewDesc("pullprint_held_oldest_age_seconds",
+		"How long the job that was held first of those held now has been held; 0 without one.", []string{"queue"}, nil)
+	expiringDesc = prometheus.NewDesc("pullprint_held_expiring_jobs",
+		"Held jobs that will be aborted within an hour unless they are released.", []string{"queue"}, nil)
 )
 
 // waiting tells at each scrape how long jobs have been waiting. It reads the Index,

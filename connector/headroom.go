@@ -43,7 +43,8 @@ func (l Load) Split() (why string, is bool) {
 		return "", false
 	}
 	if float64(l.Jobs)/limitJobs >= float64(l.AtOnce)/limitAtOnce {
-		return fmt.Sprintf("%d of %d jobs in 10 minutes at %s", l.Jobs, limitJobs, l.Since.Local().Format("15:04 on 2 Jan")), true
+		return fmt.Sprintf("%d of %d jobs in 10 minutes at %s", l.Jobs, limitJobs, l.Since.Local().Format("15:04 on 2 Jan")),
+			true
 	}
 	return fmt.Sprintf("%d of %d jobs at once", l.AtOnce, limitAtOnce), true
 }

@@ -211,7 +211,8 @@ func (x *Index) apply(key string, value []byte) {
 	}
 	e := &Entry{
 		Ref: rec.Ref, Key: key, Task: rec.Task, Queue: rec.Queue, State: rec.State, Seen: rec.Seen,
-		HoldUntil: rec.HoldUntil, Warned: rec.Warned, Created: rec.Created, Owner: graph.Canonical(rec.Owner), Reason: rec.Decision.Reason, Policy: rec.Decision.Policy,
+		HoldUntil: rec.HoldUntil, Warned: rec.Warned, Created: rec.Created, Owner: graph.Canonical(rec.Owner),
+		Reason: rec.Decision.Reason, Policy: rec.Decision.Policy,
 		Mode: mode(rec.Decision.Input.Mode),
 	}
 	if rec.Intent != nil {

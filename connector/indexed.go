@@ -44,7 +44,8 @@ type odd struct {
 
 func pack(e *Entry) (indexed, odd) {
 	in := indexed{
-		unique.Make(e.Owner), unique.Make(e.Queue), unique.Make(string(e.State)), unique.Make(e.Reason), unique.Make(e.Policy), unique.Make(e.Mode),
+		unique.Make(e.Owner), unique.Make(e.Queue), unique.Make(string(e.State)), unique.Make(e.Reason),
+		unique.Make(e.Policy), unique.Make(e.Mode),
 		instantOf(e.Since), instantOf(e.Seen), instantOf(e.HoldUntil), instantOf(e.Warned), instantOf(e.Created),
 		guid{},
 	}
@@ -66,8 +67,9 @@ func pack(e *Entry) (indexed, odd) {
 func (in *indexed) view(p place) Entry {
 	return Entry{
 		Ref: p.ref(), Queue: in.queue.Value(), State: held.State(in.state.Value()),
-		Since: in.since.time(), Seen: in.seen.time(), HoldUntil: in.holdUntil.time(), Warned: in.warned.time(), Created: in.created.time(),
-		Owner: in.owner.Value(), Reason: in.reason.Value(), Policy: in.policy.Value(), Mode: in.mode.Value(),
+		Since: in.since.time(), Seen: in.seen.time(), HoldUntil: in.holdUntil.time(), Warned: in.warned.time(),
+		Created: in.created.time(),
+		Owner:   in.owner.Value(), Reason: in.reason.Value(), Policy: in.policy.Value(), Mode: in.mode.Value(),
 	}
 }
 

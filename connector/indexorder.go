@@ -15,7 +15,8 @@ type position struct {
 }
 
 func (p position) compare(o position) int {
-	return cmp.Or(cmp.Compare(p.seen, o.seen), strings.Compare(p.printer.Value(), o.printer.Value()), strings.Compare(p.job, o.job))
+	return cmp.Or(cmp.Compare(p.seen, o.seen), strings.Compare(p.printer.Value(), o.printer.Value()),
+		strings.Compare(p.job, o.job))
 }
 
 // minStale is how many positions of jobs that are gone are kept in any case: removing

@@ -33,12 +33,14 @@ const noteWithin = 5 * time.Second
 const aloneWithin = 30 * time.Second
 
 // errCrashed says that the process died again and again while it worked on a job.
-var errCrashed = fmt.Errorf("the process died %d times while it worked on this job: it is not worked on any more", maxCrashes)
+var errCrashed = fmt.Errorf("the process died %d times while it worked on this job: it is not worked on any more",
+	maxCrashes)
 
 // InflightKV is where it is noted what is being worked on; *bus.Inflight is one.
 type InflightKV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
+		ttl time.Duration) (newRevision uint64, swapped bool, err error)
 	Delete(ctx context.Context, key string, revision uint64) (bool, error)
 	Alive(ctx context.Context, instance string) (bool, error)
 }
@@ -322,7 +324,8 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 		return nil, err
 	}
 	if found.Crashes > 0 {
-		f.log.Warn("a process died while it worked on this job, among others perhaps", zap.String("job", key), zap.Int("times", found.Crashes))
+		f.log.Warn("a process died while it worked on this job, among others perhaps", zap.String("job", key),
+			zap.Int("times", found.Crashes))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -345,7 +348,9 @@ func (f *inflight) place(ctx context.Context, crashes int) (give func(), err err
 	return sync.OnceFunc(func() { f.alone.Release(n) }), nil
 }
 
-func (f *inflight) put(ctx context.Context, key string, n note, revision uint64) (newRevision uint64, ok bool, err error) {
+func (f *inflight) put(ctx context.Context, key string, n note,
+	revision uint64,
+) (newRevision uint64, ok bool, err error) {
 	raw, err := json.Marshal(n)
 	if err != nil {
 		return 0, false, fmt.Errorf("encode note: %w", err)

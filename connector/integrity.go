@@ -96,19 +96,22 @@ func (i *Integrity) look(ctx context.Context) error {
 			return nil
 		})
 		if err != nil {
-			i.log.Warn("accounts, badges and state not read through, tried again in a minute", zap.String("bucket", bucket), zap.Error(err))
+			i.log.Warn("accounts, badges and state not read through, tried again in a minute", zap.String("bucket", bucket),
+				zap.Error(err))
 			return err
 		}
 	}
 	var err error
 	if n > 0 {
-		err = fmt.Errorf("%d records can't be read: %s; all others are in use. %s", n, strings.Join(found, "; "), integrityRemedy)
+		err = fmt.Errorf("%d records can't be read: %s; all others are in use. %s", n, strings.Join(found, "; "),
+			integrityRemedy)
 	}
 	i.tell(err, n, found)
 	return err
 }
 
-const integrityRemedy = "Restore the store from a backup, or stop the daemon and give them up by `pullprint accept-loss`; a badge can be enrolled again instead"
+const integrityRemedy = "Restore the store from a backup, or stop the daemon and give them up by `pullprint " +
+	"accept-loss`; a badge can be enrolled again instead"
 
 // tell keeps and logs what was found, once while it is the same.
 func (i *Integrity) tell(err error, n int, found []string) {
@@ -121,7 +124,8 @@ func (i *Integrity) tell(err error, n int, found []string) {
 			i.log.Info("accounts, badges and state can all be read again")
 			return
 		}
-		i.log.Error("stored records can't be read", zap.Int("records", n), zap.Strings("first", found), zap.String("remedy", integrityRemedy))
+		i.log.Error("stored records can't be read", zap.Int("records", n), zap.Strings("first", found),
+			zap.String("remedy", integrityRemedy))
 	}
 }
 

@@ -50,7 +50,8 @@ func (e *LedgerExport) Fill() {
 // LedgerHistory reads what happened on an account, or on all when it is empty, in
 // the order it was stored; *bus.Bus is one.
 type LedgerHistory interface {
-	LedgerFrom(ctx context.Context, account string, sequence uint64, fn func(sequence uint64, stored time.Time, body []byte) error) error
+	LedgerFrom(ctx context.Context, account string, sequence uint64, fn func(sequence uint64, stored time.Time,
+		body []byte) error) error
 }
 
 // LedgerExporter writes the history of accounts to files of JSON lines, one entry
@@ -177,7 +178,9 @@ const promptly = 10 * time.Second
 
 // repeated reports whether an entry was in the history before. That can only be one
 // that comes late: then its account's history is looked through.
-func (e *LedgerExporter) repeated(ctx context.Context, sequence uint64, stored time.Time, body []byte) (found bool, err error) {
+func (e *LedgerExporter) repeated(ctx context.Context, sequence uint64, stored time.Time,
+	body []byte,
+) (found bool, err error) {
 	var entry quota.Entry
 	if json.Unmarshal(body, &entry) != nil || stored.Sub(entry.At) < promptly {
 		return false, nil

@@ -56,10 +56,13 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 	m := &Metrics{
 		reg: reg, queues: queues,
-		decisions: counterVec("decisions_total", "Decisions by point, verdict, reason code, rule and queue.", "point", "verdict", "reason", "rule", "queue"),
-		shadow:    counterVec("shadow_decisions_total", "Decisions that a policy in shadow would have taken otherwise, by point, verdict, reason code, rule and queue.", "point", "verdict", "reason", "rule", "queue"),
+		decisions: counterVec("decisions_total", "Decisions by point, verdict, reason code, rule and queue.", "point",
+			"verdict", "reason", "rule", "queue"),
+		shadow: counterVec("shadow_decisions_total", "Decisions that a policy in shadow would have taken otherwise, by "+
+			"point, verdict, reason code, rule and queue.", "point", "verdict", "reason", "rule", "queue"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pullprint_decision_duration_seconds", Help: "Time from the arrival of the notification or tap to the effect in Graph.",
+			Name:    "pullprint_decision_duration_seconds",
+			Help:    "Time from the arrival of the notification or tap to the effect in Graph.",
 			Buckets: []float64{.0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300},
 		}, []string{"point", "verdict"}),
 		holdAge: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -71,41 +74,57 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		}, []string{"queue"}),
 		ignored: counterVec("tasks_ignored_total", "Tasks heard of that are not ours to decide, by reason.", "reason"),
 		recovered: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pullprint_tasks_recovered_total", Help: "Tasks that only the sweep found, because their notification was lost.",
+			Name: "pullprint_tasks_recovered_total",
+			Help: "Tasks that only the sweep found, because their notification was lost.",
 		}),
-		dead:      counterVec("dead_letters_total", "Tasks given up, by reason.", "reason"),
-		gone:      counterVec("jobs_gone_total", "Jobs that Graph finished, canceled or forgot without us, by queue.", "queue"),
-		readBacks: counterVec("read_backs_total", "Jobs read back because the outcome of an effect was unknown, by what was found.", "found"),
-		sweeps:    counterVec("sweeps_total", "Sweeps by result.", "result"),
-		warnings:  counterVec("expiry_warnings_total", "Notices that the hold of a job ends soon and that somebody heard, by queue.", "queue"),
-		odd:       counterVec("odd_badges_total", "Unknown badges with characters that no card has, by device.", "device"),
-		taps:      counterVec("taps_total", "Badges shown at devices, by device and result.", "device", "result"),
-		unknown:   counterVec("unknown_total", "Decisions for which something needed was out of reach, by dependency and fail mode.", "dependency", "mode"),
-		pages:     counterVec("page_counts_total", "Jobs whose pages were looked for, by result: counted, estimated or unknown.", "result"),
-		diverged:  counterVec("policy_divergence_total", "Decisions that the policy in policy.shadow_file would have taken otherwise, by point, the verdict taken and the one it would have taken.", "point", "live", "shadow"),
-		denied:    counterVec("quota_denied_total", "Jobs refused because an account did not cover them, by kind of account.", "account_kind"),
-		settled:   counterVec("quota_settled_total", "Reservations that came to their end, by end: spent, refunded or void.", "end"),
-		damaged:   counterVec("damaged_records_total", "Records met in the store that can't be read and were left out, by kind: account, badge, job, delegation or state.", "kind"),
+		dead: counterVec("dead_letters_total", "Tasks given up, by reason.", "reason"),
+		gone: counterVec("jobs_gone_total", "Jobs that Graph finished, canceled or forgot without us, by queue.",
+			"queue"),
+		readBacks: counterVec("read_backs_total",
+			"Jobs read back because the outcome of an effect was unknown, by what was found.", "found"),
+		sweeps: counterVec("sweeps_total", "Sweeps by result.", "result"),
+		warnings: counterVec("expiry_warnings_total",
+			"Notices that the hold of a job ends soon and that somebody heard, by queue.", "queue"),
+		odd:  counterVec("odd_badges_total", "Unknown badges with characters that no card has, by device.", "device"),
+		taps: counterVec("taps_total", "Badges shown at devices, by device and result.", "device", "result"),
+		unknown: counterVec("unknown_total",
+			"Decisions for which something needed was out of reach, by dependency and fail mode.", "dependency", "mode"),
+		pages: counterVec("page_counts_total",
+			"Jobs whose pages were looked for, by result: counted, estimated or unknown.", "result"),
+		diverged: counterVec("policy_divergence_total", "Decisions that the policy in policy.shadow_file would have taken "+
+			"otherwise, by point, the verdict taken and the one it would have taken.", "point", "live", "shadow"),
+		denied: counterVec("quota_denied_total", "Jobs refused because an account did not cover them, by kind of account.",
+			"account_kind"),
+		settled: counterVec("quota_settled_total", "Reservations that came to their end, by end: spent, refunded or void.",
+			"end"),
+		damaged: counterVec("damaged_records_total", "Records met in the store that can't be read and were left out, by "+
+			"kind: account, badge, job, delegation or state.", "kind"),
 		reserved: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_quota_reservations", Help: "Reservations open at the last sweep.",
 		}),
 		oldest: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pullprint_quota_reservation_age_seconds", Help: "Age of the oldest reservation that was open at the last sweep; 0 without one.",
+			Name: "pullprint_quota_reservation_age_seconds",
+			Help: "Age of the oldest reservation that was open at the last sweep; 0 without one.",
 		}),
 		usage: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pullprint_usage_pages", Help: "Sides printed on the day that was compared last, by source: what Graph reports, and what was let print here.",
+			Name: "pullprint_usage_pages",
+			Help: "Sides printed on the day that was compared last, by source: what Graph reports, and what was let print here.",
 		}, []string{"source"}),
 		usageDiff: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pullprint_usage_divergence_ratio", Help: "By which part Graph's own report of that day is more than what was let print here; negative when it is less.",
+			Name: "pullprint_usage_divergence_ratio",
+			Help: "By which part Graph's own report of that day is more than what was let print here; negative when it is less.",
 		}),
 		usageAt: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_usage_compared_timestamp_seconds", Help: "When usage was compared last; 0 before the first time.",
 		}),
 		drift: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pullprint_trigger_drift", Help: "1 when jobs of the queue print without starting a task of ours: its trigger is missing or another's; else 0.",
+			Name: "pullprint_trigger_drift",
+			Help: "1 when jobs of the queue print without starting a task of ours: its trigger is missing or another's; else 0.",
 		}, []string{"queue"}),
 		headroom: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pullprint_queue_headroom_ratio", Help: "How much is left of what Universal Print takes of a queue, from 1 to 0 at the tightest of its limits: 100 jobs in 10 minutes, 50 at once, 4 of one person at once.",
+			Name: "pullprint_queue_headroom_ratio",
+			Help: "How much is left of what Universal Print takes of a queue, from 1 to 0 at the tightest of its limits: 100 " +
+				"jobs in 10 minutes, 50 at once, 4 of one person at once.",
 		}, []string{"queue"}),
 		selfTests: counterVec("selftests_total", "Self-tests by result.", "result"),
 		selfTestPassed: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -115,15 +134,19 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 			Name: "pullprint_selftest_last_failure_timestamp_seconds", Help: "When a self-test last failed; 0 before the first.",
 		}),
 		selfTestTook: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pullprint_selftest_duration_seconds", Help: "How long the self-test that passed last took, from the beginning of its job to its abort.",
+			Name: "pullprint_selftest_duration_seconds",
+			Help: "How long the self-test that passed last took, from the beginning of its job to its abort.",
 		}),
 		lastSweep: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pullprint_sweep_last_success_timestamp_seconds", Help: "When a sweep last read every task; 0 before the first.",
+			Name: "pullprint_sweep_last_success_timestamp_seconds",
+			Help: "When a sweep last read every task; 0 before the first.",
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone, m.readBacks, m.sweeps, m.warnings, m.taps, m.odd, m.lastSweep,
-			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.damaged, m.headroom, m.usage, m.usageDiff, m.usageAt, m.drift, m.selfTests, m.selfTestPassed, m.selfTestFailed, m.selfTestTook)
+		reg.MustRegister(m.decisions, m.shadow, m.duration, m.holdAge, m.held, m.ignored, m.recovered, m.dead, m.gone,
+			m.readBacks, m.sweeps, m.warnings, m.taps, m.odd, m.lastSweep,
+			m.unknown, m.pages, m.diverged, m.denied, m.settled, m.reserved, m.oldest, m.damaged, m.headroom, m.usage,
+			m.usageDiff, m.usageAt, m.drift, m.selfTests, m.selfTestPassed, m.selfTestFailed, m.selfTestTook)
 	}
 	for _, q := range queues {
 		m.held.WithLabelValues(q.Name)
@@ -132,7 +155,8 @@ func NewMetrics(reg prometheus.Registerer, queues []Queue) *Metrics {
 		m.gone.WithLabelValues(q.Name)
 		m.warnings.WithLabelValues(q.Name)
 	}
-	for _, r := range append([]string{ignoredQueue, ignoredForeign, ignoredFinished, ignoredDuplicate, ignoredUnknown}, trigger.Results...) {
+	for _, r := range append([]string{ignoredQueue, ignoredForeign, ignoredFinished, ignoredDuplicate, ignoredUnknown},
+		trigger.Results...) {
 		m.ignored.WithLabelValues(r)
 	}
 	for _, r := range []string{deadMalformed, deadPanic, deadAttempts, deadConflict, deadCrash} {

@@ -171,8 +171,12 @@ type record struct {
 func ownDecision(w who, body []byte) bool { return ownedBy(w, "", body) }
 
 var records = []record{
-	{bus.Decisions, decisionFields, ownDecision, []string{"id", "at", "point", "verdict", "reason", "printer", "job", "queue", "device", "actor"}},
-	{bus.Audit, actionFields, func(who, []byte) bool { return false }, []string{"id", "at", "action", "actor", "to", "device", "account", "note"}},
+	{bus.Decisions, decisionFields, ownDecision, []string{
+		"id", "at", "point", "verdict", "reason", "printer", "job", "queue", "device", "actor",
+	}},
+	{bus.Audit, actionFields, func(who, []byte) bool { return false }, []string{
+		"id", "at", "action", "actor", "to", "device", "account", "note",
+	}},
 	{bus.Ledger, entryFields, ownEntry, []string{"account", "seq", "at", "kind", "by"}},
 	{bus.Dead, deadFields, func(who, []byte) bool { return false }, nil},
 }

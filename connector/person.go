@@ -36,7 +36,8 @@ func OwnerID(ctx context.Context, d UserDirectory, field, user string) (string, 
 		return id, nil
 	}
 	if !graph.ValidUserName(user) {
-		return "", fmt.Errorf("%w: %s must be an Entra object ID (a GUID) or a user name like anna@contoso.com", ErrInvalid, field)
+		return "", fmt.Errorf("%w: %s must be an Entra object ID (a GUID) or a user name like anna@contoso.com", ErrInvalid,
+			field)
 	}
 	if d == nil {
 		return "", fmt.Errorf("%w: nothing here can ask it; write the Entra object ID as %s", ErrDirectory, field)
@@ -46,7 +47,8 @@ func OwnerID(ctx context.Context, d UserDirectory, field, user string) (string, 
 	case err != nil:
 		return "", fmt.Errorf("%w: %w; try again, or write the Entra object ID as %s", ErrDirectory, err, field)
 	case !ok:
-		return "", fmt.Errorf("%w: %s is a user name that Entra does not know; look for a typing error, or write the Entra object ID", ErrInvalid, field)
+		return "", fmt.Errorf("%w: %s is a user name that Entra does not know; look for a typing error, or write the "+
+			"Entra object ID", ErrInvalid, field)
 	}
 	return found.ID, nil
 }
@@ -69,13 +71,15 @@ func newWho(id string, names ...string) who {
 
 // is reports whether the value of a field is the person.
 func (w who) is(value string) bool {
-	return strings.EqualFold(value, w.id) || slices.ContainsFunc(w.names, func(n string) bool { return strings.EqualFold(n, value) })
+	return strings.EqualFold(value, w.id) ||
+		slices.ContainsFunc(w.names, func(n string) bool { return strings.EqualFold(n, value) })
 }
 
 // within reports whether the bytes of a record may tell of the person: what is not
 // is not read any further. An escape may hide a letter.
 func (w who) within(raw []byte) bool {
-	return slices.ContainsFunc(w.words, func(r *regexp.Regexp) bool { return r.Match(raw) }) || strings.Contains(string(raw), `\u`)
+	return slices.ContainsFunc(w.words, func(r *regexp.Regexp) bool { return r.Match(raw) }) ||
+		strings.Contains(string(raw), `\u`)
 }
 
 // hide puts quota.Erased in a text wherever the id or a name of the person stands
@@ -117,7 +121,8 @@ func endsInWord(s string) bool     { return s != "" && inWord(s[len(s)-1]) }
 func beginsWithWord(s string) bool { return s != "" && inWord(s[0]) }
 
 func inWord(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= utf8.RuneSelf || strings.IndexByte("_%+-@", c) >= 0
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= utf8.RuneSelf ||
+		strings.IndexByte("_%+-@", c) >= 0
 }
 
 // enrolled are the user names on the badges of every person, in lower case, and on
@@ -201,20 +206,24 @@ func (p *People) named(ctx context.Context, name string, owners []string) (strin
 	case len(owners) > 1:
 		return "", fmt.Errorf("%w: badges of several people have it; give the Entra object ID", ErrNobody)
 	case len(owners) == 0 && p.Users != nil:
-		return "", fmt.Errorf("%w: Entra knows no user of that name, and no badge has it; if the account was deleted, give its Entra object ID", ErrNobody)
+		return "", fmt.Errorf("%w: Entra knows no user of that name, and no badge has it; if the account was deleted, "+
+			"give its Entra object ID", ErrNobody)
 	case len(owners) == 0:
-		return "", fmt.Errorf("%w: no badge has it, and Entra is asked only by the running daemon; give the Entra object ID", ErrNobody)
+		return "", fmt.Errorf("%w: no badge has it, and Entra is asked only by the running daemon; give the Entra object ID",
+			ErrNobody)
 	}
 	id, ok := graph.CanonicalGUID(owners[0])
 	if !ok {
-		return "", fmt.Errorf("%w: the badge that has it belongs to no Entra object ID; revoke that badge by its --id", ErrNobody)
+		return "", fmt.Errorf("%w: the badge that has it belongs to no Entra object ID; revoke that badge by its --id",
+			ErrNobody)
 	}
 	if p.Users != nil {
 		switch _, lives, err := p.Users.User(ctx, id); {
 		case err != nil:
 			return "", fmt.Errorf("%w: %w; try again, or give the Entra object ID", ErrDirectory, err)
 		case lives:
-			return "", fmt.Errorf("%w: Entra knows no user of that name, and the owner of the badge that has it is a user of another name; give the Entra object ID", ErrNobody)
+			return "", fmt.Errorf("%w: Entra knows no user of that name, and the owner of the badge that has it is a user of "+
+				"another name; give the Entra object ID", ErrNobody)
 		}
 	}
 	return id, nil

@@ -59,7 +59,8 @@ func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, e
 		}
 	}
 	if damaged != nil {
-		return done, fmt.Errorf("%w: %w; restore the store from a backup, or give them up by `pullprint accept-loss`, and do it again", ErrLeft, damaged)
+		return done, fmt.Errorf("%w: %w; restore the store from a backup, or give them up by `pullprint accept-loss`, and "+
+			"do it again", ErrLeft, damaged)
 	}
 	return done, nil
 }
@@ -118,11 +119,13 @@ func (p *People) finish(ctx context.Context, w who, how Erasure) (canceled int, 
 	case err != nil:
 		return 0, fmt.Errorf("look for the person's jobs: %w", err)
 	case paid > 0:
-		return 0, fmt.Errorf("%w: %d jobs of others are to be paid from the person's account; let them be released or cancel them", ErrUnfinished, paid)
+		return 0, fmt.Errorf("%w: %d jobs of others are to be paid from the person's account; let them be released or "+
+			"cancel them", ErrUnfinished, paid)
 	case len(waiting) == 0:
 		return 0, nil
 	case !how.CancelHeld || p.Cancel == nil:
-		return 0, fmt.Errorf("%w: %d; let them be released, or have those that are held aborted with --cancel-held while the daemon runs", ErrUnfinished, len(waiting))
+		return 0, fmt.Errorf("%w: %d; let them be released, or have those that are held aborted with --cancel-held while "+
+			"the daemon runs", ErrUnfinished, len(waiting))
 	}
 	for _, o := range waiting {
 		if _, err := p.Cancel(ctx, Cancellation{Key: o.key, Actor: how.Actor}); err != nil {
@@ -177,7 +180,8 @@ func (p *People) eraseKeys(ctx context.Context, h holding, w who, done *Erased) 
 		}
 	}
 	if busy > 0 {
-		return fmt.Errorf("%w: %d records of the bucket for %s, which others change all the while; do it again, it goes on with them", ErrLeft, busy, h.name)
+		return fmt.Errorf("%w: %d records of the bucket for %s, which others change all the while; do it again, it goes "+
+			"on with them", ErrLeft, busy, h.name)
 	}
 	return nil
 }

@@ -21,7 +21,11 @@ func (p *People) Export(ctx context.Context, user string) (Person, error) {
 
 func (p *People) export(ctx context.Context, w who) (Person, error) {
 	out := Person{User: w.id, Names: w.names, At: time.Now().UTC()}
-	shared := holding{"accounts", p.Quota, always(accountFields), func(w who, key string, _ []byte) bool { return w.is(key) }, nil}
+	shared := holding{"accounts", p.Quota, always(accountFields), func(w who, key string,
+		_ []byte,
+	) bool {
+		return w.is(key)
+	}, nil}
 	for _, from := range []struct {
 		holding
 		to   *[]json.RawMessage
@@ -121,7 +125,9 @@ func partOfAccount(w who, key string, value []byte) json.RawMessage {
 			open[job] = one
 		}
 	}
-	text, err := json.Marshal(map[string]any{"account": key, "reservations": open, "refunded": theirs(all.Refunded), "outbox": theirs(all.Outbox)})
+	text, err := json.Marshal(map[string]any{
+		"account": key, "reservations": open, "refunded": theirs(all.Refunded), "outbox": theirs(all.Outbox),
+	})
 	if err != nil {
 		return nil
 	}

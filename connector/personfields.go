@@ -60,8 +60,10 @@ var (
 		"reservations.*.owner": person, "refunded.*.owner": person,
 		"outbox.*.owner": person, "outbox.*.account": person, "outbox.*.by": person, "outbox.*.why": words,
 	}
-	actionFields = fields{"owner": person, "to": person, "account": person, "actor": person, "note": words, "printer": thing}
-	deadFields   = fields{"error": words, "definition": thing, "task": thing, "printer": thing}
+	actionFields = fields{
+		"owner": person, "to": person, "account": person, "actor": person, "note": words, "printer": thing,
+	}
+	deadFields = fields{"error": words, "definition": thing, "task": thing, "printer": thing}
 )
 
 // stateFields are those of what is stored under a key of the state bucket.

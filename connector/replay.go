@@ -136,7 +136,8 @@ func NewReplay(p *policy.Policy) *Replay {
 // ownDecisions are the reasons of decisions that no policy makes.
 var ownDecisions = []string{
 	policy.ReasonHoldExpired, policy.ReasonOwnerUnknown, policy.ReasonCanceledByOwner, policy.ReasonCanceledByAdmin,
-	policy.ReasonDeviceUnavailable, policy.ReasonDeviceNotAllowed, policy.ReasonGraphUnavailable, policy.ReasonReleasePending,
+	policy.ReasonDeviceUnavailable, policy.ReasonDeviceNotAllowed, policy.ReasonGraphUnavailable,
+	policy.ReasonReleasePending,
 	policy.ReasonSelfTest, policy.ReasonStoreUnavailable,
 }
 

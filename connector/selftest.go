@@ -80,7 +80,9 @@ type SelfTester struct {
 
 // NewSelfTester makes one; person gives whoever prints. It is to be in the Deps of
 // the worker whose jobs it tests, as SelfTest.
-func NewSelfTester(c SelfTest, queues []Queue, state trigger.State, person func(context.Context) (Printing, error), log *zap.Logger) *SelfTester {
+func NewSelfTester(c SelfTest, queues []Queue, state trigger.State, person func(context.Context) (Printing, error),
+	log *zap.Logger,
+) *SelfTester {
 	t := &SelfTester{conf: c, state: state, person: person, log: log.Named("selftest")}
 	for _, q := range queues {
 		if q.Name == c.Queue {
@@ -172,7 +174,8 @@ func (t *SelfTester) signedIn(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if !said {
-			t.log.Warn("self-test waits: no sign-in is kept", zap.String("remedy", "sign in with `pullprint register plan --keep`"))
+			t.log.Warn("self-test waits: no sign-in is kept",
+				zap.String("remedy", "sign in with `pullprint register plan --keep`"))
 		}
 		if err := transport.Sleep(ctx, selfTestSignIn); err != nil {
 			return err
@@ -204,13 +207,15 @@ func (t *SelfTester) test(ctx context.Context) error {
 		run.Failure = failure.Error()
 		m.selfTests.WithLabelValues("failed").Inc()
 		m.selfTestFailed.Set(float64(run.Ended.Unix()))
-		t.log.Error("self-test failed", zap.String("queue", t.queue.Name), zap.String("job", run.Job.Job), zap.Duration("took", took), zap.Error(failure))
+		t.log.Error("self-test failed", zap.String("queue", t.queue.Name), zap.String("job", run.Job.Job),
+			zap.Duration("took", took), zap.Error(failure))
 	} else {
 		run.Passed = run.Ended
 		m.selfTests.WithLabelValues("passed").Inc()
 		m.selfTestPassed.Set(float64(run.Passed.Unix()))
 		m.selfTestTook.Set(took.Seconds())
-		t.log.Info("self-test passed", zap.String("queue", t.queue.Name), zap.String("job", run.Job.Job), zap.Duration("took", took))
+		t.log.Info("self-test passed", zap.String("queue", t.queue.Name), zap.String("job", run.Job.Job),
+			zap.Duration("took", took))
 	}
 	_, err = t.store(ctx, run, revision)
 	return err
@@ -235,7 +240,8 @@ func (t *SelfTester) print(ctx context.Context, run *selfTest, revision *uint64)
 	if *revision, err = t.store(ctx, *run, *revision); err != nil {
 		return t.cancel(ctx, person, job.Ref, err)
 	}
-	if err := person.Upload(ctx, job.Ref, job.Documents[0].ID, "pullprint self-test.pdf", "application/pdf", selfTestPage()); err != nil {
+	if err := person.Upload(ctx, job.Ref, job.Documents[0].ID, "pullprint self-test.pdf", "application/pdf",
+		selfTestPage()); err != nil {
 		return t.cancel(ctx, person, job.Ref, fmt.Errorf("upload the page: %w", err))
 	}
 	var ge *graph.Error
@@ -307,5 +313,6 @@ func selfTestPage() []byte {
 		table += fmt.Sprintf("%010d 00000 n \n", len(out))
 		out += fmt.Sprintf("%d 0 obj\n%s\nendobj\n", i+1, o)
 	}
-	return fmt.Appendf(nil, "%sxref\n0 %d\n%strailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", out, len(objects)+1, table, len(objects)+1, len(out))
+	return fmt.Appendf(nil, "%sxref\n0 %d\n%strailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", out,
+		len(objects)+1, table, len(objects)+1, len(out))
 }

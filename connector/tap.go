@@ -43,7 +43,9 @@ const (
 	tapShown    = "identified" // at a station, where its owner chooses
 )
 
-var tapResults = []string{tapReleased, tapKept, tapEmpty, tapUnknown, tapInvalid, tapLocked, tapRepeated, tapFailed, tapShown}
+var tapResults = []string{
+	tapReleased, tapKept, tapEmpty, tapUnknown, tapInvalid, tapLocked, tapRepeated, tapFailed, tapShown,
+}
 
 var (
 	// ErrBadgeUnknown says that a badge is not enrolled.
@@ -141,7 +143,8 @@ func (t *Taps) TapBy(ctx context.Context, device, number, actor string) (Outcome
 		return out, err
 	}
 	t.metrics.taps.WithLabelValues(device, result).Inc()
-	t.log.Info("badge shown", zap.String("device", device), zap.String("result", result), zap.Int("released", len(out.Released)),
+	t.log.Info("badge shown", zap.String("device", device), zap.String("result", result),
+		zap.Int("released", len(out.Released)),
 		zap.Int("kept", len(out.Kept)), zap.Int("aborted", len(out.Aborted)))
 	if err == nil && out.Empty() {
 		err = t.quiet(ctx, start)

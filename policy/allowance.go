@@ -140,7 +140,8 @@ func (b *Budget) tightest() *quota.Balance {
 // go on, and says so in the decision.
 func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 	req := &ev.in.req
-	prints := d.Verdict == Redirect || d.Verdict == Complete || (d.Verdict == Hold && d.Reason == "" && p.reserveAtArrival && req.Point == Arrival)
+	prints := d.Verdict == Redirect || d.Verdict == Complete || (d.Verdict == Hold && d.Reason == "" &&
+		p.reserveAtArrival && req.Point == Arrival)
 	if !prints || len(p.allowances) == 0 {
 		return d
 	}
@@ -164,7 +165,8 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 		return p.refused(d, Own(ReasonQuotaExhausted), "No print budget is meant for you.", "Ask your administrator for one.")
 	case len(b.Claims) == 0:
 		return d
-	case req.User.ID == "" && slices.ContainsFunc(b.Claims, func(c quota.Claim) bool { return c.Account.Kind == quota.User }):
+	case req.User.ID == "" &&
+		slices.ContainsFunc(b.Claims, func(c quota.Claim) bool { return c.Account.Kind == quota.User }):
 		return p.refused(d, Own(ReasonOwnerUnknown), "", "")
 	case req.lacks(Document):
 		return without(Document)
@@ -248,7 +250,8 @@ var variants = []struct {
 	{Settings{ColorMode: "blackAndWhite"}, "In black and white"},
 	{Settings{ColorMode: "blackAndWhite", DuplexMode: "flipOnLongEdge"}, "In black and white and on both sides"},
 	{Settings{Copies: 1}, "As one copy"},
-	{Settings{Copies: 1, ColorMode: "blackAndWhite", DuplexMode: "flipOnLongEdge"}, "As one copy in black and white and on both sides"},
+	{Settings{Copies: 1, ColorMode: "blackAndWhite", DuplexMode: "flipOnLongEdge"}, "As one copy in black and white " +
+		"and on both sides"},
 }
 
 // cheaper finds the least change of a job that its owner can pay for, and says
@@ -265,7 +268,8 @@ func (p *Policy) cheaper(req *Request, short *quota.Balance) (Settings, string) 
 		if err != nil || req.Budget.short(cost) != nil {
 			continue
 		}
-		return v.set, fmt.Sprintf("%s it costs %s of the %s left.", v.words, p.prices.tell(cost), p.prices.tell(max(short.Left, 0)))
+		return v.set, fmt.Sprintf("%s it costs %s of the %s left.", v.words, p.prices.tell(cost),
+			p.prices.tell(max(short.Left, 0)))
 	}
 	return Settings{}, fmt.Sprintf("Print fewer pages, or wait until %s.", when(short.Renews))
 }
@@ -279,7 +283,8 @@ func (s Settings) Variant(j Job) bool {
 	if s.DuplexMode != "" && !Duplex(s.DuplexMode) {
 		return false
 	}
-	return s.Copies >= 0 && s.Copies <= max(j.Copies, 1) && s.MediaSize == "" && s.Quality == "" && s.PagesPerSheet >= 0 && slices.Contains(append(perSheet, 0), s.PagesPerSheet)
+	return s.Copies >= 0 && s.Copies <= max(j.Copies, 1) && s.MediaSize == "" && s.Quality == "" &&
+		s.PagesPerSheet >= 0 && slices.Contains(append(perSheet, 0), s.PagesPerSheet)
 }
 
 // merges are what a file can say of several allowances for one job.
@@ -296,7 +301,8 @@ func (l *loader) allowances(f *file) {
 	switch f.Unmatched {
 	case "", unmatchedFree, unmatchedRefuse:
 	default:
-		l.doc.Add("unmatched", strictyaml.DidYouMean(f.Unmatched, []string{unmatchedFree, unmatchedRefuse}), "%q is not free or refuse", f.Unmatched)
+		l.doc.Add("unmatched", strictyaml.DidYouMean(f.Unmatched, []string{unmatchedFree, unmatchedRefuse}),
+			"%q is not free or refuse", f.Unmatched)
 	}
 	if len(f.Allowances) > maxRules {
 		l.doc.Add("allowances", "", "more than %d allowances", maxRules)
@@ -312,7 +318,8 @@ func (l *loader) allowances(f *file) {
 		}
 		seen[a.Name] = line
 		if all != 0 && p.merge == quota.First {
-			l.doc.Add(at+".when", fmt.Sprintf("put it before the one in line %d, or write merge: sum, max or strictest", all), "nobody gets this allowance: one before it is for everybody")
+			l.doc.Add(at+".when", fmt.Sprintf("put it before the one in line %d, or write merge: sum, max or strictest", all),
+				"nobody gets this allowance: one before it is for everybody")
 		}
 		l.allowance(at, a)
 		switch strings.TrimSpace(a.When) {
@@ -323,13 +330,17 @@ func (l *loader) allowances(f *file) {
 		}
 	}
 	if len(f.Allowances) > 0 && all == 0 && f.Unmatched == "" {
-		l.doc.Add("allowances", "write unmatched: refuse, or unmatched: free, or end the list with an allowance for when: 'true'", "nothing is said of people whom no allowance is for")
+		l.doc.Add("allowances", "write unmatched: refuse, or unmatched: free, or end the list with an allowance for when: "+
+			"'true'", "nothing is said of people whom no allowance is for")
 	}
 }
 
 func (l *loader) allowance(at string, f allowanceFile) {
 	l.need(at, "name", f.Name, ruleName, "a short name in lower-case letters, digits and dashes")
-	a := allowance{source: f.When, Allowance: quota.Allowance{Name: f.Name, CarryOver: f.CarryOver.Amount, Overdraft: f.Overdraft.Amount}}
+	a := allowance{
+		source:    f.When,
+		Allowance: quota.Allowance{Name: f.Name, CarryOver: f.CarryOver.Amount, Overdraft: f.Overdraft.Amount},
+	}
 	switch {
 	case f.Pages.given == f.Money.given:
 		l.doc.Add(at, "write pages: 50, or money: 5.00", "the allowance has to have either pages or money")
@@ -361,7 +372,8 @@ func (l *loader) account(at, text string) quota.Account {
 			return a
 		}
 	}
-	l.doc.Add(at+".account", "write user, group/NAME or center/NAME; a name has letters, digits, dashes and underscores", "%q is not a valid account", text)
+	l.doc.Add(at+".account", "write user, group/NAME or center/NAME; a name has letters, digits, dashes and underscores",
+		"%q is not a valid account", text)
 	return quota.Account{Kind: quota.User}
 }
 

@@ -26,7 +26,9 @@ const (
 
 // ordinary reports whether the worst cases hold for a request.
 func ordinary(r *Request) bool {
-	for _, s := range [...]string{r.Job.MediaSize, r.Job.ContentType, r.User.ID, r.User.UPN, r.Queue.Name, r.Queue.Mode, r.Device} {
+	for _, s := range [...]string{
+		r.Job.MediaSize, r.Job.ContentType, r.User.ID, r.User.UPN, r.Queue.Name, r.Queue.Mode, r.Device,
+	} {
 		if len(s) > ordinaryString {
 			return false
 		}

@@ -17,8 +17,10 @@ var (
 	undeclared     = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
 	noOverload     = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'`)
 	badLiteral     = regexp.MustCompile(`^invalid (matches|timestamp|duration) argument`)
-	unexpected     = regexp.MustCompile(`^(?:mismatched input|extraneous input|token recognition error at:|no viable alternative at input) '(.*?)'(?: expecting.*)?$`)
-	wordBefore     = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*$`)
+	unexpected     = regexp.MustCompile(
+		`^(?:mismatched input|extraneous input|token recognition error at:|` +
+			`no viable alternative at input) '(.*?)'(?: expecting.*)?$`)
+	wordBefore = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*$`)
 )
 
 // explain says what CEL found wrong in words for people who write rules, with

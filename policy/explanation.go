@@ -119,7 +119,8 @@ func values(source string, in *input) (list []Value) {
 	}
 	info, seen := checked.NativeRep().SourceInfo(), map[string]bool{}
 	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() != ast.SelectKind && e.Kind() != ast.CallKind && e.Kind() != ast.IdentKind && e.Kind() != ast.ComprehensionKind {
+		if e.Kind() != ast.SelectKind && e.Kind() != ast.CallKind && e.Kind() != ast.IdentKind &&
+			e.Kind() != ast.ComprehensionKind {
 			return
 		}
 		v, ok := details.State().Value(e.ID())
@@ -286,7 +287,8 @@ func (p *Policy) groupsNamed() []string {
 				return
 			}
 			args := e.AsCall().Args()
-			if args[0].Kind() == ast.LiteralKind && args[1].Kind() == ast.SelectKind && args[1].AsSelect().FieldName() == "groups" {
+			if args[0].Kind() == ast.LiteralKind && args[1].Kind() == ast.SelectKind &&
+				args[1].AsSelect().FieldName() == "groups" {
 				if name, ok := args[0].AsLiteral().(types.String); ok {
 					named[string(name)] = true
 				}

@@ -141,7 +141,8 @@ func (ev *evaluation) isTrue(x *expression) (bool, error) {
 // told are the errors of CEL that are about the rule. The rest of their text,
 // and any other error, may quote the job and stays here.
 var told = []string{
-	"no such overload", "division by zero", "modulus by zero", "integer overflow", "return error for overflow", "index out of bounds", "index out of range", "no such key",
+	"no such overload", "division by zero", "modulus by zero", "integer overflow", "return error for overflow",
+	"index out of bounds", "index out of range", "no such key",
 	"cost limit exceeded", "unknown time zone", "type conversion error", "timestamp overflow", "duration overflow",
 }
 
@@ -197,7 +198,8 @@ func program(env *cel.Env, checked *cel.Ast) (expression, []fault) {
 		return expression{}, []fault{{1, 0, "what the expression costs can't be told", ""}}
 	}
 	if worst > refused && worst != math.MaxUint64 {
-		return expression{}, []fault{{1, 0, fmt.Sprintf("the expression can cost too much: %d units, allowed are %d", worst, refused), "write it without a loop in a loop, or a chain of replace"}}
+		return expression{}, []fault{{1, 0, fmt.Sprintf("the expression can cost too much: %d units, allowed are %d", worst,
+			refused), "write it without a loop in a loop, or a chain of replace"}}
 	}
 	x := expression{uses: variablesIn(checked)}
 	if worst <= uncounted {

@@ -72,7 +72,8 @@ type Needs struct {
 
 // And is what either needs.
 func (n Needs) And(o Needs) Needs {
-	return Needs{Groups: n.Groups || o.Groups, Language: n.Language || o.Language, Pages: n.Pages || o.Pages, Balances: n.Balances || o.Balances}
+	return Needs{Groups: n.Groups || o.Groups, Language: n.Language || o.Language, Pages: n.Pages ||
+		o.Pages, Balances: n.Balances || o.Balances}
 }
 
 // Needs says what decisions about jobs of a queue of a mode need, at a point.
@@ -125,7 +126,9 @@ func (l *loader) general(f *file) {
 	for _, m := range []struct {
 		dep  Dependency
 		mode string
-	}{{Directory, f.Unknown.Directory}, {Ledger, f.Unknown.Quota}, {Device, f.Unknown.Device}, {Document, f.Unknown.Pages}} {
+	}{{Directory, f.Unknown.Directory}, {
+		Ledger, f.Unknown.Quota,
+	}, {Device, f.Unknown.Device}, {Document, f.Unknown.Pages}} {
 		if m.mode != "" {
 			l.oneOf("unknown."+string(m.dep), m.mode, failModes...)
 			p.modes[m.dep] = FailMode(m.mode)
@@ -143,7 +146,8 @@ func (l *loader) refunds(f refundsFile) {
 			return
 		}
 		if d.Amount > quota.Unit || d.Amount%(quota.Unit/1000) != 0 {
-			l.doc.Add("refunds."+key, "write a part of 1, as 0.5 for half, with at most 3 digits", "a refund of more than was paid, or too exact")
+			l.doc.Add("refunds."+key, "write a part of 1, as 0.5 for half, with at most 3 digits",
+				"a refund of more than was paid, or too exact")
 			return
 		}
 		*to = int64(d.Amount / (quota.Unit / 1000))

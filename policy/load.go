@@ -163,7 +163,8 @@ func (l *loader) rules(rules []ruleFile) {
 	for i, r := range rules {
 		at := fmt.Sprintf("rules[%d]", i)
 		if first, twice := seen[r.Name]; twice && r.Name != "" {
-			l.doc.Add(at+".name", fmt.Sprintf("the other is in line %d", l.doc.At(fmt.Sprintf("rules[%d]", first))), "two rules are called %q", r.Name)
+			l.doc.Add(at+".name", fmt.Sprintf("the other is in line %d", l.doc.At(fmt.Sprintf("rules[%d]", first))),
+				"two rules are called %q", r.Name)
 		} else {
 			seen[r.Name] = i
 		}
@@ -176,7 +177,10 @@ func (l *loader) rule(at string, r ruleFile) {
 	point := l.point(at, r.At)
 	if r.Set != nil {
 		l.settings(at, r)
-		l.policy.rules = append(l.policy.rules, rule{name: r.Name, line: l.doc.At(at), at: r.At, source: r.When, when: l.expression(at+".when", r.When), set: *r.Set, sets: true})
+		l.policy.rules = append(l.policy.rules, rule{
+			name: r.Name, line: l.doc.At(at), at: r.At, source: r.When, when: l.expression(at+".when", r.When), set: *r.Set,
+			sets: true,
+		})
 		return
 	}
 	l.verdict(at, point, r.Verdict)
@@ -194,7 +198,8 @@ func (l *loader) rule(at string, r ruleFile) {
 		r.Text = words{anyLanguage: keptText}
 	}
 	if r.IPP != "" && !slices.Contains(ippKeywords, r.IPP) {
-		l.doc.Add(at+".ipp", strictyaml.DidYouMean(r.IPP, ippKeywords), "%q is not a valid reason of a job's state in IPP", r.IPP)
+		l.doc.Add(at+".ipp", strictyaml.DidYouMean(r.IPP, ippKeywords), "%q is not a valid reason of a job's state in IPP",
+			r.IPP)
 	}
 	l.policy.rules = append(l.policy.rules, rule{
 		name: r.Name, line: l.doc.At(at), at: r.At, source: r.When, verdict: r.Verdict, reason: r.Reason,
@@ -211,7 +216,8 @@ func (l *loader) point(at string, p Point) Point {
 	case "":
 		l.doc.Add(at+".at", "write at: arrival or at: release", "the rule does not say at which point it applies")
 	default:
-		l.doc.Add(at+".at", strictyaml.DidYouMean(string(p), []string{string(Arrival), string(Release)}), "%q is not a valid point", p)
+		l.doc.Add(at+".at", strictyaml.DidYouMean(string(p), []string{string(Arrival), string(Release)}),
+			"%q is not a valid point", p)
 	}
 	return ""
 }

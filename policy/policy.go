@@ -195,7 +195,9 @@ func Default() *Policy {
 
 // blank is the policy of a file before anything in it is read.
 func blank(src []byte) *Policy {
-	return &Policy{hash: hashOf(src), pull: Hold, direct: Complete, zone: time.UTC, prices: defaultPrices, refunds: defaultRefunds}
+	return &Policy{
+		hash: hashOf(src), pull: Hold, direct: Complete, zone: time.UTC, prices: defaultPrices, refunds: defaultRefunds,
+	}
 }
 
 // Hash is a short name of the file's content: the first 12 hexadecimal digits

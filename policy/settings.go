@@ -88,10 +88,12 @@ func (l *loader) settings(at string, r ruleFile) {
 		l.doc.Add(at+".set", "write what to change, as set: {colorMode: blackAndWhite}", "the rule sets nothing")
 	}
 	if r.Verdict != "" {
-		l.doc.Add(at+".verdict", "leave it out: a rule that sets goes on with the next rule", "the rule has set and a verdict")
+		l.doc.Add(at+".verdict", "leave it out: a rule that sets goes on with the next rule",
+			"the rule has set and a verdict")
 	}
 	if r.Reason != "" || len(r.Text) > 0 || len(r.Remedy) > 0 || r.IPP != "" {
-		l.doc.Add(at+".set", "leave out reason, text and remedy: nothing is refused", "the rule has set and words for a refusal")
+		l.doc.Add(at+".set", "leave out reason, text and remedy: nothing is refused",
+			"the rule has set and words for a refusal")
 	}
 	at += ".set"
 	word := func(key, value string, known []string) {

@@ -43,7 +43,8 @@ func compileTemplate(text string) (template, []fault) {
 		source := strings.TrimLeft(after[:end], " \t\r\n")
 		skip := end - len(source)
 		if source == "" {
-			faults = append(faults, shift(text, start-2, fault{1, 0, "nothing between {{ and }}", "write an expression, as {{ job.copies }}"}))
+			faults = append(faults,
+				shift(text, start-2, fault{1, 0, "nothing between {{ and }}", "write an expression, as {{ job.copies }}"}))
 		} else {
 			x, wrong := compile(source, "text, a number, true or false, or a time", inWords...)
 			for _, f := range wrong {

@@ -139,7 +139,9 @@ func (l *loader) run(tests []testFile) []Result {
 	results := make([]Result, len(tests))
 	for i, t := range tests {
 		d := l.policy.decide(t.request(l.policy)) // in shadow, too, the rules are tested
-		results[i] = Result{Name: t.Name, Line: l.doc.At(fmt.Sprintf("tests[%d]", i)), Decision: d, Failure: t.Expect.differs(d)}
+		results[i] = Result{
+			Name: t.Name, Line: l.doc.At(fmt.Sprintf("tests[%d]", i)), Decision: d, Failure: t.Expect.differs(d),
+		}
 	}
 	return results
 }
@@ -254,7 +256,8 @@ func (l *loader) tests(tests []testFile) {
 		if t.Name == "" {
 			l.doc.Add(at+".name", "say in a few words what it is about", "the test has no name")
 		} else if first, twice := seen[t.Name]; twice {
-			l.doc.Add(at+".name", fmt.Sprintf("the other is in line %d", l.doc.At(fmt.Sprintf("tests[%d]", first))), "two tests are called %q", t.Name)
+			l.doc.Add(at+".name", fmt.Sprintf("the other is in line %d", l.doc.At(fmt.Sprintf("tests[%d]", first))),
+				"two tests are called %q", t.Name)
 		}
 		seen[t.Name] = i
 		l.test(at, t)
@@ -269,11 +272,13 @@ func (l *loader) test(at string, t testFile) {
 	known, ok := verdicts[point]
 	switch {
 	case !ok:
-		l.doc.Add(at+".at", strictyaml.DidYouMean(string(t.At), []string{string(Arrival), string(Release)}), "%q is not a valid point", t.At)
+		l.doc.Add(at+".at", strictyaml.DidYouMean(string(t.At), []string{string(Arrival), string(Release)}),
+			"%q is not a valid point", t.At)
 	case t.Expect.Verdict == "":
 		l.doc.Add(at+".expect", "write expect: {verdict: "+strings.Join(known, " or ")+"}", "the test expects nothing")
 	case !slices.Contains(known, string(t.Expect.Verdict)):
-		l.doc.Add(at+".expect.verdict", strictyaml.DidYouMean(string(t.Expect.Verdict), known), "%q is not a valid verdict at %s", t.Expect.Verdict, point)
+		l.doc.Add(at+".expect.verdict", strictyaml.DidYouMean(string(t.Expect.Verdict), known),
+			"%q is not a valid verdict at %s", t.Expect.Verdict, point)
 	}
 	if t.Device != "" && point != Release {
 		l.doc.Add(at+".device", "leave it out, or write at: release", "a device at %s", point)
@@ -282,7 +287,8 @@ func (l *loader) test(at string, t testFile) {
 		l.doc.Add(at+".job.copies", "write 1 or more, or leave it out for 1", "job.copies is negative")
 	}
 	if t.Job.Pages != nil && (*t.Job.Pages < 0 || *t.Job.Pages > maxPages) {
-		l.doc.Add(at+".job.pages", "write how many pages the document has, or leave it out for 1", "job.pages is out of range")
+		l.doc.Add(at+".job.pages", "write how many pages the document has, or leave it out for 1",
+			"job.pages is out of range")
 	}
 	if t.Job.PerSheet != 0 && !slices.Contains(perSheet, t.Job.PerSheet) {
 		l.doc.Add(at+".job.pagesPerSheet", "write 1, 2, 4, 6, 8, 9 or 16", "job.pagesPerSheet is out of range")
@@ -295,7 +301,8 @@ func (l *loader) test(at string, t testFile) {
 		l.doc.Add(at+".job.size", "write bytes, or leave it out for 0", "job.size is negative")
 	}
 	if t.Queue.Mode != "" && t.Queue.Mode != modePull && t.Queue.Mode != modeDirect {
-		l.doc.Add(at+".queue.mode", strictyaml.DidYouMean(t.Queue.Mode, []string{modePull, modeDirect}), "%q is not a valid mode of a queue", t.Queue.Mode)
+		l.doc.Add(at+".queue.mode", strictyaml.DidYouMean(t.Queue.Mode, []string{modePull, modeDirect}),
+			"%q is not a valid mode of a queue", t.Queue.Mode)
 	}
 	if t.Job.Queue != "" && t.Queue.Name != "" && t.Job.Queue != t.Queue.Name {
 		l.doc.Add(at+".job.queue", "leave one of them out", "job.queue and queue.name differ")

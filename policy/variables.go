@@ -34,25 +34,44 @@ var variables = []variable{
 	{"job", "copies", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Copies) }, ""},
 	{"job", "color", cel.BoolType, func(r *Request) ref.Val { return types.Bool(r.Job.Color) }, ""},
 	{"job", "duplex", cel.BoolType, func(r *Request) ref.Val { return types.Bool(r.Job.Duplex) }, ""},
-	{"job", "pages", cel.IntType, func(r *Request) ref.Val { return inPaper(r, func(p Paper) int64 { return p.Sides }) }, Document},
-	{"job", "sheets", cel.IntType, func(r *Request) ref.Val { return inPaper(r, func(p Paper) int64 { return p.Sheets }) }, Document},
+	{"job", "pages", cel.IntType, func(r *Request) ref.Val {
+		return inPaper(r,
+			func(p Paper) int64 { return p.Sides })
+	}, Document},
+	{"job", "sheets", cel.IntType, func(r *Request) ref.Val {
+		return inPaper(r,
+			func(p Paper) int64 { return p.Sheets })
+	}, Document},
 	{"job", "mediaSize", cel.StringType, func(r *Request) ref.Val { return types.String(r.Job.MediaSize) }, ""},
 	{"job", "size", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Size) }, ""},
 	{"job", "contentType", cel.StringType, func(r *Request) ref.Val { return types.String(r.Job.ContentType) }, ""},
 	{"job", "created", cel.TimestampType, func(r *Request) ref.Val { return types.Timestamp{Time: r.Job.Created} }, ""},
-	{"job", "hour", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Created.In(cmp.Or(r.zone, time.UTC)).Hour()) }, ""},
+	{"job", "hour", cel.IntType, func(r *Request) ref.Val {
+		return types.Int(r.Job.Created.In(cmp.Or(r.zone, time.UTC)).Hour())
+	}, ""},
 	{"user", "id", cel.StringType, func(r *Request) ref.Val { return types.String(r.User.ID) }, ""},
 	{"user", "upn", cel.StringType, func(r *Request) ref.Val { return types.String(r.User.UPN) }, ""},
-	{"user", "groups", cel.ListType(cel.StringType), func(r *Request) ref.Val { return newNames(r.User.Groups) }, Directory},
+	{"user", "groups", cel.ListType(cel.StringType), func(r *Request) ref.Val {
+		return newNames(r.User.Groups)
+	}, Directory},
 	{"queue", "name", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Name) }, ""},
 	{"queue", "mode", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Mode) }, ""},
 	{"device", "id", cel.StringType, func(r *Request) ref.Val { return types.String(r.Device) }, ""},
 	{"account", "limit", cel.IntType, func(r *Request) ref.Val {
 		return units(r, func(b *quota.Balance) quota.Amount { return b.Limit + b.Carried + b.Adjusted })
 	}, Ledger},
-	{"account", "spent", cel.IntType, func(r *Request) ref.Val { return units(r, func(b *quota.Balance) quota.Amount { return b.Spent }) }, Ledger},
-	{"account", "reserved", cel.IntType, func(r *Request) ref.Val { return units(r, func(b *quota.Balance) quota.Amount { return b.Reserved }) }, Ledger},
-	{"account", "left", cel.IntType, func(r *Request) ref.Val { return units(r, func(b *quota.Balance) quota.Amount { return b.Left }) }, Ledger},
+	{"account", "spent", cel.IntType, func(r *Request) ref.Val {
+		return units(r,
+			func(b *quota.Balance) quota.Amount { return b.Spent })
+	}, Ledger},
+	{"account", "reserved", cel.IntType, func(r *Request) ref.Val {
+		return units(r,
+			func(b *quota.Balance) quota.Amount { return b.Reserved })
+	}, Ledger},
+	{"account", "left", cel.IntType, func(r *Request) ref.Val {
+		return units(r,
+			func(b *quota.Balance) quota.Amount { return b.Left })
+	}, Ledger},
 	{"", "now", cel.TimestampType, func(r *Request) ref.Val { return types.Timestamp{Time: r.Now} }, ""},
 }
 

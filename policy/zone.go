@@ -31,13 +31,17 @@ var clocks = []clock{
 	{overloads.TimeGetFullYear, overloads.TimestampToYearWithTz, time.Time.Year},
 	{overloads.TimeGetMonth, overloads.TimestampToMonthWithTz, func(t time.Time) int { return int(t.Month()) - 1 }},
 	{overloads.TimeGetDayOfYear, overloads.TimestampToDayOfYearWithTz, func(t time.Time) int { return t.YearDay() - 1 }},
-	{overloads.TimeGetDayOfMonth, overloads.TimestampToDayOfMonthZeroBasedWithTz, func(t time.Time) int { return t.Day() - 1 }},
+	{overloads.TimeGetDayOfMonth, overloads.TimestampToDayOfMonthZeroBasedWithTz, func(t time.Time) int {
+		return t.Day() - 1
+	}},
 	{overloads.TimeGetDate, overloads.TimestampToDayOfMonthOneBasedWithTz, time.Time.Day},
 	{overloads.TimeGetDayOfWeek, overloads.TimestampToDayOfWeekWithTz, func(t time.Time) int { return int(t.Weekday()) }},
 	{overloads.TimeGetHours, overloads.TimestampToHoursWithTz, time.Time.Hour},
 	{overloads.TimeGetMinutes, overloads.TimestampToMinutesWithTz, time.Time.Minute},
 	{overloads.TimeGetSeconds, overloads.TimestampToSecondsWithTz, time.Time.Second},
-	{overloads.TimeGetMilliseconds, overloads.TimestampToMillisecondsWithTz, func(t time.Time) int { return t.Nanosecond() / 1e6 }},
+	{overloads.TimeGetMilliseconds, overloads.TimestampToMillisecondsWithTz, func(t time.Time) int {
+		return t.Nanosecond() / 1e6
+	}},
 }
 
 // zones are those that some expression named. They never change, and there are
@@ -79,7 +83,8 @@ func stdlib() []cel.EnvOption {
 	for _, c := range clocks {
 		theirs = append(theirs, env.NewFunction(c.name, env.NewOverload(c.overload, nil, nil)))
 		ours = append(ours, cel.Function(c.name,
-			cel.MemberOverload(c.overload, []*cel.Type{cel.TimestampType, cel.StringType}, cel.IntType, cel.BinaryBinding(c.in))))
+			cel.MemberOverload(c.overload, []*cel.Type{cel.TimestampType, cel.StringType}, cel.IntType,
+				cel.BinaryBinding(c.in))))
 	}
 	return append([]cel.EnvOption{cel.StdLib(cel.StdLibSubset(&env.LibrarySubset{ExcludeFunctions: theirs}))}, ours...)
 }

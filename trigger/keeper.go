@@ -268,10 +268,12 @@ func (k *keeper) refused(p *subscription, err error) error {
 	}
 	k.unused = p.ClientState
 	if ahead := k.ahead(); ge.Status == http.StatusBadRequest && ahead.Abs() > clockMatters {
-		return fmt.Errorf("create subscription (this machine's clock is %s ahead of Graph's: have it set by NTP): %w", ahead.Round(time.Second), err)
+		return fmt.Errorf("create subscription (this machine's clock is %s ahead of Graph's: have it set by NTP): %w",
+			ahead.Round(time.Second), err)
 	}
 	if ge.Status == http.StatusBadRequest {
-		return fmt.Errorf("create subscription (can Graph reach %s and %s within 10 s?): %w", k.notifyURL, k.lifecycleURL, err)
+		return fmt.Errorf("create subscription (can Graph reach %s and %s within 10 s?): %w", k.notifyURL, k.lifecycleURL,
+			err)
 	}
 	return fmt.Errorf("create subscription: %w", err)
 }
@@ -294,7 +296,8 @@ func (k *keeper) deleteOrphans(ctx context.Context) error {
 		return errLookAgain
 	}
 	for _, s := range all {
-		if strings.EqualFold(s.ID, k.subs.Current.ID) || !(k.subs.Current.is(s.Resource, s.NotificationURL) || k.subs.ours(s.ID)) {
+		if strings.EqualFold(s.ID, k.subs.Current.ID) || !(k.subs.Current.is(s.Resource, s.NotificationURL) ||
+			k.subs.ours(s.ID)) {
 			continue
 		}
 		if err := k.drop(ctx, s.ID); err != nil {

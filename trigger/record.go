@@ -53,7 +53,8 @@ func (s *subscription) renewAt() time.Time { return s.Renewed.Add(s.Expires.Sub(
 // has compares in constant time. Only the length, which is no secret, is
 // compared first; so an empty clientState is never accepted.
 func (s *subscription) has(clientState string) bool {
-	return len(clientState) == clientStateLen && subtle.ConstantTimeCompare([]byte(s.ClientState), []byte(clientState)) == 1
+	return len(clientState) == clientStateLen &&
+		subtle.ConstantTimeCompare([]byte(s.ClientState), []byte(clientState)) == 1
 }
 
 // subscriptions is the value of keySubscription.

@@ -128,7 +128,9 @@ func NewRegistrar(o RegistrarOptions) (*Registrar, error) {
 		o.OnResubscribed = func() {}
 	}
 	base := strings.TrimRight(o.PublicURL, "/")
-	r := &Registrar{o: o, log: o.Logger.Named("registrar"), notifyURL: base + NotificationPath, lifecycleURL: base + LifecyclePath}
+	r := &Registrar{
+		o: o, log: o.Logger.Named("registrar"), notifyURL: base + NotificationPath, lifecycleURL: base + LifecyclePath,
+	}
 	if o.Registerer != nil {
 		// It stays 0: listing triggers is delegated only.
 		o.Registerer.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{
@@ -150,7 +152,8 @@ func (r *Registrar) Run(ctx context.Context) error {
 	case <-r.o.Verifier.Ready():
 	}
 	r.invisible.Do(func() {
-		r.log.Warn("can't see task triggers with an app token", zap.String("hint", "a printer administrator can; jobs are heard of only from queues that have one"))
+		r.log.Warn("can't see task triggers with an app token",
+			zap.String("hint", "a printer administrator can; jobs are heard of only from queues that have one"))
 	})
 	k := &keeper{Registrar: r, tidy: true, failing: map[string]bool{}}
 	failures := 0

@@ -104,7 +104,8 @@ func (v *Verifier) apply(key string, value []byte, revision uint64) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			v.log.Error("trigger state not understood", zap.String("key", key), zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+			v.log.Error("trigger state not understood", zap.String("key", key), zap.String("panic", fmt.Sprintf("%T", p)),
+				zap.Stack("stack"))
 		}
 	}()
 	if err := v.set(key, value); err != nil {
@@ -175,7 +176,8 @@ func (v *Verifier) Verify(n Notification) (Event, error) {
 	if err := v.verifySender(n.subscription, n.clientState); err != nil {
 		return Event{}, err
 	}
-	if !strings.EqualFold(n.tenant, v.tenant) || v.definition.ID == "" || !strings.EqualFold(n.definition, v.definition.ID) {
+	if !strings.EqualFold(n.tenant, v.tenant) || v.definition.ID == "" ||
+		!strings.EqualFold(n.definition, v.definition.ID) {
 		return Event{}, ErrForeign
 	}
 	return Event{
@@ -242,7 +244,8 @@ func (v *Verifier) SubscriptionLive() error {
 	case s == nil:
 		return errors.New("no subscription yet; it is created as soon as Graph answers and reaches the public URL")
 	case !time.Now().Before(s.Expires):
-		return fmt.Errorf("the subscription expired at %s; renewing it is tried again and again", s.Expires.UTC().Format(time.RFC3339))
+		return fmt.Errorf("the subscription expired at %s; renewing it is tried again and again",
+			s.Expires.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

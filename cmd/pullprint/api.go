@@ -23,8 +23,10 @@ type apiFlags struct {
 }
 
 func (f *apiFlags) add(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringVar(&f.url, "url", "", "`ADDRESS` of the API, as http://127.0.0.1:8080; that of the configuration when not given")
-	cmd.PersistentFlags().StringVar(&f.tokenFile, "token-file", "", "`FILE` with a bearer token; that of the configuration when not given")
+	cmd.PersistentFlags().StringVar(&f.url, "url", "",
+		"`ADDRESS` of the API, as http://127.0.0.1:8080; that of the configuration when not given")
+	cmd.PersistentFlags().StringVar(&f.tokenFile, "token-file", "",
+		"`FILE` with a bearer token; that of the configuration when not given")
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON")
 }
 
@@ -67,7 +69,9 @@ func tokenIn(file string) (string, error) {
 // addressOf is where this machine reaches the API that listens there.
 func addressOf(c admin.Config) (string, error) {
 	if c.Listen == "" {
-		return "", usageError{errors.New("the configuration has no admin.listen, so the daemon has no API; set it, or give --url")}
+		return "", usageError{
+			errors.New("the configuration has no admin.listen, so the daemon has no API; set it, or give --url"),
+		}
 	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {

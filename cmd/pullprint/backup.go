@@ -157,7 +157,8 @@ known any more: put it right by "pullprint quota adjust".`,
 			if err != nil {
 				return fmt.Errorf("read the backup: %w", err)
 			}
-			c, replaced, err := bus.Restore(cmd.Context(), cfg.NATS, file, st.Size(), bus.RestoreOptions{Options: toolOptions(), Replace: replace})
+			c, replaced, err := bus.Restore(cmd.Context(), cfg.NATS, file, st.Size(),
+				bus.RestoreOptions{Options: toolOptions(), Replace: replace})
 			if err != nil {
 				return err
 			}
@@ -191,7 +192,10 @@ Interrupted, it can be run again.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from == "" || to == "" {
-				return usageError{errors.New("--from and --to are needed: the configuration of the store that is, and that of the store that shall be")}
+				return usageError{
+					errors.New("--from and --to are needed: the configuration of the store that is, and that of the store that " +
+						"shall be"),
+				}
 			}
 			source, err := loadNamed(from, "--from")
 			if err != nil {
@@ -201,7 +205,8 @@ Interrupted, it can be run again.`,
 			if err != nil {
 				return err
 			}
-			c, err := bus.Migrate(cmd.Context(), source.NATS, target.NATS, bus.RestoreOptions{Options: toolOptions(), Replace: replace})
+			c, err := bus.Migrate(cmd.Context(), source.NATS, target.NATS,
+				bus.RestoreOptions{Options: toolOptions(), Replace: replace})
 			if err != nil {
 				return err
 			}

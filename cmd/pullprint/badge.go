@@ -283,7 +283,8 @@ func badgeCode(f *apiFlags) *cobra.Command {
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s\nIt enrols one badge at any release station, until %s.\n", out.Code, out.Expires.Local().Format("Mon 02 Jan 15:04"))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\nIt enrols one badge at any release station, until %s.\n", out.Code,
+				out.Expires.Local().Format("Mon 02 Jan 15:04"))
 			return nil
 		},
 	}

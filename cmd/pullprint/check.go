@@ -25,7 +25,8 @@ func checkCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&online, "online", false, "also look at what the configuration names: network, sign-in, rights, printers, store; as doctor does")
+	cmd.Flags().BoolVar(&online, "online", false,
+		"also look at what the configuration names: network, sign-in, rights, printers, store; as doctor does")
 	f.add(cmd)
 	return cmd
 }

@@ -45,7 +45,8 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 			if f.json {
 				return printJSON(w, d)
 			}
-			fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", printable(d.To), printable(d.Owner), d.Expires.Local().Format("Mon 02 Jan 15:04"))
+			fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", printable(d.To), printable(d.Owner),
+				d.Expires.Local().Format("Mon 02 Jan 15:04"))
 			return nil
 		},
 	}

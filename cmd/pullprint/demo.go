@@ -38,7 +38,8 @@ in a temporary folder that is removed at the end. Runs until Ctrl-C.`,
 	}
 	cmd.Flags().BoolVar(&o.once, "once", false, "end after the script")
 	cmd.Flags().BoolVar(&o.log, "log", false, "show the daemon's log on stderr")
-	cmd.Flags().BoolVar(&o.hostile, "hostile", false, "let the simulator throttle, fail, and lose replies and notifications")
+	cmd.Flags().BoolVar(&o.hostile, "hostile", false,
+		"let the simulator throttle, fail, and lose replies and notifications")
 	cmd.Flags().Uint64Var(&o.seed, "seed", 0, "seed of the simulator's accidents; 0 chooses one")
 	return cmd
 }
@@ -123,7 +124,10 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	at := addresses{sim: lns[0].Addr().String(), hook: lns[1].Addr().String(), metrics: lns[2].Addr().String(), admin: lns[3].Addr().String()}
+	at := addresses{
+		sim: lns[0].Addr().String(), hook: lns[1].Addr().String(), metrics: lns[2].Addr().String(),
+		admin: lns[3].Addr().String(),
+	}
 	defer closeAll(lns)
 
 	sim := demoOffice(o)
@@ -194,10 +198,12 @@ type addresses struct{ sim, hook, metrics, admin string }
 func demoFiles(dir, tenant string, at addresses) (*config.Config, error) {
 	var key [32]byte
 	rand.Read(key[:])
-	text := fmt.Sprintf(demoConfig, tenant, at.sim, demoApp, at.hook, demoPull, demoDirect, demoWest, demoEast, at.admin, at.metrics, demoAdmin)
+	text := fmt.Sprintf(demoConfig, tenant, at.sim, demoApp, at.hook, demoPull, demoDirect, demoWest, demoEast, at.admin,
+		at.metrics, demoAdmin)
 	for name, content := range map[string]string{
 		"config.yaml": text, "policy.yaml": demoPolicy, "client-secret": demoSecret,
-		"badge-key": hex.EncodeToString(key[:]), "administrator-key": base64.StdEncoding.EncodeToString(key[:]), "admin-token": demoAdminToken, "reader-token": demoReaderToken,
+		"badge-key": hex.EncodeToString(key[:]), "administrator-key": base64.StdEncoding.EncodeToString(key[:]),
+		"admin-token": demoAdminToken, "reader-token": demoReaderToken,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			return nil, fmt.Errorf("write the demo's files: %w", err)

@@ -44,7 +44,8 @@ type doctorFlags struct {
 }
 
 func (f *doctorFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.handshake, "handshake", false, "have Graph post to webhook.public_url: makes a subscription and deletes it at once")
+	cmd.Flags().BoolVar(&f.handshake, "handshake", false,
+		"have Graph post to webhook.public_url: makes a subscription and deletes it at once")
 	cmd.Flags().StringVar(&f.failOn, "fail-on", broken, "exit with 1 from this result on: failed or warning")
 	cmd.Flags().StringVar(&f.user, "user", "", "Entra object `ID` of a person whose groups are read for a try")
 }
@@ -123,11 +124,14 @@ func doctor(cmd *cobra.Command, f doctorFlags) error {
 // everything looks at what is near first: what is wrong there explains what is
 // wrong farther away.
 func (e *examination) everything(ctx context.Context) {
-	e.say("configuration", fine, fmt.Sprintf("%s, policy: %s", counted(len(e.cfg.Queues), "queue"), e.policy.Summary()), "")
+	e.say("configuration", fine, fmt.Sprintf("%s, policy: %s", counted(len(e.cfg.Queues), "queue"), e.policy.Summary()),
+		"")
 	for _, w := range e.cfg.Warnings {
 		e.say("configuration", warned, w.Message, w.Hint)
 	}
-	for _, look := range []func(context.Context){e.policyFile, e.files, e.store, e.written, e.daemon, e.network, e.tenant, e.publicURL} {
+	for _, look := range []func(context.Context){
+		e.policyFile, e.files, e.store, e.written, e.daemon, e.network, e.tenant, e.publicURL,
+	} {
 		if ctx.Err() != nil {
 			return
 		}

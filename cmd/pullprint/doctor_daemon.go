@@ -32,7 +32,9 @@ func (e *examination) daemon(ctx context.Context) {
 		e.say("daemon", warned, "metrics.listen can't be asked: "+plainly(err), "look at what listens there: ss -ltnp")
 		return
 	case !guarded(status) && !isDaemon(status, body):
-		e.say("daemon", broken, fmt.Sprintf("another program answers at metrics.listen, %s, with status %d: the daemon can't listen there", e.cfg.Metrics.Listen, status), "see which it is: ss -ltnp; stop it, or give pullprint another port")
+		e.say("daemon", broken, fmt.Sprintf("another program answers at metrics.listen, %s, with status %d: the daemon "+
+			"can't listen there", e.cfg.Metrics.Listen, status),
+			"see which it is: ss -ltnp; stop it, or give pullprint another port")
 		return
 	case status == http.StatusOK:
 		e.runs = true
@@ -41,7 +43,8 @@ func (e *examination) daemon(ctx context.Context) {
 		e.runs = true
 		e.unready(body)
 	default:
-		e.say("daemon", warned, fmt.Sprintf("metrics.listen answers with status %d", status), "if it is guarded by metrics.web_config_file, ask it yourself: /readyz?verbose")
+		e.say("daemon", warned, fmt.Sprintf("metrics.listen answers with status %d", status),
+			"if it is guarded by metrics.web_config_file, ask it yourself: /readyz?verbose")
 		return
 	}
 	e.advised(body)
@@ -130,11 +133,13 @@ func (e *examination) version(ctx context.Context) {
 		if info == "" {
 			continue
 		}
-		if strings.Contains(info, fmt.Sprintf("version=%q", ours.Version)) && strings.Contains(info, fmt.Sprintf("revision=%q", ours.Revision)) {
+		if strings.Contains(info, fmt.Sprintf("version=%q", ours.Version)) &&
+			strings.Contains(info, fmt.Sprintf("revision=%q", ours.Revision)) {
 			e.say("version", fine, ours.Version+", as the daemon's", "")
 			return
 		}
-		e.say("version", warned, fmt.Sprintf("this program is %s (%s), and another one runs: %s", ours.Version, ours.Revision, strings.TrimPrefix(info, "pullprint_build_info")), "start the daemon again")
+		e.say("version", warned, fmt.Sprintf("this program is %s (%s), and another one runs: %s", ours.Version,
+			ours.Revision, strings.TrimPrefix(info, "pullprint_build_info")), "start the daemon again")
 		return
 	}
 }

@@ -50,7 +50,8 @@ func (e *examination) zone(now time.Time) {
 	here, offset := now.Zone()
 	switch {
 	case there != offset && ours == time.UTC && e.policy.HasAllowances():
-		e.say("time zone", warned, fmt.Sprintf("allowances begin at midnight UTC, and this machine is in another zone (%s)", here), "write `zone: "+zoneExample(now.Location())+"` into the policy, or leave it if UTC is meant")
+		e.say("time zone", warned, fmt.Sprintf("allowances begin at midnight UTC, and this machine is in another zone (%s)",
+			here), "write `zone: "+zoneExample(now.Location())+"` into the policy, or leave it if UTC is meant")
 	default:
 		e.say("time zone", fine, "the policy counts days in "+ours.String(), "")
 	}
@@ -92,7 +93,8 @@ func (e *examination) ownCertificate() {
 		e.say("certificate", broken, err.Error(), "put the certificate of the app registration there, with its key")
 		return
 	}
-	e.valid("certificate", "auth.certificate_file", leaf, "put a new certificate into the app registration, then into the file: it is read again for every token")
+	e.valid("certificate", "auth.certificate_file", leaf,
+		"put a new certificate into the app registration, then into the file: it is read again for every token")
 }
 
 // pair is a certificate that we serve.
@@ -120,9 +122,11 @@ func (e *examination) valid(about, what string, leaf *x509.Certificate, renew st
 	case left <= 0:
 		e.say(about, broken, fmt.Sprintf("%s expired on %s", what, until), renew)
 	case now.Before(leaf.NotBefore):
-		e.say(about, broken, fmt.Sprintf("%s is valid from %s on", what, leaf.NotBefore.UTC().Format(time.RFC3339)), "check the clock of this machine")
+		e.say(about, broken, fmt.Sprintf("%s is valid from %s on", what, leaf.NotBefore.UTC().Format(time.RFC3339)),
+			"check the clock of this machine")
 	case left < expiresSoon:
-		e.say(about, warned, fmt.Sprintf("%s ends on %s, in %s", what, until, counted(int(left/(24*time.Hour)), "day")), renew)
+		e.say(about, warned, fmt.Sprintf("%s ends on %s, in %s", what, until, counted(int(left/(24*time.Hour)), "day")),
+			renew)
 	default:
 		e.say(about, fine, fmt.Sprintf("%s until %s", what, until), "")
 	}

@@ -55,7 +55,8 @@ func (e *examination) network(ctx context.Context) {
 		switch {
 		case i > 0:
 		case skew >= skewBroken:
-			e.say("clock", broken, fmt.Sprintf("it differs from Graph's by %s", skew), "let it be set by NTP: sign-in fails with a wrong clock")
+			e.say("clock", broken, fmt.Sprintf("it differs from Graph's by %s", skew),
+				"let it be set by NTP: sign-in fails with a wrong clock")
 		case skew >= skewWarned:
 			e.say("clock", warned, fmt.Sprintf("it differs from Graph's by %s", skew), "let it be set by NTP")
 		default:
@@ -74,7 +75,8 @@ func (e *examination) publicURL(ctx context.Context) {
 	}
 	if ip, err := netip.ParseAddr(u.Hostname()); u.Hostname() == "localhost" || (err == nil && ip.IsLoopback()) {
 		if e.cfg.Endpoints.Graph == "" {
-			e.say("public url", broken, "webhook.public_url is an address of this machine alone: Graph does not reach it", "write the https address at which the internet reaches this machine")
+			e.say("public url", broken, "webhook.public_url is an address of this machine alone: Graph does not reach it",
+				"write the https address at which the internet reaches this machine")
 			return
 		}
 	} else if !e.resolves(ctx, u.Hostname()) {
@@ -97,7 +99,8 @@ func (e *examination) worse() string {
 }
 
 // fromElsewhere is what to do about what may be so from here alone.
-const fromElsewhere = "try it from the internet; Graph asks from there: curl -X POST '%s?validationToken=x' has to answer x"
+const fromElsewhere = "try it from the internet; Graph asks from there: curl -X POST '%s?validationToken=x' has to " +
+	"answer x"
 
 func (e *examination) resolves(ctx context.Context, host string) bool {
 	ctx, cancel := context.WithTimeout(ctx, nearby)
@@ -105,7 +108,8 @@ func (e *examination) resolves(ctx context.Context, host string) bool {
 	list := []string{host}
 	if _, err := netip.ParseAddr(host); err != nil && e.dial == nil {
 		if list, err = net.DefaultResolver.LookupHost(ctx, host); err != nil {
-			e.say("public url", e.worse(), "the name "+host+" is not known here", "enter it into the public DNS: Graph has to find it")
+			e.say("public url", e.worse(), "the name "+host+" is not known here",
+				"enter it into the public DNS: Graph has to find it")
 			return false
 		}
 	}
@@ -115,7 +119,8 @@ func (e *examination) resolves(ctx context.Context, host string) bool {
 		}
 	}
 	if e.live.IsZero() && e.dial == nil {
-		e.say("public url", warned, host+" is a private address here: "+strings.Join(list, ", "), "look it up in the public DNS: Graph finds that one")
+		e.say("public url", warned, host+" is a private address here: "+strings.Join(list, ", "),
+			"look it up in the public DNS: Graph finds that one")
 	}
 	return true
 }
@@ -154,17 +159,21 @@ func (e *examination) echoes(ctx context.Context, address string) bool {
 	switch {
 	case err == nil && res.StatusCode == http.StatusOK && string(body) == token && kind == "text/plain":
 		return true
-	case res.StatusCode == http.StatusBadGateway || res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusGatewayTimeout:
+	case res.StatusCode == http.StatusBadGateway || res.StatusCode == http.StatusServiceUnavailable ||
+		res.StatusCode == http.StatusGatewayTimeout:
 		text := fmt.Sprintf("a proxy answers with status %d", res.StatusCode)
 		if !e.runs {
 			e.say("public url", warned, text, "start the daemon, and ask again; or let doctor stand in for it with --handshake")
 			return false
 		}
-		e.say("public url", e.worse(), text, "look at what is between: it does not reach webhook.listen, "+e.cfg.Webhook.Listen)
+		e.say("public url", e.worse(), text,
+			"look at what is between: it does not reach webhook.listen, "+e.cfg.Webhook.Listen)
 	case res.StatusCode == http.StatusOK:
-		e.say("public url", e.worse(), "something answers, and does not give Graph's question back", "let the proxy pass POST with its query to webhook.listen, and its answer as it is")
+		e.say("public url", e.worse(), "something answers, and does not give Graph's question back",
+			"let the proxy pass POST with its query to webhook.listen, and its answer as it is")
 	default:
-		e.say("public url", e.worse(), fmt.Sprintf("%s is answered with status %d", address, res.StatusCode), "let the proxy pass POST to it, without a sign-in of its own")
+		e.say("public url", e.worse(), fmt.Sprintf("%s is answered with status %d", address, res.StatusCode),
+			"let the proxy pass POST to it, without a sign-in of its own")
 	}
 	return false
 }
@@ -185,11 +194,13 @@ func (e *examination) notReached(err error, address string) {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		say("the certificate is expired, or not valid yet", "renew it where TLS ends: webhook.tls, or the proxy in front")
 	case errors.As(err, &unknown):
-		say("the certificate is not of an authority that is known", "Graph wants one of a public authority, with its chain (fullchain.pem)")
+		say("the certificate is not of an authority that is known",
+			"Graph wants one of a public authority, with its chain (fullchain.pem)")
 	case errors.Is(err, http.ErrSchemeMismatch):
 		say("what answers speaks no TLS", "set webhook.tls, or end TLS in a proxy in front")
 	case !e.runs:
-		e.say("public url", warned, "it can't be reached from here: "+plainly(unwrapURL(err)), "start the daemon, and ask again; or let doctor stand in for it with --handshake")
+		e.say("public url", warned, "it can't be reached from here: "+plainly(unwrapURL(err)),
+			"start the daemon, and ask again; or let doctor stand in for it with --handshake")
 	case errors.As(err, &timeout) && timeout.Timeout():
 		say("it does not answer from here in time", elsewhere)
 	default:
@@ -209,6 +220,7 @@ func unwrapURL(err error) error {
 // endsSoon says when the certificate that is served does.
 func (e *examination) endsSoon(leaf *x509.Certificate) {
 	if left := time.Until(leaf.NotAfter); left < expiresSoon {
-		e.say("public url", warned, fmt.Sprintf("its certificate ends on %s", leaf.NotAfter.UTC().Format(time.DateOnly)), "renew it where TLS ends: webhook.tls, or the proxy in front")
+		e.say("public url", warned, fmt.Sprintf("its certificate ends on %s", leaf.NotAfter.UTC().Format(time.DateOnly)),
+			"renew it where TLS ends: webhook.tls, or the proxy in front")
 	}
 }

@@ -25,7 +25,10 @@ var wanted = []string{"User.ReadBasic.All"}
 func (e *examination) needed() []right {
 	list := []right{
 		{[]string{"PrintTaskDefinition.ReadWrite.All"}, "hearing of jobs"},
-		{[]string{"PrintJob.ReadBasic.All", "PrintJob.Read.All", "PrintJob.ReadWriteBasic.All", "PrintJob.ReadWrite.All", "PrintJob.Manage.All"}, "reading jobs"},
+		{[]string{
+			"PrintJob.ReadBasic.All", "PrintJob.Read.All", "PrintJob.ReadWriteBasic.All", "PrintJob.ReadWrite.All",
+			"PrintJob.Manage.All",
+		}, "reading jobs"},
 		{[]string{"PrintJob.ReadWriteBasic.All", "PrintJob.ReadWrite.All", "PrintJob.Manage.All"}, "aborting jobs"},
 		{[]string{"Printer.Read.All", "Printer.ReadWrite.All"}, "reading printers"},
 	}
@@ -36,18 +39,22 @@ func (e *examination) needed() []right {
 			list = append(list, right{[]string{"PrintJob.Manage.All"}, "releasing jobs of " + q.Name})
 		}
 		if q.Create {
-			list = append(list, right{[]string{"Printer.ReadWrite.All"}, "saying what the virtual printer " + q.Name + " can do"})
+			list = append(list,
+				right{[]string{"Printer.ReadWrite.All"}, "saying what the virtual printer " + q.Name + " can do"})
 		}
 	}
 	if needs.Pages && e.policy.Counts() {
-		list = append(list, right{[]string{"PrintJob.Read.All", "PrintJob.ReadWrite.All"}, "counting pages, which the policy needs"})
+		list = append(list,
+			right{[]string{"PrintJob.Read.All", "PrintJob.ReadWrite.All"}, "counting pages, which the policy needs"})
 	}
 	if needs.Groups {
-		list = append(list, right{[]string{"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"}, "groups, which the policy looks at"},
+		list = append(list,
+			right{[]string{"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"}, "groups, which the policy looks at"},
 			right{[]string{"User.ReadBasic.All", "User.Read.All", "Directory.Read.All"}, "groups, which the policy looks at"})
 	}
 	if needs.Language {
-		list = append(list, right{[]string{"User.Read.All", "Directory.Read.All"}, "the language of owners, for texts in several"})
+		list = append(list,
+			right{[]string{"User.Read.All", "Directory.Read.All"}, "the language of owners, for texts in several"})
 	}
 	if e.cfg.Badges.EntraAttribute != "" {
 		list = append(list, right{[]string{"User.Read.All", "Directory.Read.All"}, "badges.entra_attribute"})
@@ -55,7 +62,8 @@ func (e *examination) needed() []right {
 	return list
 }
 
-const grantAdvice = "add it under API permissions of the app registration, as an application permission of Microsoft Graph, and grant admin consent"
+const grantAdvice = "add it under API permissions of the app registration, as an application permission of " +
+	"Microsoft Graph, and grant admin consent"
 
 func (e *examination) rights(ctx context.Context, c *graph.Client) {
 	roles, told, err := c.Roles(ctx)
@@ -64,7 +72,8 @@ func (e *examination) rights(ctx context.Context, c *graph.Client) {
 		e.say("rights", broken, err.Error(), permissionAdvice(err))
 		return
 	case !told:
-		e.say("rights", warned, "the token does not tell its permissions", "compare them with deploy/docs/entra.md in the app registration")
+		e.say("rights", warned, "the token does not tell its permissions",
+			"compare them with deploy/docs/entra.md in the app registration")
 		return
 	}
 	used, missing := map[string]bool{}, false
@@ -90,6 +99,7 @@ func (e *examination) rights(ctx context.Context, c *graph.Client) {
 		}
 	}
 	if len(extra) > 0 {
-		e.say("rights", warned, "granted and not needed: "+strings.Join(extra, ", "), "take away what nothing else of this app needs")
+		e.say("rights", warned, "granted and not needed: "+strings.Join(extra, ", "),
+			"take away what nothing else of this app needs")
 	}
 }

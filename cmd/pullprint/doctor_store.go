@@ -76,8 +76,10 @@ func (e *examination) usable() {
 // whole tells whether a daemon would take an embedded store that none has now.
 func (e *examination) whole() {
 	embedded := e.cfg.NATS.Embedded
-	if err := embedded.Whole(); err != nil && !errors.Is(embedded.Usable(), bus.ErrLocked) { // one that began meanwhile writes to it
-		e.say("store", broken, err.Error(), "deploy/docs/operations.md tells in which order, under: A store that lost something")
+	// one that began meanwhile writes to it
+	if err := embedded.Whole(); err != nil && !errors.Is(embedded.Usable(), bus.ErrLocked) {
+		e.say("store", broken, err.Error(),
+			"deploy/docs/operations.md tells in which order, under: A store that lost something")
 		return
 	}
 	e.say("store", fine, "embedded in the daemon, one copy", "")
@@ -130,11 +132,13 @@ func (e *examination) external(in bus.Inspection) {
 	}
 	switch {
 	case len(leaderless) > 0:
-		e.say("replicas", broken, "no server leads "+strings.Join(leaderless, ", "), "start the servers that are down: a stream needs most of its copies")
+		e.say("replicas", broken, "no server leads "+strings.Join(leaderless, ", "),
+			"start the servers that are down: a stream needs most of its copies")
 	case len(away) > 0:
 		e.say("replicas", warned, "copies are offline or behind: "+strings.Join(away, "; "), "look at those servers")
 	case len(few) > 0:
-		e.say("replicas", warned, fmt.Sprintf("fewer than nats.replicas (%d): %s", want, strings.Join(few, ", ")), fmt.Sprintf("`nats stream edit --replicas %d` changes a stream that is there", want))
+		e.say("replicas", warned, fmt.Sprintf("fewer than nats.replicas (%d): %s", want, strings.Join(few, ", ")),
+			fmt.Sprintf("`nats stream edit --replicas %d` changes a stream that is there", want))
 	case len(in.Streams) == 0:
 		e.say("replicas", fine, "there are no streams yet: the daemon makes them", "")
 	default:
@@ -154,10 +158,13 @@ func (e *examination) external(in bus.Inspection) {
 // server syncs.
 func (e *examination) fsync(copies int) {
 	if copies > 1 {
-		e.say("fsync", fine, fmt.Sprintf("not told by NATS; %d copies stand for it while servers don't lose power together", copies), "")
+		e.say("fsync", fine, fmt.Sprintf("not told by NATS; %d copies stand for it while servers don't lose power together",
+			copies), "")
 		return
 	}
-	e.say("fsync", warned, "NATS does not tell how often it syncs: by default every 2 minutes, and a power cut loses what came since", "set `sync_interval: always` in the jetstream section of the server, or keep 3 copies (nats.replicas)")
+	e.say("fsync", warned, "NATS does not tell how often it syncs: by default every 2 minutes, and a power cut loses "+
+		"what came since", "set `sync_interval: always` in the jetstream section of the server, or keep 3 copies "+
+		"(nats.replicas)")
 }
 
 // size is a number of bytes, for people.

@@ -106,16 +106,20 @@ func (e *examination) subscription(ctx context.Context, c *graph.Client, definit
 			last = s.Expires
 		}
 	}
-	result, do := warned, "start the daemon: it makes one; --handshake tries whether Graph reaches "+e.cfg.Webhook.PublicURL
+	result, do := warned, "start the daemon: it makes one; --handshake tries whether Graph reaches "+
+		e.cfg.Webhook.PublicURL
 	if e.runs {
-		result, do = broken, "the daemon runs and gets none: Graph does not reach "+e.cfg.Webhook.PublicURL+" from the internet, or its log says why (logger registrar). Jobs are found by the sweep alone, within 2 minutes"
+		result, do = broken, "the daemon runs and gets none: Graph does not reach "+e.cfg.Webhook.PublicURL+
+			" from the internet, or its log says why (logger registrar). Jobs are found by the sweep alone, within 2 minutes"
 	}
 	switch {
 	case last.After(time.Now()):
 		e.live = last
 		e.say("subscription", fine, "until "+last.UTC().Format(time.RFC3339)+": Graph has reached webhook.public_url", "")
 	case elsewhere:
-		e.say("subscription", result, "there is one to another URL than webhook.public_url", "the daemon deletes it and makes its own, as there can be only one; while another installation with this app runs, they take it from each other: give each an app of its own")
+		e.say("subscription", result, "there is one to another URL than webhook.public_url", "the daemon deletes it and "+
+			"makes its own, as there can be only one; while another installation with this app runs, they take it from each "+
+			"other: give each an app of its own")
 	case !last.IsZero():
 		e.say("subscription", result, "it ended at "+last.UTC().Format(time.RFC3339), do)
 	default:
@@ -145,17 +149,22 @@ func (e *examination) shake(ctx context.Context, c *graph.Client, definition str
 	var ge *graph.Error
 	switch {
 	case errors.As(err, &ge) && ge.Status == http.StatusBadRequest:
-		e.say("handshake", broken, "Graph does not get its question back from "+e.cfg.Webhook.PublicURL+": "+err.Error(), "let https from the internet through to webhook.listen: POST "+trigger.NotificationPath+" and "+trigger.LifecyclePath+", within 10 s")
+		e.say("handshake", broken, "Graph does not get its question back from "+e.cfg.Webhook.PublicURL+": "+err.Error(),
+			"let https from the internet through to webhook.listen: POST "+trigger.NotificationPath+" and "+
+				trigger.LifecyclePath+", within 10 s")
 		return
 	case errors.As(err, &ge) && ge.Status == http.StatusConflict:
-		e.say("handshake", warned, "not tried: there is a subscription already, and Graph allows one", "the line subscription says where it posts to; to try anyway, stop the daemon, delete that subscription and run this again")
+		e.say("handshake", warned, "not tried: there is a subscription already, and Graph allows one",
+			"the line subscription says where it posts to; to try anyway, stop the daemon, delete that subscription and run "+
+				"this again")
 		return
 	case err != nil:
 		e.say("handshake", broken, err.Error(), permissionAdvice(err))
 		return
 	}
 	if err := c.DeleteSubscription(context.WithoutCancel(ctx), s.ID); err != nil {
-		e.say("handshake", warned, "Graph reached webhook.public_url; the subscription of the try is left: "+err.Error(), "it ends by itself within the hour, and the daemon deletes it before")
+		e.say("handshake", warned, "Graph reached webhook.public_url; the subscription of the try is left: "+err.Error(),
+			"it ends by itself within the hour, and the daemon deletes it before")
 		return
 	}
 	e.say("handshake", fine, "Graph reached webhook.public_url just now", "")
@@ -170,7 +179,10 @@ func (e *examination) standIn(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := webhook.New(webhook.Options{PublicURL: e.cfg.Webhook.PublicURL, Store: nowhere{}, Verifier: trigger.NewVerifier(trigger.VerifierOptions{TenantID: e.cfg.TenantID})})
+	h := webhook.New(webhook.Options{
+		PublicURL: e.cfg.Webhook.PublicURL, Store: nowhere{},
+		Verifier: trigger.NewVerifier(trigger.VerifierOptions{TenantID: e.cfg.TenantID}),
+	})
 	server, err := webhook.NewServer(e.cfg.Webhook, h, zap.NewNop())
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
@@ -196,7 +208,8 @@ func (e *examination) triggers(ctx context.Context, o graph.Options, definition 
 	const byHand = "look with `pullprint register plan`, which signs a Printer Administrator in"
 	keep := e.cfg.Administrator
 	if !keep.Configured() {
-		e.say("triggers", warned, "not looked at: only a person may read them", byHand+"; with administrator.sign_in_file the daemon and doctor look themselves")
+		e.say("triggers", warned, "not looked at: only a person may read them",
+			byHand+"; with administrator.sign_in_file the daemon and doctor look themselves")
 		return
 	}
 	admin, err := graph.ResumePerson(ctx, e.graphConfig(), o, daemon.AdministratorRights(e.cfg), keep)
@@ -216,9 +229,11 @@ func (e *examination) triggers(ctx context.Context, o graph.Options, definition 
 		case state == register.TriggerOurs:
 			e.say("triggers", fine, q.Name+": ours", "")
 		case state == register.TriggerForeign:
-			e.say("triggers", broken, q.Name+": it has the trigger of another app, "+holder, "agree with whoever runs that app; `pullprint register apply --replace` takes its place")
+			e.say("triggers", broken, q.Name+": it has the trigger of another app, "+holder,
+				"agree with whoever runs that app; `pullprint register apply --replace` takes its place")
 		default:
-			e.say("triggers", broken, q.Name+": "+state+", so no job of it is heard of", "`pullprint register apply` puts ours on")
+			e.say("triggers", broken, q.Name+": "+state+", so no job of it is heard of",
+				"`pullprint register apply` puts ours on")
 		}
 	}
 }
@@ -240,16 +255,21 @@ func (e *examination) printers(ctx context.Context, c *graph.Client) {
 			e.say(about, broken, name+": "+err.Error(), permissionAdvice(err))
 		case no:
 			why = cmp.Or(why, strings.Join(p.Details, ", "), string(p.State))
-			e.say(about, warned, fmt.Sprintf("%s: %q takes no jobs now (%s)", name, p.DisplayName, why), "look at it in the Universal Print portal")
+			e.say(about, warned, fmt.Sprintf("%s: %q takes no jobs now (%s)", name, p.DisplayName, why),
+				"look at it in the Universal Print portal")
 		default:
 			e.say(about, fine, fmt.Sprintf("%s: %q", name, p.DisplayName), "")
 		}
 	}
 	for _, q := range e.made() {
-		look("queue", q.Name, "queues[].printer_id", q.PrinterID, func(p graph.Printer) (string, bool) { return "", !p.AcceptingJobs })
+		look("queue", q.Name, "queues[].printer_id", q.PrinterID, func(p graph.Printer) (string, bool) {
+			return "",
+				!p.AcceptingJobs
+		})
 	}
 	for _, d := range e.cfg.Devices {
-		look("device", d.ID, "devices[].printer_id", d.PrinterID, func(p graph.Printer) (string, bool) { return d.Unavailable(p, time.Now()) })
+		look("device", d.ID, "devices[].printer_id", d.PrinterID,
+			func(p graph.Printer) (string, bool) { return d.Unavailable(p, time.Now()) })
 	}
 }
 
@@ -306,7 +326,8 @@ func (e *examination) sample(ctx context.Context, c *graph.Client) (user string,
 
 func (e *examination) groups(ctx context.Context, c *graph.Client, user string) {
 	if user == "" {
-		e.say("groups", warned, "the policy looks at groups, and there is nobody to try it on", "name a person: --user with an Entra object id; or print something to a queue")
+		e.say("groups", warned, "the policy looks at groups, and there is nobody to try it on",
+			"name a person: --user with an Entra object id; or print something to a queue")
 		return
 	}
 	list, err := c.Groups(ctx, user)
@@ -326,17 +347,21 @@ func (e *examination) document(ctx context.Context, c *graph.Client, job graph.J
 	d := e.cfg.Documents
 	if len(job.Documents) == 0 {
 		e.documentHosts(ctx)
-		e.say("page count", warned, "the policy counts pages, and there is no document to try it on; allowed are "+strings.Join(d.Hosts, ", "), "print something to a queue, and ask again")
+		e.say("page count", warned, "the policy counts pages, and there is no document to try it on; allowed are "+
+			strings.Join(d.Hosts, ", "), "print something to a queue, and ask again")
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.Within)
 	defer cancel()
-	r, err := c.OpenDocument(ctx, job.Ref, job.Documents[0], graph.DocumentOptions{Hosts: d.Hosts, MaxBytes: int64(d.MaxBytes)})
+	r, err := c.OpenDocument(ctx, job.Ref, job.Documents[0],
+		graph.DocumentOptions{Hosts: d.Hosts, MaxBytes: int64(d.MaxBytes)})
 	switch {
 	case errors.Is(err, graph.ErrDocumentHost):
-		e.say("page count", broken, "Graph keeps documents on a host that documents.hosts does not name", "add it there; `pullprint jobs trace` and the proxy's log tell which")
+		e.say("page count", broken, "Graph keeps documents on a host that documents.hosts does not name",
+			"add it there; `pullprint jobs trace` and the proxy's log tell which")
 	case err != nil:
-		e.say("page count", broken, "a document can't be read: "+err.Error(), "let the firewall pass https to "+strings.Join(d.Hosts, ", ")+"; "+permissionAdvice(err))
+		e.say("page count", broken, "a document can't be read: "+err.Error(),
+			"let the firewall pass https to "+strings.Join(d.Hosts, ", ")+"; "+permissionAdvice(err))
 	default:
 		e.say("page count", fine, fmt.Sprintf("a document of %s could be read", size(r.Size())), "")
 	}

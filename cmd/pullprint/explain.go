@@ -148,7 +148,9 @@ func printExplanation(w io.Writer, path string, p *policy.Policy, d *held.Decisi
 	if len(v.Claims) > 0 {
 		fmt.Fprintf(w, "\ncost %s\n", v.Cost)
 		for _, b := range e.Balances {
-			fmt.Fprintf(w, "  %s (%s): %s left of %s, spent %s, reserved %s, renews %s\n", b.Account.Key(), strings.Join(b.Names, ", "), b.Left, b.Limit+b.Carried+b.Adjusted, b.Spent, b.Reserved, b.Renews.Format(time.RFC3339))
+			fmt.Fprintf(w, "  %s (%s): %s left of %s, spent %s, reserved %s, renews %s\n", b.Account.Key(),
+				strings.Join(b.Names, ", "), b.Left, b.Limit+b.Carried+b.Adjusted, b.Spent, b.Reserved,
+				b.Renews.Format(time.RFC3339))
 		}
 	}
 	fmt.Fprintln(w, "\nrules, in the order in which they are tried:")
@@ -286,7 +288,9 @@ func printReplay(w io.Writer, path string, p *policy.Policy, r *connector.Replay
 	for _, part := range []struct {
 		what string
 		list []connector.Difference
-	}{{"newly refused", r.Refused}, {"newly allowed", r.Released}, {"otherwise different", r.Changed}, {"can't be told: the record lacks what the policy looks at", r.Undecided}} {
+	}{{"newly refused", r.Refused}, {
+		"newly allowed", r.Released,
+	}, {"otherwise different", r.Changed}, {"can't be told: the record lacks what the policy looks at", r.Undecided}} {
 		fmt.Fprintf(t, "\n%d %s\n", len(part.list), part.what)
 		for i, d := range part.list {
 			if i == most {

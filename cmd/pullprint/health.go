@@ -49,7 +49,8 @@ the daemon from working, see doctor.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.url, "url", "", "`ADDRESS` of the daemon's metrics.listen, as http://127.0.0.1:9464; that of the configuration when not given")
+	f.StringVar(&o.url, "url", "",
+		"`ADDRESS` of the daemon's metrics.listen, as http://127.0.0.1:9464; that of the configuration when not given")
 	f.BoolVar(&o.live, "live", false, "ask only whether it runs (/healthz), not whether it is ready (/readyz)")
 	durationVar(f, &o.wait, "wait", 0, "ask again until it is, for that long at most")
 	return cmd

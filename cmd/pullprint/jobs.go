@@ -66,7 +66,8 @@ func jobsList(f *apiFlags) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "only those of a `USER`, an Entra object id or a user name")
 	cmd.Flags().StringVar(&queue, "queue", "", "only those of a queue, by `NAME`")
-	cmd.Flags().StringVar(&state, "state", "held", "only those in a `STATE`: held, releasing, released, aborting, aborted, completing, completed, gone or all")
+	cmd.Flags().StringVar(&state, "state", "held",
+		"only those in a `STATE`: held, releasing, released, aborting, aborted, completing, completed, gone or all")
 	cmd.Flags().IntVar(&most, "limit", 100, "at most so many")
 	cmd.Flags().BoolVar(&dead, "dead", false, "list tasks that were given up, and why, instead")
 	durationVar(cmd.Flags(), &since, "since", 24*time.Hour, "with --dead: how far back")
@@ -88,7 +89,8 @@ func stateFlag(state *string) error {
 	if near := strictyaml.Nearest(*state, append(names, "all")); near != "" {
 		return usageError{fmt.Errorf("--state: %q is not a state of a job; did you mean %q?", *state, near)}
 	}
-	return usageError{fmt.Errorf("--state: %q is not a state of a job; the states are %s, and all", *state, strings.Join(names, ", "))}
+	return usageError{fmt.Errorf("--state: %q is not a state of a job; the states are %s, and all", *state,
+		strings.Join(names, ", "))}
 }
 
 func printJobs(w io.Writer, list []admin.JobEntry, state string) error {
@@ -107,7 +109,8 @@ func printJobs(w io.Writer, list []admin.JobEntry, state string) error {
 		if !j.HoldUntil.IsZero() {
 			until = j.HoldUntil.Local().Format("Mon 02 Jan 15:04")
 		}
-		t.row(j.Queue+"/"+j.Job, j.State, orDash(j.Owner), j.Seen.Local().Format("Mon 02 Jan 15:04:05"), until, orDash(j.Reason))
+		t.row(j.Queue+"/"+j.Job, j.State, orDash(j.Owner), j.Seen.Local().Format("Mon 02 Jan 15:04:05"), until,
+			orDash(j.Reason))
 	}
 	return t.Flush()
 }
@@ -161,7 +164,9 @@ func job(ctx context.Context, c *admin.Client, name string) (held.Ref, error) {
 const maxSameID = 1000
 
 // onJob is a verb that takes one job.
-func onJob(f *apiFlags, use, short string, do func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error) *cobra.Command {
+func onJob(f *apiFlags, use, short string, do func(cmd *cobra.Command, c *admin.Client,
+	ref held.Ref) error,
+) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " JOB", Short: short, Args: wants("JOB"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -217,7 +222,9 @@ func printJob(w io.Writer, r *held.Record) error {
 }
 
 func jobsTrace(f *apiFlags) *cobra.Command {
-	return onJob(f, "trace", "Tell a job's whole life, in order", func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error {
+	return onJob(f, "trace", "Tell a job's whole life, in order", func(cmd *cobra.Command, c *admin.Client,
+		ref held.Ref,
+	) error {
 		d, err := c.Job(cmd.Context(), ref)
 		if err != nil {
 			return err
@@ -247,7 +254,14 @@ func tell(e *admin.Event) string {
 		fmt.Fprintf(&b, "%-10s %s", e.State, e.Note)
 	case "decision":
 		fmt.Fprintf(&b, "decided at %s: %s", e.Point, e.Verdict)
-		for _, part := range [][2]string{{" by rule ", e.Rule}, {", ", e.Reason}, {" at ", e.Device}, {" for ", e.Actor}, {", policy ", e.Policy}, {", ", e.Error}} {
+		for _, part := range [][2]string{
+			{" by rule ", e.Rule},
+			{", ", e.Reason},
+			{" at ", e.Device},
+			{" for ", e.Actor},
+			{", policy ", e.Policy},
+			{", ", e.Error},
+		} {
 			if part[1] != "" {
 				b.WriteString(part[0] + part[1])
 			}
@@ -276,7 +290,9 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 	var device string
 	var set held.Settings
 	var mono, duplex bool
-	cmd := onJob(f, "release", "Send a held job to a device, for its owner", func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error {
+	cmd := onJob(f, "release", "Send a held job to a device, for its owner", func(cmd *cobra.Command, c *admin.Client,
+		ref held.Ref,
+	) error {
 		if device == "" {
 			return usageError{errors.New("--device is missing: name the device where its owner stands")}
 		}
@@ -326,7 +342,8 @@ func printOutcome(w io.Writer, out *connector.Outcome) error {
 		return cmp.Or(cmp.Compare(len(a.Job), len(b.Job)), cmp.Compare(a.Job, b.Job), cmp.Compare(a.Queue, b.Queue))
 	})
 	for _, r := range rest {
-		fmt.Fprintf(w, "%-8s  %s/%s: %s\n          %s %s\n", r.word, printable(r.Queue), printable(r.Job), r.Reason.Code, printable(r.Reason.Text), printable(r.Reason.Remedy))
+		fmt.Fprintf(w, "%-8s  %s/%s: %s\n          %s %s\n", r.word, printable(r.Queue), printable(r.Job), r.Reason.Code,
+			printable(r.Reason.Text), printable(r.Reason.Remedy))
 	}
 	if len(out.Released) == 0 {
 		return errors.New("nothing was released")
@@ -336,17 +353,19 @@ func printOutcome(w io.Writer, out *connector.Outcome) error {
 
 func jobsCancel(f *apiFlags) *cobra.Command {
 	var reason string
-	cmd := onJob(f, "cancel", "Abort a held job, with a reason that its owner reads", func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error {
-		out, err := c.Cancel(cmd.Context(), ref, reason)
-		if err != nil {
-			return err
-		}
-		if f.json {
-			return printJSON(cmd.OutOrStdout(), out)
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "aborted  %s/%s: %s\n         %s %s\n", printable(out.Queue), printable(out.Job), out.Reason.Code, printable(out.Reason.Text), printable(out.Reason.Remedy))
-		return nil
-	})
+	cmd := onJob(f, "cancel", "Abort a held job, with a reason that its owner reads",
+		func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error {
+			out, err := c.Cancel(cmd.Context(), ref, reason)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(cmd.OutOrStdout(), out)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "aborted  %s/%s: %s\n         %s %s\n", printable(out.Queue), printable(out.Job),
+				out.Reason.Code, printable(out.Reason.Text), printable(out.Reason.Remedy))
+			return nil
+		})
 	cmd.Flags().StringVar(&reason, "reason", "", "`WORDS` for the owner")
 	return cmd
 }

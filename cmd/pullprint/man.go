@@ -44,7 +44,8 @@ environment variable SOURCE_DATE_EPOCH, else that of the program.`,
 				pages["pullprint-config.5"] = configPage(string(src), date)
 			}
 			for name, page := range pages {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte(page), 0o644); err != nil { //nolint:gosec // for everybody to read
+				err := os.WriteFile(filepath.Join(dir, name), []byte(page), 0o644) //nolint:gosec // all users read manuals
+				if err != nil {
 					return fmt.Errorf("write manual page: %w", err)
 				}
 			}
@@ -178,7 +179,9 @@ func (r *roff) manEnd(files bool) {
 	for _, c := range []struct {
 		code int
 		what string
-	}{{exitDone, "Done."}, {exitFailed, "Failed; the message says what to do next."}, {exitUsage, "Wrong usage or bad configuration: trying again changes nothing."}} {
+	}{{exitDone, "Done."}, {
+		exitFailed, "Failed; the message says what to do next.",
+	}, {exitUsage, "Wrong usage or bad configuration: trying again changes nothing."}} {
 		r.tag(strconv.Itoa(c.code), "")
 		r.text(c.what)
 	}

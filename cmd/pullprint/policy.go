@@ -88,7 +88,8 @@ func printReport(w io.Writer, r *policy.Report, verbose bool) {
 	for _, u := range r.Uncovered {
 		fmt.Fprintf(w, "      %s:%d: no test is about rule %s\n", r.File, u.Line, u.Rule)
 	}
-	fmt.Fprintf(w, "%s: %s, %d failed, %s without a test, hash %s\n", r.File, counted(len(r.Results), "test"), r.Failed(), counted(len(r.Uncovered), "rule"), r.Hash)
+	fmt.Fprintf(w, "%s: %s, %d failed, %s without a test, hash %s\n", r.File, counted(len(r.Results), "test"), r.Failed(),
+		counted(len(r.Uncovered), "rule"), r.Hash)
 }
 
 // junitSuite is the form that CI systems read.

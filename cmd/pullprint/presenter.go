@@ -86,8 +86,11 @@ func (p *presenter) decided(d held.Decision) {
 	if d.Reason == policy.ReasonSelfTest {
 		who = "self-test"
 	}
-	what := map[string]string{"hold": "held", "complete": "completed", "abort": "aborted", "redirect": "released", "keep": "kept"}[d.Verdict]
-	p.say("%s  %s  %-9s %-4s %s", time.Now().Format("15:04:05"), p.paint(what, fmt.Sprintf("%-9s", what)), d.Queue, "#"+d.Job, who+p.why(d))
+	what := map[string]string{
+		"hold": "held", "complete": "completed", "abort": "aborted", "redirect": "released", "keep": "kept",
+	}[d.Verdict]
+	p.say("%s  %s  %-9s %-4s %s", time.Now().Format("15:04:05"), p.paint(what, fmt.Sprintf("%-9s", what)), d.Queue,
+		"#"+d.Job, who+p.why(d))
 	select {
 	case p.heard <- d:
 	default:
@@ -122,11 +125,17 @@ type scene struct {
 }
 
 var morning = []scene{
-	{"teacher@contoso.com", "a worksheet, 28 copies, black and white, to Follow-Me", graphtest.JobSpec{Printer: demoPull, Copies: 28, Pages: 2, Duplex: true}},
+	{"teacher@contoso.com", "a worksheet, 28 copies, black and white, to Follow-Me", graphtest.JobSpec{
+		Printer: demoPull, Copies: 28, Pages: 2, Duplex: true,
+	}},
 	{"student@contoso.com", "a term paper to Follow-Me", graphtest.JobSpec{Printer: demoPull, Pages: 14}},
-	{"teacher@contoso.com", "a poster, A1, colour, to Poster", graphtest.JobSpec{Printer: demoDirect, Color: true, MediaSize: "A1"}},
+	{"teacher@contoso.com", "a poster, A1, colour, to Poster", graphtest.JobSpec{
+		Printer: demoDirect, Color: true, MediaSize: "A1",
+	}},
 	{"student@contoso.com", "a poster to Poster", graphtest.JobSpec{Printer: demoDirect, Color: true, MediaSize: "A1"}},
-	{"office@contoso.com", "a flyer, 200 copies, colour, to Follow-Me", graphtest.JobSpec{Printer: demoPull, Copies: 200, Color: true}},
+	{"office@contoso.com", "a flyer, 200 copies, colour, to Follow-Me", graphtest.JobSpec{
+		Printer: demoPull, Copies: 200, Color: true,
+	}},
 	{"office@contoso.com", "the same in black and white", graphtest.JobSpec{Printer: demoPull, Copies: 200}},
 }
 
@@ -142,7 +151,8 @@ func (p *presenter) morning(ctx context.Context, sim *graphtest.Sim, cfg *config
 			return fmt.Errorf("put the trigger on a queue: %w", err)
 		}
 	}
-	p.say("%s  pullprint has registered; an administrator has put its trigger on both queues", time.Now().Format("15:04:05"))
+	p.say("%s  pullprint has registered; an administrator has put its trigger on both queues",
+		time.Now().Format("15:04:05"))
 	if err := p.selfTest(ctx, sim, cfg); err != nil {
 		return err
 	}
@@ -229,7 +239,9 @@ func (p *presenter) outOfBudget(ctx context.Context, sim *graphtest.Sim, c *admi
 	if err := p.showLeft(ctx, c, student.id); err != nil {
 		return err
 	}
-	slides := scene{student.upn, "6 slides in colour to Follow-Me", graphtest.JobSpec{Printer: demoPull, Pages: 6, Color: true}}
+	slides := scene{
+		student.upn, "6 slides in colour to Follow-Me", graphtest.JobSpec{Printer: demoPull, Pages: 6, Color: true},
+	}
 	if err := p.send(ctx, sim, slides); err != nil {
 		return err
 	}
@@ -256,7 +268,9 @@ func (p *presenter) outOfBudget(ctx context.Context, sim *graphtest.Sim, c *admi
 		return err
 	}
 	p.say("")
-	photos := scene{student.upn, "3 photos in colour to Follow-Me", graphtest.JobSpec{Printer: demoPull, Pages: 3, Color: true}}
+	photos := scene{
+		student.upn, "3 photos in colour to Follow-Me", graphtest.JobSpec{Printer: demoPull, Pages: 3, Color: true},
+	}
 	if err := p.send(ctx, sim, photos); err != nil {
 		return err
 	}
@@ -286,7 +300,9 @@ func (p *presenter) tap(ctx context.Context, c *admin.Client, who, device, numbe
 	return err
 }
 
-func (p *presenter) tapped(ctx context.Context, c *admin.Client, who, device, number string) (connector.Outcome, error) {
+func (p *presenter) tapped(ctx context.Context, c *admin.Client, who, device,
+	number string,
+) (connector.Outcome, error) {
 	p.line("%s shows a badge at %s", who, device)
 	out, err := c.Tap(ctx, device, number)
 	if err != nil {
@@ -305,8 +321,10 @@ func (p *presenter) lostNotification(ctx context.Context, sim *graphtest.Sim) er
 	before := sim.Knobs().LoseNotification
 	sim.Change(func(k *graphtest.Knobs) { k.LoseNotification = 1 })
 	defer sim.Change(func(k *graphtest.Knobs) { k.LoseNotification = before })
-	p.say("%s  The next job's notification gets lost on purpose: the sweep finds it within a minute.", time.Now().Format("15:04:05"))
-	if err := p.send(ctx, sim, scene{"teacher@contoso.com", "a letter to Follow-Me", graphtest.JobSpec{Printer: demoPull}}); err != nil {
+	p.say("%s  The next job's notification gets lost on purpose: the sweep finds it within a minute.",
+		time.Now().Format("15:04:05"))
+	if err := p.send(ctx, sim,
+		scene{"teacher@contoso.com", "a letter to Follow-Me", graphtest.JobSpec{Printer: demoPull}}); err != nil {
 		return err
 	}
 	return p.await(ctx)
@@ -339,7 +357,8 @@ func (p *presenter) await(ctx context.Context) error {
 func (p *presenter) next(at addresses) {
 	p.mu.Lock()
 	n := p.counts
-	p.say0("\n%d jobs held, %d completed, %d aborted with a reason; %d released, %d kept.", n["hold"], n["complete"], n["abort"], n["redirect"], n["keep"])
+	p.say0("\n%d jobs held, %d completed, %d aborted with a reason; %d released, %d kept.", n["hold"], n["complete"],
+		n["abort"], n["redirect"], n["keep"])
 	p.mu.Unlock()
 	if p.once {
 		p.say(`

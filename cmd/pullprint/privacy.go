@@ -20,7 +20,8 @@ func privacyCommand() *cobra.Command {
 		Long: `USER is an Entra object id, or a user name that Entra knows. When the account has been
 deleted there, Entra knows the name no more: then give the object id, or a name that stands
 on the badges of that person alone. It talks to the running daemon (role admin), which asks
-Entra; when none runs, it works on an embedded store itself, where only badges tell names. With nats.url, the daemon's NATS account may have no right to remove records: then
+Entra; when none runs, it works on an embedded store itself, where only badges tell
+names. With nats.url, the daemon's NATS account may have no right to remove records: then
 --direct works on the streams with the account of the configuration that it is given.`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -88,7 +89,9 @@ of exported ledgers and of what has been copied elsewhere.`,
 			}
 			if !yes {
 				if !terminal(cmd) {
-					return usageError{errors.New("there is no terminal to ask at; look at `pullprint privacy export USER`, and give --yes")}
+					return usageError{
+						errors.New("there is no terminal to ask at; look at `pullprint privacy export USER`, and give --yes"),
+					}
 				}
 				fmt.Fprintln(out, "Everything about this person is erased; that can't be undone.")
 				if !agreed(cmd) {
@@ -102,12 +105,14 @@ of exported ledgers and of what has been copied elsewhere.`,
 			if f.json {
 				return printJSON(out, done)
 			}
-			fmt.Fprintf(out, "erased: %d records removed, %d rewritten, %d jobs aborted\n", done.Removed, done.Rewritten, done.Canceled)
+			fmt.Fprintf(out, "erased: %d records removed, %d rewritten, %d jobs aborted\n", done.Removed, done.Rewritten,
+				done.Canceled)
 			switch {
 			case compacted:
 				fmt.Fprintln(out, "the store was written anew: nothing of it is left in its files")
 			default:
-				fmt.Fprintln(out, "bytes of deleted keys stay in the files of the store until these are compacted; erase again while no daemon runs to have them written anew")
+				fmt.Fprintln(out, "bytes of deleted keys stay in the files of the store until these are compacted; erase again "+
+					"while no daemon runs to have them written anew")
 			}
 			return nil
 		},
@@ -120,7 +125,9 @@ of exported ledgers and of what has been copied elsewhere.`,
 
 // erase erases a person through the daemon, or from the store itself when none runs:
 // then its files are written anew.
-func (f *peopleFlags) erase(cmd *cobra.Command, user string, how connector.Erasure) (done connector.Erased, compacted bool, err error) {
+func (f *peopleFlags) erase(cmd *cobra.Command, user string,
+	how connector.Erasure,
+) (done connector.Erased, compacted bool, err error) {
 	var cfg *config.Config
 	how.Actor = operator()
 	err = f.onPeople(cmd, func(p *connector.People) (err error) {

@@ -32,14 +32,19 @@ that the policy names.`,
 }
 
 // onAccount is a verb that takes an account and as many more arguments.
-func onAccount(f *apiFlags, use, short string, args cobra.PositionalArgs, do func(cmd *cobra.Command, c *admin.Client, args []string) error) *cobra.Command {
+func onAccount(f *apiFlags, use, short string, args cobra.PositionalArgs, do func(cmd *cobra.Command, c *admin.Client,
+	args []string) error,
+) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a, err := quota.ParseAccount(args[0]); err != nil || a.Kind == quota.User {
 				id, err := personIn("ACCOUNT", args[0])
 				if err != nil {
-					return usageError{fmt.Errorf("%q is not a valid account; write an Entra object ID (a GUID), a user name like anna@contoso.com, group.NAME or center.NAME", args[0])}
+					return usageError{
+						fmt.Errorf("%q is not a valid account; write an Entra object ID (a GUID), a user name like anna@contoso.com, "+
+							"group.NAME or center.NAME", args[0]),
+					}
 				}
 				args[0] = id
 			}
@@ -53,17 +58,19 @@ func onAccount(f *apiFlags, use, short string, args cobra.PositionalArgs, do fun
 }
 
 func quotaShow(f *apiFlags) *cobra.Command {
-	return onAccount(f, "show ACCOUNT", "Show what is on an account", wants("ACCOUNT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
-		s, err := c.Quota(cmd.Context(), args[0])
-		if err != nil {
-			return err
-		}
-		return f.printStanding(cmd.OutOrStdout(), &s, "no allowance is for %s\n")
-	})
+	return onAccount(f, "show ACCOUNT", "Show what is on an account", wants("ACCOUNT"),
+		func(cmd *cobra.Command, c *admin.Client, args []string) error {
+			s, err := c.Quota(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return f.printStanding(cmd.OutOrStdout(), &s, "no allowance is for %s\n")
+		})
 }
 
 // changedNobodys is what is told of a change to an account that nothing is charged to.
-const changedNobodys = "stored, but no allowance is for %s: nothing is charged to it; look whether this is the account that was meant\n"
+const changedNobodys = "stored, but no allowance is for %s: nothing is charged to it; look whether this is the " +
+	"account that was meant\n"
 
 // printStanding tells what is on an account; nobodys is said of one without an allowance.
 func (f *apiFlags) printStanding(w io.Writer, s *connector.Standing, nobodys string) error {
@@ -85,28 +92,33 @@ func (f *apiFlags) printStanding(w io.Writer, s *connector.Standing, nobodys str
 		return err
 	}
 	for _, r := range s.Stored.Reservations {
-		fmt.Fprintf(w, "reserved  %s for job %s since %s\n", r.Amount, printable(r.Job), r.At.Local().Format("Mon 02 Jan 15:04:05"))
+		fmt.Fprintf(w, "reserved  %s for job %s since %s\n", r.Amount, printable(r.Job),
+			r.At.Local().Format("Mon 02 Jan 15:04:05"))
 	}
 	return nil
 }
 
 func quotaSet(f *apiFlags) *cobra.Command {
 	var why string
-	cmd := onAccount(f, "set ACCOUNT LIMIT|default", "Give an account a limit of its own for this period", wants("ACCOUNT", "LIMIT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
-		var limit *quota.Amount
-		if args[1] != "default" {
-			a, err := quota.ParseAmount(args[1])
-			if err != nil || a < 0 {
-				return usageError{fmt.Errorf("%q is not a valid limit; write a number as 50 or 12.50, or default for the limit of the policy", args[1])}
+	cmd := onAccount(f, "set ACCOUNT LIMIT|default", "Give an account a limit of its own for this period",
+		wants("ACCOUNT", "LIMIT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
+			var limit *quota.Amount
+			if args[1] != "default" {
+				a, err := quota.ParseAmount(args[1])
+				if err != nil || a < 0 {
+					return usageError{
+						fmt.Errorf("%q is not a valid limit; write a number as 50 or 12.50, or default for the limit of the policy",
+							args[1]),
+					}
+				}
+				limit = &a
 			}
-			limit = &a
-		}
-		s, err := c.SetQuota(cmd.Context(), args[0], limit, why)
-		if err != nil {
-			return err
-		}
-		return f.printStanding(cmd.OutOrStdout(), &s, changedNobodys)
-	})
+			s, err := c.SetQuota(cmd.Context(), args[0], limit, why)
+			if err != nil {
+				return err
+			}
+			return f.printStanding(cmd.OutOrStdout(), &s, changedNobodys)
+		})
 	cmd.Annotations = takesNegative
 	cmd.Flags().StringVar(&why, "why", "", "what the history tells")
 	return cmd
@@ -114,7 +126,8 @@ func quotaSet(f *apiFlags) *cobra.Command {
 
 func quotaAdjust(f *apiFlags) *cobra.Command {
 	var why string
-	cmd := onAccount(f, "adjust ACCOUNT AMOUNT", "Give to an account in this period, or take from it with a negative amount", wants("ACCOUNT", "AMOUNT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
+	cmd := onAccount(f, "adjust ACCOUNT AMOUNT", "Give to an account in this period, or take from it with a negative "+
+		"amount", wants("ACCOUNT", "AMOUNT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
 		delta, err := quota.ParseAmount(strings.TrimPrefix(args[1], "+"))
 		if err != nil || delta == 0 {
 			return usageError{fmt.Errorf("%q is not a valid amount; write it as 10 or -2.5", args[1])}
@@ -135,34 +148,35 @@ func quotaAdjust(f *apiFlags) *cobra.Command {
 
 func quotaHistory(f *apiFlags) *cobra.Command {
 	var since string
-	cmd := onAccount(f, "history ACCOUNT", "Tell who changed an account, when and why", wants("ACCOUNT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
-		back, err := strictyaml.ParseDuration(since)
-		if err != nil || back < 0 {
-			return usageError{fmt.Errorf("--since %s is not a valid duration; write it as 24h or 7d", since)}
-		}
-		list, err := c.QuotaHistory(cmd.Context(), args[0], time.Now().Add(-back))
-		if err != nil {
-			return err
-		}
-		if f.json {
-			return printJSON(cmd.OutOrStdout(), list)
-		}
-		t := newTable(cmd.OutOrStdout(), "AT", "WHAT", "AMOUNT", "JOB", "BY", "WHY")
-		for _, e := range list.Entries {
-			amount := e.Amount.String()
-			if e.Default {
-				amount = "default"
+	cmd := onAccount(f, "history ACCOUNT", "Tell who changed an account, when and why", wants("ACCOUNT"),
+		func(cmd *cobra.Command, c *admin.Client, args []string) error {
+			back, err := strictyaml.ParseDuration(since)
+			if err != nil || back < 0 {
+				return usageError{fmt.Errorf("--since %s is not a valid duration; write it as 24h or 7d", since)}
 			}
-			t.row(e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(e.Job), orDash(e.By), e.Why)
-		}
-		if err := t.Flush(); err != nil {
-			return err
-		}
-		if !list.Complete {
-			fmt.Fprintln(cmd.OutOrStdout(), "there is more: narrow it by --since")
-		}
-		return nil
-	})
+			list, err := c.QuotaHistory(cmd.Context(), args[0], time.Now().Add(-back))
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(cmd.OutOrStdout(), list)
+			}
+			t := newTable(cmd.OutOrStdout(), "AT", "WHAT", "AMOUNT", "JOB", "BY", "WHY")
+			for _, e := range list.Entries {
+				amount := e.Amount.String()
+				if e.Default {
+					amount = "default"
+				}
+				t.row(e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(e.Job), orDash(e.By), e.Why)
+			}
+			if err := t.Flush(); err != nil {
+				return err
+			}
+			if !list.Complete {
+				fmt.Fprintln(cmd.OutOrStdout(), "there is more: narrow it by --since")
+			}
+			return nil
+		})
 	cmd.Flags().StringVar(&since, "since", "31d", "how far back, as 24h or 31d")
 	return cmd
 }

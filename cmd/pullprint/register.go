@@ -64,7 +64,9 @@ func registerApply() *cobra.Command {
 		Short:       "Show the plan, ask, and do it",
 		Args:        wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.change(cmd, r.plan, "create", func(ctx context.Context, plan *register.Plan, done func(register.Step)) error {
+			return r.change(cmd, r.plan, "create", func(ctx context.Context, plan *register.Plan,
+				done func(register.Step),
+			) error {
 				return r.planner.Apply(ctx, plan, done)
 			})
 		},
@@ -89,13 +91,16 @@ Virtual printers that pullprint made (queues[].create) stay, with their shares, 
 --printers is given: whoever installed one has to do so again when it is made anew.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.change(cmd, r.removal, "remove", func(ctx context.Context, plan *register.Plan, done func(register.Step)) error {
+			return r.change(cmd, r.removal, "remove", func(ctx context.Context, plan *register.Plan,
+				done func(register.Step),
+			) error {
 				return r.planner.Remove(ctx, plan, done)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
-	cmd.Flags().BoolVar(&r.printers, "printers", false, "delete the virtual printers that pullprint made, with their shares")
+	cmd.Flags().BoolVar(&r.printers, "printers", false,
+		"delete the virtual printers that pullprint made, with their shares")
 	return cmd
 }
 
@@ -165,12 +170,17 @@ func (r *registration) open(cmd *cobra.Command) error {
 
 // administrator is whose sign-in is kept, or who signs in now. A new sign-in is
 // asked for with --keep, and when the kept one is not honoured any more.
-func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc graph.Config, o graph.Options) (*graph.Client, error) {
+func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc graph.Config,
+	o graph.Options,
+) (*graph.Client, error) {
 	keep, rights := cfg.Administrator, daemon.RegistrationRights(cfg, r.printers)
 	r.kept = keep
 	switch {
 	case r.keep && !keep.Configured():
-		return nil, usageError{errors.New("--keep: the configuration says nowhere to keep it; set administrator.sign_in_file and administrator.key_file")}
+		return nil, usageError{
+			errors.New("--keep: the configuration says nowhere to keep it; set administrator.sign_in_file and " +
+				"administrator.key_file"),
+		}
 	case r.keep:
 		if err := keep.Check(); err != nil {
 			return nil, usageError{fmt.Errorf("--keep: %w", err)}
@@ -190,7 +200,8 @@ func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc 
 		}
 	}
 	admin, err := graph.SignInPerson(cmd.Context(), gc, o, rights, func(p auth.Prompt) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as a Printer Administrator: open %s and enter the code %s (until %s)\n", printable(p.URL), printable(p.Code), p.Expires.Local().Format("15:04"))
+		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as a Printer Administrator: open %s and enter the code %s (until %s)\n",
+			printable(p.URL), printable(p.Code), p.Expires.Local().Format("15:04"))
 	})
 	if err != nil || !r.keep {
 		return admin, err
@@ -203,7 +214,9 @@ func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc 
 }
 
 // change shows a plan, asks, and has it done.
-func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*register.Plan, error), what string, do func(context.Context, *register.Plan, func(register.Step)) error) error {
+func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*register.Plan, error), what string,
+	do func(context.Context, *register.Plan, func(register.Step)) error,
+) error {
 	out := cmd.OutOrStdout()
 	if !r.yes && !terminal(cmd) {
 		return usageError{errors.New("there is no terminal to ask at; look at `pullprint register plan`, and give --yes")}

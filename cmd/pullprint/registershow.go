@@ -56,10 +56,12 @@ func (r *registration) remind(out io.Writer, p *register.Plan) {
 			fmt.Fprintf(out, "Write into the configuration, at the queue %s:  printer_id: %s\n", printable(v.Name), v.PrinterID)
 		}
 		if v.ShareID != "" && len(v.ShareWith) == 0 {
-			fmt.Fprintf(out, "Nobody may print to %s unless somebody was let in the Universal Print portal; or name groups in queues[].share_with, and run this again.\n", printable(v.Name))
+			fmt.Fprintf(out, "Nobody may print to %s unless somebody was let in the Universal Print portal; or name groups "+
+				"in queues[].share_with, and run this again.\n", printable(v.Name))
 		}
 		for _, id := range v.Duplicates {
-			fmt.Fprintf(out, "%s was made twice, by a run that was interrupted: delete the printer %s in the Universal Print portal.\n", printable(v.Name), printable(id))
+			fmt.Fprintf(out, "%s was made twice, by a run that was interrupted: delete the printer %s in the Universal Print "+
+				"portal.\n", printable(v.Name), printable(id))
 		}
 	}
 }
@@ -159,7 +161,8 @@ func shownPrinters(p *register.Plan) []shownPrinter {
 	list := []shownPrinter{}
 	for i := range p.VirtualPrinters {
 		v := &p.VirtualPrinters[i]
-		s := shownPrinter{v.Name, v.PrinterID, append([]string{}, v.Missing...), v.ShareID, append([]string{}, v.Actions()...), v.Duplicates, ""}
+		s := shownPrinter{v.Name, v.PrinterID, append([]string{}, v.Missing...), v.ShareID, append([]string{},
+			v.Actions()...), v.Duplicates, ""}
 		if v.Err != nil {
 			s.Error = v.Err.Error()
 		}
@@ -227,7 +230,8 @@ func (l weighed) show(w io.Writer) {
 	case l.Error != "":
 		fmt.Fprintf(w, "%s: how busy it is could not be read: %s\n", printable(l.Queue), printable(l.Error))
 	case l.Split != "":
-		fmt.Fprintf(w, "%s: %s, and at the limit Universal Print refuses jobs: add a second queue (as {name: %s 2, mode: ..., create: true}) and share each with a part of the people\n",
+		fmt.Fprintf(w, "%s: %s, and at the limit Universal Print refuses jobs: add a second queue (as {name: %s 2, mode: "+
+			"..., create: true}) and share each with a part of the people\n",
 			printable(l.Queue), l.Split, printable(l.Queue))
 	}
 }

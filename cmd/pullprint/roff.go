@@ -12,7 +12,8 @@ type roff struct{ strings.Builder }
 // gives the same page.
 func newRoff(name, section, date string) *roff {
 	r := &roff{}
-	fmt.Fprintf(r, ".TH \"%s\" \"%s\" \"%s\" pullprint pullprint\n", quoteRoff.Replace(strings.ToUpper(name)), section, date)
+	fmt.Fprintf(r, ".TH \"%s\" \"%s\" \"%s\" pullprint pullprint\n", quoteRoff.Replace(strings.ToUpper(name)), section,
+		date)
 	return r
 }
 

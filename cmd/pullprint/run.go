@@ -58,7 +58,8 @@ watchdog, whether its loops still turn.`,
 			return runDaemon(cmd.Context(), cfg, log)
 		},
 	}
-	cmd.Flags().StringVar(&webConfig, "web.config.file", "", "web configuration `FILE` of the metrics listener (TLS, passwords), instead of metrics.web_config_file")
+	cmd.Flags().StringVar(&webConfig, "web.config.file", "",
+		"web configuration `FILE` of the metrics listener (TLS, passwords), instead of metrics.web_config_file")
 	return cmd
 }
 

@@ -64,7 +64,10 @@ func writeBOM(w io.Writer, b daemon.Build, info *debug.BuildInfo) error {
 			app.Properties = append(app.Properties, bomProperty{"golang:" + strings.TrimPrefix(s.Key, "-"), s.Value})
 		}
 	}
-	out := bom{Schema: "http://cyclonedx.org/schema/bom-1.6.schema.json", Format: "CycloneDX", Spec: "1.6", Version: 1, Metadata: bomMetadata{Component: app}}
+	out := bom{
+		Schema: "http://cyclonedx.org/schema/bom-1.6.schema.json", Format: "CycloneDX", Spec: "1.6", Version: 1,
+		Metadata: bomMetadata{Component: app},
+	}
 	if b.Time != unknown {
 		out.Metadata.Timestamp = b.Time
 	}

@@ -75,7 +75,9 @@ var (
 	lookUp   = regexp.MustCompile(`^(?:request-id|trace id) `)
 	guids    = regexp.MustCompile(`^[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$`)
 	clockly  = regexp.MustCompile(`^\d{1,2}(?::\d{2}){1,2}$`)
-	quantity = regexp.MustCompile(`^\d{1,5}(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d|B|kB|MB|GB|KiB|MiB|GiB|TiB)?$|^(?:\d{1,5}(?:\.\d+)?(?:h|m|s))+$|^\d{4}-\d{2}-\d{2}$`)
+	quantity = regexp.MustCompile(
+		`^\d{1,5}(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d|B|kB|MB|GB|KiB|MiB|GiB|TiB)?$|` +
+			`^(?:\d{1,5}(?:\.\d+)?(?:h|m|s))+$|^\d{4}-\d{2}-\d{2}$`)
 	released = regexp.MustCompile(`^v?\d{1,3}(?:\.\d{1,4}){1,2}$`)
 	replaced = regexp.MustCompile(`^(?:name|user|id|ip|number|rule)-[0-9a-f]{10}$`)
 	entra    = regexp.MustCompile(`^AADSTS\d+$`)
@@ -123,14 +125,18 @@ func (s *scrubber) address(p string) string {
 
 // stays reports whether a word, or several joined, can be nobody's.
 func (s *scrubber) stays(p string) bool {
-	if s.words[p] || quantity.MatchString(p) || released.MatchString(p) || entra.MatchString(p) || replaced.MatchString(p) {
+	if s.words[p] || quantity.MatchString(p) || released.MatchString(p) || entra.MatchString(p) ||
+		replaced.MatchString(p) {
 		return true
 	}
 	if strings.ContainsAny(p, ".~+") { // names of hosts and files, codes: as a whole or not at all
 		return false
 	}
 	parts := strings.FieldsFunc(p, func(r rune) bool { return r == '-' || r == '=' })
-	return len(parts) > 1 && !slices.ContainsFunc(parts, func(w string) bool { return !s.words[w] && !quantity.MatchString(w) })
+	return len(parts) > 1 && !slices.ContainsFunc(parts, func(w string) bool {
+		return !s.words[w] &&
+			!quantity.MatchString(w)
+	})
 }
 
 // as is what stands for a name.

@@ -26,7 +26,8 @@ var fromEnvironment = regexp.MustCompile(`\$\{(\w+)\}`)
 func secretsOf(cmd *cobra.Command, cfg *config.Config) []string {
 	files := []string{
 		cfg.Auth.ClientSecretFile, cfg.Auth.CertificatePasswordFile, cfg.Auth.FederatedTokenFile, cfg.Auth.PrivateKeyFile,
-		cfg.Auth.CertificateFile, cfg.Webhook.TLS.KeyFile, cfg.Webhook.TLS.CertFile, cfg.Admin.TLS.KeyFile, cfg.Admin.TLS.CertFile, cfg.NATS.TLS.CertFile,
+		cfg.Auth.CertificateFile, cfg.Webhook.TLS.KeyFile, cfg.Webhook.TLS.CertFile, cfg.Admin.TLS.KeyFile,
+		cfg.Admin.TLS.CertFile, cfg.NATS.TLS.CertFile,
 		cfg.Administrator.KeyFile, cfg.Administrator.SignInFile, cfg.Badges.KeyFile, cfg.Admin.TokenFile,
 		cfg.NATS.CredentialsFile, cfg.NATS.NkeyFile, cfg.NATS.TLS.KeyFile, cfg.Metrics.WebConfigFile,
 	}
@@ -62,7 +63,9 @@ func secretsOf(cmd *cobra.Command, cfg *config.Config) []string {
 // it is handed around in.
 func secretsIn(content []byte) []string {
 	if !utf8.Valid(content) {
-		return []string{base64.StdEncoding.EncodeToString(content), base64.URLEncoding.EncodeToString(content), hex.EncodeToString(content)}
+		return []string{
+			base64.StdEncoding.EncodeToString(content), base64.URLEncoding.EncodeToString(content), hex.EncodeToString(content),
+		}
 	}
 	return strings.Fields(auth.TrimSecret(string(content)))
 }

@@ -61,11 +61,14 @@ notifications, as Graph does on a bad day. The same seed gives the same bad day.
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:9440", "`ADDR` to listen on")
-	f.BoolVar(&o.allowRemote, "allow-remote", false, "allow an address that other machines can reach; there is no authentication on the page")
-	f.StringSliceVar(&o.hosts, "host", nil, "with --allow-remote: host `NAME` by which the page may be reached, besides IP addresses")
+	f.BoolVar(&o.allowRemote, "allow-remote", false,
+		"allow an address that other machines can reach; there is no authentication on the page")
+	f.StringSliceVar(&o.hosts, "host", nil,
+		"with --allow-remote: host `NAME` by which the page may be reached, besides IP addresses")
 	f.BoolVar(&o.calm, "calm", false, "begin without faults")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of everything random; 0 chooses one")
-	f.BoolVar(&o.noBind, "no-triggers", false, "do not bind the queues when pullprint makes its task definition; do it on the page")
+	f.BoolVar(&o.noBind, "no-triggers", false,
+		"do not bind the queues when pullprint makes its task definition; do it on the page")
 	f.StringVar(&o.tenant, "tenant", "", "tenant `ID` (default a fixed one)")
 	f.StringVar(&o.clientID, "client-id", simulatorApp, "client `ID` of the application")
 	f.StringVar(&o.secret, "client-secret", simulatorSecret, "client `SECRET` to expect; not one that is used elsewhere")
@@ -103,7 +106,8 @@ func (o simulatorOptions) check() error {
 	}
 	ip := net.ParseIP(host)
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !o.allowRemote {
-		return fmt.Errorf("--listen %q can be reached from other machines, and anyone who reaches the simulator is its administrator: listen on 127.0.0.1, or add --allow-remote", o.listen)
+		return fmt.Errorf("--listen %q can be reached from other machines, and anyone who reaches the simulator is its "+
+			"administrator: listen on 127.0.0.1, or add --allow-remote", o.listen)
 	}
 	return nil
 }
@@ -181,7 +185,8 @@ To run pullprint against it, make its secrets and put this into config.yaml:
   nats: {embedded: {store_dir: nats, max_store: 256MiB}}
 
 Ctrl-C ends it.
-`, reachable(addr), sim.Tenant(), o.clientID, o.secret, sim.Seed(), mood, simulatorPull, simulatorDirect, simulatorWest, simulatorEast)
+`, reachable(addr), sim.Tenant(), o.clientID, o.secret, sim.Seed(), mood,
+		simulatorPull, simulatorDirect, simulatorWest, simulatorEast)
 }
 
 // reachable turns an address for listening into one to connect to.
@@ -211,7 +216,9 @@ func simulatorHandler(sim *graphtest.Sim, hosts ...string) http.Handler {
 
 // serveUntilDone serves until ctx ends, then lets calls under way finish for two seconds.
 func serveUntilDone(ctx context.Context, ln net.Listener, h http.Handler) error {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	select {
@@ -241,7 +248,8 @@ func (p *callPrinter) wrap(next http.Handler) http.Handler {
 		defer func() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			fmt.Fprintf(p.out, "%s %-5s %-6s %s %s\n", start.Format("15:04:05.000"), rec.status, r.Method, r.URL.EscapedPath(), time.Since(start).Round(10*time.Microsecond))
+			fmt.Fprintf(p.out, "%s %-5s %-6s %s %s\n", start.Format("15:04:05.000"), rec.status, r.Method, r.URL.EscapedPath(),
+				time.Since(start).Round(10*time.Microsecond))
 		}()
 		next.ServeHTTP(rec, r)
 	})

@@ -40,7 +40,8 @@ another in the next. Look at it before you send it.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.make(cmd) },
 	}
-	cmd.Flags().StringVar(&b.out, "out", "", "`FILE` to write, - for standard output; pullprint-support-TIME.tar.gz when not given")
+	cmd.Flags().StringVar(&b.out, "out", "",
+		"`FILE` to write, - for standard output; pullprint-support-TIME.tar.gz when not given")
 	cmd.Flags().StringVar(&b.log, "log", "", "`FILE` with lines of the daemon's log to put in as well")
 	return cmd
 }
@@ -153,14 +154,16 @@ func (b *bundle) configuration(e *examination) {
 		o := &outline[i]
 		o.Name, o.When, o.Reason = b.scrub.as("rule", o.Name), b.scrub.expression(o.When), b.scrub.text(o.Reason)
 	}
-	b.addJSON("policy.json", "the rules of the policy, without their words", map[string]any{"hash": e.policy.Hash(), "parts": outline})
+	b.addJSON("policy.json", "the rules of the policy, without their words",
+		map[string]any{"hash": e.policy.Hash(), "parts": outline})
 }
 
 // daemon asks the one that runs, and the journal when it does not answer.
 func (b *bundle) daemon(ctx context.Context, e *examination) {
 	api := e.api()
 	if api == nil {
-		b.notes = append(b.notes, "nothing of the running daemon is there: admin.listen with admin.token_file lets it be asked")
+		b.notes = append(b.notes, "nothing of the running daemon is there: admin.listen with admin.token_file lets it be "+
+			"asked")
 		b.page(ctx, e)
 		b.journal(ctx)
 		return
@@ -227,12 +230,14 @@ func (b *bundle) journal(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, logWithin)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "journalctl", "--unit=pullprint", "--lines=2000", "--output=cat", "--no-pager", "--quiet").Output()
+	out, err := exec.CommandContext(ctx, "journalctl", "--unit=pullprint", "--lines=2000", "--output=cat", "--no-pager",
+		"--quiet").Output()
 	if err != nil || len(out) == 0 {
 		b.notes = append(b.notes, "no log is there: put one in with --log FILE, as of `kubectl logs --previous`")
 		return
 	}
-	b.lines("log.jsonl", "the last lines of the daemon's log, of systemd", strings.Split(strings.TrimSpace(string(out)), "\n"))
+	b.lines("log.jsonl", "the last lines of the daemon's log, of systemd", strings.Split(strings.TrimSpace(string(out)),
+		"\n"))
 }
 
 // given puts in the log that was named.
@@ -258,7 +263,8 @@ func (b *bundle) given() {
 // readme says what is there.
 func (b *bundle) readme() []byte {
 	var text strings.Builder
-	text.WriteString("A support bundle of pullprint. Secrets are taken out. What stands as name-, user-, id-,\nip- or number- and ten digits was replaced: the same by the same, in this file alone.\n\n")
+	text.WriteString("A support bundle of pullprint. Secrets are taken out. What stands as name-, user-, id-,\nip- or " +
+		"number- and ten digits was replaced: the same by the same, in this file alone.\n\n")
 	for _, f := range b.files {
 		fmt.Fprintf(&text, "%-15s %s\n", f.name, f.about)
 	}
@@ -287,7 +293,8 @@ func (b *bundle) write(cmd *cobra.Command) error {
 		fmt.Fprintf(told, "  %s\n", n)
 	}
 	if b.out != "-" {
-		fmt.Fprintf(told, "Secrets are taken out and names replaced. Look at it before you send it: tar -xzOf %s | less\n", where)
+		fmt.Fprintf(told, "Secrets are taken out and names replaced. Look at it before you send it: tar -xzOf %s | less\n",
+			where)
 	}
 	return nil
 }
@@ -311,7 +318,9 @@ func (b *bundle) pack(w io.Writer) error {
 	z := gzip.NewWriter(w)
 	t := tar.NewWriter(z)
 	for _, f := range b.files {
-		if err := t.WriteHeader(&tar.Header{Name: "pullprint-support/" + f.name, Mode: 0o600, Size: int64(len(f.content)), ModTime: time.Now()}); err != nil {
+		if err := t.WriteHeader(&tar.Header{
+			Name: "pullprint-support/" + f.name, Mode: 0o600, Size: int64(len(f.content)), ModTime: time.Now(),
+		}); err != nil {
 			return err
 		}
 		if _, err := t.Write(f.content); err != nil {

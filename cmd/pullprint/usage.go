@@ -102,7 +102,9 @@ func reader(cmd *cobra.Command) (*graph.Client, error) {
 	gc := graph.Config{TenantID: cfg.TenantID, Cloud: cfg.Cloud, Endpoints: cfg.Endpoints, Auth: cfg.Auth}
 	o := graph.Options{UserAgent: "pullprint/" + daemon.ReadBuild().Version}
 	person, err := graph.SignInPerson(cmd.Context(), gc, o, graph.ReportRights, func(p auth.Prompt) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as somebody who may read reports: open %s and enter the code %s (until %s)\n", printable(p.URL), printable(p.Code), p.Expires.Local().Format("15:04"))
+		fmt.Fprintf(cmd.ErrOrStderr(),
+			"Sign in as somebody who may read reports: open %s and enter the code %s (until %s)\n", printable(p.URL),
+			printable(p.Code), p.Expires.Local().Format("15:04"))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sign in: %w", err)

@@ -121,7 +121,10 @@ const (
 // routes are all there are.
 func routes() []route {
 	return []route{
-		{"GET", "/v1/openapi.json", forAll, "", 0, func(*API, *request) (any, error) { return json.RawMessage(openAPI), nil }},
+		{"GET", "/v1/openapi.json", forAll, "", 0, func(*API, *request) (any, error) {
+			return json.RawMessage(openAPI),
+				nil
+		}},
 		{"POST", "/v1/taps", forReaders, actionTap, maxBody, (*API).tap},
 		{"GET", "/v1/jobs", forRead, "", 0, (*API).listJobs},
 		{"GET", "/v1/jobs/{printer}/{job}", forRead, "", 0, (*API).showJob},
@@ -164,7 +167,8 @@ func (a *API) mount(list []route) {
 		a.mux.Handle(r.method+" "+r.path, a.handle(r))
 	}
 	a.mux.HandleFunc("/v1/", func(rw http.ResponseWriter, req *http.Request) {
-		writeProblem(rw, failure(http.StatusNotFound, "no-such-route", "There is no such address", "GET /v1/openapi.json lists them with their methods."))
+		writeProblem(rw, failure(http.StatusNotFound, "no-such-route", "There is no such address",
+			"GET /v1/openapi.json lists them with their methods."))
 	})
 }
 
@@ -240,7 +244,8 @@ func takeBody(limit int64, rw http.ResponseWriter, req *http.Request) error {
 	}
 	body, err := io.ReadAll(req.Body)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return failure(http.StatusRequestEntityTooLarge, "too-large", "The body is too large", fmt.Sprintf("At most %d bytes.", tooLarge.Limit))
+		return failure(http.StatusRequestEntityTooLarge, "too-large", "The body is too large",
+			fmt.Sprintf("At most %d bytes.", tooLarge.Limit))
 	}
 	if err != nil {
 		return badRequest("the body ended early, or did not come in time")
@@ -264,13 +269,18 @@ func (a *API) authorize(need access, authorization []string) (Caller, *problem) 
 	caller, ok := a.Tokens.Who(token)
 	switch {
 	case !ok && token != "":
-		return caller, failure(http.StatusUnauthorized, "no-token", "A token is needed", "The one that was sent is none of this service's, or was taken away. Its configuration names the files that hold them: admin.token_file, admin.tokens, devices[].token_file.")
+		return caller, failure(http.StatusUnauthorized, "no-token", "A token is needed", "The one that was sent is none "+
+			"of this service's, or was taken away. Its configuration names the files that hold them: admin.token_file, "+
+			"admin.tokens, devices[].token_file.")
 	case !ok:
-		return caller, failure(http.StatusUnauthorized, "no-token", "A token is needed", "Send the header Authorization: Bearer TOKEN with a token of this service.")
-	case need == forReaders && (caller.Device != "" || caller.may(RoleOperate)), need != forReaders && caller.may(Role(need)):
+		return caller, failure(http.StatusUnauthorized, "no-token", "A token is needed",
+			"Send the header Authorization: Bearer TOKEN with a token of this service.")
+	case need == forReaders && (caller.Device != "" || caller.may(RoleOperate)), need != forReaders &&
+		caller.may(Role(need)):
 		return caller, nil
 	}
-	return caller, failure(http.StatusForbidden, "not-allowed", "The token may not do this", "It needs the role "+string(need)+".")
+	return caller, failure(http.StatusForbidden, "not-allowed", "The token may not do this",
+		"It needs the role "+string(need)+".")
 }
 
 // Action is the audit record of what somebody asked for, stored before it is
@@ -326,7 +336,8 @@ func (r *request) nothing() error {
 // decode reads a JSON body strictly.
 func (r *request) decode(v any) error {
 	if ct, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || ct != "application/json" {
-		return failure(http.StatusUnsupportedMediaType, "not-json", "The body is not JSON", "Send it with Content-Type: application/json.")
+		return failure(http.StatusUnsupportedMediaType, "not-json", "The body is not JSON",
+			"Send it with Content-Type: application/json.")
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

@@ -35,7 +35,8 @@ func (a *API) backup(r *request) (any, error) {
 // nobody takes it for whole.
 func (a *API) send(rw http.ResponseWriter, f file) {
 	rw.Header().Set("Content-Type", "application/octet-stream")
-	if err := http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(backupWithin)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(backupWithin)); err != nil &&
+		!errors.Is(err, http.ErrNotSupported) {
 		a.log.Debug("deadline not set", zap.Error(err))
 	}
 	if err := f(rw); err != nil {

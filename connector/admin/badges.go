@@ -119,7 +119,8 @@ func (a *API) enrolBadge(r *request) (any, error) {
 		return nil, err
 	}
 	return a.Badges.Enrol(r.Context(), in.Badge, badge.Enrolment{
-		Owner: owner, UserPrincipalName: in.UserPrincipalName, Expires: in.Expires, Replace: in.Replace, By: r.caller.Name, Now: time.Now(),
+		Owner: owner, UserPrincipalName: in.UserPrincipalName, Expires: in.Expires, Replace: in.Replace, By: r.caller.Name,
+		Now: time.Now(),
 	})
 }
 
@@ -155,7 +156,8 @@ func (a *API) revokeBadges(r *request) (any, error) {
 	if err := r.audit(r.Context(), Action{Owner: in.Owner, Badge: in.ID}); err != nil {
 		return nil, err
 	}
-	done, err := a.Badges.Revoke(r.Context(), badge.Which{Number: in.Badge, ID: in.ID, Owner: in.Owner, KeyID: in.KeyID}, r.caller.Name, time.Now())
+	done, err := a.Badges.Revoke(r.Context(), badge.Which{Number: in.Badge, ID: in.ID, Owner: in.Owner, KeyID: in.KeyID},
+		r.caller.Name, time.Now())
 	if done == nil {
 		done = []badge.Badge{}
 	}
@@ -180,7 +182,8 @@ func (a *API) importBadges(r *request) (any, error) {
 	})
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return nil, failure(http.StatusRequestEntityTooLarge, "too-large", "The file is too large", fmt.Sprintf("At most %d bytes; split it.", tooLarge.Limit))
+		return nil, failure(http.StatusRequestEntityTooLarge, "too-large", "The file is too large",
+			fmt.Sprintf("At most %d bytes; split it.", tooLarge.Limit))
 	}
 	return out, err
 }
@@ -219,7 +222,9 @@ func (a *API) issueCode(r *request) (any, error) {
 		return nil, err
 	}
 	now := time.Now()
-	code, err := a.Badges.IssueCode(r.Context(), badge.Enrolment{Owner: owner, UserPrincipalName: in.UserPrincipalName, By: r.caller.Name, Now: now}, life, rand.Reader)
+	code, err := a.Badges.IssueCode(r.Context(), badge.Enrolment{
+		Owner: owner, UserPrincipalName: in.UserPrincipalName, By: r.caller.Name, Now: now,
+	}, life, rand.Reader)
 	if err != nil {
 		return nil, err
 	}

@@ -119,7 +119,8 @@ func (o *ownInput) failure() error {
 func (c *Client) unreachable(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
-		return fmt.Errorf("the daemon does not answer at %s: %w; is it running, and is admin.listen that address?", c.base, op.Err)
+		return fmt.Errorf("the daemon does not answer at %s: %w; is it running, and is admin.listen that address?", c.base,
+			op.Err)
 	}
 	return fmt.Errorf("the daemon does not answer at %s: %w", c.base, err)
 }
@@ -145,7 +146,9 @@ func (c *Client) Jobs(ctx context.Context, f JobFilter, most int) ([]JobEntry, e
 	var all []JobEntry
 	for cursor := ""; ; {
 		q := url.Values{"limit": {fmt.Sprint(max(1, min(maxPage, most-len(all))))}}
-		for name, value := range map[string]string{"owner": f.Owner, "queue": f.Queue, "job": f.Job, "state": f.State, "cursor": cursor} {
+		for name, value := range map[string]string{
+			"owner": f.Owner, "queue": f.Queue, "job": f.Job, "state": f.State, "cursor": cursor,
+		} {
 			if value != "" {
 				q.Set(name, value)
 			}
@@ -173,7 +176,9 @@ func (c *Client) Job(ctx context.Context, r held.Ref) (out JobDetail, err error)
 
 // Release releases a job at a device, printed as set says; nil leaves it as it
 // was sent.
-func (c *Client) Release(ctx context.Context, r held.Ref, device string, set *held.Settings) (out connector.Outcome, err error) {
+func (c *Client) Release(ctx context.Context, r held.Ref, device string,
+	set *held.Settings,
+) (out connector.Outcome, err error) {
 	err = c.call(ctx, http.MethodPost, jobPath(r)+"/release", releaseBody{device, set}, &out)
 	return out, err
 }
@@ -192,14 +197,16 @@ func (c *Client) Tap(ctx context.Context, device, number string) (out connector.
 
 // errNoFurther is about a daemon of a version whose lists get no further than a page of
 // what was stored in one moment.
-var errNoFurther = errors.New("the daemon can't list more than 500 that were stored in one moment; it is older than this program: upgrade it")
+var errNoFurther = errors.New("the daemon can't list more than 500 that were stored in one moment; it is older than " +
+	"this program: upgrade it")
 
 // Decisions calls fn with each decision since a time, oldest first.
 func (c *Client) Decisions(ctx context.Context, since time.Time, fn func(*held.Decision)) error {
 	seen := map[string]bool{}
 	for from := since.UTC().Format(time.RFC3339Nano); ; {
 		var page DecisionList
-		if err := c.call(ctx, http.MethodGet, "/v1/decisions?limit=500&since="+url.QueryEscape(from), nil, &page); err != nil {
+		if err := c.call(ctx, http.MethodGet, "/v1/decisions?limit=500&since="+url.QueryEscape(from), nil,
+			&page); err != nil {
 			return err
 		}
 		for i := range page.Decisions {
@@ -246,20 +253,25 @@ func (c *Client) Quota(ctx context.Context, account string) (out connector.Stand
 
 // SetQuota gives an account a limit of its own for this period; nil takes it
 // away.
-func (c *Client) SetQuota(ctx context.Context, account string, limit *quota.Amount, why string) (out connector.Standing, err error) {
+func (c *Client) SetQuota(ctx context.Context, account string, limit *quota.Amount,
+	why string,
+) (out connector.Standing, err error) {
 	err = c.call(ctx, http.MethodPut, quotaPath(account), quotaBody{limit, why}, &out)
 	return out, err
 }
 
 // AdjustQuota gives to an account, or takes from it.
-func (c *Client) AdjustQuota(ctx context.Context, account string, delta quota.Amount, why string) (out connector.Standing, err error) {
+func (c *Client) AdjustQuota(ctx context.Context, account string, delta quota.Amount,
+	why string,
+) (out connector.Standing, err error) {
 	err = c.call(ctx, http.MethodPost, quotaPath(account)+"/adjust", adjustBody{delta, why}, &out)
 	return out, err
 }
 
 // QuotaHistory tells what happened on an account since a time.
 func (c *Client) QuotaHistory(ctx context.Context, account string, since time.Time) (out EntryList, err error) {
-	err = c.call(ctx, http.MethodGet, quotaPath(account)+"/history?since="+url.QueryEscape(since.UTC().Format(time.RFC3339Nano)), nil, &out)
+	err = c.call(ctx, http.MethodGet,
+		quotaPath(account)+"/history?since="+url.QueryEscape(since.UTC().Format(time.RFC3339Nano)), nil, &out)
 	return out, err
 }
 
@@ -271,7 +283,9 @@ func (c *Client) TellUsage(ctx context.Context, u connector.UsageDay) error {
 }
 
 // Delegate lets a person release another's jobs until a time.
-func (c *Client) Delegate(ctx context.Context, owner, to string, until time.Time) (out connector.Delegation, err error) {
+func (c *Client) Delegate(ctx context.Context, owner, to string,
+	until time.Time,
+) (out connector.Delegation, err error) {
 	err = c.call(ctx, http.MethodPut, "/v1/delegations", delegationBody{owner, to, until}, &out)
 	return out, err
 }
@@ -314,7 +328,8 @@ func (c *Client) Badges(ctx context.Context, owner string) ([]badge.Badge, error
 
 // Enrol makes a badge its owner's.
 func (c *Client) Enrol(ctx context.Context, number string, e badge.Enrolment) (out badge.Badge, err error) {
-	err = c.call(ctx, http.MethodPut, "/v1/badges", enrolBody{number, e.Owner, e.UserPrincipalName, e.Expires, e.Replace}, &out)
+	err = c.call(ctx, http.MethodPut, "/v1/badges", enrolBody{number, e.Owner, e.UserPrincipalName, e.Expires, e.Replace},
+		&out)
 	return out, err
 }
 

@@ -135,7 +135,8 @@ func (p *Pages) reader(rw http.ResponseWriter, req *http.Request) (Caller, bool)
 func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
 	c, ok := p.api.Tokens.Who(req.PostFormValue("token"))
 	if !ok || !c.may(RoleRead) {
-		p.show(rw, http.StatusUnauthorized, "login", page{Title: "Sign in", Wrong: "This token isn't valid here; use one from admin.token_file.", Data: "/login"})
+		p.show(rw, http.StatusUnauthorized, "login",
+			page{Title: "Sign in", Wrong: "This token isn't valid here; use one from admin.token_file.", Data: "/login"})
 		return
 	}
 	if err := p.sessions.signIn(rw, req, c, "/", consoleLife); err != nil {
@@ -160,14 +161,16 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	}
 	var data consolePage
 	q := req.URL.Query()
-	data.Filter.Owner, data.Filter.Queue, data.Filter.State = strings.TrimSpace(q.Get("owner")), q.Get("queue"), q.Get("state")
+	data.Filter.Owner, data.Filter.Queue, data.Filter.State = strings.TrimSpace(q.Get("owner")), q.Get("queue"),
+		q.Get("state")
 	if !q.Has("state") {
 		data.Filter.State = string(held.Held)
 	}
 	data.States = States
 	f := data.Filter
 	data.Jobs = p.api.jobs(func(e *connector.Entry) bool {
-		return (f.Owner == "" || strings.EqualFold(e.Owner, f.Owner)) && (f.Queue == "" || e.Queue == f.Queue) && (f.State == "" || string(e.State) == f.State)
+		return (f.Owner == "" || strings.EqualFold(e.Owner, f.Owner)) && (f.Queue == "" || e.Queue == f.Queue) &&
+			(f.State == "" || string(e.State) == f.State)
 	}, consoleRows, connector.Mark{})
 	count := p.api.Index.Held()
 	for _, queue := range p.api.Queues {
@@ -237,7 +240,8 @@ func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c Caller, wro
 			data.Devices = append(data.Devices, d.ID)
 		}
 	}
-	p.show(rw, http.StatusOK, "job", page{Title: "Job " + detail.Job.Job, Caller: c.Name, Operate: c.may(RoleOperate), Wrong: wrong, Data: data})
+	p.show(rw, http.StatusOK, "job",
+		page{Title: "Job " + detail.Job.Job, Caller: c.Name, Operate: c.may(RoleOperate), Wrong: wrong, Data: data})
 }
 
 // operator is who is signed in and may do more than look.
@@ -252,7 +256,8 @@ func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (Caller, boo
 
 func (p *Pages) cancelJob(rw http.ResponseWriter, req *http.Request) {
 	p.act(rw, req, "cancel", func(c Caller, rec *held.Record) error {
-		_, err := p.api.cancel(req.Context(), connector.Cancellation{Key: rec.Key(), Actor: c.Name, Note: strings.TrimSpace(req.PostFormValue("reason"))})
+		_, err := p.api.cancel(req.Context(),
+			connector.Cancellation{Key: rec.Key(), Actor: c.Name, Note: strings.TrimSpace(req.PostFormValue("reason"))})
 		return err
 	})
 }

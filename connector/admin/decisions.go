@@ -60,7 +60,8 @@ func (a *API) listActions(r *request) (any, error) {
 	return out, err
 }
 
-type readStream func(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error
+type readStream func(ctx context.Context, since time.Time, follow bool,
+	fn func(stored time.Time, body []byte) error) error
 
 // sinceOf is the time that a parameter names: a time, or a duration back from
 // now; otherwise is how far back it is when it is not given.
@@ -98,7 +99,8 @@ func list[T any](r *request, read readStream, add func(T)) (next string, err err
 	skip := 0
 	if counted {
 		if skip, err = strconv.Atoi(after); err != nil || skip < 0 {
-			return "", badRequest("since is not valid: send next of an earlier page as it is, or a time, as 2026-12-24T12:00:00Z")
+			return "", badRequest(
+				"since is not valid: send next of an earlier page as it is, or a time, as 2026-12-24T12:00:00Z")
 		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), listWithin)

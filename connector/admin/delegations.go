@@ -75,7 +75,8 @@ func (a *API) removeDelegation(r *request) (any, error) {
 		return nil, fmt.Errorf("remove delegation: %w", err)
 	}
 	if !ok {
-		return nil, failure(http.StatusNotFound, "no-such-delegation", "There is no such delegation", "It may have ended. Those that hold are listed by `pullprint jobs delegate --list`, and by GET /v1/delegations.")
+		return nil, failure(http.StatusNotFound, "no-such-delegation", "There is no such delegation",
+			"It may have ended. Those that hold are listed by `pullprint jobs delegate --list`, and by GET /v1/delegations.")
 	}
 	return DelegationList{[]connector.Delegation{}}, nil
 }

@@ -139,7 +139,8 @@ func plain(rw http.ResponseWriter) {
 // Collector tells each check as the metric pullprint_ready.
 func (h *Health) Collector() prometheus.Collector { return readiness{h} }
 
-var readyDesc = prometheus.NewDesc("pullprint_ready", "1 when this check of /readyz is well, else 0.", []string{"check"}, nil)
+var readyDesc = prometheus.NewDesc("pullprint_ready", "1 when this check of /readyz is well, else 0.",
+	[]string{"check"}, nil)
 
 // readiness runs the checks at each scrape.
 type readiness struct{ h *Health }

@@ -77,7 +77,8 @@ func (a *API) listJobs(r *request) (any, error) {
 			(job == "" || e.Job == job) && (state == "" || e.State == held.State(state))
 	}, limit, after)
 	if queue != "" && len(list.Jobs) == 0 && !a.knows(queue) {
-		return nil, failure(http.StatusNotFound, "no-such-queue", "There is no such queue", "The configuration has: "+a.queueNames()+".")
+		return nil, failure(http.StatusNotFound, "no-such-queue", "There is no such queue",
+			"The configuration has: "+a.queueNames()+".")
 	}
 	return list, nil
 }
@@ -99,7 +100,9 @@ func (a *API) queueNames() string {
 }
 
 // States are those in which jobs are listed.
-var States = []held.State{held.Held, held.Releasing, held.Released, held.Aborting, held.Aborted, held.Completing, held.Completed, held.Gone}
+var States = []held.State{
+	held.Held, held.Releasing, held.Released, held.Aborting, held.Aborted, held.Completing, held.Completed, held.Gone,
+}
 
 func join[S ~string](words []S) string {
 	var b strings.Builder
@@ -228,14 +231,18 @@ func (a *API) releaseJob(r *request) (any, error) {
 		return nil, connector.ErrNoDevice
 	}
 	if !slices.Contains(a.Devices[i].Queues, a.Worker.QueueOf(&rec)) {
-		return nil, failure(http.StatusConflict, "device-not-allowed", "The job can't be released there", "The device does not serve the queue of the job.")
+		return nil, failure(http.StatusConflict, "device-not-allowed", "The job can't be released there",
+			"The device does not serve the queue of the job.")
 	}
-	order := connector.Order{Device: in.Device, Owner: rec.Owner, Jobs: []held.Ref{rec.Ref}, Actor: r.caller.Name, At: time.Now()}
+	order := connector.Order{
+		Device: in.Device, Owner: rec.Owner, Jobs: []held.Ref{rec.Ref}, Actor: r.caller.Name, At: time.Now(),
+	}
 	if in.Set != nil {
 		order.Set = policy.Settings(*in.Set)
 	}
 	if !order.Set.Variant(policy.Job{Copies: max(1, rec.Decision.Input.Copies)}) {
-		return nil, badRequest("set may say blackAndWhite or grayscale, two sides, fewer copies or more pages on a side, and nothing else")
+		return nil, badRequest("set may say blackAndWhite or grayscale, two sides, fewer copies or more pages on a side, " +
+			"and nothing else")
 	}
 	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Device: in.Device, Owner: rec.Owner}); err != nil {
 		return nil, err
@@ -273,5 +280,7 @@ func (a *API) cancel(ctx context.Context, c connector.Cancellation) (connector.R
 		return connector.Refused{}, connector.NotHeld(&rec)
 	}
 	d := &rec.Decision
-	return connector.Refused{Ref: rec.Ref, Queue: rec.Queue, Reason: connector.Reason{Code: d.Reason, Text: d.Text, Remedy: d.Remedy, IPP: d.IPP}}, nil
+	return connector.Refused{
+		Ref: rec.Ref, Queue: rec.Queue, Reason: connector.Reason{Code: d.Reason, Text: d.Text, Remedy: d.Remedy, IPP: d.IPP},
+	}, nil
 }

@@ -17,7 +17,8 @@ var pageFiles embed.FS
 
 // policyOfPages is what a page may load: our own style sheet and nothing else.
 // Those of a station have a script, which asks us for further pages.
-const policyOfPages = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+const policyOfPages = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri " +
+	"'none'; frame-ancestors 'none'"
 
 const policyOfStation = policyOfPages + "; script-src 'self'; connect-src 'self'"
 
@@ -37,7 +38,10 @@ type Pages struct {
 
 // NewPages makes the pages over an API; it starts nothing.
 func NewPages(a *API) (*Pages, error) {
-	p := &Pages{api: a, templates: map[string]*template.Template{}, sessions: &sessions{a.State, a.Tokens}, visits: visits{a.State}, log: a.log}
+	p := &Pages{
+		api: a, templates: map[string]*template.Template{}, sessions: &sessions{a.State, a.Tokens}, visits: visits{a.State},
+		log: a.log,
+	}
 	script, err := scriptOfStation()
 	if err != nil {
 		return nil, err
@@ -196,7 +200,8 @@ func (p *Pages) show(rw http.ResponseWriter, status int, name string, data page)
 }
 
 func (p *Pages) notFound(rw http.ResponseWriter, _ *http.Request) {
-	p.message(rw, http.StatusNotFound, "There is no such page", "The console is at /, a release station at /station/ and the id of its device.")
+	p.message(rw, http.StatusNotFound, "There is no such page",
+		"The console is at /, a release station at /station/ and the id of its device.")
 }
 
 func (p *Pages) message(rw http.ResponseWriter, status int, title, text string) {

@@ -51,17 +51,21 @@ func problemOf(err error) *problem {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &locked):
-		p = failure(http.StatusTooManyRequests, "reader-locked", "The reader is locked", "Too many unknown badges were shown; it opens again by itself.")
+		p = failure(http.StatusTooManyRequests, "reader-locked", "The reader is locked",
+			"Too many unknown badges were shown; it opens again by itself.")
 		p.retryAfter = time.Until(locked.Until)
 		return p
 	case errors.As(err, &rows):
-		p = failure(http.StatusUnprocessableEntity, "bad-rows", "The file has mistakes; nothing was stored", "Correct the lines and send the whole file again.")
+		p = failure(http.StatusUnprocessableEntity, "bad-rows", "The file has mistakes; nothing was stored",
+			"Correct the lines and send the whole file again.")
 		p.Errors = rows
 		return p
 	case errors.Is(err, connector.ErrNoDevice):
-		return failure(http.StatusNotFound, "no-such-device", "There is no such device", "Write the id of a device as the configuration has it, under devices[].id.")
+		return failure(http.StatusNotFound, "no-such-device", "There is no such device",
+			"Write the id of a device as the configuration has it, under devices[].id.")
 	case errors.Is(err, connector.ErrNoJob):
-		return failure(http.StatusNotFound, "no-such-job", "There is no such job", "No record of this job; finished jobs are kept for 7 days.")
+		return failure(http.StatusNotFound, "no-such-job", "There is no such job",
+			"No record of this job; finished jobs are kept for 7 days.")
 	case errors.Is(err, connector.ErrNobody):
 		return failure(http.StatusNotFound, "no-such-person", "There is no such person", err.Error())
 	case errors.Is(err, connector.ErrDirectory):
@@ -71,11 +75,15 @@ func problemOf(err error) *problem {
 	case errors.Is(err, connector.ErrUnfinished):
 		return failure(http.StatusConflict, "unfinished", "The person can't be erased yet", err.Error())
 	case errors.Is(err, connector.ErrNotHeld):
-		return failure(http.StatusConflict, "not-held", "The job is not held", strings.TrimPrefix(err.Error(), connector.ErrNotHeld.Error()+": "))
-	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber), errors.Is(err, quota.ErrOverflow):
-		return failure(http.StatusUnprocessableEntity, "invalid", "The request is not valid", strings.TrimPrefix(err.Error(), connector.ErrInvalid.Error()+": "))
+		return failure(http.StatusConflict, "not-held", "The job is not held", strings.TrimPrefix(err.Error(),
+			connector.ErrNotHeld.Error()+": "))
+	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber),
+		errors.Is(err, quota.ErrOverflow):
+		return failure(http.StatusUnprocessableEntity, "invalid", "The request is not valid", strings.TrimPrefix(err.Error(),
+			connector.ErrInvalid.Error()+": "))
 	case errors.Is(err, badge.ErrDamaged):
-		return failure(http.StatusConflict, "badge-damaged", "What is stored of the badge can't be read", "Have the badge enrolled again, or the store restored from a backup; /readyz names what is damaged.")
+		return failure(http.StatusConflict, "badge-damaged", "What is stored of the badge can't be read",
+			"Have the badge enrolled again, or the store restored from a backup; /readyz names what is damaged.")
 	case errors.Is(err, badge.ErrTaken), errors.Is(err, badge.ErrConflict):
 		return failure(http.StatusConflict, "badge-taken", "The badge can't be enrolled", err.Error())
 	case errors.Is(err, badge.ErrNotValid):
@@ -83,12 +91,14 @@ func problemOf(err error) *problem {
 	case errors.Is(err, badge.ErrCode):
 		return failure(http.StatusUnprocessableEntity, "bad-code", "The code can't be used", err.Error())
 	}
-	p = failure(http.StatusServiceUnavailable, "store-unavailable", "The store does not answer", "Nothing is lost: jobs stay held. It comes back by itself once the store does; /readyz says what is wrong with it.")
+	p = failure(http.StatusServiceUnavailable, "store-unavailable", "The store does not answer",
+		"Nothing is lost: jobs stay held. It comes back by itself once the store does; /readyz says what is wrong with it.")
 	p.retryAfter = 5 * time.Second
 	if errors.Is(err, bus.ErrUnavailable) {
 		return p
 	}
-	p = failure(http.StatusServiceUnavailable, "unavailable", "It can't be done at the moment", "Try again in a few seconds; the log of the service says why.")
+	p = failure(http.StatusServiceUnavailable, "unavailable", "It can't be done at the moment",
+		"Try again in a few seconds; the log of the service says why.")
 	p.retryAfter = 5 * time.Second
 	return p
 }

@@ -44,7 +44,8 @@ func (a *API) accountOf(r *request) (quota.Account, error) {
 		return acc, nil
 	}
 	if _, ok := graph.CanonicalGUID(key); !ok && !graph.ValidUserName(key) {
-		return quota.Account{}, badRequest("the account must be an Entra object ID (a GUID), a user name like anna@contoso.com, group.NAME or center.NAME")
+		return quota.Account{}, badRequest("the account must be an Entra object ID (a GUID), a user name like " +
+			"anna@contoso.com, group.NAME or center.NAME")
 	}
 	id, err := a.owner(r.Context(), "account", key)
 	return quota.Account{Kind: quota.User, Name: id}, err

@@ -49,7 +49,8 @@ func NewMetricsServer(o MetricsOptions) (*MetricsServer, error) {
 	}
 	log := o.Logger.Named("metrics")
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", whole(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log), MaxRequestsInFlight: 8})))
+	mux.Handle("GET /metrics",
+		whole(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log), MaxRequestsInFlight: 8})))
 	mux.HandleFunc("GET /healthz", o.Health.Live)
 	mux.HandleFunc("GET /readyz", o.Health.Ready)
 	mux.Handle("GET /{$}", front)
@@ -143,7 +144,8 @@ func (s *MetricsServer) Serve(ctx context.Context, ln net.Listener) error {
 // landing is the page at /.
 func landing(version string) (http.Handler, error) {
 	page, err := web.NewLandingPage(web.LandingConfig{
-		Name: "pullprint", Description: "Pull printing for Microsoft Universal Print", Version: version, HeaderColor: "#0b57d0", Profiling: "false",
+		Name: "pullprint", Description: "Pull printing for Microsoft Universal Print", Version: version,
+		HeaderColor: "#0b57d0", Profiling: "false",
 		Links: []web.LandingLinks{
 			{Address: "/metrics", Text: "metrics", Description: "what Prometheus reads"},
 			{Address: "/readyz?verbose", Text: "readyz", Description: "whether it can work now, check by check"},

@@ -55,14 +55,17 @@ func keyOf(prefix, id string) string {
 // a path.
 func (s *sessions) signIn(rw http.ResponseWriter, req *http.Request, c Caller, path string, life time.Duration) error {
 	id := rand.Text()
-	v := session{Name: c.Name, Role: c.Role, Device: c.Device, Token: tagOf(req.PostFormValue("token")), Until: time.Now().Add(life)}
+	v := session{
+		Name: c.Name, Role: c.Role, Device: c.Device, Token: tagOf(req.PostFormValue("token")), Until: time.Now().Add(life),
+	}
 	if ok, err := swap(req.Context(), s.store, keyOf(sessionPrefix, id), v, 0, life); err != nil {
 		return fmt.Errorf("store session: %w", err)
 	} else if !ok {
 		return errors.New("store session: its key is taken")
 	}
 	http.SetCookie(rw, &http.Cookie{ //nolint:gosec // Secure wherever TLS ends here; a proxy on this machine may end it
-		Name: cookieName, Value: id, Path: path, MaxAge: int(life / time.Second), HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: req.TLS != nil,
+		Name: cookieName, Value: id, Path: path, MaxAge: int(life / time.Second), HttpOnly: true,
+		SameSite: http.SameSiteStrictMode, Secure: req.TLS != nil,
 	})
 	return nil
 }
@@ -118,7 +121,9 @@ func read[T any](ctx context.Context, kv connector.StateKV, key string, v *T) (r
 
 // swap stores v if its key is at revision, and reports false when another was
 // faster.
-func swap(ctx context.Context, kv connector.StateKV, key string, v any, revision uint64, life time.Duration) (bool, error) {
+func swap(ctx context.Context, kv connector.StateKV, key string, v any, revision uint64,
+	life time.Duration,
+) (bool, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return false, fmt.Errorf("encode session: %w", err)

@@ -198,7 +198,8 @@ func (p *Pages) idle(rw http.ResponseWriter, status int, device, wrong string) {
 }
 
 // tryAgain is what a person can do about trouble that is not theirs.
-const tryAgain = "Nothing is lost: please show your badge again in a few seconds. If that does not help, tell your administrator."
+const tryAgain = "Nothing is lost: please show your badge again in a few seconds. If that does not help, tell your " +
+	"administrator."
 
 // trouble says at a station what an error means, and waits for a badge.
 func (p *Pages) trouble(rw http.ResponseWriter, device string, err error) {

@@ -36,7 +36,8 @@ func (a *API) tapped(ctx context.Context, caller Caller, in tapBody) (connector.
 	case in.Device == "" || in.Badge == "":
 		return connector.Outcome{}, badRequest("device and badge are needed")
 	case caller.Device != "" && caller.Device != in.Device:
-		return connector.Outcome{}, failure(http.StatusForbidden, "not-allowed", "The token may not do this", "It is the token of another device.")
+		return connector.Outcome{}, failure(http.StatusForbidden, "not-allowed", "The token may not do this",
+			"It is the token of another device.")
 	}
 	ctx = context.WithoutCancel(ctx)
 	if !a.hasDevice(in.Device) {
@@ -58,7 +59,8 @@ func (a *API) tapped(ctx context.Context, caller Caller, in tapBody) (connector.
 }
 
 func noBadges() *problem {
-	return failure(http.StatusNotFound, "no-badges", "Badges are not configured", "Set badges.key_file in the configuration.")
+	return failure(http.StatusNotFound, "no-badges", "Badges are not configured",
+		"Set badges.key_file in the configuration.")
 }
 
 // AnswerTap answers a tap over NATS as POST /v1/taps would.

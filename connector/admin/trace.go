@@ -79,8 +79,10 @@ func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, comp
 		var d held.Decision
 		if json.Unmarshal(body, &d) == nil && d.Ref == rec.Ref {
 			events = append(events, Event{
-				At: d.At, Kind: "decision", By: d.By, Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Policy: d.Policy,
-				Text: d.Text, Remedy: d.Remedy, Error: d.Error, Device: d.Device, Actor: d.Actor, Set: d.Set, SetBy: d.SetBy, Shadow: d.Shadow, Answer: d.Answer,
+				At: d.At, Kind: "decision", By: d.By, Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule,
+				Policy: d.Policy,
+				Text:   d.Text, Remedy: d.Remedy, Error: d.Error, Device: d.Device, Actor: d.Actor, Set: d.Set, SetBy: d.SetBy,
+				Shadow: d.Shadow, Answer: d.Answer,
 				Cost: d.Cost, Accounts: d.Accounts, Unknown: d.Unknown,
 			})
 		}
@@ -92,7 +94,8 @@ func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, comp
 		}
 		var act Action
 		if json.Unmarshal(body, &act) == nil && act.Ref == rec.Ref {
-			events = append(events, Event{At: act.At, Kind: "action", By: act.By, Note: act.Action, Device: act.Device, Actor: act.Actor})
+			events = append(events,
+				Event{At: act.At, Kind: "action", By: act.By, Note: act.Action, Device: act.Device, Actor: act.Actor})
 		}
 		return nil
 	}

@@ -113,7 +113,8 @@ func decodeRecord(b []byte) (record, error) {
 	if len(b) < fixed {
 		return record{}, fmt.Errorf("%w: a message is cut short", ErrBackup)
 	}
-	r := record{seq: binary.BigEndian.Uint64(b), time: time.Unix(0, int64(binary.BigEndian.Uint64(b[8:])))} //nolint:gosec // bits
+	stored := int64(binary.BigEndian.Uint64(b[8:])) //nolint:gosec // bits
+	r := record{seq: binary.BigEndian.Uint64(b), time: time.Unix(0, stored)}
 	subj, header := int(binary.BigEndian.Uint16(b[16:])), int(binary.BigEndian.Uint32(b[18:]))
 	if len(b) < fixed+subj+header {
 		return record{}, fmt.Errorf("%w: a message is cut short", ErrBackup)
@@ -284,7 +285,8 @@ func (f *backupFile) checkCounts(count, last map[string]uint64) error {
 		name := p.cfg.Name
 		end, ok := f.trailer.Streams[name]
 		if !ok || end.Messages != count[name] || end.Last < last[name] {
-			return fmt.Errorf("%w: %d messages of %s are in it and there should be %d", ErrBackup, count[name], name, end.Messages)
+			return fmt.Errorf("%w: %d messages of %s are in it and there should be %d", ErrBackup, count[name], name,
+				end.Messages)
 		}
 	}
 	return nil

@@ -151,7 +151,11 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 	if o.Instance == "" {
 		o.Instance = "pullprint"
 	}
-	b := &Bus{cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance, unsynced: o.unsynced, unchecked: o.unchecked, metrics: newMetrics(), unanswered: make(chan struct{}, 1)}
+	b := &Bus{
+		cfg: cfg, log: o.Logger.Named(
+			"bus"), instance: o.Instance, unsynced: o.unsynced, unchecked: o.unchecked, metrics: newMetrics(),
+		unanswered: make(chan struct{}, 1),
+	}
 	ctx, cancel := withLimit(ctx, 30*time.Second)
 	defer cancel()
 	if err := b.connect(ctx, o); err != nil {

@@ -97,7 +97,8 @@ func lockStore(dir string) (*os.File, error) {
 	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		defer f.Close()
-		return nil, fmt.Errorf("%w: %s is held by %s; stop that process first, or give this one a nats.embedded.store_dir of its own",
+		return nil, fmt.Errorf("%w: %s is held by %s; stop that process first, or give this one a nats.embedded.store_dir "+
+			"of its own",
 			ErrLocked, dir, lockHolder(f))
 	case err != nil:
 		defer f.Close()

@@ -29,7 +29,8 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 		return err
 	}
 	if at, ok := b.cfg.credentialsEnd(); ok && time.Until(at) < credentialsWarning {
-		b.log.Warn("NATS credentials end soon", zap.Time("at", at), zap.String("remedy", "put new ones into nats.credentials_file: they are read at every connect"))
+		b.log.Warn("NATS credentials end soon", zap.Time("at", at),
+			zap.String("remedy", "put new ones into nats.credentials_file: they are read at every connect"))
 	}
 	opts = append(b.natsOptions(nats.Timeout(2*time.Second),
 		// Better credentials or certificates may stand in the files by the next try.
@@ -82,14 +83,17 @@ func (c Config) access() ([]nats.Option, error) {
 
 // checkJetStream asks whether our account may use JetStream. A cluster that has
 // just begun has no answer yet: then it is asked again until ctx ends.
-func checkJetStream(ctx context.Context, nc *nats.Conn) (js jetstream.JetStream, account *jetstream.AccountInfo, err error) {
+func checkJetStream(ctx context.Context,
+	nc *nats.Conn,
+) (js jetstream.JetStream, account *jetstream.AccountInfo, err error) {
 	if js, err = jetstream.New(nc); err != nil {
 		return nil, nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	err = soon(ctx, "ask NATS server for JetStream (it has to be enabled for our account)", func(ctx context.Context) error {
-		account, err = js.AccountInfo(ctx)
-		return err
-	})
+	err = soon(ctx, "ask NATS server for JetStream (it has to be enabled for our account)",
+		func(ctx context.Context) error {
+			account, err = js.AccountInfo(ctx)
+			return err
+		})
 	return js, account, err
 }
 
@@ -140,7 +144,8 @@ func passing(err error) bool {
 		return false
 	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) ||
-		errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
+		errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
 		errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, errCutOff)
 }
 

@@ -70,7 +70,8 @@ func (b *Bus) upgrade(ctx context.Context, steps []step) error {
 		return err
 	}
 	if is.Format > own && is.Readable > own {
-		return fmt.Errorf("%w: it is of format %d and this program knows %d; run that version again, or go back by `pullprint restore FILE` of a backup from before the upgrade", ErrFormat, is.Format, own)
+		return fmt.Errorf("%w: it is of format %d and this program knows %d; run that version again, or go back by "+
+			"`pullprint restore FILE` of a backup from before the upgrade", ErrFormat, is.Format, own)
 	}
 	for _, s := range steps {
 		if s.to <= is.Format {
@@ -78,7 +79,8 @@ func (b *Bus) upgrade(ctx context.Context, steps []step) error {
 		}
 		if s.readable >= s.to {
 			if err := b.inUse(ctx); err != nil {
-				return fmt.Errorf("upgrade the state to format %d (%s): every replica has to be stopped for it: %w", s.to, s.name, err)
+				return fmt.Errorf("upgrade the state to format %d (%s): every replica has to be stopped for it: %w", s.to, s.name,
+					err)
 			}
 		}
 		b.log.Info("state upgraded", zap.Int("format", s.to), zap.String("step", s.name))
@@ -99,7 +101,8 @@ func (b *Bus) format(ctx context.Context) (format, uint64, error) {
 		return f, 0, fmt.Errorf("read the format of the state: %w", err)
 	}
 	if revision > 0 && (json.Unmarshal(value, &f) != nil || f.Format < 1) {
-		return f, 0, fmt.Errorf("%w: the key %s of KV_%s is no format; `pullprint restore FILE` from a backup", ErrDamaged, keyFormat, bucketState)
+		return f, 0, fmt.Errorf("%w: the key %s of KV_%s is no format; `pullprint restore FILE` from a backup", ErrDamaged,
+			keyFormat, bucketState)
 	}
 	return f, revision, nil
 }

@@ -55,5 +55,6 @@ func (b *Bus) checkExternal(ctx context.Context) error {
 	for i, l := range lost {
 		names[i] = l.Stream
 	}
-	return fmt.Errorf("%w: %s on the NATS server; `pullprint restore FILE` from a backup, or go on without by `pullprint accept-loss`", ErrLost, strings.Join(names, ", "))
+	return fmt.Errorf("%w: %s on the NATS server; `pullprint restore FILE` from a backup, or go on without by "+
+		"`pullprint accept-loss`", ErrLost, strings.Join(names, ", "))
 }

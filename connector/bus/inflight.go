@@ -82,7 +82,9 @@ func (i *Inflight) Get(ctx context.Context, key string) (value []byte, revision 
 
 // CompareAndSet stores a note if it is at revision (0: there is none), as
 // KV.CompareAndSet does. A note in a file has no ttl.
-func (i *Inflight) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (newRevision uint64, swapped bool, err error) {
+func (i *Inflight) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
+	ttl time.Duration,
+) (newRevision uint64, swapped bool, err error) {
 	if i.kv != nil {
 		return i.kv.CompareAndSet(ctx, inflightPrefix+key, value, revision, ttl)
 	}
@@ -189,7 +191,8 @@ func (i *Inflight) open() error {
 	if n, _ := f.ReadAt(all, 0); n < len(all) { // what can't be read is no note
 		// A new file gets its size now, so that a note later needs no room on disk.
 		if _, err := f.WriteAt(all[n:], int64(n)); err != nil {
-			return errors.Join(fmt.Errorf("%w: make room for the notes of what is worked on: %w", ErrUnavailable, err), f.Close())
+			return errors.Join(fmt.Errorf("%w: make room for the notes of what is worked on: %w", ErrUnavailable, err),
+				f.Close())
 		}
 	}
 	i.file, i.notes, i.free = f, map[string]noteSlot{}, nil

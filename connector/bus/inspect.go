@@ -64,7 +64,7 @@ func Inspect(ctx context.Context, cfg Config) (Inspection, error) {
 	if err != nil {
 		return in, err
 	}
-	in.Used, in.Limit = int64(account.Store), account.Limits.MaxStore //nolint:gosec // a store of exabytes is none that we have
+	in.Used, in.Limit = int64(account.Store), account.Limits.MaxStore //nolint:gosec // below exabytes
 	if in.Streams, err = survey(ctx, js); err != nil {
 		return in, err
 	}

@@ -62,7 +62,8 @@ func (b *Bus) inUse(ctx context.Context) error {
 		return fmt.Errorf("ask who works with the store: %w", err)
 	}
 	if who != "" {
-		return fmt.Errorf("%w: %s; stop every `pullprint run`, and if all are, wait for %s and try again", ErrInUse, who, aliveFor)
+		return fmt.Errorf("%w: %s; stop every `pullprint run`, and if all are, wait for %s and try again", ErrInUse, who,
+			aliveFor)
 	}
 	return nil
 }

@@ -23,7 +23,8 @@ var (
 	// errTooMany: more than maxAnswers keys match.
 	errTooMany = errors.New("too many keys for one answer")
 	// errUnreadable: a key that is there can't be read.
-	errUnreadable = fmt.Errorf("%w: a key that is stored can't be read; `pullprint restore FILE` from a backup", ErrDamaged)
+	errUnreadable = fmt.Errorf("%w: a key that is stored can't be read; `pullprint restore FILE` from a backup",
+		ErrDamaged)
 )
 
 // noResults is what the server says when it has looked for several keys and there are
@@ -282,8 +283,12 @@ func (kv *KV) eachOfMany(
 // goroutine and only ever with a newer revision. Watch survives reconnects and
 // returns when ctx ends, with its error, or when it was cut off for so long
 // (an hour) that it may have missed deletions: then start afresh.
-func (kv *KV) Watch(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64), caughtUp func()) error {
-	r := reader{bus: kv.bus, stream: kv.stream, filter: kv.prefix + filter, lastPerSubject: true, follow: true, maxGap: markerTTL}
+func (kv *KV) Watch(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64),
+	caughtUp func(),
+) error {
+	r := reader{
+		bus: kv.bus, stream: kv.stream, filter: kv.prefix + filter, lastPerSubject: true, follow: true, maxGap: markerTTL,
+	}
 	err := r.read(ctx, func(m message) error {
 		fn(strings.TrimPrefix(m.subject, kv.prefix), m.body, m.sequence)
 		return nil

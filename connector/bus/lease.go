@@ -24,7 +24,9 @@ const leaseAgain = 5 * time.Second
 // fn panicked. It returns what fn returns of its own accord, nil included, and the
 // error of ctx when that ends; the lease is given back then. holder is shown to those who look; ttl, in whole seconds
 // and 3 s at least, is how long a dead holder keeps others waiting.
-func (b *Bus) WithLease(ctx context.Context, name, holder string, ttl time.Duration, fn func(ctx context.Context) error) error {
+func (b *Bus) WithLease(ctx context.Context, name, holder string, ttl time.Duration,
+	fn func(ctx context.Context) error,
+) error {
 	l := &lease{
 		kv:     b.State(),
 		key:    "lease." + token(name),

@@ -26,14 +26,21 @@ func limited(err error) error {
 		return err
 	}
 	remedy := map[jetstream.ErrorCode]string{
-		codeMaxBytesRequired: "the account wants a size for each stream: set nats.max_bytes to what all of ours may take together",
-		codeMaxStreamBytes:   "the account limits the size of one stream: the largest of ours takes 30 % of nats.max_bytes, set that lower, or have the limit raised (max_bytes of the account)",
-		codeMaxStreams:       fmt.Sprintf("we need %d streams and buckets: have the limit of the account raised (max_streams)", len(schema(1))),
-		codeMaxConsumers:     "have the limit of the account raised (max_consumers): we need one consumer, and one for each reading under way",
-		codeStorageResources: "the servers have too little storage for us: have max_file of the account or max_file_store of the servers raised, or set nats.max_bytes lower",
-		codeAccountResources: "the account has too little storage for us: have its max_file raised, or set nats.max_bytes lower",
-		codeStreamConfig:     fmt.Sprintf("the servers' limits of JetStream may be below what we need: a duplicate_window of %s", duplicateWindow),
-		codeMaxAckPending:    fmt.Sprintf("have the limit raised (max_ack_pending), to %d or 1000 at least", maxAckPending),
+		codeMaxBytesRequired: "the account wants a size for each stream: set nats.max_bytes to what all of ours may take " +
+			"together",
+		codeMaxStreamBytes: "the account limits the size of one stream: the largest of ours takes 30 % of " +
+			"nats.max_bytes, set that lower, or have the limit raised (max_bytes of the account)",
+		codeMaxStreams: fmt.Sprintf(
+			"we need %d streams and buckets: have the limit of the account raised (max_streams)", len(schema(1))),
+		codeMaxConsumers: "have the limit of the account raised (max_consumers): we need one consumer, and one for " +
+			"each reading under way",
+		codeStorageResources: "the servers have too little storage for us: have max_file of the account or max_file_store " +
+			"of the servers raised, or set nats.max_bytes lower",
+		codeAccountResources: "the account has too little storage for us: have its max_file raised, or set nats.max_bytes " +
+			"lower",
+		codeStreamConfig: fmt.Sprintf(
+			"the servers' limits of JetStream may be below what we need: a duplicate_window of %s", duplicateWindow),
+		codeMaxAckPending: fmt.Sprintf("have the limit raised (max_ack_pending), to %d or 1000 at least", maxAckPending),
 	}[api.ErrorCode]
 	if remedy == "" {
 		return err

@@ -95,10 +95,12 @@ func lossError(lost []Loss, file string) error {
 		damaged = damaged || l.Damage != ""
 	}
 	if damaged {
-		return fmt.Errorf("%w: %s; nothing was changed: `pullprint restore FILE` from a backup, or go on with what can be read by `pullprint accept-loss`, and look at the disk",
+		return fmt.Errorf("%w: %s; nothing was changed: `pullprint restore FILE` from a backup, or go on with what can be "+
+			"read by `pullprint accept-loss`, and look at the disk",
 			ErrDamaged, strings.Join(lines, "; "))
 	}
-	return fmt.Errorf("%w: %s (by %s); its folder was rolled back, deleted or damaged: put the right one back, or `pullprint restore FILE` from a backup, or go on without it by `pullprint accept-loss`",
+	return fmt.Errorf("%w: %s (by %s); its folder was rolled back, deleted or damaged: put the right one back, or "+
+		"`pullprint restore FILE` from a backup, or go on without it by `pullprint accept-loss`",
 		ErrLost, strings.Join(lines, "; "), file)
 }
 
@@ -121,7 +123,8 @@ func readMark(file string) (*mark, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read the mark of the store: %s: %w; if you are sure that nothing of the store is lost, remove that file", file, err)
+		return nil, fmt.Errorf("read the mark of the store: %s: %w; if you are sure that nothing of the store is lost, "+
+			"remove that file", file, err)
 	case m.Version > markVersion:
 		return nil, fmt.Errorf("read the mark of the store: %s is of a newer version of pullprint: use that one", file)
 	}
@@ -184,11 +187,13 @@ func (b *Bus) losses(ctx context.Context, m *mark) ([]Loss, error) {
 		replaced := is.found && !was.Created.IsZero() && !is.created.Equal(was.Created)
 		switch {
 		case is.last < was.Last:
-			lost = append(lost, Loss{Stream: name, Marked: was.Last, Found: is.last, Missing: was.Last - is.last, Replaced: replaced})
+			lost = append(lost,
+				Loss{Stream: name, Marked: was.Last, Found: is.last, Missing: was.Last - is.last, Replaced: replaced})
 		case replaced && was.Last > 0:
 			lost = append(lost, Loss{Stream: name, Marked: was.Last, Found: is.last, Missing: was.Last, Replaced: true})
 		case is.gaps > was.Gaps:
-			lost = append(lost, Loss{Stream: name, Marked: was.Last, Found: is.last, Missing: uint64(is.gaps - was.Gaps)}) //nolint:gosec // positive
+			missing := uint64(is.gaps - was.Gaps) //nolint:gosec // positive
+			lost = append(lost, Loss{Stream: name, Marked: was.Last, Found: is.last, Missing: missing})
 		}
 	}
 	return lost, nil
@@ -226,8 +231,9 @@ type marker struct {
 // newMarker takes what is there for what the mark has to be, and writes it.
 func (b *Bus) newMarker(ctx context.Context) (*marker, error) {
 	k := &marker{
-		file: b.cfg.Embedded.markFile(), log: b.log.Named("mark"), wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
-		mark: mark{Streams: map[string]markStream{}},
+		file: b.cfg.Embedded.markFile(), log: b.log.Named("mark"), wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		ended: make(chan struct{}),
+		mark:  mark{Streams: map[string]markStream{}},
 	}
 	for _, p := range schema(1) {
 		st, err := b.standing(ctx, p.cfg.Name)
@@ -266,7 +272,8 @@ func (k *marker) acked(stream, subject string, seq uint64) {
 
 // fleeting says that a key means nothing once its process has ended.
 func fleeting(subject string) bool {
-	return strings.HasPrefix(subject, "$KV."+bucketState+".lease.") || strings.HasPrefix(subject, "$KV."+bucketState+".canary.")
+	return strings.HasPrefix(subject, "$KV."+bucketState+".lease.") ||
+		strings.HasPrefix(subject, "$KV."+bucketState+".canary.")
 }
 
 // erasing says that so many messages are about to be taken out of a stream.

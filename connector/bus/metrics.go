@@ -33,7 +33,8 @@ func newMetrics() *metrics {
 			Name: "pullprint_bus_connected", Help: "Whether there is a connection to NATS.",
 		}),
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pullprint_bus_writes_total", Help: "Durable writes by stream and result: stored, refused (conflict or duplicate), failed (unknown).",
+			Name: "pullprint_bus_writes_total",
+			Help: "Durable writes by stream and result: stored, refused (conflict or duplicate), failed (unknown).",
 		}, []string{"stream", "result"}),
 		writeDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "pullprint_bus_write_duration_seconds",
@@ -41,10 +42,13 @@ func newMetrics() *metrics {
 			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .025, .05, .1, .5, 2, 5},
 		}, []string{"stream"}),
 		batches: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pullprint_bus_batches_total", Help: "Groups of writes that shared one sync to disk, by result: stored, refused (done again one by one), failed (unknown).",
+			Name: "pullprint_bus_batches_total",
+			Help: "Groups of writes that shared one sync to disk, by result: stored, refused (done again one by one), failed " +
+				"(unknown).",
 		}, []string{"result"}),
 		rebuilds: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pullprint_bus_consumer_rebuilds_total", Help: "Times the task consumer was rebuilt because it delivered nothing while tasks were pending.",
+			Name: "pullprint_bus_consumer_rebuilds_total",
+			Help: "Times the task consumer was rebuilt because it delivered nothing while tasks were pending.",
 		}),
 		redelivered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pullprint_bus_redeliveries_total", Help: "Tasks delivered again.",
@@ -56,20 +60,23 @@ func newMetrics() *metrics {
 			Name: "pullprint_store_bytes", Help: "What a stream or bucket takes in the store.",
 		}, []string{"stream"}),
 		limit: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pullprint_store_limit_bytes", Help: "What a stream or bucket may take in the store; absent where nothing limits it.",
+			Name: "pullprint_store_limit_bytes",
+			Help: "What a stream or bucket may take in the store; absent where nothing limits it.",
 		}, []string{"stream"}),
 		messages: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pullprint_store_messages", Help: "How many messages or keys a stream or bucket holds.",
 		}, []string{"stream"}),
 		free: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pullprint_store_free_bytes", Help: "What is free on the disk of the embedded store; absent with an external one.",
+			Name: "pullprint_store_free_bytes",
+			Help: "What is free on the disk of the embedded store; absent with an external one.",
 		}),
 		undecided: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_tasks_undecided", Help: "Tasks in the stream that are not decided, those in work included.",
 		}),
 	}
 	m.oldestAge = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "pullprint_tasks_oldest_undecided_age_seconds", Help: "How long ago the oldest undecided task was stored; 0 without one.",
+		Name: "pullprint_tasks_oldest_undecided_age_seconds",
+		Help: "How long ago the oldest undecided task was stored; 0 without one.",
 	}, m.age)
 	for _, p := range schema(1) {
 		for _, result := range []string{"stored", "refused", "failed"} {

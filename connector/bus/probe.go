@@ -128,7 +128,8 @@ func (b *Bus) writeCanary(ctx context.Context) error {
 // key that can't exist is purged. A stream of tasks is not purged: the server would
 // look through what its consumer has in hand.
 func (b *Bus) askFrozen(ctx context.Context, stream string) error {
-	subject, req := "$JS.API.STREAM.MSG.DELETE."+stream, any(map[string]any{"seq": uint64(math.MaxUint64), "no_erase": true})
+	subject, req := "$JS.API.STREAM.MSG.DELETE."+stream,
+		any(map[string]any{"seq": uint64(math.MaxUint64), "no_erase": true})
 	bucket, isBucket := strings.CutPrefix(stream, "KV_")
 	if isBucket {
 		subject, req = "$JS.API.STREAM.PURGE."+stream, map[string]string{"filter": "$KV." + bucket + "._"}
@@ -153,7 +154,8 @@ func (b *Bus) askFrozen(ctx context.Context, stream string) error {
 		return nil
 	case e.ErrorCode == jetstream.JSErrCodeStreamNotFound:
 		return jetstream.ErrStreamNotFound
-	case e.ErrorCode == codeNoSuchMessage, e.Description == server.ErrStoreEOF.Error(), e.Description == server.ErrStoreMsgNotFound.Error():
+	case e.ErrorCode == codeNoSuchMessage, e.Description == server.ErrStoreEOF.Error(),
+		e.Description == server.ErrStoreMsgNotFound.Error():
 		return nil // a stream that is well says that there is no such message
 	}
 	return fmt.Errorf("%w: %s", ErrFrozen, e.Description)
@@ -169,7 +171,8 @@ func (b *Bus) replace(ctx context.Context, cfg jetstream.StreamConfig) error {
 	switch cfg.Name {
 	case streamTasks, streamDecisions, streamDead:
 	default:
-		return fmt.Errorf("it %w, with all that was stored in it: put it back by `pullprint restore FILE` of a backup, or stop every `pullprint run` and go on without it by `pullprint accept-loss`", ErrGone)
+		return fmt.Errorf("it %w, with all that was stored in it: put it back by `pullprint restore FILE` of a backup, or "+
+			"stop every `pullprint run` and go on without it by `pullprint accept-loss`", ErrGone)
 	}
 	if _, err := b.ensureStream(ctx, cfg); err != nil {
 		return err

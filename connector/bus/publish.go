@@ -43,7 +43,9 @@ func (b *Bus) PublishAudit(ctx context.Context, action, msgID string, body []byt
 // those of the API have.
 func (b *Bus) action(action, by, note string) (id string, body []byte, err error) {
 	id = rand.Text()
-	body, err = json.Marshal(map[string]any{"id": id, "at": time.Now(), "action": action, "actor": by, "by": b.instance, "note": note})
+	body, err = json.Marshal(map[string]any{
+		"id": id, "at": time.Now(), "action": action, "actor": by, "by": b.instance, "note": note,
+	})
 	return id, body, err
 }
 

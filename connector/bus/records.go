@@ -66,7 +66,8 @@ func (b *Bus) Remove(ctx context.Context, kind Kind, sequences []uint64) error {
 	for _, seq := range sequences {
 		err := removeOne(ctx, s, seq)
 		if errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("remove message %d of %s: no answer; the NATS account may have no right to $JS.API.STREAM.MSG.DELETE.%s: do it with --direct and an account that has: %w", seq, name, name, err)
+			return fmt.Errorf("remove message %d of %s: no answer; the NATS account may have no right to "+
+				"$JS.API.STREAM.MSG.DELETE.%s: do it with --direct and an account that has: %w", seq, name, name, err)
 		}
 		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return fmt.Errorf("remove message %d of %s: %w", seq, name, err)

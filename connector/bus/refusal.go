@@ -29,7 +29,8 @@ var (
 
 // final reports whether a failed connect would fail again.
 func final(err error) bool {
-	return errors.Is(err, ErrRefused) || errors.Is(err, auth.ErrUTF16) || errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "invalid")
+	return errors.Is(err, ErrRefused) || errors.Is(err, auth.ErrUTF16) || errors.Is(err, fs.ErrNotExist) ||
+		strings.Contains(err.Error(), "invalid")
 }
 
 // explained says of a failed connect, in a sentence each, what happened and what
@@ -58,24 +59,32 @@ func (c Config) refusal(err error) (what, remedy string) {
 		return c.notLetIn(err)
 	case errors.As(err, &authority):
 		if c.TLS.CAFile == "" {
-			return "the server's certificate is of a CA that this machine does not trust", "name the CA's certificate in nats.tls.ca_file"
+			return "the server's certificate is of a CA that this machine does not trust",
+				"name the CA's certificate in nats.tls.ca_file"
 		}
-		return "the server's certificate is not of the CA in nats.tls.ca_file", "put the certificate of the CA there that signed the server's"
+		return "the server's certificate is not of the CA in nats.tls.ca_file",
+			"put the certificate of the CA there that signed the server's"
 	case errors.As(err, &host):
-		return "the server's certificate is for other names than the one in nats.url", "use a name that the certificate has, or have one made for this name"
+		return "the server's certificate is for other names than the one in nats.url",
+			"use a name that the certificate has, or have one made for this name"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "the server's certificate has expired, or the clock of this machine is wrong", "renew it on the NATS servers, or set the clock"
+		return "the server's certificate has expired, or the clock of this machine is wrong",
+			"renew it on the NATS servers, or set the clock"
 	case errors.As(err, &invalid):
-		return "the server's certificate can't be used (" + invalid.Error() + ")", "have a server certificate made for the NATS servers"
+		return "the server's certificate can't be used (" + invalid.Error() + ")",
+			"have a server certificate made for the NATS servers"
 	case clientCertificate.MatchString(err.Error()):
 		if c.TLS.CertFile == "" {
 			return "the server asks for a certificate of ours", "name one in nats.tls.cert_file and key_file"
 		}
-		return "the server does not take the certificate in nats.tls.cert_file", "have one made by the CA that the NATS servers trust, and look whether it has expired"
+		return "the server does not take the certificate in nats.tls.cert_file",
+			"have one made by the CA that the NATS servers trust, and look whether it has expired"
 	case errors.Is(err, nats.ErrSecureConnWanted):
-		return "nats.tls or tls:// asks for TLS, and the server does not speak it", "configure tls {} on the NATS servers, or take nats.tls out"
+		return "nats.tls or tls:// asks for TLS, and the server does not speak it",
+			"configure tls {} on the NATS servers, or take nats.tls out"
 	case errors.Is(err, nats.ErrNkeysNotSupported):
-		return "the server wants no nkey or credentials", "leave nats.nkey_file and nats.credentials_file out, or give our user an nkey on the server"
+		return "the server wants no nkey or credentials",
+			"leave nats.nkey_file and nats.credentials_file out, or give our user an nkey on the server"
 	case errors.Is(err, nats.ErrMaxAccountConnectionsExceeded):
 		return "the account has as many connections as it may", "raise the limit of connections of the account"
 	}
@@ -84,7 +93,10 @@ func (c Config) refusal(err error) (what, remedy string) {
 
 // clientCertificate is how a server that wants another certificate of us ends the
 // connection: with an alert, or before we could read it.
-var clientCertificate = regexp.MustCompile(`remote error: tls: (certificate required|bad certificate|unknown certificate|unknown certificate authority|expired certificate|handshake failure)|connection closed by remote after TLS handshake`)
+var clientCertificate = regexp.MustCompile(
+	`remote error: tls: (certificate required|bad certificate|` +
+		`unknown certificate|unknown certificate authority|expired certificate|handshake failure)|` +
+		`connection closed by remote after TLS handshake`)
 
 // notLetIn says why the server does not know us.
 func (c Config) notLetIn(err error) (what, remedy string) {
@@ -98,9 +110,11 @@ func (c Config) notLetIn(err error) (what, remedy string) {
 	case errors.Is(err, nats.ErrAuthRevoked):
 		return "the server has revoked our user", "have new credentials made"
 	case c.CredentialsFile != "":
-		return "the server does not accept the user in nats.credentials_file", "have credentials made for a user of the account that pullprint is to use; deploy/docs/cluster.md says which permissions it needs"
+		return "the server does not accept the user in nats.credentials_file", "have credentials made for a user of the " +
+			"account that pullprint is to use; deploy/docs/cluster.md says which permissions it needs"
 	case c.NkeyFile != "":
-		return "the server does not know the nkey in nats.nkey_file", "give its public key (U…) to a user of the account that pullprint is to use; deploy/docs/cluster.md says which permissions it needs"
+		return "the server does not know the nkey in nats.nkey_file", "give its public key (U…) to a user of the account " +
+			"that pullprint is to use; deploy/docs/cluster.md says which permissions it needs"
 	}
 	return "the server lets nobody in without credentials", "set nats.credentials_file or nats.nkey_file"
 }
@@ -158,7 +172,8 @@ func permission(err error) error {
 	if strings.EqualFold(m[1], "subscription") {
 		verb = "subscribe to"
 	}
-	return fmt.Errorf("%w: our NATS user may not %s %s; give it that permission, deploy/docs/cluster.md lists all that it needs", errDenied, verb, m[2])
+	return fmt.Errorf("%w: our NATS user may not %s %s; give it that permission, deploy/docs/cluster.md lists all that "+
+		"it needs", errDenied, verb, m[2])
 }
 
 // denial hands a missing permission on to who waits for an answer that will not

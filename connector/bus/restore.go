@@ -52,13 +52,16 @@ type RestoreOptions struct {
 // Restore goes on where it stopped. An external server does not remember the message
 // ids of before until it starts anew: what is published twice then is told apart by
 // whoever reads it, as ever.
-func Restore(ctx context.Context, cfg Config, src io.ReaderAt, size int64, o RestoreOptions) (c Contents, replaced string, err error) {
+func Restore(ctx context.Context, cfg Config, src io.ReaderAt, size int64,
+	o RestoreOptions,
+) (c Contents, replaced string, err error) {
 	f, err := openBackup(src, size)
 	if err != nil {
 		return Contents{}, "", err
 	}
 	if f.header.Format > stateFormat && f.header.Readable > stateFormat {
-		return Contents{}, "", fmt.Errorf("%w: the backup is of format %d and this program knows %d", ErrFormat, f.header.Format, stateFormat)
+		return Contents{}, "", fmt.Errorf("%w: the backup is of format %d and this program knows %d", ErrFormat,
+			f.header.Format, stateFormat)
 	}
 	if cfg.Embedded != nil {
 		return restoreEmbedded(ctx, cfg, f, o)
@@ -110,7 +113,8 @@ func (b *Bus) makeRoom(ctx context.Context, replace bool) error {
 		}
 		info := s.CachedInfo()
 		if !replace && info.Config.Metadata[restoring] == "" && info.State.LastSeq > 0 {
-			return fmt.Errorf("%w: stream %s has %d messages; nothing was changed: give --replace if all of them may go", ErrNotEmpty, p.cfg.Name, info.State.Msgs)
+			return fmt.Errorf("%w: stream %s has %d messages; nothing was changed: give --replace if all of them may go",
+				ErrNotEmpty, p.cfg.Name, info.State.Msgs)
 		}
 	}
 	return nil
@@ -247,17 +251,23 @@ func writeArchive(w io.Writer, f *backupFile, stream string, state jetstream.Str
 	}
 	if stream == streamTasks {
 		floor := map[string]uint64{"consumer_seq": f.trailer.Floor.Consumer, "stream_seq": f.trailer.Floor.Stream}
-		text, err := json.Marshal(map[string]any{"config": taskConsumer(), "state": map[string]any{"delivered": floor, "ack_floor": floor}})
+		text, err := json.Marshal(map[string]any{
+			"config": taskConsumer(), "state": map[string]any{"delivered": floor, "ack_floor": floor},
+		})
 		if err != nil {
 			return err
 		}
-		if err := put(archive.Header{Name: "consumers/" + consumerName, Timestamp: now, PayloadSize: int64(len(text))}, text); err != nil {
+		if err := put(archive.Header{Name: "consumers/" + consumerName, Timestamp: now, PayloadSize: int64(len(text))},
+			text); err != nil {
 			return err
 		}
 	}
 	err = f.each(stream, func(m *record) error {
 		header := headerBytes(m.header)
-		return put(archive.Header{Name: m.subj, Timestamp: m.time.UnixNano(), Sequence: m.seq, HeaderSize: int64(len(header)), PayloadSize: int64(len(m.body))}, header, m.body)
+		return put(archive.Header{
+			Name: m.subj, Timestamp: m.time.UnixNano(), Sequence: m.seq, HeaderSize: int64(len(header)),
+			PayloadSize: int64(len(m.body)),
+		}, header, m.body)
 	})
 	if err != nil {
 		return err

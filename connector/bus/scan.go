@@ -190,7 +190,8 @@ func recordAt(block []byte, key hashKey) (rec []byte, ok bool) {
 	rec = block[:size]
 	// No subject has a control character or a space. This is cheap, and without it each
 	// byte of a block of garbage could ask for the hash of megabytes.
-	if bytes.ContainsFunc(rec[recordHeader:recordHeader+subject], func(r rune) bool { return r <= ' ' }) || (subject == 0 && size > recordMost>>10) {
+	if bytes.ContainsFunc(rec[recordHeader:recordHeader+subject], func(r rune) bool { return r <= ' ' }) ||
+		(subject == 0 && size > recordMost>>10) {
 		return nil, false
 	}
 	hashed := make([]byte, 0, size)
@@ -215,7 +216,8 @@ func repair(dir string, damaged []Loss) error {
 				return fmt.Errorf("repair the store: %w", err)
 			}
 			var good []byte
-			if at, _ := records(text, hashOf(l.Stream, file), func(rec []byte, _ uint64) { good = append(good, rec...) }); at == len(text) {
+			if at, _ := records(text, hashOf(l.Stream, file),
+				func(rec []byte, _ uint64) { good = append(good, rec...) }); at == len(text) {
 				continue
 			}
 			if err := durable.Write(file, good); err != nil {
@@ -225,7 +227,8 @@ func repair(dir string, damaged []Loss) error {
 		if len(files) == 0 {
 			continue
 		}
-		if err := os.Remove(filepath.Join(filepath.Dir(files[0]), "index.db")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(filepath.Join(filepath.Dir(files[0]), "index.db")); err != nil &&
+			!errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("repair the store: %w", err)
 		}
 	}

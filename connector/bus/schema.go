@@ -199,9 +199,11 @@ func (b *Bus) adjust(ctx context.Context, streams []jetstream.StreamConfig) erro
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("set the size of stream %s to %v (nats.embedded.max_store) and its age to %v (retention): %w", cfg.Name, Size(cfg.MaxBytes), cfg.MaxAge, err)
+			return fmt.Errorf("set the size of stream %s to %v (nats.embedded.max_store) and its age to %v (retention): %w",
+				cfg.Name, Size(cfg.MaxBytes), cfg.MaxAge, err)
 		}
-		b.log.Info("stream adjusted", zap.String("stream", cfg.Name), zap.Int64("max_bytes", cfg.MaxBytes), zap.Duration("max_age", cfg.MaxAge))
+		b.log.Info("stream adjusted", zap.String("stream", cfg.Name), zap.Int64("max_bytes", cfg.MaxBytes),
+			zap.Duration("max_age", cfg.MaxAge))
 	}
 	return nil
 }
@@ -270,7 +272,8 @@ func (m *mismatch) err() error {
 // ages may differ where nothing is lost by it.
 func checkStream(found, want jetstream.StreamConfig) error {
 	m := &mismatch{what: "stream " + want.Name, edit: "nats stream edit " + want.Name}
-	m.need(strings.Join(found.Subjects, " ") == strings.Join(want.Subjects, " "), "subjects", found.Subjects, want.Subjects)
+	m.need(strings.Join(found.Subjects, " ") == strings.Join(want.Subjects, " "), "subjects", found.Subjects,
+		want.Subjects)
 	m.need(found.Retention == want.Retention, "retention", found.Retention, want.Retention)
 	m.need(found.Storage == want.Storage, "storage", found.Storage, want.Storage)
 	m.need(found.Replicas == want.Replicas, "num_replicas", found.Replicas, want.Replicas)
@@ -286,14 +289,16 @@ func checkStream(found, want jetstream.StreamConfig) error {
 	if want.MaxAge == 0 {
 		m.need(found.MaxAge == 0, "max_age", found.MaxAge, "none")
 	} else {
-		m.need(found.MaxAge == 0 || found.MaxAge >= duplicateWindow, "max_age", found.MaxAge, fmt.Sprint(duplicateWindow, " or more"))
+		m.need(found.MaxAge == 0 || found.MaxAge >= duplicateWindow, "max_age", found.MaxAge,
+			fmt.Sprint(duplicateWindow, " or more"))
 		m.need(found.Duplicates >= want.Duplicates, "duplicate_window", found.Duplicates, want.Duplicates)
 	}
 	if want.MaxMsgsPerSubject > 0 {
 		m.need(found.MaxMsgsPerSubject >= 1, "max_msgs_per_subject", found.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
 		m.need(found.MaxMsgs <= 0, "max_msgs", found.MaxMsgs, "none")
 		m.need(found.AllowMsgTTL, "allow_msg_ttl", false, true)
-		m.need(found.SubjectDeleteMarkerTTL > 0, "subject_delete_marker_ttl", found.SubjectDeleteMarkerTTL, want.SubjectDeleteMarkerTTL)
+		m.need(found.SubjectDeleteMarkerTTL > 0, "subject_delete_marker_ttl", found.SubjectDeleteMarkerTTL,
+			want.SubjectDeleteMarkerTTL)
 	} else {
 		m.need(found.MaxMsgsPerSubject <= 0, "max_msgs_per_subject", found.MaxMsgsPerSubject, "none")
 	}
@@ -301,12 +306,16 @@ func checkStream(found, want jetstream.StreamConfig) error {
 }
 
 func checkConsumer(found, want jetstream.ConsumerConfig) error {
-	m := &mismatch{what: "consumer " + want.Durable + " of stream " + streamTasks, edit: "nats consumer edit " + streamTasks + " " + want.Durable}
+	m := &mismatch{
+		what: "consumer " + want.Durable + " of stream " + streamTasks,
+		edit: "nats consumer edit " + streamTasks + " " + want.Durable,
+	}
 	m.need(found.Durable == want.Durable, "durable_name", found.Durable, want.Durable)
 	m.need(found.AckPolicy == want.AckPolicy, "ack_policy", found.AckPolicy, want.AckPolicy)
 	m.need(found.AckWait >= want.AckWait, "ack_wait", found.AckWait, want.AckWait)
 	m.need(found.MaxDeliver == -1, "max_deliver", found.MaxDeliver, -1)
-	m.need(found.MaxAckPending <= 0 || found.MaxAckPending >= 1000, "max_ack_pending", found.MaxAckPending, want.MaxAckPending)
+	m.need(found.MaxAckPending <= 0 || found.MaxAckPending >= 1000, "max_ack_pending", found.MaxAckPending,
+		want.MaxAckPending)
 	m.need(found.FilterSubject == "" && len(found.FilterSubjects) == 0, "filter_subject", "set", "none")
 	m.need(!found.HeadersOnly, "headers_only", true, false)
 	return m.err()

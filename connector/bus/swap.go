@@ -28,7 +28,9 @@ const (
 // Dying before the first rename leaves the old store as it was; dying after it
 // leaves a mark that no store there reaches, so that the next start is refused and
 // the restore has to be done again. Nothing is removed.
-func restoreEmbedded(ctx context.Context, cfg Config, f *backupFile, o RestoreOptions) (c Contents, replaced string, err error) {
+func restoreEmbedded(ctx context.Context, cfg Config, f *backupFile,
+	o RestoreOptions,
+) (c Contents, replaced string, err error) {
 	dir, err := filepath.Abs(cfg.Embedded.StoreDir)
 	if err != nil {
 		return c, "", fmt.Errorf("nats.embedded.store_dir: %w", err)
@@ -44,7 +46,8 @@ func restoreEmbedded(ctx context.Context, cfg Config, f *backupFile, o RestoreOp
 		return c, "", err
 	}
 	if used && !o.Replace {
-		return c, "", fmt.Errorf("%w: %s; nothing was changed: give --replace to put the backup in its place (it is kept beside)", ErrNotEmpty, dir)
+		return c, "", fmt.Errorf("%w: %s; nothing was changed: give --replace to put the backup in its place (it is kept "+
+			"beside)", ErrNotEmpty, dir)
 	}
 	fresh := filepath.Join(dir, newFolder)
 	if err := os.RemoveAll(fresh); err != nil { // of a try that was interrupted

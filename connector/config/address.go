@@ -76,7 +76,8 @@ func (k *checker) publicURL(value string) {
 	case strings.HasSuffix(base, "/graph/notifications") || strings.HasSuffix(base, "/graph/lifecycle"):
 		k.add(at, "leave /graph/… out: it is added", "%s already has the path of the webhook", at)
 	case !plainPath.MatchString(base) || (base != "" && path.Clean(base) != base):
-		k.add(at, "write a plain path, as https://print.example.com/pullprint", "%s has a path that is rewritten on its way: .. or // or a character that is escaped", at)
+		k.add(at, "write a plain path, as https://print.example.com/pullprint",
+			"%s has a path that is rewritten on its way: .. or // or a character that is escaped", at)
 	}
 }
 
@@ -112,7 +113,8 @@ func parseListen(value string) (listenAddr, bool) {
 	case "localhost":
 		l.addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	default:
-		if l.addr, err = netip.ParseAddr(host); err != nil && (strings.Trim(host, "0123456789.") == "" || !hostName.MatchString(host)) {
+		if l.addr, err = netip.ParseAddr(host); err != nil && (strings.Trim(host, "0123456789.") == "" ||
+			!hostName.MatchString(host)) {
 			return listenAddr{}, false
 		}
 	}
@@ -154,7 +156,8 @@ func (k *checker) webConfig() {
 		return
 	}
 	if err := admin.CheckWebConfig(file); err != nil {
-		k.add(at, "see https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md", "%s names a file that is not a web configuration: %s", at, err)
+		k.add(at, "see https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md",
+			"%s names a file that is not a web configuration: %s", at, err)
 	}
 	if src, err := os.ReadFile(file); err == nil && secretKeys.Match(src) {
 		k.guarded(at, file, st)
@@ -170,7 +173,8 @@ func (k *checker) natsURL(value string) {
 		u, ok := parseURL(strings.TrimSpace(one), "nats", "tls", "ws", "wss")
 		switch {
 		case !ok:
-			k.add("nats.url", "for example nats://nats:4222, or tls://…; several are separated by commas", "nats.url is not a NATS address")
+			k.add("nats.url", "for example nats://nats:4222, or tls://…; several are separated by commas",
+				"nats.url is not a NATS address")
 			return
 		case u.User != nil:
 			k.add("nats.url", "leave it out and use nats.credentials_file", "nats.url has a user, a password or a token in it")

@@ -113,12 +113,15 @@ func (k *checker) oneOf(path, value string, words ...string) {
 }
 
 func (k *checker) tenant() {
-	if k.need("tenant_id", k.c.TenantID, "write the directory (tenant) id; it is on the overview page of the Entra admin center") && !guid.MatchString(k.c.TenantID) {
-		k.add("tenant_id", "it looks like 84bd8158-6d4d-4958-8b9f-9d6445542f95; a domain name won't do", "tenant_id is not a GUID")
+	if k.need("tenant_id", k.c.TenantID, "write the directory (tenant) id; it is on the overview page of the Entra "+
+		"admin center") && !guid.MatchString(k.c.TenantID) {
+		k.add("tenant_id", "it looks like 84bd8158-6d4d-4958-8b9f-9d6445542f95; a domain name won't do",
+			"tenant_id is not a GUID")
 	}
 	switch strings.ToLower(k.c.Cloud) {
 	case "china", "21vianet", "cn", "azurechina":
-		k.add("cloud", "there is no way around it: use a tenant of another cloud", "Microsoft Graph in China has no print API")
+		k.add("cloud", "there is no way around it: use a tenant of another cloud",
+			"Microsoft Graph in China has no print API")
 	default:
 		k.oneOf("cloud", k.c.Cloud, "global", "us-l4", "us-l5")
 	}
@@ -128,7 +131,8 @@ func (k *checker) tenant() {
 }
 
 func (k *checker) auth() {
-	if k.need("auth.client_id", k.c.Auth.ClientID, "write the application (client) id of the app registration") && !guid.MatchString(k.c.Auth.ClientID) {
+	if k.need("auth.client_id", k.c.Auth.ClientID, "write the application (client) id of the app registration") &&
+		!guid.MatchString(k.c.Auth.ClientID) {
 		k.add("auth.client_id", "copy the application (client) id, not the name", "auth.client_id is not a GUID")
 	}
 	a := &k.c.Auth
@@ -141,7 +145,8 @@ func (k *checker) auth() {
 	}
 	switch kinds := a.Kinds(); len(kinds) {
 	case 0:
-		k.add("auth.client_secret_file", "name the file that holds the client secret's value, or set certificate_file and private_key_file, federated_token_file, or managed_identity", "auth has no credential")
+		k.add("auth.client_secret_file", "name the file that holds the client secret's value, or set certificate_file and "+
+			"private_key_file, federated_token_file, or managed_identity", "auth has no credential")
 	case 1:
 		k.credential(a)
 	default:
@@ -160,11 +165,13 @@ func (k *checker) credential(a *auth.Config) {
 	case a.PFX():
 		k.pfx(a)
 	case a.CertificatePasswordFile != "":
-		k.add("auth.certificate_password_file", "leave it out, or name a .pfx in certificate_file; a key in PEM has to be without a password", "a password for a certificate that is no PFX")
+		k.add("auth.certificate_password_file", "leave it out, or name a .pfx in certificate_file; a key in PEM has to be "+
+			"without a password", "a password for a certificate that is no PFX")
 	case a.CertificateFile == "":
 		k.add("auth.certificate_file", "name the file with the certificate, in PEM", "a private key without its certificate")
 	case a.PrivateKeyFile == "":
-		k.add("auth.private_key_file", "name the file with the key, in PEM; a PFX has to be named .pfx or .p12", "a certificate without its private key")
+		k.add("auth.private_key_file", "name the file with the key, in PEM; a PFX has to be named .pfx or .p12",
+			"a certificate without its private key")
 	default:
 		if _, ok := k.stat("auth.certificate_file", a.CertificateFile, "put the certificate there, in PEM"); ok {
 			k.text("auth.certificate_file", a.CertificateFile)
@@ -193,19 +200,23 @@ func (k *checker) administrator() {
 	case keep == (auth.StoredSignIn{}):
 		return
 	case keep.SignInFile == "":
-		k.add("administrator.sign_in_file", "name the file that the sign-in is to be kept in; `pullprint register plan --keep` makes it", "administrator has a key and nothing to encrypt")
+		k.add("administrator.sign_in_file", "name the file that the sign-in is to be kept in; `pullprint register plan "+
+			"--keep` makes it", "administrator has a key and nothing to encrypt")
 	case keep.KeyFile == "":
-		k.add("administrator.key_file", "name the file that holds the key; make one with `openssl rand -base64 32`", "administrator.key_file is missing")
+		k.add("administrator.key_file", "name the file that holds the key; make one with `openssl rand -base64 32`",
+			"administrator.key_file is missing")
 	}
 	if st, err := os.Stat(filepath.Dir(keep.SignInFile)); keep.SignInFile != "" && (err != nil || !st.IsDir()) {
-		k.add("administrator.sign_in_file", "make that folder, writable for the user pullprint runs as", "administrator.sign_in_file is in no folder: %s", filepath.Dir(keep.SignInFile))
+		k.add("administrator.sign_in_file", "make that folder, writable for the user pullprint runs as",
+			"administrator.sign_in_file is in no folder: %s", filepath.Dir(keep.SignInFile))
 	}
 	if keep.KeyFile == "" {
 		return
 	}
 	k.secret("administrator.key_file", keep.KeyFile)
 	if src, err := os.ReadFile(keep.KeyFile); err == nil && strings.TrimSpace(string(src)) != "" && keep.Check() != nil {
-		k.add("administrator.key_file", "make one with `openssl rand -base64 32`", "administrator.key_file holds no key of 32 bytes in base64")
+		k.add("administrator.key_file", "make one with `openssl rand -base64 32`",
+			"administrator.key_file holds no key of 32 bytes in base64")
 	}
 }
 
@@ -220,14 +231,17 @@ func (k *checker) selfTest() {
 	if t == (connector.SelfTest{}) {
 		return
 	}
-	if k.need("selftest.queue", t.Queue, "write the name of one of the queues") && !slices.ContainsFunc(k.c.Queues, func(q connector.Queue) bool { return q.Name == t.Queue }) {
+	if k.need("selftest.queue", t.Queue, "write the name of one of the queues") &&
+		!slices.ContainsFunc(k.c.Queues, func(q connector.Queue) bool { return q.Name == t.Queue }) {
 		k.add("selftest.queue", "write the name of one of the queues", "selftest.queue does not name one of the queues")
 	}
-	if k.need("selftest.user", t.User, "write the Entra object id of the person whose sign-in is kept") && !guid.MatchString(t.User) {
+	if k.need("selftest.user", t.User, "write the Entra object id of the person whose sign-in is kept") &&
+		!guid.MatchString(t.User) {
 		k.add("selftest.user", "write the Entra object id of the person, not the name", "selftest.user is not a GUID")
 	}
 	if !k.c.Administrator.Configured() {
-		k.add("selftest", "set administrator.sign_in_file and administrator.key_file: only a person can print", "a self-test without a kept sign-in")
+		k.add("selftest", "set administrator.sign_in_file and administrator.key_file: only a person can print",
+			"a self-test without a kept sign-in")
 	}
 	if t.Queue != "" && (t.Every < minSelfTest || t.Every > maxSelfTest) {
 		k.add("selftest.every", "write 5m to 31d", "selftest.every is out of range")
@@ -248,7 +262,8 @@ func (k *checker) secret(path, file string) {
 		return
 	}
 	if st.Size() > maxSecret {
-		k.add(path, "name the file that holds the secret's value and nothing else", "%s names a file of %d bytes: %s", path, st.Size(), file)
+		k.add(path, "name the file that holds the secret's value and nothing else", "%s names a file of %d bytes: %s", path,
+			st.Size(), file)
 		return
 	}
 	text, ok := k.text(path, file)
@@ -257,7 +272,8 @@ func (k *checker) secret(path, file string) {
 	case text == "":
 		k.add(path, "write the secret's value into it", "%s names an empty file: %s", path, file)
 	case path != "auth.private_key_file" && strings.ContainsAny(text, "\r\n"):
-		k.add(path, "write the secret's value into it and nothing else", "%s names a file of more than one line: %s", path, file)
+		k.add(path, "write the secret's value into it and nothing else", "%s names a file of more than one line: %s", path,
+			file)
 	}
 	k.guarded(path, file, st)
 }
@@ -270,7 +286,8 @@ func (k *checker) text(path, file string) (text string, ok bool) {
 	case errors.Is(err, auth.ErrUTF16):
 		k.add(path, "save it as UTF-8", "%s names a file that is not UTF-8 text: %v", path, err)
 	case err != nil:
-		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
+		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path,
+			file, cause(err))
 	default:
 		return text, true
 	}
@@ -306,7 +323,8 @@ func (k *checker) pasted(path, file string) bool {
 	if _, err := os.Stat(file); err == nil {
 		return false
 	}
-	k.add(path, "write the secret's value into a file, readable by pullprint only (chmod 600), and name that file here", "%s holds what looks like the secret itself", path)
+	k.add(path, "write the secret's value into a file, readable by pullprint only (chmod 600), and name that file here",
+		"%s holds what looks like the secret itself", path)
 	return true
 }
 
@@ -333,14 +351,16 @@ func (k *checker) stat(path, file, hint string) (os.FileInfo, bool) {
 	case errors.Is(err, fs.ErrNotExist):
 		k.add(path, hint, "%s names a file that does not exist: %s", path, file)
 	case err != nil:
-		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
+		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path,
+			file, cause(err))
 	case st.IsDir():
 		k.add(path, "name the file in it", "%s names a folder: %s", path, file)
 	case !st.Mode().IsRegular():
 		k.add(path, "name a regular file", "%s names a pipe or a device: %s", path, file)
 	default:
 		if err := readable(file); err != nil {
-			k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path, file, cause(err))
+			k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path,
+				file, cause(err))
 			return nil, false
 		}
 		return st, true
@@ -369,7 +389,8 @@ func cause(err error) error {
 func (k *checker) definition() {
 	name := k.c.Trigger.Definition
 	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
-		k.add("trigger.definition", "write a name in one line, without spaces around it", "trigger.definition has spaces around it or control characters")
+		k.add("trigger.definition", "write a name in one line, without spaces around it",
+			"trigger.definition has spaces around it or control characters")
 	}
 }
 
@@ -406,7 +427,8 @@ func (k *checker) pair(at string, pair webhook.TLS) {
 		}
 		if okCert && okKey {
 			if _, err := auth.KeyPair(cert, key); err != nil {
-				k.add(atCert, "both must be PEM, and the key that of the first certificate", "%s has a certificate and a key that can't be used together", at)
+				k.add(atCert, "both must be PEM, and the key that of the first certificate",
+					"%s has a certificate and a key that can't be used together", at)
 			}
 		}
 	}
@@ -426,12 +448,14 @@ func (k *checker) queues() {
 		at := fmt.Sprintf("queues[%d]", i)
 		k.queue(at, q)
 		if j, twice := printers[strings.ToLower(q.PrinterID)]; twice && q.PrinterID != "" {
-			k.add(at+".printer_id", fmt.Sprintf("take one of them out; the other is in line %d, and Graph allows one trigger per printer", k.doc.At(fmt.Sprintf("queues[%d]", j))), "two queues with one printer")
+			k.add(at+".printer_id", fmt.Sprintf("take one of them out; the other is in line %d, and Graph allows one trigger "+
+				"per printer", k.doc.At(fmt.Sprintf("queues[%d]", j))), "two queues with one printer")
 		} else {
 			printers[strings.ToLower(q.PrinterID)] = i
 		}
 		if j, twice := names[strings.ToLower(q.Name)]; twice && q.Name != "" {
-			k.add(at+".name", fmt.Sprintf("give it another; the first is in line %d", k.doc.At(fmt.Sprintf("queues[%d]", j))), "two queues with one name")
+			k.add(at+".name", fmt.Sprintf("give it another; the first is in line %d", k.doc.At(fmt.Sprintf("queues[%d]", j))),
+				"two queues with one name")
 		} else {
 			names[strings.ToLower(q.Name)] = i
 		}
@@ -441,14 +465,17 @@ func (k *checker) queues() {
 func (k *checker) queue(at string, q connector.Queue) {
 	switch {
 	case q.PrinterID == "" && q.Create:
-		k.warn(at, q.Name+" has no printer yet", "run `pullprint register apply`, and write the printer_id that it prints here")
-	case !k.need(at+".printer_id", q.PrinterID, "write the printer's id, from the Universal Print portal; or create: true to have a virtual printer made"):
+		k.warn(at, q.Name+" has no printer yet",
+			"run `pullprint register apply`, and write the printer_id that it prints here")
+	case !k.need(at+".printer_id", q.PrinterID,
+		"write the printer's id, from the Universal Print portal; or create: true to have a virtual printer made"):
 	case !graph.ValidID(q.PrinterID):
 		k.add(at+".printer_id", "it looks like c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", "%s.printer_id is not an id", at)
 	}
 	k.shareWith(at+".share_with", q)
 	if k.need(at+".name", q.Name, "write what people and policies call the queue") && !queueName.MatchString(q.Name) {
-		k.add(at+".name", "begin with a letter or digit, go on with those, spaces, dots, dashes and underscores; at most 64", "%s.name has characters that a name can't have", at)
+		k.add(at+".name", "begin with a letter or digit, go on with those, spaces, dots, dashes and underscores; at most 64",
+			"%s.name has characters that a name can't have", at)
 	}
 	if k.need(at+".mode", q.Mode, "write pull (hold until a tap) or direct (decide at once)") {
 		k.oneOf(at+".mode", q.Mode, connector.ModePull, connector.ModeDirect)
@@ -461,7 +488,8 @@ func (k *checker) queue(at string, q connector.Queue) {
 // shareWith checks who may print to a printer that is to be made.
 func (k *checker) shareWith(at string, q connector.Queue) {
 	if len(q.ShareWith) > 0 && !q.Create {
-		k.add(at, "leave it out, and share the printer in the Universal Print portal; or set create: true", "%s of a queue that is not made by pullprint", at)
+		k.add(at, "leave it out, and share the printer in the Universal Print portal; or set create: true",
+			"%s of a queue that is not made by pullprint", at)
 		return
 	}
 	for i, who := range q.ShareWith {
@@ -469,20 +497,23 @@ func (k *checker) shareWith(at string, q connector.Queue) {
 		case who == register.Everyone && len(q.ShareWith) > 1:
 			k.add(here, "leave the others out, or it", "everyone, and others besides")
 		case who != register.Everyone && !guid.MatchString(who):
-			k.add(here, "write the object id of a group, from the Entra admin center, or everyone", "%s is not a valid group id", here)
+			k.add(here, "write the object id of a group, from the Entra admin center, or everyone",
+				"%s is not a valid group id", here)
 		}
 	}
 }
 
 // documentHost is a host, or a suffix of hosts that begins with a dot.
-var documentHost = regexp.MustCompile(`^\.?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?$|^localhost$`)
+var documentHost = regexp.MustCompile(
+	`^\.?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?$|^localhost$`)
 
 // documents checks how documents are looked into.
 func (k *checker) documents() {
 	d := &k.c.Documents
 	for i, h := range d.Hosts {
 		if !documentHost.MatchString(h) || strings.Count(strings.Trim(h, "."), ".") == 0 && h != "localhost" {
-			k.add(fmt.Sprintf("documents.hosts[%d]", i), "write a host, or a suffix of at least two parts as .blob.core.windows.net", "%q is not a valid host name", h)
+			k.add(fmt.Sprintf("documents.hosts[%d]", i),
+				"write a host, or a suffix of at least two parts as .blob.core.windows.net", "%q is not a valid host name", h)
 		}
 	}
 	if d.MaxBytes < 64<<10 {

@@ -69,7 +69,8 @@ func (c *Config) Unmade() error {
 	if len(names) == 0 {
 		return nil
 	}
-	return fmt.Errorf("no printer yet for %s: run `pullprint register apply`, and write the printer_id that it prints into the configuration", strings.Join(names, ", "))
+	return fmt.Errorf("no printer yet for %s: run `pullprint register apply`, and write the printer_id that it prints "+
+		"into the configuration", strings.Join(names, ", "))
 }
 
 // Policy names the policy file.
@@ -164,7 +165,8 @@ func expand(text string) (string, error) {
 		return "", errors.New("${ without its }; close it, or write $${ for the text itself")
 	}
 	if len(unset) > 0 {
-		return "", fmt.Errorf("not set in the environment: %s; set it there, or write $%s for the text itself", strings.Join(unset, ", "), unset[0])
+		return "", fmt.Errorf("not set in the environment: %s; set it there, or write $%s for the text itself",
+			strings.Join(unset, ", "), unset[0])
 	}
 	return out, nil
 }
@@ -211,8 +213,12 @@ func or(s *string, value string) {
 // resolve makes relative paths start at the folder of the file.
 func (c *Config) resolve(dir string) {
 	paths := []*string{
-		&c.Auth.ClientSecretFile, &c.Auth.CertificateFile, &c.Auth.PrivateKeyFile, &c.Auth.CertificatePasswordFile, &c.Endpoints.CAFile, &c.Administrator.SignInFile, &c.Administrator.KeyFile, &c.Auth.FederatedTokenFile, &c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile, &c.NATS.NkeyFile, &c.NATS.TLS.CAFile, &c.NATS.TLS.CertFile, &c.NATS.TLS.KeyFile,
-		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile, &c.Metrics.WebConfigFile, &c.LedgerExport.Dir,
+		&c.Auth.ClientSecretFile, &c.Auth.CertificateFile, &c.Auth.PrivateKeyFile, &c.Auth.CertificatePasswordFile,
+		&c.Endpoints.CAFile, &c.Administrator.SignInFile, &c.Administrator.KeyFile, &c.Auth.FederatedTokenFile,
+		&c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile,
+		&c.NATS.NkeyFile, &c.NATS.TLS.CAFile, &c.NATS.TLS.CertFile, &c.NATS.TLS.KeyFile,
+		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile, &c.Metrics.WebConfigFile,
+		&c.LedgerExport.Dir,
 	}
 	for i := range c.Devices {
 		paths = append(paths, &c.Devices[i].TokenFile)

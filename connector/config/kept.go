@@ -26,12 +26,14 @@ func (k *checker) kept() {
 	e := k.c.LedgerExport
 	if e.Dir == "" {
 		if e.Every != 0 || e.Keep != 0 {
-			k.add("ledger_export.dir", "name the folder that the files go into, or leave ledger_export out", "ledger_export.dir is missing")
+			k.add("ledger_export.dir", "name the folder that the files go into, or leave ledger_export out",
+				"ledger_export.dir is missing")
 		}
 		return
 	}
 	if st, err := os.Stat(filepath.Dir(e.Dir)); err != nil || !st.IsDir() {
-		k.add("ledger_export.dir", "make that folder, writable for the user pullprint runs as", "ledger_export.dir is in no folder: %s", filepath.Dir(e.Dir))
+		k.add("ledger_export.dir", "make that folder, writable for the user pullprint runs as",
+			"ledger_export.dir is in no folder: %s", filepath.Dir(e.Dir))
 	}
 	if e.Every < minExport || e.Every > maxExport {
 		k.add("ledger_export.every", "write 1m to 24h", "ledger_export.every is out of range")

@@ -10,7 +10,8 @@ import (
 // someone put into the file although it belongs into one of its own is hidden.
 var (
 	// inline is a key that sounds like a secret, and what follows in its line.
-	inline = regexp.MustCompile(`(?i)([\w-]*(?:secret|passw|token|credential|private_key|api_?key|key_file)[\w-]*)(["']?\s*:\s*)(\S.*)$`)
+	inline = regexp.MustCompile(
+		`(?i)([\w-]*(?:secret|passw|token|credential|private_key|api_?key|key_file)[\w-]*)(["']?\s*:\s*)(\S.*)$`)
 	// userinfo is a name or password in a URL.
 	userinfo = regexp.MustCompile(`(://)[^/\s"']*@`)
 )

@@ -85,7 +85,8 @@ func (k *checker) nkey(file string) {
 		return
 	}
 	if err := bus.CheckNkey(file); err != nil {
-		k.add(path, "write the line that begins with SU into it, as `nsc generate nkey --user` prints it", "nats.nkey_file: %v", err)
+		k.add(path, "write the line that begins with SU into it, as `nsc generate nkey --user` prints it",
+			"nats.nkey_file: %v", err)
 	}
 }
 

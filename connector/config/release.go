@@ -43,7 +43,8 @@ func (k *checker) release() {
 		switch {
 		case q.ExpiryWarning != 0 && q.Mode == connector.ModeDirect:
 			k.add(at, "leave it out: only pull queues hold jobs for their owners", "%s in a direct queue", at)
-		case q.ExpiryWarning < 0 || (q.ExpiryWarning >= q.HoldFor && q.ExpiryWarning > 0) || (q.ExpiryWarning > 0 && q.ExpiryWarning < time.Minute):
+		case q.ExpiryWarning < 0 || (q.ExpiryWarning >= q.HoldFor && q.ExpiryWarning > 0) ||
+			(q.ExpiryWarning > 0 && q.ExpiryWarning < time.Minute):
 			k.add(at, "write 1m at least and less than hold_for", "%s is out of range", at)
 		}
 	}
@@ -55,7 +56,8 @@ func (k *checker) devices(tokens []token) []token {
 		at := fmt.Sprintf("devices[%d]", i)
 		k.device(at, d)
 		if j, twice := ids[d.ID]; twice && d.ID != "" {
-			k.add(at+".id", fmt.Sprintf("give it another; the first is in line %d", k.doc.At(fmt.Sprintf("devices[%d]", j))), "two devices with one id")
+			k.add(at+".id", fmt.Sprintf("give it another; the first is in line %d", k.doc.At(fmt.Sprintf("devices[%d]", j))),
+				"two devices with one id")
 		} else {
 			ids[d.ID] = i
 		}
@@ -71,11 +73,15 @@ func (k *checker) device(at string, d connector.Device) {
 		k.add(at+".id", "lower-case letters, digits and dashes; at most 63", "%s.id has characters that an id can't have", at)
 	}
 	if k.need(at+".printer_id", d.PrinterID, "write the id of the printer, from the Universal Print portal") {
-		switch i := slices.IndexFunc(k.c.Queues, func(q connector.Queue) bool { return strings.EqualFold(q.PrinterID, d.PrinterID) }); {
+		switch i := slices.IndexFunc(k.c.Queues, func(q connector.Queue) bool {
+			return strings.EqualFold(q.PrinterID,
+				d.PrinterID)
+		}); {
 		case !graph.ValidID(d.PrinterID):
 			k.add(at+".printer_id", "it looks like 9a3b3956-5a0e-4c5b-9d1a-61a1c2d3e4f5", "%s.printer_id is not an id", at)
 		case i >= 0:
-			k.add(at+".printer_id", fmt.Sprintf("name the printer that makes paper; the queue is in line %d", k.doc.At(fmt.Sprintf("queues[%d]", i))), "%s.printer_id is a queue: a released job would come back", at)
+			k.add(at+".printer_id", fmt.Sprintf("name the printer that makes paper; the queue is in line %d",
+				k.doc.At(fmt.Sprintf("queues[%d]", i))), "%s.printer_id is a queue: a released job would come back", at)
 		}
 	}
 	if d.UnknownState != "" {
@@ -120,7 +126,10 @@ func (k *checker) token(path, file string, tokens []token) []token {
 		return tokens
 	}
 	found := admin.TokensIn(text)
-	if len(found) == 0 || slices.ContainsFunc(found, func(t string) bool { return len(t) < admin.MinToken || strings.ContainsAny(t, " \t") }) {
+	if len(found) == 0 || slices.ContainsFunc(found, func(t string) bool {
+		return len(t) < admin.MinToken ||
+			strings.ContainsAny(t, " \t")
+	}) {
 		k.add(path, howToken, "%s names a file that holds no token of %d characters or more: %s", path, admin.MinToken, file)
 		return tokens
 	}
@@ -144,7 +153,9 @@ func (k *checker) admin(tokens []token) []token {
 	}
 	k.listen("admin.listen", a.Listen)
 	if ours, ok := parseListen(a.Listen); ok {
-		for _, other := range []struct{ path, address string }{{"webhook.listen", k.c.Webhook.Listen}, {"metrics.listen", k.c.Metrics.Listen}} {
+		for _, other := range []struct{ path, address string }{
+			{"webhook.listen", k.c.Webhook.Listen}, {"metrics.listen", k.c.Metrics.Listen},
+		} {
 			if theirs, ok := parseListen(other.address); ok && ours.clash(theirs) {
 				k.add("admin.listen", "give it a port of its own", "admin.listen and %s are the same address", other.path)
 			}
@@ -161,7 +172,8 @@ func (k *checker) admin(tokens []token) []token {
 		at := fmt.Sprintf("admin.tokens[%d]", i)
 		if k.need(at+".name", t.Name, "write who uses the token, as helpdesk") {
 			if !deviceID.MatchString(t.Name) {
-				k.add(at+".name", "lower-case letters, digits and dashes; at most 63", "%s.name has characters that a name can't have", at)
+				k.add(at+".name", "lower-case letters, digits and dashes; at most 63",
+					"%s.name has characters that a name can't have", at)
 			} else if names[t.Name] {
 				k.add(at+".name", "give it another; admin is the token of admin.token_file", "two tokens with one name")
 			}
@@ -176,13 +188,15 @@ func (k *checker) admin(tokens []token) []token {
 	}
 	k.pair("admin.tls", a.TLS)
 	if host, _, err := net.SplitHostPort(a.Listen); err == nil && a.TLS.CertFile == "" && !loopback(host) {
-		k.warn("admin.listen", "badge numbers and tokens would cross the network in the open", "set admin.tls, or listen on 127.0.0.1 behind a proxy that ends TLS")
+		k.warn("admin.listen", "badge numbers and tokens would cross the network in the open",
+			"set admin.tls, or listen on 127.0.0.1 behind a proxy that ends TLS")
 	}
 	return tokens
 }
 
 func (k *checker) warn(path, message, hint string) {
-	k.c.Warnings = append(k.c.Warnings, strictyaml.Problem{File: k.name, Line: k.doc.At(path), Key: path, Message: message, Hint: hint})
+	k.c.Warnings = append(k.c.Warnings,
+		strictyaml.Problem{File: k.name, Line: k.doc.At(path), Key: path, Message: message, Hint: hint})
 }
 
 func (k *checker) badges() {

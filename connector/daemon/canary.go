@@ -80,7 +80,8 @@ func (c *canary) Run(ctx context.Context) error {
 			said = err.Error()
 		}
 		if err != nil && c.fatal && full == nil && (errors.Is(err, bus.ErrFrozen) || time.Since(since) > canaryGrace) {
-			return fmt.Errorf("the store takes no writes although its disk does again; only a restart helps, nothing that was acknowledged is lost: %w", err)
+			return fmt.Errorf("the store takes no writes although its disk does again; only a restart helps, nothing that "+
+				"was acknowledged is lost: %w", err)
 		}
 		if err := c.pause(ctx, err != nil); err != nil {
 			return err

@@ -106,7 +106,8 @@ func Run(ctx context.Context, o Options) error {
 	if o.Notify == nil {
 		o.Notify = func(string) {}
 	}
-	o.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), ReadBuild().collector())
+	o.Registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), ReadBuild().collector())
 	lines := logthrottle.New()
 	o.Logger = lines.Wrap(o.Logger)
 	defer lines.Start()() // ends after the rest: what repeats while that ends is told, too
@@ -170,7 +171,9 @@ func (d *daemon) graphConfig() graph.Config {
 }
 
 func (d *daemon) graphOptions() graph.Options {
-	return graph.Options{Logger: d.o.Logger, Registerer: d.o.Registry, Transport: d.o.Transport, UserAgent: "pullprint/" + ReadBuild().Version}
+	return graph.Options{
+		Logger: d.o.Logger, Registerer: d.o.Registry, Transport: d.o.Transport, UserAgent: "pullprint/" + ReadBuild().Version,
+	}
 }
 
 // close gives back what open took.

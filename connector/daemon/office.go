@@ -54,8 +54,10 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 	d.health.Advise(admin.Check{Name: "tokens", Ready: tokens.Lost})
 	d.office.recent = admin.NewRecent(d.bus, log)
 	d.office.api = admin.NewAPI(admin.Deps{
-		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: registry, Delegations: delegations, Users: connector.NewUsers(d.graph), State: d.bus.State(),
-		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Backup: d.bus.Backup, Tokens: tokens, Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
+		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: registry,
+		Delegations: delegations, Users: connector.NewUsers(d.graph), State: d.bus.State(),
+		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Backup: d.bus.Backup, Tokens: tokens,
+		Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		Insight: d.insight(), Instance: d.instance, Logger: log,
 	})
 	d.office.api.People = d.people()

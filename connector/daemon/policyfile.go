@@ -52,8 +52,13 @@ func openShadow(path string, reg prometheus.Registerer, log *zap.Logger) (*polic
 func openPolicyAs(name, path string, reg prometheus.Registerer, log *zap.Logger) (*policyFile, error) {
 	f := &policyFile{
 		path: path, log: log.Named("policy"),
-		ok:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullprint_" + name + "_last_reload_successful", Help: "1 when the policy file was read and loaded at the last try, 0 when the policy before is still in force."}),
-		when: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullprint_" + name + "_last_reload_success_timestamp_seconds", Help: "When the policy in force was loaded."}),
+		ok: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_" + name + "_last_reload_successful",
+			Help: "1 when the policy file was read and loaded at the last try, 0 when the policy before is still in force.",
+		}),
+		when: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pullprint_" + name + "_last_reload_success_timestamp_seconds", Help: "When the policy in force was loaded.",
+		}),
 	}
 	reg.MustRegister(f.ok, f.when)
 	if path == "" {
@@ -135,7 +140,8 @@ func (f *policyFile) look(asked bool) {
 // inForce says with an error that the file is refused, and the policy of before holds.
 func (f *policyFile) inForce(context.Context) error {
 	if f.refused.Load() {
-		return fmt.Errorf("the file has changed and is refused, policy %s stays in force: see pullprint check", f.current.Load().Hash())
+		return fmt.Errorf("the file has changed and is refused, policy %s stays in force: see pullprint check",
+			f.current.Load().Hash())
 	}
 	return nil
 }
@@ -143,5 +149,6 @@ func (f *policyFile) inForce(context.Context) error {
 func (f *policyFile) refuse(err error) {
 	f.refused.Store(true)
 	f.ok.Set(0)
-	f.log.Error("policy not loaded, the one before stays in force", zap.String("file", f.path), zap.String("policy", f.current.Load().Hash()), zap.Error(err))
+	f.log.Error("policy not loaded, the one before stays in force", zap.String("file", f.path),
+		zap.String("policy", f.current.Load().Hash()), zap.Error(err))
 }

@@ -29,7 +29,9 @@ const signInEvery = 30 * time.Second
 // compose makes the components that need the store.
 func (d *daemon) compose(ctx context.Context) error {
 	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
-	d.verifier = trigger.NewVerifier(trigger.VerifierOptions{TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg})
+	d.verifier = trigger.NewVerifier(trigger.VerifierOptions{
+		TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg,
+	})
 	d.canary = newCanary(d.bus.Canary, cfg.NATS.Embedded != nil, log)
 	d.canary.disk, d.canary.wake = d.bus.ProbeDisk, d.bus.Unanswered()
 	d.health = admin.NewHealth(d.checks()...)
@@ -54,28 +56,38 @@ func (d *daemon) compose(ctx context.Context) error {
 	d.ledger = quota.NewLedger(d.bus.Quota(), d.bus)
 	var look func(ctx context.Context, printer, definition string) (state, holder string, err error)
 	if cfg.Administrator.Configured() {
-		d.admin = &administrator{cfg: d.graphConfig(), o: d.graphOptions(), keep: cfg.Administrator, rights: AdministratorRights(cfg), log: log.Named("administrator")}
+		d.admin = &administrator{
+			cfg: d.graphConfig(), o: d.graphOptions(), keep: cfg.Administrator, rights: AdministratorRights(cfg),
+			log: log.Named("administrator"),
+		}
 		look = d.admin.trigger
 		if cfg.SelfTest.Queue != "" {
 			d.tester = connector.NewSelfTester(cfg.SelfTest, cfg.Queues, d.bus.State(), d.admin.printing, log)
 		}
 	}
 	d.worker = connector.NewWorker(connector.Deps{
-		Trigger: look, SelfTest: d.tester, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next, Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Inflight: d.bus.Inflight(), Notices: d.bus, Verifier: d.verifier, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices, GroupTTL: cfg.Policy.GroupTTL,
-		Index: d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil, OnDecision: d.o.OnDecision,
+		Trigger: look, SelfTest: d.tester, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next,
+		Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Inflight: d.bus.Inflight(), Notices: d.bus,
+		Verifier: d.verifier, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices,
+		GroupTTL: cfg.Policy.GroupTTL,
+		Index:    d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil,
+		OnDecision: d.o.OnDecision,
 	})
 	d.sweeper = connector.NewSweeper(d.worker, d.bus)
 	if err = d.openOffice(ctx, jobs); err != nil {
 		return err
 	}
 	d.registrar, err = trigger.NewRegistrar(trigger.RegistrarOptions{
-		Graph: d.graph, State: d.bus.State(), Verifier: d.verifier, AppID: cfg.Auth.ClientID, Definition: cfg.Trigger.Definition,
-		PublicURL: cfg.Webhook.PublicURL, Logger: log, Registerer: reg, OnResubscribed: d.sweeper.Kick,
+		Graph: d.graph, State: d.bus.State(), Verifier: d.verifier, AppID: cfg.Auth.ClientID,
+		Definition: cfg.Trigger.Definition,
+		PublicURL:  cfg.Webhook.PublicURL, Logger: log, Registerer: reg, OnResubscribed: d.sweeper.Kick,
 	})
 	if err != nil {
 		return err
 	}
-	h := webhook.New(webhook.Options{PublicURL: cfg.Webhook.PublicURL, Store: d.bus, Verifier: d.verifier, Logger: log, Registerer: reg})
+	h := webhook.New(webhook.Options{
+		PublicURL: cfg.Webhook.PublicURL, Store: d.bus, Verifier: d.verifier, Logger: log, Registerer: reg,
+	})
 	d.hook, err = webhook.NewServer(cfg.Webhook, h, log)
 	return err
 }
@@ -128,10 +140,14 @@ func (d *daemon) run(ctx context.Context) error {
 		components["api"] = d.whenReady(func(ctx context.Context) error { return d.office.server.Serve(ctx, d.adminLn) })
 	}
 	if d.office.api != nil {
-		components["taps"] = d.whenReady(func(ctx context.Context) error { return d.bus.ServeTaps(ctx, d.office.api.AnswerTap) })
+		components["taps"] = d.whenReady(func(ctx context.Context) error {
+			return d.bus.ServeTaps(ctx,
+				d.office.api.AnswerTap)
+		})
 		components["recent"] = d.office.recent.Run
 	}
-	d.log.Info("daemon started", zap.String("instance", d.instance), zap.String("policy", d.policy.current.Load().Hash()), zap.Int("queues", len(d.o.Config.Queues)))
+	d.log.Info("daemon started", zap.String("instance", d.instance), zap.String("policy", d.policy.current.Load().Hash()),
+		zap.Int("queues", len(d.o.Config.Queues)))
 	for name, component := range components {
 		g.Go(func() error {
 			err := component(gctx)

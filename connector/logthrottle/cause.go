@@ -54,7 +54,8 @@ const maxText = 400
 
 // variable is what differs from one occurrence to the next: ids of requests, addresses
 // with their ports, durations.
-var variable = regexp.MustCompile(`[0-9A-Fa-f]+(?:-[0-9A-Fa-f]+)+|\[[0-9A-Fa-f:]+\]:\d+|\d+(?:\.\d+)+(?::\d+)?|\d+(?:ns|µs|ms|s|m|h)\b|\d{4,}`)
+var variable = regexp.MustCompile(
+	`[0-9A-Fa-f]+(?:-[0-9A-Fa-f]+)+|\[[0-9A-Fa-f:]+\]:\d+|\d+(?:\.\d+)+(?::\d+)?|\d+(?:ns|µs|ms|s|m|h)\b|\d{4,}`)
 
 // constant returns a text without what differs from one occurrence to the next. HTTP
 // statuses stay: another status is another cause.

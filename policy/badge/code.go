@@ -36,12 +36,15 @@ type code struct {
 // IssueCode makes a code with which its holder enrols one badge of their own,
 // once. Only its hash is stored; validFor is at most MaxCodeLife, and dice is
 // where randomness comes from.
-func (reg *Registry) IssueCode(ctx context.Context, e Enrolment, validFor time.Duration, dice io.Reader) (text string, err error) {
+func (reg *Registry) IssueCode(ctx context.Context, e Enrolment, validFor time.Duration,
+	dice io.Reader,
+) (text string, err error) {
 	if err := e.check(); err != nil {
 		return "", err
 	}
 	if validFor < time.Minute || validFor > MaxCodeLife {
-		return "", fmt.Errorf("%w: a code is valid for a minute at least and %d days at most", ErrEnrolment, MaxCodeLife/(24*time.Hour))
+		return "", fmt.Errorf("%w: a code is valid for a minute at least and %d days at most", ErrEnrolment,
+			MaxCodeLife/(24*time.Hour))
 	}
 	value, err := json.Marshal(code{canonicalOwner(e.Owner), e.UserPrincipalName, e.By, e.Now.Add(validFor)})
 	if err != nil {
@@ -83,7 +86,9 @@ func codePlace(k key, text string) string {
 }
 
 // findCode looks under every key: a code outlives a change of keys.
-func (reg *Registry) findCode(ctx context.Context, text string, now time.Time) (c code, at string, rev uint64, err error) {
+func (reg *Registry) findCode(ctx context.Context, text string,
+	now time.Time,
+) (c code, at string, rev uint64, err error) {
 	for _, k := range reg.keys.list {
 		at := codePlace(k, text)
 		value, rev, err := reg.kv.Get(ctx, at)

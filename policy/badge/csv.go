@@ -58,7 +58,9 @@ func (e ImportError) told() ImportError {
 		return e
 	}
 	e = e[:maxMistakes]
-	return append(e, &RowError{e[maxMistakes-1].Line, "", "there may be more mistakes after this one; correct these first"})
+	return append(e, &RowError{
+		e[maxMistakes-1].Line, "", "there may be more mistakes after this one; correct these first",
+	})
 }
 
 // row is one line of a file, checked.
@@ -201,7 +203,11 @@ func (reg *Registry) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportEr
 			}
 			return rows, append(wrong, reg.changed(rows, e.AsIs)...), nil
 		case errors.Is(err, csv.ErrBareQuote) && errors.As(err, &bad): // the next line can be read
-			wrong = append(wrong, &RowError{bad.Line + skipped, "", bad.Err.Error() + `: a formula of a spreadsheet, as ="0001234", is no number; format the column as text, and export the numbers themselves`})
+			wrong = append(wrong, &RowError{
+				bad.Line + skipped, "", bad.Err.Error() +
+					`: a formula of a spreadsheet, as ="0001234", is no number; format the column as text, ` +
+					`and export the numbers themselves`,
+			})
 			continue
 		case errors.As(err, &bad):
 			return nil, append(wrong, &RowError{bad.Line + skipped, "", bad.Err.Error()}), nil
@@ -240,7 +246,8 @@ func header(c *csv.Reader) (at map[string]int, wrong ImportError, err error) {
 		name = strings.ToLower(strings.TrimSpace(name))
 		switch _, twice := at[name]; {
 		case !slices.Contains(columns, name): // not quoted: it may be a card number of a file without names
-			wrong = append(wrong, &RowError{1, "", fmt.Sprintf("column %d has an unknown name; the first line is %s", i+1, strings.Join(columns, ","))})
+			wrong = append(wrong, &RowError{1, "", fmt.Sprintf("column %d has an unknown name; the first line is %s", i+1,
+				strings.Join(columns, ","))})
 		case twice:
 			wrong = append(wrong, &RowError{1, name, "there are two such columns"})
 		}

@@ -51,7 +51,8 @@ func ParseKeys(src []byte) (Keys, error) {
 			secret, err = base64.StdEncoding.DecodeString(string(line))
 		}
 		if err != nil || len(secret) < minKey {
-			return Keys{}, fmt.Errorf("%w: line %d is no key of %d bytes or more in base64 or hexadecimal; %s", ErrKeyFile, n, minKey, howKey)
+			return Keys{}, fmt.Errorf("%w: line %d is no key of %d bytes or more in base64 or hexadecimal; %s", ErrKeyFile, n,
+				minKey, howKey)
 		}
 		id := newKey(secret)
 		if slices.ContainsFunc(k.list, func(o key) bool { return o.id == id.id }) {

@@ -87,5 +87,6 @@ func Odd(canonical string) string {
 	if !odd {
 		return ""
 	}
-	return "the number has characters that no card has; the reader may type in another keyboard layout than this host, or put marks around a number: see the page on readers, and set badges.normalise"
+	return "the number has characters that no card has; the reader may type in another keyboard layout than this host, " +
+		"or put marks around a number: see the page on readers, and set badges.normalise"
 }

@@ -31,7 +31,9 @@ var errPageEnd = errors.New("the page is full")
 // Page lists up to n badges of an owner, or of all when owner is empty, that were
 // changed after a revision, those changed longest ago first. next is the revision to go
 // on from; 0 when there are no more. A badge that is changed meanwhile comes again.
-func (reg *Registry) Page(ctx context.Context, owner string, after uint64, n int) (page []Badge, next uint64, err error) {
+func (reg *Registry) Page(ctx context.Context, owner string, after uint64,
+	n int,
+) (page []Badge, next uint64, err error) {
 	owner = canonicalOwner(owner)
 	last := after
 	err = reg.eachAfter(ctx, after, func(s stored) error {

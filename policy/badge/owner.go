@@ -47,7 +47,10 @@ func (reg *Registry) resolveOwners(ctx context.Context, rows []row) (wrong Impor
 		at[name] = rows[i].line
 		names = append(names, row{line: rows[i].line, Enrolment: Enrolment{Owner: name}})
 		if len(names) > maxNames {
-			return ImportError{{rows[i].line, "owner", fmt.Sprintf("more than %d user names; split the file, or write Entra object ids", maxNames)}}, nil
+			return ImportError{
+				{rows[i].line, "owner", fmt.Sprintf("more than %d user names; split the file, or write Entra object ids",
+					maxNames)},
+			}, nil
 		}
 	}
 	var mu sync.Mutex

@@ -30,7 +30,8 @@ var (
 	// ErrConflict says that others change the same badge all the time.
 	ErrConflict = errors.New("the badge is being changed by others; try again")
 	// ErrDamaged says that what is stored of a badge can't be read.
-	ErrDamaged = errors.New("what is stored of the badge can't be read; enrol the badge again, or restore the store from a backup")
+	ErrDamaged = errors.New("what is stored of the badge can't be read; enrol the badge again, or restore the store " +
+		"from a backup")
 	// ErrKeyChanged says that badges are stored under a key that is not in the
 	// key file any more.
 	ErrKeyChanged = errors.New("the badge key file does not have the key of stored badges")
@@ -42,7 +43,8 @@ const maxConflicts = 8
 // KV is what a Registry needs of a durable bucket; *bus.KV is one.
 type KV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
+		ttl time.Duration) (newRevision uint64, swapped bool, err error)
 	Delete(ctx context.Context, key string, revision uint64) (bool, error)
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 }
@@ -77,9 +79,11 @@ const minNumber = 4
 func enrollable(canonical string) error {
 	switch {
 	case len(canonical) < minNumber:
-		return fmt.Errorf("%w: fewer than %d characters are left of it; show the card again, or, where cards have such short numbers, set a step as pad:10 or prefix in badges.normalise", ErrNumber, minNumber)
+		return fmt.Errorf("%w: fewer than %d characters are left of it; show the card again, or, where cards have such "+
+			"short numbers, set a step as pad:10 or prefix in badges.normalise", ErrNumber, minNumber)
 	case strings.Trim(canonical, "0") == "" || strings.Trim(canonical, "fF") == "":
-		return fmt.Errorf("%w: it is all zeros or all F, which readers tell of a card that they can't read; show the card again", ErrNumber)
+		return fmt.Errorf("%w: it is all zeros or all F, which readers tell of a card that they can't read; show the card "+
+			"again", ErrNumber)
 	}
 	return nil
 }
@@ -110,12 +114,16 @@ func (e Enrolment) check() error {
 func (e Enrolment) wrong() (column string, err error) {
 	switch {
 	case !guid.MatchString(canonicalOwner(e.Owner)):
-		return "owner", fmt.Errorf("%w: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555", ErrEnrolment)
+		return "owner", fmt.Errorf("%w: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555",
+			ErrEnrolment)
 	case !e.Expires.IsZero() && !e.Expires.After(e.Now):
 		return "expires", fmt.Errorf("%w: it would have expired already", ErrEnrolment)
-	case len(e.UserPrincipalName) > 256 || !utf8.ValidString(e.UserPrincipalName) || strings.ContainsFunc(e.UserPrincipalName, unicode.IsControl):
-		return "user_principal_name", fmt.Errorf("%w: the user principal name is too long or has characters that can't be in one", ErrEnrolment)
-	case e.UserPrincipalName != "" && (strings.Count(e.UserPrincipalName, "@") != 1 || strings.ContainsFunc(e.UserPrincipalName, unicode.IsSpace)):
+	case len(e.UserPrincipalName) > 256 || !utf8.ValidString(e.UserPrincipalName) ||
+		strings.ContainsFunc(e.UserPrincipalName, unicode.IsControl):
+		return "user_principal_name",
+			fmt.Errorf("%w: the user principal name is too long or has characters that can't be in one", ErrEnrolment)
+	case e.UserPrincipalName != "" && (strings.Count(e.UserPrincipalName, "@") != 1 ||
+		strings.ContainsFunc(e.UserPrincipalName, unicode.IsSpace)):
 		return "user_principal_name", fmt.Errorf("%w: the user principal name is none like anna@contoso.com", ErrEnrolment)
 	}
 	return "", nil
@@ -177,7 +185,8 @@ func (reg *Registry) Check(ctx context.Context) error {
 		}
 	}
 	if len(told) > 0 {
-		return fmt.Errorf("%w: %s, the file has %s; put the old key back as a further line and restart; to give those badges up, run `pullprint badge revoke --key ID`",
+		return fmt.Errorf("%w: %s, the file has %s; put the old key back as a further line and restart; to give those "+
+			"badges up, run `pullprint badge revoke --key ID`",
 			ErrKeyChanged, strings.Join(told, ", "), strings.Join(have, ", "))
 	}
 	return nil
@@ -208,7 +217,10 @@ func (reg *Registry) Enrol(ctx context.Context, number string, e Enrolment) (Bad
 		if valid && old.Owner != e.Owner && !e.Replace {
 			return Badge{}, ErrTaken
 		}
-		fresh := Badge{ID: idOf(to), Owner: e.Owner, UserPrincipalName: e.UserPrincipalName, Enrolled: e.Now.UTC().Round(0), By: e.By, Expires: e.Expires}
+		fresh := Badge{
+			ID: idOf(to), Owner: e.Owner, UserPrincipalName: e.UserPrincipalName, Enrolled: e.Now.UTC().Round(0), By: e.By,
+			Expires: e.Expires,
+		}
 		if len(copies) > 0 && !damaged {
 			fresh.ID = old.ID
 		}
@@ -273,7 +285,8 @@ type stored struct {
 func read(at string, value []byte, rev uint64) (stored, error) {
 	s := stored{at: at, rev: rev}
 	if !placed(at) || json.Unmarshal(value, &s.Badge) != nil || s.Owner == "" {
-		return stored{at: at, rev: rev, damaged: true, Badge: Badge{ID: shortName(at)}}, fmt.Errorf("badge %s: %w", shortName(at), ErrDamaged)
+		return stored{at: at, rev: rev, damaged: true, Badge: Badge{ID: shortName(at)}},
+			fmt.Errorf("badge %s: %w", shortName(at), ErrDamaged)
 	}
 	if s.ID == "" {
 		s.ID = idOf(at)
@@ -316,7 +329,9 @@ func (s stored) keyID() string {
 
 // findNumber is find, also for a badge that an earlier version enrolled with what nobody
 // sees in its number.
-func (reg *Registry) findNumber(ctx context.Context, number, canonical string) (badge Badge, copies []stored, err error) {
+func (reg *Registry) findNumber(ctx context.Context, number,
+	canonical string,
+) (badge Badge, copies []stored, err error) {
 	badge, copies, err = reg.find(ctx, canonical)
 	if before, ok := reg.chain.applyAsBefore(number); ok && before != canonical && errors.Is(err, ErrUnknown) {
 		return reg.find(ctx, before)
@@ -360,7 +375,8 @@ func (reg *Registry) find(ctx context.Context, canonical string) (badge Badge, c
 }
 
 func (b Badge) equal(o Badge) bool {
-	return b.ID == o.ID && b.Owner == o.Owner && b.UserPrincipalName == o.UserPrincipalName && b.By == o.By && b.RevokedBy == o.RevokedBy &&
+	return b.ID == o.ID && b.Owner == o.Owner && b.UserPrincipalName == o.UserPrincipalName && b.By == o.By &&
+		b.RevokedBy == o.RevokedBy &&
 		b.Enrolled.Equal(o.Enrolled) && b.Expires.Equal(o.Expires) && b.Revoked.Equal(o.Revoked)
 }
 

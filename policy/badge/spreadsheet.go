@@ -127,8 +127,10 @@ func spreadsheet(number string) string {
 		return "a spreadsheet has written it in scientific notation, and its last digits are lost" + again
 	case fraction.MatchString(number):
 		return "a spreadsheet has written it as a decimal fraction" + again
-	case strings.ContainsRune("=+@'", rune(number[0])) && len(number) > 1 && strings.Trim(number[1:], `"0123456789abcdefABCDEF`) == "", number[0] == '=':
-		return "it is a formula or a text mark of a spreadsheet and no number; format the column as text, and export the numbers themselves"
+	case strings.ContainsRune("=+@'", rune(number[0])) && len(number) > 1 &&
+		strings.Trim(number[1:], `"0123456789abcdefABCDEF`) == "", number[0] == '=':
+		return "it is a formula or a text mark of a spreadsheet and no number; format the column as text, and export the " +
+			"numbers themselves"
 	case number[0] == '#':
 		return "a spreadsheet could not show it: it is an error, or the column is too narrow" + again
 	}
@@ -153,11 +155,18 @@ func (reg *Registry) changed(rows []row, asIs bool) (wrong ImportError) {
 		if len(r.number) > exact {
 			long++
 			if strings.Trim(r.number[exact:], "0") == "" {
-				cut = append(cut, &RowError{r.line, "badge", "all digits after the 15th are zeros, as in every long number of this file: a spreadsheet has rounded it; format the column as text, enter the numbers again, and export it once more"})
+				cut = append(cut, &RowError{
+					r.line, "badge", "all digits after the 15th are zeros, as in every long number of this file: a spreadsheet has " +
+						"rounded it; format the column as text, enter the numbers again, and export it once more",
+				})
 			}
 		}
 		if len(r.number) < width && r.number[0] != '0' {
-			wrong = append(wrong, &RowError{r.line, "badge", fmt.Sprintf("it is shorter than the others, which have %d digits: a spreadsheet may have dropped its leading zeros; format the column as text and enter it again, add pad:%d to badges.normalise, or import with --as-is if readers tell it so", width, width)})
+			wrong = append(wrong, &RowError{
+				r.line, "badge", fmt.Sprintf("it is shorter than the others, which have %d digits: a spreadsheet may have "+
+					"dropped its leading zeros; format the column as text and enter it again, add pad:%d to badges.normalise, or "+
+					"import with --as-is if readers tell it so", width, width),
+			})
 		}
 	}
 	if long > 1 && long == len(cut) {

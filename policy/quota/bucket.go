@@ -107,7 +107,8 @@ func (s *state) roll(ctx context.Context, c *Claim, b *bucket, start time.Time) 
 	}
 	next := &bucket{Start: start, Carried: carried, Ahead: b.Ahead}
 	if oldest, open := s.oldestIn(c.Period.String()); open {
-		next.Past = slices.DeleteFunc(append(slices.Clone(b.Past), closed...), func(p past) bool { return p.Start.Before(oldest) })
+		next.Past = slices.DeleteFunc(append(slices.Clone(b.Past), closed...),
+			func(p past) bool { return p.Start.Before(oldest) })
 		next.Past = next.Past[max(0, len(next.Past)-maxPast):]
 	}
 	if len(closed) > 1 {
@@ -129,7 +130,9 @@ func (s *state) oldestIn(period string) (oldest time.Time, open bool) {
 // carry is what goes from an old bucket into the period that begins at start,
 // through all the periods between, and what was left of each. A debt always goes
 // on; of the rest, what the allowance lets.
-func (s *state) carry(ctx context.Context, c *Claim, b *bucket, start time.Time) (carried Amount, closed []past, err error) {
+func (s *state) carry(ctx context.Context, c *Claim, b *bucket,
+	start time.Time,
+) (carried Amount, closed []past, err error) {
 	_, end := c.Period.Window(b.Start)
 	bal, err := s.left(c.Period.String(), b, b.Start, end)
 	if err != nil {
@@ -165,7 +168,8 @@ func (s *state) carry(ctx context.Context, c *Claim, b *bucket, start time.Time)
 
 // quietAfter reports whether nothing was set or adjusted after a time.
 func (s *state) quietAfter(t time.Time) bool {
-	return (s.Own == nil || s.Own.At.Before(t)) && !slices.ContainsFunc(s.Adjusted, func(a adjustment) bool { return !a.At.Before(t) })
+	return (s.Own == nil || s.Own.At.Before(t)) &&
+		!slices.ContainsFunc(s.Adjusted, func(a adjustment) bool { return !a.At.Before(t) })
 }
 
 // comesBack gives what was reserved in an earlier period back: it is carried over

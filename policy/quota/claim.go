@@ -51,7 +51,10 @@ func Claims(m Merge, matching []Allowance) ([]Claim, error) {
 	var out []Claim
 	for i := range matching {
 		a := &matching[i]
-		at := slices.IndexFunc(out, func(c Claim) bool { return c.Account == a.Account && c.Period.String() == a.Period.String() })
+		at := slices.IndexFunc(out, func(c Claim) bool {
+			return c.Account == a.Account &&
+				c.Period.String() == a.Period.String()
+		})
 		if at < 0 {
 			out = append(out, Claim{a.Account, a.Limit, a.Period, a.CarryOver, a.Overdraft, []string{a.Name}})
 			continue
@@ -65,9 +68,11 @@ func Claims(m Merge, matching []Allowance) ([]Claim, error) {
 			c.CarryOver, errs[1] = c.CarryOver.Add(a.CarryOver)
 			c.Overdraft, errs[2] = c.Overdraft.Add(a.Overdraft)
 		case Max:
-			c.Limit, c.CarryOver, c.Overdraft = max(c.Limit, a.Limit), max(c.CarryOver, a.CarryOver), max(c.Overdraft, a.Overdraft)
+			c.Limit, c.CarryOver, c.Overdraft = max(c.Limit, a.Limit), max(c.CarryOver, a.CarryOver),
+				max(c.Overdraft, a.Overdraft)
 		case Strictest:
-			c.Limit, c.CarryOver, c.Overdraft = min(c.Limit, a.Limit), min(c.CarryOver, a.CarryOver), min(c.Overdraft, a.Overdraft)
+			c.Limit, c.CarryOver, c.Overdraft = min(c.Limit, a.Limit), min(c.CarryOver, a.CarryOver),
+				min(c.Overdraft, a.Overdraft)
 		default:
 			return nil, fmt.Errorf("%q is no way to merge allowances", m)
 		}

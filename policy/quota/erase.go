@@ -20,8 +20,8 @@ const Erased = "erased"
 // the periods that run stays, without jobs or history, until these periods are
 // over, or they could spend it again; unless forget is true. It is ErrOpen while a
 // reservation is open. An id counts in any case of its letters. Nothing is told to the
-// history. Doing it again changes nothing more. Accounts that can't be read may tell of the person: they are named in the
-// error, a *Damaged, when the others are done.
+// history. Doing it again changes nothing more. Accounts that can't be read may tell of the person:
+// they are named in the error, a *Damaged, when the others are done.
 func (l *Ledger) Erase(ctx context.Context, owner string, forget bool, now time.Time) (changed int, err error) {
 	var keys []string
 	var damaged Damaged

@@ -17,7 +17,8 @@ import (
 // an error means that the outcome is unknown.
 type KV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
+		ttl time.Duration) (newRevision uint64, swapped bool, err error)
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 }
 
@@ -206,7 +207,9 @@ func byAccount(claims []Claim) [][]Claim {
 }
 
 // ending ends the reservation of a job on its accounts.
-func (l *Ledger) ending(ctx context.Context, job string, accounts []Account, now time.Time, fn func(*state, *Reservation) (Entry, error)) error {
+func (l *Ledger) ending(ctx context.Context, job string, accounts []Account, now time.Time,
+	fn func(*state, *Reservation) (Entry, error),
+) error {
 	for _, a := range accounts {
 		err := l.change(ctx, a, now, func(s *state) (Entry, error) {
 			r := s.Reservations[job]
@@ -240,7 +243,9 @@ func (l *Ledger) Settle(ctx context.Context, job string, accounts []Account, now
 
 // Refund gives a part of what a job reserved back and makes the rest spent; it
 // tells how much was given back. Doing it again changes nothing.
-func (l *Ledger) Refund(ctx context.Context, job string, accounts []Account, how Refund, now time.Time) (back Amount, err error) {
+func (l *Ledger) Refund(ctx context.Context, job string, accounts []Account, how Refund,
+	now time.Time,
+) (back Amount, err error) {
 	err = l.ending(ctx, job, accounts, now, func(s *state, r *Reservation) (Entry, error) {
 		if back, err = s.refund(r, how, now); err != nil {
 			return Entry{}, err
@@ -257,14 +262,17 @@ func (l *Ledger) Refund(ctx context.Context, job string, accounts []Account, how
 // Reopen gives back what was spent for a job that was taken for printed and was not; it
 // can be charged again. Doing it again changes nothing, and nothing is given back for a
 // job that is not remembered as ended.
-func (l *Ledger) Reopen(ctx context.Context, job, owner string, accounts []Account, amount Amount, now time.Time) error {
+func (l *Ledger) Reopen(ctx context.Context, job, owner string, accounts []Account, amount Amount,
+	now time.Time,
+) error {
 	for _, a := range accounts {
 		err := l.change(ctx, a, now, func(s *state) (Entry, error) {
 			if _, ended := s.Ended[job]; !ended {
 				return Entry{}, nil
 			}
 			delete(s.Ended, job)
-			return Entry{Kind: Refunded, Job: job, Owner: owner, Amount: amount, Why: "did not print after all"}, s.unspend(amount, now)
+			return Entry{Kind: Refunded, Job: job, Owner: owner, Amount: amount, Why: "did not print after all"},
+				s.unspend(amount, now)
 		})
 		if err != nil {
 			return err
@@ -276,7 +284,9 @@ func (l *Ledger) Reopen(ctx context.Context, job, owner string, accounts []Accou
 // Void gives all back that a job reserved which was not let print; it can be
 // reserved again. Only the reservation of the attempt is meant, whichever it is if
 // attempt is empty; done is false when none was given back.
-func (l *Ledger) Void(ctx context.Context, job, attempt string, accounts []Account, now time.Time) (done bool, err error) {
+func (l *Ledger) Void(ctx context.Context, job, attempt string, accounts []Account,
+	now time.Time,
+) (done bool, err error) {
 	err = l.ending(ctx, job, accounts, now, func(s *state, r *Reservation) (Entry, error) {
 		if attempt != "" && r.Attempt != attempt {
 			return Entry{}, nil
@@ -319,7 +329,10 @@ func (l *Ledger) View(ctx context.Context, a Account) (View, error) {
 	for _, r := range s.Reservations {
 		v.Reservations = append(v.Reservations, *r)
 	}
-	slices.SortFunc(v.Reservations, func(x, y Reservation) int { return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Job, y.Job)) })
+	slices.SortFunc(v.Reservations, func(x, y Reservation) int {
+		return cmp.Or(x.At.Compare(y.At),
+			cmp.Compare(x.Job, y.Job))
+	})
 	if s.Own != nil {
 		v.Own, v.Since = &s.Own.Limit, s.Own.At
 	}

@@ -222,7 +222,8 @@ func (p Period) first(y int, m time.Month, d int) time.Time {
 	// Where they are put back, it is there twice: time.Date doesn't say which one it
 	// gives.
 	_, before := begins.Add(-1).Zone()
-	if earlier := want.Add(-time.Duration(before) * time.Second); earlier.Before(t) && clock(earlier.In(p.zone)).Equal(want) {
+	if earlier := want.Add(-time.Duration(before) * time.Second); earlier.Before(t) &&
+		clock(earlier.In(p.zone)).Equal(want) {
 		return earlier.In(p.zone)
 	}
 	return t

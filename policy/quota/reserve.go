@@ -55,7 +55,9 @@ func (l *Ledger) Reserve(ctx context.Context, c Charge) error {
 
 // takeBack makes a charge that was refused with an error one that changed nothing: made
 // is what was there before, on the first of the accounts. It returns that error.
-func (l *Ledger) takeBack(ctx context.Context, c *Charge, accounts [][]Claim, made []*Reservation, refusal error) error {
+func (l *Ledger) takeBack(ctx context.Context, c *Charge, accounts [][]Claim, made []*Reservation,
+	refusal error,
+) error {
 	for i, before := range made {
 		if err := l.restore(ctx, c, accounts[i][0].Account, before); err != nil {
 			return fmt.Errorf("take back a part of a charge: %w", err)

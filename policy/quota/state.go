@@ -176,7 +176,10 @@ func (s *state) reserve(ctx context.Context, ch *Charge, claims []Claim) (change
 			return false, err
 		}
 	}
-	r := &Reservation{Job: ch.Job, Attempt: ch.Attempt, For: ch.For, Owner: ch.Owner, Amount: ch.Amount, At: ch.Now, Periods: map[string]time.Time{}}
+	r := &Reservation{
+		Job: ch.Job, Attempt: ch.Attempt, For: ch.For, Owner: ch.Owner, Amount: ch.Amount, At: ch.Now,
+		Periods: map[string]time.Time{},
+	}
 	for i := range claims {
 		bal, err := s.balance(ctx, &claims[i], ch.Now)
 		if err != nil {

@@ -63,7 +63,8 @@ func (d *Document) mapping(path string, n ast.Node, v reflect.Value) {
 	case *ast.MappingValueNode:
 		values = []*ast.MappingValueNode{n}
 	default:
-		d.problem(first(n), path, fmt.Sprintf("expected a mapping with the keys %s, found %s", strings.Join(Keys(v.Type()), ", "), kind(n)), "")
+		d.problem(first(n), path, fmt.Sprintf("expected a mapping with the keys %s, found %s",
+			strings.Join(Keys(v.Type()), ", "), kind(n)), "")
 		return
 	}
 	for _, mv := range values {
@@ -103,7 +104,8 @@ func (d *Document) texts(path string, n ast.Node, v reflect.Value) {
 		key := mv.Key.GetToken()
 		at := join(path, key.Value)
 		if _, twice := d.nodes[at]; twice {
-			d.problem(key, at, fmt.Sprintf("the key %q is here twice", key.Value), fmt.Sprintf("the first is in line %d", d.At(at)))
+			d.problem(key, at, fmt.Sprintf("the key %q is here twice", key.Value), fmt.Sprintf("the first is in line %d",
+				d.At(at)))
 			continue
 		}
 		d.keys[at], d.nodes[at] = key, mv.Value

@@ -75,7 +75,8 @@ func (c *Client) Attributes(ctx context.Context, printer string) (Attributes, er
 	}
 	cl := call{
 		op: getAttributes, out: &out,
-		url: c.at("/print/printers/"+printer, "$select=id,displayName,manufacturer,model,hasPhysicalDevice,isAcceptingJobs,defaults,capabilities"),
+		url: c.at("/print/printers/"+printer,
+			"$select=id,displayName,manufacturer,model,hasPhysicalDevice,isAcceptingJobs,defaults,capabilities"),
 	}
 	if err := c.do(ctx, &cl); err != nil {
 		return Attributes{}, err

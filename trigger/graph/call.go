@@ -77,7 +77,8 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		if !cl.again(ctx, e) || time.Since(cl.began)+wait > budget || !transport.Fits(ctx, wait) {
 			return e
 		}
-		c.log.Debug("call comes again", zap.String("operation", e.Operation), zap.Int("attempt", n+1), zap.Duration("after", wait), zap.Error(e))
+		c.log.Debug("call comes again", zap.String("operation", e.Operation), zap.Int("attempt", n+1),
+			zap.Duration("after", wait), zap.Error(e))
 		asleep := time.Now()
 		awake := transport.Sleep(ctx, wait) == nil
 		if throttling(e) {
@@ -199,7 +200,8 @@ func (c *Client) send(ctx context.Context, cl *call, token *auth.Token) *Error {
 	c.clock.told(resp.Header, time.Now())
 	e := cl.read(resp)
 	c.metrics.observe(cl.op, label(resp.StatusCode, nil), began)
-	if s := resp.StatusCode; s < 500 && s != http.StatusUnauthorized && s != http.StatusTooManyRequests && (s < 300 || s >= 400) {
+	if s := resp.StatusCode; s < 500 && s != http.StatusUnauthorized && s != http.StatusTooManyRequests &&
+		(s < 300 || s >= 400) {
 		now := time.Now()
 		c.last.Store(now.UnixNano())
 		c.silence.ended()
@@ -231,7 +233,9 @@ var (
 
 // request makes the HTTP request of one try. sent turns true as soon as its
 // body is asked for; it is nil without a body.
-func (c *Client) request(ctx context.Context, cl *call, token *auth.Token, id string) (req *http.Request, sent *atomic.Bool) {
+func (c *Client) request(ctx context.Context, cl *call, token *auth.Token,
+	id string,
+) (req *http.Request, sent *atomic.Bool) {
 	h := http.Header{
 		"Authorization":     token.Header(),
 		"Accept":            acceptJSON,
@@ -290,7 +294,8 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // read takes what is needed of an answer; nil is success.
 func (cl *call) read(resp *http.Response) *Error {
-	if to := resp.Header.Get("Location"); cl.location != nil && to != "" && resp.StatusCode >= 300 && resp.StatusCode < 400 {
+	if to := resp.Header.Get("Location"); cl.location != nil && to != "" && resp.StatusCode >= 300 &&
+		resp.StatusCode < 400 {
 		*cl.location = to
 		return nil
 	}
@@ -331,7 +336,10 @@ func (cl *call) read(resp *http.Response) *Error {
 
 // refusal makes an Error of an answer that is no success.
 func (cl *call) refusal(resp *http.Response) *Error {
-	e := &Error{Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write(), RetryAfter: transport.RetryAfter(resp.Header, transport.ServerTime(resp.Header))}
+	e := &Error{
+		Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write(),
+		RetryAfter: transport.RetryAfter(resp.Header, transport.ServerTime(resp.Header)),
+	}
 	var body struct {
 		Error struct {
 			Code       string `json:"code"`

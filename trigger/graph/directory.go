@@ -18,7 +18,8 @@ func (c *Client) Groups(ctx context.Context, user string) ([]Group, error) {
 		return nil, err
 	}
 	const query = "$select=id,displayName&$count=true&$top=999"
-	return collect[Group](ctx, c, call{op: listGroups, url: c.at("/users/"+user+"/transitiveMemberOf/microsoft.graph.group", query), eventual: true})
+	return collect[Group](ctx, c,
+		call{op: listGroups, url: c.at("/users/"+user+"/transitiveMemberOf/microsoft.graph.group", query), eventual: true})
 }
 
 // languageTag is the form of a language's name, as de-CH.

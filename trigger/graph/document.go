@@ -83,7 +83,9 @@ func (c *Client) OpenDocument(ctx context.Context, ref JobRef, d Document, o Doc
 	if err := ids(getDocument, ref.Printer, ref.Job, d.ID); err != nil {
 		return nil, err
 	}
-	r := &DocumentReader{client: c, ctx: ctx, ref: ref, document: d.ID, o: o, size: d.Size, ahead: 1, blocks: map[int64]*block{}}
+	r := &DocumentReader{
+		client: c, ctx: ctx, ref: ref, document: d.ID, o: o, size: d.Size, ahead: 1, blocks: map[int64]*block{},
+	}
 	if err := r.locate(); err != nil {
 		return nil, err
 	}
@@ -308,7 +310,9 @@ func (r *DocumentReader) ask(from, to int64) (partOf, *Error) {
 	defer cancel()
 	began := time.Now()
 	cl := call{op: readDocument}
-	h := http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", from, to-1)}, "User-Agent": r.client.agent, "Accept-Encoding": {"identity"}}
+	h := http.Header{
+		"Range": {fmt.Sprintf("bytes=%d-%d", from, to-1)}, "User-Agent": r.client.agent, "Accept-Encoding": {"identity"},
+	}
 	if r.etag != "" {
 		h["If-Match"] = []string{r.etag}
 	}
@@ -357,7 +361,8 @@ func (r *DocumentReader) answer(resp *http.Response, from, to int64) (data []byt
 		return nil, 0, errors.New("not read")
 	}
 	var first, last int64
-	if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &first, &last, &size); err != nil || first != from || last < first || last >= to || last >= size {
+	if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &first, &last, &size); err != nil ||
+		first != from || last < first || last >= to || last >= size {
 		return nil, 0, errRangeAnswer
 	}
 	if tag := resp.Header.Get("ETag"); r.etag != "" && tag != "" && tag != r.etag {

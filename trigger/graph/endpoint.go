@@ -41,7 +41,8 @@ func (cfg Config) resolve() (addresses, error) {
 		return addresses{}, errors.New("tenant_id is no directory id: copy it from the overview page of Microsoft Entra ID")
 	}
 	if !ValidID(cfg.Auth.ClientID) {
-		return addresses{}, errors.New("auth.client_id is no application id: copy the Application (client) ID of the app registration")
+		return addresses{},
+			errors.New("auth.client_id is no application id: copy the Application (client) ID of the app registration")
 	}
 	graph, err := endpoint("endpoints.graph", cfg.Endpoints.Graph, cloud.graph+"/v1.0")
 	if err != nil {
@@ -71,7 +72,8 @@ func endpoint(key, value, standard string) (url.URL, error) {
 		value = standard
 	}
 	u, err := url.Parse(value)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.RawPath != "" {
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
+		u.RawPath != "" {
 		return url.URL{}, fmt.Errorf("%s must be a plain URL as %s", key, standard)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
@@ -95,7 +97,8 @@ func (e Endpoints) roots() (*x509.CertPool, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(src) {
-		return nil, errors.New("endpoints.ca_file holds no certificate in PEM: convert one in DER with `openssl x509 -inform der`")
+		return nil, errors.New("endpoints.ca_file holds no certificate in PEM: convert one in DER with `openssl x509 " +
+			"-inform der`")
 	}
 	return pool, nil
 }

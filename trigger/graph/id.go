@@ -61,13 +61,17 @@ func ValidUserName(s string) bool {
 	if !ok || name == "" || domain == "" || len(s) > maxUserName {
 		return false
 	}
-	return !strings.ContainsFunc(name, func(r rune) bool { return !nameRune(r) && !strings.ContainsRune("'!#^~+&%", r) }) &&
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return !nameRune(r) &&
+			!strings.ContainsRune("'!#^~+&%", r)
+	}) &&
 		!strings.ContainsFunc(domain, func(r rune) bool { return !nameRune(r) })
 }
 
 // nameRune is a character of both sides of a user principal name.
 func nameRune(r rune) bool {
-	return r == '.' || r != unicode.ReplacementChar && (idRune(r) || r >= utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)))
+	return r == '.' || r != unicode.ReplacementChar && (idRune(r) || r >= utf8.RuneSelf &&
+		(unicode.IsLetter(r) || unicode.IsDigit(r)))
 }
 
 func idRune(r rune) bool {

@@ -23,7 +23,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		requests: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pullprint_graph_requests_total",
-			Help: "Requests to Microsoft Graph and its authority, each try, by operation and HTTP status (timeout, canceled or error: none came).",
+			Help: "Requests to Microsoft Graph and its authority, each try, by operation and HTTP status (timeout, canceled " +
+				"or error: none came).",
 		}, []string{"operation", "code"})),
 		throttled: registered(reg, prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pullprint_graph_throttled_seconds_total",
@@ -35,7 +36,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		})),
 		skew: registered(reg, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_clock_skew_seconds",
-			Help: "By how much this machine's clock is ahead of Microsoft Graph's, by its newest answer; negative when it is behind.",
+			Help: "By how much this machine's clock is ahead of Microsoft Graph's, by its newest answer; negative when it is " +
+				"behind.",
 		})),
 	}
 	duration := registered(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{

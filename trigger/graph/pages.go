@@ -66,7 +66,8 @@ func (c *Client) nextLink(s string) (*url.URL, bool) {
 		return nil, false
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.User != nil || u.Opaque != "" || u.Fragment != "" || u.Scheme != c.base.Scheme || !sameHost(u, &c.base) {
+	if err != nil || u.User != nil || u.Opaque != "" || u.Fragment != "" || u.Scheme != c.base.Scheme ||
+		!sameHost(u, &c.base) {
 		return nil, false
 	}
 	below, ok := strings.CutPrefix(u.EscapedPath(), c.base.EscapedPath()+"/")
@@ -74,7 +75,8 @@ func (c *Client) nextLink(s string) (*url.URL, bool) {
 		return nil, false
 	}
 	for segment := range strings.SplitSeq(below, "/") {
-		if plain, err := url.PathUnescape(segment); err != nil || plain == "." || plain == ".." || strings.ContainsAny(plain, `/\`) {
+		if plain, err := url.PathUnescape(segment); err != nil || plain == "." || plain == ".." ||
+			strings.ContainsAny(plain, `/\`) {
 			return nil, false
 		}
 	}

@@ -183,8 +183,10 @@ type wireJob struct {
 func (j *wireJob) job(ref JobRef) Job {
 	ref = JobRef{Printer: Canonical(ref.Printer), Job: Canonical(ref.Job)}
 	out := Job{
-		Ref: ref, CreatedBy: User{ID: Canonical(j.CreatedBy.ID), UserPrincipalName: j.CreatedBy.UserPrincipalName}, Created: j.Created,
-		State: JobState(word(j.Status.State)), Details: j.Status.Details, AcquiredByPrinter: j.Status.Acquired, Fetchable: j.Fetchable,
+		Ref: ref, CreatedBy: User{ID: Canonical(j.CreatedBy.ID), UserPrincipalName: j.CreatedBy.UserPrincipalName},
+		Created: j.Created,
+		State:   JobState(word(j.Status.State)), Details: j.Status.Details, AcquiredByPrinter: j.Status.Acquired,
+		Fetchable:    j.Fetchable,
 		RedirectedTo: j.RedirectedTo, RedirectedFrom: j.RedirectedFrom, Settings: j.Settings,
 	}
 	if len(j.Documents) > 0 {
@@ -266,7 +268,9 @@ func (c *Client) AbortJob(ctx context.Context, ref JobRef, reason string) error 
 // nil, is the whole configuration that the job shall have: whether Graph keeps
 // what is left out is not documented. It succeeds only while a task of a trigger
 // of this app is processing, so never twice.
-func (c *Client) RedirectJob(ctx context.Context, ref JobRef, destination string, settings json.RawMessage) (JobRef, error) {
+func (c *Client) RedirectJob(ctx context.Context, ref JobRef, destination string,
+	settings json.RawMessage,
+) (JobRef, error) {
 	if err := ids(redirectJob, ref.Printer, ref.Job, destination); err != nil {
 		return JobRef{}, err
 	}
@@ -321,7 +325,8 @@ func (c *Client) Printer(ctx context.Context, id string) (Printer, error) {
 			Details []string `json:"details"`
 		} `json:"status"`
 	}
-	cl := call{op: getPrinter, url: c.at("/print/printers/"+id, "$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status"), out: &out}
+	cl := call{op: getPrinter, url: c.at("/print/printers/"+id,
+		"$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status"), out: &out}
 	if err := c.do(ctx, &cl); err != nil {
 		return Printer{}, err
 	}

@@ -32,7 +32,8 @@ func (c *Client) CreateShare(ctx context.Context, printer, displayName string, e
 	var out Share
 	cl := call{op: createShare, url: c.at("/print/shares", ""), out: &out}
 	if err := cl.encode(map[string]any{
-		"displayName": displayName, "allowAllUsers": everyone, "printer@odata.bind": c.at("/print/printers/"+printer, "").String(),
+		"displayName": displayName, "allowAllUsers": everyone, "printer@odata.bind": c.at("/print/printers/"+printer,
+			"").String(),
 	}); err != nil {
 		return Share{}, err
 	}

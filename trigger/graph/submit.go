@@ -60,7 +60,9 @@ func (c *Client) Upload(ctx context.Context, ref JobRef, document, name, content
 	if len(body) == 0 || len(body) >= maxUpload {
 		return cl.failed(refused, errInvalid)
 	}
-	if err := cl.encode(map[string]any{"properties": map[string]any{"documentName": name, "contentType": contentType, "size": len(body)}}); err != nil {
+	if err := cl.encode(map[string]any{
+		"properties": map[string]any{"documentName": name, "contentType": contentType, "size": len(body)},
+	}); err != nil {
 		return err
 	}
 	if err := c.do(ctx, &cl); err != nil {
@@ -90,7 +92,9 @@ func (c *Client) put(ctx context.Context, u *url.URL, body []byte) error {
 	cl := call{op: uploadDocument}
 	req := (&http.Request{
 		Method: http.MethodPut, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header:        http.Header{"Content-Range": {fmt.Sprintf("bytes 0-%d/%d", len(body)-1, len(body))}, "User-Agent": c.agent},
+		Header: http.Header{
+			"Content-Range": {fmt.Sprintf("bytes 0-%d/%d", len(body)-1, len(body))}, "User-Agent": c.agent,
+		},
 		ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
 	}).WithContext(ctx)
 	resp, err := c.transport.RoundTrip(req)

@@ -50,7 +50,8 @@ func (c *Client) CreateSubscription(ctx context.Context, n NewSubscription) (Sub
 		Lifecycle   string `json:"lifecycleNotificationUrl,omitempty"`
 		ClientState string `json:"clientState,omitempty"`
 		Expires     string `json:"expirationDateTime"`
-	}{"created", n.Resource, n.NotificationURL, n.LifecycleNotificationURL, n.ClientState, n.Expires.UTC().Format(stamp)}); err != nil {
+	}{"created", n.Resource, n.NotificationURL, n.LifecycleNotificationURL, n.ClientState, n.Expires.UTC().Format(
+		stamp)}); err != nil {
 		return Subscription{}, err
 	}
 	if err := c.do(ctx, &cl); err != nil {

@@ -23,7 +23,8 @@ func (c *Client) Triggers(ctx context.Context, printer string) ([]Trigger, error
 		return nil, err
 	}
 	var all []Trigger
-	err := each(ctx, c, call{op: listTriggers, url: c.at("/print/printers/"+printer+"/taskTriggers", "$expand=definition")}, func(t wireTrigger) bool {
+	err := each(ctx, c, call{op: listTriggers, url: c.at("/print/printers/"+printer+"/taskTriggers",
+		"$expand=definition")}, func(t wireTrigger) bool {
 		all = append(all, Trigger{t.ID, t.Definition.definition()})
 		return true
 	})

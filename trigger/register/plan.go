@@ -60,11 +60,13 @@ const (
 )
 
 // ErrForbidden says that whoever signed in may not do what a plan needs.
-var ErrForbidden = errors.New("not allowed: sign in as a Printer Administrator (or Global Administrator) of this tenant, with admin consent to the delegated permissions Printer.Read.All and Printer.ReadWrite.All")
+var ErrForbidden = errors.New("not allowed: sign in as a Printer Administrator (or Global Administrator) of this " +
+	"tenant, with admin consent to the delegated permissions Printer.Read.All and Printer.ReadWrite.All")
 
 // errHidden says that Graph refuses a second trigger on a printer of which it
 // lists none.
-var errHidden = errors.New("graph says that the printer has a trigger, and lists none: try again in a few minutes; if it stays so, look for the other app's trigger in its own administration")
+var errHidden = errors.New("graph says that the printer has a trigger, and lists none: try again in a few minutes; " +
+	"if it stays so, look for the other app's trigger in its own administration")
 
 // Queue is a queue to plan for.
 type Queue struct {
@@ -126,7 +128,8 @@ func (p *Plan) Incomplete() (list []Step) {
 		}
 	}
 	for i := range p.VirtualPrinters {
-		if v := &p.VirtualPrinters[i]; v.Err != nil && !slices.ContainsFunc(list, func(s Step) bool { return s.Name == v.Name }) {
+		if v := &p.VirtualPrinters[i]; v.Err != nil &&
+			!slices.ContainsFunc(list, func(s Step) bool { return s.Name == v.Name }) {
 			list = append(list, Step{Queue: v.Queue, State: TriggerUnreadable, Action: ActionNone, Err: v.Err})
 		}
 	}
@@ -224,7 +227,9 @@ func triggerState(t graph.Trigger, definition, app string) string {
 // its state as one of the Trigger constants, and who holds it when it is another's.
 // That no trigger is listed does not quite mean that there is none: Graph's list once
 // came back empty for a printer that had one.
-func CheckTrigger(ctx context.Context, admin Triggers, printer, definition, app string) (state, holder string, err error) {
+func CheckTrigger(ctx context.Context, admin Triggers, printer, definition,
+	app string,
+) (state, holder string, err error) {
 	list, err := admin.Triggers(ctx, printer)
 	switch {
 	case forbidden(err):

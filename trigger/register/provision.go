@@ -58,7 +58,8 @@ func (pr *Provisioner) create(ctx context.Context, v *VirtualPrinter, done func(
 
 // createPrinter creates a printer and waits until it exists.
 func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) error {
-	operation, err := pr.Admin.CreatePrinter(ctx, graph.NewPrinter{DisplayName: v.Name, Manufacturer: manufacturer, Model: printerModel(pr.AppID)})
+	operation, err := pr.Admin.CreatePrinter(ctx,
+		graph.NewPrinter{DisplayName: v.Name, Manufacturer: manufacturer, Model: printerModel(pr.AppID)})
 	var ge *graph.Error
 	switch {
 	case errors.As(err, &ge) && ge.Ambiguous():
@@ -73,7 +74,8 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 		state, id, err := pr.Admin.Operation(ctx, operation)
 		switch {
 		case ctx.Err() != nil:
-			return fmt.Errorf("graph goes on making the printer: wait a minute before this is run again, it is found then: %w", ctx.Err())
+			return fmt.Errorf("graph goes on making the printer: wait a minute before this is run again, it is found then: %w",
+				ctx.Err())
 		case forbidden(err):
 			return ErrForbidden
 		case err != nil:
@@ -82,12 +84,14 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 			v.PrinterID = id
 			return nil
 		case state == graph.OperationFailed:
-			return errors.New("graph could not make the printer: run this again; if it stays so, see whether the tenant has a subscription to Universal Print")
+			return errors.New("graph could not make the printer: run this again; if it stays so, see whether the tenant has " +
+				"a subscription to Universal Print")
 		case time.Since(began) > createTimeout:
 			return errors.New("graph still makes the printer: run this again in a few minutes, it is found then")
 		}
 		if transport.Sleep(ctx, d) != nil {
-			return fmt.Errorf("graph goes on making the printer: wait a minute before this is run again, it is found then: %w", ctx.Err())
+			return fmt.Errorf("graph goes on making the printer: wait a minute before this is run again, it is found then: %w",
+				ctx.Err())
 		}
 	}
 }
@@ -185,7 +189,8 @@ func (p *Planner) createPrinters(ctx context.Context, plan *Plan, done func(Step
 // without one is printed without us.
 func (p *Planner) sharePrinters(ctx context.Context, plan *Plan, done func(Step)) error {
 	return p.eachPrinter(ctx, plan, done, func(ctx context.Context, v *VirtualPrinter, done func(string)) error {
-		if i := slices.IndexFunc(plan.Steps, func(s Step) bool { return s.Name == v.Name }); i < 0 || plan.Steps[i].State != TriggerOurs {
+		if i := slices.IndexFunc(plan.Steps, func(s Step) bool { return s.Name == v.Name }); i < 0 ||
+			plan.Steps[i].State != TriggerOurs {
 			return nil
 		}
 		return p.Provisioner.share(ctx, v, done)
@@ -193,7 +198,9 @@ func (p *Planner) sharePrinters(ctx context.Context, plan *Plan, done func(Step)
 }
 
 // eachPrinter calls do for each virtual printer that needs a change.
-func (p *Planner) eachPrinter(ctx context.Context, plan *Plan, done func(Step), do func(context.Context, *VirtualPrinter, func(string)) error) error {
+func (p *Planner) eachPrinter(ctx context.Context, plan *Plan, done func(Step),
+	do func(context.Context, *VirtualPrinter, func(string)) error,
+) error {
 	for i := range plan.VirtualPrinters {
 		v := &plan.VirtualPrinters[i]
 		if !v.Changes() {

@@ -108,7 +108,8 @@ func (pr *Provisioner) deletePrinter(ctx context.Context, printer string) error 
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case forbidden(err):
-		return errors.New("whoever signed in may not delete printers: consent to the delegated permission Printer.FullControl.All is missing, or the role Printer Administrator")
+		return errors.New("whoever signed in may not delete printers: consent to the delegated permission " +
+			"Printer.FullControl.All is missing, or the role Printer Administrator")
 	}
 	return err
 }

@@ -95,10 +95,12 @@ type Provisioner struct {
 }
 
 // errAppForbidden is the 403 to the app's own token.
-var errAppForbidden = errors.New("the app may not set what a printer can do: grant it the application permission Printer.ReadWrite.All, with admin consent, and run this again")
+var errAppForbidden = errors.New("the app may not set what a printer can do: grant it the application permission " +
+	"Printer.ReadWrite.All, with admin consent, and run this again")
 
 // errShareForbidden is the 403 to a share.
-var errShareForbidden = errors.New("whoever signed in may not share printers: consent to the delegated permission PrinterShare.ReadWrite.All is missing, or the role Printer Administrator")
+var errShareForbidden = errors.New("whoever signed in may not share printers: consent to the delegated permission " +
+	"PrinterShare.ReadWrite.All is missing, or the role Printer Administrator")
 
 // listPrinters returns the printers of the tenant that this app created, the oldest first,
 // and all others.
@@ -165,7 +167,9 @@ func (pr *Provisioner) plan(ctx context.Context, queues []Queue) ([]VirtualPrint
 
 // deviceCapabilities is what the devices of a queue can do. A device that can't be read adds
 // nothing.
-func (pr *Provisioner) deviceCapabilities(ctx context.Context, q Queue, known map[string]*graph.Capabilities) (graph.Capabilities, error) {
+func (pr *Provisioner) deviceCapabilities(ctx context.Context, q Queue,
+	known map[string]*graph.Capabilities,
+) (graph.Capabilities, error) {
 	var list []graph.Capabilities
 	for _, id := range q.Devices {
 		if known[id] == nil {
@@ -221,8 +225,12 @@ func (v *VirtualPrinter) match(ours, others []graph.Registered) {
 			v.Duplicates = append(v.Duplicates, p.ID)
 		}
 	}
-	if i := slices.IndexFunc(others, func(p graph.Registered) bool { return strings.EqualFold(p.DisplayName, v.Name) }); v.PrinterID == "" && i >= 0 {
-		v.Err = fmt.Errorf("there is a printer of that name already, %s, that pullprint did not make: give the queue another name, or write that id into queues[].printer_id and leave create out", others[i].ID)
+	if i := slices.IndexFunc(others, func(p graph.Registered) bool {
+		return strings.EqualFold(p.DisplayName,
+			v.Name)
+	}); v.PrinterID == "" && i >= 0 {
+		v.Err = fmt.Errorf("there is a printer of that name already, %s, that pullprint did not make: give the queue "+
+			"another name, or write that id into queues[].printer_id and leave create out", others[i].ID)
 	}
 }
 

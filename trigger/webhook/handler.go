@@ -103,7 +103,9 @@ func New(o Options) *Handler {
 			Help: "Notifications by what became of them; oversized, overloaded and slow count whole POSTs.",
 		}, []string{"result"}),
 	}
-	for _, r := range append([]string{resultStored, resultDuplicate, resultLifecycle, resultOversized, resultOverloaded, resultSlow}, trigger.Results...) {
+	for _, r := range append([]string{
+		resultStored, resultDuplicate, resultLifecycle, resultOversized, resultOverloaded, resultSlow,
+	}, trigger.Results...) {
 		h.results.WithLabelValues(r)
 	}
 	if o.Registerer != nil {
@@ -240,7 +242,9 @@ var errPanic = errors.New("panic")
 // bodies as have come, not as many as were promised, so that a client that is slow
 // takes no room from others. The result is empty when the body is whole; only then is
 // room held.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request, until time.Time) (body []byte, held int64, result string) {
+func (h *Handler) read(w http.ResponseWriter, r *http.Request,
+	until time.Time,
+) (body []byte, held int64, result string) {
 	rc := http.NewResponseController(w)
 	// A writer that has no deadlines is a test's; the server has time-outs too.
 	_ = rc.SetReadDeadline(until)

@@ -86,13 +86,16 @@ func (p *pair) stamps() (s [2]stamp) {
 }
 
 func same(a, b stamp) bool {
-	return a.modified.Equal(b.modified) && a.size == b.size && (a.info == nil) == (b.info == nil) && (a.info == nil || os.SameFile(a.info, b.info))
+	return a.modified.Equal(b.modified) && a.size == b.size && (a.info == nil) == (b.info == nil) &&
+		(a.info == nil || os.SameFile(a.info, b.info))
 }
 
 // Listener puts the certificate in front of a listener. watch reads it again
 // when it changes, until its context ends. Without a certificate the listener
 // stays as it is and watch only waits.
-func (t TLS) Listener(l net.Listener, log *zap.Logger) (secured net.Listener, watch func(context.Context) error, err error) {
+func (t TLS) Listener(l net.Listener,
+	log *zap.Logger,
+) (secured net.Listener, watch func(context.Context) error, err error) {
 	if t.CertFile == "" {
 		return l, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, nil
 	}
@@ -100,5 +103,7 @@ func (t TLS) Listener(l net.Listener, log *zap.Logger) (secured net.Listener, wa
 	if err != nil {
 		return nil, nil, err
 	}
-	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: p.get, NextProtos: []string{"h2", "http/1.1"}}), p.watch, nil
+	return tls.NewListener(l, &tls.Config{
+		MinVersion: tls.VersionTLS12, GetCertificate: p.get, NextProtos: []string{"h2", "http/1.1"},
+	}), p.watch, nil
 }

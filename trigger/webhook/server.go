@@ -93,7 +93,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Idle: idleWithin, HeaderBytes: maxHeader,
 	})
 	if s.pair != nil {
-		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.pair.get, NextProtos: []string{"http/1.1"}})
+		l = tls.NewListener(l,
+			&tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.pair.get, NextProtos: []string{"http/1.1"}})
 	}
 	s.log.Info("listening", zap.Stringer("address", l.Addr()), zap.Bool("tls", s.pair != nil))
 	g, gctx := errgroup.WithContext(ctx)

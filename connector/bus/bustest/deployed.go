@@ -58,7 +58,8 @@ func (d *Deployed) Connect(t *testing.T, key string, more ...nats.Option) *nats.
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(d.URL, append(more, sign, nats.RootCAs(d.TLS.CAFile), nats.ClientCert(d.TLS.CertFile, d.TLS.KeyFile))...)
+	nc, err := nats.Connect(d.URL, append(more, sign, nats.RootCAs(d.TLS.CAFile), nats.ClientCert(d.TLS.CertFile,
+		d.TLS.KeyFile))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,8 @@ func NewCA(tb testing.TB) *CA {
 	tb.Helper()
 	ca := &CA{tb: tb}
 	ca.cert, ca.key = ca.sign(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "CA of a test"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "CA of a test"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign,
 	})
 	return ca
 }
@@ -101,7 +102,9 @@ type Operator struct {
 func NewOperator(tb testing.TB) *Operator {
 	tb.Helper()
 	o := &Operator{tb: tb}
-	for to, make := range map[*nkeys.KeyPair]func() (nkeys.KeyPair, error){&o.operator: nkeys.CreateOperator, &o.account: nkeys.CreateAccount, &o.systems: nkeys.CreateAccount} {
+	for to, make := range map[*nkeys.KeyPair]func() (nkeys.KeyPair, error){
+		&o.operator: nkeys.CreateOperator, &o.account: nkeys.CreateAccount, &o.systems: nkeys.CreateAccount,
+	} {
 		kp, err := make()
 		if err != nil {
 			tb.Fatal(err)
@@ -140,8 +143,11 @@ func (o *Operator) User(file string, end time.Time) string {
 	if err != nil {
 		o.tb.Fatal(err)
 	}
-	text := o.jwt(o.account, user, end, map[string]any{"subs": -1, "data": -1, "payload": -1, "type": "user", "version": 2})
-	if err := os.WriteFile(file, []byte("-----BEGIN NATS USER JWT-----\n"+text+"\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n"+seed(o.tb, user)+"\n------END USER NKEY SEED------\n"), 0o600); err != nil {
+	text := o.jwt(o.account, user, end,
+		map[string]any{"subs": -1, "data": -1, "payload": -1, "type": "user", "version": 2})
+	if err := os.WriteFile(file, []byte("-----BEGIN NATS USER JWT-----\n"+text+"\n------END NATS USER "+
+		"JWT------\n\n-----BEGIN USER NKEY SEED-----\n"+seed(o.tb, user)+"\n------END USER NKEY SEED------\n"),
+		0o600); err != nil {
 		o.tb.Fatal(err)
 	}
 	return file
@@ -149,7 +155,9 @@ func (o *Operator) User(file string, end time.Time) string {
 
 func (o *Operator) jwt(by, of nkeys.KeyPair, end time.Time, nats map[string]any) string {
 	o.tb.Helper()
-	claims := map[string]any{"jti": o.public(of), "iat": time.Now().Unix(), "iss": o.public(by), "sub": o.public(of), "name": "test", "nats": nats}
+	claims := map[string]any{
+		"jti": o.public(of), "iat": time.Now().Unix(), "iss": o.public(by), "sub": o.public(of), "name": "test", "nats": nats,
+	}
 	if !end.IsZero() {
 		claims["exp"] = end.Unix()
 	}

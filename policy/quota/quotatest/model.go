@@ -137,7 +137,9 @@ func Storm(t *testing.T, ledger func() *quota.Ledger, clients, each int) []porcu
 				op := RandomOp(dice)
 				call := time.Since(began).Nanoseconds()
 				res := Do(t.Context(), l, op)
-				o := porcupine.Operation{ClientId: client, Input: op, Output: res, Call: call, Return: time.Since(began).Nanoseconds()}
+				o := porcupine.Operation{
+					ClientId: client, Input: op, Output: res, Call: call, Return: time.Since(began).Nanoseconds(),
+				}
 				if res == Unknown {
 					o.Return = 1 << 62 // it may happen any time later
 				}

@@ -28,13 +28,16 @@ func Weekly(account string, pages int64) quota.Claim {
 
 // Charge is what a job of some pages costs those who pay.
 func Charge(job, attempt string, pages int64, claims ...quota.Claim) quota.Charge {
-	return quota.Charge{Job: job, Attempt: attempt, Owner: "ada", Amount: quota.Amount(pages) * quota.Unit, Claims: claims, Now: Noon}
+	return quota.Charge{
+		Job: job, Attempt: attempt, Owner: "ada", Amount: quota.Amount(pages) * quota.Unit, Claims: claims, Now: Noon,
+	}
 }
 
 // Run plays the suite on stores that are empty at first.
 func Run(t *testing.T, fresh func(t *testing.T) quota.KV) {
 	for name, play := range map[string]func(*testing.T, *quota.Ledger, *History){
-		"a job is reserved, and spent": spent, "a refund": refund, "a void": void, "the same again": again, "two accounts": two, "the last page": lastPage,
+		"a job is reserved, and spent": spent, "a refund": refund, "a void": void, "the same again": again,
+		"two accounts": two, "the last page": lastPage,
 		"own limit and adjustment": changed, "two ledgers": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,7 +64,8 @@ func holds(t *testing.T, l *quota.Ledger, c quota.Claim, spent, reserved, left i
 	list, err := l.Balances(t.Context(), []quota.Claim{c}, Noon)
 	must(t, err)
 	b := list[0]
-	if b.Spent != quota.Amount(spent)*quota.Unit || b.Reserved != quota.Amount(reserved)*quota.Unit || b.Left != quota.Amount(left)*quota.Unit {
+	if b.Spent != quota.Amount(spent)*quota.Unit || b.Reserved != quota.Amount(reserved)*quota.Unit ||
+		b.Left != quota.Amount(left)*quota.Unit {
 		t.Fatalf("spent %s, reserved %s, left %s; want %d %d %d", b.Spent, b.Reserved, b.Left, spent, reserved, left)
 	}
 	if b.Spent+b.Reserved+b.Left != b.Limit+b.Carried+b.Adjusted {
@@ -82,7 +86,8 @@ func spent(t *testing.T, l *quota.Ledger, h *History) {
 	must(t, l.Reserve(t.Context(), Charge("p/1", "a", 4, c)))
 	holds(t, l, c, 0, 4, 6)
 	var ex *quota.Exhausted
-	if err := l.Reserve(t.Context(), Charge("p/2", "a", 7, c)); !errors.As(err, &ex) || ex.Short != quota.Unit || ex.Balance.Left != 6*quota.Unit {
+	if err := l.Reserve(t.Context(), Charge("p/2", "a", 7, c)); !errors.As(err, &ex) || ex.Short != quota.Unit ||
+		ex.Balance.Left != 6*quota.Unit {
 		t.Fatalf("%v", err)
 	}
 	for range 2 {
@@ -103,7 +108,8 @@ func refund(t *testing.T, l *quota.Ledger, _ *History) {
 	for i, want := range []int64{8, 2, 0} { // half of 16, then what a cap of 10 leaves
 		job := fmt.Sprintf("p/%d", i)
 		must(t, l.Reserve(t.Context(), Charge(job, "a", 16, c)))
-		back, err := l.Refund(t.Context(), job, accounts(c), quota.Refund{Permille: 500, PerDay: 10 * quota.Unit, Why: "aborted"}, Noon)
+		back, err := l.Refund(t.Context(), job, accounts(c),
+			quota.Refund{Permille: 500, PerDay: 10 * quota.Unit, Why: "aborted"}, Noon)
 		must(t, err)
 		if back != quota.Amount(want)*quota.Unit {
 			t.Fatalf("%d: %s back, want %d", i, back, want)
@@ -150,7 +156,8 @@ func two(t *testing.T, l *quota.Ledger, _ *History) {
 	holds(t, l, a, 0, 4, 6)
 	holds(t, l, b, 0, 4, 1)
 	var ex *quota.Exhausted
-	if err := l.Reserve(t.Context(), Charge("p/2", "a", 2, a, b)); !errors.As(err, &ex) || ex.Balance.Account != b.Account {
+	if err := l.Reserve(t.Context(), Charge("p/2", "a", 2, a, b)); !errors.As(err, &ex) ||
+		ex.Balance.Account != b.Account {
 		t.Fatalf("%v", err)
 	}
 	holds(t, l, a, 0, 4, 6)

@@ -89,7 +89,8 @@ func NewApp(c Config, o Options) (*App, error) {
 	}
 	a.fetcher = &clientCredentials{
 		conf: clientcredentials.Config{
-			ClientID: c.ClientID, TokenURL: o.TokenURL, Scopes: []string{o.Resource + "/.default"}, AuthStyle: oauth2.AuthStyleInParams,
+			ClientID: c.ClientID, TokenURL: o.TokenURL, Scopes: []string{o.Resource + "/.default"},
+			AuthStyle: oauth2.AuthStyleInParams,
 		},
 		credential:  credential,
 		client:      transport.Client(o.Transport),

@@ -55,10 +55,12 @@ func (c *certificate) read(now time.Time) error {
 	sum := sha256.Sum256(leaf.Raw)
 	c.key, c.thumbprint = key, base64.RawURLEncoding.EncodeToString(sum[:])
 	if now.After(leaf.NotAfter) {
-		return fmt.Errorf("the certificate in auth.certificate_file expired on %s: put a new one into the app registration and into the file", leaf.NotAfter.UTC().Format(time.DateOnly))
+		return fmt.Errorf("the certificate in auth.certificate_file expired on %s: put a new one into the app "+
+			"registration and into the file", leaf.NotAfter.UTC().Format(time.DateOnly))
 	}
 	if now.Before(leaf.NotBefore) {
-		return fmt.Errorf("the certificate in auth.certificate_file is valid from %s on: check the clock", leaf.NotBefore.UTC().Format(time.RFC3339))
+		return fmt.Errorf("the certificate in auth.certificate_file is valid from %s on: check the clock",
+			leaf.NotBefore.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
@@ -74,7 +76,8 @@ func (c *certificate) keySetting() string {
 func (c *certificate) fromPEM() (any, *x509.Certificate, error) {
 	switch {
 	case c.config.CertificateFile == "":
-		return nil, nil, errors.New("auth.certificate_file is not set: name the file with the certificate of auth.private_key_file")
+		return nil, nil,
+			errors.New("auth.certificate_file is not set: name the file with the certificate of auth.private_key_file")
 	case c.config.PrivateKeyFile == "":
 		return nil, nil, errors.New("auth.private_key_file is not set: name the file with the key of auth.certificate_file")
 	}
@@ -84,7 +87,8 @@ func (c *certificate) fromPEM() (any, *x509.Certificate, error) {
 		if errors.As(err, &missing) || errors.Is(err, ErrUTF16) {
 			return nil, nil, fmt.Errorf("read the certificate: %w", err)
 		}
-		return nil, nil, errors.New("auth.certificate_file and auth.private_key_file are no certificate and its unencrypted key, in PEM: a PFX needs no private_key_file, and has to be named .pfx")
+		return nil, nil, errors.New("auth.certificate_file and auth.private_key_file are no certificate and its " +
+			"unencrypted key, in PEM: a PFX needs no private_key_file, and has to be named .pfx")
 	}
 	leaf, err := x509.ParseCertificate(pair.Certificate[0])
 	if err != nil {
@@ -98,12 +102,14 @@ const maxPFX = 1 << 20
 
 func (c *certificate) fromPFX() (any, *x509.Certificate, error) {
 	if c.config.PrivateKeyFile != "" {
-		return nil, nil, errors.New("auth.private_key_file is set, and auth.certificate_file is a PFX that has the key in it: leave private_key_file out")
+		return nil, nil, errors.New("auth.private_key_file is set, and auth.certificate_file is a PFX that has the key in " +
+			"it: leave private_key_file out")
 	}
 	password := ""
 	if file := c.config.CertificatePasswordFile; file != "" {
 		var err error
-		if password, err = readSecret("the password of the certificate", "auth.certificate_password_file", file, maxSecret); err != nil {
+		if password, err = readSecret("the password of the certificate", "auth.certificate_password_file", file,
+			maxSecret); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -118,11 +124,14 @@ func (c *certificate) fromPFX() (any, *x509.Certificate, error) {
 	key, leaf, _, err := pkcs12.DecodeChain(raw, password)
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword) && password == "":
-		return nil, nil, errors.New("the PFX in auth.certificate_file has a password: put it into a file, and name that in auth.certificate_password_file")
+		return nil, nil, errors.New("the PFX in auth.certificate_file has a password: put it into a file, and name that " +
+			"in auth.certificate_password_file")
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
-		return nil, nil, errors.New("the password in auth.certificate_password_file is not that of the PFX in auth.certificate_file")
+		return nil, nil,
+			errors.New("the password in auth.certificate_password_file is not that of the PFX in auth.certificate_file")
 	case err != nil:
-		return nil, nil, errors.New("auth.certificate_file is no PFX with one certificate and its key: export it again, with its private key")
+		return nil, nil,
+			errors.New("auth.certificate_file is no PFX with one certificate and its key: export it again, with its private key")
 	}
 	return key, leaf, nil
 }

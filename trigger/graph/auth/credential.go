@@ -177,7 +177,11 @@ func (i *managedIdentity) once(ctx context.Context, now time.Time) (*oauth2.Toke
 	req.Header.Set("Metadata", "true")
 	res, err := i.client.Do(req)
 	if err != nil {
-		return nil, &Error{Err: transport.Error{Cause: err}, Hint: "the metadata service of Azure does not answer: auth.managed_identity works on a machine in Azure that has an identity"}
+		return nil, &Error{
+			Err: transport.Error{Cause: err},
+			Hint: "the metadata service of Azure does not answer: auth.managed_identity works on a machine in Azure that has " +
+				"an identity",
+		}
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxToken))
@@ -206,5 +210,7 @@ func (i *managedIdentity) once(ctx context.Context, now time.Time) (*oauth2.Toke
 	if err != nil || life <= 0 {
 		return nil, transport.ErrNotJSON
 	}
-	return &oauth2.Token{AccessToken: answer.AccessToken, TokenType: "Bearer", Expiry: now.Add(time.Duration(life) * time.Second)}, nil
+	return &oauth2.Token{
+		AccessToken: answer.AccessToken, TokenType: "Bearer", Expiry: now.Add(time.Duration(life) * time.Second),
+	}, nil
 }

@@ -67,53 +67,71 @@ func (e *Error) Permanent() bool {
 // (https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
 // Microsoft warns that codes may change: an unknown one has no hint, that's all.
 var hints = map[string]string{
-	"AADSTS7000215":          "the client secret is wrong: copy the secret's value, not its id, into auth.client_secret_file",
-	"AADSTS7000222":          "the client secret has expired: make a new one in the app registration and put its value into auth.client_secret_file",
-	"AADSTS7000216":          "the authority got no client secret: check auth.client_secret_file",
-	"AADSTS7000218":          "the authority got no client secret: check auth.client_secret_file",
-	"AADSTS7000112":          "the application is disabled: enable it under Enterprise applications",
-	"AADSTS7000229":          "the application has no service principal in this tenant: check auth.client_id and tenant_id, then grant admin consent",
-	"AADSTS700016":           "there is no such application in this tenant: check auth.client_id and tenant_id",
-	"AADSTS700038":           "auth.client_id is no application id: copy the Application (client) ID of the app registration",
-	"AADSTS90002":            "there is no such tenant in this cloud: check tenant_id and cloud",
-	"AADSTS900023":           "tenant_id is neither a tenant's id nor a domain name: copy the Directory (tenant) ID",
-	"AADSTS900382":           "the application lives in another cloud: check cloud",
-	"AADSTS900432":           "the application lives in another cloud: check cloud",
-	"AADSTS50034":            "the account does not exist in this tenant: check tenant_id and auth.client_id",
-	"AADSTS50059":            "no tenant could be told: check tenant_id",
-	"AADSTS50128":            "the domain name is not known: check tenant_id",
-	"AADSTS50194":            "the application is of one tenant only: set tenant_id to that tenant's id",
-	"AADSTS53003":            "a Conditional Access policy blocks the application: look at the sign-in logs of service principals",
-	"AADSTS53004":            "a Conditional Access policy blocks the application: look at the sign-in logs of service principals",
-	"AADSTS65001":            "consent is missing: have an administrator grant admin consent to the application's permissions",
-	"AADSTS650057":           "a permission is missing from the app registration: add the Microsoft Graph permissions and grant admin consent",
-	"AADSTS500011":           "Microsoft Graph is not known in this tenant by that name: check cloud",
-	"AADSTS500014":           "Microsoft Graph is disabled in this tenant: enable it under Enterprise applications",
-	"AADSTS500341":           "the account was deleted from this tenant: check tenant_id and auth.client_id",
-	"AADSTS70011":            "the scope is not known: check cloud",
-	"AADSTS1002012":          "the scope is not known: check cloud",
-	"invalid_client":         "check auth.client_id and the value in auth.client_secret_file",
-	"unauthorized_client":    "check auth.client_id and tenant_id",
-	"AADSTS700027":           "the certificate is not one of the app registration: upload that of auth.certificate_file under Certificates & secrets",
-	"AADSTS700024":           "the assertion is not valid at this time: check the clock of this machine, and that auth.federated_token_file is refreshed",
-	"AADSTS700211":           "nobody trusts who issued the token in auth.federated_token_file: add a federated credential with that issuer to the app registration",
-	"AADSTS700212":           "the token in auth.federated_token_file is for another audience: it has to be api://AzureADTokenExchange",
-	"AADSTS700213":           "the token in auth.federated_token_file is of another subject: add a federated credential for it to the app registration",
+	"AADSTS7000215": "the client secret is wrong: copy the secret's value, not its id, into " +
+		"auth.client_secret_file",
+	"AADSTS7000222": "the client secret has expired: make a new one in the app registration and put its value " +
+		"into auth.client_secret_file",
+	"AADSTS7000216": "the authority got no client secret: check auth.client_secret_file",
+	"AADSTS7000218": "the authority got no client secret: check auth.client_secret_file",
+	"AADSTS7000112": "the application is disabled: enable it under Enterprise applications",
+	"AADSTS7000229": "the application has no service principal in this tenant: check auth.client_id and " +
+		"tenant_id, then grant admin consent",
+	"AADSTS700016": "there is no such application in this tenant: check auth.client_id and tenant_id",
+	"AADSTS700038": "auth.client_id is no application id: copy the Application (client) ID of the app " +
+		"registration",
+	"AADSTS90002":  "there is no such tenant in this cloud: check tenant_id and cloud",
+	"AADSTS900023": "tenant_id is neither a tenant's id nor a domain name: copy the Directory (tenant) ID",
+	"AADSTS900382": "the application lives in another cloud: check cloud",
+	"AADSTS900432": "the application lives in another cloud: check cloud",
+	"AADSTS50034":  "the account does not exist in this tenant: check tenant_id and auth.client_id",
+	"AADSTS50059":  "no tenant could be told: check tenant_id",
+	"AADSTS50128":  "the domain name is not known: check tenant_id",
+	"AADSTS50194":  "the application is of one tenant only: set tenant_id to that tenant's id",
+	"AADSTS53003": "a Conditional Access policy blocks the application: look at the sign-in logs of service " +
+		"principals",
+	"AADSTS53004": "a Conditional Access policy blocks the application: look at the sign-in logs of service " +
+		"principals",
+	"AADSTS65001": "consent is missing: have an administrator grant admin consent to the application's " +
+		"permissions",
+	"AADSTS650057": "a permission is missing from the app registration: add the Microsoft Graph permissions " +
+		"and grant admin consent",
+	"AADSTS500011":        "Microsoft Graph is not known in this tenant by that name: check cloud",
+	"AADSTS500014":        "Microsoft Graph is disabled in this tenant: enable it under Enterprise applications",
+	"AADSTS500341":        "the account was deleted from this tenant: check tenant_id and auth.client_id",
+	"AADSTS70011":         "the scope is not known: check cloud",
+	"AADSTS1002012":       "the scope is not known: check cloud",
+	"invalid_client":      "check auth.client_id and the value in auth.client_secret_file",
+	"unauthorized_client": "check auth.client_id and tenant_id",
+	"AADSTS700027": "the certificate is not one of the app registration: upload that of " +
+		"auth.certificate_file under Certificates & secrets",
+	"AADSTS700024": "the assertion is not valid at this time: check the clock of this machine, and that " +
+		"auth.federated_token_file is refreshed",
+	"AADSTS700211": "nobody trusts who issued the token in auth.federated_token_file: add a federated " +
+		"credential with that issuer to the app registration",
+	"AADSTS700212": "the token in auth.federated_token_file is for another audience: it has to be " +
+		"api://AzureADTokenExchange",
+	"AADSTS700213": "the token in auth.federated_token_file is of another subject: add a federated " +
+		"credential for it to the app registration",
 	"AADSTS70018":            "the administrator declined the sign-in: run it again, and accept",
 	"authorization_declined": "the administrator declined the sign-in: run it again, and accept",
 	"access_denied":          "the administrator declined the sign-in: run it again, and accept",
 	"AADSTS70019":            "the code was not entered in time: run it again, and enter the new one",
 	"AADSTS70020":            "the code was not entered in time: run it again, and enter the new one",
 	"expired_token":          "the code was not entered in time: run it again, and enter the new one",
-	"AADSTS530035":           "security defaults of the tenant block the device code flow: ask who looks after Conditional Access",
-	"AADSTS7000274":          "the certificate is not valid at this time, or the assertion is not signed with it: check the clock of this machine and how long auth.certificate_file is valid",
-	"AADSTS1000502":          "the certificate is not valid at this time: put a new one into the app registration and into auth.certificate_file",
-	"AADSTS7000214":          "the certificate was revoked: put a new one into the app registration and into auth.certificate_file",
-	"AADSTS7000277":          "the certificate was revoked: put a new one into the app registration and into auth.certificate_file",
-	"AADSTS50105":            "who signs in is not assigned to the application: assign them under Enterprise applications, or set Assignment required to No there",
-	"AADSTS90094":            "consent is missing: have an administrator grant admin consent to the application's permissions",
-	"AADSTS530032":           "a security policy of the tenant blocks this sign-in: look at the sign-in logs, and ask who looks after Conditional Access",
-	"AADSTS1002016":          "the connection uses a TLS version that is no longer accepted: check the proxy in between",
+	"AADSTS530035": "security defaults of the tenant block the device code flow: ask who looks after " +
+		"Conditional Access",
+	"AADSTS7000274": "the certificate is not valid at this time, or the assertion is not signed with it: check the " +
+		"clock of this machine and how long auth.certificate_file is valid",
+	"AADSTS1000502": "the certificate is not valid at this time: put a new one into the app registration and into " +
+		"auth.certificate_file",
+	"AADSTS7000214": "the certificate was revoked: put a new one into the app registration and into auth.certificate_file",
+	"AADSTS7000277": "the certificate was revoked: put a new one into the app registration and into auth.certificate_file",
+	"AADSTS50105": "who signs in is not assigned to the application: assign them under Enterprise applications, or " +
+		"set Assignment required to No there",
+	"AADSTS90094": "consent is missing: have an administrator grant admin consent to the application's permissions",
+	"AADSTS530032": "a security policy of the tenant blocks this sign-in: look at the sign-in logs, and ask who looks " +
+		"after Conditional Access",
+	"AADSTS1002016": "the connection uses a TLS version that is no longer accepted: check the proxy in between",
 }
 
 // transient are the codes by which the authority says that it failed by itself,
@@ -140,7 +158,8 @@ func errorOf(err error) *Error {
 		}
 		return &Error{Err: transport.Error{Cause: err}}
 	}
-	e := &Error{Status: answer.Response.StatusCode, RetryAfter: transport.RetryAfter(answer.Response.Header, transport.ServerTime(answer.Response.Header))}
+	e := &Error{Status: answer.Response.StatusCode, RetryAfter: transport.RetryAfter(answer.Response.Header,
+		transport.ServerTime(answer.Response.Header))}
 	var body struct {
 		Codes []int  `json:"error_codes"`
 		Trace string `json:"trace_id"`

@@ -24,12 +24,19 @@ type Prompt struct {
 
 // hints of the device code flow, where they differ from those of an app.
 var deviceHints = map[string]string{
-	"AADSTS7000218": "the app registration does not allow this sign-in: under Authentication, set Allow public client flows to Yes",
-	"AADSTS65001":   "consent is missing: grant admin consent to the delegated permissions that are asked for (Printer.Read.All and Printer.ReadWrite.All; PrinterShare.ReadWrite.All with queues[].create; Reports.Read.All for usage)",
-	"AADSTS53003":   "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted",
-	"AADSTS90094":   "consent is missing: grant admin consent to the delegated permissions that are asked for (the page on the app registration lists them)",
-	"AADSTS530032":  "a security policy of the tenant blocks the device code flow: have it excepted for who signs in and this app, for as long as it takes",
-	"AADSTS53004":   "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have it excepted",
+	"AADSTS7000218": "the app registration does not allow this sign-in: under Authentication, set Allow public client " +
+		"flows to Yes",
+	"AADSTS65001": "consent is missing: grant admin consent to the delegated permissions that are asked for " +
+		"(Printer.Read.All and Printer.ReadWrite.All; PrinterShare.ReadWrite.All with queues[].create; Reports.Read.All " +
+		"for usage)",
+	"AADSTS53003": "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or " +
+		"have it excepted",
+	"AADSTS90094": "consent is missing: grant admin consent to the delegated permissions that are asked for (the page " +
+		"on the app registration lists them)",
+	"AADSTS530032": "a security policy of the tenant blocks the device code flow: have it excepted for who signs in " +
+		"and this app, for as long as it takes",
+	"AADSTS53004": "a Conditional Access policy blocks the device code flow: sign in from where it is allowed, or have " +
+		"it excepted",
 }
 
 // signInAgain is what to do when Entra does not honour a sign-in any more that it once
@@ -63,7 +70,8 @@ func NewPerson(c Config, o Options, permissions []string) *Person {
 		conf: oauth2.Config{
 			ClientID: c.ClientID, Scopes: scopes,
 			Endpoint: oauth2.Endpoint{
-				DeviceAuthURL: strings.TrimSuffix(o.TokenURL, "/token") + "/devicecode", TokenURL: o.TokenURL, AuthStyle: oauth2.AuthStyleInParams,
+				DeviceAuthURL: strings.TrimSuffix(o.TokenURL, "/token") + "/devicecode", TokenURL: o.TokenURL,
+				AuthStyle: oauth2.AuthStyleInParams,
 			},
 		},
 		client:  transport.Client(o.Transport),
@@ -124,7 +132,8 @@ func (p *Person) Token(ctx context.Context) (*Token, error) {
 		return p.token, nil
 	}
 	began := time.Now()
-	token, err := p.conf.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, p.client), &oauth2.Token{RefreshToken: p.refresh}).Token()
+	token, err := p.conf.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, p.client),
+		&oauth2.Token{RefreshToken: p.refresh}).Token()
 	if err == nil && !printable(token.AccessToken) {
 		err = transport.ErrNotJSON
 	}

@@ -12,14 +12,16 @@ import (
 )
 
 // ErrUTF16 says that an editor wrote a file in an encoding that no secret is read in.
-var ErrUTF16 = errors.New("it is written in UTF-16 or has NUL characters; save it as UTF-8, as with `Set-Content -Encoding utf8NoBOM -NoNewline`")
+var ErrUTF16 = errors.New("it is written in UTF-16 or has NUL characters; save it as UTF-8, as with `Set-Content " +
+	"-Encoding utf8NoBOM -NoNewline`")
 
 // SecretText is the secret in a file: without a byte order mark, and without the white
 // space and the characters that nobody sees around it, which editors and the clipboard
 // leave there. Every secret and token that is read from a file goes through it. The
 // error is ErrUTF16 and tells nothing of the content.
 func SecretText(raw []byte) (string, error) {
-	if bytes.HasPrefix(raw, []byte("\xff\xfe")) || bytes.HasPrefix(raw, []byte("\xfe\xff")) || bytes.IndexByte(raw, 0) >= 0 {
+	if bytes.HasPrefix(raw, []byte("\xff\xfe")) || bytes.HasPrefix(raw, []byte("\xfe\xff")) ||
+		bytes.IndexByte(raw, 0) >= 0 {
 		return "", ErrUTF16
 	}
 	return TrimSecret(string(raw)), nil

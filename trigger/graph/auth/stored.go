@@ -79,11 +79,14 @@ func (s StoredSignIn) read(bound []byte) (string, error) {
 	text, marked := strings.CutPrefix(string(bytes.TrimSpace(raw)), storedPrefix)
 	sealed, err := base64.StdEncoding.DecodeString(text)
 	if !marked || err != nil || len(raw) > maxStored {
-		return "", errors.New("administrator.sign_in_file holds no kept sign-in: delete it, and sign in again with `pullprint register plan --keep`")
+		return "", errors.New("administrator.sign_in_file holds no kept sign-in: delete it, and sign in again with " +
+			"`pullprint register plan --keep`")
 	}
 	plain, err := aead.Open(nil, nil, sealed, bound)
 	if err != nil {
-		return "", errors.New("the kept sign-in can't be opened: administrator.key_file is not the key that it was kept under, or it is of another tenant or app; delete administrator.sign_in_file, and sign in again with `pullprint register plan --keep`")
+		return "", errors.New("the kept sign-in can't be opened: administrator.key_file is not the key that it was kept " +
+			"under, or it is of another tenant or app; delete administrator.sign_in_file, and sign in again with `pullprint " +
+			"register plan --keep`")
 	}
 	return string(plain), nil
 }
@@ -100,8 +103,9 @@ func (s StoredSignIn) write(bound []byte, token string) error {
 	if err != nil {
 		return fmt.Errorf("keep the sign-in: the folder of administrator.sign_in_file has to be there and writable: %w", err)
 	}
-	defer os.Remove(f.Name())                                                                                                  //nolint:errcheck // renamed when all went well
-	_, err = f.WriteString(storedPrefix + base64.StdEncoding.EncodeToString(aead.Seal(nil, nil, []byte(token), bound)) + "\n") //nolint:gosec // the AEAD draws a nonce of its own
+	defer os.Remove(f.Name())                           //nolint:errcheck // mostly renamed
+	sealed := aead.Seal(nil, nil, []byte(token), bound) //nolint:gosec // the AEAD draws a nonce of its own
+	_, err = f.WriteString(storedPrefix + base64.StdEncoding.EncodeToString(sealed) + "\n")
 	err = errors.Join(err, chownLike(f, dir), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), s.SignInFile)

@@ -54,7 +54,8 @@ func parseAssertion(text string) (a assertion, err error) {
 		return a, err
 	}
 	return assertion{
-		head.Alg, head.Thumb, claims.Aud, claims.Iss, claims.Sub, claims.Jti, claims.Nbf, claims.Exp, []byte(parts[0] + "." + parts[1]), raw[2],
+		head.Alg, head.Thumb, claims.Aud, claims.Iss, claims.Sub, claims.Jti, claims.Nbf, claims.Exp,
+		[]byte(parts[0] + "." + parts[1]), raw[2],
 	}, nil
 }
 
@@ -62,14 +63,16 @@ func (a *assertion) verifiedBy(key *rsa.PublicKey) bool {
 	sum := sha256.Sum256(a.signed)
 	switch a.alg {
 	case "PS256":
-		return rsa.VerifyPSS(key, crypto.SHA256, sum[:], a.signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		return rsa.VerifyPSS(key, crypto.SHA256, sum[:], a.signature,
+			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 	case "RS256":
 		return rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], a.signature) == nil
 	}
 	return false
 }
 
-// refuseAssertion checks what stands for a secret: a JWT signed with a certificate of the app, or a token that it trusts.
+// refuseAssertion checks what stands for a secret: a JWT signed with a certificate of the app, or a
+// token that it trusts.
 func (s *Sim) refuseAssertion(c *call, app *app, form url.Values) (reply, bool) {
 	fail := func(code int, message string) (reply, bool) {
 		return c.authFail(401, "invalid_client", code, message), true
@@ -137,8 +140,8 @@ func (t *tokens) replayed(jti string) bool {
 	return false
 }
 
-// Metadata is the metadata service of a machine in Azure whose managed identity is an app of the tenant. It is busy at first,
-// with these statuses in turn.
+// Metadata is the metadata service of a machine in Azure whose managed identity is an app of the
+// tenant. It is busy at first, with these statuses in turn.
 func (s *Sim) Metadata(clientID string, busy ...int) http.Handler {
 	var asked atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -156,7 +159,8 @@ func (s *Sim) Metadata(clientID string, busy ...int) http.Handler {
 			return
 		}
 		switch {
-		case r.URL.Path != "/metadata/identity/oauth2/token" || r.Header.Get("Metadata") != "true" || r.Header.Get("X-Forwarded-For") != "":
+		case r.URL.Path != "/metadata/identity/oauth2/token" || r.Header.Get("Metadata") != "true" ||
+			r.Header.Get("X-Forwarded-For") != "":
 			refuse(400, "invalid_request")
 		case q.Get("api-version") == "" || (q.Get("client_id") != "" && q.Get("client_id") != clientID):
 			refuse(400, "invalid_request")
@@ -164,7 +168,9 @@ func (s *Sim) Metadata(clientID string, busy ...int) http.Handler {
 			refuse(400, "invalid_resource")
 		default:
 			w.Header().Set("Content-Type", "application/json")
-			_ = json.NewEncoder(w).Encode(map[string]string{"access_token": s.AppToken(clientID), "expires_in": "86399", "token_type": "Bearer"})
+			_ = json.NewEncoder(w).Encode(map[string]string{
+				"access_token": s.AppToken(clientID), "expires_in": "86399", "token_type": "Bearer",
+			})
 		}
 	})
 }

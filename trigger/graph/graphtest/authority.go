@@ -26,8 +26,9 @@ func (c *call) authFail(status int, kind string, code int, message string) reply
 	now := time.Now().UTC().Format("2006-01-02 15:04:05Z")
 	return reply{status: status, body: authError{
 		Error: kind, Codes: []int{code}, Timestamp: now, TraceID: c.requestID, CorrelationID: c.requestID,
-		Description: fmt.Sprintf("AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s", code, message, c.requestID, c.requestID, now),
-		URI:         "https://login.microsoftonline.com/error?code=" + strconv.Itoa(code),
+		Description: fmt.Sprintf("AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s", code, message, c.requestID,
+			c.requestID, now),
+		URI: "https://login.microsoftonline.com/error?code=" + strconv.Itoa(code),
 	}}
 }
 
@@ -60,13 +61,15 @@ func (s *Sim) authority(c *call, r *http.Request) (reply, error) {
 	}
 	return s.perform(c.ctx, op, false, c, func() reply {
 		if tenant := s.Tenant(); !strings.EqualFold(seg[0], tenant) {
-			return c.authFail(400, "invalid_request", 90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", seg[0]))
+			return c.authFail(400, "invalid_request", 90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have "+
+				"the correct tenant ID and are signing into the correct cloud.", seg[0]))
 		}
 		s.mu.Lock()
 		a := s.apps[form.Get("client_id")]
 		s.mu.Unlock()
 		if a == nil {
-			return c.authFail(400, "unauthorized_client", 700016, fmt.Sprintf("Application with identifier '%s' was not found in the directory.", form.Get("client_id")))
+			return c.authFail(400, "unauthorized_client", 700016,
+				fmt.Sprintf("Application with identifier '%s' was not found in the directory.", form.Get("client_id")))
 		}
 		return do(c, a, form)
 	})
@@ -88,7 +91,8 @@ func (s *Sim) grant(c *call, a *app, form url.Values) reply {
 	case "refresh_token":
 		return s.grantRefresh(c, a, form)
 	}
-	return c.authFail(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type '"+form.Get("grant_type")+"'.")
+	return c.authFail(400, "unsupported_grant_type", 70003,
+		"The app requested an unsupported grant type '"+form.Get("grant_type")+"'.")
 }
 
 func (s *Sim) grantApp(c *call, a *app, form url.Values) reply {
@@ -104,26 +108,36 @@ func (s *Sim) grantApp(c *call, a *app, form url.Values) reply {
 		return c.authFail(400, "invalid_scope", 1002012, "The provided value for scope "+scope+" is not valid.")
 	case asserted:
 	case secret == "":
-		return c.authFail(401, "invalid_client", 7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
+		return c.authFail(401, "invalid_client", 7000218,
+			"The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
 	case subtle.ConstantTimeCompare([]byte(secret), []byte(a.Secret)) != 1:
-		return c.authFail(401, "invalid_client", 7000215, "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '"+a.ClientID+"'.")
+		return c.authFail(401, "invalid_client", 7000215, "Invalid client secret provided. Ensure the secret being sent "+
+			"in the request is the client secret value, not the client secret ID, for a secret added to app '"+a.ClientID+"'.")
 	case a.SecretExpired:
-		return c.authFail(401, "invalid_client", 7000222, "The provided client secret keys for app '"+a.ClientID+"' are expired.")
+		return c.authFail(401, "invalid_client", 7000222,
+			"The provided client secret keys for app '"+a.ClientID+"' are expired.")
 	case !strings.HasSuffix(scope, "/.default"):
-		return c.authFail(400, "invalid_scope", 1002012, "The provided value for scope "+scope+" is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier.")
+		return c.authFail(400, "invalid_scope", 1002012, "The provided value for scope "+scope+" is not valid. Client "+
+			"credential flows must have a scope value with /.default suffixed to the resource identifier.")
 	case !slices.Contains(graphResources, strings.TrimSuffix(scope, "/.default")):
-		return c.authFail(400, "invalid_resource", 500011, "The resource principal named "+strings.TrimSuffix(scope, "/.default")+" was not found in the tenant.")
+		return c.authFail(400, "invalid_resource", 500011, "The resource principal named "+strings.TrimSuffix(scope,
+			"/.default")+" was not found in the tenant.")
 	}
 	return s.tokenAnswer(a, nil, nil, "")
 }
 
-var graphResources = []string{"https://graph.microsoft.com", "https://graph.microsoft.us", "https://dod-graph.microsoft.us"}
+var graphResources = []string{
+	"https://graph.microsoft.com", "https://graph.microsoft.us", "https://dod-graph.microsoft.us",
+}
 
 func (s *Sim) tokenAnswer(a *app, u *User, scopes []string, refresh string) reply {
 	life := int(s.knobs.Load().TokenLife / time.Second)
-	t := tokenReply{TokenType: "Bearer", ExpiresIn: life, ExtExpiresIn: life, AccessToken: s.issue(a, u, scopes), RefreshToken: refresh}
+	t := tokenReply{TokenType: "Bearer", ExpiresIn: life, ExtExpiresIn: life, AccessToken: s.issue(a, u,
+		scopes), RefreshToken: refresh}
 	if u != nil {
 		t.Scope = strings.Join(scopes, " ")
 	}
-	return reply{status: 200, body: t, header: http.Header{"Cache-Control": {"no-store, no-cache"}, "Pragma": {"no-cache"}}}
+	return reply{
+		status: 200, body: t, header: http.Header{"Cache-Control": {"no-store, no-cache"}, "Pragma": {"no-cache"}},
+	}
 }

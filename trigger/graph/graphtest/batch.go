@@ -73,7 +73,9 @@ func (s *Sim) batchStep(c *call, item batchItem, done map[string]int) batchAnswe
 			r = reply{status: http.StatusGatewayTimeout}
 		}
 	}
-	a := batchAnswer{ID: item.ID, Status: r.status, Body: r.body, Headers: map[string]string{"request-id": inner.requestID}}
+	a := batchAnswer{
+		ID: item.ID, Status: r.status, Body: r.body, Headers: map[string]string{"request-id": inner.requestID},
+	}
 	for name, values := range r.header {
 		a.Headers[name] = values[0]
 	}

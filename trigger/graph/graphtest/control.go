@@ -15,9 +15,10 @@ import (
 	"time"
 )
 
-// Control is a page for people at / and the same as JSON under /_sim/. It has no authentication: anyone who can reach it
-// is the tenant's administrator. So it answers only to localhost and to IP addresses as host name, and to the names in
-// hosts ("*" for any), which keeps other web sites from reaching it by a name of theirs; posts from other sites are refused.
+// Control is a page for people at / and the same as JSON under /_sim/. It has no authentication: anyone
+// who can reach it is the tenant's administrator. So it answers only to localhost and to IP addresses
+// as host name, and to the names in hosts ("*" for any), which keeps other web sites from reaching it
+// by a name of theirs; posts from other sites are refused.
 func (s *Sim) Control(hosts ...string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.servePage)
@@ -64,7 +65,8 @@ func guard(next http.Handler, hosts []string) http.Handler {
 			return
 		}
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy",
+			"default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
@@ -175,7 +177,8 @@ func (s *Sim) actSubmit(_ *http.Request, p params) (any, error) {
 	}
 	id, err := s.Submit(JobSpec{
 		Printer: p.text("printer"), User: p.text("user"), Name: p.text("name"), Copies: copies, Pages: pages,
-		Color: p.flag("color"), Duplex: p.flag("duplex"), MediaSize: p.text("mediaSize"), ContentType: p.text("contentType"), Size: int64(size),
+		Color: p.flag("color"), Duplex: p.flag("duplex"), MediaSize: p.text("mediaSize"), ContentType: p.text("contentType"),
+		Size: int64(size),
 	})
 	if err != nil {
 		return nil, err
@@ -288,11 +291,19 @@ var dials = []dial{
 	{Name: "unavailable", Label: "503 Service Unavailable", chance: func(k *Knobs) *float64 { return &k.Unavailable }},
 	{Name: "loseReply", Label: "write applied, reply lost", chance: func(k *Knobs) *float64 { return &k.LoseReply }},
 	{Name: "loseNotification", Label: "notification lost", chance: func(k *Knobs) *float64 { return &k.LoseNotification }},
-	{Name: "duplicateNotification", Label: "notification twice", chance: func(k *Knobs) *float64 { return &k.DuplicateNotification }},
-	{Name: "noParentUrl", Label: "notification without parentUrl", chance: func(k *Knobs) *float64 { return &k.NoParentURL }},
+	{Name: "duplicateNotification", Label: "notification twice", chance: func(k *Knobs) *float64 {
+		return &k.DuplicateNotification
+	}},
+	{Name: "noParentUrl", Label: "notification without parentUrl", chance: func(k *Knobs) *float64 {
+		return &k.NoParentURL
+	}},
 	{Name: "unknownWords", Label: "undocumented state words", chance: func(k *Knobs) *float64 { return &k.UnknownWords }},
-	{Name: "abortEndsTask", Label: "abort ends the task by itself", chance: func(k *Knobs) *float64 { return &k.AbortEndsTask }},
-	{Name: "notifyDelay", Label: "notifications late by up to", period: func(k *Knobs) *time.Duration { return &k.NotifyDelay }},
+	{Name: "abortEndsTask", Label: "abort ends the task by itself", chance: func(k *Knobs) *float64 {
+		return &k.AbortEndsTask
+	}},
+	{Name: "notifyDelay", Label: "notifications late by up to", period: func(k *Knobs) *time.Duration {
+		return &k.NotifyDelay
+	}},
 	{Name: "latency", Label: "latency of a call", period: func(k *Knobs) *time.Duration { return &k.Latency }},
 	{Name: "printTime", Label: "time to print", period: func(k *Knobs) *time.Duration { return &k.PrintTime }},
 	{Name: "tokenLife", Label: "life of a token", period: func(k *Knobs) *time.Duration { return &k.TokenLife }},

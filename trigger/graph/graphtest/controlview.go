@@ -81,7 +81,8 @@ func (s *Sim) serveState(w http.ResponseWriter, _ *http.Request) {
 	}
 	writeJSON(w, http.StatusOK, apiState{
 		Seed: s.seed, Tenant: s.Tenant(), Outage: s.outageName(), Knobs: dialsOf(s.knobs.Load()), Printers: s.Printers(),
-		Definitions: s.Definitions(), Subscriptions: subs, DeviceCodes: s.DeviceCodes(), Paper: s.Paper(), Calls: s.AllCalls(), Audit: s.Audit(),
+		Definitions: s.Definitions(), Subscriptions: subs, DeviceCodes: s.DeviceCodes(), Paper: s.Paper(),
+		Calls: s.AllCalls(), Audit: s.Audit(),
 	})
 }
 
@@ -150,7 +151,8 @@ func (s *Sim) servePage(w http.ResponseWriter, r *http.Request) {
 func (s *Sim) view(r *http.Request) pageView {
 	k := s.knobs.Load()
 	v := pageView{
-		Host: r.Host, Tenant: k.Tenant, Outage: s.outageName(), Seed: s.seed, Hostile: k.hostile(), Users: s.Users(), Codes: s.DeviceCodes(), Audit: s.Audit(),
+		Host: r.Host, Tenant: k.Tenant, Outage: s.outageName(), Seed: s.seed, Hostile: k.hostile(), Users: s.Users(),
+		Codes: s.DeviceCodes(), Audit: s.Audit(),
 	}
 	if n, err := strconv.Atoi(r.URL.Query().Get("refresh")); err == nil {
 		v.Refresh = min(max(n, 0), 60)
@@ -220,7 +222,8 @@ func (s *Sim) viewJobs(v *pageView) {
 			continue
 		}
 		ended := j.State == stateCompleted || j.State == stateCanceled || j.State == stateAborted
-		v.Jobs = append(v.Jobs, jobView{j, names[j.ID.Printer], names[j.RedirectedTo.Printer], roughly(time.Since(j.Created)), !ended})
+		v.Jobs = append(v.Jobs,
+			jobView{j, names[j.ID.Printer], names[j.RedirectedTo.Printer], roughly(time.Since(j.Created)), !ended})
 	}
 }
 

@@ -50,14 +50,18 @@ type listJSON[T any] struct {
 const context0 = "https://graph.microsoft.com/v1.0/$metadata#"
 
 func (s *Sim) newDefinition(appID, displayName, appName string) *definition {
-	d := &definition{id: s.dice.guid("definition", fmt.Sprint(len(s.defOrder))), displayName: displayName, appID: appID, appName: appName}
+	d := &definition{
+		id: s.dice.guid("definition", fmt.Sprint(len(s.defOrder))), displayName: displayName, appID: appID, appName: appName,
+	}
 	s.definitions[d.id] = d
 	s.defOrder = append(s.defOrder, d)
 	return d
 }
 
 func (d *definition) json() definitionJSON {
-	return definitionJSON{ID: d.id, DisplayName: d.displayName, CreatedBy: appIdentityJSON{AppID: d.appID, DisplayName: d.appName}}
+	return definitionJSON{
+		ID: d.id, DisplayName: d.displayName, CreatedBy: appIdentityJSON{AppID: d.appID, DisplayName: d.appName},
+	}
 }
 
 func (s *Sim) listDefinitions(c *call) reply {
@@ -144,7 +148,8 @@ func (s *Sim) deleteDefinition(c *call) reply {
 	return reply{status: 204}
 }
 
-// DeleteDefinition removes a task definition with its triggers and subscriptions, as if its app or an administrator had.
+// DeleteDefinition removes a task definition with its triggers and subscriptions, as if its app or an
+// administrator had.
 func (s *Sim) DeleteDefinition(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,7 +187,9 @@ func (s *Sim) listTasks(c *call) reply {
 	}
 	k := s.knobs.Load()
 	oldest := time.Now().Add(-k.TaskMemory)
-	out := listJSON[taskJSON]{Context: context0 + "print/taskDefinitions('" + c.Definition + "')/tasks", Value: []taskJSON{}}
+	out := listJSON[taskJSON]{
+		Context: context0 + "print/taskDefinitions('" + c.Definition + "')/tasks", Value: []taskJSON{},
+	}
 	s.mu.Lock()
 	d, r := s.ownDefinition(c)
 	if d == nil {

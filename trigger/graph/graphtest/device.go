@@ -48,8 +48,10 @@ func (s *Sim) startDevice(c *call, a *app, form url.Values) reply {
 	s.tokens.mu.Unlock()
 	uri := s.knobs.Load().VerificationURI
 	return reply{status: 200, body: deviceReply{
-		UserCode: d.userCode, DeviceCode: code, VerificationURI: uri, ExpiresIn: int(deviceCodeLife / time.Second), Interval: int(cmp.Or(s.knobs.Load().DeviceInterval, 5*time.Second) / time.Second),
-		Message: fmt.Sprintf("To sign in, use a web browser to open the page %s and enter the code %s to authenticate.", uri, d.userCode),
+		UserCode: d.userCode, DeviceCode: code, VerificationURI: uri, ExpiresIn: int(deviceCodeLife / time.Second),
+		Interval: int(cmp.Or(s.knobs.Load().DeviceInterval, 5*time.Second) / time.Second),
+		Message: fmt.Sprintf("To sign in, use a web browser to open the page %s and enter the code %s to authenticate.",
+			uri, d.userCode),
 	}}
 }
 
@@ -68,13 +70,16 @@ func (s *Sim) grantDevice(c *call, a *app, form url.Values) reply {
 	case d == nil || got.app != a:
 		return c.authFail(400, "bad_verification_code", 70019, "The verification code is not known.")
 	case got.used:
-		return c.authFail(400, "invalid_grant", 54005, "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh token.")
+		return c.authFail(400, "invalid_grant", 54005, "OAuth2 Authorization code was already redeemed, please retry with "+
+			"a new valid code or use an existing refresh token.")
 	case got.declined:
 		return c.authFail(400, "authorization_declined", 70018, "The user declined the authorization.")
 	case !time.Now().Before(got.expires):
-		return c.authFail(400, "expired_token", 70020, "The provided value for the input parameter 'device_code' is not valid. This device code has expired.")
+		return c.authFail(400, "expired_token", 70020,
+			"The provided value for the input parameter 'device_code' is not valid. This device code has expired.")
 	case got.user == nil:
-		return c.authFail(400, "authorization_pending", 70016, "OAuth 2.0 device flow error. Authorization is pending. Continue polling.")
+		return c.authFail(400, "authorization_pending", 70016,
+			"OAuth 2.0 device flow error. Authorization is pending. Continue polling.")
 	}
 	refresh := ""
 	if got.offline {
@@ -114,7 +119,8 @@ func (s *Sim) grantRefresh(c *call, a *app, form url.Values) reply {
 		return c.authFail(400, "invalid_grant", 9002313, "Invalid request. Request is malformed or invalid.")
 	}
 	if t.revoked {
-		return c.authFail(400, "invalid_grant", 50173, "The provided grant has expired due to it being revoked, a fresh auth token is needed.")
+		return c.authFail(400, "invalid_grant", 50173,
+			"The provided grant has expired due to it being revoked, a fresh auth token is needed.")
 	}
 	return s.tokenAnswer(a, t.user, scopesOf(form), s.refreshToken(a, t.user))
 }
@@ -143,7 +149,8 @@ func (s *Sim) RefreshTokens() []string {
 	return slices.Collect(maps.Keys(s.tokens.refresh))
 }
 
-// RevokeSignIns has a user's sign-ins end, as an administrator would in the portal: no refresh token given so far is good.
+// RevokeSignIns has a user's sign-ins end, as an administrator would in the portal: no refresh token
+// given so far is good.
 func (s *Sim) RevokeSignIns(userID string) {
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()

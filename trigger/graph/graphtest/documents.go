@@ -90,7 +90,8 @@ func (s *Sim) serveDocument(w http.ResponseWriter, r *http.Request) error {
 		doc = j.doc
 	}
 	s.mu.Unlock()
-	if j == nil || doc.id != id || q.Get("sig") != s.signature(id) || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
+	if j == nil || doc.id != id || q.Get("sig") != s.signature(id) || (r.Method != http.MethodGet &&
+		r.Method != http.MethodHead) {
 		http.Error(w, "AuthenticationFailed", http.StatusForbidden)
 		return nil
 	}

@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// The fence: abort, redirect and a change of configuration succeed only while a task of a trigger made by the calling app
-// is processing. ok says it is open; otherwise the reply says why not. Which status a second attempt gets is unknown, so
-// the knobs decide.
+// The fence: abort, redirect and a change of configuration succeed only while a task of a trigger made
+// by the calling app is processing. ok says it is open; otherwise the reply says why not. Which status
+// a second attempt gets is unknown, so the knobs decide.
 func (s *Sim) fence(c *call, j *job) (reply, bool) {
 	switch {
 	case j == nil:
 		return c.notFound(), false
 	case j.task == nil || j.task.appID != c.App:
-		return c.fail(403, "Forbidden", "There is no print task in processing state for the print job that was started by a trigger of the calling application."), false
+		return c.fail(403, "Forbidden", "There is no print task in processing state for the print job that was started by "+
+			"a trigger of the calling application."), false
 	case j.task.state != stateProcessing || j.state != statePaused:
 		codes := s.knobs.Load().SecondEffect
 		return c.failWith(codes[s.dice.pick(len(codes), "second effect", c.Path)]), false

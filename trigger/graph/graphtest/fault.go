@@ -40,7 +40,8 @@ type Fault struct {
 }
 
 func (f *Fault) zero() bool {
-	return f.Refuse == 0 && !f.Drop && f.Hold == nil && f.Before == nil && f.After == nil && f.HoldReply == nil && !f.Lose && f.LoseAs == 0
+	return f.Refuse == 0 && !f.Drop && f.Hold == nil && f.Before == nil && f.After == nil && f.HoldReply == nil &&
+		!f.Lose && f.LoseAs == 0
 }
 
 // errLost means: no answer. Over sockets the connection is closed, in memory RoundTrip fails with it.

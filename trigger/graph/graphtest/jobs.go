@@ -46,7 +46,8 @@ type jobJSON struct {
 	Tasks                []taskJSON       `json:"tasks,omitempty"`
 }
 
-// jobJSON copies a job for marshalling after the lock is given back. Slices of the configuration are replaced, never written to.
+// jobJSON copies a job for marshalling after the lock is given back. Slices of the configuration are
+// replaced, never written to.
 func (s *Sim) jobJSON(j *job, documents, tasks bool) jobJSON {
 	created := s.told(j.created)
 	out := jobJSON{
@@ -72,7 +73,9 @@ func (s *Sim) jobJSON(j *job, documents, tasks bool) jobJSON {
 }
 
 func (d document) json(uploaded string) documentJSON {
-	return documentJSON{ID: d.id, DisplayName: d.name, ContentType: d.contentType, Size: d.size, UploadedDateTime: uploaded}
+	return documentJSON{
+		ID: d.id, DisplayName: d.name, ContentType: d.contentType, Size: d.size, UploadedDateTime: uploaded,
+	}
 }
 
 func optional(s string) *string {
@@ -100,7 +103,8 @@ func (c *call) expansions() (documents, tasks bool, r reply, bad bool) {
 			case "tasks":
 				tasks = true
 			default:
-				return false, false, c.badRequest("Could not find a property named '" + name + "' on type 'microsoft.graph.printJob'."), true
+				return false, false,
+					c.badRequest("Could not find a property named '" + name + "' on type 'microsoft.graph.printJob'."), true
 			}
 		}
 	}

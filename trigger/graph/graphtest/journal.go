@@ -34,8 +34,8 @@ func (j *journal) get(what string) int {
 }
 
 // Calls is how often an operation (one of the Op names) was called, whatever came of it. With " faulted" or " lost"
-// appended it counts those struck by a random fault before and after applying. Notifications count as "notifications.made",
-// ".lost", ".posted" (each that reached its receiver), ".retried" and ".dropped".
+// appended it counts those struck by a random fault before and after applying. Notifications count as
+// "notifications.made", ".lost", ".posted" (each that reached its receiver), ".retried" and ".dropped".
 func (s *Sim) Calls(op string) int { return s.log.get(op) }
 
 // AllCalls is every count there is.

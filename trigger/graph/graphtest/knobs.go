@@ -6,8 +6,8 @@ import (
 )
 
 // Knobs are everything about the simulator that can be turned. Chances are between 0 and 1. The zero value of a
-// duration, a size or a list takes the default named with it; start from [Hostile] or [Calm]. All but Seed and Tenant can
-// be changed while it runs, with [Sim.Change].
+// duration, a size or a list takes the default named with it; start from [Hostile] or [Calm]. All but
+// Seed and Tenant can be changed while it runs, with [Sim.Change].
 type Knobs struct {
 	Seed   uint64 // decides everything random; 0 = choose one, which [Sim.Seed] tells
 	Tenant string // the directory's id; default 84bd8158-6d4d-4958-8b9f-9d6445542f95
@@ -39,12 +39,14 @@ type Knobs struct {
 	JobUnknownFor time.Duration
 	ReadLag       time.Duration
 
-	// Null is the chance that a property of a job is answered with null, for each of NullOf; by default for all of [Nulls].
+	// Null is the chance that a property of a job is answered with null, for each of NullOf; by default
+	// for all of [Nulls].
 	Null   float64
 	NullOf []string
 
 	// What the documentation leaves open. A list with several entries is drawn from.
-	SecondEffect     []int    // status of abort, redirect or PATCH job when the fence is closed because the work is done; default 400, 403, 404, 409
+	// status of abort, redirect or PATCH job when the fence is closed because the work is done; default 400, 403, 404, 409
+	SecondEffect     []int
 	SecondFinish     []int    // status of PATCH task on a finished task; default 200, 400, 404, 409
 	AbortEndsTask    float64  // chance that abort (or cancel) ends the task by itself
 	RedirectedStates []string // state of a job after redirect; default completed
@@ -67,13 +69,16 @@ type Knobs struct {
 	TaskPage   int           // tasks in one page; default 20
 	JobPage    int           // jobs, groups, definitions and other entries in one page; default 50
 
-	// BindQueues are printers whose triggers an administrator would make as soon as there is a definition to bind: each one
-	// named here, and without a trigger, is bound to the next definition an app makes.
+	// BindQueues are printers whose triggers an administrator would make as soon as there is a definition
+	// to bind: each one named here, and without a trigger, is bound to the next definition an app makes.
 	BindQueues []string
 
-	TokenLife       time.Duration // default 3599 s
-	ClockAhead      time.Duration // of the authority and Graph against the machine's: in the header Date, in every time that is told, and where assertions and the ends of subscriptions are looked at
-	ResourceBase    string        // start of parentUrl, redirectedTo and @odata.id; default https://graph.microsoft.com/v1.0
+	TokenLife time.Duration // default 3599 s
+	// of the authority and Graph against the machine's: in the header Date, in every time that is told,
+	// and where assertions and the ends of subscriptions are looked at
+	ClockAhead time.Duration
+	// start of parentUrl, redirectedTo and @odata.id; default https://graph.microsoft.com/v1.0
+	ResourceBase    string
 	DocumentBase    string        // origin of pre-authenticated payload URLs; default another name of the calling host
 	ForeignNextLink string        // when set, @odata.nextLink leads to this origin instead: a client must not follow
 	VerificationURI string        // where a device code is typed in; default https://microsoft.com/devicelogin
@@ -91,7 +96,10 @@ func Hostile() Knobs {
 		LoseNotification: 0.05, DuplicateNotification: 0.05, NotifyDelay: 200 * time.Millisecond, NoParentURL: 0.1, Join: 4,
 		UnknownWords: 0.01, AbortEndsTask: 0.5,
 		JobUnknown: 0.05, JobUnknownFor: time.Second,
-		Null: 0.05, NullOf: []string{"configuration.mediaType", "configuration.quality", "configuration.margin", "status.description", "status.details", "createdBy.displayName"},
+		Null: 0.05, NullOf: []string{
+			"configuration.mediaType", "configuration.quality", "configuration.margin", "status.description", "status.details",
+			"createdBy.displayName",
+		},
 		SecondEffect: []int{400, 403, 404, 409}, SecondFinish: []int{200, 400, 404, 409},
 		RedirectedStates: []string{"completed", "aborted", "canceled"},
 		PrintTime:        2 * time.Second,
@@ -103,19 +111,22 @@ func Calm() Knobs {
 	return Knobs{SecondEffect: []int{400}, SecondFinish: []int{200}, AbortEndsTask: 1}
 }
 
-// Become takes the faults and open questions of other and keeps what describes this simulator (identity, wiring, sizes, times).
+// Become takes the faults and open questions of other and keeps what describes this simulator
+// (identity, wiring, sizes, times).
 func (k *Knobs) Become(other Knobs) {
 	k.Throttle, k.Unavailable, k.LoseReply = other.Throttle, other.Unavailable, other.LoseReply
 	k.LoseNotification, k.DuplicateNotification = other.LoseNotification, other.DuplicateNotification
 	k.NotifyDelay, k.NoParentURL, k.UnknownWords = other.NotifyDelay, other.NoParentURL, other.UnknownWords
 	k.SecondEffect, k.SecondFinish = other.SecondEffect, other.SecondFinish
 	k.AbortEndsTask, k.RedirectedStates = other.AbortEndsTask, other.RedirectedStates
-	k.RetryFraction, k.JobUnknown, k.JobUnknownFor, k.ReadLag, k.Null, k.NullOf = other.RetryFraction, other.JobUnknown, other.JobUnknownFor, other.ReadLag, other.Null, other.NullOf
+	k.RetryFraction, k.JobUnknown, k.JobUnknownFor, k.ReadLag, k.Null, k.NullOf = other.RetryFraction, other.JobUnknown,
+		other.JobUnknownFor, other.ReadLag, other.Null, other.NullOf
 }
 
 // hostile reports whether any random fault is switched on.
 func (k *Knobs) hostile() bool {
-	return k.Throttle+k.Unavailable+k.LoseReply+k.LoseNotification+k.DuplicateNotification+k.UnknownWords+k.JobUnknown+k.Null > 0
+	return k.Throttle+k.Unavailable+k.LoseReply+k.LoseNotification+k.DuplicateNotification+k.UnknownWords+k.JobUnknown+
+		k.Null > 0
 }
 
 func (k Knobs) withDefaults() *Knobs {

@@ -34,7 +34,8 @@ func (s *Sim) handshake(ctx context.Context, target string) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	token := "Validation: Testing client application reachability for subscription Request-Id: " + crand.Text()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, escapeQuery(target, "validationToken", token), http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, escapeQuery(target, "validationToken", token),
+		http.NoBody)
 	if err != nil {
 		return errors.New("The address is not valid.")
 	}
@@ -48,7 +49,8 @@ func (s *Sim) handshake(ctx context.Context, target string) error {
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	switch {
 	case err != nil || res.StatusCode != http.StatusOK:
-		return fmt.Errorf("Notification endpoint must respond with 200 OK to validation request, but responded %d.", res.StatusCode)
+		return fmt.Errorf("Notification endpoint must respond with 200 OK to validation request, but responded %d.",
+			res.StatusCode)
 	case kind != "text/plain":
 		return errors.New("Notification endpoint must answer with content type text/plain.")
 	case string(body) != token:
@@ -115,7 +117,9 @@ func (s *Sim) notification(k *Knobs, sub *subscription, t *task) notificationJSO
 	n := notificationJSON{
 		ID: s.dice.guid("notification", sub.id+t.id), Subscription: sub.id, Expires: s.told(sub.expires),
 		ClientState: optional(sub.clientState), ChangeType: "created", Resource: resource, Tenant: k.Tenant,
-		ResourceData: &resourceDataJSON{Type: "#Microsoft.Graph.printTask", ODataID: k.ResourceBase + "/" + resource, ID: t.id},
+		ResourceData: &resourceDataJSON{
+			Type: "#Microsoft.Graph.printTask", ODataID: k.ResourceBase + "/" + resource, ID: t.id,
+		},
 	}
 	if !s.dice.chance(k.NoParentURL, "no parentUrl", sub.id+t.id) {
 		n.ResourceData.ParentURL = s.resourceURL(t.job.id)
@@ -128,7 +132,8 @@ func (s *Sim) watchExpiry(sub *subscription) {
 	if sub.stopLifecycle != nil {
 		sub.stopLifecycle()
 	}
-	sub.stopLifecycle = s.chores.after(time.Until(sub.expires)-s.knobs.Load().ReauthorizeBefore, func() { s.requireReauthorization(sub) })
+	sub.stopLifecycle = s.chores.after(time.Until(sub.expires)-s.knobs.Load().ReauthorizeBefore,
+		func() { s.requireReauthorization(sub) })
 }
 
 func (s *Sim) requireReauthorization(sub *subscription) {

@@ -76,14 +76,16 @@ type operation struct {
 func Roles() []string {
 	return []string{
 		"PrintTaskDefinition.ReadWrite.All", "PrintJob.ReadBasic.All", "PrintJob.Read.All", "PrintJob.ReadWriteBasic.All",
-		"PrintJob.Manage.All", "Printer.Read.All", "Printer.ReadWrite.All", "GroupMember.Read.All", "User.ReadBasic.All", "User.Read.All",
+		"PrintJob.Manage.All", "Printer.Read.All", "Printer.ReadWrite.All", "GroupMember.Read.All", "User.ReadBasic.All",
+		"User.Read.All",
 	}
 }
 
 var (
 	definitionRoles = []string{"PrintTaskDefinition.ReadWrite.All"}
 	jobReadRoles    = []string{
-		"PrintJob.ReadBasic.All", "PrintJob.Read.All", "PrintJob.ReadWriteBasic.All", "PrintJob.ReadWrite.All", "PrintJob.Manage.All",
+		"PrintJob.ReadBasic.All", "PrintJob.Read.All", "PrintJob.ReadWriteBasic.All", "PrintJob.ReadWrite.All",
+		"PrintJob.Manage.All",
 	}
 	jobWriteRoles  = []string{"PrintJob.ReadWriteBasic.All", "PrintJob.ReadWrite.All", "PrintJob.Manage.All"}
 	redirectRoles  = []string{"PrintJob.Manage.All"}

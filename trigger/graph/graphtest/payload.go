@@ -113,8 +113,9 @@ func zipped(pages int, filler int64) (*payload, error) {
 	for left := filler; left > 0; left -= int64(len(blank)) {
 		crc = crc32.Update(crc, crc32.IEEETable, blank[:min(left, int64(len(blank)))])
 	}
+	size := uint64(filler) //nolint:gosec // never negative
 	w, err := z.CreateRaw(&zip.FileHeader{
-		Name: "Resources/filler.bin", Method: zip.Store, CRC32: crc, CompressedSize64: uint64(filler), UncompressedSize64: uint64(filler), //nolint:gosec // never negative
+		Name: "Resources/filler.bin", Method: zip.Store, CRC32: crc, CompressedSize64: size, UncompressedSize64: size,
 	})
 	if err != nil {
 		return nil, err
@@ -156,15 +157,18 @@ func parts(z *zip.Writer, pages int) error {
 	var list strings.Builder
 	for i := range pages {
 		fmt.Fprintf(&list, `<PageContent Source="Pages/%d.fpage"/>`, i+1)
-		if err := add(fmt.Sprintf("Documents/1/Pages/%d.fpage", i+1), `<FixedPage Width="793" Height="1122" xmlns="`+oxpsSpace+`"/>`); err != nil {
+		if err := add(fmt.Sprintf("Documents/1/Pages/%d.fpage", i+1),
+			`<FixedPage Width="793" Height="1122" xmlns="`+oxpsSpace+`"/>`); err != nil {
 			return err
 		}
 	}
 	for _, p := range [][2]string{
 		{"Documents/1/FixedDocument.fdoc", `<FixedDocument xmlns="` + oxpsSpace + `">` + list.String() + `</FixedDocument>`},
-		{"FixedDocumentSequence.fdseq", `<FixedDocumentSequence xmlns="` + oxpsSpace + `"><DocumentReference Source="/Documents/1/FixedDocument.fdoc"/></FixedDocumentSequence>`},
+		{"FixedDocumentSequence.fdseq", `<FixedDocumentSequence xmlns="` + oxpsSpace +
+			`"><DocumentReference Source="/Documents/1/FixedDocument.fdoc"/></FixedDocumentSequence>`},
 		{"_rels/.rels", `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">` +
-			`<Relationship Id="R0" Type="` + oxpsSpace + `/fixedrepresentation" Target="/FixedDocumentSequence.fdseq"/></Relationships>`},
+			`<Relationship Id="R0" Type="` + oxpsSpace +
+			`/fixedrepresentation" Target="/FixedDocumentSequence.fdseq"/></Relationships>`},
 		{"[Content_Types].xml", `<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">` +
 			`<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>` +
 			`<Default Extension="fdseq" ContentType="application/vnd.ms-package.xps-fixeddocumentsequence+xml"/>` +

@@ -66,9 +66,11 @@ func (p *printer) json() printerJSON {
 		seen = time.Now()
 	}
 	return printerJSON{
-		ID: p.ID, DisplayName: p.DisplayName, Manufacturer: p.Manufacturer, Model: p.Model, IsShared: p.share != nil, HasPhysicalDevice: !p.Virtual,
-		IsAcceptingJobs: accepting, RegisteredDateTime: p.registered.UTC().Format(stamp), LastSeenDateTime: seen.UTC().Format(stamp),
-		Status: printerStatusJSON{State: p.State, Details: append([]string{}, p.details...)},
+		ID: p.ID, DisplayName: p.DisplayName, Manufacturer: p.Manufacturer, Model: p.Model, IsShared: p.share != nil,
+		HasPhysicalDevice: !p.Virtual,
+		IsAcceptingJobs:   accepting, RegisteredDateTime: p.registered.UTC().Format(stamp),
+		LastSeenDateTime: seen.UTC().Format(stamp),
+		Status:           printerStatusJSON{State: p.State, Details: append([]string{}, p.details...)},
 	}
 }
 
@@ -94,16 +96,21 @@ func (s *Sim) getPrinter(c *call) reply {
 	s.garble(s.knobs.Load(), c, &out.Status.State)
 	out.Context = context0 + "print/printers/$entity"
 	if made {
-		out.Capabilities, out.Defaults = overlay(map[string]json.RawMessage{}, can), overlay(map[string]json.RawMessage{}, unless)
+		out.Capabilities, out.Defaults = overlay(map[string]json.RawMessage{}, can), overlay(map[string]json.RawMessage{},
+			unless)
 		return reply{status: 200, body: out}
 	}
 	out.Defaults = &printerDefaultsJSON{
-		CopiesPerJob: 1, ContentType: "application/oxps", Finishings: []string{"none"}, MediaSize: "A4", MediaType: "stationery",
-		ColorMode: "color", DuplexMode: "oneSided", Orientation: "portrait", PagesPerSheet: 1, Quality: "medium", DPI: 600, Scaling: "auto",
+		CopiesPerJob: 1, ContentType: "application/oxps", Finishings: []string{"none"}, MediaSize: "A4",
+		MediaType: "stationery",
+		ColorMode: "color", DuplexMode: "oneSided", Orientation: "portrait", PagesPerSheet: 1, Quality: "medium", DPI: 600,
+		Scaling: "auto",
 	}
 	out.Capabilities = overlay(asMap(&capabilitiesJSON{
-		ContentTypes: []string{"application/oxps", "application/pdf"}, ColorModes: []string{"blackAndWhite", "grayscale", "color", "auto"},
-		DuplexModes: []string{"flipOnLongEdge", "flipOnShortEdge", "oneSided"}, MediaSizes: []string{"A3", "A4", "A5", "North America Letter"},
+		ContentTypes:  []string{"application/oxps", "application/pdf"},
+		ColorModes:    []string{"blackAndWhite", "grayscale", "color", "auto"},
+		DuplexModes:   []string{"flipOnLongEdge", "flipOnShortEdge", "oneSided"},
+		MediaSizes:    []string{"A3", "A4", "A5", "North America Letter"},
 		PagesPerSheet: []int{1, 2, 4}, IsColorPrintingSupported: true, IsPageRangeSupported: true,
 	}), can)
 	return reply{status: 200, body: out}

@@ -114,7 +114,8 @@ func (s *Sim) begin(p *printer, j *job, withTask bool) *task {
 	j.state, j.description, j.details = statePaused, "The job waits for a task.", []string{"releaseWait"}
 	d := p.trigger.def
 	t := &task{
-		id: s.dice.guid("task", j.id.String()), state: stateProcessing, job: j, def: d, appID: p.trigger.appID, triggerID: p.trigger.id,
+		id: s.dice.guid("task", j.id.String()), state: stateProcessing, job: j, def: d, appID: p.trigger.appID,
+		triggerID: p.trigger.id,
 	}
 	j.task = t
 	d.tasks = append(d.tasks, t)

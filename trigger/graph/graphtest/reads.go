@@ -8,11 +8,16 @@ import (
 
 // nulls are the properties of a job that Graph may answer with null, as paths; what stands under documents is of each.
 var nulls = []string{
-	"configuration.feedOrientation", "configuration.pageRanges", "configuration.quality", "configuration.dpi", "configuration.orientation",
-	"configuration.copies", "configuration.duplexMode", "configuration.colorMode", "configuration.inputBin", "configuration.outputBin",
-	"configuration.mediaSize", "configuration.margin", "configuration.mediaType", "configuration.finishings", "configuration.pagesPerSheet",
-	"configuration.multipageLayout", "configuration.collate", "configuration.scaling", "configuration.fitPdfToPage", "configuration",
-	"status.description", "status.details", "status", "createdBy.displayName", "createdBy.userPrincipalName", "createdBy.id", "createdBy",
+	"configuration.feedOrientation", "configuration.pageRanges", "configuration.quality", "configuration.dpi",
+	"configuration.orientation",
+	"configuration.copies", "configuration.duplexMode", "configuration.colorMode", "configuration.inputBin",
+	"configuration.outputBin",
+	"configuration.mediaSize", "configuration.margin", "configuration.mediaType", "configuration.finishings",
+	"configuration.pagesPerSheet",
+	"configuration.multipageLayout", "configuration.collate", "configuration.scaling", "configuration.fitPdfToPage",
+	"configuration",
+	"status.description", "status.details", "status", "createdBy.displayName", "createdBy.userPrincipalName",
+	"createdBy.id", "createdBy",
 	"createdDateTime", "isFetchable", "documents.displayName", "documents.contentType", "documents.size",
 }
 

@@ -105,14 +105,21 @@ func (c *call) authorize(op *operation) (reply, bool) {
 	switch {
 	case c.tokenErr != "":
 		r := c.fail(401, "InvalidAuthenticationToken", c.tokenErr)
-		r.header = http.Header{"Www-Authenticate": {`Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="00000003-0000-0000-c000-000000000000"`}}
+		r.header = http.Header{
+			"Www-Authenticate": {
+				`Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", ` +
+					`client_id="00000003-0000-0000-c000-000000000000"`,
+			},
+		}
 		return r, false
 	case c.token.user == nil && !c.token.hasRole(op.roles):
-		return c.fail(403, "Forbidden", "Application is not authorized to perform this operation. Application must have one of the following scopes: "+strings.Join(op.roles, ", ")), false
+		return c.fail(403, "Forbidden", "Application is not authorized to perform this operation. Application must have "+
+			"one of the following scopes: "+strings.Join(op.roles, ", ")), false
 	case c.token.user != nil && op.delegated == nobody:
 		return c.fail(403, "Forbidden", "This operation is not supported with delegated permissions."), false
 	case c.token.user != nil && !c.token.hasScope(op.name):
-		return c.fail(403, "Forbidden", "The token has none of the following scopes: "+strings.Join(scopes[op.name], ", ")), false
+		return c.fail(403, "Forbidden", "The token has none of the following scopes: "+strings.Join(scopes[op.name], ", ")),
+			false
 	case c.token.user != nil && op.delegated == administrator && !c.token.user.Administrator:
 		return c.fail(403, "Forbidden", "The user is not a Printer Administrator."), false
 	}
@@ -146,7 +153,9 @@ func (c *call) write(w http.ResponseWriter, r reply) error {
 	return err
 }
 
-var jsonType = []string{"application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"}
+var jsonType = []string{
+	"application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
+}
 
 // decode reads a JSON body into v.
 func (c *call) decode(v any) bool { return json.Unmarshal(c.Body, v) == nil }

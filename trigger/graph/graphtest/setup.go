@@ -94,13 +94,17 @@ func (s *Sim) AddPrinter(p Printer) Printer {
 	orString(&p.State, "idle")
 	orString(&p.Manufacturer, "Contoso")
 	orString(&p.Model, "Rehearsal 1")
-	kept := &printer{Printer: p, registered: time.Now(), share: &share{id: s.dice.guid("share", p.ID), name: p.DisplayName, everyone: true, made: time.Now()}}
+	kept := &printer{
+		Printer: p, registered: time.Now(),
+		share: &share{id: s.dice.guid("share", p.ID), name: p.DisplayName, everyone: true, made: time.Now()},
+	}
 	s.printers[p.ID] = kept
 	s.printOrder = append(s.printOrder, kept)
 	return p
 }
 
-// SetPrinter changes a printer's state and whether it accepts jobs. A printer that is no longer stopped starts the jobs that waited.
+// SetPrinter changes a printer's state and whether it accepts jobs. A printer that is no longer stopped
+// starts the jobs that waited.
 func (s *Sim) SetPrinter(id, state string, accepting bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,14 +136,16 @@ func (s *Sim) SetDetails(id string, lastSeen time.Time, details ...string) error
 	return nil
 }
 
-// PlantDefinition makes a task definition as if an app had, and returns its id. The app need not be known: a foreign one is the point.
+// PlantDefinition makes a task definition as if an app had, and returns its id. The app need not be
+// known: a foreign one is the point.
 func (s *Sim) PlantDefinition(appID, displayName string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.newDefinition(appID, displayName, "").id
 }
 
-// AddTrigger binds a printer to a definition as an administrator signed in to the definition's app would, and returns the trigger's id.
+// AddTrigger binds a printer to a definition as an administrator signed in to the definition's app
+// would, and returns the trigger's id.
 func (s *Sim) AddTrigger(printerID, definitionID string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -27,8 +27,9 @@ type shareJSON struct {
 
 func (p *printer) shareJSON() shareJSON {
 	return shareJSON{
-		ID: p.share.id, DisplayName: p.share.name, CreatedDateTime: p.share.made.UTC().Format(stamp), AllowAllUsers: p.share.everyone,
-		Status: printerStatusJSON{State: p.State, Details: []string{}},
+		ID: p.share.id, DisplayName: p.share.name, CreatedDateTime: p.share.made.UTC().Format(stamp),
+		AllowAllUsers: p.share.everyone,
+		Status:        printerStatusJSON{State: p.State, Details: []string{}},
 	}
 }
 
@@ -69,7 +70,10 @@ func (s *Sim) createShare(c *call) reply {
 	case p.share != nil:
 		return c.fail(409, "Conflict", "The printer is already shared.")
 	}
-	p.share = &share{id: s.dice.guid("share", id+fmt.Sprint(len(s.operations))), name: in.DisplayName, everyone: in.Everyone, made: time.Now()}
+	p.share = &share{
+		id: s.dice.guid("share", id+fmt.Sprint(len(s.operations))), name: in.DisplayName, everyone: in.Everyone,
+		made: time.Now(),
+	}
 	out := p.shareJSON()
 	out.Context = context0 + "print/shares/$entity"
 	return reply{status: 201, body: out}

@@ -50,7 +50,8 @@ const (
 	outageUnreachable
 )
 
-// New makes an empty tenant. It starts nothing; deliveries and printing happen on goroutines that [Sim.Close] waits for.
+// New makes an empty tenant. It starts nothing; deliveries and printing happen on goroutines that
+// [Sim.Close] waits for.
 func New(k Knobs) *Sim {
 	if k.Seed == 0 {
 		var b [8]byte
@@ -59,7 +60,8 @@ func New(k Knobs) *Sim {
 	}
 	s := &Sim{
 		seed: k.Seed, dice: newDice(k.Seed),
-		apps: make(map[string]*app), users: make(map[string]*User), upns: make(map[string]*User), employees: make(map[string][]*User),
+		apps: make(map[string]*app), users: make(map[string]*User), upns: make(map[string]*User),
+		employees:   make(map[string][]*User),
 		definitions: make(map[string]*definition), tasks: make(map[string]*task), printers: make(map[string]*printer),
 		operations: make(map[string]*operationTask),
 		subs:       make(map[string]*subscription), outboxes: make(map[string]*outbox),

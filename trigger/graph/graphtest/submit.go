@@ -13,7 +13,8 @@ import (
 // uploadPrefix is where documents are uploaded to: another host, with an address that needs no token.
 const uploadPrefix = "/_uploads/"
 
-// createJob begins a job of the person who is signed in. It waits for its document, and starts no task before it is started.
+// createJob begins a job of the person who is signed in. It waits for its document, and starts no task
+// before it is started.
 func (s *Sim) createJob(c *call) reply {
 	var in struct {
 		Configuration json.RawMessage `json:"configuration"`
@@ -36,7 +37,8 @@ func (s *Sim) createJob(c *call) reply {
 	}
 	j := &job{user: *c.token.user, config: cfg, doc: document{contentType: "", pages: 1}}
 	s.putJob(p, j)
-	j.state, j.description, j.details = statePaused, "The job is not a candidate for processing yet.", []string{"uploadPending"}
+	j.state, j.description, j.details = statePaused, "The job is not a candidate for processing yet.",
+		[]string{"uploadPending"}
 	j.draft = true
 	out := s.jobJSON(j, true, false)
 	out.Context = context0 + "print/printers('" + c.Printer + "')/jobs/$entity"
@@ -59,7 +61,8 @@ func (s *Sim) createUpload(c *call) reply {
 			Size        int64  `json:"size"`
 		} `json:"properties"`
 	}
-	if !c.decode(&in) || in.Properties.Size <= 0 || (in.Properties.ContentType != typePDF && in.Properties.ContentType != typeOXPS) {
+	if !c.decode(&in) || in.Properties.Size <= 0 || (in.Properties.ContentType != typePDF &&
+		in.Properties.ContentType != typeOXPS) {
 		return c.badRequest("properties are not valid.")
 	}
 	s.mu.Lock()
@@ -115,7 +118,8 @@ func (s *Sim) serveUpload(w http.ResponseWriter, r *http.Request) error {
 		status = http.StatusMethodNotAllowed
 	case j == nil || j.doc.id != id || q.Get("tempauthtoken") != s.signature(id) || !j.draft:
 		status = http.StatusForbidden
-	case int64(len(body)) != j.doc.size || r.Header.Get("Content-Range") != fmt.Sprintf("bytes 0-%d/%d", j.doc.size-1, j.doc.size):
+	case int64(len(body)) != j.doc.size || r.Header.Get("Content-Range") != fmt.Sprintf("bytes 0-%d/%d", j.doc.size-1,
+		j.doc.size):
 		status = http.StatusRequestedRangeNotSatisfiable
 	case j.doc.contentType == typePDF && !bytes.HasPrefix(body, []byte("%PDF-")):
 		status = http.StatusBadRequest

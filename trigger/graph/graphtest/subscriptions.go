@@ -41,7 +41,8 @@ type subscriptionJSON struct {
 
 func (sub *subscription) json(ahead time.Duration, withState bool) subscriptionJSON {
 	out := subscriptionJSON{
-		Context: context0 + "subscriptions/$entity", ID: sub.id, Resource: sub.resource(), ApplicationID: sub.appID, ChangeType: "created",
+		Context: context0 + "subscriptions/$entity", ID: sub.id, Resource: sub.resource(), ApplicationID: sub.appID,
+		ChangeType:      "created",
 		NotificationURL: sub.notifyURL, LifecycleNotificationURL: optional(sub.lifecycleURL),
 		ExpirationDateTime: sub.expires.Add(ahead).UTC().Format(stamp), CreatorID: sub.appID, LatestSupportedTLS: "v1_2",
 	}
@@ -102,8 +103,8 @@ func (s *Sim) createSubscription(c *call) reply {
 	return s.subscribe(c, d, in, expires)
 }
 
-// subscribed reports whether an app has a living subscription to the tasks of a definition: Graph allows one for a change
-// type and a resource, whatever its URL.
+// subscribed reports whether an app has a living subscription to the tasks of a definition: Graph
+// allows one for a change type and a resource, whatever its URL.
 func (s *Sim) subscribed(d *definition, appID string) bool {
 	now := time.Now()
 	return slices.ContainsFunc(s.subOrder, func(sub *subscription) bool {
@@ -112,7 +113,8 @@ func (s *Sim) subscribed(d *definition, appID string) bool {
 }
 
 func (c *call) secondSubscription() reply {
-	return c.fail(409, "ExtensionError", "Operation: Create; Exception: [Status Code: Conflict; Reason: Subscription to this resource already exists.]")
+	return c.fail(409, "ExtensionError",
+		"Operation: Create; Exception: [Status Code: Conflict; Reason: Subscription to this resource already exists.]")
 }
 
 // subscribe enters a subscription whose handshake succeeded.
@@ -124,8 +126,9 @@ func (s *Sim) subscribe(c *call, d *definition, in subscribeRequest, expires tim
 		return c.secondSubscription()
 	}
 	sub := &subscription{
-		id: s.dice.guid("subscription", fmt.Sprint(d.id, s.dice.pick(1<<30, "subscription", d.id))), appID: appID, clientState: in.ClientState,
-		notifyURL: in.Notify, lifecycleURL: in.Lifecycle, def: d, expires: expires,
+		id: s.dice.guid("subscription", fmt.Sprint(d.id, s.dice.pick(1<<30, "subscription", d.id))), appID: appID,
+		clientState: in.ClientState,
+		notifyURL:   in.Notify, lifecycleURL: in.Lifecycle, def: d, expires: expires,
 	}
 	s.subs[sub.id] = sub
 	s.subOrder = append(s.subOrder, sub)
@@ -268,7 +271,8 @@ func (s *Sim) Subscriptions() []Subscription {
 	var out []Subscription
 	for _, sub := range s.subOrder {
 		if now.Before(sub.expires) {
-			out = append(out, Subscription{sub.id, sub.appID, sub.def.id, sub.clientState, sub.notifyURL, sub.lifecycleURL, sub.expires})
+			out = append(out,
+				Subscription{sub.id, sub.appID, sub.def.id, sub.clientState, sub.notifyURL, sub.lifecycleURL, sub.expires})
 		}
 	}
 	return out

@@ -31,7 +31,8 @@ func (t *token) hasRole(wanted []string) bool {
 // hasScope reports whether a person's token may do an operation, as far as it needs a delegated permission.
 func (t *token) hasScope(op string) bool {
 	wanted := scopes[op]
-	return t.scopes == nil || wanted == nil || slices.ContainsFunc(wanted, func(s string) bool { return slices.Contains(t.scopes, s) })
+	return t.scopes == nil || wanted == nil ||
+		slices.ContainsFunc(wanted, func(s string) bool { return slices.Contains(t.scopes, s) })
 }
 
 var (
@@ -42,12 +43,15 @@ var (
 
 // scopes are the delegated permissions of operations, any of which suffices.
 var scopes = map[string][]string{
-	OpPrinterList: readScopes, OpPrinterCreate: append([]string{"Printer.Create"}, writeScopes...), OpOperationGet: append([]string{"Printer.Create"}, writeScopes...),
+	OpPrinterList: readScopes, OpPrinterCreate: append([]string{"Printer.Create"}, writeScopes...),
+	OpOperationGet:  append([]string{"Printer.Create"}, writeScopes...),
 	OpPrinterUpdate: writeScopes, OpPrinterDelete: {"Printer.FullControl.All"},
 	OpTriggerList: readScopes, OpTriggerGet: readScopes, OpTriggerCreate: writeScopes, OpTriggerDelete: writeScopes,
-	OpShareList: append([]string{"PrinterShare.Read.All"}, shareScopes...), OpShareCreate: shareScopes, OpShareUpdate: shareScopes,
+	OpShareList: append([]string{"PrinterShare.Read.All"}, shareScopes...), OpShareCreate: shareScopes,
+	OpShareUpdate: shareScopes,
 	OpShareDelete: shareScopes, OpAllowedList: shareScopes, OpGroupAllow: shareScopes,
-	OpUsage: {"Reports.Read.All"}, OpJobCreate: {"PrintJob.Create"}, OpJobStart: {"PrintJob.Create", "PrintJob.ReadWriteBasic", "PrintJob.ReadWrite"},
+	OpUsage: {"Reports.Read.All"}, OpJobCreate: {"PrintJob.Create"},
+	OpJobStart: {"PrintJob.Create", "PrintJob.ReadWriteBasic", "PrintJob.ReadWrite"},
 }
 
 // tokens is all that the authority remembers.
@@ -94,7 +98,8 @@ func (s *Sim) issue(a *app, u *User, scopes []string) string {
 	}
 	payload, _ := json.Marshal(claims) // strings and numbers only: never fails
 	enc := base64.RawURLEncoding
-	jwt := enc.EncodeToString([]byte(`{"typ":"JWT","alg":"RS256","kid":"simulator"}`)) + "." + enc.EncodeToString(payload) +
+	jwt := enc.EncodeToString([]byte(`{"typ":"JWT","alg":"RS256","kid":"simulator"}`)) + "." +
+		enc.EncodeToString(payload) +
 		"." + enc.EncodeToString([]byte(crand.Text()))
 	s.tokens.mu.Lock()
 	s.tokens.access[jwt] = &token{app: a, user: u, scopes: scopes, expires: now.Add(k.TokenLife)}

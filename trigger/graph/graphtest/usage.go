@@ -46,6 +46,9 @@ func (s *Sim) listUsage(c *call) reply {
 	for _, u := range days {
 		all = append(all, *u)
 	}
-	slices.SortFunc(all, func(a, b usageJSON) int { return cmp.Or(cmp.Compare(a.Date, b.Date), cmp.Compare(a.User, b.User)) })
+	slices.SortFunc(all, func(a, b usageJSON) int {
+		return cmp.Or(cmp.Compare(a.Date, b.Date),
+			cmp.Compare(a.User, b.User))
+	})
 	return page(s, c, "reports/dailyPrintUsageByUser", all)
 }

@@ -43,14 +43,16 @@ func (s *Sim) listGroups(c *call) reply {
 	all := make([]map[string]any, len(groups))
 	for i, g := range groups {
 		all[i] = c.selected(map[string]any{
-			"id": g.ID, "displayName": g.DisplayName, "securityEnabled": true, "mailEnabled": false, "groupTypes": []string{}, "description": nil,
+			"id": g.ID, "displayName": g.DisplayName, "securityEnabled": true, "mailEnabled": false, "groupTypes": []string{},
+			"description": nil,
 		})
 	}
 	return page(s, c, "groups", all)
 }
 
 func (c *call) noUser() reply {
-	return c.fail(404, "Request_ResourceNotFound", "Resource '"+c.User+"' does not exist or one of its queried reference-property objects are not present.")
+	return c.fail(404, "Request_ResourceNotFound",
+		"Resource '"+c.User+"' does not exist or one of its queried reference-property objects are not present.")
 }
 
 // SetGroups changes of which groups a user is a member.
@@ -94,7 +96,8 @@ func (s *Sim) listUsers(c *call) reply {
 	if f := c.query.Get("$filter"); f != "" {
 		m := userFilter.FindStringSubmatch(f)
 		if m == nil {
-			return c.fail(400, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified for resource 'User'.")
+			return c.fail(400, "Request_UnsupportedQuery",
+				"Unsupported or invalid query filter clause specified for resource 'User'.")
 		}
 		value := strings.ReplaceAll(m[2], "''", "'")
 		s.mu.Lock()

@@ -76,7 +76,8 @@ func keyBlob(b []byte) bool {
 		return false
 	}
 	number := func(i int) int { return int(binary.LittleEndian.Uint32(b[4*i:])) }
-	return number(1) == 8*number(3) && number(4) == 0 && number(5) == 0 && len(b) == 24+number(2)+number(3) && b[24+number(2)]&0x80 != 0
+	return number(1) == 8*number(3) && number(4) == 0 && number(5) == 0 && len(b) == 24+number(2)+number(3) &&
+		b[24+number(2)]&0x80 != 0
 }
 
 // createPrinter begins to register a printer. It is there once the operation has succeeded, and not before.
@@ -103,7 +104,8 @@ func (s *Sim) createPrinter(c *call) reply {
 			return
 		}
 		p := Printer{
-			ID: s.dice.guid("virtual printer", op.id), DisplayName: in.DisplayName, Manufacturer: in.Manufacturer, Model: in.Model,
+			ID: s.dice.guid("virtual printer", op.id), DisplayName: in.DisplayName, Manufacturer: in.Manufacturer,
+			Model: in.Model,
 			State: "unknown", NotAccepting: true, Virtual: in.HasPhysicalDevice != nil && !*in.HasPhysicalDevice,
 		}
 		op.printer = &printer{Printer: p, registered: time.Now(), maker: app, bare: true}
@@ -119,7 +121,10 @@ func (s *Sim) createPrinter(c *call) reply {
 			finish()
 		})
 	}
-	return reply{status: 202, header: http.Header{"Operation-Location": {k.ResourceBase + "/print/operations/" + op.id}, "Retry-After": {"1"}}}
+	return reply{
+		status: 202,
+		header: http.Header{"Operation-Location": {k.ResourceBase + "/print/operations/" + op.id}, "Retry-After": {"1"}},
+	}
 }
 
 func (s *Sim) getOperation(c *call) reply {
@@ -136,14 +141,16 @@ func (s *Sim) getOperation(c *call) reply {
 	switch {
 	case op.printer != nil:
 		p := op.printer.json()
-		out.Status, out.Printer, out.Certificate = statusJSON{"succeeded", "The operation has completed successfully."}, &p, "simulated"
+		out.Status, out.Printer, out.Certificate = statusJSON{"succeeded", "The operation has completed successfully."}, &p,
+			"simulated"
 	case op.fails && !time.Now().Before(op.done):
 		out.Status = statusJSON{"failed", "The operation has failed."}
 	}
 	return reply{status: 200, body: out}
 }
 
-// updatePrinter takes attributes from the app that registered the printer, if it has no device; from people only what is theirs to say.
+// updatePrinter takes attributes from the app that registered the printer, if it has no device; from
+// people only what is theirs to say.
 func (s *Sim) updatePrinter(c *call) reply {
 	var in struct {
 		Capabilities map[string]json.RawMessage `json:"capabilities"`
@@ -157,7 +164,8 @@ func (s *Sim) updatePrinter(c *call) reply {
 	}
 	for name, raw := range in.Capabilities {
 		if !slices.Contains(capabilityNames, name) || bytes.Contains(raw, []byte(`""`)) {
-			return c.badRequest("The property '" + name + "' does not exist on type 'microsoft.graph.printerCapabilities', or its value is not valid.")
+			return c.badRequest("The property '" + name + "' does not exist on type 'microsoft.graph.printerCapabilities', " +
+				"or its value is not valid.")
 		}
 	}
 	s.mu.Lock()
@@ -169,7 +177,8 @@ func (s *Sim) updatePrinter(c *call) reply {
 	case c.token.user != nil && (in.Capabilities != nil || in.Accepting != nil || in.Status != nil):
 		return c.fail(403, "Forbidden", "Only the app that registered the printer may set these.")
 	case c.token.user == nil && (p.maker != c.App || !p.Virtual):
-		return c.fail(403, "Forbidden", "Only the app that registered the printer may update it, and only one without a physical device.")
+		return c.fail(403, "Forbidden",
+			"Only the app that registered the printer may update it, and only one without a physical device.")
 	}
 	p.capabilities, p.defaults = overlay(p.capabilities, in.Capabilities), overlay(p.defaults, in.Defaults)
 	if in.Accepting != nil {
@@ -198,12 +207,16 @@ func overlay(old, more map[string]json.RawMessage) map[string]json.RawMessage {
 
 // capabilityNames are the properties of printerCapabilities.
 var capabilityNames = []string{
-	"bottomMargins", "collation", "colorModes", "contentTypes", "copiesPerJob", "dpis", "duplexModes", "feedOrientations", "finishings",
-	"inputBins", "isColorPrintingSupported", "isPageRangeSupported", "leftMargins", "mediaColors", "mediaSizes", "mediaTypes",
-	"multipageLayouts", "orientations", "outputBins", "pagesPerSheet", "qualities", "rightMargins", "scalings", "supportsFitPdfToPage", "topMargins",
+	"bottomMargins", "collation", "colorModes", "contentTypes", "copiesPerJob", "dpis", "duplexModes", "feedOrientations",
+	"finishings",
+	"inputBins", "isColorPrintingSupported", "isPageRangeSupported", "leftMargins", "mediaColors", "mediaSizes",
+	"mediaTypes",
+	"multipageLayouts", "orientations", "outputBins", "pagesPerSheet", "qualities", "rightMargins", "scalings",
+	"supportsFitPdfToPage", "topMargins",
 }
 
-// SetCapabilities says of a printer what it can do, in JSON as Graph has it, as its vendor would; an error when it can't be read.
+// SetCapabilities says of a printer what it can do, in JSON as Graph has it, as its vendor would; an
+// error when it can't be read.
 func (s *Sim) SetCapabilities(id, capabilities string) error {
 	var more map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(capabilities), &more); err != nil {

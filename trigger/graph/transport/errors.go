@@ -41,7 +41,8 @@ func (e Error) Error() string {
 		return "no answer in time"
 	case errors.As(e.Cause, &dns):
 		return "no such host, or no name server: " + dns.Name
-	case errors.As(e.Cause, &unknownCA), errors.As(e.Cause, &host), errors.As(e.Cause, &invalid), errors.As(e.Cause, &alert):
+	case errors.As(e.Cause, &unknownCA), errors.As(e.Cause, &host), errors.As(e.Cause, &invalid),
+		errors.As(e.Cause, &alert):
 		return "TLS failed: " + e.Cause.Error()
 	case errors.As(e.Cause, &op):
 		return op.Error()
