@@ -114,7 +114,7 @@ func found(t *testing.T, dir string, words ...string) (in []string) {
 // A person who was everywhere is nowhere after they were erased, not in a byte of
 // the store's files; everybody else is as before.
 func TestErase(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "nats")
+	dir := filepath.Join(bustest.TempDir(t), "nats")
 	cfg := bus.Config{Embedded: &bus.Embedded{StoreDir: dir, MaxStore: 256 << 20}}
 	open := func() *bus.Bus {
 		t.Helper()

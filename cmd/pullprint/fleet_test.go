@@ -51,7 +51,7 @@ func newFleet(t *testing.T, k graphtest.Knobs, seed uint64) *fleet {
 	f.every, f.outages = 40*time.Millisecond, true
 	f.nats = bus.Config{URL: f.nodes.URL(), Replicas: bustest.Nodes}
 	for i := range f.replicas {
-		f.replicas[i] = &replica{dir: t.TempDir(), hook: bustest.FreeAddress(t), api: bustest.FreeAddress(t), metrics: bustest.FreeAddress(t)}
+		f.replicas[i] = &replica{dir: bustest.TempDir(t), hook: bustest.FreeAddress(t), api: bustest.FreeAddress(t), metrics: bustest.FreeAddress(t)}
 	}
 	hooks, apis := f.door(func(r *replica) string { return r.hook }), f.door(func(r *replica) string { return r.api })
 	f.api = apis

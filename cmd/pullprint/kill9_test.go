@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus"
+	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -137,7 +138,7 @@ type chaos struct {
 func newChaos(t *testing.T, k graphtest.Knobs, seed uint64) *chaos {
 	t.Helper()
 	k.Seed, k.BindQueues = seed, []string{chaosPull, chaosDirect}
-	c := &chaos{T: t, sim: graphtest.New(k), dice: rand.New(rand.NewPCG(seed, 9)), dir: t.TempDir(), metrics: mustFree(t), api: mustFree(t), jobs: map[graphtest.JobID]kind{}}
+	c := &chaos{T: t, sim: graphtest.New(k), dice: rand.New(rand.NewPCG(seed, 9)), dir: bustest.TempDir(t), metrics: mustFree(t), api: mustFree(t), jobs: map[graphtest.JobID]kind{}}
 	c.nats = bus.Config{Embedded: &bus.Embedded{StoreDir: filepath.Join(c.dir, "nats"), MaxStore: 256 << 20}}
 	t.Cleanup(c.sim.Close)
 	t.Cleanup(func() {

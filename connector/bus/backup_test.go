@@ -62,7 +62,7 @@ func TestBackupAndRestore(t *testing.T) {
 	stored := storedAt(t, b)
 	file := backedUp(t, b)
 
-	dir := filepath.Join(t.TempDir(), "nats")
+	dir := filepath.Join(bustest.TempDir(t), "nats")
 	c := restored(t, config(dir), file, false)
 	v, err := bus.VerifyBackup(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
@@ -148,7 +148,7 @@ func TestBackupIsOneMoment(t *testing.T) {
 	stop()
 	writing.Wait()
 	for i, file := range files {
-		dir := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		dir := filepath.Join(bustest.TempDir(t), fmt.Sprint(i))
 		restored(t, config(dir), file, false)
 		again := bustest.Open(t, bustest.Dir(dir))
 		for k := range keys {
@@ -180,7 +180,7 @@ func TestBackupThatIsNone(t *testing.T) {
 		"empty":     nil,
 		"newer":     append([]byte("pullprint backup 2\n"), file[19:]...),
 	} {
-		dir := filepath.Join(t.TempDir(), "nats")
+		dir := filepath.Join(bustest.TempDir(t), "nats")
 		_, _, err := bus.Restore(t.Context(), config(dir), bytes.NewReader(bad), int64(len(bad)), bus.RestoreOptions{})
 		if !errors.Is(err, bus.ErrBackup) {
 			t.Errorf("%s: %v", what, err)
@@ -194,7 +194,7 @@ func TestBackupThatIsNone(t *testing.T) {
 // A store that is used, or that holds something, is not replaced; one that is
 // replaced is kept.
 func TestRestoreRefuses(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "nats")
+	dir := filepath.Join(bustest.TempDir(t), "nats")
 	b, err := bus.Open(t.Context(), config(dir), bus.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +237,7 @@ func TestRestoreRefuses(t *testing.T) {
 // From embedded to an external server and back: everything is the same, and the
 // second run of a migration that was interrupted goes on.
 func TestMigrate(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "nats")
+	dir := filepath.Join(bustest.TempDir(t), "nats")
 	b, err := bus.Open(t.Context(), config(dir), bus.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -264,7 +264,7 @@ func TestMigrate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back := config(filepath.Join(t.TempDir(), "back"))
+	back := config(filepath.Join(bustest.TempDir(t), "back"))
 	if err := other.Canary(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestBackupOfExternalInUse(t *testing.T) {
 			<-pace.C
 		}
 	})
-	dir := t.TempDir()
+	dir := bustest.TempDir(t)
 	for i := range 5 {
 		var file bytes.Buffer
 		if err := bus.Backup(t.Context(), cfg, bus.Options{}, &file); err != nil {

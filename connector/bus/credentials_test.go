@@ -15,7 +15,7 @@ import (
 // UTF-16 it is said what it is.
 func TestCredentialsOfEditors(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := bustest.TempDir(t)
 	op, ca := bustest.NewOperator(t), bustest.NewCA(t)
 	creds := op.User(filepath.Join(dir, "user.creds"), time.Time{})
 	nkey := filepath.Join(dir, "user.nk")

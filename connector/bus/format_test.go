@@ -14,7 +14,7 @@ import (
 // A store of a newer version is refused, and what to do is told; one that a newer
 // version wrote so that we can read it is not.
 func TestFormatNewer(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "nats")
+	dir := filepath.Join(bustest.TempDir(t), "nats")
 	set := func(value string) {
 		t.Helper()
 		b, err := bus.Open(t.Context(), config(dir), bus.Options{})
@@ -107,7 +107,7 @@ func TestFormatWaitsForOthers(t *testing.T) {
 
 // Retention is that of the configuration, on streams that are there already too.
 func TestRetention(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "nats")
+	dir := filepath.Join(bustest.TempDir(t), "nats")
 	url := bustest.External(t)
 	age := func(cfg bus.Config, r bus.Retention) string {
 		t.Helper()

@@ -52,7 +52,7 @@ func config(dir string) bus.Config {
 // What a start would refuse is told without one, and what it takes is not.
 func TestWhole(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		dir := filepath.Join(t.TempDir(), "nats")
+		dir := filepath.Join(bustest.TempDir(t), "nats")
 		embedded := config(dir).Embedded
 		if err := embedded.Whole(); err != nil {
 			t.Errorf("there is no store yet: %v", err)
@@ -101,7 +101,7 @@ func TestWhole(t *testing.T) {
 // A store folder that was rolled back or deleted is not started on; the error names
 // what is missing and how to go on, and accepting the loss is recorded.
 func TestMark(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "nats")
+	dir := filepath.Join(bustest.TempDir(t), "nats")
 	b, err := bus.Open(t.Context(), config(dir), bus.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func TestMark(t *testing.T) {
 // A stream that was made anew, and messages that are gone from the middle, are
 // losses too, however far the stream has come.
 func TestMarkFindsHolesAndOthers(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "nats")
+	dir := filepath.Join(bustest.TempDir(t), "nats")
 	b, err := bus.Open(t.Context(), config(dir), bus.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +216,7 @@ func TestMarkAcceptsKills(t *testing.T) {
 // cost a write of it.
 func TestMarkIsWrittenInTime(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := bustest.TempDir(t)
 		b := bustest.Open(t, bustest.Dir(dir))
 		read := func() string {
 			text, err := os.ReadFile(dir + ".mark")

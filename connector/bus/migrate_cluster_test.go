@@ -12,7 +12,7 @@ import (
 // From embedded to a cluster of three, where each stream has three copies, and back.
 func TestMigrateToCluster(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "nats")
+	dir := filepath.Join(bustest.TempDir(t), "nats")
 	b, err := bus.Open(t.Context(), config(dir), bus.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestMigrateToCluster(t *testing.T) {
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
-	back := config(filepath.Join(t.TempDir(), "back"))
+	back := config(filepath.Join(bustest.TempDir(t), "back"))
 	begun = time.Now()
 	here, err := bus.Migrate(t.Context(), cluster, back, bus.RestoreOptions{})
 	if err != nil {

@@ -44,7 +44,7 @@ func mustFail(t *testing.T, cfg bus.Config, is error, says ...string) {
 
 func TestLock(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "deep", "store")
+	dir := filepath.Join(bustest.TempDir(t), "deep", "store")
 	b := bustest.Open(t, bustest.Dir(dir))
 	start := time.Now()
 	mustFail(t, embedded(dir, 0), bus.ErrLocked, fmt.Sprint("process ", os.Getpid()), dir, "stop that process")
@@ -75,14 +75,14 @@ func TestLock(t *testing.T) {
 
 func TestBadStore(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "file")
+	file := filepath.Join(bustest.TempDir(t), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	mustFail(t, embedded(file, 0), nil, "nats.embedded.store_dir")
 	mustFail(t, embedded(filepath.Join(file, "x"), 0), nil, "nats.embedded.store_dir")
 	if os.Getuid() != 0 {
-		dir := t.TempDir()
+		dir := bustest.TempDir(t)
 		if err := os.Chmod(dir, 0o500); err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +140,7 @@ func TestSize(t *testing.T) {
 // max_store may be changed either way; what is stored stays.
 func TestResize(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := bustest.TempDir(t)
 	for _, size := range []bus.Size{256 << 20, 1 << 30, 64 << 20, 0} {
 		b, err := bus.Open(t.Context(), embedded(dir, size), bus.Options{})
 		if err != nil {
@@ -199,7 +199,7 @@ func openExternal(t *testing.T, url string) *bus.Bus {
 
 func TestExternal(t *testing.T) {
 	t.Parallel()
-	_, url := external(t, t.TempDir(), -1)
+	_, url := external(t, bustest.TempDir(t), -1)
 	one, two := openExternal(t, url), openExternal(t, url)
 	r := mustSet(t, one.Jobs(), "a", "1", 0, 0)
 	if _, ok, err := two.Jobs().CompareAndSet(t.Context(), "a", []byte("2"), 0, 0); ok || err != nil {
@@ -220,7 +220,7 @@ func TestExternal(t *testing.T) {
 // What exists in another form is named and left as it is.
 func TestIncompatible(t *testing.T) {
 	t.Parallel()
-	_, url := external(t, t.TempDir(), -1)
+	_, url := external(t, bustest.TempDir(t), -1)
 	b := openExternal(t, url)
 	ctx := t.Context()
 	meddle := func(name string, change func(*jetstream.StreamConfig)) {
@@ -304,7 +304,7 @@ func TestVersion(t *testing.T) {
 // Everything goes on after the server was away: watch, consumer and writes.
 func TestReconnect(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := bustest.TempDir(t)
 	s, url := external(t, dir, -1)
 	port := s.ClientURL()[strings.LastIndex(s.ClientURL(), ":")+1:]
 	b := openExternal(t, url)

@@ -21,7 +21,7 @@ import (
 // serve starts a server with JetStream from the text of a configuration.
 func serve(t *testing.T, text string, more ...func(*server.Options)) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "nats.conf")
+	file := filepath.Join(bustest.TempDir(t), "nats.conf")
 	if err := os.WriteFile(file, []byte("jetstream: {sync_interval: always}\n"+text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func closing(b *bus.Bus, err error) error {
 
 func TestCredentials(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := bustest.TempDir(t)
 	op, stranger := bustest.NewOperator(t), bustest.NewOperator(t)
 	url := serve(t, "", op.Trust)
 	good := op.User(filepath.Join(dir, "good.creds"), time.Time{})
@@ -109,7 +109,7 @@ func TestCredentialsRenewed(t *testing.T) {
 	t.Parallel()
 	op := bustest.NewOperator(t)
 	url := serve(t, "", op.Trust)
-	file := op.User(filepath.Join(t.TempDir(), "user.creds"), time.Now().Add(3*time.Second))
+	file := op.User(filepath.Join(bustest.TempDir(t), "user.creds"), time.Now().Add(3*time.Second))
 	core, logs := observer.New(zap.InfoLevel)
 	b := opens(t, bus.Config{URL: url, CredentialsFile: file}, bus.Options{Logger: zap.New(core)})
 	if logs.FilterMessage("NATS credentials end soon").Len() != 1 {
@@ -146,7 +146,7 @@ func within(t *testing.T, d time.Duration, what string, ok func() bool) {
 
 func TestNkey(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := bustest.TempDir(t)
 	good, wrong := filepath.Join(dir, "good.nk"), filepath.Join(dir, "wrong.nk")
 	public := bustest.Nkey(t, good)
 	bustest.Nkey(t, wrong)
@@ -172,7 +172,7 @@ func TestNkey(t *testing.T) {
 // at once and by name.
 func TestPermission(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "user.nk")
+	file := filepath.Join(bustest.TempDir(t), "user.nk")
 	public := bustest.Nkey(t, file)
 	for allowed, words := range map[string][]string{
 		`publish: ["pullprint.>"], subscribe: ["_INBOX.>"]`:                            says("may not publish to $JS.API.INFO"),
@@ -199,7 +199,7 @@ func TestPermission(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := bustest.TempDir(t)
 	ca, stranger := bustest.NewCA(t), bustest.NewCA(t)
 	cert, key := ca.Issue(dir, "server")
 	caFile, wrongCA := ca.Write(filepath.Join(dir, "ca.pem")), stranger.Write(filepath.Join(dir, "wrong-ca.pem"))
@@ -221,7 +221,7 @@ func TestTLS(t *testing.T) {
 // another CA while the daemon runs.
 func TestTLSRenewed(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := bustest.TempDir(t)
 	at := bustest.FreeAddress(t)
 	caFile := filepath.Join(dir, "ca.pem")
 	conf := filepath.Join(dir, "nats.conf")

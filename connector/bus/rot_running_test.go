@@ -55,7 +55,7 @@ func flip(t *testing.T, pattern, text string) {
 // A record that rots while the store is in use is never taken for one that is not
 // there, by no way of reading, and no reader waits for it for ever.
 func TestRotWhileRunning(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "nats")
+	dir := filepath.Join(bustest.TempDir(t), "nats")
 	b := bustest.Open(t, bustest.Dir(dir))
 	furnish(t, b)
 	if err := b.Close(); err != nil {
@@ -97,7 +97,7 @@ func TestRotWhileRunning(t *testing.T) {
 // What was accepted as lost is taken out, all that can be read stays, and the store
 // is whole again.
 func TestAcceptDamage(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "nats")
+	dir := filepath.Join(bustest.TempDir(t), "nats")
 	b := bustest.Open(t, bustest.Dir(dir))
 	furnish(t, b)
 	want, err := everything(t.Context(), b)
@@ -143,7 +143,7 @@ func TestAcceptDamage(t *testing.T) {
 // is stopped.
 func TestScanKnowsWhatExpired(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		b := bustest.Open(t, bustest.Dir(filepath.Join(t.TempDir(), "nats")))
+		b := bustest.Open(t, bustest.Dir(filepath.Join(bustest.TempDir(t), "nats")))
 		for round := range 4 {
 			for name, kv := range bucketsOf(b) {
 				for _, key := range []string{"a", "b", "c"} {
@@ -176,7 +176,7 @@ func TestRottenTasks(t *testing.T) {
 	}{{"first", 0, 1000, tasks - 1}, {"middle", 4, 1000, tasks - 1}, {"length of the first", 0, 2, 5}, {"length", 4, 2, 5}, {"subject", 4, 20, 5}} {
 		t.Run(rot.name, func(t *testing.T) {
 			t.Parallel()
-			dir := filepath.Join(t.TempDir(), "nats")
+			dir := filepath.Join(bustest.TempDir(t), "nats")
 			b := bustest.Open(t, bustest.Dir(dir), bustest.MaxStore(64<<20))
 			for i := range tasks {
 				if _, err := b.PublishTask(t.Context(), "def", fmt.Sprint(i), fmt.Appendf(nil, "task-%02d%200000s", i, "")); err != nil {

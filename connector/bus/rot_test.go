@@ -151,7 +151,7 @@ func damage(t *testing.T, dice *rand.Rand, dir string) (what string) {
 // Whatever happens to the files of a store that is stopped, a start says so and ends,
 // or everything is there: never is a part of it taken for the whole, and nothing hangs.
 func TestRot(t *testing.T) {
-	origin := t.TempDir()
+	origin := bustest.TempDir(t)
 	store := filepath.Join(origin, "nats")
 	b := bustest.Open(t, bustest.Dir(store), bustest.MaxStore(64<<20))
 	furnish(t, b)
@@ -166,7 +166,7 @@ func TestRot(t *testing.T) {
 	refused := 0
 	for round := range *rotRounds {
 		dice := rand.New(rand.NewPCG(seed, uint64(round)))
-		dir := filepath.Join(t.TempDir(), "nats")
+		dir := filepath.Join(bustest.TempDir(t), "nats")
 		copyWithMark(t, dir, store)
 		what := damage(t, dice, filepath.Join(dir, "jetstream"))
 		cfg := bus.Config{Embedded: &bus.Embedded{StoreDir: dir, MaxStore: 64 << 20}}

@@ -42,7 +42,7 @@ func TestInspect(t *testing.T) {
 	if after, err := bus.Inspect(t.Context(), cfg); err != nil || len(after.Streams) != 9 || after.Streams[0].Replicas != 1 {
 		t.Errorf("%+v, %v", after, err)
 	}
-	dir := t.TempDir()
+	dir := bustest.TempDir(t)
 	embedded := bus.Config{Embedded: &bus.Embedded{StoreDir: dir, MaxStore: 256 << 20}}
 	empty, err := bus.Inspect(t.Context(), embedded)
 	if err != nil || !empty.Embedded || empty.Free <= 0 || empty.Needed < 255<<20 {

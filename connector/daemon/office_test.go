@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/admin"
+	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/held"
@@ -99,7 +100,7 @@ func (o *office) ask(token, method, path, body string, out any) int {
 
 func newOffice(t *testing.T, k graphtest.Knobs) *office {
 	t.Helper()
-	o := &office{t: t, dir: t.TempDir(), net: newMemoryNet(), metrics: metricsAddr}
+	o := &office{t: t, dir: bustest.TempDir(t), net: newMemoryNet(), metrics: metricsAddr}
 	o.listen = o.net.listen
 	o.hook = &deliveries{RoundTripper: o.net.transport()}
 	k.Deliver = o.hook
@@ -118,7 +119,7 @@ func newOffice(t *testing.T, k graphtest.Knobs) *office {
 // replica is another machine of the same office.
 func (o *office) replica(metrics, nats string) *office {
 	r := *o
-	r.dir, r.metrics = o.t.TempDir(), metrics
+	r.dir, r.metrics = bustest.TempDir(o.t), metrics
 	r.install(nats)
 	return &r
 }

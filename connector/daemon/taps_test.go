@@ -335,6 +335,10 @@ func TestJobPages(t *testing.T) {
 		s := opened(t, zap.NewNop())
 		defer s.end()
 		s.hold(7)
+		s.await("in the index", time.Minute, func() bool {
+			var page admin.JobList
+			return s.ask(adminToken, "GET", "/v1/jobs?state=held", "", &page) == http.StatusOK && len(page.Jobs) == 7
+		})
 		seen := map[held.Ref]bool{}
 		cursor := ""
 		for range 4 {

@@ -47,7 +47,7 @@ func Open(tb testing.TB, opts ...Option) *bus.Bus {
 		o(&s)
 	}
 	if s.dir == "" {
-		s.dir = tb.TempDir()
+		s.dir = TempDir(tb)
 	}
 	return s.open(tb)
 }
@@ -86,7 +86,7 @@ func Reopen(tb testing.TB, b *bus.Bus) *bus.Bus {
 func Kill(tb testing.TB, b *bus.Bus) {
 	tb.Helper()
 	s := mustSetup(tb, b)
-	from, to := s.dir, tb.TempDir()
+	from, to := s.dir, TempDir(tb)
 	s.dir = to
 	if err := b.Crash(func() error { return errors.Join(copyDir(to, from), copyMark(to, from)) }); err != nil {
 		tb.Fatalf("kill bus: %v", err)
@@ -98,7 +98,7 @@ func Kill(tb testing.TB, b *bus.Bus) {
 // have left stands there then.
 func KillIn(tb testing.TB, b *bus.Bus, dir string) {
 	tb.Helper()
-	to := filepath.Join(tb.TempDir(), "left")
+	to := filepath.Join(TempDir(tb), "left")
 	err := b.Crash(func() error { return errors.Join(copyDir(to, dir), copyMark(to, dir)) })
 	if err == nil {
 		err = errors.Join(os.RemoveAll(dir), os.Rename(to, dir), os.Rename(to+".mark", dir+".mark"))

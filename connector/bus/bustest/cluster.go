@@ -51,7 +51,7 @@ func StartCluster(tb testing.TB) *Cluster {
 func layCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	c := &Cluster{tb: tb}
-	dir := tb.TempDir()
+	dir := TempDir(tb)
 	var routes [Nodes]string
 	for i := range Nodes {
 		c.addrs[i], routes[i] = FreeAddress(tb), FreeAddress(tb)
@@ -121,7 +121,7 @@ func Port(o *server.Options) { o.Host, o.Port = "127.0.0.1", server.RANDOM_PORT 
 
 // Store gives the server a store that ends with the test.
 func Store(tb testing.TB) func(*server.Options) {
-	return func(o *server.Options) { o.StoreDir = tb.TempDir() }
+	return func(o *server.Options) { o.StoreDir = TempDir(tb) }
 }
 
 func startServer(tb testing.TB, file string, more ...func(*server.Options)) *server.Server {

@@ -32,7 +32,7 @@ var deployedKeys = []string{"NATS_ADMIN_NKEY", "PULLPRINT_NKEY", "BRIDGE_NKEY", 
 // store, and it is alone.
 func StartDeployed(t *testing.T, file string) *Deployed {
 	t.Helper()
-	dir := t.TempDir()
+	dir := TempDir(t)
 	ca := NewCA(t)
 	d := &Deployed{Nkeys: map[string]string{}, TLS: bus.TLS{CAFile: ca.Write(filepath.Join(dir, "ca.pem"))}}
 	cert, key := ca.Issue(dir, "server")

@@ -20,7 +20,7 @@ type Disk struct {
 // to mount; where those are missing the test is skipped.
 func NewDisk(tb testing.TB, size int64) *Disk {
 	tb.Helper()
-	d := &Disk{tb: tb, Dir: tb.TempDir()}
+	d := &Disk{tb: tb, Dir: TempDir(tb)}
 	if err := syscall.Mount("tmpfs", d.Dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", size)); err != nil {
 		tb.Skipf("a disk that can be full needs the right to mount one: %v", err)
 	}

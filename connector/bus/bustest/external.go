@@ -20,7 +20,7 @@ func ExternalWith(tb testing.TB, change func(*server.Options), limits map[string
 	tb.Helper()
 	o := &server.Options{
 		ServerName: "external", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
-		JetStream: true, StoreDir: tb.TempDir(), SyncAlways: true,
+		JetStream: true, StoreDir: TempDir(tb), SyncAlways: true,
 	}
 	change(o)
 	s, err := server.NewServer(o)

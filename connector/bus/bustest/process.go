@@ -55,7 +55,7 @@ type Processes struct {
 // StartProcesses starts the cluster by command, which is Node.
 func StartProcesses(tb testing.TB, command string) *Processes {
 	tb.Helper()
-	p := &Processes{Cluster: layCluster(tb), command: command, logs: tb.TempDir()}
+	p := &Processes{Cluster: layCluster(tb), command: command, logs: TempDir(tb)}
 	tb.Cleanup(func() {
 		for i := range Nodes {
 			p.Kill(i)

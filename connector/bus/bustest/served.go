@@ -23,7 +23,7 @@ type Served struct {
 // NATS without credentials is the user named. It ends with the test.
 func ServeMQTT(tb testing.TB, conf, user string) Served {
 	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "nats-server.conf")
+	path := filepath.Join(TempDir(tb), "nats-server.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		tb.Fatal(err)
 	}
