@@ -117,7 +117,7 @@ type noted struct {
 	died     int  // as in note
 	tracked  bool // waits are noted
 	failed   bool
-	give     func() // the place in alone
+	unlock   func() // the place in alone
 }
 
 // note is what stands in the store of it.
@@ -129,14 +129,14 @@ func (n *noted) note(by string, waiting bool) note {
 	return text
 }
 
-// everybody is how many may be under way at once; one that has to be alone takes
+// maxParallel is how many may be under way at once; one that has to be alone takes
 // all of it.
-const everybody = 1 << 20
+const maxParallel = 1 << 20
 
 func newInflight(d *Deps, since func(time.Time) time.Duration, log *zap.Logger) *inflight {
 	return &inflight{
 		kv: d.Inflight, by: d.Instance, sole: d.Sole, began: time.Now(), since: since, log: log,
-		alone: semaphore.NewWeighted(everybody), mine: map[string]*noted{},
+		alone: semaphore.NewWeighted(maxParallel), mine: map[string]*noted{},
 	}
 }
 
@@ -309,18 +309,18 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 		}
 		return nil, err
 	}
-	give, err := f.place(ctx, found.Crashes)
+	unlock, err := f.place(ctx, found.Crashes)
 	if err != nil {
 		return nil, err
 	}
 	n := &noted{
 		key: key, since: time.Now(), users: 1, crashes: found.Crashes, died: found.Died,
-		tracked: f.sole || found.Crashes >= maxCrashes-1, give: give,
+		tracked: f.sole || found.Crashes >= maxCrashes-1, unlock: unlock,
 	}
 	var ok bool
 	n.revision, ok, err = f.put(ctx, key, n.note(f.by, false), revision)
 	if err != nil || !ok {
-		give()
+		unlock()
 		return nil, err
 	}
 	if found.Crashes > 0 {
@@ -335,10 +335,10 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 
 // place waits until a job may be under way: one more death and it is left alone, so
 // nothing else is to be under way then.
-func (f *inflight) place(ctx context.Context, crashes int) (give func(), err error) {
+func (f *inflight) place(ctx context.Context, crashes int) (unlock func(), err error) {
 	n := int64(1)
 	if crashes == maxCrashes-1 {
-		n = everybody
+		n = maxParallel
 	}
 	ctx, cancel := context.WithTimeout(ctx, aloneWithin)
 	defer cancel()
@@ -392,7 +392,7 @@ func (f *inflight) ended(n *noted, well bool) {
 // end takes the note back. What a process may have died at before is forgotten only
 // when it went well.
 func (f *inflight) end(ctx context.Context, key string, n *noted) {
-	n.give()
+	n.unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin) // a stop must not leave it behind
 	defer cancel()
 	n.written.Lock()

@@ -95,7 +95,7 @@ type holding struct {
 	// fields are those of what is stored under a key.
 	fields func(key string) fields
 	// own reports whether a key is a person's own: it is removed with them.
-	own func(w who, key string, value []byte) bool
+	own func(w identity, key string, value []byte) bool
 	// life is how long what is written again is kept; 0 is for ever.
 	life func(value []byte) time.Duration
 }
@@ -105,7 +105,7 @@ func always(f fields) func(string) fields { return func(string) fields { return 
 func (p *People) jobs() holding {
 	return holding{
 		"jobs", p.Jobs, always(jobFields),
-		func(w who, key string, _ []byte) bool { owner, _, _ := strings.Cut(key, "."); return w.is(owner) },
+		func(w identity, key string, _ []byte) bool { owner, _, _ := strings.Cut(key, "."); return w.is(owner) },
 		func(value []byte) time.Duration {
 			var rec held.Record
 			if json.Unmarshal(value, &rec) == nil && rec.State.Final() {
@@ -123,7 +123,7 @@ func (p *People) badges() holding {
 }
 
 func (p *People) state() holding {
-	return holding{"state", p.State, stateFields, func(w who, key string, value []byte) bool {
+	return holding{"state", p.State, stateFields, func(w identity, key string, value []byte) bool {
 		words := strings.Split(key, ".")
 		switch words[0] {
 		case "delegation":
@@ -138,7 +138,7 @@ func (p *People) state() holding {
 }
 
 // ownedBy reports whether the member owner is the person.
-func ownedBy(w who, _ string, value []byte) bool {
+func ownedBy(w identity, _ string, value []byte) bool {
 	var of struct {
 		Owner string `json:"owner"`
 	}
@@ -163,26 +163,26 @@ type record struct {
 	kind   bus.Kind
 	fields fields
 	// own reports whether a record is a person's own: it is removed with them.
-	own func(w who, body []byte) bool
+	own func(w identity, body []byte) bool
 	// others are the members that a person may read in a record of somebody else.
 	others []string
 }
 
-func ownDecision(w who, body []byte) bool { return ownedBy(w, "", body) }
+func ownDecision(w identity, body []byte) bool { return ownedBy(w, "", body) }
 
 var records = []record{
 	{bus.Decisions, decisionFields, ownDecision, []string{
 		"id", "at", "point", "verdict", "reason", "printer", "job", "queue", "device", "actor",
 	}},
-	{bus.Audit, actionFields, func(who, []byte) bool { return false }, []string{
+	{bus.Audit, actionFields, func(identity, []byte) bool { return false }, []string{
 		"id", "at", "action", "actor", "to", "device", "account", "note",
 	}},
 	{bus.Ledger, entryFields, ownEntry, []string{"account", "seq", "at", "kind", "by"}},
-	{bus.Dead, deadFields, func(who, []byte) bool { return false }, nil},
+	{bus.Dead, deadFields, func(identity, []byte) bool { return false }, nil},
 }
 
 // ownEntry reports whether an entry of the history is of the person's account.
-func ownEntry(w who, body []byte) bool {
+func ownEntry(w identity, body []byte) bool {
 	var of struct {
 		Account string `json:"account"`
 	}
@@ -191,7 +191,7 @@ func ownEntry(w who, body []byte) bool {
 
 // isThing refuses the id of a printer, a task or an app: nothing of it is a person's.
 func (p *People) isThing(ctx context.Context, id string) error {
-	w := newWho(id)
+	w := newIdentity(id)
 	found := false
 	look := func(f fields, raw []byte) {
 		if !w.within(raw) {
@@ -221,7 +221,7 @@ func (p *People) isThing(ctx context.Context, id string) error {
 		}
 	}
 	if found {
-		return fmt.Errorf("%w: it is the id of a printer, a task, a definition or an app, and of no person", ErrNobody)
+		return fmt.Errorf("%w: it is the id of a printer, a task, a definition or an app, and of no person", ErrUnknownPerson)
 	}
 	return nil
 }

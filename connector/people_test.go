@@ -142,7 +142,7 @@ func TestErase(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%+v", done)
-	if _, err := peopleOf(b).Export(t.Context(), leaverName); !errors.Is(err, connector.ErrNobody) {
+	if _, err := peopleOf(b).Export(t.Context(), leaverName); !errors.Is(err, connector.ErrUnknownPerson) {
 		t.Errorf("still known by name: %v", err)
 	}
 	after, err := peopleOf(b).Export(t.Context(), leaverID)

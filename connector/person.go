@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	// ErrNobody says that nothing tells who is meant.
-	ErrNobody = errors.New("nobody is known here by that name")
+	// ErrUnknownPerson says that nothing tells who is meant.
+	ErrUnknownPerson = errors.New("nobody is known here by that name")
 	// ErrDirectory says that Entra could not be asked who has a user name.
 	ErrDirectory = errors.New("Entra can't be asked for the user name") //nolint:staticcheck // a name
 )
@@ -53,16 +53,16 @@ func OwnerID(ctx context.Context, d UserDirectory, field, user string) (string, 
 	return found.ID, nil
 }
 
-// who is a person: the object id in lower case, and the user names that are theirs
+// identity is a person: the object id in lower case, and the user names that are theirs
 // beyond doubt.
-type who struct {
+type identity struct {
 	id    string
 	names []string
 	words []*regexp.Regexp // the names in texts; the id is the first
 }
 
-func newWho(id string, names ...string) who {
-	w := who{id: id, names: names}
+func newIdentity(id string, names ...string) identity {
+	w := identity{id: id, names: names}
 	for _, word := range append([]string{id}, names...) {
 		w.words = append(w.words, regexp.MustCompile("(?i)"+regexp.QuoteMeta(word)))
 	}
@@ -70,21 +70,21 @@ func newWho(id string, names ...string) who {
 }
 
 // is reports whether the value of a field is the person.
-func (w who) is(value string) bool {
+func (w identity) is(value string) bool {
 	return strings.EqualFold(value, w.id) ||
 		slices.ContainsFunc(w.names, func(n string) bool { return strings.EqualFold(n, value) })
 }
 
 // within reports whether the bytes of a record may tell of the person: what is not
 // is not read any further. An escape may hide a letter.
-func (w who) within(raw []byte) bool {
+func (w identity) within(raw []byte) bool {
 	return slices.ContainsFunc(w.words, func(r *regexp.Regexp) bool { return r.Match(raw) }) ||
 		strings.Contains(string(raw), `\u`)
 }
 
 // hide puts quota.Erased in a text wherever the id or a name of the person stands
 // as a word of its own.
-func (w who) hide(text string) string {
+func (w identity) hide(text string) string {
 	for i, word := range w.words {
 		var out strings.Builder
 		from := 0
@@ -167,25 +167,25 @@ func (p *People) resolve(ctx context.Context, user string, badges enrolled) (str
 		return id, nil
 	}
 	if !graph.ValidUserName(user) {
-		return "", fmt.Errorf("%w: write an Entra object ID (a GUID) or a user name like anna@contoso.com", ErrNobody)
+		return "", fmt.Errorf("%w: write an Entra object ID (a GUID) or a user name like anna@contoso.com", ErrUnknownPerson)
 	}
 	return p.named(ctx, user, slices.Collect(maps.Keys(badges[strings.ToLower(user)])))
 }
 
 // find is who an object id or a user name stands for.
-func (p *People) find(ctx context.Context, user string) (who, error) {
+func (p *People) find(ctx context.Context, user string) (identity, error) {
 	badges, err := p.enrolled(ctx)
 	if err != nil {
-		return who{}, err
+		return identity{}, err
 	}
 	id, err := p.resolve(ctx, user, badges)
 	if err != nil {
-		return who{}, err
+		return identity{}, err
 	}
 	if err := p.isThing(ctx, id); err != nil {
-		return who{}, err
+		return identity{}, err
 	}
-	return newWho(id, p.namesOf(ctx, id, badges)...), nil
+	return newIdentity(id, p.namesOf(ctx, id, badges)...), nil
 }
 
 // named is the object id of a user name; owners have it on their badges. Who enrols
@@ -204,18 +204,18 @@ func (p *People) named(ctx context.Context, name string, owners []string) (strin
 	}
 	switch {
 	case len(owners) > 1:
-		return "", fmt.Errorf("%w: badges of several people have it; give the Entra object ID", ErrNobody)
+		return "", fmt.Errorf("%w: badges of several people have it; give the Entra object ID", ErrUnknownPerson)
 	case len(owners) == 0 && p.Users != nil:
 		return "", fmt.Errorf("%w: Entra knows no user of that name, and no badge has it; if the account was deleted, "+
-			"give its Entra object ID", ErrNobody)
+			"give its Entra object ID", ErrUnknownPerson)
 	case len(owners) == 0:
 		return "", fmt.Errorf("%w: no badge has it, and Entra is asked only by the running daemon; give the Entra object ID",
-			ErrNobody)
+			ErrUnknownPerson)
 	}
 	id, ok := graph.CanonicalGUID(owners[0])
 	if !ok {
 		return "", fmt.Errorf("%w: the badge that has it belongs to no Entra object ID; revoke that badge by its --id",
-			ErrNobody)
+			ErrUnknownPerson)
 	}
 	if p.Users != nil {
 		switch _, lives, err := p.Users.User(ctx, id); {
@@ -223,7 +223,7 @@ func (p *People) named(ctx context.Context, name string, owners []string) (strin
 			return "", fmt.Errorf("%w: %w; try again, or give the Entra object ID", ErrDirectory, err)
 		case lives:
 			return "", fmt.Errorf("%w: Entra knows no user of that name, and the owner of the badge that has it is a user of "+
-				"another name; give the Entra object ID", ErrNobody)
+				"another name; give the Entra object ID", ErrUnknownPerson)
 		}
 	}
 	return id, nil

@@ -67,7 +67,7 @@ func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, e
 
 // forget removes the traces of keys that were removed. An earlier version may have
 // stored ids as they were typed: lower case or capitals.
-func (p *People) forget(ctx context.Context, w who, how Erasure) error {
+func (p *People) forget(ctx context.Context, w identity, how Erasure) error {
 	for _, id := range []string{w.id, strings.ToUpper(w.id)} {
 		if err := p.Jobs.Forget(ctx, id+".>"); err != nil {
 			return err
@@ -95,7 +95,7 @@ type waitingJob struct {
 
 // finish refuses a person with jobs that have not come to their end, or aborts
 // those that are held.
-func (p *People) finish(ctx context.Context, w who, how Erasure) (canceled int, err error) {
+func (p *People) finish(ctx context.Context, w identity, how Erasure) (canceled int, err error) {
 	jobs := p.jobs()
 	var waiting []waitingJob
 	paid := 0
@@ -138,7 +138,7 @@ func (p *People) finish(ctx context.Context, w who, how Erasure) (canceled int, 
 
 // paidBy reports whether a person's account pays for a job, or does again when a newer
 // charge comes to nothing.
-func paidBy(w who, c *held.Charge) bool {
+func paidBy(w identity, c *held.Charge) bool {
 	for ; c != nil; c = c.Before {
 		for _, a := range c.Accounts() {
 			if w.is(a.Key()) {
@@ -158,7 +158,7 @@ type told struct {
 
 // eraseKeys removes the keys of a bucket that are a person's, and takes them out of
 // those of others. It goes through all, then says how many are left.
-func (p *People) eraseKeys(ctx context.Context, h holding, w who, done *Erased) error {
+func (p *People) eraseKeys(ctx context.Context, h holding, w identity, done *Erased) error {
 	var list []told
 	err := h.kv.Each(ctx, ">", func(key string, value []byte, rev uint64) error {
 		if h.own(w, key, value) || h.fields(key).concerns(w, value) {
@@ -188,7 +188,7 @@ func (p *People) eraseKeys(ctx context.Context, h holding, w who, done *Erased) 
 
 // eraseKey erases a key, or what is in it of a person, as it is by now. ok is false
 // when others change it all the while.
-func (p *People) eraseKey(ctx context.Context, h holding, w who, f told, done *Erased) (ok bool, err error) {
+func (p *People) eraseKey(ctx context.Context, h holding, w identity, f told, done *Erased) (ok bool, err error) {
 	for range maxConflicts {
 		own := h.own(w, f.key, f.value)
 		switch {
@@ -232,7 +232,7 @@ func ended(value []byte) bool {
 
 // eraseRecords removes the records of a stream that are a person's own. One that
 // only tells of them is stored again without, at the end, before it is removed.
-func (p *People) eraseRecords(ctx context.Context, r record, w who, done *Erased) error {
+func (p *People) eraseRecords(ctx context.Context, r record, w identity, done *Erased) error {
 	var remove []uint64
 	var rewrite []bus.Record
 	err := p.Records.Scan(ctx, r.kind, func(rec bus.Record) error {

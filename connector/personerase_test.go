@@ -82,10 +82,10 @@ func TestEraseNobody(t *testing.T) {
 		"", "held", "owner", "pullprint", "1", "d1", "redirect", ".*", "@", "Follow-Me", "a b@contoso.com", "nobody@contoso.com", leaverID[:35],
 		pullID, strings.ToUpper(westID), appID,
 	} {
-		if done, err := p.Erase(t.Context(), user, connector.Erasure{ForgetBudget: true}); !errors.Is(err, connector.ErrNobody) {
+		if done, err := p.Erase(t.Context(), user, connector.Erasure{ForgetBudget: true}); !errors.Is(err, connector.ErrUnknownPerson) {
 			t.Errorf("erase %q: %+v %v", user, done, err)
 		}
-		if out, err := p.Export(t.Context(), user); !errors.Is(err, connector.ErrNobody) {
+		if out, err := p.Export(t.Context(), user); !errors.Is(err, connector.ErrUnknownPerson) {
 			t.Errorf("export %q: %+v %v", user, out, err)
 		}
 	}
@@ -126,7 +126,7 @@ func TestEraseByName(t *testing.T) {
 				p.Users = c.users
 			}
 			done, err := p.Erase(t.Context(), c.user, connector.Erasure{})
-			if (c.want == "") != errors.Is(err, connector.ErrNobody) || done.Owner != c.want || (err == nil) != (c.want != "") {
+			if (c.want == "") != errors.Is(err, connector.ErrUnknownPerson) || done.Owner != c.want || (err == nil) != (c.want != "") {
 				t.Errorf("%+v %v", done, err)
 			}
 			var left []string

@@ -19,9 +19,9 @@ func (p *People) Export(ctx context.Context, user string) (Person, error) {
 	return p.export(ctx, w)
 }
 
-func (p *People) export(ctx context.Context, w who) (Person, error) {
+func (p *People) export(ctx context.Context, w identity) (Person, error) {
 	out := Person{User: w.id, Names: w.names, At: time.Now().UTC()}
-	shared := holding{"accounts", p.Quota, always(accountFields), func(w who, key string,
+	shared := holding{"accounts", p.Quota, always(accountFields), func(w identity, key string,
 		_ []byte,
 	) bool {
 		return w.is(key)
@@ -29,12 +29,12 @@ func (p *People) export(ctx context.Context, w who) (Person, error) {
 	for _, from := range []struct {
 		holding
 		to   *[]json.RawMessage
-		part func(w who, key string, value []byte) json.RawMessage // of what is not their own
+		part func(w identity, key string, value []byte) json.RawMessage // of what is not their own
 	}{
 		{p.jobs(), &out.Jobs, partOfJob},
-		{p.badges(), &out.Badges, func(who, string, []byte) json.RawMessage { return nil }},
+		{p.badges(), &out.Badges, func(identity, string, []byte) json.RawMessage { return nil }},
 		{shared, &out.Accounts, partOfAccount},
-		{p.state(), &out.Delegations, func(who, string, []byte) json.RawMessage { return nil }},
+		{p.state(), &out.Delegations, func(identity, string, []byte) json.RawMessage { return nil }},
 	} {
 		*from.to = []json.RawMessage{}
 		err := from.kv.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
@@ -79,7 +79,7 @@ func (p *People) export(ctx context.Context, w who) (Person, error) {
 }
 
 // partOfJob is what a person may read of somebody else's job, which they released.
-func partOfJob(_ who, _ string, value []byte) json.RawMessage {
+func partOfJob(_ identity, _ string, value []byte) json.RawMessage {
 	var job struct {
 		Decision json.RawMessage `json:"decision"`
 	}
@@ -101,7 +101,7 @@ func partOfJob(_ who, _ string, value []byte) json.RawMessage {
 
 // partOfAccount is what a person may read of an account that several share: their own
 // jobs on it.
-func partOfAccount(w who, key string, value []byte) json.RawMessage {
+func partOfAccount(w identity, key string, value []byte) json.RawMessage {
 	var all struct {
 		Reservations map[string]json.RawMessage `json:"reservations"`
 		Refunded     []json.RawMessage          `json:"refunded"`

@@ -176,7 +176,7 @@ func eachString(raw []byte, fn func(path []string, value string, start, end int)
 
 // concerns reports whether a record of a type tells of a person. One that can't be
 // read is a text.
-func (f fields) concerns(w who, raw []byte) bool {
+func (f fields) concerns(w identity, raw []byte) bool {
 	if !w.within(raw) {
 		return false
 	}
@@ -193,7 +193,7 @@ func (f fields) concerns(w who, raw []byte) bool {
 
 // without is a record without a person; changed is false when it tells nothing of
 // them.
-func (f fields) without(w who, raw []byte) (out []byte, changed bool) {
+func (f fields) without(w identity, raw []byte) (out []byte, changed bool) {
 	out, changed, err := f.rewrite(raw, func(m meaning, value string) string {
 		switch {
 		case m == person && w.is(value):
@@ -210,14 +210,14 @@ func (f fields) without(w who, raw []byte) (out []byte, changed bool) {
 	return out, changed
 }
 
-// another stands in an export for a person who is somebody else.
-const another = "another"
+// redacted stands in an export for a person who is somebody else.
+const redacted = "another"
 
 // about is a record as the person may read it: the ids of others are left out.
-func (f fields) about(w who, raw []byte) json.RawMessage {
+func (f fields) about(w identity, raw []byte) json.RawMessage {
 	out, _, err := f.rewrite(raw, func(m meaning, value string) string {
 		if _, guid := graph.CanonicalGUID(value); m == person && guid && !w.is(value) {
-			return another
+			return redacted
 		}
 		return value
 	})

@@ -35,7 +35,7 @@ func chargedIsPrinted(t *testing.T, dice *rand.Rand) {
 	w := newWorld(t, bustest.Open(t), k)
 	src := []string{weekly, "reserve: arrival\n" + weekly}[dice.IntN(2)]
 	queue := []string{pullID, pullID, directID}[dice.IntN(3)]
-	m := &mishap{
+	m := &effectFault{
 		w:       w,
 		applied: []time.Duration{0, 0, -1, time.Duration(dice.IntN(300)) * time.Second}[dice.IntN(4)],
 		stale:   []time.Duration{0, time.Duration(dice.IntN(90)) * time.Second}[dice.IntN(2)],

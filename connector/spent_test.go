@@ -21,8 +21,8 @@ import (
 
 var errReset = errors.New("connection reset")
 
-// mishap is what happens to the first effect of a job, and to reads after it.
-type mishap struct {
+// effectFault is what happens to the first effect of a job, and to reads after it.
+type effectFault struct {
 	w *world
 	// applied is how long after it was called for Graph makes the effect; negative
 	// is never. Its answer is lost.
@@ -40,7 +40,7 @@ func isEffect(r *http.Request) bool {
 	return strings.HasSuffix(r.URL.Path, "/redirect") || (r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/tasks/"))
 }
 
-func (m *mishap) RoundTrip(r *http.Request) (*http.Response, error) {
+func (m *effectFault) RoundTrip(r *http.Request) (*http.Response, error) {
 	next := m.w.sim.Transport()
 	if isEffect(r) && m.called.CompareAndSwap(0, time.Now().UnixNano()) {
 		return nil, m.effect(r, next)
@@ -75,7 +75,7 @@ func answer(r *http.Request, status int, body []byte) *http.Response {
 }
 
 // effect has Graph make the effect, now or later; nobody hears of it.
-func (m *mishap) effect(r *http.Request, next http.RoundTripper) error {
+func (m *effectFault) effect(r *http.Request, next http.RoundTripper) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return err
@@ -102,16 +102,16 @@ func (m *mishap) effect(r *http.Request, next http.RoundTripper) error {
 	return errReset
 }
 
-// through has a life reach Graph through the mishap.
-func (m *mishap) through(d *connector.Deps) { d.Graph = answered{m.w.client(m)} }
+// through has a life reach Graph through the effectFault.
+func (m *effectFault) through(d *connector.Deps) { d.Graph = answered{m.w.client(m)} }
 
 // spentCase is a way in which an effect may have happened without our knowing.
 type spentCase struct {
 	queue, src   string
-	fault        func(m *mishap)
-	then         func(t *testing.T, l *life, m *mishap, id graphtest.JobID) // after the order, before the sweeps
-	after        string                                                     // the policy from then on; empty: the same
-	wait         time.Duration                                              // between the sweeps
+	fault        func(m *effectFault)
+	then         func(t *testing.T, l *life, m *effectFault, id graphtest.JobID) // after the order, before the sweeps
+	after        string                                                          // the policy from then on; empty: the same
+	wait         time.Duration                                                   // between the sweeps
 	spent, open  int
 	audited      int // decisions to let it go on
 	printed      int
@@ -121,14 +121,14 @@ type spentCase struct {
 const late = time.Minute
 
 var spentCases = map[string]spentCase{
-	"late": {fault: func(m *mishap) { m.applied = late }, spent: 7, audited: 1, printed: 1},
-	"late, and the budget is gone by then": {fault: func(m *mishap) { m.applied = late }, then: func(t *testing.T, l *life, m *mishap, _ graphtest.JobID) {
+	"late": {fault: func(m *effectFault) { m.applied = late }, spent: 7, audited: 1, printed: 1},
+	"late, and the budget is gone by then": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life, m *effectFault, _ graphtest.JobID) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t) // not made, it says
 		spendElsewhere(t, m.w, 20)
 	}, spent: 27, audited: 1, printed: 1},
-	"when it was given back": {fault: func(m *mishap) { m.applied = 4 * time.Minute }, spent: 7, audited: 1, printed: 1},
-	"when it was given back and spent by others": {fault: func(m *mishap) { m.applied = 4 * time.Minute }, then: func(t *testing.T, l *life, m *mishap, _ graphtest.JobID) {
+	"when it was given back": {fault: func(m *effectFault) { m.applied = 4 * time.Minute }, spent: 7, audited: 1, printed: 1},
+	"when it was given back and spent by others": {fault: func(m *effectFault) { m.applied = 4 * time.Minute }, then: func(t *testing.T, l *life, m *effectFault, _ graphtest.JobID) {
 		for range 3 {
 			time.Sleep(time.Minute)
 			l.sweep(t)
@@ -136,7 +136,7 @@ var spentCases = map[string]spentCase{
 		m.w.has(t, weekly, 0, 0)
 		spendElsewhere(t, m.w, 20)
 	}, spent: 27, audited: 1, printed: 1},
-	"paid at arrival, when another try did not fit": {src: "reserve: arrival\n" + weekly, fault: func(m *mishap) { m.applied = 3 * time.Minute }, then: func(t *testing.T, l *life, m *mishap, _ graphtest.JobID) {
+	"paid at arrival, when another try did not fit": {src: "reserve: arrival\n" + weekly, fault: func(m *effectFault) { m.applied = 3 * time.Minute }, then: func(t *testing.T, l *life, m *effectFault, _ graphtest.JobID) {
 		tooLate(t, l, m, graphtest.JobID{})
 		l.sweep(t)
 		dear := m.w.live("", withPolicy(t, strings.Replace("reserve: arrival\n"+weekly, "page: 1", "page: 5", 1)))
@@ -145,14 +145,14 @@ var spentCases = map[string]spentCase{
 		}
 		dear.end()
 	}, spent: 7, audited: 1, printed: 1},
-	"late, under a policy without prices": {fault: func(m *mishap) { m.applied = late }, after: testPolicy, spent: 7, audited: 1, printed: 1},
-	"late, and canceled before that is seen": {fault: func(m *mishap) { m.applied = late }, then: func(t *testing.T, l *life, m *mishap, id graphtest.JobID) {
+	"late, under a policy without prices": {fault: func(m *effectFault) { m.applied = late }, after: testPolicy, spent: 7, audited: 1, printed: 1},
+	"late, and canceled before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life, m *effectFault, id graphtest.JobID) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t)
 		time.Sleep(late)
 		_, _ = l.worker.Cancel(l.ctx, connector.Cancellation{Key: m.w.recordKey(id), Actor: "admin"})
 	}, spent: 7, audited: 1, printed: 1},
-	"late, and forgotten before that is seen": {fault: func(m *mishap) { m.applied = late }, then: func(t *testing.T, l *life, m *mishap, id graphtest.JobID) {
+	"late, and forgotten before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life, m *effectFault, id graphtest.JobID) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t)
 		time.Sleep(late)
@@ -160,45 +160,45 @@ var spentCases = map[string]spentCase{
 			t.Error(err)
 		}
 	}, spent: 7, audited: 1, printed: 1},
-	"late, and tapped again before that is seen": {fault: func(m *mishap) { m.applied = late }, then: func(t *testing.T, l *life, _ *mishap, _ graphtest.JobID) {
+	"late, and tapped again before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life, _ *effectFault, _ graphtest.JobID) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t)
 		time.Sleep(late)
 		_, _ = l.release.Release(l.ctx, order())
 	}, spent: 7, audited: 1, printed: 1},
-	"reads are stale, the second call is refused":               {fault: func(m *mishap) { m.stale = 10 * time.Second }, spent: 7, audited: 1, printed: 1},
-	"reads are stale for longer than a redirect is made up for": {fault: func(m *mishap) { m.stale = 3 * time.Minute }, spent: 7, audited: 1, printed: 1},
-	"never made":                  {fault: func(m *mishap) { m.applied = -1 }, then: tooLate},
-	"lost, and the job forgotten": {fault: func(m *mishap) {}, then: forget, spent: 7, audited: 1, printed: 1},
-	"lost, and all of it forgotten": {fault: func(m *mishap) {
+	"reads are stale, the second call is refused":               {fault: func(m *effectFault) { m.stale = 10 * time.Second }, spent: 7, audited: 1, printed: 1},
+	"reads are stale for longer than a redirect is made up for": {fault: func(m *effectFault) { m.stale = 3 * time.Minute }, spent: 7, audited: 1, printed: 1},
+	"never made":                  {fault: func(m *effectFault) { m.applied = -1 }, then: tooLate},
+	"lost, and the job forgotten": {fault: func(m *effectFault) {}, then: forget, spent: 7, audited: 1, printed: 1},
+	"lost, and all of it forgotten": {fault: func(m *effectFault) {
 		m.forgets = func(path string) bool { return strings.Contains(path, "/jobs") || strings.Contains(path, "/tasks/") }
 	}, wait: 5 * time.Minute, spent: 7, audited: 1, printed: 1},
-	"lost, and forgotten by the queue and the task": {fault: func(m *mishap) {
+	"lost, and forgotten by the queue and the task": {fault: func(m *effectFault) {
 		m.forgets = func(path string) bool {
 			return strings.Contains(path, pullID+"/jobs") || strings.Contains(path, "/tasks/")
 		}
 	}, spent: 7, audited: 1, printed: 1},
-	"late, records run out at once": {fault: func(m *mishap) { m.applied = late }, keptForSweep: time.Second, wait: 2 * time.Minute, spent: 7, audited: 1, printed: 1},
-	"lost, records run out at once": {fault: func(m *mishap) {}, keptForSweep: time.Second, wait: 2 * time.Minute, spent: 7, audited: 1, printed: 1},
-	"paid at arrival, late":         {src: "reserve: arrival\n" + weekly, fault: func(m *mishap) { m.applied = late }, spent: 7, audited: 1, printed: 1},
-	"paid at arrival, never made":   {src: "reserve: arrival\n" + weekly, fault: func(m *mishap) { m.applied = -1 }, then: tooLate, open: 7},
-	"complete: late":                {queue: directID, fault: func(m *mishap) { m.applied = late }, spent: 7, audited: 1, printed: 1},
-	"complete: lost":                {queue: directID, fault: func(m *mishap) {}, spent: 7, audited: 1, printed: 1},
-	"complete: lost, and forgotten": {queue: directID, fault: func(m *mishap) {}, then: forget, spent: 7, audited: 1},
-	"complete: lost, and all of it forgotten": {queue: directID, fault: func(m *mishap) {
+	"late, records run out at once": {fault: func(m *effectFault) { m.applied = late }, keptForSweep: time.Second, wait: 2 * time.Minute, spent: 7, audited: 1, printed: 1},
+	"lost, records run out at once": {fault: func(m *effectFault) {}, keptForSweep: time.Second, wait: 2 * time.Minute, spent: 7, audited: 1, printed: 1},
+	"paid at arrival, late":         {src: "reserve: arrival\n" + weekly, fault: func(m *effectFault) { m.applied = late }, spent: 7, audited: 1, printed: 1},
+	"paid at arrival, never made":   {src: "reserve: arrival\n" + weekly, fault: func(m *effectFault) { m.applied = -1 }, then: tooLate, open: 7},
+	"complete: late":                {queue: directID, fault: func(m *effectFault) { m.applied = late }, spent: 7, audited: 1, printed: 1},
+	"complete: lost":                {queue: directID, fault: func(m *effectFault) {}, spent: 7, audited: 1, printed: 1},
+	"complete: lost, and forgotten": {queue: directID, fault: func(m *effectFault) {}, then: forget, spent: 7, audited: 1},
+	"complete: lost, and all of it forgotten": {queue: directID, fault: func(m *effectFault) {
 		m.forgets = func(path string) bool { return strings.Contains(path, "/jobs") || strings.Contains(path, "/tasks/") }
 	}, wait: 5 * time.Minute, spent: 7, audited: 1, printed: 1},
-	"complete: lost, and canceled at the printer": {queue: directID, src: "refunds: {canceled: 0}\n" + weekly, fault: func(m *mishap) {}, then: func(t *testing.T, _ *life, m *mishap, id graphtest.JobID) {
+	"complete: lost, and canceled at the printer": {queue: directID, src: "refunds: {canceled: 0}\n" + weekly, fault: func(m *effectFault) {}, then: func(t *testing.T, _ *life, m *effectFault, id graphtest.JobID) {
 		_ = m.w.sim.CancelJob(id)
 	}, spent: 7, audited: 1},
 	"complete: lost, and aborted by the printer, which is given back": {
-		queue: directID, src: "refunds: {aborted: 1}\n" + weekly, fault: func(m *mishap) {}, then: func(t *testing.T, _ *life, m *mishap, id graphtest.JobID) {
+		queue: directID, src: "refunds: {aborted: 1}\n" + weekly, fault: func(m *effectFault) {}, then: func(t *testing.T, _ *life, m *effectFault, id graphtest.JobID) {
 			_ = m.w.sim.FailJob(id)
 		}, audited: 1,
 	},
 }
 
-func forget(t *testing.T, _ *life, m *mishap, id graphtest.JobID) {
+func forget(t *testing.T, _ *life, m *effectFault, id graphtest.JobID) {
 	t.Helper()
 	if err := m.w.sim.DeleteJob(id); err != nil {
 		t.Error(err)
@@ -206,7 +206,7 @@ func forget(t *testing.T, _ *life, m *mishap, id graphtest.JobID) {
 }
 
 // tooLate has the time go by in which a redirect is made up for.
-func tooLate(t *testing.T, _ *life, _ *mishap, _ graphtest.JobID) {
+func tooLate(t *testing.T, _ *life, _ *effectFault, _ graphtest.JobID) {
 	t.Helper()
 	time.Sleep(time.Minute)
 }
@@ -250,7 +250,7 @@ func (c spentCase) play(t *testing.T) {
 	if src == "" {
 		src = weekly
 	}
-	m := &mishap{w: w}
+	m := &effectFault{w: w}
 	c.fault(m)
 	keep := func(d *connector.Deps) {
 		if c.keptForSweep > 0 {

@@ -86,5 +86,5 @@ func (t *Taps) countTogether(ctx context.Context, device, mark string, now time.
 			return locks, err
 		}
 	}
-	return false, errors.New("others count all the time")
+	return false, errors.New("too many concurrent updates")
 }

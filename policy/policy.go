@@ -234,7 +234,7 @@ func (p *Policy) Summary() string {
 // Decide answers a request. It always answers: the first rule of that point
 // whose expression is true decides, or else the default. An expression that
 // fails keeps the job where it is with the reason policy.error: a broken rule
-// never makes paper. A policy in shadow answers with the default, and says what
+// never lets a job print. A policy in shadow answers with the default, and says what
 // the rules would have done.
 func (p *Policy) Decide(req Request) Decision {
 	d := p.decide(req)

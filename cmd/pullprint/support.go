@@ -149,13 +149,13 @@ func (b *bundle) configuration(e *examination) {
 	} else {
 		b.add("config.yaml", "the configuration in force", []byte(b.scrub.text(string(text))))
 	}
-	outline := e.policy.Outline()
-	for i := range outline {
-		o := &outline[i]
+	parts := e.policy.Parts()
+	for i := range parts {
+		o := &parts[i]
 		o.Name, o.When, o.Reason = b.scrub.as("rule", o.Name), b.scrub.expression(o.When), b.scrub.text(o.Reason)
 	}
 	b.addJSON("policy.json", "the rules of the policy, without their words",
-		map[string]any{"hash": e.policy.Hash(), "parts": outline})
+		map[string]any{"hash": e.policy.Hash(), "parts": parts})
 }
 
 // daemon asks the one that runs, and the journal when it does not answer.
@@ -185,7 +185,7 @@ func (b *bundle) page(ctx context.Context, e *examination) {
 	}
 }
 
-func (b *bundle) diagnosis(d admin.Diagnosis) {
+func (b *bundle) diagnosis(d admin.Diagnostics) {
 	b.add("metrics.txt", "what /metrics says", []byte(b.scrub.metrics(d.Metrics)))
 	b.add("goroutines.txt", "where the daemon's goroutines are", []byte(codeOnly(d.Stacks)))
 	b.lines("log.jsonl", "the last lines of the daemon's log", d.Lines)

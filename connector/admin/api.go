@@ -63,7 +63,7 @@ type Deps struct {
 	Swept    func() time.Time
 	Queues   []connector.Queue
 	Devices  []connector.Device
-	Insight  Insight
+	Process  Process
 	Instance string
 	Logger   *zap.Logger
 }

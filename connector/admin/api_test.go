@@ -338,7 +338,7 @@ var samples = map[string][]any{
 	"GET /v1/decisions":                     {full[DecisionList]()},
 	"GET /v1/dead":                          {full[DeadList]()},
 	"GET /v1/audit":                         {full[ActionList]()},
-	"GET /v1/diagnostics":                   {full[Diagnosis](), Diagnosis{Readiness: []string{}, Streams: []bus.StreamState{}, Lines: []string{}}},
+	"GET /v1/diagnostics":                   {full[Diagnostics](), Diagnostics{Readiness: []string{}, Streams: []bus.StreamState{}, Lines: []string{}}},
 }
 
 var some = []json.RawMessage{json.RawMessage(`{"owner":"x"}`)}

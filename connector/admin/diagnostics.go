@@ -15,8 +15,8 @@ import (
 	"pullprint/connector/bus"
 )
 
-// Insight is what the API can be asked of the process itself; all is needed.
-type Insight struct {
+// Process is what the API tells of the process itself; all fields are needed.
+type Process struct {
 	Version, Revision, Go string
 	Started               time.Time
 	Metrics               prometheus.Gatherer
@@ -26,9 +26,9 @@ type Insight struct {
 	Lines func() (lines []json.RawMessage, dropped int)
 }
 
-// Diagnosis is the answer to GET /v1/diagnostics: how the process is, for who looks
+// Diagnostics is the answer to GET /v1/diagnostics: how the process is, for those who look
 // for what is wrong. It names queues, jobs and addresses: see support-bundle.
-type Diagnosis struct {
+type Diagnostics struct {
 	Version  string    `json:"version"`
 	Revision string    `json:"revision"`
 	Go       string    `json:"go"`
@@ -54,8 +54,8 @@ type Diagnosis struct {
 func (a *API) diagnose(r *request) (any, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), listWithin)
 	defer cancel()
-	in := a.Insight
-	d := Diagnosis{
+	in := a.Process
+	d := Diagnostics{
 		Version: in.Version, Revision: in.Revision, Go: in.Go, Instance: a.Instance, Started: in.Started, Now: time.Now(),
 		Goroutines: runtime.NumGoroutine(), Streams: []bus.StreamState{}, Lines: []string{},
 	}
@@ -93,7 +93,7 @@ func (p *captured) WriteHeader(status int)      { p.status = status }
 func (p *captured) Write(b []byte) (int, error) { return p.body.Write(b) }
 
 // Diagnose asks how the daemon's process is.
-func (c *Client) Diagnose(ctx context.Context) (out Diagnosis, err error) {
+func (c *Client) Diagnose(ctx context.Context) (out Diagnostics, err error) {
 	err = c.call(ctx, http.MethodGet, "/v1/diagnostics", nil, &out)
 	return out, err
 }

@@ -66,7 +66,7 @@ func problemOf(err error) *problem {
 	case errors.Is(err, connector.ErrNoJob):
 		return failure(http.StatusNotFound, "no-such-job", "There is no such job",
 			"No record of this job; finished jobs are kept for 7 days.")
-	case errors.Is(err, connector.ErrNobody):
+	case errors.Is(err, connector.ErrUnknownPerson):
 		return failure(http.StatusNotFound, "no-such-person", "There is no such person", err.Error())
 	case errors.Is(err, connector.ErrDirectory):
 		return failure(http.StatusServiceUnavailable, "no-directory", "The user name can't be looked up", err.Error())

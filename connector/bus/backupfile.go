@@ -327,7 +327,7 @@ func (f *backupFile) each(stream string, fn func(*record) error) error {
 			if err != nil {
 				return err
 			}
-			if fleeting(m.subj) || (newest != nil && newest[m.subj] != m.seq) {
+			if ephemeral(m.subj) || (newest != nil && newest[m.subj] != m.seq) {
 				continue
 			}
 			if err := fn(&m); err != nil {

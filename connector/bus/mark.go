@@ -143,8 +143,8 @@ func (m *mark) write(file string) error {
 	return nil
 }
 
-// standing is how far a stream has come, by the server.
-type standing struct {
+// streamPosition is how far a stream has come, by the server.
+type streamPosition struct {
 	found   bool
 	last    uint64
 	created time.Time
@@ -155,16 +155,16 @@ type standing struct {
 // middle but by erasing a person.
 func onlyGrows(stream string) bool { return !strings.HasPrefix(stream, "KV_") }
 
-func (b *Bus) standing(ctx context.Context, stream string) (standing, error) {
+func (b *Bus) standing(ctx context.Context, stream string) (streamPosition, error) {
 	s, err := b.js.Stream(ctx, stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return standing{}, nil
+		return streamPosition{}, nil
 	}
 	if err != nil {
-		return standing{}, fmt.Errorf("read stream %s: %w", stream, err)
+		return streamPosition{}, fmt.Errorf("read stream %s: %w", stream, err)
 	}
 	info := s.CachedInfo()
-	st := standing{found: true, last: info.State.LastSeq, created: info.Created}
+	st := streamPosition{found: true, last: info.State.LastSeq, created: info.Created}
 	if onlyGrows(stream) {
 		st.gaps = info.State.NumDeleted
 	}
@@ -260,7 +260,7 @@ func (k *marker) acked(stream, subject string, seq uint64) {
 	}
 	s.Last = seq
 	k.mark.Streams[stream] = s
-	if fleeting(subject) || k.dirty {
+	if ephemeral(subject) || k.dirty {
 		return
 	}
 	k.dirty = true
@@ -270,8 +270,8 @@ func (k *marker) acked(stream, subject string, seq uint64) {
 	}
 }
 
-// fleeting says that a key means nothing once its process has ended.
-func fleeting(subject string) bool {
+// ephemeral says that a key means nothing once its process has ended.
+func ephemeral(subject string) bool {
 	return strings.HasPrefix(subject, "$KV."+bucketState+".lease.") ||
 		strings.HasPrefix(subject, "$KV."+bucketState+".canary.")
 }
@@ -288,7 +288,7 @@ func (k *marker) erasing(stream string, n int) error {
 }
 
 // replaced says that a stream was made again, and no loss is to be seen in that.
-func (k *marker) replaced(stream string, st standing) error {
+func (k *marker) replaced(stream string, st streamPosition) error {
 	k.mu.Lock()
 	k.mark.Streams[stream] = markStream{Last: st.last, Created: st.created, Gaps: st.gaps}
 	k.mu.Unlock()

@@ -133,7 +133,7 @@ func parse(path string, src []byte) (*Config, error) {
 		c = Config{} // where its paths start is not known
 	}
 	if err := doc.Err(); err != nil {
-		return &c, polished(err)
+		return &c, withHints(err)
 	}
 	return &c, nil
 }

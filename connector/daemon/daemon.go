@@ -1,4 +1,4 @@
-// Package daemon composes the rooms of the house into one running program.
+// Package daemon composes all parts into one running program.
 package daemon
 
 import (
@@ -60,7 +60,7 @@ type Options struct {
 // Addresses are where a started daemon listens; Admin is nil without an API.
 type Addresses struct{ Webhook, Metrics, Admin net.Addr }
 
-// daemon holds the rooms that Run joins.
+// daemon holds the components that Run joins.
 type daemon struct {
 	o         Options
 	log       *zap.Logger
@@ -76,7 +76,7 @@ type daemon struct {
 	integrity *connector.Integrity
 	worker    *connector.Worker
 	sweeper   *connector.Sweeper
-	office    office
+	services  adminServices
 	badges    *badge.Registry
 	ledger    *quota.Ledger
 	admin     *administrator        // nil when no sign-in is kept
@@ -122,7 +122,7 @@ func Run(ctx context.Context, o Options) error {
 	return err
 }
 
-// open makes every room and listens, and starts nothing but the store.
+// open makes every component and listens, and starts nothing but the store.
 func (d *daemon) open(ctx context.Context) error {
 	cfg, log, reg := d.o.Config, d.o.Logger, d.o.Registry
 	var err error

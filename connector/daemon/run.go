@@ -74,7 +74,7 @@ func (d *daemon) compose(ctx context.Context) error {
 		OnDecision: d.o.OnDecision,
 	})
 	d.sweeper = connector.NewSweeper(d.worker, d.bus)
-	if err = d.openOffice(ctx, jobs); err != nil {
+	if err = d.openAdminServices(ctx, jobs); err != nil {
 		return err
 	}
 	d.registrar, err = trigger.NewRegistrar(trigger.RegistrarOptions{
@@ -137,14 +137,14 @@ func (d *daemon) run(ctx context.Context) error {
 		})
 	}
 	if d.adminLn != nil {
-		components["api"] = d.whenReady(func(ctx context.Context) error { return d.office.server.Serve(ctx, d.adminLn) })
+		components["api"] = d.whenReady(func(ctx context.Context) error { return d.services.server.Serve(ctx, d.adminLn) })
 	}
-	if d.office.api != nil {
+	if d.services.api != nil {
 		components["taps"] = d.whenReady(func(ctx context.Context) error {
 			return d.bus.ServeTaps(ctx,
-				d.office.api.AnswerTap)
+				d.services.api.AnswerTap)
 		})
-		components["recent"] = d.office.recent.Run
+		components["recent"] = d.services.recent.Run
 	}
 	d.log.Info("daemon started", zap.String("instance", d.instance), zap.String("policy", d.policy.current.Load().Hash()),
 		zap.Int("queues", len(d.o.Config.Queues)))

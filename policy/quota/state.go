@@ -29,8 +29,8 @@ var (
 	ErrEnded = errors.New("the job is settled already")
 	// ErrFull says that an account has too much open at once.
 	ErrFull = errors.New("too much is open on the account at once")
-	// ErrCharge says that a charge makes no sense.
-	ErrCharge = errors.New("no charge that can be made")
+	// ErrCharge says that a charge is invalid.
+	ErrCharge = errors.New("invalid charge")
 )
 
 // state is what is stored of an account. Its methods are pure: they change the

@@ -24,9 +24,9 @@ var remedies = []struct{ part, hint string }{
 
 const remedy = "look at quotes, brackets and indentation, here and in the line above"
 
-// polished is err as people get to see it: each problem says what to do next,
+// withHints returns err as people get to see it: each problem says what to do next,
 // and shows nothing that looks like a secret.
-func polished(err error) error {
+func withHints(err error) error {
 	var ps strictyaml.Problems
 	if !errors.As(err, &ps) {
 		return err

@@ -14,8 +14,8 @@ type Part struct {
 	Sets bool `json:"sets,omitempty"`
 }
 
-// Outline is what the policy is made of, in its order.
-func (p *Policy) Outline() []Part {
+// Parts returns what the policy is made of, in its order.
+func (p *Policy) Parts() []Part {
 	list := []Part{}
 	for i := range p.rules {
 		r := &p.rules[i]

@@ -15,17 +15,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// office is what people have to do with: badges, releases, the API and the
-// pages. It is empty when neither admin.listen nor an external NATS lets anybody
+// adminServices are what people use: badges, releases, the API and the
+// pages. They are empty when neither admin.listen nor an external NATS lets anybody
 // in.
-type office struct {
+type adminServices struct {
 	api    *admin.API
 	recent *admin.Recent
 	server *admin.Server
 }
 
-// openOffice makes it.
-func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
+// openAdminServices makes them.
+func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error {
 	cfg, log := d.o.Config, d.o.Logger
 	if cfg.Admin.Listen == "" && (cfg.NATS.URL == "" || len(cfg.Devices) == 0) {
 		return nil // nobody could reach it
@@ -52,27 +52,27 @@ func (d *daemon) openOffice(ctx context.Context, jobs *held.Store) error {
 		return err
 	}
 	d.health.Advise(admin.Check{Name: "tokens", Ready: tokens.Lost})
-	d.office.recent = admin.NewRecent(d.bus, log)
-	d.office.api = admin.NewAPI(admin.Deps{
+	d.services.recent = admin.NewRecent(d.bus, log)
+	d.services.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: registry,
 		Delegations: delegations, Users: connector.NewUsers(d.graph), State: d.bus.State(),
-		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.office.recent, Backup: d.bus.Backup, Tokens: tokens,
+		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.services.recent, Backup: d.bus.Backup, Tokens: tokens,
 		Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
-		Insight: d.insight(), Instance: d.instance, Logger: log,
+		Process: d.insight(), Instance: d.instance, Logger: log,
 	})
-	d.office.api.People = d.people()
-	pages, err := admin.NewPages(d.office.api)
+	d.services.api.People = d.people()
+	pages, err := admin.NewPages(d.services.api)
 	if err != nil {
 		return fmt.Errorf("read pages: %w", err)
 	}
-	d.office.server = admin.NewServer(cfg.Admin, d.office.api, pages)
+	d.services.server = admin.NewServer(cfg.Admin, d.services.api, pages)
 	return nil
 }
 
 // insight is how the process is.
-func (d *daemon) insight() admin.Insight {
+func (d *daemon) insight() admin.Process {
 	b := ReadBuild()
-	return admin.Insight{
+	return admin.Process{
 		Version: b.Version, Revision: b.Revision, Go: b.Go, Started: time.Now(),
 		Metrics: d.o.Registry, Streams: d.bus.Streams, Lines: d.lines.Last().Lines,
 	}
