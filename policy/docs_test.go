@@ -96,7 +96,11 @@ func TestGuideVariables(t *testing.T) {
 	}
 	want := map[string]string{}
 	for _, v := range variables {
-		want[v.path()] = strings.ToLower(strings.TrimPrefix(v.typ.String(), "google.protobuf."))
+		name := v.name
+		if v.object != "" {
+			name = v.object + "." + name
+		}
+		want[name] = strings.ToLower(strings.TrimPrefix(v.typ.String(), "google.protobuf."))
 	}
 	if !maps.Equal(found, want) {
 		t.Errorf("the guide says %v, the code %v", found, want)

@@ -128,13 +128,6 @@ func units(r *Request, what func(*quota.Balance) quota.Amount) ref.Val {
 // room is for the variables of one request; a test holds it against the list.
 const room = 24
 
-func (v variable) path() string {
-	if v.object == "" {
-		return v.name
-	}
-	return v.object + "." + v.name
-}
-
 // objects are the names of the objects, in the order of the list.
 var objects = func() (names []string) {
 	for _, v := range variables {
