@@ -3,11 +3,9 @@ package policy
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"pullprint/policy/quota"
-	"pullprint/policy/strictyaml"
 )
 
 // allowanceFile is one allowance as it is written.
@@ -285,130 +283,4 @@ func (s Settings) Variant(j Job) bool {
 	}
 	return s.Copies >= 0 && s.Copies <= max(j.Copies, 1) && s.MediaSize == "" && s.Quality == "" &&
 		s.PagesPerSheet >= 0 && slices.Contains(append(perSheet, 0), s.PagesPerSheet)
-}
-
-// merges are what a file can say of several allowances for one job.
-var merges = []string{string(quota.First), string(quota.Sum), string(quota.Max), string(quota.Strictest)}
-
-func (l *loader) allowances(f *file) {
-	p := l.policy
-	p.merge, p.unmatched = quota.Merge(f.Merge), f.Unmatched
-	if f.Merge == "" {
-		p.merge = quota.First
-	} else if !slices.Contains(merges, f.Merge) {
-		l.doc.Add("merge", strictyaml.DidYouMean(f.Merge, merges), "%q is not a valid way to merge allowances", f.Merge)
-	}
-	switch f.Unmatched {
-	case "", unmatchedFree, unmatchedRefuse:
-	default:
-		l.doc.Add("unmatched", strictyaml.DidYouMean(f.Unmatched, []string{unmatchedFree, unmatchedRefuse}),
-			"%q is not free or refuse", f.Unmatched)
-	}
-	if len(f.Allowances) > maxRules {
-		l.doc.Add("allowances", "", "more than %d allowances", maxRules)
-		return
-	}
-	seen := map[string]int{}
-	all := 0 // the line of the first that is for everybody
-	for i, a := range f.Allowances {
-		at := fmt.Sprintf("allowances[%d]", i)
-		line := l.doc.At(at)
-		if first, twice := seen[a.Name]; twice && a.Name != "" {
-			l.doc.Add(at+".name", fmt.Sprintf("the other is in line %d", first), "two allowances are called %q", a.Name)
-		}
-		seen[a.Name] = line
-		if all != 0 && p.merge == quota.First {
-			l.doc.Add(at+".when", fmt.Sprintf("put it before the one in line %d, or write merge: sum, max or strictest", all),
-				"nobody gets this allowance: one before it is for everybody")
-		}
-		l.allowance(at, a)
-		switch strings.TrimSpace(a.When) {
-		case "true":
-			all = line
-		case "false":
-			l.doc.Add(at+".when", "say whom it is for, or leave the allowance out", "nobody gets this allowance")
-		}
-	}
-	if len(f.Allowances) > 0 && all == 0 && f.Unmatched == "" {
-		l.doc.Add("allowances", "write unmatched: refuse, or unmatched: free, or end the list with an allowance for when: "+
-			"'true'", "nothing is said of people whom no allowance is for")
-	}
-}
-
-func (l *loader) allowance(at string, f allowanceFile) {
-	l.need(at, "name", f.Name, ruleName, "a short name in lower-case letters, digits and dashes")
-	a := allowance{
-		source:    f.When,
-		Allowance: quota.Allowance{Name: f.Name, CarryOver: f.CarryOver.Amount, Overdraft: f.Overdraft.Amount},
-	}
-	switch {
-	case f.Pages.given == f.Money.given:
-		l.doc.Add(at, "write pages: 50, or money: 5.00", "the allowance has to have either pages or money")
-	case f.Money.given && l.policy.prices.currency == "":
-		l.doc.Add(at+".money", "write prices: {currency: EUR, page: 0.05}", "an allowance in money without a currency")
-	case f.Pages.given && l.policy.prices.currency != "":
-		l.doc.Add(at+".pages", "write money, or leave prices.currency out", "an allowance in pages where pages cost money")
-	}
-	a.Limit = f.Pages.Amount + f.Money.Amount
-	a.Account = l.account(at, f.Account)
-	a.Period = l.period(at, f)
-	a.when = l.expression(at+".when", f.When)
-	if a.when.usesAny(accountVariables) {
-		l.doc.Add(at+".when", "an allowance is what an account has", "an allowance can't depend on the account")
-	}
-	l.policy.allowances = append(l.policy.allowances, a)
-}
-
-// account is whose account an allowance is of: user, or group/NAME or
-// center/NAME, which all people share whom it is for.
-func (l *loader) account(at, text string) quota.Account {
-	if text == "" || text == string(quota.User) {
-		return quota.Account{Kind: quota.User}
-	}
-	kind, name, _ := strings.Cut(text, "/")
-	a := quota.Account{Kind: quota.Kind(kind), Name: name}
-	if a.Kind == quota.Group || a.Kind == quota.Center {
-		if parsed, err := quota.ParseAccount(a.Key()); err == nil && parsed == a {
-			return a
-		}
-	}
-	l.doc.Add(at+".account", "write user, group/NAME or center/NAME; a name has letters, digits, dashes and underscores",
-		"%q is not a valid account", text)
-	return quota.Account{Kind: quota.User}
-}
-
-func (l *loader) period(at string, f allowanceFile) quota.Period {
-	zone := l.policy.zone
-	if f.Zone != "" {
-		zone = l.zone(at+".zone", f.Zone)
-	}
-	known := []string{"day", "week", "month", "term"}
-	switch {
-	case f.Every == "":
-		l.doc.Add(at+".every", "one of day, week, month, term", "the allowance does not say how often it renews")
-		return quota.Period{}
-	case !slices.Contains(known, f.Every):
-		l.doc.Add(at+".every", strictyaml.DidYouMean(f.Every, known), "%q is not a valid period", f.Every)
-		return quota.Period{}
-	}
-	p, err := quota.ParsePeriod(quota.Every(f.Every), f.Anchor, zone)
-	if err != nil {
-		key := ".anchor"
-		if f.Anchor == "" {
-			key = ".every"
-		}
-		l.doc.Add(at+key, "", "%s", err)
-	}
-	return p
-}
-
-// zone is a time zone of the file.
-func (l *loader) zone(path, name string) *time.Location {
-	if err := loadZone(name); err != nil {
-		l.doc.Add(path, "write it as Europe/Zurich or +01:00", "%s", err)
-		return time.UTC
-	}
-	loc, _ := zones.Load(name)
-	zone, _ := loc.(*time.Location)
-	return zone
 }

@@ -1,0 +1,150 @@
+package config
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"pullprint/policy/strictyaml"
+	"pullprint/trigger/graph/auth"
+)
+
+// maxSecret is more than any secret has.
+const maxSecret = 64 << 10
+
+// secret checks a file that holds a secret; its content is never shown, nor a
+// name that looks like one.
+func (k *checker) secret(path, file string) {
+	if k.pasted(path, file) {
+		return
+	}
+	st, ok := k.stat(path, file, "write the secret's value into it, readable by pullprint only (chmod 600)")
+	if !ok {
+		return
+	}
+	if st.Size() > maxSecret {
+		k.add(path, "name the file that holds the secret's value and nothing else", "%s names a file of %d bytes: %s", path,
+			st.Size(), file)
+		return
+	}
+	text, ok := k.text(path, file)
+	switch {
+	case !ok:
+	case text == "":
+		k.add(path, "write the secret's value into it", "%s names an empty file: %s", path, file)
+	case path != "auth.private_key_file" && strings.ContainsAny(text, "\r\n"):
+		k.add(path, "write the secret's value into it and nothing else", "%s names a file of more than one line: %s", path,
+			file)
+	}
+	k.guarded(path, file, st)
+}
+
+// text is what is in a file with a secret or a key; ok is false when it is no text, which
+// is said.
+func (k *checker) text(path, file string) (text string, ok bool) {
+	text, err := auth.SecretFile(file)
+	switch {
+	case errors.Is(err, auth.ErrUTF16):
+		k.add(path, "save it as UTF-8", "%s names a file that is not UTF-8 text: %v", path, err)
+	case err != nil:
+		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path,
+			file, cause(err))
+	default:
+		return text, true
+	}
+	return "", false
+}
+
+// authority checks a file with certificates of those that are trusted.
+func (k *checker) authority(path, file string) {
+	if file == "" {
+		return
+	}
+	const hint = "write the certificate of the CA there, in PEM; one in DER is converted with `openssl x509 -inform der`"
+	if _, ok := k.stat(path, file, hint); !ok {
+		return
+	}
+	if _, ok := k.text(path, file); !ok {
+		return
+	}
+	if pem, err := auth.PEMFile(file); err != nil || !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		k.add(path, hint, "%s holds no certificate: %s", path, file)
+	}
+}
+
+// pasted adds a problem when a secret stands where the name of its file belongs.
+func (k *checker) pasted(path, file string) bool {
+	name := file
+	if rel, err := filepath.Rel(k.dir, file); err == nil && !strings.HasPrefix(rel, "..") {
+		name = rel
+	}
+	if !secretLike(name) {
+		return false
+	}
+	if _, err := os.Stat(file); err == nil {
+		return false
+	}
+	k.add(path, "write the secret's value into a file, readable by pullprint only (chmod 600), and name that file here",
+		"%s holds what looks like the secret itself", path)
+	return true
+}
+
+// guarded warns of a secret that others can read or its group can write. That
+// its group reads it is how systemd and Kubernetes hand secrets out.
+func (k *checker) guarded(path, file string, st os.FileInfo) {
+	if st.Mode().Perm()&0o027 != 0 {
+		k.c.Warnings = append(k.c.Warnings, strictyaml.Problem{
+			File: file, Key: path,
+			Message: fmt.Sprintf("the secret is open to others (mode %04o)", st.Mode().Perm()), Hint: "chmod 600 " + file,
+		})
+	}
+}
+
+func (k *checker) file(path, file, hint string) {
+	if file != "" {
+		k.stat(path, file, hint)
+	}
+}
+
+func (k *checker) stat(path, file, hint string) (os.FileInfo, bool) {
+	st, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		k.add(path, hint, "%s names a file that does not exist: %s", path, file)
+	case err != nil:
+		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path,
+			file, cause(err))
+	case st.IsDir():
+		k.add(path, "name the file in it", "%s names a folder: %s", path, file)
+	case !st.Mode().IsRegular():
+		k.add(path, "name a regular file", "%s names a pipe or a device: %s", path, file)
+	default:
+		if err := readable(file); err != nil {
+			k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path,
+				file, cause(err))
+			return nil, false
+		}
+		return st, true
+	}
+	return nil, false
+}
+
+func readable(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func cause(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}

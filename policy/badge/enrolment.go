@@ -1,0 +1,113 @@
+package badge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The least that a number has to be, after the chain, to be enrolled: shorter ones are
+// guessed, or are what is left of a misread card, and some readers tell of a card that
+// they can't read as of zeros alone.
+const minNumber = 4
+
+// enrollable refuses a number that can't tell one card from all others.
+func enrollable(canonical string) error {
+	switch {
+	case len(canonical) < minNumber:
+		return fmt.Errorf("%w: fewer than %d characters are left of it; show the card again, or, where cards have such "+
+			"short numbers, set a step as pad:10 or prefix in badges.normalise", ErrNumber, minNumber)
+	case strings.Trim(canonical, "0") == "" || strings.Trim(canonical, "fF") == "":
+		return fmt.Errorf("%w: it is all zeros or all F, which readers tell of a card that they can't read; show the card "+
+			"again", ErrNumber)
+	}
+	return nil
+}
+
+// Enrolment says whose badge it shall be.
+type Enrolment struct {
+	Owner             string
+	UserPrincipalName string
+	Expires           time.Time
+	By                string
+	// Replace takes the badge away from whoever has it now.
+	Replace bool
+	// AsIs takes the numbers of a CSV file that look as if a spreadsheet had changed
+	// them, where that can't be told for sure.
+	AsIs bool
+	// Warned, when set, is told after an import of the rows whose numbers are odd, as
+	// Badge.Warning tells of one badge.
+	Warned func(rows []*RowError)
+	Now    time.Time
+}
+
+func (e Enrolment) check() error {
+	_, err := e.wrong()
+	return err
+}
+
+// wrong also names the column of a CSV file that the mistake stands in.
+func (e Enrolment) wrong() (column string, err error) {
+	switch {
+	case !guid.MatchString(canonicalOwner(e.Owner)):
+		return "owner", fmt.Errorf("%w: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555",
+			ErrEnrolment)
+	case !e.Expires.IsZero() && !e.Expires.After(e.Now):
+		return "expires", fmt.Errorf("%w: it would have expired already", ErrEnrolment)
+	case len(e.UserPrincipalName) > 256 || !utf8.ValidString(e.UserPrincipalName) ||
+		strings.ContainsFunc(e.UserPrincipalName, unicode.IsControl):
+		return "user_principal_name",
+			fmt.Errorf("%w: the user principal name is too long or has characters that can't be in one", ErrEnrolment)
+	case e.UserPrincipalName != "" && (strings.Count(e.UserPrincipalName, "@") != 1 ||
+		strings.ContainsFunc(e.UserPrincipalName, unicode.IsSpace)):
+		return "user_principal_name", fmt.Errorf("%w: the user principal name is none like anna@contoso.com", ErrEnrolment)
+	}
+	return "", nil
+}
+
+// Enrol makes a badge its owner's. Doing it again changes nothing but its end;
+// taking it from somebody else needs e.Replace, or is ErrTaken.
+func (reg *Registry) Enrol(ctx context.Context, number string, e Enrolment) (Badge, error) {
+	if err := e.check(); err != nil {
+		return Badge{}, err
+	}
+	e.Owner = canonicalOwner(e.Owner)
+	canonical, err := reg.chain.Apply(number)
+	if err != nil {
+		return Badge{}, err
+	}
+	to := place(reg.keys.list[0], canonical)
+	if err := enrollable(canonical); err != nil {
+		return Badge{}, err
+	}
+	for range maxConflicts {
+		old, copies, err := reg.findNumber(ctx, number, canonical)
+		damaged := errors.Is(err, ErrDamaged) // whose it was can't be told: it is enrolled anew
+		if err != nil && !damaged && !errors.Is(err, ErrUnknown) {
+			return Badge{}, err
+		}
+		valid := len(copies) > 0 && !damaged && old.valid(e.Now) == nil
+		if valid && old.Owner != e.Owner && !e.Replace {
+			return Badge{}, ErrTaken
+		}
+		fresh := Badge{
+			ID: idOf(to), Owner: e.Owner, UserPrincipalName: e.UserPrincipalName, Enrolled: e.Now.UTC().Round(0), By: e.By,
+			Expires: e.Expires,
+		}
+		if len(copies) > 0 && !damaged {
+			fresh.ID = old.ID
+		}
+		if valid && old.Owner == e.Owner {
+			fresh.Enrolled, fresh.By = old.Enrolled, old.By
+		}
+		if ok, err := reg.settle(ctx, to, fresh, copies); err != nil || ok {
+			fresh.Warning = Odd(canonical)
+			return fresh, err
+		}
+	}
+	return Badge{}, ErrConflict
+}
