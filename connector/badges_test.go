@@ -83,7 +83,8 @@ func TestBadgesSurviveKill(t *testing.T) {
 	if got, err := last.Resolve(ctx, "1001", time.Now()); err != nil || got.ID != first.ID {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if err := badgeBook(t, b, badgeKey(3)).Check(ctx); !errors.Is(err, badge.ErrKeyChanged) || !strings.Contains(err.Error(), "2 were enrolled") {
+	if err := badgeBook(t, b, badgeKey(3)).Check(ctx); !errors.Is(err, badge.ErrKeyChanged) ||
+		!strings.Contains(err.Error(), "2 were enrolled") {
 		t.Errorf("%v", err)
 	}
 }
@@ -169,7 +170,8 @@ func TestImportBadges(t *testing.T) {
 	for i := range n {
 		fmt.Fprintf(&file, "%d;%08d-2222-4333-8444-555555555555\n", 4000+i, i%7)
 	}
-	if _, err := registry.Import(ctx, strings.NewReader(file.String()+"4000;00000001-2222-4333-8444-555555555555\n"), badgeOf("")); err == nil {
+	if _, err := registry.Import(ctx, strings.NewReader(file.String()+"4000;00000001-2222-4333-8444-555555555555\n"),
+		badgeOf("")); err == nil {
 		t.Error("a number twice")
 	}
 	count := func(owner string) (n int) {
@@ -228,7 +230,8 @@ func TestCardNumbersAreNotOnDisk(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, form := range append(forms, string(raw), strings.ToUpper(hex.EncodeToString([]byte(number))), base64.StdEncoding.EncodeToString([]byte(number))) {
+			for _, form := range append(forms, string(raw), strings.ToUpper(hex.EncodeToString([]byte(number))),
+				base64.StdEncoding.EncodeToString([]byte(number))) {
 				if bytes.Contains(content, []byte(form)) || bytes.Contains(upper, []byte(form)) {
 					t.Errorf("%s shows %q", where, form)
 				}

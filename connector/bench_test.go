@@ -56,7 +56,8 @@ func (s *stub) list(rw http.ResponseWriter, req *http.Request) {
 		if i > from+1 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"id":"%08d-2222-4333-8444-555555555555","parentUrl":"https://graph.microsoft.com/v1.0/print/printers/%s/jobs/%d","status":{"state":"processing","description":""}}`, i, pullID, i)
+		fmt.Fprintf(&b,
+			`{"id":"%08d-2222-4333-8444-555555555555","parentUrl":"https://graph.microsoft.com/v1.0/print/printers/%s/jobs/%d","status":{"state":"processing","description":""}}`, i, pullID, i)
 	}
 	b.WriteByte(']')
 	if to < s.tasks {
@@ -143,7 +144,8 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 		b.Fatal(err)
 	}
 	b.Cleanup(x.client.CloseIdleConnections)
-	if _, ok, err := x.bus.State().CompareAndSet(b.Context(), "trigger.definition", []byte(`{"id":"`+benchDefinition+`"}`), 0, 0); err != nil || !ok && instance == "bench" {
+	if _, ok, err := x.bus.State().CompareAndSet(b.Context(), "trigger.definition", []byte(`{"id":"`+benchDefinition+`"}`), 0,
+		0); err != nil || !ok && instance == "bench" {
 		b.Fatal(ok, err)
 	}
 	x.book = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: x.bus.State()})
@@ -154,7 +156,8 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 		b.Fatal(err)
 	}
 	x.worker = connector.NewWorker(connector.Deps{
-		Graph: x.client, Jobs: held.NewStore(x.bus.Jobs()), Ledger: quota.NewLedger(x.bus.Quota(), x.bus), Audit: x.bus, Verifier: x.book, Policy: func() *policy.Policy { return pol },
+		Graph: x.client, Jobs: held.NewStore(x.bus.Jobs()), Ledger: quota.NewLedger(x.bus.Quota(), x.bus), Audit: x.bus, Verifier: x.book,
+		Policy: func() *policy.Policy { return pol },
 		Queues: queues, Index: index, Metrics: metrics, Logger: zap.NewNop(), Instance: instance, Sole: instance == "bench",
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -443,9 +446,13 @@ func fill(b *testing.B, store *bus.Bus, n int) {
 		wg.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
 				rec := held.Record{
-					Ref: held.Ref{Printer: pullID, Job: strconv.FormatInt(i, 10)}, Task: fmt.Sprintf("%08d-2222-4333-8444-555555555555", i), Definition: benchDefinition,
-					Owner: fmt.Sprintf("%08d-2222-4333-8444-555555555555", i%1000), Queue: "Follow-Me", Created: now, Seen: now,
-					Decision: held.Decision{Point: "arrival", Verdict: "hold", Policy: "abcdef012345", Input: held.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"}},
+					Ref: held.Ref{Printer: pullID, Job: strconv.FormatInt(i, 10)}, Task: fmt.Sprintf("%08d-2222-4333-8444-555555555555", i),
+					Definition: benchDefinition,
+					Owner:      fmt.Sprintf("%08d-2222-4333-8444-555555555555", i%1000), Queue: "Follow-Me", Created: now, Seen: now,
+					Decision: held.Decision{
+						Point: "arrival", Verdict: "hold", Policy: "abcdef012345",
+						Input: held.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"},
+					},
 				}
 				if err := rec.Move(held.Held, now, "bench", ""); err != nil {
 					b.Error(err)

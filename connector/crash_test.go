@@ -35,8 +35,12 @@ type end struct {
 
 var ends = []end{
 	{"hold", graphtest.JobSpec{Printer: pullID}, held.Held, holdSpots, func(e graphtest.Effects) int { return e.Applied() }},
-	{"complete", graphtest.JobSpec{Printer: directID}, held.Completed, spots, func(e graphtest.Effects) int { return e.FinishApplied + e.FinishRefused }},
-	{"abort", graphtest.JobSpec{Printer: directID, Copies: 51}, held.Aborted, spots, func(e graphtest.Effects) int { return e.AbortApplied + e.AbortRefused }},
+	{"complete", graphtest.JobSpec{
+		Printer: directID,
+	}, held.Completed, spots, func(e graphtest.Effects) int { return e.FinishApplied + e.FinishRefused }},
+	{"abort", graphtest.JobSpec{Printer: directID, Copies: 51}, held.Aborted, spots, func(e graphtest.Effects) int {
+		return e.AbortApplied + e.AbortRefused
+	}},
 }
 
 // TestOneEffectThroughAnyCrash kills the process at each spot, for each way of

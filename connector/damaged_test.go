@@ -92,7 +92,8 @@ func TestReservationWithoutRecord(t *testing.T) {
 				claim := quota.Claim{Account: b.Account, Limit: b.Limit, Period: weekOf(t), Names: b.Names}
 				ledger := quota.NewLedger(w.bus.Quota(), w.bus)
 				err := ledger.Reserve(t.Context(), quota.Charge{
-					Job: held.Ref(id).Name(), Attempt: c.attempt, Owner: studentID, Amount: 3 * quota.Unit, Claims: []quota.Claim{claim}, Now: time.Now().Add(-c.age), For: c.what,
+					Job: held.Ref(id).Name(), Attempt: c.attempt, Owner: studentID, Amount: 3 * quota.Unit, Claims: []quota.Claim{claim},
+					Now: time.Now().Add(-c.age), For: c.what,
 				})
 				if err != nil {
 					t.Fatal(err)

@@ -81,7 +81,8 @@ func TestRest(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]float64{
-		"pullprint_quota_reservations": 0, "pullprint_quota_reservation_age_seconds": 0, "pullprint_queue_headroom_ratio": 1, "pullprint_trigger_drift": 0,
+		"pullprint_quota_reservations": 0, "pullprint_quota_reservation_age_seconds": 0, "pullprint_queue_headroom_ratio": 1,
+		"pullprint_trigger_drift": 0,
 	} {
 		for label, got := range gather(t, reg, name) {
 			if got != want {

@@ -64,7 +64,9 @@ type dyingState struct {
 
 var errDies = errors.New("dies here")
 
-func (d *dyingState) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, bool, error) {
+func (d *dyingState) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
+	ttl time.Duration,
+) (uint64, bool, error) {
 	if d.dies {
 		return 0, false, errDies
 	}

@@ -22,7 +22,8 @@ func TestBusiest(t *testing.T) {
 		list = append(list, connector.Arrival{At: at.Add(30 * time.Minute), Owner: "b"})
 	}
 	l := connector.Busiest(list)
-	if why, split := l.Split(); l.Jobs != 70 || l.Used() != 0.75 || !split || why != "70 of 100 jobs in 10 minutes at "+l.Since.Local().Format("15:04 on 2 Jan") {
+	if why, split := l.Split(); l.Jobs != 70 || l.Used() != 0.75 || !split ||
+		why != "70 of 100 jobs in 10 minutes at "+l.Since.Local().Format("15:04 on 2 Jan") {
 		t.Errorf("%+v: %q %v", l, why, split)
 	}
 	if why, split := connector.Busiest(list[:119]).Split(); split {

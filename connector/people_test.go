@@ -40,7 +40,9 @@ func plant(t *testing.T, b *bus.Bus, now time.Time) {
 		}
 	}
 	record := func(owner, job, actor string, state held.State) held.Record {
-		return held.Record{Ref: held.Ref{Printer: "p", Job: job}, Owner: owner, State: state, Seen: now, Decision: held.Decision{ID: job, Actor: actor}}
+		return held.Record{
+			Ref: held.Ref{Printer: "p", Job: job}, Owner: owner, State: state, Seen: now, Decision: held.Decision{ID: job, Actor: actor},
+		}
 	}
 	for i := range 3 {
 		r := record(leaverID, fmt.Sprint("l", i), "", held.Released)
@@ -61,7 +63,9 @@ func plant(t *testing.T, b *bus.Bus, now time.Time) {
 			t.Fatal(err)
 		}
 	}
-	for i, text := range []string{`{"action":"enrol","owner":"` + leaverID + `","note":"` + strings.ToUpper(leaverName) + ` has a new card"}`, `{"action":"usage"}`} {
+	for i, text := range []string{
+		`{"action":"enrol","owner":"` + leaverID + `","note":"` + strings.ToUpper(leaverName) + ` has a new card"}`, `{"action":"usage"}`,
+	} {
 		if err := b.PublishAudit(t.Context(), "enrol", fmt.Sprint("a", i), []byte(text)); err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +136,8 @@ func TestErase(t *testing.T) {
 		t.Fatal(err)
 	}
 	counts := func(p connector.Person) string {
-		return fmt.Sprint(len(p.Jobs), len(p.Badges), len(p.Accounts), len(p.Delegations), len(p.Decisions), len(p.Ledger), len(p.Audit), len(p.Dead))
+		return fmt.Sprint(len(p.Jobs), len(p.Badges), len(p.Accounts), len(p.Delegations), len(p.Decisions), len(p.Ledger), len(p.Audit),
+			len(p.Dead))
 	}
 	if got := counts(before); before.User != leaverID || got != "4 1 1 2 2 4 1 1" {
 		t.Errorf("%s: %s", before.User, got)

@@ -69,7 +69,10 @@ func TestEraseNobody(t *testing.T) {
 	b := bustest.Open(t)
 	plant(t, b, time.Now())
 	keep(t, b.State(), "trigger.definition", `{"id":"`+westID+`","name":"pullprint","app":"`+appID+`"}`)
-	job := held.Record{Ref: held.Ref{Printer: pullID, Job: "77"}, Owner: stayerID, Queue: "Follow-Me", State: held.Held, Trail: []held.Step{{State: held.Held, Note: "came to " + pullID}}}
+	job := held.Record{
+		Ref: held.Ref{Printer: pullID, Job: "77"}, Owner: stayerID, Queue: "Follow-Me", State: held.Held,
+		Trail: []held.Step{{State: held.Held, Note: "came to " + pullID}},
+	}
 	value, err := json.Marshal(job)
 	if err != nil {
 		t.Fatal(err)
@@ -224,8 +227,10 @@ func TestEraseConflict(t *testing.T) {
 func TestExportOfOneAlone(t *testing.T) {
 	b := bustest.Open(t)
 	plant(t, b, time.Now())
-	keep(t, b.Quota(), "center.lab2", `{"seq":2,"reservations":{"p/1":{"job":"p/1","owner":"`+stayerID+`"},"p/2":{"job":"p/2","owner":"`+leaverID+`","amount":1}},"refunded":[{"owner":"`+stayerID+`"}]}`)
-	if err := b.PublishAudit(t.Context(), "delegate", "d", []byte(`{"action":"delegate","owner":"`+stayerID+`","to":"`+leaverID+`"}`)); err != nil {
+	keep(t, b.Quota(), "center.lab2", `{"seq":2,"reservations":{"p/1":{"job":"p/1","owner":"`+stayerID+`"},"p/2":{"job":"p/2","owner":"`+
+		leaverID+`","amount":1}},"refunded":[{"owner":"`+stayerID+`"}]}`)
+	if err := b.PublishAudit(t.Context(), "delegate", "d",
+		[]byte(`{"action":"delegate","owner":"`+stayerID+`","to":"`+leaverID+`"}`)); err != nil {
 		t.Fatal(err)
 	}
 	out, err := peopleOf(b).Export(t.Context(), leaverID)

@@ -87,7 +87,8 @@ func chargedIsPrinted(t *testing.T, dice *rand.Rand) {
 		open = 7 * quota.Unit
 	}
 	if b.Spent != want || b.Reserved != open {
-		t.Errorf("printed %d times; spent %s, reserved %s; applied %s, stale %s, canceled %v\n%v\n%s %+v", printed, b.Spent, b.Reserved, m.applied, m.stale, canceled, did, rec.State, rec.Trail)
+		t.Errorf("printed %d times; spent %s, reserved %s; applied %s, stale %s, canceled %v\n%v\n%s %+v", printed, b.Spent, b.Reserved,
+			m.applied, m.stale, canceled, did, rec.State, rec.Trail)
 	}
 	told := 0
 	for _, d := range w.audit(t) {

@@ -76,14 +76,22 @@ func TestPrinterStateKeeps(t *testing.T) {
 		details        []string
 		text           string // empty: it is released
 	}{
-		"well":                    {state: "idle", details: []string{"tonerLow"}},
-		"jammed":                  {state: "idle", details: []string{"mediaJam"}, text: "This printer can't print at the moment: paper jam."},
-		"stopped":                 {state: "stopped", details: []string{"mediaEmpty"}, text: "This printer can't print at the moment: out of paper."},
-		"unknown":                 {state: "unknown"},
-		"unknown, kept":           {state: "unknown", unknown: connector.UnknownKeep, text: "This printer can't print at the moment: its state is not known."},
-		"unknown and without ink": {state: "unknown", details: []string{"tonerEmpty"}, text: "This printer can't print at the moment: out of toner."},
-		"unknown and gone":        {state: "unknown", silent: 3 * time.Hour, text: "This printer can't print at the moment: Universal Print last heard of it on "},
-		"a new word":              {state: "quarantined", details: []string{"unknownFutureValue"}},
+		"well":   {state: "idle", details: []string{"tonerLow"}},
+		"jammed": {state: "idle", details: []string{"mediaJam"}, text: "This printer can't print at the moment: paper jam."},
+		"stopped": {
+			state: "stopped", details: []string{"mediaEmpty"}, text: "This printer can't print at the moment: out of paper.",
+		},
+		"unknown": {state: "unknown"},
+		"unknown, kept": {
+			state: "unknown", unknown: connector.UnknownKeep, text: "This printer can't print at the moment: its state is not known.",
+		},
+		"unknown and without ink": {
+			state: "unknown", details: []string{"tonerEmpty"}, text: "This printer can't print at the moment: out of toner.",
+		},
+		"unknown and gone": {
+			state: "unknown", silent: 3 * time.Hour, text: "This printer can't print at the moment: Universal Print last heard of it on ",
+		},
+		"a new word": {state: "quarantined", details: []string{"unknownFutureValue"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())
@@ -107,7 +115,8 @@ func TestPrinterStateKeeps(t *testing.T) {
 			case rec.State != held.Held || len(out.Kept) != 1:
 				t.Errorf("the job is %s: %+v", rec.State, out)
 			default:
-				if r := out.Kept[0].Reason; r.Code != policy.ReasonDeviceUnavailable || !strings.HasPrefix(r.Text, c.text) || !strings.Contains(r.Remedy, "hq-2-east") {
+				if r := out.Kept[0].Reason; r.Code != policy.ReasonDeviceUnavailable || !strings.HasPrefix(r.Text, c.text) ||
+					!strings.Contains(r.Remedy, "hq-2-east") {
 					t.Errorf("%+v, want %q", r, c.text)
 				}
 			}

@@ -70,7 +70,8 @@ func TestPaidByPages(t *testing.T) {
 	}
 	w.has(t, weekly, 0, 8)
 	rec := w.record(id)
-	if rec.Pages == nil || rec.Pages.Count != 4 || rec.Decision.Cost != 8*quota.Unit || len(rec.Decision.Accounts) != 1 || rec.Decision.Accounts[0] != studentID {
+	if rec.Pages == nil || rec.Pages.Count != 4 || rec.Decision.Cost != 8*quota.Unit || len(rec.Decision.Accounts) != 1 ||
+		rec.Decision.Accounts[0] != studentID {
 		t.Errorf("%+v %+v", rec.Pages, rec.Decision)
 	}
 	l.sweep(t)
@@ -85,8 +86,10 @@ func TestPaidByPages(t *testing.T) {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	k := out.Kept[0]
-	if k.Reason.Code != policy.ReasonQuotaExhausted || k.Cost != 15*quota.Unit || k.Variant == nil || k.Variant.ColorMode != "blackAndWhite" || k.Reason.IPP != "account-limit-reached" ||
-		!strings.Contains(k.Reason.Text, "costs 15 pages, and you have 12 pages left until ") || k.Reason.Remedy != "In black and white it costs 3 pages of the 12 pages left." {
+	if k.Reason.Code != policy.ReasonQuotaExhausted || k.Cost != 15*quota.Unit || k.Variant == nil ||
+		k.Variant.ColorMode != "blackAndWhite" || k.Reason.IPP != "account-limit-reached" ||
+		!strings.Contains(k.Reason.Text, "costs 15 pages, and you have 12 pages left until ") ||
+		k.Reason.Remedy != "In black and white it costs 3 pages of the 12 pages left." {
 		t.Errorf("%+v", k)
 	}
 	o := order()
@@ -120,7 +123,8 @@ func TestPaidAtOnce(t *testing.T) {
 		t.Errorf("%+v", rec)
 	}
 	job, _ := w.sim.Job(bad)
-	if rec := w.record(bad); rec.State != held.Aborted || rec.Decision.Reason != policy.ReasonQuotaExhausted || !strings.Contains(job.Reason, "quota.exhausted") || !strings.Contains(job.Reason, "wait until") {
+	if rec := w.record(bad); rec.State != held.Aborted || rec.Decision.Reason != policy.ReasonQuotaExhausted ||
+		!strings.Contains(job.Reason, "quota.exhausted") || !strings.Contains(job.Reason, "wait until") {
 		t.Errorf("%+v: %s", rec.Decision, job.Reason)
 	}
 	w.has(t, weekly, 0, 20)
@@ -159,7 +163,8 @@ func TestSettledByItsEnd(t *testing.T) {
 		c.end(at)
 		l.sweep(t)
 		after := w.standing(t, refunds)
-		if s, r := after.Spent-before.Spent, after.Reserved-before.Reserved; s != quota.Amount(c.spent)*quota.Unit || r != quota.Amount(c.reserved)*quota.Unit {
+		if s, r := after.Spent-before.Spent, after.Reserved-before.Reserved; s != quota.Amount(c.spent)*quota.Unit ||
+			r != quota.Amount(c.reserved)*quota.Unit {
 			t.Errorf("%s: spent %s, reserved %s more; want %d, %d", name, s, r, c.spent, c.reserved)
 		}
 		l.end()
@@ -361,7 +366,8 @@ rules:
 			l.worker.Handle(l.ctx, d)
 			rec := w.record(id)
 			dec := rec.Decision
-			if got := dec.Verdict + " " + dec.Reason; got != want || len(dec.Unknown) != 1 || dec.Unknown[0].Dependency != "directory" || len(dec.Input.Missing) != 1 {
+			if got := dec.Verdict + " " + dec.Reason; got != want || len(dec.Unknown) != 1 || dec.Unknown[0].Dependency != "directory" ||
+				len(dec.Input.Missing) != 1 {
 				t.Errorf("%q: %s, %+v", mode, got, dec)
 			}
 			l.end()
@@ -431,7 +437,8 @@ func TestPagesUnknown(t *testing.T) {
 	}
 	for head, want := range map[string]string{
 		"": "kept pages.unknown 0", "unknown: {pages: allow}\n": "released  0", "unknown: {pages: abort}\n": "aborted pages.unknown 0",
-		"bytes_per_page: 10_000\n": "released  3", "pages: metadata-only\n": "kept pages.unknown 0", "pages: metadata-only\nbytes_per_page: 30_000\n": "released  1",
+		"bytes_per_page: 10_000\n": "released  3", "pages: metadata-only\n": "kept pages.unknown 0",
+		"pages: metadata-only\nbytes_per_page: 30_000\n": "released  1",
 	} {
 		l := w.live("", withPolicy(t, head+weekly), broken)
 		id, d := w.print(graphtest.JobSpec{Printer: pullID, Size: 30_000})
@@ -497,7 +504,8 @@ func TestQuotes(t *testing.T) {
 	if err != nil || len(quotes) != 2 || len(purses) != 1 {
 		t.Fatalf("%+v, %+v, %v", quotes, purses, err)
 	}
-	if quotes[0].Price != "2 pages" || quotes[0].Verdict != "redirect" || quotes[1].Price != "25 pages" || quotes[1].Verdict != "keep" || quotes[1].Variant == nil || purses[0].Left != "20 pages" {
+	if quotes[0].Price != "2 pages" || quotes[0].Verdict != "redirect" || quotes[1].Price != "25 pages" || quotes[1].Verdict != "keep" ||
+		quotes[1].Variant == nil || purses[0].Left != "20 pages" {
 		t.Errorf("%+v\n%+v", quotes, purses)
 	}
 	if n := w.sim.Calls("getJob") - calls; n != 0 {

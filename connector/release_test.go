@@ -55,7 +55,8 @@ func TestOnePaperThroughAnyCrash(t *testing.T) {
 			job, _ := w.sim.Job(id)
 			rec := w.record(id)
 			n := job.Effects.RedirectApplied + job.Effects.RedirectRefused
-			early := again == "sweep" && (strings.HasSuffix(deaths[0], " audit") && !strings.Contains(deaths[0], "redirect") || deaths[0] == "before intent")
+			early := again == "sweep" && (strings.HasSuffix(deaths[0], " audit") && !strings.Contains(deaths[0], "redirect") ||
+				deaths[0] == "before intent")
 			switch {
 			case early && (n != 0 || rec.State != held.Held):
 				t.Errorf("nobody stands there: %d redirects, record %s", n, rec.State)
@@ -151,11 +152,19 @@ func TestKept(t *testing.T) {
 		code   string
 		remedy string
 	}{
-		"stopped":       {func(w *world) { w.setPrinter(westID, "stopped", true) }, "", policy.ReasonDeviceUnavailable, "hq-2-east"},
-		"refuses":       {func(w *world) { w.setPrinter(westID, "idle", false) }, "", policy.ReasonDeviceUnavailable, "hq-2-east"},
-		"all stopped":   {func(w *world) { w.setPrinter(westID, "stopped", true); w.setPrinter(eastID, "stopped", true) }, "", policy.ReasonDeviceUnavailable, "another printer"},
-		"policy":        {nil, `rules: [{name: night, at: release, when: 'true', verdict: keep, reason: hours.closed, remedy: Release it after 06:00.}]`, "hours.closed", "after 06:00"},
-		"broken policy": {nil, `rules: [{name: broken, at: release, when: '1 / (job.copies - 1) > 0', verdict: redirect}]`, policy.ReasonPolicyError, ""},
+		"stopped": {func(w *world) { w.setPrinter(westID, "stopped", true) }, "", policy.ReasonDeviceUnavailable, "hq-2-east"},
+		"refuses": {func(w *world) { w.setPrinter(westID, "idle", false) }, "", policy.ReasonDeviceUnavailable, "hq-2-east"},
+		"all stopped": {
+			func(w *world) { w.setPrinter(westID, "stopped", true); w.setPrinter(eastID, "stopped", true) }, "", policy.ReasonDeviceUnavailable,
+			"another printer",
+		},
+		"policy": {
+			nil, `rules: [{name: night, at: release, when: 'true', verdict: keep, reason: hours.closed, remedy: Release it after 06:00.}]`,
+			"hours.closed", "after 06:00",
+		},
+		"broken policy": {
+			nil, `rules: [{name: broken, at: release, when: '1 / (job.copies - 1) > 0', verdict: redirect}]`, policy.ReasonPolicyError, "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())
@@ -169,7 +178,8 @@ func TestKept(t *testing.T) {
 				t.Fatalf("%+v, %v", out, err)
 			}
 			got := out.Kept[0]
-			if got.Ref != held.Ref(id) || got.Reason.Code != c.code || got.Reason.Text == "" || !strings.Contains(got.Reason.Remedy, c.remedy) || got.Reason.Remedy == "" {
+			if got.Ref != held.Ref(id) || got.Reason.Code != c.code || got.Reason.Text == "" || !strings.Contains(got.Reason.Remedy, c.remedy) ||
+				got.Reason.Remedy == "" {
 				t.Errorf("%+v", got)
 			}
 			if rec := w.record(id); rec.State != held.Held || rec.HoldUntil.IsZero() {
@@ -207,7 +217,8 @@ func TestUnknownPrinter(t *testing.T) {
 	o := order()
 	o.Device = "ghost"
 	out, err := r.Release(t.Context(), o)
-	if err != nil || len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonDeviceUnavailable || !strings.Contains(out.Kept[0].Reason.Remedy, "Go to hq-2-west:") {
+	if err != nil || len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonDeviceUnavailable ||
+		!strings.Contains(out.Kept[0].Reason.Remedy, "Go to hq-2-west:") {
 		t.Errorf("%+v, %v", out, err)
 	}
 	w.setPrinter(westID, "stopped", true)
@@ -228,7 +239,8 @@ func TestUnknownPrinter(t *testing.T) {
 func TestAbortAtRelease(t *testing.T) {
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())
 	id := w.hold()
-	l := w.live("", withPolicy(t, `rules: [{name: stop, at: release, when: 'true', verdict: abort, reason: not.here, text: 'Not here.', remedy: Print less.}]`))
+	l := w.live("", withPolicy(t,
+		`rules: [{name: stop, at: release, when: 'true', verdict: abort, reason: not.here, text: 'Not here.', remedy: Print less.}]`))
 	out, err := l.release.Release(t.Context(), order())
 	if err != nil || len(out.Aborted) != 1 || out.Aborted[0].Reason.Code != "not.here" || out.Aborted[0].Reason.Remedy != "Print less." {
 		t.Fatalf("%+v, %v", out, err)
@@ -439,7 +451,8 @@ func TestCancel(t *testing.T) {
 	byOwner, byAdmin := w.hold(), w.hold()
 	l := w.live("")
 	key := func(id graphtest.JobID) string { return held.Key(studentID, held.Ref(id)) }
-	if _, err := l.worker.Cancel(t.Context(), connector.Cancellation{Key: key(byOwner), Owner: strangerID}); !errors.Is(err, connector.ErrNoJob) {
+	if _, err := l.worker.Cancel(t.Context(), connector.Cancellation{Key: key(byOwner), Owner: strangerID}); !errors.Is(err,
+		connector.ErrNoJob) {
 		t.Errorf("a stranger cancels: %v", err)
 	}
 	if _, err := l.worker.Cancel(t.Context(), connector.Cancellation{Key: key(byOwner), Note: "a\nb"}); !errors.Is(err, connector.ErrInvalid) {
@@ -450,7 +463,9 @@ func TestCancel(t *testing.T) {
 		code, words string
 	}{
 		byOwner: {connector.Cancellation{Key: key(byOwner), Owner: studentID}, policy.ReasonCanceledByOwner, "canceled by its owner"},
-		byAdmin: {connector.Cancellation{Key: key(byAdmin), Actor: "helpdesk", Note: "out of paper"}, policy.ReasonCanceledByAdmin, "administrator: out of paper"},
+		byAdmin: {connector.Cancellation{
+			Key: key(byAdmin), Actor: "helpdesk", Note: "out of paper",
+		}, policy.ReasonCanceledByAdmin, "administrator: out of paper"},
 	} {
 		rec, err := l.worker.Cancel(t.Context(), c.Cancellation)
 		if err != nil || rec.State != held.Aborted || rec.Decision.Reason != c.code || rec.Decision.Actor != c.Actor {
@@ -558,7 +573,8 @@ func TestSetBeforeComplete(t *testing.T) {
 		job, _ := w.sim.Job(id)
 		want := before.Configuration
 		want.DuplexMode, want.PagesPerSheet = "flipOnLongEdge", 2
-		if job.Effects.FinishApplied != 1 || job.Effects.FinishRefused+job.Effects.UpdateRefused != 0 || !reflect.DeepEqual(job.Configuration, want) {
+		if job.Effects.FinishApplied != 1 || job.Effects.FinishRefused+job.Effects.UpdateRefused != 0 ||
+			!reflect.DeepEqual(job.Configuration, want) {
 			t.Errorf("died %q: %+v\nprinted with %+v\nwant         %+v", spot, job.Effects, job.Configuration, want)
 		}
 		if rec := w.record(id); rec.State != held.Completed || rec.Decision.SetBy != "save" {

@@ -20,7 +20,8 @@ import (
 
 // schedules is how many random schedules TestSchedules plays; -schedules=10000 is
 // the long proof.
-var schedules = flag.Int("schedules", 0, "random schedules to play; 0: 20, and a part of what else can be drawn by lot or in pairs; the gate plays 250, and all of that")
+var schedules = flag.Int("schedules", 0, "random schedules to play; 0: 20, and a part of what else can be drawn by lot or in pairs; the "+
+	"gate plays 250, and all of that")
 
 // A schedule is any order of {notify, duplicate, tap, cancel, crash, sweep, tick}
 // over a few jobs of two people and several lives of the process, each of which
@@ -81,7 +82,9 @@ func (w *world) play(rt *rapid.T) {
 			l.end()
 			l = w.live(rapid.SampledFrom(deaths).Draw(rt, "dies"), shortHold)
 		}
-		step := rapid.SampledFrom([]string{"notify", "notify", "duplicate", "tap", "tap", "stranger taps", "cancel", "user cancels", "sweep", "tick", "two at once"}).Draw(rt, "step")
+		step := rapid.SampledFrom([]string{
+			"notify", "notify", "duplicate", "tap", "tap", "stranger taps", "cancel", "user cancels", "sweep", "tick", "two at once",
+		}).Draw(rt, "step")
 		if len(jobs) == 0 {
 			step = "notify"
 		}

@@ -34,7 +34,9 @@ type selfTesting struct {
 }
 
 // selfTest starts it. The worker hears of jobs only while hears is true.
-func selfTest(t *testing.T, w *world, queue string, person func(context.Context) (connector.Printing, error), hears *atomic.Bool) *selfTesting {
+func selfTest(t *testing.T, w *world, queue string, person func(context.Context) (connector.Printing, error),
+	hears *atomic.Bool,
+) *selfTesting {
 	t.Helper()
 	s := &selfTesting{w: w, reg: prometheus.NewRegistry()}
 	users := w.sim.Users()
@@ -174,7 +176,8 @@ func TestSelfTestDies(t *testing.T) {
 				person := administrator(t, w)
 				var hears atomic.Bool
 				dies := make(chan struct{})
-				first := selfTest(t, w, "Follow-Me", func(context.Context) (connector.Printing, error) { return dying{person, spot, dies}, nil }, &hears)
+				first := selfTest(t, w, "Follow-Me", func(context.Context) (connector.Printing, error) { return dying{person, spot, dies}, nil },
+					&hears)
 				<-dies
 				first.stop()
 				if last := first.stored(t); strings.Contains(last, "ended") {
@@ -228,7 +231,8 @@ func TestSelfTestAnother(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		person := administrator(t, w)
 		other := connector.SelfTest{Queue: "Follow-Me", User: studentID, Every: time.Hour}
-		tester := connector.NewSelfTester(other, queues, w.bus.State(), func(context.Context) (connector.Printing, error) { return person, nil }, zap.NewNop())
+		tester := connector.NewSelfTester(other, queues, w.bus.State(), func(context.Context) (connector.Printing, error) { return person, nil },
+			zap.NewNop())
 		l := w.live("", func(d *connector.Deps) { d.SelfTest = tester })
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()

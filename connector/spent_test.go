@@ -49,7 +49,8 @@ func (m *effectFault) RoundTrip(r *http.Request) (*http.Response, error) {
 		<-r.Context().Done() // until a redirect is not made up for any more, calls hang
 		return nil, errReset
 	}
-	job := r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/printers/"+pullID+"/jobs/") && !strings.Contains(r.URL.Path, "documents/")
+	job := r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/printers/"+pullID+"/jobs/") &&
+		!strings.Contains(r.URL.Path, "documents/")
 	called := m.called.Load()
 	if m.forgets != nil && called != 0 && r.Method == http.MethodGet && m.forgets(r.URL.Path) {
 		return answer(r, http.StatusNotFound, []byte(`{"error":{"code":"itemNotFound"}}`)), nil
@@ -71,7 +72,9 @@ func (m *effectFault) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func answer(r *http.Request, status int, body []byte) *http.Response {
-	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), Request: r}
+	return &http.Response{
+		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), Request: r,
+	}
 }
 
 // effect has Graph make the effect, now or later; nobody hears of it.
@@ -122,37 +125,52 @@ const late = time.Minute
 
 var spentCases = map[string]spentCase{
 	"late": {fault: func(m *effectFault) { m.applied = late }, spent: 7, audited: 1, printed: 1},
-	"late, and the budget is gone by then": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life, m *effectFault, _ graphtest.JobID) {
+	"late, and the budget is gone by then": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life,
+		m *effectFault, _ graphtest.JobID,
+	) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t) // not made, it says
 		spendElsewhere(t, m.w, 20)
 	}, spent: 27, audited: 1, printed: 1},
 	"when it was given back": {fault: func(m *effectFault) { m.applied = 4 * time.Minute }, spent: 7, audited: 1, printed: 1},
-	"when it was given back and spent by others": {fault: func(m *effectFault) { m.applied = 4 * time.Minute }, then: func(t *testing.T, l *life, m *effectFault, _ graphtest.JobID) {
-		for range 3 {
-			time.Sleep(time.Minute)
+	"when it was given back and spent by others": {
+		fault: func(m *effectFault) { m.applied = 4 * time.Minute },
+		then: func(t *testing.T, l *life, m *effectFault, _ graphtest.JobID) {
+			for range 3 {
+				time.Sleep(time.Minute)
+				l.sweep(t)
+			}
+			m.w.has(t, weekly, 0, 0)
+			spendElsewhere(t, m.w, 20)
+		}, spent: 27, audited: 1, printed: 1,
+	},
+	"paid at arrival, when another try did not fit": {
+		src:   "reserve: arrival\n" + weekly,
+		fault: func(m *effectFault) { m.applied = 3 * time.Minute }, then: func(t *testing.T, l *life, m *effectFault, _ graphtest.JobID) {
+			tooLate(t, l, m, graphtest.JobID{})
 			l.sweep(t)
-		}
-		m.w.has(t, weekly, 0, 0)
-		spendElsewhere(t, m.w, 20)
-	}, spent: 27, audited: 1, printed: 1},
-	"paid at arrival, when another try did not fit": {src: "reserve: arrival\n" + weekly, fault: func(m *effectFault) { m.applied = 3 * time.Minute }, then: func(t *testing.T, l *life, m *effectFault, _ graphtest.JobID) {
-		tooLate(t, l, m, graphtest.JobID{})
-		l.sweep(t)
-		dear := m.w.live("", withPolicy(t, strings.Replace("reserve: arrival\n"+weekly, "page: 1", "page: 5", 1)))
-		if out, err := dear.release.Release(dear.ctx, order()); err != nil || len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonQuotaExhausted {
-			t.Errorf("%+v, %v", out, err)
-		}
-		dear.end()
-	}, spent: 7, audited: 1, printed: 1},
-	"late, under a policy without prices": {fault: func(m *effectFault) { m.applied = late }, after: testPolicy, spent: 7, audited: 1, printed: 1},
-	"late, and canceled before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life, m *effectFault, id graphtest.JobID) {
+			dear := m.w.live("", withPolicy(t, strings.Replace("reserve: arrival\n"+weekly, "page: 1", "page: 5", 1)))
+			if out, err := dear.release.Release(dear.ctx, order()); err != nil || len(out.Kept) != 1 ||
+				out.Kept[0].Reason.Code != policy.ReasonQuotaExhausted {
+				t.Errorf("%+v, %v", out, err)
+			}
+			dear.end()
+		}, spent: 7, audited: 1, printed: 1,
+	},
+	"late, under a policy without prices": {
+		fault: func(m *effectFault) { m.applied = late }, after: testPolicy, spent: 7, audited: 1, printed: 1,
+	},
+	"late, and canceled before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life,
+		m *effectFault, id graphtest.JobID,
+	) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t)
 		time.Sleep(late)
 		_, _ = l.worker.Cancel(l.ctx, connector.Cancellation{Key: m.w.recordKey(id), Actor: "admin"})
 	}, spent: 7, audited: 1, printed: 1},
-	"late, and forgotten before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life, m *effectFault, id graphtest.JobID) {
+	"late, and forgotten before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life,
+		m *effectFault, id graphtest.JobID,
+	) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t)
 		time.Sleep(late)
@@ -160,14 +178,20 @@ var spentCases = map[string]spentCase{
 			t.Error(err)
 		}
 	}, spent: 7, audited: 1, printed: 1},
-	"late, and tapped again before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life, _ *effectFault, _ graphtest.JobID) {
+	"late, and tapped again before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life,
+		_ *effectFault, _ graphtest.JobID,
+	) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t)
 		time.Sleep(late)
 		_, _ = l.release.Release(l.ctx, order())
 	}, spent: 7, audited: 1, printed: 1},
-	"reads are stale, the second call is refused":               {fault: func(m *effectFault) { m.stale = 10 * time.Second }, spent: 7, audited: 1, printed: 1},
-	"reads are stale for longer than a redirect is made up for": {fault: func(m *effectFault) { m.stale = 3 * time.Minute }, spent: 7, audited: 1, printed: 1},
+	"reads are stale, the second call is refused": {
+		fault: func(m *effectFault) { m.stale = 10 * time.Second }, spent: 7, audited: 1, printed: 1,
+	},
+	"reads are stale for longer than a redirect is made up for": {
+		fault: func(m *effectFault) { m.stale = 3 * time.Minute }, spent: 7, audited: 1, printed: 1,
+	},
 	"never made":                  {fault: func(m *effectFault) { m.applied = -1 }, then: tooLate},
 	"lost, and the job forgotten": {fault: func(m *effectFault) {}, then: forget, spent: 7, audited: 1, printed: 1},
 	"lost, and all of it forgotten": {fault: func(m *effectFault) {
@@ -178,21 +202,33 @@ var spentCases = map[string]spentCase{
 			return strings.Contains(path, pullID+"/jobs") || strings.Contains(path, "/tasks/")
 		}
 	}, spent: 7, audited: 1, printed: 1},
-	"late, records run out at once": {fault: func(m *effectFault) { m.applied = late }, keptForSweep: time.Second, wait: 2 * time.Minute, spent: 7, audited: 1, printed: 1},
-	"lost, records run out at once": {fault: func(m *effectFault) {}, keptForSweep: time.Second, wait: 2 * time.Minute, spent: 7, audited: 1, printed: 1},
-	"paid at arrival, late":         {src: "reserve: arrival\n" + weekly, fault: func(m *effectFault) { m.applied = late }, spent: 7, audited: 1, printed: 1},
-	"paid at arrival, never made":   {src: "reserve: arrival\n" + weekly, fault: func(m *effectFault) { m.applied = -1 }, then: tooLate, open: 7},
+	"late, records run out at once": {
+		fault: func(m *effectFault) { m.applied = late }, keptForSweep: time.Second, wait: 2 * time.Minute, spent: 7, audited: 1, printed: 1,
+	},
+	"lost, records run out at once": {
+		fault: func(m *effectFault) {}, keptForSweep: time.Second, wait: 2 * time.Minute, spent: 7, audited: 1, printed: 1,
+	},
+	"paid at arrival, late": {
+		src: "reserve: arrival\n" + weekly, fault: func(m *effectFault) { m.applied = late }, spent: 7, audited: 1, printed: 1,
+	},
+	"paid at arrival, never made": {
+		src: "reserve: arrival\n" + weekly, fault: func(m *effectFault) { m.applied = -1 }, then: tooLate, open: 7,
+	},
 	"complete: late":                {queue: directID, fault: func(m *effectFault) { m.applied = late }, spent: 7, audited: 1, printed: 1},
 	"complete: lost":                {queue: directID, fault: func(m *effectFault) {}, spent: 7, audited: 1, printed: 1},
 	"complete: lost, and forgotten": {queue: directID, fault: func(m *effectFault) {}, then: forget, spent: 7, audited: 1},
 	"complete: lost, and all of it forgotten": {queue: directID, fault: func(m *effectFault) {
 		m.forgets = func(path string) bool { return strings.Contains(path, "/jobs") || strings.Contains(path, "/tasks/") }
 	}, wait: 5 * time.Minute, spent: 7, audited: 1, printed: 1},
-	"complete: lost, and canceled at the printer": {queue: directID, src: "refunds: {canceled: 0}\n" + weekly, fault: func(m *effectFault) {}, then: func(t *testing.T, _ *life, m *effectFault, id graphtest.JobID) {
-		_ = m.w.sim.CancelJob(id)
-	}, spent: 7, audited: 1},
+	"complete: lost, and canceled at the printer": {
+		queue: directID, src: "refunds: {canceled: 0}\n" + weekly, fault: func(m *effectFault) {},
+		then: func(t *testing.T, _ *life, m *effectFault, id graphtest.JobID) {
+			_ = m.w.sim.CancelJob(id)
+		}, spent: 7, audited: 1,
+	},
 	"complete: lost, and aborted by the printer, which is given back": {
-		queue: directID, src: "refunds: {aborted: 1}\n" + weekly, fault: func(m *effectFault) {}, then: func(t *testing.T, _ *life, m *effectFault, id graphtest.JobID) {
+		queue: directID, src: "refunds: {aborted: 1}\n" + weekly, fault: func(m *effectFault) {},
+		then: func(t *testing.T, _ *life, m *effectFault, id graphtest.JobID) {
 			_ = m.w.sim.FailJob(id)
 		}, audited: 1,
 	},
@@ -220,7 +256,10 @@ func spendElsewhere(t *testing.T, w *world, pages int64) {
 	}
 	claims := p.Budget(policy.Request{User: policy.User{ID: studentID}}).Claims
 	l := quota.NewLedger(w.bus.Quota(), w.bus)
-	c := quota.Charge{Job: "elsewhere/1", Attempt: "a", Owner: studentID, Amount: quota.Amount(pages) * quota.Unit, Claims: claims, Now: time.Now(), Printed: true}
+	c := quota.Charge{
+		Job: "elsewhere/1", Attempt: "a", Owner: studentID, Amount: quota.Amount(pages) * quota.Unit, Claims: claims, Now: time.Now(),
+		Printed: true,
+	}
 	if err := l.Reserve(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}

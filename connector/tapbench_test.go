@@ -86,8 +86,12 @@ func (x *bench) hold(b *testing.B, job string) {
 	b.Helper()
 	seen := time.Now().Add(-time.Hour)
 	rec := held.Record{
-		Ref: held.Ref{Printer: pullID, Job: job}, Task: "t" + job, Definition: benchDefinition, Owner: studentID, Queue: "Follow-Me", Created: seen, Seen: seen, Pages: &held.Pages{Count: 1},
-		Decision: held.Decision{Point: "arrival", Verdict: "hold", Policy: "abcdef012345", Input: held.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"}},
+		Ref: held.Ref{Printer: pullID, Job: job}, Task: "t" + job, Definition: benchDefinition, Owner: studentID, Queue: "Follow-Me",
+		Created: seen, Seen: seen, Pages: &held.Pages{Count: 1},
+		Decision: held.Decision{
+			Point: "arrival", Verdict: "hold", Policy: "abcdef012345",
+			Input: held.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"},
+		},
 	}
 	if err := rec.Move(held.Held, seen, "bench", ""); err != nil {
 		b.Fatal(err)

@@ -31,13 +31,15 @@ func TestOwnerUnknownIsInNoGroup(t *testing.T) {
 unmatched: free
 allowances: [{name: students, when: '"students" in user.groups', pages: 10, every: week}]`
 	for name, c := range map[string]struct{ policy, verdict, reason string }{
-		"a rule":               {rule, "abort", policy.ReasonOwnerUnknown},
-		"a rule, allowed":      {rule + "\nunknown: {directory: allow}", "complete", ""},
-		"a rule, refused":      {rule + "\nunknown: {directory: abort}", "abort", policy.ReasonDirectoryUnavailable},
-		"an allowance":         {budget, "abort", policy.ReasonOwnerUnknown},
-		"an allowance of all":  {`allowances: [{name: all, when: 'true', pages: 10, every: week}]`, "abort", policy.ReasonOwnerUnknown},
-		"a shared account":     {`allowances: [{name: lab, when: 'true', account: center/lab, pages: 10, every: week}]`, "complete", ""},
-		"nothing about people": {`rules: [{name: a, at: arrival, when: 'job.copies > 99', verdict: abort, reason: a.b, text: No., remedy: Ask.}]`, "complete", ""},
+		"a rule":              {rule, "abort", policy.ReasonOwnerUnknown},
+		"a rule, allowed":     {rule + "\nunknown: {directory: allow}", "complete", ""},
+		"a rule, refused":     {rule + "\nunknown: {directory: abort}", "abort", policy.ReasonDirectoryUnavailable},
+		"an allowance":        {budget, "abort", policy.ReasonOwnerUnknown},
+		"an allowance of all": {`allowances: [{name: all, when: 'true', pages: 10, every: week}]`, "abort", policy.ReasonOwnerUnknown},
+		"a shared account":    {`allowances: [{name: lab, when: 'true', account: center/lab, pages: 10, every: week}]`, "complete", ""},
+		"nothing about people": {
+			`rules: [{name: a, at: arrival, when: 'job.copies > 99', verdict: abort, reason: a.b, text: No., remedy: Ask.}]`, "complete", "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())

@@ -24,7 +24,8 @@ import (
 func (w *world) calls() int {
 	n := 0
 	for op, c := range w.sim.AllCalls() {
-		if strings.Contains(op, ".") && !strings.HasPrefix(op, "notifications.") && !strings.HasPrefix(op, "token") && !strings.HasPrefix(op, "oauth") {
+		if strings.Contains(op, ".") && !strings.HasPrefix(op, "notifications.") && !strings.HasPrefix(op, "token") &&
+			!strings.HasPrefix(op, "oauth") {
 			n += c
 		}
 	}
@@ -98,10 +99,11 @@ func TestMessagesWithoutAuthority(t *testing.T) {
 			"other tenant":    alter("tenantId", "00000000-0000-0000-0000-000000000000"),
 			"foreign":         alter("resource", strings.Replace(resource, w.book.Definition(), "another", 1)),
 			"no subscription": alter("subscriptionId", "f0f0f0f0"),
-			"unknown printer": alter("resourceData", map[string]any{"id": w.task(id), "parentUrl": "https://graph.microsoft.com/v1.0/print/printers/nobodys/jobs/1"}),
-			"not JSON":        []byte(`{"value":`),
-			"traversal":       alter("resource", resource+"/../../x"),
-			"empty":           nil,
+			"unknown printer": alter("resourceData",
+				map[string]any{"id": w.task(id), "parentUrl": "https://graph.microsoft.com/v1.0/print/printers/nobodys/jobs/1"}),
+			"not JSON":  []byte(`{"value":`),
+			"traversal": alter("resource", resource+"/../../x"),
+			"empty":     nil,
 		} {
 			w.sim.ForgetCalls()
 			d := good

@@ -238,7 +238,9 @@ func (k dyingLedger) Get(ctx context.Context, key string) ([]byte, uint64, error
 	return k.KV.Get(ctx, key)
 }
 
-func (k dyingLedger) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, bool, error) {
+func (k dyingLedger) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
+	ttl time.Duration,
+) (uint64, bool, error) {
 	if err := k.l.reach("before account"); err != nil {
 		return 0, false, err
 	}
@@ -376,7 +378,9 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	var documents connector.Documents
 	documents.Fill()
 	deps := connector.Deps{
-		Graph: answered{client}, Pages: connector.PageCounter(client, documents), Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}), Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l}, Notices: w.bus, Verifier: w.book,
+		Graph: answered{client}, Pages: connector.PageCounter(client, documents), Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}),
+		Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l},
+		Notices: w.bus, Verifier: w.book,
 		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Metrics: l.metrics, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,
 	}

@@ -36,7 +36,9 @@ func codesOf(cell string) (list []string) {
 // The table of states is the state machine, no move more and none less.
 func TestDocumentedStates(t *testing.T) {
 	t.Parallel()
-	states := []held.State{held.Seen, held.Held, held.Releasing, held.Released, held.Aborting, held.Aborted, held.Completing, held.Completed, held.Gone}
+	states := []held.State{
+		held.Seen, held.Held, held.Releasing, held.Released, held.Aborting, held.Aborted, held.Completing, held.Completed, held.Gone,
+	}
 	found := map[held.State][]string{}
 	for _, row := range rowsOf(t, textOf(t, "docs/architecture.md"), "States") {
 		found[held.State(codesOf(row[0])[0])] = codesOf(row[2])

@@ -56,7 +56,8 @@ func (h *house) runPage(p *page, dir string) ([]string, error) {
 		if code == "0" {
 			script += fmt.Sprintf(". ./%s\n", block)
 		} else { // it must fail: in a shell of its own
-			script += fmt.Sprintf("rc=0; bash -euo pipefail ./%s || rc=$?; ((rc == %s)) || { echo \"exit code $rc, not %[2]s\" >&2; exit 1; }\n", block, code)
+			script += fmt.Sprintf("rc=0; bash -euo pipefail ./%s || rc=$?; ((rc == %s)) || { echo \"exit code $rc, not %[2]s\" >&2; exit 1; }\n",
+				block, code)
 		}
 	}
 	if len(lines) == 0 {

@@ -153,7 +153,9 @@ func selfSigned() (string, error) {
 		return "", err
 	}
 	now := time.Now()
-	template := x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "docs"}, NotBefore: now, NotAfter: now.Add(time.Hour)}
+	template := x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "docs"}, NotBefore: now, NotAfter: now.Add(time.Hour),
+	}
 	cert, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
 	if err != nil {
 		return "", err

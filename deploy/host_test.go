@@ -151,7 +151,8 @@ func TestUnitFitsEnds(t *testing.T) {
 	u := unit(t)
 	cmd := exec.Command(pullprint(t), "run", "--config", filepath.Join(t.TempDir(), "none.yaml"))
 	var exit *exec.ExitError
-	if err := cmd.Run(); !errors.As(err, &exit) || !slices.Contains(strings.Fields(one(t, u, "RestartPreventExitStatus")), exit.String()[len("exit status "):]) {
+	if err := cmd.Run(); !errors.As(err, &exit) || !slices.Contains(strings.Fields(one(t, u, "RestartPreventExitStatus")),
+		exit.String()[len("exit status "):]) {
 		t.Errorf("bad configuration ends with %v, and is tried again", err)
 	}
 	if stop := seconds(t, u, "TimeoutStopSec"); stop <= 25*time.Second {
@@ -206,7 +207,8 @@ func aborted(t *testing.T, env []string) syscall.WaitStatus {
 
 // What a package is made of is there, and its policy loads.
 func TestPackageFiles(t *testing.T) {
-	sources := regexp.MustCompile(`(?m)(?:src: |postinstall: |preremove: |postremove: )"?([^",}\n]+)`).FindAllStringSubmatch(read(t, "deb/nfpm.yaml"), -1)
+	sources := regexp.MustCompile(`(?m)(?:src: |postinstall: |preremove: |postremove: )"?([^",}\n]+)`).FindAllStringSubmatch(read(t,
+		"deb/nfpm.yaml"), -1)
 	if len(sources) < 15 {
 		t.Fatalf("%d sources only", len(sources))
 	}

@@ -130,7 +130,8 @@ func startDemo(t *testing.T, bin string) running {
 	t.Helper()
 	var d running
 	found := make(chan running, 1)
-	simulator, metrics := regexp.MustCompile(`Universal Print, simulated\s+http://([0-9.:]+)/`), regexp.MustCompile(`http://([0-9.:]+)/metrics`)
+	simulator, metrics := regexp.MustCompile(`Universal Print, simulated\s+http://([0-9.:]+)/`),
+		regexp.MustCompile(`http://([0-9.:]+)/metrics`)
 	start(t, func(line string) {
 		if m := simulator.FindStringSubmatch(line); m != nil {
 			d.simulator = m[1]
@@ -203,7 +204,8 @@ func startPrometheus(t *testing.T, target string) watcher {
 	}
 	address := ln.Addr().String()
 	_ = ln.Close()
-	start(t, func(string) {}, tool(t, "prometheus"), "--config.file="+conf, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=error")
+	start(t, func(string) {}, tool(t, "prometheus"), "--config.file="+conf, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address="+address, "--log.level=error")
 	p := watcher{"http://" + address}
 	p.await(t, "Prometheus", func() bool {
 		res, err := http.Get(p.base + "/-/ready")
@@ -249,7 +251,8 @@ func (p watcher) query(t *testing.T, expr string) []sample {
 			Result []sample `json:"result"`
 		} `json:"data"`
 	}
-	if err := json.Unmarshal([]byte(get(t, p.base+"/api/v1/query?query="+url.QueryEscape(expr))), &answer); err != nil || answer.Status != "success" {
+	if err := json.Unmarshal([]byte(get(t, p.base+"/api/v1/query?query="+url.QueryEscape(expr))), &answer); err != nil ||
+		answer.Status != "success" {
 		t.Fatalf("%s: %v %s", expr, err, answer.Error)
 	}
 	return answer.Data.Result

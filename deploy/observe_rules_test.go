@@ -197,7 +197,9 @@ func bite(t *testing.T, promtool string, broken rule, expr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := regexp.MustCompile(`(?m)^      - alert: ` + broken.Alert + `\n        expr:(?: \|\n(?:          .*\n)+| .*\n)(?:        for: .*\n)?        labels: \{severity: \w+(?:, window: ` + broken.Labels["window"] + `)?\}\n`)
+	at := regexp.MustCompile(`(?m)^      - alert: ` + broken.Alert +
+		`\n        expr:(?: \|\n(?:          .*\n)+| .*\n)(?:        for: .*\n)?        labels: \{severity: \w+(?:, window: ` +
+		broken.Labels["window"] + `)?\}\n`)
 	n := 0
 	text := at.ReplaceAllStringFunc(string(src), func(m string) string {
 		n++

@@ -55,7 +55,8 @@ func programMetrics(t *testing.T) map[string]metric {
 	sim.AddApp(graphtest.App{ClientID: "815f204f-c791-4ee6-9098-614ecdb003f6", Secret: "secret-of-the-simulator"})
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"config.yaml": fmt.Sprintf(officeOfMetrics, sim.Tenant()), "secret": "secret-of-the-simulator", "token": "token-of-16-characters", "reader": "another-of-16-characters",
+		"config.yaml": fmt.Sprintf(officeOfMetrics, sim.Tenant()), "secret": "secret-of-the-simulator", "token": "token-of-16-characters",
+		"reader":      "another-of-16-characters",
 		"policy.yaml": "rules: []\n", "next.yaml": "rules: []\n", "key": "WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo=\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -89,7 +90,8 @@ func programMetrics(t *testing.T) map[string]metric {
 }
 
 // description is how a Desc prints itself.
-var description = regexp.MustCompile(`^Desc\{fqName: "(pullprint_[^"]*)", help: "(?:[^"\\]|\\.)*", (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`)
+var description = regexp.MustCompile(
+	`^Desc\{fqName: "(pullprint_[^"]*)", help: "(?:[^"\\]|\\.)*", (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`)
 
 // described reads a registry: a metric that has no series yet is there too.
 func described(t *testing.T, reg *prometheus.Registry) map[string]metric {

@@ -37,7 +37,10 @@ var office = [...]struct{ name, when string }{
 func loadOffice(tb testing.TB) *Policy {
 	var lines []string
 	for _, r := range office {
-		lines = append(lines, fmt.Sprintf(`{name: %s, at: arrival, when: '%s', verdict: abort, reason: office.%[1]s, text: Not in this office., remedy: Ask at the desk.}`, r.name, r.when))
+		lines = append(lines,
+			fmt.Sprintf(
+				`{name: %s, at: arrival, when: '%s', verdict: abort, reason: office.%[1]s, text: Not in this office., remedy: Ask at the desk.}`,
+				r.name, r.when))
 	}
 	return mustLoad(tb, rules(lines...))
 }
@@ -124,7 +127,8 @@ func oneOf[T any](dice *rand.Rand, list ...T) T {
 // anyRequest is a request in which every rule of the office can be hit.
 func anyRequest(dice *rand.Rand) Request {
 	return arriving(func(r *Request) {
-		r.Now = oneOf(dice, noon, noon.Add(-9*time.Hour), noon.Add(4*24*time.Hour), examsBegin.Add(8*time.Hour), examsBegin, examsEnd.Add(time.Hour)).
+		r.Now = oneOf(dice, noon, noon.Add(-9*time.Hour), noon.Add(4*24*time.Hour), examsBegin.Add(8*time.Hour), examsBegin,
+			examsEnd.Add(time.Hour)).
 			Add(time.Duration(dice.IntN(8*60)) * time.Minute)
 		r.Job = Job{
 			Copies: oneOf(dice, 1, 2, 6, 11, 21, 101), Color: oneOf(dice, false, true), Duplex: oneOf(dice, true, false),

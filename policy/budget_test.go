@@ -25,26 +25,30 @@ func TestPaper(t *testing.T) {
 		job  Job
 		want Paper
 	}{
-		"one page":                    {Job{Pages: 1}, Paper{1, 1, 0}},
-		"nothing":                     {Job{Copies: 3}, Paper{}},
-		"copies":                      {Job{Pages: 3, Copies: 4}, Paper{12, 12, 0}},
-		"both sides":                  {Job{Pages: 3, Copies: 4, Duplex: true}, Paper{12, 8, 8}},
-		"two on a side":               {Job{Pages: 3, PagesPerSheet: 2}, Paper{2, 2, 0}},
-		"both, on both sides":         {Job{Pages: 9, PagesPerSheet: 4, Duplex: true}, Paper{3, 2, 2}},
-		"a range":                     {Job{Pages: 9, Ranges: []PageRange{{2, 4}}}, Paper{3, 3, 0}},
-		"beyond the end":              {Job{Pages: 9, Ranges: []PageRange{{8, math.MaxInt64}}}, Paper{2, 2, 0}},
-		"outside":                     {Job{Pages: 9, Ranges: []PageRange{{10, 12}, {20, 30}}}, Paper{9, 9, 0}},
-		"upside down":                 {Job{Pages: 9, Ranges: []PageRange{{4, 2}}}, Paper{9, 9, 0}},
-		"upside down beside a right":  {Job{Pages: 9, Ranges: []PageRange{{1, 2}, {4, 2}}}, Paper{9, 9, 0}},
-		"before the first":            {Job{Pages: 9, Ranges: []PageRange{{-5, 2}}}, Paper{9, 9, 0}},
-		"from nothing":                {Job{Pages: 9, Ranges: []PageRange{{0, 2}}}, Paper{9, 9, 0}},
-		"twice the same":              {Job{Pages: 9, Ranges: []PageRange{{2, 3}, {1, 2}}}, Paper{3, 3, 0}},
-		"one within another":          {Job{Pages: 9, Ranges: []PageRange{{1, 8}, {2, 3}, {8, 20}}}, Paper{9, 9, 0}},
-		"many times all":              {Job{Pages: maxPages, Ranges: slices.Repeat([]PageRange{{1, maxPages}}, 20)}, Paper{maxPages, maxPages, 0}},
-		"1000 on a side":              {Job{Pages: 64, PagesPerSheet: 1000}, Paper{64, 64, 0}},
-		"three on a side":             {Job{Pages: 9, PagesPerSheet: 3}, Paper{9, 9, 0}},
-		"sixteen on a side":           {Job{Pages: 17, PagesPerSheet: 16}, Paper{2, 2, 0}},
-		"the ends of what is counted": {Job{Pages: maxPages, Copies: maxJob, Duplex: true}, Paper{maxPages * maxJob, maxPages / 2 * maxJob, maxPages * maxJob}},
+		"one page":                   {Job{Pages: 1}, Paper{1, 1, 0}},
+		"nothing":                    {Job{Copies: 3}, Paper{}},
+		"copies":                     {Job{Pages: 3, Copies: 4}, Paper{12, 12, 0}},
+		"both sides":                 {Job{Pages: 3, Copies: 4, Duplex: true}, Paper{12, 8, 8}},
+		"two on a side":              {Job{Pages: 3, PagesPerSheet: 2}, Paper{2, 2, 0}},
+		"both, on both sides":        {Job{Pages: 9, PagesPerSheet: 4, Duplex: true}, Paper{3, 2, 2}},
+		"a range":                    {Job{Pages: 9, Ranges: []PageRange{{2, 4}}}, Paper{3, 3, 0}},
+		"beyond the end":             {Job{Pages: 9, Ranges: []PageRange{{8, math.MaxInt64}}}, Paper{2, 2, 0}},
+		"outside":                    {Job{Pages: 9, Ranges: []PageRange{{10, 12}, {20, 30}}}, Paper{9, 9, 0}},
+		"upside down":                {Job{Pages: 9, Ranges: []PageRange{{4, 2}}}, Paper{9, 9, 0}},
+		"upside down beside a right": {Job{Pages: 9, Ranges: []PageRange{{1, 2}, {4, 2}}}, Paper{9, 9, 0}},
+		"before the first":           {Job{Pages: 9, Ranges: []PageRange{{-5, 2}}}, Paper{9, 9, 0}},
+		"from nothing":               {Job{Pages: 9, Ranges: []PageRange{{0, 2}}}, Paper{9, 9, 0}},
+		"twice the same":             {Job{Pages: 9, Ranges: []PageRange{{2, 3}, {1, 2}}}, Paper{3, 3, 0}},
+		"one within another":         {Job{Pages: 9, Ranges: []PageRange{{1, 8}, {2, 3}, {8, 20}}}, Paper{9, 9, 0}},
+		"many times all": {
+			Job{Pages: maxPages, Ranges: slices.Repeat([]PageRange{{1, maxPages}}, 20)}, Paper{maxPages, maxPages, 0},
+		},
+		"1000 on a side":    {Job{Pages: 64, PagesPerSheet: 1000}, Paper{64, 64, 0}},
+		"three on a side":   {Job{Pages: 9, PagesPerSheet: 3}, Paper{9, 9, 0}},
+		"sixteen on a side": {Job{Pages: 17, PagesPerSheet: 16}, Paper{2, 2, 0}},
+		"the ends of what is counted": {
+			Job{Pages: maxPages, Copies: maxJob, Duplex: true}, Paper{maxPages * maxJob, maxPages / 2 * maxJob, maxPages * maxJob},
+		},
 	} {
 		if got, err := c.job.Paper(); got != c.want || err != nil {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
@@ -62,7 +66,9 @@ func TestPaper(t *testing.T) {
 
 // What a job leaves to the printer may be in colour.
 func TestColor(t *testing.T) {
-	for mode, want := range map[string]bool{"blackAndWhite": false, "grayscale": false, "color": true, "auto": true, "": true, "unknownFutureValue": true} {
+	for mode, want := range map[string]bool{
+		"blackAndWhite": false, "grayscale": false, "color": true, "auto": true, "": true, "unknownFutureValue": true,
+	} {
 		if got := Color(mode); got != want {
 			t.Errorf("%q: %v", mode, got)
 		}
@@ -124,7 +130,8 @@ func paying(t *testing.T, p *Policy, left string, change ...func(*Request)) Requ
 	for _, c := range r.Budget.Claims {
 		start, end := c.Period.Window(r.Now)
 		l := amount(t, left)
-		r.Budget.Balances = append(r.Budget.Balances, quota.Balance{Account: c.Account, Names: c.Names, Limit: c.Limit, Spent: c.Limit - l, Left: l, Start: start, Renews: end})
+		r.Budget.Balances = append(r.Budget.Balances,
+			quota.Balance{Account: c.Account, Names: c.Names, Limit: c.Limit, Spent: c.Limit - l, Left: l, Start: start, Renews: end})
 	}
 	return r
 }
@@ -145,22 +152,43 @@ func TestCharge(t *testing.T) {
 		cost    string
 		told    string
 	}{
-		"paid":                     {paying(t, p, "6"), Redirect, "", "6", ""},
-		"not paid":                 {paying(t, p, "5"), Keep, ReasonQuotaExhausted, "6", "This job costs 6 pages, and you have 5 pages left until Monday 16 March 2026 00:00 CET. On both sides it costs 3 pages of the 5 pages left. [quota.exhausted]"},
-		"in black and white":       {paying(t, p, "6", color), Keep, ReasonQuotaExhausted, "30", "In black and white it costs 6 pages of the 6 pages left."},
-		"in all ways":              {paying(t, p, "3", color), Keep, ReasonQuotaExhausted, "30", "In black and white and on both sides it costs 3 pages of the 3 pages left."},
-		"as one copy":              {paying(t, p, "6", copies(3), func(r *Request) { r.Job.Duplex = true }), Keep, ReasonQuotaExhausted, "9", "As one copy it costs 3 pages of the 6 pages left."},
-		"in no way":                {paying(t, p, "1"), Keep, ReasonQuotaExhausted, "6", "and you have 1 page left until Monday 16 March 2026 00:00 CET. Print fewer pages, or wait until Monday 16 March 2026 00:00 CET."},
+		"paid": {paying(t, p, "6"), Redirect, "", "6", ""},
+		"not paid": {
+			paying(t, p, "5"), Keep, ReasonQuotaExhausted, "6", "This job costs 6 pages, and you have 5 pages left until Monday 16 March 2026 " +
+				"00:00 CET. On both sides it costs 3 pages of the 5 pages left. [quota.exhausted]",
+		},
+		"in black and white": {
+			paying(t, p, "6", color), Keep, ReasonQuotaExhausted, "30", "In black and white it costs 6 pages of the 6 pages left.",
+		},
+		"in all ways": {
+			paying(t, p, "3", color), Keep, ReasonQuotaExhausted, "30", "In black and white and on both sides it costs 3 pages of the 3 pages left.",
+		},
+		"as one copy": {
+			paying(t, p, "6", copies(3), func(r *Request) { r.Job.Duplex = true }), Keep, ReasonQuotaExhausted, "9",
+			"As one copy it costs 3 pages of the 6 pages left.",
+		},
+		"in no way": {
+			paying(t, p, "1"), Keep, ReasonQuotaExhausted, "6",
+			"and you have 1 page left until Monday 16 March 2026 00:00 CET. Print fewer pages, or wait until Monday 16 March 2026 00:00 CET.",
+		},
 		"in debt":                  {paying(t, p, "-4"), Keep, ReasonQuotaExhausted, "6", "you have 0 pages left"},
 		"the price of what is set": {paying(t, p, "6", mono), Redirect, "", "6", ""},
-		"the account of a center":  {paying(t, p, "5", lab), Keep, ReasonQuotaExhausted, "6", "lab has 5 pages left until Wednesday 1 April 2026 00:00 CEST."},
-		"nobody pays":              {paying(t, p, "", nobodys), Keep, ReasonQuotaExhausted, "0", "No print budget is meant for you. Ask your administrator for one."},
-		"a rule knows the account": {paying(t, p, "2", color, func(r *Request) { r.Job.Pages = 0 }), Keep, "color.low", "0", "You have 2 pages left."},
-		"nothing costs nothing":    {paying(t, p, "0", pages(0)), Redirect, "", "0", ""},
-		"a held job pays later":    {paying(t, p, "", func(r *Request) { r.Point = Arrival }), Hold, "", "0", ""},
-		"a direct one does not":    {paying(t, p, "5", direct, func(r *Request) { r.Point = Arrival }), Abort, ReasonQuotaExhausted, "6", "costs 6 pages"},
-		"too much to be counted":   {paying(t, p, "5", pages(maxPages+1)), Keep, ReasonPolicyError, "0", ""},
-		"accounts not read":        {paying(t, p, ""), Keep, ReasonQuotaUnavailable, "0", ""},
+		"the account of a center": {
+			paying(t, p, "5", lab), Keep, ReasonQuotaExhausted, "6", "lab has 5 pages left until Wednesday 1 April 2026 00:00 CEST.",
+		},
+		"nobody pays": {
+			paying(t, p, "", nobodys), Keep, ReasonQuotaExhausted, "0", "No print budget is meant for you. Ask your administrator for one.",
+		},
+		"a rule knows the account": {
+			paying(t, p, "2", color, func(r *Request) { r.Job.Pages = 0 }), Keep, "color.low", "0", "You have 2 pages left.",
+		},
+		"nothing costs nothing": {paying(t, p, "0", pages(0)), Redirect, "", "0", ""},
+		"a held job pays later": {paying(t, p, "", func(r *Request) { r.Point = Arrival }), Hold, "", "0", ""},
+		"a direct one does not": {
+			paying(t, p, "5", direct, func(r *Request) { r.Point = Arrival }), Abort, ReasonQuotaExhausted, "6", "costs 6 pages",
+		},
+		"too much to be counted": {paying(t, p, "5", pages(maxPages+1)), Keep, ReasonPolicyError, "0", ""},
+		"accounts not read":      {paying(t, p, ""), Keep, ReasonQuotaUnavailable, "0", ""},
 	} {
 		d := p.Decide(c.req)
 		if d.Verdict != c.verdict || d.Reason != c.reason || d.Cost != amount(t, c.cost) || !strings.Contains(d.Sentence(), c.told) {
@@ -216,10 +244,13 @@ func TestUnknown(t *testing.T) {
 		}
 		p := mustLoad(t, src)
 		want := map[string]Verdict{"": Keep, "hold": Keep, "allow": Redirect, "abort": Abort}[mode]
-		for dep, reason := range map[Dependency]string{Directory: ReasonDirectoryUnavailable, Ledger: ReasonQuotaUnavailable, Document: ReasonPagesUnknown} {
+		for dep, reason := range map[Dependency]string{
+			Directory: ReasonDirectoryUnavailable, Ledger: ReasonQuotaUnavailable, Document: ReasonPagesUnknown,
+		} {
 			r := paying(t, p, "6", missing(dep))
 			d := p.Decide(r)
-			if d.Verdict != want || (want != Redirect && d.Reason != reason) || len(d.Unknown) == 0 || d.Unknown[0] != (Unknown{dep, p.FailMode(dep)}) || (want == Abort && d.Remedy == "") {
+			if d.Verdict != want || (want != Redirect && d.Reason != reason) || len(d.Unknown) == 0 ||
+				d.Unknown[0] != (Unknown{dep, p.FailMode(dep)}) || (want == Abort && d.Remedy == "") {
 				t.Errorf("%s %s: %+v", mode, dep, d)
 			}
 			if d := p.Decide(paying(t, p, "", missing(dep), lab, func(r *Request) { r.Point = Arrival })); d.Verdict != Hold || len(d.Unknown) > 0 {
@@ -227,7 +258,8 @@ func TestUnknown(t *testing.T) {
 			}
 		}
 	}
-	both := mustLoad(t, rules(`{name: a, at: arrival, when: 'job.copies == 1 || job.pages > 3', verdict: abort, reason: a.b, text: a, remedy: b}`))
+	both := mustLoad(t,
+		rules(`{name: a, at: arrival, when: 'job.copies == 1 || job.pages > 3', verdict: abort, reason: a.b, text: a, remedy: b}`))
 	if d := both.Decide(arriving(missing(Document))); d.Rule != "a" || d.Verdict != Abort || len(d.Unknown) > 0 {
 		t.Errorf("what is true anyway: %+v", d)
 	}
@@ -251,7 +283,9 @@ func TestNeeds(t *testing.T) {
 		{"reserve: arrival\n" + budgets, Arrival, modePull, Needs{Groups: true, Pages: true, Balances: true}},
 		{budgets, Arrival, modeDirect, Needs{Groups: true, Pages: true, Balances: true}},
 		{budgets, Release, modePull, Needs{Groups: true, Pages: true, Balances: true}},
-		{rules(`{name: a, at: arrival, when: 'job.color', verdict: abort, reason: a.b, text: {de: Nein.}, remedy: b}`), Arrival, modePull, Needs{Language: true}},
+		{rules(`{name: a, at: arrival, when: 'job.color', verdict: abort, reason: a.b, text: {de: Nein.}, remedy: b}`), Arrival, modePull, Needs{
+			Language: true,
+		}},
 	} {
 		if got := mustLoad(t, c.src).Needs(c.at, c.mode); got != c.want {
 			t.Errorf("%s %s: %+v, want %+v\n%s", c.at, c.mode, got, c.want, c.src)
@@ -260,10 +294,12 @@ func TestNeeds(t *testing.T) {
 }
 
 func TestLanguages(t *testing.T) {
-	p := mustLoad(t, "language: de\n"+rules(`{name: a, at: arrival, when: 'true', verdict: abort, reason: a.b, text: {en: '{{job.copies}} is too many.', de: '{{job.copies}} ist zu viel.', de-CH: '{{job.copies}} isch zvil.'}, remedy: {fr: Attendez., it: Aspetti.}}`))
+	p := mustLoad(t, "language: de\n"+
+		rules(`{name: a, at: arrival, when: 'true', verdict: abort, reason: a.b, text: {en: '{{job.copies}} is too many.', de: '{{job.copies}} ist zu viel.', de-CH: '{{job.copies}} isch zvil.'}, remedy: {fr: Attendez., it: Aspetti.}}`))
 	for owner, want := range map[string]string{
-		"en": "1 is too many. Attendez. [a.b]", "en-GB": "1 is too many. Attendez. [a.b]", "de-ch": "1 isch zvil. Attendez. [a.b]", "de-AT": "1 ist zu viel. Attendez. [a.b]",
-		"it": "1 ist zu viel. Aspetti. [a.b]", "": "1 ist zu viel. Attendez. [a.b]",
+		"en": "1 is too many. Attendez. [a.b]", "en-GB": "1 is too many. Attendez. [a.b]", "de-ch": "1 isch zvil. Attendez. [a.b]",
+		"de-AT": "1 ist zu viel. Attendez. [a.b]",
+		"it":    "1 ist zu viel. Aspetti. [a.b]", "": "1 ist zu viel. Attendez. [a.b]",
 	} {
 		if got := p.Decide(arriving(func(r *Request) { r.User.Language = owner })).Sentence(); got != want {
 			t.Errorf("%q: %s", owner, got)
@@ -303,8 +339,9 @@ func TestIPP(t *testing.T) {
 		`{name: c, at: arrival, when: 'job.copies > 1', verdict: hold, reason: a.b}`,
 		`{name: d, at: release, when: 'job.color', verdict: keep, reason: a.b, remedy: b}`))
 	for want, r := range map[string]Request{
-		"account-closed": arriving(color), "aborted-by-system": arriving(func(r *Request) { r.Job.Duplex = true }), "job-held-for-review": arriving(copies(2)),
-		"job-release-wait": arriving(), "": arriving(release),
+		"account-closed": arriving(color), "aborted-by-system": arriving(func(r *Request) { r.Job.Duplex = true }),
+		"job-held-for-review": arriving(copies(2)),
+		"job-release-wait":    arriving(), "": arriving(release),
 	} {
 		if got := p.Decide(r).IPP; got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -327,8 +364,10 @@ func TestZone(t *testing.T) {
 func TestVariant(t *testing.T) {
 	sent := Job{Copies: 3}
 	for s, want := range map[Settings]bool{
-		{}: true, {ColorMode: "blackAndWhite"}: true, {ColorMode: "grayscale", DuplexMode: "flipOnShortEdge", Copies: 3}: true, {Copies: 2, PagesPerSheet: 4}: true,
-		{ColorMode: "color"}: false, {ColorMode: "auto"}: false, {DuplexMode: "oneSided"}: false, {Copies: 4}: false, {Copies: -1}: false, {MediaSize: "A3"}: false, {Quality: "high"}: false, {PagesPerSheet: 3}: false,
+		{}: true, {ColorMode: "blackAndWhite"}: true, {ColorMode: "grayscale", DuplexMode: "flipOnShortEdge", Copies: 3}: true,
+		{Copies: 2, PagesPerSheet: 4}: true,
+		{ColorMode: "color"}:          false, {ColorMode: "auto"}: false, {DuplexMode: "oneSided"}: false, {Copies: 4}: false,
+		{Copies: -1}: false, {MediaSize: "A3"}: false, {Quality: "high"}: false, {PagesPerSheet: 3}: false,
 	} {
 		if got := s.Variant(sent); got != want {
 			t.Errorf("%s: %v", s, got)

@@ -200,7 +200,8 @@ func TestGuideLoads(t *testing.T) {
 // The guide's table of the keys of a test is what a test can have.
 func TestGuideTests(t *testing.T) {
 	parts := map[string]reflect.Type{
-		"tests.job": reflect.TypeFor[testJob](), "tests.user": reflect.TypeFor[testUser](), "tests.queue": reflect.TypeFor[testQueue](), "tests.expect": reflect.TypeFor[testExpect](), "tests.account": reflect.TypeFor[testAccount](),
+		"tests.job": reflect.TypeFor[testJob](), "tests.user": reflect.TypeFor[testUser](), "tests.queue": reflect.TypeFor[testQueue](),
+		"tests.expect": reflect.TypeFor[testExpect](), "tests.account": reflect.TypeFor[testAccount](),
 	}
 	var names, want []string
 	for _, row := range table(t, "Tests of a policy") {
@@ -272,7 +273,8 @@ func TestGuideLimits(t *testing.T) {
 			t.Errorf("missing: %s", want)
 		}
 	}
-	if a := strings.Repeat("a", 64); !ruleName.MatchString(a) || ruleName.MatchString(a+"a") || !strings.Contains(text, "| a name | 64 characters |") {
+	if a := strings.Repeat("a", 64); !ruleName.MatchString(a) || ruleName.MatchString(a+"a") ||
+		!strings.Contains(text, "| a name | 64 characters |") {
 		t.Error("a name has another limit")
 	}
 }

@@ -60,21 +60,39 @@ func TestDecide(t *testing.T) {
 		req    Request
 		want   Decision
 	}{
-		"pull holds":                     {"", arriving(), Decision{Point: Arrival, Verdict: Hold}},
-		"direct completes":               {"", arriving(direct), Decision{Point: Arrival, Verdict: Complete}},
-		"a release is redirected":        {"", arriving(release), Decision{Point: Release, Verdict: Redirect}},
-		"direct may hold":                {"default: {direct: hold}", arriving(direct), Decision{Point: Arrival, Verdict: Hold}},
-		"an unknown mode holds":          {"", arriving(func(r *Request) { r.Queue.Mode = "other" }), Decision{Point: Arrival, Verdict: Hold}},
-		"an unknown point holds":         {"", arriving(func(r *Request) { r.Point = "other" }), Decision{Point: "other", Verdict: Hold}},
-		"no rule matches":                {all, arriving(), Decision{Point: Arrival, Verdict: Hold}},
-		"the first that matches":         {all, arriving(color), Decision{Point: Arrival, Verdict: Abort, Reason: "color.no", Rule: "no-color", Text: "No colour here, ada@example.com.", Remedy: "Print it in black and white."}},
+		"pull holds":              {"", arriving(), Decision{Point: Arrival, Verdict: Hold}},
+		"direct completes":        {"", arriving(direct), Decision{Point: Arrival, Verdict: Complete}},
+		"a release is redirected": {"", arriving(release), Decision{Point: Release, Verdict: Redirect}},
+		"direct may hold":         {"default: {direct: hold}", arriving(direct), Decision{Point: Arrival, Verdict: Hold}},
+		"an unknown mode holds":   {"", arriving(func(r *Request) { r.Queue.Mode = "other" }), Decision{Point: Arrival, Verdict: Hold}},
+		"an unknown point holds":  {"", arriving(func(r *Request) { r.Point = "other" }), Decision{Point: "other", Verdict: Hold}},
+		"no rule matches":         {all, arriving(), Decision{Point: Arrival, Verdict: Hold}},
+		"the first that matches": {
+			all, arriving(color), Decision{
+				Point: Arrival, Verdict: Abort, Reason: "color.no", Rule: "no-color", Text: "No colour here, ada@example.com.",
+				Remedy: "Print it in black and white.",
+			},
+		},
 		"rules of another point are not": {rules(keepNight), arriving(), Decision{Point: Arrival, Verdict: Hold}},
-		"keep, in the zone of the rule":  {all, arriving(release), Decision{Point: Release, Verdict: Keep, Reason: "hours.closed", Rule: "night", Text: keptText, Remedy: "Release it after 14:00."}},
-		"after the hour":                 {all, arriving(release, func(r *Request) { r.Now = noon.Add(time.Hour) }), Decision{Point: Release, Verdict: Redirect}},
-		"complete at a direct queue":     {all, arriving(direct), Decision{Point: Arrival, Verdict: Complete, Rule: "posters"}},
-		"redirect by rule":               {rules(`{name: go, at: release, when: 'true', verdict: redirect, reason: staff.first}`, keepNight), arriving(release), Decision{Point: Release, Verdict: Redirect, Reason: "staff.first", Rule: "go"}},
-		"hold by rule at a direct queue": {rules(`{name: wait, at: arrival, when: 'queue.mode == "direct"', verdict: hold, reason: ask.first}`), arriving(direct), Decision{Point: Arrival, Verdict: Hold, Reason: "ask.first", Rule: "wait"}},
-		"abort at release":               {rules(`{name: stop, at: release, when: 'true', verdict: abort, reason: it.stops, text: It stops., remedy: Ask.}`), arriving(release), Decision{Point: Release, Verdict: Abort, Reason: "it.stops", Rule: "stop", Text: "It stops.", Remedy: "Ask."}},
+		"keep, in the zone of the rule": {
+			all, arriving(release), Decision{
+				Point: Release, Verdict: Keep, Reason: "hours.closed", Rule: "night", Text: keptText, Remedy: "Release it after 14:00.",
+			},
+		},
+		"after the hour": {
+			all, arriving(release, func(r *Request) { r.Now = noon.Add(time.Hour) }), Decision{Point: Release, Verdict: Redirect},
+		},
+		"complete at a direct queue": {all, arriving(direct), Decision{Point: Arrival, Verdict: Complete, Rule: "posters"}},
+		"redirect by rule": {rules(`{name: go, at: release, when: 'true', verdict: redirect, reason: staff.first}`,
+			keepNight), arriving(release), Decision{Point: Release, Verdict: Redirect, Reason: "staff.first", Rule: "go"}},
+		"hold by rule at a direct queue": {
+			rules(`{name: wait, at: arrival, when: 'queue.mode == "direct"', verdict: hold, reason: ask.first}`), arriving(direct),
+			Decision{Point: Arrival, Verdict: Hold, Reason: "ask.first", Rule: "wait"},
+		},
+		"abort at release": {
+			rules(`{name: stop, at: release, when: 'true', verdict: abort, reason: it.stops, text: It stops., remedy: Ask.}`), arriving(release),
+			Decision{Point: Release, Verdict: Abort, Reason: "it.stops", Rule: "stop", Text: "It stops.", Remedy: "Ask."},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := mustLoad(t, c.policy)
@@ -254,7 +272,9 @@ func TestNeedsGroups(t *testing.T) {
 			t.Errorf("%s: %v, want %v", when, got, want)
 		}
 	}
-	if !mustLoad(t, rules(`{name: r, at: release, when: 'true', verdict: keep, reason: a.b, remedy: 'You are in {{size(user.groups)}} groups.'}`)).Needs(Release, modePull).Groups {
+	if !mustLoad(t,
+		rules(`{name: r, at: release, when: 'true', verdict: keep, reason: a.b, remedy: 'You are in {{size(user.groups)}} groups.'}`)).Needs(
+		Release, modePull).Groups {
 		t.Error("a template that looks at the groups needs them")
 	}
 	if Default().Needs(Arrival, modePull).Groups {
@@ -303,7 +323,10 @@ func TestOwn(t *testing.T) {
 
 // One policy decides for many at once: run with -race.
 func TestConcurrent(t *testing.T) {
-	p := mustLoad(t, rules(abortColor, `{name: member, at: arrival, when: 'user.groups.exists(g, g == "none") || now.getHours("Europe/Zurich") > 22', verdict: hold}`, keepNight))
+	p := mustLoad(t,
+		rules(abortColor,
+			`{name: member, at: arrival, when: 'user.groups.exists(g, g == "none") || now.getHours("Europe/Zurich") > 22', verdict: hold}`,
+			keepNight))
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

@@ -31,9 +31,11 @@ func TestSet(t *testing.T) {
 		"of a guest it is not": {arriving(release, color, guest), Redirect, "{copies: 1, colorMode: blackAndWhite}", "guests"},
 		"one copy of a guest":  {arriving(release, guest, many), Redirect, "{copies: 1, colorMode: blackAndWhite}", "guests"},
 		"many":                 {arriving(release, many), Redirect, "{duplexMode: flipOnLongEdge, pagesPerSheet: 2}", "save"},
-		"the later wins":       {arriving(release, guest, lab), Redirect, "{copies: 2, colorMode: blackAndWhite, mediaSize: A5, quality: low}", "guests, two"},
-		"an aborted job":       {arriving(release, many, lab), Abort, "{}", ""},
-		"another point":        {arriving(color, guest), Hold, "{}", ""},
+		"the later wins": {
+			arriving(release, guest, lab), Redirect, "{copies: 2, colorMode: blackAndWhite, mediaSize: A5, quality: low}", "guests, two",
+		},
+		"an aborted job": {arriving(release, many, lab), Abort, "{}", ""},
+		"another point":  {arriving(color, guest), Hold, "{}", ""},
 	} {
 		d := p.Decide(c.req)
 		if d.Verdict != c.verdict || d.Set.String() != c.set || d.SetBy != c.by {

@@ -59,7 +59,8 @@ func TestFailingTests(t *testing.T) {
 		}
 	}
 	r, err := Test("policy.yaml", []byte(strings.Replace(tested, "job.copies > 50", "1 / (job.copies - 1) > 0", 1)))
-	if err != nil || r.Failed() == 0 || !strings.Contains(r.Results[0].Failure, "reason is") && !strings.Contains(r.Results[0].Failure, "division by zero") && r.Results[0].Decision.Reason != ReasonPolicyError {
+	if err != nil || r.Failed() == 0 || !strings.Contains(r.Results[0].Failure, "reason is") &&
+		!strings.Contains(r.Results[0].Failure, "division by zero") && r.Results[0].Decision.Reason != ReasonPolicyError {
 		t.Errorf("a rule that breaks: %+v, %v", r, err)
 	}
 }
@@ -113,19 +114,23 @@ func TestShadow(t *testing.T) {
 			t.Errorf("%s: a shadow of a live policy", name)
 		}
 	}
-	broken := mustLoad(t, "shadow: true\n"+rules(`{name: broken, at: arrival, when: '1 / (job.copies - 1) > 0', verdict: abort, reason: a.b, text: a, remedy: b}`))
-	if d := broken.Decide(arriving(direct)); d.Verdict != Complete || d.Shadow == nil || d.Shadow.Reason != ReasonPolicyError || d.Shadow.Err == "" {
+	broken := mustLoad(t,
+		"shadow: true\n"+rules(`{name: broken, at: arrival, when: '1 / (job.copies - 1) > 0', verdict: abort, reason: a.b, text: a, remedy: b}`))
+	if d := broken.Decide(arriving(direct)); d.Verdict != Complete || d.Shadow == nil || d.Shadow.Reason != ReasonPolicyError ||
+		d.Shadow.Err == "" {
 		t.Errorf("a rule that breaks in shadow: %+v", d)
 	}
 }
 
 // A rule at release sees where the owner stands.
 func TestDeviceVariable(t *testing.T) {
-	p := mustLoad(t, rules(`{name: colour-floor, at: release, when: 'job.color && device.id != "hq-2-west"', verdict: keep, reason: color.elsewhere, remedy: 'Go to hq-2-west, not {{device.id}}.'}`))
+	p := mustLoad(t,
+		rules(`{name: colour-floor, at: release, when: 'job.color && device.id != "hq-2-west"', verdict: keep, reason: color.elsewhere, remedy: 'Go to hq-2-west, not {{device.id}}.'}`))
 	if d := p.Decide(arriving(release, color, func(r *Request) { r.Device = "hq-2-west" })); d.Verdict != Redirect {
 		t.Errorf("%+v", d)
 	}
-	if d := p.Decide(arriving(release, color, func(r *Request) { r.Device = "hq-3-east" })); d.Verdict != Keep || d.Remedy != "Go to hq-2-west, not hq-3-east." {
+	if d := p.Decide(arriving(release, color, func(r *Request) { r.Device = "hq-3-east" })); d.Verdict != Keep ||
+		d.Remedy != "Go to hq-2-west, not hq-3-east." {
 		t.Errorf("%+v", d)
 	}
 }

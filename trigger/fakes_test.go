@@ -264,7 +264,8 @@ func (g *fakeGraph) CreateSubscription(ctx context.Context, n graph.NewSubscript
 		g.mu.Unlock()
 		return graph.Subscription{}, err
 	}
-	if id, _, ok := graph.ParseTaskResource(n.Resource + "/x"); !ok || !slices.ContainsFunc(g.defs, func(d graph.Definition) bool { return d.ID == id }) {
+	if id, _, ok := graph.ParseTaskResource(n.Resource + "/x"); !ok ||
+		!slices.ContainsFunc(g.defs, func(d graph.Definition) bool { return d.ID == id }) {
 		g.mu.Unlock()
 		return graph.Subscription{}, &graph.Error{Operation: "create subscription", Status: 400}
 	}
@@ -274,7 +275,9 @@ func (g *fakeGraph) CreateSubscription(ctx context.Context, n graph.NewSubscript
 			return graph.Subscription{}, &graph.Error{Operation: "create subscription", Status: 409, Code: "Conflict"}
 		}
 	}
-	s := &liveSub{asked: n, Subscription: graph.Subscription{ID: g.id("sub"), Resource: n.Resource, NotificationURL: n.NotificationURL, Expires: n.Expires}}
+	s := &liveSub{
+		asked: n, Subscription: graph.Subscription{ID: g.id("sub"), Resource: n.Resource, NotificationURL: n.NotificationURL, Expires: n.Expires},
+	}
 	g.subs[s.ID] = s
 	created := g.created
 	g.mu.Unlock()
@@ -340,7 +343,9 @@ func (s *mapState) rewrite(t *testing.T, change func(*subscriptions)) {
 
 // add is a subscription that somebody else made.
 func (g *fakeGraph) add(id, resource string) {
-	g.subs[id] = &liveSub{Subscription: graph.Subscription{ID: id, Resource: resource, NotificationURL: ourURL + NotificationPath, Expires: time.Now().Add(life)}}
+	g.subs[id] = &liveSub{
+		Subscription: graph.Subscription{ID: id, Resource: resource, NotificationURL: ourURL + NotificationPath, Expires: time.Now().Add(life)},
+	}
 }
 
 // process is one replica: a Verifier and, if it leads, a Registrar.

@@ -35,7 +35,10 @@ const sampleDefinition = "3203656e-6069-4e10-8147-d25290b00a3c"
 func sampleVerifier() *Verifier {
 	b := NewVerifier(VerifierOptions{TenantID: ourTenant, State: newMapState().cell()})
 	b.definition.ID = sampleDefinition
-	b.subs.Current = &subscription{ID: "7f105c7d-2dc5-4530-97cd-4e7ae6534c07", ClientState: "0123456789012345678901234567890123456789-_a", Expires: time.Now().Add(time.Hour)}
+	b.subs.Current = &subscription{
+		ID: "7f105c7d-2dc5-4530-97cd-4e7ae6534c07", ClientState: "0123456789012345678901234567890123456789-_a",
+		Expires: time.Now().Add(time.Hour),
+	}
 	b.sweep = subscription{ID: sweepID, ClientState: newClientState()}
 	close(b.ready)
 	return b
@@ -55,9 +58,10 @@ func TestParseAndVerify(t *testing.T) {
 		want Event
 		err  error
 	}{
-		"Microsoft's sample":          {sample, job, nil},
-		"leading slash, other case":   {with(`"print/taskDefinitions`, `"/Print/TASKDEFINITIONS`), job, nil},
-		"key form":                    {with("taskDefinitions/3203656e-6069-4e10-8147-d25290b00a3c/tasks/d036638b-1272-4bba-9227-732463823ed3", "taskDefinitions('3203656e-6069-4e10-8147-d25290b00a3c')/tasks('d036638b-1272-4bba-9227-732463823ed3')"), job, nil},
+		"Microsoft's sample":        {sample, job, nil},
+		"leading slash, other case": {with(`"print/taskDefinitions`, `"/Print/TASKDEFINITIONS`), job, nil},
+		"key form": {with("taskDefinitions/3203656e-6069-4e10-8147-d25290b00a3c/tasks/d036638b-1272-4bba-9227-732463823ed3",
+			"taskDefinitions('3203656e-6069-4e10-8147-d25290b00a3c')/tasks('d036638b-1272-4bba-9227-732463823ed3')"), job, nil},
 		"ids in another case":         {with("3203656e-6069", "3203656E-6069", "84bd8158", "84BD8158"), job, nil},
 		"no parentUrl":                {with(parent, "null"), noJob, nil},
 		"parentUrl elsewhere":         {with(parent, `"https://evil.example/steal?x=/print/printers/a/jobs/1"`), noJob, nil},
@@ -110,7 +114,8 @@ func TestParseAndVerify(t *testing.T) {
 
 func TestParseLifecycle(t *testing.T) {
 	good := `{"lifecycleEvent":"reauthorizationRequired","subscriptionId":"s","clientState":"c","tenantId":"t","resource":"x"}`
-	if l, err := ParseLifecycle([]byte(good)); err != nil || l.event != "reauthorizationRequired" || strings.Contains(fmt.Sprintf("%#v%+v", l, l), "reauth") {
+	if l, err := ParseLifecycle([]byte(good)); err != nil || l.event != "reauthorizationRequired" ||
+		strings.Contains(fmt.Sprintf("%#v%+v", l, l), "reauth") {
 		t.Errorf("%#v, %v", l, err)
 	}
 	for _, bad := range []string{
@@ -154,7 +159,8 @@ func FuzzNotification(f *testing.F) {
 			return
 		}
 		var other map[string]any
-		if err := json.Unmarshal(raw, &other); err != nil || other["clientState"] != b.subs.Current.ClientState || other["subscriptionId"] != b.subs.Current.ID {
+		if err := json.Unmarshal(raw, &other); err != nil || other["clientState"] != b.subs.Current.ClientState ||
+			other["subscriptionId"] != b.subs.Current.ID {
 			t.Fatalf("accepted %s", raw)
 		}
 		for _, id := range []string{ev.Subscription, ev.Definition, ev.Task} {
@@ -202,7 +208,10 @@ func TestItems(t *testing.T) {
 			t.Errorf("%s: %q, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{``, `[]`, `{}`, `{"value":null}`, `{"value":{}}`, `{"Value":[]}`, `{"value":[],"value":[]}`, `{"value":[1,]}`, `{"value":[1]`, `{"value":[]} x`} {
+	for _, in := range []string{
+		``, `[]`, `{}`, `{"value":null}`, `{"value":{}}`, `{"Value":[]}`, `{"value":[],"value":[]}`, `{"value":[1,]}`, `{"value":[1]`,
+		`{"value":[]} x`,
+	} {
 		if _, err := Items([]byte(in), 2); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", in, err)
 		}

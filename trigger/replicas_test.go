@@ -168,7 +168,10 @@ func TestReplacedWhileTidying(t *testing.T) {
 					defer g.mu.Unlock()
 					delete(g.subs, subs.Current.ID)
 					subs.retireCurrent(time.Now())
-					subs.Current = &subscription{ID: "theirs", ClientState: newClientState(), Resource: subs.Past[0].Resource, URL: subs.Past[0].URL, Renewed: time.Now(), Expires: time.Now().Add(life)}
+					subs.Current = &subscription{
+						ID: "theirs", ClientState: newClientState(), Resource: subs.Past[0].Resource, URL: subs.Past[0].URL, Renewed: time.Now(),
+						Expires: time.Now().Add(life),
+					}
 					g.add("theirs", subs.Current.Resource)
 				})
 			}

@@ -25,7 +25,8 @@ func TestOneInTheWay(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g, s := newFakeGraph(), newMapState()
 				g.subs["other"] = &liveSub{Subscription: graph.Subscription{
-					ID: "other", Resource: "print/taskDefinitions/of-another-product/tasks", NotificationURL: ourURL, Expires: time.Now().Add(48 * time.Hour),
+					ID: "other", Resource: "print/taskDefinitions/of-another-product/tasks", NotificationURL: ourURL,
+					Expires: time.Now().Add(48 * time.Hour),
 				}}
 				losing := c.lost
 				g.failing(func(op string) (error, bool) {

@@ -202,7 +202,8 @@ func TestExpiryMetric(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.apply(keySubscription, value, 1)
-	want := "# HELP pullprint_subscription_expiry_timestamp_seconds When Graph drops our subscription if it isn't renewed; 0 when there is none.\n" +
+	want := "# HELP pullprint_subscription_expiry_timestamp_seconds When Graph drops our subscription if it isn't renewed; 0 when there is " +
+		"none.\n" +
 		"# TYPE pullprint_subscription_expiry_timestamp_seconds gauge\npullprint_subscription_expiry_timestamp_seconds 1.8e+09\n"
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
 		t.Error(err)

@@ -207,7 +207,8 @@ func (f *fleet) tellOpen() {
 			continue
 		}
 		rec := recs[held.Ref(id)]
-		f.Logf("still open: %s job %s is %s at Graph, %s here, intent %+v, seen %s ago", k.name, id, j.State, rec.State, rec.Intent, time.Since(rec.Seen).Round(time.Second))
+		f.Logf("still open: %s job %s is %s at Graph, %s here, intent %+v, seen %s ago", k.name, id, j.State, rec.State, rec.Intent,
+			time.Since(rec.Seen).Round(time.Second))
 	}
 }
 

@@ -28,11 +28,16 @@ func TestDoctorAccess(t *testing.T) {
 	}{
 		"a store of its own": {nil, nil, []string{"ok       store          embedded", "ok       disk "}},
 		"a store of another": {nil, func(n *patient, dir string) { n.must(os.Mkdir(dir+"/nats", 0o700)) }, []string{
-			"failed   store          nats.embedded.store_dir: ", "/nats: permission denied (as user nobody)", "-> run doctor as the user that the daemon runs as; if this is that user, give it the path: chown -R USER ",
+			"failed   store          nats.embedded.store_dir: ", "/nats: permission denied (as user nobody)",
+			"-> run doctor as the user that the daemon runs as; if this is that user, give it the path: chown -R USER ",
 		}},
-		"a file of another in it": {func(n *patient, dir string) { n.must(os.MkdirAll(dir+"/nats/jetstream", 0o700)) }, func(n *patient, dir string) {
-			n.must(os.WriteFile(dir+"/nats/jetstream/1.blk", nil, 0o600))
-		}, []string{"failed   store          nats.embedded.store_dir: ", "1.blk: permission denied (as user nobody)"}},
+		"a file of another in it": {
+			func(n *patient, dir string) { n.must(os.MkdirAll(dir+"/nats/jetstream", 0o700)) },
+			func(n *patient, dir string) {
+				n.must(os.WriteFile(dir+"/nats/jetstream/1.blk", nil, 0o600))
+			},
+			[]string{"failed   store          nats.embedded.store_dir: ", "1.blk: permission denied (as user nobody)"},
+		},
 		"a store that can't be made": {nil, func(n *patient, dir string) {
 			n.must(os.Mkdir(dir+"/of-root", 0o755))
 			n.edit("store_dir: nats", "store_dir: of-root/deep/nats")
@@ -55,10 +60,16 @@ func TestDoctorAccess(t *testing.T) {
 		"a policy of another": {func(n *patient, _ string) { n.edit("nats:", "policy: {file: policy.yaml}\nnats:") }, func(n *patient, _ string) {
 			n.write("policy.yaml", "rules: []\n")
 		}, []string{"policy.file names a file that can't be read: ", "permission denied", "make it readable for the user pullprint runs as"}},
-		"a secret of another": {nil, func(n *patient, dir string) { n.must(os.Chown(dir+"/secret", 0, 0)) }, []string{"auth.client_secret_file names a file that can't be read"}},
-		"a certificate of another": {func(n *patient, _ string) {
-			n.edit("listen:", "tls: {cert_file: hook.pem, key_file: hook.key}, listen:")
-		}, func(n *patient, _ string) { n.write("hook.pem", "x"); n.write("hook.key", "x") }, []string{"webhook.tls.cert_file names a file that can't be read", "webhook.tls.key_file names a file that can't be read"}},
+		"a secret of another": {
+			nil, func(n *patient, dir string) { n.must(os.Chown(dir+"/secret", 0, 0)) },
+			[]string{"auth.client_secret_file names a file that can't be read"},
+		},
+		"a certificate of another": {
+			func(n *patient, _ string) {
+				n.edit("listen:", "tls: {cert_file: hook.pem, key_file: hook.key}, listen:")
+			}, func(n *patient, _ string) { n.write("hook.pem", "x"); n.write("hook.key", "x") },
+			[]string{"webhook.tls.cert_file names a file that can't be read", "webhook.tls.key_file names a file that can't be read"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

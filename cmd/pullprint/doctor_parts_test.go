@@ -57,8 +57,13 @@ func TestPublicURL(t *testing.T) {
 		"no TLS":              {"", 0, true, echo, true, broken, "what answers speaks no TLS"},
 		"a proxy alone":       {"print.contoso.com", 90 * day, true, answer(502, ""), true, broken, "a proxy answers with status 502"},
 		"no daemon behind it": {"print.contoso.com", 90 * day, true, answer(502, ""), false, warned, "a proxy answers with status 502"},
-		"something else":      {"print.contoso.com", 90 * day, true, answer(200, "<html>welcome"), true, broken, "something answers, and does not give Graph's question back"},
-		"a sign-in page":      {"print.contoso.com", 90 * day, true, answer(401, ""), true, broken, "/graph/notifications is answered with status 401"},
+		"something else": {
+			"print.contoso.com", 90 * day, true, answer(200, "<html>welcome"), true, broken,
+			"something answers, and does not give Graph's question back",
+		},
+		"a sign-in page": {
+			"print.contoso.com", 90 * day, true, answer(401, ""), true, broken, "/graph/notifications is answered with status 401",
+		},
 		"html": {"print.contoso.com", 90 * day, true, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			fmt.Fprint(w, r.URL.Query().Get("validationToken"))
@@ -87,7 +92,8 @@ func TestPublicURL(t *testing.T) {
 				},
 			}
 			e.publicURL(t.Context())
-			if len(e.all) == 0 || e.all[0].Result != c.result || !strings.Contains(e.all[0].Text, c.want) || (c.result != fine && e.all[0].Do == "") {
+			if len(e.all) == 0 || e.all[0].Result != c.result || !strings.Contains(e.all[0].Text, c.want) ||
+				(c.result != fine && e.all[0].Do == "") {
 				t.Errorf("%+v", e.all)
 			}
 			e.all, e.live = nil, time.Now()
@@ -109,15 +115,43 @@ func TestStore(t *testing.T) {
 		in       bus.Inspection
 		want     finding
 	}{
-		"a full disk":      {0, bus.Inspection{Embedded: true, Free: 1 << 20, Needed: 1 << 30}, finding{About: "disk", Result: broken, Text: "1 MiB are free, and the store may take 1024 MiB more"}},
-		"one copy":         {1, bus.Inspection{Version: "2.15.2"}, finding{About: "fsync", Result: warned, Text: "NATS does not tell how often it syncs"}},
-		"three copies":     {3, bus.Inspection{Version: "2.15.2", Cluster: "c"}, finding{About: "fsync", Result: fine, Text: "not told by NATS; 3 copies"}},
-		"fewer copies":     {3, bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 1, Leader: "a"}}}, finding{About: "replicas", Result: warned, Text: "fewer than nats.replicas (3): PULLPRINT_TASKS"}},
-		"a server is away": {3, bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a", Away: []string{"c"}}}}, finding{About: "replicas", Result: warned, Text: "copies are offline or behind: PULLPRINT_TASKS on c"}},
-		"nobody leads":     {3, bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3}}}, finding{About: "replicas", Result: broken, Text: "no server leads PULLPRINT_TASKS"}},
-		"all are there":    {3, bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a"}}}, finding{About: "replicas", Result: fine, Text: "1 stream, all copies are there"}},
-		"an account's end": {1, bus.Inspection{Used: 95 << 20, Limit: 100 << 20}, finding{About: "disk", Result: warned, Text: "the account has 95 MiB of 100 MiB"}},
-		"room in it":       {1, bus.Inspection{Used: 5 << 20, Limit: 100 << 20}, finding{About: "disk", Result: fine, Text: "the account has 5 MiB of 100 MiB"}},
+		"a full disk": {
+			0,
+			bus.Inspection{Embedded: true, Free: 1 << 20, Needed: 1 << 30},
+			finding{About: "disk", Result: broken, Text: "1 MiB are free, and the store may take 1024 MiB more"},
+		},
+		"one copy": {
+			1, bus.Inspection{Version: "2.15.2"}, finding{About: "fsync", Result: warned, Text: "NATS does not tell how often it syncs"},
+		},
+		"three copies": {
+			3, bus.Inspection{Version: "2.15.2", Cluster: "c"}, finding{About: "fsync", Result: fine, Text: "not told by NATS; 3 copies"},
+		},
+		"fewer copies": {
+			3,
+			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 1, Leader: "a"}}},
+			finding{About: "replicas", Result: warned, Text: "fewer than nats.replicas (3): PULLPRINT_TASKS"},
+		},
+		"a server is away": {
+			3,
+			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a", Away: []string{"c"}}}},
+			finding{About: "replicas", Result: warned, Text: "copies are offline or behind: PULLPRINT_TASKS on c"},
+		},
+		"nobody leads": {
+			3,
+			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3}}},
+			finding{About: "replicas", Result: broken, Text: "no server leads PULLPRINT_TASKS"},
+		},
+		"all are there": {
+			3,
+			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a"}}},
+			finding{About: "replicas", Result: fine, Text: "1 stream, all copies are there"},
+		},
+		"an account's end": {
+			1, bus.Inspection{Used: 95 << 20, Limit: 100 << 20}, finding{About: "disk", Result: warned, Text: "the account has 95 MiB of 100 MiB"},
+		},
+		"room in it": {
+			1, bus.Inspection{Used: 5 << 20, Limit: 100 << 20}, finding{About: "disk", Result: fine, Text: "the account has 5 MiB of 100 MiB"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := &examination{cfg: &config.Config{NATS: bus.Config{Replicas: c.replicas}}}
@@ -127,7 +161,8 @@ func TestStore(t *testing.T) {
 				e.external(c.in)
 			}
 			if !slices.ContainsFunc(e.all, func(f finding) bool {
-				return f.About == c.want.About && f.Result == c.want.Result && strings.HasPrefix(f.Text, c.want.Text) && (f.Result == fine) == (f.Do == "")
+				return f.About == c.want.About && f.Result == c.want.Result && strings.HasPrefix(f.Text, c.want.Text) &&
+					(f.Result == fine) == (f.Do == "")
 			}) {
 				t.Errorf("%+v", e.all)
 			}

@@ -51,7 +51,9 @@ func newFleet(t *testing.T, k graphtest.Knobs, seed uint64) *fleet {
 	f.every, f.outages = 40*time.Millisecond, true
 	f.nats = bus.Config{URL: f.nodes.URL(), Replicas: bustest.Nodes}
 	for i := range f.replicas {
-		f.replicas[i] = &replica{dir: bustest.TempDir(t), hook: bustest.FreeAddress(t), api: bustest.FreeAddress(t), metrics: bustest.FreeAddress(t)}
+		f.replicas[i] = &replica{
+			dir: bustest.TempDir(t), hook: bustest.FreeAddress(t), api: bustest.FreeAddress(t), metrics: bustest.FreeAddress(t),
+		}
 	}
 	hooks, apis := f.door(func(r *replica) string { return r.hook }), f.door(func(r *replica) string { return r.api })
 	f.api = apis
@@ -77,8 +79,10 @@ func newFleet(t *testing.T, k graphtest.Knobs, seed uint64) *fleet {
 // more when nobody listens there. It gives up a daemon that does not answer.
 func (f *fleet) door(address func(*replica) string) string {
 	client := &http.Client{
-		Timeout:   5 * time.Second,
-		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: time.Second}).DialContext, MaxIdleConnsPerHost: 64, ResponseHeaderTimeout: 5 * time.Second},
+		Timeout: 5 * time.Second,
+		Transport: &http.Transport{
+			DialContext: (&net.Dialer{Timeout: time.Second}).DialContext, MaxIdleConnsPerHost: 64, ResponseHeaderTimeout: 5 * time.Second,
+		},
 	}
 	var turn atomic.Uint64
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {

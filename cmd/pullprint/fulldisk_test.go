@@ -23,9 +23,9 @@ const unreadyWithin = 10 * time.Second
 // restart by a supervisor included.
 const wholeWithin = 15 * time.Second
 
-// TestFullDisk fills the disk of the store under load, for a moment or for longer, with a supervisor that starts the program again when it ends. While the disk is full
-// the program stays and says that it is not ready; when there is room again it comes
-// back by itself, and nothing is lost.
+// TestFullDisk fills the disk of the store under load, for a moment or for longer, with a supervisor
+// that starts the program again when it ends. While the disk is full the program stays and says that it
+// is not ready; when there is room again it comes back by itself, and nothing is lost.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	disk := bustest.NewDisk(t, 96<<20)

@@ -138,7 +138,10 @@ type chaos struct {
 func newChaos(t *testing.T, k graphtest.Knobs, seed uint64) *chaos {
 	t.Helper()
 	k.Seed, k.BindQueues = seed, []string{chaosPull, chaosDirect}
-	c := &chaos{T: t, sim: graphtest.New(k), dice: rand.New(rand.NewPCG(seed, 9)), dir: bustest.TempDir(t), metrics: mustFree(t), api: mustFree(t), jobs: map[graphtest.JobID]kind{}}
+	c := &chaos{
+		T: t, sim: graphtest.New(k), dice: rand.New(rand.NewPCG(seed, 9)), dir: bustest.TempDir(t), metrics: mustFree(t), api: mustFree(t),
+		jobs: map[graphtest.JobID]kind{},
+	}
 	c.nats = bus.Config{Embedded: &bus.Embedded{StoreDir: filepath.Join(c.dir, "nats"), MaxStore: 256 << 20}}
 	t.Cleanup(c.sim.Close)
 	t.Cleanup(func() {
@@ -378,7 +381,8 @@ func (c *chaos) judge() {
 			c.Errorf("%s job %s: lost", k.name, id)
 			continue
 		case k.state != "" && j.State != k.state, j.Effects.Applied() != k.effects, c.sim.Prints(id) != k.paper:
-			c.Errorf("%s job %s: %s, paper %d, effects %+v; want %s, paper %d, effects %d", k.name, id, j.State, c.sim.Prints(id), j.Effects, k.state, k.paper, k.effects)
+			c.Errorf("%s job %s: %s, paper %d, effects %+v; want %s, paper %d, effects %d", k.name, id, j.State, c.sim.Prints(id), j.Effects,
+				k.state, k.paper, k.effects)
 		case j.Effects.AbortRefused > 0, j.Effects.RedirectRefused > 0, k.verdict == "complete" && j.Effects.FinishRefused > 0:
 			c.Errorf("%s job %s: the effect was called for again without a look at the job: %+v", k.name, id, j.Effects)
 		case k.verdict == "abort" && j.Reason == "":

@@ -50,7 +50,10 @@ func TestManual(t *testing.T) {
 		page  string
 		wants []string
 	}{
-		{"pullprint.1", []string{`.TH "PULLPRINT" "1" "2023-11-14" pullprint pullprint`, `.B "register"`, `.BI "\-\-config" " FILE"`, `pullprint\-config(5)`, ".SH \"EXIT STATUS\""}},
+		{"pullprint.1", []string{
+			`.TH "PULLPRINT" "1" "2023-11-14" pullprint pullprint`, `.B "register"`, `.BI "\-\-config" " FILE"`, `pullprint\-config(5)`,
+			".SH \"EXIT STATUS\"",
+		}},
 		{"pullprint-run.1", []string{".SH \"DESCRIPTION\"\nRun the daemon until SIGTERM"}},
 		{"pullprint-register.1", []string{`.SH "pullprint register apply"`, `.B "\-\-yes"`, `.SH "pullprint register remove"`}},
 		{"pullprint-simulator.1", []string{".EX\n  pullprint simulator \\-\\-listen 127.0.0.1:9440", "Default: 127.0.0.1:9440."}},

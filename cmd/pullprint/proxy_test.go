@@ -107,7 +107,9 @@ nats: {embedded: {store_dir: nats}}
 		return p.out.String() + p.err.String(), code
 	}
 	out, code := doctor("HTTPS_PROXY=http://" + u.Host)
-	for _, want := range []string{"ok       graph ", "ok       authority ", "certificate by", "ok       sign-in ", `ok       queue          Follow-Me: "Follow-Me"`} {
+	for _, want := range []string{
+		"ok       graph ", "ok       authority ", "certificate by", "ok       sign-in ", `ok       queue          Follow-Me: "Follow-Me"`,
+	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("missing %q, exit %d:\n%s", want, code, out)
 		}
@@ -121,10 +123,12 @@ nats: {embedded: {store_dir: nats}}
 	if err := os.Remove(filepath.Join(dir, "proxy-ca.pem")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(strings.Replace(text, ", ca_file: proxy-ca.pem", "", 1)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(strings.Replace(text, ", ca_file: proxy-ca.pem", "", 1)),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, code = doctor("HTTPS_PROXY=http://" + u.Host); code == 0 || !strings.Contains(out, "can't be reached (tls)") || !strings.Contains(out, "something between opens the connection") {
+	if out, code = doctor("HTTPS_PROXY=http://" + u.Host); code == 0 || !strings.Contains(out, "can't be reached (tls)") ||
+		!strings.Contains(out, "something between opens the connection") {
 		t.Errorf("a certificate that nobody trusts, exit %d:\n%s", code, out)
 	}
 	proxy.Close()

@@ -191,7 +191,8 @@ func TestRegisterKeep(t *testing.T) {
 	asked := 0
 	n.answer = func(code string) error { asked++; return n.sim.ApproveDevice(code, n.admin) }
 	var usage usageError
-	if _, err := n.does("register", "plan", "--keep"); !errors.As(err, &usage) || !strings.Contains(err.Error(), "set administrator.sign_in_file and administrator.key_file") {
+	if _, err := n.does("register", "plan", "--keep"); !errors.As(err, &usage) ||
+		!strings.Contains(err.Error(), "set administrator.sign_in_file and administrator.key_file") {
 		t.Errorf("%v", err)
 	}
 	n.write("key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n")

@@ -36,7 +36,9 @@ func (n *tenant) certified(key bool, from, to time.Duration) {
 		n.t.Fatal(err)
 	}
 	now := time.Now()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pullprint"}, NotBefore: now.Add(from), NotAfter: now.Add(to)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pullprint"}, NotBefore: now.Add(from), NotAfter: now.Add(to),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		n.t.Fatal(err)
@@ -67,17 +69,29 @@ var troubles = []trouble{
 	{"a user who is no Printer Administrator", func(n *tenant) {
 		n.answer = func(code string) error { return n.sim.ApproveDevice(code, n.plain) }
 	}, nil, []string{"read the triggers of Follow-Me: not allowed", "sign in as a Printer Administrator"}},
-	{"a sign-in that is declined", func(n *tenant) { n.answer = n.sim.DeclineDevice }, nil, []string{"the administrator declined the sign-in", "run it again"}},
+	{"a sign-in that is declined", func(n *tenant) { n.answer = n.sim.DeclineDevice }, nil, []string{
+		"the administrator declined the sign-in", "run it again",
+	}},
 	{"a code that expires", func(n *tenant) {
 		n.answer = func(string) error { n.sim.ExpireDeviceCodes(); return nil }
 	}, nil, []string{"the code was not entered in time", "run it again, and enter the new one"}},
 	{"consent missing", refused(65001), nil, []string{"AADSTS65001: consent is missing", "grant admin consent to the delegated permissions"}},
 	{"consent that only an administrator can give", refused(90094), nil, []string{"AADSTS90094: consent is missing", "grant admin consent"}},
-	{"a tenant that blocks the device code flow", refused(53003), nil, []string{"AADSTS53003: a Conditional Access policy blocks the device code flow", "have it excepted"}},
-	{"a tenant whose security policy blocks it", refused(530032), nil, []string{"AADSTS530032: a security policy of the tenant blocks", "have it excepted"}},
-	{"a tenant with security defaults that block it", refused(530035), nil, []string{"AADSTS530035: security defaults of the tenant block", "ask who looks after Conditional Access"}},
-	{"an app that does not allow it", refused(7000218), nil, []string{"AADSTS7000218: the app registration does not allow this sign-in", "set Allow public client flows to Yes"}},
-	{"a user who is not assigned", refused(50105), nil, []string{"AADSTS50105: who signs in is not assigned", "assign them under Enterprise applications"}},
+	{"a tenant that blocks the device code flow", refused(53003), nil, []string{
+		"AADSTS53003: a Conditional Access policy blocks the device code flow", "have it excepted",
+	}},
+	{"a tenant whose security policy blocks it", refused(530032), nil, []string{
+		"AADSTS530032: a security policy of the tenant blocks", "have it excepted",
+	}},
+	{"a tenant with security defaults that block it", refused(530035), nil, []string{
+		"AADSTS530035: security defaults of the tenant block", "ask who looks after Conditional Access",
+	}},
+	{"an app that does not allow it", refused(7000218), nil, []string{
+		"AADSTS7000218: the app registration does not allow this sign-in", "set Allow public client flows to Yes",
+	}},
+	{"a user who is not assigned", refused(50105), nil, []string{
+		"AADSTS50105: who signs in is not assigned", "assign them under Enterprise applications",
+	}},
 	{"a wrong secret", func(n *tenant) {
 		n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "another"})
 	}, nil, []string{"AADSTS7000215: the client secret is wrong", "copy the secret's value, not its id, into auth.client_secret_file"}},
@@ -87,10 +101,18 @@ var troubles = []trouble{
 	{"a wrong tenant", func(n *tenant) {
 		n.edit(n.sim.Tenant(), "00000000-1111-4222-8333-444444444444")
 	}, nil, []string{"AADSTS90002: there is no such tenant in this cloud", "check tenant_id and cloud"}},
-	{"a wrong app", func(n *tenant) { n.edit(registerID, otherApp) }, nil, []string{"AADSTS700016: there is no such application in this tenant", "check auth.client_id and tenant_id"}},
-	{"the cloud of China", func(n *tenant) { n.edit("tenant_id:", "cloud: china\ntenant_id:") }, nil, []string{"Microsoft Graph in China has no print API", "use a tenant of another cloud"}},
-	{"a certificate without its key", func(n *tenant) { n.certified(false, -time.Hour, time.Hour) }, nil, []string{"a certificate without its private key", "name the file with the key"}},
-	{"a certificate that has expired", func(n *tenant) { n.certified(true, -2*time.Hour, -time.Hour) }, nil, []string{"the certificate in auth.certificate_file expired on ", "put a new one into the app registration and into the file"}},
+	{"a wrong app", func(n *tenant) { n.edit(registerID, otherApp) }, nil, []string{
+		"AADSTS700016: there is no such application in this tenant", "check auth.client_id and tenant_id",
+	}},
+	{"the cloud of China", func(n *tenant) { n.edit("tenant_id:", "cloud: china\ntenant_id:") }, nil, []string{
+		"Microsoft Graph in China has no print API", "use a tenant of another cloud",
+	}},
+	{"a certificate without its key", func(n *tenant) { n.certified(false, -time.Hour, time.Hour) }, nil, []string{
+		"a certificate without its private key", "name the file with the key",
+	}},
+	{"a certificate that has expired", func(n *tenant) { n.certified(true, -2*time.Hour, -time.Hour) }, nil, []string{
+		"the certificate in auth.certificate_file expired on ", "put a new one into the app registration and into the file",
+	}},
 	{"a certificate of nobody", func(n *tenant) {
 		n.certified(true, -time.Hour, time.Hour)
 		n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "secret"})
@@ -105,8 +127,12 @@ var troubles = []trouble{
 	}, nil, []string{"AADSTS700024: the clock of this machine is 1", " behind the authority's", "have it set by NTP"}},
 	{"an authority that is not there", func(n *tenant) {
 		n.edit("endpoints: {", "endpoints: {graph: \"http://127.0.0.1:1/v1.0\", authority: \"http://127.0.0.1:1\"}\n# {")
-	}, nil, []string{"sign the app in: no token: dial tcp 127.0.0.1:1: connect: connection refused", "`pullprint doctor` says what is in the way"}},
-	{"a printer that is none", func(n *tenant) { n.edit(queueB, "00000000-0000-4000-8000-000000000000") }, nil, []string{"there is no such printer", "correct queues[].printer_id", "done    Follow-Me: trigger"}},
+	}, nil, []string{
+		"sign the app in: no token: dial tcp 127.0.0.1:1: connect: connection refused", "`pullprint doctor` says what is in the way",
+	}},
+	{"a printer that is none", func(n *tenant) { n.edit(queueB, "00000000-0000-4000-8000-000000000000") }, nil, []string{
+		"there is no such printer", "correct queues[].printer_id", "done    Follow-Me: trigger",
+	}},
 	{"no terminal", func(*tenant) {}, []string{"register", "apply"}, []string{"there is no terminal to ask at", "give --yes"}},
 }
 

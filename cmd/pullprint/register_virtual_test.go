@@ -21,7 +21,8 @@ const (
 // virtually makes Follow-Me a queue that is to be made, with a device behind it.
 func (n *tenant) virtually() {
 	n.sim.AddPrinter(graphtest.Printer{ID: deviceA, DisplayName: "hq-2-west"})
-	if err := n.sim.SetCapabilities(deviceA, `{"mediaSizes":["A3","A4"],"finishings":["none","staple"],"contentTypes":["application/pdf"]}`); err != nil {
+	if err := n.sim.SetCapabilities(deviceA,
+		`{"mediaSizes":["A3","A4"],"finishings":["none","staple"],"contentTypes":["application/pdf"]}`); err != nil {
 		n.t.Fatal(err)
 	}
 	n.edit("{printer_id: "+queueA+", name: Follow-Me, mode: pull}", "{name: Pull, mode: pull, create: true}")
@@ -62,7 +63,8 @@ func TestRegisterCreate(t *testing.T) {
 	}
 	n.wants(out, "Pull    -", "Pull   missing          all    create, set attributes, share, with nobody yet")
 	var usage usageError
-	if _, err := n.does("run"); !errors.As(err, &usage) || !strings.Contains(err.Error(), "no printer yet for Pull: run `pullprint register apply`") {
+	if _, err := n.does("run"); !errors.As(err, &usage) ||
+		!strings.Contains(err.Error(), "no printer yet for Pull: run `pullprint register apply`") {
 		t.Errorf("run: %v", err)
 	}
 	if out, err := n.does("check", "--json"); err != nil || !strings.Contains(out, "Pull has no printer yet") {
@@ -109,7 +111,9 @@ func TestRegisterCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.wants(out, "mediaSizes A5", "set attributes")
-	others := n.sim.AddPrinter(graphtest.Printer{DisplayName: "Pull", Virtual: true, Manufacturer: "pullprint", Model: "queue of app " + otherApp})
+	others := n.sim.AddPrinter(graphtest.Printer{
+		DisplayName: "Pull", Virtual: true, Manufacturer: "pullprint", Model: "queue of app " + otherApp,
+	})
 	before := len(n.sim.Printers())
 	if out, err = n.does("register", "remove", "--yes"); err != nil || len(n.made()) != 2 {
 		t.Fatalf("%v %s", err, out)
@@ -214,9 +218,12 @@ func TestRegisterCreateTrouble(t *testing.T) {
 func TestRegisterInterrupted(t *testing.T) {
 	t.Parallel()
 	writes := []string{
-		graphtest.OpDefinitionCreate, graphtest.OpPrinterCreate, graphtest.OpPrinterUpdate, graphtest.OpTriggerCreate, graphtest.OpShareCreate, graphtest.OpGroupAllow,
+		graphtest.OpDefinitionCreate, graphtest.OpPrinterCreate, graphtest.OpPrinterUpdate, graphtest.OpTriggerCreate, graphtest.OpShareCreate,
+		graphtest.OpGroupAllow,
 	}
-	reads := []string{graphtest.OpDefinitionList, graphtest.OpPrinterList, graphtest.OpTriggerList, graphtest.OpOperationGet, graphtest.OpPrinterGet}
+	reads := []string{
+		graphtest.OpDefinitionList, graphtest.OpPrinterList, graphtest.OpTriggerList, graphtest.OpOperationGet, graphtest.OpPrinterGet,
+	}
 	type death struct{ op, how string }
 	deaths := []death{}
 	for _, op := range writes {
@@ -258,7 +265,8 @@ func TestRegisterInterrupted(t *testing.T) {
 			if !ok || everyone || !slices.Equal(groups, []string{groupA}) || made.NotAccepting {
 				t.Errorf("share %v %v %v, %+v", ok, everyone, groups, made)
 			}
-			if out, err = n.does("register", "plan", "--json"); err != nil || strings.Count(out, `"state": "ours"`) != 2 || !strings.Contains(out, `"acts": []`) {
+			if out, err = n.does("register", "plan", "--json"); err != nil || strings.Count(out, `"state": "ours"`) != 2 ||
+				!strings.Contains(out, `"acts": []`) {
 				t.Errorf("not as it should be: %v %s", err, out)
 			}
 			if err := errors.Join(n.sim.DeleteDefinition(n.sim.Definitions()[0]), n.sim.RemovePrinter(made.ID)); err != nil {
@@ -333,7 +341,8 @@ func TestRegisterHostile(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if !strings.Contains(err.Error(), "run it again") && !strings.Contains(err.Error(), "not as it should be") && !strings.Contains(err.Error(), "graph ") && !strings.Contains(err.Error(), "no token") {
+		if !strings.Contains(err.Error(), "run it again") && !strings.Contains(err.Error(), "not as it should be") &&
+			!strings.Contains(err.Error(), "graph ") && !strings.Contains(err.Error(), "no token") {
 			t.Errorf("%v\n%s", err, out)
 		}
 	}

@@ -32,7 +32,9 @@ func TestSimulatorRuns(t *testing.T) {
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := runSimulator(ctx, simulatorOptions{listen: "127.0.0.1:0", calm: true, seed: 5, clientID: simulatorApp, secret: simulatorSecret, out: in})
+		err := runSimulator(ctx, simulatorOptions{
+			listen: "127.0.0.1:0", calm: true, seed: 5, clientID: simulatorApp, secret: simulatorSecret, out: in,
+		})
 		in.Close()
 		ended <- err
 	}()
@@ -66,7 +68,8 @@ func TestSimulatorRuns(t *testing.T) {
 	if err := json.NewDecoder(res.Body).Decode(&token); err != nil || res.StatusCode != 200 {
 		t.Fatalf("token: %d %v", res.StatusCode, err)
 	}
-	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, found(`graph: "([^"]+)"`)+"/print/printers/"+found(`printer_id: (\S+), name: Follow-Me`), http.NoBody)
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet,
+		found(`graph: "([^"]+)"`)+"/print/printers/"+found(`printer_id: (\S+), name: Follow-Me`), http.NoBody)
 	req.Header.Set("Authorization", "Bearer "+token.AccessToken)
 	got, err := http.DefaultClient.Do(req)
 	if err != nil {

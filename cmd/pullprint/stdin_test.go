@@ -220,7 +220,8 @@ func TestSignalEndsWaitForPipe(t *testing.T) {
 // A file that is named is read, and not what comes on standard input.
 func TestInputFileLeavesStdin(t *testing.T) {
 	t.Parallel()
-	decision := file(t, "d.json", `{"id":"t:arrival","at":"2026-03-10T12:00:00Z","point":"arrival","verdict":"hold","policy":"x","by":"y","input":{"mode":"pull"},"queue":"Q"}`)
+	decision := file(t, "d.json",
+		`{"id":"t:arrival","at":"2026-03-10T12:00:00Z","point":"arrival","verdict":"hold","policy":"x","by":"y","input":{"mode":"pull"},"queue":"Q"}`)
 	empty := file(t, "p.yaml", "rules: []\n")
 	for _, verb := range []string{"explain", "replay"} {
 		r, w, err := os.Pipe()

@@ -30,7 +30,8 @@ var planted = []string{
 	"5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e", "eyJhbGciOiJSUzI1NiJ9.eyJwbGFudGVkIjoxfQ.c2lnbmF0dXJl",
 	"sig=Pl4ntedSignature", "Pl4ntedFromTheEnvironment",
 	// people, in the forms in which they come
-	"Ottokar", "Planted", "ottokar.planted@planted.example", "0ddba11a-1111-4222-8333-944445555666", "192.0.2.77", "2001:db8::77", "+41 44 555 66 77", "5556677",
+	"Ottokar", "Planted", "ottokar.planted@planted.example", "0ddba11a-1111-4222-8333-944445555666", "192.0.2.77", "2001:db8::77",
+	"+41 44 555 66 77", "5556677",
 	// cards, documents, groups
 	"04A21BC3", "77732803", "Kündigung", "Lohnausweis-2026.pdf", "Klosterschule",
 	// what is called by people
@@ -48,10 +49,23 @@ func logged() []string {
 		return string(text)
 	}
 	all := []string{
-		line(map[string]any{"level": "info", "time": "2026-03-10T12:00:00.123456789Z", "logger": "worker", "msg": "job decided", "job": "6", "queue": "Pfarrhaus", "owner": planted[10], "rule": "not-for-ottokar", "reason": "color.planted", "verdict": "abort", "instance": "planted-host-0a1b"}),
-		line(map[string]any{"level": "error", "msg": "request failed", "error": "graph get_job: status 503 ServiceUnavailable (request-id 7f6e5d4c-1111-4222-8333-944445555666): Get \"https://planted.blob.core.windows.net/x?sig=Pl4ntedSignature\": dial tcp 192.0.2.77:443: connect: connection refused"}),
-		line(map[string]any{"level": "warn", "msg": "Lohnausweis-2026.pdf of Ottokar Planted", "Pfarrhaus": map[string]any{"card": 77732803, "list": []any{"04A21BC3", 5556677, "Kündigung"}}}),
-		line(map[string]any{"level": "error", "msg": "worker panicked", "panic": "string", "stack": "pullprint/connector.(*Worker).Handle\n\t/srv/ottokar/src/connector/worker.go:173"}),
+		line(map[string]any{
+			"level": "info", "time": "2026-03-10T12:00:00.123456789Z", "logger": "worker", "msg": "job decided", "job": "6", "queue": "Pfarrhaus",
+			"owner": planted[10], "rule": "not-for-ottokar", "reason": "color.planted", "verdict": "abort", "instance": "planted-host-0a1b",
+		}),
+		line(map[string]any{
+			"level": "error", "msg": "request failed", "error": "graph get_job: status 503 ServiceUnavailable (request-id " +
+				"7f6e5d4c-1111-4222-8333-944445555666): Get \"https://planted.blob.core.windows.net/x?sig=Pl4ntedSignature\": dial tcp " +
+				"192.0.2.77:443: connect: connection refused",
+		}),
+		line(map[string]any{
+			"level": "warn", "msg": "Lohnausweis-2026.pdf of Ottokar Planted",
+			"Pfarrhaus": map[string]any{"card": 77732803, "list": []any{"04A21BC3", 5556677, "Kündigung"}},
+		}),
+		line(map[string]any{
+			"level": "error", "msg": "worker panicked", "panic": "string",
+			"stack": "pullprint/connector.(*Worker).Handle\n\t/srv/ottokar/src/connector/worker.go:173",
+		}),
 		"panic: not JSON: Ottokar at 2001:db8::77 with eyJhbGciOiJSUzI1NiJ9.eyJwbGFudGVkIjoxfQ.c2lnbmF0dXJl\x00\xff {",
 		`{"level":"info","msg":"cut off by Ottokar`,
 	}
@@ -78,7 +92,10 @@ func TestBundleTellsNoNames(t *testing.T) {
 		t.Errorf("%v %v", st.Mode(), err)
 	}
 	files := unpack(t, out)
-	for _, name := range []string{"README.txt", "build.json", "findings.txt", "findings.json", "config.yaml", "policy.json", "daemon.json", "metrics.txt", "goroutines.txt", "log.jsonl", "given.jsonl"} {
+	for _, name := range []string{
+		"README.txt", "build.json", "findings.txt", "findings.json", "config.yaml", "policy.json", "daemon.json", "metrics.txt",
+		"goroutines.txt", "log.jsonl", "given.jsonl",
+	} {
 		if len(files[name]) == 0 || !strings.Contains(said, name) {
 			t.Errorf("%s is not there, or not told of", name)
 		}
@@ -102,7 +119,10 @@ func helps(t *testing.T, files map[string]string) {
 		"policy.json":  {`"at": "arrival"`, `in user.groups`, `"verdict": "abort"`},
 		"daemon.json":  {`"name": "PULLPRINT_TASKS"`, `"messages": 12`, "a durable write failed"},
 		"metrics.txt":  {`verdict="abort"`, "# HELP pullprint_decisions_total Decisions of Ordinary things."},
-		"log.jsonl":    {`"msg":"job decided"`, "graph get_job: status 503 ServiceUnavailable (request-id 7f6e5d4c-1111-4222-8333-944445555666)", "connect: connection refused", `"time":"2026-03-10T12:00:00.123456789Z"`, "pullprint/connector.(*Worker).Handle", "worker.go:173"},
+		"log.jsonl": {
+			`"msg":"job decided"`, "graph get_job: status 503 ServiceUnavailable (request-id 7f6e5d4c-1111-4222-8333-944445555666)",
+			"connect: connection refused", `"time":"2026-03-10T12:00:00.123456789Z"`, "pullprint/connector.(*Worker).Handle", "worker.go:173",
+		},
 	} {
 		for _, part := range parts {
 			if !strings.Contains(files[name], part) {
@@ -112,7 +132,8 @@ func helps(t *testing.T, files map[string]string) {
 	}
 	// One name is the same everywhere.
 	m := regexp.MustCompile(`"queue":"(name-[0-9a-f]{10})"`).FindStringSubmatch(files["log.jsonl"])
-	if m == nil || !strings.Contains(files["config.yaml"], m[1]) || !strings.Contains(files["metrics.txt"], m[1]) || !strings.Contains(files["findings.txt"], m[1]) {
+	if m == nil || !strings.Contains(files["config.yaml"], m[1]) || !strings.Contains(files["metrics.txt"], m[1]) ||
+		!strings.Contains(files["findings.txt"], m[1]) {
 		t.Errorf("the queue is called otherwise in each: %v", m)
 	}
 }
@@ -128,10 +149,14 @@ func plantedOffice(t *testing.T) *patient {
 			return
 		}
 		_ = json.NewEncoder(w).Encode(admin.Diagnostics{
-			Version: "v1.0.0", Instance: "planted-host-0a1b", Readiness: []string{"[-] store: a durable write failed: nats.planted.example", "[-] Ottokar"},
-			Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Messages: 12, Leader: "planted-host", Away: []string{"nats.planted.example"}}},
-			Wrong:   "read stream: Ottokar", Stacks: "goroutine profile: total 1\n#\t0x1\tmain.main+0x1\t/srv/ottokar/src/main.go:1\n", Lines: logged(),
-			Metrics: "# HELP pullprint_decisions_total Decisions of Ordinary things.\npullprint_decisions_total{queue=\"Pfarrhaus\",rule=\"not-for-ottokar\",reason=\"color.planted\",verdict=\"abort\"} 5\nx{device=\"hq-2-pfarrhaus\",y=\"Ordinary Print Queue\"} 1\n",
+			Version: "v1.0.0", Instance: "planted-host-0a1b",
+			Readiness: []string{"[-] store: a durable write failed: nats.planted.example", "[-] Ottokar"},
+			Streams:   []bus.StreamState{{Name: "PULLPRINT_TASKS", Messages: 12, Leader: "planted-host", Away: []string{"nats.planted.example"}}},
+			Wrong:     "read stream: Ottokar", Stacks: "goroutine profile: total 1\n#\t0x1\tmain.main+0x1\t/srv/ottokar/src/main.go:1\n",
+			Lines: logged(),
+			Metrics: "# HELP pullprint_decisions_total Decisions of Ordinary " +
+				"things.\npullprint_decisions_total{queue=\"Pfarrhaus\",rule=\"not-for-ottokar\",reason=\"color.planted\",verdict=\"abort\"} " +
+				"5\nx{device=\"hq-2-pfarrhaus\",y=\"Ordinary Print Queue\"} 1\n",
 		})
 	}))
 	t.Cleanup(api.Close)
@@ -157,7 +182,10 @@ nats:`, west, strings.TrimPrefix(api.URL, "http://")))
 allowances: [{name: klosterschule, when: '"Klosterschule" in user.groups', pages: 5, every: week}]
 unmatched: free
 `)
-	user := n.sim.AddUser(graphtest.User{ID: "0ddba11a-1111-4222-8333-944445555666", UPN: "ottokar.planted@planted.example", DisplayName: "Ottokar Planted", Groups: []graphtest.Group{{DisplayName: "Klosterschule"}}})
+	user := n.sim.AddUser(graphtest.User{
+		ID: "0ddba11a-1111-4222-8333-944445555666", UPN: "ottokar.planted@planted.example", DisplayName: "Ottokar Planted",
+		Groups: []graphtest.Group{{DisplayName: "Klosterschule"}},
+	})
 	_, err := n.sim.Submit(graphtest.JobSpec{Printer: queueA, User: user.ID})
 	n.must(err)
 	n.daemon(200, "[+] store: ok\nready\n")
@@ -194,17 +222,21 @@ func unpack(t *testing.T, path string) map[string]string {
 
 // What stays, and what goes.
 func TestScrub(t *testing.T) {
-	s := newScrubber([]string{"T0ken-of-16-chars", "info"}, []string{"Ordinary Print Queue", "print-queue", "printer"}, []string{"v1.2.3-4", "0123456789ab"})
+	s := newScrubber([]string{"T0ken-of-16-chars", "info"}, []string{"Ordinary Print Queue", "print-queue", "printer"},
+		[]string{"v1.2.3-4", "0123456789ab"})
 	for _, stays := range []string{
-		"graph get_job: status 503 ServiceUnavailable", "AADSTS7000215", "took 12.5s of 24h0m0s", "127.0.0.1:8443", "[::]:8443", "listening on 0.0.0.0:8443", "2026-03-10T12:00:00.123Z",
-		"v1.2.3-4", "policy 0123456789ab", "https://graph.microsoft.com/v1.0", "NATS 2.15.2", "15:04:05", "x509: certificate signed by unknown authority", "16MiB", "quota.exhausted", "webhook.public_url", "info",
+		"graph get_job: status 503 ServiceUnavailable", "AADSTS7000215", "took 12.5s of 24h0m0s", "127.0.0.1:8443", "[::]:8443",
+		"listening on 0.0.0.0:8443", "2026-03-10T12:00:00.123Z",
+		"v1.2.3-4", "policy 0123456789ab", "https://graph.microsoft.com/v1.0", "NATS 2.15.2", "15:04:05",
+		"x509: certificate signed by unknown authority", "16MiB", "quota.exhausted", "webhook.public_url", "info",
 	} {
 		if got := s.text(stays); got != stays {
 			t.Errorf("%q became %q", stays, got)
 		}
 	}
 	for _, goes := range []string{
-		"Ottokar", "ottokar", "anna@contoso.com", "print.contoso.com", "192.0.2.77", "2001:db8::77", "fe80::1", "0ddba11a-1111-4222-8333-944445555666", "77732803", "04A21BC3", "T0ken-of-16-chars",
+		"Ottokar", "ottokar", "anna@contoso.com", "print.contoso.com", "192.0.2.77", "2001:db8::77", "fe80::1",
+		"0ddba11a-1111-4222-8333-944445555666", "77732803", "04A21BC3", "T0ken-of-16-chars",
 		"Ordinary Print Queue", "print-queue", "printer", "Müller", "李", "Lohnausweis.pdf", "A1b2C3d4E5f6G7h8I9j0",
 	} {
 		if got := s.text("said " + goes + "."); strings.Contains(strings.ToLower(got), strings.ToLower(goes)) {
@@ -215,7 +247,8 @@ func TestScrub(t *testing.T) {
 	if again := s.text(once); again != once {
 		t.Errorf("%q became %q", once, again)
 	}
-	if names := regexp.MustCompile(`name-[0-9a-f]{10}`).FindAllString(once, -1); len(names) != 3 || names[0] != names[1] || slices.Contains(names[2:], names[0]) {
+	if names := regexp.MustCompile(`name-[0-9a-f]{10}`).FindAllString(once, -1); len(names) != 3 || names[0] != names[1] ||
+		slices.Contains(names[2:], names[0]) {
 		t.Errorf("%q", once)
 	}
 	if s.text("Ottokar") == newScrubber(nil, nil, nil).text("Ottokar") {

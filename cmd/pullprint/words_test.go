@@ -24,7 +24,8 @@ var unspoken = regexp.MustCompile(`_test\.go$|/(?:graphtest|bustest|quotatest|te
 
 // libraries are those whose errors end up in ours.
 var libraries = []string{
-	"net", "net/http", "net/url", "crypto/tls", "crypto/x509", "os", "io", "io/fs", "context", "syscall", "encoding/json", "encoding/base64", "strconv", "time", "internal/poll",
+	"net", "net/http", "net/url", "crypto/tls", "crypto/x509", "os", "io", "io/fs", "context", "syscall", "encoding/json", "encoding/base64",
+	"strconv", "time", "internal/poll",
 }
 
 // others are words that come from Microsoft, and of the runtime.
@@ -155,7 +156,8 @@ func TestWords(t *testing.T) {
 	}
 	slices.Sort(missing)
 	if len(missing) > len(words)/10 {
-		t.Errorf("words.txt lacks %d of %d words, such as %q: go test ./cmd/pullprint -run TestWords -update", len(missing), len(words), missing[:10])
+		t.Errorf("words.txt lacks %d of %d words, such as %q: go test ./cmd/pullprint -run TestWords -update", len(missing), len(words),
+			missing[:10])
 	}
 	for _, name := range []string{"contoso", "anna", "Anna", "Müller", "Zürich", "students"} {
 		if known[name] {

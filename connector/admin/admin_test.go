@@ -34,7 +34,8 @@ func TestReady(t *testing.T) {
 		t.Errorf("%d %q", code, body)
 	}
 	broken = errors.New("no token; sign-in is tried again")
-	if code, body := get(t, h.Ready, "/readyz"); code != 503 || !strings.Contains(body, "[-] token: no token") || !strings.HasSuffix(body, "not ready\n") {
+	if code, body := get(t, h.Ready, "/readyz"); code != 503 || !strings.Contains(body, "[-] token: no token") ||
+		!strings.HasSuffix(body, "not ready\n") {
 		t.Errorf("%d %q", code, body)
 	}
 	if code, body := get(t, h.Ready, "/readyz?verbose&exclude=token"); code != 200 || body != "[+] store: ok\n[ ] token: excluded\nready\n" {
@@ -60,7 +61,8 @@ func TestReady(t *testing.T) {
 		t.Errorf("%q", body)
 	}
 	known = errors.New("nobody is let in as west")
-	if code, body := get(t, h.Ready, "/readyz?verbose"); code != 200 || body != "[+] store: ok\n[+] token: ok\n[!] tokens: nobody is let in as west\nready\n" {
+	if code, body := get(t, h.Ready, "/readyz?verbose"); code != 200 ||
+		body != "[+] store: ok\n[+] token: ok\n[!] tokens: nobody is let in as west\nready\n" {
 		t.Errorf("%d %q", code, body)
 	}
 	h.Stop()
@@ -90,7 +92,9 @@ func TestMetricsServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { ended <- s.Serve(ctx, ln) }()
-	for path, want := range map[string]string{"/metrics": "pullprint_test_gauge 0", "/healthz": "ok", "/readyz": "ready", "/": "v1.2.3", "/other": "404"} {
+	for path, want := range map[string]string{
+		"/metrics": "pullprint_test_gauge 0", "/healthz": "ok", "/readyz": "ready", "/": "v1.2.3", "/other": "404",
+	} {
 		res, err := http.Get("http://" + ln.Addr().String() + path)
 		if err != nil {
 			t.Fatal(err)

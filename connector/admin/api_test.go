@@ -104,7 +104,8 @@ func TestAuthorization(t *testing.T) {
 		seen[name] = true
 		for who, token := range testTokens {
 			reached = ""
-			req := httptest.NewRequest(r.method, strings.NewReplacer("{printer}", "p", "{job}", "j", "{account}", "a", "{user}", "u").Replace(r.path), nil)
+			req := httptest.NewRequest(r.method, strings.NewReplacer("{printer}", "p", "{job}", "j", "{account}", "a", "{user}",
+				"u").Replace(r.path), nil)
 			if token != "" {
 				req.Header.Set("Authorization", "Bearer "+token)
 			}
@@ -289,7 +290,8 @@ func TestBadRequests(t *testing.T) {
 		rec := httptest.NewRecorder()
 		a.ServeHTTP(rec, req)
 		var p problem
-		if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || rec.Code != c.status || p.Status != c.status || !strings.Contains(p.Detail, c.detail) || p.Title == "" {
+		if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || rec.Code != c.status || p.Status != c.status ||
+			!strings.Contains(p.Detail, c.detail) || p.Title == "" {
 			t.Errorf("%s: %d %s", name, rec.Code, rec.Body)
 		}
 		if strings.Contains(rec.Body.String(), "PLANTED") {
@@ -326,24 +328,30 @@ var samples = map[string][]any{
 	"DELETE /v1/badges":                     {full[BadgeList]()},
 	"POST /v1/badges/import":                {full[Imported]()},
 	"POST /v1/badges/codes":                 {full[CodeIssued]()},
-	"GET /v1/quotas/{account}":              {full[connector.Standing](), connector.Standing{Balances: []connector.Balance{}, Stored: quota.View{Reservations: []quota.Reservation{}}}},
-	"PUT /v1/quotas/{account}":              {full[connector.Standing]()},
-	"POST /v1/quotas/{account}/adjust":      {full[connector.Standing]()},
-	"GET /v1/quotas/{account}/history":      {full[EntryList]()},
-	"POST /v1/usage":                        {full[connector.UsageDay]()},
-	"GET /v1/delegations":                   {full[DelegationList]()},
-	"PUT /v1/delegations":                   {full[connector.Delegation]()},
-	"DELETE /v1/delegations":                {full[DelegationList]()},
-	"GET /v1/devices":                       {full[DeviceList]()},
-	"GET /v1/decisions":                     {full[DecisionList]()},
-	"GET /v1/dead":                          {full[DeadList]()},
-	"GET /v1/audit":                         {full[ActionList]()},
-	"GET /v1/diagnostics":                   {full[Diagnostics](), Diagnostics{Readiness: []string{}, Streams: []bus.StreamState{}, Lines: []string{}}},
+	"GET /v1/quotas/{account}": {
+		full[connector.Standing](), connector.Standing{Balances: []connector.Balance{}, Stored: quota.View{Reservations: []quota.Reservation{}}},
+	},
+	"PUT /v1/quotas/{account}":         {full[connector.Standing]()},
+	"POST /v1/quotas/{account}/adjust": {full[connector.Standing]()},
+	"GET /v1/quotas/{account}/history": {full[EntryList]()},
+	"POST /v1/usage":                   {full[connector.UsageDay]()},
+	"GET /v1/delegations":              {full[DelegationList]()},
+	"PUT /v1/delegations":              {full[connector.Delegation]()},
+	"DELETE /v1/delegations":           {full[DelegationList]()},
+	"GET /v1/devices":                  {full[DeviceList]()},
+	"GET /v1/decisions":                {full[DecisionList]()},
+	"GET /v1/dead":                     {full[DeadList]()},
+	"GET /v1/audit":                    {full[ActionList]()},
+	"GET /v1/diagnostics": {
+		full[Diagnostics](), Diagnostics{Readiness: []string{}, Streams: []bus.StreamState{}, Lines: []string{}},
+	},
 }
 
 var some = []json.RawMessage{json.RawMessage(`{"owner":"x"}`)}
 
-var aPerson = connector.Person{Names: []string{"x"}, Jobs: some, Badges: some, Accounts: some, Delegations: some, Decisions: some, Ledger: some, Audit: some, Dead: some}
+var aPerson = connector.Person{
+	Names: []string{"x"}, Jobs: some, Badges: some, Accounts: some, Delegations: some, Decisions: some, Ledger: some, Audit: some, Dead: some,
+}
 
 // bodies are what each route takes, with every member set.
 var bodies = map[string]any{
@@ -485,7 +493,8 @@ const (
 
 // An action that can't be audited is not done.
 func TestNoAuditNoEffect(t *testing.T) {
-	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewRegistry(nil, badge.Keys{}, nil), Delegations: connector.NewDelegations(nil), Audit: deaf{}})
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewRegistry(nil, badge.Keys{},
+		nil), Delegations: connector.NewDelegations(nil), Audit: deaf{}})
 	for _, c := range [][3]string{
 		{"PUT", "/v1/badges", `{"badge":"1","owner":"` + someone + `"}`},
 		{"DELETE", "/v1/badges", `{"owner":"` + someone + `"}`},
@@ -514,9 +523,12 @@ func (deaf) PublishAudit(context.Context, string, string, []byte) error {
 
 // A tap over NATS has the same checks as one over HTTP.
 func TestAnswerTap(t *testing.T) {
-	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Taps: connector.NewTaps(connector.NewReleaser(connector.NewWorker(connector.Deps{
-		Logger: zap.NewNop(), Metrics: connector.NewMetrics(nil, nil),
-	}), nil, nil), nil)})
+	a := NewAPI(Deps{
+		Logger: zap.NewNop(), Tokens: newTokens(t),
+		Taps: connector.NewTaps(connector.NewReleaser(connector.NewWorker(connector.Deps{
+			Logger: zap.NewNop(), Metrics: connector.NewMetrics(nil, nil),
+		}), nil, nil), nil),
+	})
 	for name, c := range map[string]struct {
 		who, device, body string
 		status            int

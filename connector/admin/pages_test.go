@@ -20,7 +20,8 @@ import (
 func newPages(t *testing.T) *Pages {
 	t.Helper()
 	p, err := NewPages(NewAPI(Deps{
-		Logger: zap.NewNop(), State: bustest.Open(t).State(), Tokens: newTokens(t), Devices: []connector.Device{{ID: "west"}, {ID: "east"}}, Taps: &connector.Taps{},
+		Logger: zap.NewNop(), State: bustest.Open(t).State(), Tokens: newTokens(t), Devices: []connector.Device{{ID: "west"}, {ID: "east"}},
+		Taps:  &connector.Taps{},
 		Swept: func() time.Time { return time.Time{} }, Audit: &ear{},
 	}))
 	if err != nil {
@@ -69,7 +70,8 @@ func TestForgedForms(t *testing.T) {
 	}
 	for _, path := range []string{
 		"/login", "/logout", "/jobs/p/j/cancel", "/jobs/p/j/release",
-		"/station/west/login", "/station/west/jobs", "/station/west/release", "/station/west/cancel", "/station/west/enrol", "/station/west/leave",
+		"/station/west/login", "/station/west/jobs", "/station/west/release", "/station/west/cancel", "/station/west/enrol",
+		"/station/west/leave",
 	} {
 		for _, site := range []string{"cross-site", "same-site"} {
 			if rec := send(p, path, site, url.Values{"token": {testTokens["admin"]}}, cookies...); rec.Code != http.StatusForbidden {
@@ -163,7 +165,8 @@ func TestPageHeaders(t *testing.T) {
 		rec := httptest.NewRecorder()
 		p.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "http://print.example.com"+path, nil))
 		h := rec.Header()
-		if h.Get("Content-Security-Policy") != policyOfPages || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Frame-Options") != "DENY" {
+		if h.Get("Content-Security-Policy") != policyOfPages || h.Get("X-Content-Type-Options") != "nosniff" ||
+			h.Get("X-Frame-Options") != "DENY" {
 			t.Errorf("%s: %v", path, h)
 		}
 		if strings.Contains(rec.Body.String(), "<script") || strings.Contains(rec.Body.String(), "style=") {

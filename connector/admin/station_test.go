@@ -92,22 +92,28 @@ func dangerous(action string) bool {
 // stationPages are the pages of a station with everything that can be on them.
 func stationPages() map[string]page {
 	job := func(id, owner string, r connector.Reason, v *held.Settings) connector.Quote {
-		q := connector.Quote{Record: held.Record{Ref: held.Ref{Printer: "p", Job: id}, Owner: owner, Queue: "Follow-Me", Created: time.Now()}, Reason: r, Variant: v}
+		q := connector.Quote{
+			Record: held.Record{Ref: held.Ref{Printer: "p", Job: id}, Owner: owner, Queue: "Follow-Me", Created: time.Now()}, Reason: r, Variant: v,
+		}
 		q.Price = "3 pages"
 		return q
 	}
 	poor := connector.Reason{Code: "quota.exhausted", Text: "Too dear.", Remedy: "Wait."}
 	full := stationPage{
 		Device: "west", Ticket: "ticket-of-the-page",
-		Jobs:   []connector.Quote{job("1", "ada", connector.Reason{}, nil), job("2", "ada", poor, &held.Settings{ColorMode: "grayscale"}), job("3", "ada", poor, nil)},
+		Jobs: []connector.Quote{
+			job("1", "ada", connector.Reason{}, nil), job("2", "ada", poor, &held.Settings{ColorMode: "grayscale"}), job("3", "ada", poor, nil),
+		},
 		Others: []othersJobs{{"grace@contoso.com", []connector.Quote{job("4", "grace", connector.Reason{}, nil)}}},
 		Purses: []connector.Purse{{Left: "1 page", Limit: "30 pages"}},
 	}
 	done, deleted, empty := full, full, full
 	done.Outcome = &connector.Outcome{
 		Released: []connector.Released{{}},
-		Kept:     []connector.Refused{{Ref: held.Ref{Printer: "p", Job: "2"}, Queue: "Follow-Me", Reason: poor}, {Queue: "Follow-Me"}, {Queue: "Follow-Me"}},
-		Aborted:  []connector.Refused{{Queue: "Follow-Me", Reason: connector.Reason{Text: "No."}}},
+		Kept: []connector.Refused{
+			{Ref: held.Ref{Printer: "p", Job: "2"}, Queue: "Follow-Me", Reason: poor}, {Queue: "Follow-Me"}, {Queue: "Follow-Me"},
+		},
+		Aborted: []connector.Refused{{Queue: "Follow-Me", Reason: connector.Reason{Text: "No."}}},
 	}
 	done.Refusals = refusals(done)
 	deleted.Canceled = []connector.Refused{{Queue: "Follow-Me"}}
@@ -159,7 +165,8 @@ func TestReaderPressesNothing(t *testing.T) {
 			if g.attrs["name"] == "visit" && g.attrs["value"] != s.Ticket {
 				t.Errorf("%s: another ticket: %q", name, g.attrs["value"])
 			}
-			if send := g.sends() && (strings.HasSuffix(g.form, "/jobs") || strings.HasSuffix(g.form, "/enrol")); g.stops() && !g.takesText() && !send {
+			if send := g.sends() && (strings.HasSuffix(g.form, "/jobs") || strings.HasSuffix(g.form, "/enrol")); g.stops() && !g.takesText() &&
+				!send {
 				t.Errorf("%s: Tab stops at %s %v", name, g.name, g.attrs)
 			}
 			if g.sends() && dangerous(g.form) {
@@ -217,7 +224,8 @@ func TestAccessKeysOfManyJobs(t *testing.T) {
 			keys[key] = true
 		}
 	}
-	if style, err := pageFiles.ReadFile("pages/style.css"); err != nil || !bytes.Contains(style, []byte(`[accesskey]::after { content: "Alt+" attr(accesskey)`)) {
+	if style, err := pageFiles.ReadFile("pages/style.css"); err != nil ||
+		!bytes.Contains(style, []byte(`[accesskey]::after { content: "Alt+" attr(accesskey)`)) {
 		t.Errorf("the keys are not told: %v", err)
 	}
 	if len(keys) != 26 {
@@ -241,7 +249,10 @@ func TestPlainWords(t *testing.T) {
 		}
 	}
 	for _, c := range [][3]string{
-		{"10 pages", "30 pages", "10 of 30"}, {"1 page", "30 pages", "1 of 30"}, {"-1.50 CHF", "20.00 CHF", "-1.50 of 20.00"}, {"2", "7 pages", "2 of 7 pages"},
+		{"10 pages", "30 pages", "10 of 30"},
+		{"1 page", "30 pages", "1 of 30"},
+		{"-1.50 CHF", "20.00 CHF", "-1.50 of 20.00"},
+		{"2", "7 pages", "2 of 7 pages"},
 	} {
 		if got := part(c[0], c[1]); got != c[2] {
 			t.Errorf("%s and %s: %q, want %q", c[0], c[1], got, c[2])

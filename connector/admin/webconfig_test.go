@@ -48,7 +48,8 @@ func newSite(t *testing.T) *site {
 	spec := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pullprint.example"}, DNSNames: []string{"pullprint.example"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, spec, spec, &key.PublicKey, key)
 	if err != nil {
@@ -58,7 +59,8 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, private := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
+	cert, private := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
 	s.write(t, "tls.crt", string(cert))
 	s.write(t, "tls.key", string(private))
 	s.roots.AppendCertsFromPEM(cert)
@@ -78,7 +80,9 @@ func (s *site) write(t *testing.T, name, text string) {
 // serve serves metrics by the web configuration and returns its address.
 func (s *site) serve(t *testing.T) string {
 	t.Helper()
-	m, err := NewMetricsServer(MetricsOptions{Gatherer: prometheus.NewRegistry(), Health: NewHealth(), WebConfigFile: s.file, Logger: zap.NewNop()})
+	m, err := NewMetricsServer(MetricsOptions{
+		Gatherer: prometheus.NewRegistry(), Health: NewHealth(), WebConfigFile: s.file, Logger: zap.NewNop(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +132,8 @@ func TestWebConfigPassword(t *testing.T) {
 	s.write(t, "web.yaml", users)
 	base := "http://" + s.serve(t)
 	for _, page := range []string{"/metrics", "/healthz", "/readyz", "/"} {
-		if none, wrong, right := s.ask(t, base+page, ""), s.ask(t, base+page, "wrong"), s.ask(t, base+page, "correct horse"); none != 401 || wrong != 401 || right != 200 {
+		if none, wrong, right := s.ask(t, base+page, ""), s.ask(t, base+page, "wrong"), s.ask(t, base+page, "correct horse"); none != 401 ||
+			wrong != 401 || right != 200 {
 			t.Errorf("%s: without a password %d, with a wrong one %d, with the right one %d", page, none, wrong, right)
 		}
 	}
@@ -159,7 +164,8 @@ func TestWebConfigTLS(t *testing.T) {
 	if code := s.ask(t, base+"/metrics", ""); code != 200 {
 		t.Errorf("over TLS: %d", code)
 	}
-	s.write(t, "web.yaml", "tls_server_config: {cert_file: tls.crt, key_file: tls.key, client_auth_type: RequireAndVerifyClientCert, client_ca_file: tls.crt}\n")
+	s.write(t, "web.yaml", "tls_server_config: {cert_file: tls.crt, key_file: tls.key, client_auth_type: RequireAndVerifyClientCert, "+
+		"client_ca_file: tls.crt}\n")
 	if code := s.ask(t, base+"/metrics", ""); code != 0 {
 		t.Errorf("without a certificate: %d", code)
 	}
@@ -177,7 +183,8 @@ func TestCheckWebConfig(t *testing.T) {
 		{"unknown key", "tls_config: {}\n", "field tls_config not found"},
 		{"no certificate", "tls_server_config: {cert_file: absent.crt, key_file: tls.key}\n", "absent.crt"},
 		{"no key", "tls_server_config: {cert_file: tls.crt}\n", "missing one of key or key_file"},
-		{"client CA unused", "tls_server_config: {cert_file: tls.crt, key_file: tls.key, client_ca_file: tls.crt}\n", "without a Client Auth Policy"},
+		{"client CA unused", "tls_server_config: {cert_file: tls.crt, key_file: tls.key, client_ca_file: tls.crt}\n", "without a Client Auth " +
+			"Policy"},
 	} {
 		s := newSite(t)
 		s.write(t, "web.yaml", c.text)
@@ -188,7 +195,9 @@ func TestCheckWebConfig(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "PLANTED") {
 			t.Errorf("%s: shows a secret: %v", c.name, err)
 		}
-		if _, err := NewMetricsServer(MetricsOptions{Gatherer: prometheus.NewRegistry(), Health: NewHealth(), WebConfigFile: s.file, Logger: zap.NewNop()}); err == nil {
+		if _, err := NewMetricsServer(MetricsOptions{
+			Gatherer: prometheus.NewRegistry(), Health: NewHealth(), WebConfigFile: s.file, Logger: zap.NewNop(),
+		}); err == nil {
 			t.Errorf("%s: served", c.name)
 		}
 	}
@@ -204,7 +213,8 @@ func TestBridge(t *testing.T) {
 	log.With("address", "127.0.0.1:9464").Error("Unable to parse configuration", "err", "line 3")
 	log.Info("TLS is enabled.", "http2", true)
 	all := logs.All()
-	if len(all) != 2 || all[0].Level != zapcore.ErrorLevel || all[0].Message != "unable to parse configuration" || all[1].Level != zapcore.DebugLevel {
+	if len(all) != 2 || all[0].Level != zapcore.ErrorLevel || all[0].Message != "unable to parse configuration" ||
+		all[1].Level != zapcore.DebugLevel {
 		t.Fatalf("%+v", all)
 	}
 	if f := all[0].ContextMap(); f["err"] != "line 3" || f["address"] != "127.0.0.1:9464" {

@@ -279,7 +279,8 @@ func TestMigrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range there.Streams {
-		if a, b := there.Streams[i], here.Streams[i]; a.Messages != b.Messages && a.Name != "KV_pullprint_state" || a.SHA256 != b.SHA256 && a.Name != "KV_pullprint_state" {
+		if a, b := there.Streams[i], here.Streams[i]; a.Messages != b.Messages && a.Name != "KV_pullprint_state" || a.SHA256 != b.SHA256 &&
+			a.Name != "KV_pullprint_state" {
 			t.Errorf("there %+v, back %+v", a, b)
 		}
 	}
@@ -362,13 +363,17 @@ func TestHalfRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i, name := range []string{"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_LEDGER", "PULLPRINT_DEAD", "KV_pullprint_badges", "KV_pullprint_quota", "KV_pullprint_state"} {
+	for i, name := range []string{
+		"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_LEDGER", "PULLPRINT_DEAD", "KV_pullprint_badges", "KV_pullprint_quota",
+		"KV_pullprint_state",
+	} {
 		if err := js.DeleteStream(t.Context(), name); err != nil {
 			t.Fatal(i, err)
 		}
 	}
 	_ = b.Close()
-	if _, err := bus.Open(t.Context(), cfg, bus.Options{}); !errors.Is(err, bus.ErrHalfRestored) || !strings.Contains(err.Error(), "KV_pullprint_jobs") && !strings.Contains(err.Error(), "PULLPRINT_AUDIT") {
+	if _, err := bus.Open(t.Context(), cfg, bus.Options{}); !errors.Is(err, bus.ErrHalfRestored) ||
+		!strings.Contains(err.Error(), "KV_pullprint_jobs") && !strings.Contains(err.Error(), "PULLPRINT_AUDIT") {
 		t.Errorf("%v", err)
 	}
 	restored(t, cfg, file, false)
@@ -398,7 +403,8 @@ func TestRestoreIsCompared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := bus.Compare(t.Context(), b, file); err == nil || !strings.Contains(err.Error(), "PULLPRINT_LEDGER does not have what the backup has: message 2 is missing") {
+	if err := bus.Compare(t.Context(), b, file); err == nil ||
+		!strings.Contains(err.Error(), "PULLPRINT_LEDGER does not have what the backup has: message 2 is missing") {
 		t.Errorf("%v", err)
 	}
 	stock(t, b, 5, 1)

@@ -23,7 +23,8 @@ func TestCredentialsOfEditors(t *testing.T) {
 	serverCert, serverKey := ca.Issue(dir, "server")
 	caFile := ca.Write(filepath.Join(dir, "ca.pem"))
 	cert, key := ca.Issue(dir, "client")
-	tls := fmt.Sprintf("tls: {cert_file: %q, key_file: %q, ca_file: %q, verify: true}", serverCert, serverKey, ca.Write(filepath.Join(dir, "clients.pem")))
+	tls := fmt.Sprintf("tls: {cert_file: %q, key_file: %q, ca_file: %q, verify: true}", serverCert, serverKey,
+		ca.Write(filepath.Join(dir, "clients.pem")))
 	for name, c := range map[string]struct {
 		cfg   bus.Config
 		files []string

@@ -18,7 +18,8 @@ import (
 // what it can't.
 func TestDeployed(t *testing.T) {
 	d := bustest.StartDeployed(t, bustest.AsIn("nats-server.conf"))
-	if !d.Options.SyncAlways || len(d.Options.Routes) != 3 || d.Options.TLSConfig.ClientAuth != tls.RequireAndVerifyClientCert || d.Options.Cluster.TLSConfig == nil {
+	if !d.Options.SyncAlways || len(d.Options.Routes) != 3 || d.Options.TLSConfig.ClientAuth != tls.RequireAndVerifyClientCert ||
+		d.Options.Cluster.TLSConfig == nil {
 		t.Errorf("sync %v, %d routes, client certificates %v", d.Options.SyncAlways, len(d.Options.Routes), d.Options.TLSConfig.ClientAuth)
 	}
 	b := opens(t, bus.Config{URL: d.URL, NkeyFile: d.Nkeys["PULLPRINT_NKEY"], TLS: d.TLS}, bus.Options{})
@@ -128,9 +129,12 @@ func deployedBridge(t *testing.T, d *bustest.Deployed, b *bus.Bus) {
 		after, _, err := b.Lag(t.Context())
 		return err == nil && after == before+1
 	})
-	c.mayNot("publish", "pullprint.taps.hq-2-west", "pullprint.decisions.hold", "pullprint.ledger.user.x", "pullprint.notices", "$KV.pullprint_badges.card.1",
-		"$JS.API.INFO", "$JS.API.STREAM.INFO.PULLPRINT_TASKS", "$JS.API.STREAM.MSG.GET.KV_pullprint_jobs", "$JS.API.DIRECT.GET.KV_pullprint_badges.$KV.pullprint_badges.card.1",
-		"$JS.API.CONSUMER.CREATE.PULLPRINT_TASKS.spy", "$JS.API.CONSUMER.MSG.NEXT.PULLPRINT_TASKS.connector", "$JS.ACK.PULLPRINT_TASKS.connector.1.1.1.1.0", "$SYS.REQ.SERVER.PING")
+	c.mayNot("publish", "pullprint.taps.hq-2-west", "pullprint.decisions.hold", "pullprint.ledger.user.x", "pullprint.notices",
+		"$KV.pullprint_badges.card.1",
+		"$JS.API.INFO", "$JS.API.STREAM.INFO.PULLPRINT_TASKS", "$JS.API.STREAM.MSG.GET.KV_pullprint_jobs",
+		"$JS.API.DIRECT.GET.KV_pullprint_badges.$KV.pullprint_badges.card.1",
+		"$JS.API.CONSUMER.CREATE.PULLPRINT_TASKS.spy", "$JS.API.CONSUMER.MSG.NEXT.PULLPRINT_TASKS.connector",
+		"$JS.ACK.PULLPRINT_TASKS.connector.1.1.1.1.0", "$SYS.REQ.SERVER.PING")
 	c.mayNot("subscribe", "pullprint.tasks.*", "pullprint.taps.*", "$KV.>", "_INBOX.>", "_INBOX.hq-2-west.>", ">")
 	injects(t, b, c, "pullprint.tasks.def")
 }
@@ -157,9 +161,11 @@ func deployedReader(t *testing.T, d *bustest.Deployed, b *bus.Bus, taps <-chan s
 		answer, err = sub.NextMsg(time.Second)
 		return err == nil && string(answer.Data) == "printed"
 	})
-	c.mayNot("publish", "pullprint.taps.hq-2-west.answer", "pullprint.taps.hq-2-east", "pullprint.tasks.def", "$KV.pullprint_badges.card.1", "$JS.API.INFO",
+	c.mayNot("publish", "pullprint.taps.hq-2-west.answer", "pullprint.taps.hq-2-east", "pullprint.tasks.def", "$KV.pullprint_badges.card.1",
+		"$JS.API.INFO",
 		"$JS.API.DIRECT.GET.KV_pullprint_badges", "$JS.API.STREAM.MSG.GET.KV_pullprint_badges", "$SYS.REQ.SERVER.PING")
-	c.mayNot("subscribe", "pullprint.taps.*", "pullprint.taps.hq-2-west", "pullprint.taps.hq-2-east.answer", "pullprint.notices", "_INBOX.>", "_INBOX.hq-2-east.>", "_INBOX.bridge.>", ">")
+	c.mayNot("subscribe", "pullprint.taps.*", "pullprint.taps.hq-2-west", "pullprint.taps.hq-2-east.answer", "pullprint.notices", "_INBOX.>",
+		"_INBOX.hq-2-east.>", "_INBOX.bridge.>", ">")
 	injects(t, b, c, "pullprint.taps.hq-2-west")
 }
 

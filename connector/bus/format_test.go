@@ -33,7 +33,8 @@ func TestFormatNewer(t *testing.T) {
 	set(`{"format":7,"readable_by":1}`)
 	set(`{"format":7,"readable_by":2}`)
 	_, err := bus.Open(t.Context(), config(dir), bus.Options{})
-	if !errors.Is(err, bus.ErrFormat) || !strings.Contains(err.Error(), "format 7 and this program knows 1") || !strings.Contains(err.Error(), "pullprint restore FILE") {
+	if !errors.Is(err, bus.ErrFormat) || !strings.Contains(err.Error(), "format 7 and this program knows 1") ||
+		!strings.Contains(err.Error(), "pullprint restore FILE") {
 		t.Errorf("%v", err)
 	}
 }

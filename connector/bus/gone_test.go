@@ -145,8 +145,12 @@ func TestServerLimits(t *testing.T) {
 	}{
 		{"duplicate_window", server.JSLimitOpts{Duplicates: time.Minute}, unlimited(), bus.Config{}, "duplicate_window of 6h"},
 		{"max_ack_pending", server.JSLimitOpts{MaxAckPending: 100}, unlimited(), bus.Config{}, "max_ack_pending is 100"},
-		{"max_bytes_required", server.JSLimitOpts{}, with(func(l *server.JetStreamAccountLimits) { l.MaxBytesRequired = true }), bus.Config{}, "nats.max_bytes"},
-		{"max_bytes_required, and given", server.JSLimitOpts{}, with(func(l *server.JetStreamAccountLimits) { l.MaxBytesRequired = true }), bus.Config{MaxBytes: 64 << 20}, ""},
+		{"max_bytes_required", server.JSLimitOpts{}, with(func(l *server.JetStreamAccountLimits) {
+			l.MaxBytesRequired = true
+		}), bus.Config{}, "nats.max_bytes"},
+		{"max_bytes_required, and given", server.JSLimitOpts{}, with(func(l *server.JetStreamAccountLimits) {
+			l.MaxBytesRequired = true
+		}), bus.Config{MaxBytes: 64 << 20}, ""},
 		{"max_streams", server.JSLimitOpts{}, with(func(l *server.JetStreamAccountLimits) { l.MaxStreams = 4 }), bus.Config{}, "max_streams"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -163,7 +167,9 @@ func TestServerLimits(t *testing.T) {
 }
 
 func unlimited() server.JetStreamAccountLimits {
-	return server.JetStreamAccountLimits{MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: -1, MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1}
+	return server.JetStreamAccountLimits{
+		MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: -1, MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1,
+	}
 }
 
 func with(change func(*server.JetStreamAccountLimits)) server.JetStreamAccountLimits {

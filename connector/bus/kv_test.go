@@ -234,7 +234,9 @@ func TestWatch(t *testing.T) {
 func TestBucketsAreApart(t *testing.T) {
 	t.Parallel()
 	b := bustest.Open(t)
-	buckets := map[string]func(*bus.Bus) *bus.KV{"jobs": (*bus.Bus).Jobs, "state": (*bus.Bus).State, "badges": (*bus.Bus).Badges, "quota": (*bus.Bus).Quota}
+	buckets := map[string]func(*bus.Bus) *bus.KV{
+		"jobs": (*bus.Bus).Jobs, "state": (*bus.Bus).State, "badges": (*bus.Bus).Badges, "quota": (*bus.Bus).Quota,
+	}
 	for name, of := range buckets {
 		mustSet(t, of(b), "same.key", name, 0, 0)
 	}

@@ -215,7 +215,9 @@ func BenchmarkReserve(b *testing.B) {
 			}
 		}
 	})
-	for name, account := range map[string]func(i int) string{"one": func(int) string { return "center.one" }, "many": func(i int) string { return fmt.Sprintf("u%d", i%64) }} {
+	for name, account := range map[string]func(i int) string{
+		"one": func(int) string { return "center.one" }, "many": func(i int) string { return fmt.Sprintf("u%d", i%64) },
+	} {
 		for _, at := range []int{1, 64} {
 			b.Run(fmt.Sprintf("accounts=%s/at=%d", name, at), func(b *testing.B) {
 				b.SetParallelism(at)

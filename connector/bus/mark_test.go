@@ -145,7 +145,8 @@ func TestMark(t *testing.T) {
 	refused("deleted", "PULLPRINT_DECISIONS ends at 0 and had come to 12: 12 missing", "KV_pullprint_jobs")
 	remove()
 	copyStore(t, dir, dir+".old")
-	refused("rolled back", "PULLPRINT_DECISIONS ends at 5 and had come to 12: 7 missing", "PULLPRINT_LEDGER ends at 5", "KV_pullprint_jobs ends at 5")
+	refused("rolled back", "PULLPRINT_DECISIONS ends at 5 and had come to 12: 7 missing", "PULLPRINT_LEDGER ends at 5",
+		"KV_pullprint_jobs ends at 5")
 	refused("again", "PULLPRINT_TASKS ends at 5 and had come to 12: 7 missing")
 
 	// Nothing is changed unless it is confirmed.
@@ -169,7 +170,8 @@ func TestMark(t *testing.T) {
 	defer b.Close()
 	told := ""
 	err = b.Actions(t.Context(), time.Time{}, false, func(_ time.Time, body []byte) error { told += string(body); return nil })
-	if err != nil || !strings.Contains(told, `"action":"accept-loss"`) || !strings.Contains(told, `"actor":"ada"`) || !strings.Contains(told, "7 missing") {
+	if err != nil || !strings.Contains(told, `"action":"accept-loss"`) || !strings.Contains(told, `"actor":"ada"`) ||
+		!strings.Contains(told, "7 missing") {
 		t.Errorf("audit: %s, %v", told, err)
 	}
 }
@@ -194,7 +196,8 @@ func TestMarkFindsHolesAndOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = bus.Open(t.Context(), config(dir), bus.Options{})
-	if !errors.Is(err, bus.ErrLost) || !strings.Contains(err.Error(), "PULLPRINT_DECISIONS has holes: 1 missing") || !strings.Contains(err.Error(), "PULLPRINT_LEDGER ends at 0 and had come to 5") {
+	if !errors.Is(err, bus.ErrLost) || !strings.Contains(err.Error(), "PULLPRINT_DECISIONS has holes: 1 missing") ||
+		!strings.Contains(err.Error(), "PULLPRINT_LEDGER ends at 0 and had come to 5") {
 		t.Errorf("%v", err)
 	}
 }

@@ -77,7 +77,8 @@ func TestMeasure(t *testing.T) {
 		if got := value(t, reg, "pullprint_store_limit_bytes", "PULLPRINT_TASKS"); got != 30<<20 {
 			t.Errorf("limit of the tasks %v", got)
 		}
-		if bytes, n := value(t, reg, "pullprint_store_bytes", "PULLPRINT_TASKS"), value(t, reg, "pullprint_store_messages", "PULLPRINT_TASKS"); bytes <= 0 || n != 2 {
+		if bytes, n := value(t, reg, "pullprint_store_bytes", "PULLPRINT_TASKS"), value(t, reg, "pullprint_store_messages",
+			"PULLPRINT_TASKS"); bytes <= 0 || n != 2 {
 			t.Errorf("tasks take %v bytes, %v messages", bytes, n)
 		}
 		if free := value(t, reg, "pullprint_store_free_bytes", ""); free <= 0 {

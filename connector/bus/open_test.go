@@ -240,7 +240,8 @@ func TestIncompatible(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if now := s.CachedInfo().Config; now.MaxAge != bad.MaxAge || now.Duplicates != bad.Duplicates || now.AllowAtomicPublish != bad.AllowAtomicPublish {
+		if now := s.CachedInfo().Config; now.MaxAge != bad.MaxAge || now.Duplicates != bad.Duplicates ||
+			now.AllowAtomicPublish != bad.AllowAtomicPublish {
 			t.Errorf("%s was altered: %+v", name, now)
 		}
 		if _, err := b.JetStream().UpdateStream(ctx, good); err != nil {
@@ -268,7 +269,8 @@ func TestIncompatible(t *testing.T) {
 	if err := b.JetStream().DeleteConsumer(ctx, "PULLPRINT_TASKS", "connector"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.JetStream().CreateConsumer(ctx, "PULLPRINT_TASKS", jetstream.ConsumerConfig{Durable: "connector", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 5}); err != nil {
+	if _, err := b.JetStream().CreateConsumer(ctx, "PULLPRINT_TASKS",
+		jetstream.ConsumerConfig{Durable: "connector", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 5}); err != nil {
 		t.Fatal(err)
 	}
 	mustFail(t, bus.Config{URL: url}, bus.ErrIncompatible, "consumer connector", "max_deliver is 5, want -1")

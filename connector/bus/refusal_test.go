@@ -98,7 +98,8 @@ func TestCredentials(t *testing.T) {
 	expired := op.User(filepath.Join(dir, "expired.creds"), time.Now().Add(-time.Hour))
 	refused(t, bus.Config{URL: url, CredentialsFile: expired}, says("has expired on ", "nsc generate creds"))
 	wrong := stranger.User(filepath.Join(dir, "wrong.creds"), time.Time{})
-	refused(t, bus.Config{URL: url, CredentialsFile: wrong}, says("does not accept the user in nats.credentials_file", "have credentials made"))
+	refused(t, bus.Config{URL: url, CredentialsFile: wrong}, says("does not accept the user in nats.credentials_file",
+		"have credentials made"))
 	refused(t, bus.Config{URL: url}, says("lets nobody in without credentials", "set nats.credentials_file or nats.nkey_file"))
 	refused(t, bus.Config{URL: url, CredentialsFile: filepath.Join(dir, "none")}, says("no such file"))
 }
@@ -175,8 +176,9 @@ func TestPermission(t *testing.T) {
 	file := filepath.Join(bustest.TempDir(t), "user.nk")
 	public := bustest.Nkey(t, file)
 	for allowed, words := range map[string][]string{
-		`publish: ["pullprint.>"], subscribe: ["_INBOX.>"]`:                            says("may not publish to $JS.API.INFO"),
-		`publish: ["$JS.API.INFO"], subscribe: ["_INBOX.>"]`:                           says("may not publish to $JS.API.STREAM.INFO.PULLPRINT_TASKS", "give it that permission"),
+		`publish: ["pullprint.>"], subscribe: ["_INBOX.>"]`: says("may not publish to $JS.API.INFO"),
+		`publish: ["$JS.API.INFO"], subscribe: ["_INBOX.>"]`: says("may not publish to "+
+			"$JS.API.STREAM.INFO.PULLPRINT_TASKS", "give it that permission"),
 		`publish: ["$JS.API.INFO", "$JS.API.STREAM.>"], subscribe: ["nothing"]`:        says("may not subscribe to _INBOX."),
 		`publish: {deny: ["$JS.API.CONSUMER.DURABLE.>", "$JS.API.CONSUMER.CREATE.>"]}`: says("may not publish to $JS.API.CONSUMER."),
 	} {
@@ -208,11 +210,14 @@ func TestTLS(t *testing.T) {
 	theirs, theirsKey := stranger.Issue(dir, "stranger")
 	opens(t, bus.Config{URL: url, TLS: bus.TLS{CAFile: caFile, CertFile: ours, KeyFile: oursKey}}, bus.Options{})
 	refused(t, bus.Config{URL: url}, says("of a CA that this machine does not trust", "nats.tls.ca_file"))
-	refused(t, bus.Config{URL: url, TLS: bus.TLS{CAFile: wrongCA, CertFile: ours, KeyFile: oursKey}}, says("not of the CA in nats.tls.ca_file"))
+	refused(t, bus.Config{URL: url, TLS: bus.TLS{CAFile: wrongCA, CertFile: ours, KeyFile: oursKey}},
+		says("not of the CA in nats.tls.ca_file"))
 	refused(t, bus.Config{URL: url, TLS: bus.TLS{CAFile: caFile}}, says("asks for a certificate of ours", "nats.tls.cert_file"))
-	refused(t, bus.Config{URL: url, TLS: bus.TLS{CAFile: caFile, CertFile: theirs, KeyFile: theirsKey}}, says("does not take the certificate in nats.tls.cert_file"))
+	refused(t, bus.Config{URL: url, TLS: bus.TLS{CAFile: caFile, CertFile: theirs, KeyFile: theirsKey}},
+		says("does not take the certificate in nats.tls.cert_file"))
 	named := strings.Replace(url, "127.0.0.1", "localhost", 1)
-	refused(t, bus.Config{URL: named, TLS: bus.TLS{CAFile: caFile, CertFile: ours, KeyFile: oursKey}}, says("for other names than the one in nats.url"))
+	refused(t, bus.Config{URL: named, TLS: bus.TLS{CAFile: caFile, CertFile: ours, KeyFile: oursKey}},
+		says("for other names than the one in nats.url"))
 	plain := serve(t, "")
 	refused(t, bus.Config{URL: plain, TLS: bus.TLS{CAFile: caFile}}, says("does not speak it", "take nats.tls out"))
 }
@@ -232,13 +237,17 @@ func TestTLSRenewed(t *testing.T) {
 		ca.Issue(dir, "client")
 	}
 	renew()
-	text := fmt.Sprintf("listen: %q\njetstream: {store_dir: %q, sync_interval: always}\ntls: {cert_file: %q, key_file: %q, ca_file: %q, verify: true}\n",
+	text := fmt.Sprintf("listen: %q\njetstream: {store_dir: %q, sync_interval: always}\ntls: {cert_file: %q, key_file: %q, ca_file: %q, "+
+		"verify: true}\n",
 		at, filepath.Join(dir, "store"), filepath.Join(dir, "server.pem"), filepath.Join(dir, "server-key.pem"), caFile)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	stop := bustest.Serve(t, conf)
-	b := opens(t, bus.Config{URL: "nats://" + at, TLS: bus.TLS{CAFile: caFile, CertFile: filepath.Join(dir, "client.pem"), KeyFile: filepath.Join(dir, "client-key.pem")}}, bus.Options{})
+	b := opens(t, bus.Config{
+		URL: "nats://" + at,
+		TLS: bus.TLS{CAFile: caFile, CertFile: filepath.Join(dir, "client.pem"), KeyFile: filepath.Join(dir, "client-key.pem")},
+	}, bus.Options{})
 	stop()
 	renew()
 	bustest.Serve(t, conf)

@@ -68,7 +68,8 @@ func TestServeTaps(t *testing.T) {
 	}
 	ctx2, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if msg, err = sub.NextMsgWithContext(ctx2); err != nil || msg.Subject != "pullprint.taps.hq-2-west.answer" || string(msg.Data) != "to hq-2-west" {
+	if msg, err = sub.NextMsgWithContext(ctx2); err != nil || msg.Subject != "pullprint.taps.hq-2-west.answer" ||
+		string(msg.Data) != "to hq-2-west" {
 		t.Fatalf("%+v, %v", msg, err)
 	}
 	<-entered
@@ -124,7 +125,10 @@ func TestTapAnswersGoToInboxes(t *testing.T) {
 		cancel()
 		try = err != nil && actx.Err() == nil
 	}
-	for _, reply := range []string{"$JS.API.STREAM.PURGE.PULLPRINT_AUDIT", "$KV.pullprint_state.poison", "pullprint.tasks.poison", "pullprint.taps.hq-2-east", "others.orders"} {
+	for _, reply := range []string{
+		"$JS.API.STREAM.PURGE.PULLPRINT_AUDIT", "$KV.pullprint_state.poison", "pullprint.tasks.poison", "pullprint.taps.hq-2-east",
+		"others.orders",
+	} {
 		send(reply, reply)
 	}
 	send("_INBOX.last", "last")
@@ -187,7 +191,9 @@ func notify(t *testing.T, b *bus.Bus) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "N", Subjects: []string{"pullprint.notices"}, Storage: jetstream.MemoryStorage}); err != nil {
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{
+		Name: "N", Subjects: []string{"pullprint.notices"}, Storage: jetstream.MemoryStorage,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Notify(t.Context(), "task:expiry", []byte("body")); err != nil {

@@ -83,7 +83,8 @@ func TestRotWhileRunning(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	began := time.Now()
-	if err := b.Jobs().Watch(ctx, ">", func(string, []byte, uint64) {}, nil); !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), "pullprint_jobs") {
+	if err := b.Jobs().Watch(ctx, ">", func(string, []byte, uint64) {}, nil); !errors.Is(err, bus.ErrDamaged) ||
+		!strings.Contains(err.Error(), "pullprint_jobs") {
 		t.Errorf("watching the jobs: %v", err)
 	}
 	if _, err := b.Backup(ctx, io.Discard); !errors.Is(err, bus.ErrDamaged) {
@@ -109,7 +110,8 @@ func TestAcceptDamage(t *testing.T) {
 	}
 	damageValue(t, dir, "badges", `"key":5,"round":2`)
 	_, err = bus.Open(t.Context(), config(dir), bus.Options{})
-	if !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), "KV_pullprint_badges") || !strings.Contains(err.Error(), "pullprint restore") {
+	if !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), "KV_pullprint_badges") ||
+		!strings.Contains(err.Error(), "pullprint restore") {
 		t.Fatal("opened a damaged store:", err)
 	}
 	if err := bus.Backup(t.Context(), config(dir), bus.Options{}, io.Discard); !errors.Is(err, bus.ErrDamaged) {
@@ -173,7 +175,9 @@ func TestRottenTasks(t *testing.T) {
 		name     string
 		task, at int // byte of the record: its length is at 0, what is stored at 1000
 		least    int // tasks that come
-	}{{"first", 0, 1000, tasks - 1}, {"middle", 4, 1000, tasks - 1}, {"length of the first", 0, 2, 5}, {"length", 4, 2, 5}, {"subject", 4, 20, 5}} {
+	}{{"first", 0, 1000, tasks - 1}, {
+		"middle", 4, 1000, tasks - 1,
+	}, {"length of the first", 0, 2, 5}, {"length", 4, 2, 5}, {"subject", 4, 20, 5}} {
 		t.Run(rot.name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(bustest.TempDir(t), "nats")
@@ -187,7 +191,8 @@ func TestRottenTasks(t *testing.T) {
 				t.Fatal(err)
 			}
 			core, logs := observer.New(zap.ErrorLevel)
-			b, err := bus.Open(t.Context(), bus.Config{Embedded: &bus.Embedded{StoreDir: dir, MaxStore: 64 << 20}}, bus.Options{Logger: zap.New(core)})
+			b, err := bus.Open(t.Context(), bus.Config{Embedded: &bus.Embedded{StoreDir: dir, MaxStore: 64 << 20}},
+				bus.Options{Logger: zap.New(core)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -33,7 +33,8 @@ func furnish(t *testing.T, b *bus.Bus) {
 				key := fmt.Sprintf("k.%02d", i)
 				_, rev, err := kv.Get(ctx, key)
 				if err == nil {
-					_, _, err = kv.CompareAndSet(ctx, key, fmt.Appendf(nil, `{"bucket":%q,"key":%d,"round":%d,"fill":%q}`, name, i, round, strings.Repeat("x", 30000)), rev, 0)
+					_, _, err = kv.CompareAndSet(ctx, key, fmt.Appendf(nil, `{"bucket":%q,"key":%d,"round":%d,"fill":%q}`, name, i, round,
+						strings.Repeat("x", 30000)), rev, 0)
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -179,7 +180,8 @@ func TestRot(t *testing.T) {
 				if err == nil {
 					for part := range want {
 						if !maps.Equal(got[part], want[part]) {
-							t.Errorf("round %d, %s: start %d is silent, and %s has %d of %d: %v", round, what, start, part, len(got[part]), len(want[part]), slices.Sorted(maps.Keys(got[part])))
+							t.Errorf("round %d, %s: start %d is silent, and %s has %d of %d: %v", round, what, start, part, len(got[part]), len(want[part]),
+								slices.Sorted(maps.Keys(got[part])))
 						}
 					}
 				}

@@ -44,7 +44,8 @@ func TestHistoryTooShort(t *testing.T) {
 			t.Fatalf("told %d times", len(all))
 		}
 		m := all[0].ContextMap()
-		if needed, ok := m["needed_bytes"].(int64); m["stream"] != "PULLPRINT_LEDGER" || !ok || needed < 400*24*60*30*60<<10 || needed > 2*400*24*60*30*60<<10 {
+		if needed, ok := m["needed_bytes"].(int64); m["stream"] != "PULLPRINT_LEDGER" || !ok || needed < 400*24*60*30*60<<10 ||
+			needed > 2*400*24*60*30*60<<10 {
 			t.Errorf("%v", m)
 		}
 		stop()

@@ -21,7 +21,8 @@ func TestStreams(t *testing.T) {
 	if err != nil || len(list) != 9 {
 		t.Fatalf("%d streams, %v", len(list), err)
 	}
-	if tasks := list[0]; tasks.Name != "PULLPRINT_TASKS" || tasks.Messages != 3 || tasks.Last != 3 || tasks.Bytes == 0 || tasks.Pending != 3 || tasks.MaxBytes <= 0 {
+	if tasks := list[0]; tasks.Name != "PULLPRINT_TASKS" || tasks.Messages != 3 || tasks.Last != 3 || tasks.Bytes == 0 ||
+		tasks.Pending != 3 || tasks.MaxBytes <= 0 {
 		t.Errorf("%+v", tasks)
 	}
 }

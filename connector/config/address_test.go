@@ -120,7 +120,8 @@ func TestClash(t *testing.T) {
 // A file of a Windows editor begins with a byte order mark; it is no key.
 func TestByteOrderMark(t *testing.T) {
 	load(t, write(t, "\ufeff"+strings.ReplaceAll(minimal, "\n", "\r\n")))
-	if got := problemsOf(t, "\ufeffcloud: china\n"+minimal); !strings.Contains(got, "config.yaml:1:8: Microsoft Graph in China has no print API") {
+	if got := problemsOf(t, "\ufeffcloud: china\n"+minimal); !strings.Contains(got,
+		"config.yaml:1:8: Microsoft Graph in China has no print API") {
 		t.Errorf("%s", got)
 	}
 }

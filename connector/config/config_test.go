@@ -67,7 +67,8 @@ func TestDefaults(t *testing.T) {
 
 func TestExternalNATS(t *testing.T) {
 	path := write(t, minimal+"nats:\n  url: nats://nats-1:4222, tls://nats-2:4222\n  credentials_file: client-secret\n  replicas: 3\n")
-	want := bus.Config{URL: "nats://nats-1:4222, tls://nats-2:4222", CredentialsFile: filepath.Join(filepath.Dir(path), "client-secret"), Replicas: 3}
+	want := bus.Config{URL: "nats://nats-1:4222, tls://nats-2:4222", CredentialsFile: filepath.Join(filepath.Dir(path),
+		"client-secret"), Replicas: 3}
 	if c := load(t, path); !reflect.DeepEqual(c.NATS, want) {
 		t.Errorf("read %+v", c.NATS)
 	}
@@ -130,13 +131,16 @@ func TestEnvironment(t *testing.T) {
 	}
 	// A variable that is there and empty is an empty value.
 	t.Setenv("PULLPRINT_TEST_HOST", "")
-	if _, err := Load(write(t, strings.Replace(minimal, "https://print.example.com", "${PULLPRINT_TEST_HOST}", 1))); err == nil || !strings.Contains(err.Error(), "config.yaml:6:15: webhook.public_url is missing") {
+	if _, err := Load(write(t, strings.Replace(minimal, "https://print.example.com", "${PULLPRINT_TEST_HOST}", 1))); err == nil ||
+		!strings.Contains(err.Error(), "config.yaml:6:15: webhook.public_url is missing") {
 		t.Errorf("an empty variable: %v", err)
 	}
 }
 
 func TestOpenSecret(t *testing.T) {
-	for mode, warned := range map[fs.FileMode]bool{0o600: false, 0o400: false, 0o440: false, 0o640: false, 0o644: true, 0o604: true, 0o660: true} {
+	for mode, warned := range map[fs.FileMode]bool{
+		0o600: false, 0o400: false, 0o440: false, 0o640: false, 0o644: true, 0o604: true, 0o660: true,
+	} {
 		path := write(t, minimal)
 		secret := filepath.Join(filepath.Dir(path), "client-secret")
 		if err := os.Chmod(secret, mode); err != nil {
@@ -147,7 +151,8 @@ func TestOpenSecret(t *testing.T) {
 			t.Errorf("mode %o: warnings %v", mode, ws)
 		}
 		for _, w := range ws {
-			if w.File != secret || w.Key != "auth.client_secret_file" || w.Message == "" || w.Hint != "chmod 600 "+secret || strings.Contains(w.String(), planted[0]) {
+			if w.File != secret || w.Key != "auth.client_secret_file" || w.Message == "" || w.Hint != "chmod 600 "+secret ||
+				strings.Contains(w.String(), planted[0]) {
 				t.Errorf("mode %o: %#v", mode, w)
 			}
 		}

@@ -45,7 +45,10 @@ func TestExampleDefaults(t *testing.T) {
 	var kept []string
 	for line := range strings.Lines(string(src)) {
 		key, _, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if !slices.Contains([]string{"cloud", "trigger", "definition", "hold_for", "metrics", "listen", "log", "level", "format", "nats", "embedded", "store_dir", "max_store", "normalise"}, key) || strings.Contains(line, "127.0.0.1:8080") {
+		if !slices.Contains([]string{
+			"cloud", "trigger", "definition", "hold_for", "metrics", "listen", "log", "level", "format", "nats", "embedded", "store_dir",
+			"max_store", "normalise",
+		}, key) || strings.Contains(line, "127.0.0.1:8080") {
 			kept = append(kept, line)
 		}
 	}
@@ -168,7 +171,8 @@ func write(t *testing.T, src string) string {
 	for name, content := range map[string]string{
 		"config.yaml": src, "client-secret": planted[0] + "\n", "policy.yaml": "rules: []\n",
 		"badge-key":   base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32))) + "\n",
-		"admin-token": "admin-" + planted[0] + "\n", "reader-token": "reader-" + planted[0] + "\n", "readers/hq-2-west": "west-" + planted[0] + "\n",
+		"admin-token": "admin-" + planted[0] + "\n", "reader-token": "reader-" + planted[0] + "\n",
+		"readers/hq-2-west": "west-" + planted[0] + "\n",
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
 			t.Fatal(err)

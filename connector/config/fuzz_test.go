@@ -13,9 +13,12 @@ import (
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(minimal))
 	for _, s := range []string{
-		"", "tenant_id: [", "queues:\n  - \n  - {name: a, name: b}\n", "queues: {}", "nats: {url: \"nats://a,b\", embedded: }", "log: &a {level: *a}",
-		"webhook:\n  public_url: \"http://%zz\"\n  tls: {cert_file: a}\n", "? : -", "a: |\n b\n---\nc: d", "cloud: ${", "cloud: ${}", "cloud: $${x}", "auth: {client_secret_file: ./}",
-		"\"\": x", "\".\": x", "queues[0]: x", "\ufeffcloud: china", "cloud: \u2028", "<<: {cloud: us-l4}", "queues:\n- hold_for: -1d\n- hold_for: 9999999999h\n",
+		"", "tenant_id: [", "queues:\n  - \n  - {name: a, name: b}\n", "queues: {}", "nats: {url: \"nats://a,b\", embedded: }",
+		"log: &a {level: *a}",
+		"webhook:\n  public_url: \"http://%zz\"\n  tls: {cert_file: a}\n", "? : -", "a: |\n b\n---\nc: d", "cloud: ${", "cloud: ${}",
+		"cloud: $${x}", "auth: {client_secret_file: ./}",
+		"\"\": x", "\".\": x", "queues[0]: x", "\ufeffcloud: china", "cloud: \u2028", "<<: {cloud: us-l4}",
+		"queues:\n- hold_for: -1d\n- hold_for: 9999999999h\n",
 	} {
 		f.Add([]byte(s))
 	}

@@ -56,17 +56,20 @@ func TestOffice(t *testing.T) {
 		got.Tokens[0] != (admin.Token{Name: "helpdesk", Role: admin.RoleOperate, File: filepath.Join(dir, "helpdesk-token")}) {
 		t.Errorf("%+v", got)
 	}
-	if b := c.Badges; b.KeyFile != filepath.Join(dir, "badge-key") || !slices.Equal(b.Normalise, badge.DefaultNormalise) || b.EntraAttribute != "" {
+	if b := c.Badges; b.KeyFile != filepath.Join(dir, "badge-key") || !slices.Equal(b.Normalise, badge.DefaultNormalise) ||
+		b.EntraAttribute != "" {
 		t.Errorf("%+v", b)
 	}
 	if q := c.Queues[0]; q.ExpiryWarning != 10*time.Minute || q.HoldFor != 2*time.Hour {
 		t.Errorf("%+v", q)
 	}
-	if c := load(t, write(t, minimal)); c.Admin.Listen != "" || c.Devices != nil || !reflect.DeepEqual(c.Queues[0], connector.Queue{PrinterID: c.Queues[0].PrinterID, Name: "Follow-Me", Mode: "pull", HoldFor: connector.DefaultHoldFor}) {
+	if c := load(t, write(t, minimal)); c.Admin.Listen != "" || c.Devices != nil || !reflect.DeepEqual(c.Queues[0],
+		connector.Queue{PrinterID: c.Queues[0].PrinterID, Name: "Follow-Me", Mode: "pull", HoldFor: connector.DefaultHoldFor}) {
 		t.Errorf("without any of it: %+v, %+v, %+v", c.Admin, c.Devices, c.Queues)
 	}
 	// An empty chain is a chain: numbers count as they are told.
-	if c := load(t, writeOffice(t, strings.Replace(office, "key_file: badge-key", "key_file: badge-key, normalise: []", 1))); len(c.Badges.Normalise) != 0 {
+	if c := load(t, writeOffice(t, strings.Replace(office, "key_file: badge-key", "key_file: badge-key, normalise: []",
+		1))); len(c.Badges.Normalise) != 0 {
 		t.Errorf("%v", c.Badges.Normalise)
 	}
 }

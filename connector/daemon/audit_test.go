@@ -113,7 +113,8 @@ func TestTapByAnotherToken(t *testing.T) {
 			}
 		}
 		before := len(s.actions())
-		if code := s.ask(adminToken, "POST", "/v1/taps", `{"device":"nowhere","badge":"1"}`, nil); code != http.StatusNotFound || len(s.actions()) != before {
+		if code := s.ask(adminToken, "POST", "/v1/taps", `{"device":"nowhere","badge":"1"}`, nil); code != http.StatusNotFound ||
+			len(s.actions()) != before {
 			t.Errorf("a device that is none: %d", code)
 		}
 	})

@@ -17,7 +17,8 @@ import (
 
 // wrongBodies are no body of any route.
 var wrongBodies = map[string]string{
-	"null": "null", "a list": "[]", "a list of objects": "[{}]", "a text": `"x"`, "a number": "1", "true": "true", "cut off": `{"owner":"`, "two": "{}{}",
+	"null": "null", "a list": "[]", "a list of objects": "[{}]", "a text": `"x"`, "a number": "1", "true": "true", "cut off": `{"owner":"`,
+	"two":      "{}{}",
 	"not JSON": "owner=x", "a NUL": "\x00", "invalid UTF-8": "{\"owner\":\"\xff\xfe\"}", "an invalid name": "{\"\xff\":1}",
 	"an unknown member": `{"nothing_of_ours":1}`, "no name": `{"":1}`, "UTF-16": "\xff\xfe{\x00}\x00",
 	"deep":           strings.Repeat("[", 20_000),

@@ -345,7 +345,8 @@ unmatched: free
 	b.do("print the variant", chromedp.Click(`//button[normalize-space(.)="Print in black and white"]`, chromedp.BySearch))
 	b.sees("1 job is printing")
 	b.sees("17 pages left of 30 pages")
-	b.do("print the rest", chromedp.Click(`//button[contains(., "Print all")]`, chromedp.BySearch), chromedp.WaitVisible(`//a[normalize-space(.)="Done"]`, chromedp.BySearch))
+	b.do("print the rest", chromedp.Click(`//button[contains(., "Print all")]`, chromedp.BySearch),
+		chromedp.WaitVisible(`//a[normalize-space(.)="Done"]`, chromedp.BySearch))
 
 	// The page forgets the person by itself.
 	var refresh string
@@ -382,7 +383,8 @@ unmatched: free
 	b.sees("Costs 1 page; 15 of 30 left until ")
 	b.sees("Kept until")
 	b.picture("waiting-job")
-	b.do("cancel", chromedp.SendKeys("input[name=reason]", hostile), chromedp.Click(`//button[normalize-space(.)="Cancel"]`, chromedp.BySearch))
+	b.do("cancel", chromedp.SendKeys("input[name=reason]", hostile), chromedp.Click(`//button[normalize-space(.)="Cancel"]`,
+		chromedp.BySearch))
 	b.sees("asked to cancel it")
 	b.do("no markup", chromedp.Evaluate(`document.images.length`, &images))
 	if images != 0 {

@@ -119,7 +119,8 @@ func TestSupervisor(t *testing.T) {
 			s.reload <- struct{}{}
 			pass(time.Second)
 			told := strings.Split(v.all(), "\n")
-			if n := len(told); told[n-2] != "RELOADING=1 STATUS=reading the policy" || !strings.HasPrefix(told[n-1], "READY=1 STATUS=1 job held") || !strings.Contains(told[n-1], c.want) {
+			if n := len(told); told[n-2] != "RELOADING=1 STATUS=reading the policy" || !strings.HasPrefix(told[n-1], "READY=1 STATUS=1 job held") ||
+				!strings.Contains(told[n-1], c.want) {
 				t.Errorf("told of a reload: %q", told[n-2:])
 			}
 		}
@@ -202,7 +203,10 @@ func TestStuckLoop(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
 				o := newOffice(t, graphtest.Calm())
 				var broken atomic.Bool
-				w := &wedge{next: o.sim.Transport(), hangs: func(r *http.Request) bool { return broken.Load() && c.hangs(r) }, mend: make(chan struct{})}
+				w := &wedge{next: o.sim.Transport(), hangs: func(r *http.Request) bool {
+					return broken.Load() &&
+						c.hangs(r)
+				}, mend: make(chan struct{})}
 				v := &supervisor{}
 				s := o.supervised(v, w)
 				s.register()

@@ -62,7 +62,8 @@ var importHomes = []importHome{
 // testOnly are imported by tests and by the helpers of tests alone.
 var testOnly = []string{
 	"testing", "net/http/httptest", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal",
-	"go.uber.org/goleak", "pgregory.net/rapid", "github.com/anishathalye/porcupine", modulePath + "/connector/bus/bustest", modulePath + "/policy/quota/quotatest",
+	"go.uber.org/goleak", "pgregory.net/rapid", "github.com/anishathalye/porcupine", modulePath + "/connector/bus/bustest",
+	modulePath + "/policy/quota/quotatest",
 }
 
 // impure are what package policy, which only decides, has no business with.

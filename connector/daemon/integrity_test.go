@@ -114,7 +114,8 @@ func TestRecordsNobodyUnderstands(t *testing.T) {
 			t.Errorf("a tap: %d %+v", code, out)
 		}
 		var p struct{ Type, Detail string }
-		if code := s.ask(readerToken, "POST", "/v1/taps", `{"badge":"`+lost+`"}`, &p); code != http.StatusConflict || !strings.Contains(p.Detail, "enrolled again") {
+		if code := s.ask(readerToken, "POST", "/v1/taps", `{"badge":"`+lost+`"}`, &p); code != http.StatusConflict ||
+			!strings.Contains(p.Detail, "enrolled again") {
 			t.Errorf("the badge that can't be read: %d %+v", code, p)
 		}
 

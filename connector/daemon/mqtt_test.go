@@ -104,7 +104,8 @@ func mosquitto(t *testing.T, s *shift, addr string) {
 	}
 	login := []string{"-h", host, "-p", port, "-u", "hq-2-west", "-P", readerPassword}
 	var answered bytes.Buffer
-	listener := exec.CommandContext(t.Context(), "mosquitto_sub", append(login, "-t", "pullprint/taps/hq-2-west/answer", "-C", "1", "-W", "20")...)
+	listener := exec.CommandContext(t.Context(), "mosquitto_sub", append(login, "-t", "pullprint/taps/hq-2-west/answer", "-C", "1", "-W",
+		"20")...)
 	listener.Stdout = &answered
 	if err := listener.Start(); err != nil {
 		t.Fatal(err)
@@ -115,7 +116,8 @@ func mosquitto(t *testing.T, s *shift, addr string) {
 	defer again.Stop()
 	for {
 		body := `{"badge":"2222","token":"` + readerToken + `"}`
-		if said, err := exec.CommandContext(t.Context(), "mosquitto_pub", append(login, "-t", "pullprint/taps/hq-2-west", "-q", "1", "-m", body)...).CombinedOutput(); err != nil {
+		if said, err := exec.CommandContext(t.Context(), "mosquitto_pub", append(login, "-t", "pullprint/taps/hq-2-west", "-q", "1", "-m",
+			body)...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, said)
 		}
 		select {
@@ -176,7 +178,12 @@ func (c *mqttReader) connect(addr, user, password string) error {
 	}
 	c.conn, c.in = conn, bufio.NewReader(conn)
 	// protocol MQTT, level 4, user and password and a clean session, 60 s
-	body := bytes.Join([][]byte{mqttText("MQTT"), {4, 0xC2, 0, 60}, mqttText(fmt.Sprint("reader-", conn.LocalAddr().(*net.TCPAddr).Port)), mqttText(user), mqttText(password)}, nil)
+	body := bytes.Join([][]byte{
+		mqttText("MQTT"),
+		{4, 0xC2, 0, 60},
+		mqttText(fmt.Sprint("reader-", conn.LocalAddr().(*net.TCPAddr).Port)), mqttText(user),
+		mqttText(password),
+	}, nil)
 	if err := c.send(mqttConnect, body); err != nil {
 		return err
 	}

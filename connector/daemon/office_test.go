@@ -178,7 +178,8 @@ func (o *office) start(log *zap.Logger) *shift {
 		o.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &shift{office: o, reg: prometheus.NewRegistry(), reload: make(chan struct{}, 1), stop: cancel, done: make(chan error, 1), changed: make(chan struct{}, 1)}
+	s := &shift{office: o, reg: prometheus.NewRegistry(), reload: make(chan struct{}, 1), stop: cancel, done: make(chan error,
+		1), changed: make(chan struct{}, 1)}
 	options := daemon.Options{
 		Config: cfg, Logger: log, Registry: s.reg, Reload: s.reload, Listen: o.listen,
 		Transport: o.sim.Transport(), OnDecision: s.decided,

@@ -72,7 +72,8 @@ func (o *office) back() {
 func TestOutage(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		o := newOffice(t, graphtest.Calm())
-		o.write("policy.yaml", `rules: [{name: bulk, at: arrival, when: 'job.copies > 50 || "nobody" in user.groups', verdict: abort, reason: copies.too-many, text: 'Too many.', remedy: 'Print fewer.'}]`)
+		o.write("policy.yaml",
+			`rules: [{name: bulk, at: arrival, when: 'job.copies > 50 || "nobody" in user.groups', verdict: abort, reason: copies.too-many, text: 'Too many.', remedy: 'Print fewer.'}]`)
 		o.edit("policy: {file: policy.yaml}", "policy: {file: policy.yaml, group_ttl: 1s}")
 		core, logs := observer.New(zapcore.InfoLevel)
 		s := o.start(zap.New(core))

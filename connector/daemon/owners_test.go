@@ -60,16 +60,19 @@ func TestOwners(t *testing.T) {
 				t.Errorf("badges of %s: %+v", user, list)
 			}
 			var account struct{ Account string }
-			if code := o.ask(adminToken, "POST", "/v1/quotas/"+user+"/adjust", `{"delta":1,"why":"x"}`, &account); code != http.StatusOK || account.Account != teacherID {
+			if code := o.ask(adminToken, "POST", "/v1/quotas/"+user+"/adjust", `{"delta":1,"why":"x"}`, &account); code != http.StatusOK ||
+				account.Account != teacherID {
 				t.Errorf("adjust %s: %d %+v", user, code, account)
 			}
 		}
 		var done admin.Imported
-		if code := o.ask(adminToken, "POST", "/v1/badges/import", "badge,owner\n04A21BC310,teacher@contoso.com\n04A21BC311,"+upper+"\n", &done); code != http.StatusOK || done.Enrolled != 2 {
+		if code := o.ask(adminToken, "POST", "/v1/badges/import", "badge,owner\n04A21BC310,teacher@contoso.com\n04A21BC311,"+upper+"\n",
+			&done); code != http.StatusOK || done.Enrolled != 2 {
 			t.Errorf("import: %d %+v", code, done)
 		}
 		var d struct{ Owner, To string }
-		if code := o.ask(adminToken, "PUT", "/v1/delegations", `{"owner":"student@contoso.com","to":"`+upper+`","expires":"`+time.Now().Add(time.Hour).Format(time.RFC3339)+`"}`, &d); code != http.StatusOK || d.Owner != studentID || d.To != teacherID {
+		if code := o.ask(adminToken, "PUT", "/v1/delegations", `{"owner":"student@contoso.com","to":"`+upper+`","expires":"`+
+			time.Now().Add(time.Hour).Format(time.RFC3339)+`"}`, &d); code != http.StatusOK || d.Owner != studentID || d.To != teacherID {
 			t.Errorf("delegate: %d %+v", code, d)
 		}
 		var jobs struct{ Jobs []json.RawMessage }

@@ -56,7 +56,8 @@ func (m *configMap) write(files map[string]string) {
 // bad luck, its size and time stay what they were. A bad version keeps the one before.
 func TestPolicyInConfigMap(t *testing.T) {
 	rule := func(copies int) string {
-		return fmt.Sprintf("rules: [{name: bulk, at: arrival, when: 'job.copies > %d', verdict: abort, reason: copies.many, text: Too many., remedy: Print fewer.}]\n", copies)
+		return fmt.Sprintf("rules: [{name: bulk, at: arrival, when: 'job.copies > %d', verdict: abort, reason: copies.many, text: Too many., "+
+			"remedy: Print fewer.}]\n", copies)
 	}
 	m := &configMap{t: t, dir: t.TempDir()}
 	m.write(map[string]string{"policy.yaml": rule(10)})

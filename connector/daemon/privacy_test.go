@@ -25,7 +25,8 @@ func TestEraseWhileRunning(t *testing.T) {
 		s.register()
 		s.enrol(studentID, number)
 		ids := s.hold(2)
-		if code := s.ask(adminToken, "POST", "/v1/jobs/"+ids[0].Printer+"/"+ids[0].Job+"/release", `{"device":"hq-2-west"}`, nil); code != http.StatusOK {
+		if code := s.ask(adminToken, "POST", "/v1/jobs/"+ids[0].Printer+"/"+ids[0].Job+"/release", `{"device":"hq-2-west"}`,
+			nil); code != http.StatusOK {
 			t.Fatal(code)
 		}
 		pass(3 * time.Minute)

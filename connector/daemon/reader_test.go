@@ -222,8 +222,9 @@ func TestBrowserNextPerson(t *testing.T) {
 	k.begins(cardA)
 	var x, y float64
 	k.do("where", chromedp.WaitVisible(allButton, chromedp.BySearch), chromedp.Evaluate(
-		`(() => { const r = [...document.querySelectorAll("button.big")][0].getBoundingClientRect(); return r.x + r.width / 2 })()`, &x), chromedp.Evaluate(
-		`(() => { const r = [...document.querySelectorAll("button.big")][0].getBoundingClientRect(); return r.y + r.height / 2 })()`, &y))
+		`(() => { const r = [...document.querySelectorAll("button.big")][0].getBoundingClientRect(); return r.x + r.width / 2 })()`, &x),
+		chromedp.Evaluate(
+			`(() => { const r = [...document.querySelectorAll("button.big")][0].getBoundingClientRect(); return r.y + r.height / 2 })()`, &y))
 	k.do("slide off", input.DispatchMouseEvent(input.MousePressed, x, y).WithButton(input.Left).WithClickCount(1),
 		input.DispatchMouseEvent(input.MouseMoved, 5, 5).WithButton(input.Left),
 		input.DispatchMouseEvent(input.MouseReleased, 5, 5).WithButton(input.Left).WithClickCount(1), chromedp.Sleep(200*time.Millisecond))

@@ -71,7 +71,8 @@ unmatched: free
 		s.await("the daemon is ready", time.Minute, func() bool { code, _ := s.get("/readyz"); return code == http.StatusOK })
 		s.await("the late job is found again", 3*time.Minute, func() bool { return len(s.jobs("held")) >= 4 && s.knows(late) })
 		// The record says held; Graph knows that it was released.
-		if code := s.ask(adminToken, "POST", "/v1/jobs/"+ids[2].Printer+"/"+ids[2].Job+"/release", `{"device":"hq-2-west"}`, nil); code == http.StatusOK {
+		if code := s.ask(adminToken, "POST", "/v1/jobs/"+ids[2].Printer+"/"+ids[2].Job+"/release", `{"device":"hq-2-west"}`,
+			nil); code == http.StatusOK {
 			t.Logf("the released job answered %d", code)
 		}
 		for _, id := range append(ids[3:], late) {

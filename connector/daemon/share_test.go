@@ -30,7 +30,8 @@ func TestSlowBodiesOfOneReader(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			fmt.Fprintf(c, "POST /v1/taps HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: 60000\r\n\r\n{", readerToken)
+			fmt.Fprintf(c, "POST /v1/taps HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: "+
+				"60000\r\n\r\n{", readerToken)
 			go func() {
 				if res, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
 					_, _ = io.Copy(io.Discard, res.Body)
@@ -45,7 +46,8 @@ func TestSlowBodiesOfOneReader(t *testing.T) {
 		}
 		start := time.Now()
 		var out connector.Outcome
-		if code := s.ask(adminToken, "POST", "/v1/taps", fmt.Sprintf(`{"device":"hq-2-east","badge":%q}`, number), &out); code != http.StatusOK || len(out.Released) != 1 {
+		if code := s.ask(adminToken, "POST", "/v1/taps", fmt.Sprintf(`{"device":"hq-2-east","badge":%q}`, number),
+			&out); code != http.StatusOK || len(out.Released) != 1 {
 			t.Errorf("a tap at another device: %d %+v", code, out)
 		}
 		if code := s.ask(adminToken, "GET", "/v1/devices", "", nil); code != http.StatusOK {

@@ -286,7 +286,8 @@ func TestStationDelegated(t *testing.T) {
 		if code := s.ask(adminToken, "PUT", "/v1/delegations", body, nil); code != http.StatusOK {
 			t.Fatal(code)
 		}
-		if code := s.ask(adminToken, "PUT", "/v1/badges", fmt.Sprintf(`{"badge":%q,"owner":%q,"user_principal_name":"teacher@contoso.com"}`, teachersCard, teacherID), nil); code != http.StatusOK {
+		if code := s.ask(adminToken, "PUT", "/v1/badges", fmt.Sprintf(`{"badge":%q,"owner":%q,"user_principal_name":"teacher@contoso.com"}`,
+			teachersCard, teacherID), nil); code != http.StatusOK {
 			t.Fatal(code)
 		}
 		c := s.screen()

@@ -58,7 +58,8 @@ func TestStuckNamesAll(t *testing.T) {
 	}{
 		{[]loop{{"a", now, time.Minute}, {"b", resting, time.Minute}}, ""},
 		{[]loop{{"a", now, time.Minute}, {"b", old, time.Minute}}, "stuck: b for 1h0m0s; only a restart helps"},
-		{[]loop{{"a", old, time.Minute}, {"b", old, time.Minute}, {"c", old, 2 * time.Hour}}, "stuck: a for 1h0m0s, b for 1h0m0s; only a restart helps"},
+		{[]loop{{"a", old, time.Minute}, {"b", old, time.Minute}, {"c", old, 2 * time.Hour}}, "stuck: a for 1h0m0s, b for 1h0m0s; only a " +
+			"restart helps"},
 	} {
 		got := ""
 		if err := stuck(c.loops); err != nil {

@@ -155,7 +155,8 @@ func TestQuietAnswers(t *testing.T) {
 		}
 		s.hold(1)
 		var p struct{ Type string }
-		if code := s.ask(readerToken, "POST", "/v1/taps", `{"badge":"`+number+`"}`, &p); code != http.StatusTooManyRequests || p.Type != "urn:pullprint:problem:reader-locked" {
+		if code := s.ask(readerToken, "POST", "/v1/taps", `{"badge":"`+number+`"}`, &p); code != http.StatusTooManyRequests ||
+			p.Type != "urn:pullprint:problem:reader-locked" {
 			t.Errorf("locked: %d %+v", code, p)
 		}
 		if code := s.ask(adminToken, "POST", "/v1/taps", `{"device":"hq-2-east","badge":"none"}`, nil); code != http.StatusOK {
@@ -247,7 +248,8 @@ func TestExpiryUnwarned(t *testing.T) {
 func TestNumbersAreNowhere(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		var logged bytes.Buffer
-		log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(zapcore.AddSync(&logged)), zap.DebugLevel))
+		log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(zapcore.AddSync(&logged)),
+			zap.DebugLevel))
 		s := opened(t, log)
 		s.hold(2)
 		var seen strings.Builder

@@ -243,7 +243,8 @@ func (o *office) named(text string) string {
 	}
 	for _, j := range o.sim.Jobs("") {
 		if j.Task.ID != "" {
-			pairs = append(pairs, j.Task.ID, "{task of "+strings.Trim(strings.NewReplacer(pairs[:16]...).Replace(j.ID.Printer), "{}")+" "+j.ID.Job+"}")
+			pairs = append(pairs, j.Task.ID, "{task of "+strings.Trim(strings.NewReplacer(pairs[:16]...).Replace(j.ID.Printer),
+				"{}")+" "+j.ID.Job+"}")
 		}
 	}
 	text = strings.NewReplacer(pairs...).Replace(text)

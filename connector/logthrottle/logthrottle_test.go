@@ -27,7 +27,8 @@ func TestOneLineAMinute(t *testing.T) {
 			return zap.Error(fmt.Errorf("graph get_job: status %d (request-id %s) after %d.%ds", status, guid(n), n, n))
 		}
 		for n := range 10000 {
-			log.Named("worker").Warn("task comes again", zap.String("job", fmt.Sprint(n)), zap.String("task", guid(n)), zap.Int("attempt", n), failed(503, n))
+			log.Named("worker").Warn("task comes again", zap.String("job", fmt.Sprint(n)), zap.String("task", guid(n)), zap.Int("attempt", n),
+				failed(503, n))
 			time.Sleep(30 * time.Millisecond) // five minutes in all
 		}
 		if n := logs.Len(); n != 5 {
@@ -140,7 +141,8 @@ func TestLast(t *testing.T) {
 		Logger, Msg, Lease, Level, Time string
 		N                               int
 	}
-	if err := json.Unmarshal(lines[0], &first); err != nil || first.N != 5 || first.Logger != "daemon" || first.Lease != "sweep" || first.Level != "info" || first.Time == "" {
+	if err := json.Unmarshal(lines[0], &first); err != nil || first.N != 5 || first.Logger != "daemon" || first.Lease != "sweep" ||
+		first.Level != "info" || first.Time == "" {
 		t.Errorf("%s %v", lines[0], err)
 	}
 	for range 30 {

@@ -25,7 +25,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var apiserverDir = flag.String("apiserver", "", "`folder` with kube-apiserver and etcd, made by apiserver.sh: TestAPIServer creates everything there")
+var apiserverDir = flag.String("apiserver", "",
+	"`folder` with kube-apiserver and etcd, made by apiserver.sh: TestAPIServer creates everything there")
 
 // plurals are where objects of a kind are created.
 var plurals = map[string]string{
@@ -57,12 +58,18 @@ func startAPIServer(t *testing.T, dir string) *apiserver {
 	}
 	etcd, peer, api := free(t), free(t), free(t)
 	_, port, _ := net.SplitHostPort(api)
-	background(t, filepath.Join(dir, "etcd"), "--data-dir", filepath.Join(state, "etcd"), "--listen-client-urls", "http://"+etcd, "--advertise-client-urls", "http://"+etcd, "--listen-peer-urls", "http://"+peer)
+	background(t, filepath.Join(dir, "etcd"), "--data-dir", filepath.Join(state, "etcd"), "--listen-client-urls", "http://"+etcd,
+		"--advertise-client-urls", "http://"+etcd, "--listen-peer-urls", "http://"+peer)
 	background(t, filepath.Join(dir, "kube-apiserver"), "--etcd-servers", "http://"+etcd, "--bind-address", "127.0.0.1", "--secure-port", port,
-		"--cert-dir", filepath.Join(state, "certs"), "--service-cluster-ip-range", "10.0.0.0/24", "--token-auth-file", filepath.Join(state, "tokens.csv"), "--authorization-mode", "RBAC",
-		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", filepath.Join(state, "sa.key"), "--service-account-signing-key-file", filepath.Join(state, "sa.key"))
+		"--cert-dir", filepath.Join(state, "certs"), "--service-cluster-ip-range", "10.0.0.0/24", "--token-auth-file",
+		filepath.Join(state, "tokens.csv"), "--authorization-mode", "RBAC",
+		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", filepath.Join(state, "sa.key"),
+		"--service-account-signing-key-file", filepath.Join(state, "sa.key"))
 	// Its certificate is made at start, by itself, for this test alone.
-	a := &apiserver{t: t, url: "https://" + api, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}}
+	a := &apiserver{
+		t: t, url: "https://" + api,
+		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}},
+	}
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		if code, _, _ := a.do(http.MethodGet, "/readyz", nil); code == http.StatusOK {
 			return a
@@ -132,7 +139,8 @@ func (a *apiserver) create(namespace string, o object) (code int, text string, w
 // restrictedNamespace makes one that admits what is `restricted` and warns of the rest.
 func (a *apiserver) restrictedNamespace(name string) {
 	a.t.Helper()
-	text := fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: %s\n  labels: {pod-security.kubernetes.io/enforce: restricted, pod-security.kubernetes.io/warn: restricted}\n", name)
+	text := fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: %s\n  labels: {pod-security.kubernetes.io/enforce: "+
+		"restricted, pod-security.kubernetes.io/warn: restricted}\n", name)
 	if code, answer, _ := a.create("", split(a.t, text)[0]); code != http.StatusCreated {
 		a.t.Fatalf("namespace: %d %s", code, answer)
 	}
@@ -166,7 +174,8 @@ func TestAPIServer(t *testing.T) {
 		try := func(o object) {
 			t.Helper()
 			code, answer, warnings := a.create(namespace, o)
-			for end := time.Now().Add(10 * time.Second); code == http.StatusNotFound && o.Kind == "ServiceMonitor" && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			for end := time.Now().Add(10 * time.Second); code == http.StatusNotFound && o.Kind == "ServiceMonitor" &&
+				time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 				code, answer, warnings = a.create(namespace, o) // the CRD is new
 			}
 			if code != http.StatusCreated && !(code == http.StatusConflict && o.Kind == "Namespace") || len(warnings) > 0 {
@@ -176,7 +185,8 @@ func TestAPIServer(t *testing.T) {
 			created++
 		}
 		w := r.workload(t)
-		if account := w.template.Spec.ServiceAccountName; !slices.ContainsFunc(r.objects, func(o object) bool { return o.String() == "ServiceAccount/"+account }) {
+		if account := w.template.Spec.ServiceAccountName; !slices.ContainsFunc(r.objects,
+			func(o object) bool { return o.String() == "ServiceAccount/"+account }) {
 			a.account(namespace, account) // serviceAccount.create: false
 		}
 		for _, o := range r.objects {
@@ -185,7 +195,10 @@ func TestAPIServer(t *testing.T) {
 		pod := corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: w.template.ObjectMeta, Spec: w.template.Spec}
 		pod.Name = w.Metadata.Name + "-0"
 		if w.set != nil { // as its controller does
-			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "store", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "store-" + pod.Name}}})
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{
+				Name:         "store",
+				VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "store-" + pod.Name}},
+			})
 		}
 		try(split(t, string(must(yaml.Marshal(pod))(t)))[0])
 	}
@@ -198,10 +211,12 @@ func (a *apiserver) bites() {
 	a.restrictedNamespace("bites")
 	pod := "{containers: [{name: a, image: a}]}"
 	for text, want := range map[string]int{
-		"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: " + pod + "\n":                                                                                              http.StatusForbidden,
-		"apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {sessionAfinity: None, ports: [{port: 80}]}\n":                                                          http.StatusBadRequest,
-		"apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}, {port: 81}]}\n":                                                                    http.StatusUnprocessableEntity,
-		"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {selector: {matchLabels: {a: a}}, template: {metadata: {labels: {a: a}}, spec: " + pod + "}}\n": http.StatusCreated,
+		"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: " + pod +
+			"\n": http.StatusForbidden,
+		"apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {sessionAfinity: None, ports: [{port: 80}]}\n": http.StatusBadRequest,
+		"apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}, {port: 81}]}\n":           http.StatusUnprocessableEntity,
+		"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {selector: {matchLabels: {a: a}}, template: {metadata: {labels: " +
+			"{a: a}}, spec: " + pod + "}}\n": http.StatusCreated,
 	} {
 		o := split(a.t, text)[0]
 		code, answer, warnings := a.create("bites", o)

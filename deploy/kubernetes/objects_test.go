@@ -291,7 +291,8 @@ func TestDoors(t *testing.T) {
 					for _, p := range rule.HTTP.Paths {
 						s := p.Backend.Service
 						svc := decoded[corev1.Service](t, r.find(t, "Service", s.Name))
-						if rule.Host == "" || !strings.HasSuffix(p.Path, "/graph/") || *p.PathType != networkingv1.PathTypePrefix || s.Port.Name != "webhook" || svc.Spec.Ports[0].Name != "webhook" {
+						if rule.Host == "" || !strings.HasSuffix(p.Path, "/graph/") || *p.PathType != networkingv1.PathTypePrefix ||
+							s.Port.Name != "webhook" || svc.Spec.Ports[0].Name != "webhook" {
 							t.Errorf("%s: %s opens %s%s to %s", r.name, o, rule.Host, p.Path, s.Name)
 						}
 					}
@@ -313,7 +314,8 @@ func TestDoors(t *testing.T) {
 						found = append(found, decoded[corev1.Service](t, s).Spec.Ports[0].Name)
 					}
 				}
-				if e := m.Spec.Endpoints; !slices.Equal(found, []string{"metrics"}) || len(e) != 1 || e[0].Port != "metrics" || e[0].Path != "/metrics" {
+				if e := m.Spec.Endpoints; !slices.Equal(found, []string{"metrics"}) || len(e) != 1 || e[0].Port != "metrics" ||
+					e[0].Path != "/metrics" {
 					t.Errorf("%s: %s finds %v and scrapes %v", r.name, o, found, e)
 				}
 			}
@@ -357,7 +359,8 @@ func TestNetworkPolicy(t *testing.T) {
 		for _, rule := range p.Spec.Ingress {
 			in = append(in, rule.Ports[0].Port.String())
 		}
-		if !slices.Contains(in, "webhook") || !slices.Contains(in, "metrics") || slices.Contains(in, "admin") != strings.Contains(r.name, " full-") {
+		if !slices.Contains(in, "webhook") || !slices.Contains(in, "metrics") || slices.Contains(in, "admin") != strings.Contains(r.name,
+			" full-") {
 			t.Errorf("%s: lets in %v", r.name, in)
 		}
 		if !slices.Equal(p.Spec.PolicyTypes, []networkingv1.PolicyType{"Ingress", "Egress"}) {

@@ -63,7 +63,8 @@ func TestCheck(t *testing.T) {
 					t.Errorf("warns of %s\n%s", w.Key, out)
 				}
 			}
-			if policy := filepath.Join(f.dir, "etc", "pullprint", "policy.yaml"); strings.Contains(string(must(os.ReadFile(f.config()))(t)), "policy.yaml") {
+			if policy := filepath.Join(f.dir, "etc", "pullprint", "policy.yaml"); strings.Contains(string(must(os.ReadFile(f.config()))(t)),
+				"policy.yaml") {
 				if out, err := exec.CommandContext(t.Context(), binary, "policy", "test", policy).CombinedOutput(); err != nil {
 					t.Errorf("policy test: %v\n%s", err, out)
 				}
@@ -190,7 +191,8 @@ func run(t *testing.T, r rendered, reached bool) daemon {
 	if !reached {
 		public = "http://" + free(t)
 	}
-	replace = append(replace, "tenant_id:", fmt.Sprintf("endpoints: {graph: \"http://%s/v1.0\", authority: \"http://%s\"}\ntenant_id:", sim, sim))
+	replace = append(replace, "tenant_id:", fmt.Sprintf("endpoints: {graph: \"http://%s/v1.0\", authority: \"http://%s\"}\ntenant_id:", sim,
+		sim))
 	for _, host := range []string{"contoso", "example"} {
 		replace = append(replace, "https://print."+host+".com", public)
 	}
@@ -243,7 +245,8 @@ func TestRun(t *testing.T) {
 				}
 				args := slices.Clone(pod.Spec.Containers[0].Args)
 				args[2] = "http://" + d.ports["metrics"]
-				if out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput(); err != nil || !strings.Contains(string(out), "[+] subscription: ok") {
+				if out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput(); err != nil ||
+					!strings.Contains(string(out), "[+] subscription: ok") {
 					t.Errorf("helm test: %v\n%s", err, out)
 				}
 			}
@@ -290,7 +293,8 @@ func TestReadyBeforeSubscription(t *testing.T) {
 	probe := d.spec.Containers[0].ReadinessProbe
 	eventually(t, "ready", func() bool { return d.probe(probe) == http.StatusOK })
 	base, _, _ := strings.Cut(probe.HTTPGet.Path, "?")
-	if code, body := get("http://" + d.ports["metrics"] + base); code != http.StatusServiceUnavailable || !strings.Contains(body, "[-] subscription: ") {
+	if code, body := get("http://" + d.ports["metrics"] + base); code != http.StatusServiceUnavailable ||
+		!strings.Contains(body, "[-] subscription: ") {
 		t.Errorf("%s answers %d\n%s", base, code, body)
 	}
 }

@@ -55,7 +55,8 @@ func TestKubectlValidate(t *testing.T) {
 		t.Errorf("%v, %d of %d are good\n%s", err, strings.Count(out, "OK"), n, out)
 	}
 	for name, bad := range map[string]string{
-		"a field of a CRD":  "apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nmetadata: {name: x}\nspec: {selector: {}, endpoints: [{prot: metrics}]}\n",
+		"a field of a CRD": "apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nmetadata: {name: x}\nspec: {selector: {}, " +
+			"endpoints: [{prot: metrics}]}\n",
 		"a field":           "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {sessionAfinity: None}\n",
 		"a value of a port": "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: http}]}\n",
 	} {

@@ -36,9 +36,12 @@ func TestBadValues(t *testing.T) {
 		}},
 		{single, "mode=singel,imag.tag=2,image.tga=2,image.digest=sha256:12,image.repository=registry.example.com/pullprint:1,config.qeues=x,config.cloud=china," +
 			"terminationGracePeriodSeconds=10,nats.replicas=2,nats.url=nats://me:secret@nats:4222,networkPolicy.admin.from[0].namespace=x,existingSecret=My_Secret", []string{
-			"at '/mode': value must be one of 'single', 'cluster'", "additional properties 'imag' not allowed", "at '/image': additional properties 'tga' not allowed",
-			"at '/image/digest'", "at '/image/repository'", "at '/config': additional properties 'qeues' not allowed", "at '/config/cloud': value must be one of",
-			"at '/terminationGracePeriodSeconds': minimum: got 10, want 30", "at '/nats/replicas'", "at '/nats/url'", "additional properties 'namespace' not allowed", "at '/existingSecret'",
+			"at '/mode': value must be one of 'single', 'cluster'", "additional properties 'imag' not allowed",
+			"at '/image': additional properties 'tga' not allowed",
+			"at '/image/digest'", "at '/image/repository'", "at '/config': additional properties 'qeues' not allowed",
+			"at '/config/cloud': value must be one of",
+			"at '/terminationGracePeriodSeconds': minimum: got 10, want 30", "at '/nats/replicas'", "at '/nats/url'",
+			"additional properties 'namespace' not allowed", "at '/existingSecret'",
 		}},
 		{single, "config.metrics.listen=x,config.webhook.listen=x,config.policy.file=x,config.nats.url=x,config.admin.tls.cert_file=x", []string{
 			"config.metrics.listen is set by the chart: leave it out", "config.webhook.listen is set by the chart: leave it out",
@@ -47,11 +50,16 @@ func TestBadValues(t *testing.T) {
 			"config.admin.tls is set by the chart: leave it out, and use tls.admin.existingSecret beside config",
 		}},
 		{single, "workloadIdentity.enabled=true,config.auth.client_secret_file=x,autoscaling.enabled=true,nats.url=nats://nats:4222,ingress.enabled=true,tls.webhook.existingSecret=x", []string{
-			"config.auth.client_secret_file and workloadIdentity.enabled: leave one of them out", "autoscaling.enabled with mode single: one store has one daemon",
+			"config.auth.client_secret_file and workloadIdentity.enabled: leave one of them out",
+			"autoscaling.enabled with mode single: one store has one daemon",
 			"nats.url with mode single: NATS is in the pod", "ingress.enabled and tls.webhook.existingSecret",
 		}},
-		{single, "config.metrics.web_config_file=x", []string{"config.metrics.web_config_file: probes show no password and no certificate; leave it out"}},
-		{cluster, "replicas=1,config.administrator.sign_in_file=/x", []string{"replicas is less than 2", "config.administrator needs a folder that is kept"}},
+		{single, "config.metrics.web_config_file=x", []string{
+			"config.metrics.web_config_file: probes show no password and no certificate; leave it out",
+		}},
+		{cluster, "replicas=1,config.administrator.sign_in_file=/x", []string{
+			"replicas is less than 2", "config.administrator needs a folder that is kept",
+		}},
 	} {
 		args := []string{"template", "pullprint", chartDir, "--kube-version", kubeVersion, "--set", c.set}
 		if c.values != "" {
@@ -68,7 +76,8 @@ func TestBadValues(t *testing.T) {
 			}
 		}
 	}
-	if _, err := helm(t, "template", "pullprint", chartDir, "--kube-version", "1.29.0", "--values", filepath.Join(chartDir, "ci", single)); err == nil || !strings.Contains(err.Error(), "chart requires kubeVersion: >=1.30.0-0") {
+	if _, err := helm(t, "template", "pullprint", chartDir, "--kube-version", "1.29.0", "--values",
+		filepath.Join(chartDir, "ci", single)); err == nil || !strings.Contains(err.Error(), "chart requires kubeVersion: >=1.30.0-0") {
 		t.Errorf("Kubernetes 1.29: %v", err)
 	}
 }
@@ -197,7 +206,9 @@ func TestAgree(t *testing.T) {
 		t.Fatal(name)
 		return rendered{}
 	}
-	for _, pair := range [][2]string{{"kustomize overlays/single", "helm single-values.yaml"}, {"kustomize overlays/cluster", "helm cluster-values.yaml"}} {
+	for _, pair := range [][2]string{
+		{"kustomize overlays/single", "helm single-values.yaml"}, {"kustomize overlays/cluster", "helm cluster-values.yaml"},
+	} {
 		var got [2]string
 		for i, name := range pair {
 			r := find(name)
@@ -210,9 +221,11 @@ func TestAgree(t *testing.T) {
 			}
 			parts := []any{w.Kind, s, c}
 			if w.set != nil {
-				parts = append(parts, w.set.Spec.Replicas, w.set.Spec.ServiceName, w.set.Spec.VolumeClaimTemplates, w.set.Spec.PersistentVolumeClaimRetentionPolicy)
+				parts = append(parts, w.set.Spec.Replicas, w.set.Spec.ServiceName, w.set.Spec.VolumeClaimTemplates,
+					w.set.Spec.PersistentVolumeClaimRetentionPolicy)
 			} else {
-				parts = append(parts, w.deploy.Spec.Replicas, w.deploy.Spec.Strategy, w.deploy.Spec.MinReadySeconds, w.deploy.Spec.ProgressDeadlineSeconds)
+				parts = append(parts, w.deploy.Spec.Replicas, w.deploy.Spec.Strategy, w.deploy.Spec.MinReadySeconds,
+					w.deploy.Spec.ProgressDeadlineSeconds)
 			}
 			for _, o := range r.objects {
 				if o.Kind == "Service" || o.Kind == "PodDisruptionBudget" {
@@ -244,7 +257,8 @@ func TestAgree(t *testing.T) {
 // A changed config rolls the pods; a changed policy doesn't: the daemon reads it.
 func TestRollout(t *testing.T) {
 	template := func(set ...string) string {
-		args := []string{"template", "pullprint", chartDir, "--kube-version", kubeVersion, "--values", filepath.Join(chartDir, "ci", "cluster-values.yaml")}
+		args := []string{"template", "pullprint", chartDir, "--kube-version", kubeVersion, "--values", filepath.Join(chartDir, "ci",
+			"cluster-values.yaml")}
 		for _, s := range set {
 			args = append(args, "--set", s)
 		}

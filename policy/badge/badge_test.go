@@ -162,7 +162,8 @@ func TestChain(t *testing.T) {
 func TestChainRefuses(t *testing.T) {
 	for steps, in := range map[string]string{
 		"trim": "  ", "hex-to-dec": "04G2", "dec-to-hex": number, "reverse-bytes": "xyz", "digits": "abc",
-		"cut:2:8": number, "strip-parity": "67108864", "strip-parity:hex": "4000000", "strip-parity:37:hex": "2000000000", "strip-parity:26": "2E830DE", "upper": strings.Repeat("1", maxNumber+1), "pad:3": "-" + strings.Repeat("1", maxNumber),
+		"cut:2:8": number, "strip-parity": "67108864", "strip-parity:hex": "4000000", "strip-parity:37:hex": "2000000000",
+		"strip-parity:26": "2E830DE", "upper": strings.Repeat("1", maxNumber+1), "pad:3": "-" + strings.Repeat("1", maxNumber),
 	} {
 		got, err := mustChain(t, steps).Apply(in)
 		if !errors.Is(err, ErrNumber) {
@@ -171,7 +172,11 @@ func TestChainRefuses(t *testing.T) {
 			t.Errorf("%s quotes the number: %v", steps, err)
 		}
 	}
-	for _, bad := range []string{"uper", "trim:3", "prefix", "pad:", "pad:x", "pad:0", "cut:1", "cut:1:0", "cut:a:2", "cut:9223372036854775807:1", "cut:1:9223372036854775807", "strip-parity:", "strip-parity:34", "strip-parity:hex:37", "strip-parity:hex:hex", "", "prefix:" + strings.Repeat("x", 33)} {
+	for _, bad := range []string{
+		"uper", "trim:3", "prefix", "pad:", "pad:x", "pad:0", "cut:1", "cut:1:0", "cut:a:2", "cut:9223372036854775807:1",
+		"cut:1:9223372036854775807", "strip-parity:", "strip-parity:34", "strip-parity:hex:37", "strip-parity:hex:hex", "",
+		"prefix:" + strings.Repeat("x", 33),
+	} {
 		_, err := ParseChain([]string{"trim", bad})
 		var se *StepError
 		if !errors.As(err, &se) || se.Index != 1 || se.Step != bad {
@@ -207,7 +212,8 @@ func TestKeys(t *testing.T) {
 		"words": "PLANTED words", "twice": keyLine('a') + "\n" + keyLine('a'),
 	} {
 		_, err := ParseKeys([]byte(text))
-		if !errors.Is(err, ErrKeyFile) || strings.Contains(err.Error(), "PLANTED") || (name != "twice" && !strings.Contains(err.Error(), "openssl rand")) {
+		if !errors.Is(err, ErrKeyFile) || strings.Contains(err.Error(), "PLANTED") ||
+			(name != "twice" && !strings.Contains(err.Error(), "openssl rand")) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -379,13 +385,21 @@ func TestImport(t *testing.T) {
 		n    int
 		want string
 	}{
-		"plain":          {"badge,owner\n" + number + "," + ada + "\n7700," + grace + "\n", 2, ""},
-		"excel":          {"\ufeffOwner;Badge;expires;user_principal_name\r\n" + ada + ";7700;2027-01-01;ada@contoso.com\r\n", 1, ""},
-		"empty":          {"", 0, "line 1: the file is empty; its first line is badge,owner,user_principal_name,expires"},
-		"no rows":        {"badge,owner\n", 0, "line 1: there is no badge after the line of column names"},
-		"no names":       {number + "," + ada + "\n", 0, "line 1: column 1 has an unknown name; the first line is badge,owner,user_principal_name,expires\nline 1: column 2 has an unknown name; the first line is badge,owner,user_principal_name,expires\nline 1, badge: the column is missing\nline 1, owner: the column is missing"},
-		"two columns":    {"badge,owner,badge\n", 0, "line 1, badge: there are two such columns"},
-		"all mistakes":   {"badge,owner,expires\n7700," + ada + ",soon\n" + number + ",ada@contoso.com,\n," + ada + "\n", 0, "line 2, expires: not a time as 2026-12-24T12:00:00Z or a date as 2026-12-24\nline 3, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555\nline 4, badge: the card number can't be used: nothing is left of it"},
+		"plain":   {"badge,owner\n" + number + "," + ada + "\n7700," + grace + "\n", 2, ""},
+		"excel":   {"\ufeffOwner;Badge;expires;user_principal_name\r\n" + ada + ";7700;2027-01-01;ada@contoso.com\r\n", 1, ""},
+		"empty":   {"", 0, "line 1: the file is empty; its first line is badge,owner,user_principal_name,expires"},
+		"no rows": {"badge,owner\n", 0, "line 1: there is no badge after the line of column names"},
+		"no names": {
+			number + "," + ada + "\n", 0, "line 1: column 1 has an unknown name; the first line is badge,owner,user_principal_name,expires\nline " +
+				"1: column 2 has an unknown name; the first line is badge,owner,user_principal_name,expires\nline 1, badge: the column is " +
+				"missing\nline 1, owner: the column is missing",
+		},
+		"two columns": {"badge,owner,badge\n", 0, "line 1, badge: there are two such columns"},
+		"all mistakes": {
+			"badge,owner,expires\n7700," + ada + ",soon\n" + number + ",ada@contoso.com,\n," + ada + "\n", 0, "line 2, expires: not a time as " +
+				"2026-12-24T12:00:00Z or a date as 2026-12-24\nline 3, owner: the owner is an Entra object id, as " +
+				"11111111-2222-4333-8444-555555555555\nline 4, badge: the card number can't be used: nothing is left of it",
+		},
 		"twice":          {"badge,owner\n" + number + "," + ada + "\n 04a21bc3," + grace + "\n", 0, "line 3, badge: the same badge is in line 2"},
 		"taken":          {"badge,owner\n9900," + ada + "\n", 0, "line 2, badge: " + ErrTaken.Error()},
 		"past":           {"badge,owner,expires\n7700," + ada + ",2020-01-01\n", 0, "line 2, expires: it would have expired already"},

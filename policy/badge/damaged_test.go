@@ -38,7 +38,8 @@ func TestDamagedBadge(t *testing.T) {
 		}
 		damage()
 
-		if err := CheckRecord(at, []byte(value)); !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), at) || strings.Contains(err.Error(), ada) {
+		if err := CheckRecord(at, []byte(value)); !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), at) ||
+			strings.Contains(err.Error(), ada) {
 			t.Errorf("%q: %v", value, err)
 		}
 		if _, err := b.Resolve(t.Context(), number, now); !errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotValid) {

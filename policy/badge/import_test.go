@@ -40,7 +40,8 @@ func TestImportFails(t *testing.T) {
 		t.Errorf("%d, %v, %d stored", n, err, len(kv.data))
 	}
 	kv.left.Store(rows)
-	if n, err := registry.Import(t.Context(), strings.NewReader(text.String()), enrolment("")); err != nil || n != rows || len(kv.data) != rows {
+	if n, err := registry.Import(t.Context(), strings.NewReader(text.String()), enrolment("")); err != nil || n != rows ||
+		len(kv.data) != rows {
 		t.Errorf("again: %d, %v, %d stored", n, err, len(kv.data))
 	}
 	if left := kv.left.Load(); left != 100 {

@@ -15,7 +15,8 @@ func TestInvisibleCharacters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, read := range []string{
-		"\x02" + number + "\x03", "\x00" + number, number + "\r\n", "\ufeff" + number, number[:3] + "\u200b" + number[3:], "\u2066" + number + "\u2069", "\t" + number + "\x1b", "\u00ad" + number + "\u0085",
+		"\x02" + number + "\x03", "\x00" + number, number + "\r\n", "\ufeff" + number, number[:3] + "\u200b" + number[3:],
+		"\u2066" + number + "\u2069", "\t" + number + "\x1b", "\u00ad" + number + "\u0085",
 	} {
 		if got, err := b.Resolve(t.Context(), read, now); err != nil || got.Owner != ada {
 			t.Errorf("%q: %+v %v", read, got, err)
@@ -119,7 +120,8 @@ func TestTooShort(t *testing.T) {
 			t.Errorf("redeem %q: %v", read, err)
 		}
 		var rows ImportError
-		if n, err := b.Import(t.Context(), strings.NewReader("badge,owner\n"+read+","+ada+"\n"), enrolment("")); !errors.As(err, &rows) || n != 0 {
+		if n, err := b.Import(t.Context(), strings.NewReader("badge,owner\n"+read+","+ada+"\n"), enrolment("")); !errors.As(err, &rows) ||
+			n != 0 {
 			t.Errorf("import %q: %v", read, err)
 		}
 	}
@@ -136,8 +138,11 @@ func TestSpreadsheets(t *testing.T) {
 		chain, text string
 		want        string // one mistake a line, its beginning and a part of it
 	}{
-		"scientific":        {"trim", `2.74815E+15|"2,74815E+15"|1E+10|04E12345|1.5E10`, "2 scientific|3 scientific|4 scientific|6 scientific"},
-		"formulas":          {"trim", `"=""0001234"""|=A1|'0001234|+4912345|#REF!|########|=HYPERLINK(1)`, "2 formula|3 formula|4 formula|5 formula|6 narrow|7 narrow|8 formula"},
+		"scientific": {"trim", `2.74815E+15|"2,74815E+15"|1E+10|04E12345|1.5E10`, "2 scientific|3 scientific|4 scientific|6 scientific"},
+		"formulas": {
+			"trim", `"=""0001234"""|=A1|'0001234|+4912345|#REF!|########|=HYPERLINK(1)`,
+			"2 formula|3 formula|4 formula|5 formula|6 narrow|7 narrow|8 formula",
+		},
 		"fractions":         {"trim", "1234567.0|\"1234567,00\"", "2 fraction|3 fraction"},
 		"lost zeros":        {"trim", "0012345678|0012345679|12345680", "4 shorter"},
 		"lost zeros, most":  {"trim", "1234567890|1234567891|1234567892|1234567893|123456789", "6 shorter"},
@@ -225,8 +230,10 @@ func TestSpreadsheetEncodings(t *testing.T) {
 	}
 	tabs := strings.ReplaceAll(rows, ",", "\t")
 	for name, text := range map[string]string{
-		"UTF-8": rows, "with a mark": "\ufeff" + rows, "semicolons": strings.ReplaceAll(rows, ",", ";"), "tabs": tabs, "named": "sep=;\r\n" + strings.ReplaceAll(rows, ",", ";"),
-		"UTF-16": wide("\ufeff"+tabs, false), "UTF-16, big": wide("\ufeff"+rows, true), "no mark": wide(rows, false), "no mark, big": wide(rows, true),
+		"UTF-8": rows, "with a mark": "\ufeff" + rows, "semicolons": strings.ReplaceAll(rows, ",", ";"), "tabs": tabs,
+		"named":  "sep=;\r\n" + strings.ReplaceAll(rows, ",", ";"),
+		"UTF-16": wide("\ufeff"+tabs, false), "UTF-16, big": wide("\ufeff"+rows, true), "no mark": wide(rows, false),
+		"no mark, big": wide(rows, true),
 	} {
 		kv := newMemory()
 		b := newRegistry(t, kv, keyLine('a'))
@@ -258,7 +265,8 @@ func TestImportOwners(t *testing.T) {
 		}
 	}
 	_, err := b.Import(t.Context(), strings.NewReader("badge,owner\n5568,jdoe\n5569,bob@contoso.com\n"), enrolment(""))
-	if err == nil || err.Error() != "line 2, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555\nline 3, owner: Entra knows no user of that name" {
+	if err == nil || err.Error() != "line 2, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555\nline 3, "+
+		"owner: Entra knows no user of that name" {
 		t.Errorf("%v", err)
 	}
 }

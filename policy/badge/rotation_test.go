@@ -166,7 +166,8 @@ func TestNamesAndLostKeys(t *testing.T) {
 	}
 	ids := mustKeys(t, a, b).IDs()
 	err = newRegistry(t, kv, keyLine('d')).Check(ctx)
-	if !errors.Is(err, ErrKeyChanged) || !strings.Contains(err.Error(), "1 were enrolled under key "+ids[0]) || !strings.Contains(err.Error(), "1 were enrolled under key "+ids[1]) {
+	if !errors.Is(err, ErrKeyChanged) || !strings.Contains(err.Error(), "1 were enrolled under key "+ids[0]) ||
+		!strings.Contains(err.Error(), "1 were enrolled under key "+ids[1]) {
 		t.Errorf("%v", err)
 	}
 	for range 2 {
@@ -190,7 +191,8 @@ func TestNamesAndLostKeys(t *testing.T) {
 // A code outlives a change of keys.
 func TestCodeOfAnOldKey(t *testing.T) {
 	ctx, kv := t.Context(), newMemory()
-	text, err := newRegistry(t, kv, keyLine('a')).IssueCode(ctx, enrolment(ada), time.Hour, strings.NewReader(strings.Repeat("\x01\x02\x03", 8)))
+	text, err := newRegistry(t, kv, keyLine('a')).IssueCode(ctx, enrolment(ada), time.Hour,
+		strings.NewReader(strings.Repeat("\x01\x02\x03", 8)))
 	if err != nil {
 		t.Fatal(err)
 	}

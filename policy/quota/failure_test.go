@@ -47,7 +47,8 @@ func TestRefusedChargeChangesNothing(t *testing.T) {
 	if err := l.Reserve(t.Context(), quotatest.Charge("p/1", "c", 3, user, small)); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := l.Balances(t.Context(), []quota.Claim{user, small}, quotatest.Noon); err != nil || b[0].Reserved != 3*quota.Unit || b[1].Left != 0 {
+	if b, err := l.Balances(t.Context(), []quota.Claim{user, small}, quotatest.Noon); err != nil || b[0].Reserved != 3*quota.Unit ||
+		b[1].Left != 0 {
 		t.Errorf("%+v, %v", b, err)
 	}
 }
@@ -96,7 +97,8 @@ func TestDamagedAccount(t *testing.T) {
 	n := 0
 	err := l.Open(t.Context(), func(quota.Account, quota.Reservation) error { n++; return nil })
 	var damaged *quota.Damaged
-	if n != 2 || !errors.As(err, &damaged) || strings.Join(damaged.Keys, " ") != "bob cleo team.strange" || !strings.Contains(err.Error(), "bob") {
+	if n != 2 || !errors.As(err, &damaged) || strings.Join(damaged.Keys, " ") != "bob cleo team.strange" ||
+		!strings.Contains(err.Error(), "bob") {
 		t.Errorf("%d open, %v", n, err)
 	}
 	if _, err := l.Erase(t.Context(), "ada", true, quotatest.Noon); !errors.Is(err, quota.ErrOpen) {
@@ -162,7 +164,8 @@ func wrongClock(t *testing.T, every quota.Every, carry quota.Amount, years int) 
 		t.Errorf("later: %+v", b)
 	}
 	limit := 500 * quota.Unit
-	if err := errors.Join(l.SetLimit(ctx, c.Account, &limit, "admin", "", now), l.Adjust(ctx, c.Account, quota.Unit, "admin", "", now)); err != nil {
+	if err := errors.Join(l.SetLimit(ctx, c.Account, &limit, "admin", "", now), l.Adjust(ctx, c.Account, quota.Unit, "admin", "",
+		now)); err != nil {
 		t.Fatal(err)
 	}
 	if b := left(now); b.Left != 466*quota.Unit {

@@ -100,7 +100,10 @@ func TestPeriods(t *testing.T) {
 			t.Errorf("%s comes back as %s", p, back)
 		}
 	}
-	for anchor, every := range map[string]quota.Every{"25:00": quota.Day, "funday": quota.Week, "29": quota.Month, "0": quota.Month, "": quota.Term, "02-29": quota.Term, "09-01,09-01": quota.Term, "x": "fortnight"} {
+	for anchor, every := range map[string]quota.Every{
+		"25:00": quota.Day, "funday": quota.Week, "29": quota.Month, "0": quota.Month, "": quota.Term, "02-29": quota.Term,
+		"09-01,09-01": quota.Term, "x": "fortnight",
+	} {
 		if p, err := quota.ParsePeriod(every, anchor, time.UTC); err == nil {
 			t.Errorf("%s %q is %s", every, anchor, p)
 		}
@@ -149,7 +152,10 @@ func TestClaims(t *testing.T) {
 		{Name: "b", Account: ada, Limit: 30, Period: week, CarryOver: 2},
 		{Name: "c", Account: lab, Limit: 7, Period: week},
 	}
-	for m, want := range map[quota.Merge]string{quota.First: "ada 10 1 5 [a]", quota.Sum: "ada 40 3 5 [a b], lab 7 0 0 [c]", quota.Max: "ada 30 2 5 [a b], lab 7 0 0 [c]", quota.Strictest: "ada 10 1 0 [a b], lab 7 0 0 [c]"} {
+	for m, want := range map[quota.Merge]string{
+		quota.First: "ada 10 1 5 [a]", quota.Sum: "ada 40 3 5 [a b], lab 7 0 0 [c]", quota.Max: "ada 30 2 5 [a b], lab 7 0 0 [c]",
+		quota.Strictest: "ada 10 1 0 [a b], lab 7 0 0 [c]",
+	} {
 		claims, err := quota.Claims(m, list)
 		if err != nil {
 			t.Fatal(err)
@@ -174,7 +180,8 @@ func TestAccounts(t *testing.T) {
 			t.Error(key, a, err)
 		}
 	}
-	for _, key := range []string{"", ".", "team.x", "group.", "group.a.b", "a b", "*", ">", "group.>", "a\x00", strings.Repeat("a", 65), "user.ada"} {
+	for _, key := range []string{"", ".", "team.x", "group.", "group.a.b", "a b", "*", ">", "group.>", "a\x00", strings.Repeat("a",
+		65), "user.ada"} {
 		if a, err := quota.ParseAccount(key); err == nil {
 			t.Errorf("%q is %+v", key, a)
 		}
@@ -186,7 +193,8 @@ func TestBadCharges(t *testing.T) {
 	c := quotatest.Weekly("ada", 10)
 	good := quotatest.Charge("p/1", "a", 1, c)
 	for name, change := range map[string]func(*quota.Charge){
-		"negative": func(c *quota.Charge) { c.Amount = -1 }, "no job": func(c *quota.Charge) { c.Job = "" }, "a NUL": func(c *quota.Charge) { c.Job = "a\x00" },
+		"negative": func(c *quota.Charge) { c.Amount = -1 }, "no job": func(c *quota.Charge) { c.Job = "" },
+		"a NUL":      func(c *quota.Charge) { c.Job = "a\x00" },
 		"no attempt": func(c *quota.Charge) { c.Attempt = "" }, "nobody": func(c *quota.Charge) { c.Claims = nil },
 		"no account": func(c *quota.Charge) { c.Claims = []quota.Claim{{Account: quota.Account{Kind: quota.User, Name: ">"}}} },
 	} {

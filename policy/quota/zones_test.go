@@ -77,8 +77,10 @@ func TestWindowsOfAllZones(t *testing.T) {
 		}
 		checked[id] = true
 		for _, p := range []quota.Period{
-			period(t, quota.Day, "", zone), period(t, quota.Day, "00:30", zone), period(t, quota.Day, "02:15", zone), period(t, quota.Day, "23:30", zone),
-			period(t, quota.Week, "", zone), period(t, quota.Week, "sunday", zone), period(t, quota.Month, "", zone), period(t, quota.Month, "28", zone),
+			period(t, quota.Day, "", zone), period(t, quota.Day, "00:30", zone), period(t, quota.Day, "02:15", zone),
+			period(t, quota.Day, "23:30", zone),
+			period(t, quota.Week, "", zone), period(t, quota.Week, "sunday", zone), period(t, quota.Month, "", zone),
+			period(t, quota.Month, "28", zone),
 			period(t, quota.Term, "03-29,10-25", zone),
 		} {
 			for i, at := range changes {
@@ -93,7 +95,10 @@ func TestWindowsOfAllZones(t *testing.T) {
 // aroundChange walks over three days around a moment.
 func aroundChange(t *testing.T, p quota.Period, at time.Time) {
 	t.Helper()
-	for _, off := range []time.Duration{-36 * time.Hour, -90 * time.Minute, -time.Hour, -30 * time.Minute, -1, 0, 1, 15 * time.Minute, 30 * time.Minute, time.Hour, 25 * time.Hour} {
+	for _, off := range []time.Duration{
+		-36 * time.Hour, -90 * time.Minute, -time.Hour, -30 * time.Minute, -1, 0, 1, 15 * time.Minute, 30 * time.Minute, time.Hour,
+		25 * time.Hour,
+	} {
 		now := at.Add(off)
 		start, end := p.Window(now)
 		if now.Before(start) || !now.Before(end) {
@@ -113,7 +118,9 @@ func aroundChange(t *testing.T, p quota.Period, at time.Time) {
 // A whole stretch of years of days, weeks and months: the windows are as many as
 // the calendar has.
 func TestWindowsOfYears(t *testing.T) {
-	for name, days := range map[string]int{"America/Santiago": 0, "America/Havana": 0, "Atlantic/Azores": 0, "Africa/Casablanca": 0, "Australia/Lord_Howe": 0, "Pacific/Apia": -1} {
+	for name, days := range map[string]int{
+		"America/Santiago": 0, "America/Havana": 0, "Atlantic/Azores": 0, "Africa/Casablanca": 0, "Australia/Lord_Howe": 0, "Pacific/Apia": -1,
+	} {
 		zone, err := time.LoadLocation(name)
 		if err != nil {
 			t.Fatal(err)

@@ -24,11 +24,13 @@ type outer struct {
 
 func TestDecode(t *testing.T) {
 	var v outer
-	d := Decode("f.yaml", []byte("# a comment\nid: 0123\non: true\ncount: 7\nin: {name: x, hold_for: 1d12h}\nmore:\n  name: y\nlist:\n  - {name: a}\n  - name: b\n"), &v, nil)
+	d := Decode("f.yaml", []byte("# a comment\nid: 0123\non: true\ncount: 7\nin: {name: x, hold_for: 1d12h}\nmore:\n  name: y\nlist:\n  - "+
+		"{name: a}\n  - name: b\n"), &v, nil)
 	if err := d.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if v.ID != "0123" || !v.On || v.Count != 7 || v.In.For != 36*time.Hour || v.More == nil || v.More.Name != "y" || len(v.List) != 2 || v.List[1].Name != "b" {
+	if v.ID != "0123" || !v.On || v.Count != 7 || v.In.For != 36*time.Hour || v.More == nil || v.More.Name != "y" || len(v.List) != 2 ||
+		v.List[1].Name != "b" {
 		t.Errorf("read %+v", v)
 	}
 }
@@ -88,7 +90,8 @@ more: 3
 // that the editor shows.
 func TestText(t *testing.T) {
 	var v outer
-	if err := Decode("f", []byte("\ufeffid: x\r\nin:\r\n  when: |\r\n    a\r\n    b\r\n"), &v, nil).Err(); err != nil || v.ID != "x" || v.In.When != "a\nb\n" {
+	if err := Decode("f", []byte("\ufeffid: x\r\nin:\r\n  when: |\r\n    a\r\n    b\r\n"), &v, nil).Err(); err != nil || v.ID != "x" ||
+		v.In.When != "a\nb\n" {
 		t.Errorf("%+v, %v", v, err)
 	}
 	err := Decode("f", []byte("\ufeffidd: x\r\n"), &v, nil).Err()
@@ -155,7 +158,10 @@ func TestNearest(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{"id: 1", "in: {name: x}", "list:\n  - a\n", "a: &x 1\nb: *x", "? - : {", "\t", "%YAML 1.2", "id: |\n  x", "<<: {a: b}", "!!str x", "---\n---\nid: 1", "\ufeffid: 1\r\n", "id: \xff", "a: 1\n---\nb: 2"} {
+	for _, s := range []string{
+		"id: 1", "in: {name: x}", "list:\n  - a\n", "a: &x 1\nb: *x", "? - : {", "\t", "%YAML 1.2", "id: |\n  x", "<<: {a: b}", "!!str x",
+		"---\n---\nid: 1", "\ufeffid: 1\r\n", "id: \xff", "a: 1\n---\nb: 2",
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {

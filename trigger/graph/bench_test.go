@@ -127,7 +127,8 @@ func BenchmarkTasks(b *testing.B) {
 		if i > 0 {
 			page.WriteString(",")
 		}
-		fmt.Fprintf(&page, `{"id":"d036638b-1272-4bba-9227-%012d","parentUrl":"https://graph.microsoft.com/v1.0/print/printers/%s/jobs/%d","status":{"state":"processing","description":"The task is being processed."}}`, i, ref.Printer, i)
+		fmt.Fprintf(&page,
+			`{"id":"d036638b-1272-4bba-9227-%012d","parentUrl":"https://graph.microsoft.com/v1.0/print/printers/%s/jobs/%d","status":{"state":"processing","description":"The task is being processed."}}`, i, ref.Printer, i)
 	}
 	page.WriteString(`]}`)
 	c, _ := server(b, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(page.Bytes()) })

@@ -42,7 +42,8 @@ func TestUserByEmployeeID(t *testing.T) {
 		body, pages = pages[0], pages[1:]
 		return answer(200, body), nil
 	}
-	if u, ok, err := c.UserByEmployeeID(t.Context(), strings.Repeat("ü", maxEmployeeID)); !ok || err != nil || u.UserPrincipalName != "ada@contoso.com" {
+	if u, ok, err := c.UserByEmployeeID(t.Context(), strings.Repeat("ü", maxEmployeeID)); !ok || err != nil ||
+		u.UserPrincipalName != "ada@contoso.com" {
 		t.Errorf("pages: %+v %t %v", u, ok, err)
 	}
 	pages = []string{
@@ -73,7 +74,9 @@ func TestUser(t *testing.T) {
 	if err != nil || !ok || u.ID != strings.ToLower(id) || !strings.HasSuffix(asked, "/users/o%27hara_gmail.com%23EXT%23@contoso.com") {
 		t.Errorf("%+v %t %v, asked %s", u, ok, err, asked)
 	}
-	for _, bad := range []string{"", "held", "a/b@contoso.com", "a@b@c", "a b@contoso.com", "@contoso.com", "a@", "a\x00@contoso.com", "../me"} {
+	for _, bad := range []string{
+		"", "held", "a/b@contoso.com", "a@b@c", "a b@contoso.com", "@contoso.com", "a@", "a\x00@contoso.com", "../me",
+	} {
 		asked = ""
 		if _, ok, err := c.User(t.Context(), bad); ok || err != nil || (asked != "" && bad != "held") {
 			t.Errorf("%q: %t %v, asked %s", bad, ok, err, asked)
@@ -85,7 +88,8 @@ func TestUser(t *testing.T) {
 		t.Errorf("gone: %t %v", ok, err)
 	}
 	status = 403
-	if _, ok, err := c.User(t.Context(), "planted@contoso.com"); ok || err == nil || strings.Contains(strings.ToLower(err.Error()), "planted") {
+	if _, ok, err := c.User(t.Context(), "planted@contoso.com"); ok || err == nil ||
+		strings.Contains(strings.ToLower(err.Error()), "planted") {
 		t.Errorf("%t %v", ok, err)
 	}
 }

@@ -9,10 +9,14 @@ import (
 
 func TestCloudsHaveTheirAddresses(t *testing.T) {
 	for cloud, want := range map[string][3]string{
-		"":       {"https://graph.microsoft.com/v1.0", "https://login.microsoftonline.com/" + testTenant + "/oauth2/v2.0/token", "https://graph.microsoft.com/.default"},
-		"global": {"https://graph.microsoft.com/v1.0", "https://login.microsoftonline.com/" + testTenant + "/oauth2/v2.0/token", "https://graph.microsoft.com/.default"},
-		"us-l4":  {"https://graph.microsoft.us/v1.0", "https://login.microsoftonline.us/" + testTenant + "/oauth2/v2.0/token", "https://graph.microsoft.us/.default"},
-		"us-l5":  {"https://dod-graph.microsoft.us/v1.0", "https://login.microsoftonline.us/" + testTenant + "/oauth2/v2.0/token", "https://dod-graph.microsoft.us/.default"},
+		"": {"https://graph.microsoft.com/v1.0", "https://login.microsoftonline.com/" + testTenant +
+			"/oauth2/v2.0/token", "https://graph.microsoft.com/.default"},
+		"global": {"https://graph.microsoft.com/v1.0", "https://login.microsoftonline.com/" + testTenant +
+			"/oauth2/v2.0/token", "https://graph.microsoft.com/.default"},
+		"us-l4": {"https://graph.microsoft.us/v1.0", "https://login.microsoftonline.us/" + testTenant +
+			"/oauth2/v2.0/token", "https://graph.microsoft.us/.default"},
+		"us-l5": {"https://dod-graph.microsoft.us/v1.0", "https://login.microsoftonline.us/" + testTenant +
+			"/oauth2/v2.0/token", "https://dod-graph.microsoft.us/.default"},
 	} {
 		cfg := testConfig(t)
 		cfg.Cloud = cloud

@@ -11,7 +11,8 @@ func TestValidID(t *testing.T) {
 			t.Errorf("%q refused", s)
 		}
 	}
-	for _, s := range []string{"", ".", "..", "a/b", "a%2Fb", "a b", "a'b", "a?b", "a#b", "ä", "a\n", "a\x00", "a\xff", strings.Repeat("x", 65)} {
+	for _, s := range []string{"", ".", "..", "a/b", "a%2Fb", "a b", "a'b", "a?b", "a#b", "ä", "a\n", "a\x00", "a\xff", strings.Repeat("x",
+		65)} {
 		if ValidID(s) {
 			t.Errorf("%q accepted", s)
 		}
@@ -80,7 +81,8 @@ func FuzzJobRef(f *testing.F) {
 		if err != nil || again != got {
 			t.Errorf("%q: our own address of it reads %v, %v", s, again, err)
 		}
-		if other, err := ParseJobURL(strings.ToUpper(s)); err != nil || !strings.EqualFold(other.Printer, got.Printer) || !strings.EqualFold(other.Job, got.Job) {
+		if other, err := ParseJobURL(strings.ToUpper(s)); err != nil || !strings.EqualFold(other.Printer, got.Printer) ||
+			!strings.EqualFold(other.Job, got.Job) {
 			t.Errorf("%q in capitals: %v, %v", s, other, err)
 		}
 	})
@@ -101,7 +103,8 @@ func FuzzNextLink(f *testing.F) {
 		if !ok {
 			return
 		}
-		if u.Scheme != "https" || u.Host != "graph.microsoft.com" || u.User != nil || !strings.HasPrefix(u.EscapedPath(), "/v1.0/") || strings.Contains(u.Path, "/../") {
+		if u.Scheme != "https" || u.Host != "graph.microsoft.com" || u.User != nil || !strings.HasPrefix(u.EscapedPath(), "/v1.0/") ||
+			strings.Contains(u.Path, "/../") {
 			t.Errorf("%q leads to %v", s, u)
 		}
 	})

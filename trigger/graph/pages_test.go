@@ -19,9 +19,12 @@ var nextLinks = []string{
 var foreignLinks = []string{
 	"", "x", "/v1.0/x", "//graph.microsoft.com/v1.0/x", "http://graph.microsoft.com/v1.0/x", "https://graph.microsoft.com.evil.example/v1.0/x",
 	"https://evil.example/v1.0/x", "https://graph.microsoft.com@evil.example/v1.0/x", "https://u@graph.microsoft.com/v1.0/x",
-	"https://graph.microsoft.com:444/v1.0/x", "https://graph.microsoft.com/beta/x", "https://graph.microsoft.com/v1.0", "https://graph.microsoft.com/v1.0x/y",
-	"https://graph.microsoft.com/v1.0/../beta/x", "https://graph.microsoft.com/v1.0/%2e%2e/beta/x", "https://graph.microsoft.com/v1.0/..%2fbeta/x",
-	"https://graph.microsoft.com/v1.0/x#y", "https://graph.microsoft.com/v1%2E0/x", "https://graph.microsoft.com/v1.0/a\\..\\b", "https:graph.microsoft.com/v1.0/x",
+	"https://graph.microsoft.com:444/v1.0/x", "https://graph.microsoft.com/beta/x", "https://graph.microsoft.com/v1.0",
+	"https://graph.microsoft.com/v1.0x/y",
+	"https://graph.microsoft.com/v1.0/../beta/x", "https://graph.microsoft.com/v1.0/%2e%2e/beta/x",
+	"https://graph.microsoft.com/v1.0/..%2fbeta/x",
+	"https://graph.microsoft.com/v1.0/x#y", "https://graph.microsoft.com/v1%2E0/x", "https://graph.microsoft.com/v1.0/a\\..\\b",
+	"https:graph.microsoft.com/v1.0/x",
 	"https://graph.microsoft.com/v1.0/" + strings.Repeat("x", maxNextLink),
 }
 
@@ -77,12 +80,14 @@ func TestTasksAreStreamed(t *testing.T) {
 		pages = append(pages, p)
 		switch p {
 		case "":
-			fmt.Fprintf(w, `{"value":[{"id":"t1","parentUrl":"https://graph.microsoft.com/v1.0/print/printers/p/jobs/1","status":{"state":"processing","description":"x"}}],
+			fmt.Fprintf(w,
+				`{"value":[{"id":"t1","parentUrl":"https://graph.microsoft.com/v1.0/print/printers/p/jobs/1","status":{"state":"processing","description":"x"}}],
 				"@odata.nextLink":"http://%s/v1.0/print/taskDefinitions/d/tasks?$skiptoken=a%%2Fb"}`, r.Host)
 		case "a/b":
 			fmt.Fprintf(w, `{"value":[],"@odata.nextLink":"http://%s/v1.0/print/taskDefinitions/d/tasks?$skiptoken=c"}`, r.Host)
 		case "c":
-			fmt.Fprint(w, `{"value":[{"id":"t2","parentUrl":"https://elsewhere.example/x","status":{"state":"quarantined"}},{"id":"t3","parentUrl":null,"status":null}]}`)
+			fmt.Fprint(w,
+				`{"value":[{"id":"t2","parentUrl":"https://elsewhere.example/x","status":{"state":"quarantined"}},{"id":"t3","parentUrl":null,"status":null}]}`)
 		}
 	})
 	var got []Task
@@ -120,7 +125,9 @@ func TestPagesEnd(t *testing.T) {
 		if loop {
 			link = n % 3
 		}
-		return answer(200, fmt.Sprintf(`{"value":[{"id":"g"}],"@odata.nextLink":"https://graph.microsoft.com/v1.0/users/u/transitiveMemberOf/microsoft.graph.group?$skiptoken=%d"}`, link)), nil
+		return answer(200,
+			fmt.Sprintf(
+				`{"value":[{"id":"g"}],"@odata.nextLink":"https://graph.microsoft.com/v1.0/users/u/transitiveMemberOf/microsoft.graph.group?$skiptoken=%d"}`, link)), nil
 	}}
 	c, _ := o.client(t)
 	groups, err := c.Groups(t.Context(), "u")

@@ -48,7 +48,11 @@ func TestRequests(t *testing.T) {
 		want   string // METHOD URL below the base
 		body   string
 	}{
-		{"definitions", func(ctx context.Context, c *Client) error { _, err := c.Definitions(ctx); return err }, 200, `{"value":[]}`, "GET /print/taskDefinitions", ""},
+		{"definitions", func(ctx context.Context, c *Client) error {
+			_,
+				err := c.Definitions(ctx)
+			return err
+		}, 200, `{"value":[]}`, "GET /print/taskDefinitions", ""},
 		{"create definition", func(ctx context.Context, c *Client) error {
 			_, err := c.CreateDefinition(ctx, "pull print")
 			return err
@@ -59,11 +63,19 @@ func TestRequests(t *testing.T) {
 			}
 			return nil
 		}, 200, `{"value":[]}`, "GET /print/taskDefinitions/d1/tasks", ""},
-		{"task", func(ctx context.Context, c *Client) error { _, err := c.Task(ctx, "d1", "t1"); return err }, 200, `{}`, "GET /print/taskDefinitions/d1/tasks/t1", ""},
+		{"task", func(ctx context.Context, c *Client) error {
+			_,
+				err := c.Task(ctx, "d1", "t1")
+			return err
+		}, 200, `{}`, "GET /print/taskDefinitions/d1/tasks/t1", ""},
 		{"finish", func(ctx context.Context, c *Client) error {
 			return c.FinishTask(ctx, "d1", "t1", TaskCompleted, `a "quoted" <text>`)
 		}, 200, `{`, "PATCH /print/taskDefinitions/d1/tasks/t1", `{"status":{"state":"completed","description":"a \"quoted\" <text>"}}`},
-		{"job", func(ctx context.Context, c *Client) error { _, err := c.Job(ctx, JobRef{"p1", "7"}); return err }, 200, `{}`, "GET /print/printers/p1/jobs/7?$expand=tasks,documents", ""},
+		{"job", func(ctx context.Context, c *Client) error {
+			_,
+				err := c.Job(ctx, JobRef{"p1", "7"})
+			return err
+		}, 200, `{}`, "GET /print/printers/p1/jobs/7?$expand=tasks,documents", ""},
 		{"abort", func(ctx context.Context, c *Client) error {
 			return c.AbortJob(ctx, JobRef{"p1", "7"}, "Zu viele Seiten – drucken Sie weniger.")
 		}, 204, ``, "POST /print/printers/p1/jobs/7/abort", `{"reason":"Zu viele Seiten – drucken Sie weniger."}`},
@@ -74,32 +86,70 @@ func TestRequests(t *testing.T) {
 			}
 			return err
 		}, 200, `{"id":"9"}`, "POST /print/printers/p1/jobs/7/redirect", `{"destinationPrinterId":"p2"}`},
-		{"redirect and rewrite", func(ctx context.Context, c *Client) error {
-			_, err := c.RedirectJob(ctx, JobRef{"p1", "7"}, "p2", []byte(`{"collate":true,"margin":{"top":3}}`))
-			return err
-		}, 200, `{"id":"9"}`, "POST /print/printers/p1/jobs/7/redirect", `{"destinationPrinterId":"p2","configuration":{"collate":true,"margin":{"top":3}}}`},
+		{
+			"redirect and rewrite", func(ctx context.Context, c *Client) error {
+				_, err := c.RedirectJob(ctx, JobRef{"p1", "7"}, "p2", []byte(`{"collate":true,"margin":{"top":3}}`))
+				return err
+			}, 200, `{"id":"9"}`, "POST /print/printers/p1/jobs/7/redirect",
+			`{"destinationPrinterId":"p2","configuration":{"collate":true,"margin":{"top":3}}}`,
+		},
 		{"rewrite", func(ctx context.Context, c *Client) error {
 			return c.UpdateJob(ctx, JobRef{"p1", "7"}, []byte(`{"colorMode":"blackAndWhite"}`))
 		}, 200, `{}`, "PATCH /print/printers/p1/jobs/7", `{"configuration":{"colorMode":"blackAndWhite"}}`},
-		{"printer", func(ctx context.Context, c *Client) error { _, err := c.Printer(ctx, "p1"); return err }, 200, `{}`, "GET /print/printers/p1?$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status", ""},
-		{"groups", func(ctx context.Context, c *Client) error { _, err := c.Groups(ctx, "u1"); return err }, 200, `{"value":[{"id":"g"}]}`, "GET /users/u1/transitiveMemberOf/microsoft.graph.group?$select=id,displayName&$count=true&$top=999", ""},
-		{"user by employee id", func(ctx context.Context, c *Client) error {
-			u, ok, err := c.UserByEmployeeID(ctx, "o'42")
-			if err == nil && (!ok || u.ID != "u1") {
-				return fmt.Errorf("%+v %t", u, ok)
-			}
+		{"printer", func(ctx context.Context, c *Client) error {
+			_, err := c.Printer(ctx,
+				"p1")
 			return err
-		}, 200, `{"value":[{"id":"u1","userPrincipalName":"ada@contoso.com"}]}`, "GET /users?$filter=employeeId+eq+%27o%27%2742%27&$select=id,userPrincipalName&$top=2", ""},
-		{"subscriptions", func(ctx context.Context, c *Client) error { _, err := c.Subscriptions(ctx); return err }, 200, `{"value":[]}`, "GET /subscriptions", ""},
-		{"subscription", func(ctx context.Context, c *Client) error { _, err := c.Subscription(ctx, sub); return err }, 200, `{}`, "GET /subscriptions/" + sub, ""},
-		{"subscribe", func(ctx context.Context, c *Client) error {
-			_, err := c.CreateSubscription(ctx, NewSubscription{TasksResource("d1"), "https://a/n", "https://a/l", "state", at})
+		}, 200, `{}`, "GET /print/printers/p1?$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status", ""},
+		{
+			"groups", func(ctx context.Context, c *Client) error {
+				_, err := c.Groups(ctx, "u1")
+				return err
+			}, 200, `{"value":[{"id":"g"}]}`, "GET /users/u1/transitiveMemberOf/microsoft.graph.group?$select=id,displayName&$count=true&$top=999",
+			"",
+		},
+		{
+			"user by employee id", func(ctx context.Context, c *Client) error {
+				u, ok, err := c.UserByEmployeeID(ctx, "o'42")
+				if err == nil && (!ok || u.ID != "u1") {
+					return fmt.Errorf("%+v %t", u, ok)
+				}
+				return err
+			}, 200, `{"value":[{"id":"u1","userPrincipalName":"ada@contoso.com"}]}`,
+			"GET /users?$filter=employeeId+eq+%27o%27%2742%27&$select=id,userPrincipalName&$top=2", "",
+		},
+		{"subscriptions", func(ctx context.Context, c *Client) error {
+			_,
+				err := c.Subscriptions(ctx)
 			return err
-		}, 201, `{"id":"s1"}`, "POST /subscriptions", `{"changeType":"created","resource":"print/taskDefinitions/d1/tasks","notificationUrl":"https://a/n","lifecycleNotificationUrl":"https://a/l","clientState":"state","expirationDateTime":"2026-03-01T11:30:00.0000000Z"}`},
-		{"renew", func(ctx context.Context, c *Client) error { _, err := c.RenewSubscription(ctx, sub, at); return err }, 200, `{}`, "PATCH /subscriptions/" + sub, `{"expirationDateTime":"2026-03-01T11:30:00.0000000Z"}`},
-		{"reauthorize", func(ctx context.Context, c *Client) error { return c.ReauthorizeSubscription(ctx, sub) }, 204, ``, "POST /subscriptions/" + sub + "/reauthorize", ""},
-		{"delete", func(ctx context.Context, c *Client) error { return c.DeleteSubscription(ctx, sub) }, 204, ``, "DELETE /subscriptions/" + sub, ""},
-		{"delete what is gone", func(ctx context.Context, c *Client) error { return c.DeleteSubscription(ctx, sub) }, 404, `{}`, "DELETE /subscriptions/" + sub, ""},
+		}, 200, `{"value":[]}`, "GET /subscriptions", ""},
+		{"subscription", func(ctx context.Context, c *Client) error {
+			_,
+				err := c.Subscription(ctx, sub)
+			return err
+		}, 200, `{}`, "GET /subscriptions/" + sub, ""},
+		{
+			"subscribe", func(ctx context.Context, c *Client) error {
+				_, err := c.CreateSubscription(ctx, NewSubscription{TasksResource("d1"), "https://a/n", "https://a/l", "state", at})
+				return err
+			}, 201, `{"id":"s1"}`, "POST /subscriptions",
+			`{"changeType":"created","resource":"print/taskDefinitions/d1/tasks","notificationUrl":"https://a/n","lifecycleNotificationUrl":"https://a/l","clientState":"state","expirationDateTime":"2026-03-01T11:30:00.0000000Z"}`,
+		},
+		{"renew", func(ctx context.Context, c *Client) error {
+			_, err := c.RenewSubscription(ctx, sub,
+				at)
+			return err
+		}, 200, `{}`, "PATCH /subscriptions/" + sub, `{"expirationDateTime":"2026-03-01T11:30:00.0000000Z"}`},
+		{"reauthorize", func(ctx context.Context, c *Client) error {
+			return c.ReauthorizeSubscription(ctx,
+				sub)
+		}, 204, ``, "POST /subscriptions/" + sub + "/reauthorize", ""},
+		{"delete", func(ctx context.Context, c *Client) error { return c.DeleteSubscription(ctx, sub) }, 204, ``, "DELETE /subscriptions/" +
+			sub, ""},
+		{"delete what is gone", func(ctx context.Context, c *Client) error {
+			return c.DeleteSubscription(ctx,
+				sub)
+		}, 404, `{}`, "DELETE /subscriptions/" + sub, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &scripted{status: tt.status, answer: tt.answer}
@@ -193,10 +243,13 @@ func TestJobIsRead(t *testing.T) {
 	}
 	no := false
 	want := Job{
-		Ref: ref, CreatedBy: User{"de80c0c8-1eb4-4f2c-9d4b-6a2f0c7a7e16", "ann@example.com"}, Created: time.Date(2020, 2, 4, 0, 0, 0, 123456700, time.UTC),
-		State: JobPaused, Details: []string{"releaseWait", "hovering"}, RedirectedFrom: "https://graph.microsoft.com/v1.0/print/printers/q/jobs/3",
+		Ref: ref, CreatedBy: User{"de80c0c8-1eb4-4f2c-9d4b-6a2f0c7a7e16", "ann@example.com"},
+		Created: time.Date(2020, 2, 4, 0, 0, 0, 123456700, time.UTC),
+		State:   JobPaused, Details: []string{"releaseWait", "hovering"},
+		RedirectedFrom: "https://graph.microsoft.com/v1.0/print/printers/q/jobs/3",
 		Configuration: Configuration{
-			Copies: 2, ColorMode: "unknownFutureValue", DuplexMode: "flipOnLongEdge", MediaSize: "A4", MediaType: "stationery", Orientation: "landscape", Quality: "medium",
+			Copies: 2, ColorMode: "unknownFutureValue", DuplexMode: "flipOnLongEdge", MediaSize: "A4", MediaType: "stationery",
+			Orientation: "landscape", Quality: "medium",
 			PagesPerSheet: 1, MultipageLayout: "clockwiseFromBottomLeft", PageRanges: []PageRange{{1, 3}}, InputBin: "by-pass-tray", Collate: &no,
 		},
 		Documents: []Document{{"ca96c367", "application/oxps", 276604}},
@@ -214,8 +267,14 @@ func TestJobIsRead(t *testing.T) {
 func TestUnknownWordsAreNoError(t *testing.T) {
 	s := &scripted{status: 200}
 	c := s.client(t)
-	for state, want := range map[string]string{"completed": "completed", "unknownFutureValue": "unknownFutureValue", "quarantined": "quarantined", "": "", "two words\n": "unknownFutureValue"} {
-		raw, _ := json.Marshal(map[string]any{"status": map[string]any{"state": state}, "tasks": []any{map[string]any{"status": map[string]any{"state": state}}}, "createdBy": nil, "configuration": nil})
+	for state, want := range map[string]string{
+		"completed": "completed", "unknownFutureValue": "unknownFutureValue", "quarantined": "quarantined", "": "",
+		"two words\n": "unknownFutureValue",
+	} {
+		raw, _ := json.Marshal(map[string]any{
+			"status": map[string]any{"state": state}, "tasks": []any{map[string]any{"status": map[string]any{"state": state}}}, "createdBy": nil,
+			"configuration": nil,
+		})
 		s.answer = string(raw)
 		job, err := c.Job(t.Context(), ref)
 		if err != nil || string(job.State) != want || string(job.Tasks[0].State) != want {
@@ -228,7 +287,10 @@ func TestUnknownWordsAreNoError(t *testing.T) {
 }
 
 func TestDefinitionsTellWhoseTheyAre(t *testing.T) {
-	s := &scripted{status: 200, answer: `{"value":[{"id":"d1","displayName":"pullprint","createdBy":{"appId":"a1","displayName":"x"}},{"id":"d2","displayName":"pullprint","createdBy":null}]}`}
+	s := &scripted{
+		status: 200,
+		answer: `{"value":[{"id":"d1","displayName":"pullprint","createdBy":{"appId":"a1","displayName":"x"}},{"id":"d2","displayName":"pullprint","createdBy":null}]}`,
+	}
 	got, err := s.client(t).Definitions(t.Context())
 	if diff := cmp.Diff([]Definition{{"d1", "pullprint", "a1"}, {"d2", "pullprint", ""}}, got); err != nil || diff != "" {
 		t.Error(err, diff)

@@ -30,7 +30,10 @@ func TestPrivateCA(t *testing.T) {
 	write(secret, []byte(app.Secret))
 	write(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	write(text, []byte("no certificate"))
-	for file, want := range map[string]string{ca: "", "": "certificate signed by unknown authority", text: "endpoints.ca_file holds no certificate in PEM", filepath.Join(dir, "none"): "read endpoints.ca_file"} {
+	for file, want := range map[string]string{
+		ca: "", "": "certificate signed by unknown authority",
+		text: "endpoints.ca_file holds no certificate in PEM", filepath.Join(dir, "none"): "read endpoints.ca_file",
+	} {
 		cfg := Config{
 			TenantID: sim.Tenant(), Auth: auth.Config{ClientID: testClient, ClientSecretFile: secret},
 			Endpoints: Endpoints{Graph: server.URL + "/v1.0", Authority: server.URL, CAFile: file},

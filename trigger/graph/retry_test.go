@@ -141,12 +141,16 @@ func TestWrites(t *testing.T) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		}, ambiguous: true},
-		"hang before": {first: func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() }, again: true},
-		"400":         {first: sent(refusal(400, "BadRequest"), nil)},
-		"403":         {first: sent(refusal(403, "Forbidden"), nil)},
-		"404":         {first: sent(refusal(404, "NotFound"), nil)},
-		"409":         {first: sent(refusal(409, "Conflict"), nil)},
-		"redirected":  {first: sent(answer(307, "", "Location", "https://evil.example/"), nil)},
+		"hang before": {first: func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil,
+				r.Context().Err()
+		}, again: true},
+		"400":        {first: sent(refusal(400, "BadRequest"), nil)},
+		"403":        {first: sent(refusal(403, "Forbidden"), nil)},
+		"404":        {first: sent(refusal(404, "NotFound"), nil)},
+		"409":        {first: sent(refusal(409, "Conflict"), nil)},
+		"redirected": {first: sent(answer(307, "", "Location", "https://evil.example/"), nil)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

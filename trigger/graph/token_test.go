@@ -44,7 +44,8 @@ func TestTokenIsFetchedOnceForAll(t *testing.T) {
 			t.Errorf("%d fetches for %d calls, want 1 for 40", o.fetches, o.calls)
 		}
 		for key, want := range map[string]string{
-			"scope": "https://graph.microsoft.com/.default", "client_id": testClient, "client_secret": testSecret, "grant_type": "client_credentials",
+			"scope": "https://graph.microsoft.com/.default", "client_id": testClient, "client_secret": testSecret,
+			"grant_type": "client_credentials",
 		} {
 			if form.Get(key) != want {
 				t.Errorf("%s = %q, want %q", key, form.Get(key), want)
@@ -320,14 +321,17 @@ func TestAuthErrorSaysWhatToCheck(t *testing.T) {
 		permanent bool
 		says      string
 	}{
-		{name: "wrong secret", answer: entra(401, "7000215", "invalid_client"), code: "AADSTS7000215", permanent: true, says: "copy the secret's value, not its id"},
+		{name: "wrong secret", answer: entra(401, "7000215",
+			"invalid_client"), code: "AADSTS7000215", permanent: true, says: "copy the secret's value, not its id"},
 		{name: "expired secret", answer: entra(401, "7000222", "invalid_client"), code: "AADSTS7000222", permanent: true, says: "expired"},
-		{name: "client not in tenant", answer: entra(400, "700016", "unauthorized_client"), code: "AADSTS700016", permanent: true, says: "auth.client_id"},
+		{name: "client not in tenant", answer: entra(400, "700016",
+			"unauthorized_client"), code: "AADSTS700016", permanent: true, says: "auth.client_id"},
 		{name: "no such tenant", answer: entra(400, "90002", "invalid_request"), code: "AADSTS90002", permanent: true, says: "tenant_id"},
 		{name: "bad tenant", answer: entra(400, "900023", "invalid_request"), code: "AADSTS900023", permanent: true, says: "tenant_id"},
 		{name: "consent", answer: entra(400, "65001", "invalid_grant"), code: "AADSTS65001", permanent: true, says: "admin consent"},
 		{name: "code not known", answer: entra(400, "123456", "invalid_request"), code: "AADSTS123456", permanent: true},
-		{name: "code only as a number", answer: answer(400, `{"error":"invalid_client","error_codes":[7000215]}`), code: "AADSTS7000215", permanent: true},
+		{name: "code only as a number", answer: answer(400,
+			`{"error":"invalid_client","error_codes":[7000215]}`), code: "AADSTS7000215", permanent: true},
 		{name: "no code", answer: answer(401, `{"error":"invalid_client"}`), code: "invalid_client", permanent: true, says: "auth.client_id"},
 		{name: "Entra's own trouble", answer: entra(400, "90033", "temporarily_unavailable"), code: "AADSTS90033"},
 		{name: "too many", answer: entra(429, "90055", "invalid_request"), code: "AADSTS90055"},
@@ -364,7 +368,8 @@ func TestAuthErrorSaysWhatToCheck(t *testing.T) {
 }
 
 func entra(status int, code, kind string) *http.Response {
-	return answer(status, `{"error":"`+kind+`","error_description":"AADSTS`+code+`: Invalid client secret '`+testSecret+`' for Secret Plan. Trace ID: t","trace_id":"t-1"}`)
+	return answer(status, `{"error":"`+kind+`","error_description":"AADSTS`+code+`: Invalid client secret '`+testSecret+
+		`' for Secret Plan. Trace ID: t","trace_id":"t-1"}`)
 }
 
 func TestPermanentAuthErrorEndsACall(t *testing.T) {

@@ -202,8 +202,10 @@ func packageOf(tb testing.TB, document io.Reader) []byte {
 			name string
 			r    io.Reader
 		}{
-			{"_rels/.rels", strings.NewReader(`<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Type="http://schemas.openxps.org/oxps/v1.0/fixedrepresentation" Target="/s"/></Relationships>`)},
-			{"s", strings.NewReader(`<FixedDocumentSequence xmlns="http://schemas.openxps.org/oxps/v1.0"><DocumentReference Source="d"/></FixedDocumentSequence>`)},
+			{"_rels/.rels", strings.NewReader(
+				`<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Type="http://schemas.openxps.org/oxps/v1.0/fixedrepresentation" Target="/s"/></Relationships>`)},
+			{"s", strings.NewReader(
+				`<FixedDocumentSequence xmlns="http://schemas.openxps.org/oxps/v1.0"><DocumentReference Source="d"/></FixedDocumentSequence>`)},
 			{"d", document},
 			{"p", strings.NewReader("<FixedPage/>")},
 		} {
@@ -273,20 +275,27 @@ func hostile(tb testing.TB) map[string]struct {
 		"many subsections of a row": {sections(tb, 10, 30*mb, "/Index ["+strings.Repeat("9 1 ", 400_000/int(size))+"]"), 0},
 		"object streams":            {packed(tb, 15), 15},
 		"too many object streams":   {packed(tb, 100), 0},
-		"an object stream of 40 MB": {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /Kids [3 0 R] >>"), repeated(" ", 40*mb))), 0},
-		"millions of kids":          {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /Kids ["), repeated("3 0 R ", 5*mb), strings.NewReader("] >>"))), 0},
-		"a string of 5 MB":          {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /X ("), repeated("x", 5*mb), strings.NewReader(") /Kids [3 0 R] >>"))), 1},
-		"a dictionary of 5 MB":      {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /X <<"), repeated("/A 1 /B [] ", 5*mb), strings.NewReader(">> /Kids [3 0 R] >>"))), 1},
-		"a kept dictionary of 5 MB": {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /W <<"), repeated("/A 1 /B [] ", 5*mb), strings.NewReader(">> /Kids [3 0 R] >>"))), 0},
-		"deep":                      {deep.table(2, ""), 0},
-		"a chain of nodes":          {chain.table(most, ""), 0},
-		"300,000 subsections":       {subs.Bytes(), 2},
-		"10,100 updates":            {updates.Bytes(), 0},
-		"a million objects":         {objects.Bytes(), 0},
-		"a document of 40 MB":       {packageOf(tb, document(repeated(`<PageContent Source="p"/>`, 9<<20))), 0}, /* more than maxPart */
-		"a tag of 40 MB":            {packageOf(tb, document(strings.NewReader("<PageContent "), repeated(`a="b" `, 40*mb))), 0},
-		"a comment of 40 MB":        {packageOf(tb, document(strings.NewReader("<!--"), repeated(`<a> ->`, 40*mb))), 0},
-		"deep tags":                 {packageOf(tb, document(repeated(`<a>`, 40*mb))), 0},
+		"an object stream of 40 MB": {
+			inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /Kids [3 0 R] >>"), repeated(" ", 40*mb))), 0,
+		},
+		"millions of kids": {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /Kids ["), repeated("3 0 R ", 5*mb),
+			strings.NewReader("] >>"))), 0},
+		"a string of 5 MB": {
+			inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /X ("), repeated("x", 5*mb), strings.NewReader(") /Kids [3 0 R] >>"))), 1,
+		},
+		"a dictionary of 5 MB": {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /X <<"), repeated("/A 1 /B [] ", 5*mb),
+			strings.NewReader(">> /Kids [3 0 R] >>"))), 1},
+		"a kept dictionary of 5 MB": {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /W <<"), repeated("/A 1 /B [] ", 5*mb),
+			strings.NewReader(">> /Kids [3 0 R] >>"))), 0},
+		"deep":                {deep.table(2, ""), 0},
+		"a chain of nodes":    {chain.table(most, ""), 0},
+		"300,000 subsections": {subs.Bytes(), 2},
+		"10,100 updates":      {updates.Bytes(), 0},
+		"a million objects":   {objects.Bytes(), 0},
+		"a document of 40 MB": {packageOf(tb, document(repeated(`<PageContent Source="p"/>`, 9<<20))), 0}, /* more than maxPart */
+		"a tag of 40 MB":      {packageOf(tb, document(strings.NewReader("<PageContent "), repeated(`a="b" `, 40*mb))), 0},
+		"a comment of 40 MB":  {packageOf(tb, document(strings.NewReader("<!--"), repeated(`<a> ->`, 40*mb))), 0},
+		"deep tags":           {packageOf(tb, document(repeated(`<a>`, 40*mb))), 0},
 		"600,000 parts": {zipOf(tb, func(z *zip.Writer) error {
 			for i := range 600_000 / size {
 				if _, err := z.CreateRaw(&zip.FileHeader{Name: fmt.Sprint(i)}); err != nil {
@@ -376,7 +385,8 @@ func TestTogether(t *testing.T) {
 		var all sync.WaitGroup
 		for range 12 {
 			all.Go(func() {
-				if _, err := pages.CountScaled(t.Context(), bytes.NewReader(src), int64(len(src)), "application/pdf", part()); !errors.Is(err, pages.ErrTooLarge) {
+				if _, err := pages.CountScaled(t.Context(), bytes.NewReader(src), int64(len(src)), "application/pdf", part()); !errors.Is(err,
+					pages.ErrTooLarge) {
 					t.Error(err)
 				}
 			})

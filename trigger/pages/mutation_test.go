@@ -125,7 +125,8 @@ func hybrid(tb testing.TB) []byte {
 func xps(tb testing.TB, space string) []byte {
 	return zipOf(tb, func(z *zip.Writer) error {
 		for _, p := range [][2]string{
-			{"_rels/.rels", `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Type="` + space + `/fixedrepresentation" Target="/s"/></Relationships>`},
+			{"_rels/.rels", `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Type="` + space +
+				`/fixedrepresentation" Target="/s"/></Relationships>`},
 			{"s", `<FixedDocumentSequence xmlns="` + space + `"><DocumentReference Source="d"/></FixedDocumentSequence>`},
 			{"d", `<FixedDocument xmlns="` + space + `">` + strings.Repeat(`<PageContent Source="p"/>`, 3) + `</FixedDocument>`},
 			{"p", `<FixedPage xmlns="` + space + `"/>`},
@@ -242,7 +243,10 @@ func judges(t *testing.T, src []byte) map[string]int {
 		t.Fatal(err)
 	}
 	say := map[string]int{}
-	for name, args := range map[string][]string{"qpdf": {"--json", "--json-key=pages"}, "mutool": {"info"}, "pdfinfo": nil, "gs": {"-q", "-dSAFER", "-dBATCH", "-dNOPAUSE", "-sDEVICE=bbox"}} {
+	for name, args := range map[string][]string{
+		"qpdf": {"--json", "--json-key=pages"}, "mutool": {"info"}, "pdfinfo": nil,
+		"gs": {"-q", "-dSAFER", "-dBATCH", "-dNOPAUSE", "-sDEVICE=bbox"},
+	} {
 		if _, err := exec.LookPath(name); err != nil {
 			continue
 		}

@@ -50,7 +50,9 @@ func TestCorpus(t *testing.T) {
 		if !ok {
 			t.Errorf("nobody says how many pages %s has", path)
 		}
-		for _, kind := range []string{"application/octet-stream", map[string]string{".pdf": "application/pdf", ".xps": "application/oxps"}[filepath.Ext(path)]} {
+		for _, kind := range []string{
+			"application/octet-stream", map[string]string{".pdf": "application/pdf", ".xps": "application/oxps"}[filepath.Ext(path)],
+		} {
 			if kind == "application/octet-stream" && strings.Contains(path, "junk-before") {
 				continue // nothing says that it is a PDF
 			}
@@ -110,9 +112,11 @@ func TestDamaged(t *testing.T) {
 		src  string
 		want int
 	}{
-		"a page":                   {pdf(catalog+"<< /Type /Pages /Count 1 /Kids [3 0 R] >>|<< /Type /Page >>", ""), 1},
-		"no count":                 {pdf(catalog+"<< /Type /Pages /Kids [3 0 R 3 0 R] >>|<< /Type /Page >>", ""), 2},
-		"a count to be found":      {pdf(catalog+"<< /Type /Pages /Kids [3 0 R 4 0 R] >>|<< /Type /Page >>|<< /Type /Pages /Kids [5 0 R] >>|<< /Type /Page >>", ""), 2},
+		"a page":   {pdf(catalog+"<< /Type /Pages /Count 1 /Kids [3 0 R] >>|<< /Type /Page >>", ""), 1},
+		"no count": {pdf(catalog+"<< /Type /Pages /Kids [3 0 R 3 0 R] >>|<< /Type /Page >>", ""), 2},
+		"a count to be found": {
+			pdf(catalog+"<< /Type /Pages /Kids [3 0 R 4 0 R] >>|<< /Type /Page >>|<< /Type /Pages /Kids [5 0 R] >>|<< /Type /Page >>", ""), 2,
+		},
 		"a count behind a number":  {pdf(catalog+"<< /Type /Pages /Count 4 0 R /Kids [3 0 R] >>|<< /Type /Page >>|7", ""), 1},
 		"a negative count":         {pdf(catalog+"<< /Type /Pages /Count -1 /Kids [3 0 R] >>|<< /Type /Page >>", ""), 1},
 		"a count of nothing":       {pdf(catalog+"<< /Type /Pages /Count 0 /Kids [3 0 R] >>|<< /Type /Page >>", ""), 1},
@@ -122,19 +126,21 @@ func TestDamaged(t *testing.T) {
 		"a root in itself":         {pdf("1 0 R|<< >>", ""), 0},
 		"no root":                  {pdf("null|<< >>", ""), 0},
 		"no update there":          {pdf(catalog+"<< /Type /Pages /Count 3 /Kids [3 0 R] >>|<< /Type /Page >>", "/Prev 9"), 1},
-		"odd spaces":               {strings.ReplaceAll(pdf(catalog+"<</Type/Pages/Count 1/Kids[3 0 R]/X(a\\)(b))/Y<41>>>|<< /Type /Page >>", "/ID[<a><b>]"), "endobj\n", "endobj "), 1},
-		"only a head":              {"%PDF-1.7\n", 0},
-		"a start beyond the end":   {"%PDF-1.7\nstartxref\n99999\n%%EOF", 0},
-		"a start at itself":        {"%PDF-1.7\nstartxref\n9\n%%EOF", 0},
-		"deep":                     {"%PDF-1.7\nxref\n0 0\ntrailer\n" + strings.Repeat("[", 5000) + "\nstartxref\n9\n%%EOF", 0},
-		"a huge table":             {"%PDF-1.7\nxref\n0 9223372036854775807\ntrailer\n<<>>\nstartxref\n9\n%%EOF", 0},
+		"odd spaces": {strings.ReplaceAll(pdf(catalog+"<</Type/Pages/Count 1/Kids[3 0 R]/X(a\\)(b))/Y<41>>>|<< /Type /Page >>",
+			"/ID[<a><b>]"), "endobj\n", "endobj "), 1},
+		"only a head":            {"%PDF-1.7\n", 0},
+		"a start beyond the end": {"%PDF-1.7\nstartxref\n99999\n%%EOF", 0},
+		"a start at itself":      {"%PDF-1.7\nstartxref\n9\n%%EOF", 0},
+		"deep":                   {"%PDF-1.7\nxref\n0 0\ntrailer\n" + strings.Repeat("[", 5000) + "\nstartxref\n9\n%%EOF", 0},
+		"a huge table":           {"%PDF-1.7\nxref\n0 9223372036854775807\ntrailer\n<<>>\nstartxref\n9\n%%EOF", 0},
 	} {
 		n, err := pages.Count(t.Context(), strings.NewReader(c.src), int64(len(c.src)), "application/pdf")
 		if n != c.want || (c.want == 0) != errors.Is(err, pages.ErrDamaged) {
 			t.Errorf("%s: %d, %v; want %d", name, n, err, c.want)
 		}
 	}
-	for name, src := range map[string]string{"no zip": "PK\x03\x04 and no more", "an empty zip": "PK\x05\x06" + strings.Repeat("\x00", 18), "a text": "hello, world"} {
+	for name, src := range map[string]string{"no zip": "PK\x03\x04 and no more", "an empty zip": "PK\x05\x06" + strings.Repeat("\x00",
+		18), "a text": "hello, world"} {
 		if n, err := pages.Count(t.Context(), strings.NewReader(src), int64(len(src)), "application/oxps"); !errors.Is(err, pages.ErrDamaged) {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}

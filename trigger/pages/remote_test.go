@@ -163,10 +163,21 @@ func TestRemoteTrouble(t *testing.T) {
 		"an expired address always": {partly(status(403))(1), graph.DocumentOptions{}, nil, "403"},
 		"a failure, once":           {once(status(503)), graph.DocumentOptions{}, nil, ""},
 		"failures":                  {partly(status(503))(1), graph.DocumentOptions{}, nil, "503"},
-		"another document":          {partly(func(res *http.Response) { res.Header.Set("ETag", `"other"`) })(2), graph.DocumentOptions{}, graph.ErrDocumentChanged, ""},
-		"another size":              {partly(func(res *http.Response) { res.Header.Set("Content-Range", "bytes 0-32767/99999999") })(2), graph.DocumentOptions{}, nil, ""},
-		"other bytes":               {partly(func(res *http.Response) { res.Header.Set("Content-Range", "bytes 5-9/1000000") })(1), graph.DocumentOptions{}, nil, "other bytes"},
-		"a short body, once":        {once(func(res *http.Response) { res.Body = io.NopCloser(io.LimitReader(res.Body, 100)) }), graph.DocumentOptions{}, nil, ""},
+		"another document": {
+			partly(func(res *http.Response) { res.Header.Set("ETag", `"other"`) })(2), graph.DocumentOptions{}, graph.ErrDocumentChanged, "",
+		},
+		"another size": {
+			partly(func(res *http.Response) { res.Header.Set("Content-Range", "bytes 0-32767/99999999") })(2), graph.DocumentOptions{}, nil, "",
+		},
+		"other bytes": {
+			partly(func(res *http.Response) { res.Header.Set("Content-Range", "bytes 5-9/1000000") })(1),
+			graph.DocumentOptions{},
+			nil,
+			"other bytes",
+		},
+		"a short body, once": {
+			once(func(res *http.Response) { res.Body = io.NopCloser(io.LimitReader(res.Body, 100)) }), graph.DocumentOptions{}, nil, "",
+		},
 		"a redirect": {partly(func(res *http.Response) {
 			res.StatusCode = 302
 			res.Header.Set("Location", "http://elsewhere.example/")
@@ -201,7 +212,8 @@ func TestRemoteTrouble(t *testing.T) {
 func TestReadAhead(t *testing.T) {
 	const most, step = 256 << 10, 32 << 10
 	r := newRemote(t)
-	d, _, err := r.open(t, graphtest.JobSpec{Pages: 10, ContentType: "application/pdf", Size: 10_000_000}, graph.DocumentOptions{MaxBytes: most})
+	d, _, err := r.open(t, graphtest.JobSpec{Pages: 10, ContentType: "application/pdf", Size: 10_000_000},
+		graph.DocumentOptions{MaxBytes: most})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +372,8 @@ func TestSpread(t *testing.T) {
 func TestRemoteHosts(t *testing.T) {
 	for base, hosts := range map[string][]string{
 		"https://store.blob.core.windows.net": {".blob.core.windows.net"}, "https://exact.example": {"exact.example"},
-		"https://evil-blob.core.windows.net": nil, "https://blob.core.windows.net.evil.example": nil, "http://store.blob.core.windows.net": nil, "https://user@store.blob.core.windows.net": nil,
+		"https://evil-blob.core.windows.net": nil, "https://blob.core.windows.net.evil.example": nil, "http://store.blob.core.windows.net": nil,
+		"https://user@store.blob.core.windows.net": nil,
 	} {
 
 		r := newRemote(t)
@@ -399,7 +412,8 @@ func BenchmarkRemote(b *testing.B) {
 					r := newRemote(b)
 					var read, size int64
 					for range b.N {
-						d, doc, err := r.open(b, graphtest.JobSpec{Pages: 200, ContentType: "application/" + kind, Size: mb * 1_000_000}, graph.DocumentOptions{})
+						d, doc, err := r.open(b, graphtest.JobSpec{Pages: 200, ContentType: "application/" + kind, Size: mb * 1_000_000},
+							graph.DocumentOptions{})
 						if err != nil {
 							b.Fatal(err)
 						}

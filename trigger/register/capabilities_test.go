@@ -18,12 +18,14 @@ func TestTogether(t *testing.T) {
 		CopiesPerJob: &graph.Span{Start: 1, End: 10},
 	}
 	east := graph.Capabilities{
-		ContentTypes: []string{"image/urf", "application/pdf"}, MediaSizes: []string{"A4", "A5"}, DPIs: []int{600, 1200}, Color: &yes, Finishings: []string{"staple"},
+		ContentTypes: []string{"image/urf", "application/pdf"}, MediaSizes: []string{"A4", "A5"}, DPIs: []int{600, 1200}, Color: &yes,
+		Finishings:   []string{"staple"},
 		CopiesPerJob: &graph.Span{Start: 1, End: 99},
 	}
 	got := combine([]graph.Capabilities{west, {}, east})
 	want := graph.Capabilities{
-		ContentTypes: []string{"application/pdf"}, MediaSizes: []string{"A4", "A3", "A5"}, DPIs: []int{600, 1200}, Color: &yes, Finishings: []string{"staple"},
+		ContentTypes: []string{"application/pdf"}, MediaSizes: []string{"A4", "A3", "A5"}, DPIs: []int{600, 1200}, Color: &yes,
+		Finishings:   []string{"staple"},
 		CopiesPerJob: &graph.Span{Start: 1, End: 99},
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -32,7 +34,9 @@ func TestTogether(t *testing.T) {
 	if l := missingFrom(got, got); len(l) != 0 {
 		t.Errorf("lacks %v of itself", l)
 	}
-	if l, want := missingFrom(west, got), []string{"mediaSizes A5", "finishings", "dpis 1200", "isColorPrintingSupported", "copiesPerJob"}; !slices.Equal(l, want) {
+	if l, want := missingFrom(west, got), []string{
+		"mediaSizes A5", "finishings", "dpis 1200", "isColorPrintingSupported", "copiesPerJob",
+	}; !slices.Equal(l, want) {
 		t.Errorf("lacks %q, want %q", l, want)
 	}
 	if west.MediaSizes[1] != "A3" || len(west.MediaSizes) != 2 || *west.Color {

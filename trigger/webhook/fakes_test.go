@@ -188,7 +188,8 @@ func (w *world) follow(t testing.TB) (stop func()) {
 }
 
 func item(task string, pairs ...string) string {
-	return strings.NewReplacer(pairs...).Replace(`{"subscriptionId":"` + subID + `","clientState":"` + secret + `","tenantId":"` + tenant + `","changeType":"created",` +
+	return strings.NewReplacer(pairs...).Replace(`{"subscriptionId":"` + subID + `","clientState":"` + secret + `","tenantId":"` + tenant +
+		`","changeType":"created",` +
 		`"resource":"print/taskDefinitions/` + definition + `/tasks/` + task + `","resourceData":{"id":"` + task + `"}}`)
 }
 

@@ -23,8 +23,13 @@ func TestHandshake(t *testing.T) {
 			status int
 			body   string
 		}{
-			"Microsoft's":     {"validationToken=Validation%3A+Testing+client+application+reachability+for+subscription+Request-Id%3A+522a8e7e", 200, "Validation: Testing client application reachability for subscription Request-Id: 522a8e7e"},
-			"markup":          {"validationToken=" + url.QueryEscape("<script>alert(1)</script>\r\n\x00ü"), 200, "<script>alert(1)</script>\r\n\x00ü"},
+			"Microsoft's": {
+				"validationToken=Validation%3A+Testing+client+application+reachability+for+subscription+Request-Id%3A+522a8e7e", 200,
+				"Validation: Testing client application reachability for subscription Request-Id: 522a8e7e",
+			},
+			"markup": {
+				"validationToken=" + url.QueryEscape("<script>alert(1)</script>\r\n\x00ü"), 200, "<script>alert(1)</script>\r\n\x00ü",
+			},
 			"among others":    {"a=1&validationToken=x&b", 200, "x"},
 			"longest":         {"validationToken=" + strings.Repeat("%41", maxToken), 200, strings.Repeat("A", maxToken)},
 			"too long":        {"validationToken=" + strings.Repeat("%41", maxToken+1), 400, ""},
@@ -37,7 +42,8 @@ func TestHandshake(t *testing.T) {
 			if rec.Code != c.status || rec.Body.String() != c.body {
 				t.Errorf("%s: %d %q", name, rec.Code, rec.Body)
 			}
-			if rec.Header().Get("X-Content-Type-Options") != "nosniff" || (c.status == 200 && rec.Header().Get("Content-Type") != "text/plain; charset=utf-8") {
+			if rec.Header().Get("X-Content-Type-Options") != "nosniff" ||
+				(c.status == 200 && rec.Header().Get("Content-Type") != "text/plain; charset=utf-8") {
 				t.Errorf("%s: header %v", name, rec.Header())
 			}
 		}
@@ -75,7 +81,8 @@ func TestBatch(t *testing.T) {
 	); code != http.StatusAccepted {
 		t.Fatalf("answered %d", code)
 	}
-	if len(w.store.bodies) != 2 || w.store.bodies[definition+" good1"] != item("good1") || w.store.bodies[definition+" good2"] != item("good2") {
+	if len(w.store.bodies) != 2 || w.store.bodies[definition+" good1"] != item("good1") ||
+		w.store.bodies[definition+" good2"] != item("good2") {
 		t.Errorf("stored %v", w.store.bodies)
 	}
 	want := map[string]int{"stored": 2, "forged": 1, "foreign": 2, "malformed": 4, "unknown-subscription": 1, "failed": 0, "duplicate": 0}
@@ -310,7 +317,8 @@ func TestFasterThanTheWatch(t *testing.T) {
 	}
 }
 
-const lifecycleItem = `{"subscriptionId":"` + subID + `","clientState":"` + secret + `","tenantId":"` + tenant + `","lifecycleEvent":"reauthorizationRequired"}`
+const lifecycleItem = `{"subscriptionId":"` + subID + `","clientState":"` + secret + `","tenantId":"` + tenant +
+	`","lifecycleEvent":"reauthorizationRequired"}`
 
 func TestLifecycle(t *testing.T) {
 	w := newWorld(t, "https://print.example.com")
@@ -319,7 +327,8 @@ func TestLifecycle(t *testing.T) {
 	if rec := w.do("POST", "/graph/lifecycle", post(forged, `{"x":1}`)); rec.Code != 202 || w.state.values["trigger.lifecycle"] != nil {
 		t.Errorf("forged: %d %s", rec.Code, w.state.values["trigger.lifecycle"])
 	}
-	if rec := w.do("POST", "/graph/lifecycle", post(forged, lifecycleItem, lifecycleItem)); rec.Code != 202 || !strings.Contains(string(w.state.values["trigger.lifecycle"]), "reauthorizationRequired") {
+	if rec := w.do("POST", "/graph/lifecycle", post(forged, lifecycleItem, lifecycleItem)); rec.Code != 202 ||
+		!strings.Contains(string(w.state.values["trigger.lifecycle"]), "reauthorizationRequired") {
 		t.Errorf("good: %d %s", rec.Code, w.state.values["trigger.lifecycle"])
 	}
 	if w.result("lifecycle") != 2 || w.result("forged") != 2 || w.result("malformed") != 1 {

@@ -241,7 +241,8 @@ func writePair(t *testing.T, c TLS, serial int64) {
 	}
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "print.example.com"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "print.example.com"}, NotBefore: now.Add(-time.Hour),
+		NotAfter: now.Add(time.Hour),
 		DNSNames: []string{"print.example.com"},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

@@ -17,7 +17,8 @@ import (
 // What editors leave around a secret is no part of it; UTF-16 is named.
 func TestSecretText(t *testing.T) {
 	for in, want := range map[string]string{
-		"s3cret": "s3cret", "s3cret\r\n": "s3cret", "\ufeffs3cret\n": "s3cret", " \ufeff s3cret\u200b\u2060\u00a0\n": "s3cret", "": "", "a b": "a b",
+		"s3cret": "s3cret", "s3cret\r\n": "s3cret", "\ufeffs3cret\n": "s3cret", " \ufeff s3cret\u200b\u2060\u00a0\n": "s3cret", "": "",
+		"a b": "a b",
 	} {
 		if got, err := SecretText([]byte(in)); err != nil || got != want {
 			t.Errorf("%q: %q %v", in, got, err)

@@ -109,16 +109,22 @@ func TestCertificate(t *testing.T) {
 		auth auth.Config
 		want string
 	}{
-		"good":                {auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem}, ""},
-		"one nobody knows":    {auth.Config{CertificateFile: other.crt, PrivateKeyFile: other.pem}, "AADSTS700027: the certificate is not one of the app registration"},
-		"another's key":       {auth.Config{CertificateFile: good.crt, PrivateKeyFile: other.pem}, "no certificate and its unencrypted key"},
-		"no key":              {auth.Config{CertificateFile: good.crt}, "auth.private_key_file is not set"},
-		"no certificate":      {auth.Config{PrivateKeyFile: good.pem}, "auth.certificate_file is not set"},
-		"expired":             {auth.Config{CertificateFile: expired.crt, PrivateKeyFile: expired.pem}, "expired on "},
-		"not yet":             {auth.Config{CertificateFile: early.crt, PrivateKeyFile: early.pem}, "check the clock"},
-		"no such file":        {auth.Config{CertificateFile: "/nowhere/app.crt", PrivateKeyFile: good.pem}, "read the certificate: open /nowhere/app.crt"},
-		"a key of another":    {auth.Config{CertificateFile: good.crt, PrivateKeyFile: odd}, "no certificate and its unencrypted key"},
-		"two credentials":     {auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem, ManagedIdentity: true}, "2 kinds of credentials"},
+		"good": {auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem}, ""},
+		"one nobody knows": {
+			auth.Config{CertificateFile: other.crt, PrivateKeyFile: other.pem}, "AADSTS700027: the certificate is not one of the app registration",
+		},
+		"another's key":  {auth.Config{CertificateFile: good.crt, PrivateKeyFile: other.pem}, "no certificate and its unencrypted key"},
+		"no key":         {auth.Config{CertificateFile: good.crt}, "auth.private_key_file is not set"},
+		"no certificate": {auth.Config{PrivateKeyFile: good.pem}, "auth.certificate_file is not set"},
+		"expired":        {auth.Config{CertificateFile: expired.crt, PrivateKeyFile: expired.pem}, "expired on "},
+		"not yet":        {auth.Config{CertificateFile: early.crt, PrivateKeyFile: early.pem}, "check the clock"},
+		"no such file": {
+			auth.Config{CertificateFile: "/nowhere/app.crt", PrivateKeyFile: good.pem}, "read the certificate: open /nowhere/app.crt",
+		},
+		"a key of another": {auth.Config{CertificateFile: good.crt, PrivateKeyFile: odd}, "no certificate and its unencrypted key"},
+		"two credentials": {
+			auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem, ManagedIdentity: true}, "2 kinds of credentials",
+		},
 		"no credential":       {auth.Config{}, "auth.client_secret_file is not set"},
 		"a secret and others": {auth.Config{ClientSecretFile: odd, FederatedTokenFile: odd}, "2 kinds of credentials"},
 	} {
@@ -182,13 +188,15 @@ func TestAssertion(t *testing.T) {
 	t.Cleanup(sim.Close)
 	sim.AddApp(graphtest.App{ClientID: signInApp, Certificates: []*x509.Certificate{good.cert}})
 	for conf, want := range map[string]string{"": "PS256", "PS256": "PS256", "RS256": "RS256"} {
-		if err := signIn(t, sim, auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem, AssertionAlg: conf}); err != nil || alg != want {
+		if err := signIn(t, sim, auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem, AssertionAlg: conf}); err != nil ||
+			alg != want {
 			t.Errorf("%q: %s, %v", conf, alg, err)
 		}
 	}
 	for ahead, want := range map[time.Duration]*regexp.Regexp{
-		-12 * time.Minute: regexp.MustCompile(`AADSTS700024: the clock of this machine is 1[12]m\d+s ahead of the authority's: have it set by NTP`),
-		12 * time.Minute:  regexp.MustCompile(`AADSTS700024: the clock of this machine is 1[12]m\d+s behind the authority's: have it set by NTP`),
+		-12 * time.Minute: regexp.MustCompile(
+			`AADSTS700024: the clock of this machine is 1[12]m\d+s ahead of the authority's: have it set by NTP`),
+		12 * time.Minute: regexp.MustCompile(`AADSTS700024: the clock of this machine is 1[12]m\d+s behind the authority's: have it set by NTP`),
 	} {
 		sim.Change(func(k *graphtest.Knobs) { k.ClockAhead = ahead })
 		if err := signIn(t, sim, auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem}); err == nil || !want.MatchString(err.Error()) {
@@ -204,10 +212,14 @@ func TestFederatedToken(t *testing.T) {
 	sim := graphtest.New(graphtest.Calm())
 	t.Cleanup(sim.Close)
 	const issuer, subject = "https://oidc.contoso.com/cluster", "system:serviceaccount:print:pullprint"
-	sim.AddApp(graphtest.App{ClientID: signInApp, Federation: []graphtest.Federation{{Issuer: issuer, Subject: subject, Key: &cluster.key.PublicKey}}})
+	sim.AddApp(graphtest.App{
+		ClientID: signInApp, Federation: []graphtest.Federation{{Issuer: issuer, Subject: subject, Key: &cluster.key.PublicKey}},
+	})
 	file := filepath.Join(t.TempDir(), "token")
 	token := func(change func(jwt.MapClaims)) {
-		claims := jwt.MapClaims{"iss": issuer, "sub": subject, "aud": "api://AzureADTokenExchange", "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+		claims := jwt.MapClaims{
+			"iss": issuer, "sub": subject, "aud": "api://AzureADTokenExchange", "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+		}
 		change(claims)
 		text, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(cluster.key)
 		if err != nil {
@@ -229,7 +241,8 @@ func TestFederatedToken(t *testing.T) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
-	if err := signIn(t, sim, auth.Config{FederatedTokenFile: filepath.Join(t.TempDir(), "none")}); err == nil || !strings.Contains(err.Error(), "read the federated token") {
+	if err := signIn(t, sim, auth.Config{FederatedTokenFile: filepath.Join(t.TempDir(), "none")}); err == nil ||
+		!strings.Contains(err.Error(), "read the federated token") {
 		t.Error(err)
 	}
 }
@@ -250,7 +263,8 @@ func TestManagedIdentity(t *testing.T) {
 	if err := signIn(t, sim, auth.Config{ManagedIdentity: true}); err == nil || !strings.Contains(err.Error(), "no such managed identity") {
 		t.Error(err)
 	}
-	busy := httptest.NewServer(sim.Metadata(signInApp, http.StatusGone, http.StatusNotFound, http.StatusTooManyRequests, http.StatusServiceUnavailable))
+	busy := httptest.NewServer(sim.Metadata(signInApp, http.StatusGone, http.StatusNotFound, http.StatusTooManyRequests,
+		http.StatusServiceUnavailable))
 	defer busy.Close()
 	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", busy.URL)
 	if err := signIn(t, sim, auth.Config{ManagedIdentity: true}); err != nil {
@@ -258,7 +272,8 @@ func TestManagedIdentity(t *testing.T) {
 	}
 	server.Close()
 	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", server.URL)
-	if err := signIn(t, sim, auth.Config{ManagedIdentity: true}); err == nil || !strings.Contains(err.Error(), "the metadata service of Azure does not answer") {
+	if err := signIn(t, sim, auth.Config{ManagedIdentity: true}); err == nil ||
+		!strings.Contains(err.Error(), "the metadata service of Azure does not answer") {
 		t.Error(err)
 	}
 }

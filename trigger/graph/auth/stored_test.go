@@ -102,7 +102,8 @@ func TestKeep(t *testing.T) {
 		}
 		k.sim.RevokeSignIns(k.admin)
 		var refused *auth.Error
-		if err := k.resume(); !errors.As(err, &refused) || !refused.Permanent() || !strings.Contains(err.Error(), "sign in again with `pullprint register plan --keep`") {
+		if err := k.resume(); !errors.As(err, &refused) || !refused.Permanent() ||
+			!strings.Contains(err.Error(), "sign in again with `pullprint register plan --keep`") {
 			t.Errorf("revoked: %v", err)
 		}
 		if err := errors.Join(k.keep.Forget(), k.keep.Forget()); err != nil {
@@ -146,7 +147,10 @@ func testKeepTrouble(t *testing.T) {
 		change func()
 		want   string
 	}{
-		"another key":     {func() { write(t, k.keep.KeyFile, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32)))) }, "is not the key that it was kept under"},
+		"another key": {
+			func() { write(t, k.keep.KeyFile, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32)))) },
+			"is not the key that it was kept under",
+		},
 		"a short key":     {func() { write(t, k.keep.KeyFile, []byte("c2hvcnQ=")) }, "administrator.key_file holds no key"},
 		"no key":          {func() { _ = os.Remove(k.keep.KeyFile) }, "read the key of the kept sign-in"},
 		"another app":     {func() { k.cfg.Auth.ClientID = "815f204f-c791-4ee6-9098-614ecdb00000" }, "it is of another tenant or app"},

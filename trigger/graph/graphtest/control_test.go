@@ -62,7 +62,8 @@ func TestControlRefusesOtherSites(t *testing.T) {
 		{"Sec-Fetch-Site", "same-site"},
 		{"Host", "evil.example:9440"}, // a name that was made to point here
 	} {
-		if w := o.control("POST", "/_sim/outage", formType, "mode=503", h...); w.Code != http.StatusForbidden && w.Code != http.StatusMisdirectedRequest {
+		if w := o.control("POST", "/_sim/outage", formType, "mode=503", h...); w.Code != http.StatusForbidden &&
+			w.Code != http.StatusMisdirectedRequest {
 			t.Errorf("%v: %d", h, w.Code)
 		}
 	}
@@ -86,7 +87,8 @@ func TestControlAPI(t *testing.T) {
 		return w.Body.String()
 	}
 	var id jobRef
-	if err := json.Unmarshal([]byte(do(200, "/_sim/jobs", `{"printer":"`+o.queue.ID+`","user":"ada@contoso.example","copies":2,"color":true}`)), &id); err != nil {
+	if err := json.Unmarshal([]byte(do(200, "/_sim/jobs",
+		`{"printer":"`+o.queue.ID+`","user":"ada@contoso.example","copies":2,"color":true}`)), &id); err != nil {
 		t.Fatal(err)
 	}
 	if j := o.job(JobID(id)); j.Configuration.Copies != 2 || j.Configuration.ColorMode != "color" || j.User.ID != o.user.ID {

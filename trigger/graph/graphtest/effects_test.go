@@ -63,7 +63,8 @@ func TestRedirectRefusesDestinations(t *testing.T) {
 	for _, to := range []string{"", "nowhere", o.queue.ID, closed.ID} {
 		o.call(400, "POST", jobPath(id)+"/redirect", map[string]any{"destinationPrinterId": to})
 	}
-	o.call(400, "POST", jobPath(id)+"/redirect", map[string]any{"destinationPrinterId": o.device.ID, "configuration": map[string]any{"colorMode": "mauve"}})
+	o.call(400, "POST", jobPath(id)+"/redirect",
+		map[string]any{"destinationPrinterId": o.device.ID, "configuration": map[string]any{"colorMode": "mauve"}})
 	if j := o.job(id); j.State != "paused" || j.Effects.RedirectApplied != 0 {
 		t.Errorf("changed: %+v", j)
 	}

@@ -11,7 +11,8 @@ import (
 func TestDefinitions(t *testing.T) {
 	o := newOffice(t, Calm())
 	foreign := o.sim.PlantDefinition("somebody-else", "pullprint")
-	a := o.call(201, "POST", "/print/taskDefinitions", map[string]any{"displayName": "mine", "createdBy": map[string]string{"displayName": "Pull Print"}})
+	a := o.call(201, "POST", "/print/taskDefinitions",
+		map[string]any{"displayName": "mine", "createdBy": map[string]string{"displayName": "Pull Print"}})
 	by := a.body["createdBy"].(map[string]any)
 	if by["appId"] != o.app.ClientID || by["displayName"] != "Pull Print" {
 		t.Errorf("createdBy %v", by)
@@ -117,7 +118,8 @@ func TestJobs(t *testing.T) {
 	a := o.call(200, "GET", jobPath(id)+"?$expand=tasks,documents", nil)
 	cfg, by := a.body["configuration"].(map[string]any), a.body["createdBy"].(map[string]any)
 	doc, task := a.body["documents"].([]any)[0].(map[string]any), a.body["tasks"].([]any)[0].(map[string]any)
-	if cfg["colorMode"] != "color" || cfg["copies"] != 2.0 || cfg["mediaSize"] != "A3" || by["id"] != o.user.ID || by["userPrincipalName"] != o.user.UPN ||
+	if cfg["colorMode"] != "color" || cfg["copies"] != 2.0 || cfg["mediaSize"] != "A3" || by["id"] != o.user.ID ||
+		by["userPrincipalName"] != o.user.UPN ||
 		doc["contentType"] != typePDF || doc["size"].(float64) <= 0 || task["status"].(map[string]any)["state"] != "processing" {
 		t.Errorf("job %v", a.body)
 	}
@@ -205,7 +207,8 @@ func TestUsers(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"employeeId eq 'o'42'", "employeeId eq 42", "employeeId", "employeeId eq 'E1' or employeeId eq 'E2'", "contains(employeeId,'E')", "badge eq 'E1'", "employeeId eq 'E1",
+		"employeeId eq 'o'42'", "employeeId eq 42", "employeeId", "employeeId eq 'E1' or employeeId eq 'E2'", "contains(employeeId,'E')",
+		"badge eq 'E1'", "employeeId eq 'E1",
 	} {
 		filter.Set("$filter", bad)
 		if a := o.call(400, "GET", "/users?"+filter.Encode(), nil); a.code() != "Request_UnsupportedQuery" {
@@ -251,7 +254,8 @@ func TestErrorsHaveGraphsShape(t *testing.T) {
 	a := o.call(404, "GET", "/print/printers/nowhere", nil)
 	inner := a.body["error"].(map[string]any)["innerError"].(map[string]any)
 	const mine = "11111111-2222-4333-8444-555555555555"
-	if inner["client-request-id"] != mine || a.header.Get("client-request-id") != mine || inner["request-id"] != a.header.Get("request-id") || inner["date"] == "" {
+	if inner["client-request-id"] != mine || a.header.Get("client-request-id") != mine || inner["request-id"] != a.header.Get("request-id") ||
+		inner["date"] == "" {
 		t.Errorf("inner %v header %v", inner, a.header)
 	}
 	b := o.call(200, "GET", "/print/printers", nil)

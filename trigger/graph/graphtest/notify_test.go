@@ -308,7 +308,8 @@ func TestSubscriptionLife(t *testing.T) {
 		time.Sleep(4190*time.Minute + time.Second)
 		synctest.Wait()
 		notes := r.all()
-		if len(notes) != 1 || notes[0].LifecycleEvent != "reauthorizationRequired" || *notes[0].ClientState != "secret" || !strings.HasSuffix(r.posts[0], "lifecycle") {
+		if len(notes) != 1 || notes[0].LifecycleEvent != "reauthorizationRequired" || *notes[0].ClientState != "secret" ||
+			!strings.HasSuffix(r.posts[0], "lifecycle") {
 			t.Fatalf("lifecycle: %+v %v", notes, r.posts)
 		}
 		time.Sleep(2 * time.Minute)

@@ -45,7 +45,8 @@ func TestStoppedPrinter(t *testing.T) {
 	}
 	id := o.submit(JobSpec{Printer: o.device.ID})
 	a := o.call(200, "GET", "/print/printers/"+o.device.ID, nil)
-	if s := a.body["status"].(map[string]any)["state"]; s != "stopped" || a.body["isAcceptingJobs"] != any(true) || o.job(id).State != "pending" {
+	if s := a.body["status"].(map[string]any)["state"]; s != "stopped" || a.body["isAcceptingJobs"] != any(true) ||
+		o.job(id).State != "pending" {
 		t.Errorf("printer %v job %v", a.body, o.job(id).State)
 	}
 	if err := o.sim.SetPrinter(o.device.ID, "idle", true); err != nil || o.job(id).State != "completed" {

@@ -27,7 +27,8 @@ func TestManyAtOnce(t *testing.T) {
 				if i%2 == 0 {
 					_, _ = client.try("POST", jobPath(id)+"/abort", map[string]string{"reason": "x"})
 				} else {
-					_, _ = client.try("POST", jobPath(id)+"/redirect", map[string]any{"destinationPrinterId": o.device.ID, "configuration": map[string]int{"copies": 2}})
+					_, _ = client.try("POST", jobPath(id)+"/redirect",
+						map[string]any{"destinationPrinterId": o.device.ID, "configuration": map[string]int{"copies": 2}})
 				}
 				_, _ = client.try("GET", "/print/taskDefinitions/"+o.definition+"/tasks", nil)
 			}
@@ -52,7 +53,8 @@ func TestMergeLeavesTheOldConfigurationAlone(t *testing.T) {
 		PageRanges: []PageRange{{1, 2}}, Finishings: []string{"none"}, Margin: &Margin{Top: 1},
 	}
 	kept, _ := json.Marshal(old)
-	got, ok := old.merge(json.RawMessage(`{"pageRanges":[{"start":3,"end":4}],"finishings":["staple"],"margin":{"top":9},"fitPdfToPage":false}`))
+	got, ok := old.merge(
+		json.RawMessage(`{"pageRanges":[{"start":3,"end":4}],"finishings":["staple"],"margin":{"top":9},"fitPdfToPage":false}`))
 	if !ok || !slices.Equal(got.PageRanges, []PageRange{{3, 4}}) || got.Margin.Top != 9 || *got.FitPdfToPage || got.ColorMode != "color" {
 		t.Errorf("merged %+v", got)
 	}

@@ -23,13 +23,15 @@ func TestClientCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t, Calm())
 		a := o.token(o.sim.Tenant(), o.credentials())
-		if a.status != 200 || a.body["expires_in"] != 3599.0 || a.body["token_type"] != "Bearer" || strings.Count(a.body["access_token"].(string), ".") != 2 {
+		if a.status != 200 || a.body["expires_in"] != 3599.0 || a.body["token_type"] != "Bearer" ||
+			strings.Count(a.body["access_token"].(string), ".") != 2 {
 			t.Fatalf("token %v %v", a.status, a.body)
 		}
 		o.bearer = a.body["access_token"].(string)
 		o.call(200, "GET", "/print/taskDefinitions", nil)
 		time.Sleep(3599 * time.Second)
-		if a := o.call(401, "GET", "/print/taskDefinitions", nil); a.code() != "InvalidAuthenticationToken" || a.header.Get("WWW-Authenticate") == "" {
+		if a := o.call(401, "GET", "/print/taskDefinitions", nil); a.code() != "InvalidAuthenticationToken" ||
+			a.header.Get("WWW-Authenticate") == "" {
 			t.Errorf("expired: %v", a.body)
 		}
 		o.bearer = o.token(o.sim.Tenant(), o.credentials()).body["access_token"].(string)
@@ -54,7 +56,8 @@ func TestAuthorityErrors(t *testing.T) {
 		{"client", o.sim.Tenant(), o.credentials("client_id", "nobody"), 400, "unauthorized_client", "AADSTS700016"},
 		{"secret", o.sim.Tenant(), o.credentials("client_secret", "guess"), 401, "invalid_client", "AADSTS7000215"},
 		{"no secret", o.sim.Tenant(), o.credentials("client_secret", ""), 401, "invalid_client", "AADSTS7000218"},
-		{"old secret", o.sim.Tenant(), o.credentials("client_id", expired.ClientID, "client_secret", "old"), 401, "invalid_client", "AADSTS7000222"},
+		{"old secret", o.sim.Tenant(), o.credentials("client_id", expired.ClientID, "client_secret",
+			"old"), 401, "invalid_client", "AADSTS7000222"},
 		{"scope", o.sim.Tenant(), o.credentials("scope", "Printer.Read.All"), 400, "invalid_scope", "AADSTS1002012"},
 		{"resource", o.sim.Tenant(), o.credentials("scope", "https://example.com/.default"), 400, "invalid_resource", "AADSTS500011"},
 		{"grant", o.sim.Tenant(), o.credentials("grant_type", "password"), 400, "unsupported_grant_type", "AADSTS70003"},
@@ -86,7 +89,9 @@ func TestDeviceCode(t *testing.T) {
 			defer o.sim.tokens.mu.Unlock()
 			for code, d := range o.sim.tokens.devices {
 				if d.userCode == user {
-					return url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "client_id": {o.app.ClientID}, "device_code": {code}}, user
+					return url.Values{
+						"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "client_id": {o.app.ClientID}, "device_code": {code},
+					}, user
 				}
 			}
 			t.Fatal("no device code")
@@ -112,7 +117,9 @@ func TestDeviceCode(t *testing.T) {
 		want(poll, "invalid_grant") // a code works once
 		o.bearer = got["access_token"].(string)
 		o.call(200, "GET", "/print/printers/"+o.queue.ID+"/taskTriggers", nil)
-		again := want(url.Values{"grant_type": {"refresh_token"}, "client_id": {o.app.ClientID}, "refresh_token": {got["refresh_token"].(string)}}, "")
+		again := want(url.Values{
+			"grant_type": {"refresh_token"}, "client_id": {o.app.ClientID}, "refresh_token": {got["refresh_token"].(string)},
+		}, "")
 		o.bearer = again["access_token"].(string)
 		o.call(200, "GET", "/print/printers/"+o.queue.ID+"/taskTriggers", nil)
 

@@ -50,7 +50,9 @@ func TestVirtualPrinter(t *testing.T) {
 		o.bearer = o.sim.UserToken(o.app.ClientID, o.user.ID)
 		o.call(403, "POST", "/print/printers/create", body)
 		o.bearer = person
-		for what, value := range map[string]any{"displayName": "", "hasPhysicalDevice": true, "certificateSigningRequest": map[string]any{"content": "AAAA"}} {
+		for what, value := range map[string]any{
+			"displayName": "", "hasPhysicalDevice": true, "certificateSigningRequest": map[string]any{"content": "AAAA"},
+		} {
 			bad := registration(t)
 			bad[what] = value
 			o.call(400, "POST", "/print/printers/create", bad)
@@ -73,7 +75,8 @@ func TestVirtualPrinter(t *testing.T) {
 		}
 		id, _ := o.call(200, "GET", look, nil).body["printer"].(map[string]any)["id"].(string)
 		at := "/print/printers/" + id
-		if p := o.call(200, "GET", at, nil).body; p["isAcceptingJobs"] != nil || !absent(p["isShared"]) || len(p["capabilities"].(map[string]any)) != 0 {
+		if p := o.call(200, "GET", at, nil).body; p["isAcceptingJobs"] != nil || !absent(p["isShared"]) ||
+			len(p["capabilities"].(map[string]any)) != 0 {
 			t.Errorf("%v", p)
 		}
 
