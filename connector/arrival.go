@@ -207,7 +207,9 @@ func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, ev trigger.E
 // again goes on with a job that has a record: a duplicate, a redelivery, or a
 // rival's work.
 func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState) error {
-	known := Entry{Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy, Mode: f.rec.Decision.Input.Mode}
+	known := Entry{
+		Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy, Mode: f.rec.Decision.Input.Mode,
+	}
 	switch {
 	case f.rec.State.Intent():
 		return w.effects.resume(ctx, f.rec, f.rev, d.Stored)
@@ -288,7 +290,8 @@ func (e *effects) publishArrival(ctx context.Context, rec *held.Record) error {
 // queue for another policy than the one that could not decide it, or because the
 // queue was a pull queue when it came; any for what was out of reach then.
 func (e *evaluator) needsDecision(entry Entry, q Queue) bool {
-	return entry.State == held.Held && ((q.Mode == ModeDirect && (entry.Policy != e.policy().Hash() || entry.Mode == ModePull)) || policy.Waits(entry.Reason))
+	return entry.State == held.Held && ((q.Mode == ModeDirect && (entry.Policy != e.policy().Hash() || entry.Mode == ModePull)) ||
+		policy.Waits(entry.Reason))
 }
 
 // sameTask compares the ids of tasks; an earlier version stored them as they came.

@@ -95,7 +95,9 @@ func purses(p *policy.Policy, balances []quota.Balance) []Purse {
 }
 
 // quote decides about a held job by what its record says of it.
-func (e *evaluator) quote(ctx context.Context, p *policy.Policy, rec *held.Record, device string, now time.Time) (policy.Decision, []quota.Balance) {
+func (e *evaluator) quote(ctx context.Context, p *policy.Policy, rec *held.Record, device string,
+	now time.Time,
+) (policy.Decision, []quota.Balance) {
 	d := rec.Audit()
 	d.At, d.Point, d.Device = now, string(policy.Release), device
 	d.Input.Mode = ModePull
@@ -176,7 +178,9 @@ func (w *Worker) Standing(ctx context.Context, a quota.Account) (Standing, error
 		return out, fmt.Errorf("read account: %w", err)
 	}
 	for _, b := range list {
-		out.Balances = append(out.Balances, Balance{b.Names, b.Limit, b.Carried, b.Adjusted, b.Spent, b.Reserved, b.Left, b.Overdraft, b.Start, b.Renews})
+		out.Balances = append(out.Balances, Balance{
+			b.Names, b.Limit, b.Carried, b.Adjusted, b.Spent, b.Reserved, b.Left, b.Overdraft, b.Start, b.Renews,
+		})
 	}
 	return out, nil
 }

@@ -129,7 +129,8 @@ func (e *effects) atDestination(ctx context.Context, rec *held.Record) (bool, er
 // lateIn reports whether a job that was to be aborted shows that it was redirected
 // by an earlier try.
 func redirectedEarlier(rec *held.Record, job graph.Job) bool {
-	return rec.State == held.Aborting && rec.Release != nil && (job.RedirectedTo != "" || taskOfState(job.Tasks, rec.Task, graph.TaskCompleted))
+	return rec.State == held.Aborting && rec.Release != nil &&
+		(job.RedirectedTo != "" || taskOfState(job.Tasks, rec.Task, graph.TaskCompleted))
 }
 
 func taskOfState(tasks []graph.Task, id string, state graph.TaskState) bool {

@@ -436,7 +436,9 @@ func chosen(o Order, rec *held.Record) policy.Settings {
 // ask finds out, in the order in which an answer is sure: whose job it is,
 // whether the device can print, what rules at arrival say if they could not be
 // asked then, and what those at release say.
-func (r *Releaser) evaluate(ctx context.Context, o Order, rec *held.Record, job graph.Job, at *destination) (evaluation, policy.Decision, *policy.Decision, error) {
+func (r *Releaser) evaluate(ctx context.Context, o Order, rec *held.Record, job graph.Job,
+	at *destination,
+) (evaluation, policy.Decision, *policy.Decision, error) {
 	q, _ := r.queues.at(rec.Printer)
 	eval := r.evaluator.newEvaluation(job, q, time.Now())
 	eval.pages, eval.paid = rec.Pages, rec.Charge

@@ -37,7 +37,8 @@ func (e *effects) resume(ctx context.Context, rec held.Record, rev uint64, heard
 		if !ok {
 			return errBusy
 		}
-		e.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)), zap.Int("attempt", rec.Intent.Attempt))
+		e.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)),
+			zap.Int("attempt", rec.Intent.Attempt))
 	}
 	_, err := e.carryOut(ctx, rec, rev, effectOptions{startedAt: heard, redelivered: !heard.IsZero(), verifyFirst: true})
 	return err

@@ -236,7 +236,8 @@ func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, e
 			return w.giveUp(ctx, d, ev, deadAttempts, err)
 		}
 		pause = retryAfter(n)
-		w.log.Warn("task comes again", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.Int("attempt", n), zap.Duration("after", pause), zap.Error(err))
+		w.log.Warn("task comes again", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.Int("attempt", n),
+			zap.Duration("after", pause), zap.Error(err))
 	}
 	pause = max(pause, asked(err))
 	w.attempts.again(ev.Task, pause, time.Now())
@@ -286,6 +287,7 @@ func (w *Worker) giveUp(ctx context.Context, d bus.Delivery, ev trigger.Event, r
 	}
 	w.attempts.done(ev.Task)
 	w.Metrics.dead.WithLabelValues(reason).Inc()
-	w.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason), zap.Int("attempt", d.Attempt), zap.NamedError("cause", cause))
+	w.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason),
+		zap.Int("attempt", d.Attempt), zap.NamedError("cause", cause))
 	return bus.Done()
 }

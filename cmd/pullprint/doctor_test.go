@@ -141,7 +141,10 @@ func TestDoctor(t *testing.T) {
 		"a handshake that fails": {
 			func(n *patient) { n.define(); n.edit(n.hook.URL, "http://127.0.0.1:1") },
 			[]string{"--handshake"},
-			[]string{"failed   handshake      Graph does not get its question back from http://127.0.0.1:1", "-> let https from the internet through"},
+			[]string{
+				"failed   handshake      Graph does not get its question back from http://127.0.0.1:1",
+				"-> let https from the internet through",
+			},
 			true,
 		},
 		"a name that is none": {

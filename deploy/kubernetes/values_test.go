@@ -34,8 +34,10 @@ func TestBadValues(t *testing.T) {
 			"config.tenant_id is missing", "config.auth.client_id is missing", "config.webhook.public_url is missing", "config.queues is missing",
 			"nats.url is missing: with mode cluster name the NATS servers",
 		}},
-		{single, "mode=singel,imag.tag=2,image.tga=2,image.digest=sha256:12,image.repository=registry.example.com/pullprint:1,config.qeues=x,config.cloud=china," +
-			"terminationGracePeriodSeconds=10,nats.replicas=2,nats.url=nats://me:secret@nats:4222,networkPolicy.admin.from[0].namespace=x,existingSecret=My_Secret", []string{
+		{single, "mode=singel,imag.tag=2,image.tga=2,image.digest=sha256:12," +
+			"image.repository=registry.example.com/pullprint:1,config.qeues=x,config.cloud=china," +
+			"terminationGracePeriodSeconds=10,nats.replicas=2,nats.url=nats://me:secret@nats:4222," +
+			"networkPolicy.admin.from[0].namespace=x,existingSecret=My_Secret", []string{
 			"at '/mode': value must be one of 'single', 'cluster'", "additional properties 'imag' not allowed",
 			"at '/image': additional properties 'tga' not allowed",
 			"at '/image/digest'", "at '/image/repository'", "at '/config': additional properties 'qeues' not allowed",
@@ -49,7 +51,8 @@ func TestBadValues(t *testing.T) {
 			"config.nats.url is set by the chart: leave it out, and use nats.url beside config",
 			"config.admin.tls is set by the chart: leave it out, and use tls.admin.existingSecret beside config",
 		}},
-		{single, "workloadIdentity.enabled=true,config.auth.client_secret_file=x,autoscaling.enabled=true,nats.url=nats://nats:4222,ingress.enabled=true,tls.webhook.existingSecret=x", []string{
+		{single, "workloadIdentity.enabled=true,config.auth.client_secret_file=x,autoscaling.enabled=true," +
+			"nats.url=nats://nats:4222,ingress.enabled=true,tls.webhook.existingSecret=x", []string{
 			"config.auth.client_secret_file and workloadIdentity.enabled: leave one of them out",
 			"autoscaling.enabled with mode single: one store has one daemon",
 			"nats.url with mode single: NATS is in the pod", "ingress.enabled and tls.webhook.existingSecret",
