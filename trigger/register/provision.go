@@ -112,7 +112,7 @@ func (pr *Provisioner) findUnconfirmed(ctx context.Context, v *VirtualPrinter, c
 		case time.Since(began) > unconfirmedTimeout:
 			return fmt.Errorf("make the printer: %w; whether it is made is not known: run this again in a few minutes", cause)
 		}
-		transport.Sleep(ctx, pollFirst)
+		_ = transport.Sleep(ctx, pollFirst) // ctx is looked at above
 	}
 }
 

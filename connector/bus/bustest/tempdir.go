@@ -20,7 +20,8 @@ const (
 func TempDir(tb testing.TB) string {
 	tb.Helper()
 	var fs syscall.Statfs_t
-	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memoryDir, &fs) != nil || fs.Bavail*uint64(fs.Bsize) < memoryFree { //nolint:gosec // never negative
+	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memoryDir, &fs) != nil ||
+		fs.Bavail*uint64(fs.Bsize) < memoryFree {
 		return tb.TempDir()
 	}
 	dir, err := os.MkdirTemp(memoryDir, "pullprint-test-")
