@@ -168,7 +168,7 @@ func TestWrong404(t *testing.T) {
 
 // A job that is over for certain does not come back, although Graph goes on to list
 // its task as waiting.
-func TestWhatIsOverStaysOver(t *testing.T) {
+func TestFinishedJobsStayFinished(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		k := graphtest.Calm()
 		k.AbortEndsTask = 0

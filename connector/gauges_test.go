@@ -67,7 +67,7 @@ func TestWaiting(t *testing.T) {
 }
 
 // A replica that sweeps no more tells nothing of what only the sweep knows.
-func TestRest(t *testing.T) {
+func TestGaugesOfFormerSweeper(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	m := NewMetrics(reg, []Queue{{Name: "Follow-Me"}})
 	m.reserved.Set(3)

@@ -239,7 +239,7 @@ func TestPageGoesOn(t *testing.T) {
 }
 
 // Positions of jobs that are gone don't gather.
-func TestOrderForgets(t *testing.T) {
+func TestIndexOrderIsCompacted(t *testing.T) {
 	x := newIndex()
 	for i := range 20 * minStale {
 		e := Entry{Ref: held.Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0)}

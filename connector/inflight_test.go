@@ -244,7 +244,7 @@ func TestKillsWhileAnotherWaits(t *testing.T) {
 
 // Of many that were under way together each time the process died, only the one
 // that it died at is given up.
-func TestOnlyTheCulpritIsGivenUp(t *testing.T) {
+func TestOnlyTheCrashingJobIsGivenUp(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		var all []bus.Delivery

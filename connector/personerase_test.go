@@ -65,7 +65,7 @@ func keep(t *testing.T, kv *bus.KV, key, value string) {
 
 // A word that stands somewhere in what is stored, or the id of something else, is
 // nobody: nothing is changed, and nothing is exported.
-func TestEraseNobody(t *testing.T) {
+func TestEraseUnknownPerson(t *testing.T) {
 	b := bustest.Open(t)
 	plant(t, b, time.Now())
 	keep(t, b.State(), "trigger.definition", `{"id":"`+westID+`","name":"pullprint","app":"`+appID+`"}`)

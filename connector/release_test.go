@@ -145,7 +145,7 @@ func TestManyTapsAtOnce(t *testing.T) {
 }
 
 // What keeps a job from its printer, and what its owner is told.
-func TestKept(t *testing.T) {
+func TestKeptReleases(t *testing.T) {
 	for name, c := range map[string]struct {
 		before func(w *world)
 		policy string

@@ -205,7 +205,7 @@ func TestDeadLetters(t *testing.T) {
 }
 
 // 64 deliveries of one job at once: one effect, one record, nobody fails.
-func TestRivals(t *testing.T) {
+func TestConcurrentDeliveries(t *testing.T) {
 	for _, e := range ends {
 		t.Run(e.name, func(t *testing.T) {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())

@@ -168,7 +168,7 @@ func TestEachAlertIsTested(t *testing.T) {
 
 // A rule test that passes with a broken alert tests nothing: each alert is made never
 // to fire, and always, and a test has to fail both times.
-func TestRulesBite(t *testing.T) {
+func TestBrokenAlertsFail(t *testing.T) {
 	if !*withBroken {
 		t.Skip("slow; asked for by -rules.break")
 	}

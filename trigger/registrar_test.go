@@ -279,7 +279,7 @@ func TestRecreatesWhenRenewalFindsItGone(t *testing.T) {
 	})
 }
 
-func TestPastIsForgotten(t *testing.T) {
+func TestFormerSubscriptionsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, s := newFakeGraph(), newMapState()
 		p := start(t, s, g, processOptions{})

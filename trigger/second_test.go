@@ -10,7 +10,7 @@ import (
 
 // Graph has one subscription to a resource, whatever its URL. One of ours that nobody
 // can use any more gives way within moments; one to something else is left alone.
-func TestOneInTheWay(t *testing.T) {
+func TestUnknownSubscriptionIsReplaced(t *testing.T) {
 	for name, c := range map[string]struct {
 		url   string
 		fresh bool // the state is lost

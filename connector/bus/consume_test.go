@@ -153,7 +153,7 @@ func TestDrain(t *testing.T) {
 }
 
 // A server that holds messages back looks like a stalled consumer.
-func TestStall(t *testing.T) {
+func TestStalledConsumer(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		reg, o := withRegistry()
 		b := bustest.Open(t, bustest.With(o))

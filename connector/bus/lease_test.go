@@ -58,7 +58,7 @@ func TestLeaseHandover(t *testing.T) {
 }
 
 // When its holder dies the lease ends by itself, soon, but not before its time.
-func TestLeaseOfTheDead(t *testing.T) {
+func TestLeaseOfDeadHolder(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		b := bustest.Open(t)
 		mustSet(t, b.State(), leaseKey, "dead", 0, 15*time.Second)

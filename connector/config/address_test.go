@@ -90,7 +90,7 @@ func TestOtherAddresses(t *testing.T) {
 
 // Two servers of one process must not want the same port of the same address,
 // however it is written.
-func TestClash(t *testing.T) {
+func TestSameAddressTwice(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want bool

@@ -273,8 +273,8 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// TestImportsBite shows that each rule refuses what it is there for, and nothing else.
-func TestImportsBite(t *testing.T) {
+// TestImportRulesRefuse shows that each rule refuses what it is there for, and nothing else.
+func TestImportRulesRefuse(t *testing.T) {
 	const graph, sim, nats = clientPath, graphtestPath, "github.com/nats-io/nats.go/jetstream"
 	for _, c := range []struct {
 		file, imports string
@@ -339,8 +339,8 @@ func TestImportsBite(t *testing.T) {
 	}
 }
 
-// TestHouseBites gives the whole check a small module with one wrong of each kind.
-func TestHouseBites(t *testing.T) {
+// TestImportsCheckFails gives the whole check a small module with one wrong of each kind.
+func TestImportsCheckFails(t *testing.T) {
 	file := func(src string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(src)} }
 	wrong, read, err := checkHouse(fstest.MapFS{
 		"go.mod":                     file("module pullprint\n"),

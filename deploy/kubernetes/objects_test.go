@@ -280,7 +280,7 @@ func TestSelectors(t *testing.T) {
 
 // The ingress lets /graph/ in and nothing else; a ServiceMonitor finds the service of the
 // metrics and no other.
-func TestDoors(t *testing.T) {
+func TestIngressAndServiceMonitor(t *testing.T) {
 	ingresses, monitors := 0, 0
 	for _, r := range all(t) {
 		for _, o := range r.objects {

@@ -269,7 +269,7 @@ func (k *reborn) CompareAndSet(ctx context.Context, key string, value []byte, re
 
 // The history of an account that was there before has no holes, also at the same
 // time of day, and in another process.
-func TestHistoryOfASecondLife(t *testing.T) {
+func TestHistoryOfRecreatedAccount(t *testing.T) {
 	kv, h := &reborn{Memory: &quotatest.Memory{}}, &quotatest.History{}
 	l, other := quota.NewLedger(kv, h), quota.NewLedger(kv, h)
 	c := quotatest.Weekly("ada", 500)

@@ -222,7 +222,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 	})
 }
 
-func TestTokenRefusedForGoodLeavesTheAuthorityInPeace(t *testing.T) {
+func TestTokenRefusedForGoodIsNotRequestedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &office{graph: func(int, *http.Request) (*http.Response, error) {
 			return refusal(401, "InvalidAuthenticationToken"), nil

@@ -184,7 +184,7 @@ func TestRefusalCloses(t *testing.T) {
 }
 
 // The time of a request begins with its first byte.
-func TestBegan(t *testing.T) {
+func TestRequestBeginsWithFirstByte(t *testing.T) {
 	began := make(chan time.Time, 1)
 	srv := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { began <- Began(req) })}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -47,7 +47,7 @@ func troubles(t testing.TB) []trouble {
 
 // A document that is not as it should be has as many pages as ordinary readers
 // print of it, or is unknown where they differ. A wrong number is never right.
-func TestTroubles(t *testing.T) {
+func TestIrregularDocuments(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range troubles(t) {
 		seen[c.path] = true

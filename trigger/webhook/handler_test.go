@@ -296,7 +296,7 @@ func TestNotReady(t *testing.T) {
 
 // The news of a subscription may be slower than its first notification. However
 // many items are refused, a POST costs one look at the state.
-func TestFasterThanTheWatch(t *testing.T) {
+func TestNotificationBeforeStateIsWatched(t *testing.T) {
 	w := newWorld(t, "https://print.example.com")
 	defer w.follow(t)()
 	w.state.mu.Lock()

@@ -148,7 +148,7 @@ func TestOpenQuestions(t *testing.T) {
 	}
 }
 
-func TestAuditBites(t *testing.T) {
+func TestAuditDetectsViolations(t *testing.T) {
 	o := newOffice(t, Calm())
 	id := o.submit(JobSpec{})
 	o.call(204, "POST", jobPath(id)+"/abort", nil)

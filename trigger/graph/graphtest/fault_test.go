@@ -128,7 +128,7 @@ func fates(t *testing.T, seed uint64) []string {
 	return out
 }
 
-func TestSameSeedSameFate(t *testing.T) {
+func TestSameSeedSameFaults(t *testing.T) {
 	one, again, other := fates(t, 7), fates(t, 7), fates(t, 8)
 	if !slices.Equal(one, again) {
 		t.Error("the same seed gave another run")
@@ -145,7 +145,7 @@ func TestSameSeedSameFate(t *testing.T) {
 }
 
 // The fate of one object's calls does not depend on what happens to others in between.
-func TestFateIsPerObject(t *testing.T) {
+func TestFaultsArePerObject(t *testing.T) {
 	run := func(between int) []int {
 		o := newOffice(t, quiet(func(k *Knobs) { k.Throttle = 0.5 }))
 		id, other := o.submit(JobSpec{}), o.submit(JobSpec{})
