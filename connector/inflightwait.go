@@ -35,7 +35,7 @@ func (f *inflight) waitLong(ctx context.Context) (done func()) {
 	t := time.AfterFunc(shortWait, func() {
 		defer close(noted)
 		if err := recovery.Catch(func() error { f.waits(ctx, n, 1); return nil }); err != nil {
-			f.log.Error("note of a wait not written", zap.String("job", n.key), zap.Error(err))
+			f.log.Debug("note of a wait not written", zap.String("job", n.key), zap.Error(err))
 		}
 	})
 	return func() {

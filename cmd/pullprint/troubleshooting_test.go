@@ -54,12 +54,8 @@ func (o told) call(call *ast.CallExpr) {
 	if !ok || len(call.Args) == 0 {
 		return
 	}
-	lit, ok := call.Args[0].(*ast.BasicLit)
-	if !ok || lit.Kind != token.STRING {
-		return
-	}
-	text, err := strconv.Unquote(lit.Value)
-	if err != nil {
+	text, ok := textOf(call.Args[0])
+	if !ok {
 		return
 	}
 	switch from, name := sel.X, sel.Sel.Name; {
@@ -70,6 +66,20 @@ func (o told) call(call *ast.CallExpr) {
 	case slices.Contains([]string{"Info", "Warn", "Error"}, name) && len(call.Args) >= 1 && isLogger(from):
 		o.events[text] = name
 	}
+}
+
+// textOf is the text of a literal, or of several that are joined by +.
+func textOf(x ast.Expr) (string, bool) {
+	switch x := x.(type) {
+	case *ast.BasicLit:
+		text, err := strconv.Unquote(x.Value)
+		return text, err == nil && x.Kind == token.STRING
+	case *ast.BinaryExpr:
+		left, ok := textOf(x.X)
+		right, also := textOf(x.Y)
+		return left + right, ok && also && x.Op == token.ADD
+	}
+	return "", false
 }
 
 func isZap(x ast.Expr) bool {

@@ -60,6 +60,7 @@ func (s *shift) hold(n int) (ids []graphtest.JobID) {
 		ids = append(ids, s.print(graphtest.JobSpec{Printer: pullID}))
 	}
 	s.await("jobs held", 10*time.Second, func() bool { return len(s.all()) == before+n })
+	pass(time.Millisecond) // the index knows them too
 	return ids
 }
 

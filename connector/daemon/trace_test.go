@@ -263,7 +263,12 @@ func (tr *trace) text() string {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.catchUp()
-	lines := slices.Clone(tr.lines)
+	told := map[string]bool{}
+	lines := slices.DeleteFunc(slices.Clone(tr.lines), func(l string) bool {
+		again := told[l] && strings.HasPrefix(l, "publish tasks.") // a duplicate, which comes at any time
+		told[l] = true
+		return again
+	})
 	for from := 0; from < len(lines); {
 		n := slices.IndexFunc(lines[from:], func(l string) bool { return !strings.HasPrefix(l, "graph   GET ") })
 		if n < 0 {
