@@ -125,7 +125,8 @@ func TestWhatTheOutsideSees(t *testing.T) {
 			Paths map[string]map[string]json.RawMessage `json:"paths"`
 		}
 		s.ask(adminToken, "GET", "/v1/openapi.json", "", &file)
-		fill := strings.NewReplacer("{printer}", pullID, "{job}", kept[0].Job, "{account}", studentID, "{user}", studentID, "{device}", "hq-2-west")
+		fill := strings.NewReplacer("{printer}", pullID, "{job}", kept[0].Job, "{account}", studentID, "{user}", studentID, "{device}",
+			"hq-2-west")
 		for _, path := range slices.Sorted(maps.Keys(file.Paths)) {
 			if _, ok := file.Paths[path]["get"]; ok {
 				ask("GET", fill.Replace(path), "")
