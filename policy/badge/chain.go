@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Config is the badges section of the configuration.
@@ -156,12 +157,24 @@ func parseStep(text string) (step, error) {
 // Apply makes a number canonical. Control and format characters never count; those of
 // white space are a space. An error wraps ErrNumber and names the step
 // that failed, not the number.
-func (c Chain) Apply(number string) (string, error) { return c.apply(visible(number)) }
+func (c Chain) Apply(number string) (string, error) {
+	if !whole(number) {
+		return "", fmt.Errorf("%w: characters of it were lost: it is not in UTF-8, or was converted to it from something "+
+			"else; send it in UTF-8", ErrNumber)
+	}
+	return c.apply(visible(number))
+}
+
+// whole reports whether no character of a text was lost. What is not UTF-8, and what JSON
+// and other decoders put in its place (U+FFFD), would make one number of several.
+func whole(text string) bool {
+	return !strings.ContainsRune(text, utf8.RuneError) // of what is not UTF-8, too
+}
 
 // applyAsBefore is Apply as an earlier version did it, with the characters that nobody
 // sees: badges that were enrolled so are found by it. ok is false when nothing is other.
 func (c Chain) applyAsBefore(number string) (canonical string, ok bool) {
-	if visible(number) == number {
+	if visible(number) == number || !whole(number) {
 		return "", false
 	}
 	canonical, err := c.apply(number)

@@ -17,18 +17,21 @@ import (
 // skipped is how many lines are before the one with the names.
 func openCSV(r io.Reader) (c *csv.Reader, skipped int, err error) {
 	in := bufio.NewReader(r)
-	start, err := in.Peek(3)
+	start, err := in.Peek(4096)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, 0, fmt.Errorf("read CSV: %w", err)
 	}
 	switch mark := string(start); {
-	case mark == "\ufeff":
+	case binary(mark):
+		return nil, 0, notCSV
+	case strings.HasPrefix(mark, "\ufeff"):
 		_, _ = in.Discard(3)
 	case strings.HasPrefix(mark, "\xff\xfe"), len(mark) > 1 && mark[0] != 0 && mark[1] == 0:
 		in = bufio.NewReader(&fromUTF16{in: in})
 	case strings.HasPrefix(mark, "\xfe\xff"), len(mark) > 1 && mark[0] == 0 && mark[1] != 0:
 		in = bufio.NewReader(&fromUTF16{in: in, big: true})
 	}
+	in = bufio.NewReader(&onlyText{in: in, line: 1})
 	head, err := in.Peek(256)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 		return nil, 0, fmt.Errorf("read CSV: %w", err)
@@ -52,6 +55,66 @@ func openCSV(r io.Reader) (c *csv.Reader, skipped int, err error) {
 		c.Comma = comma
 	}
 	return c, skipped, nil
+}
+
+// notCSV says that a file is a spreadsheet's own, a picture or something else that has no
+// lines.
+var notCSV = ImportError{{1, "", "this is not a CSV file; save or export it as CSV UTF-8, and import that"}}
+
+// binary reports whether the beginning of a file shows that it is no text: a workbook, old
+// or new (which is a zip), another known kind, or NUL among what is no UTF-8.
+func binary(start string) bool {
+	for _, magic := range []string{"PK\x03\x04", "\xd0\xcf\x11\xe0", "%PDF-", "\x1f\x8b"} {
+		if strings.HasPrefix(start, magic) {
+			return true
+		}
+	}
+	wide := len(start) > 1 && (start[0] == 0) != (start[1] == 0) || strings.HasPrefix(start, "\xff\xfe") ||
+		strings.HasPrefix(start, "\xfe\xff") // UTF-16, with or without its mark
+	body := start[:max(0, len(start)-utf8.UTFMax)] // the last character may be cut off
+	return !wide && strings.ContainsRune(body, 0) && !utf8.ValidString(body)
+}
+
+// onlyText passes UTF-8 on and ends at the first character that is none: as U+FFFD, in
+// whose place it would be read, different numbers would be one.
+type onlyText struct {
+	in   *bufio.Reader
+	line int
+	text []byte // not yet read
+	err  error  // once there was one, it stays
+}
+
+// Read implements io.Reader.
+func (o *onlyText) Read(p []byte) (n int, err error) {
+	for {
+		m := copy(p[n:], o.text)
+		n, o.text = n+m, o.text[m:]
+		switch {
+		case n == len(p) || n > 0 && o.in.Buffered() == 0:
+			return n, nil
+		case o.err != nil:
+			return n, o.err
+		}
+		o.next()
+	}
+}
+
+func (o *onlyText) next() {
+	r, size, err := o.in.ReadRune()
+	switch {
+	case err != nil:
+		o.err = err
+		return
+	case r == utf8.RuneError && size == 1:
+		o.err = ImportError{{
+			o.line, "", "there is a character that is neither UTF-8 nor UTF-16: the file was saved in another encoding, as " +
+				"Windows-1252, in which Excel writes \"CSV\"; save it as \"CSV UTF-8\", and import that",
+		}}
+		return
+	case r == '\n':
+		o.line++
+	}
+	o.text = utf8.AppendRune(o.text[:0], r)
 }
 
 // fromUTF16 makes UTF-8 of UTF-16, without a byte order mark at its beginning.
