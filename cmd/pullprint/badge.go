@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -31,12 +33,29 @@ see it.`,
 	return cmd
 }
 
-// readNumber reads a card number from a line of the input.
+// readNumber reads a card number: a line that somebody types or a reader does, or all of
+// what is piped in, which has to be one number.
 func readNumber(cmd *cobra.Command) (string, error) {
-	in := stdin(cmd, "Hold the badge to the reader, or type its number and press Enter.")
-	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
+	in := bufio.NewReader(io.LimitReader(stdin(cmd, "Hold the badge to the reader, or type its number and press Enter."),
+		4096))
+	line, err := in.ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the badge: %w", err)
+	}
+	var more []byte
+	if !terminal(cmd) {
+		if more, err = io.ReadAll(in); err != nil {
+			return "", fmt.Errorf("read the badge: %w", err)
+		}
+	}
+	switch more = bytes.TrimSpace(more); {
+	case strings.TrimSpace(line) != "" && len(more) > 0:
+		return "", usageError{errors.New("standard input has more than one line, and a badge is one; enrol several with " +
+			"`pullprint badge import FILE`")}
+	case len(more) > 0:
+		return "", usageError{errors.New("the first line of standard input is empty; the number of the badge has to stand there")}
+	case !utf8.ValidString(line): // JSON would put the same character in the place of each that is none
+		return "", usageError{errors.New("the number on standard input is not in UTF-8; pipe it in as UTF-8")}
 	}
 	if strings.TrimSpace(line) == "" {
 		return "", usageError{errors.New("no badge on standard input; hold it to a typing reader, or: pipe its number in")}
@@ -198,8 +217,9 @@ func badgeImport(f *apiFlags) *cobra.Command {
 		Use: "import FILE", Short: "Enrol the badges of a CSV file: all, or none if a row is wrong",
 		Long: `Reads a CSV file, or standard input for -. Its first line names the columns:
 badge, owner (an Entra object id or a user name), and if need be user_principal_name and
-expires (2026-12-24, or 2026-12-24T12:00:00Z). Commas, semicolons and tabs, UTF-8 and
-UTF-16 are read. All rows are checked before any is stored: a number that a spreadsheet
+expires (2026-12-24T12:00:00Z, or 2026-12-24, which is the last day, in the zone of the
+policy or else of the daemon's machine). Commas, semicolons and tabs, UTF-8 and
+UTF-16 are read; Excel's "CSV" is neither, and its "CSV UTF-8" is. All rows are checked before any is stored: a number that a spreadsheet
 has changed, as 2.74815E+15, is refused.`,
 		Args: wants("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -222,6 +242,10 @@ has changed, as 2.74815E+15, is refused.`,
 				return printJSON(cmd.OutOrStdout(), out)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s enrolled\n", counted(out.Enrolled, "badge"))
+			if out.DatesIn != "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "a date alone in expires is the last day: such a badge ends with it, in %s\n",
+					out.DatesIn)
+			}
 			return nil
 		},
 	}

@@ -36,6 +36,9 @@ type Imported struct {
 	Enrolled int `json:"enrolled"`
 	// Warnings are the rows that were enrolled although their numbers are odd.
 	Warnings []*badge.RowError `json:"warnings,omitempty"`
+	// DatesIn is set when a row tells the end of its badge as a date alone: the badge is
+	// valid until that day ends in this time zone.
+	DatesIn string `json:"dates_in,omitempty"`
 }
 
 func (a *API) listBadges(r *request) (any, error) {
@@ -176,9 +179,12 @@ func (a *API) importBadges(r *request) (any, error) {
 		return nil, err
 	}
 	var out Imported
+	zone := a.zone()
 	out.Enrolled, err = a.Badges.Import(r.Context(), r.Body, badge.Enrolment{
 		By: r.caller.Name, Now: time.Now(), Replace: q.Get("replace") == "true", AsIs: q.Get("as_is") == "true",
 		Warned: func(rows []*badge.RowError) { out.Warnings = rows },
+		Zone:   zone,
+		Dated:  func() { out.DatesIn = zoneName(zone, time.Now()) },
 	})
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {

@@ -107,19 +107,30 @@ func scriptOfStation() (string, error) {
 	return "/assets/station.js?v=" + hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
 
+// zone is the one in which the policy counts, or else that of this machine.
+func (a *API) zone() *time.Location {
+	zone := time.UTC
+	if a.Worker != nil {
+		zone = a.Worker.Policy().Zone()
+	}
+	if zone == time.UTC { // also when the policy says nothing
+		return time.Local
+	}
+	return zone
+}
+
+// zoneName names a zone to people; that of the machine by what its clock shows.
+func zoneName(zone *time.Location, now time.Time) string {
+	if zone == time.Local {
+		return now.In(zone).Format("MST (-07:00), the zone of the machine")
+	}
+	return zone.String()
+}
+
 // times are what templates can say about times: in the zone in which the policy
 // counts, or else in that of this machine, which stands beside.
 func (p *Pages) times() template.FuncMap {
-	zone := func() *time.Location {
-		zone := time.UTC
-		if p.api.Worker != nil {
-			zone = p.api.Worker.Policy().Zone()
-		}
-		if zone == time.UTC { // also when the policy says nothing
-			return time.Local
-		}
-		return zone
-	}
+	zone := p.api.zone
 	in := func(layout string) func(t time.Time) string {
 		return func(t time.Time) string { return t.In(zone()).Format(layout) }
 	}

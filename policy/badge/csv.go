@@ -67,6 +67,7 @@ func (e ImportError) told() ImportError {
 type row struct {
 	line   int
 	number string
+	dated  bool // its end is a date alone
 	Enrolment
 }
 
@@ -101,6 +102,9 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 	}
 	if len(wrong) > 0 {
 		return 0, wrong.told()
+	}
+	if e.Dated != nil && slices.ContainsFunc(rows, func(r row) bool { return r.dated }) {
+		e.Dated()
 	}
 	var odd ImportError
 	enrolled, err = side(ctx, rows, func(ctx context.Context, row row) error {
@@ -264,6 +268,20 @@ func header(c *csv.Reader) (at map[string]int, wrong ImportError, err error) {
 // someOwner stands for an owner that is looked up later.
 const someOwner = "00000000-0000-0000-0000-000000000000"
 
+// endOfDay is the last second of a date: whoever writes the last day of a badge means that
+// it is valid on that day. A list of badges shows the day so, and not the one after.
+func endOfDay(date string, zone *time.Location) (time.Time, error) {
+	day, err := time.Parse(time.DateOnly, date)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if zone == nil {
+		zone = time.UTC
+	}
+	y, m, d := day.Date()
+	return time.Date(y, m, d, 23, 59, 59, 0, zone).UTC(), nil
+}
+
 func (reg *Registry) row(fields []string, at map[string]int, line int, e Enrolment) (row, ImportError) {
 	get := func(name string) string {
 		if i, ok := at[name]; ok && i < len(fields) {
@@ -285,9 +303,10 @@ func (reg *Registry) row(fields []string, at map[string]int, line int, e Enrolme
 	if text := get("expires"); text != "" {
 		var err error
 		if r.Expires, err = time.Parse(time.RFC3339, text); err != nil {
-			if r.Expires, err = time.Parse(time.DateOnly, text); err != nil {
+			if r.Expires, err = endOfDay(text, e.Zone); err != nil {
 				wrong = append(wrong, &RowError{line, "expires", "not a time as 2026-12-24T12:00:00Z or a date as 2026-12-24"})
 			}
+			r.dated = err == nil
 		}
 	}
 	check := r.Enrolment

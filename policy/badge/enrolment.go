@@ -42,7 +42,11 @@ type Enrolment struct {
 	// Warned, when set, is told after an import of the rows whose numbers are odd, as
 	// Badge.Warning tells of one badge.
 	Warned func(rows []*RowError)
-	Now    time.Time
+	// Zone is where the day of a date alone ends that a CSV file gives as the end of a
+	// badge; nil is UTC. Dated, when set, is told that an import has such a date.
+	Zone  *time.Location
+	Dated func()
+	Now   time.Time
 }
 
 func (e Enrolment) check() error {
