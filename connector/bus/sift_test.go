@@ -54,9 +54,7 @@ func TestUnknownDuplicatesInBatches(t *testing.T) {
 			if first.Load() != int64(n-known) || duplicates.Load() != int64(known) {
 				t.Errorf("%d stored and %d duplicates, want %d and %d", first.Load(), duplicates.Load(), n-known, known)
 			}
-			if pending, _, err := b.Lag(t.Context()); pending != n || err != nil {
-				t.Errorf("%d tasks pending, %v; want %d", pending, err, n)
-			}
+			mustLag(t, b, n, 0)
 			if metric(t, reg, "pullprint_bus_batches_total", "refused") == 0 {
 				t.Error("no batch was refused: this test shows nothing")
 			}
