@@ -20,9 +20,11 @@ const (
 	// passes is how often it is tried to find the store standing still.
 	passes = 200
 	// holdAfter is how many passes are made before our own writers are held back,
-	// and holdFor how long they may be.
+	// holdFor how long they may be, and holdPause how long a replica that is behind
+	// gets until it is read again: a tenth of what a pass over a network takes.
 	holdAfter = 2
 	holdFor   = 2 * time.Second
+	holdPause = 5 * time.Millisecond
 )
 
 // Backup writes a copy of everything that is stored to w, while it is in use, and
@@ -54,9 +56,10 @@ func (b *Bus) Backup(ctx context.Context, w io.Writer) (held time.Duration, err 
 	if err != nil {
 		return 0, err
 	}
+	moving := ""
 	for n := 1; ; n++ {
 		if n > passes {
-			return 0, fmt.Errorf("%w: something is written all the time; try again when less is printed, or stop the daemons", ErrBusy)
+			return 0, fmt.Errorf("%w: %s is written to all the time; try again when less is printed, or stop the daemons", ErrBusy, moving)
 		}
 		if b.writers != nil && n > holdAfter {
 			held, err = c.passHeld(ctx)
@@ -65,11 +68,10 @@ func (b *Bus) Backup(ctx context.Context, w io.Writer) (held time.Duration, err 
 			}
 			break
 		}
-		quiet, err := c.pass(ctx)
-		if err != nil {
+		if moving, err = c.pass(ctx); err != nil {
 			return 0, err
 		}
-		if quiet {
+		if moving == "" {
 			break
 		}
 	}
@@ -148,24 +150,26 @@ func (c *cut) passHeld(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, holdFor)
 	defer cancel()
-	busy := fmt.Errorf("%w: writes were held back for %s, and no longer", ErrBusy, holdFor)
 	release, err := c.bus.holdWrites(ctx)
 	if err != nil {
-		return time.Since(began), busy
+		return time.Since(began), fmt.Errorf("%w: writes under way did not end within %s; try again", ErrBusy, holdFor)
 	}
 	defer release()
+	last := "the store"
 	for {
-		quiet, err := c.pass(ctx)
+		moving, err := c.pass(ctx)
 		held := time.Since(began)
 		switch {
 		case ctx.Err() != nil:
-			return held, busy
+			return held, fmt.Errorf("%w: %s was ahead of the copy all the while that writes were held back, which is %s at most; try again", ErrBusy, last, holdFor)
 		case err != nil:
 			return held, err
-		case quiet:
+		case moving == "":
 			c.bus.log.Info("store copied", zap.Duration("writes_held", held))
 			return held, nil
 		}
+		last = moving
+		c.bus.pause(ctx, holdPause)
 	}
 }
 
@@ -188,56 +192,64 @@ func (b *Bus) holdWrites(ctx context.Context) (release func(), err error) {
 	return release, nil
 }
 
-// pass copies what was written since the pass before, and reports whether nothing
-// was written while it did.
-func (c *cut) pass(ctx context.Context) (quiet bool, err error) {
+// pass copies what was written since the pass before. It names a stream that was written
+// to while it did, or that it has not read to the end; none when the copy is of one moment.
+func (c *cut) pass(ctx context.Context) (moving string, err error) {
 	if err := c.floor(ctx); err != nil {
-		return false, err
+		return "", err
 	}
 	before, err := c.look(ctx)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	for _, p := range schema(1) {
 		if before[p.cfg.Name] == nil {
 			continue
 		}
 		if err := c.copyNew(ctx, p.cfg.Name, before[p.cfg.Name].LastSeq); err != nil {
-			return false, fmt.Errorf("copy %s: %w", p.cfg.Name, err)
+			return "", fmt.Errorf("copy %s: %w", p.cfg.Name, err)
 		}
 	}
 	after, err := c.look(ctx)
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	quiet = true
 	for _, p := range schema(1) {
 		name := p.cfg.Name
-		is, was, end := after[name], before[name], c.trailer.Streams[name]
-		if is == nil || was == nil {
-			quiet = quiet && is == was
-			c.trailer.Streams[name] = end
-			continue
-		}
-		end.First, end.Last = is.FirstSeq, is.LastSeq
-		c.trailer.Streams[name] = end
-		if is.LastSeq != was.LastSeq || c.readers[name].last > was.LastSeq || c.kept(name) < is.Msgs {
-			quiet = false
-			continue
-		}
-		// Whoever was read from may be a replica that lags behind. The last message of a
-		// stream is there as long as any is; of a bucket, the leader knows.
-		if onlyGrows(name) {
-			quiet = quiet && (is.Msgs == 0 || c.readers[name].last == is.LastSeq)
-			continue
-		}
-		done, err := c.bus.nothingAfter(ctx, name, ">", c.readers[name].last)
+		whole, err := c.whole(ctx, name, before[name], after[name])
 		if err != nil {
-			return false, err
+			return "", err
 		}
-		quiet = quiet && done
+		if !whole {
+			moving = name
+		}
 	}
-	return quiet, nil
+	return moving, nil
+}
+
+// whole reports whether the copy has all that a stream had before a pass and after it.
+// What was stored last may have been removed again, by erasing a person or because it has
+// expired: then the stream's last sequence is that of no message.
+func (c *cut) whole(ctx context.Context, stream string, before, after *jetstream.StreamState) (bool, error) {
+	end, copied := c.trailer.Streams[stream], c.readers[stream].last
+	if before == nil || after == nil {
+		c.trailer.Streams[stream] = end
+		return before == after, nil
+	}
+	end.First, end.Last = after.FirstSeq, after.LastSeq
+	c.trailer.Streams[stream] = end
+	if after.LastSeq != before.LastSeq || copied > before.LastSeq {
+		return false, nil
+	}
+	// Whoever was read from may be a replica that lags behind: the leader knows.
+	none, err := c.bus.nothingAfter(ctx, stream, ">", copied)
+	if err != nil || !none {
+		return false, err
+	}
+	if has, holds := c.kept(stream), held(stream, after); has < holds {
+		return false, fmt.Errorf("%w: %s holds %d messages and gives out %d of them; `pullprint restore FILE` from a backup", ErrDamaged, stream, holds, has)
+	}
+	return true, nil
 }
 
 // nothingAfter asks the leader of a stream whether there is no message after a
@@ -266,7 +278,16 @@ func (b *Bus) nothingAfter(ctx context.Context, stream, filter string, sequence 
 	return false, fmt.Errorf("read the end of %s: %w", stream, answer.Error)
 }
 
-// kept is how many messages of a stream the copy has.
+// held is how many messages of a stream a copy must have: of a bucket one for each key,
+// also where an external server keeps older ones.
+func held(stream string, is *jetstream.StreamState) uint64 {
+	if onlyGrows(stream) {
+		return is.Msgs
+	}
+	return is.NumSubjects
+}
+
+// kept is how many of them the copy has.
 func (c *cut) kept(stream string) uint64 {
 	if onlyGrows(stream) {
 		return c.trailer.Streams[stream].Messages
