@@ -53,6 +53,26 @@ func OwnerID(ctx context.Context, d UserDirectory, field, user string) (string, 
 	return found.ID, nil
 }
 
+// NewOwnerID is OwnerID where something is stored for the person: Entra has to know an
+// object id, too, which may be that of a printer. When it can't be asked, the warning says
+// so: what is stored for an id of nobody is of use to nobody.
+func NewOwnerID(ctx context.Context, d UserDirectory, field, user string) (id, warning string, err error) {
+	id, err = OwnerID(ctx, d, field, user)
+	if _, given := graph.CanonicalGUID(user); err != nil || !given || d == nil {
+		return id, "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
+	defer cancel()
+	switch _, ok, err := d.User(ctx, id); {
+	case err != nil:
+		return id, "Entra could not be asked whether a user has the object ID in " + field + "; look at it once more", nil
+	case !ok:
+		return "", "", fmt.Errorf("%w: no user in Entra has the object ID in %s: it is mistyped, or that of a printer, a "+
+			"group or a deleted account", ErrInvalid, field)
+	}
+	return id, "", nil
+}
+
 // identity is a person: the object id in lower case, and the user names that are theirs
 // beyond doubt.
 type identity struct {

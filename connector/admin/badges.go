@@ -111,7 +111,7 @@ func (a *API) enrolBadge(r *request) (any, error) {
 	if in.Badge == "" || in.Owner == "" {
 		return nil, badRequest("badge and owner are needed")
 	}
-	owner, err := a.owner(r.Context(), "owner", in.Owner)
+	owner, warning, err := a.newOwner(r.Context(), "owner", in.Owner)
 	if err != nil {
 		return nil, err
 	}
@@ -121,10 +121,14 @@ func (a *API) enrolBadge(r *request) (any, error) {
 	if err := r.audit(r.Context(), Action{Owner: owner}); err != nil {
 		return nil, err
 	}
-	return a.Badges.Enrol(r.Context(), in.Badge, badge.Enrolment{
+	done, err := a.Badges.Enrol(r.Context(), in.Badge, badge.Enrolment{
 		Owner: owner, UserPrincipalName: in.UserPrincipalName, Expires: in.Expires, Replace: in.Replace, By: r.caller.Name,
 		Now: time.Now(),
 	})
+	if done.Warning == "" {
+		done.Warning = warning
+	}
+	return done, err
 }
 
 // revokeBody is the body of DELETE /v1/badges: one of its members says which.
@@ -214,7 +218,7 @@ func (a *API) issueCode(r *request) (any, error) {
 			return nil, badRequest("valid_for must be a duration, as 24h or 7d")
 		}
 	}
-	owner, err := a.owner(r.Context(), "owner", in.Owner)
+	owner, _, err := a.newOwner(r.Context(), "owner", in.Owner)
 	if err != nil {
 		return nil, err
 	}

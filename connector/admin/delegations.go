@@ -30,14 +30,16 @@ type delegationBody struct {
 }
 
 // people makes object ids of the persons that a body names.
-func (a *API) people(ctx context.Context, in *delegationBody) (err error) {
+func people(ctx context.Context, in *delegationBody,
+	find func(ctx context.Context, field, user string) (string, error),
+) (err error) {
 	if in.Owner == "" || in.To == "" {
 		return badRequest("owner and to are needed")
 	}
-	if in.Owner, err = a.owner(ctx, "owner", in.Owner); err != nil {
+	if in.Owner, err = find(ctx, "owner", in.Owner); err != nil {
 		return err
 	}
-	in.To, err = a.owner(ctx, "to", in.To)
+	in.To, err = find(ctx, "to", in.To)
 	return err
 }
 
@@ -46,7 +48,7 @@ func (a *API) putDelegation(r *request) (any, error) {
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	if err := a.people(r.Context(), &in); err != nil {
+	if err := people(r.Context(), &in, a.stored); err != nil {
 		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {
@@ -64,7 +66,7 @@ func (a *API) removeDelegation(r *request) (any, error) {
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	if err := a.people(r.Context(), &in); err != nil {
+	if err := people(r.Context(), &in, a.owner); err != nil {
 		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"pullprint/connector"
 	"pullprint/connector/held"
 )
@@ -18,6 +20,24 @@ func (a *API) owner(ctx context.Context, field, user string) (string, error) {
 		return "", nil
 	}
 	return connector.OwnerID(ctx, a.Users, field, user)
+}
+
+// newOwner is owner where something is stored for the person; see connector.NewOwnerID.
+func (a *API) newOwner(ctx context.Context, field, user string) (id, warning string, err error) {
+	if user == "" {
+		return "", "", nil
+	}
+	id, warning, err = connector.NewOwnerID(ctx, a.Users, field, user)
+	if warning != "" {
+		a.log.Warn("object id not looked up", zap.String("field", field))
+	}
+	return id, warning, err
+}
+
+// stored is newOwner for answers without warnings; the log has it.
+func (a *API) stored(ctx context.Context, field, user string) (string, error) {
+	id, _, err := a.newOwner(ctx, field, user)
+	return id, err
 }
 
 // exportPerson answers with everything that is known about a person.

@@ -70,6 +70,10 @@ func problemOf(err error) *problem {
 		return failure(http.StatusNotFound, "no-such-person", "There is no such person", err.Error())
 	case errors.Is(err, connector.ErrDirectory):
 		return failure(http.StatusServiceUnavailable, "no-directory", "The user name can't be looked up", err.Error())
+	case errors.Is(err, connector.ErrNumberDirectory):
+		p = failure(http.StatusServiceUnavailable, "no-directory", "The badge can't be looked up in Entra", err.Error())
+		p.retryAfter = 5 * time.Second
+		return p
 	case errors.Is(err, connector.ErrLeft):
 		return failure(http.StatusConflict, "left-over", "Not everything could be erased", err.Error())
 	case errors.Is(err, connector.ErrUnfinished):

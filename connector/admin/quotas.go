@@ -38,7 +38,8 @@ const (
 	maxWhy     = 200
 )
 
-func (a *API) accountOf(r *request) (quota.Account, error) {
+// accountOf is the account that a path names; find is owner or, to change it, stored.
+func accountOf(r *request, find func(ctx context.Context, field, user string) (string, error)) (quota.Account, error) {
 	key := r.PathValue("account")
 	if acc, err := quota.ParseAccount(key); err == nil && acc.Kind != quota.User {
 		return acc, nil
@@ -47,12 +48,12 @@ func (a *API) accountOf(r *request) (quota.Account, error) {
 		return quota.Account{}, badRequest("the account must be an Entra object ID (a GUID), a user name like " +
 			"anna@contoso.com, group.NAME or center.NAME")
 	}
-	id, err := a.owner(r.Context(), "account", key)
+	id, err := find(r.Context(), "account", key)
 	return quota.Account{Kind: quota.User, Name: id}, err
 }
 
 func (a *API) showQuota(r *request) (any, error) {
-	acc, err := a.accountOf(r)
+	acc, err := accountOf(r, a.owner)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ type quotaBody struct {
 }
 
 func (a *API) putQuota(r *request) (any, error) {
-	acc, err := a.accountOf(r)
+	acc, err := accountOf(r, a.stored)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ type adjustBody struct {
 }
 
 func (a *API) adjustQuota(r *request) (any, error) {
-	acc, err := a.accountOf(r)
+	acc, err := accountOf(r, a.stored)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +145,7 @@ func (a *API) adjustQuota(r *request) (any, error) {
 }
 
 func (a *API) quotaHistory(r *request) (any, error) {
-	acc, err := a.accountOf(r)
+	acc, err := accountOf(r, a.owner)
 	if err != nil {
 		return nil, err
 	}

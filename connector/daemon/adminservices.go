@@ -112,6 +112,7 @@ func (d *daemon) openBadges(ctx context.Context) (*badge.Registry, error) {
 		}
 		return u.ID, ok, err
 	})
+	registry.Consult(connector.EnrolmentDirectory(d.graph, cfg.EntraAttribute != ""))
 	switch err := registry.Check(ctx); {
 	case errors.Is(err, badge.ErrKeyChanged):
 		// Jobs are still taken in and held; those badges are unknown meanwhile.

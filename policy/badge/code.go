@@ -126,6 +126,9 @@ func (reg *Registry) Redeem(ctx context.Context, text, number string, now time.T
 	case err != nil && !errors.Is(err, ErrUnknown): // a damaged one may be somebody else's
 		return Badge{}, err
 	}
+	if err := reg.held(ctx, canonical, c.Owner); err != nil {
+		return Badge{}, err
+	}
 	ok, err := reg.kv.Delete(ctx, at, rev)
 	if err != nil {
 		return Badge{}, fmt.Errorf("use code: %w", err)
@@ -133,7 +136,11 @@ func (reg *Registry) Redeem(ctx context.Context, text, number string, now time.T
 	if !ok {
 		return Badge{}, ErrCode
 	}
-	return reg.Enrol(ctx, number, Enrolment{Owner: c.Owner, UserPrincipalName: c.UserPrincipalName, By: "code", Now: now})
+	e := Enrolment{Owner: c.Owner, UserPrincipalName: c.UserPrincipalName, By: "code", Now: now}
+	if err := e.check(); err != nil {
+		return Badge{}, err
+	}
+	return reg.enrol(ctx, number, canonical, e)
 }
 
 // IsCode reports whether a text has the form of a code, however it is typed.

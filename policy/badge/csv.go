@@ -82,11 +82,23 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 	if err != nil {
 		return 0, err
 	}
-	unknown, err := reg.resolveOwners(ctx, rows)
+	var odd ImportError
+	unknown, warning, err := reg.unknownRows(ctx, rows)
 	if err != nil {
 		return 0, err
 	}
+	if warning != nil {
+		odd = append(odd, warning)
+	}
 	wrong = append(wrong, unknown...)
+	if unknown, err = reg.resolveOwners(ctx, rows); err != nil {
+		return 0, err
+	}
+	held, err := reg.heldRows(ctx, rows)
+	if err != nil {
+		return 0, err
+	}
+	wrong = append(append(wrong, unknown...), held...)
 	var mu sync.Mutex
 	_, err = side(ctx, rows, func(ctx context.Context, row row) error {
 		taken, err := reg.taken(ctx, row)
@@ -106,9 +118,13 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 	if e.Dated != nil && slices.ContainsFunc(rows, func(r row) bool { return r.dated }) {
 		e.Dated()
 	}
-	var odd ImportError
 	enrolled, err = side(ctx, rows, func(ctx context.Context, row row) error {
-		enrolled, err := reg.Enrol(ctx, row.number, row.Enrolment)
+		row.Owner = canonicalOwner(row.Owner)
+		canonical, err := reg.chain.Apply(row.number)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", row.line, err)
+		}
+		enrolled, err := reg.enrol(ctx, row.number, canonical, row.Enrolment)
 		if err != nil {
 			return fmt.Errorf("line %d: %w", row.line, err)
 		}
@@ -149,18 +165,23 @@ const sideBySide = 64
 // side calls fn with every row, many at once, until one fails, and tells how many
 // succeeded and what failed first.
 func side(ctx context.Context, rows []row, fn func(context.Context, row) error) (done int, err error) {
+	return sideBy(ctx, sideBySide, rows, fn)
+}
+
+// sideBy is side for anything, so many at once.
+func sideBy[T any](ctx context.Context, n int, items []T, fn func(context.Context, T) error) (done int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next, succeeded atomic.Int64
 	var wg sync.WaitGroup
-	for range min(sideBySide, len(rows)) {
+	for range min(n, len(items)) {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
-				if i >= len(rows) {
+				if i >= len(items) {
 					return
 				}
-				if err := survive(func() error { return fn(ctx, rows[i]) }); err != nil {
+				if err := survive(func() error { return fn(ctx, items[i]) }); err != nil {
 					cancel(err) // the first one counts
 					return
 				}

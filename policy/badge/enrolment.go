@@ -74,7 +74,8 @@ func (e Enrolment) wrong() (column string, err error) {
 }
 
 // Enrol makes a badge its owner's. Doing it again changes nothing but its end;
-// taking it from somebody else needs e.Replace, or is ErrTaken.
+// taking it from somebody else needs e.Replace, or is ErrTaken; what the directory gives
+// to somebody else is ErrHeld.
 func (reg *Registry) Enrol(ctx context.Context, number string, e Enrolment) (Badge, error) {
 	if err := e.check(); err != nil {
 		return Badge{}, err
@@ -84,10 +85,18 @@ func (reg *Registry) Enrol(ctx context.Context, number string, e Enrolment) (Bad
 	if err != nil {
 		return Badge{}, err
 	}
-	to := place(reg.keys.list[0], canonical)
 	if err := enrollable(canonical); err != nil {
 		return Badge{}, err
 	}
+	if err := reg.held(ctx, canonical, e.Owner); err != nil {
+		return Badge{}, err
+	}
+	return reg.enrol(ctx, number, canonical, e)
+}
+
+// enrol is Enrol when everything about the enrolment has been checked but what is stored.
+func (reg *Registry) enrol(ctx context.Context, number, canonical string, e Enrolment) (Badge, error) {
+	to := place(reg.keys.list[0], canonical)
 	for range maxConflicts {
 		old, copies, err := reg.findNumber(ctx, number, canonical)
 		damaged := errors.Is(err, ErrDamaged) // whose it was can't be told: it is enrolled anew

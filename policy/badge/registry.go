@@ -76,6 +76,8 @@ type Registry struct {
 	chain Chain
 	// owners finds those that a CSV file names by user name; nil when nothing can.
 	owners OwnerByName
+	// directory is asked before badges are enrolled.
+	directory Directory
 }
 
 // NewRegistry returns a Registry that stores badges in kv, hashed under keys.

@@ -86,6 +86,44 @@ func (s *Sim) getUser(c *call) reply {
 	return reply{status: 200, body: c.userJSON(u)}
 }
 
+// userList is a filter by several values, of which Graph takes 15.
+var (
+	userList   = regexp.MustCompile(`^(employeeId|id) in \(('(?:[^']|'')*'(?:, ?'(?:[^']|'')*')*)\)$`)
+	userValues = regexp.MustCompile(`'((?:[^']|'')*)'`)
+)
+
+// listed finds the users of a filter by several values; ok is false when it is none.
+func (s *Sim) listed(c *call) (found []map[string]any, ok bool) {
+	m := userList.FindStringSubmatch(c.query.Get("$filter"))
+	if m == nil {
+		return nil, false
+	}
+	values := userValues.FindAllStringSubmatch(m[2], -1)
+	if len(values) > 15 {
+		return nil, false
+	}
+	seen := map[*User]bool{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range values {
+		value := strings.ReplaceAll(v[1], "''", "'")
+		users := s.employees[value]
+		if m[1] == "id" {
+			users = nil
+			if u := s.users[value]; u != nil {
+				users = []*User{u}
+			}
+		}
+		for _, u := range users {
+			if !seen[u] {
+				seen[u] = true
+				found = append(found, c.userJSON(u))
+			}
+		}
+	}
+	return found, true
+}
+
 var userFilter = regexp.MustCompile(`^(employeeId|userPrincipalName) eq '((?:[^']|'')*)'$`)
 
 func (s *Sim) listUsers(c *call) reply {
@@ -93,6 +131,9 @@ func (s *Sim) listUsers(c *call) reply {
 		return r
 	}
 	var all []map[string]any
+	if found, ok := s.listed(c); ok {
+		return page(s, c, "users", found)
+	}
 	if f := c.query.Get("$filter"); f != "" {
 		m := userFilter.FindStringSubmatch(f)
 		if m == nil {

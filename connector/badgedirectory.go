@@ -1,0 +1,41 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"pullprint/policy/badge"
+)
+
+// ErrNumberDirectory says that Entra could not be asked whose a badge is by employeeId.
+// Without its answer nothing is enrolled: the number may be somebody else's.
+var ErrNumberDirectory = errors.New("Entra can't be asked whether the badge is somebody's employeeId") //nolint:staticcheck // a name
+
+// PeopleDirectory tells who is a user, and who has an employee id; *graph.Client is one.
+type PeopleDirectory interface {
+	KnownUsers(ctx context.Context, ids []string) (known []string, err error)
+	EmployeesWith(ctx context.Context, employeeIDs []string) (found map[string][]string, err error)
+}
+
+// EnrolmentDirectory is what enrolments ask of d; byNumber is true where employee ids are
+// badges. A question takes lookupWithin at most.
+func EnrolmentDirectory(d PeopleDirectory, byNumber bool) badge.Directory {
+	asked := badge.Directory{Known: func(ctx context.Context, ids []string) ([]string, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookupWithin)
+		defer cancel()
+		return d.KnownUsers(ctx, ids)
+	}}
+	if byNumber {
+		asked.Holders = func(ctx context.Context, numbers []string) (map[string][]string, error) {
+			ctx, cancel := context.WithTimeout(ctx, lookupWithin)
+			defer cancel()
+			found, err := d.EmployeesWith(ctx, numbers)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w; nothing was enrolled, try again", ErrNumberDirectory, err)
+			}
+			return found, nil
+		}
+	}
+	return asked
+}

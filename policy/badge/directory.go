@@ -1,0 +1,139 @@
+package badge
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Directory is what a Registry asks about people. Each function takes at most AskAtOnce
+// values, and bounds its own time; nil asks nothing.
+type Directory struct {
+	// Known are those of the object ids that people have.
+	Known func(ctx context.Context, ids []string) ([]string, error)
+	// Holders are the object ids of all people to whom the directory gives canonical
+	// numbers as their badges, by the number.
+	Holders func(ctx context.Context, numbers []string) (map[string][]string, error)
+}
+
+// How many values one question has, and how many questions of an import are on their way
+// at once: a file of maxRows is 6,667 questions of each kind at most.
+const (
+	AskAtOnce = 15
+	asking    = 8
+)
+
+// Consult lets the registry ask who is known and whose a number is already. It is called
+// before the registry is used.
+func (reg *Registry) Consult(d Directory) { reg.directory = d }
+
+// ErrHeld is an ErrTaken: the directory says that the badge is somebody else's. No
+// enrolment takes it away: it would open that person's card to the new owner, or theirs
+// to that person.
+var ErrHeld error = heldError{}
+
+type heldError struct{}
+
+// Error implements error.
+func (heldError) Error() string {
+	return "the badge belongs to somebody else, whose employeeId in Entra is this number; if that is wrong, change it there first"
+}
+
+// Unwrap makes it an ErrTaken.
+func (heldError) Unwrap() error { return ErrTaken }
+
+// held reports with ErrHeld that the directory gives a number to others than the owner.
+func (reg *Registry) held(ctx context.Context, canonical, owner string) error {
+	if reg.directory.Holders == nil {
+		return nil
+	}
+	holders, err := reg.directory.Holders(ctx, []string{canonical})
+	if err != nil {
+		return fmt.Errorf("look the number up in the directory: %w", err)
+	}
+	return heldBy(holders[canonical], owner)
+}
+
+func heldBy(holders []string, owner string) error {
+	for _, h := range holders {
+		if canonicalOwner(h) == owner {
+			return nil
+		}
+	}
+	if len(holders) > 0 {
+		return ErrHeld
+	}
+	return nil
+}
+
+// heldRows are the rows whose numbers the directory gives to others.
+func (reg *Registry) heldRows(ctx context.Context, rows []row) (wrong ImportError, err error) {
+	if reg.directory.Holders == nil {
+		return nil, nil
+	}
+	var mu sync.Mutex
+	_, err = sideBy(ctx, asking, slices.Collect(slices.Chunk(rows, AskAtOnce)), func(ctx context.Context, part []row) error {
+		numbers := make([]string, 0, len(part))
+		for _, r := range part {
+			if canonical, err := reg.chain.Apply(r.number); err == nil {
+				numbers = append(numbers, canonical)
+			}
+		}
+		holders, err := reg.directory.Holders(ctx, numbers)
+		if err != nil {
+			return fmt.Errorf("line %d: look the number up in the directory: %w", part[0].line, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, r := range part {
+			canonical, err := reg.chain.Apply(r.number)
+			if err == nil && heldBy(holders[canonical], r.Owner) != nil {
+				wrong = append(wrong, &RowError{r.line, "badge", ErrHeld.Error()})
+			}
+		}
+		return nil
+	})
+	return wrong, err
+}
+
+// unknownRows are the rows whose owners, written as object ids, the directory does not
+// know. When it can't be asked, the warning says so: such a badge opens nothing.
+func (reg *Registry) unknownRows(ctx context.Context, rows []row) (wrong ImportError, warning *RowError, err error) {
+	if reg.directory.Known == nil {
+		return nil, nil, nil
+	}
+	known := map[string]bool{}
+	var ids []string
+	for _, r := range rows {
+		if id := canonicalOwner(r.Owner); guid.MatchString(id) && !known[id] {
+			known[id] = true
+			ids = append(ids, id)
+		}
+	}
+	clear(known)
+	var mu sync.Mutex
+	_, err = sideBy(ctx, asking, slices.Collect(slices.Chunk(ids, AskAtOnce)), func(ctx context.Context, part []string) error {
+		found, err := reg.directory.Known(ctx, part)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, id := range found {
+			known[canonicalOwner(id)] = true
+		}
+		return err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case err != nil:
+		return nil, &RowError{1, "owner", "Entra could not be asked whether its users have these object ids; a badge of an id " +
+			"that no user has opens nothing"}, nil
+	}
+	for _, r := range rows {
+		if id := canonicalOwner(r.Owner); guid.MatchString(id) && !known[id] && len(wrong) < maxMistakes {
+			wrong = append(wrong, &RowError{r.line, "owner", "no user in Entra has this object id: it is mistyped, or that of " +
+				"a printer, a group or a deleted account"})
+		}
+	}
+	return wrong, nil, nil
+}

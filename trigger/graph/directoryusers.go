@@ -1,0 +1,81 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// UsersAtOnce is how many users one call can be asked for: Graph takes 15 values in an
+// `in` (https://learn.microsoft.com/graph/filter-query-parameter).
+const UsersAtOnce = 15
+
+// KnownUsers are those of at most UsersAtOnce object ids that users have (right
+// User.ReadBasic.All).
+func (c *Client) KnownUsers(ctx context.Context, ids []string) (known []string, err error) {
+	values := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if id, ok := CanonicalGUID(id); ok {
+			values = append(values, id)
+		}
+	}
+	err = c.usersIn(ctx, "id", values, func(u listedUser) {
+		if id, ok := CanonicalGUID(u.ID); ok {
+			known = append(known, id)
+		}
+	})
+	return known, err
+}
+
+// EmployeesWith are the object ids of all users who have one of at most UsersAtOnce
+// employee ids, by the employee id (right User.Read.All). The values are nowhere in an
+// error.
+func (c *Client) EmployeesWith(ctx context.Context, employeeIDs []string) (found map[string][]string, err error) {
+	values := make([]string, 0, len(employeeIDs))
+	for _, id := range employeeIDs {
+		if id != "" && utf8.RuneCountInString(id) <= maxEmployeeID {
+			values = append(values, id)
+		}
+	}
+	found = map[string][]string{}
+	err = c.usersIn(ctx, "employeeId", values, func(u listedUser) {
+		for _, id := range values {
+			if owner, ok := CanonicalGUID(u.ID); ok && strings.EqualFold(id, u.EmployeeID) { // as eq compares there
+				found[id] = append(found[id], owner)
+			}
+		}
+	})
+	return found, err
+}
+
+// listedUser is a user as usersIn asks for it.
+type listedUser struct {
+	ID         string `json:"id"`
+	EmployeeID string `json:"employeeId"`
+}
+
+// usersIn calls yield with the users whose property is one of the values.
+func (c *Client) usersIn(ctx context.Context, property string, values []string, yield func(listedUser)) error {
+	if len(values) == 0 {
+		return nil
+	}
+	if len(values) > UsersAtOnce {
+		return fmt.Errorf("more than %d users asked for at once", UsersAtOnce)
+	}
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = "'" + strings.ReplaceAll(v, "'", "''") + "'"
+	}
+	selected := "id"
+	if property != "id" {
+		selected += "," + property
+	}
+	filter := url.QueryEscape(property + " in (" + strings.Join(quoted, ",") + ")")
+	find := call{op: findUser, url: c.at("/users", "$filter="+filter+"&$select="+selected)}
+	return each(ctx, c, find, func(u listedUser) bool {
+		yield(u)
+		return true
+	})
+}
