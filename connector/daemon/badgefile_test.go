@@ -28,7 +28,9 @@ func TestBadgeFile(t *testing.T) {
 		}
 		last := time.Now().In(zurich).AddDate(0, 0, 3)
 		var done admin.Imported
-		if code := o.ask(adminToken, "POST", "/v1/badges/import", "badge,owner,expires\n04A21BC310,"+teacherID+","+last.Format(time.DateOnly)+"\n", &done); code != http.StatusOK || done.Enrolled != 1 || done.DatesIn != "Europe/Zurich" {
+		file := "badge,owner,expires\n04A21BC310," + teacherID + "," + last.Format(time.DateOnly) + "\n"
+		code := o.ask(adminToken, "POST", "/v1/badges/import", file, &done)
+		if code != http.StatusOK || done.Enrolled != 1 || done.DatesIn != "Europe/Zurich" {
 			t.Errorf("import: %d %+v", code, done)
 		}
 		var list struct{ Badges []badge.Badge }

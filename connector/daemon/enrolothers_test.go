@@ -43,7 +43,8 @@ func TestEnrolOthersNumber(t *testing.T) {
 		}
 		var p struct{ Errors []badge.RowError }
 		for _, q := range []string{"", "?replace=true"} {
-			if code := o.ask(adminToken, "POST", "/v1/badges/import"+q, file.String()+"E1002,student@contoso.com\n", &p); code != http.StatusUnprocessableEntity || len(p.Errors) != 1 || p.Errors[0].Line != 42 {
+			code := o.ask(adminToken, "POST", "/v1/badges/import"+q, file.String()+"E1002,student@contoso.com\n", &p)
+			if code != http.StatusUnprocessableEntity || len(p.Errors) != 1 || p.Errors[0].Line != 42 {
 				t.Errorf("import%s: %d %+v", q, code, p)
 			}
 		}
@@ -125,7 +126,8 @@ func TestUnknownOwners(t *testing.T) {
 			t.Errorf("without Graph: %+v", b)
 		}
 		var done admin.Imported
-		if code := o.ask(adminToken, "POST", "/v1/badges/import", "badge,owner\n04A21BC302,"+teacherID+"\n", &done); code != http.StatusOK || done.Enrolled != 1 || len(done.Warnings) != 1 {
+		code := o.ask(adminToken, "POST", "/v1/badges/import", "badge,owner\n04A21BC302,"+teacherID+"\n", &done)
+		if code != http.StatusOK || done.Enrolled != 1 || len(done.Warnings) != 1 {
 			t.Errorf("import without Graph: %d %+v", code, done)
 		}
 	})

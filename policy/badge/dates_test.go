@@ -26,7 +26,8 @@ func TestLastDay(t *testing.T) {
 		dated := 0
 		e.Now, e.Zone, e.Dated = day(24, 9, 0), z, func() { dated++ } // imported on that very day, too
 		b := newRegistry(t, newMemory(), keyLine('a'))
-		if n, err := b.Import(t.Context(), strings.NewReader("badge,owner,expires\n"+number+","+ada+",2026-12-24\n"), e); n != 1 || err != nil || dated != 1 {
+		file := "badge,owner,expires\n" + number + "," + ada + ",2026-12-24\n"
+		if n, err := b.Import(t.Context(), strings.NewReader(file), e); n != 1 || err != nil || dated != 1 {
 			t.Fatalf("%s: %d %v, told %d times", name, n, err, dated)
 		}
 		for _, at := range []time.Time{day(24, 9, 0), day(24, 12, 0), day(24, 23, 59)} {
@@ -40,7 +41,8 @@ func TestLastDay(t *testing.T) {
 		if _, err := b.Import(t.Context(), strings.NewReader("badge,owner,expires\n7700,"+ada+",2026-12-23\n"), e); err == nil {
 			t.Errorf("%s: a day that is over", name)
 		}
-		if _, err := b.Import(t.Context(), strings.NewReader("badge,owner,expires\n7700,"+ada+",2026-12-24T12:00:00Z\n"), e); err != nil || dated != 1 {
+		file = "badge,owner,expires\n7700," + ada + ",2026-12-24T12:00:00Z\n"
+		if _, err := b.Import(t.Context(), strings.NewReader(file), e); err != nil || dated != 1 {
 			t.Errorf("%s: a time: %v, told %d times", name, err, dated)
 		}
 	}
