@@ -95,10 +95,17 @@ func ParseSettings(src []byte) (policy.Job, error) {
 	var c *graph.Configuration
 	if err := json.Unmarshal(src, &c); err != nil {
 		const example = `{"copies": 2, "colorMode": "grayscale"}`
-		return policy.Job{}, fmt.Errorf("it is no JSON of a printJobConfiguration, as %s: %w", example, err)
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) && wrong.Field != "" {
+			return policy.Job{}, fmt.Errorf("%s can't be %s; write it as in %s", wrong.Field, wrong.Value, example)
+		}
+		return policy.Job{}, fmt.Errorf("it is no JSON of a printJobConfiguration, as %s", example)
 	}
 	if c == nil {
 		c = &graph.Configuration{}
+	}
+	if c.Copies < 0 {
+		return policy.Job{}, errors.New("copies is out of range: write a number from 1")
 	}
 	return Sent(*c), nil
 }

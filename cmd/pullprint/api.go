@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 
@@ -33,6 +34,11 @@ func (f *apiFlags) add(cmd *cobra.Command) {
 // client talks to the daemon that the configuration describes.
 func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
 	base, file := f.url, f.tokenFile
+	if base != "" {
+		if err := checkAddress(base, "http://127.0.0.1:8080"); err != nil {
+			return nil, err
+		}
+	}
 	if base == "" || file == "" {
 		cfg, err := loadConfig(cmd, ", or give --url and --token-file")
 		if err != nil {
@@ -55,6 +61,18 @@ func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
 		return nil, usageError{fmt.Errorf("read the token: %w", err)}
 	}
 	return admin.NewClient(base, token), nil
+}
+
+// checkAddress checks what --url was given.
+func checkAddress(base, example string) error {
+	u, err := url.Parse(base)
+	if err == nil && u.Hostname() != "" && (u.Scheme == "http" || u.Scheme == "https") {
+		return nil
+	}
+	if host, port, err := net.SplitHostPort(base); err == nil && host != "" && port != "" && !strings.Contains(base, "/") {
+		example = "http://" + base
+	}
+	return usageError{fmt.Errorf("--url %q is not an address: write it as %s", base, example)}
 }
 
 // tokenIn is the token in a file that this machine uses itself.

@@ -222,6 +222,9 @@ begin untouched and are spent by what the new file lets print. Nothing is touche
 			if file == "" {
 				return usageError{errors.New("name the policy to try with --policy FILE")}
 			}
+			if most < 0 {
+				return usageError{errors.New("--most is out of range: write 0 or more")}
+			}
 			p, err := loadPolicy(file)
 			if err != nil {
 				return err

@@ -65,9 +65,12 @@ func (o healthOptions) target(cmd *cobra.Command) (string, error) {
 			return "", err
 		}
 	}
+	if err := checkAddress(base, "http://127.0.0.1:9464"); err != nil {
+		return "", err
+	}
 	u, err := url.Parse(base)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return "", usageError{fmt.Errorf("--url %q: want an address as http://127.0.0.1:9464", base)}
+	if err != nil {
+		return "", usageError{err}
 	}
 	switch {
 	case strings.Trim(u.Path, "/") != "" && o.live:

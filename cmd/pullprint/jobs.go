@@ -47,6 +47,9 @@ func jobsList(f *apiFlags) *cobra.Command {
 			if err := stateFlag(&state); err != nil {
 				return err
 			}
+			if most < 1 {
+				return usageError{errors.New("--limit is out of range: write a number from 1")}
+			}
 			c, err := f.client(cmd)
 			if err != nil {
 				return err
@@ -295,6 +298,9 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 	) error {
 		if device == "" {
 			return usageError{errors.New("--device is missing: name the device where its owner stands")}
+		}
+		if cmd.Flags().Changed("copies") && set.Copies < 1 {
+			return usageError{errors.New("--copies is out of range: write a number from 1")}
 		}
 		if mono {
 			set.ColorMode = "blackAndWhite"

@@ -10,11 +10,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // The exit codes, as documented in the README.
@@ -151,6 +153,11 @@ See it work, with no account and no network:  pullprint demo`,
 		acceptLossCommand(), privacyCommand(), versionCommand(), manCommand(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		var value *pflag.InvalidValueError
+		var number *strconv.NumError
+		if errors.As(err, &value) && errors.As(err, &number) {
+			err = fmt.Errorf("--%s: %q is not a whole number that fits", value.GetFlag().Name, value.GetValue())
+		}
 		return usageError{fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath())}
 	})
 	return root
