@@ -255,7 +255,7 @@ func (t *SelfTester) print(ctx context.Context, run *selfTest, revision *uint64)
 }
 
 // How long a self-test may take to take its job back, and how long when the daemon
-// stops: it has 30 s for all that is in hand.
+// stops: it has 25 s for all that is in hand.
 const (
 	cancelWithin = 20 * time.Second
 	cancelAtEnd  = 3 * time.Second
