@@ -3,12 +3,18 @@ package connector
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
 // typedFor is how long what a reader typed at a station is known again: the
 // browser shows the next page well before.
 const typedFor = 10 * time.Second
+
+// minRepeated is how long a number has to be that is taken for one card when it was typed
+// twice: that a card of twice the length repeats a shorter number of somebody else by
+// chance is one in a hundred million with eight digits.
+const minRepeated = 8
 
 // maxTyped is how long a number may be that is known again by its end.
 const maxTyped = 64
@@ -85,7 +91,7 @@ func (t *Taps) behind(device, number string, now time.Time) string {
 	for recent && len(number) > last.length && t.sum(device, number[:last.length]) == last.whole {
 		number = number[last.length:]
 	}
-	if half := len(number) / 2; number == number[:half]+number[:half] {
+	if half := len(number) / 2; half >= minRepeated && number == number[:half]+number[:half] {
 		number = number[:half]
 	}
 	return number
@@ -103,19 +109,28 @@ func (t *Taps) noteTyped(device, number string, now time.Time) {
 
 // Rest reports whether number is the end of the one that was typed just before at
 // a device: a card that was read twice, and whose second reading began while the
-// browser still had the old page. It says nothing of who stands there.
-func (t *Taps) Rest(device, number string) bool {
+// browser still had the old page. It says nothing of who stands there. When such an end
+// is itself a valid badge, nobody can tell which of both was shown: ambiguous is true then,
+// and the number is that badge's when it is shown again.
+func (t *Taps) Rest(ctx context.Context, device, number string) (rest, ambiguous bool, err error) {
+	now := time.Now()
+	if !t.endOfTyped(device, number, now) {
+		return false, false, nil
+	}
+	switch _, err := t.badges.Owner(ctx, number, now); {
+	case errors.Is(err, ErrBadgeUnknown), errors.Is(err, ErrBadgeInvalid):
+		return true, false, nil
+	case err != nil:
+		return false, false, err
+	}
+	t.noteTyped(device, number, now)
+	return true, true, nil
+}
+
+func (t *Taps) endOfTyped(device, number string, now time.Time) bool {
 	name := t.sum(device, number)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r, ok := t.readers[device]
-	if !ok || time.Since(r.typed.at) >= typedFor {
-		return false
-	}
-	for _, end := range r.typed.ends {
-		if end == name {
-			return true
-		}
-	}
-	return false
+	return ok && now.Sub(r.typed.at) < typedFor && slices.Contains(r.typed.ends, name)
 }

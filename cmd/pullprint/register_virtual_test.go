@@ -303,7 +303,7 @@ func TestRegisterSpare(t *testing.T) {
 	n := newTenant(t)
 	n.virtually()
 	n.keeps()
-	n.sim.Change(func(k *graphtest.Knobs) { k.OperationTime = time.Second })
+	n.sim.Change(func(k *graphtest.Knobs) { k.OperationTime = 4 * time.Second })
 	ctx, kill := context.WithCancel(t.Context())
 	defer kill()
 	n.sim.Change(func(k *graphtest.Knobs) {

@@ -221,7 +221,15 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 	}
 	number, one := shownBadge(req)
 	ctx, now := context.WithoutCancel(req.Context()), time.Now()
-	if one && (number == "" || p.api.Taps.Rest(device, number)) {
+	goesOn, ambiguous := one && number == "", false
+	if one && number != "" {
+		var err error
+		if goesOn, ambiguous, err = p.api.Taps.Rest(ctx, device, number); err != nil {
+			p.trouble(rw, device, err)
+			return
+		}
+	}
+	if goesOn && !ambiguous {
 		if owner, ticket, ok := p.goOn(ctx, device, req.PostFormValue("visit")); ok {
 			p.visit(rw, req, stationPage{Device: device, Ticket: ticket}, owner)
 			return
@@ -235,7 +243,7 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 		p.trouble(rw, device, err)
 		return
 	}
-	if !one {
+	if !one || ambiguous {
 		p.idle(rw, http.StatusOK, device, twoBadges)
 		return
 	}
@@ -274,7 +282,7 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 const visitEnded = "Your time here is over, or another badge was shown. Please show your badge again."
 
 // twoBadges is told when it is not known whose turn it is.
-const twoBadges = "Two badges were read. Please show yours again."
+const twoBadges = "Two badges may have been read. Please show yours again."
 
 // shownBadge is what stands in the fields for a badge. There are two: where a reader
 // ends a number with Tab and there is no script, the next one stands in the other, and
