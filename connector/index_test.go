@@ -116,6 +116,11 @@ func TestIndexLetsOthersIn(t *testing.T) {
 				x.set(ref, &Entry{Ref: ref, State: held.Held})
 				close(changed)
 			})
+		case n%slice == slice/2 && n < 3*slice:
+			select { // whoever wants to change it gets to the lock, and is let in after this slice
+			case <-changed:
+			case <-time.After(100 * time.Millisecond):
+			}
 		case n == 3*slice+1:
 			select {
 			case <-changed:
