@@ -94,12 +94,12 @@ func (s *search) compareTables(tables []*table, shift int64) error {
 				if err := s.f.b.work(findWork); err != nil {
 					return err
 				}
-				free, offset, err := s.f.line(&sub, i)
+				e, err := s.f.line(&sub, i)
 				if err != nil {
 					break // fewer entries than the table says
 				}
-				if !free && offset != 0 {
-					s.doubt(sub.first+i, entry{offset: offset + shift}, 0)
+				if !e.free && e.offset != 0 {
+					s.doubt(sub.first+i, entry{offset: e.offset + shift}, 0)
 				}
 			}
 		}

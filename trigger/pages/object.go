@@ -1,18 +1,31 @@
 package pages
 
+import (
+	"fmt"
+	"reflect"
+)
+
 // The kinds of PDF objects that matter (ISO 32000-2, 7.3). The rest is other. An
 // object that is an integer is an int64, null is nil.
 type (
 	name  string
 	text  string // a string, decoded, at most maxText bytes of it
-	ref   int64  // the number of an object; generations are not told apart
 	dict  map[string]any
 	array []any
+	// ref refers to an object.
+	ref struct{ number, generation int64 }
+	// twice is the value of a key that a dictionary has twice, with different values:
+	// readers differ in which they take.
+	twice struct{}
 	// word is a keyword, as obj or stream, or a bracket.
 	word string
 	// other is a value that nobody looks at.
 	other struct{}
 )
+
+// errDiffer is of a file that readers take for different documents, each by its own
+// rules. A search finds one of them only.
+var errDiffer = fmt.Errorf("%w: readers differ in what it says", ErrDamaged)
 
 // What an object costs when it is kept: an element of an array with what it
 // points to, and an entry of a dictionary.
@@ -78,13 +91,14 @@ func (p *parser) number(n int64) any {
 	if err != nil {
 		return n
 	}
-	if _, ok := generation.(int64); !ok {
+	g, ok := generation.(int64)
+	if !ok {
 		p.ahead = append(p.ahead, generation)
 		return n
 	}
 	r, err := p.token()
 	if err == nil && r == word("R") {
-		return ref(n)
+		return ref{n, g}
 	}
 	if err == nil {
 		p.ahead = append(p.ahead, r)
@@ -151,14 +165,42 @@ func (p *parser) dict(depth int, keep bool) (dict, error) {
 		if !kept {
 			continue
 		}
-		if _, twice := d[string(key)]; twice && (key == "Kids" || key == "Pages" || key == "Type") {
-			return nil, ErrDamaged // readers differ in which they take
+		if err := d.set(string(key), v); err != nil {
+			return nil, err
 		}
 		if err := p.b.keep(entrySize); err != nil {
 			return nil, err
 		}
-		d[string(key)] = v
 	}
+}
+
+// set keeps the value of a key. A second one must be the same.
+func (d dict) set(key string, v any) error {
+	first, again := d[key]
+	switch {
+	case !again:
+		d[key] = v
+	case key == "Kids" || key == "Pages" || key == "Type":
+		return ErrDamaged
+	case !reflect.DeepEqual(first, v):
+		d[key] = twice{}
+	}
+	return nil
+}
+
+func isTwice(v any) bool {
+	_, ok := v.(twice)
+	return ok
+}
+
+// once fails when the dictionary has one of the keys twice, with different values.
+func (d dict) once(keys ...string) error {
+	for _, k := range keys {
+		if isTwice(d[k]) {
+			return errDiffer
+		}
+	}
+	return nil
 }
 
 // heading reads 12 0 obj.

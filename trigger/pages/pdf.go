@@ -2,6 +2,7 @@ package pages
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -62,7 +63,8 @@ func countPDF(r io.ReaderAt, b *budget, size int64) (int, error) {
 			return 0, err
 		}
 		return n, nil
-	case isBudget(err), errors.Is(err, ErrEncrypted), errors.Is(err, errEmpty), errors.Is(err, errFree):
+	case isBudget(err), errors.Is(err, ErrEncrypted), errors.Is(err, errEmpty), errors.Is(err, errFree),
+		errors.Is(err, errDiffer):
 		return 0, err
 	}
 	// As other readers do with a file that is not as it says.
@@ -137,26 +139,55 @@ func (f *file) lookup(number int64) (entry, error) {
 	return entry{unlisted: true}, nil
 }
 
-// object reads the object of a number; nil when there is none.
-func (f *file) object(number int64) (any, error) {
-	e, err := f.lookup(number)
+// several reports whether an object was written anew by the cross-reference.
+func (f *file) several(number int64) (bool, error) {
+	n := 0
+	for _, s := range f.sections {
+		if err := f.b.work(findWork); err != nil {
+			return false, err
+		}
+		_, known, err := s.find(f, number)
+		if err != nil {
+			return false, err
+		}
+		if known {
+			n++
+		}
+	}
+	return n > 1, nil
+}
+
+// object reads the object that is referred to; nil when there is none. The only one of
+// a number is taken by all readers, whatever its generation; of several, some take the
+// last, others none, or that of the generation.
+func (f *file) object(r ref) (any, error) {
+	e, err := f.lookup(r.number)
 	switch {
 	case err != nil:
 		return nil, err
 	case e.free, e.unlisted:
 		return nil, nil
-	case e.stream != 0:
-		return f.compressed(e, number)
 	}
-	return f.objectAt(e.offset, number)
+	if e.generation != r.generation && !f.rebuilt {
+		if several, err := f.several(r.number); err != nil || several {
+			return nil, cmp.Or(err, errDiffer)
+		}
+	}
+	if e.stream != 0 {
+		return f.compressed(e, r.number)
+	}
+	return f.objectAt(e.offset, r)
 }
 
 // objectAt reads an object and looks whether it is the one. Offsets may count from
 // the head or from the beginning of the file.
-func (f *file) objectAt(at, number int64) (any, error) {
+func (f *file) objectAt(at int64, r ref) (any, error) {
 	for _, off := range f.places(at) {
 		p := parserAt(f.r, f.b, off, f.size)
-		if got, _, ok := p.heading(); ok && got == number {
+		if number, generation, ok := p.heading(); ok && number == r.number {
+			if f.rebuilt && generation != r.generation {
+				return nil, errDiffer
+			}
 			return p.value()
 		}
 		if isBudget(p.failed) {
@@ -186,7 +217,7 @@ func (f *file) resolve(v any) (any, error) {
 			return v, nil
 		}
 		var err error
-		if v, err = f.object(int64(r)); err != nil {
+		if v, err = f.object(r); err != nil {
 			return nil, err
 		}
 	}

@@ -286,6 +286,9 @@ func (s *search) trailerAt(at int64) error {
 
 // merge takes what a trailer says over what those before said.
 func (s *search) merge(d dict, at int64) error {
+	if err := d.once("Root", "Encrypt"); err != nil {
+		return err
+	}
 	if err := s.f.b.hold(2 * trailerSize); err != nil { // a slice grows by doubling
 		return err
 	}

@@ -10,12 +10,12 @@ func (s *search) findRoot() error {
 		return ErrDamaged
 	}
 	switch r, named := s.f.trailer["Root"].(ref); {
-	case named && int64(r) != s.root.number:
+	case named && r.number != s.root.number:
 		return ErrDamaged
 	case !named && s.root.stream != 0: // cut off: no other reader looks there
 		return ErrDamaged
 	}
-	s.f.trailer["Root"] = ref(s.root.number)
+	s.f.trailer["Root"] = ref{number: s.root.number}
 	return nil
 }
 

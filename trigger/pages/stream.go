@@ -109,8 +109,7 @@ func (f *file) index(mark []byte, from, to int64) (int64, error) {
 // objectStream is a stream with objects in it.
 type objectStream struct {
 	data *kept
-	// at are where the objects are within data, by number; of two of one number the
-	// last.
+	// at are where the objects are within data, by number.
 	at []place
 }
 
@@ -145,9 +144,9 @@ func (f *file) compressed(e entry, number int64) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, found := s.find(number)
-	if !found {
-		return nil, ErrDamaged
+	at, err := s.find(number)
+	if err != nil {
+		return nil, err
 	}
 	return parserAt(s.data, f.b, at, s.data.size).value()
 }
@@ -201,6 +200,9 @@ func (f *file) readObjectStream(number int64) (*objectStream, error) {
 	if found == nil {
 		return nil, ErrDamaged
 	}
+	if err := found.dict.once("N", "First", "Length", "Filter", "DecodeParms"); err != nil {
+		return nil, err
+	}
 	keys, err := f.decrypter()
 	if err != nil {
 		return nil, err
@@ -252,8 +254,7 @@ func (f *file) contents(o *objectStream, d dict) error {
 		}
 		o.at = append(o.at, place{num, first + off})
 	}
-	slices.Reverse(o.at) // so that the last of one number stands first
-	slices.SortStableFunc(o.at, func(a, b place) int { return cmp.Compare(a.number, b.number) })
+	slices.SortFunc(o.at, func(a, b place) int { return cmp.Compare(a.number, b.number) })
 	return nil
 }
 

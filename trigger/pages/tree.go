@@ -23,7 +23,7 @@ func (f *file) countTree() (int, missing, error) {
 		return 0, w.lost, err
 	}
 	if r, ok := root["Pages"].(ref); ok {
-		if _, err := w.nodes.add(f.b, int64(r)); err != nil {
+		if _, err := w.nodes.add(f.b, r.number); err != nil {
 			return 0, w.lost, err
 		}
 	}
@@ -88,7 +88,7 @@ func (w *walk) node(node dict, depth int) (n int, err error) {
 func (w *walk) kid(kid any, depth int) (int, error) {
 	f := w.f
 	r, referred := kid.(ref)
-	if referred && w.leaves.has(int64(r)) {
+	if referred && w.leaves.has(r.number) {
 		return w.leaf()
 	}
 	mark := f.b.objects
@@ -101,7 +101,7 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 	// it may be there and not have been found: cut off, or with a damaged heading.
 	if v == nil && (!referred || !f.rebuilt) {
 		if referred {
-			err = w.lost.add(f, int64(r))
+			err = w.lost.add(f, r.number)
 		}
 		return 0, err
 	}
@@ -117,14 +117,14 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 	}
 	if !inner {
 		if referred {
-			if _, err := w.leaves.add(f.b, int64(r)); err != nil {
+			if _, err := w.leaves.add(f.b, r.number); err != nil {
 				return 0, err
 			}
 		}
 		return w.leaf()
 	}
 	if referred {
-		switch fresh, err := w.nodes.add(f.b, int64(r)); {
+		switch fresh, err := w.nodes.add(f.b, r.number); {
 		case err != nil:
 			return 0, err
 		case !fresh:
@@ -149,10 +149,10 @@ func (w *walk) prefetch(kids array) error {
 	offsets := make([]int64, 0, len(kids))
 	for _, kid := range kids {
 		r, ok := kid.(ref)
-		if !ok || w.leaves.has(int64(r)) {
+		if !ok || w.leaves.has(r.number) {
 			continue
 		}
-		e, err := w.f.lookup(int64(r))
+		e, err := w.f.lookup(r.number)
 		if err == nil && e.stream != 0 {
 			e, err = w.f.lookup(e.stream)
 		}

@@ -86,17 +86,21 @@ func (f *file) leadsTo(e entry, number int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	_, found := s.find(number)
-	return found, nil
+	_, err = s.find(number)
+	return err == nil || errors.Is(err, errDiffer), nil // who needs it is told
 }
 
-// find is where the object of a number is.
-func (o *objectStream) find(number int64) (at int64, found bool) {
+// find is where the object of a number is. Of two of one number, some readers take the
+// one at the index that the cross-reference has, others the first or the last.
+func (o *objectStream) find(number int64) (at int64, err error) {
 	i, found := slices.BinarySearchFunc(o.at, number, func(p place, n int64) int { return cmp.Compare(p.number, n) })
-	if !found {
-		return 0, false
+	switch {
+	case !found:
+		return 0, ErrDamaged
+	case i+1 < len(o.at) && o.at[i+1].number == number:
+		return 0, errDiffer
 	}
-	return o.at[i].at, true
+	return o.at[i].at, nil
 }
 
 // stands reports whether the object of a number stands at an offset.
@@ -142,10 +146,9 @@ func (m *missing) add(f *file, number int64) error {
 	return err
 }
 
-// confirm searches the file for what is missing. It is nowhere, or its entry is
-// free and it was deleted; else a part of the cross-reference is missing, and it may
-// be a page. In an object stream nothing was deleted, as nobody deletes there: it is
-// written anew.
+// confirm searches the file for what is missing. It is nowhere, or it may be a
+// page: a part of the cross-reference is missing, or its entry is free, and some
+// readers draw what is free and still there.
 func (f *file) confirm(m missing) error {
 	if len(m.free)+len(m.unlisted) == 0 {
 		return nil
@@ -164,7 +167,7 @@ func (f *file) confirm(m missing) error {
 		}
 	}
 	for _, number := range m.free {
-		if l := found.of(number); l != nil && l.stream != 0 {
+		if found.of(number) != nil {
 			return errLost
 		}
 	}

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"strconv"
 )
@@ -27,7 +28,9 @@ type entry struct {
 	// unlisted is of an object that no section knows.
 	unlisted bool
 	offset   int64
-	stream   int64 // number of the object stream; 0 is none
+	// generation is that of an object at an offset.
+	generation int64
+	stream     int64 // number of the object stream; 0 is none
 }
 
 // subsection is a run of entries, of which at is the first: its offset in a file,
@@ -89,6 +92,9 @@ func (f *file) crossReference(at int64) error {
 		}
 		mark := f.b.objects
 		trailer, err := f.sectionAt(at)
+		if err == nil {
+			err = trailer.once("Root", "Prev", "XRefStm", "Encrypt")
+		}
 		if err != nil {
 			return err
 		}
@@ -187,8 +193,11 @@ func (f *file) table(p *parser) (dict, error) {
 		return nil, ErrDamaged
 	}
 	f.sections = append(f.sections, t)
+	if err := d.once("XRefStm", "Prev"); err != nil {
+		return nil, err
+	}
 	if at, ok := d["XRefStm"].(int64); ok {
-		if t.hybrid, err = f.hybrid(at); err != nil {
+		if t.hybrid, err = f.hybrid(at, d["Prev"]); err != nil {
 			return nil, err
 		}
 	}
@@ -204,11 +213,11 @@ const lineSize = 18
 func (f *file) measure(s *subsection) error {
 	var head [2*lineSize + 3]byte
 	n, _ := f.r.ReadAt(head[:], s.at)
-	free, _, ok := line(head[:n])
+	e, ok := line(head[:n])
 	if !ok {
 		return ErrDamaged
 	}
-	if s.first == 1 && free && string(head[:lineSize-2]) == "0000000000 65535" {
+	if s.first == 1 && e.free && string(head[:lineSize-2]) == "0000000000 65535" {
 		s.first = 0
 	}
 	if s.stride = lineSize; s.count == 1 {
@@ -220,30 +229,31 @@ func (f *file) measure(s *subsection) error {
 	if s.count > (f.size-s.at)/s.stride+1 {
 		return ErrDamaged
 	}
-	_, _, err := f.line(s, s.count-1)
+	_, err := f.line(s, s.count-1)
 	return err
 }
 
 // line reads an entry of a table.
-func line(b []byte) (free bool, offset int64, ok bool) {
+func line(b []byte) (e entry, ok bool) {
 	if len(b) < lineSize || b[10] != ' ' || b[16] != ' ' || (b[17] != 'n' && b[17] != 'f') {
-		return false, 0, false
+		return entry{}, false
 	}
 	offset, err := strconv.ParseInt(string(b[:10]), 10, 64)
-	if _, gerr := strconv.ParseUint(string(b[11:16]), 10, 32); err != nil || gerr != nil {
-		return false, 0, false
+	generation, gerr := strconv.ParseUint(string(b[11:16]), 10, 32)
+	if err != nil || gerr != nil {
+		return entry{}, false
 	}
-	return b[17] == 'f', offset, true
+	return entry{free: b[17] == 'f', offset: offset, generation: int64(generation)}, true
 }
 
-func (f *file) line(s *subsection, i int64) (free bool, offset int64, err error) {
+func (f *file) line(s *subsection, i int64) (entry, error) {
 	var b [lineSize]byte
 	n, _ := f.r.ReadAt(b[:], s.at+i*s.stride)
-	free, offset, ok := line(b[:n])
+	e, ok := line(b[:n])
 	if !ok {
-		return false, 0, ErrDamaged
+		return entry{}, ErrDamaged
 	}
-	return free, offset, nil
+	return e, nil
 }
 
 func (t *table) find(f *file, number int64) (entry, bool, error) {
@@ -254,7 +264,7 @@ func (t *table) find(f *file, number int64) (entry, bool, error) {
 	known := s != nil
 	e := entry{free: true}
 	if known {
-		if e.free, e.offset, err = f.line(s, number-s.first); err != nil {
+		if e, err = f.line(s, number-s.first); err != nil {
 			return entry{}, false, err
 		}
 		e.free = e.free || e.offset == 0
@@ -267,14 +277,18 @@ func (t *table) find(f *file, number int64) (entry, bool, error) {
 	return e, known, nil
 }
 
-// hybrid reads the cross-reference stream of a hybrid file (ISO 32000-2, 7.5.8.4).
-func (f *file) hybrid(at int64) (*xrefRows, error) {
+// hybrid reads the cross-reference stream of a hybrid file (ISO 32000-2, 7.5.8.4). Some
+// readers follow its Prev, others that of the table.
+func (f *file) hybrid(at int64, prev any) (*xrefRows, error) {
 	for _, off := range f.places(at) {
 		s, err := f.streamAt(off)
 		if isBudget(err) {
 			return nil, err
 		}
 		if err == nil && s.dict["Type"] == name("XRef") {
+			if p := s.dict["Prev"]; p != nil && !reflect.DeepEqual(p, prev) {
+				return nil, errDiffer
+			}
 			f.streamSections[off] = true
 			return f.xrefStream(s)
 		}

@@ -40,6 +40,9 @@ const behindRows = 2
 // behind them is never inflated.
 func (f *file) readRows(s *stream) (x *xrefRows, whole bool, err error) {
 	x = &xrefRows{}
+	if err := s.dict.once("W", "Index", "Size", "Length", "Filter", "DecodeParms"); err != nil {
+		return nil, false, err
+	}
 	w, ok := s.dict["W"].(array)
 	if !ok || len(w) < len(x.widths) {
 		return nil, false, ErrDamaged
@@ -115,7 +118,7 @@ func (x *xrefRows) find(f *file, number int64) (entry, bool, error) {
 	}
 	switch fields[0] {
 	case 1:
-		return entry{offset: fields[1], free: fields[1] == 0}, true, nil
+		return entry{offset: fields[1], free: fields[1] == 0, generation: fields[2]}, true, nil
 	case 2:
 		return entry{stream: fields[1], free: fields[1] == 0}, true, nil
 	}
