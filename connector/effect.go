@@ -201,8 +201,8 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 		return rec, err
 	}
 	if ans.Outcome == held.Gone && !ans.late {
-		err := e.storeOutcome(ctx, &rec, rev)
-		if err == nil {
+		ours, err := e.storeOutcome(ctx, &rec, rev)
+		if ours {
 			e.void(ctx, &rec)
 			e.reportGone(&rec, note)
 		}
@@ -219,7 +219,7 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 			return rec, err
 		}
 	}
-	err = e.storeOutcome(ctx, &rec, rev)
+	ours, err := e.storeOutcome(ctx, &rec, rev)
 	if err := errors.Join(err, publishing.Wait()); err != nil {
 		return rec, err
 	}
@@ -229,7 +229,9 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 	case ans.Outcome == held.Held && ans.notMade && tried != nil && !tried.AtArrival:
 		e.giveBack(ctx, &rec, tried, tried.Attempt)
 	}
-	e.report(&rec, a.startedAt)
+	if ours {
+		e.report(&rec, a.startedAt)
+	}
 	return rec, nil
 }
 
@@ -242,18 +244,19 @@ func decideDeviceUnavailable(rec *held.Record) {
 	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(policy.Keep), own.Reason, "", own.Text, own.Remedy, own.IPP
 }
 
-// conclude stores the record of an intent that has come to its end. Whoever
-// took the intent over in the meantime may have stored the same end before.
-func (e *effects) storeOutcome(ctx context.Context, rec *held.Record, rev uint64) error {
-	_, ok, err := e.jobs.Put(ctx, rec, rev)
-	if err != nil || ok {
-		return err
+// storeOutcome stores the record of an intent that has come to its end. Another who went
+// on with the intent in the meantime may have stored the same end before: then it is not
+// ours, and the other counts and logs it.
+func (e *effects) storeOutcome(ctx context.Context, rec *held.Record, rev uint64) (ours bool, err error) {
+	_, ours, err = e.jobs.Put(ctx, rec, rev)
+	if err != nil || ours {
+		return ours, err
 	}
 	now, rev, err := e.jobs.Get(ctx, rec.Key())
 	if err != nil || rev == 0 || now.State != rec.State {
-		return errors.Join(errBusy, err)
+		return false, errors.Join(errBusy, err)
 	}
-	return nil
+	return false, nil
 }
 
 // effectResult is how an effect ended.
