@@ -72,9 +72,6 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) (
 	}
 	key := held.Key(job.CreatedBy.ID, ref)
 	if ok {
-		if strings.EqualFold(key, known.Key) {
-			key = known.Key // an earlier version stored ids as they came
-		}
 		rec, rev, err := w.Jobs.Get(ctx, key)
 		if err != nil {
 			return err

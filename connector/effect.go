@@ -102,6 +102,7 @@ func newEffects(d *Deps, c clock, log *zap.Logger) *effects {
 
 // claim makes this goroutine the only one of the process that acts on a job.
 func (e *effects) claim(key string) (release func(), ok bool) {
+	key = strings.ToLower(key) // a record has one claim, whichever case its owner's id has
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.busy[key] {

@@ -12,6 +12,8 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -20,7 +22,7 @@ const letteredID = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 
 // holdLettered holds a job of that owner and stores its record anew as an earlier
 // version did: the id in capitals, in what is stored and in the key.
-func (w *world) holdLettered(t *testing.T) (id graphtest.JobID, key string) {
+func (w *world) holdLettered(t *testing.T, change ...func(*connector.Deps)) (id graphtest.JobID, key string) {
 	t.Helper()
 	id, err := w.sim.Submit(graphtest.JobSpec{Printer: pullID, User: letteredID})
 	if err != nil {
@@ -31,7 +33,7 @@ func (w *world) holdLettered(t *testing.T) (id graphtest.JobID, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := w.live("")
+	l := w.live("", change...)
 	defer l.end()
 	l.worker.Handle(l.ctx, bus.Delivery{Body: body, Definition: w.book.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1})
 	kv, old := w.bus.Jobs(), held.Key(letteredID, held.Ref(id))
@@ -92,6 +94,111 @@ func TestStoredIDsInCapitals(t *testing.T) {
 		})
 		if err != nil || len(stored) != 2 || stored[keys[0]] != held.Released || stored[keys[1]] != held.Aborted {
 			t.Errorf("%v, %v", stored, err)
+		}
+	})
+}
+
+// A record in capitals is written many times, by one process after another, and every
+// job comes to the end that it would have otherwise.
+func TestStoredIDsInCapitalsLives(t *testing.T) {
+	tap := func(l *life) (connector.Outcome, error) {
+		return l.release.Release(l.ctx, connector.Order{Device: "hq-2-west", Owner: letteredID, At: time.Now()})
+	}
+	for name, c := range map[string]struct {
+		end func(t *testing.T, w *world, id graphtest.JobID, key string)
+		is  held.State
+	}{
+		"released after a death": {func(t *testing.T, w *world, _ graphtest.JobID, _ string) {
+			l := w.live("before outcome")
+			_, _ = tap(l)
+			l.end()
+			l = w.live("")
+			time.Sleep(time.Hour)
+			l.sweep(t)
+		}, held.Released},
+		"released": {func(t *testing.T, w *world, _ graphtest.JobID, _ string) {
+			if out, err := tap(w.live("")); err != nil || len(out.Released) != 1 {
+				t.Errorf("%+v, %v", out, err)
+			}
+		}, held.Released},
+		"canceled at its key": {func(t *testing.T, w *world, _ graphtest.JobID, key string) {
+			l := w.live("")
+			if _, err := l.worker.Cancel(l.ctx, connector.Cancellation{Key: key, Owner: letteredID}); err != nil {
+				t.Error(err)
+			}
+		}, held.Aborted},
+		"deleted at the station": {func(t *testing.T, w *world, id graphtest.JobID, _ string) {
+			l := w.live("")
+			c := connector.Cancellation{Key: held.Key(letteredID, held.Ref(id)), Owner: letteredID} // as the page knows it
+			if _, err := l.worker.Cancel(l.ctx, c); err != nil {
+				t.Error(err)
+			}
+		}, held.Aborted},
+		"expired": {func(t *testing.T, w *world, _ graphtest.JobID, _ string) {
+			l := w.live("")
+			time.Sleep(100 * time.Hour)
+			l.sweep(t)
+		}, held.Aborted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bustest.Virtual(t, func(t *testing.T) {
+				w := newWorld(t, bustest.Open(t), graphtest.Calm())
+				w.sim.AddUser(graphtest.User{ID: letteredID, UPN: "ada@contoso.com"})
+				id, key := w.holdLettered(t)
+				jobs := held.NewStore(w.bus.Jobs())
+				for range 2 { // the first write makes the owner in the value canonical
+					rec, rev, err := jobs.Get(t.Context(), key)
+					if err != nil {
+						t.Fatal(err)
+					}
+					rec.Warned = time.Now()
+					if _, ok, err := jobs.Put(t.Context(), &rec, rev); err != nil || !ok {
+						t.Fatalf("not written: %v", err)
+					}
+				}
+				c.end(t, w, id, key)
+				if rec, _, err := jobs.Get(t.Context(), key); err != nil || rec.State != c.is || rec.Key() != key {
+					t.Errorf("%s at %s, %v; want %s", rec.State, rec.Key(), err, c.is)
+				}
+			})
+		})
+	}
+}
+
+// What was reserved for a job when it came stays while its record in capitals is held.
+func TestStoredIDsInCapitalsReservation(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		const early = "reserve: arrival\n" + weekly
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		w.sim.AddUser(graphtest.User{ID: letteredID, UPN: "ada@contoso.com"})
+		w.holdLettered(t, withPolicy(t, early))
+		p, err := policy.Load("policy.yaml", []byte(early))
+		if err != nil {
+			t.Fatal(err)
+		}
+		budget := p.Budget(policy.Request{User: policy.User{ID: letteredID}})
+		balance := func() quota.Balance {
+			list, err := quota.NewLedger(w.bus.Quota(), w.bus).Balances(t.Context(), budget.Claims, time.Now())
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%+v, %v", list, err)
+			}
+			return list[0]
+		}
+		before := balance().Reserved
+		l := w.live("", withPolicy(t, early))
+		time.Sleep(10 * time.Minute)
+		l.sweep(t)
+		if after := balance().Reserved; before == 0 || after != before {
+			t.Errorf("reserved %s, then %s", before, after)
+		}
+		out, err := l.release.Release(l.ctx, connector.Order{Device: "hq-2-west", Owner: letteredID, At: time.Now()})
+		if err != nil || len(out.Released) != 1 {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		time.Sleep(10 * time.Minute)
+		l.sweep(t)
+		if b := balance(); b.Reserved != 0 || b.Spent != before {
+			t.Errorf("reserved %s, spent %s; want 0, %s", b.Reserved, b.Spent, before)
 		}
 	})
 }

@@ -59,8 +59,8 @@ type Record struct {
 	Decision Decision `json:"decision"`
 	// Trail has one step per stored state, oldest first.
 	Trail []Step `json:"trail"`
-	// StoredAs is the key that an earlier version stored the record at, with the owner's
-	// id in capitals; else empty.
+	// StoredAs is the key that the record was read from where that is not Key of Owner and
+	// Ref: an earlier version stored it with the owner's id in capitals.
 	StoredAs string `json:"-"`
 }
 
@@ -138,16 +138,15 @@ func (r *Record) Key() string {
 }
 
 // decode reads what is stored at a key. Ids of people are canonical from here on, as
-// those that come from Graph are.
+// those that come from Graph are. The record stays at its key, whichever case the owner
+// has in it and in the value: a write makes the owner in the value canonical.
 func decode(key string, value []byte) (rec Record, err error) {
 	if err := json.Unmarshal(value, &rec); err != nil {
 		return Record{}, err
 	}
-	if owner := graph.Canonical(rec.Owner); owner != rec.Owner {
-		if rec.Key() == key {
-			rec.StoredAs = key
-		}
-		rec.Owner = owner
+	rec.Owner = graph.Canonical(rec.Owner)
+	if rec.Key() != key {
+		rec.StoredAs = key
 	}
 	return rec, nil
 }
@@ -158,6 +157,13 @@ func Key(owner string, ref Ref) string {
 		owner = noOwner
 	}
 	return owner + "." + ref.Printer + "." + ref.Job
+}
+
+// inCapitals is a key as an earlier version wrote it, which stored ids as it got them: in
+// capitals, if not as Entra writes them. It is the key itself where that makes no difference.
+func inCapitals(key string) string {
+	owner, job, _ := strings.Cut(key, ".")
+	return strings.ToUpper(owner) + "." + job
 }
 
 // Name is the job as one word without an owner, as ledgers call it.

@@ -55,10 +55,15 @@ func (s *Store) begin(ctx context.Context) (done func()) {
 	return s.around(ctx)
 }
 
-// Get reads a record; revision 0 means that there is none.
+// Get reads a record; revision 0 means that there is none. A key with the owner's id in
+// lower case also finds the record that an earlier version stored with it in capitals.
 func (s *Store) Get(ctx context.Context, key string) (rec Record, revision uint64, err error) {
 	done := s.begin(ctx)
 	value, revision, err := s.kv.Get(ctx, key)
+	if other := inCapitals(key); err == nil && revision == 0 && other != key {
+		key = other
+		value, revision, err = s.kv.Get(ctx, key)
+	}
 	done()
 	if err != nil {
 		return Record{}, 0, fmt.Errorf("read job record: %w", err)
