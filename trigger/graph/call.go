@@ -20,7 +20,6 @@ import (
 )
 
 const (
-	maxAnswer = 16 << 20 // bytes of an answer
 	maxUnread = 64 << 10 // bytes of an answer that nobody needs, or of an error
 	maxPooled = 1 << 20  // bytes of a buffer that is kept
 )
@@ -32,6 +31,7 @@ type call struct {
 	body     []byte  // JSON, nil for none
 	eventual bool    // ConsistencyLevel: eventual
 	out      any     // what the answer is decoded into, nil if it isn't needed
+	list     bool    // whether the answer is a page of a list
 	location *string // where the answer sends us, nil if it is to be the answer itself
 	later    *string // where to look how a long operation goes on, nil if it is none
 	began    time.Time
@@ -309,29 +309,22 @@ func (cl *call) read(resp *http.Response) *Error {
 		_, _ = io.CopyN(io.Discard, resp.Body, maxUnread) // for the connection's sake; the effect is done
 		return nil
 	}
-	buf, ok := buffers.Get().(*bytes.Buffer)
-	if !ok {
-		buf = new(bytes.Buffer)
+	return cl.decode(resp)
+}
+
+// borrow is a buffer for an answer, until giveBack.
+func borrow() *bytes.Buffer {
+	if buf, ok := buffers.Get().(*bytes.Buffer); ok {
+		return buf
 	}
-	defer func() {
-		if buf.Cap() <= maxPooled {
-			buf.Reset()
-			buffers.Put(buf)
-		}
-	}()
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
-	e := &Error{Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write()}
-	switch {
-	case err != nil:
-		e.fate, e.Err = lost, transport.Error{Cause: err}
-	case n > maxAnswer:
-		e.fate, e.Err = garbled, errTooLarge
-	case json.Unmarshal(buf.Bytes(), cl.out) != nil:
-		e.fate, e.Err = garbled, transport.ErrNotJSON
-	default:
-		return nil
+	return new(bytes.Buffer)
+}
+
+func giveBack(buf *bytes.Buffer) {
+	if buf.Cap() <= maxPooled {
+		buf.Reset()
+		buffers.Put(buf)
 	}
-	return e
 }
 
 // refusal makes an Error of an answer that is no success.

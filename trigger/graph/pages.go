@@ -22,6 +22,7 @@ type page[T any] struct {
 // (https://learn.microsoft.com/graph/paging), until it returns false. Each page
 // has a budget of its own.
 func each[T any](ctx context.Context, c *Client, cl call, yield func(T) bool) error {
+	cl.list = true
 	seed := maphash.MakeSeed()
 	seen := map[uint64]bool{}
 	for range maxPages {

@@ -1,0 +1,79 @@
+package graph
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"pullprint/trigger/graph/transport"
+)
+
+// What an answer may be, so that none takes more than 32 MiB while it is decoded.
+const (
+	// maxAnswer is for one thing, in bytes: a job with its tasks and documents, or what
+	// a printer can do, has some kB.
+	maxAnswer = 1 << 20
+	// maxPage is for a page of a list, in bytes: 1,000 entries, the most that Graph
+	// has on a page, of 4 kB each. A job with its tasks has 2 kB.
+	maxPage = 4 << 20
+	// maxElements is how many elements all lists of an answer may have together: an
+	// element of two bytes, {}, is decoded into some hundred bytes, and its list is
+	// copied when it grows. 1,000 jobs with their tasks have fewer than 10,000.
+	maxElements = 20_000
+)
+
+// decode reads an answer of success into out.
+func (cl *call) decode(resp *http.Response) *Error {
+	buf := borrow()
+	defer giveBack(buf)
+	limit := int64(maxAnswer)
+	if cl.list {
+		limit = maxPage
+	}
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	e := &Error{Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write()}
+	switch {
+	case err != nil:
+		e.fate, e.Err = lost, transport.Error{Cause: err}
+	case n > limit || !fewElements(buf.Bytes()):
+		e.fate, e.Err = garbled, errTooLarge
+	case json.Unmarshal(buf.Bytes(), cl.out) != nil:
+		e.fate, e.Err = garbled, transport.ErrNotJSON
+	default:
+		return nil
+	}
+	return e
+}
+
+// fewElements reports whether the lists of a JSON text have at most maxElements
+// elements together. It allocates no more than the text has; one that is
+// not JSON is left to the decoder.
+func fewElements(text []byte) bool {
+	var open []byte // the brackets that are open
+	elements := 0
+	for i := 0; i < len(text); i++ {
+		switch b := text[i]; b {
+		case '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		case '[', '{':
+			open = append(open, b)
+			if b == '[' {
+				elements++
+			}
+		case ']', '}':
+			open = open[:max(len(open)-1, 0)]
+		case ',':
+			if len(open) > 0 && open[len(open)-1] == '[' {
+				elements++
+			}
+		}
+		if elements > maxElements {
+			return false
+		}
+	}
+	return true
+}
