@@ -18,8 +18,9 @@ const (
 	maxPage = 4 << 20
 	// maxElements is how many elements all lists of an answer may have together: an
 	// element of two bytes, {}, is decoded into some hundred bytes, and its list is
-	// copied when it grows. 1,000 jobs with their tasks have fewer than 10,000.
-	maxElements = 20_000
+	// copied when it grows. 1,000 jobs with their tasks have fewer than
+	// 10,000, and 200 printers with all that they can do fewer than 50,000.
+	maxElements = 50_000
 )
 
 // decode reads an answer of success into out.
