@@ -104,8 +104,5 @@ func ParseSettings(src []byte) (policy.Job, error) {
 	if c == nil {
 		c = &graph.Configuration{}
 	}
-	if c.Copies < 0 {
-		return policy.Job{}, errors.New("copies is out of range: write a number from 1")
-	}
 	return Sent(*c), nil
 }
