@@ -25,7 +25,7 @@ import (
 //  1. the job is read; nothing is stored: dying here, the message comes again.
 //  2. hold: the record is created, then the decision is published. Dying
 //     between, the message comes again, finds the record and publishes the
-//     same decision under the same id: see confirm.
+//     same decision under the same id: see confirmDecided.
 //  3. complete, abort: the record is created as an intent, with the decision
 //     in it. Dying after, the message (or the sweep) finds the intent and
 //     reads the job back before anything else. See carryOut.
@@ -143,7 +143,7 @@ func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, j
 	return true, nil
 }
 
-// begin stores the first state after the decision and goes on from there.
+// storeDecision stores the first state after the decision and goes on from there.
 func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState) error {
 	release, ok := w.effects.claim(f.rec.Key())
 	if !ok {
@@ -201,7 +201,7 @@ func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, ev trigger.E
 	return nil
 }
 
-// again goes on with a job that has a record: a duplicate, a redelivery, or a
+// handleExisting goes on with a job that has a record: a duplicate, a redelivery, or a
 // rival's work.
 func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState) error {
 	known := Entry{
@@ -238,7 +238,7 @@ func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.
 	return w.confirmDecided(ctx, d, ev, Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
 }
 
-// heldFrom is when the hold of a job begins: by Graph's clock, where this machine's is
+// holdStart is when the hold of a job begins: by Graph's clock, where this machine's is
 // behind, or was ahead when the job was seen. It may be set right meanwhile. That Graph
 // made the job later than it says it is now stands against its own clock.
 func (w *Worker) holdStart(f *jobState) time.Time {
@@ -255,7 +255,7 @@ func (w *Worker) holdStart(f *jobState) time.Time {
 // clocksApart is by how much the clock of the store and ours may differ.
 const clocksApart = time.Minute
 
-// confirm ends the delivery of a task that is decided. An earlier delivery of
+// confirmDecided ends the delivery of a task that is decided. An earlier delivery of
 // this very message may have died between the record and its decision: then it
 // was stored before the record was made, and the decision is published, again
 // or at last. The count of deliveries would not tell: a killed server forgets
@@ -272,7 +272,7 @@ func (w *Worker) confirmDecided(ctx context.Context, d bus.Delivery, ev trigger.
 	return w.effects.publish(ctx, &rec)
 }
 
-// arrivalAudited publishes the decision at arrival of a young record once more,
+// publishArrival publishes the decision at arrival of a young record once more,
 // before another decision takes its place in the record: the process that made
 // it may have died before it published, and its message comes again only after
 // this.
@@ -283,7 +283,7 @@ func (e *effects) publishArrival(ctx context.Context, rec *held.Record) error {
 	return e.publish(ctx, rec)
 }
 
-// decideAgain reports whether a held job waits to be decided: one of a direct
+// needsDecision reports whether a held job waits to be decided: one of a direct
 // queue for another policy than the one that could not decide it, or because the
 // queue was a pull queue when it came; any for what was out of reach then.
 func (e *evaluator) needsDecision(entry Entry, q Queue) bool {

@@ -21,7 +21,7 @@ import (
 //     Dying before: the intent is resumed, and reserves before it calls Graph.
 //     Dying after: reserving it again changes nothing.
 //  3. Graph is called, and the outcome stored. The reservation stays open until
-//     the sweep has seen how the job ended at its printer: see settler.
+//     the sweep has seen how the job ended at its printer: see Sweeper.settle.
 //  4. an effect that surely was not made gives the reservation back, after the
 //     record says so. Dying between: the sweep gives it back. It names the try
 //     whose reservation it means, so that it can't take that of a newer one.
@@ -130,7 +130,7 @@ func (e *effects) giveBack(ctx context.Context, rec *held.Record, c *held.Charge
 	}
 }
 
-// denied makes of a decision to print one that its account does not cover: the
+// decideExhausted makes of a decision to print one that its account does not cover: the
 // budget was spent between the decision and the reservation.
 func (e *effects) decideExhausted(rec *held.Record, ex *quota.Exhausted, v policy.Verdict) {
 	own := e.policy().Exhausted(ex.Amount, ex.Balance)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/held"
+	"pullprint/connector/recovery"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -116,7 +117,7 @@ func (e *effects) claim(key string) (release func(), ok bool) {
 	}), true
 }
 
-// intend stores the intent to act on a held job; errBusy says that another was
+// storeIntent stores the intent to act on a held job; errBusy says that another was
 // faster. Its caller has claimed the job.
 func (e *effects) storeIntent(ctx context.Context, rec *held.Record, rev uint64, to held.State, note string) (newRev uint64, err error) {
 	before := rec.State
@@ -214,7 +215,7 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 		rec.Charge = tried.Before // of an earlier try, which may have been made
 	}
 	var publishing errgroup.Group
-	publishing.Go(func() error { return catchPanic(func() error { return e.publish(ctx, &rec) }) })
+	publishing.Go(func() error { return recovery.Catch(func() error { return e.publish(ctx, &rec) }) })
 	if !a.redelivered || ans.ReadBack { // what was found late may have no message behind it that tells of it
 		if err := publishing.Wait(); err != nil {
 			return rec, err
@@ -236,7 +237,7 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 	return rec, nil
 }
 
-// kept makes the decision to redirect one to keep: the redirect was surely not
+// decideDeviceUnavailable makes the decision to redirect one to keep: the redirect was surely not
 // made.
 func decideDeviceUnavailable(rec *held.Record) {
 	own := policy.Own(policy.ReasonDeviceUnavailable)
@@ -284,7 +285,7 @@ func (e *effectResult) note() string {
 	return e.Operation
 }
 
-// effect calls Graph for the effect of an intent and says how it ended.
+// callGraph calls Graph for the effect of an intent and says how it ended.
 // Nothing is called for twice without a look at the job between. Once a call may
 // have been made, by this process or one before, no refusal of a later one proves
 // that it was not: Graph refuses just because it was.

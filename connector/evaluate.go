@@ -55,7 +55,7 @@ type evaluation struct {
 	blocked error
 }
 
-// decide asks the policy and makes the record; nothing is stored yet.
+// newRecord asks the policy and makes the record; nothing is stored yet.
 func (e *evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.Job, q Queue) (held.Record, error) {
 	eval := e.newEvaluation(job, q, time.Now())
 	v, shadow, err := e.evaluate(ctx, &eval)
@@ -84,7 +84,7 @@ func (e *evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.J
 	}, nil
 }
 
-// question is what can be told of a job without asking anybody.
+// newEvaluation is what can be told of a job without asking anybody.
 func (e *evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluation {
 	in := Sent(job.Configuration)
 	in.Created = job.Created
@@ -103,7 +103,7 @@ func (e *evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluat
 	}}
 }
 
-// ask has the policy decide, and the one that is tried out beside it, if there
+// evaluate has the policy decide, and the one that is tried out beside it, if there
 // is one. What neither looks at isn't asked for; what can't be found out is
 // missing, and they know what to do then. The error is that of a context that
 // ended, or says that the documents can't be opened right now.
@@ -136,7 +136,7 @@ func (e *evaluator) evaluate(ctx context.Context,
 	return live, shadow, ctx.Err()
 }
 
-// next is the policy that is tried out beside the one in force; nil when there
+// shadowPolicy is the policy that is tried out beside the one in force; nil when there
 // is none.
 func (e *evaluator) shadowPolicy() *policy.Policy {
 	if e.shadow == nil {
@@ -145,7 +145,7 @@ func (e *evaluator) shadowPolicy() *policy.Policy {
 	return e.shadow()
 }
 
-// groupsOf asks the directory for what is needed of the owner.
+// readGroups asks the directory for what is needed of the owner.
 func (e *evaluator) readGroups(ctx context.Context, needs policy.Needs, eval *evaluation) {
 	if eval.User.ID == "" {
 		if needs.Groups { // whose job it is isn't known: that is not to be in no group
@@ -166,7 +166,7 @@ func (e *evaluator) readGroups(ctx context.Context, needs policy.Needs, eval *ev
 	}
 }
 
-// pagesOf finds out how long the documents are, if that is needed now, or will
+// readPages finds out how long the documents are, if that is needed now, or will
 // be when the job is released: nobody shall wait for it at the device.
 func (e *evaluator) readPages(ctx context.Context, p *policy.Policy, needs policy.Needs, eval *evaluation) {
 	later := eval.Point == policy.Arrival && eval.Queue.Mode == ModePull && p.Needs(policy.Release, ModePull).Pages
@@ -182,7 +182,7 @@ func (e *evaluator) readPages(ctx context.Context, p *policy.Policy, needs polic
 	}
 }
 
-// count looks into the documents; what can't be counted is estimated, if the
+// countPages looks into the documents; what can't be counted is estimated, if the
 // policy says how.
 func (e *evaluator) countPages(ctx context.Context, p *policy.Policy, eval *evaluation) *held.Pages {
 	out := &held.Pages{}
@@ -204,7 +204,7 @@ func (e *evaluator) countPages(ctx context.Context, p *policy.Policy, eval *eval
 	return out
 }
 
-// open counts the pages of the documents. That is what a process is most likely to
+// openDocuments counts the pages of the documents. That is what a process is most likely to
 // die at: it is noted before.
 func (e *evaluator) openDocuments(ctx context.Context, eval *evaluation, out *held.Pages) (err error) {
 	if len(eval.job.Documents) == 0 {
@@ -228,7 +228,7 @@ func (e *evaluator) openDocuments(ctx context.Context, eval *evaluation, out *he
 	return nil
 }
 
-// budget is the request with those who pay, and what they have.
+// withBalances is the request with those who pay, and what they have.
 func (e *evaluator) withBalances(ctx context.Context, p *policy.Policy, eval evaluation) policy.Request {
 	req := eval.Request
 	req.Budget = policy.Budget{}
@@ -251,7 +251,7 @@ func (e *evaluator) withBalances(ctx context.Context, p *policy.Policy, eval eva
 	return req
 }
 
-// own is a decision of the program itself.
+// ownDecision is a decision of the program itself.
 func (e *evaluator) ownDecision(code string, at policy.Point, v policy.Verdict) policy.Decision {
 	d := policy.Own(code)
 	d.Point, d.Verdict, d.PolicyHash = at, v, e.policy().Hash()

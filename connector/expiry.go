@@ -43,7 +43,7 @@ type Notice struct {
 	Devices []string `json:"devices"`
 }
 
-// warn tells the owner that the hold ends. The notice goes out before the
+// warnOwner tells the owner that the hold ends. The notice goes out before the
 // record says so: dying between, it goes out again under the same id, which is
 // better than never. When nobody listens, nobody was warned: the error is
 // bus.ErrUnheard, and the record stays as it is.

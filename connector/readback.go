@@ -63,7 +63,7 @@ func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (
 	return observation{settings: job.Settings}, nil
 }
 
-// forgotten says what became of a job that Graph does not know any more. If the
+// readBackForgotten says what became of a job that Graph does not know any more. If the
 // effect may have been called for, the task tells whether it happened, as only we
 // can finish it; if Graph does not know the task either, the printer that the job
 // was sent to; and if nothing tells, what may have printed counts as printed.
@@ -126,7 +126,7 @@ func (e *effects) atDestination(ctx context.Context, rec *held.Record) (bool, er
 	return false, nil
 }
 
-// lateIn reports whether a job that was to be aborted shows that it was redirected
+// redirectedEarlier reports whether a job that was to be aborted shows that it was redirected
 // by an earlier try.
 func redirectedEarlier(rec *held.Record, job graph.Job) bool {
 	return rec.State == held.Aborting && rec.Release != nil &&
@@ -152,7 +152,7 @@ func jobWaits(s graph.JobState) bool {
 	return s == graph.JobPaused || s == graph.JobPending || s == graph.JobProcessing || s == graph.JobStopped
 }
 
-// shown says which end a job has come to, seen from a record; empty when it
+// observedOutcome says which end a job has come to, seen from a record; empty when it
 // has come to none and its task still waits for us. Where a redirected job went
 // is noted in the record. Only the app of the task's trigger can finish a task
 // or redirect, so a finished task of a job that was being released was

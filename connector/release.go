@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/recovery"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -307,7 +308,7 @@ func outcome(owner string, results []held.Record) Outcome {
 // has the reason if the job is still held.
 func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, t turn) held.Record {
 	rec := s.rec
-	err := catchPanic(func() (err error) {
+	err := recovery.Catch(func() (err error) {
 		rec, err = r.untilDone(ctx, o, s, at, t)
 		return err
 	})
@@ -433,7 +434,7 @@ func chosen(o Order, rec *held.Record) policy.Settings {
 	return policy.Settings(*rec.Set).Over(o.Set)
 }
 
-// ask finds out, in the order in which an answer is sure: whose job it is,
+// evaluate finds out, in the order in which an answer is sure: whose job it is,
 // whether the device can print, what rules at arrival say if they could not be
 // asked then, and what those at release say.
 func (r *Releaser) evaluate(ctx context.Context, o Order, rec *held.Record, job graph.Job,

@@ -44,7 +44,7 @@ func (e *effects) resume(ctx context.Context, rec held.Record, rev uint64, heard
 	return err
 }
 
-// settle goes on with the record under key, if there is one, of a job that
+// finishIfEnded goes on with the record under key, if there is one, of a job that
 // Graph says is over: an intent is resumed, a held job is gone, and of a final
 // one the decision is published again, as the delivery before may have died
 // before it was.
@@ -74,7 +74,7 @@ func (e *effects) claimAndMarkGone(ctx context.Context, rec held.Record, rev uin
 	return err
 }
 
-// gone ends the record of a job that ended without us, or so it seems: one that
+// markGone ends the record of a job that ended without us, or so it seems: one that
 // was to be released before may have been redirected after all, and is forgotten
 // since. Its caller has claimed it.
 func (e *effects) markGone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
@@ -106,7 +106,7 @@ func (e *effects) markGone(ctx context.Context, rec held.Record, rev uint64, why
 	return e.storeGone(ctx, rec, rev, why)
 }
 
-// lose ends the record of a job that was surely not let go on by us.
+// storeGone ends the record of a job that was surely not let go on by us.
 func (e *effects) storeGone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
 	before := rec
 	if err := rec.Move(held.Gone, time.Now(), e.instance, why); err != nil {
@@ -125,7 +125,7 @@ func (e *effects) storeGone(ctx context.Context, rec held.Record, rev uint64, wh
 	return rec, nil
 }
 
-// over ends the record of a held job that Graph says is over. Its caller has
+// finishEnded ends the record of a held job that Graph says is over. Its caller has
 // claimed it.
 func (e *effects) finishEnded(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (held.Record, error) {
 	if observedOutcome(&rec, job) == held.Released {
@@ -134,7 +134,7 @@ func (e *effects) finishEnded(ctx context.Context, rec held.Record, rev uint64, 
 	return e.storeGone(ctx, rec, rev, "graph says the job is over")
 }
 
-// late ends the record of a held job that was redirected after all, when its
+// finishLateRedirect ends the record of a held job that was redirected after all, when its
 // redirect was taken for not made: it is released, and paid for. The record says
 // so in the same steps as if it were released now.
 func (e *effects) finishLateRedirect(ctx context.Context, rec held.Record, rev uint64) (held.Record, error) {
@@ -146,7 +146,7 @@ func (e *effects) finishLateRedirect(ctx context.Context, rec held.Record, rev u
 	return e.carryOut(ctx, rec, rev, effectOptions{verifyFirst: true})
 }
 
-// disprove ends the record of a job that counts as printed because Graph knew nothing
+// undoPresumedPrint ends the record of a job that counts as printed because Graph knew nothing
 // of it for long, when Graph shows it and its task waiting after all: what it cost is
 // given back, and the record is one that is revived, as its task is listed. The money
 // comes first: dying between, it is found again, and given back once.
@@ -187,7 +187,7 @@ func (e *effects) undoPresumedPrint(ctx context.Context, entry Entry) error {
 	return nil
 }
 
-// decideLate makes the decision of a record the one that a redirect was found by.
+// decideLateRedirect makes the decision of a record the one that a redirect was found by.
 // It names the reservation anew: what gives the former back means an older try.
 func (e *effects) decideLateRedirect(rec *held.Record, rev uint64) {
 	own := policy.Decision{Point: policy.Release, Verdict: policy.Redirect, PolicyHash: e.policy().Hash()}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/held"
+	"pullprint/connector/recovery"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
@@ -72,7 +73,7 @@ func (s *Sweeper) settle(ctx context.Context) error {
 	acts.SetLimit(settleAtOnce)
 	for _, r := range s.settlesInTurn(open) {
 		acts.Go(func() error {
-			if err := catchPanic(func() error { return s.settleOne(ctx, r, now) }); err != nil {
+			if err := recovery.Catch(func() error { return s.settleOne(ctx, r, now) }); err != nil {
 				s.log.Warn("reservation left to the next sweep", zap.String("job", held.RefOf(r.Job).Job), zap.Error(err))
 			}
 			return nil

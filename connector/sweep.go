@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/recovery"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
@@ -250,8 +251,8 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 
 // alone looks at one task or record: a panic costs that one, until the next sweep.
 func (s *Sweeper) alone(fn func() error) error {
-	err := catchPanic(fn)
-	if p, ok := errors.AsType[*panicked](err); ok {
+	err := recovery.Catch(fn)
+	if p, ok := errors.AsType[*recovery.Panic](err); ok {
 		s.log.Error("sweep panicked, the job is left to the next", zap.Error(p))
 		return nil
 	}
