@@ -39,7 +39,7 @@ type Bucket interface {
 
 // Integrity reads accounts, badges and state through, record by record, with the decoders
 // of those who use them: a record that the disk has kept well may still be one that
-// nobody understands. Each costs itself alone, and is named until it is mended.
+// nobody understands. Each costs itself alone, and is named until it is repaired.
 type Integrity struct {
 	buckets map[string]Bucket
 	metrics *Metrics

@@ -48,7 +48,7 @@ func (a *API) putDelegation(r *request) (any, error) {
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	if err := people(r.Context(), &in, a.stored); err != nil {
+	if err := people(r.Context(), &in, a.newOwnerID); err != nil {
 		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {

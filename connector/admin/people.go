@@ -34,8 +34,8 @@ func (a *API) newOwner(ctx context.Context, field, user string) (id, warning str
 	return id, warning, err
 }
 
-// stored is newOwner for answers without warnings; the log has it.
-func (a *API) stored(ctx context.Context, field, user string) (string, error) {
+// newOwnerID is newOwner for answers that have no place for a warning; the log has it.
+func (a *API) newOwnerID(ctx context.Context, field, user string) (string, error) {
 	id, _, err := a.newOwner(ctx, field, user)
 	return id, err
 }

@@ -68,7 +68,7 @@ type quotaBody struct {
 }
 
 func (a *API) putQuota(r *request) (any, error) {
-	acc, err := accountOf(r, a.stored)
+	acc, err := accountOf(r, a.newOwnerID)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ type adjustBody struct {
 }
 
 func (a *API) adjustQuota(r *request) (any, error) {
-	acc, err := accountOf(r, a.stored)
+	acc, err := accountOf(r, a.newOwnerID)
 	if err != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"canary":    d.canary.Run,
 		"host":      d.host,
 		"token":     d.keepSignedIn,
-		"book":      d.verifier.Run,
+		"verifier":  d.verifier.Run,
 		"index":     d.index.Run,
 		"measure":   d.bus.Measure,
 		"integrity": d.integrity.Run,
@@ -141,8 +141,7 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	if d.services.api != nil {
 		components["taps"] = d.whenReady(func(ctx context.Context) error {
-			return d.bus.ServeTaps(ctx,
-				d.services.api.AnswerTap)
+			return d.bus.ServeTaps(ctx, d.services.api.AnswerTap)
 		})
 		components["recent"] = d.services.recent.Run
 	}
