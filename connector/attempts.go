@@ -33,6 +33,8 @@ type attempt struct {
 	failed int
 	// until is how long the task is in hand: it is worked on, or comes again.
 	until time.Time
+	// leftAlone says that it is not worked on again.
+	leftAlone bool
 }
 
 // forgetAt is how many tasks are remembered before those that came to nothing here
@@ -81,6 +83,15 @@ func (a *attempts) done(task string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.tasks, task)
+}
+
+// leftAlone notes that a task is not worked on again, and reports whether that is new.
+func (a *attempts) leftAlone(task string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	first := !a.tasks[task].leftAlone
+	a.tasks[task] = attempt{until: now, leftAlone: true}
+	return first
 }
 
 // inHand reports whether a task is worked on here, or comes again.

@@ -5,9 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"pullprint/connector"
 	"pullprint/connector/bus"
@@ -125,10 +129,25 @@ func TestTaskThatKillsTheProcess(t *testing.T) {
 			l.worker.Handle(l.ctx, d)
 			l.end()
 		}
-		l := w.live("")
-		l.worker.Handle(l.ctx, d)
+		reg := prometheus.NewRegistry()
+		l := w.live("", func(d *connector.Deps) { d.Metrics = connector.NewMetrics(reg, queues) })
+		for d.Sequence = 1; d.Sequence <= 3; d.Sequence++ { // the sweeps put it into the stream again
+			l.worker.Handle(l.ctx, d)
+		}
 		if dead := w.deadLetters(t); len(dead) != 1 || dead[0].Reason != "crash" {
 			t.Errorf("dead letters %+v", dead)
+		}
+		want := `
+			# HELP pullprint_dead_letters_total Tasks given up, by reason.
+			# TYPE pullprint_dead_letters_total counter
+			pullprint_dead_letters_total{reason="attempts"} 0
+			pullprint_dead_letters_total{reason="conflict"} 0
+			pullprint_dead_letters_total{reason="crash"} 1
+			pullprint_dead_letters_total{reason="malformed"} 0
+			pullprint_dead_letters_total{reason="panic"} 0
+			`
+		if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "pullprint_dead_letters_total"); err != nil {
+			t.Error(err)
 		}
 	})
 }

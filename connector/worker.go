@@ -278,16 +278,26 @@ func (w *Worker) giveUp(ctx context.Context, d bus.Delivery, ev trigger.Event, r
 		At: time.Now(), Reason: reason, Error: cause.Error(), Attempts: d.Attempt, Sequence: d.Sequence, Stored: d.Stored,
 		Definition: ev.Definition, Task: ev.Task, Printer: ev.Printer, Job: ev.Job, By: w.Instance,
 	})
+	// Such a task may be in the stream several times: the sweep after each death found it waiting.
+	id, once := strconv.FormatUint(d.Sequence, 10), reason == deadCrash
+	if once {
+		id = ev.Task + ":" + reason
+	}
 	if err == nil {
-		err = w.Audit.PublishDead(ctx, strconv.FormatUint(d.Sequence, 10), body)
+		err = w.Audit.PublishDead(ctx, id, body)
 	}
 	if err != nil {
 		w.log.Error("dead letter not stored, task comes again", zap.String("task", ev.Task), zap.Error(err))
 		return bus.Retry(retryAfter(d.Attempt))
 	}
-	w.attempts.done(ev.Task)
+	if once && !w.attempts.leftAlone(ev.Task, time.Now()) {
+		return bus.Done()
+	}
+	if !once {
+		w.attempts.done(ev.Task)
+	}
 	w.Metrics.dead.WithLabelValues(reason).Inc()
 	w.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason),
-		zap.Int("attempt", d.Attempt), zap.NamedError("cause", cause))
+		zap.Int("attempt", d.Attempt), zap.Uint64("sequence", d.Sequence), zap.NamedError("cause", cause))
 	return bus.Done()
 }

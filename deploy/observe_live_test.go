@@ -161,7 +161,7 @@ func checkMetrics(t *testing.T, address string) {
 }
 
 // runbookVerb is a command of ours in the runbook.
-var runbookVerb = regexp.MustCompile("`pullprint ([a-z]+)( [a-z]+)?[^`]*`")
+var runbookVerb = regexp.MustCompile("`pullprint ([a-z-]+)( [a-z]+)?[^`]*`")
 
 // checkRunbookVerbs tries every command that the runbook names.
 func checkRunbookVerbs(t *testing.T, bin string) {
