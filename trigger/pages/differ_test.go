@@ -1,6 +1,7 @@
 package pages_test
 
 import (
+	"archive/zip"
 	"bytes"
 	"errors"
 	"fmt"
@@ -117,4 +118,42 @@ func TestReadersDiffer(t *testing.T) {
 			t.Errorf("%s: %d, %v; want %d", name, n, err, c.want)
 		}
 	}
+}
+
+// A reference that readers of XPS understand in more than one way is no page.
+func TestReferencesDiffer(t *testing.T) {
+	for name, c := range map[string]struct {
+		page string
+		want int
+	}{
+		"a page":          {`<PageContent Source="p"/>`, 1},
+		"a source twice":  {`<PageContent Source="p" Source="d"/>`, 0},
+		"no part at all":  {`<PageContent Source="p"/><PageContent Source="/[Content_Types].xml"/>`, 0},
+		"in another case": {`<PageContent Source="p"/><PageContent Source="/[content_types].XML"/>`, 0},
+	} {
+		src := packageOf(t, document(strings.NewReader(c.page+"</FixedDocument>")))
+		if strings.Contains(c.page, "ypes") {
+			src = withContentTypes(t, src)
+		}
+		n, err := pages.Count(t.Context(), bytes.NewReader(src), int64(len(src)), "application/oxps")
+		if n != c.want || (c.want == 0) != errors.Is(err, pages.ErrUncountable) {
+			t.Errorf("%s: %d, %v; want %d", name, n, err, c.want)
+		}
+	}
+}
+
+func withContentTypes(t *testing.T, src []byte) []byte {
+	r, err := zip.NewReader(bytes.NewReader(src), int64(len(src)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return zipOf(t, func(z *zip.Writer) error {
+		for _, f := range r.File {
+			if err := z.Copy(f); err != nil {
+				return err
+			}
+		}
+		_, err := z.Create("[Content_Types].xml")
+		return err
+	})
 }

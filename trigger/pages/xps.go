@@ -83,7 +83,7 @@ func (z *pack) root() (string, error) {
 			return nil
 		}
 		target, ok := resolved("", t.attr("Target"))
-		if root != "" || !ok || strings.EqualFold(t.attr("TargetMode"), "External") {
+		if root != "" || !ok || t.twice("Target") || t.twice("Type") || strings.EqualFold(t.attr("TargetMode"), "External") {
 			return ErrDamaged
 		}
 		root = target
@@ -113,12 +113,15 @@ func (z *pack) references(part, outer, inner string, do func(part string) error)
 			return ErrDamaged
 		}
 		to, ok := resolved(part, t.attr("Source"))
-		if !ok {
+		if !ok || strings.EqualFold(to, contentTypes) || t.twice("Source") {
 			return ErrDamaged
 		}
 		return do(to)
 	})
 }
+
+// contentTypes is an item of a package that is no part (ECMA-376-2, 7.2.3).
+const contentTypes = "[Content_Types].xml"
 
 // resolved is the part that a reference in a part means.
 func resolved(from, to string) (string, bool) {
@@ -148,6 +151,18 @@ func (t tag) attr(name string) string {
 		}
 	}
 	return ""
+}
+
+// twice reports whether an attribute stands there twice, which is no XML: readers
+// differ in which they take.
+func (t tag) twice(name string) bool {
+	n := 0
+	for _, a := range t.list {
+		if a.Name.Local == name && a.Name.Space == "" {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // tags calls do with each tag of a part. It never holds more than a stretch of it.
