@@ -128,6 +128,8 @@ func TestReferencesDiffer(t *testing.T) {
 	}{
 		"a page":          {`<PageContent Source="p"/>`, 1},
 		"a source twice":  {`<PageContent Source="p" Source="d"/>`, 0},
+		"a width twice":   {`<PageContent Source="p" Width="1" Width="2"/>`, 0},
+		"other spaces":    {`<PageContent xmlns:x="urn:x" Source="p" x:Source="d"/>`, 1},
 		"no part at all":  {`<PageContent Source="p"/><PageContent Source="/[Content_Types].xml"/>`, 0},
 		"in another case": {`<PageContent Source="p"/><PageContent Source="/[content_types].XML"/>`, 0},
 	} {

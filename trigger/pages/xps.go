@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf16"
 )
@@ -26,6 +27,10 @@ const maxDocuments = 10_000
 // maxTagDepth bounds how deep tags stand in each other. Those that are read here do
 // four deep at most, with what a page says of its links.
 const maxTagDepth = 64
+
+// maxAttributes bounds those of a tag: what is read here has six at most, with name
+// spaces.
+const maxAttributes = 64
 
 // spaces are the name spaces of what is read here, of XPS and of Open XPS, and that
 // of relationships (ECMA-376-2).
@@ -83,7 +88,7 @@ func (z *pack) root() (string, error) {
 			return nil
 		}
 		target, ok := resolved("", t.attr("Target"))
-		if root != "" || !ok || t.twice("Target") || t.twice("Type") || strings.EqualFold(t.attr("TargetMode"), "External") {
+		if root != "" || !ok || strings.EqualFold(t.attr("TargetMode"), "External") {
 			return ErrDamaged
 		}
 		root = target
@@ -113,7 +118,7 @@ func (z *pack) references(part, outer, inner string, do func(part string) error)
 			return ErrDamaged
 		}
 		to, ok := resolved(part, t.attr("Source"))
-		if !ok || strings.EqualFold(to, contentTypes) || t.twice("Source") {
+		if !ok || strings.EqualFold(to, contentTypes) {
 			return ErrDamaged
 		}
 		return do(to)
@@ -153,16 +158,15 @@ func (t tag) attr(name string) string {
 	return ""
 }
 
-// twice reports whether an attribute stands there twice, which is no XML: readers
+// repeats reports whether an attribute stands there twice, which is no XML: readers
 // differ in which they take.
-func (t tag) twice(name string) bool {
-	n := 0
-	for _, a := range t.list {
-		if a.Name.Local == name && a.Name.Space == "" {
-			n++
+func repeats(list []xml.Attr) bool {
+	for i := range list {
+		if slices.ContainsFunc(list[:i], func(a xml.Attr) bool { return a.Name == list[i].Name }) {
+			return true
 		}
 	}
-	return n > 1
+	return false
 }
 
 // tags calls do with each tag of a part. It never holds more than a stretch of it.
@@ -193,7 +197,7 @@ func (z *pack) tags(part string, do func(tag) error) error {
 			if depth == 0 && begun {
 				return ErrDamaged
 			}
-			if depth, begun = depth+1, true; depth > maxTagDepth {
+			if depth, begun = depth+1, true; depth > maxTagDepth || len(t.Attr) > maxAttributes || repeats(t.Attr) {
 				return ErrDamaged
 			}
 			err = do(tag{name: t.Name.Local, ours: spaces[t.Name.Space], list: t.Attr})
