@@ -49,7 +49,7 @@ func NewVerifier(o VerifierOptions) *Verifier {
 		o.Logger = zap.NewNop()
 	}
 	v := &Verifier{
-		tenant: o.TenantID, state: o.State, log: o.Logger.Named("book"),
+		tenant: o.TenantID, state: o.State, log: o.Logger.Named("verifier"),
 		ready: make(chan struct{}), wake: make(chan struct{}, 1), revisions: map[string]uint64{},
 	}
 	v.reads = newRefresher(v.readAll)

@@ -218,9 +218,9 @@ func badgeImport(f *apiFlags) *cobra.Command {
 		Long: `Reads a CSV file, or standard input for -. Its first line names the columns:
 badge, owner (an Entra object id or a user name), and if need be user_principal_name and
 expires (2026-12-24T12:00:00Z, or 2026-12-24, which is the last day, in the zone of the
-policy or else of the daemon's machine). Commas, semicolons and tabs, UTF-8 and
-UTF-16 are read; Excel's "CSV" is neither, and its "CSV UTF-8" is. All rows are checked before any is stored: a number that a spreadsheet
-has changed, as 2.74815E+15, is refused.`,
+policy or else of the daemon's machine). Commas, semicolons and tabs, UTF-8 and UTF-16 are
+read; Excel's "CSV" is neither, and its "CSV UTF-8" is. All rows are checked before any is
+stored: a number that a spreadsheet has changed, as 2.74815E+15, is refused.`,
 		Args: wants("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.client(cmd)

@@ -130,6 +130,10 @@ func run(ctx context.Context, args []string, s stdio) error {
 	return root.ExecuteContext(ctx)
 }
 
+// helpColumns is where lines of help about flags are broken: a line of a terminal has a
+// few more, which pflag uses rather than leave one word alone.
+const helpColumns = 95
+
 // rootCommand is the program with all its verbs.
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -145,6 +149,8 @@ See it work, with no account and no network:  pullprint demo`,
 		Args:          knownVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ",
+		helpColumns)))
 	root.PersistentFlags().String("config", "/etc/pullprint/config.yaml", "configuration `FILE`")
 	root.AddCommand(
 		runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(), pagesCommand(),

@@ -15,16 +15,16 @@ import (
 )
 
 // told is what the sources say to people: subjects of the doctor, events of the log
-// by their levels, and fields of log lines.
+// by their levels, and fields and loggers of log lines.
 type told struct {
-	subjects, fields map[string]bool
-	events           map[string]string
+	subjects, fields, loggers map[string]bool
+	events                    map[string]string
 }
 
 // tells reads it out of the sources.
 func tells(t *testing.T) told {
 	t.Helper()
-	out := told{map[string]bool{}, map[string]bool{}, map[string]string{}}
+	out := told{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]string{}}
 	for _, folder := range spoken {
 		err := filepath.WalkDir(filepath.Join("..", "..", folder), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || unspoken.MatchString(filepath.ToSlash(path)) {
@@ -63,6 +63,8 @@ func (o told) call(call *ast.CallExpr) {
 		o.subjects[text] = true
 	case isZap(from):
 		o.fields[text] = true
+	case name == "Named":
+		o.loggers[text] = true
 	case slices.Contains([]string{"Info", "Warn", "Error"}, name) && len(call.Args) >= 1 && isLogger(from):
 		o.events[text] = name
 	}
@@ -163,6 +165,27 @@ func TestTroubleshooting(t *testing.T) {
 	for _, f := range firstCells(page, "## The log") {
 		if !code.fields[f] && !slices.Contains(standard, f) {
 			t.Errorf("no line of the log has the field %q", f)
+		}
+	}
+}
+
+// The page names every part that writes to the log, and no other.
+func TestLoggers(t *testing.T) {
+	t.Parallel()
+	src, err := os.ReadFile("../../deploy/docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := tells(t)
+	loggers := firstCells(string(src), "### Parts")
+	for l := range code.loggers {
+		if !slices.Contains(loggers, l) {
+			t.Errorf("the page lacks the logger %q", l)
+		}
+	}
+	for _, l := range loggers {
+		if !code.loggers[l] {
+			t.Errorf("no part logs as %q", l)
 		}
 	}
 }
