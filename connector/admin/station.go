@@ -220,7 +220,7 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	number, one := shownBadge(req)
-	ctx, now := context.WithoutCancel(req.Context()), time.Now()
+	ctx := context.WithoutCancel(req.Context())
 	goesOn, ambiguous := one && number == "", false
 	if one && number != "" {
 		var err error
@@ -239,7 +239,8 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 		p.idle(rw, http.StatusOK, device, "")
 		return
 	}
-	if _, _, err := p.visits.begin(ctx, device, "", now); err != nil {
+	card, err := p.visits.shown(ctx, device)
+	if err != nil {
 		p.trouble(rw, device, err)
 		return
 	}
@@ -268,7 +269,7 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 		p.idle(rw, http.StatusOK, device, "No job is waiting for this badge here. A new badge has to be enrolled first.")
 		return
 	}
-	if s.Ticket, ok, err = p.visits.begin(ctx, device, owner, now); err != nil {
+	if s.Ticket, ok, err = p.visits.begin(ctx, device, owner, card); err != nil {
 		p.trouble(rw, device, err)
 		return
 	} else if !ok {

@@ -149,11 +149,7 @@ func (p *Pages) stationLeave(rw http.ResponseWriter, req *http.Request) {
 
 func (p *Pages) leave(rw http.ResponseWriter, req *http.Request, device string) {
 	ctx := context.WithoutCancel(req.Context())
-	_, u, err := p.visits.use(ctx, device, req.PostFormValue("visit"))
-	if err == nil && u != useEnded {
-		_, _, err = p.visits.begin(ctx, device, "", time.Now())
-	}
-	if err != nil {
+	if err := p.visits.leave(ctx, device, req.PostFormValue("visit")); err != nil {
 		p.trouble(rw, device, err)
 		return
 	}

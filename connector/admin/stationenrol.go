@@ -58,7 +58,13 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 		p.stationJobs(rw, req)
 		return
 	}
-	err := p.api.Taps.Enrol(req.Context(), device, code+"\x00"+number, func(now time.Time) error {
+	// The card ends the visit of whoever was there before, as any does.
+	err := p.visits.end(context.WithoutCancel(req.Context()), device)
+	if err != nil {
+		p.trouble(rw, device, err)
+		return
+	}
+	err = p.api.Taps.Enrol(req.Context(), device, code+"\x00"+number, func(now time.Time) error {
 		_, err := p.api.Badges.Redeem(context.WithoutCancel(req.Context()), code, number, now)
 		return err
 	})

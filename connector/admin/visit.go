@@ -29,18 +29,15 @@ type visit struct {
 	// Owner is empty when nobody is there.
 	Owner string    `json:"owner,omitempty"`
 	Until time.Time `json:"until"`
-	// Began is when the card was shown: one that was shown earlier, and looked up for
-	// longer, does not end this visit.
-	Began time.Time `json:"began"`
+	// Shown names the card that was shown last, while its owner is looked up: only that
+	// card begins a visit. Cards count in the order in which they came to the store, as
+	// the clocks of replicas differ.
+	Shown string `json:"shown,omitempty"`
 	// Ticket names that of the page that is shown, Used the one before; the tickets
 	// are not stored.
 	Ticket string `json:"ticket,omitempty"`
 	Used   string `json:"used,omitempty"`
 }
-
-// overtaken is by how much a card may have been shown later than the one that is
-// looked up still: a look-up takes less. More is the clock of another replica.
-const overtaken = 15 * time.Second
 
 // use is what a ticket is good for.
 type use int
@@ -77,31 +74,45 @@ func (s visits) change(ctx context.Context, device string, fn func(v *visit) boo
 	return errors.New("others change the visit all the time")
 }
 
-// begin ends the visit of whoever is at a device and begins that of owner, who
-// showed a card at a time; without an owner nobody is there then. It reports false
-// when another card was shown since.
-func (s visits) begin(ctx context.Context, device, owner string, at time.Time) (ticket string, ok bool, err error) {
+// shown ends the visit of whoever is at a device, as a card was shown there, and names
+// the card for begin.
+func (s visits) shown(ctx context.Context, device string) (card string, err error) {
+	card = rand.Text()
+	return card, s.change(ctx, device, func(v *visit) bool {
+		*v = visit{Device: device, Until: time.Now().Add(visitLife), Shown: card}
+		return true
+	})
+}
+
+// begin begins the visit of the owner of a card. It reports false when another card was
+// shown since.
+func (s visits) begin(ctx context.Context, device, owner, card string) (ticket string, ok bool, err error) {
 	ticket = rand.Text()
 	err = s.change(ctx, device, func(v *visit) bool {
-		later := v.Began.Sub(at)
-		if ok = later <= 0 || later > overtaken; !ok {
-			return false
+		if ok = card != "" && v.Shown == card; ok {
+			*v = visit{Device: device, Owner: owner, Until: time.Now().Add(visitLife), Ticket: keyOf("", ticket)}
 		}
-		*v = visit{Device: device, Owner: owner, Until: time.Now().Add(visitLife), Began: at}
-		if owner != "" {
-			v.Ticket = keyOf("", ticket)
-		}
-		return true
+		return ok
 	})
 	return ticket, ok && err == nil, err
 }
 
-// end ends the visit of whoever is at a device.
+// end ends the visit of whoever is at a device, and that of a card that is looked up.
 func (s visits) end(ctx context.Context, device string) error {
 	return s.change(ctx, device, func(v *visit) bool {
-		there := v.Owner != ""
-		*v = visit{Device: device, Until: v.Until, Began: v.Began}
+		there := v.Owner != "" || v.Shown != ""
+		*v = visit{Device: device, Until: v.Until}
 		return there
+	})
+}
+
+// leave ends the visit that a ticket is of, also when it was used.
+func (s visits) leave(ctx context.Context, device, ticket string) error {
+	name := keyOf("", ticket)
+	return s.change(ctx, device, func(v *visit) bool {
+		theirs := v.Owner != "" && (v.Ticket == name || v.Used == name)
+		*v = visit{Device: device, Until: v.Until}
+		return theirs
 	})
 }
 

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -16,7 +18,11 @@ type guest struct {
 
 func arrive(t *testing.T, v visits, device, owner string) *guest {
 	t.Helper()
-	ticket, ok, err := v.begin(t.Context(), device, owner, time.Now())
+	card, err := v.shown(t.Context(), device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticket, ok, err := v.begin(t.Context(), device, owner, card)
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
@@ -84,7 +90,9 @@ func TestVisits(t *testing.T) {
 		if grace.may("west") != useEnded || used.may("west") != useFirst {
 			t.Error("of three badges not the last one counts")
 		}
-		arrive(t, v, "west", "")
+		if err := v.leave(t.Context(), "west", used.ticket); err != nil {
+			t.Fatal(err)
+		}
 		if used.next("west") || used.may("west") != useEnded {
 			t.Error("known after leaving")
 		}
@@ -92,20 +100,58 @@ func TestVisits(t *testing.T) {
 }
 
 // A card that was shown before the one that counts, and took longer to be looked
-// up, does not end its visit; a clock that is ahead locks nobody out.
+// up, does not end its visit.
 func TestVisitOvertaken(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		v := visits{bustest.Open(t).State()}
+		earlier, err := v.shown(t.Context(), "west")
+		if err != nil {
+			t.Fatal(err)
+		}
 		grace := arrive(t, v, "west", "grace")
-		_, ok, err := v.begin(t.Context(), "west", "ada", time.Now().Add(-time.Second))
+		_, ok, err := v.begin(t.Context(), "west", "ada", earlier)
 		if err != nil || ok || grace.may("west") != useFirst {
 			t.Errorf("an earlier card came after: %t, %v", ok, err)
 		}
-		if _, _, err := v.begin(t.Context(), "west", "ada", time.Now().Add(5*time.Minute)); err != nil {
+		if earlier, err = v.shown(t.Context(), "west"); err != nil {
 			t.Fatal(err)
 		}
-		if arrive(t, v, "west", "grace").may("west") != useFirst {
-			t.Error("locked out by the clock of another")
+		if err := v.end(t.Context(), "west"); err != nil { // a tap, by NATS
+			t.Fatal(err)
+		}
+		if _, ok, err := v.begin(t.Context(), "west", "ada", earlier); err != nil || ok {
+			t.Errorf("a card that was looked up while another was shown: %t, %v", ok, err)
 		}
 	})
+}
+
+// A card ends the visit before it, and whoever leaves has left, however far ahead the
+// clock of the replica is that began the visit.
+func TestVisitClocks(t *testing.T) {
+	for name, ends := range map[string]func(ctx context.Context, v visits, ticket string) error{
+		"card":  func(ctx context.Context, v visits, _ string) error { _, err := v.shown(ctx, "west"); return err },
+		"tap":   func(ctx context.Context, v visits, _ string) error { return v.end(ctx, "west") },
+		"leave": func(ctx context.Context, v visits, ticket string) error { return v.leave(ctx, "west", ticket) },
+	} {
+		for _, ahead := range []time.Duration{0, 3 * time.Second, time.Hour} {
+			bustest.Virtual(t, func(t *testing.T) {
+				v := visits{bustest.Open(t).State()}
+				there := time.Now().Add(ahead)
+				was := fmt.Sprintf(`{"device":"west","owner":"ada","until":%q,"began":%q,"ticket":%q}`,
+					there.Add(visitLife).Format(time.RFC3339Nano), there.Format(time.RFC3339Nano), keyOf("", "of ada"))
+				if _, ok, err := v.store.CompareAndSet(t.Context(), visitKey("west"), []byte(was), 0, visitLife); err != nil || !ok {
+					t.Fatal(ok, err)
+				}
+				if err := ends(t.Context(), v, "of ada"); err != nil {
+					t.Fatal(err)
+				}
+				if (&guest{t, v, "of ada"}).may("west") != useEnded {
+					t.Errorf("%s, a clock %v ahead: the page before acts", name, ahead)
+				}
+				if arrive(t, v, "west", "grace").may("west") != useFirst {
+					t.Errorf("%s, a clock %v ahead: the next is locked out", name, ahead)
+				}
+			})
+		}
+	}
 }

@@ -336,3 +336,21 @@ func TestBadgeThatIsTheEndOfAnother(t *testing.T) {
 		}
 	})
 }
+
+// A card that is shown to be enrolled ends the visit of whoever was there, whatever
+// becomes of it.
+func TestCardToEnrolEndsTheVisit(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s, student, _ := two(t, 1)
+		defer s.end()
+		c := s.screen()
+		c.badge(number)
+		mine := c.form()
+		c.post("enrol", url.Values{"badge": {"12345678"}, "code": {"BCDF-GHJK"}})
+		c.post("release", mine)
+		c.sees("Please show your badge again")
+		if n := s.applied(student...); n != 0 {
+			t.Errorf("%d jobs moved by a page before another card", n)
+		}
+	})
+}
