@@ -3,6 +3,7 @@ package quota_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -104,6 +105,41 @@ func TestRefusedForLess(t *testing.T) {
 	limit(nil)
 	// Lowered when the first account has been changed.
 	refused(quota.NewLedger(&beforeWrite{Memory: kv, n: 2, do: func() { limit(&five) }}, &quotatest.History{}))
+}
+
+// A charge that one of several accounts refuses leaves the others as they were stored: none
+// is made, none is rolled over to a new period, and the history tells of nothing.
+func TestRefusedChargeStoresNothing(t *testing.T) {
+	for name, lastWeek := range map[string]int64{"new accounts": 0, "accounts of last week": 5} {
+		kv, h := &quotatest.Memory{}, &quotatest.History{}
+		l := quota.NewLedger(kv, h)
+		first, second, third := quotatest.Weekly("ada", 100), quotatest.Weekly("group.y", 100), quotatest.Weekly("group.z", 6)
+		if lastWeek > 0 {
+			c := quotatest.Charge("p/0", "a", lastWeek, first, second, third)
+			c.Now = c.Now.AddDate(0, 0, -7)
+			if err := l.Reserve(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stored := func() (all string) {
+			if err := kv.Each(t.Context(), "", func(key string, value []byte, revision uint64) error {
+				all += fmt.Sprintf("%s %d %s\n", key, revision, value)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return all + fmt.Sprint(h.Entries(""))
+		}
+		before := stored()
+		for _, job := range []string{"p/0", "p/1"} {
+			if err := l.Reserve(t.Context(), quotatest.Charge(job, "b", 7, first, second, third)); !errors.As(err, new(*quota.Exhausted)) {
+				t.Fatalf("%s: 7 of 6: %v", job, err)
+			}
+			if after := stored(); after != before {
+				t.Errorf("%s, %s:\n%swas\n%s", name, job, after, before)
+			}
+		}
+	}
 }
 
 // beforeWrite does something before the n-th write.

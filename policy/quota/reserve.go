@@ -14,6 +14,10 @@ import (
 // stays. It is ErrEnded when the job was settled or refunded before. After any
 // other error nobody knows, and the caller calls again or voids.
 //
+// All accounts are asked before the first is changed: one that refuses leaves the others
+// as they are, and makes none that was not there. Only a charge that is refused as an
+// account was changed since is taken back.
+//
 // Accounts are reserved one after the other, in the order of their keys. Dying
 // between leaves a part, which the next try completes and Void takes back. What
 // was reserved before is made smaller only when all have accepted: the room that
@@ -23,6 +27,11 @@ func (l *Ledger) Reserve(ctx context.Context, c Charge) error {
 		return err
 	}
 	accounts := byAccount(c.Claims)
+	if len(accounts) > 1 { // one alone is asked and changed at once
+		if err := l.ask(ctx, &c, accounts); err != nil {
+			return err
+		}
+	}
 	made := make([]*Reservation, 0, len(accounts)) // what was there before
 	var later []int
 	for i, claims := range accounts {
@@ -47,6 +56,20 @@ func (l *Ledger) Reserve(ctx context.Context, c Charge) error {
 		case refused(err): // the account was changed since it was asked above
 			return l.takeBack(ctx, &c, accounts, made, err)
 		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// ask reports with an error that an account refuses a charge. It changes nothing.
+func (l *Ledger) ask(ctx context.Context, c *Charge, accounts [][]Claim) error {
+	for _, claims := range accounts {
+		s, _, err := l.load(ctx, claims[0].Account.Key())
+		if err != nil {
+			return err
+		}
+		if _, err = s.reserve(ctx, c, claims); err != nil && (!errors.Is(err, ErrEnded) || !c.Printed) {
 			return err
 		}
 	}
@@ -117,7 +140,7 @@ func (l *Ledger) restore(ctx context.Context, c *Charge, a Account, before *Rese
 			return Entry{}, nil
 		case before == nil:
 			return Entry{Kind: Voided, Job: c.Job, Owner: r.Owner, Amount: r.Amount}, s.end(r, r.Amount)
-		case before.Attempt == c.Attempt && before.Amount == r.Amount:
+		case before.Attempt == c.Attempt && before.Amount == r.Amount && before.For == r.For && before.At.Equal(r.At):
 			return Entry{}, nil
 		}
 		if before.Amount == r.Amount {
