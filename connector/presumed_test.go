@@ -2,7 +2,9 @@ package connector_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,13 +12,15 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/held"
 	"pullprint/trigger/graph/graphtest"
 )
 
 // blank is a Graph that knows nothing of jobs and tasks for a while, after it lost an
-// effect without making it.
+// effect, which may have been made.
 type blank struct {
 	w    *world
+	made bool // the effect was made, and its answer lost
 	lost atomic.Bool
 	over atomic.Bool
 }
@@ -26,6 +30,11 @@ func (b *blank) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case b.over.Load():
 	case isEffect(r) && b.lost.CompareAndSwap(false, true):
+		if b.made {
+			if res, err := b.w.sim.Transport().RoundTrip(r); err == nil {
+				_ = res.Body.Close()
+			}
+		}
 		return answer(r, http.StatusGatewayTimeout, []byte(`{}`)), nil
 	case b.lost.Load() && r.Method == http.MethodGet && (strings.Contains(path, "/jobs") || strings.Contains(path, "/tasks/")):
 		return answer(r, http.StatusNotFound, []byte(`{"error":{"code":"itemNotFound"}}`)), nil
@@ -72,6 +81,79 @@ func TestPresumedPrintedComesBack(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// An abort whose answer was lost, of a job that Graph does not know at the look after it,
+// was made or was not: either way the audit has the decision, and the job is aborted once.
+func TestAbortOfAJobUnknownForAMoment(t *testing.T) {
+	for name, made := range map[string]bool{"made": true, "not made": false} {
+		t.Run(name, func(t *testing.T) {
+			bustest.Virtual(t, func(t *testing.T) {
+				w := newWorld(t, bustest.Open(t), graphtest.Calm())
+				b := &blank{w: w, made: made}
+				id, d := w.print(graphtest.JobSpec{Printer: directID, Copies: 60})
+				l := w.live("", func(d *connector.Deps) { d.Graph = answered{w.client(b)} })
+				l.worker.Handle(l.ctx, d)
+				b.over.Store(true)
+				for range 3 {
+					time.Sleep(2 * time.Minute)
+					_ = l.sweeper.Sweep(l.ctx)
+					w.drain(l)
+				}
+				w.aborted(id)
+			})
+		})
+	}
+}
+
+// When Graph knows nothing of such a job for long, it counts as aborted; if it shows the
+// job waiting after all, it is aborted then.
+func TestPresumedAbortedComesBack(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		b := &blank{w: w}
+		id, d := w.print(graphtest.JobSpec{Printer: directID, Copies: 60})
+		l := w.live("", func(d *connector.Deps) { d.Graph = answered{w.client(b)} })
+		l.worker.Handle(l.ctx, d)
+		sweeps := func(n int) {
+			for range n {
+				time.Sleep(time.Minute)
+				_ = l.sweeper.Sweep(l.ctx)
+				w.drain(l)
+			}
+		}
+		sweeps(15)
+		if rec := w.record(id); rec.State != held.Aborted || !rec.Decision.Answer.Presumed {
+			t.Errorf("after a while it is %s, %+v", rec.State, rec.Decision.Answer)
+		}
+		b.over.Store(true)
+		sweeps(5)
+		w.aborted(id)
+	})
+}
+
+// aborted asks that a job was aborted once, for a reason, and that the audit tells it.
+func (w *world) aborted(id graphtest.JobID) {
+	w.t.Helper()
+	j, _ := w.sim.Job(id)
+	if j.State != "aborted" || j.Reason == "" || j.Effects.Applied() != 1 {
+		w.t.Errorf("the job is %s, reason %q, effects %+v", j.State, j.Reason, j.Effects)
+	}
+	if rec := w.record(id); rec.State != held.Aborted {
+		w.t.Errorf("the record is %s: %+v", rec.State, rec.Trail)
+	}
+	var verdicts []string
+	if err := w.bus.Decisions(w.t.Context(), time.Time{}, false, func(_ time.Time, body []byte) error {
+		var d held.Decision
+		err := json.Unmarshal(body, &d)
+		verdicts = append(verdicts, d.Verdict)
+		return err
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	if !slices.Contains(verdicts, "abort") {
+		w.t.Errorf("decisions %q in the audit", verdicts)
 	}
 }
 

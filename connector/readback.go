@@ -63,17 +63,19 @@ func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (
 	return observation{settings: job.Settings}, nil
 }
 
-// readBackForgotten says what became of a job that Graph does not know any more. If the
-// effect may have been called for, the task tells whether it happened, as only we
-// can finish it; if Graph does not know the task either, the printer that the job
-// was sent to; and if nothing tells, what may have printed counts as printed.
+// readBackForgotten says what became of a job that Graph does not know any more, now or
+// for good. If the effect may have been called for, the task tells whether it happened,
+// as only we can finish it; if Graph does not know the task either, the printer that the
+// job was sent to; and if nothing tells for long, the effect counts as made: what may
+// have printed as printed, and what may have been refused as refused.
 func (e *effects) readBackForgotten(ctx context.Context, rec *held.Record, called bool) (observation, error) {
-	if !called || (rec.State == held.Aborting && rec.Release == nil) {
+	if !called {
 		return observation{outcome: held.Gone}, nil
 	}
 	done := observation{outcome: rec.State.Outcome()}
+	redirected := done
 	if rec.State == held.Aborting {
-		done = observation{outcome: held.Gone, late: true}
+		redirected = observation{outcome: held.Gone, late: rec.Release != nil}
 	}
 	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
 	known := err == nil
@@ -83,13 +85,15 @@ func (e *effects) readBackForgotten(ctx context.Context, rec *held.Record, calle
 	if rec.Release != nil && (!known || task.State == graph.TaskCompleted) {
 		there, err := e.atDestination(ctx, rec)
 		if err != nil || there {
-			return done, err
+			return redirected, err
 		}
 	}
 	switch {
 	case known && task.State == graph.TaskCompleted:
+		return redirected, nil
+	case known && task.State == graph.TaskAborted && rec.State == held.Aborting:
 		return done, nil
-	case known && task.State == graph.TaskAborted, rec.State == held.Aborting:
+	case known && task.State == graph.TaskAborted:
 		return observation{outcome: held.Gone}, nil
 	case e.clock.since(rec.Decision.At) < unclearFor:
 		return observation{}, errUnclear

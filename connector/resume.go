@@ -146,33 +146,34 @@ func (e *effects) finishLateRedirect(ctx context.Context, rec held.Record, rev u
 	return e.carryOut(ctx, rec, rev, effectOptions{verifyFirst: true})
 }
 
-// undoPresumedPrint ends the record of a job that counts as printed because Graph knew nothing
-// of it for long, when Graph shows it and its task waiting after all: what it cost is
-// given back, and the record is one that is revived, as its task is listed. The money
-// comes first: dying between, it is found again, and given back once.
-func (e *effects) undoPresumedPrint(ctx context.Context, entry Entry) error {
+// undoPresumed ends the record of a job whose effect counts as made because Graph knew
+// nothing of it for long, when Graph shows it and its task waiting after all: what it cost
+// is given back, and the record is one that is revived, as its task is listed. The money
+// comes first: dying between, it is found again, and given back once. presumed is false
+// when the effect was seen to be made.
+func (e *effects) undoPresumed(ctx context.Context, entry Entry) (presumed bool, err error) {
 	release, ok := e.claim(entry.Key)
 	if !ok {
-		return errBusy
+		return false, errBusy
 	}
 	defer release()
 	rec, rev, err := e.jobs.Get(ctx, entry.Key)
 	if err != nil || rev == 0 || rec.State != entry.State || rec.Decision.Answer == nil || !rec.Decision.Answer.Presumed {
-		return err
+		return false, err
 	}
 	job, err := e.readJob(ctx, rec.Ref)
 	switch {
 	case notFound(err):
-		return nil
+		return true, nil
 	case err != nil:
-		return fmt.Errorf("read job: %w", err)
+		return true, fmt.Errorf("read job: %w", err)
 	case job.RedirectedTo != "" || !jobWaits(job.State) || !taskWaits(job.Tasks, rec.Task):
-		return nil
+		return true, nil
 	}
 	const why = "graph shows it waiting after all"
 	if c := rec.Charge; c != nil {
 		if err := e.ledger.Reopen(ctx, rec.Name(), rec.Owner, c.Accounts(), c.Amount, time.Now()); err != nil {
-			return fmt.Errorf("give back what did not print: %w", err)
+			return true, fmt.Errorf("give back what did not print: %w", err)
 		}
 		e.void(ctx, &rec) // what was not spent yet
 	}
@@ -180,11 +181,11 @@ func (e *effects) undoPresumedPrint(ctx context.Context, entry Entry) error {
 	rec.Disprove(time.Now(), e.instance, why)
 	_, ok, err = e.jobs.Put(ctx, &rec, rev)
 	if err != nil || !ok {
-		return errors.Join(errBusy, err)
+		return true, errors.Join(errBusy, err)
 	}
 	e.metrics.moved(before, &rec)
 	e.reportGone(&rec, why)
-	return nil
+	return true, nil
 }
 
 // decideLateRedirect makes the decision of a record the one that a redirect was found by.

@@ -37,7 +37,7 @@ type effectFault struct {
 }
 
 func isEffect(r *http.Request) bool {
-	return strings.HasSuffix(r.URL.Path, "/redirect") || (r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/tasks/"))
+	return strings.HasSuffix(r.URL.Path, "/redirect") || strings.HasSuffix(r.URL.Path, "/abort") || (r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/tasks/"))
 }
 
 func (m *effectFault) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -301,11 +301,14 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 	switch {
 	case !known, e.State == held.Gone, s.evaluator.needsDecision(e, q):
 		return s.feedTask(ctx, definition, t, b)
-	case (e.State == held.Released || e.State == held.Completed) && sameTask(e.Task, t.ID):
-		if err := s.effects.undoPresumedPrint(ctx, e); err != nil && !errors.Is(err, errBusy) {
+	case e.State.Final() && sameTask(e.Task, t.ID):
+		presumed, err := s.effects.undoPresumed(ctx, e)
+		if err != nil && !errors.Is(err, errBusy) {
 			s.log.Warn("job left to the next sweep", zap.String("job", t.Job.Job), zap.String("task", t.ID), zap.Error(err))
 		}
-	case e.State == held.Aborted && sameTask(e.Task, t.ID):
+		if presumed || err != nil || e.State != held.Aborted {
+			return nil
+		}
 		// Graph's abort may leave the task waiting; whatever it answers is fine.
 		if err := s.graph.FinishTask(ctx, definition, t.ID, graph.TaskAborted, "the job was aborted"); err != nil {
 			s.log.Debug("task of an aborted job not finished", zap.String("task", t.ID), zap.Error(err))

@@ -68,6 +68,7 @@ func newFleet(t *testing.T, k graphtest.Knobs, seed uint64) *fleet {
 			}
 			config = strings.Replace(config, from, to, 1)
 		}
+		config += "log: {level: debug}\n"
 		if err := os.WriteFile(r.dir+"/config.yaml", []byte(config), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -125,6 +126,7 @@ func (f *fleet) run(r *replica) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	f.processes = append(f.processes, p)
 	f.Cleanup(func() {
 		_ = p.signal(syscall.SIGCONT)
 		p.kill()

@@ -133,6 +133,8 @@ type chaos struct {
 
 	mu   sync.Mutex
 	jobs map[graphtest.JobID]kind
+
+	processes []*process // all that were started
 }
 
 func newChaos(t *testing.T, k graphtest.Knobs, seed uint64) *chaos {
@@ -256,6 +258,7 @@ func (c *chaos) start() *process {
 	if err != nil {
 		c.Fatal(err)
 	}
+	c.processes = append(c.processes, p)
 	c.Cleanup(func() {
 		p.kill()
 		if c.Failed() {
@@ -395,6 +398,7 @@ func (c *chaos) judge() {
 		got := slices.DeleteFunc(decisions[j.Task.ID], func(v string) bool { return v == "keep" }) // a tap may come at a bad moment
 		if !slices.Equal(got, want) {
 			c.Errorf("%s job %s: decisions %q in the audit, want %q", k.name, id, got, want)
+			c.tellHistory(id, j.Task.ID)
 		}
 	}
 	for _, wrong := range [][]string{c.sim.Audit(), c.sim.Violations(), dead} {
@@ -408,6 +412,39 @@ func (c *chaos) judge() {
 		}
 	}
 	c.Logf("%d jobs, %v; settled %s after the last kill", len(c.jobs), count, c.settling.Round(time.Millisecond))
+}
+
+// tellHistory logs what the store holds of a job, read once more, and what the processes
+// said of its task.
+func (c *chaos) tellHistory(id graphtest.JobID, task string) {
+	c.Helper()
+	ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
+	defer cancel()
+	b := c.store(ctx)
+	defer b.Close()
+	if err := b.Jobs().Each(ctx, ">", func(key string, value []byte, rev uint64) error {
+		if strings.Contains(key, id.Printer) && strings.HasSuffix(key, "."+id.Job) {
+			c.Logf("record %s, revision %d: %s", key, rev, value)
+		}
+		return nil
+	}); err != nil {
+		c.Error(err)
+	}
+	if err := b.Decisions(ctx, time.Time{}, false, func(stored time.Time, body []byte) error {
+		if strings.Contains(string(body), task) {
+			c.Logf("decision stored %s: %s", stored.Format(time.RFC3339Nano), body)
+		}
+		return nil
+	}); err != nil {
+		c.Error(err)
+	}
+	for _, p := range c.processes {
+		for line := range strings.Lines(p.err.String()) {
+			if strings.Contains(line, task) || strings.Contains(line, id.Printer+"."+id.Job) {
+				c.Logf("process %d: %s", p.cmd.Process.Pid, strings.TrimSpace(line))
+			}
+		}
+	}
 }
 
 // paid looks that each person's account has paid for what they printed: not a
