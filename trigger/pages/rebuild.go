@@ -3,6 +3,7 @@ package pages
 import (
 	"bytes"
 	"cmp"
+	"regexp"
 	"slices"
 )
 
@@ -66,6 +67,7 @@ type search struct {
 	object, trailer int64
 	// trailers are the places of all.
 	trailers []int64
+	buf      []byte
 }
 
 // rebuild makes a new cross-reference of a file whose own is wrong.
@@ -150,7 +152,7 @@ func (s *search) run() error {
 			return nil
 		}
 		digit := b >= '0' && b <= '9'
-		if !fresh || (!digit && b != 't') {
+		if !fresh || (!digit && b != 't' && b != '+') {
 			fresh = space(b) || delimiter(b)
 			continue
 		}
@@ -163,6 +165,8 @@ func (s *search) run() error {
 			p.seek(at)
 			err = s.heading(at)
 			fresh = true
+		case bytes.Contains(ahead, []byte("obj")) && oddHeading.Match(ahead):
+			return errDiffer
 		case b == 't' && bytes.HasPrefix(ahead, []byte("railer")):
 			p.seek(at + int64(len("trailer")))
 			err = s.trailerAt(at)
@@ -176,6 +180,10 @@ func (s *search) run() error {
 
 // headingMost is how far the three words of a heading are looked for.
 const headingMost = 64
+
+// oddHeading is what stands behind the first character of a heading with a sign, or with
+// a comment in it, which some readers take and others do not.
+var oddHeading = regexp.MustCompile(`^[0-9]*(?:[\x00\t\n\f\r ]|%[^\r\n]*[\r\n])+\+?[0-9]+(?:[\x00\t\n\f\r ]|%[^\r\n]*[\r\n])+obj`)
 
 // isHeading reports whether 12 0 obj stands there, behind its first digit.
 func isHeading(b []byte) bool {
@@ -218,28 +226,72 @@ func (s *search) heading(at int64) error {
 	}
 	s.object = at
 	v, err := p.value()
-	d, isDict := v.(dict)
 	if isBudget(err) {
 		return err
 	}
-	if err != nil || !isDict {
-		p.seek(behind)
-		f.b.objects = mark
-		return nil
+	d, isDict := v.(dict)
+	switch {
+	case err == nil && isDict:
+		return s.dict(&stream{number: number, dict: d}, at, behind, mark)
+	case err == nil:
+		err = s.alone(behind, p.at)
+	default:
+		err = nil
 	}
-	behind = p.at
-	if d["Type"] == name("Catalog") {
-		s.catalog(located{number: number, at: at})
+	p.seek(behind)
+	f.b.objects = mark
+	return err
+}
+
+// dict reads what stands behind the dictionary of an object at a place, which began at
+// from.
+func (s *search) dict(st *stream, at, from, mark int64) error {
+	f, p := s.f, s.p
+	behind := p.at
+	if st.dict["Type"] == name("Catalog") {
+		s.catalog(located{number: st.number, at: at})
 	}
-	if t, err := p.token(); err != nil || t != word("stream") {
-		if isBudget(err) {
+	t, err := p.token()
+	if isBudget(err) {
+		return err
+	}
+	if err == nil && t == word("stream") {
+		st.at = p.data()
+		if err := s.stream(st, at, mark); err != nil {
 			return err
 		}
-		p.seek(behind)
-		f.b.objects = mark
-		return nil
+		return s.alone(from, p.at)
 	}
-	return s.stream(&stream{number: number, dict: d, at: p.data()}, at, mark)
+	p.seek(behind)
+	f.b.objects = mark
+	return s.alone(from, behind)
+}
+
+// innerObject is what some readers take for an object or a trailer wherever it stands.
+var innerObject = regexp.MustCompile(`(?:^|[\x00\t\n\f\r ])(?:[0-9]+[\x00\t\n\f\r ]+[0-9]+[\x00\t\n\f\r ]+obj|` +
+	`trailer[\x00\t\n\f\r ]*<<)`)
+
+// alone fails when an object has another one in a string or a stream, as that of a PDF in
+// a PDF: some readers search line by line and find it there, others go over it.
+func (s *search) alone(from, to int64) error {
+	if s.buf == nil {
+		s.buf = make([]byte, chunk)
+	}
+	for from < to {
+		n, _ := s.f.r.ReadAt(s.buf[:min(chunk, to-from)], from)
+		if err := s.f.b.work(int64(n)); err != nil {
+			return err
+		}
+		b := s.buf[:n]
+		if (bytes.Contains(b, []byte("obj")) || bytes.Contains(b, []byte("trailer"))) && innerObject.Match(b) {
+			return errDiffer
+		}
+		if n < chunk {
+			break
+		}
+		from += int64(n - headingMost)
+	}
+	return nil
 }
 
 // stream goes behind a stream.
