@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,7 +57,7 @@ func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
 	}
 	token, err := tokenIn(file)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("read the token: %w", err)}
+		return nil, usageError{fmt.Errorf("%w; --token-file names another file", err)}
 	}
 	return admin.NewClient(base, token), nil
 }
@@ -77,11 +76,18 @@ func checkAddress(base, example string) error {
 
 // tokenIn is the token in a file that this machine uses itself.
 func tokenIn(file string) (string, error) {
-	text, err := os.ReadFile(file)
-	if err == nil {
-		_, err = auth.SecretText(text)
+	text, err := readNamed("the token", file)
+	if err != nil {
+		return "", err
 	}
-	return cmp.Or(admin.TokensIn(string(text))...), err
+	if _, err := auth.SecretText(text); err != nil {
+		return "", fmt.Errorf("the token in %s: %w", file, err)
+	}
+	token := cmp.Or(admin.TokensIn(string(text))...)
+	if token == "" {
+		return "", fmt.Errorf("%s holds no token: write one into it, as `openssl rand -hex 32` makes it", file)
+	}
+	return token, nil
 }
 
 // addressOf is where this machine reaches the API that listens there.

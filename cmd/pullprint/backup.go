@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,14 +21,16 @@ import (
 
 func backupCommand() *cobra.Command {
 	var f apiFlags
+	var overwrite bool
 	cmd := &cobra.Command{
 		Use:         "backup FILE",
 		Annotations: drainsAtEnd,
 		Short:       "Write a verified copy of all state to a file",
 		Long: `Writes everything that pullprint remembers to FILE: held jobs, decisions, audit,
 accounts and their history, badges, and what Microsoft Graph knows us by; all of it as it
-was at one moment. Printing goes on meanwhile. The file is read back and checked. It holds
-personal data and the secrets of the subscription: it is made readable for you alone; keep
+was at one moment. Printing goes on meanwhile. The file is read back and checked before it
+gets its name; one of that name that is there already stays, unless --overwrite is given. It
+holds personal data and the secrets of the subscription: it is made readable for you alone; keep
 it so. Secrets in files and the configuration are not in it.
 
 With an embedded store it asks the running daemon for the copy (role admin), or, when none
@@ -37,7 +41,7 @@ is running, reads the store itself. With nats.url it reads from there.`,
 			if err != nil {
 				return err
 			}
-			c, err := writeBackup(cmd, &f, cfg, args[0])
+			c, err := f.writeBackup(cmd, cfg, args[0], overwrite)
 			if err != nil {
 				return err
 			}
@@ -45,15 +49,38 @@ is running, reads the store itself. With nats.url it reads from there.`,
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "replace FILE if there is one")
 	return cmd
+}
+
+// vacant reports with an error that a file is there, which has to stay.
+func vacant(name string, overwrite bool) error {
+	st, err := os.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return unwritable("the backup", name, err)
+	case st.IsDir():
+		return usageError{fmt.Errorf("%s is a folder: name a file in it", name)}
+	case !overwrite:
+		return usageError{fmt.Errorf("%s is there already: name another file, or give --overwrite", name)}
+	}
+	return nil
 }
 
 // writeBackup makes the file beside its place, checks it and puts it there: a file
 // of that name is always whole.
-func writeBackup(cmd *cobra.Command, f *apiFlags, cfg *config.Config, name string) (c bus.Contents, err error) {
-	tmp, err := os.OpenFile(name+".part", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+func (f *apiFlags) writeBackup(cmd *cobra.Command, cfg *config.Config, name string, overwrite bool) (c bus.Contents,
+	err error,
+) {
+	if err := vacant(name, overwrite); err != nil {
+		return c, err
+	}
+	// A name of its own: two that are made at once don't write into one file.
+	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.part")
 	if err != nil {
-		return c, fmt.Errorf("write the backup: %w", err)
+		return c, unwritable("the backup", name, err)
 	}
 	defer func() {
 		_ = tmp.Close()
@@ -61,9 +88,6 @@ func writeBackup(cmd *cobra.Command, f *apiFlags, cfg *config.Config, name strin
 			_ = os.Remove(tmp.Name())
 		}
 	}()
-	if err := tmp.Chmod(0o600); err != nil {
-		return c, fmt.Errorf("write the backup: %w", err)
-	}
 	err = bus.Backup(cmd.Context(), cfg.NATS, toolOptions(), tmp)
 	if errors.Is(err, bus.ErrLocked) {
 		client, cerr := f.client(cmd)
@@ -79,6 +103,9 @@ func writeBackup(cmd *cobra.Command, f *apiFlags, cfg *config.Config, name strin
 		return c, fmt.Errorf("write the backup: %w", err)
 	}
 	if c, err = verify(tmp); err != nil {
+		return c, err
+	}
+	if err := vacant(name, overwrite); err != nil { // made since
 		return c, err
 	}
 	if err := durable.Rename(tmp.Name(), name); err != nil {
@@ -137,9 +164,9 @@ when they are touched: nothing is printed twice. What people spent since the bac
 known any more: put it right by "pullprint quota adjust".`,
 		Args: wants("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file, err := os.Open(args[0])
+			file, err := openNamed("the backup", args[0])
 			if err != nil {
-				return fmt.Errorf("read the backup: %w", err)
+				return err
 			}
 			defer file.Close()
 			if check {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,11 @@ func loadNamed(path, flag string) (*config.Config, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, usageError{fmt.Errorf("there is no configuration %s; name it with %s", path, flag)}
 	}
-	if err != nil {
+	var at *fs.PathError
+	switch {
+	case errors.As(err, &at):
+		return nil, unreadable("the configuration", path, at)
+	case err != nil:
 		return cfg, usageError{err}
 	}
 	return cfg, nil

@@ -37,16 +37,16 @@ environment variable SOURCE_DATE_EPOCH, else that of the program.`,
 			}
 			pages := manPages(cmd.Root(), date)
 			if example != "" {
-				src, err := os.ReadFile(example)
+				src, err := readNamed("the example", example)
 				if err != nil {
-					return usageError{fmt.Errorf("read the example: %w", err)}
+					return err
 				}
 				pages["pullprint-config.5"] = configPage(string(src), date)
 			}
 			for name, page := range pages {
-				err := os.WriteFile(filepath.Join(dir, name), []byte(page), 0o644) //nolint:gosec // all users read manuals
-				if err != nil {
-					return fmt.Errorf("write manual page: %w", err)
+				file := filepath.Join(dir, name)
+				if err := os.WriteFile(file, []byte(page), 0o644); err != nil { //nolint:gosec // all users read manuals
+					return unwritable("the manual page", file, err)
 				}
 			}
 			return nil

@@ -166,7 +166,7 @@ func countPages(ctx context.Context, path string) (countedFile, error) {
 		f, err = os.Open(path)
 	}
 	if err != nil {
-		one.Why = "the file can't be read: " + withoutName(err)
+		one.Why = "the file can't be read: " + causeOf(err).Error()
 		return one, err
 	}
 	defer f.Close()
@@ -178,7 +178,7 @@ func countPages(ctx context.Context, path string) (countedFile, error) {
 	case err == nil:
 		one.Pages = &n
 	case errors.As(err, &failed):
-		one.Why = "the file can't be read: " + withoutName(err)
+		one.Why = "the file can't be read: " + causeOf(err).Error()
 		return one, err
 	default:
 		one.Why = err.Error()
@@ -186,16 +186,6 @@ func countPages(ctx context.Context, path string) (countedFile, error) {
 	return one, nil
 }
 
-// withoutName is an error of a file without its name, which stands beside it.
-func withoutName(err error) string {
-	var failed *os.PathError
-	if errors.As(err, &failed) {
-		return failed.Err.Error()
-	}
-	return err.Error()
-}
-
-// work tells what the settings and the policy make of a document.
 func (f *countedFile) work(job *policy.Job, p *policy.Policy) {
 	if job == nil {
 		return

@@ -144,12 +144,9 @@ func loadPolicy(path string) (*policy.Policy, error) {
 }
 
 func readPolicy(path string) ([]byte, error) {
-	src, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
+	src, err := readNamed("the policy", path)
+	if errors.Is(err, os.ErrNotExist) {
 		return nil, usageError{fmt.Errorf("policy file %s does not exist; an example is deploy/policy.example.yaml", path)}
-	case err != nil:
-		return nil, usageError{fmt.Errorf("read policy: %w", err)}
 	}
-	return src, nil
+	return src, err
 }

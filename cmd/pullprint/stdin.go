@@ -100,9 +100,9 @@ func readInput(cmd *cobra.Command, path, expected string, read func(io.Reader) e
 	if path == "-" {
 		return read(stdin(cmd, expected))
 	}
-	file, err := os.Open(path)
+	file, err := openNamed("the input", path)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	defer file.Close()
 	return read(file)

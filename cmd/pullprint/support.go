@@ -306,7 +306,7 @@ func (b *bundle) file(where *string) error {
 	}
 	f, err := os.OpenFile(*where, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("write the bundle: %w; name another file with --out", err)
+		return fmt.Errorf("%w (--out FILE)", unwritable("the bundle", *where, err))
 	}
 	if err := errors.Join(b.pack(f), f.Close()); err != nil {
 		return errors.Join(fmt.Errorf("write the bundle: %w", err), os.Remove(*where))
