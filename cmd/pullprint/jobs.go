@@ -16,6 +16,7 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/held"
 	"pullprint/policy/strictyaml"
+	"pullprint/trigger/graph"
 )
 
 func jobsCommand() *cobra.Command {
@@ -158,6 +159,17 @@ func job(ctx context.Context, c *admin.Client, name string) (held.Ref, error) {
 		if j.Queue == first || strings.EqualFold(j.Printer, first) {
 			return j.Ref, nil
 		}
+	}
+	if _, guid := graph.CanonicalGUID(first); guid { // a printer, whose job the daemon does not list
+		return held.Ref{Printer: first, Job: id}, nil
+	}
+	// The daemon knows the queues: it takes a name in other case, and names them otherwise.
+	list, err = c.Jobs(ctx, admin.JobFilter{Queue: first, Job: id}, 1)
+	switch {
+	case err != nil:
+		return held.Ref{}, err
+	case len(list) > 0:
+		return list[0].Ref, nil
 	}
 	return held.Ref{Printer: first, Job: id}, nil
 }

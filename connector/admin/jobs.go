@@ -71,32 +71,15 @@ func (a *API) listJobs(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	queue, job := q.Get("queue"), q.Get("job")
-	list := a.jobs(func(e *connector.Entry) bool {
+	queue, err := a.queueNamed(q.Get("queue"))
+	if err != nil {
+		return nil, err
+	}
+	job := q.Get("job")
+	return a.jobs(func(e *connector.Entry) bool {
 		return (owner == "" || strings.EqualFold(e.Owner, owner)) && (queue == "" || e.Queue == queue) &&
 			(job == "" || e.Job == job) && (state == "" || e.State == held.State(state))
-	}, limit, after)
-	if queue != "" && len(list.Jobs) == 0 && !a.knows(queue) {
-		return nil, failure(http.StatusNotFound, "no-such-queue", "There is no such queue",
-			"The configuration has: "+a.queueNames()+".")
-	}
-	return list, nil
-}
-
-// knows reports whether a queue is configured, or was when a job came to it that is
-// still remembered.
-func (a *API) knows(queue string) bool {
-	return slices.ContainsFunc(a.Queues, func(q connector.Queue) bool { return q.Name == queue }) ||
-		a.Index.Any(func(e *connector.Entry) bool { return e.Queue == queue })
-}
-
-func (a *API) queueNames() string {
-	names := make([]string, len(a.Queues))
-	for i, q := range a.Queues {
-		names[i] = q.Name
-	}
-	slices.Sort(names)
-	return join(names)
+	}, limit, after), nil
 }
 
 // States are those in which jobs are listed.
@@ -228,7 +211,7 @@ func (a *API) releaseJob(r *request) (any, error) {
 	}
 	i := slices.IndexFunc(a.Devices, func(d connector.Device) bool { return d.ID == in.Device })
 	if i < 0 {
-		return nil, connector.ErrNoDevice
+		return nil, a.noDevice(in.Device)
 	}
 	if !slices.Contains(a.Devices[i].Queues, a.Worker.QueueOf(&rec)) {
 		return nil, failure(http.StatusConflict, "device-not-allowed", "The job can't be released there",

@@ -41,7 +41,7 @@ func (a *API) tapped(ctx context.Context, caller Caller, in tapBody) (connector.
 	}
 	ctx = context.WithoutCancel(ctx)
 	if !a.hasDevice(in.Device) {
-		return connector.Outcome{}, connector.ErrNoDevice
+		return connector.Outcome{}, a.noDevice(in.Device)
 	}
 	if a.State != nil { // a station may stand at the same device: a card ends the visit before it
 		if err := (visits{a.State}).end(ctx, in.Device); err != nil {
