@@ -52,8 +52,20 @@ type Cancellation struct {
 	Owner string
 	// Actor is the name of the API token that asked.
 	Actor string
+	// Erasure says that it is part of the erasure of a person's data.
+	Erasure bool
 	// Note is what an administrator tells the owner; may be empty.
 	Note string
+}
+
+func (c Cancellation) asked() held.Asked {
+	switch {
+	case c.Erasure:
+		return held.AskedByErasure
+	case c.Owner != "":
+		return held.AskedByStation
+	}
+	return held.AskedByToken
 }
 
 // Check says what is wrong with a cancellation, before anybody acts on it; an ErrInvalid.
@@ -97,7 +109,7 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 		v.Text = strings.TrimSuffix(v.Text, ".") + ": " + c.Note
 	}
 	d := w.effects.decisionOn(&rec, "cancel", v)
-	d.Actor = c.Actor
+	d.Actor, d.Asked = c.Actor, c.asked()
 	ctx, cancel := context.WithTimeout(ctx, orderWithin)
 	defer cancel()
 	done, err := w.effects.abort(ctx, rec, rev, d)

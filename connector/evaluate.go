@@ -77,10 +77,12 @@ func (e *evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.J
 		v, shadow = e.ownDecision(policy.ReasonSelfTest, policy.Arrival, policy.Abort), nil
 	}
 	id := ev.Task + ":arrival"
+	d := e.decision(id, v, shadow, &eval)
+	d.Asked = held.AskedByArrival
 	return held.Record{
 		Ref: held.Ref(job.Ref), Task: ev.Task, Definition: ev.Definition, Owner: eval.User.ID, Queue: q.Name,
 		State: held.Seen, Created: job.Created, Seen: eval.Now, Pages: eval.pages,
-		Decision: e.decision(id, v, shadow, &eval), Charge: chargeOf(v, id),
+		Decision: d, Charge: chargeOf(v, id),
 	}, nil
 }
 

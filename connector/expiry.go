@@ -94,6 +94,7 @@ func (s *Sweeper) expire(ctx context.Context, rec held.Record, rev uint64) error
 	}
 	defer release()
 	d := s.effects.decisionOn(&rec, "expiry", s.evaluator.ownDecision(policy.ReasonHoldExpired, policy.Release, policy.Abort))
+	d.Asked = held.AskedBySweep
 	s.log.Info("hold expires", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
 	_, err := s.effects.abort(ctx, rec, rev, d)
 	return err

@@ -128,6 +128,25 @@ type Standing struct {
 	Balances []Balance `json:"balances"`
 	// Stored is what is open on it, whatever the policy.
 	Stored quota.View `json:"stored"`
+	// Queues are the names of the queues whose jobs are told of, by the printer that a
+	// job is named with.
+	Queues map[string]string `json:"queues,omitempty"`
+	// Known are the shared accounts that allowances are for, when none is for this one.
+	Known []string `json:"known,omitempty"`
+}
+
+// NameQueue adds to names what the queue of a job is called, by the printer in the job's
+// name. One that is configured no more has none.
+func (w *Worker) NameQueue(names *map[string]string, job string) {
+	ref := held.RefOf(job)
+	q, ok := w.queues.at(ref.Printer)
+	if !ok {
+		return
+	}
+	if *names == nil {
+		*names = map[string]string{}
+	}
+	(*names)[ref.Printer] = q.Name
 }
 
 // Balance is what is on an account by some allowances in a period, in units.
@@ -153,6 +172,9 @@ func (w *Worker) Standing(ctx context.Context, a quota.Account) (Standing, error
 	if out.Stored, err = w.Ledger.View(ctx, a); err != nil {
 		return out, fmt.Errorf("read account: %w", err)
 	}
+	for i := range out.Stored.Reservations {
+		w.NameQueue(&out.Queues, out.Stored.Reservations[i].Job)
+	}
 	claims, err := p.ClaimsOn(a)
 	if a.Kind == quota.User {
 		req := policy.Request{Point: policy.Release, User: policy.User{ID: a.Name}, Now: now}
@@ -171,6 +193,9 @@ func (w *Worker) Standing(ctx context.Context, a quota.Account) (Standing, error
 		return out, fmt.Errorf("find out what the account has: %w", err)
 	}
 	if len(claims) == 0 {
+		if a.Kind != quota.User {
+			out.Known = p.SharedAccounts()
+		}
 		return out, nil
 	}
 	list, err := w.Ledger.Balances(ctx, claims, now)

@@ -52,10 +52,22 @@ type Order struct {
 	// Actor is who asks when it is not the reader of the device: the name of an API
 	// token.
 	Actor string
+	// Asked is what asked: when it is not given, a badge at the reader, or the token of Actor.
+	Asked held.Asked
 	// At is when it was asked for.
 	At time.Time
 	// Set is how the owner wants the jobs printed: a variant that costs less.
 	Set policy.Settings
+}
+
+func (o Order) asked() held.Asked {
+	switch {
+	case o.Asked != "":
+		return o.Asked
+	case o.Actor != "":
+		return held.AskedByToken
+	}
+	return held.AskedByBadge
 }
 
 // Outcome is what became of an order, job by job, oldest first. A job that
@@ -331,7 +343,7 @@ func (r *Releaser) unsure(ctx context.Context, o Order, rec held.Record, code st
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), awaitOther) // the order's time may be over
 	defer cancel()
 	d := r.effects.decisionOn(&rec, "release:unsure", r.evaluator.ownDecision(code, policy.Release, policy.Keep))
-	d.Device, d.Actor = o.Device, o.Actor
+	d.Device, d.Actor, d.Asked = o.Device, o.Actor, o.asked()
 	told, err := r.keep(ctx, o, rec, d)
 	if err != nil {
 		r.log.Warn("decision not published", zap.String("job", rec.Job), zap.Error(err))
@@ -401,7 +413,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 		return s.rec, err
 	}
 	d := r.evaluator.decision(s.rec.Task+":release:"+strconv.FormatUint(s.rev, 10), v, shadow, &eval)
-	d.Device, d.Actor = o.Device, o.Actor
+	d.Device, d.Actor, d.Asked = o.Device, o.Actor, o.asked()
 	if o.Owner != s.rec.Owner && d.Actor == "" {
 		d.Actor = o.Owner
 	}

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/held"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/transport"
 )
@@ -138,7 +139,11 @@ func (t *Taps) Tap(ctx context.Context, device, number string) (Outcome, error) 
 // the API token, which the decisions tell.
 func (t *Taps) TapBy(ctx context.Context, device, number, actor string) (Outcome, error) {
 	start := time.Now()
-	out, result, err := t.tap(ctx, Order{Device: device, Actor: actor, At: start}, number)
+	o := Order{Device: device, Actor: actor, Asked: held.AskedByBadge, At: start}
+	if actor != "" {
+		o.Asked = held.AskedByBadgeToken
+	}
+	out, result, err := t.tap(ctx, o, number)
 	if errors.Is(err, ErrNoDevice) {
 		return out, err
 	}

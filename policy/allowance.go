@@ -123,6 +123,18 @@ func (p *Policy) ClaimsOn(a quota.Account) ([]quota.Claim, error) {
 	return quota.Claims(merge, list)
 }
 
+// SharedAccounts are the keys of the accounts of groups and centers that allowances are for.
+func (p *Policy) SharedAccounts() []string {
+	var keys []string
+	for i := range p.allowances {
+		if a := p.allowances[i].Account; a.Kind == quota.Group || a.Kind == quota.Center {
+			keys = append(keys, a.Key())
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
 // tightest is the balance with the least left; nil when nobody pays.
 func (b *Budget) tightest() *quota.Balance {
 	var t *quota.Balance

@@ -273,7 +273,7 @@ func tell(e *admin.Event) string {
 			{" by rule ", e.Rule},
 			{", ", e.Reason},
 			{" at ", e.Device},
-			{" for ", e.Actor},
+			{", ", e.Why()},
 			{", policy ", e.Policy},
 			{", ", e.Error},
 		} {

@@ -11,6 +11,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
+	"pullprint/connector/held"
 	"pullprint/policy/quota"
 	"pullprint/policy/strictyaml"
 )
@@ -79,6 +80,9 @@ func (f *apiFlags) printStanding(w io.Writer, s *connector.Standing, nobodys str
 	}
 	if len(s.Balances) == 0 {
 		fmt.Fprintf(w, nobodys, s.Account)
+		if len(s.Known) > 0 {
+			fmt.Fprintf(w, "the policy has allowances for %s\n", strings.Join(s.Known, ", "))
+		}
 	}
 	t := newTable(w)
 	if len(s.Balances) > 0 {
@@ -92,10 +96,19 @@ func (f *apiFlags) printStanding(w io.Writer, s *connector.Standing, nobodys str
 		return err
 	}
 	for _, r := range s.Stored.Reservations {
-		fmt.Fprintf(w, "reserved  %s for job %s since %s\n", r.Amount, printable(r.Job),
+		fmt.Fprintf(w, "reserved  %s for job %s since %s\n", r.Amount, printable(jobName(s.Queues, r.Job)),
 			r.At.Local().Format("Mon 02 Jan 15:04:05"))
 	}
 	return nil
+}
+
+// jobName is a job as jobs list shows it, by the queues' names; PRINTER/JOB when the daemon
+// knows no queue of the printer.
+func jobName(queues map[string]string, name string) string {
+	if q := queues[held.RefOf(name).Printer]; q != "" {
+		return q + "/" + held.RefOf(name).Job
+	}
+	return name
 }
 
 func quotaSet(f *apiFlags) *cobra.Command {
@@ -167,7 +180,7 @@ func quotaHistory(f *apiFlags) *cobra.Command {
 				if e.Default {
 					amount = "default"
 				}
-				t.row(e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(e.Job), orDash(e.By), e.Why)
+				t.row(e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(jobName(list.Queues, e.Job)), orDash(e.By), e.Why)
 			}
 			if err := t.Flush(); err != nil {
 				return err

@@ -66,6 +66,7 @@ var words = template.FuncMap{
 	"variant": variantWords,
 	"quote":   lineOf,
 	"part":    part,
+	"asked":   func(e Event) string { return e.Why() },
 	"short":   func(s string) string { return s[:min(len(s), 8)] },
 	"ispast":  func(now, t time.Time) bool { return !t.After(now) },
 }

@@ -30,6 +30,9 @@ type EntryList struct {
 	Entries []quota.Entry `json:"entries"`
 	// Complete is false when there are more than could be read.
 	Complete bool `json:"complete"`
+	// Queues are the names of the queues whose jobs are told of, by the printer that a
+	// job is named with.
+	Queues map[string]string `json:"queues,omitempty"`
 }
 
 // maxEntries bounds a history, maxWhy the words with a change.
@@ -168,6 +171,7 @@ func (a *API) quotaHistory(r *request) (any, error) {
 		var e quota.Entry
 		if json.Unmarshal(body, &e) == nil {
 			out.Entries = append(out.Entries, e)
+			a.Worker.NameQueue(&out.Queues, e.Job)
 		}
 		return nil
 	})

@@ -51,7 +51,7 @@ func (d *formResults) join(device, ticket string) (it *formResult, first bool) {
 // their own.
 func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
 	p.once(rw, req, func(ctx context.Context, d *formResult, owner string) error {
-		order := connector.Order{Device: d.page.Device, Owner: owner, At: time.Now()}
+		order := connector.Order{Device: d.page.Device, Owner: owner, Asked: held.AskedByStation, At: time.Now()}
 		if ref, one := formRef(req); one {
 			order.Jobs = []held.Ref{ref}
 			order.Set = formVariant(req)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"pullprint/connector/held"
@@ -30,6 +31,8 @@ type Event struct {
 	Note   string     `json:"note,omitempty"`
 	Device string     `json:"device,omitempty"`
 	Actor  string     `json:"actor,omitempty"`
+	// Asked is what asked for a decision.
+	Asked held.Asked `json:"asked,omitempty"`
 
 	Point   string `json:"point,omitempty"`
 	Verdict string `json:"verdict,omitempty"`
@@ -48,6 +51,31 @@ type Event struct {
 	Accounts []string       `json:"accounts,omitempty"`
 	Unknown  []held.Unknown `json:"unknown,omitempty"`
 	Answer   *held.Answer   `json:"answer,omitempty"`
+}
+
+// Why is what asked for a decision, in words; empty when it is not known.
+func (e *Event) Why() string {
+	delegate := ""
+	if e.Actor != "" {
+		delegate = " for " + e.Actor
+	}
+	switch e.Asked {
+	case held.AskedByArrival:
+		return "as the job arrived"
+	case held.AskedByBadge:
+		return "asked by a badge at the reader" + delegate
+	case held.AskedByStation:
+		return "asked at the station" + delegate
+	case held.AskedByBadgeToken:
+		return "asked by a badge that was sent with the API token " + e.Actor
+	case held.AskedByToken:
+		return "asked with the API token " + e.Actor
+	case held.AskedByErasure:
+		return "asked by the erasure of the owner's data" + delegate
+	case held.AskedBySweep:
+		return "by the sweep, as the hold ended"
+	}
+	return strings.TrimPrefix(delegate, " ") // stored by an earlier version
 }
 
 // rank orders what happened in the same moment: what was asked, what was
@@ -81,7 +109,7 @@ func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, comp
 			events = append(events, Event{
 				At: d.At, Kind: "decision", By: d.By, Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule,
 				Policy: d.Policy,
-				Text:   d.Text, Remedy: d.Remedy, Error: d.Error, Device: d.Device, Actor: d.Actor, Set: d.Set, SetBy: d.SetBy,
+				Text:   d.Text, Remedy: d.Remedy, Error: d.Error, Device: d.Device, Actor: d.Actor, Asked: d.Asked, Set: d.Set, SetBy: d.SetBy,
 				Shadow: d.Shadow, Answer: d.Answer,
 				Cost: d.Cost, Accounts: d.Accounts, Unknown: d.Unknown,
 			})

@@ -38,6 +38,9 @@ type Decision struct {
 	// Actor is who asked, when it was not the owner by a badge of their own: the
 	// Entra object id of a delegate, or the name of an API token.
 	Actor string `json:"actor,omitempty"`
+	// Asked is what asked for the decision: see Asked. Empty when stored by a version that
+	// did not say.
+	Asked Asked `json:"asked,omitempty"`
 	// By is the instance that decided.
 	By    string `json:"by"`
 	Input Input  `json:"input"`
@@ -57,6 +60,21 @@ type Decision struct {
 	// Answer is what Graph said; nil for a decision that needs no call.
 	Answer *Answer `json:"answer,omitempty"`
 }
+
+// Asked is what asked for a decision.
+type Asked string
+
+// What can ask for a decision.
+const (
+	AskedByArrival Asked = "arrival" // the job came
+	AskedByBadge   Asked = "badge"   // a badge was shown at the reader of the device
+	AskedByStation Asked = "station" // its owner, or whom they let, chose at a station
+	AskedByToken   Asked = "token"   // whoever has the API token that Actor names
+	// AskedByBadgeToken is a badge's number that came with the API token that Actor names.
+	AskedByBadgeToken Asked = "badge-token"
+	AskedByErasure    Asked = "erasure" // a person's data was erased
+	AskedBySweep      Asked = "sweep"   // the hold ended
+)
 
 // Settings are what rules rewrote, in the words of Graph's
 // printJobConfiguration; an empty field leaves the job's own. Its JSON is laid
