@@ -24,6 +24,10 @@ const maxCrashes = 3
 // task stays in the stream.
 const noteFor = 7 * 24 * time.Hour
 
+// givenUpFor is how long the note of a job is kept that was given up: longer than Graph
+// keeps a job that nobody finishes, which it does not say.
+const givenUpFor = 365 * 24 * time.Hour
+
 // noteWithin bounds the writing of a note that nobody waits for any more.
 const noteWithin = 5 * time.Second
 
@@ -234,9 +238,6 @@ func (f *inflight) dead(ctx context.Context, n note) (bool, error) {
 // take makes the note this process's own; nil when another was faster.
 func (f *inflight) take(ctx context.Context, key string, found note, revision uint64) (*noted, error) {
 	if found.Crashes >= maxCrashes {
-		if found.By == "" {
-			return nil, errCrashed
-		}
 		_, ok, err := f.put(ctx, key, note{Since: found.Since, Crashes: found.Crashes, Died: found.Died}, revision)
 		if err == nil && ok {
 			err = errCrashed
@@ -289,7 +290,11 @@ func (f *inflight) put(ctx context.Context, key string, n note,
 	if err != nil {
 		return 0, false, fmt.Errorf("encode note: %w", err)
 	}
-	newRevision, ok, err = f.kv.CompareAndSet(ctx, key, raw, revision, noteFor)
+	ttl := noteFor
+	if n.By == "" && n.Crashes >= maxCrashes {
+		ttl = givenUpFor
+	}
+	newRevision, ok, err = f.kv.CompareAndSet(ctx, key, raw, revision, ttl)
 	if err != nil {
 		err = fmt.Errorf("note what is worked on: %w", err)
 	}

@@ -113,6 +113,12 @@ func TestDocumentThatKillsTheProcess(t *testing.T) {
 		}
 		cancel()
 		<-done
+		for i := range 5000 { // other deaths
+			if _, _, err := w.bus.Inflight().CompareAndSet(t.Context(), fmt.Sprint("other", i), []byte(`{"crashes":1}`), 0, 7*24*time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.worker.Handle(l.ctx, d)
 		if n := len(w.deadLetters(t)); n > 2 || o.n[bad.Job] != 3 {
 			t.Errorf("after sweeps: %d dead letters, opened %d times", n, o.n[bad.Job])
 		}

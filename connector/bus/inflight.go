@@ -20,11 +20,19 @@ const (
 	inflightName = "pullprint.inflight"
 	inflightSlot = 512
 	// inflightSlots is what the file has room for: four times as many notes as a
-	// process has workers. Those of jobs that were given up stay; when there is no room
-	// left, the oldest note makes room: what is in work was noted lately.
+	// process has workers. When there is no room left, the note makes room whose ttl
+	// ends first: what is in work was noted lately.
 	inflightSlots  = 2048
 	inflightHeader = 8 // bytes of a slot: length of the key, length of the value, checksum
-	inflightTime   = 8 // and at its end: when it was written, in Unix nanoseconds
+	inflightTime   = 8 // and at its end: when its ttl ends, in Unix nanoseconds
+)
+
+// A note with more than longTTL left is one of a job that was given up. Of these there are
+// maxLong at most, so that what is in work has twice the room that it needs; another one
+// takes the place of the first.
+const (
+	longTTL = 30 * 24 * time.Hour
+	maxLong = inflightSlots / 2
 )
 
 const inflightPrefix = "inflight."
@@ -52,7 +60,7 @@ type noteSlot struct {
 	slot     int
 	value    []byte
 	revision uint64
-	at       int64 // when it was written
+	until    int64 // when its ttl ends
 }
 
 // Inflight is where notes of what is being worked on are kept.
@@ -81,7 +89,8 @@ func (i *Inflight) Get(ctx context.Context, key string) (value []byte, revision 
 }
 
 // CompareAndSet stores a note if it is at revision (0: there is none), as
-// KV.CompareAndSet does. A note in a file has no ttl.
+// KV.CompareAndSet does. A note in a file stays when its ttl has ended, until another
+// needs the room.
 func (i *Inflight) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
 	ttl time.Duration,
 ) (newRevision uint64, swapped bool, err error) {
@@ -99,12 +108,12 @@ func (i *Inflight) CompareAndSet(ctx context.Context, key string, value []byte, 
 	}
 	if !known {
 		if len(i.free) == 0 {
-			i.dropOldest()
+			i.makeRoom()
 		}
 		n.slot = i.free[len(i.free)-1]
 	}
-	n.at = time.Now().UnixNano()
-	if err := i.write(n.slot, key, value, n.at); err != nil {
+	n.until = time.Now().Add(ttl).UnixNano()
+	if err := i.write(n.slot, key, value, n.until); err != nil {
 		return 0, false, err
 	}
 	if !known {
@@ -116,16 +125,32 @@ func (i *Inflight) CompareAndSet(ctx context.Context, key string, value []byte, 
 	return n.revision, true, nil
 }
 
-// dropOldest makes room for a note. The slot is written by whoever takes it.
-func (i *Inflight) dropOldest() {
-	oldest := ""
+// makeRoom drops a note. The slot is written by whoever takes it.
+func (i *Inflight) makeRoom() {
+	long, since := 0, time.Now().Add(longTTL).UnixNano()
+	first, firstLong := "", ""
 	for key, n := range i.notes {
-		if o := i.notes[oldest]; oldest == "" || cmp.Or(cmp.Compare(n.at, o.at), cmp.Compare(n.revision, o.revision)) < 0 {
-			oldest = key
+		if i.sooner(key, first) {
+			first = key
+		}
+		if n.until <= since {
+			continue
+		}
+		if long++; i.sooner(key, firstLong) {
+			firstLong = key
 		}
 	}
-	i.free = append(i.free, i.notes[oldest].slot)
-	delete(i.notes, oldest)
+	if long > maxLong {
+		first = firstLong
+	}
+	i.free = append(i.free, i.notes[first].slot)
+	delete(i.notes, first)
+}
+
+// sooner reports whether a note makes room before another, which may be none.
+func (i *Inflight) sooner(key, than string) bool {
+	n, o := i.notes[key], i.notes[than]
+	return than == "" || cmp.Or(cmp.Compare(n.until, o.until), cmp.Compare(n.revision, o.revision)) < 0
 }
 
 // Delete removes a note that is at revision; false means that it is at another.
@@ -197,13 +222,13 @@ func (i *Inflight) open() error {
 	}
 	i.file, i.notes, i.free = f, map[string]noteSlot{}, nil
 	for slot := inflightSlots - 1; slot >= 0; slot-- {
-		key, value, at, ok := decodeNote(all[slot*inflightSlot : (slot+1)*inflightSlot])
+		key, value, until, ok := decodeNote(all[slot*inflightSlot : (slot+1)*inflightSlot])
 		if !ok {
 			i.free = append(i.free, slot)
 			continue
 		}
 		i.revision++
-		i.notes[key] = noteSlot{slot, value, i.revision, at}
+		i.notes[key] = noteSlot{slot, value, i.revision, until}
 	}
 	return nil
 }
@@ -218,8 +243,8 @@ func (i *Inflight) close() error {
 	return i.file.Close()
 }
 
-func (i *Inflight) write(slot int, key string, value []byte, at int64) error {
-	raw, ok := encodeNote(key, value, at)
+func (i *Inflight) write(slot int, key string, value []byte, until int64) error {
+	raw, ok := encodeNote(key, value, until)
 	if !ok {
 		return fmt.Errorf("note of %d bytes is too long", len(key)+len(value))
 	}
@@ -231,7 +256,7 @@ func (i *Inflight) write(slot int, key string, value []byte, at int64) error {
 
 // encodeNote makes a slot; an empty key makes a free one. A version that did not write
 // the time reads it all the same.
-func encodeNote(key string, value []byte, at int64) (raw []byte, ok bool) {
+func encodeNote(key string, value []byte, until int64) (raw []byte, ok bool) {
 	raw = make([]byte, inflightSlot)
 	if key == "" {
 		return raw, true
@@ -244,19 +269,19 @@ func encodeNote(key string, value []byte, at int64) (raw []byte, ok bool) {
 	body := raw[inflightHeader:]
 	copy(body, key)
 	copy(body[len(key):], value)
-	binary.LittleEndian.PutUint64(body[len(body)-inflightTime:], uint64(at)) //nolint:gosec // of our own clock
+	binary.LittleEndian.PutUint64(body[len(body)-inflightTime:], uint64(until)) //nolint:gosec // of our own clock
 	binary.LittleEndian.PutUint32(raw[4:], crc32.ChecksumIEEE(body))
 	return raw, true
 }
 
-func decodeNote(raw []byte) (key string, value []byte, at int64, ok bool) {
+func decodeNote(raw []byte) (key string, value []byte, until int64, ok bool) {
 	body := raw[inflightHeader:]
 	nk, nv := int(binary.LittleEndian.Uint16(raw[0:])), int(binary.LittleEndian.Uint16(raw[2:]))
 	if nk == 0 || nk+nv > len(body) || binary.LittleEndian.Uint32(raw[4:]) != crc32.ChecksumIEEE(body) {
 		return "", nil, 0, false
 	}
 	if nk+nv <= len(body)-inflightTime { // else it is of the version before, and long
-		at = int64(binary.LittleEndian.Uint64(body[len(body)-inflightTime:])) //nolint:gosec // ours
+		until = int64(binary.LittleEndian.Uint64(body[len(body)-inflightTime:])) //nolint:gosec // ours
 	}
-	return string(body[:nk]), bytes.Clone(body[nk : nk+nv]), at, true
+	return string(body[:nk]), bytes.Clone(body[nk : nk+nv]), until, true
 }

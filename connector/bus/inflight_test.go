@@ -3,6 +3,7 @@ package bus_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"pullprint/connector/bus/bustest"
 )
@@ -40,5 +41,41 @@ func TestInflightIsNeverFull(t *testing.T) {
 	}
 	if ok, err := b.Inflight().Delete(t.Context(), "working", working); err != nil || !ok {
 		t.Error(ok, err)
+	}
+}
+
+// The notes of what was given up, which are kept for long, make room last, and leave room
+// for what is in work.
+func TestInflightKeepsWhatWasGivenUp(t *testing.T) {
+	b := bustest.Open(t)
+	const long, short = 365 * 24 * time.Hour, 7 * 24 * time.Hour
+	put := func(key string, n int, ttl time.Duration) {
+		for i := range n {
+			if _, ok, err := b.Inflight().CompareAndSet(t.Context(), fmt.Sprint(key, i), []byte("{}"), 0, ttl); err != nil || !ok {
+				t.Fatalf("%s%d: %t, %v", key, i, ok, err)
+			}
+		}
+	}
+	there := func(key string, n int) (found int) {
+		for i := range n {
+			if value, _, err := b.Inflight().Get(t.Context(), fmt.Sprint(key, i)); err != nil {
+				t.Fatal(err)
+			} else if value != nil {
+				found++
+			}
+		}
+		return found
+	}
+	put("given-up-", 5, long)
+	put("left-", 3000, short)
+	b = bustest.Reopen(t, b)
+	put("later-", 3000, short)
+	if n := there("given-up-", 5); n != 5 {
+		t.Errorf("%d of 5 notes of what was given up are left after 6000 others", n)
+	}
+	put("in-work-", 500, short)
+	put("given-up-too-", 4000, long)
+	if n := there("in-work-", 500); n != 500 {
+		t.Errorf("%d of 500 notes of what is in work are left after 4000 of what was given up", n)
 	}
 }
