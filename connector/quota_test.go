@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -133,7 +134,9 @@ func TestPaidAtOnce(t *testing.T) {
 }
 
 // What becomes of a job at its printer decides what it costs in the end.
-func TestSettledByItsEnd(t *testing.T) {
+func TestSettledByItsEnd(t *testing.T) { bustest.Virtual(t, settledByItsEnd) }
+
+func settledByItsEnd(t *testing.T) {
 	const refunds = weekly + "refunds: {aborted: 1, canceled: 0.5}\n"
 	k := graphtest.Calm()
 	k.PrintTime = 1000 * time.Hour
@@ -149,7 +152,10 @@ func TestSettledByItsEnd(t *testing.T) {
 				t.Error(err)
 			}
 		}, 0, 0},
-		"forgotten": {func(id graphtest.JobID) { _ = w.sim.DeleteJob(id) }, 4, 0},
+		"forgotten": {func(id graphtest.JobID) {
+			_ = w.sim.DeleteJob(id)
+			time.Sleep(5 * time.Minute)
+		}, 4, 0},
 	} {
 		before := w.standing(t, refunds)
 		l := w.live("", withPolicy(t, refunds))
@@ -168,6 +174,52 @@ func TestSettledByItsEnd(t *testing.T) {
 			t.Errorf("%s: spent %s, reserved %s more; want %d, %d", name, s, r, c.spent, c.reserved)
 		}
 		l.end()
+	}
+}
+
+// lateAt is a Graph that does not know a printer's jobs for a while after each was sent there.
+type lateAt struct {
+	connector.Graph
+	printer string
+	until   time.Time
+}
+
+func (g *lateAt) Job(ctx context.Context, ref graph.JobRef) (graph.Job, error) {
+	if ref.Printer == g.printer && time.Now().Before(g.until) {
+		return graph.Job{}, &graph.Error{Status: http.StatusNotFound}
+	}
+	return g.Graph.Job(ctx, ref)
+}
+
+// A job that Graph does not know at its printer yet is not taken for one that has ended:
+// what it costs is decided by its end.
+func TestSettledWhenGraphKnowsTheJob(t *testing.T) {
+	for late, spent := range map[time.Duration]int64{10 * time.Second: 0, 2 * time.Minute: 0, time.Hour: 4} {
+		bustest.Virtual(t, func(t *testing.T) {
+			const refunds = weekly + "refunds: {aborted: 1}\n"
+			k := graphtest.Calm()
+			k.PrintTime = 1000 * time.Hour
+			w := newWorld(t, bustest.Open(t), k)
+			l := w.live("", withPolicy(t, refunds), func(d *connector.Deps) {
+				d.Graph = &lateAt{Graph: d.Graph, printer: westID, until: time.Now().Add(late)}
+			})
+			_, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 4})
+			l.worker.Handle(l.ctx, d)
+			out, err := l.release.Release(l.ctx, order())
+			if err != nil || len(out.Released) != 1 {
+				t.Fatalf("%+v, %v", out, err)
+			}
+			if err := w.sim.FailJob(graphtest.JobID{Printer: westID, Job: out.Released[0].DestinationJob}); err != nil {
+				t.Fatal(err)
+			}
+			for range 10 {
+				l.sweep(t)
+				time.Sleep(time.Minute)
+			}
+			if s := w.standing(t, refunds); s.Spent != quota.Amount(spent)*quota.Unit || s.Reserved != 0 {
+				t.Errorf("known after %v: spent %s, reserved %s; want %d", late, s.Spent, s.Reserved, spent)
+			}
+		})
 	}
 }
 

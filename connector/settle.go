@@ -37,6 +37,11 @@ const (
 	settleAtOnce = 8
 )
 
+// forgottenAfter is how long after a job was let go on Graph may not know it yet at its
+// printer: one of its servers may be behind the others, by seconds as a rule. Later it has
+// forgotten the job, as it does with those that have ended.
+const forgottenAfter = 5 * time.Minute
+
 // reservation is one of a job, on all accounts that pay for it.
 type reservation struct {
 	quota.Reservation
@@ -135,10 +140,21 @@ func (s *Sweeper) settleOne(ctx context.Context, r *reservation, now time.Time) 
 	if err := s.voidOthers(ctx, r, rec.Charge, now); err != nil {
 		return err
 	}
+	since := letGo(&rec)
 	if rec.State != held.Completed && rec.Release != nil && rec.Release.Job != "" {
-		return s.settleAt(ctx, r, graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job}, now)
+		return s.settleAt(ctx, r, graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job}, since)
 	}
-	return s.settleAt(ctx, r, graph.JobRef(ref), now)
+	return s.settleAt(ctx, r, graph.JobRef(ref), since)
+}
+
+// letGo is when Graph was last called to let a job go on.
+func letGo(rec *held.Record) time.Time {
+	for _, s := range slices.Backward(rec.Trail) {
+		if s.State.Intent() {
+			return s.At
+		}
+	}
+	return rec.Decision.At
 }
 
 // young reports whether a reservation was made just now. One from the future was
@@ -185,8 +201,10 @@ func (s *Sweeper) settleHeld(ctx context.Context, r *reservation, rec *held.Reco
 // maxHops is how often a job is followed that was sent on from its printer.
 const maxHops = 4
 
-// settleAt ends a reservation by what became of the job at its printer.
-func (s *Sweeper) settleAt(ctx context.Context, r *reservation, at graph.JobRef, now time.Time) error {
+// settleAt ends a reservation by what became of the job at its printer, which it was let
+// go on to at a time.
+func (s *Sweeper) settleAt(ctx context.Context, r *reservation, at graph.JobRef, since time.Time) error {
+	now := s.clock.surely()
 	job, err := s.graph.Job(ctx, at)
 	for hop := 0; err == nil && job.RedirectedTo != "" && hop < maxHops; hop++ {
 		to, perr := graph.ParseJobURL(job.RedirectedTo)
@@ -198,6 +216,8 @@ func (s *Sweeper) settleAt(ctx context.Context, r *reservation, at graph.JobRef,
 	late := now.Sub(r.At).Abs() > settleAfter
 	refunds := s.policy().Refunds()
 	switch {
+	case notFound(err) && s.clock.since(since) < forgottenAfter:
+		return nil // it is asked again
 	case notFound(err):
 		return s.spend(ctx, r, now) // Universal Print forgets jobs that have ended
 	case err != nil && !late:
@@ -221,7 +241,7 @@ func (s *Sweeper) settleUnrecorded(ctx context.Context, r *reservation, ref held
 	}
 	what := r.what(now)
 	if what == forComplete {
-		return s.settleAt(ctx, r, graph.JobRef(ref), now)
+		return s.settleAt(ctx, r, graph.JobRef(ref), r.At)
 	}
 	job, err := s.graph.Job(ctx, graph.JobRef(ref))
 	late := now.Sub(r.At).Abs() > settleAfter
@@ -229,7 +249,9 @@ func (s *Sweeper) settleUnrecorded(ctx context.Context, r *reservation, ref held
 	case err != nil && !notFound(err):
 		return fmt.Errorf("read job: %w", err)
 	case err == nil && job.RedirectedTo != "":
-		return s.settleAt(ctx, r, graph.JobRef(ref), now)
+		return s.settleAt(ctx, r, graph.JobRef(ref), r.At)
+	case err != nil && s.clock.since(r.At) < forgottenAfter:
+		return nil
 	case err == nil && jobWaits(job.State) && !late:
 		return nil
 	case what == forRedirect && (err != nil || job.State == graph.JobCompleted):
