@@ -44,8 +44,8 @@ func NewClient(base, token string) *Client {
 	}}
 }
 
-// call sends in (nil: nothing; an io.Reader: CSV) and reads the answer into out.
-func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+// send is call for a daemon of whatever version.
+func (c *Client) send(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	kind := ""
 	switch in := in.(type) {

@@ -149,7 +149,7 @@ func pageSize(text string) (int, error) {
 func query(q url.Values, known ...string) (url.Values, error) {
 	for name, values := range q {
 		if !slices.Contains(known, name) {
-			return nil, badRequest("unknown parameter; known here: %s", join(known))
+			return nil, badRequest(unknownParameter+"%s", join(known))
 		}
 		if len(values) > 1 {
 			return nil, badRequest("%s is given twice", name)

@@ -1,0 +1,66 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// What the API says, and has always said, of a parameter or member of a request that it
+// does not have. A client that hears it talks to an older daemon: what it sends itself is
+// known to a daemon of its own version.
+const (
+	unknownParameter = "unknown parameter; known here: "
+	unknownMember    = "unknown member "
+)
+
+// call sends in (nil: nothing; an io.Reader: CSV) and reads the answer into out. A daemon
+// that knows no limit has no pages, and is asked for the whole list.
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	err := c.send(ctx, method, path, in, out)
+	var p *problem
+	if !errors.As(err, &p) || p.Status != http.StatusBadRequest {
+		return err
+	}
+	list, parameter := strings.CutPrefix(p.Detail, unknownParameter)
+	switch {
+	case strings.HasPrefix(p.Detail, unknownMember):
+		return c.older(ctx, p.Detail)
+	case !parameter:
+		return err
+	}
+	at, perr := url.Parse(path)
+	if perr != nil {
+		return err
+	}
+	q := at.Query()
+	var unknown []string
+	for name := range q {
+		if !slices.Contains(strings.Split(list, ", "), name) {
+			unknown = append(unknown, name)
+		}
+	}
+	if slices.Equal(unknown, []string{"limit"}) && in == nil {
+		q.Del("limit")
+		at.RawQuery = q.Encode()
+		return c.send(ctx, method, at.String(), nil, out)
+	}
+	slices.Sort(unknown)
+	return c.older(ctx, "unknown parameter "+strings.Join(unknown, ", "))
+}
+
+// older says that the daemon can't do what it was asked for, and of which version it is
+// when it tells that to this token.
+func (c *Client) older(ctx context.Context, what string) error {
+	version := ""
+	var d Diagnostics
+	if c.send(ctx, http.MethodGet, "/v1/diagnostics", nil, &d) == nil && d.Version != "" {
+		version = ", version " + d.Version
+	}
+	return fmt.Errorf("the daemon is older than this program%s, and can't do this (%s): upgrade it, or use the program of "+
+		"its version", version, what)
+}
