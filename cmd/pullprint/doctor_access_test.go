@@ -38,6 +38,20 @@ func TestDoctorAccess(t *testing.T) {
 			},
 			[]string{"failed   store          nats.embedded.store_dir: ", "1.blk: permission denied (as user nobody)"},
 		},
+		"a link to a store with a file of another in it": {
+			func(n *patient, dir string) {
+				n.must(os.MkdirAll(dir+"/elsewhere/jetstream", 0o700))
+				n.must(os.Symlink("elsewhere", dir+"/nats"))
+			},
+			func(n *patient, dir string) {
+				n.must(os.WriteFile(dir+"/elsewhere/jetstream/1.blk", nil, 0o600))
+			},
+			[]string{"failed   store          nats.embedded.store_dir: ", "1.blk: permission denied (as user nobody)"},
+		},
+		"a link to nothing": {
+			nil, func(n *patient, dir string) { n.must(os.Symlink("missing", dir+"/nats")) },
+			[]string{"failed   store          nats.embedded.store_dir: ", "no such file or directory"},
+		},
 		"a store that can't be made": {nil, func(n *patient, dir string) {
 			n.must(os.Mkdir(dir+"/of-root", 0o755))
 			n.edit("store_dir: nats", "store_dir: of-root/deep/nats")

@@ -61,9 +61,13 @@ func (e *examination) usable() {
 		return
 	}
 	err := e.cfg.NATS.Embedded.Usable()
+	runs := e.answers(context.Background())
 	switch {
-	case errors.Is(err, bus.ErrLocked) && e.answers(context.Background()):
-		e.say("store", fine, "embedded in the daemon, which has it; one copy", "")
+	case errors.Is(err, bus.ErrLocked) && runs:
+		e.say("store", fine, "embedded in the daemon, which has it; one copy: "+e.cfg.NATS.Embedded.StoreDir, "")
+	case err == nil && runs:
+		e.say("store", warned, fmt.Sprintf("the daemon that runs here has another store than %s", e.cfg.NATS.Embedded.StoreDir),
+			"name the configuration that the daemon has with --config, or restart the daemon with this one")
 	case errors.Is(err, bus.ErrLocked):
 		e.say("store", broken, err.Error(), "stop that process, or give this daemon a nats.embedded.store_dir of its own")
 	case err != nil:
@@ -82,7 +86,7 @@ func (e *examination) whole() {
 			"deploy/docs/operations.md tells in which order, under: A store that lost something")
 		return
 	}
-	e.say("store", fine, "embedded in the daemon, one copy", "")
+	e.say("store", fine, "embedded in the daemon, one copy: "+embedded.StoreDir, "")
 }
 
 // cannotWrite tells of a path that the daemon has to write, and this user can't.

@@ -67,8 +67,6 @@ func unwritable(what, path string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		next = fmt.Sprintf("%s may not write in %s: run this as somebody who may, or name a file elsewhere", me(),
 			filepath.Dir(path))
-	case errors.Is(err, fs.ErrExist):
-		next = "name another file, or remove this one"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		next = "make room, or name a file on another disk"
 	}

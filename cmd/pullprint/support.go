@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -305,8 +306,11 @@ func (b *bundle) file(where *string) error {
 		*where = "pullprint-support-" + time.Now().UTC().Format("20060102T150405Z") + ".tar.gz"
 	}
 	f, err := os.OpenFile(*where, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("%w (--out FILE)", unwritable("the bundle", *where, err))
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("write the bundle: %w; name another file with --out", err)
+	case err != nil:
+		return unwritable("the bundle", *where, err)
 	}
 	if err := errors.Join(b.pack(f), f.Close()); err != nil {
 		return errors.Join(fmt.Errorf("write the bundle: %w", err), os.Remove(*where))

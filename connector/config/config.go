@@ -234,6 +234,20 @@ func (c *Config) resolve(dir string) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
+	if e := c.NATS.Embedded; e != nil { // messages name the store, and its mark has its name
+		e.StoreDir, e.MarkFile = absolute(e.StoreDir), absolute(e.MarkFile)
+	}
+}
+
+// absolute is a path from the root; one that can't be told stays as it is.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 // canonical gives the ids of Entra and Graph the one form in which they are compared:
