@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -29,11 +30,18 @@ func demoCommand() *cobra.Command {
 		Short:       "See it work: a simulated office, no account, no network",
 		Long: `Starts a simulated Universal Print, an embedded NATS and the daemon in this
 process, on loopback only, and plays a short office morning. Everything is kept
-in a temporary folder that is removed at the end. Runs until Ctrl-C.`,
+in a temporary folder that is removed at the end, or, when the demo was killed,
+by the next. Runs until Ctrl-C.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.out, o.logTo = cmd.OutOrStdout(), cmd.ErrOrStderr()
-			return demo(cmd.Context(), o)
+			ctx, out, end := heard(cmd.Context(), cmd.OutOrStdout())
+			defer end()
+			o.out, o.logTo, o.color = out, cmd.ErrOrStderr(), colored(cmd.OutOrStdout())
+			err := demo(ctx, o)
+			if errors.Is(context.Cause(ctx), errUnheard) {
+				return errUnheard
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&o.once, "once", false, "end after the script")
@@ -108,13 +116,13 @@ selftest: {queue: Poster, user: %s}
 
 // demo plays the office morning. It leaves nothing behind.
 func demo(ctx context.Context, o demoOptions) (err error) {
-	dir, err := os.MkdirTemp("", "pullprint-demo-")
+	dir, remove, err := demoFolder()
 	if err != nil {
-		return fmt.Errorf("make a folder for the demo: %w", err)
+		return err
 	}
 	shown := false
 	defer func() {
-		rerr := os.RemoveAll(dir)
+		rerr := remove()
 		if shown && rerr == nil {
 			fmt.Fprintf(o.out, "\nStopped; %s is removed.\n", dir)
 		}
@@ -169,6 +177,16 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 		err = nil
 	}
 	return err
+}
+
+// colored reports whether colours may be written to out.
+func colored(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
 // demoOffice is the simulated tenant before anything happened.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +25,7 @@ type demoOptions struct {
 	once, log, hostile bool
 	seed               uint64
 	out, logTo         io.Writer
+	color              bool // out is a terminal's, which shows colours
 }
 
 // presenter tells a person what happens in the demo, a line each.
@@ -42,15 +42,8 @@ type presenter struct {
 }
 
 func newPresenter(o demoOptions) *presenter {
-	f, ok := o.out.(*os.File)
-	color := false
-	if ok && os.Getenv("NO_COLOR") == "" {
-		if st, err := f.Stat(); err == nil {
-			color = st.Mode()&os.ModeCharDevice != 0
-		}
-	}
 	return &presenter{
-		out: o.out, once: o.once, color: color, heard: make(chan held.Decision, 1024),
+		out: o.out, once: o.once, color: o.color, heard: make(chan held.Decision, 1024),
 		names: map[graphtest.JobID]string{}, counts: map[string]int{},
 	}
 }

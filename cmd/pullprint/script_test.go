@@ -29,7 +29,7 @@ const patience = 30 * time.Second
 //	says NAME PATTERN               wait until it has printed that, on stdout or stderr
 //	reads VAR NAME PATTERN          put the group of what it has printed into a variable
 //	silent NAME PATTERN             it has not printed that
-//	signal NAME SIGNAL              send INT, TERM or HUP
+//	signal NAME SIGNAL              send INT, TERM, HUP or KILL
 //	ends NAME CODE                  wait for its end; stdout and stderr are its own then
 //	page URL CODE PATTERN           wait until a page answers so
 //	post URL JSON                   send that, which must be answered with 200
@@ -154,7 +154,10 @@ func cmdSilent(ts *testscript.TestScript, neg bool, args []string) {
 
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 2, "signal NAME SIGNAL")
-	s, ok := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}[args[1]]
+	s, ok := map[string]syscall.Signal{
+		"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP,
+		"KILL": syscall.SIGKILL,
+	}[args[1]]
 	if !ok {
 		ts.Fatalf("signal %s?", args[1])
 	}
