@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -52,6 +53,20 @@ func TestDocumentedStates(t *testing.T) {
 				t.Errorf("%s to %s: documented %v, legal %v", from, to, told, held.Legal(from, to))
 			}
 		}
+	}
+}
+
+// The table of transitions is that of package held, row by row.
+func TestDocumentedTransitions(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("\n| state | event | when | next state | call to Graph | charge | audit | told |\n|---|---|---|---|---|---|---|---|\n")
+	for _, row := range held.Transitions {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | `%s` | %s | %s | %s | %s |\n", row.From, row.Event, row.When, row.To, row.Calls, row.Charge, row.Audit,
+			row.Reported)
+	}
+	if !strings.Contains(textOf(t, "docs/architecture.md"), b.String()) {
+		t.Errorf("architecture.md has another table of transitions; this is held.Transitions:\n%s", b.String())
 	}
 }
 

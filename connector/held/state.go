@@ -31,31 +31,6 @@ const (
 	Gone State = "gone"
 )
 
-// moves lists the legal moves; Gone is legal from every state that is not
-// final. Held to Completing is a job of a direct queue that a broken rule kept
-// back; Releasing to Held is a redirect that Graph surely did not make; Completing
-// to Aborting is a job that somebody else's job left no budget for.
-var moves = map[State][]State{
-	Seen:       {Held, Aborting, Completing},
-	Held:       {Releasing, Aborting, Completing},
-	Releasing:  {Released, Held},
-	Aborting:   {Aborted},
-	Completing: {Completed, Aborting},
-}
-
-// Legal reports whether a record may move from one state to another.
-func Legal(from, to State) bool {
-	if to == Gone {
-		return !from.Final()
-	}
-	for _, s := range moves[from] {
-		if s == to {
-			return true
-		}
-	}
-	return false
-}
-
 // Final reports whether the job has come to its end.
 func (s State) Final() bool {
 	return s == Released || s == Aborted || s == Completed || s == Gone
