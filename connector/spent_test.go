@@ -37,7 +37,9 @@ type effectFault struct {
 }
 
 func isEffect(r *http.Request) bool {
-	return strings.HasSuffix(r.URL.Path, "/redirect") || strings.HasSuffix(r.URL.Path, "/abort") || (r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/tasks/"))
+	path := r.URL.Path
+	return strings.HasSuffix(path, "/redirect") || strings.HasSuffix(path, "/abort") ||
+		(r.Method == http.MethodPatch && strings.Contains(path, "/tasks/"))
 }
 
 func (m *effectFault) RoundTrip(r *http.Request) (*http.Response, error) {

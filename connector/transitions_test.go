@@ -20,31 +20,113 @@ import (
 
 // ways lead to each row of held.Transitions, by its state, event and condition.
 var ways = map[string]func(p *passage){
-	"seen notification, the policy holds it":                                  func(p *passage) { p.arrive() },
-	"seen notification, the policy aborts it":                                 func(p *passage) { p.copies(60).arrive() },
-	"seen notification, it is paid on arrival and the account is exhausted":   func(p *passage) { p.early().pages(21).arrive() },
-	"seen notification, the policy lets it print where it was sent":           func(p *passage) { p.direct().arrive() },
-	"held notification, it waits to be decided, and the policy lets it print": func(p *passage) { p.direct().undecided("complete") },
-	"held notification, it waits to be decided, and the policy aborts it":     func(p *passage) { p.direct().undecided("abort") },
-	"held notification, it is decided":                                        func(p *passage) { p.arrive(); p.deliver() },
-	"held tap, the policy releases it":                                        func(p *passage) { p.arrive(); p.tap() },
-	"held tap, the policy keeps it":                                           func(p *passage) { p.arrive(); p.closed(); p.tap() },
-	"held tap, the policy aborts it":                                          func(p *passage) { p.arrive(); p.policy(atRelease); p.tap() },
-	"held cancel":                                                             func(p *passage) { p.arrive(); p.cancel() },
-	"held expiry":                                                             func(p *passage) { p.early().arrive(); p.wait(3700); p.sweep() },
-	"held sweep, a redirect that was taken for not made was made":             func(p *passage) { p.late(time.Minute).arrive(); p.tap(); p.minutes(4) },
-	"held sweep, it is over at Graph, or Graph and its task are silent":       func(p *passage) { p.early().arrive(); p.canceled(); p.minutes(2) },
-	"releasing answer, Graph made it":                                         func(p *passage) { p.arrive(); p.tap(); p.minutes(2) },
-	"releasing answer, Graph refused it":                                      func(p *passage) { p.arrive(); refuseRedirects(p.w, 1); p.tap() },
-	"releasing answer, the account is exhausted":                              func(p *passage) { p.arrive(); p.rival(); p.tap() },
-	"releasing look, it was made":                                             func(p *passage) { p.lost().arrive(); p.tap(); p.minutes(2) },
-	"releasing look, it was not seen to be made for 30 s":                     func(p *passage) { p.late(-1).arrive(); p.tap(); p.wait(60); p.deliver() },
-	"releasing look, Graph knows nothing of it for 10 min":                    func(p *passage) { p.blank().arrive(); p.tap(); p.minutes(15) },
-	"releasing look, it ended without us":                                     func(p *passage) { p.early().arrive(); p.dies("before call", p.tap); p.canceled(); p.minutes(2) },
-	"aborting answer, Graph made it":                                          func(p *passage) { p.early().arrive(); p.cancel() },
-	"aborting look, it was made":                                              func(p *passage) { p.early().lost().arrive(); p.cancel() },
-	"aborting look, Graph knows nothing of it for 10 min":                     func(p *passage) { p.early().blank().arrive(); p.cancel(); p.minutes(15) },
-	"aborting look, it ended without us":                                      func(p *passage) { p.early().arrive(); p.dies("before call", p.cancel); p.canceled(); p.minutes(2) },
+	"seen notification, the policy holds it": func(p *passage) { p.arrive() },
+	"seen notification, the policy aborts it": func(p *passage) {
+		p.copies(60).arrive()
+	},
+	"seen notification, it is paid on arrival and the account is exhausted": func(p *passage) {
+		p.early().pages(21).arrive()
+	},
+	"seen notification, the policy lets it print where it was sent": func(p *passage) { p.direct().arrive() },
+	"held notification, it waits to be decided, and the policy lets it print": func(p *passage) {
+		p.direct().undecided("complete")
+	},
+	"held notification, it waits to be decided, and the policy aborts it": func(p *passage) {
+		p.direct().undecided("abort")
+	},
+	"held notification, it is decided": func(p *passage) {
+		p.arrive()
+		p.deliver()
+	},
+	"held tap, the policy releases it": func(p *passage) {
+		p.arrive()
+		p.tap()
+	},
+	"held tap, the policy keeps it": func(p *passage) {
+		p.arrive()
+		p.closed()
+		p.tap()
+	},
+	"held tap, the policy aborts it": func(p *passage) {
+		p.arrive()
+		p.policy(atRelease)
+		p.tap()
+	},
+	"held cancel": func(p *passage) {
+		p.arrive()
+		p.cancel()
+	},
+	"held expiry": func(p *passage) {
+		p.early().arrive()
+		p.wait(3700)
+		p.sweep()
+	},
+	"held sweep, a redirect that was taken for not made was made": func(p *passage) {
+		p.late(time.Minute).arrive()
+		p.tap()
+		p.minutes(4)
+	},
+	"held sweep, it is over at Graph, or Graph and its task are silent": func(p *passage) {
+		p.early().arrive()
+		p.canceled()
+		p.minutes(2)
+	},
+	"releasing answer, Graph made it": func(p *passage) {
+		p.arrive()
+		p.tap()
+		p.minutes(2)
+	},
+	"releasing answer, Graph refused it": func(p *passage) {
+		p.arrive()
+		refuseRedirects(p.w, 1)
+		p.tap()
+	},
+	"releasing answer, the account is exhausted": func(p *passage) {
+		p.arrive()
+		p.rival()
+		p.tap()
+	},
+	"releasing look, it was made": func(p *passage) {
+		p.lost().arrive()
+		p.tap()
+		p.minutes(2)
+	},
+	"releasing look, it was not seen to be made for 30 s": func(p *passage) {
+		p.late(-1).arrive()
+		p.tap()
+		p.wait(60)
+		p.deliver()
+	},
+	"releasing look, Graph knows nothing of it for 10 min": func(p *passage) {
+		p.blank().arrive()
+		p.tap()
+		p.minutes(15)
+	},
+	"releasing look, it ended without us": func(p *passage) {
+		p.early().arrive()
+		p.dies("before call", p.tap)
+		p.canceled()
+		p.minutes(2)
+	},
+	"aborting answer, Graph made it": func(p *passage) {
+		p.early().arrive()
+		p.cancel()
+	},
+	"aborting look, it was made": func(p *passage) {
+		p.early().lost().arrive()
+		p.cancel()
+	},
+	"aborting look, Graph knows nothing of it for 10 min": func(p *passage) {
+		p.early().blank().arrive()
+		p.cancel()
+		p.minutes(15)
+	},
+	"aborting look, it ended without us": func(p *passage) {
+		p.early().arrive()
+		p.dies("before call", p.cancel)
+		p.canceled()
+		p.minutes(2)
+	},
 	"aborting look, a redirect before was made after all": func(p *passage) {
 		p.late(time.Minute).arrive()
 		p.tap()
@@ -54,20 +136,51 @@ var ways = map[string]func(p *passage){
 		p.cancel()
 		p.minutes(3)
 	},
-	"completing answer, Graph made it":                      func(p *passage) { p.direct().arrive(); p.minutes(2) },
-	"completing answer, the account is exhausted":           func(p *passage) { p.direct().print(); p.rival(); p.deliver() },
-	"completing look, it was made":                          func(p *passage) { p.direct().lost().arrive(); p.minutes(2) },
-	"completing look, Graph knows nothing of it for 10 min": func(p *passage) { p.direct().blank().arrive(); p.minutes(15) },
+	"completing answer, Graph made it": func(p *passage) {
+		p.direct().arrive()
+		p.minutes(2)
+	},
+	"completing answer, the account is exhausted": func(p *passage) {
+		p.direct().print()
+		p.rival()
+		p.deliver()
+	},
+	"completing look, it was made": func(p *passage) {
+		p.direct().lost().arrive()
+		p.minutes(2)
+	},
+	"completing look, Graph knows nothing of it for 10 min": func(p *passage) {
+		p.direct().blank().arrive()
+		p.minutes(15)
+	},
 	"completing look, it ended without us": func(p *passage) {
 		p.direct().early().print()
 		p.dies("before call", p.deliver)
 		p.canceled()
 		p.minutes(2)
 	},
-	"released sweep, it was presumed, and Graph shows it waiting":  func(p *passage) { p.blank().arrive(); p.tap(); p.minutes(15); p.shown() },
-	"aborted sweep, it was presumed, and Graph shows it waiting":   func(p *passage) { p.blank().arrive(); p.cancel(); p.minutes(15); p.shown() },
-	"completed sweep, it was presumed, and Graph shows it waiting": func(p *passage) { p.direct().blank().arrive(); p.minutes(15); p.shown() },
-	"gone notification, Graph shows it waiting":                    func(p *passage) { p.arrive(); p.forgottenOnce(); p.minutes(6) },
+	"released sweep, it was presumed, and Graph shows it waiting": func(p *passage) {
+		p.blank().arrive()
+		p.tap()
+		p.minutes(15)
+		p.shown()
+	},
+	"aborted sweep, it was presumed, and Graph shows it waiting": func(p *passage) {
+		p.blank().arrive()
+		p.cancel()
+		p.minutes(15)
+		p.shown()
+	},
+	"completed sweep, it was presumed, and Graph shows it waiting": func(p *passage) {
+		p.direct().blank().arrive()
+		p.minutes(15)
+		p.shown()
+	},
+	"gone notification, Graph shows it waiting": func(p *passage) {
+		p.arrive()
+		p.forgottenOnce()
+		p.minutes(6)
+	},
 }
 
 // passage is the way of one job of 7 pages through a world.

@@ -61,43 +61,106 @@ type Transition struct {
 var Transitions = []Transition{
 	{From: Seen, Event: Notified, When: "the policy holds it", To: Held, Charge: ChargeArrival, Audit: "hold"},
 	{From: Seen, Event: Notified, When: "the policy aborts it", To: Aborting, Calls: "abort"},
-	{From: Seen, Event: Notified, When: "it is paid on arrival and the account is exhausted", To: Aborting, Calls: "abort"},
-	{From: Seen, Event: Notified, When: "the policy lets it print where it was sent", To: Completing, Calls: "complete", Charge: ChargeReserved},
+	{
+		From: Seen, Event: Notified, When: "it is paid on arrival and the account is exhausted",
+		To: Aborting, Calls: "abort",
+	},
+	{
+		From: Seen, Event: Notified, When: "the policy lets it print where it was sent",
+		To: Completing, Calls: "complete", Charge: ChargeReserved,
+	},
 
-	{From: Held, Event: Notified, When: "it waits to be decided, and the policy lets it print", To: Completing, Calls: "complete", Charge: ChargeReserved},
-	{From: Held, Event: Notified, When: "it waits to be decided, and the policy aborts it", To: Aborting, Calls: "abort"},
+	{
+		From: Held, Event: Notified, When: "it waits to be decided, and the policy lets it print",
+		To: Completing, Calls: "complete", Charge: ChargeReserved,
+	},
+	{
+		From: Held, Event: Notified, When: "it waits to be decided, and the policy aborts it",
+		To: Aborting, Calls: "abort",
+	},
 	{From: Held, Event: Notified, When: "it is decided", To: Held, Charge: ChargeArrival, Audit: "hold"},
-	{From: Held, Event: Tapped, When: "the policy releases it", To: Releasing, Calls: "redirect", Charge: ChargeReserved},
-	{From: Held, Event: Tapped, When: "the policy keeps it", To: Held, Charge: ChargeArrival, Audit: "keep", Reported: "at the device"},
+	{
+		From: Held, Event: Tapped, When: "the policy releases it",
+		To: Releasing, Calls: "redirect", Charge: ChargeReserved,
+	},
+	{
+		From: Held, Event: Tapped, When: "the policy keeps it",
+		To: Held, Charge: ChargeArrival, Audit: "keep", Reported: "at the device",
+	},
 	{From: Held, Event: Tapped, When: "the policy aborts it", To: Aborting, Calls: "abort"},
 	{From: Held, Event: CanceledHere, To: Aborting, Calls: "abort"},
 	{From: Held, Event: Expired, To: Aborting, Calls: "abort"},
-	{From: Held, Event: Swept, When: "a redirect that was taken for not made was made", To: Releasing, Charge: ChargeReserved},
-	{From: Held, Event: Swept, When: "it is over at Graph, or Graph and its task are silent", To: Gone, Charge: ChargeReturned},
+	{
+		From: Held, Event: Swept, When: "a redirect that was taken for not made was made",
+		To: Releasing, Charge: ChargeReserved,
+	},
+	{
+		From: Held, Event: Swept, When: "it is over at Graph, or Graph and its task are silent",
+		To: Gone, Charge: ChargeReturned,
+	},
 
-	{From: Releasing, Event: Answered, When: "Graph made it", To: Released, Charge: ChargeSettled, Audit: "redirect", Reported: "at the device"},
-	{From: Releasing, Event: Answered, When: "Graph refused it", To: Held, Charge: ChargeReturned, Audit: "keep", Reported: "at the device"},
-	{From: Releasing, Event: Answered, When: "the account is exhausted", To: Held, Audit: "keep", Reported: "at the device"},
+	{
+		From: Releasing, Event: Answered, When: "Graph made it",
+		To: Released, Charge: ChargeSettled, Audit: "redirect", Reported: "at the device",
+	},
+	{
+		From: Releasing, Event: Answered, When: "Graph refused it",
+		To: Held, Charge: ChargeReturned, Audit: "keep", Reported: "at the device",
+	},
+	{
+		From: Releasing, Event: Answered, When: "the account is exhausted",
+		To: Held, Audit: "keep", Reported: "at the device",
+	},
 	{From: Releasing, Event: Looked, When: "it was made", To: Released, Charge: ChargeSettled, Audit: "redirect"},
-	{From: Releasing, Event: Looked, When: "it was not seen to be made for 30 s", To: Held, Charge: ChargeKept, Audit: "keep"},
-	{From: Releasing, Event: Looked, When: "Graph knows nothing of it for 10 min", To: Released, Charge: ChargeSettled, Audit: "redirect"},
+	{
+		From: Releasing, Event: Looked, When: "it was not seen to be made for 30 s",
+		To: Held, Charge: ChargeKept, Audit: "keep",
+	},
+	{
+		From: Releasing, Event: Looked, When: "Graph knows nothing of it for 10 min",
+		To: Released, Charge: ChargeSettled, Audit: "redirect",
+	},
 	{From: Releasing, Event: Looked, When: "it ended without us", To: Gone, Charge: ChargeReturned},
 
-	{From: Aborting, Event: Answered, When: "Graph made it", To: Aborted, Charge: ChargeReturned, Audit: "abort", Reported: "in the job's status"},
-	{From: Aborting, Event: Looked, When: "it was made", To: Aborted, Charge: ChargeReturned, Audit: "abort", Reported: "in the job's status"},
-	{From: Aborting, Event: Looked, When: "Graph knows nothing of it for 10 min", To: Aborted, Charge: ChargeReturned, Audit: "abort"},
+	{
+		From: Aborting, Event: Answered, When: "Graph made it",
+		To: Aborted, Charge: ChargeReturned, Audit: "abort", Reported: "in the job's status",
+	},
+	{
+		From: Aborting, Event: Looked, When: "it was made",
+		To: Aborted, Charge: ChargeReturned, Audit: "abort", Reported: "in the job's status",
+	},
+	{
+		From: Aborting, Event: Looked, When: "Graph knows nothing of it for 10 min",
+		To: Aborted, Charge: ChargeReturned, Audit: "abort",
+	},
 	{From: Aborting, Event: Looked, When: "it ended without us", To: Gone, Charge: ChargeReturned},
-	{From: Aborting, Event: Looked, When: "a redirect before was made after all", To: Gone, Charge: ChargeSettled, Audit: "redirect"},
+	{
+		From: Aborting, Event: Looked, When: "a redirect before was made after all",
+		To: Gone, Charge: ChargeSettled, Audit: "redirect",
+	},
 
-	{From: Completing, Event: Answered, When: "Graph made it", To: Completed, Charge: ChargeSettled, Audit: "complete"},
+	{
+		From: Completing, Event: Answered, When: "Graph made it",
+		To: Completed, Charge: ChargeSettled, Audit: "complete",
+	},
 	{From: Completing, Event: Answered, When: "the account is exhausted", To: Aborting, Calls: "abort"},
 	{From: Completing, Event: Looked, When: "it was made", To: Completed, Charge: ChargeSettled, Audit: "complete"},
-	{From: Completing, Event: Looked, When: "Graph knows nothing of it for 10 min", To: Completed, Charge: ChargeSettled, Audit: "complete"},
+	{
+		From: Completing, Event: Looked, When: "Graph knows nothing of it for 10 min",
+		To: Completed, Charge: ChargeSettled, Audit: "complete",
+	},
 	{From: Completing, Event: Looked, When: "it ended without us", To: Gone, Charge: ChargeReturned},
 
-	{From: Released, Event: Swept, When: "it was presumed, and Graph shows it waiting", To: Gone, Charge: ChargeReturned, Disproves: true},
+	{
+		From: Released, Event: Swept, When: "it was presumed, and Graph shows it waiting",
+		To: Gone, Charge: ChargeReturned, Disproves: true,
+	},
 	{From: Aborted, Event: Swept, When: "it was presumed, and Graph shows it waiting", To: Gone, Disproves: true},
-	{From: Completed, Event: Swept, When: "it was presumed, and Graph shows it waiting", To: Gone, Charge: ChargeReturned, Disproves: true},
+	{
+		From: Completed, Event: Swept, When: "it was presumed, and Graph shows it waiting",
+		To: Gone, Charge: ChargeReturned, Disproves: true,
+	},
 	{From: Gone, Event: Notified, When: "Graph shows it waiting", To: Seen, Disproves: true},
 }
 
