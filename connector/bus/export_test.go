@@ -55,3 +55,6 @@ var Stored = map[string]func() any{
 	"format":         func() any { return new(format) },
 	"mark":           func() any { return new(mark) },
 }
+
+// Nameless makes a file that no name leads to.
+var Nameless = nameless

@@ -16,11 +16,10 @@ func Migrate(ctx context.Context, from, to Config, o RestoreOptions) (Contents, 
 	if same(from, to) {
 		return Contents{}, errors.New("both configurations name the same store")
 	}
-	file, err := os.CreateTemp("", "pullprint-migrate-*")
+	file, err := nameless("", "pullprint-migrate-*")
 	if err != nil {
 		return Contents{}, fmt.Errorf("make a temporary file: %w", err)
 	}
-	defer func() { _ = os.Remove(file.Name()) }()
 	defer file.Close()
 	if err := backupUnused(ctx, from, o.Options, file); err != nil {
 		return Contents{}, fmt.Errorf("from: %w", err)
@@ -34,6 +33,19 @@ func Migrate(ctx context.Context, from, to Config, o RestoreOptions) (Contents, 
 		return c, fmt.Errorf("to: %w", err)
 	}
 	return c, nil
+}
+
+// nameless is a new file in a folder that no name leads to: what is in it, which is all
+// that is known about people, is gone with the process however that ends.
+func nameless(dir, pattern string) (*os.File, error) {
+	file, err := os.CreateTemp(dir, pattern)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // same compares what names a store.

@@ -102,11 +102,10 @@ func Compact(ctx context.Context, cfg Config, o Options) error {
 	if cfg.Embedded == nil {
 		return errors.New("an external server compacts its files itself")
 	}
-	file, err := os.CreateTemp(cfg.Embedded.StoreDir, "compacting-*")
+	file, err := nameless(cfg.Embedded.StoreDir, "compacting-*")
 	if err != nil {
 		return fmt.Errorf("make a temporary file: %w", err)
 	}
-	defer func() { _ = os.Remove(file.Name()) }()
 	defer file.Close()
 	if err := Backup(ctx, cfg, o, file); err != nil {
 		return err
