@@ -14,6 +14,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/held"
+	"pullprint/trigger/graph"
 )
 
 // consoleRows is how many jobs the console lists, and consoleAgain after how many
@@ -67,7 +68,6 @@ var words = template.FuncMap{
 	"quote":   lineOf,
 	"part":    part,
 	"asked":   func(e Event) string { return e.Why() },
-	"short":   func(s string) string { return s[:min(len(s), 8)] },
 	"ispast":  func(now, t time.Time) bool { return !t.After(now) },
 }
 
@@ -169,8 +169,9 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	}
 	data.States = States
 	f := data.Filter
+	owner, wrong := p.filterOwner(req.Context(), f.Owner)
 	data.Jobs = p.api.jobs(func(e *connector.Entry) bool {
-		return (f.Owner == "" || strings.EqualFold(e.Owner, f.Owner)) && (f.Queue == "" || e.Queue == f.Queue) &&
+		return (owner == "" || strings.EqualFold(e.Owner, owner)) && (f.Queue == "" || e.Queue == f.Queue) &&
 			(f.State == "" || string(e.State) == f.State)
 	}, consoleRows, connector.Mark{})
 	count := p.api.Index.Held()
@@ -183,7 +184,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	data.Health = p.health(req.Context())
 	// A page that loads itself anew would take away what is being typed into the filter:
 	// so it has no filter, and the one with a filter stays as it is.
-	shown := page{Title: "Console", Caller: c.Name, Operate: c.may(RoleOperate), Data: data}
+	shown := page{Title: "Console", Caller: c.Name, Operate: c.may(RoleOperate), Wrong: wrong, Data: data}
 	if data.Live = q.Has("live"); data.Live {
 		shown.Refresh, shown.Then = consoleAgain, req.URL.RequestURI()
 	}
@@ -193,6 +194,19 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	data.Watch = "/?" + q.Encode()
 	shown.Data = data
 	p.show(rw, http.StatusOK, "console", shown)
+}
+
+// filterOwner is the object id of the owner that a filter names, who may be named by a user
+// name. Of one that can't be looked up it says why, and no job is theirs.
+func (p *Pages) filterOwner(ctx context.Context, text string) (id, wrong string) {
+	if !graph.ValidUserName(text) {
+		return text, ""
+	}
+	id, err := p.api.owner(ctx, "Owner", text)
+	if err != nil {
+		return text, problemOf(err).Detail
+	}
+	return id, ""
 }
 
 // health are the checks of readiness, a line each.

@@ -1,0 +1,68 @@
+package daemon_test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"go.uber.org/zap"
+
+	"pullprint/trigger/graph/graphtest"
+)
+
+// inView is the text of the table rows of the console that are wholly on the screen, and
+// in no part that has to be scrolled sideways.
+const inView = `[...document.querySelectorAll(".rows tbody td")].filter((td) => {
+  const r = document.createRange();
+  r.selectNodeContents(td);
+  const box = r.getBoundingClientRect(), frame = td.closest(".scroll");
+  return box.width > 0 && box.left >= 0 && box.right <= innerWidth && frame.scrollWidth <= frame.clientWidth;
+}).map((td) => td.innerText).join("\n")`
+
+// The console shows whose each job is, and why what happened to it, on a phone, too.
+func TestConsoleShowsOwnerAndReason(t *testing.T) {
+	if !*long && *screenshots == "" {
+		t.Skip("it needs Chromium, and takes its time: -long plays it")
+	}
+	o := newOffice(t, graphtest.Calm())
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.listen = func(network, address string) (net.Listener, error) {
+		if address == o.admin() {
+			return ln, nil
+		}
+		return o.net.listen(network, address)
+	}
+	s := o.start(zap.NewNop())
+	defer s.end()
+	s.register()
+	b := newBrowser(t, "http://"+ln.Addr().String())
+	held := s.hold(2)
+	b.open("/")
+	b.do("console", chromedp.SendKeys("#token", adminToken+"\r"))
+	b.sees("Decisions of the last hour")
+	b.open("/jobs/" + held[0].Printer + "/" + held[0].Job)
+	b.do("cancel", chromedp.Click(`//button[normalize-space(.)="Cancel"]`, chromedp.BySearch))
+	b.sees("asked to cancel it")
+	b.open("/?state=")
+	b.sees("held in Follow-Me")
+	b.picture("owners")
+	b.open("/?state=&owner=nobody@contoso.com")
+	b.sees("Owner is a user name that Entra does not know")
+	b.sees("No job is like this")
+	b.open("/?state=&owner=student@contoso.com")
+	b.sees("held in Follow-Me")
+	for _, width := range []int64{390, 1024, 1280} {
+		var text string
+		b.do(fmt.Sprint("look at ", width), chromedp.EmulateViewport(width, 800), chromedp.Evaluate(inView, &text))
+		for _, want := range []string{studentID, "canceled.by-admin", "held", "aborted"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("at %d the console does not show %s but\n%s", width, want, text)
+			}
+		}
+	}
+}
