@@ -217,6 +217,9 @@ func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.
 	case f.rec.State.Final() && f.rec.State != held.Gone && !sameTask(f.rec.Task, ev.Task):
 		return errConflict
 	case f.rec.State == held.Gone, w.evaluator.needsDecision(known, f.q):
+		if err := w.effects.publishArrival(ctx, &f.rec); err != nil {
+			return err
+		}
 		fresh, err := w.evaluator.newRecord(ctx, ev, f.job, f.q)
 		if err != nil {
 			return err

@@ -97,9 +97,6 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 	case rec.State != held.Held:
 		return rec, NotHeld(&rec)
 	}
-	if err := w.effects.publishArrival(ctx, &rec); err != nil {
-		return rec, err
-	}
 	code := policy.ReasonCanceledByOwner
 	if c.Owner == "" {
 		code = policy.ReasonCanceledByAdmin

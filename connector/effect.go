@@ -137,6 +137,9 @@ func (e *effects) storeIntent(ctx context.Context, rec *held.Record, rev uint64,
 // abort ends a held job, by a decision that has a reason. Its caller has
 // claimed it. The crash story is that of carryOut.
 func (e *effects) abort(ctx context.Context, rec held.Record, rev uint64, d held.Decision) (held.Record, error) {
+	if err := e.publishArrival(ctx, &rec); err != nil {
+		return rec, err
+	}
 	rec.Decision = d
 	rev, err := e.storeIntent(ctx, &rec, rev, held.Aborting, d.Reason)
 	if err != nil {
@@ -145,13 +148,16 @@ func (e *effects) abort(ctx context.Context, rec held.Record, rev uint64, d held
 	return e.carryOut(ctx, rec, rev, effectOptions{})
 }
 
-// redirect sends a held job to where its owner stands, by the decision in the record. Its
-// caller has claimed it. The crash story is that of carryOut.
+// redirect sends a held job to where its owner stands, which is Release of the record, by
+// a decision. Its caller has claimed it. The crash story is that of carryOut.
 func (e *effects) redirect(
-	ctx context.Context, rec held.Record, rev uint64, to held.Release, a effectOptions,
+	ctx context.Context, rec held.Record, rev uint64, d held.Decision, a effectOptions,
 ) (held.Record, error) {
-	rec.Release = &to
-	rev, err := e.storeIntent(ctx, &rec, rev, held.Releasing, to.Device)
+	if err := e.publishArrival(ctx, &rec); err != nil {
+		return rec, err
+	}
+	rec.Decision = d
+	rev, err := e.storeIntent(ctx, &rec, rev, held.Releasing, rec.Release.Device)
 	if err != nil {
 		return rec, err
 	}

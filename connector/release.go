@@ -402,9 +402,6 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 	if end := observedOutcome(&s.rec, job); end != "" {
 		return r.effects.finishEnded(ctx, s.rec, s.rev, job)
 	}
-	if err := r.effects.publishArrival(ctx, &s.rec); err != nil {
-		return s.rec, err
-	}
 	if err := t.wait(ctx); err != nil {
 		return s.rec, err
 	}
@@ -422,9 +419,8 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 		d.Set = settings(v.Set.Over(chosen(o, &s.rec)))
 		s.rec.Pages = eval.pages
 		s.rec.Charge = recharged(s.rec.Charge, chargeOf(v, d.ID))
-		s.rec.Decision = d
-		to := held.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
-		return r.effects.redirect(ctx, s.rec, s.rev, to, effectOptions{startedAt: o.At, settings: job.Settings, onReserved: t.over})
+		s.rec.Release = &held.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
+		return r.effects.redirect(ctx, s.rec, s.rev, d, effectOptions{startedAt: o.At, settings: job.Settings, onReserved: t.over})
 	case policy.Abort:
 		return r.effects.abort(ctx, s.rec, s.rev, d)
 	}

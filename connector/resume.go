@@ -138,6 +138,9 @@ func (e *effects) finishEnded(ctx context.Context, rec held.Record, rev uint64, 
 // redirect was taken for not made: it is released, and paid for. The record says
 // so in the same steps as if it were released now.
 func (e *effects) finishLateRedirect(ctx context.Context, rec held.Record, rev uint64) (held.Record, error) {
+	if err := e.publishArrival(ctx, &rec); err != nil {
+		return rec, err
+	}
 	e.decideLateRedirect(&rec, rev)
 	rev, err := e.storeIntent(ctx, &rec, rev, held.Releasing, "found redirected")
 	if err != nil {
