@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -254,9 +255,14 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 	}
 	var ok bool
 	n.revision, ok, err = f.put(ctx, key, n.note(f.by, false), revision)
-	if err != nil || !ok {
-		unlock()
+	switch {
+	case err != nil: // it may stand there although nothing was begun
+		n.revision, n.failed = revision, true
+		f.end(ctx, n)
 		return nil, err
+	case !ok:
+		unlock()
+		return nil, nil
 	}
 	if found.Crashes > 0 {
 		f.log.Warn("a process died while it worked on this job, among others perhaps", zap.String("job", key),
@@ -314,7 +320,7 @@ func (f *inflight) ending(ctx context.Context, key string, n *noted) func(well b
 		f.mu.Unlock()
 		switch {
 		case last:
-			f.end(ctx, key, n)
+			f.end(ctx, n)
 		case n.tracked:
 			f.waits(context.WithoutCancel(ctx), n, 0)
 		}
@@ -328,25 +334,51 @@ func (f *inflight) ended(n *noted, well bool) {
 	n.failed = n.failed || !well
 }
 
-// end takes the note back. What a process may have died at before is forgotten only
-// when it went well.
-func (f *inflight) end(ctx context.Context, key string, n *noted) {
-	n.unlock()
+// end takes the note back, and gives the place up after that: what is to be alone does not
+// begin while the note still says that this is under way.
+func (f *inflight) end(ctx context.Context, n *noted) {
+	defer n.unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin) // a stop must not leave it behind
 	defer cancel()
 	n.written.Lock()
 	defer n.written.Unlock()
-	var err error
-	if n.failed && n.crashes > 0 {
-		_, _, err = f.put(ctx, key, note{Since: time.Now(), Crashes: n.crashes, Died: n.died}, n.revision)
-	} else {
-		_, err = f.kv.Delete(ctx, key, n.revision)
-	}
+	err := f.takeBack(ctx, n)
 	n.revision = 0
 	if err != nil {
 		// It is taken for a death, once, if nobody works on the job again before.
-		f.log.Warn("note of what was worked on not taken back", zap.String("job", key), zap.Error(err))
+		f.log.Warn("note of what was worked on not taken back", zap.String("job", n.key), zap.Error(err))
 	}
+}
+
+// takeBack takes the note of n out of the store. The answer to an earlier write may have
+// been lost, so that the note has another revision than is known here: then it is read.
+// One that is not ours any more is left as it is.
+func (f *inflight) takeBack(ctx context.Context, n *noted) error {
+	ok, err := f.withdraw(ctx, n)
+	if err == nil && ok {
+		return nil
+	}
+	raw, revision, readErr := f.kv.Get(ctx, n.key)
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	var found note
+	if revision == 0 || json.Unmarshal(raw, &found) != nil || found.By != f.by || !found.Since.Equal(n.since) {
+		return nil
+	}
+	n.revision = revision
+	ok, err = f.withdraw(ctx, n)
+	return errors.Join(err, errBusyIf(err == nil && !ok))
+}
+
+// withdraw stores that nobody works on the job. What a process may have died at before is
+// forgotten only when it went well.
+func (f *inflight) withdraw(ctx context.Context, n *noted) (ok bool, err error) {
+	if n.failed && n.crashes > 0 {
+		_, ok, err = f.put(ctx, n.key, note{Since: time.Now(), Crashes: n.crashes, Died: n.died}, n.revision)
+		return ok, err
+	}
+	return f.kv.Delete(ctx, n.key, n.revision)
 }
 
 // givenUp reports whether a job is left alone because the process died at it.
