@@ -11,9 +11,13 @@ import (
 // browser shows the next page well before.
 const typedFor = 10 * time.Second
 
-// minRepeated is how long a number has to be that is taken for one card when it was typed
-// twice: that a card of twice the length repeats a shorter number of somebody else by
-// chance is one in a hundred million with eight digits.
+// restFor is how long the end of a number is the rest of a second reading: the next page
+// has come by then. Whoever comes later has a card of their own.
+const restFor = 3 * time.Second
+
+// minRepeated is how long a number has to be that is known again at the beginning of what
+// was typed, or twice in it: that a longer card of somebody else begins with it by chance
+// is one in a hundred million with eight digits.
 const minRepeated = 8
 
 // maxTyped is how long a number may be that is known again by its end.
@@ -87,7 +91,7 @@ func (t *Taps) behind(device, number string, now time.Time) string {
 	t.mu.Lock()
 	last := t.readers[device].typed
 	t.mu.Unlock()
-	recent := last.length > 0 && now.Sub(last.at) < typedFor
+	recent := last.length >= minRepeated && now.Sub(last.at) < typedFor
 	for recent && len(number) > last.length && t.sum(device, number[:last.length]) == last.whole {
 		number = number[last.length:]
 	}
@@ -109,17 +113,18 @@ func (t *Taps) noteTyped(device, number string, now time.Time) {
 
 // Rest reports whether number is the end of the one that was typed just before at
 // a device: a card that was read twice, and whose second reading began while the
-// browser still had the old page. It says nothing of who stands there. When such an end
-// is itself a valid badge, nobody can tell which of both was shown: ambiguous is true then,
-// and the number is that badge's when it is shown again.
+// browser still had the old page. It says nothing of who stands there. When an end of what
+// was typed within typedFor is itself a valid badge, nobody can tell which of both was
+// shown: ambiguous is true then, and the number is that badge's when it is shown again.
 func (t *Taps) Rest(ctx context.Context, device, number string) (rest, ambiguous bool, err error) {
 	now := time.Now()
-	if !t.endOfTyped(device, number, now) {
+	age, ok := t.endOfTyped(device, number, now)
+	if !ok {
 		return false, false, nil
 	}
 	switch _, err := t.badges.Owner(ctx, number, now); {
 	case errors.Is(err, ErrBadgeUnknown), errors.Is(err, ErrBadgeInvalid):
-		return true, false, nil
+		return age < restFor, false, nil
 	case err != nil:
 		return false, false, err
 	}
@@ -127,10 +132,16 @@ func (t *Taps) Rest(ctx context.Context, device, number string) (rest, ambiguous
 	return true, true, nil
 }
 
-func (t *Taps) endOfTyped(device, number string, now time.Time) bool {
+// endOfTyped reports whether a number is the end of what was typed a moment ago, and how
+// long ago that was.
+func (t *Taps) endOfTyped(device, number string, now time.Time) (age time.Duration, ok bool) {
 	name := t.sum(device, number)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r, ok := t.readers[device]
-	return ok && now.Sub(r.typed.at) < typedFor && slices.Contains(r.typed.ends, name)
+	if !ok {
+		return 0, false
+	}
+	age = now.Sub(r.typed.at)
+	return age, age < typedFor && slices.Contains(r.typed.ends, name)
 }
