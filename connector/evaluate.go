@@ -22,6 +22,7 @@ type evaluator struct {
 	pages    func(ctx context.Context, job graph.JobRef, d graph.Document) (int, error)
 	ledger   balanceReader
 	groups   *directory
+	copies   *defaultCopies
 	selfTest *SelfTester // may be nil
 	inflight *inflight
 	metrics  *Metrics
@@ -38,6 +39,7 @@ type balanceReader interface {
 func newEvaluator(d *Deps, notes *inflight, log *zap.Logger) *evaluator {
 	return &evaluator{
 		policy: d.Policy, shadow: d.Next, pages: d.Pages, ledger: d.Ledger, groups: newDirectory(d.Graph, d.GroupTTL),
+		copies:   newDefaultCopies(d.Graph),
 		selfTest: d.SelfTest, inflight: notes, metrics: d.Metrics, log: log, instance: d.Instance,
 	}
 }
@@ -51,6 +53,10 @@ type evaluation struct {
 	groupsAge time.Duration
 	// paid is what the job has reserved already, and for which try.
 	paid *held.Charge
+	// unsaid is true when nobody says how many copies the job has: one of the printers
+	// decides.
+	unsaid   bool
+	printers []string
 	// blocked is why the documents must not be opened, if that was to be done.
 	blocked error
 }
@@ -102,7 +108,7 @@ func (e *evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluat
 	}
 	return evaluation{job: job, Request: policy.Request{
 		Point: policy.Arrival, Job: in, User: user, Queue: policy.Queue{Name: q.Name, Mode: q.Mode}, Now: now,
-	}}
+	}, unsaid: job.Configuration.Copies == 0, printers: []string{job.Ref.Printer}}
 }
 
 // evaluate has the policy decide, and the one that is tried out beside it, if there
@@ -118,6 +124,7 @@ func (e *evaluator) evaluate(ctx context.Context,
 		needs = needs.And(next.Needs(eval.Point, eval.Queue.Mode))
 	}
 	e.readGroups(ctx, needs, eval)
+	e.readCopies(ctx, needs, eval)
 	e.readPages(ctx, p, needs, eval)
 	if err := ctx.Err(); err != nil {
 		return live, nil, err
@@ -297,7 +304,8 @@ func settings(s policy.Settings) *held.Settings {
 func input(eval *evaluation) held.Input {
 	j := &eval.Job
 	in := held.Input{
-		Mode: eval.Queue.Mode, Copies: j.Copies, Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize,
+		Mode: eval.Queue.Mode, Copies: j.Copies, CopiesUnsaid: eval.job.Configuration.Copies == 0,
+		Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize,
 		ContentType: j.ContentType, Size: j.Size, Created: j.Created, Groups: eval.User.Groups,
 		GroupsAge: int64(eval.groupsAge / time.Second),
 		Language:  eval.User.Language, Pages: eval.pages, PagesPerSheet: j.PagesPerSheet,

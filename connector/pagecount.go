@@ -72,7 +72,8 @@ func (b *bounded) ReadAt(p []byte, off int64) (int, error) {
 
 // Sent is what the settings of a job say about its price. Each of them may be null
 // (https://learn.microsoft.com/graph/api/printer-post-jobs): then the printer
-// decides, and the job is priced in colour, and on one side of each sheet.
+// decides, and the job is priced in colour, and on one side of each sheet. How many
+// copies the printer makes then is for the caller to find out; here it is one.
 func Sent(c graph.Configuration) policy.Job {
 	j := policy.Job{
 		Copies: max(c.Copies, 1), Color: policy.Color(c.ColorMode), Duplex: policy.Duplex(c.DuplexMode),

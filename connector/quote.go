@@ -49,7 +49,7 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 		if !p.HasAllowances() {
 			continue
 		}
-		d, balances := r.evaluator.quote(ctx, p, &jobs[i], device, now)
+		d, balances := r.evaluator.quote(ctx, p, &jobs[i], r.at(device), now)
 		quotes[i] = quoted(p, quotes[i], d)
 		for _, b := range balances {
 			if !slices.ContainsFunc(all, func(o quota.Balance) bool { return o.Account == b.Account && slices.Equal(o.Names, b.Names) }) {
@@ -68,7 +68,7 @@ func (r *Releaser) Quote(ctx context.Context, rec *held.Record, device string) (
 	if of, _ := r.queues.at(rec.Printer); rec.State != held.Held || !p.HasAllowances() || of.Mode != ModePull {
 		return q, nil
 	}
-	d, balances := r.evaluator.quote(ctx, p, rec, device, time.Now())
+	d, balances := r.evaluator.quote(ctx, p, rec, r.at(device), time.Now())
 	return quoted(p, q, d), purses(p, balances)
 }
 
@@ -94,12 +94,19 @@ func purses(p *policy.Policy, balances []quota.Balance) []Purse {
 	return list
 }
 
+// at is a configured device; only its id is known of another.
+func (r *Releaser) at(device string) Device {
+	d := r.devices[device]
+	d.ID = device
+	return d
+}
+
 // quote decides about a held job by what its record says of it.
-func (e *evaluator) quote(ctx context.Context, p *policy.Policy, rec *held.Record, device string,
+func (e *evaluator) quote(ctx context.Context, p *policy.Policy, rec *held.Record, dev Device,
 	now time.Time,
 ) (policy.Decision, []quota.Balance) {
 	d := rec.Audit()
-	d.At, d.Point, d.Device = now, string(policy.Release), device
+	d.At, d.Point, d.Device = now, string(policy.Release), dev.ID
 	d.Input.Mode = ModePull
 	if rec.Pages != nil {
 		d.Input.Pages = rec.Pages
@@ -116,6 +123,10 @@ func (e *evaluator) quote(ctx context.Context, p *policy.Policy, rec *held.Recor
 	eval.job.Ref.Printer, eval.job.Ref.Job = rec.Printer, rec.Job
 	if rec.Set != nil {
 		policy.Settings(*rec.Set).Apply(&eval.Job)
+	}
+	if rec.Decision.Input.CopiesUnsaid && (rec.Set == nil || rec.Set.Copies == 0) && dev.PrinterID != "" {
+		eval.unsaid, eval.printers = true, []string{dev.PrinterID}
+		e.readCopies(ctx, p.Needs(policy.Release, ModePull), &eval)
 	}
 	req := e.withBalances(ctx, p, eval)
 	return p.Decide(req), req.Budget.Balances

@@ -481,7 +481,10 @@ func (r *Releaser) evaluate(ctx context.Context, o Order, rec *held.Record, job 
 		o.Set.Copies = 0
 	}
 	eval.Point, eval.Device = policy.Release, o.Device
-	chosen(o, rec).Apply(&eval.Job)
+	set := chosen(o, rec)
+	set.Apply(&eval.Job)
+	eval.unsaid = eval.unsaid && set.Copies == 0
+	eval.printers = append(eval.printers, r.devices[o.Device].PrinterID)
 	v, shadow, err := r.evaluator.evaluate(ctx, &eval)
 	v.Unknown = append(notes, v.Unknown...)
 	return eval, v, shadow, err

@@ -78,6 +78,7 @@ type Graph interface {
 	RedirectJob(ctx context.Context, ref graph.JobRef, destination string, settings json.RawMessage) (graph.JobRef, error)
 	UpdateJob(ctx context.Context, ref graph.JobRef, settings json.RawMessage) error
 	Printer(ctx context.Context, id string) (graph.Printer, error)
+	Attributes(ctx context.Context, printer string) (graph.Attributes, error)
 	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
 	Groups(ctx context.Context, user string) ([]graph.Group, error)
 	Language(ctx context.Context, user string) (string, error)

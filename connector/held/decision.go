@@ -136,14 +136,16 @@ type Account struct {
 
 // Input is what the policy saw.
 type Input struct {
-	Mode        string    `json:"mode"`
-	Copies      int       `json:"copies,omitempty"`
-	Color       bool      `json:"color,omitempty"`
-	Duplex      bool      `json:"duplex,omitempty"`
-	MediaSize   string    `json:"media_size,omitempty"`
-	ContentType string    `json:"content_type,omitempty"`
-	Size        int64     `json:"size,omitempty"`
-	Created     time.Time `json:"created,omitzero"`
+	Mode   string `json:"mode"`
+	Copies int    `json:"copies,omitempty"`
+	// CopiesUnsaid is true when the job did not say it: Copies is what its printer makes then.
+	CopiesUnsaid bool      `json:"copies_unsaid,omitempty"`
+	Color        bool      `json:"color,omitempty"`
+	Duplex       bool      `json:"duplex,omitempty"`
+	MediaSize    string    `json:"media_size,omitempty"`
+	ContentType  string    `json:"content_type,omitempty"`
+	Size         int64     `json:"size,omitempty"`
+	Created      time.Time `json:"created,omitzero"`
 	// Groups are those of the owner; nil when nothing looked at them.
 	Groups []string `json:"groups,omitzero"`
 	// GroupsAge is how old the groups were, in seconds, when the directory did not

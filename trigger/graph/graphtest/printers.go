@@ -91,7 +91,7 @@ func (s *Sim) getPrinter(c *call) reply {
 		s.mu.Unlock()
 		return c.notFound()
 	}
-	out, made, can, unless := p.json(), p.maker != "", p.capabilities, p.defaults
+	out, made, can, unless, copies := p.json(), p.maker != "", p.capabilities, p.defaults, max(p.Copies, 1)
 	s.mu.Unlock()
 	s.garble(s.knobs.Load(), c, &out.Status.State)
 	out.Context = context0 + "print/printers/$entity"
@@ -101,7 +101,7 @@ func (s *Sim) getPrinter(c *call) reply {
 		return reply{status: 200, body: out}
 	}
 	out.Defaults = &printerDefaultsJSON{
-		CopiesPerJob: 1, ContentType: "application/oxps", Finishings: []string{"none"}, MediaSize: "A4",
+		CopiesPerJob: copies, ContentType: "application/oxps", Finishings: []string{"none"}, MediaSize: "A4",
 		MediaType: "stationery",
 		ColorMode: "color", DuplexMode: "oneSided", Orientation: "portrait", PagesPerSheet: 1, Quality: "medium", DPI: 600,
 		Scaling: "auto",

@@ -47,6 +47,7 @@ type Printer struct {
 	State        string // idle, processing, stopped, unknown; a stopped one keeps released jobs pending
 	NotAccepting bool
 	Virtual      bool // a queue without a device
+	Copies       int  // of a job that does not say; default 1
 	Manufacturer string
 	Model        string
 }

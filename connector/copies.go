@@ -1,0 +1,84 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/policy"
+	"pullprint/trigger/graph"
+)
+
+// copiesTTL is how long it is believed how many copies a printer makes: an administrator
+// changes that hardly ever.
+const copiesTTL = 15 * time.Minute
+
+// defaultCopies are how often printers print a job that does not say how often.
+type defaultCopies struct {
+	graph interface {
+		Attributes(ctx context.Context, printer string) (graph.Attributes, error)
+	}
+	flight flight[int]
+
+	mu    sync.Mutex
+	known map[string]copiesRead
+}
+
+type copiesRead struct {
+	n     int
+	again time.Time
+}
+
+func newDefaultCopies(g Graph) *defaultCopies {
+	return &defaultCopies{graph: g, known: map[string]copiesRead{}}
+}
+
+// of is what a printer makes of a job that does not say. When Graph does not answer, it is
+// what it said before. Printers are those of the configuration, so that few are remembered.
+func (d *defaultCopies) of(ctx context.Context, printer string) (int, error) {
+	d.mu.Lock()
+	old, ok := d.known[printer]
+	d.mu.Unlock()
+	if ok && time.Now().Before(old.again) {
+		return old.n, nil
+	}
+	n, _, err := d.flight.do(ctx, printer, readWithin, func(ctx context.Context) (int, error) {
+		a, err := d.graph.Attributes(ctx, printer)
+		if err != nil {
+			return 0, fmt.Errorf("read how many copies a printer makes: %w", err)
+		}
+		n := max(a.Defaults.Copies, 1)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.known[printer] = copiesRead{n, time.Now().Add(copiesTTL)}
+		return n, nil
+	})
+	if err != nil && ok {
+		return old.n, nil
+	}
+	return n, err
+}
+
+// readCopies finds out how many copies a job has that does not say: as many as the printer
+// makes, and if that of the queue and the one it goes to differ, the more. If that is not
+// known, neither is how many pages it prints.
+func (e *evaluator) readCopies(ctx context.Context, needs policy.Needs, eval *evaluation) {
+	if !eval.unsaid {
+		return
+	}
+	for _, printer := range eval.printers {
+		n, err := e.copies.of(ctx, printer)
+		if err != nil {
+			e.log.Warn("default copies of a printer not read", zap.String("job", eval.job.Ref.Job),
+				zap.String("printer", printer), zap.Error(err))
+			if needs.Pages {
+				eval.Missing = append(eval.Missing, policy.Document)
+			}
+			return
+		}
+		eval.Job.Copies = max(eval.Job.Copies, n)
+	}
+}
