@@ -45,7 +45,11 @@ const (
 	frameMessage = 'M'
 	frameTrailer = 'Z'
 
-	maxFrame = 128 << 20
+	// frameHead is the letter of a frame and its length.
+	frameHead = 1 + 4
+	maxFrame  = 128 << 20
+	// frameBuffer is how much of a file is read at once.
+	frameBuffer = 256 << 10
 )
 
 // backupHeader says what a file is.
@@ -148,7 +152,10 @@ type backupFile struct {
 func openBackup(src io.ReaderAt, size int64) (*backupFile, error) {
 	f := &backupFile{src: src, segments: map[string][]segment{}, newest: map[string]map[string]uint64{}}
 	magic := make([]byte, len(backupMagic))
-	if _, err := src.ReadAt(magic, 0); err != nil || string(magic) != backupMagic {
+	if _, err := src.ReadAt(magic, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read backup: %w", err)
+	}
+	if string(magic) != backupMagic {
 		return nil, fmt.Errorf("%w: it is no backup of pullprint, or one of a newer version", ErrBackup)
 	}
 	if size < int64(len(backupMagic))+sha256.Size {
@@ -161,7 +168,7 @@ func openBackup(src io.ReaderAt, size int64) (*backupFile, error) {
 	sum := sha256.New()
 	sum.Write(magic)
 	body := io.NewSectionReader(src, int64(len(backupMagic)), size-int64(len(backupMagic))-sha256.Size)
-	if err := f.scan(bufio.NewReaderSize(io.TeeReader(body, sum), 256<<10)); err != nil {
+	if err := f.scan(&frames{bufio.NewReaderSize(io.TeeReader(body, sum), frameBuffer), body.Size()}); err != nil {
 		return nil, err
 	}
 	if !bytes.Equal(sum.Sum(nil), want) {
@@ -171,14 +178,14 @@ func openBackup(src io.ReaderAt, size int64) (*backupFile, error) {
 }
 
 // scan reads all frames.
-func (f *backupFile) scan(r *bufio.Reader) error {
+func (f *backupFile) scan(r *frames) error {
 	at := int64(len(backupMagic))
 	stream, count := "", map[string]uint64{}
 	last := map[string]uint64{}
 	for n := 0; ; n++ {
-		letter, body, err := readFrame(r)
+		letter, body, err := r.next()
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w: it ends early", ErrBackup)
+			return errEndsEarly
 		}
 		if err != nil {
 			return err
@@ -187,39 +194,42 @@ func (f *backupFile) scan(r *bufio.Reader) error {
 			return fmt.Errorf("%w: its parts are in no order", ErrBackup)
 		}
 		from := at
-		at += 5 + int64(len(body))
+		at += frameHead + int64(len(body))
 		switch letter {
 		case frameHeader:
-			err = json.Unmarshal(body, &f.header)
+			if err := json.Unmarshal(body, &f.header); err != nil {
+				return fmt.Errorf("%w: its header: %w", ErrBackup, err)
+			}
 		case frameStream:
 			stream = string(body)
 			if !slices.ContainsFunc(schema(1), func(p part) bool { return p.cfg.Name == stream }) {
-				err = fmt.Errorf("%w: it has a stream %q that this version does not know", ErrBackup, stream)
+				return fmt.Errorf("%w: it has a stream %.100q that this version does not know", ErrBackup, stream)
 			}
 			f.segments[stream] = append(f.segments[stream], segment{at, at})
 		case frameMessage:
-			var m record
-			if m, err = decodeRecord(body); err == nil && (stream == "" || m.seq <= last[stream]) {
-				err = fmt.Errorf("%w: its messages are in no order", ErrBackup)
+			m, err := decodeRecord(body)
+			if err != nil {
+				return err
+			}
+			if stream == "" || m.seq <= last[stream] {
+				return fmt.Errorf("%w: its messages are in no order", ErrBackup)
 			}
 			last[stream], count[stream] = m.seq, count[stream]+1
-			f.segments[stream][len(f.segments[stream])-1] = segment{f.segments[stream][len(f.segments[stream])-1].from, at}
+			segments := f.segments[stream]
+			segments[len(segments)-1].to = at
 			if !onlyGrows(stream) {
 				f.note(stream, &m)
 			}
 		case frameTrailer:
-			if err = json.Unmarshal(body, &f.trailer); err == nil {
-				_, eof := r.ReadByte()
-				if !errors.Is(eof, io.EOF) {
-					return fmt.Errorf("%w: there is something behind its end", ErrBackup)
-				}
-				return f.checkCounts(count, last)
+			if err := json.Unmarshal(body, &f.trailer); err != nil {
+				return fmt.Errorf("%w: its end: %w", ErrBackup, err)
 			}
+			if r.left > 0 {
+				return fmt.Errorf("%w: there is something behind its end", ErrBackup)
+			}
+			return f.checkCounts(count, last)
 		default:
-			err = fmt.Errorf("%w: it has a part %q at %d that this version does not know", ErrBackup, letter, from)
-		}
-		if err != nil {
-			return err
+			return fmt.Errorf("%w: it has a part %q at %d that this version does not know", ErrBackup, letter, from)
 		}
 	}
 }
@@ -243,20 +253,49 @@ func (f *backupFile) checkCounts(count, last map[string]uint64) error {
 	return nil
 }
 
-func readFrame(r io.Reader) (letter byte, body []byte, err error) {
-	var head [5]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+// frames reads the frames of a part of a file.
+type frames struct {
+	r    *bufio.Reader
+	left int64 // bytes of the part that are not read yet
+}
+
+// errEndsEarly is of a file that was cut off, or claims a frame that is longer than it.
+var errEndsEarly = fmt.Errorf("%w: it ends early", ErrBackup)
+
+// next is the next frame, or io.EOF where the part ends. What a frame says about its
+// length is believed only as far as the file goes.
+func (f *frames) next() (letter byte, body []byte, err error) {
+	if f.left == 0 {
 		return 0, nil, io.EOF
+	}
+	var head [frameHead]byte
+	if err := f.fill(head[:]); err != nil {
+		return 0, nil, err
 	}
 	n := binary.BigEndian.Uint32(head[1:])
 	if n > maxFrame {
 		return 0, nil, fmt.Errorf("%w: it is damaged", ErrBackup)
 	}
+	if int64(n) > f.left {
+		return 0, nil, errEndsEarly
+	}
 	body = make([]byte, n)
-	if _, err := io.ReadFull(r, body); err != nil {
-		return 0, nil, io.EOF
+	if err := f.fill(body); err != nil {
+		return 0, nil, err
 	}
 	return head[0], body, nil
+}
+
+func (f *frames) fill(b []byte) error {
+	n, err := io.ReadFull(f.r, b)
+	f.left -= int64(n)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errEndsEarly
+	case err != nil:
+		return fmt.Errorf("read backup: %w", err) // the disk, not the file
+	}
+	return nil
 }
 
 // each calls fn with the messages of a stream that are to be stored again, in
@@ -265,9 +304,10 @@ func readFrame(r io.Reader) (letter byte, body []byte, err error) {
 func (f *backupFile) each(stream string, fn func(*record) error) error {
 	newest := f.newest[stream]
 	for _, s := range f.segments[stream] {
-		r := bufio.NewReaderSize(io.NewSectionReader(f.src, s.from, s.to-s.from), 256<<10)
+		part := io.NewSectionReader(f.src, s.from, s.to-s.from)
+		r := frames{bufio.NewReaderSize(part, frameBuffer), part.Size()}
 		for {
-			_, body, err := readFrame(r)
+			_, body, err := r.next()
 			if errors.Is(err, io.EOF) {
 				break
 			}
