@@ -18,9 +18,10 @@ const (
 	maxUnknown  = 6
 )
 
-// redelivered is how long after its pause a task may come again that is still in the
-// hands of a worker: the stream waits that long for an answer.
-const redelivered = time.Minute
+// redeliveryWithin is how long after its pause a task has come again. The answer that asks
+// for the pause may be lost: then the stream hands the task out when its wait is over. It is
+// twice that, for the time until a worker is free for it.
+const redeliveryWithin = 2 * bus.AckWait
 
 // attempts counts how often tasks failed here for a reason of their own. Deliveries
 // don't tell that: an outage makes many of them.
@@ -74,7 +75,7 @@ func (a *attempts) again(task string, pause time.Duration, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	t := a.tasks[task]
-	t.until = now.Add(pause + redelivered)
+	t.until = now.Add(pause + redeliveryWithin)
 	a.tasks[task] = t
 }
 

@@ -117,14 +117,19 @@ type Bus struct {
 	closed  error
 }
 
+// openLimit is how long an opening may take whose caller sets no limit: a cluster of which a
+// server was just restarted has a leader within some seconds, and who waits longer than half
+// a minute wants to know why.
+const openLimit = 30 * time.Second
+
 // Open starts the embedded server, or connects to the external one, and makes
 // sure that streams, buckets and the consumer are there. On an error nothing is
-// left running. Without a deadline in ctx it gives up after 30 s.
+// left running. Without a deadline in ctx it gives up after openLimit.
 func Open(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := withLimit(ctx, 30*time.Second)
+	ctx, cancel := withLimit(ctx, openLimit)
 	defer cancel()
 	b, err := attach(ctx, cfg, o)
 	if err != nil {
@@ -156,7 +161,7 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 			"bus"), instance: o.Instance, unsynced: o.unsynced, unchecked: o.unchecked, metrics: newMetrics(),
 		unanswered: make(chan struct{}, 1),
 	}
-	ctx, cancel := withLimit(ctx, 30*time.Second)
+	ctx, cancel := withLimit(ctx, openLimit)
 	defer cancel()
 	if err := b.connect(ctx, o); err != nil {
 		_ = b.Close()

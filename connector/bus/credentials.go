@@ -15,24 +15,43 @@ import (
 // The files by which an external server lets us in. They are read again at every
 // connect, as every secret from a file: a byte order mark is left out, UTF-16 is named.
 
-// userOf is the JWT of the user in a credentials file.
+// errUnusable: what a file holds can't be used, so that to connect again would fail again.
+var errUnusable = errors.New("can't be used")
+
+// unusable names the key of the configuration whose file can't be used.
+func unusable(key string, err error) error { return fmt.Errorf("%s %w: %w", key, errUnusable, err) }
+
+var errNoSeed = errors.New("the file holds no seed of an nkey")
+
+// userOf is the JWT of the user in a credentials file, which has to hold a seed as well:
+// what sign says of that does not come through the client of NATS as an error of ours.
 func userOf(file string) (string, error) {
+	const key = "nats.credentials_file"
 	text, err := auth.SecretFile(file)
 	if err != nil {
-		return "", fmt.Errorf("nats.credentials_file: %w", err)
+		return "", unusable(key, err)
 	}
-	return nkeys.ParseDecoratedJWT([]byte(text))
+	jwt, err := nkeys.ParseDecoratedJWT([]byte(text))
+	if err != nil || jwt == "" {
+		return "", unusable(key, fmt.Errorf("the file holds no JWT of a user: %s", file))
+	}
+	pair, err := nkeys.ParseDecoratedNKey([]byte(text))
+	if err != nil {
+		return "", unusable(key, fmt.Errorf("%w: %s", errNoSeed, file))
+	}
+	pair.Wipe()
+	return jwt, nil
 }
 
 // sign answers the server's challenge with the seed in a file.
 func sign(key, file string, nonce []byte) ([]byte, error) {
 	text, err := auth.SecretFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
+		return nil, unusable(key, err)
 	}
 	pair, err := nkeys.ParseDecoratedNKey([]byte(text))
 	if err != nil {
-		return nil, fmt.Errorf("%s: the file holds no seed of an nkey: %s", key, file)
+		return nil, unusable(key, fmt.Errorf("%w: %s", errNoSeed, file))
 	}
 	defer pair.Wipe()
 	return pair.Sign(nonce)
@@ -46,7 +65,7 @@ func publicKey(file string) (string, error) {
 	}
 	pair, err := nkeys.ParseDecoratedNKey([]byte(text))
 	if err != nil {
-		return "", errors.New("the file holds no seed of an nkey")
+		return "", errNoSeed
 	}
 	defer pair.Wipe()
 	public, err := pair.PublicKey()
@@ -76,7 +95,7 @@ func (t TLS) option(o *nats.Options) error {
 		o.TLSCertCB = func() (tls.Certificate, error) {
 			pair, err := auth.KeyPair(t.CertFile, t.KeyFile)
 			if err != nil {
-				return pair, fmt.Errorf("nats.tls: %w", err)
+				return pair, unusable("nats.tls", err)
 			}
 			return pair, nil
 		}
@@ -95,11 +114,11 @@ func (t TLS) option(o *nats.Options) error {
 func (t TLS) roots() (*x509.CertPool, error) {
 	pem, err := auth.PEMFile(t.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("nats.tls.ca_file: %w", err)
+		return nil, unusable("nats.tls.ca_file", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("nats.tls.ca_file holds no certificate in PEM: %s", t.CAFile)
+		return nil, unusable("nats.tls.ca_file", fmt.Errorf("it holds no certificate in PEM: %s", t.CAFile))
 	}
 	return pool, nil
 }

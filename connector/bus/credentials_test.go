@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,4 +59,42 @@ func TestCredentialsOfEditors(t *testing.T) {
 			opens(t, c.cfg, bus.Options{})
 		})
 	}
+}
+
+// A file that holds something else is refused at once, with its key of the configuration
+// and its name, instead of after half a minute of trying.
+func TestCredentialsOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	dir := bustest.TempDir(t)
+	op, ca := bustest.NewOperator(t), bustest.NewCA(t)
+	url := serve(t, "", op.Trust)
+	text, err := os.ReadFile(op.User(filepath.Join(dir, "user.creds"), time.Time{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwtOnly, _, _ := strings.Cut(string(text), "-----BEGIN USER NKEY SEED")
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	cert, _ := ca.Issue(dir, "client")
+	_, otherKey := ca.Issue(dir, "other")
+	for name, cfg := range map[string]bus.Config{
+		"nats.credentials_file can't be used: the file holds no seed of an nkey: " + dir: {
+			CredentialsFile: write("jwt", jwtOnly),
+		},
+		"nats.credentials_file can't be used: the file holds no JWT of a user: " + dir: {
+			CredentialsFile: write("empty", ""),
+		},
+		"nats.nkey_file":           {NkeyFile: write("nk", "SUNKEY")},
+		"nats.tls can't be used: ": {TLS: bus.TLS{CertFile: cert, KeyFile: otherKey}},
+		"nats.tls.ca_file can't be used: it holds no certificate": {TLS: bus.TLS{CAFile: write("ca", "none")}},
+	} {
+		cfg.URL = url
+		refused(t, cfg, says(name))
+	}
+	refused(t, bus.Config{URL: "nats://127.0.0.1:port"}, says("nats.url", "invalid port"))
 }

@@ -60,7 +60,7 @@ func (b *Bus) startEmbedded(ctx context.Context) error {
 	}
 	b.srv.SetLoggerV2(log, false, false, false)
 	b.srv.Start()
-	wait := 30 * time.Second
+	wait := openLimit
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = time.Until(deadline)
 	}

@@ -83,13 +83,13 @@ func (b *Bus) upgrade(ctx context.Context, steps []step) error {
 					err)
 			}
 		}
-		b.log.Info("state upgraded", zap.Int("format", s.to), zap.String("step", s.name))
 		if err := s.do(ctx, b); err != nil {
 			return fmt.Errorf("upgrade the state to format %d (%s): %w", s.to, s.name, err)
 		}
 		if is, revision, err = b.setFormat(ctx, format{Format: s.to, Readable: s.readable}, revision); err != nil {
 			return err
 		}
+		b.log.Info("state upgraded", zap.Int("format", s.to), zap.String("step", s.name))
 	}
 	return nil
 }

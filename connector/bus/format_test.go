@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 )
@@ -42,7 +45,8 @@ func TestFormatNewer(t *testing.T) {
 // A step is done once, in order; one that fails is done again; a store that was made
 // before there was a number is of format 1.
 func TestFormatSteps(t *testing.T) {
-	b := bustest.Open(t)
+	core, logs := observer.New(zap.InfoLevel)
+	b := bustest.Open(t, bustest.With(bus.Options{Logger: zap.New(core)}))
 	_, rev, err := b.State().Get(t.Context(), "format")
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +64,9 @@ func TestFormatSteps(t *testing.T) {
 	}
 	if err := run(); !errors.Is(err, fail) || !strings.Contains(err.Error(), "format 3 (keys change)") {
 		t.Fatalf("%v", err)
+	}
+	if told := logs.FilterMessage("state upgraded").All(); len(told) != 1 || told[0].ContextMap()["format"] != int64(2) {
+		t.Errorf("a step that failed is told as done: %v", told)
 	}
 	second = func(context.Context, *bus.Bus) error { done = append(done, "three"); return nil }
 	for range 2 {

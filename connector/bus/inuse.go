@@ -26,7 +26,7 @@ func (b *Bus) inUse(ctx context.Context) error {
 	if b.cfg.Embedded != nil {
 		return nil
 	}
-	ctx, cancel := withLimit(ctx, 30*time.Second)
+	ctx, cancel := withLimit(ctx, readLimit)
 	defer cancel()
 	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
 	switch {

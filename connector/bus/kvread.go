@@ -155,6 +155,10 @@ func directStatus(msg *nats.Msg) error {
 	}
 }
 
+// readLimit is how long a reading of many keys may take whose caller sets no limit: half of
+// readGiveUp, as whoever asks waits for it, and still time for a cluster to elect a leader.
+const readLimit = 30 * time.Second
+
 // Each calls fn with every key that matches filter, in the order of their
 // revisions; an error of fn ends it and is returned. It is made for the keys of
 // one owner: a direct read, whatever else is stored. Up to 1,024 keys are one
@@ -169,7 +173,7 @@ func (kv *KV) EachAfter(
 	ctx context.Context, filter string, revision uint64, fn func(key string, value []byte, revision uint64) error,
 ) error {
 	subject := kv.prefix + filter
-	ctx, cancel := withLimit(ctx, 30*time.Second)
+	ctx, cancel := withLimit(ctx, readLimit)
 	defer cancel()
 	entries, err := kv.matching(ctx, subject)
 	if errors.Is(err, errTooMany) {

@@ -116,12 +116,12 @@ func (l *lease) watch(ctx context.Context, given chan<- struct{}) {
 // so that we never believe in it for longer than the server does.
 func (l *lease) try(ctx context.Context) bool {
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, l.ttl/3)
+	try, cancel := context.WithTimeout(ctx, l.ttl/3)
 	defer cancel()
-	revision, ok, err := l.kv.CompareAndSet(ctx, l.key, l.holder, 0, l.ttl)
+	revision, ok, err := l.kv.CompareAndSet(try, l.key, l.holder, 0, l.ttl)
 	if err != nil {
 		// Perhaps we have it now: then it ends by itself.
-		if ctx.Err() == nil {
+		if ctx.Err() == nil { // of the try's own end nobody else tells
 			l.log.Warn("lease not taken", zap.Error(err))
 		}
 		return false

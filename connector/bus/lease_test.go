@@ -8,6 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+	"pullprint/connector/bus"
+
 	"pullprint/connector/bus/bustest"
 )
 
@@ -155,6 +159,28 @@ func TestLeasePanic(t *testing.T) {
 		})
 		if err != nil || n != 3 {
 			t.Error(n, err)
+		}
+	})
+}
+
+// Of a store that does not answer it is logged that the lease can't be taken.
+func TestLeaseNotTakenIsLogged(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		core, logs := observer.New(zap.WarnLevel)
+		b := bustest.Open(t, bustest.With(bus.Options{Logger: zap.New(core)}))
+		if err := b.JetStream().DeleteStream(t.Context(), "KV_pullprint_state"); err != nil {
+			t.Fatal(err)
+		}
+		silent, err := b.Conn().SubscribeSync("$KV.pullprint_state.>") // in its place: it takes writes and says nothing
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = silent.Unsubscribe() }()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err = b.WithLease(ctx, "sweep", "me", 15*time.Second, func(context.Context) error { return nil })
+		if n := logs.FilterMessage("lease not taken").Len(); !errors.Is(err, context.DeadlineExceeded) || n < 2 {
+			t.Errorf("it was told %d times: %v", n, err)
 		}
 	})
 }

@@ -260,7 +260,14 @@ func (k *marker) acked(stream, subject string, seq uint64) {
 	}
 	s.Last = seq
 	k.mark.Streams[stream] = s
-	if ephemeral(subject) || k.dirty {
+	if !ephemeral(subject) {
+		k.due()
+	}
+}
+
+// due has the mark written within markEvery. mu is held.
+func (k *marker) due() {
+	if k.dirty {
 		return
 	}
 	k.dirty = true
@@ -268,6 +275,13 @@ func (k *marker) acked(stream, subject string, seq uint64) {
 	case k.wake <- struct{}{}:
 	default:
 	}
+}
+
+// again has a write that failed tried again, whether anything more is stored or not.
+func (k *marker) again() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.due()
 }
 
 // ephemeral says that a key means nothing once its process has ended.
@@ -306,7 +320,11 @@ func (k *marker) write() error {
 		m.Streams[name] = s
 	}
 	k.mu.Unlock()
-	return m.write(k.file)
+	err := m.write(k.file)
+	if err != nil {
+		k.again()
+	}
+	return err
 }
 
 func (k *marker) run() {

@@ -11,6 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 )
@@ -245,4 +248,79 @@ func TestMarkIsWrittenInTime(t *testing.T) {
 			t.Errorf("a second later the mark is %s", now)
 		}
 	})
+}
+
+// A mark that could not be written is written as soon as it can be, although nothing more
+// is stored.
+func TestMarkIsWrittenAgain(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		dir := bustest.TempDir(t)
+		core, logs := observer.New(zap.ErrorLevel)
+		b := bustest.Open(t, bustest.Dir(dir), bustest.With(bus.Options{Logger: zap.New(core)}))
+		time.Sleep(2 * time.Second) // what the opening wrote
+		inTheWay := dir + ".mark.new"
+		if err := os.Mkdir(inTheWay, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		stock(t, b, 0, 3)
+		time.Sleep(10 * time.Second)
+		if n := logs.FilterMessageSnippet("mark not written").Len(); n == 0 {
+			t.Error("nothing tells that the mark can't be written")
+		}
+		if err := os.Remove(inTheWay); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second + time.Millisecond)
+		synctest.Wait()
+		if text, err := os.ReadFile(dir + ".mark"); err != nil || !strings.Contains(string(text), `"last": 3`) {
+			t.Errorf("a second after it can be written again the mark is %s %v", text, err)
+		}
+	})
+}
+
+// A newest block without a message, as a power cut leaves one, hides nothing of what stands
+// in the block before: of a store with a damage elsewhere, only that is told.
+func TestEmptyNewestBlock(t *testing.T) {
+	dir := filepath.Join(bustest.TempDir(t), "nats")
+	b, err := bus.Open(t.Context(), config(dir), bus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stock(t, b, 0, 5)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	blocks := func(stream string) []string {
+		list, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", stream, "msgs", "*.blk"))
+		if err != nil || len(list) == 0 {
+			t.Fatal(list, err)
+		}
+		return list
+	}
+	for _, file := range blocks("PULLPRINT_DECISIONS") {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(file), "2.blk"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := config(dir).Embedded.Whole(); err != nil {
+		t.Errorf("nothing is missing: %v", err)
+	}
+	file := blocks("KV_pullprint_jobs")[0]
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)/2] ^= 0xff
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"a start": closing(bus.Open(t.Context(), config(dir), bus.Options{})),
+		"doctor":  config(dir).Embedded.Whole(),
+	} {
+		if !errors.Is(err, bus.ErrLost) && !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), "KV_pullprint_jobs") ||
+			strings.Contains(err.Error(), "PULLPRINT_DECISIONS") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 }

@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync"
 	"time"
-
-	"pullprint/trigger/graph/auth"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -29,15 +27,15 @@ var (
 
 // final reports whether a failed connect would fail again.
 func final(err error) bool {
-	return errors.Is(err, ErrRefused) || errors.Is(err, auth.ErrUTF16) || errors.Is(err, fs.ErrNotExist) ||
-		strings.Contains(err.Error(), "invalid")
+	var address *url.Error // nats.url can't be parsed
+	return errors.Is(err, ErrRefused) || errors.Is(err, errUnusable) || errors.As(err, &address)
 }
 
 // explained says of a failed connect, in a sentence each, what happened and what
 // to do. It quotes no key and no token.
 func (c Config) explained(err error) error {
-	if errors.Is(err, auth.ErrUTF16) {
-		return err // it names the key, the file and what to do
+	if errors.Is(err, errUnusable) {
+		return err // it names the key, the file and what is wrong with it
 	}
 	what, remedy := c.refusal(err)
 	if what == "" {

@@ -66,39 +66,30 @@ func scanStore(dir string, m *mark) ([]Loss, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	lost := slices.Concat(found...)
-	if len(lost) == 0 || m == nil {
+	return slices.Concat(found...), nil
+}
+
+// withMissing adds the streams whose files do not go as far as their mark, of those that
+// have no loss yet.
+func withMissing(lost []Loss, dir string, m *mark) ([]Loss, error) {
+	if m == nil {
 		return lost, nil
 	}
-	for _, p := range schema(1) { // the whole of it is told at once
-		if name := p.cfg.Name; onlyGrows(name) {
-			more, err := scanEnd(dir, name, m.Streams[name].Last)
-			if err != nil {
-				return nil, err
-			}
-			lost = append(lost, more...)
+	for _, p := range schema(1) {
+		name := p.cfg.Name
+		if slices.ContainsFunc(lost, func(l Loss) bool { return l.Stream == name }) {
+			continue
+		}
+		marked := m.Streams[name].Last
+		last, err := reach(dir, name)
+		if err != nil {
+			return nil, err
+		}
+		if last < marked {
+			lost = append(lost, Loss{Stream: name, Marked: marked, Found: last, Missing: marked - last})
 		}
 	}
 	return lost, nil
-}
-
-// scanEnd looks whether the files of a stream reach as far as its mark.
-func scanEnd(dir, stream string, marked uint64) ([]Loss, error) {
-	files, err := blocks(dir, stream)
-	if err != nil || len(files) == 0 {
-		return nil, err
-	}
-	file := files[len(files)-1]
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read the store: %w", err)
-	}
-	var last uint64
-	records(text, hashOf(stream, file), func(_ []byte, sequence uint64) { last = max(last, sequence) })
-	if last >= marked {
-		return nil, nil
-	}
-	return []Loss{{Stream: stream, Marked: marked, Found: last, Missing: marked - last}}, nil
 }
 
 // scanBucket is scanStore for one bucket.
@@ -245,6 +236,9 @@ func checkFiles(dir, markFile string) error {
 	if err != nil || len(losses) == 0 {
 		return err
 	}
+	if losses, err = withMissing(losses, dir, m); err != nil { // the whole of it is told at once
+		return err
+	}
 	return lossError(losses, markFile)
 }
 
@@ -259,19 +253,8 @@ func (e *Embedded) Whole() error {
 	if err != nil {
 		return err
 	}
-	for _, p := range schema(1) {
-		name := p.cfg.Name
-		if m == nil || slices.ContainsFunc(lost, func(l Loss) bool { return l.Stream == name }) {
-			continue
-		}
-		marked := m.Streams[name].Last
-		last, err := reach(e.StoreDir, name)
-		if err != nil {
-			return err
-		}
-		if last < marked {
-			lost = append(lost, Loss{Stream: name, Marked: marked, Found: last, Missing: marked - last})
-		}
+	if lost, err = withMissing(lost, e.StoreDir, m); err != nil {
+		return err
 	}
 	if len(lost) == 0 {
 		return nil

@@ -32,7 +32,6 @@ const (
 	consumerName = "connector"
 
 	duplicateWindow = 6 * time.Hour
-	ackWait         = 30 * time.Second
 	maxAckPending   = 10_000
 	// adjustWithin bounds the change of a stream: who may not gets no answer.
 	adjustWithin = 5 * time.Second
@@ -40,6 +39,10 @@ const (
 	// so that a watch that was cut off meanwhile still hears of it.
 	markerTTL = time.Hour
 )
+
+// AckWait is how long the stream waits for an answer to a task before it hands it out
+// again. A task that is worked on for longer is kept by a sign of life before that.
+const AckWait = 30 * time.Second
 
 // part is a stream we need; share is its part of the embedded store in percent.
 type part struct {
@@ -124,7 +127,7 @@ func taskConsumer() jetstream.ConsumerConfig {
 		Durable:       consumerName,
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait,
+		AckWait:       AckWait,
 		MaxDeliver:    -1,
 		MaxAckPending: maxAckPending,
 	}
