@@ -1,6 +1,7 @@
 package connector_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -19,13 +20,13 @@ func TestHoldEndsByBothClocks(t *testing.T) {
 		before time.Duration // when the job came
 		state  held.State
 	}{
-		"both agree":                           {65 * time.Minute, 0, 0, held.Aborted},
-		"this clock jumped ahead by a day":     {65 * time.Minute, -24 * time.Hour, 0, held.Held},
-		"graph tells a wrong time once":        {10 * time.Minute, 48 * time.Hour, 0, held.Held},
-		"this clock was behind and is not now": {65 * time.Minute, 0, 24 * time.Hour, held.Held},
-		"this clock is ahead all the time":     {65 * time.Minute, -24 * time.Hour, -24 * time.Hour, held.Aborted},
-		"and the hold is not over":             {55 * time.Minute, -24 * time.Hour, -24 * time.Hour, held.Held},
-		"a few minutes":                        {70 * time.Minute, -5 * time.Minute, 0, held.Aborted},
+		"both agree":                           {25 * time.Minute, 0, 0, held.Aborted},
+		"this clock jumped ahead by a day":     {25 * time.Minute, -24 * time.Hour, 0, held.Held},
+		"graph tells a wrong time once":        {5 * time.Minute, 48 * time.Hour, 0, held.Held},
+		"this clock was behind and is not now": {25 * time.Minute, 0, 24 * time.Hour, held.Held},
+		"this clock is ahead all the time":     {25 * time.Minute, -24 * time.Hour, -24 * time.Hour, held.Aborted},
+		"and the hold is not over":             {15 * time.Minute, -24 * time.Hour, -24 * time.Hour, held.Held},
+		"a few minutes":                        {30 * time.Minute, -5 * time.Minute, 0, held.Aborted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
@@ -33,7 +34,10 @@ func TestHoldEndsByBothClocks(t *testing.T) {
 				w := newWorld(t, bustest.Open(t), k)
 				skew := func(by time.Duration) { w.sim.Change(func(k *graphtest.Knobs) { k.ClockAhead = by }) }
 				skew(c.before)
-				l := w.live("", shortHold)
+				l := w.live("", func(d *connector.Deps) {
+					d.Queues = slices.Clone(d.Queues)
+					d.Queues[0].HoldFor = 20 * time.Minute
+				})
 				id, d := w.print(graphtest.JobSpec{Printer: pullID})
 				l.worker.Handle(l.ctx, d)
 				skew(c.skew)
@@ -64,9 +68,9 @@ func TestSubscriptionWithAWrongClock(t *testing.T) {
 				if n := w.sim.AllCalls()["subscriptions.create"] - made; n != 0 {
 					t.Errorf("%d more are made in ten minutes", n)
 				}
-				time.Sleep(2 * time.Hour) // it is renewed in time
+				time.Sleep(time.Hour) // it is renewed in time
 				if n := w.sim.AllCalls()["subscriptions.create"] - made; n != 0 {
-					t.Errorf("%d more are made in two hours", n)
+					t.Errorf("%d more are made in another hour", n)
 				}
 				if err := w.book.SubscriptionLive(); err != nil || len(w.sim.Subscriptions()) != 1 {
 					t.Error(err, w.sim.Subscriptions())

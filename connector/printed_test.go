@@ -17,7 +17,7 @@ import (
 // wherever the process dies: what was charged is what printed, and each that
 // printed is in the audit once.
 func TestChargedIsPrinted(t *testing.T) {
-	n := 8
+	n := 4
 	if *schedules > 0 {
 		n = min(*schedules, 100) // each is a store of its own
 	}

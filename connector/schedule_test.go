@@ -20,7 +20,7 @@ import (
 
 // schedules is how many random schedules TestSchedules plays; -schedules=10000 is
 // the long proof.
-var schedules = flag.Int("schedules", 0, "random schedules to play; 0: 20, and a part of what else can be drawn by lot or in pairs; the "+
+var schedules = flag.Int("schedules", 0, "random schedules to play; 0: 10, and a part of what else can be drawn by lot or in pairs; the "+
 	"gate plays 250, and all of that")
 
 // A schedule is any order of {notify, duplicate, tap, cancel, crash, sweep, tick}
@@ -31,13 +31,13 @@ var schedules = flag.Int("schedules", 0, "random schedules to play; 0: 20, and a
 func TestSchedules(t *testing.T) {
 	n := *schedules
 	if n == 0 {
-		n = 20
+		n = 10
 	}
 	const inOneWorld = 20 // a store that grows makes every life slower
 	checks := flag.Lookup("rapid.checks").Value
 	before := checks.String()
 	defer func() { _ = checks.Set(before) }()
-	if err := checks.Set(strconv.Itoa(inOneWorld)); err != nil {
+	if err := checks.Set(strconv.Itoa(min(n, inOneWorld))); err != nil {
 		t.Fatal(err)
 	}
 	for i := range max(1, n/inOneWorld) {
@@ -56,8 +56,8 @@ func TestSchedules(t *testing.T) {
 }
 
 // pair reports whether a death at one spot and then at another is tried: all of them in
-// the long proof, else a fifth, in which each spot is the first and the second.
-func pair(first, second int) bool { return *schedules > 0 || (first+second)%5 == 0 }
+// the long proof, else a ninth or so.
+func pair(first, second int) bool { return *schedules > 0 || (first+second)%9 == 0 }
 
 // noDeadline keeps rapid from asking for the deadline of the test, which has none
 // in virtual time.

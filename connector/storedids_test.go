@@ -136,7 +136,7 @@ func TestStoredIDsInCapitalsLives(t *testing.T) {
 		}, held.Aborted},
 		"expired": {func(t *testing.T, w *world, _ graphtest.JobID, _ string) {
 			l := w.live("")
-			time.Sleep(100 * time.Hour)
+			time.Sleep(2 * time.Hour) // longer than shortHold
 			l.sweep(t)
 		}, held.Aborted},
 	} {
@@ -144,7 +144,7 @@ func TestStoredIDsInCapitalsLives(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
 				w := newWorld(t, bustest.Open(t), graphtest.Calm())
 				w.sim.AddUser(graphtest.User{ID: letteredID, UPN: "ada@contoso.com"})
-				id, key := w.holdLettered(t)
+				id, key := w.holdLettered(t, shortHold)
 				jobs := held.NewStore(w.bus.Jobs())
 				for range 2 { // the first write makes the owner in the value canonical
 					rec, rev, err := jobs.Get(t.Context(), key)

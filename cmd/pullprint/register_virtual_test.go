@@ -224,34 +224,38 @@ func TestRegisterInterrupted(t *testing.T) {
 	reads := []string{
 		graphtest.OpDefinitionList, graphtest.OpPrinterList, graphtest.OpTriggerList, graphtest.OpOperationGet, graphtest.OpPrinterGet,
 	}
-	type death struct{ op, how string }
-	deaths := []death{}
-	for _, op := range writes {
-		for _, how := range []string{"killed before", "killed after", "answer lost", "timed out"} {
-			deaths = append(deaths, death{op, how})
-		}
+	for _, how := range []string{"killed before", "killed after", "answer lost", "timed out"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel() // nearly all of it is waiting
+			interrupted(t, how, writes)
+		})
 	}
-	for _, op := range reads {
-		deaths = append(deaths, death{op, "killed before"})
-	}
+	t.Run("killed before a read", func(t *testing.T) {
+		t.Parallel()
+		interrupted(t, "killed before", reads)
+	})
+}
+
+// interrupted interrupts registration at its first call of each operation, in one tenant.
+func interrupted(t *testing.T, how string, ops []string) {
 	n := newTenant(t)
 	n.virtually()
 	n.edit("create: true", "create: true, share_with: ["+groupA+"]")
 	n.keeps()
-	for _, d := range deaths {
-		t.Run(d.op+" "+d.how, func(t *testing.T) {
+	for _, op := range ops {
+		t.Run(op, func(t *testing.T) {
 			ctx, kill := context.WithCancel(t.Context())
 			defer kill()
 			var struck atomic.Bool
-			n.sim.Change(func(k *graphtest.Knobs) { k.Intercept = strike(d.op, d.how, kill, &struck) })
+			n.sim.Change(func(k *graphtest.Knobs) { k.Intercept = strike(op, how, kill, &struck) })
 			out, err := n.doesIn(ctx, "register", "apply", "--yes")
 			n.sim.Change(func(k *graphtest.Knobs) { k.Intercept = nil })
 			if !struck.Load() {
-				t.Fatalf("%s was never called: %v %s", d.op, err, out)
+				t.Fatalf("%s was never called: %v %s", op, err, out)
 			}
-			if killed := strings.HasPrefix(d.how, "killed"); killed && err == nil {
+			if killed := strings.HasPrefix(how, "killed"); killed && err == nil {
 				t.Errorf("killed, and it says nothing:\n%s", out)
-			} else if !killed && err != nil && d.op != graphtest.OpDefinitionCreate {
+			} else if !killed && err != nil && op != graphtest.OpDefinitionCreate {
 				t.Errorf("what was done is not found at once: %v\n%s", err, out)
 			}
 			if out, err = n.does("register", "apply", "--yes"); err != nil {

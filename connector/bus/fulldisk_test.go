@@ -47,6 +47,7 @@ func putKey(bucket func(*bus.Bus) *bus.KV) func(ctx context.Context, b *bus.Bus,
 // alone: the canary names it, although every other stream and the disk are well, and
 // a restart makes it whole.
 func TestFrozenStreamIsNamed(t *testing.T) {
+	t.Parallel()
 	for stream, write := range put {
 		t.Run(stream, func(t *testing.T) {
 			disk := bustest.NewDisk(t, 32<<20)

@@ -55,6 +55,7 @@ func flip(t *testing.T, pattern, text string) {
 // A record that rots while the store is in use is never taken for one that is not
 // there, by no way of reading, and no reader waits for it for ever.
 func TestRotWhileRunning(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(bustest.TempDir(t), "nats")
 	b := bustest.Open(t, bustest.Dir(dir))
 	furnish(t, b)
@@ -98,6 +99,7 @@ func TestRotWhileRunning(t *testing.T) {
 // What was accepted as lost is taken out, all that can be read stays, and the store
 // is whole again.
 func TestAcceptDamage(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(bustest.TempDir(t), "nats")
 	b := bustest.Open(t, bustest.Dir(dir))
 	furnish(t, b)

@@ -46,7 +46,13 @@ func (o *office) tap(number string) (out connector.Outcome, status int) {
 // opened is an office with a daemon that is registered and a student whose badge
 // is enrolled.
 func opened(t *testing.T, log *zap.Logger) *shift {
-	o := newOffice(t, graphtest.Calm())
+	t.Helper()
+	return newOffice(t, graphtest.Calm()).opened(log)
+}
+
+// opened starts the daemon, puts the triggers on and enrols the student.
+func (o *office) opened(log *zap.Logger) *shift {
+	o.t.Helper()
 	s := o.start(log)
 	s.register()
 	o.enrol(studentID, number)
@@ -225,10 +231,12 @@ func TestDirectoryLookup(t *testing.T) {
 func TestExpiryUnwarned(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
-		s := opened(t, zap.New(core))
+		o := newOffice(t, graphtest.Calm())
+		o.edit("hold_for: 1h", "hold_for: 5m")
+		s := o.opened(zap.New(core))
 		defer s.end()
 		id := s.hold(1)[0]
-		pass(62 * time.Minute)
+		pass(7 * time.Minute)
 		if _, m := s.get("/metrics"); !strings.Contains(m, `pullprint_expiry_warnings_total{queue="Follow-Me"} 0`) {
 			t.Error("a warning is counted that nobody heard")
 		}

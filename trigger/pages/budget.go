@@ -26,6 +26,7 @@ type budget struct {
 	ctx     context.Context //nolint:containedctx // of one count
 	held    int64           // what may be held
 	may     int64           // what may be worked
+	part    int64           // how long a part of a package may be
 	caches  int64
 	objects int64
 	worked  int64
@@ -34,7 +35,9 @@ type budget struct {
 	ended   error    // of the work: no more of it is done
 }
 
-func newBudget(ctx context.Context) *budget { return &budget{ctx: ctx, held: maxHeld, may: maxWork} }
+func newBudget(ctx context.Context) *budget {
+	return &budget{ctx: ctx, held: maxHeld, may: maxWork, part: maxPart}
+}
 
 func (b *budget) fits() error {
 	if b.caches+b.objects > b.held {

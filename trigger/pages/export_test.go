@@ -5,7 +5,8 @@ import (
 	"io"
 )
 
-// CountScaled counts within a part of what a count may hold and work.
+// CountScaled counts within a part of what a count may hold and work, and of what a part of a
+// package may be.
 func CountScaled(ctx context.Context, r io.ReaderAt, size int64, contentType string, part int64) (int, error) {
-	return countWithin(&budget{ctx: ctx, held: maxHeld / part, may: maxWork / part}, r, size, contentType)
+	return countWithin(&budget{ctx: ctx, held: maxHeld / part, may: maxWork / part, part: maxPart / part}, r, size, contentType)
 }

@@ -51,7 +51,7 @@ func deflated(tb testing.TB, r io.Reader) []byte {
 
 // repeated is a text, again and again.
 func repeated(text string, size int64) io.Reader {
-	return io.LimitReader(&again{text: text}, size)
+	return io.LimitReader(&again{text: strings.Repeat(text, 1+4096/len(text))}, size) // read in long pieces
 }
 
 type again struct {
@@ -60,11 +60,9 @@ type again struct {
 }
 
 func (a *again) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = a.text[a.at]
-		a.at = (a.at + 1) % len(a.text)
-	}
-	return len(p), nil
+	n := copy(p, a.text[a.at:])
+	a.at = (a.at + n) % len(a.text)
+	return n, nil
 }
 
 // writer writes a PDF object by object.
@@ -292,7 +290,7 @@ func hostile(tb testing.TB) map[string]struct {
 		"300,000 subsections": {subs.Bytes(), 2},
 		"10,100 updates":      {updates.Bytes(), 0},
 		"a million objects":   {objects.Bytes(), 0},
-		"a document of 40 MB": {packageOf(tb, document(repeated(`<PageContent Source="p"/>`, 9<<20))), 0}, /* more than maxPart */
+		"a document of 40 MB": {packageOf(tb, document(repeated(`<PageContent Source="p"/>`, 9*mb))), 0}, /* more than maxPart */
 		"a tag of 40 MB":      {packageOf(tb, document(strings.NewReader("<PageContent "), repeated(`a="b" `, 40*mb))), 0},
 		"a comment of 40 MB":  {packageOf(tb, document(strings.NewReader("<!--"), repeated(`<a> ->`, 40*mb))), 0},
 		"deep tags":           {packageOf(tb, document(repeated(`<a>`, 40*mb))), 0},

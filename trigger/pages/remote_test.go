@@ -237,7 +237,7 @@ func TestReadAhead(t *testing.T) {
 // What is told before is read together, and read once.
 func TestPrefetch(t *testing.T) {
 	r := newRemote(t)
-	d, _, err := r.open(t, graphtest.JobSpec{Pages: 3000, ContentType: "application/pdf", Size: 5_000_000}, graph.DocumentOptions{})
+	d, _, err := r.open(t, graphtest.JobSpec{Pages: 30, ContentType: "application/pdf", Size: 5_000_000}, graph.DocumentOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestPrefetch(t *testing.T) {
 		}
 	}
 	r.wire.ask, r.wire.answer = nil, nil
-	other, _, err := r.open(t, graphtest.JobSpec{Pages: 3000, ContentType: "application/pdf", Size: 5_000_000}, graph.DocumentOptions{})
+	other, _, err := r.open(t, graphtest.JobSpec{Pages: 30, ContentType: "application/pdf", Size: 5_000_000}, graph.DocumentOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

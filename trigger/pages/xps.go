@@ -179,7 +179,7 @@ func (z *pack) tags(part string, do func(tag) error) error {
 		return err
 	}
 	defer z.b.free(partSize)
-	d := xml.NewDecoder(&stretches{r: utf8Of(newBuffered(src)), left: maxPart})
+	d := xml.NewDecoder(&stretches{r: utf8Of(newBuffered(src)), left: z.b.part})
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 	depth, begun := 0, false
 	for {
