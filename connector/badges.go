@@ -31,6 +31,7 @@ type BadgeOwners struct {
 	registry  *badge.Registry
 	directory Directory
 	flight    flight[string]
+	compared  *comparison // nil when badges are not compared
 
 	mu    sync.Mutex
 	found map[string]lookup // by canonical number
@@ -57,6 +58,7 @@ func (b *BadgeOwners) Owner(ctx context.Context, number string, now time.Time) (
 	found, err := b.registry.Resolve(ctx, number, now)
 	switch {
 	case err == nil:
+		b.later(number, found)
 		return found.Owner, nil
 	case errors.Is(err, badge.ErrUnknown):
 		return b.lookUp(ctx, number)

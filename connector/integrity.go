@@ -15,6 +15,7 @@ import (
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/transport"
 )
 
@@ -45,9 +46,10 @@ type Integrity struct {
 	metrics *Metrics
 	log     *zap.Logger
 
-	mu   sync.Mutex
-	err  error
-	said string
+	mu     sync.Mutex
+	err    error
+	said   string
+	owners error
 }
 
 // NewIntegrity reads through once Run is called.
@@ -82,11 +84,14 @@ func (i *Integrity) Run(ctx context.Context) error {
 // what is known, unless nothing is known yet.
 func (i *Integrity) look(ctx context.Context) error {
 	var found []string
-	n := 0
+	n, words := 0, map[string]int{}
 	for _, bucket := range []string{bucketQuota, bucketBadges, bucketState} {
 		err := i.buckets[bucket].Each(ctx, ">", func(key string, value []byte, _ uint64) error {
 			err := CheckRecord(bucket, key, value)
 			if err == nil {
+				if ofNobody(bucket, key, value) {
+					words[bucket]++
+				}
 				return nil
 			}
 			i.metrics.damaged.WithLabelValues(recordKind(bucket)).Inc()
@@ -107,7 +112,51 @@ func (i *Integrity) look(ctx context.Context) error {
 			integrityRemedy)
 	}
 	i.tell(err, n, found)
+	i.tellOwners(words)
 	return err
+}
+
+// Owners says how many badges, accounts and delegations were of words the last time,
+// and not of people; nil when none was.
+func (i *Integrity) Owners() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.owners
+}
+
+// tellOwners keeps how many records of each bucket are of words, and logs it when it is
+// new. The words may be names: they are not told.
+func (i *Integrity) tellOwners(words map[string]int) {
+	var err error
+	if badges, accounts, lent := words[bucketBadges], words[bucketQuota], words[bucketState]; badges+accounts+lent > 0 {
+		err = fmt.Errorf("badges: %d, accounts: %d, delegations: %d are of a word that is no Entra object id, as a version "+
+			"before took it: it never is anybody. Find them by `pullprint badge list` and `pullprint jobs delegate --list`, end "+
+			"them by `badge revoke` and `jobs delegate --remove`, and make them anew by user name", badges, accounts, lent)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if fresh := err != nil && (i.owners == nil || i.owners.Error() != err.Error()); fresh {
+		i.log.Warn("records are of no person", zap.Error(err))
+	}
+	i.owners = err
+}
+
+// ofNobody reports whether a record that can be read is of a word, and not of a person by
+// their object id.
+func ofNobody(bucket, key string, value []byte) bool {
+	isWord := func(id string) bool { _, ok := graph.CanonicalGUID(id); return !ok }
+	switch {
+	case bucket == bucketQuota:
+		a, err := quota.ParseAccount(key)
+		return err == nil && a.Kind == quota.User && isWord(a.Name)
+	case bucket == bucketBadges:
+		owner, ok := badge.OwnerOf(key, value)
+		return ok && isWord(owner)
+	case bucket == bucketState && strings.HasPrefix(key, delegationPrefix):
+		d, ok := readDelegation(key, value)
+		return ok && (isWord(d.Owner) || isWord(d.To))
+	}
+	return false
 }
 
 const integrityRemedy = "Restore the store from a backup, or stop the daemon and give them up by `pullprint " +

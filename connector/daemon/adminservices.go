@@ -42,7 +42,11 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 		if cfg.Badges.EntraAttribute != "" {
 			directory = d.graph
 		}
-		taps = connector.NewTaps(releaser, connector.NewBadgeOwners(registry, directory))
+		owners := connector.NewBadgeOwners(registry, directory)
+		owners.Compare(log)
+		taps = connector.NewTaps(releaser, owners)
+		d.health.Advise(admin.Check{Name: "badges", Ready: func(context.Context) error { return owners.Differing() }})
+		d.owners = owners
 		if cfg.NATS.Embedded == nil {
 			taps.Share(d.bus.State())
 		}

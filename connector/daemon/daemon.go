@@ -74,6 +74,7 @@ type daemon struct {
 	registrar *trigger.Registrar
 	index     *connector.Index
 	integrity *connector.Integrity
+	owners    *connector.BadgeOwners // nil without badges
 	worker    *connector.Worker
 	sweeper   *connector.Sweeper
 	services  adminServices

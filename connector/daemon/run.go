@@ -36,7 +36,8 @@ func (d *daemon) compose(ctx context.Context) error {
 	d.canary.disk, d.canary.wake = d.bus.ProbeDisk, d.bus.Unanswered()
 	d.health = admin.NewHealth(d.checks()...)
 	d.health.Lives = d.turning
-	d.health.Advise(admin.Check{Name: "policy", Ready: d.policy.inForce}, admin.Check{Name: "graph", Ready: d.answering})
+	d.health.Advise(admin.Check{Name: "policy", Ready: d.policy.inForce}, admin.Check{Name: "graph", Ready: d.answering},
+		admin.Check{Name: "owners", Ready: func(context.Context) error { return d.integrity.Owners() }})
 	d.policy.around = d.reloading
 	if err := reg.Register(d.health.Collector()); err != nil {
 		return err
@@ -121,6 +122,9 @@ func (d *daemon) run(ctx context.Context) error {
 		"sweep": d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "sweep", d.instance, leaseLife, d.sweeper.Run)
 		}),
+	}
+	if d.owners != nil {
+		components["badges"] = d.owners.Run
 	}
 	if d.shadow != nil {
 		components["shadow policy"] = func(ctx context.Context) error { return d.shadow.Run(ctx, nil) }

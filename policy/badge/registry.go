@@ -220,6 +220,16 @@ func CheckRecord(key string, value []byte) error {
 	return nil
 }
 
+// OwnerOf is whom a stored badge is of; ok is false of what is none, and of one that was
+// revoked.
+func OwnerOf(key string, value []byte) (owner string, ok bool) {
+	if !strings.HasPrefix(key, badgePrefix) {
+		return "", false
+	}
+	s, err := read(key, value, 0)
+	return s.Owner, err == nil && s.Revoked.IsZero()
+}
+
 func (s stored) keyID() string {
 	id, _, _ := strings.Cut(strings.TrimPrefix(s.at, badgePrefix), ".")
 	return id
