@@ -1,8 +1,9 @@
 package daemon_test
 
 import (
-	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -11,90 +12,110 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"pullprint/connector/bus"
+	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
+	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 )
 
-// A badge that is enrolled for one person and later becomes the employeeId of another opens
-// the jobs of the first; the daemon says so, once in its log, and tells no number.
-func TestEnrolledBadgeOfAnotherEmployee(t *testing.T) {
+// A person is named by an object id, in any case of its letters, or by a user name
+// that Entra knows; any other word is refused wherever it can be written, and nothing
+// is done.
+func TestOwners(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		const card = "7788990011"
-		core, logs := observer.New(zapcore.DebugLevel)
-		o := newOffice(t, graphtest.Calm())
-		o.badges = ", entra_attribute: employeeId"
-		o.install("embedded: {store_dir: nats, max_store: 256MiB}")
-		s := o.start(zap.New(core))
-		defer s.end()
-		s.register()
-		o.enrol(studentID, card)
-		s.hold(1)
-		if out, _ := s.tap(card); len(out.Released) != 1 {
-			t.Fatalf("%+v", out)
-		}
-		pass(20 * time.Minute) // what the directory said is asked for again
-		if _, body := s.get("/readyz?verbose"); strings.Contains(body, "[!] badges") {
-			t.Errorf("nobody else has it: %s", body)
-		}
-		o.sim.AddUser(graphtest.User{ID: teacherID, UPN: "teacher@contoso.com", EmployeeID: card})
-		told := func() int {
-			return logs.FilterMessage("enrolled badge is the employeeId of somebody else, its enrolled owner opens it").Len()
-		}
-		for range 3 {
-			s.hold(1)
-			if out, _ := s.tap(card); len(out.Released) != 1 {
-				t.Errorf("its owner can't print: %+v", out)
+		o := opened(t, zap.NewNop())
+		defer o.end()
+		o.sim.AddUser(graphtest.User{ID: teacherID, UPN: "teacher@contoso.com"})
+		upper := strings.ToUpper(teacherID)
+		for _, word := range []string{"jdoe", "nobody@contoso.com", "*", "a b", studentID[:35], "urn:" + studentID} {
+			for _, c := range [][3]string{
+				{"PUT", "/v1/badges", `{"badge":"04A21BC399","owner":%q}`},
+				{"POST", "/v1/badges/codes", `{"owner":%q}`},
+				{"PUT", "/v1/delegations", `{"owner":%q,"to":"` + teacherID + `","expires":"2099-01-01T00:00:00Z"}`},
+				{"PUT", "/v1/delegations", `{"owner":"` + teacherID + `","to":%q,"expires":"2099-01-01T00:00:00Z"}`},
+				{"POST", "/v1/badges/import", "badge,owner\n04A21BC399,%s\n"},
+				{"DELETE", "/v1/badges", `{"owner":%q}`},
+			} {
+				var p struct{ Detail string }
+				if code := o.ask(adminToken, c[0], c[1], fmt.Sprintf(c[2], word), &p); code != http.StatusUnprocessableEntity {
+					t.Errorf("%s %s of %q: %d %+v", c[0], c[1], word, code, p)
+				}
 			}
-			pass(20 * time.Minute)
 		}
-		code, body := s.get("/readyz?verbose")
-		if i := strings.Index(body, "[!] badges: "); code != 200 || i < 0 || !strings.Contains(body[i:], studentID) ||
-			!strings.Contains(body[i:], teacherID) || strings.Contains(body, card) {
-			t.Errorf("%d %s", code, body)
-		}
-		if n := told(); n != 1 {
-			t.Errorf("the log told %d times within an hour", n)
-		}
-		for _, l := range logs.All() {
-			if text := fmt.Sprint(l.Message, l.ContextMap()); strings.Contains(text, card) {
-				t.Errorf("the log tells the card number: %s", text)
+		for _, path := range []string{"/v1/quotas/jdoe", "/v1/jobs?owner=jdoe", "/v1/badges?owner=jdoe"} {
+			if code := o.ask(adminToken, "GET", path, "", nil); code/100 != 4 {
+				t.Errorf("%s: %d", path, code)
 			}
+		}
+		if code := o.ask(adminToken, "POST", "/v1/quotas/jdoe/adjust", `{"delta":1,"why":"x"}`, nil); code != http.StatusBadRequest {
+			t.Errorf("adjust: %d", code)
+		}
+
+		for i, user := range []string{teacherID, upper, "Teacher@Contoso.com"} {
+			if b := o.enrol(user, fmt.Sprintf("04A21BC30%d", i)); b.Owner != teacherID {
+				t.Errorf("enrolled for %s: %+v", user, b)
+			}
+			var list struct{ Badges []badge.Badge }
+			if o.ask(adminToken, "GET", "/v1/badges?owner="+user, "", &list); len(list.Badges) != i+1 {
+				t.Errorf("badges of %s: %+v", user, list)
+			}
+			var account struct{ Account string }
+			if code := o.ask(adminToken, "POST", "/v1/quotas/"+user+"/adjust", `{"delta":1,"why":"x"}`, &account); code != http.StatusOK ||
+				account.Account != teacherID {
+				t.Errorf("adjust %s: %d %+v", user, code, account)
+			}
+		}
+		var done admin.Imported
+		if code := o.ask(adminToken, "POST", "/v1/badges/import", "badge,owner\n04A21BC310,teacher@contoso.com\n04A21BC311,"+upper+"\n",
+			&done); code != http.StatusOK || done.Enrolled != 2 {
+			t.Errorf("import: %d %+v", code, done)
+		}
+		var d struct{ Owner, To string }
+		if code := o.ask(adminToken, "PUT", "/v1/delegations", `{"owner":"student@contoso.com","to":"`+upper+`","expires":"`+
+			time.Now().Add(time.Hour).Format(time.RFC3339)+`"}`, &d); code != http.StatusOK || d.Owner != studentID || d.To != teacherID {
+			t.Errorf("delegate: %d %+v", code, d)
+		}
+		var jobs struct{ Jobs []json.RawMessage }
+		if code := o.ask(adminToken, "GET", "/v1/jobs?owner=teacher@contoso.com", "", &jobs); code != http.StatusOK {
+			t.Errorf("jobs: %d", code)
+		}
+		if code := o.ask(adminToken, "GET", "/v1/jobs?queue=Folow-Me", "", nil); code != http.StatusNotFound {
+			t.Errorf("a queue that is not there: %d", code)
 		}
 	})
 }
 
-// Badges, accounts and delegations of a word, as a version before took them, are counted
-// and not named; those of people are not.
-func TestRecordsOfAWord(t *testing.T) {
+// A reader that types in another keyboard layout than its host is told of in the log, an
+// hour apart, and in a metric; its numbers nowhere. Enrolling such a badge warns.
+func TestOddBadges(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		o := newOffice(t, graphtest.Calm())
-		s := o.start(zap.NewNop())
-		s.register()
-		o.enrol(teacherID, "0001")
-		if _, body := s.get("/readyz?verbose"); strings.Contains(body, "[!] owners") {
-			t.Errorf("%s", body)
+		core, logs := observer.New(zapcore.WarnLevel)
+		o := opened(t, zap.New(core))
+		defer o.end()
+		typed := `&é"'(-è_çà`
+		for range 3 {
+			if _, code := o.tap(typed); code != http.StatusOK {
+				t.Fatal(code)
+			}
+			pass(time.Minute)
 		}
-		s.end()
-		const account = `{"seq":1}`
-		ends := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-		o.stored(func(ctx context.Context, b *bus.Bus) {
-			overwrite(ctx, t, b.Badges(), "b.0123456789abcdef.00112233445566778899aabbccddeeff", `{"owner":"jdoe"}`)
-			overwrite(ctx, t, b.Badges(), "b.0123456789abcdef.10112233445566778899aabbccddeeff",
-				`{"owner":"jdoe","revoked":"2026-01-01T00:00:00Z"}`)
-			overwrite(ctx, t, b.Quota(), "jdoe", account)
-			overwrite(ctx, t, b.Quota(), "group.staff", account)
-			overwrite(ctx, t, b.Quota(), studentID, account)
-			overwrite(ctx, t, b.State(), "delegation."+studentID+".jdoe", `{"owner":"jdoe","to":"`+studentID+`","expires":"`+ends+`"}`)
-			overwrite(ctx, t, b.State(), "delegation."+studentID+"."+teacherID,
-				`{"owner":"`+teacherID+`","to":"`+studentID+`","expires":"`+ends+`"}`)
-		})
-		s = o.start(zap.NewNop())
-		defer s.end()
-		pass(time.Minute)
-		_, body := s.get("/readyz?verbose")
-		if !strings.Contains(body, "[!] owners: badges: 1, accounts: 1, delegations: 1 are of a word") || strings.Contains(body, "jdoe") {
-			t.Errorf("%s", body)
+		if _, page := o.get("/metrics"); !strings.Contains(page, `pullprint_odd_badges_total{device="hq-2-west"} 3`) {
+			t.Error("not counted")
+		}
+		told := logs.FilterMessage("reader tells numbers that no card has").All()
+		if len(told) != 1 {
+			t.Errorf("told %d times", len(told))
+		}
+		for _, e := range logs.All() {
+			if strings.Contains(fmt.Sprint(e.Message, e.ContextMap()), typed) {
+				t.Errorf("the number is in the log: %v", e)
+			}
+		}
+		if b := o.enrol(studentID, typed); !strings.Contains(b.Warning, "keyboard layout") {
+			t.Errorf("enrolled: %+v", b)
+		}
+		if b := o.enrol(studentID, "04A21BC377"); b.Warning != "" {
+			t.Errorf("enrolled: %+v", b)
 		}
 	})
 }
