@@ -80,6 +80,10 @@ func (t *Taps) identified(ctx context.Context, device, number string, now time.T
 		canonical := t.canonical(number)
 		t.tellOdd(device, canonical, now)
 		t.countGuess(ctx, device, canonical, now)
+		t.noteFragment(device, number, canonical, now)
+	}
+	if err == nil {
+		t.forgive(ctx, device, number, now)
 	}
 	t.noteTyped(device, number, now)
 	return owner, err

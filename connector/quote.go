@@ -9,6 +9,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
 )
 
 // Quote is what a waiting job would cost at a device, and whether it would be
@@ -23,6 +24,8 @@ type Quote struct {
 	Reason  Reason
 	// Variant is the least change with which it would be paid for.
 	Variant *held.Settings
+	// Stays is true when it would not be let go on after the older ones of its owner that are.
+	Stays bool
 }
 
 // Purse is what is left on an account, in words.
@@ -44,20 +47,54 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 	p, now := r.policy(), time.Now()
 	quotes := make([]Quote, len(jobs))
 	var all []quota.Balance
+	taken := spending{}
 	for i := range jobs {
 		quotes[i] = Quote{Record: jobs[i]}
 		if !p.HasAllowances() {
 			continue
 		}
-		d, balances := r.evaluator.quote(ctx, p, &jobs[i], r.at(device), now)
-		quotes[i] = quoted(p, quotes[i], d)
-		for _, b := range balances {
+		req := r.evaluator.question(ctx, p, &jobs[i], r.at(device), now)
+		quotes[i] = quoted(p, quotes[i], p.Decide(req))
+		if jobs[i].Owner == graph.Canonical(owner) {
+			quotes[i].Stays = !taken.fits(p, req, &jobs[i])
+		}
+		for _, b := range req.Budget.Balances {
 			if !slices.ContainsFunc(all, func(o quota.Balance) bool { return o.Account == b.Account && slices.Equal(o.Names, b.Names) }) {
 				all = append(all, b)
 			}
 		}
 	}
 	return quotes, purses(p, all), nil
+}
+
+// spending is what the jobs that are let go on before another would take from accounts.
+type spending map[quota.Account]quota.Amount
+
+// fits reports whether a job would be let go on after those, and adds what it takes: the
+// cost, less what it set aside when it came.
+func (s spending) fits(p *policy.Policy, req policy.Request, rec *held.Record) bool {
+	req.Budget.Balances = slices.Clone(req.Budget.Balances)
+	for i := range req.Budget.Balances {
+		b := &req.Budget.Balances[i]
+		b.Reserved += s[b.Account]
+		b.Left -= s[b.Account]
+	}
+	d := p.Decide(req)
+	if d.Verdict != policy.Redirect {
+		return false
+	}
+	cost := d.Cost
+	if c := rec.Charge; c != nil && c.AtArrival {
+		cost -= c.Amount
+	}
+	paid := map[quota.Account]bool{} // one may pay by several allowances
+	for i := range d.Claims {
+		if a := d.Claims[i].Account; !paid[a] {
+			paid[a] = true
+			s[a] += cost
+		}
+	}
+	return true
 }
 
 // Quote is that of one held job, at a device or, without one, wherever its owner
@@ -68,8 +105,8 @@ func (r *Releaser) Quote(ctx context.Context, rec *held.Record, device string) (
 	if of, _ := r.queues.at(rec.Printer); rec.State != held.Held || !p.HasAllowances() || of.Mode != ModePull {
 		return q, nil
 	}
-	d, balances := r.evaluator.quote(ctx, p, rec, r.at(device), time.Now())
-	return quoted(p, q, d), purses(p, balances)
+	req := r.evaluator.question(ctx, p, rec, r.at(device), time.Now())
+	return quoted(p, q, p.Decide(req)), purses(p, req.Budget.Balances)
 }
 
 // quoted is a quote with what the policy would decide.
@@ -101,10 +138,10 @@ func (r *Releaser) at(device string) Device {
 	return d
 }
 
-// quote decides about a held job by what its record says of it.
-func (e *evaluator) quote(ctx context.Context, p *policy.Policy, rec *held.Record, dev Device,
+// question is what the policy is to be asked about a held job, by what its record says.
+func (e *evaluator) question(ctx context.Context, p *policy.Policy, rec *held.Record, dev Device,
 	now time.Time,
-) (policy.Decision, []quota.Balance) {
+) policy.Request {
 	d := rec.Audit()
 	d.At, d.Point, d.Device = now, string(policy.Release), dev.ID
 	d.Input.Mode = ModePull
@@ -128,8 +165,7 @@ func (e *evaluator) quote(ctx context.Context, p *policy.Policy, rec *held.Recor
 		eval.unsaid, eval.printers = true, []string{dev.PrinterID}
 		e.readCopies(ctx, p.Needs(policy.Release, ModePull), &eval)
 	}
-	req := e.withBalances(ctx, p, eval)
-	return p.Decide(req), req.Budget.Balances
+	return e.withBalances(ctx, p, eval)
 }
 
 // Standing is what is on an account.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // maxTried is how many of the unknown badges and codes that a reader was shown
@@ -69,22 +71,98 @@ func (t *Taps) strikesOf(ctx context.Context, device string) (strikes, uint64, e
 
 // countTogether adds a guess to those of all replicas.
 func (t *Taps) countTogether(ctx context.Context, device, mark string, now time.Time) (locks bool, err error) {
+	err = t.changeTogether(ctx, device, func(s *strikes) bool {
+		if slices.Contains(s.Tried, mark) {
+			locks = false
+			return false
+		}
+		locks = s.count(mark, now)
+		return true
+	})
+	return locks, err
+}
+
+// changeTogether stores what fn makes of what replicas know together, unless fn reports
+// that it changed nothing.
+func (t *Taps) changeTogether(ctx context.Context, device string, fn func(s *strikes) bool) error {
 	for range unknownLimit * 2 {
 		s, revision, err := t.strikesOf(ctx, device)
 		if err != nil {
-			return false, err
+			return err
 		}
-		if slices.Contains(s.Tried, mark) {
-			return false, nil
+		if !fn(&s) {
+			return nil
 		}
-		locks := s.count(mark, now)
 		raw, err := json.Marshal(s)
 		if err != nil {
-			return false, fmt.Errorf("encode the unknown badges of a reader: %w", err)
+			return fmt.Errorf("encode the unknown badges of a reader: %w", err)
 		}
 		if _, ok, err := t.shared.CompareAndSet(ctx, strikesPrefix+device, raw, revision, triedFor); err != nil || ok {
-			return locks, err
+			return err
 		}
 	}
-	return false, errors.New("too many concurrent updates")
+	return errors.New("too many concurrent updates")
+}
+
+// takeBack takes back the guess that was counted at a time, and reports whether it was.
+func (s *strikes) takeBack(mark string, at time.Time) bool {
+	i := slices.IndexFunc(s.Unknown, at.Equal)
+	if i < 0 {
+		return false
+	}
+	s.Unknown = slices.Delete(s.Unknown, i, i+1)
+	s.Tried = slices.DeleteFunc(s.Tried, func(m string) bool { return m == mark })
+	return true
+}
+
+// fragment is an unknown number that was typed at a station, and may be a part of a badge: a
+// page that is loaded anew while a reader types loses the keys before.
+type fragment struct {
+	at         time.Time
+	name, mark string
+}
+
+// noteFragment remembers an unknown number for forgive. One more than lock a reader are of no
+// use: it is locked then.
+func (t *Taps) noteFragment(device, number, canonical string, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.readers[device]
+	r.fragments = append(r.fragments, fragment{now, t.sum(device, number), t.mark(canonical)})
+	r.fragments = slices.Clone(r.fragments[max(0, len(r.fragments)-unknownLimit):])
+}
+
+// forgive takes back the guesses that were the beginning or the end of a badge which is
+// known: whoever has shown the whole of it did not guess its parts.
+func (t *Taps) forgive(ctx context.Context, device, number string, now time.Time) {
+	if len(number) > maxTyped {
+		return
+	}
+	names := map[string]bool{}
+	for i := 1; i < len(number); i++ {
+		names[t.sum(device, number[:i])], names[t.sum(device, number[i:])] = true, true
+	}
+	var mine []fragment
+	t.mu.Lock()
+	r := t.readers[device]
+	r.fragments = slices.DeleteFunc(r.fragments, func(p fragment) bool {
+		if names[p.name] {
+			mine = append(mine, p)
+			r.takeBack(p.mark, p.at)
+		}
+		return names[p.name] || now.Sub(p.at) > unknownWindow
+	})
+	t.mu.Unlock()
+	if len(mine) == 0 || t.shared == nil {
+		return
+	}
+	err := t.changeTogether(context.WithoutCancel(ctx), device, func(s *strikes) (changed bool) {
+		for _, p := range mine {
+			changed = s.takeBack(p.mark, p.at) || changed
+		}
+		return changed
+	})
+	if err != nil {
+		t.log.Warn("parts of a badge stay counted as unknown ones", zap.String("device", device), zap.Error(err))
+	}
 }

@@ -51,3 +51,49 @@ func TestStrikesTogether(t *testing.T) {
 		}
 	})
 }
+
+// The head of a badge's number is lost when the page of a station is loaded anew while a
+// reader types: its parts are no guesses of whoever shows the whole of it then. Guesses of
+// others stay counted.
+func TestPartsOfABadge(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		book := badgeBook(t, w.bus, badgeKey(1))
+		const number = "04A21BC35D80"
+		if _, err := book.Enrol(t.Context(), number, badgeOf(studentID)); err != nil {
+			t.Fatal(err)
+		}
+		var replicas []*connector.Taps
+		for range 2 {
+			taps := connector.NewTaps(w.live("").release, connector.NewBadgeOwners(book, nil))
+			taps.Share(w.bus.State())
+			replicas = append(replicas, taps)
+		}
+		shown := func(number string) (string, error) { return replicas[0].Identify(t.Context(), "hq-2-west", number) }
+		if _, err := shown("somebody's guess"); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 8 {
+			if _, err := shown(number[2+i:]); err != nil {
+				t.Fatalf("the end %d: %v", i, err)
+			}
+			if _, err := shown(number[:2+i]); err != nil {
+				t.Fatalf("the beginning %d: %v", i, err)
+			}
+			if owner, err := shown(number); err != nil || owner != studentID {
+				t.Fatalf("the whole badge: %q %v", owner, err)
+			}
+		}
+		for i := range 4 { // and one before them
+			if _, err := shown(fmt.Sprint("guess-", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, taps := range replicas {
+			var locked *connector.LockedError
+			if _, err := taps.Identify(t.Context(), "hq-2-west", number); !errors.As(err, &locked) {
+				t.Errorf("replica %d is not locked after five guesses: %v", i, err)
+			}
+		}
+	})
+}

@@ -92,8 +92,9 @@ type Taps struct {
 // reader is what is remembered of the reader of a device.
 type reader struct {
 	strikes
-	taps  map[string]answered
-	typed typed
+	taps      map[string]answered
+	typed     typed
+	fragments []fragment
 	// oddSaid is when the log last told of numbers that no card has.
 	oddSaid time.Time
 }

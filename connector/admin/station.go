@@ -67,6 +67,16 @@ type stationPage struct {
 	Code string
 }
 
+// Prints is how many of Jobs are let go on when all are asked for.
+func (s stationPage) Prints() (n int) {
+	for i := range s.Jobs {
+		if !s.Jobs[i].Stays {
+			n++
+		}
+	}
+	return n
+}
+
 // othersJobs are jobs that somebody lets the person release.
 type othersJobs struct {
 	// Name is the user principal name of who it is, or else the id.
@@ -215,6 +225,14 @@ func (p *Pages) trouble(rw http.ResponseWriter, device string, err error) {
 // stationJobs ends the visit of whoever is there, and shows the jobs of whose badge
 // it is. A browser may have gone on to another page already: what was typed counts.
 func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
+	p.shown(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, noJob+" A new badge has to be enrolled first.") })
+}
+
+// noJob is told of a badge that is not known and of one for which nothing waits.
+const noJob = "No job is waiting for this badge here."
+
+// shown is stationJobs; nothing answers when no job waits for the badge.
+func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(device string)) {
 	device, ok := p.at(rw, req)
 	if !ok {
 		return
@@ -266,7 +284,7 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 		}
 	}
 	if len(s.Jobs)+len(s.Others) == 0 {
-		p.idle(rw, http.StatusOK, device, "No job is waiting for this badge here. A new badge has to be enrolled first.")
+		nothing(device)
 		return
 	}
 	if s.Ticket, ok, err = p.visits.begin(ctx, device, owner, card); err != nil {

@@ -14,6 +14,9 @@ import (
 // forgetAfter to show their badge: whoever comes next does not enrol theirs by it.
 const typeWithin = 60
 
+// codeFirst is told to whoever shows such a badge without a code.
+const codeFirst = noJob + " To enrol it, type the code that you were given first, then hold the badge to the reader."
+
 func (p *Pages) stationEnrol(rw http.ResponseWriter, req *http.Request) {
 	if device, ok := p.at(rw, req); ok {
 		p.enrol(rw, http.StatusOK, stationPage{Device: device}, "")
@@ -38,6 +41,7 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
+	withoutCode := func(device string) { p.enrol(rw, http.StatusOK, stationPage{Device: device}, codeFirst) }
 	code := req.PostFormValue("code")
 	number, one := shownBadge(req)
 	switch {
@@ -48,14 +52,14 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 		p.enrol(rw, http.StatusOK, stationPage{Device: device}, "")
 		return
 	case code == "":
-		p.stationJobs(rw, req)
+		p.shown(rw, req, withoutCode)
 		return
 	case number == "" && badge.IsCode(code):
 		p.enrol(rw, http.StatusOK, stationPage{Device: device, Code: code}, "")
 		return
 	case number == "":
 		req.PostForm.Set("badge", code)
-		p.stationJobs(rw, req)
+		p.shown(rw, req, withoutCode)
 		return
 	}
 	// The card ends the visit of whoever was there before, as any does.
