@@ -130,17 +130,15 @@ func lineOf(p page, q connector.Quote, own bool) quoteLine {
 
 // at is the device of the path and whether this browser is its station.
 func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok bool) {
-	device = req.PathValue("device")
-	if !p.api.hasDevice(device) {
-		p.message(rw, http.StatusNotFound, "There is no such device",
-			"Write the id of a configured device into the address: /station/ID.")
+	if device, ok = p.configured(rw, req); !ok {
 		return device, false
 	}
 	if p.api.Taps == nil {
 		p.fail(rw, noBadges())
 		return device, false
 	}
-	_, ok, err := p.sessions.who(req, func(c Caller) bool {
+	var err error
+	_, ok, err = p.sessions.who(req, func(c Caller) bool {
 		return c.Device == device || (c.Device == "" && c.may(RoleOperate))
 	})
 	if err != nil {
@@ -149,6 +147,16 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 	}
 	if !ok {
 		p.stationSignIn(rw, http.StatusUnauthorized, device, "")
+	}
+	return device, ok
+}
+
+// configured is the device of the path, if there is one of that id.
+func (p *Pages) configured(rw http.ResponseWriter, req *http.Request) (device string, ok bool) {
+	device = req.PathValue("device")
+	if ok = p.api.hasDevice(device); !ok {
+		p.message(rw, http.StatusNotFound, "There is no such device",
+			"Write the id of a configured device into the address: /station/ID.")
 	}
 	return device, ok
 }
@@ -162,7 +170,10 @@ func (p *Pages) stationSignIn(rw http.ResponseWriter, status int, device, wrong 
 }
 
 func (p *Pages) stationLogin(rw http.ResponseWriter, req *http.Request) {
-	device := req.PathValue("device")
+	device, ok := p.configured(rw, req)
+	if !ok {
+		return
+	}
 	caller, ok := p.api.Tokens.Who(req.PostFormValue("token"))
 	if !ok || (caller.Device != device && !caller.may(RoleOperate)) {
 		p.stationSignIn(rw, http.StatusUnauthorized, device, "That is not the token of this reader.")
