@@ -50,12 +50,12 @@ func usableTree(dir string) error {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return Creatable(dir)
 	}
-	real, err := filepath.EvalSymlinks(dir) // a walk would not follow a link, and a daemon does
+	target, err := filepath.EvalSymlinks(dir) // a walk would not follow a link, and a daemon does
 	if err != nil {
 		return err
 	}
 	looked := 0
-	return filepath.WalkDir(real, func(path string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(target, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil // a daemon removed it meanwhile
