@@ -427,10 +427,10 @@ func BenchmarkSweep(top *testing.B) {
 }
 
 // many is how many held jobs a large installation has. With -short, where a benchmark only
-// has to run, it is a tenth of them: to store them takes longer than what is measured.
+// has to run, it is a fiftieth of them: to store them takes longer than what is measured.
 func many() int {
 	if testing.Short() {
-		return 10_000
+		return 2_000
 	}
 	return 100_000
 }

@@ -37,6 +37,9 @@ const (
 	seenWithin    = time.Minute
 	// quietFor is how long nothing is asked for before a page counts as at rest.
 	quietFor = 500 * time.Millisecond
+	// cameFor is the same for a page that nobody has touched yet: what it loads with it
+	// is asked for at once.
+	cameFor = 100 * time.Millisecond
 )
 
 // browser is a person at a station or at the console.
@@ -111,16 +114,16 @@ func (p *proxy) halt(t *testing.T) (resume func()) {
 	return resume
 }
 
-// quiet reports that nothing is under way, and has not been for a while.
-func (p *proxy) quiet() bool {
-	return p.asking.Load() == 0 && time.Since(time.Unix(0, p.at.Load())) > quietFor
+// quiet reports that nothing is under way, and has not been for so long.
+func (p *proxy) quiet(long time.Duration) bool {
+	return p.asking.Load() == 0 && time.Since(time.Unix(0, p.at.Load())) > long
 }
 
 // ready waits until a page is there and its field has the focus, as a person does who
 // sees the cursor.
 func (b *browser) ready() {
 	b.t.Helper()
-	b.rests()
+	b.restsFor(cameFor)
 	for end := time.Now().Add(seenWithin); ; {
 		var id string
 		b.do("look for the focus", chromedp.Evaluate(`document.activeElement.id`, &id))
@@ -135,12 +138,14 @@ func (b *browser) ready() {
 }
 
 // rests waits until the browser has no page under way any more.
-func (b *browser) rests() {
+func (b *browser) rests() { b.t.Helper(); b.restsFor(quietFor) }
+
+func (b *browser) restsFor(long time.Duration) {
 	b.t.Helper()
 	b.do("rest", chromedp.ActionFunc(func(ctx context.Context) error {
 		for {
 			var state string
-			if err := chromedp.Evaluate(`document.readyState`, &state).Do(ctx); err == nil && state == "complete" && b.quiet() {
+			if err := chromedp.Evaluate(`document.readyState`, &state).Do(ctx); err == nil && state == "complete" && b.quiet(long) {
 				return nil
 			}
 			if err := chromedp.Sleep(quietFor / 10).Do(ctx); err != nil {

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -24,6 +25,10 @@ const (
 	cardB = "2222"
 )
 
+// loadEvery is how far apart the moments are at which TestBrowserReaderWhileLoading reads a card.
+var loadEvery = flag.Duration("load.every", 120*time.Millisecond,
+	"time between two moments of a page's load at which a card is read; 60ms is the long proof")
+
 // keyEvery is the pause between two keys of a reader that is set to be fast.
 const keyEvery = 5 * time.Millisecond
 
@@ -41,6 +46,7 @@ func newKiosk(t *testing.T) *kiosk {
 	if !*long {
 		t.Skip("it needs Chromium, and takes its time: -long plays it")
 	}
+	t.Parallel() // a person and a page wait most of the time
 	o := newOffice(t, graphtest.Calm())
 	o.badges = ", entra_attribute: employeeId"
 	o.install("embedded: {store_dir: nats, max_store: 256MiB}")
@@ -150,8 +156,9 @@ func TestBrowserReaderWhileLoading(t *testing.T) {
 	}
 	k.await("one more", 10*time.Second, func() bool { return len(k.all()) == 7 })
 	all := append(append([]graphtest.JobID{fourth}, a...), b...)
-	for _, form := range []string{"%s\r", "%s\t\r", "%s\r\r", "%s\t", " %s\r"} {
-		for after := time.Duration(0); after <= 480*time.Millisecond; after += 60 * time.Millisecond {
+	for i, form := range []string{"%s\r", "%s\t\r", "%s\r\r", "%s\t", " %s\r"} {
+		first := time.Duration(i%2) * 60 * time.Millisecond // so that each moment is one of some forms
+		for after := first % *loadEvery; after <= 480*time.Millisecond; after += *loadEvery {
 			what := fmt.Sprintf("%q, %s after the first", form, after)
 			k.home()
 			k.reads(cardA + "\r")
