@@ -265,6 +265,7 @@ func hostile(tb testing.TB) map[string]struct {
 		at = updates.Len()
 		fmt.Fprintf(updates, "xref\n0 0\ntrailer\n<< /Size 5 /Root 1 0 R /Prev %d >>\nstartxref\n%d\n%%%%EOF\n", prev, at)
 	}
+	const page = `<PageContent Source="p"/>`
 	objects := newWriter()
 	objects.WriteString(strings.Repeat("7 0 obj 1 endobj\n", 1_500_000/int(size)))
 	return map[string]doc{
@@ -290,10 +291,11 @@ func hostile(tb testing.TB) map[string]struct {
 		"300,000 subsections": {subs.Bytes(), 2},
 		"10,100 updates":      {updates.Bytes(), 0},
 		"a million objects":   {objects.Bytes(), 0},
-		"a document of 40 MB": {packageOf(tb, document(repeated(`<PageContent Source="p"/>`, 9*mb))), 0}, /* more than maxPart */
-		"a tag of 40 MB":      {packageOf(tb, document(strings.NewReader("<PageContent "), repeated(`a="b" `, 40*mb))), 0},
-		"a comment of 40 MB":  {packageOf(tb, document(strings.NewReader("<!--"), repeated(`<a> ->`, 40*mb))), 0},
-		"deep tags":           {packageOf(tb, document(repeated(`<a>`, 40*mb))), 0},
+		"a document of 40 MB": {packageOf(tb, document(repeated(page, 9*mb/int64(len(page))*int64(len(page))),
+			strings.NewReader("</FixedDocument>"))), 0}, // more than maxPart, and otherwise right
+		"a tag of 40 MB":     {packageOf(tb, document(strings.NewReader("<PageContent "), repeated(`a="b" `, 40*mb))), 0},
+		"a comment of 40 MB": {packageOf(tb, document(strings.NewReader("<!--"), repeated(`<a> ->`, 40*mb))), 0},
+		"deep tags":          {packageOf(tb, document(repeated(`<a>`, 40*mb))), 0},
 		"600,000 parts": {zipOf(tb, func(z *zip.Writer) error {
 			for i := range 600_000 / size {
 				if _, err := z.CreateRaw(&zip.FileHeader{Name: fmt.Sprint(i)}); err != nil {
