@@ -1,6 +1,7 @@
 package connector_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -21,8 +22,10 @@ import (
 type blank struct {
 	w    *world
 	made bool // the effect was made, and its answer lost
-	lost atomic.Bool
-	over atomic.Bool
+	// status is the answer to the effect; 0 is 504.
+	status int
+	lost   atomic.Bool
+	over   atomic.Bool
 }
 
 func (b *blank) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -35,7 +38,7 @@ func (b *blank) RoundTrip(r *http.Request) (*http.Response, error) {
 				_ = res.Body.Close()
 			}
 		}
-		return answer(r, http.StatusGatewayTimeout, []byte(`{}`)), nil
+		return answer(r, cmp.Or(b.status, http.StatusGatewayTimeout), []byte(`{}`)), nil
 	case b.lost.Load() && r.Method == http.MethodGet && (strings.Contains(path, "/jobs") || strings.Contains(path, "/tasks/")):
 		return answer(r, http.StatusNotFound, []byte(`{"error":{"code":"itemNotFound"}}`)), nil
 	}
@@ -102,6 +105,38 @@ func TestAbortOfAJobUnknownForAMoment(t *testing.T) {
 					w.drain(l)
 				}
 				w.aborted(id)
+			})
+		})
+	}
+}
+
+// An effect that Graph made and answered with a refusal, of a job that it does not know at
+// the look after it, was made: it is paid for, and in the audit.
+func TestRefusedThoughMadeAndUnknown(t *testing.T) {
+	for _, queue := range []string{pullID, directID} {
+		t.Run(queue[:4], func(t *testing.T) {
+			bustest.Virtual(t, func(t *testing.T) {
+				w := newWorld(t, bustest.Open(t), graphtest.Calm())
+				b := &blank{w: w, made: true, status: http.StatusForbidden}
+				id, d := w.print(graphtest.JobSpec{Printer: queue, Pages: 7})
+				l := w.live("", withPolicy(t, weekly), func(d *connector.Deps) { d.Graph = answered{w.client(b)} })
+				l.worker.Handle(l.ctx, d)
+				if queue == pullID {
+					_, _ = l.release.Release(l.ctx, order())
+				}
+				b.over.Store(true)
+				for range 5 {
+					time.Sleep(time.Minute)
+					_ = l.sweeper.Sweep(l.ctx)
+					w.drain(l)
+				}
+				w.has(t, weekly, 7, 0)
+				if n := w.sim.Prints(id); n != 1 {
+					t.Errorf("printed %d times: %+v", n, w.record(id).Trail)
+				}
+				if list := w.audit(t); !slices.ContainsFunc(list, func(d held.Decision) bool { return d.Verdict == "complete" || d.Verdict == "redirect" }) {
+					t.Errorf("the audit has %+v", list)
+				}
 			})
 		})
 	}

@@ -21,6 +21,11 @@ var errUnclear = errors.New("graph does not say clearly what became of the job")
 // once.
 const unclearFor = 10 * time.Minute
 
+// refusedFor is how long a job that Graph refused an effect of, and does not know, may come
+// back: Graph may know a new job only after a moment, and an effect be made though it was
+// refused. Longer would make a dead letter of a job that was deleted (see maxAttempts).
+const refusedFor = 2 * time.Minute
+
 // observation is what Graph shows of a job.
 type observation struct {
 	// outcome is the state it shows; empty means that the effect has not happened
@@ -64,13 +69,15 @@ func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (
 }
 
 // readBackForgotten says what became of a job that Graph does not know any more, now or
-// for good. If the effect may have been called for, the task tells whether it happened,
-// as only we can finish it; if Graph does not know the task either, the printer that the
-// job was sent to; and if nothing tells for long, the effect counts as made: what may
-// have printed as printed, and what may have been refused as refused.
+// for good. The task tells whether the effect happened, as only we can finish it, even if
+// Graph refused the call; if Graph does not know the task either, the printer that the job
+// was sent to. If nothing tells for long, an effect that was called for counts as made:
+// what may have printed as printed, and what may have been refused as refused. One that
+// Graph refused was not made.
 func (e *effects) readBackForgotten(ctx context.Context, rec *held.Record, called bool) (observation, error) {
+	wait := unclearFor
 	if !called {
-		return observation{outcome: held.Gone}, nil
+		wait = refusedFor
 	}
 	done := observation{outcome: rec.State.Outcome()}
 	redirected := done
@@ -95,9 +102,9 @@ func (e *effects) readBackForgotten(ctx context.Context, rec *held.Record, calle
 		return done, nil
 	case known && task.State == graph.TaskAborted:
 		return observation{outcome: held.Gone}, nil
-	case e.clock.since(rec.Decision.At) < unclearFor:
+	case e.clock.since(rec.Decision.At) < wait:
 		return observation{}, errUnclear
-	case known && taskWaits([]graph.Task{task}, rec.Task):
+	case !called, known && taskWaits([]graph.Task{task}, rec.Task):
 		return observation{outcome: held.Gone}, nil
 	}
 	done.presumed = true

@@ -113,7 +113,8 @@ type Bus struct {
 	sessionsMu sync.Mutex
 	sessions   map[*context.CancelCauseFunc]struct{}
 
-	closing sync.Once
+	closing atomic.Bool
+	ended   chan struct{} // closed when nothing is left running
 	closed  error
 }
 
@@ -159,7 +160,7 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 	b := &Bus{
 		cfg: cfg, log: o.Logger.Named(
 			"bus"), instance: o.Instance, unsynced: o.unsynced, unchecked: o.unchecked, metrics: newMetrics(),
-		unanswered: make(chan struct{}, 1),
+		unanswered: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	ctx, cancel := withLimit(ctx, openLimit)
 	defer cancel()
@@ -283,8 +284,18 @@ func (b *Bus) State() *KV { return b.state }
 // Close waits for what is under way, disconnects, stops the embedded server
 // and gives the store directory free. Calling it again does nothing.
 func (b *Bus) Close() error {
-	b.closing.Do(b.shutdown)
+	b.once(b.shutdown)
 	return b.closed
+}
+
+// once ends b by what the first caller wants; others wait for that.
+func (b *Bus) once(end func()) {
+	if b.closing.Swap(true) {
+		<-b.ended
+		return
+	}
+	defer close(b.ended)
+	end()
 }
 
 // signOff takes the canary away, so that nobody takes us for alive.
@@ -341,7 +352,7 @@ func (b *Bus) Crash(snapshot func() error) error {
 		return errors.New("crash: no embedded server")
 	}
 	var err error
-	b.closing.Do(func() {
+	b.once(func() {
 		if id, cerr := b.nc.GetClientID(); cerr == nil {
 			_ = b.srv.DisconnectClientByID(id)
 		}

@@ -114,7 +114,10 @@ func Run(ctx context.Context, o Options) error {
 	defer lines.Start()() // ends after the rest: what repeats while that ends is told, too
 	d := &daemon{o: o, log: o.Logger.Named("daemon"), lines: lines, instance: instanceName(), asked: make(chan struct{})}
 	if err := d.open(ctx); err != nil {
-		return errors.Join(err, d.close())
+		if closed := d.close(); closed != nil || ctx.Err() == nil { // told to end while it starts, it just ends
+			return errors.Join(err, closed)
+		}
+		return nil
 	}
 	err := d.run(ctx)
 	if cerr := d.close(); err == nil && cerr != nil {

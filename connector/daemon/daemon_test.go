@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -288,6 +289,26 @@ func TestUnreachableAtStart(t *testing.T) {
 		pass(time.Minute)
 		if code, body := o.get("/readyz?verbose"); code != 200 {
 			t.Errorf("readyz = %d %s after Graph came back", code, body)
+		}
+	})
+}
+
+// A daemon that is told to end while it starts ends well.
+func TestStopWhileStarting(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		o := newOffice(t, graphtest.Calm())
+		var s *shift
+		began := make(chan struct{})
+		o.tune = func(d *daemonOptions) {
+			d.Opened = func(*bus.Bus) {
+				<-began
+				s.stop()
+			}
+		}
+		s = o.start(zap.NewNop())
+		close(began)
+		if err := <-s.done; err != nil {
+			t.Error(err)
 		}
 	})
 }
