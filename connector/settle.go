@@ -76,7 +76,7 @@ func (s *Sweeper) settle(ctx context.Context) error {
 	s.metrics.oldest.Set(now.Sub(oldest).Seconds())
 	acts := new(errgroup.Group)
 	acts.SetLimit(settleAtOnce)
-	for _, r := range s.settlesInTurn(open) {
+	for _, r := range inTurn(&s.settled, open, maxSettles, func(r *reservation) string { return r.Job }) {
 		acts.Go(func() error {
 			if err := recovery.Catch(func() error { return s.settleOne(ctx, r, now) }); err != nil {
 				s.log.Warn("reservation left to the next sweep", zap.String("job", held.RefOf(r.Job).Job), zap.Error(err))
@@ -103,16 +103,6 @@ func (s *Sweeper) damaged(err error) error {
 
 // maxNamed is how many damaged records one line of the log names.
 const maxNamed = 10
-
-// settlesInTurn are those to look at this time: all, or a part in turn.
-func (s *Sweeper) settlesInTurn(open []*reservation) []*reservation {
-	if len(open) <= maxSettles {
-		return open
-	}
-	start := s.settled % len(open)
-	s.settled += maxSettles
-	return append(open[start:], open[:start]...)[:maxSettles]
-}
 
 // settleOne ends a reservation if its job has ended, by what the record and the
 // printer say.

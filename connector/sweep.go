@@ -1,13 +1,11 @@
 package connector
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"math"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -23,12 +21,14 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// Every how often Graph is asked for all tasks, how soon after a failure, and
-// how many jobs are acted on at once.
+// Every how often Graph is asked for all tasks, how soon after a failure, how long a sweep
+// may take, how much of that the list of tasks, which leaves time for what is due, and how
+// many jobs are acted on at once.
 const (
 	sweepEvery  = 60 * time.Second
 	sweepAgain  = 10 * time.Second
 	sweepWithin = 5 * time.Minute
+	listWithin  = 4 * time.Minute
 	sweepActs   = 8
 )
 
@@ -76,7 +76,7 @@ type Sweeper struct {
 	turn     string // key of the held job that was looked at last
 	last     atomic.Int64
 	turned   atomic.Int64
-	settled  int // where settling goes on
+	settled  string // job of the reservation that was looked at last
 	drifted  drift
 	unheard  atomic.Bool // in the last sweep nobody listened for notices
 	unknown  unknowns
@@ -195,6 +195,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	return nil
 }
 
+// sweep does what it can: a part that fails does not keep the others from being done.
 func (s *Sweeper) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
 	defer cancel()
@@ -205,17 +206,30 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	// The records first: one that is made while Graph lists is not missed,
 	// it is only not looked at this time.
 	open := s.index.Open()
-	acts, actCtx := errgroup.WithContext(ctx)
-	acts.SetLimit(sweepActs)
-	listed := map[held.Ref]bool{}
+	listed, listErr := s.feedListed(ctx, definition)
+	s.tellStranded(open)
+	err := errors.Join(listErr, s.lookAt(ctx, open, listed))
+	s.tellHeadroom(time.Now())
+	s.lookForDrift(ctx, time.Now())
+	return errors.Join(err, s.settle(ctx))
+}
+
+// feedListed reads the tasks that Graph lists, and feeds the unknown ones into the stream.
+// The jobs of those that wait are nil when the list could not be read to its end.
+func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map[held.Ref]bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listWithin)
+	defer cancel()
 	behind, err := s.behind(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	acts, actCtx := errgroup.WithContext(ctx)
+	acts.SetLimit(sweepActs)
+	listed = map[held.Ref]bool{}
 	s.unknown.next()
 	for task, err := range s.graph.Tasks(ctx, definition) {
 		if err != nil {
-			return errors.Join(fmt.Errorf("list tasks: %w", err), acts.Wait())
+			return nil, errors.Join(fmt.Errorf("list tasks: %w", err), acts.Wait())
 		}
 		if finished(task.State) || task.Job == (graph.JobRef{}) {
 			continue
@@ -223,7 +237,14 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 		listed[held.Ref(task.Job)] = true
 		acts.Go(func() error { return s.alone(func() error { return s.task(actCtx, definition, task, behind) }) })
 	}
-	s.tellStranded(open)
+	return listed, acts.Wait()
+}
+
+// lookAt looks at those open records whose time has come or that Graph's list does not
+// explain, and at some of the others. Without a list only at those whose time has come.
+func (s *Sweeper) lookAt(ctx context.Context, open []Entry, listed map[held.Ref]bool) error {
+	acts, actCtx := errgroup.WithContext(ctx)
+	acts.SetLimit(sweepActs)
 	var waiting []Entry
 	now, warns := s.clock.surely(), s.warnings()
 	for _, e := range open {
@@ -232,21 +253,18 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 		if warn {
 			warns--
 		}
-		if warn || e.State.Intent() || !listed[e.Ref] || expired(e.State, e.HoldUntil, now) {
+		switch {
+		case warn || e.State.Intent() || expired(e.State, e.HoldUntil, now) || (listed != nil && !listed[e.Ref]):
 			acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, warn) }) })
-		} else {
+		case listed != nil:
 			waiting = append(waiting, e)
 		}
 	}
-	for _, e := range s.inTurn(waiting) {
+	looks := min(maxLooks, max(minLooks, len(waiting)/60+1))
+	for _, e := range inTurn(&s.turn, waiting, looks, func(e Entry) string { return e.Key }) {
 		acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, false) }) })
 	}
-	if err := acts.Wait(); err != nil {
-		return err
-	}
-	s.tellHeadroom(time.Now())
-	s.lookForDrift(ctx, time.Now())
-	return s.settle(ctx)
+	return acts.Wait()
 }
 
 // alone looks at one task or record: a panic costs that one, until the next sweep.
@@ -276,19 +294,6 @@ func (s *Sweeper) tellStranded(open []Entry) {
 		}
 	}
 	s.stranded = n
-}
-
-// inTurn chooses the held jobs to look at this time: those after the last one
-// in the order of their keys, and from the start again.
-func (s *Sweeper) inTurn(waiting []Entry) []Entry {
-	slices.SortFunc(waiting, func(a, b Entry) int { return cmp.Compare(a.Key, b.Key) })
-	after, _ := slices.BinarySearchFunc(waiting, s.turn+"\x00", func(e Entry, key string) int { return cmp.Compare(e.Key, key) })
-	n := min(len(waiting), maxLooks, max(minLooks, len(waiting)/60+1))
-	chosen := slices.Concat(waiting[after:], waiting[:after])[:n]
-	if n > 0 {
-		s.turn = chosen[n-1].Key
-	}
-	return chosen
 }
 
 // task looks at one waiting task.
