@@ -40,7 +40,8 @@ type Index struct {
 	entries map[place]indexed
 	odd     map[place]odd
 	order   seenOrder
-	held    map[string]int // by queue
+	held    map[string]int     // by queue
+	unseen  map[place]struct{} // what was known before and was not seen again yet
 }
 
 // slice is how many records are looked at in one go, for a tenth of a millisecond.
@@ -76,15 +77,20 @@ func NewIndex(store *held.Store, m *Metrics, log *zap.Logger) *Index {
 }
 
 // readAgain is how long after records that are damaged it is looked whether they still
-// are.
-const readAgain = time.Minute
+// are, and watchAgain how long after a watch that ended for another reason, as when the
+// store was out of reach for an hour, all is read again.
+const (
+	readAgain  = time.Minute
+	watchAgain = 5 * time.Second
+)
 
-// Run follows the store until ctx ends. Records that are damaged don't end it: what
-// can be told is told by Err, and the intake of tasks goes on.
+// Run follows the store until ctx ends. Whatever else a watch ends with, another one reads
+// all records again. What is wrong meanwhile is told by Err, and the intake of tasks goes on.
 func (x *Index) Run(ctx context.Context) error {
 	var once sync.Once
 	for {
 		err := x.store.Watch(ctx, x.take, func() {
+			x.dropUnseen()
 			once.Do(func() {
 				x.arrange() // so that the first page need not
 				x.log.Info("job records read", zap.Int("records", x.Len()))
@@ -92,15 +98,50 @@ func (x *Index) Run(ctx context.Context) error {
 			})
 			x.damaged(nil)
 		})
-		if ctx.Err() != nil || !errors.Is(err, bus.ErrDamaged) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		pause := watchAgain
+		if errors.Is(err, bus.ErrDamaged) {
+			pause = readAgain
+		}
+		x.damaged(cmp.Or(err, errWatchEnded))
+		x.log.Error("job records can't all be read, tried again", zap.Duration("after", pause), zap.Error(err))
+		if err := transport.Sleep(ctx, pause); err != nil {
 			return err
 		}
-		x.damaged(err)
-		x.log.Error("job records can't all be read", zap.Error(err))
-		if err := transport.Sleep(ctx, readAgain); err != nil {
-			return err
-		}
+		x.expectAll()
 	}
+}
+
+// errWatchEnded is of a watch that says nothing of why it ended.
+var errWatchEnded = errors.New("the watch of the job records ended")
+
+// expectAll notes all that is known as not seen by the watch that comes. Nothing changes
+// the index meanwhile.
+func (x *Index) expectAll() {
+	unseen := make(map[place]struct{}, x.Len())
+	x.each(func(p place, _ *indexed) { unseen[p] = struct{}{} })
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.unseen = unseen
+}
+
+// dropUnseen forgets what the watch has not seen: its record ended between two watches.
+func (x *Index) dropUnseen() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := 0
+	for p := range x.unseen {
+		if n++; n%slice == 0 {
+			x.mu.Unlock()
+			runtime.Gosched()
+			x.mu.Lock()
+		}
+		x.forget(p, gone)
+		x.removeStale()
+	}
+	x.unseen = nil
 }
 
 func (x *Index) damaged(err error) {
@@ -242,6 +283,7 @@ func (x *Index) set(ref held.Ref, e *Entry) {
 		x.order.add(position{in.seen, p})
 	}
 	x.forget(p, in.seen)
+	delete(x.unseen, p)
 	if e.State == held.Held {
 		x.count(e.Queue, +1)
 	}
