@@ -78,6 +78,13 @@ func NewLedgerExporter(cfg LedgerExport, h LedgerHistory, state StateKV, log *za
 
 const keyLedgerExport = "export.ledger"
 
+// exportEntries is how many entries a file has at most: it is put together in memory, where
+// so many take about 15 MB.
+const exportEntries = 50_000
+
+// errEnough ends the reading of a history that has told what was asked.
+var errEnough = errors.New("enough is read")
+
 // exportMark is how far the history is exported.
 type exportMark struct {
 	// Next is the sequence to go on with.
@@ -106,30 +113,42 @@ func (e *LedgerExporter) Export(ctx context.Context) error {
 	if err := os.MkdirAll(e.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("make ledger_export.dir: %w", err)
 	}
-	mark, revision, err := e.mark(ctx)
-	if err != nil {
-		return err
-	}
-	lines, n, next, err := e.collect(ctx, mark.Next)
-	if err != nil {
-		return err
-	}
-	if n > 0 {
-		if err := e.place(fmt.Sprintf("ledger-%020d.jsonl", mark.Next), lines); err != nil {
+	for more := true; more; {
+		var err error
+		if more, err = e.exportFile(ctx); err != nil {
 			return err
 		}
 	}
-	if next != mark.Next {
-		value, err := json.Marshal(exportMark{Next: next, At: time.Now().UTC()})
-		if err != nil {
-			return fmt.Errorf("encode mark of the export: %w", err)
-		}
-		if _, ok, err := e.state.CompareAndSet(ctx, keyLedgerExport, value, revision, 0); err != nil || !ok {
-			return fmt.Errorf("store mark of the export: %w", errors.Join(err, errBusyIf(!ok)))
-		}
-		e.log.Info("ledger exported", zap.Int("entries", n))
-	}
 	return e.sweep(time.Now())
+}
+
+// exportFile writes one file; more says that it is full and there may be more to write.
+func (e *LedgerExporter) exportFile(ctx context.Context) (more bool, err error) {
+	mark, revision, err := e.mark(ctx)
+	if err != nil {
+		return false, err
+	}
+	lines, n, next, err := e.collect(ctx, mark.Next)
+	if err != nil {
+		return false, err
+	}
+	if n > 0 {
+		if err := e.place(fmt.Sprintf("ledger-%020d.jsonl", mark.Next), lines); err != nil {
+			return false, err
+		}
+	}
+	if next == mark.Next {
+		return false, nil
+	}
+	value, err := json.Marshal(exportMark{Next: next, At: time.Now().UTC()})
+	if err != nil {
+		return false, fmt.Errorf("encode mark of the export: %w", err)
+	}
+	if _, ok, err := e.state.CompareAndSet(ctx, keyLedgerExport, value, revision, 0); err != nil || !ok {
+		return false, fmt.Errorf("store mark of the export: %w", errors.Join(err, errBusyIf(!ok)))
+	}
+	e.log.Info("ledger exported", zap.Int("entries", n))
+	return n >= exportEntries, nil
 }
 
 func errBusyIf(busy bool) error {
@@ -151,7 +170,7 @@ func (e *LedgerExporter) mark(ctx context.Context) (exportMark, uint64, error) {
 	return mark, revision, nil
 }
 
-// collect reads the entries from a sequence on, and leaves repeats out.
+// collect reads the entries of a file from a sequence on, and leaves repeats out.
 func (e *LedgerExporter) collect(ctx context.Context, from uint64) (lines []byte, n int, next uint64, err error) {
 	var out bytes.Buffer
 	next = from
@@ -164,9 +183,12 @@ func (e *LedgerExporter) collect(ctx context.Context, from uint64) (lines []byte
 		n++
 		out.Write(body)
 		out.WriteByte('\n')
+		if n >= exportEntries {
+			return errEnough
+		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errEnough) {
 		return nil, 0, from, fmt.Errorf("read ledger: %w", err)
 	}
 	return out.Bytes(), n, next, nil
@@ -190,9 +212,15 @@ func (e *LedgerExporter) repeated(ctx context.Context, sequence uint64, stored t
 	}
 	err = e.history.LedgerFrom(ctx, entry.Account, 1, func(at uint64, _ time.Time, body []byte) error {
 		var other quota.Entry
-		found = found || (at < sequence && json.Unmarshal(body, &other) == nil && other.Seq == entry.Seq)
+		found = at < sequence && json.Unmarshal(body, &other) == nil && other.Seq == entry.Seq
+		if found || at >= sequence {
+			return errEnough
+		}
 		return nil
 	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	return found, err
 }
 

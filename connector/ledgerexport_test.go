@@ -135,3 +135,65 @@ func TestLedgerExport(t *testing.T) {
 		}
 	})
 }
+
+// longHistory is a history of many entries of one account, made up as it is read; the last
+// tells the first once more, hours later.
+type longHistory struct {
+	n     uint64
+	begun time.Time
+	read  int // of one account
+}
+
+func (h *longHistory) LedgerFrom(_ context.Context, account string, from uint64,
+	fn func(uint64, time.Time, []byte) error,
+) error {
+	for seq := from; seq <= h.n; seq++ {
+		if account != "" {
+			h.read++
+		}
+		e := quota.Entry{Account: "ada", Seq: seq, At: h.begun, Kind: quota.Adjusted}
+		stored := h.begun
+		if seq == h.n {
+			e.Seq, stored = 1, h.begun.Add(time.Hour)
+		}
+		body, err := json.Marshal(e)
+		if err == nil {
+			err = fn(seq, stored, body)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A long history is exported by files of a bounded size, and what comes late is compared
+// with no more than it takes.
+func TestLedgerExportIsBounded(t *testing.T) {
+	b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
+	h := &longHistory{n: 120_001, begun: time.Now()}
+	e := connector.NewLedgerExporter(connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, h, b.State(), zap.NewNop())
+	if err := e.Export(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range exported(t, dir) {
+		if want := fmt.Sprintf("ada:%d", i+1); k != want {
+			t.Fatalf("entry %d is %s, want %s", i, k, want)
+		}
+	}
+	if n := len(exported(t, dir)); n != 120_000 {
+		t.Errorf("%d entries", n)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) != 3 {
+		t.Errorf("%v, %v", files, err)
+	}
+	for _, name := range files {
+		if st, err := os.Stat(name); err != nil || st.Size() > 15<<20 {
+			t.Errorf("%s: %v, %v", name, st, err)
+		}
+	}
+	if h.read > 1 {
+		t.Errorf("%d entries of the account were read for the one that was told again", h.read)
+	}
+}
