@@ -53,7 +53,8 @@ const delegationPrefix = "delegation."
 
 func (d Delegation) key() string { return delegationPrefix + d.To + "." + d.Owner }
 
-// Put stores a delegation, or changes how long an earlier one holds.
+// Put stores a delegation, or changes how long an earlier one holds, also one that an
+// earlier version stored with ids in another case.
 func (s *Delegations) Put(ctx context.Context, d Delegation) error {
 	left := d.Expires.Sub(d.Since)
 	owner, ok := graph.CanonicalGUID(d.Owner)
@@ -70,6 +71,18 @@ func (s *Delegations) Put(ctx context.Context, d Delegation) error {
 	value, err := json.Marshal(d)
 	if err != nil {
 		return fmt.Errorf("encode delegation: %w", err)
+	}
+	keys, err := s.keys(ctx, d)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys { // it would hold beside the new one
+		if key == d.key() {
+			continue
+		}
+		if _, err := s.remove(ctx, key); err != nil {
+			return fmt.Errorf("remove the delegation of before: %w", err)
+		}
 	}
 	for range maxConflicts {
 		_, rev, err := s.kv.Get(ctx, d.key())
@@ -90,15 +103,9 @@ func (s *Delegations) Put(ctx context.Context, d Delegation) error {
 // Remove ends a delegation, also one that an earlier version stored with ids in
 // another case; ok is false when there is none.
 func (s *Delegations) Remove(ctx context.Context, owner, to string) (ok bool, err error) {
-	var keys []string
-	err = s.kv.Each(ctx, delegationPrefix+">", func(key string, _ []byte, _ uint64) error {
-		if strings.EqualFold(key, Delegation{Owner: owner, To: to}.key()) {
-			keys = append(keys, key)
-		}
-		return nil
-	})
+	keys, err := s.keys(ctx, Delegation{Owner: owner, To: to})
 	if err != nil {
-		return false, fmt.Errorf("read delegations: %w", err)
+		return false, err
 	}
 	for _, key := range keys {
 		removed, err := s.remove(ctx, key)
@@ -108,6 +115,20 @@ func (s *Delegations) Remove(ctx context.Context, owner, to string) (ok bool, er
 		ok = ok || removed
 	}
 	return ok, nil
+}
+
+// keys are all under which a delegation is stored, with ids in whichever case.
+func (s *Delegations) keys(ctx context.Context, d Delegation) (keys []string, err error) {
+	err = s.kv.Each(ctx, delegationPrefix+">", func(key string, _ []byte, _ uint64) error {
+		if strings.EqualFold(key, d.key()) {
+			keys = append(keys, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read delegations: %w", err)
+	}
+	return keys, nil
 }
 
 func (s *Delegations) remove(ctx context.Context, key string) (ok bool, err error) {

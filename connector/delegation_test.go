@@ -54,3 +54,28 @@ func TestDelegationsDamaged(t *testing.T) {
 		t.Errorf("stored in capitals: %v %v", got, err)
 	}
 }
+
+// Letting the same person release for a shorter time shortens what an earlier version stored
+// in capitals.
+func TestDelegationReplacesOneInCapitals(t *testing.T) {
+	b := bustest.Open(t)
+	s := connector.NewDelegations(b.State())
+	now := time.Now()
+	until := now.Add(48 * time.Hour).UTC().Format(time.RFC3339)
+	to, owner := strings.ToUpper(leaverID), strings.ToUpper(stayerID)
+	keep(t, b.State(), "delegation."+to+"."+owner, `{"owner":"`+owner+`","to":"`+to+`","expires":"`+until+`"}`)
+	for range 2 {
+		d := connector.Delegation{Owner: stayerID, To: leaverID, Since: now, Expires: now.Add(time.Hour)}
+		if err := s.Put(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := s.List(t.Context(), now); err != nil || len(list) != 1 {
+		t.Errorf("stored: %+v %v", list, err)
+	}
+	for after, want := range map[time.Duration]int{time.Minute: 1, 2 * time.Hour: 0} {
+		if got, err := s.Of(t.Context(), leaverID, now.Add(after)); err != nil || len(got) != want {
+			t.Errorf("after %s: %v %v", after, got, err)
+		}
+	}
+}
