@@ -4,17 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
 )
 
-// lookupTTL is how long the directory's answer about a card is remembered,
-// lookupWithin how long it is waited for, and maxLookups how many are kept.
+// lookupTTL is how long the directory's answer about a card is remembered, nobodyTTL how
+// long that it is nobody's, so that the card of a new employee works a minute after it is in
+// the directory, lookupWithin how long the answer is waited for, and maxLookups how many are
+// kept.
 const (
 	lookupTTL    = 15 * time.Minute
+	nobodyTTL    = time.Minute
 	lookupWithin = 5 * time.Second
 	maxLookups   = 10_000
 )
@@ -31,20 +33,13 @@ type BadgeOwners struct {
 	registry  *badge.Registry
 	directory Directory
 	flight    flight[string]
-	compared  *comparison // nil when badges are not compared
-
-	mu    sync.Mutex
-	found map[string]lookup // by canonical number
-}
-
-type lookup struct {
-	owner string // empty: nobody
-	until time.Time
+	compared  *comparison       // nil when badges are not compared
+	found     *ttlCache[string] // owners by canonical number; empty: nobody
 }
 
 // NewBadgeOwners resolves badges; d may be nil.
 func NewBadgeOwners(registry *badge.Registry, d Directory) *BadgeOwners {
-	return &BadgeOwners{registry: registry, directory: d, found: map[string]lookup{}}
+	return &BadgeOwners{registry: registry, directory: d, found: newTTLCache[string](lookupTTL, maxLookups)}
 }
 
 // Canonical implements Badges.
@@ -73,30 +68,25 @@ func (b *BadgeOwners) lookUp(ctx context.Context, number string) (string, error)
 	if err != nil || b.directory == nil {
 		return "", ErrBadgeUnknown
 	}
-	b.mu.Lock()
-	known, ok := b.found[canonical]
-	b.mu.Unlock()
-	if !ok || time.Now().After(known.until) {
-		known.owner, _, err = b.flight.do(ctx, canonical, lookupWithin, func(ctx context.Context) (string, error) {
+	owner, fresh := b.found.get(canonical)
+	if !fresh {
+		owner, _, err = b.flight.do(ctx, canonical, lookupWithin, func(ctx context.Context) (string, error) {
 			u, _, err := b.directory.UserByEmployeeID(ctx, canonical)
+			switch {
+			case err != nil:
+			case u.ID == "":
+				b.found.putFor(canonical, "", nobodyTTL)
+			default:
+				b.found.put(canonical, u.ID)
+			}
 			return u.ID, err
 		})
 		if err != nil {
 			return "", fmt.Errorf("look the badge up in the directory: %w", err)
 		}
-		b.remember(canonical, known.owner)
 	}
-	if known.owner == "" {
+	if owner == "" {
 		return "", ErrBadgeUnknown
 	}
-	return known.owner, nil
-}
-
-func (b *BadgeOwners) remember(canonical, owner string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.found) >= maxLookups {
-		clear(b.found)
-	}
-	b.found[canonical] = lookup{owner, time.Now().Add(lookupTTL)}
+	return owner, nil
 }

@@ -12,34 +12,31 @@ import (
 	"pullprint/connector/recovery"
 )
 
-// stateTTL is how long the state of a device that is only suggested is believed,
-// and maxOthers how many are looked at and named.
+// stateTTL is how long the state of a device that is only suggested is believed, maxStates
+// how many states are kept, and maxOthers how many devices are looked at and named.
 const (
 	stateTTL  = 15 * time.Second
+	maxStates = 10_000
 	maxOthers = 4
 )
-
-// printerState is what Graph said of a printer lately.
-type printerState struct {
-	ready bool
-	until time.Time
-}
 
 // destination is the device of one order. Its printer is read once, while the
 // jobs are read.
 type destination struct {
 	r    *Releaser
 	dev  Device
+	stop context.CancelFunc
 	done chan struct{}
 	ok   bool
 	why  string // it is not ok, in words; may be empty
 	err  error
 }
 
-// destination begins to read the device's printer; ready waits for it, and
-// whoever calls destination calls ready.
+// destination begins to read the device's printer; ready waits for it. Whoever calls
+// destination calls end.
 func (r *Releaser) destination(ctx context.Context, dev Device) *destination {
-	at := &destination{r: r, dev: dev, done: make(chan struct{})}
+	ctx, stop := context.WithCancel(ctx)
+	at := &destination{r: r, dev: dev, stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(at.done)
 		at.err = recovery.Catch(func() (err error) {
@@ -48,6 +45,13 @@ func (r *Releaser) destination(ctx context.Context, dev Device) *destination {
 		})
 	}()
 	return at
+}
+
+// end ends the reading of the printer, which nobody may have waited for: every job of the
+// order may have been over before.
+func (at *destination) end() {
+	at.stop()
+	<-at.done
 }
 
 // ready reports whether the device takes jobs now, and why not.
@@ -115,18 +119,13 @@ func (at *destination) others(ctx context.Context, queue string) string {
 // readyLately is readPrinter for a suggestion: it may be a moment old, and what
 // can't be read is not suggested.
 func (r *Releaser) readyLately(ctx context.Context, dev Device) bool {
-	r.mu.Lock()
-	s := r.states[dev.PrinterID]
-	r.mu.Unlock()
-	if time.Now().Before(s.until) {
-		return s.ready
+	if ready, fresh := r.states.get(dev.PrinterID); fresh {
+		return ready
 	}
 	ready, _, err := r.readPrinter(ctx, dev)
 	if err != nil {
 		return false
 	}
-	r.mu.Lock()
-	r.states[dev.PrinterID] = printerState{ready, time.Now().Add(stateTTL)}
-	r.mu.Unlock()
+	r.states.put(dev.PrinterID, ready)
 	return ready
 }

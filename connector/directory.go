@@ -3,7 +3,6 @@ package connector
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"pullprint/trigger/graph"
@@ -30,27 +29,18 @@ type directory struct {
 		Groups(ctx context.Context, user string) ([]graph.Group, error)
 		Language(ctx context.Context, user string) (string, error)
 	}
-	flight flight[membership]
-
-	mu        sync.Mutex
+	flight    flight[membership]
 	ttl       time.Duration
-	known     map[string]membership
-	languages map[string]spoken
+	known     *ttlCache[membership]
+	languages *ttlCache[string]
 }
 
 // membership is what the directory said of a person.
 type membership struct {
 	groups []string
 	read   time.Time
-	// again is when the directory is to be asked next.
-	again time.Time
 	// stale is true when it did not answer the last time.
 	stale bool
-}
-
-type spoken struct {
-	language string
-	again    time.Time
 }
 
 // age is how old the groups are, beyond what is ordinary; zero when they are
@@ -66,68 +56,52 @@ func newDirectory(g Graph, ttl time.Duration) *directory {
 	if ttl <= 0 {
 		ttl = DefaultGroupTTL
 	}
-	return &directory{graph: g, ttl: ttl, known: map[string]membership{}, languages: map[string]spoken{}}
+	return &directory{
+		graph: g, ttl: ttl, known: newTTLCache[membership](ttl, maxGroups), languages: newTTLCache[string](groupStale, maxGroups),
+	}
 }
 
 // of lists the names and ids of a person's groups. When the directory does not
 // answer, those that were read within a day are what there is; the error says
 // that there are none.
 func (d *directory) of(ctx context.Context, user string) (membership, error) {
-	d.mu.Lock()
-	old, ok := d.known[user]
-	d.mu.Unlock()
-	if ok && time.Now().Before(old.again) {
+	old, fresh := d.known.get(user)
+	if fresh {
 		return old, nil
 	}
 	m, _, err := d.flight.do(ctx, user, groupsWithin, func(ctx context.Context) (membership, error) {
 		list, err := d.graph.Groups(ctx, user)
 		now := time.Now()
-		if err != nil && ok && now.Sub(old.read) < groupStale {
-			old.again, old.stale = now.Add(groupRetry), true
-			d.remember(user, old)
+		if err != nil && !old.read.IsZero() && now.Sub(old.read) < groupStale {
+			old.stale = true
+			d.known.putFor(user, old, groupRetry)
 			return old, nil
 		}
 		if err != nil {
 			return membership{}, fmt.Errorf("read groups of the owner: %w", err)
 		}
-		fresh := membership{groups: make([]string, 0, 2*len(list)), read: now, again: now.Add(d.ttl)}
+		m := membership{groups: make([]string, 0, 2*len(list)), read: now}
 		for _, g := range list {
-			fresh.groups = append(fresh.groups, g.DisplayName, g.ID)
+			m.groups = append(m.groups, g.DisplayName, g.ID)
 		}
-		d.remember(user, fresh)
-		return fresh, nil
+		d.known.put(user, m)
+		return m, nil
 	})
 	return m, err
-}
-
-func (d *directory) remember(user string, m membership) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.known) >= maxGroups {
-		clear(d.known)
-	}
-	d.known[user] = m
 }
 
 // language is what a person reads, as de-CH; empty when the directory does not
 // say. It is only for words, so nothing waits for it twice.
 func (d *directory) language(ctx context.Context, user string) string {
-	d.mu.Lock()
-	s, ok := d.languages[user]
-	d.mu.Unlock()
-	if ok && time.Now().Before(s.again) {
-		return s.language
+	old, fresh := d.languages.get(user)
+	if fresh {
+		return old
 	}
 	language, err := d.graph.Language(ctx, user)
-	next := spoken{language, time.Now().Add(groupStale)}
 	if err != nil {
-		next = spoken{s.language, time.Now().Add(d.ttl)}
+		d.languages.putFor(user, old, d.ttl)
+		return old
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.languages) >= maxGroups {
-		clear(d.languages)
-	}
-	d.languages[user] = next
-	return next.language
+	d.languages.put(user, language)
+	return language
 }

@@ -129,8 +129,7 @@ type Releaser struct {
 	log         *zap.Logger
 	root        *zap.Logger // of the program
 
-	mu     sync.Mutex
-	states map[string]printerState // by printer id
+	states *ttlCache[bool] // by printer id: whether it takes jobs
 }
 
 // printerReader reads the state of a printer.
@@ -143,7 +142,7 @@ func NewReleaser(w *Worker, devices []Device, d *Delegations) *Releaser {
 	r := &Releaser{
 		printers: w.Graph, jobs: w.Jobs, queues: w.queues, devices: map[string]Device{}, delegations: d, policy: w.Policy,
 		evaluator: w.evaluator, effects: w.effects, clock: w.clock, metrics: w.Metrics, log: w.Logger.Named("release"), root: w.Logger,
-		states: map[string]printerState{},
+		states: newTTLCache[bool](stateTTL, maxStates),
 	}
 	for _, dev := range canonicalDevices(devices) {
 		r.devices[dev.ID] = dev
@@ -238,6 +237,7 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 		return Outcome{Released: []Released{}, Kept: []Refused{}, Aborted: []Refused{}}, nil
 	}
 	at := r.destination(ctx, dev)
+	defer at.end()
 	results := make([]held.Record, len(list))
 	var acts errgroup.Group
 	acts.SetLimit(orderActs)

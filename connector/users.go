@@ -3,7 +3,6 @@ package connector
 import (
 	"context"
 	"strings"
-	"sync"
 	"time"
 
 	"pullprint/trigger/graph"
@@ -20,45 +19,31 @@ const userTTL = time.Minute
 type Users struct {
 	directory UserDirectory
 	flight    flight[foundUser]
-
-	mu    sync.Mutex
-	known map[string]foundUser
+	known     *ttlCache[graph.User]
 }
 
 type foundUser struct {
-	user  graph.User
-	ok    bool
-	until time.Time
+	user graph.User
+	ok   bool
 }
 
 // NewUsers asks d.
-func NewUsers(d UserDirectory) *Users { return &Users{directory: d, known: map[string]foundUser{}} }
+func NewUsers(d UserDirectory) *Users {
+	return &Users{directory: d, known: newTTLCache[graph.User](userTTL, maxGroups)}
+}
 
 // User implements UserDirectory.
 func (u *Users) User(ctx context.Context, user string) (graph.User, bool, error) {
 	key := strings.ToLower(user)
-	u.mu.Lock()
-	f, ok := u.known[key]
-	u.mu.Unlock()
-	if ok && time.Now().Before(f.until) {
-		return f.user, true, nil
+	if known, fresh := u.known.get(key); fresh {
+		return known, true, nil
 	}
 	f, _, err := u.flight.do(ctx, key, groupsWithin, func(ctx context.Context) (foundUser, error) {
 		found, ok, err := u.directory.User(ctx, user)
-		f := foundUser{found, ok, time.Now().Add(userTTL)}
 		if err == nil && ok {
-			u.remember(key, f)
+			u.known.put(key, found)
 		}
-		return f, err
+		return foundUser{found, ok}, err
 	})
 	return f.user, f.ok, err
-}
-
-func (u *Users) remember(key string, f foundUser) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if len(u.known) >= maxGroups {
-		clear(u.known)
-	}
-	u.known[key] = f
 }
