@@ -157,7 +157,7 @@ func TestTokenChanges(t *testing.T) {
 	if err := os.Chtimes(file, time.Now(), time.Now().Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	tokens.asked = time.Now().Add(-2 * rereadTokens)
+	reread(tokens)
 	for _, either := range []string{testTokens["admin"], "another-token-now"} {
 		if c, ok := tokens.Who(either); !ok || c.Role != RoleAdmin {
 			t.Errorf("one of two doesn't hold: %+v", c)
@@ -169,7 +169,7 @@ func TestTokenChanges(t *testing.T) {
 	if err := os.Chtimes(file, time.Now(), time.Now().Add(2*time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	tokens.asked = time.Now().Add(-2 * rereadTokens)
+	reread(tokens)
 	if _, ok := tokens.Who(testTokens["admin"]); ok {
 		t.Error("the old token still holds")
 	}
@@ -185,7 +185,7 @@ func TestTokenTakenAway(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
 	tokens := newTokens(t)
 	file, token := tokens.sources[0].file, testTokens["admin"]
-	again := func() { tokens.asked = time.Now().Add(-2 * rereadTokens) }
+	again := func() { reread(tokens) }
 	replace := func(text string) {
 		t.Helper()
 		if err := errors.Join(os.WriteFile(file+".new", []byte(text), 0o600), os.Rename(file+".new", file)); err != nil {

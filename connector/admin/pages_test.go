@@ -152,7 +152,7 @@ func TestSessionsShared(t *testing.T) {
 	if err := os.WriteFile(tokens.sources[0].file, []byte("another-token-now"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tokens.asked = time.Time{}
+	reread(tokens)
 	if knows(c) {
 		t.Error("still signed in by a token that is no more")
 	}

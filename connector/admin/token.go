@@ -10,17 +10,24 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"pullprint/connector"
+	"pullprint/connector/recovery"
 	"pullprint/trigger/graph/auth"
 )
 
-// rereadTokens is how often the token files are read again: that long a token that was
-// taken out of its file is valid.
-const rereadTokens = 5 * time.Second
+// rereadTokens is how often the token files are read again: a token that was taken out of
+// its file is valid for 5 s at most, the reading included.
+const rereadTokens = 4 * time.Second
+
+// tokensWithin is how long a reading of a token file may take until the file is taken for
+// unreadable, as on a mount that hangs. Until then what was read last holds: a mount comes
+// back from a server's restart within that time, and people go on printing.
+const tokensWithin = time.Minute
 
 // MinToken is how long a token has to be: a file that is being written may end in the
 // middle of one, and what is shorter can be guessed.
@@ -45,31 +52,35 @@ func (c Caller) may(need Role) bool {
 	return c.Role != "" && rank[c.Role] >= rank[need]
 }
 
-// Tokens knows bearer tokens, by files that are read again every few seconds: a new
+// Tokens knows bearer tokens, by files that Run reads again every few seconds: a new
 // token needs no restart. Each line of a file is one, so that the old one holds until
 // whoever uses it has the new one. A file that is gone, empty or unreadable lets
-// nobody in: taking it away is how a token is revoked.
+// nobody in: taking it away is how a token is revoked. Who asks never waits for a file.
 type Tokens struct {
-	sources []source
+	sources []*source
 	log     *zap.Logger
 
-	mu    sync.Mutex
-	known map[string][][sha256.Size]byte // by file
-	lost  map[string]bool                // by file: those that let nobody in
-	asked time.Time
+	every, within time.Duration // rereadTokens and tokensWithin, but for tests
 }
 
 type source struct {
 	file string
 	Caller
+	now atomic.Pointer[tokenFile]
+}
+
+// tokenFile is what a file was found to hold.
+type tokenFile struct {
+	sums [][sha256.Size]byte
+	lost bool // it lets nobody in
 }
 
 // NewTokens reads the files of the API's tokens and of the devices'.
 func NewTokens(c Config, devices []connector.Device, log *zap.Logger) (*Tokens, error) {
-	t := &Tokens{log: log.Named("admin"), known: map[string][][sha256.Size]byte{}, lost: map[string]bool{}}
+	t := &Tokens{log: log.Named("admin"), every: rereadTokens, within: tokensWithin}
 	add := func(file string, c Caller) {
 		if file != "" {
-			t.sources = append(t.sources, source{file, c})
+			t.sources = append(t.sources, &source{file: file, Caller: c})
 		}
 	}
 	add(c.TokenFile, Caller{Name: AdminName, Role: RoleAdmin})
@@ -84,9 +95,8 @@ func NewTokens(c Config, devices []connector.Device, log *zap.Logger) (*Tokens, 
 		if err != nil {
 			return nil, err
 		}
-		t.known[s.file] = sums
+		s.now.Store(&tokenFile{sums: sums})
 	}
-	t.asked = time.Now()
 	return t, nil
 }
 
@@ -129,33 +139,71 @@ func TokensIn(text string) (list []string) {
 	return list
 }
 
-// refresh reads the files again when it is time. mu is held.
-func (t *Tokens) refresh() {
-	if time.Since(t.asked) <= rereadTokens {
-		return
-	}
-	t.asked = time.Now()
+// Run reads the files again and again until ctx ends. Each has a goroutine, so that one on
+// a mount that hangs does not keep the others from being read.
+func (t *Tokens) Run(ctx context.Context) error {
+	var all sync.WaitGroup
 	for _, s := range t.sources {
-		sums, err := readTokens(s.file)
-		switch {
-		case err != nil:
-			t.log.Warn("token file lets nobody in", zap.String("name", s.Name), zap.Error(err))
-		case t.lost[s.file]:
-			t.log.Info("token file can be used again", zap.String("name", s.Name), zap.String("file", s.file))
-		}
-		t.lost[s.file] = err != nil
-		t.known[s.file] = sums
+		all.Go(func() { t.follow(ctx, s) })
 	}
+	all.Wait()
+	<-ctx.Done() // no file is no reason to end
+	return nil
+}
+
+// follow reads a file again and again. A reading that hangs can't be ended: it is left
+// behind when ctx ends, and no other begins before it is over.
+func (t *Tokens) follow(ctx context.Context, s *source) {
+	tick := time.NewTicker(t.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		done := make(chan error, 1)
+		var sums [][sha256.Size]byte
+		go func() {
+			done <- recovery.Catch(func() (err error) {
+				sums, err = readTokens(s.file)
+				return err
+			})
+		}()
+		patience := time.NewTimer(t.within)
+		for read := false; !read; {
+			select {
+			case <-ctx.Done():
+				patience.Stop()
+				return
+			case <-patience.C:
+				t.found(s, nil, fmt.Errorf("read token: %s is not read within %s: does its mount hang?", s.file, t.within))
+			case err := <-done:
+				t.found(s, sums, err)
+				read = true
+			}
+		}
+		patience.Stop()
+	}
+}
+
+// found makes what was found in a file hold.
+func (t *Tokens) found(s *source, sums [][sha256.Size]byte, err error) {
+	switch {
+	case err != nil:
+		t.log.Warn("token file lets nobody in", zap.String("name", s.Name), zap.Error(err))
+		sums = nil
+	case s.now.Load().lost:
+		t.log.Info("token file can be used again", zap.String("name", s.Name), zap.String("file", s.file))
+	}
+	s.now.Store(&tokenFile{sums: sums, lost: err != nil})
 }
 
 // Lost says which tokens let nobody in, as their files can't be used; nil when all can.
 func (t *Tokens) Lost(context.Context) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.refresh()
 	var names []string
 	for _, s := range t.sources {
-		if t.lost[s.file] {
+		if s.now.Load().lost {
 			names = append(names, s.Name)
 		}
 	}
@@ -179,11 +227,8 @@ func tag(sum [sha256.Size]byte) string {
 
 // holds reports whether the token of a tag is one that is known now.
 func (t *Tokens) holds(want string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.refresh()
 	for _, s := range t.sources {
-		for _, known := range t.known[s.file] {
+		for _, known := range s.now.Load().sums {
 			if tag(known) == want {
 				return true
 			}
@@ -195,14 +240,11 @@ func (t *Tokens) holds(want string) bool {
 // Who says whose a token is. It takes as long for a wrong one as for a right
 // one.
 func (t *Tokens) Who(token string) (Caller, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.refresh()
 	sum := sha256.Sum256([]byte(token))
 	var who Caller
 	found := 0
 	for _, s := range t.sources {
-		for _, known := range t.known[s.file] {
+		for _, known := range s.now.Load().sums {
 			if subtle.ConstantTimeCompare(sum[:], known[:]) == 1 {
 				who, found = s.Caller, 1
 			}

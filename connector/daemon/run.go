@@ -148,6 +148,7 @@ func (d *daemon) run(ctx context.Context) error {
 			return d.bus.ServeTaps(ctx, d.services.api.AnswerTap)
 		})
 		components["recent"] = d.services.recent.Run
+		components["tokens"] = d.services.api.Tokens.Run
 	}
 	d.log.Info("daemon started", zap.String("instance", d.instance), zap.String("policy", d.policy.current.Load().Hash()),
 		zap.Int("queues", len(d.o.Config.Queues)))
