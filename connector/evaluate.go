@@ -13,6 +13,7 @@ import (
 	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/pages"
 )
 
 // evaluator gathers what a policy looks at and asks it. It changes nothing.
@@ -227,6 +228,11 @@ func (e *evaluator) openDocuments(ctx context.Context, eval *evaluation, out *he
 	defer func() { end(err == nil) }()
 	for _, d := range eval.job.Documents {
 		n, err := e.pages(ctx, eval.job.Ref, d)
+		if p, ok := errors.AsType[*pages.PanicError](err); ok {
+			e.log.Error("page counting panicked: report it with the document, if its owner agrees",
+				zap.String("job", eval.job.Ref.Job), zap.String("type", d.ContentType), zap.ByteString("stack", p.Stack))
+			return err
+		}
 		if err != nil {
 			e.log.Info("pages not counted", zap.String("job", eval.job.Ref.Job), zap.String("type", d.ContentType),
 				zap.Error(err))

@@ -16,8 +16,9 @@ import (
 )
 
 // PageCounter counts the pages of documents at Graph, within the bounds that d
-// sets. Its errors say why not, and name no document.
+// sets; a daemon makes one, as it bounds how many are counted at once. Its errors say why not, and name no document.
 func PageCounter(c *graph.Client, d Documents) func(context.Context, graph.JobRef, graph.Document) (int, error) {
+	counter := pages.NewCounter()
 	return func(ctx context.Context, job graph.JobRef, doc graph.Document) (int, error) {
 		ctx, cancel := context.WithTimeout(ctx, d.Within)
 		defer cancel()
@@ -25,7 +26,7 @@ func PageCounter(c *graph.Client, d Documents) func(context.Context, graph.JobRe
 		if err != nil {
 			return 0, err
 		}
-		return pages.Count(ctx, r, r.Size(), doc.ContentType)
+		return counter.Count(ctx, r, r.Size(), doc.ContentType)
 	}
 }
 

@@ -62,6 +62,9 @@ func FuzzCount(f *testing.F) {
 		if (err == nil) != (n > 0) || (err != nil && !errors.Is(err, pages.ErrUncountable)) {
 			t.Errorf("%d, %v", n, err)
 		}
+		if p, ok := errors.AsType[*pages.PanicError](err); ok {
+			t.Errorf("%v\n%s", err, p.Stack)
+		}
 		if held := heap.Swap(0); held > fuzzHeap {
 			t.Errorf("%d MiB are in use", held>>20)
 		}

@@ -9,7 +9,7 @@
 // other readers do; what is not certain then is not counted.
 //
 // Whatever a document claims, a count holds at most maxHeld bytes, does at most
-// maxWork work, and no more than maxCounts run at once.
+// maxWork work, and of a Counter no more than maxCounts run at once.
 package pages
 
 import (
@@ -18,8 +18,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
-	"time"
 )
 
 // ErrUncountable is wrapped by the errors that say that a document has no number
@@ -48,25 +48,36 @@ const Most = 10_000_000
 // host of documents, of which a daemon has one.
 const maxCounts = 3
 
-// slotWait is how often a count that waits for its turn looks for it.
-const slotWait = 5 * time.Millisecond
+// Counter counts documents, at most maxCounts at once. A process has one for all that it
+// counts.
+type Counter struct{ slots chan struct{} }
 
-var slots = make(chan struct{}, maxCounts)
+// NewCounter returns a Counter.
+func NewCounter() *Counter { return &Counter{make(chan struct{}, maxCounts)} }
+
+// shared is for who has no Counter.
+var shared = NewCounter()
+
+// Count is Counter.Count of a Counter that the whole process shares. In virtual time a
+// Counter that was made there is needed: who waits for this one stops the clock.
+func Count(ctx context.Context, r io.ReaderAt, size int64, contentType string) (int, error) {
+	return shared.Count(ctx, r, size, contentType)
+}
 
 // Count counts the pages of a document of a size, by its content type or, when
 // that is another, by how it begins. It reads r from one goroutine. When too many
 // counts run already it waits for its turn, at most until ctx ends.
-func Count(ctx context.Context, r io.ReaderAt, size int64, contentType string) (int, error) {
-	return countWithin(newBudget(ctx), r, size, contentType)
+func (c *Counter) Count(ctx context.Context, r io.ReaderAt, size int64, contentType string) (int, error) {
+	return c.within(newBudget(ctx), r, size, contentType)
 }
 
-// countWithin counts within a budget.
-func countWithin(b *budget, r io.ReaderAt, size int64, contentType string) (int, error) {
+// within counts within a budget.
+func (c *Counter) within(b *budget, r io.ReaderAt, size int64, contentType string) (int, error) {
 	ctx := b.ctx
-	if err := takeSlot(ctx); err != nil {
+	if err := c.acquire(ctx); err != nil {
 		return 0, err
 	}
-	defer func() { <-slots }()
+	defer func() { <-c.slots }()
 	f := &failing{ctx: ctx, r: r}
 	n, err := count(f, b, size, strings.ToLower(contentType))
 	switch {
@@ -83,33 +94,40 @@ func countWithin(b *budget, r io.ReaderAt, size int64, contentType string) (int,
 	return n, nil
 }
 
-// takeSlot waits until a count may begin. It asks again and again instead of
-// waiting on the channel: the channel is one for the whole process, and a test in
-// virtual time that waits on it would stop its clock.
-func takeSlot(ctx context.Context) error {
-	turn := time.NewTicker(slotWait)
-	defer turn.Stop()
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		select {
-		case slots <- struct{}{}:
-			return nil
-		default:
-		}
-		select {
-		case <-turn.C:
-		case <-ctx.Done():
-		}
+// acquire waits until a count may begin.
+func (c *Counter) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case c.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
+// PanicError is of a document at which the counting panicked: a mistake of ours, which
+// costs that document and is to be told to us. Its text has neither the stack, as people
+// read it, nor the value of the panic, which may quote the document.
+type PanicError struct {
+	kind string
+	// Stack is where it happened.
+	Stack []byte
+}
+
+// Error implements error.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("%v: counting them fails by a mistake in pullprint (%s)", ErrUncountable, e.kind)
+}
+
+// Unwrap is ErrUncountable.
+func (e *PanicError) Unwrap() error { return ErrUncountable }
+
 func count(r io.ReaderAt, b *budget, size int64, contentType string) (n int, err error) {
-	// A mistake of ours on a document that nobody has thought of costs that document.
 	defer func() {
-		if recover() != nil {
-			n, err = 0, ErrDamaged
+		if p := recover(); p != nil {
+			n, err = 0, &PanicError{fmt.Sprintf("%T", p), debug.Stack()}
 		}
 	}()
 	switch {
