@@ -156,7 +156,7 @@ func TestStore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := &examination{cfg: &config.Config{NATS: bus.Config{Replicas: c.replicas}}}
 			if c.in.Embedded {
-				e.embedded(c.in)
+				e.embedded(t.Context(), c.in)
 			} else {
 				e.external(c.in)
 			}

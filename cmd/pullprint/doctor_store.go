@@ -28,7 +28,7 @@ func (e *examination) store(ctx context.Context) {
 	case err != nil:
 		e.say("store", broken, err.Error(), storeAdvice(e.cfg.NATS))
 	case in.Embedded:
-		e.embedded(in)
+		e.embedded(ctx, in)
 	default:
 		e.external(in)
 	}
@@ -41,7 +41,7 @@ func storeAdvice(c bus.Config) string {
 	return "check nats.url, the credentials, and that the servers run with JetStream"
 }
 
-func (e *examination) embedded(in bus.Inspection) {
+func (e *examination) embedded(ctx context.Context, in bus.Inspection) {
 	e.say("fsync", fine, "embedded: every write is on disk before it counts", "")
 	text := fmt.Sprintf("%s are free, and the store may take %s more", size(in.Free), size(in.Needed))
 	switch {
@@ -52,16 +52,16 @@ func (e *examination) embedded(in bus.Inspection) {
 	default:
 		e.say("disk", fine, text, "")
 	}
-	e.usable()
+	e.usable(ctx)
 }
 
 // usable tells whether a daemon of this user could work with the embedded store.
-func (e *examination) usable() {
+func (e *examination) usable(ctx context.Context) {
 	if e.cfg.NATS.Embedded == nil {
 		return
 	}
 	err := e.cfg.NATS.Embedded.Usable()
-	runs := e.answers(context.Background())
+	runs := e.answers(ctx)
 	switch {
 	case errors.Is(err, bus.ErrLocked) && runs:
 		e.say("store", fine, "embedded in the daemon, which has it; one copy: "+e.cfg.NATS.Embedded.StoreDir, "")

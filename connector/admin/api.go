@@ -298,8 +298,11 @@ type Action struct {
 	To    string `json:"to,omitempty"`
 	// Badge is the id of a badge, never its number.
 	Badge string `json:"badge,omitempty"`
-	// Count is how many badges an import holds.
-	Count int `json:"count,omitempty"`
+	// Count is how many badges an import holds, Replace that it takes them away from
+	// whoever has them, AsIs that odd numbers are taken.
+	Count   int  `json:"count,omitempty"`
+	Replace bool `json:"replace,omitempty"`
+	AsIs    bool `json:"as_is,omitempty"`
 	// Account is the key of an account that is changed, Note why.
 	Account string `json:"account,omitempty"`
 	Note    string `json:"note,omitempty"`

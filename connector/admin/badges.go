@@ -17,8 +17,13 @@ import (
 // defaultCode is how long a one-time code is valid when nothing is said.
 const defaultCode = 24 * time.Hour
 
+// maxWholeList is how many badges are listed to who asks for no page, as clients of an
+// earlier version do: some megabytes. A house may have a hundred thousand, which nobody gets
+// a part of without being told.
+const maxWholeList = 10_000
+
 // BadgeList is the answer to GET /v1/badges: a page of them when limit or cursor is
-// given, else all.
+// given, else all, up to maxWholeList.
 type BadgeList struct {
 	Badges []badge.Badge `json:"badges"`
 	// Next, when set, is the cursor of the next page.
@@ -71,6 +76,9 @@ func (a *API) listBadges(r *request) (any, error) {
 		return out, err
 	}
 	err = a.Badges.List(r.Context(), owner, func(b badge.Badge) error {
+		if len(out.Badges) == maxWholeList {
+			return badRequest("there are more than %d badges: ask for them page by page, with limit and cursor", maxWholeList)
+		}
 		out.Badges = append(out.Badges, b)
 		return nil
 	})
@@ -179,13 +187,14 @@ func (a *API) importBadges(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{}); err != nil {
-		return nil, err
-	}
 	var out Imported
 	zone := a.zone()
+	replace, asIs := q.Get("replace") == "true", q.Get("as_is") == "true"
 	out.Enrolled, err = a.Badges.Import(r.Context(), r.Body, badge.Enrolment{
-		By: r.caller.Name, Now: time.Now(), Replace: q.Get("replace") == "true", AsIs: q.Get("as_is") == "true",
+		By: r.caller.Name, Now: time.Now(), Replace: replace, AsIs: asIs,
+		Begin: func(badges int) error {
+			return r.audit(r.Context(), Action{Count: badges, Replace: replace, AsIs: asIs})
+		},
 		Warned: func(rows []*badge.RowError) { out.Warnings = rows },
 		Zone:   zone,
 		Dated:  func() { out.DatesIn = zoneName(zone, time.Now()) },

@@ -78,9 +78,12 @@ func (c *Client) send(ctx context.Context, method, path string, in, out any) err
 		return c.unreachable(err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
 		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	if len(answer) > maxAnswer {
+		return fmt.Errorf("the daemon's answer is larger than %d MiB: ask for less, by --since or --limit", maxAnswer>>20)
 	}
 	if res.StatusCode != http.StatusOK {
 		return refusal(res, answer)

@@ -143,3 +143,45 @@ func TestBadgesInPages(t *testing.T) {
 		t.Error("a cursor of no page is taken")
 	}
 }
+
+// crowded is a store that has each badge n times.
+type crowded struct {
+	badge.KV
+	n int
+}
+
+func (c crowded) Each(ctx context.Context, filter string, fn func(string, []byte, uint64) error) error {
+	return c.KV.Each(ctx, filter, func(key string, value []byte, revision uint64) error {
+		for range c.n {
+			if err := fn(key, value, revision); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Whoever asks for no page of more badges than are held in memory is told to.
+func TestBadgesWithoutPage(t *testing.T) {
+	ctx := t.Context()
+	keys, err := badge.ParseKeys([]byte(strings.Repeat("a1", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv := bustest.Open(t).Badges()
+	file := "badge;owner\n4000;00000001-2222-4333-8444-555555555555\n"
+	if _, err := badge.NewRegistry(kv, keys, nil).Import(ctx, strings.NewReader(file),
+		badge.Enrolment{By: "test", Now: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]int{maxWholeList: http.StatusOK, maxWholeList + 1: http.StatusBadRequest} {
+		a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewRegistry(crowded{kv, n}, keys, nil)})
+		req := httptest.NewRequest(http.MethodGet, "/v1/badges", nil)
+		req.Header.Set("Authorization", "Bearer "+testTokens["read"])
+		rec := httptest.NewRecorder()
+		a.ServeHTTP(rec, req)
+		if rec.Code != want || want != http.StatusOK && !strings.Contains(rec.Body.String(), "with limit and cursor") {
+			t.Errorf("%d badges: %d %.300s", n, rec.Code, rec.Body)
+		}
+	}
+}

@@ -73,6 +73,30 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	})
 }
 
+// The audit of an import tells how many badges it holds and how they were taken; a file that
+// is no list of badges leaves none.
+func TestImportIsAudited(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := opened(t, zap.NewNop())
+		defer s.end()
+		before := len(s.actions())
+		file := "badge,owner\n04A21BC378," + teacherID + "\n04A21BC379," + teacherID + "\n"
+		if code := s.ask(adminToken, "POST", "/v1/badges/import?replace=true&as_is=true", file, nil); code != http.StatusOK {
+			t.Fatal(code)
+		}
+		told := s.actions()[before:]
+		if len(told) != 1 || told[0].Count != 2 || !told[0].Replace || !told[0].AsIs {
+			t.Errorf("%+v", told)
+		}
+		if code := s.ask(adminToken, "POST", "/v1/badges/import", "name,age\nx,1\n", nil); code == http.StatusOK {
+			t.Error("a list of something else is taken")
+		}
+		if more := len(s.actions()) - before - 1; more != 0 {
+			t.Errorf("%d records of what was not begun", more)
+		}
+	})
+}
+
 // actions are what the audit has of an hour.
 func (s *shift) actions() []admin.Action {
 	s.t.Helper()

@@ -82,6 +82,11 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 	if err != nil {
 		return 0, err
 	}
+	if e.Begin != nil && len(rows) > 0 {
+		if err := e.Begin(len(rows)); err != nil {
+			return 0, err
+		}
+	}
 	var odd ImportError
 	unknown, warning, err := reg.unknownRows(ctx, rows)
 	if err != nil {
@@ -243,11 +248,10 @@ func (reg *Registry) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportEr
 		}
 		row, mistakes := reg.row(fields, at, line, e)
 		if canonical, err := reg.chain.Apply(row.number); err == nil {
-			hash := reg.keys.list[0].hash("badge", canonical)
-			if first, twice := seen[hash]; twice {
+			if first, twice := seen[canonical]; twice {
 				mistakes = append(mistakes, &RowError{line, "badge", fmt.Sprintf("the same badge is in line %d", first)})
 			}
-			seen[hash] = line
+			seen[canonical] = line
 		}
 		rows, wrong = append(rows, row), append(wrong, mistakes...)
 	}

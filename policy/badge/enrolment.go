@@ -39,6 +39,9 @@ type Enrolment struct {
 	// AsIs takes the numbers of a CSV file that look as if a spreadsheet had changed
 	// them, where that can't be told for sure.
 	AsIs bool
+	// Begin, when set, is told how many badges a CSV file holds when its rows have been
+	// read, before anything is done with them; an error of it ends the import.
+	Begin func(badges int) error
 	// Warned, when set, is told after an import of the rows whose numbers are odd, as
 	// Badge.Warning tells of one badge.
 	Warned func(rows []*RowError)
