@@ -24,14 +24,14 @@ const (
 	defaultDocumentWithin = 10 * time.Second
 )
 
-// DefaultDocumentHosts are where Universal Print keeps documents: storage of
+// defaultDocumentHosts are where Universal Print keeps documents: storage of
 // Azure. Which of it is not documented.
-var DefaultDocumentHosts = []string{".blob.core.windows.net", ".blob.core.usgovcloudapi.net", ".blob.storage.azure.net"}
+var defaultDocumentHosts = []string{".blob.core.windows.net", ".blob.core.usgovcloudapi.net", ".blob.storage.azure.net"}
 
 // Fill puts defaults where nothing is said.
 func (d *Documents) Fill() {
 	if d.Hosts == nil {
-		d.Hosts = slices.Clone(DefaultDocumentHosts)
+		d.Hosts = slices.Clone(defaultDocumentHosts)
 	}
 	if d.MaxBytes == 0 {
 		d.MaxBytes = defaultDocumentBytes

@@ -18,8 +18,8 @@ const (
 	limitAtOnceUser = 4
 )
 
-// SplitAt is how much of the limits a queue may use before it should be split.
-const SplitAt = 0.7
+// splitAt is how much of the limits a queue may use before it should be split.
+const splitAt = 0.7
 
 // Load is what a queue has of that which Universal Print limits.
 type Load struct {
@@ -39,7 +39,7 @@ func (l Load) Used() float64 {
 // jobs at once is no reason: a second queue would not take them off anybody.
 func (l Load) Split() (why string, is bool) {
 	l.AtOnceUser = 0
-	if l.Used() < SplitAt {
+	if l.Used() < splitAt {
 		return "", false
 	}
 	if float64(l.Jobs)/limitJobs >= float64(l.AtOnce)/limitAtOnce {

@@ -268,6 +268,12 @@ func (v *Verifier) expiry() float64 {
 	return 0
 }
 
+// maxConflicts is how often a change is tried anew when another was faster: more replicas
+// than anybody runs.
+const maxConflicts = 8
+
+var errConflicts = errors.New("too many concurrent updates")
+
 // Lifecycle leaves a verified lifecycle notification in State, where the replica
 // that keeps the subscription finds it. A refusal is what VerifyLifecycle says;
 // any other error means that it is not stored and should come again.
@@ -279,7 +285,7 @@ func (v *Verifier) Lifecycle(ctx context.Context, l Lifecycle) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for range maxConflicts {
 		_, rev, err := v.state.Get(ctx, keyLifecycle)
 		if err != nil {
 			return fmt.Errorf("read state %s: %w", keyLifecycle, err)
@@ -293,6 +299,7 @@ func (v *Verifier) Lifecycle(ctx context.Context, l Lifecycle) error {
 			return nil
 		}
 	}
+	return fmt.Errorf("store lifecycle event: %w", errConflicts)
 }
 
 // VerifyLifecycle is Verify for a lifecycle notification.
@@ -323,7 +330,7 @@ const sweepID = "pullprint-sweep"
 
 // ensureSweep finds or makes the clientState of our own sweep.
 func (v *Verifier) ensureSweep(ctx context.Context) error {
-	for {
+	for range maxConflicts {
 		raw, rev, err := v.state.Get(ctx, keySweep)
 		if err != nil {
 			return err
@@ -340,6 +347,7 @@ func (v *Verifier) ensureSweep(ctx context.Context) error {
 			return err
 		}
 	}
+	return errConflicts
 }
 
 // SweepNotification writes the notification that Graph would have sent for a

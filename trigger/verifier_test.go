@@ -267,3 +267,42 @@ func TestClientStateIsComparedInConstantTime(t *testing.T) {
 		t.Errorf("%d calls of ConstantTimeCompare, want 1", constant)
 	}
 }
+
+// contended is a state in which another is always faster.
+type contended struct {
+	*cell
+	tries int
+}
+
+func (c *contended) CompareAndSet(context.Context, string, []byte, uint64, time.Duration) (uint64, bool, error) {
+	c.tries++
+	if c.tries > 1000 {
+		return 0, false, errors.New("tried without end")
+	}
+	return 0, false, nil
+}
+
+// A lifecycle notification that can't be stored, as others write all the time, is given back
+// to come again instead of being tried without end.
+func TestLifecycleIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newFakeGraph(), newMapState()
+		leader := start(t, s, g, processOptions{})
+		defer leader.stop()
+		settled(time.Second)
+		sub := one(t, g)
+		state := &contended{cell: s.cell()}
+		v := NewVerifier(VerifierOptions{TenantID: ourTenant, State: state})
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { _ = v.Run(ctx) }()
+		settled(time.Second)
+		l := Lifecycle{
+			subscription: sub.ID, clientState: sub.asked.ClientState, tenant: ourTenant, event: "reauthorizationRequired",
+		}
+		if err := v.Lifecycle(t.Context(), l); err == nil || !strings.Contains(err.Error(), "too many concurrent updates") ||
+			state.tries != maxConflicts {
+			t.Errorf("after %d tries: %v", state.tries, err)
+		}
+	})
+}

@@ -71,7 +71,7 @@ func (s visits) change(ctx context.Context, device string, fn func(v *visit) boo
 			return nil
 		}
 	}
-	return errors.New("others change the visit all the time")
+	return errors.New("store visit: too many concurrent updates")
 }
 
 // shown ends the visit of whoever is at a device, as a card was shown there, and names

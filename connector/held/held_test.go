@@ -96,8 +96,8 @@ func TestKey(t *testing.T) {
 	if got := Key("", ref); got != "_.p.1" {
 		t.Errorf("key without owner = %q", got)
 	}
-	if got := Key("o", ref); got != "o.p.1" || !strings.HasPrefix(got, strings.TrimSuffix(OwnerFilter("o"), ">")) {
-		t.Errorf("key = %q, filter %q", got, OwnerFilter("o"))
+	if got := Key("o", ref); got != "o.p.1" || !strings.HasPrefix(got, strings.TrimSuffix(ownerFilter("o"), ">")) {
+		t.Errorf("key = %q, filter %q", got, ownerFilter("o"))
 	}
 }
 

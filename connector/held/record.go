@@ -175,8 +175,8 @@ func RefOf(name string) Ref {
 	return Ref{printer, job}
 }
 
-// OwnerFilter matches the keys of one owner's jobs.
-func OwnerFilter(owner string) string { return owner + ".>" }
+// ownerFilter matches the keys of one owner's jobs.
+func ownerFilter(owner string) string { return owner + ".>" }
 
 // Move changes the state in memory and adds a step to the trail; nothing is
 // stored. An illegal move is an error and changes nothing.

@@ -107,7 +107,7 @@ func (s *Store) Owned(ctx context.Context, owner string, fn func(Record, uint64)
 	known := map[Ref]bool{}
 	// An earlier version stored ids as it got them: in capitals, if not as Entra writes them.
 	for _, id := range slices.Compact([]string{owner, strings.ToUpper(owner)}) {
-		err := s.kv.Each(ctx, OwnerFilter(id), func(key string, value []byte, revision uint64) error {
+		err := s.kv.Each(ctx, ownerFilter(id), func(key string, value []byte, revision uint64) error {
 			rec, err := decode(key, value)
 			if err != nil || known[rec.Ref] {
 				return nil //nolint:nilerr // it is left out

@@ -12,11 +12,11 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Every is how often one cause is logged.
-const Every = time.Minute
+// every is how often one cause is logged.
+const every = time.Minute
 
 // lookEvery is how often held-back lines are looked through for those that are due: a
-// cause that stopped is logged once more, at most this much later than Every.
+// cause that stopped is logged once more, at most this much later than every.
 const lookEvery = 5 * time.Second
 
 // maxCauses bounds memory: each cause keeps its key and its last line, about 1 KiB. Beyond
@@ -89,7 +89,7 @@ func (t *Throttle) Run(ctx context.Context) error {
 			t.flush(time.Now(), 0)
 			return ctx.Err()
 		case now := <-tick.C:
-			t.flush(now, Every)
+			t.flush(now, every)
 		}
 	}
 }
@@ -173,7 +173,7 @@ func (t *Throttle) admit(text, about string, l line) (line, bool) {
 	case c == nil:
 		t.causes[key] = &cause{told: l.entry.Time}
 		return l, true
-	case l.entry.Time.Sub(c.told) < Every:
+	case l.entry.Time.Sub(c.told) < every:
 		c.kept++
 		c.line = l
 		return l, false

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Directory is what a Registry asks about people. Each function takes at most AskAtOnce
+// Directory is what a Registry asks about people. Each function takes at most 15
 // values, and bounds its own time; nil asks nothing.
 type Directory struct {
 	// Known are those of the object ids that people have.
@@ -20,7 +20,7 @@ type Directory struct {
 // How many values one question has, and how many questions of an import are on their way
 // at once: a file of maxRows is 6,667 questions of each kind at most.
 const (
-	AskAtOnce = 15
+	askAtOnce = 15
 	asking    = 8
 )
 
@@ -73,7 +73,7 @@ func (reg *Registry) heldRows(ctx context.Context, rows []row) (wrong ImportErro
 		return nil, nil
 	}
 	var mu sync.Mutex
-	_, err = sideBy(ctx, asking, slices.Collect(slices.Chunk(rows, AskAtOnce)), func(ctx context.Context, part []row) error {
+	_, err = sideBy(ctx, asking, slices.Collect(slices.Chunk(rows, askAtOnce)), func(ctx context.Context, part []row) error {
 		numbers := make([]string, 0, len(part))
 		for _, r := range part {
 			if canonical, err := reg.chain.Apply(r.number); err == nil {
@@ -113,7 +113,7 @@ func (reg *Registry) unknownRows(ctx context.Context, rows []row) (wrong ImportE
 	}
 	clear(known)
 	var mu sync.Mutex
-	_, err = sideBy(ctx, asking, slices.Collect(slices.Chunk(ids, AskAtOnce)), func(ctx context.Context, part []string) error {
+	_, err = sideBy(ctx, asking, slices.Collect(slices.Chunk(ids, askAtOnce)), func(ctx context.Context, part []string) error {
 		found, err := reg.directory.Known(ctx, part)
 		mu.Lock()
 		defer mu.Unlock()

@@ -150,7 +150,7 @@ func (a *App) early(ctx context.Context, old *Token, now time.Time) *Token {
 		return old
 	}
 	f, leader := a.join(nil)
-	if f == nil || !leader {
+	if !leader {
 		return old
 	}
 	a.lead(ctx, f, earlyTimeout)
