@@ -14,8 +14,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/durable"
 	"pullprint/policy/quota"
+	"pullprint/trigger/durable"
 )
 
 // LedgerExport says where what happens on accounts is written to.

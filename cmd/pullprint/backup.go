@@ -16,7 +16,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
-	"pullprint/connector/durable"
+	"pullprint/trigger/durable"
 )
 
 func backupCommand() *cobra.Command {

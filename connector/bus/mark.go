@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
-	"pullprint/connector/durable"
+	"pullprint/trigger/durable"
 )
 
 // ErrLost: the embedded store has lost what it had acknowledged.

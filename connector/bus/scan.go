@@ -17,7 +17,7 @@ import (
 	"github.com/minio/highwayhash"
 	"golang.org/x/sync/errgroup"
 
-	"pullprint/connector/durable"
+	"pullprint/trigger/durable"
 )
 
 // The files of the embedded server: a stream's messages are in blocks N.blk, one record

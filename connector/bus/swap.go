@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"pullprint/connector/durable"
+	"pullprint/trigger/durable"
 )
 
 // The folders in nats.embedded.store_dir: the server's own, one that is being

@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
+
+	"pullprint/trigger/durable"
 )
 
 // StoredSignIn says where the sign-in of a person is stored, so that a daemon can act for
@@ -98,32 +98,10 @@ func (s StoredSignIn) write(bound []byte, token string) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(s.SignInFile)
-	f, err := os.CreateTemp(dir, ".sign-in-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("keep the sign-in: the folder of administrator.sign_in_file has to be there and writable: %w", err)
-	}
-	defer os.Remove(f.Name())                           //nolint:errcheck // mostly renamed
 	sealed := aead.Seal(nil, nil, []byte(token), bound) //nolint:gosec // the AEAD draws a nonce of its own
-	_, err = f.WriteString(storedPrefix + base64.StdEncoding.EncodeToString(sealed) + "\n")
-	err = errors.Join(err, chownLike(f, dir), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), s.SignInFile)
-	}
-	if err != nil {
-		return fmt.Errorf("keep the sign-in: %w", err)
-	}
-	return nil
-}
-
-// chownLike gives a file that root creates to the owner of its folder.
-func chownLike(f *os.File, dir string) error {
-	st, err := os.Stat(dir)
-	if err != nil || os.Geteuid() != 0 {
-		return err
-	}
-	if s, ok := st.Sys().(*syscall.Stat_t); ok {
-		return f.Chown(int(s.Uid), int(s.Gid))
+	text := storedPrefix + base64.StdEncoding.EncodeToString(sealed) + "\n"
+	if err := durable.Write(s.SignInFile, []byte(text), durable.OwnerOfFolder); err != nil {
+		return fmt.Errorf("keep the sign-in: the folder of administrator.sign_in_file has to be there and writable: %w", err)
 	}
 	return nil
 }

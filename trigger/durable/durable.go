@@ -6,17 +6,40 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 )
+
+// Option changes how a file is written.
+type Option func(f *os.File) error
+
+// OwnerOfFolder gives a file that root writes to the owner of its folder: root registers, and
+// the daemon reads.
+func OwnerOfFolder(f *os.File) error {
+	st, err := os.Stat(filepath.Dir(f.Name()))
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	if s, ok := st.Sys().(*syscall.Stat_t); ok {
+		return f.Chown(int(s.Uid), int(s.Gid))
+	}
+	return nil
+}
 
 // Write replaces a file by one with text that only its owner may read. It writes the text
 // to the file's name with .new appended first.
-func Write(file string, text []byte) error {
+func Write(file string, text []byte, options ...Option) error {
 	tmp := file + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// What stands there may be of a process that died, or a link of whoever owns the folder,
+	// which root must not follow.
+	_ = syscall.Unlink(tmp)
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(text)
+	for _, o := range options {
+		err = errors.Join(err, o(f))
+	}
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
