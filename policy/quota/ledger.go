@@ -133,8 +133,10 @@ type Ledger struct {
 	kv      KV
 	history History
 
-	seed  maphash.Seed
-	locks [64]sync.Mutex // of accounts in this process: they spare conflicts and prove nothing
+	seed maphash.Seed
+	// locks of accounts in this process spare conflicts and prove nothing. Each is held by who
+	// has put something in: one who waits while the store hangs gives up with its context.
+	locks [64]chan struct{}
 
 	mu        sync.Mutex
 	published map[string]told // the newest entry of each account that is surely in the history
@@ -143,16 +145,24 @@ type Ledger struct {
 
 // NewLedger keeps accounts in kv and tells history what happens.
 func NewLedger(kv KV, h History) *Ledger {
-	return &Ledger{kv: kv, history: h, seed: maphash.MakeSeed(), published: map[string]told{}}
+	l := &Ledger{kv: kv, history: h, seed: maphash.MakeSeed(), published: map[string]told{}}
+	for i := range l.locks {
+		l.locks[i] = make(chan struct{}, 1)
+	}
+	return l
 }
 
 // change has fn change an account until nobody else changed it meanwhile. An
 // entry of no kind says that there is nothing to store.
 func (l *Ledger) change(ctx context.Context, a Account, now time.Time, fn func(*state) (Entry, error)) error {
 	key := a.Key()
-	lock := &l.locks[maphash.String(l.seed, key)%uint64(len(l.locks))]
-	lock.Lock()
-	defer lock.Unlock()
+	lock := l.locks[maphash.String(l.seed, key)%uint64(len(l.locks))]
+	select {
+	case lock <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("change account: others are at it: %w", ctx.Err())
+	}
+	defer func() { <-lock }()
 	for {
 		s, rev, err := l.load(ctx, key)
 		if err != nil {
