@@ -52,7 +52,7 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) (
 		defer func() { end(err == nil) }()
 	}
 	job, err := w.effects.readJob(ctx, ref)
-	if notFound(err) {
+	if graph.IsNotFound(err) {
 		over, err := w.unknownJob(ctx, ev)
 		switch {
 		case err != nil:
@@ -103,7 +103,7 @@ func (w *Worker) jobOf(ctx context.Context, ev trigger.Event) (held.Ref, error) 
 		return held.Ref{Printer: ev.Printer, Job: ev.Job}, nil
 	}
 	task, err := w.Graph.Task(ctx, ev.Definition, ev.Task)
-	if notFound(err) {
+	if graph.IsNotFound(err) {
 		w.ignore(ignoredForeign, ev)
 		return held.Ref{}, nil
 	}
@@ -127,7 +127,7 @@ func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, j
 	}
 	if !ok {
 		t, err := w.Graph.Task(ctx, ev.Definition, ev.Task)
-		if notFound(err) || (err == nil && t.Job != job.Ref) {
+		if graph.IsNotFound(err) || (err == nil && t.Job != job.Ref) {
 			w.ignore(ignoredForeign, ev)
 			return false, nil
 		}
@@ -332,9 +332,4 @@ func (e *effects) report(rec *held.Record, heard time.Time) {
 func (w *Worker) ignore(reason string, ev trigger.Event) {
 	w.Metrics.ignored.WithLabelValues(reason).Inc()
 	w.log.Debug("task ignored", zap.String("reason", reason), zap.String("task", ev.Task), zap.String("job", ev.Job))
-}
-
-func notFound(err error) bool {
-	var ge *graph.Error
-	return errors.As(err, &ge) && ge.NotFound()
 }

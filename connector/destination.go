@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/recovery"
+	"pullprint/trigger/graph"
 )
 
 // stateTTL is how long the state of a device that is only suggested is believed, maxStates
@@ -70,7 +71,7 @@ func (r *Releaser) readPrinter(ctx context.Context, dev Device) (ok bool, why st
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	p, err := r.printers.Printer(ctx, dev.PrinterID)
-	if notFound(err) {
+	if graph.IsNotFound(err) {
 		r.log.Error("graph does not know the printer of a device: correct devices[].printer_id, and share the printer "+
 			"with the app", zap.String("device", dev.ID), zap.String("printer", dev.PrinterID))
 		return false, "", nil

@@ -115,7 +115,7 @@ func (s *Sweeper) startedOurs(ctx context.Context, job graph.Job) (bool, error) 
 		if err == nil {
 			return true, nil
 		}
-		if !notFound(err) {
+		if !graph.IsNotFound(err) {
 			return false, err
 		}
 	}

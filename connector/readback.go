@@ -43,7 +43,7 @@ type observation struct {
 // whether the effect may have been called for.
 func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (observation, error) {
 	job, err := e.graph.Job(ctx, graph.JobRef(rec.Ref))
-	if notFound(err) {
+	if graph.IsNotFound(err) {
 		return e.readBackForgotten(ctx, rec, called)
 	}
 	if err != nil {
@@ -54,7 +54,7 @@ func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (
 	}
 	if !taskWaits(job.Tasks, rec.Task) {
 		task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
-		if err != nil && !notFound(err) {
+		if err != nil && !graph.IsNotFound(err) {
 			return observation{}, fmt.Errorf("read task back: %w", err)
 		}
 		job.Tasks = []graph.Task{task}
@@ -86,7 +86,7 @@ func (e *effects) readBackForgotten(ctx context.Context, rec *held.Record, calle
 	}
 	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
 	known := err == nil
-	if err != nil && !notFound(err) {
+	if err != nil && !graph.IsNotFound(err) {
 		return observation{}, fmt.Errorf("read task of a job that graph does not know: %w", err)
 	}
 	if rec.Release != nil && (!known || task.State == graph.TaskCompleted) {

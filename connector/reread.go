@@ -21,7 +21,7 @@ const secondLook = 500 * time.Millisecond
 // is taken for gone is lost to its owner.
 func (e *effects) readJob(ctx context.Context, ref held.Ref) (graph.Job, error) {
 	job, err := e.graph.Job(ctx, graph.JobRef(ref))
-	if !notFound(err) {
+	if !graph.IsNotFound(err) {
 		return job, err
 	}
 	if err := transport.Sleep(ctx, secondLook); err != nil {
@@ -36,7 +36,7 @@ func (e *effects) readJob(ctx context.Context, ref held.Ref) (graph.Job, error) 
 func (w *Worker) unknownJob(ctx context.Context, ev trigger.Event) (over bool, err error) {
 	task, err := w.Graph.Task(ctx, ev.Definition, ev.Task)
 	switch {
-	case notFound(err):
+	case graph.IsNotFound(err):
 		return true, nil
 	case err != nil:
 		return false, fmt.Errorf("read task: %w", err)

@@ -85,12 +85,12 @@ func (e *effects) markGone(ctx context.Context, rec held.Record, rev uint64, why
 	if err == nil {
 		return e.finishEnded(ctx, rec, rev, job)
 	}
-	if !notFound(err) {
+	if !graph.IsNotFound(err) {
 		return rec, fmt.Errorf("read job: %w", err)
 	}
 	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
 	switch {
-	case err != nil && !notFound(err):
+	case err != nil && !graph.IsNotFound(err):
 		return rec, fmt.Errorf("read task: %w", err)
 	case err == nil && task.State == graph.TaskCompleted:
 		return e.finishLateRedirect(ctx, rec, rev)
@@ -166,7 +166,7 @@ func (e *effects) undoPresumed(ctx context.Context, entry Entry) (presumed bool,
 	}
 	job, err := e.readJob(ctx, rec.Ref)
 	switch {
-	case notFound(err):
+	case graph.IsNotFound(err):
 		return true, nil
 	case err != nil:
 		return true, fmt.Errorf("read job: %w", err)

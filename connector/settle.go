@@ -178,9 +178,9 @@ func (s *Sweeper) voidOthers(ctx context.Context, r *reservation, c *held.Charge
 func (s *Sweeper) settleHeld(ctx context.Context, r *reservation, rec *held.Record, now time.Time) error {
 	job, err := s.graph.Job(ctx, graph.JobRef(rec.Ref))
 	switch {
-	case notFound(err) && rec.Release != nil:
+	case graph.IsNotFound(err) && rec.Release != nil:
 		return nil // the record is about to say what became of the job
-	case err != nil && !notFound(err):
+	case err != nil && !graph.IsNotFound(err):
 		return fmt.Errorf("read job: %w", err)
 	case err == nil && observedOutcome(rec, job) == held.Released:
 		return nil
@@ -206,9 +206,9 @@ func (s *Sweeper) settleAt(ctx context.Context, r *reservation, at graph.JobRef,
 	late := now.Sub(r.At).Abs() > settleAfter
 	refunds := s.policy().Refunds()
 	switch {
-	case notFound(err) && s.clock.since(since) < forgottenAfter:
+	case graph.IsNotFound(err) && s.clock.since(since) < forgottenAfter:
 		return nil // it is asked again
-	case notFound(err):
+	case graph.IsNotFound(err):
 		return s.spend(ctx, r, now) // Universal Print forgets jobs that have ended
 	case err != nil && !late:
 		return fmt.Errorf("read job at its printer: %w", err)
@@ -236,7 +236,7 @@ func (s *Sweeper) settleUnrecorded(ctx context.Context, r *reservation, ref held
 	job, err := s.graph.Job(ctx, graph.JobRef(ref))
 	late := now.Sub(r.At).Abs() > settleAfter
 	switch {
-	case err != nil && !notFound(err):
+	case err != nil && !graph.IsNotFound(err):
 		return fmt.Errorf("read job: %w", err)
 	case err == nil && job.RedirectedTo != "":
 		return s.settleAt(ctx, r, graph.JobRef(ref), r.At)

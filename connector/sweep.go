@@ -385,7 +385,7 @@ func (s *Sweeper) over(ctx context.Context, rec held.Record, rev uint64) error {
 	defer release()
 	job, err := s.effects.readJob(ctx, rec.Ref)
 	switch {
-	case notFound(err):
+	case graph.IsNotFound(err):
 		_, err = s.effects.markGone(ctx, rec, rev, "graph does not know the job")
 	case err != nil:
 		err = fmt.Errorf("read job back: %w", err)

@@ -88,7 +88,7 @@ func (k *keeper) answer(ctx context.Context) error {
 		switch strings.ToLower(ev.Event) {
 		case "reauthorizationrequired":
 			err := k.o.Graph.ReauthorizeSubscription(ctx, c.ID)
-			if notFound(err) {
+			if graph.IsNotFound(err) {
 				return k.gone(ctx)
 			}
 			if err != nil {
@@ -119,7 +119,7 @@ func (k *keeper) poll(ctx context.Context) error {
 	}
 	s, err := k.o.Graph.Subscription(ctx, c.ID)
 	switch {
-	case notFound(err):
+	case graph.IsNotFound(err):
 		return k.gone(ctx)
 	case err != nil:
 		return fmt.Errorf("read subscription: %w", err)
@@ -160,7 +160,7 @@ func (k *keeper) renew(ctx context.Context) error {
 	}
 	now := time.Now()
 	s, err := k.o.Graph.RenewSubscription(ctx, c.ID, k.graphTime().Add(life))
-	if notFound(err) {
+	if graph.IsNotFound(err) {
 		return k.gone(ctx)
 	}
 	if err != nil {
@@ -311,13 +311,8 @@ func (k *keeper) deleteOrphans(ctx context.Context) error {
 
 // drop deletes a subscription; one that is gone already is fine.
 func (k *keeper) drop(ctx context.Context, id string) error {
-	if err := k.o.Graph.DeleteSubscription(ctx, id); err != nil && !notFound(err) {
+	if err := k.o.Graph.DeleteSubscription(ctx, id); err != nil && !graph.IsNotFound(err) {
 		return fmt.Errorf("delete subscription: %w", err)
 	}
 	return nil
-}
-
-func notFound(err error) bool {
-	var ge *graph.Error
-	return errors.As(err, &ge) && ge.NotFound()
 }

@@ -246,10 +246,9 @@ func (e *examination) made() []connector.Queue {
 func (e *examination) printers(ctx context.Context, c *graph.Client) {
 	look := func(about, name, key, id string, unavailable func(p graph.Printer) (string, bool)) {
 		p, err := c.Printer(ctx, id)
-		var ge *graph.Error
 		why, no := unavailable(p)
 		switch {
-		case errors.As(err, &ge) && ge.NotFound():
+		case graph.IsNotFound(err):
 			e.say(about, broken, fmt.Sprintf("%s: Graph knows no printer %s", name, id), "correct "+key)
 		case err != nil:
 			e.say(about, broken, name+": "+err.Error(), permissionAdvice(err))
@@ -331,9 +330,8 @@ func (e *examination) groups(ctx context.Context, c *graph.Client, user string) 
 		return
 	}
 	list, err := c.Groups(ctx, user)
-	var ge *graph.Error
 	switch {
-	case errors.As(err, &ge) && ge.NotFound():
+	case graph.IsNotFound(err):
 		e.say("groups", warned, "the directory does not know that person", "name another: --user with an Entra object id")
 	case err != nil:
 		e.say("groups", broken, "the groups of a person can't be read: "+err.Error(), permissionAdvice(err))

@@ -136,11 +136,10 @@ func foreignOf(s register.Step) string {
 
 // errorOf is why a queue could not be read, in words for its administrator.
 func errorOf(s register.Step) string {
-	var ge *graph.Error
 	switch {
 	case s.Err == nil:
 		return ""
-	case errors.As(s.Err, &ge) && ge.NotFound():
+	case graph.IsNotFound(s.Err):
 		return "there is no such printer: correct queues[].printer_id"
 	}
 	return s.Err.Error()

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"regexp"
 	"strings"
@@ -59,8 +58,7 @@ func (c *Client) User(ctx context.Context, user string) (found User, ok bool, er
 	}
 	cl := call{op: getUser, url: c.at("/users/"+user, "$select=id,userPrincipalName"), out: &out}
 	if err := c.do(ctx, &cl); err != nil {
-		var e *Error
-		if errors.As(err, &e) && e.NotFound() {
+		if IsNotFound(err) {
 			return User{}, false, nil
 		}
 		return User{}, false, err

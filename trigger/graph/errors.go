@@ -81,6 +81,13 @@ func (e *Error) NotFound() bool {
 	return e.Status == http.StatusNotFound || e.Status == http.StatusGone
 }
 
+// IsNotFound reports whether err is an *Error that says that what was asked for is not there,
+// or no more.
+func IsNotFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.NotFound()
+}
+
 // Unavailable reports whether Graph or the authority could not be reached, was
 // too busy or failed: the same call may succeed later. It is false when all that
 // went wrong is that the caller gave up, and for what only a new configuration

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"errors"
 )
 
 // TriggerRights are the delegated permissions that reading and changing task
@@ -70,8 +69,7 @@ func (c *Client) DeleteDefinition(ctx context.Context, definition string) error 
 
 // gone is err, but nil when it says that what was to be deleted is not there.
 func gone(err error) error {
-	var e *Error
-	if errors.As(err, &e) && e.NotFound() {
+	if IsNotFound(err) {
 		return nil
 	}
 	return err

@@ -36,9 +36,8 @@ func (pr *Provisioner) create(ctx context.Context, v *VirtualPrinter, done func(
 		return nil
 	}
 	err := pr.App.SetAttributes(ctx, v.PrinterID, v.offer, defaults(v.offer, v.current))
-	var ge *graph.Error
 	for range notFoundRetries { // a printer just made may not be known everywhere yet
-		if !errors.As(err, &ge) || !ge.NotFound() || transport.Sleep(ctx, pollFirst) != nil {
+		if !graph.IsNotFound(err) || transport.Sleep(ctx, pollFirst) != nil {
 			break
 		}
 		err = pr.App.SetAttributes(ctx, v.PrinterID, v.offer, defaults(v.offer, v.current))

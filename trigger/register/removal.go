@@ -94,13 +94,12 @@ func (pr *Provisioner) deletePrinter(ctx context.Context, printer string) error 
 	for i := 0; err == nil && i < len(shares); i++ {
 		err = pr.Admin.DeleteShare(ctx, shares[i].ID)
 	}
-	var ge *graph.Error
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case forbidden(err):
 		return errShareForbidden
-	case err != nil && (!errors.As(err, &ge) || !ge.NotFound()):
+	case err != nil && !graph.IsNotFound(err):
 		return fmt.Errorf("end its share: %w", err)
 	}
 	err = pr.Admin.DeletePrinter(ctx, printer)
