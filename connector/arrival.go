@@ -70,21 +70,35 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) (
 	if err != nil || !ours {
 		return err
 	}
-	key := held.Key(job.CreatedBy.ID, ref)
-	if ok {
-		rec, rev, err := w.Jobs.Get(ctx, key)
-		if err != nil {
+	return w.decideArrival(ctx, d, ev, jobState{job: job, q: q}, ok)
+}
+
+// errOutrun says that another was faster to store a record: it is to be looked at again.
+var errOutrun = fmt.Errorf("%w: another stored the record first", errBusy)
+
+// decideArrival takes a job from its record, if there is one, to a stored decision. known
+// says that there may be one. While others are faster to store, it looks again, a few times.
+func (w *Worker) decideArrival(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState, known bool) (err error) {
+	key := held.Key(f.job.CreatedBy.ID, held.Ref(f.job.Ref))
+	for range maxConflicts {
+		at := f
+		if known {
+			if at.rec, at.rev, err = w.Jobs.Get(ctx, key); err != nil {
+				return err
+			}
+		}
+		if at.rev != 0 {
+			err = w.handleExisting(ctx, d, ev, at)
+		} else if at.rec, err = w.evaluator.newRecord(ctx, ev, f.job, f.q); err == nil {
+			key = at.rec.Key()
+			err = w.storeDecision(ctx, d, at)
+		}
+		if !errors.Is(err, errOutrun) {
 			return err
 		}
-		if rev != 0 {
-			return w.handleExisting(ctx, d, ev, jobState{rec, rev, job, q})
-		}
+		known = true
 	}
-	rec, err := w.evaluator.newRecord(ctx, ev, job, q)
-	if err != nil {
-		return err
-	}
-	return w.storeDecision(ctx, d, ev, jobState{rec, 0, job, q})
+	return err
 }
 
 // jobState is a job as Graph has it and its record as the store has it, or as it
@@ -144,7 +158,8 @@ func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, j
 }
 
 // storeDecision stores the first state after the decision and goes on from there.
-func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState) error {
+// The error is errOutrun when another was faster.
+func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, f jobState) error {
 	release, ok := w.effects.claim(f.rec.Key())
 	if !ok {
 		return errBusy
@@ -181,13 +196,7 @@ func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, ev trigger.E
 		return err
 	}
 	if !ok {
-		// Another was faster: look at what it stored.
-		rec, rev, err := w.Jobs.Get(ctx, f.rec.Key())
-		if err != nil || rev == 0 {
-			return errors.Join(errBusy, err)
-		}
-		release()
-		return w.handleExisting(ctx, d, ev, jobState{rec, rev, f.job, f.q})
+		return errOutrun
 	}
 	w.Metrics.moved(before, &f.rec)
 	if state != held.Held {
@@ -236,7 +245,7 @@ func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.
 			fresh.Decision.ID += ":" + strconv.FormatUint(f.rev, 10)
 		}
 		f.rec = fresh
-		return w.storeDecision(ctx, d, ev, f)
+		return w.storeDecision(ctx, d, f)
 	}
 	return w.confirmDecided(ctx, d, ev, Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
 }
