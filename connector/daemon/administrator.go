@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -51,17 +50,22 @@ type administrator struct {
 	rights []string
 	log    *zap.Logger
 
-	mu     sync.Mutex
+	turn   chan struct{} // of one place; has something in it while one uses what follows
 	client *graph.Client
 	failed error
 	next   time.Time // not to be resumed before
 }
 
 // get is a Client that acts for the administrator. The error is auth.ErrNotStored
-// while nobody's sign-in is kept.
+// while nobody's sign-in is kept. While one resumes it, which calls Entra, the others wait as
+// long as their contexts last.
 func (a *administrator) get(ctx context.Context) (*graph.Client, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	select {
+	case a.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-a.turn }()
 	now := time.Now()
 	if a.client != nil {
 		return a.client, nil
@@ -93,8 +97,8 @@ func (a *administrator) refused(err error) {
 	if !errors.As(err, &auth) || !auth.Permanent() {
 		return
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.turn <- struct{}{}
+	defer func() { <-a.turn }()
 	a.client, a.failed, a.next = nil, err, time.Now().Add(resumeEvery)
 	a.log.Warn("administrator's sign-in can't be used", zap.Error(err))
 }

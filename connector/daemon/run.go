@@ -58,7 +58,8 @@ func (d *daemon) compose(ctx context.Context) error {
 	var look func(ctx context.Context, printer, definition string) (state, holder string, err error)
 	if cfg.Administrator.Configured() {
 		d.admin = &administrator{
-			cfg: d.graphConfig(), o: d.graphOptions(), keep: cfg.Administrator, rights: AdministratorRights(cfg),
+			turn: make(chan struct{}, 1),
+			cfg:  d.graphConfig(), o: d.graphOptions(), keep: cfg.Administrator, rights: AdministratorRights(cfg),
 			log: log.Named("administrator"),
 		}
 		look = d.admin.trigger

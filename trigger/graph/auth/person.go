@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,8 +51,8 @@ type Person struct {
 	bound   []byte // what a stored sign-in is bound to
 	log     *zap.Logger
 
-	mu      sync.Mutex
-	refresh string // the refresh token
+	turn    chan struct{} // has something in it while one reads or changes what follows
+	refresh string        // the refresh token
 	token   *Token
 	store   StoredSignIn
 	stored  string // the refresh token that is stored, as far as is known
@@ -78,6 +77,7 @@ func NewPerson(c Config, o Options, permissions []string) *Person {
 		observe: o.Observe,
 		bound:   binding(o.TenantID, c.ClientID),
 		log:     o.Logger,
+		turn:    make(chan struct{}, 1),
 	}
 }
 
@@ -124,10 +124,15 @@ func (p *Person) failed(err error, began time.Time) error {
 	return e
 }
 
-// Token returns a live token. The error is an *Error or ctx's.
+// Token returns a live token. One call at a time renews it; the others wait for that as long
+// as their contexts last. The error is an *Error or ctx's.
 func (p *Person) Token(ctx context.Context) (*Token, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	select {
+	case p.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-p.turn }()
 	if p.token.live(time.Now().Add(expiryMargin)) {
 		return p.token, nil
 	}
@@ -161,8 +166,8 @@ func (p *Person) Distrust() {}
 
 // Store stores the sign-in, now and whenever Entra renews it.
 func (p *Person) Store(in StoredSignIn) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
 	if p.refresh == "" {
 		return errors.New("entra gave no refresh token: the tenant does not let sign-ins be kept")
 	}
