@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server/archive"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"pullprint/trigger/graph/transport"
 )
 
 var (
@@ -28,7 +30,10 @@ const (
 
 	chunkSize   = 128 << 10
 	chunkWithin = 30 * time.Second
-	lastWithin  = 10 * time.Minute
+	// restoreRetry is how often a cluster that has no leader is asked again; it chooses one
+	// within a few seconds.
+	restoreRetry = 250 * time.Millisecond
+	lastWithin   = 10 * time.Minute
 	// settleWithin is how long the replicas of a new stream may take to catch up.
 	settleWithin = time.Minute
 )
@@ -209,7 +214,14 @@ func (b *Bus) askRestore(ctx context.Context, cfg jetstream.StreamConfig, state 
 	}
 	ctx, cancel := context.WithTimeout(ctx, chunkWithin)
 	defer cancel()
-	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.RESTORE."+cfg.Name, req)
+	var msg *nats.Msg
+	for {
+		msg, err = b.nc.RequestWithContext(ctx, "$JS.API.STREAM.RESTORE."+cfg.Name, req)
+		// While a cluster has no leader nobody hears the question, and nothing was done.
+		if !errors.Is(err, nats.ErrNoResponders) || transport.Sleep(ctx, restoreRetry) != nil {
+			break
+		}
+	}
 	if err != nil {
 		return "", err
 	}
