@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
+	"pullprint/connector/terminal"
 	"pullprint/trigger/durable"
 )
 
@@ -272,7 +272,7 @@ stopped. That it was done, and by whom, is recorded in the audit.`,
 				switch {
 				case yes:
 					return nil
-				case !terminal(cmd):
+				case !isTerminal(cmd):
 					return usageError{errors.New("there is no terminal to ask at; give --yes to go on without what is missing")}
 				}
 				if !agreed(cmd) {
@@ -296,9 +296,4 @@ stopped. That it was done, and by whom, is recorded in the audit.`,
 }
 
 // operator is who uses the verb, for the audit.
-func operator() string {
-	if u, err := user.Current(); err == nil {
-		return "local user " + u.Username
-	}
-	return fmt.Sprint("local user ", os.Getuid())
-}
+func operator() string { return "local " + terminal.User() }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/admin"
+	"pullprint/connector/terminal"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
 )
@@ -43,7 +44,7 @@ func readNumber(cmd *cobra.Command) (string, error) {
 		return "", fmt.Errorf("read the badge: %w", err)
 	}
 	var more []byte
-	if !terminal(cmd) {
+	if !isTerminal(cmd) {
 		if more, err = io.ReadAll(in); err != nil {
 			return "", fmt.Errorf("read the badge: %w", err)
 		}
@@ -241,7 +242,7 @@ stored: a number that a spreadsheet has changed, as 2.74815E+15, is refused.`,
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s enrolled\n", counted(out.Enrolled, "badge"))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s enrolled\n", terminal.Counted(out.Enrolled, "badge"))
 			if out.DatesIn != "" {
 				fmt.Fprintf(cmd.OutOrStdout(), "a date alone in expires is the last day: such a badge ends with it, in %s\n",
 					out.DatesIn)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pullprint/connector/terminal"
 	"pullprint/policy/strictyaml"
 )
 
@@ -19,7 +20,7 @@ func checkCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if online {
 				f.json = asJSON
-				return doctor(cmd, f)
+				return runDoctor(cmd, f)
 			}
 			return check(cmd, asJSON)
 		},
@@ -52,7 +53,7 @@ func check(cmd *cobra.Command, asJSON bool) error {
 			return err
 		}
 		if !out.OK {
-			return usageError{errors.New(counted(len(problems), "problem"))}
+			return usageError{errors.New(terminal.Counted(len(problems), "problem"))}
 		}
 		return nil
 	}
@@ -70,14 +71,6 @@ func check(cmd *cobra.Command, asJSON bool) error {
 	if cfg.Policy.File != "" {
 		summary = p.Summary() + ", hash " + p.Hash()
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %s, %s\n", path, counted(len(cfg.Queues), "queue"), summary)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %s, %s\n", path, terminal.Counted(len(cfg.Queues), "queue"), summary)
 	return nil
-}
-
-// counted is a number of things in words.
-func counted(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/admin"
+	"pullprint/connector/terminal"
 )
 
 func jobsDelegate(f *apiFlags) *cobra.Command {
@@ -35,7 +36,7 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 				if err := c.Undelegate(ctx, owner, to); err != nil {
 					return err
 				}
-				fmt.Fprintf(w, "%s may not release the jobs of %s any more\n", printable(to), printable(owner))
+				fmt.Fprintf(w, "%s may not release the jobs of %s any more\n", terminal.Printable(to), terminal.Printable(owner))
 				return nil
 			}
 			d, err := c.Delegate(ctx, owner, to, time.Now().Add(life))
@@ -45,7 +46,7 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 			if f.json {
 				return printJSON(w, d)
 			}
-			fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", printable(d.To), printable(d.Owner),
+			fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", terminal.Printable(d.To), terminal.Printable(d.Owner),
 				d.Expires.Local().Format("Mon 02 Jan 15:04"))
 			return nil
 		},

@@ -1,18 +1,13 @@
 package main
 
 import (
-	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/config"
-	"pullprint/policy"
+	"pullprint/connector/doctor"
+	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
 )
 
@@ -30,7 +25,7 @@ failed, and what to do. Nothing is changed, unless --handshake is given.
 
 Exits with 1 when something failed. The same as check --online.`,
 		Args: wants(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return doctor(cmd, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd, f) },
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
@@ -46,57 +41,13 @@ type doctorFlags struct {
 func (f *doctorFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.handshake, "handshake", false,
 		"have Graph post to webhook.public_url: makes a subscription and deletes it at once")
-	cmd.Flags().StringVar(&f.failOn, "fail-on", broken, "exit with 1 from this result on: failed or warning")
+	cmd.Flags().StringVar(&f.failOn, "fail-on", doctor.Failed, "exit with 1 from this result on: failed or warning")
 	cmd.Flags().StringVar(&f.user, "user", "", "Entra object `ID` of a person whose groups are read for a try")
 }
 
-// How a finding is.
-const (
-	fine   = "ok"
-	warned = "warning"
-	broken = "failed"
-)
-
-// finding is one line of the doctor.
-type finding struct {
-	About  string `json:"about"`
-	Result string `json:"result"`
-	Text   string `json:"text"`
-	// Do is what to do next, when it is not ok.
-	Do string `json:"do,omitempty"`
-}
-
-// examination gathers findings.
-type examination struct {
-	cfg    *config.Config
-	policy *policy.Policy
-	flags  doctorFlags
-	out    io.Writer // nil: said at the end
-	all    []finding
-
-	runs bool      // the daemon answers on this machine
-	live time.Time // until when the subscription lives that Graph made; zero when it made none
-
-	// What tests put in the way of the network.
-	dial  func(ctx context.Context, network, address string) (net.Conn, error)
-	roots *x509.CertPool // nil: this machine's
-}
-
-func (e *examination) say(about, result, text, do string) {
-	f := finding{about, result, printable(text), printable(do)}
-	e.all = append(e.all, f)
-	if e.out == nil {
-		return
-	}
-	fmt.Fprintf(e.out, "%-8s %-14s %s\n", f.Result, f.About, f.Text)
-	if f.Do != "" {
-		fmt.Fprintf(e.out, "%-8s %-14s   -> %s\n", "", "", f.Do)
-	}
-}
-
-func doctor(cmd *cobra.Command, f doctorFlags) error {
-	if f.failOn != broken && f.failOn != warned {
-		return usageError{fmt.Errorf("--fail-on takes %s or %s, not %q", broken, warned, f.failOn)}
+func runDoctor(cmd *cobra.Command, f doctorFlags) error {
+	if f.failOn != doctor.Failed && f.failOn != doctor.Warning {
+		return usageError{fmt.Errorf("--fail-on takes %s or %s, not %q", doctor.Failed, doctor.Warning, f.failOn)}
 	}
 	if f.user != "" && !graph.ValidID(f.user) {
 		return usageError{errors.New("--user takes an Entra object id")}
@@ -105,56 +56,29 @@ func doctor(cmd *cobra.Command, f doctorFlags) error {
 	if err != nil {
 		return err
 	}
-	e := &examination{cfg: cfg, policy: p, flags: f}
+	o := doctor.Options{Config: cfg, Policy: p, User: f.user, Handshake: f.handshake}
 	if !f.json {
-		e.out = cmd.OutOrStdout()
+		o.Found = func(found doctor.Finding) { fmt.Fprint(cmd.OutOrStdout(), found) }
 	}
-	e.everything(cmd.Context())
+	report := doctor.Run(cmd.Context(), o)
 	if f.json {
-		if err := printJSON(cmd.OutOrStdout(), e.all); err != nil {
+		if err := printJSON(cmd.OutOrStdout(), report); err != nil {
 			return err
 		}
 	}
 	if err := cmd.Context().Err(); err != nil {
 		return err
 	}
-	return e.verdict()
-}
-
-// everything looks at what is near first: what is wrong there explains what is
-// wrong farther away.
-func (e *examination) everything(ctx context.Context) {
-	e.say("configuration", fine, fmt.Sprintf("%s, policy: %s", counted(len(e.cfg.Queues), "queue"), e.policy.Summary()),
-		"")
-	for _, w := range e.cfg.Warnings {
-		e.say("configuration", warned, w.Message, w.Hint)
-	}
-	for _, look := range []func(context.Context){
-		e.policyFile, e.files, e.store, e.written, e.daemon, e.network, e.tenant, e.publicURL,
-	} {
-		if ctx.Err() != nil {
-			return
-		}
-		look(ctx)
-	}
+	return f.verdict(report)
 }
 
 // verdict is an error when something is as bad as --fail-on says, or worse.
-func (e *examination) verdict() error {
-	count := map[string]int{}
-	for _, f := range e.all {
-		count[f.Result]++
-	}
-	switch failed, warnings := count[broken], count[warned]; {
+func (f doctorFlags) verdict(r doctor.Report) error {
+	switch failed, warnings := r.Count(doctor.Failed), r.Count(doctor.Warning); {
 	case failed > 0:
-		return fmt.Errorf("%s failed", counted(failed, "check"))
-	case warnings > 0 && e.flags.failOn == warned:
-		return errors.New(counted(warnings, "warning"))
+		return fmt.Errorf("%s failed", terminal.Counted(failed, "check"))
+	case warnings > 0 && f.failOn == doctor.Warning:
+		return errors.New(terminal.Counted(warnings, "warning"))
 	}
 	return nil
-}
-
-func (e *examination) graphConfig() graph.Config {
-	c := e.cfg
-	return graph.Config{TenantID: c.TenantID, Cloud: c.Cloud, Endpoints: c.Endpoints, Auth: c.Auth}
 }

@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"pullprint/connector/config"
-	"pullprint/trigger/graph"
+	"pullprint/connector/doctor"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -251,13 +249,13 @@ func TestDoctor(t *testing.T) {
 			}
 			n.wants(out, c.want...)
 			for line := range strings.Lines(out) {
-				if bad := strings.HasPrefix(line, warned) || strings.HasPrefix(line, broken); bad &&
+				if bad := strings.HasPrefix(line, doctor.Warning) || strings.HasPrefix(line, doctor.Failed); bad &&
 					!strings.Contains(out[strings.Index(out, line)+len(line):], "-> ") {
 					t.Errorf("does not say what to do: %s", line)
 				}
 			}
 			asJSON, jerr := n.does(append([]string{"check", "--online", "--json"}, c.args...)...)
-			var list []finding
+			var list doctor.Report
 			if derr := json.Unmarshal([]byte(asJSON), &list); derr != nil || (jerr != nil) != c.fails || len(list) < 4 {
 				t.Errorf("%v %v\n%s", derr, jerr, asJSON)
 			}
@@ -296,43 +294,5 @@ func (n *tenant) write(name, text string) {
 	n.t.Helper()
 	if err := os.WriteFile(strings.TrimSuffix(n.config, "config.yaml")+name, []byte(text), 0o600); err != nil {
 		n.t.Fatal(err)
-	}
-}
-
-// The guide names every permission that the doctor asks for, and every code has a
-// hint.
-func TestEntraGuide(t *testing.T) {
-	src, err := os.ReadFile("../../deploy/docs/entra.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	guide := string(src)
-	n := newTenant(t)
-	n.write("badge-key", strings.Repeat("5a", 32))
-	n.edit("nats:", "policy: {file: policy.yaml}\nbadges: {key_file: badge-key, entra_attribute: employeeId}\nnats:")
-	n.write("policy.yaml", "rules: [{name: a, at: arrival, when: '\"a\" in user.groups && job.pages > 1', verdict: abort, reason: a.b, "+
-		"text: {en: No.}, remedy: Ask.}]\n")
-	cfg, err := config.Load(n.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := loadPolicy(cfg.Policy.File)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &examination{cfg: cfg, policy: p}
-	rights := e.needed()
-	if len(rights) < 8 {
-		t.Fatalf("only %d rights", len(rights))
-	}
-	for _, r := range rights {
-		if !slices.ContainsFunc(r.names, func(name string) bool { return strings.Contains(guide, "| `"+name+"` |") }) {
-			t.Errorf("the guide has none of %v, for %s", r.names, r.why)
-		}
-	}
-	for _, r := range slices.Concat(graph.TriggerRights, graph.ReportRights, graph.PrintRights) {
-		if !strings.Contains(guide, "| `"+r+"` |") {
-			t.Errorf("the guide lacks %s", r)
-		}
 	}
 }

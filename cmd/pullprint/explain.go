@@ -12,6 +12,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/held"
+	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/policy/strictyaml"
 )
@@ -134,13 +135,13 @@ func printExplanation(w io.Writer, path string, p *policy.Policy, d *held.Decisi
 	}
 	fmt.Fprintf(w, "\n\n%s\n", outcomeOf(string(v.Verdict), v.Reason, v.Rule))
 	if v.Reason != "" {
-		fmt.Fprintf(w, "  %s\n", printable(v.Sentence()))
+		fmt.Fprintf(w, "  %s\n", terminal.Printable(v.Sentence()))
 	}
 	for _, u := range v.Unknown {
 		fmt.Fprintf(w, "  the %s could not be told: %s\n", u.Dependency, u.Mode)
 	}
 	if v.Err != "" {
-		fmt.Fprintf(w, "  %s\n", printable(v.Err))
+		fmt.Fprintf(w, "  %s\n", terminal.Printable(v.Err))
 	}
 	if v.SetBy != "" {
 		fmt.Fprintf(w, "  set %s by %s\n", v.Set, v.SetBy)
@@ -175,9 +176,9 @@ func printTried(w io.Writer, path string, t policy.Tried) {
 		mark = "*"
 	}
 	fmt.Fprintf(w, "%s %s:%d  %s: %s\n", mark, path, t.Line, t.Rule, t.Result)
-	fmt.Fprintf(w, "      %s\n", printable(strings.Join(strings.Fields(t.When), " ")))
+	fmt.Fprintf(w, "      %s\n", terminal.Printable(strings.Join(strings.Fields(t.When), " ")))
 	for _, v := range t.Values {
-		fmt.Fprintf(w, "        %s = %s\n", printable(v.Expression), printable(v.Value))
+		fmt.Fprintf(w, "        %s = %s\n", terminal.Printable(v.Expression), terminal.Printable(v.Value))
 	}
 }
 
@@ -283,9 +284,9 @@ func readDecisions(cmd *cobra.Command, path string, fn func(*held.Decision)) err
 }
 
 func printReplay(w io.Writer, path string, p *policy.Policy, r *connector.Replayed, most int) error {
-	fmt.Fprintf(w, "%s replayed by %s, hash %s: %d the same\n", counted(r.Decisions, "decision"), path, p.Hash(), r.Same)
+	fmt.Fprintf(w, "%s replayed by %s, hash %s: %d the same\n", terminal.Counted(r.Decisions, "decision"), path, p.Hash(), r.Same)
 	if r.Skipped > 0 {
-		fmt.Fprintf(w, "%s that no policy makes left out\n", counted(r.Skipped, "decision"))
+		fmt.Fprintf(w, "%s that no policy makes left out\n", terminal.Counted(r.Skipped, "decision"))
 	}
 	t := newTable(w)
 	for _, part := range []struct {

@@ -7,8 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
+
+	"pullprint/connector/terminal"
 )
 
 // openNamed opens a file that a person named, to be read; what is what it should hold, as
@@ -49,7 +50,7 @@ func unreadable(what, path string, err error) error {
 			next = fmt.Sprintf("the folder %s is missing, too: check the name", dir)
 		}
 	case errors.Is(err, fs.ErrPermission):
-		next = fmt.Sprintf("%s may not read it: run this as its owner or as root", me())
+		next = fmt.Sprintf("%s may not read it: run this as its owner or as root", terminal.User())
 	case errors.Is(err, syscall.EISDIR):
 		next = "name the file in it"
 	}
@@ -65,7 +66,7 @@ func unwritable(what, path string, err error) error {
 			next = fmt.Sprintf("make the folder %s first, or name a file elsewhere", dir)
 		}
 	case errors.Is(err, fs.ErrPermission):
-		next = fmt.Sprintf("%s may not write in %s: run this as somebody who may, or name a file elsewhere", me(),
+		next = fmt.Sprintf("%s may not write in %s: run this as somebody who may, or name a file elsewhere", terminal.User(),
 			filepath.Dir(path))
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		next = "make room, or name a file on another disk"
@@ -88,6 +89,3 @@ func causeOf(err error) error {
 	}
 	return err
 }
-
-// me is who runs this, as messages say it.
-func me() string { return strings.TrimPrefix(operator(), "local ") }

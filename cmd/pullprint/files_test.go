@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"pullprint/connector/terminal"
 )
 
 // A file that a person names and that can't be read is told of with its name, the cause,
@@ -64,9 +66,9 @@ func TestFileAdvice(t *testing.T) {
 		err  error
 		want string
 	}{
-		{unreadable("the token", path, at(syscall.EACCES)), fmt.Sprintf("%s may not read it: run this as", me())},
+		{unreadable("the token", path, at(syscall.EACCES)), fmt.Sprintf("%s may not read it: run this as", terminal.User())},
 		{unreadable("the token", path, at(syscall.EIO)), "check the file and its disk"},
-		{unwritable("the backup", path, at(syscall.EACCES)), fmt.Sprintf("%s may not write in %s", me(), filepath.Dir(path))},
+		{unwritable("the backup", path, at(syscall.EACCES)), fmt.Sprintf("%s may not write in %s", terminal.User(), filepath.Dir(path))},
 		{unwritable("the backup", path, at(syscall.ENOSPC)), "make room"},
 	} {
 		if n := strings.Count(c.err.Error(), path); !strings.Contains(c.err.Error(), c.want) || n != 1 {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/terminal"
+
 	"github.com/spf13/cobra"
 )
 
@@ -144,10 +146,10 @@ func askOnce(ctx context.Context, client *http.Client, target string) (string, e
 	}
 	var text strings.Builder
 	for line := range strings.Lines(string(body)) {
-		fmt.Fprintln(&text, printable(strings.TrimRight(line, "\r\n")))
+		fmt.Fprintln(&text, terminal.Printable(strings.TrimRight(line, "\r\n")))
 	}
 	if res.StatusCode != http.StatusOK {
-		return text.String(), fmt.Errorf("%s answers %s", target, printable(res.Status))
+		return text.String(), fmt.Errorf("%s answers %s", target, terminal.Printable(res.Status))
 	}
 	return text.String(), nil
 }

@@ -15,6 +15,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/held"
+	"pullprint/connector/terminal"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
 )
@@ -249,9 +250,9 @@ func jobsTrace(f *apiFlags) *cobra.Command {
 		}
 		w := cmd.OutOrStdout()
 		for _, e := range d.Trace {
-			fmt.Fprintf(w, "%s  %s\n", e.At.Local().Format("2006-01-02 15:04:05.000"), printable(tell(&e)))
+			fmt.Fprintf(w, "%s  %s\n", e.At.Local().Format("2006-01-02 15:04:05.000"), terminal.Printable(tell(&e)))
 			if e.Text != "" {
-				fmt.Fprintf(w, "%25s%s %s\n", "", printable(e.Text), printable(e.Remedy))
+				fmt.Fprintf(w, "%25s%s %s\n", "", terminal.Printable(e.Text), terminal.Printable(e.Remedy))
 			}
 		}
 		if !d.Complete {
@@ -343,7 +344,7 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 // printOutcome says what became of jobs; when none was released, that is an error.
 func printOutcome(w io.Writer, out *connector.Outcome) error {
 	for _, r := range out.Released {
-		fmt.Fprintf(w, "released  %s/%s to printer %s\n", printable(r.Queue), printable(r.Job), printable(r.Destination))
+		fmt.Fprintf(w, "released  %s/%s to printer %s\n", terminal.Printable(r.Queue), terminal.Printable(r.Job), terminal.Printable(r.Destination))
 	}
 	type line struct {
 		word string
@@ -360,8 +361,8 @@ func printOutcome(w io.Writer, out *connector.Outcome) error {
 		return cmp.Or(cmp.Compare(len(a.Job), len(b.Job)), cmp.Compare(a.Job, b.Job), cmp.Compare(a.Queue, b.Queue))
 	})
 	for _, r := range rest {
-		fmt.Fprintf(w, "%-8s  %s/%s: %s\n          %s %s\n", r.word, printable(r.Queue), printable(r.Job), r.Reason.Code,
-			printable(r.Reason.Text), printable(r.Reason.Remedy))
+		fmt.Fprintf(w, "%-8s  %s/%s: %s\n          %s %s\n", r.word, terminal.Printable(r.Queue), terminal.Printable(r.Job), r.Reason.Code,
+			terminal.Printable(r.Reason.Text), terminal.Printable(r.Reason.Remedy))
 	}
 	if len(out.Released) == 0 {
 		return errors.New("nothing was released")
@@ -380,8 +381,8 @@ func jobsCancel(f *apiFlags) *cobra.Command {
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "aborted  %s/%s: %s\n         %s %s\n", printable(out.Queue), printable(out.Job),
-				out.Reason.Code, printable(out.Reason.Text), printable(out.Reason.Remedy))
+			fmt.Fprintf(cmd.OutOrStdout(), "aborted  %s/%s: %s\n         %s %s\n", terminal.Printable(out.Queue), terminal.Printable(out.Job),
+				out.Reason.Code, terminal.Printable(out.Reason.Text), terminal.Printable(out.Reason.Remedy))
 			return nil
 		})
 	cmd.Flags().StringVar(&reason, "reason", "", "`WORDS` for the owner")

@@ -21,6 +21,7 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/bus"
 	"pullprint/connector/daemon"
+	"pullprint/connector/doctor"
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/badge"
@@ -35,7 +36,7 @@ var printed = map[string][]any{
 	"badgeImport":          {admin.Imported{}},
 	"badgeCode":            {admin.CodeIssued{}},
 	"check":                {checked{}},
-	"doctor":               {[]finding{}},
+	"runDoctor":            {doctor.Report{}},
 	"policyExplainCommand": {policy.Explanation{}},
 	"policyReplayCommand":  {connector.Replayed{}},
 	"policyTestCommand":    {policy.Report{}},

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector"
+	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 )
@@ -149,7 +150,7 @@ func (c *counting) run(cmd *cobra.Command, args []string, job *policy.Job, p *po
 		return err
 	}
 	if unread > 0 {
-		return fmt.Errorf("%s could not be read", counted(unread, "file"))
+		return fmt.Errorf("%s could not be read", terminal.Counted(unread, "file"))
 	}
 	return nil
 }

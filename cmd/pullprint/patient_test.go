@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -245,4 +247,11 @@ func oldNATS(t *testing.T) string {
 		}
 	}()
 	return ln.Addr().String()
+}
+
+// nowhere stores nothing.
+type nowhere struct{}
+
+func (nowhere) PublishTask(context.Context, string, string, []byte) (bool, error) {
+	return false, errors.New("nothing is stored here")
 }

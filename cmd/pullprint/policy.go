@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pullprint/connector/terminal"
 	"pullprint/policy"
 )
 
@@ -65,7 +66,7 @@ daemon keeps the old policy when one fails. Exits with 1 when a test fails.`,
 				printReport(w, r, verbose)
 			}
 			if n := r.Failed(); err == nil && n > 0 {
-				return fmt.Errorf("%s of %d failed", counted(n, "test"), len(r.Results))
+				return fmt.Errorf("%s of %d failed", terminal.Counted(n, "test"), len(r.Results))
 			}
 			return err
 		},
@@ -80,16 +81,16 @@ func printReport(w io.Writer, r *policy.Report, verbose bool) {
 	for _, t := range r.Results {
 		switch {
 		case t.Failure != "":
-			fmt.Fprintf(w, "FAIL  %s:%d: %s: %s\n", r.File, t.Line, printable(t.Name), printable(t.Failure))
+			fmt.Fprintf(w, "FAIL  %s:%d: %s: %s\n", r.File, t.Line, terminal.Printable(t.Name), terminal.Printable(t.Failure))
 		case verbose:
-			fmt.Fprintf(w, "ok    %s:%d: %s\n", r.File, t.Line, printable(t.Name))
+			fmt.Fprintf(w, "ok    %s:%d: %s\n", r.File, t.Line, terminal.Printable(t.Name))
 		}
 	}
 	for _, u := range r.Uncovered {
 		fmt.Fprintf(w, "      %s:%d: no test is about rule %s\n", r.File, u.Line, u.Rule)
 	}
-	fmt.Fprintf(w, "%s: %s, %d failed, %s without a test, hash %s\n", r.File, counted(len(r.Results), "test"), r.Failed(),
-		counted(len(r.Uncovered), "rule"), r.Hash)
+	fmt.Fprintf(w, "%s: %s, %d failed, %s without a test, hash %s\n", r.File, terminal.Counted(len(r.Results), "test"), r.Failed(),
+		terminal.Counted(len(r.Uncovered), "rule"), r.Hash)
 }
 
 // junitSuite is the form that CI systems read.

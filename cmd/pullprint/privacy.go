@@ -88,7 +88,7 @@ of exported ledgers and of what has been copied elsewhere.`,
 				return err
 			}
 			if !yes {
-				if !terminal(cmd) {
+				if !isTerminal(cmd) {
 					return usageError{
 						errors.New("there is no terminal to ask at; look at `pullprint privacy export USER`, and give --yes"),
 					}

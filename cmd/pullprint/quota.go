@@ -12,6 +12,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/held"
+	"pullprint/connector/terminal"
 	"pullprint/policy/quota"
 	"pullprint/policy/strictyaml"
 )
@@ -96,7 +97,7 @@ func (f *apiFlags) printStanding(w io.Writer, s *connector.Standing, nobodys str
 		return err
 	}
 	for _, r := range s.Stored.Reservations {
-		fmt.Fprintf(w, "reserved  %s for job %s since %s\n", r.Amount, printable(jobName(s.Queues, r.Job)),
+		fmt.Fprintf(w, "reserved  %s for job %s since %s\n", r.Amount, terminal.Printable(jobName(s.Queues, r.Job)),
 			r.At.Local().Format("Mon 02 Jan 15:04:05"))
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
+	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/register"
@@ -194,14 +195,14 @@ func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc 
 			return admin, nil
 		case errors.Is(err, auth.ErrNotStored):
 		case errors.As(err, &refused) && refused.Permanent():
-			fmt.Fprintln(cmd.ErrOrStderr(), "The kept sign-in is of no use:", printable(err.Error()))
+			fmt.Fprintln(cmd.ErrOrStderr(), "The kept sign-in is of no use:", terminal.Printable(err.Error()))
 		default:
 			return nil, err
 		}
 	}
 	admin, err := graph.SignInPerson(cmd.Context(), gc, o, rights, func(p auth.Prompt) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as a Printer Administrator: open %s and enter the code %s (until %s)\n",
-			printable(p.URL), printable(p.Code), p.Expires.Local().Format("15:04"))
+			terminal.Printable(p.URL), terminal.Printable(p.Code), p.Expires.Local().Format("15:04"))
 	})
 	if err != nil || !r.keep {
 		return admin, err
@@ -218,7 +219,7 @@ func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*r
 	do func(context.Context, *register.Plan, func(register.Step)) error,
 ) error {
 	out := cmd.OutOrStdout()
-	if !r.yes && !terminal(cmd) {
+	if !r.yes && !isTerminal(cmd) {
 		return usageError{errors.New("there is no terminal to ask at; look at `pullprint register plan`, and give --yes")}
 	}
 	if err := r.open(cmd); err != nil {
@@ -237,10 +238,10 @@ func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*r
 		}
 		err := do(cmd.Context(), p, func(s register.Step) {
 			if s.Err != nil {
-				fmt.Fprintf(out, "failed  %s: %v\n", printable(s.Name), s.Err)
+				fmt.Fprintf(out, "failed  %s: %v\n", terminal.Printable(s.Name), s.Err)
 				return
 			}
-			fmt.Fprintf(out, "done    %s: %s\n", printable(s.Name), printable(s.Done))
+			fmt.Fprintf(out, "done    %s: %s\n", terminal.Printable(s.Name), terminal.Printable(s.Done))
 		})
 		if err != nil {
 			return fmt.Errorf("%w; what was done stays done: run it again", words(err))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pullprint/connector"
+	"pullprint/connector/doctor"
+	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/register"
@@ -22,20 +24,20 @@ func (r *registration) conclusion(ctx context.Context, out io.Writer, p *registe
 		if what != "remove" {
 			r.remind(out, p)
 		}
-		return fmt.Errorf("%s not as it should be: mend what stands above, and run this again", counted(len(open), "queue"))
+		return fmt.Errorf("%s not as it should be: mend what stands above, and run this again", terminal.Counted(len(open), "queue"))
 	case what == "remove":
 		fmt.Fprintln(out, "Nothing of pullprint is left on these queues.")
 		if r.kept.Configured() {
 			return r.kept.Forget()
 		}
 	default:
-		if name := printable(p.Definition.DisplayName); len(p.Steps) == 1 {
+		if name := terminal.Printable(p.Definition.DisplayName); len(p.Steps) == 1 {
 			fmt.Fprintf(out, "The queue now starts %s's tasks.\n", name)
 		} else {
-			fmt.Fprintf(out, "All %s start tasks of %q.\n", counted(len(p.Steps), "queue"), name)
+			fmt.Fprintf(out, "All %s start tasks of %q.\n", terminal.Counted(len(p.Steps), "queue"), name)
 		}
 		r.remind(out, p)
-		if (&examination{cfg: r.cfg}).answers(ctx) {
+		if doctor.DaemonRuns(ctx, r.cfg) {
 			fmt.Fprintln(out, "The daemon is running. Restart it if the configuration has changed since it was started.")
 		} else {
 			fmt.Fprintln(out, "Now start the daemon: pullprint run")
@@ -53,15 +55,15 @@ func (r *registration) remind(out io.Writer, p *register.Plan) {
 			continue
 		}
 		if v.ID == "" {
-			fmt.Fprintf(out, "Write into the configuration, at the queue %s:  printer_id: %s\n", printable(v.Name), v.PrinterID)
+			fmt.Fprintf(out, "Write into the configuration, at the queue %s:  printer_id: %s\n", terminal.Printable(v.Name), v.PrinterID)
 		}
 		if v.ShareID != "" && len(v.ShareWith) == 0 {
 			fmt.Fprintf(out, "Nobody may print to %s unless somebody was let in the Universal Print portal; or name groups "+
-				"in queues[].share_with, and run this again.\n", printable(v.Name))
+				"in queues[].share_with, and run this again.\n", terminal.Printable(v.Name))
 		}
 		for _, id := range v.Duplicates {
 			fmt.Fprintf(out, "%s was made twice, by a run that was interrupted: delete the printer %s in the Universal Print "+
-				"portal.\n", printable(v.Name), printable(id))
+				"portal.\n", terminal.Printable(v.Name), terminal.Printable(id))
 		}
 	}
 }
@@ -93,9 +95,9 @@ func (r *registration) show(w io.Writer, p *register.Plan) error {
 		return printJSON(w, shownPlan{p.Definition.ID, steps, shownPrinters(p), r.loads})
 	}
 	if p.Definition.ID == "" {
-		fmt.Fprintf(w, "task definition %q: not there, it would be created\n", printable(r.planner.Definition))
+		fmt.Fprintf(w, "task definition %q: not there, it would be created\n", terminal.Printable(r.planner.Definition))
 	} else {
-		fmt.Fprintf(w, "task definition %q: %s\n", printable(p.Definition.DisplayName), p.Definition.ID)
+		fmt.Fprintf(w, "task definition %q: %s\n", terminal.Printable(p.Definition.DisplayName), p.Definition.ID)
 	}
 	t := newTable(w, "QUEUE", "PRINTER", "TRIGGER", "ACTION")
 	for _, s := range p.Steps {
@@ -227,11 +229,11 @@ type weighed struct {
 func (l weighed) show(w io.Writer) {
 	switch {
 	case l.Error != "":
-		fmt.Fprintf(w, "%s: how busy it is could not be read: %s\n", printable(l.Queue), printable(l.Error))
+		fmt.Fprintf(w, "%s: how busy it is could not be read: %s\n", terminal.Printable(l.Queue), terminal.Printable(l.Error))
 	case l.Split != "":
 		fmt.Fprintf(w, "%s: %s, and at the limit Universal Print refuses jobs: add a second queue (as {name: %s 2, mode: "+
 			"..., create: true}) and share each with a part of the people\n",
-			printable(l.Queue), l.Split, printable(l.Queue))
+			terminal.Printable(l.Queue), l.Split, terminal.Printable(l.Queue))
 	}
 }
 

@@ -28,7 +28,7 @@ func interruptedIn(err, cause error) error {
 // stdin is standard input as verbs read it: a read ends when a signal ends the
 // verb. A terminal is told what is expected. It is the only way to standard input.
 func stdin(cmd *cobra.Command, expected string) io.Reader {
-	if terminal(cmd) && expected != "" {
+	if isTerminal(cmd) && expected != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), expected)
 	}
 	return &interruptible{ctx: cmd.Context(), from: cmd.InOrStdin()}
@@ -72,8 +72,8 @@ func (r *interruptible) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// terminal reports whether somebody sits at standard input.
-func terminal(cmd *cobra.Command) bool {
+// isTerminal reports whether somebody sits at standard input.
+func isTerminal(cmd *cobra.Command) bool {
 	f, ok := cmd.InOrStdin().(*os.File)
 	if !ok {
 		return false

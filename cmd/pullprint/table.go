@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+
+	"pullprint/connector/terminal"
 )
 
 // table prints rows for people, with their columns aligned and two spaces between them.
@@ -24,7 +26,7 @@ func (t table) row(cells ...any) {
 		if i > 0 {
 			fmt.Fprint(t, "\t")
 		}
-		fmt.Fprint(t, printable(fmt.Sprint(c)))
+		fmt.Fprint(t, terminal.Printable(fmt.Sprint(c)))
 	}
 	fmt.Fprintln(t)
 }

@@ -14,6 +14,12 @@ import (
 	"testing"
 )
 
+// spoken are the files whose texts the program can say, by their folders.
+var spoken = []string{"cmd/pullprint", "connector", "policy", "trigger"}
+
+// unspoken are those that tell made-up people's stories, or are for tests.
+var unspoken = regexp.MustCompile(`_test\.go$|/(?:graphtest|bustest|quotatest|testdata)/|cmd/pullprint/(?:demo|presenter|simulator)\.go$`)
+
 // told is what the sources say to people: subjects of the doctor, events of the log
 // by their levels, and fields and loggers of log lines.
 type told struct {

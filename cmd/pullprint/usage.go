@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/daemon"
 	"pullprint/connector/held"
+	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 )
@@ -103,8 +104,8 @@ func reader(cmd *cobra.Command) (*graph.Client, error) {
 	o := graph.Options{UserAgent: "pullprint/" + daemon.ReadBuild().Version}
 	person, err := graph.SignInPerson(cmd.Context(), gc, o, graph.ReportRights, func(p auth.Prompt) {
 		fmt.Fprintf(cmd.ErrOrStderr(),
-			"Sign in as somebody who may read reports: open %s and enter the code %s (until %s)\n", printable(p.URL),
-			printable(p.Code), p.Expires.Local().Format("15:04"))
+			"Sign in as somebody who may read reports: open %s and enter the code %s (until %s)\n", terminal.Printable(p.URL),
+			terminal.Printable(p.Code), p.Expires.Local().Format("15:04"))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sign in: %w", err)
@@ -124,5 +125,5 @@ func jobsWord(n int) string {
 	if n == 0 {
 		return ""
 	}
-	return counted(n, "job")
+	return terminal.Counted(n, "job")
 }

@@ -56,7 +56,8 @@ var importHomes = []importHome{
 	},
 	{"OAuth", []string{"golang.org/x/oauth2"}, []string{"trigger/graph/auth"}},
 	{"systemd", []string{"github.com/coreos/go-systemd"}, []string{"cmd"}},
-	{"the whole daemon", []string{modulePath + "/connector/daemon"}, []string{"connector/daemon", "cmd", "deploy"}},
+	{"the whole daemon", []string{modulePath + "/connector/daemon"}, []string{"connector/daemon", "connector/doctor", "cmd", "deploy"}},
+	{"the doctor", []string{modulePath + "/connector/doctor"}, []string{"connector/doctor", "cmd"}},
 }
 
 // testOnly are imported by tests and by the helpers of tests alone.
@@ -319,7 +320,9 @@ func TestImportRulesRefuse(t *testing.T) {
 		{"cmd/pullprint/run.go", "github.com/coreos/go-systemd/v22/daemon", ""},
 		{"connector/daemon/host.go", "github.com/coreos/go-systemd/v22/daemon", "systemd has its home in cmd"},
 		{"connector/daemon/run_test.go", modulePath + "/connector/daemon", ""},
-		{"connector/admin/api.go", modulePath + "/connector/daemon", "the whole daemon has its home in connector/daemon, cmd, deploy"},
+		{"connector/admin/api.go", modulePath + "/connector/daemon", "the whole daemon has its home in connector/daemon, connector/doctor, cmd, deploy"},
+		{"connector/doctor/daemon.go", modulePath + "/connector/daemon", ""},
+		{"connector/daemon/run.go", modulePath + "/connector/doctor", "the doctor has its home in connector/doctor, cmd"},
 		{"connector/worker.go", "testing", "only tests may"},
 		{"connector/worker.go", modulePath + "/connector/bus/bustest", "only tests may"},
 		{"connector/worker_test.go", modulePath + "/connector/bus/bustest", ""},

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"cmp"
@@ -17,6 +17,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/daemon"
+	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
@@ -33,14 +34,14 @@ func (e *examination) tenant(ctx context.Context) {
 		err = c.SignIn(ctx)
 	}
 	if err != nil {
-		e.say("sign-in", broken, err.Error(), "mend that first: what needs a token was not looked at")
+		e.say("sign-in", Failed, err.Error(), "mend that first: what needs a token was not looked at")
 		return
 	}
-	how := "by " + strings.Join(e.cfg.Auth.Kinds(), "")
-	if e.cfg.Auth.ClientSecretFile != "" {
+	how := "by " + strings.Join(e.Config.Auth.Kinds(), "")
+	if e.Config.Auth.ClientSecretFile != "" {
 		how += "; only Entra knows when it ends: Certificates & secrets of the app registration"
 	}
-	e.say("sign-in", fine, how, "")
+	e.say("sign-in", OK, how, "")
 	e.rights(ctx, c)
 	definition := e.definition(ctx, c)
 	if definition != "" {
@@ -55,21 +56,21 @@ func (e *examination) tenant(ctx context.Context) {
 func (e *examination) definition(ctx context.Context, c *graph.Client) string {
 	all, err := c.Definitions(ctx)
 	if err != nil {
-		e.say("definition", broken, err.Error(), permissionAdvice(err))
+		e.say("definition", Failed, err.Error(), permissionAdvice(err))
 		return ""
 	}
 	i := slices.IndexFunc(all, func(d graph.Definition) bool {
-		return d.DisplayName == e.cfg.Trigger.Definition && strings.EqualFold(d.AppID, e.cfg.Auth.ClientID)
+		return d.DisplayName == e.Config.Trigger.Definition && strings.EqualFold(d.AppID, e.Config.Auth.ClientID)
 	})
 	if i < 0 {
-		result, do := warned, "the daemon makes it, and `pullprint register apply` puts its trigger on the queues"
+		result, do := Warning, "the daemon makes it, and `pullprint register apply` puts its trigger on the queues"
 		if e.runs {
-			result, do = broken, "the daemon runs and has not made it: its log says why (logger registrar)"
+			result, do = Failed, "the daemon runs and has not made it: its log says why (logger registrar)"
 		}
-		e.say("definition", result, fmt.Sprintf("there is no task definition %q yet", e.cfg.Trigger.Definition), do)
+		e.say("definition", result, fmt.Sprintf("there is no task definition %q yet", e.Config.Trigger.Definition), do)
 		return ""
 	}
-	e.say("definition", fine, all[i].ID, "")
+	e.say("definition", OK, all[i].ID, "")
 	return all[i].ID
 }
 
@@ -88,34 +89,34 @@ func permissionAdvice(err error) string {
 // subscription looks whether Graph has one to us: it made it only after
 // webhook.public_url gave its question back.
 func (e *examination) subscription(ctx context.Context, c *graph.Client, definition string) {
-	if e.flags.handshake {
+	if e.Handshake {
 		e.shake(ctx, c, definition)
 	}
 	subs, err := c.Subscriptions(ctx)
 	if err != nil {
-		e.say("subscription", broken, err.Error(), permissionAdvice(err))
+		e.say("subscription", Failed, err.Error(), permissionAdvice(err))
 		return
 	}
 	var last time.Time
 	elsewhere := false
 	for _, s := range subs {
 		switch ours := strings.EqualFold(strings.Trim(s.Resource, "/"), graph.TasksResource(definition)); {
-		case ours && s.NotificationURL != strings.TrimRight(e.cfg.Webhook.PublicURL, "/")+trigger.NotificationPath:
+		case ours && s.NotificationURL != strings.TrimRight(e.Config.Webhook.PublicURL, "/")+trigger.NotificationPath:
 			elsewhere = true
 		case ours && s.Expires.After(last):
 			last = s.Expires
 		}
 	}
-	result, do := warned, "start the daemon: it makes one; --handshake tries whether Graph reaches "+
-		e.cfg.Webhook.PublicURL
+	result, do := Warning, "start the daemon: it makes one; --handshake tries whether Graph reaches "+
+		e.Config.Webhook.PublicURL
 	if e.runs {
-		result, do = broken, "the daemon runs and gets none: Graph does not reach "+e.cfg.Webhook.PublicURL+
+		result, do = Failed, "the daemon runs and gets none: Graph does not reach "+e.Config.Webhook.PublicURL+
 			" from the internet, or its log says why (logger registrar). Jobs are found by the sweep alone, within 2 minutes"
 	}
 	switch {
 	case last.After(time.Now()):
 		e.live = last
-		e.say("subscription", fine, "until "+last.UTC().Format(time.RFC3339)+": Graph has reached webhook.public_url", "")
+		e.say("subscription", OK, "until "+last.UTC().Format(time.RFC3339)+": Graph has reached webhook.public_url", "")
 	case elsewhere:
 		e.say("subscription", result, "there is one to another URL than webhook.public_url", "the daemon deletes it and "+
 			"makes its own, as there can be only one; while another installation with this app runs, they take it from each "+
@@ -137,11 +138,11 @@ const handshakeLife = 45 * time.Minute
 func (e *examination) shake(ctx context.Context, c *graph.Client, definition string) {
 	stop, err := e.standIn(ctx)
 	if err != nil {
-		e.say("handshake", broken, "webhook.listen: "+plainly(err), portAdvice(err))
+		e.say("handshake", Failed, "webhook.listen: "+plainly(err), portAdvice(err))
 		return
 	}
 	defer stop()
-	base := strings.TrimRight(e.cfg.Webhook.PublicURL, "/")
+	base := strings.TrimRight(e.Config.Webhook.PublicURL, "/")
 	s, err := c.CreateSubscription(ctx, graph.NewSubscription{
 		Resource: graph.TasksResource(definition), NotificationURL: base + trigger.NotificationPath,
 		LifecycleNotificationURL: base + trigger.LifecyclePath, ClientState: "doctor", Expires: time.Now().Add(handshakeLife),
@@ -149,30 +150,30 @@ func (e *examination) shake(ctx context.Context, c *graph.Client, definition str
 	var ge *graph.Error
 	switch {
 	case errors.As(err, &ge) && ge.Status == http.StatusBadRequest:
-		e.say("handshake", broken, "Graph does not get its question back from "+e.cfg.Webhook.PublicURL+": "+err.Error(),
+		e.say("handshake", Failed, "Graph does not get its question back from "+e.Config.Webhook.PublicURL+": "+err.Error(),
 			"let https from the internet through to webhook.listen: POST "+trigger.NotificationPath+" and "+
 				trigger.LifecyclePath+", within 10 s")
 		return
 	case errors.As(err, &ge) && ge.Status == http.StatusConflict:
-		e.say("handshake", warned, "not tried: there is a subscription already, and Graph allows one",
+		e.say("handshake", Warning, "not tried: there is a subscription already, and Graph allows one",
 			"the line subscription says where it posts to; to try anyway, stop the daemon, delete that subscription and run "+
 				"this again")
 		return
 	case err != nil:
-		e.say("handshake", broken, err.Error(), permissionAdvice(err))
+		e.say("handshake", Failed, err.Error(), permissionAdvice(err))
 		return
 	}
 	if err := c.DeleteSubscription(context.WithoutCancel(ctx), s.ID); err != nil {
-		e.say("handshake", warned, "Graph reached webhook.public_url; the subscription of the try is left: "+err.Error(),
+		e.say("handshake", Warning, "Graph reached webhook.public_url; the subscription of the try is left: "+err.Error(),
 			"it ends by itself within the hour, and the daemon deletes it before")
 		return
 	}
-	e.say("handshake", fine, "Graph reached webhook.public_url just now", "")
+	e.say("handshake", OK, "Graph reached webhook.public_url just now", "")
 }
 
 // standIn listens for a daemon that does not run.
 func (e *examination) standIn(ctx context.Context) (stop func(), err error) {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", e.cfg.Webhook.Listen)
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", e.Config.Webhook.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return func() {}, nil // the daemon, most likely; it answers the same
 	}
@@ -180,10 +181,10 @@ func (e *examination) standIn(ctx context.Context) (stop func(), err error) {
 		return nil, err
 	}
 	h := webhook.New(webhook.Options{
-		PublicURL: e.cfg.Webhook.PublicURL, Store: nowhere{},
-		Verifier: trigger.NewVerifier(trigger.VerifierOptions{TenantID: e.cfg.TenantID}),
+		PublicURL: e.Config.Webhook.PublicURL, Store: nowhere{},
+		Verifier: trigger.NewVerifier(trigger.VerifierOptions{TenantID: e.Config.TenantID}),
 	})
-	server, err := webhook.NewServer(e.cfg.Webhook, h, zap.NewNop())
+	server, err := webhook.NewServer(e.Config.Webhook, h, zap.NewNop())
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
@@ -206,33 +207,33 @@ func (nowhere) PublishTask(context.Context, string, string, []byte) (bool, error
 // triggers looks at them if somebody's sign-in is kept: no app may.
 func (e *examination) triggers(ctx context.Context, o graph.Options, definition string) {
 	const byHand = "look with `pullprint register plan`, which signs a Printer Administrator in"
-	keep := e.cfg.Administrator
+	keep := e.Config.Administrator
 	if !keep.Configured() {
-		e.say("triggers", warned, "not looked at: only a person may read them",
+		e.say("triggers", Warning, "not looked at: only a person may read them",
 			byHand+"; with administrator.sign_in_file the daemon and doctor look themselves")
 		return
 	}
-	admin, err := graph.ResumePerson(ctx, e.graphConfig(), o, daemon.AdministratorRights(e.cfg), keep)
+	admin, err := graph.ResumePerson(ctx, e.graphConfig(), o, daemon.AdministratorRights(e.Config), keep)
 	switch {
 	case errors.Is(err, auth.ErrNotStored):
-		e.say("triggers", warned, "not looked at: nobody's sign-in is kept yet", "keep one: `pullprint register plan --keep`")
+		e.say("triggers", Warning, "not looked at: nobody's sign-in is kept yet", "keep one: `pullprint register plan --keep`")
 		return
 	case err != nil:
-		e.say("triggers", broken, err.Error(), "sign in again: `pullprint register plan --keep`")
+		e.say("triggers", Failed, err.Error(), "sign in again: `pullprint register plan --keep`")
 		return
 	}
 	for _, q := range e.made() {
-		state, holder, err := register.CheckTrigger(ctx, admin, q.PrinterID, definition, e.cfg.Auth.ClientID)
+		state, holder, err := register.CheckTrigger(ctx, admin, q.PrinterID, definition, e.Config.Auth.ClientID)
 		switch {
 		case err != nil:
-			e.say("triggers", broken, q.Name+": "+err.Error(), byHand)
+			e.say("triggers", Failed, q.Name+": "+err.Error(), byHand)
 		case state == register.TriggerOurs:
-			e.say("triggers", fine, q.Name+": ours", "")
+			e.say("triggers", OK, q.Name+": ours", "")
 		case state == register.TriggerForeign:
-			e.say("triggers", broken, q.Name+": it has the trigger of another app, "+holder,
+			e.say("triggers", Failed, q.Name+": it has the trigger of another app, "+holder,
 				"agree with whoever runs that app; `pullprint register apply --replace` takes its place")
 		default:
-			e.say("triggers", broken, q.Name+": "+state+", so no job of it is heard of",
+			e.say("triggers", Failed, q.Name+": "+state+", so no job of it is heard of",
 				"`pullprint register apply` puts ours on")
 		}
 	}
@@ -240,7 +241,7 @@ func (e *examination) triggers(ctx context.Context, o graph.Options, definition 
 
 // made are the queues that have a printer: others are still to be made.
 func (e *examination) made() []connector.Queue {
-	return slices.DeleteFunc(slices.Clone(e.cfg.Queues), func(q connector.Queue) bool { return q.PrinterID == "" })
+	return slices.DeleteFunc(slices.Clone(e.Config.Queues), func(q connector.Queue) bool { return q.PrinterID == "" })
 }
 
 func (e *examination) printers(ctx context.Context, c *graph.Client) {
@@ -249,15 +250,15 @@ func (e *examination) printers(ctx context.Context, c *graph.Client) {
 		why, no := unavailable(p)
 		switch {
 		case graph.IsNotFound(err):
-			e.say(about, broken, fmt.Sprintf("%s: Graph knows no printer %s", name, id), "correct "+key)
+			e.say(about, Failed, fmt.Sprintf("%s: Graph knows no printer %s", name, id), "correct "+key)
 		case err != nil:
-			e.say(about, broken, name+": "+err.Error(), permissionAdvice(err))
+			e.say(about, Failed, name+": "+err.Error(), permissionAdvice(err))
 		case no:
 			why = cmp.Or(why, strings.Join(p.Details, ", "), string(p.State))
-			e.say(about, warned, fmt.Sprintf("%s: %q takes no jobs now (%s)", name, p.DisplayName, why),
+			e.say(about, Warning, fmt.Sprintf("%s: %q takes no jobs now (%s)", name, p.DisplayName, why),
 				"look at it in the Universal Print portal")
 		default:
-			e.say(about, fine, fmt.Sprintf("%s: %q", name, p.DisplayName), "")
+			e.say(about, OK, fmt.Sprintf("%s: %q", name, p.DisplayName), "")
 		}
 	}
 	for _, q := range e.made() {
@@ -266,7 +267,7 @@ func (e *examination) printers(ctx context.Context, c *graph.Client) {
 				!p.AcceptingJobs
 		})
 	}
-	for _, d := range e.cfg.Devices {
+	for _, d := range e.Config.Devices {
 		look("device", d.ID, "devices[].printer_id", d.PrinterID,
 			func(p graph.Printer) (string, bool) { return d.Unavailable(p, time.Now()) })
 	}
@@ -276,10 +277,10 @@ func (e *examination) printers(ctx context.Context, c *graph.Client) {
 // and on a document that is there.
 func (e *examination) look(ctx context.Context, c *graph.Client) {
 	var needs policy.Needs
-	for _, q := range e.cfg.Queues {
-		needs = needs.And(e.policy.Needs(policy.Arrival, q.Mode)).And(e.policy.Needs(policy.Release, q.Mode))
+	for _, q := range e.Config.Queues {
+		needs = needs.And(e.Policy.Needs(policy.Arrival, q.Mode)).And(e.Policy.Needs(policy.Release, q.Mode))
 	}
-	pages := needs.Pages && e.policy.Counts()
+	pages := needs.Pages && e.Policy.Counts()
 	if !needs.Groups && !pages {
 		return
 	}
@@ -298,9 +299,9 @@ const maxSamples = 3
 // sample is a job of a queue with a document, and a person: the one who is named,
 // who prints self-tests, or whose job it is.
 func (e *examination) sample(ctx context.Context, c *graph.Client) (user string, sample graph.Job) {
-	user = e.flags.user
+	user = e.User
 	if user == "" {
-		user = e.cfg.SelfTest.User
+		user = e.Config.SelfTest.User
 	}
 	for _, q := range e.made() {
 		looked := 0
@@ -325,27 +326,27 @@ func (e *examination) sample(ctx context.Context, c *graph.Client) (user string,
 
 func (e *examination) groups(ctx context.Context, c *graph.Client, user string) {
 	if user == "" {
-		e.say("groups", warned, "the policy looks at groups, and there is nobody to try it on",
+		e.say("groups", Warning, "the policy looks at groups, and there is nobody to try it on",
 			"name a person: --user with an Entra object id; or print something to a queue")
 		return
 	}
 	list, err := c.Groups(ctx, user)
 	switch {
 	case graph.IsNotFound(err):
-		e.say("groups", warned, "the directory does not know that person", "name another: --user with an Entra object id")
+		e.say("groups", Warning, "the directory does not know that person", "name another: --user with an Entra object id")
 	case err != nil:
-		e.say("groups", broken, "the groups of a person can't be read: "+err.Error(), permissionAdvice(err))
+		e.say("groups", Failed, "the groups of a person can't be read: "+err.Error(), permissionAdvice(err))
 	default:
-		e.say("groups", fine, fmt.Sprintf("%s of a person read", counted(len(list), "group")), "")
+		e.say("groups", OK, fmt.Sprintf("%s of a person read", terminal.Counted(len(list), "group")), "")
 	}
 }
 
 // document reads the end of one, where its number of pages is found.
 func (e *examination) document(ctx context.Context, c *graph.Client, job graph.Job) {
-	d := e.cfg.Documents
+	d := e.Config.Documents
 	if len(job.Documents) == 0 {
 		e.documentHosts(ctx)
-		e.say("page count", warned, "the policy counts pages, and there is no document to try it on; allowed are "+
+		e.say("page count", Warning, "the policy counts pages, and there is no document to try it on; allowed are "+
 			strings.Join(d.Hosts, ", "), "print something to a queue, and ask again")
 		return
 	}
@@ -355,20 +356,20 @@ func (e *examination) document(ctx context.Context, c *graph.Client, job graph.J
 		graph.DocumentOptions{Hosts: d.Hosts, MaxBytes: int64(d.MaxBytes)})
 	switch {
 	case errors.Is(err, graph.ErrDocumentHost):
-		e.say("page count", broken, "Graph keeps documents on a host that documents.hosts does not name",
+		e.say("page count", Failed, "Graph keeps documents on a host that documents.hosts does not name",
 			"add it there; `pullprint jobs trace` and the proxy's log tell which")
 	case err != nil:
-		e.say("page count", broken, "a document can't be read: "+err.Error(),
+		e.say("page count", Failed, "a document can't be read: "+err.Error(),
 			"let the firewall pass https to "+strings.Join(d.Hosts, ", ")+"; "+permissionAdvice(err))
 	default:
-		e.say("page count", fine, fmt.Sprintf("a document of %s could be read", size(r.Size())), "")
+		e.say("page count", OK, fmt.Sprintf("a document of %s could be read", size(r.Size())), "")
 	}
 }
 
 // documentHosts tries those that are named in full; a suffix names none.
 func (e *examination) documentHosts(ctx context.Context) {
 	dialer := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.roots}}
-	for _, host := range e.cfg.Documents.Hosts {
+	for _, host := range e.Config.Documents.Hosts {
 		if strings.HasPrefix(host, ".") {
 			continue
 		}
@@ -376,10 +377,10 @@ func (e *examination) documentHosts(ctx context.Context) {
 		conn, err := dialer.DialContext(dialed, "tcp", net.JoinHostPort(host, "443"))
 		cancel()
 		if err != nil {
-			e.say("page count", broken, host+" can't be reached: "+plainly(err), "let the firewall pass https to it")
+			e.say("page count", Failed, host+" can't be reached: "+plainly(err), "let the firewall pass https to it")
 			continue
 		}
 		conn.Close()
-		e.say("page count", fine, host+" answers", "")
+		e.say("page count", OK, host+" answers", "")
 	}
 }

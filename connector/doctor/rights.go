@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -33,8 +33,8 @@ func (e *examination) needed() []right {
 		{[]string{"Printer.Read.All", "Printer.ReadWrite.All"}, "reading printers"},
 	}
 	var needs policy.Needs
-	for _, q := range e.cfg.Queues {
-		needs = needs.And(e.policy.Needs(policy.Arrival, q.Mode)).And(e.policy.Needs(policy.Release, q.Mode))
+	for _, q := range e.Config.Queues {
+		needs = needs.And(e.Policy.Needs(policy.Arrival, q.Mode)).And(e.Policy.Needs(policy.Release, q.Mode))
 		if q.Mode == connector.ModePull {
 			list = append(list, right{[]string{"PrintJob.Manage.All"}, "releasing jobs of " + q.Name})
 		}
@@ -43,7 +43,7 @@ func (e *examination) needed() []right {
 				right{[]string{"Printer.ReadWrite.All"}, "saying what the virtual printer " + q.Name + " can do"})
 		}
 	}
-	if needs.Pages && e.policy.Counts() {
+	if needs.Pages && e.Policy.Counts() {
 		list = append(list,
 			right{[]string{"PrintJob.Read.All", "PrintJob.ReadWrite.All"}, "counting pages, which the policy needs"})
 	}
@@ -56,7 +56,7 @@ func (e *examination) needed() []right {
 		list = append(list,
 			right{[]string{"User.Read.All", "Directory.Read.All"}, "the language of owners, for texts in several"})
 	}
-	if e.cfg.Badges.EntraAttribute != "" {
+	if e.Config.Badges.EntraAttribute != "" {
 		list = append(list, right{[]string{"User.Read.All", "Directory.Read.All"}, "badges.entra_attribute"})
 	}
 	return list
@@ -69,10 +69,10 @@ func (e *examination) rights(ctx context.Context, c *graph.Client) {
 	roles, told, err := c.Roles(ctx)
 	switch {
 	case err != nil:
-		e.say("rights", broken, err.Error(), permissionAdvice(err))
+		e.say("rights", Failed, err.Error(), permissionAdvice(err))
 		return
 	case !told:
-		e.say("rights", warned, "the token does not tell its permissions",
+		e.say("rights", Warning, "the token does not tell its permissions",
 			"compare them with deploy/docs/entra.md in the app registration")
 		return
 	}
@@ -86,11 +86,11 @@ func (e *examination) rights(ctx context.Context, c *graph.Client) {
 		}
 		if !has && !used["missing "+n.names[0]] {
 			missing, used["missing "+n.names[0]] = true, true
-			e.say("rights", broken, fmt.Sprintf("%s is missing, for %s", n.names[0], n.why), grantAdvice)
+			e.say("rights", Failed, fmt.Sprintf("%s is missing, for %s", n.names[0], n.why), grantAdvice)
 		}
 	}
 	if !missing {
-		e.say("rights", fine, "all that the configuration needs", "")
+		e.say("rights", OK, "all that the configuration needs", "")
 	}
 	var extra []string
 	for _, r := range roles {
@@ -99,7 +99,7 @@ func (e *examination) rights(ctx context.Context, c *graph.Client) {
 		}
 	}
 	if len(extra) > 0 {
-		e.say("rights", warned, "granted and not needed: "+strings.Join(extra, ", "),
+		e.say("rights", Warning, "granted and not needed: "+strings.Join(extra, ", "),
 			"take away what nothing else of this app needs")
 	}
 }

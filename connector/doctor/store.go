@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus"
+	"pullprint/connector/terminal"
 )
 
 // diskBroken is too little for a store to go on: it compacts by writing anew.
@@ -21,12 +22,12 @@ const accountNearlyFull = 0.9
 func (e *examination) store(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	in, err := bus.Inspect(ctx, e.cfg.NATS)
+	in, err := bus.Inspect(ctx, e.Config.NATS)
 	switch {
 	case errors.Is(err, bus.ErrTooOld):
-		e.say("store", broken, err.Error(), "upgrade the servers, one after the other")
+		e.say("store", Failed, err.Error(), "upgrade the servers, one after the other")
 	case err != nil:
-		e.say("store", broken, err.Error(), storeAdvice(e.cfg.NATS))
+		e.say("store", Failed, err.Error(), storeAdvice(e.Config.NATS))
 	case in.Embedded:
 		e.embedded(ctx, in)
 	default:
@@ -42,34 +43,34 @@ func storeAdvice(c bus.Config) string {
 }
 
 func (e *examination) embedded(ctx context.Context, in bus.Inspection) {
-	e.say("fsync", fine, "embedded: every write is on disk before it counts", "")
+	e.say("fsync", OK, "embedded: every write is on disk before it counts", "")
 	text := fmt.Sprintf("%s are free, and the store may take %s more", size(in.Free), size(in.Needed))
 	switch {
 	case in.Free < diskBroken:
-		e.say("disk", broken, text, "make room now: a store on a full disk stays broken until the daemon starts again")
+		e.say("disk", Failed, text, "make room now: a store on a full disk stays Failed until the daemon starts again")
 	case in.Free < in.Needed:
-		e.say("disk", warned, text, "make room, or lower nats.embedded.max_store")
+		e.say("disk", Warning, text, "make room, or lower nats.embedded.max_store")
 	default:
-		e.say("disk", fine, text, "")
+		e.say("disk", OK, text, "")
 	}
 	e.usable(ctx)
 }
 
 // usable tells whether a daemon of this user could work with the embedded store.
 func (e *examination) usable(ctx context.Context) {
-	if e.cfg.NATS.Embedded == nil {
+	if e.Config.NATS.Embedded == nil {
 		return
 	}
-	err := e.cfg.NATS.Embedded.Usable()
-	runs := e.answers(ctx)
+	err := e.Config.NATS.Embedded.Usable()
+	runs := DaemonRuns(ctx, e.Config)
 	switch {
 	case errors.Is(err, bus.ErrLocked) && runs:
-		e.say("store", fine, "embedded in the daemon, which has it; one copy: "+e.cfg.NATS.Embedded.StoreDir, "")
+		e.say("store", OK, "embedded in the daemon, which has it; one copy: "+e.Config.NATS.Embedded.StoreDir, "")
 	case err == nil && runs:
-		e.say("store", warned, fmt.Sprintf("the daemon that runs here has another store than %s", e.cfg.NATS.Embedded.StoreDir),
+		e.say("store", Warning, fmt.Sprintf("the daemon that runs here has another store than %s", e.Config.NATS.Embedded.StoreDir),
 			"name the configuration that the daemon has with --config, or restart the daemon with this one")
 	case errors.Is(err, bus.ErrLocked):
-		e.say("store", broken, err.Error(), "stop that process, or give this daemon a nats.embedded.store_dir of its own")
+		e.say("store", Failed, err.Error(), "stop that process, or give this daemon a nats.embedded.store_dir of its own")
 	case err != nil:
 		e.cannotWrite("store", err)
 	default:
@@ -79,38 +80,37 @@ func (e *examination) usable(ctx context.Context) {
 
 // whole tells whether a daemon would take an embedded store that none has now.
 func (e *examination) whole() {
-	embedded := e.cfg.NATS.Embedded
+	embedded := e.Config.NATS.Embedded
 	// one that began meanwhile writes to it
 	if err := embedded.Whole(); err != nil && !errors.Is(embedded.Usable(), bus.ErrLocked) {
-		e.say("store", broken, err.Error(),
+		e.say("store", Failed, err.Error(),
 			"deploy/docs/operations.md tells in which order, under: A store that lost something")
 		return
 	}
-	e.say("store", fine, "embedded in the daemon, one copy: "+embedded.StoreDir, "")
+	e.say("store", OK, "embedded in the daemon, one copy: "+embedded.StoreDir, "")
 }
 
 // cannotWrite tells of a path that the daemon has to write, and this user can't.
 func (e *examination) cannotWrite(about string, err error) {
-	who := strings.TrimPrefix(operator(), "local ")
 	path := "the folder"
 	var at *fs.PathError
 	if errors.As(err, &at) {
 		path = at.Path
 	}
-	e.say(about, broken, fmt.Sprintf("%s (as %s)", err, who),
+	e.say(about, Failed, fmt.Sprintf("%s (as %s)", err, terminal.User()),
 		"run doctor as the user that the daemon runs as; if this is that user, give it the path: chown -R USER "+path)
 }
 
 // written looks at what else the daemon writes.
 func (e *examination) written(context.Context) {
-	if dir := e.cfg.LedgerExport.Dir; dir != "" {
+	if dir := e.Config.LedgerExport.Dir; dir != "" {
 		if err := bus.Creatable(filepath.Join(dir, "x")); err != nil {
 			e.cannotWrite("ledger export", fmt.Errorf("ledger_export.dir: %w", err))
 		} else {
-			e.say("ledger export", fine, "its folder can be written", "")
+			e.say("ledger export", OK, "its folder can be written", "")
 		}
 	}
-	if file := e.cfg.Administrator.SignInFile; file != "" {
+	if file := e.Config.Administrator.SignInFile; file != "" {
 		if err := bus.Creatable(file); err != nil {
 			e.cannotWrite("administrator", fmt.Errorf("administrator.sign_in_file: %w", err))
 		}
@@ -119,8 +119,8 @@ func (e *examination) written(context.Context) {
 
 // external tells of servers that others run.
 func (e *examination) external(in bus.Inspection) {
-	want := max(1, e.cfg.NATS.Replicas)
-	e.say("store", fine, fmt.Sprintf("NATS %s, %s", in.Version, copies(want)), "")
+	want := max(1, e.Config.NATS.Replicas)
+	e.say("store", OK, fmt.Sprintf("NATS %s, %s", in.Version, copies(want)), "")
 	e.fsync(want)
 	var few, away, leaderless []string
 	for _, s := range in.Streams {
@@ -136,24 +136,24 @@ func (e *examination) external(in bus.Inspection) {
 	}
 	switch {
 	case len(leaderless) > 0:
-		e.say("replicas", broken, "no server leads "+strings.Join(leaderless, ", "),
+		e.say("replicas", Failed, "no server leads "+strings.Join(leaderless, ", "),
 			"start the servers that are down: a stream needs most of its copies")
 	case len(away) > 0:
-		e.say("replicas", warned, "copies are offline or behind: "+strings.Join(away, "; "), "look at those servers")
+		e.say("replicas", Warning, "copies are offline or behind: "+strings.Join(away, "; "), "look at those servers")
 	case len(few) > 0:
-		e.say("replicas", warned, fmt.Sprintf("fewer than nats.replicas (%d): %s", want, strings.Join(few, ", ")),
+		e.say("replicas", Warning, fmt.Sprintf("fewer than nats.replicas (%d): %s", want, strings.Join(few, ", ")),
 			fmt.Sprintf("`nats stream edit --replicas %d` changes a stream that is there", want))
 	case len(in.Streams) == 0:
-		e.say("replicas", fine, "there are no streams yet: the daemon makes them", "")
+		e.say("replicas", OK, "there are no streams yet: the daemon makes them", "")
 	default:
-		e.say("replicas", fine, fmt.Sprintf("%s, all copies are there", counted(len(in.Streams), "stream")), "")
+		e.say("replicas", OK, fmt.Sprintf("%s, all copies are there", terminal.Counted(len(in.Streams), "stream")), "")
 	}
 	if in.Limit > 0 {
 		text := fmt.Sprintf("the account has %s of %s", size(in.Used), size(in.Limit))
 		if float64(in.Used) > accountNearlyFull*float64(in.Limit) {
-			e.say("disk", warned, text, "raise the account's limit of JetStream")
+			e.say("disk", Warning, text, "raise the account's limit of JetStream")
 		} else {
-			e.say("disk", fine, text, "")
+			e.say("disk", OK, text, "")
 		}
 	}
 }
@@ -162,11 +162,11 @@ func (e *examination) external(in bus.Inspection) {
 // server syncs.
 func (e *examination) fsync(copies int) {
 	if copies > 1 {
-		e.say("fsync", fine, fmt.Sprintf("not told by NATS; %d copies stand for it while servers don't lose power together",
+		e.say("fsync", OK, fmt.Sprintf("not told by NATS; %d copies stand for it while servers don't lose power together",
 			copies), "")
 		return
 	}
-	e.say("fsync", warned, "NATS does not tell how often it syncs: by default every 2 minutes, and a power cut loses "+
+	e.say("fsync", Warning, "NATS does not tell how often it syncs: by default every 2 minutes, and a power cut loses "+
 		"what came since", "set `sync_interval: always` in the jetstream section of the server, or keep 3 copies "+
 		"(nats.replicas)")
 }

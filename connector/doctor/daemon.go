@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 )
 
@@ -22,28 +22,28 @@ const nearby = 5 * time.Second
 
 // daemon looks for one that runs on this machine, and at its ports if none does.
 func (e *examination) daemon(ctx context.Context) {
-	status, body, err := e.page(ctx, "/readyz?verbose")
+	status, body, err := metricsPage(ctx, e.Config, "/readyz?verbose")
 	switch {
 	case err != nil && errors.Is(err, syscall.ECONNREFUSED):
-		e.say("daemon", warned, "it does not run on this machine", "start it: pullprint run, or systemctl start pullprint")
+		e.say("daemon", Warning, "it does not run on this machine", "start it: pullprint run, or systemctl start pullprint")
 		e.ports(ctx)
 		return
 	case err != nil:
-		e.say("daemon", warned, "metrics.listen can't be asked: "+plainly(err), "look at what listens there: ss -ltnp")
+		e.say("daemon", Warning, "metrics.listen can't be asked: "+plainly(err), "look at what listens there: ss -ltnp")
 		return
 	case !guarded(status) && !isDaemon(status, body):
-		e.say("daemon", broken, fmt.Sprintf("another program answers at metrics.listen, %s, with status %d: the daemon "+
-			"can't listen there", e.cfg.Metrics.Listen, status),
+		e.say("daemon", Failed, fmt.Sprintf("another program answers at metrics.listen, %s, with status %d: the daemon "+
+			"can't listen there", e.Config.Metrics.Listen, status),
 			"see which it is: ss -ltnp; stop it, or give pullprint another port")
 		return
 	case status == http.StatusOK:
 		e.runs = true
-		e.say("daemon", fine, "it runs and is ready", "")
+		e.say("daemon", OK, "it runs and is ready", "")
 	case status == http.StatusServiceUnavailable:
 		e.runs = true
 		e.unready(body)
 	default:
-		e.say("daemon", warned, fmt.Sprintf("metrics.listen answers with status %d", status),
+		e.say("daemon", Warning, fmt.Sprintf("metrics.listen answers with status %d", status),
 			"if it is guarded by metrics.web_config_file, ask it yourself: /readyz?verbose")
 		return
 	}
@@ -63,9 +63,10 @@ func isDaemon(status int, body string) bool {
 		status == http.StatusServiceUnavailable && strings.Contains(body, "not ready")
 }
 
-// answers reports whether a daemon runs on this machine, ready or not.
-func (e *examination) answers(ctx context.Context) bool {
-	status, body, err := e.page(ctx, "/readyz")
+// DaemonRuns reports whether a daemon answers at metrics.listen on this machine, ready or
+// not.
+func DaemonRuns(ctx context.Context, cfg *config.Config) bool {
+	status, body, err := metricsPage(ctx, cfg, "/readyz")
 	return err == nil && isDaemon(status, body)
 }
 
@@ -73,16 +74,16 @@ func (e *examination) answers(ctx context.Context) bool {
 func (e *examination) advised(body string) {
 	for line := range strings.Lines(body) {
 		if what, ok := strings.CutPrefix(strings.TrimSpace(line), "[!] "); ok {
-			e.say("daemon", warned, what, "its log says more")
+			e.say("daemon", Warning, what, "its log says more")
 		}
 	}
 }
 
-// page reads one of metrics.listen.
-func (e *examination) page(ctx context.Context, path string) (status int, body string, err error) {
+// metricsPage reads one of metrics.listen.
+func metricsPage(ctx context.Context, cfg *config.Config, path string) (status int, body string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, nearby)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+local(e.cfg.Metrics.Listen)+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+local(cfg.Metrics.Listen)+path, nil)
 	if err != nil {
 		return 0, "", err
 	}
@@ -112,7 +113,7 @@ func local(listen string) string {
 func (e *examination) unready(body string) {
 	for line := range strings.Lines(body) {
 		if why, ok := strings.CutPrefix(strings.TrimSpace(line), "[-] "); ok {
-			e.say("daemon", broken, "not ready: "+why, "the lines below and its log say more")
+			e.say("daemon", Failed, "not ready: "+why, "the lines below and its log say more")
 		}
 	}
 }
@@ -121,7 +122,7 @@ var buildInfo = regexp.MustCompile(`^pullprint_build_info\{.*\}`)
 
 // version compares the program that runs with this one.
 func (e *examination) version(ctx context.Context) {
-	_, body, err := e.page(ctx, "/metrics")
+	_, body, err := metricsPage(ctx, e.Config, "/metrics")
 	if err != nil {
 		return
 	}
@@ -135,10 +136,10 @@ func (e *examination) version(ctx context.Context) {
 		}
 		if strings.Contains(info, fmt.Sprintf("version=%q", ours.Version)) &&
 			strings.Contains(info, fmt.Sprintf("revision=%q", ours.Revision)) {
-			e.say("version", fine, ours.Version+", as the daemon's", "")
+			e.say("version", OK, ours.Version+", as the daemon's", "")
 			return
 		}
-		e.say("version", warned, fmt.Sprintf("this program is %s (%s), and another one runs: %s", ours.Version,
+		e.say("version", Warning, fmt.Sprintf("this program is %s (%s), and another one runs: %s", ours.Version,
 			ours.Revision, strings.TrimPrefix(info, "pullprint_build_info")), "start the daemon again")
 		return
 	}
@@ -146,9 +147,9 @@ func (e *examination) version(ctx context.Context) {
 
 // listens are the addresses of the configuration.
 func (e *examination) listens() map[string]string {
-	all := map[string]string{"webhook.listen": e.cfg.Webhook.Listen, "metrics.listen": e.cfg.Metrics.Listen}
-	if e.cfg.Admin.Listen != "" {
-		all["admin.listen"] = e.cfg.Admin.Listen
+	all := map[string]string{"webhook.listen": e.Config.Webhook.Listen, "metrics.listen": e.Config.Metrics.Listen}
+	if e.Config.Admin.Listen != "" {
+		all["admin.listen"] = e.Config.Admin.Listen
 	}
 	return all
 }
@@ -167,11 +168,11 @@ func (e *examination) ports(ctx context.Context) {
 		}
 		if err != nil {
 			well = false
-			e.say("ports", broken, key+": "+plainly(err), portAdvice(err))
+			e.say("ports", Failed, key+": "+plainly(err), portAdvice(err))
 		}
 	}
 	if well {
-		e.say("ports", fine, "all are free", "")
+		e.say("ports", OK, "all are free", "")
 	}
 }
 
@@ -200,34 +201,14 @@ func (e *examination) openPorts(ctx context.Context) {
 		cancel()
 		if err != nil {
 			well = false
-			e.say("ports", broken, key+": "+plainly(err), "the daemon runs with another configuration: start it again")
+			e.say("ports", Failed, key+": "+plainly(err), "the daemon runs with another configuration: start it again")
 			continue
 		}
 		conn.Close()
 	}
 	if well {
-		e.say("ports", fine, "the daemon listens on all of them", "")
+		e.say("ports", OK, "the daemon listens on all of them", "")
 	}
-}
-
-// api is a client of the daemon's API, with an administrator's token; nil without
-// one.
-func (e *examination) api() *admin.Client {
-	base, err := addressOf(e.cfg.Admin)
-	file := e.cfg.Admin.TokenFile
-	for _, t := range e.cfg.Admin.Tokens {
-		if file == "" && t.Role == admin.RoleAdmin {
-			file = t.File
-		}
-	}
-	if err != nil || file == "" {
-		return nil
-	}
-	token, err := tokenIn(file)
-	if err != nil {
-		return nil
-	}
-	return admin.NewClient(base, token)
 }
 
 // plainly is an error of the network without what was asked for.

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -37,30 +37,30 @@ const (
 func (e *examination) network(ctx context.Context) {
 	hosts, err := graph.Reachable(ctx, e.graphConfig())
 	if err != nil {
-		e.say("network", broken, err.Error(), "correct the configuration")
+		e.say("network", Failed, err.Error(), "correct the configuration")
 		return
 	}
 	for i, r := range hosts {
 		about := []string{"graph", "authority"}[i]
 		if r.Step != "" {
-			e.say(about, broken, fmt.Sprintf("%s can't be reached (%s): %v", r.Host, r.Step, r.Err), stepAdvice[r.Step])
+			e.say(about, Failed, fmt.Sprintf("%s can't be reached (%s): %v", r.Host, r.Step, r.Err), stepAdvice[r.Step])
 			continue
 		}
 		text := r.Host + " answers"
 		if r.Issuer != "" {
 			text += fmt.Sprintf(", certificate by %s until %s", r.Issuer, r.Expires.Format(time.DateOnly))
 		}
-		e.say(about, fine, text, "")
+		e.say(about, OK, text, "")
 		skew := max(r.Skew, -r.Skew)
 		switch {
 		case i > 0:
 		case skew >= skewBroken:
-			e.say("clock", broken, fmt.Sprintf("it differs from Graph's by %s", skew),
+			e.say("clock", Failed, fmt.Sprintf("it differs from Graph's by %s", skew),
 				"let it be set by NTP: sign-in fails with a wrong clock")
 		case skew >= skewWarned:
-			e.say("clock", warned, fmt.Sprintf("it differs from Graph's by %s", skew), "let it be set by NTP")
+			e.say("clock", Warning, fmt.Sprintf("it differs from Graph's by %s", skew), "let it be set by NTP")
 		default:
-			e.say("clock", fine, "as Graph's", "")
+			e.say("clock", OK, "as Graph's", "")
 		}
 	}
 }
@@ -69,13 +69,13 @@ func (e *examination) network(ctx context.Context) {
 // from here: name, connection, certificate, and Graph's own question. A machine need
 // not reach its own public address: when Graph has been there, that is no failure.
 func (e *examination) publicURL(ctx context.Context) {
-	u, err := url.Parse(e.cfg.Webhook.PublicURL)
+	u, err := url.Parse(e.Config.Webhook.PublicURL)
 	if err != nil {
 		return
 	}
 	if ip, err := netip.ParseAddr(u.Hostname()); u.Hostname() == "localhost" || (err == nil && ip.IsLoopback()) {
-		if e.cfg.Endpoints.Graph == "" {
-			e.say("public url", broken, "webhook.public_url is an address of this machine alone: Graph does not reach it",
+		if e.Config.Endpoints.Graph == "" {
+			e.say("public url", Failed, "webhook.public_url is an address of this machine alone: Graph does not reach it",
 				"write the https address at which the internet reaches this machine")
 			return
 		}
@@ -87,15 +87,15 @@ func (e *examination) publicURL(ctx context.Context) {
 			return
 		}
 	}
-	e.say("public url", fine, "it answers Graph's question: "+e.cfg.Webhook.PublicURL, "")
+	e.say("public url", OK, "it answers Graph's question: "+e.Config.Webhook.PublicURL, "")
 }
 
 // worse is how bad it is that this machine does not reach its public address.
 func (e *examination) worse() string {
 	if !e.live.IsZero() {
-		return warned // Graph does
+		return Warning // Graph does
 	}
-	return broken
+	return Failed
 }
 
 // fromElsewhere is what to do about what may be so from here alone.
@@ -119,7 +119,7 @@ func (e *examination) resolves(ctx context.Context, host string) bool {
 		}
 	}
 	if e.live.IsZero() && e.dial == nil {
-		e.say("public url", warned, host+" is a private address here: "+strings.Join(list, ", "),
+		e.say("public url", Warning, host+" is a private address here: "+strings.Join(list, ", "),
 			"look it up in the public DNS: Graph finds that one")
 	}
 	return true
@@ -135,7 +135,7 @@ func (e *examination) echoes(ctx context.Context, address string) bool {
 	token := "doctor " + rand.Text()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"?validationToken="+url.QueryEscape(token), nil)
 	if err != nil {
-		e.say("public url", broken, "webhook.public_url can't be asked", "correct it")
+		e.say("public url", Failed, "webhook.public_url can't be asked", "correct it")
 		return false
 	}
 	client := &http.Client{
@@ -163,11 +163,11 @@ func (e *examination) echoes(ctx context.Context, address string) bool {
 		res.StatusCode == http.StatusGatewayTimeout:
 		text := fmt.Sprintf("a proxy answers with status %d", res.StatusCode)
 		if !e.runs {
-			e.say("public url", warned, text, "start the daemon, and ask again; or let doctor stand in for it with --handshake")
+			e.say("public url", Warning, text, "start the daemon, and ask again; or let doctor stand in for it with --handshake")
 			return false
 		}
 		e.say("public url", e.worse(), text,
-			"look at what is between: it does not reach webhook.listen, "+e.cfg.Webhook.Listen)
+			"look at what is between: it does not reach webhook.listen, "+e.Config.Webhook.Listen)
 	case res.StatusCode == http.StatusOK:
 		e.say("public url", e.worse(), "something answers, and does not give Graph's question back",
 			"let the proxy pass POST with its query to webhook.listen, and its answer as it is")
@@ -199,7 +199,7 @@ func (e *examination) notReached(err error, address string) {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		say("what answers speaks no TLS", "set webhook.tls, or end TLS in a proxy in front")
 	case !e.runs:
-		e.say("public url", warned, "it can't be reached from here: "+plainly(unwrapURL(err)),
+		e.say("public url", Warning, "it can't be reached from here: "+plainly(unwrapURL(err)),
 			"start the daemon, and ask again; or let doctor stand in for it with --handshake")
 	case errors.As(err, &timeout) && timeout.Timeout():
 		say("it does not answer from here in time", elsewhere)
@@ -220,7 +220,7 @@ func unwrapURL(err error) error {
 // endsSoon says when the certificate that is served does.
 func (e *examination) endsSoon(leaf *x509.Certificate) {
 	if left := time.Until(leaf.NotAfter); left < expiresSoon {
-		e.say("public url", warned, fmt.Sprintf("its certificate ends on %s", leaf.NotAfter.UTC().Format(time.DateOnly)),
+		e.say("public url", Warning, fmt.Sprintf("its certificate ends on %s", leaf.NotAfter.UTC().Format(time.DateOnly)),
 			"renew it where TLS ends: webhook.tls, or the proxy in front")
 	}
 }

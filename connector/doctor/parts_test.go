@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -7,9 +7,11 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -49,25 +51,25 @@ func TestPublicURL(t *testing.T) {
 		result  string
 		want    string
 	}{
-		"well":                {"print.contoso.com", 90 * day, true, echo, true, fine, "it answers Graph's question"},
-		"ends soon":           {"print.contoso.com", 3 * day, true, echo, true, warned, "its certificate ends on "},
-		"another's name":      {"www.contoso.com", 90 * day, true, echo, true, broken, "the certificate is not of this name: "},
-		"expired":             {"print.contoso.com", -time.Hour, true, echo, true, broken, "the certificate is expired, or not valid yet"},
-		"unknown authority":   {"print.contoso.com", 90 * day, false, echo, true, broken, "the certificate is not of an authority that is known"},
-		"no TLS":              {"", 0, true, echo, true, broken, "what answers speaks no TLS"},
-		"a proxy alone":       {"print.contoso.com", 90 * day, true, answer(502, ""), true, broken, "a proxy answers with status 502"},
-		"no daemon behind it": {"print.contoso.com", 90 * day, true, answer(502, ""), false, warned, "a proxy answers with status 502"},
+		"well":                {"print.contoso.com", 90 * day, true, echo, true, OK, "it answers Graph's question"},
+		"ends soon":           {"print.contoso.com", 3 * day, true, echo, true, Warning, "its certificate ends on "},
+		"another's name":      {"www.contoso.com", 90 * day, true, echo, true, Failed, "the certificate is not of this name: "},
+		"expired":             {"print.contoso.com", -time.Hour, true, echo, true, Failed, "the certificate is expired, or not valid yet"},
+		"unknown authority":   {"print.contoso.com", 90 * day, false, echo, true, Failed, "the certificate is not of an authority that is known"},
+		"no TLS":              {"", 0, true, echo, true, Failed, "what answers speaks no TLS"},
+		"a proxy alone":       {"print.contoso.com", 90 * day, true, answer(502, ""), true, Failed, "a proxy answers with status 502"},
+		"no daemon behind it": {"print.contoso.com", 90 * day, true, answer(502, ""), false, Warning, "a proxy answers with status 502"},
 		"something else": {
-			"print.contoso.com", 90 * day, true, answer(200, "<html>welcome"), true, broken,
+			"print.contoso.com", 90 * day, true, answer(200, "<html>welcome"), true, Failed,
 			"something answers, and does not give Graph's question back",
 		},
 		"a sign-in page": {
-			"print.contoso.com", 90 * day, true, answer(401, ""), true, broken, "/graph/notifications is answered with status 401",
+			"print.contoso.com", 90 * day, true, answer(401, ""), true, Failed, "/graph/notifications is answered with status 401",
 		},
 		"html": {"print.contoso.com", 90 * day, true, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			fmt.Fprint(w, r.URL.Query().Get("validationToken"))
-		}, true, broken, "something answers"},
+		}, true, Failed, "something answers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -86,20 +88,20 @@ func TestPublicURL(t *testing.T) {
 			}
 			t.Cleanup(server.Close)
 			e := &examination{
-				cfg: &config.Config{Webhook: webhook.Config{PublicURL: "https://print.contoso.com/"}}, runs: c.runs, roots: roots,
+				Options: Options{Config: &config.Config{Webhook: webhook.Config{PublicURL: "https://print.contoso.com/"}}}, runs: c.runs, roots: roots,
 				dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 					return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 				},
 			}
 			e.publicURL(t.Context())
 			if len(e.all) == 0 || e.all[0].Result != c.result || !strings.Contains(e.all[0].Text, c.want) ||
-				(c.result != fine && e.all[0].Do == "") {
+				(c.result != OK && e.all[0].Do == "") {
 				t.Errorf("%+v", e.all)
 			}
 			e.all, e.live = nil, time.Now()
 			e.publicURL(t.Context())
 			for _, f := range e.all {
-				if f.Result == broken {
+				if f.Result == Failed {
 					t.Errorf("Graph has been there: %+v", f)
 				}
 			}
@@ -113,56 +115,56 @@ func TestStore(t *testing.T) {
 	for name, c := range map[string]struct {
 		replicas int
 		in       bus.Inspection
-		want     finding
+		want     Finding
 	}{
 		"a full disk": {
 			0,
 			bus.Inspection{Embedded: true, Free: 1 << 20, Needed: 1 << 30},
-			finding{About: "disk", Result: broken, Text: "1 MiB are free, and the store may take 1024 MiB more"},
+			Finding{About: "disk", Result: Failed, Text: "1 MiB are free, and the store may take 1024 MiB more"},
 		},
 		"one copy": {
-			1, bus.Inspection{Version: "2.15.2"}, finding{About: "fsync", Result: warned, Text: "NATS does not tell how often it syncs"},
+			1, bus.Inspection{Version: "2.15.2"}, Finding{About: "fsync", Result: Warning, Text: "NATS does not tell how often it syncs"},
 		},
 		"three copies": {
-			3, bus.Inspection{Version: "2.15.2", Cluster: "c"}, finding{About: "fsync", Result: fine, Text: "not told by NATS; 3 copies"},
+			3, bus.Inspection{Version: "2.15.2", Cluster: "c"}, Finding{About: "fsync", Result: OK, Text: "not told by NATS; 3 copies"},
 		},
 		"fewer copies": {
 			3,
 			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 1, Leader: "a"}}},
-			finding{About: "replicas", Result: warned, Text: "fewer than nats.replicas (3): PULLPRINT_TASKS"},
+			Finding{About: "replicas", Result: Warning, Text: "fewer than nats.replicas (3): PULLPRINT_TASKS"},
 		},
 		"a server is away": {
 			3,
 			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a", Away: []string{"c"}}}},
-			finding{About: "replicas", Result: warned, Text: "copies are offline or behind: PULLPRINT_TASKS on c"},
+			Finding{About: "replicas", Result: Warning, Text: "copies are offline or behind: PULLPRINT_TASKS on c"},
 		},
 		"nobody leads": {
 			3,
 			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3}}},
-			finding{About: "replicas", Result: broken, Text: "no server leads PULLPRINT_TASKS"},
+			Finding{About: "replicas", Result: Failed, Text: "no server leads PULLPRINT_TASKS"},
 		},
 		"all are there": {
 			3,
 			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a"}}},
-			finding{About: "replicas", Result: fine, Text: "1 stream, all copies are there"},
+			Finding{About: "replicas", Result: OK, Text: "1 stream, all copies are there"},
 		},
 		"an account's end": {
-			1, bus.Inspection{Used: 95 << 20, Limit: 100 << 20}, finding{About: "disk", Result: warned, Text: "the account has 95 MiB of 100 MiB"},
+			1, bus.Inspection{Used: 95 << 20, Limit: 100 << 20}, Finding{About: "disk", Result: Warning, Text: "the account has 95 MiB of 100 MiB"},
 		},
 		"room in it": {
-			1, bus.Inspection{Used: 5 << 20, Limit: 100 << 20}, finding{About: "disk", Result: fine, Text: "the account has 5 MiB of 100 MiB"},
+			1, bus.Inspection{Used: 5 << 20, Limit: 100 << 20}, Finding{About: "disk", Result: OK, Text: "the account has 5 MiB of 100 MiB"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := &examination{cfg: &config.Config{NATS: bus.Config{Replicas: c.replicas}}}
+			e := &examination{Options: Options{Config: &config.Config{NATS: bus.Config{Replicas: c.replicas}}}}
 			if c.in.Embedded {
 				e.embedded(t.Context(), c.in)
 			} else {
 				e.external(c.in)
 			}
-			if !slices.ContainsFunc(e.all, func(f finding) bool {
+			if !slices.ContainsFunc(e.all, func(f Finding) bool {
 				return f.About == c.want.About && f.Result == c.want.Result && strings.HasPrefix(f.Text, c.want.Text) &&
-					(f.Result == fine) == (f.Do == "")
+					(f.Result == OK) == (f.Do == "")
 			}) {
 				t.Errorf("%+v", e.all)
 			}
@@ -178,15 +180,34 @@ func TestZone(t *testing.T) {
 		t.Fatal(err)
 	}
 	const rest = "allowances: [{name: all, when: 'true', pages: 5, every: week}]\nunmatched: free\n"
-	for text, want := range map[string]string{rest: warned, "zone: Europe/Zurich\n" + rest: fine, "rules: []\n": fine} {
+	for text, want := range map[string]string{rest: Warning, "zone: Europe/Zurich\n" + rest: OK, "rules: []\n": OK} {
 		p, err := policy.Load("policy.yaml", []byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := &examination{policy: p}
+		e := &examination{Options: Options{Policy: p}}
 		e.zone(time.Now().In(zurich))
-		if len(e.all) != 1 || e.all[0].Result != want || (want == warned) != strings.Contains(e.all[0].Do, "zone: Europe/Zurich") {
+		if len(e.all) != 1 || e.all[0].Result != want || (want == Warning) != strings.Contains(e.all[0].Do, "zone: Europe/Zurich") {
 			t.Errorf("%s: %+v", text, e.all)
 		}
 	}
+}
+
+// issue makes a certificate for a name that ends in a while, or has ended.
+func issue(t *testing.T, name string, left time.Duration, key any, public any) *x509.Certificate {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(left),
+		KeyUsage: x509.KeyUsageDigitalSignature, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }

@@ -1,6 +1,7 @@
-package main
+package doctor
 
 import (
+	"flag"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 )
+
+var update = flag.Bool("update", false, "write words.txt anew")
 
 // spoken are the files whose texts the program can say, by their folders.
 var spoken = []string{"cmd/pullprint", "connector", "policy", "trigger"}
@@ -156,7 +159,7 @@ func TestWords(t *testing.T) {
 	}
 	slices.Sort(missing)
 	if len(missing) > len(words)/10 {
-		t.Errorf("words.txt lacks %d of %d words, such as %q: go test ./cmd/pullprint -run TestWords -update", len(missing), len(words),
+		t.Errorf("words.txt lacks %d of %d words, such as %q: go test ./connector/doctor -run TestWords -update", len(missing), len(words),
 			missing[:10])
 	}
 	for _, name := range []string{"contoso", "anna", "Anna", "Müller", "Zürich", "students"} {

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"encoding/base64"
@@ -10,8 +10,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/spf13/cobra"
-
 	"pullprint/connector/config"
 	"pullprint/trigger"
 	"pullprint/trigger/graph/auth"
@@ -21,9 +19,9 @@ import (
 var fromEnvironment = regexp.MustCompile(`\$\{(\w+)\}`)
 
 // secretsOf are all that an installation has: what is in the files that the
-// configuration names as secrets, and what it takes from the environment. They never
+// configuration names as secrets, and what its own file takes from the environment. They never
 // should be in anything that leaves the house, and are looked for all the same.
-func secretsOf(cmd *cobra.Command, cfg *config.Config) []string {
+func secretsOf(file string, cfg *config.Config) []string {
 	files := []string{
 		cfg.Auth.ClientSecretFile, cfg.Auth.CertificatePasswordFile, cfg.Auth.FederatedTokenFile, cfg.Auth.PrivateKeyFile,
 		cfg.Auth.CertificateFile, cfg.Webhook.TLS.KeyFile, cfg.Webhook.TLS.CertFile, cfg.Admin.TLS.KeyFile,
@@ -43,11 +41,7 @@ func secretsOf(cmd *cobra.Command, cfg *config.Config) []string {
 			secrets = append(secrets, secretsIn(text)...)
 		}
 	}
-	path, err := cmd.Flags().GetString("config")
-	if err != nil {
-		return secrets
-	}
-	src, err := os.ReadFile(path)
+	src, err := os.ReadFile(file)
 	if err != nil {
 		return secrets
 	}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"encoding/base64"
@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"github.com/spf13/cobra"
 
 	"pullprint/connector/config"
 )
@@ -29,7 +27,7 @@ func TestSecretsOfKeys(t *testing.T) {
 	cfg.Webhook.TLS.KeyFile = file("hook.key", []byte("-----BEGIN PRIVATE KEY-----\nPLANTED-webhook\n"))
 	cfg.Admin.TLS.KeyFile = file("admin.key", []byte("PLANTED-admin"))
 	cfg.NATS.TLS.KeyFile = file("nats.key", []byte("PLANTED-nats"))
-	got := secretsOf(&cobra.Command{}, &cfg)
+	got := secretsOf("", &cfg)
 	for _, want := range []string{"PLANTED-webhook", "PLANTED-admin", "PLANTED-nats", base64.StdEncoding.EncodeToString(pfx)} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is not looked for", want)

@@ -1,0 +1,131 @@
+// Package doctor finds out what keeps an installation from working, and collects what
+// somebody else needs to find it out: the support bundle, without names and secrets.
+package doctor
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"time"
+
+	"pullprint/connector/admin"
+	"pullprint/connector/config"
+	"pullprint/connector/terminal"
+	"pullprint/policy"
+	"pullprint/policy/strictyaml"
+	"pullprint/trigger/graph"
+)
+
+// How a finding is.
+const (
+	OK      = "ok"
+	Warning = "warning"
+	Failed  = "failed"
+)
+
+// Finding is what came of one check.
+type Finding struct {
+	About  string `json:"about"`
+	Result string `json:"result"`
+	Text   string `json:"text"`
+	// Do is what to do next, when it is not ok.
+	Do string `json:"do,omitempty"`
+}
+
+// String is a finding as lines for people.
+func (f Finding) String() string {
+	text := fmt.Sprintf("%-8s %-14s %s\n", f.Result, f.About, f.Text)
+	if f.Do != "" {
+		text += fmt.Sprintf("%-8s %-14s   -> %s\n", "", "", f.Do)
+	}
+	return text
+}
+
+// Report are the findings of a run, in the order of the checks.
+type Report []Finding
+
+// Count tells how many findings have a result.
+func (r Report) Count(result string) (n int) {
+	for _, f := range r {
+		if f.Result == result {
+			n++
+		}
+	}
+	return n
+}
+
+// Options are what to look at.
+type Options struct {
+	Config *config.Config
+	Policy *policy.Policy
+	// User is the Entra object id of a person whose groups are read for a try.
+	User string
+	// Handshake has Graph post to webhook.public_url.
+	Handshake bool
+	// Found is called with each finding as it is made; it may be nil.
+	Found func(Finding)
+
+	// What only a bundle needs.
+
+	// Problems are those of a configuration that can't be used: nothing that it names is
+	// looked at then.
+	Problems strictyaml.Problems
+	// File is that of the configuration: what it takes from the environment is a secret.
+	File string
+	// Log is a file with lines of the daemon's log; empty to ask the journal.
+	Log string
+	// API is a client of the daemon's API with an administrator's token; nil without one.
+	API *admin.Client
+}
+
+// Run looks at everything that a configuration names. It stops early when ctx ends.
+func Run(ctx context.Context, o Options) Report {
+	e := &examination{Options: o}
+	e.everything(ctx)
+	return e.all
+}
+
+// examination gathers findings.
+type examination struct {
+	Options
+	all Report
+
+	runs bool      // the daemon answers on this machine
+	live time.Time // until when the subscription lives that Graph made; zero when it made none
+
+	// What tests put in the way of the network.
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	roots *x509.CertPool // nil: this machine's
+}
+
+func (e *examination) say(about, result, text, do string) {
+	f := Finding{about, result, terminal.Printable(text), terminal.Printable(do)}
+	e.all = append(e.all, f)
+	if e.Found != nil {
+		e.Found(f)
+	}
+}
+
+// everything looks at what is near first: what is wrong there explains what is
+// wrong farther away.
+func (e *examination) everything(ctx context.Context) {
+	e.say("configuration", OK,
+		fmt.Sprintf("%s, policy: %s", terminal.Counted(len(e.Config.Queues), "queue"), e.Policy.Summary()), "")
+	for _, w := range e.Config.Warnings {
+		e.say("configuration", Warning, w.Message, w.Hint)
+	}
+	for _, look := range []func(context.Context){
+		e.policyFile, e.files, e.store, e.written, e.daemon, e.network, e.tenant, e.publicURL,
+	} {
+		if ctx.Err() != nil {
+			return
+		}
+		look(ctx)
+	}
+}
+
+func (e *examination) graphConfig() graph.Config {
+	c := e.Config
+	return graph.Config{TenantID: c.TenantID, Cloud: c.Cloud, Endpoints: c.Endpoints, Auth: c.Auth}
+}

@@ -1,0 +1,47 @@
+package doctor
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"pullprint/connector"
+	"pullprint/connector/config"
+	"pullprint/policy"
+	"pullprint/trigger/graph"
+)
+
+// The guide names every permission that the doctor asks for, and every code has a
+// hint.
+func TestEntraGuide(t *testing.T) {
+	src, err := os.ReadFile("../../deploy/docs/entra.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide := string(src)
+	p, err := policy.Load("policy.yaml", []byte("rules: [{name: a, at: arrival, when: '\"a\" in user.groups && job.pages > 1', "+
+		"verdict: abort, reason: a.b, text: {en: No.}, remedy: Ask.}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &config.Config{Queues: []connector.Queue{
+		{Name: "Follow-Me", Mode: connector.ModePull}, {Name: "Poster", Mode: connector.ModeDirect},
+	}}
+	cfg.Badges.EntraAttribute = "employeeId"
+	e := &examination{Options: Options{Config: cfg, Policy: p}}
+	rights := e.needed()
+	if len(rights) < 8 {
+		t.Fatalf("only %d rights", len(rights))
+	}
+	for _, r := range rights {
+		if !slices.ContainsFunc(r.names, func(name string) bool { return strings.Contains(guide, "| `"+name+"` |") }) {
+			t.Errorf("the guide has none of %v, for %s", r.names, r.why)
+		}
+	}
+	for _, r := range slices.Concat(graph.TriggerRights, graph.ReportRights, graph.PrintRights) {
+		if !strings.Contains(guide, "| `"+r+"` |") {
+			t.Errorf("the guide lacks %s", r)
+		}
+	}
+}
