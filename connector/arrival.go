@@ -198,7 +198,7 @@ func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, f jobState) 
 	if !ok {
 		return errOutrun
 	}
-	w.Metrics.moved(before, &f.rec)
+	w.Metrics.holdEnded(before, &f.rec)
 	if state != held.Held {
 		_, err := w.effects.carryOut(ctx, f.rec, rev, effectOptions{startedAt: d.Stored, redelivered: true, settings: f.job.Settings})
 		return err

@@ -29,7 +29,7 @@ func TestAsked(t *testing.T) {
 			}
 		}
 		for _, c := range []struct {
-			want  held.Asked
+			want  held.Origin
 			actor string
 			do    func(id graphtest.JobID) error
 		}{

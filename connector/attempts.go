@@ -103,14 +103,14 @@ func (a *attempts) inHand(task string, now time.Time) bool {
 	return ok && now.Before(t.until)
 }
 
-// retryAfter is the pause after the n-th failure: ten of them span 5 minutes.
-func retryAfter(n int) time.Duration {
+// failurePause is the pause after the n-th failure: ten of them span 5 minutes.
+func failurePause(n int) time.Duration {
 	return min(time.Second<<min(max(n-1, 0), 6), 60*time.Second)
 }
 
-// asked is the pause that Graph asked for, a little longer so that those who were
-// asked together do not come back together; 0 when it did not.
-func asked(err error) time.Duration {
+// retryAfterOf is the pause that Graph asked for, with up to a tenth of jitter so that
+// tasks that were refused together are not retried together; 0 without one.
+func retryAfterOf(err error) time.Duration {
 	var ge *graph.Error
 	if !errors.As(err, &ge) || ge.RetryAfter <= 0 {
 		return 0

@@ -45,8 +45,8 @@ func NewBadgeOwners(registry *badge.Registry, d Directory) *BadgeOwners {
 // Canonical implements Badges.
 func (b *BadgeOwners) Canonical(number string) (string, error) { return b.registry.Canonical(number) }
 
-// Mark names a guess for all replicas; see badge.Registry.Mark.
-func (b *BadgeOwners) Mark(text string) string { return b.registry.Mark(text) }
+// GuessTag names a guess for all replicas; see badge.Registry.GuessTag.
+func (b *BadgeOwners) GuessTag(text string) string { return b.registry.GuessTag(text) }
 
 // Owner implements Badges.
 func (b *BadgeOwners) Owner(ctx context.Context, number string, now time.Time) (string, error) {

@@ -58,7 +58,7 @@ type Cancellation struct {
 	Note string
 }
 
-func (c Cancellation) asked() held.Asked {
+func (c Cancellation) origin() held.Origin {
 	switch {
 	case c.Erasure:
 		return held.AskedByErasure
@@ -106,7 +106,7 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 		v.Text = strings.TrimSuffix(v.Text, ".") + ": " + c.Note
 	}
 	d := w.effects.decisionOn(&rec, "cancel", v)
-	d.Actor, d.Asked = c.Actor, c.asked()
+	d.Actor, d.Asked = c.Actor, c.origin()
 	ctx, cancel := context.WithTimeout(ctx, orderWithin)
 	defer cancel()
 	done, err := w.effects.abort(ctx, rec, rev, d)

@@ -21,7 +21,7 @@ import (
 //     Dying before: the intent is resumed, and reserves before it calls Graph.
 //     Dying after: reserving it again changes nothing.
 //  3. Graph is called, and the outcome stored. The reservation stays open until
-//     the sweep has seen how the job ended at its printer: see Sweeper.settle.
+//     the sweep has seen how the job ended at its printer: see Sweeper.endReservations.
 //  4. an effect that surely was not made gives the reservation back, after the
 //     record says so. Dying between: the sweep gives it back. It names the try
 //     whose reservation it means, so that it can't take that of a newer one.

@@ -60,7 +60,7 @@ func TestSubscriptionWithAWrongClock(t *testing.T) {
 				k := graphtest.Calm()
 				k.ClockAhead, k.SubscriptionLife = ahead, time.Hour
 				w := newWorld(t, bustest.Open(t), k) // waits until the subscription lives
-				if err := w.book.SubscriptionLive(); err != nil {
+				if err := w.verifier.SubscriptionLive(); err != nil {
 					t.Error(err)
 				}
 				made := w.sim.AllCalls()["subscriptions.create"]
@@ -72,7 +72,7 @@ func TestSubscriptionWithAWrongClock(t *testing.T) {
 				if n := w.sim.AllCalls()["subscriptions.create"] - made; n != 0 {
 					t.Errorf("%d more are made in another hour", n)
 				}
-				if err := w.book.SubscriptionLive(); err != nil || len(w.sim.Subscriptions()) != 1 {
+				if err := w.verifier.SubscriptionLive(); err != nil || len(w.sim.Subscriptions()) != 1 {
 					t.Error(err, w.sim.Subscriptions())
 				}
 			})

@@ -86,17 +86,17 @@ func (r *Releaser) readPrinter(ctx context.Context, dev Device) (ok bool, why st
 // others names the other devices that could release jobs of the queue right
 // now, as "a, b or c"; empty when there is none.
 func (at *destination) others(ctx context.Context, queue string) string {
-	var near []Device
+	var candidates []Device
 	for _, d := range at.r.devices {
 		if d.ID != at.dev.ID && d.PrinterID != at.dev.PrinterID && slices.Contains(d.Queues, queue) {
-			near = append(near, d)
+			candidates = append(candidates, d)
 		}
 	}
-	slices.SortFunc(near, func(a, b Device) int { return strings.Compare(a.ID, b.ID) })
-	near = near[:min(len(near), maxOthers)]
-	ready := make([]bool, len(near))
+	slices.SortFunc(candidates, func(a, b Device) int { return strings.Compare(a.ID, b.ID) })
+	candidates = candidates[:min(len(candidates), maxOthers)]
+	ready := make([]bool, len(candidates))
 	var reads errgroup.Group
-	for i, d := range near {
+	for i, d := range candidates {
 		reads.Go(func() error {
 			return recovery.Catch(func() error {
 				ready[i] = at.r.readyLately(ctx, d)
@@ -106,7 +106,7 @@ func (at *destination) others(ctx context.Context, queue string) string {
 	}
 	_ = reads.Wait()
 	var names []string
-	for i, d := range near {
+	for i, d := range candidates {
 		if ready[i] {
 			names = append(names, d.ID)
 		}

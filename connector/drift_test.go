@@ -55,7 +55,7 @@ pullprint_trigger_drift{queue="Poster"} 0
 		}
 		looks("a job past us", "1")
 		looks("no job since", "1")
-		if _, err := w.sim.AddTrigger(pullID, w.book.Definition()); err != nil {
+		if _, err := w.sim.AddTrigger(pullID, w.verifier.Definition()); err != nil {
 			t.Fatal(err)
 		}
 		_, d = w.print(graphtest.JobSpec{Printer: pullID})
@@ -77,7 +77,7 @@ pullprint_trigger_drift{queue="Poster"} 0
 		if err := w.sim.RemoveTrigger(pullID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.sim.AddTrigger(pullID, w.book.Definition()); err != nil {
+		if _, err := w.sim.AddTrigger(pullID, w.verifier.Definition()); err != nil {
 			t.Fatal(err)
 		}
 		// One that starts a task of ours is ours before it is decided, too.
@@ -141,7 +141,7 @@ pullprint_trigger_drift{queue="Poster"} 0
 		if err := w.sim.RemoveTrigger(pullID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.sim.AddTrigger(pullID, w.book.Definition()); err != nil {
+		if _, err := w.sim.AddTrigger(pullID, w.verifier.Definition()); err != nil {
 			t.Fatal(err)
 		}
 		looks("put back", 0, "queue is ours again")

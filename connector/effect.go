@@ -129,7 +129,7 @@ func (e *effects) storeIntent(ctx context.Context, rec *held.Record, rev uint64,
 		err = errBusy
 	}
 	if err == nil {
-		e.metrics.moved(before, rec)
+		e.metrics.holdEnded(before, rec)
 	}
 	return newRev, err
 }

@@ -54,15 +54,15 @@ func (s *Sweeper) behind(ctx context.Context) (backlog, error) {
 
 // unknowns remembers the tasks that Graph lists as waiting and no record knows.
 type unknowns struct {
-	mu    sync.Mutex
-	turn  int
-	tasks map[string]unknown
+	mu          sync.Mutex
+	sweepNumber int
+	tasks       map[string]unknown
 }
 
 type unknown struct {
-	stored time.Time // when it was in the stream for certain
-	fed    int       // how often it was fed again
-	turn   int       // the sweep that saw it last
+	stored      time.Time // when it was in the stream for certain
+	fed         int       // how often it was fed again
+	sweepNumber int       // the sweep that saw it last
 }
 
 // next begins a sweep: what the one before did not see is forgotten.
@@ -70,11 +70,11 @@ func (u *unknowns) next() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for id, t := range u.tasks {
-		if t.turn != u.turn {
+		if t.sweepNumber != u.sweepNumber {
 			delete(u.tasks, id)
 		}
 	}
-	u.turn++
+	u.sweepNumber++
 }
 
 // stored notes that a task is in the stream now.
@@ -84,7 +84,7 @@ func (u *unknowns) stored(task string, now time.Time) {
 	if u.tasks == nil {
 		u.tasks = map[string]unknown{}
 	}
-	u.tasks[task] = unknown{stored: now, turn: u.turn}
+	u.tasks[task] = unknown{stored: now, sweepNumber: u.sweepNumber}
 }
 
 // due reports whether a task that the stream has heard of is to be fed once more: its
@@ -99,7 +99,7 @@ func (u *unknowns) due(task string, b backlog, now time.Time) bool {
 	if !seen {
 		t.stored = now
 	}
-	t.turn = u.turn
+	t.sweepNumber = u.sweepNumber
 	// Without a sign of it before, its message may be on its way to a worker.
 	due := b.idle || (seen && (b.from.IsZero() || b.from.After(t.stored)))
 	if due {

@@ -105,7 +105,7 @@ func TestSharedCalls(t *testing.T) {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())
 			l := w.live("", withPolicy(t, studentBudget), func(d *connector.Deps) { s.Graph, d.Graph = d.Graph, s })
 			return func(ctx context.Context) error {
-				at, err := l.worker.Standing(ctx, quota.Account{Kind: quota.User, Name: studentID})
+				at, err := l.worker.AccountStatus(ctx, quota.Account{Kind: quota.User, Name: studentID})
 				if err == nil && len(at.Balances) == 0 && ctx.Err() == nil {
 					return errors.New("the groups are not known")
 				}

@@ -22,38 +22,38 @@ var (
 		"Held jobs that will be aborted within an hour unless they are released.", []string{"queue"}, nil)
 )
 
-// waiting tells at each scrape how long jobs have been waiting. It reads the Index,
-// which mirrors what all replicas share, so all of them tell the same.
-type waiting struct {
+// indexCollector reports at each scrape how long jobs have been waiting. It reads the
+// Index, which mirrors what all replicas share, so all of them report the same.
+type indexCollector struct {
 	x      *Index
 	queues []Queue
 }
 
-// watch tells of x, too, from now on.
-func (m *Metrics) watch(x *Index) {
+// registerIndex registers the gauges that are read from x.
+func (m *Metrics) registerIndex(x *Index) {
 	if m.reg != nil {
-		m.reg.MustRegister(waiting{x, m.queues})
+		m.reg.MustRegister(indexCollector{x, m.queues})
 	}
 }
 
-func (w waiting) Describe(ch chan<- *prometheus.Desc) {
+func (c indexCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{intentsDesc, intentAgeDesc, heldAgeDesc, expiringDesc} {
 		ch <- d
 	}
 }
 
-func (w waiting) Collect(ch chan<- prometheus.Metric) {
+func (c indexCollector) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	intents := map[held.State]int{held.Releasing: 0, held.Aborting: 0, held.Completing: 0}
 	ages, expiring := map[string]time.Duration{}, map[string]int{}
-	for _, q := range w.queues {
+	for _, q := range c.queues {
 		ages[q.Name], expiring[q.Name] = 0, 0
 	}
 	var oldest time.Duration
-	w.x.each(func(_ place, in *indexed) {
+	c.x.each(func(_ jobID, in *indexed) {
 		switch state := held.State(in.state.Value()); {
 		case state.Intent():
 			intents[state]++
@@ -76,9 +76,9 @@ func (w waiting) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// rest makes the gauges that only the sweeping replica knows say nothing: what it
-// knew grows old once another sweeps.
-func (m *Metrics) rest() {
+// resetSweepGauges resets the gauges that only the sweeping replica sets: their values are
+// out of date once another replica sweeps.
+func (m *Metrics) resetSweepGauges() {
 	m.reserved.Set(0)
 	m.oldest.Set(0)
 	for _, q := range m.queues {

@@ -102,6 +102,6 @@ func BenchmarkWaiting(b *testing.B) {
 	}
 	for b.Loop() {
 		ch := make(chan prometheus.Metric, 16)
-		waiting{x, []Queue{{Name: "Follow-Me"}}}.Collect(ch)
+		indexCollector{x, []Queue{{Name: "Follow-Me"}}}.Collect(ch)
 	}
 }

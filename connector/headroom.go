@@ -103,7 +103,7 @@ func Busiest(arrivals []Arrival) Load {
 // once, and they don't here.
 func headroom(x *Index, now time.Time) map[string]float64 {
 	counts := map[string]*count{}
-	x.each(func(_ place, in *indexed) {
+	x.each(func(_ jobID, in *indexed) {
 		queue := in.queue.Value()
 		c := counts[queue]
 		if c == nil {

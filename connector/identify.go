@@ -64,14 +64,14 @@ func (t *Taps) Identify(ctx context.Context, device, number string) (owner strin
 	if err != nil {
 		return "", err
 	}
-	return owner, t.quiet(ctx, now)
+	return owner, t.equalise(ctx, now)
 }
 
 // identified resolves what stood in the field of a station.
 func (t *Taps) identified(ctx context.Context, device, number string, now time.Time) (string, error) {
 	owner, err := t.badges.Owner(ctx, number, now)
 	if errors.Is(err, ErrBadgeUnknown) {
-		if rest := t.behind(device, number, now); rest != number {
+		if rest := t.afterLastTyped(device, number, now); rest != number {
 			number = rest
 			owner, err = t.badges.Owner(ctx, number, now)
 		}
@@ -89,9 +89,9 @@ func (t *Taps) identified(ctx context.Context, device, number string, now time.T
 	return owner, err
 }
 
-// behind is what stands behind the number that was typed last, or that number
+// afterLastTyped is what stands behind the number that was typed last, or that number
 // when nothing else does.
-func (t *Taps) behind(device, number string, now time.Time) string {
+func (t *Taps) afterLastTyped(device, number string, now time.Time) string {
 	t.mu.Lock()
 	last := t.readers[device].typed
 	t.mu.Unlock()
@@ -115,12 +115,12 @@ func (t *Taps) noteTyped(device, number string, now time.Time) {
 	t.readers[device].typed = last
 }
 
-// Rest reports whether number is the end of the one that was typed just before at
+// IsTailOfTyped reports whether number is the end of the one that was typed just before at
 // a device: a card that was read twice, and whose second reading began while the
 // browser still had the old page. It says nothing of who stands there. When an end of what
 // was typed within typedFor is itself a valid badge, nobody can tell which of both was
 // shown: ambiguous is true then, and the number is that badge's when it is shown again.
-func (t *Taps) Rest(ctx context.Context, device, number string) (rest, ambiguous bool, err error) {
+func (t *Taps) IsTailOfTyped(ctx context.Context, device, number string) (rest, ambiguous bool, err error) {
 	now := time.Now()
 	age, ok := t.endOfTyped(device, number, now)
 	if !ok {

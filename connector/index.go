@@ -26,8 +26,8 @@ import (
 // it may save a call, it never decides. 100,000 held jobs take some twenty
 // megabytes and no goroutine.
 //
-// Whoever looks at all records does so in slices, between which the index can change:
-// the store's news and a tap don't wait until 300,000 records were looked at.
+// A loop over all records releases the lock after each lockBatch of them, so that updates
+// from the store and taps do not wait for 300,000 records. The index can change meanwhile.
 type Index struct {
 	store   *held.Store
 	metrics *Metrics
@@ -37,15 +37,15 @@ type Index struct {
 
 	mu      sync.RWMutex
 	damage  error // why the records can't all be read
-	entries map[place]indexed
-	odd     map[place]odd
+	entries map[jobID]indexed
+	odd     map[jobID]odd
 	order   seenOrder
 	held    map[string]int     // by queue
-	unseen  map[place]struct{} // what was known before and was not seen again yet
+	unseen  map[jobID]struct{} // what was known before and was not seen again yet
 }
 
-// slice is how many records are looked at in one go, for a tenth of a millisecond.
-const slice = 1024
+// lockBatch is how many records are looked at under one hold of the lock: about 0.1 ms.
+const lockBatch = 1024
 
 // Entry is what the index knows of a job.
 type Entry struct {
@@ -70,9 +70,9 @@ type Entry struct {
 func NewIndex(store *held.Store, m *Metrics, log *zap.Logger) *Index {
 	x := &Index{
 		store: store, metrics: m, log: log.Named("index"),
-		ready: make(chan struct{}), entries: map[place]indexed{}, odd: map[place]odd{}, held: map[string]int{},
+		ready: make(chan struct{}), entries: map[jobID]indexed{}, odd: map[jobID]odd{}, held: map[string]int{},
 	}
-	m.watch(x)
+	m.registerIndex(x)
 	return x
 }
 
@@ -120,8 +120,8 @@ var errWatchEnded = errors.New("the watch of the job records ended")
 // expectAll notes all that is known as not seen by the watch that comes. Nothing changes
 // the index meanwhile.
 func (x *Index) expectAll() {
-	unseen := make(map[place]struct{}, x.Len())
-	x.each(func(p place, _ *indexed) { unseen[p] = struct{}{} })
+	unseen := make(map[jobID]struct{}, x.Len())
+	x.each(func(p jobID, _ *indexed) { unseen[p] = struct{}{} })
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.unseen = unseen
@@ -133,7 +133,7 @@ func (x *Index) dropUnseen() {
 	defer x.mu.Unlock()
 	n := 0
 	for p := range x.unseen {
-		if n++; n%slice == 0 {
+		if n++; n%lockBatch == 0 {
 			x.mu.Unlock()
 			runtime.Gosched()
 			x.mu.Lock()
@@ -162,7 +162,7 @@ func (x *Index) Ready() <-chan struct{} { return x.ready }
 
 // Lookup says what is known of a job.
 func (x *Index) Lookup(ref held.Ref) (Entry, bool) {
-	p := placeOf(ref)
+	p := jobIDOf(ref)
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	in, ok := x.entries[p]
@@ -181,13 +181,13 @@ func (x *Index) Len() int {
 
 // each calls fn with every record, in no order. What comes or changes meanwhile may be
 // seen or not. fn runs under the lock: it is quick and calls nothing of the index.
-func (x *Index) each(fn func(place, *indexed)) {
+func (x *Index) each(fn func(jobID, *indexed)) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	n := 0
 	var in indexed // one for all: fn keeps none
 	for p, next := range x.entries {
-		if n++; n%slice == 0 {
+		if n++; n%lockBatch == 0 {
 			x.mu.RUnlock()
 			runtime.Gosched()
 			x.mu.RLock()
@@ -200,7 +200,7 @@ func (x *Index) each(fn func(place, *indexed)) {
 // Open lists the jobs that have not come to their end.
 func (x *Index) Open() []Entry {
 	var open []Entry
-	x.each(func(p place, in *indexed) {
+	x.each(func(p jobID, in *indexed) {
 		if !held.State(in.state.Value()).Final() {
 			open = append(open, in.whole(p, x.odd[p]))
 		}
@@ -274,13 +274,13 @@ func mode(s string) string {
 }
 
 func (x *Index) set(ref held.Ref, e *Entry) {
-	p := placeOf(ref)
+	p := jobIDOf(ref)
 	p.job = strings.Clone(p.job) // it may be a part of all that was read
 	in, o := pack(e)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if old, had := x.entries[p]; !had || old.seen != in.seen {
-		x.order.add(position{in.seen, p})
+		x.order.add(orderKey{in.seen, p})
 	}
 	x.forget(p, in.seen)
 	delete(x.unseen, p)
@@ -296,7 +296,7 @@ func (x *Index) set(ref held.Ref, e *Entry) {
 
 // drop forgets the record at a key; one of the same job at another key stays.
 func (x *Index) drop(ref held.Ref, key string) {
-	p := placeOf(ref)
+	p := jobIDOf(ref)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if in, ok := x.entries[p]; ok && in.whole(p, x.odd[p]).Key == key {
@@ -309,7 +309,7 @@ func (x *Index) drop(ref held.Ref, key string) {
 const gone instant = math.MinInt64
 
 // forget takes a record out; a position for the same moment stays. mu is held.
-func (x *Index) forget(p place, seen instant) {
+func (x *Index) forget(p jobID, seen instant) {
 	old, had := x.entries[p]
 	if had && held.State(old.state.Value()) == held.Held {
 		x.count(old.queue.Value(), -1)
@@ -329,7 +329,7 @@ func (x *Index) count(queue string, by int) {
 // Any reports whether a job fits. fits is quick and sees an Entry without Key and Task.
 func (x *Index) Any(fits func(*Entry) bool) bool {
 	found := false
-	x.each(func(p place, in *indexed) {
+	x.each(func(p jobID, in *indexed) {
 		if !found {
 			e := in.view(p)
 			found = fits(&e)
@@ -338,19 +338,19 @@ func (x *Index) Any(fits func(*Entry) bool) bool {
 	return found
 }
 
-// Mark is where a job stands among all: newest first, those of one moment by their
-// keys. The zero Mark is before the first.
-type Mark struct {
+// Position is where a job stands among all: newest first, those of one moment by their
+// keys. The zero Position is before the first.
+type Position struct {
 	Seen int64 // Unix nanoseconds
 	Key  string
 }
 
-// MarkOf is that of an Entry.
-func MarkOf(e *Entry) Mark { return Mark{int64(instantOf(e.Seen)), e.Key} }
+// PositionOf is the Position of an Entry.
+func PositionOf(e *Entry) Position { return Position{int64(instantOf(e.Seen)), e.Key} }
 
-// Compare orders marks.
-func (m Mark) Compare(o Mark) int {
-	return cmp.Or(cmp.Compare(o.Seen, m.Seen), cmp.Compare(m.Key, o.Key))
+// Compare orders positions.
+func (p Position) Compare(o Position) int {
+	return cmp.Or(cmp.Compare(o.Seen, p.Seen), cmp.Compare(p.Key, o.Key))
 }
 
 // Held counts the held jobs of each queue.

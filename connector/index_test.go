@@ -79,16 +79,16 @@ func TestPages(t *testing.T) {
 			all = append(all, e)
 		}
 	}
-	slices.SortFunc(all, func(a, b Entry) int { return MarkOf(&a).Compare(MarkOf(&b)) })
+	slices.SortFunc(all, func(a, b Entry) int { return PositionOf(&a).Compare(PositionOf(&b)) })
 	for _, n := range []int{1, 7, 500, 10_000} {
 		var got []Entry
-		for after, more := (Mark{}), true; more && len(got) < len(all)+1; {
+		for after, more := (Position{}), true; more && len(got) < len(all)+1; {
 			var page []Entry
 			if page, more = x.Page(func(e *Entry) bool { return e.Queue == "a" }, after, n); len(page) == 0 {
 				break
 			}
 			got = append(got, page...)
-			after = MarkOf(&page[len(page)-1])
+			after = PositionOf(&page[len(page)-1])
 		}
 		if !reflect.DeepEqual(all, got) { // cmp takes seconds for that many
 			t.Errorf("pages of %d: (-want +got)\n%s", n, cmp.Diff(all, got))
@@ -99,7 +99,7 @@ func TestPages(t *testing.T) {
 // While all records are looked at, the index changes and is asked.
 func TestIndexLetsOthersIn(t *testing.T) {
 	x := newIndex()
-	const jobs = 4 * slice
+	const jobs = 4 * lockBatch
 	for i := range jobs {
 		ref := held.Ref{Printer: "p", Job: fmt.Sprint(i)}
 		x.set(ref, &Entry{Ref: ref, State: held.Held})
@@ -108,7 +108,7 @@ func TestIndexLetsOthersIn(t *testing.T) {
 	defer others.Wait()
 	changed := make(chan struct{})
 	n := 0
-	x.each(func(place, *indexed) {
+	x.each(func(jobID, *indexed) {
 		switch n++; {
 		case n == 1:
 			others.Go(func() {
@@ -116,12 +116,12 @@ func TestIndexLetsOthersIn(t *testing.T) {
 				x.set(ref, &Entry{Ref: ref, State: held.Held})
 				close(changed)
 			})
-		case n%slice == slice/2 && n < 3*slice:
+		case n%lockBatch == lockBatch/2 && n < 3*lockBatch:
 			select { // whoever wants to change it gets to the lock, and is let in after this slice
 			case <-changed:
 			case <-time.After(100 * time.Millisecond):
 			}
-		case n == 3*slice+1:
+		case n == 3*lockBatch+1:
 			select {
 			case <-changed:
 			case <-time.After(10 * time.Second):
@@ -159,7 +159,7 @@ func BenchmarkIndexed(b *testing.B) {
 		b.Errorf("a record takes %.0f bytes", each)
 	}
 	for b.Loop() {
-		if page, more := x.Page(func(*Entry) bool { return true }, Mark{}, 500); len(page) != 500 || !more {
+		if page, more := x.Page(func(*Entry) bool { return true }, Position{}, 500); len(page) != 500 || !more {
 			b.Fatal(len(page), more)
 		}
 	}
@@ -216,7 +216,7 @@ func TestPageGoesOn(t *testing.T) {
 	}
 	looked, got := 0, map[string]bool{}
 	fits := func(*Entry) bool { looked++; return true }
-	for after, more, page := (Mark{}), true, 0; more; page++ {
+	for after, more, page := (Position{}), true, 0; more; page++ {
 		var list []Entry
 		if list, more = x.Page(fits, after, n); len(list) == 0 {
 			t.Fatal("a page is empty")
@@ -227,7 +227,7 @@ func TestPageGoesOn(t *testing.T) {
 			}
 			got[e.Job] = true
 		}
-		after = MarkOf(&list[len(list)-1])
+		after = PositionOf(&list[len(list)-1])
 		changed, dropped, late := entry(page), entry(jobs-1-page), entry(jobs+page)
 		changed.State = held.Released
 		x.set(changed.Ref, &changed)
@@ -255,7 +255,7 @@ func TestIndexOrderIsCompacted(t *testing.T) {
 	if n := len(x.order.list); n > 2*minStale {
 		t.Errorf("%d positions of no job are kept", n)
 	}
-	if page, more := x.Page(func(*Entry) bool { return true }, Mark{}, 10); len(page) != 0 || more {
+	if page, more := x.Page(func(*Entry) bool { return true }, Position{}, 10); len(page) != 0 || more {
 		t.Errorf("%v %v", page, more)
 	}
 }

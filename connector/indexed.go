@@ -14,18 +14,18 @@ import (
 // or a rule's reason: it takes the memory of a pointer.
 type word = unique.Handle[string]
 
-// place is a job in the index, in the one form in which it is looked up.
-type place struct {
+// jobID is the key of a job in the index, with both ids in canonical form.
+type jobID struct {
 	printer word
 	job     string
 }
 
-func placeOf(ref held.Ref) place {
-	return place{unique.Make(graph.Canonical(ref.Printer)), graph.Canonical(ref.Job)}
+func jobIDOf(ref held.Ref) jobID {
+	return jobID{unique.Make(graph.Canonical(ref.Printer)), graph.Canonical(ref.Job)}
 }
 
-// ref is the job that is there.
-func (p place) ref() held.Ref { return held.Ref{Printer: p.printer.Value(), Job: p.job} }
+// ref is the job with that key.
+func (p jobID) ref() held.Ref { return held.Ref{Printer: p.printer.Value(), Job: p.job} }
 
 // indexed is an Entry as it is kept: a third of its size with what it points to. Held
 // jobs are data, and there may be 300,000 records.
@@ -54,7 +54,7 @@ func pack(e *Entry) (indexed, odd) {
 	if in.task, ok = parseGUID(e.Task); !ok {
 		o.task = e.Task
 	}
-	if e.Ref != placeOf(e.Ref).ref() {
+	if e.Ref != jobIDOf(e.Ref).ref() {
 		o.ref = e.Ref
 	}
 	if e.Key != "" && e.Key != held.Key(e.Owner, e.Ref) {
@@ -64,7 +64,7 @@ func pack(e *Entry) (indexed, odd) {
 }
 
 // view is the Entry without Key and Task, which take memory to write out.
-func (in *indexed) view(p place) Entry {
+func (in *indexed) view(p jobID) Entry {
 	return Entry{
 		Ref: p.ref(), Queue: in.queue.Value(), State: held.State(in.state.Value()),
 		Since: in.since.time(), Seen: in.seen.time(), HoldUntil: in.holdUntil.time(), Warned: in.warned.time(),
@@ -74,7 +74,7 @@ func (in *indexed) view(p place) Entry {
 }
 
 // whole is the Entry.
-func (in *indexed) whole(p place, o odd) Entry {
+func (in *indexed) whole(p jobID, o odd) Entry {
 	e := in.view(p)
 	if o.ref != (held.Ref{}) {
 		e.Ref = o.ref

@@ -245,7 +245,7 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 		}
 		return nil, err
 	}
-	unlock, err := f.place(ctx, found.Crashes)
+	unlock, err := f.acquire(ctx, found.Crashes)
 	if err != nil {
 		return nil, err
 	}
@@ -274,9 +274,9 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 	return n, nil
 }
 
-// place waits until a job may be under way: one more death and it is left alone, so
+// acquire waits until a job may be under way: one more death and it is left alone, so
 // nothing else is to be under way then.
-func (f *inflight) place(ctx context.Context, crashes int) (unlock func(), err error) {
+func (f *inflight) acquire(ctx context.Context, crashes int) (unlock func(), err error) {
 	n := int64(1)
 	if crashes == maxCrashes-1 {
 		n = maxParallel

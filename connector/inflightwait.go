@@ -31,9 +31,9 @@ func (f *inflight) waitLong(ctx context.Context) (done func()) {
 	if !ok || !n.tracked {
 		return func() {}
 	}
-	noted := make(chan struct{})
+	written := make(chan struct{})
 	t := time.AfterFunc(shortWait, func() {
-		defer close(noted)
+		defer close(written)
 		if err := recovery.Catch(func() error { f.waits(ctx, n, 1); return nil }); err != nil {
 			f.log.Debug("note of a wait not written", zap.String("job", n.key), zap.Error(err))
 		}
@@ -42,7 +42,7 @@ func (f *inflight) waitLong(ctx context.Context) (done func()) {
 		if t.Stop() {
 			return
 		}
-		<-noted
+		<-written
 		f.waits(context.WithoutCancel(ctx), n, -1)
 	}
 }

@@ -222,7 +222,7 @@ func checkState(key string, value []byte) error {
 			return fmt.Errorf("%s can't be read: it lets nobody do anything; remove it, and lend the jobs anew", key)
 		}
 	case key == keyLedgerExport:
-		if err := json.Unmarshal(value, new(exportMark)); err != nil {
+		if err := json.Unmarshal(value, new(exportPosition)); err != nil {
 			return fmt.Errorf("state %s can't be read: the ledger is not exported", key)
 		}
 	}

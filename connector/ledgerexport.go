@@ -58,8 +58,8 @@ type LedgerHistory interface {
 // each, as they stand in the history. One process at a time does it.
 //
 // The crash order. A file is named by the sequence of its first entry. It is
-// written under another name, synced, and renamed; then the mark in the state
-// bucket moves on behind its last entry. Dying between, the next run begins at the
+// written under another name, synced, and renamed; then the position in
+// the state bucket is moved behind its last entry. Dying between, the next run begins at the
 // same entry, so it writes a file of the same name that begins with the same
 // entries: it takes the place of the one before. So no entry is missing and none
 // is in two files. A file that does not begin with what the one of its name has is
@@ -85,8 +85,8 @@ const exportEntries = 50_000
 // errEnough ends the reading of a history that has told what was asked.
 var errEnough = errors.New("enough is read")
 
-// exportMark is how far the history is exported.
-type exportMark struct {
+// exportPosition says how far the history has been exported.
+type exportPosition struct {
 	// Next is the sequence to go on with.
 	Next uint64    `json:"next"`
 	At   time.Time `json:"at"`
@@ -119,33 +119,33 @@ func (e *LedgerExporter) Export(ctx context.Context) error {
 			return err
 		}
 	}
-	return e.sweep(time.Now())
+	return e.removeOld(time.Now())
 }
 
 // exportFile writes one file; more says that it is full and there may be more to write.
 func (e *LedgerExporter) exportFile(ctx context.Context) (more bool, err error) {
-	mark, revision, err := e.mark(ctx)
+	pos, revision, err := e.position(ctx)
 	if err != nil {
 		return false, err
 	}
-	lines, n, next, err := e.collect(ctx, mark.Next)
+	lines, n, next, err := e.collect(ctx, pos.Next)
 	if err != nil {
 		return false, err
 	}
 	if n > 0 {
-		if err := e.place(fmt.Sprintf("ledger-%020d.jsonl", mark.Next), lines); err != nil {
+		if err := e.writeFile(fmt.Sprintf("ledger-%020d.jsonl", pos.Next), lines); err != nil {
 			return false, err
 		}
 	}
-	if next == mark.Next {
+	if next == pos.Next {
 		return false, nil
 	}
-	value, err := json.Marshal(exportMark{Next: next, At: time.Now().UTC()})
+	value, err := json.Marshal(exportPosition{Next: next, At: time.Now().UTC()})
 	if err != nil {
-		return false, fmt.Errorf("encode mark of the export: %w", err)
+		return false, fmt.Errorf("encode position of the export: %w", err)
 	}
 	if _, ok, err := e.state.CompareAndSet(ctx, keyLedgerExport, value, revision, 0); err != nil || !ok {
-		return false, fmt.Errorf("store mark of the export: %w", errors.Join(err, errBusyIf(!ok)))
+		return false, fmt.Errorf("store position of the export: %w", errors.Join(err, errBusyIf(!ok)))
 	}
 	e.log.Info("ledger exported", zap.Int("entries", n))
 	return n >= exportEntries, nil
@@ -158,16 +158,16 @@ func errBusyIf(busy bool) error {
 	return nil
 }
 
-func (e *LedgerExporter) mark(ctx context.Context) (exportMark, uint64, error) {
-	mark := exportMark{Next: 1}
+func (e *LedgerExporter) position(ctx context.Context) (exportPosition, uint64, error) {
+	pos := exportPosition{Next: 1}
 	value, revision, err := e.state.Get(ctx, keyLedgerExport)
 	if err == nil && revision > 0 {
-		err = json.Unmarshal(value, &mark)
+		err = json.Unmarshal(value, &pos)
 	}
 	if err != nil {
-		return mark, 0, fmt.Errorf("read mark of the export: %w", err)
+		return pos, 0, fmt.Errorf("read position of the export: %w", err)
 	}
-	return mark, revision, nil
+	return pos, revision, nil
 }
 
 // collect reads the entries of a file from a sequence on, and leaves repeats out.
@@ -224,8 +224,8 @@ func (e *LedgerExporter) repeated(ctx context.Context, sequence uint64, stored t
 	return found, err
 }
 
-// place puts a file into the folder, whole or not at all.
-func (e *LedgerExporter) place(name string, lines []byte) error {
+// writeFile writes a file into the folder atomically.
+func (e *LedgerExporter) writeFile(name string, lines []byte) error {
 	path := filepath.Join(e.cfg.Dir, name)
 	if old, err := os.ReadFile(path); err == nil && !bytes.HasPrefix(lines, old) {
 		aside := strings.TrimSuffix(path, ".jsonl") + time.Now().UTC().Format("-replaced-20060102T150405Z") + ".jsonl"
@@ -240,8 +240,8 @@ func (e *LedgerExporter) place(name string, lines []byte) error {
 	return nil
 }
 
-// sweep removes files that were written too long ago.
-func (e *LedgerExporter) sweep(now time.Time) error {
+// removeOld removes files that were written too long ago.
+func (e *LedgerExporter) removeOld(now time.Time) error {
 	files, err := filepath.Glob(filepath.Join(e.cfg.Dir, "ledger-*.jsonl"))
 	if err != nil {
 		return fmt.Errorf("look for old exports: %w", err)

@@ -76,9 +76,9 @@ func TestArrivalIsAuditedBeforeWhatFollows(t *testing.T) {
 // delivery tells of a job once more.
 func (w *world) delivery(id graphtest.JobID) bus.Delivery {
 	w.t.Helper()
-	body, err := w.book.SweepNotification(w.task(id), id.Printer, id.Job)
+	body, err := w.verifier.SweepNotification(w.task(id), id.Printer, id.Job)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return bus.Delivery{Body: body, Definition: w.book.Definition(), Attempt: 2, Stored: time.Now(), Sequence: 1}
+	return bus.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 2, Stored: time.Now(), Sequence: 1}
 }

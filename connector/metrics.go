@@ -218,9 +218,9 @@ func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pullprint_" + name, Help: help}, labels)
 }
 
-// moved counts the end of a hold, in the replica that ended it: the index of each
+// holdEnded counts the end of a hold, in the replica that ended it: the index of each
 // sees it.
-func (m *Metrics) moved(before held.State, rec *held.Record) {
+func (m *Metrics) holdEnded(before held.State, rec *held.Record) {
 	if before == held.Held && rec.State != held.Held {
 		m.holdAge.Observe(time.Since(rec.Seen).Seconds())
 	}

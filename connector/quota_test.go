@@ -563,7 +563,7 @@ func TestQuotes(t *testing.T) {
 	if n := w.sim.Calls("getJob") - calls; n != 0 {
 		t.Errorf("%d calls", n)
 	}
-	s, err := l.worker.Standing(l.ctx, quota.Account{Kind: quota.User, Name: studentID})
+	s, err := l.worker.AccountStatus(l.ctx, quota.Account{Kind: quota.User, Name: studentID})
 	if err != nil || len(s.Balances) != 1 || s.Balances[0].Left != 20*quota.Unit {
 		t.Errorf("%+v, %v", s, err)
 	}

@@ -28,8 +28,8 @@ type Quote struct {
 	Stays bool
 }
 
-// Purse is what is left on an account, in words.
-type Purse struct {
+// BalanceText is what is left on an account, in words.
+type BalanceText struct {
 	// Account is empty for the person's own.
 	Account string
 	Left    string
@@ -39,7 +39,7 @@ type Purse struct {
 
 // Quotes are the jobs that wait for owner at a device, with their cost, and what
 // is left on the accounts that pay for them.
-func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, []Purse, error) {
+func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, []BalanceText, error) {
 	jobs, err := r.Waiting(ctx, owner, device)
 	if err != nil {
 		return nil, nil, err
@@ -64,7 +64,7 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 			}
 		}
 	}
-	return quotes, purses(p, all), nil
+	return quotes, balanceTexts(p, all), nil
 }
 
 // spending is what the jobs that are let go on before another would take from accounts.
@@ -99,14 +99,14 @@ func (s spending) fits(p *policy.Policy, req policy.Request, rec *held.Record) b
 
 // Quote is that of one held job, at a device or, without one, wherever its owner
 // stands.
-func (r *Releaser) Quote(ctx context.Context, rec *held.Record, device string) (Quote, []Purse) {
+func (r *Releaser) Quote(ctx context.Context, rec *held.Record, device string) (Quote, []BalanceText) {
 	p := r.policy()
 	q := Quote{Record: *rec}
 	if of, _ := r.queues.at(rec.Printer); rec.State != held.Held || !p.HasAllowances() || of.Mode != ModePull {
 		return q, nil
 	}
 	req := r.evaluator.question(ctx, p, rec, r.at(device), time.Now())
-	return quoted(p, q, p.Decide(req)), purses(p, req.Budget.Balances)
+	return quoted(p, q, p.Decide(req)), balanceTexts(p, req.Budget.Balances)
 }
 
 // quoted is a quote with what the policy would decide.
@@ -119,11 +119,11 @@ func quoted(p *policy.Policy, q Quote, d policy.Decision) Quote {
 	return q
 }
 
-// purses are balances in words.
-func purses(p *policy.Policy, balances []quota.Balance) []Purse {
-	list := make([]Purse, len(balances))
+// balanceTexts are balances in words.
+func balanceTexts(p *policy.Policy, balances []quota.Balance) []BalanceText {
+	list := make([]BalanceText, len(balances))
 	for i, b := range balances {
-		list[i] = Purse{Left: p.Tell(b.Left), Limit: p.Tell(b.Limit + b.Carried + b.Adjusted), Renews: b.Renews}
+		list[i] = BalanceText{Left: p.Tell(b.Left), Limit: p.Tell(b.Limit + b.Carried + b.Adjusted), Renews: b.Renews}
 		if b.Account.Kind != quota.User {
 			list[i].Account = b.Account.Name
 		}
@@ -156,7 +156,7 @@ func (e *evaluator) question(ctx context.Context, p *policy.Policy, rec *held.Re
 			d.Input.Missing = []string{string(policy.Directory)}
 		}
 	}
-	eval := evaluation{Request: Asked(p, &d), paid: rec.Charge}
+	eval := evaluation{Request: RequestOf(p, &d), paid: rec.Charge}
 	eval.job.Ref.Printer, eval.job.Ref.Job = rec.Printer, rec.Job
 	if rec.Set != nil {
 		policy.Settings(*rec.Set).Apply(&eval.Job)
@@ -168,8 +168,8 @@ func (e *evaluator) question(ctx context.Context, p *policy.Policy, rec *held.Re
 	return e.withBalances(ctx, p, eval)
 }
 
-// Standing is what is on an account.
-type Standing struct {
+// AccountStatus is what is on an account.
+type AccountStatus struct {
 	// Account is its key: an Entra object id, group.NAME or center.NAME.
 	Account  string    `json:"account"`
 	Balances []Balance `json:"balances"`
@@ -210,11 +210,11 @@ type Balance struct {
 	Renews     time.Time    `json:"renews"`
 }
 
-// Standing tells what is on an account by the policy in force. That of a person
+// AccountStatus tells what is on an account by the policy in force. That of a person
 // is by the allowances that are for them whatever the job.
-func (w *Worker) Standing(ctx context.Context, a quota.Account) (Standing, error) {
+func (w *Worker) AccountStatus(ctx context.Context, a quota.Account) (AccountStatus, error) {
 	p, now := w.Policy(), time.Now()
-	out := Standing{Account: a.Key(), Balances: []Balance{}}
+	out := AccountStatus{Account: a.Key(), Balances: []Balance{}}
 	var err error
 	if out.Stored, err = w.Ledger.View(ctx, a); err != nil {
 		return out, fmt.Errorf("read account: %w", err)

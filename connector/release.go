@@ -53,14 +53,14 @@ type Order struct {
 	// token.
 	Actor string
 	// Asked is what asked: when it is not given, a badge at the reader, or the token of Actor.
-	Asked held.Asked
+	Asked held.Origin
 	// At is when it was asked for.
 	At time.Time
 	// Set is how the owner wants the jobs printed: a variant that costs less.
 	Set policy.Settings
 }
 
-func (o Order) asked() held.Asked {
+func (o Order) origin() held.Origin {
 	switch {
 	case o.Asked != "":
 		return o.Asked
@@ -167,7 +167,7 @@ type stored struct {
 // of people who let them. With a device, only those that it may release. The
 // cost depends on these people's jobs, not on all.
 func (r *Releaser) Waiting(ctx context.Context, owner, device string) ([]held.Record, error) {
-	list, err := r.waiting(ctx, owner, device)
+	list, err := r.waitingRecords(ctx, owner, device)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (r *Releaser) Waiting(ctx context.Context, owner, device string) ([]held.Re
 	return recs, nil
 }
 
-func (r *Releaser) waiting(ctx context.Context, owner, device string) ([]stored, error) {
+func (r *Releaser) waitingRecords(ctx context.Context, owner, device string) ([]stored, error) {
 	dev, ok := r.devices[device]
 	if device != "" && !ok {
 		return nil, fmt.Errorf("%w: %s", ErrNoDevice, device)
@@ -226,7 +226,7 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 		return Outcome{}, fmt.Errorf("%w: these settings can't be chosen at release", ErrInvalid)
 	}
 	o.Owner = graph.Canonical(o.Owner)
-	list, err := r.waiting(ctx, o.Owner, o.Device)
+	list, err := r.waitingRecords(ctx, o.Owner, o.Device)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -241,7 +241,7 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 	results := make([]held.Record, len(list))
 	var acts errgroup.Group
 	acts.SetLimit(orderActs)
-	turns := r.turns(len(list))
+	turns := r.budgetTurns(len(list))
 	for i := range list {
 		acts.Go(func() error {
 			defer turns[i].over()
@@ -255,17 +255,17 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 	return outcome(o.Owner, results), nil
 }
 
-// turn is when one job of an order is decided and paid for: after the one before
+// budgetTurn is when one job of an order is decided and paid for: after the one before
 // it, so that a budget that is not enough for all goes to the oldest. A zero turn
 // waits for nobody.
-type turn struct {
+type budgetTurn struct {
 	before <-chan struct{}
 	over   func() // may be called again
 }
 
-// turns are those of an order of n jobs.
-func (r *Releaser) turns(n int) []turn {
-	list := make([]turn, n)
+// budgetTurns are those of an order of n jobs.
+func (r *Releaser) budgetTurns(n int) []budgetTurn {
+	list := make([]budgetTurn, n)
 	limited := r.policy().HasAllowances()
 	var before chan struct{}
 	for i := range list {
@@ -282,7 +282,7 @@ func (r *Releaser) turns(n int) []turn {
 }
 
 // wait waits for the turn.
-func (t turn) wait(ctx context.Context) error {
+func (t budgetTurn) wait(ctx context.Context) error {
 	if t.before == nil {
 		return nil
 	}
@@ -318,7 +318,7 @@ func outcome(owner string, results []held.Record) Outcome {
 
 // one works on one job and says what became of it: the record, whose decision
 // has the reason if the job is still held.
-func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, t turn) held.Record {
+func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, t budgetTurn) held.Record {
 	rec := s.rec
 	err := recovery.Catch(func() (err error) {
 		rec, err = r.untilDone(ctx, o, s, at, t)
@@ -343,7 +343,7 @@ func (r *Releaser) unsure(ctx context.Context, o Order, rec held.Record, code st
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), awaitOther) // the order's time may be over
 	defer cancel()
 	d := r.effects.decisionOn(&rec, "release:unsure", r.evaluator.ownDecision(code, policy.Release, policy.Keep))
-	d.Device, d.Actor, d.Asked = o.Device, o.Actor, o.asked()
+	d.Device, d.Actor, d.Asked = o.Device, o.Actor, o.origin()
 	told, err := r.keep(ctx, o, rec, d)
 	if err != nil {
 		r.log.Warn("decision not published", zap.String("job", rec.Job), zap.Error(err))
@@ -353,7 +353,7 @@ func (r *Releaser) unsure(ctx context.Context, o Order, rec held.Record, code st
 
 // untilDone acts on a job. While another acts on it, it waits a moment, goes on
 // with what a dead one left behind, and looks again.
-func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destination, t turn) (held.Record, error) {
+func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destination, t budgetTurn) (held.Record, error) {
 	ended := time.NewTimer(awaitOther)
 	defer ended.Stop()
 	tick := time.NewTicker(awaitTick)
@@ -386,7 +386,7 @@ func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destina
 
 // act takes one held job from its record to the end of its order. It reads the
 // job and asks the policy, stores the intent, and only then calls Graph.
-func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, t turn) (held.Record, error) {
+func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, t budgetTurn) (held.Record, error) {
 	release, ok := r.effects.claim(s.rec.Key())
 	if !ok {
 		return s.rec, errBusy
@@ -410,7 +410,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 		return s.rec, err
 	}
 	d := r.evaluator.decision(s.rec.Task+":release:"+strconv.FormatUint(s.rev, 10), v, shadow, &eval)
-	d.Device, d.Actor, d.Asked = o.Device, o.Actor, o.asked()
+	d.Device, d.Actor, d.Asked = o.Device, o.Actor, o.origin()
 	if o.Owner != s.rec.Owner && d.Actor == "" {
 		d.Actor = o.Owner
 	}

@@ -11,10 +11,10 @@ import (
 	"pullprint/policy/quota"
 )
 
-// Asked is the request behind a recorded decision, as far as the record has it:
-// it names nobody, so user.upn is empty, and what nobody looked for then is
-// missing. Those who pay are not in it.
-func Asked(p *policy.Policy, d *held.Decision) policy.Request {
+// RequestOf rebuilds the request of a recorded decision from what the record has:
+// user.upn is empty, as records have no names, and what was not read for the decision
+// is missing. The accounts that pay are left out; see RequestWithBalances.
+func RequestOf(p *policy.Policy, d *held.Decision) policy.Request {
 	in := &d.Input
 	req := policy.Request{
 		Point: policy.Point(d.Point), Device: d.Device, Now: d.At,
@@ -53,10 +53,10 @@ func Asked(p *policy.Policy, d *held.Decision) policy.Request {
 	return req
 }
 
-// AskedWith is Asked with those who pay and what the record says they had; an
-// account that it does not name is untouched.
-func AskedWith(p *policy.Policy, d *held.Decision) policy.Request {
-	req := Asked(p, d)
+// RequestWithBalances is RequestOf with the accounts that pay and the balances in the
+// record; an account that is not in the record is taken to be unused.
+func RequestWithBalances(p *policy.Policy, d *held.Decision) policy.Request {
+	req := RequestOf(p, d)
 	req.Budget = p.Budget(req)
 	for _, c := range req.Budget.Claims {
 		b := untouched(c, d.At)
@@ -164,7 +164,7 @@ func (r *Replay) one(d *held.Decision) {
 		r.report.Skipped++
 		return
 	}
-	req := Asked(r.policy, d)
+	req := RequestOf(r.policy, d)
 	req.Budget = r.policy.Budget(req)
 	for _, c := range req.Budget.Claims {
 		b := untouched(c, d.At)

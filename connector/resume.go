@@ -119,7 +119,7 @@ func (e *effects) storeGone(ctx context.Context, rec held.Record, rev uint64, wh
 	if !ok {
 		return before, errBusy
 	}
-	e.metrics.moved(before.State, &rec)
+	e.metrics.holdEnded(before.State, &rec)
 	e.void(ctx, &rec)
 	e.reportGone(&rec, why)
 	return rec, nil
@@ -186,7 +186,7 @@ func (e *effects) undoPresumed(ctx context.Context, entry Entry) (presumed bool,
 	if err != nil || !ok {
 		return true, errors.Join(errBusy, err)
 	}
-	e.metrics.moved(before, &rec)
+	e.metrics.holdEnded(before, &rec)
 	e.reportGone(&rec, why)
 	return true, nil
 }

@@ -48,9 +48,9 @@ type reservation struct {
 	accounts []quota.Account
 }
 
-// settle looks at every open reservation and ends those whose job has ended. It
+// endReservations looks at every open reservation and ends those whose job has ended. It
 // heals what a crash left behind: no reservation outlives its job.
-func (s *Sweeper) settle(ctx context.Context) error {
+func (s *Sweeper) endReservations(ctx context.Context) error {
 	var open []*reservation
 	byJob := map[string]*reservation{}
 	err := s.ledger.Open(ctx, func(a quota.Account, r quota.Reservation) error {
@@ -76,9 +76,9 @@ func (s *Sweeper) settle(ctx context.Context) error {
 	s.metrics.oldest.Set(now.Sub(oldest).Seconds())
 	acts := new(errgroup.Group)
 	acts.SetLimit(settleAtOnce)
-	for _, r := range inTurn(&s.settled, open, maxSettles, func(r *reservation) string { return r.Job }) {
+	for _, r := range inTurn(&s.lastEnded, open, maxSettles, func(r *reservation) string { return r.Job }) {
 		acts.Go(func() error {
-			if err := recovery.Catch(func() error { return s.settleOne(ctx, r, now) }); err != nil {
+			if err := recovery.Catch(func() error { return s.endReservation(ctx, r, now) }); err != nil {
 				s.log.Warn("reservation left to the next sweep", zap.String("job", held.RefOf(r.Job).Job), zap.Error(err))
 			}
 			return nil
@@ -104,9 +104,9 @@ func (s *Sweeper) damaged(err error) error {
 // maxNamed is how many damaged records one line of the log names.
 const maxNamed = 10
 
-// settleOne ends a reservation if its job has ended, by what the record and the
+// endReservation ends a reservation if its job has ended, by what the record and the
 // printer say.
-func (s *Sweeper) settleOne(ctx context.Context, r *reservation, now time.Time) error {
+func (s *Sweeper) endReservation(ctx context.Context, r *reservation, now time.Time) error {
 	ref := held.RefOf(r.Job)
 	rec, rev, err := s.jobs.Get(ctx, held.Key(r.Owner, ref))
 	if err != nil {
@@ -114,14 +114,14 @@ func (s *Sweeper) settleOne(ctx context.Context, r *reservation, now time.Time) 
 	}
 	switch {
 	case rev == 0:
-		return s.settleUnrecorded(ctx, r, ref, now)
+		return s.endUnrecorded(ctx, r, ref, now)
 	case rec.State.Intent():
 		return nil // whoever resumes it knows
 	case rec.State == held.Held:
 		if (rec.Charge != nil && rec.Charge.AtArrival) || r.young(now) {
 			return nil // what was paid for when the job came stays, whichever try has it
 		}
-		return s.settleHeld(ctx, r, &rec, now)
+		return s.endOfHeld(ctx, r, &rec, now)
 	}
 	late := rec.State == held.Gone && rec.Release != nil && rec.Release.Late
 	if rec.State != held.Released && rec.State != held.Completed && !late {
@@ -132,9 +132,9 @@ func (s *Sweeper) settleOne(ctx context.Context, r *reservation, now time.Time) 
 	}
 	since := letGo(&rec)
 	if rec.State != held.Completed && rec.Release != nil && rec.Release.Job != "" {
-		return s.settleAt(ctx, r, graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job}, since)
+		return s.endAtPrinter(ctx, r, graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job}, since)
 	}
-	return s.settleAt(ctx, r, graph.JobRef(ref), since)
+	return s.endAtPrinter(ctx, r, graph.JobRef(ref), since)
 }
 
 // letGo is when Graph was last called to let a job go on.
@@ -173,9 +173,9 @@ func (s *Sweeper) voidOthers(ctx context.Context, r *reservation, c *held.Charge
 	return s.ended(endVoid, err)
 }
 
-// settleHeld gives back what a held job has reserved for a try that was not
+// endOfHeld gives back what a held job has reserved for a try that was not
 // made; unless it was made after all, which the record is about to say.
-func (s *Sweeper) settleHeld(ctx context.Context, r *reservation, rec *held.Record, now time.Time) error {
+func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *held.Record, now time.Time) error {
 	job, err := s.graph.Job(ctx, graph.JobRef(rec.Ref))
 	switch {
 	case graph.IsNotFound(err) && rec.Release != nil:
@@ -191,9 +191,9 @@ func (s *Sweeper) settleHeld(ctx context.Context, r *reservation, rec *held.Reco
 // maxHops is how often a job is followed that was sent on from its printer.
 const maxHops = 4
 
-// settleAt ends a reservation by what became of the job at its printer, which it was let
+// endAtPrinter ends a reservation by what became of the job at its printer, which it was let
 // go on to at a time.
-func (s *Sweeper) settleAt(ctx context.Context, r *reservation, at graph.JobRef, since time.Time) error {
+func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, at graph.JobRef, since time.Time) error {
 	now := s.clock.surely()
 	job, err := s.graph.Job(ctx, at)
 	for hop := 0; err == nil && job.RedirectedTo != "" && hop < maxHops; hop++ {
@@ -222,16 +222,16 @@ func (s *Sweeper) settleAt(ctx context.Context, r *reservation, at graph.JobRef,
 	return nil // it prints, or waits there
 }
 
-// settleUnrecorded is for a job without a record: one whose record is about to be
+// endUnrecorded is for a job without a record: one whose record is about to be
 // made, was never made, or has run out. What may have printed is spent: a job is
 // let go on only after its record is stored, so that it had one.
-func (s *Sweeper) settleUnrecorded(ctx context.Context, r *reservation, ref held.Ref, now time.Time) error {
+func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, ref held.Ref, now time.Time) error {
 	if r.young(now) {
 		return nil
 	}
 	what := r.what(now)
 	if what == forComplete {
-		return s.settleAt(ctx, r, graph.JobRef(ref), r.At)
+		return s.endAtPrinter(ctx, r, graph.JobRef(ref), r.At)
 	}
 	job, err := s.graph.Job(ctx, graph.JobRef(ref))
 	late := now.Sub(r.At).Abs() > settleAfter
@@ -239,7 +239,7 @@ func (s *Sweeper) settleUnrecorded(ctx context.Context, r *reservation, ref held
 	case err != nil && !graph.IsNotFound(err):
 		return fmt.Errorf("read job: %w", err)
 	case err == nil && job.RedirectedTo != "":
-		return s.settleAt(ctx, r, graph.JobRef(ref), r.At)
+		return s.endAtPrinter(ctx, r, graph.JobRef(ref), r.At)
 	case err != nil && s.clock.since(r.At) < forgottenAfter:
 		return nil
 	case err == nil && jobWaits(job.State) && !late:

@@ -8,7 +8,7 @@ import (
 
 // storedForms are the types of this package that only it stores, as JSON.
 var storedForms = map[string]func() any{
-	"export-mark": func() any { return new(exportMark) },
+	"export-mark": func() any { return new(exportPosition) },
 	"note":        func() any { return new(note) },
 	"self-test":   func() any { return new(selfTest) },
 	"strikes":     func() any { return new(strikes) },

@@ -29,13 +29,13 @@ func (w *world) holdLettered(t *testing.T, change ...func(*connector.Deps)) (id 
 		t.Fatal(err)
 	}
 	job, _ := w.sim.Job(id)
-	body, err := w.book.SweepNotification(job.Task.ID, id.Printer, id.Job)
+	body, err := w.verifier.SweepNotification(job.Task.ID, id.Printer, id.Job)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := w.live("", change...)
 	defer l.end()
-	l.worker.Handle(l.ctx, bus.Delivery{Body: body, Definition: w.book.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1})
+	l.worker.Handle(l.ctx, bus.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1})
 	kv, old := w.bus.Jobs(), held.Key(letteredID, held.Ref(id))
 	value, rev, err := kv.Get(t.Context(), old)
 	if err != nil || rev == 0 {

@@ -12,8 +12,8 @@ import (
 )
 
 // maxTried is how many of the unknown badges and codes that a reader was shown
-// are remembered, and triedFor how long at least that is after the last one: a
-// building's cards on the day that badges are introduced, over a working day.
+// are remembered, and triedFor how long they are kept after the last guess: enough for
+// all cards of a building on the day that badges are introduced, over a working day.
 // With 8 bytes each they fit into a value of 4 KiB.
 const (
 	maxTried = 256
@@ -28,18 +28,18 @@ const (
 type strikes struct {
 	Unknown []time.Time `json:"unknown"` // the latest
 	Locked  time.Time   `json:"locked,omitzero"`
-	// Tried are marks of what was tried, the oldest first.
+	// Tried are the tags of what was tried, the oldest first.
 	Tried []string `json:"tried,omitempty"`
 }
 
 // count adds a guess, and reports whether it locks the reader. It stays locked
 // until the oldest of the guesses is out of the window: then there is room for
 // one, and those whose badges are known waited no longer than needed.
-func (s *strikes) count(mark string, now time.Time) (locks bool) {
-	if slices.Contains(s.Tried, mark) {
+func (s *strikes) count(tag string, now time.Time) (locks bool) {
+	if slices.Contains(s.Tried, tag) {
 		return false
 	}
-	s.Tried = append(s.Tried, mark)
+	s.Tried = append(s.Tried, tag)
 	s.Tried = s.Tried[max(0, len(s.Tried)-maxTried):]
 	s.Unknown = append(s.Unknown, now)
 	if len(s.Unknown) < unknownLimit {
@@ -70,13 +70,13 @@ func (t *Taps) strikesOf(ctx context.Context, device string) (strikes, uint64, e
 }
 
 // countTogether adds a guess to those of all replicas.
-func (t *Taps) countTogether(ctx context.Context, device, mark string, now time.Time) (locks bool, err error) {
+func (t *Taps) countTogether(ctx context.Context, device, tag string, now time.Time) (locks bool, err error) {
 	err = t.changeTogether(ctx, device, func(s *strikes) bool {
-		if slices.Contains(s.Tried, mark) {
+		if slices.Contains(s.Tried, tag) {
 			locks = false
 			return false
 		}
-		locks = s.count(mark, now)
+		locks = s.count(tag, now)
 		return true
 	})
 	return locks, err
@@ -105,21 +105,21 @@ func (t *Taps) changeTogether(ctx context.Context, device string, fn func(s *str
 }
 
 // takeBack takes back the guess that was counted at a time, and reports whether it was.
-func (s *strikes) takeBack(mark string, at time.Time) bool {
+func (s *strikes) takeBack(tag string, at time.Time) bool {
 	i := slices.IndexFunc(s.Unknown, at.Equal)
 	if i < 0 {
 		return false
 	}
 	s.Unknown = slices.Delete(s.Unknown, i, i+1)
-	s.Tried = slices.DeleteFunc(s.Tried, func(m string) bool { return m == mark })
+	s.Tried = slices.DeleteFunc(s.Tried, func(t string) bool { return t == tag })
 	return true
 }
 
 // fragment is an unknown number that was typed at a station, and may be a part of a badge: a
 // page that is loaded anew while a reader types loses the keys before.
 type fragment struct {
-	at         time.Time
-	name, mark string
+	at        time.Time
+	name, tag string
 }
 
 // noteFragment remembers an unknown number for forgive. One more than lock a reader are of no
@@ -128,7 +128,7 @@ func (t *Taps) noteFragment(device, number, canonical string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.readers[device]
-	r.fragments = append(r.fragments, fragment{now, t.sum(device, number), t.mark(canonical)})
+	r.fragments = append(r.fragments, fragment{now, t.sum(device, number), t.guessTag(canonical)})
 	r.fragments = slices.Clone(r.fragments[max(0, len(r.fragments)-unknownLimit):])
 }
 
@@ -148,7 +148,7 @@ func (t *Taps) forgive(ctx context.Context, device, number string, now time.Time
 	r.fragments = slices.DeleteFunc(r.fragments, func(p fragment) bool {
 		if names[p.name] {
 			mine = append(mine, p)
-			r.takeBack(p.mark, p.at)
+			r.takeBack(p.tag, p.at)
 		}
 		return names[p.name] || now.Sub(p.at) > unknownWindow
 	})
@@ -158,7 +158,7 @@ func (t *Taps) forgive(ctx context.Context, device, number string, now time.Time
 	}
 	err := t.changeTogether(context.WithoutCancel(ctx), device, func(s *strikes) (changed bool) {
 		for _, p := range mine {
-			changed = s.takeBack(p.mark, p.at) || changed
+			changed = s.takeBack(p.tag, p.at) || changed
 		}
 		return changed
 	})

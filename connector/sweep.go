@@ -72,15 +72,15 @@ type Sweeper struct {
 	metrics   *Metrics
 	log       *zap.Logger
 
-	kick     chan struct{}
-	turn     string // key of the held job that was looked at last
-	last     atomic.Int64
-	turned   atomic.Int64
-	settled  string // job of the reservation that was looked at last
-	drifted  drift
-	unheard  atomic.Bool // in the last sweep nobody listened for notices
-	unknown  unknowns
-	stranded map[string]int // held jobs of queues that are not configured
+	kick       chan struct{}
+	lastLooked string // key of the held job that was looked at last
+	last       atomic.Int64
+	loopTurned atomic.Int64
+	lastEnded  string // job of the reservation that was looked at last
+	drifted    drift
+	unheard    atomic.Bool // in the last sweep nobody listened for notices
+	unknown    unknowns
+	stranded   map[string]int // held jobs of queues that are not configured
 }
 
 // sweepGraph lists tasks and jobs, and finishes the tasks of jobs that have ended.
@@ -112,7 +112,7 @@ func (s *Sweeper) LastSuccess() time.Time {
 // Turned is when the loop of Run last turned; zero while it doesn't run, as when
 // another instance sweeps.
 func (s *Sweeper) Turned() time.Time {
-	if at := s.turned.Load(); at != 0 {
+	if at := s.loopTurned.Load(); at != 0 {
 		return time.Unix(0, at)
 	}
 	return time.Time{}
@@ -142,9 +142,9 @@ func (s *Sweeper) Kick() {
 func (s *Sweeper) Run(ctx context.Context) error {
 	defer s.resign()
 	failing := false
-	defer s.turned.Store(0)
+	defer s.loopTurned.Store(0)
 	for {
-		s.turned.Store(time.Now().UnixNano())
+		s.loopTurned.Store(time.Now().UnixNano())
 		pause := sweepEvery
 		switch err := s.Sweep(ctx); {
 		case ctx.Err() != nil:
@@ -173,7 +173,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 
 // resign leaves what is known of the queues to the next who sweeps.
 func (s *Sweeper) resign() {
-	s.metrics.rest()
+	s.metrics.resetSweepGauges()
 	s.drifted = drift{since: s.drifted.since}
 }
 
@@ -211,7 +211,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	err := errors.Join(listErr, s.lookAt(ctx, open, listed))
 	s.tellHeadroom(time.Now())
 	s.lookForDrift(ctx, time.Now())
-	return errors.Join(err, s.settle(ctx))
+	return errors.Join(err, s.endReservations(ctx))
 }
 
 // feedListed reads the tasks that Graph lists, and feeds the unknown ones into the stream.
@@ -261,7 +261,7 @@ func (s *Sweeper) lookAt(ctx context.Context, open []Entry, listed map[held.Ref]
 		}
 	}
 	looks := min(maxLooks, max(minLooks, len(waiting)/60+1))
-	for _, e := range inTurn(&s.turn, waiting, looks, func(e Entry) string { return e.Key }) {
+	for _, e := range inTurn(&s.lastLooked, waiting, looks, func(e Entry) string { return e.Key }) {
 		acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, false) }) })
 	}
 	return acts.Wait()

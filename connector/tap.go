@@ -153,7 +153,7 @@ func (t *Taps) TapBy(ctx context.Context, device, number, actor string) (Outcome
 		zap.Int("released", len(out.Released)),
 		zap.Int("kept", len(out.Kept)), zap.Int("aborted", len(out.Aborted)))
 	if err == nil && out.Empty() {
-		err = t.quiet(ctx, start)
+		err = t.equalise(ctx, start)
 	}
 	return out, err
 }
@@ -252,12 +252,12 @@ func (t *Taps) admitted(ctx context.Context, device string, now time.Time) error
 // countGuess counts an unknown badge or a wrong code, and locks the reader when it
 // is one too many. Replicas count together; what can't be stored counts here.
 func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Time) {
-	mark := t.mark(guess)
+	tag := t.guessTag(guess)
 	t.mu.Lock()
-	locks := t.readers[device].count(mark, now)
+	locks := t.readers[device].count(tag, now)
 	t.mu.Unlock()
 	if t.shared != nil {
-		if all, err := t.countTogether(context.WithoutCancel(ctx), device, mark, now); err != nil {
+		if all, err := t.countTogether(context.WithoutCancel(ctx), device, tag, now); err != nil {
 			t.log.Warn("unknown badge counted here alone", zap.String("device", device), zap.Error(err))
 		} else {
 			locks = all
@@ -268,11 +268,11 @@ func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Ti
 	}
 }
 
-// mark names a guess without telling it. Replicas know it again by the key of the
-// badges; without one it is known in this process.
-func (t *Taps) mark(guess string) string {
-	if m, ok := t.badges.(interface{ Mark(text string) string }); ok {
-		return m.Mark(guess)
+// guessTag identifies a guess without revealing it. It is the same in all replicas if the
+// badges have a key, else in this process only.
+func (t *Taps) guessTag(guess string) string {
+	if m, ok := t.badges.(interface{ GuessTag(text string) string }); ok {
+		return m.GuessTag(guess)
 	}
 	return hex.EncodeToString([]byte(t.sum("guess", guess))[:8])
 }
@@ -315,9 +315,9 @@ func (t *Taps) remember(device, id string, a answered) {
 	taps[id] = a
 }
 
-// quiet waits until as much time has passed since start as every answer takes
-// that moves no paper.
-func (t *Taps) quiet(ctx context.Context, start time.Time) error {
+// equalise waits until quietAnswer has passed since start, so that the time of an answer
+// that releases nothing says nothing about the badge.
+func (t *Taps) equalise(ctx context.Context, start time.Time) error {
 	return transport.Sleep(ctx, quietAnswer-time.Since(start))
 }
 
@@ -346,7 +346,7 @@ func (t *Taps) Enrol(ctx context.Context, device, guess string, redeem func(now 
 		t.countGuess(ctx, device, "enrol\x00"+guess, now)
 	}
 	if err != nil {
-		if werr := t.quiet(ctx, now); werr != nil {
+		if werr := t.equalise(ctx, now); werr != nil {
 			return werr
 		}
 	}

@@ -166,11 +166,11 @@ func NewWorker(d Deps) *Worker {
 	d.Queues, d.Devices = canonicalQueues(d.Queues), canonicalDevices(d.Devices)
 	w := &Worker{Deps: d, queues: newQueueSet(d.Queues), log: d.Logger.Named("worker"), attempts: newAttempts()}
 	w.inflight = newInflight(&d, clock{d.Graph}.since, w.log)
-	w.Graph = waitingGraph{d.Graph, w.inflight}
+	w.Graph = notedGraph{d.Graph, w.inflight}
 	if d.Jobs != nil {
 		w.Jobs = d.Jobs.Around(w.inflight.waitLong)
 	}
-	w.Ledger, w.Audit = waitingLedger{d.Ledger, w.inflight}, waitingAudit{d.Audit, w.inflight}
+	w.Ledger, w.Audit = notedLedger{d.Ledger, w.inflight}, notedAudit{d.Audit, w.inflight}
 	w.clock = clock{w.Graph}
 	w.evaluator = newEvaluator(&w.Deps, w.inflight, w.log)
 	w.effects = newEffects(&w.Deps, w.clock, w.log)
@@ -216,7 +216,7 @@ func (w *Worker) Handle(ctx context.Context, d bus.Delivery) (disp bus.Dispositi
 // failed says what becomes of a task that could not be decided. What is wrong with
 // the task itself is counted; an outage, and another who is at it, only cost time.
 func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, err error, began time.Time) bus.Disposition {
-	pause := retryAfter(min(d.Attempt, 6))
+	pause := failurePause(min(d.Attempt, 6))
 	switch {
 	case errors.Is(err, errConflict):
 		return w.giveUp(ctx, d, ev, deadConflict, err)
@@ -236,11 +236,11 @@ func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, e
 			d.Attempt = n
 			return w.giveUp(ctx, d, ev, deadAttempts, err)
 		}
-		pause = retryAfter(n)
+		pause = failurePause(n)
 		w.log.Warn("task comes again", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.Int("attempt", n),
 			zap.Duration("after", pause), zap.Error(err))
 	}
-	pause = max(pause, asked(err))
+	pause = max(pause, retryAfterOf(err))
 	w.attempts.again(ev.Task, pause, time.Now())
 	return bus.Retry(pause)
 }
@@ -289,7 +289,7 @@ func (w *Worker) giveUp(ctx context.Context, d bus.Delivery, ev trigger.Event, r
 	}
 	if err != nil {
 		w.log.Error("dead letter not stored, task comes again", zap.String("task", ev.Task), zap.Error(err))
-		return bus.Retry(retryAfter(d.Attempt))
+		return bus.Retry(failurePause(d.Attempt))
 	}
 	if once && !w.attempts.leftAlone(ev.Task, time.Now()) {
 		return bus.Done()

@@ -97,7 +97,7 @@ func TestMessagesWithoutAuthority(t *testing.T) {
 			"forged":          alter("clientState", strings.Repeat("A", 43)),
 			"no clientState":  alter("clientState", ""),
 			"other tenant":    alter("tenantId", "00000000-0000-0000-0000-000000000000"),
-			"foreign":         alter("resource", strings.Replace(resource, w.book.Definition(), "another", 1)),
+			"foreign":         alter("resource", strings.Replace(resource, w.verifier.Definition(), "another", 1)),
 			"no subscription": alter("subscriptionId", "f0f0f0f0"),
 			"unknown printer": alter("resourceData",
 				map[string]any{"id": w.task(id), "parentUrl": "https://graph.microsoft.com/v1.0/print/printers/nobodys/jobs/1"}),
@@ -127,7 +127,7 @@ func TestTaskOfAnotherJob(t *testing.T) {
 		l := w.live("")
 		victim, _ := w.print(graphtest.JobSpec{Printer: directID, Copies: 99})
 		mine, d := w.print(graphtest.JobSpec{Printer: directID})
-		body, err := w.book.SweepNotification(w.task(mine), victim.Printer, victim.Job)
+		body, err := w.verifier.SweepNotification(w.task(mine), victim.Printer, victim.Job)
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ import (
 	"pullprint/trigger/webhook"
 )
 
-// The office every test of this package happens in.
+// The tenant of every test of this package.
 const (
 	tenantID   = "84bd8158-6d4d-4958-8b9f-9d6445542f95"
 	publicURL  = "http://127.0.0.1:8443"
@@ -71,15 +71,15 @@ type world struct {
 	t          testing.TB
 	sim        *graphtest.Sim
 	bus        *bus.Bus
-	book       *trigger.Verifier
+	verifier   *trigger.Verifier
 	secretFile string
 }
 
 func newWorld(t testing.TB, b *bus.Bus, k graphtest.Knobs) *world {
 	t.Helper()
 	w := &world{t: t, bus: b, secretFile: filepath.Join(t.TempDir(), "secret")}
-	w.book = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: b.State()})
-	hook := webhook.New(webhook.Options{PublicURL: publicURL, Store: b, Verifier: w.book})
+	w.verifier = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: b.State()})
+	hook := webhook.New(webhook.Options{PublicURL: publicURL, Store: b, Verifier: w.verifier})
 	k.Tenant, k.Deliver = tenantID, inMemory{hook}
 	w.sim = graphtest.New(k)
 	t.Cleanup(w.sim.Close)
@@ -102,19 +102,19 @@ func (w *world) register() {
 	ctx, cancel := context.WithCancel(context.Background())
 	live := make(chan struct{}, 1)
 	reg, err := trigger.NewRegistrar(trigger.RegistrarOptions{
-		Graph: w.client(w.sim.Transport()), State: w.bus.State(), Verifier: w.book, AppID: appID, PublicURL: publicURL,
+		Graph: w.client(w.sim.Transport()), State: w.bus.State(), Verifier: w.verifier, AppID: appID, PublicURL: publicURL,
 		OnResubscribed: func() { live <- struct{}{} },
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return w.book.Run(gctx) })
+	g.Go(func() error { return w.verifier.Run(gctx) })
 	g.Go(func() error { return reg.Run(gctx) })
 	w.t.Cleanup(func() { cancel(); _ = g.Wait() })
 	<-live
 	for _, p := range []string{pullID, directID, strangerID} {
-		if _, err := w.sim.AddTrigger(p, w.book.Definition()); err != nil {
+		if _, err := w.sim.AddTrigger(p, w.verifier.Definition()); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -145,11 +145,11 @@ func (w *world) print(spec graphtest.JobSpec) (graphtest.JobID, bus.Delivery) {
 	if !ok || job.Task.ID == "" {
 		w.t.Fatalf("job %v has no task", id)
 	}
-	body, err := w.book.SweepNotification(job.Task.ID, id.Printer, id.Job)
+	body, err := w.verifier.SweepNotification(job.Task.ID, id.Printer, id.Job)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return id, bus.Delivery{Body: body, Definition: w.book.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1}
+	return id, bus.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1}
 }
 
 // inMemory posts to a handler without a socket.
@@ -380,7 +380,7 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	deps := connector.Deps{
 		Graph: answered{client}, Pages: connector.PageCounter(client, documents), Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}),
 		Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l},
-		Notices: w.bus, Verifier: w.book,
+		Notices: w.bus, Verifier: w.verifier,
 		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Metrics: l.metrics, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,
 	}

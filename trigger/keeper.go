@@ -33,9 +33,9 @@ func (k *keeper) store(ctx context.Context) error {
 	return nil
 }
 
-// settle brings what was begun before to an end: a subscription that Graph made
+// recoverPending finishes what an earlier run began: a subscription that Graph made
 // and State doesn't have, and a pending entry of which nobody knows the outcome.
-func (k *keeper) settle(ctx context.Context) error {
+func (k *keeper) recoverPending(ctx context.Context) error {
 	if err := k.deliver(ctx); err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ type Registrar struct {
 	invisible               sync.Once
 
 	// created was made by Graph and may not be in State yet. It outlives a Run, so
-	// that a Run after a lost lease settles what the one before began.
+	// that a Run after a lost lease finishes what the one before began.
 	created *subscription
 
 	turned atomic.Int64
@@ -225,7 +225,7 @@ func (k *keeper) round(ctx context.Context) (time.Duration, error) {
 		what string
 		do   func(context.Context) error
 	}{
-		{"remember subscription", k.settle},
+		{"remember subscription", k.recoverPending},
 		{"answer lifecycle event", k.answer},
 		{"check subscription", k.poll},
 		{"renew subscription", k.renew},

@@ -51,28 +51,29 @@ func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Con
 	}
 }
 
-// refresher joins callers into shared reads. A caller is only content with a
-// read that began after it asked. The zero value is of no use: see newRefresher.
+// refresher joins callers into shared reads. A caller needs a read that
+// began after its call. Use newRefresher; the zero value does not work.
 type refresher struct {
 	read    func(context.Context) error
-	turn    chan struct{} // held while reading
+	slot    chan struct{} // held while reading
 	started atomic.Uint64
-	good    uint64 // the last read that succeeded; of who has the turn
+	good    uint64 // the last read that succeeded; guarded by slot
 }
 
 func newRefresher(read func(context.Context) error) *refresher {
-	return &refresher{read: read, turn: make(chan struct{}, 1)}
+	return &refresher{read: read, slot: make(chan struct{}, 1)}
 }
 
-// do reads when its turn comes, unless another has by then.
+// do waits for the slot and reads, unless a read that began after the call has succeeded
+// by then.
 func (r *refresher) do(ctx context.Context) error {
 	want := r.started.Load() + 1
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case r.turn <- struct{}{}:
+	case r.slot <- struct{}{}:
 	}
-	defer func() { <-r.turn }()
+	defer func() { <-r.slot }()
 	if r.good >= want {
 		return nil
 	}

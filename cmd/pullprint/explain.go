@@ -43,7 +43,7 @@ which the outcome would be another. Nothing is touched.
 			if err != nil {
 				return err
 			}
-			e := p.Explain(connector.AskedWith(p, d))
+			e := p.Explain(connector.RequestWithBalances(p, d))
 			if api.json {
 				return printJSON(cmd.OutOrStdout(), e)
 			}

@@ -21,7 +21,7 @@ import (
 	"pullprint/trigger/graph/graphtest"
 )
 
-// fleet is an office with several daemons.
+// fleet is a tenant with several daemons.
 type fleet struct {
 	*chaos
 	nodes    *bustest.Processes

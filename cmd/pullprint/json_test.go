@@ -51,7 +51,7 @@ var printed = map[string][]any{
 	"privacyExport":        {connector.Person{}},
 	"privacyErase":         {connector.Erased{}},
 	"print":                {[]countedFile{}}, // of pages
-	"printStanding":        {connector.Standing{}},
+	"printAccount":         {connector.AccountStatus{}},
 	"quotaHistory":         {admin.EntryList{}},
 	"quotaUsage":           {[]connector.UsageDay{}},
 	"show":                 {shownPlan{}},

@@ -59,7 +59,7 @@ func TestKill9(t *testing.T) {
 	})
 }
 
-// The office of the chaos: one pull and one direct queue, and two devices.
+// The tenant of the chaos tests: one pull and one direct queue, and two devices.
 const (
 	chaosApp    = "815f204f-c791-4ee6-9098-614ecdb003f6"
 	chaosPull   = "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1"
@@ -114,7 +114,7 @@ var kinds = []kind{
 	{"over the limit, direct", graphtest.JobSpec{Printer: chaosDirect, Copies: 51}, "aborted", "abort", 1, 0},
 }
 
-// chaos is an office that outlives the processes.
+// chaos is a tenant that outlives the processes.
 type chaos struct {
 	*testing.T
 	sim     *graphtest.Sim

@@ -66,7 +66,7 @@ func quotaShow(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return f.printStanding(cmd.OutOrStdout(), &s, "no allowance is for %s\n")
+			return f.printAccount(cmd.OutOrStdout(), &s, "no allowance is for %s\n")
 		})
 }
 
@@ -74,8 +74,8 @@ func quotaShow(f *apiFlags) *cobra.Command {
 const changedNobodys = "stored, but no allowance is for %s: nothing is charged to it; look whether this is the " +
 	"account that was meant\n"
 
-// printStanding tells what is on an account; nobodys is said of one without an allowance.
-func (f *apiFlags) printStanding(w io.Writer, s *connector.Standing, nobodys string) error {
+// printAccount tells what is on an account; nobodys is said of one without an allowance.
+func (f *apiFlags) printAccount(w io.Writer, s *connector.AccountStatus, nobodys string) error {
 	if f.json {
 		return printJSON(w, s)
 	}
@@ -131,7 +131,7 @@ func quotaSet(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return f.printStanding(cmd.OutOrStdout(), &s, changedNobodys)
+			return f.printAccount(cmd.OutOrStdout(), &s, changedNobodys)
 		})
 	cmd.Annotations = takesNegative
 	cmd.Flags().StringVar(&why, "why", "", "what the history tells")
@@ -153,7 +153,7 @@ func quotaAdjust(f *apiFlags) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return f.printStanding(cmd.OutOrStdout(), &s, changedNobodys)
+		return f.printAccount(cmd.OutOrStdout(), &s, changedNobodys)
 	})
 	cmd.Annotations = takesNegative
 	cmd.Flags().StringVar(&why, "why", "", "what the history tells; needed")

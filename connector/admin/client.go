@@ -249,7 +249,7 @@ func (c *Client) Dead(ctx context.Context, since string) (list []connector.DeadL
 func quotaPath(account string) string { return "/v1/quotas/" + url.PathEscape(account) }
 
 // Quota tells what is on an account.
-func (c *Client) Quota(ctx context.Context, account string) (out connector.Standing, err error) {
+func (c *Client) Quota(ctx context.Context, account string) (out connector.AccountStatus, err error) {
 	err = c.call(ctx, http.MethodGet, quotaPath(account), nil, &out)
 	return out, err
 }
@@ -258,7 +258,7 @@ func (c *Client) Quota(ctx context.Context, account string) (out connector.Stand
 // away.
 func (c *Client) SetQuota(ctx context.Context, account string, limit *quota.Amount,
 	why string,
-) (out connector.Standing, err error) {
+) (out connector.AccountStatus, err error) {
 	err = c.call(ctx, http.MethodPut, quotaPath(account), quotaBody{limit, why}, &out)
 	return out, err
 }
@@ -266,7 +266,7 @@ func (c *Client) SetQuota(ctx context.Context, account string, limit *quota.Amou
 // AdjustQuota gives to an account, or takes from it.
 func (c *Client) AdjustQuota(ctx context.Context, account string, delta quota.Amount,
 	why string,
-) (out connector.Standing, err error) {
+) (out connector.AccountStatus, err error) {
 	err = c.call(ctx, http.MethodPost, quotaPath(account)+"/adjust", adjustBody{delta, why}, &out)
 	return out, err
 }

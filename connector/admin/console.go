@@ -53,9 +53,9 @@ type healthLine struct {
 type jobPage struct {
 	JobDetail
 	Devices []string
-	// Quote is what a held job would cost, Purses what is left of those who pay.
-	Quote  connector.Quote
-	Purses []connector.Purse
+	// Quote is what a held job would cost, Balances what is left of those who pay.
+	Quote    connector.Quote
+	Balances []connector.BalanceText
 }
 
 // words are what templates can say.
@@ -173,7 +173,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	data.Jobs = p.api.jobs(func(e *connector.Entry) bool {
 		return (owner == "" || strings.EqualFold(e.Owner, owner)) && (f.Queue == "" || e.Queue == f.Queue) &&
 			(f.State == "" || string(e.State) == f.State)
-	}, consoleRows, connector.Mark{})
+	}, consoleRows, connector.Position{})
 	count := p.api.Index.Held()
 	for _, queue := range p.api.Queues {
 		data.Queues = append(data.Queues, queueLine{queue.Name, queue.Mode, count[queue.Name]})
@@ -249,7 +249,7 @@ func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c Caller, wro
 	}
 	detail, _ := v.(JobDetail)
 	data := jobPage{JobDetail: detail}
-	data.Quote, data.Purses = p.api.Releaser.Quote(req.Context(), &detail.Job, "")
+	data.Quote, data.Balances = p.api.Releaser.Quote(req.Context(), &detail.Job, "")
 	for _, d := range p.api.Devices {
 		if slices.Contains(d.Queues, detail.Job.Queue) {
 			data.Devices = append(data.Devices, d.ID)

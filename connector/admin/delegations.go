@@ -29,8 +29,8 @@ type delegationBody struct {
 	Expires time.Time `json:"expires"`
 }
 
-// people makes object ids of the persons that a body names.
-func people(ctx context.Context, in *delegationBody,
+// resolvePeople makes object ids of the persons that a body names.
+func resolvePeople(ctx context.Context, in *delegationBody,
 	find func(ctx context.Context, field, user string) (string, error),
 ) (err error) {
 	if in.Owner == "" || in.To == "" {
@@ -48,7 +48,7 @@ func (a *API) putDelegation(r *request) (any, error) {
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	if err := people(r.Context(), &in, a.newOwnerID); err != nil {
+	if err := resolvePeople(r.Context(), &in, a.newOwnerID); err != nil {
 		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {
@@ -66,7 +66,7 @@ func (a *API) removeDelegation(r *request) (any, error) {
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	if err := people(r.Context(), &in, a.owner); err != nil {
+	if err := resolvePeople(r.Context(), &in, a.owner); err != nil {
 		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {

@@ -99,7 +99,7 @@ func join[S ~string](words []S) string {
 }
 
 // jobs is a page of the jobs that fit, newest first, after a place in that order.
-func (a *API) jobs(fits func(*connector.Entry) bool, limit int, after connector.Mark) JobList {
+func (a *API) jobs(fits func(*connector.Entry) bool, limit int, after connector.Position) JobList {
 	list, more := a.Index.Page(fits, after, limit)
 	out := JobList{Jobs: make([]JobEntry, 0, len(list))}
 	for i := range list {
@@ -107,26 +107,26 @@ func (a *API) jobs(fits func(*connector.Entry) bool, limit int, after connector.
 		out.Jobs = append(out.Jobs, JobEntry{e.Ref, e.Owner, e.Queue, e.State, e.Created, e.Seen, e.HoldUntil, e.Reason})
 	}
 	if more && len(list) > 0 {
-		out.Next = cursorOf(connector.MarkOf(&list[len(list)-1]))
+		out.Next = cursorOf(connector.PositionOf(&list[len(list)-1]))
 	}
 	return out
 }
 
-func cursorOf(m connector.Mark) string {
+func cursorOf(m connector.Position) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", m.Seen, m.Key))
 }
 
-func readCursor(text string) (connector.Mark, error) {
+func readCursor(text string) (connector.Position, error) {
 	if text == "" {
-		return connector.Mark{}, nil
+		return connector.Position{}, nil
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	at, key, ok := strings.Cut(string(raw), " ")
 	seen, err2 := strconv.ParseInt(at, 10, 64)
 	if err != nil || err2 != nil || !ok {
-		return connector.Mark{}, badCursor()
+		return connector.Position{}, badCursor()
 	}
-	return connector.Mark{Seen: seen, Key: key}, nil
+	return connector.Position{Seen: seen, Key: key}, nil
 }
 
 func badCursor() *problem {

@@ -60,7 +60,7 @@ func (a *API) showQuota(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.Worker.Standing(r.Context(), acc)
+	return a.Worker.AccountStatus(r.Context(), acc)
 }
 
 // quotaBody is the body of PUT /v1/quotas/{account}: an own limit for this
@@ -102,7 +102,7 @@ func (a *API) putQuota(r *request) (any, error) {
 	if err := a.Ledger.SetLimit(r.Context(), acc, limit, r.caller.Name, in.Why, time.Now()); err != nil {
 		return nil, fmt.Errorf("set limit: %w", err)
 	}
-	return a.Worker.Standing(r.Context(), acc)
+	return a.Worker.AccountStatus(r.Context(), acc)
 }
 
 // checkWhy checks the words with a change: one line, as tables show it.
@@ -144,7 +144,7 @@ func (a *API) adjustQuota(r *request) (any, error) {
 	if err := a.Ledger.Adjust(r.Context(), acc, in.Delta, r.caller.Name, in.Why, time.Now()); err != nil {
 		return nil, fmt.Errorf("adjust account: %w", err)
 	}
-	return a.Worker.Standing(r.Context(), acc)
+	return a.Worker.AccountStatus(r.Context(), acc)
 }
 
 func (a *API) quotaHistory(r *request) (any, error) {

@@ -55,8 +55,8 @@ type stationPage struct {
 	// Jobs are the person's own, Others those of people who let them.
 	Jobs   []connector.Quote
 	Others []othersJobs
-	// Purses are what is left on the accounts that pay.
-	Purses []connector.Purse
+	// Balances are what is left on the accounts that pay.
+	Balances []connector.BalanceText
 	// Outcome is set after something was done, with the Refusals that the list of
 	// jobs does not tell.
 	Outcome  *connector.Outcome
@@ -253,7 +253,7 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 	goesOn, ambiguous := one && number == "", false
 	if one && number != "" {
 		var err error
-		if goesOn, ambiguous, err = p.api.Taps.Rest(ctx, device, number); err != nil {
+		if goesOn, ambiguous, err = p.api.Taps.IsTailOfTyped(ctx, device, number); err != nil {
 			p.trouble(rw, device, err)
 			return
 		}
@@ -368,7 +368,7 @@ func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
 	if err != nil {
 		return err
 	}
-	s.Purses = purses
+	s.Balances = purses
 	of := map[string]int{}
 	for _, q := range quotes {
 		if q.Owner == owner {

@@ -104,8 +104,8 @@ func stationPages() map[string]page {
 		Jobs: []connector.Quote{
 			job("1", "ada", connector.Reason{}, nil), job("2", "ada", poor, &held.Settings{ColorMode: "grayscale"}), job("3", "ada", poor, nil),
 		},
-		Others: []othersJobs{{"grace@contoso.com", []connector.Quote{job("4", "grace", connector.Reason{}, nil)}}},
-		Purses: []connector.Purse{{Left: "1 page", Limit: "30 pages"}},
+		Others:   []othersJobs{{"grace@contoso.com", []connector.Quote{job("4", "grace", connector.Reason{}, nil)}}},
+		Balances: []connector.BalanceText{{Left: "1 page", Limit: "30 pages"}},
 	}
 	done, deleted, empty := full, full, full
 	done.Outcome = &connector.Outcome{

@@ -32,7 +32,7 @@ type Event struct {
 	Device string     `json:"device,omitempty"`
 	Actor  string     `json:"actor,omitempty"`
 	// Asked is what asked for a decision.
-	Asked held.Asked `json:"asked,omitempty"`
+	Asked held.Origin `json:"asked,omitempty"`
 
 	Point   string `json:"point,omitempty"`
 	Verdict string `json:"verdict,omitempty"`

@@ -17,11 +17,11 @@ import (
 var ErrBusy = errors.New("the store never stands still")
 
 const (
-	// passes is how often it is tried to find the store standing still.
-	passes = 200
-	// holdAfter is how many passes are made before our own writers are held back,
+	// maxRounds is how often it is tried to find the store standing still.
+	maxRounds = 200
+	// holdAfter is how many rounds are made before our own writers are held back,
 	// holdFor how long they may be, and holdPause how long a replica that is behind
-	// gets until it is read again: a tenth of what a pass over a network takes.
+	// gets until it is read again: a tenth of what a round over a network takes.
 	holdAfter = 2
 	holdFor   = 2 * time.Second
 	holdPause = 5 * time.Millisecond
@@ -40,7 +40,7 @@ const (
 //
 // So: everything is copied once while it changes. Then what was written meanwhile
 // is copied, again and again, until nothing was written between the beginning and
-// the end of such a pass: a few milliseconds. In our own process writers are held
+// the end of such a round: a few milliseconds. In our own process writers are held
 // back for the last of them. Of a bucket the last value of each key counts.
 // JetStream's own snapshot won't do: it ends at the sequence it began with, and so
 // loses each key that was written anew in the meantime.
@@ -52,23 +52,23 @@ const (
 // to us: a job that printed meanwhile is found to have, when it is touched, and
 // nothing is printed twice; what it cost is not known any more.
 func (b *Bus) Backup(ctx context.Context, w io.Writer) (held time.Duration, err error) {
-	c, err := b.newCut(ctx, w)
+	c, err := b.newSnapshot(ctx, w)
 	if err != nil {
 		return 0, err
 	}
 	moving := ""
 	for n := 1; ; n++ {
-		if n > passes {
+		if n > maxRounds {
 			return 0, fmt.Errorf("%w: %s is written to all the time; try again when less is printed, or stop the daemons", ErrBusy, moving)
 		}
 		if b.writers != nil && n > holdAfter {
-			held, err = c.passHeld(ctx)
+			held, err = c.copyRoundHeld(ctx)
 			if err != nil {
 				return held, err
 			}
 			break
 		}
-		if moving, err = c.pass(ctx); err != nil {
+		if moving, err = c.copyRound(ctx); err != nil {
 			return 0, err
 		}
 		if moving == "" {
@@ -107,8 +107,8 @@ func mustExist(cfg Config) error {
 	return err
 }
 
-// cut is one copy under way.
-type cut struct {
+// snapshot is a copy that is being made.
+type snapshot struct {
 	bus     *Bus
 	out     *frameWriter
 	readers map[string]*reader
@@ -116,14 +116,17 @@ type cut struct {
 	trailer backupTrailer
 }
 
-func (b *Bus) newCut(ctx context.Context, w io.Writer) (*cut, error) {
+func (b *Bus) newSnapshot(ctx context.Context, w io.Writer) (*snapshot, error) {
 	out, err := newFrameWriter(w)
 	if err != nil {
 		return nil, err
 	}
-	c := &cut{bus: b, out: out, readers: map[string]*reader{}, keys: map[string]map[string]struct{}{}, trailer: backupTrailer{Streams: map[string]streamEnd{}}}
+	c := &snapshot{
+		bus: b, out: out, readers: map[string]*reader{}, keys: map[string]map[string]struct{}{},
+		trailer: backupTrailer{Streams: map[string]streamEnd{}},
+	}
 	is := format{Format: 1, Readable: 1}
-	if st, err := b.standing(ctx, "KV_"+bucketState); err != nil {
+	if st, err := b.positionOf(ctx, "KV_"+bucketState); err != nil {
 		return nil, err
 	} else if st.found {
 		if is, _, err = b.peekFormat(ctx); err != nil {
@@ -144,9 +147,9 @@ func (b *Bus) peekFormat(ctx context.Context) (format, uint64, error) {
 	return with.format(ctx)
 }
 
-// passHeld makes passes while our own writers are held back: what the server does
+// copyRoundHeld copies in rounds while our own writers are held back: what the server does
 // by itself, as forgetting what has expired, may still come between.
-func (c *cut) passHeld(ctx context.Context) (time.Duration, error) {
+func (c *snapshot) copyRoundHeld(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, holdFor)
 	defer cancel()
@@ -157,7 +160,7 @@ func (c *cut) passHeld(ctx context.Context) (time.Duration, error) {
 	defer release()
 	last := "the store"
 	for {
-		moving, err := c.pass(ctx)
+		moving, err := c.copyRound(ctx)
 		held := time.Since(began)
 		switch {
 		case ctx.Err() != nil:
@@ -192,10 +195,10 @@ func (b *Bus) holdWrites(ctx context.Context) (release func(), err error) {
 	return release, nil
 }
 
-// pass copies what was written since the pass before. It names a stream that was written
+// copyRound copies what was written since the round before. It names a stream that was written
 // to while it did, or that it has not read to the end; none when the copy is of one moment.
-func (c *cut) pass(ctx context.Context) (moving string, err error) {
-	if err := c.floor(ctx); err != nil {
+func (c *snapshot) copyRound(ctx context.Context) (moving string, err error) {
+	if err := c.ackFloor(ctx); err != nil {
 		return "", err
 	}
 	before, err := c.look(ctx)
@@ -227,10 +230,10 @@ func (c *cut) pass(ctx context.Context) (moving string, err error) {
 	return moving, nil
 }
 
-// whole reports whether the copy has all that a stream had before a pass and after it.
+// whole reports whether the copy has all that a stream had before a round and after it.
 // What was stored last may have been removed again, by erasing a person or because it has
 // expired: then the stream's last sequence is that of no message.
-func (c *cut) whole(ctx context.Context, stream string, before, after *jetstream.StreamState) (bool, error) {
+func (c *snapshot) whole(ctx context.Context, stream string, before, after *jetstream.StreamState) (bool, error) {
 	end, copied := c.trailer.Streams[stream], c.readers[stream].last
 	if before == nil || after == nil {
 		c.trailer.Streams[stream] = end
@@ -288,16 +291,16 @@ func held(stream string, is *jetstream.StreamState) uint64 {
 }
 
 // kept is how many of them the copy has.
-func (c *cut) kept(stream string) uint64 {
+func (c *snapshot) kept(stream string) uint64 {
 	if onlyGrows(stream) {
 		return c.trailer.Streams[stream].Messages
 	}
 	return uint64(len(c.keys[stream]))
 }
 
-// floor asks how far the tasks are done, before the records are looked at: a task
-// that is done meanwhile comes again, which does no harm.
-func (c *cut) floor(ctx context.Context) error {
+// ackFloor stores up to which task all are done. It is read before the records: a task
+// that is finished in between is delivered again after a restore, which does no harm.
+func (c *snapshot) ackFloor(ctx context.Context) error {
 	cons, err := c.bus.js.Consumer(ctx, streamTasks, consumerName)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
@@ -309,7 +312,7 @@ func (c *cut) floor(ctx context.Context) error {
 	return nil
 }
 
-func (c *cut) look(ctx context.Context) (map[string]*jetstream.StreamState, error) {
+func (c *snapshot) look(ctx context.Context) (map[string]*jetstream.StreamState, error) {
 	out := map[string]*jetstream.StreamState{}
 	for _, p := range schema(1) {
 		s, err := c.bus.js.Stream(ctx, p.cfg.Name)
@@ -328,7 +331,7 @@ func (c *cut) look(ctx context.Context) (map[string]*jetstream.StreamState, erro
 }
 
 // copyNew copies what is stored after what was copied before.
-func (c *cut) copyNew(ctx context.Context, stream string, last uint64) error {
+func (c *snapshot) copyNew(ctx context.Context, stream string, last uint64) error {
 	r := c.readers[stream]
 	if r.last >= last {
 		return nil

@@ -155,7 +155,7 @@ type streamPosition struct {
 // middle but by erasing a person.
 func onlyGrows(stream string) bool { return !strings.HasPrefix(stream, "KV_") }
 
-func (b *Bus) standing(ctx context.Context, stream string) (streamPosition, error) {
+func (b *Bus) positionOf(ctx context.Context, stream string) (streamPosition, error) {
 	s, err := b.js.Stream(ctx, stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return streamPosition{}, nil
@@ -180,7 +180,7 @@ func (b *Bus) losses(ctx context.Context, m *mark) ([]Loss, error) {
 		if !known {
 			continue
 		}
-		is, err := b.standing(ctx, name)
+		is, err := b.positionOf(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -236,7 +236,7 @@ func (b *Bus) newMarker(ctx context.Context) (*marker, error) {
 		mark:  mark{Streams: map[string]markStream{}},
 	}
 	for _, p := range schema(1) {
-		st, err := b.standing(ctx, p.cfg.Name)
+		st, err := b.positionOf(ctx, p.cfg.Name)
 		if err != nil {
 			return nil, err
 		}

@@ -179,7 +179,7 @@ func (b *Bus) replace(ctx context.Context, cfg jetstream.StreamConfig) error {
 	}
 	b.writers[cfg.Name].forget()
 	if b.marks != nil {
-		st, err := b.standing(ctx, cfg.Name)
+		st, err := b.positionOf(ctx, cfg.Name)
 		if err == nil {
 			err = b.marks.replaced(cfg.Name, st)
 		}

@@ -150,7 +150,7 @@ func (b *Bus) restoreAll(ctx context.Context, f *backupFile, metadata map[string
 		if err := b.restoreStream(ctx, f, p.cfg); err != nil {
 			return c, fmt.Errorf("restore stream %s: %w", name, err)
 		}
-		got, err := b.compareSettled(ctx, f, p.cfg)
+		got, err := b.compareCaughtUp(ctx, f, p.cfg)
 		if err != nil {
 			return c, err
 		}
@@ -159,9 +159,9 @@ func (b *Bus) restoreAll(ctx context.Context, f *backupFile, metadata map[string
 	return c, nil
 }
 
-// compareSettled is compare, once the replicas of a new stream have caught up with
+// compareCaughtUp is compare, once the replicas of a new stream have caught up with
 // its leader: any of them may be read from.
-func (b *Bus) compareSettled(ctx context.Context, f *backupFile, cfg jetstream.StreamConfig) (StreamContents, error) {
+func (b *Bus) compareCaughtUp(ctx context.Context, f *backupFile, cfg jetstream.StreamConfig) (StreamContents, error) {
 	for began := time.Now(); ; b.pause(ctx, readRetry) {
 		got, err := b.compare(ctx, f, cfg)
 		if err == nil || cfg.Replicas < 2 || ctx.Err() != nil || time.Since(began) > settleWithin {

@@ -90,7 +90,7 @@ func buildStore(ctx context.Context, cfg Config, dir string, f *backupFile, o Op
 	}
 	m := &mark{Streams: map[string]markStream{}}
 	for _, p := range schema(1) {
-		st, err := b.standing(ctx, p.cfg.Name)
+		st, err := b.positionOf(ctx, p.cfg.Name)
 		if err != nil {
 			return c, nil, err
 		}

@@ -62,7 +62,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 		Delegations: delegations, Users: connector.NewUsers(d.graph), State: d.bus.State(),
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.services.recent, Backup: d.bus.Backup, Tokens: tokens,
 		Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
-		Process: d.insight(), Instance: d.instance, Logger: log,
+		Process: d.processInfo(), Instance: d.instance, Logger: log,
 	})
 	d.services.api.People = d.people()
 	pages, err := admin.NewPages(d.services.api)
@@ -73,8 +73,8 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 	return nil
 }
 
-// insight is how the process is.
-func (d *daemon) insight() admin.Process {
+// processInfo is how the process is.
+func (d *daemon) processInfo() admin.Process {
 	b := ReadBuild()
 	return admin.Process{
 		Version: b.Version, Revision: b.Revision, Go: b.Go, Started: time.Now(),

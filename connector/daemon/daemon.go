@@ -62,35 +62,35 @@ type Addresses struct{ Webhook, Metrics, Admin net.Addr }
 
 // daemon holds the components that Run joins.
 type daemon struct {
-	o         Options
-	log       *zap.Logger
-	lines     *logthrottle.Throttle
-	instance  string
-	bus       *bus.Bus
-	graph     *graph.Client
-	policy    *policyFile
-	shadow    *policyFile // nil when none is tried out
-	verifier  *trigger.Verifier
-	registrar *trigger.Registrar
-	index     *connector.Index
-	integrity *connector.Integrity
-	owners    *connector.BadgeOwners // nil without badges
-	worker    *connector.Worker
-	sweeper   *connector.Sweeper
-	services  adminServices
-	badges    *badge.Registry
-	ledger    *quota.Ledger
-	admin     *administrator        // nil when no sign-in is kept
-	tester    *connector.SelfTester // nil without self-tests
-	lostKey   atomic.Bool
-	hook      *webhook.Server
-	health    *admin.Health
-	metrics   *admin.MetricsServer
-	canary    *canary
-	asked     chan struct{} // closed when Entra and Graph were asked to let us in
-	ready     atomic.Bool   // the supervisor was told so
+	o           Options
+	log         *zap.Logger
+	lines       *logthrottle.Throttle
+	instance    string
+	bus         *bus.Bus
+	graph       *graph.Client
+	policy      *policyFile
+	shadow      *policyFile // nil when none is tried out
+	verifier    *trigger.Verifier
+	registrar   *trigger.Registrar
+	index       *connector.Index
+	integrity   *connector.Integrity
+	owners      *connector.BadgeOwners // nil without badges
+	worker      *connector.Worker
+	sweeper     *connector.Sweeper
+	services    adminServices
+	badges      *badge.Registry
+	ledger      *quota.Ledger
+	admin       *administrator        // nil when no sign-in is kept
+	selfTester  *connector.SelfTester // nil without self-tests
+	lostKey     atomic.Bool
+	webhook     *webhook.Server
+	health      *admin.Health
+	metrics     *admin.MetricsServer
+	canary      *canary
+	signInTried chan struct{} // closed when Entra and Graph were asked to let us in
+	ready       atomic.Bool   // the supervisor was told so
 
-	hookLn, metricsLn, adminLn net.Listener
+	webhookLn, metricsLn, adminLn net.Listener
 }
 
 // Run is the daemon: it blocks until ctx ends, then refuses intake, finishes
@@ -112,7 +112,7 @@ func Run(ctx context.Context, o Options) error {
 	lines := logthrottle.New()
 	o.Logger = lines.Wrap(o.Logger)
 	defer lines.Start()() // ends after the rest: what repeats while that ends is told, too
-	d := &daemon{o: o, log: o.Logger.Named("daemon"), lines: lines, instance: instanceName(), asked: make(chan struct{})}
+	d := &daemon{o: o, log: o.Logger.Named("daemon"), lines: lines, instance: instanceName(), signInTried: make(chan struct{})}
 	if err := d.open(ctx); err != nil {
 		if closed := d.close(); closed != nil || ctx.Err() == nil { // told to end while it starts, it just ends
 			return errors.Join(err, closed)
@@ -145,7 +145,7 @@ func (d *daemon) open(ctx context.Context) error {
 	if d.o.Opened != nil {
 		d.o.Opened(d.bus)
 	}
-	if d.hookLn, err = d.o.Listen("tcp", cfg.Webhook.Listen); err != nil {
+	if d.webhookLn, err = d.o.Listen("tcp", cfg.Webhook.Listen); err != nil {
 		return fmt.Errorf("webhook.listen: %w", err)
 	}
 	if d.metricsLn, err = d.o.Listen("tcp", cfg.Metrics.Listen); err != nil {
@@ -160,7 +160,7 @@ func (d *daemon) open(ctx context.Context) error {
 		return err
 	}
 	if d.o.Started != nil {
-		at := Addresses{Webhook: d.hookLn.Addr(), Metrics: d.metricsLn.Addr()}
+		at := Addresses{Webhook: d.webhookLn.Addr(), Metrics: d.metricsLn.Addr()}
 		if d.adminLn != nil {
 			at.Admin = d.adminLn.Addr()
 		}
@@ -183,7 +183,7 @@ func (d *daemon) graphOptions() graph.Options {
 // close gives back what open took.
 func (d *daemon) close() error {
 	var errs []error
-	for _, ln := range []net.Listener{d.hookLn, d.metricsLn, d.adminLn} {
+	for _, ln := range []net.Listener{d.webhookLn, d.metricsLn, d.adminLn} {
 		if ln != nil {
 			if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)

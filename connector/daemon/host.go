@@ -119,7 +119,7 @@ func (d *daemon) takesWork(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-d.asked:
+	case <-d.signInTried:
 	case <-late.C:
 	}
 	return nil

@@ -153,7 +153,7 @@ func shorten(t *testing.T, seed uint64, story []action, wrong []string) ([]actio
 	return story, wrong
 }
 
-// nemesis is an office to which everything happens.
+// nemesis is a tenant and an installation with faults of every kind.
 type nemesis struct {
 	*shift
 	dice *rand.Rand

@@ -28,7 +28,7 @@ import (
 	"pullprint/trigger/graph/graphtest"
 )
 
-// The office of every end-to-end test.
+// The tenant of every end-to-end test.
 const (
 	appID     = "815f204f-c791-4ee6-9098-614ecdb003f6"
 	appSecret = "a-secret-of-the-simulator"
@@ -116,7 +116,7 @@ func newOffice(t *testing.T, k graphtest.Knobs) *office {
 	return o
 }
 
-// replica is another machine of the same office.
+// replica is another machine of the same installation.
 func (o *office) replica(metrics, nats string) *office {
 	r := *o
 	r.dir, r.metrics = bustest.TempDir(o.t), metrics
@@ -366,7 +366,7 @@ type memoryAddr string
 func (memoryAddr) Network() string  { return "tcp" }
 func (a memoryAddr) String() string { return string(a) }
 
-// pass lets virtual time pass: the office goes on meanwhile.
+// pass waits in virtual time; the daemon and the simulator go on.
 func pass(d time.Duration) { time.Sleep(d) }
 
 // adminClient is the API over real sockets.

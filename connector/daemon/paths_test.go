@@ -25,7 +25,7 @@ allowances: [{name: students, when: '"students" in user.groups', pages: 10, ever
 unmatched: free
 `
 
-// walker is an office whose daemon is traced.
+// walker is an installation whose daemon is traced.
 type walker struct {
 	*shift
 	*trace

@@ -94,15 +94,15 @@ func (f *policyFile) Run(ctx context.Context, reload <-chan struct{}) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-reload:
-			f.asked()
+			f.reloadNow()
 		case <-tick.C:
 			f.look(false)
 		}
 	}
 }
 
-// asked reads the file because somebody asked.
-func (f *policyFile) asked() {
+// reloadNow reads the file because somebody asked.
+func (f *policyFile) reloadNow() {
 	if f.around == nil {
 		f.look(true)
 		return

@@ -88,7 +88,7 @@ unmatched: free
 		if n := len(s.jobs("held")) + len(s.jobs("releasing")); n != 0 {
 			t.Errorf("%d jobs are held or in between", n)
 		}
-		var standing connector.Standing
+		var standing connector.AccountStatus
 		s.ask(adminToken, "GET", "/v1/quotas/"+studentID, "", &standing)
 		// Two pages before the backup and five after it; the one in between is known
 		// to Graph alone.

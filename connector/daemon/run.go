@@ -64,11 +64,11 @@ func (d *daemon) compose(ctx context.Context) error {
 		}
 		look = d.admin.trigger
 		if cfg.SelfTest.Queue != "" {
-			d.tester = connector.NewSelfTester(cfg.SelfTest, cfg.Queues, d.bus.State(), d.admin.printing, log)
+			d.selfTester = connector.NewSelfTester(cfg.SelfTest, cfg.Queues, d.bus.State(), d.admin.printing, log)
 		}
 	}
 	d.worker = connector.NewWorker(connector.Deps{
-		Trigger: look, SelfTest: d.tester, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next,
+		Trigger: look, SelfTest: d.selfTester, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next,
 		Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Inflight: d.bus.Inflight(), Notices: d.bus,
 		Verifier: d.verifier, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices,
 		GroupTTL: cfg.Policy.GroupTTL,
@@ -90,7 +90,7 @@ func (d *daemon) compose(ctx context.Context) error {
 	h := webhook.New(webhook.Options{
 		PublicURL: cfg.Webhook.PublicURL, Store: d.bus, Verifier: d.verifier, Logger: log, Registerer: reg,
 	})
-	d.hook, err = webhook.NewServer(cfg.Webhook, h, log)
+	d.webhook, err = webhook.NewServer(cfg.Webhook, h, log)
 	return err
 }
 
@@ -107,7 +107,7 @@ func (d *daemon) run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	components := map[string]func(context.Context) error{
 		"metrics":   func(ctx context.Context) error { return d.metrics.Serve(ctx, d.metricsLn) },
-		"webhook":   func(ctx context.Context) error { return d.hook.Serve(ctx, d.hookLn) },
+		"webhook":   func(ctx context.Context) error { return d.webhook.Serve(ctx, d.webhookLn) },
 		"policy":    func(ctx context.Context) error { return d.policy.Run(ctx, d.o.Reload) },
 		"canary":    d.canary.Run,
 		"host":      d.host,
@@ -130,9 +130,9 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.shadow != nil {
 		components["shadow policy"] = func(ctx context.Context) error { return d.shadow.Run(ctx, nil) }
 	}
-	if d.tester != nil {
+	if d.selfTester != nil {
 		components["selftest"] = d.whenReady(func(ctx context.Context) error {
-			return d.bus.WithLease(ctx, "selftest", d.instance, leaseLife, d.tester.Run)
+			return d.bus.WithLease(ctx, "selftest", d.instance, leaseLife, d.selfTester.Run)
 		})
 	}
 	if export := d.o.Config.LedgerExport; export.Dir != "" {
@@ -204,7 +204,7 @@ func (d *daemon) register(ctx context.Context) error {
 			d.log.Warn("graph unreachable at start, tried again until it answers", zap.Error(err))
 		}
 	}
-	close(d.asked)
+	close(d.signInTried)
 	for {
 		err := d.bus.WithLease(ctx, "registrar", d.instance, leaseLife, d.registrar.Run)
 		if ctx.Err() != nil {

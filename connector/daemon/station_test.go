@@ -113,7 +113,7 @@ func (o *office) applied(ids ...graphtest.JobID) (n int) {
 	return n
 }
 
-// two is an office with cards of a student and a teacher, and n jobs of each.
+// two is an installation with cards of a student and a teacher, and n jobs of each.
 func two(t *testing.T, n int) (s *shift, student, teacher []graphtest.JobID) {
 	t.Helper()
 	s = opened(t, zap.NewNop())

@@ -43,7 +43,7 @@ func (o *office) tap(number string) (out connector.Outcome, status int) {
 	return out, status
 }
 
-// opened is an office with a daemon that is registered and a student whose badge
+// opened is an installation with a daemon that is registered and a student whose badge
 // is enrolled.
 func opened(t *testing.T, log *zap.Logger) *shift {
 	t.Helper()

@@ -59,7 +59,7 @@ type trace struct {
 	deaf  string // calls of Graph that begin so are left out
 }
 
-// follow has the daemons of an office traced.
+// follow has the daemons of an installation traced.
 func follow(o *office) *trace {
 	tr := &trace{o: o, calls: o.sim.Transport()}
 	tune := o.tune

@@ -38,9 +38,9 @@ type Decision struct {
 	// Actor is who asked, when it was not the owner by a badge of their own: the
 	// Entra object id of a delegate, or the name of an API token.
 	Actor string `json:"actor,omitempty"`
-	// Asked is what asked for the decision: see Asked. Empty when stored by a version that
+	// Asked is what asked for the decision. Empty when stored by a version that
 	// did not say.
-	Asked Asked `json:"asked,omitempty"`
+	Asked Origin `json:"asked,omitempty"`
 	// By is the instance that decided.
 	By    string `json:"by"`
 	Input Input  `json:"input"`
@@ -61,19 +61,19 @@ type Decision struct {
 	Answer *Answer `json:"answer,omitempty"`
 }
 
-// Asked is what asked for a decision.
-type Asked string
+// Origin is what asked for a decision.
+type Origin string
 
 // What can ask for a decision.
 const (
-	AskedByArrival Asked = "arrival" // the job came
-	AskedByBadge   Asked = "badge"   // a badge was shown at the reader of the device
-	AskedByStation Asked = "station" // its owner, or whom they let, chose at a station
-	AskedByToken   Asked = "token"   // whoever has the API token that Actor names
+	AskedByArrival Origin = "arrival" // the job came
+	AskedByBadge   Origin = "badge"   // a badge was shown at the reader of the device
+	AskedByStation Origin = "station" // its owner, or whom they let, chose at a station
+	AskedByToken   Origin = "token"   // whoever has the API token that Actor names
 	// AskedByBadgeToken is a badge's number that came with the API token that Actor names.
-	AskedByBadgeToken Asked = "badge-token"
-	AskedByErasure    Asked = "erasure" // a person's data was erased
-	AskedBySweep      Asked = "sweep"   // the hold ended
+	AskedByBadgeToken Origin = "badge-token"
+	AskedByErasure    Origin = "erasure" // a person's data was erased
+	AskedBySweep      Origin = "sweep"   // the hold ended
 )
 
 // Settings are what rules rewrote, in the words of Graph's

@@ -126,7 +126,7 @@ func (reg *Registry) Redeem(ctx context.Context, text, number string, now time.T
 	case err != nil && !errors.Is(err, ErrUnknown): // a damaged one may be somebody else's
 		return Badge{}, err
 	}
-	if err := reg.held(ctx, canonical, c.Owner); err != nil {
+	if err := reg.checkAssigned(ctx, canonical, c.Owner); err != nil {
 		return Badge{}, err
 	}
 	ok, err := reg.kv.Delete(ctx, at, rev)

@@ -99,13 +99,13 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 	if unknown, err = reg.resolveOwners(ctx, rows); err != nil {
 		return 0, err
 	}
-	held, err := reg.heldRows(ctx, rows)
+	assigned, err := reg.assignedRows(ctx, rows)
 	if err != nil {
 		return 0, err
 	}
-	wrong = append(append(wrong, unknown...), held...)
+	wrong = append(append(wrong, unknown...), assigned...)
 	var mu sync.Mutex
-	_, err = side(ctx, rows, func(ctx context.Context, row row) error {
+	_, err = parallelRows(ctx, rows, func(ctx context.Context, row row) error {
 		taken, err := reg.taken(ctx, row)
 		if taken {
 			mu.Lock()
@@ -123,7 +123,7 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 	if e.Dated != nil && slices.ContainsFunc(rows, func(r row) bool { return r.dated }) {
 		e.Dated()
 	}
-	enrolled, err = side(ctx, rows, func(ctx context.Context, row row) error {
+	enrolled, err = parallelRows(ctx, rows, func(ctx context.Context, row row) error {
 		row.Owner = canonicalOwner(row.Owner)
 		canonical, err := reg.chain.Apply(row.number)
 		if err != nil {
@@ -163,18 +163,18 @@ func (reg *Registry) taken(ctx context.Context, row row) (bool, error) {
 	return err == nil && old.Owner != row.Owner && old.valid(row.Now) == nil && !row.Replace, err
 }
 
-// sideBySide is how many rows are on their way at once: the store writes together
+// parallelLimit is how many rows are in progress at once: the store writes together
 // what comes together.
-const sideBySide = 64
+const parallelLimit = 64
 
-// side calls fn with every row, many at once, until one fails, and tells how many
+// parallelRows calls fn with every row, many at once, until one fails, and tells how many
 // succeeded and what failed first.
-func side(ctx context.Context, rows []row, fn func(context.Context, row) error) (done int, err error) {
-	return sideBy(ctx, sideBySide, rows, fn)
+func parallelRows(ctx context.Context, rows []row, fn func(context.Context, row) error) (done int, err error) {
+	return parallel(ctx, parallelLimit, rows, fn)
 }
 
-// sideBy is side for anything, so many at once.
-func sideBy[T any](ctx context.Context, n int, items []T, fn func(context.Context, T) error) (done int, err error) {
+// parallel is parallelRows for items of any type, n at once.
+func parallel[T any](ctx context.Context, n int, items []T, fn func(context.Context, T) error) (done int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next, succeeded atomic.Int64

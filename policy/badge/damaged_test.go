@@ -28,7 +28,7 @@ func TestDamagedBadge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := place(b.keys.list[0], canonical)
+		at := storeKey(b.keys.list[0], canonical)
 		damage := func() {
 			t.Helper()
 			_, rev, _ := kv.Get(t.Context(), at)
@@ -89,7 +89,7 @@ func TestDamagedBadge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newest := place(b.keys.list[0], canonical)
+	newest := storeKey(b.keys.list[0], canonical)
 	if _, _, err := kv.CompareAndSet(t.Context(), newest, []byte(`{`), 0, 0); err != nil {
 		t.Fatal(err)
 	}

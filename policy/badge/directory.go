@@ -20,31 +20,31 @@ type Directory struct {
 // How many values one question has, and how many questions of an import are on their way
 // at once: a file of maxRows is 6,667 questions of each kind at most.
 const (
-	askAtOnce = 15
-	asking    = 8
+	askAtOnce    = 15
+	maxQuestions = 8
 )
 
 // Consult lets the registry ask who is known and whose a number is already. It is called
 // before the registry is used.
 func (reg *Registry) Consult(d Directory) { reg.directory = d }
 
-// ErrHeld is an ErrTaken: the directory says that the badge is somebody else's. No
+// ErrAssigned is an ErrTaken: the directory says that the badge is somebody else's. No
 // enrolment takes it away: it would open that person's card to the new owner, or theirs
 // to that person.
-var ErrHeld error = heldError{}
+var ErrAssigned error = assignedError{}
 
-type heldError struct{}
+type assignedError struct{}
 
 // Error implements error.
-func (heldError) Error() string {
+func (assignedError) Error() string {
 	return "the badge belongs to somebody else, whose employeeId in Entra is this number; if that is wrong, change it there first"
 }
 
 // Unwrap makes it an ErrTaken.
-func (heldError) Unwrap() error { return ErrTaken }
+func (assignedError) Unwrap() error { return ErrTaken }
 
-// held reports with ErrHeld that the directory gives a number to others than the owner.
-func (reg *Registry) held(ctx context.Context, canonical, owner string) error {
+// checkAssigned reports with ErrAssigned that the directory gives a number to others than the owner.
+func (reg *Registry) checkAssigned(ctx context.Context, canonical, owner string) error {
 	if reg.directory.Holders == nil {
 		return nil
 	}
@@ -52,28 +52,28 @@ func (reg *Registry) held(ctx context.Context, canonical, owner string) error {
 	if err != nil {
 		return fmt.Errorf("look the number up in the directory: %w", err)
 	}
-	return heldBy(holders[canonical], owner)
+	return assignedBy(holders[canonical], owner)
 }
 
-func heldBy(holders []string, owner string) error {
+func assignedBy(holders []string, owner string) error {
 	for _, h := range holders {
 		if canonicalOwner(h) == owner {
 			return nil
 		}
 	}
 	if len(holders) > 0 {
-		return ErrHeld
+		return ErrAssigned
 	}
 	return nil
 }
 
-// heldRows are the rows whose numbers the directory gives to others.
-func (reg *Registry) heldRows(ctx context.Context, rows []row) (wrong ImportError, err error) {
+// assignedRows are the rows whose numbers the directory gives to others.
+func (reg *Registry) assignedRows(ctx context.Context, rows []row) (wrong ImportError, err error) {
 	if reg.directory.Holders == nil {
 		return nil, nil
 	}
 	var mu sync.Mutex
-	_, err = sideBy(ctx, asking, slices.Collect(slices.Chunk(rows, askAtOnce)), func(ctx context.Context, part []row) error {
+	_, err = parallel(ctx, maxQuestions, slices.Collect(slices.Chunk(rows, askAtOnce)), func(ctx context.Context, part []row) error {
 		numbers := make([]string, 0, len(part))
 		for _, r := range part {
 			if canonical, err := reg.chain.Apply(r.number); err == nil {
@@ -88,8 +88,8 @@ func (reg *Registry) heldRows(ctx context.Context, rows []row) (wrong ImportErro
 		defer mu.Unlock()
 		for _, r := range part {
 			canonical, err := reg.chain.Apply(r.number)
-			if err == nil && heldBy(holders[canonical], r.Owner) != nil {
-				wrong = append(wrong, &RowError{r.line, "badge", ErrHeld.Error()})
+			if err == nil && assignedBy(holders[canonical], r.Owner) != nil {
+				wrong = append(wrong, &RowError{r.line, "badge", ErrAssigned.Error()})
 			}
 		}
 		return nil
@@ -113,7 +113,7 @@ func (reg *Registry) unknownRows(ctx context.Context, rows []row) (wrong ImportE
 	}
 	clear(known)
 	var mu sync.Mutex
-	_, err = sideBy(ctx, asking, slices.Collect(slices.Chunk(ids, askAtOnce)), func(ctx context.Context, part []string) error {
+	_, err = parallel(ctx, maxQuestions, slices.Collect(slices.Chunk(ids, askAtOnce)), func(ctx context.Context, part []string) error {
 		found, err := reg.directory.Known(ctx, part)
 		mu.Lock()
 		defer mu.Unlock()

@@ -78,7 +78,7 @@ func (e Enrolment) wrong() (column string, err error) {
 
 // Enrol makes a badge its owner's. Doing it again changes nothing but its end;
 // taking it from somebody else needs e.Replace, or is ErrTaken; what the directory gives
-// to somebody else is ErrHeld.
+// to somebody else is ErrAssigned.
 func (reg *Registry) Enrol(ctx context.Context, number string, e Enrolment) (Badge, error) {
 	if err := e.check(); err != nil {
 		return Badge{}, err
@@ -91,7 +91,7 @@ func (reg *Registry) Enrol(ctx context.Context, number string, e Enrolment) (Bad
 	if err := enrollable(canonical); err != nil {
 		return Badge{}, err
 	}
-	if err := reg.held(ctx, canonical, e.Owner); err != nil {
+	if err := reg.checkAssigned(ctx, canonical, e.Owner); err != nil {
 		return Badge{}, err
 	}
 	return reg.enrol(ctx, number, canonical, e)
@@ -99,7 +99,7 @@ func (reg *Registry) Enrol(ctx context.Context, number string, e Enrolment) (Bad
 
 // enrol is Enrol when everything about the enrolment has been checked but what is stored.
 func (reg *Registry) enrol(ctx context.Context, number, canonical string, e Enrolment) (Badge, error) {
-	to := place(reg.keys.list[0], canonical)
+	to := storeKey(reg.keys.list[0], canonical)
 	for range maxConflicts {
 		old, copies, err := reg.findNumber(ctx, number, canonical)
 		damaged := errors.Is(err, ErrDamaged) // whose it was can't be told: it is enrolled anew
@@ -120,7 +120,7 @@ func (reg *Registry) enrol(ctx context.Context, number, canonical string, e Enro
 		if valid && old.Owner == e.Owner {
 			fresh.Enrolled, fresh.By = old.Enrolled, old.By
 		}
-		if ok, err := reg.settle(ctx, to, fresh, copies); err != nil || ok {
+		if ok, err := reg.consolidate(ctx, to, fresh, copies); err != nil || ok {
 			fresh.Warning = Odd(canonical)
 			return fresh, err
 		}

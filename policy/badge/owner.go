@@ -55,7 +55,7 @@ func (reg *Registry) resolveOwners(ctx context.Context, rows []row) (wrong Impor
 	}
 	var mu sync.Mutex
 	ids := map[string]string{}
-	_, err = side(ctx, names, func(ctx context.Context, r row) error {
+	_, err = parallelRows(ctx, names, func(ctx context.Context, r row) error {
 		id, ok, err := reg.owners(ctx, r.Owner)
 		if err != nil {
 			return fmt.Errorf("line %d: look up the owner: %w", r.line, err)

@@ -36,7 +36,7 @@ func TestInvisibleBefore(t *testing.T) {
 	put := func() {
 		t.Helper()
 		clear(kv.data)
-		if ok, err := b.put(t.Context(), place(b.keys.list[0], read), Badge{ID: "0123456789abcdef", Owner: ada}, 0); !ok || err != nil {
+		if ok, err := b.put(t.Context(), storeKey(b.keys.list[0], read), Badge{ID: "0123456789abcdef", Owner: ada}, 0); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 	}

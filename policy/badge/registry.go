@@ -88,8 +88,8 @@ func NewRegistry(kv KV, keys Keys, chain Chain) *Registry {
 // Canonical returns the number in the form that all readers share. It must not be stored.
 func (reg *Registry) Canonical(number string) (string, error) { return reg.chain.Apply(number) }
 
-// place is where the badge with a canonical number is stored under a key.
-func place(k key, canonical string) string {
+// storeKey is where the badge with a canonical number is stored under a key.
+func storeKey(k key, canonical string) string {
 	return badgePrefix + k.id + "." + k.hash("badge", canonical)
 }
 
@@ -98,7 +98,7 @@ const badgePrefix = "b."
 // idLength is how many digits of its first hash name a badge to people.
 const idLength = 16
 
-func idOf(place string) string { return place[strings.LastIndexByte(place, '.')+1:][:idLength] }
+func idOf(key string) string { return key[strings.LastIndexByte(key, '.')+1:][:idLength] }
 
 // Check reports with ErrKeyChanged that badges are stored which no key of the
 // file can find any more.
@@ -133,12 +133,12 @@ func (reg *Registry) Check(ctx context.Context) error {
 	return nil
 }
 
-// settle stores a badge at its place and takes it from wherever else it is. It
-// reports false when another was faster: then look again.
+// consolidate stores a badge under its current key and deletes all other copies. It
+// reports false after a concurrent change: the caller reads again.
 //
 // Dying between, there are two copies. find takes the one under the newer key,
 // and an end that was stored in the older one in the meantime counts.
-func (reg *Registry) settle(ctx context.Context, to string, badge Badge, copies []stored) (bool, error) {
+func (reg *Registry) consolidate(ctx context.Context, to string, badge Badge, copies []stored) (bool, error) {
 	var there stored
 	if len(copies) > 0 && copies[0].at == to {
 		there, copies = copies[0], copies[1:]
@@ -158,13 +158,13 @@ func (reg *Registry) settle(ctx context.Context, to string, badge Badge, copies 
 	return true, nil
 }
 
-func (reg *Registry) put(ctx context.Context, place string, badge Badge, rev uint64) (bool, error) {
+func (reg *Registry) put(ctx context.Context, at string, badge Badge, rev uint64) (bool, error) {
 	badge.Warning = ""
 	value, err := json.Marshal(badge)
 	if err != nil {
 		return false, fmt.Errorf("encode badge: %w", err)
 	}
-	_, ok, err := reg.kv.CompareAndSet(ctx, place, value, rev, 0)
+	_, ok, err := reg.kv.CompareAndSet(ctx, at, value, rev, 0)
 	if err != nil {
 		return false, fmt.Errorf("store badge: %w", err)
 	}
@@ -193,7 +193,7 @@ func read(at string, value []byte, rev uint64) (stored, error) {
 	return s, nil
 }
 
-// placed reports whether a key is one that place makes, up to the length of its hash.
+// placed reports whether a key is one that storeKey makes, up to the length of its hash.
 func placed(at string) bool {
 	id, hash, ok := strings.Cut(strings.TrimPrefix(at, badgePrefix), ".")
 	return ok && id != "" && len(hash) >= idLength
@@ -253,7 +253,7 @@ func (reg *Registry) findNumber(ctx context.Context, number,
 func (reg *Registry) find(ctx context.Context, canonical string) (badge Badge, copies []stored, err error) {
 	var damage error
 	for _, k := range reg.keys.list {
-		at := place(k, canonical)
+		at := storeKey(k, canonical)
 		value, rev, err := reg.kv.Get(ctx, at)
 		if err != nil {
 			return Badge{}, nil, fmt.Errorf("read badge: %w", err)
@@ -310,8 +310,8 @@ func (reg *Registry) Resolve(ctx context.Context, number string, now time.Time) 
 	if err != nil {
 		return Badge{}, err
 	}
-	if to := place(reg.keys.list[0], canonical); len(copies) > 1 || copies[0].at != to {
-		badge = reg.moved(ctx, number, canonical, to, badge, copies)
+	if to := storeKey(reg.keys.list[0], canonical); len(copies) > 1 || copies[0].at != to {
+		badge = reg.rehashed(ctx, number, canonical, to, badge, copies)
 	}
 	if err := badge.valid(now); err != nil {
 		return Badge{}, err
@@ -319,11 +319,11 @@ func (reg *Registry) Resolve(ctx context.Context, number string, now time.Time) 
 	return badge, nil
 }
 
-// moved stores a badge under the current key alone. If it can't, the next tap
-// does it: what counts is what is read.
-func (reg *Registry) moved(ctx context.Context, number, canonical, to string, badge Badge, copies []stored) Badge {
+// rehashed stores a badge under the current key only, and returns it. If that fails, the
+// next tap tries again; the badge is valid as it was read.
+func (reg *Registry) rehashed(ctx context.Context, number, canonical, to string, badge Badge, copies []stored) Badge {
 	for range maxConflicts {
-		if ok, err := reg.settle(ctx, to, badge, copies); ok || err != nil {
+		if ok, err := reg.consolidate(ctx, to, badge, copies); ok || err != nil {
 			break
 		}
 		again, now, err := reg.findNumber(ctx, number, canonical)

@@ -32,7 +32,7 @@ func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.n--
-	g.settle()
+	g.closeIfIdle()
 }
 
 // shut lets nobody enter any more; the channel is closed when all have left.
@@ -42,11 +42,11 @@ func (g *gate) shut() <-chan struct{} {
 	if g.idle == nil {
 		g.idle = make(chan struct{})
 	}
-	g.settle()
+	g.closeIfIdle()
 	return g.idle
 }
 
-func (g *gate) settle() {
+func (g *gate) closeIfIdle() {
 	if g.n == 0 && g.idle != nil && !g.closed {
 		g.closed = true
 		close(g.idle)
