@@ -164,21 +164,36 @@ type record struct {
 	fields fields
 	// own reports whether a record is a person's own: it is removed with them.
 	own func(w identity, body []byte) bool
+	// into is where an export has them.
+	into func(*Person) *[]json.RawMessage
 	// others are the members that a person may read in a record of somebody else.
 	others []string
 }
 
 func ownDecision(w identity, body []byte) bool { return ownedBy(w, "", body) }
 
+func ownNone(identity, []byte) bool { return false }
+
 var records = []record{
-	{bus.Decisions, decisionFields, ownDecision, []string{
-		"id", "at", "point", "verdict", "reason", "printer", "job", "queue", "device", "actor",
-	}},
-	{bus.Audit, actionFields, func(identity, []byte) bool { return false }, []string{
-		"id", "at", "action", "actor", "to", "device", "account", "note",
-	}},
-	{bus.Ledger, entryFields, ownEntry, []string{"account", "seq", "at", "kind", "by"}},
-	{bus.Dead, deadFields, func(identity, []byte) bool { return false }, nil},
+	{
+		kind: bus.Decisions, fields: decisionFields, own: ownDecision,
+		into:   func(p *Person) *[]json.RawMessage { return &p.Decisions },
+		others: []string{"id", "at", "point", "verdict", "reason", "printer", "job", "queue", "device", "actor"},
+	},
+	{
+		kind: bus.Audit, fields: actionFields, own: ownNone,
+		into:   func(p *Person) *[]json.RawMessage { return &p.Audit },
+		others: []string{"id", "at", "action", "actor", "to", "device", "account", "note"},
+	},
+	{
+		kind: bus.Ledger, fields: entryFields, own: ownEntry,
+		into:   func(p *Person) *[]json.RawMessage { return &p.Ledger },
+		others: []string{"account", "seq", "at", "kind", "by"},
+	},
+	{
+		kind: bus.Dead, fields: deadFields, own: ownNone,
+		into: func(p *Person) *[]json.RawMessage { return &p.Dead },
+	},
 }
 
 // ownEntry reports whether an entry of the history is of the person's account.

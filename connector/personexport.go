@@ -21,11 +21,10 @@ func (p *People) Export(ctx context.Context, user string) (Person, error) {
 
 func (p *People) export(ctx context.Context, w identity) (Person, error) {
 	out := Person{User: w.id, Names: w.names, At: time.Now().UTC()}
-	shared := holding{"accounts", p.Quota, always(accountFields), func(w identity, key string,
-		_ []byte,
-	) bool {
-		return w.is(key)
-	}, nil}
+	shared := holding{
+		name: "accounts", kv: p.Quota, fields: always(accountFields),
+		own: func(w identity, key string, _ []byte) bool { return w.is(key) },
+	}
 	for _, from := range []struct {
 		holding
 		to   *[]json.RawMessage
@@ -55,9 +54,9 @@ func (p *People) export(ctx context.Context, w identity) (Person, error) {
 			return out, fmt.Errorf("look for the person: %w", err)
 		}
 	}
-	for i, to := range []*[]json.RawMessage{&out.Decisions, &out.Audit, &out.Ledger, &out.Dead} {
+	for _, r := range records {
+		to := r.into(&out)
 		*to = []json.RawMessage{}
-		r := records[i]
 		err := p.Records.Scan(ctx, r.kind, func(rec bus.Record) error {
 			if !r.fields.concerns(w, rec.Body) {
 				return nil
