@@ -118,39 +118,49 @@ const (
 	actionStation = "set-up-station"
 )
 
+// reads is a route that changes nothing.
+func reads(path string, who access, do func(*API, *request) (any, error)) route {
+	return route{method: http.MethodGet, path: path, access: who, do: do}
+}
+
+// changes is a route with a small body that changes something, which is audited as action.
+func changes(method, path string, who access, action string, do func(*API, *request) (any, error)) route {
+	return route{method: method, path: path, access: who, action: action, limit: maxBody, do: do}
+}
+
 // routes are all there are.
 func routes() []route {
 	return []route{
-		{"GET", "/v1/openapi.json", forAll, "", 0, func(*API, *request) (any, error) {
-			return json.RawMessage(openAPI),
-				nil
-		}},
-		{"POST", "/v1/taps", forReaders, actionTap, maxBody, (*API).tap},
-		{"GET", "/v1/jobs", forRead, "", 0, (*API).listJobs},
-		{"GET", "/v1/jobs/{printer}/{job}", forRead, "", 0, (*API).showJob},
-		{"POST", "/v1/jobs/{printer}/{job}/release", forOperate, "release", maxBody, (*API).releaseJob},
-		{"POST", "/v1/jobs/{printer}/{job}/cancel", forOperate, "cancel", maxBody, (*API).cancelJob},
-		{"GET", "/v1/badges", forRead, "", 0, (*API).listBadges},
-		{"PUT", "/v1/badges", forOperate, "enrol", maxBody, (*API).enrolBadge},
-		{"DELETE", "/v1/badges", forOperate, "revoke", maxBody, (*API).revokeBadges},
-		{"POST", "/v1/badges/import", forOperate, "import", maxImport, (*API).importBadges},
-		{"POST", "/v1/badges/codes", forOperate, "code", maxBody, (*API).issueCode},
-		{"GET", "/v1/quotas/{account}", forRead, "", 0, (*API).showQuota},
-		{"PUT", "/v1/quotas/{account}", forAdmin, "set-quota", maxBody, (*API).putQuota},
-		{"POST", "/v1/quotas/{account}/adjust", forAdmin, "adjust-quota", maxBody, (*API).adjustQuota},
-		{"GET", "/v1/quotas/{account}/history", forRead, "", 0, (*API).quotaHistory},
-		{"POST", "/v1/usage", forOperate, "usage", maxBody, (*API).tellUsage},
-		{"GET", "/v1/delegations", forRead, "", 0, (*API).listDelegations},
-		{"PUT", "/v1/delegations", forOperate, "delegate", maxBody, (*API).putDelegation},
-		{"DELETE", "/v1/delegations", forOperate, "undelegate", maxBody, (*API).removeDelegation},
-		{"GET", "/v1/devices", forRead, "", 0, (*API).listDevices},
-		{"GET", "/v1/decisions", forRead, "", 0, (*API).listDecisions},
-		{"GET", "/v1/dead", forRead, "", 0, (*API).listDead},
-		{"GET", "/v1/audit", forAdmin, "", 0, (*API).listActions},
-		{"GET", "/v1/diagnostics", forAdmin, "", 0, (*API).diagnose},
-		{"POST", "/v1/people/{user}/export", forAdmin, "export-person", maxBody, (*API).exportPerson},
-		{"POST", "/v1/people/{user}/erase", forAdmin, "erase-person", maxBody, (*API).erasePerson},
-		{"POST", "/v1/backup", forAdmin, "backup", maxBody, (*API).backup},
+		reads("/v1/openapi.json", forAll, func(*API, *request) (any, error) { return json.RawMessage(openAPI), nil }),
+		changes("POST", "/v1/taps", forReaders, actionTap, (*API).tap),
+		reads("/v1/jobs", forRead, (*API).listJobs),
+		reads("/v1/jobs/{printer}/{job}", forRead, (*API).showJob),
+		changes("POST", "/v1/jobs/{printer}/{job}/release", forOperate, "release", (*API).releaseJob),
+		changes("POST", "/v1/jobs/{printer}/{job}/cancel", forOperate, "cancel", (*API).cancelJob),
+		reads("/v1/badges", forRead, (*API).listBadges),
+		changes("PUT", "/v1/badges", forOperate, "enrol", (*API).enrolBadge),
+		changes("DELETE", "/v1/badges", forOperate, "revoke", (*API).revokeBadges),
+		{
+			method: http.MethodPost, path: "/v1/badges/import", access: forOperate, action: "import", limit: maxImport,
+			do: (*API).importBadges,
+		},
+		changes("POST", "/v1/badges/codes", forOperate, "code", (*API).issueCode),
+		reads("/v1/quotas/{account}", forRead, (*API).showQuota),
+		changes("PUT", "/v1/quotas/{account}", forAdmin, "set-quota", (*API).putQuota),
+		changes("POST", "/v1/quotas/{account}/adjust", forAdmin, "adjust-quota", (*API).adjustQuota),
+		reads("/v1/quotas/{account}/history", forRead, (*API).quotaHistory),
+		changes("POST", "/v1/usage", forOperate, "usage", (*API).tellUsage),
+		reads("/v1/delegations", forRead, (*API).listDelegations),
+		changes("PUT", "/v1/delegations", forOperate, "delegate", (*API).putDelegation),
+		changes("DELETE", "/v1/delegations", forOperate, "undelegate", (*API).removeDelegation),
+		reads("/v1/devices", forRead, (*API).listDevices),
+		reads("/v1/decisions", forRead, (*API).listDecisions),
+		reads("/v1/dead", forRead, (*API).listDead),
+		reads("/v1/audit", forAdmin, (*API).listActions),
+		reads("/v1/diagnostics", forAdmin, (*API).diagnose),
+		changes("POST", "/v1/people/{user}/export", forAdmin, "export-person", (*API).exportPerson),
+		changes("POST", "/v1/people/{user}/erase", forAdmin, "erase-person", (*API).erasePerson),
+		changes("POST", "/v1/backup", forAdmin, "backup", (*API).backup),
 	}
 }
 

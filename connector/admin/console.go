@@ -213,11 +213,8 @@ func (p *Pages) filterOwner(ctx context.Context, text string) (id, wrong string)
 func (p *Pages) health(ctx context.Context) (list []healthLine) {
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
-	lines, _ := p.api.Health.run(ctx, nil)
-	for _, l := range lines {
-		mark, rest, _ := strings.Cut(l, "] ")
-		name, text, _ := strings.Cut(rest, ": ")
-		list = append(list, healthLine{name, text, mark == "[+"})
+	for _, r := range p.api.Health.run(ctx, nil) {
+		list = append(list, healthLine{r.Name, r.Text(), r.State == stateOK})
 	}
 	return append(list, p.sweep(time.Now()))
 }
@@ -282,11 +279,21 @@ func (p *Pages) releaseJob(rw http.ResponseWriter, req *http.Request) {
 		out, err := p.api.Releaser.Release(context.WithoutCancel(req.Context()), connector.Order{
 			Device: req.PostFormValue("device"), Owner: rec.Owner, Jobs: []held.Ref{rec.Ref}, Actor: c.Name, At: time.Now(),
 		})
-		for _, k := range append(out.Kept, out.Aborted...) {
+		if k, ok := first(out.Kept, out.Aborted); ok {
 			return fmt.Errorf("%w: %s %s [%s]", connector.ErrNotHeld, k.Reason.Text, k.Reason.Remedy, k.Reason.Code)
 		}
 		return err
 	})
+}
+
+// first is the first of several lists' elements; false when they have none.
+func first[T any](lists ...[]T) (one T, ok bool) {
+	for _, list := range lists {
+		if len(list) > 0 {
+			return list[0], true
+		}
+	}
+	return one, false
 }
 
 // act audits what an operator asked for on a job's page, has it done, and shows

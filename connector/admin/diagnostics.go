@@ -59,7 +59,9 @@ func (a *API) diagnose(r *request) (any, error) {
 		Version: in.Version, Revision: in.Revision, Go: in.Go, Instance: a.Instance, Started: in.Started, Now: time.Now(),
 		Goroutines: runtime.NumGoroutine(), Streams: []bus.StreamState{}, Lines: []string{},
 	}
-	d.Readiness, _ = a.Health.run(ctx, nil)
+	for _, r := range a.Health.run(ctx, nil) {
+		d.Readiness = append(d.Readiness, r.String())
+	}
 	streams, err := in.Streams(ctx)
 	d.Streams = append(d.Streams, streams...)
 	if err != nil {

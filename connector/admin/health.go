@@ -4,6 +4,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -81,13 +82,14 @@ func (h *Health) Ready(rw http.ResponseWriter, req *http.Request) {
 		fmt.Fprintln(rw, "exclude: no such check; they are", strings.Join(known, ", "))
 		return
 	}
-	lines, ready := h.run(ctx, excluded)
+	results := h.run(ctx, excluded)
+	ready := !slices.ContainsFunc(results, func(r result) bool { return r.State == stateFailed })
 	if !ready {
 		rw.WriteHeader(http.StatusServiceUnavailable)
 	}
 	if query.Has("verbose") || !ready {
-		for _, l := range lines {
-			fmt.Fprintln(rw, l)
+		for _, r := range results {
+			fmt.Fprintln(rw, r)
 		}
 	}
 	if ready {
@@ -106,28 +108,59 @@ func (h *Health) names() []string {
 	return out
 }
 
-func (h *Health) run(ctx context.Context, excluded []string) (lines []string, ready bool) {
-	ready = true
+// The states of a check.
+const (
+	stateOK       = '+'
+	stateFailed   = '-'
+	stateExcluded = ' '
+	stateAdvice   = '!' // changes nothing about readiness
+)
+
+// result is what came of one check.
+type result struct {
+	Name  string
+	State rune
+	Err   error // why it failed, or what is advised
+}
+
+// Text is what came of it, without its name.
+func (r result) Text() string {
+	switch {
+	case r.Err != nil:
+		return r.Err.Error()
+	case r.State == stateExcluded:
+		return "excluded"
+	}
+	return "ok"
+}
+
+// String is a line of /readyz.
+func (r result) String() string { return fmt.Sprintf("[%c] %s: %s", r.State, r.Name, r.Text()) }
+
+var errStopping = errors.New("stopping")
+
+// run asks every check but the excluded ones.
+func (h *Health) run(ctx context.Context, excluded []string) (results []result) {
 	h.mu.Lock()
 	if h.stopping {
-		lines, ready = append(lines, "[-] daemon: stopping"), false
+		results = append(results, result{"daemon", stateFailed, errStopping})
 	}
 	h.mu.Unlock()
 	for _, c := range h.checks {
 		if slices.Contains(excluded, c.Name) {
-			lines = append(lines, "[ ] "+c.Name+": excluded")
+			results = append(results, result{c.Name, stateExcluded, nil})
 		} else if err := c.Ready(ctx); err != nil {
-			lines, ready = append(lines, "[-] "+c.Name+": "+err.Error()), false
+			results = append(results, result{c.Name, stateFailed, err})
 		} else {
-			lines = append(lines, "[+] "+c.Name+": ok")
+			results = append(results, result{c.Name, stateOK, nil})
 		}
 	}
 	for _, c := range h.advices {
 		if err := c.Ready(ctx); err != nil {
-			lines = append(lines, "[!] "+c.Name+": "+err.Error())
+			results = append(results, result{c.Name, stateAdvice, err})
 		}
 	}
-	return lines, ready
+	return results
 }
 
 func plain(rw http.ResponseWriter) {

@@ -277,35 +277,49 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 		p.idle(rw, http.StatusOK, device, twoBadges)
 		return
 	}
-	owner, err := p.api.Taps.Identify(ctx, device, number)
-	var locked *connector.LockedError
-	switch {
-	case errors.As(err, &locked):
-		p.idle(rw, http.StatusTooManyRequests, device, "Too many unknown badges. Please wait a minute.")
-		return
-	case err != nil:
-		p.trouble(rw, device, err)
-		return
-	}
 	s := stationPage{Device: device}
-	if owner != "" {
-		if err := p.list(req.Context(), &s, owner); err != nil {
-			p.trouble(rw, device, err)
-			return
-		}
-	}
-	if len(s.Jobs)+len(s.Others) == 0 {
+	owner, ok := p.identified(rw, req, &s, number)
+	switch {
+	case !ok:
+	case len(s.Jobs)+len(s.Others) == 0:
 		nothing(device)
-		return
+	default:
+		p.begin(ctx, rw, s, owner, card)
 	}
-	if s.Ticket, ok, err = p.visits.begin(ctx, device, owner, card); err != nil {
-		p.trouble(rw, device, err)
-		return
-	} else if !ok {
-		p.idle(rw, http.StatusOK, device, visitEnded)
-		return
+}
+
+// identified finds whose badge was shown, and lists the jobs of that person. When it
+// returns false, it has answered.
+func (p *Pages) identified(rw http.ResponseWriter, req *http.Request, s *stationPage, number string) (string, bool) {
+	owner, err := p.api.Taps.Identify(context.WithoutCancel(req.Context()), s.Device, number)
+	var locked *connector.LockedError
+	if errors.As(err, &locked) {
+		p.idle(rw, http.StatusTooManyRequests, s.Device, "Too many unknown badges. Please wait a minute.")
+		return "", false
 	}
-	p.jobs(rw, s, "")
+	if err == nil && owner != "" {
+		err = p.list(req.Context(), s, owner)
+	}
+	if err != nil {
+		p.trouble(rw, s.Device, err)
+		return "", false
+	}
+	return owner, true
+}
+
+// begin begins the visit of a badge's owner with a page that has their jobs, unless
+// another card was shown meanwhile.
+func (p *Pages) begin(ctx context.Context, rw http.ResponseWriter, s stationPage, owner, card string) {
+	ticket, ok, err := p.visits.begin(ctx, s.Device, owner, card)
+	switch {
+	case err != nil:
+		p.trouble(rw, s.Device, err)
+	case !ok:
+		p.idle(rw, http.StatusOK, s.Device, visitEnded)
+	default:
+		s.Ticket = ticket
+		p.jobs(rw, s, "")
+	}
 }
 
 // visitEnded is told to whoever acts after their visit.
