@@ -1,8 +1,6 @@
 package bus
 
 import (
-	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 )
@@ -65,57 +63,79 @@ type Embedded struct {
 	MarkFile string `yaml:"mark_file"`
 }
 
-// Validate reports everything that is wrong with c.
+// Validate reports everything that is wrong with c, as Problems.
 func (c Config) Validate() error {
-	var errs []error
-	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	var ps Problems
 	switch {
 	case c.Embedded == nil && c.URL == "":
-		add("nats: set embedded.store_dir (a server in this process) or url (an external one)")
+		ps.add("nats", seeExample, "set embedded.store_dir (a server in this process) or url (an external one)")
 	case c.Embedded != nil && c.URL != "":
-		add("nats: embedded and url exclude each other")
+		ps.add("nats", seeExample, "embedded and url exclude each other")
 	}
 	if c.Embedded != nil {
-		if c.Embedded.StoreDir == "" {
-			add("nats.embedded.store_dir: missing")
-		}
-		if m := c.Embedded.MaxStore; m != 0 && m < minMaxStore {
-			add("nats.embedded.max_store: %v is too small, want %v at least", m, minMaxStore)
-		}
-		if f := c.Embedded.MarkFile; f != "" && c.Embedded.StoreDir != "" && within(f, c.Embedded.StoreDir) {
-			add("nats.embedded.mark_file: it is in store_dir, and would be lost together with it")
-		}
-		if c.CredentialsFile != "" {
-			add("nats.credentials_file: only with url")
-		}
-		if c.NkeyFile != "" {
-			add("nats.nkey_file: only with url")
-		}
-		if c.TLS != (TLS{}) {
-			add("nats.tls: only with url")
-		}
-		if c.Replicas > 1 {
-			add("nats.replicas: only with url")
-		}
-		if c.MaxBytes != 0 {
-			add("nats.max_bytes: only with url; the embedded store has embedded.max_store")
-		}
+		c.Embedded.validate(&ps)
+		c.onlyExternal(&ps)
 	}
 	if c.URL != "" && c.CredentialsFile != "" && c.NkeyFile != "" {
-		add("nats.nkey_file: a second kind of credentials beside credentials_file")
+		ps.add("nats.nkey_file", "leave one of them", "a second kind of credentials beside credentials_file")
 	}
 	if m := c.MaxBytes; m != 0 && m < minMaxStore {
-		add("nats.max_bytes: %v is too small, want %v at least", m, minMaxStore)
+		ps.add("nats.max_bytes", seeExample, "%v is too small, want %v at least", m, minMaxStore)
 	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		add("nats.tls: a certificate and its key go together")
+		ps.add("nats.tls", leaveOut, "a certificate and its key go together")
 	}
 	switch c.Replicas {
 	case 0, 1, 3, 5:
 	default:
-		add("nats.replicas: %d, want 1, 3 or 5", c.Replicas)
+		hint := "write 1, 3 or 5"
+		if c.URL == "" {
+			hint = oneCopy
+		}
+		ps.add("nats.replicas", hint, "%d, want 1, 3 or 5", c.Replicas)
 	}
-	return errors.Join(errs...)
+	return ps.err()
+}
+
+// What to do about a problem.
+const (
+	seeExample = "see config.example.yaml"
+	leaveOut   = "leave it out, or name an external server in nats.url"
+	oneCopy    = "leave it out: one server has one copy"
+)
+
+// validate reports what is wrong with the embedded server.
+func (e Embedded) validate(ps *Problems) {
+	if e.StoreDir == "" {
+		ps.add("nats.embedded.store_dir", seeExample, "missing")
+	}
+	if m := e.MaxStore; m != 0 && m < minMaxStore {
+		ps.add("nats.embedded.max_store", "write that or more, or leave it out for 2GiB",
+			"%v is too small, want %v at least", m, minMaxStore)
+	}
+	if f := e.MarkFile; f != "" && e.StoreDir != "" && within(f, e.StoreDir) {
+		ps.add("nats.embedded.mark_file", "name a file outside of it, best on another disk, or leave it out",
+			"it is in store_dir, and would be lost together with it")
+	}
+}
+
+// onlyExternal reports what an embedded server has no use for.
+func (c Config) onlyExternal(ps *Problems) {
+	if c.CredentialsFile != "" {
+		ps.add("nats.credentials_file", leaveOut, "only with url")
+	}
+	if c.NkeyFile != "" {
+		ps.add("nats.nkey_file", leaveOut, "only with url")
+	}
+	if c.TLS != (TLS{}) {
+		ps.add("nats.tls", leaveOut, "only with url")
+	}
+	if c.Replicas > 1 {
+		ps.add("nats.replicas", oneCopy, "only with url")
+	}
+	if c.MaxBytes != 0 {
+		ps.add("nats.max_bytes", seeExample, "only with url; the embedded store has embedded.max_store")
+	}
 }
 
 // within reports whether a file is in a folder or below it.

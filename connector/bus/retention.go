@@ -1,10 +1,6 @@
 package bus
 
-import (
-	"errors"
-	"fmt"
-	"time"
-)
+import "time"
 
 // Retention is how long records are kept, by kind; 0 is the default of that
 // kind. Tasks are kept for 7 days: bridges rely on it.
@@ -44,15 +40,16 @@ func (r Retention) kinds() []kind {
 	}
 }
 
-// Validate reports everything that is wrong with r, each line with its key.
+// Validate reports everything that is wrong with r, as Problems.
 func (r Retention) Validate() error {
-	var errs []error
+	var ps Problems
 	for _, k := range r.kinds() {
 		if k.value != 0 && (k.value < k.least || k.value > maxRetention) {
-			errs = append(errs, fmt.Errorf("retention.%s: out of range, want %dd to %dd", k.key, k.least/day, maxRetention/day))
+			ps.add("retention."+k.key, "a day is written 1d; leave it out for the default",
+				"out of range, want %dd to %dd", k.least/day, maxRetention/day)
 		}
 	}
-	return errors.Join(errs...)
+	return ps.err()
 }
 
 // KeepJobs is how long the record of a job that has come to its end is kept.

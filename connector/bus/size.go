@@ -27,7 +27,15 @@ var sizeUnits = []struct {
 	{"B", 1},
 }
 
-// UnmarshalText reads a size.
+// SizeError says that a text is no size.
+type SizeError struct{ Text string }
+
+// Error implements error.
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("size %q: want a whole number with a unit, like 2GiB, 512MiB or 500MB", e.Text)
+}
+
+// UnmarshalText reads a size. An error is a *SizeError.
 func (s *Size) UnmarshalText(text []byte) error {
 	in := strings.TrimSpace(string(text))
 	number, factor := in, int64(1)
@@ -39,7 +47,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 0 || n > math.MaxInt64/factor {
-		return fmt.Errorf("size %q: want a whole number with a unit, like 2GiB, 512MiB or 500MB", in)
+		return &SizeError{in}
 	}
 	*s = Size(n * factor)
 	return nil

@@ -37,8 +37,9 @@ func (k *checker) begin() bool {
 				return false
 			}
 			k.reported[p.Key] = true
-			if name, ok := strings.CutPrefix(p.Hint, `did you mean "`); ok { // then that one isn't missing
-				k.reported[p.Key[:strings.LastIndex(p.Key, ".")+1]+strings.TrimSuffix(name, `"?`)] = true
+			var unknown *strictyaml.UnknownKeyError
+			if errors.As(p.Cause, &unknown) && unknown.Nearest != "" { // then that one isn't missing
+				k.reported[unknown.Nearest] = true
 			}
 		}
 	}

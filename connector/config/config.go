@@ -4,7 +4,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -162,11 +161,13 @@ func expand(text string) (string, error) {
 		return value
 	})
 	if open {
-		return "", errors.New("${ without its }; close it, or write $${ for the text itself")
+		return "", &expandError{"${ without its }", "close it, or write $${ for the text itself"}
 	}
 	if len(unset) > 0 {
-		return "", fmt.Errorf("not set in the environment: %s; set it there, or write $%s for the text itself",
-			strings.Join(unset, ", "), unset[0])
+		return "", &expandError{
+			"not set in the environment: " + strings.Join(unset, ", "),
+			"set it there, or write $" + unset[0] + " for the text itself",
+		}
 	}
 	return out, nil
 }

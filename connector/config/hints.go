@@ -1,28 +1,43 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
+	"pullprint/connector/bus"
 	"pullprint/policy/strictyaml"
 )
 
-// remedies say what to do about what a reader of YAML finds, by a part of its
-// message; the first that fits.
-var remedies = []struct{ part, hint string }{
-	{"an anchor or alias", "write the value out"},
-	{"a tag, which", "leave the tag out"},
-	{"expected a mapping", "write its keys below it, indented, each as key: value"},
-	{"expected a list", "begin each entry with a dash, as - name: Follow-Me"},
-	{"expected a whole number", "write digits alone, as 3"},
-	{"expected true or false", "write one of the two, without quotes"},
-	{"expected a ", "write a single value"},
-	{"'\t'", "indent with spaces: YAML takes no tabs"},
-	{"'\\t'", "indent with spaces: YAML takes no tabs"},
-	{"quoted text", "close the quotes"},
-}
+const (
+	remedy    = "look at quotes, brackets and indentation, here and in the line above"
+	noTabs    = "indent with spaces: YAML takes no tabs"
+	unquoted  = "close the quotes"
+	quoteStep = `write a step with a colon in quotes: "pad:10"`
+)
 
-const remedy = "look at quotes, brackets and indentation, here and in the line above"
+// syntax says what to do about what the parser of YAML finds. It has no codes, so these are
+// parts of its messages.
+var syntax = []struct{ part, hint string }{{"'\t'", noTabs}, {"'\\t'", noTabs}, {"quoted text", unquoted}}
+
+// found says what to do about a value of a kind that belongs nowhere, wanted about one of
+// another kind than belongs there.
+var (
+	found  = map[strictyaml.Kind]string{strictyaml.Alias: "write the value out", strictyaml.Tag: "leave the tag out"}
+	wanted = map[strictyaml.Kind]string{
+		strictyaml.Mapping: "write its keys below it, indented, each as key: value",
+		strictyaml.List:    "begin each entry with a dash, as - name: Follow-Me",
+		strictyaml.Number:  "write digits alone, as 3",
+		strictyaml.Bool:    "write one of the two, without quotes",
+		strictyaml.Scalar:  "write a single value",
+	}
+)
+
+// expandError is what is wrong with a value that takes something from the environment.
+type expandError struct{ message, hint string }
+
+// Error implements error.
+func (e *expandError) Error() string { return e.message + "; " + e.hint }
 
 // withHints returns err as people get to see it: each problem says what to do next,
 // and shows nothing that looks like a secret.
@@ -34,31 +49,40 @@ func withHints(err error) error {
 	for i := range ps {
 		p := &ps[i]
 		p.Source = mask(p.Source)
-		if strings.HasPrefix(p.Key, "badges.normalise[") && strings.Contains(p.Message, "found a mapping") {
-			p.Hint = `write a step with a colon in quotes: "pad:10"`
-		}
 		if p.Hint == "" {
-			p.Message, p.Hint = split(p.Message)
+			p.Message, p.Hint = explain(*p)
 			if p.Hint == remedy && strings.Contains(p.Source, "${") {
 				p.Hint = `between { and } a variable stands in quotes: "${NAME}"`
 			}
 		}
+		p.Cause = nil // the hint says it now; problems are compared, and printed as JSON without it
 	}
 	return err
 }
 
-// split takes what to do out of a message, or finds it.
-func split(message string) (string, string) {
-	if what, next, ok := strings.Cut(message, "; "); ok {
-		return what, next
-	}
-	if strings.HasPrefix(message, "size ") { // and quotes the value, which may come from the environment
+// explain is what a problem without a hint is, and what to do about it.
+func explain(p strictyaml.Problem) (message, hint string) {
+	var (
+		mismatch *strictyaml.MismatchError
+		expand   *expandError
+		size     *bus.SizeError
+	)
+	switch {
+	case errors.As(p.Cause, &expand):
+		return expand.message, expand.hint
+	case errors.As(p.Cause, &size): // and quotes the value, which may come from the environment
 		return "expected a size", "write a whole number with a unit, as 2GiB, 512MiB or 500MB"
-	}
-	for _, r := range remedies {
-		if strings.Contains(message, r.part) {
-			return strings.ReplaceAll(message, "\t", "\\t"), r.hint
+	case errors.As(p.Cause, &mismatch):
+		if mismatch.Found == strictyaml.Mapping && strings.HasPrefix(p.Key, "badges.normalise[") {
+			return p.Message, quoteStep
+		}
+		return p.Message, cmp.Or(found[mismatch.Found], wanted[mismatch.Want], remedy)
+	case errors.Is(p.Cause, strictyaml.ErrSyntax):
+		for _, s := range syntax {
+			if strings.Contains(p.Message, s.part) {
+				return strings.ReplaceAll(p.Message, "\t", "\\t"), s.hint
+			}
 		}
 	}
-	return message, remedy
+	return p.Message, remedy
 }

@@ -1,10 +1,12 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
+
+	"pullprint/connector/bus"
 )
 
 // The bounds of the export of the ledger.
@@ -17,10 +19,10 @@ const (
 
 // kept checks how long records are kept, and where the ledger is exported to.
 func (k *checker) kept() {
-	if err := k.c.Retention.Validate(); err != nil {
-		for line := range strings.Lines(err.Error()) {
-			path, message, _ := strings.Cut(strings.TrimSpace(line), ": ")
-			k.add(path, "a day is written 1d; leave it out for the default", "%s is %s", path, message)
+	var problems bus.Problems
+	if errors.As(k.c.Retention.Validate(), &problems) {
+		for _, p := range problems {
+			k.add(p.Path, p.Hint, "%s is %s", p.Path, p.Message)
 		}
 	}
 	e := k.c.LedgerExport

@@ -1,34 +1,11 @@
 package config
 
 import (
-	"strings"
+	"errors"
 
 	"pullprint/connector/bus"
 	"pullprint/trigger/webhook"
 )
-
-// natsHint says what to do about what bus.Config.Validate finds.
-func natsHint(path string, external bool) string {
-	switch path {
-	case "nats.replicas":
-		if external {
-			return "write 1, 3 or 5"
-		}
-		return "leave it out: one server has one copy"
-	case "nats.nkey_file":
-		if external {
-			return "leave one of them"
-		}
-		return "leave it out, or name an external server in nats.url"
-	case "nats.credentials_file", "nats.tls":
-		return "leave it out, or name an external server in nats.url"
-	case "nats.embedded.mark_file":
-		return "name a file outside of it, best on another disk, or leave it out"
-	case "nats.embedded.max_store":
-		return "write that or more, or leave it out for 2GiB"
-	}
-	return "see config.example.yaml"
-}
 
 func (k *checker) nats() {
 	n := k.c.NATS
@@ -47,23 +24,17 @@ func (k *checker) nats() {
 		k.nkey(n.NkeyFile)
 		k.natsTLS(n.TLS)
 	}
-	err := n.Validate()
-	if err == nil {
-		return
-	}
+	var problems bus.Problems
+	errors.As(n.Validate(), &problems)
 	told := map[string]bool{}
-	for _, line := range strings.Split(err.Error(), "\n") {
-		path, message, ok := strings.Cut(line, ": ")
-		if !ok || !strings.HasPrefix(path, "nats") {
-			path, message = "nats", line
-		}
-		if path == "nats.tls" && n.URL != "" {
+	for _, p := range problems {
+		if p.Path == "nats.tls" && n.URL != "" {
 			continue // the pair was looked at
 		}
-		if !told[path] {
-			k.add(path, natsHint(path, n.URL != ""), "%s: %s", path, message)
+		if !told[p.Path] {
+			k.add(p.Path, p.Hint, "%s: %s", p.Path, p.Message)
 		}
-		told[path] = true
+		told[p.Path] = true
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -231,9 +232,10 @@ func (k *checker) badgeKey(at, file string) {
 	if err != nil {
 		return
 	}
-	if _, err := badge.ParseKeys(src); err != nil {
-		message, hint, _ := strings.Cut(strings.TrimPrefix(err.Error(), badge.ErrKeyFile.Error()+": "), "; ")
-		k.add(at, hint, "%s: %s", filepath.Base(file), message)
+	_, err = badge.ParseKeys(src)
+	var wrong *badge.KeyFileError
+	if errors.As(err, &wrong) {
+		k.add(at, wrong.Hint, "%s: %s", filepath.Base(file), wrong.Message)
 	}
 }
 
@@ -245,12 +247,10 @@ func (k *checker) step(at, text string) {
 		return
 	}
 	name, arg, has := strings.Cut(text, ":")
-	message, hint := se.Err.Error(), "the steps are "+strings.Join(badge.Steps(), ", ")
+	message, hint := cmp.Or(se.Message, "this step can't do that"), "the steps are "+strings.Join(badge.Steps(), ", ")
 	switch near := strictyaml.Nearest(name, names(badge.Steps())); {
-	case strings.HasPrefix(message, "write "): // the step is known, and says so
-		message, hint = "this step can't do that", message
-	case slices.Contains(names(badge.Steps()), name):
-		message, hint, _ = strings.Cut(message, "; ")
+	case se.Hint != "": // the step is known, and says so
+		hint = se.Hint
 	case near != "" && has:
 		hint = fmt.Sprintf("did you mean %q?", near+":"+arg)
 	case near != "":

@@ -111,7 +111,12 @@ func ParseChain(steps []string) (Chain, error) {
 	for i, text := range steps {
 		s, err := parseStep(text)
 		if err != nil {
-			wrong = append(wrong, &StepError{Index: i, Step: text, Err: err})
+			one := &StepError{Index: i, Step: text, Message: err.Error()}
+			var use *useError
+			if errors.As(err, &use) {
+				one.Message, one.Hint = use.message, use.hint
+			}
+			wrong = append(wrong, one)
 		}
 		c = append(c, s)
 	}
@@ -126,14 +131,26 @@ type StepError struct {
 	// Index is its place in the list, from 0.
 	Index int
 	Step  string
-	Err   error
+	// Message says what is wrong, Hint what to write. A step that is unknown has no hint,
+	// and one of which nothing but its form is wrong no message.
+	Message, Hint string
 }
 
 // Error implements error.
-func (e *StepError) Error() string { return fmt.Sprintf("step %d, %q: %v", e.Index+1, e.Step, e.Err) }
+func (e *StepError) Error() string {
+	return fmt.Sprintf("step %d, %q: %v", e.Index+1, e.Step, &useError{e.Message, e.Hint})
+}
 
-// Unwrap is what is wrong.
-func (e *StepError) Unwrap() error { return e.Err }
+// useError says what is wrong with how a step is written, and how to write it.
+type useError struct{ message, hint string }
+
+// Error implements error.
+func (e *useError) Error() string {
+	if e.message == "" || e.hint == "" {
+		return e.message + e.hint
+	}
+	return e.message + "; " + e.hint
+}
 
 func parseStep(text string) (step, error) {
 	name, arg, has := strings.Cut(text, ":")
@@ -143,12 +160,12 @@ func parseStep(text string) (step, error) {
 	case bare && !has:
 		return step{name, apply}, nil
 	case bare && !ok:
-		return step{}, errors.New("it takes no argument; leave out the colon and what follows")
+		return step{}, &useError{"it takes no argument", "leave out the colon and what follows"}
 	case !ok:
 		return step{}, errors.New("there is no such step")
 	}
 	if !has || arg == "" {
-		return step{}, fmt.Errorf("write %s:ARGUMENT", name)
+		return step{}, &useError{hint: "write " + name + ":ARGUMENT"}
 	}
 	apply, err := parse(arg)
 	return step{name, apply}, err
@@ -270,7 +287,9 @@ func stripParity(arg string) (func(string) (string, error), error) {
 	case ":37":
 		bits = 37
 	default:
-		return nil, errors.New("write strip-parity, strip-parity:37, strip-parity:hex or strip-parity:37:hex")
+		return nil, &useError{
+			hint: "write strip-parity, strip-parity:37, strip-parity:hex or strip-parity:37:hex",
+		}
 	}
 	return parity(bits, in), nil
 }
@@ -293,7 +312,7 @@ func parity(bits, in int) func(string) (string, error) {
 
 func prefix(arg string) (func(string) (string, error), error) {
 	if len(arg) > 32 {
-		return nil, errors.New("the prefix is too long; write 32 characters at most")
+		return nil, &useError{"the prefix is too long", "write 32 characters at most"}
 	}
 	return func(s string) (string, error) { return arg + s, nil }, nil
 }
@@ -301,7 +320,7 @@ func prefix(arg string) (func(string) (string, error), error) {
 func pad(arg string) (func(string) (string, error), error) {
 	n, err := strconv.Atoi(arg)
 	if err != nil || n < 1 || n > maxNumber {
-		return nil, fmt.Errorf("write a length from 1 to %d", maxNumber)
+		return nil, &useError{hint: fmt.Sprintf("write a length from 1 to %d", maxNumber)}
 	}
 	return func(s string) (string, error) { return strings.Repeat("0", max(0, n-len(s))) + s, nil }, nil
 }
@@ -311,7 +330,7 @@ func cut(arg string) (func(string) (string, error), error) {
 	i, err := strconv.Atoi(from)
 	n, err2 := strconv.Atoi(length)
 	if err != nil || err2 != nil || i < 0 || n < 1 || i > maxNumber || n > maxNumber {
-		return nil, errors.New("write cut:FROM:LENGTH, as cut:2:8")
+		return nil, &useError{hint: "write cut:FROM:LENGTH, as cut:2:8"}
 	}
 	return func(s string) (string, error) {
 		if i+n > len(s) {

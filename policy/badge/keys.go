@@ -20,6 +20,17 @@ const howKey = "make one with: openssl rand -base64 32 > FILE"
 // ErrKeyFile says that a key file can't be used. It quotes nothing of it.
 var ErrKeyFile = errors.New("the badge key file can't be used")
 
+// KeyFileError says what is wrong with a key file, and what to do. It quotes nothing of it.
+type KeyFileError struct{ Message, Hint string }
+
+// Error implements error.
+func (e *KeyFileError) Error() string {
+	return fmt.Sprintf("%v: %s; %s", ErrKeyFile, e.Message, e.Hint)
+}
+
+// Unwrap is ErrKeyFile.
+func (e *KeyFileError) Unwrap() error { return ErrKeyFile }
+
 // Keys are the keys of the hash: the first makes the hashes of new badges, the
 // others still find those of old ones. They never leave this package.
 type Keys struct{ list []key }
@@ -32,11 +43,10 @@ type key struct {
 // ParseKeys reads the content of a key file: a key a line, at least 32 bytes in
 // base64 or hexadecimal; the first is the current one. To change keys, put a new
 // line on top and leave the old one until every badge was shown or enrolled once
-// more. Empty lines and those that begin with # are skipped. An error wraps
-// ErrKeyFile, quotes nothing of a key, and says what to do.
+// more. Empty lines and those that begin with # are skipped. An error is a *KeyFileError.
 func ParseKeys(src []byte) (Keys, error) {
 	if bytes.IndexByte(src, 0) >= 0 {
-		return Keys{}, fmt.Errorf("%w: it is written in UTF-16 or has NUL characters; save it as UTF-8", ErrKeyFile)
+		return Keys{}, &KeyFileError{"it is written in UTF-16 or has NUL characters", "save it as UTF-8"}
 	}
 	var k Keys
 	n := 0
@@ -51,17 +61,18 @@ func ParseKeys(src []byte) (Keys, error) {
 			secret, err = base64.StdEncoding.DecodeString(string(line))
 		}
 		if err != nil || len(secret) < minKey {
-			return Keys{}, fmt.Errorf("%w: line %d is no key of %d bytes or more in base64 or hexadecimal; %s", ErrKeyFile, n,
-				minKey, howKey)
+			return Keys{}, &KeyFileError{
+				fmt.Sprintf("line %d is no key of %d bytes or more in base64 or hexadecimal", n, minKey), howKey,
+			}
 		}
 		id := newKey(secret)
 		if slices.ContainsFunc(k.list, func(o key) bool { return o.id == id.id }) {
-			return Keys{}, fmt.Errorf("%w: line %d has a key that an earlier line has; remove it", ErrKeyFile, n)
+			return Keys{}, &KeyFileError{fmt.Sprintf("line %d has a key that an earlier line has", n), "remove it"}
 		}
 		k.list = append(k.list, id)
 	}
 	if len(k.list) == 0 {
-		return Keys{}, fmt.Errorf("%w: there is no key in it; %s", ErrKeyFile, howKey)
+		return Keys{}, &KeyFileError{"there is no key in it", howKey}
 	}
 	return k, nil
 }

@@ -1,7 +1,6 @@
 package badge
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"unicode"
@@ -32,7 +31,7 @@ func layout(name string) (func(string) (string, error), error) {
 			known = append(known, n)
 		}
 		slices.Sort(known)
-		return nil, errors.New("write layout: with one of " + strings.Join(known, ", "))
+		return nil, &useError{hint: "write layout: with one of " + strings.Join(known, ", ")}
 	}
 	meant := map[rune]rune{}
 	for i, r := range []rune(l.digits) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 var (
@@ -35,7 +36,7 @@ func (d *Document) value(path string, n ast.Node, v reflect.Value) {
 			case err != nil && v.Type() == timeType:
 				d.problem(first(n), path, "expected a time", "write it as 2026-01-05T12:00:00Z or 2026-01-05T13:00:00+01:00")
 			case err != nil:
-				d.problem(first(n), path, err.Error(), "")
+				d.caused(err, first(n), path, err.Error())
 			}
 		}
 		return
@@ -63,8 +64,8 @@ func (d *Document) mapping(path string, n ast.Node, v reflect.Value) {
 	case *ast.MappingValueNode:
 		values = []*ast.MappingValueNode{n}
 	default:
-		d.problem(first(n), path, fmt.Sprintf("expected a mapping with the keys %s, found %s",
-			strings.Join(Keys(v.Type()), ", "), kind(n)), "")
+		d.mismatch(n, path, Mapping, fmt.Sprintf("expected a mapping with the keys %s, found %s",
+			strings.Join(Keys(v.Type()), ", "), kind(n)))
 		return
 	}
 	for _, mv := range values {
@@ -73,7 +74,7 @@ func (d *Document) mapping(path string, n ast.Node, v reflect.Value) {
 		at := join(path, name)
 		field, ok := fieldByKey(v, name)
 		if !ok {
-			d.problem(key, at, fmt.Sprintf("unknown key %q", name), DidYouMean(name, Keys(v.Type())))
+			d.unknown(key, path, name, Keys(v.Type()))
 			continue
 		}
 		if _, twice := d.nodes[at]; twice {
@@ -118,7 +119,7 @@ func (d *Document) texts(path string, n ast.Node, v reflect.Value) {
 func (d *Document) sequence(path string, n ast.Node, v reflect.Value) {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
-		d.problem(first(n), path, "expected a list, found "+kind(n), "")
+		d.mismatch(n, path, List, fmt.Sprintf("expected a list, found %s", kind(n)))
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
@@ -141,12 +142,12 @@ func (d *Document) basic(path string, n ast.Node, v reflect.Value) {
 		if b, err = strconv.ParseBool(text); err == nil && (text == "true" || text == "false") {
 			v.SetBool(b)
 		} else {
-			d.problem(first(n), path, "expected true or false", "")
+			d.mismatch(n, path, Bool, "expected true or false")
 		}
 	case reflect.Int, reflect.Int64:
 		var i int64
 		if i, err = strconv.ParseInt(strings.ReplaceAll(text, "_", ""), 10, v.Type().Bits()); err != nil {
-			d.problem(first(n), path, "expected a whole number", "")
+			d.mismatch(n, path, Number, "expected a whole number")
 		}
 		v.SetInt(i)
 	default:
@@ -197,13 +198,13 @@ func (d *Document) scalar(path string, n ast.Node, want string) (string, bool) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		text = n.GetToken().Value
 	default:
-		d.problem(first(n), path, fmt.Sprintf("expected a %s, found %s", want, kind(n)), "")
+		d.mismatch(n, path, Scalar, fmt.Sprintf("expected a %s, found %s", want, kind(n)))
 		return "", false
 	}
 	if d.expand != nil {
 		expanded, err := d.expand(text)
 		if err != nil {
-			d.problem(first(n), path, err.Error(), "")
+			d.caused(err, first(n), path, err.Error())
 			return "", false
 		}
 		text = expanded
@@ -211,18 +212,30 @@ func (d *Document) scalar(path string, n ast.Node, want string) (string, bool) {
 	return text, true
 }
 
-func kind(n ast.Node) string {
+// unknown notes a key that the mapping at path has not.
+func (d *Document) unknown(t *token.Token, path, name string, known []string) {
+	at := join(path, name)
+	p := d.at(t, at, fmt.Sprintf("unknown key %q", name), DidYouMean(name, known))
+	cause := &UnknownKeyError{Key: at}
+	if near := Nearest(name, known); near != "" {
+		cause.Nearest = join(path, near)
+	}
+	p.Cause = cause
+	d.problems = append(d.problems, p)
+}
+
+func kind(n ast.Node) Kind {
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
-		return "a mapping"
+		return Mapping
 	case *ast.SequenceNode:
-		return "a list"
+		return List
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
-		return "an anchor or alias, which this file may not have"
+		return Alias
 	case *ast.TagNode:
-		return "a tag, which this file may not have"
+		return Tag
 	}
-	return "a single value"
+	return Scalar
 }
 
 // Keys are the yaml keys of a struct type, in the order of its fields.

@@ -80,10 +80,10 @@ func (d *Document) parse(src []byte) (body ast.Node, ok bool) {
 	if err != nil {
 		var se *yaml.SyntaxError
 		if errors.As(err, &se) && se.Token != nil {
-			d.problem(se.Token, "", se.Message, "")
+			d.caused(ErrSyntax, se.Token, "", se.Message)
 		} else {
 			at := &token.Token{Position: &token.Position{Line: 1, Column: 1}}
-			d.problem(at, "", "the file can't be read as YAML", "")
+			d.caused(ErrSyntax, at, "", "the file can't be read as YAML")
 		}
 		return nil, false
 	}
@@ -180,6 +180,18 @@ func first(n ast.Node) *token.Token {
 
 func (d *Document) problem(t *token.Token, key, message, hint string) {
 	d.problems = append(d.problems, d.at(t, key, message, hint))
+}
+
+// caused notes a problem whose reader may know better what to do next.
+func (d *Document) caused(cause error, t *token.Token, key, message string) {
+	p := d.at(t, key, message, "")
+	p.Cause = cause
+	d.problems = append(d.problems, p)
+}
+
+// mismatch notes that the value at path is none of the kind that is wanted.
+func (d *Document) mismatch(n ast.Node, path string, want Kind, message string) {
+	d.caused(&MismatchError{Want: want, Found: kind(n)}, first(n), path, message)
 }
 
 func (d *Document) at(t *token.Token, key, message, hint string) Problem {

@@ -6,6 +6,7 @@ package strictyaml
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,7 +25,42 @@ type Problem struct {
 	// Hint says what to do next.
 	Hint   string `json:"hint,omitempty"`
 	Source string `json:"source,omitempty"`
+	// Cause tells a program what is wrong: a *MismatchError, an *UnknownKeyError,
+	// ErrSyntax, or what a type or the expander made of the value. It may be nil.
+	Cause error `json:"-"`
 }
+
+// Kind is what a value in YAML is.
+type Kind string
+
+// The kinds.
+const (
+	Mapping Kind = "a mapping"
+	List    Kind = "a list"
+	Alias   Kind = "an anchor or alias, which this file may not have"
+	Tag     Kind = "a tag, which this file may not have"
+	Scalar  Kind = "a single value"
+	Number  Kind = "a whole number" // a scalar; only wanted
+	Bool    Kind = "true or false"  // a scalar; only wanted
+)
+
+// MismatchError says that a value is not of the kind that belongs there.
+type MismatchError struct{ Want, Found Kind }
+
+// Error implements error.
+func (e *MismatchError) Error() string { return fmt.Sprintf("expected %s, found %s", e.Want, e.Found) }
+
+// UnknownKeyError says that a mapping has no such key.
+type UnknownKeyError struct {
+	Key     string // its path
+	Nearest string // the path of the key that may have been meant; may be empty
+}
+
+// Error implements error.
+func (e *UnknownKeyError) Error() string { return "unknown key " + e.Key }
+
+// ErrSyntax says that a file is not YAML; the message is the parser's.
+var ErrSyntax = errors.New("not YAML")
 
 // String is the problem in one line, without the source.
 func (p Problem) String() string {
