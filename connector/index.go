@@ -18,7 +18,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
-	"pullprint/trigger/graph/transport"
+	"pullprint/trigger/wait"
 )
 
 // Index mirrors in memory what the sweep and the gauges need of every job
@@ -107,7 +107,7 @@ func (x *Index) Run(ctx context.Context) error {
 		}
 		x.damaged(cmp.Or(err, errWatchEnded))
 		x.log.Error("job records can't all be read, tried again", zap.Duration("after", pause), zap.Error(err))
-		if err := transport.Sleep(ctx, pause); err != nil {
+		if err := wait.Sleep(ctx, pause); err != nil {
 			return err
 		}
 		x.expectAll()

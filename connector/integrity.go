@@ -16,7 +16,7 @@ import (
 	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
-	"pullprint/trigger/graph/transport"
+	"pullprint/trigger/wait"
 )
 
 // How often accounts, badges and state are read through, and how soon again when
@@ -74,7 +74,7 @@ func (i *Integrity) Run(ctx context.Context) error {
 		if i.look(ctx) != nil {
 			every = integrityAgain
 		}
-		if err := transport.Sleep(ctx, every); err != nil {
+		if err := wait.Sleep(ctx, every); err != nil {
 			return err
 		}
 	}

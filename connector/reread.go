@@ -10,7 +10,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
-	"pullprint/trigger/graph/transport"
+	"pullprint/trigger/wait"
 )
 
 // secondLook is how long after it said that it does not know a job Graph is asked
@@ -24,7 +24,7 @@ func (e *effects) readJob(ctx context.Context, ref held.Ref) (graph.Job, error) 
 	if !graph.IsNotFound(err) {
 		return job, err
 	}
-	if err := transport.Sleep(ctx, secondLook); err != nil {
+	if err := wait.Sleep(ctx, secondLook); err != nil {
 		return graph.Job{}, err
 	}
 	return e.graph.Job(ctx, graph.JobRef(ref))

@@ -15,7 +15,7 @@ import (
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
-	"pullprint/trigger/graph/transport"
+	"pullprint/trigger/wait"
 )
 
 // SelfTest is the section `selftest` of the configuration: a page that is printed now
@@ -152,7 +152,7 @@ func (t *SelfTester) Run(ctx context.Context) error {
 				t.worker.Metrics.selfTestFailed.Set(float64(last.Ended.Unix()))
 			}
 		}
-		if err := transport.Sleep(ctx, time.Until(due)); err != nil {
+		if err := wait.Sleep(ctx, time.Until(due)); err != nil {
 			return err
 		}
 		if err := t.signedIn(ctx); err != nil {
@@ -177,7 +177,7 @@ func (t *SelfTester) signedIn(ctx context.Context) error {
 			t.log.Warn("self-test waits: no sign-in is kept",
 				zap.String("remedy", "sign in with `pullprint register plan --keep`"))
 		}
-		if err := transport.Sleep(ctx, selfTestSignIn); err != nil {
+		if err := wait.Sleep(ctx, selfTestSignIn); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/wait"
 )
 
 // Every how often Graph is asked for all tasks, how soon after a failure, how long a sweep
@@ -159,14 +160,8 @@ func (s *Sweeper) Run(ctx context.Context) error {
 			s.log.Info("sweep works again")
 			failing = false
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-s.kick:
-			t.Stop()
-		case <-t.C:
+		if err := wait.For(ctx, pause, s.kick); err != nil {
+			return err
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 	"pullprint/connector/held"
 	"pullprint/policy/badge"
-	"pullprint/trigger/graph/transport"
+	"pullprint/trigger/wait"
 )
 
 // How a reader is treated: so many different unknown badges within the window
@@ -318,7 +318,7 @@ func (t *Taps) remember(device, id string, a answered) {
 // equalise waits until quietAnswer has passed since start, so that the time of an answer
 // that releases nothing says nothing about the badge.
 func (t *Taps) equalise(ctx context.Context, start time.Time) error {
-	return transport.Sleep(ctx, quietAnswer-time.Since(start))
+	return wait.Sleep(ctx, quietAnswer-time.Since(start))
 }
 
 // LockedUntil is until when the reader of a device is locked by what this process

@@ -16,6 +16,7 @@ import (
 
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/wait"
 )
 
 // The paths under the public URL where Graph posts.
@@ -172,14 +173,8 @@ func (r *Registrar) Run(ctx context.Context) error {
 		default:
 			failures = 0
 		}
-		t := time.NewTimer(due)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-r.o.Verifier.wake:
-			t.Stop()
-		case <-t.C:
+		if err := wait.For(ctx, due, r.o.Verifier.wake); err != nil {
+			return err
 		}
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
+	"pullprint/trigger/wait"
 
-	"pullprint/trigger/graph/transport"
+	"go.uber.org/zap"
 )
 
 // The pause between two tries grows from the first to the last.
@@ -44,7 +44,7 @@ func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Con
 		}
 		failing = true
 		log.Warn("failed, comes again", zap.String("what", what), zap.Error(err))
-		if err := transport.Sleep(ctx, pause(n)); err != nil {
+		if err := wait.Sleep(ctx, pause(n)); err != nil {
 			return err
 		}
 		began = time.Now()

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/admin"
-	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/secretfile"
 )
 
 // apiFlags say where the API is when it is not that of the configuration.
@@ -80,7 +80,7 @@ func tokenIn(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := auth.SecretText(text); err != nil {
+	if _, err := secretfile.Text(text); err != nil {
 		return "", fmt.Errorf("the token in %s: %w", file, err)
 	}
 	token := cmp.Or(admin.TokensIn(string(text))...)

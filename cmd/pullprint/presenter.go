@@ -18,7 +18,7 @@ import (
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
-	"pullprint/trigger/graph/transport"
+	waits "pullprint/trigger/wait"
 )
 
 type demoOptions struct {
@@ -157,7 +157,7 @@ func (p *presenter) morning(ctx context.Context, sim *graphtest.Sim, cfg *config
 		if err := p.await(ctx); err != nil {
 			return err
 		}
-		if err := transport.Sleep(ctx, 300*time.Millisecond); err != nil {
+		if err := waits.Sleep(ctx, 300*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -306,7 +306,7 @@ func (p *presenter) tapped(ctx context.Context, c *admin.Client, who, device,
 			return out, err
 		}
 	}
-	return out, transport.Sleep(ctx, 300*time.Millisecond)
+	return out, waits.Sleep(ctx, 300*time.Millisecond)
 }
 
 // lostNotification sends one more job and loses its notification.
@@ -386,7 +386,7 @@ func awaitRegistration(ctx context.Context, sim *graphtest.Sim) (string, error) 
 		if defs := sim.Definitions(); len(defs) > 0 && len(sim.Subscriptions()) > 0 {
 			return defs[0], nil
 		}
-		if err := transport.Sleep(ctx, 20*time.Millisecond); err != nil {
+		if err := waits.Sleep(ctx, 20*time.Millisecond); err != nil {
 			return "", fmt.Errorf("the daemon has not registered: %w", err)
 		}
 	}

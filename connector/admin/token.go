@@ -17,7 +17,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/recovery"
-	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/secretfile"
 )
 
 // rereadTokens is how often the token files are read again: a token that was taken out of
@@ -114,7 +114,7 @@ func readTokens(file string) (sums [][sha256.Size]byte, err error) {
 	if len(text) > maxTokens {
 		return nil, fmt.Errorf("read token: %s has more than %d bytes", file, maxTokens)
 	}
-	if _, err := auth.SecretText(text); err != nil {
+	if _, err := secretfile.Text(text); err != nil {
 		return nil, fmt.Errorf("read token: %s: %w", file, err)
 	}
 	for _, value := range TokensIn(string(text)) {
@@ -132,7 +132,7 @@ func readTokens(file string) (sums [][sha256.Size]byte, err error) {
 // this machine uses itself.
 func TokensIn(text string) (list []string) {
 	for line := range strings.Lines(text) {
-		if line = auth.TrimSecret(line); line != "" {
+		if line = secretfile.Trim(line); line != "" {
 			list = append(list, line)
 		}
 	}

@@ -37,13 +37,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pullprint/trigger/wait"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-
-	"pullprint/trigger/graph/transport"
 )
 
 var (
@@ -266,7 +266,7 @@ func (b *Bus) reconnected() {
 func (b *Bus) pause(ctx context.Context, d time.Duration) {
 	ctx, end := b.untilReconnect(ctx)
 	defer end()
-	_ = transport.Sleep(ctx, d) // callers look at their own ctx
+	_ = wait.Sleep(ctx, d) // callers look at their own ctx
 }
 
 // Jobs is the bucket of job records.

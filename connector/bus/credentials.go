@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/secretfile"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
@@ -27,7 +27,7 @@ var errNoSeed = errors.New("the file holds no seed of an nkey")
 // what sign says of that does not come through the client of NATS as an error of ours.
 func userOf(file string) (string, error) {
 	const key = "nats.credentials_file"
-	text, err := auth.SecretFile(file)
+	text, err := secretfile.Read(file)
 	if err != nil {
 		return "", unusable(key, err)
 	}
@@ -45,7 +45,7 @@ func userOf(file string) (string, error) {
 
 // sign answers the server's challenge with the seed in a file.
 func sign(key, file string, nonce []byte) ([]byte, error) {
-	text, err := auth.SecretFile(file)
+	text, err := secretfile.Read(file)
 	if err != nil {
 		return nil, unusable(key, err)
 	}
@@ -59,7 +59,7 @@ func sign(key, file string, nonce []byte) ([]byte, error) {
 
 // publicKey is that of the user's nkey of which a file holds the seed.
 func publicKey(file string) (string, error) {
-	text, err := auth.SecretFile(file)
+	text, err := secretfile.Read(file)
 	if err != nil {
 		return "", err
 	}
@@ -93,7 +93,7 @@ func (t TLS) option(o *nats.Options) error {
 	}
 	if t.CertFile != "" {
 		o.TLSCertCB = func() (tls.Certificate, error) {
-			pair, err := auth.KeyPair(t.CertFile, t.KeyFile)
+			pair, err := secretfile.KeyPair(t.CertFile, t.KeyFile)
 			if err != nil {
 				return pair, unusable("nats.tls", err)
 			}
@@ -112,7 +112,7 @@ func (t TLS) option(o *nats.Options) error {
 }
 
 func (t TLS) roots() (*x509.CertPool, error) {
-	pem, err := auth.PEMFile(t.CAFile)
+	pem, err := secretfile.PEM(t.CAFile)
 	if err != nil {
 		return nil, unusable("nats.tls.ca_file", err)
 	}

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/trigger/wait"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
-
-	"pullprint/trigger/graph/transport"
 )
 
 const (
@@ -47,7 +47,7 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 		if final(err) {
 			return err
 		}
-		if transport.Sleep(ctx, connectRetry) != nil {
+		if wait.Sleep(ctx, connectRetry) != nil {
 			return err
 		}
 	}
@@ -120,7 +120,7 @@ func soon(ctx context.Context, what string, do func(context.Context) error) erro
 		if !passing(err) {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		if transport.Sleep(ctx, connectRetry) != nil {
+		if wait.Sleep(ctx, connectRetry) != nil {
 			return fmt.Errorf("%s: %w (is a majority of the NATS servers running?)", what, err)
 		}
 	}

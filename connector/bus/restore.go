@@ -8,12 +8,12 @@ import (
 	"io"
 	"time"
 
+	"pullprint/trigger/wait"
+
 	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats-server/v2/server/archive"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"pullprint/trigger/graph/transport"
 )
 
 var (
@@ -218,7 +218,7 @@ func (b *Bus) askRestore(ctx context.Context, cfg jetstream.StreamConfig, state 
 	for {
 		msg, err = b.nc.RequestWithContext(ctx, "$JS.API.STREAM.RESTORE."+cfg.Name, req)
 		// While a cluster has no leader nobody hears the question, and nothing was done.
-		if !errors.Is(err, nats.ErrNoResponders) || transport.Sleep(ctx, restoreRetry) != nil {
+		if !errors.Is(err, nats.ErrNoResponders) || wait.Sleep(ctx, restoreRetry) != nil {
 			break
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"pullprint/connector"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
-	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/register"
+	"pullprint/trigger/secretfile"
 	"pullprint/trigger/webhook"
 )
 
@@ -150,7 +150,7 @@ func (k *checker) pair(at string, pair webhook.TLS) {
 			_, okKey = k.text(atKey, key)
 		}
 		if okCert && okKey {
-			if _, err := auth.KeyPair(cert, key); err != nil {
+			if _, err := secretfile.KeyPair(cert, key); err != nil {
 				k.add(atCert, "both must be PEM, and the key that of the first certificate",
 					"%s has a certificate and a key that can't be used together", at)
 			}

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"pullprint/policy/strictyaml"
-	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/secretfile"
 )
 
 // maxSecret is more than any secret has.
@@ -46,9 +46,9 @@ func (k *checker) secret(path, file string) {
 // text is what is in a file with a secret or a key; ok is false when it is no text, which
 // is said.
 func (k *checker) text(path, file string) (text string, ok bool) {
-	text, err := auth.SecretFile(file)
+	text, err := secretfile.Read(file)
 	switch {
-	case errors.Is(err, auth.ErrUTF16):
+	case errors.Is(err, secretfile.ErrUTF16):
 		k.add(path, "save it as UTF-8", "%s names a file that is not UTF-8 text: %v", path, err)
 	case err != nil:
 		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path,
@@ -71,7 +71,7 @@ func (k *checker) authority(path, file string) {
 	if _, ok := k.text(path, file); !ok {
 		return
 	}
-	if pem, err := auth.PEMFile(file); err != nil || !x509.NewCertPool().AppendCertsFromPEM(pem) {
+	if pem, err := secretfile.PEM(file); err != nil || !x509.NewCertPool().AppendCertsFromPEM(pem) {
 		k.add(path, hint, "%s holds no certificate: %s", path, file)
 	}
 }

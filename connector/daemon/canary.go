@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/bus"
+	"pullprint/trigger/wait"
 )
 
 const (
@@ -91,25 +92,10 @@ func (c *canary) Run(ctx context.Context) error {
 
 // pause waits for the next try.
 func (c *canary) pause(ctx context.Context, failing bool) error {
-	soon := time.NewTimer(canaryAgain)
-	defer soon.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-soon.C:
+	if err := wait.Sleep(ctx, canaryAgain); err != nil || failing {
+		return err
 	}
-	if failing {
-		return nil
-	}
-	rest := time.NewTimer(canaryEvery - canaryAgain)
-	defer rest.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-c.wake:
-	case <-rest.C:
-	}
-	return nil
+	return wait.For(ctx, canaryEvery-canaryAgain, c.wake)
 }
 
 // try returns what is wrong with the store, and then what is wrong with its disk.

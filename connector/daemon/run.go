@@ -16,6 +16,7 @@ import (
 	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/wait"
 	"pullprint/trigger/webhook"
 )
 
@@ -214,12 +215,8 @@ func (d *daemon) register(ctx context.Context) error {
 			return err
 		}
 		d.log.Error("sign-in refused, tried again in a minute", zap.Error(err))
-		t := time.NewTimer(time.Minute)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
+		if err := wait.Sleep(ctx, time.Minute); err != nil {
+			return err
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/policy/badge"
-	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/secretfile"
 	"pullprint/trigger/webhook"
 )
 
@@ -103,7 +103,7 @@ func (e *examination) pair(key string, files webhook.TLS) {
 	if files.CertFile == "" {
 		return
 	}
-	loaded, err := auth.KeyPair(files.CertFile, files.KeyFile)
+	loaded, err := secretfile.KeyPair(files.CertFile, files.KeyFile)
 	if err != nil {
 		e.say("certificate", Failed, key+": "+err.Error(), "write the certificate chain and its key there, in PEM")
 		return

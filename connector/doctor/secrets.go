@@ -12,7 +12,7 @@ import (
 
 	"pullprint/connector/config"
 	"pullprint/trigger"
-	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/secretfile"
 )
 
 // fromEnvironment is what a configuration takes from there.
@@ -61,7 +61,7 @@ func secretsIn(content []byte) []string {
 			base64.StdEncoding.EncodeToString(content), base64.URLEncoding.EncodeToString(content), hex.EncodeToString(content),
 		}
 	}
-	return strings.Fields(auth.TrimSecret(string(content)))
+	return strings.Fields(secretfile.Trim(string(content)))
 }
 
 // namesOf are the names that a configuration gives, whatever words they are.

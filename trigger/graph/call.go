@@ -17,6 +17,7 @@ import (
 
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/transport"
+	"pullprint/trigger/wait"
 )
 
 const (
@@ -73,14 +74,14 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 				continue
 			}
 		}
-		wait := transport.Backoff(n, e.RetryAfter)
-		if !cl.again(ctx, e) || time.Since(cl.began)+wait > budget || !transport.Fits(ctx, wait) {
+		pause := transport.Backoff(n, e.RetryAfter)
+		if !cl.again(ctx, e) || time.Since(cl.began)+pause > budget || !transport.Fits(ctx, pause) {
 			return e
 		}
 		c.log.Debug("call comes again", zap.String("operation", e.Operation), zap.Int("attempt", n+1),
-			zap.Duration("after", wait), zap.Error(e))
+			zap.Duration("after", pause), zap.Error(e))
 		asleep := time.Now()
-		awake := transport.Sleep(ctx, wait) == nil
+		awake := wait.Sleep(ctx, pause) == nil
 		if throttling(e) {
 			c.metrics.throttled.Add(time.Since(asleep).Seconds())
 		}

@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strings"
 
-	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/secretfile"
 )
 
 // clouds are the national deployments that have a print API, with the roots of
@@ -88,7 +88,7 @@ func (e Endpoints) roots() (*x509.CertPool, error) {
 	if e.CAFile == "" {
 		return nil, nil
 	}
-	src, err := auth.PEMFile(e.CAFile)
+	src, err := secretfile.PEM(e.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("read endpoints.ca_file: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pullprint/trigger/graph/transport"
+	"pullprint/trigger/wait"
 )
 
 const (
@@ -60,7 +61,7 @@ func (p *pauses) wait(ctx context.Context, c *Client, cl *call) *Error {
 			return e
 		}
 		asleep := time.Now()
-		awake := transport.Sleep(ctx, long) == nil
+		awake := wait.Sleep(ctx, long) == nil
 		c.metrics.throttled.Add(time.Since(asleep).Seconds())
 		if !awake {
 			return e

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"pullprint/trigger/graph"
-	"pullprint/trigger/graph/transport"
+	"pullprint/trigger/wait"
 )
 
 // Creating a printer is a long-running operation of Graph.
@@ -37,7 +37,7 @@ func (pr *Provisioner) create(ctx context.Context, v *VirtualPrinter, done func(
 	}
 	err := pr.App.SetAttributes(ctx, v.PrinterID, v.offer, defaults(v.offer, v.current))
 	for range notFoundRetries { // a printer just made may not be known everywhere yet
-		if !graph.IsNotFound(err) || transport.Sleep(ctx, pollFirst) != nil {
+		if !graph.IsNotFound(err) || wait.Sleep(ctx, pollFirst) != nil {
 			break
 		}
 		err = pr.App.SetAttributes(ctx, v.PrinterID, v.offer, defaults(v.offer, v.current))
@@ -88,7 +88,7 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 		case time.Since(began) > createTimeout:
 			return errors.New("graph still makes the printer: run this again in a few minutes, it is found then")
 		}
-		if transport.Sleep(ctx, d) != nil {
+		if wait.Sleep(ctx, d) != nil {
 			return fmt.Errorf("graph goes on making the printer: wait a minute before this is run again, it is found then: %w",
 				ctx.Err())
 		}
@@ -111,7 +111,7 @@ func (pr *Provisioner) findUnconfirmed(ctx context.Context, v *VirtualPrinter, c
 		case time.Since(began) > unconfirmedTimeout:
 			return fmt.Errorf("make the printer: %w; whether it is made is not known: run this again in a few minutes", cause)
 		}
-		_ = transport.Sleep(ctx, pollFirst) // ctx is looked at above
+		_ = wait.Sleep(ctx, pollFirst) // ctx is looked at above
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/secretfile"
 
 	"go.uber.org/zap"
 )
@@ -35,7 +35,7 @@ type stamp struct {
 func openPair(files TLS, log *zap.Logger) (*pair, error) {
 	p := &pair{files: files, log: log}
 	p.seen = p.stamps()
-	cert, err := auth.KeyPair(files.CertFile, files.KeyFile)
+	cert, err := secretfile.KeyPair(files.CertFile, files.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("webhook.tls: %w", err)
 	}
@@ -67,7 +67,7 @@ func (p *pair) look() {
 		return
 	}
 	p.seen = now
-	cert, err := auth.KeyPair(p.files.CertFile, p.files.KeyFile)
+	cert, err := secretfile.KeyPair(p.files.CertFile, p.files.KeyFile)
 	if err != nil {
 		p.log.Error("new certificate is bad, keeping the old one", zap.String("file", p.files.CertFile), zap.Error(err))
 		return

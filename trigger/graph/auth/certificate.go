@@ -18,6 +18,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"pullprint/trigger/graph/transport"
+	"pullprint/trigger/secretfile"
 )
 
 // PFX reports whether CertificateFile holds the certificate and its key together,
@@ -81,10 +82,10 @@ func (c *certificate) fromPEM() (any, *x509.Certificate, error) {
 	case c.config.PrivateKeyFile == "":
 		return nil, nil, errors.New("auth.private_key_file is not set: name the file with the key of auth.certificate_file")
 	}
-	pair, err := KeyPair(c.config.CertificateFile, c.config.PrivateKeyFile)
+	pair, err := secretfile.KeyPair(c.config.CertificateFile, c.config.PrivateKeyFile)
 	if err != nil {
 		var missing *os.PathError
-		if errors.As(err, &missing) || errors.Is(err, ErrUTF16) {
+		if errors.As(err, &missing) || errors.Is(err, secretfile.ErrUTF16) {
 			return nil, nil, fmt.Errorf("read the certificate: %w", err)
 		}
 		return nil, nil, errors.New("auth.certificate_file and auth.private_key_file are no certificate and its " +

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"pullprint/trigger/graph/transport"
+	"pullprint/trigger/wait"
 )
 
 // clientCredential is how the app proves who it is. Its files are read again for each token,
@@ -154,7 +155,7 @@ func (i *managedIdentity) fetch(ctx context.Context, now time.Time) (*oauth2.Tok
 		if !errors.As(err, &e) || !metadataBusy(e.Status) {
 			return token, err
 		}
-		if wait := transport.Backoff(n, e.RetryAfter); !transport.Fits(ctx, wait) || transport.Sleep(ctx, wait) != nil {
+		if pause := transport.Backoff(n, e.RetryAfter); !transport.Fits(ctx, pause) || wait.Sleep(ctx, pause) != nil {
 			return nil, err
 		}
 	}

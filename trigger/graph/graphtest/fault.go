@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"pullprint/trigger/wait"
 )
 
 // Request is what [Knobs.Intercept] sees of a call. Ids are empty where the path has none.
@@ -149,14 +151,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return wait.Sleep(ctx, d)
 }
 
 func await(ctx context.Context, c <-chan struct{}) error {

@@ -71,18 +71,6 @@ func Backoff(n int, asked time.Duration) time.Duration {
 	return d
 }
 
-// Sleep waits for d, or returns the error of a context that ends before.
-func Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
-
 // Fits reports whether ctx lives long enough to wait for d.
 func Fits(ctx context.Context, d time.Duration) bool {
 	end, ok := ctx.Deadline()
