@@ -139,23 +139,35 @@ type printerReader interface {
 
 // NewReleaser releases what w holds at the given devices.
 func NewReleaser(w *Worker, devices []Device, d *Delegations) *Releaser {
+	log := w.Logger.Named("release")
 	r := &Releaser{
-		printers: w.Graph, jobs: w.Jobs, queues: w.queues, devices: map[string]Device{}, delegations: d, policy: w.Policy,
-		evaluator: w.evaluator, effects: w.effects, clock: w.clock, metrics: w.Metrics, log: w.Logger.Named("release"), root: w.Logger,
+		printers: w.Graph, jobs: w.Jobs, queues: w.queues, devices: map[string]Device{}, policy: w.Policy,
+		delegations: tellingDamaged(d, w.Metrics, log),
+		evaluator:   w.evaluator, effects: w.effects, clock: w.clock, metrics: w.Metrics, log: log, root: w.Logger,
 		states: newTTLCache[bool](stateTTL, maxStates),
 	}
 	for _, dev := range canonicalDevices(devices) {
 		r.devices[dev.ID] = dev
 	}
-	if d != nil {
-		d.damaged = func(key string) {
-			r.metrics.damaged.WithLabelValues(recordDelegation).Inc()
-			r.log.Error("delegation can't be read and does not hold", zap.String("key", key),
-				zap.String("remedy", "remove it: pullprint jobs delegate --remove"))
-		}
-	}
 	return r
 }
+
+// tellingDamaged is d, which may be nil, where each record that can't be read is counted
+// and logged.
+func tellingDamaged(d *Delegations, m *Metrics, log *zap.Logger) *Delegations {
+	if d == nil {
+		return nil
+	}
+	return &Delegations{kv: d.kv, damaged: func(key string) {
+		m.damaged.WithLabelValues(recordDelegation).Inc()
+		log.Error("delegation can't be read and does not hold", zap.String("key", key),
+			zap.String("remedy", "remove it: pullprint jobs delegate --remove"))
+	}}
+}
+
+// Delegations are those that the releaser was made with, where each record that can't be
+// read is counted and logged; nil when it has none.
+func (r *Releaser) Delegations() *Delegations { return r.delegations }
 
 // stored is a record as the store has it.
 type stored struct {
@@ -405,11 +417,12 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 	if err := t.wait(ctx); err != nil {
 		return s.rec, err
 	}
-	eval, v, shadow, err := r.evaluate(ctx, o, &s.rec, job, at)
+	found, err := r.evaluate(ctx, o, &s.rec, job, at)
 	if err != nil {
 		return s.rec, err
 	}
-	d := r.evaluator.decision(s.rec.Task+":release:"+strconv.FormatUint(s.rev, 10), v, shadow, &eval)
+	v := found.decision
+	d := r.evaluator.decision(s.rec.Task+":release:"+strconv.FormatUint(s.rev, 10), v, found.shadow, &found.of)
 	d.Device, d.Actor, d.Asked = o.Device, o.Actor, o.origin()
 	if o.Owner != s.rec.Owner && d.Actor == "" {
 		d.Actor = o.Owner
@@ -417,7 +430,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 	switch v.Verdict {
 	case policy.Redirect:
 		d.Set = settings(v.Set.Over(chosen(o, &s.rec)))
-		s.rec.Pages = eval.pages
+		s.rec.Pages = found.of.pages
 		s.rec.Charge = recharged(s.rec.Charge, chargeOf(v, d.ID))
 		s.rec.Release = &held.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
 		return r.effects.redirect(ctx, s.rec, s.rev, d, effectOptions{startedAt: o.At, settings: job.Settings, onReserved: t.over})
@@ -442,38 +455,47 @@ func chosen(o Order, rec *held.Record) policy.Settings {
 	return policy.Settings(*rec.Set).Over(o.Set)
 }
 
+// evaluated is what was decided about a job, and of what.
+type evaluated struct {
+	of       evaluation
+	decision policy.Decision
+	// shadow is what the policy that is tried out decides; nil when it was not asked.
+	shadow *policy.Decision
+}
+
 // evaluate finds out, in the order in which an answer is sure: whose job it is,
 // whether the device can print, what rules at arrival say if they could not be
 // asked then, and what those at release say.
-func (r *Releaser) evaluate(ctx context.Context, o Order, rec *held.Record, job graph.Job,
-	at *destination,
-) (evaluation, policy.Decision, *policy.Decision, error) {
+func (r *Releaser) evaluate(
+	ctx context.Context, o Order, rec *held.Record, job graph.Job, at *destination,
+) (evaluated, error) {
 	q, _ := r.queues.at(rec.Printer)
 	eval := r.evaluator.newEvaluation(job, q, time.Now())
 	eval.pages, eval.paid = rec.Pages, rec.Charge
 	if eval.User.ID == "" || !strings.EqualFold(eval.User.ID, rec.Owner) {
 		r.log.Error("owner of the job differs from its record, job stays held", zap.String("job", rec.Job), zap.String("task", rec.Task))
-		return eval, r.evaluator.ownDecision(policy.ReasonOwnerUnknown, policy.Release, policy.Keep), nil, nil
+		own := r.evaluator.ownDecision(policy.ReasonOwnerUnknown, policy.Release, policy.Keep)
+		return evaluated{of: eval, decision: own}, nil
 	}
 	d, notes, err := r.usable(ctx, rec, at)
-	if d != nil || err != nil {
-		if d == nil {
-			d = &policy.Decision{}
-		}
-		return eval, *d, nil, err
+	if err != nil {
+		return evaluated{}, err
+	}
+	if d != nil {
+		return evaluated{of: eval, decision: *d}, nil
 	}
 	if policy.Waits(rec.Decision.Reason) {
 		first := eval
 		d, _, err := r.evaluator.evaluate(ctx, &first)
 		switch {
 		case err != nil:
-			return eval, d, nil, err
+			return evaluated{}, err
 		case d.Verdict == policy.Abort, policy.Waits(d.Reason):
 			d.Point = policy.Release
 			if d.Verdict != policy.Abort {
 				d.Verdict = policy.Keep
 			}
-			return first, d, nil, nil
+			return evaluated{of: first, decision: d}, nil
 		}
 		rec.Set, eval.pages = settings(d.Set), first.pages
 	}
@@ -487,7 +509,7 @@ func (r *Releaser) evaluate(ctx context.Context, o Order, rec *held.Record, job 
 	eval.printers = append(eval.printers, r.devices[o.Device].PrinterID)
 	v, shadow, err := r.evaluator.evaluate(ctx, &eval)
 	v.Unknown = append(notes, v.Unknown...)
-	return eval, v, shadow, err
+	return evaluated{eval, v, shadow}, err
 }
 
 // usable says why the device can't take the job; nil when it can.

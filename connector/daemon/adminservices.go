@@ -30,8 +30,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 	if cfg.Admin.Listen == "" && (cfg.NATS.URL == "" || len(cfg.Devices) == 0) {
 		return nil // nobody could reach it
 	}
-	delegations := connector.NewDelegations(d.bus.State())
-	releaser := connector.NewReleaser(d.worker, cfg.Devices, delegations)
+	releaser := connector.NewReleaser(d.worker, cfg.Devices, connector.NewDelegations(d.bus.State()))
 	registry, err := d.openBadges(ctx)
 	if err != nil {
 		return err
@@ -59,12 +58,11 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 	d.services.recent = admin.NewRecent(d.bus, log)
 	d.services.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: registry,
-		Delegations: delegations, Users: connector.NewUsers(d.graph), State: d.bus.State(),
+		Delegations: releaser.Delegations(), People: d.people(), Users: connector.NewUsers(d.graph), State: d.bus.State(),
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.services.recent, Backup: d.bus.Backup, Tokens: tokens,
 		Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		Process: d.processInfo(), Instance: d.instance, Logger: log,
 	})
-	d.services.api.People = d.people()
 	pages, err := admin.NewPages(d.services.api)
 	if err != nil {
 		return fmt.Errorf("read pages: %w", err)

@@ -45,6 +45,13 @@ func newCanary(write func(context.Context) error, fatal bool, log *zap.Logger) *
 	return &canary{write: write, fatal: fatal, log: log.Named("canary"), err: errors.New("no write has been tried yet")}
 }
 
+// newStoreCanary tries a store, and its disk when it is embedded.
+func newStoreCanary(b *bus.Bus, fatal bool, log *zap.Logger) *canary {
+	c := newCanary(b.Canary, fatal, log)
+	c.disk, c.wake = b.ProbeDisk, b.Unanswered()
+	return c
+}
+
 // Ready is the result of the last try.
 func (c *canary) Ready() error {
 	c.mu.Lock()

@@ -27,8 +27,6 @@ type policyFile struct {
 	current atomic.Pointer[policy.Policy]
 	last    []byte // what was read last, good or bad
 	refused atomic.Bool
-	// around, when set, is called with what reads the file because somebody asked.
-	around func(read func())
 
 	ok   prometheus.Gauge
 	when prometheus.Gauge
@@ -87,6 +85,11 @@ func (f *policyFile) use(p *policy.Policy) {
 
 // Run follows the file until ctx ends; a value on reload reads it at once.
 func (f *policyFile) Run(ctx context.Context, reload <-chan struct{}) error {
+	return f.follow(ctx, reload, func(read func()) { read() })
+}
+
+// follow is Run that calls around with what reads the file because somebody asked.
+func (f *policyFile) follow(ctx context.Context, reload <-chan struct{}, around func(read func())) error {
 	tick := time.NewTicker(policyPoll)
 	defer tick.Stop()
 	for {
@@ -94,20 +97,11 @@ func (f *policyFile) Run(ctx context.Context, reload <-chan struct{}) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-reload:
-			f.reloadNow()
+			around(func() { f.look(true) })
 		case <-tick.C:
 			f.look(false)
 		}
 	}
-}
-
-// reloadNow reads the file because somebody asked.
-func (f *policyFile) reloadNow() {
-	if f.around == nil {
-		f.look(true)
-		return
-	}
-	f.around(func() { f.look(true) })
 }
 
 // look reads the file and takes it if it changed, or if somebody asked.

@@ -33,13 +33,11 @@ func (d *daemon) compose(ctx context.Context) error {
 	d.verifier = trigger.NewVerifier(trigger.VerifierOptions{
 		TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg,
 	})
-	d.canary = newCanary(d.bus.Canary, cfg.NATS.Embedded != nil, log)
-	d.canary.disk, d.canary.wake = d.bus.ProbeDisk, d.bus.Unanswered()
+	d.canary = newStoreCanary(d.bus, cfg.NATS.Embedded != nil, log)
 	d.health = admin.NewHealth(d.checks()...)
 	d.health.Lives = d.turning
 	d.health.Advise(admin.Check{Name: "policy", Ready: d.policy.inForce}, admin.Check{Name: "graph", Ready: d.answering},
 		admin.Check{Name: "owners", Ready: func(context.Context) error { return d.integrity.Owners() }})
-	d.policy.around = d.reloading
 	if err := reg.Register(d.health.Collector()); err != nil {
 		return err
 	}
@@ -109,7 +107,7 @@ func (d *daemon) run(ctx context.Context) error {
 	components := map[string]func(context.Context) error{
 		"metrics":   func(ctx context.Context) error { return d.metrics.Serve(ctx, d.metricsLn) },
 		"webhook":   func(ctx context.Context) error { return d.webhook.Serve(ctx, d.webhookLn) },
-		"policy":    func(ctx context.Context) error { return d.policy.Run(ctx, d.o.Reload) },
+		"policy":    func(ctx context.Context) error { return d.policy.follow(ctx, d.o.Reload, d.reloading) },
 		"canary":    d.canary.Run,
 		"host":      d.host,
 		"token":     d.keepSignedIn,
