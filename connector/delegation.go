@@ -65,7 +65,7 @@ func (s *Delegations) Put(ctx context.Context, d Delegation) error {
 	case d.Owner == d.To:
 		return fmt.Errorf("%w: owner and delegate are the same person", ErrInvalid)
 	case left <= 0 || left > MaxDelegation:
-		return fmt.Errorf("%w: a delegation ends within %d days, and not in the past", ErrInvalid,
+		return fmt.Errorf("%w: expires must be in the future, and at most %d days from now", ErrInvalid,
 			MaxDelegation/(24*time.Hour))
 	}
 	value, err := json.Marshal(d)

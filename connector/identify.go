@@ -15,9 +15,9 @@ const typedFor = 10 * time.Second
 // has come by then. Whoever comes later has a card of their own.
 const restFor = 3 * time.Second
 
-// minRepeated is how long a number has to be that is known again at the beginning of what
-// was typed, or twice in it: that a longer card of somebody else begins with it by chance
-// is one in a hundred million with eight digits.
+// minRepeated is how long a number has to be to be recognised at the beginning of what was
+// typed, or twice in it. A longer card of somebody else that begins with the same eight
+// digits would be taken for a repeat: for random digits the chance is 1 in 10^8.
 const minRepeated = 8
 
 // maxTyped is how long a number may be that is known again by its end.

@@ -1,6 +1,5 @@
-// Package connector makes it happen and remembers it: the worker that takes a
-// task from the stream, asks the policy and carries the decision out, the
-// sweep that finds what no notification told, and the metrics of both.
+// Package connector decides on print jobs, carries decisions out at Microsoft Graph and
+// keeps their records: worker, releaser, sweeper, taps, and their metrics.
 package connector
 
 import (
@@ -22,8 +21,8 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// How long an instance may act on a stored intent, and when another may take
-// it for dead. The gap keeps a slow instance and its successor apart.
+// How long an instance may act on a stored intent, and after how long another instance may
+// take the intent over. The 15 s between them are for the last call of a slow instance.
 const (
 	actWithin = 45 * time.Second
 	takeOver  = 60 * time.Second
@@ -149,7 +148,7 @@ type Deps struct {
 }
 
 // Worker decides on arrived jobs and carries decisions out. It is safe for
-// concurrent use and starts no goroutine.
+// concurrent use and starts no goroutine that outlives a call.
 type Worker struct {
 	Deps
 	queues    queueSet

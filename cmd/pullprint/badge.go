@@ -51,15 +51,15 @@ func readNumber(cmd *cobra.Command) (string, error) {
 	}
 	switch more = bytes.TrimSpace(more); {
 	case strings.TrimSpace(line) != "" && len(more) > 0:
-		return "", usageError{errors.New("standard input has more than one line, and a badge is one; enrol several with " +
+		return "", usageError{errors.New("standard input has more than one line; enrol several badges with " +
 			"`pullprint badge import FILE`")}
 	case len(more) > 0:
-		return "", usageError{errors.New("the first line of standard input is empty; the number of the badge has to stand there")}
+		return "", usageError{errors.New("the first line of standard input is empty; it must be the number of the badge")}
 	case !utf8.ValidString(line): // JSON would put the same character in the place of each that is none
 		return "", usageError{errors.New("the number on standard input is not in UTF-8; pipe it in as UTF-8")}
 	}
 	if strings.TrimSpace(line) == "" {
-		return "", usageError{errors.New("no badge on standard input; hold it to a typing reader, or: pipe its number in")}
+		return "", usageError{errors.New("no badge on standard input; hold the badge to the reader, or pipe its number in")}
 	}
 	return strings.TrimRight(line, "\r\n"), nil
 }

@@ -168,7 +168,7 @@ func TestRegisterForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := n.does("register", "apply", "--yes")
-	if err == nil || !strings.Contains(err.Error(), "1 queue not as it should be: mend what stands above, and run this again") {
+	if err == nil || !strings.Contains(err.Error(), "1 queue not as it should be: fix the problems above, then run this again") {
 		t.Errorf("%v", err)
 	}
 	n.wants(out, `foreign: "Other Vendor" of app `+otherApp, "left alone; --replace takes its place", "done    Follow-Me")

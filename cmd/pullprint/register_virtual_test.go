@@ -74,7 +74,7 @@ func TestRegisterCreate(t *testing.T) {
 		t.Fatalf("%v %s", err, out)
 	}
 	id := n.made()[0].ID
-	n.wants(out, "done    Pull: printer made, "+id, "done    Pull: attributes set", "done    Pull: trigger", "done    Pull: shared",
+	n.wants(out, "done    Pull: printer created, "+id, "done    Pull: attributes set", "done    Pull: trigger", "done    Pull: shared",
 		"Write into the configuration, at the queue Pull:  printer_id: "+id, "Nobody may print to Pull")
 	if name, everyone, groups, ok := n.sim.ShareOf(id); !ok || name != "Pull" || everyone || len(groups) != 0 {
 		t.Errorf("share %q, everyone %v, %v, %v", name, everyone, groups, ok)
@@ -193,7 +193,7 @@ func TestRegisterCreateTrouble(t *testing.T) {
 		"graph fails": {
 			func(n *tenant) { n.sim.Change(func(k *graphtest.Knobs) { k.OperationFails = 1 }) },
 			func(n *tenant) { n.sim.Change(func(k *graphtest.Knobs) { k.OperationFails = 0 }) },
-			"graph could not make the printer: run this again",
+			"Graph could not create the printer: run this again",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

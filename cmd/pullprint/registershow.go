@@ -24,7 +24,7 @@ func (r *registration) conclusion(ctx context.Context, out io.Writer, p *registe
 		if what != "remove" {
 			r.remind(out, p)
 		}
-		return fmt.Errorf("%s not as it should be: mend what stands above, and run this again", terminal.Counted(len(open), "queue"))
+		return fmt.Errorf("%s not as it should be: fix the problems above, then run this again", terminal.Counted(len(open), "queue"))
 	case what == "remove":
 		fmt.Fprintln(out, "Nothing of pullprint is left on these queues.")
 		if r.kept.Configured() {

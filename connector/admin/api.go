@@ -191,9 +191,9 @@ func (a *API) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	a.mux.ServeHTTP(rw, req)
 }
 
-// handle answers a route. A request takes a place among all only when its body is
-// there, and gives it back before its answer is sent: who sends or reads slowly takes
-// the places of nobody else.
+// handle answers a route. A request takes one of maxActs slots after its body was read and
+// gives it back before its answer is sent, so that a slow client does not keep a slot. The
+// exception is an import: its file is read while it holds the slot, for importWithin at most.
 func (a *API) handle(r route) http.HandlerFunc {
 	return func(rw http.ResponseWriter, req *http.Request) {
 		caller, p := a.authorize(r.access, req.Header.Values("Authorization"))

@@ -1,5 +1,5 @@
-// Package admin is what an operator sees of the running daemon over HTTP:
-// whether it lives, whether it is ready, and its metrics.
+// Package admin serves the HTTP API with its client, the console, the release stations,
+// and health and metrics.
 package admin
 
 import (

@@ -13,6 +13,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/held"
+	"pullprint/connector/terminal"
 	"pullprint/policy"
 )
 
@@ -166,13 +167,18 @@ func (a *API) find(r *request) (held.Record, error) {
 func (a *API) record(ctx context.Context, ref held.Ref) (held.Record, error) {
 	e, ok := a.Index.Lookup(ref)
 	if !ok {
-		return held.Record{}, connector.ErrNoJob
+		return held.Record{}, a.noJob()
 	}
 	rec, rev, err := a.Jobs.Get(ctx, e.Key)
 	if err == nil && rev == 0 {
-		err = connector.ErrNoJob
+		err = a.noJob()
 	}
 	return rec, err
+}
+
+// noJob is an ErrNoJob that says how long finished jobs are kept.
+func (a *API) noJob() error {
+	return fmt.Errorf("%w; finished jobs are kept for %s", connector.ErrNoJob, terminal.Counted(int(a.Jobs.Kept()/(24*time.Hour)), "day"))
 }
 
 func (a *API) showJob(r *request) (any, error) {

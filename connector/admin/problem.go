@@ -65,7 +65,7 @@ func problemOf(err error) *problem {
 			"Write the id of a device as the configuration has it, under devices[].id.")
 	case errors.Is(err, connector.ErrNoJob):
 		return failure(http.StatusNotFound, "no-such-job", "There is no such job",
-			"No record of this job; finished jobs are kept for 7 days.")
+			"No record of this job"+strings.TrimPrefix(err.Error(), connector.ErrNoJob.Error())+".")
 	case errors.Is(err, connector.ErrUnknownPerson):
 		return failure(http.StatusNotFound, "no-such-person", "There is no such person", err.Error())
 	case errors.Is(err, connector.ErrDirectory):

@@ -14,16 +14,18 @@ import (
 
 var errLeaseLost = errors.New("lease lost")
 
-// leaseAgain is how long a lease is left to others after a panic of who had it.
+// leaseAgain is how long WithLease waits after a panic of fn, so that another process can
+// take the lease.
 const leaseAgain = 5 * time.Second
 
-// WithLease runs fn while this process is the only one that has the lease
-// called name, for which it waits. The context of fn is cancelled when the
-// lease is lost, or can't be renewed before it ends; then, once fn has
-// returned, WithLease waits for the lease again. It does so, too, a little later, when
-// fn panicked. It returns what fn returns of its own accord, nil included, and the
-// error of ctx when that ends; the lease is given back then. holder is shown to those who look; ttl, in whole seconds
-// and 3 s at least, is how long a dead holder keeps others waiting.
+// WithLease waits for the lease called name and runs fn while this process holds it. When
+// the lease is lost or can't be renewed in time, it cancels the context of fn, waits until
+// fn has returned, and waits for the lease again. When fn panics, it waits for leaseAgain
+// and then for the lease again. When fn returns otherwise or ctx ends, it gives the lease
+// back and returns the error of fn, which may be nil, or of ctx.
+//
+// holder names this process in the stored lease. ttl, in whole seconds and at least 3 s, is
+// how long others wait after the holder has died.
 func (b *Bus) WithLease(ctx context.Context, name, holder string, ttl time.Duration,
 	fn func(ctx context.Context) error,
 ) error {

@@ -24,8 +24,8 @@ var (
 	// ErrFrozen: the embedded server takes no more writes for a stream after one that
 	// failed, as on a full disk, until it is started again.
 	ErrFrozen = errors.New("the server refuses all writes until it is started again")
-	// ErrGone: a stream or bucket was removed while we worked with it.
-	ErrGone = errors.New("is gone")
+	// ErrGone says that a stream or bucket was removed while it was in use.
+	ErrGone = errors.New("stream is gone")
 )
 
 const (
@@ -164,15 +164,15 @@ func (b *Bus) askFrozen(ctx context.Context, stream string) error {
 // codeNoSuchMessage is the server's answer to the removal of a message that is gone.
 const codeNoSuchMessage = 10043
 
-// replace makes a stream again that was removed, where that is safe: every job of a
-// lost task is found again by the sweep. What else is gone can't be made up for, and
-// an empty one in its place would be taken for the truth.
+// replace creates a removed stream again where that is safe: the sweep finds the jobs of
+// lost tasks again, and nothing is decided by the other two. For any other stream it
+// returns ErrGone, because an empty one would be taken for complete.
 func (b *Bus) replace(ctx context.Context, cfg jetstream.StreamConfig) error {
 	switch cfg.Name {
 	case streamTasks, streamDecisions, streamDead:
 	default:
-		return fmt.Errorf("it %w, with all that was stored in it: put it back by `pullprint restore FILE` of a backup, or "+
-			"stop every `pullprint run` and go on without it by `pullprint accept-loss`", ErrGone)
+		return fmt.Errorf("%w with all that was stored in it: restore it from a backup with `pullprint restore FILE`, or "+
+			"stop every `pullprint run` and give it up with `pullprint accept-loss`", ErrGone)
 	}
 	if _, err := b.ensureStream(ctx, cfg); err != nil {
 		return err

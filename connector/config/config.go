@@ -1,6 +1,5 @@
-// Package config reads the configuration file: strict YAML, every problem at
-// once with its place. The structs are the manual of what can be configured;
-// each room's part is that room's own.
+// Package config reads the configuration file: strict YAML, and every problem is reported
+// at once with its position. Each package declares its own section.
 package config
 
 import (

@@ -22,7 +22,7 @@ const hostEvery = 2 * time.Second
 const askedWithin = 25 * time.Second
 
 // stopStatus is what the supervisor shows while the daemon ends.
-const stopStatus = "stopping: new notifications are refused, what is in hand is finished"
+const stopStatus = "stopping: finishing current work, refusing new notifications"
 
 // loop is one of those that have to turn, or the daemon is of no use. What it waits for
 // has time-outs, so that it turns within limit also when Graph, or an external NATS,

@@ -34,7 +34,7 @@ func (e *examination) tenant(ctx context.Context) {
 		err = c.SignIn(ctx)
 	}
 	if err != nil {
-		e.say("sign-in", Failed, err.Error(), "mend that first: what needs a token was not looked at")
+		e.say("sign-in", Failed, err.Error(), "fix the sign-in first; checks that need a token were skipped")
 		return
 	}
 	how := "by " + strings.Join(e.Config.Auth.Kinds(), "")

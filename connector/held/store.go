@@ -42,6 +42,9 @@ func NewStore(kv KV) *Store { return NewStoreFor(kv, Keep) }
 // NewStoreFor keeps the records of jobs that have come to their end for that long.
 func NewStoreFor(kv KV, keep time.Duration) *Store { return &Store{kv: kv, keep: keep} }
 
+// Kept is how long the records of jobs that have come to their end are kept.
+func (s *Store) Kept() time.Duration { return s.keep }
+
 // Around is a Store of the same records that calls begin before each Get and Put, and what
 // it returned after.
 func (s *Store) Around(begin func(context.Context) (done func())) *Store {

@@ -25,7 +25,7 @@ var (
 	ErrTaken = errors.New("the badge belongs to somebody else; revoke it first, or enrol it as a replacement")
 	// ErrEnrolment says that an enrolment lacks something.
 	ErrEnrolment = errors.New("the enrolment can't be used")
-	// ErrConflict says that others change the same badge all the time.
+	// ErrConflict says that too many concurrent changes were made to the badge.
 	ErrConflict = errors.New("the badge is being changed by others; try again")
 	// ErrDamaged says that what is stored of a badge can't be read.
 	ErrDamaged = errors.New("what is stored of the badge can't be read; enrol the badge again, or restore the store " +

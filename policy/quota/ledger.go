@@ -196,7 +196,7 @@ func (l *Ledger) change(ctx context.Context, a Account, now time.Time, fn func(*
 		}
 		// Another was faster: whoever lost has nothing to wait for.
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("store account: others change it all the time: %w", err)
+			return fmt.Errorf("store account: too many concurrent updates: %w", err)
 		}
 	}
 }

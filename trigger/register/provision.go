@@ -30,7 +30,7 @@ func (pr *Provisioner) create(ctx context.Context, v *VirtualPrinter, done func(
 		if err := pr.createPrinter(ctx, v); err != nil {
 			return err
 		}
-		done("printer made, " + v.PrinterID)
+		done("printer created, " + v.PrinterID)
 	}
 	if len(v.Missing) == 0 {
 		return nil
@@ -66,14 +66,14 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 	case forbidden(err):
 		return ErrForbidden
 	case err != nil:
-		return fmt.Errorf("make the printer: %w", err)
+		return fmt.Errorf("create the printer: %w", err)
 	}
 	began := time.Now()
 	for d := pollFirst; ; d = min(2*d, pollMax) {
 		state, id, err := pr.Admin.Operation(ctx, operation)
 		switch {
 		case ctx.Err() != nil:
-			return fmt.Errorf("graph goes on making the printer: wait a minute before this is run again, it is found then: %w",
+			return fmt.Errorf("Graph is still creating the printer: wait a minute, then run this again: %w", //nolint:staticcheck // a name
 				ctx.Err())
 		case forbidden(err):
 			return ErrForbidden
@@ -83,13 +83,13 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 			v.PrinterID = id
 			return nil
 		case state == graph.OperationFailed:
-			return errors.New("graph could not make the printer: run this again; if it stays so, see whether the tenant has " +
-				"a subscription to Universal Print")
+			return errors.New("Graph could not create the printer: run this again; if it still fails, check that the " + //nolint:staticcheck // a name
+				"tenant has a subscription to Universal Print")
 		case time.Since(began) > createTimeout:
-			return errors.New("graph still makes the printer: run this again in a few minutes, it is found then")
+			return errors.New("Graph is still creating the printer: run this again in a few minutes") //nolint:staticcheck // a name
 		}
 		if wait.Sleep(ctx, d) != nil {
-			return fmt.Errorf("graph goes on making the printer: wait a minute before this is run again, it is found then: %w",
+			return fmt.Errorf("Graph is still creating the printer: wait a minute before this is run again: %w", //nolint:staticcheck // a name
 				ctx.Err())
 		}
 	}
@@ -109,7 +109,7 @@ func (pr *Provisioner) findUnconfirmed(ctx context.Context, v *VirtualPrinter, c
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case time.Since(began) > unconfirmedTimeout:
-			return fmt.Errorf("make the printer: %w; whether it is made is not known: run this again in a few minutes", cause)
+			return fmt.Errorf("create the printer: %w; it may have been created: run this again in a few minutes", cause)
 		}
 		_ = wait.Sleep(ctx, pollFirst) // ctx is looked at above
 	}

@@ -1,0 +1,29 @@
+package admin
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector"
+	"pullprint/connector/held"
+)
+
+// The answer about a job without a record says for how long records are kept, as configured.
+func TestNoRecordSaysRetention(t *testing.T) {
+	for keep, want := range map[time.Duration]string{
+		24 * time.Hour:      "No record of this job; finished jobs are kept for 1 day.",
+		30 * 24 * time.Hour: "No record of this job; finished jobs are kept for 30 days.",
+	} {
+		store := held.NewStoreFor(nil, keep)
+		a := &API{Deps: Deps{Jobs: store, Index: connector.NewIndex(store, connector.NewMetrics(nil, nil), zap.NewNop())}}
+		_, err := a.record(t.Context(), held.Ref{Printer: "p", Job: "1"})
+		if p := problemOf(err); p.Detail != want || p.Status != 404 {
+			t.Errorf("%d %q, want %q", p.Status, p.Detail, want)
+		}
+	}
+	if p := problemOf(connector.ErrNoJob); p.Detail != "No record of this job." {
+		t.Errorf("%q", p.Detail)
+	}
+}
