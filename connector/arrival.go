@@ -258,14 +258,11 @@ func (w *Worker) holdStart(f *jobState) time.Time {
 	switch {
 	case there.After(time.Now()):
 		return seen.Add(time.Until(there))
-	case seen.Sub(there) > clocksDiffer && !f.job.Created.IsZero() && !f.job.Created.After(there):
+	case seen.Sub(there) > maxSkew && !f.job.Created.IsZero() && !f.job.Created.After(there):
 		return there
 	}
 	return seen
 }
-
-// clocksApart is by how much the clock of the store and ours may differ.
-const clocksApart = time.Minute
 
 // confirmDecided ends the delivery of a task that is decided. An earlier delivery of
 // this very message may have died between the record and its decision: then it
@@ -274,7 +271,7 @@ const clocksApart = time.Minute
 // it.
 func (w *Worker) confirmDecided(ctx context.Context, d bus.Delivery, ev trigger.Event, known Entry) error {
 	w.ignore(ignoredDuplicate, ev)
-	if d.Stored.After(known.Seen.Add(clocksApart)) {
+	if d.Stored.After(known.Seen.Add(StoreSkew)) {
 		return nil
 	}
 	rec, rev, err := w.Jobs.Get(ctx, known.Key)

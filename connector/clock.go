@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// clock judges times by this machine's clock and by Graph's, as either may be wrong.
+// clock compares times with this machine's clock and with Graph's, because either may be
+// wrong.
 type clock struct {
 	graph Graph
 }
@@ -18,8 +19,8 @@ func (c clock) graphTime() time.Time {
 	return time.Now()
 }
 
-// surely is the time by which what can't be undone is judged: the earlier of this
-// machine's clock and Graph's, as either may be wrong.
+// surely is the time to use for what can't be undone: the earlier of this machine's clock
+// and Graph's.
 func (c clock) surely() time.Time {
 	now := time.Now()
 	if there := c.graphTime(); there.Before(now) {
@@ -28,18 +29,24 @@ func (c clock) surely() time.Time {
 	return now
 }
 
-// clocksDiffer is by how much the clocks of replicas differ at most, while they are
-// looked after.
-const clocksDiffer = 5 * time.Minute
+// maxSkew is by how much the clocks of replicas and of Graph may differ before one of them
+// counts as wrong. NTP keeps them within a second; the rest is for a machine whose NTP has
+// failed and that nobody has looked at yet.
+const maxSkew = 5 * time.Minute
 
-// since is how long ago something was noted: the shorter of what this machine's clock
-// and Graph's say, as either may have jumped. What lies ahead by both was noted by a
-// clock that was wrong: it counts as long ago, or it would be waited out for as much
-// as that clock was ahead.
+// StoreSkew is by how much the clocks of an instance and of the store may differ for their
+// times to be compared. The embedded store has the clock of its instance, so it matters for
+// an external NATS only.
+const StoreSkew = time.Minute
+
+// since is how long ago something was stored: the shorter of the ages by this machine's
+// clock and by Graph's, as either may have jumped. A time that is ahead of both by more than
+// maxSkew was stored by a wrong clock. It counts as long ago; otherwise callers would wait
+// for as long as that clock was ahead.
 func (c clock) since(at time.Time) time.Duration {
 	age := time.Duration(math.MaxInt64)
 	for _, a := range []time.Duration{time.Since(at), c.graphTime().Sub(at)} {
-		if a > -clocksDiffer {
+		if a > -maxSkew {
 			age = min(age, a)
 		}
 	}

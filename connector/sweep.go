@@ -33,9 +33,8 @@ const (
 	sweepActs   = 8
 )
 
-// SweepLimit is how long a turn of Run can take at most, with the pause and with
-// what a job that is being acted on takes beyond the end of a sweep: one that takes
-// longer is stuck, however slow Graph is.
+// SweepLimit is how long a turn of Run may take: one that takes longer is stuck. The sum
+// behind it is in the table of daemon.loops.
 const SweepLimit = 10 * time.Minute
 
 // A sweep also reads some held jobs whose task Graph still lists as waiting,

@@ -33,8 +33,8 @@ const (
 // the more writes share one sync. The Graph client bounds the calls by itself.
 const Workers = 512
 
-// HandleLimit is how long a worker can have one task at most, with every call to
-// Graph at the end of its time: one that has it for longer is stuck.
+// HandleLimit is how long a worker may take for one task: one that takes longer is stuck.
+// The sum behind it is in the table of daemon.loops.
 const HandleLimit = 10 * time.Minute
 
 // Why a task was ignored, as label of pullprint_tasks_ignored_total; the results

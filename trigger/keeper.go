@@ -267,7 +267,7 @@ func (k *keeper) refused(p *subscription, err error) error {
 		return fmt.Errorf("create subscription: %w", err)
 	}
 	k.unused = p.ClientState
-	if ahead := k.ahead(); ge.Status == http.StatusBadRequest && ahead.Abs() > clockMatters {
+	if ahead := k.ahead(); ge.Status == http.StatusBadRequest && ahead.Abs() > clockMargin {
 		return fmt.Errorf("create subscription (this machine's clock is %s ahead of Graph's: have it set by NTP): %w",
 			ahead.Round(time.Second), err)
 	}

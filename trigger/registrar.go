@@ -27,8 +27,8 @@ const (
 
 // life is for how long we ask Graph to keep a subscription: 4,230 minutes are the
 // most for print (https://learn.microsoft.com/graph/api/resources/subscription),
-// less a margin for clocks that differ and the time that the call takes.
-const life = 4230*time.Minute - 5*time.Minute
+// less a margin for a wrong clock and the time that the call takes.
+const life = 4230*time.Minute - clockMargin
 
 // Graph is asked whether the subscription still lives every pollEvery ± pollSpread,
 // because nothing tells when it is lost: within 60 s it is made again.
@@ -41,14 +41,13 @@ const (
 // Registrar. Creating takes two handshakes of up to 10 s.
 const actWithin = time.Minute
 
-// RoundLimit is how long a turn of Run can take at most, with the pause: each of its
-// eight steps is bounded by actWithin. One that takes longer is stuck, however slow
-// Graph is.
+// RoundLimit is how long a turn of Run may take: each of its eight steps is bounded by
+// actWithin, and the pause by pollEvery + pollSpread. A turn that takes longer is stuck.
 const RoundLimit = 12 * time.Minute
 
-// clockMatters is by how much a clock may differ before it is named as a cause: within
-// that much, what is asked for is within the limit of Graph.
-const clockMatters = 5 * time.Minute
+// clockMargin is by how much this machine's clock may be ahead of Graph's: by more, Graph
+// refuses life as too long, and the clock is named as the cause.
+const clockMargin = 5 * time.Minute
 
 // deliverWithin is what storing a new subscription may take of a shutdown.
 const deliverWithin = 10 * time.Second

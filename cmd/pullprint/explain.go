@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector"
+	"pullprint/connector/admin"
 	"pullprint/connector/held"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
@@ -74,7 +75,7 @@ func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*h
 		return nil, err
 	}
 	var newest *held.Decision
-	err = client.Decisions(cmd.Context(), detail.Job.Seen.Add(-clocksApart), func(d *held.Decision) {
+	err = client.Decisions(cmd.Context(), detail.Job.Seen.Add(-admin.TraceMargin), func(d *held.Decision) {
 		if d.Ref == ref && connector.ByPolicy(d) {
 			newest = d
 		}
@@ -87,9 +88,6 @@ func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*h
 
 // maxDecision is more than any decision is in JSON.
 const maxDecision = 16 << 20
-
-// clocksApart is by how much the clocks of two instances may differ.
-const clocksApart = 2 * time.Minute
 
 func readDecision(cmd *cobra.Command, path string) (*held.Decision, error) {
 	var d held.Decision

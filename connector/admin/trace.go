@@ -9,16 +9,17 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector"
 	"pullprint/connector/held"
 	"pullprint/policy/quota"
 )
 
-// traceWithin bounds the reading of the decisions for one trace; traceMargin is
-// how far clocks may be apart.
-const (
-	traceWithin = 3 * time.Second
-	traceMargin = 2 * time.Minute
-)
+// traceWithin bounds the reading of the decisions for one trace.
+const traceWithin = 3 * time.Second
+
+// TraceMargin is how long before and after the life of a job its decisions are looked for:
+// the clocks of two instances may each differ from the store's.
+const TraceMargin = 2 * connector.StoreSkew
 
 // Event is one thing that happened in a job's life.
 type Event struct {
@@ -98,8 +99,8 @@ func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, comp
 		events = append(events, Event{At: s.At, Kind: "state", By: s.By, State: s.State, Note: s.Note})
 		last = s.At
 	}
-	past := func(stored time.Time) bool { return rec.State.Final() && stored.After(last.Add(traceMargin)) }
-	since := rec.Seen.Add(-traceMargin)
+	past := func(stored time.Time) bool { return rec.State.Final() && stored.After(last.Add(TraceMargin)) }
+	since := rec.Seen.Add(-TraceMargin)
 	decisions := func(stored time.Time, body []byte) error {
 		if past(stored) {
 			return errEnough

@@ -20,8 +20,8 @@ const (
 	fetchBackoff = 500 * time.Millisecond
 )
 
-// FetchLimit is how long a turn of the loop that fetches tasks can take at most,
-// with all its time-outs: one that takes longer is stuck.
+// FetchLimit is how long a turn of the loop that fetches tasks may take: one that takes
+// longer is stuck. The sum behind it is in the table of daemon.loops.
 const FetchLimit = time.Minute
 
 // Delivery is a task to look at. It may have been delivered before: Attempt

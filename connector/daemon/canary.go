@@ -23,7 +23,7 @@ const (
 	// canaryGrace is for how long the store may give no answer, on a disk that takes
 	// writes, before the daemon ends.
 	canaryGrace = 90 * time.Second
-	canaryLimit = time.Minute // a turn that takes longer is stuck
+	canaryLimit = time.Minute // see daemon.loops
 )
 
 // canary knows whether the store can be worked with.

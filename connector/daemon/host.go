@@ -17,22 +17,32 @@ import (
 // the watchdog wants to hear more often.
 const hostEvery = 2 * time.Second
 
-// askedWithin is for how long the start waits for the first sign-in: refused, it fails;
-// unanswered, it is tried on while the intake is open.
+// askedWithin is how long the start waits for the first sign-in. If the sign-in is refused,
+// the start fails; if it is not answered, it is tried further while the intake is open.
 const askedWithin = 25 * time.Second
 
 // stopStatus is what the supervisor shows while the daemon ends.
 const stopStatus = "stopping: finishing current work, refusing new notifications"
 
-// loop is one of those that have to turn, or the daemon is of no use. What it waits for
-// has time-outs, so that it turns within limit also when Graph, or an external NATS,
-// hangs: when it does not, only a restart helps.
+// loop is one of the loops without which the daemon is of no use. All that it waits for has
+// a time-out, so that a turn ends within limit even when Graph or an external NATS hangs.
+// If one does not, only a restart helps.
 type loop struct {
 	name  string
 	since func() time.Time // when it turned last; zero while it has no need to
 	limit time.Duration
 }
 
+// loops are the loops that are watched. Each limit is above the longest possible turn with
+// every time-out reached, and leaves room for a slow machine:
+//
+//	loop       longest turn                                                        limit
+//	consumer   attach 5 s, fetch 5 s, skipped tasks 5 s, lag 5 s, pause 0.5 s    = 20.5 s       1 min
+//	worker     wait to be alone 30 s, task and job 3 x 20 s, groups 45 s,
+//	           document 10 s, effect 45 s, reading back 2 x 20 s, writes 10 x 5 s = 4 min 40 s  10 min
+//	sweep      pause 60 s, sweep 5 min, an effect begun at its end 45 s          = 6 min 45 s  10 min
+//	registrar  8 steps x 1 min, pause 50 s                                       = 8 min 50 s  12 min
+//	canary     write 2 s, pause 5 s                                              = 7 s         1 min
 func (d *daemon) loops() []loop {
 	return []loop{
 		{"consumer", func() time.Time { turned, _ := d.bus.Consuming(); return turned }, bus.FetchLimit},
@@ -43,10 +53,10 @@ func (d *daemon) loops() []loop {
 	}
 }
 
-// turning is nil while every loop turns.
+// turning is nil while every loop turns in time.
 func (d *daemon) turning() error { return stuck(d.loops()) }
 
-// stuck names the loops that don't turn any more.
+// stuck returns an error that names the loops that are past their limit.
 func stuck(loops []loop) error {
 	var names []string
 	for _, l := range loops {

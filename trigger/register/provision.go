@@ -73,7 +73,7 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 		state, id, err := pr.Admin.Operation(ctx, operation)
 		switch {
 		case ctx.Err() != nil:
-			return fmt.Errorf("Graph is still creating the printer: wait a minute, then run this again: %w", //nolint:staticcheck // a name
+			return fmt.Errorf("Graph is still creating the printer: wait a minute before this is run again: %w", //nolint:staticcheck // a name
 				ctx.Err())
 		case forbidden(err):
 			return ErrForbidden

@@ -183,15 +183,17 @@ func errorOf(err error) *Error {
 	return e
 }
 
-// clockMatters is a difference of clocks that is large enough to be the cause.
-const clockMatters = time.Minute
+// assertionSkew is from which difference of clocks a wrong clock is named as the cause of
+// AADSTS700024, an assertion outside of its time. Clocks that are set by NTP differ by less
+// than a second; assertionLife is five times as long.
+const assertionSkew = assertionLife / 5
 
 // clockHint names the clock where it is the reason.
 func clockHint(ahead time.Duration, otherwise string) string {
 	switch {
-	case ahead >= clockMatters:
+	case ahead >= assertionSkew:
 		return "the clock of this machine is " + ahead.String() + " ahead of the authority's: have it set by NTP"
-	case ahead <= -clockMatters:
+	case ahead <= -assertionSkew:
 		return "the clock of this machine is " + (-ahead).String() + " behind the authority's: have it set by NTP"
 	}
 	return otherwise
