@@ -73,11 +73,12 @@ func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) (
 	return w.decideArrival(ctx, d, ev, jobState{job: job, q: q}, ok)
 }
 
-// errOutrun says that another was faster to store a record: it is to be looked at again.
+// errOutrun says that a record was stored concurrently and has to be read again.
 var errOutrun = fmt.Errorf("%w: another stored the record first", errBusy)
 
 // decideArrival takes a job from its record, if there is one, to a stored decision. known
-// says that there may be one. While others are faster to store, it looks again, a few times.
+// says that there may be one. After a concurrent update it reads again, up to maxConflicts
+// times.
 func (w *Worker) decideArrival(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState, known bool) (err error) {
 	key := held.Key(f.job.CreatedBy.ID, held.Ref(f.job.Ref))
 	for range maxConflicts {
@@ -110,8 +111,8 @@ type jobState struct {
 	q   Queue
 }
 
-// jobOf is the job of an event. A notification without parentUrl costs a call
-// to read the task; a task that Graph does not know is no job.
+// jobOf is the job of an event. If the notification has no parentUrl, the task is read for
+// it; a task that Graph does not know has no job.
 func (w *Worker) jobOf(ctx context.Context, ev trigger.Event) (held.Ref, error) {
 	if ev.Job != "" {
 		return held.Ref{Printer: ev.Printer, Job: ev.Job}, nil
@@ -158,7 +159,7 @@ func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, j
 }
 
 // storeDecision stores the first state after the decision and goes on from there.
-// The error is errOutrun when another was faster.
+// The error is errOutrun after a concurrent update.
 func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, f jobState) error {
 	release, ok := w.effects.claim(f.rec.Key())
 	if !ok {
@@ -210,8 +211,8 @@ func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, f jobState) 
 	return nil
 }
 
-// handleExisting goes on with a job that has a record: a duplicate, a redelivery, or a
-// rival's work.
+// handleExisting continues with a job that has a record: the message is a duplicate or a
+// redelivery, or another instance has handled the job.
 func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState) error {
 	known := Entry{
 		Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy, Mode: f.rec.Decision.Input.Mode,
@@ -250,9 +251,9 @@ func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.
 	return w.confirmDecided(ctx, d, ev, Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
 }
 
-// holdStart is when the hold of a job begins: by Graph's clock, where this machine's is
-// behind, or was ahead when the job was seen. It may be set right meanwhile. That Graph
-// made the job later than it says it is now stands against its own clock.
+// holdStart is when the hold of a job begins. Graph's clock is used where this machine's is
+// behind, or was ahead when the job was seen (it may have been corrected since). It is not
+// used if it is wrong itself: the job was then created later than Graph says it is now.
 func (w *Worker) holdStart(f *jobState) time.Time {
 	seen, there := f.rec.Seen, w.clock.graphTime()
 	switch {
@@ -264,11 +265,11 @@ func (w *Worker) holdStart(f *jobState) time.Time {
 	return seen
 }
 
-// confirmDecided ends the delivery of a task that is decided. An earlier delivery of
-// this very message may have died between the record and its decision: then it
-// was stored before the record was made, and the decision is published, again
-// or at last. The count of deliveries would not tell: a killed server forgets
-// it.
+// confirmDecided ends the delivery of a task that is decided. An earlier delivery of the
+// same message may have died after it stored the record and before it published the
+// decision. This is possible if the message was stored before the record was made; the
+// decision is then published again under the same id. The number of deliveries can't be
+// used for this, because a server that is killed forgets it.
 func (w *Worker) confirmDecided(ctx context.Context, d bus.Delivery, ev trigger.Event, known Entry) error {
 	w.ignore(ignoredDuplicate, ev)
 	if d.Stored.After(known.Seen.Add(StoreSkew)) {
@@ -281,10 +282,9 @@ func (w *Worker) confirmDecided(ctx context.Context, d bus.Delivery, ev trigger.
 	return w.effects.publish(ctx, &rec)
 }
 
-// publishArrival publishes the decision at arrival of a young record once more,
-// before another decision takes its place in the record: the process that made
-// it may have died before it published, and its message comes again only after
-// this.
+// publishArrival publishes the decision at arrival of a young record again before another
+// decision replaces it in the record: the process that made it may have died before it
+// published it, and its message is redelivered only later.
 func (e *effects) publishArrival(ctx context.Context, rec *held.Record) error {
 	if rec.Decision.Point != string(policy.Arrival) || time.Since(rec.Seen) > freshArrival {
 		return nil
@@ -292,9 +292,9 @@ func (e *effects) publishArrival(ctx context.Context, rec *held.Record) error {
 	return e.publish(ctx, rec)
 }
 
-// needsDecision reports whether a held job waits to be decided: one of a direct
-// queue for another policy than the one that could not decide it, or because the
-// queue was a pull queue when it came; any for what was out of reach then.
+// needsDecision reports whether a held job has to be decided again: a job of a direct queue
+// when the policy has changed, or when the queue was a pull queue before; any job that was
+// held because something could not be reached.
 func (e *evaluator) needsDecision(entry Entry, q Queue) bool {
 	return entry.State == held.Held && ((q.Mode == ModeDirect && (entry.Policy != e.policy().Hash() || entry.Mode == ModePull)) ||
 		policy.Waits(entry.Reason))

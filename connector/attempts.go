@@ -18,13 +18,13 @@ const (
 	maxUnknown  = 6
 )
 
-// redeliveryWithin is how long after its pause a task has come again. The answer that asks
-// for the pause may be lost: then the stream hands the task out when its wait is over. It is
-// twice that, for the time until a worker is free for it.
+// redeliveryWithin is how long after its pause a task is redelivered at the latest. If the
+// answer that asks for the pause is lost, the stream redelivers the task after bus.AckWait;
+// as much again is for the time until a worker is free.
 const redeliveryWithin = 2 * bus.AckWait
 
-// attempts counts how often tasks failed here for a reason of their own. Deliveries
-// don't tell that: an outage makes many of them.
+// attempts counts how often tasks failed in this process for a reason of their own. The
+// number of deliveries can't be used for this, because it grows during an outage.
 type attempts struct {
 	mu    sync.Mutex
 	tasks map[string]attempt
@@ -32,14 +32,14 @@ type attempts struct {
 
 type attempt struct {
 	failed int
-	// until is how long the task is in hand: it is worked on, or comes again.
+	// until is when the task stops being in hand, that is worked on or to be redelivered.
 	until time.Time
-	// leftAlone says that it is not worked on again.
+	// leftAlone says that the task is not retried.
 	leftAlone bool
 }
 
-// forgetAt is how many tasks are remembered before those that came to nothing here
-// are looked for: ones that another replica was given, or that left the stream.
+// forgetAt is how many tasks are remembered before those are removed that are not in hand
+// any more: tasks that another replica was given, or that left the stream.
 const forgetAt = 20_000
 
 func newAttempts() *attempts { return &attempts{tasks: map[string]attempt{}} }
@@ -70,7 +70,7 @@ func (a *attempts) failed(task string) int {
 	return t.failed
 }
 
-// again notes that the task comes again after a pause.
+// again notes that the task will be redelivered after a pause.
 func (a *attempts) again(task string, pause time.Duration, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -86,7 +86,7 @@ func (a *attempts) done(task string) {
 	delete(a.tasks, task)
 }
 
-// leftAlone notes that a task is not worked on again, and reports whether that is new.
+// leftAlone notes that a task is not retried, and reports whether that is new.
 func (a *attempts) leftAlone(task string, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -95,7 +95,7 @@ func (a *attempts) leftAlone(task string, now time.Time) bool {
 	return first
 }
 
-// inHand reports whether a task is worked on here, or comes again.
+// inHand reports whether a task is worked on here, or will be redelivered.
 func (a *attempts) inHand(task string, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -118,9 +118,8 @@ func retryAfterOf(err error) time.Duration {
 	return ge.RetryAfter + rand.N(ge.RetryAfter/10+1)
 }
 
-// outage reports whether err says nothing about the job: the store does not answer,
-// Graph can't be reached at all, that is it is unavailable and has answered nobody
-// since began, or it asks everybody to come later.
+// outage reports whether err says nothing about the job: the store does not answer, Graph
+// throttles us, or Graph is unavailable and has answered no call at all since began.
 func (w *Worker) outage(err error, began time.Time) bool {
 	var auth *auth.Error
 	if errors.As(err, &auth) || errors.Is(err, bus.ErrUnavailable) {

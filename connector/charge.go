@@ -25,13 +25,13 @@ import (
 //  4. an effect that surely was not made gives the reservation back, after the
 //     record says so. Dying between: the sweep gives it back. It names the try
 //     whose reservation it means, so that it can't take that of a newer one.
-//  5. an effect that was not seen to be made, though it was called for, keeps its
-//     reservation until the sweep has looked once more. If it is found later, it is
-//     charged then, whether there is room or not: what may have printed is spent.
+//  5. if Graph was called and the effect was not seen, the reservation stays until the
+//     sweep has read the job once more. An effect that is found later is charged then,
+//     even beyond the limit of the account.
 //
-// A held job that is paid for when it comes is paid for before its record is
-// made: its message comes again, and reserves the same again. A reservation
-// whose record was never made is given back when the job is over.
+// If a held job is paid for at arrival, the reservation is made before the record: after a
+// crash the message is redelivered and makes the same reservation. A reservation without a
+// record is given back when the job is over.
 
 // chargeOf is what a decision to print costs; nil when nobody pays.
 func chargeOf(v policy.Decision, attempt string) *held.Charge {
@@ -41,8 +41,8 @@ func chargeOf(v policy.Decision, attempt string) *held.Charge {
 	return &held.Charge{Amount: v.Cost, Claims: v.Claims, Attempt: attempt, AtArrival: v.Verdict == policy.Hold}
 }
 
-// recharged is what a try to release a job costs, of one that was charged before.
-// What was paid for when the job came stays paid, also if nobody has to pay now.
+// recharged is the charge of a release of a job that was charged before. What was paid for
+// at arrival stays paid, even if nobody has to pay now.
 func recharged(before, now *held.Charge) *held.Charge {
 	if before != nil {
 		earlier := *before
@@ -58,17 +58,16 @@ func recharged(before, now *held.Charge) *held.Charge {
 	return now
 }
 
-// What a reservation is for, as quota.Charge.For: it tells what may have happened
-// when the record of the job is not there any more.
+// What a reservation is for, as quota.Charge.For: it says what may have happened to a job
+// whose record is gone.
 const (
 	forHold     = "hold" // the job is only held; it has no record yet
 	forRedirect = "redirect"
 	forComplete = "complete"
 )
 
-// reserve sets aside what a job costs. The error is a *quota.Exhausted when an
-// account does not cover it, and then nothing is set aside; what has printed is
-// charged all the same.
+// reserve reserves what a job costs. The error is a *quota.Exhausted, and nothing is
+// reserved, when an account does not cover it. A job that has printed is charged even so.
 func (e *effects) reserve(ctx context.Context, rec *held.Record, printed bool) error {
 	c := rec.Charge
 	if c == nil || (rec.State == held.Aborting && !printed) {
@@ -130,8 +129,8 @@ func (e *effects) giveBack(ctx context.Context, rec *held.Record, c *held.Charge
 	}
 }
 
-// decideExhausted makes of a decision to print one that its account does not cover: the
-// budget was spent between the decision and the reservation.
+// decideExhausted replaces a decision to print by one that the account does not cover it:
+// the budget was spent between the decision and the reservation.
 func (e *effects) decideExhausted(rec *held.Record, ex *quota.Exhausted, v policy.Verdict) {
 	own := e.policy().Exhausted(ex.Amount, ex.Balance)
 	d := &rec.Decision

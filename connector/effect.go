@@ -20,21 +20,20 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// maxCalls is how often one instance calls for the same effect, with a look at
-// the job between, before it leaves the intent to a later delivery or sweep.
+// maxCalls is how often one instance calls Graph for the same effect, reading the job in
+// between, before it leaves the intent to a later delivery or sweep.
 const maxCalls = 3
 
-// releaseWithin is how long after a tap its job may still be redirected: who
-// tapped stands at the device no longer, and paper that nobody waits for is
-// anybody's.
+// releaseWithin is how long after a tap its job may still be redirected. After this the user
+// has probably left; do not print unattended.
 const releaseWithin = 30 * time.Second
 
-// effectOptions say how an effect is come to.
+// effectOptions say what led to an effect.
 type effectOptions struct {
 	// startedAt is when the notification was stored or the badge was shown, zero
 	// when the sweep resumes.
 	startedAt time.Time
-	// redelivered is true when a message stands behind the act, which comes again if
+	// redelivered is true when the effect belongs to a message, which is redelivered if
 	// this process dies.
 	redelivered bool
 	// verifyFirst is true when the effect may have happened already: the job is read
@@ -47,8 +46,8 @@ type effectOptions struct {
 	onReserved func()
 }
 
-// effects carries stored intents out: it is the only caller of what changes a job at
-// Graph, and owns the claim on a job within this process. It decides nothing but what
+// effects carries stored intents out. It is the only caller of what changes a job at Graph,
+// and owns the claim on a job within this process. It makes no decisions except about what
 // became of a job. It is safe for concurrent use.
 type effects struct {
 	graph    jobReader
@@ -117,8 +116,8 @@ func (e *effects) claim(key string) (release func(), ok bool) {
 	}), true
 }
 
-// storeIntent stores the intent to act on a held job; errBusy says that another was
-// faster. Its caller has claimed the job.
+// storeIntent stores the intent to act on a held job. The error is errBusy after a
+// concurrent update. The caller has claimed the job.
 func (e *effects) storeIntent(ctx context.Context, rec *held.Record, rev uint64, to held.State, note string) (newRev uint64, err error) {
 	before := rec.State
 	if err := rec.Move(to, time.Now(), e.instance, note); err != nil {
@@ -252,9 +251,8 @@ func decideDeviceUnavailable(rec *held.Record) {
 	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(policy.Keep), own.Reason, "", own.Text, own.Remedy, own.IPP
 }
 
-// storeOutcome stores the record of an intent that has come to its end. Another who went
-// on with the intent in the meantime may have stored the same end before: then it is not
-// ours, and the other counts and logs it.
+// storeOutcome stores the record of an intent that has ended. If another instance resumed
+// the intent and has stored the same end before, that instance counts and logs it.
 func (e *effects) storeOutcome(ctx context.Context, rec *held.Record, rev uint64) (ours bool, err error) {
 	_, ours, err = e.jobs.Put(ctx, rec, rev)
 	if err != nil || ours {
@@ -292,9 +290,9 @@ func (e *effectResult) note() string {
 }
 
 // callGraph calls Graph for the effect of an intent and says how it ended.
-// Nothing is called for twice without a look at the job between. Once a call may
-// have been made, by this process or one before, no refusal of a later one proves
-// that it was not: Graph refuses just because it was.
+// It never calls twice without reading the job in between. Once a call may have taken
+// effect, in this process or an earlier one, the refusal of a later call proves nothing:
+// Graph refuses a second call because the first took effect.
 func (e *effects) callGraph(ctx context.Context, rec *held.Record, a effectOptions) (effectResult, error) {
 	op := operation(rec.State)
 	called := a.verifyFirst
@@ -348,8 +346,8 @@ func (e *effects) callGraph(ctx context.Context, rec *held.Record, a effectOptio
 	return effectResult{}, fmt.Errorf("%s job: %w", op, last)
 }
 
-// refused reports whether Graph read the call and said no: it has not done what
-// it was asked for, and will not do it later.
+// refused reports whether Graph rejected the call, so that it has not taken effect and will
+// not later.
 func refused(err error) bool {
 	var ge *graph.Error
 	return errors.As(err, &ge) && !ge.Unavailable() && !ge.Ambiguous()
@@ -398,9 +396,9 @@ func (e *effects) callOnce(ctx context.Context, rec *held.Record, settings json.
 	return fmt.Errorf("no effect for state %s", rec.State)
 }
 
-// overlay lays what rules rewrote over a job's own settings, whatever else is in
-// them; nil when nothing was rewritten. What Graph would not take back is left
-// out: annotations, nulls, and words that it has no name for itself.
+// overlay is a job's own settings with what rules rewrote in them; nil when nothing was
+// rewritten. What Graph would reject is left out: annotations, nulls, and values that its
+// schema does not have.
 func overlay(settings json.RawMessage, set *held.Settings) (json.RawMessage, error) {
 	if set == nil {
 		return nil, nil

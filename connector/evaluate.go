@@ -16,7 +16,7 @@ import (
 	"pullprint/trigger/pages"
 )
 
-// evaluator gathers what a policy looks at and asks it. It changes nothing.
+// evaluator gathers the input of a policy and evaluates it. It changes nothing.
 type evaluator struct {
 	policy   func() *policy.Policy
 	shadow   func() *policy.Policy // may be nil
@@ -45,8 +45,8 @@ func newEvaluator(d *Deps, notes *inflight, log *zap.Logger) *evaluator {
 	}
 }
 
-// evaluation is what the policy is asked about a job, with what came of finding
-// out what it needs.
+// evaluation is the request to the policy about a job, with the results of reading what the
+// policy needs.
 type evaluation struct {
 	policy.Request
 	job       graph.Job
@@ -54,11 +54,10 @@ type evaluation struct {
 	groupsAge time.Duration
 	// paid is what the job has reserved already, and for which try.
 	paid *held.Charge
-	// unsaid is true when nobody says how many copies the job has: one of the printers
-	// decides.
+	// unsaid is true when the job has no number of copies: one of the printers decides.
 	unsaid   bool
 	printers []string
-	// blocked is why the documents must not be opened, if that was to be done.
+	// blocked is why the documents could not be opened although they were needed.
 	blocked error
 }
 
@@ -74,7 +73,7 @@ func (e *evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.J
 	}
 	if eval.User.ID == "" && v.Verdict == policy.Hold &&
 		(q.Mode == ModePull || v.Reason == policy.ReasonDirectoryUnavailable) {
-		// Nobody could ever release it, and the directory will never know who it is.
+		// Such a job could never be released: the directory does not know its owner.
 		v = e.ownDecision(policy.ReasonOwnerUnknown, policy.Arrival, policy.Abort)
 	}
 	switch test, err := e.selfTest.expects(ctx, job); {
@@ -93,7 +92,7 @@ func (e *evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.J
 	}, nil
 }
 
-// newEvaluation is what can be told of a job without asking anybody.
+// newEvaluation has what is known of a job without any call.
 func (e *evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluation {
 	in := Sent(job.Configuration)
 	in.Created = job.Created
@@ -112,10 +111,9 @@ func (e *evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluat
 	}, unsaid: job.Configuration.Copies == 0, printers: []string{job.Ref.Printer}}
 }
 
-// evaluate has the policy decide, and the one that is tried out beside it, if there
-// is one. What neither looks at isn't asked for; what can't be found out is
-// missing, and they know what to do then. The error is that of a context that
-// ended, or says that the documents can't be opened right now.
+// evaluate has the policy decide, and the policy in shadow if there is one. It reads only
+// what one of them needs; what can't be read is marked as missing in the request. The error
+// is that of ctx, or says that the documents can't be opened now.
 func (e *evaluator) evaluate(ctx context.Context,
 	eval *evaluation,
 ) (live policy.Decision, shadow *policy.Decision, err error) {
@@ -146,8 +144,7 @@ func (e *evaluator) evaluate(ctx context.Context,
 	return live, shadow, ctx.Err()
 }
 
-// shadowPolicy is the policy that is tried out beside the one in force; nil when there
-// is none.
+// shadowPolicy is the policy that is tried out in shadow; nil when there is none.
 func (e *evaluator) shadowPolicy() *policy.Policy {
 	if e.shadow == nil {
 		return nil
@@ -155,7 +152,7 @@ func (e *evaluator) shadowPolicy() *policy.Policy {
 	return e.shadow()
 }
 
-// readGroups asks the directory for what is needed of the owner.
+// readGroups reads what the policy needs of the owner from the directory.
 func (e *evaluator) readGroups(ctx context.Context, needs policy.Needs, eval *evaluation) {
 	if eval.User.ID == "" {
 		if needs.Groups { // whose job it is isn't known: that is not to be in no group
@@ -176,8 +173,8 @@ func (e *evaluator) readGroups(ctx context.Context, needs policy.Needs, eval *ev
 	}
 }
 
-// readPages finds out how long the documents are, if that is needed now, or will
-// be when the job is released: nobody shall wait for it at the device.
+// readPages counts the pages of the documents if the policy needs the number now or at
+// release. It is done now so that nobody waits for it at the device.
 func (e *evaluator) readPages(ctx context.Context, p *policy.Policy, needs policy.Needs, eval *evaluation) {
 	later := eval.Point == policy.Arrival && eval.Queue.Mode == ModePull && p.Needs(policy.Release, ModePull).Pages
 	if !needs.Pages && !later {
@@ -192,8 +189,8 @@ func (e *evaluator) readPages(ctx context.Context, p *policy.Policy, needs polic
 	}
 }
 
-// countPages looks into the documents; what can't be counted is estimated, if the
-// policy says how.
+// countPages counts the pages of the documents; if that fails, they are estimated as the
+// policy says.
 func (e *evaluator) countPages(ctx context.Context, p *policy.Policy, eval *evaluation) *held.Pages {
 	out := &held.Pages{}
 	if e.pages == nil || !p.Counts() {
@@ -214,8 +211,8 @@ func (e *evaluator) countPages(ctx context.Context, p *policy.Policy, eval *eval
 	return out
 }
 
-// openDocuments counts the pages of the documents. That is what a process is most likely to
-// die at: it is noted before.
+// openDocuments counts the pages of the documents. Because a document may kill the process,
+// the job is noted before.
 func (e *evaluator) openDocuments(ctx context.Context, eval *evaluation, out *held.Pages) (err error) {
 	if len(eval.job.Documents) == 0 {
 		return errors.New("the job has no document")
@@ -243,7 +240,7 @@ func (e *evaluator) openDocuments(ctx context.Context, eval *evaluation, out *he
 	return nil
 }
 
-// withBalances is the request with those who pay, and what they have.
+// withBalances is the request with the accounts that pay and their balances.
 func (e *evaluator) withBalances(ctx context.Context, p *policy.Policy, eval evaluation) policy.Request {
 	req := eval.Request
 	req.Budget = policy.Budget{}
@@ -266,7 +263,7 @@ func (e *evaluator) withBalances(ctx context.Context, p *policy.Policy, eval eva
 	return req
 }
 
-// ownDecision is a decision of the program itself.
+// ownDecision is a decision that no policy makes.
 func (e *evaluator) ownDecision(code string, at policy.Point, v policy.Verdict) policy.Decision {
 	d := policy.Own(code)
 	d.Point, d.Verdict, d.PolicyHash = at, v, e.policy().Hash()
@@ -306,7 +303,7 @@ func settings(s policy.Settings) *held.Settings {
 	return &h
 }
 
-// input is what the policy saw, so that it can be asked again.
+// input is the input of the policy, so that the decision can be replayed.
 func input(eval *evaluation) held.Input {
 	j := &eval.Job
 	in := held.Input{

@@ -12,35 +12,33 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// errUnclear says that what Graph tells of a job does not show whether an effect
-// has happened.
+// errUnclear says that Graph's answer does not show whether an effect has happened.
 var errUnclear = errors.New("graph does not say clearly what became of the job")
 
-// unclearFor is how long after the decision an unclear answer is waited out.
-// After that the effect is called for again: Graph's own fence lets it happen
-// once.
+// unclearFor is how long after the decision an unclear answer is retried. After that Graph
+// is called again for the effect: Graph itself makes sure that it happens once.
 const unclearFor = 10 * time.Minute
 
-// refusedFor is how long a job that Graph refused an effect of, and does not know, may come
-// back: Graph may know a new job only after a moment, and an effect be made though it was
-// refused. Longer would make a dead letter of a job that was deleted (see maxAttempts).
+// refusedFor is how long a job is still looked for after Graph has refused an effect and does
+// not know the job: a server of Graph may not know a new job yet, and the effect may have
+// happened. A longer time would make a dead letter of a deleted job (see maxAttempts).
 const refusedFor = 2 * time.Minute
 
-// observation is what Graph shows of a job.
+// observation is what Graph's answers show of a job.
 type observation struct {
 	// outcome is the state it shows; empty means that the effect has not happened
 	// and can still be called for.
 	outcome  held.State
 	settings json.RawMessage
-	// presumed is true when Graph knows nothing any more that would tell whether the
-	// effect has happened.
+	// presumed is true when nothing is left at Graph that shows whether the effect has
+	// happened.
 	presumed bool
 	late     bool // see effectResult
 }
 
-// readBack reads the job and its task and says what they show. A word that this
-// program doesn't know is no proof that the effect has not happened. called says
-// whether the effect may have been called for.
+// readBack reads the job and its task and returns what they show. An unknown state does not
+// prove that the effect has not happened. called says whether Graph may have been called for
+// the effect.
 func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (observation, error) {
 	job, err := e.graph.Job(ctx, graph.JobRef(rec.Ref))
 	if graph.IsNotFound(err) {

@@ -44,10 +44,9 @@ func (e *effects) resume(ctx context.Context, rec held.Record, rev uint64, heard
 	return err
 }
 
-// finishIfEnded goes on with the record under key, if there is one, of a job that
-// Graph says is over: an intent is resumed, a held job is gone, and of a final
-// one the decision is published again, as the delivery before may have died
-// before it was.
+// finishIfEnded handles the record under key, if there is one, of a job that has ended at
+// Graph: an intent is resumed, a held job is marked as gone, and for a final record the
+// decision is published again, because an earlier delivery may have died before it did.
 func (e *effects) finishIfEnded(ctx context.Context, heard time.Time, key, why string) error {
 	if key == "" {
 		return nil
@@ -74,9 +73,9 @@ func (e *effects) claimAndMarkGone(ctx context.Context, rec held.Record, rev uin
 	return err
 }
 
-// markGone ends the record of a job that ended without us, or so it seems: one that
-// was to be released before may have been redirected after all, and is forgotten
-// since. Its caller has claimed it.
+// markGone ends the record of a job that seems to have ended without us. If a release was
+// tried before, the job may have been redirected and forgotten since; this is checked first.
+// The caller has claimed the job.
 func (e *effects) markGone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
 	if rec.State != held.Held || rec.Release == nil {
 		return e.storeGone(ctx, rec, rev, why)
@@ -106,7 +105,7 @@ func (e *effects) markGone(ctx context.Context, rec held.Record, rev uint64, why
 	return e.storeGone(ctx, rec, rev, why)
 }
 
-// storeGone ends the record of a job that was surely not let go on by us.
+// storeGone ends the record of a job that we surely did not let print.
 func (e *effects) storeGone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
 	before := rec
 	if err := rec.Move(held.Gone, time.Now(), e.instance, why); err != nil {
@@ -149,11 +148,11 @@ func (e *effects) finishLateRedirect(ctx context.Context, rec held.Record, rev u
 	return e.carryOut(ctx, rec, rev, effectOptions{verifyFirst: true})
 }
 
-// undoPresumed ends the record of a job whose effect counts as made because Graph knew
-// nothing of it for long, when Graph shows it and its task waiting after all: what it cost
-// is given back, and the record is one that is revived, as its task is listed. The money
-// comes first: dying between, it is found again, and given back once. presumed is false
-// when the effect was seen to be made.
+// undoPresumed corrects the record of a job whose effect was presumed because Graph had not
+// known the job for long, when Graph now shows the job and its task as waiting. The cost is
+// given back first and the record is stored after that; a crash in between repeats both,
+// and the cost is given back once. The record can be revived, as its task is listed.
+// presumed is false when the effect was seen.
 func (e *effects) undoPresumed(ctx context.Context, entry Entry) (presumed bool, err error) {
 	release, ok := e.claim(entry.Key)
 	if !ok {

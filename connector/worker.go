@@ -28,9 +28,9 @@ const (
 	takeOver  = 60 * time.Second
 )
 
-// Workers is how many tasks are worked on at once. Each is a goroutine that
-// waits, for Graph or for a durable write; the more wait for the disk together,
-// the more writes share one sync. The Graph client bounds the calls by itself.
+// Workers is how many tasks are worked on at once. Each is a goroutine that mostly waits
+// for Graph or for a durable write; writes that wait together share one sync of the disk.
+// The Graph client limits its calls itself.
 const Workers = 512
 
 // HandleLimit is how long a worker may take for one task: one that takes longer is stuck.
@@ -56,14 +56,14 @@ const (
 	deadCrash     = "crash"
 )
 
-// errBusy says that another is acting on the job right now.
+// errBusy says that another goroutine or instance is acting on the job.
 var errBusy = errors.New("another instance is acting on the job")
 
-// errUnknownJob says that Graph does not know a job whose task it lists as waiting:
-// not yet, or its answer is wrong.
+// errUnknownJob says that Graph does not know a job whose task it lists as waiting: the job
+// is too new for one of its servers, or the answer is wrong.
 var errUnknownJob = errors.New("graph does not know the job although its task waits")
 
-// errConflict says that the job has a task which its finished record does not know.
+// errConflict says that a finished job has another task than its record.
 var errConflict = errors.New("the job is finished but has a new task")
 
 // Graph is what the connector needs of Microsoft Graph; *graph.Client is one.
@@ -91,7 +91,7 @@ type Audit interface {
 	PublishDead(ctx context.Context, msgID string, body []byte) error
 }
 
-// Notices tells people's bridges something; *bus.Bus is one.
+// Notices publishes notices to bridges, which pass them to people; *bus.Bus is one.
 type Notices interface {
 	Notify(ctx context.Context, msgID string, body []byte) error
 }
@@ -108,7 +108,7 @@ type Ledger interface {
 	Open(ctx context.Context, fn func(quota.Account, quota.Reservation) error) error
 }
 
-// Deps are what a Worker works with. All are needed but Next, Pages, Inflight,
+// Deps are the dependencies of a Worker. All are required except Next, Pages, Inflight,
 // Trigger, SelfTest, Devices and OnDecision.
 type Deps struct {
 	Graph    Graph
@@ -118,13 +118,13 @@ type Deps struct {
 	Notices  Notices
 	Verifier *trigger.Verifier
 	Policy   func() *policy.Policy
-	// Next is a policy that is tried out beside the one in force: what it would
-	// decide is recorded. It may give nil.
+	// Next returns the policy that is tried out in shadow: what it would decide is
+	// recorded. It may return nil.
 	Next func() *policy.Policy
-	// Pages counts the pages of a document of a job; without it none are.
+	// Pages counts the pages of a document; without it no pages are counted.
 	Pages func(ctx context.Context, job graph.JobRef, d graph.Document) (int, error)
-	// Inflight remembers what is worked on, for the next process if this one dies
-	// at it; without it, what kills the process kills every one that follows.
+	// Inflight stores what is being worked on, so that the next process knows what this
+	// one died of. Without it, a job that kills the process kills every later one, too.
 	Inflight InflightKV
 	// Trigger looks at the trigger of a printer, by the sign-in of an administrator
 	// that is kept; without it, drift is noticed by what the jobs do.
@@ -133,7 +133,7 @@ type Deps struct {
 	SelfTest *SelfTester
 	Queues   []Queue
 	Devices  []Device
-	// GroupTTL is how long the groups of a person are believed; 0 is the default.
+	// GroupTTL is how long the groups of a person are cached; 0 is the default.
 	GroupTTL time.Duration
 	Index    *Index
 	Metrics  *Metrics
@@ -179,8 +179,8 @@ func NewWorker(d Deps) *Worker {
 	return w
 }
 
-// QueueOf is what the queue of a job is called now: it may have had another name when
-// the job came.
+// QueueOf is the current name of a job's queue, which may have been renamed since the job
+// arrived.
 func (w *Worker) QueueOf(rec *held.Record) string {
 	return w.queues.nameOf(rec)
 }
@@ -212,8 +212,8 @@ func (w *Worker) Handle(ctx context.Context, d bus.Delivery) (disp bus.Dispositi
 	return w.failed(ctx, d, ev, err, began)
 }
 
-// failed says what becomes of a task that could not be decided. What is wrong with
-// the task itself is counted; an outage, and another who is at it, only cost time.
+// failed says what becomes of a task that could not be decided. A failure of the task's own
+// is counted; an outage, or another instance that is acting on the job, only delays it.
 func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, err error, began time.Time) bus.Disposition {
 	pause := failurePause(min(d.Attempt, 6))
 	switch {
@@ -244,8 +244,8 @@ func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, e
 	return bus.Retry(pause)
 }
 
-// refuse drops a message that is not for us; it costs no Graph call. When it
-// can't be told yet whether it is, the message comes again.
+// refuse drops a message that is not for us, without a call to Graph. While the verifier is
+// not ready, the message is retried.
 func (w *Worker) refuse(d bus.Delivery, err error) bus.Disposition {
 	if errors.Is(err, trigger.ErrNotReady) {
 		return bus.Retry(time.Second)
@@ -272,7 +272,7 @@ type DeadLetter struct {
 	By         string    `json:"by"`
 }
 
-// giveUp stores a dead letter and only then lets the message go.
+// giveUp stores a dead letter and acknowledges the message once it is stored.
 func (w *Worker) giveUp(ctx context.Context, d bus.Delivery, ev trigger.Event, reason string, cause error) bus.Disposition {
 	body, err := json.Marshal(DeadLetter{
 		At: time.Now(), Reason: reason, Error: cause.Error(), Attempts: d.Attempt, Sequence: d.Sequence, Stored: d.Stored,
