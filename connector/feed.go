@@ -26,18 +26,18 @@ const (
 type Feed interface {
 	PublishTask(ctx context.Context, definition, msgID string, body []byte) (duplicate bool, err error)
 	Lag(ctx context.Context) (pending, ackPending int, err error)
-	// Undelivered is when the oldest task was stored that no worker was given; zero
-	// when there is none.
+	// Undelivered is when the oldest task was stored that was not delivered yet; zero when
+	// there is none.
 	Undelivered(ctx context.Context) (time.Time, error)
 }
 
-// backlog is how far the workers are.
+// backlog says how far the workers are behind.
 type backlog struct {
 	idle bool      // they have taken and answered everything
 	from time.Time // when the oldest task was stored that nobody was given; zero: none
 }
 
-// behind asks how far the workers are.
+// behind reads how far the workers are behind.
 func (s *Sweeper) behind(ctx context.Context) (backlog, error) {
 	pending, unacked, err := s.feed.Lag(ctx)
 	if err != nil {
@@ -65,7 +65,7 @@ type unknown struct {
 	sweepNumber int       // the sweep that saw it last
 }
 
-// next begins a sweep: what the one before did not see is forgotten.
+// next begins a sweep: tasks that the previous sweep did not see are forgotten.
 func (u *unknowns) next() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -87,8 +87,8 @@ func (u *unknowns) stored(task string, now time.Time) {
 	u.tasks[task] = unknown{stored: now, sweepNumber: u.sweepNumber}
 }
 
-// due reports whether a task that the stream has heard of is to be fed once more: its
-// message was given to a worker for certain, and came to nothing.
+// due reports whether a task that is in the stream has to be fed again: its message was
+// surely delivered to a worker, and the job has no record.
 func (u *unknowns) due(task string, b backlog, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -100,7 +100,7 @@ func (u *unknowns) due(task string, b backlog, now time.Time) bool {
 		t.stored = now
 	}
 	t.sweepNumber = u.sweepNumber
-	// Without a sign of it before, its message may be on its way to a worker.
+	// If this is the first sweep that sees it, its message may still be undelivered.
 	due := b.idle || (seen && (b.from.IsZero() || b.from.After(t.stored)))
 	if due {
 		t.fed++
@@ -115,10 +115,9 @@ func (u *unknowns) due(task string, b backlog, now time.Time) bool {
 	return due
 }
 
-// feedTask puts a task into the stream under its own id, which the stream drops as a
-// duplicate if it has heard of it in the last six hours. A task that the stream heard
-// of and that no record knows is fed again at each sweep, unless it is in hand: it
-// was given up, or Graph did not know its job.
+// feedTask publishes a task under its own id, which the stream drops as a duplicate if it
+// was published in the last six hours. A duplicate without a record is published again at
+// each sweep, unless it is in hand: it was given up, or Graph did not know its job.
 func (s *Sweeper) feedTask(ctx context.Context, definition string, t graph.Task, b backlog) error {
 	body, err := s.verifier.SweepNotification(t.ID, t.Job.Printer, t.Job.Job)
 	if err != nil {

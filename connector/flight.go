@@ -9,9 +9,9 @@ import (
 	"pullprint/connector/recovery"
 )
 
-// flight lets callers that ask for the same thing at the same time share one
-// call. The call belongs to none of them: a caller who hangs up fails nobody
-// else, and each waits as long as its own context lasts. The zero value is ready.
+// flight lets concurrent callers with the same key share one call. The call is independent
+// of their contexts: a caller whose context ends stops waiting, and the call goes on for the
+// others. The zero value is ready to use.
 type flight[V any] struct{ group singleflight.Group }
 
 // result is what a call returned. deadline is that of the caller who began it, when it
@@ -21,10 +21,10 @@ type result[V any] struct {
 	deadline time.Time
 }
 
-// do calls fn, or waits for the call of another with the same key; joined says
-// which. The call may take as long as within, and not longer than whoever began
-// it has: what it calls can plan its retries by that. One who has more time and
-// joined a call that failed asks again. A panic in fn is an error.
+// do calls fn, or waits for a call with the same key that is under way; joined reports
+// which. The call may take as long as within, but ends with the deadline of the caller that
+// began it, so that fn can plan its retries. A caller with a later deadline that joined a
+// call which failed calls again. A panic in fn is returned as an error.
 func (f *flight[V]) do(
 	ctx context.Context, key string, within time.Duration, fn func(context.Context) (V, error),
 ) (v V, joined bool, err error) {

@@ -8,8 +8,8 @@ import (
 	"pullprint/connector/held"
 )
 
-// What Universal Print takes of one printer: so many jobs within a window, at
-// once, and at once of one person
+// The limits of Universal Print for one printer: jobs within a window, jobs at once, and
+// jobs at once of one person
 // (https://learn.microsoft.com/universal-print/reference/limits).
 const (
 	limitWindow     = 10 * time.Minute
@@ -21,7 +21,7 @@ const (
 // splitAt is how much of the limits a queue may use before it should be split.
 const splitAt = 0.7
 
-// Load is what a queue has of that which Universal Print limits.
+// Load is how much of the limits of Universal Print a queue uses.
 type Load struct {
 	// Jobs is how many came within 10 minutes, Since when those began.
 	Jobs  int
@@ -30,13 +30,13 @@ type Load struct {
 	AtOnce, AtOnceUser int
 }
 
-// Used is how much of the tightest limit is used: 1 is all of it.
+// Used is the used share of the tightest limit; 1 is all of it.
 func (l Load) Used() float64 {
 	return max(float64(l.Jobs)/limitJobs, float64(l.AtOnce)/limitAtOnce, float64(l.AtOnceUser)/limitAtOnceUser)
 }
 
-// Split reports whether the queue should be split, and why. That one person has many
-// jobs at once is no reason: a second queue would not take them off anybody.
+// Split reports whether the queue should be split, and why. Many jobs at
+// once of one person are no reason: a second queue would not help.
 func (l Load) Split() (why string, is bool) {
 	l.AtOnceUser = 0
 	if l.Used() < splitAt {
@@ -97,10 +97,9 @@ func Busiest(arrivals []Arrival) Load {
 	return c.Load
 }
 
-// headroom is how much of what Universal Print takes of each queue is left, from
-// 1 when nothing is used to 0 at the tightest of the limits. Jobs that are held
-// are paused in Universal Print; it is not documented that they count as jobs at
-// once, and they don't here.
+// headroom is how much of the tightest limit is left for each queue, from 1 when nothing is
+// used to 0. Held jobs are paused in Universal Print. It is not documented whether they
+// count as jobs at once; they are not counted here.
 func headroom(x *Index, now time.Time) map[string]float64 {
 	counts := map[string]*count{}
 	x.each(func(_ jobID, in *indexed) {

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// typedFor is how long what a reader typed at a station is known again: the
-// browser shows the next page well before.
+// typedFor is how long what a reader typed at a station is remembered: the browser shows the
+// next page well before.
 const typedFor = 10 * time.Second
 
-// restFor is how long the end of a number is the rest of a second reading: the next page
-// has come by then. Whoever comes later has a card of their own.
+// restFor is how long the end of a number counts as the rest of a second reading of the same
+// card: the next page has loaded by then. After that it counts as another card.
 const restFor = 3 * time.Second
 
 // minRepeated is how long a number has to be to be recognised at the beginning of what was
@@ -20,13 +20,12 @@ const restFor = 3 * time.Second
 // digits would be taken for a repeat: for random digits the chance is 1 in 10^8.
 const minRepeated = 8
 
-// maxTyped is how long a number may be that is known again by its end.
+// maxTyped is the longest number that is recognised by its end.
 const maxTyped = 64
 
-// typed is what the reader of a station typed last. A browser shows the old page
-// until the new one has come, and a reader does not wait: what it types then is
-// put behind what stands in the field already, or its beginning is lost. The
-// numbers themselves are not kept.
+// typed is what the reader of a station typed last. A browser shows the old page until the
+// next one has loaded, and a reader does not wait: what it types meanwhile is appended to the
+// text in the field, or its beginning is lost. The numbers themselves are not kept.
 type typed struct {
 	at     time.Time
 	length int
@@ -34,14 +33,14 @@ type typed struct {
 	ends   []string // names each of its ends that is shorter
 }
 
-// Identify says who shows a badge at a device, for a station that lets people
-// choose; the owner is empty when the badge is unknown or not valid any more.
-// It counts as a tap, locks as a tap, and takes as long as an empty one.
+// Identify returns the owner of a badge that was shown at a station, where people choose
+// their jobs; owner is empty when the badge is unknown or not valid any more. It counts and
+// locks as a tap does, and takes as long as a tap that finds no jobs.
 //
-// A number that is not known and begins with the one that was typed just before
-// is what comes after that: a card that was read twice, or the next one, while
-// the browser still had the old page. So is one that is another twice: the
-// browser may have given up its first request before it was sent.
+// If a number is unknown and begins with the number that was typed just before, the rest of
+// it counts: the same card was read twice, or the next card was read while the browser still
+// had the old page. The same holds for a number that is another one twice: the browser may
+// have dropped its first request before sending it.
 func (t *Taps) Identify(ctx context.Context, device, number string) (owner string, err error) {
 	now := time.Now()
 	result := tapShown
@@ -67,7 +66,7 @@ func (t *Taps) Identify(ctx context.Context, device, number string) (owner strin
 	return owner, t.equalise(ctx, now)
 }
 
-// identified resolves what stood in the field of a station.
+// identified resolves the text in the badge field of a station.
 func (t *Taps) identified(ctx context.Context, device, number string, now time.Time) (string, error) {
 	owner, err := t.badges.Owner(ctx, number, now)
 	if errors.Is(err, ErrBadgeUnknown) {
@@ -89,8 +88,8 @@ func (t *Taps) identified(ctx context.Context, device, number string, now time.T
 	return owner, err
 }
 
-// afterLastTyped is what stands behind the number that was typed last, or that number
-// when nothing else does.
+// afterLastTyped is the part of number after the one that was typed last, or that one if
+// there is no more.
 func (t *Taps) afterLastTyped(device, number string, now time.Time) string {
 	t.mu.Lock()
 	last := t.readers[device].typed
@@ -115,11 +114,10 @@ func (t *Taps) noteTyped(device, number string, now time.Time) {
 	t.readers[device].typed = last
 }
 
-// IsTailOfTyped reports whether number is the end of the one that was typed just before at
-// a device: a card that was read twice, and whose second reading began while the
-// browser still had the old page. It says nothing of who stands there. When an end of what
-// was typed within typedFor is itself a valid badge, nobody can tell which of both was
-// shown: ambiguous is true then, and the number is that badge's when it is shown again.
+// IsTailOfTyped reports whether number is the end of the number that was typed just before at
+// a device: a card was read twice, and the second reading began while the browser still had
+// the old page. It does not say who is there. If number is itself a valid badge, either card
+// may have been shown: ambiguous is then true, and the badge has to be shown again.
 func (t *Taps) IsTailOfTyped(ctx context.Context, device, number string) (rest, ambiguous bool, err error) {
 	now := time.Now()
 	age, ok := t.endOfTyped(device, number, now)

@@ -10,8 +10,8 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// word is a string of which there are few among many jobs, as that of an owner, a queue
-// or a rule's reason: it takes the memory of a pointer.
+// word is a string with few different values among many jobs, such as an owner, a queue or
+// a reason. It is interned and takes the memory of a pointer.
 type word = unique.Handle[string]
 
 // jobID is the key of a job in the index, with both ids in canonical form.
@@ -27,16 +27,15 @@ func jobIDOf(ref held.Ref) jobID {
 // ref is the job with that key.
 func (p jobID) ref() held.Ref { return held.Ref{Printer: p.printer.Value(), Job: p.job} }
 
-// indexed is an Entry as it is kept: a third of its size with what it points to. Held
-// jobs are data, and there may be 300,000 records.
+// indexed is an Entry in compact form: a third of its size, as there may be 300,000 records.
 type indexed struct {
 	owner, queue, state, reason, policy, mode word
 	since, seen, holdUntil, warned, created   instant
 	task                                      guid
 }
 
-// odd is what an indexed can't hold: a task id that is no GUID, a key that does not
-// follow from owner and job, or a job whose id is stored in another form.
+// odd has the values that indexed has no room for: a task id that is not a GUID, a key that
+// can't be derived from owner and job, or a job id in non-canonical form.
 type odd struct {
 	task, key string
 	ref       held.Ref
@@ -63,7 +62,7 @@ func pack(e *Entry) (indexed, odd) {
 	return in, o
 }
 
-// view is the Entry without Key and Task, which take memory to write out.
+// view is the Entry without Key and Task, whose strings would have to be allocated.
 func (in *indexed) view(p jobID) Entry {
 	return Entry{
 		Ref: p.ref(), Queue: in.queue.Value(), State: held.State(in.state.Value()),
@@ -73,7 +72,7 @@ func (in *indexed) view(p jobID) Entry {
 	}
 }
 
-// whole is the Entry.
+// whole is the complete Entry.
 func (in *indexed) whole(p jobID, o odd) Entry {
 	e := in.view(p)
 	if o.ref != (held.Ref{}) {
@@ -91,8 +90,7 @@ func (in *indexed) whole(p jobID, o odd) Entry {
 // instant is a time in nanoseconds since 1970, in UTC; 0 is none.
 type instant int64
 
-// The times that an instant can tell: records hold none beyond them, and one that did
-// would be as far away as can be told.
+// The range of instant. A time beyond it, which no record has, is set to the nearest end.
 var (
 	firstInstant = time.Unix(0, math.MinInt64)
 	lastInstant  = time.Unix(0, math.MaxInt64)
@@ -120,10 +118,10 @@ func (i instant) time() time.Time {
 // guid is a GUID in its canonical form, in 16 bytes; the zero one is no text.
 type guid [16]byte
 
-// dashes are where they stand in a GUID.
+// dashes are the positions of the dashes in a GUID.
 var dashes = [4]int{8, 13, 18, 23}
 
-// parseGUID reads what String writes, and nothing else.
+// parseGUID parses only what String returns.
 func parseGUID(s string) (g guid, ok bool) {
 	if s == "" {
 		return g, true

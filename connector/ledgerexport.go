@@ -18,7 +18,7 @@ import (
 	"pullprint/trigger/durable"
 )
 
-// LedgerExport says where what happens on accounts is written to.
+// LedgerExport configures the export of the history of accounts.
 type LedgerExport struct {
 	// Dir is the folder of the files; empty means that none are written.
 	Dir string `yaml:"dir"`
@@ -47,23 +47,23 @@ func (e *LedgerExport) Fill() {
 	}
 }
 
-// LedgerHistory reads what happened on an account, or on all when it is empty, in
-// the order it was stored; *bus.Bus is one.
+// LedgerHistory reads the entries of an account, or of all accounts when account is empty, in
+// the order in which they were stored; *bus.Bus is one.
 type LedgerHistory interface {
 	LedgerFrom(ctx context.Context, account string, sequence uint64, fn func(sequence uint64, stored time.Time,
 		body []byte) error) error
 }
 
-// LedgerExporter writes the history of accounts to files of JSON lines, one entry
-// each, as they stand in the history. One process at a time does it.
+// LedgerExporter writes the history of accounts to files of JSON lines, one entry a line, as
+// they were stored. Only one process at a time may run it.
 //
 // The crash order. A file is named by the sequence of its first entry. It is
 // written under another name, synced, and renamed; then the position in
-// the state bucket is moved behind its last entry. Dying between, the next run begins at the
-// same entry, so it writes a file of the same name that begins with the same
-// entries: it takes the place of the one before. So no entry is missing and none
-// is in two files. A file that does not begin with what the one of its name has is
-// of another history, one that was restored from a backup: it stays beside it.
+// the state bucket is moved behind its last entry. After a crash in between, the next run
+// begins at the same entry and replaces the file with one of the same name that begins with
+// the same entries. So no entry is missing and none is in two files. If the existing file
+// has other entries, the history was restored from a backup: the file is kept under another
+// name.
 type LedgerExporter struct {
 	cfg     LedgerExport
 	history LedgerHistory
@@ -78,11 +78,11 @@ func NewLedgerExporter(cfg LedgerExport, h LedgerHistory, state StateKV, log *za
 
 const keyLedgerExport = "export.ledger"
 
-// exportEntries is how many entries a file has at most: it is put together in memory, where
-// so many take about 15 MB.
+// exportEntries is how many entries a file has at most. A file is built in memory, where so
+// many take about 15 MB.
 const exportEntries = 50_000
 
-// errEnough ends the reading of a history that has told what was asked.
+// errEnough ends the reading of a history early.
 var errEnough = errors.New("enough is read")
 
 // exportPosition says how far the history has been exported.
@@ -108,7 +108,7 @@ func (e *LedgerExporter) Run(ctx context.Context) error {
 	}
 }
 
-// Export writes what has happened since the last time, and removes what is too old.
+// Export writes the entries since the last export, and removes files that are too old.
 func (e *LedgerExporter) Export(ctx context.Context) error {
 	if err := os.MkdirAll(e.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("make ledger_export.dir: %w", err)
@@ -170,7 +170,7 @@ func (e *LedgerExporter) position(ctx context.Context) (exportPosition, uint64, 
 	return pos, revision, nil
 }
 
-// collect reads the entries of a file from a sequence on, and leaves repeats out.
+// collect reads the entries of a file from a sequence on, without repeated entries.
 func (e *LedgerExporter) collect(ctx context.Context, from uint64) (lines []byte, n int, next uint64, err error) {
 	var out bytes.Buffer
 	next = from
@@ -194,12 +194,12 @@ func (e *LedgerExporter) collect(ctx context.Context, from uint64) (lines []byte
 	return out.Bytes(), n, next, nil
 }
 
-// promptly is how soon an entry is in the history, but for one that is told again
-// by a process that does not know that it was.
+// promptly is how soon an entry is in the history. Only an entry that is published again,
+// by a process that does not know that it was published, comes later.
 const promptly = 10 * time.Second
 
-// repeated reports whether an entry was in the history before. That can only be one
-// that comes late: then its account's history is looked through.
+// repeated reports whether the history has the entry before. Only a late entry can be
+// repeated; for such a one the history of its account is searched.
 func (e *LedgerExporter) repeated(ctx context.Context, sequence uint64, stored time.Time,
 	body []byte,
 ) (found bool, err error) {

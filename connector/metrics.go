@@ -11,7 +11,7 @@ import (
 	"pullprint/trigger"
 )
 
-// Metrics counts what the connector decides and does. No label ever names a
+// Metrics counts what the connector decides and does. No label has the name or id of a
 // user, a job or a document.
 type Metrics struct {
 	decisions *prometheus.CounterVec
@@ -218,8 +218,8 @@ func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pullprint_" + name, Help: help}, labels)
 }
 
-// holdEnded counts the end of a hold, in the replica that ended it: the index of each
-// sees it.
+// holdEnded counts the end of a hold in the replica that ended it, since the index of every
+// replica sees it.
 func (m *Metrics) holdEnded(before held.State, rec *held.Record) {
 	if before == held.Held && rec.State != held.Held {
 		m.holdAge.Observe(time.Since(rec.Seen).Seconds())

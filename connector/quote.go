@@ -12,8 +12,8 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// Quote is what a waiting job would cost at a device, and whether it would be
-// let go on, as far as that can be told without asking Graph.
+// Quote is what a waiting job would cost at a device, and whether it would be released, as
+// far as that is known without a call to Graph.
 type Quote struct {
 	held.Record
 	// Cost is zero when nobody pays; Price says it in words, and is empty then.
@@ -24,11 +24,11 @@ type Quote struct {
 	Reason  Reason
 	// Variant is the least change with which it would be paid for.
 	Variant *held.Settings
-	// Stays is true when it would not be let go on after the older ones of its owner that are.
+	// Stays is true when it would not be released after the older jobs of its owner.
 	Stays bool
 }
 
-// BalanceText is what is left on an account, in words.
+// BalanceText is the balance of an account as text.
 type BalanceText struct {
 	// Account is empty for the person's own.
 	Account string
@@ -37,8 +37,8 @@ type BalanceText struct {
 	Renews  time.Time
 }
 
-// Quotes are the jobs that wait for owner at a device, with their cost, and what
-// is left on the accounts that pay for them.
+// Quotes returns quotes of the jobs that wait for owner at a device, and the balances of the
+// accounts that pay for them.
 func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, []BalanceText, error) {
 	jobs, err := r.Waiting(ctx, owner, device)
 	if err != nil {
@@ -67,11 +67,11 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 	return quotes, balanceTexts(p, all), nil
 }
 
-// spending is what the jobs that are let go on before another would take from accounts.
+// spending is what the jobs that would be released before another take from accounts.
 type spending map[quota.Account]quota.Amount
 
-// fits reports whether a job would be let go on after those, and adds what it takes: the
-// cost, less what it set aside when it came.
+// fits reports whether a job would be released after those, and adds what it takes: its
+// cost, less what was reserved for it at arrival.
 func (s spending) fits(p *policy.Policy, req policy.Request, rec *held.Record) bool {
 	req.Budget.Balances = slices.Clone(req.Budget.Balances)
 	for i := range req.Budget.Balances {
@@ -97,8 +97,7 @@ func (s spending) fits(p *policy.Policy, req policy.Request, rec *held.Record) b
 	return true
 }
 
-// Quote is that of one held job, at a device or, without one, wherever its owner
-// stands.
+// Quote is the quote of one held job at a device, or at any device if device is empty.
 func (r *Releaser) Quote(ctx context.Context, rec *held.Record, device string) (Quote, []BalanceText) {
 	p := r.policy()
 	q := Quote{Record: *rec}
@@ -109,7 +108,7 @@ func (r *Releaser) Quote(ctx context.Context, rec *held.Record, device string) (
 	return quoted(p, q, p.Decide(req)), balanceTexts(p, req.Budget.Balances)
 }
 
-// quoted is a quote with what the policy would decide.
+// quoted is q with the decision d.
 func quoted(p *policy.Policy, q Quote, d policy.Decision) Quote {
 	if q.Cost = d.Cost; len(d.Claims) > 0 {
 		q.Price = p.Tell(d.Cost)
@@ -119,7 +118,7 @@ func quoted(p *policy.Policy, q Quote, d policy.Decision) Quote {
 	return q
 }
 
-// balanceTexts are balances in words.
+// balanceTexts are balances as text.
 func balanceTexts(p *policy.Policy, balances []quota.Balance) []BalanceText {
 	list := make([]BalanceText, len(balances))
 	for i, b := range balances {
@@ -131,14 +130,14 @@ func balanceTexts(p *policy.Policy, balances []quota.Balance) []BalanceText {
 	return list
 }
 
-// at is a configured device; only its id is known of another.
+// at is a configured device; an unknown one has only its id.
 func (r *Releaser) at(device string) Device {
 	d := r.devices[device]
 	d.ID = device
 	return d
 }
 
-// question is what the policy is to be asked about a held job, by what its record says.
+// question is the request to the policy about a held job, built from its record.
 func (e *evaluator) question(ctx context.Context, p *policy.Policy, rec *held.Record, dev Device,
 	now time.Time,
 ) policy.Request {
@@ -168,12 +167,12 @@ func (e *evaluator) question(ctx context.Context, p *policy.Policy, rec *held.Re
 	return e.withBalances(ctx, p, eval)
 }
 
-// AccountStatus is what is on an account.
+// AccountStatus is the state of an account.
 type AccountStatus struct {
 	// Account is its key: an Entra object id, group.NAME or center.NAME.
 	Account  string    `json:"account"`
 	Balances []Balance `json:"balances"`
-	// Stored is what is open on it, whatever the policy.
+	// Stored is what is stored of it, whatever the policy.
 	Stored quota.View `json:"stored"`
 	// Queues are the names of the queues whose jobs are told of, by the printer that a
 	// job is named with.
@@ -182,8 +181,8 @@ type AccountStatus struct {
 	Known []string `json:"known,omitempty"`
 }
 
-// NameQueue adds to names what the queue of a job is called, by the printer in the job's
-// name. One that is configured no more has none.
+// NameQueue adds the name of a job's queue to names, by the printer in the job's name. A queue
+// that is not configured any more is not added.
 func (w *Worker) NameQueue(names *map[string]string, job string) {
 	ref := held.RefOf(job)
 	q, ok := w.queues.at(ref.Printer)
@@ -196,7 +195,7 @@ func (w *Worker) NameQueue(names *map[string]string, job string) {
 	(*names)[ref.Printer] = q.Name
 }
 
-// Balance is what is on an account by some allowances in a period, in units.
+// Balance is the balance of an account in a period by some allowances, in units.
 type Balance struct {
 	Allowances []string     `json:"allowances"`
 	Limit      quota.Amount `json:"limit"`
@@ -210,8 +209,8 @@ type Balance struct {
 	Renews     time.Time    `json:"renews"`
 }
 
-// AccountStatus tells what is on an account by the policy in force. That of a person
-// is by the allowances that are for them whatever the job.
+// AccountStatus returns the state of an account by the policy in force. For a person, the
+// allowances count that apply whatever the job.
 func (w *Worker) AccountStatus(ctx context.Context, a quota.Account) (AccountStatus, error) {
 	p, now := w.Policy(), time.Now()
 	out := AccountStatus{Account: a.Key(), Balances: []Balance{}}

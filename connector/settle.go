@@ -37,9 +37,9 @@ const (
 	settleAtOnce = 8
 )
 
-// forgottenAfter is how long after a job was let go on Graph may not know it yet at its
-// printer: one of its servers may be behind the others, by seconds as a rule. Later it has
-// forgotten the job, as it does with those that have ended.
+// forgottenAfter is how long after a release Graph may not know a job at its printer yet: one
+// of its servers may be behind the others, usually by seconds. After that, Graph has forgotten
+// the job because it has ended.
 const forgottenAfter = 5 * time.Minute
 
 // reservation is one of a job, on all accounts that pay for it.
@@ -48,8 +48,8 @@ type reservation struct {
 	accounts []quota.Account
 }
 
-// endReservations looks at every open reservation and ends those whose job has ended. It
-// heals what a crash left behind: no reservation outlives its job.
+// endReservations ends every open reservation whose job has ended, also after a crash, so
+// that no reservation outlives its job. One call looks at up to maxSettles of them.
 func (s *Sweeper) endReservations(ctx context.Context) error {
 	var open []*reservation
 	byJob := map[string]*reservation{}
@@ -87,8 +87,8 @@ func (s *Sweeper) endReservations(ctx context.Context) error {
 	return acts.Wait()
 }
 
-// damaged counts and names accounts that can't be read; any other error is
-// returned. They cost themselves alone: the rest was listed.
+// damaged counts and logs accounts that can't be read; any other error is returned. The other
+// accounts were listed.
 func (s *Sweeper) damaged(err error) error {
 	var d *quota.Damaged
 	if !errors.As(err, &d) {
@@ -137,7 +137,7 @@ func (s *Sweeper) endReservation(ctx context.Context, r *reservation, now time.T
 	return s.endAtPrinter(ctx, r, graph.JobRef(ref), since)
 }
 
-// letGo is when Graph was last called to let a job go on.
+// letGo is when Graph was last called to release or complete a job.
 func letGo(rec *held.Record) time.Time {
 	for _, s := range slices.Backward(rec.Trail) {
 		if s.State.Intent() {
@@ -147,12 +147,12 @@ func letGo(rec *held.Record) time.Time {
 	return rec.Decision.At
 }
 
-// young reports whether a reservation was made just now. One from the future was
-// made by a clock that was wrong.
+// young reports whether a reservation was made just now. A reservation from the future was
+// made with a wrong clock.
 func (r *reservation) young(now time.Time) bool { return now.Sub(r.At).Abs() < orphanAfter }
 
-// voidOthers gives back what is reserved on accounts that don't pay for a job in
-// the end: they were to when it came.
+// voidOthers gives back what is reserved on accounts that would have paid at arrival but do
+// not pay for the job in the end.
 func (s *Sweeper) voidOthers(ctx context.Context, r *reservation, c *held.Charge, now time.Time) error {
 	if c == nil {
 		return nil
@@ -173,8 +173,8 @@ func (s *Sweeper) voidOthers(ctx context.Context, r *reservation, c *held.Charge
 	return s.ended(endVoid, err)
 }
 
-// endOfHeld gives back what a held job has reserved for a try that was not
-// made; unless it was made after all, which the record is about to say.
+// endOfHeld gives back what a held job has reserved for a release that was not made. If Graph
+// shows that it was made, the reservation stays: the record is about to be corrected.
 func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *held.Record, now time.Time) error {
 	job, err := s.graph.Job(ctx, graph.JobRef(rec.Ref))
 	switch {
@@ -188,11 +188,11 @@ func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *held.Recor
 	return s.void(ctx, r, now)
 }
 
-// maxHops is how often a job is followed that was sent on from its printer.
+// maxHops is how many redirects of a job are followed.
 const maxHops = 4
 
-// endAtPrinter ends a reservation by what became of the job at its printer, which it was let
-// go on to at a time.
+// endAtPrinter ends a reservation by what became of the job at its printer. since is when the
+// job was released.
 func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, at graph.JobRef, since time.Time) error {
 	now := s.clock.surely()
 	job, err := s.graph.Job(ctx, at)
@@ -222,9 +222,9 @@ func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, at graph.Job
 	return nil // it prints, or waits there
 }
 
-// endUnrecorded is for a job without a record: one whose record is about to be
-// made, was never made, or has run out. What may have printed is spent: a job is
-// let go on only after its record is stored, so that it had one.
+// endUnrecorded ends the reservation of a job without a record: the record is about to be
+// made, was never made, or has expired. A job is released only after its record is stored,
+// so that a job that may have printed had a record; its reservation is spent.
 func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, ref held.Ref, now time.Time) error {
 	if r.young(now) {
 		return nil
