@@ -18,8 +18,9 @@ const MaxDelegation = 31 * 24 * time.Hour
 // StateKV is what Delegations needs of the state bucket; *bus.KV is one.
 type StateKV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-		ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
 	Delete(ctx context.Context, key string, revision uint64) (bool, error)
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 }

@@ -114,8 +114,8 @@ func (e *evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluat
 // evaluate has the policy decide, and the policy in shadow if there is one. It reads only
 // what one of them needs; what can't be read is marked as missing in the request. The error
 // is that of ctx, or says that the documents can't be opened now.
-func (e *evaluator) evaluate(ctx context.Context,
-	eval *evaluation,
+func (e *evaluator) evaluate(
+	ctx context.Context, eval *evaluation,
 ) (live policy.Decision, shadow *policy.Decision, err error) {
 	p, next := e.policy(), e.shadowPolicy()
 	needs := p.Needs(eval.Point, eval.Queue.Mode)

@@ -43,8 +43,9 @@ var errCrashed = fmt.Errorf("the process died %d times while it worked on this j
 // InflightKV is where it is noted what is being worked on; *bus.Inflight is one.
 type InflightKV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-		ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
 	Delete(ctx context.Context, key string, revision uint64) (bool, error)
 	Alive(ctx context.Context, instance string) (bool, error)
 }
@@ -289,8 +290,8 @@ func (f *inflight) acquire(ctx context.Context, crashes int) (unlock func(), err
 	return sync.OnceFunc(func() { f.alone.Release(n) }), nil
 }
 
-func (f *inflight) put(ctx context.Context, key string, n note,
-	revision uint64,
+func (f *inflight) put(
+	ctx context.Context, key string, n note, revision uint64,
 ) (newRevision uint64, ok bool, err error) {
 	raw, err := json.Marshal(n)
 	if err != nil {

@@ -50,8 +50,9 @@ func (e *LedgerExport) Fill() {
 // LedgerHistory reads the entries of an account, or of all accounts when account is empty, in
 // the order in which they were stored; *bus.Bus is one.
 type LedgerHistory interface {
-	LedgerFrom(ctx context.Context, account string, sequence uint64, fn func(sequence uint64, stored time.Time,
-		body []byte) error) error
+	LedgerFrom(
+		ctx context.Context, account string, sequence uint64, fn func(sequence uint64, stored time.Time, body []byte) error,
+	) error
 }
 
 // LedgerExporter writes the history of accounts to files of JSON lines, one entry a line, as
@@ -200,8 +201,8 @@ const promptly = 10 * time.Second
 
 // repeated reports whether the history has the entry before. Only a late entry can be
 // repeated; for such a one the history of its account is searched.
-func (e *LedgerExporter) repeated(ctx context.Context, sequence uint64, stored time.Time,
-	body []byte,
+func (e *LedgerExporter) repeated(
+	ctx context.Context, sequence uint64, stored time.Time, body []byte,
 ) (found bool, err error) {
 	var entry quota.Entry
 	if json.Unmarshal(body, &entry) != nil || stored.Sub(entry.At) < promptly {

@@ -64,8 +64,8 @@ type dyingState struct {
 
 var errDies = errors.New("dies here")
 
-func (d *dyingState) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-	ttl time.Duration,
+func (d *dyingState) CompareAndSet(
+	ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
 ) (uint64, bool, error) {
 	if d.dies {
 		return 0, false, errDies
@@ -144,8 +144,8 @@ type longHistory struct {
 	read  int // of one account
 }
 
-func (h *longHistory) LedgerFrom(_ context.Context, account string, from uint64,
-	fn func(uint64, time.Time, []byte) error,
+func (h *longHistory) LedgerFrom(
+	_ context.Context, account string, from uint64, fn func(uint64, time.Time, []byte) error,
 ) error {
 	for seq := from; seq <= h.n; seq++ {
 		if account != "" {

@@ -138,8 +138,8 @@ func (r *Releaser) at(device string) Device {
 }
 
 // question is the request to the policy about a held job, built from its record.
-func (e *evaluator) question(ctx context.Context, p *policy.Policy, rec *held.Record, dev Device,
-	now time.Time,
+func (e *evaluator) question(
+	ctx context.Context, p *policy.Policy, rec *held.Record, dev Device, now time.Time,
 ) policy.Request {
 	d := rec.Audit()
 	d.At, d.Point, d.Device = now, string(policy.Release), dev.ID

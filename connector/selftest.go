@@ -80,8 +80,8 @@ type SelfTester struct {
 
 // NewSelfTester makes one; person gives whoever prints. It is to be in the Deps of
 // the worker whose jobs it tests, as SelfTest.
-func NewSelfTester(c SelfTest, queues []Queue, state trigger.State, person func(context.Context) (Printing, error),
-	log *zap.Logger,
+func NewSelfTester(
+	c SelfTest, queues []Queue, state trigger.State, person func(context.Context) (Printing, error), log *zap.Logger,
 ) *SelfTester {
 	t := &SelfTester{conf: c, state: state, person: person, log: log.Named("selftest")}
 	for _, q := range queues {

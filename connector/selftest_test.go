@@ -34,8 +34,8 @@ type selfTesting struct {
 }
 
 // selfTest starts it. The worker hears of jobs only while hears is true.
-func selfTest(t *testing.T, w *world, queue string, person func(context.Context) (connector.Printing, error),
-	hears *atomic.Bool,
+func selfTest(
+	t *testing.T, w *world, queue string, person func(context.Context) (connector.Printing, error), hears *atomic.Bool,
 ) *selfTesting {
 	t.Helper()
 	s := &selfTesting{w: w, reg: prometheus.NewRegistry()}

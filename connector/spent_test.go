@@ -127,8 +127,8 @@ const late = time.Minute
 
 var spentCases = map[string]spentCase{
 	"late": {fault: func(m *effectFault) { m.applied = late }, spent: 7, audited: 1, printed: 1},
-	"late, and the budget is gone by then": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life,
-		m *effectFault, _ graphtest.JobID,
+	"late, and the budget is gone by then": {fault: func(m *effectFault) { m.applied = late }, then: func(
+		t *testing.T, l *life, m *effectFault, _ graphtest.JobID,
 	) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t) // not made, it says
@@ -162,16 +162,16 @@ var spentCases = map[string]spentCase{
 	"late, under a policy without prices": {
 		fault: func(m *effectFault) { m.applied = late }, after: testPolicy, spent: 7, audited: 1, printed: 1,
 	},
-	"late, and canceled before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life,
-		m *effectFault, id graphtest.JobID,
+	"late, and canceled before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(
+		t *testing.T, l *life, m *effectFault, id graphtest.JobID,
 	) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t)
 		time.Sleep(late)
 		_, _ = l.worker.Cancel(l.ctx, connector.Cancellation{Key: m.w.recordKey(id), Actor: "admin"})
 	}, spent: 7, audited: 1, printed: 1},
-	"late, and forgotten before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life,
-		m *effectFault, id graphtest.JobID,
+	"late, and forgotten before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(
+		t *testing.T, l *life, m *effectFault, id graphtest.JobID,
 	) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t)
@@ -180,8 +180,8 @@ var spentCases = map[string]spentCase{
 			t.Error(err)
 		}
 	}, spent: 7, audited: 1, printed: 1},
-	"late, and tapped again before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(t *testing.T, l *life,
-		_ *effectFault, _ graphtest.JobID,
+	"late, and tapped again before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(
+		t *testing.T, l *life, _ *effectFault, _ graphtest.JobID,
 	) {
 		time.Sleep(35 * time.Second)
 		l.sweep(t)

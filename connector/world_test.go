@@ -238,8 +238,8 @@ func (k dyingLedger) Get(ctx context.Context, key string) ([]byte, uint64, error
 	return k.KV.Get(ctx, key)
 }
 
-func (k dyingLedger) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-	ttl time.Duration,
+func (k dyingLedger) CompareAndSet(
+	ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
 ) (uint64, bool, error) {
 	if err := k.l.reach("before account"); err != nil {
 		return 0, false, err

@@ -75,8 +75,9 @@ type State interface {
 	// CompareAndSet stores value if the key is still at revision (0: absent) and
 	// says whether it did. A ttl of 0 keeps it for ever. After an error the
 	// value may have been stored all the same.
-	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-		ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
 	// Watch calls fn for every key that matches filter, as it is now and then at
 	// each change (value nil: deleted), and caughtUp once after the first. It
 	// blocks until ctx ends or the watch is lost.

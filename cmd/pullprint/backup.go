@@ -71,9 +71,9 @@ func vacant(name string, overwrite bool) error {
 
 // writeBackup makes the file beside its place, checks it and puts it there: a file
 // of that name is always whole.
-func (f *apiFlags) writeBackup(cmd *cobra.Command, cfg *config.Config, name string, overwrite bool) (c bus.Contents,
-	err error,
-) {
+func (f *apiFlags) writeBackup(
+	cmd *cobra.Command, cfg *config.Config, name string, overwrite bool,
+) (c bus.Contents, err error) {
 	if err := vacant(name, overwrite); err != nil {
 		return c, err
 	}

@@ -180,8 +180,8 @@ func job(ctx context.Context, c *admin.Client, name string) (held.Ref, error) {
 const maxSameID = 1000
 
 // onJob is a verb that takes one job.
-func onJob(f *apiFlags, use, short string, do func(cmd *cobra.Command, c *admin.Client,
-	ref held.Ref) error,
+func onJob(
+	f *apiFlags, use, short string, do func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error,
 ) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " JOB", Short: short, Args: wants("JOB"),
@@ -238,8 +238,8 @@ func printJob(w io.Writer, r *held.Record) error {
 }
 
 func jobsTrace(f *apiFlags) *cobra.Command {
-	return onJob(f, "trace", "Tell a job's whole life, in order", func(cmd *cobra.Command, c *admin.Client,
-		ref held.Ref,
+	return onJob(f, "trace", "Tell a job's whole life, in order", func(
+		cmd *cobra.Command, c *admin.Client, ref held.Ref,
 	) error {
 		d, err := c.Job(cmd.Context(), ref)
 		if err != nil {
@@ -306,8 +306,8 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 	var device string
 	var set held.Settings
 	var mono, duplex bool
-	cmd := onJob(f, "release", "Send a held job to a device, for its owner", func(cmd *cobra.Command, c *admin.Client,
-		ref held.Ref,
+	cmd := onJob(f, "release", "Send a held job to a device, for its owner", func(
+		cmd *cobra.Command, c *admin.Client, ref held.Ref,
 	) error {
 		if device == "" {
 			return usageError{errors.New("--device is missing: name the device where its owner stands")}

@@ -293,8 +293,8 @@ func (p *presenter) tap(ctx context.Context, c *admin.Client, who, device, numbe
 	return err
 }
 
-func (p *presenter) tapped(ctx context.Context, c *admin.Client, who, device,
-	number string,
+func (p *presenter) tapped(
+	ctx context.Context, c *admin.Client, who, device, number string,
 ) (connector.Outcome, error) {
 	p.line("%s shows a badge at %s", who, device)
 	out, err := c.Tap(ctx, device, number)

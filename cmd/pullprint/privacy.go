@@ -125,8 +125,8 @@ of exported ledgers and of what has been copied elsewhere.`,
 
 // erase erases a person through the daemon, or from the store itself when none runs:
 // then its files are written anew.
-func (f *peopleFlags) erase(cmd *cobra.Command, user string,
-	how connector.Erasure,
+func (f *peopleFlags) erase(
+	cmd *cobra.Command, user string, how connector.Erasure,
 ) (done connector.Erased, compacted bool, err error) {
 	var cfg *config.Config
 	how.Actor = operator()

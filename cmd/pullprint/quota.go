@@ -34,8 +34,9 @@ that the policy names.`,
 }
 
 // onAccount is a verb that takes an account and as many more arguments.
-func onAccount(f *apiFlags, use, short string, args cobra.PositionalArgs, do func(cmd *cobra.Command, c *admin.Client,
-	args []string) error,
+func onAccount(
+	f *apiFlags, use, short string, args cobra.PositionalArgs,
+	do func(cmd *cobra.Command, c *admin.Client, args []string) error,
 ) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: args,

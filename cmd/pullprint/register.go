@@ -65,8 +65,8 @@ func registerApply() *cobra.Command {
 		Short:       "Show the plan, ask, and do it",
 		Args:        wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.change(cmd, r.plan, "create", func(ctx context.Context, plan *register.Plan,
-				done func(register.Step),
+			return r.change(cmd, r.plan, "create", func(
+				ctx context.Context, plan *register.Plan, done func(register.Step),
 			) error {
 				return r.planner.Apply(ctx, plan, done)
 			})
@@ -92,8 +92,8 @@ Virtual printers that pullprint made (queues[].create) stay, with their shares, 
 --printers is given: whoever installed one has to do so again when it is made anew.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.change(cmd, r.removal, "remove", func(ctx context.Context, plan *register.Plan,
-				done func(register.Step),
+			return r.change(cmd, r.removal, "remove", func(
+				ctx context.Context, plan *register.Plan, done func(register.Step),
 			) error {
 				return r.planner.Remove(ctx, plan, done)
 			})
@@ -171,8 +171,8 @@ func (r *registration) open(cmd *cobra.Command) error {
 
 // administrator is whose sign-in is kept, or who signs in now. A new sign-in is
 // asked for with --keep, and when the kept one is not honoured any more.
-func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc graph.Config,
-	o graph.Options,
+func (r *registration) administrator(
+	cmd *cobra.Command, cfg *config.Config, gc graph.Config, o graph.Options,
 ) (*graph.Client, error) {
 	keep, rights := cfg.Administrator, daemon.RegistrationRights(cfg, r.printers)
 	r.kept = keep
@@ -215,7 +215,8 @@ func (r *registration) administrator(cmd *cobra.Command, cfg *config.Config, gc 
 }
 
 // change shows a plan, asks, and has it done.
-func (r *registration) change(cmd *cobra.Command, plan func(context.Context) (*register.Plan, error), what string,
+func (r *registration) change(
+	cmd *cobra.Command, plan func(context.Context) (*register.Plan, error), what string,
 	do func(context.Context, *register.Plan, func(register.Step)) error,
 ) error {
 	out := cmd.OutOrStdout()

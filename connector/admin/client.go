@@ -179,8 +179,8 @@ func (c *Client) Job(ctx context.Context, r held.Ref) (out JobDetail, err error)
 
 // Release releases a job at a device, printed as set says; nil leaves it as it
 // was sent.
-func (c *Client) Release(ctx context.Context, r held.Ref, device string,
-	set *held.Settings,
+func (c *Client) Release(
+	ctx context.Context, r held.Ref, device string, set *held.Settings,
 ) (out connector.Outcome, err error) {
 	err = c.call(ctx, http.MethodPost, jobPath(r)+"/release", releaseBody{device, set}, &out)
 	return out, err
@@ -256,16 +256,16 @@ func (c *Client) Quota(ctx context.Context, account string) (out connector.Accou
 
 // SetQuota gives an account a limit of its own for this period; nil takes it
 // away.
-func (c *Client) SetQuota(ctx context.Context, account string, limit *quota.Amount,
-	why string,
+func (c *Client) SetQuota(
+	ctx context.Context, account string, limit *quota.Amount, why string,
 ) (out connector.AccountStatus, err error) {
 	err = c.call(ctx, http.MethodPut, quotaPath(account), quotaBody{limit, why}, &out)
 	return out, err
 }
 
 // AdjustQuota gives to an account, or takes from it.
-func (c *Client) AdjustQuota(ctx context.Context, account string, delta quota.Amount,
-	why string,
+func (c *Client) AdjustQuota(
+	ctx context.Context, account string, delta quota.Amount, why string,
 ) (out connector.AccountStatus, err error) {
 	err = c.call(ctx, http.MethodPost, quotaPath(account)+"/adjust", adjustBody{delta, why}, &out)
 	return out, err
@@ -286,8 +286,8 @@ func (c *Client) TellUsage(ctx context.Context, u connector.UsageDay) error {
 }
 
 // Delegate lets a person release another's jobs until a time.
-func (c *Client) Delegate(ctx context.Context, owner, to string,
-	until time.Time,
+func (c *Client) Delegate(
+	ctx context.Context, owner, to string, until time.Time,
 ) (out connector.Delegation, err error) {
 	err = c.call(ctx, http.MethodPut, "/v1/delegations", delegationBody{owner, to, until}, &out)
 	return out, err

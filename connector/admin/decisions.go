@@ -60,8 +60,9 @@ func (a *API) listActions(r *request) (any, error) {
 	return out, err
 }
 
-type readStream func(ctx context.Context, since time.Time, follow bool,
-	fn func(stored time.Time, body []byte) error) error
+type readStream func(
+	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
+) error
 
 // sinceOf is the time that a parameter names: a time, or a duration back from
 // now; otherwise is how far back it is when it is not given.

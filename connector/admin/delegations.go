@@ -30,8 +30,8 @@ type delegationBody struct {
 }
 
 // resolvePeople makes object ids of the persons that a body names.
-func resolvePeople(ctx context.Context, in *delegationBody,
-	find func(ctx context.Context, field, user string) (string, error),
+func resolvePeople(
+	ctx context.Context, in *delegationBody, find func(ctx context.Context, field, user string) (string, error),
 ) (err error) {
 	if in.Owner == "" || in.To == "" {
 		return badRequest("owner and to are needed")

@@ -91,8 +91,8 @@ func (c *Client) ExportPerson(ctx context.Context, user string) (out connector.P
 }
 
 // ErasePerson erases a person.
-func (c *Client) ErasePerson(ctx context.Context, user string,
-	how connector.Erasure,
+func (c *Client) ErasePerson(
+	ctx context.Context, user string, how connector.Erasure,
 ) (out connector.Erased, err error) {
 	err = c.call(ctx, http.MethodPost, personPath(user, "erase"), how, &out)
 	return out, err

@@ -121,8 +121,8 @@ func read[T any](ctx context.Context, kv connector.StateKV, key string, v *T) (r
 
 // swap stores v if its key is at revision, and reports false when another was
 // faster.
-func swap(ctx context.Context, kv connector.StateKV, key string, v any, revision uint64,
-	life time.Duration,
+func swap(
+	ctx context.Context, kv connector.StateKV, key string, v any, revision uint64, life time.Duration,
 ) (bool, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {

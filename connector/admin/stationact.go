@@ -120,8 +120,8 @@ func (p *Pages) once(
 }
 
 // carryOut does what the form of a ticket asks for, if the ticket lets it.
-func (p *Pages) carryOut(ctx context.Context, d *formResult, do func(ctx context.Context, d *formResult,
-	owner string) error,
+func (p *Pages) carryOut(
+	ctx context.Context, d *formResult, do func(ctx context.Context, d *formResult, owner string) error,
 ) error {
 	defer close(d.done)
 	owner, u, err := p.visits.use(ctx, d.page.Device, d.ticket)

@@ -158,8 +158,8 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 		o.Instance = "pullprint"
 	}
 	b := &Bus{
-		cfg: cfg, log: o.Logger.Named(
-			"bus"), instance: o.Instance, unsynced: o.unsynced, unchecked: o.unchecked, metrics: newMetrics(),
+		cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance,
+		unsynced: o.unsynced, unchecked: o.unchecked, metrics: newMetrics(),
 		unanswered: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	ctx, cancel := withLimit(ctx, openLimit)

@@ -83,8 +83,8 @@ func (c Config) access() ([]nats.Option, error) {
 
 // checkJetStream asks whether our account may use JetStream. A cluster that has
 // just begun has no answer yet: then it is asked again until ctx ends.
-func checkJetStream(ctx context.Context,
-	nc *nats.Conn,
+func checkJetStream(
+	ctx context.Context, nc *nats.Conn,
 ) (js jetstream.JetStream, account *jetstream.AccountInfo, err error) {
 	if js, err = jetstream.New(nc); err != nil {
 		return nil, nil, fmt.Errorf("open JetStream: %w", err)

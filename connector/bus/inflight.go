@@ -91,8 +91,8 @@ func (i *Inflight) Get(ctx context.Context, key string) (value []byte, revision 
 // CompareAndSet stores a note if it is at revision (0: there is none), as
 // KV.CompareAndSet does. A note in a file stays when its ttl has ended, until another
 // needs the room.
-func (i *Inflight) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-	ttl time.Duration,
+func (i *Inflight) CompareAndSet(
+	ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
 ) (newRevision uint64, swapped bool, err error) {
 	if i.kv != nil {
 		return i.kv.CompareAndSet(ctx, inflightPrefix+key, value, revision, ttl)

@@ -50,8 +50,8 @@ func (kv *KV) Get(ctx context.Context, key string) (value []byte, revision uint6
 // the caller has to look again. With a ttl, rounded up to whole seconds, the
 // key vanishes that long after this write, never before, at most about two
 // seconds later; 0 means never.
-func (kv *KV) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-	ttl time.Duration,
+func (kv *KV) CompareAndSet(
+	ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
 ) (newRevision uint64, swapped bool, err error) {
 	if !validKey(key) {
 		return 0, false, fmt.Errorf("store in %s: key has an empty or forbidden token", kv.bucket)

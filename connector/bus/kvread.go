@@ -287,8 +287,8 @@ func (kv *KV) eachOfMany(
 // goroutine and only ever with a newer revision. Watch survives reconnects and
 // returns when ctx ends, with its error, or when it was cut off for so long
 // (an hour) that it may have missed deletions: then start afresh.
-func (kv *KV) Watch(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64),
-	caughtUp func(),
+func (kv *KV) Watch(
+	ctx context.Context, filter string, fn func(key string, value []byte, revision uint64), caughtUp func(),
 ) error {
 	r := reader{
 		bus: kv.bus, stream: kv.stream, filter: kv.prefix + filter, lastPerSubject: true, follow: true, maxGap: markerTTL,

@@ -26,8 +26,8 @@ const leaseAgain = 5 * time.Second
 //
 // holder names this process in the stored lease. ttl, in whole seconds and at least 3 s, is
 // how long others wait after the holder has died.
-func (b *Bus) WithLease(ctx context.Context, name, holder string, ttl time.Duration,
-	fn func(ctx context.Context) error,
+func (b *Bus) WithLease(
+	ctx context.Context, name, holder string, ttl time.Duration, fn func(ctx context.Context) error,
 ) error {
 	l := &lease{
 		kv:     b.State(),

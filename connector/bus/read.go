@@ -61,22 +61,22 @@ var (
 // Decisions calls fn with the audit records stored since a time, oldest first,
 // then returns; with follow it goes on with new ones until ctx ends (and returns
 // its error). An error of fn ends it and is returned.
-func (b *Bus) Decisions(ctx context.Context, since time.Time, follow bool,
-	fn func(stored time.Time, body []byte) error,
+func (b *Bus) Decisions(
+	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
 ) error {
 	return b.records(ctx, streamDecisions, since, follow, fn)
 }
 
 // Dead is Decisions for what was given up.
-func (b *Bus) Dead(ctx context.Context, since time.Time, follow bool,
-	fn func(stored time.Time, body []byte) error,
+func (b *Bus) Dead(
+	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
 ) error {
 	return b.records(ctx, streamDead, since, follow, fn)
 }
 
 // Actions is Decisions for what was asked for through the API or a page.
-func (b *Bus) Actions(ctx context.Context, since time.Time, follow bool,
-	fn func(stored time.Time, body []byte) error,
+func (b *Bus) Actions(
+	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
 ) error {
 	return b.records(ctx, streamAudit, since, follow, fn)
 }
@@ -93,8 +93,8 @@ func (b *Bus) LedgerSince(ctx context.Context, account string, since time.Time, 
 
 // LedgerFrom calls fn with what happened on an account, or on all when it is empty,
 // from a sequence on, oldest first. The same entry may come twice.
-func (b *Bus) LedgerFrom(ctx context.Context, account string, sequence uint64,
-	fn func(sequence uint64, stored time.Time, body []byte) error,
+func (b *Bus) LedgerFrom(
+	ctx context.Context, account string, sequence uint64, fn func(sequence uint64, stored time.Time, body []byte) error,
 ) error {
 	if account != "" && !validKey(account) {
 		return fmt.Errorf("read %s: the account has an empty or forbidden token", streamLedger)
@@ -106,8 +106,8 @@ func (b *Bus) LedgerFrom(ctx context.Context, account string, sequence uint64,
 	return r.read(ctx, func(m message) error { return fn(m.sequence, m.stored, m.body) }, nil)
 }
 
-func (b *Bus) records(ctx context.Context, stream string, since time.Time, follow bool,
-	fn func(time.Time, []byte) error,
+func (b *Bus) records(
+	ctx context.Context, stream string, since time.Time, follow bool, fn func(time.Time, []byte) error,
 ) error {
 	r := reader{bus: b, stream: stream, since: since, follow: follow}
 	return r.read(ctx, func(m message) error { return fn(m.stored, m.body) }, nil)
@@ -199,8 +199,8 @@ func (r *reader) session(ctx context.Context, fn func(message) error, caughtUp f
 
 // fetch asks for messages once, in numbers that the server allows, and calls fn with
 // each until that is done. When nothing comes in time that is no error.
-func (r *reader) fetch(ctx context.Context, cons jetstream.Consumer,
-	fn func(message, *jetstream.MsgMetadata) (done bool, err error),
+func (r *reader) fetch(
+	ctx context.Context, cons jetstream.Consumer, fn func(message, *jetstream.MsgMetadata) (done bool, err error),
 ) (bool, error) {
 	r.heard = time.Now()
 	limits := cons.CachedInfo().Config

@@ -57,8 +57,8 @@ type RestoreOptions struct {
 // Restore goes on where it stopped. An external server does not remember the message
 // ids of before until it starts anew: what is published twice then is told apart by
 // whoever reads it, as ever.
-func Restore(ctx context.Context, cfg Config, src io.ReaderAt, size int64,
-	o RestoreOptions,
+func Restore(
+	ctx context.Context, cfg Config, src io.ReaderAt, size int64, o RestoreOptions,
 ) (c Contents, replaced string, err error) {
 	f, err := openBackup(src, size)
 	if err != nil {

@@ -28,8 +28,8 @@ const (
 // Dying before the first rename leaves the old store as it was; dying after it
 // leaves a mark that no store there reaches, so that the next start is refused and
 // the restore has to be done again. Nothing is removed.
-func restoreEmbedded(ctx context.Context, cfg Config, f *backupFile,
-	o RestoreOptions,
+func restoreEmbedded(
+	ctx context.Context, cfg Config, f *backupFile, o RestoreOptions,
 ) (c Contents, replaced string, err error) {
 	dir, err := filepath.Abs(cfg.Embedded.StoreDir)
 	if err != nil {

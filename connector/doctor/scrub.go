@@ -134,8 +134,7 @@ func (s *scrubber) stays(p string) bool {
 	}
 	parts := strings.FieldsFunc(p, func(r rune) bool { return r == '-' || r == '=' })
 	return len(parts) > 1 && !slices.ContainsFunc(parts, func(w string) bool {
-		return !s.words[w] &&
-			!quantity.MatchString(w)
+		return !s.words[w] && !quantity.MatchString(w)
 	})
 }
 

@@ -262,10 +262,8 @@ func (e *examination) printers(ctx context.Context, c *graph.Client) {
 		}
 	}
 	for _, q := range e.made() {
-		look("queue", q.Name, "queues[].printer_id", q.PrinterID, func(p graph.Printer) (string, bool) {
-			return "",
-				!p.AcceptingJobs
-		})
+		look("queue", q.Name, "queues[].printer_id", q.PrinterID,
+			func(p graph.Printer) (string, bool) { return "", !p.AcceptingJobs })
 	}
 	for _, d := range e.Config.Devices {
 		look("device", d.ID, "devices[].printer_id", d.PrinterID,

@@ -23,8 +23,9 @@ var ErrIllegal = errors.New("illegal move")
 // error means that the outcome is unknown and the caller has to look again.
 type KV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-		ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 	Watch(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64), caughtUp func()) error
 }

@@ -36,8 +36,8 @@ type code struct {
 // IssueCode makes a code with which its holder enrols one badge of their own,
 // once. Only its hash is stored; validFor is at most MaxCodeLife, and dice is
 // where randomness comes from.
-func (reg *Registry) IssueCode(ctx context.Context, e Enrolment, validFor time.Duration,
-	dice io.Reader,
+func (reg *Registry) IssueCode(
+	ctx context.Context, e Enrolment, validFor time.Duration, dice io.Reader,
 ) (text string, err error) {
 	if err := e.check(); err != nil {
 		return "", err
@@ -86,8 +86,8 @@ func codePlace(k key, text string) string {
 }
 
 // findCode looks under every key: a code outlives a change of keys.
-func (reg *Registry) findCode(ctx context.Context, text string,
-	now time.Time,
+func (reg *Registry) findCode(
+	ctx context.Context, text string, now time.Time,
 ) (c code, at string, rev uint64, err error) {
 	for _, k := range reg.keys.list {
 		at := codePlace(k, text)

@@ -9,8 +9,9 @@ import (
 // laterReader is a KV that can begin after a revision, as *bus.KV does. Of another one
 // each page is read from the start.
 type laterReader interface {
-	EachAfter(ctx context.Context, filter string, revision uint64,
-		fn func(key string, value []byte, revision uint64) error) error
+	EachAfter(
+		ctx context.Context, filter string, revision uint64, fn func(key string, value []byte, revision uint64) error,
+	) error
 }
 
 // List calls fn with the badges of an owner, or with all when owner is empty,
@@ -31,8 +32,8 @@ var errPageEnd = errors.New("the page is full")
 // Page lists up to n badges of an owner, or of all when owner is empty, that were
 // changed after a revision, those changed longest ago first. next is the revision to go
 // on from; 0 when there are no more. A badge that is changed meanwhile comes again.
-func (reg *Registry) Page(ctx context.Context, owner string, after uint64,
-	n int,
+func (reg *Registry) Page(
+	ctx context.Context, owner string, after uint64, n int,
 ) (page []Badge, next uint64, err error) {
 	owner = canonicalOwner(owner)
 	last := after

@@ -41,8 +41,9 @@ const maxConflicts = 8
 // KV is what a Registry needs of a durable bucket; *bus.KV is one.
 type KV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-		ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
 	Delete(ctx context.Context, key string, revision uint64) (bool, error)
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 }
@@ -237,8 +238,8 @@ func (s stored) keyID() string {
 
 // findNumber is find, also for a badge that an earlier version enrolled with what nobody
 // sees in its number.
-func (reg *Registry) findNumber(ctx context.Context, number,
-	canonical string,
+func (reg *Registry) findNumber(
+	ctx context.Context, number, canonical string,
 ) (badge Badge, copies []stored, err error) {
 	badge, copies, err = reg.find(ctx, canonical)
 	if before, ok := reg.chain.applyAsBefore(number); ok && before != canonical && errors.Is(err, ErrUnknown) {

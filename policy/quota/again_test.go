@@ -149,8 +149,8 @@ type beforeWrite struct {
 	do func()
 }
 
-func (b *beforeWrite) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-	ttl time.Duration,
+func (b *beforeWrite) CompareAndSet(
+	ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
 ) (uint64, bool, error) {
 	if b.n--; b.n == 0 {
 		b.do()

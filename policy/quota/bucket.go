@@ -130,8 +130,8 @@ func (s *state) oldestIn(period string) (oldest time.Time, open bool) {
 // carry is what goes from an old bucket into the period that begins at start,
 // through all the periods between, and what was left of each. A debt always goes
 // on; of the rest, what the allowance lets.
-func (s *state) carry(ctx context.Context, c *Claim, b *bucket,
-	start time.Time,
+func (s *state) carry(
+	ctx context.Context, c *Claim, b *bucket, start time.Time,
 ) (carried Amount, closed []past, err error) {
 	_, end := c.Period.Window(b.Start)
 	bal, err := s.left(c.Period.String(), b, b.Start, end)

@@ -17,8 +17,8 @@ type hanging struct {
 	let chan struct{}
 }
 
-func (h hanging) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-	ttl time.Duration,
+func (h hanging) CompareAndSet(
+	ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
 ) (uint64, bool, error) {
 	<-h.let
 	return h.KV.CompareAndSet(ctx, key, value, revision, ttl)

@@ -17,8 +17,9 @@ import (
 // an error means that the outcome is unknown.
 type KV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(ctx context.Context, key string, value []byte, revision uint64,
-		ttl time.Duration) (newRevision uint64, swapped bool, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 }
 
@@ -217,8 +218,8 @@ func byAccount(claims []Claim) [][]Claim {
 }
 
 // ending ends the reservation of a job on its accounts.
-func (l *Ledger) ending(ctx context.Context, job string, accounts []Account, now time.Time,
-	fn func(*state, *Reservation) (Entry, error),
+func (l *Ledger) ending(
+	ctx context.Context, job string, accounts []Account, now time.Time, fn func(*state, *Reservation) (Entry, error),
 ) error {
 	for _, a := range accounts {
 		err := l.change(ctx, a, now, func(s *state) (Entry, error) {
@@ -253,8 +254,8 @@ func (l *Ledger) Settle(ctx context.Context, job string, accounts []Account, now
 
 // Refund gives a part of what a job reserved back and makes the rest spent; it
 // tells how much was given back. Doing it again changes nothing.
-func (l *Ledger) Refund(ctx context.Context, job string, accounts []Account, how Refund,
-	now time.Time,
+func (l *Ledger) Refund(
+	ctx context.Context, job string, accounts []Account, how Refund, now time.Time,
 ) (back Amount, err error) {
 	err = l.ending(ctx, job, accounts, now, func(s *state, r *Reservation) (Entry, error) {
 		if back, err = s.refund(r, how, now); err != nil {
@@ -272,8 +273,8 @@ func (l *Ledger) Refund(ctx context.Context, job string, accounts []Account, how
 // Reopen gives back what was spent for a job that was taken for printed and was not; it
 // can be charged again. Doing it again changes nothing, and nothing is given back for a
 // job that is not remembered as ended.
-func (l *Ledger) Reopen(ctx context.Context, job, owner string, accounts []Account, amount Amount,
-	now time.Time,
+func (l *Ledger) Reopen(
+	ctx context.Context, job, owner string, accounts []Account, amount Amount, now time.Time,
 ) error {
 	for _, a := range accounts {
 		err := l.change(ctx, a, now, func(s *state) (Entry, error) {
@@ -294,8 +295,8 @@ func (l *Ledger) Reopen(ctx context.Context, job, owner string, accounts []Accou
 // Void gives all back that a job reserved which was not let print; it can be
 // reserved again. Only the reservation of the attempt is meant, whichever it is if
 // attempt is empty; done is false when none was given back.
-func (l *Ledger) Void(ctx context.Context, job, attempt string, accounts []Account,
-	now time.Time,
+func (l *Ledger) Void(
+	ctx context.Context, job, attempt string, accounts []Account, now time.Time,
 ) (done bool, err error) {
 	err = l.ending(ctx, job, accounts, now, func(s *state, r *Reservation) (Entry, error) {
 		if attempt != "" && r.Attempt != attempt {

@@ -78,8 +78,8 @@ func (l *Ledger) ask(ctx context.Context, c *Charge, accounts [][]Claim) error {
 
 // takeBack makes a charge that was refused with an error one that changed nothing: made
 // is what was there before, on the first of the accounts. It returns that error.
-func (l *Ledger) takeBack(ctx context.Context, c *Charge, accounts [][]Claim, made []*Reservation,
-	refusal error,
+func (l *Ledger) takeBack(
+	ctx context.Context, c *Charge, accounts [][]Claim, made []*Reservation, refusal error,
 ) error {
 	for i, before := range made {
 		if err := l.restore(ctx, c, accounts[i][0].Account, before); err != nil {

@@ -234,8 +234,8 @@ var (
 
 // request makes the HTTP request of one try. sent turns true as soon as its
 // body is asked for; it is nil without a body.
-func (c *Client) request(ctx context.Context, cl *call, token *auth.Token,
-	id string,
+func (c *Client) request(
+	ctx context.Context, cl *call, token *auth.Token, id string,
 ) (req *http.Request, sent *atomic.Bool) {
 	h := http.Header{
 		"Authorization":     token.Header(),

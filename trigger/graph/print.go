@@ -268,8 +268,8 @@ func (c *Client) AbortJob(ctx context.Context, ref JobRef, reason string) error 
 // nil, is the whole configuration that the job shall have: whether Graph keeps
 // what is left out is not documented. It succeeds only while a task of a trigger
 // of this app is processing, so never twice.
-func (c *Client) RedirectJob(ctx context.Context, ref JobRef, destination string,
-	settings json.RawMessage,
+func (c *Client) RedirectJob(
+	ctx context.Context, ref JobRef, destination string, settings json.RawMessage,
 ) (JobRef, error) {
 	if err := ids(redirectJob, ref.Printer, ref.Job, destination); err != nil {
 		return JobRef{}, err

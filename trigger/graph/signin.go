@@ -45,8 +45,8 @@ func (c *Client) TokenFresh() error {
 // SignInPerson signs somebody in for some delegated permissions and gives a Client that
 // acts for them: see auth.Person. The error is an *auth.Error, ctx's, or one of the
 // configuration.
-func SignInPerson(ctx context.Context, cfg Config, o Options, rights []string,
-	show func(auth.Prompt),
+func SignInPerson(
+	ctx context.Context, cfg Config, o Options, rights []string, show func(auth.Prompt),
 ) (*Client, error) {
 	c, err := newPerson(cfg, o, rights)
 	if err != nil {
@@ -61,8 +61,8 @@ func SignInPerson(ctx context.Context, cfg Config, o Options, rights []string,
 // ResumePerson gives a Client that acts for the person whose sign-in is stored, with
 // those delegated permissions. The error is auth.ErrNotStored, an *auth.Error when Entra
 // does not honour it any more, or one of the files.
-func ResumePerson(ctx context.Context, cfg Config, o Options, rights []string,
-	from auth.StoredSignIn,
+func ResumePerson(
+	ctx context.Context, cfg Config, o Options, rights []string, from auth.StoredSignIn,
 ) (*Client, error) {
 	c, err := newPerson(cfg, o, rights)
 	if err != nil {

@@ -43,6 +43,7 @@ func (c *Client) CreateSubscription(ctx context.Context, n NewSubscription) (Sub
 	if n.Resource == "" || n.NotificationURL == "" || len(n.ClientState) > 128 || n.Expires.IsZero() {
 		return Subscription{}, cl.failed(refused, errInvalid)
 	}
+	expires := n.Expires.UTC().Format(stamp)
 	if err := cl.encode(struct {
 		ChangeType  string `json:"changeType"`
 		Resource    string `json:"resource"`
@@ -50,8 +51,7 @@ func (c *Client) CreateSubscription(ctx context.Context, n NewSubscription) (Sub
 		Lifecycle   string `json:"lifecycleNotificationUrl,omitempty"`
 		ClientState string `json:"clientState,omitempty"`
 		Expires     string `json:"expirationDateTime"`
-	}{"created", n.Resource, n.NotificationURL, n.LifecycleNotificationURL, n.ClientState, n.Expires.UTC().Format(
-		stamp)}); err != nil {
+	}{"created", n.Resource, n.NotificationURL, n.LifecycleNotificationURL, n.ClientState, expires}); err != nil {
 		return Subscription{}, err
 	}
 	if err := c.do(ctx, &cl); err != nil {

@@ -227,8 +227,8 @@ func triggerState(t graph.Trigger, definition, app string) string {
 // its state as one of the Trigger constants, and who holds it when it is another's.
 // That no trigger is listed does not quite mean that there is none: Graph's list once
 // came back empty for a printer that had one.
-func CheckTrigger(ctx context.Context, admin Triggers, printer, definition,
-	app string,
+func CheckTrigger(
+	ctx context.Context, admin Triggers, printer, definition, app string,
 ) (state, holder string, err error) {
 	list, err := admin.Triggers(ctx, printer)
 	switch {

@@ -197,8 +197,8 @@ func (p *Planner) sharePrinters(ctx context.Context, plan *Plan, done func(Step)
 }
 
 // eachPrinter calls do for each virtual printer that needs a change.
-func (p *Planner) eachPrinter(ctx context.Context, plan *Plan, done func(Step),
-	do func(context.Context, *VirtualPrinter, func(string)) error,
+func (p *Planner) eachPrinter(
+	ctx context.Context, plan *Plan, done func(Step), do func(context.Context, *VirtualPrinter, func(string)) error,
 ) error {
 	for i := range plan.VirtualPrinters {
 		v := &plan.VirtualPrinters[i]

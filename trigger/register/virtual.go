@@ -167,8 +167,8 @@ func (pr *Provisioner) plan(ctx context.Context, queues []Queue) ([]VirtualPrint
 
 // deviceCapabilities is what the devices of a queue can do. A device that can't be read adds
 // nothing.
-func (pr *Provisioner) deviceCapabilities(ctx context.Context, q Queue,
-	known map[string]*graph.Capabilities,
+func (pr *Provisioner) deviceCapabilities(
+	ctx context.Context, q Queue, known map[string]*graph.Capabilities,
 ) (graph.Capabilities, error) {
 	var list []graph.Capabilities
 	for _, id := range q.Devices {

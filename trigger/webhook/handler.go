@@ -242,8 +242,8 @@ var errPanic = errors.New("panic")
 // bodies as have come, not as many as were promised, so that a client that is slow
 // takes no room from others. The result is empty when the body is whole; only then is
 // room held.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request,
-	until time.Time,
+func (h *Handler) read(
+	w http.ResponseWriter, r *http.Request, until time.Time,
 ) (body []byte, held int64, result string) {
 	rc := http.NewResponseController(w)
 	// A writer that has no deadlines is a test's; the server has time-outs too.

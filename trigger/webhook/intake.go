@@ -108,8 +108,8 @@ func (h *Handler) lifecycles(ctx context.Context, body []byte) int {
 // looked at again after the Verifier has read the state anew, once a POST: a
 // notification may be faster than the news of its subscription. It is complete
 // unless that couldn't be done.
-func sift[T any](ctx context.Context, h *Handler, items []json.RawMessage,
-	check func(json.RawMessage) (T, error),
+func sift[T any](
+	ctx context.Context, h *Handler, items []json.RawMessage, check func(json.RawMessage) (T, error),
 ) (good []T, complete bool) {
 	var doubtful []json.RawMessage
 	for _, raw := range items {

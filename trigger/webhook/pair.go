@@ -93,8 +93,8 @@ func same(a, b stamp) bool {
 // Listener puts the certificate in front of a listener. watch reads it again
 // when it changes, until its context ends. Without a certificate the listener
 // stays as it is and watch only waits.
-func (t TLS) Listener(l net.Listener,
-	log *zap.Logger,
+func (t TLS) Listener(
+	l net.Listener, log *zap.Logger,
 ) (secured net.Listener, watch func(context.Context) error, err error) {
 	if t.CertFile == "" {
 		return l, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, nil

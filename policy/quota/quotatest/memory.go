@@ -41,8 +41,8 @@ func (m *Memory) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 }
 
 // CompareAndSet implements quota.KV.
-func (m *Memory) CompareAndSet(ctx context.Context, key string, body []byte, revision uint64,
-	_ time.Duration,
+func (m *Memory) CompareAndSet(
+	ctx context.Context, key string, body []byte, revision uint64, _ time.Duration,
 ) (uint64, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
