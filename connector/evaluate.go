@@ -52,6 +52,9 @@ type evaluation struct {
 	job       graph.Job
 	pages     *held.Pages
 	groupsAge time.Duration
+	// set is what is laid over the job's settings before rules at release see it: they
+	// decide on exactly what is sent to Graph.
+	set policy.Settings
 	// paid is what the job has reserved already, and for which try.
 	paid *held.Charge
 	// unsaid is true when the job has no number of copies: one of the printers decides.

@@ -429,7 +429,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 	}
 	switch v.Verdict {
 	case policy.Redirect:
-		d.Set = settings(v.Set.Over(chosen(o, &s.rec)))
+		d.Set = settings(v.Set.Over(found.of.set))
 		s.rec.Pages = found.of.pages
 		s.rec.Charge = recharged(s.rec.Charge, chargeOf(v, d.ID))
 		s.rec.Release = &held.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
@@ -499,14 +499,17 @@ func (r *Releaser) evaluate(
 		}
 		rec.Set, eval.pages = settings(d.Set), first.pages
 	}
-	if o.Set.Copies > eval.Job.Copies {
-		o.Set.Copies = 0
-	}
 	eval.Point, eval.Device = policy.Release, o.Device
-	set := chosen(o, rec)
-	set.Apply(&eval.Job)
-	eval.unsaid = eval.unsaid && set.Copies == 0
 	eval.printers = append(eval.printers, r.devices[o.Device].PrinterID)
+	if o.Set.Copies > 0 {
+		r.evaluator.readCopies(ctx, policy.Needs{}, &eval)
+		if o.Set.Copies > eval.Job.Copies {
+			o.Set.Copies = 0 // fewer than were sent is a variant, more is another job
+		}
+	}
+	eval.set = chosen(o, rec)
+	eval.set.Apply(&eval.Job)
+	eval.unsaid = eval.unsaid && eval.set.Copies == 0
 	v, shadow, err := r.evaluator.evaluate(ctx, &eval)
 	v.Unknown = append(notes, v.Unknown...)
 	return evaluated{eval, v, shadow}, err
