@@ -71,7 +71,7 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 type spending map[quota.Account]quota.Amount
 
 // fits reports whether a job would be released after those, and adds what it takes: its
-// cost, less what was reserved for it at arrival.
+// cost, less what was reserved for it at arrival in the periods of now.
 func (s spending) fits(p *policy.Policy, req policy.Request, rec *held.Record) bool {
 	req.Budget.Balances = slices.Clone(req.Budget.Balances)
 	for i := range req.Budget.Balances {
@@ -84,7 +84,7 @@ func (s spending) fits(p *policy.Policy, req policy.Request, rec *held.Record) b
 		return false
 	}
 	cost := d.Cost
-	if c := rec.Charge; c != nil && c.AtArrival {
+	if c := rec.Charge; c != nil && c.AtArrival && countsStill(rec, req.Budget.Balances, d.Claims) {
 		cost -= c.Amount
 	}
 	paid := map[quota.Account]bool{} // one may pay by several allowances
@@ -92,6 +92,20 @@ func (s spending) fits(p *policy.Policy, req policy.Request, rec *held.Record) b
 		if a := d.Claims[i].Account; !paid[a] {
 			paid[a] = true
 			s[a] += cost
+		}
+	}
+	return true
+}
+
+// countsStill reports whether what was reserved for a job at arrival counts in the periods
+// of the claims.
+func countsStill(rec *held.Record, balances []quota.Balance, claims []quota.Claim) bool {
+	for i := range claims {
+		before := slices.ContainsFunc(rec.Charge.Claims, func(c quota.Claim) bool {
+			return c.Account == claims[i].Account && c.Period.String() == claims[i].Period.String()
+		})
+		if !before || (i < len(balances) && balances[i].Start.After(rec.Seen)) {
+			return false
 		}
 	}
 	return true

@@ -161,7 +161,15 @@ func (s *state) reserve(ctx context.Context, ch *Charge, claims []Claim) (change
 		return false, ErrEnded
 	}
 	before := s.Reservations[ch.Job]
-	if before != nil && before.Amount == ch.Amount {
+	same := before != nil && before.Amount == ch.Amount
+	if same && before.Attempt != ch.Attempt && !ch.Printed {
+		// A new try counts in the periods of now, as it was decided; one that was made, or is
+		// repeated, in those that it was reserved in.
+		if same, err = s.countsIn(ctx, before, claims, ch.Now); err != nil {
+			return false, err
+		}
+	}
+	if same {
 		changed = before.Attempt != ch.Attempt || before.For != ch.For
 		if changed {
 			before.Attempt, before.For, before.At = ch.Attempt, ch.For, ch.Now
@@ -200,6 +208,23 @@ func (s *state) reserve(ctx context.Context, ch *Charge, claims []Claim) (change
 	}
 	s.Reservations[ch.Job] = r
 	return true, nil
+}
+
+// countsIn reports whether a reservation counts in the periods of claims now, and in no other.
+func (s *state) countsIn(ctx context.Context, r *Reservation, claims []Claim, now time.Time) (bool, error) {
+	names := map[string]bool{}
+	for i := range claims {
+		b, _, err := s.bucketFor(ctx, &claims[i], now)
+		if err != nil {
+			return false, err
+		}
+		name := claims[i].Period.String()
+		if at, ok := r.Periods[name]; !ok || !at.Equal(b.Start) {
+			return false, nil
+		}
+		names[name] = true
+	}
+	return len(names) == len(r.Periods), nil
 }
 
 // end takes a reservation away: spent is what of it stays spent, the rest is
