@@ -14,6 +14,7 @@ import (
 const (
 	headWindow = 1024
 	tailWindow = 4096
+	tailLast   = 1024
 	tailMost   = 1 << 20
 )
 
@@ -68,11 +69,15 @@ func countPDF(r io.ReaderAt, b *budget, size int64) (int, error) {
 		return 0, err
 	}
 	// As other readers do with a file that is not as it says.
-	if rerr := f.rebuild(); rerr != nil {
+	head := f.shift
+	marks, rerr := f.rebuild()
+	if rerr != nil {
 		return 0, rerr
 	}
-	n, _, err = f.countTree()
-	return n, err
+	if n, _, err = f.countTree(); err != nil {
+		return 0, err
+	}
+	return n, f.against(marks, head, n)
 }
 
 // head finds how many bytes stand before the PDF.
@@ -85,7 +90,8 @@ func (f *file) head() {
 }
 
 // start is the offset of the newest cross-reference. Objects behind the mark that
-// tells it are an update that lost its end: the mark is that of the file before.
+// tells it are an update that lost its end, and the mark is that of the file before;
+// or something that all readers ignore.
 func (f *file) start() (int64, error) {
 	mark := []byte("startxref")
 	for window := int64(tailWindow); ; window *= 4 {
@@ -101,10 +107,9 @@ func (f *file) start() (int64, error) {
 		if i >= 0 {
 			behind = buf[i+len(mark):]
 		}
-		unfinished := false
-		for _, w := range []string{" obj", "trailer", "xref"} {
-			unfinished = unfinished || bytes.Contains(behind, []byte(w))
-		}
+		unfinished := bytes.Contains(behind, []byte("obj")) || bytes.Contains(behind, []byte("trailer")) ||
+			bytes.Contains(behind, []byte("xref"))
+		unfinished = unfinished && !ignored(behind)
 		f.b.free(window)
 		switch {
 		case unfinished:
@@ -120,6 +125,22 @@ func (f *file) start() (int64, error) {
 			return 0, ErrDamaged
 		}
 	}
+}
+
+// ignored reports whether readers of PDF agree to ignore what stands behind the last
+// startxref, which they look for in the last 1,024 bytes: objects and a trailer without a
+// cross-reference. An update that was cut off has no trailer, or a cross-reference before
+// it; one that lost its cross-reference has a trailer that names the one before.
+func ignored(behind []byte) bool {
+	if len(behind)+len("startxref") > tailLast || !bytes.Contains(behind, []byte("trailer")) {
+		return false
+	}
+	for _, w := range []string{"xref", "XRef", "Prev"} {
+		if bytes.Contains(behind, []byte(w)) {
+			return false
+		}
+	}
+	return true
 }
 
 // lookup tells where an object is: in the newest section that knows it.

@@ -67,11 +67,21 @@ type search struct {
 	object, trailer int64
 	// trailers are the places of all.
 	trailers []int64
-	buf      []byte
+	// marks are the places behind the last maxMarks times startxref.
+	marks []int64
+	buf   []byte
 }
 
-// rebuild makes a new cross-reference of a file whose own is wrong.
-func (f *file) rebuild() error {
+// rebuild makes a new cross-reference of a file whose own is wrong. It tells the places
+// behind the last maxMarks times startxref, as far as it went through the file.
+func (f *file) rebuild() ([]int64, error) {
+	s := &search{f: f, p: parserAt(f.r, f.b, 0, f.size), trailer: -1, rootless: true}
+	err := s.rebuild()
+	return s.marks, err
+}
+
+func (s *search) rebuild() error {
+	f := s.f
 	if f.size > maxScan {
 		return ErrDamaged
 	}
@@ -80,7 +90,6 @@ func (f *file) rebuild() error {
 	f.b.caches, f.b.objects = 0, 0
 	f.sections, f.trailer, f.crypt, f.rebuilt = nil, dict{}, nil, true
 	f.streams.known, f.shift, f.streamsFound = nil, 0, 0
-	s := &search{f: f, p: parserAt(f.r, f.b, 0, f.size), trailer: -1, rootless: true}
 	if err := s.run(); err != nil {
 		return err
 	}
@@ -152,7 +161,7 @@ func (s *search) run() error {
 			return nil
 		}
 		digit := b >= '0' && b <= '9'
-		if !fresh || (!digit && b != 't' && b != '+') {
+		if !fresh || (!digit && b != 't' && b != 's' && b != '+') {
 			fresh = space(b) || delimiter(b)
 			continue
 		}
@@ -171,6 +180,8 @@ func (s *search) run() error {
 			p.seek(at + int64(len("trailer")))
 			err = s.trailerAt(at)
 			fresh = true
+		case b == 's' && bytes.HasPrefix(ahead, []byte("tartxref")):
+			s.mark(at + int64(len("startxref")))
 		}
 		if err != nil {
 			return err

@@ -154,7 +154,7 @@ func (f *file) confirm(m missing) error {
 		return nil
 	}
 	read := len(f.streamSections)
-	if err := f.rebuild(); err != nil {
+	if _, err := f.rebuild(); err != nil {
 		return err
 	}
 	if f.streamsFound > read {
