@@ -60,13 +60,18 @@ func openPack(r io.ReaderAt, b *budget, size int64) (*pack, error) {
 	if err := z.directory(count, length, at); err != nil {
 		return nil, err
 	}
+	if z.second() {
+		return nil, errDiffer
+	}
 	slices.SortStableFunc(z.list, func(a, b item) int {
 		return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.piece, b.piece))
 	})
 	return z, nil
 }
 
-// end reads the record at the end: how many entries there are, and where.
+// end reads the record at the end: how many entries there are, and where. A file that
+// may be two zips, one behind the other or in its comment, is refused: some readers take
+// the first, others the last, others none.
 func (z *pack) end() (count, length, at int64, err error) {
 	buf := make([]byte, min(z.size, endSize+maxComment+locatorSize))
 	n, _ := z.r.ReadAt(buf, z.size-int64(len(buf)))
@@ -81,6 +86,9 @@ func (z *pack) end() (count, length, at int64, err error) {
 	count, length, at = int64(le.Uint16(b[10:])), int64(le.Uint32(b[12:])), int64(le.Uint32(b[16:]))
 	if le.Uint16(b[4:]) != le.Uint16(b[6:]) {
 		return 0, 0, 0, ErrDamaged // in several files
+	}
+	if z.earlier(buf[:i], end-int64(i)) {
+		return 0, 0, 0, errDiffer
 	}
 	if count == 0xffff || length == 0xffffffff || at == 0xffffffff {
 		if i >= locatorSize && bytes.HasPrefix(buf[i-locatorSize:], []byte("PK\x06\x07")) {
@@ -102,6 +110,46 @@ func (z *pack) end() (count, length, at int64, err error) {
 		return 0, 0, 0, ErrDamaged
 	}
 	return count, length, at + z.base, nil
+}
+
+// second reports whether another zip stands before the first entry.
+func (z *pack) second() bool {
+	first := z.size
+	for _, it := range z.list {
+		first = min(first, it.at+z.base)
+	}
+	if first == 0 {
+		return false
+	}
+	var head [4]byte
+	if n, _ := z.r.ReadAt(head[:], 0); string(head[:n]) == "PK\x03\x04" {
+		return true
+	}
+	buf := make([]byte, min(first, endSize+maxComment))
+	n, _ := z.r.ReadAt(buf, first-int64(len(buf)))
+	return z.earlier(buf[:n], first-int64(len(buf)))
+}
+
+// earlier reports whether the bytes from a place on have the record at the end of a zip,
+// and no bytes that look like one by chance.
+func (z *pack) earlier(buf []byte, from int64) bool {
+	le := binary.LittleEndian
+	for {
+		i := bytes.LastIndex(buf, []byte("PK\x05\x06"))
+		if i < 0 {
+			return false
+		}
+		b := buf[i:]
+		if len(b) < endSize {
+			buf = buf[:i]
+			continue
+		}
+		length, at := int64(le.Uint32(b[12:])), int64(le.Uint32(b[16:]))
+		if wide := length == 0xffffffff || at == 0xffffffff; wide || length+at <= from+int64(i) {
+			return true
+		}
+		buf = buf[:i]
+	}
 }
 
 // directory reads the entries.
