@@ -162,8 +162,8 @@ func shownPrinters(p *register.Plan) []shownPrinter {
 	list := []shownPrinter{}
 	for i := range p.VirtualPrinters {
 		v := &p.VirtualPrinters[i]
-		s := shownPrinter{v.Name, v.PrinterID, append([]string{}, v.Missing...), v.ShareID, append([]string{},
-			v.Actions()...), v.Duplicates, ""}
+		missing, actions := append([]string{}, v.Missing...), append([]string{}, v.Actions()...)
+		s := shownPrinter{v.Name, v.PrinterID, missing, v.ShareID, actions, v.Duplicates, ""}
 		if v.Err != nil {
 			s.Error = v.Err.Error()
 		}

@@ -75,8 +75,7 @@ func (k *checker) device(at string, d connector.Device) {
 	}
 	if k.need(at+".printer_id", d.PrinterID, "write the id of the printer, from the Universal Print portal") {
 		switch i := slices.IndexFunc(k.c.Queues, func(q connector.Queue) bool {
-			return strings.EqualFold(q.PrinterID,
-				d.PrinterID)
+			return strings.EqualFold(q.PrinterID, d.PrinterID)
 		}); {
 		case !graph.ValidID(d.PrinterID):
 			k.add(at+".printer_id", "it looks like 9a3b3956-5a0e-4c5b-9d1a-61a1c2d3e4f5", "%s.printer_id is not an id", at)

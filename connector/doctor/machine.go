@@ -51,8 +51,9 @@ func (e *examination) zone(now time.Time) {
 	here, offset := now.Zone()
 	switch {
 	case there != offset && ours == time.UTC && e.Policy.HasAllowances():
-		e.say("time zone", Warning, fmt.Sprintf("allowances begin at midnight UTC, and this machine is in another zone (%s)",
-			here), "write `zone: "+zoneExample(now.Location())+"` into the policy, or leave it if UTC is meant")
+		e.say("time zone", Warning,
+			fmt.Sprintf("allowances begin at midnight UTC, and this machine is in another zone (%s)", here),
+			"write `zone: "+zoneExample(now.Location())+"` into the policy, or leave it if UTC is meant")
 	default:
 		e.say("time zone", OK, "the policy counts days in "+ours.String(), "")
 	}
@@ -126,8 +127,8 @@ func (e *examination) valid(about, what string, leaf *x509.Certificate, renew st
 		e.say(about, Failed, fmt.Sprintf("%s is valid from %s on", what, leaf.NotBefore.UTC().Format(time.RFC3339)),
 			"check the clock of this machine")
 	case left < expiresSoon:
-		e.say(about, Warning, fmt.Sprintf("%s ends on %s, in %s", what, until, terminal.Counted(int(left/(24*time.Hour)), "day")),
-			renew)
+		days := terminal.Counted(int(left/(24*time.Hour)), "day")
+		e.say(about, Warning, fmt.Sprintf("%s ends on %s, in %s", what, until, days), renew)
 	default:
 		e.say(about, OK, fmt.Sprintf("%s until %s", what, until), "")
 	}

@@ -162,8 +162,8 @@ func (e *examination) external(in bus.Inspection) {
 // server syncs.
 func (e *examination) fsync(copies int) {
 	if copies > 1 {
-		e.say("fsync", OK, fmt.Sprintf("not told by NATS; %d copies stand for it while servers don't lose power together",
-			copies), "")
+		e.say("fsync", OK,
+			fmt.Sprintf("not told by NATS; %d copies stand for it while servers don't lose power together", copies), "")
 		return
 	}
 	e.say("fsync", Warning, "NATS does not tell how often it syncs: by default every 2 minutes, and a power cut loses "+

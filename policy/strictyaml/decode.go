@@ -105,8 +105,8 @@ func (d *Document) texts(path string, n ast.Node, v reflect.Value) {
 		key := mv.Key.GetToken()
 		at := join(path, key.Value)
 		if _, twice := d.nodes[at]; twice {
-			d.problem(key, at, fmt.Sprintf("the key %q is here twice", key.Value), fmt.Sprintf("the first is in line %d",
-				d.At(at)))
+			d.problem(key, at, fmt.Sprintf("the key %q is here twice", key.Value),
+				fmt.Sprintf("the first is in line %d", d.At(at)))
 			continue
 		}
 		d.keys[at], d.nodes[at] = key, mv.Value

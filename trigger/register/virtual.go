@@ -226,8 +226,7 @@ func (v *VirtualPrinter) match(ours, others []graph.Registered) {
 		}
 	}
 	if i := slices.IndexFunc(others, func(p graph.Registered) bool {
-		return strings.EqualFold(p.DisplayName,
-			v.Name)
+		return strings.EqualFold(p.DisplayName, v.Name)
 	}); v.PrinterID == "" && i >= 0 {
 		v.Err = fmt.Errorf("there is a printer of that name already, %s, that pullprint did not make: give the queue "+
 			"another name, or write that id into queues[].printer_id and leave create out", others[i].ID)
