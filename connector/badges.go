@@ -35,11 +35,15 @@ type BadgeOwners struct {
 	flight    flight[string]
 	compared  *comparison       // nil when badges are not compared
 	found     *ttlCache[string] // owners by canonical number; empty: nobody
+	places    *ttlCache[string] // canonical numbers of the cards in found, by Place
 }
 
 // NewBadgeOwners resolves badges; d may be nil.
 func NewBadgeOwners(registry *badge.Registry, d Directory) *BadgeOwners {
-	return &BadgeOwners{registry: registry, directory: d, found: newTTLCache[string](lookupTTL, maxLookups)}
+	return &BadgeOwners{
+		registry: registry, directory: d, found: newTTLCache[string](lookupTTL, maxLookups),
+		places: newTTLCache[string](lookupTTL, maxLookups),
+	}
 }
 
 // Canonical implements Badges.
@@ -56,20 +60,25 @@ func (b *BadgeOwners) Owner(ctx context.Context, number string, now time.Time) (
 		b.later(number, found)
 		return found.Owner, nil
 	case errors.Is(err, badge.ErrUnknown):
-		return b.lookUp(ctx, number)
+		canonical, err := b.registry.Canonical(number)
+		if err != nil {
+			return "", ErrBadgeUnknown
+		}
+		return b.lookUp(ctx, canonical)
 	case errors.Is(err, badge.ErrNotValid):
 		return "", ErrBadgeInvalid
 	}
 	return "", err
 }
 
-func (b *BadgeOwners) lookUp(ctx context.Context, number string) (string, error) {
-	canonical, err := b.registry.Canonical(number)
-	if err != nil || b.directory == nil {
+// lookUp finds the owner of a card that is not enrolled, by its canonical number.
+func (b *BadgeOwners) lookUp(ctx context.Context, canonical string) (string, error) {
+	if b.directory == nil {
 		return "", ErrBadgeUnknown
 	}
 	owner, fresh := b.found.get(canonical)
 	if !fresh {
+		var err error
 		owner, _, err = b.flight.do(ctx, canonical, lookupWithin, func(ctx context.Context) (string, error) {
 			u, _, err := b.directory.UserByEmployeeID(ctx, canonical)
 			switch {
@@ -78,6 +87,7 @@ func (b *BadgeOwners) lookUp(ctx context.Context, number string) (string, error)
 				b.found.putFor(canonical, "", nobodyTTL)
 			default:
 				b.found.put(canonical, u.ID)
+				b.places.put(b.registry.Place(canonical), canonical)
 			}
 			return u.ID, err
 		})

@@ -42,12 +42,18 @@ type typed struct {
 // had the old page. The same holds for a number that is another one twice: the browser may
 // have dropped its first request before sending it.
 func (t *Taps) Identify(ctx context.Context, device, number string) (owner string, err error) {
+	who, err := t.Visitor(ctx, device, number)
+	return who.Owner, err
+}
+
+// Visitor is Identify with what StillValid needs.
+func (t *Taps) Visitor(ctx context.Context, device, number string) (who Visitor, err error) {
 	now := time.Now()
 	result := tapShown
 	if err = t.admitted(ctx, device, now); err != nil {
 		result = resultOf(err)
 	} else {
-		switch owner, err = t.identified(ctx, device, number, now); {
+		switch who, err = t.identified(ctx, device, number, now); {
 		case errors.Is(err, ErrBadgeUnknown):
 			result, err = tapUnknown, nil
 		case errors.Is(err, ErrBadgeInvalid):
@@ -57,17 +63,17 @@ func (t *Taps) Identify(ctx context.Context, device, number string) (owner strin
 		}
 	}
 	if errors.Is(err, ErrNoDevice) {
-		return "", err
+		return Visitor{}, err
 	}
 	t.metrics.taps.WithLabelValues(device, result).Inc()
 	if err != nil {
-		return "", err
+		return Visitor{}, err
 	}
-	return owner, t.equalise(ctx, now)
+	return who, t.equalise(ctx, now)
 }
 
 // identified resolves the text in the badge field of a station.
-func (t *Taps) identified(ctx context.Context, device, number string, now time.Time) (string, error) {
+func (t *Taps) identified(ctx context.Context, device, number string, now time.Time) (Visitor, error) {
 	owner, err := t.badges.Owner(ctx, number, now)
 	if errors.Is(err, ErrBadgeUnknown) {
 		if rest := t.afterLastTyped(device, number, now); rest != number {
@@ -85,7 +91,11 @@ func (t *Taps) identified(ctx context.Context, device, number string, now time.T
 		t.forgive(ctx, device, number, now)
 	}
 	t.noteTyped(device, number, now)
-	return owner, err
+	who := Visitor{Owner: owner}
+	if b, ok := t.badges.(placedBadges); ok && err == nil {
+		who.Badge = b.Place(number)
+	}
+	return who, err
 }
 
 // afterLastTyped is the part of number after the one that was typed last, or that one if

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"pullprint/connector"
-	"pullprint/policy/badge"
 )
 
 // forgetAfter is how many seconds a station shows a person's jobs, or a message,
@@ -65,67 +63,6 @@ type stationPage struct {
 	Enrolled bool
 	// Code is a one-time code that was typed and waits for a badge.
 	Code string
-}
-
-// Prints is how many of Jobs are let go on when all are asked for.
-func (s stationPage) Prints() (n int) {
-	for i := range s.Jobs {
-		if !s.Jobs[i].Stays {
-			n++
-		}
-	}
-	return n
-}
-
-// othersJobs are jobs that somebody lets the person release.
-type othersJobs struct {
-	// Name is the user principal name of who it is, or else the id.
-	Name string
-	Jobs []connector.Quote
-}
-
-// quoteLine is a job in the list of a page; own says that the person may delete it.
-// The keys are empty when the letters are used up.
-type quoteLine struct {
-	Page                page
-	Quote               connector.Quote
-	Own                 bool
-	PrintKey, DeleteKey string
-}
-
-// jobKeys are the access keys of jobs, in turn: all letters but those of Leave and
-// Print all.
-const jobKeys = "bcdefghijkmnopqrstuvwxyz"
-
-// lineOf is a job of a page with its access keys: two for each of the person's own
-// jobs in the order of the list, then one for each of others'.
-func lineOf(p page, q connector.Quote, own bool) quoteLine {
-	line := quoteLine{Page: p, Quote: q, Own: own}
-	s, _ := p.Data.(stationPage)
-	next := 0
-	for i := range s.Jobs {
-		if next+2 > len(jobKeys) {
-			return line
-		}
-		if s.Jobs[i].Ref == q.Ref {
-			line.PrintKey, line.DeleteKey = jobKeys[next:next+1], jobKeys[next+1:next+2]
-			return line
-		}
-		next += 2
-	}
-	for _, o := range s.Others {
-		for i := range o.Jobs {
-			if next == len(jobKeys) {
-				return line
-			}
-			if o.Jobs[i].Ref == q.Ref {
-				line.PrintKey = jobKeys[next : next+1]
-				return line
-			}
-			next++
-		}
-	}
-	return line
 }
 
 // at is the device of the path and whether this browser is its station.
@@ -236,11 +173,14 @@ func (p *Pages) trouble(rw http.ResponseWriter, device string, err error) {
 // stationJobs ends the visit of whoever is there, and shows the jobs of whose badge
 // it is. A browser may have gone on to another page already: what was typed counts.
 func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
-	p.shown(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, noJob+" A new badge has to be enrolled first.") })
+	p.shown(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
 }
 
 // noJob is told of a badge that is not known and of one for which nothing waits.
 const noJob = "No job is waiting for this badge here."
+
+// unknownBadge is told where nobody wants to enrol a badge.
+const unknownBadge = noJob + " A new badge has to be enrolled first."
 
 // shown is stationJobs; nothing answers when no job waits for the badge.
 func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(device string)) {
@@ -259,7 +199,15 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 		}
 	}
 	if goesOn && !ambiguous {
-		if owner, ticket, ok := p.goOn(ctx, device, req.PostFormValue("visit")); ok {
+		owner, ticket, err := p.goOn(ctx, device, req.PostFormValue("visit"))
+		switch {
+		case errors.Is(err, connector.ErrBadgeInvalid):
+			p.idle(rw, http.StatusOK, device, unknownBadge)
+			return
+		case err != nil:
+			p.trouble(rw, device, err)
+			return
+		case ticket != "":
 			p.visit(rw, req, stationPage{Device: device, Ticket: ticket}, owner)
 			return
 		}
@@ -278,39 +226,40 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 		return
 	}
 	s := stationPage{Device: device}
-	owner, ok := p.identified(rw, req, &s, number)
+	who, ok := p.identified(rw, req, &s, number)
 	switch {
 	case !ok:
 	case len(s.Jobs)+len(s.Others) == 0:
 		nothing(device)
 	default:
-		p.begin(ctx, rw, s, owner, card)
+		p.begin(ctx, rw, s, who, card)
 	}
 }
 
 // identified finds whose badge was shown, and lists the jobs of that person. When it
 // returns false, it has answered.
-func (p *Pages) identified(rw http.ResponseWriter, req *http.Request, s *stationPage, number string) (string, bool) {
-	owner, err := p.api.Taps.Identify(context.WithoutCancel(req.Context()), s.Device, number)
+func (p *Pages) identified(rw http.ResponseWriter, req *http.Request, s *stationPage, number string,
+) (connector.Visitor, bool) {
+	who, err := p.api.Taps.Visitor(context.WithoutCancel(req.Context()), s.Device, number)
 	var locked *connector.LockedError
 	if errors.As(err, &locked) {
 		p.idle(rw, http.StatusTooManyRequests, s.Device, "Too many unknown badges. Please wait a minute.")
-		return "", false
+		return connector.Visitor{}, false
 	}
-	if err == nil && owner != "" {
-		err = p.list(req.Context(), s, owner)
+	if err == nil && who.Owner != "" {
+		err = p.list(req.Context(), s, who.Owner)
 	}
 	if err != nil {
 		p.trouble(rw, s.Device, err)
-		return "", false
+		return connector.Visitor{}, false
 	}
-	return owner, true
+	return who, true
 }
 
 // begin begins the visit of a badge's owner with a page that has their jobs, unless
 // another card was shown meanwhile.
-func (p *Pages) begin(ctx context.Context, rw http.ResponseWriter, s stationPage, owner, card string) {
-	ticket, ok, err := p.visits.begin(ctx, s.Device, owner, card)
+func (p *Pages) begin(ctx context.Context, rw http.ResponseWriter, s stationPage, who connector.Visitor, card string) {
+	ticket, ok, err := p.visits.begin(ctx, s.Device, who, card)
 	switch {
 	case err != nil:
 		p.trouble(rw, s.Device, err)
@@ -347,17 +296,35 @@ func shownBadge(req *http.Request) (number string, one bool) {
 
 // goOn is the visit of whoever has a page of it and showed no other badge: nothing was
 // typed but Enter, or the rest of the badge that is there. Then nothing changes but
-// the ticket.
-func (p *Pages) goOn(ctx context.Context, device, used string) (owner, ticket string, ok bool) {
+// the ticket, which is empty when the visit has ended. The error is ErrBadgeInvalid when
+// it ends now, or why that can't be told.
+func (p *Pages) goOn(ctx context.Context, device, used string) (owner, ticket string, err error) {
 	if used == "" {
-		return "", "", false
+		return "", "", nil
 	}
-	owner, u, err := p.visits.use(ctx, device, used)
+	who, u, err := p.visits.use(ctx, device, used)
 	if err != nil || u == useEnded {
-		return "", "", false
+		return "", "", err
 	}
-	ticket, ok, err = p.visits.turn(ctx, device, used)
-	return owner, ticket, ok && err == nil
+	switch ok, err := p.goesOn(ctx, device, used, who); {
+	case err != nil:
+		return "", "", err
+	case !ok:
+		return "", "", connector.ErrBadgeInvalid
+	}
+	ticket, _, err = p.visits.turn(ctx, device, used)
+	return who.Owner, ticket, err
+}
+
+// goesOn reports whether the badge of a visit still opens it, and else ends the visit,
+// unless another has begun. It is asked before each act and each page of a visit: a
+// badge may be revoked while its owner, or who took it, stands there.
+func (p *Pages) goesOn(ctx context.Context, device, ticket string, who connector.Visitor) (bool, error) {
+	err := p.api.Taps.StillValid(ctx, who)
+	if errors.Is(err, connector.ErrBadgeInvalid) {
+		return false, p.visits.leave(ctx, device, ticket)
+	}
+	return err == nil, err
 }
 
 // visit shows somebody's jobs on a page of their visit.
@@ -373,48 +340,4 @@ func (p *Pages) jobs(rw http.ResponseWriter, s stationPage, wrong string) {
 	p.show(rw, http.StatusOK, "jobs", page{
 		Title: "Your jobs", Wrong: wrong, Refresh: forgetAfter, Then: stationPath(s.Device), Data: s,
 	})
-}
-
-// list looks for the jobs that a person can release: their own, and under their
-// owners those of people who let them.
-func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
-	quotes, purses, err := p.api.Releaser.Quotes(ctx, owner, s.Device)
-	if err != nil {
-		return err
-	}
-	s.Balances = purses
-	of := map[string]int{}
-	for _, q := range quotes {
-		if q.Owner == owner {
-			s.Jobs = append(s.Jobs, q)
-			continue
-		}
-		i, known := of[q.Owner]
-		if !known {
-			i, of[q.Owner] = len(s.Others), len(s.Others)
-			s.Others = append(s.Others, othersJobs{Name: q.Owner})
-		}
-		s.Others[i].Jobs = append(s.Others[i].Jobs, q)
-	}
-	p.name(ctx, s.Others)
-	return nil
-}
-
-// name puts user principal names in the place of ids, as far as badges tell them.
-func (p *Pages) name(ctx context.Context, others []othersJobs) {
-	if len(others) == 0 || p.api.Badges == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, namesWithin)
-	defer cancel()
-	err := p.api.Badges.List(ctx, "", func(b badge.Badge) error {
-		i := slices.IndexFunc(others, func(o othersJobs) bool { return o.Name == b.Owner })
-		if i >= 0 && b.UserPrincipalName != "" {
-			others[i].Name = b.UserPrincipalName
-		}
-		return nil
-	})
-	if err != nil {
-		p.log.Debug("names not read, ids are shown", zap.Error(err))
-	}
 }

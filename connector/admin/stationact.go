@@ -20,7 +20,8 @@ import (
 type formResult struct {
 	ticket string
 	done   chan struct{}
-	owner  string // of the visit; empty when it has ended
+	who    connector.Visitor // of the visit; without an owner when it has ended
+	ended  string            // why it has ended
 	page   stationPage
 	wrong  string
 }
@@ -124,16 +125,22 @@ func (p *Pages) carryOut(
 	ctx context.Context, d *formResult, do func(ctx context.Context, d *formResult, owner string) error,
 ) error {
 	defer close(d.done)
-	owner, u, err := p.visits.use(ctx, d.page.Device, d.ticket)
+	who, u, err := p.visits.use(ctx, d.page.Device, d.ticket)
 	if err != nil || u == useEnded {
 		return err
 	}
-	d.owner = owner
+	if ok, err := p.goesOn(ctx, d.page.Device, d.ticket, who); err != nil {
+		return err
+	} else if !ok {
+		d.ended = unknownBadge
+		return nil
+	}
+	d.who = who
 	if u == useAgain { // by another replica, or by another page
 		d.wrong = "That page was used already. This is what waits now."
 		return nil
 	}
-	if err := do(ctx, d, owner); err != nil {
+	if err := do(ctx, d, who.Owner); err != nil {
 		d.wrong = "It did not work. Please try again."
 		return err
 	}
@@ -159,8 +166,15 @@ func (p *Pages) leave(rw http.ResponseWriter, req *http.Request, device string) 
 // done shows what was done, and what still waits.
 func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *formResult) {
 	s := d.page
-	if d.owner == "" {
-		p.idle(rw, http.StatusOK, s.Device, visitEnded)
+	if d.who.Owner == "" {
+		p.idle(rw, http.StatusOK, s.Device, cmp.Or(d.ended, visitEnded))
+		return
+	}
+	if ok, err := p.goesOn(ctx, s.Device, d.ticket, d.who); err != nil {
+		p.trouble(rw, s.Device, err)
+		return
+	} else if !ok {
+		p.idle(rw, http.StatusOK, s.Device, unknownBadge)
 		return
 	}
 	ticket, ok, err := p.visits.turn(ctx, s.Device, d.ticket)
@@ -173,7 +187,7 @@ func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *formResult)
 		return
 	}
 	s.Ticket = ticket
-	if err := p.list(ctx, &s, d.owner); err != nil {
+	if err := p.list(ctx, &s, d.who.Owner); err != nil {
 		p.trouble(rw, s.Device, err)
 		return
 	}

@@ -27,7 +27,10 @@ const maxTries = 8
 type visit struct {
 	Device string `json:"device"`
 	// Owner is empty when nobody is there.
-	Owner string    `json:"owner,omitempty"`
+	Owner string `json:"owner,omitempty"`
+	// Badge names the badge that the visit was begun with; see connector.Visitor. It is
+	// empty in a visit that an earlier version stored, which no page goes on with.
+	Badge string    `json:"badge,omitempty"`
 	Until time.Time `json:"until"`
 	// Shown names the card that was shown last, while its owner is looked up: only that
 	// card begins a visit. Cards count in the order in which they came to the store, as
@@ -86,11 +89,14 @@ func (s visits) shown(ctx context.Context, device string) (card string, err erro
 
 // begin begins the visit of the owner of a card. It reports false when another card was
 // shown since.
-func (s visits) begin(ctx context.Context, device, owner, card string) (ticket string, ok bool, err error) {
+func (s visits) begin(ctx context.Context, device string, who connector.Visitor, card string,
+) (ticket string, ok bool, err error) {
 	ticket = rand.Text()
 	err = s.change(ctx, device, func(v *visit) bool {
 		if ok = card != "" && v.Shown == card; ok {
-			*v = visit{Device: device, Owner: owner, Until: time.Now().Add(visitLife), Ticket: keyOf("", ticket)}
+			*v = visit{
+				Device: device, Owner: who.Owner, Badge: who.Badge, Until: time.Now().Add(visitLife), Ticket: keyOf("", ticket),
+			}
 		}
 		return ok
 	})
@@ -117,10 +123,10 @@ func (s visits) leave(ctx context.Context, device, ticket string) error {
 }
 
 // use uses a ticket up and says who is there.
-func (s visits) use(ctx context.Context, device, ticket string) (owner string, u use, err error) {
+func (s visits) use(ctx context.Context, device, ticket string) (who connector.Visitor, u use, err error) {
 	name := keyOf("", ticket)
 	err = s.change(ctx, device, func(v *visit) bool {
-		owner, u = v.Owner, useEnded
+		who, u = connector.Visitor{Owner: v.Owner, Badge: v.Badge}, useEnded
 		switch {
 		case v.Owner == "" || !time.Now().Before(v.Until):
 			return false
@@ -135,9 +141,9 @@ func (s visits) use(ctx context.Context, device, ticket string) (owner string, u
 		return true
 	})
 	if err != nil || u == useEnded {
-		return "", useEnded, err
+		return connector.Visitor{}, useEnded, err
 	}
-	return owner, u, nil
+	return who, u, nil
 }
 
 // turn is the ticket of the next page after one was used; it reports false when
@@ -150,5 +156,8 @@ func (s visits) turn(ctx context.Context, device, used string) (ticket string, o
 		}
 		return ok
 	})
-	return ticket, ok && err == nil, err
+	if err != nil || !ok {
+		return "", false, err
+	}
+	return ticket, true, nil
 }

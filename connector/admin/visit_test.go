@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 )
 
@@ -22,7 +23,7 @@ func arrive(t *testing.T, v visits, device, owner string) *guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ticket, ok, err := v.begin(t.Context(), device, owner, card)
+	ticket, ok, err := v.begin(t.Context(), device, connector.Visitor{Owner: owner, Badge: "badge"}, card)
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
@@ -32,9 +33,9 @@ func arrive(t *testing.T, v visits, device, owner string) *guest {
 // may uses the ticket at a device.
 func (g *guest) may(device string) use {
 	g.t.Helper()
-	owner, u, err := g.visits.use(g.t.Context(), device, g.ticket)
-	if err != nil || (u == useEnded) != (owner == "") {
-		g.t.Fatal(owner, u, err)
+	who, u, err := g.visits.use(g.t.Context(), device, g.ticket)
+	if err != nil || (u == useEnded) != (who.Owner == "") {
+		g.t.Fatal(who.Owner, u, err)
 	}
 	return u
 }
@@ -109,7 +110,7 @@ func TestVisitOvertaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		grace := arrive(t, v, "west", "grace")
-		_, ok, err := v.begin(t.Context(), "west", "ada", earlier)
+		_, ok, err := v.begin(t.Context(), "west", connector.Visitor{Owner: "ada"}, earlier)
 		if err != nil || ok || grace.may("west") != useFirst {
 			t.Errorf("an earlier card came after: %t, %v", ok, err)
 		}
@@ -119,7 +120,7 @@ func TestVisitOvertaken(t *testing.T) {
 		if err := v.end(t.Context(), "west"); err != nil { // a tap, by NATS
 			t.Fatal(err)
 		}
-		if _, ok, err := v.begin(t.Context(), "west", "ada", earlier); err != nil || ok {
+		if _, ok, err := v.begin(t.Context(), "west", connector.Visitor{Owner: "ada"}, earlier); err != nil || ok {
 			t.Errorf("a card that was looked up while another was shown: %t, %v", ok, err)
 		}
 	})

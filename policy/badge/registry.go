@@ -320,6 +320,29 @@ func (reg *Registry) Resolve(ctx context.Context, number string, now time.Time) 
 	return badge, nil
 }
 
+// Place names a number, which is canonical, by a keyed hash: it is where the badge is
+// stored once Resolve has found it.
+func (reg *Registry) Place(canonical string) string { return storeKey(reg.keys.list[0], canonical) }
+
+// At is Resolve for a badge that is named by its Place.
+func (reg *Registry) At(ctx context.Context, place string, now time.Time) (Badge, error) {
+	value, rev, err := reg.kv.Get(ctx, place)
+	switch {
+	case err != nil:
+		return Badge{}, fmt.Errorf("read badge: %w", err)
+	case rev == 0 || !placed(place):
+		return Badge{}, ErrUnknown
+	}
+	s, err := read(place, value, rev)
+	if err != nil {
+		return Badge{}, err
+	}
+	if err := s.valid(now); err != nil {
+		return Badge{}, err
+	}
+	return s.Badge, nil
+}
+
 // rehashed stores a badge under the current key only, and returns it. If that fails, the
 // next tap tries again; the badge is valid as it was read.
 func (reg *Registry) rehashed(ctx context.Context, number, canonical, to string, badge Badge, copies []stored) Badge {

@@ -67,6 +67,23 @@ func (c *Client) User(ctx context.Context, user string) (found User, ok bool, er
 	return User{ID: id, UserPrincipalName: out.UserPrincipalName}, ok, nil
 }
 
+// EmployeeID is the employeeId of a user
+// (https://learn.microsoft.com/graph/api/user-get, right User.Read.All); empty when the
+// directory has none. user is an Entra object id. The value is nowhere in an error.
+func (c *Client) EmployeeID(ctx context.Context, user string) (string, error) {
+	if err := ids(getUser, user); err != nil {
+		return "", err
+	}
+	var out struct {
+		EmployeeID string `json:"employeeId"`
+	}
+	cl := call{op: getUser, url: c.at("/users/"+user, "$select=employeeId"), out: &out}
+	if err := c.do(ctx, &cl); err != nil {
+		return "", err
+	}
+	return out.EmployeeID, nil
+}
+
 // maxEmployeeID is the longest employeeId the directory has, in characters
 // (https://learn.microsoft.com/graph/api/resources/user).
 const maxEmployeeID = 16

@@ -1,0 +1,116 @@
+package admin
+
+import (
+	"context"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector"
+	"pullprint/policy/badge"
+)
+
+// Prints is how many of Jobs are let go on when all are asked for.
+func (s stationPage) Prints() (n int) {
+	for i := range s.Jobs {
+		if !s.Jobs[i].Stays {
+			n++
+		}
+	}
+	return n
+}
+
+// othersJobs are jobs that somebody lets the person release.
+type othersJobs struct {
+	// Name is the user principal name of who it is, or else the id.
+	Name string
+	Jobs []connector.Quote
+}
+
+// quoteLine is a job in the list of a page; own says that the person may delete it.
+// The keys are empty when the letters are used up.
+type quoteLine struct {
+	Page                page
+	Quote               connector.Quote
+	Own                 bool
+	PrintKey, DeleteKey string
+}
+
+// jobKeys are the access keys of jobs, in turn: all letters but those of Leave and
+// Print all.
+const jobKeys = "bcdefghijkmnopqrstuvwxyz"
+
+// lineOf is a job of a page with its access keys: two for each of the person's own
+// jobs in the order of the list, then one for each of others'.
+func lineOf(p page, q connector.Quote, own bool) quoteLine {
+	line := quoteLine{Page: p, Quote: q, Own: own}
+	s, _ := p.Data.(stationPage)
+	next := 0
+	for i := range s.Jobs {
+		if next+2 > len(jobKeys) {
+			return line
+		}
+		if s.Jobs[i].Ref == q.Ref {
+			line.PrintKey, line.DeleteKey = jobKeys[next:next+1], jobKeys[next+1:next+2]
+			return line
+		}
+		next += 2
+	}
+	for _, o := range s.Others {
+		for i := range o.Jobs {
+			if next == len(jobKeys) {
+				return line
+			}
+			if o.Jobs[i].Ref == q.Ref {
+				line.PrintKey = jobKeys[next : next+1]
+				return line
+			}
+			next++
+		}
+	}
+	return line
+}
+
+// list looks for the jobs that a person can release: their own, and under their
+// owners those of people who let them.
+func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
+	quotes, purses, err := p.api.Releaser.Quotes(ctx, owner, s.Device)
+	if err != nil {
+		return err
+	}
+	s.Balances = purses
+	of := map[string]int{}
+	for _, q := range quotes {
+		if q.Owner == owner {
+			s.Jobs = append(s.Jobs, q)
+			continue
+		}
+		i, known := of[q.Owner]
+		if !known {
+			i, of[q.Owner] = len(s.Others), len(s.Others)
+			s.Others = append(s.Others, othersJobs{Name: q.Owner})
+		}
+		s.Others[i].Jobs = append(s.Others[i].Jobs, q)
+	}
+	p.name(ctx, s.Others)
+	return nil
+}
+
+// name puts user principal names in the place of ids, as far as badges tell them.
+func (p *Pages) name(ctx context.Context, others []othersJobs) {
+	if len(others) == 0 || p.api.Badges == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, namesWithin)
+	defer cancel()
+	err := p.api.Badges.List(ctx, "", func(b badge.Badge) error {
+		i := slices.IndexFunc(others, func(o othersJobs) bool { return o.Name == b.Owner })
+		if i >= 0 && b.UserPrincipalName != "" {
+			others[i].Name = b.UserPrincipalName
+		}
+		return nil
+	})
+	if err != nil {
+		p.log.Debug("names not read, ids are shown", zap.Error(err))
+	}
+}
