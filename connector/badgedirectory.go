@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"pullprint/policy/badge"
+	"pullprint/trigger/graph"
 )
 
 // ErrNumberDirectory says that Entra could not be asked whose a badge is by employeeId.
@@ -14,17 +15,22 @@ var ErrNumberDirectory = errors.New("Entra can't be asked whether the badge is s
 
 // PeopleDirectory tells who is a user, and who has an employee id; *graph.Client is one.
 type PeopleDirectory interface {
-	KnownUsers(ctx context.Context, ids []string) (known []string, err error)
+	KnownUsers(ctx context.Context, ids []string) (known []graph.User, err error)
 	EmployeesWith(ctx context.Context, employeeIDs []string) (found map[string][]string, err error)
 }
 
 // EnrolmentDirectory is what enrolments ask of d; byNumber is true where employee ids are
 // badges. A question takes lookupWithin at most.
 func EnrolmentDirectory(d PeopleDirectory, byNumber bool) badge.Directory {
-	asked := badge.Directory{Known: func(ctx context.Context, ids []string) ([]string, error) {
+	asked := badge.Directory{Known: func(ctx context.Context, ids []string) (map[string]string, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookupWithin)
 		defer cancel()
-		return d.KnownUsers(ctx, ids)
+		found, err := d.KnownUsers(ctx, ids)
+		names := map[string]string{}
+		for _, u := range found {
+			names[u.ID] = u.UserPrincipalName
+		}
+		return names, err
 	}}
 	if byNumber {
 		asked.Holders = func(ctx context.Context, numbers []string) (map[string][]string, error) {

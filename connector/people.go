@@ -83,8 +83,17 @@ type Erased struct {
 	Canceled  int `json:"canceled"`
 	Removed   int `json:"removed"`
 	Rewritten int `json:"rewritten"`
-	// Owner is who it was.
-	Owner string `json:"-"`
+	// Owner is who it was, by Entra object id.
+	Owner string `json:"owner"`
+}
+
+// None reports whether nothing was found.
+func (e Erased) None() bool { return e.Canceled+e.Removed+e.Rewritten == 0 }
+
+// None reports whether nothing is known about somebody.
+func (p Person) None() bool {
+	return len(p.Jobs)+len(p.Badges)+len(p.Accounts)+len(p.Delegations)+len(p.Decisions)+len(p.Ledger)+len(p.Audit)+
+		len(p.Dead) == 0
 }
 
 // holding is a bucket that can tell of people. In those that are not wanted, no key is

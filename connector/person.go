@@ -73,6 +73,29 @@ func NewOwnerID(ctx context.Context, d UserDirectory, field, user string) (id, w
 	return id, "", nil
 }
 
+// OwnerName is the user name to be stored with what is the owner's, an object id or a user
+// name that OwnerID has found: it has to be the one that Entra tells of them, or whoever
+// looks for the other person by name would find this one. When Entra can't be asked, no
+// name is stored, and the warning says so.
+func OwnerName(ctx context.Context, d UserDirectory, owner, name string) (checked, warning string, err error) {
+	switch {
+	case graph.ValidUserName(owner) && (name == "" || strings.EqualFold(name, owner)):
+		return owner, "", nil
+	case name == "" || d == nil:
+		return name, "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
+	defer cancel()
+	switch found, ok, err := d.User(ctx, owner); {
+	case err != nil:
+		return "", "Entra could not be asked whether the owner has that user name; it was left out", nil
+	case ok && found.UserPrincipalName != "" && !strings.EqualFold(found.UserPrincipalName, name):
+		return "", "", fmt.Errorf("%w: user_principal_name is not the user name that the owner has in Entra; correct it or "+
+			"the owner, or leave it out", ErrInvalid)
+	}
+	return name, "", nil
+}
+
 // identity is a person: the object id in lower case, and the user names that are theirs
 // beyond doubt.
 type identity struct {
@@ -172,6 +195,16 @@ func (p *People) enrolled(ctx context.Context) (enrolled, error) {
 	return out, nil
 }
 
+// otherNames reports whether the badges of an owner have another name than this one.
+func (e enrolled) otherNames(owner, name string) bool {
+	for other, owners := range e {
+		if owners[owner] && !strings.EqualFold(other, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // Resolve is the object id, in lower case, of the person that an object id or a user
 // name stands for.
 func (p *People) Resolve(ctx context.Context, user string) (string, error) {
@@ -189,7 +222,12 @@ func (p *People) resolve(ctx context.Context, user string, badges enrolled) (str
 	if !graph.ValidUserName(user) {
 		return "", fmt.Errorf("%w: write an Entra object ID (a GUID) or a user name like anna@contoso.com", ErrUnknownPerson)
 	}
-	return p.named(ctx, user, slices.Collect(maps.Keys(badges[strings.ToLower(user)])))
+	owners := slices.Sorted(maps.Keys(badges[strings.ToLower(user)]))
+	if p.Users == nil && len(owners) == 1 && badges.otherNames(owners[0], user) {
+		return "", fmt.Errorf("%w: it stands on a badge of %s, whose badges have another name, too, and without the running "+
+			"daemon Entra can't be asked whose it is; give the Entra object ID", ErrUnknownPerson, owners[0])
+	}
+	return p.named(ctx, user, owners)
 }
 
 // find is who an object id or a user name stands for.
@@ -224,7 +262,8 @@ func (p *People) named(ctx context.Context, name string, owners []string) (strin
 	}
 	switch {
 	case len(owners) > 1:
-		return "", fmt.Errorf("%w: badges of several people have it; give the Entra object ID", ErrUnknownPerson)
+		return "", fmt.Errorf("%w: badges of several people have it: %s; give the Entra object ID", ErrUnknownPerson,
+			firstOf(owners))
 	case len(owners) == 0 && p.Users != nil:
 		return "", fmt.Errorf("%w: Entra knows no user of that name, and no badge has it; if the account was deleted, "+
 			"give its Entra object ID", ErrUnknownPerson)
@@ -247,6 +286,15 @@ func (p *People) named(ctx context.Context, name string, owners []string) (strin
 		}
 	}
 	return id, nil
+}
+
+// firstOf lists ids, at most maxNamed.
+func firstOf(ids []string) string {
+	text := strings.Join(ids[:min(len(ids), maxNamed)], ", ")
+	if more := len(ids) - maxNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // namesOf are the names that are a person's beyond doubt: the one that Entra tells,

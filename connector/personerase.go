@@ -32,7 +32,7 @@ func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, e
 		return done, err
 	}
 	var damaged *quota.Damaged
-	_, err = p.Ledger.Erase(ctx, w.id, how.ForgetBudget, time.Now())
+	accounts, err := p.Ledger.Erase(ctx, w.id, how.ForgetBudget, time.Now())
 	switch {
 	case errors.As(err, &damaged):
 	case errors.Is(err, quota.ErrOpen):
@@ -58,11 +58,31 @@ func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, e
 			return done, err
 		}
 	}
+	done.Removed += accounts
 	if damaged != nil {
 		return done, fmt.Errorf("%w: %w; restore the store from a backup, or give them up by `pullprint accept-loss`, and "+
 			"do it again", ErrLeft, damaged)
 	}
+	if done.None() {
+		return done, p.nobody(ctx, w.id)
+	}
 	return done, nil
+}
+
+// nobody refuses, where Entra can be asked, an object id that it does not know and of which
+// nothing is stored: it is mistyped. Offline it is not known whether there is such a person.
+func (p *People) nobody(ctx context.Context, id string) error {
+	if p.Users == nil {
+		return nil
+	}
+	switch _, ok, err := p.Users.User(ctx, id); {
+	case err != nil:
+		return fmt.Errorf("%w: %w; nothing is stored about %s: 0 records", ErrDirectory, err, id)
+	case !ok:
+		return fmt.Errorf("%w: nothing is stored about %s: 0 records, and Entra knows no user with that object ID; look for "+
+			"a typing error", ErrUnknownPerson, id)
+	}
+	return nil
 }
 
 // forget removes the traces of keys that were removed. An earlier version may have

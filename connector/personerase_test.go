@@ -17,6 +17,9 @@ import (
 	"pullprint/trigger/graph"
 )
 
+// thirdID has two badges of different names.
+const thirdID = "77777777-2222-4333-8444-555555555555"
+
 // tenant are the users of a directory: object ids by user name.
 type tenant map[string]string
 
@@ -115,6 +118,7 @@ func TestEraseByName(t *testing.T) {
 		"of two badges":               {tenant{}, leaverName, leaverName, ""},
 		"of two badges, offline":      {nil, leaverName, leaverName, ""},
 		"of one badge, offline":       {nil, "x@contoso.com", leaverName, leaverID},
+		"beside another, offline":     {nil, "x@contoso.com", "visitor@contoso.com", ""},
 		"of no badge, offline":        {nil, "x@contoso.com", "other@contoso.com", ""},
 		"that nobody knows":           {tenant{}, "x@contoso.com", "other@contoso.com", ""},
 		"of a badge with no owner id": {tenant{}, "x@contoso.com", "word@contoso.com", ""},
@@ -124,6 +128,8 @@ func TestEraseByName(t *testing.T) {
 			keep(t, b.Badges(), "b.k.1111111111111111", `{"owner":"`+leaverID+`","user_principal_name":"`+leaverName+`"}`)
 			keep(t, b.Badges(), "b.k.2222222222222222", `{"owner":"`+stayerID+`","user_principal_name":"`+c.badge+`"}`)
 			keep(t, b.Badges(), "b.k.3333333333333333", `{"owner":"jdoe","user_principal_name":"word@contoso.com"}`)
+			keep(t, b.Badges(), "b.k.4444444444444444", `{"owner":"`+thirdID+`","user_principal_name":"third@contoso.com"}`)
+			keep(t, b.Badges(), "b.k.5555555555555555", `{"owner":"`+thirdID+`","user_principal_name":"visitor@contoso.com"}`)
 			p := peopleOf(b)
 			if c.users != nil {
 				p.Users = c.users
@@ -136,7 +142,10 @@ func TestEraseByName(t *testing.T) {
 			for key := range picture(t, b) {
 				left = append(left, key)
 			}
-			if want := 3 - min(1, len(c.want)); len(left) != want {
+			if strings.HasPrefix(name, "beside") && (err == nil || !strings.Contains(err.Error(), thirdID)) {
+				t.Errorf("the object id is not named: %v", err)
+			}
+			if want := 5 - min(1, len(c.want)); len(left) != want {
 				t.Errorf("left: %v, want %d", left, want)
 			}
 		})

@@ -19,6 +19,22 @@ func (p *People) Export(ctx context.Context, user string) (Person, error) {
 	return p.export(ctx, w)
 }
 
+// Known is Resolve that refuses an object id which Entra does not know and of which nothing
+// is stored. It is asked before an audit record names the id, which would be found then.
+func (p *People) Known(ctx context.Context, user string) (id string, err error) {
+	if id, err = p.Resolve(ctx, user); err != nil {
+		return "", err
+	}
+	if mistyped := p.nobody(ctx, id); mistyped != nil {
+		if out, err := p.Export(ctx, id); err != nil {
+			return "", err
+		} else if out.None() {
+			return "", mistyped
+		}
+	}
+	return id, nil
+}
+
 func (p *People) export(ctx context.Context, w identity) (Person, error) {
 	out := Person{User: w.id, Names: w.names, At: time.Now().UTC()}
 	shared := holding{

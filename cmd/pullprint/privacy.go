@@ -21,7 +21,8 @@ func privacyCommand() *cobra.Command {
 deleted there, Entra knows the name no more: then give the object id, or a name that stands
 on the badges of that person alone. It talks to the running daemon (role admin), which asks
 Entra; when none runs, it works on an embedded store itself, where only badges tell
-names. With nats.url, the daemon's NATS account may have no right to remove records: then
+names: one that stands on badges of several people, or of a person whose badges have another
+name, too, is refused there with the object id. With nats.url, the daemon's NATS account may have no right to remove records: then
 --direct works on the streams with the account of the configuration that it is given.`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -47,8 +48,11 @@ func privacyExport(f *peopleFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = f.onPeople(cmd, func(p *connector.People) (err error) {
+			err = f.onPeople(cmd, nil, func(p *connector.People) (err error) {
 				out, err = p.Export(cmd.Context(), user)
+				if err == nil && out.None() {
+					err = fmt.Errorf("nothing is stored about %s: 0 records", out.User)
+				}
 				return err
 			})
 			if errors.Is(err, bus.ErrLocked) {
@@ -69,6 +73,16 @@ func privacyExport(f *peopleFlags) *cobra.Command {
 func privacyErase(f *peopleFlags) *cobra.Command {
 	var how connector.Erasure
 	var yes bool
+	confirm := func(cmd *cobra.Command, id string) error {
+		if yes {
+			return nil
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "Everything about the person with the object ID %s is erased; that can't be undone.\n", id)
+		if !agreed(cmd) {
+			return errors.New("nothing was changed")
+		}
+		return nil
+	}
 	cmd := &cobra.Command{
 		Use: "erase USER", Short: "Erase everything that is known about a person",
 		Annotations: drainsAtEnd,
@@ -87,32 +101,30 @@ of exported ledgers and of what has been copied elsewhere.`,
 			if err != nil {
 				return err
 			}
-			if !yes {
-				if !isTerminal(cmd) {
-					return usageError{
-						errors.New("there is no terminal to ask at; look at `pullprint privacy export USER`, and give --yes"),
-					}
-				}
-				fmt.Fprintln(out, "Everything about this person is erased; that can't be undone.")
-				if !agreed(cmd) {
-					return errors.New("nothing was changed")
+			if !yes && !isTerminal(cmd) {
+				return usageError{
+					errors.New("there is no terminal to ask at; look at `pullprint privacy export USER`, and give --yes"),
 				}
 			}
-			done, compacted, err := f.erase(cmd, user, how)
+			done, compacted, err := f.erase(cmd, user, how, confirm)
 			if err != nil {
 				return err
 			}
 			if f.json {
 				return printJSON(out, done)
 			}
-			fmt.Fprintf(out, "erased: %d records removed, %d rewritten, %d jobs aborted\n", done.Removed, done.Rewritten,
-				done.Canceled)
+			if done.None() {
+				fmt.Fprintf(out, "nothing is stored about %s: 0 records\n", done.Owner)
+			} else {
+				fmt.Fprintf(out, "erased %s: %d records removed, %d rewritten, %d jobs aborted\n", done.Owner, done.Removed,
+					done.Rewritten, done.Canceled)
+			}
 			switch {
 			case compacted:
 				fmt.Fprintln(out, "the store was written anew: nothing of it is left in its files")
 			default:
-				fmt.Fprintln(out, "bytes of deleted keys stay in the files of the store until these are compacted; erase again "+
-					"while no daemon runs to have them written anew")
+				fmt.Fprintf(out, "bytes of deleted keys stay in the files of the store until these are compacted; run "+
+					"`pullprint privacy erase %s` again while no daemon runs to have them written anew\n", done.Owner)
 			}
 			return nil
 		},
@@ -124,22 +136,25 @@ of exported ledgers and of what has been copied elsewhere.`,
 }
 
 // erase erases a person through the daemon, or from the store itself when none runs:
-// then its files are written anew.
-func (f *peopleFlags) erase(
-	cmd *cobra.Command, user string, how connector.Erasure,
+// then its files are written anew. Whoever the name stands for is confirmed before, and it is
+// that object id that is erased.
+func (f *peopleFlags) erase(cmd *cobra.Command, user string, how connector.Erasure,
+	confirm func(cmd *cobra.Command, id string) error,
 ) (done connector.Erased, compacted bool, err error) {
 	var cfg *config.Config
 	how.Actor = operator()
+	id := ""
 	err = f.onPeople(cmd, func(p *connector.People) (err error) {
-		done, err = p.Erase(cmd.Context(), user, how)
+		if id, err = p.Resolve(cmd.Context(), user); err != nil {
+			return err
+		}
+		return confirm(cmd, id)
+	}, func(p *connector.People) (err error) {
+		done, err = p.Erase(cmd.Context(), id, how)
 		return err
 	})
 	if errors.Is(err, bus.ErrLocked) {
-		c, cerr := f.client(cmd)
-		if cerr != nil {
-			return done, false, cerr
-		}
-		done, err = c.ErasePerson(cmd.Context(), user, how)
+		done, err = f.eraseByDaemon(cmd, user, how, confirm)
 		return done, false, err
 	}
 	if err == nil {
@@ -154,9 +169,27 @@ func (f *peopleFlags) erase(
 	return done, err == nil, err
 }
 
+func (f *peopleFlags) eraseByDaemon(cmd *cobra.Command, user string, how connector.Erasure,
+	confirm func(cmd *cobra.Command, id string) error,
+) (done connector.Erased, err error) {
+	c, err := f.client(cmd)
+	if err != nil {
+		return done, err
+	}
+	id, err := c.FindPerson(cmd.Context(), user)
+	if err != nil {
+		return done, err
+	}
+	if err := confirm(cmd, id); err != nil {
+		return done, err
+	}
+	return c.ErasePerson(cmd.Context(), id, how)
+}
+
 // onPeople works on an embedded store that no daemon has: it is bus.ErrLocked when
-// one has it, when it is no embedded store, or when the API is named.
-func (f *peopleFlags) onPeople(cmd *cobra.Command, do func(*connector.People) error) error {
+// one has it, when it is no embedded store, or when the API is named. first, when not nil,
+// is called before the audit says that something is done.
+func (f *peopleFlags) onPeople(cmd *cobra.Command, first, do func(*connector.People) error) error {
 	if f.url != "" {
 		return bus.ErrLocked
 	}
@@ -175,6 +208,11 @@ func (f *peopleFlags) onPeople(cmd *cobra.Command, do func(*connector.People) er
 	people := &connector.People{
 		Records: b, Jobs: b.Jobs(), Badges: b.Badges(), Quota: b.Quota(), State: b.State(),
 		Ledger: quota.NewLedger(b.Quota(), b), KeepJobs: cfg.Retention.KeepJobs(), Offline: cfg.NATS.Embedded != nil,
+	}
+	if first != nil {
+		if err := first(people); err != nil {
+			return err
+		}
 	}
 	if err := b.AuditVerb(cmd.Context(), cmd.Name()+"-person", operator()); err != nil {
 		return err

@@ -31,7 +31,7 @@ var inputs = map[string]struct {
 	"policyExplainCommand": {fixed("policy", "explain", "--input", "-"), "Paste a decision"},
 	"pagesCommand":         {fixed("pages", "--pages", "1", "--settings", "-"), "Paste a printJobConfiguration"},
 	"policyReplayCommand":  {withEmptyPolicy("policy", "replay", "--input", "-", "--policy"), "Paste decisions"},
-	"privacyErase":         {fixed("privacy", "erase", "ada@contoso.com"), "[y/N]"},
+	"privacyErase":         {withEmptyStore("privacy", "erase", otherApp), "[y/N]"},
 	"acceptLossCommand":    {withLoss, "[y/N]"},
 	"registerApply":        {withTenant("register", "apply"), "[y/N]"},
 	"registerRemove":       {withTenant("register", "remove"), "[y/N]"},
@@ -71,6 +71,13 @@ func withTenant(args ...string) func(*testing.T) ([]string, answer) {
 			}
 		}
 		return append(slices.Clone(args), "--config", n.config), n.answer
+	}
+}
+
+// withEmptyStore has a configuration whose store no daemon has.
+func withEmptyStore(args ...string) func(*testing.T) ([]string, answer) {
+	return func(t *testing.T) ([]string, answer) {
+		return append(slices.Clone(args), "--config", newTenant(t).config), nil
 	}
 }
 

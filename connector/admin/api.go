@@ -110,6 +110,9 @@ type request struct {
 //go:embed openapi.json
 var openAPI []byte
 
+// noSuchRoute is the type of the problem that there is no such address.
+const noSuchRoute = "no-such-route"
+
 // actionTap is a badge that was shown with another token than that of the device's
 // reader, actionStation a station that was set up with one. What a reader does is told
 // by the decisions.
@@ -158,6 +161,7 @@ func routes() []route {
 		reads("/v1/dead", forRead, (*API).listDead),
 		reads("/v1/audit", forAdmin, (*API).listActions),
 		reads("/v1/diagnostics", forAdmin, (*API).diagnose),
+		reads("/v1/people/{user}", forAdmin, (*API).findPerson),
 		changes("POST", "/v1/people/{user}/export", forAdmin, "export-person", (*API).exportPerson),
 		changes("POST", "/v1/people/{user}/erase", forAdmin, "erase-person", (*API).erasePerson),
 		changes("POST", "/v1/backup", forAdmin, "backup", (*API).backup),
@@ -177,7 +181,7 @@ func (a *API) mount(list []route) {
 		a.mux.Handle(r.method+" "+r.path, a.handle(r))
 	}
 	a.mux.HandleFunc("/v1/", func(rw http.ResponseWriter, req *http.Request) {
-		writeProblem(rw, failure(http.StatusNotFound, "no-such-route", "There is no such address",
+		writeProblem(rw, failure(http.StatusNotFound, noSuchRoute, "There is no such address",
 			"GET /v1/openapi.json lists them with their methods."))
 	})
 }

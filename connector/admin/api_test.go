@@ -80,6 +80,7 @@ var matrix = map[string]string{
 	"GET /v1/audit":                         "admin",
 	"GET /v1/diagnostics":                   "admin",
 	"POST /v1/backup":                       "admin",
+	"GET /v1/people/{user}":                 "admin",
 	"POST /v1/people/{user}/export":         "admin",
 	"POST /v1/people/{user}/erase":          "admin",
 }
@@ -317,6 +318,7 @@ func TestHiddenErrors(t *testing.T) {
 // samples are answers of each route, with every member set, and with none.
 var samples = map[string][]any{
 	"POST /v1/people/{user}/erase":          {full[connector.Erased]()},
+	"GET /v1/people/{user}":                 {full[PersonFound]()},
 	"POST /v1/people/{user}/export":         {aPerson},
 	"POST /v1/taps":                         {connector.Outcome{}, full[connector.Outcome]()},
 	"GET /v1/jobs":                          {full[JobList]()},

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 
 	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
-	"pullprint/trigger/graph"
 )
 
 // defaultCode is how long a one-time code is valid when nothing is said.
@@ -123,19 +123,18 @@ func (a *API) enrolBadge(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.UserPrincipalName == "" && graph.ValidUserName(in.Owner) {
-		in.UserPrincipalName = in.Owner
+	name, unchecked, err := a.newOwnerName(r.Context(), in.Owner, in.UserPrincipalName)
+	if err != nil {
+		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Owner: owner}); err != nil {
 		return nil, err
 	}
 	done, err := a.Badges.Enrol(r.Context(), in.Badge, badge.Enrolment{
-		Owner: owner, UserPrincipalName: in.UserPrincipalName, Expires: in.Expires, Replace: in.Replace, By: r.caller.Name,
+		Owner: owner, UserPrincipalName: name, Expires: in.Expires, Replace: in.Replace, By: r.caller.Name,
 		Now: time.Now(),
 	})
-	if done.Warning == "" {
-		done.Warning = warning
-	}
+	done.Warning = cmp.Or(done.Warning, warning, unchecked)
 	return done, err
 }
 
@@ -234,15 +233,16 @@ func (a *API) issueCode(r *request) (any, error) {
 	if owner == "" {
 		return nil, badRequest("owner is needed")
 	}
-	if in.UserPrincipalName == "" && graph.ValidUserName(in.Owner) {
-		in.UserPrincipalName = in.Owner
+	name, _, err := a.newOwnerName(r.Context(), in.Owner, in.UserPrincipalName)
+	if err != nil {
+		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Owner: owner}); err != nil {
 		return nil, err
 	}
 	now := time.Now()
 	code, err := a.Badges.IssueCode(r.Context(), badge.Enrolment{
-		Owner: owner, UserPrincipalName: in.UserPrincipalName, By: r.caller.Name, Now: now,
+		Owner: owner, UserPrincipalName: name, By: r.caller.Name, Now: now,
 	}, life, rand.Reader)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -40,12 +41,34 @@ func (a *API) newOwnerID(ctx context.Context, field, user string) (string, error
 	return id, err
 }
 
+// newOwnerName is the user name to be stored with what is the owner's; see
+// connector.OwnerName.
+func (a *API) newOwnerName(ctx context.Context, owner, name string) (checked, warning string, err error) {
+	checked, warning, err = connector.OwnerName(ctx, a.Users, owner, name)
+	if warning != "" {
+		a.log.Warn("user name of an owner not looked up, and left out")
+	}
+	return checked, warning, err
+}
+
+// PersonFound is the answer to GET /v1/people/{user}.
+type PersonFound struct {
+	// User is the Entra object id.
+	User string `json:"user"`
+}
+
+// findPerson answers with whom a name stands for.
+func (a *API) findPerson(r *request) (any, error) {
+	id, err := a.People.Resolve(r.Context(), r.PathValue("user"))
+	return PersonFound{id}, err
+}
+
 // exportPerson answers with everything that is known about a person.
 func (a *API) exportPerson(r *request) (any, error) {
 	if err := r.nothing(); err != nil {
 		return nil, err
 	}
-	id, err := a.People.Resolve(r.Context(), r.PathValue("user"))
+	id, err := a.People.Known(r.Context(), r.PathValue("user"))
 	if err != nil {
 		return nil, err
 	}
@@ -81,12 +104,23 @@ func (r *Recent) forget(owner string) {
 	})
 }
 
-func personPath(user, what string) string { return "/v1/people/" + url.PathEscape(user) + "/" + what }
+func personPath(user string) string { return "/v1/people/" + url.PathEscape(user) }
+
+// FindPerson is the object id of the person that an object id or a user name stands for.
+func (c *Client) FindPerson(ctx context.Context, user string) (id string, err error) {
+	var out PersonFound
+	err = c.call(ctx, http.MethodGet, personPath(user), nil, &out)
+	var p *problem
+	if errors.As(err, &p) && strings.HasSuffix(p.Type, noSuchRoute) {
+		return "", c.older(ctx, "GET /v1/people/{user}")
+	}
+	return out.User, err
+}
 
 // ExportPerson collects everything that is known about a person, by object id or
 // user principal name.
 func (c *Client) ExportPerson(ctx context.Context, user string) (out connector.Person, err error) {
-	err = c.call(ctx, http.MethodPost, personPath(user, "export"), nil, &out)
+	err = c.call(ctx, http.MethodPost, personPath(user)+"/export", nil, &out)
 	return out, err
 }
 
@@ -94,6 +128,6 @@ func (c *Client) ExportPerson(ctx context.Context, user string) (out connector.P
 func (c *Client) ErasePerson(
 	ctx context.Context, user string, how connector.Erasure,
 ) (out connector.Erased, err error) {
-	err = c.call(ctx, http.MethodPost, personPath(user, "erase"), how, &out)
+	err = c.call(ctx, http.MethodPost, personPath(user)+"/erase", how, &out)
 	return out, err
 }

@@ -124,7 +124,6 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 		e.Dated()
 	}
 	enrolled, err = parallelRows(ctx, rows, func(ctx context.Context, row row) error {
-		row.Owner = canonicalOwner(row.Owner)
 		canonical, err := reg.chain.Apply(row.number)
 		if err != nil {
 			return fmt.Errorf("line %d: %w", row.line, err)
@@ -315,7 +314,7 @@ func (reg *Registry) row(fields []string, at map[string]int, line int, e Enrolme
 		return ""
 	}
 	r := row{line: line, number: strings.Clone(get("badge")), Enrolment: e}
-	r.Owner, r.UserPrincipalName = strings.Clone(get("owner")), strings.Clone(get("user_principal_name"))
+	r.Owner, r.UserPrincipalName = canonicalOwner(strings.Clone(get("owner"))), strings.Clone(get("user_principal_name"))
 	var wrong ImportError
 	if len(fields) > len(at) {
 		wrong = append(wrong, &RowError{line, "", fmt.Sprintf("%d fields, and %d columns", len(fields), len(at))})

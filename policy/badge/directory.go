@@ -4,14 +4,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 )
 
 // Directory is what a Registry asks about people. Each function takes at most 15
 // values, and bounds its own time; nil asks nothing.
 type Directory struct {
-	// Known are those of the object ids that people have.
-	Known func(ctx context.Context, ids []string) ([]string, error)
+	// Known are the user names of people by their object ids, of those ids that people have.
+	Known func(ctx context.Context, ids []string) (map[string]string, error)
 	// Holders are the object ids of all people to whom the directory gives canonical
 	// numbers as their badges, by the number.
 	Holders func(ctx context.Context, numbers []string) (map[string][]string, error)
@@ -27,6 +28,9 @@ const (
 // Consult lets the registry ask who is known and whose a number is already. It is called
 // before the registry is used.
 func (reg *Registry) Consult(d Directory) { reg.directory = d }
+
+// anotherName says of a row that its two columns name two people.
+const anotherName = "the owner has another user name in Entra; correct it, or leave it empty"
 
 // ErrAssigned is an ErrTaken: the directory says that the badge is somebody else's. No
 // enrolment takes it away: it would open that person's card to the new owner, or theirs
@@ -98,27 +102,28 @@ func (reg *Registry) assignedRows(ctx context.Context, rows []row) (wrong Import
 }
 
 // unknownRows are the rows whose owners, written as object ids, the directory does not
-// know. When it can't be asked, the warning says so: such a badge opens nothing.
+// know, or knows by another user name than the one in the row. When it can't be asked, the
+// warning says so, and the user names are left out: a name that is somebody else's would
+// stand for the wrong person.
 func (reg *Registry) unknownRows(ctx context.Context, rows []row) (wrong ImportError, warning *RowError, err error) {
 	if reg.directory.Known == nil {
 		return nil, nil, nil
 	}
-	known := map[string]bool{}
+	seen, known := map[string]bool{}, map[string]string{}
 	var ids []string
 	for _, r := range rows {
-		if id := canonicalOwner(r.Owner); guid.MatchString(id) && !known[id] {
-			known[id] = true
+		if id := canonicalOwner(r.Owner); guid.MatchString(id) && !seen[id] {
+			seen[id] = true
 			ids = append(ids, id)
 		}
 	}
-	clear(known)
 	var mu sync.Mutex
 	_, err = parallel(ctx, maxQuestions, slices.Collect(slices.Chunk(ids, askAtOnce)), func(ctx context.Context, part []string) error {
 		found, err := reg.directory.Known(ctx, part)
 		mu.Lock()
 		defer mu.Unlock()
-		for _, id := range found {
-			known[canonicalOwner(id)] = true
+		for id, name := range found {
+			known[canonicalOwner(id)] = name
 		}
 		return err
 	})
@@ -126,13 +131,26 @@ func (reg *Registry) unknownRows(ctx context.Context, rows []row) (wrong ImportE
 	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
 	case err != nil:
+		for i := range rows {
+			if guid.MatchString(canonicalOwner(rows[i].Owner)) {
+				rows[i].UserPrincipalName = ""
+			}
+		}
 		return nil, &RowError{1, "owner", "Entra could not be asked whether its users have these object ids; a badge of an id " +
-			"that no user has opens nothing"}, nil
+			"that no user has opens nothing, and user_principal_name was left out"}, nil
 	}
 	for _, r := range rows {
-		if id := canonicalOwner(r.Owner); guid.MatchString(id) && !known[id] && len(wrong) < maxMistakes {
+		id := canonicalOwner(r.Owner)
+		if !guid.MatchString(id) || len(wrong) >= maxMistakes {
+			continue
+		}
+		name, ok := known[id]
+		switch {
+		case !ok:
 			wrong = append(wrong, &RowError{r.line, "owner", "no user in Entra has this object id: it is mistyped, or that of " +
 				"a printer, a group or a deleted account"})
+		case r.UserPrincipalName != "" && name != "" && !strings.EqualFold(name, r.UserPrincipalName):
+			wrong = append(wrong, &RowError{r.line, "user_principal_name", anotherName})
 		}
 	}
 	return wrong, nil, nil

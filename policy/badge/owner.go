@@ -81,8 +81,11 @@ func (reg *Registry) resolveOwners(ctx context.Context, rows []row) (wrong Impor
 			}
 			continue
 		}
-		if rows[i].UserPrincipalName == "" {
+		switch name := rows[i].UserPrincipalName; {
+		case name == "":
 			rows[i].UserPrincipalName = rows[i].Owner
+		case !strings.EqualFold(name, rows[i].Owner) && len(wrong) < maxMistakes:
+			wrong = append(wrong, &RowError{rows[i].line, "user_principal_name", anotherName})
 		}
 		rows[i].Owner = id
 	}

@@ -12,9 +12,9 @@ import (
 // `in` (https://learn.microsoft.com/graph/filter-query-parameter).
 const UsersAtOnce = 15
 
-// KnownUsers are those of at most UsersAtOnce object ids that users have (right
+// KnownUsers are the users who have one of at most UsersAtOnce object ids (right
 // User.ReadBasic.All).
-func (c *Client) KnownUsers(ctx context.Context, ids []string) (known []string, err error) {
+func (c *Client) KnownUsers(ctx context.Context, ids []string) (known []User, err error) {
 	values := make([]string, 0, len(ids))
 	for _, id := range ids {
 		if id, ok := CanonicalGUID(id); ok {
@@ -23,7 +23,7 @@ func (c *Client) KnownUsers(ctx context.Context, ids []string) (known []string, 
 	}
 	err = c.usersIn(ctx, "id", values, func(u listedUser) {
 		if id, ok := CanonicalGUID(u.ID); ok {
-			known = append(known, id)
+			known = append(known, User{ID: id, UserPrincipalName: u.UserPrincipalName})
 		}
 	})
 	return known, err
@@ -52,8 +52,9 @@ func (c *Client) EmployeesWith(ctx context.Context, employeeIDs []string) (found
 
 // listedUser is a user as usersIn asks for it.
 type listedUser struct {
-	ID         string `json:"id"`
-	EmployeeID string `json:"employeeId"`
+	ID                string `json:"id"`
+	UserPrincipalName string `json:"userPrincipalName"`
+	EmployeeID        string `json:"employeeId"`
 }
 
 // usersIn calls yield with the users whose property is one of the values.
@@ -68,7 +69,7 @@ func (c *Client) usersIn(ctx context.Context, property string, values []string, 
 	for i, v := range values {
 		quoted[i] = "'" + strings.ReplaceAll(v, "'", "''") + "'"
 	}
-	selected := "id"
+	selected := "id,userPrincipalName"
 	if property != "id" {
 		selected += "," + property
 	}
