@@ -227,6 +227,11 @@ func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.
 	case f.rec.State.Final() && f.rec.State != held.Gone && !sameTask(f.rec.Task, ev.Task):
 		return errConflict
 	case f.rec.State == held.Gone, w.evaluator.needsDecision(known, f.q):
+		if f.rec.State == held.Held && f.rec.Release != nil {
+			if found, err := w.effects.lookForRedirect(ctx, f.rec, f.rev, f.job); found || err != nil {
+				return err
+			}
+		}
 		if err := w.effects.publishArrival(ctx, &f.rec); err != nil {
 			return err
 		}
@@ -235,12 +240,13 @@ func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.
 			return err
 		}
 		fresh.State, fresh.Seen, fresh.Trail, fresh.Release = f.rec.State, f.rec.Seen, f.rec.Trail, f.rec.Release
+		fresh.Came = f.rec.Came
 		if fresh.Release != nil && fresh.Charge == nil {
 			fresh.Charge = f.rec.Charge // of that try, which may have been made
 		}
 		fresh.Decision.ID += ":" + fresh.Decision.Policy
 		if f.rec.State == held.Gone {
-			fresh.State = held.Seen
+			fresh.State, fresh.Came = held.Seen, f.rec.Came+1
 		}
 		if f.rec.State == held.Gone || policy.Waits(known.Reason) || known.Mode != fresh.Decision.Input.Mode {
 			fresh.Decision.ID += ":" + strconv.FormatUint(f.rev, 10)

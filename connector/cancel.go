@@ -105,7 +105,7 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 	if c.Note != "" {
 		v.Text = strings.TrimSuffix(v.Text, ".") + ": " + c.Note
 	}
-	d := w.effects.decisionOn(&rec, "cancel", v)
+	d := w.effects.decisionOn(&rec, again(&rec, rev, "cancel"), v)
 	d.Actor, d.Asked = c.Actor, c.origin()
 	ctx, cancel := context.WithTimeout(ctx, orderWithin)
 	defer cancel()

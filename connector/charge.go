@@ -46,6 +46,9 @@ func chargeOf(v policy.Decision, attempt string) *held.Charge {
 func recharged(before, now *held.Charge) *held.Charge {
 	if before != nil {
 		earlier := *before
+		if earlier.AtArrival && earlier.Before != nil {
+			earlier = *earlier.Before // what was reserved at arrival, not what a try made of it
+		}
 		earlier.Before = nil
 		before = &earlier
 	}
@@ -80,10 +83,19 @@ func (e *effects) reserve(ctx context.Context, rec *held.Record, printed bool) e
 	case held.Releasing, held.Aborting:
 		what = forRedirect
 	}
-	err := e.ledger.Reserve(ctx, quota.Charge{
+	charge := quota.Charge{
 		Job: rec.Name(), Attempt: c.Attempt, Owner: rec.Owner, Amount: c.Amount, Claims: c.Claims, Now: time.Now(), For: what, Printed: printed,
-	})
+	}
+	if !printed && coversMore(c) {
+		// The try may come to nothing: nobody else is to take what it needs less meanwhile.
+		charge.Amount = c.Before.Amount
+	}
+	err := e.ledger.Reserve(ctx, charge)
 	var ex *quota.Exhausted
+	if errors.As(err, &ex) && charge.Amount != c.Amount {
+		charge.Amount = c.Amount
+		err = e.ledger.Reserve(ctx, charge)
+	}
 	if err != nil && !errors.As(err, &ex) {
 		return fmt.Errorf("reserve what the job costs: %w", err)
 	}
@@ -97,8 +109,16 @@ func (e *effects) chargePrinted(ctx context.Context, rec *held.Record, ans effec
 	case ans.late:
 		rec.Release.Late = true
 		answer := rec.Decision.Answer
-		e.decideLateRedirect(rec, uint64(len(rec.Trail)))
+		if err := e.decideLateRedirect(ctx, rec, uint64(len(rec.Trail))); err != nil {
+			return err
+		}
 		rec.Decision.Answer = answer
+	case !ans.ReadBack && ans.Outcome == held.Released && coversMore(rec.Charge):
+		// What was reserved at arrival is made smaller only now that less is printed.
+	case ans.ReadBack && ans.Outcome == held.Released:
+		if err := e.correctTry(ctx, rec); err != nil {
+			return err
+		}
 	case !ans.ReadBack || (ans.Outcome != held.Released && ans.Outcome != held.Completed):
 		return nil
 	}
@@ -106,6 +126,29 @@ func (e *effects) chargePrinted(ctx context.Context, rec *held.Record, ans effec
 		return err
 	}
 	return nil
+}
+
+// coversMore reports whether a try costs less than what the same accounts reserved for the
+// job at arrival.
+func coversMore(c *held.Charge) bool {
+	return c != nil && c.AtArrival && c.Before != nil && c.Before.Amount > c.Amount &&
+		slices.Equal(c.Before.Accounts(), c.Accounts())
+}
+
+// restoreArrival makes what is reserved for a held job what was reserved at arrival, which is
+// its charge again, after a try that was not made. When that fails, the sweep gives back what
+// is reserved on other accounts.
+func (e *effects) restoreArrival(ctx context.Context, rec *held.Record, tried *held.Charge) {
+	if err := e.reserve(ctx, rec, false); err != nil {
+		e.log.Warn("what was reserved at arrival is not restored", zap.String("job", rec.Job), zap.Error(err))
+	}
+	others := *tried
+	others.Claims = slices.DeleteFunc(slices.Clone(tried.Claims), func(c quota.Claim) bool {
+		return oneOfAccounts(rec.Charge.Accounts(), c.Account)
+	})
+	if len(others.Claims) > 0 {
+		e.giveBack(ctx, rec, &others, tried.Attempt)
+	}
 }
 
 // void gives back all that a job has reserved and did not print. When that fails, the

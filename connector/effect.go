@@ -155,7 +155,12 @@ func (e *effects) redirect(
 	if err := e.publishArrival(ctx, &rec); err != nil {
 		return rec, err
 	}
+	if rec.Sent == nil {
+		sent := rec.Decision.Input
+		rec.Sent = &sent
+	}
 	rec.Decision = d
+	rec.Tried()
 	rev, err := e.storeIntent(ctx, &rec, rev, held.Releasing, rec.Release.Device)
 	if err != nil {
 		return rec, err
@@ -233,6 +238,8 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 	switch {
 	case ans.Outcome == held.Aborted:
 		e.void(ctx, &rec)
+	case ans.Outcome == held.Held && ans.notMade && tried != nil && tried.AtArrival && tried.Before != nil:
+		e.restoreArrival(ctx, &rec, tried)
 	case ans.Outcome == held.Held && ans.notMade && tried != nil && !tried.AtArrival:
 		e.giveBack(ctx, &rec, tried, tried.Attempt)
 	}
@@ -327,6 +334,9 @@ func (e *effects) callGraph(ctx context.Context, rec *held.Record, a effectOptio
 			}
 			e.decideExhausted(rec, ex, policy.Keep)
 			rec.Charge = rec.Charge.Before
+			if !called && len(rec.Tries) > 0 {
+				rec.Tries = rec.Tries[:len(rec.Tries)-1] // Graph was not called
+			}
 			return effectResult{Answer: held.Answer{Operation: op, Outcome: held.Held, At: time.Now()}}, nil
 		}
 		if a.onReserved != nil {

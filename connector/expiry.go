@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -60,7 +61,7 @@ func (s *Sweeper) warnOwner(ctx context.Context, rec held.Record, rev uint64) er
 	if err != nil {
 		return fmt.Errorf("encode notice: %w", err)
 	}
-	if err := s.notices.Notify(ctx, rec.Task+":expiry", body); err != nil {
+	if err := s.notices.Notify(ctx, rec.Task+":"+again(&rec, rev, "expiry"), body); err != nil {
 		return err
 	}
 	rec.Warned = time.Now()
@@ -93,11 +94,21 @@ func (s *Sweeper) expire(ctx context.Context, rec held.Record, rev uint64) error
 		return errBusy
 	}
 	defer release()
-	d := s.effects.decisionOn(&rec, "expiry", s.evaluator.ownDecision(policy.ReasonHoldExpired, policy.Release, policy.Abort))
+	d := s.effects.decisionOn(&rec, again(&rec, rev, "expiry"), s.evaluator.ownDecision(policy.ReasonHoldExpired, policy.Release, policy.Abort))
 	d.Asked = held.AskedBySweep
 	s.log.Info("hold expires", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
 	_, err := s.effects.abort(ctx, rec, rev, d)
 	return err
+}
+
+// again is what a kind of decision that a job gets once is called in its id. A job that
+// came to an end and was found waiting after all gets it once more: that one is named by
+// the revision of the record too, as the audit takes one id once.
+func again(rec *held.Record, rev uint64, what string) string {
+	if rec.Came == 0 && !slices.ContainsFunc(rec.Trail, func(s held.Step) bool { return s.State.Final() }) {
+		return what
+	}
+	return what + ":" + strconv.FormatUint(rev, 10)
 }
 
 // decisionOn is a decision of the program itself on a held job; what the

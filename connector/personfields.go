@@ -40,6 +40,8 @@ var decisionFields = fields{
 var jobFields = func() fields {
 	f := fields{
 		"owner": person, "charge.claims.*.account": person, "charge.before.claims.*.account": person, "trail.*.note": words,
+		"tries.*.actor": person, "tries.*.charge.claims.*.account": person, "tries.*.printer": thing,
+		"sent.balances.*.key": person, "sent.groups.*": words,
 		"printer": thing, "task": thing, "definition": thing, "release.printer": thing,
 	}
 	for path, m := range decisionFields {

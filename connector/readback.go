@@ -112,11 +112,26 @@ func (e *effects) readBackForgotten(ctx context.Context, rec *held.Record, calle
 // maxAtPrinter bounds how many jobs of a printer are looked through.
 const maxAtPrinter = 10_000
 
-// atDestination looks for a job at the printer that it was to be redirected to, and
+// atDestination looks for a job at the printers that it was to be redirected to, and
 // notes in the record which one it became.
 func (e *effects) atDestination(ctx context.Context, rec *held.Record) (bool, error) {
+	printers := []string{rec.Release.Printer}
+	for _, t := range slices.Backward(rec.Tries) {
+		if !slices.Contains(printers, t.Printer) {
+			printers = append(printers, t.Printer)
+		}
+	}
+	for _, printer := range printers {
+		if there, err := e.atPrinter(ctx, rec, printer); there || err != nil {
+			return there, err
+		}
+	}
+	return false, nil
+}
+
+func (e *effects) atPrinter(ctx context.Context, rec *held.Record, printer string) (bool, error) {
 	n := 0
-	for job, err := range e.graph.Jobs(ctx, rec.Release.Printer) {
+	for job, err := range e.graph.Jobs(ctx, printer) {
 		var ge *graph.Error
 		if errors.As(err, &ge) && !ge.Unavailable() {
 			return false, nil // it may not be read, or is not there any more
@@ -125,7 +140,7 @@ func (e *effects) atDestination(ctx context.Context, rec *held.Record) (bool, er
 			return false, fmt.Errorf("look for the job at its printer: %w", err)
 		}
 		if from, err := graph.ParseJobURL(job.RedirectedFrom); err == nil && held.Ref(from) == rec.Ref {
-			rec.Release.Job = job.Ref.Job
+			rec.Release.Printer, rec.Release.Job = printer, job.Ref.Job
 			return true, nil
 		}
 		if n++; n == maxAtPrinter {
@@ -138,6 +153,9 @@ func (e *effects) atDestination(ctx context.Context, rec *held.Record) (bool, er
 // redirectedEarlier reports whether a job that was to be aborted shows that it was redirected
 // by an earlier try.
 func redirectedEarlier(rec *held.Record, job graph.Job) bool {
+	if rec.State == held.Completing {
+		return rec.Release != nil && job.RedirectedTo != ""
+	}
 	return rec.State == held.Aborting && rec.Release != nil &&
 		(job.RedirectedTo != "" || taskOfState(job.Tasks, rec.Task, graph.TaskCompleted))
 }
@@ -149,7 +167,7 @@ func taskOfState(tasks []graph.Task, id string, state graph.TaskState) bool {
 // taskWaits reports whether a task is surely not finished.
 func taskWaits(tasks []graph.Task, id string) bool {
 	for _, t := range tasks {
-		if t.ID == id {
+		if sameTask(t.ID, id) {
 			return t.State == graph.TaskProcessing || t.State == graph.TaskPending
 		}
 	}

@@ -140,7 +140,9 @@ func (e *effects) finishLateRedirect(ctx context.Context, rec held.Record, rev u
 	if err := e.publishArrival(ctx, &rec); err != nil {
 		return rec, err
 	}
-	e.decideLateRedirect(&rec, rev)
+	if err := e.decideLateRedirect(ctx, &rec, rev); err != nil {
+		return rec, err
+	}
 	rev, err := e.storeIntent(ctx, &rec, rev, held.Releasing, "found redirected")
 	if err != nil {
 		return rec, err
@@ -192,17 +194,28 @@ func (e *effects) undoPresumed(ctx context.Context, entry Entry) (presumed bool,
 
 // decideLateRedirect makes the decision of a record the one that a redirect was found by.
 // It names the reservation anew: what gives the former back means an older try.
-func (e *effects) decideLateRedirect(rec *held.Record, rev uint64) {
+func (e *effects) decideLateRedirect(ctx context.Context, rec *held.Record, rev uint64) error {
+	try, known, err := e.madeBy(ctx, rec)
+	if err != nil {
+		return err
+	}
 	own := policy.Decision{Point: policy.Release, Verdict: policy.Redirect, PolicyHash: e.policy().Hash()}
-	rec.Decision = e.decisionOn(rec, "release:late", own)
+	rec.Decision = e.decisionOn(rec, again(rec, rev, "release:late"), own)
 	rec.Decision.Device = rec.Release.Device
 	for _, d := range e.devices { // an earlier try may have been at another one
 		if graph.Canonical(d.PrinterID) == graph.Canonical(rec.Release.Printer) {
 			rec.Decision.Device = d.ID
 		}
 	}
+	if known {
+		r := *rec.Release
+		r.Device, r.At = try.Device, try.At
+		rec.Release, rec.Charge = &r, try.Charge
+		d := &rec.Decision
+		d.Device, d.Actor, d.Asked, d.Set = try.Device, try.Actor, try.Asked, try.Set
+	}
 	if rec.Charge == nil {
-		return
+		return nil
 	}
 	c := *rec.Charge
 	c.Attempt = rec.Decision.ID + ":" + strconv.FormatUint(rev, 10)
@@ -211,6 +224,7 @@ func (e *effects) decideLateRedirect(rec *held.Record, rev uint64) {
 	for _, a := range c.Accounts() {
 		rec.Decision.Accounts = append(rec.Decision.Accounts, a.Key())
 	}
+	return nil
 }
 
 func (e *effects) reportGone(rec *held.Record, why string) {

@@ -118,8 +118,8 @@ func (s *Sweeper) endReservation(ctx context.Context, r *reservation, now time.T
 	case rec.State.Intent():
 		return nil // whoever resumes it knows
 	case rec.State == held.Held:
-		if (rec.Charge != nil && rec.Charge.AtArrival) || r.young(now) {
-			return nil // what was paid for when the job came stays, whichever try has it
+		if r.young(now) {
+			return nil
 		}
 		return s.endOfHeld(ctx, r, &rec, now)
 	}
@@ -160,7 +160,7 @@ func (s *Sweeper) voidOthers(ctx context.Context, r *reservation, c *held.Charge
 	pays := c.Accounts()
 	var others []quota.Account
 	r.accounts = slices.DeleteFunc(r.accounts, func(a quota.Account) bool {
-		if slices.Contains(pays, a) {
+		if oneOfAccounts(pays, a) {
 			return false
 		}
 		others = append(others, a)
@@ -173,9 +173,26 @@ func (s *Sweeper) voidOthers(ctx context.Context, r *reservation, c *held.Charge
 	return s.ended(endVoid, err)
 }
 
+// oneOfAccounts reports whether an account is one of a list; an earlier version stored the ids of
+// people as they came.
+func oneOfAccounts(list []quota.Account, a quota.Account) bool {
+	return slices.ContainsFunc(list, func(b quota.Account) bool { return strings.EqualFold(a.Key(), b.Key()) })
+}
+
 // endOfHeld gives back what a held job has reserved for a release that was not made. If Graph
 // shows that it was made, the reservation stays: the record is about to be corrected.
 func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *held.Record, now time.Time) error {
+	var others []quota.Account // what was reserved at arrival stays
+	if c := rec.Charge; c != nil && c.AtArrival {
+		pays := c.Accounts()
+		if c.Before != nil {
+			pays = append(pays, c.Before.Accounts()...)
+		}
+		others = slices.DeleteFunc(slices.Clone(r.accounts), func(a quota.Account) bool { return oneOfAccounts(pays, a) })
+		if len(others) == 0 {
+			return nil
+		}
+	}
 	job, err := s.graph.Job(ctx, graph.JobRef(rec.Ref))
 	switch {
 	case graph.IsNotFound(err) && rec.Release != nil:
@@ -184,6 +201,10 @@ func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *held.Recor
 		return fmt.Errorf("read job: %w", err)
 	case err == nil && observedOutcome(rec, job) == held.Released:
 		return nil
+	}
+	if len(others) > 0 {
+		_, err := s.ledger.Void(ctx, r.Job, "", others, now)
+		return s.ended(endVoid, err)
 	}
 	return s.void(ctx, r, now)
 }

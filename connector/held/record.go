@@ -53,10 +53,18 @@ type Record struct {
 	Charge *Charge `json:"charge,omitempty"`
 	// Release is the newest try to release the job, whatever became of it.
 	Release *Release `json:"release,omitempty"`
+	// Tries are the newest redirects that were called for, oldest first: each may have been
+	// made, whatever Graph answered.
+	Tries []Try `json:"tries,omitempty"`
+	// Sent is what the policy saw of the job as it was sent, once a try has taken the place of
+	// the decision at arrival.
+	Sent *Input `json:"sent,omitempty"`
 	// Intent is set in the intent states.
 	Intent *Intent `json:"intent,omitempty"`
 	// Decision is the newest decision about the job.
 	Decision Decision `json:"decision"`
+	// Came counts how often the job was found waiting after its record had come to an end.
+	Came int `json:"came,omitempty"`
 	// Trail has one step per stored state, oldest first.
 	Trail []Step `json:"trail"`
 	// StoredAs is the key that the record was read from where that is not Key of Owner and
@@ -101,6 +109,40 @@ type Release struct {
 	// Late is true when the job was found redirected although it ended otherwise: it
 	// is gone for its record, and paid for.
 	Late bool `json:"late,omitempty"`
+}
+
+// Try is one redirect that was called for.
+type Try struct {
+	// ID is that of its decision.
+	ID string `json:"id"`
+	// Device, Printer, At, Actor, Asked and Set are as in Release and Decision.
+	Device  string    `json:"device"`
+	Printer string    `json:"printer"`
+	At      time.Time `json:"at"`
+	Actor   string    `json:"actor,omitempty"`
+	Asked   Origin    `json:"asked,omitempty"`
+	Set     *Settings `json:"set,omitempty"`
+	// Charge is what it costs; nil when nobody pays.
+	Charge *Charge `json:"charge,omitempty"`
+}
+
+// maxTries bounds a record: a try is made while somebody stands at a device, and Graph shows
+// in minutes what became of it.
+const maxTries = 8
+
+// Tried notes the redirect that Release, Charge and the decision of the record call for.
+func (r *Record) Tried() {
+	t := Try{
+		ID: r.Decision.ID, Device: r.Release.Device, Printer: r.Release.Printer, At: r.Release.At,
+		Actor: r.Decision.Actor, Asked: r.Decision.Asked, Set: r.Decision.Set,
+	}
+	if r.Charge != nil {
+		c := *r.Charge
+		c.Before = nil
+		t.Charge = &c
+	}
+	r.Tries = append(slices.Clone(r.Tries), t)
+	r.Tries = r.Tries[max(0, len(r.Tries)-maxTries):]
 }
 
 // Intent says who is about to act on a job.

@@ -1,0 +1,120 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pullprint/connector/held"
+	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
+)
+
+// madeBy finds the try by which a job was redirected, by what Graph shows of it at its
+// printer. Of several that it may be, it is the dearest: what may have printed is charged.
+// ok is false when no try that is remembered was at that printer.
+func (e *effects) madeBy(ctx context.Context, rec *held.Record) (try held.Try, ok bool, err error) {
+	tries := slices.DeleteFunc(slices.Clone(rec.Tries), func(t held.Try) bool {
+		return graph.Canonical(t.Printer) != graph.Canonical(rec.Release.Printer)
+	})
+	if len(tries) > 1 && rec.Release.Job != "" {
+		if tries, err = e.fitting(ctx, rec, tries); err != nil {
+			return try, false, err
+		}
+	}
+	if len(tries) == 0 {
+		return try, false, nil
+	}
+	return slices.MaxFunc(tries, func(a, b held.Try) int { return int(min(max(costOf(&a)-costOf(&b), -1), 1)) }), true, nil
+}
+
+func costOf(t *held.Try) quota.Amount {
+	if t.Charge == nil {
+		return 0
+	}
+	return t.Charge.Amount
+}
+
+// fitting are those of some tries that can have made the job at its printer; all of them
+// when that can't be told.
+func (e *effects) fitting(ctx context.Context, rec *held.Record, tries []held.Try) ([]held.Try, error) {
+	there, err := e.graph.Job(ctx, graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job})
+	if graph.IsNotFound(err) {
+		return tries, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read job at its printer: %w", err)
+	}
+	sent, err := e.graph.Job(ctx, graph.JobRef(rec.Ref))
+	if err != nil && !graph.IsNotFound(err) {
+		return nil, fmt.Errorf("read job: %w", err)
+	}
+	fit := slices.DeleteFunc(slices.Clone(tries), func(t held.Try) bool { return !fitsTry(&t, sent.Configuration, there.Configuration) })
+	if len(fit) == 0 {
+		return tries, nil
+	}
+	return fit, nil
+}
+
+// fitsTry reports whether a job at its printer can be what a try made of the job as sent.
+// What Graph does not say contradicts nothing.
+func fitsTry(t *held.Try, sent, there graph.Configuration) bool {
+	set := held.Settings{}
+	if t.Set != nil {
+		set = *t.Set
+	}
+	number := func(set, sent, there int) bool {
+		if set == 0 {
+			set = sent
+		}
+		return set == 0 || there == 0 || set == there
+	}
+	word := func(set, sent, there string) bool {
+		if set == "" {
+			set = sent
+		}
+		return set == "" || there == "" || strings.EqualFold(set, there)
+	}
+	return number(set.Copies, sent.Copies, there.Copies) &&
+		number(set.PagesPerSheet, sent.PagesPerSheet, there.PagesPerSheet) &&
+		word(set.ColorMode, sent.ColorMode, there.ColorMode) &&
+		word(set.DuplexMode, sent.DuplexMode, there.DuplexMode) &&
+		word(set.MediaSize, sent.MediaSize, there.MediaSize)
+}
+
+// correctTry makes the decision of a record that was found redirected that of the try which
+// made it, if that is another than the one under way.
+func (e *effects) correctTry(ctx context.Context, rec *held.Record) error {
+	if strings.HasPrefix(rec.Decision.ID, rec.Task+":release:late") {
+		return nil
+	}
+	try, ok, err := e.madeBy(ctx, rec)
+	if err != nil || !ok || try.ID == rec.Decision.ID {
+		return err
+	}
+	answer := rec.Decision.Answer
+	err = e.decideLateRedirect(ctx, rec, uint64(len(rec.Trail)))
+	rec.Decision.Answer = answer
+	return err
+}
+
+// lookForRedirect looks for a redirect that was taken for not made, before a held job is
+// decided anew, and ends the record if there is one. While Graph may not show it yet, the
+// error is errBusy.
+func (e *effects) lookForRedirect(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (found bool, err error) {
+	release, ok := e.claim(rec.Key())
+	if !ok {
+		return false, errBusy
+	}
+	defer release()
+	if observedOutcome(&rec, job) == held.Released {
+		_, err := e.finishEnded(ctx, rec, rev, job)
+		return true, err
+	}
+	there, err := e.atDestination(ctx, &rec)
+	if err == nil && (there || e.clock.since(rec.Release.At) < forgottenAfter) {
+		err = errBusy
+	}
+	return false, err
+}
