@@ -24,6 +24,7 @@ type evaluator struct {
 	ledger   balanceReader
 	groups   *directory
 	copies   *defaultCopies
+	queues   queueSet
 	selfTest *SelfTester // may be nil
 	inflight *inflight
 	metrics  *Metrics
@@ -41,6 +42,7 @@ func newEvaluator(d *Deps, notes *inflight, log *zap.Logger) *evaluator {
 	return &evaluator{
 		policy: d.Policy, shadow: d.Next, pages: d.Pages, ledger: d.Ledger, groups: newDirectory(d.Graph, d.GroupTTL),
 		copies:   newDefaultCopies(d.Graph),
+		queues:   newQueueSet(d.Queues),
 		selfTest: d.SelfTest, inflight: notes, metrics: d.Metrics, log: log, instance: d.Instance,
 	}
 }

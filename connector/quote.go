@@ -156,6 +156,10 @@ func (e *evaluator) question(
 	ctx context.Context, p *policy.Policy, rec *held.Record, dev Device, now time.Time,
 ) policy.Request {
 	d := rec.Audit()
+	d.Queue = e.queues.nameOf(rec)
+	if rec.Sent != nil {
+		d.Input = *rec.Sent
+	}
 	d.At, d.Point, d.Device = now, string(policy.Release), dev.ID
 	d.Input.Mode = ModePull
 	if rec.Pages != nil {
@@ -174,7 +178,7 @@ func (e *evaluator) question(
 	if rec.Set != nil {
 		policy.Settings(*rec.Set).Apply(&eval.Job)
 	}
-	if rec.Decision.Input.CopiesUnsaid && (rec.Set == nil || rec.Set.Copies == 0) && dev.PrinterID != "" {
+	if d.Input.CopiesUnsaid && (rec.Set == nil || rec.Set.Copies == 0) && dev.PrinterID != "" {
 		eval.unsaid, eval.printers = true, []string{dev.PrinterID}
 		e.readCopies(ctx, p.Needs(policy.Release, ModePull), &eval)
 	}

@@ -77,8 +77,11 @@ func (a *API) listJobs(r *request) (any, error) {
 		return nil, err
 	}
 	job := q.Get("job")
+	of := func(e *connector.Entry) bool { // by the name that the queue has now, or had then
+		return e.Queue == queue || a.Worker.QueueOf(&held.Record{Ref: e.Ref, Queue: e.Queue}) == queue
+	}
 	return a.jobs(func(e *connector.Entry) bool {
-		return (owner == "" || strings.EqualFold(e.Owner, owner)) && (queue == "" || e.Queue == queue) &&
+		return (owner == "" || strings.EqualFold(e.Owner, owner)) && (queue == "" || of(e)) &&
 			(job == "" || e.Job == job) && (state == "" || e.State == held.State(state))
 	}, limit, after), nil
 }
