@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -96,6 +97,22 @@ func Load(name string, src []byte) (*Policy, error) {
 		return nil, err
 	}
 	return l.policy, nil
+}
+
+// LoadFile is Load of a file that somebody has written to be in force. One that says
+// nothing is an error: it was cut off.
+func LoadFile(name string, src []byte) (*Policy, error) {
+	p, err := Load(name, src)
+	if err != nil {
+		return nil, err
+	}
+	if _, f := load(name, src); reflect.ValueOf(*f).IsZero() {
+		return nil, strictyaml.Problems{{
+			File: name, Message: "the file is empty: it has neither rules nor settings",
+			Hint: "write the policy again, as it may have been cut off; write `rules: []` to have no rules",
+		}}
+	}
+	return p, nil
 }
 
 func tooLarge(name string) error {

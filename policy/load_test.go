@@ -141,3 +141,20 @@ func TestByteOrderMark(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A file that says nothing is no policy: it was cut off. One that says that there are no
+// rules is.
+func TestEmptyFile(t *testing.T) {
+	for src, want := range map[string]bool{
+		"": false, "\n": false, "# Printing\n": false, "rules:\n": false, "---\n": false, "{}\n": false,
+		"rules: []\n": true, "zone: Asia/Tokyo\n": true, "unmatched: free\n": true,
+	} {
+		_, err := LoadFile("policy.yaml", []byte(src))
+		if (err == nil) != want {
+			t.Errorf("%q: %v", src, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "rules: []") {
+			t.Errorf("%q: what to do is not said: %v", src, err)
+		}
+	}
+}

@@ -209,6 +209,9 @@ func hashOf(src []byte) string {
 	return hex.EncodeToString(sum[:6])
 }
 
+// HasRules reports whether there is a rule.
+func (p *Policy) HasRules() bool { return len(p.rules) > 0 }
+
 // Summary says in a few words what the policy holds.
 func (p *Policy) Summary() string {
 	at := map[Point]int{}

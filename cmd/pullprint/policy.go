@@ -137,7 +137,7 @@ func loadPolicy(path string) (*policy.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := policy.Load(path, src)
+	p, err := policy.LoadFile(path, src)
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -3,7 +3,9 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync/atomic"
 	"time"
@@ -14,10 +16,14 @@ import (
 	"pullprint/policy"
 )
 
-// policyPoll is how often the policy file is compared with what was read last.
-// Reading a few kilobytes is cheaper than being wrong about the ways editors
-// and Kubernetes replace a file.
-const policyPoll = 2 * time.Second
+// policyPoll is how soon a changed policy file is in force. Reading a few kilobytes
+// is cheaper than being wrong about the ways editors and Kubernetes replace a file. A
+// change is taken when two looks saw the same, as a file that is being written can be a
+// policy with fewer rules.
+const (
+	policyPoll = 2 * time.Second
+	policyLook = policyPoll / 2
+)
 
 // policyFile keeps the policy in force and replaces it when its file changes.
 // A file that does not load changes nothing but the metrics and the log.
@@ -26,6 +32,7 @@ type policyFile struct {
 	log     *zap.Logger
 	current atomic.Pointer[policy.Policy]
 	last    []byte // what was read last, good or bad
+	seen    glance // what is taken when the next look sees the same
 	refused atomic.Bool
 
 	ok   prometheus.Gauge
@@ -67,13 +74,37 @@ func openPolicyAs(name, path string, reg prometheus.Registerer, log *zap.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("read policy: %w", err)
 	}
-	p, err := policy.Load(path, src)
+	p, err := policy.LoadFile(path, src)
 	if err != nil {
 		return nil, err
 	}
 	f.last = src
 	f.use(p)
 	return f, nil
+}
+
+// glance is a file as one look saw it.
+type glance struct {
+	src      []byte
+	modified time.Time
+}
+
+// read reads the file.
+func (f *policyFile) read() (glance, error) {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return glance{}, err
+	}
+	defer file.Close()
+	src, err := io.ReadAll(file)
+	if err != nil {
+		return glance{}, err
+	}
+	st, err := file.Stat()
+	if err != nil {
+		return glance{}, err
+	}
+	return glance{src, st.ModTime()}, nil
 }
 
 func (f *policyFile) use(p *policy.Policy) {
@@ -90,7 +121,7 @@ func (f *policyFile) Run(ctx context.Context, reload <-chan struct{}) error {
 
 // follow is Run that calls around with what reads the file because somebody asked.
 func (f *policyFile) follow(ctx context.Context, reload <-chan struct{}, around func(read func())) error {
-	tick := time.NewTicker(policyPoll)
+	tick := time.NewTicker(policyLook)
 	defer tick.Stop()
 	for {
 		select {
@@ -104,24 +135,43 @@ func (f *policyFile) follow(ctx context.Context, reload <-chan struct{}, around 
 	}
 }
 
-// look reads the file and takes it if it changed, or if somebody asked.
+// look reads the file and takes it if it changed and has been the same over two looks, or
+// if somebody asked.
 func (f *policyFile) look(asked bool) {
 	if f.path == "" {
 		return
 	}
-	src, err := os.ReadFile(f.path)
+	now, err := f.read()
 	if err != nil {
 		if asked || f.last != nil {
 			f.refuse(err)
 		}
-		f.last = nil
+		f.last, f.seen = nil, glance{}
 		return
 	}
-	if bytes.Equal(src, f.last) && !asked {
+	before := f.seen
+	f.seen = now
+	switch {
+	case asked:
+	case f.last != nil && bytes.Equal(now.src, f.last):
 		return
+	case before.src == nil || !bytes.Equal(now.src, before.src) || !now.modified.Equal(before.modified):
+		return // it may be being written
 	}
-	f.last = src
-	p, err := policy.Load(f.path, src)
+	f.last = now.src
+	f.take(now.src)
+}
+
+// errNoRules is of a file that may have lost its end.
+var errNoRules = errors.New("the file has no rules any more: write it again if it was cut off; if no rules are what is " +
+	"meant, restart the daemon")
+
+// take has a policy in force, or refuses it.
+func (f *policyFile) take(src []byte) {
+	p, err := policy.LoadFile(f.path, src)
+	if err == nil && !p.HasRules() && f.current.Load().HasRules() {
+		err = errNoRules
+	}
 	if err != nil {
 		f.refuse(err)
 		return
