@@ -213,7 +213,7 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 }
 
 func badgeImport(f *apiFlags) *cobra.Command {
-	var replace, asIs bool
+	var replace, asIs, skip bool
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Enrol the badges of a CSV file: all, or none if a row is wrong",
 		Long: `Reads a CSV file, or standard input for -. Its first line names the columns:
@@ -221,7 +221,9 @@ badge, owner (an Entra object id or a user name), and if need be user_principal_
 expires (2026-12-24T12:00:00Z, or 2026-12-24, which is the last day, in the zone of the
 policy or else of the daemon's machine). Commas, semicolons and tabs, UTF-8 and UTF-16 are
 read; Excel's "CSV" is neither, and its "CSV UTF-8" is. All rows are checked before any is
-stored: a number that a spreadsheet has changed, as 2.74815E+15, is refused.`,
+stored: a number that a spreadsheet has changed, as 2.74815E+15, is refused. With
+--skip-invalid the rows that are right are enrolled; the others are named, and it exits 1.
+A badge that was revoked stays so, and its row is named; --replace enrols it again.`,
 		Args: wants("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.client(cmd)
@@ -230,27 +232,42 @@ stored: a number that a spreadsheet has changed, as 2.74815E+15, is refused.`,
 			}
 			var out admin.Imported
 			err = readInput(cmd, args[0], "Type or paste the CSV file, then press Ctrl-D.", func(in io.Reader) error {
-				out, err = c.Import(cmd.Context(), in, replace, asIs)
+				if skip {
+					out, err = c.ImportValid(cmd.Context(), in, replace, asIs)
+				} else {
+					out, err = c.Import(cmd.Context(), in, replace, asIs)
+				}
 				return err
 			})
+			if wrong := badge.ImportError(nil); errors.As(err, &wrong) && !skip {
+				return fmt.Errorf("%w\nno badge was enrolled; --skip-invalid enrols the rows that are right", err)
+			}
 			if err != nil {
 				return err
+			}
+			for _, w := range warnings(out.Left) {
+				fmt.Fprintln(cmd.ErrOrStderr(), "not enrolled: "+w)
 			}
 			for _, w := range warnings(out.Warnings) {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w)
 			}
+			var skipped error
+			if out.Skipped > 0 {
+				skipped = fmt.Errorf("%s left out; correct them", terminal.Counted(out.Skipped, "row"))
+			}
 			if f.json {
-				return printJSON(cmd.OutOrStdout(), out)
+				return errors.Join(printJSON(cmd.OutOrStdout(), out), skipped)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s enrolled\n", terminal.Counted(out.Enrolled, "badge"))
 			if out.DatesIn != "" {
 				fmt.Fprintf(cmd.OutOrStdout(), "a date alone in expires is the last day: such a badge ends with it, in %s\n",
 					out.DatesIn)
 			}
-			return nil
+			return skipped
 		},
 	}
-	cmd.Flags().BoolVar(&replace, "replace", false, "take badges away from whoever has them now")
+	cmd.Flags().BoolVar(&replace, "replace", false, "take badges away from whoever has them now, revoked ones too")
+	cmd.Flags().BoolVar(&skip, "skip-invalid", false, "leave out the rows that are wrong, and enrol the others")
 	cmd.Flags().BoolVar(&asIs, "as-is", false, "take numbers that look as if a spreadsheet had cut them")
 	return cmd
 }

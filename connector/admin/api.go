@@ -313,10 +313,13 @@ type Action struct {
 	// Badge is the id of a badge, never its number.
 	Badge string `json:"badge,omitempty"`
 	// Count is how many badges an import holds, Replace that it takes them away from
-	// whoever has them, AsIs that odd numbers are taken.
+	// whoever has them, AsIs that odd numbers are taken, SkipInvalid that rows that are wrong
+	// are left out.
 	Count   int  `json:"count,omitempty"`
 	Replace bool `json:"replace,omitempty"`
 	AsIs    bool `json:"as_is,omitempty"`
+
+	SkipInvalid bool `json:"skip_invalid,omitempty"`
 	// Account is the key of an account that is changed, Note why.
 	Account string `json:"account,omitempty"`
 	Note    string `json:"note,omitempty"`

@@ -41,6 +41,11 @@ type Imported struct {
 	Enrolled int `json:"enrolled"`
 	// Warnings are the rows that were enrolled although their numbers are odd.
 	Warnings []*badge.RowError `json:"warnings,omitempty"`
+	// Skipped is how many rows are wrong and were left out, Revoked how many are of badges
+	// that were revoked and stay so; Left are these rows, the first thousand.
+	Skipped int               `json:"skipped,omitempty"`
+	Revoked int               `json:"revoked,omitempty"`
+	Left    []*badge.RowError `json:"left,omitempty"`
 	// DatesIn is set when a row tells the end of its badge as a date alone: the badge is
 	// valid until that day ends in this time zone.
 	DatesIn string `json:"dates_in,omitempty"`
@@ -182,17 +187,20 @@ func (a *API) importBadges(r *request) (any, error) {
 	if a.Badges == nil {
 		return nil, noBadges()
 	}
-	q, err := query(r.URL.Query(), "replace", "as_is")
+	q, err := query(r.URL.Query(), "replace", "as_is", "skip_invalid")
 	if err != nil {
 		return nil, err
 	}
 	var out Imported
 	zone := a.zone()
-	replace, asIs := q.Get("replace") == "true", q.Get("as_is") == "true"
+	replace, asIs, skip := q.Get("replace") == "true", q.Get("as_is") == "true", q.Get("skip_invalid") == "true"
 	out.Enrolled, err = a.Badges.Import(r.Context(), r.Body, badge.Enrolment{
-		By: r.caller.Name, Now: time.Now(), Replace: replace, AsIs: asIs,
+		By: r.caller.Name, Now: time.Now(), Replace: replace, AsIs: asIs, SkipInvalid: skip,
+		Left: func(rows []*badge.RowError, skipped, revoked int) {
+			out.Left, out.Skipped, out.Revoked = rows, skipped, revoked
+		},
 		Begin: func(badges int) error {
-			return r.audit(r.Context(), Action{Count: badges, Replace: replace, AsIs: asIs})
+			return r.audit(r.Context(), Action{Count: badges, Replace: replace, AsIs: asIs, SkipInvalid: skip})
 		},
 		Warned: func(rows []*badge.RowError) { out.Warnings = rows },
 		Zone:   zone,

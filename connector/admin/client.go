@@ -350,6 +350,13 @@ func (c *Client) Import(ctx context.Context, r io.Reader, replace, asIs bool) (o
 	return out, err
 }
 
+// ImportValid is Import that leaves out the rows that are wrong and enrols the others.
+func (c *Client) ImportValid(ctx context.Context, r io.Reader, replace, asIs bool) (out Imported, err error) {
+	path := fmt.Sprintf("/v1/badges/import?replace=%t&as_is=%t&skip_invalid=true", replace, asIs)
+	err = c.call(ctx, http.MethodPost, path, r, &out)
+	return out, err
+}
+
 // Code makes a one-time code for enrolling a badge.
 func (c *Client) Code(ctx context.Context, owner, upn string, validFor time.Duration) (out CodeIssued, err error) {
 	in := map[string]string{"owner": owner, "user_principal_name": upn, "valid_for": validFor.String()}

@@ -117,18 +117,27 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 	if err != nil {
 		return 0, err
 	}
-	if len(wrong) > 0 {
+	rows, left, ok := right(rows, wrong, e.SkipInvalid)
+	if !ok {
 		return 0, wrong.told()
 	}
+	skipped := len(left)
 	if e.Dated != nil && slices.ContainsFunc(rows, func(r row) bool { return r.dated }) {
 		e.Dated()
 	}
 	enrolled, err = parallelRows(ctx, rows, func(ctx context.Context, row row) error {
+		row.KeepRevoked = true
 		canonical, err := reg.chain.Apply(row.number)
 		if err != nil {
 			return fmt.Errorf("line %d: %w", row.line, err)
 		}
 		enrolled, err := reg.enrol(ctx, row.number, canonical, row.Enrolment)
+		if errors.Is(err, ErrRevoked) {
+			mu.Lock()
+			defer mu.Unlock()
+			left = append(left, &RowError{row.line, "badge", leftRevoked})
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", row.line, err)
 		}
@@ -139,6 +148,12 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 		}
 		return nil
 	})
+	revoked := len(left) - skipped
+	enrolled -= revoked
+	if e.Left != nil && len(left) > 0 {
+		slices.SortFunc(left, func(a, b *RowError) int { return a.Line - b.Line })
+		e.Left(left[:min(len(left), maxWarnings)], skipped, revoked)
+	}
 	if e.Warned != nil && len(odd) > 0 {
 		slices.SortFunc(odd, func(a, b *RowError) int { return a.Line - b.Line })
 		e.Warned(odd[:min(len(odd), maxWarnings)])
@@ -147,6 +162,28 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 		return enrolled, fmt.Errorf("after %d badges were stored: %w", enrolled, err)
 	}
 	return enrolled, nil
+}
+
+// leftRevoked says of a row that its badge stays revoked.
+const leftRevoked = "the badge was revoked and stays so; enrol it by `pullprint badge enrol`, or import with --replace"
+
+// right are the rows without a mistake, and left one mistake of each other line. ok is false
+// when nothing may be stored: a row is wrong and skip is not set, or an owner was not looked
+// up, as of a file with too many names.
+func right(rows []row, wrong ImportError, skip bool) (good []row, left ImportError, ok bool) {
+	if len(wrong) == 0 {
+		return rows, nil, true
+	}
+	bad := map[int]bool{}
+	for _, w := range wrong {
+		if !bad[w.Line] {
+			bad[w.Line] = true
+			left = append(left, w)
+		}
+	}
+	good = slices.DeleteFunc(rows, func(r row) bool { return bad[r.line] })
+	looked := !slices.ContainsFunc(good, func(r row) bool { return !guid.MatchString(r.Owner) })
+	return good, left, skip && len(good) > 0 && looked
 }
 
 // taken reports whether a row would take a badge away from somebody.
@@ -217,7 +254,7 @@ func (reg *Registry) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportEr
 		return nil, wrongHead, err
 	}
 	seen := map[string]int{}
-	for len(wrong) < maxMistakes {
+	for len(wrong) < e.mistakes() {
 		fields, err := c.Read()
 		line := 0
 		if len(fields) > 0 {

@@ -141,7 +141,7 @@ func (reg *Registry) unknownRows(ctx context.Context, rows []row) (wrong ImportE
 	}
 	for _, r := range rows {
 		id := canonicalOwner(r.Owner)
-		if !guid.MatchString(id) || len(wrong) >= maxMistakes {
+		if !guid.MatchString(id) || len(wrong) >= r.mistakes() {
 			continue
 		}
 		name, ok := known[id]

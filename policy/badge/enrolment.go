@@ -42,6 +42,15 @@ type Enrolment struct {
 	// Begin, when set, is told how many badges a CSV file holds when its rows have been
 	// read, before anything is done with them; an error of it ends the import.
 	Begin func(badges int) error
+	// KeepRevoked leaves a revoked badge revoked, unless Replace is set: the error is
+	// ErrRevoked. An import does so: a list that is enrolled each night would bring every
+	// lost card back.
+	KeepRevoked bool
+	// SkipInvalid has an import leave out the rows that are wrong and enrol the others.
+	// Left, when set, is told after an import of the rows that were not enrolled, how many
+	// of which are wrong, and how many are of revoked badges.
+	SkipInvalid bool
+	Left        func(rows []*RowError, skipped, revoked int)
 	// Warned, when set, is told after an import of the rows whose numbers are odd, as
 	// Badge.Warning tells of one badge.
 	Warned func(rows []*RowError)
@@ -50,6 +59,14 @@ type Enrolment struct {
 	Zone  *time.Location
 	Dated func()
 	Now   time.Time
+}
+
+// mistakes is how many mistakes of a file are looked for: each, where the others are stored.
+func (e Enrolment) mistakes() int {
+	if e.SkipInvalid {
+		return maxRows
+	}
+	return maxMistakes
 }
 
 func (e Enrolment) check() error {
@@ -109,6 +126,9 @@ func (reg *Registry) enrol(ctx context.Context, number, canonical string, e Enro
 		valid := len(copies) > 0 && !damaged && old.valid(e.Now) == nil
 		if valid && old.Owner != e.Owner && !e.Replace {
 			return Badge{}, ErrTaken
+		}
+		if e.KeepRevoked && !e.Replace && len(copies) > 0 && !damaged && !old.Revoked.IsZero() {
+			return Badge{}, ErrRevoked
 		}
 		fresh := Badge{
 			ID: idOf(to), Owner: e.Owner, UserPrincipalName: e.UserPrincipalName, Enrolled: e.Now.UTC().Round(0), By: e.By,

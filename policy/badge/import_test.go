@@ -75,3 +75,43 @@ func TestManyMistakes(t *testing.T) {
 		}
 	}
 }
+
+// A revoked badge stays so when a list has it again, unless it is replaced; rows that are
+// wrong keep the others out only when nothing else is said.
+func TestImportAgain(t *testing.T) {
+	reg := newRegistry(t, newMemory(), keyLine('a'))
+	e := enrolment("")
+	var left []*RowError
+	skipped, revoked := 0, 0
+	e.Left = func(rows []*RowError, s, r int) { left, skipped, revoked = rows, s, r }
+	const text = "badge,owner,expires\n7700," + ada + ",\n7701," + ada + ",\n"
+	if n, err := reg.Import(t.Context(), strings.NewReader(text), e); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
+	if _, err := reg.Revoke(t.Context(), Which{Number: "7700"}, "x", now); err != nil {
+		t.Fatal(err)
+	}
+	n, err := reg.Import(t.Context(), strings.NewReader(text), e)
+	if n != 1 || err != nil || revoked != 1 || skipped != 0 || len(left) != 1 || left[0].Line != 2 {
+		t.Errorf("again: %d %v, %d revoked, %d skipped, %v", n, err, revoked, skipped, left)
+	}
+	if _, err := reg.Resolve(t.Context(), "7700", now); !errors.Is(err, ErrRevoked) {
+		t.Errorf("a lost card is back: %v", err)
+	}
+	late := text + "7702," + ada + ",2020-01-01\n7703,nobody,\n7704," + ada + ",\n"
+	if n, err := reg.Import(t.Context(), strings.NewReader(late), e); n != 0 || err == nil {
+		t.Errorf("with wrong rows: %d %v", n, err)
+	}
+	e.SkipInvalid = true
+	n, err = reg.Import(t.Context(), strings.NewReader(late), e)
+	if n != 2 || err != nil || revoked != 1 || skipped != 2 || len(left) != 3 {
+		t.Errorf("skipping: %d %v, %d revoked, %d skipped, %v", n, err, revoked, skipped, left)
+	}
+	e.Replace = true
+	if n, err := reg.Import(t.Context(), strings.NewReader(text), e); n != 2 || err != nil {
+		t.Errorf("replaced: %d %v", n, err)
+	}
+	if _, err := reg.Resolve(t.Context(), "7700", now); err != nil {
+		t.Errorf("replaced: %v", err)
+	}
+}

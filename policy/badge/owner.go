@@ -76,7 +76,7 @@ func (reg *Registry) resolveOwners(ctx context.Context, rows []row) (wrong Impor
 		}
 		id, ok := ids[strings.ToLower(rows[i].Owner)]
 		if !ok {
-			if len(wrong) < maxMistakes {
+			if len(wrong) < rows[i].mistakes() {
 				wrong = append(wrong, &RowError{rows[i].line, "owner", "Entra knows no user of that name"})
 			}
 			continue
@@ -84,7 +84,7 @@ func (reg *Registry) resolveOwners(ctx context.Context, rows []row) (wrong Impor
 		switch name := rows[i].UserPrincipalName; {
 		case name == "":
 			rows[i].UserPrincipalName = rows[i].Owner
-		case !strings.EqualFold(name, rows[i].Owner) && len(wrong) < maxMistakes:
+		case !strings.EqualFold(name, rows[i].Owner) && len(wrong) < rows[i].mistakes():
 			wrong = append(wrong, &RowError{rows[i].line, "user_principal_name", anotherName})
 		}
 		rows[i].Owner = id

@@ -235,7 +235,10 @@ func (reg *Registry) changed(rows []row, asIs bool) (wrong ImportError) {
 	if long > 1 && long == len(cut) {
 		wrong = append(wrong, cut...)
 	}
-	return wrong[:min(len(wrong), maxMistakes)]
+	if len(wrong) == 0 {
+		return nil
+	}
+	return wrong[:min(len(wrong), rows[0].mistakes())]
 }
 
 func decimal(number string) bool {
