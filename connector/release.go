@@ -22,9 +22,9 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// How many jobs of one order are worked on at once, how long an order may take
-// and wait for what Graph says of the job, and how long one waits for another
-// who is releasing the same job. Somebody is standing there.
+// How many jobs of one order are worked on at once, how long an order and its reads of a job
+// may take, and how long to wait for another instance that is releasing the same job. The
+// owner is standing at the device.
 const (
 	orderActs   = 16
 	orderWithin = 20 * time.Second
@@ -33,8 +33,8 @@ const (
 	awaitTick   = 50 * time.Millisecond
 )
 
-// freshArrival is how old a record may be whose arrival is not surely audited:
-// the message behind it may not have come again yet.
+// freshArrival is up to which age the decision at arrival of a record may be missing in the
+// audit: its message may not have been redelivered yet.
 const freshArrival = 10 * time.Minute
 
 // ErrNoDevice says that no device has that id.
@@ -113,8 +113,8 @@ type Reason struct {
 // Empty reports whether the order found no job.
 func (o *Outcome) Empty() bool { return len(o.Released)+len(o.Kept)+len(o.Aborted) == 0 }
 
-// Releaser lets held jobs go to the device where their owner stands. It is safe
-// for concurrent use and starts no goroutine that outlives a call.
+// Releaser releases held jobs to the device where their owner is. It is safe for concurrent
+// use and starts no goroutine that outlives a call.
 type Releaser struct {
 	printers    printerReader
 	jobs        *held.Store
@@ -137,7 +137,7 @@ type printerReader interface {
 	Printer(ctx context.Context, id string) (graph.Printer, error)
 }
 
-// NewReleaser releases what w holds at the given devices.
+// NewReleaser returns a Releaser of the jobs that w holds, for the given devices.
 func NewReleaser(w *Worker, devices []Device, d *Delegations) *Releaser {
 	log := w.Logger.Named("release")
 	r := &Releaser{
@@ -175,9 +175,9 @@ type stored struct {
 	rev uint64
 }
 
-// Waiting lists the jobs that wait for owner, oldest first: their own and those
-// of people who let them. With a device, only those that it may release. The
-// cost depends on these people's jobs, not on all.
+// Waiting lists the jobs that owner can release, oldest first: their own and those of people
+// who have delegated to them. With a device, only the jobs that it may release. The cost
+// depends on the number of these people's jobs, not of all.
 func (r *Releaser) Waiting(ctx context.Context, owner, device string) ([]held.Record, error) {
 	list, err := r.waitingRecords(ctx, owner, device)
 	if err != nil {
@@ -223,10 +223,10 @@ func (r *Releaser) waitingRecords(ctx context.Context, owner, device string) ([]
 	return list, nil
 }
 
-// Release carries an order out. However often and wherever the same jobs are
-// ordered at once, each is redirected once; what fails stays held. Whoever asks
-// for somebody who may hang up detaches ctx first: the paper is under way. The
-// crash story of each job is that of carryOut.
+// Release carries an order out. Each job is redirected once, however many orders for it run
+// at once on whatever instances; a job that fails stays held. A caller whose client may hang
+// up should detach ctx from the request, as a job may already be on its way to the printer.
+// The crash story of each job is that of carryOut.
 func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, orderWithin)
 	defer cancel()
@@ -267,9 +267,9 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 	return outcome(o.Owner, results), nil
 }
 
-// budgetTurn is when one job of an order is decided and paid for: after the one before
-// it, so that a budget that is not enough for all goes to the oldest. A zero turn
-// waits for nobody.
+// budgetTurn makes a job of an order wait until the job before it is decided and paid for, so
+// that a budget that is too small for all is spent on the oldest. The zero value does not
+// wait.
 type budgetTurn struct {
 	before <-chan struct{}
 	over   func() // may be called again
@@ -306,7 +306,7 @@ func (t budgetTurn) wait(ctx context.Context) error {
 	}
 }
 
-// outcome sorts what became of the jobs.
+// outcome is the Outcome of an order from the records of its jobs.
 func outcome(owner string, results []held.Record) Outcome {
 	out := Outcome{Released: []Released{}, Kept: []Refused{}, Aborted: []Refused{}}
 	for i := range results {
@@ -328,8 +328,8 @@ func outcome(owner string, results []held.Record) Outcome {
 	return out
 }
 
-// one works on one job and says what became of it: the record, whose decision
-// has the reason if the job is still held.
+// one handles one job of an order and returns its record, whose decision has the reason if
+// the job is still held.
 func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, t budgetTurn) held.Record {
 	rec := s.rec
 	err := recovery.Catch(func() (err error) {
@@ -350,7 +350,8 @@ func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, 
 	return rec
 }
 
-// unsure tells, and has the audit tell, that a job could not be released now.
+// unsure records in the audit that a job could not be released now, and returns its record
+// with that decision.
 func (r *Releaser) unsure(ctx context.Context, o Order, rec held.Record, code string) held.Record {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), awaitOther) // the order's time may be over
 	defer cancel()
@@ -363,8 +364,8 @@ func (r *Releaser) unsure(ctx context.Context, o Order, rec held.Record, code st
 	return told
 }
 
-// untilDone acts on a job. While another acts on it, it waits a moment, goes on
-// with what a dead one left behind, and looks again.
+// untilDone releases a job. While another goroutine or instance acts on the job, it waits up
+// to awaitOther and reads the record again; it resumes the intent of a dead instance.
 func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destination, t budgetTurn) (held.Record, error) {
 	ended := time.NewTimer(awaitOther)
 	defer ended.Stop()
@@ -446,8 +447,8 @@ func (r *Releaser) read(ctx context.Context, ref held.Ref) (graph.Job, error) {
 	return r.effects.readJob(ctx, ref)
 }
 
-// chosen is what is set of a job before rules at release see it: what its owner
-// wants, and over that what rules at arrival made of it.
+// chosen is the settings of a job before the rules at release: those that its owner has
+// chosen, overridden by those of the rules at arrival.
 func chosen(o Order, rec *held.Record) policy.Settings {
 	if rec.Set == nil {
 		return o.Set
@@ -463,9 +464,9 @@ type evaluated struct {
 	shadow *policy.Decision
 }
 
-// evaluate finds out, in the order in which an answer is sure: whose job it is,
-// whether the device can print, what rules at arrival say if they could not be
-// asked then, and what those at release say.
+// evaluate decides on a release. It checks in this order: the owner of the job, whether the
+// device can print, the rules at arrival if they could not be evaluated then, and the rules
+// at release.
 func (r *Releaser) evaluate(
 	ctx context.Context, o Order, rec *held.Record, job graph.Job, at *destination,
 ) (evaluated, error) {

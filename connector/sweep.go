@@ -100,8 +100,8 @@ type sweepLedger interface {
 	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
 }
 
-// LastSuccess is when this instance last read every task; zero when it has not,
-// as when another instance sweeps.
+// LastSuccess is when this instance last completed a sweep; zero when it has not, for example
+// because another instance sweeps.
 func (s *Sweeper) LastSuccess() time.Time {
 	if at := s.last.Load(); at != 0 {
 		return time.Unix(0, at)
@@ -109,8 +109,8 @@ func (s *Sweeper) LastSuccess() time.Time {
 	return time.Time{}
 }
 
-// Turned is when the loop of Run last turned; zero while it doesn't run, as when
-// another instance sweeps.
+// Turned is when the loop of Run began its last turn; zero while Run is not running, for
+// example because another instance sweeps.
 func (s *Sweeper) Turned() time.Time {
 	if at := s.loopTurned.Load(); at != 0 {
 		return time.Unix(0, at)
@@ -118,7 +118,7 @@ func (s *Sweeper) Turned() time.Time {
 	return time.Time{}
 }
 
-// NewSweeper sweeps for a worker.
+// NewSweeper returns the Sweeper of a worker.
 func NewSweeper(w *Worker, f Feed) *Sweeper {
 	return &Sweeper{
 		graph: w.Graph, feed: f, jobs: w.Jobs, index: w.Index, ledger: w.Ledger, notices: w.Notices, verifier: w.Verifier,
@@ -165,15 +165,15 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	}
 }
 
-// resign leaves what is known of the queues to the next who sweeps.
+// resign resets what the next sweeping replica has to find out itself.
 func (s *Sweeper) resign() {
 	s.metrics.resetSweepGauges()
 	s.drifted = drift{since: s.drifted.since}
 }
 
-// Sweep does it once: feeds the unknown tasks into the stream, goes on with
-// intents that nobody finished, aborts what was held for too long and warns
-// before, and ends the records of jobs that are over.
+// Sweep does one sweep: it feeds unknown tasks into the stream, resumes intents without an
+// outcome, warns owners before the end of a hold and aborts jobs after it, ends the records
+// of jobs that have ended, and ends reservations.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	err := s.sweep(ctx)
 	if errors.Is(err, errNoDefinition) {
@@ -189,7 +189,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	return nil
 }
 
-// sweep does what it can: a part that fails does not keep the others from being done.
+// sweep does all parts of a sweep, also when one of them fails.
 func (s *Sweeper) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
 	defer cancel()
@@ -197,8 +197,8 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	if definition == "" {
 		return errNoDefinition
 	}
-	// The records first: one that is made while Graph lists is not missed,
-	// it is only not looked at this time.
+	// The records are read before the list of tasks, so that a record made in between is
+	// not taken for one without a task. The next sweep looks at it.
 	open := s.index.Open()
 	listed, listErr := s.feedListed(ctx, definition)
 	s.tellStranded(open)
@@ -208,8 +208,8 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	return errors.Join(err, s.endReservations(ctx))
 }
 
-// feedListed reads the tasks that Graph lists, and feeds the unknown ones into the stream.
-// The jobs of those that wait are nil when the list could not be read to its end.
+// feedListed lists the tasks at Graph and feeds the unknown ones into the stream. listed has
+// the jobs of waiting tasks; it is nil when the list could not be read to its end.
 func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map[held.Ref]bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listWithin)
 	defer cancel()
@@ -234,8 +234,8 @@ func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map
 	return listed, acts.Wait()
 }
 
-// lookAt looks at those open records whose time has come or that Graph's list does not
-// explain, and at some of the others. Without a list only at those whose time has come.
+// lookAt handles the open records that are due or whose job is not in Graph's list, and some
+// of the others. Without a list it handles only those that are due.
 func (s *Sweeper) lookAt(ctx context.Context, open []Entry, listed map[held.Ref]bool) error {
 	acts, actCtx := errgroup.WithContext(ctx)
 	acts.SetLimit(sweepActs)
@@ -261,7 +261,7 @@ func (s *Sweeper) lookAt(ctx context.Context, open []Entry, listed map[held.Ref]
 	return acts.Wait()
 }
 
-// alone looks at one task or record: a panic costs that one, until the next sweep.
+// alone handles one task or record: a panic affects only that one, until the next sweep.
 func (s *Sweeper) alone(fn func() error) error {
 	err := recovery.Catch(fn)
 	if p, ok := errors.AsType[*recovery.Panic](err); ok {
@@ -271,8 +271,8 @@ func (s *Sweeper) alone(fn func() error) error {
 	return err
 }
 
-// tellStranded says once how many jobs are held for queues that are not configured
-// any more: no device releases them.
+// tellStranded logs once how many jobs are held for queues that are not configured any more:
+// no device can release them.
 func (s *Sweeper) tellStranded(open []Entry) {
 	n := map[string]int{}
 	for _, e := range open {
@@ -290,7 +290,7 @@ func (s *Sweeper) tellStranded(open []Entry) {
 	s.stranded = n
 }
 
-// task looks at one waiting task.
+// task handles one waiting task.
 func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b backlog) error {
 	q, ok := s.queues.at(t.Job.Printer)
 	if !ok {
@@ -308,7 +308,7 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 		if presumed || err != nil || e.State != held.Aborted {
 			return nil
 		}
-		// Graph's abort may leave the task waiting; whatever it answers is fine.
+		// Graph's abort may leave the task waiting. If this fails, nothing depends on it.
 		if err := s.graph.FinishTask(ctx, definition, t.ID, graph.TaskAborted, "the job was aborted"); err != nil {
 			s.log.Debug("task of an aborted job not finished", zap.String("task", t.ID), zap.Error(err))
 		}
@@ -316,8 +316,7 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 	return nil
 }
 
-// record looks at one record that is not final and that Graph's list does not
-// explain. What fails is left to the next sweep.
+// record handles one record that is not final. A failure is left to the next sweep.
 func (s *Sweeper) record(ctx context.Context, e Entry, warn bool) error {
 	rec, rev, err := s.jobs.Get(ctx, e.Key)
 	if errors.Is(err, held.ErrDamaged) {
@@ -346,8 +345,8 @@ func (s *Sweeper) record(ctx context.Context, e Entry, warn bool) error {
 	return nil
 }
 
-// warnings is how many owners a sweep may warn: all of them, or a single one to try
-// whether somebody listens again.
+// warnings is how many owners a sweep may warn: all, or one while nobody listens for notices,
+// to find out whether somebody does again.
 func (s *Sweeper) warnings() int {
 	if s.unheard.Load() {
 		return 1
@@ -355,7 +354,7 @@ func (s *Sweeper) warnings() int {
 	return math.MaxInt
 }
 
-// warn warns an owner. When nobody listens, that is said once.
+// warn warns an owner. If nobody listens for notices, that is logged once.
 func (s *Sweeper) warn(ctx context.Context, rec held.Record, rev uint64) error {
 	err := s.warnOwner(ctx, rec, rev)
 	if !errors.Is(err, bus.ErrUnheard) {
@@ -370,7 +369,7 @@ func (s *Sweeper) warn(ctx context.Context, rec held.Record, rev uint64) error {
 	return s.over(ctx, rec, rev)
 }
 
-// over ends a held record if Graph says that its job is over.
+// over ends a held record if its job has ended at Graph.
 func (s *Sweeper) over(ctx context.Context, rec held.Record, rev uint64) error {
 	release, ok := s.effects.claim(rec.Key())
 	if !ok {

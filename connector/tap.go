@@ -18,11 +18,11 @@ import (
 	"pullprint/trigger/wait"
 )
 
-// How a reader is treated: so many different unknown badges within the window
-// lock it until the oldest is out of the window, the same badge within sameTap is
-// the same tap, and an answer that moves no paper takes as long whether the badge
-// is unknown, revoked or has no job. A tap has tapWithin: the look-up of its owner
-// and an order.
+// The limits of a reader. unknownLimit different unknown badges within unknownWindow lock it
+// until the oldest of them is out of the window. The same badge within sameTap is the same
+// tap. An answer that releases nothing takes quietAnswer, whether the badge is unknown,
+// revoked or has no job. A tap may take tapWithin: the lookup of its owner, the order, and
+// what the order needs to end.
 const (
 	unknownLimit  = 5
 	unknownWindow = time.Minute
@@ -33,8 +33,8 @@ const (
 
 // What became of a tap, as label of pullprint_taps_total.
 const (
-	tapReleased = "released" // a job at least
-	tapKept     = "kept"     // jobs, and none was released
+	tapReleased = "released" // at least one job
+	tapKept     = "kept"     // there were jobs, and none was released
 	tapEmpty    = "empty"
 	tapUnknown  = "unknown"
 	tapInvalid  = "revoked-or-expired"
@@ -67,9 +67,9 @@ func (e *LockedError) Error() string {
 		e.Until.UTC().Format(time.RFC3339))
 }
 
-// Badges says whose badge it is. The error is ErrBadgeUnknown, ErrBadgeInvalid,
-// or why it can't be told; it never quotes the number. Canonical is the number
-// as every reader would have it; it is never stored.
+// Badges finds the owner of a badge. The error is ErrBadgeUnknown, ErrBadgeInvalid, or that
+// of the lookup; it never quotes the number. Canonical returns the number in the form that
+// all readers share; it is never stored.
 type Badges interface {
 	Canonical(number string) (string, error)
 	Owner(ctx context.Context, number string, now time.Time) (owner string, err error)
@@ -82,7 +82,7 @@ type Taps struct {
 	metrics  *Metrics
 	log      *zap.Logger
 	secret   [32]byte // of this process: names badges in memory
-	shared   StateKV  // what replicas know of a reader together; nil for one alone
+	shared   StateKV  // guesses at a reader, counted over all replicas; nil for a single one
 	flight   flight[tapped]
 
 	mu      sync.Mutex
@@ -124,8 +124,8 @@ func NewTaps(r *Releaser, b Badges) *Taps {
 	return t
 }
 
-// Share makes replicas count the unknown badges of a reader together: else each
-// would let as many be tried.
+// Share makes replicas count the unknown badges of a reader together; otherwise each of them
+// would allow unknownLimit.
 func (t *Taps) Share(kv StateKV) { t.shared = kv }
 
 // Tap releases what the owner of a badge may release at a device. A repeat
@@ -136,8 +136,8 @@ func (t *Taps) Tap(ctx context.Context, device, number string) (Outcome, error) 
 	return t.TapBy(ctx, device, number, "")
 }
 
-// TapBy is Tap for somebody who is not the reader of the device: actor is the name of
-// the API token, which the decisions tell.
+// TapBy is Tap for a caller other than the reader of the device: actor is the name of its API
+// token, which is recorded in the decisions.
 func (t *Taps) TapBy(ctx context.Context, device, number, actor string) (Outcome, error) {
 	start := time.Now()
 	o := Order{Device: device, Actor: actor, Asked: held.AskedByBadge, At: start}
@@ -158,7 +158,7 @@ func (t *Taps) TapBy(ctx context.Context, device, number, actor string) (Outcome
 	return out, err
 }
 
-// tap carries out an order that lacks its owner yet.
+// tap carries out an order whose owner is not known yet.
 func (t *Taps) tap(ctx context.Context, o Order, number string) (Outcome, string, error) {
 	device, now := o.Device, o.At
 	if err := t.admitted(ctx, device, now); err != nil {
@@ -212,7 +212,7 @@ func (t *Taps) release(ctx context.Context, o Order, number string) (Outcome, st
 	return out, tapKept, nil
 }
 
-// resultOf is the label of a tap that was not let in.
+// resultOf is the label of a tap that was refused.
 func resultOf(err error) string {
 	var locked *LockedError
 	if errors.As(err, &locked) {
@@ -221,8 +221,8 @@ func resultOf(err error) string {
 	return tapFailed
 }
 
-// admitted reports with an error that a device is unknown or locked, or that it
-// can't be told whether it is.
+// admitted returns an error when a device is unknown or locked, or when the store can't be
+// read.
 func (t *Taps) admitted(ctx context.Context, device string, now time.Time) error {
 	t.mu.Lock()
 	r, ok := t.readers[device]
@@ -249,8 +249,8 @@ func (t *Taps) admitted(ctx context.Context, device string, now time.Time) error
 	return nil
 }
 
-// countGuess counts an unknown badge or a wrong code, and locks the reader when it
-// is one too many. Replicas count together; what can't be stored counts here.
+// countGuess counts an unknown badge or a wrong code, and locks the reader at unknownLimit.
+// Replicas count together; a guess that can't be stored is counted in this process.
 func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Time) {
 	tag := t.guessTag(guess)
 	t.mu.Lock()
@@ -277,15 +277,14 @@ func (t *Taps) guessTag(guess string) string {
 	return hex.EncodeToString([]byte(t.sum("guess", guess))[:8])
 }
 
-// sum names something in the memory of this process.
+// sum is a keyed hash that is valid in this process.
 func (t *Taps) sum(of, text string) string {
 	mac := hmac.New(sha256.New, t.secret[:])
 	mac.Write([]byte(of + "\x00" + text))
 	return string(mac.Sum(nil))
 }
 
-// canonical is a number as every reader would have it; what none would have
-// stays as it is.
+// canonical is the canonical form of a number, or the number if it has none.
 func (t *Taps) canonical(number string) string {
 	if n, err := t.badges.Canonical(number); err == nil {
 		return n
@@ -293,7 +292,7 @@ func (t *Taps) canonical(number string) string {
 	return number
 }
 
-// nameOf names a tap in memory without the number of its badge.
+// nameOf identifies a tap in memory without the number of its badge.
 func (t *Taps) nameOf(device, number string) string { return t.sum(device, t.canonical(number)) }
 
 func (t *Taps) repeated(device, id string, now time.Time) (Outcome, bool) {
@@ -332,10 +331,9 @@ func (t *Taps) LockedUntil(device string, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// Enrol lets somebody enrol a badge at a device by redeem, which is told the
-// time. A wrong code and somebody else's badge count as an unknown badge, so that
-// nobody tries codes or numbers: guess names what was tried. A store that does not
-// answer is nobody's guess.
+// Enrol enrols a badge at a device by calling redeem with the time. A wrong code and somebody
+// else's badge count as an unknown badge, so that codes and numbers can't be guessed; guess
+// identifies what was tried. An error of the store does not count.
 func (t *Taps) Enrol(ctx context.Context, device, guess string, redeem func(now time.Time) error) error {
 	now := time.Now()
 	if err := t.admitted(ctx, device, now); err != nil {

@@ -27,8 +27,8 @@ const (
 	maxActs   = 256 // requests at once
 )
 
-// Audit stores who asked for what before it is done, and reads it and the
-// decisions back; *bus.Bus is one.
+// Audit stores actions before they are carried out, and reads actions and decisions back;
+// *bus.Bus is one.
 type Audit interface {
 	PublishAudit(ctx context.Context, action, msgID string, body []byte) error
 	Actions(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error
@@ -36,8 +36,7 @@ type Audit interface {
 	Dead(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error
 }
 
-// Deps are what the API works with. Badges and Taps may be nil: then no badges
-// are configured.
+// Deps are the dependencies of the API. Badges and Taps are nil when no badges are configured.
 type Deps struct {
 	Jobs        *held.Store
 	Index       *connector.Index
@@ -47,9 +46,9 @@ type Deps struct {
 	Badges      *badge.Registry
 	Delegations *connector.Delegations
 	People      *connector.People
-	// Users is asked who has a user name; nil when nothing can ask Entra.
+	// Users finds people by user name; nil without access to Entra.
 	Users connector.UserDirectory
-	// State keeps who is signed in at the pages, for every replica.
+	// State has the sessions of the pages, shared by all replicas.
 	State   connector.StateKV
 	Audit   Audit
 	Ledger  Ledger
@@ -81,7 +80,7 @@ type API struct {
 type access string
 
 const (
-	// forAll needs no token: what is answered is no secret.
+	// forAll needs no token: the answer is not secret.
 	forAll access = "all"
 	// forReaders needs the token of the device, or operate.
 	forReaders access = "reader"
@@ -131,7 +130,7 @@ func changes(method, path string, who access, action string, do func(*API, *requ
 	return route{method: method, path: path, access: who, action: action, limit: maxBody, do: do}
 }
 
-// routes are all there are.
+// routes are all routes of the API.
 func routes() []route {
 	return []route{
 		reads("/v1/openapi.json", forAll, func(*API, *request) (any, error) { return json.RawMessage(openAPI), nil }),
@@ -168,7 +167,7 @@ func routes() []route {
 	}
 }
 
-// NewAPI makes the API; it starts nothing.
+// NewAPI returns the API. It starts no goroutine.
 func NewAPI(d Deps) *API {
 	a := &API{Deps: d, log: d.Logger.Named("admin"), acts: make(chan struct{}, maxActs)}
 	a.mount(routes())
@@ -230,7 +229,7 @@ func (a *API) handle(r route) http.HandlerFunc {
 	}
 }
 
-// act takes in the body and does what a route is for.
+// act reads the body and calls the function of the route.
 func (a *API) act(r route, caller Caller, rw http.ResponseWriter, req *http.Request) (any, error) {
 	if err := takeBody(r.limit, rw, req); err != nil {
 		return nil, err
@@ -244,8 +243,8 @@ func (a *API) act(r route, caller Caller, rw http.ResponseWriter, req *http.Requ
 	return r.do(a, &request{Request: req, caller: caller, audit: a.auditor(r.action, caller)})
 }
 
-// takeBody reads a body of at most limit bytes. One of an import is read while it is
-// worked on.
+// takeBody reads a body of at most limit bytes. The body of an import is not read here but
+// while it is processed.
 func takeBody(limit int64, rw http.ResponseWriter, req *http.Request) error {
 	if limit == 0 {
 		return nil
@@ -268,7 +267,7 @@ func takeBody(limit int64, rw http.ResponseWriter, req *http.Request) error {
 	return nil
 }
 
-// authorize says who calls, or why they may not.
+// authorize returns the caller, or the problem if they have no access.
 func (a *API) authorize(need access, authorization []string) (Caller, *problem) {
 	if need == forAll {
 		return Caller{}, nil
@@ -297,8 +296,8 @@ func (a *API) authorize(need access, authorization []string) (Caller, *problem) 
 		"It needs the role "+string(need)+".")
 }
 
-// Action is the audit record of what somebody asked for, stored before it is
-// done: PULLPRINT_AUDIT. What came of it is in the decisions and the records.
+// Action is a record of PULLPRINT_AUDIT: an action that somebody asked for, stored before it
+// is carried out. Its result is in the decisions and the records.
 type Action struct {
 	ID     string    `json:"id"`
 	At     time.Time `json:"at"`
@@ -325,7 +324,8 @@ type Action struct {
 	Note    string `json:"note,omitempty"`
 }
 
-// auditor stores an action; nothing may be done if it can't.
+// auditor returns the function that stores an action. If it fails, the action must not be
+// carried out.
 func (a *API) auditor(action string, c Caller) func(context.Context, Action) error {
 	return func(ctx context.Context, about Action) error {
 		about.ID, about.At, about.Action, about.Actor, about.By = rand.Text(), time.Now(), action, c.Name, a.Instance
@@ -340,8 +340,8 @@ func (a *API) auditor(action string, c Caller) func(context.Context, Action) err
 	}
 }
 
-// nothing checks that a route that takes no members got none: no body, or an object
-// without members.
+// nothing checks the body of a route that takes no members: it is empty, or an object without
+// members.
 func (r *request) nothing() error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

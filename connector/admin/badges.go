@@ -17,9 +17,9 @@ import (
 // defaultCode is how long a one-time code is valid when nothing is said.
 const defaultCode = 24 * time.Hour
 
-// maxWholeList is how many badges are listed to who asks for no page, as clients of an
-// earlier version do: some megabytes. A house may have a hundred thousand, which nobody gets
-// a part of without being told.
+// maxWholeList is how many badges are listed to a client that asks for no page, as those of
+// an earlier version do: some megabytes. If there are more, the request is refused, so that
+// no client takes a part for the whole list.
 const maxWholeList = 10_000
 
 // BadgeList is the answer to GET /v1/badges: a page of them when limit or cursor is

@@ -64,8 +64,8 @@ type readStream func(
 	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
 ) error
 
-// sinceOf is the time that a parameter names: a time, or a duration back from
-// now; otherwise is how far back it is when it is not given.
+// sinceOf is the time in a parameter: a time, or a duration back from now. Without a
+// parameter it is otherwise back from now.
 func sinceOf(text string, otherwise time.Duration) (time.Time, error) {
 	if text == "" {
 		return time.Now().Add(-otherwise), nil

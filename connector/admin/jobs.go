@@ -148,8 +148,7 @@ func pageSize(text string) (int, error) {
 	return n, nil
 }
 
-// query refuses parameters that the route doesn't have: a misspelt filter must
-// not list everything.
+// query refuses unknown parameters, because a misspelt filter would list everything.
 func query(q url.Values, known ...string) (url.Values, error) {
 	for name, values := range q {
 		if !slices.Contains(known, name) {

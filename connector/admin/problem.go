@@ -41,8 +41,8 @@ func badRequest(format string, args ...any) *problem {
 	return failure(http.StatusBadRequest, "bad-request", "The request can't be read", fmt.Sprintf(format, args...))
 }
 
-// problemOf says what an error means to the caller. What is not for them is
-// told as unavailable; the log has it.
+// problemOf is the answer for an error. The cause of an internal error is not in the answer,
+// only in the log.
 func problemOf(err error) *problem {
 	var p *problem
 	var locked *connector.LockedError

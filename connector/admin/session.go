@@ -29,8 +29,8 @@ const (
 	visitPrefix   = "visit."
 )
 
-// sessions remembers who is signed in where, for every replica and over restarts.
-// A session ends with the token that it began with.
+// sessions stores who is signed in where, shared by all replicas and across restarts. A
+// session ends when the token that began it is removed.
 type sessions struct {
 	store  connector.StateKV
 	tokens *Tokens
@@ -70,8 +70,8 @@ func (s *sessions) signIn(rw http.ResponseWriter, req *http.Request, c Caller, p
 	return nil
 }
 
-// maxCookies is how many cookies of ours a browser sends: that of the console and that
-// of a station. Whoever sends more has them from elsewhere, and each is a read.
+// maxCookies is how many of our cookies a browser can have: that of the console and that of a
+// station. Further ones are ignored, because each costs a read.
 const maxCookies = 2
 
 func cookiesOf(req *http.Request) []*http.Cookie {
@@ -79,7 +79,7 @@ func cookiesOf(req *http.Request) []*http.Cookie {
 	return all[:min(len(all), maxCookies)]
 }
 
-// who is signed in; a browser may send the cookie of the console and that of a
+// who returns who is signed in; a browser may send the cookie of the console and that of a
 // station.
 func (s *sessions) who(req *http.Request, fits func(Caller) bool) (Caller, bool, error) {
 	for _, c := range cookiesOf(req) {
@@ -105,8 +105,8 @@ func (s *sessions) signOut(req *http.Request) error {
 	return nil
 }
 
-// read reads a session or a visit. One that can't be read leaves v as it is, as if nobody
-// were there: a device or a browser must not be stuck with it.
+// read reads a session or a visit. If it is damaged, v is unchanged, as if there were none:
+// otherwise a device or a browser could not be used any more.
 func read[T any](ctx context.Context, kv connector.StateKV, key string, v *T) (revision uint64, err error) {
 	raw, revision, err := kv.Get(ctx, key)
 	if err != nil || revision == 0 {
@@ -119,8 +119,7 @@ func read[T any](ctx context.Context, kv connector.StateKV, key string, v *T) (r
 	return revision, nil
 }
 
-// swap stores v if its key is at revision, and reports false when another was
-// faster.
+// swap stores v if its key is at revision, and reports false after a concurrent update.
 func swap(
 	ctx context.Context, kv connector.StateKV, key string, v any, revision uint64, life time.Duration,
 ) (bool, error) {

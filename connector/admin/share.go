@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// How many requests of one token may be in hand, so that whoever holds one can't take
-// the places of all others: a reader shows one badge at a time, while the program
-// behind another token may speak for every reader of a house.
+// How many requests of one token may run at once, so that one token can't use up all slots.
+// A reader shows one badge at a time; a program with another token may act for all readers.
 const (
 	readerActs = 16
 	tokenActs  = maxActs / 2
@@ -20,7 +19,7 @@ type shares struct {
 	inHand map[string]int // by name
 }
 
-// take counts a request until it is freed, or says that its token has too many.
+// take counts a request until it is freed, or returns a problem if its token has too many.
 func (s *shares) take(c Caller) (free func(), p *problem) {
 	name, most := "token "+c.Name, tokenActs
 	if c.Device != "" {
@@ -47,7 +46,7 @@ func (s *shares) take(c Caller) (free func(), p *problem) {
 	}, nil
 }
 
-// busy is the answer when every place is taken.
+// busy is the answer when all slots are taken.
 func busy() *problem {
 	p := failure(http.StatusServiceUnavailable, "busy", "Too many requests at once", "Try again in a second.")
 	p.retryAfter = time.Second
