@@ -13,14 +13,14 @@ import (
 // Without its answer nothing is enrolled: the number may be somebody else's.
 var ErrNumberDirectory = errors.New("Entra can't be asked whether the badge is somebody's employeeId") //nolint:staticcheck // a name
 
-// PeopleDirectory tells who is a user, and who has an employee id; *graph.Client is one.
+// PeopleDirectory finds users, also by employee id; *graph.Client is one.
 type PeopleDirectory interface {
 	KnownUsers(ctx context.Context, ids []string) (known []graph.User, err error)
 	EmployeesWith(ctx context.Context, employeeIDs []string) (found map[string][]string, err error)
 }
 
-// EnrolmentDirectory is what enrolments ask of d; byNumber is true where employee ids are
-// badges. A question takes lookupWithin at most.
+// EnrolmentDirectory is the directory for enrolments; byNumber is true where employee ids are
+// badge numbers. A lookup takes lookupWithin at most.
 func EnrolmentDirectory(d PeopleDirectory, byNumber bool) badge.Directory {
 	asked := badge.Directory{Known: func(ctx context.Context, ids []string) (map[string]string, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookupWithin)

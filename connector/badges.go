@@ -26,9 +26,9 @@ type Directory interface {
 	UserByEmployeeID(ctx context.Context, employeeID string) (graph.User, bool, error)
 }
 
-// BadgeOwners is Badges over a registry of enrolled badges and, if there is one, the
-// directory for those that are not enrolled. What the directory says is
-// remembered for a while, in memory, and never stored: who leaves, loses it.
+// BadgeOwners implements Badges with a registry of enrolled badges and, if there is one, the
+// directory for badges that are not enrolled. Answers of the directory are cached in memory for
+// a while and never stored, so that the badge of a person who leaves stops working.
 type BadgeOwners struct {
 	registry  *badge.Registry
 	directory Directory
@@ -49,7 +49,7 @@ func NewBadgeOwners(registry *badge.Registry, d Directory) *BadgeOwners {
 // Canonical implements Badges.
 func (b *BadgeOwners) Canonical(number string) (string, error) { return b.registry.Canonical(number) }
 
-// GuessTag names a guess for all replicas; see badge.Registry.GuessTag.
+// GuessTag identifies a guess for all replicas; see badge.Registry.GuessTag.
 func (b *BadgeOwners) GuessTag(text string) string { return b.registry.GuessTag(text) }
 
 // Owner implements Badges.

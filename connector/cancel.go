@@ -14,16 +14,16 @@ import (
 )
 
 var (
-	// ErrNoJob says that nothing is remembered of a job.
+	// ErrNoJob says that there is no record of a job.
 	ErrNoJob = errors.New("no such job")
 	// ErrNotHeld says that a job can't be released or canceled, because it is
 	// not held or another is acting on it.
 	ErrNotHeld = errors.New("the job is not held")
-	// ErrInvalid says that what was asked for makes no sense.
+	// ErrInvalid says that a request is invalid.
 	ErrInvalid = errors.New("invalid")
 )
 
-// NotHeld is ErrNotHeld with what became of the job.
+// NotHeld is an ErrNotHeld that says what became of the job.
 func NotHeld(rec *held.Record) error {
 	what := "is " + string(rec.State)
 	switch rec.State {
@@ -37,10 +37,10 @@ func NotHeld(rec *held.Record) error {
 	return fmt.Errorf("%w: %s/%s %s.", ErrNotHeld, rec.Queue, rec.Job, what) //nolint:revive,staticcheck // a sentence for people
 }
 
-// maxConflicts is how often a change is tried anew when another was faster.
+// maxConflicts is how often a change is tried again after a concurrent update.
 const maxConflicts = 8
 
-// maxNote is how long the words of an administrator may be, in bytes.
+// maxNote is how long the note of an administrator may be, in bytes.
 const maxNote = 300
 
 // Cancellation ends a held job that will not be printed.
@@ -68,7 +68,7 @@ func (c Cancellation) origin() held.Origin {
 	return held.AskedByToken
 }
 
-// Check says what is wrong with a cancellation, before anybody acts on it; an ErrInvalid.
+// Check validates a cancellation; the error is an ErrInvalid.
 func (c Cancellation) Check() error {
 	if len(c.Note) > maxNote || !utf8.ValidString(c.Note) || strings.ContainsFunc(c.Note, unicode.IsControl) {
 		return fmt.Errorf("%w: a reason is one line of at most %d characters", ErrInvalid, maxNote)

@@ -12,11 +12,11 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// copiesTTL is how long it is believed how many copies a printer makes: an administrator
-// changes that hardly ever.
+// copiesTTL is how long a printer's default number of copies is cached: administrators rarely
+// change it.
 const copiesTTL = 15 * time.Minute
 
-// defaultCopies are how often printers print a job that does not say how often.
+// defaultCopies caches the default number of copies of printers.
 type defaultCopies struct {
 	graph interface {
 		Attributes(ctx context.Context, printer string) (graph.Attributes, error)

@@ -32,30 +32,29 @@ type Delegation struct {
 	To      string    `json:"to"`
 	Expires time.Time `json:"expires"`
 	Since   time.Time `json:"since"`
-	// By is who said so: the name of an API token, or the owner.
+	// By is who made it: the name of an API token, or the owner.
 	By string `json:"by"`
-	// Damaged is true of one whose record can't be read: it lets nobody do anything,
-	// and is there to be removed.
+	// Damaged is true when the record can't be read: the delegation is not in force, and
+	// is listed so that it can be removed.
 	Damaged bool `json:"damaged,omitempty"`
 }
 
-// Delegations remembers who may release whose jobs. Every change is durable
-// before it returns.
+// Delegations stores who may release whose jobs. Every change is durable before it returns.
 type Delegations struct {
 	kv StateKV
-	// damaged, when set, is told of a record that can't be read.
+	// damaged, when set, is called with the key of a record that can't be read.
 	damaged func(key string)
 }
 
-// NewDelegations keeps them in kv.
+// NewDelegations returns Delegations that are stored in kv.
 func NewDelegations(kv StateKV) *Delegations { return &Delegations{kv: kv} }
 
 const delegationPrefix = "delegation."
 
 func (d Delegation) key() string { return delegationPrefix + d.To + "." + d.Owner }
 
-// Put stores a delegation, or changes how long an earlier one holds, also one that an
-// earlier version stored with ids in another case.
+// Put stores a delegation, or changes the end of an existing one, also of one that an earlier
+// version stored with ids in another case.
 func (s *Delegations) Put(ctx context.Context, d Delegation) error {
 	left := d.Expires.Sub(d.Since)
 	owner, ok := graph.CanonicalGUID(d.Owner)
@@ -77,7 +76,7 @@ func (s *Delegations) Put(ctx context.Context, d Delegation) error {
 	if err != nil {
 		return err
 	}
-	for _, key := range keys { // it would hold beside the new one
+	for _, key := range keys { // the old one would remain in force beside the new one
 		if key == d.key() {
 			continue
 		}
@@ -118,7 +117,7 @@ func (s *Delegations) Remove(ctx context.Context, owner, to string) (ok bool, er
 	return ok, nil
 }
 
-// keys are all under which a delegation is stored, with ids in whichever case.
+// keys are all keys of a delegation, with ids in any case.
 func (s *Delegations) keys(ctx context.Context, d Delegation) (keys []string, err error) {
 	err = s.kv.Each(ctx, delegationPrefix+">", func(key string, _ []byte, _ uint64) error {
 		if strings.EqualFold(key, d.key()) {
@@ -145,7 +144,7 @@ func (s *Delegations) remove(ctx context.Context, key string) (ok bool, err erro
 	return false, errBusy
 }
 
-// Of lists the owners who let to release their jobs now.
+// Of lists the owners whose jobs to may release now.
 func (s *Delegations) Of(ctx context.Context, to string, now time.Time) (owners []string, err error) {
 	to, ok := graph.CanonicalGUID(to)
 	if !ok {
@@ -166,7 +165,7 @@ func (s *Delegations) Of(ctx context.Context, to string, now time.Time) (owners 
 	return owners, nil
 }
 
-// List lists all that hold now, and those that can't be read.
+// List lists all delegations in force, and those that can't be read.
 func (s *Delegations) List(ctx context.Context, now time.Time) (list []Delegation, err error) {
 	err = s.each(ctx, delegationPrefix+">", func(d Delegation) {
 		if d.Damaged || now.Before(d.Expires) {

@@ -13,8 +13,8 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// stateTTL is how long the state of a device that is only suggested is believed, maxStates
-// how many states are kept, and maxOthers how many devices are looked at and named.
+// stateTTL is how long the state of a device that is only suggested is cached, maxStates how
+// many states are cached, and maxOthers how many devices are read and suggested.
 const (
 	stateTTL  = 15 * time.Second
 	maxStates = 10_000
@@ -29,12 +29,12 @@ type destination struct {
 	stop context.CancelFunc
 	done chan struct{}
 	ok   bool
-	why  string // it is not ok, in words; may be empty
+	why  string // why it is not ok, as text; may be empty
 	err  error
 }
 
-// destination begins to read the device's printer; ready waits for it. Whoever calls
-// destination calls end.
+// destination begins to read the device's printer; ready waits for the result. The caller has
+// to call end.
 func (r *Releaser) destination(ctx context.Context, dev Device) *destination {
 	ctx, stop := context.WithCancel(ctx)
 	at := &destination{r: r, dev: dev, stop: stop, done: make(chan struct{})}
@@ -48,8 +48,8 @@ func (r *Releaser) destination(ctx context.Context, dev Device) *destination {
 	return at
 }
 
-// end ends the reading of the printer, which nobody may have waited for: every job of the
-// order may have been over before.
+// end stops reading the printer. The result may not have been needed: every job of the order
+// may have ended before.
 func (at *destination) end() {
 	at.stop()
 	<-at.done
@@ -65,8 +65,8 @@ func (at *destination) ready(ctx context.Context) (ok bool, why string, err erro
 	}
 }
 
-// readPrinter reports whether a device takes jobs, and why not. A printer that Graph
-// does not know takes none: that is for the administrator to correct.
+// readPrinter reports whether a device takes jobs, and why not. A printer that Graph does not
+// know takes none; the administrator has to correct the configuration.
 func (r *Releaser) readPrinter(ctx context.Context, dev Device) (ok bool, why string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
@@ -117,8 +117,8 @@ func (at *destination) others(ctx context.Context, queue string) string {
 	return strings.Join(names, "")
 }
 
-// readyLately is readPrinter for a suggestion: it may be a moment old, and what
-// can't be read is not suggested.
+// readyLately is readPrinter for a suggestion: the state may be cached, and a device whose
+// state can't be read is not suggested.
 func (r *Releaser) readyLately(ctx context.Context, dev Device) bool {
 	if ready, fresh := r.states.get(dev.PrinterID); fresh {
 		return ready

@@ -8,8 +8,7 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// DefaultGroupTTL is how long the groups of a person are believed when the
-// configuration says nothing.
+// DefaultGroupTTL is how long the groups of a person are cached by default.
 const DefaultGroupTTL = 15 * time.Minute
 
 // How long groups are used when the directory does not answer, and after how long
@@ -22,8 +21,8 @@ const (
 	maxGroups    = 20_000
 )
 
-// directory remembers who is in which groups, and what people read. One call is
-// made for a person at a time, however many ask.
+// directory caches the groups and the language of people. Concurrent callers for the same
+// person share one call.
 type directory struct {
 	graph interface {
 		Groups(ctx context.Context, user string) ([]graph.Group, error)
@@ -39,7 +38,7 @@ type directory struct {
 type membership struct {
 	groups []string
 	read   time.Time
-	// stale is true when it did not answer the last time.
+	// stale is true when the directory did not answer the last time.
 	stale bool
 }
 
@@ -61,9 +60,8 @@ func newDirectory(g Graph, ttl time.Duration) *directory {
 	}
 }
 
-// of lists the names and ids of a person's groups. When the directory does not
-// answer, those that were read within a day are what there is; the error says
-// that there are none.
+// of returns the names and ids of a person's groups. If the directory does not answer, it
+// returns the groups that were read within a day; the error says that there are none.
 func (d *directory) of(ctx context.Context, user string) (membership, error) {
 	old, fresh := d.known.get(user)
 	if fresh {
@@ -90,8 +88,8 @@ func (d *directory) of(ctx context.Context, user string) (membership, error) {
 	return m, err
 }
 
-// language is what a person reads, as de-CH; empty when the directory does not
-// say. It is only for words, so nothing waits for it twice.
+// language is the language of a person, such as de-CH; empty when the directory does not say.
+// It only selects the wording, so a failed lookup is not repeated.
 func (d *directory) language(ctx context.Context, user string) string {
 	old, fresh := d.languages.get(user)
 	if fresh {

@@ -23,14 +23,14 @@ const (
 	driftJobs  = 500
 )
 
-// drift remembers when queues were looked at, and which drift.
+// drift has when queues were checked, and which of them drift.
 type drift struct {
 	since, last time.Time
 	queues      map[string]bool
 }
 
-// lookForDrift looks whether jobs of a queue go past us. What can't be read is
-// left as it was.
+// lookForDrift checks whether jobs of a queue bypass us. The state of a queue that can't be
+// read is unchanged.
 func (s *Sweeper) lookForDrift(ctx context.Context, now time.Time) {
 	d := &s.drifted
 	if now.Sub(d.last) < driftEvery {
@@ -74,11 +74,11 @@ func (s *Sweeper) drifting(ctx context.Context, q Queue, now time.Time) (is bool
 		}
 	}
 	past, ours, err := s.pastUs(ctx, q, now)
-	// What was found to be so stays so until a job of ours shows otherwise.
+	// A queue that drifts is taken to drift until a job comes to us.
 	return past || (s.drifted.queues[q.Name] && !ours), "jobs print without a task of ours", err
 }
 
-// pastUs reports whether the newest job of a queue went past us, or came to us.
+// pastUs reports whether the newest job of a queue bypassed us, or came to us.
 func (s *Sweeper) pastUs(ctx context.Context, q Queue, now time.Time) (past, ours bool, err error) {
 	var newest graph.Job
 	n := 0
@@ -103,8 +103,8 @@ func (s *Sweeper) pastUs(ctx context.Context, q Queue, now time.Time) (past, our
 	return !ours && err == nil, ours, err
 }
 
-// startedOurs reports whether a job started a task of our definition. A job does not
-// tell whose its tasks are: the definition is asked for each.
+// startedOurs reports whether a job started a task of our definition. A job does not have the
+// definitions of its tasks, so each task is looked up at our definition.
 func (s *Sweeper) startedOurs(ctx context.Context, job graph.Job) (bool, error) {
 	if _, known := s.index.Lookup(held.Ref(job.Ref)); known {
 		return true, nil

@@ -19,8 +19,7 @@ func expired(state held.State, until, now time.Time) bool {
 	return state == held.Held && !until.IsZero() && now.After(until)
 }
 
-// dueWarning reports whether it is time to tell the owner of a held job that
-// its hold ends.
+// dueWarning reports whether it is time to warn the owner of a held job of the end of the hold.
 func dueWarning(e Entry, q Queue, now time.Time) bool {
 	if q.PrinterID == "" { // it was taken out of the configuration
 		q.HoldFor = e.HoldUntil.Sub(e.Seen)
@@ -29,8 +28,7 @@ func dueWarning(e Entry, q Queue, now time.Time) bool {
 		now.Before(e.HoldUntil) && !now.Before(e.HoldUntil.Add(-q.warning()))
 }
 
-// Notice is what pullprint.notices carries: something that a bridge to mail or
-// chat can tell a person.
+// Notice is a message on pullprint.notices, which a bridge can pass to a person by mail or chat.
 type Notice struct {
 	// Kind is "expiry": the job will be aborted at HoldUntil.
 	Kind string `json:"kind"`
@@ -44,10 +42,9 @@ type Notice struct {
 	Devices []string `json:"devices"`
 }
 
-// warnOwner tells the owner that the hold ends. The notice goes out before the
-// record says so: dying between, it goes out again under the same id, which is
-// better than never. When nobody listens, nobody was warned: the error is
-// bus.ErrUnheard, and the record stays as it is.
+// warnOwner publishes a notice to the owner about the end of the hold. It is published before
+// the record is changed, so that a crash in between repeats it under the same id instead of
+// losing it. If nobody listens, the error is bus.ErrUnheard and the record is unchanged.
 func (s *Sweeper) warnOwner(ctx context.Context, rec held.Record, rev uint64) error {
 	release, ok := s.effects.claim(rec.Key())
 	if !ok {

@@ -19,28 +19,28 @@ import (
 	"pullprint/trigger/wait"
 )
 
-// How often accounts, badges and state are read through, and how soon again when
-// something is damaged or they could not be read: a restored record is to be noticed.
+// How often accounts, badges and state are checked, and how soon again after a check that
+// failed or found damage, so that a repair is noticed.
 const (
 	integrityEvery = 5 * time.Minute
 	integrityAgain = time.Minute
 )
 
-// The buckets that nothing can make up for, by their names in the store.
+// The buckets whose contents can't be rebuilt, by their names in the store.
 const (
 	bucketQuota  = "pullprint_quota"
 	bucketBadges = "pullprint_badges"
 	bucketState  = "pullprint_state"
 )
 
-// Bucket is what Integrity reads through; *bus.KV is one.
+// Bucket is a bucket that Integrity checks; *bus.KV is one.
 type Bucket interface {
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 }
 
-// Integrity reads accounts, badges and state through, record by record, with the decoders
-// of those who use them: a record that the disk has kept well may still be one that
-// nobody understands. Each costs itself alone, and is named until it is repaired.
+// Integrity decodes all records of accounts, badges and state with the decoders of the packages
+// that use them, because a record without a disk error may still be undecodable. A damaged
+// record affects nothing else, and is reported until it is repaired.
 type Integrity struct {
 	buckets map[string]Bucket
 	metrics *Metrics
@@ -52,7 +52,7 @@ type Integrity struct {
 	owners error
 }
 
-// NewIntegrity reads through once Run is called.
+// NewIntegrity returns an Integrity; Run does the checks.
 func NewIntegrity(accounts, badges, state Bucket, m *Metrics, log *zap.Logger) *Integrity {
 	return &Integrity{
 		buckets: map[string]Bucket{bucketQuota: accounts, bucketBadges: badges, bucketState: state},
@@ -67,7 +67,7 @@ func (i *Integrity) Ready() error {
 	return i.err
 }
 
-// Run reads through until ctx ends.
+// Run checks all buckets, again and again, until ctx ends.
 func (i *Integrity) Run(ctx context.Context) error {
 	for {
 		every := integrityEvery
@@ -80,8 +80,8 @@ func (i *Integrity) Run(ctx context.Context) error {
 	}
 }
 
-// look reads through once. That a bucket can't be read just now changes nothing about
-// what is known, unless nothing is known yet.
+// look checks all buckets once. If a bucket can't be read, its last result is kept, if it has
+// one.
 func (i *Integrity) look(ctx context.Context) error {
 	var found []string
 	n, words := 0, map[string]int{}
@@ -162,7 +162,7 @@ func ofNobody(bucket, key string, value []byte) bool {
 const integrityRemedy = "Restore the store from a backup, or stop the daemon and give them up by `pullprint " +
 	"accept-loss`; a badge can be enrolled again instead"
 
-// tell keeps and logs what was found, once while it is the same.
+// tell stores the result, and logs it if it differs from the last one.
 func (i *Integrity) tell(err error, n int, found []string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -16,9 +16,9 @@ import (
 )
 
 var (
-	// ErrUnknownPerson says that nothing tells who is meant.
+	// ErrUnknownPerson says that the person could not be identified.
 	ErrUnknownPerson = errors.New("nobody is known here by that name")
-	// ErrDirectory says that Entra could not be asked who has a user name.
+	// ErrDirectory says that a user name could not be looked up in Entra.
 	ErrDirectory = errors.New("Entra can't be asked for the user name") //nolint:staticcheck // a name
 )
 

@@ -13,14 +13,14 @@ import (
 	"pullprint/policy/quota"
 )
 
-// Erase erases a person, by Entra object id or user name: what is theirs is removed,
-// and where others' records tell of them, quota.Erased stands instead. Jobs that have
-// not come to their end are in the way, as are those that are still being paid for.
-// What others changed all the while is left, and is an ErrLeft; so are accounts that
-// can't be read, which may tell of the person, when the rest is done.
+// Erase erases a person, by Entra object id or user name: their records are removed, and in
+// records of others they are replaced by quota.Erased. It fails while the person has jobs that
+// have not ended or are still being paid for. Records with too many concurrent updates are
+// left, and so are accounts that can't be read and may be about the person; then the error is
+// an ErrLeft, after the rest was erased.
 //
-// The crash order: badges go last, as they alone tell whose a name is. Dying
-// between, it is done again, and finds what is left.
+// The crash order: badges are removed last, because only they tell whose a name is. After a
+// crash, Erase is called again and finds the rest.
 func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, error) {
 	var done Erased
 	w, err := p.find(ctx, user)

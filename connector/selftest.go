@@ -18,8 +18,8 @@ import (
 	"pullprint/trigger/wait"
 )
 
-// SelfTest is the section `selftest` of the configuration: a page that is printed now
-// and then, through all that a job goes through, and aborted with a reason of its own.
+// SelfTest is the section `selftest` of the configuration: a page that is printed at intervals,
+// takes the way of every job, and is aborted with a reason of its own.
 type SelfTest struct {
 	// Queue is the name of the queue it is printed to; empty is no self-test.
 	Queue string `yaml:"queue"`
@@ -55,7 +55,7 @@ type Printing interface {
 // keySelfTest is where all replicas find the self-test that runs, or ran last.
 const keySelfTest = "selftest.last"
 
-// selfTest is what is stored of one.
+// selfTest is the stored state of a self-test.
 type selfTest struct {
 	Job     held.Ref  `json:"job"`
 	Began   time.Time `json:"began"`
@@ -64,11 +64,10 @@ type selfTest struct {
 	Failure string    `json:"failure,omitempty"`
 }
 
-// SelfTester prints self-tests and knows their jobs. The crash story: the job is
-// stored before it is started, so whoever hears of it knows what it is, whichever
-// process that is. Dying before it is stored leaves a job that never starts; dying
-// after it is started leaves one that is aborted all the same, and the self-test
-// counts as failed.
+// SelfTester prints self-tests and recognises their jobs. The crash story: the id of the job is
+// stored before the job is started, so that every process recognises it. A crash before it is
+// stored leaves a job that never starts. A crash after it was started leaves a job that is
+// aborted as usual, and the self-test counts as failed.
 type SelfTester struct {
 	conf   SelfTest
 	worker *Worker
@@ -114,8 +113,8 @@ func (t *SelfTester) last(ctx context.Context) (selfTest, uint64, error) {
 	return last, revision, nil
 }
 
-// store keeps what is known of a self-test. Only the holder of the lease writes; when
-// another wrote meanwhile, the lease was lost.
+// store stores the state of a self-test. Only the holder of the lease writes; a conflict means
+// that the lease was lost.
 func (t *SelfTester) store(ctx context.Context, now selfTest, revision uint64) (uint64, error) {
 	raw, err := json.Marshal(&now)
 	if err != nil {
@@ -131,7 +130,7 @@ func (t *SelfTester) store(ctx context.Context, now selfTest, revision uint64) (
 	return next, nil
 }
 
-// Run tests when it is time, until ctx ends. It is to run in one instance at a time.
+// Run runs the self-tests until ctx ends. Only one instance at a time may call it.
 func (t *SelfTester) Run(ctx context.Context) error {
 	for {
 		due := time.Now().Add(selfTestFirst)
@@ -190,7 +189,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// test runs one and tells how it went. The error is one of the store, or of ctx.
+// test runs one self-test and records its result. The error is one of the store, or of ctx.
 func (t *SelfTester) test(ctx context.Context) error {
 	last, revision, err := t.last(ctx)
 	if err != nil {
@@ -261,8 +260,8 @@ const (
 	cancelAtEnd  = 3 * time.Second
 )
 
-// cancel takes back a job that does not come through, so that nothing is printed
-// and nothing waits. why is returned.
+// cancel cancels a job that did not come through, so that it neither prints nor waits. It
+// returns why.
 func (t *SelfTester) cancel(ctx context.Context, person Printing, ref graph.JobRef, why error) error {
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelWithin)
 	defer stop()
