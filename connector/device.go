@@ -9,7 +9,7 @@ import (
 // Device is one entry of devices in the configuration: a physical printer with
 // a reader in front of it.
 type Device struct {
-	// ID is what readers, URLs, subjects and metrics call it.
+	// ID is its name in readers, URLs, subjects and metrics.
 	ID string `yaml:"id"`
 	// PrinterID is the printer's id at Graph: where released jobs are sent.
 	PrinterID string `yaml:"printer_id"`

@@ -21,10 +21,9 @@ import (
 	"pullprint/trigger/wait"
 )
 
-// Index mirrors in memory what the sweep and the gauges need of every job
-// record, by job. It follows the store and so lags behind it by moments:
-// it may save a call, it never decides. 100,000 held jobs take some twenty
-// megabytes and no goroutine.
+// Index mirrors in memory what the sweep and the gauges need of every job record, by job. It
+// follows the store and lags slightly behind it, so it is used to avoid calls, never to decide.
+// 100,000 held jobs take about 20 MB and no goroutine.
 //
 // A loop over all records releases the lock after each lockBatch of them, so that updates
 // from the store and taps do not wait for 300,000 records. The index can change meanwhile.
@@ -41,7 +40,7 @@ type Index struct {
 	odd     map[jobID]odd
 	order   seenOrder
 	held    map[string]int     // by queue
-	unseen  map[jobID]struct{} // what was known before and was not seen again yet
+	unseen  map[jobID]struct{} // known before the current watch, and not seen by it yet
 }
 
 // lockBatch is how many records are looked at under one hold of the lock: about 0.1 ms.
@@ -66,7 +65,7 @@ type Entry struct {
 	Mode string
 }
 
-// NewIndex follows store once Run is called. There is to be one for a Metrics.
+// NewIndex returns an Index that follows store once Run is called. A Metrics takes one Index.
 func NewIndex(store *held.Store, m *Metrics, log *zap.Logger) *Index {
 	x := &Index{
 		store: store, metrics: m, log: log.Named("index"),
@@ -76,16 +75,15 @@ func NewIndex(store *held.Store, m *Metrics, log *zap.Logger) *Index {
 	return x
 }
 
-// readAgain is how long after records that are damaged it is looked whether they still
-// are, and watchAgain how long after a watch that ended for another reason, as when the
-// store was out of reach for an hour, all is read again.
+// readAgain is how long after a damaged record all records are read again, and watchAgain how
+// long after a watch that ended for another reason, for example an outage of the store.
 const (
 	readAgain  = time.Minute
 	watchAgain = 5 * time.Second
 )
 
-// Run follows the store until ctx ends. Whatever else a watch ends with, another one reads
-// all records again. What is wrong meanwhile is told by Err, and the intake of tasks goes on.
+// Run follows the store until ctx ends. When a watch ends for another reason, the next one
+// reads all records again. Meanwhile Err returns the reason, and the intake of tasks goes on.
 func (x *Index) Run(ctx context.Context) error {
 	var once sync.Once
 	for {
@@ -114,11 +112,11 @@ func (x *Index) Run(ctx context.Context) error {
 	}
 }
 
-// errWatchEnded is of a watch that says nothing of why it ended.
+// errWatchEnded is the error of a watch that ended without one.
 var errWatchEnded = errors.New("the watch of the job records ended")
 
-// expectAll notes all that is known as not seen by the watch that comes. Nothing changes
-// the index meanwhile.
+// expectAll marks all known jobs as not seen by the next watch. Nothing changes the index
+// meanwhile.
 func (x *Index) expectAll() {
 	unseen := make(map[jobID]struct{}, x.Len())
 	x.each(func(p jobID, _ *indexed) { unseen[p] = struct{}{} })
@@ -127,7 +125,8 @@ func (x *Index) expectAll() {
 	x.unseen = unseen
 }
 
-// dropUnseen forgets what the watch has not seen: its record ended between two watches.
+// dropUnseen forgets the jobs that the watch has not seen: their records were deleted between
+// two watches.
 func (x *Index) dropUnseen() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -160,7 +159,7 @@ func (x *Index) Err() error {
 // Ready is closed when every record that was stored before Run is known.
 func (x *Index) Ready() <-chan struct{} { return x.ready }
 
-// Lookup says what is known of a job.
+// Lookup returns the entry of a job.
 func (x *Index) Lookup(ref held.Ref) (Entry, bool) {
 	p := jobIDOf(ref)
 	x.mu.RLock()
@@ -179,13 +178,13 @@ func (x *Index) Len() int {
 	return len(x.entries)
 }
 
-// each calls fn with every record, in no order. What comes or changes meanwhile may be
-// seen or not. fn runs under the lock: it is quick and calls nothing of the index.
+// each calls fn with every record, in no order. A record that is added or changed meanwhile
+// may be seen or not. fn runs under the lock: it has to be quick and must not call the index.
 func (x *Index) each(fn func(jobID, *indexed)) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	n := 0
-	var in indexed // one for all: fn keeps none
+	var in indexed // one for all calls: fn must not keep it
 	for p, next := range x.entries {
 		if n++; n%lockBatch == 0 {
 			x.mu.RUnlock()
@@ -197,7 +196,7 @@ func (x *Index) each(fn func(jobID, *indexed)) {
 	}
 }
 
-// Open lists the jobs that have not come to their end.
+// Open lists the jobs that have not ended.
 func (x *Index) Open() []Entry {
 	var open []Entry
 	x.each(func(p jobID, in *indexed) {
@@ -208,7 +207,7 @@ func (x *Index) Open() []Entry {
 	return open
 }
 
-// take applies what is stored of a job; a panic costs that record alone.
+// take applies a change of a record; a panic affects that record only.
 func (x *Index) take(key string, value []byte) {
 	if err := recovery.Catch(func() error { x.apply(key, value); return nil }); err != nil {
 		x.metrics.damaged.WithLabelValues(recordJob).Inc()
@@ -247,7 +246,7 @@ func (x *Index) apply(key string, value []byte) {
 		x.metrics.damaged.WithLabelValues(recordJob).Inc()
 		x.log.Error("job record can't be read, its job is left alone", zap.String("key", key), zap.Error(err),
 			zap.String("remedy", "restore the store from a backup, or remove the key from the bucket pullprint_jobs"))
-		x.apply(key, nil) // what was known of it holds no longer
+		x.apply(key, nil) // the old entry is not valid any more
 		return
 	}
 	e := &Entry{
@@ -305,7 +304,7 @@ func (x *Index) drop(ref held.Ref, key string) {
 	}
 }
 
-// gone is of a job that has no position any more.
+// gone is the time of a job that is in no list.
 const gone instant = math.MinInt64
 
 // forget takes a record out; a position for the same moment stays. mu is held.
@@ -338,7 +337,7 @@ func (x *Index) Any(fits func(*Entry) bool) bool {
 	return found
 }
 
-// Position is where a job stands among all: newest first, those of one moment by their
+// Position is the position of a job in a list: newest first, jobs of the same moment by their
 // keys. The zero Position is before the first.
 type Position struct {
 	Seen int64 // Unix nanoseconds

@@ -16,31 +16,30 @@ import (
 	"pullprint/connector/held"
 )
 
-// maxCrashes is how often the process may die while it works on a job before the
-// job is left alone: the first time it may have been any of those worked on at
-// once, the last time it was alone.
+// maxCrashes is how often the process may die while it works on a job before the job is not
+// worked on again. The first time, any of the jobs under way may be the cause; the last time,
+// the job was alone.
 const maxCrashes = 3
 
-// noteFor is how long a note is kept when nobody comes back to it: as long as a
-// task stays in the stream.
+// noteFor is how long a note is kept: as long as a task stays in the stream.
 const noteFor = 7 * 24 * time.Hour
 
-// givenUpFor is how long the note of a job is kept that was given up: longer than Graph
-// keeps a job that nobody finishes, which it does not say.
+// givenUpFor is how long the note of a job is kept that was given up. It has to be longer than
+// Graph keeps an unfinished job, which is not documented.
 const givenUpFor = 365 * 24 * time.Hour
 
 // noteWithin bounds the writing of a note that nobody waits for any more.
 const noteWithin = 5 * time.Second
 
-// aloneWithin is how long a job that the process died at twice waits until nothing
-// else is under way, before it is left to a later delivery.
+// aloneWithin is how long a job with two crashes waits until nothing else is under way, before
+// it is left to a later delivery.
 const aloneWithin = 30 * time.Second
 
 // errCrashed says that the process died again and again while it worked on a job.
 var errCrashed = fmt.Errorf("the process died %d times while it worked on this job: it is not worked on any more",
 	maxCrashes)
 
-// InflightKV is where it is noted what is being worked on; *bus.Inflight is one.
+// InflightKV stores notes of what is being worked on; *bus.Inflight is one.
 type InflightKV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	CompareAndSet(
@@ -50,13 +49,13 @@ type InflightKV interface {
 	Alive(ctx context.Context, instance string) (bool, error)
 }
 
-// note says who works on a job, and how often whoever did has died at it.
+// note says which instance works on a job, and how many instances died while they did.
 type note struct {
 	By      string    `json:"by,omitempty"` // instance; empty: nobody works on it now
 	Since   time.Time `json:"since"`
 	Crashes int       `json:"crashes,omitempty"`
-	// Waiting says that nothing is done but to wait for Graph or the store: a death
-	// counts for nothing then.
+	// Waiting says that the job only waits for Graph or the store: a death meanwhile does
+	// not count.
 	Waiting bool `json:"waiting,omitempty"`
 	// Step is how often the work has gone on after a wait, counted from 1; 0 when that
 	// is not known. Died is that of the newest death that counted.
@@ -64,8 +63,8 @@ type note struct {
 	Died int `json:"died,omitempty"`
 }
 
-// countDeath counts the death of whoever made the note. A job that kills the process does
-// so at the same step again; one that dies elsewhere was killed from outside at least once.
+// countDeath counts the death of the instance that made the note. A job that kills the process
+// does so at the same step again; a death at another step had another cause at least once.
 func (n *note) countDeath() {
 	if n.Died == 0 || n.Step == 0 || n.Died == n.Step {
 		n.Crashes++
@@ -75,11 +74,10 @@ func (n *note) countDeath() {
 	}
 }
 
-// inflight notes on what this process works, so that its successor knows at what it
-// died. A job that the process died at maxCrashes times is not worked on again. What
-// only fails, what an outage delivers often and what a clean stop leaves over takes
-// its note back, so it counts for nothing; the note of a replica that is alive does
-// not either.
+// inflight stores what this process works on, so that the next one knows what it may have died
+// of. A job with maxCrashes deaths is not worked on again. Failures, redeliveries during an
+// outage and a clean stop do not count, because the note is taken back then; nor do the notes
+// of replicas that are alive.
 //
 // With the embedded store a note costs a write that is not synced, and every task is
 // noted. With an external store it is a durable write, and those tasks are noted
@@ -87,11 +85,11 @@ func (n *note) countDeath() {
 // or is older than this process. A task without documents that kills a replica at
 // once is so noted from the second time on.
 //
-// Of all that is under way when the process dies each has a note: which of them it
-// was shows when those that were there twice are worked on one at a time. A process
-// that is killed from outside while a job waits for Graph or the store did not die at
-// that job. With the embedded store all waits are noted; with an external one those of
-// jobs that are worked on alone.
+// All jobs that were under way when the process died have a note. To find out which of them
+// is the cause, jobs with two deaths are worked on one at a time. If the process is killed from
+// outside while a job waits for Graph or the store, that job is not the cause. Waits are noted
+// for all jobs with the embedded store, and for jobs that are worked on alone with an external
+// one.
 type inflight struct {
 	kv    InflightKV
 	by    string
@@ -105,12 +103,12 @@ type inflight struct {
 	mine map[string]*noted
 }
 
-// noted is a note of this process. Whoever comes while there is one shares it.
+// noted is a note of this process. Concurrent work on the same job shares it.
 type noted struct {
 	key   string
 	since time.Time
 	users int
-	// shared is true once there was more than one user: its steps tell nothing then.
+	// shared is true once there was more than one user: its steps are then not comparable.
 	shared atomic.Bool
 
 	written  sync.Mutex // revision, waits and waiting
@@ -122,10 +120,10 @@ type noted struct {
 	died     int  // as in note
 	tracked  bool // waits are noted
 	failed   bool
-	unlock   func() // the place in alone
+	unlock   func() // releases alone
 }
 
-// note is what stands in the store of it.
+// note is its stored form.
 func (n *noted) note(by string, waiting bool) note {
 	text := note{By: by, Since: n.since, Crashes: n.crashes, Waiting: waiting, Died: n.died}
 	if n.tracked && !n.shared.Load() {
@@ -134,7 +132,7 @@ func (n *noted) note(by string, waiting bool) note {
 	return text
 }
 
-// maxParallel is how many may be under way at once; one that has to be alone takes
+// maxParallel is the weight of alone: an ordinary job takes 1, a job that has to be alone takes
 // all of it.
 const maxParallel = 1 << 20
 
@@ -237,7 +235,7 @@ func (f *inflight) dead(ctx context.Context, n note) (bool, error) {
 	return !alive, err
 }
 
-// take makes the note this process's own; nil when another was faster.
+// take makes the note this process's own; nil after a concurrent update.
 func (f *inflight) take(ctx context.Context, key string, found note, revision uint64) (*noted, error) {
 	if found.Crashes >= maxCrashes {
 		_, ok, err := f.put(ctx, key, note{Since: found.Since, Crashes: found.Crashes, Died: found.Died}, revision)
@@ -257,7 +255,7 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 	var ok bool
 	n.revision, ok, err = f.put(ctx, key, n.note(f.by, false), revision)
 	switch {
-	case err != nil: // it may stand there although nothing was begun
+	case err != nil: // the note may have been stored although nothing was begun
 		n.revision, n.failed = revision, true
 		f.end(ctx, n)
 		return nil, err
@@ -275,8 +273,8 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 	return n, nil
 }
 
-// acquire waits until a job may be under way: one more death and it is left alone, so
-// nothing else is to be under way then.
+// acquire waits until a job may be worked on. A job that is given up after one more death
+// waits until nothing else is under way.
 func (f *inflight) acquire(ctx context.Context, crashes int) (unlock func(), err error) {
 	n := int64(1)
 	if crashes == maxCrashes-1 {
@@ -308,7 +306,7 @@ func (f *inflight) put(
 	return newRevision, ok, err
 }
 
-// ending is what ends the use of a note.
+// ending returns the function that ends the use of a note.
 func (f *inflight) ending(ctx context.Context, key string, n *noted) func(well bool) {
 	return func(well bool) {
 		f.ended(n, well)
@@ -335,8 +333,8 @@ func (f *inflight) ended(n *noted, well bool) {
 	n.failed = n.failed || !well
 }
 
-// end takes the note back, and gives the place up after that: what is to be alone does not
-// begin while the note still says that this is under way.
+// end takes the note back and releases alone after that, so that a job that has to be alone
+// does not begin while the note still says that this one is under way.
 func (f *inflight) end(ctx context.Context, n *noted) {
 	defer n.unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin) // a stop must not leave it behind
@@ -346,14 +344,13 @@ func (f *inflight) end(ctx context.Context, n *noted) {
 	err := f.takeBack(ctx, n)
 	n.revision = 0
 	if err != nil {
-		// It is taken for a death, once, if nobody works on the job again before.
+		// It counts as one death, unless the job is worked on again before.
 		f.log.Warn("note of what was worked on not taken back", zap.String("job", n.key), zap.Error(err))
 	}
 }
 
-// takeBack takes the note of n out of the store. The answer to an earlier write may have
-// been lost, so that the note has another revision than is known here: then it is read.
-// One that is not ours any more is left as it is.
+// takeBack removes the note of n from the store. If the answer to an earlier write was lost, the
+// note has another revision: then it is read first. A note that is not ours any more is left.
 func (f *inflight) takeBack(ctx context.Context, n *noted) error {
 	ok, err := f.withdraw(ctx, n)
 	if err == nil && ok {
@@ -372,8 +369,8 @@ func (f *inflight) takeBack(ctx context.Context, n *noted) error {
 	return errors.Join(err, errBusyIf(err == nil && !ok))
 }
 
-// withdraw stores that nobody works on the job. What a process may have died at before is
-// forgotten only when it went well.
+// withdraw stores that nobody works on the job. Earlier deaths are forgotten only if the work
+// succeeded.
 func (f *inflight) withdraw(ctx context.Context, n *noted) (ok bool, err error) {
 	if n.failed && n.crashes > 0 {
 		_, ok, err = f.put(ctx, n.key, note{Since: time.Now(), Crashes: n.crashes, Died: n.died}, n.revision)
@@ -382,7 +379,7 @@ func (f *inflight) withdraw(ctx context.Context, n *noted) (ok bool, err error) 
 	return f.kv.Delete(ctx, n.key, n.revision)
 }
 
-// givenUp reports whether a job is left alone because the process died at it.
+// givenUp reports whether a job is not worked on because of maxCrashes deaths.
 func (f *inflight) givenUp(ctx context.Context, ref held.Ref) bool {
 	if f.kv == nil {
 		return false

@@ -42,7 +42,7 @@ type People struct {
 	KeepJobs time.Duration
 	// Cancel aborts a held job; nil when no daemon runs.
 	Cancel func(ctx context.Context, c Cancellation) (held.Record, error)
-	// Users is asked who has a user name; nil when nothing can ask Entra.
+	// Users finds people by user name; nil without access to Entra.
 	Users UserDirectory
 	// Offline says that nobody watches the buckets: then no trace of a key stays.
 	Offline bool
@@ -68,7 +68,7 @@ type Person struct {
 
 // Erasure says how a person is erased.
 type Erasure struct {
-	// CancelHeld aborts the jobs that wait; else they are in the way.
+	// CancelHeld aborts held jobs; without it, the erasure fails while there are any.
 	CancelHeld bool `json:"cancel_held"`
 	// ForgetBudget also forgets what was spent in the periods that run: it can be
 	// spent again then.
@@ -77,8 +77,7 @@ type Erasure struct {
 	Actor string `json:"-"`
 }
 
-// Erased is what was erased, and how many records of others were made to tell no
-// more whom they are about.
+// Erased is what was erased, and from how many records of others the person was removed.
 type Erased struct {
 	Canceled  int `json:"canceled"`
 	Removed   int `json:"removed"`

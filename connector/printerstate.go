@@ -16,9 +16,8 @@ const (
 	UnknownKeep    = "keep"
 )
 
-// silentFor is for how long a printer of unknown state may have been silent. Printers
-// and connectors ask Universal Print for jobs all the time; one that sleeps or starts
-// again is back within the hour.
+// silentFor is how long a printer of unknown state may have been silent. Printers and connectors
+// poll Universal Print for jobs; one that sleeps or restarts is back within the hour.
 const silentFor = time.Hour
 
 // Graph tells why a printer is in its state in the words of printerProcessingStateDetail
@@ -59,7 +58,7 @@ var lacking = map[string]string{
 	"tonerEmpty":                     "out of toner",
 }
 
-// maxWhy is how many details are told.
+// maxWhy is how many details are reported.
 const maxWhy = 3
 
 // Unavailable reports whether a job that is sent to the printer of a device now would

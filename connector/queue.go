@@ -18,7 +18,7 @@ type Queue struct {
 	// PrinterID is the printer's id at Graph. It may be missing only while the printer
 	// that Create asks for is not made yet.
 	PrinterID string `yaml:"printer_id"`
-	// Name is what people, policies and metrics call it.
+	// Name is its name for people, in policies and in metrics.
 	Name string `yaml:"name"`
 	// Mode is pull (hold until a tap) or direct (decide at once).
 	Mode string `yaml:"mode"`
@@ -75,8 +75,8 @@ func (s queueSet) at(printer string) (Queue, bool) {
 	return q, ok
 }
 
-// nameOf is what the queue of a job is called now: it may have had another name when
-// the job came.
+// nameOf is the current name of a job's queue, which may have been renamed since the job
+// arrived.
 func (s queueSet) nameOf(rec *held.Record) string {
 	if q, ok := s.at(rec.Printer); ok {
 		return q.Name

@@ -76,8 +76,8 @@ func untouched(c quota.Claim, now time.Time) quota.Balance {
 	return b
 }
 
-// Replay runs recorded decisions through another policy. It touches nothing.
-// Accounts begin untouched and are spent by what the policy lets print.
+// Replay evaluates recorded decisions with another policy. It changes nothing. All accounts
+// begin unused and are charged for what the policy lets print.
 type Replay struct {
 	policy    *policy.Policy
 	spent     map[string]quota.Amount // by account and period
@@ -85,7 +85,7 @@ type Replay struct {
 	report    Replayed
 }
 
-// Replayed is what came of a replay.
+// Replayed is the result of a replay.
 type Replayed struct {
 	// Decisions is how many were replayed, Same how many had the same verdict.
 	Decisions int `json:"decisions"`
@@ -106,7 +106,7 @@ type Replayed struct {
 	Skipped int `json:"skipped"`
 }
 
-// Difference is a decision that would be another.
+// Difference is a decision that would be different.
 type Difference struct {
 	held.Ref
 	At     time.Time `json:"at"`
@@ -148,8 +148,8 @@ func ByPolicy(d *held.Decision) bool { return !slices.Contains(ownDecisions, d.R
 // Add takes a decision. The same one twice counts once.
 func (r *Replay) Add(d *held.Decision) { r.decisions[d.ID] = d }
 
-// Run decides all that were added again, in the order of their time, and tells
-// what came of it.
+// Run evaluates all decisions that were added, in the order of their time, and returns the
+// result.
 func (r *Replay) Run() *Replayed {
 	for _, d := range slices.SortedFunc(maps.Values(r.decisions), func(a, b *held.Decision) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
