@@ -175,7 +175,12 @@ func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, f jobState) 
 	}
 	if state == held.Held && f.rec.Charge != nil {
 		var ex *quota.Exhausted
-		if err := w.effects.reserve(ctx, &f.rec, false); errors.As(err, &ex) {
+		if err := w.effects.reserve(ctx, &f.rec, false); errors.Is(err, quota.ErrFull) {
+			// There is room again when others have printed: it is reserved for when it is released.
+			w.log.Warn("account has too many open reservations, job is held unpaid", zap.String("job", f.rec.Job),
+				zap.String("task", f.rec.Task))
+			f.rec.Charge = nil
+		} else if errors.As(err, &ex) {
 			w.effects.decideExhausted(&f.rec, ex, policy.Abort)
 			f.rec.Charge, state = nil, held.Aborting
 		} else if err != nil {

@@ -176,6 +176,9 @@ func (e *effects) giveBack(ctx context.Context, rec *held.Record, c *held.Charge
 // the budget was spent between the decision and the reservation.
 func (e *effects) decideExhausted(rec *held.Record, ex *quota.Exhausted, v policy.Verdict) {
 	own := e.policy().Exhausted(ex.Amount, ex.Balance)
+	if ex.Full {
+		own = policy.Own(policy.ReasonQuotaFull)
+	}
 	d := &rec.Decision
 	d.ID += ":exhausted"
 	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(v), own.Reason, "", own.Text, own.Remedy, own.IPP

@@ -193,7 +193,7 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 	if errors.As(err, &ex) && rec.State == held.Completing {
 		e.decideExhausted(&rec, ex, policy.Abort)
 		rec.Charge = nil
-		if rev, err = e.storeIntent(ctx, &rec, rev, held.Aborting, policy.ReasonQuotaExhausted); err != nil {
+		if rev, err = e.storeIntent(ctx, &rec, rev, held.Aborting, rec.Decision.Reason); err != nil {
 			return rec, err
 		}
 		return e.carryOut(ctx, rec, rev, effectOptions{startedAt: a.startedAt, redelivered: a.redelivered})

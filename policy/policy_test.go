@@ -301,7 +301,7 @@ func TestOwn(t *testing.T) {
 		ReasonQuotaExhausted, ReasonHoldExpired, ReasonOwnerUnknown, ReasonBadgeUnknown, ReasonDeviceUnavailable,
 		ReasonDeviceNotAllowed, ReasonCanceledByOwner, ReasonCanceledByAdmin, ReasonPolicyError, ReasonPagesUnknown,
 		ReasonGraphUnavailable, ReasonReleasePending, ReasonDirectoryUnavailable, ReasonQuotaUnavailable, ReasonSelfTest,
-		ReasonStoreUnavailable,
+		ReasonStoreUnavailable, ReasonQuotaFull,
 	}
 	if len(codes) != len(own) {
 		t.Errorf("%d codes and %d sentences", len(codes), len(own))

@@ -2,7 +2,9 @@ package policy
 
 // The reason codes of the program itself. A policy can't use them.
 const (
-	ReasonQuotaExhausted    = "quota.exhausted"
+	ReasonQuotaExhausted = "quota.exhausted"
+	// ReasonQuotaFull is of a job whose account has too many open reservations.
+	ReasonQuotaFull         = "quota.full"
 	ReasonHoldExpired       = "hold.expired"
 	ReasonOwnerUnknown      = "owner.unknown"
 	ReasonBadgeUnknown      = "badge.unknown"
@@ -30,6 +32,10 @@ const (
 var own = map[string]struct{ text, remedy, ipp string }{
 	ReasonQuotaExhausted: {
 		"Your print budget for this period does not cover this job.", "Print fewer pages, or wait for the next period.",
+		"account-limit-reached",
+	},
+	ReasonQuotaFull: {
+		"Too many jobs are open at once on the account that pays for this job.", "Try again in a few minutes.",
 		"account-limit-reached",
 	},
 	ReasonHoldExpired: {

@@ -98,9 +98,18 @@ type Exhausted struct {
 	Balance Balance
 	// Amount is what was asked for, Short by how much it is too much.
 	Amount, Short Amount
+	// Full is true when the account has as many open reservations as it can have, whatever
+	// is left on it: the error is an ErrFull too.
+	Full bool
 }
 
+// Is reports whether target is ErrFull, for an account that is full.
+func (e *Exhausted) Is(target error) bool { return e.Full && target == ErrFull }
+
 func (e *Exhausted) Error() string {
+	if e.Full {
+		return ErrFull.Error()
+	}
 	return fmt.Sprintf("%s units too much for account %s", e.Short, e.Balance.Account.Key())
 }
 

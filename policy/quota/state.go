@@ -176,8 +176,8 @@ func (s *state) reserve(ctx context.Context, ch *Charge, claims []Claim) (change
 		}
 		return changed, nil
 	}
-	if before == nil && len(s.Reservations) >= maxReservations {
-		return false, ErrFull
+	if before == nil && len(s.Reservations) >= maxReservations && !ch.Printed {
+		return false, &Exhausted{Balance: Balance{Account: claims[0].Account}, Amount: ch.Amount, Full: true}
 	}
 	if before != nil {
 		if err := s.giveWay(ctx, ch, claims, before); err != nil {
