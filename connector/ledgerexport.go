@@ -91,6 +91,20 @@ type exportPosition struct {
 	// Next is the sequence to go on with.
 	Next uint64    `json:"next"`
 	At   time.Time `json:"at"`
+	// Through is when the export began that came to the end of the history last: what
+	// happened before it is exported. An earlier version did not store it.
+	Through time.Time `json:"through,omitzero"`
+	// Whole is false while a history that does not fit into one file is being exported.
+	// An earlier version did not store it.
+	Whole *bool `json:"whole,omitempty"`
+}
+
+// through is until when what happened is exported.
+func (p *exportPosition) through() time.Time {
+	if p.Through.IsZero() && p.Whole == nil {
+		return p.At
+	}
+	return p.Through
 }
 
 // Run exports now and whenever the time has come, until ctx ends.
@@ -114,9 +128,10 @@ func (e *LedgerExporter) Export(ctx context.Context) error {
 	if err := os.MkdirAll(e.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("make ledger_export.dir: %w", err)
 	}
+	begun := time.Now().UTC()
 	for more := true; more; {
 		var err error
-		if more, err = e.exportFile(ctx); err != nil {
+		if more, err = e.exportFile(ctx, begun); err != nil {
 			return err
 		}
 	}
@@ -124,12 +139,12 @@ func (e *LedgerExporter) Export(ctx context.Context) error {
 }
 
 // exportFile writes one file; more says that it is full and there may be more to write.
-func (e *LedgerExporter) exportFile(ctx context.Context) (more bool, err error) {
+func (e *LedgerExporter) exportFile(ctx context.Context, begun time.Time) (more bool, err error) {
 	pos, revision, err := e.position(ctx)
 	if err != nil {
 		return false, err
 	}
-	lines, n, next, err := e.collect(ctx, pos.Next)
+	lines, n, next, err := e.collect(ctx, pos)
 	if err != nil {
 		return false, err
 	}
@@ -141,7 +156,12 @@ func (e *LedgerExporter) exportFile(ctx context.Context) (more bool, err error) 
 	if next == pos.Next {
 		return false, nil
 	}
-	value, err := json.Marshal(exportPosition{Next: next, At: time.Now().UTC()})
+	whole := n < exportEntries
+	after := exportPosition{Next: next, At: time.Now().UTC(), Through: pos.through(), Whole: &whole}
+	if whole {
+		after.Through = begun
+	}
+	value, err := json.Marshal(after)
 	if err != nil {
 		return false, fmt.Errorf("encode position of the export: %w", err)
 	}
@@ -149,7 +169,7 @@ func (e *LedgerExporter) exportFile(ctx context.Context) (more bool, err error) 
 		return false, fmt.Errorf("store position of the export: %w", errors.Join(err, errBusyIf(!ok)))
 	}
 	e.log.Info("ledger exported", zap.Int("entries", n))
-	return n >= exportEntries, nil
+	return !whole, nil
 }
 
 func errBusyIf(busy bool) error {
@@ -172,12 +192,13 @@ func (e *LedgerExporter) position(ctx context.Context) (exportPosition, uint64, 
 }
 
 // collect reads the entries of a file from a sequence on, without repeated entries.
-func (e *LedgerExporter) collect(ctx context.Context, from uint64) (lines []byte, n int, next uint64, err error) {
+func (e *LedgerExporter) collect(ctx context.Context, pos exportPosition) (lines []byte, n int, next uint64, err error) {
 	var out bytes.Buffer
+	from := pos.Next
 	next = from
 	err = e.history.LedgerFrom(ctx, "", from, func(sequence uint64, stored time.Time, body []byte) error {
 		next = sequence + 1
-		repeat, err := e.repeated(ctx, sequence, stored, body)
+		repeat, err := e.repeated(ctx, sequence, stored, body, pos.through())
 		if err != nil || repeat {
 			return err
 		}
@@ -202,14 +223,14 @@ const promptly = 10 * time.Second
 // repeated reports whether the history has the entry before. Only a late entry can be
 // repeated; for such a one the history of its account is searched.
 func (e *LedgerExporter) repeated(
-	ctx context.Context, sequence uint64, stored time.Time, body []byte,
+	ctx context.Context, sequence uint64, stored time.Time, body []byte, through time.Time,
 ) (found bool, err error) {
 	var entry quota.Entry
 	if json.Unmarshal(body, &entry) != nil || stored.Sub(entry.At) < promptly {
 		return false, nil
 	}
-	if entry.Owner == quota.Erased { // the one before told who it was, and is exported
-		return true, nil
+	if entry.Owner == quota.Erased { // the one before told who it was, and may be exported
+		return entry.At.Before(through), nil
 	}
 	err = e.history.LedgerFrom(ctx, entry.Account, 1, func(at uint64, _ time.Time, body []byte) error {
 		var other quota.Entry
