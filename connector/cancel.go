@@ -8,6 +8,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"go.uber.org/zap"
+
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/trigger/graph"
@@ -19,6 +21,9 @@ var (
 	// ErrNotHeld says that a job can't be released or canceled, because it is
 	// not held or another is acting on it.
 	ErrNotHeld = errors.New("the job is not held")
+	// ErrCanceling says that a job will be aborted as soon as Graph answers: the intent is
+	// stored. It is an ErrNotHeld.
+	ErrCanceling = fmt.Errorf("%w: it will be canceled as soon as possible", ErrNotHeld)
 	// ErrInvalid says that a request is invalid.
 	ErrInvalid = errors.New("invalid")
 )
@@ -32,7 +37,7 @@ func NotHeld(rec *held.Record) error {
 	case held.Releasing:
 		what = "is being released"
 	case held.Aborting:
-		what = "is being aborted"
+		what = "is being canceled"
 	}
 	return fmt.Errorf("%w: %s/%s %s.", ErrNotHeld, rec.Queue, rec.Job, what) //nolint:revive,staticcheck // a sentence for people
 }
@@ -77,8 +82,8 @@ func (c Cancellation) Check() error {
 }
 
 // Cancel aborts a held job at Graph with a reason, once. The errors are ErrNoJob
-// (also when it is somebody else's), ErrNotHeld, ErrInvalid, and what Graph or
-// the store failed with: then the job is held still, or the sweep finishes it.
+// (also when it is somebody else's), ErrNotHeld, ErrCanceling with the record,
+// ErrInvalid, and what Graph or the store failed with: then the job is held still.
 func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error) {
 	if err := c.Check(); err != nil {
 		return held.Record{}, err
@@ -94,6 +99,8 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 		return held.Record{}, err
 	case rev == 0, c.Owner != "" && rec.Owner != graph.Canonical(c.Owner):
 		return held.Record{}, ErrNoJob
+	case rec.State == held.Aborting:
+		return rec, ErrCanceling
 	case rec.State != held.Held:
 		return rec, NotHeld(&rec)
 	}
@@ -104,6 +111,9 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 	v := w.evaluator.ownDecision(code, policy.Release, policy.Abort)
 	if c.Note != "" {
 		v.Text = strings.TrimSuffix(v.Text, ".") + ": " + c.Note
+		if !strings.ContainsAny(c.Note[len(c.Note)-1:], ".!?") {
+			v.Text += "."
+		}
 	}
 	d := w.effects.decisionOn(&rec, again(&rec, rev, "cancel"), v)
 	d.Actor, d.Asked = c.Actor, c.origin()
@@ -112,6 +122,12 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 	done, err := w.effects.abort(ctx, rec, rev, d)
 	if errors.Is(err, errBusy) {
 		return rec, fmt.Errorf("%w: it is being released or aborted", ErrNotHeld)
+	}
+	if err != nil {
+		if now, rev, readErr := w.Jobs.Get(ctx, c.Key); readErr == nil && rev != 0 && now.State == held.Aborting {
+			w.Logger.Warn("job not canceled yet", zap.String("job", rec.Job), zap.Error(err))
+			return now, ErrCanceling
+		}
 	}
 	return done, err
 }

@@ -91,11 +91,10 @@ func (t *Taps) identified(ctx context.Context, device, number string, now time.T
 		t.forgive(ctx, device, number, now)
 	}
 	t.noteTyped(device, number, now)
-	who := Visitor{Owner: owner}
-	if b, ok := t.badges.(placedBadges); ok && err == nil {
-		who.Badge = b.Place(number)
+	if err != nil {
+		return Visitor{}, err
 	}
-	return who, err
+	return t.VisitorOf(owner, number), nil
 }
 
 // afterLastTyped is the part of number after the one that was typed last, or that one if

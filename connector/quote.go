@@ -30,7 +30,9 @@ type Quote struct {
 
 // BalanceText is the balance of an account as text.
 type BalanceText struct {
-	// Account is empty for the person's own.
+	// Owner is whose jobs it pays for.
+	Owner string
+	// Account is empty for the owner's own.
 	Account string
 	Left    string
 	Limit   string
@@ -46,7 +48,8 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 	}
 	p, now := r.policy(), time.Now()
 	quotes := make([]Quote, len(jobs))
-	var all []quota.Balance
+	var all []BalanceText
+	seen := map[string][]quota.Balance{}
 	taken := spending{}
 	for i := range jobs {
 		quotes[i] = Quote{Record: jobs[i]}
@@ -54,17 +57,24 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 			continue
 		}
 		req := r.evaluator.question(ctx, p, &jobs[i], r.at(device), now)
-		quotes[i] = quoted(p, quotes[i], p.Decide(req))
+		d := p.Decide(req)
+		if jobs[i].Owner != graph.Canonical(owner) {
+			d = p.ForAnother(&req.Budget, d)
+		}
+		quotes[i] = quoted(p, quotes[i], d)
 		if jobs[i].Owner == graph.Canonical(owner) {
 			quotes[i].Stays = !taken.fits(p, req, &jobs[i])
 		}
 		for _, b := range req.Budget.Balances {
-			if !slices.ContainsFunc(all, func(o quota.Balance) bool { return o.Account == b.Account && slices.Equal(o.Names, b.Names) }) {
-				all = append(all, b)
+			of := jobs[i].Owner
+			same := func(o quota.Balance) bool { return o.Account == b.Account && slices.Equal(o.Names, b.Names) }
+			if !slices.ContainsFunc(seen[of], same) {
+				seen[of] = append(seen[of], b)
+				all = append(all, balanceText(p, of, b))
 			}
 		}
 	}
-	return quotes, balanceTexts(p, all), nil
+	return quotes, all, nil
 }
 
 // spending is what the jobs that would be released before another take from accounts.
@@ -119,7 +129,11 @@ func (r *Releaser) Quote(ctx context.Context, rec *held.Record, device string) (
 		return q, nil
 	}
 	req := r.evaluator.question(ctx, p, rec, r.at(device), time.Now())
-	return quoted(p, q, p.Decide(req)), balanceTexts(p, req.Budget.Balances)
+	list := make([]BalanceText, len(req.Budget.Balances))
+	for i, b := range req.Budget.Balances {
+		list[i] = balanceText(p, rec.Owner, b)
+	}
+	return quoted(p, q, p.Decide(req)), list
 }
 
 // quoted is q with the decision d.
@@ -132,16 +146,15 @@ func quoted(p *policy.Policy, q Quote, d policy.Decision) Quote {
 	return q
 }
 
-// balanceTexts are balances as text.
-func balanceTexts(p *policy.Policy, balances []quota.Balance) []BalanceText {
-	list := make([]BalanceText, len(balances))
-	for i, b := range balances {
-		list[i] = BalanceText{Left: p.Tell(b.Left), Limit: p.Tell(b.Limit + b.Carried + b.Adjusted), Renews: b.Renews}
-		if b.Account.Kind != quota.User {
-			list[i].Account = b.Account.Name
-		}
+// balanceText is a balance in words, that pays for the jobs of owner.
+func balanceText(p *policy.Policy, owner string, b quota.Balance) BalanceText {
+	t := BalanceText{
+		Owner: owner, Left: p.Tell(b.Left), Limit: p.Tell(b.Limit + b.Carried + b.Adjusted), Renews: b.Renews,
 	}
-	return list
+	if b.Account.Kind != quota.User {
+		t.Account = b.Account.Name
+	}
+	return t
 }
 
 // at is a configured device; an unknown one has only its id.

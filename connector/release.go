@@ -99,6 +99,8 @@ type Refused struct {
 	// it would be paid for, when it was refused for its cost.
 	Cost    quota.Amount   `json:"cost,omitzero"`
 	Variant *held.Settings `json:"variant,omitempty"`
+	// Pending is true of a job that will be canceled as soon as Graph answers.
+	Pending bool `json:"pending,omitempty"`
 }
 
 // Reason is a stable code with words for the owner.
@@ -264,7 +266,7 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 	if err := acts.Wait(); err != nil {
 		return Outcome{}, err
 	}
-	return outcome(o.Owner, results), nil
+	return outcome(r.policy(), o.Owner, results), nil
 }
 
 // budgetTurn makes a job of an order wait until the job before it is decided and paid for, so
@@ -307,11 +309,16 @@ func (t budgetTurn) wait(ctx context.Context) error {
 }
 
 // outcome is the Outcome of an order from the records of its jobs.
-func outcome(owner string, results []held.Record) Outcome {
+func outcome(p *policy.Policy, owner string, results []held.Record) Outcome {
 	out := Outcome{Released: []Released{}, Kept: []Refused{}, Aborted: []Refused{}}
 	for i := range results {
 		rec := &results[i]
 		d := &rec.Decision
+		if rec.Owner != owner && d.Reason == policy.ReasonQuotaExhausted {
+			budget := RequestWithBalances(p, d).Budget
+			told := p.ForAnother(&budget, policy.Decision{Reason: d.Reason, Text: d.Text, Remedy: d.Remedy, Cost: d.Cost})
+			d.Text, d.Remedy = told.Text, told.Remedy
+		}
 		refused := Refused{Ref: rec.Ref, Queue: rec.Queue, Reason: Reason{d.Reason, d.Text, d.Remedy, d.IPP}, Cost: d.Cost, Variant: d.Variant}
 		switch rec.State {
 		case held.Released:

@@ -24,6 +24,15 @@ type placedBadges interface {
 	OwnerAt(ctx context.Context, place, was string, now time.Time) (owner string, err error)
 }
 
+// VisitorOf is the owner of a badge with a number.
+func (t *Taps) VisitorOf(owner, number string) Visitor {
+	who := Visitor{Owner: owner}
+	if b, ok := t.badges.(placedBadges); ok {
+		who.Badge = b.Place(number)
+	}
+	return who
+}
+
 // StillValid looks at the badge of a visitor once more, as each act of a visit does: it
 // may be revoked while the visit lasts. The error is ErrBadgeInvalid when the badge is not
 // theirs any more, or why that can't be told.

@@ -195,7 +195,7 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 	if short == nil {
 		return d
 	}
-	out := p.refused(d, Own(ReasonQuotaExhausted), p.exhausted(d.Cost, short), "")
+	out := p.refused(d, Own(ReasonQuotaExhausted), p.exhausted(d.Cost, short, "you have"), "")
 	out.Cost, out.Claims = d.Cost, d.Claims
 	out.Variant, out.Remedy = p.cheaper(req, short)
 	return out
@@ -205,8 +205,22 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 // cover; the caller sets point and verdict.
 func (p *Policy) Exhausted(cost quota.Amount, b quota.Balance) Decision {
 	d := Own(ReasonQuotaExhausted)
-	d.Text, d.PolicyHash = p.exhausted(cost, &b), p.hash
+	d.Text, d.PolicyHash = p.exhausted(cost, &b, "you have"), p.hash
 	d.Remedy = fmt.Sprintf("Print fewer pages, or wait until %s.", when(b.Renews))
+	return d
+}
+
+// ForAnother is a decision at release in words for somebody who lets the job go on for its
+// owner, whose budget does not suffice.
+func (p *Policy) ForAnother(b *Budget, d Decision) Decision {
+	if d.Reason != ReasonQuotaExhausted {
+		return d
+	}
+	if b.nobody {
+		d.Text, d.Remedy = "No print budget is meant for the owner of this job.", "The owner can ask the administrator for one."
+	} else if short := b.short(d.Cost); short != nil {
+		d.Text = p.exhausted(d.Cost, short, "its owner has")
+	}
 	return d
 }
 
@@ -237,9 +251,9 @@ func (p *Policy) refused(d, own Decision, text, remedy string) Decision {
 	return own
 }
 
-// exhausted says by how much an account does not cover a job.
-func (p *Policy) exhausted(cost quota.Amount, b *quota.Balance) string {
-	whose := "you have"
+// exhausted says by how much an account does not cover a job; whose is it that has a
+// person's own.
+func (p *Policy) exhausted(cost quota.Amount, b *quota.Balance, whose string) string {
 	if b.Account.Kind != quota.User {
 		whose = b.Account.Name + " has"
 	}
@@ -260,6 +274,8 @@ var variants = []struct {
 	{Settings{ColorMode: "blackAndWhite"}, "In black and white"},
 	{Settings{ColorMode: "blackAndWhite", DuplexMode: "flipOnLongEdge"}, "In black and white and on both sides"},
 	{Settings{Copies: 1}, "As one copy"},
+	{Settings{Copies: 1, DuplexMode: "flipOnLongEdge"}, "As one copy on both sides"},
+	{Settings{Copies: 1, ColorMode: "blackAndWhite"}, "As one copy in black and white"},
 	{Settings{Copies: 1, ColorMode: "blackAndWhite", DuplexMode: "flipOnLongEdge"}, "As one copy in black and white " +
 		"and on both sides"},
 }

@@ -187,6 +187,10 @@ func TestCharge(t *testing.T) {
 		"a direct one does not": {
 			paying(t, p, "5", direct, func(r *Request) { r.Point = Arrival }), Abort, ReasonQuotaExhausted, "6", "costs 6 pages",
 		},
+		"one copy, not on both sides too": {
+			paying(t, p, "6", color, func(r *Request) { r.Job.Copies = 5 }), Keep, ReasonQuotaExhausted, "150",
+			"As one copy in black and white it costs 6 pages of the 6 pages left.",
+		},
 		"too much to be counted": {paying(t, p, "5", pages(maxPages+1)), Keep, ReasonPolicyError, "0", ""},
 		"accounts not read":      {paying(t, p, ""), Keep, ReasonQuotaUnavailable, "0", ""},
 	} {
@@ -419,5 +423,24 @@ allowances:
 	}
 	if claims, err := p.ClaimsOn(quota.Account{Kind: quota.Center, Name: "other"}); err != nil || len(claims) != 0 {
 		t.Errorf("%+v, %v", claims, err)
+	}
+}
+
+// Who lets another's job go on is told of the owner's budget as of the owner's.
+func TestForAnother(t *testing.T) {
+	p := mustLoad(t, budgets)
+	for name, c := range map[string]struct {
+		req  Request
+		told string
+	}{
+		"own":    {paying(t, p, "5"), "and its owner has 5 pages left"},
+		"shared": {paying(t, p, "5", lab), "and lab has 5 pages left"},
+		"none":   {paying(t, p, "", nobodys), "No print budget is meant for the owner"},
+		"paid":   {paying(t, p, "6"), ""},
+	} {
+		d := p.ForAnother(&c.req.Budget, p.Decide(c.req))
+		if !strings.Contains(d.Sentence(), c.told) || strings.Contains(d.Sentence(), "ou have") || strings.Contains(d.Sentence(), " for you") {
+			t.Errorf("%s: %s", name, d.Sentence())
+		}
 	}
 }

@@ -381,6 +381,11 @@ func jobsCancel(f *apiFlags) *cobra.Command {
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
+			if out.Pending {
+				fmt.Fprintf(cmd.OutOrStdout(), "aborting %s/%s: it will be deleted as soon as possible\n",
+					terminal.Printable(out.Queue), terminal.Printable(out.Job))
+				return nil
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "aborted  %s/%s: %s\n         %s %s\n", terminal.Printable(out.Queue), terminal.Printable(out.Job),
 				out.Reason.Code, terminal.Printable(out.Reason.Text), terminal.Printable(out.Reason.Remedy))
 			return nil

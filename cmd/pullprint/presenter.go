@@ -38,6 +38,7 @@ type presenter struct {
 
 	mu     sync.Mutex
 	names  map[graphtest.JobID]string // who sent a job, for the lines only
+	users  map[string]string          // user principal names by object id
 	counts map[string]int
 }
 
@@ -58,7 +59,10 @@ func (p *presenter) say(format string, args ...any) {
 func (p *presenter) say0(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
 
 func (p *presenter) opening(dir string, sim *graphtest.Sim, at addresses) {
-	p.dir = dir
+	p.dir, p.users = dir, map[string]string{}
+	for _, u := range sim.Users() {
+		p.users[u.ID] = u.UPN
+	}
 	p.say(`pullprint demo: a small office, simulated on this machine only
 
   Universal Print, simulated   http://%s/   (seed %d)
@@ -76,8 +80,11 @@ func (p *presenter) decided(d held.Decision) {
 	p.counts[d.Verdict]++
 	who := p.names[graphtest.JobID{Printer: d.Printer, Job: d.Job}]
 	p.mu.Unlock()
-	if d.Reason == policy.ReasonSelfTest {
+	switch {
+	case d.Reason == policy.ReasonSelfTest:
 		who = "self-test"
+	case who == "": // printed by hand, beside the script
+		who = p.users[d.Owner]
 	}
 	what := map[string]string{
 		"hold": "held", "complete": "completed", "abort": "aborted", "redirect": "released", "keep": "kept",

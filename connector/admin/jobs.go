@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -214,7 +215,7 @@ func (a *API) releaseJob(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if rec.State.Final() {
+	if rec.State.Final() || rec.State == held.Aborting {
 		return nil, connector.NotHeld(&rec)
 	}
 	i := slices.IndexFunc(a.Devices, func(d connector.Device) bool { return d.ID == in.Device })
@@ -264,14 +265,16 @@ func (a *API) cancelJob(r *request) (any, error) {
 
 func (a *API) cancel(ctx context.Context, c connector.Cancellation) (connector.Refused, error) {
 	rec, err := a.Worker.Cancel(context.WithoutCancel(ctx), c)
-	if err != nil {
+	pending := errors.Is(err, connector.ErrCanceling)
+	if err != nil && !pending {
 		return connector.Refused{}, err
 	}
-	if rec.State != held.Aborted {
+	if !pending && rec.State != held.Aborted {
 		return connector.Refused{}, connector.NotHeld(&rec)
 	}
 	d := &rec.Decision
 	return connector.Refused{
 		Ref: rec.Ref, Queue: rec.Queue, Reason: connector.Reason{Code: d.Reason, Text: d.Text, Remedy: d.Remedy, IPP: d.IPP},
+		Pending: pending,
 	}, nil
 }

@@ -53,14 +53,16 @@ type stationPage struct {
 	// Jobs are the person's own, Others those of people who let them.
 	Jobs   []connector.Quote
 	Others []othersJobs
-	// Balances are what is left on the accounts that pay.
+	// Balances are what is left on the accounts that pay for Jobs.
 	Balances []connector.BalanceText
 	// Outcome is set after something was done, with the Refusals that the list of
 	// jobs does not tell.
-	Outcome  *connector.Outcome
-	Refusals []refusedJobs
-	Canceled []connector.Refused
-	Enrolled bool
+	Outcome *connector.Outcome
+	// Elsewhere are the devices of other printers than that of this device, by the printer.
+	Elsewhere map[string]string
+	Refusals  []refusedJobs
+	Canceled  []connector.Refused
+	Enrolled  bool
 	// Code is a one-time code that was typed and waits for a badge.
 	Code string
 }

@@ -104,7 +104,7 @@ func stationPages() map[string]page {
 		Jobs: []connector.Quote{
 			job("1", "ada", connector.Reason{}, nil), job("2", "ada", poor, &held.Settings{ColorMode: "grayscale"}), job("3", "ada", poor, nil),
 		},
-		Others:   []othersJobs{{"grace@contoso.com", []connector.Quote{job("4", "grace", connector.Reason{}, nil)}}},
+		Others:   []othersJobs{{Name: "grace@contoso.com", Jobs: []connector.Quote{job("4", "grace", connector.Reason{}, nil)}}},
 		Balances: []connector.BalanceText{{Left: "1 page", Limit: "30 pages"}},
 	}
 	done, deleted, empty := full, full, full
@@ -271,5 +271,44 @@ func TestRefusalsOnce(t *testing.T) {
 		if n := strings.Count(text.String(), what); n != want {
 			t.Errorf("%q stands there %d times, want %d", what, n, want)
 		}
+	}
+}
+
+// Jobs that came out at another device are told of so.
+func TestPrintingElsewhere(t *testing.T) {
+	p := newPages(t)
+	data := stationPages()["done"]
+	s, _ := data.Data.(stationPage)
+	s.Elsewhere = map[string]string{"east-printer": "hq-2-east"}
+	s.Outcome = &connector.Outcome{Released: []connector.Released{
+		{Destination: "East-printer"}, {Destination: "west-printer"}, {Destination: "east-printer"},
+	}}
+	data.Data = s
+	var text bytes.Buffer
+	if err := p.templates["done"].ExecuteTemplate(&text, "layout", data); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"2 jobs are printing at hq-2-east, not here<", "1 job is printing<"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("without %q: %s", want, text.String())
+		}
+	}
+}
+
+// What is left of an owner's budget stands with the owner's jobs, and not as that of who
+// prints them.
+func TestBalancesOfOthers(t *testing.T) {
+	p := newPages(t)
+	data := stationPages()["jobs"]
+	s, _ := data.Data.(stationPage)
+	s.Others[0].Balances = []connector.BalanceText{{Left: "455 pages", Limit: "500 pages"}}
+	data.Data = s
+	var text bytes.Buffer
+	if err := p.templates["jobs"].ExecuteTemplate(&text, "layout", data); err != nil {
+		t.Fatal(err)
+	}
+	own, others, _ := strings.Cut(text.String(), "<h2>Jobs of")
+	if strings.Contains(own, "455") || !strings.Contains(others, "grace@contoso.com has <strong>455 pages</strong> left of 500 pages") {
+		t.Error(text.String())
 	}
 }

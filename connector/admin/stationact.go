@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ type formResult struct {
 	done   chan struct{}
 	who    connector.Visitor // of the visit; without an owner when it has ended
 	ended  string            // why it has ended
+	at     time.Time         // of an enrolment
 	page   stationPage
 	wrong  string
 }
@@ -195,10 +197,48 @@ func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *formResult)
 		p.jobs(rw, s, d.wrong)
 		return
 	}
-	s.Refusals = refusals(s)
+	s.Refusals, s.Elsewhere = refusals(s), p.elsewhere(s.Device)
 	p.show(rw, http.StatusOK, "done", page{
 		Title: "Done", Wrong: d.wrong, Refresh: forgetAfter, Then: stationPath(s.Device), Data: s,
 	})
+}
+
+// printingJobs are those that were sent to one device.
+type printingJobs struct {
+	Jobs int
+	// Device is empty for the one where the person stands.
+	Device string
+}
+
+// Printing is where the jobs of the outcome went: another reader of the same person may
+// have been faster.
+func (s stationPage) Printing() (list []printingJobs) {
+	if s.Outcome == nil {
+		return nil
+	}
+	for _, r := range s.Outcome.Released {
+		device := s.Elsewhere[strings.ToLower(r.Destination)]
+		i := slices.IndexFunc(list, func(l printingJobs) bool { return l.Device == device })
+		if i < 0 {
+			i, list = len(list), append(list, printingJobs{Device: device})
+		}
+		list[i].Jobs++
+	}
+	return list
+}
+
+// elsewhere are the devices by their printers, but for the printer of one device.
+func (p *Pages) elsewhere(device string) map[string]string {
+	at := map[string]string{}
+	for _, d := range p.api.Devices {
+		at[strings.ToLower(d.PrinterID)] = d.ID
+	}
+	for _, d := range p.api.Devices {
+		if d.ID == device {
+			delete(at, strings.ToLower(d.PrinterID))
+		}
+	}
+	return at
 }
 
 // refusedJobs is one reason for which jobs were refused.

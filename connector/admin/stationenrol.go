@@ -68,10 +68,7 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 		p.trouble(rw, device, err)
 		return
 	}
-	err = p.api.Taps.Enrol(req.Context(), device, code+"\x00"+number, func(now time.Time) error {
-		_, err := p.api.Badges.Redeem(context.WithoutCancel(req.Context()), code, number, now)
-		return err
-	})
+	err = p.redeem(req.Context(), device, code, number)
 	s := stationPage{Device: device}
 	var locked *connector.LockedError
 	switch {
@@ -92,4 +89,34 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 	default:
 		p.trouble(rw, device, err)
 	}
+}
+
+// redeem enrols a badge by a code, which is used up then: the same form once more, as of a
+// reader that ends a number with Enter twice, has the answer of the first while the badge
+// is valid and nothing else was done at the device.
+func (p *Pages) redeem(ctx context.Context, device, code, number string) error {
+	canonical, err := p.api.Badges.Canonical(number)
+	if err != nil {
+		canonical = number
+	}
+	d, first := p.results.join(device, keyOf("enrol.", code+"\x00"+canonical))
+	if first {
+		defer close(d.done)
+	} else {
+		select {
+		case <-d.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if d.who.Owner != "" && time.Since(d.at) < visitLife && p.api.Taps.StillValid(ctx, d.who) == nil {
+			return nil
+		}
+	}
+	return p.api.Taps.Enrol(ctx, device, code+"\x00"+number, func(now time.Time) error {
+		b, err := p.api.Badges.Redeem(context.WithoutCancel(ctx), code, number, now)
+		if err == nil && first {
+			d.who, d.at = p.api.Taps.VisitorOf(b.Owner, number), now
+		}
+		return err
+	})
 }

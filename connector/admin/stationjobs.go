@@ -25,6 +25,8 @@ type othersJobs struct {
 	// Name is the user principal name of who it is, or else the id.
 	Name string
 	Jobs []connector.Quote
+	// Balances are what is left on the accounts that pay for these.
+	Balances []connector.BalanceText
 }
 
 // quoteLine is a job in the list of a page; own says that the person may delete it.
@@ -74,11 +76,10 @@ func lineOf(p page, q connector.Quote, own bool) quoteLine {
 // list looks for the jobs that a person can release: their own, and under their
 // owners those of people who let them.
 func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
-	quotes, purses, err := p.api.Releaser.Quotes(ctx, owner, s.Device)
+	quotes, balances, err := p.api.Releaser.Quotes(ctx, owner, s.Device)
 	if err != nil {
 		return err
 	}
-	s.Balances = purses
 	of := map[string]int{}
 	for _, q := range quotes {
 		if q.Owner == owner {
@@ -91,6 +92,13 @@ func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
 			s.Others = append(s.Others, othersJobs{Name: q.Owner})
 		}
 		s.Others[i].Jobs = append(s.Others[i].Jobs, q)
+	}
+	for _, b := range balances {
+		if b.Owner == owner {
+			s.Balances = append(s.Balances, b)
+		} else if i, known := of[b.Owner]; known {
+			s.Others[i].Balances = append(s.Others[i].Balances, b)
+		}
 	}
 	p.name(ctx, s.Others)
 	return nil
