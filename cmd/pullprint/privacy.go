@@ -22,8 +22,9 @@ deleted there, Entra knows the name no more: then give the object id, or a name 
 on the badges of that person alone. It talks to the running daemon (role admin), which asks
 Entra; when none runs, it works on an embedded store itself, where only badges tell
 names: one that stands on badges of several people, or of a person whose badges have another
-name, too, is refused there with the object id. With nats.url, the daemon's NATS account may have no right to remove records: then
---direct works on the streams with the account of the configuration that it is given.`,
+name, too, is refused there with the object id. With nats.url, the daemon's NATS account
+may have no right to remove records: then --direct works on the streams with the account of
+the configuration that it is given.`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -143,9 +143,13 @@ func TestSpreadsheets(t *testing.T) {
 			"trim", `"=""0001234"""|=A1|'0001234|+4912345|#REF!|########|=HYPERLINK(1)`,
 			"2 formula|3 formula|4 formula|5 formula|6 narrow|7 narrow|8 formula",
 		},
-		"fractions":         {"trim", "1234567.0|\"1234567,00\"", "2 fraction|3 fraction"},
-		"lost zeros":        {"trim", "0012345678|0012345679|12345680", "4 shorter"},
-		"lost zeros, most":  {"trim", "1234567890|1234567891|1234567892|1234567893|123456789", "6 shorter"},
+		"fractions":        {"trim", "1234567.0|\"1234567,00\"", "2 fraction|3 fraction"},
+		"lost zeros":       {"trim", "0012345678|0012345679|12345680", "4 shorter"},
+		"lost zeros, most": {"trim", "1234567890|1234567891|1234567892|1234567893|123456789", "6 shorter"},
+		"lost zeros, 4 bytes": {
+			"trim", "1234567890|1234567891|1234567892|1234567893|1234567894|1234567895|1234567896|1234567897|1234567898|" +
+				"123456789|123456788|12345678|123456787", "11 shorter|12 shorter|13 shorter|14 shorter",
+		},
 		"zeros don't count": {"trim,strip-zeros", "0012345678|0012345679|12345680", ""},
 		"of any length":     {"trim", "12345|1234|123456|1234567|12345678", ""},
 		"rounded":           {"trim", "2748150000000000|2748160000000000", "2 15th|3 15th"},

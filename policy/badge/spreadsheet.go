@@ -246,10 +246,12 @@ func decimal(number string) bool {
 }
 
 // How a column with numbers of one width is told: so many rows, of which so many of a
-// hundred are as wide, and that wide at least.
+// hundred are as wide, and that wide at least. Of all numbers of 4 bytes 77 % have ten digits
+// ((2^32-10^9)/2^32), of 5 bytes 82 % have twelve, of 7 bytes 86 % have seventeen; of a short
+// file it may be fewer.
 const (
 	minWide   = 5
-	mostWide  = 80
+	mostWide  = 60
 	leastWide = 6
 )
 
