@@ -91,7 +91,8 @@ func (s *Sweeper) expire(ctx context.Context, rec held.Record, rev uint64) error
 		return errBusy
 	}
 	defer release()
-	d := s.effects.decisionOn(&rec, again(&rec, rev, "expiry"), s.evaluator.ownDecision(policy.ReasonHoldExpired, policy.Release, policy.Abort))
+	own := s.evaluator.ownDecision(policy.ReasonHoldExpired, policy.Release, policy.Abort)
+	d := s.effects.decisionOn(&rec, again(&rec, rev, "expiry"), own)
 	d.Asked = held.AskedBySweep
 	s.log.Info("hold expires", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
 	_, err := s.effects.abort(ctx, rec, rev, d)

@@ -75,7 +75,9 @@ type lostAnswers struct {
 	reading *atomic.Bool // reads work
 }
 
-func (k lostAnswers) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, bool, error) {
+func (k lostAnswers) CompareAndSet(
+	ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+) (uint64, bool, error) {
 	rev, ok, err := k.InflightKV.CompareAndSet(ctx, key, value, revision, ttl)
 	if err == nil && ok && k.lost(value, revision) {
 		k.reading.Store(false)

@@ -134,7 +134,8 @@ func TestRefusedThoughMadeAndUnknown(t *testing.T) {
 				if n := w.sim.Prints(id); n != 1 {
 					t.Errorf("printed %d times: %+v", n, w.record(id).Trail)
 				}
-				if list := w.audit(t); !slices.ContainsFunc(list, func(d held.Decision) bool { return d.Verdict == "complete" || d.Verdict == "redirect" }) {
+				letGo := func(d held.Decision) bool { return d.Verdict == "complete" || d.Verdict == "redirect" }
+				if list := w.audit(t); !slices.ContainsFunc(list, letGo) {
 					t.Errorf("the audit has %+v", list)
 				}
 			})

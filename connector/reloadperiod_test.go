@@ -30,8 +30,9 @@ func (r *reloading) deps(d *connector.Deps) { d.Policy = r.Load }
 // them: no more is let go than it gives, and the quotes say so.
 func TestReservedOnArrivalCountsInPeriodsOfNow(t *testing.T) {
 	for name, after := range map[string]string{
-		"of a day":             "{name: all, when: 'true', pages: 10, every: day}",
-		"of a day and a month": "{name: all, when: 'true', pages: 10, every: day}\n  - {name: more, when: 'true', pages: 200, every: month}\nmerge: strictest",
+		"of a day": "{name: all, when: 'true', pages: 10, every: day}",
+		"of a day and a month": "{name: all, when: 'true', pages: 10, every: day}\n" +
+			"  - {name: more, when: 'true', pages: 200, every: month}\nmerge: strictest",
 		"of two, one of them the same": "{name: week, when: 'true', pages: 100, every: week}\n" +
 			"  - {name: all, when: 'true', pages: 10, every: day}\nmerge: strictest",
 	} {

@@ -59,7 +59,8 @@ func TestLateRedirectNamesDelegate(t *testing.T) {
 		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 5})
 		l.worker.Handle(l.ctx, d)
 		now := time.Now()
-		if err := connector.NewDelegations(w.bus.State()).Put(t.Context(), connector.Delegation{Owner: studentID, To: stayerID, Since: now, Expires: now.Add(time.Hour)}); err != nil {
+		lent := connector.Delegation{Owner: studentID, To: stayerID, Since: now, Expires: now.Add(time.Hour)}
+		if err := connector.NewDelegations(w.bus.State()).Put(t.Context(), lent); err != nil {
 			t.Fatal(err)
 		}
 		w.sim.Change(func(k *graphtest.Knobs) {

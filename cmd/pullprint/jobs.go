@@ -344,7 +344,8 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 // printOutcome says what became of jobs; when none was released, that is an error.
 func printOutcome(w io.Writer, out *connector.Outcome) error {
 	for _, r := range out.Released {
-		fmt.Fprintf(w, "released  %s/%s to printer %s\n", terminal.Printable(r.Queue), terminal.Printable(r.Job), terminal.Printable(r.Destination))
+		fmt.Fprintf(w, "released  %s/%s to printer %s\n", terminal.Printable(r.Queue), terminal.Printable(r.Job),
+			terminal.Printable(r.Destination))
 	}
 	type line struct {
 		word string

@@ -331,7 +331,8 @@ var samples = map[string][]any{
 	"POST /v1/badges/import":                {full[Imported]()},
 	"POST /v1/badges/codes":                 {full[CodeIssued]()},
 	"GET /v1/quotas/{account}": {
-		full[connector.AccountStatus](), connector.AccountStatus{Balances: []connector.Balance{}, Stored: quota.View{Reservations: []quota.Reservation{}}},
+		full[connector.AccountStatus](),
+		connector.AccountStatus{Balances: []connector.Balance{}, Stored: quota.View{Reservations: []quota.Reservation{}}},
 	},
 	"PUT /v1/quotas/{account}":         {full[connector.AccountStatus]()},
 	"POST /v1/quotas/{account}/adjust": {full[connector.AccountStatus]()},

@@ -320,7 +320,10 @@ func TestImportRulesRefuse(t *testing.T) {
 		{"cmd/pullprint/run.go", "github.com/coreos/go-systemd/v22/daemon", ""},
 		{"connector/daemon/host.go", "github.com/coreos/go-systemd/v22/daemon", "systemd has its home in cmd"},
 		{"connector/daemon/run_test.go", modulePath + "/connector/daemon", ""},
-		{"connector/admin/api.go", modulePath + "/connector/daemon", "the whole daemon has its home in connector/daemon, connector/doctor, cmd, deploy"},
+		{
+			"connector/admin/api.go", modulePath + "/connector/daemon",
+			"the whole daemon has its home in connector/daemon, connector/doctor, cmd, deploy",
+		},
 		{"connector/doctor/daemon.go", modulePath + "/connector/daemon", ""},
 		{"connector/daemon/run.go", modulePath + "/connector/doctor", "the doctor has its home in connector/doctor, cmd"},
 		{"connector/worker.go", "testing", "only tests may"},

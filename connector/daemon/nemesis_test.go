@@ -262,7 +262,7 @@ func play(t *testing.T, seed uint64, story []action) (wrong []string) {
 
 func (n *nemesis) happen(a action) {
 	dice := rand.New(rand.NewPCG(a.dice, 17))
-	any := func() (graphtest.JobID, bool) {
+	anyJob := func() (graphtest.JobID, bool) {
 		if len(n.ids) == 0 {
 			return graphtest.JobID{}, false
 		}
@@ -283,11 +283,11 @@ func (n *nemesis) happen(a action) {
 	case "tap":
 		n.show([]string{studentID, teacherID}[dice.IntN(2)], []string{"hq-2-west", "hq-2-east"}[dice.IntN(2)])
 	case "cancel":
-		if id, ok := any(); ok {
+		if id, ok := anyJob(); ok {
 			n.call(http.MethodPost, "/v1/jobs/"+id.Printer+"/"+id.Job+"/cancel", "{}")
 		}
 	case "the owner cancels":
-		if id, ok := any(); ok {
+		if id, ok := anyJob(); ok {
 			_ = n.sim.CancelJob(id) // it may have ended
 		}
 	case "kill":
@@ -546,8 +546,12 @@ func (n *nemesis) judge() (wrong []string) {
 	}
 	for id, job := range n.jobs {
 		trail := recs[held.Ref(id)].Trail
-		if at := slices.IndexFunc(trail, func(s held.Step) bool { return s.Note == "hold.expired" }); at >= 0 && trail[at].At.Sub(job.at) < nemesisHold && !n.skewed(job.at, trail[0].At) {
-			bad("job %s expired %s after it came", id, trail[at].At.Sub(job.at))
+		at := slices.IndexFunc(trail, func(s held.Step) bool { return s.Note == "hold.expired" })
+		if at < 0 || n.skewed(job.at, trail[0].At) {
+			continue
+		}
+		if after := trail[at].At.Sub(job.at); after < nemesisHold {
+			bad("job %s expired %s after it came", id, after)
 		}
 	}
 	for user, limit := range map[string]int64{studentID: 100_000, teacherID: 30} {

@@ -43,7 +43,10 @@ func TestAppendedDocument(t *testing.T) {
 		"a trailer that names the one before": {another(90) + "trailer\n<< /Root 90 0 R /Prev 9 >>\n", unknown},
 		"without a trailer":                   {another(1), unknown},
 		"with a part of a cross-reference":    {another(90) + "xref\n" + trailer(90), unknown},
-		"the same document, further behind":   {strings.Repeat("x", 2000) + "\n" + strings.Replace(another(90), "[92 0 R]", "["+strings.Repeat("92 0 R ", 12)+"]", 1) + trailer(90), 12},
+		"the same document, further behind": {
+			strings.Repeat("x", 2000) + "\n" + strings.Replace(another(90), "[92 0 R]", "["+strings.Repeat("92 0 R ", 12)+"]", 1) +
+				trailer(90), 12,
+		},
 	} {
 		src := append(bytes.Clone(within(12, "", false)), c.behind...)
 		n, err := pages.Count(t.Context(), bytes.NewReader(src), int64(len(src)), "application/pdf")

@@ -62,17 +62,19 @@ func TestTwoZips(t *testing.T) {
 		src  []byte
 		want int
 	}{
-		"one":                           {one, 1},
-		"large":                         {large, 1},
-		"with a comment":                {zipped(t, 10, comment([]byte("printed by us"))), 10},
-		"with zeros behind":             {join(ten, make([]byte, 100)), 10},
-		"joined":                        {join(ten, one), 0},
-		"joined, the other way":         {join(one, ten), 0},
-		"joined, the last is large":     {join(ten, large), 0},
-		"joined, with right offsets":    {join(ten, zipped(t, 1, behind)), 0},
-		"joined, with bytes before":     {join([]byte("xx"), ten, large), 0},
-		"in the comment":                {zipped(t, 10, comment(one)), 0},
-		"in the comment, right offsets": {zipped(t, 10, comment(zipped(t, 1, func(z *zip.Writer) error { z.SetOffset(int64(size)); return nil }))), 0},
+		"one":                        {one, 1},
+		"large":                      {large, 1},
+		"with a comment":             {zipped(t, 10, comment([]byte("printed by us"))), 10},
+		"with zeros behind":          {join(ten, make([]byte, 100)), 10},
+		"joined":                     {join(ten, one), 0},
+		"joined, the other way":      {join(one, ten), 0},
+		"joined, the last is large":  {join(ten, large), 0},
+		"joined, with right offsets": {join(ten, zipped(t, 1, behind)), 0},
+		"joined, with bytes before":  {join([]byte("xx"), ten, large), 0},
+		"in the comment":             {zipped(t, 10, comment(one)), 0},
+		"in the comment, right offsets": {
+			zipped(t, 10, comment(zipped(t, 1, func(z *zip.Writer) error { z.SetOffset(int64(size)); return nil }))), 0,
+		},
 	} {
 		n, err := pages.Count(t.Context(), bytes.NewReader(c.src), int64(len(c.src)), "application/oxps")
 		if n != c.want || (c.want == 0) != errors.Is(err, pages.ErrUncountable) {

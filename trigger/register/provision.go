@@ -83,8 +83,8 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 			v.PrinterID = id
 			return nil
 		case state == graph.OperationFailed:
-			return errors.New("Graph could not create the printer: run this again; if it still fails, check that the " + //nolint:staticcheck // a name
-				"tenant has a subscription to Universal Print")
+			return errors.New("Graph could not create the printer: run this again; " + //nolint:staticcheck // a name
+				"if it still fails, check that the tenant has a subscription to Universal Print")
 		case time.Since(began) > createTimeout:
 			return errors.New("Graph is still creating the printer: run this again in a few minutes") //nolint:staticcheck // a name
 		}
