@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"pullprint/connector/bus/bustest"
 )
 
 // process is the program under test, running on its own.
@@ -122,22 +123,8 @@ func eventually(within time.Duration, ok func() bool) bool {
 	return true
 }
 
-// freeAddress is a loopback address that nobody listens on.
-func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
-}
-
-// mustFree is freeAddress in a test.
+// mustFree is a loopback address that nobody listens on.
 func mustFree(t *testing.T) string {
 	t.Helper()
-	a, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
+	return bustest.FreeAddress(t)
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"pullprint/connector/bus/bustest"
 )
 
 var update = flag.Bool("update", false, "write what the program prints into the transcripts")
@@ -206,7 +208,7 @@ func cmdPost(ts *testscript.TestScript, neg bool, args []string) {
 func cmdAddress(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 1, "address VAR...")
 	for _, v := range args {
-		a, err := freeAddress()
+		a, err := bustest.NewAddress()
 		ts.Check(err)
 		ts.Setenv(v, a)
 	}

@@ -145,23 +145,34 @@ func startServer(tb testing.TB, file string, more ...func(*server.Options)) *ser
 	return s
 }
 
-// FreeAddress is a loopback address that nobody listens on. Its port is none of
-// those that the system gives to outgoing connections: somebody who stops listening
-// there can begin again.
+var givenPorts sync.Map // by FreeAddress
+
+// FreeAddress is a loopback address that nobody listens on; see NewAddress.
 func FreeAddress(tb testing.TB) string {
 	tb.Helper()
+	address, err := NewAddress()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return address
+}
+
+// NewAddress is a loopback address that nobody listens on. Its port is none of those that
+// the system gives to outgoing connections: somebody who stops listening there can begin
+// again. No port is given twice in one process.
+func NewAddress() (string, error) {
 	for range 100 {
-		ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 15000+rand.IntN(17000)))
+		port := 15000 + rand.IntN(17000)
+		if _, given := givenPorts.LoadOrStore(port, true); given {
+			continue
+		}
+		ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
 		if err != nil {
 			continue
 		}
-		if err := ln.Close(); err != nil {
-			tb.Fatal(err)
-		}
-		return ln.Addr().String()
+		return ln.Addr().String(), ln.Close()
 	}
-	tb.Fatal("no free port")
-	return ""
+	return "", errors.New("no free port")
 }
 
 // awaitLeader waits until JetStream of the cluster answers.
