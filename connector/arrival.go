@@ -245,7 +245,7 @@ func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.
 			return err
 		}
 		fresh.State, fresh.Seen, fresh.Trail, fresh.Release = f.rec.State, f.rec.Seen, f.rec.Trail, f.rec.Release
-		fresh.Came = f.rec.Came
+		fresh.Came, fresh.Tries = f.rec.Came, f.rec.Tries
 		if fresh.Release != nil && fresh.Charge == nil {
 			fresh.Charge = f.rec.Charge // of that try, which may have been made
 		}

@@ -92,6 +92,9 @@ func (e *effects) markGone(ctx context.Context, rec held.Record, rev uint64, why
 	case err != nil && !graph.IsNotFound(err):
 		return rec, fmt.Errorf("read task: %w", err)
 	case err == nil && task.State == graph.TaskCompleted:
+		if _, err := e.atDestination(ctx, &rec); err != nil { // which of its tries it was
+			return rec, err
+		}
 		return e.finishLateRedirect(ctx, rec, rev)
 	case err != nil:
 		there, err := e.atDestination(ctx, &rec)

@@ -26,6 +26,7 @@ func (e *effects) madeBy(ctx context.Context, rec *held.Record) (try held.Try, o
 	if len(tries) == 0 {
 		return try, false, nil
 	}
+	slices.Reverse(tries) // of two that cost the same, the newer
 	return slices.MaxFunc(tries, func(a, b held.Try) int { return int(min(max(costOf(&a)-costOf(&b), -1), 1)) }), true, nil
 }
 
@@ -40,7 +41,7 @@ func costOf(t *held.Try) quota.Amount {
 // when that can't be told.
 func (e *effects) fitting(ctx context.Context, rec *held.Record, tries []held.Try) ([]held.Try, error) {
 	there, err := e.graph.Job(ctx, graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job})
-	if graph.IsNotFound(err) {
+	if graph.IsNotFound(err) || refused(err) { // it may not be read
 		return tries, nil
 	}
 	if err != nil {

@@ -68,6 +68,7 @@ type row struct {
 	line   int
 	number string
 	dated  bool // its end is a date alone
+	again  int  // the last line with the same badge; 0 when there is none
 	Enrolment
 }
 
@@ -181,6 +182,12 @@ func right(rows []row, wrong ImportError, skip bool) (good []row, left ImportErr
 			left = append(left, w)
 		}
 	}
+	for _, r := range rows { // whose badge it is by now the file does not say
+		if r.again != 0 && !bad[r.line] {
+			bad[r.line] = true
+			left = append(left, &RowError{r.line, "badge", fmt.Sprintf("the same badge is in line %d", r.again)})
+		}
+	}
 	good = slices.DeleteFunc(rows, func(r row) bool { return bad[r.line] })
 	looked := !slices.ContainsFunc(good, func(r row) bool { return !guid.MatchString(r.Owner) })
 	return good, left, skip && len(good) > 0 && looked
@@ -285,9 +292,10 @@ func (reg *Registry) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportEr
 		row, mistakes := reg.row(fields, at, line, e)
 		if canonical, err := reg.chain.Apply(row.number); err == nil {
 			if first, twice := seen[canonical]; twice {
-				mistakes = append(mistakes, &RowError{line, "badge", fmt.Sprintf("the same badge is in line %d", first)})
+				mistakes = append(mistakes, &RowError{line, "badge", fmt.Sprintf("the same badge is in line %d", rows[first].line)})
+				rows[first].again = line
 			}
-			seen[canonical] = line
+			seen[canonical] = len(rows)
 		}
 		rows, wrong = append(rows, row), append(wrong, mistakes...)
 	}

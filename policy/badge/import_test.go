@@ -107,6 +107,16 @@ func TestImportAgain(t *testing.T) {
 	if n != 2 || err != nil || revoked != 1 || skipped != 2 || len(left) != 3 {
 		t.Errorf("skipping: %d %v, %d revoked, %d skipped, %v", n, err, revoked, skipped, left)
 	}
+	// Whose a badge is that stands twice, the file does not say.
+	left = nil
+	const other = "99999999-2222-4333-8444-555555555555"
+	const handedOn = "badge,owner\n7710," + ada + "\n7711," + ada + "\n7710," + other + "\n"
+	if n, err := reg.Import(t.Context(), strings.NewReader(handedOn), e); n != 1 || err != nil || len(left) != 2 {
+		t.Errorf("a badge twice: %d %v, %v", n, err, left)
+	}
+	if b, err := reg.Resolve(t.Context(), "7710", now); err == nil {
+		t.Errorf("a badge that stands twice is %s's", b.Owner)
+	}
 	e.Replace = true
 	if n, err := reg.Import(t.Context(), strings.NewReader(text), e); n != 2 || err != nil {
 		t.Errorf("replaced: %d %v", n, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"time"
 )
 
 // Reserve sets aside what a job costs on all accounts that pay; it is durable
@@ -143,7 +145,7 @@ func (l *Ledger) restore(ctx context.Context, c *Charge, a Account, before *Rese
 		case before.Attempt == c.Attempt && before.Amount == r.Amount && before.For == r.For && before.At.Equal(r.At):
 			return Entry{}, nil
 		}
-		if before.Amount == r.Amount {
+		if before.Amount == r.Amount && maps.EqualFunc(before.Periods, r.Periods, time.Time.Equal) {
 			s.Reservations[c.Job] = before
 		} else if err := s.reinstate(before); err != nil {
 			return Entry{}, err
