@@ -603,6 +603,11 @@ func TestReplay(t *testing.T) {
 	if wide := replay(strings.Replace(weekly, "20", "100", 1)); len(wide.Released) != 1 || wide.Cost != 30*quota.Unit {
 		t.Errorf("%+v", wide)
 	}
+	noColor := replay(strings.Replace(weekly, "20", "100", 1) +
+		"rules: [{name: c, at: arrival, when: job.color, verdict: abort, reason: a.b, text: a, remedy: b}]")
+	if len(noColor.Refused) != 1 || len(noColor.Released) != 0 || noColor.Skipped != 1 || noColor.Cost != 15*quota.Unit {
+		t.Errorf("a job that is aborted when it comes is not released: %+v", noColor)
+	}
 	groups := replay(`rules: [{name: g, at: arrival, when: '"a" in user.groups', verdict: abort, reason: a.b, text: a, remedy: b}]`)
 	if len(groups.Undecided) != 6 || len(groups.Released) != 1 {
 		t.Errorf("%d undecided, %d released", len(groups.Undecided), len(groups.Released))

@@ -82,6 +82,7 @@ type Replay struct {
 	policy    *policy.Policy
 	spent     map[string]quota.Amount // by account and period
 	decisions map[string]*held.Decision
+	aborted   map[held.Ref]bool
 	report    Replayed
 }
 
@@ -102,7 +103,8 @@ type Replayed struct {
 	// have cost.
 	Cost   quota.Amount `json:"cost"`
 	Before quota.Amount `json:"cost_before"`
-	// Skipped counts records that no policy decided, as a cancellation.
+	// Skipped counts records that no policy decided, as a cancellation, and those that would
+	// not be there, as the job would have been aborted before.
 	Skipped int `json:"skipped"`
 }
 
@@ -128,9 +130,10 @@ type Verdict struct {
 
 // NewReplay begins a replay.
 func NewReplay(p *policy.Policy) *Replay {
-	return &Replay{policy: p, spent: map[string]quota.Amount{}, decisions: map[string]*held.Decision{}, report: Replayed{
-		Refused: []Difference{}, Released: []Difference{}, Changed: []Difference{}, Undecided: []Difference{},
-	}}
+	return &Replay{
+		policy: p, spent: map[string]quota.Amount{}, decisions: map[string]*held.Decision{}, aborted: map[held.Ref]bool{},
+		report: Replayed{Refused: []Difference{}, Released: []Difference{}, Changed: []Difference{}, Undecided: []Difference{}},
+	}
 }
 
 // ownDecisions are the reasons of decisions that no policy makes.
@@ -164,6 +167,13 @@ func (r *Replay) one(d *held.Decision) {
 		r.report.Skipped++
 		return
 	}
+	if goesOn(d.Verdict) {
+		r.report.Before += d.Cost
+	}
+	if r.aborted[d.Ref] {
+		r.report.Skipped++
+		return
+	}
 	req := RequestOf(r.policy, d)
 	req.Budget = r.policy.Budget(req)
 	for _, c := range req.Budget.Claims {
@@ -183,9 +193,7 @@ func (r *Replay) one(d *held.Decision) {
 		}
 		r.report.Cost += v.Cost
 	}
-	if goesOn(d.Verdict) {
-		r.report.Before += d.Cost
-	}
+	r.aborted[d.Ref] = v.Verdict == policy.Abort && len(v.Unknown) == 0
 	r.compare(d, v, len(v.Unknown) > 0)
 }
 

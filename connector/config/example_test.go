@@ -59,7 +59,7 @@ func TestExampleDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	full.NATS.Embedded.MaxStore = 0 // filled in by the bus
+	full.NATS.Embedded.MaxStore = 0      // filled in by the bus
 	if !reflect.DeepEqual(full, short) { //nolint:govet // both were loaded, so their errors are nil
 		t.Errorf("with the defaults written out\n%+v\nwithout\n%+v", full, short)
 	}
