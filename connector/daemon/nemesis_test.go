@@ -547,7 +547,16 @@ func (n *nemesis) judge() (wrong []string) {
 	for id, job := range n.jobs {
 		trail := recs[held.Ref(id)].Trail
 		at := slices.IndexFunc(trail, func(s held.Step) bool { return s.Note == "hold.expired" })
-		if at < 0 || n.skewed(job.at, trail[0].At) {
+		if at < 0 {
+			continue
+		}
+		since := trail[0].At // for the last time: a job that came back is held anew
+		for _, s := range trail[:at] {
+			if s.State == held.Held {
+				since = s.At
+			}
+		}
+		if n.skewed(job.at, since) {
 			continue
 		}
 		if after := trail[at].At.Sub(job.at); after < nemesisHold {
