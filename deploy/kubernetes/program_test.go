@@ -276,7 +276,10 @@ func (d daemon) reload(t *testing.T) {
 	}
 	for _, v := range []struct{ policy, metric string }{
 		{"rules: none\n", "pullprint_config_last_reload_successful 0\n"},
-		{"default: {pull: hold, direct: complete}\n", "pullprint_config_last_reload_successful 1\n"},
+		{
+			"rules: [{name: many, at: arrival, when: 'job.copies > 50', verdict: abort, reason: a.b, text: Many., remedy: Print fewer.}]\n",
+			"pullprint_config_last_reload_successful 1\n",
+		},
 	} {
 		d.publish(at, map[string]string{"policy.yaml": v.policy})
 		eventually(t, v.metric, func() bool {
