@@ -35,14 +35,14 @@ type BadgeOwners struct {
 	flight    flight[string]
 	compared  *comparison       // nil when badges are not compared
 	found     *ttlCache[string] // owners by canonical number; empty: nobody
-	places    *ttlCache[string] // canonical numbers of the cards in found, by Place
+	cards     *ttlCache[string] // canonical numbers of the cards in found, by Hash
 }
 
 // NewBadgeOwners resolves badges; d may be nil.
 func NewBadgeOwners(registry *badge.Registry, d Directory) *BadgeOwners {
 	return &BadgeOwners{
 		registry: registry, directory: d, found: newTTLCache[string](lookupTTL, maxLookups),
-		places: newTTLCache[string](lookupTTL, maxLookups),
+		cards: newTTLCache[string](lookupTTL, maxLookups),
 	}
 }
 
@@ -87,7 +87,7 @@ func (b *BadgeOwners) lookUp(ctx context.Context, canonical string) (string, err
 				b.found.putFor(canonical, "", nobodyTTL)
 			default:
 				b.found.put(canonical, u.ID)
-				b.places.put(b.registry.Place(canonical), canonical)
+				b.cards.put(b.registry.Hash(canonical), canonical)
 			}
 			return u.ID, err
 		})

@@ -3,7 +3,6 @@ package connector
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,28 +21,19 @@ type defaultCopies struct {
 		Attributes(ctx context.Context, printer string) (graph.Attributes, error)
 	}
 	flight flight[int]
-
-	mu    sync.Mutex
-	known map[string]copiesRead
-}
-
-type copiesRead struct {
-	n     int
-	again time.Time
+	known  *ttlCache[int] // by printer id
 }
 
 func newDefaultCopies(g Graph) *defaultCopies {
-	return &defaultCopies{graph: g, known: map[string]copiesRead{}}
+	return &defaultCopies{graph: g, known: newTTLCache[int](copiesTTL, maxStates)}
 }
 
-// of is what a printer makes of a job that does not say. When Graph does not answer, it is
-// what it said before. Printers are those of the configuration, so that few are remembered.
+// of is how many copies a printer makes of a job that does not say. When Graph does not
+// answer, it is what Graph said before.
 func (d *defaultCopies) of(ctx context.Context, printer string) (int, error) {
-	d.mu.Lock()
-	old, ok := d.known[printer]
-	d.mu.Unlock()
-	if ok && time.Now().Before(old.again) {
-		return old.n, nil
+	old, fresh := d.known.get(printer)
+	if fresh {
+		return old, nil
 	}
 	n, _, err := d.flight.do(ctx, printer, readWithin, func(ctx context.Context) (int, error) {
 		a, err := d.graph.Attributes(ctx, printer)
@@ -51,13 +41,11 @@ func (d *defaultCopies) of(ctx context.Context, printer string) (int, error) {
 			return 0, fmt.Errorf("read how many copies a printer makes: %w", err)
 		}
 		n := max(a.Defaults.Copies, 1)
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.known[printer] = copiesRead{n, time.Now().Add(copiesTTL)}
+		d.known.put(printer, n)
 		return n, nil
 	})
-	if err != nil && ok {
-		return old.n, nil
+	if err != nil && old > 0 {
+		return old, nil
 	}
 	return n, err
 }

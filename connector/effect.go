@@ -223,6 +223,9 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 	tried := rec.Charge
 	if ans.Outcome == held.Held && ans.notMade && tried != nil && tried.Before != nil {
 		rec.Charge = tried.Before // of an earlier try, which may have been made
+		if tried.AtArrival {
+			e.restoreArrival(ctx, &rec, tried) // before the record is held: nobody else may try yet
+		}
 	}
 	var publishing errgroup.Group
 	publishing.Go(func() error { return recovery.Catch(func() error { return e.publish(ctx, &rec) }) })
@@ -238,8 +241,6 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 	switch {
 	case ans.Outcome == held.Aborted:
 		e.void(ctx, &rec)
-	case ans.Outcome == held.Held && ans.notMade && tried != nil && tried.AtArrival && tried.Before != nil:
-		e.restoreArrival(ctx, &rec, tried)
 	case ans.Outcome == held.Held && ans.notMade && tried != nil && !tried.AtArrival:
 		e.giveBack(ctx, &rec, tried, tried.Attempt)
 	}

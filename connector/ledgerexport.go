@@ -172,13 +172,6 @@ func (e *LedgerExporter) exportFile(ctx context.Context, begun time.Time) (more 
 	return !whole, nil
 }
 
-func errBusyIf(busy bool) error {
-	if busy {
-		return errBusy
-	}
-	return nil
-}
-
 func (e *LedgerExporter) position(ctx context.Context) (exportPosition, uint64, error) {
 	pos := exportPosition{Next: 1}
 	value, revision, err := e.state.Get(ctx, keyLedgerExport)

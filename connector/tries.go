@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -27,7 +28,7 @@ func (e *effects) madeBy(ctx context.Context, rec *held.Record) (try held.Try, o
 		return try, false, nil
 	}
 	slices.Reverse(tries) // of two that cost the same, the newer
-	return slices.MaxFunc(tries, func(a, b held.Try) int { return int(min(max(costOf(&a)-costOf(&b), -1), 1)) }), true, nil
+	return slices.MaxFunc(tries, func(a, b held.Try) int { return cmp.Compare(costOf(&a), costOf(&b)) }), true, nil
 }
 
 func costOf(t *held.Try) quota.Amount {
@@ -48,7 +49,7 @@ func (e *effects) fitting(ctx context.Context, rec *held.Record, tries []held.Tr
 		return nil, fmt.Errorf("read job at its printer: %w", err)
 	}
 	sent, err := e.graph.Job(ctx, graph.JobRef(rec.Ref))
-	if err != nil && !graph.IsNotFound(err) {
+	if err != nil && !graph.IsNotFound(err) && !refused(err) {
 		return nil, fmt.Errorf("read job: %w", err)
 	}
 	fit := slices.DeleteFunc(slices.Clone(tries), func(t held.Try) bool { return !fitsTry(&t, sent.Configuration, there.Configuration) })

@@ -1,6 +1,7 @@
 package connector_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/held"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -89,47 +91,49 @@ func TestLateRedirectNamesDelegate(t *testing.T) {
 	})
 }
 
-// The same the other way round, and the second try at another device.
-func TestChargedForTryAtOtherDevice(t *testing.T) {
-	bustest.Virtual(t, func(t *testing.T) {
-		k := graphtest.Calm()
-		w := newWorld(t, bustest.Open(t), k)
-		l := w.live("", withPolicy(t, weekly))
-		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 2, Copies: 8})
-		l.worker.Handle(l.ctx, d)
-		n := 0
-		w.sim.Change(func(k *graphtest.Knobs) {
-			k.Intercept = func(_ string, r graphtest.Request) graphtest.Fault {
-				if strings.HasSuffix(r.Path, "/redirect") {
-					if n++; n == 1 {
-						return graphtest.Fault{LoseAs: 404}
-					}
-					return graphtest.Fault{After: func(int) { w.sim.Change(func(k *graphtest.Knobs) { k.ReadLag = 0 }) }}
-				}
+// hiddenRedirect tries to release a job of 2 pages and 8 copies twice. The first redirect was
+// made, and Graph refuses it and does not show it until the second was called for.
+func hiddenRedirect(t *testing.T, first, second func(o *connector.Order)) (*world, held.Record) {
+	t.Helper()
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	l := w.live("", withPolicy(t, weekly))
+	id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 2, Copies: 8})
+	l.worker.Handle(l.ctx, d)
+	n := 0
+	w.sim.Change(func(k *graphtest.Knobs) {
+		k.Intercept = func(_ string, r graphtest.Request) graphtest.Fault {
+			if !strings.HasSuffix(r.Path, "/redirect") {
 				return graphtest.Fault{}
 			}
-			k.ReadLag = 2 * time.Minute
-		})
-		out, err := l.release.Release(l.ctx, order())
-		t.Logf("1st: %d released %d kept %v: %s", len(out.Released), len(out.Kept), err, w.record(id).State)
-		time.Sleep(45 * time.Second)
+			if n++; n == 1 {
+				return graphtest.Fault{LoseAs: http.StatusNotFound}
+			}
+			return graphtest.Fault{After: func(int) { w.sim.Change(func(k *graphtest.Knobs) { k.ReadLag = 0 }) }}
+		}
+		k.ReadLag = 2 * time.Minute
+	})
+	for _, change := range []func(*connector.Order){first, second} {
 		o := order()
-		o.Device, o.Set.Copies = "hq-2-east", 1
-		out, err = l.release.Release(l.ctx, o)
-		t.Logf("2nd: %+v %v: %s", out, err, w.record(id).State)
-		for range 4 {
-			time.Sleep(time.Minute)
-			l.sweep(t)
-		}
-		for _, s := range w.sim.Paper() {
-			t.Logf("paper: %d pages, %d copies at %s", s.Pages, s.Copies, s.Job.Printer)
-		}
-		rec := w.record(id)
-		b := w.standing(t, weekly)
-		t.Logf("spent %s reserved %s; audit device %s; release %+v", b.Spent, b.Reserved, rec.Decision.Device, rec.Release)
-		if b.Spent+b.Reserved != 16*quota.Unit {
-			t.Errorf("16 pages came out, %s are charged", b.Spent+b.Reserved)
-		}
+		change(&o)
+		_, _ = l.release.Release(l.ctx, o) // what is told is not true yet
+		time.Sleep(45 * time.Second)
+	}
+	for range 4 {
+		time.Sleep(time.Minute)
+		l.sweep(t)
+	}
+	if n := w.sim.Prints(id); n != 1 {
+		t.Errorf("printed %d times", n)
+	}
+	return w, w.record(id)
+}
+
+// The first try, of all copies, was made and not seen; the second asks for one copy at
+// another device.
+func TestChargedForTryAtOtherDevice(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w, rec := hiddenRedirect(t, func(*connector.Order) {}, func(o *connector.Order) { o.Device, o.Set.Copies = "hq-2-east", 1 })
+		w.has(t, weekly, 16, 0)
 		if rec.Decision.Device != "hq-2-west" {
 			t.Errorf("paper at hq-2-west, the audit says %s", rec.Decision.Device)
 		}
@@ -139,42 +143,43 @@ func TestChargedForTryAtOtherDevice(t *testing.T) {
 // The first try, of one copy, was made and not seen; the second asks for all copies.
 func TestChargedForTryThatWasMade(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		k := graphtest.Calm()
-		w := newWorld(t, bustest.Open(t), k)
+		w, _ := hiddenRedirect(t, func(o *connector.Order) { o.Set.Copies = 1 }, func(*connector.Order) {})
+		w.has(t, weekly, 2, 0)
+	})
+}
+
+// Of two tries that ask for the same at the same printer, the newer is the one that is told of.
+func TestNewerOfEqualTries(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		l := w.live("", withPolicy(t, weekly))
-		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 2, Copies: 8})
+		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 2})
 		l.worker.Handle(l.ctx, d)
 		n := 0
 		w.sim.Change(func(k *graphtest.Knobs) {
 			k.Intercept = func(_ string, r graphtest.Request) graphtest.Fault {
-				if strings.HasSuffix(r.Path, "/redirect") {
-					if n++; n == 1 {
-						return graphtest.Fault{LoseAs: 404}
-					}
-					return graphtest.Fault{After: func(int) { w.sim.Change(func(k *graphtest.Knobs) { k.ReadLag = 0 }) }}
+				if !strings.HasSuffix(r.Path, "/redirect") {
+					return graphtest.Fault{}
 				}
-				return graphtest.Fault{}
+				if n++; n == 1 {
+					return graphtest.Fault{Refuse: http.StatusBadRequest}
+				}
+				return graphtest.Fault{LoseAs: http.StatusGatewayTimeout}
 			}
-			k.ReadLag = 2 * time.Minute
 		})
-		o := order()
-		o.Set.Copies = 1
-		out, err := l.release.Release(l.ctx, o)
-		t.Logf("1st: %d released %d kept %v: %s", len(out.Released), len(out.Kept), err, w.record(id).State)
-		time.Sleep(45 * time.Second)
-		out, err = l.release.Release(l.ctx, order())
-		t.Logf("2nd: %d released %d kept %v: %s", len(out.Released), len(out.Kept), err, w.record(id).State)
-		for range 4 {
+		for _, actor := range []string{"first", "second"} {
+			o := order()
+			o.Actor = actor
+			_, _ = l.release.Release(l.ctx, o)
 			time.Sleep(time.Minute)
-			l.sweep(t)
 		}
-		for _, s := range w.sim.Paper() {
-			t.Logf("paper: %d pages, %d copies at %s", s.Pages, s.Copies, s.Job.Printer)
+		l.sweep(t)
+		rec := w.record(id)
+		if rec.State != held.Released || rec.Decision.Actor != "second" {
+			t.Errorf("%s, and the audit tells of the %s try", rec.State, rec.Decision.Actor)
 		}
-		b := w.standing(t, weekly)
-		t.Logf("spent %s reserved %s", b.Spent, b.Reserved)
-		if b.Spent+b.Reserved != 2*quota.Unit {
-			t.Errorf("2 pages came out, %s are charged", b.Spent+b.Reserved)
+		if d := w.audit(t); len(d) != 3 { // hold, keep, redirect
+			t.Errorf("%d decisions in the audit: %+v", len(d), d)
 		}
 	})
 }

@@ -18,17 +18,17 @@ type Visitor struct {
 	Badge string
 }
 
-// placedBadges are Badges that can be looked at again without their number.
-type placedBadges interface {
-	Place(number string) string
-	OwnerAt(ctx context.Context, place, was string, now time.Time) (owner string, err error)
+// hashedBadges are Badges that can be looked at again without their number.
+type hashedBadges interface {
+	Hash(number string) string
+	OwnerByHash(ctx context.Context, hash, was string, now time.Time) (owner string, err error)
 }
 
 // VisitorOf is the owner of a badge with a number.
 func (t *Taps) VisitorOf(owner, number string) Visitor {
 	who := Visitor{Owner: owner}
-	if b, ok := t.badges.(placedBadges); ok {
-		who.Badge = b.Place(number)
+	if b, ok := t.badges.(hashedBadges); ok {
+		who.Badge = b.Hash(number)
 	}
 	return who
 }
@@ -37,11 +37,11 @@ func (t *Taps) VisitorOf(owner, number string) Visitor {
 // may be revoked while the visit lasts. The error is ErrBadgeInvalid when the badge is not
 // theirs any more, or why that can't be told.
 func (t *Taps) StillValid(ctx context.Context, v Visitor) error {
-	b, ok := t.badges.(placedBadges)
+	b, ok := t.badges.(hashedBadges)
 	if !ok || v.Badge == "" || v.Owner == "" {
 		return ErrBadgeInvalid
 	}
-	owner, err := b.OwnerAt(ctx, v.Badge, v.Owner, time.Now())
+	owner, err := b.OwnerByHash(ctx, v.Badge, v.Owner, time.Now())
 	switch {
 	case errors.Is(err, ErrBadgeUnknown):
 		return ErrBadgeInvalid
@@ -56,33 +56,33 @@ type employees interface {
 	EmployeeID(ctx context.Context, user string) (string, error)
 }
 
-// Place names a badge without its number; see badge.Registry.Place.
-func (b *BadgeOwners) Place(number string) string {
+// Hash names a badge without its number; see badge.Registry.Hash.
+func (b *BadgeOwners) Hash(number string) string {
 	canonical, err := b.registry.Canonical(number)
 	if err != nil {
 		return ""
 	}
-	return b.registry.Place(canonical)
+	return b.registry.Hash(canonical)
 }
 
-// OwnerAt is Owner for a badge that is named by its place, and was was's a moment ago.
-func (b *BadgeOwners) OwnerAt(ctx context.Context, place, was string, now time.Time) (string, error) {
-	found, err := b.registry.At(ctx, place, now)
+// OwnerByHash is Owner for a badge that is named by its hash, and was that of was a moment ago.
+func (b *BadgeOwners) OwnerByHash(ctx context.Context, hash, was string, now time.Time) (string, error) {
+	found, err := b.registry.ByHash(ctx, hash, now)
 	switch {
 	case err == nil:
 		return found.Owner, nil
 	case errors.Is(err, badge.ErrUnknown) && b.directory != nil:
-		return b.lookUpAt(ctx, place, was)
+		return b.lookUpByHash(ctx, hash, was)
 	case errors.Is(err, badge.ErrNotValid):
 		return "", ErrBadgeInvalid
 	}
 	return "", err
 }
 
-// lookUpAt is lookUp for a place. The directory finds nobody by a hash: the number is that
+// lookUpByHash is lookUp for a hash. The directory finds nobody by a hash: the number is that
 // of a card that was looked up here, or else the employee id that was has now.
-func (b *BadgeOwners) lookUpAt(ctx context.Context, place, was string) (string, error) {
-	if canonical, ok := b.places.get(place); ok {
+func (b *BadgeOwners) lookUpByHash(ctx context.Context, hash, was string) (string, error) {
+	if canonical, ok := b.cards.get(hash); ok {
 		return b.lookUp(ctx, canonical)
 	}
 	d, ok := b.directory.(employees)
@@ -98,7 +98,7 @@ func (b *BadgeOwners) lookUpAt(ctx context.Context, place, was string) (string, 
 		return "", err
 	}
 	for _, canonical := range []string{id, strings.ToUpper(id), strings.ToLower(id)} { // Entra takes them for the same
-		if id != "" && b.registry.Place(canonical) == place {
+		if id != "" && b.registry.Hash(canonical) == hash {
 			return b.lookUp(ctx, canonical)
 		}
 	}

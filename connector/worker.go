@@ -59,6 +59,14 @@ const (
 // errBusy says that another goroutine or instance is acting on the job.
 var errBusy = errors.New("another instance is acting on the job")
 
+// errBusyIf is errBusy when a compare-and-set did not take place.
+func errBusyIf(busy bool) error {
+	if busy {
+		return errBusy
+	}
+	return nil
+}
+
 // errUnknownJob says that Graph does not know a job whose task it lists as waiting: the job
 // is too new for one of its servers, or the answer is wrong.
 var errUnknownJob = errors.New("graph does not know the job although its task waits")
@@ -278,7 +286,8 @@ func (w *Worker) giveUp(ctx context.Context, d bus.Delivery, ev trigger.Event, r
 		At: time.Now(), Reason: reason, Error: cause.Error(), Attempts: d.Attempt, Sequence: d.Sequence, Stored: d.Stored,
 		Definition: ev.Definition, Task: ev.Task, Printer: ev.Printer, Job: ev.Job, By: w.Instance,
 	})
-	// Such a task may be in the stream several times: the sweep after each death found it waiting.
+	// A task that the process died at may be in the stream several times, as the sweep after each
+	// death found it waiting: it is one dead letter.
 	id, once := strconv.FormatUint(d.Sequence, 10), reason == deadCrash
 	if once {
 		id = ev.Task + ":" + reason
@@ -290,11 +299,10 @@ func (w *Worker) giveUp(ctx context.Context, d bus.Delivery, ev trigger.Event, r
 		w.log.Error("dead letter not stored, task comes again", zap.String("task", ev.Task), zap.Error(err))
 		return bus.Retry(failurePause(d.Attempt))
 	}
-	if once && !w.attempts.leftAlone(ev.Task, time.Now()) {
-		return bus.Done()
-	}
 	if !once {
 		w.attempts.done(ev.Task)
+	} else if !w.attempts.leftAlone(ev.Task, time.Now()) {
+		return bus.Done()
 	}
 	w.Metrics.dead.WithLabelValues(reason).Inc()
 	w.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason),

@@ -5,7 +5,6 @@ import (
 	"context"
 	"flag"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -250,16 +249,7 @@ func TestBrowser(t *testing.T) {
 		t.Skip("it needs Chromium, and takes its time: -long plays it")
 	}
 	o := newOffice(t, graphtest.Calm())
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.listen = func(network, address string) (net.Listener, error) {
-		if address == o.admin() {
-			return ln, nil
-		}
-		return o.net.listen(network, address)
-	}
+	base := o.onSocket()
 	o.write("policy.yaml", officePolicy+`
 prices: {page: 1, color: 5}
 allowances: [{name: students, when: '"students" in user.groups', pages: 30, every: week}]
@@ -268,8 +258,8 @@ unmatched: free
 	s := o.start(zap.NewNop())
 	defer s.end()
 	s.register()
-	b := newBrowser(t, "http://"+ln.Addr().String())
-	c := adminClient("http://" + ln.Addr().String())
+	b := newBrowser(t, base)
+	c := adminClient(base)
 	if err := c.enrol(number, studentID); err != nil {
 		t.Fatal(err)
 	}

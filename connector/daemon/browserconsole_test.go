@@ -2,7 +2,6 @@ package daemon_test
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -27,20 +26,11 @@ func TestConsoleShowsOwnerAndReason(t *testing.T) {
 		t.Skip("it needs Chromium, and takes its time: -long plays it")
 	}
 	o := newOffice(t, graphtest.Calm())
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.listen = func(network, address string) (net.Listener, error) {
-		if address == o.admin() {
-			return ln, nil
-		}
-		return o.net.listen(network, address)
-	}
+	base := o.onSocket()
 	s := o.start(zap.NewNop())
 	defer s.end()
 	s.register()
-	b := newBrowser(t, "http://"+ln.Addr().String())
+	b := newBrowser(t, base)
 	held := s.hold(2)
 	b.open("/")
 	b.do("console", chromedp.SendKeys("#token", adminToken+"\r"))

@@ -69,6 +69,23 @@ type office struct {
 // admin is the address of the API.
 func (o *office) admin() string { return strings.Replace(o.metrics, ":9", ":8", 1) }
 
+// onSocket has the API and the pages of the next daemon on a socket of this machine, for a
+// browser, and returns their URL.
+func (o *office) onSocket() string {
+	o.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.listen = func(network, address string) (net.Listener, error) {
+		if address == o.admin() {
+			return ln, nil
+		}
+		return o.net.listen(network, address)
+	}
+	return "http://" + ln.Addr().String()
+}
+
 // ask calls the API, as a reader or an administrator would, and reads the answer
 // into out.
 func (o *office) ask(token, method, path, body string, out any) int {

@@ -3,7 +3,6 @@ package daemon_test
 import (
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -50,20 +49,10 @@ func newKiosk(t *testing.T) *kiosk {
 	o := newOffice(t, graphtest.Calm())
 	o.badges = ", entra_attribute: employeeId"
 	o.install("embedded: {store_dir: nats, max_store: 256MiB}")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.listen = func(network, address string) (net.Listener, error) {
-		if address == o.admin() {
-			return ln, nil
-		}
-		return o.net.listen(network, address)
-	}
+	base := o.onSocket()
 	s := o.start(zap.NewNop())
 	t.Cleanup(s.end)
 	s.register()
-	base := "http://" + ln.Addr().String()
 	for card, owner := range map[string]string{cardA: studentID, cardB: teacherID} {
 		if err := adminClient(base).enrol(card, owner); err != nil {
 			t.Fatal(err)

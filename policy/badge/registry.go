@@ -320,20 +320,20 @@ func (reg *Registry) Resolve(ctx context.Context, number string, now time.Time) 
 	return badge, nil
 }
 
-// Place names a number, which is canonical, by a keyed hash: it is where the badge is
-// stored once Resolve has found it.
-func (reg *Registry) Place(canonical string) string { return storeKey(reg.keys.list[0], canonical) }
+// Hash names a number, which is canonical, by a keyed hash: it is the key at which the badge
+// is stored once Resolve has found it.
+func (reg *Registry) Hash(canonical string) string { return storeKey(reg.keys.list[0], canonical) }
 
-// At is Resolve for a badge that is named by its Place.
-func (reg *Registry) At(ctx context.Context, place string, now time.Time) (Badge, error) {
-	value, rev, err := reg.kv.Get(ctx, place)
+// ByHash is Resolve for a badge that is named by its Hash.
+func (reg *Registry) ByHash(ctx context.Context, hash string, now time.Time) (Badge, error) {
+	value, rev, err := reg.kv.Get(ctx, hash)
 	switch {
 	case err != nil:
 		return Badge{}, fmt.Errorf("read badge: %w", err)
-	case rev == 0 || !placed(place):
+	case rev == 0 || !placed(hash):
 		return Badge{}, ErrUnknown
 	}
-	s, err := read(place, value, rev)
+	s, err := read(hash, value, rev)
 	if err != nil {
 		return Badge{}, err
 	}
