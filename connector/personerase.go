@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +41,11 @@ func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, e
 	case err != nil:
 		return done, err
 	}
-	if err := p.eraseKeys(ctx, p.jobs(), w, &done); err != nil {
-		return done, err
+	// Delegations end before what was done by them is looked for: nothing is added to it then.
+	for _, h := range []holding{p.state(), p.jobs()} {
+		if err := p.eraseKeys(ctx, h, w, &done); err != nil {
+			return done, err
+		}
 	}
 	for _, r := range records {
 		if err := p.eraseRecords(ctx, r, w, &done); err != nil {
@@ -114,11 +118,12 @@ type waitingJob struct {
 }
 
 // finish refuses a person with jobs that have not come to their end, or aborts
-// those that are held.
+// those that are held. Jobs of others that the person pays for, or that are acted on by what
+// the person did, are in the way, too: whoever acts on them stores what they have in hand.
 func (p *People) finish(ctx context.Context, w identity, how Erasure) (canceled int, err error) {
 	jobs := p.jobs()
 	var waiting []waitingJob
-	paid := 0
+	paid, acted := 0, 0
 	err = p.Jobs.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
 		if !w.within(value) && !w.within([]byte(key)) {
 			return nil
@@ -130,8 +135,10 @@ func (p *People) finish(ctx context.Context, w identity, how Erasure) (canceled 
 		switch {
 		case jobs.own(w, key, value):
 			waiting = append(waiting, waitingJob{key, rec.Job})
-		case rec.Charge != nil && paidBy(w, rec.Charge):
+		case paidBy(w, &rec):
 			paid++
+		case rec.State.Intent() && jobs.fields(key).concerns(w, value):
+			acted++
 		}
 		return nil
 	})
@@ -141,6 +148,9 @@ func (p *People) finish(ctx context.Context, w identity, how Erasure) (canceled 
 	case paid > 0:
 		return 0, fmt.Errorf("%w: %d jobs of others are to be paid from the person's account; let them be released or "+
 			"cancel them", ErrUnfinished, paid)
+	case acted > 0:
+		return 0, fmt.Errorf("%w: %d jobs of others are being released or canceled by the person; try again in a few minutes",
+			ErrUnfinished, acted)
 	case len(waiting) == 0:
 		return 0, nil
 	case !how.CancelHeld || p.Cancel == nil:
@@ -157,11 +167,15 @@ func (p *People) finish(ctx context.Context, w identity, how Erasure) (canceled 
 }
 
 // paidBy reports whether a person's account pays for a job, or does again when a newer
-// charge comes to nothing.
-func paidBy(w identity, c *held.Charge) bool {
-	for ; c != nil; c = c.Before {
-		for _, a := range c.Accounts() {
-			if w.is(a.Key()) {
+// charge comes to nothing or an earlier try is found to have been made.
+func paidBy(w identity, rec *held.Record) bool {
+	charges := []*held.Charge{rec.Charge}
+	for i := range rec.Tries {
+		charges = append(charges, rec.Tries[i].Charge)
+	}
+	for _, c := range charges {
+		for ; c != nil; c = c.Before {
+			if slices.ContainsFunc(c.Accounts(), func(a quota.Account) bool { return w.is(a.Key()) }) {
 				return true
 			}
 		}
@@ -221,6 +235,10 @@ func (p *People) eraseKey(ctx context.Context, h holding, w identity, f told, do
 			if !changed {
 				return true, nil
 			}
+			if h.name == "jobs" && underWay(f.value) {
+				return false, fmt.Errorf("%w: a job is released or canceled by the person meanwhile; do it again in a few minutes",
+					ErrUnfinished)
+			}
 			_, ok, err = h.kv.CompareAndSet(ctx, f.key, text, f.rev, h.life(f.value))
 		}
 		switch {
@@ -248,6 +266,13 @@ func (p *People) eraseKey(ctx context.Context, h holding, w identity, f told, do
 func ended(value []byte) bool {
 	var rec held.Record
 	return json.Unmarshal(value, &rec) != nil || rec.State.Final()
+}
+
+// underWay reports whether a job record is one of a job that is acted on: who does stores
+// what they have in hand, whatever the record says by then.
+func underWay(value []byte) bool {
+	var rec held.Record
+	return json.Unmarshal(value, &rec) == nil && rec.State.Intent()
 }
 
 // eraseRecords removes the records of a stream that are a person's own. One that

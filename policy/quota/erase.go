@@ -107,7 +107,9 @@ func (s *state) owes(owner string) bool {
 // tells reports whether what ended on the account tells of a person.
 func (s *state) tells(owner string) bool {
 	return slices.ContainsFunc(s.Refunded, func(r refunded) bool { return strings.EqualFold(r.Owner, owner) }) ||
-		slices.ContainsFunc(s.Outbox, func(e Entry) bool { return strings.EqualFold(e.Owner, owner) })
+		slices.ContainsFunc(s.Outbox, func(e Entry) bool {
+			return strings.EqualFold(e.Owner, owner) || strings.EqualFold(e.By, owner)
+		})
 }
 
 // bare is what has to stay of a person's own account, and for how long.
@@ -139,6 +141,9 @@ func (s *state) anonymise(owner string) {
 	for i := range s.Outbox {
 		if strings.EqualFold(s.Outbox[i].Owner, owner) {
 			s.Outbox[i].Owner = Erased
+		}
+		if strings.EqualFold(s.Outbox[i].By, owner) {
+			s.Outbox[i].By = Erased
 		}
 	}
 }

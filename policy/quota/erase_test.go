@@ -1,0 +1,30 @@
+package quota_test
+
+import (
+	"testing"
+	"time"
+
+	"pullprint/policy/quota"
+	"pullprint/policy/quota/quotatest"
+)
+
+// What a person set on an account of others, and the history could not take yet, is told
+// without them after they were erased.
+func TestEraseWhoSet(t *testing.T) {
+	kv, h := &quotatest.Memory{}, &quotatest.History{Fail: true}
+	l := quota.NewLedger(kv, h)
+	lab, now := quotatest.Weekly("center.lab", 100).Account, time.Now()
+	if err := l.Adjust(t.Context(), lab, 5*quota.Unit, "ada", "a gift", now); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := l.Erase(t.Context(), "ADA", false, now); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	h.Fail = false
+	if err := quota.NewLedger(kv, h).Open(t.Context(), func(quota.Account, quota.Reservation) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if told, erased := h.Entries(`"ada"`), h.Entries(`"by":"erased"`); told != 0 || erased != 1 {
+		t.Errorf("%d entries tell of them, %d say that they were erased", told, erased)
+	}
+}
