@@ -56,7 +56,9 @@ func recharged(before, now *held.Charge) *held.Charge {
 	case now == nil && before != nil && before.AtArrival:
 		return before
 	case now != nil && before != nil:
-		now.AtArrival, now.Before = before.AtArrival, before
+		c := *now
+		c.AtArrival, c.Before = before.AtArrival, before
+		return &c
 	}
 	return now
 }

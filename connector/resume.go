@@ -213,7 +213,7 @@ func (e *effects) decideLateRedirect(ctx context.Context, rec *held.Record, rev 
 	if known {
 		r := *rec.Release
 		r.Device, r.At = try.Device, try.At
-		rec.Release, rec.Charge = &r, try.Charge
+		rec.Release, rec.Charge = &r, recharged(rec.Charge, try.Charge) // Graph may contradict itself
 		d := &rec.Decision
 		d.Device, d.Actor, d.Asked, d.Set = try.Device, try.Actor, try.Asked, try.Set
 	}
