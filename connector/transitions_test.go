@@ -159,6 +159,21 @@ var ways = map[string]func(p *passage){
 		p.canceled()
 		p.minutes(2)
 	},
+	"completing look, a redirect before was made after all": func(p *passage) {
+		p.arrive()
+		p.w.hideRedirect(7 * time.Minute)
+		p.tap()
+		p.wait(35)
+		p.sweep()
+		p.wait(330)
+		p.start("", func(d *connector.Deps) {
+			d.Queues = slices.Clone(d.Queues)
+			d.Queues[0].Mode = connector.ModeDirect
+		})
+		p.deliver()
+		p.w.sim.Change(func(k *graphtest.Knobs) { k.ReadLag = 0 })
+		p.minutes(3)
+	},
 	"released sweep, it was presumed, and Graph shows it waiting": func(p *passage) {
 		p.blank().arrive()
 		p.tap()
@@ -305,6 +320,25 @@ func (p *passage) minutes(n int) {
 		p.wait(60)
 		p.sweep()
 	}
+}
+
+// hideRedirect has Graph make the next redirect, refuse it and what finishes its task anew,
+// and not show it for a while; the jobs of a printer may not be listed.
+func (w *world) hideRedirect(lag time.Duration) {
+	w.sim.Change(func(k *graphtest.Knobs) {
+		k.Intercept = func(op string, _ graphtest.Request) graphtest.Fault {
+			switch op {
+			case graphtest.OpJobRedirect:
+				return graphtest.Fault{LoseAs: http.StatusNotFound}
+			case graphtest.OpJobList:
+				return graphtest.Fault{Refuse: http.StatusForbidden}
+			case graphtest.OpTaskUpdate: // a task that was completed
+				return graphtest.Fault{Refuse: http.StatusConflict}
+			}
+			return graphtest.Fault{}
+		}
+		k.ReadLag = lag
+	})
 }
 
 // shown has Graph know the job again.

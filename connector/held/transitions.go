@@ -151,6 +151,10 @@ var Transitions = []Transition{
 		To: Completed, Charge: ChargeSettled, Audit: "complete",
 	},
 	{From: Completing, Event: Looked, When: "it ended without us", To: Gone, Charge: ChargeReturned},
+	{
+		From: Completing, Event: Looked, When: "a redirect before was made after all",
+		To: Gone, Charge: ChargeSettled, Audit: "redirect",
+	},
 
 	{
 		From: Released, Event: Swept, When: "it was presumed, and Graph shows it waiting",
