@@ -91,6 +91,44 @@ func (s *state) bucketFor(ctx context.Context, c *Claim, now time.Time) (b *buck
 	return b, since, nil
 }
 
+// closeOver rolls over what is in a period that is over, by the limit and the bound it was
+// used with last: a limit that is set from now on is not one of that period.
+func (s *state) closeOver(ctx context.Context, now time.Time) error {
+	for name, b := range s.Buckets {
+		c := Claim{Limit: b.Limit, CarryOver: b.CarryOver}
+		if c.Period.UnmarshalText([]byte(name)) != nil {
+			continue // of a zone that is not known any more: no claim can be on it
+		}
+		if _, _, err := s.bucketFor(ctx, &c, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetAdjusted makes room for an adjustment: the oldest are forgotten that count in no
+// period that may still be asked for.
+func (s *state) forgetAdjusted() {
+	if len(s.Buckets) == 0 {
+		return
+	}
+	var oldest time.Time
+	for _, newest := range s.Buckets {
+		for _, b := range []*bucket{newest, newest.Before, newest.Ahead} {
+			if b != nil && (oldest.IsZero() || b.Start.Before(oldest)) {
+				oldest = b.Start
+			}
+		}
+	}
+	for len(s.Adjusted) >= maxAdjustments {
+		i := slices.IndexFunc(s.Adjusted, func(a adjustment) bool { return a.At.Before(oldest) })
+		if i < 0 {
+			return
+		}
+		s.Adjusted = slices.Delete(s.Adjusted, i, i+1)
+	}
+}
+
 // roll is the bucket after an old one, of the period that begins at start.
 func (s *state) roll(ctx context.Context, c *Claim, b *bucket, start time.Time) (*bucket, error) {
 	carried, closed, err := s.carry(ctx, c, b, start)

@@ -366,6 +366,9 @@ func (l *Ledger) SetLimit(ctx context.Context, a Account, limit *Amount, by, why
 		return fmt.Errorf("%w: a limit below zero", ErrCharge)
 	}
 	return l.change(ctx, a, now, func(s *state) (Entry, error) {
+		if err := s.closeOver(ctx, now); err != nil {
+			return Entry{}, err
+		}
 		e := Entry{Kind: LimitSet, Default: limit == nil, By: by, Why: why}
 		if s.Own = nil; limit != nil {
 			s.Own, e.Amount = &ownLimit{*limit, now}, *limit
@@ -377,7 +380,10 @@ func (l *Ledger) SetLimit(ctx context.Context, a Account, limit *Amount, by, why
 // Adjust gives to an account, or takes from it, in the periods that now is in.
 func (l *Ledger) Adjust(ctx context.Context, a Account, delta Amount, by, why string, now time.Time) error {
 	return l.change(ctx, a, now, func(s *state) (Entry, error) {
-		if len(s.Adjusted) >= maxAdjustments {
+		if err := s.closeOver(ctx, now); err != nil {
+			return Entry{}, err
+		}
+		if s.forgetAdjusted(); len(s.Adjusted) >= maxAdjustments {
 			return Entry{}, ErrFull
 		}
 		s.Adjusted = append(s.Adjusted, adjustment{delta, now})
