@@ -47,8 +47,11 @@ func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (
 	if err != nil {
 		return observation{}, fmt.Errorf("read job back: %w", err)
 	}
-	if state := observedOutcome(rec, job); state != "" {
-		return observation{outcome: state, late: redirectedEarlier(rec, job)}, nil
+	if job, err = e.withTask(ctx, rec, job); err != nil {
+		return observation{}, err
+	}
+	if seen, err := e.observe(ctx, rec, job); err != nil || seen.outcome != "" {
+		return seen, err
 	}
 	if !taskWaits(job.Tasks, rec.Task) {
 		task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
@@ -56,14 +59,42 @@ func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (
 			return observation{}, fmt.Errorf("read task back: %w", err)
 		}
 		job.Tasks = []graph.Task{task}
-		if state := observedOutcome(rec, job); state != "" {
-			return observation{outcome: state, late: redirectedEarlier(rec, job)}, nil
+		if seen, err := e.observe(ctx, rec, job); err != nil || seen.outcome != "" {
+			return seen, err
 		}
 	}
 	if (!taskWaits(job.Tasks, rec.Task) || !jobWaits(job.State)) && e.clock.since(rec.Decision.At) < unclearFor {
 		return observation{}, errUnclear
 	}
 	return observation{settings: job.Settings}, nil
+}
+
+// observe is what a job shows of an effect; its outcome is empty when that can still be called
+// for. Where a redirected job went is looked for at its printer if Graph does not show it.
+func (e *effects) observe(ctx context.Context, rec *held.Record, job graph.Job) (seen observation, err error) {
+	seen.outcome, seen.late = observedOutcome(rec, job), redirectedEarlier(rec, job)
+	if seen.outcome == held.Released && rec.Release.Job == "" {
+		_, err = e.atDestination(ctx, rec)
+	}
+	return seen, err
+}
+
+// withTask is a job with its task. Graph may show a job that has ended without: then the task
+// is read, as it says whether the job ended by us.
+func (e *effects) withTask(ctx context.Context, rec *held.Record, job graph.Job) (graph.Job, error) {
+	known := slices.ContainsFunc(job.Tasks, func(t graph.Task) bool { return sameTask(t.ID, rec.Task) })
+	if known || job.RedirectedTo != "" || jobWaits(job.State) {
+		return job, nil
+	}
+	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
+	switch {
+	case graph.IsNotFound(err):
+		return job, nil
+	case err != nil:
+		return job, fmt.Errorf("read task of a job that has ended: %w", err)
+	}
+	job.Tasks = append(slices.Clone(job.Tasks), task)
+	return job, nil
 }
 
 // readBackForgotten says what became of a job that Graph does not know any more, now or
@@ -203,8 +234,11 @@ func observedOutcome(rec *held.Record, job graph.Job) held.State {
 		return ours(held.Released, held.Releasing)
 	}
 	finished := taskOfState(job.Tasks, rec.Task, graph.TaskCompleted)
-	if finished && rec.State == held.Completing {
+	switch {
+	case finished && rec.State == held.Completing:
 		return held.Completed
+	case finished && tried: // what state a job is in that was redirected is not documented
+		return held.Released
 	}
 	switch job.State {
 	case graph.JobAborted:

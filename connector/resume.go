@@ -130,7 +130,18 @@ func (e *effects) storeGone(ctx context.Context, rec held.Record, rev uint64, wh
 // finishEnded ends the record of a held job that Graph says is over. Its caller has
 // claimed it.
 func (e *effects) finishEnded(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (held.Record, error) {
+	if rec.Release != nil {
+		var err error
+		if job, err = e.withTask(ctx, &rec, job); err != nil {
+			return rec, err
+		}
+	}
 	if observedOutcome(&rec, job) == held.Released {
+		if rec.Release.Job == "" {
+			if _, err := e.atDestination(ctx, &rec); err != nil { // which of its tries it was
+				return rec, err
+			}
+		}
 		return e.finishLateRedirect(ctx, rec, rev)
 	}
 	return e.storeGone(ctx, rec, rev, "graph says the job is over")

@@ -131,10 +131,20 @@ func (s *Sweeper) endReservation(ctx context.Context, r *reservation, now time.T
 		return err
 	}
 	since := letGo(&rec)
-	if rec.State != held.Completed && rec.Release != nil && rec.Release.Job != "" {
-		return s.endAtPrinter(ctx, r, graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job}, since)
+	end := ending{at: graph.JobRef(ref), since: since, moved: rec.State != held.Completed}
+	if end.moved && rec.Release != nil && rec.Release.Job != "" {
+		end = ending{at: graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job}, since: since}
 	}
-	return s.endAtPrinter(ctx, r, graph.JobRef(ref), since)
+	return s.endAtPrinter(ctx, r, end)
+}
+
+// ending is where the job of a reservation ends.
+type ending struct {
+	at    graph.JobRef
+	since time.Time // when it was released
+	// moved is true when it was redirected from there: if Graph does not show where to, its
+	// state there says nothing about the paper.
+	moved bool
 }
 
 // letGo is when Graph was last called to release or complete a job.
@@ -199,8 +209,13 @@ func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *held.Recor
 		return nil // the record is about to say what became of the job
 	case err != nil && !graph.IsNotFound(err):
 		return fmt.Errorf("read job: %w", err)
-	case err == nil && observedOutcome(rec, job) == held.Released:
-		return nil
+	case err == nil && rec.Release != nil:
+		if job, err = s.effects.withTask(ctx, rec, job); err != nil {
+			return err
+		}
+		if observedOutcome(rec, job) == held.Released {
+			return nil
+		}
 	}
 	if len(others) > 0 {
 		_, err := s.ledger.Void(ctx, r.Job, "", others, now)
@@ -212,27 +227,29 @@ func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *held.Recor
 // maxHops is how many redirects of a job are followed.
 const maxHops = 4
 
-// endAtPrinter ends a reservation by what became of the job at its printer. since is when the
-// job was released.
-func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, at graph.JobRef, since time.Time) error {
+// endAtPrinter ends a reservation by what became of the job at its printer.
+func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, e ending) error {
 	now := s.clock.surely()
-	job, err := s.graph.Job(ctx, at)
+	job, err := s.graph.Job(ctx, e.at)
 	for hop := 0; err == nil && job.RedirectedTo != "" && hop < maxHops; hop++ {
 		to, perr := graph.ParseJobURL(job.RedirectedTo)
-		if perr != nil {
+		if e.moved = perr != nil; e.moved {
 			break
 		}
 		job, err = s.graph.Job(ctx, to)
 	}
+	ended := job.State == graph.JobCompleted || job.State == graph.JobAborted || job.State == graph.JobCanceled
 	late := now.Sub(r.At).Abs() > settleAfter
 	refunds := s.policy().Refunds()
 	switch {
-	case graph.IsNotFound(err) && s.clock.since(since) < forgottenAfter:
+	case graph.IsNotFound(err) && s.clock.since(e.since) < forgottenAfter:
 		return nil // it is asked again
 	case graph.IsNotFound(err):
 		return s.spend(ctx, r, now) // Universal Print forgets jobs that have ended
 	case err != nil && !late:
 		return fmt.Errorf("read job at its printer: %w", err)
+	case err == nil && ended && e.moved:
+		return s.spend(ctx, r, now) // it may have printed
 	case err == nil && job.State == graph.JobAborted:
 		return s.refund(ctx, r, quota.Refund{Permille: refunds.Aborted, PerDay: refunds.PerDay, Why: "aborted by the printer"}, now)
 	case err == nil && job.State == graph.JobCanceled:
@@ -252,7 +269,7 @@ func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, ref held.Re
 	}
 	what := r.what(now)
 	if what == forComplete {
-		return s.endAtPrinter(ctx, r, graph.JobRef(ref), r.At)
+		return s.endAtPrinter(ctx, r, ending{at: graph.JobRef(ref), since: r.At})
 	}
 	job, err := s.graph.Job(ctx, graph.JobRef(ref))
 	late := now.Sub(r.At).Abs() > settleAfter
@@ -260,16 +277,19 @@ func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, ref held.Re
 	case err != nil && !graph.IsNotFound(err):
 		return fmt.Errorf("read job: %w", err)
 	case err == nil && job.RedirectedTo != "":
-		return s.endAtPrinter(ctx, r, graph.JobRef(ref), r.At)
+		return s.endAtPrinter(ctx, r, ending{at: graph.JobRef(ref), since: r.At})
 	case err != nil && s.clock.since(r.At) < forgottenAfter:
 		return nil
 	case err == nil && jobWaits(job.State) && !late:
 		return nil
-	case what == forRedirect && (err != nil || job.State == graph.JobCompleted):
+	case what == forRedirect && (err != nil || job.State == graph.JobCompleted || slices.ContainsFunc(job.Tasks, madeByUs)):
 		return s.spend(ctx, r, now)
 	}
 	return s.void(ctx, r, now)
 }
+
+// madeByUs reports whether a task shows that its job was let go on: only we can finish it.
+func madeByUs(t graph.Task) bool { return t.State == graph.TaskCompleted }
 
 // what is what a reservation is for. A version that did not say named the tries to
 // redirect; and let a job go on, or held it, by the decision at arrival.
