@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/recovery"
+	"pullprint/connector/terminal"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
@@ -108,7 +109,7 @@ func (i *Integrity) look(ctx context.Context) error {
 	}
 	var err error
 	if n > 0 {
-		err = fmt.Errorf("%d records can't be read: %s; all others are in use. %s", n, strings.Join(found, "; "),
+		err = fmt.Errorf("%s can't be read: %s; all others are in use. %s", terminal.Counted(n, "record"), strings.Join(found, "; "),
 			integrityRemedy)
 	}
 	i.tell(err, n, found)

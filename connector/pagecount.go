@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pullprint/policy"
+	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/pages"
 )
@@ -92,7 +95,8 @@ func Sent(c graph.Configuration) policy.Job {
 
 // ParseSettings reads a printJobConfiguration of Graph
 // (https://learn.microsoft.com/graph/api/resources/printjobconfiguration) as Sent
-// does. What has no part in the price is not looked at.
+// does. What has no part in the price is not looked at; a key that is no property is an error,
+// because what it was meant to say would be left out of the price.
 func ParseSettings(src []byte) (policy.Job, error) {
 	var c *graph.Configuration
 	if err := json.Unmarshal(src, &c); err != nil {
@@ -106,5 +110,56 @@ func ParseSettings(src []byte) (policy.Job, error) {
 	if c == nil {
 		c = &graph.Configuration{}
 	}
-	return Sent(*c), nil
+	return Sent(*c), unknownSetting(src)
+}
+
+// The properties of a printJobConfiguration and of one of its page ranges; Graph also
+// annotates them, with keys that have an @.
+var (
+	settingNames = []string{
+		"collate", "colorMode", "copies", "dpi", "duplexMode", "feedOrientation", "finishings", "fitPdfToPage", "inputBin",
+		"margin", "mediaSize", "mediaType", "multipageLayout", "orientation", "outputBin", "pageRanges", "pagesPerSheet",
+		"quality", "scaling",
+	}
+	rangeNames = []string{"start", "end"}
+)
+
+// unknownSetting is an error for the first key of settings that is no property.
+func unknownSetting(src []byte) error {
+	var keys map[string]json.RawMessage
+	if json.Unmarshal(src, &keys) != nil {
+		return nil // it was read before
+	}
+	if err := unknownKey(keys, settingNames); err != nil {
+		return err
+	}
+	for key, value := range keys {
+		var ranges []map[string]json.RawMessage
+		if !strings.EqualFold(key, "pageRanges") || json.Unmarshal(value, &ranges) != nil {
+			continue
+		}
+		for _, r := range ranges {
+			if err := unknownKey(r, rangeNames); err != nil {
+				return fmt.Errorf("pageRanges: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func unknownKey(keys map[string]json.RawMessage, known []string) error {
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if strings.Contains(key, "@") || slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, key) }) {
+			continue
+		}
+		hint := "there are " + strings.Join(known, ", ")
+		if near := strictyaml.Nearest(key, known); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		if key == "configuration" {
+			hint = "leave it and its braces out: only what is in it is read"
+		}
+		return fmt.Errorf("%q is no property of it; %s", key, hint)
+	}
+	return nil
 }

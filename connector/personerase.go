@@ -11,6 +11,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/terminal"
 	"pullprint/policy/quota"
 )
 
@@ -146,11 +147,11 @@ func (p *People) finish(ctx context.Context, w identity, how Erasure) (canceled 
 	case err != nil:
 		return 0, fmt.Errorf("look for the person's jobs: %w", err)
 	case paid > 0:
-		return 0, fmt.Errorf("%w: %d jobs of others are to be paid from the person's account; let them be released or "+
-			"cancel them", ErrUnfinished, paid)
+		return 0, fmt.Errorf("%w: %s of others to be paid from the person's account; let them be released or "+
+			"cancel them", ErrUnfinished, terminal.Counted(paid, "job"))
 	case acted > 0:
-		return 0, fmt.Errorf("%w: %d jobs of others are being released or canceled by the person; try again in a few minutes",
-			ErrUnfinished, acted)
+		return 0, fmt.Errorf("%w: the person is releasing or canceling %s of others; try again in a few minutes",
+			ErrUnfinished, terminal.Counted(acted, "job"))
 	case len(waiting) == 0:
 		return 0, nil
 	case !how.CancelHeld || p.Cancel == nil:
@@ -214,8 +215,8 @@ func (p *People) eraseKeys(ctx context.Context, h holding, w identity, done *Era
 		}
 	}
 	if busy > 0 {
-		return fmt.Errorf("%w: %d records of the bucket for %s, which others change all the while; do it again, it goes "+
-			"on with them", ErrLeft, busy, h.name)
+		return fmt.Errorf("%w: %s of the bucket for %s, which others change all the while; do it again, it goes "+
+			"on from there", ErrLeft, terminal.Counted(busy, "record"), h.name)
 	}
 	return nil
 }

@@ -255,9 +255,13 @@ func (w *Worker) AccountStatus(ctx context.Context, a quota.Account) (AccountSta
 	claims, err := p.ClaimsOn(a)
 	if a.Kind == quota.User {
 		req := policy.Request{Point: policy.Release, User: policy.User{ID: a.Name}, Now: now}
-		if m, err := w.evaluator.groups.of(ctx, a.Name); err == nil {
+		switch m, err := w.evaluator.groups.of(ctx, a.Name); {
+		case err == nil:
 			req.User.Groups = m.groups
-		} else {
+		case graph.IsNotFound(err):
+			return out, fmt.Errorf("%w: no user in Entra has this object ID: it is mistyped, or that of a printer, a group or "+
+				"a deleted account, of which the history still tells", ErrUnknownPerson)
+		default:
 			req.Missing = []policy.Dependency{policy.Directory}
 		}
 		budget := p.Budget(req)

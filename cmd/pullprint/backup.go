@@ -142,7 +142,7 @@ func (f *apiFlags) printContents(w io.Writer, c bus.Contents, what string) error
 		return err
 	}
 	if expired > 0 {
-		fmt.Fprintf(w, "%d records were left out: their time was over\n", expired)
+		fmt.Fprintf(w, "left out, as their time was over: %s\n", terminal.Counted(int(expired), "record"))
 	}
 	fmt.Fprintf(w, "as of %s, %s\n", c.Created.Local().Format(time.RFC3339), what)
 	return nil

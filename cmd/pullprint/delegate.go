@@ -18,6 +18,16 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delegate", Short: "Let another person release an owner's jobs for a time", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if list {
+				if err := without(cmd.Flags(), "--list", "remove", "for"); err != nil {
+					return err
+				}
+			}
+			if remove {
+				if err := without(cmd.Flags(), "--remove", "for"); err != nil {
+					return err
+				}
+			}
 			if !list && (owner == "" || to == "") {
 				return usageError{errors.New("--owner and --to are needed, or --list")}
 			}
@@ -31,7 +41,7 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 			ctx, w := cmd.Context(), cmd.OutOrStdout()
 			switch {
 			case list:
-				return listDelegations(cmd, c, f.json)
+				return listDelegations(cmd, c, admin.DelegationFilter{Owner: owner, To: to}, f.json)
 			case remove:
 				if err := c.Undelegate(ctx, owner, to); err != nil {
 					return err
@@ -54,13 +64,13 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 	cmd.Flags().StringVar(&owner, "owner", "", "whose jobs: `USER`, an Entra object id or a user name")
 	cmd.Flags().StringVar(&to, "to", "", "who may release them: `USER`, an Entra object id or a user name")
 	durationVar(cmd.Flags(), &life, "for", 24*time.Hour, "for how long, at most 31d")
-	cmd.Flags().BoolVar(&list, "list", false, "list those that hold")
+	cmd.Flags().BoolVar(&list, "list", false, "list those that hold; with --owner and --to only theirs")
 	cmd.Flags().BoolVar(&remove, "remove", false, "end it")
 	return cmd
 }
 
-func listDelegations(cmd *cobra.Command, c *admin.Client, asJSON bool) error {
-	list, err := c.Delegations(cmd.Context())
+func listDelegations(cmd *cobra.Command, c *admin.Client, of admin.DelegationFilter, asJSON bool) error {
+	list, err := c.Delegations(cmd.Context(), of)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"pullprint/connector/doctor"
 	"pullprint/connector/terminal"
-	"pullprint/trigger/graph"
 )
 
 func doctorCommand() *cobra.Command {
@@ -42,15 +41,15 @@ func (f *doctorFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.handshake, "handshake", false,
 		"have Graph post to webhook.public_url: makes a subscription and deletes it at once")
 	cmd.Flags().StringVar(&f.failOn, "fail-on", doctor.Failed, "exit with 1 from this result on: failed or warning")
-	cmd.Flags().StringVar(&f.user, "user", "", "Entra object `ID` of a person whose groups are read for a try")
+	cmd.Flags().StringVar(&f.user, "user", "", "read the groups of this `USER` for a try: an Entra object id or a user name")
 }
 
 func runDoctor(cmd *cobra.Command, f doctorFlags) error {
 	if f.failOn != doctor.Failed && f.failOn != doctor.Warning {
 		return usageError{fmt.Errorf("--fail-on takes %s or %s, not %q", doctor.Failed, doctor.Warning, f.failOn)}
 	}
-	if f.user != "" && !graph.ValidID(f.user) {
-		return usageError{errors.New("--user takes an Entra object id")}
+	if err := personFlag("user", &f.user); err != nil {
+		return err
 	}
 	cfg, p, err := loadAll(cmd)
 	if err != nil {

@@ -63,7 +63,19 @@ func TestDoctor(t *testing.T) {
 		"a named person": {
 			func(n *patient) { n.needs() },
 			[]string{"--user", "00000000-0000-4000-8000-00000000000a"},
-			[]string{"warning  groups         the directory does not know that person"},
+			[]string{"warning  groups         Entra knows no such person"},
+			false,
+		},
+		"a person by user name": {
+			func(n *patient) { n.needs(); n.job() },
+			[]string{"--user", "Anna@contoso.com"},
+			[]string{"ok       groups         1 group of a person read"},
+			false,
+		},
+		"a user name that nobody has": {
+			func(n *patient) { n.needs() },
+			[]string{"--user", "nobody@contoso.com"},
+			[]string{"warning  groups         Entra knows no such person", "-> name another: --user with an Entra object id or a user name"},
 			false,
 		},
 		"groups refused": {func(n *patient) { n.needs(); n.job(); n.refuse(graphtest.OpGroups, 403) }, nil, []string{
@@ -269,7 +281,7 @@ func TestDoctor(t *testing.T) {
 	if _, err := n.does("doctor"); err == nil || !strings.Contains(err.Error(), "queus") {
 		t.Error(err)
 	}
-	for _, wrong := range [][]string{{"--fail-on", "ok"}, {"--user", "anna@contoso.com"}} {
+	for _, wrong := range [][]string{{"--fail-on", "ok"}, {"--user", "jdoe"}} {
 		var usage usageError
 		if _, err := n.does(append([]string{"doctor"}, wrong...)...); !errors.As(err, &usage) {
 			t.Errorf("%v: %v", wrong, err)

@@ -16,7 +16,6 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/held"
 	"pullprint/connector/terminal"
-	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
 )
 
@@ -43,6 +42,13 @@ func jobsList(f *apiFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List jobs, newest first; held ones unless --state says otherwise", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if dead {
+				if err := without(cmd.Flags(), "--dead", "owner", "queue", "state", "limit"); err != nil {
+					return err
+				}
+			} else if cmd.Flags().Changed("since") {
+				return usageError{errors.New("--since is for --dead: add it, or leave --since out")}
+			}
 			if err := personFlag("owner", &owner); err != nil {
 				return err
 			}
@@ -77,25 +83,6 @@ func jobsList(f *apiFlags) *cobra.Command {
 	cmd.Flags().BoolVar(&dead, "dead", false, "list tasks that were given up, and why, instead")
 	durationVar(cmd.Flags(), &since, "since", 24*time.Hour, "with --dead: how far back")
 	return cmd
-}
-
-// stateFlag checks --state; all is any.
-func stateFlag(state *string) error {
-	if *state == "all" {
-		*state = ""
-	}
-	if *state == "" || slices.Contains(admin.States, held.State(*state)) {
-		return nil
-	}
-	names := make([]string, len(admin.States))
-	for i, s := range admin.States {
-		names[i] = string(s)
-	}
-	if near := strictyaml.Nearest(*state, append(names, "all")); near != "" {
-		return usageError{fmt.Errorf("--state: %q is not a state of a job; did you mean %q?", *state, near)}
-	}
-	return usageError{fmt.Errorf("--state: %q is not a state of a job; the states are %s, and all", *state,
-		strings.Join(names, ", "))}
 }
 
 func printJobs(w io.Writer, list []admin.JobEntry, state string) error {

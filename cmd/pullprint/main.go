@@ -148,6 +148,8 @@ See it work, with no account and no network:  pullprint demo`,
 		SilenceErrors: true,
 		Args:          knownVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return saysSomething(cmd.Flags()) },
 	}
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ",
 		helpColumns)))
@@ -159,6 +161,9 @@ See it work, with no account and no network:  pullprint demo`,
 		acceptLossCommand(), privacyCommand(), versionCommand(), manCommand(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if rest := cmd.Flags().Args(); cmd.HasAvailableSubCommands() && len(rest) > 0 {
+			return knownVerb(cmd, rest) // the flag is one of the verb that was meant
+		}
 		var value *pflag.InvalidValueError
 		var number *strconv.NumError
 		if errors.As(err, &value) && errors.As(err, &number) {

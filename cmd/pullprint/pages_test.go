@@ -111,3 +111,24 @@ func TestPagesWithSettings(t *testing.T) {
 		}
 	}
 }
+
+// A key of the settings that is no property is named: what it was meant to say would be left
+// out of the price.
+func TestMisspeltSettings(t *testing.T) {
+	for settings, want := range map[string]string{
+		`{"colourMode": "blackAndWhite"}`:             `"colourMode" is no property of it; did you mean "colorMode"?`,
+		`{"pageRanges": [{"from": 1, "to": 2}]}`:      `pageRanges: "from" is no property of it; there are start, end`,
+		`{"configuration": {"copies": 2}}`:            `"configuration" is no property of it; leave it and its braces out`,
+		`{"Copies": 2, "@odata.type": "x", "dpi": 6}`: "",
+		`{"margin": {"top": 1}, "scaling": "fit"}`:    "",
+		`null`: "",
+		`{"pageRanges": null, "feedOrientation": null}`: "",
+	} {
+		var out, complaint bytes.Buffer
+		code := execute(t.Context(), []string{"pages", "--pages", "3", "--settings", "-"},
+			stdio{strings.NewReader(settings), &out, &complaint})
+		if (code == exitUsage) != (want != "") || !strings.Contains(complaint.String(), want) {
+			t.Errorf("%s: exit code %d: %s", settings, code, &complaint)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/held"
+	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
@@ -357,8 +358,9 @@ func (p *presenter) await(ctx context.Context) error {
 func (p *presenter) next(at addresses) {
 	p.mu.Lock()
 	n := p.counts
-	p.say0("\n%d jobs held, %d completed, %d aborted with a reason; %d released, %d kept.", n["hold"], n["complete"],
-		n["abort"], n["redirect"], n["keep"])
+	held := terminal.Counted(n["hold"], "job")
+	p.say0("\n%s held, %d completed, %d aborted with a reason; %d released, %d kept.", held, n["complete"], n["abort"],
+		n["redirect"], n["keep"])
 	p.mu.Unlock()
 	if p.once {
 		p.say(`

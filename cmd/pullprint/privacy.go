@@ -9,6 +9,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
+	"pullprint/connector/terminal"
 	"pullprint/policy/quota"
 )
 
@@ -117,8 +118,8 @@ of exported ledgers and of what has been copied elsewhere.`,
 			if done.None() {
 				fmt.Fprintf(out, "nothing is stored about %s: 0 records\n", done.Owner)
 			} else {
-				fmt.Fprintf(out, "erased %s: %d records removed, %d rewritten, %d jobs aborted\n", done.Owner, done.Removed,
-					done.Rewritten, done.Canceled)
+				fmt.Fprintf(out, "erased %s: %s removed, %d rewritten, %s aborted\n", done.Owner,
+					terminal.Counted(done.Removed, "record"), done.Rewritten, terminal.Counted(done.Canceled, "job"))
 			}
 			switch {
 			case compacted:

@@ -22,9 +22,9 @@ func quotaCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "quota",
 		Short: "Show and change what is on print accounts",
-		Long: `An account is that of a person, named by their Entra object id, or one that several
-share, named group.NAME or center.NAME. Amounts are pages, or units of the currency
-that the policy names.`,
+		Long: `An account is that of a person, named by their Entra object id or user name, or one
+that several share, named group.NAME or center.NAME. Amounts are pages, or units of the
+currency that the policy names.`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -175,6 +175,10 @@ func quotaHistory(f *apiFlags) *cobra.Command {
 			}
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), list)
+			}
+			if len(list.Entries) == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "nothing was charged to it or changed in that time; look further back by --since")
+				return nil
 			}
 			t := newTable(cmd.OutOrStdout(), "AT", "WHAT", "AMOUNT", "JOB", "BY", "WHY")
 			for _, e := range list.Entries {

@@ -3,11 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"pullprint/connector/admin"
+	"pullprint/connector/held"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
 )
@@ -62,4 +65,45 @@ func personFlag(name string, to *string) (err error) {
 		*to, err = personIn("--"+name, *to)
 	}
 	return err
+}
+
+// saysSomething refuses a flag that is given an empty text, as of a variable that a shell
+// does not know: as a filter it would take all.
+func saysSomething(f *pflag.FlagSet) (err error) {
+	f.Visit(func(given *pflag.Flag) {
+		if given.Value.Type() == "string" && given.Value.String() == "" && err == nil {
+			err = usageError{fmt.Errorf("--%s is empty: give it a value, or leave it out", given.Name)}
+		}
+	})
+	return err
+}
+
+// without refuses flags that say nothing where the flag or verb in why is given: they
+// would be ignored.
+func without(f *pflag.FlagSet, why string, names ...string) error {
+	for _, name := range names {
+		if f.Changed(name) {
+			return usageError{fmt.Errorf("--%s has no meaning with %s: leave one of them out", name, why)}
+		}
+	}
+	return nil
+}
+
+// stateFlag checks --state; all is any.
+func stateFlag(state *string) error {
+	if *state == "all" {
+		*state = ""
+	}
+	if *state == "" || slices.Contains(admin.States, held.State(*state)) {
+		return nil
+	}
+	names := make([]string, len(admin.States))
+	for i, s := range admin.States {
+		names[i] = string(s)
+	}
+	if near := strictyaml.Nearest(*state, append(names, "all")); near != "" {
+		return usageError{fmt.Errorf("--state: %q is not a state of a job; did you mean %q?", *state, near)}
+	}
+	return usageError{fmt.Errorf("--state: %q is not a state of a job; the states are %s, and all", *state,
+		strings.Join(names, ", "))}
 }

@@ -177,10 +177,27 @@ func (a *API) revokeBadges(r *request) (any, error) {
 	}
 	done, err := a.Badges.Revoke(r.Context(), badge.Which{Number: in.Badge, ID: in.ID, Owner: in.Owner, KeyID: in.KeyID},
 		r.caller.Name, time.Now())
+	if errors.Is(err, badge.ErrUnknown) {
+		return nil, noSuchBadge(&in)
+	}
 	if done == nil {
 		done = []badge.Badge{}
 	}
 	return BadgeList{Badges: done}, err
+}
+
+// noSuchBadge says what no badge has that is to be revoked.
+func noSuchBadge(in *revokeBody) *problem {
+	detail := "Nobody has enrolled it."
+	switch {
+	case in.ID != "":
+		detail = "Nobody has enrolled it under this id; write the id as `pullprint badge list` shows it."
+	case in.Owner != "":
+		detail = "This person has none."
+	case in.KeyID != "":
+		detail = "No badge was enrolled under this key; `pullprint health` names the keys that badges lack."
+	}
+	return failure(http.StatusNotFound, "no-such-badge", "There is no such badge", detail)
 }
 
 func (a *API) importBadges(r *request) (any, error) {

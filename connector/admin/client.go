@@ -299,11 +299,27 @@ func (c *Client) Undelegate(ctx context.Context, owner, to string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/delegations", delegationBody{Owner: owner, To: to}, &out)
 }
 
+// DelegationFilter says which delegations are listed; what is empty filters nothing.
+type DelegationFilter struct{ Owner, To string }
+
 // Delegations lists those that hold.
-func (c *Client) Delegations(ctx context.Context) ([]connector.Delegation, error) {
+func (c *Client) Delegations(ctx context.Context, f DelegationFilter) ([]connector.Delegation, error) {
 	var out DelegationList
-	err := c.call(ctx, http.MethodGet, "/v1/delegations", nil, &out)
+	err := c.call(ctx, http.MethodGet, "/v1/delegations"+f.query(), nil, &out)
 	return out.Delegations, err
+}
+
+func (f DelegationFilter) query() string {
+	q := url.Values{}
+	for name, value := range map[string]string{"owner": f.Owner, "to": f.To} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if len(q) == 0 {
+		return ""
+	}
+	return "?" + q.Encode()
 }
 
 // Badges lists the badges of an owner, or all, newest first.

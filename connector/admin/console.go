@@ -14,7 +14,6 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/held"
-	"pullprint/trigger/graph"
 )
 
 // consoleRows is how many jobs the console lists, and consoleAgain after how many
@@ -134,7 +133,7 @@ func (p *Pages) reader(rw http.ResponseWriter, req *http.Request) (Caller, bool)
 }
 
 func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
-	c, ok := p.api.Tokens.Who(req.PostFormValue("token"))
+	c, ok := p.api.Tokens.Who(tokenIn(req))
 	if !ok || !c.may(RoleRead) {
 		p.show(rw, http.StatusUnauthorized, "login",
 			page{Title: "Sign in", Wrong: "This token isn't valid here; use one from admin.token_file.", Data: "/login"})
@@ -168,12 +167,10 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 		data.Filter.State = string(held.Held)
 	}
 	data.States = States
-	f := data.Filter
-	owner, wrong := p.filterOwner(req.Context(), f.Owner)
-	data.Jobs = p.api.jobs(func(e *connector.Entry) bool {
-		return (owner == "" || strings.EqualFold(e.Owner, owner)) && (f.Queue == "" || e.Queue == f.Queue) &&
-			(f.State == "" || string(e.State) == f.State)
-	}, consoleRows, connector.Position{})
+	fits, wrong := p.filter(req.Context(), q, JobFilter{
+		Owner: data.Filter.Owner, Queue: data.Filter.Queue, State: data.Filter.State,
+	})
+	data.Jobs = p.api.jobs(fits, consoleRows, connector.Position{})
 	count := p.api.Index.Held()
 	for _, queue := range p.api.Queues {
 		data.Queues = append(data.Queues, queueLine{queue.Name, queue.Mode, count[queue.Name]})
@@ -196,17 +193,17 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	p.show(rw, http.StatusOK, "console", shown)
 }
 
-// filterOwner is the object id of the owner that a filter names, who may be named by a user
-// name. Of one that can't be looked up it says why, and no job is theirs.
-func (p *Pages) filterOwner(ctx context.Context, text string) (id, wrong string) {
-	if !graph.ValidUserName(text) {
-		return text, ""
+// filter tells which jobs the console lists: none when the filter is wrong, which it says.
+func (p *Pages) filter(ctx context.Context, q url.Values, f JobFilter) (fits func(*connector.Entry) bool, wrong string) {
+	_, err := query(q, "owner", "queue", "state", "live")
+	if err == nil {
+		fits, err = p.api.filter(ctx, "Owner", f)
 	}
-	id, err := p.api.owner(ctx, "Owner", text)
 	if err != nil {
-		return text, problemOf(err).Detail
+		wrong = problemOf(err).Title + ": " + problemOf(err).Detail
+		fits = func(*connector.Entry) bool { return false }
 	}
-	return id, ""
+	return fits, wrong
 }
 
 // health are the checks of readiness, a line each.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"pullprint/connector"
@@ -15,7 +17,22 @@ type DelegationList struct {
 }
 
 func (a *API) listDelegations(r *request) (any, error) {
+	q, err := query(r.URL.Query(), "owner", "to")
+	if err != nil {
+		return nil, err
+	}
+	owner, err := a.owner(r.Context(), "owner", q.Get("owner"))
+	if err != nil {
+		return nil, err
+	}
+	to, err := a.owner(r.Context(), "to", q.Get("to"))
+	if err != nil {
+		return nil, err
+	}
 	list, err := a.Delegations.List(r.Context(), time.Now())
+	list = slices.DeleteFunc(list, func(d connector.Delegation) bool {
+		return owner != "" && !strings.EqualFold(d.Owner, owner) || to != "" && !strings.EqualFold(d.To, to)
+	})
 	if list == nil {
 		list = []connector.Delegation{}
 	}

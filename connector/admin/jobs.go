@@ -65,26 +65,33 @@ func (a *API) listJobs(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := q.Get("state")
-	if state != "" && !slices.Contains(States, held.State(state)) {
+	fits, err := a.filter(r.Context(), "owner",
+		JobFilter{Owner: q.Get("owner"), Queue: q.Get("queue"), Job: q.Get("job"), State: q.Get("state")})
+	if err != nil {
+		return nil, err
+	}
+	return a.jobs(fits, limit, after), nil
+}
+
+// filter tells which jobs a list shows. What f names and nobody has is an error, in which the
+// owner is called by its field.
+func (a *API) filter(ctx context.Context, field string, f JobFilter) (fits func(*connector.Entry) bool, err error) {
+	if f.State != "" && !slices.Contains(States, held.State(f.State)) {
 		return nil, badRequest("state must be one of %s", join(States))
 	}
-	owner, err := a.owner(r.Context(), "owner", q.Get("owner"))
-	if err != nil {
+	if f.Owner, err = a.owner(ctx, field, f.Owner); err != nil {
 		return nil, err
 	}
-	queue, err := a.queueNamed(q.Get("queue"))
-	if err != nil {
+	if f.Queue, err = a.queueNamed(f.Queue); err != nil {
 		return nil, err
 	}
-	job := q.Get("job")
 	of := func(e *connector.Entry) bool { // by the name that the queue has now, or had then
-		return e.Queue == queue || a.Worker.QueueOf(&held.Record{Ref: e.Ref, Queue: e.Queue}) == queue
+		return e.Queue == f.Queue || a.Worker.QueueOf(&held.Record{Ref: e.Ref, Queue: e.Queue}) == f.Queue
 	}
-	return a.jobs(func(e *connector.Entry) bool {
-		return (owner == "" || strings.EqualFold(e.Owner, owner)) && (queue == "" || of(e)) &&
-			(job == "" || e.Job == job) && (state == "" || e.State == held.State(state))
-	}, limit, after), nil
+	return func(e *connector.Entry) bool {
+		return (f.Owner == "" || strings.EqualFold(e.Owner, f.Owner)) && (f.Queue == "" || of(e)) &&
+			(f.Job == "" || e.Job == f.Job) && (f.State == "" || e.State == held.State(f.State))
+	}, nil
 }
 
 // States are those in which jobs are listed.

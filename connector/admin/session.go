@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"pullprint/connector"
@@ -51,12 +52,16 @@ func keyOf(prefix, id string) string {
 	return prefix + hex.EncodeToString(sum[:])
 }
 
+// tokenIn is the token that a form has, without the spaces and line ends that were pasted with
+// it.
+func tokenIn(req *http.Request) string { return strings.TrimSpace(req.PostFormValue("token")) }
+
 // signIn remembers a caller, who showed a token, and gives the browser a cookie for
 // a path.
 func (s *sessions) signIn(rw http.ResponseWriter, req *http.Request, c Caller, path string, life time.Duration) error {
 	id := rand.Text()
 	v := session{
-		Name: c.Name, Role: c.Role, Device: c.Device, Token: tagOf(req.PostFormValue("token")), Until: time.Now().Add(life),
+		Name: c.Name, Role: c.Role, Device: c.Device, Token: tagOf(tokenIn(req)), Until: time.Now().Add(life),
 	}
 	if ok, err := swap(req.Context(), s.store, keyOf(sessionPrefix, id), v, 0, life); err != nil {
 		return fmt.Errorf("store session: %w", err)

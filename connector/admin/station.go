@@ -113,7 +113,7 @@ func (p *Pages) stationLogin(rw http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	caller, ok := p.api.Tokens.Who(req.PostFormValue("token"))
+	caller, ok := p.api.Tokens.Who(tokenIn(req))
 	if !ok || (caller.Device != device && !caller.may(RoleOperate)) {
 		p.stationSignIn(rw, http.StatusUnauthorized, device, "That is not the token of this reader.")
 		return

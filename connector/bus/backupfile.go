@@ -246,7 +246,7 @@ func (f *backupFile) checkCounts(count, last map[string]uint64) error {
 		name := p.cfg.Name
 		end, ok := f.trailer.Streams[name]
 		if !ok || end.Messages != count[name] || end.Last < last[name] {
-			return fmt.Errorf("%w: %d messages of %s are in it and there should be %d", ErrBackup, count[name], name,
+			return fmt.Errorf("%w: messages of %s in it: %d, and there should be %d", ErrBackup, name, count[name],
 				end.Messages)
 		}
 	}

@@ -79,7 +79,7 @@ func (l Loss) String() string {
 	case l.Damage != "":
 		return fmt.Sprintf("%s: %s; keys that were stored there are gone, or what they were before", l.Stream, l.Damage)
 	case l.Replaced && l.Found >= l.Marked:
-		return fmt.Sprintf("%s was made anew: %d messages before that are gone", l.Stream, l.Marked)
+		return fmt.Sprintf("%s was made anew: what it had before, up to message %d, is gone", l.Stream, l.Marked)
 	case l.Found < l.Marked:
 		return fmt.Sprintf("%s ends at %d and had come to %d: %d missing", l.Stream, l.Found, l.Marked, l.Missing)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"pullprint/connector/terminal"
 	"pullprint/trigger/wait"
 
 	"github.com/klauspost/compress/s2"
@@ -118,8 +119,8 @@ func (b *Bus) makeRoom(ctx context.Context, replace bool) error {
 		}
 		info := s.CachedInfo()
 		if !replace && info.Config.Metadata[restoring] == "" && info.State.LastSeq > 0 {
-			return fmt.Errorf("%w: stream %s has %d messages; nothing was changed: give --replace if all of them may go",
-				ErrNotEmpty, p.cfg.Name, info.State.Msgs)
+			return fmt.Errorf("%w: stream %s has %s; nothing was changed: give --replace if all of them may go",
+				ErrNotEmpty, p.cfg.Name, terminal.Counted(int(info.State.Msgs), "message")) //nolint:gosec // that many fit
 		}
 	}
 	return nil

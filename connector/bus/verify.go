@@ -50,7 +50,7 @@ func (b *Bus) verifyBucket(ctx context.Context, stream string) error {
 	if before.LastSeq != after.LastSeq {
 		return nil // too busy to be counted; what can't be read would have been told
 	}
-	return fmt.Errorf("%w: %s holds %d keys and gives out %d of them; `pullprint restore FILE` from a backup", ErrDamaged,
+	return fmt.Errorf("%w: %s gives out %[4]d of the keys that it holds, which are %[3]d; `pullprint restore FILE` from a backup", ErrDamaged,
 		stream, after.Msgs, read)
 }
 

@@ -127,7 +127,7 @@ func TestRecordsNobodyUnderstands(t *testing.T) {
 			t.Errorf("the delegation is not removed: %d", code)
 		}
 		pass(2 * time.Minute)
-		if _, body := s.get("/readyz?verbose"); !strings.Contains(body, "[-] integrity: 1 records can't be read: account "+teacherID) {
+		if _, body := s.get("/readyz?verbose"); !strings.Contains(body, "[-] integrity: 1 record can't be read: account "+teacherID) {
 			t.Errorf("readyz: %s", body)
 		}
 		s.end()

@@ -312,7 +312,7 @@ func TestBadgeKeyChanged(t *testing.T) {
 		s.end()
 		s.write("badge-key", strings.Repeat("6b", 32))
 		s = s.start(zap.NewNop())
-		said := regexp.MustCompile(`\[-\] badges: .* 1 were enrolled under key ([0-9a-f]{8}).* put the old key back`)
+		said := regexp.MustCompile(`\[-\] badges: .* 1 badge was enrolled under key ([0-9a-f]{8}).* put the old key back`)
 		page := ""
 		s.await("unready", time.Minute, func() bool {
 			_, page = s.get("/readyz")

@@ -18,6 +18,7 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
+	"pullprint/connector/terminal"
 	"pullprint/policy"
 )
 
@@ -174,7 +175,7 @@ func (b *Bundle) diagnosis(d admin.Diagnostics) {
 	b.add("goroutines.txt", "where the daemon's goroutines are", []byte(codeOnly(d.Stacks)))
 	b.lines("log.jsonl", "the last lines of the daemon's log", d.Lines)
 	if d.Dropped > 0 {
-		b.Notes = append(b.Notes, fmt.Sprintf("%d lines of the log came before those in log.jsonl", d.Dropped))
+		b.Notes = append(b.Notes, terminal.Counted(d.Dropped, "line")+" of the log came before those in log.jsonl")
 	}
 	d.Metrics, d.Stacks, d.Lines, d.Instance = "", "", []string{}, b.scrub.text(d.Instance)
 	d.Wrong = b.scrub.text(d.Wrong)

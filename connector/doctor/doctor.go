@@ -59,7 +59,7 @@ func (r Report) Count(result string) (n int) {
 type Options struct {
 	Config *config.Config
 	Policy *policy.Policy
-	// User is the Entra object id of a person whose groups are read for a try.
+	// User is whose groups are read for a try: an Entra object id or a user name.
 	User string
 	// Handshake has Graph post to webhook.public_url.
 	Handshake bool

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"pullprint/connector"
+	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/trigger/graph"
 )
@@ -102,4 +103,37 @@ func (e *examination) rights(ctx context.Context, c *graph.Client) {
 		e.say("rights", Warning, "granted and not needed: "+strings.Join(extra, ", "),
 			"take away what nothing else of this app needs")
 	}
+}
+
+func (e *examination) groups(ctx context.Context, c *graph.Client, user string) {
+	const name = "--user with an Entra object id or a user name"
+	if user == "" {
+		e.say("groups", Warning, "the policy looks at groups, and there is nobody to try it on",
+			"name a person: "+name+"; or print something to a queue")
+		return
+	}
+	list, known, err := groupsOf(ctx, c, user)
+	switch {
+	case err != nil:
+		e.say("groups", Failed, "the groups of a person can't be read: "+err.Error(), permissionAdvice(err))
+	case !known:
+		e.say("groups", Warning, "Entra knows no such person", "name another: "+name)
+	default:
+		e.say("groups", OK, fmt.Sprintf("%s of a person read", terminal.Counted(len(list), "group")), "")
+	}
+}
+
+// groupsOf are the groups of a person, who may be named by a user name.
+func groupsOf(ctx context.Context, c *graph.Client, user string) (list []graph.Group, known bool, err error) {
+	if !graph.ValidID(user) {
+		found, ok, err := c.User(ctx, user)
+		if err != nil || !ok {
+			return nil, false, err
+		}
+		user = found.ID
+	}
+	if list, err = c.Groups(ctx, user); graph.IsNotFound(err) {
+		return nil, false, nil
+	}
+	return list, err == nil, err
 }

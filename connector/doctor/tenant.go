@@ -17,7 +17,6 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/daemon"
-	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
@@ -320,23 +319,6 @@ func (e *examination) sample(ctx context.Context, c *graph.Client) (user string,
 		}
 	}
 	return user, sample
-}
-
-func (e *examination) groups(ctx context.Context, c *graph.Client, user string) {
-	if user == "" {
-		e.say("groups", Warning, "the policy looks at groups, and there is nobody to try it on",
-			"name a person: --user with an Entra object id; or print something to a queue")
-		return
-	}
-	list, err := c.Groups(ctx, user)
-	switch {
-	case graph.IsNotFound(err):
-		e.say("groups", Warning, "the directory does not know that person", "name another: --user with an Entra object id")
-	case err != nil:
-		e.say("groups", Failed, "the groups of a person can't be read: "+err.Error(), permissionAdvice(err))
-	default:
-		e.say("groups", OK, fmt.Sprintf("%s of a person read", terminal.Counted(len(list), "group")), "")
-	}
 }
 
 // document reads the end of one, where its number of pages is found.

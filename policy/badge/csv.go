@@ -160,7 +160,7 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 		e.Warned(odd[:min(len(odd), maxWarnings)])
 	}
 	if err != nil {
-		return enrolled, fmt.Errorf("after %d badges were stored: %w", enrolled, err)
+		return enrolled, fmt.Errorf("after %s stored: %w", badges(enrolled), err)
 	}
 	return enrolled, nil
 }

@@ -83,3 +83,19 @@ func TestFileEncodings(t *testing.T) {
 		}
 	}
 }
+
+// A file whose lines end with CR alone is read, and its mistakes stand in their lines; a CR
+// within a line of another file is no end of one.
+func TestLinesThatEndWithCR(t *testing.T) {
+	_, err := newRegistry(t, newMemory(), keyLine('a')).Import(t.Context(),
+		strings.NewReader("badge,owner\r04A21BC3,"+ada+"\r04A21BC4,nobody\r"), enrolment(""))
+	var wrong ImportError
+	if !errors.As(err, &wrong) || len(wrong) != 1 || wrong[0].Line != 3 || wrong[0].Column != "owner" {
+		t.Errorf("%v", err)
+	}
+	n, err := newRegistry(t, newMemory(), keyLine('a')).Import(t.Context(),
+		strings.NewReader("badge,owner\n04A21BC3\r,"+ada+"\n04A21BC4,"+grace+"\n"), enrolment(""))
+	if n != 2 || err != nil {
+		t.Errorf("a card number as a reader sends it: %d %v", n, err)
+	}
+}

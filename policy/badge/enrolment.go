@@ -78,8 +78,8 @@ func (e Enrolment) check() error {
 func (e Enrolment) wrong() (column string, err error) {
 	switch {
 	case !guid.MatchString(canonicalOwner(e.Owner)):
-		return "owner", fmt.Errorf("%w: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555",
-			ErrEnrolment)
+		return "owner", fmt.Errorf("%w: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555, or a "+
+			"user name like anna@contoso.com", ErrEnrolment)
 	case !e.Expires.IsZero() && !e.Expires.After(e.Now):
 		return "expires", fmt.Errorf("%w: it would have expired already", ErrEnrolment)
 	case len(e.UserPrincipalName) > 256 || !utf8.ValidString(e.UserPrincipalName) ||

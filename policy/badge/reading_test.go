@@ -235,6 +235,8 @@ func TestSpreadsheetEncodings(t *testing.T) {
 	tabs := strings.ReplaceAll(rows, ",", "\t")
 	for name, text := range map[string]string{
 		"UTF-8": rows, "with a mark": "\ufeff" + rows, "semicolons": strings.ReplaceAll(rows, ",", ";"), "tabs": tabs,
+		"old Mac": strings.ReplaceAll(rows, "\r\n", "\r"), "old Mac, named": "sep=;\r" + strings.NewReplacer(",", ";", "\r\n", "\r").Replace(rows),
+		"doubled CR": strings.ReplaceAll(rows, "\r\n", "\r\r\n"), "UTF-16, old Mac": wide(strings.ReplaceAll(rows, "\r\n", "\r"), false),
 		"named":  "sep=;\r\n" + strings.ReplaceAll(rows, ",", ";"),
 		"UTF-16": wide("\ufeff"+tabs, false), "UTF-16, big": wide("\ufeff"+rows, true), "no mark": wide(rows, false),
 		"no mark, big": wide(rows, true),
@@ -269,8 +271,8 @@ func TestImportOwners(t *testing.T) {
 		}
 	}
 	_, err := b.Import(t.Context(), strings.NewReader("badge,owner\n5568,jdoe\n5569,bob@contoso.com\n"), enrolment(""))
-	if err == nil || err.Error() != "line 2, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555\nline 3, "+
-		"owner: Entra knows no user of that name" {
+	if err == nil || err.Error() != "line 2, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555, or a user "+
+		"name like anna@contoso.com\nline 3, owner: Entra knows no user of that name" {
 		t.Errorf("%v", err)
 	}
 }

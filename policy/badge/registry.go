@@ -94,6 +94,14 @@ func storeKey(k key, canonical string) string {
 	return badgePrefix + k.id + "." + k.hash("badge", canonical)
 }
 
+// badges is what n of them were.
+func badges(n int) string {
+	if n == 1 {
+		return "1 badge was"
+	}
+	return fmt.Sprintf("%d badges were", n)
+}
+
 const badgePrefix = "b."
 
 // idLength is how many digits of its first hash name a badge to people.
@@ -123,7 +131,7 @@ func (reg *Registry) Check(ctx context.Context) error {
 		// What a move left behind is not lost, unless it alone knows of an end.
 		n := len(slices.DeleteFunc(lost[id], func(l Badge) bool { return known[l.ID] && l.Revoked.IsZero() }))
 		if n > 0 {
-			told = append(told, fmt.Sprintf("%d were enrolled under key %s", n, id))
+			told = append(told, fmt.Sprintf("%s enrolled under key %s", badges(n), id))
 		}
 	}
 	if len(told) > 0 {

@@ -166,8 +166,8 @@ func TestNamesAndLostKeys(t *testing.T) {
 	}
 	ids := mustKeys(t, a, b).IDs()
 	err = newRegistry(t, kv, keyLine('d')).Check(ctx)
-	if !errors.Is(err, ErrKeyChanged) || !strings.Contains(err.Error(), "1 were enrolled under key "+ids[0]) ||
-		!strings.Contains(err.Error(), "1 were enrolled under key "+ids[1]) {
+	if !errors.Is(err, ErrKeyChanged) || !strings.Contains(err.Error(), "1 badge was enrolled under key "+ids[0]) ||
+		!strings.Contains(err.Error(), "1 badge was enrolled under key "+ids[1]) {
 		t.Errorf("%v", err)
 	}
 	for range 2 {

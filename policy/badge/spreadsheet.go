@@ -76,10 +76,12 @@ func binary(start string) bool {
 }
 
 // onlyText passes UTF-8 on and ends at the first character that is none: as U+FFFD, in
-// whose place it would be read, different numbers would be one.
+// whose place it would be read, different numbers would be one. Where the first line ends
+// with CR alone, as in what spreadsheets write for old Macs, each CR is the end of a line.
 type onlyText struct {
 	in   *bufio.Reader
 	line int
+	cr   bool   // CR alone ends a line
 	text []byte // not yet read
 	err  error  // once there was one, it stays
 }
@@ -111,10 +113,24 @@ func (o *onlyText) next() {
 				"Windows-1252, in which Excel writes \"CSV\"; save it as \"CSV UTF-8\", and import that",
 		}}
 		return
-	case r == '\n':
+	case r == '\r' && o.endsLine():
+		r = '\n'
+	}
+	if r == '\n' {
 		o.line++
 	}
 	o.text = utf8.AppendRune(o.text[:0], r)
+}
+
+// endsLine reports whether the CR that was just read is an end of a line by itself.
+func (o *onlyText) endsLine() bool {
+	if !o.cr && o.line > 1 {
+		return false
+	}
+	next, err := o.in.Peek(1)
+	alone := err != nil || next[0] != '\n' && next[0] != '\r'
+	o.cr = o.cr || alone
+	return alone
 }
 
 // fromUTF16 makes UTF-8 of UTF-16, without a byte order mark at its beginning.

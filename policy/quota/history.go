@@ -75,6 +75,9 @@ type Damaged struct {
 }
 
 func (d *Damaged) Error() string {
+	if len(d.Keys) == 1 {
+		return fmt.Sprintf("the account %s can't be read: %v", d.Keys[0], d.Err)
+	}
 	return fmt.Sprintf("%d accounts can't be read, the first is %s: %v", len(d.Keys), d.Keys[0], d.Err)
 }
 
