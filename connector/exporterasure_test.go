@@ -1,6 +1,8 @@
 package connector_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -70,4 +72,89 @@ func TestExportAcrossErasure(t *testing.T) {
 			t.Errorf("exported %v, want %v", got, want)
 		}
 	})
+}
+
+// silent is a history that takes nothing while it is down.
+type silent struct {
+	quota.History
+	down bool
+}
+
+func (h *silent) PublishLedger(ctx context.Context, account, msgID string, body []byte) error {
+	if h.down {
+		return errors.New("no answer")
+	}
+	return h.History.PublishLedger(ctx, account, msgID, body)
+}
+
+// An entry that is told late, after an export that did not have it, is in the files when the
+// person was erased before the next export: from the history, or from what was not told yet.
+// One that was exported and is told again is not there twice.
+func TestExportOfLateEntryAcrossErasure(t *testing.T) {
+	for name, c := range map[string]struct{ toldFirst, exported, again bool }{
+		"told, then erased":            {toldFirst: true},
+		"erased, then told":            {},
+		"exported, erased":             {toldFirst: true, exported: true},
+		"told again, erased":           {toldFirst: true, again: true},
+		"exported, told again, erased": {toldFirst: true, exported: true, again: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bustest.Virtual(t, func(t *testing.T) {
+				b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
+				cfg := connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}
+				e := connector.NewLedgerExporter(cfg, b, b.State(), zap.NewNop())
+				h, lab := &silent{b, true}, quotatest.Weekly("center.lab", 50)
+				export := func() {
+					t.Helper()
+					if err := e.Export(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(10 * time.Minute)
+				}
+				tell := func() {
+					t.Helper()
+					h.down = false
+					if err := quota.NewLedger(b.Quota(), h).Open(t.Context(), func(quota.Account, quota.Reservation) error { return nil }); err != nil {
+						t.Fatal(err)
+					}
+				}
+				other := quotatest.Weekly("center.other", 50).Account
+				if err := quota.NewLedger(b.Quota(), b).Adjust(t.Context(), other, 1, "admin", "", time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				ch := quotatest.Charge("p/1", "try", 5, lab)
+				ch.Owner, ch.Now = leaverID, time.Now()
+				ledger := quota.NewLedger(b.Quota(), h)
+				if err := ledger.Reserve(t.Context(), ch); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := ledger.Settle(t.Context(), ch.Job, []quota.Account{lab.Account}, time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Minute)
+				export() // without it
+				if c.toldFirst {
+					tell()
+				}
+				if c.exported {
+					export()
+				}
+				if c.again {
+					time.Sleep(3 * time.Hour) // the stream forgets what it was told
+					tell()
+				}
+				if _, err := peopleOf(b).Erase(t.Context(), leaverID, connector.Erasure{}); err != nil {
+					t.Fatal(err)
+				}
+				if !c.toldFirst {
+					tell()
+				}
+				export()
+				got, want := exported(t, dir), []string{"center.other:1", "center.lab:1", "center.lab:2"}
+				if !slices.Equal(got, want) {
+					t.Errorf("exported %v, want %v", got, want)
+				}
+			})
+		})
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,20 +92,6 @@ type exportPosition struct {
 	// Next is the sequence to go on with.
 	Next uint64    `json:"next"`
 	At   time.Time `json:"at"`
-	// Through is when the export began that came to the end of the history last: what
-	// happened before it is exported. An earlier version did not store it.
-	Through time.Time `json:"through,omitzero"`
-	// Whole is false while a history that does not fit into one file is being exported.
-	// An earlier version did not store it.
-	Whole *bool `json:"whole,omitempty"`
-}
-
-// through is until when what happened is exported.
-func (p *exportPosition) through() time.Time {
-	if p.Through.IsZero() && p.Whole == nil {
-		return p.At
-	}
-	return p.Through
 }
 
 // Run exports now and whenever the time has come, until ctx ends.
@@ -128,10 +115,9 @@ func (e *LedgerExporter) Export(ctx context.Context) error {
 	if err := os.MkdirAll(e.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("make ledger_export.dir: %w", err)
 	}
-	begun := time.Now().UTC()
 	for more := true; more; {
 		var err error
-		if more, err = e.exportFile(ctx, begun); err != nil {
+		if more, err = e.exportFile(ctx); err != nil {
 			return err
 		}
 	}
@@ -139,37 +125,34 @@ func (e *LedgerExporter) Export(ctx context.Context) error {
 }
 
 // exportFile writes one file; more says that it is full and there may be more to write.
-func (e *LedgerExporter) exportFile(ctx context.Context, begun time.Time) (more bool, err error) {
+func (e *LedgerExporter) exportFile(ctx context.Context) (more bool, err error) {
 	pos, revision, err := e.position(ctx)
 	if err != nil {
 		return false, err
 	}
-	lines, n, next, err := e.collect(ctx, pos)
+	list, next, err := e.collect(ctx, pos.Next)
 	if err != nil {
 		return false, err
 	}
-	if n > 0 {
-		if err := e.writeFile(fmt.Sprintf("ledger-%020d.jsonl", pos.Next), lines); err != nil {
+	more = len(list) >= exportEntries
+	list = slices.DeleteFunc(list, func(c collected) bool { return c.repeated })
+	if len(list) > 0 {
+		if err := e.writeFile(fmt.Sprintf("ledger-%020d.jsonl", pos.Next), lines(list)); err != nil {
 			return false, err
 		}
 	}
 	if next == pos.Next {
 		return false, nil
 	}
-	whole := n < exportEntries
-	after := exportPosition{Next: next, At: time.Now().UTC(), Through: pos.through(), Whole: &whole}
-	if whole {
-		after.Through = begun
-	}
-	value, err := json.Marshal(after)
+	value, err := json.Marshal(exportPosition{Next: next, At: time.Now().UTC()})
 	if err != nil {
 		return false, fmt.Errorf("encode position of the export: %w", err)
 	}
 	if _, ok, err := e.state.CompareAndSet(ctx, keyLedgerExport, value, revision, 0); err != nil || !ok {
 		return false, fmt.Errorf("store position of the export: %w", errors.Join(err, errBusyIf(!ok)))
 	}
-	e.log.Info("ledger exported", zap.Int("entries", n))
-	return !whole, nil
+	e.log.Info("ledger exported", zap.Int("entries", len(list)))
+	return more, nil
 }
 
 func (e *LedgerExporter) position(ctx context.Context) (exportPosition, uint64, error) {
@@ -184,59 +167,93 @@ func (e *LedgerExporter) position(ctx context.Context) (exportPosition, uint64, 
 	return pos, revision, nil
 }
 
-// collect reads the entries of a file from a sequence on, without repeated entries.
-func (e *LedgerExporter) collect(ctx context.Context, pos exportPosition) (lines []byte, n int, next uint64, err error) {
-	var out bytes.Buffer
-	from := pos.Next
-	next = from
-	err = e.history.LedgerFrom(ctx, "", from, func(sequence uint64, stored time.Time, body []byte) error {
-		next = sequence + 1
-		repeat, err := e.repeated(ctx, sequence, stored, body, pos.through())
-		if err != nil || repeat {
-			return err
-		}
-		n++
-		out.Write(body)
-		out.WriteByte('\n')
-		if n >= exportEntries {
-			return errEnough
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return nil, 0, from, fmt.Errorf("read ledger: %w", err)
-	}
-	return out.Bytes(), n, next, nil
+// collected is an entry that was read for a file.
+type collected struct {
+	sequence uint64
+	body     []byte
+	// repeated is true when the history has the entry before.
+	repeated bool
 }
+
+// entryID tells the entries of an account apart: one of the same name that was there before
+// may have used the same numbers.
+type entryID struct {
+	seq uint64
+	at  int64 // nanoseconds
+}
+
+func idOf(e *quota.Entry) entryID { return entryID{e.Seq, e.At.UnixNano()} }
 
 // promptly is how soon an entry is in the history. Only an entry that is published again,
 // by a process that does not know that it was published, comes later.
 const promptly = 10 * time.Second
 
-// repeated reports whether the history has the entry before. Only a late entry can be
-// repeated; for such a one the history of its account is searched.
-func (e *LedgerExporter) repeated(
-	ctx context.Context, sequence uint64, stored time.Time, body []byte, through time.Time,
-) (found bool, err error) {
-	var entry quota.Entry
-	if json.Unmarshal(body, &entry) != nil || stored.Sub(entry.At) < promptly {
-		return false, nil
-	}
-	if entry.Owner == quota.Erased { // the one before told who it was, and may be exported
-		return entry.At.Before(through), nil
-	}
-	err = e.history.LedgerFrom(ctx, entry.Account, 1, func(at uint64, _ time.Time, body []byte) error {
-		var other quota.Entry
-		found = at < sequence && json.Unmarshal(body, &other) == nil && other.Seq == entry.Seq
-		if found || at >= sequence {
+// collect reads the entries of a file from a sequence on, and finds those that are repeated.
+func (e *LedgerExporter) collect(ctx context.Context, from uint64) (list []collected, next uint64, err error) {
+	next = from
+	late := map[string]map[entryID][]int{} // by account: where they are in list
+	err = e.history.LedgerFrom(ctx, "", from, func(sequence uint64, stored time.Time, body []byte) error {
+		next = sequence + 1
+		var entry quota.Entry
+		readable := json.Unmarshal(body, &entry) == nil
+		if readable && entry.Was > 0 && entry.Was < from {
+			return nil // it was exported before somebody was erased from it
+		}
+		if readable && stored.Sub(entry.At) >= promptly {
+			if late[entry.Account] == nil {
+				late[entry.Account] = map[entryID][]int{}
+			}
+			late[entry.Account][idOf(&entry)] = append(late[entry.Account][idOf(&entry)], len(list))
+		}
+		list = append(list, collected{sequence: sequence, body: bytes.Clone(body)})
+		if len(list) >= exportEntries {
 			return errEnough
 		}
 		return nil
 	})
-	if errors.Is(err, errEnough) {
-		err = nil
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, from, fmt.Errorf("read ledger: %w", err)
 	}
-	return found, err
+	for account, ids := range late {
+		if err := e.findRepeated(ctx, account, ids, list); err != nil {
+			return nil, from, err
+		}
+	}
+	return list, next, nil
+}
+
+// findRepeated marks those of some late entries of an account that its history has before.
+// It reads that history once, until all were met.
+func (e *LedgerExporter) findRepeated(ctx context.Context, account string, ids map[entryID][]int, list []collected) error {
+	err := e.history.LedgerFrom(ctx, account, 1, func(sequence uint64, _ time.Time, body []byte) error {
+		var entry quota.Entry
+		if json.Unmarshal(body, &entry) != nil {
+			return nil
+		}
+		id := idOf(&entry)
+		for _, i := range ids[id] {
+			list[i].repeated = list[i].sequence > sequence
+		}
+		delete(ids, id)
+		if len(ids) == 0 {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return fmt.Errorf("read ledger of an account: %w", err)
+	}
+	return nil
+}
+
+// lines are the entries of a file.
+func lines(list []collected) []byte {
+	var out bytes.Buffer
+	for _, c := range list {
+		out.Write(c.body)
+		out.WriteByte('\n')
+	}
+	return out.Bytes()
 }
 
 // writeFile writes a file into the folder atomically.

@@ -197,3 +197,46 @@ func TestLedgerExportIsBounded(t *testing.T) {
 		t.Errorf("%d entries of the account were read for the one that was told again", h.read)
 	}
 }
+
+// lateHistory is a history of entries of one account that were all told hours later.
+type lateHistory struct {
+	n     uint64
+	begun time.Time
+	read  uint64 // of one account
+}
+
+func (h *lateHistory) LedgerFrom(
+	_ context.Context, account string, from uint64, fn func(uint64, time.Time, []byte) error,
+) error {
+	for seq := from; seq <= h.n; seq++ {
+		if account != "" {
+			if h.read++; h.read > 4*h.n {
+				return errors.New("the account is read over and over")
+			}
+		}
+		// The account was there before, and its entries had the same numbers.
+		e := quota.Entry{Account: "ada", Seq: (seq-1)%(h.n/2) + 1, At: h.begun.Add(time.Duration(seq)), Kind: quota.Adjusted}
+		body, err := json.Marshal(e)
+		if err == nil {
+			err = fn(seq, h.begun.Add(time.Hour), body)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Many late entries of one account are compared by reading it once, and those of an account
+// that has been made again are not taken for those before.
+func TestLedgerExportOfManyLateEntries(t *testing.T) {
+	b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
+	h := &lateHistory{n: 20_000, begun: time.Now()}
+	e := connector.NewLedgerExporter(connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, h, b.State(), zap.NewNop())
+	if err := e.Export(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(exported(t, dir)); n != 20_000 || h.read > h.n {
+		t.Errorf("%d entries exported, %d read to compare them", n, h.read)
+	}
+}

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -176,6 +177,8 @@ type record struct {
 	into func(*Person) *[]json.RawMessage
 	// others are the members that a person may read in a record of somebody else.
 	others []string
+	// moved, when set, notes in a record that is stored again where it was.
+	moved func(body []byte, was uint64) []byte
 }
 
 func ownDecision(w identity, body []byte) bool { return ownedBy(w, "", body) }
@@ -197,6 +200,7 @@ var records = []record{
 		kind: bus.Ledger, fields: entryFields, own: ownEntry,
 		into:   func(p *Person) *[]json.RawMessage { return &p.Ledger },
 		others: []string{"account", "seq", "at", "kind", "by"},
+		moved:  movedEntry,
 	},
 	{
 		kind: bus.Dead, fields: deadFields, own: ownNone,
@@ -210,6 +214,17 @@ func ownEntry(w identity, body []byte) bool {
 		Account string `json:"account"`
 	}
 	return json.Unmarshal(body, &of) == nil && w.is(of.Account)
+}
+
+// movedEntry notes in an entry of the history where it first was: whoever exported it then
+// knows it again.
+func movedEntry(body []byte, was uint64) []byte {
+	var e quota.Entry
+	rest, ok := bytes.CutSuffix(body, []byte("}"))
+	if !ok || json.Unmarshal(body, &e) != nil || e.Was > 0 {
+		return body
+	}
+	return fmt.Appendf(bytes.Clone(rest), `,"was":%d}`, was)
 }
 
 // isThing refuses the id of a printer, a task or an app: nothing of it is a person's.

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -291,7 +292,10 @@ func (p *People) eraseRecords(ctx context.Context, r record, w identity, done *E
 			remove = append(remove, rec.Sequence)
 		}
 		if changed {
-			rec.Body = append([]byte(nil), body...)
+			rec.Body = bytes.Clone(body)
+			if r.moved != nil {
+				rec.Body = r.moved(rec.Body, rec.Sequence)
+			}
 			rewrite = append(rewrite, rec)
 		}
 		return nil

@@ -55,6 +55,8 @@ type Entry struct {
 	Default bool   `json:"default,omitempty"`
 	By      string `json:"by,omitempty"`
 	Why     string `json:"why,omitempty"`
+	// Was is where the entry first was in the history, if a person was erased from it since.
+	Was uint64 `json:"was,omitempty"`
 }
 
 // Charge is what a job costs.
