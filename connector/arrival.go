@@ -174,6 +174,9 @@ func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, f jobState) 
 		state = held.Completing
 	}
 	if state == held.Held && f.rec.Charge != nil {
+		if err := w.effects.unchanged(ctx, &f.rec, f.rev); err != nil {
+			return err
+		}
 		var ex *quota.Exhausted
 		if err := w.effects.reserve(ctx, &f.rec, false); errors.Is(err, quota.ErrFull) {
 			// There is room again when others have printed: it is reserved for when it is released.

@@ -23,6 +23,9 @@ func (e *effects) resume(ctx context.Context, rec held.Record, rev uint64, heard
 		return errBusy
 	}
 	defer release()
+	if err := e.unchanged(ctx, &rec, rev); err != nil {
+		return err
+	}
 	age := e.clock.since(rec.Intent.Since)
 	mine := rec.Intent.By == e.instance
 	if !mine && !e.sole && age < takeOver {
@@ -41,6 +44,18 @@ func (e *effects) resume(ctx context.Context, rec held.Record, rev uint64, heard
 			zap.Int("attempt", rec.Intent.Attempt))
 	}
 	_, err := e.carryOut(ctx, rec, rev, effectOptions{startedAt: heard, redelivered: !heard.IsZero(), verifyFirst: true})
+	return err
+}
+
+// unchanged looks whether a record is still at a revision, once its job is claimed: the claim
+// of before may have ended between the reading of the record and the claim. The error is
+// errOutrun when it is not, or that of the store. What is done before the next
+// compare-and-set of the record depends on it.
+func (e *effects) unchanged(ctx context.Context, rec *held.Record, rev uint64) error {
+	_, now, err := e.jobs.Get(ctx, rec.Key())
+	if err == nil && now != rev {
+		err = errOutrun
+	}
 	return err
 }
 
