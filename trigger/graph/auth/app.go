@@ -207,16 +207,24 @@ func (a *App) join(good func(*Token) bool) (f *flight, leader bool) {
 	return a.flight, true
 }
 
-// lead fetches for all who joined f.
+// lead fetches for all who joined f. A panic is the leader's own: to the others f is
+// abandoned, and they fetch themselves.
 func (a *App) lead(ctx context.Context, f *flight, limit time.Duration) {
+	f.abandoned = true
+	defer a.landed(f)
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if f.err = a.paused(); f.err == nil {
 		f.token, f.err = a.fetch(limited)
 	}
 	f.abandoned = f.err != nil && ctx.Err() != nil
+}
+
+// landed makes what became of f known.
+func (a *App) landed(f *flight) {
 	a.mu.Lock()
-	if f.err == nil {
+	defer a.mu.Unlock()
+	if f.token != nil {
 		a.current.Store(f.token)
 	}
 	if !f.abandoned {
@@ -227,7 +235,6 @@ func (a *App) lead(ctx context.Context, f *flight, limit time.Duration) {
 		a.pause = time.Now().Add(e.RetryAfter)
 	}
 	a.flight = nil
-	a.mu.Unlock()
 	close(f.done)
 }
 
