@@ -14,6 +14,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/held"
+	"pullprint/trigger/wait"
 )
 
 // listWithin bounds the reading of a list out of a stream.
@@ -155,8 +156,29 @@ func NewRecent(audit Audit, log *zap.Logger) *Recent {
 	return &Recent{audit: audit, log: log.Named("admin")}
 }
 
+// followAgain is how long after the stream could not be followed any more, as when it was
+// removed, it is tried again: by then the store has been tried and made whole.
+const followAgain = 5 * time.Second
+
 // Run follows until ctx ends.
 func (r *Recent) Run(ctx context.Context) error {
+	for {
+		err := r.follow(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.log.Warn("decisions are not followed, tried again", zap.Duration("after", followAgain), zap.Error(err))
+		if err := wait.Sleep(ctx, followAgain); err != nil {
+			return err
+		}
+	}
+}
+
+// follow takes the decisions of recentSpan in the place of those before, and those to come.
+func (r *Recent) follow(ctx context.Context) error {
+	r.mu.Lock()
+	r.list = nil
+	r.mu.Unlock()
 	return r.audit.Decisions(ctx, time.Now().Add(-recentSpan), true, func(_ time.Time, body []byte) error {
 		var d held.Decision
 		if err := json.Unmarshal(body, &d); err != nil {

@@ -247,6 +247,7 @@ func (s *shift) await(what string, within time.Duration, done func() bool) {
 		case <-s.changed:
 		case <-tick.C:
 		case err := <-s.done:
+			s.done <- err // for end
 			s.t.Fatalf("the daemon ended while waiting for %s: %v", what, err)
 		}
 		tick.Stop()

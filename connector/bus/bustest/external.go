@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // External starts a NATS server with JetStream on a loopback port, as one that
@@ -41,4 +43,21 @@ func ExternalWith(tb testing.TB, change func(*server.Options), limits map[string
 		}
 	}
 	return s.ClientURL()
+}
+
+// RemoveStream removes a stream of the server at an address, as whoever administers it can.
+func RemoveStream(tb testing.TB, url, name string) {
+	tb.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err == nil {
+		err = js.DeleteStream(tb.Context(), name)
+	}
+	if err != nil {
+		tb.Fatalf("remove %s: %v", name, err)
+	}
 }
