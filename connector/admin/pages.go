@@ -66,6 +66,7 @@ func NewPages(a *API) (*Pages, error) {
 	mux.HandleFunc("GET /station/{device}", p.station)
 	mux.HandleFunc("POST /station/{device}/login", p.stationLogin)
 	mux.HandleFunc("POST /station/{device}/jobs", p.stationJobs)
+	mux.HandleFunc("GET /station/{device}/jobs", p.stationVisit)
 	mux.HandleFunc("POST /station/{device}/release", p.stationRelease)
 	mux.HandleFunc("POST /station/{device}/cancel", p.stationCancel)
 	mux.HandleFunc("POST /station/{device}/leave", p.stationLeave)
@@ -199,7 +200,11 @@ type page struct {
 
 func (p *Pages) show(rw http.ResponseWriter, status int, name string, data page) {
 	data.Now = time.Now()
-	if _, station := data.Data.(stationPage); station {
+	if s, station := data.Data.(stationPage); station {
+		if away, ok := rw.(byAddress); ok {
+			away.lead(name, s, data.Wrong)
+			return
+		}
 		data.Script = p.script
 		rw.Header().Set("Content-Security-Policy", policyOfStation)
 	}

@@ -103,8 +103,10 @@ func (p *Pages) configured(rw http.ResponseWriter, req *http.Request) (device st
 func stationPath(device string) string { return "/station/" + url.PathEscape(device) }
 
 func (p *Pages) stationSignIn(rw http.ResponseWriter, status int, device, wrong string) {
+	// Loaded anew, the page goes on when the token of the session is valid again.
 	p.show(rw, status, "login", page{
-		Title: "Set up the station " + device, Wrong: wrong, Data: stationPath(device) + "/login",
+		Title: "Set up the station " + device, Wrong: wrong, Refresh: idleAgain, Then: stationPath(device),
+		Data: stationPath(device) + "/login",
 	})
 }
 
@@ -135,7 +137,8 @@ func (p *Pages) stationLogin(rw http.ResponseWriter, req *http.Request) {
 
 func (p *Pages) station(rw http.ResponseWriter, req *http.Request) {
 	if device, ok := p.at(rw, req); ok {
-		p.idle(rw, http.StatusOK, device, "")
+		status, text := said(req)
+		p.idle(rw, status, device, text)
 	}
 }
 
@@ -161,13 +164,15 @@ func (p *Pages) idle(rw http.ResponseWriter, status int, device, wrong string) {
 const tryAgain = "Nothing is lost: please show your badge again in a few seconds. If that does not help, tell your " +
 	"administrator."
 
+const atTheMoment = "It can't be done at the moment. " + tryAgain
+
 // trouble says at a station what an error means, and waits for a badge.
 func (p *Pages) trouble(rw http.ResponseWriter, device string, err error) {
 	pr := problemOf(err)
 	text := pr.Title + ". " + pr.Detail
 	if hidden(err, pr) { // the detail is for who reads the log
 		p.log.Warn("page failed", zap.String("device", device), zap.Error(err))
-		text = "It can't be done at the moment. " + tryAgain
+		text = atTheMoment
 	}
 	p.idle(rw, pr.Status, device, text)
 }
@@ -175,6 +180,7 @@ func (p *Pages) trouble(rw http.ResponseWriter, device string, err error) {
 // stationJobs ends the visit of whoever is there, and shows the jobs of whose badge
 // it is. A browser may have gone on to another page already: what was typed counts.
 func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
+	rw = awayFromCard(rw, req)
 	p.shown(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
 }
 
@@ -245,7 +251,7 @@ func (p *Pages) identified(rw http.ResponseWriter, req *http.Request, s *station
 	who, err := p.api.Taps.Visitor(context.WithoutCancel(req.Context()), s.Device, number)
 	var locked *connector.LockedError
 	if errors.As(err, &locked) {
-		p.idle(rw, http.StatusTooManyRequests, s.Device, "Too many unknown badges. Please wait a minute.")
+		p.idle(rw, http.StatusTooManyRequests, s.Device, tooManyUnknown)
 		return connector.Visitor{}, false
 	}
 	if err == nil && who.Owner != "" {
@@ -278,6 +284,9 @@ const visitEnded = "Your time here is over, or another badge was shown. Please s
 
 // twoBadges is told when it is not known whose turn it is.
 const twoBadges = "Two badges may have been read. Please show yours again."
+
+// tooManyUnknown is told at a reader that is locked.
+const tooManyUnknown = "Too many unknown badges. Please wait a minute."
 
 // shownBadge is what stands in the fields for a badge. There are two: where a reader
 // ends a number with Tab and there is no script, the next one stands in the other, and

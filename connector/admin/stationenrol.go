@@ -19,7 +19,8 @@ const codeFirst = noJob + " To enrol it, type the code that you were given first
 
 func (p *Pages) stationEnrol(rw http.ResponseWriter, req *http.Request) {
 	if device, ok := p.at(rw, req); ok {
-		p.enrol(rw, http.StatusOK, stationPage{Device: device}, "")
+		status, text := said(req)
+		p.enrol(rw, status, stationPage{Device: device}, text)
 	}
 }
 
@@ -41,7 +42,8 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	withoutCode := func(device string) { p.enrol(rw, http.StatusOK, stationPage{Device: device}, codeFirst) }
+	away := awayFromCard(rw, req)
+	withoutCode := func(device string) { p.enrol(away, http.StatusOK, stationPage{Device: device}, codeFirst) }
 	code := req.PostFormValue("code")
 	number, one := shownBadge(req)
 	switch {
@@ -52,14 +54,14 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 		p.enrol(rw, http.StatusOK, stationPage{Device: device}, "")
 		return
 	case code == "":
-		p.shown(rw, req, withoutCode)
+		p.shown(away, req, withoutCode)
 		return
 	case number == "" && badge.IsCode(code):
 		p.enrol(rw, http.StatusOK, stationPage{Device: device, Code: code}, "")
 		return
 	case number == "":
 		req.PostForm.Set("badge", code)
-		p.shown(rw, req, withoutCode)
+		p.shown(away, req, withoutCode)
 		return
 	}
 	// The card ends the visit of whoever was there before, as any does.
