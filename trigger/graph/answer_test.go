@@ -55,8 +55,8 @@ func TestHostileAnswers(t *testing.T) {
 		"jobs":            {`{"value":[{}`, `,{}`, `]}`, 5 << 20, true, false},
 		"jobs in 4 MiB":   {`{"value":[{}`, `,{}`, `]}`, 1_300_000, true, false},
 		"most jobs":       {`{"value":[{}`, `,{}`, `]}`, maxElements - 2, true, true},
-		"most tasks":      {`{"tasks":[{}`, `,{}`, `]}`, maxElements - 2, false, true},
-		"commas in names": {`{"createdBy":{"userPrincipalName":"`, `\",[`, `"}}`, 200_000, false, true},
+		"most tasks":      {`{"id":"5182","tasks":[{}`, `,{}`, `]}`, maxElements - 2, false, true},
+		"commas in names": {`{"id":"5182","createdBy":{"userPrincipalName":"`, `\",[`, `"}}`, 200_000, false, true},
 	} {
 		body := c.before + strings.Repeat(c.unit, c.n) + c.after
 		o := &office{graph: func(int, *http.Request) (*http.Response, error) { return answer(200, body), nil }}

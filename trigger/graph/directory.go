@@ -64,6 +64,9 @@ func (c *Client) User(ctx context.Context, user string) (found User, ok bool, er
 		return User{}, false, err
 	}
 	id, ok := CanonicalGUID(out.ID)
+	if asked, byID := CanonicalGUID(user); out.ID == "" || byID && asked != id {
+		return User{}, false, cl.failed(garbled, errOther)
+	}
 	return User{ID: id, UserPrincipalName: out.UserPrincipalName}, ok, nil
 }
 

@@ -122,6 +122,7 @@ func (e *Error) Ambiguous() bool {
 
 var (
 	errInvalidID  = errors.New("an id is not of the form that goes into a URL")
+	errOther      = errors.New("the answer is not what was asked for")
 	errInvalid    = errors.New("an argument is missing or too long")
 	errTooLarge   = errors.New("the answer is too large")
 	errNextLink   = errors.New("the list goes on outside of the configured address")

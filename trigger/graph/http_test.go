@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -70,7 +71,7 @@ func TestNewConnectionAfter503(t *testing.T) {
 				if strings.HasSuffix(r.URL.Path, "/jobs/slow") { // keeps the old connection busy
 					close(slow)
 					<-release
-					fmt.Fprint(w, `{}`)
+					fmt.Fprint(w, `{"id":"`+path.Base(r.URL.Path)+`"}`)
 					return
 				}
 				mu.Lock()
@@ -83,7 +84,7 @@ func TestNewConnectionAfter503(t *testing.T) {
 				if n == 2 {
 					w.WriteHeader(http.StatusServiceUnavailable)
 				}
-				fmt.Fprint(w, `{}`)
+				fmt.Fprint(w, `{"id":"`+path.Base(r.URL.Path)+`"}`)
 			}))
 			s.EnableHTTP2 = version == "HTTP/2.0"
 			closed := make(chan string, 10)
@@ -229,7 +230,7 @@ func TestIdleConnectionsAreKept(t *testing.T) {
 		mu.Unlock()
 		together.Done()
 		together.Wait() // all at once, so that each needs a connection
-		fmt.Fprint(w, `{}`)
+		fmt.Fprint(w, `{"id":"5182"}`)
 	})
 	for range 3 {
 		together.Add(n)

@@ -53,6 +53,11 @@ func Canonical(id string) string {
 // (https://learn.microsoft.com/graph/api/resources/user).
 const maxUserName = 113
 
+// sameID reports whether an answer is about what was asked for. One without an id, or
+// with another's, comes from a proxy in between or of a fault, and tells nothing: taken
+// as it is, a job would have no owner, a printer no state, and a person would not exist.
+func sameID(got, asked string) bool { return ValidID(got) && Canonical(got) == Canonical(asked) }
+
 // ValidUserName reports whether s has the form of a user principal name, as
 // anna@contoso.com. The characters are those that Entra allows, and letters of any
 // script.

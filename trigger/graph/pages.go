@@ -31,6 +31,9 @@ func each[T any](ctx context.Context, c *Client, cl call, yield func(T) bool) er
 		if err := c.do(ctx, &cl); err != nil {
 			return err
 		}
+		if p.Value == nil { // an empty list is told as one
+			return cl.failed(garbled, errOther)
+		}
 		for _, v := range p.Value {
 			if !yield(v) {
 				return nil

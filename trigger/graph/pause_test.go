@@ -3,6 +3,7 @@ package graph
 import (
 	"errors"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -23,13 +24,13 @@ func TestRetryAfterIsKeptByAll(t *testing.T) {
 			defer mu.Unlock()
 			if !strings.Contains(r.URL.Path, "/jobs/") {
 				others++
-				return answer(200, `{"id":"x"}`), nil
+				return answer(200, `{"id":"`+path.Base(r.URL.Path)+`"}`), nil
 			}
 			busy++
 			if time.Since(began) < 2*time.Minute {
 				return refusal(429, "TooManyRequests", "Retry-After", "120"), nil
 			}
-			return answer(200, `{}`), nil
+			return answer(200, `{"id":"5182"}`), nil
 		}}
 		c, _ := o.client(t)
 		var left time.Duration
@@ -76,7 +77,7 @@ func TestRetryAfterOfOneJob(t *testing.T) {
 				if strings.HasSuffix(r.URL.Path, ref.Job) {
 					return refusal(status, "x", "Retry-After", "300"), nil
 				}
-				return answer(200, `{}`), nil
+				return answer(200, `{"id":"`+path.Base(r.URL.Path)+`"}`), nil
 			}}
 			c, _ := o.client(t)
 			began := time.Now()
@@ -103,7 +104,7 @@ func TestShortPauseIsWaitedForByAll(t *testing.T) {
 			if time.Since(began) < 3*time.Second {
 				return refusal(503, "ServiceUnavailable", "Retry-After", "2.128"), nil
 			}
-			return answer(200, `{}`), nil
+			return answer(200, `{"id":"5182"}`), nil
 		}}
 		c, _ := o.client(t)
 		var wg sync.WaitGroup

@@ -133,6 +133,9 @@ func (c *Client) Task(ctx context.Context, definition, task string) (Task, error
 	if err := c.do(ctx, &cl); err != nil {
 		return Task{}, err
 	}
+	if !sameID(out.ID, task) {
+		return Task{}, cl.failed(garbled, errOther)
+	}
 	return out.task(), nil
 }
 
@@ -214,6 +217,9 @@ func (c *Client) Job(ctx context.Context, ref JobRef) (Job, error) {
 	cl := call{op: getJob, url: c.at(ref.path(), "$expand=tasks,documents"), out: &out}
 	if err := c.do(ctx, &cl); err != nil {
 		return Job{}, err
+	}
+	if !sameID(out.ID, ref.Job) {
+		return Job{}, cl.failed(garbled, errOther)
 	}
 	job := out.job(ref)
 	if len(job.Settings) > 0 {
@@ -329,6 +335,9 @@ func (c *Client) Printer(ctx context.Context, id string) (Printer, error) {
 		"$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status"), out: &out}
 	if err := c.do(ctx, &cl); err != nil {
 		return Printer{}, err
+	}
+	if !sameID(out.ID, id) {
+		return Printer{}, cl.failed(garbled, errOther)
 	}
 	seen, err := time.Parse(time.RFC3339, out.LastSeen)
 	if err != nil || seen.Year() < 2000 { // not told, or the zero of a time

@@ -67,7 +67,7 @@ func TestRequests(t *testing.T) {
 			_,
 				err := c.Task(ctx, "d1", "t1")
 			return err
-		}, 200, `{}`, "GET /print/taskDefinitions/d1/tasks/t1", ""},
+		}, 200, `{"id":"t1"}`, "GET /print/taskDefinitions/d1/tasks/t1", ""},
 		{"finish", func(ctx context.Context, c *Client) error {
 			return c.FinishTask(ctx, "d1", "t1", TaskCompleted, `a "quoted" <text>`)
 		}, 200, `{`, "PATCH /print/taskDefinitions/d1/tasks/t1", `{"status":{"state":"completed","description":"a \"quoted\" <text>"}}`},
@@ -75,7 +75,7 @@ func TestRequests(t *testing.T) {
 			_,
 				err := c.Job(ctx, JobRef{"p1", "7"})
 			return err
-		}, 200, `{}`, "GET /print/printers/p1/jobs/7?$expand=tasks,documents", ""},
+		}, 200, `{"id":"7"}`, "GET /print/printers/p1/jobs/7?$expand=tasks,documents", ""},
 		{"abort", func(ctx context.Context, c *Client) error {
 			return c.AbortJob(ctx, JobRef{"p1", "7"}, "Zu viele Seiten – drucken Sie weniger.")
 		}, 204, ``, "POST /print/printers/p1/jobs/7/abort", `{"reason":"Zu viele Seiten – drucken Sie weniger."}`},
@@ -100,7 +100,7 @@ func TestRequests(t *testing.T) {
 			_, err := c.Printer(ctx,
 				"p1")
 			return err
-		}, 200, `{}`, "GET /print/printers/p1?$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status", ""},
+		}, 200, `{"id":"p1"}`, "GET /print/printers/p1?$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status", ""},
 		{
 			"groups", func(ctx context.Context, c *Client) error {
 				_, err := c.Groups(ctx, "u1")
@@ -272,7 +272,7 @@ func TestUnknownWordsAreNoError(t *testing.T) {
 		"two words\n": "unknownFutureValue",
 	} {
 		raw, _ := json.Marshal(map[string]any{
-			"status": map[string]any{"state": state}, "tasks": []any{map[string]any{"status": map[string]any{"state": state}}}, "createdBy": nil,
+			"id": ref.Job, "status": map[string]any{"state": state}, "tasks": []any{map[string]any{"status": map[string]any{"state": state}}}, "createdBy": nil,
 			"configuration": nil,
 		})
 		s.answer = string(raw)
@@ -280,7 +280,7 @@ func TestUnknownWordsAreNoError(t *testing.T) {
 		if err != nil || string(job.State) != want || string(job.Tasks[0].State) != want {
 			t.Errorf("%q: %+v, %v", state, job, err)
 		}
-		if p, err := c.Printer(t.Context(), "p"); err != nil || string(p.State) != want {
+		if p, err := c.Printer(t.Context(), ref.Job); err != nil || string(p.State) != want {
 			t.Errorf("%q: %+v, %v", state, p, err)
 		}
 	}
@@ -331,7 +331,7 @@ func TestMetrics(t *testing.T) {
 		case 2:
 			return nil, errRead
 		}
-		return answer(200, "{}"), nil
+		return answer(200, `{"id":"5182"}`), nil
 	}}
 	c, err := New(testConfig(t), Options{Transport: o, Registerer: reg})
 	if err != nil {

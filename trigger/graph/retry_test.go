@@ -33,7 +33,7 @@ func TestRetryAfterIsWaitedFor(t *testing.T) {
 					if n == 1 {
 						return refusal(tt.status, "TooManyRequests", "Retry-After", tt.header()), nil
 					}
-					return answer(200, `{}`), nil
+					return answer(200, `{"id":"5182"}`), nil
 				}}
 				c, _ := o.client(t)
 				if _, err := c.Job(t.Context(), ref); err != nil {
@@ -221,7 +221,7 @@ func TestConcurrencyAndRateAreCapped(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 			now.Add(-1)
-			return answer(200, "{}"), nil
+			return answer(200, `{"id":"5182"}`), nil
 		}}
 		cfg := testConfig(t)
 		cfg.MaxConcurrent = 3

@@ -206,7 +206,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 				if r.Header.Get("Authorization") == "Bearer token-1" {
 					return refusal(401, "InvalidAuthenticationToken"), nil
 				}
-				return answer(200, `{}`), nil
+				return answer(200, `{"id":"5182"}`), nil
 			}}
 			c, _ := o.client(t)
 			var err error
@@ -256,7 +256,7 @@ func TestRefusedTokenWaitsForTheAuthority(t *testing.T) {
 				if r.Header.Get("Authorization") == "Bearer token-1" {
 					return refusal(401, "InvalidAuthenticationToken"), nil
 				}
-				return answer(200, `{}`), nil
+				return answer(200, `{"id":"5182"}`), nil
 			},
 			authority: func(n int, _ *http.Request) (*http.Response, error) {
 				if n == 2 || n == 3 {
