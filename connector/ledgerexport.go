@@ -130,7 +130,7 @@ func (e *LedgerExporter) exportFile(ctx context.Context) (more bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	list, next, err := e.collect(ctx, pos.Next)
+	list, next, err := e.collect(ctx, pos)
 	if err != nil {
 		return false, err
 	}
@@ -188,12 +188,16 @@ func idOf(e *quota.Entry) entryID { return entryID{e.Seq, e.At.UnixNano()} }
 // by a process that does not know that it was published, comes later.
 const promptly = 10 * time.Second
 
-// collect reads the entries of a file from a sequence on, and finds those that are repeated.
-func (e *LedgerExporter) collect(ctx context.Context, from uint64) (list []collected, next uint64, err error) {
+// collect reads the entries of a file from a position on, and finds those that are repeated.
+func (e *LedgerExporter) collect(ctx context.Context, pos exportPosition) (list []collected, next uint64, err error) {
+	from := pos.Next
 	next = from
 	late := map[string]map[entryID][]int{} // by account: where they are in list
 	err = e.history.LedgerFrom(ctx, "", from, func(sequence uint64, stored time.Time, body []byte) error {
 		next = sequence + 1
+		if sequence < from && !stored.After(pos.At) {
+			return nil // the history was rolled back to what was exported before
+		}
 		var entry quota.Entry
 		readable := json.Unmarshal(body, &entry) == nil
 		if readable && entry.Was > 0 && entry.Was < from {

@@ -240,3 +240,40 @@ func TestLedgerExportOfManyLateEntries(t *testing.T) {
 		t.Errorf("%d entries exported, %d read to compare them", n, h.read)
 	}
 }
+
+// What happens after the history was lost is exported, although the new one has not come as
+// far as the old one.
+func TestLedgerExportOfLostHistory(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		old, b, dir := bustest.Open(t), bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
+		export := func(from *bus.Bus, want string) {
+			t.Helper()
+			cfg := connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}
+			if err := connector.NewLedgerExporter(cfg, from, from.State(), zap.NewNop()).Export(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(exported(t, dir), " "); got != want {
+				t.Errorf("exported %s, want %s", got, want)
+			}
+		}
+		for seq := range uint64(3) {
+			entry(t, old, "ada", seq+1, time.Now())
+		}
+		entry(t, b, "ada", 1, time.Now()) // all that the older copy has
+		export(old, "ada:1 ada:2 ada:3")
+		position, _, err := old.State().Get(t.Context(), "export.ledger")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok, err := b.State().CompareAndSet(t.Context(), "export.ledger", position, 0, 0); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		time.Sleep(time.Minute)
+		entry(t, b, "ada", 4, time.Now())
+		const after = "ada:1 ada:2 ada:3 ada:4" // the file is named by where the old one ended
+		export(b, after)
+		export(b, after)
+		entry(t, b, "ada", 5, time.Now())
+		export(b, "ada:1 ada:2 ada:3 ada:5 ada:4")
+	})
+}

@@ -9,36 +9,51 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// gone are the buckets that an external server has lost although it has our state, and
-// whether it holds nothing of ours at all. An external store has no mark beside it: its
-// state bucket is what remembers that there was more.
+// gone are the streams and buckets that an external server has lost although it has our
+// state, and whether it holds nothing of ours at all. An external store has no mark
+// beside it: what is left of it says that there was more. It looks twice, because
+// another replica may be making them for the first time.
 func (b *Bus) gone(ctx context.Context) (lost []Loss, empty bool, err error) {
-	has := map[string]bool{}
-	for _, p := range schema(1) {
-		_, err := b.js.Stream(ctx, p.cfg.Name)
-		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return nil, false, fmt.Errorf("read stream %s: %w", p.cfg.Name, err)
-		}
-		has[p.cfg.Name] = err == nil
-		empty = empty || err == nil
-	}
-	empty = !empty
-	if !has["KV_"+bucketState] {
-		return nil, empty, nil
-	}
-	if _, revision, err := b.peekFormat(ctx); err != nil || revision == 0 {
-		return nil, empty, err // it was never complete
-	}
-	for _, bucket := range []string{bucketBadges, bucketQuota} {
-		if name := "KV_" + bucket; !has[name] {
-			lost = append(lost, Loss{Stream: name, Damage: "it was removed"})
+	missing, has, used := []string(nil), false, false
+	for range 2 {
+		if missing, has, used, err = b.missing(ctx); err != nil || len(missing) == 0 || !used {
+			return nil, !has, err
 		}
 	}
-	return lost, empty, nil
+	for _, name := range missing {
+		lost = append(lost, Loss{Stream: name, Damage: "it was removed"})
+	}
+	return lost, false, nil
 }
 
-// checkExternal refuses an external store that has lost badges or accounts, and says
-// loudly when it is empty.
+// missing are the streams of ours that are not there and can't be made again without
+// harm; has says that any stream of ours is there, used that something was ever stored in
+// one of the former. A start that died while it made them leaves some with nothing in
+// them, and a restore that died is told of elsewhere.
+func (b *Bus) missing(ctx context.Context) (missing []string, has, used bool, err error) {
+	for _, p := range schema(1) {
+		s, err := b.js.Stream(ctx, p.cfg.Name)
+		gone := errors.Is(err, jetstream.ErrStreamNotFound)
+		switch {
+		case err != nil && !gone:
+			return nil, false, false, fmt.Errorf("read stream %s: %w", p.cfg.Name, err)
+		case !gone && s.CachedInfo().Config.Metadata[restoring] != "":
+			return nil, true, false, nil
+		}
+		has = has || !gone
+		switch {
+		case remade(p.cfg.Name):
+		case gone:
+			missing = append(missing, p.cfg.Name)
+		default:
+			used = used || s.CachedInfo().State.LastSeq > 0
+		}
+	}
+	return missing, has, used, nil
+}
+
+// checkExternal refuses an external store that has lost a part, and says loudly when it
+// is empty.
 func (b *Bus) checkExternal(ctx context.Context) error {
 	lost, empty, err := b.gone(ctx)
 	if err != nil {

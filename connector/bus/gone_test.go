@@ -88,6 +88,116 @@ func TestExternalComesBackEmpty(t *testing.T) {
 	}
 }
 
+// An external store that comes back without a part is refused until the loss is accepted,
+// whichever part it is; what can be made again without harm is.
+func TestExternalComesBackInPart(t *testing.T) {
+	for _, parts := range [][]string{
+		{"KV_pullprint_jobs"},
+		{"KV_pullprint_quota"},
+		{"KV_pullprint_state"},
+		{"PULLPRINT_AUDIT"},
+		{"PULLPRINT_LEDGER"},
+		{"KV_pullprint_state", "KV_pullprint_badges", "KV_pullprint_quota"},
+		{"KV_pullprint_jobs", "PULLPRINT_LEDGER", "PULLPRINT_TASKS"},
+		{"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_DEAD"},
+	} {
+		t.Run(strings.Join(parts, " "), func(t *testing.T) {
+			cfg := bus.Config{URL: bustest.External(t)}
+			b, err := bus.Open(t.Context(), cfg, bus.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.PublishAudit(t.Context(), "enrol", "a", []byte("{}")); err != nil {
+				t.Fatal(err)
+			}
+			if _, ok, err := b.Badges().CompareAndSet(t.Context(), "a", []byte("{}"), 0, 0); err != nil || !ok {
+				t.Fatal(ok, err)
+			}
+			want := 0
+			for _, name := range parts {
+				if err := b.JetStream().DeleteStream(t.Context(), name); err != nil {
+					t.Fatal(err)
+				}
+				switch name {
+				case "PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_DEAD":
+				default:
+					want++
+				}
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if b, err = bus.Open(t.Context(), cfg, bus.Options{}); err == nil {
+				b.Close()
+			}
+			if errors.Is(err, bus.ErrLost) != (want > 0) || want > 0 && !strings.Contains(err.Error(), parts[0]) {
+				t.Fatal("a store in part:", err)
+			}
+			lost, err := bus.AcceptLoss(t.Context(), cfg, bus.Options{Instance: "verb"}, "ada", func([]bus.Loss) error { return nil })
+			if err != nil || len(lost) != want {
+				t.Fatal(lost, err)
+			}
+			if b, err = bus.Open(t.Context(), cfg, bus.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			b.Close()
+		})
+	}
+}
+
+// again removes a stream and makes it again, as a server that comes back with nothing in
+// it would.
+func again(t *testing.T, b *bus.Bus, name string) {
+	t.Helper()
+	s, err := b.JetStream().Stream(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.JetStream().DeleteStream(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.JetStream().CreateStream(t.Context(), s.CachedInfo().Config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who follows a stream is told to begin afresh when it was removed or came back with less
+// than before, and does not wait for it to come as far as it was.
+func TestFollowedStreamComesBackWithLess(t *testing.T) {
+	b := bustest.Open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	defer time.AfterFunc(time.Minute, cancel).Stop()
+	store := func() {
+		t.Helper()
+		if err := b.PublishDecision(ctx, "hold", "", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := b.Jobs().CompareAndSet(ctx, "a", []byte("{}"), 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store()
+	follow := map[string]func(heard func()) error{
+		"PULLPRINT_DECISIONS": func(heard func()) error {
+			return b.Decisions(ctx, time.Time{}, true, func(time.Time, []byte) error { heard(); return nil })
+		},
+		"KV_pullprint_jobs": func(heard func()) error {
+			return b.Jobs().Watch(ctx, ">", func(string, []byte, uint64) { heard() }, nil)
+		},
+	}
+	for name, follow := range follow {
+		heard, ended := make(chan struct{}, 10), make(chan error, 1)
+		go func() { ended <- follow(func() { heard <- struct{}{} }) }()
+		<-heard
+		again(t, b, name)
+		store() // it comes as far as it was at once
+		if err := <-ended; err == nil || ctx.Err() != nil {
+			t.Errorf("%s came back with less, its reading ends with %v", name, err)
+		}
+	}
+}
+
 // limitedServer is an external server with limits.
 func limitedServer(t *testing.T, limits server.JSLimitOpts, account jetStreamLimits) string {
 	t.Helper()

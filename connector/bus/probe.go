@@ -164,13 +164,16 @@ func (b *Bus) askFrozen(ctx context.Context, stream string) error {
 // codeNoSuchMessage is the server's answer to the removal of a message that is gone.
 const codeNoSuchMessage = 10043
 
-// replace creates a removed stream again where that is safe: the sweep finds the jobs of
-// lost tasks again, and nothing is decided by the other two. For any other stream it
+// remade is true of the streams that can be made again without harm: the sweep finds the
+// jobs of lost tasks again, and nothing is decided by the other two.
+func remade(stream string) bool {
+	return stream == streamTasks || stream == streamDecisions || stream == streamDead
+}
+
+// replace creates a removed stream again where that is safe. For any other stream it
 // returns ErrGone, because an empty one would be taken for complete.
 func (b *Bus) replace(ctx context.Context, cfg jetstream.StreamConfig) error {
-	switch cfg.Name {
-	case streamTasks, streamDecisions, streamDead:
-	default:
+	if !remade(cfg.Name) {
 		return fmt.Errorf("%w with all that was stored in it: restore it from a backup with `pullprint restore FILE`, or "+
 			"stop every `pullprint run` and give it up with `pullprint accept-loss`", ErrGone)
 	}

@@ -47,7 +47,8 @@ type reader struct {
 	follow         bool      // go on when all was read
 	maxGap         time.Duration
 
-	last      uint64 // sequence of the last message handed over
+	last      uint64    // sequence of the last message handed over
+	created   time.Time // when the stream was made; zero while that is not known
 	heard     time.Time
 	moved     time.Time // when there was progress
 	completed bool
@@ -56,6 +57,9 @@ type reader struct {
 var (
 	errGap   = errors.New("message missing in between")
 	errStall = errors.New("no message comes although there are some")
+	// errRolledBack: an external server came back with less than was read of a stream,
+	// which was made again or taken from an older copy.
+	errRolledBack = errors.New("the stream has lost what was read of it")
 )
 
 // Decisions calls fn with the audit records stored since a time, oldest first,
@@ -92,7 +96,8 @@ func (b *Bus) LedgerSince(ctx context.Context, account string, since time.Time, 
 }
 
 // LedgerFrom calls fn with what happened on an account, or on all when it is empty,
-// from a sequence on, oldest first. The same entry may come twice.
+// from a sequence on, oldest first. The same entry may come twice. When the history ends
+// before that sequence, it is another: then fn is called with all of it.
 func (b *Bus) LedgerFrom(
 	ctx context.Context, account string, sequence uint64, fn func(sequence uint64, stored time.Time, body []byte) error,
 ) error {
@@ -142,7 +147,9 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 			return nil
 		case r.bus.nc.IsClosed():
 			return errClosed
-		case errors.Is(err, jetstream.ErrStreamNotFound):
+		case errors.Is(err, errRolledBack) && !r.follow:
+			r.last = 0 // what is left is read from the beginning
+		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, errRolledBack):
 			return fmt.Errorf("read %s: %w", r.stream, err)
 		case r.maxGap > 0 && time.Since(r.heard) > r.maxGap:
 			return fmt.Errorf("read %s: cut off for more than %v: %w", r.stream, r.maxGap, err)
@@ -169,6 +176,11 @@ func (r *reader) session(ctx context.Context, fn func(message) error, caughtUp f
 		return false, fmt.Errorf("create consumer: %w", err)
 	}
 	defer r.drop(cons)
+	if r.follow || r.last > 0 {
+		if err := r.checkStream(ctx); err != nil {
+			return false, err
+		}
+	}
 	pending := cons.CachedInfo().NumPending
 	if pending == 0 && r.complete(caughtUp) {
 		return true, nil
@@ -195,6 +207,29 @@ func (r *reader) session(ctx context.Context, fn func(message) error, caughtUp f
 			return false, errStall
 		}
 	}
+}
+
+// checkStream says with errRolledBack that the stream is not the one that was read, or ends
+// before the last message that was read. The server would keep the consumer waiting until
+// the stream comes to that again.
+func (r *reader) checkStream(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	s, err := r.bus.js.Stream(ctx, r.stream)
+	if err != nil {
+		return fmt.Errorf("read stream %s: %w", r.stream, err)
+	}
+	is, was := s.CachedInfo(), r.created
+	r.created = is.Created
+	switch {
+	case r.last == 0:
+		return nil
+	case is.State.LastSeq < r.last:
+		return fmt.Errorf("%w: it ends at %d, %d was read", errRolledBack, is.State.LastSeq, r.last)
+	case !was.IsZero() && !is.Created.Equal(was):
+		return fmt.Errorf("%w: it was made again", errRolledBack)
+	}
+	return nil
 }
 
 // fetch asks for messages once, in numbers that the server allows, and calls fn with
