@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -78,16 +79,8 @@ func (e *effects) reserve(ctx context.Context, rec *held.Record, printed bool) e
 	if c == nil || (rec.State == held.Aborting && !printed) {
 		return nil
 	}
-	what := forHold
-	switch rec.State {
-	case held.Completing:
-		what = forComplete
-	case held.Releasing, held.Aborting:
-		what = forRedirect
-	}
-	charge := quota.Charge{
-		Job: rec.Name(), Attempt: c.Attempt, Owner: rec.Owner, Amount: c.Amount, Claims: c.Claims, Now: time.Now(), For: what, Printed: printed,
-	}
+	charge := chargeFor(rec)
+	charge.Printed = printed
 	if !printed && coversMore(c) {
 		// The try may come to nothing: nobody else is to take what it needs less meanwhile.
 		charge.Amount = c.Before.Amount
@@ -102,6 +95,32 @@ func (e *effects) reserve(ctx context.Context, rec *held.Record, printed bool) e
 		return fmt.Errorf("reserve what the job costs: %w", err)
 	}
 	return err
+}
+
+// chargeFor is the charge of a record as the ledger takes it.
+func chargeFor(rec *held.Record) quota.Charge {
+	what := forHold
+	switch rec.State {
+	case held.Completing:
+		what = forComplete
+	case held.Releasing, held.Aborting:
+		what = forRedirect
+	}
+	c := rec.Charge
+	return quota.Charge{
+		Job: rec.Name(), Attempt: c.Attempt, Owner: rec.Owner, Amount: c.Amount, Claims: c.Claims, Now: time.Now(), For: what,
+	}
+}
+
+// renameCharge makes the reservation of a record one of a new try: what gives the former back,
+// or takes its place, means an older one. rev is the record's revision.
+func renameCharge(rec *held.Record, rev uint64) {
+	if rec.Charge == nil {
+		return
+	}
+	c := *rec.Charge
+	c.Attempt = rec.Decision.ID + ":" + strconv.FormatUint(rev, 10)
+	rec.Charge = &c
 }
 
 // chargePrinted makes sure that what was found to have printed is paid for, before
@@ -138,10 +157,13 @@ func coversMore(c *held.Charge) bool {
 }
 
 // restoreArrival makes what is reserved for a held job what was reserved at arrival, which is
-// its charge again, after a try that was not made. When that fails, the sweep gives back what
-// is reserved on other accounts.
+// its charge again, after a try that was not made. Another instance may have taken the job over
+// and reserved for a newer try: that one stays. When it fails, the sweep gives back what is
+// reserved on other accounts.
 func (e *effects) restoreArrival(ctx context.Context, rec *held.Record, tried *held.Charge) {
-	if err := e.reserve(ctx, rec, false); err != nil {
+	charge := chargeFor(rec)
+	charge.Instead = tried.Attempt
+	if err := e.ledger.Reserve(ctx, charge); err != nil {
 		e.log.Warn("what was reserved at arrival is not restored", zap.String("job", rec.Job), zap.Error(err))
 	}
 	others := *tried

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -33,6 +32,7 @@ func (e *effects) resume(ctx context.Context, rec held.Record, rev uint64, heard
 	}
 	if !mine || age > actWithin {
 		rec.TakeOver(time.Now(), e.instance)
+		renameCharge(&rec, rev)
 		var err error
 		if rev, ok, err = e.jobs.Put(ctx, &rec, rev); err != nil {
 			return err
@@ -222,7 +222,7 @@ func (e *effects) undoPresumed(ctx context.Context, entry Entry) (presumed bool,
 }
 
 // decideLateRedirect makes the decision of a record the one that a redirect was found by.
-// It names the reservation anew: what gives the former back means an older try.
+// It names the reservation anew.
 func (e *effects) decideLateRedirect(ctx context.Context, rec *held.Record, rev uint64) error {
 	try, known, err := e.madeBy(ctx, rec)
 	if err != nil {
@@ -246,9 +246,8 @@ func (e *effects) decideLateRedirect(ctx context.Context, rec *held.Record, rev 
 	if rec.Charge == nil {
 		return nil
 	}
-	c := *rec.Charge
-	c.Attempt = rec.Decision.ID + ":" + strconv.FormatUint(rev, 10)
-	rec.Charge = &c
+	renameCharge(rec, rev)
+	c := rec.Charge
 	rec.Decision.Cost = c.Amount
 	for _, a := range c.Accounts() {
 		rec.Decision.Accounts = append(rec.Decision.Accounts, a.Key())

@@ -230,7 +230,7 @@ func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, e
 	case errors.Is(err, errCrashed):
 		return w.giveUp(ctx, d, ev, deadCrash, err)
 	case w.outage(err, began):
-	case errors.Is(err, errBusy):
+	case errors.Is(err, errBusy), errors.Is(err, quota.ErrBusy):
 		pause = max(pause, takeOver/4)
 	default:
 		n := w.attempts.failed(ev.Task)

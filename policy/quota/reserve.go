@@ -71,6 +71,9 @@ func (l *Ledger) ask(ctx context.Context, c *Charge, accounts [][]Claim) error {
 		if err != nil {
 			return err
 		}
+		if c.outdone(s.Reservations[c.Job]) {
+			continue
+		}
 		if _, err = s.reserve(ctx, c, claims); err != nil && (!errors.Is(err, ErrEnded) || !c.Printed) {
 			return err
 		}
@@ -107,6 +110,9 @@ func (l *Ledger) reserveOn(ctx context.Context, r *reserving) error {
 	c := r.charge
 	return l.change(ctx, r.claims[0].Account, c.Now, func(s *state) (Entry, error) {
 		r.before, r.waits = nil, false
+		if c.outdone(s.Reservations[c.Job]) {
+			return Entry{}, nil
+		}
 		if had := s.Reservations[c.Job]; had != nil {
 			was := *had
 			r.before = &was

@@ -29,6 +29,9 @@ var (
 	ErrEnded = errors.New("the job is settled already")
 	// ErrFull says that an account has too much open at once.
 	ErrFull = errors.New("too much is open on the account at once")
+	// ErrBusy says that an account was not changed because others changed it at every try. It
+	// can be tried again at once.
+	ErrBusy = errors.New("others change the account all the while")
 	// ErrCharge says that a charge is invalid.
 	ErrCharge = errors.New("invalid charge")
 )
