@@ -226,7 +226,9 @@ func (e *evaluator) balances(ctx context.Context, claims []quota.Claim, ref held
 		}
 		own := view.Reservations[at].Amount
 		list[i].Reserved -= own
-		list[i].Left += own
+		if left, err := list[i].Left.Add(own); err == nil { // else it is the most that can be counted
+			list[i].Left = left
+		}
 	}
 	return list, nil
 }

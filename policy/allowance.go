@@ -227,7 +227,7 @@ func (p *Policy) ForAnother(b *Budget, d Decision) Decision {
 // short is the first balance that has no room for a cost.
 func (b *Budget) short(cost quota.Amount) *quota.Balance {
 	for i := range b.Balances {
-		if room, err := b.Balances[i].Left.Add(b.Balances[i].Overdraft); err != nil || room < cost {
+		if !b.Balances[i].Covers(cost) {
 			return &b.Balances[i]
 		}
 	}

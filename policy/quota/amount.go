@@ -45,6 +45,19 @@ func (a Amount) Sub(b Amount) (Amount, error) {
 	return c, nil
 }
 
+// plus is a + b, or the nearest amount that can be counted: a limit that is meant to be none
+// may be as large as any.
+func (a Amount) plus(b Amount) Amount {
+	c, err := a.Add(b)
+	switch {
+	case err == nil:
+		return c
+	case b > 0:
+		return math.MaxInt64
+	}
+	return -math.MaxInt64
+}
+
 // Times is a * n, for an n of at least 0.
 func (a Amount) Times(n int64) (Amount, error) {
 	if n < 0 || a == math.MinInt64 {

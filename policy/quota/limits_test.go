@@ -2,6 +2,8 @@ package quota_test
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"testing"
 
 	"pullprint/policy/quota"
@@ -77,5 +79,48 @@ func TestToppedUpEachDay(t *testing.T) {
 	b, _ := l.Balances(t.Context(), []quota.Claim{claim}, charge.Now)
 	if !errors.Is(err, quota.ErrFull) || b[0].Adjusted < 150*quota.Unit || b[0].Left != b[0].Adjusted-quota.Unit {
 		t.Errorf("at the bound: %v, %+v", err, b[0])
+	}
+}
+
+// The greatest limit that can be written is meant to be none: with an overdraft, or with what
+// is carried over and given, there is still room for a job.
+func TestGreatestLimit(t *testing.T) {
+	l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+	claim := quotatest.Weekly("ada", 10)
+	claim.CarryOver, claim.Overdraft = 5*quota.Unit, 5*quota.Unit
+	most := quota.Amount(math.MaxInt64)
+	for week := range 3 {
+		c := quotatest.Charge(fmt.Sprint("p/", week), "a", 3, claim)
+		c.Now = quotatest.Noon.AddDate(0, 0, 7*week)
+		if err := l.SetLimit(t.Context(), claim.Account, &most, "it", "", c.Now); err != nil {
+			t.Fatal(err)
+		}
+		if week == 2 {
+			if err := l.Adjust(t.Context(), claim.Account, most/2, "it", "", c.Now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Reserve(t.Context(), c); err != nil {
+			t.Errorf("week %d: %v", week, err)
+		}
+		b, err := l.Balances(t.Context(), []quota.Claim{claim}, c.Now)
+		if err != nil || b[0].Left < most/2 {
+			t.Errorf("week %d: %+v, %v", week, b, err)
+		}
+	}
+}
+
+// A job that costs nothing is paid for by an account that owes.
+func TestFreeJobOfOneWhoOwes(t *testing.T) {
+	l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+	claim := quotatest.Weekly("ada", 10)
+	if err := l.Adjust(t.Context(), claim.Account, -20*quota.Unit, "it", "", quotatest.Noon); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Reserve(t.Context(), quotatest.Charge("p/1", "a", 0, claim)); err != nil {
+		t.Error(err)
+	}
+	if err := l.Reserve(t.Context(), quotatest.Charge("p/2", "a", 1, claim)); !errors.As(err, new(*quota.Exhausted)) {
+		t.Errorf("one that costs something: %v", err)
 	}
 }

@@ -82,7 +82,8 @@ type refunded struct {
 }
 
 // Balance is what is on an account by a claim. Always
-// Spent + Reserved + Left == Limit + Carried + Adjusted.
+// Spent + Reserved + Left == Limit + Carried + Adjusted, unless Left is the most that can be
+// counted.
 type Balance struct {
 	Account   Account   `json:"account"`
 	Names     []string  `json:"names"`
@@ -96,6 +97,10 @@ type Balance struct {
 	Start     time.Time `json:"start"`
 	Renews    time.Time `json:"renews"`
 }
+
+// Covers reports whether there is room for a cost: always for a job that costs nothing, also
+// when more was spent than there was.
+func (b *Balance) Covers(cost Amount) bool { return cost <= 0 || b.Left.plus(b.Overdraft) >= cost }
 
 // limitIn is the account's limit in a window: its own when that was set in it.
 func (s *state) limitIn(limit Amount, start, end time.Time) Amount {
@@ -138,10 +143,8 @@ func (s *state) left(period string, b *bucket, since, end time.Time) (bal Balanc
 		return bal, err
 	}
 	bal.Left = bal.Limit
-	for _, a := range []Amount{bal.Carried, bal.Adjusted, -bal.Spent, -bal.Reserved} {
-		if bal.Left, err = bal.Left.Add(a); err != nil {
-			return bal, err
-		}
+	for _, a := range []Amount{-bal.Spent, -bal.Reserved, bal.Carried, bal.Adjusted} {
+		bal.Left = bal.Left.plus(a)
 	}
 	return bal, nil
 }
@@ -196,13 +199,8 @@ func (s *state) reserve(ctx context.Context, ch *Charge, claims []Claim) (change
 		if err != nil {
 			return false, err
 		}
-		room, err := bal.Left.Add(bal.Overdraft)
-		if err != nil {
-			return false, err
-		}
-		if room < ch.Amount && !ch.Printed {
-			short, err := ch.Amount.Sub(room)
-			return false, errors.Join(err, &Exhausted{Balance: bal, Amount: ch.Amount, Short: short})
+		if !bal.Covers(ch.Amount) && !ch.Printed {
+			return false, &Exhausted{Balance: bal, Amount: ch.Amount, Short: ch.Amount.plus(-bal.Left.plus(bal.Overdraft))}
 		}
 		r.Periods[claims[i].Period.String()] = bal.Start
 	}
