@@ -42,7 +42,7 @@ func RegistrationRights(cfg *config.Config, printers bool) []string {
 }
 
 // administrator acts by the sign-in that an administrator has kept for us. It is
-// resumed when it is needed first, and again after it was refused.
+// resumed when it is needed first, and again after it was refused or another was kept.
 type administrator struct {
 	cfg    graph.Config
 	o      graph.Options
@@ -68,7 +68,10 @@ func (a *administrator) get(ctx context.Context) (*graph.Client, error) {
 	defer func() { <-a.turn }()
 	now := time.Now()
 	if a.client != nil {
-		return a.client, nil
+		if a.client.SignInStored(ctx) {
+			return a.client, nil
+		}
+		a.client, a.next = nil, time.Time{} // somebody signed in anew, or had it forgotten
 	}
 	if now.Before(a.next) {
 		return nil, a.failed

@@ -93,3 +93,9 @@ func (c *Client) StoreSignIn(in auth.StoredSignIn) error {
 	}
 	return c.person.Store(in)
 }
+
+// SignInStored reports whether the stored sign-in is that of the person that this Client acts
+// for: see auth.Person.Stored.
+func (c *Client) SignInStored(ctx context.Context) bool {
+	return c.person != nil && c.person.Stored(ctx)
+}

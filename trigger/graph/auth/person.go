@@ -55,7 +55,7 @@ type Person struct {
 	refresh string        // the refresh token
 	token   *Token
 	store   StoredSignIn
-	stored  string // the refresh token that is stored, as far as is known
+	stored  string // the refresh token that was stored last
 }
 
 // NewPerson returns the source of the tokens of a person who has not signed in yet: call
@@ -172,7 +172,29 @@ func (p *Person) Store(in StoredSignIn) error {
 		return errors.New("entra gave no refresh token: the tenant does not let sign-ins be kept")
 	}
 	p.store = in
-	return in.write(p.bound, p.refresh)
+	err := in.write(p.bound, p.refresh)
+	if err == nil {
+		p.stored = p.refresh
+	}
+	return err
+}
+
+// Stored reports whether the sign-in that is stored is the one that the person has, as far as
+// can be told while ctx lasts. It is not when somebody has signed in anew, or has it forgotten.
+func (p *Person) Stored(ctx context.Context) bool {
+	select {
+	case p.turn <- struct{}{}:
+	case <-ctx.Done():
+		return true
+	}
+	defer func() { <-p.turn }()
+	return p.isStored()
+}
+
+// isStored is Stored in the caller's turn.
+func (p *Person) isStored() bool {
+	now, err := p.store.read(p.bound)
+	return err == nil && now == p.stored || err != nil && !errors.Is(err, ErrNotStored)
 }
 
 // Resume signs the person in again whose sign-in is stored. The error is ErrNotStored, an
@@ -182,17 +204,18 @@ func (p *Person) Resume(ctx context.Context, from StoredSignIn) error {
 	if err != nil {
 		return err
 	}
-	p.store, p.refresh = from, refresh
+	p.store, p.refresh, p.stored = from, refresh, refresh
 	ctx, cancel := context.WithTimeout(ctx, transport.TryTimeout)
 	defer cancel()
 	_, err = p.Token(ctx)
 	return err
 }
 
-// storeRenewed stores the refresh token that a renewal brought. If it can't, that is logged,
-// and the one that is stored remains valid.
+// storeRenewed stores the refresh token that a renewal brought, in the place of the one before
+// alone: a sign-in that was stored since stays, and one that was forgotten stays so. If it
+// can't, that is logged, and the one that is stored remains valid.
 func (p *Person) storeRenewed() {
-	if !p.store.Configured() || p.refresh == "" || p.refresh == p.stored {
+	if !p.store.Configured() || p.refresh == "" || p.refresh == p.stored || !p.isStored() {
 		return
 	}
 	if err := p.store.write(p.bound, p.refresh); err != nil {

@@ -179,3 +179,44 @@ func testKeepTrouble(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A daemon acts by a kept sign-in while somebody else has theirs kept, or has it forgotten:
+// what is kept then stays so when the daemon renews its own.
+func TestKeptSignInOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeping(t)
+		if err := k.signIn().StoreSignIn(k.keep); err != nil {
+			t.Fatal(err)
+		}
+		daemon, err := graph.ResumePerson(t.Context(), k.cfg, k.o, graph.TriggerRights, k.keep)
+		if err != nil || !daemon.SignInStored(t.Context()) {
+			t.Fatal(err)
+		}
+		renewed := func() {
+			t.Helper()
+			time.Sleep(2 * time.Hour) // virtual: the token ends
+			if _, err := daemon.Triggers(t.Context(), "printer-1"); err != nil {
+				t.Error(err)
+			}
+		}
+		renewed()
+		if !daemon.SignInStored(t.Context()) {
+			t.Error("its own is not kept anew")
+		}
+		if err := k.signIn().StoreSignIn(k.keep); err != nil {
+			t.Fatal(err)
+		}
+		others := k.kept()
+		renewed()
+		if !bytes.Equal(k.kept(), others) || daemon.SignInStored(t.Context()) {
+			t.Error("the sign-in of another is overwritten")
+		}
+		if err := k.keep.Forget(); err != nil {
+			t.Fatal(err)
+		}
+		renewed()
+		if err := k.resume(); !errors.Is(err, auth.ErrNotStored) || daemon.SignInStored(t.Context()) {
+			t.Errorf("what was forgotten is kept again: %v", err)
+		}
+	})
+}
