@@ -32,7 +32,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,7 +90,7 @@ type Bus struct {
 	unchecked bool
 	saidEmpty bool // that an external store is new
 
-	lock  *os.File
+	lock  *storeLock
 	marks *marker // nil with an external server
 	srv   *server.Server
 	nc    *nats.Conn

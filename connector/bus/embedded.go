@@ -85,8 +85,8 @@ func (b *Bus) InProcessConn() (net.Conn, error) {
 
 // lockStore makes the directory if need be and takes its lock, which holds for
 // as long as the file is open. It doesn't wait.
-func lockStore(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func lockStore(dir string) (*storeLock, error) {
+	if err := makeStore(dir); err != nil {
 		return nil, fmt.Errorf("make nats.embedded.store_dir: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
@@ -109,7 +109,7 @@ func lockStore(dir string) (*os.File, error) {
 		defer f.Close()
 		return nil, fmt.Errorf("nats.embedded.store_dir has to be writable: %w", err)
 	}
-	return f, nil
+	return &storeLock{f, dir}, nil
 }
 
 func writeAt(f *os.File, text string) error {

@@ -122,6 +122,9 @@ func readMark(file string) (*mark, error) {
 		err = json.Unmarshal(src, m)
 	}
 	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("read the mark of the store: %w; it has to be of user id %d, as the store: chown it", err,
+			os.Getuid())
 	case err != nil:
 		return nil, fmt.Errorf("read the mark of the store: %s: %w; if you are sure that nothing of the store is lost, "+
 			"remove that file", file, err)
@@ -137,7 +140,7 @@ func (m *mark) write(file string) error {
 	if err != nil {
 		return fmt.Errorf("encode the mark of the store: %w", err)
 	}
-	if err := durable.Write(file, append(text, '\n')); err != nil {
+	if err := durable.Write(file, append(text, '\n'), ofFolder); err != nil {
 		return fmt.Errorf("write the mark of the store: %w", err)
 	}
 	return nil
