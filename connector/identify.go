@@ -84,8 +84,10 @@ func (t *Taps) identified(ctx context.Context, device, number string, now time.T
 	if errors.Is(err, ErrBadgeUnknown) {
 		canonical := t.canonical(number)
 		t.tellOdd(device, canonical, now)
-		t.countGuess(ctx, device, canonical, now)
-		t.noteFragment(device, number, canonical, now)
+		if !t.sameCard(device, number, now) {
+			t.countGuess(ctx, device, canonical, now)
+			t.noteFragment(device, number, canonical, now)
+		}
 	}
 	if err == nil {
 		t.forgive(ctx, device, number, now)
@@ -115,9 +117,7 @@ func (t *Taps) afterLastTyped(device, number string, now time.Time) string {
 
 func (t *Taps) noteTyped(device, number string, now time.Time) {
 	last := typed{at: now, length: len(number), whole: t.sum(device, number)}
-	for i := 1; i < len(number) && len(number) <= maxTyped; i++ {
-		last.ends = append(last.ends, t.sum(device, number[i:]))
-	}
+	_, last.ends = t.parts(device, number)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.readers[device].typed = last

@@ -23,7 +23,7 @@ const (
 // strikes are the guesses at a reader: unknown badges, and codes that are wrong.
 // What was tried here before is no guess, as its answer is known: one card that
 // lies on the reader is one strike, and people whose cards are not enrolled yet
-// use up theirs once. So at most unknownLimit numbers can be tried in a window,
+// use up theirs once. Parts of one card that a station was typed are one or two: see sameCard. So at most unknownLimit numbers can be tried in a window,
 // whoever tries.
 type strikes struct {
 	Unknown []time.Time `json:"unknown"` // the latest
@@ -116,20 +116,67 @@ func (s *strikes) takeBack(tag string, at time.Time) bool {
 }
 
 // fragment is an unknown number that was typed at a station, and may be a part of a badge: a
-// page that is loaded anew while a reader types loses the keys before.
+// page that is loaded anew while a reader types loses the keys before. It stands for all parts
+// of one badge that begin, or that end, alike: see sameCard.
 type fragment struct {
-	at        time.Time
-	name, tag string
+	at   time.Time
+	tag  string
+	name string // of the longest
+	// heads and tails name its beginnings and ends that are shorter. Once another part was
+	// met, only those remain that it is one of.
+	heads, tails []string
 }
 
-// noteFragment remembers an unknown number for forgive. One more than lock a reader are of no
-// use: it is locked then.
+// parts names the beginnings and the ends of a number that are shorter than it.
+func (t *Taps) parts(device, number string) (heads, tails []string) {
+	for i := 1; i < len(number) && len(number) <= maxTyped; i++ {
+		heads, tails = append(heads, t.sum(device, number[:i])), append(tails, t.sum(device, number[i:]))
+	}
+	return heads, tails
+}
+
+// noteFragment remembers an unknown number for sameCard and forgive. One more than lock a
+// reader are of no use: it is locked then.
 func (t *Taps) noteFragment(device, number, canonical string, now time.Time) {
+	f := fragment{at: now, tag: t.guessTag(canonical), name: t.sum(device, number)}
+	f.heads, f.tails = t.parts(device, number)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.readers[device]
-	r.fragments = append(r.fragments, fragment{now, t.sum(device, number), t.guessTag(canonical)})
+	r.fragments = append(r.fragments, f)
 	r.fragments = slices.Clone(r.fragments[max(0, len(r.fragments)-unknownLimit):])
+}
+
+// sameCard reports whether an unknown number is part of the same badge as one that was counted
+// within the window, as far as that can be: both are its ends, or both its beginnings. It is
+// not counted then. A badge has one end and one beginning of each length, so that of numbers
+// of one length, as badges are, no more can be tried than are counted.
+func (t *Taps) sameCard(device, number string, now time.Time) bool {
+	name := t.sum(device, number)
+	heads, tails := t.parts(device, number)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := t.readers[device].fragments
+	for i := range list {
+		f := &list[i]
+		if now.Sub(f.at) > unknownWindow {
+			continue
+		}
+		switch {
+		case slices.Contains(f.tails, name):
+			f.heads = nil
+		case slices.Contains(f.heads, name):
+			f.tails = nil
+		case f.tails != nil && slices.Contains(tails, f.name):
+			f.name, f.heads, f.tails = name, nil, tails
+		case f.heads != nil && slices.Contains(heads, f.name):
+			f.name, f.heads, f.tails = name, heads, nil
+		default:
+			continue
+		}
+		return true
+	}
+	return false
 }
 
 // forgive takes back the guesses that were the beginning or the end of a badge which is
@@ -138,19 +185,17 @@ func (t *Taps) forgive(ctx context.Context, device, number string, now time.Time
 	if len(number) > maxTyped {
 		return
 	}
-	names := map[string]bool{}
-	for i := 1; i < len(number); i++ {
-		names[t.sum(device, number[:i])], names[t.sum(device, number[i:])] = true, true
-	}
+	heads, tails := t.parts(device, number)
 	var mine []fragment
 	t.mu.Lock()
 	r := t.readers[device]
 	r.fragments = slices.DeleteFunc(r.fragments, func(p fragment) bool {
-		if names[p.name] {
+		part := slices.Contains(heads, p.name) || slices.Contains(tails, p.name)
+		if part {
 			mine = append(mine, p)
 			r.takeBack(p.tag, p.at)
 		}
-		return names[p.name] || now.Sub(p.at) > unknownWindow
+		return part || now.Sub(p.at) > unknownWindow
 	})
 	t.mu.Unlock()
 	if len(mine) == 0 || t.shared == nil {

@@ -97,3 +97,50 @@ func TestPartsOfABadge(t *testing.T) {
 		}
 	})
 }
+
+// One card of which a station gets a part again and again, within a minute, does not lock the
+// reader, whichever parts they are and in whichever order; and numbers of one length are counted,
+// also when one is part of what was typed before.
+func TestPartsOfOneCardDoNotLock(t *testing.T) {
+	const number = "04A21BC35D80"
+	var tails, heads, both []string
+	for i := range 8 {
+		tails, heads = append(tails, number[2+i:]), append(heads, number[:3+i])
+		both = append(both, number[9-i:], number[:10-i])
+	}
+	slides := []string{"12345678", "x12345678", "x1234567", "yx1234567", "yx123456", "zyx123456", "zyx12345", "wzyx12345", "wzyx1234", "vwzyx1234"}
+	for name, c := range map[string]struct {
+		typed []string
+		locks bool
+	}{
+		"ends":                       {typed: tails},
+		"beginnings":                 {typed: heads},
+		"both, in another order":     {typed: both},
+		"numbers of the same length": {typed: slides, locks: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bustest.Virtual(t, func(t *testing.T) {
+				w := newWorld(t, bustest.Open(t), graphtest.Calm())
+				book := badgeBook(t, w.bus, badgeKey(1))
+				if _, err := book.Enrol(t.Context(), number, badgeOf(studentID)); err != nil {
+					t.Fatal(err)
+				}
+				taps := connector.NewTaps(w.live("").release, connector.NewBadgeOwners(book, nil))
+				taps.Share(w.bus.State())
+				var err error
+				for _, text := range c.typed {
+					if _, err = taps.Identify(t.Context(), "hq-2-west", text); err != nil {
+						break
+					}
+				}
+				owner, last := taps.Identify(t.Context(), "hq-2-west", number)
+				if c.locks && last == nil {
+					t.Error("the reader is not locked")
+				}
+				if !c.locks && (err != nil || last != nil || owner != studentID) {
+					t.Errorf("%v; the whole badge: %q %v", err, owner, last)
+				}
+			})
+		})
+	}
+}

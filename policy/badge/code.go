@@ -104,7 +104,9 @@ func (reg *Registry) findCode(
 }
 
 // Redeem enrols a badge by a code. The code is used up before the badge is
-// stored: of many at once, one enrols; one that dies between needs a new code.
+// stored: of many at once, one enrols, and those with the same badge are told what
+// it enrolled; one that dies between needs a new code. A badge that somebody else
+// enrolled meanwhile does not cost the code.
 // The error is ErrCode, ErrTaken, ErrNumber, or why it can't be told.
 func (reg *Registry) Redeem(ctx context.Context, text, number string, now time.Time) (Badge, error) {
 	canonical, err := reg.chain.Apply(number)
@@ -134,13 +136,44 @@ func (reg *Registry) Redeem(ctx context.Context, text, number string, now time.T
 		return Badge{}, fmt.Errorf("use code: %w", err)
 	}
 	if !ok {
-		return Badge{}, ErrCode
+		return reg.redeemed(ctx, number, canonical, c, now)
 	}
 	e := Enrolment{Owner: c.Owner, UserPrincipalName: c.UserPrincipalName, By: "code", Now: now}
 	if err := e.check(); err != nil {
 		return Badge{}, err
 	}
-	return reg.enrol(ctx, number, canonical, e)
+	badge, err := reg.enrol(ctx, number, canonical, e)
+	if errors.Is(err, ErrTaken) {
+		err = errors.Join(err, reg.giveBack(ctx, at, c, now))
+	}
+	return badge, err
+}
+
+// redeemed is the badge that another has enrolled with the same code in this moment, by the
+// same number: whoever pressed a button twice has enrolled it. Else the error is ErrCode.
+func (reg *Registry) redeemed(ctx context.Context, number, canonical string, c code, now time.Time) (Badge, error) {
+	for range maxConflicts { // the other may be about to store it
+		badge, _, err := reg.findNumber(ctx, number, canonical)
+		switch {
+		case err == nil && badge.Owner == c.Owner && badge.valid(now) == nil:
+			return badge, nil
+		case err != nil && !errors.Is(err, ErrUnknown):
+			return Badge{}, err
+		}
+	}
+	return Badge{}, ErrCode
+}
+
+// giveBack stores a code again that enrolled nothing.
+func (reg *Registry) giveBack(ctx context.Context, at string, c code, now time.Time) error {
+	value, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("encode code: %w", err)
+	}
+	if _, _, err := reg.kv.CompareAndSet(ctx, at, value, 0, c.Expires.Sub(now)); err != nil {
+		return fmt.Errorf("store code again: %w", err)
+	}
+	return nil
 }
 
 // IsCode reports whether a text has the form of a code, however it is typed.
