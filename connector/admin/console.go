@@ -48,6 +48,9 @@ type healthLine struct {
 	OK         bool
 }
 
+// consoleHome is where the console begins.
+const consoleHome = "/"
+
 // jobPage is a job with its trace.
 type jobPage struct {
 	JobDetail
@@ -257,7 +260,10 @@ func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c Caller, wro
 func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (Caller, bool) {
 	c, ok := p.reader(rw, req)
 	if ok && !c.may(RoleOperate) {
-		p.message(rw, http.StatusForbidden, "Your token may only read", "Sign in with one of the role operate or admin.")
+		p.show(rw, http.StatusForbidden, "message", page{ // with the button to sign out
+			Title: "Your token may only read", Caller: c.Name, Home: consoleHome,
+			Data: "Sign out, and sign in with one of the role operate or admin.",
+		})
 		return c, false
 	}
 	return c, ok

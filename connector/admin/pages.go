@@ -82,7 +82,7 @@ func NewPages(a *API) (*Pages, error) {
 
 // foreign refuses a form that another site sent, with the way home.
 func (p *Pages) foreign(rw http.ResponseWriter, req *http.Request) {
-	home := "/"
+	home := consoleHome
 	if rest, ok := strings.CutPrefix(req.URL.Path, "/station/"); ok {
 		device, _, _ := strings.Cut(rest, "/")
 		home = stationPath(device)
@@ -224,11 +224,11 @@ func (p *Pages) message(rw http.ResponseWriter, status int, title, text string) 
 	p.show(rw, status, "message", page{Title: title, Data: text})
 }
 
-// fail shows what an error means to a person.
+// fail shows at the console what an error means to a person, and leads back.
 func (p *Pages) fail(rw http.ResponseWriter, err error) {
 	pr := problemOf(err)
 	if hidden(err, pr) {
 		p.log.Warn("page failed", zap.Error(err))
 	}
-	p.message(rw, pr.Status, pr.Title, pr.Detail)
+	p.show(rw, pr.Status, "message", page{Title: pr.Title, Data: pr.Detail, Home: consoleHome})
 }

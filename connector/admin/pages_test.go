@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -86,6 +87,28 @@ func TestForgedForms(t *testing.T) {
 		}
 	}
 }
+
+// Whoever may only read is told so on a page on which they can sign out; a station that the
+// audit keeps from being set up has its form again.
+func TestRefusalsLeadOn(t *testing.T) {
+	p := newPages(t)
+	cookies := send(p, "/login", "same-origin", url.Values{"token": {testTokens["read"]}}).Result().Cookies()
+	rec := send(p, "/jobs/p/j/cancel", "same-origin", url.Values{}, cookies...)
+	if text := rec.Body.String(); rec.Code != http.StatusForbidden || !strings.Contains(text, "Sign out") ||
+		!strings.Contains(text, `href="/">To the console`) {
+		t.Errorf("%d %s", rec.Code, text)
+	}
+	p.api.Audit = mute{}
+	rec = send(p, "/station/west/login", "same-origin", url.Values{"token": {testTokens["admin"]}})
+	if text := rec.Body.String(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(text, "Set up the station west") {
+		t.Errorf("%d %s", rec.Code, text)
+	}
+}
+
+// mute is an audit that stores nothing.
+type mute struct{ Audit }
+
+func (mute) PublishAudit(context.Context, string, string, []byte) error { return errors.New("not now") }
 
 // What a cookie opens: the station of its device, and nothing else.
 func TestStationCookie(t *testing.T) {

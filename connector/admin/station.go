@@ -73,7 +73,8 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 		return device, false
 	}
 	if p.api.Taps == nil {
-		p.fail(rw, noBadges())
+		none := noBadges()
+		p.message(rw, none.Status, none.Title, none.Detail)
 		return device, false
 	}
 	var err error
@@ -122,17 +123,26 @@ func (p *Pages) stationLogin(rw http.ResponseWriter, req *http.Request) {
 	}
 	if caller.Device == "" {
 		if err := p.api.auditor(actionStation, caller)(req.Context(), Action{Device: device}); err != nil {
-			p.fail(rw, err)
+			p.notSignedIn(rw, device, err)
 			return
 		}
 	}
 	caller.Device = device // an administrator's token sets up this station and opens nothing else
 	caller.Role = ""
 	if err := p.sessions.signIn(rw, req, caller, stationPath(device), stationLife); err != nil {
-		p.fail(rw, err)
+		p.notSignedIn(rw, device, err)
 		return
 	}
 	http.Redirect(rw, req, stationPath(device), http.StatusSeeOther)
+}
+
+// notSignedIn shows the sign-in of a station again, with why it did not work.
+func (p *Pages) notSignedIn(rw http.ResponseWriter, device string, err error) {
+	pr := problemOf(err)
+	if hidden(err, pr) {
+		p.log.Warn("page failed", zap.String("device", device), zap.Error(err))
+	}
+	p.stationSignIn(rw, pr.Status, device, pr.Title+". "+pr.Detail)
 }
 
 func (p *Pages) station(rw http.ResponseWriter, req *http.Request) {

@@ -8,6 +8,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/policy/badge"
+	"pullprint/trigger/graph"
 )
 
 // Prints is how many of Jobs are let go on when all are asked for.
@@ -104,13 +105,17 @@ func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
 	return nil
 }
 
-// name puts user principal names in the place of ids, as far as badges tell them.
+// name puts user principal names in the place of ids, as far as badges or Entra tell them.
 func (p *Pages) name(ctx context.Context, others []othersJobs) {
 	if len(others) == 0 || p.api.Badges == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, namesWithin)
 	defer cancel()
+	ids := make([]string, len(others))
+	for i := range others {
+		ids[i] = others[i].Name
+	}
 	err := p.api.Badges.List(ctx, "", func(b badge.Badge) error {
 		i := slices.IndexFunc(others, func(o othersJobs) bool { return o.Name == b.Owner })
 		if i >= 0 && b.UserPrincipalName != "" {
@@ -118,6 +123,19 @@ func (p *Pages) name(ctx context.Context, others []othersJobs) {
 		}
 		return nil
 	})
+	for i := range others {
+		if err != nil || p.api.Users == nil {
+			break
+		}
+		if others[i].Name != ids[i] {
+			continue
+		}
+		var u graph.User
+		var known bool
+		if u, known, err = p.api.Users.User(ctx, ids[i]); known && u.UserPrincipalName != "" {
+			others[i].Name = u.UserPrincipalName
+		}
+	}
 	if err != nil {
 		p.log.Debug("names not read, ids are shown", zap.Error(err))
 	}

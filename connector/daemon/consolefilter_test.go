@@ -106,3 +106,65 @@ func TestAccountOfNobody(t *testing.T) {
 		}
 	})
 }
+
+// Each page of the console that says no leads back, also for who may only read; and a station
+// that could not be set up lets try again.
+func TestConsoleLeadsBack(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := opened(t, zap.NewNop())
+		defer s.end()
+		job := s.hold(1)[0]
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := &http.Client{Transport: s.net.transport(), Jar: jar}
+		base := "http://" + s.admin()
+		sees := func(what string, res *http.Response, err error, texts ...string) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range texts {
+				if !strings.Contains(html.UnescapeString(string(body)), text) {
+					t.Errorf("%s: without %q:\n%s", what, text, body)
+				}
+			}
+		}
+		const back = `<a class="button" href="/">To the console</a>`
+		res, err := client.PostForm(base+"/login", url.Values{"token": {adminToken}})
+		sees("signed in", res, err, "Print jobs")
+		res, err = client.Get(base + "/jobs/" + pullID + "/99")
+		sees("no such job", res, err, "There is no such job", back)
+		res, err = client.PostForm(base+"/jobs/"+pullID+"/99/cancel", url.Values{})
+		sees("cancel no such job", res, err, "There is no such job", back)
+		res, err = client.Get(base + "/jobs/" + job.Printer + "/" + job.Job)
+		sees("a job", res, err, "Trace")
+	})
+}
+
+// Whoever lets another print is named by their user name, also when no badge tells it.
+func TestStationNamesWhoLets(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s, _, _ := two(t, 1)
+		defer s.end()
+		until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		body := `{"owner": "` + teacherID + `", "to": "` + studentID + `", "expires": "` + until + `"}`
+		if code := s.ask(adminToken, "PUT", "/v1/delegations", body, nil); code != http.StatusOK {
+			t.Fatal(code)
+		}
+		c := s.screen()
+		c.badge(number)
+		c.sees("Jobs of teacher@contoso.com, who lets you print them")
+		s.refuse(http.StatusServiceUnavailable, "users.get", true)
+		pass(2 * time.Minute)
+		c.get("")
+		c.badge(number)
+		c.sees("Your jobs", "Jobs of ", ", who lets you print them")
+	})
+}
