@@ -297,6 +297,9 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 		d.Set = settings(v.Set.Over(found.of.set))
 		s.rec.Pages = found.of.pages
 		s.rec.Charge = recharged(s.rec.Charge, chargeOf(v, d.ID))
+		if len(v.Claims) == 0 {
+			d.TellCharge(s.rec.Charge) // what was paid for at arrival stays paid
+		}
 		s.rec.Release = &held.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
 		return r.effects.redirect(ctx, s.rec, s.rev, d, effectOptions{startedAt: o.At, settings: job.Settings, onReserved: t.over})
 	case policy.Abort:

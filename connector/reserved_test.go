@@ -8,7 +8,9 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -98,4 +100,31 @@ func TestHeldJobReservedOnOneAccount(t *testing.T) {
 			t.Error("a held job is reserved on both accounts")
 		}
 	})
+}
+
+// A job that was paid for at arrival stays paid when nobody has to pay any more by the policy
+// that it is released by, and the decision says so.
+func TestPaidAtArrivalIsTold(t *testing.T) {
+	const early = "reserve: arrival\n" + weekly
+	w := newWorld(t, bustest.Open(t), graphtest.Calm())
+	id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 7})
+	l := w.live("", withPolicy(t, early))
+	l.worker.Handle(l.ctx, d)
+	l.end()
+	l = w.live("", withPolicy(t, testPolicy))
+	if out, err := l.release.Release(l.ctx, order()); err != nil || len(out.Released) != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	l.sweep(t)
+	w.has(t, early, 7, 0)
+	for _, told := range w.audit(t) {
+		if told.Verdict != "redirect" || told.Ref != held.Ref(id) {
+			continue
+		}
+		if told.Cost != 7*quota.Unit || len(told.Accounts) != 1 || told.Accounts[0] != studentID {
+			t.Errorf("the decision tells of a cost of %s, paid by %v", told.Cost, told.Accounts)
+		}
+		return
+	}
+	t.Error("no decision tells of the release")
 }

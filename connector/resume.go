@@ -247,11 +247,7 @@ func (e *effects) decideLateRedirect(ctx context.Context, rec *held.Record, rev 
 		return nil
 	}
 	renameCharge(rec, rev)
-	c := rec.Charge
-	rec.Decision.Cost = c.Amount
-	for _, a := range c.Accounts() {
-		rec.Decision.Accounts = append(rec.Decision.Accounts, a.Key())
-	}
+	rec.Decision.TellCharge(rec.Charge)
 	return nil
 }
 

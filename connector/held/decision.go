@@ -134,6 +134,17 @@ type Account struct {
 	Left     quota.Amount `json:"left"`
 }
 
+// TellCharge says in a decision what the job costs and who pays; nobody does when c is nil.
+func (d *Decision) TellCharge(c *Charge) {
+	if c == nil {
+		return
+	}
+	d.Cost = c.Amount
+	for _, a := range c.Accounts() {
+		d.Accounts = append(d.Accounts, a.Key())
+	}
+}
+
 // Input is what the policy saw.
 type Input struct {
 	Mode   string `json:"mode"`
