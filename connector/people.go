@@ -158,7 +158,6 @@ func ownedBy(w identity, _ string, value []byte) bool {
 func left(value []byte) time.Duration {
 	var of struct {
 		Expires time.Time `json:"expires"`
-		Revoked time.Time `json:"revoked"`
 		ID      string    `json:"id"`
 	}
 	if json.Unmarshal(value, &of) != nil || of.Expires.IsZero() || of.ID != "" {

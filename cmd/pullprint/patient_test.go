@@ -8,12 +8,10 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/connector/bus/bustest"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
@@ -171,25 +170,6 @@ func (n *patient) taken() {
 	n.t.Cleanup(func() { ln.Close() })
 }
 
-// issue makes a certificate for a name that ends in a while, or has ended.
-func issue(t *testing.T, name string, left time.Duration, key any, public any) *x509.Certificate {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(left),
-		KeyUsage: x509.KeyUsageDigitalSignature, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
-}
-
 func (n *patient) pem(name, kind string, der []byte) {
 	n.write(name, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
 }
@@ -202,7 +182,7 @@ func (n *patient) certificate(left time.Duration) {
 	der, err := x509.MarshalECPrivateKey(key)
 	n.must(err)
 	n.pem("key.pem", "EC PRIVATE KEY", der)
-	n.pem("cert.pem", "CERTIFICATE", issue(n.t, "print.contoso.com", left, key, &key.PublicKey).Raw)
+	n.pem("cert.pem", "CERTIFICATE", bustest.SelfSigned(n.t, "print.contoso.com", left, key, &key.PublicKey).Raw)
 	n.edit("public_url:", "tls: {cert_file: cert.pem, key_file: key.pem}, public_url:")
 }
 
@@ -213,7 +193,7 @@ func (n *patient) signsWith(left time.Duration) {
 	n.must(err)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	n.must(err)
-	cert := issue(n.t, "pullprint", left, key, &key.PublicKey)
+	cert := bustest.SelfSigned(n.t, "pullprint", left, key, &key.PublicKey)
 	n.pem("app.key", "PRIVATE KEY", der)
 	n.pem("app.crt", "CERTIFICATE", cert.Raw)
 	n.sim.AddApp(graphtest.App{ClientID: registerID, Certificates: []*x509.Certificate{cert}})

@@ -7,11 +7,9 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +19,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus"
+	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
 	"pullprint/policy"
 	"pullprint/trigger/webhook"
@@ -79,7 +78,7 @@ func TestPublicURL(t *testing.T) {
 			if c.of == "" {
 				server.Start()
 			} else {
-				cert := issue(t, c.of, c.left, key, &key.PublicKey)
+				cert := bustest.SelfSigned(t, c.of, c.left, key, &key.PublicKey)
 				server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}}
 				server.StartTLS()
 				if c.trusted {
@@ -191,23 +190,4 @@ func TestZone(t *testing.T) {
 			t.Errorf("%s: %+v", text, e.all)
 		}
 	}
-}
-
-// issue makes a certificate for a name that ends in a while, or has ended.
-func issue(t *testing.T, name string, left time.Duration, key any, public any) *x509.Certificate {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(left),
-		KeyUsage: x509.KeyUsageDigitalSignature, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
 }

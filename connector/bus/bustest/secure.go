@@ -85,6 +85,25 @@ func (ca *CA) sign(c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
 	return cert, key
 }
 
+// SelfSigned is a certificate for a name, of a key by itself, that ends in a while or has ended.
+func SelfSigned(tb testing.TB, name string, left time.Duration, key, public any) *x509.Certificate {
+	tb.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(left),
+		KeyUsage: x509.KeyUsageDigitalSignature, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cert
+}
+
 func writePEM(tb testing.TB, file, kind string, der []byte) {
 	tb.Helper()
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
