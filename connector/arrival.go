@@ -212,11 +212,9 @@ func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, f jobState) 
 		_, err := w.effects.carryOut(ctx, f.rec, rev, effectOptions{startedAt: d.Stored, redelivered: true, settings: f.job.Settings})
 		return err
 	}
-	if err := w.effects.publish(ctx, &f.rec); err != nil {
-		return err
-	}
-	w.effects.report(&f.rec, d.Stored)
-	return nil
+	err = w.effects.publish(ctx, &f.rec)
+	w.effects.report(&f.rec, d.Stored) // also before the audit has it: whoever stored it tells of it
+	return err
 }
 
 // handleExisting continues with a job that has a record: the message is a duplicate or a

@@ -235,8 +235,9 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 		}
 	}
 	ours, err := e.storeOutcome(ctx, &rec, rev)
-	if err := errors.Join(err, publishing.Wait()); err != nil {
-		return rec, err
+	published := publishing.Wait()
+	if err != nil {
+		return rec, errors.Join(err, published)
 	}
 	switch {
 	case ans.Outcome == held.Aborted:
@@ -244,10 +245,10 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 	case ans.Outcome == held.Held && ans.notMade && tried != nil && !tried.AtArrival:
 		e.giveBack(ctx, &rec, tried, tried.Attempt)
 	}
-	if ours {
+	if ours { // also before the audit has it: a message is behind it then, and comes again
 		e.report(&rec, a.startedAt)
 	}
-	return rec, nil
+	return rec, published
 }
 
 // decideDeviceUnavailable makes the decision to redirect one to keep: the redirect was surely not
