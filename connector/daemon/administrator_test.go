@@ -55,7 +55,7 @@ func TestSignedInAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		print := func() error {
+		prints := func() error {
 			time.Sleep(2 * time.Hour) // virtual: the token ends
 			p, err := a.printing(t.Context())
 			if err == nil {
@@ -64,22 +64,22 @@ func TestSignedInAnew(t *testing.T) {
 			return err
 		}
 		signIn()
-		if err := print(); err != nil {
+		if err := prints(); err != nil {
 			t.Error(err)
 		}
 		sim.RevokeSignIns(id)
 		var refused *auth.Error
-		if err := print(); !errors.As(err, &refused) || !refused.Permanent() {
+		if err := prints(); !errors.As(err, &refused) || !refused.Permanent() {
 			t.Errorf("revoked: %v", err)
 		}
 		signIn()
-		if err := print(); err != nil {
+		if err := prints(); err != nil {
 			t.Errorf("signed in anew: %v", err)
 		}
 		if err := a.keep.Forget(); err != nil {
 			t.Fatal(err)
 		}
-		if err := print(); !errors.Is(err, auth.ErrNotStored) {
+		if err := prints(); !errors.Is(err, auth.ErrNotStored) {
 			t.Errorf("forgotten: %v", err)
 		}
 	})
