@@ -84,7 +84,7 @@ func TestBadgesSurviveKill(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if err := badgeBook(t, b, badgeKey(3)).Check(ctx); !errors.Is(err, badge.ErrKeyChanged) ||
-		!strings.Contains(err.Error(), "2 were enrolled") {
+		!strings.Contains(err.Error(), "2 badges were enrolled") {
 		t.Errorf("%v", err)
 	}
 }

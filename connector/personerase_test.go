@@ -223,7 +223,7 @@ func TestEraseConflict(t *testing.T) {
 	p := peopleOf(b)
 	p.Badges = &busy{b.Badges(), 1000}
 	done, err := p.Erase(t.Context(), leaverID, connector.Erasure{})
-	if !errors.Is(err, connector.ErrLeft) || done.Removed != 0 || !strings.Contains(err.Error(), "1 records of the bucket for badges") {
+	if !errors.Is(err, connector.ErrLeft) || done.Removed != 0 || !strings.Contains(err.Error(), "1 record of the bucket for badges") {
 		t.Errorf("always busy: %+v %v", done, err)
 	}
 	p.Badges = &busy{b.Badges(), 3}
