@@ -111,8 +111,12 @@ func (e *evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluat
 	if graph.ValidID(job.CreatedBy.ID) {
 		user.ID = job.CreatedBy.ID
 	}
+	var missing []policy.Dependency
+	if job.Configuration.PaperUnknown {
+		missing = append(missing, policy.Document) // how much it prints is as unknown as with a document that can't be read
+	}
 	return evaluation{job: job, Request: policy.Request{
-		Point: policy.Arrival, Job: in, User: user, Queue: policy.Queue{Name: q.Name, Mode: q.Mode}, Now: now,
+		Point: policy.Arrival, Job: in, User: user, Queue: policy.Queue{Name: q.Name, Mode: q.Mode}, Now: now, Missing: missing,
 	}, unsaid: job.Configuration.Copies == 0, printers: []string{job.Ref.Printer}}
 }
 

@@ -129,6 +129,8 @@ type Configuration struct {
 	OutputBin       string      `json:"outputBin,omitempty"`
 	Collate         *bool       `json:"collate,omitempty"`
 	FitPDFToPage    *bool       `json:"fitPdfToPage,omitempty"`
+	// PaperUnknown is true when one of those that say how much is printed can't be read.
+	PaperUnknown bool `json:"-"`
 }
 
 // PageRange is a range of pages from 1, both ends included. An open end is 0.

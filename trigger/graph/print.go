@@ -6,8 +6,6 @@ import (
 	"iter"
 	"time"
 	"unicode/utf8"
-
-	"pullprint/trigger/graph/transport"
 )
 
 // ids reports, as the error of op, an id that can't go into a path.
@@ -222,12 +220,23 @@ func (c *Client) Job(ctx context.Context, ref JobRef) (Job, error) {
 		return Job{}, cl.failed(garbled, errOther)
 	}
 	job := out.job(ref)
-	if len(job.Settings) > 0 {
-		if err := json.Unmarshal(job.Settings, &job.Configuration); err != nil {
-			return Job{}, cl.failed(garbled, transport.ErrNotJSON)
-		}
-	}
+	job.Configuration = configuration(job.Settings)
 	return job, nil
+}
+
+// configuration reads the settings of a job. One that is not what it is documented to be is
+// left out: the job must not be lost for it.
+func configuration(settings json.RawMessage) (c Configuration) {
+	if len(settings) == 0 || json.Unmarshal(settings, &c) == nil {
+		return c
+	}
+	var paper struct {
+		Copies, PagesPerSheet int
+		ColorMode, DuplexMode string
+		PageRanges            []PageRange
+	}
+	c.PaperUnknown = json.Unmarshal(settings, &paper) != nil
+	return c
 }
 
 // Jobs streams the jobs of a printer with their tasks, in the order in which
