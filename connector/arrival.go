@@ -224,6 +224,8 @@ func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.
 		Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy, Mode: f.rec.Decision.Input.Mode,
 	}
 	switch {
+	case anotherJob(&f.rec, f.job):
+		return w.endFormer(ctx, d, ev, f)
 	case f.rec.State.Intent():
 		return w.effects.resume(ctx, f.rec, f.rev, d.Stored)
 	case f.rec.State == held.Gone && !revivable(&f.rec, f.job):

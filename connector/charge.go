@@ -97,6 +97,15 @@ func (e *effects) reserve(ctx context.Context, rec *held.Record, printed bool) e
 	return err
 }
 
+// canEnd is from when on a job can have ended, by the clock of any replica; zero when Graph
+// does not tell when it was created.
+func canEnd(created time.Time) time.Time {
+	if created.IsZero() {
+		return created
+	}
+	return created.Add(-maxSkew)
+}
+
 // chargeFor is the charge of a record as the ledger takes it.
 func chargeFor(rec *held.Record) quota.Charge {
 	what := forHold
@@ -109,6 +118,7 @@ func chargeFor(rec *held.Record) quota.Charge {
 	c := rec.Charge
 	return quota.Charge{
 		Job: rec.Name(), Attempt: c.Attempt, Owner: rec.Owner, Amount: c.Amount, Claims: c.Claims, Now: time.Now(), For: what,
+		Since: canEnd(rec.Created),
 	}
 }
 

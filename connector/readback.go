@@ -40,7 +40,7 @@ type observation struct {
 // prove that the effect has not happened. called says whether Graph may have been called for
 // the effect.
 func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (observation, error) {
-	job, err := e.graph.Job(ctx, graph.JobRef(rec.Ref))
+	job, err := e.jobOf(ctx, rec)
 	if graph.IsNotFound(err) {
 		return e.readBackForgotten(ctx, rec, called)
 	}

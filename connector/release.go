@@ -270,7 +270,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 	}
 	defer release()
 	job, err := r.read(ctx, s.rec.Ref)
-	if graph.IsNotFound(err) {
+	if graph.IsNotFound(err) || err == nil && anotherJob(&s.rec, job) {
 		return r.effects.markGone(ctx, s.rec, s.rev, "graph does not know the job")
 	}
 	if err != nil {

@@ -2,11 +2,15 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
@@ -28,6 +32,58 @@ func (e *effects) readJob(ctx context.Context, ref held.Ref) (graph.Job, error) 
 		return graph.Job{}, err
 	}
 	return e.graph.Job(ctx, graph.JobRef(ref))
+}
+
+// jobOf reads the job of a record. Where its printer has given its number to another job, Graph
+// does not know it any more.
+func (e *effects) jobOf(ctx context.Context, rec *held.Record) (graph.Job, error) {
+	job, err := e.graph.Job(ctx, graph.JobRef(rec.Ref))
+	if err == nil && anotherJob(rec, job) {
+		return graph.Job{}, &graph.Error{Status: http.StatusNotFound}
+	}
+	return job, err
+}
+
+// anotherJob reports whether a job is surely not the one of a record with its number: it was
+// created at another time, and has other tasks. Graph does not say that a printer never gives a
+// number twice.
+func anotherJob(rec *held.Record, job graph.Job) bool {
+	return !rec.Created.IsZero() && !job.Created.IsZero() && !job.Created.Equal(rec.Created) && len(job.Tasks) > 0 &&
+		!slices.ContainsFunc(job.Tasks, func(t graph.Task) bool { return sameTask(t.ID, rec.Task) })
+}
+
+// endFormer ends the record of a job whose number another job has now, and decides that one as
+// any that comes. What the former job reserved is spent if it was let go on. The crash order:
+// the former ends first, and its record is replaced last.
+func (w *Worker) endFormer(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState) error {
+	rec, ended := &f.rec, canEnd(f.job.Created).Add(-1) // before this one can have
+	var err error
+	switch late := rec.Release != nil && rec.Release.Late; {
+	case rec.State.Intent():
+		if err = w.effects.resume(ctx, *rec, f.rev, d.Stored); err != nil {
+			return fmt.Errorf("%w: the job that had the number before has not ended: %w", errBusy, err)
+		}
+		return errOutrun // its record has another revision now
+	case !rec.State.Final():
+		return errors.Join(w.effects.claimAndMarkGone(ctx, *rec, f.rev, "its number is another job's"), errOutrun)
+	case rec.Charge == nil:
+	case rec.State == held.Released, rec.State == held.Completed, late:
+		_, err = w.Ledger.Settle(ctx, rec.Name(), rec.Charge.Accounts(), ended)
+	default:
+		_, err = w.Ledger.Void(ctx, rec.Name(), "", rec.Charge.Accounts(), ended)
+	}
+	if err != nil {
+		return fmt.Errorf("end the reservation of a job whose number another has now: %w", err)
+	}
+	if err := w.effects.publish(ctx, rec); err != nil {
+		return err
+	}
+	w.log.Warn("the number of a job is another job's now", zap.String("job", rec.Job), zap.String("task", rec.Task),
+		zap.String("state", string(rec.State)))
+	if f.rec, err = w.evaluator.newRecord(ctx, ev, f.job, f.q); err != nil {
+		return err
+	}
+	return w.storeDecision(ctx, d, f)
 }
 
 // unknownJob says what it means that Graph does not know the job of an event: that

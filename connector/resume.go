@@ -95,7 +95,7 @@ func (e *effects) markGone(ctx context.Context, rec held.Record, rev uint64, why
 	if rec.State != held.Held || rec.Release == nil {
 		return e.storeGone(ctx, rec, rev, why)
 	}
-	job, err := e.graph.Job(ctx, graph.JobRef(rec.Ref))
+	job, err := e.jobOf(ctx, &rec)
 	if err == nil {
 		return e.finishEnded(ctx, rec, rev, job)
 	}
@@ -200,7 +200,7 @@ func (e *effects) undoPresumed(ctx context.Context, entry Entry) (presumed bool,
 		return true, nil
 	case err != nil:
 		return true, fmt.Errorf("read job: %w", err)
-	case job.RedirectedTo != "" || !jobWaits(job.State) || !taskWaits(job.Tasks, rec.Task):
+	case anotherJob(&rec, job), job.RedirectedTo != "" || !jobWaits(job.State) || !taskWaits(job.Tasks, rec.Task):
 		return true, nil
 	}
 	const why = "graph shows it waiting after all"

@@ -71,8 +71,9 @@ func errBusyIf(busy bool) error {
 // is too new for one of its servers, or the answer is wrong.
 var errUnknownJob = errors.New("graph does not know the job although its task waits")
 
-// errConflict says that a finished job has another task than its record.
-var errConflict = errors.New("the job is finished but has a new task")
+// errConflict says that a finished job has another task than its record, and is no other job.
+var errConflict = errors.New("the job has ended by its record but has a new task; cancel it in the Universal Print " +
+	"portal and have it printed again")
 
 // Graph is what the connector needs of Microsoft Graph; *graph.Client is one.
 // Reads are retried by the client, effects never when they may have happened.

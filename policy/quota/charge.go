@@ -22,6 +22,9 @@ type Charge struct {
 	// Printed says that the job may have printed already: then it is charged whether
 	// there is room or not, as paper that is out can't be refused.
 	Printed bool
+	// Since is from when on the job can have ended; zero is ever. What ended before under its
+	// name was another job.
+	Since time.Time
 	// Instead, when set, is the try whose reservation this one takes the place of: an account
 	// where the job has none, or one of another try, stays as it is.
 	Instead string

@@ -116,7 +116,7 @@ func (l *Ledger) reserveOn(ctx context.Context, r *reserving) error {
 		if had := s.Reservations[c.Job]; had != nil {
 			was := *had
 			r.before = &was
-			if _, ended := s.Ended[c.Job]; !ended && r.wait && was.Amount >= c.Amount {
+			if !s.ended(c) && r.wait && was.Amount >= c.Amount {
 				// Whether there is room even for less is known before anything is changed:
 				// the limit may have been lowered.
 				r.waits = true

@@ -163,7 +163,7 @@ func (s *state) balance(ctx context.Context, c *Claim, now time.Time) (Balance, 
 // reserve sets an amount aside by all claims of the account. changed is false
 // when it was set aside just so before.
 func (s *state) reserve(ctx context.Context, ch *Charge, claims []Claim) (changed bool, err error) {
-	if _, ended := s.Ended[ch.Job]; ended {
+	if s.ended(ch) {
 		return false, ErrEnded
 	}
 	before := s.Reservations[ch.Job]
@@ -209,6 +209,12 @@ func (s *state) reserve(ctx context.Context, ch *Charge, claims []Claim) (change
 	}
 	s.Reservations[ch.Job] = r
 	return true, nil
+}
+
+// ended reports whether the job of a charge has come to its end.
+func (s *state) ended(ch *Charge) bool {
+	at, ok := s.Ended[ch.Job]
+	return ok && !at.Before(ch.Since)
 }
 
 // countsIn reports whether a reservation counts in the periods of claims now, and in no other.
