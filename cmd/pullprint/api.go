@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"reflect"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -111,8 +112,11 @@ func addressOf(c admin.Config) (string, error) {
 	return scheme + "://" + net.JoinHostPort(host, port), nil
 }
 
-// printJSON is for pipes.
+// printJSON is for pipes. A list that has nothing in it is an empty list, and not null.
 func printJSON(w io.Writer, v any) error {
+	if list := reflect.ValueOf(v); list.Kind() == reflect.Slice && list.IsNil() {
+		v = []struct{}{}
+	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(v)

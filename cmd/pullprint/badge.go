@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -240,7 +241,11 @@ A badge that was revoked stays so, and its row is named; --replace enrols it aga
 				return err
 			})
 			if wrong := badge.ImportError(nil); errors.As(err, &wrong) && !skip {
-				return fmt.Errorf("%w\nno badge was enrolled; --skip-invalid enrols the rows that are right", err)
+				hint := "no badge was enrolled; --skip-invalid enrols the rows that are right"
+				if !slices.ContainsFunc(wrong, func(r *badge.RowError) bool { return r.Line > 1 }) { // the names of columns
+					hint = "no badge was enrolled; correct the first line"
+				}
+				return fmt.Errorf("%w\n%s", err, hint)
 			}
 			if err != nil {
 				return err

@@ -289,6 +289,9 @@ func (reg *Registry) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportEr
 		case len(rows) >= maxRows:
 			return nil, append(wrong, &RowError{line, "", fmt.Sprintf("more than %d rows; split the file", maxRows)}), nil
 		}
+		if fields = filled(fields, len(at)); len(fields) == 0 {
+			continue
+		}
 		row, mistakes := reg.row(fields, at, line, e)
 		if canonical, err := reg.chain.Apply(row.number); err == nil {
 			if first, twice := seen[canonical]; twice {
@@ -315,7 +318,7 @@ func header(c *csv.Reader) (at map[string]int, wrong ImportError, err error) {
 		return nil, nil, fmt.Errorf("read CSV: %w", err)
 	}
 	at = map[string]int{}
-	for i, name := range fields {
+	for i, name := range filled(fields, 0) {
 		name = strings.ToLower(strings.TrimSpace(name))
 		switch _, twice := at[name]; {
 		case !slices.Contains(columns, name): // not quoted: it may be a card number of a file without names

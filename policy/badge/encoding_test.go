@@ -99,3 +99,42 @@ func TestLinesThatEndWithCR(t *testing.T) {
 		t.Errorf("a card number as a reader sends it: %d %v", n, err)
 	}
 }
+
+// What a spreadsheet leaves in a file that was edited, empty columns and emptied rows, is no
+// mistake; a value without a column name is one.
+func TestEmptiedCells(t *testing.T) {
+	for file, want := range map[string]string{
+		"badge;owner;;\n04A21BC3;" + ada + ";;\n;;;\n04A21BC4;" + grace + "\n ; \n": "",
+		"badge;owner;;\n04A21BC3;" + ada + ";;spare\n04A21BC4;" + grace + "\n":      "line 2: 4 fields, and 2 columns",
+		"badge;;owner\n04A21BC3;;" + ada + "\n":                                     "column 2 has an unknown name",
+		";;\n04A21BC3;" + ada + "\n":                                                "line 1, badge: the column is missing",
+		"badge;owner\n;\n;\n":                                                       "there is no badge after",
+		"badge;owner\n;" + ada + "\n":                                               "line 2, badge: ",
+	} {
+		n, err := newRegistry(t, newMemory(), keyLine('a')).Import(t.Context(), strings.NewReader(file), enrolment(""))
+		if want == "" && (n != 2 || err != nil) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %d %v, want %q", file, n, err, want)
+		}
+	}
+}
+
+// A number with separators of thousands is another than its digits, and no card has it.
+func TestSeparatorsOfThousands(t *testing.T) {
+	for _, shown := range []string{"1.234.567", "1,234,567", "1'234'567", "1\u2019234\u2019567", "1\u202f234\u202f567"} {
+		file := "badge;owner\n" + shown + ";" + ada + "\n"
+		for _, c := range []struct {
+			steps []string
+			asIs  bool
+			n     int
+		}{{[]string{"trim"}, false, 0}, {[]string{"trim"}, true, 1}, {[]string{"digits"}, false, 1}} {
+			b := newRegistry(t, newMemory(), keyLine('a'))
+			b.chain = mustChain(t, c.steps...)
+			e := enrolment("")
+			e.AsIs = c.asIs
+			n, err := b.Import(t.Context(), strings.NewReader(file), e)
+			if n != c.n || (err == nil) != (c.n == 1) || err != nil && !strings.Contains(err.Error(), "groups of three digits") {
+				t.Errorf("%q after %v, as is %v: %d %v", shown, c.steps, c.asIs, n, err)
+			}
+		}
+	}
+}

@@ -57,6 +57,19 @@ func openCSV(r io.Reader) (c *csv.Reader, skipped int, err error) {
 	return c, skipped, nil
 }
 
+// filled is a row without what spreadsheets add to it: empty cells behind the columns, and
+// all cells of a row that was emptied.
+func filled(fields []string, columns int) []string {
+	n := len(fields)
+	for n > 0 && strings.TrimSpace(fields[n-1]) == "" {
+		n--
+	}
+	if n == 0 {
+		return nil
+	}
+	return fields[:max(n, min(columns, len(fields)))]
+}
+
 // notCSV says that a file is a spreadsheet's own, a picture or something else that has no
 // lines.
 var notCSV = ImportError{{1, "", "this is not a CSV file; save or export it as CSV UTF-8, and import that"}}
@@ -191,6 +204,8 @@ var (
 	// rounded is a number as spreadsheets show large ones: 2.74815E+15. A hexadecimal
 	// number has no sign and no point.
 	rounded = regexp.MustCompile(`(?i)^[0-9]+([.,][0-9]+)?E[+-][0-9]+$|^[0-9]+[.,][0-9]+E[0-9]+$`)
+	// grouped is a number as a spreadsheet shows it with separators of thousands.
+	grouped = regexp.MustCompile(`^[0-9]{1,3}([.,'\x{2019}\x{00a0}\x{202f} ][0-9]{3})+$`)
 	// fraction is a whole number as a column of decimals has it.
 	fraction = regexp.MustCompile(`^[0-9]+[.,]0+$`)
 )
@@ -228,6 +243,13 @@ func (reg *Registry) changed(rows []row, asIs bool) (wrong ImportError) {
 	width := reg.width(rows)
 	long, cut := 0, ImportError{}
 	for _, r := range rows {
+		if reg.groups(r.number) {
+			wrong = append(wrong, &RowError{
+				r.line, "badge", "a separator stands between groups of three digits, as a spreadsheet shows large numbers; " +
+					"format the column as text, enter the numbers again, and export it once more, or import with --as-is if " +
+					"readers tell it so",
+			})
+		}
 		if !decimal(r.number) {
 			continue
 		}
@@ -255,6 +277,26 @@ func (reg *Registry) changed(rows []row, asIs bool) (wrong ImportError) {
 		return nil
 	}
 	return wrong[:min(len(wrong), rows[0].mistakes())]
+}
+
+// groups reports whether a number has separators of thousands that count: another number
+// than its digits alone.
+func (reg *Registry) groups(number string) bool {
+	if !grouped.MatchString(number) {
+		return false
+	}
+	with, err := reg.chain.Apply(number)
+	if err != nil {
+		return false
+	}
+	digits := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, number)
+	without, err := reg.chain.Apply(digits)
+	return err == nil && with != without
 }
 
 func decimal(number string) bool {
