@@ -42,10 +42,12 @@ const (
 // the job because it has ended.
 const forgottenAfter = 5 * time.Minute
 
-// reservation is one of a job, on all accounts that pay for it.
+// reservation is one of a job, on all accounts that pay for it. What an earlier try left on
+// some of them has another attempt there.
 type reservation struct {
 	quota.Reservation
 	accounts []quota.Account
+	attempts map[quota.Account]string
 }
 
 // endReservations ends every open reservation whose job has ended, also after a crash, so
@@ -56,10 +58,11 @@ func (s *Sweeper) endReservations(ctx context.Context) error {
 	err := s.ledger.Open(ctx, func(a quota.Account, r quota.Reservation) error {
 		known, ok := byJob[r.Job]
 		if !ok {
-			known = &reservation{Reservation: r}
+			known = &reservation{Reservation: r, attempts: map[quota.Account]string{}}
 			byJob[r.Job], open = known, append(open, known)
 		}
 		known.accounts = append(known.accounts, a)
+		known.attempts[a] = r.Attempt
 		return nil
 	})
 	if err := s.damaged(err); err != nil {
@@ -217,11 +220,19 @@ func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *held.Recor
 			return nil
 		}
 	}
-	if len(others) > 0 {
-		_, err := s.ledger.Void(ctx, r.Job, "", others, now)
-		return s.ended(endVoid, err)
+	if len(others) == 0 {
+		return s.void(ctx, r, now)
 	}
-	return s.void(ctx, r, now)
+	for _, a := range others { // of the try that was seen there: a newer one is not meant
+		done, err := s.ledger.Void(ctx, r.Job, r.attempts[a], []quota.Account{a}, now)
+		if err == nil && !done {
+			continue
+		}
+		if err := s.ended(endVoid, err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maxHops is how many redirects of a job are followed.
