@@ -23,8 +23,9 @@ const (
 // strikes are the guesses at a reader: unknown badges, and codes that are wrong.
 // What was tried here before is no guess, as its answer is known: one card that
 // lies on the reader is one strike, and people whose cards are not enrolled yet
-// use up theirs once. Parts of one card that a station was typed are one or two: see sameCard. So at most unknownLimit numbers can be tried in a window,
-// whoever tries.
+// use up theirs once. Parts of one card that a station was typed are one or two: see
+// sameCard. So at most unknownLimit numbers of a length can be tried in a window, whoever
+// tries.
 type strikes struct {
 	Unknown []time.Time `json:"unknown"` // the latest
 	Locked  time.Time   `json:"locked,omitzero"`

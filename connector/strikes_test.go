@@ -108,7 +108,10 @@ func TestPartsOfOneCardDoNotLock(t *testing.T) {
 		tails, heads = append(tails, number[2+i:]), append(heads, number[:3+i])
 		both = append(both, number[9-i:], number[:10-i])
 	}
-	slides := []string{"12345678", "x12345678", "x1234567", "yx1234567", "yx123456", "zyx123456", "zyx12345", "wzyx12345", "wzyx1234", "vwzyx1234"}
+	slides := []string{
+		"12345678", "x12345678", "x1234567", "yx1234567", "yx123456", "zyx123456", "zyx12345", "wzyx12345",
+		"wzyx1234", "vwzyx1234",
+	}
 	for name, c := range map[string]struct {
 		typed []string
 		locks bool
