@@ -127,7 +127,10 @@ func acceptDamage(e *Embedded, m *mark, confirm func([]Loss) error) ([]Loss, err
 	if err != nil {
 		return nil, err
 	}
-	damaged = damagedOnly(damaged)
+	if damaged, err = withMissing(damaged, dir, m); err != nil {
+		return nil, err
+	}
+	damaged = slices.DeleteFunc(damaged, func(l Loss) bool { return l.Damage == "" && !hidden(dir, l) })
 	if len(damaged) == 0 {
 		return nil, nil
 	}

@@ -332,3 +332,89 @@ func TestEmptyNewestBlock(t *testing.T) {
 		}
 	}
 }
+
+// The server takes from its index how far a stream had come when the file of its messages is
+// gone or empty: the start tells the loss, whichever stream it is. A stream whose messages
+// were all removed on purpose has lost nothing.
+func TestFileOfMessagesIsGone(t *testing.T) {
+	for _, stream := range []string{
+		"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_AUDIT", "PULLPRINT_LEDGER", "PULLPRINT_DEAD", "KV_pullprint_jobs",
+		"KV_pullprint_badges", "KV_pullprint_quota", "KV_pullprint_state",
+	} {
+		for how, lose := range map[string]func(string) error{
+			"removed": os.Remove, "emptied": func(file string) error { return os.Truncate(file, 0) },
+		} {
+			t.Run(stream+" "+how, func(t *testing.T) {
+				dir := filepath.Join(bustest.TempDir(t), "nats")
+				b, err := bus.Open(t.Context(), config(dir), bus.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				stock(t, b, 0, 3)
+				for _, kv := range []*bus.KV{b.Badges(), b.Quota(), b.State()} {
+					if _, ok, err := kv.CompareAndSet(t.Context(), "a", []byte("{}"), 0, 0); err != nil || !ok {
+						t.Fatal(ok, err)
+					}
+				}
+				err = errors.Join(b.PublishAudit(t.Context(), "enrol", "a", []byte("{}")), b.PublishDead(t.Context(), "a", []byte("{}")))
+				if err = errors.Join(err, b.Close()); err != nil {
+					t.Fatal(err)
+				}
+				files, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", stream, "msgs", "*.blk"))
+				if err != nil || len(files) != 1 {
+					t.Fatal(files, err)
+				}
+				if err := lose(files[0]); err != nil {
+					t.Fatal(err)
+				}
+				err = closing(bus.Open(t.Context(), config(dir), bus.Options{}))
+				if !errors.Is(err, bus.ErrLost) && !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), stream) {
+					t.Errorf("the start says %v", err)
+				}
+				lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]bus.Loss) error { return nil })
+				if err != nil || len(lost) == 0 {
+					t.Fatal("the loss is accepted:", lost, err)
+				}
+				if err := closing(bus.Open(t.Context(), config(dir), bus.Options{})); err != nil {
+					t.Error("after the loss was accepted:", err)
+				}
+			})
+		}
+	}
+	t.Run("on purpose", func(t *testing.T) {
+		for last := range 2 {
+			dir := filepath.Join(bustest.TempDir(t), "nats")
+			b, err := bus.Open(t.Context(), config(dir), bus.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stock(t, b, 0, 3)
+			for _, stream := range []string{"PULLPRINT_DECISIONS", "PULLPRINT_LEDGER", "PULLPRINT_TASKS"} {
+				s, err := b.JetStream().Stream(t.Context(), stream)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if last == 0 {
+					err = errors.Join(s.DeleteMsg(t.Context(), 3), s.SecureDeleteMsg(t.Context(), 2))
+				} else {
+					err = s.Purge(t.Context())
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := config(dir).Embedded.Whole(); err != nil {
+					t.Error(err)
+				}
+				// Holes that nobody announced are told by the mark, as before.
+				if err := closing(bus.Open(t.Context(), config(dir), bus.Options{})); err != nil && last == 1 {
+					t.Error(err)
+				}
+			}
+		}
+	})
+}

@@ -192,9 +192,9 @@ func recordAt(block []byte, key hashKey) (rec []byte, ok bool) {
 	return rec, highwayhash.Sum64(hashed, key[:]) == binary.LittleEndian.Uint64(rec[size-recordHash:])
 }
 
-// repair takes the records that can't be read out of a bucket's files, so that the server
-// keeps all others, and its index, which it makes anew. It is done when a loss was
-// accepted.
+// repair takes the records that can't be read out of a stream's files, so that the server
+// keeps all others, and its index, which it makes anew from what is there. It is done when
+// a loss was accepted.
 func repair(dir string, damaged []Loss) error {
 	for _, l := range damaged {
 		files, err := blocks(dir, l.Stream)
@@ -215,12 +215,14 @@ func repair(dir string, damaged []Loss) error {
 				return fmt.Errorf("repair the store: %w", err)
 			}
 		}
-		if len(files) == 0 {
-			continue
+		known, err := indexes(dir, l.Stream)
+		if err != nil {
+			return err
 		}
-		if err := os.Remove(filepath.Join(filepath.Dir(files[0]), "index.db")); err != nil &&
-			!errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("repair the store: %w", err)
+		for _, file := range known {
+			if err := os.Remove(file); err != nil {
+				return fmt.Errorf("repair the store: %w", err)
+			}
 		}
 	}
 	return nil
@@ -233,13 +235,33 @@ func checkFiles(dir, markFile string) error {
 		return err
 	}
 	losses, err := scanStore(dir, m)
-	if err != nil || len(losses) == 0 {
+	if err != nil {
 		return err
 	}
+	damaged := len(losses) > 0
 	if losses, err = withMissing(losses, dir, m); err != nil { // the whole of it is told at once
 		return err
 	}
+	if !damaged && !slices.ContainsFunc(losses, func(l Loss) bool { return hidden(dir, l) }) {
+		return nil // what is lost is told by the mark
+	}
 	return lossError(losses, markFile)
+}
+
+// hidden says that the server would not tell a loss: where a file of messages is gone, it
+// takes from its index how far the stream had come.
+func hidden(dir string, l Loss) bool {
+	files, err := indexes(dir, l.Stream)
+	return err != nil || len(files) > 0
+}
+
+// indexes are the files in which the server keeps what it knows of a stream's blocks.
+func indexes(dir, stream string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, liveFolder, "*", "streams", stream, "msgs", "index.db"))
+	if err != nil {
+		return nil, fmt.Errorf("look into %s: %w", dir, err)
+	}
+	return files, nil
 }
 
 // Whole reports what a start would refuse an embedded store for that no process has:
@@ -283,9 +305,4 @@ func reach(dir, stream string) (last uint64, err error) {
 		}
 	}
 	return last, nil
-}
-
-// damagedOnly leaves out what is only missing at the end.
-func damagedOnly(lost []Loss) []Loss {
-	return slices.DeleteFunc(lost, func(l Loss) bool { return l.Damage == "" })
 }
