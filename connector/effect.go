@@ -24,6 +24,9 @@ import (
 // between, before it leaves the intent to a later delivery or sweep.
 const maxCalls = 3
 
+// completedText is what Graph has as the description of a completed task.
+const completedText = "completed by pullprint"
+
 // releaseWithin is how long after a tap its job may still be redirected. After this the user
 // has probably left; do not print unattended.
 const releaseWithin = 30 * time.Second
@@ -399,7 +402,7 @@ func (e *effects) callOnce(ctx context.Context, rec *held.Record, settings json.
 				return err
 			}
 		}
-		return e.caller.FinishTask(ctx, rec.Definition, rec.Task, graph.TaskCompleted, "completed by pullprint")
+		return e.caller.FinishTask(ctx, rec.Definition, rec.Task, graph.TaskCompleted, completedText)
 	case held.Releasing:
 		made, err := e.caller.RedirectJob(ctx, graph.JobRef(rec.Ref), rec.Release.Printer, settings)
 		rec.Release.Job = made.Job

@@ -305,13 +305,10 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 		if err != nil && !errors.Is(err, errBusy) {
 			s.log.Warn("job left to the next sweep", zap.String("job", t.Job.Job), zap.String("task", t.ID), zap.Error(err))
 		}
-		if presumed || err != nil || e.State != held.Aborted {
+		if presumed || err != nil {
 			return nil
 		}
-		// Graph's abort may leave the task waiting. If this fails, nothing depends on it.
-		if err := s.graph.FinishTask(ctx, definition, t.ID, graph.TaskAborted, "the job was aborted"); err != nil {
-			s.log.Debug("task of an aborted job not finished", zap.String("task", t.ID), zap.Error(err))
-		}
+		s.finishAgain(ctx, definition, t.ID, e.State)
 	}
 	return nil
 }

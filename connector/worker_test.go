@@ -343,6 +343,39 @@ func TestSweepFinishesTasksOfAbortedJobs(t *testing.T) {
 	})
 }
 
+// A completion that something in between answered with success reaches Graph with the next
+// sweep: the job is not left waiting there while its record says that it prints.
+func TestSweepFinishesTasksOfCompletedJobs(t *testing.T) {
+	quiet(t, func(w *world) {
+		blocked := true
+		w.sim.Change(func(k *graphtest.Knobs) {
+			k.Intercept = func(op string, _ graphtest.Request) graphtest.Fault {
+				if op == graphtest.OpTaskUpdate && blocked {
+					return graphtest.Fault{Refuse: http.StatusOK}
+				}
+				return graphtest.Fault{}
+			}
+		})
+		l := w.live("")
+		id, d := w.print(graphtest.JobSpec{Printer: directID})
+		l.worker.Handle(w.t.Context(), d)
+		synctest.Wait()
+		if rec := w.record(id); rec.State != held.Completed || len(w.sim.Paper()) != 0 {
+			w.t.Fatalf("record %s, %d prints", rec.State, len(w.sim.Paper()))
+		}
+		blocked = false
+		for range 2 {
+			if err := l.sweeper.Sweep(w.t.Context()); err != nil {
+				w.t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if n := len(w.sim.Paper()); n != 1 {
+			w.t.Errorf("%d prints after the sweeps", n)
+		}
+	})
+}
+
 // A job of a direct queue that a failing rule held is decided again when the
 // policy has changed.
 func TestDecideAgain(t *testing.T) {
