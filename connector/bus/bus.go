@@ -71,6 +71,9 @@ type Options struct {
 	// CheckRecord, when set, reports with an error a record of accounts, badges or state
 	// that can't be read. AcceptLoss uses it.
 	CheckRecord func(bucket, key string, value []byte) error
+	// InProcess, when set, makes the connections to an external server in place of sockets
+	// to its URL.
+	InProcess nats.InProcessConnProvider
 
 	// unsynced is for a store that is synced as a whole when it is made.
 	unsynced bool
@@ -88,7 +91,8 @@ type Bus struct {
 	unsynced bool
 
 	unchecked bool
-	saidEmpty bool // that an external store is new
+	inProcess nats.InProcessConnProvider // nil with sockets
+	saidEmpty bool                       // that an external store is new
 
 	lock  *storeLock
 	marks *marker // nil with an external server
@@ -158,7 +162,7 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 	}
 	b := &Bus{
 		cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance,
-		unsynced: o.unsynced, unchecked: o.unchecked, metrics: newMetrics(),
+		unsynced: o.unsynced, unchecked: o.unchecked, inProcess: o.InProcess, metrics: newMetrics(),
 		unanswered: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	ctx, cancel := withLimit(ctx, openLimit)

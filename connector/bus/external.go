@@ -37,6 +37,9 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { b.logConnectionError(err) }),
 	), opts...)
+	if b.inProcess != nil {
+		opts = append(opts, nats.InProcessServer(b.inProcess))
+	}
 	for {
 		nc, err := nats.Connect(b.cfg.URL, opts...)
 		if err == nil {

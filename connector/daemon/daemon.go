@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
@@ -43,6 +44,8 @@ type Options struct {
 	Listen func(network, address string) (net.Listener, error)
 	// Transport carries the calls to Graph; nil is the client's own.
 	Transport http.RoundTripper
+	// NATS makes the connections to an external NATS server; nil is sockets.
+	NATS nats.InProcessConnProvider
 	// OnDecision, when set, is told of each decision after it took effect.
 	OnDecision func(held.Decision)
 	// Notify, when set, is told what a supervisor wants to know, in the words of
@@ -139,7 +142,9 @@ func (d *daemon) open(ctx context.Context) error {
 	if d.graph, err = graph.New(d.graphConfig(), d.graphOptions()); err != nil {
 		return err
 	}
-	if d.bus, err = bus.Open(ctx, cfg.NATS, bus.Options{Logger: log, Registerer: reg, Instance: d.instance}); err != nil {
+	if d.bus, err = bus.Open(ctx, cfg.NATS, bus.Options{
+		Logger: log, Registerer: reg, Instance: d.instance, InProcess: d.o.NATS,
+	}); err != nil {
 		return err
 	}
 	if d.o.Opened != nil {

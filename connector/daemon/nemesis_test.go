@@ -1,30 +1,20 @@
 package daemon_test
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
-	"pullprint/policy"
-	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -61,11 +51,13 @@ type action struct {
 
 func (a action) String() string { return fmt.Sprintf("%s (%d), then %s", a.what, a.dice%100, a.pause) }
 
-// happenings are the names of actions with how often each is drawn.
-var happenings = []struct {
+type happening struct {
 	what  string
 	often int
-}{
+}
+
+// happenings are the names of actions with how often each is drawn.
+var happenings = []happening{
 	{"print", 12},
 	{"tap", 10},
 	{"cancel", 2},
@@ -89,13 +81,30 @@ var happenings = []struct {
 	{"the queue becomes direct, or pull again", 1},
 	{"two taps at once", 2},
 	{"a colleague is lent the jobs", 1},
+	{"the guest prints", 3},
+	{"the guest is erased", 1},
 }
+
+// amongReplicas happens as well where two daemons share a store.
+var amongReplicas = []happening{
+	{"a replica is cut off from the store", 3},
+	{"a replica is frozen", 3},
+	{"kill", 3},
+}
+
+// replicas is how many daemons a seed has: every other one has two, on a server that they
+// share, the others one with an embedded store.
+func replicas(seed uint64) int { return 1 + int(seed%2) }
 
 // draw makes the story of a seed.
 func draw(seed uint64) (story []action) {
 	dice := rand.New(rand.NewPCG(seed, 15))
 	var names []string
-	for _, h := range happenings {
+	all := happenings
+	if replicas(seed) > 1 {
+		all = slices.Concat(all, amongReplicas)
+	}
+	for _, h := range all {
 		names = append(names, slices.Repeat([]string{h.what}, h.often)...)
 	}
 	for range nemesisSteps {
@@ -153,12 +162,16 @@ func shorten(t *testing.T, seed uint64, story []action, wrong []string) ([]actio
 	return story, wrong
 }
 
+// life is that of one daemon, until it is stopped or killed.
 // nemesis is a tenant and an installation with faults of every kind.
 type nemesis struct {
-	*shift
-	dice *rand.Rand
-	wire *mortalWire
-	bus  *bus.Bus
+	*office
+	server *bustest.Server // nil with an embedded store
+	lives  []*life
+	dice   *rand.Rand
+	mu     sync.Mutex // guards taps and turn
+	turn   int        // which daemon is asked next
+
 	jobs map[graphtest.JobID]submitted
 	ids  []graphtest.JobID // in order
 	taps []tapped
@@ -168,37 +181,16 @@ type nemesis struct {
 	// direct is true once the pull queue let jobs print where they were sent.
 	direct, directNow bool
 	renamed           bool
-	plain             string // the configuration
 	// lent is true once the teacher may print what the student sent.
 	lent bool
-}
-
-type submitted struct {
-	graphtest.JobSpec
-	at time.Time
+	// erased is true once the guest was to be forgotten.
+	erased bool
+	guests []graphtest.JobID // what the guest printed
 }
 
 // skew is by how much Graph's clock was wrong from a moment on.
-type skew struct {
-	from  time.Time
-	ahead time.Duration
-}
-
 // skewed reports whether Graph's clock was wrong at a time between two moments. When it is
 // set right, that looks as if a hold that began meanwhile had lasted as long as it was wrong.
-func (n *nemesis) skewed(from, to time.Time) bool {
-	for i, s := range n.skews {
-		until := to
-		if i+1 < len(n.skews) {
-			until = n.skews[i+1].from
-		}
-		if s.ahead != 0 && !s.from.After(to) && !until.Before(from) {
-			return true
-		}
-	}
-	return false
-}
-
 // setClock sets Graph's clock.
 func (n *nemesis) setClock(ahead time.Duration) {
 	n.skews = append(n.skews, skew{time.Now(), ahead})
@@ -206,24 +198,8 @@ func (n *nemesis) setClock(ahead time.Duration) {
 }
 
 // tapped is a badge that somebody showed, until the answer came.
-type tapped struct {
-	user, device string
-	from, to     time.Time
-}
-
 // mortalWire carries the calls of one life of the daemon.
-type mortalWire struct {
-	next http.RoundTripper
-	dead atomic.Bool
-}
-
-func (m *mortalWire) RoundTrip(r *http.Request) (*http.Response, error) {
-	if m.dead.Load() {
-		return nil, errors.New("the process is dead")
-	}
-	return m.next.RoundTrip(r)
-}
-
+// alive waits while the process is frozen.
 // play lets a story happen and says what is wrong in the end.
 func play(t *testing.T, seed uint64, story []action) (wrong []string) {
 	t.Helper()
@@ -231,31 +207,34 @@ func play(t *testing.T, seed uint64, story []action) (wrong []string) {
 		k := graphtest.Calm()
 		k.Seed, k.NoRedirectedTask, k.TaskMemory = seed, true, time.Minute
 		o := newOffice(t, k)
-		o.write("policy.yaml", nemesisPolicy)
-		o.edit("hold_for: 1h", "hold_for: 10m")
-		o.edit("devices:", "  - {printer_id: "+strangeID+", name: Spare, mode: pull}\ndevices:")
-		n := &nemesis{dice: rand.New(rand.NewPCG(seed, 16)), jobs: map[graphtest.JobID]submitted{}}
-		o.tune = func(d *daemonOptions) {
-			n.wire = &mortalWire{next: o.sim.Transport()}
-			d.Transport, d.Opened = n.wire, func(b *bus.Bus) { n.bus = b }
+		o.sim.AddUser(graphtest.User{ID: guestID, UPN: "guest@contoso.com"})
+		n := &nemesis{office: o, dice: rand.New(rand.NewPCG(seed, 16)), jobs: map[graphtest.JobID]submitted{}}
+		if replicas(seed) == 1 {
+			n.lives = append(n.lives, n.install(o))
+		} else {
+			n.server = bustest.StartServer(t)
+			for _, address := range []string{metricsAddr, "127.0.0.1:9465"} {
+				n.lives = append(n.lives, n.install(o.replica(address, `url: "nats://in-process"`)))
+			}
 		}
-		plain, err := os.ReadFile(filepath.Join(o.dir, "config.yaml"))
-		if err != nil {
-			t.Fatal(err)
+		for _, l := range n.lives {
+			n.begin(l)
 		}
-		n.plain = string(plain)
-		n.shift = o.start(zap.NewNop())
-		n.register()
-		n.enrol(studentID, number)
-		n.enrol(teacherID, teacherNumber)
+		n.lives[0].register()
+		n.lives[0].enrol(studentID, number)
+		n.lives[0].enrol(teacherID, teacherNumber)
 		for _, a := range story {
 			n.happen(a)
 			pass(a.pause)
+			n.supervise()
 		}
 		n.recover()
 		n.settle()
-		wrong = n.judge()
-		n.end()
+		wrong = append(n.judge(), n.forgotten()...)
+		n.supervise()
+		for _, l := range n.lives {
+			l.end()
+		}
 	})
 	return wrong
 }
@@ -268,6 +247,7 @@ func (n *nemesis) happen(a action) {
 		}
 		return n.ids[dice.IntN(len(n.ids))], true
 	}
+	anyLife := func() *life { return n.lives[dice.IntN(len(n.lives))] }
 	knob := func(turn func(*graphtest.Knobs)) { n.sim.Change(turn) }
 	switch a.what {
 	case "print":
@@ -291,9 +271,21 @@ func (n *nemesis) happen(a action) {
 			_ = n.sim.CancelJob(id) // it may have ended
 		}
 	case "kill":
-		n.kill()
+		n.kill(anyLife())
 	case "restart":
-		n.restart()
+		n.restart(anyLife())
+	case "a replica is cut off from the store":
+		l := anyLife()
+		l.link.Shut()
+		pass(time.Duration(dice.IntN(90)) * time.Second)
+		l.link.Open()
+	case "a replica is frozen":
+		l := anyLife()
+		l.link.Shut()
+		l.wire.gate.Shut()
+		pass(time.Duration(dice.IntN(90)) * time.Second)
+		l.wire.gate.Open()
+		l.link.Open()
 	case "graph is out":
 		n.sim.Outage(true)
 	case "graph can't be reached":
@@ -349,24 +341,36 @@ func (n *nemesis) happen(a action) {
 		n.lent = true
 		n.call(http.MethodPut, "/v1/delegations", fmt.Sprintf(`{"owner":%q,"to":%q,"expires":%q}`, studentID, teacherID,
 			time.Now().Add(time.Hour).Format(time.RFC3339)))
+	case "the guest prints":
+		spec := graphtest.JobSpec{Printer: []string{pullID, directID}[dice.IntN(2)], User: guestID, Pages: 1 + dice.IntN(5)}
+		id, err := n.sim.Submit(spec)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		n.guests = append(n.guests, id)
+	case "the guest is erased":
+		n.erased = true
+		n.erase()
 	default:
 		n.t.Fatalf("nothing is done for %q", a.what)
 	}
 }
 
-// reconfigure writes the configuration as it is to be, and starts the daemon again. A device
+// reconfigure writes the configuration as it is to be, and starts each daemon again. A device
 // may only name pull queues.
 func (n *nemesis) reconfigure() {
-	text := n.plain
-	if n.directNow {
-		text = strings.Replace(text, "mode: pull, hold_for: 10m", "mode: direct", 1)
-		text = strings.ReplaceAll(text, "queues: [Follow-Me]", "queues: [Spare]")
+	for _, l := range n.lives {
+		text := l.plain
+		if n.directNow {
+			text = strings.Replace(text, "mode: pull, hold_for: 10m", "mode: direct", 1)
+			text = strings.ReplaceAll(text, "queues: [Follow-Me]", "queues: [Spare]")
+		}
+		if n.renamed {
+			text = strings.ReplaceAll(text, "Follow-Me", "Print-Anywhere")
+		}
+		l.write("config.yaml", text)
+		n.restart(l)
 	}
-	if n.renamed {
-		text = strings.ReplaceAll(text, "Follow-Me", "Print-Anywhere")
-	}
-	n.write("config.yaml", text)
-	n.restart()
 }
 
 // faults strike the next calls that are about something.
@@ -398,7 +402,7 @@ func (n *nemesis) calm() {
 	})
 }
 
-// show shows the badge of somebody at a device.
+// show shows the badge of somebody at a device, to whichever daemon answers there.
 func (n *nemesis) show(user, device string) {
 	card := map[string]string{studentID: number, teacherID: teacherNumber}[user]
 	tap := tapped{user: user, device: map[string]string{"hq-2-west": westID, "hq-2-east": eastID}[device], from: time.Now()}
@@ -409,55 +413,14 @@ func (n *nemesis) show(user, device string) {
 	n.taps = append(n.taps, tap)
 }
 
-// call asks the API for something, and does not mind the answer.
-func (n *nemesis) call(method, path, body string) {
-	client := &http.Client{Transport: n.net.transport(), Timeout: time.Minute}
-	defer client.CloseIdleConnections()
-	req, err := http.NewRequest(method, "http://"+n.admin()+path, strings.NewReader(body))
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+adminToken)
-	req.Header.Set("Content-Type", "application/json")
-	if res, err := client.Do(req); err == nil {
-		_, _ = io.Copy(io.Discard, res.Body)
-		_ = res.Body.Close()
-	}
-}
-
-// kill ends the daemon as kill -9 would: Graph hears nothing of it from then on.
-func (n *nemesis) kill() {
-	n.wire.dead.Store(true)
-	bustest.KillIn(n.t, n.bus, n.dir+"/nats")
-	n.stop()
-	<-n.done // it fails: its store is gone
-	n.begin()
-}
-
-func (n *nemesis) restart() {
-	n.end()
-	n.begin()
-}
-
-// begin starts the daemon and waits until it has opened its store.
-func (n *nemesis) begin() {
-	opened := make(chan struct{})
-	tune := n.tune
-	n.tune = func(d *daemonOptions) {
-		tune(d)
-		of := d.Opened
-		d.Opened = func(b *bus.Bus) { of(b); close(opened) }
-	}
-	s := n.office.start(zap.NewNop())
-	n.tune = tune
-	n.shift = s
-	select {
-	case <-opened:
-	case err := <-s.done:
-		n.t.Fatalf("the daemon does not start: %v", err)
-	}
-}
-
+// call asks one daemon's API after the other's, and returns the code of the answer; 0
+// for none.
+// erase has the guest forgotten.
+// install writes the files of a daemon to be.
+// kill ends a daemon as kill -9 would: neither Graph nor the store hears of it from then on.
+// supervise starts a daemon again that ended by itself, which it may only when it was cut
+// off from its store while it started.
+// begin starts a daemon and waits until it has opened its store.
 // recover ends all faults.
 func (n *nemesis) recover() {
 	n.calm()
@@ -465,142 +428,10 @@ func (n *nemesis) recover() {
 }
 
 // settle waits until nothing is under way.
-func (n *nemesis) settle() {
-	for began := time.Now(); time.Since(began) < settleWithin; {
-		pass(time.Minute)
-		if len(n.open()) == 0 {
-			pass(3 * time.Minute) // what the sweep looks at once more
-			if len(n.open()) == 0 {
-				return
-			}
-		}
-	}
-	n.ends = n.open()
-}
-
 // records are all job records, by their jobs.
-func (n *nemesis) records() map[held.Ref]held.Record {
-	all := map[held.Ref]held.Record{}
-	if err := n.bus.Jobs().Each(n.ctx(), ">", func(_ string, value []byte, _ uint64) error {
-		var rec held.Record
-		err := json.Unmarshal(value, &rec)
-		all[rec.Ref] = rec
-		return err
-	}); err != nil {
-		n.t.Fatal(err)
-	}
-	return all
-}
-
-func (n *nemesis) ctx() context.Context { return n.t.Context() }
-
 // open are the jobs that have not come to rest.
-func (n *nemesis) open() (open []string) {
-	recs := n.records()
-	for _, id := range n.ids {
-		rec := recs[held.Ref(id)]
-		job, there := n.sim.Job(id)
-		ended := !there || job.State == "completed" || job.State == "aborted" || job.State == "canceled"
-		if rest := rec.State == held.Held && !ended || rec.State.Final() && ended || rec.State == "" && ended; !rest {
-			open = append(open, fmt.Sprintf("job %s is %q here and %s at Graph: %+v", id, rec.State, job.State, rec.Trail))
-		}
-	}
-	return open
-}
-
 // judge says what is wrong.
-func (n *nemesis) judge() (wrong []string) {
-	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	wrong = append(wrong, n.ends...)
-	wrong = append(wrong, n.sim.Audit()...)
-	told := map[held.Ref][]held.Decision{}
-	if err := n.bus.Decisions(n.ctx(), time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d held.Decision
-		err := json.Unmarshal(body, &d)
-		told[d.Ref] = append(told[d.Ref], d)
-		return err
-	}); err != nil {
-		n.t.Fatal(err)
-	}
-	recs := n.records()
-	printed := map[string]quota.Amount{}
-	for _, s := range n.sim.Paper() {
-		printed[s.User] += quota.Amount(s.Pages*s.Copies) * quota.Unit
-		if spec := n.jobs[s.Lineage]; spec.Printer == pullID && !n.stood(s) && !(n.direct && s.Job.Printer == pullID) {
-			bad("job %s of %s came out at %s at %s, where nobody stood: %+v", s.Lineage, s.User, s.Job.Printer, s.At, n.taps)
-		}
-	}
-	for _, id := range n.ids {
-		job, _ := n.sim.Job(id)
-		verdicts := []string{"abort"}
-		if job.Effects.AbortApplied == 0 {
-			// That it may go on is told, not always where: Graph may refuse a redirect that it made,
-			// and agree to a job's completion afterwards, when its queue is direct by then.
-			verdicts = []string{"redirect", "complete"}
-		}
-		told := told[held.Ref(id)]
-		if (job.Effects.AbortApplied > 0 || finished(job) || job.Effects.RedirectApplied > 0) &&
-			!slices.ContainsFunc(told, func(d held.Decision) bool { return slices.Contains(verdicts, d.Verdict) }) {
-			bad("job %s: none of %q is in the audit: %+v; record %+v; at Graph %+v", id, verdicts, told, recs[held.Ref(id)], job)
-		}
-	}
-	for id, job := range n.jobs {
-		trail := recs[held.Ref(id)].Trail
-		at := slices.IndexFunc(trail, func(s held.Step) bool { return s.Note == "hold.expired" })
-		if at < 0 {
-			continue
-		}
-		since := trail[0].At // for the last time: a job that came back is held anew
-		for _, s := range trail[:at] {
-			if s.State == held.Held {
-				since = s.At
-			}
-		}
-		if n.skewed(job.at, since) {
-			continue
-		}
-		if after := trail[at].At.Sub(job.at); after < nemesisHold {
-			bad("job %s expired %s after it came", id, after)
-		}
-	}
-	for user, limit := range map[string]int64{studentID: 100_000, teacherID: 30} {
-		b := n.balance(user)
-		if b.Spent+b.Reserved != printed[user] {
-			bad("%s printed %s pages and has spent %s, reserved %s", user, printed[user], b.Spent, b.Reserved)
-		}
-		if printed[user] > quota.Amount(limit)*quota.Unit {
-			bad("%s printed %s pages of %d", user, printed[user], limit)
-		}
-	}
-	return wrong
-}
-
+// forgotten says what is wrong with the erasure of the guest, who prints no more.
 // finished reports whether we let a job print where it was sent.
-func finished(job graphtest.JobSnapshot) bool {
-	return job.State == "completed" && job.RedirectedTo == (graphtest.JobID{}) && job.Effects.FinishApplied > 0
-}
-
 // stood reports whether the owner of what came out stood at its printer then: paper comes
 // at most 45 seconds after the answer to the tap, which is how long an instance may act.
-func (n *nemesis) stood(s graphtest.Sheet) bool {
-	return slices.ContainsFunc(n.taps, func(t tapped) bool {
-		who := t.user == s.User || n.lent && s.User == studentID && t.user == teacherID
-		return who && t.device == s.Job.Printer && !s.At.Before(t.from) && s.At.Before(t.to.Add(45*time.Second))
-	})
-}
-
-func (n *nemesis) balance(user string) quota.Balance {
-	p, err := policy.Load("policy.yaml", []byte(nemesisPolicy))
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	who := policy.User{ID: user}
-	if user == studentID {
-		who.Groups = []string{"students"}
-	}
-	list, err := quota.NewLedger(n.bus.Quota(), n.bus).Balances(n.ctx(), p.Budget(policy.Request{User: who}).Claims, time.Now())
-	if err != nil || len(list) != 1 {
-		n.t.Fatal(list, err)
-	}
-	return list[0]
-}

@@ -37,6 +37,7 @@ const (
 	strangeID = "7d1b2c3e-4f50-4a6b-8c7d-9e0f1a2b3c4d"
 	studentID = "11111111-2222-4333-8444-555555555555"
 	teacherID = "66666666-7777-4888-8999-aaaaaaaaaaaa"
+	guestID   = "bbbbbbbb-cccc-4ddd-8eee-ffffffffffff"
 	westID    = "9a3b3956-5a0e-4c5b-9d1a-61a1c2d3e4f5"
 	eastID    = "1c2d3e4f-7b8c-4d9e-8f0a-112233445566"
 

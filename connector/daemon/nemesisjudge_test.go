@@ -1,0 +1,202 @@
+package daemon_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"pullprint/connector"
+	"pullprint/connector/held"
+	"pullprint/policy"
+	"pullprint/policy/quota"
+	"pullprint/trigger/graph/graphtest"
+)
+
+type submitted struct {
+	graphtest.JobSpec
+	at time.Time
+}
+
+type skew struct {
+	from  time.Time
+	ahead time.Duration
+}
+
+func (n *nemesis) skewed(from, to time.Time) bool {
+	for i, s := range n.skews {
+		until := to
+		if i+1 < len(n.skews) {
+			until = n.skews[i+1].from
+		}
+		if s.ahead != 0 && !s.from.After(to) && !until.Before(from) {
+			return true
+		}
+	}
+	return false
+}
+
+type tapped struct {
+	user, device string
+	from, to     time.Time
+}
+
+func (n *nemesis) settle() {
+	for began := time.Now(); time.Since(began) < settleWithin; {
+		pass(time.Minute)
+		n.supervise()
+		if len(n.open()) == 0 {
+			pass(3 * time.Minute) // what the sweep looks at once more
+			if len(n.open()) == 0 {
+				return
+			}
+		}
+	}
+	n.ends = append(n.ends, n.open()...)
+}
+
+func (n *nemesis) records() map[held.Ref]held.Record {
+	all := map[held.Ref]held.Record{}
+	if err := n.lives[0].bus.Jobs().Each(n.ctx(), ">", func(_ string, value []byte, _ uint64) error {
+		var rec held.Record
+		err := json.Unmarshal(value, &rec)
+		all[rec.Ref] = rec
+		return err
+	}); err != nil {
+		n.t.Fatal(err)
+	}
+	return all
+}
+
+func (n *nemesis) ctx() context.Context { return n.t.Context() }
+
+func (n *nemesis) open() (open []string) {
+	recs := n.records()
+	for _, id := range slices.Concat(n.ids, n.guests) {
+		rec := recs[held.Ref(id)]
+		job, there := n.sim.Job(id)
+		ended := !there || job.State == "completed" || job.State == "aborted" || job.State == "canceled"
+		if rest := rec.State == held.Held && !ended || rec.State.Final() && ended || rec.State == "" && ended; !rest {
+			open = append(open, fmt.Sprintf("job %s is %q here and %s at Graph: %+v", id, rec.State, job.State, rec.Trail))
+		}
+	}
+	return open
+}
+
+func (n *nemesis) judge() (wrong []string) {
+	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	wrong = append(wrong, n.ends...)
+	wrong = append(wrong, n.sim.Audit()...)
+	told := map[held.Ref][]held.Decision{}
+	if err := n.lives[0].bus.Decisions(n.ctx(), time.Time{}, false, func(_ time.Time, body []byte) error {
+		var d held.Decision
+		err := json.Unmarshal(body, &d)
+		told[d.Ref] = append(told[d.Ref], d)
+		return err
+	}); err != nil {
+		n.t.Fatal(err)
+	}
+	recs := n.records()
+	printed := map[string]quota.Amount{}
+	for _, s := range n.sim.Paper() {
+		printed[s.User] += quota.Amount(s.Pages*s.Copies) * quota.Unit
+		if spec := n.jobs[s.Lineage]; spec.Printer == pullID && !n.stood(s) && !(n.direct && s.Job.Printer == pullID) {
+			bad("job %s of %s came out at %s at %s, where nobody stood: %+v", s.Lineage, s.User, s.Job.Printer, s.At, n.taps)
+		}
+	}
+	for _, id := range n.ids {
+		job, _ := n.sim.Job(id)
+		verdicts := []string{"abort"}
+		if job.Effects.AbortApplied == 0 {
+			// That it may go on is told, not always where: Graph may refuse a redirect that it made,
+			// and agree to a job's completion afterwards, when its queue is direct by then.
+			verdicts = []string{"redirect", "complete"}
+		}
+		told := told[held.Ref(id)]
+		if (job.Effects.AbortApplied > 0 || finished(job) || job.Effects.RedirectApplied > 0) &&
+			!slices.ContainsFunc(told, func(d held.Decision) bool { return slices.Contains(verdicts, d.Verdict) }) {
+			bad("job %s: none of %q is in the audit: %+v; record %+v; at Graph %+v", id, verdicts, told, recs[held.Ref(id)], job)
+		}
+	}
+	for id, job := range n.jobs {
+		trail := recs[held.Ref(id)].Trail
+		at := slices.IndexFunc(trail, func(s held.Step) bool { return s.Note == "hold.expired" })
+		if at < 0 {
+			continue
+		}
+		since := trail[0].At // for the last time: a job that came back is held anew
+		for _, s := range trail[:at] {
+			if s.State == held.Held {
+				since = s.At
+			}
+		}
+		if n.skewed(job.at, since) {
+			continue
+		}
+		if after := trail[at].At.Sub(job.at); after < nemesisHold {
+			bad("job %s expired %s after it came", id, after)
+		}
+	}
+	for user, limit := range map[string]int64{studentID: 100_000, teacherID: 30} {
+		b := n.balance(user)
+		if b.Spent+b.Reserved != printed[user] {
+			bad("%s printed %s pages and has spent %s, reserved %s", user, printed[user], b.Spent, b.Reserved)
+		}
+		if printed[user] > quota.Amount(limit)*quota.Unit {
+			bad("%s printed %s pages of %d", user, printed[user], limit)
+		}
+	}
+	return wrong
+}
+
+func (n *nemesis) forgotten() (wrong []string) {
+	if !n.erased {
+		return nil
+	}
+	for _, id := range n.guests {
+		_ = n.sim.CancelJob(id) // if it waits
+	}
+	pass(5 * time.Minute)
+	if code := n.erase(); code != http.StatusOK {
+		return []string{fmt.Sprintf("the guest can't be erased: %d", code)}
+	}
+	pass(time.Minute)
+	var left connector.Person
+	if code := n.lives[0].ask(adminToken, http.MethodPost, "/v1/people/"+guestID+"/export", "", &left); code != http.StatusOK {
+		return []string{fmt.Sprintf("what is known of the guest: %d", code)}
+	}
+	left.Audit = nil // that they were erased
+	if !left.None() {
+		wrong = append(wrong, fmt.Sprintf("what is left of the guest: %+v", left))
+	}
+	return wrong
+}
+
+func finished(job graphtest.JobSnapshot) bool {
+	return job.State == "completed" && job.RedirectedTo == (graphtest.JobID{}) && job.Effects.FinishApplied > 0
+}
+
+func (n *nemesis) stood(s graphtest.Sheet) bool {
+	return slices.ContainsFunc(n.taps, func(t tapped) bool {
+		who := t.user == s.User || n.lent && s.User == studentID && t.user == teacherID
+		return who && t.device == s.Job.Printer && !s.At.Before(t.from) && s.At.Before(t.to.Add(45*time.Second))
+	})
+}
+
+func (n *nemesis) balance(user string) quota.Balance {
+	p, err := policy.Load("policy.yaml", []byte(nemesisPolicy))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	who := policy.User{ID: user}
+	if user == studentID {
+		who.Groups = []string{"students"}
+	}
+	list, err := quota.NewLedger(n.lives[0].bus.Quota(), n.lives[0].bus).Balances(n.ctx(), p.Budget(policy.Request{User: who}).Claims, time.Now())
+	if err != nil || len(list) != 1 {
+		n.t.Fatal(list, err)
+	}
+	return list[0]
+}
