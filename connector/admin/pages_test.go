@@ -94,7 +94,7 @@ func TestRefusalsLeadOn(t *testing.T) {
 	p := newPages(t)
 	cookies := send(p, "/login", "same-origin", url.Values{"token": {testTokens["read"]}}).Result().Cookies()
 	rec := send(p, "/jobs/p/j/cancel", "same-origin", url.Values{}, cookies...)
-	if text := rec.Body.String(); rec.Code != http.StatusForbidden || !strings.Contains(text, "Sign out") ||
+	if text := rec.Body.String(); rec.Code != http.StatusForbidden || !strings.Contains(text, `Sign out</button>`) ||
 		!strings.Contains(text, `href="/">To the console`) {
 		t.Errorf("%d %s", rec.Code, text)
 	}
