@@ -210,6 +210,9 @@ type AccountStatus struct {
 	Queues map[string]string `json:"queues,omitempty"`
 	// Known are the shared accounts that allowances are for, when none is for this one.
 	Known []string `json:"known,omitempty"`
+	// NoUser says that Entra knows no user with this object id: it is mistyped, or the account
+	// was deleted.
+	NoUser bool `json:"no_user,omitempty"`
 }
 
 // NameQueue adds the name of a job's queue to names, by the printer in the job's name. A queue
@@ -259,8 +262,7 @@ func (w *Worker) AccountStatus(ctx context.Context, a quota.Account) (AccountSta
 		case err == nil:
 			req.User.Groups = m.groups
 		case graph.IsNotFound(err):
-			return out, fmt.Errorf("%w: no user in Entra has this object ID: it is mistyped, or that of a printer, a group or "+
-				"a deleted account, of which the history still tells", ErrUnknownPerson)
+			out.NoUser = true // who was deleted is in no group
 		default:
 			req.Missing = []policy.Dependency{policy.Directory}
 		}

@@ -80,6 +80,9 @@ func (f *apiFlags) printAccount(w io.Writer, s *connector.AccountStatus, nobodys
 	if f.json {
 		return printJSON(w, s)
 	}
+	if s.NoUser {
+		fmt.Fprintln(w, "no user in Entra has this object ID: it is mistyped, or that of a printer, a group or a deleted account")
+	}
 	if len(s.Balances) == 0 {
 		fmt.Fprintf(w, nobodys, s.Account)
 		if len(s.Known) > 0 {
