@@ -194,7 +194,8 @@ func (n *nemesis) balance(user string) quota.Balance {
 	if user == studentID {
 		who.Groups = []string{"students"}
 	}
-	list, err := quota.NewLedger(n.lives[0].bus.Quota(), n.lives[0].bus).Balances(n.ctx(), p.Budget(policy.Request{User: who}).Claims, time.Now())
+	b := n.lives[0].bus
+	list, err := quota.NewLedger(b.Quota(), b).Balances(n.ctx(), p.Budget(policy.Request{User: who}).Claims, time.Now())
 	if err != nil || len(list) != 1 {
 		n.t.Fatal(list, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,20 +167,17 @@ func pack(t *testing.T, file, dir string, names ...string) {
 		t.Fatal(err)
 	}
 	a := tar.NewWriter(z)
+	root := os.DirFS(dir)
 	for _, name := range names {
-		err = errors.Join(err, filepath.WalkDir(filepath.Join(dir, name), func(path string, d os.DirEntry, err error) error {
+		err = errors.Join(err, fs.WalkDir(root, name, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}
-			body, err := os.ReadFile(path)
+			body, err := fs.ReadFile(root, path)
 			if err != nil {
 				return err
 			}
-			rel, err := filepath.Rel(dir, path)
-			if err != nil {
-				return err
-			}
-			if err := a.WriteHeader(&tar.Header{Name: rel, Mode: 0o600, Size: int64(len(body))}); err != nil {
+			if err := a.WriteHeader(&tar.Header{Name: path, Mode: 0o600, Size: int64(len(body))}); err != nil {
 				return err
 			}
 			_, err = a.Write(body)
