@@ -10,7 +10,7 @@ import (
 )
 
 // gone are the streams and buckets that an external server has lost although it has our
-// state, and whether it holds nothing of ours at all. An external store has no mark
+// state, and whether it holds nothing of ours that matters. An external store has no mark
 // beside it: what is left of it says that there was more. It looks twice, because
 // another replica may be making them for the first time.
 func (b *Bus) gone(ctx context.Context) (lost []Loss, empty bool, err error) {
@@ -26,9 +26,8 @@ func (b *Bus) gone(ctx context.Context) (lost []Loss, empty bool, err error) {
 	return lost, false, nil
 }
 
-// missing are the streams of ours that are not there and can't be made again without
-// harm; has says that any stream of ours is there, used that something was ever stored in
-// one of the former. A start that died while it made them leaves some with nothing in
+// missing are the streams that can't be made again without harm and are not there; has says
+// that any of them is there, used that something was ever stored in one. A start that died while it made them leaves some with nothing in
 // them, and a restore that died is told of elsewhere.
 func (b *Bus) missing(ctx context.Context) (missing []string, has, used bool, err error) {
 	for _, p := range schema(1) {
@@ -40,12 +39,12 @@ func (b *Bus) missing(ctx context.Context) (missing []string, has, used bool, er
 		case !gone && s.CachedInfo().Config.Metadata[restoring] != "":
 			return nil, true, false, nil
 		}
-		has = has || !gone
 		switch {
 		case remade(p.cfg.Name):
 		case gone:
 			missing = append(missing, p.cfg.Name)
 		default:
+			has = true
 			used = used || s.CachedInfo().State.LastSeq > 0
 		}
 	}

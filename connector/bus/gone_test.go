@@ -88,6 +88,37 @@ func TestExternalComesBackEmpty(t *testing.T) {
 	}
 }
 
+// An external store that came back empty is told of at the next start too, when the daemon
+// that ran meanwhile has made some of its streams again.
+func TestExternalCameBackEmpty(t *testing.T) {
+	cfg := bus.Config{URL: bustest.External(t)}
+	b, err := bus.Open(t.Context(), cfg, bus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range b.JetStream().StreamNames(t.Context()).Name() {
+		if err := b.JetStream().DeleteStream(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Canary(t.Context()); !errors.Is(err, bus.ErrGone) {
+		t.Errorf("the canary says %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.WarnLevel)
+	if b, err = bus.Open(t.Context(), cfg, bus.Options{Logger: zap.New(core)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := logs.FilterMessageSnippet("without badges and accounts").Len(); n != 1 {
+		t.Errorf("an empty store is told of %d times", n)
+	}
+}
+
 // An external store that comes back without a part is refused until the loss is accepted,
 // whichever part it is; what can be made again without harm is.
 func TestExternalComesBackInPart(t *testing.T) {
