@@ -40,8 +40,8 @@ var spaces = map[string]bool{
 	"http://schemas.openxmlformats.org/package/2006/relationships": true,
 }
 
-// fixedRepresentation ends the type of the relationship that says where a package
-// begins, of XPS and of Open XPS.
+// fixedRepresentation stands behind the name space of XPS or Open XPS in the type of the
+// relationship that says where a package begins.
 const fixedRepresentation = "/fixedrepresentation"
 
 // countXPS counts the pages of a package (ECMA-388, Open XML Paper Specification)
@@ -65,13 +65,29 @@ func countXPS(r io.ReaderAt, b *budget, size int64) (int, error) {
 			if n++; n > Most {
 				return ErrTooLarge
 			}
-			if z.items(page) == nil {
-				return ErrDamaged // nobody knows what becomes of a page that isn't there
+			if strings.EqualFold(page, document) || strings.EqualFold(page, root) {
+				return ErrDamaged // that is no page
 			}
-			return nil
+			return z.printable(page)
 		})
 	})
 	return n, err
+}
+
+// printable refuses a page that can't print: nobody knows what becomes of the document
+// then. The page itself is not read.
+func (z *pack) printable(page string) error {
+	list, size := z.items(page), int64(0)
+	for _, it := range list {
+		if err := it.readable(); err != nil {
+			return err
+		}
+		size += it.size
+	}
+	if size == 0 { // it isn't there, or there is nothing in it
+		return ErrDamaged
+	}
+	return nil
 }
 
 // errNoPackage is of a zip that is no package of pages.
@@ -84,7 +100,8 @@ func (z *pack) root() (string, error) {
 	}
 	root := ""
 	err := z.tags("_rels/.rels", func(t tag) error {
-		if t.name != "Relationship" || !t.ours || !strings.HasSuffix(strings.ToLower(t.attr("Type")), fixedRepresentation) {
+		space, ok := strings.CutSuffix(strings.ToLower(t.attr("Type")), fixedRepresentation)
+		if t.name != "Relationship" || !t.ours || !ok || !spaces[space] {
 			return nil
 		}
 		target, ok := resolved("", t.attr("Target"))

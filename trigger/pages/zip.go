@@ -90,17 +90,22 @@ func (z *pack) end() (count, length, at int64, err error) {
 	if z.earlier(buf[:i], end-int64(i)) {
 		return 0, 0, 0, errDiffer
 	}
-	if count == 0xffff || length == 0xffffffff || at == 0xffffffff {
-		if i >= locatorSize && bytes.HasPrefix(buf[i-locatorSize:], []byte("PK\x06\x07")) {
-			var b [end64Size]byte
-			where := int64(le.Uint64(buf[i-locatorSize+8:])) //nolint:gosec // looked at below
-			if n, _ := z.r.ReadAt(b[:], max(where, 0)); n < len(b) || where < 0 || !bytes.HasPrefix(b[:], []byte("PK\x06\x06")) {
-				return 0, 0, 0, ErrDamaged
-			}
-			count, length = int64(le.Uint64(b[32:])), int64(le.Uint64(b[40:])) //nolint:gosec // the same
-			at = int64(le.Uint64(b[48:]))                                      //nolint:gosec // the same
-			end = where
+	if i >= locatorSize && bytes.HasPrefix(buf[i-locatorSize:], []byte("PK\x06\x07")) {
+		var b [end64Size]byte
+		where := int64(le.Uint64(buf[i-locatorSize+8:])) //nolint:gosec // looked at below
+		if n, _ := z.r.ReadAt(b[:], max(where, 0)); n < len(b) || where < 0 || !bytes.HasPrefix(b[:], []byte("PK\x06\x06")) {
+			return 0, 0, 0, ErrDamaged
 		}
+		// Some programs write it also when all fits into the short record.
+		narrow := [3]int64{count, length, at}
+		count, length = int64(le.Uint64(b[32:])), int64(le.Uint64(b[40:])) //nolint:gosec // the same
+		at = int64(le.Uint64(b[48:]))                                      //nolint:gosec // the same
+		for j, wide := range [3]int64{count, length, at} {
+			if most := [3]int64{0xffff, 0xffffffff, 0xffffffff}[j]; narrow[j] != most && narrow[j] != wide {
+				return 0, 0, 0, errDiffer
+			}
+		}
+		end = where
 	}
 	if count < 0 || length < 0 || at < 0 || length > end || count > length/directorySize {
 		return 0, 0, 0, ErrDamaged
@@ -301,10 +306,27 @@ func (z *pack) open(part string) (io.Reader, error) {
 // so a few times a page, in parts that are not read here.
 const maxPieces = 4096
 
+// The ways in which an entry of a package may be stored (ECMA-376-2, annex B).
+const (
+	storedEntry   = 0
+	deflatedEntry = 8
+)
+
+// readable refuses an entry that is encrypted, or stored in a way that no package has.
+func (it *item) readable() error {
+	switch {
+	case it.flags&1 != 0:
+		return ErrEncrypted
+	case it.method != storedEntry && it.method != deflatedEntry:
+		return ErrDamaged
+	}
+	return nil
+}
+
 // entry reads an entry.
 func (z *pack) entry(it item) (io.Reader, error) {
-	if it.flags&1 != 0 {
-		return nil, ErrEncrypted
+	if err := it.readable(); err != nil {
+		return nil, err
 	}
 	return &lazy{open: func() (io.Reader, error) {
 		var h [localSize]byte
@@ -314,13 +336,10 @@ func (z *pack) entry(it item) (io.Reader, error) {
 		}
 		at += localSize + int64(binary.LittleEndian.Uint16(h[26:])) + int64(binary.LittleEndian.Uint16(h[28:]))
 		raw := io.NewSectionReader(z.r, at, it.packed)
-		switch it.method {
-		case 0:
-			return newSummed(working{raw, z.b}, it.size, it.sum), nil
-		case 8:
+		if it.method == deflatedEntry {
 			return newSummed(working{flate.NewReader(working{raw, z.b}), z.b}, it.size, it.sum), nil
 		}
-		return nil, ErrDamaged
+		return newSummed(working{raw, z.b}, it.size, it.sum), nil
 	}}, nil
 }
 
