@@ -113,7 +113,7 @@ func acceptMissing(ctx context.Context, cfg Config, o Options, by string, confir
 }
 
 // acceptDamage repairs the files of a store once confirm has agreed.
-func acceptDamage(e *Embedded, m *mark, confirm func([]Loss) error) ([]Loss, error) {
+func acceptDamage(e *Embedded, m *mark, confirm func([]Loss) error) (lost []Loss, err error) {
 	dir, err := filepath.Abs(e.StoreDir)
 	if err != nil {
 		return nil, fmt.Errorf("nats.embedded.store_dir: %w", err)
@@ -122,7 +122,7 @@ func acceptDamage(e *Embedded, m *mark, confirm func([]Loss) error) ([]Loss, err
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close()
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	damaged, err := scanStore(dir, m)
 	if err != nil {
 		return nil, err

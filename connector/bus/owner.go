@@ -88,7 +88,7 @@ func handOver(dir string) error {
 	if err != nil {
 		return fmt.Errorf("hand the store over to its owner: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	err = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() && !d.Type().IsRegular() {
 			return err

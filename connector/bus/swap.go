@@ -39,7 +39,7 @@ func restoreEmbedded(
 	if err != nil {
 		return c, "", err
 	}
-	defer lock.Close()
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	live := filepath.Join(dir, liveFolder)
 	used, err := holdsStreams(live)
 	if err != nil {

@@ -398,14 +398,18 @@ func TestImport(t *testing.T) {
 		"all mistakes": {
 			"badge,owner,expires\n7700," + ada + ",soon\n" + number + ",ada@contoso.com,\n," + ada + "\n", 0, "line 2, expires: not a time as " +
 				"2026-12-24T12:00:00Z or a date as 2026-12-24\nline 3, owner: the owner is an Entra object id, as " +
-				"11111111-2222-4333-8444-555555555555, or a user name like anna@contoso.com\nline 4, badge: the card number can't be used: nothing is left of it",
+				"11111111-2222-4333-8444-555555555555, or a user name like anna@contoso.com\n" +
+				"line 4, badge: the card number can't be used: nothing is left of it",
 		},
-		"twice":          {"badge,owner\n" + number + "," + ada + "\n 04a21bc3," + grace + "\n", 0, "line 3, badge: the same badge is in line 2"},
-		"taken":          {"badge,owner\n9900," + ada + "\n", 0, "line 2, badge: " + ErrTaken.Error()},
-		"past":           {"badge,owner,expires\n7700," + ada + ",2020-01-01\n", 0, "line 2, expires: it would have expired already"},
-		"quotes":         {"badge,owner\n\"7700," + ada + "\n", 0, `line 2: extraneous or missing " in quoted-field`},
-		"too many":       {"badge,owner\n7700," + ada + ",x\n", 0, "line 2: 3 fields, and 2 columns"},
-		"too few fields": {"badge,owner\n7700\n", 0, "line 2, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555, or a user name like anna@contoso.com"},
+		"twice":    {"badge,owner\n" + number + "," + ada + "\n 04a21bc3," + grace + "\n", 0, "line 3, badge: the same badge is in line 2"},
+		"taken":    {"badge,owner\n9900," + ada + "\n", 0, "line 2, badge: " + ErrTaken.Error()},
+		"past":     {"badge,owner,expires\n7700," + ada + ",2020-01-01\n", 0, "line 2, expires: it would have expired already"},
+		"quotes":   {"badge,owner\n\"7700," + ada + "\n", 0, `line 2: extraneous or missing " in quoted-field`},
+		"too many": {"badge,owner\n7700," + ada + ",x\n", 0, "line 2: 3 fields, and 2 columns"},
+		"too few fields": {
+			"badge,owner\n7700\n", 0, "line 2, owner: the owner is an Entra object id, as 11111111-2222-4333-8444-555555555555, " +
+				"or a user name like anna@contoso.com",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kv := newMemory()
