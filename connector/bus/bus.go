@@ -32,6 +32,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,12 +74,18 @@ type Options struct {
 	CheckRecord func(bucket, key string, value []byte) error
 	// InProcess, when set, makes the connections to an external server in place of sockets
 	// to its URL.
-	InProcess nats.InProcessConnProvider
+	InProcess InProcess
 
 	// unsynced is for a store that is synced as a whole when it is made.
 	unsynced bool
 	// unchecked is for a store whose damage is known.
 	unchecked bool
+}
+
+// InProcess makes connections to a NATS server in this process, as nats.InProcessServer asks
+// for them.
+type InProcess interface {
+	InProcessConn() (net.Conn, error)
 }
 
 // Bus is a connection to the streams and buckets. Its methods may be used by
@@ -91,8 +98,8 @@ type Bus struct {
 	unsynced bool
 
 	unchecked bool
-	inProcess nats.InProcessConnProvider // nil with sockets
-	saidEmpty bool                       // that an external store is new
+	inProcess InProcess // nil with sockets
+	saidEmpty bool      // that an external store is new
 
 	lock  *storeLock
 	marks *marker // nil with an external server

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
@@ -45,7 +44,7 @@ type Options struct {
 	// Transport carries the calls to Graph; nil is the client's own.
 	Transport http.RoundTripper
 	// NATS makes the connections to an external NATS server; nil is sockets.
-	NATS nats.InProcessConnProvider
+	NATS bus.InProcess
 	// OnDecision, when set, is told of each decision after it took effect.
 	OnDecision func(held.Decision)
 	// Notify, when set, is told what a supervisor wants to know, in the words of

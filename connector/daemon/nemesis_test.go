@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	nemesisSeeds = flag.Int("nemesis.seeds", 6, "how many seeds TestNemesis plays; the gate plays more")
+	nemesisSeeds = flag.Int("nemesis.seeds", 2, "how many seeds TestNemesis plays; the gate plays more")
 	nemesisSeed  = flag.Uint64("nemesis.seed", 0, "the first seed of TestNemesis; with -nemesis.seeds 1 only this")
 )
 
