@@ -243,7 +243,26 @@ func (p *People) find(ctx context.Context, user string) (identity, error) {
 	if err := p.isThing(ctx, id); err != nil {
 		return identity{}, err
 	}
-	return newIdentity(id, p.namesOf(ctx, id, badges)...), nil
+	names, err := p.namesOf(ctx, id, badges)
+	if err != nil {
+		return identity{}, err
+	}
+	return newIdentity(id, names...), nil
+}
+
+// isAway reports whether Entra could not be asked at the moment. It is false when it refuses
+// to tell: this service may have no right to read users, and then never knows more.
+func isAway(err error) bool {
+	ge, ok := errors.AsType[*graph.Error](err)
+	return err != nil && (!ok || ge.Unavailable())
+}
+
+// unasked is the error of a person whom Entra was to be asked for.
+func unasked(err error) error {
+	if isAway(err) {
+		return fmt.Errorf("%w: %w; nothing was done, try again in a few minutes", ErrDirectory, err)
+	}
+	return fmt.Errorf("%w: %w; give the Entra object ID", ErrDirectory, err)
 }
 
 // named is the object id of a user name; owners have it on their badges. Who enrols
@@ -254,7 +273,7 @@ func (p *People) named(ctx context.Context, name string, owners []string) (strin
 	if p.Users != nil {
 		found, ok, err := p.Users.User(ctx, name)
 		if err != nil {
-			return "", fmt.Errorf("%w: %w; try again, or give the Entra object ID", ErrDirectory, err)
+			return "", unasked(err)
 		}
 		if ok {
 			return found.ID, nil
@@ -279,7 +298,7 @@ func (p *People) named(ctx context.Context, name string, owners []string) (strin
 	if p.Users != nil {
 		switch _, lives, err := p.Users.User(ctx, id); {
 		case err != nil:
-			return "", fmt.Errorf("%w: %w; try again, or give the Entra object ID", ErrDirectory, err)
+			return "", unasked(err)
 		case lives:
 			return "", fmt.Errorf("%w: Entra knows no user of that name, and the owner of the badge that has it is a user of "+
 				"another name; give the Entra object ID", ErrUnknownPerson)
@@ -298,11 +317,18 @@ func firstOf(ids []string) string {
 }
 
 // namesOf are the names that are a person's beyond doubt: the one that Entra tells,
-// and those that stand on their badges and are nobody else's there or in Entra.
-func (p *People) namesOf(ctx context.Context, id string, badges enrolled) []string {
+// and those that stand on their badges and are nobody else's there or in Entra. It is an
+// error when Entra could not be asked at the moment: what has a name that is not known would
+// be left, and with the badges nothing tells later whose it is. When Entra refuses to tell,
+// the badges alone do.
+func (p *People) namesOf(ctx context.Context, id string, badges enrolled) ([]string, error) {
 	names := []string{}
 	if p.Users != nil {
-		if u, ok, err := p.Users.User(ctx, id); err == nil && ok && graph.ValidUserName(u.UserPrincipalName) {
+		u, ok, err := p.Users.User(ctx, id)
+		switch {
+		case isAway(err):
+			return nil, unasked(err)
+		case err == nil && ok && graph.ValidUserName(u.UserPrincipalName):
 			names = append(names, u.UserPrincipalName)
 		}
 	}
@@ -312,11 +338,14 @@ func (p *People) namesOf(ctx context.Context, id string, badges enrolled) []stri
 			continue
 		}
 		if p.Users != nil {
-			if u, ok, err := p.Users.User(ctx, name); err != nil || ok && u.ID != id {
+			switch u, ok, err := p.Users.User(ctx, name); {
+			case isAway(err):
+				return nil, unasked(err)
+			case err == nil && ok && u.ID != id:
 				continue
 			}
 		}
 		names = append(names, name)
 	}
-	return names
+	return names, nil
 }

@@ -43,6 +43,9 @@ func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, e
 	case err != nil:
 		return done, err
 	}
+	if done.Rewritten, err = p.Ledger.Redact(ctx, w.hide, time.Now()); err != nil {
+		return done, fmt.Errorf("%w: %w; do it again, it goes on from there", ErrLeft, err)
+	}
 	// Delegations end before what was done by them is looked for: nothing is added to it then.
 	for _, h := range []holding{p.state(), p.jobs()} {
 		if err := p.eraseKeys(ctx, h, w, &done); err != nil {

@@ -52,7 +52,10 @@ var jobFields = func() fields {
 
 // The fields of the other types.
 var (
-	badgeFields      = fields{"owner": person, "user_principal_name": person} // of badges and of codes
+	// badgeFields are those of badges and of codes.
+	badgeFields = fields{
+		"owner": person, "user_principal_name": person, "by": person, "revoked_by": person,
+	}
 	delegationFields = fields{"owner": person, "to": person, "by": person}
 	visitFields      = fields{"owner": person}
 	sessionFields    = fields{"name": person}

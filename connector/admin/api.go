@@ -96,6 +96,8 @@ type route struct {
 	// action names the route in the audit; a route that changes something has one.
 	action string
 	limit  int64
+	// within is how long the answer may take; 0 is answerWithin.
+	within time.Duration
 	do     func(a *API, r *request) (any, error)
 }
 
@@ -130,6 +132,12 @@ func changes(method, path string, who access, action string, do func(*API, *requ
 	return route{method: method, path: path, access: who, action: action, limit: maxBody, do: do}
 }
 
+// taking is a route whose answer may take long.
+func (r route) taking(within time.Duration) route {
+	r.within = within
+	return r
+}
+
 // routes are all routes of the API.
 func routes() []route {
 	return []route{
@@ -161,8 +169,8 @@ func routes() []route {
 		reads("/v1/audit", forAdmin, (*API).listActions),
 		reads("/v1/diagnostics", forAdmin, (*API).diagnose),
 		reads("/v1/people/{user}", forAdmin, (*API).findPerson),
-		changes("POST", "/v1/people/{user}/export", forAdmin, "export-person", (*API).exportPerson),
-		changes("POST", "/v1/people/{user}/erase", forAdmin, "erase-person", (*API).erasePerson),
+		changes("POST", "/v1/people/{user}/export", forAdmin, "export-person", (*API).exportPerson).taking(peopleWithin),
+		changes("POST", "/v1/people/{user}/erase", forAdmin, "erase-person", (*API).erasePerson).taking(peopleWithin),
 		changes("POST", "/v1/backup", forAdmin, "backup", (*API).backup),
 	}
 }
@@ -233,6 +241,10 @@ func (a *API) handle(r route) http.HandlerFunc {
 func (a *API) act(r route, caller Caller, rw http.ResponseWriter, req *http.Request) (any, error) {
 	if err := takeBody(r.limit, rw, req); err != nil {
 		return nil, err
+	}
+	if r.within > 0 {
+		// A writer that has no deadlines is a test's.
+		_ = http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(r.within))
 	}
 	select {
 	case a.acts <- struct{}{}:

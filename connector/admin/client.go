@@ -44,6 +44,13 @@ func NewClient(base, token string) *Client {
 	}}
 }
 
+// patient is a client that waits for an answer that takes long.
+func (c *Client) patient(within time.Duration) *Client {
+	longer := *c.http
+	longer.Timeout = within
+	return &Client{c.base, c.token, &longer}
+}
+
 // send is call for a daemon of whatever version.
 func (c *Client) send(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader

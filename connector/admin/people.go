@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -63,6 +64,10 @@ func (a *API) findPerson(r *request) (any, error) {
 	return PersonFound{id}, err
 }
 
+// peopleWithin is how long an export or an erasure may take: all that is stored is read, and
+// thousands of held jobs may have to be aborted at Graph, one after the other.
+const peopleWithin = 30 * time.Minute
+
 // exportPerson answers with everything that is known about a person.
 func (a *API) exportPerson(r *request) (any, error) {
 	if err := r.nothing(); err != nil {
@@ -89,7 +94,7 @@ func (a *API) erasePerson(r *request) (any, error) {
 	}
 	how.Actor = r.caller.Name
 	done, err := a.People.Erase(r.Context(), r.PathValue("user"), how)
-	if err == nil && a.Recent != nil {
+	if done.Owner != "" && a.Recent != nil { // also of what was erased before something failed
 		a.Recent.forget(done.Owner)
 	}
 	return done, err
@@ -120,7 +125,7 @@ func (c *Client) FindPerson(ctx context.Context, user string) (id string, err er
 // ExportPerson collects everything that is known about a person, by object id or
 // user principal name.
 func (c *Client) ExportPerson(ctx context.Context, user string) (out connector.Person, err error) {
-	err = c.call(ctx, http.MethodPost, personPath(user)+"/export", nil, &out)
+	err = c.patient(peopleWithin).call(ctx, http.MethodPost, personPath(user)+"/export", nil, &out)
 	return out, err
 }
 
@@ -128,6 +133,6 @@ func (c *Client) ExportPerson(ctx context.Context, user string) (out connector.P
 func (c *Client) ErasePerson(
 	ctx context.Context, user string, how connector.Erasure,
 ) (out connector.Erased, err error) {
-	err = c.call(ctx, http.MethodPost, personPath(user)+"/erase", how, &out)
+	err = c.patient(peopleWithin).call(ctx, http.MethodPost, personPath(user)+"/erase", how, &out)
 	return out, err
 }

@@ -69,7 +69,7 @@ func (b *Bus) Remove(ctx context.Context, kind Kind, sequences []uint64) error {
 			return fmt.Errorf("remove message %d of %s: no answer; the NATS account may have no right to "+
 				"$JS.API.STREAM.MSG.DELETE.%s: do it with --direct and an account that has: %w", seq, name, name, err)
 		}
-		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		if err != nil && !isGone(ctx, s, seq) {
 			return fmt.Errorf("remove message %d of %s: %w", seq, name, err)
 		}
 	}
@@ -80,6 +80,15 @@ func removeOne(ctx context.Context, s jetstream.Stream, sequence uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
 	return s.SecureDeleteMsg(ctx, sequence)
+}
+
+// isGone reports whether a message is not there, as one whose time has ended or that another
+// has removed: the server says of no removal that failed why it did.
+func isGone(ctx context.Context, s jetstream.Stream, sequence uint64) bool {
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	_, err := s.GetMsg(ctx, sequence)
+	return errors.Is(err, jetstream.ErrMsgNotFound)
 }
 
 // Forget removes the keys that match filter and every trace that they were there.

@@ -94,6 +94,72 @@ func (l *Ledger) eraseOne(ctx context.Context, key, owner string, forget bool, n
 	return false, fmt.Errorf("%w: the account is changed all the while", ErrOpen)
 }
 
+// Redact has hide change the words of entries that an account still has for the history: who
+// did it, and why. They stay there until the account is changed the next time, also those
+// that the history has. Accounts that can't be read are left; Erase names them.
+func (l *Ledger) Redact(ctx context.Context, hide func(text string) string, now time.Time) (changed int, err error) {
+	var keys []string
+	err = l.kv.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
+		if s, err := decode(value); err == nil && s.redact(hide) {
+			keys = append(keys, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, key := range keys {
+		ok, err := l.redactOne(ctx, key, hide, now)
+		if err != nil {
+			return changed, err
+		}
+		if ok {
+			changed++
+		}
+	}
+	return changed, nil
+}
+
+// redactOne has hide change the words of an account, as it is by now; ok is false when there
+// is nothing to change.
+func (l *Ledger) redactOne(ctx context.Context, key string, hide func(string) string, now time.Time) (ok bool, err error) {
+	for range maxEraseTries {
+		value, rev, err := l.kv.Get(ctx, key)
+		if err != nil || rev == 0 {
+			return false, err
+		}
+		s, err := decode(value)
+		if err != nil {
+			return false, fmt.Errorf("read account at revision %d: %w", rev, err)
+		}
+		if !s.redact(hide) {
+			return false, nil
+		}
+		if value, err = json.Marshal(s); err != nil {
+			return false, fmt.Errorf("encode account: %w", err)
+		}
+		_, ok, err := l.kv.CompareAndSet(ctx, key, value, rev, s.unusedFor(now))
+		if err != nil {
+			return false, fmt.Errorf("store account: %w", err)
+		}
+		if ok {
+			return true, nil
+		}
+	}
+	return false, ErrBusy
+}
+
+// redact has hide change the words of the entries in the outbox.
+func (s *state) redact(hide func(string) string) (changed bool) {
+	for i := range s.Outbox {
+		e := &s.Outbox[i]
+		by, why := hide(e.By), hide(e.Why)
+		changed = changed || by != e.By || why != e.Why
+		e.By, e.Why = by, why
+	}
+	return changed
+}
+
 // owes reports whether a reservation of a person is open.
 func (s *state) owes(owner string) bool {
 	for _, r := range s.Reservations {
