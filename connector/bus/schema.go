@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -229,6 +230,14 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) (je
 	return found, checkStream(found, want)
 }
 
+// codeConsumerStore is the server's answer when the files of a consumer can't be read.
+const codeConsumerStore = 10012
+
+// consumerDir is where the server keeps the state of the consumer of tasks.
+func (e *Embedded) consumerDir() string {
+	return filepath.Join(e.StoreDir, "jetstream", "$G", "streams", streamTasks, "obs", consumerName)
+}
+
 func (b *Bus) ensureConsumer(ctx context.Context) error {
 	want := taskConsumer()
 	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
@@ -243,6 +252,11 @@ func (b *Bus) ensureConsumer(ctx context.Context) error {
 		if errors.Is(err, jetstream.ErrConsumerExists) {
 			c, err = b.js.Consumer(ctx, streamTasks, consumerName)
 		}
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == codeConsumerStore && b.cfg.Embedded != nil {
+		return fmt.Errorf("%w: what is kept of the deliveries of tasks can't be read: %w; remove the folder %s and start again: "+
+			"the tasks are looked at again, and nothing prints twice", ErrDamaged, err, b.cfg.Embedded.consumerDir())
 	}
 	if err != nil {
 		return fmt.Errorf("create or read consumer %s of stream %s: %w", consumerName, streamTasks, limited(err))
