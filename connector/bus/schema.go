@@ -235,7 +235,7 @@ const codeConsumerStore = 10012
 
 // consumerDir is where the server keeps the state of the consumer of tasks.
 func (e *Embedded) consumerDir() string {
-	return filepath.Join(e.StoreDir, "jetstream", "$G", "streams", streamTasks, "obs", consumerName)
+	return filepath.Join(e.StoreDir, liveFolder, "$G", "streams", streamTasks, "obs", consumerName)
 }
 
 func (b *Bus) ensureConsumer(ctx context.Context) error {
