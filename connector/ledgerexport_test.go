@@ -18,6 +18,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/policy/quota"
+	"pullprint/trigger/racetest"
 )
 
 // entry stores an entry of the history.
@@ -170,6 +171,9 @@ func (h *longHistory) LedgerFrom(
 // A long history is exported by files of a bounded size, and what comes late is compared
 // with no more than it takes.
 func TestLedgerExportIsBounded(t *testing.T) {
+	if racetest.Enabled {
+		t.Skip("too long with the race detector, and nothing runs beside it")
+	}
 	b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
 	h := &longHistory{n: 120_001, begun: time.Now()}
 	e := connector.NewLedgerExporter(connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, h, b.State(), zap.NewNop())

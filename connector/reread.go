@@ -78,7 +78,7 @@ func (w *Worker) endFormer(ctx context.Context, d bus.Delivery, ev trigger.Event
 	if err := w.effects.publish(ctx, rec); err != nil {
 		return err
 	}
-	w.log.Warn("the number of a job is another job's now", zap.String("job", rec.Job), zap.String("task", rec.Task),
+	w.log.Warn("job number reused", zap.String("job", rec.Job), zap.String("task", rec.Task),
 		zap.String("state", string(rec.State)))
 	if f.rec, err = w.evaluator.newRecord(ctx, ev, f.job, f.q); err != nil {
 		return err

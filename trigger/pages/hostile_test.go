@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pullprint/trigger/pages"
+	"pullprint/trigger/racetest"
 )
 
 // full has the hostile documents be as large as the bounds of a count ask for. By
@@ -323,7 +324,7 @@ const pause = 5 * time.Millisecond
 // use, again and again. Garbage does not count, however late it is freed. It is 0 with
 // the race detector, with which it can't be told.
 func peak(do func()) uint64 {
-	if raceEnabled {
+	if racetest.Enabled {
 		do()
 		return 0
 	}
