@@ -109,7 +109,7 @@ func TestWrongBodies(t *testing.T) {
 					t.Errorf("%s %s, %s: it is in the audit", c.method, c.path, what)
 				}
 				actions = n
-				pass(2 * time.Second) // no budget of requests is what refuses them
+				pass(200 * time.Millisecond) // no budget of requests is what refuses them
 			}
 			// Once a route: with all that is read it takes longer than what is tried.
 			if after := state(); after != before {
