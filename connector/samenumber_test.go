@@ -1,8 +1,10 @@
 package connector_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"iter"
 	"testing"
 	"time"
 
@@ -131,6 +133,61 @@ func TestNumberOfAnotherJob(t *testing.T) {
 				}
 				if n := w.sim.Prints(newer); n != 1 {
 					t.Errorf("the newer printed %d times", n)
+				}
+			})
+		})
+	}
+}
+
+func (g *renumbered) Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error] {
+	return func(yield func(graph.Task, error) bool) {
+		for task, err := range g.Graph.Tasks(ctx, definition) {
+			switch {
+			case g.job == "":
+			case task.Job.Job == g.number:
+				continue // the former has gone
+			case task.Job.Job == g.job:
+				task.Job.Job = g.number
+			}
+			if !yield(task, err) {
+				return
+			}
+		}
+	}
+}
+
+// The sweep finds the task of a job that has the number of an earlier one, as any whose
+// notification was lost, whatever became of the earlier one.
+func TestNumberOfAnotherJobUntold(t *testing.T) {
+	for name, former := range map[string]func(t *testing.T, l *life){
+		"held":     func(*testing.T, *life) {},
+		"canceled": func(_ *testing.T, l *life) { l.cancelAll() },
+		"released": func(t *testing.T, l *life) { l.releaseAll(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bustest.Virtual(t, func(t *testing.T) {
+				w, g := newWorld(t, bustest.Open(t), graphtest.Calm()), &renumbered{}
+				id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3, ContentType: "application/pdf"})
+				g.number = id.Job
+				l := w.live("", func(d *connector.Deps) { g.Graph, d.Graph = d.Graph, g })
+				l.worker.Handle(l.ctx, d)
+				former(t, l)
+				time.Sleep(30 * time.Minute)
+				newer, _ := w.print(graphtest.JobSpec{Printer: pullID, Pages: 5, ContentType: "application/pdf"})
+				g.job = newer.Job
+				for range 2 {
+					l.sweep(t)
+					ctx, cancel := context.WithTimeout(l.ctx, 2*time.Minute)
+					_ = w.bus.Consume(ctx, 4, func(ctx context.Context, d bus.Delivery) bus.Disposition {
+						if !bytes.Contains(d.Body, []byte("pullprint-sweep")) {
+							return bus.Done() // what was told of it is lost
+						}
+						return l.worker.Handle(ctx, d)
+					})
+					cancel()
+				}
+				if rec := w.record(id); rec.State != held.Held || rec.Task != w.task(newer) {
+					t.Errorf("the record is %s, of the newer: %v", rec.State, rec.Task == w.task(newer))
 				}
 			})
 		})

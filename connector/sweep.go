@@ -300,7 +300,9 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 	switch {
 	case !known, e.State == held.Gone, s.evaluator.needsDecision(e, q):
 		return s.feedTask(ctx, definition, t, b)
-	case e.State.Final() && sameTask(e.Task, t.ID):
+	case !sameTask(e.Task, t.ID) && !e.State.Intent():
+		return s.feedTask(ctx, definition, t, b) // the number may be another job's by now
+	case e.State.Final():
 		presumed, err := s.effects.undoPresumed(ctx, e)
 		if err != nil && !errors.Is(err, errBusy) {
 			s.log.Warn("job left to the next sweep", zap.String("job", t.Job.Job), zap.String("task", t.ID), zap.Error(err))
@@ -375,7 +377,7 @@ func (s *Sweeper) over(ctx context.Context, rec held.Record, rev uint64) error {
 	defer release()
 	job, err := s.effects.readJob(ctx, rec.Ref)
 	switch {
-	case graph.IsNotFound(err):
+	case graph.IsNotFound(err), err == nil && anotherJob(&rec, job):
 		_, err = s.effects.markGone(ctx, rec, rev, "graph does not know the job")
 	case err != nil:
 		err = fmt.Errorf("read job back: %w", err)
