@@ -37,13 +37,20 @@ func ownerOf(path string) (uid, gid int, ok bool) {
 	return int(s.Uid), int(s.Gid), true
 }
 
+// mayNotGive reports whether an error of chown says that a file can't be given to that owner here,
+// so that root keeps it: root has no right to in a container, the owner has no number in our user
+// namespace, or the file system knows no owners.
+func mayNotGive(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
+}
+
 // ofFolder gives a file to the owner of its folder.
 func ofFolder(f *os.File) error {
 	uid, gid, ok := ownerOf(filepath.Dir(f.Name()))
 	if !ok {
 		return nil
 	}
-	if err := f.Chown(uid, gid); err != nil && !errors.Is(err, fs.ErrPermission) {
+	if err := f.Chown(uid, gid); err != nil && !mayNotGive(err) {
 		return err
 	}
 	return nil
@@ -69,7 +76,7 @@ func makeStore(dir string) error {
 		return nil
 	}
 	for _, path := range missing {
-		if err := os.Lchown(path, uid, gid); err != nil && !errors.Is(err, fs.ErrPermission) {
+		if err := os.Lchown(path, uid, gid); err != nil && !mayNotGive(err) {
 			return err
 		}
 	}
@@ -103,7 +110,7 @@ func handOver(dir string) error {
 		}
 		return root.Lchown(path, uid, gid)
 	})
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
+	if err != nil && !mayNotGive(err) {
 		return fmt.Errorf("hand the store over to its owner: %w", err)
 	}
 	return nil
