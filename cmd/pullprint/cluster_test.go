@@ -150,20 +150,17 @@ func (f *fleet) sweeper() *replica {
 	defer cancel()
 	b := f.store(ctx)
 	defer b.Close()
-	var holder string
-	if !eventually(15*time.Second, func() bool {
+	i, holder := -1, ""
+	if !eventually(15*time.Second, func() bool { // the lease of one that was killed has to end first
 		value, _, err := b.State().Get(ctx, "lease.sweep")
 		holder, _, _ = strings.Cut(string(value), " ")
-		return err == nil && holder != ""
+		i = slices.IndexFunc(f.replicas[:], func(r *replica) bool {
+			m := startedAs.FindStringSubmatch(r.p.err.String())
+			return m != nil && m[1] == holder
+		})
+		return err == nil && i >= 0
 	}) {
-		f.Fatal("nobody has the lease of the sweep")
-	}
-	i := slices.IndexFunc(f.replicas[:], func(r *replica) bool {
-		m := startedAs.FindStringSubmatch(r.p.err.String())
-		return m != nil && m[1] == holder
-	})
-	if i < 0 {
-		f.Fatalf("%s has the lease of the sweep, which is none of ours", holder)
+		f.Fatalf("none of ours has the lease of the sweep, but %q", holder)
 	}
 	return f.replicas[i]
 }
