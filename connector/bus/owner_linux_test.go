@@ -34,11 +34,11 @@ func TestRootKeepsWhatItCannotHandOver(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{parent, dir} {
+	for _, path := range []string{parent, dir} { // in which the stranger there can write
 		if err := os.Chown(path, nobodysUID, nobodysUID); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chmod(path, 0o777); err != nil { //nolint:gosec // the stranger there has to write
+		if err := os.Chmod(path, 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
