@@ -51,6 +51,7 @@ type reader struct {
 	created   time.Time // when the stream was made; zero while that is not known
 	heard     time.Time
 	moved     time.Time // when there was progress
+	removals  uint64    // those of the bus when the reading began
 	completed bool
 }
 
@@ -125,6 +126,7 @@ type userError struct{ error }
 // handed over all that was there at the start.
 func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func()) error {
 	r.heard, r.moved = time.Now(), time.Now()
+	r.removals = r.bus.removals.Load()
 	retry := readRetry
 	for {
 		before := r.last
@@ -132,11 +134,15 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 		if r.last > before {
 			r.moved = time.Now()
 		}
-		if errors.Is(err, errStall) {
+		// What was removed meanwhile, as by an erasure, is waited for in vain as well as what can't
+		// be read: a consumer that is made anew knows what is left.
+		removals := r.bus.removals.Load()
+		if errors.Is(err, errStall) && removals == r.removals {
 			if damaged := r.bus.unreadable(ctx, r.stream, r.filter, r.last); damaged != nil {
 				return damaged
 			}
 		}
+		r.removals = removals
 		var user userError
 		switch {
 		case errors.As(err, &user):

@@ -1,0 +1,44 @@
+package bus_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/bus"
+	"pullprint/connector/bus/bustest"
+)
+
+// Records that are removed while they are read, as by the erasure of a person, are no damage:
+// what is left is read.
+func TestReadWhileRemoved(t *testing.T) {
+	b := bustest.Open(t)
+	const all, left = 2500, 2000 // more than are asked for at once
+	var group errgroup.Group
+	group.SetLimit(16)
+	for i := range all {
+		group.Go(func() error {
+			return b.PublishDecision(t.Context(), "redirect", fmt.Sprint(i), fmt.Appendf(nil, `{"id":"%d"}`, i))
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var later []uint64
+	for i := left + 1; i <= all; i++ {
+		later = append(later, uint64(i))
+	}
+	n, start := 0, time.Now()
+	err := b.Scan(t.Context(), bus.Decisions, func(bus.Record) error {
+		if n++; n > 1 {
+			return nil
+		}
+		return b.Remove(t.Context(), bus.Decisions, later)
+	})
+	if err != nil || n != left {
+		t.Errorf("%d read, %v", n, err)
+	}
+	t.Log(time.Since(start))
+}
