@@ -19,6 +19,13 @@ func (c clock) graphTime() time.Time {
 	return time.Now()
 }
 
+// heard reports whether Graph has told its time, as far as its client knows. A machine may come
+// up with a wrong clock before it reaches Graph.
+func (c clock) heard() bool {
+	g, ok := c.graph.(interface{ Heard() bool })
+	return !ok || g.Heard()
+}
+
 // surely is the time to use for what can't be undone: the earlier of this machine's clock
 // and Graph's.
 func (c clock) surely() time.Time {

@@ -14,9 +14,10 @@ import (
 	"pullprint/policy"
 )
 
-// expired reports whether a held job's time has ended.
-func expired(state held.State, until, now time.Time) bool {
-	return state == held.Held && !until.IsZero() && now.After(until)
+// expired reports whether a held job's time has ended. It has not before Graph has told its
+// time.
+func (s *Sweeper) expired(state held.State, until time.Time) bool {
+	return state == held.Held && !until.IsZero() && s.clock.heard() && s.clock.surely().After(until)
 }
 
 // dueWarning reports whether it is time to warn the owner of a held job of the end of the hold.

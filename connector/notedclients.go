@@ -26,6 +26,12 @@ func (g notedGraph) Now() time.Time {
 	return time.Now()
 }
 
+// Heard reports whether Graph has told its time, if the client knows.
+func (g notedGraph) Heard() bool {
+	c, ok := g.Graph.(interface{ Heard() bool })
+	return !ok || c.Heard()
+}
+
 func (g notedGraph) Job(ctx context.Context, ref graph.JobRef) (graph.Job, error) {
 	defer g.noted.wait(ctx)()
 	return g.Graph.Job(ctx, ref)

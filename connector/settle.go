@@ -250,7 +250,7 @@ func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, e ending) er
 		job, err = s.graph.Job(ctx, to)
 	}
 	ended := job.State == graph.JobCompleted || job.State == graph.JobAborted || job.State == graph.JobCanceled
-	late := now.Sub(r.At).Abs() > settleAfter
+	late := s.clock.heard() && now.Sub(r.At).Abs() > settleAfter
 	refunds := s.policy().Refunds()
 	switch {
 	case graph.IsNotFound(err) && s.clock.since(e.since) < forgottenAfter:

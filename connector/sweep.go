@@ -248,7 +248,7 @@ func (s *Sweeper) lookAt(ctx context.Context, open []Entry, listed map[held.Ref]
 			warns--
 		}
 		switch {
-		case warn || e.State.Intent() || expired(e.State, e.HoldUntil, now) || (listed != nil && !listed[e.Ref]):
+		case warn || e.State.Intent() || s.expired(e.State, e.HoldUntil) || (listed != nil && !listed[e.Ref]):
 			acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, warn) }) })
 		case listed != nil:
 			waiting = append(waiting, e)
@@ -331,7 +331,7 @@ func (s *Sweeper) record(ctx context.Context, e Entry, warn bool) error {
 		return nil
 	case rec.State.Intent():
 		err = s.effects.resume(ctx, rec, rev, time.Time{})
-	case expired(rec.State, rec.HoldUntil, s.clock.surely()):
+	case s.expired(rec.State, rec.HoldUntil):
 		err = s.expire(ctx, rec, rev)
 	case warn && rec.Warned.IsZero():
 		err = s.warn(ctx, rec, rev)

@@ -105,9 +105,11 @@ type tapped struct {
 	result string
 }
 
-// answered is a tap that was answered a moment ago.
+// answered is a tap that was answered a moment ago, and whose badge it was then; nobody's when
+// owner is empty.
 type answered struct {
 	at      time.Time
+	owner   string
 	outcome Outcome
 }
 
@@ -129,7 +131,7 @@ func NewTaps(r *Releaser, b Badges) *Taps {
 func (t *Taps) Share(kv StateKV) { t.shared = kv }
 
 // Tap releases what the owner of a badge may release at a device. A repeat
-// within a few seconds has the same answer. A badge that is unknown or not valid
+// within a few seconds has the same answer, unless the badge is somebody else's by then. A badge that is unknown or not valid
 // any more and a person without jobs get the same empty answer. The errors are
 // ErrNoDevice, *LockedError, and what the store failed with.
 func (t *Taps) Tap(ctx context.Context, device, number string) (Outcome, error) {
@@ -165,13 +167,17 @@ func (t *Taps) tap(ctx context.Context, o Order, number string) (Outcome, string
 		return Outcome{}, resultOf(err), err
 	}
 	id := t.nameOf(device, number)
-	if out, ok := t.repeated(device, id, now); ok {
-		return out, tapRepeated, nil
-	}
 	d, joined, err := t.flight.do(ctx, id, tapWithin, func(ctx context.Context) (tapped, error) {
-		out, result, err := t.release(ctx, o, number)
+		owner, found := t.badges.Owner(ctx, number, now)
+		if found == nil || errors.Is(found, ErrBadgeUnknown) || errors.Is(found, ErrBadgeInvalid) {
+			if out, ok := t.repeated(device, id, owner, now); ok {
+				return tapped{out, tapRepeated}, nil
+			}
+		}
+		o.Owner = owner
+		out, result, err := t.release(ctx, o, number, found)
 		if err == nil {
-			t.remember(device, id, answered{time.Now(), out})
+			t.remember(device, id, answered{time.Now(), owner, out})
 		}
 		return tapped{out, result}, err
 	})
@@ -184,22 +190,21 @@ func (t *Taps) tap(ctx context.Context, o Order, number string) (Outcome, string
 	return d.Outcome, d.result, err
 }
 
-func (t *Taps) release(ctx context.Context, o Order, number string) (Outcome, string, error) {
+// release carries an order out, of whom a number is; found is why that can't be told, else nil.
+func (t *Taps) release(ctx context.Context, o Order, number string, found error) (Outcome, string, error) {
 	device, now := o.Device, o.At
 	none := Outcome{Released: []Released{}, Kept: []Refused{}, Aborted: []Refused{}}
-	owner, err := t.badges.Owner(ctx, number, now)
 	switch {
-	case errors.Is(err, ErrBadgeUnknown):
+	case errors.Is(found, ErrBadgeUnknown):
 		canonical := t.canonical(number)
 		t.tellOdd(device, canonical, now)
 		t.countGuess(ctx, device, canonical, now)
 		return none, tapUnknown, nil
-	case errors.Is(err, ErrBadgeInvalid):
+	case errors.Is(found, ErrBadgeInvalid):
 		return none, tapInvalid, nil
-	case err != nil:
-		return none, tapFailed, err
+	case found != nil:
+		return none, tapFailed, found
 	}
-	o.Owner = owner
 	out, err := t.releaser.Release(ctx, o)
 	switch {
 	case err != nil:
@@ -295,11 +300,12 @@ func (t *Taps) canonical(number string) string {
 // nameOf identifies a tap in memory without the number of its badge.
 func (t *Taps) nameOf(device, number string) string { return t.sum(device, t.canonical(number)) }
 
-func (t *Taps) repeated(device, id string, now time.Time) (Outcome, bool) {
+// repeated is the answer to a tap of a moment ago, when the badge was the same person's.
+func (t *Taps) repeated(device, id, owner string, now time.Time) (Outcome, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a, ok := t.readers[device].taps[id]
-	return a.outcome, ok && now.Sub(a.at) < sameTap
+	return a.outcome, ok && a.owner == owner && now.Sub(a.at) < sameTap
 }
 
 func (t *Taps) remember(device, id string, a answered) {

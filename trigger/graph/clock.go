@@ -51,6 +51,13 @@ func (c *clock) told(h http.Header, now time.Time) {
 // differs. Before the first answer it is this machine's.
 func (c *Client) Now() time.Time { return c.clock.now(time.Now()) }
 
+// Heard reports whether Graph has told what time it is there.
+func (c *Client) Heard() bool {
+	c.clock.mu.Lock()
+	defer c.clock.mu.Unlock()
+	return !c.clock.date.IsZero()
+}
+
 func (c *clock) now(here time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -20,13 +20,13 @@ func wide(src []byte, count int) []byte {
 	b := bytes.NewBuffer(bytes.Clone(src[:at]))
 	b.WriteString("PK\x06\x06")
 	for _, v := range []any{
-		uint64(44), uint16(45), uint16(45), uint32(0), uint32(0), uint64(count), uint64(count), //nolint:gosec // small
+		uint64(44), uint16(45), uint16(45), uint32(0), uint32(0), uint64(count), uint64(count),
 		uint64(le.Uint32(end[12:])), uint64(le.Uint32(end[16:])),
 	} {
 		_ = binary.Write(b, le, v)
 	}
 	b.WriteString("PK\x06\x07")
-	for _, v := range []any{uint32(0), uint64(at), uint32(1)} { //nolint:gosec // small
+	for _, v := range []any{uint32(0), uint64(at), uint32(1)} {
 		_ = binary.Write(b, le, v)
 	}
 	b.Write(end)
