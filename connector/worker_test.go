@@ -376,6 +376,28 @@ func TestSweepFinishesTasksOfCompletedJobs(t *testing.T) {
 	})
 }
 
+// A job that is completed after the sweep has listed its task is not completed again.
+func TestSweepLooksBeforeItCompletesAgain(t *testing.T) {
+	quiet(t, func(w *world) {
+		l := w.live("")
+		id, d := w.print(graphtest.JobSpec{Printer: directID})
+		w.sim.Change(func(k *graphtest.Knobs) {
+			k.Intercept = func(op string, _ graphtest.Request) graphtest.Fault {
+				if op == graphtest.OpTaskList {
+					return graphtest.Fault{After: func(int) { l.worker.Handle(context.WithoutCancel(w.t.Context()), d) }}
+				}
+				return graphtest.Fault{}
+			}
+		})
+		if err := l.sweeper.Sweep(w.t.Context()); err != nil {
+			w.t.Fatal(err)
+		}
+		if job, _ := w.sim.Job(id); job.Effects.FinishApplied != 1 || job.Effects.FinishRefused != 0 {
+			w.t.Errorf("%+v", job.Effects)
+		}
+	})
+}
+
 // A job of a direct queue that a failing rule held is decided again when the
 // policy has changed.
 func TestDecideAgain(t *testing.T) {
