@@ -32,7 +32,8 @@ func TestDamagedConsumer(t *testing.T) {
 	if err == nil {
 		t.Fatal("the damage is not told")
 	}
-	if !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), filepath.Dir(files[0])) || !strings.Contains(err.Error(), "nothing prints twice") {
+	if !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), filepath.Dir(files[0])) ||
+		!strings.Contains(err.Error(), "nothing prints twice") {
 		t.Error(err)
 	}
 	if err := os.RemoveAll(filepath.Dir(files[0])); err != nil {
