@@ -1,5 +1,6 @@
 //go:build !race
 
+// Package racetest tells tests whether the race detector is built in.
 package racetest
 
 // Enabled is true with the race detector.
