@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
 )
 
 // What others have of a person is replaced wherever it stands: also who gave and took away a
@@ -67,6 +68,9 @@ func TestEraseWithoutEntra(t *testing.T) {
 		"no answer":  {errors.New("connection refused"), false},
 		"fails":      {&graph.Error{Status: http.StatusBadGateway}, false},
 		"throttled":  {&graph.Error{Status: http.StatusTooManyRequests}, false},
+		"no token":   {&graph.Error{Status: http.StatusUnauthorized}, false},
+		"secret":     {&graph.Error{Err: &auth.Error{Status: http.StatusUnauthorized, Code: "AADSTS7000222"}}, false},
+		"garbled":    {&graph.Error{Status: http.StatusOK}, false},
 		"no consent": {&graph.Error{Status: http.StatusForbidden}, true},
 	} {
 		t.Run(name, func(t *testing.T) {

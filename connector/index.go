@@ -278,7 +278,11 @@ func (x *Index) set(ref held.Ref, e *Entry) {
 	in, o := pack(e)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if old, had := x.entries[p]; !had || old.seen != in.seen {
+	old, had := x.entries[p]
+	if had && old.seen > in.seen && old.whole(p, x.odd[p]).Key != e.Key {
+		return // of an earlier job that had the number, and another owner
+	}
+	if !had || old.seen != in.seen {
 		x.order.add(orderKey{in.seen, p})
 	}
 	x.forget(p, in.seen)

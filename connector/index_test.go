@@ -204,6 +204,29 @@ func TestIndexedBytes(t *testing.T) {
 	runtime.KeepAlive(x)
 }
 
+// Of two jobs of different owners that had one number, one after the other, the newer is known,
+// whichever record changes last.
+func TestIndexKeepsTheNewerOfANumber(t *testing.T) {
+	x := newIndex()
+	entry := func(owner string, seen int64, state held.State) Entry {
+		e := Entry{Ref: held.Ref{Printer: "p", Job: "7"}, Owner: owner, Seen: time.Unix(seen, 0).UTC(), State: state}
+		e.Key = held.Key(e.Owner, e.Ref)
+		return e
+	}
+	const former, newer = "11111111-2222-4333-8444-555555555555", "66666666-7777-4888-8999-aaaaaaaaaaaa"
+	for _, e := range []Entry{entry(former, 1, held.Held), entry(newer, 2, held.Held), entry(former, 1, held.Gone)} {
+		x.set(e.Ref, &e)
+	}
+	if open := x.Open(); len(open) != 1 || open[0].Owner != newer {
+		t.Errorf("%+v", open)
+	}
+	released := entry(newer, 2, held.Released)
+	x.set(released.Ref, &released)
+	if open := x.Open(); len(open) != 0 {
+		t.Errorf("%+v", open)
+	}
+}
+
 // A page begins where the one before ended: pages of a list look at each job about once,
 // whatever came, changed and was dropped in between.
 func TestPageGoesOn(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -250,17 +251,18 @@ func (p *People) find(ctx context.Context, user string) (identity, error) {
 	return newIdentity(id, names...), nil
 }
 
-// isAway reports whether Entra could not be asked at the moment. It is false when it refuses
-// to tell: this service may have no right to read users, and then never knows more.
+// isAway reports whether Entra could not be asked, by a fault that will be mended. It is false
+// when it refuses to tell: this service may have no right to read users, and then never knows
+// more.
 func isAway(err error) bool {
 	ge, ok := errors.AsType[*graph.Error](err)
-	return err != nil && (!ok || ge.Unavailable())
+	return err != nil && (!ok || ge.Status != http.StatusForbidden)
 }
 
 // unasked is the error of a person whom Entra was to be asked for.
 func unasked(err error) error {
 	if isAway(err) {
-		return fmt.Errorf("%w: %w; nothing was done, try again in a few minutes", ErrDirectory, err)
+		return fmt.Errorf("%w: %w; nothing was done: try again when Entra answers, or stop the daemon and use the verb without it", ErrDirectory, err)
 	}
 	return fmt.Errorf("%w: %w; give the Entra object ID", ErrDirectory, err)
 }

@@ -240,7 +240,6 @@ const maxHops = 4
 
 // endAtPrinter ends a reservation by what became of the job at its printer.
 func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, e ending) error {
-	now := s.clock.surely()
 	job, err := s.graph.Job(ctx, e.at)
 	for hop := 0; err == nil && job.RedirectedTo != "" && hop < maxHops; hop++ {
 		to, perr := graph.ParseJobURL(job.RedirectedTo)
@@ -249,6 +248,7 @@ func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, e ending) er
 		}
 		job, err = s.graph.Job(ctx, to)
 	}
+	now := s.clock.surely() // after the answers: the first may have told that this clock is wrong
 	ended := job.State == graph.JobCompleted || job.State == graph.JobAborted || job.State == graph.JobCanceled
 	late := s.clock.heard() && now.Sub(r.At).Abs() > settleAfter
 	refunds := s.policy().Refunds()
@@ -283,7 +283,8 @@ func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, ref held.Re
 		return s.endAtPrinter(ctx, r, ending{at: graph.JobRef(ref), since: r.At})
 	}
 	job, err := s.graph.Job(ctx, graph.JobRef(ref))
-	late := now.Sub(r.At).Abs() > settleAfter
+	now = s.clock.surely() // after the answer: it may have told that this clock is wrong
+	late := s.clock.heard() && now.Sub(r.At).Abs() > settleAfter
 	switch {
 	case err != nil && !graph.IsNotFound(err):
 		return fmt.Errorf("read job: %w", err)

@@ -243,7 +243,7 @@ func (s *Sweeper) lookAt(ctx context.Context, open []Entry, listed map[held.Ref]
 	now, warns := s.clock.surely(), s.warnings()
 	for _, e := range open {
 		q, _ := s.queues.at(e.Printer)
-		warn := warns > 0 && dueWarning(e, q, now)
+		warn := warns > 0 && s.clock.heard() && dueWarning(e, q, now)
 		if warn {
 			warns--
 		}

@@ -94,7 +94,7 @@ func (a *API) erasePerson(r *request) (any, error) {
 	}
 	how.Actor = r.caller.Name
 	done, err := a.People.Erase(r.Context(), r.PathValue("user"), how)
-	if done.Owner != "" && a.Recent != nil { // also of what was erased before something failed
+	if done.Owner != "" && a.Recent != nil && (err == nil || !done.None()) { // also of what was erased before something failed
 		a.Recent.forget(done.Owner)
 	}
 	return done, err

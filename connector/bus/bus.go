@@ -117,7 +117,7 @@ type Bus struct {
 	consumption atomic.Pointer[consumption] // nil when nothing is consumed
 	denial      denial                      // of the external server
 	unanswered  chan struct{}               // has room for one
-	removals    atomic.Uint64               // of messages by this process, when they begin and when they end
+	removed     sync.Map                    // name of a stream to *atomic.Uint64: see removals
 
 	short sync.Map // names of streams of which it was said that their share is too small
 

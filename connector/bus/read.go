@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -51,7 +52,8 @@ type reader struct {
 	created   time.Time // when the stream was made; zero while that is not known
 	heard     time.Time
 	moved     time.Time // when there was progress
-	removals  uint64    // those of the bus when the reading began
+	removals  uint64    // those of the stream when the session began
+	excused   bool      // less came than there was, and messages were removed meanwhile
 	completed bool
 }
 
@@ -126,7 +128,8 @@ type userError struct{ error }
 // handed over all that was there at the start.
 func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func()) error {
 	r.heard, r.moved = time.Now(), time.Now()
-	r.removals = r.bus.removals.Load()
+	began, removed := *r, r.bus.removals(r.stream)
+	r.removals = removed.Load()
 	retry := readRetry
 	for {
 		before := r.last
@@ -136,8 +139,12 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 		}
 		// What was removed meanwhile, as by an erasure, is waited for in vain as well as what can't
 		// be read: a consumer that is made anew knows what is left.
-		removals := r.bus.removals.Load()
-		if errors.Is(err, errStall) && removals == r.removals {
+		removals := removed.Load()
+		switch {
+		case !errors.Is(err, errStall):
+		case removals != r.removals:
+			r.excused = true
+		default:
 			if damaged := r.bus.unreadable(ctx, r.stream, r.filter, r.last); damaged != nil {
 				return damaged
 			}
@@ -149,6 +156,8 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 			return user.error
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case done && r.excused:
+			return began.read(ctx, func(message) error { return nil }, nil) // so that no damage is excused with it
 		case done:
 			return nil
 		case r.bus.nc.IsClosed():
@@ -276,6 +285,13 @@ func (r *reader) fetch(
 		return false, err
 	}
 	return false, nil
+}
+
+// removals counts how often messages of a stream were removed by this process: once when one
+// is about to be, and once when all are.
+func (b *Bus) removals(stream string) *atomic.Uint64 {
+	n, _ := b.removed.LoadOrStore(stream, new(atomic.Uint64))
+	return n.(*atomic.Uint64) //nolint:errcheck // nothing else is stored there
 }
 
 // unreadable says whether a stream has a message after a sequence that its leader can't

@@ -1,7 +1,9 @@
 package bus_test
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -41,4 +43,35 @@ func TestReadWhileRemoved(t *testing.T) {
 		t.Errorf("%d read, %v", n, err)
 	}
 	t.Log(time.Since(start))
+}
+
+// What can't be read is told also when others of the stream are removed meanwhile.
+func TestReadDamageWhileRemoved(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(bustest.TempDir(t), "nats")
+	b := bustest.Open(t, bustest.Dir(dir))
+	for i := range 20 {
+		if err := b.PublishDecision(t.Context(), "redirect", fmt.Sprint(i), fmt.Appendf(nil, `{"number":%d,"of":"decisions"}`, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	flip(t, filepath.Join(dir, "jetstream", "*", "streams", "PULLPRINT_DECISIONS", "msgs", "*.blk"), `"number":10,`)
+	b, err := bus.OpenUnchecked(t.Context(), config(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	n := 0
+	err = b.Scan(t.Context(), bus.Decisions, func(r bus.Record) error {
+		if n++; n > 1 {
+			return nil
+		}
+		return b.Remove(t.Context(), bus.Decisions, []uint64{r.Sequence})
+	})
+	if !errors.Is(err, bus.ErrDamaged) {
+		t.Errorf("%d read of 20, one of which is damaged: %v", n, err)
+	}
 }

@@ -63,9 +63,10 @@ func (b *Bus) Remove(ctx context.Context, kind Kind, sequences []uint64) error {
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", name, err)
 	}
-	defer b.removals.Add(1)
+	removals := b.removals(name)
+	defer removals.Add(1)
 	for _, seq := range sequences {
-		b.removals.Add(1)
+		removals.Add(1)
 		err := removeOne(ctx, s, seq)
 		if errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("remove message %d of %s: no answer; the NATS account may have no right to "+

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -230,12 +231,17 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) (je
 	return found, checkStream(found, want)
 }
 
-// codeConsumerStore is the server's answer when the files of a consumer can't be read.
+// codeConsumerStore is the server's answer when the files of a consumer can't be read, or made.
 const codeConsumerStore = 10012
 
 // consumerDir is where the server keeps the state of the consumer of tasks.
 func (e *Embedded) consumerDir() string {
 	return filepath.Join(e.StoreDir, liveFolder, "$G", "streams", streamTasks, "obs", consumerName)
+}
+
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func (b *Bus) ensureConsumer(ctx context.Context) error {
@@ -255,8 +261,10 @@ func (b *Bus) ensureConsumer(ctx context.Context) error {
 	}
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.ErrorCode == codeConsumerStore && b.cfg.Embedded != nil {
-		return fmt.Errorf("%w: what is kept of the deliveries of tasks can't be read: %w; remove the folder %s and start again: "+
-			"the tasks are looked at again, and nothing prints twice", ErrDamaged, err, b.cfg.Embedded.consumerDir())
+		if dir := b.cfg.Embedded.consumerDir(); isThere(dir) { // else it can't be made, as on a full disk
+			return fmt.Errorf("%w: what is kept of the deliveries of tasks can't be read: %w; remove the folder %s and start "+
+				"again: the tasks are looked at again, and nothing prints twice", ErrDamaged, err, dir)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("create or read consumer %s of stream %s: %w", consumerName, streamTasks, limited(err))

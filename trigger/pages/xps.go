@@ -78,6 +78,9 @@ func countXPS(r io.ReaderAt, b *budget, size int64) (int, error) {
 // then. The page itself is not read.
 func (z *pack) printable(page string) error {
 	list, size := z.items(page), int64(0)
+	if err := z.b.work(int64(len(list))); err != nil {
+		return err
+	}
 	for _, it := range list {
 		if err := it.readable(); err != nil {
 			return err
