@@ -262,7 +262,8 @@ func isAway(err error) bool {
 // unasked is the error of a person whom Entra was to be asked for.
 func unasked(err error) error {
 	if isAway(err) {
-		return fmt.Errorf("%w: %w; nothing was done: try again when Entra answers, or stop the daemon and use the verb without it", ErrDirectory, err)
+		return fmt.Errorf("%w: %w; nothing was done: try again when Entra answers, or stop the daemon and use the verb without it",
+			ErrDirectory, err)
 	}
 	return fmt.Errorf("%w: %w; give the Entra object ID", ErrDirectory, err)
 }
