@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,17 +28,7 @@ func TestLateRedirectNamesDeviceOfTap(t *testing.T) {
 		l := w.live("", func(d *connector.Deps) { d.Devices = two })
 		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 5})
 		l.worker.Handle(l.ctx, d)
-		w.sim.Change(func(k *graphtest.Knobs) {
-			done := false
-			k.Intercept = func(_ string, r graphtest.Request) graphtest.Fault {
-				if strings.HasSuffix(r.Path, "/redirect") && !done {
-					done = true
-					return graphtest.Fault{LoseAs: 404}
-				}
-				return graphtest.Fault{}
-			}
-			k.ReadLag = 40 * time.Second
-		})
+		w.sim.Change(redirectDeniedAndUnseen())
 		out, err := l.release.Release(l.ctx, order())
 		t.Logf("%+v %v %s", out, err, w.record(id).State)
 		time.Sleep(2 * time.Minute)
@@ -65,17 +56,7 @@ func TestLateRedirectNamesDelegate(t *testing.T) {
 		if err := connector.NewDelegations(w.bus.State()).Put(t.Context(), lent); err != nil {
 			t.Fatal(err)
 		}
-		w.sim.Change(func(k *graphtest.Knobs) {
-			done := false
-			k.Intercept = func(_ string, r graphtest.Request) graphtest.Fault {
-				if strings.HasSuffix(r.Path, "/redirect") && !done {
-					done = true
-					return graphtest.Fault{LoseAs: 404}
-				}
-				return graphtest.Fault{}
-			}
-			k.ReadLag = 40 * time.Second
-		})
+		w.sim.Change(redirectDeniedAndUnseen())
 		o := order()
 		o.Owner = stayerID
 		out, err := l.release.Release(l.ctx, o)
@@ -262,4 +243,19 @@ func TestTaskInCapitalsWaits(t *testing.T) {
 			t.Errorf("%+v, %v, %s: its task waits", out, err, w.record(id).State)
 		}
 	})
+}
+
+// redirectDeniedAndUnseen has the next redirect be made and answered with 404, and what is read
+// of it be 40 s old.
+func redirectDeniedAndUnseen() func(*graphtest.Knobs) {
+	return func(k *graphtest.Knobs) {
+		var done atomic.Bool
+		k.Intercept = func(_ string, r graphtest.Request) graphtest.Fault {
+			if strings.HasSuffix(r.Path, "/redirect") && done.CompareAndSwap(false, true) {
+				return graphtest.Fault{LoseAs: http.StatusNotFound}
+			}
+			return graphtest.Fault{}
+		}
+		k.ReadLag = 40 * time.Second
+	}
 }
