@@ -7,8 +7,21 @@ import (
 	"unicode/utf8"
 )
 
-// JobRef names a print job: job ids count per printer.
-type JobRef struct{ Printer, Job string }
+// JobRef names a print job: job ids count per printer. Records, decisions and the
+// API write it under these JSON names.
+type JobRef struct {
+	Printer string `json:"printer,omitempty"`
+	Job     string `json:"job,omitempty"`
+}
+
+// Name is the job in one word, printer/job, as ledgers and decision ids write it.
+func (r JobRef) Name() string { return r.Printer + "/" + r.Job }
+
+// RefOf is the inverse of Name. A name without a slash becomes a reference without a job.
+func RefOf(name string) JobRef {
+	printer, job, _ := strings.Cut(name, "/")
+	return JobRef{printer, job}
+}
 
 // ValidID reports whether s may stand for an id in a URL path:
 // [A-Za-z0-9_-]{1,64}. Whatever came from outside has to pass it.

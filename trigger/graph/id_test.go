@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -170,4 +171,35 @@ func FuzzResource(f *testing.F) {
 			t.Fatalf("%q is not stable", s)
 		}
 	})
+}
+
+// Records of earlier versions hold these names.
+func TestRefJSON(t *testing.T) {
+	for _, tt := range []struct {
+		ref  JobRef
+		json string
+	}{
+		{JobRef{}, `{}`},
+		{JobRef{Printer: "p"}, `{"printer":"p"}`},
+		{JobRef{Printer: "p", Job: "1"}, `{"printer":"p","job":"1"}`},
+	} {
+		got, err := json.Marshal(tt.ref)
+		if err != nil || string(got) != tt.json {
+			t.Errorf("Marshal(%+v) = %s, %v; want %s", tt.ref, got, err, tt.json)
+		}
+		var back JobRef
+		if err := json.Unmarshal(got, &back); err != nil || back != tt.ref {
+			t.Errorf("Unmarshal(%s) = %+v, %v", got, back, err)
+		}
+	}
+}
+
+func TestRefName(t *testing.T) {
+	ref := JobRef{Printer: "p", Job: "1"}
+	if got := ref.Name(); got != "p/1" || RefOf(got) != ref {
+		t.Errorf("Name() = %q, RefOf of it = %+v", got, RefOf(got))
+	}
+	if got := RefOf("p"); got != (JobRef{Printer: "p"}) {
+		t.Errorf("RefOf(p) = %+v", got)
+	}
 }
