@@ -125,7 +125,7 @@ func (w *Worker) jobOf(ctx context.Context, ev trigger.Event) (held.Ref, error) 
 	if err != nil {
 		return held.Ref{}, fmt.Errorf("read task: %w", err)
 	}
-	if task.Job == (graph.JobRef{}) {
+	if task.Job == (graph.Ref{}) {
 		w.ignore(ignoredForeign, ev)
 	}
 	return held.Ref(task.Job), nil

@@ -96,7 +96,7 @@ func (s *Sweeper) pastUs(ctx context.Context, q Queue, now time.Time) (past, our
 		}
 		newest = job
 	}
-	if newest.Ref == (graph.JobRef{}) {
+	if newest.Ref == (graph.Ref{}) {
 		return false, false, nil
 	}
 	ours, err = s.startedOurs(ctx, newest)

@@ -74,7 +74,7 @@ type effects struct {
 
 // jobReader reads what became of a job at Graph.
 type jobReader interface {
-	Job(ctx context.Context, ref graph.JobRef) (graph.Job, error)
+	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
 	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
 	Task(ctx context.Context, definition, task string) (graph.Task, error)
 }
@@ -82,9 +82,9 @@ type jobReader interface {
 // jobChanger makes effects at Graph. None of them is retried by the client when it may
 // have happened.
 type jobChanger interface {
-	AbortJob(ctx context.Context, ref graph.JobRef, reason string) error
-	RedirectJob(ctx context.Context, ref graph.JobRef, destination string, settings json.RawMessage) (graph.JobRef, error)
-	UpdateJob(ctx context.Context, ref graph.JobRef, settings json.RawMessage) error
+	AbortJob(ctx context.Context, ref graph.Ref, reason string) error
+	RedirectJob(ctx context.Context, ref graph.Ref, destination string, settings json.RawMessage) (graph.Ref, error)
+	UpdateJob(ctx context.Context, ref graph.Ref, settings json.RawMessage) error
 	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
 }
 
@@ -395,16 +395,16 @@ func (e *effects) callOnce(ctx context.Context, rec *held.Record, settings json.
 	switch rec.State {
 	case held.Aborting:
 		d := policy.Decision{Reason: rec.Decision.Reason, Text: rec.Decision.Text, Remedy: rec.Decision.Remedy}
-		return e.caller.AbortJob(ctx, graph.JobRef(rec.Ref), d.Sentence())
+		return e.caller.AbortJob(ctx, graph.Ref(rec.Ref), d.Sentence())
 	case held.Completing:
 		if settings != nil {
-			if err := e.caller.UpdateJob(ctx, graph.JobRef(rec.Ref), settings); err != nil {
+			if err := e.caller.UpdateJob(ctx, graph.Ref(rec.Ref), settings); err != nil {
 				return err
 			}
 		}
 		return e.caller.FinishTask(ctx, rec.Definition, rec.Task, graph.TaskCompleted, completedText)
 	case held.Releasing:
-		made, err := e.caller.RedirectJob(ctx, graph.JobRef(rec.Ref), rec.Release.Printer, settings)
+		made, err := e.caller.RedirectJob(ctx, graph.Ref(rec.Ref), rec.Release.Printer, settings)
 		rec.Release.Job = made.Job
 		return err
 	}

@@ -23,8 +23,8 @@ type redirecting struct {
 }
 
 func (g redirecting) RedirectJob(
-	ctx context.Context, ref graph.JobRef, destination string, settings json.RawMessage,
-) (graph.JobRef, error) {
+	ctx context.Context, ref graph.Ref, destination string, settings json.RawMessage,
+) (graph.Ref, error) {
 	g.meanwhile()
 	return g.Graph.RedirectJob(ctx, ref, destination, settings)
 }

@@ -20,7 +20,7 @@ import (
 type evaluator struct {
 	policy   func() *policy.Policy
 	shadow   func() *policy.Policy // may be nil
-	pages    func(ctx context.Context, job graph.JobRef, d graph.Document) (int, error)
+	pages    func(ctx context.Context, job graph.Ref, d graph.Document) (int, error)
 	ledger   balanceReader
 	groups   *directory
 	copies   *defaultCopies

@@ -38,7 +38,7 @@ type opens struct {
 
 func (o *opens) in(l **life) func(*connector.Deps) {
 	return func(d *connector.Deps) {
-		d.Pages = func(_ context.Context, job graph.JobRef, _ graph.Document) (int, error) {
+		d.Pages = func(_ context.Context, job graph.Ref, _ graph.Document) (int, error) {
 			o.n[job.Job]++
 			if o.dies(job.Job) {
 				(*l).dead.Store(true)
@@ -164,7 +164,7 @@ type killedReading struct {
 	kill func()
 }
 
-func (g killedReading) Job(context.Context, graph.JobRef) (graph.Job, error) {
+func (g killedReading) Job(context.Context, graph.Ref) (graph.Job, error) {
 	g.kill()
 	return graph.Job{}, errKilled
 }
@@ -231,7 +231,7 @@ type heldReading struct {
 	first atomic.Bool
 }
 
-func (g *heldReading) Job(ctx context.Context, ref graph.JobRef) (graph.Job, error) {
+func (g *heldReading) Job(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 	if !g.first.Swap(true) {
 		<-ctx.Done()
 		return graph.Job{}, ctx.Err()
@@ -283,7 +283,7 @@ func TestOnlyTheCrashingJobIsGivenUp(t *testing.T) {
 		for range 6 {
 			l := new(life)
 			l = w.live("", withPolicy(t, counting), func(d *connector.Deps) {
-				d.Pages = func(_ context.Context, job graph.JobRef, _ graph.Document) (int, error) {
+				d.Pages = func(_ context.Context, job graph.Ref, _ graph.Document) (int, error) {
 					time.Sleep(time.Second) // all are at it together, as far as they may
 					if job.Job != bad.Job {
 						time.Sleep(time.Second)
@@ -352,7 +352,7 @@ func TestWhatIsNoCrash(t *testing.T) {
 			replicas := func(d *connector.Deps) { d.Sole, d.Inflight = false, alive{d.Inflight} }
 			at, on := make(chan struct{}), make(chan struct{})
 			first := w.live("", withPolicy(t, counting), replicas, func(d *connector.Deps) {
-				d.Pages = func(context.Context, graph.JobRef, graph.Document) (int, error) {
+				d.Pages = func(context.Context, graph.Ref, graph.Document) (int, error) {
 					close(at)
 					<-on
 					return 0, errors.New("not now")

@@ -41,7 +41,7 @@ func TestKilledWhileANoteIsTakenBack(t *testing.T) {
 		}
 		var l *life
 		l = w.live("", withPolicy(w.t, counting), func(deps *connector.Deps) {
-			deps.Pages = func(_ context.Context, job graph.JobRef, _ graph.Document) (int, error) {
+			deps.Pages = func(_ context.Context, job graph.Ref, _ graph.Document) (int, error) {
 				if job.Job == second.Job {
 					time.Sleep(2 * time.Second) // virtual
 				}
@@ -101,7 +101,7 @@ func (k lostAnswers) Delete(ctx context.Context, key string, revision uint64) (b
 // failingReads is a Graph that does not tell of jobs.
 type failingReads struct{ connector.Graph }
 
-func (failingReads) Job(context.Context, graph.JobRef) (graph.Job, error) {
+func (failingReads) Job(context.Context, graph.Ref) (graph.Job, error) {
 	return graph.Job{}, fmt.Errorf("no job today")
 }
 

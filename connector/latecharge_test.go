@@ -21,7 +21,7 @@ type claiming struct {
 	wrong atomic.Bool
 }
 
-func (g *claiming) Job(ctx context.Context, ref graph.JobRef) (graph.Job, error) {
+func (g *claiming) Job(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 	job, err := g.Graph.Job(ctx, ref)
 	if ref.Job == g.job && g.wrong.Swap(false) {
 		job.RedirectedTo = "https://graph.microsoft.com/v1.0/print/printers/" + westID + "/jobs/9999"

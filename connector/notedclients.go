@@ -32,7 +32,7 @@ func (g notedGraph) Heard() bool {
 	return !ok || c.Heard()
 }
 
-func (g notedGraph) Job(ctx context.Context, ref graph.JobRef) (graph.Job, error) {
+func (g notedGraph) Job(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 	defer g.noted.wait(ctx)()
 	return g.Graph.Job(ctx, ref)
 }
@@ -42,19 +42,19 @@ func (g notedGraph) Task(ctx context.Context, definition, task string) (graph.Ta
 	return g.Graph.Task(ctx, definition, task)
 }
 
-func (g notedGraph) AbortJob(ctx context.Context, ref graph.JobRef, reason string) error {
+func (g notedGraph) AbortJob(ctx context.Context, ref graph.Ref, reason string) error {
 	defer g.noted.wait(ctx)()
 	return g.Graph.AbortJob(ctx, ref, reason)
 }
 
 func (g notedGraph) RedirectJob(
-	ctx context.Context, ref graph.JobRef, destination string, settings json.RawMessage,
-) (graph.JobRef, error) {
+	ctx context.Context, ref graph.Ref, destination string, settings json.RawMessage,
+) (graph.Ref, error) {
 	defer g.noted.wait(ctx)()
 	return g.Graph.RedirectJob(ctx, ref, destination, settings)
 }
 
-func (g notedGraph) UpdateJob(ctx context.Context, ref graph.JobRef, settings json.RawMessage) error {
+func (g notedGraph) UpdateJob(ctx context.Context, ref graph.Ref, settings json.RawMessage) error {
 	defer g.noted.wait(ctx)()
 	return g.Graph.UpdateJob(ctx, ref, settings)
 }

@@ -90,7 +90,7 @@ func TestOutdatedArrivalReservesNothing(t *testing.T) {
 	var counted atomic.Bool
 	l := w.live("", withPolicy(t, early), func(d *connector.Deps) {
 		count := d.Pages
-		d.Pages = func(ctx context.Context, job graph.JobRef, doc graph.Document) (int, error) {
+		d.Pages = func(ctx context.Context, job graph.Ref, doc graph.Document) (int, error) {
 			if !counted.Swap(true) {
 				close(counting)
 				<-released

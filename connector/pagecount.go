@@ -20,9 +20,9 @@ import (
 
 // PageCounter counts the pages of documents at Graph, within the bounds that d
 // sets; a daemon makes one, as it bounds how many are counted at once. Its errors say why not, and name no document.
-func PageCounter(c *graph.Client, d Documents) func(context.Context, graph.JobRef, graph.Document) (int, error) {
+func PageCounter(c *graph.Client, d Documents) func(context.Context, graph.Ref, graph.Document) (int, error) {
 	counter := pages.NewCounter()
-	return func(ctx context.Context, job graph.JobRef, doc graph.Document) (int, error) {
+	return func(ctx context.Context, job graph.Ref, doc graph.Document) (int, error) {
 		ctx, cancel := context.WithTimeout(ctx, d.Within)
 		defer cancel()
 		r, err := c.OpenDocument(ctx, job, doc, graph.DocumentOptions{Hosts: d.Hosts, MaxBytes: int64(d.MaxBytes)})

@@ -29,7 +29,7 @@ func TestCountingPanics(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		id := w.hold(withPolicy(t, counting), func(d *connector.Deps) {
 			d.Logger = zap.New(core)
-			d.Pages = func(ctx context.Context, _ graph.JobRef, doc graph.Document) (int, error) {
+			d.Pages = func(ctx context.Context, _ graph.Ref, doc graph.Document) (int, error) {
 				return pages.Count(ctx, broken{}, 1000, doc.ContentType)
 			}
 		})

@@ -184,7 +184,7 @@ type lateAt struct {
 	until   time.Time
 }
 
-func (g *lateAt) Job(ctx context.Context, ref graph.JobRef) (graph.Job, error) {
+func (g *lateAt) Job(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 	if ref.Printer == g.printer && time.Now().Before(g.until) {
 		return graph.Job{}, &graph.Error{Status: http.StatusNotFound}
 	}
@@ -485,7 +485,7 @@ func TestDecidedLater(t *testing.T) {
 func TestPagesUnknown(t *testing.T) {
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())
 	broken := func(d *connector.Deps) {
-		d.Pages = func(context.Context, graph.JobRef, graph.Document) (int, error) { return 0, errors.New("encrypted") }
+		d.Pages = func(context.Context, graph.Ref, graph.Document) (int, error) { return 0, errors.New("encrypted") }
 	}
 	for head, want := range map[string]string{
 		"": "kept pages.unknown 0", "unknown: {pages: allow}\n": "released  0", "unknown: {pages: abort}\n": "aborted pages.unknown 0",
@@ -620,7 +620,7 @@ type meddling struct {
 	first func()
 }
 
-func (m meddling) RedirectJob(ctx context.Context, ref graph.JobRef, destination string, settings json.RawMessage) (graph.JobRef, error) {
+func (m meddling) RedirectJob(ctx context.Context, ref graph.Ref, destination string, settings json.RawMessage) (graph.Ref, error) {
 	m.first()
 	return m.Graph.RedirectJob(ctx, ref, destination, settings)
 }

@@ -402,7 +402,7 @@ func TestLateRedirectIsReleased(t *testing.T) {
 	refuseRedirects(w, 1)
 	tapAgain(t, w)
 	c := w.client(w.sim.Transport())
-	made, err := c.RedirectJob(t.Context(), graph.JobRef(id), westID, nil)
+	made, err := c.RedirectJob(t.Context(), graph.Ref(id), westID, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,20 +24,20 @@ const secondLook = 500 * time.Millisecond
 // readJob reads a job. That Graph does not know it has to be said twice: a job that
 // is taken for gone is lost to its owner.
 func (e *effects) readJob(ctx context.Context, ref held.Ref) (graph.Job, error) {
-	job, err := e.graph.Job(ctx, graph.JobRef(ref))
+	job, err := e.graph.Job(ctx, graph.Ref(ref))
 	if !graph.IsNotFound(err) {
 		return job, err
 	}
 	if err := wait.Sleep(ctx, secondLook); err != nil {
 		return graph.Job{}, err
 	}
-	return e.graph.Job(ctx, graph.JobRef(ref))
+	return e.graph.Job(ctx, graph.Ref(ref))
 }
 
 // jobOf reads the job of a record. Where its printer has given its number to another job, Graph
 // does not know it any more.
 func (e *effects) jobOf(ctx context.Context, rec *held.Record) (graph.Job, error) {
-	job, err := e.graph.Job(ctx, graph.JobRef(rec.Ref))
+	job, err := e.graph.Job(ctx, graph.Ref(rec.Ref))
 	if err == nil && anotherJob(rec, job) {
 		return graph.Job{}, &graph.Error{Status: http.StatusNotFound}
 	}

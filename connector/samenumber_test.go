@@ -25,26 +25,26 @@ type renumbered struct {
 	job    string // as the simulator calls the newer; empty as long as it has not come
 }
 
-func (g *renumbered) at(ref graph.JobRef) graph.JobRef {
+func (g *renumbered) at(ref graph.Ref) graph.Ref {
 	if ref.Job == g.number && g.job != "" {
 		ref.Job = g.job
 	}
 	return ref
 }
 
-func (g *renumbered) Job(ctx context.Context, ref graph.JobRef) (graph.Job, error) {
+func (g *renumbered) Job(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 	job, err := g.Graph.Job(ctx, g.at(ref))
 	job.Ref = ref
 	return job, err
 }
 
-func (g *renumbered) AbortJob(ctx context.Context, ref graph.JobRef, reason string) error {
+func (g *renumbered) AbortJob(ctx context.Context, ref graph.Ref, reason string) error {
 	return g.Graph.AbortJob(ctx, g.at(ref), reason)
 }
 
 func (g *renumbered) RedirectJob(
-	ctx context.Context, ref graph.JobRef, destination string, settings json.RawMessage,
-) (graph.JobRef, error) {
+	ctx context.Context, ref graph.Ref, destination string, settings json.RawMessage,
+) (graph.Ref, error) {
 	return g.Graph.RedirectJob(ctx, g.at(ref), destination, settings)
 }
 
@@ -82,7 +82,7 @@ func TestNumberOfAnotherJob(t *testing.T) {
 					return w.live(spot, withPolicy(t, early), func(d *connector.Deps) {
 						g.Graph, d.Graph = d.Graph, g
 						count := d.Pages
-						d.Pages = func(ctx context.Context, job graph.JobRef, doc graph.Document) (int, error) {
+						d.Pages = func(ctx context.Context, job graph.Ref, doc graph.Document) (int, error) {
 							return count(ctx, g.at(job), doc)
 						}
 					})

@@ -47,9 +47,9 @@ const (
 // person; *graph.Client is one.
 type Printing interface {
 	CreateJob(ctx context.Context, printer string) (graph.Job, error)
-	Upload(ctx context.Context, ref graph.JobRef, document, name, contentType string, body []byte) error
-	StartJob(ctx context.Context, ref graph.JobRef) error
-	CancelJob(ctx context.Context, ref graph.JobRef) error
+	Upload(ctx context.Context, ref graph.Ref, document, name, contentType string, body []byte) error
+	StartJob(ctx context.Context, ref graph.Ref) error
+	CancelJob(ctx context.Context, ref graph.Ref) error
 }
 
 // keySelfTest is where all replicas find the self-test that runs, or ran last.
@@ -262,7 +262,7 @@ const (
 
 // cancel cancels a job that did not come through, so that it neither prints nor waits. It
 // returns why.
-func (t *SelfTester) cancel(ctx context.Context, person Printing, ref graph.JobRef, why error) error {
+func (t *SelfTester) cancel(ctx context.Context, person Printing, ref graph.Ref, why error) error {
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelWithin)
 	defer stop()
 	defer context.AfterFunc(ctx, func() {

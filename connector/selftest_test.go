@@ -215,15 +215,15 @@ func (d dying) reach(ctx context.Context, spot string) error {
 	return ctx.Err()
 }
 
-func (d dying) Upload(ctx context.Context, ref graph.JobRef, document, name, contentType string, body []byte) error {
+func (d dying) Upload(ctx context.Context, ref graph.Ref, document, name, contentType string, body []byte) error {
 	return errors.Join(d.Printing.Upload(ctx, ref, document, name, contentType, body), d.reach(ctx, graphtest.OpUploadCreate))
 }
 
-func (d dying) StartJob(ctx context.Context, ref graph.JobRef) error {
+func (d dying) StartJob(ctx context.Context, ref graph.Ref) error {
 	return errors.Join(d.Printing.StartJob(ctx, ref), d.reach(ctx, graphtest.OpJobStart))
 }
 
-func (d dying) CancelJob(context.Context, graph.JobRef) error { return errKilled }
+func (d dying) CancelJob(context.Context, graph.Ref) error { return errKilled }
 
 // Somebody else's sign-in tests nothing.
 func TestSelfTestAnother(t *testing.T) {
@@ -261,9 +261,9 @@ type stuck struct {
 	asked chan struct{}
 }
 
-func (stuck) StartJob(context.Context, graph.JobRef) error { return errKilled }
+func (stuck) StartJob(context.Context, graph.Ref) error { return errKilled }
 
-func (s stuck) CancelJob(ctx context.Context, _ graph.JobRef) error {
+func (s stuck) CancelJob(ctx context.Context, _ graph.Ref) error {
 	close(s.asked)
 	<-ctx.Done()
 	return ctx.Err()

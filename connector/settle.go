@@ -134,16 +134,16 @@ func (s *Sweeper) endReservation(ctx context.Context, r *reservation, now time.T
 		return err
 	}
 	since := letGo(&rec)
-	end := ending{at: graph.JobRef(ref), since: since, moved: rec.State != held.Completed}
+	end := ending{at: graph.Ref(ref), since: since, moved: rec.State != held.Completed}
 	if end.moved && rec.Release != nil && rec.Release.Job != "" {
-		end = ending{at: graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job}, since: since}
+		end = ending{at: graph.Ref{Printer: rec.Release.Printer, Job: rec.Release.Job}, since: since}
 	}
 	return s.endAtPrinter(ctx, r, end)
 }
 
 // ending is where the job of a reservation ends.
 type ending struct {
-	at    graph.JobRef
+	at    graph.Ref
 	since time.Time // when it was released
 	// moved is true when it was redirected from there: if Graph does not show where to, its
 	// state there says nothing about the paper.
@@ -206,7 +206,7 @@ func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *held.Recor
 			return nil
 		}
 	}
-	job, err := s.graph.Job(ctx, graph.JobRef(rec.Ref))
+	job, err := s.graph.Job(ctx, graph.Ref(rec.Ref))
 	switch {
 	case graph.IsNotFound(err) && rec.Release != nil:
 		return nil // the record is about to say what became of the job
@@ -280,16 +280,16 @@ func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, ref held.Re
 	}
 	what := r.what(now)
 	if what == forComplete {
-		return s.endAtPrinter(ctx, r, ending{at: graph.JobRef(ref), since: r.At})
+		return s.endAtPrinter(ctx, r, ending{at: graph.Ref(ref), since: r.At})
 	}
-	job, err := s.graph.Job(ctx, graph.JobRef(ref))
+	job, err := s.graph.Job(ctx, graph.Ref(ref))
 	now = s.clock.surely() // after the answer: it may have told that this clock is wrong
 	late := s.clock.heard() && now.Sub(r.At).Abs() > settleAfter
 	switch {
 	case err != nil && !graph.IsNotFound(err):
 		return fmt.Errorf("read job: %w", err)
 	case err == nil && job.RedirectedTo != "":
-		return s.endAtPrinter(ctx, r, ending{at: graph.JobRef(ref), since: r.At})
+		return s.endAtPrinter(ctx, r, ending{at: graph.Ref(ref), since: r.At})
 	case err != nil && s.clock.since(r.At) < forgottenAfter:
 		return nil
 	case err == nil && jobWaits(job.State) && !late:

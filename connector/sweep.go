@@ -85,7 +85,7 @@ type Sweeper struct {
 
 // sweepGraph lists tasks and jobs, and finishes the tasks of jobs that have ended.
 type sweepGraph interface {
-	Job(ctx context.Context, ref graph.JobRef) (graph.Job, error)
+	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
 	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
 	Task(ctx context.Context, definition, task string) (graph.Task, error)
 	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
@@ -225,7 +225,7 @@ func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("list tasks: %w", err), acts.Wait())
 		}
-		if finished(task.State) || task.Job == (graph.JobRef{}) {
+		if finished(task.State) || task.Job == (graph.Ref{}) {
 			continue
 		}
 		listed[held.Ref(task.Job)] = true

@@ -112,7 +112,7 @@ func bareTap(b *testing.B, c *graph.Client, jobs int) {
 	})
 	for i := range jobs {
 		g.Go(func() error {
-			ref := graph.JobRef{Printer: pullID, Job: fmt.Sprint("bare", i)}
+			ref := graph.Ref{Printer: pullID, Job: fmt.Sprint("bare", i)}
 			if _, err := c.Job(b.Context(), ref); err != nil {
 				return err
 			}

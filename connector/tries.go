@@ -41,14 +41,14 @@ func costOf(t *held.Try) quota.Amount {
 // fitting are those of some tries that can have made the job at its printer; all of them
 // when that can't be told.
 func (e *effects) fitting(ctx context.Context, rec *held.Record, tries []held.Try) ([]held.Try, error) {
-	there, err := e.graph.Job(ctx, graph.JobRef{Printer: rec.Release.Printer, Job: rec.Release.Job})
+	there, err := e.graph.Job(ctx, graph.Ref{Printer: rec.Release.Printer, Job: rec.Release.Job})
 	if graph.IsNotFound(err) || refused(err) { // it may not be read
 		return tries, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read job at its printer: %w", err)
 	}
-	sent, err := e.graph.Job(ctx, graph.JobRef(rec.Ref))
+	sent, err := e.graph.Job(ctx, graph.Ref(rec.Ref))
 	if err != nil && !graph.IsNotFound(err) && !refused(err) {
 		return nil, fmt.Errorf("read job: %w", err)
 	}

@@ -16,7 +16,7 @@ import (
 // nameless is Graph that does not tell whose a job is.
 type nameless struct{ connector.Graph }
 
-func (g nameless) Job(ctx context.Context, ref graph.JobRef) (graph.Job, error) {
+func (g nameless) Job(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 	job, err := g.Graph.Job(ctx, ref)
 	job.CreatedBy.ID = ""
 	return job, err

@@ -78,13 +78,13 @@ var errConflict = errors.New("the job has ended by its record but has a new task
 // Graph is what the connector needs of Microsoft Graph; *graph.Client is one.
 // Reads are retried by the client, effects never when they may have happened.
 type Graph interface {
-	Job(ctx context.Context, ref graph.JobRef) (graph.Job, error)
+	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
 	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
 	Task(ctx context.Context, definition, task string) (graph.Task, error)
 	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
-	AbortJob(ctx context.Context, ref graph.JobRef, reason string) error
-	RedirectJob(ctx context.Context, ref graph.JobRef, destination string, settings json.RawMessage) (graph.JobRef, error)
-	UpdateJob(ctx context.Context, ref graph.JobRef, settings json.RawMessage) error
+	AbortJob(ctx context.Context, ref graph.Ref, reason string) error
+	RedirectJob(ctx context.Context, ref graph.Ref, destination string, settings json.RawMessage) (graph.Ref, error)
+	UpdateJob(ctx context.Context, ref graph.Ref, settings json.RawMessage) error
 	Printer(ctx context.Context, id string) (graph.Printer, error)
 	Attributes(ctx context.Context, printer string) (graph.Attributes, error)
 	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
@@ -131,7 +131,7 @@ type Deps struct {
 	// recorded. It may return nil.
 	Next func() *policy.Policy
 	// Pages counts the pages of a document; without it no pages are counted.
-	Pages func(ctx context.Context, job graph.JobRef, d graph.Document) (int, error)
+	Pages func(ctx context.Context, job graph.Ref, d graph.Document) (int, error)
 	// Inflight stores what is being worked on, so that the next process knows what this
 	// one died of. Without it, a job that kills the process kills every later one, too.
 	Inflight InflightKV

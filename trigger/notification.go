@@ -17,7 +17,7 @@ const maxItem = 16 << 10
 type Notification struct {
 	subscription, clientState, tenant string
 	definition, task                  string
-	job                               graph.JobRef
+	job                               graph.Ref
 }
 
 // String hides all that the sender chose.

@@ -146,7 +146,7 @@ func FuzzNotification(f *testing.F) {
 		checkItems(t, raw)
 		n, err := ParseNotification(raw)
 		if err != nil {
-			if !errors.Is(err, ErrMalformed) || n.job != (graph.JobRef{}) {
+			if !errors.Is(err, ErrMalformed) || n.job != (graph.Ref{}) {
 				t.Fatalf("%v with %+v", err, n.job)
 			}
 			return

@@ -54,7 +54,7 @@ const (
 type DocumentReader struct {
 	client   *Client
 	ctx      context.Context //nolint:containedctx // of one reading, bounded by its caller
-	ref      JobRef
+	ref      Ref
 	document string
 	o        DocumentOptions
 
@@ -79,7 +79,7 @@ type block struct {
 // (https://learn.microsoft.com/graph/api/printdocument-get-file): an address on
 // another host that needs no token, and gets none. The address is a secret and
 // nowhere told. ctx is that of all reading.
-func (c *Client) OpenDocument(ctx context.Context, ref JobRef, d Document, o DocumentOptions) (*DocumentReader, error) {
+func (c *Client) OpenDocument(ctx context.Context, ref Ref, d Document, o DocumentOptions) (*DocumentReader, error) {
 	if err := ids(getDocument, ref.Printer, ref.Job, d.ID); err != nil {
 		return nil, err
 	}

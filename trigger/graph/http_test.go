@@ -98,7 +98,7 @@ func TestNewConnectionAfter503(t *testing.T) {
 			c := trusting(t, s)
 			read := func(job string) {
 				t.Helper()
-				if _, err := c.Job(t.Context(), JobRef{"p", job}); err != nil {
+				if _, err := c.Job(t.Context(), Ref{"p", job}); err != nil {
 					t.Error(err)
 				}
 			}

@@ -7,20 +7,20 @@ import (
 	"unicode/utf8"
 )
 
-// JobRef names a print job: job ids count per printer. Records, decisions and the
+// Ref names a print job: job ids count per printer. Records, decisions and the
 // API write it under these JSON names.
-type JobRef struct {
+type Ref struct {
 	Printer string `json:"printer,omitempty"`
 	Job     string `json:"job,omitempty"`
 }
 
 // Name is the job in one word, printer/job, as ledgers and decision ids write it.
-func (r JobRef) Name() string { return r.Printer + "/" + r.Job }
+func (r Ref) Name() string { return r.Printer + "/" + r.Job }
 
 // RefOf is the inverse of Name. A name without a slash becomes a reference without a job.
-func RefOf(name string) JobRef {
+func RefOf(name string) Ref {
 	printer, job, _ := strings.Cut(name, "/")
-	return JobRef{printer, job}
+	return Ref{printer, job}
 }
 
 // ValidID reports whether s may stand for an id in a URL path:
@@ -105,35 +105,35 @@ var errNotJob = errors.New("not the URL of a print job")
 // or beta, literals in any case and the key form printers('id')/jobs('id'): no
 // user, query, fragment, escape or trailing slash. The ids are ValidID; the host
 // means nothing and must never be called.
-func ParseJobURL(s string) (JobRef, error) {
+func ParseJobURL(s string) (Ref, error) {
 	rest, ok := cutFold(s, "https://")
 	if !ok {
 		if rest, ok = cutFold(s, "http://"); !ok {
-			return JobRef{}, errNotJob
+			return Ref{}, errNotJob
 		}
 	}
 	host, rest, ok := strings.Cut(rest, "/")
 	if !ok || !validHost(host) {
-		return JobRef{}, errNotJob
+		return Ref{}, errNotJob
 	}
 	version, rest, ok := strings.Cut(rest, "/")
 	if !ok || !validVersion(version) {
-		return JobRef{}, errNotJob
+		return Ref{}, errNotJob
 	}
-	var ref JobRef
+	var ref Ref
 	if rest, ok = cutFold(rest, "print/printers"); !ok {
-		return JobRef{}, errNotJob
+		return Ref{}, errNotJob
 	}
 	if ref.Printer, rest, ok = cutKey(rest); !ok {
-		return JobRef{}, errNotJob
+		return Ref{}, errNotJob
 	}
 	if rest, ok = cutFold(rest, "/jobs"); !ok {
-		return JobRef{}, errNotJob
+		return Ref{}, errNotJob
 	}
 	if ref.Job, rest, ok = cutKey(rest); !ok || rest != "" {
-		return JobRef{}, errNotJob
+		return Ref{}, errNotJob
 	}
-	return JobRef{Printer: Canonical(ref.Printer), Job: Canonical(ref.Job)}, nil
+	return Ref{Printer: Canonical(ref.Printer), Job: Canonical(ref.Job)}, nil
 }
 
 func validHost(s string) bool {

@@ -20,7 +20,7 @@ func TestValidID(t *testing.T) {
 	}
 }
 
-var jobURLs = map[string]JobRef{
+var jobURLs = map[string]Ref{
 	"https://graph.microsoft.com/v1.0/print/printers/c05f3726-0d4b-4aa1-8fe9-2eb981bb26fb/jobs/5182": ref,
 	"HTTPS://GRAPH.microsoft.com/V1.0/Print/PRINTERS/p/JOBS/7":                                       {"p", "7"},
 	"https://graph.microsoft.com/beta/print/printers/p/jobs/7":                                       {"p", "7"},
@@ -51,7 +51,7 @@ func TestParseJobURL(t *testing.T) {
 		}
 	}
 	for _, s := range notJobURLs {
-		if got, err := ParseJobURL(s); err == nil || got != (JobRef{}) {
+		if got, err := ParseJobURL(s); err == nil || got != (Ref{}) {
 			t.Errorf("%q: accepted as %v", s, got)
 		}
 	}
@@ -67,7 +67,7 @@ func FuzzJobRef(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := ParseJobURL(s)
 		if err != nil {
-			if got != (JobRef{}) {
+			if got != (Ref{}) {
 				t.Errorf("%q: %v and an error", s, got)
 			}
 			return
@@ -176,18 +176,18 @@ func FuzzResource(f *testing.F) {
 // Records of earlier versions hold these names.
 func TestRefJSON(t *testing.T) {
 	for _, tt := range []struct {
-		ref  JobRef
+		ref  Ref
 		json string
 	}{
-		{JobRef{}, `{}`},
-		{JobRef{Printer: "p"}, `{"printer":"p"}`},
-		{JobRef{Printer: "p", Job: "1"}, `{"printer":"p","job":"1"}`},
+		{Ref{}, `{}`},
+		{Ref{Printer: "p"}, `{"printer":"p"}`},
+		{Ref{Printer: "p", Job: "1"}, `{"printer":"p","job":"1"}`},
 	} {
 		got, err := json.Marshal(tt.ref)
 		if err != nil || string(got) != tt.json {
 			t.Errorf("Marshal(%+v) = %s, %v; want %s", tt.ref, got, err, tt.json)
 		}
-		var back JobRef
+		var back Ref
 		if err := json.Unmarshal(got, &back); err != nil || back != tt.ref {
 			t.Errorf("Unmarshal(%s) = %+v, %v", got, back, err)
 		}
@@ -195,11 +195,11 @@ func TestRefJSON(t *testing.T) {
 }
 
 func TestRefName(t *testing.T) {
-	ref := JobRef{Printer: "p", Job: "1"}
+	ref := Ref{Printer: "p", Job: "1"}
 	if got := ref.Name(); got != "p/1" || RefOf(got) != ref {
 		t.Errorf("Name() = %q, RefOf of it = %+v", got, RefOf(got))
 	}
-	if got := RefOf("p"); got != (JobRef{Printer: "p"}) {
+	if got := RefOf("p"); got != (Ref{Printer: "p"}) {
 		t.Errorf("RefOf(p) = %+v", got)
 	}
 }

@@ -77,7 +77,7 @@ type Task struct {
 	ID          string
 	State       TaskState
 	Description string
-	Job         JobRef
+	Job         Ref
 }
 
 // User is who printed: ID is the Entra object id, the only one to trust.
@@ -92,7 +92,7 @@ type Document struct {
 // A Job is a printJob with its tasks and documents. RedirectedTo and
 // RedirectedFrom are URLs of jobs, for ParseJobURL, or empty.
 type Job struct {
-	Ref               JobRef
+	Ref               Ref
 	CreatedBy         User
 	Created           time.Time
 	State             JobState

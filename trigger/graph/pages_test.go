@@ -97,7 +97,7 @@ func TestTasksAreStreamed(t *testing.T) {
 		}
 		got = append(got, task)
 	}
-	want := []Task{{"t1", TaskProcessing, "x", JobRef{"p", "1"}}, {ID: "t2", State: "quarantined"}, {ID: "t3"}}
+	want := []Task{{"t1", TaskProcessing, "x", Ref{"p", "1"}}, {ID: "t2", State: "quarantined"}, {ID: "t3"}}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -84,7 +84,7 @@ func TestRetryAfterOfOneJob(t *testing.T) {
 			if _, err := c.Job(t.Context(), ref); problem(t, err).Status != status {
 				t.Error(err)
 			}
-			if _, err := c.Job(t.Context(), JobRef{Printer: ref.Printer, Job: ref.Job + "1"}); err != nil || time.Since(began) > time.Second {
+			if _, err := c.Job(t.Context(), Ref{Printer: ref.Printer, Job: ref.Job + "1"}); err != nil || time.Since(began) > time.Second {
 				t.Errorf("%d: after %s: %v", status, time.Since(began), err)
 			}
 		})

@@ -181,8 +181,8 @@ type wireJob struct {
 	Tasks []wireTask `json:"tasks"`
 }
 
-func (j *wireJob) job(ref JobRef) Job {
-	ref = JobRef{Printer: Canonical(ref.Printer), Job: Canonical(ref.Job)}
+func (j *wireJob) job(ref Ref) Job {
+	ref = Ref{Printer: Canonical(ref.Printer), Job: Canonical(ref.Job)}
 	out := Job{
 		Ref: ref, CreatedBy: User{ID: Canonical(j.CreatedBy.ID), UserPrincipalName: j.CreatedBy.UserPrincipalName},
 		Created: j.Created,
@@ -207,7 +207,7 @@ func (j *wireJob) job(ref JobRef) Job {
 
 // Job reads a job with its tasks and documents, in one request
 // (https://learn.microsoft.com/graph/api/printjob-get).
-func (c *Client) Job(ctx context.Context, ref JobRef) (Job, error) {
+func (c *Client) Job(ctx context.Context, ref Ref) (Job, error) {
 	if err := ids(getJob, ref.Printer, ref.Job); err != nil {
 		return Job{}, err
 	}
@@ -250,19 +250,19 @@ func (c *Client) Jobs(ctx context.Context, printer string) iter.Seq2[Job, error]
 			return
 		}
 		cl := call{op: listJobs, url: c.at("/print/printers/"+printer+"/jobs", "$expand=tasks")}
-		err := each(ctx, c, cl, func(j wireJob) bool { return yield(j.job(JobRef{printer, j.ID}), nil) })
+		err := each(ctx, c, cl, func(j wireJob) bool { return yield(j.job(Ref{printer, j.ID}), nil) })
 		if err != nil {
 			yield(Job{}, err)
 		}
 	}
 }
 
-func (r JobRef) path() string { return "/print/printers/" + r.Printer + "/jobs/" + r.Job }
+func (r Ref) path() string { return "/print/printers/" + r.Printer + "/jobs/" + r.Job }
 
 // AbortJob ends a job, with what its owner shall read
 // (https://learn.microsoft.com/graph/api/printjob-abort). It succeeds only while
 // a task of a trigger of this app is processing, so never twice.
-func (c *Client) AbortJob(ctx context.Context, ref JobRef, reason string) error {
+func (c *Client) AbortJob(ctx context.Context, ref Ref, reason string) error {
 	if err := ids(abortJob, ref.Printer, ref.Job); err != nil {
 		return err
 	}
@@ -284,10 +284,10 @@ func (c *Client) AbortJob(ctx context.Context, ref JobRef, reason string) error 
 // what is left out is not documented. It succeeds only while a task of a trigger
 // of this app is processing, so never twice.
 func (c *Client) RedirectJob(
-	ctx context.Context, ref JobRef, destination string, settings json.RawMessage,
-) (JobRef, error) {
+	ctx context.Context, ref Ref, destination string, settings json.RawMessage,
+) (Ref, error) {
 	if err := ids(redirectJob, ref.Printer, ref.Job, destination); err != nil {
-		return JobRef{}, err
+		return Ref{}, err
 	}
 	var out struct {
 		ID string `json:"id"`
@@ -297,21 +297,21 @@ func (c *Client) RedirectJob(
 		Destination   string          `json:"destinationPrinterId"`
 		Configuration json.RawMessage `json:"configuration,omitempty"`
 	}{destination, settings}); err != nil {
-		return JobRef{}, err
+		return Ref{}, err
 	}
 	if err := c.do(ctx, &cl); err != nil {
-		return JobRef{}, err
+		return Ref{}, err
 	}
 	if !ValidID(out.ID) {
-		return JobRef{}, cl.failed(garbled, errInvalidID)
+		return Ref{}, cl.failed(garbled, errInvalidID)
 	}
-	return JobRef{Printer: Canonical(destination), Job: Canonical(out.ID)}, nil
+	return Ref{Printer: Canonical(destination), Job: Canonical(out.ID)}, nil
 }
 
 // UpdateJob gives a job another configuration, the whole of it
 // (https://learn.microsoft.com/graph/api/printjob-update). It succeeds only while
 // a task of a trigger of this app is processing; doing it again changes nothing.
-func (c *Client) UpdateJob(ctx context.Context, ref JobRef, settings json.RawMessage) error {
+func (c *Client) UpdateJob(ctx context.Context, ref Ref, settings json.RawMessage) error {
 	if err := ids(updateJob, ref.Printer, ref.Job); err != nil {
 		return err
 	}

@@ -73,28 +73,28 @@ func TestRequests(t *testing.T) {
 		}, 200, `{`, "PATCH /print/taskDefinitions/d1/tasks/t1", `{"status":{"state":"completed","description":"a \"quoted\" <text>"}}`},
 		{"job", func(ctx context.Context, c *Client) error {
 			_,
-				err := c.Job(ctx, JobRef{"p1", "7"})
+				err := c.Job(ctx, Ref{"p1", "7"})
 			return err
 		}, 200, `{"id":"7"}`, "GET /print/printers/p1/jobs/7?$expand=tasks,documents", ""},
 		{"abort", func(ctx context.Context, c *Client) error {
-			return c.AbortJob(ctx, JobRef{"p1", "7"}, "Zu viele Seiten – drucken Sie weniger.")
+			return c.AbortJob(ctx, Ref{"p1", "7"}, "Zu viele Seiten – drucken Sie weniger.")
 		}, 204, ``, "POST /print/printers/p1/jobs/7/abort", `{"reason":"Zu viele Seiten – drucken Sie weniger."}`},
 		{"redirect", func(ctx context.Context, c *Client) error {
-			to, err := c.RedirectJob(ctx, JobRef{"p1", "7"}, "p2", nil)
-			if err == nil && to != (JobRef{"p2", "9"}) {
+			to, err := c.RedirectJob(ctx, Ref{"p1", "7"}, "p2", nil)
+			if err == nil && to != (Ref{"p2", "9"}) {
 				return errors.New("wrong job")
 			}
 			return err
 		}, 200, `{"id":"9"}`, "POST /print/printers/p1/jobs/7/redirect", `{"destinationPrinterId":"p2"}`},
 		{
 			"redirect and rewrite", func(ctx context.Context, c *Client) error {
-				_, err := c.RedirectJob(ctx, JobRef{"p1", "7"}, "p2", []byte(`{"collate":true,"margin":{"top":3}}`))
+				_, err := c.RedirectJob(ctx, Ref{"p1", "7"}, "p2", []byte(`{"collate":true,"margin":{"top":3}}`))
 				return err
 			}, 200, `{"id":"9"}`, "POST /print/printers/p1/jobs/7/redirect",
 			`{"destinationPrinterId":"p2","configuration":{"collate":true,"margin":{"top":3}}}`,
 		},
 		{"rewrite", func(ctx context.Context, c *Client) error {
-			return c.UpdateJob(ctx, JobRef{"p1", "7"}, []byte(`{"colorMode":"blackAndWhite"}`))
+			return c.UpdateJob(ctx, Ref{"p1", "7"}, []byte(`{"colorMode":"blackAndWhite"}`))
 		}, 200, `{}`, "PATCH /print/printers/p1/jobs/7", `{"configuration":{"colorMode":"blackAndWhite"}}`},
 		{"printer", func(ctx context.Context, c *Client) error {
 			_, err := c.Printer(ctx,
@@ -190,10 +190,10 @@ func TestIDsAreCheckedBeforeTheyTravel(t *testing.T) {
 	for _, bad := range []string{"", "..", "a/b", "a?b", "a%2fb", "ann@example.com", strings.Repeat("x", 65)} {
 		_, e1 := c.Task(ctx, bad, "t")
 		_, e2 := c.Task(ctx, "d", bad)
-		_, e3 := c.Job(ctx, JobRef{bad, "7"})
-		_, e4 := c.Job(ctx, JobRef{"p", bad})
-		e5 := c.AbortJob(ctx, JobRef{"p", bad}, "no")
-		_, e6 := c.RedirectJob(ctx, JobRef{"p", "7"}, bad, nil)
+		_, e3 := c.Job(ctx, Ref{bad, "7"})
+		_, e4 := c.Job(ctx, Ref{"p", bad})
+		e5 := c.AbortJob(ctx, Ref{"p", bad}, "no")
+		_, e6 := c.RedirectJob(ctx, Ref{"p", "7"}, bad, nil)
 		e7 := c.FinishTask(ctx, "d", bad, TaskAborted, "")
 		_, e8 := c.Printer(ctx, bad)
 		_, e9 := c.Groups(ctx, bad)
@@ -253,7 +253,7 @@ func TestJobIsRead(t *testing.T) {
 			PagesPerSheet: 1, MultipageLayout: "clockwiseFromBottomLeft", PageRanges: []PageRange{{1, 3}}, InputBin: "by-pass-tray", Collate: &no,
 		},
 		Documents: []Document{{"ca96c367", "application/oxps", 276604}},
-		Tasks:     []Task{{"d036638b", TaskProcessing, "The task is being processed.", JobRef{"p", "5182"}}},
+		Tasks:     []Task{{"d036638b", TaskProcessing, "The task is being processed.", Ref{"p", "5182"}}},
 	}
 	if !strings.Contains(string(got.Settings), `"margin"`) || !strings.Contains(string(got.Settings), `"newSetting"`) {
 		t.Errorf("settings without what has no name here: %s", got.Settings)

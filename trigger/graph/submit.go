@@ -38,7 +38,7 @@ func (c *Client) CreateJob(ctx context.Context, printer string) (Job, error) {
 	if !ValidID(out.ID) || len(out.Documents) == 0 || !ValidID(out.Documents[0].ID) {
 		return Job{}, cl.failed(garbled, errInvalidID)
 	}
-	return out.job(JobRef{Printer: printer, Job: out.ID}), nil
+	return out.job(Ref{Printer: printer, Job: out.ID}), nil
 }
 
 // maxUpload is how much may be uploaded in one request
@@ -49,7 +49,7 @@ const maxUpload = 10 << 20
 // (https://learn.microsoft.com/graph/api/printdocument-createuploadsession), of less
 // than 10 MB. It goes to the address that Graph gives, on a host of Microsoft, that
 // needs no token and gets none.
-func (c *Client) Upload(ctx context.Context, ref JobRef, document, name, contentType string, body []byte) error {
+func (c *Client) Upload(ctx context.Context, ref Ref, document, name, contentType string, body []byte) error {
 	if err := ids(createUpload, ref.Printer, ref.Job, document); err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (c *Client) put(ctx context.Context, u *url.URL, body []byte) error {
 // StartJob prints a job that CreateJob began and Upload completed
 // (https://learn.microsoft.com/graph/api/printjob-start). After an Ambiguous error it
 // may have started.
-func (c *Client) StartJob(ctx context.Context, ref JobRef) error {
+func (c *Client) StartJob(ctx context.Context, ref Ref) error {
 	if err := ids(startJob, ref.Printer, ref.Job); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (c *Client) StartJob(ctx context.Context, ref JobRef) error {
 
 // CancelJob cancels a job of the person who signed in
 // (https://learn.microsoft.com/graph/api/printjob-cancel).
-func (c *Client) CancelJob(ctx context.Context, ref JobRef) error {
+func (c *Client) CancelJob(ctx context.Context, ref Ref) error {
 	if err := ids(cancelJob, ref.Printer, ref.Job); err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func server(t testing.TB, h http.HandlerFunc) (*Client, *httptest.Server) {
 	return c, s
 }
 
-var ref = JobRef{Printer: "c05f3726-0d4b-4aa1-8fe9-2eb981bb26fb", Job: "5182"}
+var ref = Ref{Printer: "c05f3726-0d4b-4aa1-8fe9-2eb981bb26fb", Job: "5182"}
 
 // problem is err as the one error type.
 func problem(t *testing.T, err error) *Error {

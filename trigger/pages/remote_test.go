@@ -90,7 +90,7 @@ func (r *remote) open(tb testing.TB, spec graphtest.JobSpec, o graph.DocumentOpt
 	if err != nil {
 		tb.Fatal(err)
 	}
-	job, err := r.client.Job(tb.Context(), graph.JobRef{Printer: id.Printer, Job: id.Job})
+	job, err := r.client.Job(tb.Context(), graph.Ref{Printer: id.Printer, Job: id.Job})
 	if err != nil {
 		tb.Fatal(err)
 	}
