@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -266,14 +266,14 @@ func TestDeliveriesAreNoFailures(t *testing.T) {
 		bad := true
 		w.refuse(http.StatusInternalServerError, func(_ string, r graphtest.Request) bool { return bad && r.Job == id.Job })
 		d.Attempt = 500
-		if l.worker.Handle(w.t.Context(), d) == bus.Done() {
+		if l.worker.Handle(w.t.Context(), d) == store.Done() {
 			w.t.Fatal("given up at its first failure")
 		}
 		bad = false
 		rival := w.live("after intent", func(d *connector.Deps) { d.Sole = false })
 		rival.worker.Handle(rival.ctx, d)
 		second := w.live("", func(d *connector.Deps) { d.Sole, d.Inflight = false, nil })
-		if second.worker.Handle(w.t.Context(), d) == bus.Done() {
+		if second.worker.Handle(w.t.Context(), d) == store.Done() {
 			w.t.Error("given up because another has it")
 		}
 		if n := len(w.dead()); n != 0 {

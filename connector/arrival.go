@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
@@ -29,7 +29,7 @@ import (
 //  3. complete, abort: the record is created as an intent, with the decision
 //     in it. Dying after, the message (or the sweep) finds the intent and
 //     reads the job back before anything else. See carryOut.
-func (w *Worker) arrive(ctx context.Context, d bus.Delivery, ev trigger.Event) (err error) {
+func (w *Worker) arrive(ctx context.Context, d store.Delivery, ev trigger.Event) (err error) {
 	ref, err := w.jobOf(ctx, ev)
 	if err != nil || ref == (held.Ref{}) {
 		return err
@@ -79,7 +79,7 @@ var errOutrun = fmt.Errorf("%w: another stored the record first", errBusy)
 // decideArrival takes a job from its record, if there is one, to a stored decision. known
 // says that there may be one. After a concurrent update it reads again, up to maxConflicts
 // times.
-func (w *Worker) decideArrival(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState, known bool) (err error) {
+func (w *Worker) decideArrival(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState, known bool) (err error) {
 	key := held.Key(f.job.CreatedBy.ID, held.Ref(f.job.Ref))
 	for range maxConflicts {
 		at := f
@@ -133,7 +133,7 @@ func (w *Worker) jobOf(ctx context.Context, ev trigger.Event) (held.Ref, error) 
 
 // taskOf reports whether the event's task belongs to the job and waits for us.
 // A forged event that names another's job ends here, after one read.
-func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, job graph.Job) (bool, error) {
+func (w *Worker) taskOf(ctx context.Context, d store.Delivery, ev trigger.Event, job graph.Job) (bool, error) {
 	state, ok := graph.TaskState(""), false
 	for _, t := range job.Tasks {
 		if sameTask(t.ID, ev.Task) {
@@ -160,7 +160,7 @@ func (w *Worker) taskOf(ctx context.Context, d bus.Delivery, ev trigger.Event, j
 
 // storeDecision stores the first state after the decision and goes on from there.
 // The error is errOutrun after a concurrent update.
-func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, f jobState) error {
+func (w *Worker) storeDecision(ctx context.Context, d store.Delivery, f jobState) error {
 	release, ok := w.effects.claim(f.rec.Key())
 	if !ok {
 		return errBusy
@@ -219,7 +219,7 @@ func (w *Worker) storeDecision(ctx context.Context, d bus.Delivery, f jobState) 
 
 // handleExisting continues with a job that has a record: the message is a duplicate or a
 // redelivery, or another instance has handled the job.
-func (w *Worker) handleExisting(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState) error {
+func (w *Worker) handleExisting(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState) error {
 	known := Entry{
 		Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy, Mode: f.rec.Decision.Input.Mode,
 	}
@@ -284,7 +284,7 @@ func (w *Worker) holdStart(f *jobState) time.Time {
 // decision. This is possible if the message was stored before the record was made; the
 // decision is then published again under the same id. The number of deliveries can't be
 // used for this, because a server that is killed forgets it.
-func (w *Worker) confirmDecided(ctx context.Context, d bus.Delivery, ev trigger.Event, known Entry) error {
+func (w *Worker) confirmDecided(ctx context.Context, d store.Delivery, ev trigger.Event, known Entry) error {
 	w.ignore(ignoredDuplicate, ev)
 	if d.Stored.After(known.Seen.Add(StoreSkew)) {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"pullprint/connector/bus"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 )
@@ -19,9 +19,9 @@ const (
 )
 
 // redeliveryWithin is how long after its pause a task is redelivered at the latest. If the
-// answer that asks for the pause is lost, the stream redelivers the task after bus.AckWait;
+// answer that asks for the pause is lost, the stream redelivers the task after store.AckWait;
 // as much again is for the time until a worker is free.
-const redeliveryWithin = 2 * bus.AckWait
+const redeliveryWithin = 2 * store.AckWait
 
 // attempts counts how often tasks failed in this process for a reason of their own. The
 // number of deliveries can't be used for this, because it grows during an outage.
@@ -122,7 +122,7 @@ func retryAfterOf(err error) time.Duration {
 // throttles us, or Graph is unavailable and has answered no call at all since began.
 func (w *Worker) outage(err error, began time.Time) bool {
 	var auth *auth.Error
-	if errors.As(err, &auth) || errors.Is(err, bus.ErrUnavailable) {
+	if errors.As(err, &auth) || errors.Is(err, store.ErrUnavailable) {
 		return true
 	}
 	var ge *graph.Error

@@ -25,6 +25,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
@@ -204,20 +205,20 @@ func (x *bench) store(b *testing.B, n int) {
 // drain consumes n tasks with h, and tells how many came again: the stream delivers at
 // least once, and on a busy machine a call that takes too long has its task come again.
 // Each is to be done in the end.
-func (x *bench) drain(b *testing.B, n int, h func(context.Context, bus.Delivery) bus.Disposition) {
+func (x *bench) drain(b *testing.B, n int, h func(context.Context, store.Delivery) store.Disposition) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	var mu sync.Mutex
 	done := map[uint64]bool{} // by the sequence of the task
 	again := 0
-	_ = x.bus.Consume(ctx, connector.Workers, func(ctx context.Context, d bus.Delivery) bus.Disposition {
+	_ = x.bus.Consume(ctx, connector.Workers, func(ctx context.Context, d store.Delivery) store.Disposition {
 		disp := h(ctx, d)
 		mu.Lock()
 		defer mu.Unlock()
-		if disp != bus.Done() || done[d.Sequence] {
+		if disp != store.Done() || done[d.Sequence] {
 			again++
 		}
-		if disp == bus.Done() {
+		if disp == store.Done() {
 			done[d.Sequence] = true
 		}
 		if len(done) == n {
@@ -240,7 +241,7 @@ func BenchmarkDrain(b *testing.B) {
 		x.store(b, b.N)
 		b.ReportAllocs()
 		b.ResetTimer()
-		x.drain(b, b.N, func(ctx context.Context, d bus.Delivery) bus.Disposition {
+		x.drain(b, b.N, func(ctx context.Context, d store.Delivery) store.Disposition {
 			var n struct {
 				Data struct {
 					Parent string `json:"parentUrl"`
@@ -259,7 +260,7 @@ func BenchmarkDrain(b *testing.B) {
 			if err := x.client.AbortJob(ctx, ref, "no"); err != nil {
 				b.Error(err)
 			}
-			return bus.Done()
+			return store.Done()
 		})
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
 	})

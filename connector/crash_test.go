@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -83,7 +83,7 @@ func TestOneEffectThroughAnyCrash(t *testing.T) {
 }
 
 // crash lives through the deaths and then once to the end.
-func (w *world) crash(t *testing.T, d bus.Delivery, again string, deaths ...string) {
+func (w *world) crash(t *testing.T, d store.Delivery, again string, deaths ...string) {
 	t.Helper()
 	for i, spot := range append(deaths, "") { // a killed store forgets the count of deliveries
 		w.liveOnce(t, d, spot, i > 0 && again == "sweep")
@@ -93,7 +93,7 @@ func (w *world) crash(t *testing.T, d bus.Delivery, again string, deaths ...stri
 // liveOnce is one process that hears of the task again; it may have swept
 // before, as the message that was not acknowledged comes back only after a
 // while.
-func (w *world) liveOnce(t *testing.T, d bus.Delivery, spot string, sweep bool) {
+func (w *world) liveOnce(t *testing.T, d store.Delivery, spot string, sweep bool) {
 	t.Helper()
 	l := w.live(spot)
 	defer l.end()

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"pullprint/connector/bus"
+	"pullprint/connector/store"
 )
 
 // Documents says how far documents are looked into to count their pages.
@@ -13,7 +13,7 @@ type Documents struct {
 	// begins with a dot.
 	Hosts []string `yaml:"hosts"`
 	// MaxBytes is how much of one document is read at most.
-	MaxBytes bus.Size `yaml:"max_bytes"`
+	MaxBytes store.Size `yaml:"max_bytes"`
 	// Within is how long that may take.
 	Within time.Duration `yaml:"within"`
 }

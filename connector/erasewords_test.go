@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
@@ -121,7 +121,7 @@ func TestEraseAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	n := 0
-	err := b.Scan(t.Context(), bus.Decisions, func(r bus.Record) error {
+	err := b.Scan(t.Context(), store.Decisions, func(r store.Record) error {
 		if n++; strings.Contains(string(r.Body), leaverID) {
 			t.Errorf("%s", r.Body)
 		}

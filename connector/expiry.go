@@ -45,7 +45,7 @@ type Notice struct {
 
 // warnOwner publishes a notice to the owner about the end of the hold. It is published before
 // the record is changed, so that a crash in between repeats it under the same id instead of
-// losing it. If nobody listens, the error is bus.ErrUnheard and the record is unchanged.
+// losing it. If nobody listens, the error is store.ErrUnheard and the record is unchanged.
 func (s *Sweeper) warnOwner(ctx context.Context, rec held.Record, rev uint64) error {
 	release, ok := s.effects.claim(rec.Key())
 	if !ok {

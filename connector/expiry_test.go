@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -24,7 +24,7 @@ type bridge struct {
 
 func (b *bridge) Notify(_ context.Context, msgID string, _ []byte) error {
 	if !b.listens {
-		return bus.ErrUnheard
+		return store.ErrUnheard
 	}
 	b.heard = append(b.heard, msgID)
 	return nil

@@ -14,9 +14,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/connector/recovery"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/wait"
 )
@@ -100,7 +100,7 @@ func (x *Index) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 		pause := watchAgain
-		if errors.Is(err, bus.ErrDamaged) {
+		if errors.Is(err, store.ErrDamaged) {
 			pause = readAgain
 		}
 		x.damaged(cmp.Or(err, errWatchEnded))

@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 )
 
 // maxCrashes is how often the process may die while it works on a job before the job is not
@@ -145,7 +145,7 @@ func newInflight(d *Deps, since func(time.Time) time.Duration, log *zap.Logger) 
 
 // risky reports whether the delivery of a task is noted before anything is done
 // about it.
-func (f *inflight) risky(d *bus.Delivery) bool {
+func (f *inflight) risky(d *store.Delivery) bool {
 	return f.kv != nil && (f.sole || d.Attempt > 1 || d.Stored.Before(f.began))
 }
 

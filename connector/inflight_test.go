@@ -14,9 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
@@ -90,7 +90,7 @@ func TestDocumentThatKillsTheProcess(t *testing.T) {
 			l.end()
 		}
 		l := o.live(t, w)
-		if disp := l.worker.Handle(l.ctx, d); disp != bus.Done() {
+		if disp := l.worker.Handle(l.ctx, d); disp != store.Done() {
 			t.Errorf("the task comes again: %+v", disp)
 		}
 		l.worker.Handle(l.ctx, other)
@@ -272,7 +272,7 @@ func TestKillsWhileAnotherWaits(t *testing.T) {
 func TestOnlyTheCrashingJobIsGivenUp(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
-		var all []bus.Delivery
+		var all []store.Delivery
 		var ids []graphtest.JobID
 		for i := range 8 {
 			id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
@@ -302,7 +302,7 @@ func TestOnlyTheCrashingJobIsGivenUp(t *testing.T) {
 				go func() {
 					defer func() { done <- struct{}{} }()
 					for range 20 {
-						if l.worker.Handle(l.ctx, d) == bus.Done() || l.dead.Load() {
+						if l.worker.Handle(l.ctx, d) == store.Done() || l.dead.Load() {
 							return
 						}
 						time.Sleep(time.Second)
@@ -328,8 +328,8 @@ func TestOnlyTheCrashingJobIsGivenUp(t *testing.T) {
 // What is delivered often and fails, what a clean stop leaves over and what another
 // replica has in hand is no crash.
 func TestWhatIsNoCrash(t *testing.T) {
-	for name, fail := range map[string]func(*testing.T, *world, bus.Delivery){
-		"outage": func(t *testing.T, w *world, d bus.Delivery) {
+	for name, fail := range map[string]func(*testing.T, *world, store.Delivery){
+		"outage": func(t *testing.T, w *world, d store.Delivery) {
 			for range 5 {
 				l := w.live("")
 				w.sim.Outage(true)
@@ -338,7 +338,7 @@ func TestWhatIsNoCrash(t *testing.T) {
 				l.end()
 			}
 		},
-		"clean stop": func(t *testing.T, w *world, d bus.Delivery) {
+		"clean stop": func(t *testing.T, w *world, d store.Delivery) {
 			for range 5 {
 				o := &opens{n: map[string]int{}}
 				l := new(life)
@@ -348,7 +348,7 @@ func TestWhatIsNoCrash(t *testing.T) {
 				l.end()
 			}
 		},
-		"another replica": func(t *testing.T, w *world, d bus.Delivery) {
+		"another replica": func(t *testing.T, w *world, d store.Delivery) {
 			replicas := func(d *connector.Deps) { d.Sole, d.Inflight = false, alive{d.Inflight} }
 			at, on := make(chan struct{}), make(chan struct{})
 			first := w.live("", withPolicy(t, counting), replicas, func(d *connector.Deps) {

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -74,11 +74,11 @@ func TestArrivalIsAuditedBeforeWhatFollows(t *testing.T) {
 }
 
 // delivery tells of a job once more.
-func (w *world) delivery(id graphtest.JobID) bus.Delivery {
+func (w *world) delivery(id graphtest.JobID) store.Delivery {
 	w.t.Helper()
 	body, err := w.verifier.SweepNotification(w.task(id), id.Printer, id.Job)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return bus.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 2, Stored: time.Now(), Sequence: 1}
+	return store.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 2, Stored: time.Now(), Sequence: 1}
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/policy/quota"
 )
 
@@ -29,9 +29,9 @@ type PersonKV interface {
 
 // PersonRecords are the streams; *bus.Bus is one.
 type PersonRecords interface {
-	Scan(ctx context.Context, kind bus.Kind, fn func(bus.Record) error) error
-	Rewrite(ctx context.Context, kind bus.Kind, r bus.Record, msgID string) error
-	Remove(ctx context.Context, kind bus.Kind, sequences []uint64) error
+	Scan(ctx context.Context, kind store.Kind, fn func(store.Record) error) error
+	Rewrite(ctx context.Context, kind store.Kind, r store.Record, msgID string) error
+	Remove(ctx context.Context, kind store.Kind, sequences []uint64) error
 }
 
 // People finds everything about a person, and erases it.
@@ -168,7 +168,7 @@ func left(value []byte) time.Duration {
 
 // record is a stream that can tell of people. Tasks name jobs and printers alone.
 type record struct {
-	kind   bus.Kind
+	kind   store.Kind
 	fields fields
 	// own reports whether a record is a person's own: it is removed with them.
 	own func(w identity, body []byte) bool
@@ -186,23 +186,23 @@ func ownNone(identity, []byte) bool { return false }
 
 var records = []record{
 	{
-		kind: bus.Decisions, fields: decisionFields, own: ownDecision,
+		kind: store.Decisions, fields: decisionFields, own: ownDecision,
 		into:   func(p *Person) *[]json.RawMessage { return &p.Decisions },
 		others: []string{"id", "at", "point", "verdict", "reason", "printer", "job", "queue", "device", "actor"},
 	},
 	{
-		kind: bus.Audit, fields: actionFields, own: ownNone,
+		kind: store.Audit, fields: actionFields, own: ownNone,
 		into:   func(p *Person) *[]json.RawMessage { return &p.Audit },
 		others: []string{"id", "at", "action", "actor", "to", "device", "account", "note"},
 	},
 	{
-		kind: bus.Ledger, fields: entryFields, own: ownEntry,
+		kind: store.Ledger, fields: entryFields, own: ownEntry,
 		into:   func(p *Person) *[]json.RawMessage { return &p.Ledger },
 		others: []string{"account", "seq", "at", "kind", "by"},
 		moved:  movedEntry,
 	},
 	{
-		kind: bus.Dead, fields: deadFields, own: ownNone,
+		kind: store.Dead, fields: deadFields, own: ownNone,
 		into: func(p *Person) *[]json.RawMessage { return &p.Dead },
 	},
 }
@@ -249,7 +249,7 @@ func (p *People) isThing(ctx context.Context, id string) error {
 		}
 	}
 	for _, r := range records {
-		err := p.Records.Scan(ctx, r.kind, func(rec bus.Record) error {
+		err := p.Records.Scan(ctx, r.kind, func(rec store.Record) error {
 			look(r.fields, rec.Body)
 			return nil
 		})

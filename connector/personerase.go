@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/connector/terminal"
 	"pullprint/policy/quota"
 )
@@ -284,8 +284,8 @@ func underWay(value []byte) bool {
 // only tells of them is stored again without, at the end, before it is removed.
 func (p *People) eraseRecords(ctx context.Context, r record, w identity, done *Erased) error {
 	var remove []uint64
-	var rewrite []bus.Record
-	err := p.Records.Scan(ctx, r.kind, func(rec bus.Record) error {
+	var rewrite []store.Record
+	err := p.Records.Scan(ctx, r.kind, func(rec store.Record) error {
 		own := r.own(w, rec.Body)
 		body, changed := rec.Body, false
 		if !own && w.within(rec.Body) {

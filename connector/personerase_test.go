@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph"
 )
 
@@ -47,8 +48,8 @@ func picture(t *testing.T, b *bus.Bus) map[string]string {
 			t.Fatal(err)
 		}
 	}
-	for _, kind := range []bus.Kind{bus.Decisions, bus.Audit, bus.Ledger, bus.Dead} {
-		err := b.Scan(t.Context(), kind, func(r bus.Record) error {
+	for _, kind := range []store.Kind{store.Decisions, store.Audit, store.Ledger, store.Dead} {
+		err := b.Scan(t.Context(), kind, func(r store.Record) error {
 			all[fmt.Sprint(kind, " ", r.Sequence)] = string(r.Body)
 			return nil
 		})

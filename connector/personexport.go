@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"pullprint/connector/bus"
+	"pullprint/connector/store"
 )
 
 // Export collects everything that is known about a person, by Entra object id or user
@@ -73,7 +73,7 @@ func (p *People) export(ctx context.Context, w identity) (Person, error) {
 	for _, r := range records {
 		to := r.into(&out)
 		*to = []json.RawMessage{}
-		err := p.Records.Scan(ctx, r.kind, func(rec bus.Record) error {
+		err := p.Records.Scan(ctx, r.kind, func(rec store.Record) error {
 			if !r.fields.concerns(w, rec.Body) {
 				return nil
 			}

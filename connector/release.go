@@ -13,9 +13,9 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/connector/recovery"
+	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/trigger/graph"
 )
@@ -203,7 +203,7 @@ func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, 
 	if err != nil {
 		r.log.Warn("job not released", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("device", o.Device), zap.Error(err))
 		code := policy.ReasonGraphUnavailable
-		if errors.Is(err, bus.ErrUnavailable) {
+		if errors.Is(err, store.ErrUnavailable) {
 			code = policy.ReasonStoreUnavailable
 		}
 		if rec.State != held.Held || errors.Is(err, errBusy) {

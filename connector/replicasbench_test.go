@@ -11,6 +11,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // BenchmarkReplicas is the rate from stored tasks to aborts at Graph of one replica
@@ -49,9 +50,9 @@ func drainTogether(b *testing.B, n int, replicas []*bench) {
 	var all sync.WaitGroup
 	for _, x := range replicas {
 		all.Go(func() {
-			_ = x.bus.Consume(ctx, connector.Workers, func(ctx context.Context, d bus.Delivery) bus.Disposition {
+			_ = x.bus.Consume(ctx, connector.Workers, func(ctx context.Context, d store.Delivery) store.Disposition {
 				disp := x.worker.Handle(ctx, d)
-				if disp != bus.Done() {
+				if disp != store.Done() {
 					return disp // the cluster was slow: it comes again
 				}
 				if done.Add(1) == int64(n) {

@@ -10,8 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/wait"
@@ -55,7 +55,7 @@ func anotherJob(rec *held.Record, job graph.Job) bool {
 // endFormer ends the record of a job whose number another job has now, and decides that one as
 // any that comes. What the former job reserved is spent if it was let go on. The crash order:
 // the former ends first, and its record is replaced last.
-func (w *Worker) endFormer(ctx context.Context, d bus.Delivery, ev trigger.Event, f jobState) error {
+func (w *Worker) endFormer(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState) error {
 	rec, ended := &f.rec, canEnd(f.job.Created).Add(-1) // before this one can have
 	var err error
 	switch late := rec.Release != nil && rec.Release.Late; {

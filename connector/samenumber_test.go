@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/quotatest"
 	"pullprint/trigger/graph"
@@ -105,7 +105,7 @@ func TestNumberOfAnotherJob(t *testing.T) {
 					t.Fatal(err)
 				}
 				l = start("")
-				l.worker.Handle(l.ctx, bus.Delivery{
+				l.worker.Handle(l.ctx, store.Delivery{
 					Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 2,
 				})
 				rec := w.record(id)
@@ -178,9 +178,9 @@ func TestNumberOfAnotherJobUntold(t *testing.T) {
 				for range 2 {
 					l.sweep(t)
 					ctx, cancel := context.WithTimeout(l.ctx, 2*time.Minute)
-					_ = w.bus.Consume(ctx, 4, func(ctx context.Context, d bus.Delivery) bus.Disposition {
+					_ = w.bus.Consume(ctx, 4, func(ctx context.Context, d store.Delivery) store.Disposition {
 						if !bytes.Contains(d.Body, []byte("pullprint-sweep")) {
-							return bus.Done() // what was told of it is lost
+							return store.Done() // what was told of it is lost
 						}
 						return l.worker.Handle(ctx, d)
 					})

@@ -12,9 +12,9 @@ import (
 	"pgregory.net/rapid"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -66,7 +66,7 @@ type noDeadline struct{ testing.TB }
 // played is a job of a schedule and what the model knows of it.
 type played struct {
 	id       graphtest.JobID
-	d        bus.Delivery
+	d        store.Delivery
 	at       time.Time
 	canceled bool // somebody asked to cancel it, or the user did
 }

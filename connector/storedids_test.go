@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
@@ -35,7 +35,7 @@ func (w *world) holdLettered(t *testing.T, change ...func(*connector.Deps)) (id 
 	}
 	l := w.live("", change...)
 	defer l.end()
-	l.worker.Handle(l.ctx, bus.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1})
+	l.worker.Handle(l.ctx, store.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1})
 	kv, old := w.bus.Jobs(), held.Key(letteredID, held.Ref(id))
 	value, rev, err := kv.Get(t.Context(), old)
 	if err != nil || rev == 0 {

@@ -12,9 +12,9 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/connector/recovery"
+	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
@@ -356,7 +356,7 @@ func (s *Sweeper) warnings() int {
 // warn warns an owner. If nobody listens for notices, that is logged once.
 func (s *Sweeper) warn(ctx context.Context, rec held.Record, rev uint64) error {
 	err := s.warnOwner(ctx, rec, rev)
-	if !errors.Is(err, bus.ErrUnheard) {
+	if !errors.Is(err, store.ErrUnheard) {
 		if err == nil {
 			s.unheard.Store(false)
 		}

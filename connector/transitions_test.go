@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -210,7 +210,7 @@ type passage struct {
 	wire  http.RoundTripper // faults of Graph; nil is none
 	empty *blank
 	id    graphtest.JobID
-	d     bus.Delivery
+	d     store.Delivery
 }
 
 func (p *passage) direct() *passage      { p.spec.Printer = directID; return p }

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -20,7 +20,7 @@ type mute struct {
 
 func (m *mute) PublishDecision(ctx context.Context, verdict, msgID string, body []byte) error {
 	if m.silent {
-		return fmt.Errorf("store: %w", bus.ErrUnavailable)
+		return fmt.Errorf("store: %w", store.ErrUnavailable)
 	}
 	return m.Audit.PublishDecision(ctx, verdict, msgID, body)
 }
@@ -28,18 +28,18 @@ func (m *mute) PublishDecision(ctx context.Context, verdict, msgID string, body 
 // However often the store does not answer, no job is given up for it.
 func TestStoreAway(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		store := bustest.Open(t)
-		w := newWorld(t, store, graphtest.Calm())
-		m := &mute{Audit: store, silent: true}
+		b := bustest.Open(t)
+		w := newWorld(t, b, graphtest.Calm())
+		m := &mute{Audit: b, silent: true}
 		l := w.live("", func(d *connector.Deps) { d.Audit = m })
 		id, d := w.print(graphtest.JobSpec{Printer: directID})
 		for d.Attempt = 1; d.Attempt < 30; d.Attempt++ {
-			if l.worker.Handle(l.ctx, d) == bus.Done() {
+			if l.worker.Handle(l.ctx, d) == store.Done() {
 				t.Fatalf("let go at delivery %d", d.Attempt)
 			}
 		}
 		m.silent = false
-		if l.worker.Handle(l.ctx, d) != bus.Done() {
+		if l.worker.Handle(l.ctx, d) != store.Done() {
 			t.Error("it comes again although the store answers")
 		}
 		if job, _ := w.sim.Job(id); job.Effects.Applied() != 1 || job.Effects.FinishRefused > 0 {

@@ -13,8 +13,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
@@ -196,7 +196,7 @@ func (w *Worker) QueueOf(rec *held.Record) string {
 
 // Handle takes one message of the stream of tasks. Whatever happens, the task
 // is decided, comes again, or becomes a dead letter that says why.
-func (w *Worker) Handle(ctx context.Context, d bus.Delivery) (disp bus.Disposition) {
+func (w *Worker) Handle(ctx context.Context, d store.Delivery) (disp store.Disposition) {
 	var ev trigger.Event
 	defer func() {
 		if p := recover(); p != nil {
@@ -216,14 +216,14 @@ func (w *Worker) Handle(ctx context.Context, d bus.Delivery) (disp bus.Dispositi
 	w.attempts.begin(ev.Task, began)
 	if err = w.arrive(ctx, d, ev); err == nil {
 		w.attempts.done(ev.Task)
-		return bus.Done()
+		return store.Done()
 	}
 	return w.failed(ctx, d, ev, err, began)
 }
 
 // failed says what becomes of a task that could not be decided. A failure of the task's own
 // is counted; an outage, or another instance that is acting on the job, only delays it.
-func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, err error, began time.Time) bus.Disposition {
+func (w *Worker) failed(ctx context.Context, d store.Delivery, ev trigger.Event, err error, began time.Time) store.Disposition {
 	pause := failurePause(min(d.Attempt, 6))
 	switch {
 	case errors.Is(err, errConflict):
@@ -239,7 +239,7 @@ func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, e
 		case errors.Is(err, errUnknownJob) && n >= maxUnknown:
 			w.attempts.done(ev.Task)
 			w.ignore(ignoredUnknown, ev)
-			return bus.Done()
+			return store.Done()
 		case n >= maxAttempts:
 			d.Attempt = n
 			return w.giveUp(ctx, d, ev, deadAttempts, err)
@@ -250,19 +250,19 @@ func (w *Worker) failed(ctx context.Context, d bus.Delivery, ev trigger.Event, e
 	}
 	pause = max(pause, retryAfterOf(err))
 	w.attempts.again(ev.Task, pause, time.Now())
-	return bus.Retry(pause)
+	return store.Retry(pause)
 }
 
 // refuse drops a message that is not for us, without a call to Graph. While the verifier is
 // not ready, the message is retried.
-func (w *Worker) refuse(d bus.Delivery, err error) bus.Disposition {
+func (w *Worker) refuse(d store.Delivery, err error) store.Disposition {
 	if errors.Is(err, trigger.ErrNotReady) {
-		return bus.Retry(time.Second)
+		return store.Retry(time.Second)
 	}
 	reason := trigger.Result(err)
 	w.Metrics.ignored.WithLabelValues(reason).Inc()
 	w.log.Debug("notification refused", zap.String("reason", reason), zap.Uint64("sequence", d.Sequence))
-	return bus.Done()
+	return store.Done()
 }
 
 // DeadLetter is a record of PULLPRINT_DEAD: a task that was given up, and why.
@@ -282,7 +282,7 @@ type DeadLetter struct {
 }
 
 // giveUp stores a dead letter and acknowledges the message once it is stored.
-func (w *Worker) giveUp(ctx context.Context, d bus.Delivery, ev trigger.Event, reason string, cause error) bus.Disposition {
+func (w *Worker) giveUp(ctx context.Context, d store.Delivery, ev trigger.Event, reason string, cause error) store.Disposition {
 	body, err := json.Marshal(DeadLetter{
 		At: time.Now(), Reason: reason, Error: cause.Error(), Attempts: d.Attempt, Sequence: d.Sequence, Stored: d.Stored,
 		Definition: ev.Definition, Task: ev.Task, Printer: ev.Printer, Job: ev.Job, By: w.Instance,
@@ -298,15 +298,15 @@ func (w *Worker) giveUp(ctx context.Context, d bus.Delivery, ev trigger.Event, r
 	}
 	if err != nil {
 		w.log.Error("dead letter not stored, task comes again", zap.String("task", ev.Task), zap.Error(err))
-		return bus.Retry(failurePause(d.Attempt))
+		return store.Retry(failurePause(d.Attempt))
 	}
 	if !once {
 		w.attempts.done(ev.Task)
 	} else if !w.attempts.leftAlone(ev.Task, time.Now()) {
-		return bus.Done()
+		return store.Done()
 	}
 	w.Metrics.dead.WithLabelValues(reason).Inc()
 	w.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason),
 		zap.Int("attempt", d.Attempt), zap.Uint64("sequence", d.Sequence), zap.NamedError("cause", cause))
-	return bus.Done()
+	return store.Done()
 }

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
@@ -108,7 +108,7 @@ func TestMessagesWithoutAuthority(t *testing.T) {
 			w.sim.ForgetCalls()
 			d := good
 			d.Body = body
-			if got := l.worker.Handle(w.t.Context(), d); got != bus.Done() {
+			if got := l.worker.Handle(w.t.Context(), d); got != store.Done() {
 				w.t.Errorf("%s: comes again", name)
 			}
 			if c := w.calls(); c != 0 {
@@ -132,7 +132,7 @@ func TestTaskOfAnotherJob(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		d.Body = body
-		if got := l.worker.Handle(w.t.Context(), d); got != bus.Done() {
+		if got := l.worker.Handle(w.t.Context(), d); got != store.Done() {
 			w.t.Error("comes again")
 		}
 		if job, _ := w.sim.Job(victim); job.State != "paused" || job.Effects.Applied() != 0 {
@@ -182,11 +182,11 @@ func TestDeadLetters(t *testing.T) {
 		})
 		d.Sequence = 103
 		for d.Attempt = 1; d.Attempt < 10; d.Attempt++ {
-			if got := l.worker.Handle(w.t.Context(), d); got == bus.Done() {
+			if got := l.worker.Handle(w.t.Context(), d); got == store.Done() {
 				w.t.Fatalf("given up at delivery %d", d.Attempt)
 			}
 		}
-		if got := l.worker.Handle(w.t.Context(), d); got != bus.Done() {
+		if got := l.worker.Handle(w.t.Context(), d); got != store.Done() {
 			w.t.Error("comes again after ten deliveries")
 		}
 		letters := w.dead()
@@ -235,7 +235,7 @@ func TestTakeOver(t *testing.T) {
 				l.end()
 				second := w.live("", shared)
 				d.Attempt = 2
-				if got := second.worker.Handle(w.t.Context(), d); got == bus.Done() {
+				if got := second.worker.Handle(w.t.Context(), d); got == store.Done() {
 					w.t.Error("acted on a rival's fresh intent")
 				}
 				if rec := w.record(id); rec.State != held.Aborting {
@@ -243,7 +243,7 @@ func TestTakeOver(t *testing.T) {
 				}
 				time.Sleep(61 * time.Second) // virtual
 				d.Attempt = 3
-				if got := second.worker.Handle(w.t.Context(), d); got != bus.Done() {
+				if got := second.worker.Handle(w.t.Context(), d); got != store.Done() {
 					w.t.Error("did not take over")
 				}
 				w.judge(w.t, id, ends[2])
@@ -280,7 +280,7 @@ func TestAnswersToAnEffect(t *testing.T) {
 						}
 					})
 					l := w.live("")
-					for d.Attempt = 1; l.worker.Handle(w.t.Context(), d) != bus.Done(); d.Attempt++ {
+					for d.Attempt = 1; l.worker.Handle(w.t.Context(), d) != store.Done(); d.Attempt++ {
 						if d.Attempt == 5 {
 							w.t.Fatal("never done")
 						}

@@ -23,6 +23,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/held"
+	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
@@ -134,7 +135,7 @@ func (w *world) client(rt http.RoundTripper) *graph.Client {
 }
 
 // print sends a job and returns it with the delivery that tells of it.
-func (w *world) print(spec graphtest.JobSpec) (graphtest.JobID, bus.Delivery) {
+func (w *world) print(spec graphtest.JobSpec) (graphtest.JobID, store.Delivery) {
 	w.t.Helper()
 	spec.User = studentID
 	id, err := w.sim.Submit(spec)
@@ -149,7 +150,7 @@ func (w *world) print(spec graphtest.JobSpec) (graphtest.JobID, bus.Delivery) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return id, bus.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1}
+	return id, store.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1}
 }
 
 // inMemory posts to a handler without a socket.

@@ -17,7 +17,7 @@ import (
 	"testing"
 
 	"pullprint/connector/admin"
-	"pullprint/connector/bus"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -150,7 +150,7 @@ func plantedOffice(t *testing.T) *patient {
 		_ = json.NewEncoder(w).Encode(admin.Diagnostics{
 			Version: "v1.0.0", Instance: "planted-host-0a1b",
 			Readiness: []string{"[-] store: a durable write failed: nats.planted.example", "[-] Ottokar"},
-			Streams:   []bus.StreamState{{Name: "PULLPRINT_TASKS", Messages: 12, Leader: "planted-host", Away: []string{"nats.planted.example"}}},
+			Streams:   []store.StreamState{{Name: "PULLPRINT_TASKS", Messages: 12, Leader: "planted-host", Away: []string{"nats.planted.example"}}},
 			Wrong:     "read stream: Ottokar", Stacks: "goroutine profile: total 1\n#\t0x1\tmain.main+0x1\t/srv/ottokar/src/main.go:1\n",
 			Lines: logged(),
 			Metrics: "# HELP pullprint_decisions_total Decisions of Ordinary " +

@@ -21,9 +21,9 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/held"
 	"pullprint/connector/logthrottle"
+	"pullprint/connector/store"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 )
@@ -346,7 +346,7 @@ var samples = map[string][]any{
 	"GET /v1/dead":                     {full[DeadList]()},
 	"GET /v1/audit":                    {full[ActionList]()},
 	"GET /v1/diagnostics": {
-		full[Diagnostics](), Diagnostics{Readiness: []string{}, Streams: []bus.StreamState{}, Lines: []string{}},
+		full[Diagnostics](), Diagnostics{Readiness: []string{}, Streams: []store.StreamState{}, Lines: []string{}},
 	},
 }
 
@@ -558,7 +558,7 @@ func TestAnswerTap(t *testing.T) {
 		if c.who == "" {
 			header = ""
 		}
-		reply := a.AnswerTap(t.Context(), bus.TapRequest{Device: c.device, Authorization: header, Body: []byte(c.body)})
+		reply := a.AnswerTap(t.Context(), store.TapRequest{Device: c.device, Authorization: header, Body: []byte(c.body)})
 		var p problem
 		if err := json.Unmarshal(reply.Body, &p); err != nil || reply.Status != c.status || p.Status != c.status {
 			t.Errorf("%s: %d %s", name, reply.Status, reply.Body)

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"pullprint/connector/bus"
+	"pullprint/connector/store"
 )
 
 // Process is what the API tells of the process itself; all fields are needed.
@@ -21,7 +21,7 @@ type Process struct {
 	Started               time.Time
 	Metrics               prometheus.Gatherer
 	// Streams says how streams and buckets are.
-	Streams func(ctx context.Context) ([]bus.StreamState, error)
+	Streams func(ctx context.Context) ([]store.StreamState, error)
 	// Lines are those of the log that were written last, and how many came before.
 	Lines func() (lines []json.RawMessage, dropped int)
 }
@@ -36,8 +36,8 @@ type Diagnostics struct {
 	Started  time.Time `json:"started"`
 	Now      time.Time `json:"now"`
 	// Readiness is what /readyz?verbose says, a line each.
-	Readiness []string          `json:"readiness"`
-	Streams   []bus.StreamState `json:"streams"`
+	Readiness []string            `json:"readiness"`
+	Streams   []store.StreamState `json:"streams"`
 	// Wrong is what could not be found out.
 	Wrong string `json:"wrong,omitempty"`
 	// Goroutines is their number, Stacks where they are: code alone, no data.
@@ -57,7 +57,7 @@ func (a *API) diagnose(r *request) (any, error) {
 	in := a.Process
 	d := Diagnostics{
 		Version: in.Version, Revision: in.Revision, Go: in.Go, Instance: a.Instance, Started: in.Started, Now: time.Now(),
-		Goroutines: runtime.NumGoroutine(), Streams: []bus.StreamState{}, Lines: []string{},
+		Goroutines: runtime.NumGoroutine(), Streams: []store.StreamState{}, Lines: []string{},
 	}
 	for _, r := range a.Health.run(ctx, nil) {
 		d.Readiness = append(d.Readiness, r.String())

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
+	"pullprint/connector/store"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 )
@@ -98,7 +98,7 @@ func problemOf(err error) *problem {
 	p = failure(http.StatusServiceUnavailable, "store-unavailable", "The store does not answer",
 		"Nothing is lost: jobs stay held. It comes back by itself once the store does; /readyz says what is wrong with it.")
 	p.retryAfter = 5 * time.Second
-	if errors.Is(err, bus.ErrUnavailable) {
+	if errors.Is(err, store.ErrUnavailable) {
 		return p
 	}
 	p = failure(http.StatusServiceUnavailable, "unavailable", "It can't be done at the moment",

@@ -6,7 +6,7 @@ import (
 	"net/http"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
+	"pullprint/connector/store"
 )
 
 // tapBody is the body of POST /v1/taps.
@@ -64,7 +64,7 @@ func noBadges() *problem {
 }
 
 // AnswerTap answers a tap over NATS as POST /v1/taps would.
-func (a *API) AnswerTap(ctx context.Context, t bus.TapRequest) bus.TapReply {
+func (a *API) AnswerTap(ctx context.Context, t store.TapRequest) store.TapReply {
 	out, err := a.answerTap(ctx, t)
 	status, answer := http.StatusOK, any(out)
 	if err != nil {
@@ -73,9 +73,9 @@ func (a *API) AnswerTap(ctx context.Context, t bus.TapRequest) bus.TapReply {
 	}
 	body, err := json.Marshal(answer)
 	if err != nil {
-		return bus.TapReply{Status: http.StatusInternalServerError}
+		return store.TapReply{Status: http.StatusInternalServerError}
 	}
-	return bus.TapReply{Status: status, Body: body}
+	return store.TapReply{Status: status, Body: body}
 }
 
 // busBody is the body of a tap over NATS. A message of MQTT has no headers: its token
@@ -85,7 +85,7 @@ type busBody struct {
 	Token string `json:"token"`
 }
 
-func (a *API) answerTap(ctx context.Context, t bus.TapRequest) (connector.Outcome, error) {
+func (a *API) answerTap(ctx context.Context, t store.TapRequest) (connector.Outcome, error) {
 	var in busBody
 	var wrong error
 	if len(t.Body) > maxBody {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"pullprint/connector/store"
+
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 )
@@ -250,7 +252,7 @@ func (c *snapshot) whole(ctx context.Context, stream string, before, after *jets
 		return false, err
 	}
 	if has, holds := c.kept(stream), held(stream, after); has < holds {
-		return false, fmt.Errorf("%w: %s gives out %[4]d of the messages that it holds, which are %[3]d; `pullprint restore FILE` from a backup", ErrDamaged, stream, holds, has)
+		return false, fmt.Errorf("%w: %s gives out %[4]d of the messages that it holds, which are %[3]d; `pullprint restore FILE` from a backup", store.ErrDamaged, stream, holds, has)
 	}
 	return true, nil
 }

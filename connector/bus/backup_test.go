@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // backedUp is a live store's backup.
@@ -53,11 +54,11 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	done := 0
 	ctx, stop := context.WithCancel(t.Context())
-	_ = b.Consume(ctx, 1, func(context.Context, bus.Delivery) bus.Disposition {
+	_ = b.Consume(ctx, 1, func(context.Context, store.Delivery) store.Disposition {
 		if done++; done == 30 {
 			stop()
 		}
-		return bus.Done()
+		return store.Done()
 	})
 	stored := storedAt(t, b)
 	file := backedUp(t, b)

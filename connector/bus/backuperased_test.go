@@ -14,18 +14,19 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // removeNewest takes what was stored last out of each stream and bucket, as erasing a
 // person does, and out of one kind all there is.
 func removeNewest(t *testing.T, b *bus.Bus) {
 	t.Helper()
-	for _, kind := range []bus.Kind{bus.Decisions, bus.Audit, bus.Ledger, bus.Dead} {
+	for _, kind := range []store.Kind{store.Decisions, store.Audit, store.Ledger, store.Dead} {
 		var all []uint64
-		if err := b.Scan(t.Context(), kind, func(r bus.Record) error { all = append(all, r.Sequence); return nil }); err != nil {
+		if err := b.Scan(t.Context(), kind, func(r store.Record) error { all = append(all, r.Sequence); return nil }); err != nil {
 			t.Fatal(err)
 		}
-		if kind != bus.Dead {
+		if kind != store.Dead {
 			all = all[len(all)-2:]
 		}
 		if err := b.Remove(t.Context(), kind, all); err != nil {
@@ -174,7 +175,7 @@ func TestBackupOfDamage(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			_, err = b.Backup(ctx, io.Discard)
-			if !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), stream) || !strings.Contains(err.Error(), "restore") {
+			if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), stream) || !strings.Contains(err.Error(), "restore") {
 				t.Error(err)
 			}
 		})

@@ -52,9 +52,6 @@ var (
 	// ErrIncompatible: a stream, bucket or consumer exists in a form that we
 	// can't work with. It was not changed.
 	ErrIncompatible = errors.New("incompatible configuration")
-	// ErrUnavailable: the store did not answer, for example because most of its
-	// servers are down. It may be well again in a moment.
-	ErrUnavailable = errors.New("the store does not answer")
 	// ErrTooOld: the external server is older than 2.14.
 	ErrTooOld = errors.New("NATS server is too old")
 

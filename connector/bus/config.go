@@ -3,11 +3,13 @@ package bus
 import (
 	"path/filepath"
 	"strings"
+
+	"pullprint/connector/store"
 )
 
 const (
-	defaultMaxStore = Size(2 << 30)
-	minMaxStore     = Size(64 << 20)
+	defaultMaxStore = store.Size(2 << 30)
+	minMaxStore     = store.Size(64 << 20)
 )
 
 // Config says where streams and buckets live: in a server inside this process
@@ -31,7 +33,7 @@ type Config struct {
 	Replicas int `yaml:"replicas"`
 	// MaxBytes is what all streams and buckets may take together when they are made, for
 	// URL only; each has a fixed share, as in the embedded store. 0 is no limit of ours.
-	MaxBytes Size `yaml:"max_bytes"`
+	MaxBytes store.Size `yaml:"max_bytes"`
 	// Retention is how long records are kept.
 	Retention Retention `yaml:"-"`
 }
@@ -56,7 +58,7 @@ type Embedded struct {
 	// stream and bucket has a fixed share (see the package comment); a full
 	// one refuses writes. Files can take up to about twice as much until they
 	// are compacted.
-	MaxStore Size `yaml:"max_store"`
+	MaxStore store.Size `yaml:"max_store"`
 	// MarkFile is where it is noted how far the store has come, so that one that
 	// was rolled back or deleted is noticed at start: StoreDir with .mark behind
 	// it when empty. On another disk it outlives this one.

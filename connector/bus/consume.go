@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"pullprint/connector/store"
+
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 )
@@ -24,37 +26,13 @@ const (
 // longer is stuck. The sum behind it is in the table of daemon.loops.
 const FetchLimit = time.Minute
 
-// Delivery is a task to look at. It may have been delivered before: Attempt
-// counts from 1, and an acknowledgement can be lost, so a task that is done can
-// come again.
-type Delivery struct {
-	Body       []byte // one Graph changeNotification, as untrusted as it came
-	Subject    string
-	Definition string // last token of the subject
-	Attempt    int
-	Stored     time.Time
-	Sequence   uint64
-}
-
-// Disposition is what is to become of a delivery: Done or Retry.
-type Disposition struct {
-	retry bool
-	after time.Duration
-}
-
-// Done says: never deliver it again.
-func Done() Disposition { return Disposition{} }
-
-// Retry says: deliver it again, after that time or a little later.
-func Retry(after time.Duration) Disposition { return Disposition{retry: true, after: after} }
-
 // Consume calls h with each task, workers at a time, until ctx ends. While h
 // runs the task is kept from others; the time it takes doesn't matter. There is
 // no limit of attempts here: who wants to give a task up publishes it as dead
 // and says Done. When ctx ends, what is in hand is finished: the context of h
 // lives on for 20 s, then it is cancelled. Returns the error of ctx, or an error
 // when the bus is closed. A panic in h is not caught.
-func (b *Bus) Consume(ctx context.Context, workers int, h func(context.Context, Delivery) Disposition) error {
+func (b *Bus) Consume(ctx context.Context, workers int, h func(context.Context, store.Delivery) store.Disposition) error {
 	if workers < 1 || 4*workers > maxAckPending {
 		return fmt.Errorf("consume tasks: %d workers, want 1 to %d", workers, maxAckPending/4)
 	}
@@ -312,7 +290,7 @@ func (c *consumption) giveBack() {
 	}
 }
 
-func (c *consumption) handle(ctx context.Context, msg jetstream.Msg, h func(context.Context, Delivery) Disposition) {
+func (c *consumption) handle(ctx context.Context, msg jetstream.Msg, h func(context.Context, store.Delivery) store.Disposition) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		c.answer(msg, func() error { return fmt.Errorf("read metadata: %w", err) })
@@ -325,7 +303,7 @@ func (c *consumption) handle(ctx context.Context, msg jetstream.Msg, h func(cont
 	c.held[msg] = time.Now()
 	c.mu.Unlock()
 	subject := msg.Subject()
-	disposition := h(ctx, Delivery{
+	disposition := h(ctx, store.Delivery{
 		Body:       msg.Data(),
 		Subject:    subject,
 		Definition: subject[strings.LastIndexByte(subject, '.')+1:],
@@ -334,10 +312,10 @@ func (c *consumption) handle(ctx context.Context, msg jetstream.Msg, h func(cont
 		Sequence:   meta.Sequence.Stream,
 	})
 	switch {
-	case !disposition.retry:
+	case !disposition.Redeliver:
 		c.answer(msg, msg.Ack)
-	case disposition.after > 0:
-		c.answer(msg, func() error { return msg.NakWithDelay(disposition.after) })
+	case disposition.After > 0:
+		c.answer(msg, func() error { return msg.NakWithDelay(disposition.After) })
 	default:
 		c.answer(msg, msg.Nak)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 func mustPublish(t *testing.T, b *bus.Bus, id string) {
@@ -41,7 +42,7 @@ func TestRetry(t *testing.T) {
 		mustPublish(t, b, "t1")
 		ctx, stop := context.WithCancel(t.Context())
 		start := time.Now()
-		err := b.Consume(ctx, 4, func(_ context.Context, d bus.Delivery) bus.Disposition {
+		err := b.Consume(ctx, 4, func(_ context.Context, d store.Delivery) store.Disposition {
 			if string(d.Body) != "t1" || d.Definition != "def" || d.Subject != "pullprint.tasks.def" || d.Sequence != 1 || d.Stored.After(start) {
 				t.Errorf("%+v", d)
 			}
@@ -50,9 +51,9 @@ func TestRetry(t *testing.T) {
 			}
 			if d.Attempt == 12 { // nobody but the caller gives up
 				stop()
-				return bus.Done()
+				return store.Done()
 			}
-			return bus.Retry(time.Minute)
+			return store.Retry(time.Minute)
 		})
 		if !errors.Is(err, context.Canceled) {
 			t.Error(err)
@@ -78,7 +79,7 @@ func TestAckWaitAndBeats(t *testing.T) {
 		mustPublish(t, b, "waiting")
 		ctx, stop := context.WithCancel(t.Context())
 		start := time.Now()
-		err = b.Consume(ctx, 1, func(_ context.Context, d bus.Delivery) bus.Disposition {
+		err = b.Consume(ctx, 1, func(_ context.Context, d store.Delivery) store.Disposition {
 			switch id := string(d.Body); id {
 			case "lost":
 				if d.Attempt != 2 || time.Since(start) < 25*time.Second {
@@ -93,7 +94,7 @@ func TestAckWaitAndBeats(t *testing.T) {
 					t.Errorf("%s: attempt %d", id, d.Attempt)
 				}
 			}
-			return bus.Done()
+			return store.Done()
 		})
 		if !errors.Is(err, context.Canceled) {
 			t.Error(err)
@@ -117,7 +118,7 @@ func TestDrain(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			var begun atomic.Int64
 			var stopped time.Time
-			err := b.Consume(ctx, 2, func(ctx context.Context, _ bus.Delivery) bus.Disposition {
+			err := b.Consume(ctx, 2, func(ctx context.Context, _ store.Delivery) store.Disposition {
 				if begun.Add(1) == 2 {
 					synctest.Wait() // the other two that fit are waiting by now
 					stopped = time.Now()
@@ -125,9 +126,9 @@ func TestDrain(t *testing.T) {
 				}
 				select {
 				case <-time.After(c.work):
-					return bus.Done()
+					return store.Done()
 				case <-ctx.Done():
-					return bus.Retry(0)
+					return store.Retry(0)
 				}
 			})
 			if !errors.Is(err, context.Canceled) || time.Since(stopped) != c.want {
@@ -144,7 +145,7 @@ func TestDrain(t *testing.T) {
 			again, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			got := 0
-			_ = b.Consume(again, 1, func(context.Context, bus.Delivery) bus.Disposition { got++; return bus.Done() })
+			_ = b.Consume(again, 1, func(context.Context, store.Delivery) store.Disposition { got++; return store.Done() })
 			if got != 5-done {
 				t.Errorf("%d left for others, want %d", got, 5-done)
 			}
@@ -165,9 +166,9 @@ func TestStalledConsumer(t *testing.T) {
 		got := make(chan string, 10)
 		ended := make(chan error)
 		go func() {
-			ended <- b.Consume(ctx, 2, func(_ context.Context, d bus.Delivery) bus.Disposition {
+			ended <- b.Consume(ctx, 2, func(_ context.Context, d store.Delivery) store.Disposition {
 				got <- string(d.Body)
-				return bus.Done()
+				return store.Done()
 			})
 		}()
 		const rebuilds = "pullprint_bus_consumer_rebuilds_total"
@@ -224,9 +225,9 @@ func TestConsuming(t *testing.T) {
 		ended := make(chan error)
 		hold := make(chan struct{})
 		go func() {
-			ended <- b.Consume(ctx, 2, func(context.Context, bus.Delivery) bus.Disposition {
+			ended <- b.Consume(ctx, 2, func(context.Context, store.Delivery) store.Disposition {
 				<-hold
-				return bus.Done()
+				return store.Done()
 			})
 		}()
 		for range 60 {
@@ -257,7 +258,7 @@ func TestWorkers(t *testing.T) {
 	together(n, func(i int) { mustPublish(t, b, fmt.Sprint(i)) })
 	ctx, stop := context.WithCancel(t.Context())
 	var now, most, done atomic.Int64
-	err := b.Consume(ctx, 8, func(context.Context, bus.Delivery) bus.Disposition {
+	err := b.Consume(ctx, 8, func(context.Context, store.Delivery) store.Disposition {
 		at := now.Add(1)
 		for {
 			m := most.Load()
@@ -269,7 +270,7 @@ func TestWorkers(t *testing.T) {
 		if done.Add(1) == n {
 			stop()
 		}
-		return bus.Done()
+		return store.Done()
 	})
 	if !errors.Is(err, context.Canceled) || done.Load() != n || most.Load() > 8 {
 		t.Errorf("%d done, %d at once, %v", done.Load(), most.Load(), err)
@@ -348,7 +349,7 @@ func TestCloseBelow(t *testing.T) {
 		b := bustest.Open(t)
 		ended := make(chan error, 3)
 		go func() {
-			ended <- b.Consume(t.Context(), 2, func(context.Context, bus.Delivery) bus.Disposition { return bus.Done() })
+			ended <- b.Consume(t.Context(), 2, func(context.Context, store.Delivery) store.Disposition { return store.Done() })
 		}()
 		go func() {
 			ended <- b.Jobs().Watch(t.Context(), ">", func(string, []byte, uint64) {}, func() {})

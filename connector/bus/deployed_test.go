@@ -12,6 +12,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // The example of deploy/nats, by what each of its users can do and, above all,
@@ -27,9 +28,9 @@ func TestDeployed(t *testing.T) {
 	serving, stop := context.WithCancel(t.Context())
 	var served sync.WaitGroup
 	served.Go(func() {
-		_ = b.ServeTaps(serving, func(_ context.Context, r bus.TapRequest) bus.TapReply {
+		_ = b.ServeTaps(serving, func(_ context.Context, r store.TapRequest) store.TapReply {
 			taps <- r.Device
-			return bus.TapReply{Status: 200, Body: []byte("printed")}
+			return store.TapReply{Status: 200, Body: []byte("printed")}
 		})
 	})
 	defer served.Wait()
@@ -199,9 +200,9 @@ func TestTapAnsweredElsewhere(t *testing.T) {
 	acted := make(chan string, 100)
 	var served sync.WaitGroup
 	served.Go(func() {
-		_ = b.ServeTaps(ctx, func(_ context.Context, r bus.TapRequest) bus.TapReply {
+		_ = b.ServeTaps(ctx, func(_ context.Context, r store.TapRequest) store.TapReply {
 			acted <- string(r.Body)
-			return bus.TapReply{Status: 200}
+			return store.TapReply{Status: 200}
 		})
 	})
 	defer served.Wait()

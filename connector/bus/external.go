@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/store"
 	"pullprint/trigger/wait"
 
 	"github.com/nats-io/nats.go"
@@ -154,10 +155,10 @@ func passing(err error) bool {
 
 // unavailable marks an error of the store that may pass by itself.
 func unavailable(err error) error {
-	if err == nil || !passing(err) || errors.Is(err, ErrUnavailable) {
+	if err == nil || !passing(err) || errors.Is(err, store.ErrUnavailable) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 
 // natsOptions are those of both kinds of connection. Writes are not kept back

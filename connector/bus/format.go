@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"pullprint/connector/store"
+
 	"go.uber.org/zap"
 )
 
@@ -101,7 +103,7 @@ func (b *Bus) format(ctx context.Context) (format, uint64, error) {
 		return f, 0, fmt.Errorf("read the format of the state: %w", err)
 	}
 	if revision > 0 && (json.Unmarshal(value, &f) != nil || f.Format < 1) {
-		return f, 0, fmt.Errorf("%w: the key %s of KV_%s is no format; `pullprint restore FILE` from a backup", ErrDamaged,
+		return f, 0, fmt.Errorf("%w: the key %s of KV_%s is no format; `pullprint restore FILE` from a backup", store.ErrDamaged,
 			keyFormat, bucketState)
 	}
 	return f, revision, nil

@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // put writes to each stream and bucket by its own way.
@@ -64,7 +65,7 @@ func TestFrozenStreamIsNamed(t *testing.T) {
 			disk.Fill()
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
-			if err := write(ctx, b, "full", body); !errors.Is(err, bus.ErrUnavailable) {
+			if err := write(ctx, b, "full", body); !errors.Is(err, store.ErrUnavailable) {
 				t.Fatal("written on a full disk:", err)
 			}
 			if err := b.ProbeDisk(); err == nil {
@@ -89,7 +90,7 @@ func TestFrozenStreamIsNamed(t *testing.T) {
 				t.Error(err)
 			}
 			began := time.Now()
-			if err := write(t.Context(), b, "frozen", body); !errors.Is(err, bus.ErrUnavailable) || time.Since(began) > time.Second {
+			if err := write(t.Context(), b, "frozen", body); !errors.Is(err, store.ErrUnavailable) || time.Since(began) > time.Second {
 				t.Errorf("a write that is sure to fail: %v after %s", err, time.Since(began))
 			}
 			b = bustest.Reopen(t, b)

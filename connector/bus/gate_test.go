@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pullprint/connector/store"
 )
 
 // A write that is held back for a copy of the store ends with its deadline, and one
@@ -18,7 +20,7 @@ func TestGateHonoursDeadlines(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		began := time.Now()
-		if _, err := w.write(ctx, &write{}); !errors.Is(err, ErrUnavailable) || time.Since(began) != 100*time.Millisecond {
+		if _, err := w.write(ctx, &write{}); !errors.Is(err, store.ErrUnavailable) || time.Since(began) != 100*time.Millisecond {
 			t.Errorf("a write with a deadline of 100ms: %v after %s", err, time.Since(began))
 		}
 		w.gate.Unlock()

@@ -13,6 +13,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // A stream of tasks that is removed is made again, and the same task is stored in it;
@@ -258,9 +259,9 @@ func TestServerLimits(t *testing.T) {
 	seen := make(chan string, 10)
 	ended := make(chan error)
 	go func() {
-		ended <- b.Consume(ctx, 4, func(_ context.Context, d bus.Delivery) bus.Disposition {
+		ended <- b.Consume(ctx, 4, func(_ context.Context, d store.Delivery) store.Disposition {
 			seen <- string(d.Body)
-			return bus.Done()
+			return store.Done()
 		})
 	}()
 	for range 5 {

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"pullprint/connector/store"
 )
 
 // The file of the embedded store that says what is being worked on: slots of one
@@ -210,13 +212,13 @@ func (i *Inflight) open() error {
 	}
 	f, err := os.OpenFile(filepath.Join(i.b.cfg.Embedded.StoreDir, inflightName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("%w: open the notes of what is worked on: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: open the notes of what is worked on: %w", store.ErrUnavailable, err)
 	}
 	all := make([]byte, inflightSlots*inflightSlot)
 	if n, _ := f.ReadAt(all, 0); n < len(all) { // what can't be read is no note
 		// A new file gets its size now, so that a note later needs no room on disk.
 		if _, err := f.WriteAt(all[n:], int64(n)); err != nil {
-			return errors.Join(fmt.Errorf("%w: make room for the notes of what is worked on: %w", ErrUnavailable, err),
+			return errors.Join(fmt.Errorf("%w: make room for the notes of what is worked on: %w", store.ErrUnavailable, err),
 				f.Close())
 		}
 	}
@@ -249,7 +251,7 @@ func (i *Inflight) write(slot int, key string, value []byte, until int64) error 
 		return fmt.Errorf("note of %d bytes is too long", len(key)+len(value))
 	}
 	if _, err := i.file.WriteAt(raw, int64(slot)*inflightSlot); err != nil {
-		return fmt.Errorf("%w: note what is worked on: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: note what is worked on: %w", store.ErrUnavailable, err)
 	}
 	return nil
 }

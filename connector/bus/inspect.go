@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"pullprint/connector/store"
+
 	"github.com/nats-io/nats.go"
 )
 
@@ -22,7 +24,7 @@ type Inspection struct {
 	// Version and Cluster are those of an external server, Streams ours on it, and
 	// Used and Limit what our account has and may have there (-1: no limit).
 	Version, Cluster string
-	Streams          []StreamState
+	Streams          []store.StreamState
 	Used, Limit      int64
 	// CredentialsEnd is when the user in nats.credentials_file expires; zero when
 	// it does not.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/store"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -24,7 +26,7 @@ var (
 	errTooMany = errors.New("too many keys for one answer")
 	// errUnreadable: a key that is there can't be read.
 	errUnreadable = fmt.Errorf("%w: a key that is stored can't be read; `pullprint restore FILE` from a backup",
-		ErrDamaged)
+		store.ErrDamaged)
 )
 
 // noResults is what the server says when it has looked for several keys and there are

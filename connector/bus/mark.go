@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
+	"pullprint/connector/store"
 	"pullprint/trigger/durable"
 )
 
@@ -97,7 +98,7 @@ func lossError(lost []Loss, file string) error {
 	if damaged {
 		return fmt.Errorf("%w: %s; nothing was changed: `pullprint restore FILE` from a backup, or go on with what can be "+
 			"read by `pullprint accept-loss`, and look at the disk",
-			ErrDamaged, strings.Join(lines, "; "))
+			store.ErrDamaged, strings.Join(lines, "; "))
 	}
 	return fmt.Errorf("%w: %s (by %s); its folder was rolled back, deleted or damaged: put the right one back, or "+
 		"`pullprint restore FILE` from a backup, or go on without it by `pullprint accept-loss`",

@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // stock stores n decisions, job records and ledger entries.
@@ -326,7 +327,7 @@ func TestEmptyNewestBlock(t *testing.T) {
 		"a start": closing(bus.Open(t.Context(), config(dir), bus.Options{})),
 		"doctor":  config(dir).Embedded.Whole(),
 	} {
-		if !errors.Is(err, bus.ErrLost) && !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), "KV_pullprint_jobs") ||
+		if !errors.Is(err, bus.ErrLost) && !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "KV_pullprint_jobs") ||
 			strings.Contains(err.Error(), "PULLPRINT_DECISIONS") {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -368,7 +369,7 @@ func TestFileOfMessagesIsGone(t *testing.T) {
 					t.Fatal(err)
 				}
 				err = closing(bus.Open(t.Context(), config(dir), bus.Options{}))
-				if !errors.Is(err, bus.ErrLost) && !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), stream) {
+				if !errors.Is(err, bus.ErrLost) && !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), stream) {
 					t.Errorf("the start says %v", err)
 				}
 				lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]bus.Loss) error { return nil })

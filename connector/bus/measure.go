@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"pullprint/connector/store"
+
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 )
@@ -84,7 +86,7 @@ func (b *Bus) warnShortHistory(info *jetstream.StreamInfo, now time.Time) {
 	if _, told := b.short.LoadOrStore(cfg.Name, true); told {
 		return
 	}
-	needed := Size(float64(cfg.MaxBytes) * float64(cfg.MaxAge) / float64(held))
+	needed := store.Size(float64(cfg.MaxBytes) * float64(cfg.MaxAge) / float64(held))
 	b.log.Warn("records go before their time: the share of the stream is full",
 		zap.String("remedy", "enlarge nats.embedded.max_store, shorten retention, or export the ledger"),
 		zap.String("stream", cfg.Name), zap.Duration("kept", held.Round(time.Hour)), zap.Duration("retention", cfg.MaxAge),

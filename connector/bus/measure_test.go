@@ -9,6 +9,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // value is that of a gauge; label, when there is one, is that of its only label.
@@ -58,11 +59,11 @@ func TestMeasure(t *testing.T) {
 		consuming, end := context.WithCancel(t.Context())
 		consumed := make(chan error, 1)
 		go func() {
-			consumed <- b.Consume(consuming, 1, func(_ context.Context, d bus.Delivery) bus.Disposition {
+			consumed <- b.Consume(consuming, 1, func(_ context.Context, d store.Delivery) store.Disposition {
 				if d.Sequence == 1 && d.Attempt < 5 {
-					return bus.Retry(time.Minute)
+					return store.Retry(time.Minute)
 				}
-				return bus.Done()
+				return store.Done()
 			})
 		}()
 		time.Sleep(2 * time.Minute)

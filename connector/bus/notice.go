@@ -2,8 +2,9 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
+
+	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,9 +12,6 @@ import (
 
 // subjectNotices is where people's notices go, for bridges to mail or chat.
 const subjectNotices = "pullprint.notices"
-
-// ErrUnheard: nobody listens for notices.
-var ErrUnheard = errors.New("nobody listens on " + subjectNotices)
 
 // statusNoResponders is the status with which a server answers a message that has a
 // subject for replies and that nobody has subscribed to.
@@ -45,7 +43,7 @@ func (b *Bus) Notify(ctx context.Context, msgID string, body []byte) error {
 	select {
 	case m := <-answers:
 		if len(m.Data) == 0 && m.Header.Get("Status") == statusNoResponders {
-			return ErrUnheard
+			return store.ErrUnheard
 		}
 	default:
 	}

@@ -16,9 +16,10 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
-func embedded(dir string, size bus.Size) bus.Config {
+func embedded(dir string, size store.Size) bus.Config {
 	return bus.Config{Embedded: &bus.Embedded{StoreDir: dir, MaxStore: size}}
 }
 
@@ -113,24 +114,24 @@ func TestConfig(t *testing.T) {
 
 func TestSize(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]bus.Size{
+	for in, want := range map[string]store.Size{
 		"0": 0, "1024": 1024, "2GiB": 2 << 30, "512MiB": 512 << 20, "500MB": 500e6, " 3 gib ": 3 << 30, "1kB": 1000, "7B": 7, "1TiB": 1 << 40,
 	} {
-		var s bus.Size
+		var s store.Size
 		if err := s.UnmarshalText([]byte(in)); err != nil || s != want {
 			t.Errorf("%q: %d, %v; want %d", in, s, err, want)
 		}
-		var again bus.Size
+		var again store.Size
 		text, _ := s.MarshalText()
 		if err := again.UnmarshalText(text); err != nil || again != s {
 			t.Errorf("%q: %d comes back as %q, %d, %v", in, s, text, again, err)
 		}
 	}
-	if text := bus.Size(2 << 30).String(); text != "2GiB" {
+	if text := store.Size(2 << 30).String(); text != "2GiB" {
 		t.Error(text)
 	}
 	for _, in := range []string{"", "GiB", "-1", "1.5GiB", "1XB", "9999999999TiB", "1 000"} {
-		var s bus.Size
+		var s store.Size
 		if err := s.UnmarshalText([]byte(in)); err == nil {
 			t.Errorf("%q is %d", in, s)
 		}
@@ -141,7 +142,7 @@ func TestSize(t *testing.T) {
 func TestResize(t *testing.T) {
 	t.Parallel()
 	dir := bustest.TempDir(t)
-	for _, size := range []bus.Size{256 << 20, 1 << 30, 64 << 20, 0} {
+	for _, size := range []store.Size{256 << 20, 1 << 30, 64 << 20, 0} {
 		b, err := bus.Open(t.Context(), embedded(dir, size), bus.Options{})
 		if err != nil {
 			t.Fatalf("with %v: %v", size, err)
@@ -322,9 +323,9 @@ func TestReconnect(t *testing.T) {
 		}, func() { caughtUp <- struct{}{} })
 	}()
 	go func() {
-		ended <- b.Consume(ctx, 2, func(_ context.Context, d bus.Delivery) bus.Disposition {
+		ended <- b.Consume(ctx, 2, func(_ context.Context, d store.Delivery) store.Disposition {
 			seen <- string(d.Body)
-			return bus.Done()
+			return store.Done()
 		})
 	}()
 	<-caughtUp

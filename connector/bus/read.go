@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pullprint/connector/store"
+
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 )
@@ -169,7 +171,7 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 		case r.maxGap > 0 && time.Since(r.heard) > r.maxGap:
 			return fmt.Errorf("read %s: cut off for more than %v: %w", r.stream, r.maxGap, err)
 		case !r.follow && time.Since(r.moved) > readGiveUp:
-			return fmt.Errorf("read %s: %w: nothing came for %v: %w", r.stream, ErrUnavailable, readGiveUp, err)
+			return fmt.Errorf("read %s: %w: nothing came for %v: %w", r.stream, store.ErrUnavailable, readGiveUp, err)
 		}
 		if r.last > before {
 			retry = readRetry
@@ -306,7 +308,7 @@ func (b *Bus) unreadable(ctx context.Context, stream, filter string, after uint6
 	if err != nil || !none {
 		return nil //nolint:nilerr // then it is not known to be damaged
 	}
-	return fmt.Errorf("%w: %s: a message after %d can't be read; `pullprint restore FILE` from a backup", ErrDamaged,
+	return fmt.Errorf("%w: %s: a message after %d can't be read; `pullprint restore FILE` from a backup", store.ErrDamaged,
 		stream, after)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // Records that are removed while they are read, as by the erasure of a person, are no damage:
@@ -33,11 +34,11 @@ func TestReadWhileRemoved(t *testing.T) {
 		later = append(later, uint64(i))
 	}
 	n, start := 0, time.Now()
-	err := b.Scan(t.Context(), bus.Decisions, func(bus.Record) error {
+	err := b.Scan(t.Context(), store.Decisions, func(store.Record) error {
 		if n++; n > 1 {
 			return nil
 		}
-		return b.Remove(t.Context(), bus.Decisions, later)
+		return b.Remove(t.Context(), store.Decisions, later)
 	})
 	if err != nil || n != left {
 		t.Errorf("%d read, %v", n, err)
@@ -65,13 +66,13 @@ func TestReadDamageWhileRemoved(t *testing.T) {
 	}
 	defer b.Close()
 	n := 0
-	err = b.Scan(t.Context(), bus.Decisions, func(r bus.Record) error {
+	err = b.Scan(t.Context(), store.Decisions, func(r store.Record) error {
 		if n++; n > 1 {
 			return nil
 		}
-		return b.Remove(t.Context(), bus.Decisions, []uint64{r.Sequence})
+		return b.Remove(t.Context(), store.Decisions, []uint64{r.Sequence})
 	})
-	if !errors.Is(err, bus.ErrDamaged) {
+	if !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("%d read of 20, one of which is damaged: %v", n, err)
 	}
 }

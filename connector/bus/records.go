@@ -5,43 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
+
+	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Kind names a stream of records.
-type Kind string
-
-// The kinds of records.
-const (
-	Decisions Kind = "decisions"
-	Audit     Kind = "audit"
-	Ledger    Kind = "ledger"
-	Dead      Kind = "dead"
-)
-
-var streamOf = map[Kind]string{Decisions: streamDecisions, Audit: streamAudit, Ledger: streamLedger, Dead: streamDead}
-
-// Record is a record of a stream.
-type Record struct {
-	Sequence uint64
-	Subject  string
-	Stored   time.Time
-	Body     []byte
-}
+var streamOf = map[store.Kind]string{store.Decisions: streamDecisions, store.Audit: streamAudit, store.Ledger: streamLedger, store.Dead: streamDead}
 
 // Scan calls fn with every record of a kind, oldest first.
-func (b *Bus) Scan(ctx context.Context, kind Kind, fn func(Record) error) error {
+func (b *Bus) Scan(ctx context.Context, kind store.Kind, fn func(store.Record) error) error {
 	r := reader{bus: b, stream: streamOf[kind]}
 	return r.read(ctx, func(m message) error {
-		return fn(Record{m.sequence, m.subject, m.stored, m.body})
+		return fn(store.Record{Sequence: m.sequence, Subject: m.subject, Stored: m.stored, Body: m.body})
 	}, nil)
 }
 
 // Rewrite stores a record again under another message id, in the place of one that
 // is to be removed.
-func (b *Bus) Rewrite(ctx context.Context, kind Kind, r Record, msgID string) error {
+func (b *Bus) Rewrite(ctx context.Context, kind store.Kind, r store.Record, msgID string) error {
 	_, err := b.publish(ctx, streamOf[kind], r.Subject, msgID, r.Body)
 	return err
 }
@@ -49,7 +31,7 @@ func (b *Bus) Rewrite(ctx context.Context, kind Kind, r Record, msgID string) er
 // Remove takes records out for good: where they were on disk is written over. The
 // holes that they leave are noted in the mark before, so that they are not taken
 // for a loss.
-func (b *Bus) Remove(ctx context.Context, kind Kind, sequences []uint64) error {
+func (b *Bus) Remove(ctx context.Context, kind store.Kind, sequences []uint64) error {
 	if len(sequences) == 0 {
 		return nil
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/store"
+
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -30,28 +32,11 @@ const (
 // tapPanicked is the status of a tap that was not handled for a mistake of ours.
 const tapPanicked = 500
 
-// TapRequest is a badge shown over NATS.
-type TapRequest struct {
-	// Device is the last token of the subject.
-	Device string
-	// Authorization is the header of that name, as in HTTP; empty where messages have
-	// none.
-	Authorization string
-	Body          []byte
-}
-
-// TapReply is the answer to it. Status is the one that HTTP would have; it goes
-// into the header Status.
-type TapReply struct {
-	Status int
-	Body   []byte
-}
-
 // ServeTaps answers taps until ctx ends, then finishes those in hand. Among
 // several instances each tap is answered by one. A tap without a reply subject is
 // answered on pullprint.taps.{device}.answer. A tap whose answer is wanted on a
 // subject of somebody else is not acted on: see inbox.
-func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapRequest) TapReply) error {
+func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, store.TapRequest) store.TapReply) error {
 	taps := make(chan *nats.Msg, tapsWaiting)
 	sub, err := b.nc.ChanQueueSubscribe(subjectTaps+"*", consumerName, taps)
 	if err != nil {
@@ -111,20 +96,20 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, TapReq
 func inbox(reply string) bool { return strings.HasPrefix(reply, "_") }
 
 // recoverTap answers with status 500 when answer panics, so that other taps go on.
-func (b *Bus) recoverTap(answer func(context.Context, TapRequest) TapReply) func(context.Context, TapRequest) TapReply {
-	return func(ctx context.Context, t TapRequest) (reply TapReply) {
+func (b *Bus) recoverTap(answer func(context.Context, store.TapRequest) store.TapReply) func(context.Context, store.TapRequest) store.TapReply {
+	return func(ctx context.Context, t store.TapRequest) (reply store.TapReply) {
 		defer func() {
 			if p := recover(); p != nil {
 				b.log.Error("panic while a tap was handled", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
-				reply = TapReply{Status: tapPanicked}
+				reply = store.TapReply{Status: tapPanicked}
 			}
 		}()
 		return answer(ctx, t)
 	}
 }
 
-func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer func(context.Context, TapRequest) TapReply) {
-	reply := b.recoverTap(answer)(ctx, TapRequest{
+func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer func(context.Context, store.TapRequest) store.TapReply) {
+	reply := b.recoverTap(answer)(ctx, store.TapRequest{
 		Device: strings.TrimPrefix(msg.Subject, subjectTaps), Authorization: msg.Header.Get("Authorization"), Body: msg.Data,
 	})
 	out := &nats.Msg{Subject: msg.Reply, Data: reply.Body, Header: nats.Header{}}

@@ -14,6 +14,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // A tap over NATS is answered once, with its status, and one in hand is finished
@@ -22,9 +23,9 @@ func TestServeTaps(t *testing.T) {
 	b := bustest.Open(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var mu sync.Mutex
-	var seen []bus.TapRequest
+	var seen []store.TapRequest
 	entered, leave := make(chan struct{}, 16), make(chan struct{})
-	answer := func(_ context.Context, r bus.TapRequest) bus.TapReply {
+	answer := func(_ context.Context, r store.TapRequest) store.TapReply {
 		mu.Lock()
 		seen = append(seen, r)
 		mu.Unlock()
@@ -32,7 +33,7 @@ func TestServeTaps(t *testing.T) {
 		if string(r.Body) == "slow" {
 			<-leave
 		}
-		return bus.TapReply{Status: 418, Body: []byte("to " + r.Device)}
+		return store.TapReply{Status: 418, Body: []byte("to " + r.Device)}
 	}
 	var serving sync.WaitGroup
 	for range 2 { // two instances, one answer
@@ -93,11 +94,11 @@ func TestTapAnswersGoToInboxes(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		_ = b.ServeTaps(ctx, func(_ context.Context, r bus.TapRequest) bus.TapReply {
+		_ = b.ServeTaps(ctx, func(_ context.Context, r store.TapRequest) store.TapReply {
 			mu.Lock()
 			defer mu.Unlock()
 			seen = append(seen, string(r.Body))
-			return bus.TapReply{Status: 401, Body: []byte("{}")}
+			return store.TapReply{Status: 401, Body: []byte("{}")}
 		})
 	})
 	if err := b.PublishAudit(t.Context(), "release", "id-1", []byte("action")); err != nil {
@@ -160,7 +161,7 @@ func TestNotify(t *testing.T) {
 
 func notify(t *testing.T, b *bus.Bus) {
 	for range 2 {
-		if err := b.Notify(t.Context(), "task:expiry", []byte("body")); !errors.Is(err, bus.ErrUnheard) {
+		if err := b.Notify(t.Context(), "task:expiry", []byte("body")); !errors.Is(err, store.ErrUnheard) {
 			t.Errorf("nobody listens: %v", err)
 		}
 	}
@@ -183,7 +184,7 @@ func notify(t *testing.T, b *bus.Bus) {
 	if err := b.Conn().Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Notify(t.Context(), "task:expiry", nil); !errors.Is(err, bus.ErrUnheard) {
+	if err := b.Notify(t.Context(), "task:expiry", nil); !errors.Is(err, store.ErrUnheard) {
 		t.Errorf("nobody listens any more: %v", err)
 	}
 	// A stream that is laid over the subject hears it.
@@ -236,13 +237,13 @@ func TestServeTapsStops(t *testing.T) {
 	for _, ctx := range []context.Context{stopping, staying} {
 		b := opens(t, cfg, bus.Options{})
 		serving.Go(func() {
-			_ = b.ServeTaps(ctx, func(_ context.Context, r bus.TapRequest) bus.TapReply {
+			_ = b.ServeTaps(ctx, func(_ context.Context, r store.TapRequest) store.TapReply {
 				mu.Lock()
 				acted[string(r.Body)]++
 				mu.Unlock()
 				begun <- struct{}{}
 				<-time.After(5 * time.Millisecond)
-				return bus.TapReply{Status: 200}
+				return store.TapReply{Status: 200}
 			})
 		})
 	}
@@ -284,11 +285,11 @@ func TestTapThatPanics(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		_ = b.ServeTaps(ctx, func(_ context.Context, r bus.TapRequest) bus.TapReply {
+		_ = b.ServeTaps(ctx, func(_ context.Context, r store.TapRequest) store.TapReply {
 			if string(r.Body) == "bad" {
 				panic("PLANTED")
 			}
-			return bus.TapReply{Status: 200}
+			return store.TapReply{Status: 200}
 		})
 	})
 	defer serving.Wait()

@@ -19,6 +19,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // damageValue flips a bit in the newest record of a bucket that has text in it.
@@ -71,24 +72,24 @@ func TestRotWhileRunning(t *testing.T) {
 	}
 	defer b.Close()
 
-	if value, _, err := b.Quota().Get(t.Context(), "k.05"); !errors.Is(err, bus.ErrDamaged) {
+	if value, _, err := b.Quota().Get(t.Context(), "k.05"); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a damaged account reads as %.20q, %v", value, err)
 	}
 	if value, revision, err := b.Quota().Get(t.Context(), "k.99"); value != nil || revision != 0 || err != nil {
 		t.Errorf("an account that is not there reads as %.20q, %v", value, err)
 	}
 	n := 0
-	if err := b.Quota().Each(t.Context(), "k.>", func(string, []byte, uint64) error { n++; return nil }); !errors.Is(err, bus.ErrDamaged) {
+	if err := b.Quota().Each(t.Context(), "k.>", func(string, []byte, uint64) error { n++; return nil }); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("%d accounts are taken for all: %v", n, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	began := time.Now()
-	if err := b.Jobs().Watch(ctx, ">", func(string, []byte, uint64) {}, nil); !errors.Is(err, bus.ErrDamaged) ||
+	if err := b.Jobs().Watch(ctx, ">", func(string, []byte, uint64) {}, nil); !errors.Is(err, store.ErrDamaged) ||
 		!strings.Contains(err.Error(), "pullprint_jobs") {
 		t.Errorf("watching the jobs: %v", err)
 	}
-	if _, err := b.Backup(ctx, io.Discard); !errors.Is(err, bus.ErrDamaged) {
+	if _, err := b.Backup(ctx, io.Discard); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("backup: %v", err)
 	}
 	if took := time.Since(began); took > 30*time.Second {
@@ -112,11 +113,11 @@ func TestAcceptDamage(t *testing.T) {
 	}
 	damageValue(t, dir, "badges", `"key":5,"round":2`)
 	_, err = bus.Open(t.Context(), config(dir), bus.Options{})
-	if !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), "KV_pullprint_badges") ||
+	if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "KV_pullprint_badges") ||
 		!strings.Contains(err.Error(), "pullprint restore") {
 		t.Fatal("opened a damaged store:", err)
 	}
-	if err := bus.Backup(t.Context(), config(dir), bus.Options{}, io.Discard); !errors.Is(err, bus.ErrDamaged) {
+	if err := bus.Backup(t.Context(), config(dir), bus.Options{}, io.Discard); !errors.Is(err, store.ErrDamaged) {
 		t.Error("backup of a damaged store:", err)
 	}
 	lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]bus.Loss) error { return nil })
@@ -240,7 +241,7 @@ func consumed(t *testing.T, b *bus.Bus) map[string]bool {
 	defer stop()
 	var mu sync.Mutex
 	got := map[string]bool{}
-	err := b.Consume(ctx, 2, func(_ context.Context, d bus.Delivery) bus.Disposition {
+	err := b.Consume(ctx, 2, func(_ context.Context, d store.Delivery) store.Disposition {
 		mu.Lock()
 		defer mu.Unlock()
 		id := string(d.Body[:7])
@@ -249,9 +250,9 @@ func consumed(t *testing.T, b *bus.Bus) map[string]bool {
 		case "late...":
 			stop()
 		case "task-01":
-			return bus.Retry(2 * time.Second)
+			return store.Retry(2 * time.Second)
 		}
-		return bus.Done()
+		return store.Done()
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)

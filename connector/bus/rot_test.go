@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 var rotRounds = flag.Int("rot", 12, "how often a stored file is damaged in TestRot")
@@ -84,9 +85,9 @@ func everything(ctx context.Context, b *bus.Bus) (contents, error) {
 			}
 		}
 	}
-	for _, kind := range []bus.Kind{bus.Decisions, bus.Audit, bus.Ledger, bus.Dead} {
+	for _, kind := range []store.Kind{store.Decisions, store.Audit, store.Ledger, store.Dead} {
 		all[string(kind)] = map[string]string{}
-		if err := b.Scan(ctx, kind, func(r bus.Record) error {
+		if err := b.Scan(ctx, kind, func(r store.Record) error {
 			all[string(kind)][fmt.Sprint(r.Sequence)] = string(r.Body)
 			return nil
 		}); err != nil {

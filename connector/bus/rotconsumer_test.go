@@ -9,6 +9,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 // What is kept of the deliveries of tasks can be made again: when its file is damaged, the
@@ -32,7 +33,7 @@ func TestDamagedConsumer(t *testing.T) {
 	if err == nil {
 		t.Fatal("the damage is not told")
 	}
-	if !errors.Is(err, bus.ErrDamaged) || !strings.Contains(err.Error(), filepath.Dir(files[0])) ||
+	if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), filepath.Dir(files[0])) ||
 		!strings.Contains(err.Error(), "nothing prints twice") {
 		t.Error(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -35,9 +34,6 @@ const (
 
 // compressedBlock is how a block begins that is compressed. Ours are not.
 const compressedBlock = "cmp"
-
-// ErrDamaged: what is stored can't be read, or not all of it.
-var ErrDamaged = errors.New("the store is damaged")
 
 // scanStore reads through the files of every bucket before the server does, and says
 // what is damaged. The server does not: it cuts a block off where it can't read on,

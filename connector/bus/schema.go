@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/store"
+
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 )
@@ -41,10 +43,6 @@ const (
 	// so that a watch that was cut off meanwhile still hears of it.
 	markerTTL = time.Hour
 )
-
-// AckWait is how long the stream waits for an answer to a task before it hands it out
-// again. A task that is worked on for longer is kept by a sign of life before that.
-const AckWait = 30 * time.Second
 
 // part is a stream we need; share is its part of the embedded store in percent.
 type part struct {
@@ -129,7 +127,7 @@ func taskConsumer() jetstream.ConsumerConfig {
 		Durable:       consumerName,
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       AckWait,
+		AckWait:       store.AckWait,
 		MaxDeliver:    -1,
 		MaxAckPending: maxAckPending,
 	}
@@ -205,7 +203,7 @@ func (b *Bus) adjust(ctx context.Context, streams []jetstream.StreamConfig) erro
 		}
 		if err != nil {
 			return fmt.Errorf("set the size of stream %s to %v (nats.embedded.max_store) and its age to %v (retention): %w",
-				cfg.Name, Size(cfg.MaxBytes), cfg.MaxAge, err)
+				cfg.Name, store.Size(cfg.MaxBytes), cfg.MaxAge, err)
 		}
 		b.log.Info("stream adjusted", zap.String("stream", cfg.Name), zap.Int64("max_bytes", cfg.MaxBytes),
 			zap.Duration("max_age", cfg.MaxAge))
@@ -263,7 +261,7 @@ func (b *Bus) ensureConsumer(ctx context.Context) error {
 	if errors.As(err, &api) && api.ErrorCode == codeConsumerStore && b.cfg.Embedded != nil {
 		if dir := b.cfg.Embedded.consumerDir(); isThere(dir) { // else it can't be made, as on a full disk
 			return fmt.Errorf("%w: what is kept of the deliveries of tasks can't be read: %w; remove the folder %s and start "+
-				"again: the tasks are looked at again, and nothing prints twice", ErrDamaged, err, dir)
+				"again: the tasks are looked at again, and nothing prints twice", store.ErrDamaged, err, dir)
 		}
 	}
 	if err != nil {

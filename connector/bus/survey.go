@@ -8,35 +8,17 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"pullprint/connector/store"
+
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// StreamState is how one of our streams is, and of a bucket the stream below it.
-type StreamState struct {
-	Name     string `json:"name"`
-	Messages uint64 `json:"messages"`
-	Bytes    uint64 `json:"bytes"`
-	// MaxBytes is -1 without a limit.
-	MaxBytes int64  `json:"max_bytes"`
-	First    uint64 `json:"first_sequence"`
-	Last     uint64 `json:"last_sequence"`
-	// Replicas is how many servers should hold it; Leader is empty while none leads.
-	Replicas int    `json:"replicas"`
-	Leader   string `json:"leader,omitempty"`
-	// Away are the replicas that are offline or behind.
-	Away []string `json:"away,omitempty"`
-	// Pending and Unacked are messages that the workers have not asked for, and not
-	// answered yet; of the stream of tasks.
-	Pending uint64 `json:"pending,omitempty"`
-	Unacked int    `json:"unacked,omitempty"`
-}
-
 // Streams says how our streams and buckets are; those that are not there are left
 // out.
-func (b *Bus) Streams(ctx context.Context) ([]StreamState, error) { return survey(ctx, b.js) }
+func (b *Bus) Streams(ctx context.Context) ([]store.StreamState, error) { return survey(ctx, b.js) }
 
-func survey(ctx context.Context, js jetstream.JetStream) ([]StreamState, error) {
-	list := []StreamState{}
+func survey(ctx context.Context, js jetstream.JetStream) ([]store.StreamState, error) {
+	list := []store.StreamState{}
 	for _, p := range schema(1) {
 		s, err := js.Stream(ctx, p.cfg.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -57,8 +39,8 @@ func survey(ctx context.Context, js jetstream.JetStream) ([]StreamState, error) 
 	return list, nil
 }
 
-func stateOf(in *jetstream.StreamInfo) StreamState {
-	st := StreamState{
+func stateOf(in *jetstream.StreamInfo) store.StreamState {
+	st := store.StreamState{
 		Name: in.Config.Name, Messages: in.State.Msgs, Bytes: in.State.Bytes, MaxBytes: in.Config.MaxBytes,
 		First: in.State.FirstSeq, Last: in.State.LastSeq, Replicas: in.Config.Replicas,
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pullprint/connector/store"
 	"pullprint/trigger/wait"
 )
 
@@ -77,7 +78,7 @@ func (b *Bus) verifyReading(ctx context.Context, stream string, read func() (rea
 	if !p.quiet() {
 		return nil // too busy to be counted; what can't be read would have been told
 	}
-	return fmt.Errorf("%w: %s gives out %[4]d of the keys that it holds, which are %[3]d; `pullprint restore FILE` from a backup", ErrDamaged,
+	return fmt.Errorf("%w: %s gives out %[4]d of the keys that it holds, which are %[3]d; `pullprint restore FILE` from a backup", store.ErrDamaged,
 		stream, p.after.Msgs, p.read)
 }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"pullprint/connector/store"
+
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -32,7 +34,7 @@ func TestVerifyOfAServerThatIsBehind(t *testing.T) {
 					}
 					return p, nil
 				})
-				if errors.Is(err, ErrDamaged) != c.damaged || !c.damaged && err != nil {
+				if errors.Is(err, store.ErrDamaged) != c.damaged || !c.damaged && err != nil {
 					t.Errorf("%v", err)
 				}
 			})

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"pullprint/connector/store"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -145,7 +147,7 @@ func (w *writer) store(ctx context.Context, wr *write) (stored, error) {
 	}
 	if err := w.state.frozen; err != nil {
 		w.mu.Unlock()
-		return stored{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return stored{}, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	w.active.Add(1)
 	defer w.active.Done()

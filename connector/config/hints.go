@@ -5,7 +5,7 @@ import (
 	"errors"
 	"strings"
 
-	"pullprint/connector/bus"
+	"pullprint/connector/store"
 	"pullprint/policy/strictyaml"
 )
 
@@ -65,7 +65,7 @@ func explain(p strictyaml.Problem) (message, hint string) {
 	var (
 		mismatch *strictyaml.MismatchError
 		expand   *expandError
-		size     *bus.SizeError
+		size     *store.SizeError
 	)
 	switch {
 	case errors.As(p.Cause, &expand):

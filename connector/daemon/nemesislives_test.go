@@ -14,6 +14,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 )
 
 type life struct {
@@ -113,7 +114,7 @@ func (n *nemesis) supervise() {
 	for _, l := range n.lives {
 		select {
 		case err := <-l.done:
-			if n.server == nil || !errors.Is(err, bus.ErrUnavailable) {
+			if n.server == nil || !errors.Is(err, store.ErrUnavailable) {
 				n.ends = append(n.ends, fmt.Sprintf("a daemon ended: %v", err))
 			}
 			close(l.wire.done)

@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/store"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -139,7 +139,7 @@ func TestEnrolmentStrikes(t *testing.T) {
 		same  bool
 		locks bool
 	}{
-		{bus.ErrUnavailable, false, false},
+		{store.ErrUnavailable, false, false},
 		{badge.ErrConflict, false, false},
 		{badge.ErrNumber, false, false},
 		{errors.New("anything"), false, false},

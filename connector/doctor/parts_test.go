@@ -21,6 +21,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
+	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/trigger/webhook"
 )
@@ -129,22 +130,22 @@ func TestStore(t *testing.T) {
 		},
 		"fewer copies": {
 			3,
-			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 1, Leader: "a"}}},
+			bus.Inspection{Cluster: "c", Streams: []store.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 1, Leader: "a"}}},
 			Finding{About: "replicas", Result: Warning, Text: "fewer than nats.replicas (3): PULLPRINT_TASKS"},
 		},
 		"a server is away": {
 			3,
-			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a", Away: []string{"c"}}}},
+			bus.Inspection{Cluster: "c", Streams: []store.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a", Away: []string{"c"}}}},
 			Finding{About: "replicas", Result: Warning, Text: "copies are offline or behind: PULLPRINT_TASKS on c"},
 		},
 		"nobody leads": {
 			3,
-			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3}}},
+			bus.Inspection{Cluster: "c", Streams: []store.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3}}},
 			Finding{About: "replicas", Result: Failed, Text: "no server leads PULLPRINT_TASKS"},
 		},
 		"all are there": {
 			3,
-			bus.Inspection{Cluster: "c", Streams: []bus.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a"}}},
+			bus.Inspection{Cluster: "c", Streams: []store.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a"}}},
 			Finding{About: "replicas", Result: OK, Text: "1 stream, all copies are there"},
 		},
 		"an account's end": {

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server/ats"
 
 	"pullprint/connector/bus"
+	"pullprint/connector/store"
 )
 
 // Option changes how a bus is opened.
@@ -26,14 +27,14 @@ type Option func(*setup)
 func With(o bus.Options) Option { return func(s *setup) { s.options = o } }
 
 // MaxStore sets the size of the store; it is 1 GiB otherwise.
-func MaxStore(size bus.Size) Option { return func(s *setup) { s.maxStore = size } }
+func MaxStore(size store.Size) Option { return func(s *setup) { s.maxStore = size } }
 
 // Dir opens the bus on a directory of the caller's.
 func Dir(dir string) Option { return func(s *setup) { s.dir = dir } }
 
 type setup struct {
 	dir      string
-	maxStore bus.Size
+	maxStore store.Size
 	options  bus.Options
 }
 
