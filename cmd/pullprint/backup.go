@@ -15,6 +15,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
+	"pullprint/connector/daemon"
 	"pullprint/connector/terminal"
 	"pullprint/trigger/durable"
 )
@@ -88,7 +89,7 @@ func (f *apiFlags) writeBackup(
 			_ = os.Remove(tmp.Name())
 		}
 	}()
-	err = bus.Backup(cmd.Context(), cfg.NATS, toolOptions(), tmp)
+	err = bus.Backup(cmd.Context(), daemon.StoreConfig(cfg), toolOptions(), tmp)
 	if errors.Is(err, bus.ErrLocked) {
 		client, cerr := f.client(cmd)
 		if cerr != nil {
@@ -184,7 +185,7 @@ known any more: put it right by "pullprint quota adjust".`,
 			if err != nil {
 				return fmt.Errorf("read the backup: %w", err)
 			}
-			c, replaced, err := bus.Restore(cmd.Context(), cfg.NATS, file, st.Size(),
+			c, replaced, err := bus.Restore(cmd.Context(), daemon.StoreConfig(cfg), file, st.Size(),
 				bus.RestoreOptions{Options: toolOptions(), Replace: replace})
 			if err != nil {
 				return err
@@ -232,7 +233,7 @@ Interrupted, it can be run again.`,
 			if err != nil {
 				return err
 			}
-			c, err := bus.Migrate(cmd.Context(), source.NATS, target.NATS,
+			c, err := bus.Migrate(cmd.Context(), daemon.StoreConfig(source), daemon.StoreConfig(target),
 				bus.RestoreOptions{Options: toolOptions(), Replace: replace})
 			if err != nil {
 				return err
@@ -265,7 +266,7 @@ stopped. That it was done, and by whom, is recorded in the audit.`,
 			out := cmd.OutOrStdout()
 			o := toolOptions()
 			o.CheckRecord = connector.CheckRecord
-			lost, err := bus.AcceptLoss(cmd.Context(), cfg.NATS, o, operator(), func(lost []bus.Loss) error {
+			lost, err := bus.AcceptLoss(cmd.Context(), daemon.StoreConfig(cfg), o, operator(), func(lost []bus.Loss) error {
 				for _, l := range lost {
 					fmt.Fprintln(out, l)
 				}

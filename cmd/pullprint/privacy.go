@@ -9,6 +9,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
+	"pullprint/connector/daemon"
 	"pullprint/connector/terminal"
 	"pullprint/policy/quota"
 )
@@ -166,7 +167,7 @@ func (f *peopleFlags) erase(cmd *cobra.Command, user string, how connector.Erasu
 		return done, false, nil
 	}
 	if err == nil {
-		err = bus.Compact(cmd.Context(), cfg.NATS, toolOptions())
+		err = bus.Compact(cmd.Context(), daemon.StoreConfig(cfg), toolOptions())
 	}
 	return done, err == nil, err
 }
@@ -202,7 +203,7 @@ func (f *peopleFlags) onPeople(cmd *cobra.Command, first, do func(*connector.Peo
 	if cfg.NATS.Embedded == nil && !f.direct {
 		return bus.ErrLocked
 	}
-	b, err := bus.Open(cmd.Context(), cfg.NATS, toolOptions())
+	b, err := bus.Open(cmd.Context(), daemon.StoreConfig(cfg), toolOptions())
 	if err != nil {
 		return err
 	}

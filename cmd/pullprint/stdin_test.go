@@ -17,6 +17,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
+	"pullprint/connector/daemon"
 )
 
 // inputs are the verbs that read standard input, by the function that makes each:
@@ -96,7 +97,7 @@ func (n *tenant) lose() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bus.Open(t.Context(), cfg.NATS, bus.Options{})
+	b, err := bus.Open(t.Context(), daemon.StoreConfig(cfg), bus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

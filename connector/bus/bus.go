@@ -135,7 +135,7 @@ const openLimit = 30 * time.Second
 // sure that streams, buckets and the consumer are there. On an error nothing is
 // left running. Without a deadline in ctx it gives up after openLimit.
 func Open(ctx context.Context, cfg Config, o Options) (*Bus, error) {
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := withLimit(ctx, openLimit)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"pullprint/connector/bus/nkey"
 	"pullprint/trigger/secretfile"
 
 	"github.com/nats-io/nats.go"
@@ -21,8 +22,6 @@ var errUnusable = errors.New("can't be used")
 // unusable names the key of the configuration whose file can't be used.
 func unusable(key string, err error) error { return fmt.Errorf("%s %w: %w", key, errUnusable, err) }
 
-var errNoSeed = errors.New("the file holds no seed of an nkey")
-
 // userOf is the JWT of the user in a credentials file, which has to hold a seed as well:
 // what sign says of that does not come through the client of NATS as an error of ours.
 func userOf(file string) (string, error) {
@@ -35,9 +34,9 @@ func userOf(file string) (string, error) {
 	if err != nil || jwt == "" {
 		return "", unusable(key, fmt.Errorf("the file holds no JWT of a user: %s", file))
 	}
-	pair, err := nkeys.ParseDecoratedNKey([]byte(text))
+	pair, err := nkey.Pair(file)
 	if err != nil {
-		return "", unusable(key, fmt.Errorf("%w: %s", errNoSeed, file))
+		return "", unusable(key, fmt.Errorf("%w: %s", err, file))
 	}
 	pair.Wipe()
 	return jwt, nil
@@ -45,41 +44,15 @@ func userOf(file string) (string, error) {
 
 // sign answers the server's challenge with the seed in a file.
 func sign(key, file string, nonce []byte) ([]byte, error) {
-	text, err := secretfile.Read(file)
+	pair, err := nkey.Pair(file)
+	if errors.Is(err, nkey.ErrNoSeed) {
+		err = fmt.Errorf("%w: %s", err, file)
+	}
 	if err != nil {
 		return nil, unusable(key, err)
 	}
-	pair, err := nkeys.ParseDecoratedNKey([]byte(text))
-	if err != nil {
-		return nil, unusable(key, fmt.Errorf("%w: %s", errNoSeed, file))
-	}
 	defer pair.Wipe()
 	return pair.Sign(nonce)
-}
-
-// publicKey is that of the user's nkey of which a file holds the seed.
-func publicKey(file string) (string, error) {
-	text, err := secretfile.Read(file)
-	if err != nil {
-		return "", err
-	}
-	pair, err := nkeys.ParseDecoratedNKey([]byte(text))
-	if err != nil {
-		return "", errNoSeed
-	}
-	defer pair.Wipe()
-	public, err := pair.PublicKey()
-	if err != nil || !nkeys.IsValidPublicUserKey(public) {
-		return "", errors.New("the file holds the seed of another kind of nkey than a user's")
-	}
-	return public, nil
-}
-
-// CheckNkey says what is wrong with a file that is to hold the seed of a user's
-// nkey, without quoting from it.
-func CheckNkey(file string) error {
-	_, err := publicKey(file)
-	return err
 }
 
 // option makes a connection use the certificates in the files.

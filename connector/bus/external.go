@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/nkey"
 	"pullprint/connector/store"
 	"pullprint/trigger/wait"
 
@@ -73,7 +74,7 @@ func (c Config) access() ([]nats.Option, error) {
 			func(nonce []byte) ([]byte, error) { return sign("nats.credentials_file", f, nonce) }))
 	}
 	if f := c.NkeyFile; f != "" {
-		public, err := publicKey(f)
+		public, err := nkey.PublicKey(f)
 		if err != nil {
 			return nil, fmt.Errorf("nats.nkey_file: %w", err)
 		}

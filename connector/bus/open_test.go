@@ -100,15 +100,8 @@ func TestConfig(t *testing.T) {
 		{bus.Config{}, "set embedded.store_dir"},
 		{bus.Config{Embedded: &bus.Embedded{StoreDir: "x"}, URL: "nats://x"}, "exclude each other"},
 		{embedded("", 0), "store_dir: missing"},
-		{embedded("x", 1<<20), "max_store"},
-		{bus.Config{Embedded: &bus.Embedded{StoreDir: "x"}, Replicas: 3}, "replicas"},
-		{bus.Config{URL: "nats://x", Replicas: 2}, "want 1, 3 or 5"},
-		{bus.Config{Embedded: &bus.Embedded{StoreDir: "x"}, CredentialsFile: "f"}, "credentials_file"},
 	} {
 		mustFail(t, c.cfg, nil, c.says)
-	}
-	if err := (bus.Config{URL: "nats://x", CredentialsFile: "f", Replicas: 5}).Validate(); err != nil {
-		t.Error(err)
 	}
 }
 

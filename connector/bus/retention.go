@@ -1,78 +1,41 @@
 package bus
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
-// Retention is how long records are kept, by kind; 0 is the default of that
-// kind. Tasks are kept for 7 days: bridges rely on it.
-type Retention struct {
-	// Decisions are what was decided about jobs, and why; 30d by default.
-	Decisions time.Duration `yaml:"decisions"`
-	// Audit is who asked for what; 365d by default.
-	Audit time.Duration `yaml:"audit"`
-	// Ledger is what happened on accounts; 400d by default.
-	Ledger time.Duration `yaml:"ledger"`
-	// Dead is what was given up; 30d by default.
-	Dead time.Duration `yaml:"dead"`
-	// Jobs are the records of jobs that have come to their end; 7d by default.
-	Jobs time.Duration `yaml:"jobs"`
-}
-
+// day is the unit of the retentions.
 const day = 24 * time.Hour
 
-// kind is one that has a retention of its own.
-type kind struct {
-	key              string
-	stream           string // "" when no stream has it as its age
-	value            time.Duration
-	least, otherwise time.Duration
+// Retention is how long records are kept, by kind; 0 is the default of that kind.
+// Tasks are kept for 7 days: bridges rely on it.
+type Retention struct {
+	// Decisions are what was decided about jobs, and why; 30 days by default.
+	Decisions time.Duration
+	// Audit is who asked for what; 365 days by default.
+	Audit time.Duration
+	// Ledger is what happened on accounts; 400 days by default.
+	Ledger time.Duration
+	// Dead is what was given up; 30 days by default.
+	Dead time.Duration
 }
 
-// maxRetention is longer than any law asks for.
-const maxRetention = 3650 * day
-
-func (r Retention) kinds() []kind {
-	return []kind{
-		{"decisions", streamDecisions, r.Decisions, day, 30 * day},
-		{"audit", streamAudit, r.Audit, 30 * day, 365 * day},
-		{"ledger", streamLedger, r.Ledger, 31 * day, 400 * day},
-		{"dead", streamDead, r.Dead, day, 30 * day},
-		{"jobs", "", r.Jobs, day, 7 * day},
-	}
-}
-
-// Validate reports everything that is wrong with r, as Problems.
-func (r Retention) Validate() error {
-	var ps Problems
-	for _, k := range r.kinds() {
-		if k.value != 0 && (k.value < k.least || k.value > maxRetention) {
-			ps.add("retention."+k.key, "a day is written 1d; leave it out for the default",
-				"out of range, want %dd to %dd", k.least/day, maxRetention/day)
-		}
-	}
-	return ps.err()
-}
-
-// KeepJobs is how long the record of a job that has come to its end is kept.
-func (r Retention) KeepJobs() time.Duration {
-	for _, k := range r.kinds() {
-		if k.key == "jobs" && k.value == 0 {
-			return k.otherwise
-		}
-	}
-	return r.Jobs
-}
-
-// age is how long a stream keeps its messages; told is false when nobody said so,
-// and ok when the stream has no retention of its own.
+// age is how long a stream keeps its messages; told is false when the configuration
+// does not say, and ok when the stream has no retention of its own.
 func (r Retention) age(stream string) (age time.Duration, told, ok bool) {
-	for _, k := range r.kinds() {
-		if k.stream != stream || stream == "" {
-			continue
-		}
-		if k.value == 0 {
-			return k.otherwise, false, true
-		}
-		return k.value, true, true
+	var configured, otherwise time.Duration
+	switch stream {
+	case streamDecisions:
+		configured, otherwise = r.Decisions, 30*day
+	case streamAudit:
+		configured, otherwise = r.Audit, 365*day
+	case streamLedger:
+		configured, otherwise = r.Ledger, 400*day
+	case streamDead:
+		configured, otherwise = r.Dead, 30*day
+	default:
+		return 0, false, false
 	}
-	return 0, false, false
+	return cmp.Or(configured, otherwise), configured != 0, true
 }

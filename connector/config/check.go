@@ -62,7 +62,8 @@ func (k *checker) all() {
 	k.queues()
 	k.release()
 	k.nats()
-	k.kept()
+	k.retention()
+	k.ledgerExport()
 	k.file("policy.file", k.c.Policy.File, "write the policy there, or leave policy.file out for the built-in one")
 	k.file("policy.shadow_file", k.c.Policy.ShadowFile, "write the policy to try there, or leave policy.shadow_file out")
 	if p := k.c.Policy; p.ShadowFile != "" && p.ShadowFile == p.File {

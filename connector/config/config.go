@@ -13,7 +13,6 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
-	"pullprint/connector/bus"
 	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger"
@@ -40,9 +39,9 @@ type Config struct {
 	Policy        Policy              `yaml:"policy"`
 	Documents     connector.Documents `yaml:"documents"`
 	Badges        badge.Config        `yaml:"badges"`
-	NATS          bus.Config          `yaml:"nats"`
+	NATS          NATS                `yaml:"nats"`
 	// Retention is how long records are kept.
-	Retention bus.Retention `yaml:"retention"`
+	Retention Retention `yaml:"retention"`
 	// LedgerExport writes what happens on accounts to files.
 	LedgerExport connector.LedgerExport `yaml:"ledger_export"`
 	// SelfTest prints a page now and then, and aborts it.
@@ -195,12 +194,11 @@ func (c *Config) fill(doc *strictyaml.Document) {
 		c.Badges.Normalise = slices.Clone(badge.DefaultNormalise)
 	}
 	if c.NATS.URL == "" && c.NATS.Embedded == nil {
-		c.NATS.Embedded = &bus.Embedded{}
+		c.NATS.Embedded = &EmbeddedNATS{}
 	}
 	if c.NATS.Embedded != nil {
 		or(&c.NATS.Embedded.StoreDir, defaultStoreDir)
 	}
-	c.NATS.Retention = c.Retention
 	c.LedgerExport.Fill()
 }
 

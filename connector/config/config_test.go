@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector/bus"
 	"pullprint/policy/strictyaml"
 )
 
@@ -67,7 +66,7 @@ func TestDefaults(t *testing.T) {
 
 func TestExternalNATS(t *testing.T) {
 	path := write(t, minimal+"nats:\n  url: nats://nats-1:4222, tls://nats-2:4222\n  credentials_file: client-secret\n  replicas: 3\n")
-	want := bus.Config{URL: "nats://nats-1:4222, tls://nats-2:4222", CredentialsFile: filepath.Join(filepath.Dir(path),
+	want := NATS{URL: "nats://nats-1:4222, tls://nats-2:4222", CredentialsFile: filepath.Join(filepath.Dir(path),
 		"client-secret"), Replicas: 3}
 	if c := load(t, path); !reflect.DeepEqual(c.NATS, want) {
 		t.Errorf("read %+v", c.NATS)

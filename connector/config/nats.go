@@ -1,10 +1,71 @@
 package config
 
 import (
-	"errors"
+	"path/filepath"
+	"strings"
 
-	"pullprint/connector/bus"
+	"pullprint/connector/bus/nkey"
+	"pullprint/connector/store"
 	"pullprint/trigger/webhook"
+)
+
+// NATS says where streams and buckets live: in a server inside this process
+// (Embedded) or in one that others run (URL). Exactly one of the two.
+type NATS struct {
+	// Embedded runs a server inside this process: no port, nothing to install,
+	// every write on disk (fsync) before it is acknowledged.
+	Embedded *EmbeddedNATS `yaml:"embedded"`
+	// URL of an external server or cluster, 2.14 or newer, with JetStream:
+	// nats://host:4222, tls://host:4222; several separated by commas.
+	URL string `yaml:"url"`
+	// CredentialsFile is a NATS .creds file, for URL only. It is read again at
+	// every connect.
+	CredentialsFile string `yaml:"credentials_file"`
+	// NkeyFile holds the seed of an nkey (SU…), for URL only; instead of
+	// CredentialsFile. Another nkey needs a restart.
+	NkeyFile string `yaml:"nkey_file"`
+	// TLS configures connections to URL, beyond tls:// and the roots of this machine.
+	TLS NATSTLS `yaml:"tls"`
+	// Replicas of every stream and bucket, for URL only: 1, 3 or 5; 0 means 1.
+	Replicas int `yaml:"replicas"`
+	// MaxBytes is what all streams and buckets may take together when they are made, for
+	// URL only; each has a fixed share, as in the embedded store. 0 is no limit of ours.
+	MaxBytes store.Size `yaml:"max_bytes"`
+}
+
+// NATSTLS configures connections to an external server. Its files are read again at
+// every connect, so that a new certificate needs no restart.
+type NATSTLS struct {
+	// CAFile are the certificates of the CA that signed the server's, instead of
+	// the roots of this machine.
+	CAFile string `yaml:"ca_file"`
+	// CertFile and KeyFile are our own certificate, for servers that ask for one.
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+// EmbeddedNATS configures the server inside this process.
+type EmbeddedNATS struct {
+	// StoreDir holds everything; created with mode 0700 when missing. One
+	// process at a time: a second one is refused.
+	StoreDir string `yaml:"store_dir"`
+	// MaxStore caps what is stored, 2GiB by default and 64MiB at least. Each
+	// stream and bucket has a fixed share (see package bus); a full one refuses
+	// writes. Files can take up to about twice as much until they are compacted.
+	MaxStore store.Size `yaml:"max_store"`
+	// MarkFile records how far the store has come, so that one that was rolled back
+	// or deleted is noticed at start: StoreDir with .mark behind it when empty. On
+	// another disk it outlives this one.
+	MarkFile string `yaml:"mark_file"`
+}
+
+// minMaxStore leaves the smallest share, 2 %, room for 1.3 MB of records.
+const minMaxStore = store.Size(64 << 20)
+
+// What to do about a setting that the kind of store does not have.
+const (
+	leaveOut = "leave it out, or name an external server in nats.url"
+	oneCopy  = "leave it out: one server has one copy"
 )
 
 func (k *checker) nats() {
@@ -12,30 +73,76 @@ func (k *checker) nats() {
 	switch {
 	case n.URL != "" && n.Embedded != nil:
 		k.add("nats", "keep embedded for one machine, or url for a cluster of your own", "nats has both embedded and url")
-		return
 	case n.URL != "":
-		k.natsURL(n.URL)
-		if file := n.CredentialsFile; file != "" {
-			if st, ok := k.stat("nats.credentials_file", file, "name the .creds file of the account"); ok {
-				k.guarded("nats.credentials_file", file, st)
-				k.text("nats.credentials_file", file)
-			}
-		}
-		k.nkey(n.NkeyFile)
-		k.natsTLS(n.TLS)
+		k.externalNATS(n)
+	default:
+		k.embeddedNATS(*n.Embedded)
+		k.onlyExternal(n)
 	}
-	var problems bus.Problems
-	errors.As(n.Validate(), &problems)
-	told := map[string]bool{}
-	for _, p := range problems {
-		if p.Path == "nats.tls" && n.URL != "" {
-			continue // the pair was looked at
+}
+
+func (k *checker) externalNATS(n NATS) {
+	k.natsURL(n.URL)
+	if file := n.CredentialsFile; file != "" {
+		if st, ok := k.stat("nats.credentials_file", file, "name the .creds file of the account"); ok {
+			k.guarded("nats.credentials_file", file, st)
+			k.text("nats.credentials_file", file)
 		}
-		if !told[p.Path] {
-			k.add(p.Path, p.Hint, "%s: %s", p.Path, p.Message)
-		}
-		told[p.Path] = true
 	}
+	k.nkey(n.NkeyFile)
+	k.natsTLS(n.TLS)
+	if n.CredentialsFile != "" && n.NkeyFile != "" {
+		k.add("nats.nkey_file", "leave one of them",
+			"nats.nkey_file: a second kind of credentials beside credentials_file")
+	}
+	if m := n.MaxBytes; m != 0 && m < minMaxStore {
+		k.add("nats.max_bytes", "see config.example.yaml", "nats.max_bytes: %v is too small, want %v at least", m, minMaxStore)
+	}
+	switch n.Replicas {
+	case 0, 1, 3, 5:
+	default:
+		k.add("nats.replicas", "write 1, 3 or 5", "nats.replicas: %d, want 1, 3 or 5", n.Replicas)
+	}
+}
+
+func (k *checker) embeddedNATS(e EmbeddedNATS) {
+	if m := e.MaxStore; m != 0 && m < minMaxStore {
+		k.add("nats.embedded.max_store", "write that or more, or leave it out for 2GiB",
+			"nats.embedded.max_store: %v is too small, want %v at least", m, minMaxStore)
+	}
+	if f := e.MarkFile; f != "" && within(f, e.StoreDir) {
+		k.add("nats.embedded.mark_file", "name a file outside of it, best on another disk, or leave it out",
+			"nats.embedded.mark_file: it is in store_dir, and would be lost together with it")
+	}
+}
+
+// onlyExternal reports the settings that an embedded server does not have.
+func (k *checker) onlyExternal(n NATS) {
+	for _, s := range []struct {
+		path, hint string
+		set        bool
+	}{
+		{"nats.credentials_file", leaveOut, n.CredentialsFile != ""},
+		{"nats.nkey_file", leaveOut, n.NkeyFile != ""},
+		{"nats.tls", leaveOut, n.TLS != NATSTLS{}},
+		{"nats.replicas", oneCopy, n.Replicas != 0 && n.Replicas != 1},
+		{"nats.max_bytes", "see config.example.yaml", n.MaxBytes != 0},
+	} {
+		if !s.set {
+			continue
+		}
+		message := s.path + ": only with url"
+		if s.path == "nats.max_bytes" {
+			message += "; the embedded store has embedded.max_store"
+		}
+		k.add(s.path, s.hint, "%s", message)
+	}
+}
+
+// within reports whether a file is in a folder or below it.
+func within(file, dir string) bool {
+	rel, err := filepath.Rel(dir, file)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
 // nkey checks a file with the seed of an nkey; the seed is never shown.
@@ -55,14 +162,14 @@ func (k *checker) nkey(file string) {
 	if _, ok := k.text(path, file); !ok {
 		return
 	}
-	if err := bus.CheckNkey(file); err != nil {
+	if _, err := nkey.PublicKey(file); err != nil {
 		k.add(path, "write the line that begins with SU into it, as `nsc generate nkey --user` prints it",
 			"nats.nkey_file: %v", err)
 	}
 }
 
 // natsTLS checks the files of nats.tls.
-func (k *checker) natsTLS(t bus.TLS) {
+func (k *checker) natsTLS(t NATSTLS) {
 	k.pair("nats.tls", webhook.TLS{CertFile: t.CertFile, KeyFile: t.KeyFile})
 	k.authority("nats.tls.ca_file", t.CAFile)
 }

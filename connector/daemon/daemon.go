@@ -141,7 +141,7 @@ func (d *daemon) open(ctx context.Context) error {
 	if d.graph, err = graph.New(d.graphConfig(), d.graphOptions()); err != nil {
 		return err
 	}
-	if d.bus, err = bus.Open(ctx, cfg.NATS, bus.Options{
+	if d.bus, err = bus.Open(ctx, StoreConfig(cfg), bus.Options{
 		Logger: log, Registerer: reg, Instance: d.instance, InProcess: d.o.NATS,
 	}); err != nil {
 		return err

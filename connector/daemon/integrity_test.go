@@ -18,6 +18,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
+	"pullprint/connector/daemon"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -28,7 +29,7 @@ func (o *office) stored(change func(ctx context.Context, b *bus.Bus)) {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	b, err := bus.Open(o.t.Context(), cfg.NATS, bus.Options{})
+	b, err := bus.Open(o.t.Context(), daemon.StoreConfig(cfg), bus.Options{})
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -139,10 +140,10 @@ func TestRecordsNobodyUnderstands(t *testing.T) {
 		}
 		no := errors.New("no")
 		options := bus.Options{CheckRecord: connector.CheckRecord}
-		if _, err := bus.AcceptLoss(t.Context(), cfg.NATS, options, "ada", func([]bus.Loss) error { return no }); !errors.Is(err, no) {
+		if _, err := bus.AcceptLoss(t.Context(), daemon.StoreConfig(cfg), options, "ada", func([]bus.Loss) error { return no }); !errors.Is(err, no) {
 			t.Fatal(err)
 		}
-		given, err := bus.AcceptLoss(t.Context(), cfg.NATS, options, "ada", func([]bus.Loss) error { return nil })
+		given, err := bus.AcceptLoss(t.Context(), daemon.StoreConfig(cfg), options, "ada", func([]bus.Loss) error { return nil })
 		if err != nil || len(given) != 1 || !strings.Contains(given[0].String(), teacherID) {
 			t.Fatal(given, err)
 		}

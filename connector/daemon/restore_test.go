@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
+	"pullprint/connector/daemon"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -63,7 +64,7 @@ unmatched: free
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := bus.Restore(t.Context(), cfg.NATS, bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{}); err != nil {
+		if _, _, err := bus.Restore(t.Context(), daemon.StoreConfig(cfg), bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		s = o.start(zap.NewNop())

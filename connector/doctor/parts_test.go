@@ -156,7 +156,7 @@ func TestStore(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := &examination{Options: Options{Config: &config.Config{NATS: bus.Config{Replicas: c.replicas}}}}
+			e := &examination{Options: Options{Config: &config.Config{NATS: config.NATS{Replicas: c.replicas}}}}
 			if c.in.Embedded {
 				e.embedded(t.Context(), c.in)
 			} else {

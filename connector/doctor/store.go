@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"pullprint/connector/bus"
+	"pullprint/connector/config"
+	"pullprint/connector/daemon"
 	"pullprint/connector/terminal"
 )
 
@@ -22,7 +24,7 @@ const accountNearlyFull = 0.9
 func (e *examination) store(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	in, err := bus.Inspect(ctx, e.Config.NATS)
+	in, err := bus.Inspect(ctx, daemon.StoreConfig(e.Config))
 	switch {
 	case errors.Is(err, bus.ErrTooOld):
 		e.say("store", Failed, err.Error(), "upgrade the servers, one after the other")
@@ -35,7 +37,7 @@ func (e *examination) store(ctx context.Context) {
 	}
 }
 
-func storeAdvice(c bus.Config) string {
+func storeAdvice(c config.NATS) string {
 	if c.Embedded != nil {
 		return "make the folder, writable for the user pullprint runs as"
 	}
@@ -61,7 +63,7 @@ func (e *examination) usable(ctx context.Context) {
 	if e.Config.NATS.Embedded == nil {
 		return
 	}
-	err := e.Config.NATS.Embedded.Usable()
+	err := daemon.StoreConfig(e.Config).Embedded.Usable()
 	runs := DaemonRuns(ctx, e.Config)
 	switch {
 	case errors.Is(err, bus.ErrLocked) && runs:
@@ -80,7 +82,7 @@ func (e *examination) usable(ctx context.Context) {
 
 // whole tells whether a daemon would take an embedded store that none has now.
 func (e *examination) whole() {
-	embedded := e.Config.NATS.Embedded
+	embedded := daemon.StoreConfig(e.Config).Embedded
 	// one that began meanwhile writes to it
 	if err := embedded.Whole(); err != nil && !errors.Is(embedded.Usable(), bus.ErrLocked) {
 		e.say("store", Failed, err.Error(),
