@@ -1,4 +1,4 @@
-package policy
+package policy_test
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pullprint/policy"
 )
 
 // office is twenty rules as an office has them; an ordinary job passes them all.
@@ -34,7 +36,7 @@ var office = [...]struct{ name, when string }{
 	{"direct-size", `queue.mode == "direct" && job.size > 50000000`},
 }
 
-func loadOffice(tb testing.TB) *Policy {
+func loadOffice(tb testing.TB) *policy.Policy {
 	var lines []string
 	for _, r := range office {
 		lines = append(lines,
@@ -46,21 +48,12 @@ func loadOffice(tb testing.TB) *Policy {
 }
 
 var (
-	zurich     = mustZone("Europe/Zurich")
 	examsBegin = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	examsEnd   = time.Date(2026, 6, 8, 0, 0, 0, 0, time.UTC)
 )
 
-func mustZone(name string) *time.Location {
-	loc, err := time.LoadLocation(name)
-	if err != nil {
-		panic(err)
-	}
-	return loc
-}
-
 // inGo is the name of the rule that decides, or empty.
-func inGo(r *Request) string {
+func inGo(r *policy.Request) string {
 	j, in := &r.Job, func(group string) bool { return slices.Contains(r.User.Groups, group) }
 	hour := func() int { return r.Now.In(zurich).Hour() }
 	weekend := func() bool { d := r.Now.In(zurich).Weekday(); return d == time.Sunday || d == time.Saturday }
@@ -96,7 +89,7 @@ func inGo(r *Request) string {
 }
 
 // inGoToo is the rest of the list.
-func inGoToo(r *Request, in func(group string) bool) string {
+func inGoToo(r *policy.Request, in func(group string) bool) string {
 	switch {
 	case r.Now.Sub(r.Job.Created) > 72*time.Hour:
 		return "stale"
@@ -110,7 +103,7 @@ func inGoToo(r *Request, in func(group string) bool) string {
 		return "nobody"
 	case r.Job.Color && slices.ContainsFunc(r.User.Groups, func(g string) bool { return strings.HasPrefix(g, "Lab-") }):
 		return "labs"
-	case r.Queue.Mode == modeDirect && r.Job.Size > 50000000:
+	case r.Queue.Mode == policy.ModeDirect && r.Job.Size > 50000000:
 		return "direct-size"
 	}
 	return ""
@@ -125,12 +118,12 @@ func oneOf[T any](dice *rand.Rand, list ...T) T {
 }
 
 // anyRequest is a request in which every rule of the office can be hit.
-func anyRequest(dice *rand.Rand) Request {
-	return arriving(func(r *Request) {
+func anyRequest(dice *rand.Rand) policy.Request {
+	return arriving(func(r *policy.Request) {
 		r.Now = oneOf(dice, noon, noon.Add(-9*time.Hour), noon.Add(4*24*time.Hour), examsBegin.Add(8*time.Hour), examsBegin,
 			examsEnd.Add(time.Hour)).
 			Add(time.Duration(dice.IntN(8*60)) * time.Minute)
-		r.Job = Job{
+		r.Job = policy.Job{
 			Copies: oneOf(dice, 1, 2, 6, 11, 21, 101), Color: oneOf(dice, false, true), Duplex: oneOf(dice, true, false),
 			MediaSize: oneOf(dice, "A4", "", "A3", "A5"), ContentType: oneOf(dice, "application/pdf", "application/oxps", "image/png"),
 			Size: oneOf(dice, int64(1e6), 60e6, 200e6, 600e6), Created: r.Now.Add(-oneOf(dice, time.Minute, 71*time.Hour, 73*time.Hour)),
@@ -138,7 +131,7 @@ func anyRequest(dice *rand.Rand) Request {
 		r.User.ID = oneOf(dice, r.User.ID, "")
 		r.User.UPN = oneOf(dice, "ada@example.com", "Ada@Example.COM", "kiosk-3@example.com", "ada@other.example")
 		r.User.Groups = oneOf(dice, []string{"Staff", "Print"}, nil, []string{"Students", "Lab-4"}, []string{"Guests"}, []string{"Lab-1"})
-		r.Queue = oneOf(dice, r.Queue, Queue{"Poster", modeDirect}, Queue{"Front desk", modeDirect})
+		r.Queue = oneOf(dice, r.Queue, policy.Queue{"Poster", policy.ModeDirect}, policy.Queue{"Front desk", policy.ModeDirect})
 	})
 }
 
@@ -165,7 +158,7 @@ func TestOffice(t *testing.T) {
 // BenchmarkDecide is an ordinary job that passes all rules; the floor is the
 // same rules written in Go.
 func BenchmarkDecide(b *testing.B) {
-	p, req := loadOffice(b), arriving(func(r *Request) { r.User.Groups = []string{"Staff", "Print", "Floor 2"} })
+	p, req := loadOffice(b), arriving(func(r *policy.Request) { r.User.Groups = []string{"Staff", "Print", "Floor 2"} })
 	b.Run("floor", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -177,7 +170,7 @@ func BenchmarkDecide(b *testing.B) {
 	b.Run("pullprint", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if d := p.Decide(req); d.Rule != "" || d.Verdict != Hold {
+			if d := p.Decide(req); d.Rule != "" || d.Verdict != policy.Hold {
 				b.Fatal(d)
 			}
 		}

@@ -67,21 +67,21 @@ func (p *Policy) Explain(req Request) Explanation {
 	defer ev.close()
 	e := Explanation{Rules: []Tried{}, Balances: []quota.Balance{}, Changes: []Change{}}
 	e.Decision = p.trace(ev, func(r *rule, yes bool, err error) {
-		t := Tried{Rule: r.name, Line: r.line, When: r.source, Result: fmt.Sprint(yes), Set: r.sets && yes}
+		t := Tried{Rule: r.Name, Line: r.Line, When: r.When, Result: fmt.Sprint(yes), Set: r.Set != nil && yes}
 		if err != nil {
 			t.Result = "error: " + err.Error()
 			if dep := ev.missed(); dep != "" {
 				t.Result = fmt.Sprintf("unknown: the %s can't be told", dep)
 			}
 		}
-		t.Values = values(r.source, ev.in)
+		t.Values = values(r.When, ev.in)
 		e.Rules = append(e.Rules, t)
 	})
 	tried := len(e.Rules)
 	for i, n := 0, 0; i < len(p.rules); i++ {
-		if r := &p.rules[i]; r.at == req.Point {
+		if r := &p.rules[i]; r.At == req.Point {
 			if n++; n > tried {
-				e.Rules = append(e.Rules, Tried{Rule: r.name, Line: r.line, When: r.source, Result: notTried})
+				e.Rules = append(e.Rules, Tried{Rule: r.Name, Line: r.Line, When: r.When, Result: notTried})
 			}
 		}
 	}
@@ -214,9 +214,7 @@ func balanceOf(c quota.Claim, known []quota.Balance, now time.Time) quota.Balanc
 			return b
 		}
 	}
-	b := quota.Balance{Account: c.Account, Names: c.Names, Limit: c.Limit, Left: c.Limit, Overdraft: c.Overdraft}
-	b.Start, b.Renews = c.Period.Window(now)
-	return b
+	return c.Untouched(now)
 }
 
 // candidates are the changes that are tried.
@@ -243,7 +241,7 @@ func (p *Policy) candidates(req Request) (list []change) {
 	}
 	for h := 1; h < 24; h++ {
 		then := req.Now.Truncate(time.Hour).Add(time.Duration(h) * time.Hour)
-		add(hourPrefix+then.In(p.zone).Format("Mon 15:04"), func(r *Request) { r.Now = then })
+		add(hourPrefix+then.In(p.def.Zone).Format("Mon 15:04"), func(r *Request) { r.Now = then })
 	}
 	for _, g := range p.groupsNamed() {
 		if i := slices.Index(req.User.Groups, g); i >= 0 {
@@ -268,10 +266,10 @@ func (p *Policy) groupsNamed() []string {
 	named := map[string]bool{}
 	sources := make([]string, 0, len(p.rules)+len(p.allowances))
 	for i := range p.rules {
-		sources = append(sources, p.rules[i].source)
+		sources = append(sources, p.rules[i].When)
 	}
 	for i := range p.allowances {
-		sources = append(sources, p.allowances[i].source)
+		sources = append(sources, p.allowances[i].When)
 	}
 	env, err := environment()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -159,26 +160,40 @@ func evalError(err error) error {
 	return errEval
 }
 
-// fault is what is wrong within a text: line from 1 and column from 0 are in
-// characters of that text.
-type fault struct {
-	line, column  int
-	message, hint string
+// whole is a fault of a text as a whole, told at its beginning.
+func whole(hint, format string, args ...any) []Fault {
+	return []Fault{{Line: 1, Message: fmt.Sprintf(format, args...), Hint: hint}}
 }
+
+// faultsOf are what CEL found wrong. After an error of syntax the others are mostly its
+// consequences, so only the first is kept.
+func faultsOf(errs []*common.Error) (faults []Fault) {
+	for _, e := range errs {
+		f := Fault{Line: max(e.Location.Line(), 1), Column: max(e.Location.Column(), 0), Message: firstLine(e.Message)}
+		faults = append(faults, f)
+		if strings.HasPrefix(f.Message, syntaxError) {
+			break
+		}
+	}
+	return faults
+}
+
+// syntaxError begins CEL's messages about the syntax.
+const syntaxError = "Syntax error"
 
 // inWords are the types that can be written out for a person.
 var inWords = []*cel.Type{cel.StringType, cel.IntType, cel.UintType, cel.DoubleType, cel.BoolType, cel.TimestampType}
 
 // compile checks an expression that has to give one of the types in want, which
 // needs calls.
-func compile(text, needs string, want ...*cel.Type) (expression, []fault) {
+func compile(text, needs string, want ...*cel.Type) (expression, []Fault) {
 	env, err := environment()
 	if err != nil {
-		return expression{}, []fault{{1, 0, "CEL is not available: " + err.Error(), ""}}
+		return expression{}, whole("", "CEL is not available: %s", err)
 	}
 	checked, iss := env.Compile(text)
 	if iss.Err() != nil {
-		return expression{}, explain(text, iss.Errors())
+		return expression{}, faultsOf(iss.Errors())
 	}
 	given := checked.OutputType()
 	if !slices.ContainsFunc(want, given.IsExactType) {
@@ -186,20 +201,20 @@ func compile(text, needs string, want ...*cel.Type) (expression, []fault) {
 		if given.IsExactType(cel.ListType(cel.StringType)) && len(want) > 1 {
 			hint = `a list is written with .join(", ")`
 		}
-		return expression{}, []fault{{1, 0, fmt.Sprintf("the expression gives %s, expected %s", given, needs), hint}}
+		return expression{}, whole(hint, "the expression gives %s, expected %s", given, needs)
 	}
 	return program(env, checked)
 }
 
 // program makes a checked expression ready to run.
-func program(env *cel.Env, checked *cel.Ast) (expression, []fault) {
+func program(env *cel.Env, checked *cel.Ast) (expression, []Fault) {
 	worst, err := worstCase(env, checked)
 	if err != nil {
-		return expression{}, []fault{{1, 0, "what the expression costs can't be told", ""}}
+		return expression{}, whole("", "what the expression costs can't be told")
 	}
 	if worst > refused && worst != math.MaxUint64 {
-		return expression{}, []fault{{1, 0, fmt.Sprintf("the expression can cost too much: %d units, allowed are %d", worst,
-			refused), "write it without a loop in a loop, or a chain of replace"}}
+		return expression{}, whole("write it without a loop in a loop, or a chain of replace",
+			"the expression can cost too much: %d units, allowed are %d", worst, refused)
 	}
 	x := expression{uses: variablesIn(checked)}
 	if worst <= uncounted {
@@ -209,7 +224,7 @@ func program(env *cel.Env, checked *cel.Ast) (expression, []fault) {
 		x.counted, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(costLimit))
 	}
 	if err != nil {
-		return expression{}, []fault{{1, 0, firstLine(err.Error()), ""}}
+		return expression{}, whole("", "%s", firstLine(err.Error()))
 	}
 	return x, nil
 }
@@ -218,9 +233,6 @@ func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line
 }
-
-// usesAny reports whether the expression looks at one of the variables.
-func (x *expression) usesAny(set variableSet) bool { return x.uses&set != 0 }
 
 // Sees reports whether anything in the file looks at a variable, as user.upn.
 func (p *Policy) Sees(path string) bool {
@@ -259,4 +271,21 @@ func variablesIn(checked *cel.Ast) (set variableSet) {
 		}
 	}))
 	return set
+}
+
+// Functions are the names of all functions and macros that a rule can use and
+// that are no operators.
+func Functions() []string {
+	list := []string{"all", "exists", "exists_one", "filter", "has", "map"}
+	env, err := environment()
+	if err != nil {
+		return list
+	}
+	for name := range env.Functions() {
+		if _, out := absent[name]; !out && name != "in" && !strings.ContainsAny(name, "_@!-") {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
 }

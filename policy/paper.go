@@ -39,7 +39,7 @@ func (j *Job) Paper() (Paper, error) {
 		return Paper{}, errPaper
 	}
 	up := int64(1)
-	if slices.Contains(perSheet, j.PagesPerSheet) {
+	if PerSheet(j.PagesPerSheet) {
 		up = int64(j.PagesPerSheet)
 	}
 	copies := int64(max(j.Copies, 1))

@@ -19,11 +19,11 @@ func (p *Policy) Parts() []Part {
 	list := []Part{}
 	for i := range p.rules {
 		r := &p.rules[i]
-		list = append(list, Part{"rule", r.name, r.at, r.source, r.verdict, r.reason, r.sets})
+		list = append(list, Part{"rule", r.Name, r.At, r.When, r.Verdict, r.Reason, r.Set != nil})
 	}
 	for i := range p.allowances {
 		a := &p.allowances[i]
-		list = append(list, Part{Kind: "allowance", Name: a.Name, When: a.source})
+		list = append(list, Part{Kind: "allowance", Name: a.Name, When: a.When})
 	}
 	return list
 }

@@ -5,13 +5,12 @@
 package policy
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 )
 
 // Point is where in a job's life a decision is asked for.
@@ -150,64 +149,25 @@ func (d Decision) Sentence() string {
 	return strings.Join(append(parts, "["+d.Reason+"]"), " ")
 }
 
-// Policy is a loaded policy file. It is immutable and safe for concurrent use.
+// Policy is a compiled policy. It is immutable and safe for concurrent use.
 type Policy struct {
-	hash             string
-	shadow           bool
-	pull             Verdict
-	direct           Verdict
-	rules            []rule
-	modes            map[Dependency]FailMode
-	zone             *time.Location
-	language         string
-	languages        bool // whether words are in several
-	metadata         bool // pages are never counted
-	pageBytes        int64
-	prices           prices
-	allowances       []allowance
-	merge            quota.Merge
-	unmatched        string
-	refunds          Refunds
-	reserveAtArrival bool
-}
-
-// rule is one compiled rule.
-type rule struct {
-	name    string
-	line    int // in the file
-	at      Point
-	source  string // of when
-	when    expression
-	verdict Verdict
-	reason  string
-	text    spoken
-	remedy  spoken
-	ipp     string
-	// sets is true for a rule that rewrites settings and goes on.
-	sets bool
-	set  Settings
+	def        Definition // with the defaults filled in
+	hash       string
+	prices     prices
+	rules      []rule
+	allowances []allowance
+	languages  bool // whether texts are in several
 }
 
 // Default is the policy without a file: pull queues hold, direct queues complete.
 func Default() *Policy {
-	return blank(nil)
-}
-
-// blank is the policy of a file before anything in it is read.
-func blank(src []byte) *Policy {
-	return &Policy{
-		hash: hashOf(src), pull: Hold, direct: Complete, zone: time.UTC, prices: defaultPrices, refunds: defaultRefunds,
-	}
+	p, _ := New(Definition{}) // nothing in it can have a fault
+	return p
 }
 
 // Hash is a short name of the file's content: the first 12 hexadecimal digits
 // of its SHA-256.
 func (p *Policy) Hash() string { return p.hash }
-
-func hashOf(src []byte) string {
-	sum := sha256.Sum256(src)
-	return hex.EncodeToString(sum[:6])
-}
 
 // HasRules reports whether there is a rule.
 func (p *Policy) HasRules() bool { return len(p.rules) > 0 }
@@ -216,7 +176,7 @@ func (p *Policy) HasRules() bool { return len(p.rules) > 0 }
 func (p *Policy) Summary() string {
 	at := map[Point]int{}
 	for _, r := range p.rules {
-		at[r.at]++
+		at[r.At]++
 	}
 	rules := "rules"
 	if len(p.rules) == 1 {
@@ -228,7 +188,7 @@ func (p *Policy) Summary() string {
 	} else if n > 1 {
 		text += fmt.Sprintf(", %d allowances", n)
 	}
-	if p.shadow {
+	if p.def.Shadow {
 		text += " in shadow"
 	}
 	return text
@@ -241,7 +201,7 @@ func (p *Policy) Summary() string {
 // the rules would have done.
 func (p *Policy) Decide(req Request) Decision {
 	d := p.decide(req)
-	if !p.shadow {
+	if !p.def.Shadow {
 		return d
 	}
 	live := p.byDefault(req)
@@ -251,9 +211,6 @@ func (p *Policy) Decide(req Request) Decision {
 	}
 	return live
 }
-
-// Shadow reports whether the policy decides nothing but says what it would.
-func (p *Policy) Shadow() bool { return p.shadow }
 
 func (p *Policy) decide(req Request) Decision {
 	if len(p.rules) == 0 && len(p.allowances) == 0 {
@@ -267,7 +224,7 @@ func (p *Policy) decide(req Request) Decision {
 }
 
 func (p *Policy) evaluate(req Request) *evaluation {
-	req.zone = p.zone
+	req.zone = p.def.Zone
 	return evaluate(req)
 }
 
@@ -276,8 +233,8 @@ func (p *Policy) trace(ev *evaluation, step func(*rule, bool, error)) Decision {
 	d, r := p.rule(ev, step)
 	d = p.charge(ev, d)
 	keyword := ""
-	if r != nil && d.Rule == r.name {
-		keyword = r.ipp
+	if r != nil && d.Rule == r.Name {
+		keyword = r.IPP
 	}
 	d.IPP = d.ippKeyword(keyword)
 	return d
@@ -291,7 +248,7 @@ func (p *Policy) rule(ev *evaluation, step func(*rule, bool, error)) (Decision, 
 	var unknown []Unknown
 	for i := range p.rules {
 		r := &p.rules[i]
-		if r.at != at {
+		if r.At != at {
 			continue
 		}
 		yes, err := ev.isTrue(&r.when)
@@ -299,7 +256,7 @@ func (p *Policy) rule(ev *evaluation, step func(*rule, bool, error)) (Decision, 
 			step(r, yes, err)
 		}
 		if dep := ev.missed(); err != nil && dep != "" {
-			d, note := p.unknown(at, r.name, dep)
+			d, note := p.unknown(at, r.Name, dep)
 			unknown = append(unknown, note)
 			if d == nil {
 				continue
@@ -309,13 +266,13 @@ func (p *Policy) rule(ev *evaluation, step func(*rule, bool, error)) (Decision, 
 		}
 		switch {
 		case err != nil:
-			return p.failed(at, r.name, "when", err), r
+			return p.failed(at, r.Name, "when", err), r
 		case !yes:
-		case r.sets:
-			set, setBy = r.set.Over(set), append(setBy, r.name)
-			ev.rewrite(r.set)
-		case r.verdict == Complete && mode == modePull:
-			return p.failed(at, r.name, "verdict", errCompletePull), r
+		case r.Set != nil:
+			set, setBy = r.Set.Over(set), append(setBy, r.Name)
+			ev.rewrite(*r.Set)
+		case r.Verdict == Complete && mode == modePull:
+			return p.failed(at, r.Name, "verdict", errCompletePull), r
 		default:
 			d := rewritten(p.decided(r, ev, at), set, setBy)
 			d.Unknown = unknown
@@ -338,12 +295,12 @@ func rewritten(d Decision, set Settings, by []string) Decision {
 // byDefault is the decision when no rule is about the job. What is asked in a
 // way that this program doesn't know is held.
 func (p *Policy) byDefault(req Request) Decision {
-	d := Decision{Point: req.Point, PolicyHash: p.hash, Verdict: p.pull}
+	d := Decision{Point: req.Point, PolicyHash: p.hash, Verdict: Hold}
 	switch {
 	case req.Point == Release:
 		d.Verdict = Redirect
 	case req.Queue.Mode == modeDirect:
-		d.Verdict = p.direct
+		d.Verdict = p.def.Direct
 	}
 	return d
 }
@@ -352,12 +309,12 @@ func (p *Policy) byDefault(req Request) Decision {
 // rendered do not change the verdict: they lose what failed, and Err says so.
 func (p *Policy) decided(r *rule, ev *evaluation, at Point) Decision {
 	lang := ev.in.req.User.Language
-	d := Decision{Point: at, Verdict: r.verdict, Reason: r.reason, Rule: r.name, PolicyHash: p.hash}
+	d := Decision{Point: at, Verdict: r.Verdict, Reason: r.Reason, Rule: r.Name, PolicyHash: p.hash}
 	var err error
-	if d.Text, err = r.text.in(lang, p.language).render(ev); err != nil {
+	if d.Text, err = r.text.in(lang, p.def.Language).render(ev); err != nil {
 		d.Err = "text: " + err.Error()
 	}
-	if d.Remedy, err = r.remedy.in(lang, p.language).render(ev); err != nil && d.Err == "" {
+	if d.Remedy, err = r.remedy.in(lang, p.def.Language).render(ev); err != nil && d.Err == "" {
 		d.Err = "remedy: " + err.Error()
 	}
 	return d
@@ -365,7 +322,7 @@ func (p *Policy) decided(r *rule, ev *evaluation, at Point) Decision {
 
 // failed is the decision when a rule can't be followed: the job stays where it is.
 func (p *Policy) failed(at Point, rule, part string, err error) Decision {
-	d := Own(ReasonPolicyError)
+	d := Own(reasons.PolicyError)
 	d.Point, d.Verdict, d.Rule, d.PolicyHash = at, stays(at), rule, p.hash
 	d.Err = part + ": " + err.Error()
 	return d

@@ -1,4 +1,4 @@
-package policy
+package policy_test
 
 import (
 	"errors"
@@ -8,44 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/policy"
+	"pullprint/policy/reasons"
+
 	"github.com/google/go-cmp/cmp"
 )
-
-var (
-	noon    = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC) // a Tuesday
-	student = User{ID: "0f5b7a6e-0000-4000-8000-000000000001", UPN: "ada@example.com", Groups: []string{"students", "3c1f"}}
-)
-
-// arriving is an ordinary job at a pull queue, changed as a test needs it.
-func arriving(change ...func(*Request)) Request {
-	r := Request{
-		Point: Arrival,
-		Job:   Job{Copies: 1, MediaSize: "A4", ContentType: "application/pdf", Size: 2_500_000, Created: noon.Add(-time.Minute)},
-		User:  student, Queue: Queue{Name: "Follow-Me", Mode: "pull"}, Now: noon,
-	}
-	for _, c := range change {
-		c(&r)
-	}
-	return r
-}
-
-func direct(r *Request)  { r.Queue = Queue{Name: "Poster", Mode: "direct"} }
-func release(r *Request) { r.Point = Release }
-func color(r *Request)   { r.Job.Color = true }
-
-func mustLoad(tb testing.TB, src string) *Policy {
-	tb.Helper()
-	p, err := Load("policy.yaml", []byte(src))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return p
-}
-
-// rules makes a policy of one-line rules.
-func rules(lines ...string) string {
-	return "rules:\n  - " + strings.Join(lines, "\n  - ") + "\n"
-}
 
 const (
 	abortColor = `{name: no-color, at: arrival, when: job.color, verdict: abort, reason: color.no, text: 'No colour here, {{user.upn}}.', remedy: Print it in black and white.}`
@@ -57,48 +24,48 @@ func TestDecide(t *testing.T) {
 	all := rules(abortColor, keepNight, completeOK, `{name: late, at: arrival, when: 'job.color', verdict: hold}`)
 	for name, c := range map[string]struct {
 		policy string
-		req    Request
-		want   Decision
+		req    policy.Request
+		want   policy.Decision
 	}{
-		"pull holds":              {"", arriving(), Decision{Point: Arrival, Verdict: Hold}},
-		"direct completes":        {"", arriving(direct), Decision{Point: Arrival, Verdict: Complete}},
-		"a release is redirected": {"", arriving(release), Decision{Point: Release, Verdict: Redirect}},
-		"direct may hold":         {"default: {direct: hold}", arriving(direct), Decision{Point: Arrival, Verdict: Hold}},
-		"an unknown mode holds":   {"", arriving(func(r *Request) { r.Queue.Mode = "other" }), Decision{Point: Arrival, Verdict: Hold}},
-		"an unknown point holds":  {"", arriving(func(r *Request) { r.Point = "other" }), Decision{Point: "other", Verdict: Hold}},
-		"no rule matches":         {all, arriving(), Decision{Point: Arrival, Verdict: Hold}},
+		"pull holds":              {"", arriving(), policy.Decision{Point: policy.Arrival, Verdict: policy.Hold}},
+		"direct completes":        {"", arriving(direct), policy.Decision{Point: policy.Arrival, Verdict: policy.Complete}},
+		"a release is redirected": {"", arriving(release), policy.Decision{Point: policy.Release, Verdict: policy.Redirect}},
+		"direct may hold":         {"default: {direct: hold}", arriving(direct), policy.Decision{Point: policy.Arrival, Verdict: policy.Hold}},
+		"an unknown mode holds":   {"", arriving(func(r *policy.Request) { r.Queue.Mode = "other" }), policy.Decision{Point: policy.Arrival, Verdict: policy.Hold}},
+		"an unknown point holds":  {"", arriving(func(r *policy.Request) { r.Point = "other" }), policy.Decision{Point: "other", Verdict: policy.Hold}},
+		"no rule matches":         {all, arriving(), policy.Decision{Point: policy.Arrival, Verdict: policy.Hold}},
 		"the first that matches": {
-			all, arriving(color), Decision{
-				Point: Arrival, Verdict: Abort, Reason: "color.no", Rule: "no-color", Text: "No colour here, ada@example.com.",
+			all, arriving(color), policy.Decision{
+				Point: policy.Arrival, Verdict: policy.Abort, Reason: "color.no", Rule: "no-color", Text: "No colour here, ada@example.com.",
 				Remedy: "Print it in black and white.",
 			},
 		},
-		"rules of another point are not": {rules(keepNight), arriving(), Decision{Point: Arrival, Verdict: Hold}},
+		"rules of another point are not": {rules(keepNight), arriving(), policy.Decision{Point: policy.Arrival, Verdict: policy.Hold}},
 		"keep, in the zone of the rule": {
-			all, arriving(release), Decision{
-				Point: Release, Verdict: Keep, Reason: "hours.closed", Rule: "night", Text: keptText, Remedy: "Release it after 14:00.",
+			all, arriving(release), policy.Decision{
+				Point: policy.Release, Verdict: policy.Keep, Reason: "hours.closed", Rule: "night", Text: "This job can't be released now.", Remedy: "Release it after 14:00.",
 			},
 		},
 		"after the hour": {
-			all, arriving(release, func(r *Request) { r.Now = noon.Add(time.Hour) }), Decision{Point: Release, Verdict: Redirect},
+			all, arriving(release, func(r *policy.Request) { r.Now = noon.Add(time.Hour) }), policy.Decision{Point: policy.Release, Verdict: policy.Redirect},
 		},
-		"complete at a direct queue": {all, arriving(direct), Decision{Point: Arrival, Verdict: Complete, Rule: "posters"}},
+		"complete at a direct queue": {all, arriving(direct), policy.Decision{Point: policy.Arrival, Verdict: policy.Complete, Rule: "posters"}},
 		"redirect by rule": {rules(`{name: go, at: release, when: 'true', verdict: redirect, reason: staff.first}`,
-			keepNight), arriving(release), Decision{Point: Release, Verdict: Redirect, Reason: "staff.first", Rule: "go"}},
+			keepNight), arriving(release), policy.Decision{Point: policy.Release, Verdict: policy.Redirect, Reason: "staff.first", Rule: "go"}},
 		"hold by rule at a direct queue": {
 			rules(`{name: wait, at: arrival, when: 'queue.mode == "direct"', verdict: hold, reason: ask.first}`), arriving(direct),
-			Decision{Point: Arrival, Verdict: Hold, Reason: "ask.first", Rule: "wait"},
+			policy.Decision{Point: policy.Arrival, Verdict: policy.Hold, Reason: "ask.first", Rule: "wait"},
 		},
 		"abort at release": {
 			rules(`{name: stop, at: release, when: 'true', verdict: abort, reason: it.stops, text: It stops., remedy: Ask.}`), arriving(release),
-			Decision{Point: Release, Verdict: Abort, Reason: "it.stops", Rule: "stop", Text: "It stops.", Remedy: "Ask."},
+			policy.Decision{Point: policy.Release, Verdict: policy.Abort, Reason: "it.stops", Rule: "stop", Text: "It stops.", Remedy: "Ask."},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := mustLoad(t, c.policy)
 			c.want.PolicyHash = p.Hash()
 			got := p.Decide(c.req)
-			c.want.IPP = got.ippKeyword("")
+			c.want.IPP = got.IPPKeyword("")
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -109,7 +76,7 @@ func TestDecide(t *testing.T) {
 // A rule that fails holds or keeps, never more, and says nothing of the job.
 func TestPolicyError(t *testing.T) {
 	const secret = "PLANTED"
-	loud := arriving(func(r *Request) {
+	loud := arriving(func(r *policy.Request) {
 		r.User.UPN, r.Job.MediaSize, r.User.Groups = secret+"@x", secret, []string{secret}
 	})
 	for when, want := range map[string]string{
@@ -127,12 +94,12 @@ func TestPolicyError(t *testing.T) {
 		`user.groups.filter(g, int(g) > 0).size() > 0 || 1/0 == 1`:      "",
 		`queue.mode == "pull" && user.groups.all(g, int(g) > job.size)`: "type conversion error",
 	} {
-		for _, point := range []Point{Arrival, Release} {
+		for _, point := range []policy.Point{policy.Arrival, policy.Release} {
 			src := rules(`{name: broken, at: ` + string(point) + `, when: '` + when + `', verdict: abort, reason: a.b, text: a, remedy: b}`)
 			loud.Point = point
 			d := mustLoad(t, src).Decide(loud)
-			verdict := map[Point]Verdict{Arrival: Hold, Release: Keep}[point]
-			if d.Verdict != verdict || d.Reason != ReasonPolicyError || d.Rule != "broken" || d.Text == "" || d.Remedy == "" {
+			verdict := map[policy.Point]policy.Verdict{policy.Arrival: policy.Hold, policy.Release: policy.Keep}[point]
+			if d.Verdict != verdict || d.Reason != reasons.PolicyError || d.Rule != "broken" || d.Text == "" || d.Remedy == "" {
 				t.Errorf("%s at %s: %+v", when, point, d)
 			}
 			if !strings.HasPrefix(d.Err, "when: ") || !strings.Contains(d.Err, want) || strings.Contains(d.Err, secret) {
@@ -145,10 +112,10 @@ func TestPolicyError(t *testing.T) {
 // An error ends the evaluation: what comes after a broken rule does not decide.
 func TestErrorEnds(t *testing.T) {
 	p := mustLoad(t, rules(`{name: broken, at: arrival, when: '1 / (job.copies - 1) > 0', verdict: hold}`, abortColor))
-	if d := p.Decide(arriving(color)); d.Rule != "broken" || d.Verdict != Hold {
+	if d := p.Decide(arriving(color)); d.Rule != "broken" || d.Verdict != policy.Hold {
 		t.Errorf("%+v", d)
 	}
-	if d := p.Decide(arriving(color, func(r *Request) { r.Job.Copies = 3 })); d.Rule != "no-color" || d.Verdict != Abort {
+	if d := p.Decide(arriving(color, func(r *policy.Request) { r.Job.Copies = 3 })); d.Rule != "no-color" || d.Verdict != policy.Abort {
 		t.Errorf("%+v", d)
 	}
 }
@@ -156,17 +123,17 @@ func TestErrorEnds(t *testing.T) {
 func TestCompleteAtPullQueue(t *testing.T) {
 	p := mustLoad(t, rules(`{name: all, at: arrival, when: 'true', verdict: complete}`))
 	d := p.Decide(arriving())
-	if d.Verdict != Hold || d.Reason != ReasonPolicyError || d.Rule != "all" || !strings.Contains(d.Err, "pull queue") {
+	if d.Verdict != policy.Hold || d.Reason != reasons.PolicyError || d.Rule != "all" || !strings.Contains(d.Err, "pull queue") {
 		t.Errorf("%+v", d)
 	}
-	if d := p.Decide(arriving(direct)); d.Verdict != Complete || d.Err != "" {
+	if d := p.Decide(arriving(direct)); d.Verdict != policy.Complete || d.Err != "" {
 		t.Errorf("%+v", d)
 	}
 }
 
 // inGroups is somebody in many groups, more than anybody is in.
-func inGroups(n int) func(*Request) {
-	return func(r *Request) {
+func inGroups(n int) func(*policy.Request) {
+	return func(r *policy.Request) {
 		r.User.Groups = make([]string, n)
 		for i := range r.User.Groups {
 			r.User.Groups[i] = "a group with a name of usual length"
@@ -180,8 +147,10 @@ const searchGroups = `user.groups.exists(g, !g.startsWith(g))`
 // length. Short names would have to be a million.
 const longGroupCost = 10_000
 
-func longGroups(n int) func(*Request) {
-	return func(r *Request) { r.User.Groups = slices.Repeat([]string{strings.Repeat("x", 10*longGroupCost)}, n) }
+func longGroups(n int) func(*policy.Request) {
+	return func(r *policy.Request) {
+		r.User.Groups = slices.Repeat([]string{strings.Repeat("x", 10*longGroupCost)}, n)
+	}
 }
 
 // What costs too much is stopped and is an error like any other. The same
@@ -189,13 +158,13 @@ func longGroups(n int) func(*Request) {
 func TestCost(t *testing.T) {
 	t.Parallel()
 	p := mustLoad(t, rules(`{name: slow, at: arrival, when: '`+searchGroups+`', verdict: hold, reason: slow.rule}`))
-	for _, n := range []int{0, ordinaryGroups, ordinaryGroups + 1} {
+	for _, n := range []int{0, policy.OrdinaryGroups, policy.OrdinaryGroups + 1} {
 		if d := p.Decide(arriving(inGroups(n))); d.Err != "" || d.Rule != "" {
 			t.Errorf("%d groups: %+v", n, d)
 		}
 	}
 	d := p.Decide(arriving(longGroups(1000)))
-	if d.Verdict != Hold || d.Reason != ReasonPolicyError || !strings.Contains(d.Err, "cost limit exceeded") {
+	if d.Verdict != policy.Hold || d.Reason != reasons.PolicyError || !strings.Contains(d.Err, "cost limit exceeded") {
 		t.Errorf("very many groups: %+v", d)
 	}
 }
@@ -207,7 +176,7 @@ func TestCostTogether(t *testing.T) {
 		return `{name: ` + name + `, at: arrival, when: '` + searchGroups + `', verdict: hold}`
 	}
 	p := mustLoad(t, rules(line("first"), line("second"), line("third")))
-	d := p.Decide(arriving(longGroups(costLimit * 2 / 5 / longGroupCost)))
+	d := p.Decide(arriving(longGroups(policy.CostLimit * 2 / 5 / longGroupCost)))
 	if !strings.Contains(d.Err, "cost limit exceeded") || d.Rule != "third" {
 		t.Errorf("%+v", d)
 	}
@@ -215,22 +184,22 @@ func TestCostTogether(t *testing.T) {
 
 // A request that is not ordinary in any of its parts is counted.
 func TestOrdinary(t *testing.T) {
-	long := strings.Repeat("x", ordinaryString+1)
-	r := arriving(inGroups(ordinaryGroups))
-	if !ordinary(&r) {
+	long := strings.Repeat("x", policy.OrdinaryString+1)
+	r := arriving(inGroups(policy.OrdinaryGroups))
+	if !policy.Ordinary(&r) {
 		t.Fatal("an ordinary request is not")
 	}
-	for name, change := range map[string]func(*Request){
-		"many groups": inGroups(ordinaryGroups + 1),
-		"group":       func(r *Request) { r.User.Groups = []string{"a", long} },
-		"id":          func(r *Request) { r.User.ID = long },
-		"upn":         func(r *Request) { r.User.UPN = long },
-		"media":       func(r *Request) { r.Job.MediaSize = long },
-		"type":        func(r *Request) { r.Job.ContentType = long },
-		"queue":       func(r *Request) { r.Queue.Name = long },
-		"mode":        func(r *Request) { r.Queue.Mode = long },
+	for name, change := range map[string]func(*policy.Request){
+		"many groups": inGroups(policy.OrdinaryGroups + 1),
+		"group":       func(r *policy.Request) { r.User.Groups = []string{"a", long} },
+		"id":          func(r *policy.Request) { r.User.ID = long },
+		"upn":         func(r *policy.Request) { r.User.UPN = long },
+		"media":       func(r *policy.Request) { r.Job.MediaSize = long },
+		"type":        func(r *policy.Request) { r.Job.ContentType = long },
+		"queue":       func(r *policy.Request) { r.Queue.Name = long },
+		"mode":        func(r *policy.Request) { r.Queue.Mode = long },
 	} {
-		if r := arriving(change); ordinary(&r) {
+		if r := arriving(change); policy.Ordinary(&r) {
 			t.Errorf("%s: ordinary", name)
 		}
 	}
@@ -238,16 +207,16 @@ func TestOrdinary(t *testing.T) {
 
 func TestRecover(t *testing.T) {
 	p := mustLoad(t, rules(abortColor))
-	p.rules[0].when.plain, p.rules[0].when.counted = nil, nil // calling it panics
-	if d := p.Decide(arriving(color)); d.Reason != ReasonPolicyError || d.Verdict != Hold || d.Err != "when: "+errEval.Error() {
+	p.Break()
+	if d := p.Decide(arriving(color)); d.Reason != reasons.PolicyError || d.Verdict != policy.Hold || d.Err != "when: "+policy.ErrEval.Error() {
 		t.Errorf("%+v", d)
 	}
 }
 
 func TestHash(t *testing.T) {
 	a, b := mustLoad(t, "default: {pull: hold}"), mustLoad(t, "default: {pull: hold} ")
-	if a.Hash() == b.Hash() || len(a.Hash()) != 12 || Default().Hash() != "e3b0c44298fc" {
-		t.Errorf("%s %s %s", a.Hash(), b.Hash(), Default().Hash())
+	if a.Hash() == b.Hash() || len(a.Hash()) != 12 || policy.Default().Hash() != "e3b0c44298fc" {
+		t.Errorf("%s %s %s", a.Hash(), b.Hash(), policy.Default().Hash())
 	}
 	if a.Decide(arriving()).PolicyHash != a.Hash() {
 		t.Error("the decision does not name its policy")
@@ -268,55 +237,28 @@ func TestNeedsGroups(t *testing.T) {
 		`["a"].exists(groups, groups == queue.name)`: false,
 	} {
 		src := rules(`{name: r, at: arrival, when: '` + when + `', verdict: hold}`)
-		if got := mustLoad(t, src).Needs(Arrival, modePull).Groups; got != want {
+		if got := mustLoad(t, src).Needs(policy.Arrival, policy.ModePull).Groups; got != want {
 			t.Errorf("%s: %v, want %v", when, got, want)
 		}
 	}
 	if !mustLoad(t,
 		rules(`{name: r, at: release, when: 'true', verdict: keep, reason: a.b, remedy: 'You are in {{size(user.groups)}} groups.'}`)).Needs(
-		Release, modePull).Groups {
+		policy.Release, policy.ModePull).Groups {
 		t.Error("a template that looks at the groups needs them")
 	}
-	if Default().Needs(Arrival, modePull).Groups {
+	if policy.Default().Needs(policy.Arrival, policy.ModePull).Groups {
 		t.Error("the default needs groups")
 	}
 }
 
 func TestSentence(t *testing.T) {
-	for want, d := range map[string]Decision{
+	for want, d := range map[string]policy.Decision{
 		"Too large. Print less. [color.no]": {Text: " Too large.\n", Remedy: "Print less.", Reason: "color.no"},
 		"Print less. [color.no]":            {Remedy: "Print less.", Reason: "color.no"},
 		"[color.no]":                        {Reason: "color.no"},
 	} {
 		if got := d.Sentence(); got != want {
 			t.Errorf("%q, want %q", got, want)
-		}
-	}
-}
-
-// Each code of the program tells its owner why and what to do, and no policy
-// can use it.
-func TestOwn(t *testing.T) {
-	codes := []string{
-		ReasonQuotaExhausted, ReasonHoldExpired, ReasonOwnerUnknown, ReasonBadgeUnknown, ReasonDeviceUnavailable,
-		ReasonDeviceNotAllowed, ReasonCanceledByOwner, ReasonCanceledByAdmin, ReasonPolicyError, ReasonPagesUnknown,
-		ReasonGraphUnavailable, ReasonReleasePending, ReasonDirectoryUnavailable, ReasonQuotaUnavailable, ReasonSelfTest,
-		ReasonStoreUnavailable, ReasonQuotaFull,
-	}
-	if len(codes) != len(own) {
-		t.Errorf("%d codes and %d sentences", len(codes), len(own))
-	}
-	for _, code := range codes {
-		d := Own(code)
-		if !slices.Contains(ippKeywords, own[code].ipp) {
-			t.Errorf("%s: %q is no keyword", code, own[code].ipp)
-		}
-		if d.Reason != code || !strings.HasSuffix(d.Text, ".") || !strings.HasSuffix(d.Remedy, ".") || !reasonCode.MatchString(code) {
-			t.Errorf("%s: %+v", code, d)
-		}
-		_, err := Load("p", []byte(rules(`{name: r, at: arrival, when: 'true', verdict: abort, reason: `+code+`, text: a, remedy: b}`)))
-		if err == nil || !strings.Contains(err.Error(), "of the program itself") {
-			t.Errorf("%s in a policy: %v", code, err)
 		}
 	}
 }
@@ -331,7 +273,7 @@ func TestConcurrent(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for i := range 200 {
-				var d Decision
+				var d policy.Decision
 				switch i % 3 {
 				case 0:
 					d = p.Decide(arriving(color))
@@ -340,7 +282,7 @@ func TestConcurrent(t *testing.T) {
 				case 2:
 					d = p.Decide(arriving())
 				}
-				if want := []Verdict{Abort, Keep, Hold}[i%3]; d.Verdict != want || d.Err != "" {
+				if want := []policy.Verdict{policy.Abort, policy.Keep, policy.Hold}[i%3]; d.Verdict != want || d.Err != "" {
 					t.Errorf("%+v, want %s", d, want)
 					return
 				}
@@ -364,10 +306,10 @@ func TestSummary(t *testing.T) {
 
 // An error of CEL may quote the job; ours never do.
 func TestErrorsAreOurs(t *testing.T) {
-	if err := evalError(errors.New("no such key: PLANTED")); strings.Contains(err.Error(), "PLANTED") || !errors.Is(err, errEval) {
+	if err := policy.EvalError(errors.New("no such key: PLANTED")); strings.Contains(err.Error(), "PLANTED") || !errors.Is(err, policy.ErrEval) {
 		t.Error(err)
 	}
-	if err := evalError(errors.New("PLANTED")); !errors.Is(err, errEval) || strings.Contains(err.Error(), "PLANTED") {
+	if err := policy.EvalError(errors.New("PLANTED")); !errors.Is(err, policy.ErrEval) || strings.Contains(err.Error(), "PLANTED") {
 		t.Error(err)
 	}
 }

@@ -1,36 +1,10 @@
 package policy
 
 import (
-	"fmt"
 	"strings"
 
 	"pullprint/policy/quota"
 )
-
-// decimal is a number of the file, as 0.2: exact, and at least zero.
-type decimal struct {
-	quota.Amount
-	given bool
-}
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *decimal) UnmarshalText(text []byte) error {
-	d.given = true // also when it can't be read: that is told already
-	a, err := quota.ParseAmount(strings.ReplaceAll(string(text), "_", ""))
-	if err != nil || a < 0 {
-		return fmt.Errorf("expected a number of at least 0 with at most 6 digits after the point, as 0.25")
-	}
-	d.Amount = a
-	return nil
-}
-
-// pricesFile says what printing costs. Without it, a page costs one unit.
-type pricesFile struct {
-	Page           decimal `yaml:"page"`
-	Color          decimal `yaml:"color"`
-	DuplexDiscount decimal `yaml:"duplex_discount"`
-	Currency       string  `yaml:"currency"`
-}
 
 // prices are what a printed side costs.
 type prices struct {
@@ -42,23 +16,15 @@ type prices struct {
 	currency string
 }
 
-var defaultPrices = prices{page: quota.Unit, color: quota.Unit}
-
-func (l *loader) prices(f pricesFile) {
-	p := &l.policy.prices
-	if f.Page.given {
-		p.page, p.color = f.Page.Amount, f.Page.Amount
+func pricesOf(def *Definition) prices {
+	p := prices{page: quota.Unit, discount: def.DuplexDiscount, currency: def.Currency}
+	if def.PagePrice != nil {
+		p.page = *def.PagePrice
 	}
-	if f.Color.given {
-		p.color = f.Color.Amount
+	if p.color = p.page; def.ColorPrice != nil {
+		p.color = *def.ColorPrice
 	}
-	if f.DuplexDiscount.Amount > quota.Unit {
-		l.doc.Add("prices.duplex_discount", "write a part of the price, as 0.2 for a fifth less", "a discount of more than 1")
-	}
-	p.discount, p.currency = f.DuplexDiscount.Amount, f.Currency
-	if len(f.Currency) > 8 || strings.ContainsAny(f.Currency, "{}\n\t ") {
-		l.doc.Add("prices.currency", "write it as EUR", "%q is not a valid currency", f.Currency)
-	}
+	return p
 }
 
 // of is what a job costs.

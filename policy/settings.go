@@ -1,12 +1,9 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-
-	"pullprint/policy/strictyaml"
 )
 
 // Settings are what a rule rewrites of a job, in the words of Graph's
@@ -22,15 +19,8 @@ type Settings struct {
 	Quality       string `yaml:"quality" json:"quality,omitempty"`
 }
 
-// What a rule may set.
-var (
-	colorModes  = []string{"blackAndWhite", "grayscale", "color", "auto"}
-	duplexModes = []string{"flipOnLongEdge", "flipOnShortEdge", "oneSided"}
-	qualities   = []string{"low", "medium", "high"}
-	perSheet    = []int{1, 2, 4, 6, 8, 9, 16}
-)
-
-const maxCopies = 9999
+// PerSheet reports whether printers can put so many pages on a side.
+func PerSheet(pages int) bool { return slices.Contains([]int{1, 2, 4, 6, 8, 9, 16}, pages) }
 
 // Color reports whether a colour mode may print in colour: auto may, and so does
 // the printer where the mode is left to it or is none that we know.
@@ -78,40 +68,6 @@ func (s Settings) Apply(j *Job) {
 	}
 	if s.MediaSize != "" {
 		j.MediaSize = s.MediaSize
-	}
-}
-
-// settings checks what a rule rewrites.
-func (l *loader) settings(at string, r ruleFile) {
-	s := *r.Set
-	if s == (Settings{}) {
-		l.doc.Add(at+".set", "write what to change, as set: {colorMode: blackAndWhite}", "the rule sets nothing")
-	}
-	if r.Verdict != "" {
-		l.doc.Add(at+".verdict", "leave it out: a rule that sets goes on with the next rule",
-			"the rule has set and a verdict")
-	}
-	if r.Reason != "" || len(r.Text) > 0 || len(r.Remedy) > 0 || r.IPP != "" {
-		l.doc.Add(at+".set", "leave out reason, text and remedy: nothing is refused",
-			"the rule has set and words for a refusal")
-	}
-	at += ".set"
-	word := func(key, value string, known []string) {
-		if value != "" && !slices.Contains(known, value) {
-			l.doc.Add(at+"."+key, strictyaml.DidYouMean(value, known), "%q is not a valid %s", value, key)
-		}
-	}
-	word("colorMode", s.ColorMode, colorModes)
-	word("duplexMode", s.DuplexMode, duplexModes)
-	word("quality", s.Quality, qualities)
-	if s.Copies < 0 || s.Copies > maxCopies {
-		l.doc.Add(at+".copies", fmt.Sprintf("write 1 to %d", maxCopies), "copies is out of range")
-	}
-	if s.PagesPerSheet != 0 && !slices.Contains(perSheet, s.PagesPerSheet) {
-		l.doc.Add(at+".pagesPerSheet", "write 1, 2, 4, 6, 8, 9 or 16", "pagesPerSheet is out of range")
-	}
-	if len(s.MediaSize) > 64 || strings.TrimSpace(s.MediaSize) != s.MediaSize {
-		l.doc.Add(at+".mediaSize", "write it as A4", "mediaSize is too long or has spaces around it")
 	}
 }
 

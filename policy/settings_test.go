@@ -1,8 +1,11 @@
-package policy
+package policy_test
 
 import (
 	"strings"
 	"testing"
+
+	"pullprint/policy"
+	"pullprint/policy/policyfile"
 )
 
 const setting = `
@@ -18,24 +21,24 @@ rules:
 // one wins, and only a job that can still print is changed.
 func TestSet(t *testing.T) {
 	p := mustLoad(t, setting)
-	guest := func(r *Request) { r.User.Groups = []string{"guests"} }
-	many := func(r *Request) { r.Job.Copies = 30 }
-	lab := func(r *Request) { r.Queue.Name = "Lab" }
+	guest := func(r *policy.Request) { r.User.Groups = []string{"guests"} }
+	many := func(r *policy.Request) { r.Job.Copies = 30 }
+	lab := func(r *policy.Request) { r.Queue.Name = "Lab" }
 	for name, c := range map[string]struct {
-		req     Request
-		verdict Verdict
+		req     policy.Request
+		verdict policy.Verdict
 		set, by string
 	}{
-		"nobody":               {arriving(release), Redirect, "{}", ""},
-		"colour is kept":       {arriving(release, color), Keep, "{}", ""},
-		"of a guest it is not": {arriving(release, color, guest), Redirect, "{copies: 1, colorMode: blackAndWhite}", "guests"},
-		"one copy of a guest":  {arriving(release, guest, many), Redirect, "{copies: 1, colorMode: blackAndWhite}", "guests"},
-		"many":                 {arriving(release, many), Redirect, "{duplexMode: flipOnLongEdge, pagesPerSheet: 2}", "save"},
+		"nobody":               {arriving(release), policy.Redirect, "{}", ""},
+		"colour is kept":       {arriving(release, color), policy.Keep, "{}", ""},
+		"of a guest it is not": {arriving(release, color, guest), policy.Redirect, "{copies: 1, colorMode: blackAndWhite}", "guests"},
+		"one copy of a guest":  {arriving(release, guest, many), policy.Redirect, "{copies: 1, colorMode: blackAndWhite}", "guests"},
+		"many":                 {arriving(release, many), policy.Redirect, "{duplexMode: flipOnLongEdge, pagesPerSheet: 2}", "save"},
 		"the later wins": {
-			arriving(release, guest, lab), Redirect, "{copies: 2, colorMode: blackAndWhite, mediaSize: A5, quality: low}", "guests, two",
+			arriving(release, guest, lab), policy.Redirect, "{copies: 2, colorMode: blackAndWhite, mediaSize: A5, quality: low}", "guests, two",
 		},
-		"an aborted job": {arriving(release, many, lab), Abort, "{}", ""},
-		"another point":  {arriving(color, guest), Hold, "{}", ""},
+		"an aborted job": {arriving(release, many, lab), policy.Abort, "{}", ""},
+		"another point":  {arriving(color, guest), policy.Hold, "{}", ""},
 	} {
 		d := p.Decide(c.req)
 		if d.Verdict != c.verdict || d.Set.String() != c.set || d.SetBy != c.by {
@@ -43,10 +46,10 @@ func TestSet(t *testing.T) {
 		}
 	}
 	shadow := mustLoad(t, "shadow: true\n"+setting)
-	if d := shadow.Decide(arriving(release, many)); d.Set != (Settings{}) || d.Shadow == nil || d.Shadow.SetBy != "save" {
+	if d := shadow.Decide(arriving(release, many)); d.Set != (policy.Settings{}) || d.Shadow == nil || d.Shadow.SetBy != "save" {
 		t.Errorf("in shadow: %+v", d)
 	}
-	if !mustLoad(t, setting).Needs(Release, modePull).Groups {
+	if !mustLoad(t, setting).Needs(policy.Release, policy.ModePull).Groups {
 		t.Error("a rule that sets looks at the groups")
 	}
 }
@@ -57,7 +60,7 @@ func TestTestsOfSet(t *testing.T) {
   - {name: many, at: release, job: {copies: 30}, expect: {verdict: redirect, set: {duplexMode: flipOnLongEdge, pagesPerSheet: 2}}}
   - {name: guest, at: release, user: {groups: [guests]}, expect: {verdict: redirect, set: {}}}
 `
-	r, err := Test("policy.yaml", []byte(src))
+	r, err := policyfile.Test("policy.yaml", []byte(src))
 	if err != nil || r.Failed() != 1 || r.Results[1].Failure != "set is {copies: 1, colorMode: blackAndWhite}, not {}" {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -69,12 +72,12 @@ func TestTestsOfSet(t *testing.T) {
 }
 
 func TestSettingsOver(t *testing.T) {
-	full := Settings{1, "color", "oneSided", "A4", 1, "low"}
-	other := Settings{2, "auto", "flipOnLongEdge", "A3", 2, "high"}
-	if full.Over(other) != full || (Settings{}).Over(other) != other {
+	full := policy.Settings{1, "color", "oneSided", "A4", 1, "low"}
+	other := policy.Settings{2, "auto", "flipOnLongEdge", "A3", 2, "high"}
+	if full.Over(other) != full || (policy.Settings{}).Over(other) != other {
 		t.Error("what is set is not kept, or what is left is not filled")
 	}
-	var j Job
+	var j policy.Job
 	other.Apply(&j)
 	if !j.Color || !j.Duplex || j.Copies != 2 || j.MediaSize != "A3" {
 		t.Errorf("%+v", j)

@@ -24,9 +24,9 @@ type part struct {
 }
 
 // compileTemplate checks a template.
-func compileTemplate(text string) (template, []fault) {
+func compileTemplate(text string) (template, []Fault) {
 	var t template
-	var faults []fault
+	var faults []Fault
 	for rest := text; ; {
 		before, after, open := strings.Cut(rest, "{{")
 		if before != "" {
@@ -38,18 +38,16 @@ func compileTemplate(text string) (template, []fault) {
 		start := len(text) - len(after)
 		end := endOfHole(after)
 		if end < 0 {
-			return t, append(faults, shift(text, start-2, fault{1, 0, "{{ without }}", "close it with }}"}))
+			return t, append(faults, shift(text, start-2, whole("close it with }}", "{{ without }}"))...)
 		}
 		source := strings.TrimLeft(after[:end], " \t\r\n")
 		skip := end - len(source)
 		if source == "" {
 			faults = append(faults,
-				shift(text, start-2, fault{1, 0, "nothing between {{ and }}", "write an expression, as {{ job.copies }}"}))
+				shift(text, start-2, whole("write an expression, as {{ job.copies }}", "nothing between {{ and }}"))...)
 		} else {
 			x, wrong := compile(source, "text, a number, true or false, or a time", inWords...)
-			for _, f := range wrong {
-				faults = append(faults, shift(text, start+skip, f))
-			}
+			faults = append(faults, shift(text, start+skip, wrong)...)
 			t.parts = append(t.parts, part{hole: &x})
 		}
 		rest = after[end+2:]
@@ -82,14 +80,17 @@ func endOfHole(s string) int {
 	return -1
 }
 
-// shift moves a fault in a part of text that begins at a byte offset to text.
-func shift(text string, offset int, f fault) fault {
+// shift moves faults in a part of text that begins at a byte offset to text.
+func shift(text string, offset int, faults []Fault) []Fault {
 	before := text[:offset]
-	if f.line == 1 {
-		f.column += utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
+	for i := range faults {
+		f := &faults[i]
+		if f.Line == 1 {
+			f.Column += utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
+		}
+		f.Line += strings.Count(before, "\n")
 	}
-	f.line += strings.Count(before, "\n")
-	return f
+	return faults
 }
 
 // uses are the variables that holes look at.

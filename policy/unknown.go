@@ -3,6 +3,8 @@ package policy
 import (
 	"errors"
 	"slices"
+
+	"pullprint/policy/reasons"
 )
 
 // Dependency is something that a decision may need and that can be out of reach.
@@ -48,18 +50,18 @@ type Unknown struct {
 
 // unknownReason is the code of a job that waits or ends for want of a dependency.
 var unknownReason = map[Dependency]string{
-	Directory: ReasonDirectoryUnavailable,
-	Ledger:    ReasonQuotaUnavailable,
-	Device:    ReasonDeviceUnavailable,
-	Document:  ReasonPagesUnknown,
+	Directory: reasons.DirectoryUnavailable,
+	Ledger:    reasons.QuotaUnavailable,
+	Device:    reasons.DeviceUnavailable,
+	Document:  reasons.PagesUnknown,
 }
 
 // errMissing is what an expression fails with that looks at what is out of reach.
 var errMissing = errors.New("what the expression looks at is not known")
 
-// FailMode is what the policy says of a dependency that is out of reach.
-func (p *Policy) FailMode(d Dependency) FailMode {
-	if m, ok := p.modes[d]; ok {
+// failMode is what the policy says of a dependency that is out of reach.
+func (p *Policy) failMode(d Dependency) FailMode {
+	if m, ok := p.def.Unknown[d]; ok {
 		return m
 	}
 	return FailHold
@@ -68,7 +70,7 @@ func (p *Policy) FailMode(d Dependency) FailMode {
 // Waits reports whether a job that was decided with a reason is to be decided
 // again, since what was out of reach may be there by now.
 func Waits(reason string) bool {
-	return reason == ReasonDirectoryUnavailable || reason == ReasonQuotaUnavailable
+	return reason == reasons.DirectoryUnavailable || reason == reasons.QuotaUnavailable
 }
 
 // Without is the decision on a job for want of a dependency, by the fail mode;
@@ -83,7 +85,7 @@ func (r *Request) lacks(d Dependency) bool { return d != "" && slices.Contains(r
 // unknown is the decision on a job for want of a dependency, by the mode; nil
 // when the job goes on.
 func (p *Policy) unknown(at Point, rule string, dep Dependency) (d *Decision, note Unknown) {
-	mode := p.FailMode(dep)
+	mode := p.failMode(dep)
 	note = Unknown{dep, mode}
 	if mode == FailAllow {
 		return nil, note

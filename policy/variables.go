@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -158,19 +159,13 @@ func indexOf(object, name string) int {
 	return -1
 }
 
-// topLevel are the names an expression can begin with.
-func topLevel() []string {
-	names := append([]string(nil), objects...)
-	return append(names, fieldsOfNone()...)
-}
-
-func fieldsOfNone() (names []string) {
-	for _, v := range variables {
-		if v.object == "" {
-			names = append(names, v.name)
-		}
+// Variables are the paths of all that an expression can see, as job.color or now.
+func Variables() []string {
+	paths := make([]string, len(variables))
+	for i, v := range variables {
+		paths[i] = strings.TrimPrefix(v.object+"."+v.name, ".")
 	}
-	return names
+	return paths
 }
 
 // input is a request as expressions see it. A value is made when an expression

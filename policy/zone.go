@@ -1,12 +1,10 @@
 package policy
 
 import (
-	"fmt"
-	"regexp"
-	"strconv"
 	"sync"
 	"time"
-	_ "time/tzdata" // rules name time zones, also where the system has none
+
+	"pullprint/policy/quota"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -48,29 +46,14 @@ var clocks = []clock{
 // only so many of them.
 var zones sync.Map // string to *time.Location
 
-var zoneOffset = regexp.MustCompile(`^([+-])([01][0-9]|2[0-3]):([0-5][0-9])$`)
-
 // loadZone makes a zone known to evaluation: Europe/Zurich, or +01:00.
 func loadZone(name string) error {
 	if _, known := zones.Load(name); known {
 		return nil
 	}
-	if m := zoneOffset.FindStringSubmatch(name); m != nil {
-		hours, _ := strconv.Atoi(m[2])
-		minutes, _ := strconv.Atoi(m[3])
-		seconds := hours*3600 + minutes*60
-		if m[1] == "-" {
-			seconds = -seconds
-		}
-		zones.Store(name, time.FixedZone(name, seconds))
-		return nil
-	}
-	if name == "" || name == "Local" {
-		return fmt.Errorf("%q is not a valid time zone", name)
-	}
-	loc, err := time.LoadLocation(name)
+	loc, err := quota.LoadZone(name)
 	if err != nil {
-		return fmt.Errorf("%q is not a valid time zone", name)
+		return err
 	}
 	zones.Store(name, loc)
 	return nil

@@ -3,6 +3,7 @@ package quota
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Allowance is what an account has in a period.
@@ -41,6 +42,13 @@ type Claim struct {
 	CarryOver Amount   `json:"carry_over,omitzero"`
 	Overdraft Amount   `json:"overdraft,omitzero"`
 	Names     []string `json:"names"`
+}
+
+// Untouched is the balance of a claim on an account that nobody has used.
+func (c *Claim) Untouched(now time.Time) Balance {
+	b := Balance{Account: c.Account, Names: c.Names, Limit: c.Limit, Left: c.Limit, Overdraft: c.Overdraft}
+	b.Start, b.Renews = c.Period.Window(now)
+	return b
 }
 
 // Claims merges the allowances that are for a job. Each claim must have room.

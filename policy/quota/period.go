@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	_ "time/tzdata" // policies name time zones, also where the system has none
 )
 
 // Every is how often an allowance renews.
@@ -129,7 +130,7 @@ func (p *Period) UnmarshalText(text []byte) error {
 	if !ok {
 		return errors.New("no period")
 	}
-	zone, err := loadZone(name)
+	zone, err := LoadZone(name)
 	if err == nil {
 		*p, err = ParsePeriod(Every(every), anchor, zone)
 	}
@@ -138,18 +139,21 @@ func (p *Period) UnmarshalText(text []byte) error {
 
 var offset = regexp.MustCompile(`^([+-])([01][0-9]|2[0-3]):([0-5][0-9])$`)
 
-func loadZone(name string) (*time.Location, error) {
-	m := offset.FindStringSubmatch(name)
-	if m == nil {
-		return time.LoadLocation(name)
+// LoadZone is the time zone of a name, as Europe/Zurich, or of an offset, as +01:00.
+func LoadZone(name string) (*time.Location, error) {
+	if m := offset.FindStringSubmatch(name); m != nil {
+		hours, _ := strconv.Atoi(m[2])
+		minutes, _ := strconv.Atoi(m[3])
+		seconds := hours*3600 + minutes*60
+		if m[1] == "-" {
+			seconds = -seconds
+		}
+		return time.FixedZone(name, seconds), nil
 	}
-	hours, _ := strconv.Atoi(m[2])
-	minutes, _ := strconv.Atoi(m[3])
-	seconds := hours*3600 + minutes*60
-	if m[1] == "-" {
-		seconds = -seconds
+	if zone, err := time.LoadLocation(name); err == nil && name != "" && name != "Local" {
+		return zone, nil
 	}
-	return time.FixedZone(name, seconds), nil
+	return nil, fmt.Errorf("%q is not a valid time zone", name)
 }
 
 // Window is the period that now is in: from start on, up to end, when the next

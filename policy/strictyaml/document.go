@@ -17,7 +17,8 @@ import (
 // Document is a file that was read: it knows where each value stands.
 type Document struct {
 	name   string
-	lines  []string
+	src    string
+	lines  []string            // of src
 	nodes  map[string]ast.Node // by path
 	keys   map[string]*token.Token
 	expand func(string) (string, error)
@@ -25,10 +26,10 @@ type Document struct {
 	problems Problems
 }
 
-// Text is src as Decode reads it, and as the places of problems count: without
+// plainText is src as Decode reads it, and as the places of problems count: without
 // a byte order mark, which Windows editors begin a file with, and with line
 // feeds alone.
-func Text(src []byte) []byte {
+func plainText(src []byte) []byte {
 	return bytes.ReplaceAll(bytes.TrimPrefix(src, []byte("\ufeff")), []byte("\r\n"), []byte("\n"))
 }
 
@@ -37,9 +38,9 @@ func Text(src []byte) []byte {
 // also when there are problems; the caller adds its own with Add and returns
 // Err.
 func Decode(name string, src []byte, into any, expand func(string) (string, error)) *Document {
-	src = Text(src)
+	src = plainText(src)
 	d := &Document{
-		name: name, lines: strings.Split(string(src), "\n"),
+		name: name, src: string(src), lines: strings.Split(string(src), "\n"),
 		nodes: map[string]ast.Node{}, keys: map[string]*token.Token{}, expand: expand,
 	}
 	if !utf8.Valid(src) {

@@ -98,7 +98,7 @@ func TestText(t *testing.T) {
 	if want := "f:1:1: unknown key \"idd\"\n    1 | idd: x\n      | ^\n        did you mean \"id\"?\n"; err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}
-	if got := string(Text([]byte("a\ufeff\rb"))); got != "a\ufeff\rb" {
+	if got := string(plainText([]byte("a\ufeff\rb"))); got != "a\ufeff\rb" {
 		t.Errorf("%q", got) // it is a mark only where a file begins
 	}
 }

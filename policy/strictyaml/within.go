@@ -1,98 +1,60 @@
-package policy
+package strictyaml
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
-
-	"pullprint/policy/strictyaml"
 )
 
-// places finds where in a YAML file a character of a scalar's value stands,
-// whether the scalar is plain, quoted, or a block. It is made when the first
-// fault within a scalar is found: a policy that loads never needs it.
-type places struct {
-	name  string
-	src   string
-	file  *ast.File
-	lines []string
-}
-
-func newPlaces(name string, src []byte) (p *places) {
-	p = &places{name: name, src: string(src), lines: strings.Split(string(src), "\n")}
-	defer func() {
-		if recover() != nil { // the parser does, on some input that is no YAML
-			p.file = nil
-		}
-	}()
-	file, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
-	if err == nil {
-		p.file = file
+// AddWithin notes a problem within the scalar at path: line from 1 and column from 0
+// count characters of its value. The problem's place is that character in the file,
+// whether the scalar is plain, quoted or a block. Where the character can't be found
+// it is the place of the scalar, as with Add.
+func (d *Document) AddWithin(path string, line, column int, hint, format string, args ...any) {
+	value, tok := valueOf(d.nodes[path])
+	if tok == nil || tok.Position == nil {
+		d.Add(path, hint, format, args...)
+		return
 	}
-	return p
-}
-
-// problem is a fault within the scalar at path, as rules[1].when, at its place
-// in the file. When that can't be found it is the place of the scalar; it is
-// not ok when there is none.
-func (p *places) problem(path string, f fault) (out strictyaml.Problem, ok bool) {
-	value, tok := p.scalar(path)
-	if tok == nil {
-		return out, false
-	}
-	out = strictyaml.Problem{File: p.name, Key: path, Message: f.message, Hint: f.hint}
-	out.Line, out.Column = tok.Position.Line, tok.Position.Column
-	if start, ok := p.offset(tok.Position); ok {
-		if at, ok := align(p.src, start, style(tok), value, offsetIn(value, f)); ok {
-			before := p.src[:at]
-			out.Line = 1 + strings.Count(before, "\n")
-			out.Column = 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
+	at := *tok.Position
+	if start, ok := d.offset(at); ok {
+		if offset, ok := align(d.src, start, style(tok), value, offsetIn(value, line, column)); ok {
+			before := d.src[:offset]
+			at.Line = 1 + strings.Count(before, "\n")
+			at.Column = 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
 		}
 	}
-	if out.Line >= 1 && out.Line <= len(p.lines) {
-		out.Source = p.lines[out.Line-1]
-	}
-	return out, true
+	d.problem(&token.Token{Position: &at}, path, fmt.Sprintf(format, args...), hint)
 }
 
-// scalar is the value at path and the token it begins with.
-func (p *places) scalar(path string) (string, *token.Token) {
-	if p.file == nil {
+// valueOf is the value of a scalar and the token that it begins with; nil when there is none.
+func valueOf(n ast.Node) (string, *token.Token) {
+	switch n := n.(type) {
+	case nil:
 		return "", nil
-	}
-	yp, err := yaml.PathString("$." + path)
-	if err != nil {
-		return "", nil
-	}
-	node, err := yp.FilterFile(p.file)
-	if err != nil || node == nil || node.GetToken() == nil || node.GetToken().Position == nil {
-		return "", nil
-	}
-	switch n := node.(type) {
 	case *ast.StringNode:
 		return n.Value, n.GetToken()
 	case *ast.LiteralNode:
 		return n.Value.Value, n.GetToken()
 	}
-	return node.GetToken().Value, node.GetToken()
+	return n.GetToken().Value, n.GetToken()
 }
 
 // offset is that of a position in the file, in bytes.
-func (p *places) offset(at *token.Position) (int, bool) {
-	if at.Line < 1 || at.Line > len(p.lines) {
+func (d *Document) offset(at token.Position) (int, bool) {
+	if at.Line < 1 || at.Line > len(d.lines) {
 		return 0, false
 	}
 	offset := 0
-	for _, line := range p.lines[:at.Line-1] {
+	for _, line := range d.lines[:at.Line-1] {
 		offset += len(line) + 1
 	}
 	column := at.Column - 1
-	for i := range p.lines[at.Line-1] {
+	for i := range d.lines[at.Line-1] {
 		if column == 0 {
 			return offset + i, true
 		}
@@ -101,17 +63,17 @@ func (p *places) offset(at *token.Position) (int, bool) {
 	return 0, false
 }
 
-// offsetIn is where in value a fault stands, in bytes.
-func offsetIn(value string, f fault) int {
+// offsetIn is the offset in value, in bytes, of a line from 1 and a column from 0.
+func offsetIn(value string, line, column int) int {
 	offset := 0
-	for range f.line - 1 {
+	for range line - 1 {
 		i := strings.IndexByte(value[offset:], '\n')
 		if i < 0 {
 			return len(value)
 		}
 		offset += i + 1
 	}
-	for column := f.column; column > 0 && offset < len(value) && value[offset] != '\n'; column-- {
+	for ; column > 0 && offset < len(value) && value[offset] != '\n'; column-- {
 		_, n := utf8.DecodeRuneInString(value[offset:])
 		offset += n
 	}

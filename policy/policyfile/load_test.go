@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"errors"
@@ -117,7 +117,7 @@ func TestPlaces(t *testing.T) {
 // Verdicts, points and codes are what the document says, no more.
 func TestAccepted(t *testing.T) {
 	for _, src := range []string{
-		"", "# nothing\n", "default: {}\n", "rules: []\n", "default: {pull: hold, direct: complete}\nrules:\n",
+		"rules: []\n", "default: {pull: hold, direct: complete}\nrules:\n",
 		rules(`{name: a, at: arrival, when: true, verdict: hold}`),
 		rules(`{name: a, at: release, when: 'job.size > 1e6', verdict: abort, reason: a, text: t, remedy: r}`),
 		rules(`{name: a, at: release, when: 'job.copies > 2.5', verdict: redirect}`),
@@ -133,8 +133,8 @@ func TestAccepted(t *testing.T) {
 
 // A byte order mark is no part of the first key.
 func TestByteOrderMark(t *testing.T) {
-	if p := mustLoad(t, "\ufeffrules: ["+completeOK+"]\r\n"); len(p.rules) != 1 {
-		t.Errorf("%d rules", len(p.rules))
+	if p := mustLoad(t, "\ufeffrules: [{name: a, at: arrival, when: job.color, verdict: hold}]\r\n"); len(p.Parts()) != 1 {
+		t.Errorf("%+v", p.Parts())
 	}
 	_, err := Load("p", []byte("\ufeffrules: [{name: a, at: arrival, when: job.colour, verdict: hold}]"))
 	if err == nil || !strings.HasPrefix(err.Error(), "p:1:42: job has no field") {
@@ -149,7 +149,7 @@ func TestEmptyFile(t *testing.T) {
 		"": false, "\n": false, "# Printing\n": false, "rules:\n": false, "---\n": false, "{}\n": false,
 		"rules: []\n": true, "zone: Asia/Tokyo\n": true, "unmatched: free\n": true,
 	} {
-		_, err := LoadFile("policy.yaml", []byte(src))
+		_, err := Load("policy.yaml", []byte(src))
 		if (err == nil) != want {
 			t.Errorf("%q: %v", src, err)
 		}

@@ -1,11 +1,10 @@
-package policy
+package policyfile
 
 import (
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"pullprint/policy/reasons"
 )
 
 const tested = `rules:
@@ -60,7 +59,7 @@ func TestFailingTests(t *testing.T) {
 	}
 	r, err := Test("policy.yaml", []byte(strings.Replace(tested, "job.copies > 50", "1 / (job.copies - 1) > 0", 1)))
 	if err != nil || r.Failed() == 0 || !strings.Contains(r.Results[0].Failure, "reason is") &&
-		!strings.Contains(r.Results[0].Failure, "division by zero") && r.Results[0].Decision.Reason != ReasonPolicyError {
+		!strings.Contains(r.Results[0].Failure, "division by zero") && r.Results[0].Decision.Reason != reasons.PolicyError {
 		t.Errorf("a rule that breaks: %+v, %v", r, err)
 	}
 }
@@ -74,63 +73,5 @@ func TestTestsOfABrokenFile(t *testing.T) {
 	}
 	if _, err := Test("policy.yaml", make([]byte, maxFile+1)); err == nil {
 		t.Error("a file that is too large")
-	}
-}
-
-// In shadow every job gets the default, and the decision says what the rules
-// would have done, if that is something else. The tests are of the rules.
-func TestShadow(t *testing.T) {
-	live, shadow := mustLoad(t, tested), mustLoad(t, "shadow: true\n"+tested)
-	if live.Shadow() || !shadow.Shadow() || shadow.Summary() != "3 rules (1 at arrival, 2 at release) in shadow" {
-		t.Errorf("%t %t %q", live.Shadow(), shadow.Shadow(), shadow.Summary())
-	}
-	bulk := func(r *Request) { r.Job.Copies = 51 }
-	night := func(r *Request) { r.Now = time.Date(2026, 1, 5, 3, 0, 0, 0, time.UTC) }
-	for name, c := range map[string]struct {
-		req     Request
-		verdict Verdict
-		shadow  string // verdict and rule
-	}{
-		"no rule":        {arriving(), Hold, ""},
-		"aborted":        {arriving(bulk), Hold, "abort bulk"},
-		"aborted direct": {arriving(bulk, direct), Complete, "abort bulk"},
-		"kept":           {arriving(release, night), Redirect, "keep night"},
-		"let go":         {arriving(release), Redirect, ""},
-	} {
-		d := shadow.Decide(c.req)
-		got := ""
-		if s := d.Shadow; s != nil {
-			got = string(s.Verdict) + " " + s.Rule
-			want := live.Decide(c.req)
-			want.PolicyHash = s.PolicyHash
-			if !cmp.Equal(*s, want) {
-				t.Errorf("%s: %+v, live %+v", name, s, want)
-			}
-		}
-		if d.Verdict != c.verdict || d.Reason != "" || d.Rule != "" || got != c.shadow {
-			t.Errorf("%s: %+v, shadow %q", name, d, got)
-		}
-		if live.Decide(c.req).Shadow != nil {
-			t.Errorf("%s: a shadow of a live policy", name)
-		}
-	}
-	broken := mustLoad(t,
-		"shadow: true\n"+rules(`{name: broken, at: arrival, when: '1 / (job.copies - 1) > 0', verdict: abort, reason: a.b, text: a, remedy: b}`))
-	if d := broken.Decide(arriving(direct)); d.Verdict != Complete || d.Shadow == nil || d.Shadow.Reason != ReasonPolicyError ||
-		d.Shadow.Err == "" {
-		t.Errorf("a rule that breaks in shadow: %+v", d)
-	}
-}
-
-// A rule at release sees where the owner stands.
-func TestDeviceVariable(t *testing.T) {
-	p := mustLoad(t,
-		rules(`{name: colour-floor, at: release, when: 'job.color && device.id != "hq-2-west"', verdict: keep, reason: color.elsewhere, remedy: 'Go to hq-2-west, not {{device.id}}.'}`))
-	if d := p.Decide(arriving(release, color, func(r *Request) { r.Device = "hq-2-west" })); d.Verdict != Redirect {
-		t.Errorf("%+v", d)
-	}
-	if d := p.Decide(arriving(release, color, func(r *Request) { r.Device = "hq-3-east" })); d.Verdict != Keep ||
-		d.Remedy != "Go to hq-2-west, not hq-3-east." {
-		t.Errorf("%+v", d)
 	}
 }

@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"bytes"
@@ -7,13 +7,14 @@ import (
 	"path/filepath"
 	"testing"
 
+	"pullprint/policy"
 	"pullprint/policy/strictyaml"
 )
 
 // Whatever the file, Load answers with a policy that decides or with problems
 // that have a place.
 func FuzzLoad(f *testing.F) {
-	for _, pattern := range []string{"testdata/bad/*.yaml", "../deploy/*.yaml", "../deploy/policies/*.yaml"} {
+	for _, pattern := range []string{"testdata/bad/*.yaml", "../../deploy/*.yaml", "../../deploy/policies/*.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			f.Fatal(pattern, err)
@@ -33,7 +34,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		p, err := Load("policy.yaml", src)
 		if err == nil {
-			for _, r := range []Request{arriving(), arriving(direct), arriving(release), arriving(color)} {
+			for _, r := range []policy.Request{arriving(), arriving(direct), arriving(release), arriving(color)} {
 				if d := p.Decide(r); d.Verdict == "" || d.Point != r.Point {
 					t.Errorf("no answer: %+v", d)
 				}

@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"fmt"
@@ -6,19 +6,20 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/policy/strictyaml"
 )
 
 // testFile is one test as it is written: a request, and what must become of it.
 type testFile struct {
-	Name   string    `yaml:"name"`
-	At     Point     `yaml:"at"`
-	Job    testJob   `yaml:"job"`
-	User   testUser  `yaml:"user"`
-	Queue  testQueue `yaml:"queue"`
-	Device string    `yaml:"device"`
-	Now    time.Time `yaml:"now"`
+	Name   string       `yaml:"name"`
+	At     policy.Point `yaml:"at"`
+	Job    testJob      `yaml:"job"`
+	User   testUser     `yaml:"user"`
+	Queue  testQueue    `yaml:"queue"`
+	Device string       `yaml:"device"`
+	Now    time.Time    `yaml:"now"`
 	// Account is what is on the accounts that pay; without it they are untouched.
 	Account *testAccount `yaml:"account"`
 	// Unknown is what is out of reach.
@@ -59,16 +60,22 @@ type testQueue struct {
 }
 
 type testExpect struct {
-	Verdict Verdict `yaml:"verdict"`
-	Reason  string  `yaml:"reason"`
-	Rule    string  `yaml:"rule"`
+	Verdict policy.Verdict `yaml:"verdict"`
+	Reason  string         `yaml:"reason"`
+	Rule    string         `yaml:"rule"`
 	// Cost, when given, is what the job must cost.
 	Cost decimal `yaml:"cost"`
 	// Text, when given, must be a part of what the owner is told.
 	Text string `yaml:"text"`
 	// Set, when given, is all that rules must have rewritten.
-	Set *Settings `yaml:"set"`
+	Set *policy.Settings `yaml:"set"`
 }
+
+// The modes of a queue.
+const (
+	modePull   = "pull"
+	modeDirect = "direct"
+)
 
 // maxTests bounds the tests of a file: they run at every load.
 const maxTests = 1000
@@ -92,8 +99,8 @@ type Result struct {
 	// Line is where it stands in the file.
 	Line int `json:"line"`
 	// Failure says what is otherwise than expected; empty when it passed.
-	Failure  string   `json:"failure,omitempty"`
-	Decision Decision `json:"decision"`
+	Failure  string          `json:"failure,omitempty"`
+	Decision policy.Decision `json:"decision"`
 }
 
 // Uncovered is a rule that no test is about.
@@ -116,29 +123,26 @@ func (r *Report) Failed() int {
 // Test runs the tests of a policy file. The error is that of Load, but for
 // failing tests: they are in the report.
 func Test(name string, src []byte) (*Report, error) {
-	l, f := load(name, src)
-	if l == nil {
-		return nil, tooLarge(name)
-	}
-	if err := l.err(); err != nil {
+	l, err := read(name, src)
+	if err != nil {
 		return nil, err
 	}
-	r := &Report{File: name, Hash: l.policy.hash, Results: l.run(f.Tests), Uncovered: []Uncovered{}}
-	for i, rule := range l.policy.rules {
+	r := &Report{File: name, Hash: l.policy.Hash(), Results: l.run(), Uncovered: []Uncovered{}}
+	for _, rule := range l.def.Rules {
 		if !slices.ContainsFunc(r.Results, func(t Result) bool {
-			return t.Decision.Rule == rule.name || slices.Contains(strings.Split(t.Decision.SetBy, ", "), rule.name)
+			return t.Decision.Rule == rule.Name || slices.Contains(strings.Split(t.Decision.SetBy, ", "), rule.Name)
 		}) {
-			r.Uncovered = append(r.Uncovered, Uncovered{rule.name, l.doc.At(fmt.Sprintf("rules[%d]", i))})
+			r.Uncovered = append(r.Uncovered, Uncovered{rule.Name, rule.Line})
 		}
 	}
 	return r, nil
 }
 
-// run runs the tests against the policy, which has loaded well.
-func (l *loader) run(tests []testFile) []Result {
-	results := make([]Result, len(tests))
-	for i, t := range tests {
-		d := l.policy.decide(t.request(l.policy)) // in shadow, too, the rules are tested
+// run runs the tests of a file that was read well.
+func (l *loader) run() []Result {
+	results := make([]Result, len(l.file.Tests))
+	for i, t := range l.file.Tests {
+		d := l.policy.Decide(t.request(l.policy))
 		results[i] = Result{
 			Name: t.Name, Line: l.doc.At(fmt.Sprintf("tests[%d]", i)), Decision: d, Failure: t.Expect.differs(d),
 		}
@@ -146,7 +150,7 @@ func (l *loader) run(tests []testFile) []Result {
 	return results
 }
 
-func (t testFile) request(p *Policy) Request {
+func (t testFile) request(p *policy.Policy) policy.Request {
 	now := t.Now
 	if now.IsZero() {
 		now = testNow
@@ -163,25 +167,22 @@ func (t testFile) request(p *Policy) Request {
 		mode = modePull
 	}
 	if at == "" {
-		at = Arrival
+		at = policy.Arrival
 	}
-	j, pages := t.Job, 1
-	if j.Pages != nil {
-		pages = *j.Pages
-	}
-	req := Request{
-		Point: at, Now: now, Queue: Queue{Name: name, Mode: mode}, Device: t.Device,
-		User: User{ID: t.User.ID, UPN: t.User.UPN, Groups: t.User.Groups, Language: t.User.Language},
-		Job: Job{
-			Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex, Pages: pages, PagesPerSheet: j.PerSheet,
+	j := t.Job
+	req := policy.Request{
+		Point: at, Now: now, Queue: policy.Queue{Name: name, Mode: mode}, Device: t.Device,
+		User: policy.User{ID: t.User.ID, UPN: t.User.UPN, Groups: t.User.Groups, Language: t.User.Language},
+		Job: policy.Job{
+			Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex, Pages: orOne(j.Pages), PagesPerSheet: j.PerSheet,
 			MediaSize: j.MediaSize, ContentType: j.ContentType, Size: j.Size, Created: created,
 		},
 	}
-	if len(p.allowances) > 0 && req.User.ID == "" {
+	if p.HasAllowances() && req.User.ID == "" {
 		req.User.ID = testUserID
 	}
 	for _, d := range t.Unknown {
-		req.Missing = append(req.Missing, Dependency(d))
+		req.Missing = append(req.Missing, policy.Dependency(d))
 	}
 	req.Budget = p.Budget(req)
 	for _, c := range req.Budget.Claims {
@@ -193,10 +194,17 @@ func (t testFile) request(p *Policy) Request {
 // testUserID is the owner in a test that names none, in a policy with allowances.
 const testUserID = "00000000-0000-4000-8000-000000000001"
 
+// orOne is how many pages a test has.
+func orOne(pages *int) int {
+	if pages == nil {
+		return 1
+	}
+	return *pages
+}
+
 // of is the balance of a claim as the test has it.
 func (a *testAccount) of(c quota.Claim, now time.Time) quota.Balance {
-	b := quota.Balance{Account: c.Account, Names: c.Names, Limit: c.Limit, Left: c.Limit, Overdraft: c.Overdraft}
-	b.Start, b.Renews = c.Period.Window(now)
+	b := c.Untouched(now)
 	switch {
 	case a == nil:
 	case a.Left.given:
@@ -210,7 +218,7 @@ func (a *testAccount) of(c quota.Claim, now time.Time) quota.Balance {
 }
 
 // differs says what of a decision is otherwise than expected.
-func (e testExpect) differs(d Decision) string {
+func (e testExpect) differs(d policy.Decision) string {
 	var wrong []string
 	for _, c := range [][3]string{
 		{"verdict", string(e.Verdict), string(d.Verdict)}, {"reason", e.Reason, d.Reason}, {"rule", e.Rule, d.Rule},
@@ -267,12 +275,12 @@ func (l *loader) tests(tests []testFile) {
 func (l *loader) test(at string, t testFile) {
 	point := t.At
 	if point == "" {
-		point = Arrival
+		point = policy.Arrival
 	}
 	known, ok := verdicts[point]
 	switch {
 	case !ok:
-		l.doc.Add(at+".at", strictyaml.DidYouMean(string(t.At), []string{string(Arrival), string(Release)}),
+		l.doc.Add(at+".at", strictyaml.DidYouMean(string(t.At), []string{string(policy.Arrival), string(policy.Release)}),
 			"%q is not a valid point", t.At)
 	case t.Expect.Verdict == "":
 		l.doc.Add(at+".expect", "write expect: {verdict: "+strings.Join(known, " or ")+"}", "the test expects nothing")
@@ -280,21 +288,21 @@ func (l *loader) test(at string, t testFile) {
 		l.doc.Add(at+".expect.verdict", strictyaml.DidYouMean(string(t.Expect.Verdict), known),
 			"%q is not a valid verdict at %s", t.Expect.Verdict, point)
 	}
-	if t.Device != "" && point != Release {
+	if t.Device != "" && point != policy.Release {
 		l.doc.Add(at+".device", "leave it out, or write at: release", "a device at %s", point)
 	}
 	if t.Job.Copies < 0 {
 		l.doc.Add(at+".job.copies", "write 1 or more, or leave it out for 1", "job.copies is negative")
 	}
-	if t.Job.Pages != nil && (*t.Job.Pages < 0 || *t.Job.Pages > maxPages) {
+	if _, err := (&policy.Job{Pages: orOne(t.Job.Pages)}).Paper(); err != nil {
 		l.doc.Add(at+".job.pages", "write how many pages the document has, or leave it out for 1",
 			"job.pages is out of range")
 	}
-	if t.Job.PerSheet != 0 && !slices.Contains(perSheet, t.Job.PerSheet) {
+	if t.Job.PerSheet != 0 && !policy.PerSheet(t.Job.PerSheet) {
 		l.doc.Add(at+".job.pagesPerSheet", "write 1, 2, 4, 6, 8, 9 or 16", "job.pagesPerSheet is out of range")
 	}
 	for i, d := range t.Unknown {
-		known := []string{string(Directory), string(Ledger), string(Document)}
+		known := []string{string(policy.Directory), string(policy.Ledger), string(policy.Document)}
 		l.oneOf(fmt.Sprintf("%s.unknown[%d]", at, i), d, known...)
 	}
 	if t.Job.Size < 0 {
@@ -307,9 +315,9 @@ func (l *loader) test(at string, t testFile) {
 	if t.Job.Queue != "" && t.Queue.Name != "" && t.Job.Queue != t.Queue.Name {
 		l.doc.Add(at+".job.queue", "leave one of them out", "job.queue and queue.name differ")
 	}
-	rules := make([]string, len(l.policy.rules))
-	for i := range l.policy.rules {
-		rules[i] = l.policy.rules[i].name
+	rules := make([]string, len(l.def.Rules))
+	for i := range l.def.Rules {
+		rules[i] = l.def.Rules[i].Name
 	}
 	if t.Expect.Rule != "" && !slices.Contains(rules, t.Expect.Rule) {
 		l.doc.Add(at+".expect.rule", strictyaml.DidYouMean(t.Expect.Rule, rules), "there is no rule %q", t.Expect.Rule)

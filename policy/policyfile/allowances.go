@@ -1,23 +1,44 @@
-package policy
+package policyfile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/policy/strictyaml"
+)
+
+// allowanceFile is one allowance as it is written.
+type allowanceFile struct {
+	Name      string  `yaml:"name"`
+	When      string  `yaml:"when"`
+	Account   string  `yaml:"account"`
+	Pages     decimal `yaml:"pages"`
+	Money     decimal `yaml:"money"`
+	Every     string  `yaml:"every"`
+	Anchor    string  `yaml:"anchor"`
+	Zone      string  `yaml:"zone"`
+	CarryOver decimal `yaml:"carry_over"`
+	Overdraft decimal `yaml:"overdraft"`
+}
+
+// What becomes of the job of somebody whom no allowance is for.
+const (
+	unmatchedFree   = "free"
+	unmatchedRefuse = "refuse"
 )
 
 // merges are what a file can say of several allowances for one job.
 var merges = []string{string(quota.First), string(quota.Sum), string(quota.Max), string(quota.Strictest)}
 
 func (l *loader) allowances(f *file) {
-	p := l.policy
-	p.merge, p.unmatched = quota.Merge(f.Merge), f.Unmatched
+	l.def.Merge, l.def.RefuseUnmatched = quota.Merge(f.Merge), f.Unmatched == unmatchedRefuse
 	if f.Merge == "" {
-		p.merge = quota.First
+		l.def.Merge = quota.First
 	} else if !slices.Contains(merges, f.Merge) {
 		l.doc.Add("merge", strictyaml.DidYouMean(f.Merge, merges), "%q is not a valid way to merge allowances", f.Merge)
 	}
@@ -40,7 +61,7 @@ func (l *loader) allowances(f *file) {
 			l.doc.Add(at+".name", fmt.Sprintf("the other is in line %d", first), "two allowances are called %q", a.Name)
 		}
 		seen[a.Name] = line
-		if all != 0 && p.merge == quota.First {
+		if all != 0 && l.def.Merge == quota.First {
 			l.doc.Add(at+".when", fmt.Sprintf("put it before the one in line %d, or write merge: sum, max or strictest", all),
 				"nobody gets this allowance: one before it is for everybody")
 		}
@@ -60,26 +81,19 @@ func (l *loader) allowances(f *file) {
 
 func (l *loader) allowance(at string, f allowanceFile) {
 	l.need(at, "name", f.Name, ruleName, "a short name in lower-case letters, digits and dashes")
-	a := allowance{
-		source:    f.When,
-		Allowance: quota.Allowance{Name: f.Name, CarryOver: f.CarryOver.Amount, Overdraft: f.Overdraft.Amount},
-	}
+	a := policy.Allowance{When: f.When, Allowance: quota.Allowance{
+		Name: f.Name, Account: l.account(at, f.Account), Limit: f.Pages.Amount + f.Money.Amount, Period: l.period(at, f),
+		CarryOver: f.CarryOver.Amount, Overdraft: f.Overdraft.Amount,
+	}}
 	switch {
 	case f.Pages.given == f.Money.given:
 		l.doc.Add(at, "write pages: 50, or money: 5.00", "the allowance has to have either pages or money")
-	case f.Money.given && l.policy.prices.currency == "":
+	case f.Money.given && l.def.Currency == "":
 		l.doc.Add(at+".money", "write prices: {currency: EUR, page: 0.05}", "an allowance in money without a currency")
-	case f.Pages.given && l.policy.prices.currency != "":
+	case f.Pages.given && l.def.Currency != "":
 		l.doc.Add(at+".pages", "write money, or leave prices.currency out", "an allowance in pages where pages cost money")
 	}
-	a.Limit = f.Pages.Amount + f.Money.Amount
-	a.Account = l.account(at, f.Account)
-	a.Period = l.period(at, f)
-	a.when = l.expression(at+".when", f.When)
-	if a.when.usesAny(accountVariables) {
-		l.doc.Add(at+".when", "an allowance is what an account has", "an allowance can't depend on the account")
-	}
-	l.policy.allowances = append(l.policy.allowances, a)
+	l.def.Allowances = append(l.def.Allowances, a)
 }
 
 // account is whose account an allowance is of: user, or group/NAME or
@@ -101,7 +115,7 @@ func (l *loader) account(at, text string) quota.Account {
 }
 
 func (l *loader) period(at string, f allowanceFile) quota.Period {
-	zone := l.policy.zone
+	zone := cmp.Or(l.def.Zone, time.UTC)
 	if f.Zone != "" {
 		zone = l.zone(at+".zone", f.Zone)
 	}
@@ -127,11 +141,10 @@ func (l *loader) period(at string, f allowanceFile) quota.Period {
 
 // zone is a time zone of the file.
 func (l *loader) zone(path, name string) *time.Location {
-	if err := loadZone(name); err != nil {
+	zone, err := quota.LoadZone(name)
+	if err != nil {
 		l.doc.Add(path, "write it as Europe/Zurich or +01:00", "%s", err)
 		return time.UTC
 	}
-	loc, _ := zones.Load(name)
-	zone, _ := loc.(*time.Location)
 	return zone
 }

@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/operators"
 
+	"pullprint/policy"
 	"pullprint/policy/strictyaml"
 )
 
@@ -23,41 +23,34 @@ var (
 	wordBefore = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*$`)
 )
 
-// explain says what CEL found wrong in words for people who write rules, with
-// what to do. After an error of syntax the others are mostly its echo, so only
-// the first is told.
-func explain(text string, errs []*common.Error) []fault {
-	var faults []fault
-	for _, e := range errs {
-		f := fault{line: max(e.Location.Line(), 1), column: max(e.Location.Column(), 0)}
-		at := around(text, f)
-		f.message, f.hint = plain(e.Message, at)
-		if undefinedField.MatchString(e.Message) && strings.HasPrefix(at.from, ".") {
-			f.column++ // to the field from the dot before it
-		}
-		faults = append(faults, f)
-		if strings.HasPrefix(e.Message, "Syntax error") {
-			break
-		}
+// inWords says what CEL found wrong in words for people who write rules, with what to do.
+// What the policy found wrong itself is left as it is.
+func inWords(f policy.Fault) policy.Fault {
+	at := around(f)
+	message, hint := plain(f.Message, at)
+	if undefinedField.MatchString(f.Message) && strings.HasPrefix(at.from, ".") {
+		f.Column++ // to the field from the dot before it
 	}
-	return faults
+	if f.Message = message; hint != "" {
+		f.Hint = hint
+	}
+	return f
 }
 
 // spot is what stands before and from the place of an error, in its line.
 type spot struct{ before, from string }
 
-func around(text string, f fault) spot {
-	lines := strings.Split(text, "\n")
-	if f.line > len(lines) {
+func around(f policy.Fault) spot {
+	lines := strings.Split(f.Text, "\n")
+	if f.Line > len(lines) {
 		return spot{}
 	}
-	line := []rune(lines[f.line-1])
-	at := min(f.column, len(line))
+	line := []rune(lines[f.Line-1])
+	at := min(f.Column, len(line))
 	return spot{string(line[:at]), string(line[at:])}
 }
 
-func plain(message string, s spot) (text, hint string) {
-	text = firstLine(message)
+func plain(text string, s spot) (message, hint string) {
 	if m := undefinedField.FindStringSubmatch(text); m != nil {
 		return undefined(m[1], s)
 	}
@@ -95,8 +88,8 @@ func undefined(field string, s spot) (text, hint string) {
 	if m := wordBefore.FindStringSubmatch(s.before); m != nil {
 		object = m[1]
 	}
-	fields := fieldsOf(object)
-	if fields == nil {
+	fields, _ := variables(object)
+	if len(fields) == 0 {
 		return fmt.Sprintf("there is no field %q", field), ""
 	}
 	return fmt.Sprintf("%s has no field %q", object, field), strictyaml.DidYouMean(field, fields)
@@ -106,12 +99,13 @@ func unknownName(name string, s spot) (text, hint string) {
 	rest, _ := strings.CutPrefix(s.from, name)
 	if strings.HasPrefix(strings.TrimSpace(rest), "(") || strings.HasPrefix(s.from, "(") {
 		text = fmt.Sprintf("there is no function %q", name)
-		if near := strictyaml.Nearest(name, functions()); near != "" {
+		if near := strictyaml.Nearest(name, policy.Functions()); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		return text, hint
 	}
-	return fmt.Sprintf("there is no %q", name), strictyaml.DidYouMean(name, topLevel())
+	_, topLevel := variables("")
+	return fmt.Sprintf("there is no %q", name), strictyaml.DidYouMean(name, topLevel)
 }
 
 func mismatch(function, args string) (text, hint string) {
@@ -153,19 +147,21 @@ func syntaxHint(s spot) string {
 	return ""
 }
 
-// functions are the names of all functions and macros that a rule can use and
-// that are no operators.
-func functions() []string {
-	list := []string{"all", "exists", "exists_one", "filter", "has", "map"}
-	env, err := environment()
-	if err != nil {
-		return list
-	}
-	for name := range env.Functions() {
-		if _, out := absent[name]; !out && name != "in" && !strings.ContainsAny(name, "_@!-") {
-			list = append(list, name)
+// variables are the fields of an object, as queue, and all names that an expression can
+// begin with.
+func variables(object string) (fields, topLevel []string) {
+	var alone []string
+	for _, v := range policy.Variables() {
+		o, field, ok := strings.Cut(v, ".")
+		switch {
+		case !ok:
+			alone = append(alone, v)
+		case !slices.Contains(topLevel, o):
+			topLevel = append(topLevel, o)
+		}
+		if ok && o == object {
+			fields = append(fields, field)
 		}
 	}
-	slices.Sort(list)
-	return list
+	return fields, append(topLevel, alone...)
 }

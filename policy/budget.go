@@ -6,33 +6,7 @@ import (
 	"time"
 
 	"pullprint/policy/quota"
-)
-
-// allowanceFile is one allowance as it is written.
-type allowanceFile struct {
-	Name      string  `yaml:"name"`
-	When      string  `yaml:"when"`
-	Account   string  `yaml:"account"`
-	Pages     decimal `yaml:"pages"`
-	Money     decimal `yaml:"money"`
-	Every     string  `yaml:"every"`
-	Anchor    string  `yaml:"anchor"`
-	Zone      string  `yaml:"zone"`
-	CarryOver decimal `yaml:"carry_over"`
-	Overdraft decimal `yaml:"overdraft"`
-}
-
-// allowance is one that is compiled; the account of a person has no name yet.
-type allowance struct {
-	quota.Allowance
-	source string // of when
-	when   expression
-}
-
-// What becomes of the job of somebody whom no allowance is for.
-const (
-	unmatchedFree   = "free"
-	unmatchedRefuse = "refuse"
+	"pullprint/policy/reasons"
 )
 
 // Budget is who pays for a job, by the allowances: see Policy.Budget.
@@ -69,7 +43,7 @@ func (p *Policy) Budget(req Request) Budget {
 		a := &p.allowances[i]
 		yes, err := ev.isTrue(&a.when)
 		if dep := ev.missed(); err != nil && dep != "" {
-			if mode := p.FailMode(dep); mode != FailAllow {
+			if mode := p.failMode(dep); mode != FailAllow {
 				return Budget{lacking: dep, failed: a.Name}
 			}
 			b.notes = append(b.notes, Unknown{dep, FailAllow})
@@ -81,20 +55,20 @@ func (p *Policy) Budget(req Request) Budget {
 		if !yes {
 			continue
 		}
-		m := a.Allowance
+		m := a.Allowance.Allowance
 		if m.Account.Kind == quota.User {
 			m.Account.Name = req.User.ID
 		}
 		matching = append(matching, m)
-		if p.merge == quota.First {
+		if p.def.Merge == quota.First {
 			break
 		}
 	}
 	if len(matching) == 0 {
-		b.nobody = p.unmatched == unmatchedRefuse && len(b.notes) == 0
+		b.nobody = p.def.RefuseUnmatched && len(b.notes) == 0
 		return b
 	}
-	if b.Claims, b.err = quota.Claims(p.merge, matching); b.err != nil {
+	if b.Claims, b.err = quota.Claims(p.def.Merge, matching); b.err != nil {
 		b.failed = matching[0].Name
 	}
 	return b
@@ -113,10 +87,10 @@ func (p *Policy) ClaimsOn(a quota.Account) ([]quota.Claim, error) {
 	var list []quota.Allowance
 	for i := range p.allowances {
 		if p.allowances[i].Account == a && a.Kind != quota.User {
-			list = append(list, p.allowances[i].Allowance)
+			list = append(list, p.allowances[i].Allowance.Allowance)
 		}
 	}
-	merge := p.merge
+	merge := p.def.Merge
 	if merge == quota.First {
 		merge = quota.Strictest // who they are for differs, the account is one
 	}
@@ -151,7 +125,7 @@ func (b *Budget) tightest() *quota.Balance {
 func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 	req := &ev.in.req
 	prints := d.Verdict == Redirect || d.Verdict == Complete || (d.Verdict == Hold && d.Reason == "" &&
-		p.reserveAtArrival && req.Point == Arrival)
+		p.def.ReserveAtArrival && req.Point == Arrival)
 	if !prints || len(p.allowances) == 0 {
 		return d
 	}
@@ -172,12 +146,12 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 	case b.lacking != "":
 		return without(b.lacking)
 	case b.nobody:
-		return p.refused(d, Own(ReasonQuotaExhausted), "No print budget is meant for you.", "Ask your administrator for one.")
+		return p.refused(d, Own(reasons.QuotaExhausted), "No print budget is meant for you.", "Ask your administrator for one.")
 	case len(b.Claims) == 0:
 		return d
 	case req.User.ID == "" &&
 		slices.ContainsFunc(b.Claims, func(c quota.Claim) bool { return c.Account.Kind == quota.User }):
-		return p.refused(d, Own(ReasonOwnerUnknown), "", "")
+		return p.refused(d, Own(reasons.OwnerUnknown), "", "")
 	case req.lacks(Document):
 		return without(Document)
 	case req.lacks(Ledger) || len(b.Balances) != len(b.Claims):
@@ -195,7 +169,7 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 	if short == nil {
 		return d
 	}
-	out := p.refused(d, Own(ReasonQuotaExhausted), p.exhausted(d.Cost, short, "you have"), "")
+	out := p.refused(d, Own(reasons.QuotaExhausted), p.exhausted(d.Cost, short, "you have"), "")
 	out.Cost, out.Claims = d.Cost, d.Claims
 	out.Variant, out.Remedy = p.cheaper(req, short)
 	return out
@@ -204,7 +178,7 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 // Exhausted is the reason and the words for a job whose cost a balance does not
 // cover; the caller sets point and verdict.
 func (p *Policy) Exhausted(cost quota.Amount, b quota.Balance) Decision {
-	d := Own(ReasonQuotaExhausted)
+	d := Own(reasons.QuotaExhausted)
 	d.Text, d.PolicyHash = p.exhausted(cost, &b, "you have"), p.hash
 	d.Remedy = fmt.Sprintf("Print fewer pages, or wait until %s.", when(b.Renews))
 	return d
@@ -213,7 +187,7 @@ func (p *Policy) Exhausted(cost quota.Amount, b quota.Balance) Decision {
 // ForAnother is a decision at release in words for somebody who lets the job go on for its
 // owner, whose budget does not suffice.
 func (p *Policy) ForAnother(b *Budget, d Decision) Decision {
-	if d.Reason != ReasonQuotaExhausted {
+	if d.Reason != reasons.QuotaExhausted {
 		return d
 	}
 	if b.nobody {
@@ -310,5 +284,5 @@ func (s Settings) Variant(j Job) bool {
 		return false
 	}
 	return s.Copies >= 0 && s.Copies <= max(j.Copies, 1) && s.MediaSize == "" && s.Quality == "" &&
-		s.PagesPerSheet >= 0 && slices.Contains(append(perSheet, 0), s.PagesPerSheet)
+		s.PagesPerSheet >= 0 && (s.PagesPerSheet == 0 || PerSheet(s.PagesPerSheet))
 }
