@@ -27,6 +27,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/connector/store"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
@@ -152,7 +153,7 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 	x.book = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: x.bus.State()})
 	metrics := connector.NewMetrics(nil, queues)
 	index := connector.NewIndex(held.NewStore(x.bus.Jobs()), metrics, zap.NewNop())
-	pol, err := policy.Load("policy.yaml", []byte(testPolicy))
+	pol, err := policyfile.Load("policy.yaml", []byte(testPolicy))
 	if err != nil {
 		b.Fatal(err)
 	}

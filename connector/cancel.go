@@ -12,6 +12,7 @@ import (
 
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 )
 
@@ -104,9 +105,9 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 	case rec.State != held.Held:
 		return rec, NotHeld(&rec)
 	}
-	code := policy.ReasonCanceledByOwner
+	code := reasons.CanceledByOwner
 	if c.Owner == "" {
-		code = policy.ReasonCanceledByAdmin
+		code = reasons.CanceledByAdmin
 	}
 	v := w.evaluator.ownDecision(code, policy.Release, policy.Abort)
 	if c.Note != "" {

@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 )
 
 // Who pays for a job, and when. The crash story:
@@ -211,7 +212,7 @@ func (e *effects) giveBack(ctx context.Context, rec *held.Record, c *held.Charge
 func (e *effects) decideExhausted(rec *held.Record, ex *quota.Exhausted, v policy.Verdict) {
 	own := e.policy().Exhausted(ex.Amount, ex.Balance)
 	if ex.Full {
-		own = policy.Own(policy.ReasonQuotaFull)
+		own = policy.Own(reasons.QuotaFull)
 	}
 	d := &rec.Decision
 	d.ID += ":exhausted"

@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/recovery"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 )
 
@@ -257,7 +258,7 @@ func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a e
 // decideDeviceUnavailable makes the decision to redirect one to keep: the redirect was surely not
 // made.
 func decideDeviceUnavailable(rec *held.Record) {
-	own := policy.Own(policy.ReasonDeviceUnavailable)
+	own := policy.Own(reasons.DeviceUnavailable)
 	d := &rec.Decision
 	d.ID += ":kept"
 	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(policy.Keep), own.Reason, "", own.Text, own.Remedy, own.IPP

@@ -11,6 +11,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/pages"
@@ -77,15 +78,15 @@ func (e *evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.J
 		return held.Record{}, err
 	}
 	if eval.User.ID == "" && v.Verdict == policy.Hold &&
-		(q.Mode == ModePull || v.Reason == policy.ReasonDirectoryUnavailable) {
+		(q.Mode == ModePull || v.Reason == reasons.DirectoryUnavailable) {
 		// Such a job could never be released: the directory does not know its owner.
-		v = e.ownDecision(policy.ReasonOwnerUnknown, policy.Arrival, policy.Abort)
+		v = e.ownDecision(reasons.OwnerUnknown, policy.Arrival, policy.Abort)
 	}
 	switch test, err := e.selfTest.expects(ctx, job); {
 	case err != nil:
 		return held.Record{}, err
 	case test:
-		v, shadow = e.ownDecision(policy.ReasonSelfTest, policy.Arrival, policy.Abort), nil
+		v, shadow = e.ownDecision(reasons.SelfTest, policy.Arrival, policy.Abort), nil
 	}
 	id := ev.Task + ":arrival"
 	d := e.decision(id, v, shadow, &eval)

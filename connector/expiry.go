@@ -12,6 +12,7 @@ import (
 
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/reasons"
 )
 
 // expired reports whether a held job's time has ended. It has not before Graph has told its
@@ -92,7 +93,7 @@ func (s *Sweeper) expire(ctx context.Context, rec held.Record, rev uint64) error
 		return errBusy
 	}
 	defer release()
-	own := s.evaluator.ownDecision(policy.ReasonHoldExpired, policy.Release, policy.Abort)
+	own := s.evaluator.ownDecision(reasons.HoldExpired, policy.Release, policy.Abort)
 	d := s.effects.decisionOn(&rec, again(&rec, rev, "expiry"), own)
 	d.Asked = held.AskedBySweep
 	s.log.Info("hold expires", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))

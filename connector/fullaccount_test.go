@@ -9,8 +9,8 @@ import (
 
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
-	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -41,15 +41,15 @@ func TestAccountWithTooManyReservations(t *testing.T) {
 				id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 5})
 				l.worker.Handle(l.ctx, d)
 				out, err := l.release.Release(l.ctx, order())
-				if err != nil || len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonQuotaFull {
+				if err != nil || len(out.Kept) != 1 || out.Kept[0].Reason.Code != reasons.QuotaFull {
 					t.Fatalf("%+v, %v", out, err)
 				}
 				direct, d := w.print(graphtest.JobSpec{Printer: directID, Pages: 5})
 				l.worker.Handle(l.ctx, d)
-				if rec := w.record(direct); rec.State != held.Aborted || rec.Decision.Reason != policy.ReasonQuotaFull {
+				if rec := w.record(direct); rec.State != held.Aborted || rec.Decision.Reason != reasons.QuotaFull {
 					t.Errorf("%s for %s", rec.State, rec.Decision.Reason)
 				}
-				if !slices.ContainsFunc(w.audit(t), func(d held.Decision) bool { return d.Job == id.Job && d.Reason == policy.ReasonQuotaFull }) {
+				if !slices.ContainsFunc(w.audit(t), func(d held.Decision) bool { return d.Job == id.Job && d.Reason == reasons.QuotaFull }) {
 					t.Error("the audit does not say why the job is kept")
 				}
 				accounts := []quota.Account{{Kind: quota.Center, Name: "lab"}}

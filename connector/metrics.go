@@ -8,6 +8,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 	"pullprint/trigger"
 )
 
@@ -237,7 +238,7 @@ func (m *Metrics) decided(d *held.Decision, heard time.Time) {
 	if s := d.Shadow; s != nil && s.Policy != d.Policy {
 		m.diverged.WithLabelValues(d.Point, d.Verdict, s.Verdict).Inc()
 	}
-	if d.Reason == policy.ReasonQuotaExhausted {
+	if d.Reason == reasons.QuotaExhausted {
 		kind := quota.User
 		if len(d.Accounts) > 0 {
 			if a, err := quota.ParseAccount(d.Accounts[0]); err == nil {

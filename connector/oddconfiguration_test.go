@@ -11,7 +11,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
-	"pullprint/policy"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -38,15 +38,15 @@ func (w rewritten) RoundTrip(r *http.Request) (*http.Response, error) {
 // price, what the job costs is unknown; else it has no part in anything.
 func TestSettingThatCantBeRead(t *testing.T) {
 	for what, c := range map[string]struct{ into, reason string }{
-		`"copies":1`:              {`"copies":1e30`, policy.ReasonPagesUnknown},
-		`"copies":1,`:             {`"copies":"50",`, policy.ReasonPagesUnknown},
-		`"pagesPerSheet":1`:       {`"pagesPerSheet":99999999999999999999`, policy.ReasonPagesUnknown},
-		`"pageRanges":\[\]`:       {`"pageRanges":"1-3"`, policy.ReasonPagesUnknown},
-		`"colorMode":"[a-zA-Z]*"`: {`"colorMode":7`, policy.ReasonPagesUnknown},
-		`"finishings":\[\]`:       {`"finishings":"staple"`, ""},
-		`"mediaType":"[a-zA-Z]*"`: {`"mediaType":["plain"]`, ""},
-		`"collate":(true|false)`:  {`"collate":"yes"`, ""},
-		`"configuration":\{[^{}]*(\{[^{}]*\})?[^{}]*\}`: {`"configuration":"none"`, policy.ReasonPagesUnknown},
+		`"copies":1`:                                    {`"copies":1e30`, reasons.PagesUnknown},
+		`"copies":1,`:                                   {`"copies":"50",`, reasons.PagesUnknown},
+		`"pagesPerSheet":1`:                             {`"pagesPerSheet":99999999999999999999`, reasons.PagesUnknown},
+		`"pageRanges":\[\]`:                             {`"pageRanges":"1-3"`, reasons.PagesUnknown},
+		`"colorMode":"[a-zA-Z]*"`:                       {`"colorMode":7`, reasons.PagesUnknown},
+		`"finishings":\[\]`:                             {`"finishings":"staple"`, ""},
+		`"mediaType":"[a-zA-Z]*"`:                       {`"mediaType":["plain"]`, ""},
+		`"collate":(true|false)`:                        {`"collate":"yes"`, ""},
+		`"configuration":\{[^{}]*(\{[^{}]*\})?[^{}]*\}`: {`"configuration":"none"`, reasons.PagesUnknown},
 	} {
 		t.Run(c.into, func(t *testing.T) {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())

@@ -8,6 +8,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 )
 
 // Order asks for held jobs at a device.
@@ -91,7 +92,7 @@ func outcome(p *policy.Policy, owner string, results []held.Record) Outcome {
 	for i := range results {
 		rec := &results[i]
 		d := &rec.Decision
-		if rec.Owner != owner && d.Reason == policy.ReasonQuotaExhausted {
+		if rec.Owner != owner && d.Reason == reasons.QuotaExhausted {
 			budget := RequestWithBalances(p, d).Budget
 			told := p.ForAnother(&budget, policy.Decision{Reason: d.Reason, Text: d.Text, Remedy: d.Remedy, Cost: d.Cost})
 			d.Text, d.Remedy = told.Text, told.Remedy

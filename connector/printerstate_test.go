@@ -8,7 +8,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
-	"pullprint/policy"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -115,7 +115,7 @@ func TestPrinterStateKeeps(t *testing.T) {
 			case rec.State != held.Held || len(out.Kept) != 1:
 				t.Errorf("the job is %s: %+v", rec.State, out)
 			default:
-				if r := out.Kept[0].Reason; r.Code != policy.ReasonDeviceUnavailable || !strings.HasPrefix(r.Text, c.text) ||
+				if r := out.Kept[0].Reason; r.Code != reasons.DeviceUnavailable || !strings.HasPrefix(r.Text, c.text) ||
 					!strings.Contains(r.Remedy, "hq-2-east") {
 					t.Errorf("%+v, want %q", r, c.text)
 				}

@@ -15,7 +15,9 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -29,7 +31,7 @@ allowances:
 // standing is what is on the student's account.
 func (w *world) standing(t testing.TB, src string) quota.Balance {
 	t.Helper()
-	p, err := policy.Load("policy.yaml", []byte(src))
+	p, err := policyfile.Load("policy.yaml", []byte(src))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +89,7 @@ func TestPaidByPages(t *testing.T) {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	k := out.Kept[0]
-	if k.Reason.Code != policy.ReasonQuotaExhausted || k.Cost != 15*quota.Unit || k.Variant == nil ||
+	if k.Reason.Code != reasons.QuotaExhausted || k.Cost != 15*quota.Unit || k.Variant == nil ||
 		k.Variant.ColorMode != "blackAndWhite" || k.Reason.IPP != "account-limit-reached" ||
 		!strings.Contains(k.Reason.Text, "costs 15 pages, and you have 12 pages left until ") ||
 		k.Reason.Remedy != "In black and white it costs 3 pages of the 12 pages left." {
@@ -124,7 +126,7 @@ func TestPaidAtOnce(t *testing.T) {
 		t.Errorf("%+v", rec)
 	}
 	job, _ := w.sim.Job(bad)
-	if rec := w.record(bad); rec.State != held.Aborted || rec.Decision.Reason != policy.ReasonQuotaExhausted ||
+	if rec := w.record(bad); rec.State != held.Aborted || rec.Decision.Reason != reasons.QuotaExhausted ||
 		!strings.Contains(job.Reason, "quota.exhausted") || !strings.Contains(job.Reason, "wait until") {
 		t.Errorf("%+v: %s", rec.Decision, job.Reason)
 	}
@@ -235,7 +237,7 @@ func TestPaidAtArrival(t *testing.T) {
 	w.has(t, early, 0, 15)
 	second, d2 := w.print(graphtest.JobSpec{Printer: pullID, Pages: 6})
 	l.worker.Handle(l.ctx, d2)
-	if rec := w.record(second); rec.State != held.Aborted || rec.Decision.Reason != policy.ReasonQuotaExhausted {
+	if rec := w.record(second); rec.State != held.Aborted || rec.Decision.Reason != reasons.QuotaExhausted {
 		t.Errorf("%+v", rec.Decision)
 	}
 	l.sweep(t)
@@ -363,7 +365,7 @@ func TestLastPages(t *testing.T) {
 				released[r.Ref] = true
 			}
 			for _, k := range out.Kept {
-				if k.Reason.Code == policy.ReasonQuotaExhausted {
+				if k.Reason.Code == reasons.QuotaExhausted {
 					exhausted++
 				}
 			}
@@ -428,7 +430,7 @@ rules:
 			}
 			l = w.live("", withPolicy(t, body), off)
 			kept, err := l.release.Release(l.ctx, order())
-			if err != nil || len(kept.Kept) != 1 || kept.Kept[0].Reason.Code != policy.ReasonDirectoryUnavailable {
+			if err != nil || len(kept.Kept) != 1 || kept.Kept[0].Reason.Code != reasons.DirectoryUnavailable {
 				t.Errorf("%+v, %v", kept, err)
 			}
 			out = nil
@@ -521,7 +523,7 @@ func TestPagesUnknown(t *testing.T) {
 // nothing.
 func TestNextPolicy(t *testing.T) {
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())
-	next, err := policy.Load("next.yaml", []byte(strings.Replace(weekly, "20", "2", 1)))
+	next, err := policyfile.Load("next.yaml", []byte(strings.Replace(weekly, "20", "2", 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -536,7 +538,7 @@ func TestNextPolicy(t *testing.T) {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	s := w.record(id).Decision.Shadow
-	if s == nil || s.Verdict != "keep" || s.Reason != policy.ReasonQuotaExhausted || s.Policy != next.Hash() || s.Cost != 3*quota.Unit {
+	if s == nil || s.Verdict != "keep" || s.Reason != reasons.QuotaExhausted || s.Policy != next.Hash() || s.Cost != 3*quota.Unit {
 		t.Errorf("%+v", s)
 	}
 	w.has(t, weekly, 0, 3)
@@ -582,7 +584,7 @@ func TestReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	replay := func(src string) *connector.Replayed {
-		p, err := policy.Load("p", []byte(src))
+		p, err := policyfile.Load("p", []byte(src))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -66,13 +66,13 @@ rules:
 				printed = append(printed, r.Ref)
 			}
 			if len(told) != c.want || !slices.Equal(told, printed) {
-				t.Errorf("told %v, printed %v, want %d; kept %s", told, printed, c.want, reasons(out.Kept))
+				t.Errorf("told %v, printed %v, want %d; kept %s", told, printed, c.want, reasonsOf(out.Kept))
 			}
 		})
 	}
 }
 
-func reasons(list []connector.Refused) string {
+func reasonsOf(list []connector.Refused) string {
 	var codes []string
 	for _, r := range list {
 		codes = append(codes, r.Reason.Code)

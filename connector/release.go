@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/recovery"
 	"pullprint/connector/store"
 	"pullprint/policy"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 )
 
@@ -202,12 +203,12 @@ func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, 
 	})
 	if err != nil {
 		r.log.Warn("job not released", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("device", o.Device), zap.Error(err))
-		code := policy.ReasonGraphUnavailable
+		code := reasons.GraphUnavailable
 		if errors.Is(err, store.ErrUnavailable) {
-			code = policy.ReasonStoreUnavailable
+			code = reasons.StoreUnavailable
 		}
 		if rec.State != held.Held || errors.Is(err, errBusy) {
-			code = policy.ReasonReleasePending
+			code = reasons.ReleasePending
 		}
 		rec = r.unsure(ctx, o, rec, code)
 	}
@@ -342,7 +343,7 @@ func (r *Releaser) evaluate(
 	eval.pages, eval.paid = rec.Pages, rec.Charge
 	if eval.User.ID == "" || !strings.EqualFold(eval.User.ID, rec.Owner) {
 		r.log.Error("owner of the job differs from its record, job stays held", zap.String("job", rec.Job), zap.String("task", rec.Task))
-		own := r.evaluator.ownDecision(policy.ReasonOwnerUnknown, policy.Release, policy.Keep)
+		own := r.evaluator.ownDecision(reasons.OwnerUnknown, policy.Release, policy.Keep)
 		return evaluated{of: eval, decision: own}, nil
 	}
 	d, notes, err := r.usable(ctx, rec, at)
@@ -399,7 +400,7 @@ func (r *Releaser) usable(ctx context.Context, rec *held.Record, at *destination
 	case ready:
 		return nil, nil, nil
 	}
-	d := r.evaluator.ownDecision(policy.ReasonDeviceUnavailable, policy.Release, policy.Keep)
+	d := r.evaluator.ownDecision(reasons.DeviceUnavailable, policy.Release, policy.Keep)
 	if why != "" {
 		d.Text = strings.TrimSuffix(d.Text, ".") + ": " + why + "."
 	}

@@ -17,6 +17,8 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -152,10 +154,10 @@ func TestKeptReleases(t *testing.T) {
 		code   string
 		remedy string
 	}{
-		"stopped": {func(w *world) { w.setPrinter(westID, "stopped", true) }, "", policy.ReasonDeviceUnavailable, "hq-2-east"},
-		"refuses": {func(w *world) { w.setPrinter(westID, "idle", false) }, "", policy.ReasonDeviceUnavailable, "hq-2-east"},
+		"stopped": {func(w *world) { w.setPrinter(westID, "stopped", true) }, "", reasons.DeviceUnavailable, "hq-2-east"},
+		"refuses": {func(w *world) { w.setPrinter(westID, "idle", false) }, "", reasons.DeviceUnavailable, "hq-2-east"},
 		"all stopped": {
-			func(w *world) { w.setPrinter(westID, "stopped", true); w.setPrinter(eastID, "stopped", true) }, "", policy.ReasonDeviceUnavailable,
+			func(w *world) { w.setPrinter(westID, "stopped", true); w.setPrinter(eastID, "stopped", true) }, "", reasons.DeviceUnavailable,
 			"another printer",
 		},
 		"policy": {
@@ -163,7 +165,7 @@ func TestKeptReleases(t *testing.T) {
 			"hours.closed", "after 06:00",
 		},
 		"broken policy": {
-			nil, `rules: [{name: broken, at: release, when: '1 / (job.copies - 1) > 0', verdict: redirect}]`, policy.ReasonPolicyError, "",
+			nil, `rules: [{name: broken, at: release, when: '1 / (job.copies - 1) > 0', verdict: redirect}]`, reasons.PolicyError, "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,7 +202,7 @@ func TestKeptReleases(t *testing.T) {
 
 func withPolicy(t testing.TB, src string) func(*connector.Deps) {
 	t.Helper()
-	p, err := policy.Load("policy.yaml", []byte(src))
+	p, err := policyfile.Load("policy.yaml", []byte(src))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +219,7 @@ func TestUnknownPrinter(t *testing.T) {
 	o := order()
 	o.Device = "ghost"
 	out, err := r.Release(t.Context(), o)
-	if err != nil || len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonDeviceUnavailable ||
+	if err != nil || len(out.Kept) != 1 || out.Kept[0].Reason.Code != reasons.DeviceUnavailable ||
 		!strings.Contains(out.Kept[0].Reason.Remedy, "Go to hq-2-west:") {
 		t.Errorf("%+v, %v", out, err)
 	}
@@ -265,7 +267,7 @@ func TestPaperOnlyForItsOwner(t *testing.T) {
 	o := order()
 	o.Owner = strangerID
 	out, err := l.release.Release(t.Context(), o)
-	if err != nil || len(out.Released) != 0 || len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonOwnerUnknown {
+	if err != nil || len(out.Released) != 0 || len(out.Kept) != 1 || out.Kept[0].Reason.Code != reasons.OwnerUnknown {
 		t.Errorf("%+v, %v", out, err)
 	}
 	if job, _ := w.sim.Job(stolen); job.Effects.Applied() != 0 {
@@ -343,7 +345,7 @@ func TestRefusedRedirectIsHeldAgain(t *testing.T) {
 	until := w.record(id).HoldUntil
 	refuseRedirects(w, 1)
 	out := tapAgain(t, w)
-	if len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonDeviceUnavailable {
+	if len(out.Kept) != 1 || out.Kept[0].Reason.Code != reasons.DeviceUnavailable {
 		t.Errorf("%+v", out)
 	}
 	rec := w.record(id)
@@ -423,7 +425,7 @@ func TestTapWhileGraphIsAway(t *testing.T) {
 		l := w.live("", func(d *connector.Deps) { d.Graph = answered{w.client(noWire{})} })
 		start := time.Now()
 		out, err := l.release.Release(w.t.Context(), order())
-		if err != nil || len(out.Kept) != 1 || out.Kept[0].Reason.Code != policy.ReasonGraphUnavailable {
+		if err != nil || len(out.Kept) != 1 || out.Kept[0].Reason.Code != reasons.GraphUnavailable {
 			w.t.Errorf("%+v, %v", out, err)
 		}
 		if took := time.Since(start); took > 10*time.Second {
@@ -462,10 +464,10 @@ func TestCancel(t *testing.T) {
 		connector.Cancellation
 		code, words string
 	}{
-		byOwner: {connector.Cancellation{Key: key(byOwner), Owner: studentID}, policy.ReasonCanceledByOwner, "canceled by its owner"},
+		byOwner: {connector.Cancellation{Key: key(byOwner), Owner: studentID}, reasons.CanceledByOwner, "canceled by its owner"},
 		byAdmin: {connector.Cancellation{
 			Key: key(byAdmin), Actor: "helpdesk", Note: "out of paper",
-		}, policy.ReasonCanceledByAdmin, "administrator: out of paper"},
+		}, reasons.CanceledByAdmin, "administrator: out of paper"},
 	} {
 		rec, err := l.worker.Cancel(t.Context(), c.Cancellation)
 		if err != nil || rec.State != held.Aborted || rec.Decision.Reason != c.code || rec.Decision.Actor != c.Actor {

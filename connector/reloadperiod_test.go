@@ -8,6 +8,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -17,7 +18,7 @@ type reloading struct{ atomic.Pointer[policy.Policy] }
 
 func (r *reloading) load(t *testing.T, src string) {
 	t.Helper()
-	p, err := policy.Load("policy.yaml", []byte(src))
+	p, err := policyfile.Load("policy.yaml", []byte(src))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 )
 
 // RequestOf rebuilds the request of a recorded decision from what the record has:
@@ -138,10 +139,10 @@ func NewReplay(p *policy.Policy) *Replay {
 
 // ownDecisions are the reasons of decisions that no policy makes.
 var ownDecisions = []string{
-	policy.ReasonHoldExpired, policy.ReasonOwnerUnknown, policy.ReasonCanceledByOwner, policy.ReasonCanceledByAdmin,
-	policy.ReasonDeviceUnavailable, policy.ReasonDeviceNotAllowed, policy.ReasonGraphUnavailable,
-	policy.ReasonReleasePending,
-	policy.ReasonSelfTest, policy.ReasonStoreUnavailable,
+	reasons.HoldExpired, reasons.OwnerUnknown, reasons.CanceledByOwner, reasons.CanceledByAdmin,
+	reasons.DeviceUnavailable, reasons.DeviceNotAllowed, reasons.GraphUnavailable,
+	reasons.ReleasePending,
+	reasons.SelfTest, reasons.StoreUnavailable,
 }
 
 // ByPolicy reports whether a policy made a decision, and not the program by

@@ -10,6 +10,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -67,7 +68,7 @@ func TestHeldJobReservedOnOneAccount(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		load := func(src string) *policy.Policy {
-			p, err := policy.Load("policy.yaml", []byte(src))
+			p, err := policyfile.Load("policy.yaml", []byte(src))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/held"
-	"pullprint/policy"
+	"pullprint/policy/reasons"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
@@ -283,7 +283,7 @@ func (t *SelfTester) await(ctx context.Context, ref held.Ref) error {
 	for {
 		e, ok := t.worker.Index.Lookup(ref)
 		switch {
-		case ok && e.State == held.Aborted && e.Reason == policy.ReasonSelfTest:
+		case ok && e.State == held.Aborted && e.Reason == reasons.SelfTest:
 			return nil
 		case ok && (e.State.Final() || e.State == held.Held):
 			return fmt.Errorf("its job was decided otherwise: it is %s", e.State)

@@ -15,7 +15,9 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -153,7 +155,7 @@ var spentCases = map[string]spentCase{
 			l.sweep(t)
 			dear := m.w.live("", withPolicy(t, strings.Replace("reserve: arrival\n"+weekly, "page: 1", "page: 5", 1)))
 			if out, err := dear.release.Release(dear.ctx, order()); err != nil || len(out.Kept) != 1 ||
-				out.Kept[0].Reason.Code != policy.ReasonQuotaExhausted {
+				out.Kept[0].Reason.Code != reasons.QuotaExhausted {
 				t.Errorf("%+v, %v", out, err)
 			}
 			dear.end()
@@ -252,7 +254,7 @@ func tooLate(t *testing.T, _ *life, _ *effectFault, _ graphtest.JobID) {
 // spendElsewhere spends of the student's account.
 func spendElsewhere(t *testing.T, w *world, pages int64) {
 	t.Helper()
-	p, err := policy.Load("policy.yaml", []byte(weekly))
+	p, err := policyfile.Load("policy.yaml", []byte(weekly))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/connector/store"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -172,7 +173,7 @@ func TestStoredIDsInCapitalsReservation(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		w.sim.AddUser(graphtest.User{ID: letteredID, UPN: "ada@contoso.com"})
 		w.holdLettered(t, withPolicy(t, early))
-		p, err := policy.Load("policy.yaml", []byte(early))
+		p, err := policyfile.Load("policy.yaml", []byte(early))
 		if err != nil {
 			t.Fatal(err)
 		}

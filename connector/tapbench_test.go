@@ -10,6 +10,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
@@ -62,7 +63,7 @@ func BenchmarkTap(top *testing.B) {
 // paying is a worker by whose policy every page is paid for.
 func (x *bench) paying(b *testing.B) *connector.Worker {
 	b.Helper()
-	p, err := policy.Load("policy.yaml", []byte("allowances: [{name: all, when: 'true', pages: 1_000_000_000, every: month}]"))
+	p, err := policyfile.Load("policy.yaml", []byte("allowances: [{name: all, when: 'true', pages: 1_000_000_000, every: month}]"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -31,11 +31,11 @@ func TestOwnerUnknownIsInNoGroup(t *testing.T) {
 unmatched: free
 allowances: [{name: students, when: '"students" in user.groups', pages: 10, every: week}]`
 	for name, c := range map[string]struct{ policy, verdict, reason string }{
-		"a rule":              {rule, "abort", policy.ReasonOwnerUnknown},
+		"a rule":              {rule, "abort", reasons.OwnerUnknown},
 		"a rule, allowed":     {rule + "\nunknown: {directory: allow}", "complete", ""},
-		"a rule, refused":     {rule + "\nunknown: {directory: abort}", "abort", policy.ReasonDirectoryUnavailable},
-		"an allowance":        {budget, "abort", policy.ReasonOwnerUnknown},
-		"an allowance of all": {`allowances: [{name: all, when: 'true', pages: 10, every: week}]`, "abort", policy.ReasonOwnerUnknown},
+		"a rule, refused":     {rule + "\nunknown: {directory: abort}", "abort", reasons.DirectoryUnavailable},
+		"an allowance":        {budget, "abort", reasons.OwnerUnknown},
+		"an allowance of all": {`allowances: [{name: all, when: 'true', pages: 10, every: week}]`, "abort", reasons.OwnerUnknown},
 		"a shared account":    {`allowances: [{name: lab, when: 'true', account: center/lab, pages: 10, every: week}]`, "complete", ""},
 		"nothing about people": {
 			`rules: [{name: a, at: arrival, when: 'job.copies > 99', verdict: abort, reason: a.b, text: No., remedy: Ask.}]`, "complete", "",

@@ -16,6 +16,8 @@ import (
 	"pullprint/connector/held"
 	"pullprint/connector/store"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -402,7 +404,7 @@ func TestSweepLooksBeforeItCompletesAgain(t *testing.T) {
 // policy has changed.
 func TestDecideAgain(t *testing.T) {
 	quiet(t, func(w *world) {
-		failing, err := policy.Load("p", []byte(`rules: [{name: broken, at: arrival, when: 'user.groups[99] == "x"', verdict: hold}]`))
+		failing, err := policyfile.Load("p", []byte(`rules: [{name: broken, at: arrival, when: 'user.groups[99] == "x"', verdict: hold}]`))
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -410,7 +412,7 @@ func TestDecideAgain(t *testing.T) {
 		l := w.live("", func(d *connector.Deps) { d.Policy = func() *policy.Policy { return current } })
 		id, d := w.print(graphtest.JobSpec{Printer: directID})
 		l.worker.Handle(w.t.Context(), d)
-		if rec := w.record(id); rec.State != held.Held || rec.Decision.Reason != policy.ReasonPolicyError {
+		if rec := w.record(id); rec.State != held.Held || rec.Decision.Reason != reasons.PolicyError {
 			w.t.Fatalf("record %s, reason %s", rec.State, rec.Decision.Reason)
 		}
 		current = policy.Default()

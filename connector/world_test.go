@@ -25,6 +25,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/connector/store"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
@@ -370,7 +371,7 @@ func order() connector.Order {
 func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	w.t.Helper()
 	l := &life{world: w, spot: spot, metrics: connector.NewMetrics(nil, queues)}
-	pol, err := policy.Load("policy.yaml", []byte(testPolicy))
+	pol, err := policyfile.Load("policy.yaml", []byte(testPolicy))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
-	"pullprint/policy"
+	"pullprint/policy/policyfile"
 )
 
 // topKey is a key at the outermost level of a YAML text, commented out or not.
@@ -57,7 +57,7 @@ func (h *house) checkYAML(tb testing.TB, p *page) (wrong []string) {
 	for _, f := range p.fences {
 		switch h.kindOf(f) {
 		case "policy":
-			if _, err := policy.Load("policy", []byte(f.body)); err != nil {
+			if _, err := policyfile.Load("policy", []byte(f.body)); err != nil {
 				wrong = append(wrong, p.at(f.line, "%v", err))
 			}
 		case "config":

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"pullprint/connector/config"
-	"pullprint/policy"
+	"pullprint/policy/policyfile"
 )
 
 // program builds pullprint once for all tests.
@@ -220,7 +220,7 @@ func TestPackageFiles(t *testing.T) {
 			t.Errorf("the package is to have %s: %v", s[1], err)
 		}
 	}
-	if _, err := policy.Load("deb/policy.yaml", []byte(read(t, "deb/policy.yaml"))); err != nil {
+	if _, err := policyfile.Load("deb/policy.yaml", []byte(read(t, "deb/policy.yaml"))); err != nil {
 		t.Error(err)
 	}
 	for _, script := range []string{"build", "deb/build", "deb/try", "systemd/try", "docker/build", "docker/rootfs", "docker/try"} {

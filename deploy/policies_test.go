@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pullprint/policy"
+	"pullprint/policy/policyfile"
 )
 
 // part is a rule or an allowance as it stands in a file.
@@ -60,7 +60,7 @@ func TestPolicies(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
 			src := textOf(t, path)
-			r, err := policy.Test(path, []byte(src))
+			r, err := policyfile.Test(path, []byte(src))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestPolicies(t *testing.T) {
 			}
 			src = expectedRule.ReplaceAllString(src, "") // or it would not even load without that rule
 			parts := partsOf(src)
-			if loaded, err := policy.Load(path, []byte(src)); err != nil || !all(parts, loaded.Summary()) {
+			if loaded, err := policyfile.Load(path, []byte(src)); err != nil || !all(parts, loaded.Summary()) {
 				t.Fatalf("found %v, %v", parts, err)
 			}
 			for _, p := range parts {
@@ -116,7 +116,7 @@ var expectedRule = regexp.MustCompile(`, rule: [a-z0-9-]+`)
 // noticed reports whether a test of a file fails when a part is taken out, or the file
 // is refused since it then says nothing of some people.
 func noticed(src string, p part) bool {
-	r, err := policy.Test("without "+p.name, []byte(src[:p.from]+src[p.to:]))
+	r, err := policyfile.Test("without "+p.name, []byte(src[:p.from]+src[p.to:]))
 	if err != nil {
 		return strings.Contains(err.Error(), "nothing is said of people whom no allowance is for")
 	}

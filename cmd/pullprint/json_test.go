@@ -25,6 +25,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/badge"
+	"pullprint/policy/policyfile"
 )
 
 // printed are the values that verbs print as JSON, by the function that prints them.
@@ -39,7 +40,7 @@ var printed = map[string][]any{
 	"runDoctor":            {doctor.Report{}},
 	"policyExplainCommand": {policy.Explanation{}},
 	"policyReplayCommand":  {connector.Replayed{}},
-	"policyTestCommand":    {policy.Report{}},
+	"policyTestCommand":    {policyfile.Report{}},
 	"jobsList":             {[]admin.JobEntry{}},
 	"listDead":             {[]connector.DeadLetter{}},
 	"jobsShow":             {admin.JobDetail{}.Job},

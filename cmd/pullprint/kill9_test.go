@@ -24,6 +24,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -451,7 +452,7 @@ func (c *chaos) tellHistory(id graphtest.JobID, task string) {
 // side more, and none less.
 func (c *chaos) paid(ctx context.Context, b *bus.Bus) {
 	c.Helper()
-	p, err := policy.Load("policy.yaml", []byte(chaosPolicy))
+	p, err := policyfile.Load("policy.yaml", []byte(chaosPolicy))
 	if err != nil {
 		c.Fatal(err)
 	}

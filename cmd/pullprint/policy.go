@@ -11,6 +11,7 @@ import (
 
 	"pullprint/connector/terminal"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 )
 
 func policyCommand() *cobra.Command {
@@ -53,7 +54,7 @@ daemon keeps the old policy when one fails. Exits with 1 when a test fails.`,
 			if err != nil {
 				return err
 			}
-			r, err := policy.Test(args[0], src)
+			r, err := policyfile.Test(args[0], src)
 			if err != nil {
 				return usageError{err}
 			}
@@ -77,7 +78,7 @@ daemon keeps the old policy when one fails. Exits with 1 when a test fails.`,
 	return cmd
 }
 
-func printReport(w io.Writer, r *policy.Report, verbose bool) {
+func printReport(w io.Writer, r *policyfile.Report, verbose bool) {
 	for _, t := range r.Results {
 		switch {
 		case t.Failure != "":
@@ -112,7 +113,7 @@ type junitFailure struct {
 	Message string `xml:"message,attr"`
 }
 
-func printJUnit(w io.Writer, r *policy.Report) error {
+func printJUnit(w io.Writer, r *policyfile.Report) error {
 	s := junitSuite{Name: r.File, Tests: len(r.Results), Failures: r.Failed()}
 	for _, t := range r.Results {
 		c := junitCase{Name: t.Name, ClassName: r.File}
@@ -137,7 +138,7 @@ func loadPolicy(path string) (*policy.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := policy.LoadFile(path, src)
+	p, err := policyfile.Load(path, src)
 	if err != nil {
 		return nil, usageError{err}
 	}

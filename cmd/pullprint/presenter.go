@@ -14,8 +14,8 @@ import (
 	"pullprint/connector/daemon"
 	"pullprint/connector/held"
 	"pullprint/connector/terminal"
-	"pullprint/policy"
 	"pullprint/policy/badge"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
@@ -82,7 +82,7 @@ func (p *presenter) decided(d held.Decision) {
 	who := p.names[graphtest.JobID{Printer: d.Printer, Job: d.Job}]
 	p.mu.Unlock()
 	switch {
-	case d.Reason == policy.ReasonSelfTest:
+	case d.Reason == reasons.SelfTest:
 		who = "self-test"
 	case who == "": // printed by hand, beside the script
 		who = p.users[d.Owner]

@@ -14,6 +14,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/reasons"
 )
 
 // formResult is what the form of a ticket did, or is doing until done is closed. A form
@@ -272,7 +273,7 @@ func refusals(s stationPage) (list []refusedJobs) {
 	}
 	for _, r := range s.Outcome.Kept {
 		told := func(q connector.Quote) bool {
-			return q.Ref == r.Ref && q.Reason.Code == policy.ReasonQuotaExhausted && q.Reason.Code == r.Reason.Code
+			return q.Ref == r.Ref && q.Reason.Code == reasons.QuotaExhausted && q.Reason.Code == r.Reason.Code
 		}
 		if !slices.ContainsFunc(waiting, told) {
 			add(r, false)

@@ -11,6 +11,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -186,7 +187,7 @@ func (n *nemesis) stood(s graphtest.Sheet) bool {
 }
 
 func (n *nemesis) balance(user string) quota.Balance {
-	p, err := policy.Load("policy.yaml", []byte(nemesisPolicy))
+	p, err := policyfile.Load("policy.yaml", []byte(nemesisPolicy))
 	if err != nil {
 		n.t.Fatal(err)
 	}

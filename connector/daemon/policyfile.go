@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/policy"
+	"pullprint/policy/policyfile"
 )
 
 // policyPoll is how soon a changed policy file is in force. Reading a few kilobytes
@@ -74,7 +75,7 @@ func openPolicyAs(name, path string, reg prometheus.Registerer, log *zap.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("read policy: %w", err)
 	}
-	p, err := policy.LoadFile(path, src)
+	p, err := policyfile.Load(path, src)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +169,7 @@ var errNoRules = errors.New("the file has no rules any more: write it again if i
 
 // take has a policy in force, or refuses it.
 func (f *policyFile) take(src []byte) {
-	p, err := policy.LoadFile(f.path, src)
+	p, err := policyfile.Load(f.path, src)
 	if err == nil && !p.HasRules() && f.current.Load().HasRules() {
 		err = errNoRules
 	}

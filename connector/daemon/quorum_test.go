@@ -13,7 +13,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/policy"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -102,7 +102,7 @@ func TestNoQuorum(t *testing.T) {
 	}
 	told := refusedTap(s)
 	t.Logf("a tap is told %s", told)
-	if told != "urn:pullprint:problem:store-unavailable" && told != policy.ReasonStoreUnavailable && told != policy.ReasonReleasePending {
+	if told != "urn:pullprint:problem:store-unavailable" && told != reasons.StoreUnavailable && told != reasons.ReleasePending {
 		t.Errorf("a tap is told %q", told)
 	}
 

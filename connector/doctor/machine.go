@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"pullprint/connector/terminal"
-	"pullprint/policy"
 	"pullprint/policy/badge"
+	"pullprint/policy/policyfile"
 	"pullprint/trigger/secretfile"
 	"pullprint/trigger/webhook"
 )
@@ -32,7 +32,7 @@ func (e *examination) tests(about, file string) {
 		e.say(about, Failed, err.Error(), "make it readable for the user pullprint runs as")
 		return
 	}
-	switch r, err := policy.Test(file, src); {
+	switch r, err := policyfile.Test(file, src); {
 	case err != nil:
 		e.say(about, Failed, err.Error(), "see `pullprint policy check "+file+"`")
 	case r.Failed() > 0:

@@ -22,7 +22,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
 	"pullprint/connector/store"
-	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/trigger/webhook"
 )
 
@@ -181,7 +181,7 @@ func TestZone(t *testing.T) {
 	}
 	const rest = "allowances: [{name: all, when: 'true', pages: 5, every: week}]\nunmatched: free\n"
 	for text, want := range map[string]string{rest: Warning, "zone: Europe/Zurich\n" + rest: OK, "rules: []\n": OK} {
-		p, err := policy.Load("policy.yaml", []byte(text))
+		p, err := policyfile.Load("policy.yaml", []byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/config"
-	"pullprint/policy"
+	"pullprint/policy/policyfile"
 	"pullprint/trigger/graph"
 )
 
@@ -20,7 +20,7 @@ func TestEntraGuide(t *testing.T) {
 		t.Fatal(err)
 	}
 	guide := string(src)
-	p, err := policy.Load("policy.yaml", []byte("rules: [{name: a, at: arrival, when: '\"a\" in user.groups && job.pages > 1', "+
+	p, err := policyfile.Load("policy.yaml", []byte("rules: [{name: a, at: arrival, when: '\"a\" in user.groups && job.pages > 1', "+
 		"verdict: abort, reason: a.b, text: {en: No.}, remedy: Ask.}]\n"))
 	if err != nil {
 		t.Fatal(err)
