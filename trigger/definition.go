@@ -11,10 +11,10 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// define finds or makes our task definition, once a Run and whenever Graph
-// refused a subscription on it.
+// define finds or creates our task definition, once a Run and after each refusal of a
+// subscription to it.
 //
-// Crash story: after Graph made one and before State has it, the next round finds
+// If the process dies after Graph created one and before State has it, the next round finds
 // it by name and app id.
 func (k *keeper) define(ctx context.Context) error {
 	if k.checked {
@@ -27,7 +27,7 @@ func (k *keeper) define(ctx context.Context) error {
 	found, ok := k.pick(all)
 	if !ok {
 		if k.def.ID != "" {
-			k.log.Warn("graph doesn't know our task definition any more", zap.String("definition", k.def.ID))
+			k.log.Warn("task definition is gone", zap.String("definition", k.def.ID))
 		}
 		if found, err = k.o.Graph.CreateDefinition(ctx, k.o.Definition); err != nil {
 			return fmt.Errorf("create task definition: %w", err)
@@ -36,7 +36,7 @@ func (k *keeper) define(ctx context.Context) error {
 	}
 	want := definition{ID: found.ID, Name: k.o.Definition, App: k.o.AppID}
 	if k.def != want {
-		if err := k.rememberDefinition(ctx, want); err != nil {
+		if err := k.storeDefinition(ctx, want); err != nil {
 			return err
 		}
 	}
@@ -44,7 +44,7 @@ func (k *keeper) define(ctx context.Context) error {
 	return nil
 }
 
-// pick chooses ours of all definitions: the remembered one, else by name. One of
+// pick returns ours of all definitions: the one in State, else one with our name. One of
 // another app is never ours, whatever its name.
 func (k *keeper) pick(all []graph.Definition) (graph.Definition, bool) {
 	mine := func(d graph.Definition) bool { return strings.EqualFold(d.AppID, k.o.AppID) }
@@ -58,7 +58,7 @@ func (k *keeper) pick(all []graph.Definition) (graph.Definition, bool) {
 	return graph.FindDefinition(all, k.o.Definition, k.o.AppID)
 }
 
-func (k *keeper) rememberDefinition(ctx context.Context, d definition) error {
+func (k *keeper) storeDefinition(ctx context.Context, d definition) error {
 	value, err := json.Marshal(d)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func (k *keeper) rememberDefinition(ctx context.Context, d definition) error {
 	case err != nil:
 		return fmt.Errorf("store task definition: %w", err)
 	case !ok:
-		return errLookAgain
+		return errStale
 	}
 	k.def, k.defRev = d, rev
 	k.o.Verifier.apply(keyDefinition, value, rev)

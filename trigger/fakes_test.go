@@ -219,6 +219,8 @@ func down(op string) (error, bool) { //nolint:revive // as enter
 	return &graph.Error{Operation: op, Status: 503}, false
 }
 
+func (g *fakeGraph) Now() time.Time { return time.Now() }
+
 func (g *fakeGraph) Definitions(ctx context.Context) ([]graph.Definition, error) {
 	err, _ := g.enter(ctx, "definitions")
 	defer g.mu.Unlock()

@@ -11,9 +11,9 @@ import (
 // ErrTooMany says that a POST holds more items than allowed.
 var ErrTooMany = errors.New("too many items")
 
-// Items takes the items, at most limit, out of {"value":[…]}, the body of what
-// Graph posts; the items are parts of body. Other members are skipped. It fails
-// with ErrMalformed or ErrTooMany.
+// Items returns the items, at most limit, of {"value":[…]}, the body that Graph posts. The
+// items share the memory of body. Other members are ignored. The error is ErrMalformed or
+// ErrTooMany.
 func Items(body []byte, limit int) ([]json.RawMessage, error) {
 	o, err := split(body)
 	if err != nil {
@@ -37,7 +37,7 @@ func Items(body []byte, limit int) ([]json.RawMessage, error) {
 	return items, nil
 }
 
-// object is a JSON object by exact member name, values undecoded.
+// object holds the members of a JSON object by their exact names, not decoded.
 type object map[string]json.RawMessage
 
 // members is split for one item.
@@ -48,11 +48,11 @@ func members(raw []byte) (object, error) {
 	return split(raw)
 }
 
-// split takes one JSON object apart. encoding/json would take the last of two
-// equal members and match names in any case: two readers of one message could
-// then see two different notifications.
+// split returns the members of one JSON object. encoding/json would accept a member twice,
+// take the last, and match names in any case: two readers of one message could then see two
+// different notifications.
 func split(raw []byte) (object, error) {
-	// What is valid, and only that, the little scanner below can walk through.
+	// The scanner below relies on valid JSON: it checks no bounds.
 	if !json.Valid(raw) {
 		return nil, fmt.Errorf("%w: bad JSON", ErrMalformed)
 	}
@@ -80,17 +80,26 @@ func split(raw []byte) (object, error) {
 	return o, nil
 }
 
-// text reads a string member of at most limit bytes; an absent or null one is empty.
-func (o object) text(name string, into *string, limit int) error {
-	raw := o[name]
-	if absent(raw) {
-		return nil
+// field is a string member to read, and the most bytes that it may have.
+type field struct {
+	name string
+	into *string
+	max  int
+}
+
+// texts reads string members; one that is absent or null is empty.
+func (o object) texts(fields ...field) error {
+	for _, f := range fields {
+		raw := o[f.name]
+		if absent(raw) {
+			continue
+		}
+		s, err := unquote(raw)
+		if err != nil || len(s) > f.max {
+			return fmt.Errorf("%w: %s is no text of at most %d bytes", ErrMalformed, f.name, f.max)
+		}
+		*f.into = s
 	}
-	s, err := unquote(raw)
-	if err != nil || len(s) > limit {
-		return fmt.Errorf("%w: %s is no text of at most %d bytes", ErrMalformed, name, limit)
-	}
-	*into = s
 	return nil
 }
 
@@ -105,7 +114,8 @@ func unquote(raw []byte) (s string, err error) {
 	return s, err
 }
 
-// The skips walk through valid JSON: from the index of a thing to that after it.
+// The skip functions walk through valid JSON: given the index where something begins, they
+// return the index after it.
 
 func skipSpace(b []byte, i int) int {
 	for b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n' {
@@ -133,7 +143,7 @@ func skipValue(b []byte, i int) int {
 			depth++
 		case '}', ']':
 			if depth == 0 {
-				return i // the end of what a number or word stands in
+				return i // the object or array around a number or word ends
 			}
 			depth--
 		case ',', ' ', '\t', '\r', '\n':

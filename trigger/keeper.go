@@ -14,8 +14,8 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// store writes what the keeper made of the subscriptions, unless another replica
-// wrote in between.
+// store writes subs to State. The error is errStale if another replica has written since
+// subs was read.
 func (k *keeper) store(ctx context.Context) error {
 	value, err := json.Marshal(&k.subs)
 	if err != nil {
@@ -26,38 +26,38 @@ func (k *keeper) store(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("store subscription: %w", err)
 	case !ok:
-		return errLookAgain
+		return errStale
 	}
 	k.rev = rev
 	k.o.Verifier.apply(keySubscription, value, rev)
 	return nil
 }
 
-// recoverPending finishes what an earlier run began: a subscription that Graph made
-// and State doesn't have, and a pending entry of which nobody knows the outcome.
+// recoverPending finishes what an earlier run began: a subscription that Graph created and
+// State doesn't have, and a pending entry whose outcome is unknown.
 func (k *keeper) recoverPending(ctx context.Context) error {
-	if err := k.deliver(ctx); err != nil {
+	if err := k.storeCreated(ctx); err != nil {
 		return err
 	}
 	if p := k.subs.Pending; p != nil && p.ClientState != k.unused {
-		// Crash story: somebody died, or lost its answer, after POST. Graph may
-		// have made it, so its clientState stays good; its id is not known, so a
-		// new one is made and then this one is found among the orphans.
+		// A process died, or lost the answer, after it asked Graph to create this one. It may
+		// exist, so its clientState stays valid. Its id is not known, so another one is created,
+		// and this one is found among the orphans.
 		k.subs.retirePending(time.Now())
-		k.tidy = true
+		k.orphans = true
 		return k.store(ctx)
 	}
 	return nil
 }
 
-// deliver stores the subscription that Graph made for us. If another replica took
-// over meanwhile it is deleted instead: what nobody remembers must not live.
-func (k *keeper) deliver(ctx context.Context) error {
+// storeCreated stores the subscription that Graph created for us. If another replica has taken
+// over in the meantime, it is deleted instead: one that is not in State must not live on.
+func (k *keeper) storeCreated(ctx context.Context) error {
 	b, p := k.created, k.subs.Pending
 	switch {
 	case b == nil:
 		return nil
-	case k.subs.Current != nil && strings.EqualFold(k.subs.Current.ID, b.ID): // stored after all
+	case k.subs.Current != nil && strings.EqualFold(k.subs.Current.ID, b.ID): // it was stored, only the answer was lost
 	case p != nil && p.ClientState == b.ClientState:
 		k.subs.retireCurrent(time.Now())
 		k.subs.Current, k.subs.Pending = b, nil
@@ -72,13 +72,13 @@ func (k *keeper) deliver(ctx context.Context) error {
 		return nil
 	}
 	k.created = nil
-	k.nextPoll = soon()
+	k.nextPoll = afterPoll()
 	k.log.Info("created subscription", zap.String("subscription", b.ID), zap.Time("expires", b.Expires))
 	k.o.OnResubscribed()
 	return nil
 }
 
-// answer acts on the last lifecycle event, whichever replica heard of it.
+// answer acts on the last lifecycle event, whichever replica received it.
 func (k *keeper) answer(ctx context.Context) error {
 	ev := k.o.Verifier.lastLifecycle()
 	if ev.At.IsZero() || ev.At.Equal(k.subs.Served) {
@@ -95,9 +95,9 @@ func (k *keeper) answer(ctx context.Context) error {
 				return fmt.Errorf("reauthorize subscription: %w", err)
 			}
 			k.log.Info("reauthorized subscription", zap.String("subscription", c.ID))
-		case "missed": // not sent for print
+		case "missed": // documented, but not for print
 			k.o.OnResubscribed()
-		default: // subscriptionRemoved, not sent for print, or a new word: look
+		default: // subscriptionRemoved, documented but not for print, or a new event
 			k.nextPoll = time.Time{}
 		}
 	}
@@ -105,7 +105,7 @@ func (k *keeper) answer(ctx context.Context) error {
 	return k.store(ctx)
 }
 
-// poll asks Graph whether the subscription lives and still is what we made.
+// poll asks Graph whether the subscription exists and still is as we created it.
 func (k *keeper) poll(ctx context.Context) error {
 	c := k.subs.Current
 	switch {
@@ -127,8 +127,8 @@ func (k *keeper) poll(ctx context.Context) error {
 		k.log.Warn("subscription was changed by somebody", zap.String("subscription", c.ID))
 		return k.gone(ctx)
 	}
-	k.nextPoll = soon()
-	if expires := k.here(s.Expires); differ(expires, c.Expires) {
+	k.nextPoll = afterPoll()
+	if expires := k.local(s.Expires); differ(expires, c.Expires) {
 		c.Expires = expires
 		if now := time.Now(); c.Renewed.After(now) {
 			c.Renewed = now // the clock was set back
@@ -138,28 +138,31 @@ func (k *keeper) poll(ctx context.Context) error {
 	return nil
 }
 
-// differ ignores an expiry that Graph doesn't tell, and what clocks that differ make of
-// it from one answer to the next.
+// maxClockNoise is how much the same expiry may vary from one answer to the next when it is
+// converted between clocks: Graph tells its time in whole seconds.
+const maxClockNoise = 3 * time.Second
+
+// differ reports whether Graph told another expiry than we know.
 func differ(told, known time.Time) bool {
-	return !told.IsZero() && told.Sub(known).Abs() > 3*time.Second
+	return !told.IsZero() && told.Sub(known).Abs() > maxClockNoise
 }
 
-// gone forgets the current subscription, so that create makes another.
+// gone ends the record of the current subscription, so that create creates another.
 func (k *keeper) gone(ctx context.Context) error {
 	k.log.Warn("subscription is gone", zap.String("subscription", k.subs.Current.ID))
 	k.subs.retireCurrent(time.Now())
-	k.tidy = true
+	k.orphans = true
 	return k.store(ctx)
 }
 
-// renew asks for a whole life again when half of it is over.
+// renew asks for a whole life again when half of it has passed.
 func (k *keeper) renew(ctx context.Context) error {
 	c := k.subs.Current
 	if c == nil || time.Now().Before(c.renewAt()) {
 		return nil
 	}
 	now := time.Now()
-	s, err := k.o.Graph.RenewSubscription(ctx, c.ID, k.graphTime().Add(life))
+	s, err := k.o.Graph.RenewSubscription(ctx, c.ID, k.o.Graph.Now().Add(life))
 	if graph.IsNotFound(err) {
 		return k.gone(ctx)
 	}
@@ -168,14 +171,14 @@ func (k *keeper) renew(ctx context.Context) error {
 	}
 	c.Renewed, c.Expires = now, now.Add(life)
 	if !s.Expires.IsZero() {
-		c.Expires = k.here(s.Expires)
+		c.Expires = k.local(s.Expires)
 	}
 	k.log.Info("renewed subscription", zap.String("subscription", c.ID), zap.Time("expires", c.Expires))
 	return k.store(ctx)
 }
 
-// create makes a subscription if there is none. Its clientState is in State
-// before Graph is asked, and its id right after.
+// create creates a subscription if there is none. Its clientState is stored before Graph is
+// asked, since Graph may notify before it answers, and its id right after the answer.
 func (k *keeper) create(ctx context.Context) error {
 	if k.subs.Current != nil {
 		return nil
@@ -193,13 +196,13 @@ func (k *keeper) create(ctx context.Context) error {
 	}
 	ask := graph.NewSubscription{
 		Resource: p.Resource, NotificationURL: k.notifyURL, LifecycleNotificationURL: k.lifecycleURL,
-		ClientState: p.ClientState, Expires: k.graphTime().Add(life),
+		ClientState: p.ClientState, Expires: k.o.Graph.Now().Add(life),
 	}
 	s, err := k.o.Graph.CreateSubscription(ctx, ask)
 	if taken(err) {
-		if way := k.makeWay(ctx); way != nil {
+		if err := k.deleteConflicting(ctx); err != nil {
 			k.unused = p.ClientState
-			return way
+			return err
 		}
 		s, err = k.o.Graph.CreateSubscription(ctx, ask)
 	}
@@ -209,42 +212,42 @@ func (k *keeper) create(ctx context.Context) error {
 	created := *p
 	created.ID, created.ToldResource, created.ToldURL = s.ID, s.Resource, s.NotificationURL
 	if !s.Expires.IsZero() {
-		created.Expires = k.here(s.Expires)
+		created.Expires = k.local(s.Expires)
 	}
 	k.created = &created
-	// A stop now, or a lost lease, must not leave it to the next start.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverWithin)
+	// A stop or a lost lease must not interrupt this: the next start would have to find it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
-	err = k.deliver(ctx)
-	for errors.Is(err, errLookAgain) {
-		if err = k.look(ctx); err == nil {
-			err = k.deliver(ctx)
+	err = k.storeCreated(ctx)
+	for errors.Is(err, errStale) {
+		if err = k.readState(ctx); err == nil {
+			err = k.storeCreated(ctx)
 		}
 	}
 	return err
 }
 
-// taken reports whether Graph has a subscription to the same resource already: an app
-// can have one, whatever its URL.
+// taken reports whether Graph refused because our app has a subscription to the same resource:
+// it allows one, whatever its URL.
 func taken(err error) bool {
 	var ge *graph.Error
 	return errors.As(err, &ge) && ge.Status == http.StatusConflict
 }
 
-// makeWay deletes what stands in the way of a new subscription: one of ours to the
-// same tasks, of which nobody knows the clientState any more, or that posts to
-// another URL. The sweep finds what comes meanwhile. State is read after the list,
-// so that one that another replica just made is left alone.
-func (k *keeper) makeWay(ctx context.Context) error {
+// deleteConflicting deletes the subscription to the same tasks because of which Graph refuses a
+// new one: its clientState is not known any more, or it posts to another URL. The sweep finds
+// the tasks that start in the meantime. State is read after the list, so that one that another
+// replica has just created is not deleted.
+func (k *keeper) deleteConflicting(ctx context.Context) error {
 	all, err := k.o.Graph.Subscriptions(ctx)
 	if err != nil {
 		return fmt.Errorf("list subscriptions: %w", err)
 	}
-	if err := k.look(ctx); err != nil {
+	if err := k.readState(ctx); err != nil {
 		return err
 	}
 	if k.subs.Current != nil || k.subs.Pending == nil {
-		return errLookAgain
+		return errStale
 	}
 	for _, s := range all {
 		if !strings.EqualFold(strings.Trim(s.Resource, "/"), k.resource()) {
@@ -253,22 +256,22 @@ func (k *keeper) makeWay(ctx context.Context) error {
 		if err := k.drop(ctx, s.ID); err != nil {
 			return err
 		}
-		k.log.Warn("deleted a subscription that stood in the way of a new one", zap.String("subscription", s.ID))
+		k.log.Warn("deleted conflicting subscription", zap.String("subscription", s.ID))
 	}
 	return nil
 }
 
-// refused notes what a failed creation means for the pending entry.
+// refused records what a failed creation means for the pending entry.
 func (k *keeper) refused(p *subscription, err error) error {
-	k.checked = false // perhaps it is the definition that is gone
+	k.checked = false // the definition may be gone
 	var ge *graph.Error
 	if !errors.As(err, &ge) || ge.Ambiguous() {
-		k.tidy = true
+		k.orphans = true
 		return fmt.Errorf("create subscription: %w", err)
 	}
 	k.unused = p.ClientState
 	if ahead := k.ahead(); ge.Status == http.StatusBadRequest && ahead.Abs() > clockMargin {
-		return fmt.Errorf("create subscription (this machine's clock is %s ahead of Graph's: have it set by NTP): %w",
+		return fmt.Errorf("create subscription (this machine's clock is %s ahead of Graph's: synchronize it with NTP): %w",
 			ahead.Round(time.Second), err)
 	}
 	if ge.Status == http.StatusBadRequest {
@@ -278,22 +281,22 @@ func (k *keeper) refused(p *subscription, err error) error {
 	return fmt.Errorf("create subscription: %w", err)
 }
 
-// deleteOrphans deletes subscriptions that post to us or that we had, and that are not
-// the current one. State is read after the list: one that another replica just
-// made is remembered by now, or there is no current one and we don't judge.
+// deleteOrphans deletes subscriptions that post to us or that we had, other than the current
+// one. State is read after the list: one that another replica has just created is in State by
+// then, or there is no current one and nothing is deleted.
 func (k *keeper) deleteOrphans(ctx context.Context) error {
-	if !k.tidy {
+	if !k.orphans {
 		return nil
 	}
 	all, err := k.o.Graph.Subscriptions(ctx)
 	if err != nil {
 		return fmt.Errorf("list subscriptions: %w", err)
 	}
-	if err := k.look(ctx); err != nil {
+	if err := k.readState(ctx); err != nil {
 		return err
 	}
 	if k.subs.Current == nil {
-		return errLookAgain
+		return errStale
 	}
 	for _, s := range all {
 		if strings.EqualFold(s.ID, k.subs.Current.ID) || !(k.subs.Current.is(s.Resource, s.NotificationURL) ||
@@ -305,11 +308,11 @@ func (k *keeper) deleteOrphans(ctx context.Context) error {
 		}
 		k.log.Info("deleted orphaned subscription", zap.String("subscription", s.ID))
 	}
-	k.tidy = false
+	k.orphans = false
 	return nil
 }
 
-// drop deletes a subscription; one that is gone already is fine.
+// drop deletes a subscription; it is no error if it is gone already.
 func (k *keeper) drop(ctx context.Context, id string) error {
 	if err := k.o.Graph.DeleteSubscription(ctx, id); err != nil && !graph.IsNotFound(err) {
 		return fmt.Errorf("delete subscription: %w", err)

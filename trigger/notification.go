@@ -11,27 +11,39 @@ import (
 // maxItem bounds one notification; Graph's are about 600 bytes.
 const maxItem = 16 << 10
 
-// A Notification is one changeNotification of a task, well-formed but not
-// verified: only Verifier.Verify makes an Event of it. It holds a secret that it
-// doesn't show.
+// The longest values of members, in bytes. Ids have at most 64 (graph.ValidID). Graph allows 128
+// for a clientState. A resource has two ids and 40 characters around them; a job's URL is
+// given room for a long host and path before what we read of it.
+const (
+	maxID          = 64
+	maxClientState = 128
+	maxResource    = 512
+	maxJobURL      = 2048
+)
+
+// A Notification is one changeNotification of a task that is well-formed but not verified:
+// only Verifier.Verify makes an Event of it. It holds a secret that it does not print.
 type Notification struct {
-	subscription, clientState, tenant string
-	definition, task                  string
-	job                               graph.Ref
+	sender
+	definition, task string
+	job              graph.Ref // zero when the notification names none that we understand
 }
 
-// String hides all that the sender chose.
+// sender is what a notification says of where it comes from. Anybody can write it; the
+// clientState alone proves something.
+type sender struct{ subscription, clientState, tenant string }
+
+// String hides everything that the sender chose.
 func (Notification) String() string { return "notification" }
 
 // GoString is String.
 func (Notification) GoString() string { return "trigger.Notification{}" }
 
 // ParseNotification reads one item of the `value` array that Graph posts
-// (https://learn.microsoft.com/graph/api/resources/changenotification). Anything
-// but one JSON object of at most 16 KiB with members of the right type, none of
-// them twice, and a resource in the grammar of a print task is ErrMalformed.
-// A parentUrl that names no job in our grammar is as good as none: nothing is
-// ever fetched from where it points to.
+// (https://learn.microsoft.com/graph/api/resources/changenotification). It returns
+// ErrMalformed unless raw is one JSON object of at most 16 KiB whose members have the right
+// types, occur once each, and name a print task. A parentUrl that names no job counts as
+// absent; no URL in a notification is ever requested.
 func ParseNotification(raw []byte) (Notification, error) {
 	item, err := members(raw)
 	if err != nil {
@@ -39,19 +51,8 @@ func ParseNotification(raw []byte) (Notification, error) {
 	}
 	var n Notification
 	var resource string
-	for _, f := range []struct {
-		name string
-		into *string
-		max  int
-	}{
-		{"subscriptionId", &n.subscription, 64},
-		{"clientState", &n.clientState, 128},
-		{"tenantId", &n.tenant, 64},
-		{"resource", &resource, 512},
-	} {
-		if err := item.text(f.name, f.into, f.max); err != nil {
-			return Notification{}, err
-		}
+	if err := item.texts(n.fields(field{"resource", &resource, maxResource})...); err != nil {
+		return Notification{}, err
 	}
 	if !graph.ValidID(n.subscription) || !graph.ValidID(n.tenant) {
 		return Notification{}, fmt.Errorf("%w: no subscription or tenant id", ErrMalformed)
@@ -60,12 +61,26 @@ func ParseNotification(raw []byte) (Notification, error) {
 	if n.definition, n.task, ok = graph.ParseTaskResource(resource); !ok {
 		return Notification{}, fmt.Errorf("%w: resource is no print task", ErrMalformed)
 	}
-	n.subscription, n.tenant = graph.Canonical(n.subscription), graph.Canonical(n.tenant)
+	n.sender = n.canonical()
 	n.definition, n.task = graph.Canonical(n.definition), graph.Canonical(n.task)
 	return n, n.readData(item["resourceData"])
 }
 
-// readData takes the job out of resourceData, which may be absent.
+// fields are the members of a sender, and more.
+func (s *sender) fields(more ...field) []field {
+	return append([]field{
+		{"subscriptionId", &s.subscription, maxID},
+		{"clientState", &s.clientState, maxClientState},
+		{"tenantId", &s.tenant, maxID},
+	}, more...)
+}
+
+func (s sender) canonical() sender {
+	s.subscription, s.tenant = graph.Canonical(s.subscription), graph.Canonical(s.tenant)
+	return s
+}
+
+// readData reads the job from resourceData, which may be absent.
 func (n *Notification) readData(raw json.RawMessage) error {
 	if absent(raw) {
 		return nil
@@ -75,24 +90,24 @@ func (n *Notification) readData(raw json.RawMessage) error {
 		return err
 	}
 	var id, parent string
-	if err := data.text("id", &id, 64); err != nil {
-		return err
-	}
-	if err := data.text("parentUrl", &parent, 2048); err != nil {
+	if err := data.texts(field{"id", &id, maxID}, field{"parentUrl", &parent, maxJobURL}); err != nil {
 		return err
 	}
 	if id != "" && !strings.EqualFold(id, n.task) {
 		return fmt.Errorf("%w: resourceData is of another task", ErrMalformed)
 	}
-	// An error leaves it zero, as good as absent.
-	n.job, _ = graph.ParseJobURL(parent)
+	n.job, _ = graph.ParseJobURL(parent) // zero when it is none, which counts as absent
 	return nil
 }
 
-// A Lifecycle is one lifecycle notification, well-formed but not verified.
-type Lifecycle struct{ subscription, clientState, tenant, event string }
+// A Lifecycle is one lifecycle notification that is well-formed but not verified: only
+// Verifier.VerifyLifecycle makes a LifecycleEvent of it.
+type Lifecycle struct {
+	sender
+	event string
+}
 
-// String hides all that the sender chose.
+// String hides everything that the sender chose.
 func (Lifecycle) String() string { return "lifecycle notification" }
 
 // GoString is String.
@@ -107,23 +122,12 @@ func ParseLifecycle(raw []byte) (Lifecycle, error) {
 		return Lifecycle{}, err
 	}
 	var l Lifecycle
-	for _, f := range []struct {
-		name string
-		into *string
-		max  int
-	}{
-		{"subscriptionId", &l.subscription, 64},
-		{"clientState", &l.clientState, 128},
-		{"tenantId", &l.tenant, 64},
-		{"lifecycleEvent", &l.event, 64},
-	} {
-		if err := item.text(f.name, f.into, f.max); err != nil {
-			return Lifecycle{}, err
-		}
+	if err := item.texts(l.fields(field{"lifecycleEvent", &l.event, maxID})...); err != nil {
+		return Lifecycle{}, err
 	}
 	if !graph.ValidID(l.subscription) || !graph.ValidID(l.event) || (l.tenant != "" && !graph.ValidID(l.tenant)) {
 		return Lifecycle{}, fmt.Errorf("%w: no subscription id or event", ErrMalformed)
 	}
-	l.subscription, l.tenant = graph.Canonical(l.subscription), graph.Canonical(l.tenant)
+	l.sender = l.canonical()
 	return l, nil
 }

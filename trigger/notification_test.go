@@ -39,7 +39,7 @@ func sampleVerifier() *Verifier {
 		ID: "7f105c7d-2dc5-4530-97cd-4e7ae6534c07", ClientState: "0123456789012345678901234567890123456789-_a",
 		Expires: time.Now().Add(time.Hour),
 	}
-	b.sweep = subscription{ID: sweepID, ClientState: newClientState()}
+	b.sweep = sweepEntry{newClientState()}
 	close(b.ready)
 	return b
 }

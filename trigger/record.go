@@ -15,9 +15,9 @@ import (
 // Graph allows 128 characters.
 const clientStateLen = 43
 
-// How long the clientState of an ended subscription is still accepted (Graph
-// retries a notification for up to 4 hours, and it may wait in the stream), and
-// how many of them are kept.
+// The clientState of an ended subscription is accepted for keepPast more: Graph retries a
+// notification for up to 4 hours, and then it may wait in the stream. At most maxPast ended
+// subscriptions are stored; a day has fewer unless Graph loses one every hour.
 const (
 	keepPast = 24 * time.Hour
 	maxPast  = 32
@@ -29,57 +29,56 @@ func newClientState() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// subscription is one Graph subscription as State remembers it.
+// subscription is the record of one Graph subscription in State.
 type subscription struct {
-	// ID is empty until Graph's answer to the creation is known.
+	// ID is empty until Graph has answered to the creation.
 	ID          string `json:"id,omitempty"`
 	ClientState string `json:"client_state"`
 	Resource    string `json:"resource"`
 	URL         string `json:"url"`
-	// ToldResource and ToldURL are how Graph wrote the two when it made it.
+	// ToldResource and ToldURL are the two as Graph wrote them in its answer.
 	ToldResource string `json:"told_resource,omitempty"`
 	ToldURL      string `json:"told_url,omitempty"`
-	// Renewed is when it was created or last renewed, Expires when Graph drops
-	// it if it isn't renewed again.
+	// Renewed is when it was created or last renewed, Expires when Graph ends it unless it
+	// is renewed again.
 	Renewed time.Time `json:"renewed"`
 	Expires time.Time `json:"expires"`
-	// Until is when a past one is forgotten.
+	// Until is when the record of an ended one is removed.
 	Until time.Time `json:"until,omitzero"`
 }
 
-// renewAt is half of its life.
+// renewAt is when half of its life has passed.
 func (s *subscription) renewAt() time.Time { return s.Renewed.Add(s.Expires.Sub(s.Renewed) / 2) }
 
-// has compares in constant time. Only the length, which is no secret, is
+// sameClientState compares in constant time. Only the length, which is no secret, is
 // compared first; so an empty clientState is never accepted.
-func (s *subscription) has(clientState string) bool {
-	return len(clientState) == clientStateLen &&
-		subtle.ConstantTimeCompare([]byte(s.ClientState), []byte(clientState)) == 1
+func sameClientState(ours, received string) bool {
+	return len(received) == clientStateLen && subtle.ConstantTimeCompare([]byte(ours), []byte(received)) == 1
 }
 
 // subscriptions is the value of keySubscription.
 type subscriptions struct {
-	// Current is the one that lives, as far as we know.
+	// Current is the one that we believe to be alive.
 	Current *subscription `json:"current,omitempty"`
 	// Pending was stored before Graph was asked to create it: Graph may notify
 	// before its answer arrives, and the answer may never arrive.
 	Pending *subscription `json:"pending,omitempty"`
-	// Past are those that ended and those whose creation was never answered,
-	// the youngest first.
+	// Past are those that ended and those whose creation was never answered, the newest
+	// first.
 	Past []subscription `json:"past,omitempty"`
-	// Served is the lifecycle event that was last acted on.
+	// Served is the time of the lifecycle event that was last acted on.
 	Served time.Time `json:"served,omitzero"`
 }
 
-// is reports whether Graph shows a subscription on resource that posts to url as
-// this one, or as it was asked for.
+// is reports whether resource and url, as Graph lists them, are those of this subscription:
+// as they were asked for, or as Graph wrote them when it created it.
 func (s *subscription) is(resource, url string) bool {
 	resource = strings.Trim(resource, "/")
 	return (strings.EqualFold(resource, s.Resource) || strings.EqualFold(resource, strings.Trim(s.ToldResource, "/"))) &&
 		(url == s.URL || url == s.ToldURL)
 }
 
-// retire moves an entry to the past, and forgets those that are too old or too many.
+// retire moves an entry to Past, and removes from there what is too old or too many.
 func (s *subscriptions) retire(e *subscription, now time.Time) {
 	if e == nil {
 		return
@@ -87,7 +86,7 @@ func (s *subscriptions) retire(e *subscription, now time.Time) {
 	past := *e
 	past.Until = now.Add(keepPast)
 	if past.ID == "" && past.Expires.Add(keepPast).After(past.Until) {
-		// Graph may have made it: it notifies until it expires or we find it.
+		// Graph may have created it: it then notifies until it expires or we delete it.
 		past.Until = past.Expires.Add(keepPast)
 	}
 	kept := []subscription{past}
@@ -99,7 +98,6 @@ func (s *subscriptions) retire(e *subscription, now time.Time) {
 	s.Past = kept
 }
 
-// retireCurrent and retirePending end what the document holds there.
 func (s *subscriptions) retireCurrent(now time.Time) {
 	s.retire(s.Current, now)
 	s.Current = nil
@@ -110,7 +108,7 @@ func (s *subscriptions) retirePending(now time.Time) {
 	s.Pending = nil
 }
 
-// ours reports whether id was one of our subscriptions and is no more.
+// ours reports whether id is that of an ended subscription of ours.
 func (s *subscriptions) ours(id string) bool {
 	for i := range s.Past {
 		if strings.EqualFold(s.Past[i].ID, id) {
@@ -120,9 +118,10 @@ func (s *subscriptions) ours(id string) bool {
 	return false
 }
 
-// match finds the entry of a subscription id and clientState. An entry without
-// an id accepts any. It looks at all entries whatever it finds. An id may be stored as
-// an earlier version got it, in any case.
+// match returns nil if the clientState belongs to the subscription with this id, or to one
+// whose id is not known yet. It compares with every entry, whatever it finds, so that the time
+// tells nothing. Ids are compared in any case: earlier versions stored them as Graph wrote
+// them.
 func (s *subscriptions) match(id, clientState string, now time.Time) error {
 	known, ok := false, false
 	look := func(e *subscription, until time.Time) {
@@ -130,7 +129,7 @@ func (s *subscriptions) match(id, clientState string, now time.Time) error {
 			return
 		}
 		known = known || e.ID != ""
-		ok = e.has(clientState) || ok
+		ok = sameClientState(e.ClientState, clientState) || ok
 	}
 	look(s.Current, time.Time{})
 	look(s.Pending, time.Time{})
@@ -153,23 +152,22 @@ type definition struct {
 	App  string `json:"app"`
 }
 
-// sweepEntry is the value of keySweep: with its clientState our own sweep signs
-// what it puts into the stream.
+// sweepEntry is the value of keySweep: the clientState of the notifications that our own
+// sweep puts into the stream.
 type sweepEntry struct {
 	ClientState string `json:"client_state"`
 }
 
-// lifecycle is the value of keyLifecycle: the last lifecycle event that any
-// replica heard of, so that the one that keeps the subscription acts on it.
+// lifecycle is the value of keyLifecycle: the last lifecycle event that any replica received.
+// The replica that keeps the subscription acts on it.
 type lifecycle struct {
 	Subscription string    `json:"subscription"`
 	Event        string    `json:"event"`
 	At           time.Time `json:"at"`
 }
 
-// load reads a key of State into v and returns its revision; an absent key leaves v as
-// it is. So does one that can't be read: what it should hold is found in Graph again,
-// and stored in its place.
+// load reads a key of State into v and returns its revision. An absent key leaves v as it is,
+// and so does a damaged value: what it should hold is found in Graph again and replaces it.
 func load(ctx context.Context, s State, key string, v any) (uint64, error) {
 	raw, rev, err := s.Get(ctx, key)
 	if err != nil {
@@ -184,26 +182,26 @@ func load(ctx context.Context, s State, key string, v any) (uint64, error) {
 	return rev, err
 }
 
-// CheckRecord reports with an error what is stored under a key of this package and can't
-// be read. It quotes nothing of the value, which may be a secret.
+// CheckRecord returns an error if the value of a key of this package can't be used. It quotes
+// nothing of the value, which may be a secret.
 func CheckRecord(key string, value []byte) error {
-	var err error
+	var (
+		d   definition
+		s   sweepEntry
+		err error
+	)
 	ok := true
 	switch key {
 	case keyDefinition:
-		var d definition
 		err = json.Unmarshal(value, &d)
 		ok = d.ID != ""
 	case keySubscription:
-		var s subscriptions
-		err = json.Unmarshal(value, &s)
+		err = json.Unmarshal(value, new(subscriptions))
 	case keySweep:
-		var s sweepEntry
 		err = json.Unmarshal(value, &s)
 		ok = len(s.ClientState) == clientStateLen
 	case keyLifecycle:
-		var l lifecycle
-		err = json.Unmarshal(value, &l)
+		err = json.Unmarshal(value, new(lifecycle))
 	}
 	if err != nil || !ok || string(value) == "null" {
 		return fmt.Errorf("state %s can't be read; it is made anew", key)

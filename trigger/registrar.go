@@ -19,59 +19,75 @@ import (
 	"pullprint/trigger/wait"
 )
 
-// The paths under the public URL where Graph posts.
+// The paths below the public URL to which Graph posts.
 const (
 	NotificationPath = "/graph/notifications"
 	LifecyclePath    = "/graph/lifecycle"
 )
 
-// life is for how long we ask Graph to keep a subscription: 4,230 minutes are the
-// most for print (https://learn.microsoft.com/graph/api/resources/subscription),
-// less a margin for a wrong clock and the time that the call takes.
+// life is how long a subscription is asked for: the maximum for print, 4,230 minutes
+// (https://learn.microsoft.com/graph/api/resources/subscription), less a margin for a wrong
+// clock and for the time that the call takes.
 const life = 4230*time.Minute - clockMargin
 
-// Graph is asked whether the subscription still lives every pollEvery ± pollSpread,
-// because nothing tells when it is lost: within 60 s it is made again.
+// Graph is asked every pollEvery ± pollSpread whether the subscription still exists, because
+// it sends no notice of a lost one. So a lost one is replaced within 60 s.
 const (
 	pollEvery  = 45 * time.Second
 	pollSpread = 5 * time.Second
 )
 
-// actWithin bounds one call with its retries, so that nothing can hang the
-// Registrar. Creating takes two handshakes of up to 10 s.
-const actWithin = time.Minute
+// stepTimeout bounds one step of a round with its retries, so that nothing can block the
+// Registrar. Creating a subscription is the longest: two validation requests of up to 10 s each.
+const stepTimeout = time.Minute
 
-// RoundLimit is how long a turn of Run may take: each of its eight steps is bounded by
-// actWithin, and the pause by pollEvery + pollSpread. A turn that takes longer is stuck.
+// RoundLimit is more than a round of Run takes unless it is stuck: each of its eight steps is
+// bounded by stepTimeout, and the wait before the next round by pollEvery + pollSpread.
 const RoundLimit = 12 * time.Minute
 
-// clockMargin is by how much this machine's clock may be ahead of Graph's: by more, Graph
-// refuses life as too long, and the clock is named as the cause.
+// clockMargin is how far this machine's clock may be ahead of Graph's. With more, Graph
+// refuses life as too long, and the error names the clock as the cause.
 const clockMargin = 5 * time.Minute
 
-// deliverWithin is what storing a new subscription may take of a shutdown.
-const deliverWithin = 10 * time.Second
+// finishTimeout is how long a shutdown may wait until a new subscription is stored.
+const finishTimeout = 10 * time.Second
 
-// Graph is what the Registrar needs of Microsoft Graph; *graph.Client is one.
-type Graph interface {
+// Definitions reads and creates task definitions.
+type Definitions interface {
 	Definitions(ctx context.Context) ([]graph.Definition, error)
 	CreateDefinition(ctx context.Context, displayName string) (graph.Definition, error)
+}
+
+// SubscriptionReader reads the subscriptions of our app.
+type SubscriptionReader interface {
 	Subscriptions(ctx context.Context) ([]graph.Subscription, error)
 	Subscription(ctx context.Context, id string) (graph.Subscription, error)
+}
+
+// SubscriptionWriter changes them.
+type SubscriptionWriter interface {
 	CreateSubscription(ctx context.Context, s graph.NewSubscription) (graph.Subscription, error)
 	RenewSubscription(ctx context.Context, id string, expires time.Time) (graph.Subscription, error)
 	ReauthorizeSubscription(ctx context.Context, id string) error
 	DeleteSubscription(ctx context.Context, id string) error
 }
 
-// RegistrarOptions are what a Registrar is made of. Graph, State, Verifier, AppID and
-// PublicURL are needed.
+// Graph is what the Registrar needs of Microsoft Graph; *graph.Client implements it.
+type Graph interface {
+	Definitions
+	SubscriptionReader
+	SubscriptionWriter
+	// Now is the time at Graph, as far as it is known there.
+	Now() time.Time
+}
+
+// RegistrarOptions configure a Registrar. Graph, State, Verifier, AppID and PublicURL are
+// required.
 type RegistrarOptions struct {
 	Graph    Graph
 	State    State
 	Verifier *Verifier
-	// AppID is our own application (client) id: a definition of another app is
-	// never taken for ours.
+	// AppID is our application (client) id. A definition of another app is never used.
 	AppID string
 	// Definition is the display name of our task definition.
 	Definition string
@@ -79,28 +95,27 @@ type RegistrarOptions struct {
 	PublicURL  string
 	Logger     *zap.Logger
 	Registerer prometheus.Registerer
-	// OnResubscribed, when set, is told that a subscription was made, so that
-	// notifications may have been missed before. It must not block.
+	// OnResubscribed, if set, is called when a subscription was created: notifications may
+	// have been missed before. It must not block.
 	OnResubscribed func()
 }
 
-// Registrar keeps our definition and our subscription in Graph. One replica at
-// a time should run it; if two do, compare-and-set on State keeps them from
-// undoing each other's work.
+// Registrar keeps our definition and our subscription in Graph. One replica at a time should
+// run it. If two do, compare-and-set on State prevents them from undoing each other's work.
 type Registrar struct {
 	o                       RegistrarOptions
 	log                     *zap.Logger
 	notifyURL, lifecycleURL string
 	invisible               sync.Once
 
-	// created was made by Graph and may not be in State yet. It outlives a Run, so
-	// that a Run after a lost lease finishes what the one before began.
+	// created is a subscription that Graph created and that may not be in State yet. It
+	// outlives a Run, so that a Run after a lost lease can finish what the last one began.
 	created *subscription
 
-	turned atomic.Int64
+	turned atomic.Int64 // Unix nanoseconds; 0 while Run doesn't run
 }
 
-// Turned is when the loop of Run last turned; zero while it doesn't run, as when
+// Turned returns when the last round of Run began; zero while Run doesn't run, as when
 // another replica keeps the subscription.
 func (r *Registrar) Turned() time.Time {
 	if at := r.turned.Load(); at != 0 {
@@ -112,7 +127,7 @@ func (r *Registrar) Turned() time.Time {
 // NewRegistrar checks the options and starts nothing.
 func NewRegistrar(o RegistrarOptions) (*Registrar, error) {
 	if o.Graph == nil || o.State == nil || o.Verifier == nil || o.AppID == "" {
-		return nil, errors.New("registrar: graph, state, verifier and app id are needed")
+		return nil, errors.New("registrar: graph, state, verifier and app id are required")
 	}
 	u, err := url.Parse(o.PublicURL)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" {
@@ -132,7 +147,7 @@ func NewRegistrar(o RegistrarOptions) (*Registrar, error) {
 		o: o, log: o.Logger.Named("registrar"), notifyURL: base + NotificationPath, lifecycleURL: base + LifecyclePath,
 	}
 	if o.Registerer != nil {
-		// It stays 0: listing triggers is delegated only.
+		// It stays 0: Graph lists triggers to signed-in administrators only. Dashboards use it.
 		o.Registerer.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_triggers_visible",
 			Help: "1 when the task triggers of the queues can be seen; with an app token Graph never shows them.",
@@ -141,10 +156,9 @@ func NewRegistrar(o RegistrarOptions) (*Registrar, error) {
 	return r, nil
 }
 
-// Run keeps definition and subscription until ctx ends. Graph being unreachable
-// or refusing is retried for ever and said once a minute; only a sign-in that
-// can't succeed without an operator ends it, with a *auth.Error. Calls of
-// Run must not overlap.
+// Run keeps definition and subscription until ctx ends. It retries for ever when Graph can't
+// be reached or refuses. Only a sign-in that can't succeed without an operator ends it, with
+// an *auth.Error. Calls of Run must not overlap.
 func (r *Registrar) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -153,9 +167,9 @@ func (r *Registrar) Run(ctx context.Context) error {
 	}
 	r.invisible.Do(func() {
 		r.log.Warn("can't see task triggers with an app token",
-			zap.String("hint", "a printer administrator can; jobs are heard of only from queues that have one"))
+			zap.String("hint", "a printer administrator can; only queues that have a trigger announce their jobs"))
 	})
-	k := &keeper{Registrar: r, tidy: true, failing: map[string]bool{}}
+	k := &keeper{Registrar: r, orphans: true, failures: newFailureLog(r.log)}
 	failures := 0
 	defer r.turned.Store(0)
 	for {
@@ -168,7 +182,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 			return fmt.Errorf("keep the subscription: %w", err)
 		case err != nil:
 			failures++
-			due = pause(failures)
+			due = backoff.Pause(failures)
 		default:
 			failures = 0
 		}
@@ -178,39 +192,39 @@ func (r *Registrar) Run(ctx context.Context) error {
 	}
 }
 
-// permanent reports whether only an operator can mend err.
+// permanent reports whether only an operator can fix the cause of err.
 func permanent(err error) bool {
 	var auth *auth.Error
 	return errors.As(err, &auth) && auth.Permanent()
 }
 
-// errLookAgain says that another replica acted: what we know is old.
-var errLookAgain = errors.New("another replica changed the state")
+// errStale says that another replica wrote to State after we had read it.
+var errStale = errors.New("another replica changed the state")
 
-// keeper is one Run of a Registrar. Every round starts from what State says, so
-// that it doesn't matter where the last one, or another replica's, ended.
+// keeper is one Run of a Registrar. Each round starts from State, so it doesn't matter where
+// the last round, or another replica's, was interrupted.
 type keeper struct {
 	*Registrar
-	failing map[string]bool // by name: steps that failed the last time
+	failures failureLog
 
 	checked  bool      // the definition was found in Graph
-	unused   string    // clientState of a pending entry that surely never reached Graph
-	tidy     bool      // subscriptions that nobody remembers have to be looked for
-	nextPoll time.Time // when Graph is asked again whether the subscription lives
+	unused   string    // clientState of a pending entry that certainly never reached Graph
+	orphans  bool      // subscriptions that are not in State have to be looked for
+	nextPoll time.Time // when Graph is asked next whether the subscription exists
 
-	// What State says, read at the start of a round.
+	// State, as it was read at the start of a round.
 	def    definition
 	defRev uint64
 	subs   subscriptions
 	rev    uint64
 }
 
-// round does what is due and returns how long nothing will be.
+// round does what is due and returns the time until something is due again.
 func (k *keeper) round(ctx context.Context) (time.Duration, error) {
-	if err := k.try(ctx, "read trigger state", k.look); err != nil {
+	if err := k.try(ctx, "read trigger state", k.readState); err != nil {
 		return 0, err
 	}
-	// A definition that is remembered is good enough to go on with.
+	// If Graph can't be asked for the definition, the one in State is used.
 	defined := k.try(ctx, "find task definition", k.define)
 	if k.def.ID == "" || permanent(defined) {
 		return 0, defined
@@ -237,28 +251,22 @@ func (k *keeper) round(ctx context.Context) (time.Duration, error) {
 	return max(time.Until(due), time.Second), defined
 }
 
-// try does one step and says when it fails and when it works again.
+// try does one step and logs its failures.
 func (k *keeper) try(ctx context.Context, what string, step func(context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, actWithin)
+	bounded, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	err := step(bounded)
 	switch {
-	case err == nil && k.failing[what]:
-		delete(k.failing, what)
-		k.log.Info("works again", zap.String("what", what))
-	case err == nil:
-	case ctx.Err() != nil || permanent(err):
-	case errors.Is(err, errLookAgain):
-		k.log.Debug("another replica acted, looking again", zap.String("what", what))
+	case err != nil && (ctx.Err() != nil || permanent(err)):
+	case errors.Is(err, errStale):
+		k.log.Debug("another replica acted, reading the state again", zap.String("what", what))
 	default:
-		k.failing[what] = true
-		k.log.Warn("failed, comes again", zap.String("what", what), zap.Error(err))
+		k.failures.note(what, err)
 	}
 	return err
 }
 
-// look reads State.
-func (k *keeper) look(ctx context.Context) error {
+func (k *keeper) readState(ctx context.Context) error {
 	var (
 		def  definition
 		subs subscriptions
@@ -275,29 +283,21 @@ func (k *keeper) look(ctx context.Context) error {
 	return nil
 }
 
-// graphTime is the time at Graph, as far as its client knows.
-func (k *keeper) graphTime() time.Time {
-	if c, ok := k.o.Graph.(interface{ Now() time.Time }); ok {
-		return c.Now()
-	}
-	return time.Now()
-}
+// ahead is how far this machine's clock is ahead of Graph's. All times in State are by this
+// machine's clock, as those who read them expect.
+func (k *keeper) ahead() time.Duration { return time.Since(k.o.Graph.Now()) }
 
-// ahead is by how much this machine's clock is ahead of Graph's. State has all times by
-// this machine's clock, as whoever reads them does.
-func (k *keeper) ahead() time.Duration { return time.Since(k.graphTime()) }
-
-// here is a time that Graph told, by this machine's clock.
-func (k *keeper) here(told time.Time) time.Time {
+// local converts a time by Graph's clock into one by this machine's.
+func (k *keeper) local(told time.Time) time.Time {
 	if told.IsZero() {
 		return told
 	}
 	return told.Add(k.ahead())
 }
 
-func (k *keeper) resource() string { return "print/taskDefinitions/" + k.def.ID + "/tasks" }
+func (k *keeper) resource() string { return graph.TasksResource(k.def.ID) }
 
-// soon is when to ask Graph again.
-func soon() time.Time {
+// afterPoll is when to ask Graph again after it has just been asked.
+func afterPoll() time.Time {
 	return time.Now().Add(pollEvery - pollSpread + rand.N(2*pollSpread))
 }

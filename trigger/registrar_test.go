@@ -45,7 +45,7 @@ func (p *process) current() subscription {
 }
 
 func notify(subscription, clientState, definition, task string) Notification {
-	return Notification{subscription: subscription, clientState: clientState, tenant: ourTenant, definition: definition, task: task}
+	return Notification{sender: sender{subscription, clientState, ourTenant}, definition: definition, task: task}
 }
 
 func TestFirstStart(t *testing.T) {
@@ -342,16 +342,6 @@ func TestRestartReusesTheSubscription(t *testing.T) {
 	})
 }
 
-// Graph may notify before it has answered POST /subscriptions.
-
-// Killed after Graph made the subscription and before its id is stored.
-
-// The answer to POST is lost, three times.
-
-// A creation that Graph refused for sure doesn't use up a clientState.
-
-// epoch is when the clock of every bubble starts.
-
 func TestReauthorize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, s := newFakeGraph(), newMapState()
@@ -363,8 +353,11 @@ func TestReauthorize(t *testing.T) {
 		sub := one(t, g)
 		tell := func(event string) {
 			t.Helper()
-			l := Lifecycle{subscription: sub.ID, clientState: sub.asked.ClientState, tenant: ourTenant, event: event}
-			if err := replica.verifier.Lifecycle(t.Context(), l); err != nil {
+			ev, err := replica.verifier.VerifyLifecycle(Lifecycle{sender{sub.ID, sub.asked.ClientState, ourTenant}, event})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := replica.verifier.StoreLifecycle(t.Context(), ev); err != nil {
 				t.Fatal(err)
 			}
 			settled(time.Second)
@@ -394,12 +387,12 @@ func TestReauthorize(t *testing.T) {
 		if tell("subscriptionRemoved"); one(t, g).ID == sub.ID || leader.resub != 3 {
 			t.Errorf("removed: told %d times", leader.resub)
 		}
-		forged := Lifecycle{subscription: one(t, g).ID, clientState: newClientState(), event: "reauthorizationRequired"}
-		if err := replica.verifier.Lifecycle(t.Context(), forged); !errors.Is(err, ErrForged) {
+		forged := Lifecycle{sender{one(t, g).ID, newClientState(), ""}, "reauthorizationRequired"}
+		if _, err := replica.verifier.VerifyLifecycle(forged); !errors.Is(err, ErrForged) {
 			t.Errorf("forged: %v", err)
 		}
-		foreign := Lifecycle{subscription: sub.ID, clientState: sub.asked.ClientState, tenant: "other", event: "reauthorizationRequired"}
-		if err := replica.verifier.Lifecycle(t.Context(), foreign); !errors.Is(err, ErrForeign) {
+		foreign := Lifecycle{sender{sub.ID, sub.asked.ClientState, "other"}, "reauthorizationRequired"}
+		if _, err := replica.verifier.VerifyLifecycle(foreign); !errors.Is(err, ErrForeign) {
 			t.Errorf("foreign: %v", err)
 		}
 	})
@@ -415,7 +408,7 @@ func TestUnreachableGraphIsLogged(t *testing.T) {
 		p := start(t, s, g, processOptions{log: zap.New(core)})
 		defer p.stop()
 		settled(30 * time.Minute)
-		if n := logs.FilterMessage("failed, comes again").Len(); n < 40 {
+		if n := logs.FilterMessage("failed, retrying").Len(); n < 40 {
 			t.Errorf("logged %d times in 30 minutes", n)
 		}
 		if n := g.count("definitions"); n < 40 {

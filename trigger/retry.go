@@ -2,70 +2,78 @@ package trigger
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
-	"pullprint/trigger/wait"
-
 	"go.uber.org/zap"
+
+	"pullprint/trigger/wait"
 )
 
-// The pause between two tries grows from the first to the last.
-const (
-	firstPause = time.Second
-	lastPause  = 30 * time.Second
-)
+// backoff spaces the retries of what Graph or State refuses. The longest pause is half of the
+// minute within which a lost subscription has to be replaced.
+var backoff = wait.Backoff{First: time.Second, Max: 30 * time.Second}
 
-// pause is how long to wait after the n-th failure in a row (from 1), with
-// jitter, so that replicas don't come in step.
-func pause(n int) time.Duration {
-	d := min(firstPause<<min(n-1, 10), lastPause)
-	return d/2 + rand.N(d/2+1)
+// failureLog logs each failure of a step, and its first success after failures. It is for one
+// goroutine.
+type failureLog struct {
+	log     *zap.Logger
+	failing map[string]bool // by the name of the step
+}
+
+func newFailureLog(log *zap.Logger) failureLog {
+	return failureLog{log: log, failing: map[string]bool{}}
+}
+
+func (l failureLog) note(step string, err error) {
+	switch {
+	case err != nil:
+		l.failing[step] = true
+		l.log.Warn("failed, retrying", zap.String("what", step), zap.Error(err))
+	case l.failing[step]:
+		delete(l.failing, step)
+		l.log.Info("works again", zap.String("what", step))
+	}
 }
 
 // retry calls f until it succeeds or ctx ends, and returns nil or ctx's error.
 func retry(ctx context.Context, log *zap.Logger, what string, f func(context.Context) error) error {
-	failing := false
-	began := time.Now()
+	failures := newFailureLog(log)
 	for n := 1; ; n++ {
+		began := time.Now()
 		err := f(ctx)
-		if err == nil {
-			if failing {
-				log.Info("works again", zap.String("what", what))
-			}
-			return nil
-		}
-		if ctx.Err() != nil {
+		if err != nil && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if time.Since(began) > 2*lastPause {
-			n = 1 // it worked for a while
+		failures.note(what, err)
+		if err == nil {
+			return nil
 		}
-		failing = true
-		log.Warn("failed, comes again", zap.String("what", what), zap.Error(err))
-		if err := wait.Sleep(ctx, pause(n)); err != nil {
+		if time.Since(began) > 2*backoff.Max {
+			n = 1 // f worked for a while, so this failure is a new one
+		}
+		if err := wait.Sleep(ctx, backoff.Pause(n)); err != nil {
 			return err
 		}
-		began = time.Now()
 	}
 }
 
-// refresher joins callers into shared reads. A caller needs a read that
-// began after its call. Use newRefresher; the zero value does not work.
+// refresher joins concurrent callers into shared reads. It differs from a singleflight: a
+// caller needs a read that began after its own call, because what it waits for may have been
+// stored only just before. Use newRefresher; the zero value does not work.
 type refresher struct {
 	read    func(context.Context) error
 	slot    chan struct{} // held while reading
-	started atomic.Uint64
-	good    uint64 // the last read that succeeded; guarded by slot
+	started atomic.Uint64 // reads begun so far
+	good    uint64        // the last read that succeeded; guarded by slot
 }
 
 func newRefresher(read func(context.Context) error) *refresher {
 	return &refresher{read: read, slot: make(chan struct{}, 1)}
 }
 
-// do waits for the slot and reads, unless a read that began after the call has succeeded
-// by then.
+// do waits for the slot and reads, unless by then a read that began after the call has
+// succeeded.
 func (r *refresher) do(ctx context.Context) error {
 	want := r.started.Load() + 1
 	select {

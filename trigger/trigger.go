@@ -1,10 +1,11 @@
-// Package trigger is how the product hears from Universal Print: it keeps our
-// task definition and the subscription on its tasks, and turns what Graph posts
-// into events that can be trusted.
+// Package trigger receives print tasks from Universal Print: it keeps our task definition and
+// the subscription to its tasks in Graph, and makes trusted events of what Graph posts.
 //
-// A notification is unsigned and carries no authority. Verifier.Verify is the one
-// place where it becomes an Event, in the webhook before it is stored and in the
-// worker for each message of the stream, as any bridge may publish there.
+// A notification is unsigned and carries no authority. Verifier.Verify is the only place where
+// it becomes an Event. It is called twice on the way of a notification, each time on bytes that
+// anybody may have written, and each place parses them once: by the webhook before it stores a
+// POST, so that nobody can fill the stream, and by whoever reads the stream, because any bridge
+// may publish there. Nothing that the webhook found out travels with the message.
 package trigger
 
 import (
@@ -22,9 +23,9 @@ type Config struct {
 // DefaultDefinition is the display name when the configuration names none.
 const DefaultDefinition = "pullprint"
 
-// An Event says that a task of our definition waits. All ids match the grammar
-// of graph.ValidID. Printer and Job are empty together when the notification
-// named no job that we understand; then the task has to be read from Graph.
+// An Event says that a task of our definition waits. All ids have the form of graph.ValidID.
+// Printer and Job are both empty when the notification named no job that we understand; then
+// the task has to be read from Graph.
 type Event struct {
 	Subscription string
 	Definition   string
@@ -33,18 +34,18 @@ type Event struct {
 	Job          string
 }
 
-// Why a notification is not accepted. All but ErrNotReady are final for the
-// state that the Verifier has; see Verifier.Refresh.
+// Why a notification is not accepted. All but ErrNotReady are final unless State has changed
+// since the Verifier read it; see Verifier.Refresh.
 var (
 	// ErrMalformed says that it isn't a notification of a task.
 	ErrMalformed = errors.New("malformed notification")
 	// ErrForged says that its clientState isn't the one of its subscription.
 	ErrForged = errors.New("forged notification")
-	// ErrForeign says that it is of another tenant or another definition.
+	// ErrForeign says that it is for another tenant or another definition.
 	ErrForeign = errors.New("foreign notification")
 	// ErrUnknownSubscription says that its subscription isn't one of ours.
 	ErrUnknownSubscription = errors.New("unknown subscription")
-	// ErrNotReady says that the Verifier has not read the state yet: ask again.
+	// ErrNotReady says that the Verifier has not read State yet: try again later.
 	ErrNotReady = errors.New("trigger state not read yet")
 )
 
@@ -67,14 +68,13 @@ func Result(err error) string {
 	return "failed"
 }
 
-// State is the small shared store in which all replicas find the same
-// definition and subscription.
+// State is the small store in which all replicas share one definition and subscription.
 type State interface {
-	// Get reads a key: nil and revision 0 when it is absent.
+	// Get reads a key; an absent one has the value nil and revision 0.
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	// CompareAndSet stores value if the key is still at revision (0: absent) and
-	// says whether it did. A ttl of 0 keeps it for ever. After an error the
-	// value may have been stored all the same.
+	// CompareAndSet stores value if the key is still at revision (0: absent) and reports
+	// whether it did. With a ttl of 0 it does not expire. After an error the value may have
+	// been stored all the same.
 	CompareAndSet(
 		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
 	) (newRevision uint64, swapped bool, err error)

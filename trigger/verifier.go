@@ -16,7 +16,7 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// VerifierOptions are what a Verifier is made of. TenantID and State are needed.
+// VerifierOptions configure a Verifier. TenantID and State are required.
 type VerifierOptions struct {
 	TenantID   string
 	State      State
@@ -24,26 +24,27 @@ type VerifierOptions struct {
 	Registerer prometheus.Registerer
 }
 
-// Verifier is what we accept: our tenant, our definition, and our subscriptions with
-// their clientStates. Every replica has one and follows State with it. It is safe
-// for concurrent use.
+// Verifier tells genuine notifications from forged ones: it knows our tenant, our definition,
+// and our subscriptions with their clientStates. Each replica has one, which follows State.
+// It is safe for concurrent use.
 type Verifier struct {
 	tenant string
 	state  State
 	log    *zap.Logger
 	ready  chan struct{}
-	wake   chan struct{} // a lifecycle event has come; for the Registrar
+	wake   chan struct{} // signals the Registrar that a lifecycle event has come
 	reads  *refresher
 
+	// mu guards what State says, and the revision at which it said so.
 	mu         sync.RWMutex
 	revisions  map[string]uint64
 	definition definition
 	subs       subscriptions
-	sweep      subscription
+	sweep      sweepEntry
 	lifecycle  lifecycle
 }
 
-// NewVerifier makes an empty Verifier; Run fills it.
+// NewVerifier returns a Verifier that knows nothing until Run has read State.
 func NewVerifier(o VerifierOptions) *Verifier {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -62,7 +63,7 @@ func NewVerifier(o VerifierOptions) *Verifier {
 	return v
 }
 
-// Run follows State until ctx ends. A lost watch is taken up again.
+// Run follows State until ctx ends. It restarts a watch that is lost.
 func (v *Verifier) Run(ctx context.Context) error {
 	caught := make(chan struct{})
 	g, ctx := errgroup.WithContext(ctx)
@@ -82,7 +83,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Ready is closed once the Verifier has read the state and can verify.
+// Ready is closed once State has been read and Verify works.
 func (v *Verifier) Ready() <-chan struct{} { return v.ready }
 
 func (v *Verifier) follow(ctx context.Context, caughtUp func()) error {
@@ -95,7 +96,8 @@ func (v *Verifier) follow(ctx context.Context, caughtUp func()) error {
 	})
 }
 
-// apply takes a value of State, unless a newer one is known already.
+// apply takes over a value of State, unless a newer one is known. A value that can't be read
+// leaves the one before in use, until the key is written again.
 func (v *Verifier) apply(key string, value []byte, revision uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -109,7 +111,6 @@ func (v *Verifier) apply(key string, value []byte, revision uint64) {
 		}
 	}()
 	if err := v.set(key, value); err != nil {
-		// Keep what we have: the next write of the key mends it.
 		v.log.Error("trigger state not understood", zap.String("key", key))
 		return
 	}
@@ -120,34 +121,33 @@ func (v *Verifier) set(key string, value []byte) error {
 	if value == nil {
 		value = []byte("{}")
 	}
-	var err error
 	switch key {
 	case keyDefinition:
-		var d definition
-		if err = json.Unmarshal(value, &d); err == nil {
-			v.definition = d
-		}
+		return replace(&v.definition, value)
 	case keySubscription:
-		var s subscriptions
-		if err = json.Unmarshal(value, &s); err == nil {
-			v.subs = s
-		}
+		return replace(&v.subs, value)
 	case keySweep:
-		var s sweepEntry
-		if err = json.Unmarshal(value, &s); err == nil {
-			v.sweep = subscription{ID: sweepID, ClientState: s.ClientState}
-		}
+		return replace(&v.sweep, value)
 	case keyLifecycle:
-		var l lifecycle
-		if err = json.Unmarshal(value, &l); err == nil {
-			v.lifecycle = l
-			v.wakeRegistrar()
+		if err := replace(&v.lifecycle, value); err != nil {
+			return err
 		}
+		v.wakeRegistrar()
 	}
-	return err
+	return nil
 }
 
-// wakeRegistrar wakes the Registrar, if one runs here.
+// replace decodes a value of State in the place of the one before, which stays after an error.
+func replace[T any](into *T, value []byte) error {
+	var v T
+	if err := json.Unmarshal(value, &v); err != nil {
+		return err
+	}
+	*into = v
+	return nil
+}
+
+// wakeRegistrar signals the Registrar, if one runs in this process.
 func (v *Verifier) wakeRegistrar() {
 	select {
 	case v.wake <- struct{}{}:
@@ -164,9 +164,9 @@ func (v *Verifier) isReady() bool {
 	}
 }
 
-// Verify tells an Event from what anybody may have sent: the clientState is that
-// of the subscription (compared in constant time), the tenant is ours and so is
-// the definition. It calls nobody. The error is one of this package's.
+// Verify makes an Event of a notification whose clientState is that of the subscription
+// (compared in constant time), and whose tenant and definition are ours. It does no I/O. The
+// error is one of this package's.
 func (v *Verifier) Verify(n Notification) (Event, error) {
 	if !v.isReady() {
 		return Event{}, ErrNotReady
@@ -190,14 +190,14 @@ func (v *Verifier) verifySender(id, clientState string) error {
 	if id != sweepID {
 		return v.subs.match(id, clientState, time.Now())
 	}
-	if !v.sweep.has(clientState) {
+	if !sameClientState(v.sweep.ClientState, clientState) {
 		return ErrForged
 	}
 	return nil
 }
 
-// VerifyLatest is Verify, but before it refuses it reads State once more: a
-// notification may be faster than the watch that tells of its subscription.
+// VerifyLatest is Verify, but reads State once more before it refuses: a notification may
+// arrive before the watch has delivered its subscription.
 func (v *Verifier) VerifyLatest(ctx context.Context, n Notification) (Event, error) {
 	ev, err := v.Verify(n)
 	if err == nil || errors.Is(err, ErrNotReady) {
@@ -209,8 +209,8 @@ func (v *Verifier) VerifyLatest(ctx context.Context, n Notification) (Event, err
 	return v.Verify(n)
 }
 
-// Refresh reads State now. Callers that come while a read is under way share
-// the next one, so a flood of refused notifications costs one read at a time.
+// Refresh reads State now. Callers that arrive during a read share the next one, so a flood
+// of refused notifications costs one read at a time.
 func (v *Verifier) Refresh(ctx context.Context) error { return v.reads.do(ctx) }
 
 func (v *Verifier) readAll(ctx context.Context) error {
@@ -226,15 +226,15 @@ func (v *Verifier) readAll(ctx context.Context) error {
 	return nil
 }
 
-// Definition is the id of our task definition, or empty before it is known.
+// Definition returns the id of our task definition; empty until it is known.
 func (v *Verifier) Definition() string {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.definition.ID
 }
 
-// SubscriptionLive is nil while Graph has a subscription of ours that has not
-// expired, as far as State tells; else it says what is missing.
+// SubscriptionLive returns nil while, according to State, Graph has a subscription of ours that
+// has not expired; else an error that says what is missing.
 func (v *Verifier) SubscriptionLive() error {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -250,8 +250,8 @@ func (v *Verifier) SubscriptionLive() error {
 	return nil
 }
 
-// Expires is when Graph drops our subscription if it isn't renewed; zero when there
-// is none.
+// Expires returns when Graph ends our subscription unless it is renewed; zero if there is
+// none.
 func (v *Verifier) Expires() time.Time {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -268,20 +268,35 @@ func (v *Verifier) expiry() float64 {
 	return 0
 }
 
-// maxConflicts is how often a change is tried anew when another was faster: more replicas
-// than anybody runs.
+// maxConflicts is how often a write is repeated after another replica's came first. Each
+// conflict is another replica's success, and nobody runs more than eight.
 const maxConflicts = 8
 
 var errConflicts = errors.New("too many concurrent updates")
 
-// Lifecycle leaves a verified lifecycle notification in State, where the replica
-// that keeps the subscription finds it. A refusal is what VerifyLifecycle says;
-// any other error means that it is not stored and should come again.
-func (v *Verifier) Lifecycle(ctx context.Context, l Lifecycle) error {
-	if err := v.VerifyLifecycle(l); err != nil {
-		return err
+// A LifecycleEvent is a lifecycle notification that VerifyLifecycle accepted.
+type LifecycleEvent struct{ subscription, event string }
+
+// VerifyLifecycle is Verify for a lifecycle notification.
+func (v *Verifier) VerifyLifecycle(l Lifecycle) (LifecycleEvent, error) {
+	if !v.isReady() {
+		return LifecycleEvent{}, ErrNotReady
 	}
-	value, err := json.Marshal(lifecycle{Subscription: l.subscription, Event: l.event, At: time.Now()})
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if err := v.subs.match(l.subscription, l.clientState, time.Now()); err != nil {
+		return LifecycleEvent{}, err
+	}
+	if l.tenant != "" && !strings.EqualFold(l.tenant, v.tenant) {
+		return LifecycleEvent{}, ErrForeign
+	}
+	return LifecycleEvent{l.subscription, l.event}, nil
+}
+
+// StoreLifecycle puts a lifecycle event into State, where the replica that keeps the
+// subscription finds it. After an error it is not stored and should be sent again.
+func (v *Verifier) StoreLifecycle(ctx context.Context, ev LifecycleEvent) error {
+	value, err := json.Marshal(lifecycle{Subscription: ev.subscription, Event: ev.event, At: time.Now()})
 	if err != nil {
 		return err
 	}
@@ -302,33 +317,17 @@ func (v *Verifier) Lifecycle(ctx context.Context, l Lifecycle) error {
 	return fmt.Errorf("store lifecycle event: %w", errConflicts)
 }
 
-// VerifyLifecycle is Verify for a lifecycle notification.
-func (v *Verifier) VerifyLifecycle(l Lifecycle) error {
-	if !v.isReady() {
-		return ErrNotReady
-	}
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	if err := v.subs.match(l.subscription, l.clientState, time.Now()); err != nil {
-		return err
-	}
-	if l.tenant != "" && !strings.EqualFold(l.tenant, v.tenant) {
-		return ErrForeign
-	}
-	return nil
-}
-
-// lastLifecycle is the last event that is known here.
+// lastLifecycle returns the newest event that this replica has read from State.
 func (v *Verifier) lastLifecycle() lifecycle {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.lifecycle
 }
 
-// sweepID stands for the subscription in what our own sweep puts into the stream.
+// sweepID stands in the place of a subscription id in the notifications of our own sweep.
 const sweepID = "pullprint-sweep"
 
-// ensureSweep finds or makes the clientState of our own sweep.
+// ensureSweep reads the clientState of our own sweep from State, or stores a new one.
 func (v *Verifier) ensureSweep(ctx context.Context) error {
 	for range maxConflicts {
 		raw, rev, err := v.state.Get(ctx, keySweep)
@@ -350,10 +349,9 @@ func (v *Verifier) ensureSweep(ctx context.Context) error {
 	return errConflicts
 }
 
-// SweepNotification writes the notification that Graph would have sent for a
-// task of our definition, for our own sweep to put into the stream. Printer and
-// job may be empty together. It fails until the Verifier is ready and the definition
-// is known.
+// SweepNotification returns the notification that Graph would have sent for a task of our
+// definition, for our own sweep to put into the stream. Printer and job may be empty together.
+// The error is ErrNotReady until the Verifier is ready and the definition is known.
 func (v *Verifier) SweepNotification(task, printer, job string) ([]byte, error) {
 	named := printer != "" || job != ""
 	if !graph.ValidID(task) || (named && !(graph.ValidID(printer) && graph.ValidID(job))) {
@@ -385,6 +383,6 @@ func (v *Verifier) SweepNotification(task, printer, job string) ([]byte, error) 
 		Data         data   `json:"resourceData"`
 	}{
 		Subscription: sweepID, ClientState: v.sweep.ClientState, ChangeType: "created",
-		Resource: "print/taskDefinitions/" + v.definition.ID + "/tasks/" + task, Tenant: v.tenant, Data: d,
+		Resource: graph.TasksResource(v.definition.ID) + "/" + task, Tenant: v.tenant, Data: d,
 	})
 }

@@ -120,11 +120,11 @@ var troubles = []trouble{
 	{"a clock that is 10 minutes ahead", func(n *tenant) {
 		n.certified(true, -time.Hour, time.Hour)
 		n.sim.Change(func(k *graphtest.Knobs) { k.ClockAhead = -10 * time.Minute })
-	}, nil, []string{"AADSTS700024: the clock of this machine is 10m", " ahead of the authority's", "have it set by NTP"}},
+	}, nil, []string{"AADSTS700024: the clock of this machine is 10m", " ahead of the authority's", "synchronize it with NTP"}},
 	{"a clock that is 11 minutes behind", func(n *tenant) {
 		n.certified(true, -time.Hour, time.Hour)
 		n.sim.Change(func(k *graphtest.Knobs) { k.ClockAhead = 11 * time.Minute })
-	}, nil, []string{"AADSTS700024: the clock of this machine is 1", " behind the authority's", "have it set by NTP"}},
+	}, nil, []string{"AADSTS700024: the clock of this machine is 1", " behind the authority's", "synchronize it with NTP"}},
 	{"an authority that is not there", func(n *tenant) {
 		n.edit("endpoints: {", "endpoints: {graph: \"http://127.0.0.1:1/v1.0\", authority: \"http://127.0.0.1:1\"}\n# {")
 	}, nil, []string{

@@ -40,7 +40,7 @@ func (c *clock) told(h http.Header, now time.Time) {
 	c.skew.Set(ahead.Round(time.Second).Seconds())
 	switch {
 	case differs && !was:
-		c.log.Warn("this machine's clock differs from graph's: have it set by NTP",
+		c.log.Warn("this machine's clock differs from graph's: synchronize it with NTP",
 			zap.Duration("ahead", ahead.Round(time.Second)))
 	case was && !differs:
 		c.log.Info("this machine's clock agrees with graph's again")

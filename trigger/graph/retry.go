@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -56,7 +55,7 @@ func (p *pauses) wait(ctx context.Context, c *Client, cl *call) *Error {
 			return nil
 		}
 		e := &Error{Operation: cl.op.name(), Status: status, RetryAfter: left, fate: unsent, write: cl.op.write()}
-		long := left + rand.N(left/10+1) // so that those who wait do not come all at once
+		long := wait.Jitter(left)
 		if time.Since(cl.began)+long > budget || !transport.Fits(ctx, long) {
 			return e
 		}

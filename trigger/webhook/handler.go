@@ -1,10 +1,10 @@
-// Package webhook takes in what Graph posts: the validation handshake, change
-// notifications and lifecycle notifications.
+// Package webhook receives what Graph posts: validation requests, change notifications and
+// lifecycle notifications.
 //
-// Graph wants an answer within 3 seconds and repeats for up to 4 hours what it
-// got none for (https://learn.microsoft.com/graph/change-notifications-delivery-webhooks).
-// So 202 means that everything good in the POST is stored, and when that can't be
-// had quickly the answer is 503.
+// Graph expects an answer within 3 seconds, and repeats a POST for up to 4 hours until it is
+// accepted (https://learn.microsoft.com/graph/change-notifications-delivery-webhooks). So the
+// answer is 202 only once every genuine notification of the POST is stored, and 503 when that
+// takes too long.
 package webhook
 
 import (
@@ -25,35 +25,40 @@ import (
 	"pullprint/trigger/listen"
 )
 
-// What one POST may bring, and how long each part of it may take. From the first
-// byte of a request to its answer there are at most answerWithin.
+// Limits of one POST. Graph sends a few notifications of about 600 bytes at a time; maxBody
+// is far more than 1,000 of them.
 const (
-	maxBody       = 1 << 20
-	maxItems      = 1000
-	maxToken      = 4 << 10
-	answerWithin  = 2300 * time.Millisecond
-	storeWithin   = 2 * time.Second
-	bodyWithin    = 1500 * time.Millisecond
-	refreshWithin = 500 * time.Millisecond
+	maxBody  = 1 << 20
+	maxItems = 1000
+	maxToken = 4 << 10 // of a validation request; Graph's has some hundred bytes
 )
 
-// What may be in hand at once; beyond it the answer is 503.
+// Time limits of one POST. answerTimeout counts from the first byte of the request, and leaves
+// Graph's 3 seconds some room for the network; the others are parts of it.
+const (
+	answerTimeout  = 2300 * time.Millisecond
+	bodyTimeout    = 1500 * time.Millisecond
+	storeTimeout   = 2 * time.Second
+	refreshTimeout = 500 * time.Millisecond
+)
+
+// Limits of all POSTs together; beyond them the answer is 503.
 const (
 	maxRequests = 256
-	minRead     = 4 << 10                  // bytes of a body to begin with: most have one notification
-	maxHeld     = 64 * (maxBody + minRead) // bytes of bodies: 64 of the largest
-	maxStores   = 128                      // of one POST
+	minRead     = 4 << 10                  // bytes of the first read of a body: most have one notification
+	maxBuffered = 64 * (maxBody + minRead) // bytes of bodies in memory: 64 of the largest
+	maxStores   = 128                      // notifications of one POST that are stored at once
 )
 
-// Store keeps an accepted notification for the worker; *bus.Bus is one. When it
-// returns nil the notification is durable. It must end when ctx does.
+// Store stores an accepted notification for whoever reads the stream; *bus.Bus implements it.
+// When PublishTask returns nil, the notification is durable. It must return when ctx ends.
 type Store interface {
 	PublishTask(ctx context.Context, definition, msgID string, body []byte) (duplicate bool, err error)
 }
 
-// Options are what a Handler is made of. Store and Verifier are needed.
+// Options configure a Handler. Store and Verifier are required.
 type Options struct {
-	// PublicURL is where Graph posts to; its path comes before the two of package trigger.
+	// PublicURL is where Graph reaches the Handler; its path precedes the two of package trigger.
 	PublicURL  string
 	Store      Store
 	Verifier   *trigger.Verifier
@@ -61,7 +66,7 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
-// Handler answers Graph. It is safe for concurrent use.
+// Handler answers Graph's requests. It is safe for concurrent use.
 type Handler struct {
 	notify, lifecycle string
 	store             Store
@@ -69,13 +74,13 @@ type Handler struct {
 	log               *zap.Logger
 	results           *prometheus.CounterVec
 
-	gate  gate
-	slots chan struct{}
-	bytes *semaphore.Weighted
+	gate  gate                // refuses requests during shutdown
+	slots chan struct{}       // holds a value for each POST that is worked on
+	bytes *semaphore.Weighted // of bodies in memory
 }
 
-// Results of one notification, beside those of package trigger, and of POSTs that
-// were answered without looking at their notifications (counted once each).
+// Values of the label result, besides those of package trigger. oversized, overloaded and slow
+// count a whole POST once: its notifications were not read.
 const (
 	resultStored     = "stored"
 	resultDuplicate  = "duplicate"
@@ -85,7 +90,7 @@ const (
 	resultSlow       = "slow"
 )
 
-// New makes a Handler. A public URL that doesn't parse serves the paths at the root.
+// New returns a Handler. If the public URL doesn't parse, it serves the paths at the root.
 func New(o Options) *Handler {
 	prefix := ""
 	if u, err := url.Parse(o.PublicURL); err == nil {
@@ -97,7 +102,7 @@ func New(o Options) *Handler {
 	h := &Handler{
 		notify: prefix + trigger.NotificationPath, lifecycle: prefix + trigger.LifecyclePath,
 		store: o.Store, verifier: o.Verifier, log: o.Logger.Named("webhook"),
-		slots: make(chan struct{}, maxRequests), bytes: semaphore.NewWeighted(maxHeld),
+		slots: make(chan struct{}, maxRequests), bytes: semaphore.NewWeighted(maxBuffered),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pullprint_notifications_total",
 			Help: "Notifications by what became of them; oversized, overloaded and slow count whole POSTs.",
@@ -114,22 +119,22 @@ func New(o Options) *Handler {
 	return h
 }
 
-// Refuse makes the Handler answer 503 from now on, so that Graph comes again later
-// or to another replica, and returns a channel that is closed when everything
-// that was in hand is answered and stored or given up.
+// Refuse makes the Handler answer 503 from now on, so that Graph tries again later or reaches
+// another replica. It returns a channel that is closed once all requests that were accepted
+// before are answered and their stores have returned.
 func (h *Handler) Refuse() <-chan struct{} { return h.gate.shut() }
 
-// ServeHTTP answers one POST within 2.5 seconds.
+// ServeHTTP answers one request within 2.5 seconds.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := w.Header()
 	head.Set("X-Content-Type-Options", "nosniff")
 	head.Set("Cache-Control", "no-store")
-	var do take
+	var process processor
 	switch r.URL.Path {
 	case h.notify:
-		do = h.notifications
+		process = h.notifications
 	case h.lifecycle:
-		do = h.lifecycles
+		process = h.lifecycles
 	default:
 		w.WriteHeader(http.StatusNotFound)
 		return
@@ -140,19 +145,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !h.gate.enter() {
-		h.unavailable(w, resultOverloaded)
+		h.reject(w, resultOverloaded)
 		return
 	}
 	defer h.gate.leave()
-	if r.URL.RawQuery != "" && handshake(w, r.URL.RawQuery) {
+	if r.URL.RawQuery != "" && validate(w, r.URL.RawQuery) {
 		return
 	}
-	h.admit(w, r, do)
+	h.post(w, r, process)
 }
 
-// handshake answers Graph's question whether the URL is ours, and reports false
-// when it is none. It echoes what anybody sends, but only as plain text.
-func handshake(w http.ResponseWriter, query string) bool {
+// validate answers the request by which Graph checks that the URL is ours
+// (https://learn.microsoft.com/graph/change-notifications-delivery-webhooks#notificationurl-validation),
+// and reports false if the query is none. It echoes what anybody sends, but as plain text only.
+func validate(w http.ResponseWriter, query string) bool {
 	values, err := url.ParseQuery(query)
 	tokens, asked := values["validationToken"]
 	switch {
@@ -163,52 +169,43 @@ func handshake(w http.ResponseWriter, query string) bool {
 	default:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusOK)
-		_, _ = w.Write([]byte(tokens[0])) // who asked may be gone
+		_, _ = w.Write([]byte(tokens[0])) // the client may have disconnected
 	}
 	return true
 }
 
-// take does what a body asks for and returns the status of the answer. It ends
-// when ctx does.
-type take func(ctx context.Context, body []byte) int
+// processor handles a body and returns the status of the answer. It returns when ctx ends.
+type processor func(ctx context.Context, body []byte) int
 
-// admit reads a POST and does what it asks for, if there is room for it, and
-// answers in time, whatever the Store does.
-func (h *Handler) admit(w http.ResponseWriter, r *http.Request, do take) {
+// post reads a POST and processes it if the limits allow, and answers in time, whatever the
+// Store does.
+func (h *Handler) post(w http.ResponseWriter, r *http.Request, process processor) {
 	if r.ContentLength > maxBody {
-		h.answer(w, http.StatusRequestEntityTooLarge, resultOversized)
+		h.reject(w, resultOversized)
 		return
 	}
 	began := listen.Began(r)
-	body, held, result := h.read(w, r, began.Add(bodyWithin))
-	switch result {
-	case resultOverloaded:
-		h.unavailable(w, result)
-		return
-	case resultOversized:
-		h.answer(w, http.StatusRequestEntityTooLarge, result)
-		return
-	case resultSlow:
-		h.answer(w, http.StatusRequestTimeout, result)
+	body, held, result := h.read(w, r, began.Add(bodyTimeout))
+	if result != "" {
+		h.reject(w, result)
 		return
 	}
 	select {
 	case h.slots <- struct{}{}:
 	default:
 		h.bytes.Release(held)
-		h.unavailable(w, resultOverloaded)
+		h.reject(w, resultOverloaded)
 		return
 	}
-	free := func() { <-h.slots; h.bytes.Release(held) }
-	// Who posted may hang up: what is accepted is stored all the same.
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), began.Add(answerWithin))
+	// The client may disconnect: what it has sent is stored all the same.
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), began.Add(answerTimeout))
 	defer cancel()
 	done := make(chan int, 1)
 	h.gate.hold()
-	go func() { // waited for by whoever waits on Refuse; keeps its room till it ends
+	go func() { // Refuse waits for it. It counts against the limits until it ends.
 		defer h.gate.leave()
-		defer free()
-		done <- h.recoverStatus(func() int { return do(ctx, body) })
+		defer func() { <-h.slots; h.bytes.Release(held) }()
+		done <- h.recoverStatus(func() int { return process(ctx, body) })
 	}()
 	var status int
 	select {
@@ -223,7 +220,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, do take) {
 }
 
 // recoverStatus calls fn and turns a panic into status 503: Graph sends the notification
-// again, and others are not affected.
+// again, and other notifications are not affected.
 func (h *Handler) recoverStatus(fn func() int) (status int) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -235,18 +232,17 @@ func (h *Handler) recoverStatus(fn func() int) (status int) {
 	return fn()
 }
 
-// errPanic is counted as what fails for no reason of the notification's own.
+// errPanic has the result "failed", as all errors that are not the notification's fault.
 var errPanic = errors.New("panic")
 
-// read takes in the body until a deadline. It holds as many bytes of the room for
-// bodies as have come, not as many as were promised, so that a client that is slow
-// takes no room from others. The result is empty when the body is whole; only then is
-// room held.
+// read reads the body until a deadline. It reserves memory as the bytes arrive, not for the
+// length that was announced, so that a slow client reserves none. The result is empty when the
+// body is complete; only then are held bytes reserved.
 func (h *Handler) read(
 	w http.ResponseWriter, r *http.Request, until time.Time,
 ) (body []byte, held int64, result string) {
 	rc := http.NewResponseController(w)
-	// A writer that has no deadlines is a test's; the server has time-outs too.
+	// The writers of tests have no deadlines. The server's own time-outs apply too.
 	_ = rc.SetReadDeadline(until)
 	in := http.MaxBytesReader(w, r.Body, maxBody)
 	for {
@@ -278,18 +274,20 @@ func (h *Handler) read(
 	}
 }
 
-// retryAfter is in seconds; Graph has its own back-off and may not look at it.
+// retryAfter is in seconds. Graph has a schedule of its own and may ignore it.
 const retryAfter = "10"
 
-// unavailable asks Graph to come again.
-func (h *Handler) unavailable(w http.ResponseWriter, result string) {
-	w.Header().Set("Retry-After", retryAfter)
-	h.answer(w, http.StatusServiceUnavailable, result)
-}
-
-// answer is for a POST whose notifications were not looked at.
-func (h *Handler) answer(w http.ResponseWriter, status int, result string) {
-	h.results.WithLabelValues(result).Inc()
-	w.Header().Set("Connection", "close") // its body may not have been read
-	w.WriteHeader(status)
+// reject answers a POST whose notifications were not read.
+func (h *Handler) reject(w http.ResponseWriter, result string) {
+	h.count(result)
+	w.Header().Set("Connection", "close") // the rest of its body may still arrive
+	switch result {
+	case resultOversized:
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	case resultSlow:
+		w.WriteHeader(http.StatusRequestTimeout)
+	default:
+		w.Header().Set("Retry-After", retryAfter)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
 }

@@ -180,14 +180,14 @@ func TestStoreIsSlow(t *testing.T) {
 		after time.Duration
 	}{
 		"quick enough": {func(context.Context, string) error { time.Sleep(1900 * time.Millisecond); return nil }, 202, 1900 * time.Millisecond},
-		"too slow":     {func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }, 503, storeWithin},
+		"too slow":     {func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }, 503, storeTimeout},
 		"one of many": {func(ctx context.Context, task string) error {
 			if task == "b" {
 				<-ctx.Done()
 			}
 			return ctx.Err()
-		}, 503, storeWithin},
-		"deaf": {func(context.Context, string) error { time.Sleep(time.Minute); return nil }, 503, answerWithin},
+		}, 503, storeTimeout},
+		"deaf": {func(context.Context, string) error { time.Sleep(time.Minute); return nil }, 503, answerTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestOverload(t *testing.T) {
 		if rec := w.do("POST", "/graph/notifications?validationToken=x", ""); rec.Code != 200 {
 			t.Errorf("handshake under load: %d", rec.Code)
 		}
-		time.Sleep(answerWithin)
+		time.Sleep(answerTimeout)
 		for range maxRequests {
 			if code := <-codes; code != 503 {
 				t.Errorf("answered %d", code)
@@ -257,7 +257,7 @@ func TestOverload(t *testing.T) {
 		}
 		// Bodies as large as they may be, fewer of them.
 		w.store.slow = func(ctx context.Context, _ string) error { <-ctx.Done(); return nil }
-		for range maxHeld/maxBody + 1 {
+		for range maxBuffered/maxBody + 1 {
 			go func() {
 				body := post(item("y"))
 				body += strings.Repeat(" ", maxBody-len(body))
@@ -271,7 +271,7 @@ func TestOverload(t *testing.T) {
 		if w.result("overloaded") != 3 {
 			t.Errorf("large bodies: %d refused", w.result("overloaded")-2)
 		}
-		time.Sleep(answerWithin)
+		time.Sleep(answerTimeout)
 		synctest.Wait()
 	})
 }

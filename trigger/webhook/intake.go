@@ -13,90 +13,88 @@ import (
 	"pullprint/trigger"
 )
 
-// accepted is a verified notification and the event that it tells.
+// posted is a notification as it was posted, and read.
+type posted struct {
+	trigger.Notification
+	raw json.RawMessage
+}
+
+// accepted is a notification that was verified.
 type accepted struct {
 	event trigger.Event
 	raw   json.RawMessage
 }
 
-// notifications stores what is good in a POST. 202 says that all of it is stored;
-// what is not good would not get better by coming again, so it doesn't matter.
+// notifications stores the genuine notifications of a POST. 202 means that all of them are
+// stored. The others don't change the answer: they would be refused again.
 func (h *Handler) notifications(ctx context.Context, body []byte) int {
 	items, status := h.split(body)
 	if status != 0 {
 		return status
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	good, complete := sift(ctx, h, items, func(raw json.RawMessage) (accepted, error) {
+	good, complete := verified(ctx, h, parsed(h, items, func(raw []byte) (posted, error) {
 		n, err := trigger.ParseNotification(raw)
-		if err != nil {
-			return accepted{}, err
-		}
-		ev, err := h.verifier.Verify(n)
-		return accepted{ev, raw}, err
+		return posted{n, raw}, err
+	}), func(p posted) (accepted, error) {
+		ev, err := h.verifier.Verify(p.Notification)
+		return accepted{ev, p.raw}, err
 	})
 	var failed atomic.Bool
 	var g errgroup.Group
 	g.SetLimit(maxStores)
 	for _, a := range good {
 		g.Go(func() error {
-			if h.recoverStatus(func() int { return h.keep(ctx, a) }) != http.StatusAccepted {
+			if h.recoverStatus(func() int { return h.storeOne(ctx, a) }) != http.StatusAccepted {
 				failed.Store(true)
 			}
 			return nil
 		})
 	}
-	_ = g.Wait() // each told its own error
+	_ = g.Wait() // storeOne has logged each error
 	if failed.Load() || !complete {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusAccepted
 }
 
-// keep stores one notification.
-func (h *Handler) keep(ctx context.Context, a accepted) int {
+func (h *Handler) storeOne(ctx context.Context, a accepted) int {
 	dup, err := h.store.PublishTask(ctx, a.event.Definition, a.event.Task, a.raw)
 	switch {
 	case err != nil:
-		h.results.WithLabelValues(trigger.Result(err)).Inc()
+		h.count(trigger.Result(err))
 		h.log.Warn("notification not stored, graph will repeat it", zap.Error(err))
 		return http.StatusServiceUnavailable
 	case dup:
-		h.results.WithLabelValues(resultDuplicate).Inc()
+		h.count(resultDuplicate)
 	default:
-		h.results.WithLabelValues(resultStored).Inc()
+		h.count(resultStored)
 	}
 	return http.StatusAccepted
 }
 
-// lifecycles leaves lifecycle events to the replica that keeps the subscription.
+// lifecycles stores lifecycle events for the replica that keeps the subscription.
 func (h *Handler) lifecycles(ctx context.Context, body []byte) int {
 	items, status := h.split(body)
 	if status != 0 {
 		return status
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	good, complete := sift(ctx, h, items, func(raw json.RawMessage) (trigger.Lifecycle, error) {
-		l, err := trigger.ParseLifecycle(raw)
-		if err != nil {
-			return l, err
-		}
-		return l, h.verifier.VerifyLifecycle(l)
-	})
-	done := map[trigger.Lifecycle]bool{}
-	for _, l := range good {
-		if !done[l] {
-			if err := h.verifier.Lifecycle(ctx, l); err != nil {
-				h.results.WithLabelValues(trigger.Result(err)).Inc()
+	good, complete := verified(ctx, h, parsed(h, items, trigger.ParseLifecycle), h.verifier.VerifyLifecycle)
+	stored := map[trigger.LifecycleEvent]bool{}
+	for _, ev := range good {
+		if !stored[ev] {
+			if err := h.verifier.StoreLifecycle(ctx, ev); err != nil {
+				h.count(trigger.Result(err))
 				h.log.Warn("lifecycle event not stored, graph will repeat it", zap.Error(err))
 				complete = false
 				continue
 			}
-			done[l] = true
+			stored[ev] = true
 		}
-		h.results.WithLabelValues(resultLifecycle).Inc()
+		h.count(resultLifecycle)
 	}
 	if !complete {
 		return http.StatusServiceUnavailable
@@ -104,29 +102,38 @@ func (h *Handler) lifecycles(ctx context.Context, body []byte) int {
 	return http.StatusAccepted
 }
 
-// sift looks at each item on its own and returns the good ones. What it refuses is
-// looked at again after the Verifier has read the state anew, once a POST: a
-// notification may be faster than the news of its subscription. It is complete
-// unless that couldn't be done.
-func sift[T any](
-	ctx context.Context, h *Handler, items []json.RawMessage, check func(json.RawMessage) (T, error),
-) (good []T, complete bool) {
-	var doubtful []json.RawMessage
+// parsed returns the well-formed items, and counts the others.
+func parsed[N any](h *Handler, items []json.RawMessage, parse func([]byte) (N, error)) (good []N) {
 	for _, raw := range items {
-		v, err := check(raw)
-		switch {
-		case err == nil:
-			good = append(good, v)
-		case errors.Is(err, trigger.ErrMalformed):
+		n, err := parse(raw)
+		if err != nil {
 			h.refuse(err)
-		default:
-			doubtful = append(doubtful, raw)
+			continue
+		}
+		good = append(good, n)
+	}
+	return good
+}
+
+// verified returns what verify makes of the genuine items, and counts the others. Those that
+// it refuses are verified again after the Verifier has read State anew, once a POST: a
+// notification may arrive before the news of its subscription. complete is false if State
+// can't be read.
+func verified[N, V any](
+	ctx context.Context, h *Handler, items []N, verify func(N) (V, error),
+) (good []V, complete bool) {
+	var doubtful []N
+	for _, n := range items {
+		if v, err := verify(n); err == nil {
+			good = append(good, v)
+		} else {
+			doubtful = append(doubtful, n)
 		}
 	}
 	if len(doubtful) == 0 {
 		return good, true
 	}
-	ctx, cancel := context.WithTimeout(ctx, refreshWithin)
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	if err := h.verifier.Refresh(ctx); err != nil {
 		h.results.WithLabelValues(trigger.Result(err)).Add(float64(len(doubtful)))
@@ -134,35 +141,32 @@ func sift[T any](
 		return good, false
 	}
 	complete = true
-	for _, raw := range doubtful {
-		v, err := check(raw)
-		switch {
-		case err == nil:
+	for _, n := range doubtful {
+		v, err := verify(n)
+		if err == nil {
 			good = append(good, v)
-		case errors.Is(err, trigger.ErrNotReady):
-			complete = false
-			h.refuse(err)
-		default:
-			h.refuse(err)
+			continue
 		}
+		complete = complete && !errors.Is(err, trigger.ErrNotReady)
+		h.refuse(err)
 	}
 	return good, complete
 }
 
-// refuse counts an item that is not taken.
+// refuse counts an item that is not accepted.
 func (h *Handler) refuse(err error) {
 	result := trigger.Result(err)
-	h.results.WithLabelValues(result).Inc()
+	h.count(result)
 	h.log.Debug("refused notification", zap.String("result", result))
 }
 
-// split takes the items out of {"value":[…]}. The status is 0 when it can, 413
-// when there are too many, and 400 when the body is nothing that Graph sends.
+// split returns the items of {"value":[…]}. The status is 0, or 413 when there are too many,
+// or 400 when the body is nothing that Graph sends.
 func (h *Handler) split(body []byte) (items []json.RawMessage, status int) {
 	items, err := trigger.Items(body, maxItems)
 	switch {
 	case errors.Is(err, trigger.ErrTooMany):
-		h.results.WithLabelValues(resultOversized).Inc()
+		h.count(resultOversized)
 		return nil, http.StatusRequestEntityTooLarge
 	case err != nil:
 		h.refuse(err)
@@ -170,3 +174,5 @@ func (h *Handler) split(body []byte) (items []json.RawMessage, status int) {
 	}
 	return items, 0
 }
+
+func (h *Handler) count(result string) { h.results.WithLabelValues(result).Inc() }

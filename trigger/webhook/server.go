@@ -126,7 +126,7 @@ func (s *Server) stop(srv *http.Server) error {
 	select {
 	case <-s.handler.Refuse():
 	case <-late.C:
-		s.log.Warn("a store doesn't end in time; graph will repeat what it was given")
+		s.log.Warn("store did not return in time; graph will repeat the notifications")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 	defer cancel()

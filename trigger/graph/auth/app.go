@@ -92,9 +92,11 @@ func NewApp(c Config, o Options) (*App, error) {
 			ClientID: c.ClientID, TokenURL: o.TokenURL, Scopes: []string{o.Resource + "/.default"},
 			AuthStyle: oauth2.AuthStyleInParams,
 		},
-		credential:  credential,
-		client:      transport.Client(o.Transport),
-		onReadError: func(err error) { a.log.Warn("credential not read again, the old one serves on", zap.Error(err)) },
+		credential: credential,
+		client:     transport.Client(o.Transport),
+		onReadError: func(err error) {
+			a.log.Warn("credential not read again, the previous one stays in use", zap.Error(err))
+		},
 	}
 	return a, a.fetcher.check(time.Now())
 }
@@ -159,7 +161,7 @@ func (a *App) early(ctx context.Context, old *Token, now time.Time) *Token {
 	}
 	if ctx.Err() == nil {
 		a.nextEarly.Store(time.Now().Add(earlyRetry).UnixNano())
-		a.log.Warn("token not refreshed early, the old one serves on", zap.Time("expires", old.expires), zap.Error(f.err))
+		a.log.Warn("token not refreshed early, the current one stays in use", zap.Time("expires", old.expires), zap.Error(f.err))
 	}
 	return old
 }

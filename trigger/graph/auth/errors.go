@@ -192,9 +192,9 @@ const assertionSkew = assertionLife / 5
 func clockHint(ahead time.Duration, otherwise string) string {
 	switch {
 	case ahead >= assertionSkew:
-		return "the clock of this machine is " + ahead.String() + " ahead of the authority's: have it set by NTP"
+		return "the clock of this machine is " + ahead.String() + " ahead of the authority's: synchronize it with NTP"
 	case ahead <= -assertionSkew:
-		return "the clock of this machine is " + (-ahead).String() + " behind the authority's: have it set by NTP"
+		return "the clock of this machine is " + (-ahead).String() + " behind the authority's: synchronize it with NTP"
 	}
 	return otherwise
 }

@@ -219,7 +219,7 @@ func (p *Person) storeRenewed() {
 		return
 	}
 	if err := p.store.write(p.bound, p.refresh); err != nil {
-		p.log.Warn("sign-in not kept anew, the one before serves on", zap.Error(err))
+		p.log.Warn("renewed sign-in not stored, the previous one stays valid", zap.Error(err))
 		return
 	}
 	p.stored = p.refresh

@@ -195,8 +195,8 @@ func TestAssertion(t *testing.T) {
 	}
 	for ahead, want := range map[time.Duration]*regexp.Regexp{
 		-12 * time.Minute: regexp.MustCompile(
-			`AADSTS700024: the clock of this machine is 1[12]m\d+s ahead of the authority's: have it set by NTP`),
-		12 * time.Minute: regexp.MustCompile(`AADSTS700024: the clock of this machine is 1[12]m\d+s behind the authority's: have it set by NTP`),
+			`AADSTS700024: the clock of this machine is 1[12]m\d+s ahead of the authority's: synchronize it with NTP`),
+		12 * time.Minute: regexp.MustCompile(`AADSTS700024: the clock of this machine is 1[12]m\d+s behind the authority's: synchronize it with NTP`),
 	} {
 		sim.Change(func(k *graphtest.Knobs) { k.ClockAhead = ahead })
 		if err := signIn(t, sim, auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem}); err == nil || !want.MatchString(err.Error()) {

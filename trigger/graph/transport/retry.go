@@ -2,11 +2,12 @@ package transport
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"pullprint/trigger/wait"
 )
 
 const (
@@ -14,10 +15,11 @@ const (
 	TryTimeout = 10 * time.Second
 	// MaxRetryAfter bounds what a server may ask for by Retry-After.
 	MaxRetryAfter = 5 * time.Minute
-
-	firstBackoff = 100 * time.Millisecond
-	lastBackoff  = 5 * time.Second
 )
+
+// backoff spaces the tries of one call: it has 20 s for all of them, so a longer pause than
+// 5 s would leave too few.
+var backoff = wait.Backoff{First: 100 * time.Millisecond, Max: 5 * time.Second}
 
 // RetryAfter reads Retry-After, in seconds or as a date, at most 5 minutes
 // (https://learn.microsoft.com/graph/throttling). Fractions of a second are rounded
@@ -60,13 +62,12 @@ func ServerTime(h http.Header) time.Time {
 	return time.Now()
 }
 
-// Backoff is the pause after the n-th failed try, from 0: it doubles, with
-// jitter, and is never shorter than what the server asked for.
+// Backoff returns the pause after the n-th failed try, counted from 0. It is never shorter
+// than what the server asked for.
 func Backoff(n int, asked time.Duration) time.Duration {
-	d := min(firstBackoff<<min(n, 10), lastBackoff)
-	d = d/2 + rand.N(d/2+1)
+	d := backoff.Pause(n + 1)
 	if asked > 0 {
-		return max(d, asked+rand.N(asked/10+1))
+		return max(d, wait.Jitter(asked))
 	}
 	return d
 }
