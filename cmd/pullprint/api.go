@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/trigger/secretfile"
 )
@@ -84,7 +85,7 @@ func tokenIn(file string) (string, error) {
 	if _, err := secretfile.Text(text); err != nil {
 		return "", fmt.Errorf("the token in %s: %w", file, err)
 	}
-	token := cmp.Or(admin.TokensIn(string(text))...)
+	token := cmp.Or(access.TokensIn(string(text))...)
 	if token == "" {
 		return "", fmt.Errorf("%s holds no token: write one into it, as `openssl rand -hex 32` makes it", file)
 	}

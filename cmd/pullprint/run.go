@@ -14,9 +14,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"pullprint/connector/admin"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
+	"pullprint/connector/health"
 	"pullprint/connector/logthrottle"
 	"pullprint/policy"
 	"pullprint/policy/strictyaml"
@@ -42,7 +42,7 @@ watchdog, whether its loops still turn.`,
 				return usageError{err}
 			}
 			if cmd.Flags().Changed("web.config.file") {
-				if err := admin.CheckWebConfig(webConfig); err != nil {
+				if err := health.CheckWebConfig(webConfig); err != nil {
 					return usageError{fmt.Errorf("--web.config.file %s: %w", webConfig, err)}
 				}
 				cfg.Metrics.WebConfigFile = webConfig

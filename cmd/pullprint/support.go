@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/config"
 	"pullprint/connector/doctor"
@@ -63,7 +64,7 @@ func ownAPI(cfg *config.Config) *admin.Client {
 	base, err := addressOf(cfg.Admin)
 	file := cfg.Admin.TokenFile
 	for _, t := range cfg.Admin.Tokens {
-		if file == "" && t.Role == admin.RoleAdmin {
+		if file == "" && t.Role == access.RoleAdmin {
 			file = t.File
 		}
 	}

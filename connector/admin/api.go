@@ -1,3 +1,6 @@
+// Package admin is the HTTP API below /v1/, with its client. Whatever changes something is
+// authorized by the role of a token and stored in the audit before it is carried out; what a
+// caller can use up of the process is bounded.
 package admin
 
 import (
@@ -16,6 +19,8 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector"
+	"pullprint/connector/access"
+	"pullprint/connector/health"
 	"pullprint/connector/held"
 	"pullprint/policy/badge"
 )
@@ -48,18 +53,20 @@ type Deps struct {
 	People      *connector.People
 	// Users finds people by user name; nil without access to Entra.
 	Users connector.UserDirectory
-	// State has the sessions of the pages, shared by all replicas.
-	State   connector.StateKV
+	// Visits ends the visit of whoever is at a device's station, as a card was shown there; nil
+	// without stations.
+	Visits interface {
+		End(ctx context.Context, device string) error
+	}
+	// Forget takes a person's decisions out of what is shown; nil when nothing is kept.
+	Forget  func(owner string)
 	Audit   Audit
 	Ledger  Ledger
 	History History
-	Recent  *Recent
 	// Backup writes a copy of everything that is stored.
-	Backup func(ctx context.Context, w io.Writer) (held time.Duration, err error)
-	Tokens *Tokens
-	Health *Health
-	// Swept is when this instance last swept; zero when another does.
-	Swept    func() time.Time
+	Backup   func(ctx context.Context, w io.Writer) (held time.Duration, err error)
+	Tokens   *access.Tokens
+	Health   *health.Checks
 	Queues   []connector.Queue
 	Devices  []connector.Device
 	Process  Process
@@ -76,23 +83,23 @@ type API struct {
 	shares shares
 }
 
-// access says who may use a route.
-type access string
+// audience says who may use a route.
+type audience string
 
 const (
 	// forAll needs no token: the answer is not secret.
-	forAll access = "all"
+	forAll audience = "all"
 	// forReaders needs the token of the device, or operate.
-	forReaders access = "reader"
-	forRead    access = access(RoleRead)
-	forOperate access = access(RoleOperate)
-	forAdmin   access = access(RoleAdmin)
+	forReaders audience = "reader"
+	forRead    audience = audience(access.RoleRead)
+	forOperate audience = audience(access.RoleOperate)
+	forAdmin   audience = audience(access.RoleAdmin)
 )
 
 // route is one entry of the API. The authorization test walks this list.
 type route struct {
 	method, path string
-	access       access
+	audience     audience
 	// action names the route in the audit; a route that changes something has one.
 	action string
 	limit  int64
@@ -104,7 +111,7 @@ type route struct {
 // request is one call of a route.
 type request struct {
 	*http.Request
-	caller Caller
+	caller access.Caller
 	audit  func(ctx context.Context, about Action) error
 }
 
@@ -115,21 +122,17 @@ var openAPI []byte
 const noSuchRoute = "no-such-route"
 
 // actionTap is a badge that was shown with another token than that of the device's
-// reader, actionStation a station that was set up with one. What a reader does is told
-// by the decisions.
-const (
-	actionTap     = "tap"
-	actionStation = "set-up-station"
-)
+// reader. What a reader does is told by the decisions.
+const actionTap = "tap"
 
 // reads is a route that changes nothing.
-func reads(path string, who access, do func(*API, *request) (any, error)) route {
-	return route{method: http.MethodGet, path: path, access: who, do: do}
+func reads(path string, who audience, do func(*API, *request) (any, error)) route {
+	return route{method: http.MethodGet, path: path, audience: who, do: do}
 }
 
 // changes is a route with a small body that changes something, which is audited as action.
-func changes(method, path string, who access, action string, do func(*API, *request) (any, error)) route {
-	return route{method: method, path: path, access: who, action: action, limit: maxBody, do: do}
+func changes(method, path string, who audience, action string, do func(*API, *request) (any, error)) route {
+	return route{method: method, path: path, audience: who, action: action, limit: maxBody, do: do}
 }
 
 // taking is a route whose answer may take long.
@@ -151,8 +154,8 @@ func routes() []route {
 		changes("PUT", "/v1/badges", forOperate, "enrol", (*API).enrolBadge),
 		changes("DELETE", "/v1/badges", forOperate, "revoke", (*API).revokeBadges),
 		{
-			method: http.MethodPost, path: "/v1/badges/import", access: forOperate, action: "import", limit: maxImport,
-			do: (*API).importBadges,
+			method: http.MethodPost, path: "/v1/badges/import", audience: forOperate, action: "import",
+			limit: maxImport, do: (*API).importBadges,
 		},
 		changes("POST", "/v1/badges/codes", forOperate, "code", (*API).issueCode),
 		reads("/v1/quotas/{account}", forRead, (*API).showQuota),
@@ -207,12 +210,12 @@ func (a *API) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 // exception is an import: its file is read while it holds the slot, for importWithin at most.
 func (a *API) handle(r route) http.HandlerFunc {
 	return func(rw http.ResponseWriter, req *http.Request) {
-		caller, p := a.authorize(r.access, req.Header.Values("Authorization"))
+		caller, p := a.authorize(r.audience, req.Header.Values("Authorization"))
 		if p != nil {
 			writeProblem(rw, p)
 			return
 		}
-		if r.access != forAll {
+		if r.audience != forAll {
 			free, p := a.shares.take(caller)
 			if p != nil {
 				writeProblem(rw, p)
@@ -222,8 +225,8 @@ func (a *API) handle(r route) http.HandlerFunc {
 		}
 		answer, err := a.act(r, caller, rw, req)
 		if err != nil {
-			p := problemOf(err)
-			if hidden(err, p) {
+			p, logged := ProblemOf(err)
+			if logged {
 				a.log.Warn("request failed", zap.String("route", r.method+" "+r.path), zap.Error(err))
 			}
 			writeProblem(rw, p)
@@ -238,7 +241,7 @@ func (a *API) handle(r route) http.HandlerFunc {
 }
 
 // act reads the body and calls the function of the route.
-func (a *API) act(r route, caller Caller, rw http.ResponseWriter, req *http.Request) (any, error) {
+func (a *API) act(r route, caller access.Caller, rw http.ResponseWriter, req *http.Request) (any, error) {
 	if err := takeBody(r.limit, rw, req); err != nil {
 		return nil, err
 	}
@@ -252,7 +255,11 @@ func (a *API) act(r route, caller Caller, rw http.ResponseWriter, req *http.Requ
 	default:
 		return nil, busy()
 	}
-	return r.do(a, &request{Request: req, caller: caller, audit: a.auditor(r.action, caller)})
+	store := func(ctx context.Context, about Action) error {
+		about.Action, about.Actor = r.action, caller.Name
+		return a.StoreAction(ctx, about)
+	}
+	return r.do(a, &request{Request: req, caller: caller, audit: store})
 }
 
 // takeBody reads a body of at most limit bytes. The body of an import is not read here but
@@ -280,16 +287,16 @@ func takeBody(limit int64, rw http.ResponseWriter, req *http.Request) error {
 }
 
 // authorize returns the caller, or the problem if they have no access.
-func (a *API) authorize(need access, authorization []string) (Caller, *problem) {
+func (a *API) authorize(need audience, authorization []string) (access.Caller, *Problem) {
 	if need == forAll {
-		return Caller{}, nil
+		return access.Caller{}, nil
 	}
 	if len(authorization) > 1 {
-		return Caller{}, badRequest("the header Authorization is given twice")
+		return access.Caller{}, badRequest("the header Authorization is given twice")
 	}
 	token := ""
 	if len(authorization) == 1 {
-		token = bearer(authorization[0])
+		token = access.Bearer(authorization[0])
 	}
 	caller, ok := a.Tokens.Who(token)
 	switch {
@@ -300,8 +307,8 @@ func (a *API) authorize(need access, authorization []string) (Caller, *problem) 
 	case !ok:
 		return caller, failure(http.StatusUnauthorized, "no-token", "A token is needed",
 			"Send the header Authorization: Bearer TOKEN with a token of this service.")
-	case need == forReaders && (caller.Device != "" || caller.may(RoleOperate)), need != forReaders &&
-		caller.may(Role(need)):
+	case need == forReaders && (caller.Device != "" || caller.May(access.RoleOperate)),
+		need != forReaders && caller.May(access.Role(need)):
 		return caller, nil
 	}
 	return caller, failure(http.StatusForbidden, "not-allowed", "The token may not do this",
@@ -336,20 +343,18 @@ type Action struct {
 	Note    string `json:"note,omitempty"`
 }
 
-// auditor returns the function that stores an action. If it fails, the action must not be
-// carried out.
-func (a *API) auditor(action string, c Caller) func(context.Context, Action) error {
-	return func(ctx context.Context, about Action) error {
-		about.ID, about.At, about.Action, about.Actor, about.By = rand.Text(), time.Now(), action, c.Name, a.Instance
-		body, err := json.Marshal(about)
-		if err != nil {
-			return fmt.Errorf("encode audit record: %w", err)
-		}
-		if err := a.Audit.PublishAudit(ctx, action, about.ID, body); err != nil {
-			return fmt.Errorf("store audit record: %w", err)
-		}
-		return nil
+// StoreAction stores an action that its Actor asks for. If it fails, the action must not be carried
+// out.
+func (a *API) StoreAction(ctx context.Context, about Action) error {
+	about.ID, about.At, about.By = rand.Text(), time.Now(), a.Instance
+	body, err := json.Marshal(about)
+	if err != nil {
+		return fmt.Errorf("encode audit record: %w", err)
 	}
+	if err := a.Audit.PublishAudit(ctx, about.Action, about.ID, body); err != nil {
+		return fmt.Errorf("store audit record: %w", err)
+	}
+	return nil
 }
 
 // nothing checks the body of a route that takes no members: it is empty, or an object without

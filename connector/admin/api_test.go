@@ -17,24 +17,22 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
 
 	"pullprint/connector"
+	"pullprint/connector/access"
 	"pullprint/connector/held"
-	"pullprint/connector/logthrottle"
 	"pullprint/connector/store"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 )
 
-// The tokens of the tests, by who holds them.
+// testTokens are the tokens of the tests, by who holds them.
 var testTokens = map[string]string{
 	"nobody": "", "wrong": "not-a-token-at-all", "west": "token-of-the-west-reader", "east": "token-of-the-east-reader",
 	"read": "token-that-only-reads", "operate": "token-that-operates", "admin": "token-of-the-administrator",
 }
 
-func newTokens(t *testing.T) *Tokens {
+func newTokens(t *testing.T) *access.Tokens {
 	t.Helper()
 	dir := t.TempDir()
 	file := func(who string) string {
@@ -45,8 +43,10 @@ func newTokens(t *testing.T) *Tokens {
 		return path
 	}
 	devices := []connector.Device{{ID: "west", TokenFile: file("west")}, {ID: "east", TokenFile: file("east")}, {ID: "none"}}
-	c := Config{TokenFile: file("admin"), Tokens: []Token{{"viewer", RoleRead, file("read")}, {"helpdesk", RoleOperate, file("operate")}}}
-	tokens, err := NewTokens(c, devices, zap.NewNop())
+	c := Config{TokenFile: file("admin"), Tokens: []Token{
+		{"viewer", access.RoleRead, file("read")}, {"helpdesk", access.RoleOperate, file("operate")},
+	}}
+	tokens, err := access.NewTokens(c.TokenSources(devices), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,117 +145,6 @@ func TestActionsOfRoutes(t *testing.T) {
 	}
 }
 
-// Tokens that change on disk hold within seconds, in both directions.
-func TestTokenChanges(t *testing.T) {
-	tokens := newTokens(t)
-	file := tokens.sources[0].file
-	if _, ok := tokens.Who(testTokens["admin"]); !ok {
-		t.Fatal("not known")
-	}
-	if err := os.WriteFile(file, []byte("another-token-now\n"+testTokens["admin"]+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chtimes(file, time.Now(), time.Now().Add(time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	reread(tokens)
-	for _, either := range []string{testTokens["admin"], "another-token-now"} {
-		if c, ok := tokens.Who(either); !ok || c.Role != RoleAdmin {
-			t.Errorf("one of two doesn't hold: %+v", c)
-		}
-	}
-	if err := os.WriteFile(file, []byte("another-token-now"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chtimes(file, time.Now(), time.Now().Add(2*time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	reread(tokens)
-	if _, ok := tokens.Who(testTokens["admin"]); ok {
-		t.Error("the old token still holds")
-	}
-	if c, ok := tokens.Who("another-token-now"); !ok || c.Role != RoleAdmin {
-		t.Errorf("the new one doesn't: %+v", c)
-	}
-}
-
-// A token file that is gone, empty, unreadable or half written lets nobody in, whoever
-// was signed in by it included, and it is told of once a minute. A file that is put in
-// its place holds at once.
-func TestTokenTakenAway(t *testing.T) {
-	core, logs := observer.New(zapcore.WarnLevel)
-	tokens := newTokens(t)
-	file, token := tokens.sources[0].file, testTokens["admin"]
-	again := func() { reread(tokens) }
-	replace := func(text string) {
-		t.Helper()
-		if err := errors.Join(os.WriteFile(file+".new", []byte(text), 0o600), os.Rename(file+".new", file)); err != nil {
-			t.Fatal(err)
-		}
-		again()
-	}
-	for name, take := range map[string]func() error{
-		"gone":              func() error { return os.Remove(file) },
-		"empty":             func() error { return os.Truncate(file, 0) },
-		"blank":             func() error { return os.WriteFile(file, []byte("\n \n"), 0o600) },
-		"half written":      func() error { return os.WriteFile(file, []byte(token[:MinToken-1]), 0o600) },
-		"a folder":          func() error { return errors.Join(os.Remove(file), os.Mkdir(file, 0o700)) },
-		"a link to nowhere": func() error { return errors.Join(os.Remove(file), os.Symlink(file+".none", file)) },
-		"far too large":     func() error { return os.WriteFile(file, bytes.Repeat([]byte(token+"\n"), maxTokens), 0o600) },
-	} {
-		tokens.log = logthrottle.New().Wrap(zap.New(core)) // as the daemon does
-		if err := take(); err != nil {
-			t.Fatal(err)
-		}
-		again()
-		for _, shown := range []string{token, token[:MinToken-1], ""} {
-			if c, ok := tokens.Who(shown); ok {
-				t.Errorf("%s: %+v is let in", name, c)
-			}
-		}
-		if tokens.holds(tagOf(token)) {
-			t.Errorf("%s: a session goes on", name)
-		}
-		if _, ok := tokens.Who(testTokens["read"]); !ok {
-			t.Errorf("%s: others are not let in", name)
-		}
-		if err := tokens.Lost(t.Context()); err == nil || !strings.Contains(err.Error(), AdminName) || strings.Contains(err.Error(), "helpdesk") {
-			t.Errorf("%s: %v", name, err)
-		}
-		for range 3 {
-			again()
-			tokens.Who(token)
-		}
-		if n := logs.FilterMessageSnippet("lets nobody in").Len(); n != 1 {
-			t.Errorf("%s: told %d times within a minute", name, n)
-		}
-		if name == "a folder" {
-			_ = os.Remove(file)
-		}
-		replace(token + "\n")
-		if _, ok := tokens.Who(token); !ok || tokens.Lost(t.Context()) != nil {
-			t.Errorf("%s: the file that is back doesn't hold", name)
-		}
-		logs.TakeAll()
-	}
-	// A file of the same age and length is another all the same.
-	before, err := os.Stat(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := strings.ToUpper(token)
-	replace(other + "\n")
-	if err := os.Chtimes(file, before.ModTime(), before.ModTime()); err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := tokens.Who(token); ok {
-		t.Error("the old token still holds")
-	}
-	if _, ok := tokens.Who(other); !ok {
-		t.Error("the new one doesn't")
-	}
-}
-
 // Bad requests say what is wrong and quote nothing that was sent.
 func TestBadRequests(t *testing.T) {
 	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Taps: &connector.Taps{}, Badges: &badge.Registry{}, Audit: deaf{}})
@@ -290,7 +179,7 @@ func TestBadRequests(t *testing.T) {
 		}
 		rec := httptest.NewRecorder()
 		a.ServeHTTP(rec, req)
-		var p problem
+		var p Problem
 		if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || rec.Code != c.status || p.Status != c.status ||
 			!strings.Contains(p.Detail, c.detail) || p.Title == "" {
 			t.Errorf("%s: %d %s", name, rec.Code, rec.Body)
@@ -465,8 +354,8 @@ func TestOpenAPI(t *testing.T) {
 	for _, r := range routes() {
 		name, method := r.method+" "+r.path, strings.ToLower(r.method)
 		op, ok := file.Paths[r.path][method]
-		if !ok || op.Role != string(r.access) {
-			t.Errorf("%s: in the file %t with role %q, want %q", name, ok, op.Role, r.access)
+		if !ok || op.Role != string(r.audience) {
+			t.Errorf("%s: in the file %t with role %q, want %q", name, ok, op.Role, r.audience)
 			continue
 		}
 		if r.path == "/v1/openapi.json" || r.path == "/v1/backup" { // no JSON of ours
@@ -485,7 +374,7 @@ func TestOpenAPI(t *testing.T) {
 			agree(name+" body", schema("paths", r.path, method, "requestBody", "content", "application/json", "schema"), v)
 		}
 	}
-	agree("a problem", schema("components", "schemas", "Problem"), full[problem]())
+	agree("a problem", schema("components", "schemas", "Problem"), full[Problem]())
 }
 
 // Two people.
@@ -559,7 +448,7 @@ func TestAnswerTap(t *testing.T) {
 			header = ""
 		}
 		reply := a.AnswerTap(t.Context(), store.TapRequest{Device: c.device, Authorization: header, Body: []byte(c.body)})
-		var p problem
+		var p Problem
 		if err := json.Unmarshal(reply.Body, &p); err != nil || reply.Status != c.status || p.Status != c.status {
 			t.Errorf("%s: %d %s", name, reply.Status, reply.Body)
 		}

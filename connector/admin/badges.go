@@ -53,9 +53,9 @@ type Imported struct {
 
 func (a *API) listBadges(r *request) (any, error) {
 	if a.Badges == nil {
-		return nil, noBadges()
+		return nil, ErrNoBadges
 	}
-	q, err := query(r.URL.Query(), "owner", "limit", "cursor")
+	q, err := Query(r.URL.Query(), "owner", "limit", "cursor")
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (a *API) enrolBadge(r *request) (any, error) {
 		return nil, err
 	}
 	if a.Badges == nil {
-		return nil, noBadges()
+		return nil, ErrNoBadges
 	}
 	if in.Badge == "" || in.Owner == "" {
 		return nil, badRequest("badge and owner are needed")
@@ -157,7 +157,7 @@ func (a *API) revokeBadges(r *request) (any, error) {
 		return nil, err
 	}
 	if a.Badges == nil {
-		return nil, noBadges()
+		return nil, ErrNoBadges
 	}
 	n := 0
 	for _, s := range []string{in.Badge, in.ID, in.Owner, in.KeyID} {
@@ -187,7 +187,7 @@ func (a *API) revokeBadges(r *request) (any, error) {
 }
 
 // noSuchBadge says what no badge has that is to be revoked.
-func noSuchBadge(in *revokeBody) *problem {
+func noSuchBadge(in *revokeBody) *Problem {
 	detail := "Nobody has enrolled it."
 	switch {
 	case in.ID != "":
@@ -202,14 +202,14 @@ func noSuchBadge(in *revokeBody) *problem {
 
 func (a *API) importBadges(r *request) (any, error) {
 	if a.Badges == nil {
-		return nil, noBadges()
+		return nil, ErrNoBadges
 	}
-	q, err := query(r.URL.Query(), "replace", "as_is", "skip_invalid")
+	q, err := Query(r.URL.Query(), "replace", "as_is", "skip_invalid")
 	if err != nil {
 		return nil, err
 	}
 	var out Imported
-	zone := a.zone()
+	zone := a.Zone()
 	replace, asIs, skip := q.Get("replace") == "true", q.Get("as_is") == "true", q.Get("skip_invalid") == "true"
 	out.Enrolled, err = a.Badges.Import(r.Context(), r.Body, badge.Enrolment{
 		By: r.caller.Name, Now: time.Now(), Replace: replace, AsIs: asIs, SkipInvalid: skip,
@@ -242,7 +242,7 @@ func (a *API) issueCode(r *request) (any, error) {
 		return nil, err
 	}
 	if a.Badges == nil {
-		return nil, noBadges()
+		return nil, ErrNoBadges
 	}
 	life := defaultCode
 	if in.ValidFor != "" {
@@ -273,4 +273,24 @@ func (a *API) issueCode(r *request) (any, error) {
 		return nil, err
 	}
 	return CodeIssued{code, now.Add(life)}, nil
+}
+
+// Zone is the one in which the policy counts, or else that of this machine.
+func (a *API) Zone() *time.Location {
+	zone := time.UTC
+	if a.Worker != nil {
+		zone = a.Worker.Policy().Zone()
+	}
+	if zone == time.UTC { // also when the policy says nothing
+		return time.Local
+	}
+	return zone
+}
+
+// zoneName names a zone to people; that of the machine by what its clock shows.
+func zoneName(zone *time.Location, now time.Time) string {
+	if zone == time.Local {
+		return now.In(zone).Format("MST (-07:00), the zone of the machine")
+	}
+	return zone.String()
 }

@@ -137,7 +137,7 @@ func (c *Client) unreachable(err error) error {
 
 // refusal is the problem that the API told of, in words.
 func refusal(res *http.Response, answer []byte) error {
-	var p problem
+	var p Problem
 	if json.Unmarshal(answer, &p) != nil || p.Title == "" {
 		return fmt.Errorf("the daemon answered %s, and nothing that pullprint's API says: is the address right?", res.Status)
 	}

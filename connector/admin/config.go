@@ -1,6 +1,10 @@
 package admin
 
-import "pullprint/trigger/webhook"
+import (
+	"pullprint/connector"
+	"pullprint/connector/access"
+	"pullprint/trigger/webhook"
+)
 
 // Config is the admin section of the configuration: the HTTP API, the console
 // and the release stations.
@@ -19,25 +23,25 @@ type Config struct {
 type Token struct {
 	// Name is what the audit calls whoever uses it.
 	Name string `yaml:"name"`
-	// Role is read, operate or admin: see Role.
-	Role Role `yaml:"role"`
+	// Role is read, operate or admin: see access.Role.
+	Role access.Role `yaml:"role"`
 	// File holds the token.
 	File string `yaml:"file"`
 }
 
-// Role says what a token may do. Each role may do all that the one before may.
-type Role string
-
-// The roles.
-const (
-	// RoleRead sees jobs, decisions and badges.
-	RoleRead Role = "read"
-	// RoleOperate releases and cancels jobs, taps at any device, and enrols and
-	// revokes badges.
-	RoleOperate Role = "operate"
-	// RoleAdmin may do everything.
-	RoleAdmin Role = "admin"
-)
-
-// AdminName is what the audit calls the holder of the token of TokenFile.
-const AdminName = "admin"
+// TokenSources are the files of the API's tokens and of the devices' readers.
+func (c Config) TokenSources(devices []connector.Device) (list []access.Source) {
+	add := func(file string, who access.Caller) {
+		if file != "" {
+			list = append(list, access.Source{File: file, Caller: who})
+		}
+	}
+	add(c.TokenFile, access.Caller{Name: access.AdminName, Role: access.RoleAdmin})
+	for _, t := range c.Tokens {
+		add(t.File, access.Caller{Name: t.Name, Role: t.Role})
+	}
+	for _, d := range devices {
+		add(d.TokenFile, access.Caller{Name: d.ID, Device: d.ID})
+	}
+	return list
+}

@@ -4,17 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-
-	"go.uber.org/zap"
 
 	"pullprint/connector"
 	"pullprint/connector/held"
-	"pullprint/trigger/wait"
 )
 
 // listWithin bounds the reading of a list out of a stream.
@@ -85,7 +80,7 @@ func sinceOf(text string, otherwise time.Duration) (time.Time, error) {
 // list reads a page of a stream. since is a time, or a duration back from now;
 // an hour when it is not given.
 func list[T any](r *request, read readStream, add func(T)) (next string, err error) {
-	q, err := query(r.URL.Query(), "since", "limit")
+	q, err := Query(r.URL.Query(), "since", "limit")
 	if err != nil {
 		return "", err
 	}
@@ -133,71 +128,4 @@ func list[T any](r *request, read readStream, add func(T)) (next string, err err
 		err = nil
 	}
 	return next, err
-}
-
-// recentSpan is how far back the console looks, and recentMost how many
-// decisions it keeps.
-const (
-	recentSpan = time.Hour
-	recentMost = 200
-)
-
-// Recent follows the newest decisions of all instances, for the console.
-type Recent struct {
-	audit Audit
-	log   *zap.Logger
-
-	mu   sync.Mutex
-	list []held.Decision // oldest first
-}
-
-// NewRecent follows audit once Run is called.
-func NewRecent(audit Audit, log *zap.Logger) *Recent {
-	return &Recent{audit: audit, log: log.Named("admin")}
-}
-
-// followAgain is how long after the stream could not be followed any more, as when it was
-// removed, it is tried again: by then the store has been tried and made whole.
-const followAgain = 5 * time.Second
-
-// Run follows until ctx ends.
-func (r *Recent) Run(ctx context.Context) error {
-	for {
-		err := r.follow(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r.log.Warn("decisions are not followed, tried again", zap.Duration("after", followAgain), zap.Error(err))
-		if err := wait.Sleep(ctx, followAgain); err != nil {
-			return err
-		}
-	}
-}
-
-// follow takes the decisions of recentSpan in the place of those before, and those to come.
-func (r *Recent) follow(ctx context.Context) error {
-	r.mu.Lock()
-	r.list = nil
-	r.mu.Unlock()
-	return r.audit.Decisions(ctx, time.Now().Add(-recentSpan), true, func(_ time.Time, body []byte) error {
-		var d held.Decision
-		if err := json.Unmarshal(body, &d); err != nil {
-			r.log.Debug("decision left out of the console", zap.Error(err))
-			return nil
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.list = append(r.list, d)
-		r.list = r.list[max(0, len(r.list)-recentMost):]
-		return nil
-	})
-}
-
-// Newest are the newest decisions, newest first.
-func (r *Recent) Newest() []held.Decision {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := slices.Clone(r.list)
-	slices.Reverse(out)
-	return out
 }

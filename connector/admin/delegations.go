@@ -17,7 +17,7 @@ type DelegationList struct {
 }
 
 func (a *API) listDelegations(r *request) (any, error) {
-	q, err := query(r.URL.Query(), "owner", "to")
+	q, err := Query(r.URL.Query(), "owner", "to")
 	if err != nil {
 		return nil, err
 	}

@@ -22,9 +22,10 @@ type DeviceEntry struct {
 	LockedUntil time.Time `json:"locked_until,omitzero"`
 }
 
-func (a *API) listDevices(*request) (any, error) { return DeviceList{a.devices()}, nil }
+func (a *API) listDevices(*request) (any, error) { return DeviceList{a.DeviceEntries()}, nil }
 
-func (a *API) devices() []DeviceEntry {
+// DeviceEntries are the configured devices, with whether their readers are locked.
+func (a *API) DeviceEntries() []DeviceEntry {
 	out := []DeviceEntry{}
 	for _, d := range a.Devices {
 		e := DeviceEntry{ID: d.ID, PrinterID: d.PrinterID, Queues: d.Queues}

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"pullprint/connector/health"
 	"pullprint/connector/store"
 )
 
@@ -59,7 +59,7 @@ func (a *API) diagnose(r *request) (any, error) {
 		Version: in.Version, Revision: in.Revision, Go: in.Go, Instance: a.Instance, Started: in.Started, Now: time.Now(),
 		Goroutines: runtime.NumGoroutine(), Streams: []store.StreamState{}, Lines: []string{},
 	}
-	for _, r := range a.Health.run(ctx, nil) {
+	for _, r := range a.Health.Results(ctx) {
 		d.Readiness = append(d.Readiness, r.String())
 	}
 	streams, err := in.Streams(ctx)
@@ -72,9 +72,7 @@ func (a *API) diagnose(r *request) (any, error) {
 		_ = p.WriteTo(&stacks, 1) // a buffer takes everything
 	}
 	d.Stacks = stacks.String()
-	out := captured{header: http.Header{}}
-	promhttp.HandlerFor(in.Metrics, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP(&out, r.Request)
-	d.Metrics = out.body.String()
+	d.Metrics = health.MetricsText(in.Metrics, r.Request)
 	lines, dropped := in.Lines()
 	for _, l := range lines {
 		d.Lines = append(d.Lines, string(l))
@@ -82,17 +80,6 @@ func (a *API) diagnose(r *request) (any, error) {
 	d.Dropped = dropped
 	return d, nil
 }
-
-// captured takes in what a handler answers.
-type captured struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (p *captured) Header() http.Header         { return p.header }
-func (p *captured) WriteHeader(status int)      { p.status = status }
-func (p *captured) Write(b []byte) (int, error) { return p.body.Write(b) }
 
 // Diagnose asks how the daemon's process is.
 func (c *Client) Diagnose(ctx context.Context) (out Diagnostics, err error) {

@@ -53,7 +53,7 @@ type JobDetail struct {
 }
 
 func (a *API) listJobs(r *request) (any, error) {
-	q, err := query(r.URL.Query(), "owner", "queue", "job", "state", "limit", "cursor")
+	q, err := Query(r.URL.Query(), "owner", "queue", "job", "state", "limit", "cursor")
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,17 @@ func (a *API) listJobs(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.jobs(fits, limit, after), nil
+	return a.page(fits, limit, after), nil
+}
+
+// List is the first page of a list of jobs, newest first. In an error the owner is called by
+// its field.
+func (a *API) List(ctx context.Context, field string, f JobFilter, limit int) (JobList, error) {
+	fits, err := a.filter(ctx, field, f)
+	if err != nil {
+		return JobList{}, err
+	}
+	return a.page(fits, limit, connector.Position{}), nil
 }
 
 // filter tells which jobs a list shows. What f names and nobody has is an error, in which the
@@ -110,8 +120,8 @@ func join[S ~string](words []S) string {
 	return b.String()
 }
 
-// jobs is a page of the jobs that fit, newest first, after a place in that order.
-func (a *API) jobs(fits func(*connector.Entry) bool, limit int, after connector.Position) JobList {
+// page is a page of the jobs that fit, newest first, after a place in that order.
+func (a *API) page(fits func(*connector.Entry) bool, limit int, after connector.Position) JobList {
 	list, more := a.Index.Page(fits, after, limit)
 	out := JobList{Jobs: make([]JobEntry, 0, len(list))}
 	for i := range list {
@@ -141,7 +151,7 @@ func readCursor(text string) (connector.Position, error) {
 	return connector.Position{Seen: seen, Key: key}, nil
 }
 
-func badCursor() *problem {
+func badCursor() *Problem {
 	return badRequest("cursor is not valid: send next of an earlier page as it is, or leave cursor out for the first page")
 }
 
@@ -156,8 +166,8 @@ func pageSize(text string) (int, error) {
 	return n, nil
 }
 
-// query refuses unknown parameters, because a misspelt filter would list everything.
-func query(q url.Values, known ...string) (url.Values, error) {
+// Query refuses unknown parameters, because a misspelt filter would list everything.
+func Query(q url.Values, known ...string) (url.Values, error) {
 	for name, values := range q {
 		if !slices.Contains(known, name) {
 			return nil, badRequest(unknownParameter+"%s", join(known))
@@ -171,10 +181,11 @@ func query(q url.Values, known ...string) (url.Values, error) {
 
 // find is the record of the job in the path.
 func (a *API) find(r *request) (held.Record, error) {
-	return a.record(r.Context(), held.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
+	return a.Record(r.Context(), held.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
 }
 
-func (a *API) record(ctx context.Context, ref held.Ref) (held.Record, error) {
+// Record is the record of a job.
+func (a *API) Record(ctx context.Context, ref held.Ref) (held.Record, error) {
 	e, ok := a.Index.Lookup(ref)
 	if !ok {
 		return held.Record{}, a.noJob()
@@ -192,15 +203,17 @@ func (a *API) noJob() error {
 }
 
 func (a *API) showJob(r *request) (any, error) {
-	rec, err := a.find(r)
+	return a.Job(r.Context(), held.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
+}
+
+// Job is a job with its trace.
+func (a *API) Job(ctx context.Context, ref held.Ref) (JobDetail, error) {
+	rec, err := a.Record(ctx, ref)
 	if err != nil {
-		return nil, err
+		return JobDetail{}, err
 	}
-	trace, complete, err := a.trace(r.Context(), &rec)
-	if err != nil {
-		return nil, err
-	}
-	return JobDetail{rec, trace, complete}, nil
+	trace, complete, err := a.trace(ctx, &rec)
+	return JobDetail{rec, trace, complete}, err
 }
 
 // releaseBody is the body of a release. Set is a variant that costs less, as a
@@ -267,10 +280,11 @@ func (a *API) cancelJob(r *request) (any, error) {
 	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Owner: rec.Owner}); err != nil {
 		return nil, err
 	}
-	return a.cancel(r.Context(), c)
+	return a.Cancel(r.Context(), c)
 }
 
-func (a *API) cancel(ctx context.Context, c connector.Cancellation) (connector.Refused, error) {
+// Cancel aborts a held job, and says what its owner is told. Whoever asked may hang up.
+func (a *API) Cancel(ctx context.Context, c connector.Cancellation) (connector.Refused, error) {
 	rec, err := a.Worker.Cancel(context.WithoutCancel(ctx), c)
 	pending := errors.Is(err, connector.ErrCanceling)
 	if err != nil && !pending {

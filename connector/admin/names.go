@@ -44,7 +44,7 @@ func (a *API) queueNames() []string {
 }
 
 // noDevice tells an operator, who may see them all, which devices there are.
-func (a *API) noDevice(id string) *problem {
+func (a *API) noDevice(id string) *Problem {
 	ids := make([]string, len(a.Devices))
 	for i, d := range a.Devices {
 		ids[i] = d.ID

@@ -18,8 +18,8 @@ func TestNoRecordSaysRetention(t *testing.T) {
 	} {
 		store := held.NewStoreFor(nil, keep)
 		a := &API{Deps: Deps{Jobs: store, Index: connector.NewIndex(store, connector.NewMetrics(nil, nil), zap.NewNop())}}
-		_, err := a.record(t.Context(), held.Ref{Printer: "p", Job: "1"})
-		if p := problemOf(err); p.Detail != want || p.Status != 404 {
+		_, err := a.Record(t.Context(), held.Ref{Printer: "p", Job: "1"})
+		if p, _ := ProblemOf(err); p.Detail != want || p.Status != 404 {
 			t.Errorf("%d %q, want %q", p.Status, p.Detail, want)
 		}
 	}

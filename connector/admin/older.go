@@ -22,7 +22,7 @@ const (
 // that knows no limit has no pages, and is asked for the whole list.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	err := c.send(ctx, method, path, in, out)
-	var p *problem
+	var p *Problem
 	if !errors.As(err, &p) || p.Status != http.StatusBadRequest {
 		return err
 	}

@@ -29,7 +29,7 @@ func TestOlderDaemon(t *testing.T) {
 			writeJSON(rw, Diagnostics{Version: "v0.9.0"})
 			return
 		}
-		if _, err := query(req.URL.Query(), known[req.URL.Path]...); err != nil {
+		if _, err := Query(req.URL.Query(), known[req.URL.Path]...); err != nil {
 			writeProblem(rw, problemOf(err))
 			return
 		}

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"pullprint/connector"
-	"pullprint/connector/held"
 )
 
 // owner is the object id of the person that a member or parameter names; empty when
@@ -94,19 +92,10 @@ func (a *API) erasePerson(r *request) (any, error) {
 	}
 	how.Actor = r.caller.Name
 	done, err := a.People.Erase(r.Context(), r.PathValue("user"), how)
-	if done.Owner != "" && a.Recent != nil && (err == nil || !done.None()) { // also of what was erased before something failed
-		a.Recent.forget(done.Owner)
+	if done.Owner != "" && a.Forget != nil && (err == nil || !done.None()) { // also of what was erased before something failed
+		a.Forget(done.Owner)
 	}
 	return done, err
-}
-
-// forget takes a person's decisions out of what the console shows.
-func (r *Recent) forget(owner string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.list = slices.DeleteFunc(r.list, func(d held.Decision) bool {
-		return strings.EqualFold(d.Owner, owner) || strings.EqualFold(d.Actor, owner)
-	})
 }
 
 func personPath(user string) string { return "/v1/people/" + url.PathEscape(user) }
@@ -115,7 +104,7 @@ func personPath(user string) string { return "/v1/people/" + url.PathEscape(user
 func (c *Client) FindPerson(ctx context.Context, user string) (id string, err error) {
 	var out PersonFound
 	err = c.call(ctx, http.MethodGet, personPath(user), nil, &out)
-	var p *problem
+	var p *Problem
 	if errors.As(err, &p) && strings.HasSuffix(p.Type, noSuchRoute) {
 		return "", c.older(ctx, "GET /v1/people/{user}")
 	}

@@ -16,8 +16,8 @@ import (
 	"pullprint/policy/quota"
 )
 
-// problem is the body of every answer that is not a success (RFC 9457).
-type problem struct {
+// Problem is the body of every answer that is not a success (RFC 9457).
+type Problem struct {
 	// Type names the kind of problem, as urn:pullprint:problem:no-such-job.
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -31,20 +31,28 @@ type problem struct {
 }
 
 // Error implements error.
-func (p *problem) Error() string { return p.Title + ": " + p.Detail }
+func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
 
-func failure(status int, kind, title, detail string) *problem {
-	return &problem{Type: "urn:pullprint:problem:" + kind, Title: title, Status: status, Detail: detail}
+func failure(status int, kind, title, detail string) *Problem {
+	return &Problem{Type: "urn:pullprint:problem:" + kind, Title: title, Status: status, Detail: detail}
 }
 
-func badRequest(format string, args ...any) *problem {
+func badRequest(format string, args ...any) *Problem {
 	return failure(http.StatusBadRequest, "bad-request", "The request can't be read", fmt.Sprintf(format, args...))
 }
 
-// problemOf is the answer for an error. The cause of an internal error is not in the answer,
-// only in the log.
-func problemOf(err error) *problem {
-	var p *problem
+// ProblemOf is the answer for an error. The cause of an internal error is not in the answer:
+// it is to be logged, unless whoever asked has ended it.
+func ProblemOf(err error) (p *Problem, logged bool) {
+	p = problemOf(err)
+	if own, ok := errors.AsType[*Problem](err); ok && own == p {
+		return p, false
+	}
+	return p, p.Status == http.StatusServiceUnavailable && !errors.Is(err, context.Canceled)
+}
+
+func problemOf(err error) *Problem {
+	var p *Problem
 	var locked *connector.LockedError
 	var rows badge.ImportError
 	switch {
@@ -107,15 +115,7 @@ func problemOf(err error) *problem {
 	return p
 }
 
-// hidden reports whether the cause of a problem is only in the log.
-func hidden(err error, p *problem) bool {
-	if own, ok := errors.AsType[*problem](err); ok && own == p {
-		return false
-	}
-	return p.Status == http.StatusServiceUnavailable && !errors.Is(err, context.Canceled)
-}
-
-func writeProblem(rw http.ResponseWriter, p *problem) {
+func writeProblem(rw http.ResponseWriter, p *Problem) {
 	rw.Header().Set("Content-Type", "application/problem+json")
 	switch {
 	case p.Status == http.StatusUnauthorized:

@@ -152,7 +152,7 @@ func (a *API) quotaHistory(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	q, err := query(r.URL.Query(), "since")
+	q, err := Query(r.URL.Query(), "since")
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ type Server struct {
 }
 
 // NewServer serves the API below /v1/ and the pages elsewhere.
-func NewServer(c Config, api *API, pages *Pages) *Server {
+func NewServer(c Config, api *API, pages http.Handler) *Server {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	mux.Handle("/", pages)

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"pullprint/connector/access"
 )
 
 // How many requests of one token may run at once, so that one token can't use up all slots.
@@ -20,7 +22,7 @@ type shares struct {
 }
 
 // take counts a request until it is freed, or returns a problem if its token has too many.
-func (s *shares) take(c Caller) (free func(), p *problem) {
+func (s *shares) take(c access.Caller) (free func(), p *Problem) {
 	name, most := "token "+c.Name, tokenActs
 	if c.Device != "" {
 		name, most = "reader "+c.Device, readerActs
@@ -47,7 +49,7 @@ func (s *shares) take(c Caller) (free func(), p *problem) {
 }
 
 // busy is the answer when all slots are taken.
-func busy() *problem {
+func busy() *Problem {
 	p := failure(http.StatusServiceUnavailable, "busy", "Too many requests at once", "Try again in a second.")
 	p.retryAfter = time.Second
 	return p

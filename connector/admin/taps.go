@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"pullprint/connector"
+	"pullprint/connector/access"
 	"pullprint/connector/store"
 )
 
@@ -25,9 +26,9 @@ func (a *API) tap(r *request) (any, error) {
 
 // tapped is a tap over HTTP or NATS. Whoever asked may hang up: the paper is
 // under way.
-func (a *API) tapped(ctx context.Context, caller Caller, in tapBody) (connector.Outcome, error) {
+func (a *API) tapped(ctx context.Context, caller access.Caller, in tapBody) (connector.Outcome, error) {
 	if a.Taps == nil {
-		return connector.Outcome{}, noBadges()
+		return connector.Outcome{}, ErrNoBadges
 	}
 	if caller.Device != "" && in.Device == "" {
 		in.Device = caller.Device
@@ -43,8 +44,8 @@ func (a *API) tapped(ctx context.Context, caller Caller, in tapBody) (connector.
 	if !a.hasDevice(in.Device) {
 		return connector.Outcome{}, a.noDevice(in.Device)
 	}
-	if a.State != nil { // a station may stand at the same device: a card ends the visit before it
-		if err := (visits{a.State}).end(ctx, in.Device); err != nil {
+	if a.Visits != nil { // a station may stand at the same device: a card ends the visit before it
+		if err := a.Visits.End(ctx, in.Device); err != nil {
 			return connector.Outcome{}, err
 		}
 	}
@@ -52,16 +53,15 @@ func (a *API) tapped(ctx context.Context, caller Caller, in tapBody) (connector.
 		return a.Taps.Tap(ctx, in.Device, in.Badge)
 	}
 	// Whoever may show any badge anywhere is told of, as with any other release.
-	if err := a.auditor(actionTap, caller)(ctx, Action{Device: in.Device}); err != nil {
+	if err := a.StoreAction(ctx, Action{Action: actionTap, Actor: caller.Name, Device: in.Device}); err != nil {
 		return connector.Outcome{}, err
 	}
 	return a.Taps.TapBy(ctx, in.Device, in.Badge, caller.Name)
 }
 
-func noBadges() *problem {
-	return failure(http.StatusNotFound, "no-badges", "Badges are not configured",
-		"Set badges.key_file in the configuration.")
-}
+// ErrNoBadges is the answer to whatever needs badges when none are configured.
+var ErrNoBadges error = failure(http.StatusNotFound, "no-badges", "Badges are not configured",
+	"Set badges.key_file in the configuration.")
 
 // AnswerTap answers a tap over NATS as POST /v1/taps would.
 func (a *API) AnswerTap(ctx context.Context, t store.TapRequest) store.TapReply {

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/health"
 )
 
 // loopback reports whether a host is this machine for sure.
@@ -155,7 +155,7 @@ func (k *checker) webConfig() {
 	if !ok {
 		return
 	}
-	if err := admin.CheckWebConfig(file); err != nil {
+	if err := health.CheckWebConfig(file); err != nil {
 		k.add(at, "see https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md",
 			"%s names a file that is not a web configuration: %s", at, err)
 	}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/admin"
+	"pullprint/connector/access"
 	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
@@ -125,12 +125,12 @@ func (k *checker) token(path, file string, tokens []token) []token {
 	if !ok {
 		return tokens
 	}
-	found := admin.TokensIn(text)
+	found := access.TokensIn(text)
 	if len(found) == 0 || slices.ContainsFunc(found, func(t string) bool {
-		return len(t) < admin.MinToken ||
+		return len(t) < access.MinToken ||
 			strings.ContainsAny(t, " \t")
 	}) {
-		k.add(path, howToken, "%s names a file that holds no token of %d characters or more: %s", path, admin.MinToken, file)
+		k.add(path, howToken, "%s names a file that holds no token of %d characters or more: %s", path, access.MinToken, file)
 		return tokens
 	}
 	k.guarded(path, file, st)
@@ -167,7 +167,7 @@ func (k *checker) admin(tokens []token) []token {
 	if a.TokenFile != "" {
 		tokens = k.token("admin.token_file", a.TokenFile, tokens)
 	}
-	names := map[string]bool{admin.AdminName: true}
+	names := map[string]bool{access.AdminName: true}
 	for i, t := range a.Tokens {
 		at := fmt.Sprintf("admin.tokens[%d]", i)
 		if k.need(at+".name", t.Name, "write who uses the token, as helpdesk") {
@@ -180,7 +180,7 @@ func (k *checker) admin(tokens []token) []token {
 			names[t.Name] = true
 		}
 		if k.need(at+".role", string(t.Role), "write read, operate or admin") {
-			k.oneOf(at+".role", string(t.Role), string(admin.RoleRead), string(admin.RoleOperate), string(admin.RoleAdmin))
+			k.oneOf(at+".role", string(t.Role), string(access.RoleRead), string(access.RoleOperate), string(access.RoleAdmin))
 		}
 		if k.need(at+".file", t.File, howToken) {
 			tokens = k.token(at+".file", t.File, tokens)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pullprint/connector"
+	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/policy/badge"
 )
@@ -53,7 +54,7 @@ func TestOffice(t *testing.T) {
 	}
 	want := admin.Config{Listen: "127.0.0.1:8080", TokenFile: filepath.Join(dir, "admin-token")}
 	if got := c.Admin; got.Listen != want.Listen || got.TokenFile != want.TokenFile || len(got.Tokens) != 1 ||
-		got.Tokens[0] != (admin.Token{Name: "helpdesk", Role: admin.RoleOperate, File: filepath.Join(dir, "helpdesk-token")}) {
+		got.Tokens[0] != (admin.Token{Name: "helpdesk", Role: access.RoleOperate, File: filepath.Join(dir, "helpdesk-token")}) {
 		t.Errorf("%+v", got)
 	}
 	if b := c.Badges; b.KeyFile != filepath.Join(dir, "badge-key") || !slices.Equal(b.Normalise, badge.DefaultNormalise) ||

@@ -8,7 +8,10 @@ import (
 	"time"
 
 	"pullprint/connector"
+	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/console"
+	"pullprint/connector/health"
 	"pullprint/connector/held"
 	"pullprint/policy/badge"
 
@@ -20,7 +23,7 @@ import (
 // in.
 type adminServices struct {
 	api    *admin.API
-	recent *admin.Recent
+	recent *console.Recent
 	server *admin.Server
 }
 
@@ -44,26 +47,32 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 		owners := connector.NewBadgeOwners(registry, directory)
 		owners.Compare(log)
 		taps = connector.NewTaps(releaser, owners)
-		d.health.Advise(admin.Check{Name: "badges", Ready: func(context.Context) error { return owners.Differing() }})
+		d.health.Advise(health.Check{Name: "badges", Ready: func(context.Context) error { return owners.Differing() }})
 		d.owners = owners
 		if cfg.NATS.Embedded == nil {
 			taps.Share(d.bus.State())
 		}
 	}
-	tokens, err := admin.NewTokens(cfg.Admin, cfg.Devices, log)
+	tokens, err := access.NewTokens(cfg.Admin.TokenSources(cfg.Devices), log)
 	if err != nil {
 		return err
 	}
-	d.health.Advise(admin.Check{Name: "tokens", Ready: tokens.Lost})
-	d.services.recent = admin.NewRecent(d.bus, log)
+	d.health.Advise(health.Check{Name: "tokens", Ready: tokens.Lost})
+	d.services.recent = console.NewRecent(d.bus, log)
+	visits, users := console.NewVisits(d.bus.State()), connector.NewUsers(d.graph)
 	d.services.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: registry,
-		Delegations: releaser.Delegations(), People: d.people(), Users: connector.NewUsers(d.graph), State: d.bus.State(),
-		Audit: d.bus, Ledger: d.ledger, History: d.bus, Recent: d.services.recent, Backup: d.bus.Backup, Tokens: tokens,
-		Health: d.health, Swept: d.sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
+		Delegations: releaser.Delegations(), People: d.people(), Users: users, Visits: visits,
+		Audit: d.bus, Ledger: d.ledger, History: d.bus, Forget: d.services.recent.Forget, Backup: d.bus.Backup,
+		Tokens: tokens, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,
 		Process: d.processInfo(), Instance: d.instance, Logger: log,
 	})
-	pages, err := admin.NewPages(d.services.api)
+	pages, err := console.NewPages(console.Deps{
+		Jobs: d.services.api, Releaser: releaser, Taps: taps, Badges: registry, Users: users,
+		Tokens: tokens, Sessions: access.NewSessions(d.bus.State(), tokens), Visits: visits, Recent: d.services.recent,
+		Health: d.health, Held: d.index.Held, Swept: d.sweeper.LastSuccess, Zone: d.services.api.Zone,
+		Queues: cfg.Queues, Devices: cfg.Devices, DeviceEntries: d.services.api.DeviceEntries, Logger: log,
+	})
 	if err != nil {
 		return fmt.Errorf("read pages: %w", err)
 	}

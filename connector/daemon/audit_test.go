@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
@@ -55,7 +56,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 			before := len(s.actions())
 			code := s.ask(adminToken, c.method, path, body, nil)
 			after := s.actions()
-			if code != http.StatusOK || len(after) != before+1 || after[before].Actor != admin.AdminName || after[before].Action == "" {
+			if code != http.StatusOK || len(after) != before+1 || after[before].Actor != access.AdminName || after[before].Action == "" {
 				t.Errorf("%s %s: %d, and the audit has %d records more: %+v", c.method, c.path, code, len(after)-before, after[before:])
 			}
 		}

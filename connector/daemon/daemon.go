@@ -19,9 +19,9 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector"
-	"pullprint/connector/admin"
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
+	"pullprint/connector/health"
 	"pullprint/connector/held"
 	"pullprint/connector/logthrottle"
 	"pullprint/policy/badge"
@@ -86,8 +86,8 @@ type daemon struct {
 	selfTester  *connector.SelfTester // nil without self-tests
 	lostKey     atomic.Bool
 	webhook     *webhook.Server
-	health      *admin.Health
-	metrics     *admin.MetricsServer
+	health      *health.Checks
+	metrics     *health.Server
 	canary      *canary
 	signInTried chan struct{} // closed when Entra and Graph were asked to let us in
 	ready       atomic.Bool   // the supervisor was told so
@@ -217,8 +217,8 @@ func instanceName() string {
 func (d *daemon) answering(context.Context) error { return d.graph.Answers() }
 
 // checks are what readiness means.
-func (d *daemon) checks() []admin.Check {
-	return []admin.Check{
+func (d *daemon) checks() []health.Check {
+	return []health.Check{
 		{Name: "store", Ready: func(context.Context) error { return d.canary.Ready() }},
 		{Name: "records", Ready: func(context.Context) error {
 			if err := d.index.Err(); err != nil {

@@ -44,7 +44,7 @@ var topImports = map[string][]string{
 // connector, with what is below that; "" is connector itself. One that does not exist yet
 // breaks no rule.
 var connectorOrder = [][]string{
-	{"store", "recovery", "terminal", "logthrottle"},
+	{"store", "recovery", "terminal", "logthrottle", "health"},
 	{"bus", "job", "held"},
 	{"evaluate"},
 	{"notice"},

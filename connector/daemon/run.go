@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector"
-	"pullprint/connector/admin"
+	"pullprint/connector/health"
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -34,15 +34,15 @@ func (d *daemon) compose(ctx context.Context) error {
 		TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg,
 	})
 	d.canary = newStoreCanary(d.bus, cfg.NATS.Embedded != nil, log)
-	d.health = admin.NewHealth(d.checks()...)
+	d.health = health.New(d.checks()...)
 	d.health.Lives = d.turning
-	d.health.Advise(admin.Check{Name: "policy", Ready: d.policy.inForce}, admin.Check{Name: "graph", Ready: d.answering},
-		admin.Check{Name: "owners", Ready: func(context.Context) error { return d.integrity.Owners() }})
+	d.health.Advise(health.Check{Name: "policy", Ready: d.policy.inForce}, health.Check{Name: "graph", Ready: d.answering},
+		health.Check{Name: "owners", Ready: func(context.Context) error { return d.integrity.Owners() }})
 	if err := reg.Register(d.health.Collector()); err != nil {
 		return err
 	}
 	var err error
-	d.metrics, err = admin.NewMetricsServer(admin.MetricsOptions{
+	d.metrics, err = health.NewServer(health.ServerOptions{
 		Gatherer: reg, Health: d.health, WebConfigFile: cfg.Metrics.WebConfigFile, Version: ReadBuild().Version, Logger: log,
 	})
 	if err != nil {

@@ -1,4 +1,4 @@
-package admin
+package console
 
 import (
 	"context"
@@ -89,7 +89,7 @@ func (p *Pages) stationVisit(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	ctx := context.WithoutCancel(req.Context())
-	who, u, err := p.visits.use(ctx, device, ticket)
+	who, u, err := p.Visits.use(ctx, device, ticket)
 	switch {
 	case err != nil:
 		p.trouble(rw, device, err)
@@ -106,7 +106,7 @@ func (p *Pages) stationVisit(rw http.ResponseWriter, req *http.Request) {
 		p.idle(rw, http.StatusOK, device, unknownBadge)
 		return
 	}
-	switch ticket, ok, err = p.visits.turn(ctx, device, ticket); {
+	switch ticket, ok, err = p.Visits.turn(ctx, device, ticket); {
 	case err != nil:
 		p.trouble(rw, device, err)
 	case !ok:

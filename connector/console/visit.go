@@ -1,8 +1,11 @@
-package admin
+package console
 
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -51,24 +54,44 @@ const (
 	useAgain            // nothing more: what the form asked for is done, or is being done
 )
 
-// visits are those at all devices.
-type visits struct{ store connector.StateKV }
+// KV is where visits are stored. A value is removed when its ttl is over.
+type KV interface {
+	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
+}
 
-func visitKey(device string) string { return visitPrefix + "at." + device }
+// Visits are those at all devices, shared by all replicas.
+type Visits struct{ store KV }
+
+// NewVisits are the visits in a store.
+func NewVisits(store KV) *Visits { return &Visits{store} }
+
+func visitKey(device string) string { return "visit.at." + device }
+
+// hashOf names a secret where it is stored or compared.
+func hashOf(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
 
 // change reads the visit at a device and stores what fn makes of it, unless fn
 // reports false.
-func (s visits) change(ctx context.Context, device string, fn func(v *visit) bool) error {
+func (s *Visits) change(ctx context.Context, device string, fn func(v *visit) bool) error {
 	for range maxTries {
-		var v visit
-		rev, err := read(ctx, s.store, visitKey(device), &v)
+		v, rev, err := s.read(ctx, device)
 		if err != nil {
 			return fmt.Errorf("read visit: %w", err)
 		}
-		if v.Device = device; !fn(&v) {
+		if !fn(&v) {
 			return nil
 		}
-		if ok, err := swap(ctx, s.store, visitKey(device), v, rev, visitLife); err != nil {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("encode visit: %w", err)
+		}
+		if _, ok, err := s.store.CompareAndSet(ctx, visitKey(device), raw, rev, visitLife); err != nil {
 			return fmt.Errorf("store visit: %w", err)
 		} else if ok {
 			return nil
@@ -77,9 +100,23 @@ func (s visits) change(ctx context.Context, device string, fn func(v *visit) boo
 	return errors.New("store visit: too many concurrent updates")
 }
 
+// read reads the visit at a device. One that is damaged is none: otherwise the device could
+// not be used any more.
+func (s *Visits) read(ctx context.Context, device string) (v visit, revision uint64, err error) {
+	raw, revision, err := s.store.Get(ctx, visitKey(device))
+	if err != nil || revision == 0 {
+		return visit{Device: device}, 0, err
+	}
+	if json.Unmarshal(raw, &v) != nil {
+		v = visit{}
+	}
+	v.Device = device
+	return v, revision, nil
+}
+
 // shown ends the visit of whoever is at a device, as a card was shown there, and names
 // the card for begin.
-func (s visits) shown(ctx context.Context, device string) (card string, err error) {
+func (s *Visits) shown(ctx context.Context, device string) (card string, err error) {
 	card = rand.Text()
 	return card, s.change(ctx, device, func(v *visit) bool {
 		*v = visit{Device: device, Until: time.Now().Add(visitLife), Shown: card}
@@ -89,13 +126,13 @@ func (s visits) shown(ctx context.Context, device string) (card string, err erro
 
 // begin begins the visit of the owner of a card. It reports false when another card was
 // shown since.
-func (s visits) begin(ctx context.Context, device string, who connector.Visitor, card string,
+func (s *Visits) begin(ctx context.Context, device string, who connector.Visitor, card string,
 ) (ticket string, ok bool, err error) {
 	ticket = rand.Text()
 	err = s.change(ctx, device, func(v *visit) bool {
 		if ok = card != "" && v.Shown == card; ok {
 			*v = visit{
-				Device: device, Owner: who.Owner, Badge: who.Badge, Until: time.Now().Add(visitLife), Ticket: keyOf("", ticket),
+				Device: device, Owner: who.Owner, Badge: who.Badge, Until: time.Now().Add(visitLife), Ticket: hashOf(ticket),
 			}
 		}
 		return ok
@@ -103,8 +140,8 @@ func (s visits) begin(ctx context.Context, device string, who connector.Visitor,
 	return ticket, ok && err == nil, err
 }
 
-// end ends the visit of whoever is at a device, and that of a card that is looked up.
-func (s visits) end(ctx context.Context, device string) error {
+// End ends the visit of whoever is at a device, and that of a card that is looked up.
+func (s *Visits) End(ctx context.Context, device string) error {
 	return s.change(ctx, device, func(v *visit) bool {
 		there := v.Owner != "" || v.Shown != ""
 		*v = visit{Device: device, Until: v.Until}
@@ -113,8 +150,8 @@ func (s visits) end(ctx context.Context, device string) error {
 }
 
 // leave ends the visit that a ticket is of, also when it was used.
-func (s visits) leave(ctx context.Context, device, ticket string) error {
-	name := keyOf("", ticket)
+func (s *Visits) leave(ctx context.Context, device, ticket string) error {
+	name := hashOf(ticket)
 	return s.change(ctx, device, func(v *visit) bool {
 		theirs := v.Owner != "" && (v.Ticket == name || v.Used == name)
 		*v = visit{Device: device, Until: v.Until}
@@ -123,8 +160,8 @@ func (s visits) leave(ctx context.Context, device, ticket string) error {
 }
 
 // use uses a ticket up and says who is there.
-func (s visits) use(ctx context.Context, device, ticket string) (who connector.Visitor, u use, err error) {
-	name := keyOf("", ticket)
+func (s *Visits) use(ctx context.Context, device, ticket string) (who connector.Visitor, u use, err error) {
+	name := hashOf(ticket)
 	err = s.change(ctx, device, func(v *visit) bool {
 		who, u = connector.Visitor{Owner: v.Owner, Badge: v.Badge}, useEnded
 		switch {
@@ -148,11 +185,11 @@ func (s visits) use(ctx context.Context, device, ticket string) (who connector.V
 
 // turn is the ticket of the next page after one was used; it reports false when
 // the visit has ended meanwhile.
-func (s visits) turn(ctx context.Context, device, used string) (ticket string, ok bool, err error) {
+func (s *Visits) turn(ctx context.Context, device, used string) (ticket string, ok bool, err error) {
 	ticket = rand.Text()
 	err = s.change(ctx, device, func(v *visit) bool {
-		if ok = v.Owner != "" && v.Used == keyOf("", used) && time.Now().Before(v.Until); ok {
-			v.Ticket, v.Until = keyOf("", ticket), time.Now().Add(visitLife)
+		if ok = v.Owner != "" && v.Used == hashOf(used) && time.Now().Before(v.Until); ok {
+			v.Ticket, v.Until = hashOf(ticket), time.Now().Add(visitLife)
 		}
 		return ok
 	})

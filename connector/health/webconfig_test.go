@@ -1,4 +1,4 @@
-package admin
+package health
 
 import (
 	"context"
@@ -80,8 +80,8 @@ func (s *site) write(t *testing.T, name, text string) {
 // serve serves metrics by the web configuration and returns its address.
 func (s *site) serve(t *testing.T) string {
 	t.Helper()
-	m, err := NewMetricsServer(MetricsOptions{
-		Gatherer: prometheus.NewRegistry(), Health: NewHealth(), WebConfigFile: s.file, Logger: zap.NewNop(),
+	m, err := NewServer(ServerOptions{
+		Gatherer: prometheus.NewRegistry(), Health: New(), WebConfigFile: s.file, Logger: zap.NewNop(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -195,8 +195,8 @@ func TestCheckWebConfig(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "PLANTED") {
 			t.Errorf("%s: shows a secret: %v", c.name, err)
 		}
-		if _, err := NewMetricsServer(MetricsOptions{
-			Gatherer: prometheus.NewRegistry(), Health: NewHealth(), WebConfigFile: s.file, Logger: zap.NewNop(),
+		if _, err := NewServer(ServerOptions{
+			Gatherer: prometheus.NewRegistry(), Health: New(), WebConfigFile: s.file, Logger: zap.NewNop(),
 		}); err == nil {
 			t.Errorf("%s: served", c.name)
 		}

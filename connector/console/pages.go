@@ -1,6 +1,11 @@
-package admin
+// Package console serves the pages for people: the console for those who run the service,
+// and the release stations beside the printers. They are forms and tables that work without
+// a script; a station's has one for its reader. Whatever a page has done is done by package
+// admin, and audited as there.
+package console
 
 import (
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -10,7 +15,18 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"pullprint/connector"
+	"pullprint/connector/access"
+	"pullprint/connector/admin"
+	"pullprint/connector/health"
+	"pullprint/connector/held"
+	"pullprint/policy/badge"
 )
+
+// maxForm bounds a form: a card and a ticket are far less, and so is a reason that an
+// operator writes.
+const maxForm = 64 << 10
 
 //go:embed pages
 var pageFiles embed.FS
@@ -22,26 +38,57 @@ const policyOfPages = "default-src 'none'; style-src 'self'; img-src 'self' data
 
 const policyOfStation = policyOfPages + "; script-src 'self'; connect-src 'self'"
 
-// Pages are the console and the release stations: forms and tables that work
-// without a script; a station's is for its reader. It signs people in by the tokens
-// of the API.
+// Jobs lists and ends jobs as the HTTP API does, and audits what is asked for; *admin.API
+// is one.
+type Jobs interface {
+	// List is the first page of those that fit; in an error the owner is called by field.
+	List(ctx context.Context, field string, f admin.JobFilter, limit int) (admin.JobList, error)
+	Record(ctx context.Context, ref held.Ref) (held.Record, error)
+	Job(ctx context.Context, ref held.Ref) (admin.JobDetail, error)
+	Cancel(ctx context.Context, c connector.Cancellation) (connector.Refused, error)
+	StoreAction(ctx context.Context, about admin.Action) error
+}
+
+// Deps are the dependencies of the pages. Badges and Taps are nil when no badges are configured.
+type Deps struct {
+	Jobs     Jobs
+	Releaser *connector.Releaser
+	Taps     *connector.Taps
+	Badges   *badge.Registry
+	// Users finds people by object id; nil without access to Entra.
+	Users    connector.UserDirectory
+	Tokens   *access.Tokens
+	Sessions *access.Sessions
+	Visits   *Visits
+	Recent   *Recent
+	Health   *health.Checks
+	// Held is how many jobs each queue holds, by its name.
+	Held func() map[string]int
+	// Swept is when this instance last swept; zero when another does.
+	Swept func() time.Time
+	// Zone is the one in which times are shown.
+	Zone    func() *time.Location
+	Queues  []connector.Queue
+	Devices []connector.Device
+	// DeviceEntries are the devices as the API lists them.
+	DeviceEntries func() []admin.DeviceEntry
+	Logger        *zap.Logger
+}
+
+// Pages are the console and the release stations. They sign people in by the tokens of the
+// API.
 type Pages struct {
-	api       *API
+	Deps
 	templates map[string]*template.Template
 	script    string // where that of a station is, and which one
-	sessions  *sessions
-	visits    visits
 	results   formResults
 	log       *zap.Logger
 	handler   http.Handler
 }
 
-// NewPages makes the pages over an API; it starts nothing.
-func NewPages(a *API) (*Pages, error) {
-	p := &Pages{
-		api: a, templates: map[string]*template.Template{}, sessions: &sessions{a.State, a.Tokens}, visits: visits{a.State},
-		log: a.log,
-	}
+// NewPages reads the templates; it starts nothing.
+func NewPages(d Deps) (*Pages, error) {
+	p := &Pages{Deps: d, templates: map[string]*template.Template{}, log: d.Logger.Named("admin")}
 	script, err := scriptOfStation()
 	if err != nil {
 		return nil, err
@@ -108,30 +155,10 @@ func scriptOfStation() (string, error) {
 	return "/assets/station.js?v=" + hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
 
-// zone is the one in which the policy counts, or else that of this machine.
-func (a *API) zone() *time.Location {
-	zone := time.UTC
-	if a.Worker != nil {
-		zone = a.Worker.Policy().Zone()
-	}
-	if zone == time.UTC { // also when the policy says nothing
-		return time.Local
-	}
-	return zone
-}
-
-// zoneName names a zone to people; that of the machine by what its clock shows.
-func zoneName(zone *time.Location, now time.Time) string {
-	if zone == time.Local {
-		return now.In(zone).Format("MST (-07:00), the zone of the machine")
-	}
-	return zone.String()
-}
-
 // times are what templates can say about times: in the zone in which the policy
 // counts, or else in that of this machine, which stands beside.
 func (p *Pages) times() template.FuncMap {
-	zone := p.api.zone
+	zone := p.Zone
 	in := func(layout string) func(t time.Time) string {
 		return func(t time.Time) string { return t.In(zone()).Format(layout) }
 	}
@@ -175,7 +202,7 @@ func (p *Pages) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
-	req.Body = http.MaxBytesReader(rw, req.Body, maxBody)
+	req.Body = http.MaxBytesReader(rw, req.Body, maxForm)
 	p.handler.ServeHTTP(rw, req)
 }
 
@@ -226,8 +253,8 @@ func (p *Pages) message(rw http.ResponseWriter, status int, title, text string) 
 
 // fail shows at the console what an error means to a person, and leads back.
 func (p *Pages) fail(rw http.ResponseWriter, err error) {
-	pr := problemOf(err)
-	if hidden(err, pr) {
+	pr, logged := admin.ProblemOf(err)
+	if logged {
 		p.log.Warn("page failed", zap.Error(err))
 	}
 	p.show(rw, pr.Status, "message", page{Title: pr.Title, Data: pr.Detail, Home: consoleHome})

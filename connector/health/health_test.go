@@ -1,4 +1,4 @@
-package admin
+package health
 
 import (
 	"context"
@@ -26,7 +26,7 @@ func get(t *testing.T, h http.HandlerFunc, target string) (int, string) {
 
 func TestReady(t *testing.T) {
 	var broken error
-	h := NewHealth(Check{"store", func(context.Context) error { return nil }}, Check{"token", func(context.Context) error { return broken }})
+	h := New(Check{"store", func(context.Context) error { return nil }}, Check{"token", func(context.Context) error { return broken }})
 	if code, body := get(t, h.Ready, "/readyz"); code != 200 || body != "ready\n" {
 		t.Errorf("%d %q", code, body)
 	}
@@ -87,7 +87,7 @@ func TestMetricsServer(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	s, err := NewMetricsServer(MetricsOptions{Gatherer: reg, Health: NewHealth(), Version: "v1.2.3", Logger: zap.NewNop()})
+	s, err := NewServer(ServerOptions{Gatherer: reg, Health: New(), Version: "v1.2.3", Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}

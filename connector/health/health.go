@@ -1,6 +1,7 @@
-// Package admin serves the HTTP API with its client, the console, the release stations,
-// and health and metrics.
-package admin
+// Package health tells machines how the daemon is: readiness, check by check, liveness,
+// and the metrics, on a listener of their own. Whatever a check asks for, an answer comes
+// within two seconds.
+package health
 
 import (
 	"context"
@@ -26,8 +27,8 @@ type Check struct {
 	Ready func(ctx context.Context) error
 }
 
-// Health answers /healthz and /readyz.
-type Health struct {
+// Checks answer /healthz and /readyz.
+type Checks struct {
 	// Lives, when set, says why only a restart can help, or nil. It is set before
 	// the first request.
 	Lives func() error
@@ -39,23 +40,23 @@ type Health struct {
 	stopping bool
 }
 
-// NewHealth is ready when all checks are.
-func NewHealth(checks ...Check) *Health { return &Health{checks: checks} }
+// New is ready when all checks are.
+func New(checks ...Check) *Checks { return &Checks{checks: checks} }
 
 // Advise adds what has to be known of a daemon that can work all the same. It is shown
 // with the checks and changes nothing about readiness. It is called before the first
 // request.
-func (h *Health) Advise(advices ...Check) { h.advices = append(h.advices, advices...) }
+func (h *Checks) Advise(advices ...Check) { h.advices = append(h.advices, advices...) }
 
 // Stop makes the daemon unready for good, so that nobody sends it new work.
-func (h *Health) Stop() {
+func (h *Checks) Stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stopping = true
 }
 
 // Live answers 200 while the process answers, and 503 when only a restart can help.
-func (h *Health) Live(rw http.ResponseWriter, _ *http.Request) {
+func (h *Checks) Live(rw http.ResponseWriter, _ *http.Request) {
 	plain(rw)
 	if h.Lives != nil {
 		if err := h.Lives(); err != nil {
@@ -70,7 +71,7 @@ func (h *Health) Live(rw http.ResponseWriter, _ *http.Request) {
 // Ready answers 200 when every check is well and 503 otherwise; with ?verbose
 // it lists each check. ?exclude=NAME leaves one out: whoever sends traffic to the
 // ready alone must not wait for a subscription, as it takes traffic to get one.
-func (h *Health) Ready(rw http.ResponseWriter, req *http.Request) {
+func (h *Checks) Ready(rw http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), checkWithin)
 	defer cancel()
 	query := req.URL.Query()
@@ -83,7 +84,7 @@ func (h *Health) Ready(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	results := h.run(ctx, excluded)
-	ready := !slices.ContainsFunc(results, func(r result) bool { return r.State == stateFailed })
+	ready := !slices.ContainsFunc(results, func(r Result) bool { return r.state == stateFailed })
 	if !ready {
 		rw.WriteHeader(http.StatusServiceUnavailable)
 	}
@@ -100,7 +101,7 @@ func (h *Health) Ready(rw http.ResponseWriter, req *http.Request) {
 }
 
 // names are those of the checks.
-func (h *Health) names() []string {
+func (h *Checks) names() []string {
 	out := make([]string, len(h.checks))
 	for i, c := range h.checks {
 		out[i] = c.Name
@@ -116,48 +117,60 @@ const (
 	stateAdvice   = '!' // changes nothing about readiness
 )
 
-// result is what came of one check.
-type result struct {
-	Name  string
-	State rune
-	Err   error // why it failed, or what is advised
+// Result is what came of one check.
+type Result struct {
+	Name string
+	// Err is why it failed, or what is advised.
+	Err error
+
+	state rune
 }
 
+// OK reports whether all is well: neither does it fail nor is anything advised.
+func (r Result) OK() bool { return r.state == stateOK }
+
 // Text is what came of it, without its name.
-func (r result) Text() string {
+func (r Result) Text() string {
 	switch {
 	case r.Err != nil:
 		return r.Err.Error()
-	case r.State == stateExcluded:
+	case r.state == stateExcluded:
 		return "excluded"
 	}
 	return "ok"
 }
 
 // String is a line of /readyz.
-func (r result) String() string { return fmt.Sprintf("[%c] %s: %s", r.State, r.Name, r.Text()) }
+func (r Result) String() string { return fmt.Sprintf("[%c] %s: %s", r.state, r.Name, r.Text()) }
 
 var errStopping = errors.New("stopping")
 
+// Results asks every check, for CheckWithin at most.
+func (h *Checks) Results(ctx context.Context) []Result {
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	return h.run(ctx, nil)
+}
+
 // run asks every check but the excluded ones.
-func (h *Health) run(ctx context.Context, excluded []string) (results []result) {
+func (h *Checks) run(ctx context.Context, excluded []string) (results []Result) {
 	h.mu.Lock()
 	if h.stopping {
-		results = append(results, result{"daemon", stateFailed, errStopping})
+		results = append(results, Result{"daemon", errStopping, stateFailed})
 	}
 	h.mu.Unlock()
 	for _, c := range h.checks {
 		if slices.Contains(excluded, c.Name) {
-			results = append(results, result{c.Name, stateExcluded, nil})
+			results = append(results, Result{c.Name, nil, stateExcluded})
 		} else if err := c.Ready(ctx); err != nil {
-			results = append(results, result{c.Name, stateFailed, err})
+			results = append(results, Result{c.Name, err, stateFailed})
 		} else {
-			results = append(results, result{c.Name, stateOK, nil})
+			results = append(results, Result{c.Name, nil, stateOK})
 		}
 	}
 	for _, c := range h.advices {
 		if err := c.Ready(ctx); err != nil {
-			results = append(results, result{c.Name, stateAdvice, err})
+			results = append(results, Result{c.Name, err, stateAdvice})
 		}
 	}
 	return results
@@ -170,13 +183,13 @@ func plain(rw http.ResponseWriter) {
 }
 
 // Collector tells each check as the metric pullprint_ready.
-func (h *Health) Collector() prometheus.Collector { return readiness{h} }
+func (h *Checks) Collector() prometheus.Collector { return readiness{h} }
 
 var readyDesc = prometheus.NewDesc("pullprint_ready", "1 when this check of /readyz is well, else 0.",
 	[]string{"check"}, nil)
 
 // readiness runs the checks at each scrape.
-type readiness struct{ h *Health }
+type readiness struct{ h *Checks }
 
 func (r readiness) Describe(ch chan<- *prometheus.Desc) { ch <- readyDesc }
 

@@ -1,4 +1,4 @@
-package admin
+package console
 
 import (
 	"context"
@@ -65,7 +65,7 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	// The card ends the visit of whoever was there before, as any does.
-	err := p.visits.end(context.WithoutCancel(req.Context()), device)
+	err := p.Visits.End(context.WithoutCancel(req.Context()), device)
 	if err != nil {
 		p.trouble(rw, device, err)
 		return
@@ -97,11 +97,11 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 // reader that ends a number with Enter twice, has the answer of the first while the badge
 // is valid and nothing else was done at the device.
 func (p *Pages) redeem(ctx context.Context, device, code, number string) error {
-	canonical, err := p.api.Badges.Canonical(number)
+	canonical, err := p.Badges.Canonical(number)
 	if err != nil {
 		canonical = number
 	}
-	d, first := p.results.join(device, keyOf("enrol.", code+"\x00"+canonical))
+	d, first := p.results.join(device, "enrol."+hashOf(code+"\x00"+canonical))
 	if first {
 		defer close(d.done)
 	} else {
@@ -110,14 +110,14 @@ func (p *Pages) redeem(ctx context.Context, device, code, number string) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if d.who.Owner != "" && time.Since(d.at) < visitLife && p.api.Taps.StillValid(ctx, d.who) == nil {
+		if d.who.Owner != "" && time.Since(d.at) < visitLife && p.Taps.StillValid(ctx, d.who) == nil {
 			return nil
 		}
 	}
-	return p.api.Taps.Enrol(ctx, device, code+"\x00"+number, func(now time.Time) error {
-		b, err := p.api.Badges.Redeem(context.WithoutCancel(ctx), code, number, now)
+	return p.Taps.Enrol(ctx, device, code+"\x00"+number, func(now time.Time) error {
+		b, err := p.Badges.Redeem(context.WithoutCancel(ctx), code, number, now)
 		if err == nil && first {
-			d.who, d.at = p.api.Taps.VisitorOf(b.Owner, number), now
+			d.who, d.at = p.Taps.VisitorOf(b.Owner, number), now
 		}
 		return err
 	})

@@ -1,4 +1,4 @@
-package admin
+package console
 
 import (
 	"context"
@@ -13,11 +13,11 @@ import (
 // guest is somebody with the ticket of a page.
 type guest struct {
 	t      *testing.T
-	visits visits
+	visits *Visits
 	ticket string
 }
 
-func arrive(t *testing.T, v visits, device, owner string) *guest {
+func arrive(t *testing.T, v *Visits, device, owner string) *guest {
 	t.Helper()
 	card, err := v.shown(t.Context(), device)
 	if err != nil {
@@ -55,7 +55,7 @@ func (g *guest) next(device string) bool {
 // shown or its holder has left.
 func TestVisits(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		v := visits{bustest.Open(t).State()}
+		v := NewVisits(bustest.Open(t).State())
 		ada := arrive(t, v, "west", "ada")
 		if ada.may("east") != useEnded || (&guest{t, v, "guessed"}).may("west") != useEnded || (&guest{t, v, ""}).may("west") != useEnded {
 			t.Error("known at another device, by a guess or by nothing")
@@ -104,7 +104,7 @@ func TestVisits(t *testing.T) {
 // up, does not end its visit.
 func TestVisitOvertaken(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		v := visits{bustest.Open(t).State()}
+		v := NewVisits(bustest.Open(t).State())
 		earlier, err := v.shown(t.Context(), "west")
 		if err != nil {
 			t.Fatal(err)
@@ -117,7 +117,7 @@ func TestVisitOvertaken(t *testing.T) {
 		if earlier, err = v.shown(t.Context(), "west"); err != nil {
 			t.Fatal(err)
 		}
-		if err := v.end(t.Context(), "west"); err != nil { // a tap, by NATS
+		if err := v.End(t.Context(), "west"); err != nil { // a tap, by NATS
 			t.Fatal(err)
 		}
 		if _, ok, err := v.begin(t.Context(), "west", connector.Visitor{Owner: "ada"}, earlier); err != nil || ok {
@@ -129,17 +129,17 @@ func TestVisitOvertaken(t *testing.T) {
 // A card ends the visit before it, and whoever leaves has left, however far ahead the
 // clock of the replica is that began the visit.
 func TestVisitClocks(t *testing.T) {
-	for name, ends := range map[string]func(ctx context.Context, v visits, ticket string) error{
-		"card":  func(ctx context.Context, v visits, _ string) error { _, err := v.shown(ctx, "west"); return err },
-		"tap":   func(ctx context.Context, v visits, _ string) error { return v.end(ctx, "west") },
-		"leave": func(ctx context.Context, v visits, ticket string) error { return v.leave(ctx, "west", ticket) },
+	for name, ends := range map[string]func(ctx context.Context, v *Visits, ticket string) error{
+		"card":  func(ctx context.Context, v *Visits, _ string) error { _, err := v.shown(ctx, "west"); return err },
+		"tap":   func(ctx context.Context, v *Visits, _ string) error { return v.End(ctx, "west") },
+		"leave": func(ctx context.Context, v *Visits, ticket string) error { return v.leave(ctx, "west", ticket) },
 	} {
 		for _, ahead := range []time.Duration{0, 3 * time.Second, time.Hour} {
 			bustest.Virtual(t, func(t *testing.T) {
-				v := visits{bustest.Open(t).State()}
+				v := NewVisits(bustest.Open(t).State())
 				there := time.Now().Add(ahead)
 				was := fmt.Sprintf(`{"device":"west","owner":"ada","until":%q,"began":%q,"ticket":%q}`,
-					there.Add(visitLife).Format(time.RFC3339Nano), there.Format(time.RFC3339Nano), keyOf("", "of ada"))
+					there.Add(visitLife).Format(time.RFC3339Nano), there.Format(time.RFC3339Nano), hashOf("of ada"))
 				if _, ok, err := v.store.CompareAndSet(t.Context(), visitKey("west"), []byte(was), 0, visitLife); err != nil || !ok {
 					t.Fatal(ok, err)
 				}

@@ -1,4 +1,4 @@
-package admin
+package console
 
 import (
 	"cmp"
@@ -60,7 +60,7 @@ func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
 			order.Jobs = []held.Ref{ref}
 			order.Set = formVariant(req)
 		} else {
-			waiting, err := p.api.Releaser.Waiting(ctx, owner, d.page.Device)
+			waiting, err := p.Releaser.Waiting(ctx, owner, d.page.Device)
 			if err != nil {
 				return err
 			}
@@ -71,7 +71,7 @@ func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
 				}
 			}
 		}
-		out, err := p.api.Releaser.Release(ctx, order)
+		out, err := p.Releaser.Release(ctx, order)
 		d.page.Outcome = &out
 		return err
 	})
@@ -82,7 +82,7 @@ func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) stationCancel(rw http.ResponseWriter, req *http.Request) {
 	p.once(rw, req, func(ctx context.Context, d *formResult, owner string) error {
 		ref, _ := formRef(req)
-		gone, err := p.api.cancel(ctx, connector.Cancellation{Key: held.Key(owner, ref), Owner: owner})
+		gone, err := p.Jobs.Cancel(ctx, connector.Cancellation{Key: held.Key(owner, ref), Owner: owner})
 		switch {
 		case errors.Is(err, connector.ErrNoJob), errors.Is(err, connector.ErrNotHeld):
 			d.wrong = "The job can't be deleted any more: it is being printed, or has come to its end."
@@ -128,7 +128,7 @@ func (p *Pages) carryOut(
 	ctx context.Context, d *formResult, do func(ctx context.Context, d *formResult, owner string) error,
 ) error {
 	defer close(d.done)
-	who, u, err := p.visits.use(ctx, d.page.Device, d.ticket)
+	who, u, err := p.Visits.use(ctx, d.page.Device, d.ticket)
 	if err != nil || u == useEnded {
 		return err
 	}
@@ -159,11 +159,11 @@ func (p *Pages) stationLeave(rw http.ResponseWriter, req *http.Request) {
 
 func (p *Pages) leave(rw http.ResponseWriter, req *http.Request, device string) {
 	ctx := context.WithoutCancel(req.Context())
-	if err := p.visits.leave(ctx, device, req.PostFormValue("visit")); err != nil {
+	if err := p.Visits.leave(ctx, device, req.PostFormValue("visit")); err != nil {
 		p.trouble(rw, device, err)
 		return
 	}
-	http.Redirect(rw, req, stationPath(device), http.StatusSeeOther)
+	home(rw, req, device)
 }
 
 // done shows what was done, and what still waits.
@@ -180,7 +180,7 @@ func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *formResult)
 		p.idle(rw, http.StatusOK, s.Device, unknownBadge)
 		return
 	}
-	ticket, ok, err := p.visits.turn(ctx, s.Device, d.ticket)
+	ticket, ok, err := p.Visits.turn(ctx, s.Device, d.ticket)
 	switch {
 	case err != nil:
 		p.trouble(rw, s.Device, err)
@@ -231,10 +231,10 @@ func (s stationPage) Printing() (list []printingJobs) {
 // elsewhere are the devices by their printers, but for the printer of one device.
 func (p *Pages) elsewhere(device string) map[string]string {
 	at := map[string]string{}
-	for _, d := range p.api.Devices {
+	for _, d := range p.Devices {
 		at[strings.ToLower(d.PrinterID)] = d.ID
 	}
-	for _, d := range p.api.Devices {
+	for _, d := range p.Devices {
 		if d.ID == device {
 			delete(at, strings.ToLower(d.PrinterID))
 		}

@@ -1,4 +1,4 @@
-package admin
+package health
 
 import (
 	"bytes"
@@ -19,10 +19,10 @@ import (
 	"pullprint/trigger/listen"
 )
 
-// MetricsOptions are what a MetricsServer is made of.
-type MetricsOptions struct {
+// ServerOptions are what a Server is made of.
+type ServerOptions struct {
 	Gatherer prometheus.Gatherer
-	Health   *Health
+	Health   *Checks
 	// WebConfigFile is a web configuration of Prometheus' exporter toolkit: TLS,
 	// certificates of clients, passwords. Empty is plain http for everybody.
 	WebConfigFile string
@@ -31,15 +31,15 @@ type MetricsOptions struct {
 	Logger  *zap.Logger
 }
 
-// MetricsServer serves /metrics, /healthz and /readyz, and a page that leads there.
-type MetricsServer struct {
+// Server serves /metrics, /healthz and /readyz, and a page that leads there.
+type Server struct {
 	srv       *http.Server
 	webConfig string
 	log       *zap.Logger
 }
 
-// NewMetricsServer reads the web configuration, if there is one, and starts nothing.
-func NewMetricsServer(o MetricsOptions) (*MetricsServer, error) {
+// NewServer reads the web configuration, if there is one, and starts nothing.
+func NewServer(o ServerOptions) (*Server, error) {
 	if err := CheckWebConfig(o.WebConfigFile); err != nil {
 		return nil, fmt.Errorf("metrics.web_config_file: %w", err)
 	}
@@ -59,7 +59,7 @@ func NewMetricsServer(o MetricsOptions) (*MetricsServer, error) {
 		return nil, fmt.Errorf("metrics.web_config_file: %w", err)
 	}
 	srv := &http.Server{Handler: handler, ErrorLog: zap.NewStdLog(log)} //nolint:gosec // listen.Bound sets the time-outs
-	return &MetricsServer{log: log, webConfig: o.WebConfigFile, srv: srv}, nil
+	return &Server{log: log, webConfig: o.WebConfigFile, srv: srv}, nil
 }
 
 // metricsLimits are those of the clients of the metrics: Prometheus, probes, and a
@@ -67,7 +67,7 @@ func NewMetricsServer(o MetricsOptions) (*MetricsServer, error) {
 func metricsLimits() listen.Limits {
 	return listen.Limits{
 		Conns: listen.Share(64, 16), Header: 5 * time.Second, Body: 5 * time.Second, Answer: 15 * time.Second,
-		Idle: 30 * time.Second, HeaderBytes: maxHeader,
+		Idle: 30 * time.Second, HeaderBytes: 16 << 10, // of the API too: a cookie and a token are far less
 	}
 }
 
@@ -119,9 +119,27 @@ func whole(next http.Handler) http.Handler {
 	})
 }
 
+// MetricsText is what /metrics says to a request, without compression.
+func MetricsText(g prometheus.Gatherer, req *http.Request) string {
+	out := captured{header: http.Header{}}
+	promhttp.HandlerFor(g, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP(&out, req)
+	return out.body.String()
+}
+
+// captured takes in what a handler answers.
+type captured struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (p *captured) Header() http.Header         { return p.header }
+func (p *captured) WriteHeader(status int)      { p.status = status }
+func (p *captured) Write(b []byte) (int, error) { return p.body.Write(b) }
+
 // Serve answers on ln until ctx ends, then lets open requests finish for a
 // second. The web configuration is read again for every connection and request.
-func (s *MetricsServer) Serve(ctx context.Context, ln net.Listener) error {
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	ln = listen.Bound(s.srv, ln, metricsLimits())
 	s.log.Info("metrics served", zap.Stringer("address", ln.Addr()), zap.String("web_config_file", s.webConfig))
 	stopped := make(chan error, 1)

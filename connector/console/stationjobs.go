@@ -1,4 +1,4 @@
-package admin
+package console
 
 import (
 	"context"
@@ -77,7 +77,7 @@ func lineOf(p page, q connector.Quote, own bool) quoteLine {
 // list looks for the jobs that a person can release: their own, and under their
 // owners those of people who let them.
 func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
-	quotes, balances, err := p.api.Releaser.Quotes(ctx, owner, s.Device)
+	quotes, balances, err := p.Releaser.Quotes(ctx, owner, s.Device)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
 
 // name puts user principal names in the place of ids, as far as badges or Entra tell them.
 func (p *Pages) name(ctx context.Context, others []othersJobs) {
-	if len(others) == 0 || p.api.Badges == nil {
+	if len(others) == 0 || p.Badges == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, namesWithin)
@@ -116,7 +116,7 @@ func (p *Pages) name(ctx context.Context, others []othersJobs) {
 	for i := range others {
 		ids[i] = others[i].Name
 	}
-	err := p.api.Badges.List(ctx, "", func(b badge.Badge) error {
+	err := p.Badges.List(ctx, "", func(b badge.Badge) error {
 		i := slices.IndexFunc(others, func(o othersJobs) bool { return o.Name == b.Owner })
 		if i >= 0 && b.UserPrincipalName != "" {
 			others[i].Name = b.UserPrincipalName
@@ -124,7 +124,7 @@ func (p *Pages) name(ctx context.Context, others []othersJobs) {
 		return nil
 	})
 	for i := range others {
-		if err != nil || p.api.Users == nil {
+		if err != nil || p.Users == nil {
 			break
 		}
 		if others[i].Name != ids[i] {
@@ -132,7 +132,7 @@ func (p *Pages) name(ctx context.Context, others []othersJobs) {
 		}
 		var u graph.User
 		var known bool
-		if u, known, err = p.api.Users.User(ctx, ids[i]); known && u.UserPrincipalName != "" {
+		if u, known, err = p.Users.User(ctx, ids[i]); known && u.UserPrincipalName != "" {
 			others[i].Name = u.UserPrincipalName
 		}
 	}

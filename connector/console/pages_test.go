@@ -1,13 +1,13 @@
-package admin
+package console
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,33 +15,62 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector"
+	"pullprint/connector/access"
+	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
 )
 
+// testTokens are the tokens of the tests, by who holds them.
+var testTokens = map[string]string{
+	"wrong": "not-a-token-at-all", "west": "token-of-the-west-reader", "east": "token-of-the-east-reader",
+	"read": "token-that-only-reads", "operate": "token-that-operates", "admin": "token-of-the-administrator",
+}
+
+func newTokens(t *testing.T) *access.Tokens {
+	t.Helper()
+	dir := t.TempDir()
+	var sources []access.Source
+	for who, c := range map[string]access.Caller{
+		"west": {Name: "west", Device: "west"}, "east": {Name: "east", Device: "east"},
+		"read": {Name: "viewer", Role: access.RoleRead}, "operate": {Name: "helpdesk", Role: access.RoleOperate},
+		"admin": {Name: access.AdminName, Role: access.RoleAdmin},
+	} {
+		file := filepath.Join(dir, who)
+		if err := os.WriteFile(file, []byte(testTokens[who]+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sources = append(sources, access.Source{File: file, Caller: c})
+	}
+	tokens, err := access.NewTokens(sources, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens
+}
+
 func newPages(t *testing.T) *Pages {
 	t.Helper()
-	p, err := NewPages(NewAPI(Deps{
-		Logger: zap.NewNop(), State: bustest.Open(t).State(), Tokens: newTokens(t), Devices: []connector.Device{{ID: "west"}, {ID: "east"}},
-		Taps:  &connector.Taps{},
-		Swept: func() time.Time { return time.Time{} }, Audit: &ear{},
-	}))
+	tokens, state := newTokens(t), bustest.Open(t).State()
+	p, err := NewPages(Deps{
+		Jobs: &storedActions{}, Taps: &connector.Taps{}, Devices: []connector.Device{{ID: "west"}, {ID: "east"}},
+		Tokens: tokens, Sessions: access.NewSessions(state, tokens), Visits: NewVisits(state), Logger: zap.NewNop(),
+		Zone: func() *time.Location { return time.UTC },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-// ear is an audit that remembers what was asked for.
-type ear struct {
-	Audit
+// storedActions remembers what was asked for.
+type storedActions struct {
+	Jobs
 	asked []string
 }
 
-func (e *ear) PublishAudit(_ context.Context, _, _ string, body []byte) error {
-	var a Action
-	err := json.Unmarshal(body, &a)
-	e.asked = append(e.asked, strings.Join([]string{a.Action, a.Actor, a.Device}, " "))
-	return err
+func (s *storedActions) StoreAction(_ context.Context, a admin.Action) error {
+	s.asked = append(s.asked, strings.Join([]string{a.Action, a.Actor, a.Device}, " "))
+	return nil
 }
 
 // send sends a form as a browser would, from a page of a site.
@@ -98,30 +127,30 @@ func TestRefusalsLeadOn(t *testing.T) {
 		!strings.Contains(text, `href="/">To the console`) {
 		t.Errorf("%d %s", rec.Code, text)
 	}
-	p.api.Audit = mute{}
+	p.Jobs = noAudit{}
 	rec = send(p, "/station/west/login", "same-origin", url.Values{"token": {testTokens["admin"]}})
 	if text := rec.Body.String(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(text, "Set up the station west") {
 		t.Errorf("%d %s", rec.Code, text)
 	}
 }
 
-// mute is an audit that stores nothing.
-type mute struct{ Audit }
+// noAudit stores no action.
+type noAudit struct{ Jobs }
 
-func (mute) PublishAudit(context.Context, string, string, []byte) error { return errors.New("not now") }
+func (noAudit) StoreAction(context.Context, admin.Action) error { return errors.New("not now") }
 
 // What a cookie opens: the station of its device, and nothing else.
 func TestStationCookie(t *testing.T) {
 	p := newPages(t)
 	for who, want := range map[string]int{"west": 303, "operate": 303, "admin": 303, "east": 401, "read": 401, "wrong": 401} {
-		heard := &ear{}
-		p.api.Audit = heard
+		audit := &storedActions{}
+		p.Jobs = audit
 		told := map[string]string{"operate": "set-up-station helpdesk west", "admin": "set-up-station admin west"}[who]
 		rec := send(p, "/station/west/login", "same-origin", url.Values{"token": {testTokens[who]}})
 		if rec.Code != want {
 			t.Errorf("%s sets up the station: %d, want %d", who, rec.Code, want)
 		}
-		if got := strings.Join(heard.asked, ", "); got != told {
+		if got := strings.Join(audit.asked, ", "); got != told {
 			t.Errorf("%s sets up the station: the audit has %q, want %q", who, got, told)
 		}
 		if want != http.StatusSeeOther {
@@ -136,48 +165,6 @@ func TestStationCookie(t *testing.T) {
 				t.Errorf("%s with the cookie of %s: %d, want %d", path, who, got.Code, want)
 			}
 		}
-	}
-}
-
-// Whoever signed in at one replica is signed in at the others, until they sign out
-// or their token is another.
-func TestSessionsShared(t *testing.T) {
-	here := newPages(t)
-	tokens := here.api.Tokens
-	there := &sessions{here.api.State, tokens}
-	cookie := func() *http.Cookie {
-		t.Helper()
-		rec := send(here, "/login", "same-origin", url.Values{"token": {testTokens["admin"]}})
-		if rec.Code != http.StatusSeeOther {
-			t.Fatal(rec.Code)
-		}
-		return rec.Result().Cookies()[0]
-	}
-	knows := func(c *http.Cookie) bool {
-		req := httptest.NewRequest(http.MethodGet, "http://print.example.com/", nil)
-		req.AddCookie(c)
-		_, ok, err := there.who(req, func(c Caller) bool { return c.may(RoleAdmin) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		return ok
-	}
-	c := cookie()
-	if !knows(c) {
-		t.Error("not signed in at the other replica")
-	}
-	req := httptest.NewRequest(http.MethodPost, "http://print.example.com/logout", nil)
-	req.AddCookie(c)
-	if err := there.signOut(req); err != nil || knows(c) {
-		t.Errorf("still signed in: %v", err)
-	}
-	c = cookie()
-	if err := os.WriteFile(tokens.sources[0].file, []byte("another-token-now"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	reread(tokens)
-	if knows(c) {
-		t.Error("still signed in by a token that is no more")
 	}
 }
 
@@ -198,32 +185,5 @@ func TestPageHeaders(t *testing.T) {
 		if path == "/assets/layout.html" && rec.Code != http.StatusNotFound {
 			t.Errorf("a template is served: %d", rec.Code)
 		}
-	}
-}
-
-// gets counts the reads of a state.
-type gets struct {
-	connector.StateKV
-	n int
-}
-
-func (g *gets) Get(ctx context.Context, key string) ([]byte, uint64, error) {
-	g.n++
-	return g.StateKV.Get(ctx, key)
-}
-
-// However many cookies come, two are looked at.
-func TestManyCookies(t *testing.T) {
-	p := newPages(t)
-	counted := &gets{StateKV: p.sessions.store}
-	p.sessions.store = counted
-	req := httptest.NewRequest(http.MethodGet, "http://print.example.com/", nil)
-	for range 560 {
-		req.AddCookie(&http.Cookie{Name: cookieName, Value: "guessed"}) //nolint:gosec // of a request
-	}
-	rec := httptest.NewRecorder()
-	p.ServeHTTP(rec, req)
-	if rec.Code != http.StatusUnauthorized || counted.n > maxCookies {
-		t.Errorf("%d after %d reads", rec.Code, counted.n)
 	}
 }

@@ -1,17 +1,27 @@
-package admin
+package console
 
 import (
 	"context"
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"pullprint/connector"
+	"pullprint/connector/access"
+	"pullprint/connector/admin"
 )
+
+// actionStation is a station that was set up with another token than that of its reader.
+const actionStation = "set-up-station"
+
+// stationLife is how long a station stays signed in: nobody is there to do it anew. Its
+// session ends with the token all the same.
+const stationLife = 365 * 24 * time.Hour
 
 // forgetAfter is how many seconds a station shows a person's jobs, or a message,
 // when nothing is done. It is less than visitLife.
@@ -72,15 +82,13 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 	if device, ok = p.configured(rw, req); !ok {
 		return device, false
 	}
-	if p.api.Taps == nil {
-		none := noBadges()
+	if p.Taps == nil {
+		none, _ := admin.ProblemOf(admin.ErrNoBadges)
 		p.message(rw, none.Status, none.Title, none.Detail)
 		return device, false
 	}
 	var err error
-	_, ok, err = p.sessions.who(req, func(c Caller) bool {
-		return c.Device == device || (c.Device == "" && c.may(RoleOperate))
-	})
+	_, ok, err = p.Sessions.Who(req, func(c access.Caller) bool { return c.MayTapAt(device) })
 	if err != nil {
 		p.trouble(rw, device, err)
 		return device, false
@@ -94,7 +102,8 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 // configured is the device of the path, if there is one of that id.
 func (p *Pages) configured(rw http.ResponseWriter, req *http.Request) (device string, ok bool) {
 	device = req.PathValue("device")
-	if ok = p.api.hasDevice(device); !ok {
+	ok = slices.ContainsFunc(p.Devices, func(d connector.Device) bool { return d.ID == device })
+	if !ok {
 		p.message(rw, http.StatusNotFound, "There is no such device",
 			"Write the id of a configured device into the address: /station/ID.")
 	}
@@ -116,30 +125,31 @@ func (p *Pages) stationLogin(rw http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	caller, ok := p.api.Tokens.Who(tokenIn(req))
-	if !ok || (caller.Device != device && !caller.may(RoleOperate)) {
+	caller, ok := p.Tokens.Who(access.FormToken(req))
+	if !ok || !caller.MayTapAt(device) {
 		p.stationSignIn(rw, http.StatusUnauthorized, device, "That is not the token of this reader.")
 		return
 	}
 	if caller.Device == "" {
-		if err := p.api.auditor(actionStation, caller)(req.Context(), Action{Device: device}); err != nil {
+		about := admin.Action{Action: actionStation, Actor: caller.Name, Device: device}
+		if err := p.Jobs.StoreAction(req.Context(), about); err != nil {
 			p.notSignedIn(rw, device, err)
 			return
 		}
 	}
 	caller.Device = device // an administrator's token sets up this station and opens nothing else
 	caller.Role = ""
-	if err := p.sessions.signIn(rw, req, caller, stationPath(device), stationLife); err != nil {
+	if err := p.Sessions.SignIn(rw, req, caller, stationPath(device), stationLife); err != nil {
 		p.notSignedIn(rw, device, err)
 		return
 	}
-	http.Redirect(rw, req, stationPath(device), http.StatusSeeOther)
+	home(rw, req, device)
 }
 
 // notSignedIn shows the sign-in of a station again, with why it did not work.
 func (p *Pages) notSignedIn(rw http.ResponseWriter, device string, err error) {
-	pr := problemOf(err)
-	if hidden(err, pr) {
+	pr, logged := admin.ProblemOf(err)
+	if logged {
 		p.log.Warn("page failed", zap.String("device", device), zap.Error(err))
 	}
 	p.stationSignIn(rw, pr.Status, device, pr.Title+". "+pr.Detail)
@@ -155,7 +165,12 @@ func (p *Pages) station(rw http.ResponseWriter, req *http.Request) {
 // stationAgain leads home who loads the address of a form: a browser that begins
 // again where it ended.
 func (p *Pages) stationAgain(rw http.ResponseWriter, req *http.Request) {
-	http.Redirect(rw, req, stationPath(req.PathValue("device")), http.StatusSeeOther)
+	home(rw, req, req.PathValue("device"))
+}
+
+// home leads to the first page of a station.
+func home(rw http.ResponseWriter, req *http.Request, device string) {
+	http.Redirect(rw, req, stationPath(device), http.StatusSeeOther) //nolint:gosec // a path of ours, whatever the device
 }
 
 // idle waits for a badge. A message is shown as long as a person's jobs are.
@@ -178,9 +193,9 @@ const atTheMoment = "It can't be done at the moment. " + tryAgain
 
 // trouble says at a station what an error means, and waits for a badge.
 func (p *Pages) trouble(rw http.ResponseWriter, device string, err error) {
-	pr := problemOf(err)
+	pr, logged := admin.ProblemOf(err)
 	text := pr.Title + ". " + pr.Detail
-	if hidden(err, pr) { // the detail is for who reads the log
+	if logged { // the detail is for who reads the log
 		p.log.Warn("page failed", zap.String("device", device), zap.Error(err))
 		text = atTheMoment
 	}
@@ -211,7 +226,7 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 	goesOn, ambiguous := one && number == "", false
 	if one && number != "" {
 		var err error
-		if goesOn, ambiguous, err = p.api.Taps.IsTailOfTyped(ctx, device, number); err != nil {
+		if goesOn, ambiguous, err = p.Taps.IsTailOfTyped(ctx, device, number); err != nil {
 			p.trouble(rw, device, err)
 			return
 		}
@@ -234,7 +249,7 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 		p.idle(rw, http.StatusOK, device, "")
 		return
 	}
-	card, err := p.visits.shown(ctx, device)
+	card, err := p.Visits.shown(ctx, device)
 	if err != nil {
 		p.trouble(rw, device, err)
 		return
@@ -258,7 +273,7 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 // returns false, it has answered.
 func (p *Pages) identified(rw http.ResponseWriter, req *http.Request, s *stationPage, number string,
 ) (connector.Visitor, bool) {
-	who, err := p.api.Taps.Visitor(context.WithoutCancel(req.Context()), s.Device, number)
+	who, err := p.Taps.Visitor(context.WithoutCancel(req.Context()), s.Device, number)
 	var locked *connector.LockedError
 	if errors.As(err, &locked) {
 		p.idle(rw, http.StatusTooManyRequests, s.Device, tooManyUnknown)
@@ -277,7 +292,7 @@ func (p *Pages) identified(rw http.ResponseWriter, req *http.Request, s *station
 // begin begins the visit of a badge's owner with a page that has their jobs, unless
 // another card was shown meanwhile.
 func (p *Pages) begin(ctx context.Context, rw http.ResponseWriter, s stationPage, who connector.Visitor, card string) {
-	ticket, ok, err := p.visits.begin(ctx, s.Device, who, card)
+	ticket, ok, err := p.Visits.begin(ctx, s.Device, who, card)
 	switch {
 	case err != nil:
 		p.trouble(rw, s.Device, err)
@@ -323,7 +338,7 @@ func (p *Pages) goOn(ctx context.Context, device, used string) (owner, ticket st
 	if used == "" {
 		return "", "", nil
 	}
-	who, u, err := p.visits.use(ctx, device, used)
+	who, u, err := p.Visits.use(ctx, device, used)
 	if err != nil || u == useEnded {
 		return "", "", err
 	}
@@ -333,7 +348,7 @@ func (p *Pages) goOn(ctx context.Context, device, used string) (owner, ticket st
 	case !ok:
 		return "", "", connector.ErrBadgeInvalid
 	}
-	ticket, _, err = p.visits.turn(ctx, device, used)
+	ticket, _, err = p.Visits.turn(ctx, device, used)
 	return who.Owner, ticket, err
 }
 
@@ -341,9 +356,9 @@ func (p *Pages) goOn(ctx context.Context, device, used string) (owner, ticket st
 // unless another has begun. It is asked before each act and each page of a visit: a
 // badge may be revoked while its owner, or who took it, stands there.
 func (p *Pages) goesOn(ctx context.Context, device, ticket string, who connector.Visitor) (bool, error) {
-	err := p.api.Taps.StillValid(ctx, who)
+	err := p.Taps.StillValid(ctx, who)
 	if errors.Is(err, connector.ErrBadgeInvalid) {
-		return false, p.visits.leave(ctx, device, ticket)
+		return false, p.Visits.leave(ctx, device, ticket)
 	}
 	return err == nil, err
 }

@@ -1,4 +1,4 @@
-package admin
+package access
 
 import (
 	"context"
@@ -15,7 +15,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/recovery"
 	"pullprint/trigger/secretfile"
 )
@@ -29,28 +28,12 @@ const rereadTokens = 4 * time.Second
 // back from a server's restart within that time, and people go on printing.
 const tokensWithin = time.Minute
 
-// MinToken is how long a token has to be: a file that is being written may end in the
-// middle of one, and what is shorter can be guessed.
+// MinToken is how many characters a token has at least: a file that is being written may
+// end in the middle of one, and what is shorter can be guessed.
 const MinToken = 16
 
 // maxTokens is more than a file of tokens has.
 const maxTokens = 64 << 10
-
-// Caller is who asks.
-type Caller struct {
-	// Name is the token's, for the audit; of a reader, its device.
-	Name string
-	// Role is empty for a reader.
-	Role Role
-	// Device is the only device at which a reader may show badges.
-	Device string
-}
-
-// may reports whether a caller's role reaches need.
-func (c Caller) may(need Role) bool {
-	rank := map[Role]int{RoleRead: 1, RoleOperate: 2, RoleAdmin: 3}
-	return c.Role != "" && rank[c.Role] >= rank[need]
-}
 
 // Tokens knows bearer tokens, by files that Run reads again every few seconds: a new
 // token needs no restart. Each line of a file is one, so that the old one holds until
@@ -63,9 +46,15 @@ type Tokens struct {
 	every, within time.Duration // rereadTokens and tokensWithin, but for tests
 }
 
-type source struct {
-	file string
+// Source is a file of tokens and whom they let in.
+type Source struct {
+	File string
 	Caller
+}
+
+// source is a Source with what its file holds.
+type source struct {
+	Source
 	now atomic.Pointer[tokenFile]
 }
 
@@ -75,27 +64,18 @@ type tokenFile struct {
 	lost bool // it lets nobody in
 }
 
-// NewTokens reads the files of the API's tokens and of the devices'.
-func NewTokens(c Config, devices []connector.Device, log *zap.Logger) (*Tokens, error) {
+// NewTokens reads the files. One that can't be used is an error: it is a mistake in the
+// configuration, while later it may be a token that was taken away.
+func NewTokens(from []Source, log *zap.Logger) (*Tokens, error) {
 	t := &Tokens{log: log.Named("admin"), every: rereadTokens, within: tokensWithin}
-	add := func(file string, c Caller) {
-		if file != "" {
-			t.sources = append(t.sources, &source{file: file, Caller: c})
-		}
-	}
-	add(c.TokenFile, Caller{Name: AdminName, Role: RoleAdmin})
-	for _, k := range c.Tokens {
-		add(k.File, Caller{Name: k.Name, Role: k.Role})
-	}
-	for _, d := range devices {
-		add(d.TokenFile, Caller{Name: d.ID, Device: d.ID})
-	}
-	for _, s := range t.sources {
-		sums, err := readTokens(s.file)
+	for _, f := range from {
+		sums, err := readTokens(f.File)
 		if err != nil {
 			return nil, err
 		}
+		s := &source{Source: f}
 		s.now.Store(&tokenFile{sums: sums})
+		t.sources = append(t.sources, s)
 	}
 	return t, nil
 }
@@ -166,7 +146,7 @@ func (t *Tokens) follow(ctx context.Context, s *source) {
 		var sums [][sha256.Size]byte
 		go func() {
 			done <- recovery.Catch(func() (err error) {
-				sums, err = readTokens(s.file)
+				sums, err = readTokens(s.File)
 				return err
 			})
 		}()
@@ -177,7 +157,7 @@ func (t *Tokens) follow(ctx context.Context, s *source) {
 				patience.Stop()
 				return
 			case <-patience.C:
-				t.found(s, nil, fmt.Errorf("read token: %s is not read within %s: does its mount hang?", s.file, t.within))
+				t.found(s, nil, fmt.Errorf("read token: %s is not read within %s: does its mount hang?", s.File, t.within))
 			case err := <-done:
 				t.found(s, sums, err)
 				read = true
@@ -194,7 +174,7 @@ func (t *Tokens) found(s *source, sums [][sha256.Size]byte, err error) {
 		t.log.Warn("token file lets nobody in", zap.String("name", s.Name), zap.Error(err))
 		sums = nil
 	case s.now.Load().lost:
-		t.log.Info("token file can be used again", zap.String("name", s.Name), zap.String("file", s.file))
+		t.log.Info("token file can be used again", zap.String("name", s.Name), zap.String("file", s.File))
 	}
 	s.now.Store(&tokenFile{sums: sums, lost: err != nil})
 }
@@ -253,8 +233,8 @@ func (t *Tokens) Who(token string) (Caller, bool) {
 	return who, found == 1 && token != ""
 }
 
-// bearer is the token of an Authorization header.
-func bearer(header string) string {
+// Bearer is the token of an Authorization header; empty when it has none.
+func Bearer(header string) string {
 	scheme, token, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return ""

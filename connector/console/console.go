@@ -1,4 +1,4 @@
-package admin
+package console
 
 import (
 	"context"
@@ -13,14 +13,18 @@ import (
 	"time"
 
 	"pullprint/connector"
+	"pullprint/connector/access"
+	"pullprint/connector/admin"
 	"pullprint/connector/held"
 )
 
-// consoleRows is how many jobs the console lists, and consoleAgain after how many
-// seconds one that is watched is loaded anew.
+// consoleRows is how many jobs and decisions the console lists, which is more than anybody
+// reads. One that is watched is loaded anew every consoleAgain seconds: half of what lies
+// between two sweeps. Who signed in stays so for a working day (consoleLife).
 const (
 	consoleRows  = 100
 	consoleAgain = 30
+	consoleLife  = 8 * time.Hour
 )
 
 // consolePage is what the console shows.
@@ -28,9 +32,9 @@ type consolePage struct {
 	Queues    []queueLine
 	Filter    struct{ Owner, Queue, State string }
 	States    []held.State
-	Jobs      JobList
+	Jobs      admin.JobList
 	Decisions []held.Decision
-	Devices   []DeviceEntry
+	Devices   []admin.DeviceEntry
 	Health    []healthLine
 	// Live is set while the page loads itself anew: Still leads to the one that doesn't,
 	// Watch back.
@@ -53,7 +57,7 @@ const consoleHome = "/"
 
 // jobPage is a job with its trace.
 type jobPage struct {
-	JobDetail
+	admin.JobDetail
 	Devices []string
 	// Quote is what a held job would cost, Balances what is left of those who pay.
 	Quote    connector.Quote
@@ -69,7 +73,7 @@ var words = template.FuncMap{
 	"variant": variantWords,
 	"quote":   lineOf,
 	"part":    part,
-	"asked":   func(e Event) string { return e.Why() },
+	"asked":   func(e admin.Event) string { return e.Why() },
 	"ispast":  func(now, t time.Time) bool { return !t.After(now) },
 }
 
@@ -123,8 +127,8 @@ func (a assets) Open(name string) (fs.File, error) {
 }
 
 // reader is who is signed in at the console; otherwise the form is shown.
-func (p *Pages) reader(rw http.ResponseWriter, req *http.Request) (Caller, bool) {
-	c, ok, err := p.sessions.who(req, func(c Caller) bool { return c.may(RoleRead) })
+func (p *Pages) reader(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
+	c, ok, err := p.Sessions.Who(req, func(c access.Caller) bool { return c.May(access.RoleRead) })
 	if err != nil {
 		p.fail(rw, err)
 		return c, false
@@ -136,13 +140,13 @@ func (p *Pages) reader(rw http.ResponseWriter, req *http.Request) (Caller, bool)
 }
 
 func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
-	c, ok := p.api.Tokens.Who(tokenIn(req))
-	if !ok || !c.may(RoleRead) {
+	c, ok := p.Tokens.Who(access.FormToken(req))
+	if !ok || !c.May(access.RoleRead) {
 		p.show(rw, http.StatusUnauthorized, "login",
 			page{Title: "Sign in", Wrong: "This token isn't valid here; use one from admin.token_file.", Data: "/login"})
 		return
 	}
-	if err := p.sessions.signIn(rw, req, c, "/", consoleLife); err != nil {
+	if err := p.Sessions.SignIn(rw, req, c, "/", consoleLife); err != nil {
 		p.fail(rw, err)
 		return
 	}
@@ -150,7 +154,7 @@ func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
 }
 
 func (p *Pages) logout(rw http.ResponseWriter, req *http.Request) {
-	if err := p.sessions.signOut(req); err != nil {
+	if err := p.Sessions.SignOut(req); err != nil {
 		p.fail(rw, err)
 		return
 	}
@@ -169,22 +173,22 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	if !q.Has("state") {
 		data.Filter.State = string(held.Held)
 	}
-	data.States = States
-	fits, wrong := p.filter(req.Context(), q, JobFilter{
+	data.States = admin.States
+	jobs, wrong := p.filtered(req.Context(), q, admin.JobFilter{
 		Owner: data.Filter.Owner, Queue: data.Filter.Queue, State: data.Filter.State,
 	})
-	data.Jobs = p.api.jobs(fits, consoleRows, connector.Position{})
-	count := p.api.Index.Held()
-	for _, queue := range p.api.Queues {
+	data.Jobs = jobs
+	count := p.Held()
+	for _, queue := range p.Queues {
 		data.Queues = append(data.Queues, queueLine{queue.Name, queue.Mode, count[queue.Name]})
 	}
-	data.Decisions = p.api.Recent.Newest()
+	data.Decisions = p.Recent.Newest()
 	data.Decisions = data.Decisions[:min(len(data.Decisions), consoleRows)]
-	data.Devices = p.api.devices()
-	data.Health = p.health(req.Context())
+	data.Devices = p.DeviceEntries()
+	data.Health = p.healthLines(req.Context())
 	// A page that loads itself anew would take away what is being typed into the filter:
 	// so it has no filter, and the one with a filter stays as it is.
-	shown := page{Title: "Console", Caller: c.Name, Operate: c.may(RoleOperate), Wrong: wrong, Data: data}
+	shown := page{Title: "Console", Caller: c.Name, Operate: c.May(access.RoleOperate), Wrong: wrong, Data: data}
 	if data.Live = q.Has("live"); data.Live {
 		shown.Refresh, shown.Then = consoleAgain, req.URL.RequestURI()
 	}
@@ -196,25 +200,23 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	p.show(rw, http.StatusOK, "console", shown)
 }
 
-// filter tells which jobs the console lists: none when the filter is wrong, which it says.
-func (p *Pages) filter(ctx context.Context, q url.Values, f JobFilter) (fits func(*connector.Entry) bool, wrong string) {
-	_, err := query(q, "owner", "queue", "state", "live")
+// filtered are the jobs that the console lists: none when the filter is wrong, which it says.
+func (p *Pages) filtered(ctx context.Context, q url.Values, f admin.JobFilter) (list admin.JobList, wrong string) {
+	_, err := admin.Query(q, "owner", "queue", "state", "live")
 	if err == nil {
-		fits, err = p.api.filter(ctx, "Owner", f)
+		list, err = p.Jobs.List(ctx, "Owner", f, consoleRows)
 	}
 	if err != nil {
-		wrong = problemOf(err).Title + ": " + problemOf(err).Detail
-		fits = func(*connector.Entry) bool { return false }
+		pr, _ := admin.ProblemOf(err)
+		wrong = pr.Title + ": " + pr.Detail
 	}
-	return fits, wrong
+	return list, wrong
 }
 
-// health are the checks of readiness, a line each.
-func (p *Pages) health(ctx context.Context) (list []healthLine) {
-	ctx, cancel := context.WithTimeout(ctx, checkWithin)
-	defer cancel()
-	for _, r := range p.api.Health.run(ctx, nil) {
-		list = append(list, healthLine{r.Name, r.Text(), r.State == stateOK})
+// healthLines are the checks of readiness, a line each.
+func (p *Pages) healthLines(ctx context.Context) (list []healthLine) {
+	for _, r := range p.Health.Results(ctx) {
+		list = append(list, healthLine{r.Name, r.Text(), r.OK()})
 	}
 	return append(list, p.sweep(time.Now()))
 }
@@ -224,11 +226,16 @@ func (p *Pages) health(ctx context.Context) (list []healthLine) {
 const lateSweep = 3 * time.Minute
 
 func (p *Pages) sweep(now time.Time) healthLine {
-	at := p.api.Swept()
+	at := p.Swept()
 	if at.IsZero() {
 		return healthLine{"sweep", "not by this instance yet", true}
 	}
 	return healthLine{"sweep", span(now.Sub(at)) + " ago", now.Sub(at) < lateSweep}
+}
+
+// refInPath is the job that the address of a page names.
+func refInPath(req *http.Request) held.Ref {
+	return held.Ref{Printer: req.PathValue("printer"), Job: req.PathValue("job")}
 }
 
 func (p *Pages) job(rw http.ResponseWriter, req *http.Request) {
@@ -237,29 +244,27 @@ func (p *Pages) job(rw http.ResponseWriter, req *http.Request) {
 	}
 }
 
-func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c Caller, wrong string) {
-	r := &request{Request: req, caller: c}
-	v, err := p.api.showJob(r)
+func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c access.Caller, wrong string) {
+	detail, err := p.Jobs.Job(req.Context(), refInPath(req))
 	if err != nil {
 		p.fail(rw, err)
 		return
 	}
-	detail, _ := v.(JobDetail)
 	data := jobPage{JobDetail: detail}
-	data.Quote, data.Balances = p.api.Releaser.Quote(req.Context(), &detail.Job, "")
-	for _, d := range p.api.Devices {
+	data.Quote, data.Balances = p.Releaser.Quote(req.Context(), &detail.Job, "")
+	for _, d := range p.Devices {
 		if slices.Contains(d.Queues, detail.Job.Queue) {
 			data.Devices = append(data.Devices, d.ID)
 		}
 	}
 	p.show(rw, http.StatusOK, "job",
-		page{Title: "Job " + detail.Job.Job, Caller: c.Name, Operate: c.may(RoleOperate), Wrong: wrong, Data: data})
+		page{Title: "Job " + detail.Job.Job, Caller: c.Name, Operate: c.May(access.RoleOperate), Wrong: wrong, Data: data})
 }
 
 // operator is who is signed in and may do more than look.
-func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (Caller, bool) {
+func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
 	c, ok := p.reader(rw, req)
-	if ok && !c.may(RoleOperate) {
+	if ok && !c.May(access.RoleOperate) {
 		p.show(rw, http.StatusForbidden, "message", page{ // with the button to sign out
 			Title: "Your token may only read", Caller: c.Name, Home: consoleHome,
 			Data: "Sign out, and sign in with one of the role operate or admin.",
@@ -270,16 +275,16 @@ func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (Caller, boo
 }
 
 func (p *Pages) cancelJob(rw http.ResponseWriter, req *http.Request) {
-	p.act(rw, req, "cancel", func(c Caller, rec *held.Record) error {
-		_, err := p.api.cancel(req.Context(),
+	p.act(rw, req, "cancel", func(c access.Caller, rec *held.Record) error {
+		_, err := p.Jobs.Cancel(req.Context(),
 			connector.Cancellation{Key: rec.Key(), Actor: c.Name, Note: strings.TrimSpace(req.PostFormValue("reason"))})
 		return err
 	})
 }
 
 func (p *Pages) releaseJob(rw http.ResponseWriter, req *http.Request) {
-	p.act(rw, req, "release", func(c Caller, rec *held.Record) error {
-		out, err := p.api.Releaser.Release(context.WithoutCancel(req.Context()), connector.Order{
+	p.act(rw, req, "release", func(c access.Caller, rec *held.Record) error {
+		out, err := p.Releaser.Release(context.WithoutCancel(req.Context()), connector.Order{
 			Device: req.PostFormValue("device"), Owner: rec.Owner, Jobs: []held.Ref{rec.Ref}, Actor: c.Name, At: time.Now(),
 		})
 		if k, ok := first(out.Kept, out.Aborted); ok {
@@ -301,23 +306,26 @@ func first[T any](lists ...[]T) (one T, ok bool) {
 
 // act audits what an operator asked for on a job's page, has it done, and shows
 // the job as it is then.
-func (p *Pages) act(rw http.ResponseWriter, req *http.Request, action string, do func(Caller, *held.Record) error) {
+func (p *Pages) act(rw http.ResponseWriter, req *http.Request, action string, do func(access.Caller, *held.Record) error) {
 	c, ok := p.operator(rw, req)
 	if !ok {
 		return
 	}
-	rec, err := p.api.find(&request{Request: req})
+	rec, err := p.Jobs.Record(req.Context(), refInPath(req))
 	if err != nil {
 		p.fail(rw, err)
 		return
 	}
-	about := Action{Ref: rec.Ref, Owner: rec.Owner, Device: req.PostFormValue("device")}
-	if err := p.api.auditor(action, c)(req.Context(), about); err != nil {
+	about := admin.Action{
+		Action: action, Actor: c.Name, Ref: rec.Ref, Owner: rec.Owner, Device: req.PostFormValue("device"),
+	}
+	if err := p.Jobs.StoreAction(req.Context(), about); err != nil {
 		p.fail(rw, err)
 		return
 	}
 	if err := do(c, &rec); err != nil {
-		p.showJob(rw, req, c, problemOf(err).Detail)
+		pr, _ := admin.ProblemOf(err)
+		p.showJob(rw, req, c, pr.Detail)
 		return
 	}
 	http.Redirect(rw, req, "/jobs/"+url.PathEscape(rec.Printer)+"/"+url.PathEscape(rec.Job), http.StatusSeeOther)

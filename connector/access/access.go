@@ -1,0 +1,46 @@
+// Package access tells who is asking and what they may do: by bearer tokens, which are
+// read from files, and by sessions of browsers, which a token begins. Whatever a token
+// opened ends at most five seconds after the token is taken out of its file.
+package access
+
+// Role says what a token may do. Each role may do all that the one before may.
+type Role string
+
+// The roles.
+const (
+	// RoleRead sees jobs, decisions and badges.
+	RoleRead Role = "read"
+	// RoleOperate releases and cancels jobs, taps at any device, and enrols and
+	// revokes badges.
+	RoleOperate Role = "operate"
+	// RoleAdmin may do everything.
+	RoleAdmin Role = "admin"
+)
+
+// AdminName is what the audit calls the holder of the token in admin.token_file.
+const AdminName = "admin"
+
+// ranks orders the roles; what is none of them is 0.
+var ranks = map[Role]int{RoleRead: 1, RoleOperate: 2, RoleAdmin: 3}
+
+// Caller is who asks.
+type Caller struct {
+	// Name is the token's, for the audit; of a reader, its device.
+	Name string
+	// Role is empty for a reader.
+	Role Role
+	// Device is the only device at which a reader may show badges.
+	Device string
+}
+
+// May reports whether a caller's role reaches need.
+func (c Caller) May(need Role) bool { return c.Role != "" && ranks[c.Role] >= ranks[need] }
+
+// MayTapAt reports whether a caller may show badges at a device: its own reader may, and
+// whoever may operate.
+func (c Caller) MayTapAt(device string) bool {
+	if c.Device != "" {
+		return c.Device == device
+	}
+	return c.May(RoleOperate)
+}
