@@ -2,11 +2,9 @@ package connector
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -39,11 +37,11 @@ func (w *Worker) arrive(ctx context.Context, d store.Delivery, ev trigger.Event)
 		w.ignore(ignoredQueue, ev)
 		return nil
 	}
-	known, ok := w.Index.Lookup(ref)
+	known, ok := w.index.Lookup(ref)
 	if ok && sameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != held.Gone && !w.evaluator.needsDecision(known, q) {
 		return w.confirmDecided(ctx, d, ev, known)
 	}
-	if w.inflight.risky(&d) {
+	if w.inflight.risky(d.Attempt, d.Stored) {
 		noted, end, busy := w.inflight.begin(ctx, ref)
 		if busy != nil {
 			return busy
@@ -84,7 +82,7 @@ func (w *Worker) decideArrival(ctx context.Context, d store.Delivery, ev trigger
 	for range maxConflicts {
 		at := f
 		if known {
-			if at.rec, at.rev, err = w.Jobs.Get(ctx, key); err != nil {
+			if at.rec, at.rev, err = w.jobs.Get(ctx, key); err != nil {
 				return err
 			}
 		}
@@ -117,7 +115,7 @@ func (w *Worker) jobOf(ctx context.Context, ev trigger.Event) (held.Ref, error) 
 	if ev.Job != "" {
 		return held.Ref{Printer: ev.Printer, Job: ev.Job}, nil
 	}
-	task, err := w.Graph.Task(ctx, ev.Definition, ev.Task)
+	task, err := w.graph.Task(ctx, ev.Definition, ev.Task)
 	if graph.IsNotFound(err) {
 		w.ignore(ignoredForeign, ev)
 		return held.Ref{}, nil
@@ -141,7 +139,7 @@ func (w *Worker) taskOf(ctx context.Context, d store.Delivery, ev trigger.Event,
 		}
 	}
 	if !ok {
-		t, err := w.Graph.Task(ctx, ev.Definition, ev.Task)
+		t, err := w.graph.Task(ctx, ev.Definition, ev.Task)
 		if graph.IsNotFound(err) || (err == nil && t.Job != job.Ref) {
 			w.ignore(ignoredForeign, ev)
 			return false, nil
@@ -192,7 +190,7 @@ func (w *Worker) storeDecision(ctx context.Context, d store.Delivery, f jobState
 	}
 	before := f.rec.State
 	if before != state { // a held job that is held again keeps its place
-		if err := f.rec.Move(state, time.Now(), w.Instance, ""); err != nil {
+		if err := f.rec.Move(state, time.Now(), w.instance, ""); err != nil {
 			return err
 		}
 	}
@@ -200,14 +198,14 @@ func (w *Worker) storeDecision(ctx context.Context, d store.Delivery, f jobState
 		f.rec.HoldUntil = w.holdStart(&f).Add(f.q.HoldFor)
 		f.rec.Set = f.rec.Decision.Set
 	}
-	rev, ok, err := w.Jobs.Put(ctx, &f.rec, f.rev)
+	rev, ok, err := w.jobs.Put(ctx, &f.rec, f.rev)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return errOutrun
 	}
-	w.Metrics.holdEnded(before, &f.rec)
+	w.effects.holdEnded(before, &f.rec)
 	if state != held.Held {
 		_, err := w.effects.carryOut(ctx, f.rec, rev, effectOptions{startedAt: d.Stored, redelivered: true, settings: f.job.Settings})
 		return err
@@ -230,7 +228,7 @@ func (w *Worker) handleExisting(ctx context.Context, d store.Delivery, ev trigge
 		return w.effects.resume(ctx, f.rec, f.rev, d.Stored)
 	case f.rec.State == held.Gone && !revivable(&f.rec, f.job):
 		w.ignore(ignoredFinished, ev)
-		w.closeTask(ctx, ev, f.job)
+		w.effects.closeTask(ctx, ev.Definition, ev.Task, f.job)
 		return nil
 	case f.rec.State.Final() && f.rec.State != held.Gone && !sameTask(f.rec.Task, ev.Task):
 		return errConflict
@@ -289,67 +287,14 @@ func (w *Worker) confirmDecided(ctx context.Context, d store.Delivery, ev trigge
 	if d.Stored.After(known.Seen.Add(StoreSkew)) {
 		return nil
 	}
-	rec, rev, err := w.Jobs.Get(ctx, known.Key)
+	rec, rev, err := w.jobs.Get(ctx, known.Key)
 	if err != nil || rev == 0 {
 		return err
 	}
 	return w.effects.publish(ctx, &rec)
 }
 
-// publishArrival publishes the decision at arrival of a young record again before another
-// decision replaces it in the record: the process that made it may have died before it
-// published it, and its message is redelivered only later.
-func (e *effects) publishArrival(ctx context.Context, rec *held.Record) error {
-	if rec.Decision.Point != string(policy.Arrival) || time.Since(rec.Seen) > freshArrival {
-		return nil
-	}
-	return e.publish(ctx, rec)
-}
-
-// needsDecision reports whether a held job has to be decided again: a job of a direct queue
-// when the policy has changed, or when the queue was a pull queue before; any job that was
-// held because something could not be reached.
-func (e *evaluator) needsDecision(entry Entry, q Queue) bool {
-	return entry.State == held.Held && ((q.Mode == ModeDirect && (entry.Policy != e.policy().Hash() || entry.Mode == ModePull)) ||
-		policy.Waits(entry.Reason))
-}
-
-// sameTask compares the ids of tasks; an earlier version stored them as they came.
-func sameTask(a, b string) bool { return strings.EqualFold(a, b) }
-
-// publish puts the record's decision into the audit stream. Its id is always
-// the same, so that doing it again changes nothing.
-func (e *effects) publish(ctx context.Context, rec *held.Record) error {
-	d := rec.Audit()
-	body, err := json.Marshal(&d)
-	if err != nil {
-		return fmt.Errorf("encode decision: %w", err)
-	}
-	if err := e.audit.PublishDecision(ctx, d.Verdict, d.ID, body); err != nil {
-		return fmt.Errorf("publish decision: %w", err)
-	}
-	return nil
-}
-
-// report counts and logs a decision that took effect.
-func (e *effects) report(rec *held.Record, heard time.Time) {
-	d := rec.Audit()
-	e.metrics.decided(&d, heard)
-	fields := []zap.Field{
-		zap.String("point", d.Point), zap.String("verdict", d.Verdict), zap.String("reason", d.Reason), zap.String("rule", d.Rule),
-		zap.String("queue", d.Queue), zap.String("job", d.Job), zap.String("task", d.Task), zap.String("policy", d.Policy),
-	}
-	if d.Error != "" {
-		e.log.Warn("job decided by a failing rule", append(fields, zap.String("error", d.Error))...)
-	} else {
-		e.log.Info("job decided", fields...)
-	}
-	if e.onDecision != nil {
-		e.onDecision(d)
-	}
-}
-
 func (w *Worker) ignore(reason string, ev trigger.Event) {
-	w.Metrics.ignored.WithLabelValues(reason).Inc()
+	w.metrics.ignored.WithLabelValues(reason).Inc()
 	w.log.Debug("task ignored", zap.String("reason", reason), zap.String("task", ev.Task), zap.String("job", ev.Job))
 }

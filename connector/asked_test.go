@@ -8,6 +8,8 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/trigger/graph/graphtest"
+
+	"go.uber.org/zap"
 )
 
 // A decision says what asked for it: the job that came, a badge, a choice at a station,
@@ -20,11 +22,11 @@ func TestAsked(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := w.live("", shortHold)
-		taps := connector.NewTaps(l.release, connector.NewBadgeOwners(book, nil))
+		taps := connector.NewTaps(l.release, connector.NewBadgeOwners(book, nil), nil, zap.NewNop())
 		canceled := func(c connector.Cancellation) func(id graphtest.JobID) error {
 			return func(id graphtest.JobID) error {
 				c.Key = held.Key(studentID, held.Ref(id))
-				_, err := l.worker.Cancel(l.ctx, c)
+				_, err := l.release.Cancel(l.ctx, c)
 				return err
 			}
 		}

@@ -126,5 +126,5 @@ func (w *Worker) outage(err error, began time.Time) bool {
 		return true
 	}
 	var ge *graph.Error
-	return errors.As(err, &ge) && ge.Unavailable() && (ge.Throttled() || w.Graph.LastSuccess().Before(began))
+	return errors.As(err, &ge) && ge.Unavailable() && (ge.Throttled() || w.graph.LastSuccess().Before(began))
 }

@@ -12,13 +12,11 @@ import (
 
 // lookupTTL is how long the directory's answer about a card is remembered, nobodyTTL how
 // long that it is nobody's, so that the card of a new employee works a minute after it is in
-// the directory, lookupWithin how long the answer is waited for, and maxLookups how many are
-// kept.
+// the directory, and maxLookups how many are kept.
 const (
-	lookupTTL    = 15 * time.Minute
-	nobodyTTL    = time.Minute
-	lookupWithin = 5 * time.Second
-	maxLookups   = 10_000
+	lookupTTL  = 15 * time.Minute
+	nobodyTTL  = time.Minute
+	maxLookups = 10_000
 )
 
 // Directory finds people by employee id; *graph.Client is one.

@@ -118,8 +118,10 @@ type bench struct {
 	bus    *bus.Bus
 	book   *trigger.Verifier
 	client *graph.Client
-	worker *connector.Worker
-	stub   *stub
+	*connector.Connector
+	deps  connector.Deps
+	index *connector.Index
+	stub  *stub
 }
 
 const benchDefinition = "11112222-3333-4444-8555-666677778888"
@@ -151,24 +153,25 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 		b.Fatal(ok, err)
 	}
 	x.book = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: x.bus.State()})
-	metrics := connector.NewMetrics(nil, queues)
-	index := connector.NewIndex(held.NewStore(x.bus.Jobs()), metrics, zap.NewNop())
+	x.index = connector.NewIndex(held.NewStore(x.bus.Jobs()), queues, nil, zap.NewNop())
 	pol, err := policyfile.Load("policy.yaml", []byte(testPolicy))
 	if err != nil {
 		b.Fatal(err)
 	}
-	x.worker = connector.NewWorker(connector.Deps{
+	x.deps = connector.Deps{
 		Graph: x.client, Jobs: held.NewStore(x.bus.Jobs()), Ledger: quota.NewLedger(x.bus.Quota(), x.bus), Audit: x.bus, Verifier: x.book,
+		Notices: x.bus, Feed: x.bus, Devices: devices, Delegations: connector.NewDelegations(x.bus.State()),
 		Policy: func() *policy.Policy { return pol },
-		Queues: queues, Index: index, Metrics: metrics, Logger: zap.NewNop(), Instance: instance, Sole: instance == "bench",
-	})
+		Queues: queues, Index: x.index, Logger: zap.NewNop(), Instance: instance, Sole: instance == "bench",
+	}
+	x.Connector = connector.New(x.deps)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = x.book.Run(ctx) })
-	wg.Go(func() { _ = index.Run(ctx) })
+	wg.Go(func() { _ = x.index.Run(ctx) })
 	b.Cleanup(func() { cancel(); wg.Wait() })
 	<-x.book.Ready()
-	<-index.Ready()
+	<-x.index.Ready()
 	for x.book.Definition() == "" {
 		if err := x.book.Refresh(b.Context()); err != nil {
 			b.Fatal(err)
@@ -270,7 +273,7 @@ func BenchmarkDrain(b *testing.B) {
 		x.store(b, b.N)
 		b.ReportAllocs()
 		b.ResetTimer()
-		x.drain(b, b.N, x.worker.Handle)
+		x.drain(b, b.N, x.Worker.Handle)
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
 	})
 }
@@ -337,7 +340,7 @@ func BenchmarkNotificationToEffect(b *testing.B) {
 	}
 	ctx, cancel := context.WithCancel(b.Context())
 	var consuming, posting sync.WaitGroup
-	consuming.Go(func() { _ = x.bus.Consume(ctx, connector.Workers, x.worker.Handle) })
+	consuming.Go(func() { _ = x.bus.Consume(ctx, connector.Workers, x.Worker.Handle) })
 	tick := time.NewTicker(time.Second / 200)
 	defer tick.Stop()
 	b.ResetTimer()
@@ -380,7 +383,7 @@ func BenchmarkRestart(top *testing.B) {
 	top.Run("pullprint", func(b *testing.B) {
 		for b.Loop() {
 			store = bustest.Reopen(top, store)
-			index := connector.NewIndex(held.NewStore(store.Jobs()), connector.NewMetrics(nil, queues), zap.NewNop())
+			index := connector.NewIndex(held.NewStore(store.Jobs()), queues, nil, zap.NewNop())
 			ctx, cancel := context.WithCancel(b.Context())
 			var wg sync.WaitGroup
 			wg.Go(func() { _ = index.Run(ctx) })
@@ -400,7 +403,7 @@ func BenchmarkSweep(top *testing.B) {
 	jobs := many()
 	x := newBench(top)
 	fill(top, x.bus, jobs)
-	for x.worker.Index.Len() < jobs {
+	for x.index.Len() < jobs {
 		runtime.Gosched()
 	}
 	x.stub.tasks = jobs
@@ -418,10 +421,9 @@ func BenchmarkSweep(top *testing.B) {
 			}
 		}
 	})
-	sweeper := connector.NewSweeper(x.worker, x.bus)
 	top.Run("pullprint", func(b *testing.B) {
 		for b.Loop() {
-			if err := sweeper.Sweep(b.Context()); err != nil {
+			if err := x.Sweeper.Sweep(b.Context()); err != nil {
 				b.Fatal(err)
 			}
 		}

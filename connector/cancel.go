@@ -25,8 +25,6 @@ var (
 	// ErrCanceling says that a job will be aborted as soon as Graph answers: the intent is
 	// stored. It is an ErrNotHeld.
 	ErrCanceling = fmt.Errorf("%w: it will be canceled as soon as possible", ErrNotHeld)
-	// ErrInvalid says that a request is invalid.
-	ErrInvalid = errors.New("invalid")
 )
 
 // NotHeld is an ErrNotHeld that says what became of the job.
@@ -42,9 +40,6 @@ func NotHeld(rec *held.Record) error {
 	}
 	return fmt.Errorf("%w: %s/%s %s.", ErrNotHeld, rec.Queue, rec.Job, what) //nolint:revive,staticcheck // a sentence for people
 }
-
-// maxConflicts is how often a change is tried again after a concurrent update.
-const maxConflicts = 8
 
 // maxNote is how long the note of an administrator may be, in bytes.
 const maxNote = 300
@@ -85,16 +80,16 @@ func (c Cancellation) Check() error {
 // Cancel aborts a held job at Graph with a reason, once. The errors are ErrNoJob
 // (also when it is somebody else's), ErrNotHeld, ErrCanceling with the record,
 // ErrInvalid, and what Graph or the store failed with: then the job is held still.
-func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error) {
+func (r *Releaser) Cancel(ctx context.Context, c Cancellation) (held.Record, error) {
 	if err := c.Check(); err != nil {
 		return held.Record{}, err
 	}
-	release, ok := w.effects.claim(c.Key)
+	release, ok := r.effects.claim(c.Key)
 	if !ok {
 		return held.Record{}, fmt.Errorf("%w: it is being released or aborted", ErrNotHeld)
 	}
 	defer release()
-	rec, rev, err := w.Jobs.Get(ctx, c.Key)
+	rec, rev, err := r.jobs.Get(ctx, c.Key)
 	switch {
 	case err != nil:
 		return held.Record{}, err
@@ -109,24 +104,24 @@ func (w *Worker) Cancel(ctx context.Context, c Cancellation) (held.Record, error
 	if c.Owner == "" {
 		code = reasons.CanceledByAdmin
 	}
-	v := w.evaluator.ownDecision(code, policy.Release, policy.Abort)
+	v := r.evaluator.ownDecision(code, policy.Release, policy.Abort)
 	if c.Note != "" {
 		v.Text = strings.TrimSuffix(v.Text, ".") + ": " + c.Note
 		if !strings.ContainsAny(c.Note[len(c.Note)-1:], ".!?") {
 			v.Text += "."
 		}
 	}
-	d := w.effects.decisionOn(&rec, again(&rec, rev, "cancel"), v)
+	d := r.effects.decisionOn(&rec, again(&rec, rev, "cancel"), v)
 	d.Actor, d.Asked = c.Actor, c.origin()
 	ctx, cancel := context.WithTimeout(ctx, orderWithin)
 	defer cancel()
-	done, err := w.effects.abort(ctx, rec, rev, d)
+	done, err := r.effects.abort(ctx, rec, rev, d)
 	if errors.Is(err, errBusy) {
 		return rec, fmt.Errorf("%w: it is being released or aborted", ErrNotHeld)
 	}
 	if err != nil {
-		if now, rev, readErr := w.Jobs.Get(ctx, c.Key); readErr == nil && rev != 0 && now.State == held.Aborting {
-			w.Logger.Warn("job not canceled yet", zap.String("job", rec.Job), zap.Error(err))
+		if now, rev, readErr := r.jobs.Get(ctx, c.Key); readErr == nil && rev != 0 && now.State == held.Aborting {
+			r.log.Warn("job not canceled yet", zap.String("job", rec.Job), zap.Error(err))
 			return now, ErrCanceling
 		}
 	}

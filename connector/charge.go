@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -34,14 +35,6 @@ import (
 // If a held job is paid for at arrival, the reservation is made before the record: after a
 // crash the message is redelivered and makes the same reservation. A reservation without a
 // record is given back when the job is over.
-
-// chargeOf is what a decision to print costs; nil when nobody pays.
-func chargeOf(v policy.Decision, attempt string) *held.Charge {
-	if len(v.Claims) == 0 || v.Verdict == policy.Keep || v.Verdict == policy.Abort {
-		return nil
-	}
-	return &held.Charge{Amount: v.Cost, Claims: v.Claims, Attempt: attempt, AtArrival: v.Verdict == policy.Hold}
-}
 
 // recharged is the charge of a release of a job that was charged before. What was paid for
 // at arrival stays paid, even if nobody has to pay now.
@@ -75,7 +68,7 @@ const (
 
 // reserve reserves what a job costs. The error is a *quota.Exhausted, and nothing is
 // reserved, when an account does not cover it. A job that has printed is charged even so.
-func (e *effects) reserve(ctx context.Context, rec *held.Record, printed bool) error {
+func (e *Effects) reserve(ctx context.Context, rec *held.Record, printed bool) error {
 	c := rec.Charge
 	if c == nil || (rec.State == held.Aborting && !printed) {
 		return nil
@@ -136,7 +129,7 @@ func renameCharge(rec *held.Record, rev uint64) {
 
 // chargePrinted makes sure that what was found to have printed is paid for, before
 // the record says so: its reservation may have been given back, or never been made.
-func (e *effects) chargePrinted(ctx context.Context, rec *held.Record, ans effectResult) error {
+func (e *Effects) chargePrinted(ctx context.Context, rec *held.Record, ans effectResult) error {
 	switch {
 	case ans.late:
 		rec.Release.Late = true
@@ -171,7 +164,7 @@ func coversMore(c *held.Charge) bool {
 // its charge again, after a try that was not made. Another instance may have taken the job over
 // and reserved for a newer try: that one stays. When it fails, the sweep gives back what is
 // reserved on other accounts.
-func (e *effects) restoreArrival(ctx context.Context, rec *held.Record, tried *held.Charge) {
+func (e *Effects) restoreArrival(ctx context.Context, rec *held.Record, tried *held.Charge) {
 	charge := chargeFor(rec)
 	charge.Instead = tried.Attempt
 	if err := e.ledger.Reserve(ctx, charge); err != nil {
@@ -188,7 +181,7 @@ func (e *effects) restoreArrival(ctx context.Context, rec *held.Record, tried *h
 
 // void gives back all that a job has reserved and did not print. When that fails, the
 // sweep does it.
-func (e *effects) void(ctx context.Context, rec *held.Record) {
+func (e *Effects) void(ctx context.Context, rec *held.Record) {
 	if rec.Charge != nil {
 		e.giveBack(ctx, rec, rec.Charge, "")
 	}
@@ -196,20 +189,20 @@ func (e *effects) void(ctx context.Context, rec *held.Record) {
 
 // giveBack gives back what an attempt reserved on the accounts of a charge; an empty
 // attempt is all of them.
-func (e *effects) giveBack(ctx context.Context, rec *held.Record, c *held.Charge, attempt string) {
+func (e *Effects) giveBack(ctx context.Context, rec *held.Record, c *held.Charge, attempt string) {
 	done, err := e.ledger.Void(ctx, rec.Name(), attempt, c.Accounts(), time.Now())
 	if err != nil {
 		e.log.Warn("reservation not given back, the sweep does it", zap.String("job", rec.Job), zap.Error(err))
 		return
 	}
 	if done {
-		e.metrics.settled.WithLabelValues(endVoid).Inc()
+		e.countSettled(endVoid)
 	}
 }
 
 // decideExhausted replaces a decision to print by one that the account does not cover it:
 // the budget was spent between the decision and the reservation.
-func (e *effects) decideExhausted(rec *held.Record, ex *quota.Exhausted, v policy.Verdict) {
+func (e *Effects) decideExhausted(rec *held.Record, ex *quota.Exhausted, v policy.Verdict) {
 	own := e.policy().Exhausted(ex.Amount, ex.Balance)
 	if ex.Full {
 		own = policy.Own(reasons.QuotaFull)
@@ -220,26 +213,8 @@ func (e *effects) decideExhausted(rec *held.Record, ex *quota.Exhausted, v polic
 	d.Set, d.SetBy = nil, ""
 }
 
-// balances are those of claims, without what the job itself has reserved.
-func (e *evaluator) balances(ctx context.Context, claims []quota.Claim, ref held.Ref, mine bool, now time.Time) ([]quota.Balance, error) {
-	list, err := e.ledger.Balances(ctx, claims, now)
-	if err != nil || !mine {
-		return list, err
-	}
-	for i := range list {
-		view, err := e.ledger.View(ctx, list[i].Account)
-		if err != nil {
-			return nil, err
-		}
-		at := slices.IndexFunc(view.Reservations, func(r quota.Reservation) bool { return r.Job == ref.Name() })
-		if at < 0 || !view.Reservations[at].Periods[claims[i].Period.String()].Equal(list[i].Start) {
-			continue // what it set aside in an earlier period is not in this one's
-		}
-		own := view.Reservations[at].Amount
-		list[i].Reserved -= own
-		if left, err := list[i].Left.Add(own); err == nil { // else it is the most that can be counted
-			list[i].Left = left
-		}
-	}
-	return list, nil
+// oneOfAccounts reports whether an account is one of a list; an earlier version stored the ids of
+// people as they came.
+func oneOfAccounts(list []quota.Account, a quota.Account) bool {
+	return slices.ContainsFunc(list, func(b quota.Account) bool { return strings.EqualFold(a.Key(), b.Key()) })
 }

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// clock compares times with this machine's clock and with Graph's, because either may be
+// Clock compares times with this machine's clock and with Graph's, because either may be
 // wrong.
-type clock struct {
-	graph Graph
+type Clock struct {
+	graph any // may tell the time at Graph: Now and Heard
 }
 
 // graphTime is the time at Graph, as far as its client knows.
-func (c clock) graphTime() time.Time {
+func (c Clock) graphTime() time.Time {
 	if g, ok := c.graph.(interface{ Now() time.Time }); ok {
 		return g.Now()
 	}
@@ -21,14 +21,14 @@ func (c clock) graphTime() time.Time {
 
 // heard reports whether Graph has told its time, as far as its client knows. A machine may come
 // up with a wrong clock before it reaches Graph.
-func (c clock) heard() bool {
+func (c Clock) heard() bool {
 	g, ok := c.graph.(interface{ Heard() bool })
 	return !ok || g.Heard()
 }
 
-// surely is the time to use for what can't be undone: the earlier of this machine's clock
+// surely is the time to use for what can't be undone: the earlier of this machine's Clock
 // and Graph's.
-func (c clock) surely() time.Time {
+func (c Clock) surely() time.Time {
 	now := time.Now()
 	if there := c.graphTime(); there.Before(now) {
 		return there
@@ -50,7 +50,7 @@ const StoreSkew = time.Minute
 // clock and by Graph's, as either may have jumped. A time that is ahead of both by more than
 // maxSkew was stored by a wrong clock. It counts as long ago; otherwise callers would wait
 // for as long as that clock was ahead.
-func (c clock) since(at time.Time) time.Duration {
+func (c Clock) since(at time.Time) time.Duration {
 	age := time.Duration(math.MaxInt64)
 	for _, a := range []time.Duration{time.Since(at), c.graphTime().Sub(at)} {
 		if a > -maxSkew {

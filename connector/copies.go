@@ -8,24 +8,28 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/policy"
-	"pullprint/trigger/graph"
 )
 
 // copiesTTL is how long a printer's default number of copies is cached: administrators rarely
 // change it.
 const copiesTTL = 15 * time.Minute
 
+// copiesWithin is how long a printer's default is waited for, and maxPrinters for how many
+// printers it is kept.
+const (
+	copiesWithin = 8 * time.Second
+	maxPrinters  = 10_000
+)
+
 // defaultCopies caches the default number of copies of printers.
 type defaultCopies struct {
-	graph interface {
-		Attributes(ctx context.Context, printer string) (graph.Attributes, error)
-	}
+	graph  EvaluatorGraph
 	flight flight[int]
 	known  *ttlCache[int] // by printer id
 }
 
-func newDefaultCopies(g Graph) *defaultCopies {
-	return &defaultCopies{graph: g, known: newTTLCache[int](copiesTTL, maxStates)}
+func newDefaultCopies(g EvaluatorGraph) *defaultCopies {
+	return &defaultCopies{graph: g, known: newTTLCache[int](copiesTTL, maxPrinters)}
 }
 
 // of is how many copies a printer makes of a job that does not say. When Graph does not
@@ -35,7 +39,7 @@ func (d *defaultCopies) of(ctx context.Context, printer string) (int, error) {
 	if fresh {
 		return old, nil
 	}
-	n, _, err := d.flight.do(ctx, printer, readWithin, func(ctx context.Context) (int, error) {
+	n, _, err := d.flight.do(ctx, printer, copiesWithin, func(ctx context.Context) (int, error) {
 		a, err := d.graph.Attributes(ctx, printer)
 		if err != nil {
 			return 0, fmt.Errorf("read how many copies a printer makes: %w", err)
@@ -53,7 +57,7 @@ func (d *defaultCopies) of(ctx context.Context, printer string) (int, error) {
 // readCopies finds out how many copies a job has that does not say: as many as the printer
 // makes, and if that of the queue and the one it goes to differ, the more. If that is not
 // known, neither is how many pages it prints.
-func (e *evaluator) readCopies(ctx context.Context, needs policy.Needs, eval *evaluation) {
+func (e *Evaluator) readCopies(ctx context.Context, needs policy.Needs, eval *evaluation) {
 	if !eval.unsaid {
 		return
 	}

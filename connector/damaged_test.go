@@ -22,7 +22,6 @@ func TestDamagedRecords(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		reg := prometheus.NewRegistry()
-		m := connector.NewMetrics(reg, queues)
 		damage := func(kv *bus.KV, key, value string) {
 			t.Helper()
 			if _, ok, err := kv.CompareAndSet(t.Context(), key, []byte(value), 0, 0); err != nil || !ok {
@@ -35,7 +34,7 @@ func TestDamagedRecords(t *testing.T) {
 		damage(w.bus.State(), "delegation."+studentID+"."+strangerID, `{"owner"`)
 		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 4})
 		l := w.live("", withPolicy(t, weekly), func(d *connector.Deps) {
-			d.Metrics = m
+			d.Registerer = reg
 		})
 		l.worker.Handle(l.ctx, d)
 		out, err := l.release.Release(l.ctx, order())

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"pullprint/trigger/graph"
 )
 
 // DefaultGroupTTL is how long the groups of a person are cached by default.
@@ -24,10 +22,7 @@ const (
 // directory caches the groups and the language of people. Concurrent callers for the same
 // person share one call.
 type directory struct {
-	graph interface {
-		Groups(ctx context.Context, user string) ([]graph.Group, error)
-		Language(ctx context.Context, user string) (string, error)
-	}
+	graph     EvaluatorGraph
 	flight    flight[membership]
 	ttl       time.Duration
 	known     *ttlCache[membership]
@@ -51,7 +46,7 @@ func (m membership) age(now time.Time) time.Duration {
 	return now.Sub(m.read)
 }
 
-func newDirectory(g Graph, ttl time.Duration) *directory {
+func newDirectory(g EvaluatorGraph, ttl time.Duration) *directory {
 	if ttl <= 0 {
 		ttl = DefaultGroupTTL
 	}

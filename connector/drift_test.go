@@ -27,7 +27,7 @@ func TestDrift(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		reg := prometheus.NewRegistry()
-		l := w.live("", func(d *connector.Deps) { d.Metrics = connector.NewMetrics(reg, queues) })
+		l := w.live("", func(d *connector.Deps) { d.Registerer = reg })
 		looks := func(what, followMe string) {
 			t.Helper()
 			time.Sleep(11 * time.Minute) // virtual
@@ -98,7 +98,7 @@ func TestDriftSeen(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		var failing bool
 		l := w.live("", func(d *connector.Deps) {
-			d.Metrics, d.Logger = connector.NewMetrics(reg, queues), zap.New(core)
+			d.Registerer, d.Logger = reg, zap.New(core)
 			admin := administrator(t, w)
 			d.Trigger = func(ctx context.Context, printer, definition string) (string, string, error) {
 				if failing {

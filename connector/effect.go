@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -50,19 +51,19 @@ type effectOptions struct {
 	onReserved func()
 }
 
-// effects carries stored intents out. It is the only caller of what changes a job at Graph,
+// Effects carries stored intents out. It is the only caller of what changes a job at Graph,
 // and owns the claim on a job within this process. It makes no decisions except about what
 // became of a job. It is safe for concurrent use.
-type effects struct {
-	graph    jobReader
-	caller   jobChanger
+type Effects struct {
+	graph    JobReader
+	caller   JobChanger
 	jobs     *held.Store
-	ledger   effectLedger
+	ledger   EffectLedger
 	audit    Audit
 	policy   func() *policy.Policy
 	devices  []Device
-	metrics  *Metrics
-	clock    clock
+	metrics  *effectMetrics
+	clock    Clock
 	log      *zap.Logger
 	instance string
 	// sole is true when no other instance can be alive on the same store.
@@ -73,39 +74,66 @@ type effects struct {
 	busy map[string]bool // keys of the jobs this process is acting on
 }
 
-// jobReader reads what became of a job at Graph.
-type jobReader interface {
+// JobReader reads what became of a job at Graph.
+type JobReader interface {
 	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
 	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
 	Task(ctx context.Context, definition, task string) (graph.Task, error)
 }
 
-// jobChanger makes effects at Graph. None of them is retried by the client when it may
+// JobChanger makes effects at Graph. None of them is retried by the client when it may
 // have happened.
-type jobChanger interface {
+type JobChanger interface {
 	AbortJob(ctx context.Context, ref graph.Ref, reason string) error
 	RedirectJob(ctx context.Context, ref graph.Ref, destination string, settings json.RawMessage) (graph.Ref, error)
 	UpdateJob(ctx context.Context, ref graph.Ref, settings json.RawMessage) error
 	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
 }
 
-// effectLedger reserves what a job costs, and gives it back.
-type effectLedger interface {
+// EffectGraph is what effects need of Microsoft Graph; *graph.Client is one.
+type EffectGraph interface {
+	JobReader
+	JobChanger
+}
+
+// EffectLedger reserves what a job costs, and gives it back.
+type EffectLedger interface {
 	Reserve(ctx context.Context, c quota.Charge) error
 	Reopen(ctx context.Context, job, owner string, accounts []quota.Account, amount quota.Amount, now time.Time) error
 	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
 }
 
-func newEffects(d *Deps, c clock, log *zap.Logger) *effects {
-	return &effects{
-		graph: d.Graph, caller: d.Graph, jobs: d.Jobs, ledger: d.Ledger, audit: d.Audit, policy: d.Policy, devices: d.Devices,
-		metrics: d.Metrics, clock: c, log: log, instance: d.Instance, sole: d.Sole, onDecision: d.OnDecision,
-		busy: map[string]bool{},
+// EffectOptions are what effects are made of. All are required except Registerer and OnDecision.
+type EffectOptions struct {
+	Graph    EffectGraph
+	Jobs     *held.Store
+	Ledger   EffectLedger
+	Audit    Audit
+	Policy   func() *policy.Policy
+	Queues   []Queue
+	Devices  []Device
+	Clock    Clock
+	Instance string
+	// Sole is true when no other instance can be alive on the same store, so that the intents
+	// of others are taken over at once.
+	Sole bool
+	// OnDecision is told of each decision after it took effect.
+	OnDecision func(held.Decision)
+	Registerer prometheus.Registerer
+	Logger     *zap.Logger
+}
+
+// NewEffects returns Effects that act on nothing by themselves.
+func NewEffects(o EffectOptions) *Effects {
+	return &Effects{
+		graph: o.Graph, caller: o.Graph, jobs: o.Jobs, ledger: o.Ledger, audit: o.Audit, policy: o.Policy, devices: o.Devices,
+		metrics: newEffectMetrics(o.Registerer, o.Queues), clock: o.Clock, log: o.Logger, instance: o.Instance, sole: o.Sole,
+		onDecision: o.OnDecision, busy: map[string]bool{},
 	}
 }
 
 // claim makes this goroutine the only one of the process that acts on a job.
-func (e *effects) claim(key string) (release func(), ok bool) {
+func (e *Effects) claim(key string) (release func(), ok bool) {
 	key = strings.ToLower(key) // a record has one claim, whichever case its owner's id has
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -122,7 +150,7 @@ func (e *effects) claim(key string) (release func(), ok bool) {
 
 // storeIntent stores the intent to act on a held job. The error is errBusy after a
 // concurrent update. The caller has claimed the job.
-func (e *effects) storeIntent(ctx context.Context, rec *held.Record, rev uint64, to held.State, note string) (newRev uint64, err error) {
+func (e *Effects) storeIntent(ctx context.Context, rec *held.Record, rev uint64, to held.State, note string) (newRev uint64, err error) {
 	before := rec.State
 	if err := rec.Move(to, time.Now(), e.instance, note); err != nil {
 		return 0, err
@@ -132,14 +160,14 @@ func (e *effects) storeIntent(ctx context.Context, rec *held.Record, rev uint64,
 		err = errBusy
 	}
 	if err == nil {
-		e.metrics.holdEnded(before, rec)
+		e.holdEnded(before, rec)
 	}
 	return newRev, err
 }
 
 // abort ends a held job, by a decision that has a reason. Its caller has
 // claimed it. The crash story is that of carryOut.
-func (e *effects) abort(ctx context.Context, rec held.Record, rev uint64, d held.Decision) (held.Record, error) {
+func (e *Effects) abort(ctx context.Context, rec held.Record, rev uint64, d held.Decision) (held.Record, error) {
 	if err := e.publishArrival(ctx, &rec); err != nil {
 		return rec, err
 	}
@@ -153,7 +181,7 @@ func (e *effects) abort(ctx context.Context, rec held.Record, rev uint64, d held
 
 // redirect sends a held job to where its owner stands, which is Release of the record, by
 // a decision. Its caller has claimed it. The crash story is that of carryOut.
-func (e *effects) redirect(
+func (e *Effects) redirect(
 	ctx context.Context, rec held.Record, rev uint64, d held.Decision, a effectOptions,
 ) (held.Record, error) {
 	if err := e.publishArrival(ctx, &rec); err != nil {
@@ -189,7 +217,7 @@ func (e *effects) redirect(
 // An error leaves the intent as it is. Otherwise the record that is returned is
 // the one that was stored: final, or held again when a redirect surely was not
 // made.
-func (e *effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a effectOptions) (held.Record, error) {
+func (e *Effects) carryOut(ctx context.Context, rec held.Record, rev uint64, a effectOptions) (held.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, actWithin)
 	defer cancel()
 	ans, err := e.callGraph(ctx, &rec, a)
@@ -266,7 +294,7 @@ func decideDeviceUnavailable(rec *held.Record) {
 
 // storeOutcome stores the record of an intent that has ended. If another instance resumed
 // the intent and has stored the same end before, that instance counts and logs it.
-func (e *effects) storeOutcome(ctx context.Context, rec *held.Record, rev uint64) (ours bool, err error) {
+func (e *Effects) storeOutcome(ctx context.Context, rec *held.Record, rev uint64) (ours bool, err error) {
 	_, ours, err = e.jobs.Put(ctx, rec, rev)
 	if err != nil || ours {
 		return ours, err
@@ -306,7 +334,7 @@ func (e *effectResult) note() string {
 // It never calls twice without reading the job in between. Once a call may have taken
 // effect, in this process or an earlier one, the refusal of a later call proves nothing:
 // Graph refuses a second call because the first took effect.
-func (e *effects) callGraph(ctx context.Context, rec *held.Record, a effectOptions) (effectResult, error) {
+func (e *Effects) callGraph(ctx context.Context, rec *held.Record, a effectOptions) (effectResult, error) {
 	op := operation(rec.State)
 	called := a.verifyFirst
 	var last error
@@ -388,7 +416,7 @@ func operation(s held.State) string {
 	return string(s)
 }
 
-func (e *effects) callOnce(ctx context.Context, rec *held.Record, settings json.RawMessage) error {
+func (e *Effects) callOnce(ctx context.Context, rec *held.Record, settings json.RawMessage) error {
 	settings, err := overlay(settings, rec.Decision.Set)
 	if err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.uber.org/zap"
 
 	"pullprint/connector/held"
@@ -17,35 +19,88 @@ import (
 	"pullprint/trigger/pages"
 )
 
-// evaluator gathers the input of a policy and evaluates it. It changes nothing.
-type evaluator struct {
-	policy   func() *policy.Policy
-	shadow   func() *policy.Policy // may be nil
-	pages    func(ctx context.Context, job graph.Ref, d graph.Document) (int, error)
-	ledger   balanceReader
-	groups   *directory
-	copies   *defaultCopies
-	queues   queueSet
-	selfTest *SelfTester // may be nil
-	inflight *inflight
-	metrics  *Metrics
-	log      *zap.Logger
-	instance string
+// Evaluator gathers the input of a policy and evaluates it. It changes nothing.
+type Evaluator struct {
+	policy    func() *policy.Policy
+	shadow    func() *policy.Policy // may be nil
+	pages     func(ctx context.Context, job graph.Ref, d graph.Document) (int, error)
+	ledger    BalanceReader
+	groups    *directory
+	copies    *defaultCopies
+	queues    QueueSet
+	selfTests SelfTests // may be nil
+	inflight  *Inflight
+	counts    *prometheus.CounterVec // of page counts, by result
+	log       *zap.Logger
+	instance  string
 }
 
-// balanceReader reads accounts.
-type balanceReader interface {
+// BalanceReader reads accounts; *quota.Ledger is one.
+type BalanceReader interface {
 	Balances(ctx context.Context, claims []quota.Claim, now time.Time) ([]quota.Balance, error)
 	View(ctx context.Context, a quota.Account) (quota.View, error)
 }
 
-func newEvaluator(d *Deps, notes *inflight, log *zap.Logger) *evaluator {
-	return &evaluator{
-		policy: d.Policy, shadow: d.Next, pages: d.Pages, ledger: d.Ledger, groups: newDirectory(d.Graph, d.GroupTTL),
-		copies:   newDefaultCopies(d.Graph),
-		queues:   newQueueSet(d.Queues),
-		selfTest: d.SelfTest, inflight: notes, metrics: d.Metrics, log: log, instance: d.Instance,
+// EvaluatorOptions are what an evaluator is made of. All are required except Shadow, Pages,
+// SelfTests, GroupTTL and Registerer.
+type EvaluatorOptions struct {
+	Graph  EvaluatorGraph
+	Policy func() *policy.Policy
+	// Shadow returns the policy that is tried out: what it would decide is recorded. It may
+	// return nil.
+	Shadow func() *policy.Policy
+	// Pages counts the pages of a document; without it no pages are counted.
+	Pages  func(ctx context.Context, job graph.Ref, d graph.Document) (int, error)
+	Ledger BalanceReader
+	Queues []Queue
+	// SelfTests knows the jobs of self-tests; nil when there are none.
+	SelfTests SelfTests
+	// GroupTTL is how long the groups of a person are cached; 0 is the default.
+	GroupTTL   time.Duration
+	Inflight   *Inflight
+	Instance   string
+	Registerer prometheus.Registerer
+	Logger     *zap.Logger
+}
+
+// EvaluatorGraph is what an evaluator needs of Microsoft Graph; *graph.Client is one.
+type EvaluatorGraph interface {
+	Attributes(ctx context.Context, printer string) (graph.Attributes, error)
+	Groups(ctx context.Context, user string) ([]graph.Group, error)
+	Language(ctx context.Context, user string) (string, error)
+}
+
+// SelfTests recognises the jobs of self-tests.
+type SelfTests interface {
+	Expects(ctx context.Context, job graph.Job) (bool, error)
+}
+
+// NewEvaluator returns an Evaluator whose caches are empty.
+func NewEvaluator(o EvaluatorOptions) *Evaluator {
+	return &Evaluator{
+		policy: o.Policy, shadow: o.Shadow, pages: o.Pages, ledger: o.Ledger, groups: newDirectory(o.Graph, o.GroupTTL),
+		copies: newDefaultCopies(o.Graph), queues: NewQueueSet(o.Queues), selfTests: o.SelfTests, inflight: o.Inflight,
+		counts: newPageCounts(o.Registerer), log: o.Logger, instance: o.Instance,
 	}
+}
+
+// expectsSelfTest reports whether a job is that of a self-test.
+func (e *Evaluator) expectsSelfTest(ctx context.Context, job graph.Job) (bool, error) {
+	if e.selfTests == nil {
+		return false, nil
+	}
+	return e.selfTests.Expects(ctx, job)
+}
+
+func newPageCounts(reg prometheus.Registerer) *prometheus.CounterVec {
+	c := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+		Name: "pullprint_page_counts_total",
+		Help: "Jobs whose pages were looked for, by result: counted, estimated or unknown.",
+	}, []string{"result"})
+	for _, r := range []string{"counted", "estimated", "unknown"} {
+		c.WithLabelValues(r)
+	}
+	return c
 }
 
 // evaluation is the request to the policy about a job, with the results of reading what the
@@ -68,7 +123,7 @@ type evaluation struct {
 }
 
 // newRecord asks the policy and makes the record; nothing is stored yet.
-func (e *evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.Job, q Queue) (held.Record, error) {
+func (e *Evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.Job, q Queue) (held.Record, error) {
 	eval := e.newEvaluation(job, q, time.Now())
 	v, shadow, err := e.evaluate(ctx, &eval)
 	if err == nil {
@@ -82,7 +137,7 @@ func (e *evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.J
 		// Such a job could never be released: the directory does not know its owner.
 		v = e.ownDecision(reasons.OwnerUnknown, policy.Arrival, policy.Abort)
 	}
-	switch test, err := e.selfTest.expects(ctx, job); {
+	switch test, err := e.expectsSelfTest(ctx, job); {
 	case err != nil:
 		return held.Record{}, err
 	case test:
@@ -99,7 +154,7 @@ func (e *evaluator) newRecord(ctx context.Context, ev trigger.Event, job graph.J
 }
 
 // newEvaluation has what is known of a job without any call.
-func (e *evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluation {
+func (e *Evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluation {
 	in := Sent(job.Configuration)
 	in.Created = job.Created
 	for i, d := range job.Documents {
@@ -124,7 +179,7 @@ func (e *evaluator) newEvaluation(job graph.Job, q Queue, now time.Time) evaluat
 // evaluate has the policy decide, and the policy in shadow if there is one. It reads only
 // what one of them needs; what can't be read is marked as missing in the request. The error
 // is that of ctx, or says that the documents can't be opened now.
-func (e *evaluator) evaluate(
+func (e *Evaluator) evaluate(
 	ctx context.Context, eval *evaluation,
 ) (live policy.Decision, shadow *policy.Decision, err error) {
 	p, next := e.policy(), e.shadowPolicy()
@@ -155,7 +210,7 @@ func (e *evaluator) evaluate(
 }
 
 // shadowPolicy is the policy that is tried out in shadow; nil when there is none.
-func (e *evaluator) shadowPolicy() *policy.Policy {
+func (e *Evaluator) shadowPolicy() *policy.Policy {
 	if e.shadow == nil {
 		return nil
 	}
@@ -163,7 +218,7 @@ func (e *evaluator) shadowPolicy() *policy.Policy {
 }
 
 // readGroups reads what the policy needs of the owner from the directory.
-func (e *evaluator) readGroups(ctx context.Context, needs policy.Needs, eval *evaluation) {
+func (e *Evaluator) readGroups(ctx context.Context, needs policy.Needs, eval *evaluation) {
 	if eval.User.ID == "" {
 		if needs.Groups { // whose job it is isn't known: that is not to be in no group
 			eval.Missing = append(eval.Missing, policy.Directory)
@@ -185,7 +240,7 @@ func (e *evaluator) readGroups(ctx context.Context, needs policy.Needs, eval *ev
 
 // readPages counts the pages of the documents if the policy needs the number now or at
 // release. It is done now so that nobody waits for it at the device.
-func (e *evaluator) readPages(ctx context.Context, p *policy.Policy, needs policy.Needs, eval *evaluation) {
+func (e *Evaluator) readPages(ctx context.Context, p *policy.Policy, needs policy.Needs, eval *evaluation) {
 	later := eval.Point == policy.Arrival && eval.Queue.Mode == ModePull && p.Needs(policy.Release, ModePull).Pages
 	if !needs.Pages && !later {
 		return
@@ -201,7 +256,7 @@ func (e *evaluator) readPages(ctx context.Context, p *policy.Policy, needs polic
 
 // countPages counts the pages of the documents; if that fails, they are estimated as the
 // policy says.
-func (e *evaluator) countPages(ctx context.Context, p *policy.Policy, eval *evaluation) *held.Pages {
+func (e *Evaluator) countPages(ctx context.Context, p *policy.Policy, eval *evaluation) *held.Pages {
 	out := &held.Pages{}
 	if e.pages == nil || !p.Counts() {
 		out.Unknown = "pages are not counted"
@@ -217,13 +272,13 @@ func (e *evaluator) countPages(ctx context.Context, p *policy.Policy, eval *eval
 			out.Count, out.Estimated, result = n, true, "estimated"
 		}
 	}
-	e.metrics.pages.WithLabelValues(result).Inc()
+	e.counts.WithLabelValues(result).Inc()
 	return out
 }
 
 // openDocuments counts the pages of the documents. Because a document may kill the process,
 // the job is noted before.
-func (e *evaluator) openDocuments(ctx context.Context, eval *evaluation, out *held.Pages) (err error) {
+func (e *Evaluator) openDocuments(ctx context.Context, eval *evaluation, out *held.Pages) (err error) {
 	if len(eval.job.Documents) == 0 {
 		return errors.New("the job has no document")
 	}
@@ -251,7 +306,7 @@ func (e *evaluator) openDocuments(ctx context.Context, eval *evaluation, out *he
 }
 
 // withBalances is the request with the accounts that pay and their balances.
-func (e *evaluator) withBalances(ctx context.Context, p *policy.Policy, eval evaluation) policy.Request {
+func (e *Evaluator) withBalances(ctx context.Context, p *policy.Policy, eval evaluation) policy.Request {
 	req := eval.Request
 	req.Budget = policy.Budget{}
 	if !p.Needs(req.Point, req.Queue.Mode).Balances {
@@ -273,15 +328,55 @@ func (e *evaluator) withBalances(ctx context.Context, p *policy.Policy, eval eva
 	return req
 }
 
+// balances are those of claims, without what the job itself has reserved.
+func (e *Evaluator) balances(ctx context.Context, claims []quota.Claim, ref held.Ref, mine bool, now time.Time) ([]quota.Balance, error) {
+	list, err := e.ledger.Balances(ctx, claims, now)
+	if err != nil || !mine {
+		return list, err
+	}
+	for i := range list {
+		view, err := e.ledger.View(ctx, list[i].Account)
+		if err != nil {
+			return nil, err
+		}
+		at := slices.IndexFunc(view.Reservations, func(r quota.Reservation) bool { return r.Job == ref.Name() })
+		if at < 0 || !view.Reservations[at].Periods[claims[i].Period.String()].Equal(list[i].Start) {
+			continue // what it set aside in an earlier period is not in this one's
+		}
+		own := view.Reservations[at].Amount
+		list[i].Reserved -= own
+		if left, err := list[i].Left.Add(own); err == nil { // else it is the most that can be counted
+			list[i].Left = left
+		}
+	}
+	return list, nil
+}
+
+// chargeOf is what a decision to print costs; nil when nobody pays.
+func chargeOf(v policy.Decision, attempt string) *held.Charge {
+	if len(v.Claims) == 0 || v.Verdict == policy.Keep || v.Verdict == policy.Abort {
+		return nil
+	}
+	return &held.Charge{Amount: v.Cost, Claims: v.Claims, Attempt: attempt, AtArrival: v.Verdict == policy.Hold}
+}
+
+// needsDecision reports whether a held job has to be decided again: a job of a direct queue
+// when the policy has changed, or when the queue was a pull queue before; any job that was
+// held because something could not be reached.
+func (e *Evaluator) needsDecision(entry Entry, q Queue) bool {
+	return entry.State == held.Held && ((q.Mode == ModeDirect && (entry.Policy != e.policy().Hash() || entry.Mode == ModePull)) ||
+		policy.Waits(entry.Reason))
+}
+
 // ownDecision is a decision that no policy makes.
-func (e *evaluator) ownDecision(code string, at policy.Point, v policy.Verdict) policy.Decision {
+func (e *Evaluator) ownDecision(code string, at policy.Point, v policy.Verdict) policy.Decision {
 	d := policy.Own(code)
 	d.Point, d.Verdict, d.PolicyHash = at, v, e.policy().Hash()
 	return d
 }
 
 // decision is the audit record of what was decided on a question.
-func (e *evaluator) decision(id string, v policy.Decision, shadow *policy.Decision, eval *evaluation) held.Decision {
+func (e *Evaluator) decision(id string, v policy.Decision, shadow *policy.Decision, eval *evaluation) held.Decision {
 	d := held.Decision{
 		ID: id, At: eval.Now, Point: string(v.Point), Verdict: string(v.Verdict), Reason: v.Reason, Rule: v.Rule,
 		Text: v.Text, Remedy: v.Remedy, IPP: v.IPP, Policy: v.PolicyHash, Error: v.Err, By: e.instance,

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,20 +27,6 @@ func dueWarning(e Entry, q Queue, now time.Time) bool {
 	}
 	return e.State == held.Held && e.Warned.IsZero() && !e.HoldUntil.IsZero() &&
 		now.Before(e.HoldUntil) && !now.Before(e.HoldUntil.Add(-q.warning()))
-}
-
-// Notice is a message on pullprint.notices, which a bridge can pass to a person by mail or chat.
-type Notice struct {
-	// Kind is "expiry": the job will be aborted at HoldUntil.
-	Kind string `json:"kind"`
-	held.Ref
-	Queue string `json:"queue"`
-	// Owner is the Entra object id of whom to tell.
-	Owner     string    `json:"owner"`
-	Created   time.Time `json:"created"`
-	HoldUntil time.Time `json:"hold_until"`
-	// Devices are those at which the job can be released.
-	Devices []string `json:"devices"`
 }
 
 // warnOwner publishes a notice to the owner about the end of the hold. It is published before
@@ -99,23 +84,4 @@ func (s *Sweeper) expire(ctx context.Context, rec held.Record, rev uint64) error
 	s.log.Info("hold expires", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
 	_, err := s.effects.abort(ctx, rec, rev, d)
 	return err
-}
-
-// again is what a kind of decision that a job gets once is called in its id. A job that
-// came to an end and was found waiting after all gets it once more: that one is named by
-// the revision of the record too, as the audit takes one id once.
-func again(rec *held.Record, rev uint64, what string) string {
-	if rec.Came == 0 && !slices.ContainsFunc(rec.Trail, func(s held.Step) bool { return s.State.Final() }) {
-		return what
-	}
-	return what + ":" + strconv.FormatUint(rev, 10)
-}
-
-// decisionOn is a decision of the program itself on a held job; what the
-// policy saw at arrival stays its input.
-func (e *effects) decisionOn(rec *held.Record, what string, v policy.Decision) held.Decision {
-	return held.Decision{
-		ID: rec.Task + ":" + what, At: time.Now(), Point: string(v.Point), Verdict: string(v.Verdict),
-		Reason: v.Reason, Text: v.Text, Remedy: v.Remedy, IPP: v.IPP, Policy: v.PolicyHash, By: e.instance, Input: rec.Decision.Input,
-	}
 }

@@ -37,7 +37,7 @@ func TestWarnedIsHeard(t *testing.T) {
 		reg, b := prometheus.NewRegistry(), &bridge{}
 		core, logs := observer.New(zap.InfoLevel)
 		l := w.live("", shortHold, func(d *connector.Deps) {
-			d.Metrics, d.Logger, d.Notices = connector.NewMetrics(reg, queues), zap.New(core), b
+			d.Registerer, d.Logger, d.Notices = reg, zap.New(core), b
 		})
 		var ids []graphtest.JobID
 		for range 3 {

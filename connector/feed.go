@@ -136,7 +136,7 @@ func (s *Sweeper) feedTask(ctx context.Context, definition string, t graph.Task,
 	}
 	e, known := s.index.Lookup(held.Ref(t.Job))
 	waits := known && e.State == held.Held && policy.Waits(e.Reason)
-	if !waits && (s.attempts.inHand(t.ID, now) || !s.unknown.due(t.ID, b, now) || s.inflight.givenUp(ctx, held.Ref(t.Job))) {
+	if !waits && (s.arrivals.InHand(t.ID, now) || !s.unknown.due(t.ID, b, now) || s.inflight.givenUp(ctx, held.Ref(t.Job))) {
 		return nil
 	}
 	minute := strconv.FormatInt(now.Unix()/60, 36)

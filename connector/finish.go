@@ -9,16 +9,29 @@ import (
 	"pullprint/trigger/graph"
 )
 
+// closeTask finishes the task of a job that ended without us, when Graph has not: it
+// would be listed as waiting for ever. Whatever Graph answers is fine.
+func (e *Effects) closeTask(ctx context.Context, definition, task string, job graph.Job) {
+	switch job.State {
+	case graph.JobCanceled, graph.JobAborted, graph.JobCompleted:
+	default:
+		return
+	}
+	if err := e.caller.FinishTask(ctx, definition, task, graph.TaskAborted, "the job had ended"); err != nil {
+		e.log.Debug("task of a job that ended not finished", zap.String("task", task), zap.Error(err))
+	}
+}
+
 // finishAgain finishes the task of a job that is aborted or completed by its record. Graph's
 // abort may leave the task waiting, and a completion may have been answered by something
 // in between. The task of a completed job is read first: it may have been completed since the
 // sweep listed it. If it fails, the next sweep does it.
-func (s *Sweeper) finishAgain(ctx context.Context, definition, task string, state held.State) {
+func (e *Effects) finishAgain(ctx context.Context, definition, task string, state held.State) {
 	to, text := graph.TaskAborted, "the job was aborted"
 	switch state {
 	case held.Aborted:
 	case held.Completed:
-		now, err := s.graph.Task(ctx, definition, task)
+		now, err := e.graph.Task(ctx, definition, task)
 		if err != nil || !taskWaits([]graph.Task{now}, task) {
 			return
 		}
@@ -26,7 +39,7 @@ func (s *Sweeper) finishAgain(ctx context.Context, definition, task string, stat
 	default:
 		return
 	}
-	if err := s.graph.FinishTask(ctx, definition, task, to, text); err != nil {
-		s.log.Debug("task of a finished job not finished", zap.String("task", task), zap.Error(err))
+	if err := e.caller.FinishTask(ctx, definition, task, to, text); err != nil {
+		e.log.Debug("task of a finished job not finished", zap.String("task", task), zap.Error(err))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
@@ -105,7 +106,7 @@ func TestSharedCalls(t *testing.T) {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())
 			l := w.live("", withPolicy(t, studentBudget), func(d *connector.Deps) { s.Graph, d.Graph = d.Graph, s })
 			return func(ctx context.Context) error {
-				at, err := l.worker.AccountStatus(ctx, quota.Account{Kind: quota.User, Name: studentID})
+				at, err := l.evaluator.AccountStatus(ctx, quota.Account{Kind: quota.User, Name: studentID})
 				if err == nil && len(at.Balances) == 0 && ctx.Err() == nil {
 					return errors.New("the groups are not known")
 				}
@@ -114,7 +115,7 @@ func TestSharedCalls(t *testing.T) {
 		},
 		"tap": func(t *testing.T, s *slow) func(context.Context) error {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())
-			taps := connector.NewTaps(w.live("").release, s)
+			taps := connector.NewTaps(w.live("").release, s, nil, zap.NewNop())
 			return func(ctx context.Context) error { _, err := taps.Tap(ctx, "hq-2-west", "1"); return err }
 		},
 	} {
@@ -188,9 +189,9 @@ func TestDoubleTapCounted(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		w.hold()
 		reg := prometheus.NewRegistry()
-		l := w.live("", func(d *connector.Deps) { d.Metrics = connector.NewMetrics(reg, queues) })
+		l := w.live("", func(d *connector.Deps) { d.Registerer = reg })
 		s := newSlow()
-		taps := connector.NewTaps(l.release, s)
+		taps := connector.NewTaps(l.release, s, reg, zap.NewNop())
 		told := make(chan connector.Outcome, 2)
 		tap := func() {
 			out, err := taps.Tap(t.Context(), "hq-2-west", "1")

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"pullprint/connector/held"
 )
@@ -29,11 +30,14 @@ type indexCollector struct {
 	queues []Queue
 }
 
-// registerIndex registers the gauges that are read from x.
-func (m *Metrics) registerIndex(x *Index) {
-	if m.reg != nil {
-		m.reg.MustRegister(indexCollector{x, m.queues})
+func newHeldGauge(reg prometheus.Registerer, queues []Queue) *prometheus.GaugeVec {
+	g := promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
+		Name: "pullprint_held_jobs", Help: "Jobs held now, by queue.",
+	}, []string{"queue"})
+	for _, q := range queues {
+		g.WithLabelValues(q.Name)
 	}
+	return g
 }
 
 func (c indexCollector) Describe(ch chan<- *prometheus.Desc) {
@@ -73,16 +77,5 @@ func (c indexCollector) Collect(ch chan<- prometheus.Metric) {
 	for queue, age := range ages {
 		gauge(heldAgeDesc, age.Seconds(), queue)
 		gauge(expiringDesc, float64(expiring[queue]), queue)
-	}
-}
-
-// resetSweepGauges resets the gauges that only the sweeping replica sets: their values are
-// out of date once another replica sweeps.
-func (m *Metrics) resetSweepGauges() {
-	m.reserved.Set(0)
-	m.oldest.Set(0)
-	for _, q := range m.queues {
-		m.headroom.WithLabelValues(q.Name).Set(1)
-		m.drift.WithLabelValues(q.Name).Set(0)
 	}
 }

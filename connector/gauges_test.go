@@ -38,7 +38,7 @@ func gather(t *testing.T, reg *prometheus.Registry, name string) map[string]floa
 // How long jobs have been waiting is told of every queue, and of none at zero.
 func TestWaiting(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	x := NewIndex(nil, NewMetrics(reg, []Queue{{Name: "Follow-Me"}, {Name: "Poster"}}), zap.NewNop())
+	x := NewIndex(nil, []Queue{{Name: "Follow-Me"}, {Name: "Poster"}}, reg, zap.NewNop())
 	now := time.Now()
 	for i, e := range []Entry{
 		{Queue: "Follow-Me", State: held.Held, Seen: now.Add(-30 * time.Minute), HoldUntil: now.Add(30 * time.Minute)},
@@ -69,15 +69,17 @@ func TestWaiting(t *testing.T) {
 // A replica that sweeps no more tells nothing of what only the sweep knows.
 func TestGaugesOfFormerSweeper(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	m := NewMetrics(reg, []Queue{{Name: "Follow-Me"}})
+	s := NewSweeper(SweeperOptions{
+		Queues: []Queue{{Name: "Follow-Me"}}, Verifier: trigger.NewVerifier(trigger.VerifierOptions{}), Registerer: reg, Logger: zap.NewNop(),
+	})
+	m := s.metrics
 	m.reserved.Set(3)
 	m.oldest.Set(3)
 	m.headroom.WithLabelValues("Follow-Me").Set(0.1)
 	m.drift.WithLabelValues("Follow-Me").Set(1)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	w := NewWorker(Deps{Metrics: m, Verifier: trigger.NewVerifier(trigger.VerifierOptions{}), Logger: zap.NewNop()})
-	if err := NewSweeper(w, nil).Run(over); !errors.Is(err, context.Canceled) {
+	if err := s.Run(over); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]float64{
@@ -94,7 +96,7 @@ func TestGaugesOfFormerSweeper(t *testing.T) {
 
 func BenchmarkWaiting(b *testing.B) {
 	reg := prometheus.NewRegistry()
-	x := NewIndex(nil, NewMetrics(reg, []Queue{{Name: "Follow-Me"}}), zap.NewNop())
+	x := NewIndex(nil, []Queue{{Name: "Follow-Me"}}, reg, zap.NewNop())
 	now := time.Now()
 	for i := range 100_000 {
 		ref := held.Ref{Printer: "p", Job: strconv.Itoa(i)}

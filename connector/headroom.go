@@ -102,18 +102,17 @@ func Busiest(arrivals []Arrival) Load {
 // count as jobs at once; they are not counted here.
 func headroom(x *Index, now time.Time) map[string]float64 {
 	counts := map[string]*count{}
-	x.each(func(_ jobID, in *indexed) {
-		queue := in.queue.Value()
+	x.Each(func(queue, owner string, state held.State, seen time.Time) {
 		c := counts[queue]
 		if c == nil {
 			c = &count{}
 			counts[queue] = c
 		}
-		if now.Sub(in.seen.time()) < limitWindow {
+		if now.Sub(seen) < limitWindow {
 			c.Jobs++
 		}
-		if held.State(in.state.Value()).Intent() {
-			c.open(in.owner.Value())
+		if state.Intent() {
+			c.open(owner)
 		}
 	})
 	left := map[string]float64{}

@@ -15,11 +15,7 @@ import (
 func TestHeadroom(t *testing.T) {
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())
 	reg := prometheus.NewRegistry()
-	var m *connector.Metrics
-	l := w.live("", func(d *connector.Deps) {
-		m = connector.NewMetrics(reg, queues)
-		d.Metrics = m
-	})
+	l := w.live("", func(d *connector.Deps) { d.Registerer = reg })
 	for range 30 {
 		_, d := w.print(graphtest.JobSpec{Printer: pullID})
 		l.worker.Handle(l.ctx, d)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"pullprint/connector/held"
@@ -28,9 +29,10 @@ import (
 // A loop over all records releases the lock after each lockBatch of them, so that updates
 // from the store and taps do not wait for 300,000 records. The index can change meanwhile.
 type Index struct {
-	store   *held.Store
-	metrics *Metrics
-	log     *zap.Logger
+	store  *held.Store
+	gauge  *prometheus.GaugeVec   // of held
+	broken *prometheus.CounterVec // records that can't be read
+	log    *zap.Logger
 
 	ready chan struct{}
 
@@ -65,13 +67,16 @@ type Entry struct {
 	Mode string
 }
 
-// NewIndex returns an Index that follows store once Run is called. A Metrics takes one Index.
-func NewIndex(store *held.Store, m *Metrics, log *zap.Logger) *Index {
+// NewIndex returns an Index that follows store once Run is called. Its metrics, with those of
+// queues at zero, are registered with reg, which may be nil and takes one Index.
+func NewIndex(store *held.Store, queues []Queue, reg prometheus.Registerer, log *zap.Logger) *Index {
 	x := &Index{
-		store: store, metrics: m, log: log.Named("index"),
+		store: store, gauge: newHeldGauge(reg, queues), broken: damagedRecords(reg), log: log.Named("index"),
 		ready: make(chan struct{}), entries: map[jobID]indexed{}, odd: map[jobID]odd{}, held: map[string]int{},
 	}
-	m.registerIndex(x)
+	if reg != nil {
+		reg.MustRegister(indexCollector{x, queues})
+	}
 	return x
 }
 
@@ -196,6 +201,14 @@ func (x *Index) each(fn func(jobID, *indexed)) {
 	}
 }
 
+// Each calls fn with what limits are counted by of every record, in no order. fn has to be quick
+// and must not call the index.
+func (x *Index) Each(fn func(queue, owner string, state held.State, seen time.Time)) {
+	x.each(func(_ jobID, in *indexed) {
+		fn(in.queue.Value(), in.owner.Value(), held.State(in.state.Value()), in.seen.time())
+	})
+}
+
 // Open lists the jobs that have not ended.
 func (x *Index) Open() []Entry {
 	var open []Entry
@@ -210,7 +223,7 @@ func (x *Index) Open() []Entry {
 // take applies a change of a record; a panic affects that record only.
 func (x *Index) take(key string, value []byte) {
 	if err := recovery.Catch(func() error { x.apply(key, value); return nil }); err != nil {
-		x.metrics.damaged.WithLabelValues(recordJob).Inc()
+		x.broken.WithLabelValues(recordJob).Inc()
 		x.log.Error("job record not understood, its job is left alone", zap.String("key", key), zap.Error(err))
 	}
 }
@@ -243,7 +256,7 @@ func (x *Index) apply(key string, value []byte) {
 		} `json:"decision"`
 	}
 	if err := json.Unmarshal(value, &rec); err != nil {
-		x.metrics.damaged.WithLabelValues(recordJob).Inc()
+		x.broken.WithLabelValues(recordJob).Inc()
 		x.log.Error("job record can't be read, its job is left alone", zap.String("key", key), zap.Error(err),
 			zap.String("remedy", "restore the store from a backup, or remove the key from the bucket pullprint_jobs"))
 		x.apply(key, nil) // the old entry is not valid any more
@@ -326,7 +339,7 @@ func (x *Index) forget(p jobID, seen instant) {
 
 func (x *Index) count(queue string, by int) {
 	x.held[queue] += by
-	x.metrics.held.WithLabelValues(queue).Set(float64(x.held[queue]))
+	x.gauge.WithLabelValues(queue).Set(float64(x.held[queue]))
 }
 
 // Any reports whether a job fits. fits is quick and sees an Entry without Key and Task.

@@ -19,7 +19,7 @@ import (
 	"pullprint/trigger/racetest"
 )
 
-func newIndex() *Index { return NewIndex(nil, NewMetrics(nil, nil), zap.NewNop()) }
+func newIndex() *Index { return NewIndex(nil, nil, nil, zap.NewNop()) }
 
 // What the index is told of a job is what it tells.
 func TestIndexKeepsAll(t *testing.T) {

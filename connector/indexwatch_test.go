@@ -50,7 +50,7 @@ func TestIndexOutlivesItsWatch(t *testing.T) {
 	quiet(t, func(w *world) {
 		stays, ends := w.hold(), w.hold()
 		cut := make(chan struct{})
-		x := connector.NewIndex(held.NewStore(cutOff{w.bus.Jobs(), cut}), connector.NewMetrics(nil, queues), zap.NewNop())
+		x := connector.NewIndex(held.NewStore(cutOff{w.bus.Jobs(), cut}), queues, nil, zap.NewNop())
 		ctx, cancel := context.WithCancel(w.t.Context())
 		done := make(chan error, 1)
 		go func() { done <- x.Run(ctx) }()

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"pullprint/connector/held"
-	"pullprint/connector/store"
 )
 
 // maxCrashes is how often the process may die while it works on a job before the job is not
@@ -74,7 +73,7 @@ func (n *note) countDeath() {
 	}
 }
 
-// inflight stores what this process works on, so that the next one knows what it may have died
+// Inflight stores what this process works on, so that the next one knows what it may have died
 // of. A job with maxCrashes deaths is not worked on again. Failures, redeliveries during an
 // outage and a clean stop do not count, because the note is taken back then; nor do the notes
 // of replicas that are alive.
@@ -90,7 +89,7 @@ func (n *note) countDeath() {
 // outside while a job waits for Graph or the store, that job is not the cause. Waits are noted
 // for all jobs with the embedded store, and for jobs that are worked on alone with an external
 // one.
-type inflight struct {
+type Inflight struct {
 	kv    InflightKV
 	by    string
 	sole  bool
@@ -136,17 +135,32 @@ func (n *noted) note(by string, waiting bool) note {
 // all of it.
 const maxParallel = 1 << 20
 
-func newInflight(d *Deps, since func(time.Time) time.Duration, log *zap.Logger) *inflight {
-	return &inflight{
-		kv: d.Inflight, by: d.Instance, sole: d.Sole, began: time.Now(), since: since, log: log,
+// InflightOptions are what notes of what is being worked on are made of.
+type InflightOptions struct {
+	// KV stores them; without it nothing is noted, and a job that kills the process kills every
+	// later one, too.
+	KV InflightKV
+	// Instance names this process; it must be new at every start.
+	Instance string
+	// Sole is true when no other instance can be alive on the same store.
+	Sole bool
+	// Since is how long ago a time that was stored is.
+	Since  func(time.Time) time.Duration
+	Logger *zap.Logger
+}
+
+// NewInflight returns an Inflight that has noted nothing.
+func NewInflight(o InflightOptions) *Inflight {
+	return &Inflight{
+		kv: o.KV, by: o.Instance, sole: o.Sole, began: time.Now(), since: o.Since, log: o.Logger,
 		alone: semaphore.NewWeighted(maxParallel), mine: map[string]*noted{},
 	}
 }
 
-// risky reports whether the delivery of a task is noted before anything is done
-// about it.
-func (f *inflight) risky(d *store.Delivery) bool {
-	return f.kv != nil && (f.sole || d.Attempt > 1 || d.Stored.Before(f.began))
+// risky reports whether a delivery of a task, counted from 1, is noted before anything is done
+// about it. stored is when its message was.
+func (f *Inflight) risky(attempt int, stored time.Time) bool {
+	return f.kv != nil && (f.sole || attempt > 1 || stored.Before(f.began))
 }
 
 func noteKey(ref held.Ref) string { return ref.Printer + "." + ref.Job }
@@ -157,7 +171,7 @@ type notedKey struct{}
 // begin notes that a job is worked on until end is called, which is told whether
 // that went well. Calls of Graph and the store under the context that is returned are
 // noted as waiting. The error is errCrashed, errBusy or the store's.
-func (f *inflight) begin(ctx context.Context, ref held.Ref) (work context.Context, end func(well bool), err error) {
+func (f *Inflight) begin(ctx context.Context, ref held.Ref) (work context.Context, end func(well bool), err error) {
 	if f.kv == nil {
 		return ctx, func(bool) {}, nil
 	}
@@ -186,7 +200,7 @@ func (f *inflight) begin(ctx context.Context, ref held.Ref) (work context.Contex
 }
 
 // join shares the note of this process, if there is one.
-func (f *inflight) join(key string) (*noted, bool) {
+func (f *Inflight) join(key string) (*noted, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n, ok := f.mine[key]
@@ -198,7 +212,7 @@ func (f *inflight) join(key string) (*noted, bool) {
 }
 
 // look reads a note and counts the death of whoever made it.
-func (f *inflight) look(ctx context.Context, key string) (n note, revision uint64, err error) {
+func (f *Inflight) look(ctx context.Context, key string) (n note, revision uint64, err error) {
 	raw, revision, err := f.kv.Get(ctx, key)
 	if err != nil || revision == 0 {
 		return note{}, revision, err
@@ -224,7 +238,7 @@ func (f *inflight) look(ctx context.Context, key string) (n note, revision uint6
 
 // dead reports whether the instance of a note is surely not alive. One that is may
 // have lost the message to us by an outage of the store.
-func (f *inflight) dead(ctx context.Context, n note) (bool, error) {
+func (f *Inflight) dead(ctx context.Context, n note) (bool, error) {
 	if f.sole {
 		return true, nil
 	}
@@ -236,7 +250,7 @@ func (f *inflight) dead(ctx context.Context, n note) (bool, error) {
 }
 
 // take makes the note this process's own; nil after a concurrent update.
-func (f *inflight) take(ctx context.Context, key string, found note, revision uint64) (*noted, error) {
+func (f *Inflight) take(ctx context.Context, key string, found note, revision uint64) (*noted, error) {
 	if found.Crashes >= maxCrashes {
 		_, ok, err := f.put(ctx, key, note{Since: found.Since, Crashes: found.Crashes, Died: found.Died}, revision)
 		if err == nil && ok {
@@ -275,7 +289,7 @@ func (f *inflight) take(ctx context.Context, key string, found note, revision ui
 
 // acquire waits until a job may be worked on. A job that is given up after one more death
 // waits until nothing else is under way.
-func (f *inflight) acquire(ctx context.Context, crashes int) (unlock func(), err error) {
+func (f *Inflight) acquire(ctx context.Context, crashes int) (unlock func(), err error) {
 	n := int64(1)
 	if crashes == maxCrashes-1 {
 		n = maxParallel
@@ -288,7 +302,7 @@ func (f *inflight) acquire(ctx context.Context, crashes int) (unlock func(), err
 	return sync.OnceFunc(func() { f.alone.Release(n) }), nil
 }
 
-func (f *inflight) put(
+func (f *Inflight) put(
 	ctx context.Context, key string, n note, revision uint64,
 ) (newRevision uint64, ok bool, err error) {
 	raw, err := json.Marshal(n)
@@ -307,7 +321,7 @@ func (f *inflight) put(
 }
 
 // ending returns the function that ends the use of a note.
-func (f *inflight) ending(ctx context.Context, key string, n *noted) func(well bool) {
+func (f *Inflight) ending(ctx context.Context, key string, n *noted) func(well bool) {
 	return func(well bool) {
 		f.ended(n, well)
 		f.mu.Lock()
@@ -327,7 +341,7 @@ func (f *inflight) ending(ctx context.Context, key string, n *noted) func(well b
 }
 
 // ended notes whether a part of the work went well.
-func (f *inflight) ended(n *noted, well bool) {
+func (f *Inflight) ended(n *noted, well bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n.failed = n.failed || !well
@@ -335,7 +349,7 @@ func (f *inflight) ended(n *noted, well bool) {
 
 // end takes the note back and releases alone after that, so that a job that has to be alone
 // does not begin while the note still says that this one is under way.
-func (f *inflight) end(ctx context.Context, n *noted) {
+func (f *Inflight) end(ctx context.Context, n *noted) {
 	defer n.unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin) // a stop must not leave it behind
 	defer cancel()
@@ -351,7 +365,7 @@ func (f *inflight) end(ctx context.Context, n *noted) {
 
 // takeBack removes the note of n from the store. If the answer to an earlier write was lost, the
 // note has another revision: then it is read first. A note that is not ours any more is left.
-func (f *inflight) takeBack(ctx context.Context, n *noted) error {
+func (f *Inflight) takeBack(ctx context.Context, n *noted) error {
 	ok, err := f.withdraw(ctx, n)
 	if err == nil && ok {
 		return nil
@@ -371,7 +385,7 @@ func (f *inflight) takeBack(ctx context.Context, n *noted) error {
 
 // withdraw stores that nobody works on the job. Earlier deaths are forgotten only if the work
 // succeeded.
-func (f *inflight) withdraw(ctx context.Context, n *noted) (ok bool, err error) {
+func (f *Inflight) withdraw(ctx context.Context, n *noted) (ok bool, err error) {
 	if n.failed && n.crashes > 0 {
 		_, ok, err = f.put(ctx, n.key, note{Since: time.Now(), Crashes: n.crashes, Died: n.died}, n.revision)
 		return ok, err
@@ -380,7 +394,7 @@ func (f *inflight) withdraw(ctx context.Context, n *noted) (ok bool, err error) 
 }
 
 // givenUp reports whether a job is not worked on because of maxCrashes deaths.
-func (f *inflight) givenUp(ctx context.Context, ref held.Ref) bool {
+func (f *Inflight) givenUp(ctx context.Context, ref held.Ref) bool {
 	if f.kv == nil {
 		return false
 	}

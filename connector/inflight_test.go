@@ -136,7 +136,7 @@ func TestTaskThatKillsTheProcess(t *testing.T) {
 			l.end()
 		}
 		reg := prometheus.NewRegistry()
-		l := w.live("", func(d *connector.Deps) { d.Metrics = connector.NewMetrics(reg, queues) })
+		l := w.live("", func(d *connector.Deps) { d.Registerer = reg })
 		for d.Sequence = 1; d.Sequence <= 3; d.Sequence++ { // the sweeps put it into the stream again
 			l.worker.Handle(l.ctx, d)
 		}

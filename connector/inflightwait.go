@@ -11,7 +11,7 @@ import (
 )
 
 // wait notes that a job waits for Graph or the store, until done is called.
-func (f *inflight) wait(ctx context.Context) (done func()) {
+func (f *Inflight) wait(ctx context.Context) (done func()) {
 	n, ok := ctx.Value(notedKey{}).(*noted)
 	if !ok || !n.tracked {
 		return func() {}
@@ -26,7 +26,7 @@ const shortWait = 5 * time.Millisecond
 
 // waitLong is wait for what is usually over before it could be noted: it is noted after
 // shortWait.
-func (f *inflight) waitLong(ctx context.Context) (done func()) {
+func (f *Inflight) waitLong(ctx context.Context) (done func()) {
 	n, ok := ctx.Value(notedKey{}).(*noted)
 	if !ok || !n.tracked {
 		return func() {}
@@ -49,7 +49,7 @@ func (f *inflight) waitLong(ctx context.Context) (done func()) {
 
 // waits counts a call of Graph or the store, and writes the note when all that use it begin to wait or
 // one of them goes on. When that can't be written, it is tried again with the next call.
-func (f *inflight) waits(ctx context.Context, n *noted, calls int) {
+func (f *Inflight) waits(ctx context.Context, n *noted, calls int) {
 	ctx, cancel := context.WithTimeout(ctx, noteWithin)
 	defer cancel()
 	n.written.Lock()

@@ -2,13 +2,13 @@ package connector
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"pullprint/connector/recovery"
@@ -44,7 +44,7 @@ type Bucket interface {
 // record affects nothing else, and is reported until it is repaired.
 type Integrity struct {
 	buckets map[string]Bucket
-	metrics *Metrics
+	damaged *prometheus.CounterVec
 	log     *zap.Logger
 
 	mu     sync.Mutex
@@ -54,10 +54,10 @@ type Integrity struct {
 }
 
 // NewIntegrity returns an Integrity; Run does the checks.
-func NewIntegrity(accounts, badges, state Bucket, m *Metrics, log *zap.Logger) *Integrity {
+func NewIntegrity(accounts, badges, state Bucket, reg prometheus.Registerer, log *zap.Logger) *Integrity {
 	return &Integrity{
 		buckets: map[string]Bucket{bucketQuota: accounts, bucketBadges: badges, bucketState: state},
-		metrics: m, log: log.Named("integrity"), err: errors.New("accounts, badges and state are being read through"),
+		damaged: damagedRecords(reg), log: log.Named("integrity"), err: errors.New("accounts, badges and state are being read through"),
 	}
 }
 
@@ -95,7 +95,7 @@ func (i *Integrity) look(ctx context.Context) error {
 				}
 				return nil
 			}
-			i.metrics.damaged.WithLabelValues(recordKind(bucket)).Inc()
+			i.damaged.WithLabelValues(recordKind(bucket)).Inc()
 			if n++; n <= maxNamed {
 				found = append(found, err.Error())
 			}
@@ -223,7 +223,7 @@ func checkState(key string, value []byte) error {
 			return fmt.Errorf("%s can't be read: it lets nobody do anything; remove it, and lend the jobs anew", key)
 		}
 	case key == keyLedgerExport:
-		if err := json.Unmarshal(value, new(exportPosition)); err != nil {
+		if err := checkExportPosition(value); err != nil {
 			return fmt.Errorf("state %s can't be read: the ledger is not exported", key)
 		}
 	}

@@ -56,6 +56,14 @@ type LedgerHistory interface {
 	) error
 }
 
+// ExportState stores how far the history has been exported; *bus.KV is one.
+type ExportState interface {
+	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
+}
+
 // LedgerExporter writes the history of accounts to files of JSON lines, one entry a line, as
 // they were stored. Only one process at a time may run it.
 //
@@ -69,12 +77,12 @@ type LedgerHistory interface {
 type LedgerExporter struct {
 	cfg     LedgerExport
 	history LedgerHistory
-	state   StateKV
+	state   ExportState
 	log     *zap.Logger
 }
 
 // NewLedgerExporter makes one; Run does the work.
-func NewLedgerExporter(cfg LedgerExport, h LedgerHistory, state StateKV, log *zap.Logger) *LedgerExporter {
+func NewLedgerExporter(cfg LedgerExport, h LedgerHistory, state ExportState, log *zap.Logger) *LedgerExporter {
 	return &LedgerExporter{cfg: cfg, history: h, state: state, log: log.Named("ledger-export")}
 }
 
@@ -93,6 +101,9 @@ type exportPosition struct {
 	Next uint64    `json:"next"`
 	At   time.Time `json:"at"`
 }
+
+// CheckPosition reports with an error a position that can't be read.
+func checkExportPosition(value []byte) error { return json.Unmarshal(value, new(exportPosition)) }
 
 // Run exports now and whenever the time has come, until ctx ends.
 func (e *LedgerExporter) Run(ctx context.Context) error {

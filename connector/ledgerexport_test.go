@@ -59,7 +59,7 @@ func exported(t *testing.T, dir string) (list []string) {
 
 // dyingState dies when the mark is to be stored.
 type dyingState struct {
-	connector.StateKV
+	connector.ExportState
 	dies bool
 }
 
@@ -71,7 +71,7 @@ func (d *dyingState) CompareAndSet(
 	if d.dies {
 		return 0, false, errDies
 	}
-	return d.StateKV.CompareAndSet(ctx, key, value, revision, ttl)
+	return d.ExportState.CompareAndSet(ctx, key, value, revision, ttl)
 }
 
 // Every entry is in one file, once, whatever dies between the file and the mark,
@@ -79,7 +79,7 @@ func (d *dyingState) CompareAndSet(
 func TestLedgerExport(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
-		state := &dyingState{StateKV: b.State()}
+		state := &dyingState{ExportState: b.State()}
 		e := connector.NewLedgerExporter(connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, b, state, zap.NewNop())
 		check := func(want string) {
 			t.Helper()

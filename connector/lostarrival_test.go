@@ -36,7 +36,7 @@ func TestArrivalIsAuditedBeforeWhatFollows(t *testing.T) {
 			}
 		}},
 		"cancel": {printer: pullID, next: func(w *world, l *life, id graphtest.JobID) {
-			if _, err := l.worker.Cancel(l.ctx, connector.Cancellation{Key: w.recordKey(id)}); err != nil {
+			if _, err := l.release.Cancel(l.ctx, connector.Cancellation{Key: w.recordKey(id)}); err != nil {
 				w.t.Error(err)
 			}
 		}},

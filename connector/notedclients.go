@@ -15,7 +15,7 @@ import (
 // for the store.
 type notedGraph struct {
 	Graph
-	noted *inflight
+	noted *Inflight
 }
 
 // Now is Graph's time, if the client knows it.
@@ -83,7 +83,7 @@ func (g notedGraph) Language(ctx context.Context, user string) (string, error) {
 
 type notedLedger struct {
 	Ledger
-	noted *inflight
+	noted *Inflight
 }
 
 func (l notedLedger) Reserve(ctx context.Context, c quota.Charge) error {
@@ -109,16 +109,16 @@ func (l notedLedger) View(ctx context.Context, a quota.Account) (quota.View, err
 }
 
 type notedAudit struct {
-	Audit
-	noted *inflight
+	FullAudit
+	noted *Inflight
 }
 
 func (a notedAudit) PublishDecision(ctx context.Context, verdict, msgID string, body []byte) error {
 	defer a.noted.waitLong(ctx)()
-	return a.Audit.PublishDecision(ctx, verdict, msgID, body)
+	return a.FullAudit.PublishDecision(ctx, verdict, msgID, body)
 }
 
 func (a notedAudit) PublishDead(ctx context.Context, msgID string, body []byte) error {
 	defer a.noted.waitLong(ctx)()
-	return a.Audit.PublishDead(ctx, msgID, body)
+	return a.FullAudit.PublishDead(ctx, msgID, body)
 }

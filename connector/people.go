@@ -23,7 +23,12 @@ var (
 
 // PersonKV is what People need of a bucket; *bus.KV is one.
 type PersonKV interface {
-	StateKV
+	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
+	Delete(ctx context.Context, key string, revision uint64) (bool, error)
+	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 	Forget(ctx context.Context, filter string) error
 }
 

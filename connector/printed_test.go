@@ -64,7 +64,7 @@ func chargedIsPrinted(t *testing.T, dice *rand.Rand) {
 			case "cancel":
 				if dice.IntN(2) == 0 {
 					canceled = true
-					_, _ = l.worker.Cancel(l.ctx, connector.Cancellation{Key: held.Key(studentID, held.Ref(id)), Actor: "admin"})
+					_, _ = l.release.Cancel(l.ctx, connector.Cancellation{Key: held.Key(studentID, held.Ref(id)), Actor: "admin"})
 				}
 			case "forget":
 				if dice.IntN(4) == 0 {

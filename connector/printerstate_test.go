@@ -99,10 +99,9 @@ func TestPrinterStateKeeps(t *testing.T) {
 			if err := w.sim.SetDetails(westID, time.Now().Add(-c.silent), c.details...); err != nil {
 				t.Fatal(err)
 			}
-			id, l := w.hold(), w.live("")
 			there := []connector.Device{devices[0], devices[1]}
 			there[0].UnknownState = c.unknown
-			l.release = connector.NewReleaser(l.worker, there, connector.NewDelegations(w.bus.State()))
+			id, l := w.hold(), w.live("", func(d *connector.Deps) { d.Devices = there })
 			out, err := l.release.Release(l.ctx, order())
 			if err != nil {
 				t.Fatal(err)

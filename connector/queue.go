@@ -57,11 +57,12 @@ func (q Queue) warning() time.Duration {
 	return min(q.HoldFor/4, time.Hour)
 }
 
-// queueSet finds the configured queues.
-type queueSet map[string]Queue // by printer id
+// QueueSet finds the configured queues.
+type QueueSet map[string]Queue // by printer id
 
-func newQueueSet(list []Queue) queueSet {
-	s := queueSet{}
+// NewQueueSet returns the QueueSet of a list.
+func NewQueueSet(list []Queue) QueueSet {
+	s := QueueSet{}
 	for _, q := range list {
 		s[graph.Canonical(q.PrinterID)] = q
 	}
@@ -70,14 +71,14 @@ func newQueueSet(list []Queue) queueSet {
 
 // at is the queue of a printer, whose id an earlier version may have stored in
 // another case.
-func (s queueSet) at(printer string) (Queue, bool) {
+func (s QueueSet) at(printer string) (Queue, bool) {
 	q, ok := s[graph.Canonical(printer)]
 	return q, ok
 }
 
 // nameOf is the current name of a job's queue, which may have been renamed since the job
 // arrived.
-func (s queueSet) nameOf(rec *held.Record) string {
+func (s QueueSet) nameOf(rec *held.Record) string {
 	if q, ok := s.at(rec.Printer); ok {
 		return q.Name
 	}

@@ -242,7 +242,7 @@ func TestPaidAtArrival(t *testing.T) {
 	}
 	l.sweep(t)
 	w.has(t, early, 0, 15)
-	if _, err := l.worker.Cancel(l.ctx, connector.Cancellation{Key: w.recordKey(first), Actor: "admin"}); err != nil {
+	if _, err := l.release.Cancel(l.ctx, connector.Cancellation{Key: w.recordKey(first), Actor: "admin"}); err != nil {
 		t.Fatal(err)
 	}
 	w.has(t, early, 0, 0)
@@ -565,7 +565,7 @@ func TestQuotes(t *testing.T) {
 	if n := w.sim.Calls("getJob") - calls; n != 0 {
 		t.Errorf("%d calls", n)
 	}
-	s, err := l.worker.AccountStatus(l.ctx, quota.Account{Kind: quota.User, Name: studentID})
+	s, err := l.evaluator.AccountStatus(l.ctx, quota.Account{Kind: quota.User, Name: studentID})
 	if err != nil || len(s.Balances) != 1 || s.Balances[0].Left != 20*quota.Unit {
 		t.Errorf("%+v, %v", s, err)
 	}

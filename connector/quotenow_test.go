@@ -34,8 +34,6 @@ unmatched: free
 			d.Queues[0].Name = "Print-Anywhere"
 			d.Devices = []connector.Device{{ID: "hq-2-west", PrinterID: westID, Queues: []string{"Print-Anywhere"}}}
 		})
-		west := connector.Device{ID: "hq-2-west", PrinterID: westID, Queues: []string{"Print-Anywhere"}}
-		l.release = connector.NewReleaser(l.worker, []connector.Device{west}, connector.NewDelegations(w.bus.State()))
 		q, purse, err := l.release.Quotes(l.ctx, studentID, "hq-2-west")
 		for _, x := range q {
 			t.Logf("quote: %s %s %s queue %s, stays %v", x.Cost, x.Verdict, x.Reason.Code, x.Queue, x.Stays)

@@ -39,7 +39,7 @@ type observation struct {
 // readBack reads the job and its task and returns what they show. An unknown state does not
 // prove that the effect has not happened. called says whether Graph may have been called for
 // the effect.
-func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (observation, error) {
+func (e *Effects) readBack(ctx context.Context, rec *held.Record, called bool) (observation, error) {
 	job, err := e.jobOf(ctx, rec)
 	if graph.IsNotFound(err) {
 		return e.readBackForgotten(ctx, rec, called)
@@ -71,7 +71,7 @@ func (e *effects) readBack(ctx context.Context, rec *held.Record, called bool) (
 
 // observe is what a job shows of an effect; its outcome is empty when that can still be called
 // for. Where a redirected job went is looked for at its printer if Graph does not show it.
-func (e *effects) observe(ctx context.Context, rec *held.Record, job graph.Job) (seen observation, err error) {
+func (e *Effects) observe(ctx context.Context, rec *held.Record, job graph.Job) (seen observation, err error) {
 	seen.outcome, seen.late = observedOutcome(rec, job), redirectedEarlier(rec, job)
 	if seen.outcome == held.Released && rec.Release.Job == "" {
 		_, err = e.atDestination(ctx, rec)
@@ -81,7 +81,7 @@ func (e *effects) observe(ctx context.Context, rec *held.Record, job graph.Job) 
 
 // withTask is a job with its task. Graph may show a job that has ended without: then the task
 // is read, as it says whether the job ended by us.
-func (e *effects) withTask(ctx context.Context, rec *held.Record, job graph.Job) (graph.Job, error) {
+func (e *Effects) withTask(ctx context.Context, rec *held.Record, job graph.Job) (graph.Job, error) {
 	known := slices.ContainsFunc(job.Tasks, func(t graph.Task) bool { return sameTask(t.ID, rec.Task) })
 	if known || job.RedirectedTo != "" || jobWaits(job.State) {
 		return job, nil
@@ -103,7 +103,7 @@ func (e *effects) withTask(ctx context.Context, rec *held.Record, job graph.Job)
 // was sent to. If nothing tells for long, an effect that was called for counts as made:
 // what may have printed as printed, and what may have been refused as refused. One that
 // Graph refused was not made.
-func (e *effects) readBackForgotten(ctx context.Context, rec *held.Record, called bool) (observation, error) {
+func (e *Effects) readBackForgotten(ctx context.Context, rec *held.Record, called bool) (observation, error) {
 	wait := unclearFor
 	if !called {
 		wait = refusedFor
@@ -145,7 +145,7 @@ const maxAtPrinter = 10_000
 
 // atDestination looks for a job at the printers that it was to be redirected to, and
 // notes in the record which one it became.
-func (e *effects) atDestination(ctx context.Context, rec *held.Record) (bool, error) {
+func (e *Effects) atDestination(ctx context.Context, rec *held.Record) (bool, error) {
 	printers := []string{rec.Release.Printer}
 	for _, t := range slices.Backward(rec.Tries) {
 		if !slices.Contains(printers, t.Printer) {
@@ -160,7 +160,7 @@ func (e *effects) atDestination(ctx context.Context, rec *held.Record) (bool, er
 	return false, nil
 }
 
-func (e *effects) atPrinter(ctx context.Context, rec *held.Record, printer string) (bool, error) {
+func (e *Effects) atPrinter(ctx context.Context, rec *held.Record, printer string) (bool, error) {
 	n := 0
 	for job, err := range e.graph.Jobs(ctx, printer) {
 		var ge *graph.Error

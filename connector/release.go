@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -32,47 +33,55 @@ const (
 	awaitTick   = 50 * time.Millisecond
 )
 
-// freshArrival is up to which age the decision at arrival of a record may be missing in the
-// audit: its message may not have been redelivered yet.
-const freshArrival = 10 * time.Minute
-
 // ErrNoDevice says that no device has that id.
 var ErrNoDevice = errors.New("no such device")
 
 // Releaser releases held jobs to the device where their owner is. It is safe for concurrent
 // use and starts no goroutine that outlives a call.
 type Releaser struct {
-	printers    printerReader
+	printers    PrinterReader
 	jobs        *held.Store
-	queues      queueSet
+	queues      QueueSet
 	devices     map[string]Device
 	delegations *Delegations
 	policy      func() *policy.Policy
-	evaluator   *evaluator
-	effects     *effects
-	clock       clock
-	metrics     *Metrics
+	evaluator   *Evaluator
+	effects     *Effects
+	clock       Clock
 	log         *zap.Logger
-	root        *zap.Logger // of the program
 
 	states *ttlCache[bool] // by printer id: whether it takes jobs
 }
 
-// printerReader reads the state of a printer.
-type printerReader interface {
+// PrinterReader reads the state of a printer; *graph.Client is one.
+type PrinterReader interface {
 	Printer(ctx context.Context, id string) (graph.Printer, error)
 }
 
-// NewReleaser returns a Releaser of the jobs that w holds, for the given devices.
-func NewReleaser(w *Worker, devices []Device, d *Delegations) *Releaser {
-	log := w.Logger.Named("release")
+// ReleaserOptions are what a Releaser is made of. All are required except Delegations and
+// Registerer.
+type ReleaserOptions struct {
+	Graph       PrinterReader
+	Jobs        *held.Store
+	Policy      func() *policy.Policy
+	Queues      []Queue
+	Devices     []Device
+	Delegations *Delegations
+	Evaluator   *Evaluator
+	Effects     *Effects
+	Clock       Clock
+	Registerer  prometheus.Registerer
+	Logger      *zap.Logger
+}
+
+// NewReleaser returns a Releaser of held jobs.
+func NewReleaser(o ReleaserOptions) *Releaser {
 	r := &Releaser{
-		printers: w.Graph, jobs: w.Jobs, queues: w.queues, devices: map[string]Device{}, policy: w.Policy,
-		delegations: tellingDamaged(d, w.Metrics, log),
-		evaluator:   w.evaluator, effects: w.effects, clock: w.clock, metrics: w.Metrics, log: log, root: w.Logger,
-		states: newTTLCache[bool](stateTTL, maxStates),
+		printers: o.Graph, jobs: o.Jobs, queues: NewQueueSet(o.Queues), devices: map[string]Device{}, policy: o.Policy,
+		delegations: tellingDamaged(o.Delegations, damagedRecords(o.Registerer), o.Logger),
+		evaluator:   o.Evaluator, effects: o.Effects, clock: o.Clock, log: o.Logger, states: newTTLCache[bool](stateTTL, maxStates),
 	}
-	for _, dev := range canonicalDevices(devices) {
+	for _, dev := range o.Devices {
 		r.devices[dev.ID] = dev
 	}
 	return r
@@ -80,12 +89,12 @@ func NewReleaser(w *Worker, devices []Device, d *Delegations) *Releaser {
 
 // tellingDamaged is d, which may be nil, where each record that can't be read is counted
 // and logged.
-func tellingDamaged(d *Delegations, m *Metrics, log *zap.Logger) *Delegations {
+func tellingDamaged(d *Delegations, damaged *prometheus.CounterVec, log *zap.Logger) *Delegations {
 	if d == nil {
 		return nil
 	}
 	return &Delegations{kv: d.kv, damaged: func(key string) {
-		m.damaged.WithLabelValues(recordDelegation).Inc()
+		damaged.WithLabelValues(recordDelegation).Inc()
 		log.Error("delegation can't be read and does not hold", zap.String("key", key),
 			zap.String("remedy", "remove it: pullprint jobs delegate --remove"))
 	}}

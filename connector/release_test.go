@@ -213,9 +213,8 @@ func withPolicy(t testing.TB, src string) func(*connector.Deps) {
 func TestUnknownPrinter(t *testing.T) {
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())
 	id := w.hold()
-	l := w.live("")
 	ghosts := []connector.Device{{ID: "ghost", PrinterID: "00000000-dead-4bee-8000-000000000000", Queues: []string{"Follow-Me"}}, devices[0]}
-	r := connector.NewReleaser(l.worker, ghosts, connector.NewDelegations(w.bus.State()))
+	r := w.live("", func(d *connector.Deps) { d.Devices = ghosts }).release
 	o := order()
 	o.Device = "ghost"
 	out, err := r.Release(t.Context(), o)
@@ -453,11 +452,12 @@ func TestCancel(t *testing.T) {
 	byOwner, byAdmin := w.hold(), w.hold()
 	l := w.live("")
 	key := func(id graphtest.JobID) string { return held.Key(studentID, held.Ref(id)) }
-	if _, err := l.worker.Cancel(t.Context(), connector.Cancellation{Key: key(byOwner), Owner: strangerID}); !errors.Is(err,
+	if _, err := l.release.Cancel(t.Context(), connector.Cancellation{Key: key(byOwner), Owner: strangerID}); !errors.Is(err,
 		connector.ErrNoJob) {
 		t.Errorf("a stranger cancels: %v", err)
 	}
-	if _, err := l.worker.Cancel(t.Context(), connector.Cancellation{Key: key(byOwner), Note: "a\nb"}); !errors.Is(err, connector.ErrInvalid) {
+	_, err := l.release.Cancel(t.Context(), connector.Cancellation{Key: key(byOwner), Note: "a\nb"})
+	if !errors.Is(err, connector.ErrInvalid) {
 		t.Errorf("two lines: %v", err)
 	}
 	for id, c := range map[graphtest.JobID]struct {
@@ -469,14 +469,14 @@ func TestCancel(t *testing.T) {
 			Key: key(byAdmin), Actor: "helpdesk", Note: "out of paper",
 		}, reasons.CanceledByAdmin, "administrator: out of paper"},
 	} {
-		rec, err := l.worker.Cancel(t.Context(), c.Cancellation)
+		rec, err := l.release.Cancel(t.Context(), c.Cancellation)
 		if err != nil || rec.State != held.Aborted || rec.Decision.Reason != c.code || rec.Decision.Actor != c.Actor {
 			t.Errorf("%+v, %v", rec, err)
 		}
 		if job, _ := w.sim.Job(id); job.Effects.AbortApplied != 1 || !strings.Contains(job.Reason, c.words) {
 			t.Errorf("%+v %q", job.Effects, job.Reason)
 		}
-		if _, err := l.worker.Cancel(t.Context(), c.Cancellation); !errors.Is(err, connector.ErrNotHeld) {
+		if _, err := l.release.Cancel(t.Context(), c.Cancellation); !errors.Is(err, connector.ErrNotHeld) {
 			t.Errorf("a second time: %v", err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 // fullAudit takes no decisions while it is full.
 type fullAudit struct {
-	connector.Audit
+	connector.FullAudit
 	full *atomic.Bool
 }
 
@@ -22,7 +22,7 @@ func (a fullAudit) PublishDecision(ctx context.Context, verdict, msgID string, b
 	if a.full.Load() {
 		return errors.New("the stream is full")
 	}
-	return a.Audit.PublishDecision(ctx, verdict, msgID, body)
+	return a.FullAudit.PublishDecision(ctx, verdict, msgID, body)
 }
 
 // A decision that the audit took later, when the task was delivered again, is counted and

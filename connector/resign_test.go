@@ -21,13 +21,13 @@ func TestResign(t *testing.T) {
 		store := bustest.Open(t)
 		w := newWorld(t, store, graphtest.Calm())
 		reg := prometheus.NewRegistry()
-		l := w.live("", func(d *connector.Deps) { d.Metrics, d.Logger = connector.NewMetrics(reg, queues), zap.NewNop() })
+		l := w.live("", func(d *connector.Deps) { d.Registerer, d.Logger = reg, zap.NewNop() })
 		if err := w.sim.RemoveTrigger(pullID); err != nil {
 			t.Fatal(err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- connector.NewSweeper(l.worker, store).Run(ctx) }()
+		go func() { ended <- l.sweeper.Run(ctx) }()
 		time.Sleep(time.Minute) // virtual
 		if _, err := w.sim.Submit(graphtest.JobSpec{Printer: pullID, User: studentID}); err != nil {
 			t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 // resume goes on with an intent whose outcome nobody stored: this process's
 // own earlier try, or that of an instance taken for dead. heard is when the
 // notification behind it was stored, zero when there is none.
-func (e *effects) resume(ctx context.Context, rec held.Record, rev uint64, heard time.Time) error {
+func (e *Effects) resume(ctx context.Context, rec held.Record, rev uint64, heard time.Time) error {
 	release, ok := e.claim(rec.Key())
 	if !ok {
 		return errBusy
@@ -51,7 +51,7 @@ func (e *effects) resume(ctx context.Context, rec held.Record, rev uint64, heard
 // of before may have ended between the reading of the record and the claim. The error is
 // errOutrun when it is not, or that of the store. What is done before the next
 // compare-and-set of the record depends on it.
-func (e *effects) unchanged(ctx context.Context, rec *held.Record, rev uint64) error {
+func (e *Effects) unchanged(ctx context.Context, rec *held.Record, rev uint64) error {
 	_, now, err := e.jobs.Get(ctx, rec.Key())
 	if err == nil && now != rev {
 		err = errOutrun
@@ -62,7 +62,7 @@ func (e *effects) unchanged(ctx context.Context, rec *held.Record, rev uint64) e
 // finishIfEnded handles the record under key, if there is one, of a job that has ended at
 // Graph: an intent is resumed, a held job is marked as gone, and for a final record the
 // decision is published again, because an earlier delivery may have died before it did.
-func (e *effects) finishIfEnded(ctx context.Context, heard time.Time, key, why string) error {
+func (e *Effects) finishIfEnded(ctx context.Context, heard time.Time, key, why string) error {
 	if key == "" {
 		return nil
 	}
@@ -78,7 +78,7 @@ func (e *effects) finishIfEnded(ctx context.Context, heard time.Time, key, why s
 	return e.publish(ctx, &rec)
 }
 
-func (e *effects) claimAndMarkGone(ctx context.Context, rec held.Record, rev uint64, why string) error {
+func (e *Effects) claimAndMarkGone(ctx context.Context, rec held.Record, rev uint64, why string) error {
 	release, ok := e.claim(rec.Key())
 	if !ok {
 		return errBusy
@@ -91,7 +91,7 @@ func (e *effects) claimAndMarkGone(ctx context.Context, rec held.Record, rev uin
 // markGone ends the record of a job that seems to have ended without us. If a release was
 // tried before, the job may have been redirected and forgotten since; this is checked first.
 // The caller has claimed the job.
-func (e *effects) markGone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
+func (e *Effects) markGone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
 	if rec.State != held.Held || rec.Release == nil {
 		return e.storeGone(ctx, rec, rev, why)
 	}
@@ -124,7 +124,7 @@ func (e *effects) markGone(ctx context.Context, rec held.Record, rev uint64, why
 }
 
 // storeGone ends the record of a job that we surely did not let print.
-func (e *effects) storeGone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
+func (e *Effects) storeGone(ctx context.Context, rec held.Record, rev uint64, why string) (held.Record, error) {
 	before := rec
 	if err := rec.Move(held.Gone, time.Now(), e.instance, why); err != nil {
 		return before, err
@@ -136,7 +136,7 @@ func (e *effects) storeGone(ctx context.Context, rec held.Record, rev uint64, wh
 	if !ok {
 		return before, errBusy
 	}
-	e.metrics.holdEnded(before.State, &rec)
+	e.holdEnded(before.State, &rec)
 	e.void(ctx, &rec)
 	e.reportGone(&rec, why)
 	return rec, nil
@@ -144,7 +144,7 @@ func (e *effects) storeGone(ctx context.Context, rec held.Record, rev uint64, wh
 
 // finishEnded ends the record of a held job that Graph says is over. Its caller has
 // claimed it.
-func (e *effects) finishEnded(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (held.Record, error) {
+func (e *Effects) finishEnded(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (held.Record, error) {
 	if rec.Release != nil {
 		var err error
 		if job, err = e.withTask(ctx, &rec, job); err != nil {
@@ -165,7 +165,7 @@ func (e *effects) finishEnded(ctx context.Context, rec held.Record, rev uint64, 
 // finishLateRedirect ends the record of a held job that was redirected after all, when its
 // redirect was taken for not made: it is released, and paid for. The record says
 // so in the same steps as if it were released now.
-func (e *effects) finishLateRedirect(ctx context.Context, rec held.Record, rev uint64) (held.Record, error) {
+func (e *Effects) finishLateRedirect(ctx context.Context, rec held.Record, rev uint64) (held.Record, error) {
 	if err := e.publishArrival(ctx, &rec); err != nil {
 		return rec, err
 	}
@@ -184,7 +184,7 @@ func (e *effects) finishLateRedirect(ctx context.Context, rec held.Record, rev u
 // given back first and the record is stored after that; a crash in between repeats both,
 // and the cost is given back once. The record can be revived, as its task is listed.
 // presumed is false when the effect was seen.
-func (e *effects) undoPresumed(ctx context.Context, entry Entry) (presumed bool, err error) {
+func (e *Effects) undoPresumed(ctx context.Context, entry Entry) (presumed bool, err error) {
 	release, ok := e.claim(entry.Key)
 	if !ok {
 		return false, errBusy
@@ -216,14 +216,14 @@ func (e *effects) undoPresumed(ctx context.Context, entry Entry) (presumed bool,
 	if err != nil || !ok {
 		return true, errors.Join(errBusy, err)
 	}
-	e.metrics.holdEnded(before, &rec)
+	e.holdEnded(before, &rec)
 	e.reportGone(&rec, why)
 	return true, nil
 }
 
 // decideLateRedirect makes the decision of a record the one that a redirect was found by.
 // It names the reservation anew.
-func (e *effects) decideLateRedirect(ctx context.Context, rec *held.Record, rev uint64) error {
+func (e *Effects) decideLateRedirect(ctx context.Context, rec *held.Record, rev uint64) error {
 	try, known, err := e.madeBy(ctx, rec)
 	if err != nil {
 		return err
@@ -251,7 +251,7 @@ func (e *effects) decideLateRedirect(ctx context.Context, rec *held.Record, rev 
 	return nil
 }
 
-func (e *effects) reportGone(rec *held.Record, why string) {
+func (e *Effects) reportGone(rec *held.Record, why string) {
 	e.metrics.gone.WithLabelValues(rec.Queue).Inc()
 	e.log.Info("job gone", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue), zap.String("why", why))
 }

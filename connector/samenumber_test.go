@@ -204,7 +204,7 @@ func (l *life) releaseAll(t *testing.T) {
 // cancelAll has an administrator cancel what is held.
 func (l *life) cancelAll() {
 	_ = held.NewStore(l.bus.Jobs()).Owned(context.Background(), studentID, func(rec held.Record, _ uint64) error {
-		_, _ = l.worker.Cancel(l.ctx, connector.Cancellation{Key: rec.Key(), Actor: "admin"})
+		_, _ = l.release.Cancel(l.ctx, connector.Cancellation{Key: rec.Key(), Actor: "admin"})
 		return nil
 	})
 }

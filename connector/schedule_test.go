@@ -107,7 +107,7 @@ func (w *world) play(rt *rapid.T) {
 		case "cancel":
 			j := pick()
 			j.canceled = true
-			_, _ = l.worker.Cancel(l.ctx, connector.Cancellation{Key: held.Key(studentID, held.Ref(j.id)), Owner: studentID})
+			_, _ = l.release.Cancel(l.ctx, connector.Cancellation{Key: held.Key(studentID, held.Ref(j.id)), Owner: studentID})
 		case "user cancels":
 			j := pick()
 			j.canceled = true

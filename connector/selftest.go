@@ -69,32 +69,50 @@ type selfTest struct {
 // stored leaves a job that never starts. A crash after it was started leaves a job that is
 // aborted as usual, and the self-test counts as failed.
 type SelfTester struct {
-	conf   SelfTest
-	worker *Worker
-	state  trigger.State
-	person func(context.Context) (Printing, error)
-	queue  Queue
-	log    *zap.Logger
+	conf    SelfTest
+	index   jobLookup
+	metrics *SelfTestMetrics
+	state   trigger.State
+	person  func(context.Context) (Printing, error)
+	queue   Queue
+	log     *zap.Logger
 }
 
-// NewSelfTester makes one; person gives whoever prints. It is to be in the Deps of
-// the worker whose jobs it tests, as SelfTest.
-func NewSelfTester(
-	c SelfTest, queues []Queue, state trigger.State, person func(context.Context) (Printing, error), log *zap.Logger,
-) *SelfTester {
-	t := &SelfTester{conf: c, state: state, person: person, log: log.Named("selftest")}
-	for _, q := range queues {
-		if q.Name == c.Queue {
+// jobLookup finds what the index knows of a job; *Index is one.
+type jobLookup interface {
+	Lookup(ref held.Ref) (Entry, bool)
+}
+
+// SelfTestOptions are what a SelfTester is made of. All are required.
+type SelfTestOptions struct {
+	Config SelfTest
+	Queues []Queue
+	// State stores the self-test that runs or ran last; all replicas share it.
+	State trigger.State
+	// Person returns whoever prints, with their sign-in.
+	Person  func(context.Context) (Printing, error)
+	Index   jobLookup
+	Metrics *SelfTestMetrics
+	Logger  *zap.Logger
+}
+
+// NewSelfTester makes one. It is to be in the Deps of what decides on the jobs it prints.
+func NewSelfTester(o SelfTestOptions) *SelfTester {
+	t := &SelfTester{
+		conf: o.Config, state: o.State, person: o.Person, index: o.Index, metrics: o.Metrics, log: o.Logger.Named("selftest"),
+	}
+	for _, q := range o.Queues {
+		if q.Name == o.Config.Queue {
 			t.queue = q
 		}
 	}
 	return t
 }
 
-// expects reports whether a job is that of a self-test: printed by its user to its
+// Expects reports whether a job is that of a self-test: printed by its user to its
 // queue, and the one that was stored.
-func (t *SelfTester) expects(ctx context.Context, job graph.Job) (bool, error) {
-	if t == nil || job.Ref.Printer != t.queue.PrinterID || !strings.EqualFold(job.CreatedBy.ID, t.conf.User) {
+func (t *SelfTester) Expects(ctx context.Context, job graph.Job) (bool, error) {
+	if job.Ref.Printer != t.queue.PrinterID || !strings.EqualFold(job.CreatedBy.ID, t.conf.User) {
 		return false, nil
 	}
 	last, _, err := t.last(ctx)
@@ -145,10 +163,10 @@ func (t *SelfTester) Run(ctx context.Context) error {
 			}
 			due = later(due, last.Began.Add(pause))
 			if !last.Passed.IsZero() {
-				t.worker.Metrics.selfTestPassed.Set(float64(last.Passed.Unix()))
+				t.metrics.passed.Set(float64(last.Passed.Unix()))
 			}
 			if last.Failure != "" {
-				t.worker.Metrics.selfTestFailed.Set(float64(last.Ended.Unix()))
+				t.metrics.failed.Set(float64(last.Ended.Unix()))
 			}
 		}
 		if err := wait.Sleep(ctx, time.Until(due)); err != nil {
@@ -200,19 +218,19 @@ func (t *SelfTester) test(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	m, took := t.worker.Metrics, time.Since(run.Began)
+	took := time.Since(run.Began)
 	run.Ended = time.Now()
 	if failure != nil {
 		run.Failure = failure.Error()
-		m.selfTests.WithLabelValues("failed").Inc()
-		m.selfTestFailed.Set(float64(run.Ended.Unix()))
+		t.metrics.results.WithLabelValues("failed").Inc()
+		t.metrics.failed.Set(float64(run.Ended.Unix()))
 		t.log.Error("self-test failed", zap.String("queue", t.queue.Name), zap.String("job", run.Job.Job),
 			zap.Duration("took", took), zap.Error(failure))
 	} else {
 		run.Passed = run.Ended
-		m.selfTests.WithLabelValues("passed").Inc()
-		m.selfTestPassed.Set(float64(run.Passed.Unix()))
-		m.selfTestTook.Set(took.Seconds())
+		t.metrics.results.WithLabelValues("passed").Inc()
+		t.metrics.passed.Set(float64(run.Passed.Unix()))
+		t.metrics.took.Set(took.Seconds())
 		t.log.Info("self-test passed", zap.String("queue", t.queue.Name), zap.String("job", run.Job.Job),
 			zap.Duration("took", took))
 	}
@@ -281,7 +299,7 @@ func (t *SelfTester) await(ctx context.Context, ref held.Ref) error {
 	look := time.NewTicker(selfTestLook)
 	defer look.Stop()
 	for {
-		e, ok := t.worker.Index.Lookup(ref)
+		e, ok := t.index.Lookup(ref)
 		switch {
 		case ok && e.State == held.Aborted && e.Reason == reasons.SelfTest:
 			return nil

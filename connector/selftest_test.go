@@ -42,9 +42,13 @@ func selfTest(
 	users := w.sim.Users()
 	i := slices.IndexFunc(users, func(u graphtest.User) bool { return u.Administrator })
 	conf := connector.SelfTest{Queue: queue, User: users[i].ID, Every: 90 * time.Minute}
-	tester := connector.NewSelfTester(conf, queues, w.bus.State(), person, zap.NewNop())
+	var tester *connector.SelfTester
 	s.life = w.live("", func(d *connector.Deps) {
-		d.SelfTest, d.Metrics = tester, connector.NewMetrics(s.reg, queues)
+		tester = connector.NewSelfTester(connector.SelfTestOptions{
+			Config: conf, Queues: queues, State: w.bus.State(), Person: person, Index: d.Index,
+			Metrics: connector.NewSelfTestMetrics(s.reg), Logger: zap.NewNop(),
+		})
+		d.SelfTests, d.Registerer = tester, s.reg
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	g, ctx := errgroup.WithContext(ctx)
@@ -231,9 +235,14 @@ func TestSelfTestAnother(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		person := administrator(t, w)
 		other := connector.SelfTest{Queue: "Follow-Me", User: studentID, Every: time.Hour}
-		tester := connector.NewSelfTester(other, queues, w.bus.State(), func(context.Context) (connector.Printing, error) { return person, nil },
-			zap.NewNop())
-		l := w.live("", func(d *connector.Deps) { d.SelfTest = tester })
+		var tester *connector.SelfTester
+		l := w.live("", func(d *connector.Deps) {
+			tester = connector.NewSelfTester(connector.SelfTestOptions{
+				Config: other, Queues: queues, State: w.bus.State(), Index: d.Index, Metrics: connector.NewSelfTestMetrics(nil),
+				Person: func(context.Context) (connector.Printing, error) { return person, nil }, Logger: zap.NewNop(),
+			})
+			d.SelfTests = tester
+		})
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		if err := tester.Run(ctx); !errors.Is(err, context.DeadlineExceeded) {

@@ -17,13 +17,6 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// How a reservation ends, as label of pullprint_quota_settled_total.
-const (
-	endSpent    = "spent"    // the printer has printed the job
-	endRefunded = "refunded" // it did not, and the policy gives something back
-	endVoid     = "void"     // the job was never let go on
-)
-
 // How long after a job was let go on its reservation counts as spent when
 // nothing is heard of it any more; when a reservation without a record, or
 // without an intent, is looked at; from when on a record can have run out that is
@@ -36,11 +29,6 @@ const (
 	maxSettles   = 500
 	settleAtOnce = 8
 )
-
-// forgottenAfter is how long after a release Graph may not know a job at its printer yet: one
-// of its servers may be behind the others, usually by seconds. After that, Graph has forgotten
-// the job because it has ended.
-const forgottenAfter = 5 * time.Minute
 
 // reservation is one of a job, on all accounts that pay for it. What an earlier try left on
 // some of them has another attempt there.
@@ -103,9 +91,6 @@ func (s *Sweeper) damaged(err error) error {
 		zap.Strings("keys", d.Keys[:min(len(d.Keys), maxNamed)]), zap.NamedError("first", d.Err))
 	return nil
 }
-
-// maxNamed is how many damaged records one line of the log names.
-const maxNamed = 10
 
 // endReservation ends a reservation if its job has ended, by what the record and the
 // printer say.
@@ -184,12 +169,6 @@ func (s *Sweeper) voidOthers(ctx context.Context, r *reservation, c *held.Charge
 	}
 	_, err := s.ledger.Void(ctx, r.Job, "", others, now)
 	return s.ended(endVoid, err)
-}
-
-// oneOfAccounts reports whether an account is one of a list; an earlier version stored the ids of
-// people as they came.
-func oneOfAccounts(list []quota.Account, a quota.Account) bool {
-	return slices.ContainsFunc(list, func(b quota.Account) bool { return strings.EqualFold(a.Key(), b.Key()) })
 }
 
 // endOfHeld gives back what a held job has reserved for a release that was not made. If Graph
@@ -342,6 +321,6 @@ func (s *Sweeper) ended(how string, err error) error {
 	if err != nil {
 		return fmt.Errorf("end reservation: %w", err)
 	}
-	s.metrics.settled.WithLabelValues(how).Inc()
+	s.effects.countSettled(how)
 	return nil
 }

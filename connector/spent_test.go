@@ -170,7 +170,7 @@ var spentCases = map[string]spentCase{
 		time.Sleep(35 * time.Second)
 		l.sweep(t)
 		time.Sleep(late)
-		_, _ = l.worker.Cancel(l.ctx, connector.Cancellation{Key: m.w.recordKey(id), Actor: "admin"})
+		_, _ = l.release.Cancel(l.ctx, connector.Cancellation{Key: m.w.recordKey(id), Actor: "admin"})
 	}, spent: 7, audited: 1, printed: 1},
 	"late, and forgotten before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(
 		t *testing.T, l *life, m *effectFault, id graphtest.JobID,

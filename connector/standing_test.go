@@ -25,15 +25,15 @@ unmatched: free
 `))
 	_, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
 	l.worker.Handle(l.ctx, d)
-	s, err := l.worker.AccountStatus(l.ctx, quota.Account{Kind: quota.User, Name: studentID})
+	s, err := l.evaluator.AccountStatus(l.ctx, quota.Account{Kind: quota.User, Name: studentID})
 	if err != nil || len(s.Stored.Reservations) != 1 || len(s.Queues) != 1 || s.Queues[pullID] != "Follow-Me" || s.Known != nil {
 		t.Errorf("%+v, %v", s, err)
 	}
-	s, err = l.worker.AccountStatus(l.ctx, quota.Account{Kind: quota.Center, Name: "sale"})
+	s, err = l.evaluator.AccountStatus(l.ctx, quota.Account{Kind: quota.Center, Name: "sale"})
 	if err != nil || !slices.Equal(s.Known, []string{"center.sales", "group.fair"}) {
 		t.Errorf("%+v, %v", s, err)
 	}
-	s, err = l.worker.AccountStatus(l.ctx, quota.Account{Kind: quota.Center, Name: "sales"})
+	s, err = l.evaluator.AccountStatus(l.ctx, quota.Account{Kind: quota.Center, Name: "sales"})
 	if err != nil || len(s.Balances) != 1 || s.Known != nil {
 		t.Errorf("%+v, %v", s, err)
 	}

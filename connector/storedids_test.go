@@ -70,10 +70,11 @@ func TestStoredIDsInCapitals(t *testing.T) {
 		if e, ok := l.index.Lookup(held.Ref(printed)); !ok || e.Owner != letteredID || e.Key != keys[0] {
 			t.Errorf("the index has %+v", e)
 		}
-		if rec, err := l.worker.Cancel(l.ctx, connector.Cancellation{Key: canceled, Owner: studentID}); !errors.Is(err, connector.ErrNoJob) {
+		if rec, err := l.release.Cancel(l.ctx, connector.Cancellation{Key: canceled, Owner: studentID}); !errors.Is(err, connector.ErrNoJob) {
 			t.Errorf("canceled by another: %s, %v", rec.State, err)
 		}
-		if rec, err := l.worker.Cancel(l.ctx, connector.Cancellation{Key: canceled, Owner: letteredID}); err != nil || rec.State != held.Aborted {
+		rec, err := l.release.Cancel(l.ctx, connector.Cancellation{Key: canceled, Owner: letteredID})
+		if err != nil || rec.State != held.Aborted {
 			t.Errorf("canceled by its owner: %s, %v", rec.State, err)
 		}
 		out, err := l.release.Release(l.ctx, connector.Order{Device: "hq-2-west", Owner: strings.ToUpper(letteredID), At: time.Now()})
@@ -124,14 +125,14 @@ func TestStoredIDsInCapitalsLives(t *testing.T) {
 		}, held.Released},
 		"canceled at its key": {func(t *testing.T, w *world, _ graphtest.JobID, key string) {
 			l := w.live("")
-			if _, err := l.worker.Cancel(l.ctx, connector.Cancellation{Key: key, Owner: letteredID}); err != nil {
+			if _, err := l.release.Cancel(l.ctx, connector.Cancellation{Key: key, Owner: letteredID}); err != nil {
 				t.Error(err)
 			}
 		}, held.Aborted},
 		"deleted at the station": {func(t *testing.T, w *world, id graphtest.JobID, _ string) {
 			l := w.live("")
 			c := connector.Cancellation{Key: held.Key(letteredID, held.Ref(id)), Owner: letteredID} // as the page knows it
-			if _, err := l.worker.Cancel(l.ctx, c); err != nil {
+			if _, err := l.release.Cancel(l.ctx, c); err != nil {
 				t.Error(err)
 			}
 		}, held.Aborted},

@@ -8,6 +8,8 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 	"pullprint/trigger/graph/graphtest"
+
+	"go.uber.org/zap"
 )
 
 // Two replicas count the guesses at a reader together, and know the same card
@@ -17,7 +19,7 @@ func TestStrikesTogether(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		var replicas []*connector.Taps
 		for range 2 {
-			taps := connector.NewTaps(w.live("").release, connector.NewBadgeOwners(badgeBook(t, w.bus, badgeKey(1)), nil))
+			taps := connector.NewTaps(w.live("").release, connector.NewBadgeOwners(badgeBook(t, w.bus, badgeKey(1)), nil), nil, zap.NewNop())
 			taps.Share(w.bus.State())
 			replicas = append(replicas, taps)
 		}
@@ -65,7 +67,7 @@ func TestPartsOfABadge(t *testing.T) {
 		}
 		var replicas []*connector.Taps
 		for range 2 {
-			taps := connector.NewTaps(w.live("").release, connector.NewBadgeOwners(book, nil))
+			taps := connector.NewTaps(w.live("").release, connector.NewBadgeOwners(book, nil), nil, zap.NewNop())
 			taps.Share(w.bus.State())
 			replicas = append(replicas, taps)
 		}
@@ -128,7 +130,7 @@ func TestPartsOfOneCardDoNotLock(t *testing.T) {
 				if _, err := book.Enrol(t.Context(), number, badgeOf(studentID)); err != nil {
 					t.Fatal(err)
 				}
-				taps := connector.NewTaps(w.live("").release, connector.NewBadgeOwners(book, nil))
+				taps := connector.NewTaps(w.live("").release, connector.NewBadgeOwners(book, nil), nil, zap.NewNop())
 				taps.Share(w.bus.State())
 				var err error
 				for _, text := range c.typed {

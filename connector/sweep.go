@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -52,24 +53,24 @@ var errNoDefinition = errors.New("the task definition is not known yet")
 // Sweeper compares what Graph lists with what the records say, and corrects what differs:
 // it makes certain what the webhook makes fast.
 type Sweeper struct {
-	graph     sweepGraph
+	graph     SweepGraph
 	feed      Feed
 	jobs      *held.Store
 	index     *Index
-	ledger    sweepLedger
+	ledger    SweepLedger
 	notices   Notices
 	verifier  *trigger.Verifier
 	trigger   func(ctx context.Context, printer, definition string) (state, holder string, err error) // may be nil
 	policy    func() *policy.Policy
-	queues    queueSet
+	queues    QueueSet
 	list      []Queue
 	devices   []Device
-	evaluator *evaluator
-	effects   *effects
-	inflight  *inflight
-	attempts  *attempts
-	clock     clock
-	metrics   *Metrics
+	evaluator *Evaluator
+	effects   *Effects
+	inflight  *Inflight
+	arrivals  Arrivals
+	clock     Clock
+	metrics   *sweepMetrics
 	log       *zap.Logger
 
 	kick       chan struct{}
@@ -83,17 +84,16 @@ type Sweeper struct {
 	stranded   map[string]int // held jobs of queues that are not configured
 }
 
-// sweepGraph lists tasks and jobs, and finishes the tasks of jobs that have ended.
-type sweepGraph interface {
+// SweepGraph lists tasks and jobs; *graph.Client is one.
+type SweepGraph interface {
 	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
 	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
 	Task(ctx context.Context, definition, task string) (graph.Task, error)
 	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
-	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
 }
 
-// sweepLedger ends reservations.
-type sweepLedger interface {
+// SweepLedger ends reservations; *quota.Ledger is one.
+type SweepLedger interface {
 	Open(ctx context.Context, fn func(quota.Account, quota.Reservation) error) error
 	Settle(ctx context.Context, job string, accounts []quota.Account, now time.Time) (quota.Amount, error)
 	Refund(ctx context.Context, job string, accounts []quota.Account, r quota.Refund, now time.Time) (quota.Amount, error)
@@ -118,13 +118,44 @@ func (s *Sweeper) Turned() time.Time {
 	return time.Time{}
 }
 
-// NewSweeper returns the Sweeper of a worker.
-func NewSweeper(w *Worker, f Feed) *Sweeper {
+// SweeperOptions are what a Sweeper is made of. All are required except Trigger and Registerer.
+type SweeperOptions struct {
+	Graph    SweepGraph
+	Feed     Feed
+	Jobs     *held.Store
+	Index    *Index
+	Ledger   SweepLedger
+	Notices  Notices
+	Verifier *trigger.Verifier
+	// Trigger looks at the trigger of a printer, by the sign-in of an administrator that is
+	// kept; without it, drift is noticed by what the jobs do.
+	Trigger   func(ctx context.Context, printer, definition string) (state, holder string, err error)
+	Policy    func() *policy.Policy
+	Queues    []Queue
+	Devices   []Device
+	Evaluator *Evaluator
+	Effects   *Effects
+	Inflight  *Inflight
+	// Arrivals tells which tasks need not be put into the stream again.
+	Arrivals   Arrivals
+	Clock      Clock
+	Registerer prometheus.Registerer
+	Logger     *zap.Logger
+}
+
+// Arrivals reports whether a task is worked on, or comes again by itself, at a time.
+type Arrivals interface {
+	InHand(task string, now time.Time) bool
+}
+
+// NewSweeper returns a Sweeper; Run does the work.
+func NewSweeper(o SweeperOptions) *Sweeper {
 	return &Sweeper{
-		graph: w.Graph, feed: f, jobs: w.Jobs, index: w.Index, ledger: w.Ledger, notices: w.Notices, verifier: w.Verifier,
-		trigger: w.Trigger, policy: w.Policy, queues: w.queues, list: w.Queues, devices: w.Devices, evaluator: w.evaluator,
-		effects: w.effects, inflight: w.inflight, attempts: w.attempts, clock: w.clock, metrics: w.Metrics,
-		log: w.Logger.Named("sweep"), kick: make(chan struct{}, 1), drifted: drift{since: time.Now()},
+		graph: o.Graph, feed: o.Feed, jobs: o.Jobs, index: o.Index, ledger: o.Ledger, notices: o.Notices, verifier: o.Verifier,
+		trigger: o.Trigger, policy: o.Policy, queues: NewQueueSet(o.Queues), list: o.Queues, devices: o.Devices,
+		evaluator: o.Evaluator, effects: o.Effects, inflight: o.Inflight, arrivals: o.Arrivals, clock: o.Clock,
+		metrics: newSweepMetrics(o.Registerer, o.Queues), log: o.Logger, kick: make(chan struct{}, 1),
+		drifted: drift{since: time.Now()},
 	}
 }
 
@@ -167,7 +198,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 
 // resign resets what the next sweeping replica has to find out itself.
 func (s *Sweeper) resign() {
-	s.metrics.resetSweepGauges()
+	s.metrics.reset(s.list)
 	s.drifted = drift{since: s.drifted.since}
 }
 
@@ -310,7 +341,7 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 		if presumed || err != nil {
 			return nil
 		}
-		s.finishAgain(ctx, definition, t.ID, e.State)
+		s.effects.finishAgain(ctx, definition, t.ID, e.State)
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func TestSweepWithoutTheList(t *testing.T) {
 		l.end()
 		halfway := w.hold(change...)
 		l = w.live("after intent", change...)
-		_, _ = l.worker.Cancel(l.ctx, connector.Cancellation{Key: w.recordKey(halfway)})
+		_, _ = l.release.Cancel(l.ctx, connector.Cancellation{Key: w.recordKey(halfway)})
 		l.end()
 		warned := w.hold(change...)
 		time.Sleep(time.Until(w.record(warned).HoldUntil) - 10*time.Minute)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"pullprint/connector/held"
@@ -30,23 +31,6 @@ const (
 	quietAnswer   = 300 * time.Millisecond
 	tapWithin     = lookupWithin + orderWithin + awaitOther
 )
-
-// What became of a tap, as label of pullprint_taps_total.
-const (
-	tapReleased = "released" // at least one job
-	tapKept     = "kept"     // there were jobs, and none was released
-	tapEmpty    = "empty"
-	tapUnknown  = "unknown"
-	tapInvalid  = "revoked-or-expired"
-	tapLocked   = "locked"
-	tapRepeated = "repeated"
-	tapFailed   = "failed"
-	tapShown    = "identified" // at a station, where its owner chooses
-)
-
-var tapResults = []string{
-	tapReleased, tapKept, tapEmpty, tapUnknown, tapInvalid, tapLocked, tapRepeated, tapFailed, tapShown,
-}
 
 var (
 	// ErrBadgeUnknown says that a badge is not enrolled.
@@ -75,14 +59,22 @@ type Badges interface {
 	Owner(ctx context.Context, number string, now time.Time) (owner string, err error)
 }
 
+// SharedKV stores the guesses at a reader; *bus.KV is one.
+type SharedKV interface {
+	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
+}
+
 // Taps answers badges shown at devices. It is safe for concurrent use.
 type Taps struct {
 	releaser *Releaser
 	badges   Badges
-	metrics  *Metrics
+	metrics  *tapMetrics
 	log      *zap.Logger
 	secret   [32]byte // of this process: names badges in memory
-	shared   StateKV  // guesses at a reader, counted over all replicas; nil for a single one
+	shared   SharedKV // guesses at a reader, counted over all replicas; nil for a single one
 	flight   flight[tapped]
 
 	mu      sync.Mutex
@@ -113,9 +105,10 @@ type answered struct {
 	outcome Outcome
 }
 
-// NewTaps answers the taps at the releaser's devices.
-func NewTaps(r *Releaser, b Badges) *Taps {
-	t := &Taps{releaser: r, badges: b, metrics: r.metrics, log: r.root.Named("tap"), readers: map[string]*reader{}}
+// NewTaps answers the taps at the releaser's devices. Its metrics are registered with reg, which
+// may be nil.
+func NewTaps(r *Releaser, b Badges, reg prometheus.Registerer, log *zap.Logger) *Taps {
+	t := &Taps{releaser: r, badges: b, metrics: newTapMetrics(reg), log: log.Named("tap"), readers: map[string]*reader{}}
 	rand.Read(t.secret[:])
 	for id := range r.devices {
 		t.readers[id] = &reader{taps: map[string]answered{}}
@@ -128,7 +121,7 @@ func NewTaps(r *Releaser, b Badges) *Taps {
 
 // Share makes replicas count the unknown badges of a reader together; otherwise each of them
 // would allow unknownLimit.
-func (t *Taps) Share(kv StateKV) { t.shared = kv }
+func (t *Taps) Share(kv SharedKV) { t.shared = kv }
 
 // Tap releases what the owner of a badge may release at a device. A repeat
 // within a few seconds has the same answer, unless the badge is somebody else's by then. A badge that is unknown or not valid

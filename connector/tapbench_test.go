@@ -22,8 +22,7 @@ func BenchmarkTap(top *testing.B) {
 	for _, all := range []int{1_000, many()} {
 		x := newBench(top)
 		fill(top, x.bus, all)
-		releaser := connector.NewReleaser(x.worker, devices, connector.NewDelegations(x.bus.State()))
-		paying := connector.NewReleaser(x.paying(top), devices, connector.NewDelegations(x.bus.State()))
+		paying := x.paying(top)
 		n := 0
 		for _, jobs := range []int{1, 10, 50} {
 			name := fmt.Sprintf("held=%d/jobs=%d/", all, jobs)
@@ -34,7 +33,7 @@ func BenchmarkTap(top *testing.B) {
 					}
 				})
 			}
-			for what, releaser := range map[string]*connector.Releaser{"pullprint": releaser, "paid": paying} {
+			for what, releaser := range map[string]*connector.Releaser{"pullprint": x.Releaser, "paid": paying} {
 				if what == "paid" && all > 1_000 {
 					continue
 				}
@@ -60,23 +59,23 @@ func BenchmarkTap(top *testing.B) {
 	}
 }
 
-// paying is a worker by whose policy every page is paid for.
-func (x *bench) paying(b *testing.B) *connector.Worker {
+// paying releases by a policy that has every page paid for.
+func (x *bench) paying(b *testing.B) *connector.Releaser {
 	b.Helper()
 	p, err := policyfile.Load("policy.yaml", []byte("allowances: [{name: all, when: 'true', pages: 1_000_000_000, every: month}]"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	deps := x.worker.Deps
+	deps := x.deps
 	deps.Policy = func() *policy.Policy { return p }
-	return connector.NewWorker(deps)
+	return connector.New(deps).Releaser
 }
 
 // settle does what the sweep would do about jobs that have printed.
 func (x *bench) settle(b *testing.B, released []connector.Released) {
 	b.Helper()
 	for _, r := range released {
-		if _, err := x.worker.Ledger.Settle(b.Context(), r.Name(), []quota.Account{{Kind: quota.User, Name: studentID}}, time.Now()); err != nil {
+		if _, err := x.deps.Ledger.Settle(b.Context(), r.Name(), []quota.Account{{Kind: quota.User, Name: studentID}}, time.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -278,7 +278,7 @@ func (p *passage) policy(rules string) {
 func (p *passage) tap() { _, _ = p.l.release.Release(p.l.ctx, order()) }
 
 func (p *passage) cancel() {
-	_, _ = p.l.worker.Cancel(p.l.ctx, connector.Cancellation{Key: held.Key(studentID, held.Ref(p.id)), Actor: "admin"})
+	_, _ = p.l.release.Cancel(p.l.ctx, connector.Cancellation{Key: held.Key(studentID, held.Ref(p.id)), Actor: "admin"})
 }
 
 // dies has the process die at a spot of what it does, and another take its place.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"pullprint/connector/held"
 	"pullprint/policy/quota"
@@ -15,7 +16,7 @@ import (
 // madeBy finds the try by which a job was redirected, by what Graph shows of it at its
 // printer. Of several that it may be, it is the dearest: what may have printed is charged.
 // ok is false when no try that is remembered was at that printer.
-func (e *effects) madeBy(ctx context.Context, rec *held.Record) (try held.Try, ok bool, err error) {
+func (e *Effects) madeBy(ctx context.Context, rec *held.Record) (try held.Try, ok bool, err error) {
 	tries := slices.DeleteFunc(slices.Clone(rec.Tries), func(t held.Try) bool {
 		return graph.Canonical(t.Printer) != graph.Canonical(rec.Release.Printer)
 	})
@@ -40,7 +41,7 @@ func costOf(t *held.Try) quota.Amount {
 
 // fitting are those of some tries that can have made the job at its printer; all of them
 // when that can't be told.
-func (e *effects) fitting(ctx context.Context, rec *held.Record, tries []held.Try) ([]held.Try, error) {
+func (e *Effects) fitting(ctx context.Context, rec *held.Record, tries []held.Try) ([]held.Try, error) {
 	there, err := e.graph.Job(ctx, graph.Ref{Printer: rec.Release.Printer, Job: rec.Release.Job})
 	if graph.IsNotFound(err) || refused(err) { // it may not be read
 		return tries, nil
@@ -87,7 +88,7 @@ func fitsTry(t *held.Try, sent, there graph.Configuration) bool {
 
 // correctTry makes the decision of a record that was found redirected that of the try which
 // made it, if that is another than the one under way.
-func (e *effects) correctTry(ctx context.Context, rec *held.Record) error {
+func (e *Effects) correctTry(ctx context.Context, rec *held.Record) error {
 	if strings.HasPrefix(rec.Decision.ID, rec.Task+":release:late") {
 		return nil
 	}
@@ -104,7 +105,7 @@ func (e *effects) correctTry(ctx context.Context, rec *held.Record) error {
 // lookForRedirect looks for a redirect that was taken for not made, before a held job is
 // decided anew, and ends the record if there is one. While Graph may not show it yet, the
 // error is errBusy.
-func (e *effects) lookForRedirect(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (found bool, err error) {
+func (e *Effects) lookForRedirect(ctx context.Context, rec held.Record, rev uint64, job graph.Job) (found bool, err error) {
 	release, ok := e.claim(rec.Key())
 	if !ok {
 		return false, errBusy
@@ -120,3 +121,8 @@ func (e *effects) lookForRedirect(ctx context.Context, rec held.Record, rev uint
 	}
 	return false, err
 }
+
+// forgottenAfter is how long after a release Graph may not know a job at its printer yet: one
+// of its servers may be behind the others, usually by seconds. After that, Graph has forgotten
+// the job because it has ended.
+const forgottenAfter = 5 * time.Minute

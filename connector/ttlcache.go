@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ttlCache remembers values in memory for a time; when it is full it forgets all. The clock
+// ttlCache remembers values in memory for a time; when it is full it forgets all. The Clock
 // is this machine's. It is safe for concurrent use.
 type ttlCache[V any] struct {
 	ttl time.Duration

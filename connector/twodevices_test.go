@@ -9,6 +9,8 @@ import (
 	"pullprint/connector/held"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
+
+	"go.uber.org/zap"
 )
 
 // Who asks for a job at one device while it is sent to another is told where it prints: be it
@@ -80,7 +82,7 @@ func TestTapAgainAfterBadgeChanged(t *testing.T) {
 					enrol(c.before)
 				}
 				l := w.live("")
-				taps := connector.NewTaps(l.release, connector.NewBadgeOwners(book, nil))
+				taps := connector.NewTaps(l.release, connector.NewBadgeOwners(book, nil), nil, zap.NewNop())
 				if _, err := taps.Tap(l.ctx, "hq-2-west", "1001"); err != nil {
 					t.Fatal(err)
 				}

@@ -14,7 +14,7 @@ import (
 // mute is a store that does not answer where decisions go, as one without a
 // majority of its servers.
 type mute struct {
-	connector.Audit
+	connector.FullAudit
 	silent bool
 }
 
@@ -22,7 +22,7 @@ func (m *mute) PublishDecision(ctx context.Context, verdict, msgID string, body 
 	if m.silent {
 		return fmt.Errorf("store: %w", store.ErrUnavailable)
 	}
-	return m.Audit.PublishDecision(ctx, verdict, msgID, body)
+	return m.FullAudit.PublishDecision(ctx, verdict, msgID, body)
 }
 
 // However often the store does not answer, no job is given up for it.
@@ -30,7 +30,7 @@ func TestStoreAway(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		b := bustest.Open(t)
 		w := newWorld(t, b, graphtest.Calm())
-		m := &mute{Audit: b, silent: true}
+		m := &mute{FullAudit: b, silent: true}
 		l := w.live("", func(d *connector.Deps) { d.Audit = m })
 		id, d := w.print(graphtest.JobSpec{Printer: directID})
 		for d.Attempt = 1; d.Attempt < 30; d.Attempt++ {

@@ -67,7 +67,7 @@ func TestStandingWithoutDirectory(t *testing.T) {
 	l := w.live("", withPolicy(t, `unmatched: free
 allowances: [{name: students, when: '"students" in user.groups', pages: 10, every: week}]`),
 		func(d *connector.Deps) { d.Graph = groupless{d.Graph} })
-	s, err := l.worker.AccountStatus(t.Context(), quota.Account{Kind: quota.User, Name: studentID})
+	s, err := l.evaluator.AccountStatus(t.Context(), quota.Account{Kind: quota.User, Name: studentID})
 	if err == nil {
 		t.Errorf("%+v", s)
 	}

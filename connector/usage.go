@@ -54,9 +54,9 @@ func Sides(d *held.Decision) (sides int64, prints, ok bool) {
 }
 
 // TellUsage sets the gauges of the newest comparison.
-func (w *Worker) TellUsage(u UsageDay, now time.Time) {
-	w.Metrics.usage.WithLabelValues("graph").Set(float64(u.Graph))
-	w.Metrics.usage.WithLabelValues("pullprint").Set(float64(u.Pullprint))
-	w.Metrics.usageDiff.Set(u.Divergence())
-	w.Metrics.usageAt.Set(float64(now.Unix()))
+func (s *Sweeper) TellUsage(u UsageDay, now time.Time) {
+	s.metrics.usage.WithLabelValues("graph").Set(float64(u.Graph))
+	s.metrics.usage.WithLabelValues("pullprint").Set(float64(u.Pullprint))
+	s.metrics.usageDiff.Set(u.Divergence())
+	s.metrics.usageAt.Set(float64(now.Unix()))
 }

@@ -1,5 +1,3 @@
-// Package connector decides on print jobs, carries decisions out at Microsoft Graph and
-// keeps their records: worker, releaser, sweeper, taps, and their metrics.
 package connector
 
 import (
@@ -7,65 +5,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"pullprint/connector/held"
 	"pullprint/connector/store"
-	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
-)
-
-// How long an instance may act on a stored intent, and after how long another instance may
-// take the intent over. The 15 s between them are for the last call of a slow instance.
-const (
-	actWithin = 45 * time.Second
-	takeOver  = 60 * time.Second
 )
 
 // Workers is how many tasks are worked on at once. Each is a goroutine that mostly waits
 // for Graph or for a durable write; writes that wait together share one sync of the disk.
 // The Graph client limits its calls itself.
 const Workers = 512
-
-// HandleLimit is how long a worker may take for one task: one that takes longer is stuck.
-// The sum behind it is in the table of daemon.loops.
-const HandleLimit = 10 * time.Minute
-
-// Why a task was ignored, as label of pullprint_tasks_ignored_total; the results
-// of package trigger are there as well.
-const (
-	ignoredQueue     = "unknown-printer"
-	ignoredForeign   = "foreign"
-	ignoredFinished  = "finished"
-	ignoredDuplicate = "duplicate"
-	ignoredUnknown   = "unknown-job" // Graph lists its task and does not know the job
-)
-
-// Why a task was given up, as label of pullprint_dead_letters_total.
-const (
-	deadMalformed = "malformed"
-	deadPanic     = "panic"
-	deadAttempts  = "attempts"
-	deadConflict  = "conflict"
-	deadCrash     = "crash"
-)
-
-// errBusy says that another goroutine or instance is acting on the job.
-var errBusy = errors.New("another instance is acting on the job")
-
-// errBusyIf is errBusy when a compare-and-set did not take place.
-func errBusyIf(busy bool) error {
-	if busy {
-		return errBusy
-	}
-	return nil
-}
 
 // errUnknownJob says that Graph does not know a job whose task it lists as waiting: the job
 // is too new for one of its servers, or the answer is wrong.
@@ -75,124 +31,73 @@ var errUnknownJob = errors.New("graph does not know the job although its task wa
 var errConflict = errors.New("the job has ended by its record but has a new task; cancel it in the Universal Print " +
 	"portal and have it printed again")
 
-// Graph is what the connector needs of Microsoft Graph; *graph.Client is one.
-// Reads are retried by the client, effects never when they may have happened.
-type Graph interface {
-	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
-	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
-	Task(ctx context.Context, definition, task string) (graph.Task, error)
-	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
-	AbortJob(ctx context.Context, ref graph.Ref, reason string) error
-	RedirectJob(ctx context.Context, ref graph.Ref, destination string, settings json.RawMessage) (graph.Ref, error)
-	UpdateJob(ctx context.Context, ref graph.Ref, settings json.RawMessage) error
-	Printer(ctx context.Context, id string) (graph.Printer, error)
-	Attributes(ctx context.Context, printer string) (graph.Attributes, error)
-	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
-	Groups(ctx context.Context, user string) ([]graph.Group, error)
-	Language(ctx context.Context, user string) (string, error)
-	LastSuccess() time.Time
-}
-
-// Audit stores decisions and dead letters; *bus.Bus is one. Both are durable
-// when they return nil, and publishing the same msgID again changes nothing.
-type Audit interface {
-	PublishDecision(ctx context.Context, verdict, msgID string, body []byte) error
+// DeadLetters stores the tasks that were given up; *bus.Bus is one. They are durable when it
+// returns nil, and publishing the same msgID again changes nothing.
+type DeadLetters interface {
 	PublishDead(ctx context.Context, msgID string, body []byte) error
 }
 
-// Notices publishes notices to bridges, which pass them to people; *bus.Bus is one.
-type Notices interface {
-	Notify(ctx context.Context, msgID string, body []byte) error
+// ArrivalGraph is what a Worker needs of Microsoft Graph; *graph.Client is one.
+type ArrivalGraph interface {
+	Task(ctx context.Context, definition, task string) (graph.Task, error)
+	LastSuccess() time.Time
 }
 
-// Ledger keeps the accounts; *quota.Ledger is one.
-type Ledger interface {
-	Reserve(ctx context.Context, c quota.Charge) error
+// ArrivalLedger ends the reservation of a job whose number another job has; *quota.Ledger is one.
+type ArrivalLedger interface {
 	Settle(ctx context.Context, job string, accounts []quota.Account, now time.Time) (quota.Amount, error)
-	Refund(ctx context.Context, job string, accounts []quota.Account, r quota.Refund, now time.Time) (quota.Amount, error)
-	Reopen(ctx context.Context, job, owner string, accounts []quota.Account, amount quota.Amount, now time.Time) error
 	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
-	Balances(ctx context.Context, claims []quota.Claim, now time.Time) ([]quota.Balance, error)
-	View(ctx context.Context, a quota.Account) (quota.View, error)
-	Open(ctx context.Context, fn func(quota.Account, quota.Reservation) error) error
 }
 
-// Deps are the dependencies of a Worker. All are required except Next, Pages, Inflight,
-// Trigger, SelfTest, Devices and OnDecision.
-type Deps struct {
-	Graph    Graph
-	Jobs     *held.Store
-	Ledger   Ledger
-	Audit    Audit
-	Notices  Notices
-	Verifier *trigger.Verifier
-	Policy   func() *policy.Policy
-	// Next returns the policy that is tried out in shadow: what it would decide is
-	// recorded. It may return nil.
-	Next func() *policy.Policy
-	// Pages counts the pages of a document; without it no pages are counted.
-	Pages func(ctx context.Context, job graph.Ref, d graph.Document) (int, error)
-	// Inflight stores what is being worked on, so that the next process knows what this
-	// one died of. Without it, a job that kills the process kills every later one, too.
-	Inflight InflightKV
-	// Trigger looks at the trigger of a printer, by the sign-in of an administrator
-	// that is kept; without it, drift is noticed by what the jobs do.
-	Trigger func(ctx context.Context, printer, definition string) (state, holder string, err error)
-	// SelfTest knows the jobs of self-tests; nil when there are none.
-	SelfTest *SelfTester
-	Queues   []Queue
-	Devices  []Device
-	// GroupTTL is how long the groups of a person are cached; 0 is the default.
-	GroupTTL time.Duration
-	Index    *Index
-	Metrics  *Metrics
-	Logger   *zap.Logger
-	// Instance names this process in records; it must be new at every start.
-	Instance string
-	// Sole is true when no other instance can be alive on the same store, so
-	// that the intents of others are taken over at once.
-	Sole bool
-	// OnDecision, when set, is told of each decision after it took effect.
-	OnDecision func(held.Decision)
+// WorkerOptions are what a Worker is made of. All are required except Registerer.
+type WorkerOptions struct {
+	Graph      ArrivalGraph
+	Jobs       *held.Store
+	Ledger     ArrivalLedger
+	Dead       DeadLetters
+	Verifier   *trigger.Verifier
+	Queues     []Queue
+	Index      *Index
+	Inflight   *Inflight
+	Evaluator  *Evaluator
+	Effects    *Effects
+	Clock      Clock
+	Instance   string
+	Registerer prometheus.Registerer
+	Logger     *zap.Logger
 }
 
-// Worker decides on arrived jobs and carries decisions out. It is safe for
-// concurrent use and starts no goroutine that outlives a call.
+// Worker decides on arrived jobs. It is safe for concurrent use and starts no goroutine that
+// outlives a call.
 type Worker struct {
-	Deps
-	queues    queueSet
-	log       *zap.Logger
-	clock     clock
-	inflight  *inflight
+	graph     ArrivalGraph
+	jobs      *held.Store
+	ledger    ArrivalLedger
+	dead      DeadLetters
+	verifier  *trigger.Verifier
+	queues    QueueSet
+	index     *Index
+	inflight  *Inflight
 	attempts  *attempts
-	evaluator *evaluator
-	effects   *effects
+	evaluator *Evaluator
+	effects   *Effects
+	clock     Clock
+	instance  string
+	metrics   *arrivalMetrics
+	log       *zap.Logger
 }
 
 // NewWorker makes a worker.
-func NewWorker(d Deps) *Worker {
-	d.Queues, d.Devices = canonicalQueues(d.Queues), canonicalDevices(d.Devices)
-	w := &Worker{Deps: d, queues: newQueueSet(d.Queues), log: d.Logger.Named("worker"), attempts: newAttempts()}
-	w.inflight = newInflight(&d, clock{d.Graph}.since, w.log)
-	w.Graph = notedGraph{d.Graph, w.inflight}
-	if d.Jobs != nil {
-		w.Jobs = d.Jobs.Around(w.inflight.waitLong)
+func NewWorker(o WorkerOptions) *Worker {
+	return &Worker{
+		graph: o.Graph, jobs: o.Jobs, ledger: o.Ledger, dead: o.Dead, verifier: o.Verifier, queues: NewQueueSet(o.Queues),
+		index: o.Index, inflight: o.Inflight, attempts: newAttempts(), evaluator: o.Evaluator, effects: o.Effects, clock: o.Clock,
+		instance: o.Instance, metrics: newArrivalMetrics(o.Registerer), log: o.Logger,
 	}
-	w.Ledger, w.Audit = notedLedger{d.Ledger, w.inflight}, notedAudit{d.Audit, w.inflight}
-	w.clock = clock{w.Graph}
-	w.evaluator = newEvaluator(&w.Deps, w.inflight, w.log)
-	w.effects = newEffects(&w.Deps, w.clock, w.log)
-	if d.SelfTest != nil {
-		d.SelfTest.worker = w
-	}
-	return w
 }
 
-// QueueOf is the current name of a job's queue, which may have been renamed since the job
-// arrived.
-func (w *Worker) QueueOf(rec *held.Record) string {
-	return w.queues.nameOf(rec)
-}
+// InHand reports whether a task is worked on, or comes again by itself, at a time.
+func (w *Worker) InHand(task string, now time.Time) bool { return w.attempts.inHand(task, now) }
 
 // Handle takes one message of the stream of tasks. Whatever happens, the task
 // is decided, comes again, or becomes a dead letter that says why.
@@ -208,7 +113,7 @@ func (w *Worker) Handle(ctx context.Context, d store.Delivery) (disp store.Dispo
 	if err != nil {
 		return w.giveUp(ctx, d, ev, deadMalformed, err)
 	}
-	ev, err = w.Verifier.VerifyLatest(ctx, n)
+	ev, err = w.verifier.VerifyLatest(ctx, n)
 	if err != nil {
 		return w.refuse(d, err)
 	}
@@ -260,7 +165,7 @@ func (w *Worker) refuse(d store.Delivery, err error) store.Disposition {
 		return store.Retry(time.Second)
 	}
 	reason := trigger.Result(err)
-	w.Metrics.ignored.WithLabelValues(reason).Inc()
+	w.metrics.ignored.WithLabelValues(reason).Inc()
 	w.log.Debug("notification refused", zap.String("reason", reason), zap.Uint64("sequence", d.Sequence))
 	return store.Done()
 }
@@ -285,7 +190,7 @@ type DeadLetter struct {
 func (w *Worker) giveUp(ctx context.Context, d store.Delivery, ev trigger.Event, reason string, cause error) store.Disposition {
 	body, err := json.Marshal(DeadLetter{
 		At: time.Now(), Reason: reason, Error: cause.Error(), Attempts: d.Attempt, Sequence: d.Sequence, Stored: d.Stored,
-		Definition: ev.Definition, Task: ev.Task, Printer: ev.Printer, Job: ev.Job, By: w.Instance,
+		Definition: ev.Definition, Task: ev.Task, Printer: ev.Printer, Job: ev.Job, By: w.instance,
 	})
 	// A task that the process died at may be in the stream several times, as the sweep after each
 	// death found it waiting: it is one dead letter.
@@ -294,7 +199,7 @@ func (w *Worker) giveUp(ctx context.Context, d store.Delivery, ev trigger.Event,
 		id = ev.Task + ":" + reason
 	}
 	if err == nil {
-		err = w.Audit.PublishDead(ctx, id, body)
+		err = w.dead.PublishDead(ctx, id, body)
 	}
 	if err != nil {
 		w.log.Error("dead letter not stored, task comes again", zap.String("task", ev.Task), zap.Error(err))
@@ -305,7 +210,7 @@ func (w *Worker) giveUp(ctx context.Context, d store.Delivery, ev trigger.Event,
 	} else if !w.attempts.leftAlone(ev.Task, time.Now()) {
 		return store.Done()
 	}
-	w.Metrics.dead.WithLabelValues(reason).Inc()
+	w.metrics.dead.WithLabelValues(reason).Inc()
 	w.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason),
 		zap.Int("attempt", d.Attempt), zap.Uint64("sequence", d.Sequence), zap.NamedError("cause", cause))
 	return store.Done()

@@ -175,12 +175,12 @@ type life struct {
 	ctx  context.Context // ends with the process
 	kill context.CancelFunc
 
-	index   *connector.Index
-	metrics *connector.Metrics
-	worker  *connector.Worker
-	sweeper *connector.Sweeper
-	release *connector.Releaser
-	end     func() // stops the index
+	index     *connector.Index
+	evaluator *connector.Evaluator
+	worker    *connector.Worker
+	sweeper   *connector.Sweeper
+	release   *connector.Releaser
+	end       func() // stops the index
 }
 
 // reach passes a spot: it is where the process dies, or it is dead already.
@@ -370,28 +370,27 @@ func order() connector.Order {
 // every record; change, when given, changes what its worker works with.
 func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	w.t.Helper()
-	l := &life{world: w, spot: spot, metrics: connector.NewMetrics(nil, queues)}
+	l := &life{world: w, spot: spot}
 	pol, err := policyfile.Load("policy.yaml", []byte(testPolicy))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	l.index = connector.NewIndex(held.NewStore(w.bus.Jobs()), l.metrics, zap.NewNop())
+	l.index = connector.NewIndex(held.NewStore(w.bus.Jobs()), queues, nil, zap.NewNop())
 	client := w.client(dyingWire{l})
 	var documents connector.Documents
 	documents.Fill()
 	deps := connector.Deps{
 		Graph: answered{client}, Pages: connector.PageCounter(client, documents), Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}),
 		Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l},
-		Notices: w.bus, Verifier: w.verifier,
-		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Metrics: l.metrics, Logger: zap.NewNop(),
+		Notices: w.bus, Feed: w.bus, Delegations: connector.NewDelegations(w.bus.State()), Verifier: w.verifier,
+		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,
 	}
 	for _, c := range change {
 		c(&deps)
 	}
-	l.worker = connector.NewWorker(deps)
-	l.release = connector.NewReleaser(l.worker, devices, connector.NewDelegations(w.bus.State()))
-	l.sweeper = connector.NewSweeper(l.worker, w.bus)
+	c := connector.New(deps)
+	l.evaluator, l.worker, l.release, l.sweeper = c.Evaluator, c.Worker, c.Releaser, c.Sweeper
 	l.ctx, l.kill = context.WithCancel(context.Background())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -45,7 +45,7 @@ type Audit interface {
 type Deps struct {
 	Jobs        *held.Store
 	Index       *connector.Index
-	Worker      *connector.Worker
+	Evaluator   *connector.Evaluator
 	Releaser    *connector.Releaser
 	Taps        *connector.Taps
 	Badges      *badge.Registry
@@ -64,14 +64,16 @@ type Deps struct {
 	Ledger  Ledger
 	History History
 	// Backup writes a copy of everything that is stored.
-	Backup   func(ctx context.Context, w io.Writer) (held time.Duration, err error)
-	Tokens   *access.Tokens
-	Health   *health.Checks
-	Queues   []connector.Queue
-	Devices  []connector.Device
-	Process  Process
-	Instance string
-	Logger   *zap.Logger
+	Backup func(ctx context.Context, w io.Writer) (held time.Duration, err error)
+	Tokens *access.Tokens
+	Health *health.Checks
+	// TellUsage sets the gauges of a comparison with Graph's own report.
+	TellUsage func(u connector.UsageDay, now time.Time)
+	Queues    []connector.Queue
+	Devices   []connector.Device
+	Process   Process
+	Instance  string
+	Logger    *zap.Logger
 }
 
 // API is the HTTP API: routes, who may use them, and what they do.

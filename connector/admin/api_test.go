@@ -417,9 +417,7 @@ func (deaf) PublishAudit(context.Context, string, string, []byte) error {
 func TestAnswerTap(t *testing.T) {
 	a := NewAPI(Deps{
 		Logger: zap.NewNop(), Tokens: newTokens(t),
-		Taps: connector.NewTaps(connector.NewReleaser(connector.NewWorker(connector.Deps{
-			Logger: zap.NewNop(), Metrics: connector.NewMetrics(nil, nil),
-		}), nil, nil), nil),
+		Taps: connector.NewTaps(connector.NewReleaser(connector.ReleaserOptions{Logger: zap.NewNop()}), nil, nil, zap.NewNop()),
 	})
 	for name, c := range map[string]struct {
 		who, device, body string

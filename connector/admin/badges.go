@@ -278,8 +278,8 @@ func (a *API) issueCode(r *request) (any, error) {
 // Zone is the one in which the policy counts, or else that of this machine.
 func (a *API) Zone() *time.Location {
 	zone := time.UTC
-	if a.Worker != nil {
-		zone = a.Worker.Policy().Zone()
+	if a.Evaluator != nil {
+		zone = a.Evaluator.Policy().Zone()
 	}
 	if zone == time.UTC { // also when the policy says nothing
 		return time.Local

@@ -96,7 +96,7 @@ func (a *API) filter(ctx context.Context, field string, f JobFilter) (fits func(
 		return nil, err
 	}
 	of := func(e *connector.Entry) bool { // by the name that the queue has now, or had then
-		return e.Queue == f.Queue || a.Worker.QueueOf(&held.Record{Ref: e.Ref, Queue: e.Queue}) == f.Queue
+		return e.Queue == f.Queue || a.Evaluator.QueueOf(&held.Record{Ref: e.Ref, Queue: e.Queue}) == f.Queue
 	}
 	return func(e *connector.Entry) bool {
 		return (f.Owner == "" || strings.EqualFold(e.Owner, f.Owner)) && (f.Queue == "" || of(e)) &&
@@ -242,7 +242,7 @@ func (a *API) releaseJob(r *request) (any, error) {
 	if i < 0 {
 		return nil, a.noDevice(in.Device)
 	}
-	if !slices.Contains(a.Devices[i].Queues, a.Worker.QueueOf(&rec)) {
+	if !slices.Contains(a.Devices[i].Queues, a.Evaluator.QueueOf(&rec)) {
 		return nil, failure(http.StatusConflict, "device-not-allowed", "The job can't be released there",
 			"The device does not serve the queue of the job.")
 	}
@@ -285,7 +285,7 @@ func (a *API) cancelJob(r *request) (any, error) {
 
 // Cancel aborts a held job, and says what its owner is told. Whoever asked may hang up.
 func (a *API) Cancel(ctx context.Context, c connector.Cancellation) (connector.Refused, error) {
-	rec, err := a.Worker.Cancel(context.WithoutCancel(ctx), c)
+	rec, err := a.Releaser.Cancel(context.WithoutCancel(ctx), c)
 	pending := errors.Is(err, connector.ErrCanceling)
 	if err != nil && !pending {
 		return connector.Refused{}, err

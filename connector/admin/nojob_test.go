@@ -17,7 +17,7 @@ func TestNoRecordSaysRetention(t *testing.T) {
 		30 * 24 * time.Hour: "No record of this job; finished jobs are kept for 30 days.",
 	} {
 		store := held.NewStoreFor(nil, keep)
-		a := &API{Deps: Deps{Jobs: store, Index: connector.NewIndex(store, connector.NewMetrics(nil, nil), zap.NewNop())}}
+		a := &API{Deps: Deps{Jobs: store, Index: connector.NewIndex(store, nil, nil, zap.NewNop())}}
 		_, err := a.Record(t.Context(), held.Ref{Printer: "p", Job: "1"})
 		if p, _ := ProblemOf(err); p.Detail != want || p.Status != 404 {
 			t.Errorf("%d %q, want %q", p.Status, p.Detail, want)

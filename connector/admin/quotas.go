@@ -60,7 +60,7 @@ func (a *API) showQuota(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.Worker.AccountStatus(r.Context(), acc)
+	return a.Evaluator.AccountStatus(r.Context(), acc)
 }
 
 // quotaBody is the body of PUT /v1/quotas/{account}: an own limit for this
@@ -102,7 +102,7 @@ func (a *API) putQuota(r *request) (any, error) {
 	if err := a.Ledger.SetLimit(r.Context(), acc, limit, r.caller.Name, in.Why, time.Now()); err != nil {
 		return nil, fmt.Errorf("set limit: %w", err)
 	}
-	return a.Worker.AccountStatus(r.Context(), acc)
+	return a.Evaluator.AccountStatus(r.Context(), acc)
 }
 
 // checkWhy checks the words with a change: one line, as tables show it.
@@ -144,7 +144,7 @@ func (a *API) adjustQuota(r *request) (any, error) {
 	if err := a.Ledger.Adjust(r.Context(), acc, in.Delta, r.caller.Name, in.Why, time.Now()); err != nil {
 		return nil, fmt.Errorf("adjust account: %w", err)
 	}
-	return a.Worker.AccountStatus(r.Context(), acc)
+	return a.Evaluator.AccountStatus(r.Context(), acc)
 }
 
 func (a *API) quotaHistory(r *request) (any, error) {
@@ -171,7 +171,7 @@ func (a *API) quotaHistory(r *request) (any, error) {
 		var e quota.Entry
 		if json.Unmarshal(body, &e) == nil {
 			out.Entries = append(out.Entries, e)
-			a.Worker.NameQueue(&out.Queues, e.Job)
+			a.Evaluator.NameQueue(&out.Queues, e.Job)
 		}
 		return nil
 	})
@@ -197,6 +197,6 @@ func (a *API) tellUsage(r *request) (any, error) {
 	if err := r.audit(r.Context(), Action{Note: in.Date}); err != nil {
 		return nil, err
 	}
-	a.Worker.TellUsage(in, time.Now())
+	a.TellUsage(in, time.Now())
 	return in, nil
 }

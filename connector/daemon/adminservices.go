@@ -33,7 +33,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 	if cfg.Admin.Listen == "" && (cfg.NATS.URL == "" || len(cfg.Devices) == 0) {
 		return nil // nobody could reach it
 	}
-	releaser := connector.NewReleaser(d.worker, cfg.Devices, connector.NewDelegations(d.bus.State()))
+	releaser := d.jobs.Releaser
 	registry, err := d.openBadges(ctx)
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 		}
 		owners := connector.NewBadgeOwners(registry, directory)
 		owners.Compare(log)
-		taps = connector.NewTaps(releaser, owners)
+		taps = connector.NewTaps(releaser, owners, d.o.Registry, log)
 		d.health.Advise(health.Check{Name: "badges", Ready: func(context.Context) error { return owners.Differing() }})
 		d.owners = owners
 		if cfg.NATS.Embedded == nil {
@@ -61,7 +61,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 	d.services.recent = console.NewRecent(d.bus, log)
 	visits, users := console.NewVisits(d.bus.State()), connector.NewUsers(d.graph)
 	d.services.api = admin.NewAPI(admin.Deps{
-		Jobs: jobs, Index: d.index, Worker: d.worker, Releaser: releaser, Taps: taps, Badges: registry,
+		Jobs: jobs, Index: d.index, Evaluator: d.jobs.Evaluator, TellUsage: d.jobs.Sweeper.TellUsage, Releaser: releaser, Taps: taps, Badges: registry,
 		Delegations: releaser.Delegations(), People: d.people(), Users: users, Visits: visits,
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Forget: d.services.recent.Forget, Backup: d.bus.Backup,
 		Tokens: tokens, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,
@@ -70,7 +70,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 	pages, err := console.NewPages(console.Deps{
 		Jobs: d.services.api, Releaser: releaser, Taps: taps, Badges: registry, Users: users,
 		Tokens: tokens, Sessions: access.NewSessions(d.bus.State(), tokens), Visits: visits, Recent: d.services.recent,
-		Health: d.health, Held: d.index.Held, Swept: d.sweeper.LastSuccess, Zone: d.services.api.Zone,
+		Health: d.health, Held: d.index.Held, Swept: d.jobs.Sweeper.LastSuccess, Zone: d.services.api.Zone,
 		Queues: cfg.Queues, Devices: cfg.Devices, DeviceEntries: d.services.api.DeviceEntries, Logger: log,
 	})
 	if err != nil {
@@ -93,7 +93,7 @@ func (d *daemon) processInfo() admin.Process {
 func (d *daemon) people() *connector.People {
 	return &connector.People{
 		Records: d.bus, Jobs: d.bus.Jobs(), Badges: d.bus.Badges(), Quota: d.bus.Quota(), State: d.bus.State(),
-		Ledger: d.ledger, KeepJobs: d.o.Config.Retention.KeepJobs(), Cancel: d.worker.Cancel, Users: d.graph,
+		Ledger: d.ledger, KeepJobs: d.o.Config.Retention.KeepJobs(), Cancel: d.jobs.Releaser.Cancel, Users: d.graph,
 	}
 }
 

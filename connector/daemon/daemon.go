@@ -77,8 +77,7 @@ type daemon struct {
 	index       *connector.Index
 	integrity   *connector.Integrity
 	owners      *connector.BadgeOwners // nil without badges
-	worker      *connector.Worker
-	sweeper     *connector.Sweeper
+	jobs        *connector.Connector
 	services    adminServices
 	badges      *badge.Registry
 	ledger      *quota.Ledger

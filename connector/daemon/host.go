@@ -47,7 +47,7 @@ func (d *daemon) loops() []loop {
 	return []loop{
 		{"consumer", func() time.Time { turned, _ := d.bus.Consuming(); return turned }, bus.FetchLimit},
 		{"worker", func() time.Time { _, oldest := d.bus.Consuming(); return oldest }, connector.HandleLimit},
-		{"sweep", d.sweeper.Turned, connector.SweepLimit},
+		{"sweep", d.jobs.Sweeper.Turned, connector.SweepLimit},
 		{"registrar", d.registrar.Turned, trigger.RoundLimit},
 		{"canary", d.canary.Turned, canaryLimit},
 	}

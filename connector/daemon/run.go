@@ -50,10 +50,11 @@ func (d *daemon) compose(ctx context.Context) error {
 	}
 
 	jobs := held.NewStoreFor(d.bus.Jobs(), cfg.Retention.KeepJobs())
-	metrics := connector.NewMetrics(reg, cfg.Queues)
-	d.index = connector.NewIndex(jobs, metrics, log)
-	d.integrity = connector.NewIntegrity(d.bus.Quota(), d.bus.Badges(), d.bus.State(), metrics, log)
+	d.index = connector.NewIndex(jobs, cfg.Queues, reg, log)
+	d.integrity = connector.NewIntegrity(d.bus.Quota(), d.bus.Badges(), d.bus.State(), reg, log)
 	d.ledger = quota.NewLedger(d.bus.Quota(), d.bus)
+	selfTestMetrics := connector.NewSelfTestMetrics(reg)
+	var selfTests connector.SelfTests
 	var look func(ctx context.Context, printer, definition string) (state, holder string, err error)
 	if cfg.Administrator.Configured() {
 		d.admin = &administrator{
@@ -63,25 +64,29 @@ func (d *daemon) compose(ctx context.Context) error {
 		}
 		look = d.admin.trigger
 		if cfg.SelfTest.Queue != "" {
-			d.selfTester = connector.NewSelfTester(cfg.SelfTest, cfg.Queues, d.bus.State(), d.admin.printing, log)
+			d.selfTester = connector.NewSelfTester(connector.SelfTestOptions{
+				Config: cfg.SelfTest, Queues: cfg.Queues, State: d.bus.State(), Person: d.admin.printing, Index: d.index,
+				Metrics: selfTestMetrics, Logger: log,
+			})
+			selfTests = d.selfTester
 		}
 	}
-	d.worker = connector.NewWorker(connector.Deps{
-		Trigger: look, SelfTest: d.selfTester, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next,
+	d.jobs = connector.New(connector.Deps{
+		Trigger: look, SelfTests: selfTests, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next,
 		Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Inflight: d.bus.Inflight(), Notices: d.bus,
+		Feed: d.bus, Delegations: connector.NewDelegations(d.bus.State()),
 		Verifier: d.verifier, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices,
 		GroupTTL: cfg.Policy.GroupTTL,
-		Index:    d.index, Metrics: metrics, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil,
+		Index:    d.index, Registerer: reg, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil,
 		OnDecision: d.o.OnDecision,
 	})
-	d.sweeper = connector.NewSweeper(d.worker, d.bus)
 	if err = d.openAdminServices(ctx, jobs); err != nil {
 		return err
 	}
 	d.registrar, err = trigger.NewRegistrar(trigger.RegistrarOptions{
 		Graph: d.graph, State: d.bus.State(), Verifier: d.verifier, AppID: cfg.Auth.ClientID,
 		Definition: cfg.Trigger.Definition,
-		PublicURL:  cfg.Webhook.PublicURL, Logger: log, Registerer: reg, OnResubscribed: d.sweeper.Kick,
+		PublicURL:  cfg.Webhook.PublicURL, Logger: log, Registerer: reg, OnResubscribed: d.jobs.Sweeper.Kick,
 	})
 	if err != nil {
 		return err
@@ -117,10 +122,10 @@ func (d *daemon) run(ctx context.Context) error {
 		"integrity": d.integrity.Run,
 		"trigger":   d.register,
 		"worker": d.whenReady(func(ctx context.Context) error {
-			return d.bus.Consume(ctx, connector.Workers, d.worker.Handle)
+			return d.bus.Consume(ctx, connector.Workers, d.jobs.Worker.Handle)
 		}),
 		"sweep": d.whenReady(func(ctx context.Context) error {
-			return d.bus.WithLease(ctx, "sweep", d.instance, leaseLife, d.sweeper.Run)
+			return d.bus.WithLease(ctx, "sweep", d.instance, leaseLife, d.jobs.Sweeper.Run)
 		}),
 	}
 	if d.owners != nil {

@@ -148,9 +148,9 @@ func TestEnrolmentStrikes(t *testing.T) {
 		{badge.ErrTaken, false, true},
 	} {
 		bustest.Virtual(t, func(t *testing.T) {
-			taps := connector.NewTaps(connector.NewReleaser(connector.NewWorker(connector.Deps{
-				Logger: zap.NewNop(), Metrics: connector.NewMetrics(nil, nil),
-			}), []connector.Device{{ID: "west"}}, nil), nil)
+			taps := connector.NewTaps(connector.NewReleaser(connector.ReleaserOptions{
+				Devices: []connector.Device{{ID: "west"}}, Logger: zap.NewNop(),
+			}), nil, nil, zap.NewNop())
 			for i := range 6 {
 				guess := strings.Repeat("x", i)
 				if c.same {
