@@ -16,6 +16,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/bus/bustest/faultdisk"
+	"pullprint/connector/store"
 )
 
 var diskCases = flag.Int("disk.cases", 6, "how many pairs of a fault and a stream TestFaultyDisk tries; 0: all")
@@ -94,7 +95,7 @@ func faultyDisk(t *testing.T, c diskCase) {
 		}
 		if affected := c.stream == "" || c.stream == stream; affected != (err != nil) {
 			t.Errorf("%s: a write: %v", stream, err)
-		} else if err != nil && !errors.Is(err, bus.ErrUnavailable) {
+		} else if err != nil && !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: %v is not ErrUnavailable", stream, err)
 		}
 	}
@@ -157,8 +158,8 @@ func healed(t *testing.T, b *bus.Bus, c diskCase) {
 func holds(t *testing.T, b *bus.Bus, acknowledged map[string][]string) {
 	t.Helper()
 	all := map[string]string{}
-	for _, kind := range []bus.Kind{bus.Decisions, bus.Audit, bus.Ledger, bus.Dead} {
-		if err := b.Scan(t.Context(), kind, func(r bus.Record) error {
+	for _, kind := range []store.Kind{store.Decisions, store.Audit, store.Ledger, store.Dead} {
+		if err := b.Scan(t.Context(), kind, func(r store.Record) error {
 			all["PULLPRINT_"+strings.ToUpper(string(kind))] += string(r.Body)
 			return nil
 		}); err != nil {

@@ -70,6 +70,7 @@ type restriction struct {
 
 var restrictions = []restriction{
 	{what: "NATS", prefixes: []string{"github.com/nats-io", "github.com/synadia-io"}, folders: []string{"connector/bus"}},
+	{what: "FUSE", prefixes: []string{"github.com/hanwen/go-fuse"}, folders: []string{"connector/bus/bustest"}},
 	{
 		what: "the bus", prefixes: []string{modulePath + "/connector/bus"},
 		except:  []string{modulePath + "/connector/bus/nkey", modulePath + "/connector/bus/bustest"},
@@ -87,7 +88,7 @@ var restrictions = []restriction{
 
 // testOnly are imported by tests and by the helpers of tests alone.
 var testOnly = []string{
-	"testing", "net/http/httptest", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal",
+	"testing", "net/http/httptest", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "github.com/hanwen/go-fuse",
 	"go.uber.org/goleak", "pgregory.net/rapid", "github.com/anishathalye/porcupine", modulePath + "/connector/bus/bustest",
 	modulePath + "/policy/quota/quotatest",
 }
