@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"pullprint/connector/bus/schema"
+
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -163,7 +165,7 @@ func (b *Bus) auditLoss(ctx context.Context, lost []Loss, by string) error {
 	}
 	id, body, err := b.action("accept-loss", by, strings.Join(texts, "; "))
 	if err == nil {
-		_, err = b.js.Publish(ctx, subjectAudit+"accept-loss", body, jetstream.WithMsgID(id))
+		_, err = b.js.Publish(ctx, schema.AuditSubject+"accept-loss", body, jetstream.WithMsgID(id))
 	}
 	if err != nil {
 		return fmt.Errorf("store audit record: %w", err)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -128,16 +129,16 @@ func (b *Bus) newSnapshot(ctx context.Context, w io.Writer) (*snapshot, error) {
 		trailer: backupTrailer{Streams: map[string]streamEnd{}},
 	}
 	is := format{Format: 1, Readable: 1}
-	if st, err := b.positionOf(ctx, "KV_"+bucketState); err != nil {
+	if st, err := b.positionOf(ctx, "KV_"+schema.StateBucket); err != nil {
 		return nil, err
 	} else if st.found {
 		if is, _, err = b.peekFormat(ctx); err != nil {
 			return nil, err
 		}
 	}
-	for _, p := range schema(1) {
-		c.readers[p.cfg.Name] = &reader{bus: b, stream: p.cfg.Name}
-		c.keys[p.cfg.Name] = map[string]struct{}{}
+	for _, p := range schema.Streams(1) {
+		c.readers[p.Config.Name] = &reader{bus: b, stream: p.Config.Name}
+		c.keys[p.Config.Name] = map[string]struct{}{}
 	}
 	return c, out.json(frameHeader, backupHeader{Created: time.Now().UTC(), Format: is.Format, Readable: is.Readable})
 }
@@ -145,7 +146,7 @@ func (b *Bus) newSnapshot(ctx context.Context, w io.Writer) (*snapshot, error) {
 // peekFormat is format before there is a state bucket of ours.
 func (b *Bus) peekFormat(ctx context.Context) (format, uint64, error) {
 	with := &Bus{cfg: b.cfg, nc: b.nc, js: b.js}
-	with.state = with.bucket(bucketState)
+	with.state = with.bucket(schema.StateBucket)
 	return with.format(ctx)
 }
 
@@ -207,20 +208,20 @@ func (c *snapshot) copyRound(ctx context.Context) (moving string, err error) {
 	if err != nil {
 		return "", err
 	}
-	for _, p := range schema(1) {
-		if before[p.cfg.Name] == nil {
+	for _, p := range schema.Streams(1) {
+		if before[p.Config.Name] == nil {
 			continue
 		}
-		if err := c.copyNew(ctx, p.cfg.Name, before[p.cfg.Name].LastSeq); err != nil {
-			return "", fmt.Errorf("copy %s: %w", p.cfg.Name, err)
+		if err := c.copyNew(ctx, p.Config.Name, before[p.Config.Name].LastSeq); err != nil {
+			return "", fmt.Errorf("copy %s: %w", p.Config.Name, err)
 		}
 	}
 	after, err := c.look(ctx)
 	if err != nil {
 		return "", err
 	}
-	for _, p := range schema(1) {
-		name := p.cfg.Name
+	for _, p := range schema.Streams(1) {
+		name := p.Config.Name
 		whole, err := c.whole(ctx, name, before[name], after[name])
 		if err != nil {
 			return "", err
@@ -286,7 +287,7 @@ func (b *Bus) nothingAfter(ctx context.Context, stream, filter string, sequence 
 // held is how many messages of a stream a copy must have: of a bucket one for each key,
 // also where an external server keeps older ones.
 func held(stream string, is *jetstream.StreamState) uint64 {
-	if onlyGrows(stream) {
+	if schema.OnlyGrows(stream) {
 		return is.Msgs
 	}
 	return is.NumSubjects
@@ -294,7 +295,7 @@ func held(stream string, is *jetstream.StreamState) uint64 {
 
 // kept is how many of them the copy has.
 func (c *snapshot) kept(stream string) uint64 {
-	if onlyGrows(stream) {
+	if schema.OnlyGrows(stream) {
 		return c.trailer.Streams[stream].Messages
 	}
 	return uint64(len(c.keys[stream]))
@@ -303,12 +304,12 @@ func (c *snapshot) kept(stream string) uint64 {
 // ackFloor stores up to which task all are done. It is read before the records: a task
 // that is finished in between is delivered again after a restore, which does no harm.
 func (c *snapshot) ackFloor(ctx context.Context) error {
-	cons, err := c.bus.js.Consumer(ctx, streamTasks, consumerName)
+	cons, err := c.bus.js.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read consumer %s: %w", consumerName, err)
+		return fmt.Errorf("read consumer %s: %w", schema.Consumer, err)
 	}
 	c.trailer.Floor = cons.CachedInfo().AckFloor
 	return nil
@@ -316,18 +317,18 @@ func (c *snapshot) ackFloor(ctx context.Context) error {
 
 func (c *snapshot) look(ctx context.Context) (map[string]*jetstream.StreamState, error) {
 	out := map[string]*jetstream.StreamState{}
-	for _, p := range schema(1) {
-		s, err := c.bus.js.Stream(ctx, p.cfg.Name)
+	for _, p := range schema.Streams(1) {
+		s, err := c.bus.js.Stream(ctx, p.Config.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read stream %s: %w", p.cfg.Name, err)
+			return nil, fmt.Errorf("read stream %s: %w", p.Config.Name, err)
 		}
 		if s.CachedInfo().Config.Metadata[restoring] != "" {
-			return nil, fmt.Errorf("%w: stream %s; run that again first", ErrHalfRestored, p.cfg.Name)
+			return nil, fmt.Errorf("%w: stream %s; run that again first", ErrHalfRestored, p.Config.Name)
 		}
-		out[p.cfg.Name] = &s.CachedInfo().State
+		out[p.Config.Name] = &s.CachedInfo().State
 	}
 	return out, nil
 }
@@ -348,7 +349,7 @@ func (c *snapshot) copyNew(ctx context.Context, stream string, last uint64) erro
 			return nil
 		}
 		end.Messages++
-		if !onlyGrows(stream) {
+		if !schema.OnlyGrows(stream) {
 			c.keys[stream][m.subject] = struct{}{}
 		}
 		rec := record{seq: m.sequence, time: m.stored, header: m.raw.Headers(), subj: m.subject, body: m.raw.Data()}

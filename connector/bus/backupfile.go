@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/schema"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -202,7 +204,7 @@ func (f *backupFile) scan(r *frames) error {
 			}
 		case frameStream:
 			stream = string(body)
-			if !slices.ContainsFunc(schema(1), func(p part) bool { return p.cfg.Name == stream }) {
+			if !slices.ContainsFunc(schema.Streams(1), func(p schema.Stream) bool { return p.Config.Name == stream }) {
 				return fmt.Errorf("%w: it has a stream %.100q that this version does not know", ErrBackup, stream)
 			}
 			f.segments[stream] = append(f.segments[stream], segment{at, at})
@@ -217,7 +219,7 @@ func (f *backupFile) scan(r *frames) error {
 			last[stream], count[stream] = m.seq, count[stream]+1
 			segments := f.segments[stream]
 			segments[len(segments)-1].to = at
-			if !onlyGrows(stream) {
+			if !schema.OnlyGrows(stream) {
 				f.note(stream, &m)
 			}
 		case frameTrailer:
@@ -242,8 +244,8 @@ func (f *backupFile) note(stream string, m *record) {
 }
 
 func (f *backupFile) checkCounts(count, last map[string]uint64) error {
-	for _, p := range schema(1) {
-		name := p.cfg.Name
+	for _, p := range schema.Streams(1) {
+		name := p.Config.Name
 		end, ok := f.trailer.Streams[name]
 		if !ok || end.Messages != count[name] || end.Last < last[name] {
 			return fmt.Errorf("%w: messages of %s in it: %d, and there should be %d", ErrBackup, name, count[name],
@@ -318,7 +320,7 @@ func (f *backupFile) each(stream string, fn func(*record) error) error {
 			if err != nil {
 				return err
 			}
-			if ephemeral(m.subj) || (newest != nil && newest[m.subj] != m.seq) {
+			if schema.Ephemeral(m.subj) || (newest != nil && newest[m.subj] != m.seq) {
 				continue
 			}
 			if err := fn(&m); err != nil {
@@ -377,9 +379,9 @@ func (t *tally) contents() StreamContents {
 
 func (f *backupFile) contents() (Contents, error) {
 	c := Contents{Created: f.header.Created}
-	for _, p := range schema(1) {
-		t := newTally(p.cfg.Name)
-		if err := f.each(p.cfg.Name, func(m *record) error { t.add(m); return nil }); err != nil {
+	for _, p := range schema.Streams(1) {
+		t := newTally(p.Config.Name)
+		if err := f.each(p.Config.Name, func(m *record) error { t.add(m); return nil }); err != nil {
 			return c, err
 		}
 		c.Streams = append(c.Streams, t.contents())

@@ -37,6 +37,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/trigger/wait"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -49,9 +50,6 @@ import (
 var (
 	// ErrLocked: another process has the store directory.
 	ErrLocked = errors.New("store directory is in use")
-	// ErrIncompatible: a stream, bucket or consumer exists in a form that we
-	// can't work with. It was not changed.
-	ErrIncompatible = errors.New("incompatible configuration")
 	// ErrTooOld: the external server is older than 2.14.
 	ErrTooOld = errors.New("NATS server is too old")
 
@@ -210,13 +208,13 @@ func (b *Bus) complete(ctx context.Context) error {
 		}
 	}
 	b.writers = make(map[string]*writer)
-	for _, p := range schema(1) {
-		w := newWriter(b.js, p.cfg.Name, b.metrics)
+	for _, p := range schema.Streams(1) {
+		w := newWriter(b.js, p.Config.Name, b.metrics)
 		w.marks, w.unanswered = b.marks, b.unanswered
-		b.writers[p.cfg.Name] = w
+		b.writers[p.Config.Name] = w
 	}
-	b.jobs, b.state = b.bucket(bucketJobs), b.bucket(bucketState)
-	b.badges, b.quota = b.bucket(bucketBadges), b.bucket(bucketQuota)
+	b.jobs, b.state = b.bucket(schema.JobsBucket), b.bucket(schema.StateBucket)
+	b.badges, b.quota = b.bucket(schema.BadgesBucket), b.bucket(schema.QuotaBucket)
 	b.inflight = b.newInflight()
 	if !b.unchecked {
 		if err := b.verify(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,8 +34,8 @@ const FetchLimit = time.Minute
 // lives on for 20 s, then it is cancelled. Returns the error of ctx, or an error
 // when the bus is closed. A panic in h is not caught.
 func (b *Bus) Consume(ctx context.Context, workers int, h func(context.Context, store.Delivery) store.Disposition) error {
-	if workers < 1 || 4*workers > maxAckPending {
-		return fmt.Errorf("consume tasks: %d workers, want 1 to %d", workers, maxAckPending/4)
+	if workers < 1 || 4*workers > schema.MaxAckPending {
+		return fmt.Errorf("consume tasks: %d workers, want 1 to %d", workers, schema.MaxAckPending/4)
 	}
 	handling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -195,12 +196,12 @@ func (c *consumption) fetch(ctx context.Context) error {
 func (c *consumption) attach(ctx context.Context) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
-	cons, err := c.bus.js.Consumer(ctx, streamTasks, consumerName)
+	cons, err := c.bus.js.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		c.log.Warn("consumer is gone, creating it again: tasks of the last days come again")
 		c.bus.metrics.rebuilds.Inc()
 		c.last = 0
-		return c.bus.js.CreateConsumer(ctx, streamTasks, taskConsumer())
+		return c.bus.js.CreateConsumer(ctx, schema.Tasks, schema.TaskConsumer())
 	}
 	if err == nil {
 		c.last = cons.CachedInfo().Delivered.Stream

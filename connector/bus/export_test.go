@@ -32,7 +32,7 @@ func Compare(ctx context.Context, b *Bus, file []byte) error {
 		return err
 	}
 	for _, p := range b.cfg.wanted() {
-		if _, err := b.compare(ctx, f, p.cfg); err != nil {
+		if _, err := b.compare(ctx, f, p.Config); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
 	"go.uber.org/zap"
@@ -104,7 +105,7 @@ func (b *Bus) format(ctx context.Context) (format, uint64, error) {
 	}
 	if revision > 0 && (json.Unmarshal(value, &f) != nil || f.Format < 1) {
 		return f, 0, fmt.Errorf("%w: the key %s of KV_%s is no format; `pullprint restore FILE` from a backup", store.ErrDamaged,
-			keyFormat, bucketState)
+			keyFormat, schema.StateBucket)
 	}
 	return f, revision, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"pullprint/connector/bus/schema"
+
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -30,19 +32,19 @@ func (b *Bus) gone(ctx context.Context) (lost []Loss, empty bool, err error) {
 // that any of them is there, used that something was ever stored in one. A start that died while it made them leaves some with nothing in
 // them, and a restore that died is told of elsewhere.
 func (b *Bus) missing(ctx context.Context) (missing []string, has, used bool, err error) {
-	for _, p := range schema(1) {
-		s, err := b.js.Stream(ctx, p.cfg.Name)
+	for _, p := range schema.Streams(1) {
+		s, err := b.js.Stream(ctx, p.Config.Name)
 		gone := errors.Is(err, jetstream.ErrStreamNotFound)
 		switch {
 		case err != nil && !gone:
-			return nil, false, false, fmt.Errorf("read stream %s: %w", p.cfg.Name, err)
+			return nil, false, false, fmt.Errorf("read stream %s: %w", p.Config.Name, err)
 		case !gone && s.CachedInfo().Config.Metadata[restoring] != "":
 			return nil, true, false, nil
 		}
 		switch {
-		case remade(p.cfg.Name):
+		case remade(p.Config.Name):
 		case gone:
-			missing = append(missing, p.cfg.Name)
+			missing = append(missing, p.Config.Name)
 		default:
 			has = true
 			used = used || s.CachedInfo().State.LastSeq > 0

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/schema"
+
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -28,7 +30,7 @@ func (b *Bus) inUse(ctx context.Context) error {
 	}
 	ctx, cancel := withLimit(ctx, readLimit)
 	defer cancel()
-	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
+	c, err := b.js.Consumer(ctx, schema.Tasks, schema.Consumer)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
 	case err != nil:
@@ -36,7 +38,7 @@ func (b *Bus) inUse(ctx context.Context) error {
 	case c.CachedInfo().NumWaiting > 0:
 		return fmt.Errorf("%w: it waits for tasks; stop every `pullprint run` first", ErrInUse)
 	}
-	s, err := b.js.Stream(ctx, "KV_"+bucketState)
+	s, err := b.js.Stream(ctx, "KV_"+schema.StateBucket)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
@@ -45,11 +47,11 @@ func (b *Bus) inUse(ctx context.Context) error {
 	}
 	now := s.CachedInfo().TimeStamp
 	who := ""
-	r := reader{bus: b, stream: "KV_" + bucketState, filter: "$KV." + bucketState + ".>", lastPerSubject: true}
+	r := reader{bus: b, stream: "KV_" + schema.StateBucket, filter: "$KV." + schema.StateBucket + ".>", lastPerSubject: true}
 	err = r.read(ctx, func(m message) error {
-		key := strings.TrimPrefix(m.subject, "$KV."+bucketState+".")
+		key := strings.TrimPrefix(m.subject, "$KV."+schema.StateBucket+".")
 		switch {
-		case m.absent || m.subject == "$KV."+bucketState+".canary."+token(b.instance):
+		case m.absent || m.subject == "$KV."+schema.StateBucket+".canary."+token(b.instance):
 		case strings.HasPrefix(key, "lease."):
 			holder, _, _ := strings.Cut(string(m.body), " ")
 			who = holder + " has the lease " + strings.TrimPrefix(key, "lease.")

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/schema"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -84,7 +86,7 @@ func (kv *KV) Delete(ctx context.Context, key string, revision uint64) (bool, er
 	}
 	// The mark is a purge with a TTL of its own: the only kind that the server
 	// lets go without leaving yet another mark.
-	msg := kv.message(key, nil, markerTTL)
+	msg := kv.message(key, nil, schema.MarkerTTL)
 	msg.Header.Set(headerKVOperation, kvPurge)
 	res, err := kv.set(ctx, msg, revision)
 	if err != nil {

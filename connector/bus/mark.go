@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 	"pullprint/trigger/durable"
 )
@@ -155,10 +156,6 @@ type streamPosition struct {
 	gaps    int
 }
 
-// onlyGrows is true of the streams in which nothing is ever taken out of the
-// middle but by erasing a person.
-func onlyGrows(stream string) bool { return !strings.HasPrefix(stream, "KV_") }
-
 func (b *Bus) positionOf(ctx context.Context, stream string) (streamPosition, error) {
 	s, err := b.js.Stream(ctx, stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -169,7 +166,7 @@ func (b *Bus) positionOf(ctx context.Context, stream string) (streamPosition, er
 	}
 	info := s.CachedInfo()
 	st := streamPosition{found: true, last: info.State.LastSeq, created: info.Created}
-	if onlyGrows(stream) {
+	if schema.OnlyGrows(stream) {
 		st.gaps = info.State.NumDeleted
 	}
 	return st, nil
@@ -178,8 +175,8 @@ func (b *Bus) positionOf(ctx context.Context, stream string) (streamPosition, er
 // losses compares the store with a mark.
 func (b *Bus) losses(ctx context.Context, m *mark) ([]Loss, error) {
 	var lost []Loss
-	for _, p := range schema(1) {
-		name := p.cfg.Name
+	for _, p := range schema.Streams(1) {
+		name := p.Config.Name
 		was, known := m.Streams[name]
 		if !known {
 			continue
@@ -239,12 +236,12 @@ func (b *Bus) newMarker(ctx context.Context) (*marker, error) {
 		ended: make(chan struct{}),
 		mark:  mark{Streams: map[string]markStream{}},
 	}
-	for _, p := range schema(1) {
-		st, err := b.positionOf(ctx, p.cfg.Name)
+	for _, p := range schema.Streams(1) {
+		st, err := b.positionOf(ctx, p.Config.Name)
 		if err != nil {
 			return nil, err
 		}
-		k.mark.Streams[p.cfg.Name] = markStream{Last: st.last, Created: st.created, Gaps: st.gaps}
+		k.mark.Streams[p.Config.Name] = markStream{Last: st.last, Created: st.created, Gaps: st.gaps}
 	}
 	if err := k.mark.write(k.file); err != nil {
 		return nil, fmt.Errorf("%w; its folder has to be writable, or name another by nats.embedded.mark_file", err)
@@ -264,7 +261,7 @@ func (k *marker) acked(stream, subject string, seq uint64) {
 	}
 	s.Last = seq
 	k.mark.Streams[stream] = s
-	if !ephemeral(subject) {
+	if !schema.Ephemeral(subject) {
 		k.due()
 	}
 }
@@ -286,12 +283,6 @@ func (k *marker) again() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.due()
-}
-
-// ephemeral says that a key means nothing once its process has ended.
-func ephemeral(subject string) bool {
-	return strings.HasPrefix(subject, "$KV."+bucketState+".lease.") ||
-		strings.HasPrefix(subject, "$KV."+bucketState+".canary.")
 }
 
 // erasing says that so many messages are about to be taken out of a stream.

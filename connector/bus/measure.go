@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -46,8 +47,8 @@ func (b *Bus) measure(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
 	var errs []error
-	for _, p := range schema(1) {
-		errs = append(errs, b.measureStream(ctx, p.cfg.Name))
+	for _, p := range schema.Streams(1) {
+		errs = append(errs, b.measureStream(ctx, p.Config.Name))
 	}
 	errs = append(errs, b.measureTasks(ctx))
 	if e := b.cfg.Embedded; e != nil {
@@ -96,9 +97,9 @@ func (b *Bus) warnShortHistory(info *jetstream.StreamInfo, now time.Time) {
 // measureTasks finds the oldest task that no worker has answered. What comes after
 // the consumer's floor may be answered already, but the first of it is not.
 func (b *Bus) measureTasks(ctx context.Context) error {
-	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
+	c, err := b.js.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if err != nil {
-		return fmt.Errorf("look at consumer %s: %w", consumerName, err)
+		return fmt.Errorf("look at consumer %s: %w", schema.Consumer, err)
 	}
 	info := c.CachedInfo()
 	undecided := float64(info.NumPending) + float64(info.NumAckPending)
@@ -107,11 +108,11 @@ func (b *Bus) measureTasks(ctx context.Context) error {
 		b.metrics.oldest.Store(0)
 		return nil
 	}
-	s, err := b.js.Stream(ctx, streamTasks)
+	s, err := b.js.Stream(ctx, schema.Tasks)
 	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", streamTasks, err)
+		return fmt.Errorf("look at stream %s: %w", schema.Tasks, err)
 	}
-	msg, err := s.GetMsg(ctx, info.AckFloor.Stream+1, jetstream.WithGetMsgSubject(subjectTasks+"*"))
+	msg, err := s.GetMsg(ctx, info.AckFloor.Stream+1, jetstream.WithGetMsgSubject(schema.TasksSubject+"*"))
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		b.metrics.oldest.Store(0) // decided meanwhile, or gone with its age

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pullprint/connector/bus/schema"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -78,11 +80,11 @@ func newMetrics() *metrics {
 		Name: "pullprint_tasks_oldest_undecided_age_seconds",
 		Help: "How long ago the oldest undecided task was stored; 0 without one.",
 	}, m.age)
-	for _, p := range schema(1) {
+	for _, p := range schema.Streams(1) {
 		for _, result := range []string{"stored", "refused", "failed"} {
-			m.writes.WithLabelValues(p.cfg.Name, result)
+			m.writes.WithLabelValues(p.Config.Name, result)
 		}
-		m.writeDuration.WithLabelValues(p.cfg.Name)
+		m.writeDuration.WithLabelValues(p.Config.Name)
 	}
 	for _, result := range []string{"stored", "refused", "failed"} {
 		m.batches.WithLabelValues(result)

@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 )
 
@@ -229,7 +230,7 @@ func TestIncompatible(t *testing.T) {
 		if _, err := b.JetStream().UpdateStream(ctx, bad); err != nil {
 			t.Fatal(err)
 		}
-		mustFail(t, bus.Config{URL: url}, bus.ErrIncompatible, name, "nothing was changed", "nats stream edit")
+		mustFail(t, bus.Config{URL: url}, schema.ErrIncompatible, name, "nothing was changed", "nats stream edit")
 		s, err = b.JetStream().Stream(ctx, name)
 		if err != nil {
 			t.Fatal(err)
@@ -246,7 +247,7 @@ func TestIncompatible(t *testing.T) {
 	meddle("PULLPRINT_TASKS", func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld })
 	meddle("PULLPRINT_DECISIONS", func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false })
 	meddle("KV_pullprint_jobs", func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour })
-	mustFail(t, bus.Config{URL: url, Replicas: 3}, bus.ErrIncompatible, "num_replicas is 1, want 3")
+	mustFail(t, bus.Config{URL: url, Replicas: 3}, schema.ErrIncompatible, "num_replicas is 1, want 3")
 
 	// What loses nothing is the operator's to choose.
 	s, err := b.JetStream().Stream(ctx, "PULLPRINT_TASKS")
@@ -267,7 +268,7 @@ func TestIncompatible(t *testing.T) {
 		jetstream.ConsumerConfig{Durable: "connector", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 5}); err != nil {
 		t.Fatal(err)
 	}
-	mustFail(t, bus.Config{URL: url}, bus.ErrIncompatible, "consumer connector", "max_deliver is 5, want -1")
+	mustFail(t, bus.Config{URL: url}, schema.ErrIncompatible, "consumer connector", "max_deliver is 5, want -1")
 }
 
 func TestUnreachable(t *testing.T) {

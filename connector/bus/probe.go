@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/recovery"
 )
 
@@ -54,7 +55,7 @@ func (b *Bus) Canary(ctx context.Context) error {
 	var list probeErrors
 	for i, err := range found {
 		if err != nil {
-			list = append(list, fmt.Errorf("%s: %w", parts[i].cfg.Name, err))
+			list = append(list, fmt.Errorf("%s: %w", parts[i].Config.Name, err))
 		}
 	}
 	if list == nil {
@@ -77,8 +78,8 @@ func (t probeErrors) Error() string {
 func (t probeErrors) Unwrap() []error { return t }
 
 // probe says what is wrong with one stream.
-func (b *Bus) probe(ctx context.Context, p part) error {
-	name := p.cfg.Name
+func (b *Bus) probe(ctx context.Context, p schema.Stream) error {
+	name := p.Config.Name
 	if b.srv != nil && !b.srv.JetStreamEnabled() {
 		err := fmt.Errorf("%w: it has switched JetStream off", ErrFrozen)
 		b.writers[name].freeze(err)
@@ -92,18 +93,18 @@ func (b *Bus) probe(ctx context.Context, p part) error {
 	}
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		err = b.replace(ctx, p.cfg)
+		err = b.replace(ctx, p.Config)
 	case err == nil, errors.Is(err, ErrFrozen):
 		b.writers[name].freeze(err)
 	}
 	if err != nil {
 		return unavailable(err)
 	}
-	if name == "KV_"+bucketState {
+	if name == "KV_"+schema.StateBucket {
 		return b.writeCanary(ctx)
 	}
 	err = b.writers[name].retryUnanswered(ctx, b.instance)
-	if err == nil && name == streamTasks {
+	if err == nil && name == schema.Tasks {
 		if err = b.ensureConsumer(ctx); err == nil {
 			err = b.fetching()
 		}
@@ -167,7 +168,7 @@ const codeNoSuchMessage = 10043
 // remade is true of the streams that can be made again without harm: the sweep finds the
 // jobs of lost tasks again, and nothing is decided by the other two.
 func remade(stream string) bool {
-	return stream == streamTasks || stream == streamDecisions || stream == streamDead
+	return stream == schema.Tasks || stream == schema.Decisions || stream == schema.Dead
 }
 
 // replace creates a removed stream again where that is safe. For any other stream it

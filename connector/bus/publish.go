@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"pullprint/connector/bus/schema"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -16,26 +18,26 @@ import (
 // msgID (the task id) is stored once: duplicate says that it was there already,
 // which is as good. After an error try again: a repeat does no harm.
 func (b *Bus) PublishTask(ctx context.Context, definition, msgID string, body []byte) (duplicate bool, err error) {
-	res, err := b.publish(ctx, streamTasks, subjectTasks+definition, msgID, body)
+	res, err := b.publish(ctx, schema.Tasks, schema.TasksSubject+definition, msgID, body)
 	return res.duplicate, err
 }
 
 // PublishDecision stores the audit record of a decision, once per msgID.
 func (b *Bus) PublishDecision(ctx context.Context, verdict, msgID string, body []byte) error {
-	_, err := b.publish(ctx, streamDecisions, subjectDecisions+verdict, msgID, body)
+	_, err := b.publish(ctx, schema.Decisions, schema.DecisionsSubject+verdict, msgID, body)
 	return err
 }
 
 // PublishDead stores what was given up and why, once per msgID.
 func (b *Bus) PublishDead(ctx context.Context, msgID string, body []byte) error {
-	_, err := b.publish(ctx, streamDead, subjectDead, msgID, body)
+	_, err := b.publish(ctx, schema.Dead, schema.DeadSubject, msgID, body)
 	return err
 }
 
 // PublishAudit stores that somebody asked for an action through the API or a
 // page, once per msgID.
 func (b *Bus) PublishAudit(ctx context.Context, action, msgID string, body []byte) error {
-	_, err := b.publish(ctx, streamAudit, subjectAudit+action, msgID, body)
+	_, err := b.publish(ctx, schema.Audit, schema.AuditSubject+action, msgID, body)
 	return err
 }
 
@@ -60,7 +62,7 @@ func (b *Bus) AuditVerb(ctx context.Context, action, by string) error {
 
 // PublishLedger stores what happened on an account, once per msgID.
 func (b *Bus) PublishLedger(ctx context.Context, account, msgID string, body []byte) error {
-	_, err := b.publish(ctx, streamLedger, subjectLedger+account, msgID, body)
+	_, err := b.publish(ctx, schema.Ledger, schema.LedgerSubject+account, msgID, body)
 	return err
 }
 
@@ -82,9 +84,9 @@ func (b *Bus) publish(ctx context.Context, stream, subject, msgID string, body [
 // Lag says how many tasks were not yet handed to a worker and how many were
 // but are not done.
 func (b *Bus) Lag(ctx context.Context) (pending, ackPending int, err error) {
-	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
+	c, err := b.js.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if err != nil {
-		return 0, 0, fmt.Errorf("read consumer %s: %w", consumerName, err)
+		return 0, 0, fmt.Errorf("read consumer %s: %w", schema.Consumer, err)
 	}
 	info := c.CachedInfo()
 	return int(info.NumPending), info.NumAckPending, nil //nolint:gosec // counts of stored messages
@@ -93,19 +95,19 @@ func (b *Bus) Lag(ctx context.Context) (pending, ackPending int, err error) {
 // Undelivered is when the oldest task was stored that was not yet handed to a
 // worker; zero when there is none.
 func (b *Bus) Undelivered(ctx context.Context) (time.Time, error) {
-	c, err := b.js.Consumer(ctx, streamTasks, consumerName)
+	c, err := b.js.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read consumer %s: %w", consumerName, err)
+		return time.Time{}, fmt.Errorf("read consumer %s: %w", schema.Consumer, err)
 	}
 	info := c.CachedInfo()
 	if info.NumPending == 0 {
 		return time.Time{}, nil
 	}
-	s, err := b.js.Stream(ctx, streamTasks)
+	s, err := b.js.Stream(ctx, schema.Tasks)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read stream %s: %w", streamTasks, err)
+		return time.Time{}, fmt.Errorf("read stream %s: %w", schema.Tasks, err)
 	}
-	msg, err := s.GetMsg(ctx, info.Delivered.Stream+1, jetstream.WithGetMsgSubject(subjectTasks+"*"))
+	msg, err := s.GetMsg(ctx, info.Delivered.Stream+1, jetstream.WithGetMsgSubject(schema.TasksSubject+"*"))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return time.Time{}, nil // it aged out
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -73,30 +74,30 @@ var (
 func (b *Bus) Decisions(
 	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
 ) error {
-	return b.records(ctx, streamDecisions, since, follow, fn)
+	return b.records(ctx, schema.Decisions, since, follow, fn)
 }
 
 // Dead is Decisions for what was given up.
 func (b *Bus) Dead(
 	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
 ) error {
-	return b.records(ctx, streamDead, since, follow, fn)
+	return b.records(ctx, schema.Dead, since, follow, fn)
 }
 
 // Actions is Decisions for what was asked for through the API or a page.
 func (b *Bus) Actions(
 	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
 ) error {
-	return b.records(ctx, streamAudit, since, follow, fn)
+	return b.records(ctx, schema.Audit, since, follow, fn)
 }
 
 // LedgerSince calls fn with what happened on an account since a time, oldest
 // first. The same entry may come twice.
 func (b *Bus) LedgerSince(ctx context.Context, account string, since time.Time, fn func(body []byte) error) error {
 	if !validKey(account) {
-		return fmt.Errorf("read %s: the account has an empty or forbidden token", streamLedger)
+		return fmt.Errorf("read %s: the account has an empty or forbidden token", schema.Ledger)
 	}
-	r := reader{bus: b, stream: streamLedger, filter: subjectLedger + account, since: since}
+	r := reader{bus: b, stream: schema.Ledger, filter: schema.LedgerSubject + account, since: since}
 	return r.read(ctx, func(m message) error { return fn(m.body) }, nil)
 }
 
@@ -107,11 +108,11 @@ func (b *Bus) LedgerFrom(
 	ctx context.Context, account string, sequence uint64, fn func(sequence uint64, stored time.Time, body []byte) error,
 ) error {
 	if account != "" && !validKey(account) {
-		return fmt.Errorf("read %s: the account has an empty or forbidden token", streamLedger)
+		return fmt.Errorf("read %s: the account has an empty or forbidden token", schema.Ledger)
 	}
-	r := reader{bus: b, stream: streamLedger, last: max(1, sequence) - 1}
+	r := reader{bus: b, stream: schema.Ledger, last: max(1, sequence) - 1}
 	if account != "" {
-		r.filter = subjectLedger + account
+		r.filter = schema.LedgerSubject + account
 	}
 	return r.read(ctx, func(m message) error { return fn(m.sequence, m.stored, m.body) }, nil)
 }

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"os"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-var streamOf = map[store.Kind]string{store.Decisions: streamDecisions, store.Audit: streamAudit, store.Ledger: streamLedger, store.Dead: streamDead}
+var streamOf = map[store.Kind]string{store.Decisions: schema.Decisions, store.Audit: schema.Audit, store.Ledger: schema.Ledger, store.Dead: schema.Dead}
 
 // Scan calls fn with every record of a kind, oldest first.
 func (b *Bus) Scan(ctx context.Context, kind store.Kind, fn func(store.Record) error) error {

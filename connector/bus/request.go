@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go"
@@ -38,7 +39,7 @@ const tapPanicked = 500
 // subject of somebody else is not acted on: see inbox.
 func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, store.TapRequest) store.TapReply) error {
 	taps := make(chan *nats.Msg, tapsWaiting)
-	sub, err := b.nc.ChanQueueSubscribe(subjectTaps+"*", consumerName, taps)
+	sub, err := b.nc.ChanQueueSubscribe(subjectTaps+"*", schema.Consumer, taps)
 	if err != nil {
 		return fmt.Errorf("subscribe to taps: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/terminal"
 	"pullprint/trigger/wait"
 
@@ -92,15 +93,15 @@ func restoreExternal(ctx context.Context, cfg Config, f *backupFile, o RestoreOp
 	if err != nil {
 		return c, err
 	}
-	for _, p := range schema(1) {
-		s, err := b.js.Stream(ctx, p.cfg.Name)
+	for _, p := range schema.Streams(1) {
+		s, err := b.js.Stream(ctx, p.Config.Name)
 		if err != nil {
-			return c, fmt.Errorf("read stream %s: %w", p.cfg.Name, err)
+			return c, fmt.Errorf("read stream %s: %w", p.Config.Name, err)
 		}
 		done := s.CachedInfo().Config
 		delete(done.Metadata, restoring)
 		if _, err := b.js.UpdateStream(ctx, done); err != nil {
-			return c, fmt.Errorf("finish stream %s: %w", p.cfg.Name, err)
+			return c, fmt.Errorf("finish stream %s: %w", p.Config.Name, err)
 		}
 	}
 	return c, b.Close()
@@ -109,18 +110,18 @@ func restoreExternal(ctx context.Context, cfg Config, f *backupFile, o RestoreOp
 // makeRoom refuses streams that hold something, unless they come from a restore
 // that was interrupted, or may be replaced.
 func (b *Bus) makeRoom(ctx context.Context, replace bool) error {
-	for _, p := range schema(1) {
-		s, err := b.js.Stream(ctx, p.cfg.Name)
+	for _, p := range schema.Streams(1) {
+		s, err := b.js.Stream(ctx, p.Config.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("read stream %s: %w", p.cfg.Name, err)
+			return fmt.Errorf("read stream %s: %w", p.Config.Name, err)
 		}
 		info := s.CachedInfo()
 		if !replace && info.Config.Metadata[restoring] == "" && info.State.LastSeq > 0 {
 			return fmt.Errorf("%w: stream %s has %s; nothing was changed: give --replace if all of them may go",
-				ErrNotEmpty, p.cfg.Name, terminal.Counted(int(info.State.Msgs), "message")) //nolint:gosec // that many fit
+				ErrNotEmpty, p.Config.Name, terminal.Counted(int(info.State.Msgs), "message")) //nolint:gosec // that many fit
 		}
 	}
 	return nil
@@ -131,14 +132,14 @@ func (b *Bus) makeRoom(ctx context.Context, replace bool) error {
 func (b *Bus) restoreAll(ctx context.Context, f *backupFile, metadata map[string]string) (Contents, error) {
 	c := Contents{Created: f.header.Created}
 	for _, p := range b.cfg.wanted() {
-		p.cfg.Metadata = metadata
-		name := p.cfg.Name
+		p.Config.Metadata = metadata
+		name := p.Config.Name
 		there, err := b.js.Stream(ctx, name)
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return c, fmt.Errorf("read stream %s: %w", name, err)
 		}
 		if err == nil && metadata[restoring] != "" && there.CachedInfo().Config.Metadata[restoring] == metadata[restoring] {
-			if got, err := b.compare(ctx, f, p.cfg); err == nil {
+			if got, err := b.compare(ctx, f, p.Config); err == nil {
 				c.Streams = append(c.Streams, got)
 				continue
 			}
@@ -148,10 +149,10 @@ func (b *Bus) restoreAll(ctx context.Context, f *backupFile, metadata map[string
 				return c, fmt.Errorf("remove stream %s: %w", name, err)
 			}
 		}
-		if err := b.restoreStream(ctx, f, p.cfg); err != nil {
+		if err := b.restoreStream(ctx, f, p.Config); err != nil {
 			return c, fmt.Errorf("restore stream %s: %w", name, err)
 		}
-		got, err := b.compareCaughtUp(ctx, f, p.cfg)
+		got, err := b.compareCaughtUp(ctx, f, p.Config)
 		if err != nil {
 			return c, err
 		}
@@ -188,7 +189,7 @@ func (b *Bus) restoreStream(ctx context.Context, f *backupFile, cfg jetstream.St
 	state := jetstream.StreamState{
 		Msgs: uint64(t.Messages), Bytes: uint64(t.Bytes), FirstSeq: first, LastSeq: end.Last, //nolint:gosec // counts
 	}
-	if cfg.Name == streamTasks {
+	if cfg.Name == schema.Tasks {
 		state.Consumers = 1
 	}
 	subject, err := b.askRestore(ctx, cfg, state)
@@ -262,15 +263,15 @@ func writeArchive(w io.Writer, f *backupFile, stream string, state jetstream.Str
 	if err := put(archive.Header{Name: "state.json", Timestamp: now, PayloadSize: int64(len(text))}, text); err != nil {
 		return err
 	}
-	if stream == streamTasks {
+	if stream == schema.Tasks {
 		floor := map[string]uint64{"consumer_seq": f.trailer.Floor.Consumer, "stream_seq": f.trailer.Floor.Stream}
 		text, err := json.Marshal(map[string]any{
-			"config": taskConsumer(), "state": map[string]any{"delivered": floor, "ack_floor": floor},
+			"config": schema.TaskConsumer(), "state": map[string]any{"delivered": floor, "ack_floor": floor},
 		})
 		if err != nil {
 			return err
 		}
-		if err := put(archive.Header{Name: "consumers/" + consumerName, Timestamp: now, PayloadSize: int64(len(text))},
+		if err := put(archive.Header{Name: "consumers/" + schema.Consumer, Timestamp: now, PayloadSize: int64(len(text))},
 			text); err != nil {
 			return err
 		}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/connector/bus/schema"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -28,14 +30,14 @@ func TestRestoreWaitsForALeader(t *testing.T) {
 	defer nc.Close()
 	asked := make(chan error, 1)
 	go func() {
-		subject, err := (&Bus{nc: nc}).askRestore(context.Background(), jetstream.StreamConfig{Name: streamDead}, jetstream.StreamState{})
+		subject, err := (&Bus{nc: nc}).askRestore(context.Background(), jetstream.StreamConfig{Name: schema.Dead}, jetstream.StreamState{})
 		if err == nil && subject != "there" {
 			err = nats.ErrBadSubject
 		}
 		asked <- err
 	}()
 	<-time.After(2 * restoreRetry) // nobody hears the first questions
-	if _, err := nc.Subscribe("$JS.API.STREAM.RESTORE."+streamDead, func(m *nats.Msg) {
+	if _, err := nc.Subscribe("$JS.API.STREAM.RESTORE."+schema.Dead, func(m *nats.Msg) {
 		_ = m.Respond([]byte(`{"deliver_subject":"there"}`))
 	}); err != nil {
 		t.Fatal(err)

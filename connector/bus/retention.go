@@ -3,6 +3,8 @@ package bus
 import (
 	"cmp"
 	"time"
+
+	"pullprint/connector/bus/schema"
 )
 
 // day is the unit of the retentions.
@@ -26,13 +28,13 @@ type Retention struct {
 func (r Retention) age(stream string) (age time.Duration, told, ok bool) {
 	var configured, otherwise time.Duration
 	switch stream {
-	case streamDecisions:
+	case schema.Decisions:
 		configured, otherwise = r.Decisions, 30*day
-	case streamAudit:
+	case schema.Audit:
 		configured, otherwise = r.Audit, 365*day
-	case streamLedger:
+	case schema.Ledger:
 		configured, otherwise = r.Ledger, 400*day
-	case streamDead:
+	case schema.Dead:
 		configured, otherwise = r.Dead, 30*day
 	default:
 		return 0, false, false

@@ -16,6 +16,7 @@ import (
 	"github.com/minio/highwayhash"
 	"golang.org/x/sync/errgroup"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/trigger/durable"
 )
 
@@ -43,19 +44,19 @@ const compressedBlock = "cmp"
 // lost power. That is no damage as long as the mark does not know it. The streams that
 // only grow are not read: the server numbers what it lost in them, and the mark tells.
 func scanStore(dir string, m *mark) ([]Loss, error) {
-	found := make([][]Loss, len(schema(1)))
+	found := make([][]Loss, len(schema.Streams(1)))
 	var g errgroup.Group
-	for i, p := range schema(1) {
-		if onlyGrows(p.cfg.Name) {
+	for i, p := range schema.Streams(1) {
+		if schema.OnlyGrows(p.Config.Name) {
 			continue
 		}
 		var marked uint64
 		if m != nil {
-			marked = m.Streams[p.cfg.Name].Last
+			marked = m.Streams[p.Config.Name].Last
 		}
 		g.Go(func() error {
 			var err error
-			found[i], err = scanBucket(dir, p.cfg.Name, marked)
+			found[i], err = scanBucket(dir, p.Config.Name, marked)
 			return err
 		})
 	}
@@ -71,8 +72,8 @@ func withMissing(lost []Loss, dir string, m *mark) ([]Loss, error) {
 	if m == nil {
 		return lost, nil
 	}
-	for _, p := range schema(1) {
-		name := p.cfg.Name
+	for _, p := range schema.Streams(1) {
+		name := p.Config.Name
 		if slices.ContainsFunc(lost, func(l Loss) bool { return l.Stream == name }) {
 			continue
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"pullprint/connector/bus/schema"
+
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 )
@@ -43,7 +45,7 @@ func (c *consumption) tellSkipped(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, skipWithin)
 	defer cancel()
-	s, err := c.bus.js.Stream(ctx, streamTasks)
+	s, err := c.bus.js.Stream(ctx, schema.Tasks)
 	if err != nil {
 		return // what can't be asked now is not worth a second message
 	}
@@ -58,7 +60,7 @@ func (c *consumption) tellSkipped(ctx context.Context) {
 		}
 		if n > 0 {
 			c.log.Error("tasks in the store are damaged and skipped",
-				zap.String("stream", streamTasks), zap.Int("tasks", n), zap.Uint64("first", first), zap.Uint64("last", g.last),
+				zap.String("stream", schema.Tasks), zap.Int("tasks", n), zap.Uint64("first", first), zap.Uint64("last", g.last),
 				zap.String("remedy", "look at the disk; the sweep finds the jobs of these tasks"))
 		}
 	}
@@ -70,7 +72,7 @@ func (b *Bus) readable(ctx context.Context, sequence uint64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+streamTasks, body)
+	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+schema.Tasks, body)
 	if err != nil {
 		return false, fmt.Errorf("read task %d: %w", sequence, unavailable(err))
 	}

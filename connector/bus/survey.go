@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,17 +20,17 @@ func (b *Bus) Streams(ctx context.Context) ([]store.StreamState, error) { return
 
 func survey(ctx context.Context, js jetstream.JetStream) ([]store.StreamState, error) {
 	list := []store.StreamState{}
-	for _, p := range schema(1) {
-		s, err := js.Stream(ctx, p.cfg.Name)
+	for _, p := range schema.Streams(1) {
+		s, err := js.Stream(ctx, p.Config.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue
 		}
 		if err != nil {
-			return list, fmt.Errorf("read stream %s: %w", p.cfg.Name, err)
+			return list, fmt.Errorf("read stream %s: %w", p.Config.Name, err)
 		}
 		st := stateOf(s.CachedInfo())
-		if st.Name == streamTasks {
-			if c, err := js.Consumer(ctx, streamTasks, consumerName); err == nil {
+		if st.Name == schema.Tasks {
+			if c, err := js.Consumer(ctx, schema.Tasks, schema.Consumer); err == nil {
 				in := c.CachedInfo()
 				st.Pending, st.Unacked = in.NumPending, in.NumAckPending
 			}

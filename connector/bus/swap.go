@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/trigger/durable"
 )
 
@@ -89,12 +90,12 @@ func buildStore(ctx context.Context, cfg Config, dir string, f *backupFile, o Op
 		return c, nil, err
 	}
 	m := &mark{Streams: map[string]markStream{}}
-	for _, p := range schema(1) {
-		st, err := b.positionOf(ctx, p.cfg.Name)
+	for _, p := range schema.Streams(1) {
+		st, err := b.positionOf(ctx, p.Config.Name)
 		if err != nil {
 			return c, nil, err
 		}
-		m.Streams[p.cfg.Name] = markStream{Last: f.trailer.Streams[p.cfg.Name].Last, Created: st.created, Gaps: st.gaps}
+		m.Streams[p.Config.Name] = markStream{Last: f.trailer.Streams[p.Config.Name].Last, Created: st.created, Gaps: st.gaps}
 	}
 	return c, m, b.Close()
 }

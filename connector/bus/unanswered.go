@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/schema"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -21,7 +23,7 @@ type writeState struct {
 
 // resendWindow is how long an unanswered write may be sent again: until the server has
 // nearly forgotten its message id.
-const resendWindow = duplicateWindow / 2
+const resendWindow = schema.DuplicateWindow / 2
 
 // freeze makes every write fail at once with err, or with nil lets them be tried.
 func (w *writer) freeze(err error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 	"pullprint/trigger/wait"
 )
@@ -22,7 +23,7 @@ const verifyLag = time.Second
 // our own state, and compares what came with what the server says that it holds. Job
 // records are read by who needs them, after the start.
 func (b *Bus) verify(ctx context.Context) error {
-	for _, bucket := range []string{bucketState, bucketBadges, bucketQuota} {
+	for _, bucket := range []string{schema.StateBucket, schema.BadgesBucket, schema.QuotaBucket} {
 		if err := b.verifyBucket(ctx, "KV_"+bucket); err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package bus
+package schema
 
 import (
 	"errors"
@@ -15,12 +15,13 @@ const (
 	codeStorageResources = 10047
 	codeStreamConfig     = 10052
 	codeMaxBytesRequired = 10113
-	codeMaxAckPending    = 10121
-	codeMaxStreamBytes   = 10122
+	// CodeMaxAckPending: the consumer may have fewer unacknowledged tasks than asked for.
+	CodeMaxAckPending  = 10121
+	codeMaxStreamBytes = 10122
 )
 
-// limited adds to an error of making a stream or consumer what to do about it.
-func limited(err error) error {
+// ExplainLimit adds to an error of making a stream or consumer what to do about it.
+func ExplainLimit(err error) error {
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
 		return err
@@ -31,7 +32,7 @@ func limited(err error) error {
 		codeMaxStreamBytes: "the account limits the size of one stream: the largest of ours takes 30 % of " +
 			"nats.max_bytes, set that lower, or have the limit raised (max_bytes of the account)",
 		codeMaxStreams: fmt.Sprintf(
-			"we need %d streams and buckets: have the limit of the account raised (max_streams)", len(schema(1))),
+			"we need %d streams and buckets: have the limit of the account raised (max_streams)", len(Streams(1))),
 		codeMaxConsumers: "have the limit of the account raised (max_consumers): we need one consumer, and one for " +
 			"each reading under way",
 		codeStorageResources: "the servers have too little storage for us: have max_file of the account or max_file_store " +
@@ -39,8 +40,8 @@ func limited(err error) error {
 		codeAccountResources: "the account has too little storage for us: have its max_file raised, or set nats.max_bytes " +
 			"lower",
 		codeStreamConfig: fmt.Sprintf(
-			"the servers' limits of JetStream may be below what we need: a duplicate_window of %s", duplicateWindow),
-		codeMaxAckPending: fmt.Sprintf("have the limit raised (max_ack_pending), to %d or 1000 at least", maxAckPending),
+			"the servers' limits of JetStream may be below what we need: a duplicate_window of %s", DuplicateWindow),
+		CodeMaxAckPending: fmt.Sprintf("have the limit raised (max_ack_pending), to %d or 1000 at least", MaxAckPending),
 	}[api.ErrorCode]
 	if remedy == "" {
 		return err
