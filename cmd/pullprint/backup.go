@@ -14,6 +14,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus"
+	"pullprint/connector/bus/backup"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/terminal"
@@ -74,7 +75,7 @@ func vacant(name string, overwrite bool) error {
 // of that name is always whole.
 func (f *apiFlags) writeBackup(
 	cmd *cobra.Command, cfg *config.Config, name string, overwrite bool,
-) (c bus.Contents, err error) {
+) (c backup.Contents, err error) {
 	if err := vacant(name, overwrite); err != nil {
 		return c, err
 	}
@@ -115,12 +116,12 @@ func (f *apiFlags) writeBackup(
 	return c, nil
 }
 
-func verify(f *os.File) (bus.Contents, error) {
+func verify(f *os.File) (backup.Contents, error) {
 	st, err := f.Stat()
 	if err != nil {
-		return bus.Contents{}, fmt.Errorf("read the backup: %w", err)
+		return backup.Contents{}, fmt.Errorf("read the backup: %w", err)
 	}
-	return bus.VerifyBackup(f, st.Size())
+	return backup.Verify(f, st.Size())
 }
 
 // toolOptions are those of a verb that opens a store for itself.
@@ -129,7 +130,7 @@ func toolOptions() bus.Options {
 }
 
 // printContents tells what was copied.
-func (f *apiFlags) printContents(w io.Writer, c bus.Contents, what string) error {
+func (f *apiFlags) printContents(w io.Writer, c backup.Contents, what string) error {
 	if f.json {
 		return printJSON(w, c)
 	}

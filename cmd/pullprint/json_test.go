@@ -19,7 +19,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
-	"pullprint/connector/bus"
+	"pullprint/connector/bus/backup"
 	"pullprint/connector/daemon"
 	"pullprint/connector/doctor"
 	"pullprint/connector/held"
@@ -30,7 +30,7 @@ import (
 
 // printed are the values that verbs print as JSON, by the function that prints them.
 var printed = map[string][]any{
-	"printContents":        {bus.Contents{}},
+	"printContents":        {backup.Contents{}},
 	"badgeEnrol":           {badge.Badge{}},
 	"badgeList":            {[]badge.Badge{}},
 	"badgeRevoke":          {[]badge.Badge{}},

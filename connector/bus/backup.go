@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
@@ -78,7 +79,7 @@ func (b *Bus) Backup(ctx context.Context, w io.Writer) (held time.Duration, err 
 			break
 		}
 	}
-	return held, c.out.close(c.trailer)
+	return held, c.out.Close(c.trailer)
 }
 
 // Backup writes a copy of the store of a configuration to w. It needs an embedded
@@ -113,20 +114,20 @@ func mustExist(cfg Config) error {
 // snapshot is a copy that is being made.
 type snapshot struct {
 	bus     *Bus
-	out     *frameWriter
+	out     *backup.Writer
 	readers map[string]*reader
 	keys    map[string]map[string]struct{}
-	trailer backupTrailer
+	trailer backup.Trailer
 }
 
 func (b *Bus) newSnapshot(ctx context.Context, w io.Writer) (*snapshot, error) {
-	out, err := newFrameWriter(w)
+	out, err := backup.NewWriter(w)
 	if err != nil {
 		return nil, err
 	}
 	c := &snapshot{
 		bus: b, out: out, readers: map[string]*reader{}, keys: map[string]map[string]struct{}{},
-		trailer: backupTrailer{Streams: map[string]streamEnd{}},
+		trailer: backup.Trailer{Streams: map[string]backup.StreamEnd{}},
 	}
 	is := format{Format: 1, Readable: 1}
 	if st, err := b.positionOf(ctx, "KV_"+schema.StateBucket); err != nil {
@@ -140,7 +141,7 @@ func (b *Bus) newSnapshot(ctx context.Context, w io.Writer) (*snapshot, error) {
 		c.readers[p.Config.Name] = &reader{bus: b, stream: p.Config.Name}
 		c.keys[p.Config.Name] = map[string]struct{}{}
 	}
-	return c, out.json(frameHeader, backupHeader{Created: time.Now().UTC(), Format: is.Format, Readable: is.Readable})
+	return c, out.WriteHeader(backup.Header{Created: time.Now().UTC(), Format: is.Format, Readable: is.Readable})
 }
 
 // peekFormat is format before there is a state bucket of ours.
@@ -339,7 +340,7 @@ func (c *snapshot) copyNew(ctx context.Context, stream string, last uint64) erro
 	if r.last >= last {
 		return nil
 	}
-	if err := c.out.frame(frameStream, []byte(stream)); err != nil {
+	if err := c.out.BeginStream(stream); err != nil {
 		return err
 	}
 	r.completed = false
@@ -352,8 +353,8 @@ func (c *snapshot) copyNew(ctx context.Context, stream string, last uint64) erro
 		if !schema.OnlyGrows(stream) {
 			c.keys[stream][m.subject] = struct{}{}
 		}
-		rec := record{seq: m.sequence, time: m.stored, header: m.raw.Headers(), subj: m.subject, body: m.raw.Data()}
-		return c.out.message(&rec)
+		rec := backup.Record{Sequence: m.sequence, Time: m.stored, Header: m.raw.Headers(), Subject: m.subject, Body: m.raw.Data()}
+		return c.out.WriteMessage(&rec)
 	}, nil)
 	c.trailer.Streams[stream] = end
 	return err

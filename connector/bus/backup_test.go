@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"pullprint/connector/bus"
+	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/store"
 )
@@ -29,7 +30,7 @@ func backedUp(t *testing.T, b *bus.Bus) []byte {
 	return file.Bytes()
 }
 
-func restored(t *testing.T, cfg bus.Config, file []byte, replace bool) bus.Contents {
+func restored(t *testing.T, cfg bus.Config, file []byte, replace bool) backup.Contents {
 	t.Helper()
 	c, _, err := bus.Restore(t.Context(), cfg, bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{Replace: replace})
 	if err != nil {
@@ -65,7 +66,7 @@ func TestBackupAndRestore(t *testing.T) {
 
 	dir := filepath.Join(bustest.TempDir(t), "nats")
 	c := restored(t, config(dir), file, false)
-	v, err := bus.VerifyBackup(bytes.NewReader(file), int64(len(file)))
+	v, err := backup.Verify(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +184,7 @@ func TestBackupThatIsNone(t *testing.T) {
 	} {
 		dir := filepath.Join(bustest.TempDir(t), "nats")
 		_, _, err := bus.Restore(t.Context(), config(dir), bytes.NewReader(bad), int64(len(bad)), bus.RestoreOptions{})
-		if !errors.Is(err, bus.ErrBackup) {
+		if !errors.Is(err, backup.ErrUnusable) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if _, err := os.Stat(dir); err == nil {
@@ -245,7 +246,7 @@ func TestMigrate(t *testing.T) {
 	}
 	stock(t, b, 0, 30)
 	external := bus.Config{URL: bustest.External(t)}
-	move := func(from, to bus.Config) (bus.Contents, error) {
+	move := func(from, to bus.Config) (backup.Contents, error) {
 		return bus.Migrate(t.Context(), from, to, bus.RestoreOptions{Options: bus.Options{Logger: zaptest.NewLogger(t)}})
 	}
 	if _, err := move(config(dir), external); !errors.Is(err, bus.ErrLocked) {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"pullprint/connector/bus"
+	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/bustest"
 )
 
@@ -39,7 +39,7 @@ func framesOf(file []byte) (list [][]byte) {
 }
 
 func verify(file []byte) error {
-	_, err := bus.VerifyBackup(bytes.NewReader(file), int64(len(file)))
+	_, err := backup.Verify(bytes.NewReader(file), int64(len(file)))
 	return err
 }
 
@@ -61,7 +61,7 @@ func TestBackupOfWrongParts(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		err := verify(file)
 		runtime.ReadMemStats(&after)
-		if !errors.Is(err, bus.ErrBackup) || len(err.Error()) > 300 {
+		if !errors.Is(err, backup.ErrUnusable) || len(err.Error()) > 300 {
 			t.Errorf("%s: %v", name, err)
 		}
 		if took := after.TotalAlloc - before.TotalAlloc; took > 8<<20 {
@@ -93,14 +93,14 @@ func TestBackupOnFailingDisk(t *testing.T) {
 	file := backedUp(t, b)
 	for after := 0; ; after++ {
 		disk := &failing{bytes.NewReader(file), after}
-		_, err := bus.VerifyBackup(disk, int64(len(file)))
+		_, err := backup.Verify(disk, int64(len(file)))
 		if disk.after >= 0 {
 			if err != nil || after < 4 {
 				t.Error(after, err)
 			}
 			return
 		}
-		if !errors.Is(err, errDisk) || errors.Is(err, bus.ErrBackup) || !strings.Contains(err.Error(), "read backup") {
+		if !errors.Is(err, errDisk) || errors.Is(err, backup.ErrUnusable) || !strings.Contains(err.Error(), "read backup") {
 			t.Errorf("the disk fails after %d readings: %v", after, err)
 		}
 	}
@@ -144,7 +144,7 @@ func FuzzVerifyBackup(f *testing.F) {
 		}
 		text = text[:max(0, len(text)-int(cut)%(len(text)+1))]
 		for _, file := range [][]byte{summed(text), append([]byte(backupMagic), text...), more} {
-			if err := verify(file); err != nil && !errors.Is(err, bus.ErrBackup) {
+			if err := verify(file); err != nil && !errors.Is(err, backup.ErrUnusable) {
 				t.Errorf("%v", err)
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 
+	"pullprint/connector/bus/backup"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -27,7 +29,7 @@ func Upgrade(ctx context.Context, b *Bus, steps ...step) error { return b.upgrad
 
 // Compare compares what is stored with a backup.
 func Compare(ctx context.Context, b *Bus, file []byte) error {
-	f, err := openBackup(bytes.NewReader(file), int64(len(file)))
+	f, err := backup.Open(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		return err
 	}
@@ -50,8 +52,8 @@ func OpenUnchecked(ctx context.Context, cfg Config) (*Bus, error) {
 
 // Stored are the types that are stored as JSON, by the name of their file.
 var Stored = map[string]func() any{
-	"backup-header":  func() any { return new(backupHeader) },
-	"backup-trailer": func() any { return new(backupTrailer) },
+	"backup-header":  func() any { return new(backup.Header) },
+	"backup-trailer": func() any { return new(backup.Trailer) },
 	"format":         func() any { return new(format) },
 	"mark":           func() any { return new(mark) },
 }

@@ -6,27 +6,29 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"pullprint/connector/bus/backup"
 )
 
 // Migrate copies all state from one configuration's store to another's, by a backup
 // in a temporary file and a restore of it, and returns what both have. No daemon may
 // be using either. The source stays as it is: nothing keeps a daemon from being
 // started on it later, which would be a second one. Interrupted, it is run again.
-func Migrate(ctx context.Context, from, to Config, o RestoreOptions) (Contents, error) {
+func Migrate(ctx context.Context, from, to Config, o RestoreOptions) (backup.Contents, error) {
 	if same(from, to) {
-		return Contents{}, errors.New("both configurations name the same store")
+		return backup.Contents{}, errors.New("both configurations name the same store")
 	}
 	file, err := nameless("", "pullprint-migrate-*")
 	if err != nil {
-		return Contents{}, fmt.Errorf("make a temporary file: %w", err)
+		return backup.Contents{}, fmt.Errorf("make a temporary file: %w", err)
 	}
 	defer file.Close()
 	if err := backupUnused(ctx, from, o.Options, file); err != nil {
-		return Contents{}, fmt.Errorf("from: %w", err)
+		return backup.Contents{}, fmt.Errorf("from: %w", err)
 	}
 	st, err := file.Stat()
 	if err != nil {
-		return Contents{}, fmt.Errorf("read the temporary file: %w", err)
+		return backup.Contents{}, fmt.Errorf("read the temporary file: %w", err)
 	}
 	c, _, err := Restore(ctx, to, file, st.Size(), o)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/schema"
 	"pullprint/trigger/durable"
 )
@@ -30,8 +31,8 @@ const (
 // leaves a mark that no store there reaches, so that the next start is refused and
 // the restore has to be done again. Nothing is removed.
 func restoreEmbedded(
-	ctx context.Context, cfg Config, f *backupFile, o RestoreOptions,
-) (c Contents, replaced string, err error) {
+	ctx context.Context, cfg Config, f *backup.File, o RestoreOptions,
+) (c backup.Contents, replaced string, err error) {
 	dir, err := filepath.Abs(cfg.Embedded.StoreDir)
 	if err != nil {
 		return c, "", fmt.Errorf("nats.embedded.store_dir: %w", err)
@@ -76,13 +77,13 @@ func restoreEmbedded(
 
 // buildStore restores a backup into a folder, without syncing each write: all of
 // it is synced at the end. It returns the mark that the store has then.
-func buildStore(ctx context.Context, cfg Config, dir string, f *backupFile, o Options) (Contents, *mark, error) {
+func buildStore(ctx context.Context, cfg Config, dir string, f *backup.File, o Options) (backup.Contents, *mark, error) {
 	e := *cfg.Embedded
 	e.StoreDir = dir
 	cfg.Embedded = &e
 	b, err := attach(ctx, cfg, Options{Logger: o.Logger, Instance: o.Instance, unsynced: true})
 	if err != nil {
-		return Contents{}, nil, err
+		return backup.Contents{}, nil, err
 	}
 	defer func() { _ = b.Close() }()
 	c, err := b.restoreAll(ctx, f, nil)
@@ -95,7 +96,7 @@ func buildStore(ctx context.Context, cfg Config, dir string, f *backupFile, o Op
 		if err != nil {
 			return c, nil, err
 		}
-		m.Streams[p.Config.Name] = markStream{Last: f.trailer.Streams[p.Config.Name].Last, Created: st.created, Gaps: st.gaps}
+		m.Streams[p.Config.Name] = markStream{Last: f.Trailer.Streams[p.Config.Name].Last, Created: st.created, Gaps: st.gaps}
 	}
 	return c, m, b.Close()
 }

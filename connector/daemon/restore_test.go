@@ -15,6 +15,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/bus"
+	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
@@ -116,7 +117,7 @@ func (s *shift) backup() []byte {
 	defer res.Body.Close()
 	file, err := io.ReadAll(res.Body)
 	if err == nil {
-		_, err = bus.VerifyBackup(bytes.NewReader(file), int64(len(file)))
+		_, err = backup.Verify(bytes.NewReader(file), int64(len(file)))
 	}
 	if err != nil {
 		s.t.Fatalf("%d: %v", res.StatusCode, err)

@@ -1,19 +1,19 @@
-package bus
+// Package backup is the file format of a copy of the store: writing it, checking it, reading
+// it, and sending the streams in it to a server that restores them. A file is believed only
+// once it has been read through: see Open.
+package backup
 
 import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"pullprint/connector/bus/schema"
@@ -22,25 +22,25 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrBackup: a file is no whole backup.
-var ErrBackup = errors.New("the backup can't be used")
+// ErrUnusable: a file is not a complete backup.
+var ErrUnusable = errors.New("the backup can't be used")
 
 // A backup file is
 //
 //	pullprint backup 1\n
 //	frames: a letter, 4 bytes of length, big-endian, and what the letter says
-//	    H  backupHeader in JSON, once, first
+//	    H  Header in JSON, once, first
 //	    S  the name of a stream: what follows is of it; a stream may come again
 //	    M  a message: sequence and time in nanoseconds (8 bytes each), the lengths of
 //	       subject (2) and headers (4), subject, headers, body
-//	    Z  backupTrailer in JSON, once, last
+//	    Z  Trailer in JSON, once, last
 //	the SHA-256 of all before, 32 bytes
 //
 // The messages of a stream are in the order of their sequences. Of a bucket a key
 // may come several times, when it was written while the backup was made: the last
 // counts.
 const (
-	backupMagic = "pullprint backup 1\n"
+	fileMagic = "pullprint backup 1\n"
 
 	frameHeader  = 'H'
 	frameStream  = 'S'
@@ -54,37 +54,37 @@ const (
 	frameBuffer = 256 << 10
 )
 
-// backupHeader says what a file is.
-type backupHeader struct {
+// Header says what a file is.
+type Header struct {
 	Created time.Time `json:"created"`
-	// Format is that of the records: see stateFormat.
+	// Format is that of the records: see package bus.
 	Format int `json:"format"`
 	// Readable is the oldest format whose programs can work with them.
 	Readable int `json:"readable_by"`
 }
 
-// backupTrailer closes a file.
-type backupTrailer struct {
+// Trailer is the end of a file.
+type Trailer struct {
 	// Streams are how far each had come.
-	Streams map[string]streamEnd `json:"streams"`
+	Streams map[string]StreamEnd `json:"streams"`
 	// Floor is how far the tasks are done.
 	Floor jetstream.SequenceInfo `json:"floor"`
 }
 
-// streamEnd is where the copy of a stream ends.
-type streamEnd struct {
+// StreamEnd is where the copy of a stream ends.
+type StreamEnd struct {
 	First    uint64 `json:"first"`
 	Last     uint64 `json:"last"`
 	Messages uint64 `json:"messages"` // in the file
 }
 
-// record is a message as it is stored.
-type record struct {
-	seq    uint64
-	time   time.Time
-	header nats.Header
-	subj   string
-	body   []byte
+// Record is a message as it is stored.
+type Record struct {
+	Sequence uint64
+	Time     time.Time
+	Header   nats.Header
+	Subject  string
+	Body     []byte
 }
 
 // headerBytes writes headers as NATS does, sorted by name: the same headers are
@@ -104,64 +104,64 @@ func headerBytes(h nats.Header) []byte {
 	return b.Bytes()
 }
 
-// encode is the record as it stands in a file, and is hashed.
-func (r *record) encode(buf []byte) []byte {
-	header := headerBytes(r.header)
-	buf = binary.BigEndian.AppendUint64(buf[:0], r.seq)
-	buf = binary.BigEndian.AppendUint64(buf, uint64(r.time.UnixNano()))
-	buf = binary.BigEndian.AppendUint16(buf, uint16(len(r.subj))) //nolint:gosec // the server's limit is less
-	buf = binary.BigEndian.AppendUint32(buf, uint32(len(header))) //nolint:gosec // so is this
-	return append(append(append(buf, r.subj...), header...), r.body...)
+// Encode is the record as it stands in a file, and is hashed.
+func (r *Record) Encode(buf []byte) []byte {
+	header := headerBytes(r.Header)
+	buf = binary.BigEndian.AppendUint64(buf[:0], r.Sequence)
+	buf = binary.BigEndian.AppendUint64(buf, uint64(r.Time.UnixNano()))
+	buf = binary.BigEndian.AppendUint16(buf, uint16(len(r.Subject))) //nolint:gosec // the server's limit is less
+	buf = binary.BigEndian.AppendUint32(buf, uint32(len(header)))    //nolint:gosec // so is this
+	return append(append(append(buf, r.Subject...), header...), r.Body...)
 }
 
-func decodeRecord(b []byte) (record, error) {
+func decodeRecord(b []byte) (Record, error) {
 	const fixed = 8 + 8 + 2 + 4
 	if len(b) < fixed {
-		return record{}, fmt.Errorf("%w: a message is cut short", ErrBackup)
+		return Record{}, fmt.Errorf("%w: a message is cut short", ErrUnusable)
 	}
 	stored := int64(binary.BigEndian.Uint64(b[8:])) //nolint:gosec // bits
-	r := record{seq: binary.BigEndian.Uint64(b), time: time.Unix(0, stored)}
+	r := Record{Sequence: binary.BigEndian.Uint64(b), Time: time.Unix(0, stored)}
 	subj, header := int(binary.BigEndian.Uint16(b[16:])), int(binary.BigEndian.Uint32(b[18:]))
 	if len(b) < fixed+subj+header {
-		return record{}, fmt.Errorf("%w: a message is cut short", ErrBackup)
+		return Record{}, fmt.Errorf("%w: a message is cut short", ErrUnusable)
 	}
-	r.subj = string(b[fixed : fixed+subj])
+	r.Subject = string(b[fixed : fixed+subj])
 	if header > 0 {
 		var err error
-		if r.header, err = nats.DecodeHeadersMsg(b[fixed+subj : fixed+subj+header]); err != nil {
-			return record{}, fmt.Errorf("%w: the headers of a message: %w", ErrBackup, err)
+		if r.Header, err = nats.DecodeHeadersMsg(b[fixed+subj : fixed+subj+header]); err != nil {
+			return Record{}, fmt.Errorf("%w: the headers of a message: %w", ErrUnusable, err)
 		}
 	}
-	r.body = b[fixed+subj+header:]
+	r.Body = b[fixed+subj+header:]
 	return r, nil
 }
 
 // segment is a part of a file that holds messages of one stream.
 type segment struct{ from, to int64 }
 
-// backupFile is a file that was read through once: it is whole, and nobody has
+// File is a file that was read through once: it is whole, and nobody has
 // changed it since it was written, short of changing its sum as well.
-type backupFile struct {
+type File struct {
 	src      io.ReaderAt
-	header   backupHeader
-	trailer  backupTrailer
+	Header   Header
+	Trailer  Trailer
 	segments map[string][]segment
 	// newest is the last sequence of each key of a bucket: by stream, by subject.
 	newest map[string]map[string]uint64
 }
 
-// openBackup reads a file through and checks everything about it.
-func openBackup(src io.ReaderAt, size int64) (*backupFile, error) {
-	f := &backupFile{src: src, segments: map[string][]segment{}, newest: map[string]map[string]uint64{}}
-	magic := make([]byte, len(backupMagic))
+// Open reads a file through and checks everything about it.
+func Open(src io.ReaderAt, size int64) (*File, error) {
+	f := &File{src: src, segments: map[string][]segment{}, newest: map[string]map[string]uint64{}}
+	magic := make([]byte, len(fileMagic))
 	if _, err := src.ReadAt(magic, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read backup: %w", err)
 	}
-	if string(magic) != backupMagic {
-		return nil, fmt.Errorf("%w: it is no backup of pullprint, or one of a newer version", ErrBackup)
+	if string(magic) != fileMagic {
+		return nil, fmt.Errorf("%w: it is no backup of pullprint, or one of a newer version", ErrUnusable)
 	}
-	if size < int64(len(backupMagic))+sha256.Size {
-		return nil, fmt.Errorf("%w: it ends early", ErrBackup)
+	if size < int64(len(fileMagic))+sha256.Size {
+		return nil, fmt.Errorf("%w: it ends early", ErrUnusable)
 	}
 	want := make([]byte, sha256.Size)
 	if _, err := src.ReadAt(want, size-sha256.Size); err != nil {
@@ -169,19 +169,19 @@ func openBackup(src io.ReaderAt, size int64) (*backupFile, error) {
 	}
 	sum := sha256.New()
 	sum.Write(magic)
-	body := io.NewSectionReader(src, int64(len(backupMagic)), size-int64(len(backupMagic))-sha256.Size)
+	body := io.NewSectionReader(src, int64(len(fileMagic)), size-int64(len(fileMagic))-sha256.Size)
 	if err := f.scan(&frames{bufio.NewReaderSize(io.TeeReader(body, sum), frameBuffer), body.Size()}); err != nil {
 		return nil, err
 	}
 	if !bytes.Equal(sum.Sum(nil), want) {
-		return nil, fmt.Errorf("%w: its checksum is wrong: it is damaged, or was cut off while it was written", ErrBackup)
+		return nil, fmt.Errorf("%w: its checksum is wrong: it is damaged, or was cut off while it was written", ErrUnusable)
 	}
 	return f, nil
 }
 
 // scan reads all frames.
-func (f *backupFile) scan(r *frames) error {
-	at := int64(len(backupMagic))
+func (f *File) scan(r *frames) error {
+	at := int64(len(fileMagic))
 	stream, count := "", map[string]uint64{}
 	last := map[string]uint64{}
 	for n := 0; ; n++ {
@@ -193,19 +193,19 @@ func (f *backupFile) scan(r *frames) error {
 			return err
 		}
 		if (n == 0) != (letter == frameHeader) {
-			return fmt.Errorf("%w: its parts are in no order", ErrBackup)
+			return fmt.Errorf("%w: its parts are in no order", ErrUnusable)
 		}
 		from := at
 		at += frameHead + int64(len(body))
 		switch letter {
 		case frameHeader:
-			if err := json.Unmarshal(body, &f.header); err != nil {
-				return fmt.Errorf("%w: its header: %w", ErrBackup, err)
+			if err := json.Unmarshal(body, &f.Header); err != nil {
+				return fmt.Errorf("%w: its header: %w", ErrUnusable, err)
 			}
 		case frameStream:
 			stream = string(body)
 			if !slices.ContainsFunc(schema.Streams(1), func(p schema.Stream) bool { return p.Config.Name == stream }) {
-				return fmt.Errorf("%w: it has a stream %.100q that this version does not know", ErrBackup, stream)
+				return fmt.Errorf("%w: it has a stream %.100q that this version does not know", ErrUnusable, stream)
 			}
 			f.segments[stream] = append(f.segments[stream], segment{at, at})
 		case frameMessage:
@@ -213,42 +213,42 @@ func (f *backupFile) scan(r *frames) error {
 			if err != nil {
 				return err
 			}
-			if stream == "" || m.seq <= last[stream] {
-				return fmt.Errorf("%w: its messages are in no order", ErrBackup)
+			if stream == "" || m.Sequence <= last[stream] {
+				return fmt.Errorf("%w: its messages are in no order", ErrUnusable)
 			}
-			last[stream], count[stream] = m.seq, count[stream]+1
+			last[stream], count[stream] = m.Sequence, count[stream]+1
 			segments := f.segments[stream]
 			segments[len(segments)-1].to = at
 			if !schema.OnlyGrows(stream) {
 				f.note(stream, &m)
 			}
 		case frameTrailer:
-			if err := json.Unmarshal(body, &f.trailer); err != nil {
-				return fmt.Errorf("%w: its end: %w", ErrBackup, err)
+			if err := json.Unmarshal(body, &f.Trailer); err != nil {
+				return fmt.Errorf("%w: its end: %w", ErrUnusable, err)
 			}
 			if r.left > 0 {
-				return fmt.Errorf("%w: there is something behind its end", ErrBackup)
+				return fmt.Errorf("%w: there is something behind its end", ErrUnusable)
 			}
 			return f.checkCounts(count, last)
 		default:
-			return fmt.Errorf("%w: it has a part %q at %d that this version does not know", ErrBackup, letter, from)
+			return fmt.Errorf("%w: it has a part %q at %d that this version does not know", ErrUnusable, letter, from)
 		}
 	}
 }
 
-func (f *backupFile) note(stream string, m *record) {
+func (f *File) note(stream string, m *Record) {
 	if f.newest[stream] == nil {
 		f.newest[stream] = map[string]uint64{}
 	}
-	f.newest[stream][m.subj] = m.seq
+	f.newest[stream][m.Subject] = m.Sequence
 }
 
-func (f *backupFile) checkCounts(count, last map[string]uint64) error {
+func (f *File) checkCounts(count, last map[string]uint64) error {
 	for _, p := range schema.Streams(1) {
 		name := p.Config.Name
-		end, ok := f.trailer.Streams[name]
+		end, ok := f.Trailer.Streams[name]
 		if !ok || end.Messages != count[name] || end.Last < last[name] {
-			return fmt.Errorf("%w: messages of %s in it: %d, and there should be %d", ErrBackup, name, count[name],
+			return fmt.Errorf("%w: messages of %s in it: %d, and there should be %d", ErrUnusable, name, count[name],
 				end.Messages)
 		}
 	}
@@ -262,7 +262,7 @@ type frames struct {
 }
 
 // errEndsEarly is of a file that was cut off, or claims a frame that is longer than it.
-var errEndsEarly = fmt.Errorf("%w: it ends early", ErrBackup)
+var errEndsEarly = fmt.Errorf("%w: it ends early", ErrUnusable)
 
 // next is the next frame, or io.EOF where the part ends. What a frame says about its
 // length is believed only as far as the file goes.
@@ -276,7 +276,7 @@ func (f *frames) next() (letter byte, body []byte, err error) {
 	}
 	n := binary.BigEndian.Uint32(head[1:])
 	if n > maxFrame {
-		return 0, nil, fmt.Errorf("%w: it is damaged", ErrBackup)
+		return 0, nil, fmt.Errorf("%w: it is damaged", ErrUnusable)
 	}
 	if int64(n) > f.left {
 		return 0, nil, errEndsEarly
@@ -303,7 +303,7 @@ func (f *frames) fill(b []byte) error {
 // each calls fn with the messages of a stream that are to be stored again, in
 // their order: of a bucket the last of each key, and nothing of a process that has
 // ended.
-func (f *backupFile) each(stream string, fn func(*record) error) error {
+func (f *File) each(stream string, fn func(*Record) error) error {
 	newest := f.newest[stream]
 	for _, s := range f.segments[stream] {
 		part := io.NewSectionReader(f.src, s.from, s.to-s.from)
@@ -320,7 +320,7 @@ func (f *backupFile) each(stream string, fn func(*record) error) error {
 			if err != nil {
 				return err
 			}
-			if schema.Ephemeral(m.subj) || (newest != nil && newest[m.subj] != m.seq) {
+			if schema.Ephemeral(m.Subject) || (newest != nil && newest[m.Subject] != m.Sequence) {
 				continue
 			}
 			if err := fn(&m); err != nil {
@@ -329,72 +329,4 @@ func (f *backupFile) each(stream string, fn func(*record) error) error {
 		}
 	}
 	return nil
-}
-
-// Contents is what a backup holds, or what was stored of one.
-type Contents struct {
-	Created time.Time        `json:"created"`
-	Streams []StreamContents `json:"streams"`
-}
-
-// StreamContents is what is in one stream.
-type StreamContents struct {
-	Name     string `json:"name"`
-	Messages int    `json:"messages"`
-	Bytes    int64  `json:"bytes"`
-	// Expired is how many were left out because their time is over.
-	Expired int `json:"expired"`
-	// SHA256 is the hash of every message with its subject, headers, sequence and
-	// time.
-	SHA256 string `json:"sha256"`
-}
-
-// Short is the name without what they all have in common.
-func (c StreamContents) Short() string {
-	return strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(c.Name, "PULLPRINT_"), "KV_pullprint_"))
-}
-
-// tally counts and hashes messages.
-type tally struct {
-	StreamContents
-	sum hash.Hash
-	buf []byte
-}
-
-func newTally(name string) *tally {
-	return &tally{StreamContents: StreamContents{Name: name}, sum: sha256.New()}
-}
-
-func (t *tally) add(m *record) {
-	t.buf = m.encode(t.buf)
-	t.sum.Write(t.buf)
-	t.Messages++
-	t.Bytes += int64(len(m.body))
-}
-
-func (t *tally) contents() StreamContents {
-	t.SHA256 = hex.EncodeToString(t.sum.Sum(nil))
-	return t.StreamContents
-}
-
-func (f *backupFile) contents() (Contents, error) {
-	c := Contents{Created: f.header.Created}
-	for _, p := range schema.Streams(1) {
-		t := newTally(p.Config.Name)
-		if err := f.each(p.Config.Name, func(m *record) error { t.add(m); return nil }); err != nil {
-			return c, err
-		}
-		c.Streams = append(c.Streams, t.contents())
-	}
-	return c, nil
-}
-
-// VerifyBackup reads a backup through, checks its sum and its counts, and says
-// what is in it.
-func VerifyBackup(src io.ReaderAt, size int64) (Contents, error) {
-	f, err := openBackup(src, size)
-	if err != nil {
-		return Contents{}, err
-	}
-	return f.contents()
 }

@@ -1,4 +1,4 @@
-package bus
+package backup
 
 import (
 	"context"
@@ -30,7 +30,7 @@ func TestRestoreWaitsForALeader(t *testing.T) {
 	defer nc.Close()
 	asked := make(chan error, 1)
 	go func() {
-		subject, err := (&Bus{nc: nc}).askRestore(context.Background(), jetstream.StreamConfig{Name: schema.Dead}, jetstream.StreamState{})
+		subject, err := askRestore(context.Background(), nc, jetstream.StreamConfig{Name: schema.Dead}, jetstream.StreamState{})
 		if err == nil && subject != "there" {
 			err = nats.ErrBadSubject
 		}
