@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"go.uber.org/zap"
+
 	"pullprint/connector"
 	"pullprint/connector/access"
 	"pullprint/connector/store"
@@ -68,7 +70,10 @@ func (a *API) AnswerTap(ctx context.Context, t store.TapRequest) store.TapReply 
 	out, err := a.answerTap(ctx, t)
 	status, answer := http.StatusOK, any(out)
 	if err != nil {
-		p := problemOf(err)
+		p, logged := ProblemOf(err)
+		if logged {
+			a.log.Warn("tap over NATS failed", zap.String("device", t.Device), zap.Error(err))
+		}
 		status, answer = p.Status, p
 	}
 	body, err := json.Marshal(answer)

@@ -104,27 +104,37 @@ func NewPages(d Deps) (*Pages, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(mustSub(pageFiles))))
-	mux.HandleFunc("GET /{$}", p.console)
-	mux.HandleFunc("POST /login", p.login)
-	mux.HandleFunc("POST /logout", p.logout)
-	mux.HandleFunc("GET /jobs/{printer}/{job}", p.job)
-	mux.HandleFunc("POST /jobs/{printer}/{job}/cancel", p.cancelJob)
-	mux.HandleFunc("POST /jobs/{printer}/{job}/release", p.releaseJob)
-	mux.HandleFunc("GET /station/{device}", p.station)
-	mux.HandleFunc("POST /station/{device}/login", p.stationLogin)
-	mux.HandleFunc("POST /station/{device}/jobs", p.stationJobs)
-	mux.HandleFunc("GET /station/{device}/jobs", p.stationVisit)
-	mux.HandleFunc("POST /station/{device}/release", p.stationRelease)
-	mux.HandleFunc("POST /station/{device}/cancel", p.stationCancel)
-	mux.HandleFunc("POST /station/{device}/leave", p.stationLeave)
-	mux.HandleFunc("GET /station/{device}/{page}", p.stationAgain)
-	mux.HandleFunc("GET /station/{device}/enrol", p.stationEnrol)
-	mux.HandleFunc("POST /station/{device}/enrol", p.stationRedeem)
+	for pattern, handle := range p.routes() {
+		mux.HandleFunc(pattern, handle)
+	}
 	mux.HandleFunc("/", p.notFound)
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(p.foreign))
 	p.handler = protection.Handler(mux)
 	return p, nil
+}
+
+// routes are all pages and forms. Each handler asks who is there: reader and operator at the
+// console, at at a station.
+func (p *Pages) routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /{$}":                           p.console,
+		"POST /login":                        p.login,
+		"POST /logout":                       p.logout,
+		"GET /jobs/{printer}/{job}":          p.job,
+		"POST /jobs/{printer}/{job}/cancel":  p.cancelJob,
+		"POST /jobs/{printer}/{job}/release": p.releaseJob,
+		"GET /station/{device}":              p.station,
+		"POST /station/{device}/login":       p.stationLogin,
+		"POST /station/{device}/jobs":        p.stationJobs,
+		"GET /station/{device}/jobs":         p.stationVisit,
+		"POST /station/{device}/release":     p.stationRelease,
+		"POST /station/{device}/cancel":      p.stationCancel,
+		"POST /station/{device}/leave":       p.stationLeave,
+		"GET /station/{device}/enrol":        p.stationEnrol,
+		"POST /station/{device}/enrol":       p.stationRedeem,
+		"GET /station/{device}/{page}":       p.stationAgain,
+	}
 }
 
 // foreign refuses a form that another site sent, with the way home.

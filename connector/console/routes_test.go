@@ -1,0 +1,110 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector"
+	"pullprint/connector/admin"
+	"pullprint/connector/health"
+	"pullprint/connector/held"
+)
+
+// noJobs has no job, and counts how often one was looked for.
+type noJobs struct {
+	storedActions
+	looked int
+}
+
+func (n *noJobs) List(context.Context, string, admin.JobFilter, int) (admin.JobList, error) {
+	return admin.JobList{}, nil
+}
+
+func (n *noJobs) Record(context.Context, held.Ref) (held.Record, error) {
+	n.looked++
+	return held.Record{}, connector.ErrNoJob
+}
+
+func (n *noJobs) Job(context.Context, held.Ref) (admin.JobDetail, error) {
+	n.looked++
+	return admin.JobDetail{}, connector.ErrNoJob
+}
+
+// pageMatrix says who may use each page and form; the stations are that of the device
+// west. An empty entry is for everybody. A route that is not here fails the test.
+var pageMatrix = map[string]string{
+	"GET /{$}":                           "read operate admin",
+	"POST /login":                        "", // asks for a token itself: TestForgedForms
+	"POST /logout":                       "",
+	"GET /jobs/{printer}/{job}":          "read operate admin",
+	"POST /jobs/{printer}/{job}/cancel":  "operate admin",
+	"POST /jobs/{printer}/{job}/release": "operate admin",
+	"GET /station/{device}":              "west operate admin",
+	"POST /station/{device}/login":       "", // asks for a token itself: TestStationCookie
+	"POST /station/{device}/jobs":        "west operate admin",
+	"GET /station/{device}/jobs":         "west operate admin",
+	"POST /station/{device}/release":     "west operate admin",
+	"POST /station/{device}/cancel":      "west operate admin",
+	"POST /station/{device}/leave":       "west operate admin",
+	"GET /station/{device}/enrol":        "west operate admin",
+	"POST /station/{device}/enrol":       "west operate admin",
+	"GET /station/{device}/{page}":       "", // leads to the station's first page
+}
+
+// Each page and form is for whom the matrix says, and for nobody else.
+func TestPageAuthorization(t *testing.T) {
+	p := newPages(t)
+	jobs := &noJobs{}
+	p.Jobs, p.Health, p.Recent = jobs, health.New(), NewRecent(nil, zap.NewNop())
+	p.Held = func() map[string]int { return nil }
+	p.Swept = func() time.Time { return time.Time{} }
+	p.DeviceEntries = func() []admin.DeviceEntry { return nil }
+	cookies := map[string][]*http.Cookie{"nobody": nil}
+	for who, path := range map[string]string{
+		"west": "/station/west/login", "east": "/station/east/login",
+		"read": "/login", "operate": "/login", "admin": "/login",
+	} {
+		cookies[who] = send(p, path, "same-origin", url.Values{"token": {testTokens[who]}}).Result().Cookies()
+		if len(cookies[who]) != 1 {
+			t.Fatalf("%s is not signed in", who)
+		}
+	}
+	if routes := p.routes(); len(routes) != len(pageMatrix) {
+		t.Errorf("%d routes, and %d in the matrix", len(routes), len(pageMatrix))
+	}
+	for pattern := range p.routes() {
+		allowed, ok := pageMatrix[pattern]
+		if !ok {
+			t.Errorf("%s has no entry in the matrix", pattern)
+		}
+		if allowed == "" {
+			continue
+		}
+		method, path, _ := strings.Cut(pattern, " ")
+		path = strings.NewReplacer("{$}", "", "{printer}", "p", "{job}", "j", "{device}", "west").Replace(path)
+		if pattern == "GET /station/{device}/jobs" {
+			path += "?visit=guessed" // without a ticket it leads to the station's first page
+		}
+		for who, mine := range cookies {
+			jobs.looked = 0
+			req := httptest.NewRequest(method, "http://print.example.com"+path, nil)
+			req.Header.Set("Sec-Fetch-Site", "same-origin")
+			for _, c := range mine {
+				req.AddCookie(c)
+			}
+			rec := httptest.NewRecorder()
+			p.ServeHTTP(rec, req)
+			refused := rec.Code == http.StatusUnauthorized || rec.Code == http.StatusForbidden
+			if want := !strings.Contains(" "+allowed+" ", " "+who+" "); refused != want || refused && jobs.looked > 0 {
+				t.Errorf("%s by %s: %d, jobs were looked for %d times", pattern, who, rec.Code, jobs.looked)
+			}
+		}
+	}
+}
