@@ -1,6 +1,7 @@
-// Package quota is the arithmetic of print budgets and the ledger that keeps
-// them. It reads no clock; the ledger does its I/O through a KV that its caller
-// gives it. Amounts are whole millionths: nothing is ever rounded away.
+// Package quota is the arithmetic of print budgets: what an account has in its periods,
+// what is reserved, spent and given back. It is pure: no I/O, no clock, no randomness.
+// Package ledger keeps accounts durably. Amounts are whole millionths: nothing is ever
+// rounded away.
 package quota
 
 import (

@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"time"
@@ -11,7 +10,11 @@ import (
 // after three days, so that even of days, a handful is looked back on.
 const maxPast = 64
 
-var errPeriod = errors.New("the period does not end")
+// maxIdle is how many periods an account is rolled over at once: 270 years of days. Only
+// damaged data is older, and it must not keep a decision waiting.
+const maxIdle = 100_000
+
+var errIdle = errors.New("the account was used last too long ago to be rolled over")
 
 // bucket is what was spent of an account in the newest period of a kind. Limit,
 // CarryOver and Overdraft are those of the claim that used it last.
@@ -61,7 +64,7 @@ func (b *bucket) alone() *bucket {
 // the time is in; since is from when on limits and adjustments count in it. A
 // bucket of the next period stays: the clock of another replica is ahead. One of a
 // later period was made by a clock that was wrong, and is set aside until then.
-func (s *state) bucketFor(ctx context.Context, c *Claim, now time.Time) (b *bucket, since time.Time, err error) {
+func (s *State) bucketFor(c *Claim, now time.Time) (b *bucket, since time.Time, err error) {
 	start, end := c.Period.Window(now)
 	name := c.Period.String()
 	if s.Buckets == nil {
@@ -82,7 +85,7 @@ func (s *state) bucketFor(ctx context.Context, c *Claim, now time.Time) (b *buck
 		_, end = c.Period.Window(b.Start)
 	}
 	if b.Start.Before(start) {
-		if b, err = s.roll(ctx, c, b, start); err != nil {
+		if b, err = s.roll(c, b, start); err != nil {
 			return nil, since, err
 		}
 	}
@@ -93,13 +96,13 @@ func (s *state) bucketFor(ctx context.Context, c *Claim, now time.Time) (b *buck
 
 // closeOver rolls over what is in a period that is over, by the limit and the bound it was
 // used with last: a limit that is set from now on is not one of that period.
-func (s *state) closeOver(ctx context.Context, now time.Time) error {
+func (s *State) closeOver(now time.Time) error {
 	for name, b := range s.Buckets {
 		c := Claim{Limit: b.Limit, CarryOver: b.CarryOver}
 		if c.Period.UnmarshalText([]byte(name)) != nil {
 			continue // of a zone that is not known any more: no claim can be on it
 		}
-		if _, _, err := s.bucketFor(ctx, &c, now); err != nil {
+		if _, _, err := s.bucketFor(&c, now); err != nil {
 			return err
 		}
 	}
@@ -108,7 +111,7 @@ func (s *state) closeOver(ctx context.Context, now time.Time) error {
 
 // forgetAdjusted makes room for an adjustment: the oldest are forgotten that count in no
 // period that may still be asked for.
-func (s *state) forgetAdjusted() {
+func (s *State) forgetAdjusted() {
 	if len(s.Buckets) == 0 {
 		return
 	}
@@ -130,14 +133,14 @@ func (s *state) forgetAdjusted() {
 }
 
 // roll is the bucket after an old one, of the period that begins at start.
-func (s *state) roll(ctx context.Context, c *Claim, b *bucket, start time.Time) (*bucket, error) {
-	carried, closed, err := s.carry(ctx, c, b, start)
+func (s *State) roll(c *Claim, b *bucket, start time.Time) (*bucket, error) {
+	carried, closed, err := s.carry(c, b, start)
 	if err != nil {
 		return nil, err
 	}
 	if a := b.Ahead; a != nil && !a.Start.After(start) {
 		if a.Start.Before(start) {
-			return s.roll(ctx, c, a.alone(), start)
+			return s.roll(c, a.alone(), start)
 		}
 		next := a.alone()
 		next.Carried = min(next.Carried, carried)
@@ -156,7 +159,7 @@ func (s *state) roll(ctx context.Context, c *Claim, b *bucket, start time.Time) 
 }
 
 // oldestIn is when the oldest period begins in which something is reserved.
-func (s *state) oldestIn(period string) (oldest time.Time, open bool) {
+func (s *State) oldestIn(period string) (oldest time.Time, open bool) {
 	for _, r := range s.Reservations {
 		if at, ok := r.Periods[period]; ok && (!open || at.Before(oldest)) {
 			oldest, open = at, true
@@ -168,9 +171,7 @@ func (s *state) oldestIn(period string) (oldest time.Time, open bool) {
 // carry is what goes from an old bucket into the period that begins at start,
 // through all the periods between, and what was left of each. A debt always goes
 // on; of the rest, what the allowance lets.
-func (s *state) carry(
-	ctx context.Context, c *Claim, b *bucket, start time.Time,
-) (carried Amount, closed []past, err error) {
+func (s *State) carry(c *Claim, b *bucket, start time.Time) (carried Amount, closed []past, err error) {
 	_, end := c.Period.Window(b.Start)
 	bal, err := s.left(c.Period.String(), b, b.Start, end)
 	if err != nil {
@@ -178,13 +179,10 @@ func (s *state) carry(
 	}
 	closed = []past{{b.Start, bal.Left, b.CarryOver}}
 	carried = min(bal.Left, b.CarryOver)
-	for end.Before(start) {
+	for n := 0; end.Before(start); n++ {
 		begin := end
-		if _, end = c.Period.Window(begin); !end.After(begin) {
-			return 0, nil, errPeriod
-		}
-		if err := ctx.Err(); err != nil {
-			return 0, nil, err
+		if _, end = c.Period.Window(begin); n == maxIdle || !end.After(begin) {
+			return 0, nil, errIdle
 		}
 		idle := &bucket{Start: begin, Limit: c.Limit, Carried: carried}
 		bal, err := s.left("", idle, begin, end)
@@ -205,7 +203,7 @@ func (s *state) carry(
 }
 
 // quietAfter reports whether nothing was set or adjusted after a time.
-func (s *state) quietAfter(t time.Time) bool {
+func (s *State) quietAfter(t time.Time) bool {
 	return (s.Own == nil || s.Own.At.Before(t)) &&
 		!slices.ContainsFunc(s.Adjusted, func(a adjustment) bool { return !a.At.Before(t) })
 }
@@ -240,10 +238,10 @@ func (b *bucket) comesBack(start time.Time, back Amount) error {
 	return err
 }
 
-// unusedFor is how long an account is kept that nobody uses any more: its periods
+// UnusedFor is how long an account is kept that nobody uses any more: its periods
 // run out, and then what is remembered of jobs. 0 is for ever: something is open,
 // or goes on into further periods.
-func (s *state) unusedFor(now time.Time) time.Duration {
+func (s *State) UnusedFor(now time.Time) time.Duration {
 	if len(s.Reservations) > 0 || len(s.Buckets) == 0 {
 		return 0
 	}

@@ -35,7 +35,8 @@ func (c *Charge) outdone(had *Reservation) bool {
 	return c.Instead != "" && (had == nil || had.Attempt != c.Instead && had.Attempt != c.Attempt)
 }
 
-func (c *Charge) check() error {
+// Check reports what is wrong with a charge, as an ErrCharge.
+func (c *Charge) Check() error {
 	switch {
 	case c.Amount < 0:
 		return fmt.Errorf("%w: the amount is negative", ErrCharge)

@@ -1,161 +1,182 @@
 package quota
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"time"
 )
 
-// Reserve sets aside what a job costs on all accounts that pay; it is durable
-// when it returns nil. Reserving the same job again changes nothing, but the
-// reservation is of the new attempt then; another amount takes the place of the
-// one before. The error is an *Exhausted when an account has no room: then
-// nothing of this charge is set aside, and a reservation that was there before
-// stays. It is ErrEnded when the job was settled or refunded before. After any
-// other error nobody knows, and the caller calls again or voids.
-//
-// All accounts are asked before the first is changed: one that refuses leaves the others
-// as they are, and makes none that was not there. Only a charge that is refused as an
-// account was changed since is taken back.
-//
-// Accounts are reserved one after the other, in the order of their keys. Dying
-// between leaves a part, which the next try completes and Void takes back. What
-// was reserved before is made smaller only when all have accepted: the room that
-// it gives free may be somebody else's by the time it is to be had back.
-func (l *Ledger) Reserve(ctx context.Context, c Charge) error {
-	if err := c.check(); err != nil {
+// Reserve sets the amount of a charge aside by claims on the account, all those of the
+// charge on it. The entry has no kind when nothing is to be done: it was set aside just so
+// before, or the charge takes the place of a reservation that is not there. The error is
+// an *Exhausted when there is no room, and ErrEnded when the job was settled or refunded
+// before.
+func (s *State) Reserve(ch *Charge, claims []Claim) (Entry, error) {
+	if ch.outdone(s.Reservations[ch.Job]) {
+		return Entry{}, nil
+	}
+	changed, err := s.reserve(ch, claims)
+	if err != nil || !changed {
+		return Entry{}, err
+	}
+	return Entry{Kind: Reserved, Job: ch.Job, Owner: ch.Owner, Amount: ch.Amount}, nil
+}
+
+func (s *State) reserve(ch *Charge, claims []Claim) (changed bool, err error) {
+	if s.ended(ch) {
+		return false, ErrEnded
+	}
+	before := s.Reservations[ch.Job]
+	same := before != nil && before.Amount == ch.Amount
+	if same && before.Attempt != ch.Attempt && !ch.Printed {
+		// A new try counts in the periods of now, as it was decided; one that was made, or is
+		// repeated, in those that it was reserved in.
+		if same, err = s.countsIn(before, claims, ch.Now); err != nil {
+			return false, err
+		}
+	}
+	if same {
+		changed = before.Attempt != ch.Attempt || before.For != ch.For
+		if changed {
+			before.Attempt, before.For, before.At = ch.Attempt, ch.For, ch.Now
+		}
+		return changed, nil
+	}
+	if before == nil && len(s.Reservations) >= maxReservations && !ch.Printed {
+		return false, &Exhausted{Balance: Balance{Account: claims[0].Account}, Amount: ch.Amount, Full: true}
+	}
+	if before != nil {
+		if err := s.giveWay(ch, claims, before); err != nil {
+			return false, err
+		}
+	}
+	r := &Reservation{
+		Job: ch.Job, Attempt: ch.Attempt, For: ch.For, Owner: ch.Owner, Amount: ch.Amount, At: ch.Now,
+		Periods: map[string]time.Time{},
+	}
+	for i := range claims {
+		bal, err := s.Balance(&claims[i], ch.Now)
+		if err != nil {
+			return false, err
+		}
+		if !bal.Covers(ch.Amount) && !ch.Printed {
+			return false, &Exhausted{Balance: bal, Amount: ch.Amount, Short: ch.Amount.plus(-bal.Left.plus(bal.Overdraft))}
+		}
+		r.Periods[claims[i].Period.String()] = bal.Start
+	}
+	if s.Reservations == nil {
+		s.Reservations = map[string]*Reservation{}
+	}
+	s.Reservations[ch.Job] = r
+	return true, nil
+}
+
+// ended reports whether the job of a charge has come to its end.
+func (s *State) ended(ch *Charge) bool {
+	at, ok := s.Ended[ch.Job]
+	return ok && !at.Before(ch.Since)
+}
+
+// countsIn reports whether a reservation counts in the periods of claims now, and in no other.
+func (s *State) countsIn(r *Reservation, claims []Claim, now time.Time) (bool, error) {
+	names := map[string]bool{}
+	for i := range claims {
+		b, _, err := s.bucketFor(&claims[i], now)
+		if err != nil {
+			return false, err
+		}
+		name := claims[i].Period.String()
+		if at, ok := r.Periods[name]; !ok || !at.Equal(b.Start) {
+			return false, nil
+		}
+		names[name] = true
+	}
+	return len(names) == len(r.Periods), nil
+}
+
+// end takes a reservation away: spent is what of it stays spent, the rest is
+// free again. In a period that is over, what is free goes into what was carried.
+func (s *State) end(r *Reservation, back Amount) error {
+	delete(s.Reservations, r.Job)
+	spent, err := r.Amount.Sub(back)
+	if err != nil {
 		return err
 	}
-	accounts := byAccount(c.Claims)
-	if len(accounts) > 1 { // one alone is asked and changed at once
-		if err := l.ask(ctx, &c, accounts); err != nil {
-			return err
-		}
-	}
-	made := make([]*Reservation, 0, len(accounts)) // what was there before
-	var later []int
-	for i, claims := range accounts {
-		r := reserving{charge: &c, claims: claims, wait: len(accounts) > 1}
-		err := l.reserveOn(ctx, &r)
-		switch {
-		case errors.Is(err, ErrEnded) && c.Printed:
-			// It was charged on this account before.
-		case refused(err):
-			return l.takeBack(ctx, &c, accounts, made, err)
-		case err != nil:
-			return err
-		case r.waits:
-			later = append(later, i)
-		}
-		made = append(made, r.before)
-	}
-	for _, i := range later {
-		err := l.reserveOn(ctx, &reserving{charge: &c, claims: accounts[i]})
-		switch {
-		case errors.Is(err, ErrEnded) && c.Printed:
-		case refused(err): // the account was changed since it was asked above
-			return l.takeBack(ctx, &c, accounts, made, err)
-		case err != nil:
-			return err
-		}
-	}
-	return nil
-}
-
-// ask reports with an error that an account refuses a charge. It changes nothing.
-func (l *Ledger) ask(ctx context.Context, c *Charge, accounts [][]Claim) error {
-	for _, claims := range accounts {
-		s, _, err := l.load(ctx, claims[0].Account.Key())
-		if err != nil {
-			return err
-		}
-		if c.outdone(s.Reservations[c.Job]) {
+	for name, start := range r.Periods {
+		newest := s.Buckets[name]
+		if newest == nil {
 			continue
 		}
-		if _, err = s.reserve(ctx, c, claims); err != nil && (!errors.Is(err, ErrEnded) || !c.Printed) {
-			return err
+		if b := newest.at(start); b != nil {
+			if b.Spent, err = b.Spent.Add(spent); err != nil {
+				return err
+			}
+		}
+		if newest.Start.After(start) {
+			if err := newest.comesBack(start, back); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// takeBack makes a charge that was refused with an error one that changed nothing: made
-// is what was there before, on the first of the accounts. It returns that error.
-func (l *Ledger) takeBack(
-	ctx context.Context, c *Charge, accounts [][]Claim, made []*Reservation, refusal error,
-) error {
-	for i, before := range made {
-		if err := l.restore(ctx, c, accounts[i][0].Account, before); err != nil {
-			return fmt.Errorf("take back a part of a charge: %w", err)
+// giveWay takes a job's reservation away: it stands neither in the way of the one that
+// takes its place nor of what is carried over. Its period is closed before, with it, so
+// that reinstate finds what it gave back.
+func (s *State) giveWay(ch *Charge, claims []Claim, before *Reservation) error {
+	for i := range claims {
+		if _, _, err := s.bucketFor(&claims[i], ch.Now); err != nil {
+			return err
 		}
 	}
-	return refusal
+	return s.end(before, before.Amount)
 }
 
-// reserving is one account of a charge.
-type reserving struct {
-	charge *Charge
-	claims []Claim
-	wait   bool // whether a reservation that covers the charge is left alone now
-
-	before *Reservation // the reservation that was there, if any
-	waits  bool         // whether it was left alone
-}
-
-// reserveOn reserves on one account. An error of the charge itself is returned as
-// it is.
-func (l *Ledger) reserveOn(ctx context.Context, r *reserving) error {
-	c := r.charge
-	return l.change(ctx, r.claims[0].Account, c.Now, func(s *state) (Entry, error) {
-		r.before, r.waits = nil, false
-		if c.outdone(s.Reservations[c.Job]) {
-			return Entry{}, nil
-		}
-		if had := s.Reservations[c.Job]; had != nil {
-			was := *had
-			r.before = &was
-			if !s.ended(c) && r.wait && was.Amount >= c.Amount {
-				// Whether there is room even for less is known before anything is changed:
-				// the limit may have been lowered.
-				r.waits = true
-				_, err := s.reserve(ctx, c, r.claims)
-				return Entry{}, err
+// reinstate undoes giveWay.
+func (s *State) reinstate(r *Reservation) error {
+	s.Reservations[r.Job] = r
+	for name, start := range r.Periods {
+		if newest := s.Buckets[name]; newest != nil && newest.Start.After(start) {
+			if err := newest.comesBack(start, -r.Amount); err != nil {
+				return err
 			}
 		}
-		changed, err := s.reserve(ctx, c, r.claims)
-		if err != nil || !changed {
-			return Entry{}, err
-		}
-		return Entry{Kind: Reserved, Job: c.Job, Owner: c.Owner, Amount: c.Amount}, nil
-	})
+	}
+	return nil
 }
 
-// refused reports whether an error says that an account does not take a charge,
-// and surely did not.
-func refused(err error) bool {
-	var ex *Exhausted
-	return errors.As(err, &ex) || errors.Is(err, ErrEnded) || errors.Is(err, ErrFull) || errors.Is(err, ErrOverflow)
+// unspend gives back what was spent lately. Where a period began since, it is given to
+// the account instead.
+func (s *State) unspend(amount Amount, now time.Time) error {
+	for _, b := range s.Buckets {
+		if b.Spent < amount {
+			s.Adjusted = append(s.Adjusted, adjustment{amount, now})
+			_, err := s.adjustedIn(time.Time{}, now.Add(1))
+			return err
+		}
+	}
+	for _, b := range s.Buckets {
+		b.Spent -= amount
+	}
+	return nil
 }
 
-// restore puts back what was reserved on an account before a charge.
-func (l *Ledger) restore(ctx context.Context, c *Charge, a Account, before *Reservation) error {
-	return l.change(ctx, a, c.Now, func(s *state) (Entry, error) {
-		r := s.Reservations[c.Job]
-		switch {
-		case r == nil || r.Attempt != c.Attempt:
-			return Entry{}, nil
-		case before == nil:
-			return Entry{Kind: Voided, Job: c.Job, Owner: r.Owner, Amount: r.Amount}, s.end(r, r.Amount)
-		case before.Attempt == c.Attempt && before.Amount == r.Amount && before.For == r.For && before.At.Equal(r.At):
-			return Entry{}, nil
-		}
-		if before.Amount == r.Amount && maps.EqualFunc(before.Periods, r.Periods, time.Time.Equal) {
-			s.Reservations[c.Job] = before
-		} else if err := s.reinstate(before); err != nil {
-			return Entry{}, err
-		}
-		return Entry{Kind: Reserved, Job: c.Job, Owner: before.Owner, Amount: before.Amount}, nil
-	})
+// Restore puts back what was reserved on the account before a charge that another account
+// refused; before is nil when nothing was. The entry has no kind when nothing is to be done.
+func (s *State) Restore(c *Charge, before *Reservation) (Entry, error) {
+	r := s.Reservations[c.Job]
+	switch {
+	case r == nil || r.Attempt != c.Attempt:
+		return Entry{}, nil
+	case before == nil:
+		return r.entry(Voided, r.Amount), s.end(r, r.Amount)
+	case before.Attempt == c.Attempt && before.Amount == r.Amount && before.For == r.For && before.At.Equal(r.At):
+		return Entry{}, nil
+	}
+	if before.Amount == r.Amount && maps.EqualFunc(before.Periods, r.Periods, time.Time.Equal) {
+		s.Reservations[c.Job] = before
+	} else if err := s.reinstate(before); err != nil {
+		return Entry{}, err
+	}
+	return before.entry(Reserved, before.Amount), nil
 }

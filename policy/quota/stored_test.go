@@ -9,7 +9,7 @@ import (
 
 // storedForms are the types that are stored as JSON.
 var storedForms = map[string]func() any{
-	"account": quota.NewState,
+	"account": func() any { return new(quota.State) },
 }
 
 func TestStoredForms(t *testing.T) {

@@ -2,7 +2,6 @@ package quota_test
 
 import (
 	"archive/zip"
-	"context"
 	"flag"
 	"path/filepath"
 	"runtime"
@@ -12,7 +11,6 @@ import (
 	_ "time/tzdata" // the zones of the tests, also where the system has none
 
 	"pullprint/policy/quota"
-	"pullprint/policy/quota/quotatest"
 )
 
 // allChanges has TestWindowsOfAllZones look at each change of the clocks in each zone.
@@ -139,66 +137,5 @@ func TestWindowsOfYears(t *testing.T) {
 				t.Errorf("%s: %d windows, want %d", p, n, want)
 			}
 		}
-	}
-}
-
-// An account that was last used before a day without a midnight, and was adjusted
-// since, is carried over, and whoever gave up waiting is let go.
-func TestCarriedOverAMissingMidnight(t *testing.T) {
-	for name, day := range map[string]time.Time{
-		"America/Santiago": time.Date(2026, 9, 6, 12, 0, 0, 0, time.UTC), "America/Havana": time.Date(2026, 3, 8, 12, 0, 0, 0, time.UTC),
-		"Atlantic/Azores": time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC), "Africa/Cairo": time.Date(2026, 4, 24, 12, 0, 0, 0, time.UTC),
-		"Pacific/Apia": time.Date(2011, 12, 30, 12, 0, 0, 0, time.UTC),
-	} {
-		zone, err := time.LoadLocation(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, every := range []quota.Every{quota.Day, quota.Week, quota.Month} {
-			l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
-			c := quotatest.Weekly("ada", 10)
-			c.Period, c.CarryOver = period(t, every, "", zone), 5*quota.Unit
-			ch := quotatest.Charge("p/1", "a", 1, c)
-			ch.Now = day.AddDate(0, 0, -2)
-			if err := l.Reserve(t.Context(), ch); err != nil {
-				t.Fatal(err)
-			}
-			if err := l.Adjust(t.Context(), c.Account, quota.Unit, "admin", "a gift", day.AddDate(0, 3, 0)); err != nil {
-				t.Fatal(err)
-			}
-			list, err := l.Balances(t.Context(), []quota.Claim{c}, day.AddDate(0, 3, 0))
-			if err != nil || list[0].Left != 16*quota.Unit {
-				t.Errorf("%s %s: %+v, %v", name, every, list, err)
-			}
-			ended, cancel := context.WithCancel(t.Context())
-			cancel()
-			if _, err := quota.NewLedger(heedless{&quotatest.Memory{}}, &quotatest.History{}).Balances(ended, []quota.Claim{c}, day); err != nil {
-				t.Error(err) // nothing to roll over
-			}
-		}
-	}
-}
-
-// heedless reads on when its caller gave up.
-type heedless struct{ *quotatest.Memory }
-
-func (h heedless) Get(ctx context.Context, key string) ([]byte, uint64, error) {
-	return h.Memory.Get(context.WithoutCancel(ctx), key)
-}
-
-// Rolling over many periods ends with its context.
-func TestRollOverEndsWithItsContext(t *testing.T) {
-	kv := &quotatest.Memory{}
-	c := quotatest.Weekly("ada", 1)
-	c.Period = period(t, quota.Day, "", time.UTC)
-	c.Overdraft = 1_000_000 * quota.Unit
-	if err := quota.NewLedger(kv, &quotatest.History{}).Reserve(t.Context(), quotatest.Charge("p/1", "a", 1_000_000, c)); err != nil {
-		t.Fatal(err)
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	l := quota.NewLedger(heedless{kv}, &quotatest.History{})
-	if _, err := l.Balances(ended, []quota.Claim{c}, quotatest.Noon.AddDate(3000, 0, 0)); err == nil {
-		t.Error("a million days were rolled over for nobody")
 	}
 }

@@ -32,7 +32,7 @@ type value struct {
 	revision uint64
 }
 
-// Get implements quota.KV.
+// Get implements ledger.KV.
 func (m *Memory) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -40,7 +40,7 @@ func (m *Memory) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 	return slices.Clone(v.body), v.revision, ctx.Err()
 }
 
-// CompareAndSet implements quota.KV.
+// CompareAndSet implements ledger.KV.
 func (m *Memory) CompareAndSet(
 	ctx context.Context, key string, body []byte, revision uint64, _ time.Duration,
 ) (uint64, bool, error) {
@@ -71,7 +71,7 @@ func (m *Memory) CompareAndSet(
 	return m.last, true, nil
 }
 
-// Each implements quota.KV.
+// Each implements ledger.KV.
 func (m *Memory) Each(_ context.Context, _ string, fn func(key string, value []byte, revision uint64) error) error {
 	m.mu.Lock()
 	all := maps.Clone(m.values)
@@ -84,7 +84,7 @@ func (m *Memory) Each(_ context.Context, _ string, fn func(key string, value []b
 	return nil
 }
 
-// History is a quota.History in memory that keeps an entry once.
+// History is a ledger.History in memory that keeps an entry once.
 type History struct {
 	Fail bool // whether nothing can be stored now
 
@@ -93,7 +93,7 @@ type History struct {
 	all  [][]byte
 }
 
-// PublishLedger implements quota.History.
+// PublishLedger implements ledger.History.
 func (h *History) PublishLedger(_ context.Context, _, msgID string, body []byte) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

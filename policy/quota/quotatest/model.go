@@ -13,6 +13,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 )
 
 // Op is one operation of a history: on one account with a limit of StormLimit
@@ -94,7 +95,7 @@ func step(s modelState, op Op) (modelState, Result) {
 func StormClaim() quota.Claim { return Weekly("center.storm", StormLimit) }
 
 // Do does an operation and says what came of it.
-func Do(ctx context.Context, l *quota.Ledger, op Op) Result {
+func Do(ctx context.Context, l *ledger.Ledger, op Op) Result {
 	c := StormClaim()
 	accounts := []quota.Account{c.Account}
 	var err error
@@ -125,7 +126,7 @@ func RandomOp(dice *rand.Rand) Op {
 
 // Storm has several clients, each with a ledger of its own, do operations at
 // once, and records their history.
-func Storm(t *testing.T, ledger func() *quota.Ledger, clients, each int) []porcupine.Operation {
+func Storm(t *testing.T, ledger func() *ledger.Ledger, clients, each int) []porcupine.Operation {
 	var mu sync.Mutex
 	var ops []porcupine.Operation
 	var all sync.WaitGroup

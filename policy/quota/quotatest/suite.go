@@ -1,6 +1,7 @@
 package quotatest
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 )
 
 // Noon is when the suite plays: a Wednesday.
@@ -34,8 +36,8 @@ func Charge(job, attempt string, pages int64, claims ...quota.Claim) quota.Charg
 }
 
 // Run plays the suite on stores that are empty at first.
-func Run(t *testing.T, fresh func(t *testing.T) quota.KV) {
-	for name, play := range map[string]func(*testing.T, *quota.Ledger, *History){
+func Run(t *testing.T, fresh func(t *testing.T) ledger.KV) {
+	for name, play := range map[string]func(*testing.T, *ledger.Ledger, *History){
 		"a job is reserved, and spent": spent, "a refund": refund, "a void": void, "the same again": again,
 		"two accounts": two, "the last page": lastPage,
 		"own limit and adjustment": changed, "two ledgers": nil,
@@ -46,7 +48,7 @@ func Run(t *testing.T, fresh func(t *testing.T) quota.KV) {
 				rivals(t, kv)
 				return
 			}
-			play(t, quota.NewLedger(kv, h), h)
+			play(t, ledger.New(kv, h, rand.Text), h)
 		})
 	}
 }
@@ -59,7 +61,7 @@ func must(t *testing.T, err error) {
 }
 
 // holds looks what is on an account.
-func holds(t *testing.T, l *quota.Ledger, c quota.Claim, spent, reserved, left int64) {
+func holds(t *testing.T, l *ledger.Ledger, c quota.Claim, spent, reserved, left int64) {
 	t.Helper()
 	list, err := l.Balances(t.Context(), []quota.Claim{c}, Noon)
 	must(t, err)
@@ -80,7 +82,7 @@ func accounts(claims ...quota.Claim) (list []quota.Account) {
 	return list
 }
 
-func spent(t *testing.T, l *quota.Ledger, h *History) {
+func spent(t *testing.T, l *ledger.Ledger, h *History) {
 	c := Weekly("ada", 10)
 	holds(t, l, c, 0, 0, 10)
 	must(t, l.Reserve(t.Context(), Charge("p/1", "a", 4, c)))
@@ -103,7 +105,7 @@ func spent(t *testing.T, l *quota.Ledger, h *History) {
 	}
 }
 
-func refund(t *testing.T, l *quota.Ledger, _ *History) {
+func refund(t *testing.T, l *ledger.Ledger, _ *History) {
 	c := Weekly("ada", 100)
 	for i, want := range []int64{8, 2, 0} { // half of 16, then what a cap of 10 leaves
 		job := fmt.Sprintf("p/%d", i)
@@ -120,7 +122,7 @@ func refund(t *testing.T, l *quota.Ledger, _ *History) {
 	holds(t, l, c, 38, 0, 62)
 }
 
-func void(t *testing.T, l *quota.Ledger, _ *History) {
+func void(t *testing.T, l *ledger.Ledger, _ *History) {
 	c := Weekly("ada", 10)
 	must(t, l.Reserve(t.Context(), Charge("p/1", "a", 4, c)))
 	must(t, l.Reserve(t.Context(), Charge("p/1", "b", 4, c)))
@@ -136,7 +138,7 @@ func void(t *testing.T, l *quota.Ledger, _ *History) {
 	holds(t, l, c, 0, 10, 0)
 }
 
-func again(t *testing.T, l *quota.Ledger, _ *History) {
+func again(t *testing.T, l *ledger.Ledger, _ *History) {
 	c := Weekly("ada", 10)
 	for range 3 {
 		must(t, l.Reserve(t.Context(), Charge("p/1", "a", 6, c)))
@@ -150,7 +152,7 @@ func again(t *testing.T, l *quota.Ledger, _ *History) {
 	holds(t, l, c, 0, 9, 1)
 }
 
-func two(t *testing.T, l *quota.Ledger, _ *History) {
+func two(t *testing.T, l *ledger.Ledger, _ *History) {
 	a, b := Weekly("ada", 10), Weekly("center.lab", 5)
 	must(t, l.Reserve(t.Context(), Charge("p/1", "a", 4, b, a)))
 	holds(t, l, a, 0, 4, 6)
@@ -167,7 +169,7 @@ func two(t *testing.T, l *quota.Ledger, _ *History) {
 	holds(t, l, b, 4, 0, 1)
 }
 
-func changed(t *testing.T, l *quota.Ledger, _ *History) {
+func changed(t *testing.T, l *ledger.Ledger, _ *History) {
 	c := Weekly("ada", 10)
 	limit := 3 * quota.Unit
 	must(t, l.SetLimit(t.Context(), c.Account, &limit, "admin", "less", Noon))
@@ -184,7 +186,7 @@ func changed(t *testing.T, l *quota.Ledger, _ *History) {
 }
 
 // lastPage has 64 at once want what there is once.
-func lastPage(t *testing.T, l *quota.Ledger, _ *History) {
+func lastPage(t *testing.T, l *ledger.Ledger, _ *History) {
 	c := Weekly("center.lab", 1)
 	var all sync.WaitGroup
 	won := make([]bool, 64)
@@ -211,12 +213,12 @@ func lastPage(t *testing.T, l *quota.Ledger, _ *History) {
 }
 
 // rivals are several ledgers on one store, as several processes are.
-func rivals(t *testing.T, kv quota.KV) {
+func rivals(t *testing.T, kv ledger.KV) {
 	c := Weekly("center.lab", 20)
 	h := &History{}
 	var all sync.WaitGroup
 	for i := range 8 {
-		l := quota.NewLedger(kv, h)
+		l := ledger.New(kv, h, rand.Text)
 		all.Go(func() {
 			for n := range 10 {
 				err := l.Reserve(t.Context(), Charge(fmt.Sprintf("p/%d-%d", i, n), "a", 1, c))
@@ -228,7 +230,7 @@ func rivals(t *testing.T, kv quota.KV) {
 		})
 	}
 	all.Wait()
-	l := quota.NewLedger(kv, h)
+	l := ledger.New(kv, h, rand.Text)
 	holds(t, l, c, 0, 20, 0)
 	n := 0
 	must(t, l.Open(t.Context(), func(quota.Account, quota.Reservation) error { n++; return nil }))

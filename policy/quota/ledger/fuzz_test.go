@@ -1,12 +1,14 @@
-package quota_test
+package ledger_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"testing"
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 )
 
@@ -15,7 +17,7 @@ import (
 // after a write can be read.
 func FuzzAccount(f *testing.F) {
 	kv := &quotatest.Memory{}
-	l := quota.NewLedger(kv, &quotatest.History{})
+	l := ledger.New(kv, &quotatest.History{}, rand.Text)
 	for i, attempt := range []string{"a", "b"} {
 		if err := l.Reserve(f.Context(), quotatest.Charge("p/"+attempt, attempt, int64(i+1), quotatest.Weekly("ada", 5))); err != nil {
 			f.Fatal(err)
@@ -36,7 +38,7 @@ func FuzzAccount(f *testing.F) {
 		if _, ok, err := kv.CompareAndSet(t.Context(), "ada", stored, 0, 0); err != nil || !ok {
 			t.Fatal(ok, err)
 		}
-		l := quota.NewLedger(kv, &quotatest.History{})
+		l := ledger.New(kv, &quotatest.History{}, rand.Text)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		claim := quotatest.Weekly("ada", 5)

@@ -1,12 +1,14 @@
-package quota_test
+package ledger_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"math"
 	"testing"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 )
 
@@ -25,7 +27,7 @@ func TestLimitSetAgainInALaterPeriod(t *testing.T) {
 		"a lower one is taken away":            {limit(5), nil, 3, 1, 2 * quota.Unit, 10 * quota.Unit},
 		"a higher one, taken away weeks later": {limit(50), nil, 49, 3, 4 * quota.Unit, 10 * quota.Unit},
 	} {
-		l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+		l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 		claim := quotatest.Weekly("ada", 10)
 		claim.CarryOver = 4 * quota.Unit
 		if err := l.SetLimit(t.Context(), claim.Account, c.first, "it", "", quotatest.Noon); err != nil {
@@ -56,7 +58,7 @@ func TestToppedUpEachDay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+	l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 	claim := quotatest.Weekly("ada", 10)
 	claim.Period = period
 	charge := quotatest.Charge("p/1", "a", 11, claim)
@@ -85,7 +87,7 @@ func TestToppedUpEachDay(t *testing.T) {
 // The greatest limit that can be written is meant to be none: with an overdraft, or with what
 // is carried over and given, there is still room for a job.
 func TestGreatestLimit(t *testing.T) {
-	l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+	l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 	claim := quotatest.Weekly("ada", 10)
 	claim.CarryOver, claim.Overdraft = 5*quota.Unit, 5*quota.Unit
 	most := quota.Amount(math.MaxInt64)
@@ -112,7 +114,7 @@ func TestGreatestLimit(t *testing.T) {
 
 // A job that costs nothing is paid for by an account that owes.
 func TestFreeJobOfOneWhoOwes(t *testing.T) {
-	l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+	l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 	claim := quotatest.Weekly("ada", 10)
 	if err := l.Adjust(t.Context(), claim.Account, -20*quota.Unit, "it", "", quotatest.Noon); err != nil {
 		t.Fatal(err)

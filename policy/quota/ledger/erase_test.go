@@ -1,10 +1,12 @@
-package quota_test
+package ledger_test
 
 import (
+	"crypto/rand"
 	"testing"
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 )
 
@@ -12,7 +14,7 @@ import (
 // without them after they were erased.
 func TestEraseWhoSet(t *testing.T) {
 	kv, h := &quotatest.Memory{}, &quotatest.History{Fail: true}
-	l := quota.NewLedger(kv, h)
+	l := ledger.New(kv, h, rand.Text)
 	lab, now := quotatest.Weekly("center.lab", 100).Account, time.Now()
 	if err := l.Adjust(t.Context(), lab, 5*quota.Unit, "ada", "a gift", now); err != nil {
 		t.Fatal(err)
@@ -21,7 +23,7 @@ func TestEraseWhoSet(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	h.Fail = false
-	if err := quota.NewLedger(kv, h).Open(t.Context(), func(quota.Account, quota.Reservation) error { return nil }); err != nil {
+	if err := ledger.New(kv, h, rand.Text).Open(t.Context(), func(quota.Account, quota.Reservation) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if told, erased := h.Entries(`"ada"`), h.Entries(`"by":"erased"`); told != 0 || erased != 1 {

@@ -1,19 +1,21 @@
-package quota_test
+package ledger_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 )
 
 // hanging is a store that does not answer until it is let, whatever the context says.
 type hanging struct {
-	quota.KV
+	ledger.KV
 	let chan struct{}
 }
 
@@ -30,7 +32,7 @@ func TestWaitingForAnAccountEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &quotatest.Memory{}
 		h := hanging{m, make(chan struct{})}
-		l := quota.NewLedger(h, &quotatest.History{})
+		l := ledger.New(h, &quotatest.History{}, rand.Text)
 		a := quota.Account{Kind: quota.User, Name: "11111111-2222-4333-8444-555555555555"}
 		first := make(chan error, 1)
 		go func() { first <- l.Adjust(context.Background(), a, quota.Unit, "admin", "", time.Now()) }()

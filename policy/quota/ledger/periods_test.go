@@ -1,6 +1,7 @@
-package quota_test
+package ledger_test
 
 import (
+	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 )
 
@@ -48,7 +50,7 @@ type daily struct {
 	days
 	t     *testing.T
 	dice  *rand.Rand
-	l     *quota.Ledger
+	l     *ledger.Ledger
 	claim quota.Claim
 	now   time.Time
 	open  []reserved
@@ -64,7 +66,7 @@ func newDaily(t *testing.T, seed uint64) *daily {
 	}
 	p := &daily{
 		t: t, dice: dice, now: quotatest.Noon, claim: quotatest.Weekly("ada", 0),
-		l:    quota.NewLedger(&quotatest.Memory{}, &quotatest.History{}),
+		l:    ledger.New(&quotatest.Memory{}, &quotatest.History{}, cryptorand.Text),
 		days: days{quota.Amount(dice.IntN(30)), quota.Amount(dice.IntN(20)), []day{{}}},
 	}
 	p.claim.Period, p.claim.Limit, p.claim.CarryOver = period, p.limit, p.carryOver

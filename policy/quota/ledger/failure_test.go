@@ -1,7 +1,8 @@
-package quota_test
+package ledger_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 )
 
@@ -18,7 +20,7 @@ func TestRefusedChargeChangesNothing(t *testing.T) {
 	user, group := quotatest.Weekly("ada", 100), quotatest.Weekly("group.z", 6)
 	for _, second := range []int64{7, 8} {
 		kv, h := &quotatest.Memory{}, &quotatest.History{}
-		l := quota.NewLedger(kv, h)
+		l := ledger.New(kv, h, rand.Text)
 		if err := l.Reserve(t.Context(), quotatest.Charge("p/1", "arrival", 5, user, group)); err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +35,7 @@ func TestRefusedChargeChangesNothing(t *testing.T) {
 		}
 	}
 	// What gets smaller on one account gives its room free only when all have accepted.
-	l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+	l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 	small := quotatest.Weekly("group.z", 3)
 	if err := l.Reserve(t.Context(), quotatest.Charge("p/1", "a", 90, user)); err != nil {
 		t.Fatal(err)
@@ -56,7 +58,7 @@ func TestRefusedChargeChangesNothing(t *testing.T) {
 // What may have printed is charged although there is no room, once.
 func TestPrintedIsCharged(t *testing.T) {
 	c := quotatest.Weekly("ada", 5)
-	l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+	l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 	ch := quotatest.Charge("p/1", "a", 7, c)
 	ch.Printed = true
 	for range 2 {
@@ -83,7 +85,7 @@ func TestPrintedIsCharged(t *testing.T) {
 // One account that can't be read costs itself alone, and is named.
 func TestDamagedAccount(t *testing.T) {
 	kv := &quotatest.Memory{}
-	l := quota.NewLedger(kv, &quotatest.History{})
+	l := ledger.New(kv, &quotatest.History{}, rand.Text)
 	for _, name := range []string{"ada", "zoe"} {
 		if err := l.Reserve(t.Context(), quotatest.Charge("p/"+name, "a", 1, quotatest.Weekly(name, 5))); err != nil {
 			t.Fatal(err)
@@ -96,7 +98,7 @@ func TestDamagedAccount(t *testing.T) {
 	}
 	n := 0
 	err := l.Open(t.Context(), func(quota.Account, quota.Reservation) error { n++; return nil })
-	var damaged *quota.Damaged
+	var damaged *ledger.Damaged
 	if n != 2 || !errors.As(err, &damaged) || strings.Join(damaged.Keys, " ") != "bob cleo team.strange" ||
 		!strings.Contains(err.Error(), "bob") {
 		t.Errorf("%d open, %v", n, err)
@@ -121,7 +123,7 @@ func TestWrongClock(t *testing.T) {
 func wrongClock(t *testing.T, every quota.Every, carry quota.Amount, years int) {
 	ctx := t.Context()
 	kv := &quotatest.Memory{}
-	l := quota.NewLedger(kv, &quotatest.History{})
+	l := ledger.New(kv, &quotatest.History{}, rand.Text)
 	c := quotatest.Weekly("ada", 50)
 	c.Period, c.CarryOver = period(t, every, "", time.UTC), carry
 	accounts := []quota.Account{c.Account}
@@ -180,7 +182,7 @@ func wrongClock(t *testing.T, every quota.Every, carry quota.Amount, years int) 
 // A clock that is ahead by less than a period spends of the next one, which can be
 // put right by those who administer.
 func TestClockAheadByAPeriod(t *testing.T) {
-	l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+	l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 	c := quotatest.Weekly("ada", 50)
 	c.Period = period(t, quota.Day, "", time.UTC)
 	ch := quotatest.Charge("p/1", "a", 50, c)
@@ -203,7 +205,7 @@ func TestClockAheadByAPeriod(t *testing.T) {
 func TestRefundOfAnEarlierPeriod(t *testing.T) {
 	for _, idle := range []int{0, 1, 5} {
 		play := func(job bool) quota.Balance {
-			l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+			l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 			c := quotatest.Weekly("ada", 100)
 			c.Period, c.CarryOver = period(t, quota.Day, "", time.UTC), 30*quota.Unit
 			accounts := []quota.Account{c.Account}
@@ -271,11 +273,11 @@ func (k *reborn) CompareAndSet(ctx context.Context, key string, value []byte, re
 // time of day, and in another process.
 func TestHistoryOfRecreatedAccount(t *testing.T) {
 	kv, h := &reborn{Memory: &quotatest.Memory{}}, &quotatest.History{}
-	l, other := quota.NewLedger(kv, h), quota.NewLedger(kv, h)
+	l, other := ledger.New(kv, h, rand.Text), ledger.New(kv, h, rand.Text)
 	c := quotatest.Weekly("ada", 500)
 	jobs := func(name string) {
 		for i := range 10 {
-			on := []*quota.Ledger{l, other}[i%2]
+			on := []*ledger.Ledger{l, other}[i%2]
 			if err := on.Reserve(t.Context(), quotatest.Charge(fmt.Sprint(name, i), "a", 1, c)); err != nil {
 				t.Fatal(err)
 			}
@@ -293,7 +295,7 @@ func TestHistoryOfRecreatedAccount(t *testing.T) {
 // on into further periods.
 func TestUnusedAccountsGo(t *testing.T) {
 	kv := &reborn{Memory: &quotatest.Memory{}}
-	l := quota.NewLedger(kv, &quotatest.History{})
+	l := ledger.New(kv, &quotatest.History{}, rand.Text)
 	for name, c := range map[string]struct {
 		change func(*quota.Claim)
 		pages  int64
@@ -323,7 +325,7 @@ func TestUnusedAccountsGo(t *testing.T) {
 // What was spent for a job that did not print after all comes back once, and the job
 // can be charged again.
 func TestReopen(t *testing.T) {
-	l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+	l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 	c := quotatest.Weekly("ada", 20)
 	accounts := []quota.Account{c.Account}
 	ch := quotatest.Charge("p/1", "a", 7, c)

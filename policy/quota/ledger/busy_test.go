@@ -1,18 +1,20 @@
-package quota_test
+package ledger_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"testing"
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 )
 
 // contested is a store in which others are always faster, so many times.
 type contested struct {
-	quota.KV
+	ledger.KV
 	times, writes int
 }
 
@@ -30,8 +32,8 @@ func (c *contested) CompareAndSet(
 func TestContestedAccount(t *testing.T) {
 	lab := quotatest.Weekly("center.lab", 10)
 	kv := &contested{KV: &quotatest.Memory{}, times: 10_000}
-	l := quota.NewLedger(kv, &quotatest.History{})
-	if err := l.Reserve(context.Background(), quotatest.Charge("p/1", "a", 4, lab)); !errors.Is(err, quota.ErrBusy) || kv.writes > 1000 {
+	l := ledger.New(kv, &quotatest.History{}, rand.Text)
+	if err := l.Reserve(context.Background(), quotatest.Charge("p/1", "a", 4, lab)); !errors.Is(err, ledger.ErrBusy) || kv.writes > 1000 {
 		t.Errorf("%v after %d writes", err, kv.writes)
 	}
 	*kv = contested{KV: kv.KV, times: 100}

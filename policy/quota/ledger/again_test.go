@@ -1,13 +1,15 @@
-package quota_test
+package ledger_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 )
 
@@ -19,7 +21,7 @@ func TestChargedAnewInTheNextPeriod(t *testing.T) {
 	user.CarryOver = 4 * quota.Unit
 	group := quotatest.Weekly("group.z", 6)
 	next := quotatest.Noon.AddDate(0, 0, 7)
-	balance := func(l *quota.Ledger) quota.Balance {
+	balance := func(l *ledger.Ledger) quota.Balance {
 		t.Helper()
 		b, err := l.Balances(t.Context(), []quota.Claim{user}, next)
 		if err != nil {
@@ -28,7 +30,7 @@ func TestChargedAnewInTheNextPeriod(t *testing.T) {
 		return b[0]
 	}
 	for _, rolled := range []bool{false, true} {
-		l := quota.NewLedger(&quotatest.Memory{}, &quotatest.History{})
+		l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 		if err := l.Reserve(t.Context(), quotatest.Charge("p/1", "arrival", 9, user)); err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +79,7 @@ func TestChargedAnewInTheNextPeriod(t *testing.T) {
 func TestRefusedForLess(t *testing.T) {
 	first, second := quotatest.Weekly("ada", 100), quotatest.Weekly("zoe", 100)
 	kv := &quotatest.Memory{}
-	l := quota.NewLedger(kv, &quotatest.History{})
+	l := ledger.New(kv, &quotatest.History{}, rand.Text)
 	if err := l.Reserve(t.Context(), quotatest.Charge("p/1", "arrival", 10, first, second)); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +89,7 @@ func TestRefusedForLess(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	refused := func(l *quota.Ledger) {
+	refused := func(l *ledger.Ledger) {
 		t.Helper()
 		if err := l.Reserve(t.Context(), quotatest.Charge("p/1", "release", 7, first, second)); !errors.As(err, new(*quota.Exhausted)) {
 			t.Fatal(err)
@@ -104,7 +106,7 @@ func TestRefusedForLess(t *testing.T) {
 	refused(l)
 	limit(nil)
 	// Lowered when the first account has been changed.
-	refused(quota.NewLedger(&beforeWrite{Memory: kv, n: 2, do: func() { limit(&five) }}, &quotatest.History{}))
+	refused(ledger.New(&beforeWrite{Memory: kv, n: 2, do: func() { limit(&five) }}, &quotatest.History{}, rand.Text))
 }
 
 // A charge that one of several accounts refuses leaves the others as they were stored: none
@@ -112,7 +114,7 @@ func TestRefusedForLess(t *testing.T) {
 func TestRefusedChargeStoresNothing(t *testing.T) {
 	for name, lastWeek := range map[string]int64{"new accounts": 0, "accounts of last week": 5} {
 		kv, h := &quotatest.Memory{}, &quotatest.History{}
-		l := quota.NewLedger(kv, h)
+		l := ledger.New(kv, h, rand.Text)
 		first, second, third := quotatest.Weekly("ada", 100), quotatest.Weekly("group.y", 100), quotatest.Weekly("group.z", 6)
 		if lastWeek > 0 {
 			c := quotatest.Charge("p/0", "a", lastWeek, first, second, third)
