@@ -9,6 +9,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph"
 )
 
@@ -18,7 +19,7 @@ type AccountStatus struct {
 	Account  string    `json:"account"`
 	Balances []Balance `json:"balances"`
 	// Stored is what is stored of it, whatever the policy.
-	Stored quota.View `json:"stored"`
+	Stored ledger.View `json:"stored"`
 	// Queues are the names of the queues whose jobs are told of, by the printer that a
 	// job is named with.
 	Queues map[string]string `json:"queues,omitempty"`

@@ -3,6 +3,7 @@ package connector_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,7 +29,7 @@ import (
 	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
-	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
@@ -159,7 +160,7 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 		b.Fatal(err)
 	}
 	x.deps = connector.Deps{
-		Graph: x.client, Jobs: held.NewStore(x.bus.Jobs()), Ledger: quota.NewLedger(x.bus.Quota(), x.bus), Audit: x.bus, Verifier: x.book,
+		Graph: x.client, Jobs: held.NewStore(x.bus.Jobs()), Ledger: ledger.New(x.bus.Quota(), x.bus, rand.Text), Audit: x.bus, Verifier: x.book,
 		Notices: x.bus, Feed: x.bus, Devices: devices, Delegations: connector.NewDelegations(x.bus.State()),
 		Policy: func() *policy.Policy { return pol },
 		Queues: queues, Index: x.index, Logger: zap.NewNop(), Instance: instance, Sole: instance == "bench",

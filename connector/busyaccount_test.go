@@ -9,6 +9,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -20,7 +21,7 @@ type busyLedger struct {
 
 func (l busyLedger) Reserve(ctx context.Context, c quota.Charge) error {
 	if *l.times--; *l.times >= 0 {
-		return quota.ErrBusy
+		return ledger.ErrBusy
 	}
 	return l.Ledger.Reserve(ctx, c)
 }

@@ -1,6 +1,7 @@
 package connector_test
 
 import (
+	"crypto/rand"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -89,7 +91,7 @@ func TestReservationWithoutRecord(t *testing.T) {
 				spendElsewhere(t, w, 0)
 				b := w.standing(t, weekly)
 				claim := quota.Claim{Account: b.Account, Limit: b.Limit, Period: weekOf(t), Names: b.Names}
-				ledger := quota.NewLedger(w.bus.Quota(), w.bus)
+				ledger := ledger.New(w.bus.Quota(), w.bus, rand.Text)
 				err := ledger.Reserve(t.Context(), quota.Charge{
 					Job: held.Ref(id).Name(), Attempt: c.attempt, Owner: studentID, Amount: 3 * quota.Unit, Claims: []quota.Claim{claim},
 					Now: time.Now().Add(-c.age), For: c.what,

@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 )
@@ -27,7 +29,7 @@ func TestEraseWhoAdministered(t *testing.T) {
 	keep(t, b.Badges(), "b.k.1111111111111111", `{"id":"1","owner":"`+leaverID+`","user_principal_name":"`+leaverName+`"}`)
 	const other = `{"id":"2","owner":"` + stayerID + `","by":"%s","revoked_by":"%s"}`
 	keep(t, b.Badges(), "b.k.2222222222222222", fmt.Sprintf(other, strings.ToUpper(leaverName), leaverID))
-	ledger := quota.NewLedger(b.Quota(), b)
+	ledger := ledger.New(b.Quota(), b, rand.Text)
 	lab := quota.Account{Kind: quota.Center, Name: "lab"}
 	if err := ledger.Adjust(t.Context(), lab, quota.Unit, leaverName, "a jam of "+leaverName+", not of x"+leaverName, time.Now()); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/reasons"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
@@ -38,7 +39,7 @@ type Evaluator struct {
 // BalanceReader reads accounts; *quota.Ledger is one.
 type BalanceReader interface {
 	Balances(ctx context.Context, claims []quota.Claim, now time.Time) ([]quota.Balance, error)
-	View(ctx context.Context, a quota.Account) (quota.View, error)
+	View(ctx context.Context, a quota.Account) (ledger.View, error)
 }
 
 // EvaluatorOptions are what an evaluator is made of. All are required except Shadow, Pages,

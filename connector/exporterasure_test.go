@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 )
 
@@ -23,7 +25,7 @@ func TestExportAcrossErasure(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
 		e := connector.NewLedgerExporter(connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, b, b.State(), zap.NewNop())
-		ledger, lab := quota.NewLedger(b.Quota(), b), quotatest.Weekly("center.lab", 50)
+		ledger, lab := ledger.New(b.Quota(), b, rand.Text), quotatest.Weekly("center.lab", 50)
 		spend := func(job, owner string) {
 			t.Helper()
 			c := quotatest.Charge(job, "try", 5, lab)
@@ -76,7 +78,7 @@ func TestExportAcrossErasure(t *testing.T) {
 
 // silent is a history that takes nothing while it is down.
 type silent struct {
-	quota.History
+	ledger.History
 	down bool
 }
 
@@ -114,17 +116,17 @@ func TestExportOfLateEntryAcrossErasure(t *testing.T) {
 				tell := func() {
 					t.Helper()
 					h.down = false
-					if err := quota.NewLedger(b.Quota(), h).Open(t.Context(), func(quota.Account, quota.Reservation) error { return nil }); err != nil {
+					if err := ledger.New(b.Quota(), h, rand.Text).Open(t.Context(), func(quota.Account, quota.Reservation) error { return nil }); err != nil {
 						t.Fatal(err)
 					}
 				}
 				other := quotatest.Weekly("center.other", 50).Account
-				if err := quota.NewLedger(b.Quota(), b).Adjust(t.Context(), other, 1, "admin", "", time.Now()); err != nil {
+				if err := ledger.New(b.Quota(), b, rand.Text).Adjust(t.Context(), other, 1, "admin", "", time.Now()); err != nil {
 					t.Fatal(err)
 				}
 				ch := quotatest.Charge("p/1", "try", 5, lab)
 				ch.Owner, ch.Now = leaverID, time.Now()
-				ledger := quota.NewLedger(b.Quota(), h)
+				ledger := ledger.New(b.Quota(), h, rand.Text)
 				if err := ledger.Reserve(t.Context(), ch); err != nil {
 					t.Fatal(err)
 				}

@@ -1,6 +1,7 @@
 package connector_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -53,7 +55,7 @@ func TestAccountWithTooManyReservations(t *testing.T) {
 					t.Error("the audit does not say why the job is kept")
 				}
 				accounts := []quota.Account{{Kind: quota.Center, Name: "lab"}}
-				if _, err := quota.NewLedger(w.bus.Quota(), w.bus).Settle(t.Context(), pullID+"/x1", accounts, time.Now()); err != nil {
+				if _, err := ledger.New(w.bus.Quota(), w.bus, rand.Text).Settle(t.Context(), pullID+"/x1", accounts, time.Now()); err != nil {
 					t.Fatal(err)
 				}
 				if out, err := l.release.Release(l.ctx, order()); err != nil || len(out.Released) != 1 {

@@ -15,6 +15,7 @@ import (
 	"pullprint/connector/terminal"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/wait"
@@ -196,7 +197,7 @@ func CheckRecord(bucket, key string, value []byte) error {
 	err := recovery.Catch(func() error {
 		switch bucket {
 		case bucketQuota:
-			return quota.CheckRecord(key, value)
+			return ledger.Check(key, value)
 		case bucketBadges:
 			return badge.CheckRecord(key, value)
 		case bucketState:

@@ -1,12 +1,14 @@
 package connector_test
 
 import (
+	"crypto/rand"
 	"testing"
 	"time"
 
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -20,7 +22,7 @@ func TestNewerTryKeepsItsReservation(t *testing.T) {
 		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 2})
 		l.worker.Handle(l.ctx, d)
 		w.has(t, early, 0, 2)
-		ledger := quota.NewLedger(w.bus.Quota(), w.bus)
+		ledger := ledger.New(w.bus.Quota(), w.bus, rand.Text)
 		group := quota.Account{Kind: quota.Group, Name: "students"}
 		period, err := quota.ParsePeriod("week", "", time.UTC)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph"
 )
 
@@ -103,7 +104,7 @@ func (l notedLedger) Balances(ctx context.Context, claims []quota.Claim, now tim
 	return l.Ledger.Balances(ctx, claims, now)
 }
 
-func (l notedLedger) View(ctx context.Context, a quota.Account) (quota.View, error) {
+func (l notedLedger) View(ctx context.Context, a quota.Account) (ledger.View, error) {
 	defer l.noted.waitLong(ctx)()
 	return l.Ledger.View(ctx, a)
 }

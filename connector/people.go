@@ -12,6 +12,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 )
 
 var (
@@ -43,7 +44,7 @@ type PersonRecords interface {
 type People struct {
 	Records                    PersonRecords
 	Jobs, Badges, Quota, State PersonKV
-	Ledger                     *quota.Ledger
+	Ledger                     *ledger.Ledger
 	// KeepJobs is how long records of jobs that have ended are kept.
 	KeepJobs time.Duration
 	// Cancel aborts a held job; nil when no daemon runs.

@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/held"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 )
 
@@ -73,7 +75,7 @@ func plant(t *testing.T, b *bus.Bus, now time.Time) {
 	if err := b.PublishDead(t.Context(), "1", []byte(`{"error":"of `+leaverID+`"}`)); err != nil {
 		t.Fatal(err)
 	}
-	ledger := quota.NewLedger(b.Quota(), b)
+	ledger := ledger.New(b.Quota(), b, rand.Text)
 	for i, who := range []string{leaverID, stayerID} {
 		own, lab := quotatest.Weekly(who, 50), quotatest.Weekly("center.lab", 50)
 		c := quotatest.Charge("p/"+who[:2], "try", 9, own, lab)
@@ -90,7 +92,7 @@ func plant(t *testing.T, b *bus.Bus, now time.Time) {
 func peopleOf(b *bus.Bus) *connector.People {
 	return &connector.People{
 		Records: b, Jobs: b.Jobs(), Badges: b.Badges(), Quota: b.Quota(), State: b.State(),
-		Ledger: quota.NewLedger(b.Quota(), b), KeepJobs: held.Keep, Offline: true,
+		Ledger: ledger.New(b.Quota(), b, rand.Text), KeepJobs: held.Keep, Offline: true,
 	}
 }
 
@@ -182,7 +184,7 @@ func TestEraseKeepsBudget(t *testing.T) {
 	b := bustest.Open(t)
 	now := time.Now()
 	plant(t, b, now)
-	ledger := quota.NewLedger(b.Quota(), b)
+	ledger := ledger.New(b.Quota(), b, rand.Text)
 	claim := quotatest.Weekly(leaverID, 50)
 	if _, err := peopleOf(b).Erase(t.Context(), stayerID, connector.Erasure{}); !errors.Is(err, connector.ErrUnfinished) {
 		t.Errorf("with a held job: %v", err)

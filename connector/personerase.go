@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/store"
 	"pullprint/connector/terminal"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 )
 
 // Erase erases a person, by Entra object id or user name: their records are removed, and in
@@ -34,7 +35,7 @@ func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, e
 	if done.Canceled, err = p.finish(ctx, w, how); err != nil {
 		return done, err
 	}
-	var damaged *quota.Damaged
+	var damaged *ledger.Damaged
 	accounts, err := p.Ledger.Erase(ctx, w.id, how.ForgetBudget, time.Now())
 	switch {
 	case errors.As(err, &damaged):

@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
@@ -36,7 +38,7 @@ func (w *world) standing(t testing.TB, src string) quota.Balance {
 		t.Fatal(err)
 	}
 	budget := p.Budget(policy.Request{User: policy.User{ID: studentID}})
-	list, err := quota.NewLedger(w.bus.Quota(), w.bus).Balances(t.Context(), budget.Claims, time.Now())
+	list, err := ledger.New(w.bus.Quota(), w.bus, rand.Text).Balances(t.Context(), budget.Claims, time.Now())
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%+v, %v", list, err)
 	}

@@ -3,6 +3,7 @@ package connector_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"iter"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
@@ -212,7 +214,7 @@ func (l *life) cancelAll() {
 // An end is that of another job of the same name when it was before this one can have ended.
 func TestEndOfAnotherJob(t *testing.T) {
 	b, now := bustest.Open(t), time.Now()
-	l := quota.NewLedger(b.Quota(), b)
+	l := ledger.New(b.Quota(), b, rand.Text)
 	lab := quotatest.Weekly("center.lab", 50)
 	charge := func(since time.Time) error {
 		return l.Reserve(t.Context(), quota.Charge{

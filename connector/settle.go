@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/connector/recovery"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph"
 )
 
@@ -81,7 +82,7 @@ func (s *Sweeper) endReservations(ctx context.Context) error {
 // damaged counts and logs accounts that can't be read; any other error is returned. The other
 // accounts were listed.
 func (s *Sweeper) damaged(err error) error {
-	var d *quota.Damaged
+	var d *ledger.Damaged
 	if !errors.As(err, &d) {
 		return err
 	}

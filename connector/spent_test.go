@@ -3,6 +3,7 @@ package connector_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -259,7 +261,7 @@ func spendElsewhere(t *testing.T, w *world, pages int64) {
 		t.Fatal(err)
 	}
 	claims := p.Budget(policy.Request{User: policy.User{ID: studentID}}).Claims
-	l := quota.NewLedger(w.bus.Quota(), w.bus)
+	l := ledger.New(w.bus.Quota(), w.bus, rand.Text)
 	c := quota.Charge{
 		Job: "elsewhere/1", Attempt: "a", Owner: studentID, Amount: quota.Amount(pages) * quota.Unit, Claims: claims, Now: time.Now(),
 		Printed: true,

@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -180,7 +182,7 @@ func TestStoredIDsInCapitalsReservation(t *testing.T) {
 		}
 		budget := p.Budget(policy.Request{User: policy.User{ID: letteredID}})
 		balance := func() quota.Balance {
-			list, err := quota.NewLedger(w.bus.Quota(), w.bus).Balances(t.Context(), budget.Claims, time.Now())
+			list, err := ledger.New(w.bus.Quota(), w.bus, rand.Text).Balances(t.Context(), budget.Claims, time.Now())
 			if err != nil || len(list) != 1 {
 				t.Fatalf("%+v, %v", list, err)
 			}

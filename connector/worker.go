@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 )
@@ -136,7 +137,7 @@ func (w *Worker) failed(ctx context.Context, d store.Delivery, ev trigger.Event,
 	case errors.Is(err, errCrashed):
 		return w.giveUp(ctx, d, ev, deadCrash, err)
 	case w.outage(err, began):
-	case errors.Is(err, errBusy), errors.Is(err, quota.ErrBusy):
+	case errors.Is(err, errBusy), errors.Is(err, ledger.ErrBusy):
 		pause = max(pause, takeOver/4)
 	default:
 		n := w.attempts.failed(ev.Task)

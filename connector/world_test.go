@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -26,7 +27,7 @@ import (
 	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
-	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
@@ -229,7 +230,7 @@ func (k dyingKV) CompareAndSet(ctx context.Context, key string, value []byte, re
 
 // dyingLedger is the store of accounts as a mortal process reaches it.
 type dyingLedger struct {
-	quota.KV
+	ledger.KV
 	l *life
 }
 
@@ -381,7 +382,7 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	documents.Fill()
 	deps := connector.Deps{
 		Graph: answered{client}, Pages: connector.PageCounter(client, documents), Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}),
-		Ledger: quota.NewLedger(dyingLedger{w.bus.Quota(), l}, w.bus), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l},
+		Ledger: ledger.New(dyingLedger{w.bus.Quota(), l}, w.bus, rand.Text), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l},
 		Notices: w.bus, Feed: w.bus, Delegations: connector.NewDelegations(w.bus.State()), Verifier: w.verifier,
 		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -463,7 +465,7 @@ func (c *chaos) paid(ctx context.Context, b *bus.Bus) {
 	if len(printed) <= tappers {
 		c.Errorf("only %d people printed", len(printed))
 	}
-	ledger := quota.NewLedger(b.Quota(), b)
+	ledger := ledger.New(b.Quota(), b, cryptorand.Text)
 	for user, want := range printed {
 		list, err := ledger.Balances(ctx, p.Budget(policy.Request{User: policy.User{ID: user}}).Claims, time.Now())
 		if err != nil || len(list) != 1 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -11,7 +12,7 @@ import (
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/terminal"
-	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 )
 
 func privacyCommand() *cobra.Command {
@@ -210,7 +211,7 @@ func (f *peopleFlags) onPeople(cmd *cobra.Command, first, do func(*connector.Peo
 	defer func() { _ = b.Close() }()
 	people := &connector.People{
 		Records: b, Jobs: b.Jobs(), Badges: b.Badges(), Quota: b.Quota(), State: b.State(),
-		Ledger: quota.NewLedger(b.Quota(), b), KeepJobs: cfg.Retention.KeepJobs(), Offline: cfg.NATS.Embedded != nil,
+		Ledger: ledger.New(b.Quota(), b, rand.Text), KeepJobs: cfg.Retention.KeepJobs(), Offline: cfg.NATS.Embedded != nil,
 	}
 	if first != nil {
 		if err := first(people); err != nil {

@@ -24,6 +24,7 @@ import (
 	"pullprint/connector/store"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 )
 
 // testTokens are the tokens of the tests, by who holds them.
@@ -221,7 +222,7 @@ var samples = map[string][]any{
 	"POST /v1/badges/codes":                 {full[CodeIssued]()},
 	"GET /v1/quotas/{account}": {
 		full[connector.AccountStatus](),
-		connector.AccountStatus{Balances: []connector.Balance{}, Stored: quota.View{Reservations: []quota.Reservation{}}},
+		connector.AccountStatus{Balances: []connector.Balance{}, Stored: ledger.View{Reservations: []quota.Reservation{}}},
 	},
 	"PUT /v1/quotas/{account}":         {full[connector.AccountStatus]()},
 	"POST /v1/quotas/{account}/adjust": {full[connector.AccountStatus]()},

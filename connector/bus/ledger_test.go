@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"bufio"
+	cryptorand "crypto/rand"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -17,18 +18,19 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
 )
 
 // The suite that the store in memory passes, on JetStream.
 func TestLedgerSuite(t *testing.T) {
-	quotatest.Run(t, func(t *testing.T) quota.KV { return bustest.Open(t).Quota() })
+	quotatest.Run(t, func(t *testing.T) ledger.KV { return bustest.Open(t).Quota() })
 }
 
 // The history of an account is told in its order, and that of no other.
 func TestLedgerHistory(t *testing.T) {
 	b := bustest.Open(t)
-	l := quota.NewLedger(b.Quota(), b)
+	l := ledger.New(b.Quota(), b, cryptorand.Text)
 	ada, lab := quotatest.Weekly("ada", 10), quotatest.Weekly("center.lab", 10)
 	for i := range 3 {
 		if err := l.Reserve(t.Context(), quotatest.Charge(fmt.Sprintf("p/%d", i), "a", 1, ada, lab)); err != nil {
@@ -74,7 +76,7 @@ func TestLedgerChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, dice := quota.NewLedger(b.Quota(), b), rand.New(rand.NewPCG(rand.Uint64(), 1))
+	l, dice := ledger.New(b.Quota(), b, cryptorand.Text), rand.New(rand.NewPCG(rand.Uint64(), 1))
 	for {
 		op := quotatest.RandomOp(dice)
 		say(event{Op: &op, At: time.Now().UnixNano()})
@@ -123,7 +125,7 @@ func TestLastPageThroughKills(t *testing.T) {
 	if res := porcupine.CheckOperationsTimeout(quotatest.Model, ops, 20*time.Second); res != porcupine.Ok {
 		t.Errorf("%d operations: %s", len(ops), res)
 	}
-	l := quota.NewLedger(b.Quota(), b)
+	l := ledger.New(b.Quota(), b, cryptorand.Text)
 	list, err := l.Balances(t.Context(), []quota.Claim{quotatest.StormClaim()}, quotatest.Noon)
 	if err != nil || list[0].Left < 0 || list[0].Spent+list[0].Reserved+list[0].Left != list[0].Limit {
 		t.Errorf("%+v, %v", list, err)
@@ -183,7 +185,7 @@ func live(t *testing.T, url string, client, most int) (ops []porcupine.Operation
 }
 
 // history looks that no entry of the account is missing.
-func history(t *testing.T, b *bus.Bus, l *quota.Ledger) {
+func history(t *testing.T, b *bus.Bus, l *ledger.Ledger) {
 	t.Helper()
 	if err := l.Open(t.Context(), func(quota.Account, quota.Reservation) error { return nil }); err != nil {
 		t.Fatal(err)
@@ -206,7 +208,7 @@ func history(t *testing.T, b *bus.Bus, l *quota.Ledger) {
 // in the same run.
 func BenchmarkReserve(b *testing.B) {
 	bs := bustest.Open(b)
-	l := quota.NewLedger(bs.Quota(), bs)
+	l := ledger.New(bs.Quota(), bs, cryptorand.Text)
 	value := []byte(strings.Repeat("x", 600))
 	b.Run("floor", func(b *testing.B) {
 		for i := range b.N {

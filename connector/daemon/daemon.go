@@ -25,7 +25,7 @@ import (
 	"pullprint/connector/held"
 	"pullprint/connector/logthrottle"
 	"pullprint/policy/badge"
-	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/webhook"
@@ -80,7 +80,7 @@ type daemon struct {
 	jobs        *connector.Connector
 	services    adminServices
 	badges      *badge.Registry
-	ledger      *quota.Ledger
+	ledger      *ledger.Ledger
 	admin       *administrator        // nil when no sign-in is kept
 	selfTester  *connector.SelfTester // nil without self-tests
 	lostKey     atomic.Bool

@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -196,7 +198,7 @@ func (n *nemesis) balance(user string) quota.Balance {
 		who.Groups = []string{"students"}
 	}
 	b := n.lives[0].bus
-	list, err := quota.NewLedger(b.Quota(), b).Balances(n.ctx(), p.Budget(policy.Request{User: who}).Claims, time.Now())
+	list, err := ledger.New(b.Quota(), b, rand.Text).Balances(n.ctx(), p.Budget(policy.Request{User: who}).Claims, time.Now())
 	if err != nil || len(list) != 1 {
 		n.t.Fatal(list, err)
 	}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -13,7 +14,7 @@ import (
 	"pullprint/connector/health"
 	"pullprint/connector/held"
 	"pullprint/policy"
-	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
 	"pullprint/trigger"
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/wait"
@@ -52,7 +53,7 @@ func (d *daemon) compose(ctx context.Context) error {
 	jobs := held.NewStoreFor(d.bus.Jobs(), cfg.Retention.KeepJobs())
 	d.index = connector.NewIndex(jobs, cfg.Queues, reg, log)
 	d.integrity = connector.NewIntegrity(d.bus.Quota(), d.bus.Badges(), d.bus.State(), reg, log)
-	d.ledger = quota.NewLedger(d.bus.Quota(), d.bus)
+	d.ledger = ledger.New(d.bus.Quota(), d.bus, rand.Text)
 	selfTestMetrics := connector.NewSelfTestMetrics(reg)
 	var selfTests connector.SelfTests
 	var look func(ctx context.Context, printer, definition string) (state, holder string, err error)
