@@ -59,7 +59,7 @@ func TestHostileAnswers(t *testing.T) {
 		"commas in names": {`{"id":"5182","createdBy":{"userPrincipalName":"`, `\",[`, `"}}`, 200_000, false, true},
 	} {
 		body := c.before + strings.Repeat(c.unit, c.n) + c.after
-		o := &office{graph: func(int, *http.Request) (*http.Response, error) { return answer(200, body), nil }}
+		o := &fakeServers{graph: func(int, *http.Request) (*http.Response, error) { return answer(200, body), nil }}
 		client, _ := o.client(t)
 		var err error
 		most := held(func() {

@@ -65,6 +65,7 @@ func (c *Client) Attributes(ctx context.Context, printer string) (Attributes, er
 		return Attributes{}, err
 	}
 	var out struct {
+		ID           string       `json:"id"`
 		DisplayName  string       `json:"displayName"`
 		Manufacturer string       `json:"manufacturer"`
 		Model        string       `json:"model"`
@@ -81,7 +82,13 @@ func (c *Client) Attributes(ctx context.Context, printer string) (Attributes, er
 	if err := c.do(ctx, &cl); err != nil {
 		return Attributes{}, err
 	}
-	return Attributes(out), nil
+	if !sameID(out.ID, printer) {
+		return Attributes{}, cl.failed(garbled, errOther)
+	}
+	return Attributes{
+		DisplayName: out.DisplayName, Manufacturer: out.Manufacturer, Model: out.Model, Physical: out.Physical,
+		Accepting: out.Accepting, Capabilities: out.Capabilities, Defaults: out.Defaults,
+	}, nil
 }
 
 // SetAttributes says what a virtual printer can do, and that it takes jobs

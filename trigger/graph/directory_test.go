@@ -11,7 +11,7 @@ import (
 func TestUserByEmployeeID(t *testing.T) {
 	calls := 0
 	body, status := `{"value":[]}`, 200
-	o := &office{graph: func(int, *http.Request) (*http.Response, error) {
+	o := &fakeServers{graph: func(int, *http.Request) (*http.Response, error) {
 		calls++
 		return answer(status, body), nil
 	}}
@@ -65,7 +65,7 @@ func TestUserByEmployeeID(t *testing.T) {
 func TestUser(t *testing.T) {
 	const id = "D1D1D1D1-AAAA-4BBB-8CCC-123456789ABC"
 	asked, body, status := "", `{"id":"`+id+`","userPrincipalName":"o'hara_gmail.com#EXT#@contoso.com"}`, 200
-	o := &office{graph: func(_ int, r *http.Request) (*http.Response, error) {
+	o := &fakeServers{graph: func(_ int, r *http.Request) (*http.Response, error) {
 		asked = r.URL.EscapedPath()
 		return answer(status, body), nil
 	}}

@@ -15,7 +15,7 @@ type late struct{ context.Context }
 func (late) Deadline() (time.Time, bool) { return time.Now().Add(-time.Second), true }
 
 func TestLateCallIsNotSent(t *testing.T) {
-	o := &office{graph: func(int, *http.Request) (*http.Response, error) { return answer(http.StatusNoContent, ""), nil }}
+	o := &fakeServers{graph: func(int, *http.Request) (*http.Response, error) { return answer(http.StatusNoContent, ""), nil }}
 	c, _ := o.client(t)
 	ref := Ref{Printer: "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", Job: "1"}
 	if err := c.AbortJob(t.Context(), ref, "in time"); err != nil || o.calls != 1 {

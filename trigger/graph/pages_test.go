@@ -29,7 +29,7 @@ var foreignLinks = []string{
 }
 
 func TestNextLink(t *testing.T) {
-	o := &office{graph: okJob}
+	o := &fakeServers{graph: okJob}
 	c, _ := o.client(t)
 	for _, s := range nextLinks {
 		if u, ok := c.nextLink(s); !ok || u.Host != "graph.microsoft.com" {
@@ -119,7 +119,7 @@ func TestTasksAreStreamed(t *testing.T) {
 func TestPagesEnd(t *testing.T) {
 	var loop bool
 	n := 0
-	o := &office{graph: func(int, *http.Request) (*http.Response, error) {
+	o := &fakeServers{graph: func(int, *http.Request) (*http.Response, error) {
 		n++
 		link := n
 		if loop {

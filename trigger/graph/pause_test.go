@@ -19,7 +19,7 @@ func TestRetryAfterIsKeptByAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy, others, began := 0, 0, time.Now()
 		var mu sync.Mutex
-		o := &office{graph: func(_ int, r *http.Request) (*http.Response, error) {
+		o := &fakeServers{graph: func(_ int, r *http.Request) (*http.Response, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if !strings.Contains(r.URL.Path, "/jobs/") {
@@ -73,7 +73,7 @@ func TestRetryAfterIsKeptByAll(t *testing.T) {
 func TestRetryAfterOfOneJob(t *testing.T) {
 	for _, status := range []int{404, 409, 423} {
 		synctest.Test(t, func(t *testing.T) {
-			o := &office{graph: func(_ int, r *http.Request) (*http.Response, error) {
+			o := &fakeServers{graph: func(_ int, r *http.Request) (*http.Response, error) {
 				if strings.HasSuffix(r.URL.Path, ref.Job) {
 					return refusal(status, "x", "Retry-After", "300"), nil
 				}
@@ -97,7 +97,7 @@ func TestShortPauseIsWaitedForByAll(t *testing.T) {
 		var at []time.Time
 		var mu sync.Mutex
 		began := time.Now()
-		o := &office{graph: func(int, *http.Request) (*http.Response, error) {
+		o := &fakeServers{graph: func(int, *http.Request) (*http.Response, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			at = append(at, time.Now())
@@ -132,7 +132,7 @@ func TestShortPauseIsWaitedForByAll(t *testing.T) {
 func TestRetryAfterOfTheAuthority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
-		o := &office{
+		o := &fakeServers{
 			authority: func(int, *http.Request) (*http.Response, error) {
 				asked++
 				return refusal(429, "x", "Retry-After", "60"), nil

@@ -25,7 +25,7 @@ type scripted struct {
 }
 
 func (s *scripted) client(t *testing.T) *Client {
-	o := &office{graph: func(_ int, r *http.Request) (*http.Response, error) {
+	o := &fakeServers{graph: func(_ int, r *http.Request) (*http.Response, error) {
 		s.got, s.body = r, ""
 		if r.Body != nil {
 			raw, _ := io.ReadAll(r.Body)
@@ -127,7 +127,7 @@ func TestRequests(t *testing.T) {
 			_,
 				err := c.Subscription(ctx, sub)
 			return err
-		}, 200, `{}`, "GET /subscriptions/" + sub, ""},
+		}, 200, `{"id":"` + sub + `"}`, "GET /subscriptions/" + sub, ""},
 		{
 			"subscribe", func(ctx context.Context, c *Client) error {
 				_, err := c.CreateSubscription(ctx, NewSubscription{TasksResource("d1"), "https://a/n", "https://a/l", "state", at})
@@ -309,7 +309,7 @@ func TestErrorsCanBeLookedUp(t *testing.T) {
 		{answer(403, `{"error":{"code":"Secret Plan","innerError":{"request-id":"Secret Plan"}}}`, "request-id", "r-4"), "", "r-4", false},
 		{answer(400, `{"error":"x"}`, "request-id", "Secret Plan"), "", "", false},
 	} {
-		o := &office{graph: func(int, *http.Request) (*http.Response, error) { return tt.response, nil }}
+		o := &fakeServers{graph: func(int, *http.Request) (*http.Response, error) { return tt.response, nil }}
 		c, _ := o.client(t)
 		_, err := c.Job(t.Context(), ref)
 		e := problem(t, err)
@@ -324,7 +324,7 @@ func TestErrorsCanBeLookedUp(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	o := &office{graph: func(n int, _ *http.Request) (*http.Response, error) {
+	o := &fakeServers{graph: func(n int, _ *http.Request) (*http.Response, error) {
 		switch n {
 		case 1:
 			return refusal(503, "x"), nil

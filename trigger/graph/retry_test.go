@@ -29,7 +29,7 @@ func TestRetryAfterIsWaitedFor(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				o := &office{graph: func(n int, _ *http.Request) (*http.Response, error) {
+				o := &fakeServers{graph: func(n int, _ *http.Request) (*http.Response, error) {
 					if n == 1 {
 						return refusal(tt.status, "TooManyRequests", "Retry-After", tt.header()), nil
 					}
@@ -53,7 +53,7 @@ func TestRetryAfterIsWaitedFor(t *testing.T) {
 
 func TestRetryAfterBeyondTheBudgetIsToldNotWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &office{graph: func(int, *http.Request) (*http.Response, error) {
+		o := &fakeServers{graph: func(int, *http.Request) (*http.Response, error) {
 			return refusal(429, "TooManyRequests", "Retry-After", "86400"), nil
 		}}
 		c, _ := o.client(t)
@@ -87,7 +87,7 @@ func TestReadsAreTriedWithinTheBudget(t *testing.T) {
 	for name, fail := range failures {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				o := &office{graph: func(_ int, r *http.Request) (*http.Response, error) { return fail(r) }}
+				o := &fakeServers{graph: func(_ int, r *http.Request) (*http.Response, error) { return fail(r) }}
 				c, _ := o.client(t)
 				began := time.Now()
 				_, err := c.Job(t.Context(), ref)
@@ -154,7 +154,7 @@ func TestWrites(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				o := &office{graph: func(n int, r *http.Request) (*http.Response, error) {
+				o := &fakeServers{graph: func(n int, r *http.Request) (*http.Response, error) {
 					if n == 1 {
 						return tt.first(r)
 					}
@@ -181,7 +181,7 @@ func TestWrites(t *testing.T) {
 func TestAnswerToRedirectThatCannotBeReadIsAmbiguous(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, r := range []*http.Response{answer(200, "<html>"), answer(200, ""), answer(200, "{}"), answer(200, `{"id":"../x"}`), cut()} {
-			o := &office{graph: func(_ int, q *http.Request) (*http.Response, error) { consume(q); return r, nil }}
+			o := &fakeServers{graph: func(_ int, q *http.Request) (*http.Response, error) { consume(q); return r, nil }}
 			c, _ := o.client(t)
 			_, err := c.RedirectJob(t.Context(), ref, "p2", nil)
 			if e := problem(t, err); !e.Ambiguous() || o.calls != 1 {
@@ -193,7 +193,7 @@ func TestAnswerToRedirectThatCannotBeReadIsAmbiguous(t *testing.T) {
 
 func TestCallerGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &office{graph: func(int, *http.Request) (*http.Response, error) { return nil, errDial }}
+		o := &fakeServers{graph: func(int, *http.Request) (*http.Response, error) { return nil, errDial }}
 		c, _ := o.client(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(1500*time.Millisecond, cancel)
@@ -213,7 +213,7 @@ func TestCallerGivesUp(t *testing.T) {
 func TestConcurrencyAndRateAreCapped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int32
-		o := &office{graph: func(int, *http.Request) (*http.Response, error) {
+		o := &fakeServers{graph: func(int, *http.Request) (*http.Response, error) {
 			for n := now.Add(1); ; {
 				if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
 					break
@@ -269,7 +269,7 @@ func all(t *testing.T, c *Client, n int) {
 
 func TestErrorsAndLogsKeepSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &office{}
+		o := &fakeServers{}
 		c, logs := o.client(t)
 		var said []string
 		note := func(err error) {

@@ -28,9 +28,15 @@ func (c *Client) Subscription(ctx context.Context, id string) (Subscription, err
 		return Subscription{}, err
 	}
 	var out Subscription
-	err := c.do(ctx, &call{op: getSubscription, url: c.at("/subscriptions/"+id, ""), out: &out})
+	cl := call{op: getSubscription, url: c.at("/subscriptions/"+id, ""), out: &out}
+	if err := c.do(ctx, &cl); err != nil {
+		return Subscription{}, err
+	}
+	if !sameID(out.ID, id) {
+		return Subscription{}, cl.failed(garbled, errOther)
+	}
 	out.ID = Canonical(out.ID)
-	return out, err
+	return out, nil
 }
 
 // CreateSubscription subscribes to what is created in a resource

@@ -22,7 +22,7 @@ func okJob(int, *http.Request) (*http.Response, error) { return answer(200, `{"i
 func TestTokenIsFetchedOnceForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var form url.Values
-		o := &office{graph: okJob, authority: func(n int, r *http.Request) (*http.Response, error) {
+		o := &fakeServers{graph: okJob, authority: func(n int, r *http.Request) (*http.Response, error) {
 			if err := r.ParseForm(); err != nil {
 				t.Error(err)
 			}
@@ -77,7 +77,7 @@ func TestTokenIsFetchedOnceForAll(t *testing.T) {
 
 func TestFailedFetchIsSharedAndGivenUpOneIsNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &office{graph: okJob, authority: func(n int, r *http.Request) (*http.Response, error) {
+		o := &fakeServers{graph: okJob, authority: func(n int, r *http.Request) (*http.Response, error) {
 			if n == 1 { // hangs until its caller gives up
 				<-r.Context().Done()
 				return nil, r.Context().Err()
@@ -114,7 +114,7 @@ func TestFailedFetchIsSharedAndGivenUpOneIsNot(t *testing.T) {
 func TestTokenIsRefreshedEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := false
-		o := &office{graph: okJob, authority: func(n int, _ *http.Request) (*http.Response, error) {
+		o := &fakeServers{graph: okJob, authority: func(n int, _ *http.Request) (*http.Response, error) {
 			if down {
 				return nil, errDial
 			}
@@ -162,7 +162,7 @@ func TestTokenIsRefreshedEarly(t *testing.T) {
 
 func TestEarlyRefreshHoldsUpOneCallOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &office{graph: okJob, authority: func(n int, r *http.Request) (*http.Response, error) {
+		o := &fakeServers{graph: okJob, authority: func(n int, r *http.Request) (*http.Response, error) {
 			if n == 2 {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
@@ -201,7 +201,7 @@ func TestEarlyRefreshHoldsUpOneCallOnly(t *testing.T) {
 func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, write := range []bool{false, true} {
-			o := &office{graph: func(_ int, r *http.Request) (*http.Response, error) {
+			o := &fakeServers{graph: func(_ int, r *http.Request) (*http.Response, error) {
 				consume(r)
 				if r.Header.Get("Authorization") == "Bearer token-1" {
 					return refusal(401, "InvalidAuthenticationToken"), nil
@@ -224,7 +224,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 
 func TestTokenRefusedForGoodIsNotRequestedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &office{graph: func(int, *http.Request) (*http.Response, error) {
+		o := &fakeServers{graph: func(int, *http.Request) (*http.Response, error) {
 			return refusal(401, "InvalidAuthenticationToken"), nil
 		}}
 		c, _ := o.client(t)
@@ -251,7 +251,7 @@ func TestTokenRefusedForGoodIsNotRequestedAgain(t *testing.T) {
 
 func TestRefusedTokenWaitsForTheAuthority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &office{
+		o := &fakeServers{
 			graph: func(_ int, r *http.Request) (*http.Response, error) {
 				if r.Header.Get("Authorization") == "Bearer token-1" {
 					return refusal(401, "InvalidAuthenticationToken"), nil
@@ -281,7 +281,7 @@ func TestRefusedTokenWaitsForTheAuthority(t *testing.T) {
 func TestSecretIsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var secrets []string
-		o := &office{graph: okJob, authority: func(n int, r *http.Request) (*http.Response, error) {
+		o := &fakeServers{graph: okJob, authority: func(n int, r *http.Request) (*http.Response, error) {
 			_ = r.ParseForm()
 			secrets = append(secrets, r.PostForm.Get("client_secret"))
 			return tokenAnswer(n, 3600), nil
@@ -345,7 +345,7 @@ func TestAuthErrorSaysWhatToCheck(t *testing.T) {
 		{name: "hangs", err: context.DeadlineExceeded, says: "no answer in time"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := &office{authority: func(int, *http.Request) (*http.Response, error) { return tt.answer, tt.err }}
+			o := &fakeServers{authority: func(int, *http.Request) (*http.Response, error) { return tt.answer, tt.err }}
 			c, _ := o.client(t)
 			err := c.SignIn(t.Context())
 			var ae *auth.Error
@@ -373,7 +373,7 @@ func entra(status int, code, kind string) *http.Response {
 }
 
 func TestPermanentAuthErrorEndsACall(t *testing.T) {
-	o := &office{graph: okJob, authority: func(int, *http.Request) (*http.Response, error) {
+	o := &fakeServers{graph: okJob, authority: func(int, *http.Request) (*http.Response, error) {
 		return entra(401, "7000215", "invalid_client"), nil
 	}}
 	c, _ := o.client(t)

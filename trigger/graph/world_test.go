@@ -30,9 +30,9 @@ const (
 	testSecret = "s3cr3t~value"
 )
 
-// office is an authority and a Graph in memory, for tests in virtual time. Each
+// fakeServers are an authority and a Graph in memory, for tests in virtual time. Each
 // test scripts graph; the authority gives tokens that count up.
-type office struct {
+type fakeServers struct {
 	mu        sync.Mutex
 	graph     func(n int, r *http.Request) (*http.Response, error) // n counts from 1
 	authority func(n int, r *http.Request) (*http.Response, error) // nil: tokens of an hour
@@ -43,9 +43,9 @@ type office struct {
 	idle      int // CloseIdleConnections
 }
 
-func (o *office) CloseIdleConnections() { o.mu.Lock(); o.idle++; o.mu.Unlock() }
+func (o *fakeServers) CloseIdleConnections() { o.mu.Lock(); o.idle++; o.mu.Unlock() }
 
-func (o *office) RoundTrip(r *http.Request) (*http.Response, error) {
+func (o *fakeServers) RoundTrip(r *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(r.URL.Path, "/oauth2/v2.0/token") {
 		o.mu.Lock()
 		o.fetches++
@@ -108,8 +108,8 @@ func testConfig(t testing.TB) Config {
 	return Config{TenantID: testTenant, Auth: auth.Config{ClientID: testClient, ClientSecretFile: secretFile(t, testSecret)}}
 }
 
-// client makes a client of the office, and a record of what it logs.
-func (o *office) client(t testing.TB) (*Client, *observer.ObservedLogs) {
+// client makes a client of the fakeServers, and a record of what it logs.
+func (o *fakeServers) client(t testing.TB) (*Client, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
 	c, err := New(testConfig(t), Options{Transport: o, Logger: zap.New(core)})

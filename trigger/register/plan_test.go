@@ -3,8 +3,10 @@ package register_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,7 +50,7 @@ func (m *unreliableAdmin) DeleteTrigger(ctx context.Context, printer, id string)
 }
 
 // admin is a client of a person, by a code that is approved at once.
-func admin(t *testing.T, sim *graphtest.Sim, user string) (app, person *graph.Client) {
+func admin(t *testing.T, sim *graphtest.Sim, transport http.RoundTripper, user string) (app, person *graph.Client) {
 	t.Helper()
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
@@ -58,12 +60,13 @@ func admin(t *testing.T, sim *graphtest.Sim, user string) (app, person *graph.Cl
 		TenantID: sim.Tenant(), Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"},
 		Auth: auth.Config{ClientID: planApp, ClientSecretFile: secret},
 	}
-	o := graph.Options{Transport: sim.Transport()}
+	o := graph.Options{Transport: transport}
 	app, err := graph.New(cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	person, err = graph.SignInPerson(t.Context(), cfg, o, graph.TriggerRights, func(p auth.Prompt) {
+	rights := slices.Concat(graph.TriggerRights, graph.ShareRights, graph.DeleteRights)
+	person, err = graph.SignInPerson(t.Context(), cfg, o, rights, func(p auth.Prompt) {
 		if err := sim.ApproveDevice(p.Code, user); err != nil {
 			t.Error(err)
 		}
@@ -84,7 +87,7 @@ func TestPlanner(t *testing.T) {
 	sim.AddApp(graphtest.App{ClientID: planApp, Secret: "secret"})
 	sim.AddPrinter(graphtest.Printer{ID: planQueue})
 	user := sim.AddUser(graphtest.User{UPN: "admin@contoso.com", Administrator: true}).ID
-	app, person := admin(t, sim, user)
+	app, person := admin(t, sim, sim.Transport(), user)
 	queues := []register.Queue{{ID: planQueue, Name: "Follow-Me"}}
 	ctx := t.Context()
 	foreign := sim.PlantDefinition("99999999-0000-4000-8000-000000000009", "Other")

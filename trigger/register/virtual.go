@@ -141,20 +141,19 @@ func (pr *Provisioner) plan(ctx context.Context, queues []Queue) ([]VirtualPrint
 	var out []VirtualPrinter
 	for _, q := range queues {
 		can, err := pr.deviceCapabilities(ctx, q, devices)
-		if err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
-		v := VirtualPrinter{Queue: q, offer: can}
+		v := VirtualPrinter{Queue: q, offer: can, Err: err}
 		if !q.Create {
-			if pr.checkForeign(ctx, &v) {
+			if err == nil && pr.checkForeign(ctx, &v) {
 				out = append(out, v)
 			}
 			continue
 		}
 		base := defaultCapabilities()
 		fillMissing(&v.offer, &base)
-		v.match(ours, others)
-		if v.Err == nil {
+		if v.match(ours, others); v.Err == nil {
 			v.Err = pr.read(ctx, &v)
 		}
 		if err := abortCause(ctx, v.Err); err != nil {
@@ -165,22 +164,20 @@ func (pr *Provisioner) plan(ctx context.Context, queues []Queue) ([]VirtualPrint
 	return out, nil
 }
 
-// deviceCapabilities is what the devices of a queue can do. A device that can't be read adds
-// nothing.
+// deviceCapabilities returns what the devices of a queue can do. A device that Graph does not
+// show to the app adds nothing. Any other failure is an error: a printer keeps what it offers,
+// so one created without the capabilities of a device that was busy would stay wrong.
 func (pr *Provisioner) deviceCapabilities(
 	ctx context.Context, q Queue, known map[string]*graph.Capabilities,
 ) (graph.Capabilities, error) {
 	var list []graph.Capabilities
 	for _, id := range q.Devices {
 		if known[id] == nil {
-			known[id] = &graph.Capabilities{}
 			a, err := pr.App.Attributes(ctx, id)
-			if ctx.Err() != nil {
-				return graph.Capabilities{}, ctx.Err()
+			if err != nil && !forbidden(err) && !graph.IsNotFound(err) {
+				return graph.Capabilities{}, fmt.Errorf("read the capabilities of %s: %w", id, err)
 			}
-			if err == nil {
-				*known[id] = a.Capabilities
-			}
+			known[id] = &a.Capabilities
 		}
 		list = append(list, *known[id])
 	}
