@@ -127,8 +127,11 @@ func (n *tenant) registered() error {
 		return fmt.Errorf("share %q, everyone %v, groups %v", name, everyone, groups)
 	}
 	a, err := n.app.Attributes(n.t.Context(), created[0])
-	if err != nil || !a.Accepting || !slices.Contains(a.Capabilities.MediaSizes, "A3") {
-		return fmt.Errorf("the virtual printer accepts jobs: %v, offers %v: %v", a.Accepting, a.Capabilities.MediaSizes, err)
+	if err != nil {
+		return err
+	}
+	if !a.Accepting || !slices.Contains(a.Capabilities.MediaSizes, "A3") {
+		return fmt.Errorf("the virtual printer accepts jobs: %v, offers %v", a.Accepting, a.Capabilities.MediaSizes)
 	}
 	for printer, want := range map[string]string{
 		planQueue: register.TriggerOurs, created[0]: register.TriggerOurs, strangerID: register.TriggerForeign,
@@ -271,6 +274,47 @@ func TestRemoveAfterInterruption(t *testing.T) {
 			n.t.Fatal(err)
 		}
 	}, (*tenant).remove, (*tenant).removed)
+}
+
+// The task definition outlives a trigger that could not be removed: without it, nobody could
+// tell any more whose trigger that is.
+func TestRemoveKeepsTheDefinitionOfALeftTrigger(t *testing.T) {
+	t.Parallel()
+	for name, op := range map[string]string{
+		"the trigger can't be deleted": graphtest.OpTriggerDelete, "the triggers can't be read": graphtest.OpTriggerList,
+		"the printer can't be deleted": graphtest.OpPrinterDelete, "the share can't be deleted": graphtest.OpShareDelete,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newTenant(t)
+				if _, err := n.apply(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				n.sim.Change(func(k *graphtest.Knobs) {
+					k.Intercept = func(called string, r graphtest.Request) (f graphtest.Fault) {
+						if called == op && r.Printer != strangerID {
+							f.Refuse = 500
+						}
+						return f
+					}
+				})
+				plan, err := n.remove(t.Context())
+				if err == nil && succeeded(plan) || n.sim.Calls(graphtest.OpDefinitionDelete) != 0 {
+					t.Errorf("%v; the definition was deleted %d times", err, n.sim.Calls(graphtest.OpDefinitionDelete))
+				}
+				n.sim.Change(func(k *graphtest.Knobs) { k.Intercept = nil })
+				if _, err := n.remove(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if err := n.removed(); err != nil {
+					t.Error(err)
+				}
+				if n.sim.Calls(graphtest.OpShareDelete) == 0 {
+					t.Error("the share of the printer was not deleted")
+				}
+			})
+		})
+	}
 }
 
 // lying changes answers of Graph before the client reads them.
