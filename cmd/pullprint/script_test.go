@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"pullprint/connector/bus/bustest"
+	"pullprint/trigger/racetest"
 )
 
 var update = flag.Bool("update", false, "write what the program prints into the transcripts")
@@ -38,10 +40,21 @@ const patience = 30 * time.Second
 //	address VAR...                  put free loopback addresses into variables
 //	pid VAR NAME                    put its process id into a variable
 //	fill FILE...                    replace $VAR in files
+//
+// With the race detector it plays those in which the daemon starts, works and ends; most of
+// the others are verbs that do one thing after the other.
 func TestScript(t *testing.T) {
 	t.Parallel()
+	const dir = "testdata/script"
+	files, err := filepath.Glob(dir + "/*.txtar")
+	if racetest.Enabled {
+		files = []string{dir + "/demo.txtar", dir + "/run_reload.txtar", dir + "/state.txtar"}
+	}
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found %v, %v", files, err)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", UpdateScripts: *update, RequireExplicitExec: true,
+		Files: files, UpdateScripts: *update, RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			tmp := e.WorkDir + "/tmp"
 			e.Setenv("TMPDIR", tmp)
@@ -187,7 +200,15 @@ func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
 		code, body = get(args[0])
 		return code == status && re.MatchString(body)
 	}) {
-		ts.Fatalf("%s answers %d %s:\n%s\nwant %s and %q", args[0], code, http.StatusText(code), tail(body, 4000), args[1], args[2])
+		ts.Fatalf(
+			"%s answers %d %s:\n%s\nwant %s and %q",
+			args[0],
+			code,
+			http.StatusText(code),
+			tail(body, 4000),
+			args[1],
+			args[2],
+		)
 	}
 	_, _ = ts.Stdout().Write([]byte(body))
 }

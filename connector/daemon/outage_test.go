@@ -17,6 +17,7 @@ import (
 
 	"pullprint/connector/bus/bustest"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 var outageFor = flag.Duration("outage", 10*time.Minute, "how long Graph is out in TestOutage, in all")
@@ -70,6 +71,7 @@ func (o *office) back() {
 // no cause is told twice within a minute, what happens to a job is always told,
 // and afterwards every job is decided, once.
 func TestOutage(t *testing.T) {
+	racetest.Skip(t, "the gate plays hours of it")
 	bustest.Virtual(t, func(t *testing.T) {
 		o := newOffice(t, graphtest.Calm())
 		o.write("policy.yaml",

@@ -9,11 +9,13 @@ import (
 
 	"pullprint/connector/bus/bustest"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // A policy file that is cut off for a moment, as cp writes it, or for good, as on a full disk,
 // takes no rule away.
 func TestPolicyCutOff(t *testing.T) {
+	racetest.Skip(t, "one file after the other")
 	bustest.Virtual(t, func(t *testing.T) {
 		o := newOffice(t, graphtest.Calm())
 		s := o.opened(zap.NewNop())

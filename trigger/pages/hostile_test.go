@@ -360,6 +360,7 @@ func peak(do func()) uint64 {
 // Whatever a document claims, its count ends soon and holds no more than its
 // budget; and what can be told is told.
 func TestHostile(t *testing.T) {
+	racetest.Skip(t, "one document after the other")
 	for name, c := range hostile(t) {
 		kind := "application/pdf"
 		if bytes.HasPrefix(c.src, []byte("PK")) {
@@ -399,7 +400,7 @@ func TestTogether(t *testing.T) {
 		}
 		all.Wait()
 	})
-	if held > 3*(mostHeld/uint64(part())+spareHeld) {
+	if !racetest.Enabled && held > 3*(mostHeld/uint64(part())+spareHeld) {
 		t.Errorf("%d MiB are held", held>>20)
 	}
 	hold := stuck{make(chan struct{}), make(chan struct{})}
