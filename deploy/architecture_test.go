@@ -60,9 +60,11 @@ func TestDocumentedStates(t *testing.T) {
 func TestDocumentedTransitions(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	b.WriteString("\n| state | event | when | next state | call to Graph | charge | audit | told |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("\n| state | event | when | next state | call to Graph | charge | audit | told |\n" +
+		"|---|---|---|---|---|---|---|---|\n")
 	for _, row := range held.Transitions {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | `%s` | %s | %s | %s | %s |\n", row.From, row.Event, row.When, row.To, row.Calls, row.Charge, row.Audit,
+		fmt.Fprintf(&b, "| `%s` | %s | %s | `%s` | %s | %s | %s | %s |\n", row.From, row.Event, row.When,
+			row.To, row.Calls, row.Charge, row.Audit,
 			row.Reported)
 	}
 	if !strings.Contains(textOf(t, "docs/architecture.md"), b.String()) {

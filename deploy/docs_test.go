@@ -97,7 +97,8 @@ func textOf(t *testing.T, path string) string {
 // check is everything that is wrong with a page but for what its blocks do.
 func (h *house) check(tb testing.TB, p *page) []string {
 	tb.Helper()
-	return slices.Concat(h.checkFences(p), h.checkVerbs(p), h.checkYAML(tb, p), h.checkLinks(p), h.checkNames(p), h.checkTables(p))
+	return slices.Concat(h.checkFences(p), h.checkVerbs(p), h.checkYAML(tb, p), h.checkLinks(p), h.checkNames(p),
+		h.checkTables(p))
 }
 
 // TestDocs reads README.md and each page in docs and .github, and holds them to what they say:
@@ -127,7 +128,8 @@ func TestDocs(t *testing.T) {
 	})
 	index := textOf(t, "docs/README.md")
 	for _, path := range append(pages, found...) {
-		if name := filepath.Base(path); !strings.HasPrefix(path, "..") && name != "README.md" && !strings.Contains(index, "]("+name+")") {
+		if name := filepath.Base(path); !strings.HasPrefix(path, "..") && name != "README.md" &&
+			!strings.Contains(index, "]("+name+")") {
 			t.Errorf("docs/README.md does not list %s", name)
 		}
 		p, err := readPage(filepath.ToSlash(strings.TrimPrefix(path, "../")), path)

@@ -182,7 +182,8 @@ func TestUnitFitsEnds(t *testing.T) {
 // aborted is how a running pullprint ends by SIGABRT.
 func aborted(t *testing.T, env []string) syscall.WaitStatus {
 	t.Helper()
-	cmd := exec.Command("/bin/sh", "-c", `ulimit -c 0; exec "$@"`, "sh", pullprint(t), "simulator", "--listen", "127.0.0.1:0")
+	cmd := exec.Command("/bin/sh", "-c", `ulimit -c 0; exec "$@"`, "sh", pullprint(t), "simulator", "--listen",
+		"127.0.0.1:0")
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -223,7 +224,10 @@ func TestPackageFiles(t *testing.T) {
 	if _, err := policyfile.Load("deb/policy.yaml", []byte(read(t, "deb/policy.yaml"))); err != nil {
 		t.Error(err)
 	}
-	for _, script := range []string{"build", "deb/build", "deb/try", "systemd/try", "docker/build", "docker/rootfs", "docker/try"} {
+	for _, script := range []string{
+		"build", "deb/build", "deb/try", "systemd/try", "docker/build", "docker/rootfs",
+		"docker/try",
+	} {
 		if st, err := os.Stat(script); err != nil || st.Mode()&0o111 == 0 {
 			t.Errorf("%s can't be run: %v", script, err)
 		}
@@ -249,7 +253,8 @@ func TestImage(t *testing.T) {
 		}
 	}
 	ports := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^  listen: [0-9.]+:([0-9]+)$`).FindAllStringSubmatch(read(t, "../config.example.yaml"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^  listen: [0-9.]+:([0-9]+)$`).FindAllStringSubmatch(read(t,
+		"../config.example.yaml"), -1) {
 		ports[m[1]] = true
 		if !strings.Contains(file, " "+m[1]) {
 			t.Errorf("port %s is not exposed", m[1])

@@ -78,7 +78,8 @@ func dashboards(t *testing.T) []dashboard {
 
 // filled is an expression of a panel as Grafana would send it.
 func filled(expr string) string {
-	return strings.NewReplacer("$__rate_interval", "1m", "$__range", "5m", "$job", "pullprint", "$instance", ".*", "$queue",
+	return strings.NewReplacer("$__rate_interval", "1m", "$__range", "5m", "$job", "pullprint", "$instance", ".*",
+		"$queue",
 		".*").Replace(expr)
 }
 
@@ -143,7 +144,8 @@ var variableUsed = regexp.MustCompile(`\$\{?(\w+)`)
 
 func checkPanel(t *testing.T, d dashboard, p panel) {
 	t.Helper()
-	if p.Title == "" || len(p.Description) < 20 || p.FieldConfig.Defaults.Unit == "" || len(p.FieldConfig.Defaults.Thresholds.Steps) == 0 ||
+	if p.Title == "" || len(p.Description) < 20 || p.FieldConfig.Defaults.Unit == "" ||
+		len(p.FieldConfig.Defaults.Thresholds.Steps) == 0 ||
 		len(p.Targets) == 0 {
 		t.Errorf("%s: %s lacks a description, a unit, thresholds or a query", d.file, p.Title)
 	}

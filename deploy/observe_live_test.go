@@ -22,7 +22,8 @@ import (
 	"time"
 )
 
-var withOutage = flag.Bool("prometheus.outage", false, "take Graph away from the demo and wait for the alert, as it is: 6 minutes")
+var withOutage = flag.Bool("prometheus.outage", false,
+	"take Graph away from the demo and wait for the alert, as it is: 6 minutes")
 
 // TestPrometheus has a real Prometheus scrape the demo with the example configuration
 // and all rules: every expression of a panel is answered, every rule evaluates, and no
@@ -37,8 +38,14 @@ func TestPrometheus(t *testing.T) {
 	demo := startDemo(t, bin)
 	checkMetrics(t, demo.metrics)
 	prom := startPrometheus(t, demo.metrics)
-	prom.await(t, "the demo's morning", func() bool { return prom.sum(t, `pullprint_decisions_total{verdict="keep"}`) >= 2 })
-	prom.await(t, "a minute of scrapes", func() bool { return prom.sum(t, `count_over_time(up{job="pullprint"}[1h])`) >= 20 })
+	prom.await(t, "the demo's morning", func() bool {
+		return prom.sum(t,
+			`pullprint_decisions_total{verdict="keep"}`) >= 2
+	})
+	prom.await(t, "a minute of scrapes", func() bool {
+		return prom.sum(t,
+			`count_over_time(up{job="pullprint"}[1h])`) >= 20
+	})
 
 	list, empty := expressions(t), map[string]bool{}
 	prom.await(t, "an answer to each panel", func() bool {
@@ -89,7 +96,8 @@ func TestPrometheusOutage(t *testing.T) {
 func build(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "pullprint")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../cmd/pullprint").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin,
+		"../cmd/pullprint").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	return bin

@@ -203,7 +203,8 @@ func bite(t *testing.T, promtool string, broken rule, expr string) {
 	n := 0
 	text := at.ReplaceAllStringFunc(string(src), func(m string) string {
 		n++
-		return regexp.MustCompile(`(?m)expr:(?: \|\n(?:          .*\n)+| .*\n)`).ReplaceAllLiteralString(m, "expr: "+expr+"\n")
+		return regexp.MustCompile(`(?m)expr:(?: \|\n(?:          .*\n)+| .*\n)`).ReplaceAllLiteralString(m,
+			"expr: "+expr+"\n")
 	})
 	if n != 1 || text == string(src) {
 		t.Fatalf("%d places to break", n)

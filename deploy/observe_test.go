@@ -55,7 +55,8 @@ func programMetrics(t *testing.T) map[string]metric {
 	sim.AddApp(graphtest.App{ClientID: "815f204f-c791-4ee6-9098-614ecdb003f6", Secret: "secret-of-the-simulator"})
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"config.yaml": fmt.Sprintf(officeOfMetrics, sim.Tenant()), "secret": "secret-of-the-simulator", "token": "token-of-16-characters",
+		"config.yaml": fmt.Sprintf(officeOfMetrics,
+			sim.Tenant()), "secret": "secret-of-the-simulator", "token": "token-of-16-characters",
 		"reader":      "another-of-16-characters",
 		"policy.yaml": "rules: []\n", "next.yaml": "rules: []\n", "key": "WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo=\n",
 	} {
@@ -72,8 +73,9 @@ func programMetrics(t *testing.T) map[string]metric {
 	reg, started, ended := prometheus.NewRegistry(), make(chan struct{}), make(chan error, 1)
 	go func() {
 		ended <- daemon.Run(ctx, daemon.Options{
-			Config: cfg, Logger: zap.NewNop(), Registry: reg, Transport: sim.Transport(), Started: func(daemon.Addresses) { close(started) },
-			Listen: func(network, _ string) (net.Listener, error) { return net.Listen(network, "127.0.0.1:0") },
+			Config: cfg, Logger: zap.NewNop(), Registry: reg, Transport: sim.Transport(),
+			Started: func(daemon.Addresses) { close(started) },
+			Listen:  func(network, _ string) (net.Listener, error) { return net.Listen(network, "127.0.0.1:0") },
 		})
 	}()
 	select {
@@ -145,7 +147,8 @@ func TestMetricsNamedExist(t *testing.T) {
 	named := 0
 	here := os.DirFS(".")
 	err := fs.WalkDir(here, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !slices.Contains([]string{".yml", ".yaml", ".json", ".md", ".tpl", ".txt"}, filepath.Ext(path)) {
+		if err != nil || d.IsDir() || !slices.Contains([]string{".yml", ".yaml", ".json", ".md", ".tpl", ".txt"},
+			filepath.Ext(path)) {
 			return err
 		}
 		src, err := fs.ReadFile(here, path)

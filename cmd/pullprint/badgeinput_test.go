@@ -33,7 +33,8 @@ func TestBadgeInput(t *testing.T) {
 			"":                                          "no badge",
 		} {
 			asked = 0
-			if out, err := runWith(t, in, append(slices.Clone(verb), at...)...); err == nil || !strings.Contains(err.Error(), want) || asked != 0 {
+			if out, err := runWith(t, in, append(slices.Clone(verb), at...)...); err == nil ||
+				!strings.Contains(err.Error(), want) || asked != 0 {
 				t.Errorf("%v of %q: %v, asked %d times\n%s", verb, in, err, asked, out)
 			}
 		}

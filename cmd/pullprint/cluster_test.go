@@ -16,7 +16,8 @@ import (
 	"pullprint/trigger/graph/graphtest"
 )
 
-var clusterRounds = flag.Int("cluster.rounds", 0, "how often each thing goes wrong in a cluster of three; 0 leaves the test out")
+var clusterRounds = flag.Int("cluster.rounds", 0,
+	"how often each thing goes wrong in a cluster of three; 0 leaves the test out")
 
 const (
 	natsNode = "nats-node"
@@ -166,7 +167,10 @@ func (f *fleet) sweeper() *replica {
 }
 
 func (f *fleet) stepDown() {
-	for _, s := range []string{"PULLPRINT_TASKS", "KV_pullprint_jobs", "KV_pullprint_quota", "KV_pullprint_state", "PULLPRINT_DECISIONS"} {
+	for _, s := range []string{
+		"PULLPRINT_TASKS", "KV_pullprint_jobs", "KV_pullprint_quota", "KV_pullprint_state",
+		"PULLPRINT_DECISIONS",
+	} {
 		if err := f.nodes.StepDown(s); err != nil {
 			f.Errorf("%s: %v", s, err)
 		}
@@ -204,7 +208,8 @@ func (f *fleet) tellOpen() {
 			continue
 		}
 		rec := recs[held.Ref(id)]
-		f.Logf("still open: %s job %s is %s at Graph, %s here, intent %+v, seen %s ago", k.name, id, j.State, rec.State, rec.Intent,
+		f.Logf("still open: %s job %s is %s at Graph, %s here, intent %+v, seen %s ago", k.name, id, j.State, rec.State,
+			rec.Intent,
 			time.Since(rec.Seen).Round(time.Second))
 	}
 }

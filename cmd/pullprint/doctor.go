@@ -41,7 +41,8 @@ func (f *doctorFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.handshake, "handshake", false,
 		"have Graph post to webhook.public_url: makes a subscription and deletes it at once")
 	cmd.Flags().StringVar(&f.failOn, "fail-on", doctor.Failed, "exit with 1 from this result on: failed or warning")
-	cmd.Flags().StringVar(&f.user, "user", "", "read the groups of this `USER` for a try: an Entra object id or a user name")
+	cmd.Flags().StringVar(&f.user, "user", "",
+		"read the groups of this `USER` for a try: an Entra object id or a user name")
 }
 
 func runDoctor(cmd *cobra.Command, f doctorFlags) error {

@@ -71,9 +71,16 @@ func TestDoctorAccess(t *testing.T) {
 		}, func(n *patient, dir string) { n.must(os.Chown(dir+"/out", 0, 0)); n.must(os.Chmod(dir+"/out", 0o755)) }, []string{
 			"failed   ledger export  ledger_export.dir: ", "/out: permission denied",
 		}},
-		"a policy of another": {func(n *patient, _ string) { n.edit("nats:", "policy: {file: policy.yaml}\nnats:") }, func(n *patient, _ string) {
-			n.write("policy.yaml", "rules: []\n")
-		}, []string{"policy.file names a file that can't be read: ", "permission denied", "make it readable for the user pullprint runs as"}},
+		"a policy of another": {
+			func(n *patient, _ string) { n.edit("nats:", "policy: {file: policy.yaml}\nnats:") },
+			func(n *patient, _ string) {
+				n.write("policy.yaml", "rules: []\n")
+			},
+			[]string{
+				"policy.file names a file that can't be read: ", "permission denied",
+				"make it readable for the user pullprint runs as",
+			},
+		},
 		"a secret of another": {
 			nil, func(n *patient, dir string) { n.must(os.Chown(dir+"/secret", 0, 0)) },
 			[]string{"auth.client_secret_file names a file that can't be read"},
@@ -82,7 +89,10 @@ func TestDoctorAccess(t *testing.T) {
 			func(n *patient, _ string) {
 				n.edit("listen:", "tls: {cert_file: hook.pem, key_file: hook.key}, listen:")
 			}, func(n *patient, _ string) { n.write("hook.pem", "x"); n.write("hook.key", "x") },
-			[]string{"webhook.tls.cert_file names a file that can't be read", "webhook.tls.key_file names a file that can't be read"},
+			[]string{
+				"webhook.tls.cert_file names a file that can't be read",
+				"webhook.tls.key_file names a file that can't be read",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,7 +166,8 @@ func TestDoctorOthers(t *testing.T) {
 		if err == nil {
 			t.Error("no failure")
 		}
-		n.wants(out, "failed   daemon         another program answers at metrics.listen, "+n.metrics, "-> see which it is: ss -ltnp")
+		n.wants(out, "failed   daemon         another program answers at metrics.listen, "+n.metrics,
+			"-> see which it is: ss -ltnp")
 	})
 	t.Run("the store", func(t *testing.T) {
 		t.Parallel()

@@ -28,7 +28,8 @@ func TestDoctor(t *testing.T) {
 			`ok       queue          Follow-Me: "Follow-Me"`, "ok       fsync          embedded", "ok       disk ",
 			"ok       store          embedded", "ok       ports ",
 			"ok       definition ", "ok       subscription   until ", "ok       public url     it answers Graph's question",
-			"warning  daemon         it does not run on this machine", "warning  triggers       not looked at: only a person may read them",
+			"warning  daemon         it does not run on this machine",
+			"warning  triggers       not looked at: only a person may read them",
 			"warning  rights         granted and not needed: ",
 		}, false},
 		"warnings fail when asked to": {func(n *patient) { n.subscribe() }, []string{"--fail-on", "warning"}, nil, true},
@@ -41,12 +42,24 @@ func TestDoctor(t *testing.T) {
 			"failed   rights         PrintJob.ReadWriteBasic.All is missing, for aborting jobs",
 			"PrintJob.Manage.All is missing, for releasing jobs of Follow-Me", "-> add it under API permissions",
 		}, true},
-		"a right that is missing where it is used": {func(n *patient) {
-			n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "secret", Roles: []string{"PrintJob.Manage.All", "Printer.Read.All"}})
-		}, nil, []string{"failed   definition     graph list_definitions: status 403", "-> add it under API permissions"}, true},
+		"a right that is missing where it is used": {
+			func(n *patient) {
+				n.sim.AddApp(graphtest.App{
+					ClientID: registerID, Secret: "secret",
+					Roles: []string{"PrintJob.Manage.All", "Printer.Read.All"},
+				})
+			}, nil,
+			[]string{
+				"failed   definition     graph list_definitions: status 403", "-> add it under API permissions",
+			},
+			true,
+		},
 		"what the policy needs": {func(n *patient) {
 			n.sim.AddApp(graphtest.App{
-				ClientID: registerID, Secret: "secret", Roles: []string{"PrintTaskDefinition.ReadWrite.All", "PrintJob.Manage.All", "Printer.Read.All"},
+				ClientID: registerID, Secret: "secret", Roles: []string{
+					"PrintTaskDefinition.ReadWrite.All", "PrintJob.Manage.All",
+					"Printer.Read.All",
+				},
 			})
 			n.needs()
 		}, nil, []string{
@@ -75,11 +88,15 @@ func TestDoctor(t *testing.T) {
 		"a user name that nobody has": {
 			func(n *patient) { n.needs() },
 			[]string{"--user", "nobody@contoso.com"},
-			[]string{"warning  groups         Entra knows no such person", "-> name another: --user with an Entra object id or a user name"},
+			[]string{
+				"warning  groups         Entra knows no such person",
+				"-> name another: --user with an Entra object id or a user name",
+			},
 			false,
 		},
 		"groups refused": {func(n *patient) { n.needs(); n.job(); n.refuse(graphtest.OpGroups, 403) }, nil, []string{
-			"failed   groups         the groups of a person can't be read: graph list_groups: status 403", "-> add it under API permissions",
+			"failed   groups         the groups of a person can't be read: graph list_groups: status 403",
+			"-> add it under API permissions",
 		}, true},
 		"documents out of reach": {
 			func(n *patient) { n.needs(); n.job(); n.refuse(graphtest.OpDocumentValue, 403) }, nil,
@@ -91,24 +108,35 @@ func TestDoctor(t *testing.T) {
 			[]string{"failed   page count     documents.invalid"},
 			true,
 		},
-		"a wrong secret": {func(n *patient) {
-			n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "another"})
-		}, nil, []string{"failed   sign-in        no token: AADSTS7000215: the client secret is wrong", "ok       store"}, true},
+		"a wrong secret": {
+			func(n *patient) {
+				n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "another"})
+			}, nil,
+			[]string{
+				"failed   sign-in        no token: AADSTS7000215: the client secret is wrong", "ok       store",
+			},
+			true,
+		},
 		"a printer to be made": {func(n *patient) {
 			n.edit("printer_id: "+queueB, "create: true")
 			n.needs()
 			n.job()
 		}, nil, []string{
-			"warning  configuration  Poster has no printer yet", `ok       queue          Follow-Me: "Follow-Me"`, "ok       page count",
+			"warning  configuration  Poster has no printer yet", `ok       queue          Follow-Me: "Follow-Me"`,
+			"ok       page count",
 		}, false},
 		"a right to make printers": {func(n *patient) {
 			n.edit("printer_id: "+queueB, "create: true")
 			n.sim.AddApp(graphtest.App{
-				ClientID: registerID, Secret: "secret", Roles: []string{"PrintTaskDefinition.ReadWrite.All", "PrintJob.Manage.All", "Printer.Read.All"},
+				ClientID: registerID, Secret: "secret", Roles: []string{
+					"PrintTaskDefinition.ReadWrite.All", "PrintJob.Manage.All",
+					"Printer.Read.All",
+				},
 			})
 		}, nil, []string{"Printer.ReadWrite.All is missing, for saying what the virtual printer Poster can do"}, true},
 		"a printer that is none": {func(n *patient) { n.edit(queueB, "00000000-0000-4000-8000-000000000000") }, nil, []string{
-			"failed   queue          Poster: Graph knows no printer 00000000-0000-4000-8000-000000000000", "-> correct queues[].printer_id",
+			"failed   queue          Poster: Graph knows no printer 00000000-0000-4000-8000-000000000000",
+			"-> correct queues[].printer_id",
 		}, true},
 		"a printer that takes nothing": {
 			func(n *patient) { n.must(n.sim.SetPrinter(queueA, "stopped", false)) }, nil,
@@ -126,7 +154,9 @@ func TestDoctor(t *testing.T) {
 			true,
 		},
 		"a clock that drifts": {
-			func(n *patient) { n.ahead = -time.Minute }, nil, []string{"warning  clock          it differs from Graph's by "}, false,
+			func(n *patient) { n.ahead = -time.Minute }, nil, []string{
+				"warning  clock          it differs from Graph's by ",
+			}, false,
 		},
 		"no definition": {
 			func(*patient) {}, nil, []string{`warning  definition     there is no task definition "pullprint" yet`}, false,
@@ -138,14 +168,16 @@ func TestDoctor(t *testing.T) {
 		},
 		"a dead one at a daemon": {
 			func(n *patient) { n.subscribe(); n.sim.DropSubscriptions(); n.daemon(200, "ready\n") }, nil, []string{
-				"failed   subscription   there is none to webhook.public_url", "-> the daemon runs and gets none: Graph does not reach ",
+				"failed   subscription   there is none to webhook.public_url",
+				"-> the daemon runs and gets none: Graph does not reach ",
 			}, true,
 		},
 		"a handshake": {
 			func(n *patient) { n.define(); n.away() }, []string{
 				"--handshake",
 			}, []string{
-				"ok       handshake      Graph reached webhook.public_url just now", "warning  public url     it can't be reached from here: ",
+				"ok       handshake      Graph reached webhook.public_url just now",
+				"warning  public url     it can't be reached from here: ",
 			}, false,
 		},
 		"a handshake that fails": {
@@ -173,21 +205,31 @@ func TestDoctor(t *testing.T) {
 		},
 		"no trigger": {
 			func(n *patient) { n.keep(); n.apply(); n.must(n.sim.RemoveTrigger(queueA)) }, nil,
-			[]string{"failed   triggers       Follow-Me: missing, so no job of it is heard of", "-> `pullprint register apply` puts ours on"},
+			[]string{
+				"failed   triggers       Follow-Me: missing, so no job of it is heard of",
+				"-> `pullprint register apply` puts ours on",
+			},
 			true,
 		},
 		"another's trigger": {
 			func(n *patient) { n.keep(); n.foreign() }, nil, []string{
-				`failed   triggers       Follow-Me: it has the trigger of another app, "theirs" of app ` + otherApp, "register apply --replace",
+				`failed   triggers       Follow-Me: it has the trigger of another app, "theirs" of app ` +
+					otherApp, "register apply --replace",
 			}, true,
 		},
 		"nobody's sign-in": {
 			func(n *patient) { n.keeper() }, nil,
-			[]string{"warning  triggers       not looked at: nobody's sign-in is kept yet", "-> keep one: `pullprint register plan --keep`"},
+			[]string{
+				"warning  triggers       not looked at: nobody's sign-in is kept yet",
+				"-> keep one: `pullprint register plan --keep`",
+			},
 			false,
 		},
 		"a sign-in that is over": {
-			func(n *patient) { n.keep(); n.sim.RevokeSignIns(n.admin) }, nil, []string{"failed   triggers ", "-> sign in again"}, true,
+			func(n *patient) { n.keep(); n.sim.RevokeSignIns(n.admin) }, nil, []string{
+				"failed   triggers ",
+				"-> sign in again",
+			}, true,
 		},
 		"a small disk": {
 			func(n *patient) { n.edit("store_dir: nats", "store_dir: nats, max_store: 900TiB") }, nil,
@@ -200,17 +242,22 @@ func TestDoctor(t *testing.T) {
 			true,
 		},
 		"a store that lost something": {func(n *patient) { n.lose() }, nil, []string{
-			"failed   store          the store lost what it had acknowledged: ", "KV_pullprint_badges ends at 0 and had come to 1: 1 missing",
+			"failed   store          the store lost what it had acknowledged: ",
+			"KV_pullprint_badges ends at 0 and had come to 1: 1 missing",
 			"-> deploy/docs/operations.md",
 		}, true},
 		"people named by user name": {func(n *patient) {
 			n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "secret", Roles: []string{
-				"PrintTaskDefinition.ReadWrite.All", "PrintJob.Manage.All", "Printer.Read.All", "GroupMember.Read.All", "User.ReadBasic.All",
+				"PrintTaskDefinition.ReadWrite.All", "PrintJob.Manage.All", "Printer.Read.All", "GroupMember.Read.All",
+				"User.ReadBasic.All",
 			}})
 		}, nil, []string{"granted and not needed: GroupMember.Read.All\n"}, false},
 		"an old NATS": {func(n *patient) {
 			n.edit("nats: {embedded: {store_dir: nats}}", "nats: {url: \"nats://"+oldNATS(n.t)+"\"}")
-		}, nil, []string{`failed   store          NATS server is too old: it is "2.10.7", want 2.14 or newer`, "-> upgrade the servers"}, true},
+		}, nil, []string{
+			`failed   store          NATS server is too old: it is "2.10.7", want 2.14 or newer`,
+			"-> upgrade the servers",
+		}, true},
 		"no NATS": {
 			func(n *patient) { n.edit("nats: {embedded: {store_dir: nats}}", "nats: {url: \"nats://127.0.0.1:1\"}") }, nil,
 			[]string{"failed   store          connect to NATS at nats.url", "-> check nats.url"},
@@ -232,17 +279,29 @@ func TestDoctor(t *testing.T) {
 			false,
 		},
 		"a port that is taken": {
-			func(n *patient) { n.taken() }, nil, []string{"failed   ports          webhook.listen: ", "-> another program has it"}, true,
+			func(n *patient) { n.taken() }, nil, []string{
+				"failed   ports          webhook.listen: ",
+				"-> another program has it",
+			}, true,
 		},
 		"an expired certificate": {
-			func(n *patient) { n.certificate(-time.Hour) }, nil, []string{"failed   certificate    webhook.tls expired on ", "-> renew it"}, true,
+			func(n *patient) { n.certificate(-time.Hour) }, nil, []string{
+				"failed   certificate    webhook.tls expired on ",
+				"-> renew it",
+			}, true,
 		},
 		"one that ends soon": {
-			func(n *patient) { n.certificate(60 * time.Hour) }, nil, []string{"warning  certificate    webhook.tls ends on ", "in 2 days"}, false,
+			func(n *patient) { n.certificate(60 * time.Hour) }, nil, []string{
+				"warning  certificate    webhook.tls ends on ",
+				"in 2 days",
+			}, false,
 		},
 		"the app's is expired": {
 			func(n *patient) { n.signsWith(-time.Hour) }, nil,
-			[]string{"failed   certificate    auth.certificate_file expired on ", "-> put a new certificate into the app registration"},
+			[]string{
+				"failed   certificate    auth.certificate_file expired on ",
+				"-> put a new certificate into the app registration",
+			},
 			true,
 		},
 		"the app's ends soon": {

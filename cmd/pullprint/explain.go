@@ -282,7 +282,8 @@ func readDecisions(cmd *cobra.Command, path string, fn func(*held.Decision)) err
 }
 
 func printReplay(w io.Writer, path string, p *policy.Policy, r *connector.Replayed, most int) error {
-	fmt.Fprintf(w, "%s replayed by %s, hash %s: %d the same\n", terminal.Counted(r.Decisions, "decision"), path, p.Hash(), r.Same)
+	fmt.Fprintf(w, "%s replayed by %s, hash %s: %d the same\n", terminal.Counted(r.Decisions, "decision"), path, p.Hash(),
+		r.Same)
 	if r.Skipped > 0 {
 		fmt.Fprintf(w, "%s that no policy makes left out\n", terminal.Counted(r.Skipped, "decision"))
 	}

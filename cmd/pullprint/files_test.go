@@ -40,7 +40,10 @@ func TestNamedFiles(t *testing.T) {
 		{given("badge", "import", dir), []string{dir, "name the file in it"}},
 		{[]string{"policy", "check", dir}, []string{"the policy can't be read", dir, "name the file in it"}},
 		{[]string{"policy", "explain", "--input", missing}, []string{"the input can't be read", missing, "check the name"}},
-		{[]string{"pages", "--pages", "1", "--settings", missing}, []string{"the input can't be read", missing, "check the name"}},
+		{
+			[]string{"pages", "--pages", "1", "--settings", missing},
+			[]string{"the input can't be read", missing, "check the name"},
+		},
 		{[]string{"restore", "--check", missing}, []string{"the backup can't be read", missing, "check the name"}},
 		{[]string{"restore", "--check", dir}, []string{"the backup can't be read", dir, "name the file in it"}},
 		{[]string{"man", "--dir", below}, []string{"the manual page can't be written", below, "make the folder " + below}},
@@ -68,7 +71,8 @@ func TestFileAdvice(t *testing.T) {
 	}{
 		{unreadable("the token", path, at(syscall.EACCES)), fmt.Sprintf("%s may not read it: run this as", terminal.User())},
 		{unreadable("the token", path, at(syscall.EIO)), "check the file and its disk"},
-		{unwritable("the backup", path, at(syscall.EACCES)), fmt.Sprintf("%s may not write in %s", terminal.User(), filepath.Dir(path))},
+		{unwritable("the backup", path, at(syscall.EACCES)), fmt.Sprintf("%s may not write in %s", terminal.User(),
+			filepath.Dir(path))},
 		{unwritable("the backup", path, at(syscall.ENOSPC)), "make room"},
 	} {
 		if n := strings.Count(c.err.Error(), path); !strings.Contains(c.err.Error(), c.want) || n != 1 {

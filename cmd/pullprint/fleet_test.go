@@ -60,8 +60,9 @@ func newFleet(t *testing.T, k graphtest.Knobs, seed uint64) *fleet {
 	for _, r := range f.replicas {
 		config := f.install(r.dir, r.hook, r.api, r.metrics)
 		for from, to := range map[string]string{
-			`public_url: "http://` + r.hook:                          `public_url: "http://` + hooks,
-			`nats: {embedded: {store_dir: nats, max_store: 256MiB}}`: fmt.Sprintf("nats: {url: %q, replicas: %d}", f.nodes.URL(), bustest.Nodes),
+			`public_url: "http://` + r.hook: `public_url: "http://` + hooks,
+			`nats: {embedded: {store_dir: nats, max_store: 256MiB}}`: fmt.Sprintf("nats: {url: %q, replicas: %d}", f.nodes.URL(),
+				bustest.Nodes),
 		} {
 			if !strings.Contains(config, from) {
 				t.Fatalf("the configuration has no %q", from)
@@ -82,7 +83,8 @@ func (f *fleet) door(address func(*replica) string) string {
 	client := &http.Client{
 		Timeout: 5 * time.Second,
 		Transport: &http.Transport{
-			DialContext: (&net.Dialer{Timeout: time.Second}).DialContext, MaxIdleConnsPerHost: 64, ResponseHeaderTimeout: 5 * time.Second,
+			DialContext: (&net.Dialer{Timeout: time.Second}).DialContext, MaxIdleConnsPerHost: 64,
+			ResponseHeaderTimeout: 5 * time.Second,
 		},
 	}
 	var turn atomic.Uint64
@@ -93,7 +95,8 @@ func (f *fleet) door(address func(*replica) string) string {
 		}
 		for range f.replicas {
 			r := f.replicas[turn.Add(1)%replicas]
-			out, err := http.NewRequestWithContext(req.Context(), req.Method, "http://"+address(r)+req.URL.RequestURI(), bytes.NewReader(body))
+			out, err := http.NewRequestWithContext(req.Context(), req.Method, "http://"+address(r)+req.URL.RequestURI(),
+				bytes.NewReader(body))
 			if err != nil {
 				break
 			}

@@ -349,7 +349,8 @@ func printOutcome(w io.Writer, out *connector.Outcome) error {
 		return cmp.Or(cmp.Compare(len(a.Job), len(b.Job)), cmp.Compare(a.Job, b.Job), cmp.Compare(a.Queue, b.Queue))
 	})
 	for _, r := range rest {
-		fmt.Fprintf(w, "%-8s  %s/%s: %s\n          %s %s\n", r.word, terminal.Printable(r.Queue), terminal.Printable(r.Job), r.Reason.Code,
+		fmt.Fprintf(w, "%-8s  %s/%s: %s\n          %s %s\n", r.word, terminal.Printable(r.Queue), terminal.Printable(r.Job),
+			r.Reason.Code,
 			terminal.Printable(r.Reason.Text), terminal.Printable(r.Reason.Remedy))
 	}
 	if len(out.Released) == 0 {
@@ -374,7 +375,8 @@ func jobsCancel(f *apiFlags) *cobra.Command {
 					terminal.Printable(out.Queue), terminal.Printable(out.Job))
 				return nil
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "aborted  %s/%s: %s\n         %s %s\n", terminal.Printable(out.Queue), terminal.Printable(out.Job),
+			fmt.Fprintf(cmd.OutOrStdout(), "aborted  %s/%s: %s\n         %s %s\n", terminal.Printable(out.Queue),
+				terminal.Printable(out.Job),
 				out.Reason.Code, terminal.Printable(out.Reason.Text), terminal.Printable(out.Reason.Remedy))
 			return nil
 		})

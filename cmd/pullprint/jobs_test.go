@@ -15,7 +15,10 @@ func TestOutcomeInOrder(t *testing.T) {
 	refused := func(job string) connector.Refused {
 		return connector.Refused{Ref: held.Ref{Printer: "p", Job: job}, Queue: "Follow-Me"}
 	}
-	out := connector.Outcome{Kept: []connector.Refused{refused("2"), refused("10")}, Aborted: []connector.Refused{refused("1"), refused("9")}}
+	out := connector.Outcome{
+		Kept:    []connector.Refused{refused("2"), refused("10")},
+		Aborted: []connector.Refused{refused("1"), refused("9")},
+	}
 	for range 20 {
 		var text bytes.Buffer
 		_ = printOutcome(&text, &out)

@@ -144,7 +144,8 @@ func newChaos(t *testing.T, k graphtest.Knobs, seed uint64) *chaos {
 	t.Helper()
 	k.Seed, k.BindQueues = seed, []string{chaosPull, chaosDirect}
 	c := &chaos{
-		T: t, sim: graphtest.New(k), dice: rand.New(rand.NewPCG(seed, 9)), dir: bustest.TempDir(t), metrics: mustFree(t), api: mustFree(t),
+		T: t, sim: graphtest.New(k), dice: rand.New(rand.NewPCG(seed,
+			9)), dir: bustest.TempDir(t), metrics: mustFree(t), api: mustFree(t),
 		jobs: map[graphtest.JobID]kind{},
 	}
 	c.nats = bus.Config{Embedded: &bus.Embedded{StoreDir: filepath.Join(c.dir, "nats"), MaxStore: 256 << 20}}
@@ -173,7 +174,8 @@ func newChaos(t *testing.T, k graphtest.Knobs, seed uint64) *chaos {
 // install writes the files of one installation, and returns its configuration.
 func (c *chaos) install(dir, hook, api, metrics string) (config string) {
 	c.Helper()
-	config = fmt.Sprintf(chaosConfig, c.sim.Tenant(), c.graph, chaosApp, hook, chaosPull, chaosDirect, chaosWest, chaosEast, api, metrics)
+	config = fmt.Sprintf(chaosConfig, c.sim.Tenant(), c.graph, chaosApp, hook, chaosPull, chaosDirect, chaosWest,
+		chaosEast, api, metrics)
 	for name, text := range map[string]string{
 		"client-secret": "a-secret-of-the-simulator",
 		"policy.yaml":   chaosPolicy,
@@ -271,9 +273,11 @@ func (c *chaos) start() *process {
 	return p
 }
 
+var crashed = regexp.MustCompile(`(?m)^(panic:|fatal error:|WARNING: DATA RACE|pullprint:)`)
+
 // alive complains of a process that crashed before it was told to end.
 func (c *chaos) alive(p *process) {
-	if text := p.err.String(); regexp.MustCompile(`(?m)^(panic:|fatal error:|WARNING: DATA RACE|pullprint:)`).MatchString(text) {
+	if text := p.err.String(); crashed.MatchString(text) {
 		c.Errorf("process %d broke:\n%s", p.cmd.Process.Pid, tail(text, 4000))
 	}
 }
@@ -387,9 +391,11 @@ func (c *chaos) judge() {
 			c.Errorf("%s job %s: lost", k.name, id)
 			continue
 		case k.state != "" && j.State != k.state, j.Effects.Applied() != k.effects, c.sim.Prints(id) != k.paper:
-			c.Errorf("%s job %s: %s, paper %d, effects %+v; want %s, paper %d, effects %d", k.name, id, j.State, c.sim.Prints(id), j.Effects,
+			c.Errorf("%s job %s: %s, paper %d, effects %+v; want %s, paper %d, effects %d", k.name, id, j.State,
+				c.sim.Prints(id), j.Effects,
 				k.state, k.paper, k.effects)
-		case j.Effects.AbortRefused > 0, j.Effects.RedirectRefused > 0, k.verdict == "complete" && j.Effects.FinishRefused > 0:
+		case j.Effects.AbortRefused > 0, j.Effects.RedirectRefused > 0, k.verdict == "complete" &&
+			j.Effects.FinishRefused > 0:
 			c.Errorf("%s job %s: the effect was called for again without a look at the job: %+v", k.name, id, j.Effects)
 		case k.verdict == "abort" && j.Reason == "":
 			c.Errorf("%s job %s: aborted without a reason", k.name, id)
@@ -398,7 +404,8 @@ func (c *chaos) judge() {
 		if k.verdict == "redirect" {
 			want = []string{"hold", "redirect"}
 		}
-		got := slices.DeleteFunc(decisions[j.Task.ID], func(v string) bool { return v == "keep" }) // a tap may come at a bad moment
+		got := slices.DeleteFunc(decisions[j.Task.ID],
+			func(v string) bool { return v == "keep" }) // a tap may come at a bad moment
 		if !slices.Equal(got, want) {
 			c.Errorf("%s job %s: decisions %q in the audit, want %q", k.name, id, got, want)
 			c.tellHistory(id, j.Task.ID)
@@ -472,7 +479,8 @@ func (c *chaos) paid(ctx context.Context, b *bus.Bus) {
 			c.Fatal(list, err)
 		}
 		if got := list[0].Spent + list[0].Reserved; got != want {
-			c.Errorf("%s printed %s pages and paid for %s (spent %s, reserved %s)", user, want, got, list[0].Spent, list[0].Reserved)
+			c.Errorf("%s printed %s pages and paid for %s (spent %s, reserved %s)", user, want, got, list[0].Spent,
+				list[0].Reserved)
 		}
 	}
 }

@@ -51,12 +51,19 @@ func TestManual(t *testing.T) {
 		wants []string
 	}{
 		{"pullprint.1", []string{
-			`.TH "PULLPRINT" "1" "2023-11-14" pullprint pullprint`, `.B "register"`, `.BI "\-\-config" " FILE"`, `pullprint\-config(5)`,
+			`.TH "PULLPRINT" "1" "2023-11-14" pullprint pullprint`, `.B "register"`, `.BI "\-\-config" " FILE"`,
+			`pullprint\-config(5)`,
 			".SH \"EXIT STATUS\"",
 		}},
 		{"pullprint-run.1", []string{".SH \"DESCRIPTION\"\nRun the daemon until SIGTERM"}},
-		{"pullprint-register.1", []string{`.SH "pullprint register apply"`, `.B "\-\-yes"`, `.SH "pullprint register remove"`}},
-		{"pullprint-simulator.1", []string{".EX\n  pullprint simulator \\-\\-listen 127.0.0.1:9440", "Default: 127.0.0.1:9440."}},
+		{"pullprint-register.1", []string{
+			`.SH "pullprint register apply"`, `.B "\-\-yes"`,
+			`.SH "pullprint register remove"`,
+		}},
+		{"pullprint-simulator.1", []string{
+			".EX\n  pullprint simulator \\-\\-listen 127.0.0.1:9440",
+			"Default: 127.0.0.1:9440.",
+		}},
 		{"pullprint-config.5", []string{"pullprint\\-config \\- configuration of pullprint(1)", `.SH "queues"`}},
 	} {
 		for _, want := range c.wants {
@@ -184,7 +191,8 @@ func TestSBOM(t *testing.T) {
 			t.Errorf("%s is not in it, with its sum", want)
 		}
 	}
-	if !slices.Equal(refs, b.Dependencies[0].DependsOn) || len(refs) != len(slices.Compact(slices.Sorted(slices.Values(refs)))) {
+	if !slices.Equal(refs, b.Dependencies[0].DependsOn) ||
+		len(refs) != len(slices.Compact(slices.Sorted(slices.Values(refs)))) {
 		t.Errorf("components %v, depends on %v", refs, b.Dependencies)
 	}
 }

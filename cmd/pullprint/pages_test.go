@@ -15,7 +15,8 @@ import (
 func askPages(t *testing.T, in string, args ...string) (list []map[string]any, code int) {
 	t.Helper()
 	var out, complaint bytes.Buffer
-	code = execute(t.Context(), append([]string{"pages", "--json"}, args...), stdio{strings.NewReader(in), &out, &complaint})
+	code = execute(t.Context(), append([]string{"pages", "--json"}, args...),
+		stdio{strings.NewReader(in), &out, &complaint})
 	if err := json.Unmarshal(out.Bytes(), &list); err != nil {
 		t.Fatalf("%v: %v: %s %s", args, err, &out, &complaint)
 	}
@@ -89,7 +90,8 @@ func TestPagesWithSettings(t *testing.T) {
 		if err := json.Unmarshal(s.Bytes(), &c); err != nil {
 			t.Fatal(err)
 		}
-		list, code := askPages(t, string(c.Configuration), "--pages", strconv.Itoa(c.Pages), "--settings", "-", "--policy", prices)
+		list, code := askPages(t, string(c.Configuration), "--pages", strconv.Itoa(c.Pages), "--settings", "-", "--policy",
+			prices)
 		if code != exitDone || len(list) != 1 {
 			t.Fatalf("%s: exit code %d", c.Name, code)
 		}

@@ -40,7 +40,10 @@ type patient struct {
 func newPatient(t *testing.T) *patient {
 	t.Helper()
 	n := &patient{tenant: newTenant(t), listen: mustFree(t), metrics: mustFree(t)}
-	handler := webhook.New(webhook.Options{Store: nowhere{}, Verifier: trigger.NewVerifier(trigger.VerifierOptions{TenantID: n.sim.Tenant()})})
+	handler := webhook.New(webhook.Options{
+		Store:    nowhere{},
+		Verifier: trigger.NewVerifier(trigger.VerifierOptions{TenantID: n.sim.Tenant()}),
+	})
 	n.hook = httptest.NewServer(handler)
 	t.Cleanup(n.hook.Close)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,7 +69,8 @@ func (n *patient) must(err error) {
 // needs writes a policy that looks at groups and pages.
 func (n *patient) needs() {
 	n.edit("nats:", "policy: {file: policy.yaml}\nnats:")
-	n.write("policy.yaml", "allowances: [{name: all, when: '\"a\" in user.groups', pages: 5, every: week}]\nunmatched: free\n")
+	n.write("policy.yaml",
+		"allowances: [{name: all, when: '\"a\" in user.groups', pages: 5, every: week}]\nunmatched: free\n")
 }
 
 // job prints one.
@@ -106,7 +110,8 @@ func (n *patient) subscribe() {
 	c := n.define()
 	_, err := c.CreateSubscription(n.t.Context(), graph.NewSubscription{
 		Resource: graph.TasksResource(n.sim.Definitions()[0]), NotificationURL: n.hook.URL + trigger.NotificationPath,
-		LifecycleNotificationURL: n.hook.URL + trigger.LifecyclePath, ClientState: "state", Expires: time.Now().Add(time.Hour),
+		LifecycleNotificationURL: n.hook.URL +
+			trigger.LifecyclePath, ClientState: "state", Expires: time.Now().Add(time.Hour),
 	})
 	n.must(err)
 }

@@ -90,7 +90,8 @@ func printReport(w io.Writer, r *policyfile.Report, verbose bool) {
 	for _, u := range r.Uncovered {
 		fmt.Fprintf(w, "      %s:%d: no test is about rule %s\n", r.File, u.Line, u.Rule)
 	}
-	fmt.Fprintf(w, "%s: %s, %d failed, %s without a test, hash %s\n", r.File, terminal.Counted(len(r.Results), "test"), r.Failed(),
+	fmt.Fprintf(w, "%s: %s, %d failed, %s without a test, hash %s\n", r.File, terminal.Counted(len(r.Results), "test"),
+		r.Failed(),
 		terminal.Counted(len(r.Uncovered), "rule"), r.Hash)
 }
 

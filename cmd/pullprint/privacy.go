@@ -81,7 +81,8 @@ func privacyErase(f *peopleFlags) *cobra.Command {
 		if yes {
 			return nil
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "Everything about the person with the object ID %s is erased; that can't be undone.\n", id)
+		fmt.Fprintf(cmd.OutOrStdout(), "Everything about the person with the object ID %s is erased; that can't be undone.\n",
+			id)
 		if !agreed(cmd) {
 			return errors.New("nothing was changed")
 		}

@@ -84,7 +84,10 @@ queues:
 nats: {embedded: {store_dir: nats}}
 `
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	for name, content := range map[string][]byte{"config.yaml": []byte(text), "secret": []byte("secret"), "proxy-ca.pem": ca} {
+	for name, content := range map[string][]byte{
+		"config.yaml": []byte(text), "secret": []byte("secret"),
+		"proxy-ca.pem": ca,
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +111,8 @@ nats: {embedded: {store_dir: nats}}
 	}
 	out, code := doctor("HTTPS_PROXY=http://" + u.Host)
 	for _, want := range []string{
-		"ok       graph ", "ok       authority ", "certificate by", "ok       sign-in ", `ok       queue          Follow-Me: "Follow-Me"`,
+		"ok       graph ", "ok       authority ", "certificate by", "ok       sign-in ",
+		`ok       queue          Follow-Me: "Follow-Me"`,
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("missing %q, exit %d:\n%s", want, code, out)
@@ -123,7 +127,8 @@ nats: {embedded: {store_dir: nats}}
 	if err := os.Remove(filepath.Join(dir, "proxy-ca.pem")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(strings.Replace(text, ", ca_file: proxy-ca.pem", "", 1)),
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"),
+		[]byte(strings.Replace(text, ", ca_file: proxy-ca.pem", "", 1)),
 		0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +137,8 @@ nats: {embedded: {store_dir: nats}}
 		t.Errorf("a certificate that nobody trusts, exit %d:\n%s", code, out)
 	}
 	proxy.Close()
-	if out, code = doctor("HTTPS_PROXY=http://" + u.Host); code == 0 || !strings.Contains(out, "can't be reached (connect)") {
+	if out, code = doctor("HTTPS_PROXY=http://" + u.Host); code == 0 ||
+		!strings.Contains(out, "can't be reached (connect)") {
 		t.Errorf("a proxy that is gone, exit %d:\n%s", code, out)
 	}
 }

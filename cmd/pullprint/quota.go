@@ -81,7 +81,8 @@ func (f *apiFlags) printAccount(w io.Writer, s *connector.AccountStatus, nobodys
 		return printJSON(w, s)
 	}
 	if s.NoUser {
-		fmt.Fprintln(w, "no user in Entra has this object ID: it is mistyped, or that of a printer, a group or a deleted account")
+		fmt.Fprintln(w,
+			"no user in Entra has this object ID: it is mistyped, or that of a printer, a group or a deleted account")
 	}
 	if len(s.Balances) == 0 {
 		fmt.Fprintf(w, nobodys, s.Account)
@@ -189,7 +190,8 @@ func quotaHistory(f *apiFlags) *cobra.Command {
 				if e.Default {
 					amount = "default"
 				}
-				t.row(e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(jobName(list.Queues, e.Job)), orDash(e.By), e.Why)
+				t.row(e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(jobName(list.Queues, e.Job)), orDash(e.By),
+					e.Why)
 			}
 			if err := t.Flush(); err != nil {
 				return err

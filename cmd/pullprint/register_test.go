@@ -168,7 +168,8 @@ func TestRegisterForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := n.does("register", "apply", "--yes")
-	if err == nil || !strings.Contains(err.Error(), "1 queue not as it should be: fix the problems above, then run this again") {
+	if err == nil || !strings.Contains(err.Error(),
+		"1 queue not as it should be: fix the problems above, then run this again") {
 		t.Errorf("%v", err)
 	}
 	n.wants(out, `foreign: "Other Vendor" of app `+otherApp, "left alone; --replace takes its place", "done    Follow-Me")
@@ -272,7 +273,8 @@ func pty(t *testing.T) (master, slave *os.File) {
 	t.Cleanup(func() { _ = master.Close() })
 	var number, unlock int32
 	for request, at := range map[uintptr]*int32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &unlock} {
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request, uintptr(unsafe.Pointer(at))); errno != 0 { //nolint:gosec // what ioctl wants
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request,
+			uintptr(unsafe.Pointer(at))); errno != 0 { //nolint:gosec // what ioctl wants
 			t.Fatal(errno)
 		}
 	}

@@ -37,7 +37,8 @@ func (n *tenant) certified(key bool, from, to time.Duration) {
 	}
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pullprint"}, NotBefore: now.Add(from), NotAfter: now.Add(to),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pullprint"}, NotBefore: now.Add(from),
+		NotAfter: now.Add(to),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
@@ -48,7 +49,10 @@ func (n *tenant) certified(key bool, from, to time.Duration) {
 		n.t.Fatal(err)
 	}
 	n.write("app.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	n.write("app.key", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)})))
+	n.write("app.key", string(pem.EncodeToMemory(&pem.Block{
+		Type:  "RSA PRIVATE KEY",
+		Bytes: x509.MarshalPKCS1PrivateKey(private),
+	})))
 	files := "certificate_file: app.crt"
 	if key {
 		files += ", private_key_file: app.key"
@@ -75,8 +79,14 @@ var troubles = []trouble{
 	{"a code that expires", func(n *tenant) {
 		n.answer = func(string) error { n.sim.ExpireDeviceCodes(); return nil }
 	}, nil, []string{"the code was not entered in time", "run it again, and enter the new one"}},
-	{"consent missing", refused(65001), nil, []string{"AADSTS65001: consent is missing", "grant admin consent to the delegated permissions"}},
-	{"consent that only an administrator can give", refused(90094), nil, []string{"AADSTS90094: consent is missing", "grant admin consent"}},
+	{"consent missing", refused(65001), nil, []string{
+		"AADSTS65001: consent is missing",
+		"grant admin consent to the delegated permissions",
+	}},
+	{
+		"consent that only an administrator can give", refused(90094), nil,
+		[]string{"AADSTS90094: consent is missing", "grant admin consent"},
+	},
 	{"a tenant that blocks the device code flow", refused(53003), nil, []string{
 		"AADSTS53003: a Conditional Access policy blocks the device code flow", "have it excepted",
 	}},
@@ -94,7 +104,10 @@ var troubles = []trouble{
 	}},
 	{"a wrong secret", func(n *tenant) {
 		n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "another"})
-	}, nil, []string{"AADSTS7000215: the client secret is wrong", "copy the secret's value, not its id, into auth.client_secret_file"}},
+	}, nil, []string{
+		"AADSTS7000215: the client secret is wrong",
+		"copy the secret's value, not its id, into auth.client_secret_file",
+	}},
 	{"a secret that has expired", func(n *tenant) {
 		n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "secret", SecretExpired: true})
 	}, nil, []string{"AADSTS7000222: the client secret has expired", "make a new one"}},
@@ -116,7 +129,10 @@ var troubles = []trouble{
 	{"a certificate of nobody", func(n *tenant) {
 		n.certified(true, -time.Hour, time.Hour)
 		n.sim.AddApp(graphtest.App{ClientID: registerID, Secret: "secret"})
-	}, nil, []string{"AADSTS700027: the certificate is not one of the app registration", "upload that of auth.certificate_file"}},
+	}, nil, []string{
+		"AADSTS700027: the certificate is not one of the app registration",
+		"upload that of auth.certificate_file",
+	}},
 	{"a clock that is 10 minutes ahead", func(n *tenant) {
 		n.certified(true, -time.Hour, time.Hour)
 		n.sim.Change(func(k *graphtest.Knobs) { k.ClockAhead = -10 * time.Minute })
@@ -128,12 +144,17 @@ var troubles = []trouble{
 	{"an authority that is not there", func(n *tenant) {
 		n.edit("endpoints: {", "endpoints: {graph: \"http://127.0.0.1:1/v1.0\", authority: \"http://127.0.0.1:1\"}\n# {")
 	}, nil, []string{
-		"sign the app in: no token: dial tcp 127.0.0.1:1: connect: connection refused", "`pullprint doctor` says what is in the way",
+		"sign the app in: no token: dial tcp 127.0.0.1:1: connect: connection refused",
+		"`pullprint doctor` says what is in the way",
 	}},
 	{"a printer that is none", func(n *tenant) { n.edit(queueB, "00000000-0000-4000-8000-000000000000") }, nil, []string{
 		"there is no such printer", "correct queues[].printer_id", "done    Follow-Me: trigger",
 	}},
-	{"no terminal", func(*tenant) {}, []string{"register", "apply"}, []string{"there is no terminal to ask at", "give --yes"}},
+	{
+		"no terminal", func(*tenant) {},
+		[]string{"register", "apply"},
+		[]string{"there is no terminal to ask at", "give --yes"},
+	},
 }
 
 // The doctor tells a clock that is wrong, whoever signs in.
@@ -179,7 +200,8 @@ func TestRegisterTrouble(t *testing.T) {
 			if errors.As(err, &usage) {
 				code = 2
 			}
-			texts[i] = fmt.Sprintf("# %s\n$ pullprint %s\n%s(exit code %d)\n", c.name, strings.Join(args, " "), masked(n, text), code)
+			texts[i] = fmt.Sprintf("# %s\n$ pullprint %s\n%s(exit code %d)\n", c.name, strings.Join(args, " "), masked(n, text),
+				code)
 		})
 	}
 	t.Run("transcript", func(t *testing.T) {
@@ -194,7 +216,8 @@ func TestRegisterTrouble(t *testing.T) {
 		}
 		want, err := os.ReadFile(file)
 		if err != nil || string(want) != got {
-			t.Errorf("%s is not what is printed now; write it anew with -update, and read the difference. %v\n%s", file, err, got)
+			t.Errorf("%s is not what is printed now; write it anew with -update, and read the difference. %v\n%s", file, err,
+				got)
 		}
 	})
 }

@@ -26,7 +26,8 @@ func (n *tenant) virtually() {
 		n.t.Fatal(err)
 	}
 	n.edit("{printer_id: "+queueA+", name: Follow-Me, mode: pull}", "{name: Pull, mode: pull, create: true}")
-	n.edit("nats:", "devices: [{id: hq-2-west, printer_id: "+deviceA+", queues: [Pull]}]\nbadges: {key_file: badge-key}\nnats:")
+	n.edit("nats:",
+		"devices: [{id: hq-2-west, printer_id: "+deviceA+", queues: [Pull]}]\nbadges: {key_file: badge-key}\nnats:")
 	n.write("badge-key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n")
 }
 
@@ -74,15 +75,18 @@ func TestRegisterCreate(t *testing.T) {
 		t.Fatalf("%v %s", err, out)
 	}
 	id := n.made()[0].ID
-	n.wants(out, "done    Pull: printer created, "+id, "done    Pull: attributes set", "done    Pull: trigger", "done    Pull: shared",
+	n.wants(out, "done    Pull: printer created, "+id, "done    Pull: attributes set", "done    Pull: trigger",
+		"done    Pull: shared",
 		"Write into the configuration, at the queue Pull:  printer_id: "+id, "Nobody may print to Pull")
 	if name, everyone, groups, ok := n.sim.ShareOf(id); !ok || name != "Pull" || everyone || len(groups) != 0 {
 		t.Errorf("share %q, everyone %v, %v, %v", name, everyone, groups, ok)
 	}
-	if made := n.made()[0]; !made.Virtual || made.NotAccepting || made.State != "idle" || made.Model != "queue of app "+registerID {
+	if made := n.made()[0]; !made.Virtual || made.NotAccepting || made.State != "idle" ||
+		made.Model != "queue of app "+registerID {
 		t.Errorf("%+v", made)
 	}
-	for _, again := range []string{"{name: Pull,", "{printer_id: " + id + ", name: Pull,"} { // as it was, and as it should be
+	for _, again := range []string{"{name: Pull,", "{printer_id: " + id +
+		", name: Pull,"} { // as it was, and as it should be
 		n.edit("{name: Pull,", again)
 		if out, err = n.does("register", "apply", "--yes"); err != nil || len(n.made()) != 1 {
 			t.Fatalf("%v %s", err, out)
@@ -104,7 +108,8 @@ func TestRegisterCreate(t *testing.T) {
 	if _, everyone, _, _ := n.sim.ShareOf(id); !everyone {
 		t.Error("not shared with everyone")
 	}
-	if err := n.sim.SetCapabilities(deviceA, `{"mediaSizes":["A3","A4","A5"]}`); err != nil { // the device has learnt something
+	if err := n.sim.SetCapabilities(deviceA,
+		`{"mediaSizes":["A3","A4","A5"]}`); err != nil { // the device has learnt something
 		t.Fatal(err)
 	}
 	if out, err = n.does("register", "plan"); err != nil {
@@ -218,11 +223,13 @@ func TestRegisterCreateTrouble(t *testing.T) {
 func TestRegisterInterrupted(t *testing.T) {
 	t.Parallel()
 	writes := []string{
-		graphtest.OpDefinitionCreate, graphtest.OpPrinterCreate, graphtest.OpPrinterUpdate, graphtest.OpTriggerCreate, graphtest.OpShareCreate,
+		graphtest.OpDefinitionCreate, graphtest.OpPrinterCreate, graphtest.OpPrinterUpdate, graphtest.OpTriggerCreate,
+		graphtest.OpShareCreate,
 		graphtest.OpGroupAllow,
 	}
 	reads := []string{
-		graphtest.OpDefinitionList, graphtest.OpPrinterList, graphtest.OpTriggerList, graphtest.OpOperationGet, graphtest.OpPrinterGet,
+		graphtest.OpDefinitionList, graphtest.OpPrinterList, graphtest.OpTriggerList, graphtest.OpOperationGet,
+		graphtest.OpPrinterGet,
 	}
 	for _, how := range []string{"killed before", "killed after", "answer lost", "timed out"} {
 		t.Run(how, func(t *testing.T) {
@@ -351,7 +358,8 @@ func TestRegisterHostile(t *testing.T) {
 		}
 	}
 	if len(n.made()) != 1 || len(n.sim.Definitions()) != 1 {
-		t.Errorf("seed %d, %d runs: %d printers and %d definitions", n.sim.Seed(), runs, len(n.made()), len(n.sim.Definitions()))
+		t.Errorf("seed %d, %d runs: %d printers and %d definitions", n.sim.Seed(), runs, len(n.made()),
+			len(n.sim.Definitions()))
 	}
 	t.Logf("seed %d: %d runs", n.sim.Seed(), runs)
 }
@@ -381,7 +389,8 @@ func TestRegisterSplit(t *testing.T) {
 	if out, err = n.does("register", "plan"); err != nil {
 		t.Fatal(err)
 	}
-	n.wants(out, "Follow-Me: 85 of 100 jobs in 10 minutes at ", "add a second queue (as {name: Follow-Me 2, mode: ..., create: true})")
+	n.wants(out, "Follow-Me: 85 of 100 jobs in 10 minutes at ",
+		"add a second queue (as {name: Follow-Me 2, mode: ..., create: true})")
 	if strings.Contains(out, "Poster: ") {
 		t.Error(out)
 	}

@@ -24,7 +24,8 @@ func (r *registration) conclusion(ctx context.Context, out io.Writer, p *registe
 		if what != "remove" {
 			r.remind(out, p)
 		}
-		return fmt.Errorf("%s not as it should be: fix the problems above, then run this again", terminal.Counted(len(open), "queue"))
+		return fmt.Errorf("%s not as it should be: fix the problems above, then run this again",
+			terminal.Counted(len(open), "queue"))
 	case what == "remove":
 		fmt.Fprintln(out, "Nothing of pullprint is left on these queues.")
 		if r.kept.Configured() {
@@ -55,7 +56,8 @@ func (r *registration) remind(out io.Writer, p *register.Plan) {
 			continue
 		}
 		if v.ID == "" {
-			fmt.Fprintf(out, "Write into the configuration, at the queue %s:  printer_id: %s\n", terminal.Printable(v.Name), v.PrinterID)
+			fmt.Fprintf(out, "Write into the configuration, at the queue %s:  printer_id: %s\n", terminal.Printable(v.Name),
+				v.PrinterID)
 		}
 		if v.ShareID != "" && len(v.ShareWith) == 0 {
 			fmt.Fprintf(out, "Nobody may print to %s unless somebody was let in the Universal Print portal; or name groups "+

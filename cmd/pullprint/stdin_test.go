@@ -52,7 +52,8 @@ func atAPI(args ...string) func(*testing.T) ([]string, answer) {
 			_, _ = io.Copy(io.Discard, r.Body)
 		}))
 		t.Cleanup(api.Close)
-		return append(slices.Clone(args), "--url", api.URL, "--token-file", file(t, "token", "0123456789abcdef0123456789abcdef")), nil
+		return append(slices.Clone(args), "--url", api.URL, "--token-file",
+			file(t, "token", "0123456789abcdef0123456789abcdef")), nil
 	}
 }
 

@@ -25,16 +25,20 @@ import (
 // them may leave the house.
 var planted = []string{
 	// secrets
-	"Pl4nted~Secret.of-the-App", "planted-token-of-the-administrator", "planted-token-of-the-reader", "planted-token-of-helpdesk",
-	"5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e", "eyJhbGciOiJSUzI1NiJ9.eyJwbGFudGVkIjoxfQ.c2lnbmF0dXJl",
+	"Pl4nted~Secret.of-the-App", "planted-token-of-the-administrator", "planted-token-of-the-reader",
+	"planted-token-of-helpdesk",
+	"5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e",
+	"eyJhbGciOiJSUzI1NiJ9.eyJwbGFudGVkIjoxfQ.c2lnbmF0dXJl",
 	"sig=Pl4ntedSignature", "Pl4ntedFromTheEnvironment",
 	// people, in the forms in which they come
-	"Ottokar", "Planted", "ottokar.planted@planted.example", "0ddba11a-1111-4222-8333-944445555666", "192.0.2.77", "2001:db8::77",
+	"Ottokar", "Planted", "ottokar.planted@planted.example", "0ddba11a-1111-4222-8333-944445555666", "192.0.2.77",
+	"2001:db8::77",
 	"+41 44 555 66 77", "5556677",
 	// cards, documents, groups
 	"04A21BC3", "77732803", "Kündigung", "Lohnausweis-2026.pdf", "Klosterschule",
 	// what is called by people
-	"Pfarrhaus", "hq-2-pfarrhaus", "print.planted.example", "nats.planted.example", "color.planted", "not-for-ottokar", "/srv/ottokar",
+	"Pfarrhaus", "hq-2-pfarrhaus", "print.planted.example", "nats.planted.example", "color.planted", "not-for-ottokar",
+	"/srv/ottokar",
 	"planted-host", "helpdesk-planted", "Ordinary Print Queue",
 }
 
@@ -49,8 +53,10 @@ func logged() []string {
 	}
 	all := []string{
 		line(map[string]any{
-			"level": "info", "time": "2026-03-10T12:00:00.123456789Z", "logger": "worker", "msg": "job decided", "job": "6", "queue": "Pfarrhaus",
-			"owner": planted[10], "rule": "not-for-ottokar", "reason": "color.planted", "verdict": "abort", "instance": "planted-host-0a1b",
+			"level": "info", "time": "2026-03-10T12:00:00.123456789Z", "logger": "worker", "msg": "job decided", "job": "6",
+			"queue": "Pfarrhaus",
+			"owner": planted[10], "rule": "not-for-ottokar", "reason": "color.planted", "verdict": "abort",
+			"instance": "planted-host-0a1b",
 		}),
 		line(map[string]any{
 			"level": "error", "msg": "request failed", "error": "graph get_job: status 503 ServiceUnavailable (request-id " +
@@ -92,7 +98,8 @@ func TestBundleTellsNoNames(t *testing.T) {
 	}
 	files := unpack(t, out)
 	for _, name := range []string{
-		"README.txt", "build.json", "findings.txt", "findings.json", "config.yaml", "policy.json", "daemon.json", "metrics.txt",
+		"README.txt", "build.json", "findings.txt", "findings.json", "config.yaml", "policy.json", "daemon.json",
+		"metrics.txt",
 		"goroutines.txt", "log.jsonl", "given.jsonl",
 	} {
 		if len(files[name]) == 0 || !strings.Contains(said, name) {
@@ -113,14 +120,19 @@ func TestBundleTellsNoNames(t *testing.T) {
 func helps(t *testing.T, files map[string]string) {
 	t.Helper()
 	for name, parts := range map[string][]string{
-		"findings.txt": {"ok       rights         all that the configuration needs", "ok       daemon         it runs and is ready", "-> "},
-		"config.yaml":  {"hold_for: 24h0m0s", "max_bytes: 16MiB", "mode: pull"},
-		"policy.json":  {`"at": "arrival"`, `in user.groups`, `"verdict": "abort"`},
-		"daemon.json":  {`"name": "PULLPRINT_TASKS"`, `"messages": 12`, "a durable write failed"},
-		"metrics.txt":  {`verdict="abort"`, "# HELP pullprint_decisions_total Decisions of Ordinary things."},
+		"findings.txt": {
+			"ok       rights         all that the configuration needs",
+			"ok       daemon         it runs and is ready", "-> ",
+		},
+		"config.yaml": {"hold_for: 24h0m0s", "max_bytes: 16MiB", "mode: pull"},
+		"policy.json": {`"at": "arrival"`, `in user.groups`, `"verdict": "abort"`},
+		"daemon.json": {`"name": "PULLPRINT_TASKS"`, `"messages": 12`, "a durable write failed"},
+		"metrics.txt": {`verdict="abort"`, "# HELP pullprint_decisions_total Decisions of Ordinary things."},
 		"log.jsonl": {
-			`"msg":"job decided"`, "graph get_job: status 503 ServiceUnavailable (request-id 7f6e5d4c-1111-4222-8333-944445555666)",
-			"connect: connection refused", `"time":"2026-03-10T12:00:00.123456789Z"`, "pullprint/connector.(*Worker).Handle", "worker.go:173",
+			`"msg":"job decided"`,
+			"graph get_job: status 503 ServiceUnavailable (request-id 7f6e5d4c-1111-4222-8333-944445555666)",
+			"connect: connection refused", `"time":"2026-03-10T12:00:00.123456789Z"`, "pullprint/connector.(*Worker).Handle",
+			"worker.go:173",
 		},
 	} {
 		for _, part := range parts {
@@ -150,9 +162,13 @@ func plantedOffice(t *testing.T) *patient {
 		_ = json.NewEncoder(w).Encode(admin.Diagnostics{
 			Version: "v1.0.0", Instance: "planted-host-0a1b",
 			Readiness: []string{"[-] store: a durable write failed: nats.planted.example", "[-] Ottokar"},
-			Streams:   []store.StreamState{{Name: "PULLPRINT_TASKS", Messages: 12, Leader: "planted-host", Away: []string{"nats.planted.example"}}},
-			Wrong:     "read stream: Ottokar", Stacks: "goroutine profile: total 1\n#\t0x1\tmain.main+0x1\t/srv/ottokar/src/main.go:1\n",
-			Lines: logged(),
+			Streams: []store.StreamState{{
+				Name: "PULLPRINT_TASKS", Messages: 12, Leader: "planted-host",
+				Away: []string{"nats.planted.example"},
+			}},
+			Wrong:  "read stream: Ottokar",
+			Stacks: "goroutine profile: total 1\n#\t0x1\tmain.main+0x1\t/srv/ottokar/src/main.go:1\n",
+			Lines:  logged(),
 			Metrics: "# HELP pullprint_decisions_total Decisions of Ordinary " +
 				"things.\npullprint_decisions_total{queue=\"Pfarrhaus\",rule=\"not-for-ottokar\",reason=\"color.planted\",verdict=\"abort\"} " +
 				"5\nx{device=\"hq-2-pfarrhaus\",y=\"Ordinary Print Queue\"} 1\n",

@@ -18,7 +18,8 @@ import (
 var spoken = []string{"cmd/pullprint", "connector", "policy", "trigger"}
 
 // unspoken are those that tell made-up people's stories, or are for tests.
-var unspoken = regexp.MustCompile(`_test\.go$|/(?:graphtest|bustest|quotatest|testdata)/|cmd/pullprint/(?:demo|presenter|simulator)\.go$`)
+var unspoken = regexp.MustCompile(
+	`_test\.go$|/(?:graphtest|bustest|quotatest|testdata)/|cmd/pullprint/(?:demo|presenter|simulator)\.go$`)
 
 // told is what the sources say to people: subjects of the doctor, events of the log
 // by their levels, and fields and loggers of log lines.
@@ -139,7 +140,8 @@ func TestTroubleshooting(t *testing.T) {
 	}
 	page, code := string(src), tells(t)
 	lines := firstCells(page, "### Its lines")
-	for _, computed := range []string{"policy", "shadow policy", "graph", "authority", "queue", "device", "certificate"} { // by variables
+	// These names are made from variables.
+	for _, computed := range []string{"policy", "shadow policy", "graph", "authority", "queue", "device", "certificate"} {
 		code.subjects[computed] = true
 	}
 	for s := range code.subjects {

@@ -31,7 +31,10 @@ func TestUsage(t *testing.T) {
 	now := time.Now().UTC()
 	decision := func(id, verdict string, pages, copies int) held.Decision {
 		d := held.Decision{
-			ID: id, At: now, Point: "release", Verdict: verdict, Policy: "p", By: "i", Input: held.Input{Mode: "pull", Copies: copies},
+			ID: id, At: now, Point: "release", Verdict: verdict, Policy: "p", By: "i", Input: held.Input{
+				Mode:   "pull",
+				Copies: copies,
+			},
 		}
 		if pages > 0 {
 			d.Input.Pages = &held.Pages{Count: pages}
@@ -69,7 +72,8 @@ func TestUsage(t *testing.T) {
 		t.Fatal(list, err)
 	}
 	last := list[1]
-	if last.Date != now.Format(time.DateOnly) || last.Graph != 20 || last.Pullprint != 15 || last.Unknown != 1 || last.Divergence() != 0.25 ||
+	if last.Date != now.Format(time.DateOnly) || last.Graph != 20 || last.Pullprint != 15 || last.Unknown != 1 ||
+		last.Divergence() != 0.25 ||
 		list[0].Divergence() != 0 {
 		t.Errorf("%+v", list)
 	}
@@ -77,8 +81,9 @@ func TestUsage(t *testing.T) {
 		!strings.Contains(string(told), `"graph_pages":20`) {
 		t.Errorf("%v %s", err, told)
 	}
-	if err := printUsage(&out, list); err != nil || !strings.Contains(out.String(), fmt.Sprintf("%s  20     15         25 %%        1 job",
-		last.Date)) {
+	if err := printUsage(&out, list); err != nil || !strings.Contains(out.String(),
+		fmt.Sprintf("%s  20     15         25 %%        1 job",
+			last.Date)) {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }
