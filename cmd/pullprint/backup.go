@@ -15,6 +15,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/backup"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/terminal"
@@ -91,7 +92,7 @@ func (f *apiFlags) writeBackup(
 		}
 	}()
 	err = bus.Backup(cmd.Context(), daemon.StoreConfig(cfg), toolOptions(), tmp)
-	if errors.Is(err, bus.ErrLocked) {
+	if errors.Is(err, disk.ErrLocked) {
 		client, cerr := f.client(cmd)
 		if cerr != nil {
 			return c, fmt.Errorf("%w; a running daemon can be asked for a backup through its API: %w", err, cerr)
@@ -267,7 +268,7 @@ stopped. That it was done, and by whom, is recorded in the audit.`,
 			out := cmd.OutOrStdout()
 			o := toolOptions()
 			o.CheckRecord = connector.CheckRecord
-			lost, err := bus.AcceptLoss(cmd.Context(), daemon.StoreConfig(cfg), o, operator(), func(lost []bus.Loss) error {
+			lost, err := bus.AcceptLoss(cmd.Context(), daemon.StoreConfig(cfg), o, operator(), func(lost []disk.Loss) error {
 				for _, l := range lost {
 					fmt.Fprintln(out, l)
 				}

@@ -9,6 +9,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/terminal"
@@ -59,7 +60,7 @@ func privacyExport(f *peopleFlags) *cobra.Command {
 				}
 				return err
 			})
-			if errors.Is(err, bus.ErrLocked) {
+			if errors.Is(err, disk.ErrLocked) {
 				c, cerr := f.client(cmd)
 				if cerr != nil {
 					return cerr
@@ -158,7 +159,7 @@ func (f *peopleFlags) erase(cmd *cobra.Command, user string, how connector.Erasu
 		done, err = p.Erase(cmd.Context(), id, how)
 		return err
 	})
-	if errors.Is(err, bus.ErrLocked) {
+	if errors.Is(err, disk.ErrLocked) {
 		done, err = f.eraseByDaemon(cmd, user, how, confirm)
 		return done, false, err
 	}
@@ -196,14 +197,14 @@ func (f *peopleFlags) eraseByDaemon(cmd *cobra.Command, user string, how connect
 // is called before the audit says that something is done.
 func (f *peopleFlags) onPeople(cmd *cobra.Command, first, do func(*connector.People) error) error {
 	if f.url != "" {
-		return bus.ErrLocked
+		return disk.ErrLocked
 	}
 	cfg, err := loadConfig(cmd, "")
 	if err != nil {
 		return err
 	}
 	if cfg.NATS.Embedded == nil && !f.direct {
-		return bus.ErrLocked
+		return disk.ErrLocked
 	}
 	b, err := bus.Open(cmd.Context(), daemon.StoreConfig(cfg), toolOptions())
 	if err != nil {

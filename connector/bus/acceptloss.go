@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,7 +19,7 @@ import (
 // that o.CheckRecord does not understand are removed. It needs the store for itself.
 // confirm is asked first; nothing is changed unless it returns nil. Nothing lost is no
 // error, and changes nothing.
-func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm func([]Loss) error) ([]Loss, error) {
+func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error) ([]disk.Loss, error) {
 	lost, err := acceptMissing(ctx, cfg, o, by, confirm)
 	if err != nil || o.CheckRecord == nil {
 		return lost, err
@@ -29,7 +30,7 @@ func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm f
 
 // acceptRecords removes the records that can't be read. The audit comes first: no record
 // is removed that it does not tell.
-func acceptRecords(ctx context.Context, cfg Config, o Options, by string, confirm func([]Loss) error) ([]Loss, error) {
+func acceptRecords(ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error) ([]disk.Loss, error) {
 	b, err := Open(ctx, cfg, o)
 	if err != nil {
 		return nil, err
@@ -40,12 +41,12 @@ func acceptRecords(ctx context.Context, cfg Config, o Options, by string, confir
 			return nil, err
 		}
 	}
-	var lost []Loss
+	var lost []disk.Loss
 	var remove []func() (bool, error)
 	for _, kv := range []*KV{b.quota, b.badges, b.state} {
 		err := kv.Each(ctx, ">", func(key string, value []byte, revision uint64) error {
 			if err := o.CheckRecord(kv.bucket, key, value); err != nil {
-				lost = append(lost, Loss{Stream: kv.stream, Record: err.Error()})
+				lost = append(lost, disk.Loss{Stream: kv.stream, Record: err.Error()})
 				remove = append(remove, func() (bool, error) { return kv.Delete(ctx, key, revision) })
 			}
 			return nil
@@ -76,11 +77,11 @@ func acceptRecords(ctx context.Context, cfg Config, o Options, by string, confir
 }
 
 // acceptMissing is AcceptLoss for what the server can't read or has not.
-func acceptMissing(ctx context.Context, cfg Config, o Options, by string, confirm func([]Loss) error) ([]Loss, error) {
+func acceptMissing(ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error) ([]disk.Loss, error) {
 	if cfg.Embedded == nil {
 		return acceptGone(ctx, cfg, o, by, confirm)
 	}
-	m, err := readMark(cfg.Embedded.markFile())
+	m, err := disk.ReadMark(cfg.Embedded.markFile())
 	if err != nil {
 		return nil, err
 	}
@@ -94,15 +95,15 @@ func acceptMissing(ctx context.Context, cfg Config, o Options, by string, confir
 		return nil, err
 	}
 	defer func() { _ = b.Close() }()
-	var missing []Loss
+	var missing []disk.Loss
 	if m != nil {
 		if missing, err = b.losses(ctx, m); err != nil {
 			return nil, err
 		}
 	}
 	// What is missing in a repaired bucket was reported with its damage.
-	missing = slices.DeleteFunc(missing, func(l Loss) bool {
-		return slices.ContainsFunc(repaired, func(m Loss) bool { return m.Stream == l.Stream })
+	missing = slices.DeleteFunc(missing, func(l disk.Loss) bool {
+		return slices.ContainsFunc(repaired, func(m disk.Loss) bool { return m.Stream == l.Stream })
 	})
 	if len(missing) > 0 {
 		err = confirm(missing)
@@ -115,36 +116,36 @@ func acceptMissing(ctx context.Context, cfg Config, o Options, by string, confir
 }
 
 // acceptDamage repairs the files of a store once confirm has agreed.
-func acceptDamage(e *Embedded, m *mark, confirm func([]Loss) error) (lost []Loss, err error) {
+func acceptDamage(e *Embedded, m *disk.Mark, confirm func([]disk.Loss) error) (lost []disk.Loss, err error) {
 	dir, err := filepath.Abs(e.StoreDir)
 	if err != nil {
 		return nil, fmt.Errorf("nats.embedded.store_dir: %w", err)
 	}
-	lock, err := lockStore(dir)
+	lock, err := disk.Lock(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	damaged, err := scanStore(dir, m)
+	damaged, err := disk.Scan(dir, m)
 	if err != nil {
 		return nil, err
 	}
-	if damaged, err = withMissing(damaged, dir, m); err != nil {
+	if damaged, err = disk.WithMissing(damaged, dir, m); err != nil {
 		return nil, err
 	}
-	damaged = slices.DeleteFunc(damaged, func(l Loss) bool { return l.Damage == "" && !hidden(dir, l) })
+	damaged = slices.DeleteFunc(damaged, func(l disk.Loss) bool { return l.Damage == "" && !disk.Hidden(dir, l) })
 	if len(damaged) == 0 {
 		return nil, nil
 	}
 	if err := confirm(damaged); err != nil {
 		return nil, err
 	}
-	return damaged, repair(dir, damaged)
+	return damaged, disk.Repair(dir, damaged)
 }
 
 // acceptLost records a loss, and makes the store complete. The audit comes first, then
 // the mark: no loss is accepted that the audit does not tell.
-func (b *Bus) acceptLost(ctx context.Context, lost []Loss, by string) error {
+func (b *Bus) acceptLost(ctx context.Context, lost []disk.Loss, by string) error {
 	if err := b.ensure(ctx); err != nil {
 		return err
 	}
@@ -158,7 +159,7 @@ func (b *Bus) acceptLost(ctx context.Context, lost []Loss, by string) error {
 	return b.Close()
 }
 
-func (b *Bus) auditLoss(ctx context.Context, lost []Loss, by string) error {
+func (b *Bus) auditLoss(ctx context.Context, lost []disk.Loss, by string) error {
 	texts := make([]string, len(lost))
 	for i, l := range lost {
 		texts[i] = l.String()
@@ -174,7 +175,7 @@ func (b *Bus) auditLoss(ctx context.Context, lost []Loss, by string) error {
 }
 
 // acceptGone is AcceptLoss for an external store.
-func acceptGone(ctx context.Context, cfg Config, o Options, by string, confirm func([]Loss) error) ([]Loss, error) {
+func acceptGone(ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error) ([]disk.Loss, error) {
 	o.unchecked = true
 	b, err := attach(ctx, cfg, o)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/backup"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
@@ -104,7 +105,7 @@ func mustExist(cfg Config) error {
 	if cfg.Embedded == nil {
 		return nil
 	}
-	used, err := holdsStreams(filepath.Join(cfg.Embedded.StoreDir, liveFolder))
+	used, err := disk.HoldsStreams(filepath.Join(cfg.Embedded.StoreDir, disk.LiveFolder))
 	if err == nil && !used {
 		err = fmt.Errorf("there is no store in %s (nats.embedded.store_dir)", cfg.Embedded.StoreDir)
 	}

@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/store"
 )
 
@@ -208,7 +209,7 @@ func TestRestoreRefuses(t *testing.T) {
 		_, replaced, err := bus.Restore(t.Context(), config(dir), bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{Replace: replace})
 		return replaced, err
 	}
-	if _, err := try(true); !errors.Is(err, bus.ErrLocked) {
+	if _, err := try(true); !errors.Is(err, disk.ErrLocked) {
 		t.Errorf("in use: %v", err)
 	}
 	if err := b.Close(); err != nil {
@@ -249,7 +250,7 @@ func TestMigrate(t *testing.T) {
 	move := func(from, to bus.Config) (backup.Contents, error) {
 		return bus.Migrate(t.Context(), from, to, bus.RestoreOptions{Options: bus.Options{Logger: zaptest.NewLogger(t)}})
 	}
-	if _, err := move(config(dir), external); !errors.Is(err, bus.ErrLocked) {
+	if _, err := move(config(dir), external); !errors.Is(err, disk.ErrLocked) {
 		t.Fatalf("while the source is in use: %v", err)
 	}
 	if err := b.Close(); err != nil {

@@ -37,6 +37,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 	"pullprint/trigger/wait"
 
@@ -48,8 +49,6 @@ import (
 )
 
 var (
-	// ErrLocked: another process has the store directory.
-	ErrLocked = errors.New("store directory is in use")
 	// ErrTooOld: the external server is older than 2.14.
 	ErrTooOld = errors.New("NATS server is too old")
 
@@ -96,7 +95,7 @@ type Bus struct {
 	inProcess InProcess // nil with sockets
 	saidEmpty bool      // that an external store is new
 
-	lock  *storeLock
+	lock  *disk.StoreLock
 	marks *marker // nil with an external server
 	srv   *server.Server
 	nc    *nats.Conn

@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/store"
 )
 
@@ -83,3 +84,12 @@ func (e Embedded) maxStore() int64 {
 	}
 	return int64(e.MaxStore)
 }
+
+// Usable reports what keeps the current user from working with an embedded store: a
+// folder or a file that it can't read or write, or another process that has the store.
+// It changes nothing. That there is no store yet is no error, if one can be made.
+func (e *Embedded) Usable() error { return disk.Usable(e.StoreDir, e.markFile()) }
+
+// Whole reports what a start would refuse an embedded store for that no process has:
+// what its files have lost, or can't be read of them. It changes nothing.
+func (e *Embedded) Whole() error { return disk.Whole(e.StoreDir, e.markFile()) }

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"pullprint/connector/bus/disk"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -20,7 +17,6 @@ import (
 )
 
 const (
-	lockName  = "pullprint.lock"
 	maxMemory = 64 << 20
 	// storeCeiling is the server's own limit, out of reach: max_store is kept by
 	// the shares of the streams. The server refuses to resize any stream while
@@ -36,11 +32,11 @@ func (b *Bus) startEmbedded(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("nats.embedded.store_dir: %w", err)
 	}
-	if b.lock, err = lockStore(dir); err != nil {
+	if b.lock, err = disk.Lock(dir); err != nil {
 		return err
 	}
 	if !b.unchecked {
-		if err := checkFiles(dir, b.cfg.Embedded.markFile()); err != nil {
+		if err := disk.CheckFiles(dir, b.cfg.Embedded.markFile()); err != nil {
 			return err
 		}
 	}
@@ -81,52 +77,6 @@ func (b *Bus) InProcessConn() (net.Conn, error) {
 		return nil, errors.New("no embedded server")
 	}
 	return b.srv.InProcessConn()
-}
-
-// lockStore makes the directory if need be and takes its lock, which holds for
-// as long as the file is open. It doesn't wait.
-func lockStore(dir string) (*storeLock, error) {
-	if err := makeStore(dir); err != nil {
-		return nil, fmt.Errorf("make nats.embedded.store_dir: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("nats.embedded.store_dir has to be writable by user id %d: %w", os.Getuid(), err)
-	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	switch {
-	case errors.Is(err, syscall.EWOULDBLOCK):
-		defer f.Close()
-		return nil, fmt.Errorf("%w: %s is held by %s; stop that process first, or give this one a nats.embedded.store_dir "+
-			"of its own",
-			ErrLocked, dir, lockHolder(f))
-	case err != nil:
-		defer f.Close()
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-	}
-	text := fmt.Sprintf("%d %s\n", os.Getpid(), time.Now().UTC().Format(time.RFC3339))
-	if err := errors.Join(f.Truncate(0), writeAt(f, text)); err != nil {
-		defer f.Close()
-		return nil, fmt.Errorf("nats.embedded.store_dir has to be writable: %w", err)
-	}
-	return &storeLock{f, dir}, nil
-}
-
-func writeAt(f *os.File, text string) error {
-	_, err := f.WriteAt([]byte(text), 0)
-	return err
-}
-
-func lockHolder(f *os.File) string {
-	text, _ := io.ReadAll(io.NewSectionReader(f, 0, 256))
-	fields := strings.Fields(string(text))
-	if len(fields) != 2 {
-		return "another process"
-	}
-	if _, err := strconv.Atoi(fields[0]); err != nil {
-		return "another process"
-	}
-	return "process " + fields[0] + " (since " + fields[1] + ")"
 }
 
 // serverLog passes the server's warnings and errors on to zap.

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 )
@@ -119,7 +120,7 @@ const codeConsumerStore = 10012
 
 // consumerDir is where the server keeps the state of the consumer of tasks.
 func (e *Embedded) consumerDir() string {
-	return filepath.Join(e.StoreDir, liveFolder, "$G", "streams", schema.Tasks, "obs", schema.Consumer)
+	return filepath.Join(e.StoreDir, disk.LiveFolder, "$G", "streams", schema.Tasks, "obs", schema.Consumer)
 }
 
 func isThere(path string) bool {

@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"pullprint/connector/bus/backup"
+	"pullprint/connector/bus/disk"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -55,8 +56,5 @@ var Stored = map[string]func() any{
 	"backup-header":  func() any { return new(backup.Header) },
 	"backup-trailer": func() any { return new(backup.Trailer) },
 	"format":         func() any { return new(format) },
-	"mark":           func() any { return new(mark) },
+	"mark":           func() any { return new(disk.Mark) },
 }
-
-// Nameless makes a file that no name leads to.
-var Nameless = nameless

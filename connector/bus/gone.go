@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,7 +16,7 @@ import (
 // state, and whether it holds nothing of ours that matters. An external store has no mark
 // beside it: what is left of it says that there was more. It looks twice, because
 // another replica may be making them for the first time.
-func (b *Bus) gone(ctx context.Context) (lost []Loss, empty bool, err error) {
+func (b *Bus) gone(ctx context.Context) (lost []disk.Loss, empty bool, err error) {
 	missing, has, used := []string(nil), false, false
 	for range 2 {
 		if missing, has, used, err = b.missing(ctx); err != nil || len(missing) == 0 || !used {
@@ -23,7 +24,7 @@ func (b *Bus) gone(ctx context.Context) (lost []Loss, empty bool, err error) {
 		}
 	}
 	for _, name := range missing {
-		lost = append(lost, Loss{Stream: name, Damage: "it was removed"})
+		lost = append(lost, disk.Loss{Stream: name, Damage: "it was removed"})
 	}
 	return lost, false, nil
 }
@@ -72,5 +73,5 @@ func (b *Bus) checkExternal(ctx context.Context) error {
 		names[i] = l.Stream
 	}
 	return fmt.Errorf("%w: %s on the NATS server; `pullprint restore FILE` from a backup, or go on without by "+
-		"`pullprint accept-loss`", ErrLost, strings.Join(names, ", "))
+		"`pullprint accept-loss`", disk.ErrLost, strings.Join(names, ", "))
 }

@@ -13,6 +13,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/store"
 )
 
@@ -71,10 +72,10 @@ func TestExternalComesBackEmpty(t *testing.T) {
 	if b, err = open(); err == nil {
 		b.Close()
 	}
-	if !errors.Is(err, bus.ErrLost) || !strings.Contains(err.Error(), "KV_pullprint_badges") {
+	if !errors.Is(err, disk.ErrLost) || !strings.Contains(err.Error(), "KV_pullprint_badges") {
 		t.Fatal("a store without badges:", err)
 	}
-	lost, err := bus.AcceptLoss(t.Context(), cfg, bus.Options{Instance: "verb"}, "ada", func([]bus.Loss) error { return nil })
+	lost, err := bus.AcceptLoss(t.Context(), cfg, bus.Options{Instance: "verb"}, "ada", func([]disk.Loss) error { return nil })
 	if err != nil || len(lost) != 1 {
 		t.Fatal(lost, err)
 	}
@@ -162,10 +163,10 @@ func TestExternalComesBackInPart(t *testing.T) {
 			if b, err = bus.Open(t.Context(), cfg, bus.Options{}); err == nil {
 				b.Close()
 			}
-			if errors.Is(err, bus.ErrLost) != (want > 0) || want > 0 && !strings.Contains(err.Error(), parts[0]) {
+			if errors.Is(err, disk.ErrLost) != (want > 0) || want > 0 && !strings.Contains(err.Error(), parts[0]) {
 				t.Fatal("a store in part:", err)
 			}
-			lost, err := bus.AcceptLoss(t.Context(), cfg, bus.Options{Instance: "verb"}, "ada", func([]bus.Loss) error { return nil })
+			lost, err := bus.AcceptLoss(t.Context(), cfg, bus.Options{Instance: "verb"}, "ada", func([]disk.Loss) error { return nil })
 			if err != nil || len(lost) != want {
 				t.Fatal(lost, err)
 			}

@@ -10,8 +10,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
-	"pullprint/connector/bus"
 
+	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 )
 

@@ -2,150 +2,27 @@ package bus
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
-	"pullprint/connector/store"
-	"pullprint/trigger/durable"
 )
 
-// ErrLost: the embedded store has lost what it had acknowledged.
-var ErrLost = errors.New("the store lost what it had acknowledged")
-
-const (
-	markVersion = 1
-	// markEvery is how long the mark may be behind the store.
-	markEvery = time.Second
-)
-
-// The high-water mark is a file beside the embedded store, not in it: how far
-// each stream had come. A store that is behind its mark was rolled back, deleted
-// or damaged, and is not started on: what it has forgotten could print or be paid
-// for again.
-//
-// The crash order. A write is acknowledged once it is on disk; only then its
-// sequence goes into the mark, at most a second later, by a new file that is
-// synced and renamed over the old one. So the mark is never ahead of the disk,
-// wherever the process dies or the power goes: a store that was only killed is
-// never refused. It may be behind the disk by what was acknowledged in the last
-// second: a loss of just that is not noticed. Nor is it noticed when the mark is
-// rolled back together with the store, as with a snapshot of the whole machine:
-// keep it elsewhere by nats.embedded.mark_file.
-type mark struct {
-	Version int                   `json:"version"`
-	Written time.Time             `json:"written"`
-	Streams map[string]markStream `json:"streams"`
-}
-
-type markStream struct {
-	// Last is a sequence that was acknowledged.
-	Last uint64 `json:"last"`
-	// Created is when the server made the stream: another time is another stream.
-	Created time.Time `json:"created"`
-	// Gaps is how many messages were taken out of the middle of a stream that
-	// otherwise only grows, by erasing a person: it is stored before they go.
-	Gaps int `json:"gaps,omitempty"`
-}
-
-// Loss is what a stream has lost.
-type Loss struct {
-	// Stream names it; Marked is how far it had come, Found how far it is now.
-	Stream        string
-	Marked, Found uint64
-	// Missing is how many messages are missing at the least, in its middle too.
-	Missing uint64
-	// Replaced: it is another stream of the same name.
-	Replaced bool
-	// Damage says where its files can't be read; empty when they can.
-	Damage string
-	// Record names a record that nobody understands; empty when whole files or messages
-	// are lost.
-	Record string
-}
-
-func (l Loss) String() string {
-	switch {
-	case l.Record != "":
-		return l.Stream + ": " + l.Record
-	case l.Damage != "":
-		return fmt.Sprintf("%s: %s; keys that were stored there are gone, or what they were before", l.Stream, l.Damage)
-	case l.Replaced && l.Found >= l.Marked:
-		return fmt.Sprintf("%s was made anew: what it had before, up to message %d, is gone", l.Stream, l.Marked)
-	case l.Found < l.Marked:
-		return fmt.Sprintf("%s ends at %d and had come to %d: %d missing", l.Stream, l.Found, l.Marked, l.Missing)
-	}
-	return fmt.Sprintf("%s has holes: %d missing", l.Stream, l.Missing)
-}
-
-// lossError tells what is missing and how to go on.
-func lossError(lost []Loss, file string) error {
-	lines := make([]string, len(lost))
-	damaged := false
-	for i, l := range lost {
-		lines[i] = l.String()
-		damaged = damaged || l.Damage != ""
-	}
-	if damaged {
-		return fmt.Errorf("%w: %s; nothing was changed: `pullprint restore FILE` from a backup, or go on with what can be "+
-			"read by `pullprint accept-loss`, and look at the disk",
-			store.ErrDamaged, strings.Join(lines, "; "))
-	}
-	return fmt.Errorf("%w: %s (by %s); its folder was rolled back, deleted or damaged: put the right one back, or "+
-		"`pullprint restore FILE` from a backup, or go on without it by `pullprint accept-loss`",
-		ErrLost, strings.Join(lines, "; "), file)
-}
+// markEvery is how long the mark may be behind the store: as long as writes are lost to it.
+const markEvery = time.Second
 
 func (e Embedded) markFile() string {
 	if e.MarkFile != "" {
 		return e.MarkFile
 	}
 	return filepath.Clean(e.StoreDir) + ".mark"
-}
-
-// readMark is nil when there is none.
-func readMark(file string) (*mark, error) {
-	src, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // no mark is no error
-	}
-	m := new(mark)
-	if err == nil {
-		err = json.Unmarshal(src, m)
-	}
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("read the mark of the store: %w; it has to be of user id %d, as the store: chown it", err,
-			os.Getuid())
-	case err != nil:
-		return nil, fmt.Errorf("read the mark of the store: %s: %w; if you are sure that nothing of the store is lost, "+
-			"remove that file", file, err)
-	case m.Version > markVersion:
-		return nil, fmt.Errorf("read the mark of the store: %s is of a newer version of pullprint: use that one", file)
-	}
-	return m, nil
-}
-
-func (m *mark) write(file string) error {
-	m.Version, m.Written = markVersion, time.Now().UTC()
-	text, err := json.MarshalIndent(m, "", " ")
-	if err != nil {
-		return fmt.Errorf("encode the mark of the store: %w", err)
-	}
-	if err := durable.Write(file, append(text, '\n'), ofFolder); err != nil {
-		return fmt.Errorf("write the mark of the store: %w", err)
-	}
-	return nil
 }
 
 // streamPosition is how far a stream has come, by the server.
@@ -173,8 +50,8 @@ func (b *Bus) positionOf(ctx context.Context, stream string) (streamPosition, er
 }
 
 // losses compares the store with a mark.
-func (b *Bus) losses(ctx context.Context, m *mark) ([]Loss, error) {
-	var lost []Loss
+func (b *Bus) losses(ctx context.Context, m *disk.Mark) ([]disk.Loss, error) {
+	var lost []disk.Loss
 	for _, p := range schema.Streams(1) {
 		name := p.Config.Name
 		was, known := m.Streams[name]
@@ -189,12 +66,12 @@ func (b *Bus) losses(ctx context.Context, m *mark) ([]Loss, error) {
 		switch {
 		case is.last < was.Last:
 			lost = append(lost,
-				Loss{Stream: name, Marked: was.Last, Found: is.last, Missing: was.Last - is.last, Replaced: replaced})
+				disk.Loss{Stream: name, Marked: was.Last, Found: is.last, Missing: was.Last - is.last, Replaced: replaced})
 		case replaced && was.Last > 0:
-			lost = append(lost, Loss{Stream: name, Marked: was.Last, Found: is.last, Missing: was.Last, Replaced: true})
+			lost = append(lost, disk.Loss{Stream: name, Marked: was.Last, Found: is.last, Missing: was.Last, Replaced: true})
 		case is.gaps > was.Gaps:
 			missing := uint64(is.gaps - was.Gaps) //nolint:gosec // positive
-			lost = append(lost, Loss{Stream: name, Marked: was.Last, Found: is.last, Missing: missing})
+			lost = append(lost, disk.Loss{Stream: name, Marked: was.Last, Found: is.last, Missing: missing})
 		}
 	}
 	return lost, nil
@@ -204,7 +81,7 @@ func (b *Bus) losses(ctx context.Context, m *mark) ([]Loss, error) {
 // a store that was made before there were any, or of none.
 func (b *Bus) checkMark(ctx context.Context) error {
 	file := b.cfg.Embedded.markFile()
-	m, err := readMark(file)
+	m, err := disk.ReadMark(file)
 	if err != nil || m == nil {
 		return err
 	}
@@ -212,7 +89,7 @@ func (b *Bus) checkMark(ctx context.Context) error {
 	if err != nil || len(lost) == 0 {
 		return err
 	}
-	return lossError(lost, file)
+	return disk.LossError(lost, file)
 }
 
 // marker keeps the mark of a store while it is in use.
@@ -225,7 +102,7 @@ type marker struct {
 	writing sync.Mutex // one at a time
 
 	mu    sync.Mutex
-	mark  mark
+	mark  disk.Mark
 	dirty bool
 }
 
@@ -234,16 +111,16 @@ func (b *Bus) newMarker(ctx context.Context) (*marker, error) {
 	k := &marker{
 		file: b.cfg.Embedded.markFile(), log: b.log.Named("mark"), wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		ended: make(chan struct{}),
-		mark:  mark{Streams: map[string]markStream{}},
+		mark:  disk.Mark{Streams: map[string]disk.Position{}},
 	}
 	for _, p := range schema.Streams(1) {
 		st, err := b.positionOf(ctx, p.Config.Name)
 		if err != nil {
 			return nil, err
 		}
-		k.mark.Streams[p.Config.Name] = markStream{Last: st.last, Created: st.created, Gaps: st.gaps}
+		k.mark.Streams[p.Config.Name] = disk.Position{Last: st.last, Created: st.created, Gaps: st.gaps}
 	}
-	if err := k.mark.write(k.file); err != nil {
+	if err := k.mark.Write(k.file); err != nil {
 		return nil, fmt.Errorf("%w; its folder has to be writable, or name another by nats.embedded.mark_file", err)
 	}
 	go k.run()
@@ -299,7 +176,7 @@ func (k *marker) erasing(stream string, n int) error {
 // replaced says that a stream was made again, and no loss is to be seen in that.
 func (k *marker) replaced(stream string, st streamPosition) error {
 	k.mu.Lock()
-	k.mark.Streams[stream] = markStream{Last: st.last, Created: st.created, Gaps: st.gaps}
+	k.mark.Streams[stream] = disk.Position{Last: st.last, Created: st.created, Gaps: st.gaps}
 	k.mu.Unlock()
 	return k.write()
 }
@@ -310,12 +187,12 @@ func (k *marker) write() error {
 	k.mu.Lock()
 	k.dirty = false
 	m := k.mark
-	m.Streams = make(map[string]markStream, len(k.mark.Streams))
+	m.Streams = make(map[string]disk.Position, len(k.mark.Streams))
 	for name, s := range k.mark.Streams {
 		m.Streams[name] = s
 	}
 	k.mu.Unlock()
-	err := m.write(k.file)
+	err := m.Write(k.file)
 	if err != nil {
 		k.again()
 	}

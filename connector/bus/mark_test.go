@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/store"
 )
 
@@ -90,13 +91,13 @@ func TestWhole(t *testing.T) {
 			if err := os.RemoveAll(parts[0]); err != nil {
 				t.Fatal(err)
 			}
-			if err := embedded.Whole(); !errors.Is(err, bus.ErrLost) || !strings.Contains(err.Error(), stream+" ends at 0") {
+			if err := embedded.Whole(); !errors.Is(err, disk.ErrLost) || !strings.Contains(err.Error(), stream+" ends at 0") {
 				t.Errorf("without %s: %v", stream, err)
 			}
-			if b, err := bus.Open(t.Context(), config(dir), bus.Options{}); !errors.Is(err, bus.ErrLost) {
+			if b, err := bus.Open(t.Context(), config(dir), bus.Options{}); !errors.Is(err, disk.ErrLost) {
 				t.Errorf("a start without %s: %v %v", stream, b, err)
 			}
-			if err := embedded.Whole(); !errors.Is(err, bus.ErrLost) {
+			if err := embedded.Whole(); !errors.Is(err, disk.ErrLost) {
 				t.Errorf("after a start without %s: %v", stream, err)
 			}
 			if err := os.RemoveAll(dir); err != nil {
@@ -134,7 +135,7 @@ func TestMark(t *testing.T) {
 	refused := func(what string, words ...string) {
 		t.Helper()
 		b, err := bus.Open(t.Context(), config(dir), bus.Options{})
-		if !errors.Is(err, bus.ErrLost) {
+		if !errors.Is(err, disk.ErrLost) {
 			if err == nil {
 				_ = b.Close()
 			}
@@ -163,11 +164,11 @@ func TestMark(t *testing.T) {
 
 	// Nothing is changed unless it is confirmed.
 	no := errors.New("no")
-	if _, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]bus.Loss) error { return no }); !errors.Is(err, no) {
+	if _, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]disk.Loss) error { return no }); !errors.Is(err, no) {
 		t.Fatal(err)
 	}
 	refused("not confirmed")
-	lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{Instance: "host"}, "ada", func(l []bus.Loss) error {
+	lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{Instance: "host"}, "ada", func(l []disk.Loss) error {
 		if len(l) < 4 {
 			t.Errorf("asked about %v", l)
 		}
@@ -208,7 +209,7 @@ func TestMarkFindsHolesAndOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = bus.Open(t.Context(), config(dir), bus.Options{})
-	if !errors.Is(err, bus.ErrLost) || !strings.Contains(err.Error(), "PULLPRINT_DECISIONS has holes: 1 missing") ||
+	if !errors.Is(err, disk.ErrLost) || !strings.Contains(err.Error(), "PULLPRINT_DECISIONS has holes: 1 missing") ||
 		!strings.Contains(err.Error(), "PULLPRINT_LEDGER ends at 0 and had come to 5") {
 		t.Errorf("%v", err)
 	}
@@ -327,7 +328,7 @@ func TestEmptyNewestBlock(t *testing.T) {
 		"a start": closing(bus.Open(t.Context(), config(dir), bus.Options{})),
 		"doctor":  config(dir).Embedded.Whole(),
 	} {
-		if !errors.Is(err, bus.ErrLost) && !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "KV_pullprint_jobs") ||
+		if !errors.Is(err, disk.ErrLost) && !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "KV_pullprint_jobs") ||
 			strings.Contains(err.Error(), "PULLPRINT_DECISIONS") {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -369,10 +370,10 @@ func TestFileOfMessagesIsGone(t *testing.T) {
 					t.Fatal(err)
 				}
 				err = closing(bus.Open(t.Context(), config(dir), bus.Options{}))
-				if !errors.Is(err, bus.ErrLost) && !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), stream) {
+				if !errors.Is(err, disk.ErrLost) && !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), stream) {
 					t.Errorf("the start says %v", err)
 				}
-				lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]bus.Loss) error { return nil })
+				lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]disk.Loss) error { return nil })
 				if err != nil || len(lost) == 0 {
 					t.Fatal("the loss is accepted:", lost, err)
 				}

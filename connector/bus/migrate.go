@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"pullprint/connector/bus/backup"
+	"pullprint/connector/bus/disk"
 )
 
 // Migrate copies all state from one configuration's store to another's, by a backup
@@ -18,7 +19,7 @@ func Migrate(ctx context.Context, from, to Config, o RestoreOptions) (backup.Con
 	if same(from, to) {
 		return backup.Contents{}, errors.New("both configurations name the same store")
 	}
-	file, err := nameless("", "pullprint-migrate-*")
+	file, err := disk.Nameless("", "pullprint-migrate-*")
 	if err != nil {
 		return backup.Contents{}, fmt.Errorf("make a temporary file: %w", err)
 	}
@@ -35,19 +36,6 @@ func Migrate(ctx context.Context, from, to Config, o RestoreOptions) (backup.Con
 		return c, fmt.Errorf("to: %w", err)
 	}
 	return c, nil
-}
-
-// nameless is a new file in a folder that no name leads to: what is in it, which is all
-// that is known about people, is gone with the process however that ends.
-func nameless(dir, pattern string) (*os.File, error) {
-	file, err := os.CreateTemp(dir, pattern)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(file.Name()); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
 }
 
 // same compares what names a store.

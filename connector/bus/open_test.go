@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 )
@@ -49,7 +50,7 @@ func TestLock(t *testing.T) {
 	dir := filepath.Join(bustest.TempDir(t), "deep", "store")
 	b := bustest.Open(t, bustest.Dir(dir))
 	start := time.Now()
-	mustFail(t, embedded(dir, 0), bus.ErrLocked, fmt.Sprint("process ", os.Getpid()), dir, "stop that process")
+	mustFail(t, embedded(dir, 0), disk.ErrLocked, fmt.Sprint("process ", os.Getpid()), dir, "stop that process")
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("refused after %v", took)
 	}

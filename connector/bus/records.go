@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
@@ -97,7 +98,7 @@ func Compact(ctx context.Context, cfg Config, o Options) error {
 	if cfg.Embedded == nil {
 		return errors.New("an external server compacts its files itself")
 	}
-	file, err := nameless(cfg.Embedded.StoreDir, "compacting-*")
+	file, err := disk.Nameless(cfg.Embedded.StoreDir, "compacting-*")
 	if err != nil {
 		return fmt.Errorf("make a temporary file: %w", err)
 	}

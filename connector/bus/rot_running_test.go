@@ -19,6 +19,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/store"
 )
 
@@ -120,7 +121,7 @@ func TestAcceptDamage(t *testing.T) {
 	if err := bus.Backup(t.Context(), config(dir), bus.Options{}, io.Discard); !errors.Is(err, store.ErrDamaged) {
 		t.Error("backup of a damaged store:", err)
 	}
-	lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]bus.Loss) error { return nil })
+	lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]disk.Loss) error { return nil })
 	if err != nil || len(lost) != 1 || !strings.Contains(lost[0].String(), "KV_pullprint_badges") {
 		t.Fatal(lost, err)
 	}

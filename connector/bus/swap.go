@@ -4,22 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"pullprint/connector/bus/backup"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 	"pullprint/trigger/durable"
-)
-
-// The folders in nats.embedded.store_dir: the server's own, one that is being
-// restored, and those that were replaced.
-const (
-	liveFolder     = "jetstream"
-	newFolder      = "restoring"
-	replacedFolder = "replaced-"
 )
 
 // restoreEmbedded makes a new store in a folder of its own within the store
@@ -37,13 +29,13 @@ func restoreEmbedded(
 	if err != nil {
 		return c, "", fmt.Errorf("nats.embedded.store_dir: %w", err)
 	}
-	lock, err := lockStore(dir)
+	lock, err := disk.Lock(dir)
 	if err != nil {
 		return c, "", err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	live := filepath.Join(dir, liveFolder)
-	used, err := holdsStreams(live)
+	live := filepath.Join(dir, disk.LiveFolder)
+	used, err := disk.HoldsStreams(live)
 	if err != nil {
 		return c, "", err
 	}
@@ -51,7 +43,7 @@ func restoreEmbedded(
 		return c, "", fmt.Errorf("%w: %s; nothing was changed: give --replace to put the backup in its place (it is kept "+
 			"beside)", ErrNotEmpty, dir)
 	}
-	fresh := filepath.Join(dir, newFolder)
+	fresh := filepath.Join(dir, disk.NewFolder)
 	if err := os.RemoveAll(fresh); err != nil { // of a try that was interrupted
 		return c, "", fmt.Errorf("restore: %w", err)
 	}
@@ -59,25 +51,25 @@ func restoreEmbedded(
 	if err != nil {
 		return c, "", errors.Join(err, os.RemoveAll(fresh))
 	}
-	if err := syncTree(fresh); err != nil {
+	if err := disk.Sync(fresh); err != nil {
 		return c, "", fmt.Errorf("restore: %w", err)
 	}
 	if _, err := os.Stat(live); err == nil {
-		replaced = filepath.Join(dir, replacedFolder+time.Now().UTC().Format("20060102T150405.000Z"))
+		replaced = filepath.Join(dir, disk.ReplacedFolder+time.Now().UTC().Format("20060102T150405.000Z"))
 		if err := os.Rename(live, replaced); err != nil {
 			return c, "", fmt.Errorf("restore: %w", err)
 		}
 	}
-	err = durable.Rename(filepath.Join(fresh, liveFolder), live)
+	err = durable.Rename(filepath.Join(fresh, disk.LiveFolder), live)
 	if err != nil {
 		return c, replaced, fmt.Errorf("restore: %w", err)
 	}
-	return c, replaced, errors.Join(m.write(cfg.Embedded.markFile()), os.RemoveAll(fresh))
+	return c, replaced, errors.Join(m.Write(cfg.Embedded.markFile()), os.RemoveAll(fresh))
 }
 
 // buildStore restores a backup into a folder, without syncing each write: all of
 // it is synced at the end. It returns the mark that the store has then.
-func buildStore(ctx context.Context, cfg Config, dir string, f *backup.File, o Options) (backup.Contents, *mark, error) {
+func buildStore(ctx context.Context, cfg Config, dir string, f *backup.File, o Options) (backup.Contents, *disk.Mark, error) {
 	e := *cfg.Embedded
 	e.StoreDir = dir
 	cfg.Embedded = &e
@@ -90,35 +82,13 @@ func buildStore(ctx context.Context, cfg Config, dir string, f *backup.File, o O
 	if err != nil {
 		return c, nil, err
 	}
-	m := &mark{Streams: map[string]markStream{}}
+	m := &disk.Mark{Streams: map[string]disk.Position{}}
 	for _, p := range schema.Streams(1) {
 		st, err := b.positionOf(ctx, p.Config.Name)
 		if err != nil {
 			return c, nil, err
 		}
-		m.Streams[p.Config.Name] = markStream{Last: f.Trailer.Streams[p.Config.Name].Last, Created: st.created, Gaps: st.gaps}
+		m.Streams[p.Config.Name] = disk.Position{Last: f.Trailer.Streams[p.Config.Name].Last, Created: st.created, Gaps: st.gaps}
 	}
 	return c, m, b.Close()
-}
-
-// holdsStreams reports whether a server's folder has any stream in it.
-func holdsStreams(dir string) (bool, error) {
-	found, err := filepath.Glob(filepath.Join(dir, "*", "streams", "*"))
-	if err != nil {
-		return false, fmt.Errorf("look into %s: %w", dir, err)
-	}
-	return len(found) > 0, nil
-}
-
-// syncTree puts everything below a folder on disk.
-func syncTree(dir string) error {
-	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if !d.IsDir() && !d.Type().IsRegular() {
-			return nil
-		}
-		return durable.Sync(path)
-	})
 }

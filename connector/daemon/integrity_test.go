@@ -17,6 +17,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/trigger/graph/graphtest"
@@ -140,10 +141,10 @@ func TestRecordsNobodyUnderstands(t *testing.T) {
 		}
 		no := errors.New("no")
 		options := bus.Options{CheckRecord: connector.CheckRecord}
-		if _, err := bus.AcceptLoss(t.Context(), daemon.StoreConfig(cfg), options, "ada", func([]bus.Loss) error { return no }); !errors.Is(err, no) {
+		if _, err := bus.AcceptLoss(t.Context(), daemon.StoreConfig(cfg), options, "ada", func([]disk.Loss) error { return no }); !errors.Is(err, no) {
 			t.Fatal(err)
 		}
-		given, err := bus.AcceptLoss(t.Context(), daemon.StoreConfig(cfg), options, "ada", func([]bus.Loss) error { return nil })
+		given, err := bus.AcceptLoss(t.Context(), daemon.StoreConfig(cfg), options, "ada", func([]disk.Loss) error { return nil })
 		if err != nil || len(given) != 1 || !strings.Contains(given[0].String(), teacherID) {
 			t.Fatal(given, err)
 		}

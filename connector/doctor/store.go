@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/terminal"
@@ -66,12 +67,12 @@ func (e *examination) usable(ctx context.Context) {
 	err := daemon.StoreConfig(e.Config).Embedded.Usable()
 	runs := DaemonRuns(ctx, e.Config)
 	switch {
-	case errors.Is(err, bus.ErrLocked) && runs:
+	case errors.Is(err, disk.ErrLocked) && runs:
 		e.say("store", OK, "embedded in the daemon, which has it; one copy: "+e.Config.NATS.Embedded.StoreDir, "")
 	case err == nil && runs:
 		e.say("store", Warning, fmt.Sprintf("the daemon that runs here has another store than %s", e.Config.NATS.Embedded.StoreDir),
 			"name the configuration that the daemon has with --config, or restart the daemon with this one")
-	case errors.Is(err, bus.ErrLocked):
+	case errors.Is(err, disk.ErrLocked):
 		e.say("store", Failed, err.Error(), "stop that process, or give this daemon a nats.embedded.store_dir of its own")
 	case err != nil:
 		e.cannotWrite("store", err)
@@ -84,7 +85,7 @@ func (e *examination) usable(ctx context.Context) {
 func (e *examination) whole() {
 	embedded := daemon.StoreConfig(e.Config).Embedded
 	// one that began meanwhile writes to it
-	if err := embedded.Whole(); err != nil && !errors.Is(embedded.Usable(), bus.ErrLocked) {
+	if err := embedded.Whole(); err != nil && !errors.Is(embedded.Usable(), disk.ErrLocked) {
 		e.say("store", Failed, err.Error(),
 			"deploy/docs/operations.md tells in which order, under: A store that lost something")
 		return
@@ -106,14 +107,14 @@ func (e *examination) cannotWrite(about string, err error) {
 // written looks at what else the daemon writes.
 func (e *examination) written(context.Context) {
 	if dir := e.Config.LedgerExport.Dir; dir != "" {
-		if err := bus.Creatable(filepath.Join(dir, "x")); err != nil {
+		if err := disk.Creatable(filepath.Join(dir, "x")); err != nil {
 			e.cannotWrite("ledger export", fmt.Errorf("ledger_export.dir: %w", err))
 		} else {
 			e.say("ledger export", OK, "its folder can be written", "")
 		}
 	}
 	if file := e.Config.Administrator.SignInFile; file != "" {
-		if err := bus.Creatable(file); err != nil {
+		if err := disk.Creatable(file); err != nil {
 			e.cannotWrite("administrator", fmt.Errorf("administrator.sign_in_file: %w", err))
 		}
 	}

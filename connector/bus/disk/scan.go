@@ -1,4 +1,4 @@
-package bus
+package disk
 
 import (
 	"bytes"
@@ -36,14 +36,14 @@ const (
 // compressedBlock is how a block begins that is compressed. Ours are not.
 const compressedBlock = "cmp"
 
-// scanStore reads through the files of every bucket before the server does, and says
+// Scan reads through the files of every bucket before the server does, and says
 // what is damaged. The server does not: it cuts a block off where it can't read on,
 // and what was stored there is gone, or back to what it was before, without a word.
 //
 // The end of the newest block may be a record that was being written when the machine
 // lost power. That is no damage as long as the mark does not know it. The streams that
 // only grow are not read: the server numbers what it lost in them, and the mark tells.
-func scanStore(dir string, m *mark) ([]Loss, error) {
+func Scan(dir string, m *Mark) ([]Loss, error) {
 	found := make([][]Loss, len(schema.Streams(1)))
 	var g errgroup.Group
 	for i, p := range schema.Streams(1) {
@@ -66,9 +66,9 @@ func scanStore(dir string, m *mark) ([]Loss, error) {
 	return slices.Concat(found...), nil
 }
 
-// withMissing adds the streams whose files do not go as far as their mark, of those that
+// WithMissing adds the streams whose files do not go as far as their mark, of those that
 // have no loss yet.
-func withMissing(lost []Loss, dir string, m *mark) ([]Loss, error) {
+func WithMissing(lost []Loss, dir string, m *Mark) ([]Loss, error) {
 	if m == nil {
 		return lost, nil
 	}
@@ -89,7 +89,7 @@ func withMissing(lost []Loss, dir string, m *mark) ([]Loss, error) {
 	return lost, nil
 }
 
-// scanBucket is scanStore for one bucket.
+// scanBucket is Scan for one bucket.
 func scanBucket(dir, stream string, marked uint64) ([]Loss, error) {
 	files, err := blocks(dir, stream)
 	if err != nil || len(files) == 0 {
@@ -119,7 +119,7 @@ func scanBucket(dir, stream string, marked uint64) ([]Loss, error) {
 
 // blocks are the files of a stream's messages, oldest first.
 func blocks(dir, stream string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(dir, liveFolder, "*", "streams", stream, "msgs", "*.blk"))
+	files, err := filepath.Glob(filepath.Join(dir, LiveFolder, "*", "streams", stream, "msgs", "*.blk"))
 	if err != nil {
 		return nil, fmt.Errorf("look into %s: %w", dir, err)
 	}
@@ -136,12 +136,12 @@ func blockNumber(file string) uint64 {
 // files.
 type hashKey [highwayhash.Size]byte
 
-// hashOf is the key of the hashes of a block's records.
+// HashOf is the key of the hashes of a block's records.
 func hashOf(stream, file string) hashKey {
 	return sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, blockNumber(file)))
 }
 
-// records calls fn with each record of a block. It returns where the first that is bad
+// Records calls fn with each record of a block. It returns where the first that is bad
 // begins, or the length of the block, and whether good ones follow it.
 func records(block []byte, key hashKey, fn func(record []byte, sequence uint64)) (bad int, more bool) {
 	bad = len(block)
@@ -189,10 +189,10 @@ func recordAt(block []byte, key hashKey) (rec []byte, ok bool) {
 	return rec, highwayhash.Sum64(hashed, key[:]) == binary.LittleEndian.Uint64(rec[size-recordHash:])
 }
 
-// repair takes the records that can't be read out of a stream's files, so that the server
+// Repair takes the records that can't be read out of a stream's files, so that the server
 // keeps all others, and its index, which it makes anew from what is there. It is done when
 // a loss was accepted.
-func repair(dir string, damaged []Loss) error {
+func Repair(dir string, damaged []Loss) error {
 	for _, l := range damaged {
 		files, err := blocks(dir, l.Stream)
 		if err != nil {
@@ -225,36 +225,36 @@ func repair(dir string, damaged []Loss) error {
 	return nil
 }
 
-// checkFiles refuses a store that is damaged, before the server changes anything.
-func checkFiles(dir, markFile string) error {
-	m, err := readMark(markFile)
+// CheckFiles refuses a store that is damaged, before the server changes anything.
+func CheckFiles(dir, markFile string) error {
+	m, err := ReadMark(markFile)
 	if err != nil {
 		return err
 	}
-	losses, err := scanStore(dir, m)
+	losses, err := Scan(dir, m)
 	if err != nil {
 		return err
 	}
 	damaged := len(losses) > 0
-	if losses, err = withMissing(losses, dir, m); err != nil { // the whole of it is told at once
+	if losses, err = WithMissing(losses, dir, m); err != nil { // the whole of it is told at once
 		return err
 	}
-	if !damaged && !slices.ContainsFunc(losses, func(l Loss) bool { return hidden(dir, l) }) {
+	if !damaged && !slices.ContainsFunc(losses, func(l Loss) bool { return Hidden(dir, l) }) {
 		return nil // what is lost is told by the mark
 	}
-	return lossError(losses, markFile)
+	return LossError(losses, markFile)
 }
 
-// hidden says that the server would not tell a loss: where a file of messages is gone, it
+// Hidden says that the server would not tell a loss: where a file of messages is gone, it
 // takes from its index how far the stream had come.
-func hidden(dir string, l Loss) bool {
+func Hidden(dir string, l Loss) bool {
 	files, err := indexes(dir, l.Stream)
 	return err != nil || len(files) > 0
 }
 
 // indexes are the files in which the server keeps what it knows of a stream's blocks.
 func indexes(dir, stream string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(dir, liveFolder, "*", "streams", stream, "msgs", "index.db"))
+	files, err := filepath.Glob(filepath.Join(dir, LiveFolder, "*", "streams", stream, "msgs", "index.db"))
 	if err != nil {
 		return nil, fmt.Errorf("look into %s: %w", dir, err)
 	}
@@ -263,22 +263,22 @@ func indexes(dir, stream string) ([]string, error) {
 
 // Whole reports what a start would refuse an embedded store for that no process has:
 // what its files have lost, or can't be read of them. It changes nothing.
-func (e *Embedded) Whole() error {
-	m, err := readMark(e.markFile())
+func Whole(dir, markFile string) error {
+	m, err := ReadMark(markFile)
 	if err != nil {
 		return err
 	}
-	lost, err := scanStore(e.StoreDir, m)
+	lost, err := Scan(dir, m)
 	if err != nil {
 		return err
 	}
-	if lost, err = withMissing(lost, e.StoreDir, m); err != nil {
+	if lost, err = WithMissing(lost, dir, m); err != nil {
 		return err
 	}
 	if len(lost) == 0 {
 		return nil
 	}
-	return lossError(lost, e.markFile())
+	return LossError(lost, markFile)
 }
 
 // reach is how far the files of a stream go. One whose messages have all been removed

@@ -1,4 +1,4 @@
-package bus
+package disk
 
 import (
 	"errors"
@@ -12,14 +12,14 @@ import (
 // Root makes backups, restores them and asks about people, and then a service that is not root
 // goes on with the store: so what root makes in it belongs to the owner of its folder.
 
-// storeLock is the lock of a store directory.
-type storeLock struct {
+// StoreLock is the lock of a store directory.
+type StoreLock struct {
 	*os.File
 	dir string
 }
 
 // Close gives what root has made to the owner of the directory, and gives the lock up.
-func (l *storeLock) Close() error {
+func (l *StoreLock) Close() error {
 	return errors.Join(handOver(l.dir), l.File.Close())
 }
 

@@ -1,11 +1,11 @@
-package bus_test
+package disk_test
 
 import (
 	"io"
 	"os"
 	"testing"
 
-	"pullprint/connector/bus"
+	"pullprint/connector/bus/disk"
 )
 
 // A copy of all state that is made on the way is in no folder, so that a process which is
@@ -13,7 +13,7 @@ import (
 func TestNameless(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	f, err := bus.Nameless(dir, "copy-*")
+	f, err := disk.Nameless(dir, "copy-*")
 	if err != nil {
 		t.Fatal(err)
 	}

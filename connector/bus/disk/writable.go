@@ -1,4 +1,4 @@
-package bus
+package disk
 
 import (
 	"errors"
@@ -23,14 +23,14 @@ const maxLooked = 100_000
 // Usable reports what keeps the current user from working with an embedded store: a
 // folder or a file that it can't read or write, or another process that has the store.
 // It changes nothing. That there is no store yet is no error, if one can be made.
-func (e *Embedded) Usable() error {
-	if err := usableTree(e.StoreDir); err != nil {
+func Usable(dir, markFile string) error {
+	if err := usableTree(dir); err != nil {
 		return fmt.Errorf("nats.embedded.store_dir: %w", err)
 	}
-	if err := Creatable(e.markFile()); err != nil {
+	if err := Creatable(markFile); err != nil {
 		return fmt.Errorf("the mark beside the store (nats.embedded.mark_file): %w", err)
 	}
-	f, err := os.Open(filepath.Join(e.StoreDir, lockName))
+	f, err := os.Open(filepath.Join(dir, lockName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -39,7 +39,7 @@ func (e *Embedded) Usable() error {
 	}
 	defer f.Close() // and with it the lock
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
-		return fmt.Errorf("%w: %s is held by %s", ErrLocked, e.StoreDir, lockHolder(f))
+		return fmt.Errorf("%w: %s is held by %s", ErrLocked, dir, lockHolder(f))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package bus
+package disk
 
 import (
 	"math/rand/v2"
