@@ -1,6 +1,6 @@
-// Package access tells who is asking and what they may do: by bearer tokens, which are
-// read from files, and by sessions of browsers, which a token begins. Whatever a token
-// opened ends at most five seconds after the token is taken out of its file.
+// Package access finds out who is asking and what they may do, by bearer tokens from files and
+// by browser sessions that a token has begun. A token and its sessions end at most five
+// seconds after the token is removed from its file.
 package access
 
 // Role says what a token may do. Each role may do all that the one before may.

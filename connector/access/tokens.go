@@ -23,22 +23,22 @@ import (
 // its file is valid for 5 s at most, the reading included.
 const rereadTokens = 4 * time.Second
 
-// tokensWithin is how long a reading of a token file may take until the file is taken for
-// unreadable, as on a mount that hangs. Until then what was read last holds: a mount comes
-// back from a server's restart within that time, and people go on printing.
+// tokensWithin is how long reading a token file may take before the file counts as
+// unreadable, as on a mount that hangs. Until then the tokens that were read last are valid: a
+// mount usually comes back from a server's restart within that time, and people go on printing.
 const tokensWithin = time.Minute
 
 // MinToken is how many characters a token has at least: a file that is being written may
 // end in the middle of one, and what is shorter can be guessed.
 const MinToken = 16
 
-// maxTokens is more than a file of tokens has.
+// maxTokens is how many bytes of a file of tokens are read: more than a thousand tokens have.
 const maxTokens = 64 << 10
 
-// Tokens knows bearer tokens, by files that Run reads again every few seconds: a new
-// token needs no restart. Each line of a file is one, so that the old one holds until
-// whoever uses it has the new one. A file that is gone, empty or unreadable lets
-// nobody in: taking it away is how a token is revoked. Who asks never waits for a file.
+// Tokens knows bearer tokens from files that Run reads again every few seconds: a new token
+// needs no restart. Each line of a file is a token, so that the old one stays valid until its
+// users have the new one. A file that is gone, empty or unreadable lets nobody in: removing
+// it revokes its tokens. No caller waits for a file to be read.
 type Tokens struct {
 	sources []*source
 	log     *zap.Logger
@@ -58,7 +58,7 @@ type source struct {
 	now atomic.Pointer[tokenFile]
 }
 
-// tokenFile is what a file was found to hold.
+// tokenFile is what a file had when it was last read.
 type tokenFile struct {
 	sums [][sha256.Size]byte
 	lost bool // it lets nobody in
@@ -119,8 +119,8 @@ func TokensIn(text string) (list []string) {
 	return list
 }
 
-// Run reads the files again and again until ctx ends. Each has a goroutine, so that one on
-// a mount that hangs does not keep the others from being read.
+// Run reads the files again every few seconds until ctx ends. Each has a goroutine, so that
+// one on a mount that hangs does not keep the others from being read.
 func (t *Tokens) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for _, s := range t.sources {
@@ -131,8 +131,8 @@ func (t *Tokens) Run(ctx context.Context) error {
 	return nil
 }
 
-// follow reads a file again and again. A reading that hangs can't be ended: it is left
-// behind when ctx ends, and no other begins before it is over.
+// follow reads one file every few seconds. A read that hangs can't be stopped: it is left
+// behind when ctx ends, and the next does not begin before it has returned.
 func (t *Tokens) follow(ctx context.Context, s *source) {
 	tick := time.NewTicker(t.every)
 	defer tick.Stop()
@@ -150,24 +150,24 @@ func (t *Tokens) follow(ctx context.Context, s *source) {
 				return err
 			})
 		}()
-		patience := time.NewTimer(t.within)
+		hangs := time.NewTimer(t.within)
 		for read := false; !read; {
 			select {
 			case <-ctx.Done():
-				patience.Stop()
+				hangs.Stop()
 				return
-			case <-patience.C:
+			case <-hangs.C:
 				t.found(s, nil, fmt.Errorf("read token: %s is not read within %s: does its mount hang?", s.File, t.within))
 			case err := <-done:
 				t.found(s, sums, err)
 				read = true
 			}
 		}
-		patience.Stop()
+		hangs.Stop()
 	}
 }
 
-// found makes what was found in a file hold.
+// found puts into force what was found in a file.
 func (t *Tokens) found(s *source, sums [][sha256.Size]byte, err error) {
 	switch {
 	case err != nil:
@@ -179,7 +179,7 @@ func (t *Tokens) found(s *source, sums [][sha256.Size]byte, err error) {
 	s.now.Store(&tokenFile{sums: sums, lost: err != nil})
 }
 
-// Lost says which tokens let nobody in, as their files can't be used; nil when all can.
+// Lost is an error that lists the tokens whose files can't be used; nil when all can.
 func (t *Tokens) Lost(context.Context) error {
 	var names []string
 	for _, s := range t.sources {
@@ -193,8 +193,8 @@ func (t *Tokens) Lost(context.Context) error {
 	return fmt.Errorf("nobody is let in as %s: the token file is gone, empty or can't be read", strings.Join(names, ", "))
 }
 
-// tagOf names a token in a session, which ends with it; the token can't be had
-// from it.
+// tagOf identifies a token in a session, which ends with it. The token can't be derived from
+// its tag.
 func tagOf(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return tag(sum)
@@ -217,8 +217,8 @@ func (t *Tokens) holds(want string) bool {
 	return false
 }
 
-// Who says whose a token is. It takes as long for a wrong one as for a right
-// one.
+// Who returns the caller that a token is of. It takes as long for a wrong token as for a
+// right one.
 func (t *Tokens) Who(token string) (Caller, bool) {
 	sum := sha256.Sum256([]byte(token))
 	var who Caller

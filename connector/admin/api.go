@@ -27,9 +27,11 @@ import (
 
 // The bounds of a request.
 const (
-	maxBody   = 64 << 10
-	maxImport = 16 << 20
-	maxActs   = 256 // requests at once
+	maxBody   = 64 << 10 // no body but an import needs more than some KiB
+	maxImport = 16 << 20 // a line of a badge has about 80 bytes: 200,000 badges
+	// maxActs is how many requests are carried out at once. A thousand readers with a tap
+	// every ten seconds each need 100, when a release takes a second.
+	maxActs = 256
 )
 
 // Audit stores actions before they are carried out, and reads actions and decisions back;
@@ -124,7 +126,7 @@ var openAPI []byte
 const noSuchRoute = "no-such-route"
 
 // actionTap is a badge that was shown with another token than that of the device's
-// reader. What a reader does is told by the decisions.
+// reader. What a reader does is in the decisions.
 const actionTap = "tap"
 
 // reads is a route that changes nothing.

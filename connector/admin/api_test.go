@@ -148,7 +148,7 @@ func TestActionsOfRoutes(t *testing.T) {
 
 // Bad requests say what is wrong and quote nothing that was sent.
 func TestBadRequests(t *testing.T) {
-	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Taps: &connector.Taps{}, Badges: &badge.Registry{}, Audit: deaf{}})
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Taps: &connector.Taps{}, Badges: &badge.Registry{}, Audit: failingAudit{}})
 	for name, c := range map[string]struct {
 		method, path, contentType, body string
 		status                          int
@@ -387,7 +387,7 @@ const (
 // An action that can't be audited is not done.
 func TestNoAuditNoEffect(t *testing.T) {
 	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewRegistry(nil, badge.Keys{},
-		nil), Delegations: connector.NewDelegations(nil), Audit: deaf{}})
+		nil), Delegations: connector.NewDelegations(nil), Audit: failingAudit{}})
 	for _, c := range [][3]string{
 		{"PUT", "/v1/badges", `{"badge":"1","owner":"` + someone + `"}`},
 		{"DELETE", "/v1/badges", `{"owner":"` + someone + `"}`},
@@ -407,10 +407,10 @@ func TestNoAuditNoEffect(t *testing.T) {
 	}
 }
 
-// deaf is an audit that stores nothing.
-type deaf struct{ Audit }
+// failingAudit is an audit that stores nothing.
+type failingAudit struct{ Audit }
 
-func (deaf) PublishAudit(context.Context, string, string, []byte) error {
+func (failingAudit) PublishAudit(context.Context, string, string, []byte) error {
 	return errors.New("disk is full")
 }
 

@@ -11,10 +11,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// backupWithin bounds the sending of a backup.
+// backupWithin bounds the sending of a backup: 30 GB at 16 MB/s.
 const backupWithin = 30 * time.Minute
 
-// file is an answer that is sent while it is made.
+// file is an answer that is written while it is sent.
 type file func(w io.Writer) error
 
 // backup answers with a copy of everything that is stored.
@@ -31,8 +31,8 @@ func (a *API) backup(r *request) (any, error) {
 	}), nil
 }
 
-// send sends a file. One that can't be made whole ends without its end, so that
-// nobody takes it for whole.
+// send sends a file. When writing it fails, the connection is aborted, so that no client
+// takes a part for the whole.
 func (a *API) send(rw http.ResponseWriter, f file) {
 	rw.Header().Set("Content-Type", "application/octet-stream")
 	if err := http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(backupWithin)); err != nil &&
@@ -45,19 +45,16 @@ func (a *API) send(rw http.ResponseWriter, f file) {
 	}
 }
 
-// Backup has the daemon write a copy of everything that it has stored to w. Whether
-// it is whole is seen by reading it: see bus.VerifyBackup.
+// Backup has the daemon write a copy of everything that it has stored to w. Reading it
+// shows whether it is complete: see bus.VerifyBackup.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, backupWithin)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/v1/backup", nil)
+	req, err := c.newRequest(ctx, http.MethodPost, "/v1/backup", nil)
 	if err != nil {
-		return fmt.Errorf("the address of the API can't be used: %w", err)
+		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	patient := *c.http
-	patient.Timeout = 0
-	res, err := patient.Do(req)
+	res, err := c.withTimeout(0).http.Do(req)
 	if err != nil {
 		return c.unreachable(err)
 	}

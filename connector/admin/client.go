@@ -23,11 +23,12 @@ import (
 	"pullprint/policy/quota"
 )
 
-// clientWithin is how long a client waits for an answer: longer than a release
-// takes.
+// clientWithin is how long a client waits for an answer: longer than the server takes at
+// most (answerWithin).
 const clientWithin = 45 * time.Second
 
-// maxAnswer bounds an answer.
+// maxAnswer bounds an answer: a whole list of badges has some megabytes, an export of a
+// person less.
 const maxAnswer = 64 << 20
 
 // Client is a client of the API. It retries nothing.
@@ -44,14 +45,24 @@ func NewClient(base, token string) *Client {
 	}}
 }
 
-// patient is a client that waits for an answer that takes long.
-func (c *Client) patient(within time.Duration) *Client {
+// withTimeout is a client that waits so long for an answer; 0 is as long as the context lets it.
+func (c *Client) withTimeout(within time.Duration) *Client {
 	longer := *c.http
 	longer.Timeout = within
 	return &Client{c.base, c.token, &longer}
 }
 
-// send is call for a daemon of whatever version.
+// newRequest is a request with the client's token.
+func (c *Client) newRequest(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("the address of the API can't be used: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	return req, nil
+}
+
+// send is call without regard to the daemon's version.
 func (c *Client) send(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	kind := ""
@@ -66,11 +77,10 @@ func (c *Client) send(ctx context.Context, method, path string, in, out any) err
 		}
 		body, kind = bytes.NewReader(text), "application/json"
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	req, err := c.newRequest(ctx, method, path, body)
 	if err != nil {
-		return fmt.Errorf("the address of the API can't be used: %w", err)
+		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
 	if kind != "" {
 		req.Header.Set("Content-Type", kind)
 	}
@@ -101,11 +111,11 @@ func (c *Client) send(ctx context.Context, method, path string, in, out any) err
 	return nil
 }
 
-// ownInput is a body that is read from elsewhere, as a file. When that fails, it is not
-// the daemon that does not answer.
+// ownInput is a body that is read from elsewhere, such as a file. It remembers why reading
+// failed, so that this is not taken for a daemon that does not answer.
 type ownInput struct {
 	from io.Reader
-	mu   sync.Mutex
+	mu   sync.Mutex // guards err: the transport reads in a goroutine of its own
 	err  error
 }
 
@@ -135,7 +145,7 @@ func (c *Client) unreachable(err error) error {
 	return fmt.Errorf("the daemon does not answer at %s: %w", c.base, err)
 }
 
-// refusal is the problem that the API told of, in words.
+// refusal is the problem in an answer of the API as an error.
 func refusal(res *http.Response, answer []byte) error {
 	var p Problem
 	if json.Unmarshal(answer, &p) != nil || p.Title == "" {
@@ -155,14 +165,10 @@ type JobFilter struct{ Owner, Queue, Job, State string }
 func (c *Client) Jobs(ctx context.Context, f JobFilter, most int) ([]JobEntry, error) {
 	var all []JobEntry
 	for cursor := ""; ; {
-		q := url.Values{"limit": {fmt.Sprint(max(1, min(maxPage, most-len(all))))}}
-		for name, value := range map[string]string{
+		q := parameters(map[string]string{
 			"owner": f.Owner, "queue": f.Queue, "job": f.Job, "state": f.State, "cursor": cursor,
-		} {
-			if value != "" {
-				q.Set(name, value)
-			}
-		}
+			"limit": fmt.Sprint(max(1, min(maxPage, most-len(all)))),
+		})
 		var page JobList
 		if err := c.call(ctx, http.MethodGet, "/v1/jobs?"+q.Encode(), nil, &page); err != nil {
 			return nil, err
@@ -172,6 +178,17 @@ func (c *Client) Jobs(ctx context.Context, f JobFilter, most int) ([]JobEntry, e
 			return all, nil
 		}
 	}
+}
+
+// parameters are those that are not empty.
+func parameters(of map[string]string) url.Values {
+	q := url.Values{}
+	for name, value := range of {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	return q
 }
 
 func jobPath(r held.Ref) string {
@@ -205,57 +222,56 @@ func (c *Client) Tap(ctx context.Context, device, number string) (out connector.
 	return out, err
 }
 
-// errNoFurther is about a daemon of a version whose lists get no further than a page of
-// what was stored in one moment.
+// errNoFurther is the error of a daemon of an earlier version, whose lists end after a page
+// of records that were stored in one moment.
 var errNoFurther = errors.New("the daemon can't list more than 500 that were stored in one moment; it is older than " +
 	"this program: upgrade it")
 
 // Decisions calls fn with each decision since a time, oldest first.
 func (c *Client) Decisions(ctx context.Context, since time.Time, fn func(*held.Decision)) error {
 	seen := map[string]bool{}
-	for from := since.UTC().Format(time.RFC3339Nano); ; {
+	return eachPage(since.UTC().Format(time.RFC3339Nano), func(from string) (next string, err error) {
 		var page DecisionList
-		if err := c.call(ctx, http.MethodGet, "/v1/decisions?limit=500&since="+url.QueryEscape(from), nil,
-			&page); err != nil {
-			return err
-		}
+		err = c.call(ctx, http.MethodGet, "/v1/decisions?limit=500&since="+url.QueryEscape(from), nil, &page)
 		for i := range page.Decisions {
-			if d := &page.Decisions[i]; !seen[d.ID] { // an older daemon tells those of one moment twice
+			if d := &page.Decisions[i]; !seen[d.ID] { // an older daemon lists those of one moment twice
 				seen[d.ID] = true
 				fn(d)
 			}
 		}
-		if page.Next == "" {
-			return nil
-		}
-		if page.Next == from {
+		return page.Next, err
+	})
+}
+
+// eachPage has read called for each page of a list, from a since on; it returns that of the
+// next page.
+func eachPage(since string, read func(since string) (next string, err error)) error {
+	for {
+		next, err := read(since)
+		switch {
+		case err != nil || next == "":
+			return err
+		case next == since:
 			return errNoFurther
 		}
-		from = page.Next
+		since = next
 	}
 }
 
 // Dead lists what was given up since a time, or a duration back, as 24h.
 func (c *Client) Dead(ctx context.Context, since string) (list []connector.DeadLetter, err error) {
-	for {
+	err = eachPage(since, func(from string) (next string, err error) {
 		var page DeadList
-		if err := c.call(ctx, http.MethodGet, "/v1/dead?limit=500&since="+url.QueryEscape(since), nil, &page); err != nil {
-			return nil, err
-		}
+		err = c.call(ctx, http.MethodGet, "/v1/dead?limit=500&since="+url.QueryEscape(from), nil, &page)
 		list = append(list, page.Dead...)
-		if page.Next == "" {
-			return list, nil
-		}
-		if page.Next == since {
-			return list, errNoFurther
-		}
-		since = page.Next
-	}
+		return page.Next, err
+	})
+	return list, err
 }
 
 func quotaPath(account string) string { return "/v1/quotas/" + url.PathEscape(account) }
 
-// Quota tells what is on an account.
+// Quota returns what is on an account.
 func (c *Client) Quota(ctx context.Context, account string) (out connector.AccountStatus, err error) {
 	err = c.call(ctx, http.MethodGet, quotaPath(account), nil, &out)
 	return out, err
@@ -278,7 +294,7 @@ func (c *Client) AdjustQuota(
 	return out, err
 }
 
-// QuotaHistory tells what happened on an account since a time.
+// QuotaHistory returns what happened on an account since a time.
 func (c *Client) QuotaHistory(ctx context.Context, account string, since time.Time) (out EntryList, err error) {
 	err = c.call(ctx, http.MethodGet,
 		quotaPath(account)+"/history?since="+url.QueryEscape(since.UTC().Format(time.RFC3339Nano)), nil, &out)
@@ -300,7 +316,7 @@ func (c *Client) Delegate(
 	return out, err
 }
 
-// Undelegate ends it.
+// Undelegate ends a delegation.
 func (c *Client) Undelegate(ctx context.Context, owner, to string) error {
 	var out DelegationList
 	return c.call(ctx, http.MethodDelete, "/v1/delegations", delegationBody{Owner: owner, To: to}, &out)
@@ -309,24 +325,12 @@ func (c *Client) Undelegate(ctx context.Context, owner, to string) error {
 // DelegationFilter says which delegations are listed; what is empty filters nothing.
 type DelegationFilter struct{ Owner, To string }
 
-// Delegations lists those that hold.
+// Delegations lists the delegations that have not expired.
 func (c *Client) Delegations(ctx context.Context, f DelegationFilter) ([]connector.Delegation, error) {
 	var out DelegationList
-	err := c.call(ctx, http.MethodGet, "/v1/delegations"+f.query(), nil, &out)
+	q := parameters(map[string]string{"owner": f.Owner, "to": f.To})
+	err := c.call(ctx, http.MethodGet, "/v1/delegations?"+q.Encode(), nil, &out)
 	return out.Delegations, err
-}
-
-func (f DelegationFilter) query() string {
-	q := url.Values{}
-	for name, value := range map[string]string{"owner": f.Owner, "to": f.To} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
-	if len(q) == 0 {
-		return ""
-	}
-	return "?" + q.Encode()
 }
 
 // Badges lists the badges of an owner, or all, newest first.
@@ -352,14 +356,14 @@ func (c *Client) Badges(ctx context.Context, owner string) ([]badge.Badge, error
 	}
 }
 
-// Enrol makes a badge its owner's.
+// Enrol enrols a badge for its owner.
 func (c *Client) Enrol(ctx context.Context, number string, e badge.Enrolment) (out badge.Badge, err error) {
 	err = c.call(ctx, http.MethodPut, "/v1/badges", enrolBody{number, e.Owner, e.UserPrincipalName, e.Expires, e.Replace},
 		&out)
 	return out, err
 }
 
-// Revoke ends badges.
+// Revoke revokes badges and returns them.
 func (c *Client) Revoke(ctx context.Context, w badge.Which) ([]badge.Badge, error) {
 	var out BadgeList
 	err := c.call(ctx, http.MethodDelete, "/v1/badges", revokeBody{w.Number, w.ID, w.Owner, w.KeyID}, &out)

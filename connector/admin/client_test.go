@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// blanks is a body of so many spaces.
-type blanks struct{ left int }
+// spaces is a body of so many spaces.
+type spaces struct{ left int }
 
-func (b *blanks) Read(p []byte) (int, error) {
+func (b *spaces) Read(p []byte) (int, error) {
 	if b.left == 0 {
 		return 0, io.EOF
 	}
@@ -30,7 +30,7 @@ func TestLargeAnswer(t *testing.T) {
 	for more, want := range map[int]string{0: "", 1: "larger than 64 MiB: ask for less, by --since or --limit"} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "{}")
-			_, _ = io.Copy(w, &blanks{maxAnswer - len("{}") + more})
+			_, _ = io.Copy(w, &spaces{maxAnswer - len("{}") + more})
 		}))
 		_, err := NewClient(srv.URL, "token").QuotaHistory(t.Context(), someone, time.Now())
 		srv.Close()

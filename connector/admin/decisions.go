@@ -12,7 +12,7 @@ import (
 	"pullprint/connector/held"
 )
 
-// listWithin bounds the reading of a list out of a stream.
+// listWithin bounds the reading of a list out of a stream, within answerWithin.
 const listWithin = 10 * time.Second
 
 // DecisionList is the answer to GET /v1/decisions: oldest first.

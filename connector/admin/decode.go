@@ -28,7 +28,7 @@ func decodeStrict(body []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return badRequest("%s", whatIsWrong(err))
+		return badRequest("%s", decodeError(err))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return badRequest("there is more than one JSON object in the body")
@@ -36,8 +36,8 @@ func decodeStrict(body []byte, v any) error {
 	return nil
 }
 
-// whatIsWrong tells an error of the JSON decoder to whoever wrote the JSON.
-func whatIsWrong(err error) string {
+// decodeError is an error of the JSON decoder in words for whoever wrote the JSON.
+func decodeError(err error) string {
 	var typ *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
 	var at *time.ParseError
@@ -56,7 +56,7 @@ func whatIsWrong(err error) string {
 	return "the body is not the JSON object that is expected here"
 }
 
-// kindOf is what JSON has for a type, in words.
+// kindOf is the kind of JSON value for a type, in words.
 func kindOf(t reflect.Type) string {
 	switch t.Kind() { //nolint:exhaustive // what else there is are numbers
 	case reflect.String:

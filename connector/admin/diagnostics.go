@@ -15,7 +15,7 @@ import (
 	"pullprint/connector/store"
 )
 
-// Process is what the API tells of the process itself; all fields are needed.
+// Process is what GET /v1/diagnostics says of the process itself; all fields are needed.
 type Process struct {
 	Version, Revision, Go string
 	Started               time.Time

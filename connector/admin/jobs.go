@@ -73,8 +73,8 @@ func (a *API) listJobs(r *request) (any, error) {
 	return a.page(fits, limit, after), nil
 }
 
-// List is the first page of a list of jobs, newest first. In an error the owner is called by
-// its field.
+// List is the first page of a list of jobs, newest first. An error calls the owner by its
+// field.
 func (a *API) List(ctx context.Context, field string, f JobFilter, limit int) (JobList, error) {
 	fits, err := a.filter(ctx, field, f)
 	if err != nil {
@@ -83,8 +83,8 @@ func (a *API) List(ctx context.Context, field string, f JobFilter, limit int) (J
 	return a.page(fits, limit, connector.Position{}), nil
 }
 
-// filter tells which jobs a list shows. What f names and nobody has is an error, in which the
-// owner is called by its field.
+// filter returns which jobs a list shows. An owner, queue or state that does not exist is an
+// error, which calls the owner by its field.
 func (a *API) filter(ctx context.Context, field string, f JobFilter) (fits func(*connector.Entry) bool, err error) {
 	if f.State != "" && !slices.Contains(States, held.State(f.State)) {
 		return nil, badRequest("state must be one of %s", join(States))
@@ -120,7 +120,7 @@ func join[S ~string](words []S) string {
 	return b.String()
 }
 
-// page is a page of the jobs that fit, newest first, after a place in that order.
+// page is a page of the jobs that fit, newest first, after a position in that order.
 func (a *API) page(fits func(*connector.Entry) bool, limit int, after connector.Position) JobList {
 	list, more := a.Index.Page(fits, after, limit)
 	out := JobList{Jobs: make([]JobEntry, 0, len(list))}
@@ -199,7 +199,8 @@ func (a *API) Record(ctx context.Context, ref held.Ref) (held.Record, error) {
 
 // noJob is an ErrNoJob that says how long finished jobs are kept.
 func (a *API) noJob() error {
-	return fmt.Errorf("%w; finished jobs are kept for %s", connector.ErrNoJob, terminal.Counted(int(a.Jobs.Kept()/(24*time.Hour)), "day"))
+	days := int(a.Jobs.Kept() / (24 * time.Hour))
+	return fmt.Errorf("%w; finished jobs are kept for %s", connector.ErrNoJob, terminal.Counted(days, "day"))
 }
 
 func (a *API) showJob(r *request) (any, error) {
@@ -283,7 +284,8 @@ func (a *API) cancelJob(r *request) (any, error) {
 	return a.Cancel(r.Context(), c)
 }
 
-// Cancel aborts a held job, and says what its owner is told. Whoever asked may hang up.
+// Cancel aborts a held job and returns the reason that its owner gets. It goes on when ctx
+// ends.
 func (a *API) Cancel(ctx context.Context, c connector.Cancellation) (connector.Refused, error) {
 	rec, err := a.Releaser.Cancel(context.WithoutCancel(ctx), c)
 	pending := errors.Is(err, connector.ErrCanceling)

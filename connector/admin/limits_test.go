@@ -83,8 +83,8 @@ func TestRequestsAtOnce(t *testing.T) {
 				t.Errorf("%s after all have ended: %d", who, rec.Code)
 			}
 		}
-		if len(a.shares.inHand) != 0 {
-			t.Errorf("still counted: %v", a.shares.inHand)
+		if len(a.shares.running) != 0 {
+			t.Errorf("still counted: %v", a.shares.running)
 		}
 	})
 }

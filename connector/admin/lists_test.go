@@ -144,13 +144,13 @@ func TestBadgesInPages(t *testing.T) {
 	}
 }
 
-// crowded is a store that has each badge n times.
-type crowded struct {
+// repeatingStore is a store that has each badge n times.
+type repeatingStore struct {
 	badge.KV
 	n int
 }
 
-func (c crowded) Each(ctx context.Context, filter string, fn func(string, []byte, uint64) error) error {
+func (c repeatingStore) Each(ctx context.Context, filter string, fn func(string, []byte, uint64) error) error {
 	return c.KV.Each(ctx, filter, func(key string, value []byte, revision uint64) error {
 		for range c.n {
 			if err := fn(key, value, revision); err != nil {
@@ -175,7 +175,7 @@ func TestBadgesWithoutPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n, want := range map[int]int{maxWholeList: http.StatusOK, maxWholeList + 1: http.StatusBadRequest} {
-		a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewRegistry(crowded{kv, n}, keys, nil)})
+		a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewRegistry(repeatingStore{kv, n}, keys, nil)})
 		req := httptest.NewRequest(http.MethodGet, "/v1/badges", nil)
 		req.Header.Set("Authorization", "Bearer "+testTokens["read"])
 		rec := httptest.NewRecorder()

@@ -10,8 +10,8 @@ import (
 	"pullprint/policy/strictyaml"
 )
 
-// queueNamed is the queue that a request means: one that is configured, or was when a
-// job came to it that is still remembered. A name in other case is its, too.
+// queueNamed is the queue that a request names, in whatever case: one that is configured, or
+// was when a job arrived that still has a record.
 func (a *API) queueNamed(name string) (string, error) {
 	configured := a.queueNames()
 	if name == "" || slices.Contains(configured, name) {
@@ -43,7 +43,8 @@ func (a *API) queueNames() []string {
 	return names
 }
 
-// noDevice tells an operator, who may see them all, which devices there are.
+// noDevice is the problem of an unknown device; it lists them all, as an operator may see
+// them.
 func (a *API) noDevice(id string) *Problem {
 	ids := make([]string, len(a.Devices))
 	for i, d := range a.Devices {
@@ -53,7 +54,7 @@ func (a *API) noDevice(id string) *Problem {
 	return failure(http.StatusNotFound, "no-such-device", "There is no such device", alternatives(id, ids))
 }
 
-// alternatives tells which names there are, and which of them may be meant.
+// alternatives lists the configured names, and says which of them may be meant.
 func alternatives(name string, names []string) string {
 	text := "The configuration has: " + join(names) + "."
 	if len(names) == 0 {

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// What the API says, and has always said, of a parameter or member of a request that it
-// does not have. A client that hears it talks to an older daemon: what it sends itself is
-// known to a daemon of its own version.
+// The details of the problems about unknown parameters and members of a request, in every
+// version. A client that receives one talks to an older daemon, because a daemon of its own
+// version knows everything that it sends.
 const (
 	unknownParameter = "unknown parameter; known here: "
 	unknownMember    = "unknown member "
@@ -53,14 +53,14 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	return c.older(ctx, "unknown parameter "+strings.Join(unknown, ", "))
 }
 
-// older says that the daemon can't do what it was asked for, and of which version it is
-// when it tells that to this token.
+// older is the error of a daemon that can't do what it was asked for, with the daemon's
+// version if the token may see it.
 func (c *Client) older(ctx context.Context, what string) error {
 	version := ""
 	var d Diagnostics
 	if c.send(ctx, http.MethodGet, "/v1/diagnostics", nil, &d) == nil && d.Version != "" {
 		version = ", version " + d.Version
 	}
-	return fmt.Errorf("the daemon is older than this program%s, and can't do this (%s): upgrade it, or use the program of "+
-		"its version", version, what)
+	return fmt.Errorf("the daemon is older than this program%s, and can't do this (%s): "+
+		"upgrade it, or use the program of its version", version, what)
 }

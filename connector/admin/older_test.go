@@ -38,7 +38,7 @@ func TestOlderDaemon(t *testing.T) {
 			dec := json.NewDecoder(req.Body)
 			dec.DisallowUnknownFields()
 			if err := dec.Decode(&none); err != nil {
-				writeProblem(rw, badRequest("%s", whatIsWrong(err)))
+				writeProblem(rw, badRequest("%s", decodeError(err)))
 				return
 			}
 		}

@@ -34,7 +34,7 @@ func (a *API) newOwner(ctx context.Context, field, user string) (id, warning str
 	return id, warning, err
 }
 
-// newOwnerID is newOwner for answers that have no place for a warning; the log has it.
+// newOwnerID is newOwner for answers that have no member for a warning; the log has it.
 func (a *API) newOwnerID(ctx context.Context, field, user string) (string, error) {
 	id, _, err := a.newOwner(ctx, field, user)
 	return id, err
@@ -56,7 +56,7 @@ type PersonFound struct {
 	User string `json:"user"`
 }
 
-// findPerson answers with whom a name stands for.
+// findPerson answers with the object id of the person that a name stands for.
 func (a *API) findPerson(r *request) (any, error) {
 	id, err := a.People.Resolve(r.Context(), r.PathValue("user"))
 	return PersonFound{id}, err
@@ -81,7 +81,7 @@ func (a *API) exportPerson(r *request) (any, error) {
 	return a.People.Export(r.Context(), id)
 }
 
-// erasePerson erases it. The audit says that it was done, and not to whom.
+// erasePerson erases a person's data. The audit says that it was done, and not to whom.
 func (a *API) erasePerson(r *request) (any, error) {
 	var how connector.Erasure
 	if err := r.decode(&how); err != nil {
@@ -92,7 +92,8 @@ func (a *API) erasePerson(r *request) (any, error) {
 	}
 	how.Actor = r.caller.Name
 	done, err := a.People.Erase(r.Context(), r.PathValue("user"), how)
-	if done.Owner != "" && a.Forget != nil && (err == nil || !done.None()) { // also of what was erased before something failed
+	// Also when something was erased before a part failed.
+	if done.Owner != "" && a.Forget != nil && (err == nil || !done.None()) {
 		a.Forget(done.Owner)
 	}
 	return done, err
@@ -114,7 +115,7 @@ func (c *Client) FindPerson(ctx context.Context, user string) (id string, err er
 // ExportPerson collects everything that is known about a person, by object id or
 // user principal name.
 func (c *Client) ExportPerson(ctx context.Context, user string) (out connector.Person, err error) {
-	err = c.patient(peopleWithin).call(ctx, http.MethodPost, personPath(user)+"/export", nil, &out)
+	err = c.withTimeout(peopleWithin).call(ctx, http.MethodPost, personPath(user)+"/export", nil, &out)
 	return out, err
 }
 
@@ -122,6 +123,6 @@ func (c *Client) ExportPerson(ctx context.Context, user string) (out connector.P
 func (c *Client) ErasePerson(
 	ctx context.Context, user string, how connector.Erasure,
 ) (out connector.Erased, err error) {
-	err = c.patient(peopleWithin).call(ctx, http.MethodPost, personPath(user)+"/erase", how, &out)
+	err = c.withTimeout(peopleWithin).call(ctx, http.MethodPost, personPath(user)+"/erase", how, &out)
 	return out, err
 }

@@ -40,10 +40,10 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return here, nil
 }
 
-// patience is a directory that knows nobody, and takes long to say so.
-type patience struct{}
+// slowDirectory is a directory that knows nobody, and takes long to say so.
+type slowDirectory struct{}
 
-func (patience) User(context.Context, string) (graph.User, bool, error) {
+func (slowDirectory) User(context.Context, string) (graph.User, bool, error) {
 	time.Sleep(10 * time.Minute) // virtual
 	return graph.User{}, false, nil
 }
@@ -53,17 +53,18 @@ type nothing struct{ connector.PersonKV }
 
 func (nothing) Each(context.Context, string, func(string, []byte, uint64) error) error { return nil }
 
-// heard is an audit that takes everything.
-type heard struct{ Audit }
+// acceptingAudit is an audit that takes everything.
+type acceptingAudit struct{ Audit }
 
-func (heard) PublishAudit(context.Context, string, string, []byte) error { return nil }
+func (acceptingAudit) PublishAudit(context.Context, string, string, []byte) error { return nil }
 
 // An erasure and an export take as long as they need: thousands of jobs are aborted one after
 // the other. Who asked is told what became of it.
 func TestLongErasure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := NewAPI(Deps{
-			Logger: zap.NewNop(), Tokens: newTokens(t), Audit: heard{}, People: &connector.People{Users: patience{}, Badges: nothing{}},
+			Logger: zap.NewNop(), Tokens: newTokens(t), Audit: acceptingAudit{},
+			People: &connector.People{Users: slowDirectory{}, Badges: nothing{}},
 		})
 		ln := &pipes{make(chan net.Conn), make(chan struct{})}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -37,6 +37,12 @@ func failure(status int, kind, title, detail string) *Problem {
 	return &Problem{Type: "urn:pullprint:problem:" + kind, Title: title, Status: status, Detail: detail}
 }
 
+// after sets when the client may try again.
+func (p *Problem) after(d time.Duration) *Problem {
+	p.retryAfter = d
+	return p
+}
+
 func badRequest(format string, args ...any) *Problem {
 	return failure(http.StatusBadRequest, "bad-request", "The request can't be read", fmt.Sprintf(format, args...))
 }
@@ -59,15 +65,35 @@ func problemOf(err error) *Problem {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &locked):
-		p = failure(http.StatusTooManyRequests, "reader-locked", "The reader is locked",
-			"Too many unknown badges were shown; it opens again by itself.")
-		p.retryAfter = time.Until(locked.Until)
-		return p
+		return failure(http.StatusTooManyRequests, "reader-locked", "The reader is locked",
+			"Too many unknown badges were shown; it opens again by itself.").after(time.Until(locked.Until))
 	case errors.As(err, &rows):
 		p = failure(http.StatusUnprocessableEntity, "bad-rows", "The file has mistakes; nothing was stored",
 			"Correct the lines and send the whole file again.")
 		p.Errors = rows
 		return p
+	}
+	if p = sentinel(err); p != nil {
+		return p
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return failure(http.StatusServiceUnavailable, "store-unavailable", "The store does not answer",
+			"Nothing is lost: jobs stay held. It comes back by itself once the store does; /readyz says what is wrong with it.").
+			after(tryAgainAfter)
+	}
+	return failure(http.StatusServiceUnavailable, "unavailable", "It can't be done at the moment",
+		"Try again in a few seconds; the log of the service says why.").after(tryAgainAfter)
+}
+
+// tryAgainAfter is when a client is asked to try again after the store or Entra did not
+// answer: most of their interruptions, as a new leader of a cluster, are over by then.
+const tryAgainAfter = 5 * time.Second
+
+// sentinel is the answer for an error that means one thing; nil for others.
+func sentinel(err error) *Problem {
+	// rest is the error without the sentinel, which the title says already.
+	rest := func(of error) string { return strings.TrimPrefix(err.Error(), of.Error()+": ") }
+	switch {
 	case errors.Is(err, connector.ErrNoDevice):
 		return failure(http.StatusNotFound, "no-such-device", "There is no such device",
 			"Write the id of a device as the configuration has it, under devices[].id.")
@@ -79,20 +105,17 @@ func problemOf(err error) *Problem {
 	case errors.Is(err, connector.ErrDirectory):
 		return failure(http.StatusServiceUnavailable, "no-directory", "The user name can't be looked up", err.Error())
 	case errors.Is(err, connector.ErrNumberDirectory):
-		p = failure(http.StatusServiceUnavailable, "no-directory", "The badge can't be looked up in Entra", err.Error())
-		p.retryAfter = 5 * time.Second
-		return p
+		return failure(http.StatusServiceUnavailable, "no-directory", "The badge can't be looked up in Entra",
+			err.Error()).after(tryAgainAfter)
 	case errors.Is(err, connector.ErrLeft):
 		return failure(http.StatusConflict, "left-over", "Not everything could be erased", err.Error())
 	case errors.Is(err, connector.ErrUnfinished):
 		return failure(http.StatusConflict, "unfinished", "The person can't be erased yet", err.Error())
 	case errors.Is(err, connector.ErrNotHeld):
-		return failure(http.StatusConflict, "not-held", "The job is not held", strings.TrimPrefix(err.Error(),
-			connector.ErrNotHeld.Error()+": "))
+		return failure(http.StatusConflict, "not-held", "The job is not held", rest(connector.ErrNotHeld))
 	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber),
 		errors.Is(err, quota.ErrOverflow):
-		return failure(http.StatusUnprocessableEntity, "invalid", "The request is not valid", strings.TrimPrefix(err.Error(),
-			connector.ErrInvalid.Error()+": "))
+		return failure(http.StatusUnprocessableEntity, "invalid", "The request is not valid", rest(connector.ErrInvalid))
 	case errors.Is(err, badge.ErrDamaged):
 		return failure(http.StatusConflict, "badge-damaged", "What is stored of the badge can't be read",
 			"Have the badge enrolled again, or the store restored from a backup; /readyz names what is damaged.")
@@ -103,16 +126,7 @@ func problemOf(err error) *Problem {
 	case errors.Is(err, badge.ErrCode):
 		return failure(http.StatusUnprocessableEntity, "bad-code", "The code can't be used", err.Error())
 	}
-	p = failure(http.StatusServiceUnavailable, "store-unavailable", "The store does not answer",
-		"Nothing is lost: jobs stay held. It comes back by itself once the store does; /readyz says what is wrong with it.")
-	p.retryAfter = 5 * time.Second
-	if errors.Is(err, store.ErrUnavailable) {
-		return p
-	}
-	p = failure(http.StatusServiceUnavailable, "unavailable", "It can't be done at the moment",
-		"Try again in a few seconds; the log of the service says why.")
-	p.retryAfter = 5 * time.Second
-	return p
+	return nil
 }
 
 func writeProblem(rw http.ResponseWriter, p *Problem) {

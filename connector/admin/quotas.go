@@ -14,7 +14,7 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// Ledger changes accounts and tells who changed them; *quota.Ledger is one.
+// Ledger changes accounts, in the name of who asks; *quota.Ledger is one.
 type Ledger interface {
 	SetLimit(ctx context.Context, a quota.Account, limit *quota.Amount, by, why string, now time.Time) error
 	Adjust(ctx context.Context, a quota.Account, delta quota.Amount, by, why string, now time.Time) error
@@ -30,12 +30,12 @@ type EntryList struct {
 	Entries []quota.Entry `json:"entries"`
 	// Complete is false when there are more than could be read.
 	Complete bool `json:"complete"`
-	// Queues are the names of the queues whose jobs are told of, by the printer that a
-	// job is named with.
+	// Queues are the names of the queues of the jobs in Entries, by the printer id.
 	Queues map[string]string `json:"queues,omitempty"`
 }
 
-// maxEntries bounds a history, maxWhy the words with a change.
+// maxEntries bounds a history: more than a person prints in a month, at some 300 bytes
+// each. maxWhy bounds the reason of a change, which is a column of a table.
 const (
 	maxEntries = 5000
 	maxWhy     = 200
@@ -87,7 +87,7 @@ func (a *API) putQuota(r *request) (any, error) {
 	}
 	var limit *quota.Amount
 	if err := json.Unmarshal(in.Limit, &limit); err != nil {
-		return nil, badRequest("limit: %s", whatIsWrong(err))
+		return nil, badRequest("limit: %s", decodeError(err))
 	}
 	if limit != nil && *limit < 0 {
 		return nil, badRequest("limit is negative")
@@ -105,7 +105,7 @@ func (a *API) putQuota(r *request) (any, error) {
 	return a.Evaluator.AccountStatus(r.Context(), acc)
 }
 
-// checkWhy checks the words with a change: one line, as tables show it.
+// checkWhy checks the reason of a change: one line, as tables show it.
 func checkWhy(why string) error {
 	if len(why) > maxWhy || strings.ContainsFunc(why, unicode.IsControl) {
 		return badRequest("why must be one line of at most %d bytes", maxWhy)

@@ -14,17 +14,15 @@ import (
 	"pullprint/trigger/listen"
 )
 
-// Time-outs of the server of the API and the pages. A release may take as long
-// as connector.Releaser lets it. A body of 64 KiB takes a second on a slow line; an
-// import has importWithin.
+// Time-outs and limits of the server of the API and the pages.
 const (
 	headerWithin = 5 * time.Second
-	bodyWithin   = 10 * time.Second
-	importWithin = 30 * time.Second
-	answerWithin = 40 * time.Second
+	bodyWithin   = 10 * time.Second // a body of 64 KiB takes a second on a slow line
+	importWithin = 30 * time.Second // 16 MiB at 5 Mbit/s
+	answerWithin = 40 * time.Second // longer than connector.Releaser lets a release take
 	idleWithin   = 30 * time.Second // readers and stations open another for the next tap
-	maxHeader    = 16 << 10
-	finishWithin = 20 * time.Second
+	maxHeader    = 16 << 10         // a token and two cookies have below 1 KiB; proxies add some
+	finishWithin = 20 * time.Second // the daemon has 25 s to end; see deploy/kubernetes
 )
 
 // maxConns is how many connections to the API and the pages may be open: twice the
@@ -50,8 +48,8 @@ func NewServer(c Config, api *API, pages http.Handler) *Server {
 	return &Server{config: c, handler: mux, log: api.log}
 }
 
-// Serve answers on ln until ctx ends, then lets requests in hand finish: a
-// release that began is carried out.
+// Serve answers on ln until ctx ends, then lets the requests that have begun finish for
+// finishWithin: a release is carried out.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	errorLog, err := zap.NewStdLogAt(s.log, zap.DebugLevel)
 	if err != nil {

@@ -8,17 +8,18 @@ import (
 	"pullprint/connector/access"
 )
 
-// How many requests of one token may run at once, so that one token can't use up all slots.
-// A reader shows one badge at a time; a program with another token may act for all readers.
+// How many requests of one token may run at once, so that no token can use up all slots.
+// A reader shows one badge at a time, and may repeat what was not answered; a program with
+// another token may act for all readers.
 const (
 	readerActs = 16
 	tokenActs  = maxActs / 2
 )
 
-// shares counts the requests in hand of each token.
+// shares counts the running requests of each token.
 type shares struct {
-	mu     sync.Mutex
-	inHand map[string]int // by name
+	mu      sync.Mutex     // guards running
+	running map[string]int // by name
 }
 
 // take counts a request until it is freed, or returns a problem if its token has too many.
@@ -29,28 +30,25 @@ func (s *shares) take(c access.Caller) (free func(), p *Problem) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.inHand[name] >= most {
-		p = failure(http.StatusTooManyRequests, "too-many-at-once", "Too many requests of this token at once",
-			"Wait for the answers of those before, or try again in a second.")
-		p.retryAfter = time.Second
-		return nil, p
+	if s.running[name] >= most {
+		return nil, failure(http.StatusTooManyRequests, "too-many-at-once", "Too many requests of this token at once",
+			"Wait for the answers of those before, or try again in a second.").after(time.Second)
 	}
-	if s.inHand == nil {
-		s.inHand = map[string]int{}
+	if s.running == nil {
+		s.running = map[string]int{}
 	}
-	s.inHand[name]++
+	s.running[name]++
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.inHand[name]--; s.inHand[name] == 0 {
-			delete(s.inHand, name)
+		if s.running[name]--; s.running[name] == 0 {
+			delete(s.running, name)
 		}
 	}, nil
 }
 
 // busy is the answer when all slots are taken.
 func busy() *Problem {
-	p := failure(http.StatusServiceUnavailable, "busy", "Too many requests at once", "Try again in a second.")
-	p.retryAfter = time.Second
-	return p
+	return failure(http.StatusServiceUnavailable, "busy", "Too many requests at once", "Try again in a second.").
+		after(time.Second)
 }

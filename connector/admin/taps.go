@@ -26,8 +26,8 @@ func (a *API) tap(r *request) (any, error) {
 	return a.tapped(r.Context(), r.caller, in)
 }
 
-// tapped is a tap over HTTP or NATS. Whoever asked may hang up: the paper is
-// under way.
+// tapped carries out a tap over HTTP or NATS. It goes on when ctx ends: the jobs may be on
+// their way to the printer.
 func (a *API) tapped(ctx context.Context, caller access.Caller, in tapBody) (connector.Outcome, error) {
 	if a.Taps == nil {
 		return connector.Outcome{}, ErrNoBadges
@@ -54,7 +54,7 @@ func (a *API) tapped(ctx context.Context, caller access.Caller, in tapBody) (con
 	if caller.Device != "" {
 		return a.Taps.Tap(ctx, in.Device, in.Badge)
 	}
-	// Whoever may show any badge anywhere is told of, as with any other release.
+	// A token that may show any badge at any device is audited, as for any other release.
 	if err := a.StoreAction(ctx, Action{Action: actionTap, Actor: caller.Name, Device: in.Device}); err != nil {
 		return connector.Outcome{}, err
 	}

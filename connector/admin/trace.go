@@ -14,7 +14,7 @@ import (
 	"pullprint/policy/quota"
 )
 
-// traceWithin bounds the reading of the decisions for one trace.
+// traceWithin bounds the reading of the decisions for one trace: a person waits for it.
 const traceWithin = 3 * time.Second
 
 // TraceMargin is how long before and after the life of a job its decisions are looked for:
@@ -79,6 +79,17 @@ func (e *Event) Why() string {
 	return strings.TrimPrefix(delegate, " ") // stored by an earlier version
 }
 
+// eventOf is a decision as an event.
+func eventOf(d *held.Decision) Event {
+	return Event{
+		At: d.At, Kind: "decision", By: d.By, Device: d.Device, Actor: d.Actor, Asked: d.Asked,
+		Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Policy: d.Policy,
+		Text: d.Text, Remedy: d.Remedy, Error: d.Error,
+		Set: d.Set, SetBy: d.SetBy, Shadow: d.Shadow,
+		Cost: d.Cost, Accounts: d.Accounts, Unknown: d.Unknown, Answer: d.Answer,
+	}
+}
+
 // rank orders what happened in the same moment: what was asked, what was
 // decided, what was done.
 var rank = map[string]int{"created": 0, "action": 1, "decision": 2, "state": 3}
@@ -107,13 +118,7 @@ func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, comp
 		}
 		var d held.Decision
 		if json.Unmarshal(body, &d) == nil && d.Ref == rec.Ref {
-			events = append(events, Event{
-				At: d.At, Kind: "decision", By: d.By, Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule,
-				Policy: d.Policy,
-				Text:   d.Text, Remedy: d.Remedy, Error: d.Error, Device: d.Device, Actor: d.Actor, Asked: d.Asked, Set: d.Set, SetBy: d.SetBy,
-				Shadow: d.Shadow, Answer: d.Answer,
-				Cost: d.Cost, Accounts: d.Accounts, Unknown: d.Unknown,
-			})
+			events = append(events, eventOf(&d))
 		}
 		return nil
 	}

@@ -18,9 +18,9 @@ import (
 	"pullprint/connector/held"
 )
 
-// consoleRows is how many jobs and decisions the console lists, which is more than anybody
-// reads. One that is watched is loaded anew every consoleAgain seconds: half of what lies
-// between two sweeps. Who signed in stays so for a working day (consoleLife).
+// consoleRows is how many jobs and decisions the console lists: some screens full. A page
+// reloads itself every consoleAgain seconds, twice a sweep. A sign-in lasts for a working
+// day (consoleLife).
 const (
 	consoleRows  = 100
 	consoleAgain = 30
@@ -36,8 +36,8 @@ type consolePage struct {
 	Decisions []held.Decision
 	Devices   []admin.DeviceEntry
 	Health    []healthLine
-	// Live is set while the page loads itself anew: Still leads to the one that doesn't,
-	// Watch back.
+	// Live is set when the page reloads itself: Still leads to the one that doesn't, Watch
+	// back.
 	Live         bool
 	Still, Watch string
 }
@@ -64,21 +64,21 @@ type jobPage struct {
 	Balances []connector.BalanceText
 }
 
-// words are what templates can say.
-var words = template.FuncMap{
+// functions are those of the templates that need no configuration.
+var functions = template.FuncMap{
 	"ago":     func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
 	"left":    func(now, t time.Time) string { return span(t.Sub(now)) },
 	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"path":    func(r held.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
-	"variant": variantWords,
+	"variant": variantText,
 	"quote":   lineOf,
 	"part":    part,
 	"asked":   func(e admin.Event) string { return e.Why() },
 	"ispast":  func(now, t time.Time) bool { return !t.After(now) },
 }
 
-// variantWords are how a variant of a job is printed.
-func variantWords(s *held.Settings) string {
+// variantText says how a variant of a job is printed.
+func variantText(s *held.Settings) string {
 	var parts []string
 	if s.Copies == 1 {
 		parts = append(parts, "once")
@@ -92,7 +92,7 @@ func variantWords(s *held.Settings) string {
 	return strings.Join(parts, ", ")
 }
 
-// span is a duration as people say it.
+// span is a duration in words.
 func span(d time.Duration) string {
 	switch {
 	case d < 0:
@@ -186,8 +186,8 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	data.Decisions = data.Decisions[:min(len(data.Decisions), consoleRows)]
 	data.Devices = p.DeviceEntries()
 	data.Health = p.healthLines(req.Context())
-	// A page that loads itself anew would take away what is being typed into the filter:
-	// so it has no filter, and the one with a filter stays as it is.
+	// Reloading would lose what is being typed into the filter: a page that reloads itself
+	// has no filter, and one with a filter does not reload itself.
 	shown := page{Title: "Console", Caller: c.Name, Operate: c.May(access.RoleOperate), Wrong: wrong, Data: data}
 	if data.Live = q.Has("live"); data.Live {
 		shown.Refresh, shown.Then = consoleAgain, req.URL.RequestURI()
@@ -200,7 +200,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	p.show(rw, http.StatusOK, "console", shown)
 }
 
-// filtered are the jobs that the console lists: none when the filter is wrong, which it says.
+// filtered are the jobs that the console lists: none when the filter is wrong, with the reason.
 func (p *Pages) filtered(ctx context.Context, q url.Values, f admin.JobFilter) (list admin.JobList, wrong string) {
 	_, err := admin.Query(q, "owner", "queue", "state", "live")
 	if err == nil {
@@ -221,8 +221,8 @@ func (p *Pages) healthLines(ctx context.Context) (list []healthLine) {
 	return append(list, p.sweep(time.Now()))
 }
 
-// lateSweep is the age of the last sweep that is worth a look: they come every
-// minute.
+// lateSweep is the age of the last sweep from which it counts as late: there is one every
+// minute, and one may fail.
 const lateSweep = 3 * time.Minute
 
 func (p *Pages) sweep(now time.Time) healthLine {
@@ -304,9 +304,11 @@ func first[T any](lists ...[]T) (one T, ok bool) {
 	return one, false
 }
 
-// act audits what an operator asked for on a job's page, has it done, and shows
-// the job as it is then.
-func (p *Pages) act(rw http.ResponseWriter, req *http.Request, action string, do func(access.Caller, *held.Record) error) {
+// act audits what an operator asked for on a job's page, carries it out by do, and shows the
+// job as it is then.
+func (p *Pages) act(
+	rw http.ResponseWriter, req *http.Request, action string, do func(access.Caller, *held.Record) error,
+) {
 	c, ok := p.operator(rw, req)
 	if !ok {
 		return

@@ -31,12 +31,12 @@ const maxForm = 64 << 10
 //go:embed pages
 var pageFiles embed.FS
 
-// policyOfPages is what a page may load: our own style sheet and nothing else.
-// Those of a station have a script, which asks us for further pages.
-const policyOfPages = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri " +
+// pagePolicy is what a page may load: our own style sheet and nothing else. The pages of a
+// station have a script, which requests further pages of ours.
+const pagePolicy = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri " +
 	"'none'; frame-ancestors 'none'"
 
-const policyOfStation = policyOfPages + "; script-src 'self'; connect-src 'self'"
+const stationPolicy = pagePolicy + "; script-src 'self'; connect-src 'self'"
 
 // Jobs lists and ends jobs as the HTTP API does, and audits what is asked for; *admin.API
 // is one.
@@ -89,13 +89,13 @@ type Pages struct {
 // NewPages reads the templates; it starts nothing.
 func NewPages(d Deps) (*Pages, error) {
 	p := &Pages{Deps: d, templates: map[string]*template.Template{}, log: d.Logger.Named("admin")}
-	script, err := scriptOfStation()
+	script, err := stationScript()
 	if err != nil {
 		return nil, err
 	}
 	p.script = script
 	for _, name := range []string{"login", "console", "job", "station", "jobs", "done", "enrol", "message"} {
-		t, err := template.New("").Funcs(words).Funcs(p.times()).ParseFS(
+		t, err := template.New("").Funcs(functions).Funcs(p.times()).ParseFS(
 			pageFiles, "pages/layout.html", "pages/card.html", "pages/waiting.html", "pages/"+name+".html")
 		if err != nil {
 			return nil, err
@@ -109,7 +109,7 @@ func NewPages(d Deps) (*Pages, error) {
 	}
 	mux.HandleFunc("/", p.notFound)
 	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(http.HandlerFunc(p.foreign))
+	protection.SetDenyHandler(http.HandlerFunc(p.crossOrigin))
 	p.handler = protection.Handler(mux)
 	return p, nil
 }
@@ -137,8 +137,8 @@ func (p *Pages) routes() map[string]http.HandlerFunc {
 	}
 }
 
-// foreign refuses a form that another site sent, with the way home.
-func (p *Pages) foreign(rw http.ResponseWriter, req *http.Request) {
+// crossOrigin refuses a form that another site sent, with a link back.
+func (p *Pages) crossOrigin(rw http.ResponseWriter, req *http.Request) {
 	home := consoleHome
 	if rest, ok := strings.CutPrefix(req.URL.Path, "/station/"); ok {
 		device, _, _ := strings.Cut(rest, "/")
@@ -150,10 +150,10 @@ func (p *Pages) foreign(rw http.ResponseWriter, req *http.Request) {
 	})
 }
 
-// scriptOfStation is the address of the script. A station's browser keeps the script
-// and the style sheet of the page that it loaded first; it loads the page anew when the
-// address is another one, which has a sum of both.
-func scriptOfStation() (string, error) {
+// stationScript is the address of the script of a station, with a hash of the script and the
+// style sheet. A station's browser keeps those of the page that it loaded first, and reloads
+// the page when the address has changed.
+func stationScript() (string, error) {
 	sum := sha256.New()
 	for _, name := range []string{"station.js", "style.css"} {
 		text, err := pageFiles.ReadFile("pages/" + name)
@@ -165,8 +165,7 @@ func scriptOfStation() (string, error) {
 	return "/assets/station.js?v=" + hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
 
-// times are what templates can say about times: in the zone in which the policy
-// counts, or else in that of this machine, which stands beside.
+// times are the functions of the templates for times, which are shown in Zone.
 func (p *Pages) times() template.FuncMap {
 	zone := p.Zone
 	in := func(layout string) func(t time.Time) string {
@@ -178,7 +177,7 @@ func (p *Pages) times() template.FuncMap {
 	}
 }
 
-// dayOf is a time to come as people say it; both are in the zone of the reader.
+// dayOf is a future time in words; both are in the zone of the reader.
 func dayOf(now, t time.Time) string {
 	day := func(t time.Time) time.Time {
 		y, m, d := t.Date()
@@ -193,7 +192,7 @@ func dayOf(now, t time.Time) string {
 	return t.Format("Mon 2 Jan 15:04")
 }
 
-// part is an amount of another: the unit stands once, when it is that of both.
+// part is an amount out of another: the unit is written once when both have the same.
 func part(left, limit string) string {
 	n, unit, _ := strings.Cut(left, " ")
 	all, of, _ := strings.Cut(limit, " ")
@@ -206,7 +205,7 @@ func part(left, limit string) string {
 // ServeHTTP answers for a page. A form that another site sends is refused.
 func (p *Pages) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	h := rw.Header()
-	h.Set("Content-Security-Policy", policyOfPages)
+	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "same-origin")
@@ -228,9 +227,9 @@ type page struct {
 	Caller  string
 	Operate bool
 	Now     time.Time
-	// Home is where a message leads on to, if anywhere.
+	// Home is where a message leads to, if anywhere.
 	Home string
-	// Wrong is what went wrong with what was sent.
+	// Wrong is what was wrong with what was sent.
 	Wrong string
 	Data  any
 }
@@ -243,7 +242,7 @@ func (p *Pages) show(rw http.ResponseWriter, status int, name string, data page)
 			return
 		}
 		data.Script = p.script
-		rw.Header().Set("Content-Security-Policy", policyOfStation)
+		rw.Header().Set("Content-Security-Policy", stationPolicy)
 	}
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 	rw.WriteHeader(status)

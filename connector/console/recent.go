@@ -14,8 +14,8 @@ import (
 	"pullprint/trigger/wait"
 )
 
-// recentSpan is how far back the console looks, and recentMost how many
-// decisions it keeps.
+// recentSpan is how far back the console shows decisions, and recentMost how many are kept:
+// twice what a page lists, as an erasure takes some away.
 const (
 	recentSpan = time.Hour
 	recentMost = 200
@@ -40,8 +40,8 @@ func NewRecent(decisions Decisions, log *zap.Logger) *Recent {
 	return &Recent{decisions: decisions, log: log.Named("admin")}
 }
 
-// followAgain is how long after the stream could not be followed any more, as when it was
-// removed, it is tried again: by then the store has been tried and made whole.
+// followAgain is how long Run waits after the stream could not be followed any more, as when
+// it was removed: by then the store has been checked and repaired.
 const followAgain = 5 * time.Second
 
 // Run follows until ctx ends.
@@ -58,7 +58,7 @@ func (r *Recent) Run(ctx context.Context) error {
 	}
 }
 
-// follow takes the decisions of recentSpan in the place of those before, and those to come.
+// follow replaces the decisions by those of recentSpan, and adds new ones until it fails.
 func (r *Recent) follow(ctx context.Context) error {
 	r.mu.Lock()
 	r.list = nil

@@ -27,11 +27,12 @@ const stationLife = 365 * 24 * time.Hour
 // when nothing is done. It is less than visitLife.
 const forgetAfter = 20
 
-// idleAgain is how often an idle station loads its page anew, so that the field
+// idleAgain is after how many seconds an idle station reloads its page, so that the field
 // for the badge has the focus.
 const idleAgain = 120
 
-// namesWithin is how long the name of somebody whose jobs are listed is looked for.
+// namesWithin bounds looking up the names of owners: the person at the station waits, and
+// an id is shown otherwise.
 const namesWithin = time.Second
 
 // stationPage is what the pages of a station know.
@@ -90,7 +91,7 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 	var err error
 	_, ok, err = p.Sessions.Who(req, func(c access.Caller) bool { return c.MayTapAt(device) })
 	if err != nil {
-		p.trouble(rw, device, err)
+		p.failAt(rw, device, err)
 		return device, false
 	}
 	if !ok {
@@ -162,18 +163,18 @@ func (p *Pages) station(rw http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// stationAgain leads home who loads the address of a form: a browser that begins
-// again where it ended.
+// stationAgain redirects a browser that loads the address of a form, as after a restart, to
+// the first page.
 func (p *Pages) stationAgain(rw http.ResponseWriter, req *http.Request) {
 	home(rw, req, req.PathValue("device"))
 }
 
-// home leads to the first page of a station.
+// home redirects to the first page of a station.
 func home(rw http.ResponseWriter, req *http.Request, device string) {
 	http.Redirect(rw, req, stationPath(device), http.StatusSeeOther) //nolint:gosec // a path of ours, whatever the device
 }
 
-// idle waits for a badge. A message is shown as long as a person's jobs are.
+// idle shows the page that waits for a badge, with a message for forgetAfter.
 func (p *Pages) idle(rw http.ResponseWriter, status int, device, wrong string) {
 	refresh := idleAgain
 	if wrong != "" {
@@ -185,14 +186,14 @@ func (p *Pages) idle(rw http.ResponseWriter, status int, device, wrong string) {
 	})
 }
 
-// tryAgain is what a person can do about trouble that is not theirs.
+// tryAgain is what a person can do about an error that they did not cause.
 const tryAgain = "Nothing is lost: please show your badge again in a few seconds. If that does not help, tell your " +
 	"administrator."
 
 const atTheMoment = "It can't be done at the moment. " + tryAgain
 
-// trouble says at a station what an error means, and waits for a badge.
-func (p *Pages) trouble(rw http.ResponseWriter, device string, err error) {
+// failAt shows at a station what an error means to a person, and waits for a badge.
+func (p *Pages) failAt(rw http.ResponseWriter, device string, err error) {
 	pr, logged := admin.ProblemOf(err)
 	text := pr.Title + ". " + pr.Detail
 	if logged { // the detail is for who reads the log
@@ -209,10 +210,11 @@ func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 	p.shown(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
 }
 
-// noJob is told of a badge that is not known and of one for which nothing waits.
+// noJob is the answer to an unknown badge as well as to one without held jobs, so that
+// nobody learns which badges exist.
 const noJob = "No job is waiting for this badge here."
 
-// unknownBadge is told where nobody wants to enrol a badge.
+// unknownBadge is noJob on all pages but that for enrolling a badge.
 const unknownBadge = noJob + " A new badge has to be enrolled first."
 
 // shown is stationJobs; nothing answers when no job waits for the badge.
@@ -227,7 +229,7 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 	if one && number != "" {
 		var err error
 		if goesOn, ambiguous, err = p.Taps.IsTailOfTyped(ctx, device, number); err != nil {
-			p.trouble(rw, device, err)
+			p.failAt(rw, device, err)
 			return
 		}
 	}
@@ -238,7 +240,7 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 			p.idle(rw, http.StatusOK, device, unknownBadge)
 			return
 		case err != nil:
-			p.trouble(rw, device, err)
+			p.failAt(rw, device, err)
 			return
 		case ticket != "":
 			p.visit(rw, req, stationPage{Device: device, Ticket: ticket}, owner)
@@ -251,7 +253,7 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 	}
 	card, err := p.Visits.shown(ctx, device)
 	if err != nil {
-		p.trouble(rw, device, err)
+		p.failAt(rw, device, err)
 		return
 	}
 	if !one || ambiguous {
@@ -283,7 +285,7 @@ func (p *Pages) identified(rw http.ResponseWriter, req *http.Request, s *station
 		err = p.list(req.Context(), s, who.Owner)
 	}
 	if err != nil {
-		p.trouble(rw, s.Device, err)
+		p.failAt(rw, s.Device, err)
 		return connector.Visitor{}, false
 	}
 	return who, true
@@ -295,7 +297,7 @@ func (p *Pages) begin(ctx context.Context, rw http.ResponseWriter, s stationPage
 	ticket, ok, err := p.Visits.begin(ctx, s.Device, who, card)
 	switch {
 	case err != nil:
-		p.trouble(rw, s.Device, err)
+		p.failAt(rw, s.Device, err)
 	case !ok:
 		p.idle(rw, http.StatusOK, s.Device, visitEnded)
 	default:
@@ -304,13 +306,13 @@ func (p *Pages) begin(ctx context.Context, rw http.ResponseWriter, s stationPage
 	}
 }
 
-// visitEnded is told to whoever acts after their visit.
+// visitEnded is the answer to a form after its visit.
 const visitEnded = "Your time here is over, or another badge was shown. Please show your badge again."
 
-// twoBadges is told when it is not known whose turn it is.
+// twoBadges is the answer when it is not certain which badge was shown.
 const twoBadges = "Two badges may have been read. Please show yours again."
 
-// tooManyUnknown is told at a reader that is locked.
+// tooManyUnknown is the answer at a reader that is locked.
 const tooManyUnknown = "Too many unknown badges. Please wait a minute."
 
 // shownBadge is what stands in the fields for a badge. There are two: where a reader
@@ -366,7 +368,7 @@ func (p *Pages) goesOn(ctx context.Context, device, ticket string, who connector
 // visit shows somebody's jobs on a page of their visit.
 func (p *Pages) visit(rw http.ResponseWriter, req *http.Request, s stationPage, owner string) {
 	if err := p.list(req.Context(), &s, owner); err != nil {
-		p.trouble(rw, s.Device, err)
+		p.failAt(rw, s.Device, err)
 		return
 	}
 	p.jobs(rw, s, "")

@@ -95,8 +95,8 @@ func (p *Pages) stationCancel(rw http.ResponseWriter, req *http.Request) {
 	})
 }
 
-// once has the form of a page carried out for the person there, unless its ticket
-// says otherwise. Whoever asked may hang up: the paper is under way.
+// once carries out the form of a page for the person there, if its ticket allows. It goes on
+// when the browser is gone: the jobs may be on their way to the printer.
 func (p *Pages) once(
 	rw http.ResponseWriter, req *http.Request, do func(ctx context.Context, d *formResult, owner string) error,
 ) {
@@ -112,18 +112,18 @@ func (p *Pages) once(
 	d, first := p.results.join(device, req.PostFormValue("visit"))
 	if first {
 		if err := p.carryOut(ctx, d, do); err != nil {
-			p.trouble(rw, device, err)
+			p.failAt(rw, device, err)
 			return
 		}
 	}
 	select {
 	case <-d.done:
 		p.done(ctx, rw, d)
-	case <-req.Context().Done(): // they wait no more
+	case <-req.Context().Done(): // the browser is gone
 	}
 }
 
-// carryOut does what the form of a ticket asks for, if the ticket lets it.
+// carryOut does what the form of a ticket asks for, if the ticket allows.
 func (p *Pages) carryOut(
 	ctx context.Context, d *formResult, do func(ctx context.Context, d *formResult, owner string) error,
 ) error {
@@ -160,13 +160,13 @@ func (p *Pages) stationLeave(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) leave(rw http.ResponseWriter, req *http.Request, device string) {
 	ctx := context.WithoutCancel(req.Context())
 	if err := p.Visits.leave(ctx, device, req.PostFormValue("visit")); err != nil {
-		p.trouble(rw, device, err)
+		p.failAt(rw, device, err)
 		return
 	}
 	home(rw, req, device)
 }
 
-// done shows what was done, and what still waits.
+// done shows what was done, and the jobs that still wait.
 func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *formResult) {
 	s := d.page
 	if d.who.Owner == "" {
@@ -174,7 +174,7 @@ func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *formResult)
 		return
 	}
 	if ok, err := p.goesOn(ctx, s.Device, d.ticket, d.who); err != nil {
-		p.trouble(rw, s.Device, err)
+		p.failAt(rw, s.Device, err)
 		return
 	} else if !ok {
 		p.idle(rw, http.StatusOK, s.Device, unknownBadge)
@@ -183,7 +183,7 @@ func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *formResult)
 	ticket, ok, err := p.Visits.turn(ctx, s.Device, d.ticket)
 	switch {
 	case err != nil:
-		p.trouble(rw, s.Device, err)
+		p.failAt(rw, s.Device, err)
 		return
 	case !ok:
 		p.idle(rw, http.StatusOK, s.Device, visitEnded)
@@ -191,7 +191,7 @@ func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *formResult)
 	}
 	s.Ticket = ticket
 	if err := p.list(ctx, &s, d.who.Owner); err != nil {
-		p.trouble(rw, s.Device, err)
+		p.failAt(rw, s.Device, err)
 		return
 	}
 	if s.Outcome == nil && s.Canceled == nil {
@@ -251,8 +251,8 @@ type refusedJobs struct {
 	Reason connector.Reason
 }
 
-// refusals are those of an outcome, each once: those of the same reason together,
-// and without what the list tells at the job itself.
+// refusals are those of an outcome, those of the same reason together, without what the list
+// of jobs says at the job itself.
 func refusals(s stationPage) (list []refusedJobs) {
 	if s.Outcome == nil {
 		return nil
@@ -272,10 +272,10 @@ func refusals(s stationPage) (list []refusedJobs) {
 		list = append(list, refusedJobs{ended, 1, r.Queue, r.Reason})
 	}
 	for _, r := range s.Outcome.Kept {
-		told := func(q connector.Quote) bool {
+		listed := func(q connector.Quote) bool {
 			return q.Ref == r.Ref && q.Reason.Code == reasons.QuotaExhausted && q.Reason.Code == r.Reason.Code
 		}
-		if !slices.ContainsFunc(waiting, told) {
+		if !slices.ContainsFunc(waiting, listed) {
 			add(r, false)
 		}
 	}
@@ -286,7 +286,7 @@ func refusals(s stationPage) (list []refusedJobs) {
 	return list
 }
 
-// formVariant is how the person wants a job printed; nonsense is no change.
+// formVariant is how the person wants a job printed; what is not a variant changes nothing.
 func formVariant(req *http.Request) policy.Settings {
 	s := policy.Settings{ColorMode: req.PostFormValue("colorMode"), DuplexMode: req.PostFormValue("duplexMode")}
 	if n, err := strconv.Atoi(req.PostFormValue("copies")); err == nil {

@@ -9,14 +9,12 @@ import (
 	"strings"
 )
 
-// A browser keeps the forms that it sent in its history: who goes back and loads such a
-// page anew sends the card of somebody who has left once more, and would have their jobs.
-// So the answer to a card is the address of the page to come, which is good once: the
-// form is then in no history. The script sends forms in another way, of which a browser
-// keeps nothing.
+// A browser keeps the forms that it sent in its history: going back and reloading sends the
+// card of somebody who has left once more, and would show their jobs. Therefore the answer to
+// a card is a redirect to the next page, whose address works once: the form is then not in
+// the history. The script sends forms in another way, which leaves nothing in it.
 
-// byAddress is a response that leads to the address of a page of a station instead of
-// showing it.
+// byAddress is a response that redirects to a page of a station instead of showing it.
 type byAddress struct {
 	http.ResponseWriter
 	req *http.Request
@@ -30,7 +28,7 @@ func awayFromCard(rw http.ResponseWriter, req *http.Request) http.ResponseWriter
 	return byAddress{rw, req}
 }
 
-// lead leads to a page that can say wrong.
+// lead redirects to a page that can show wrong.
 func (r byAddress) lead(name string, s stationPage, wrong string) {
 	to, q := stationPath(s.Device), url.Values{}
 	switch name {
@@ -55,9 +53,9 @@ type message struct {
 	status int
 }
 
-// messages are what a page can say to a card, by their places in an address: an address
-// with the text itself would say what its author likes. The first one stands for what is
-// not among them.
+// messages are the answers to a card that a page can show, by their numbers in an address: an
+// address with the text itself could show whatever its author likes. The first is for errors
+// that are not listed.
 var messages = []message{
 	{atTheMoment, http.StatusServiceUnavailable},
 	{unknownBadge, http.StatusOK},
@@ -67,7 +65,7 @@ var messages = []message{
 	{tooManyUnknown, http.StatusTooManyRequests},
 }
 
-// said is the message that the address of a page asks for.
+// said is the message that the address of a page has.
 func said(req *http.Request) (status int, text string) {
 	i, err := strconv.Atoi(req.URL.Query().Get("said"))
 	if err != nil || i < 0 || i >= len(messages) {
@@ -76,8 +74,8 @@ func said(req *http.Request) (status int, text string) {
 	return messages[i].status, messages[i].text
 }
 
-// stationVisit is the first page of a visit, by its address. It comes once: who goes back to
-// it later finds nobody's jobs.
+// stationVisit shows the first page of a visit by its address, once: going back to it later
+// shows nobody's jobs.
 func (p *Pages) stationVisit(rw http.ResponseWriter, req *http.Request) {
 	ticket := req.URL.Query().Get("visit")
 	if ticket == "" {
@@ -92,7 +90,7 @@ func (p *Pages) stationVisit(rw http.ResponseWriter, req *http.Request) {
 	who, u, err := p.Visits.use(ctx, device, ticket)
 	switch {
 	case err != nil:
-		p.trouble(rw, device, err)
+		p.failAt(rw, device, err)
 		return
 	case u != useFirst:
 		p.idle(rw, http.StatusOK, device, visitEnded)
@@ -100,7 +98,7 @@ func (p *Pages) stationVisit(rw http.ResponseWriter, req *http.Request) {
 	}
 	switch ok, err = p.goesOn(ctx, device, ticket, who); {
 	case err != nil:
-		p.trouble(rw, device, err)
+		p.failAt(rw, device, err)
 		return
 	case !ok:
 		p.idle(rw, http.StatusOK, device, unknownBadge)
@@ -108,7 +106,7 @@ func (p *Pages) stationVisit(rw http.ResponseWriter, req *http.Request) {
 	}
 	switch ticket, ok, err = p.Visits.turn(ctx, device, ticket); {
 	case err != nil:
-		p.trouble(rw, device, err)
+		p.failAt(rw, device, err)
 	case !ok:
 		p.idle(rw, http.StatusOK, device, visitEnded)
 	default:

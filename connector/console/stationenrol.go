@@ -10,11 +10,11 @@ import (
 	"pullprint/policy/badge"
 )
 
-// typeWithin is how many seconds somebody has to type a code. Then they have
-// forgetAfter to show their badge: whoever comes next does not enrol theirs by it.
+// typeWithin is how many seconds a person has to type a code. Then they have forgetAfter to
+// show their badge, so that the next person does not enrol theirs by that code.
 const typeWithin = 60
 
-// codeFirst is told to whoever shows such a badge without a code.
+// codeFirst is noJob on the page for enrolling a badge, when no code was typed.
 const codeFirst = noJob + " To enrol it, type the code that you were given first, then hold the badge to the reader."
 
 func (p *Pages) stationEnrol(rw http.ResponseWriter, req *http.Request) {
@@ -67,7 +67,7 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 	// The card ends the visit of whoever was there before, as any does.
 	err := p.Visits.End(context.WithoutCancel(req.Context()), device)
 	if err != nil {
-		p.trouble(rw, device, err)
+		p.failAt(rw, device, err)
 		return
 	}
 	err = p.redeem(req.Context(), device, code, number)
@@ -89,7 +89,7 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 		s.Code = code
 		p.enrol(rw, http.StatusUnprocessableEntity, s, "The reader did not read a badge. Please show it again.")
 	default:
-		p.trouble(rw, device, err)
+		p.failAt(rw, device, err)
 	}
 }
 

@@ -21,7 +21,7 @@ func (s stationPage) Prints() (n int) {
 	return n
 }
 
-// othersJobs are jobs that somebody lets the person release.
+// othersJobs are the jobs of an owner who lets the person release them.
 type othersJobs struct {
 	// Name is the user principal name of who it is, or else the id.
 	Name string
@@ -74,8 +74,8 @@ func lineOf(p page, q connector.Quote, own bool) quoteLine {
 	return line
 }
 
-// list looks for the jobs that a person can release: their own, and under their
-// owners those of people who let them.
+// list finds the jobs that a person can release: their own, and by owner those of people who
+// let them.
 func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
 	quotes, balances, err := p.Releaser.Quotes(ctx, owner, s.Device)
 	if err != nil {
@@ -105,7 +105,7 @@ func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
 	return nil
 }
 
-// name puts user principal names in the place of ids, as far as badges or Entra tell them.
+// name replaces ids by user principal names, as far as badges or Entra have them.
 func (p *Pages) name(ctx context.Context, others []othersJobs) {
 	if len(others) == 0 || p.Badges == nil {
 		return

@@ -13,20 +13,20 @@ import (
 	"pullprint/connector"
 )
 
-// visitLife is how long a person at a station is remembered after they did
-// something: the page forgets them sooner (forgetAfter).
+// visitLife is how long a visit lasts after its person did something. A page ends it sooner,
+// after forgetAfter; this is for a browser that has stopped.
 const visitLife = 60 * time.Second
 
-// maxTries is how often a change of a visit is tried anew when another was faster:
-// at one station a handful of requests meet at most.
+// maxTries is how often a change of a visit is tried again after a concurrent one: at one
+// station there are only a few requests at once.
 const maxTries = 8
 
 // visit is who is at a station. There is one for each device, so that a card ends
 // the visit of whoever was there. It is stored, for every replica and over restarts.
 //
-// Each page of a visit carries a ticket. The first form that comes with it uses it
-// up, for all forms of the page: what is sent a second time, from a page that was
-// left, by the forms of an ended visit or of another device, does nothing.
+// Each page of a visit has a ticket, which the first form that is sent with it uses up, for
+// all forms of the page. A form that is sent a second time, from a page that was left, after
+// the visit or at another device does nothing.
 type visit struct {
 	Device string `json:"device"`
 	// Owner is empty when nobody is there.

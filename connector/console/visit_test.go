@@ -10,14 +10,14 @@ import (
 	"pullprint/connector/bus/bustest"
 )
 
-// guest is somebody with the ticket of a page.
-type guest struct {
+// visitor is somebody with the ticket of a page.
+type visitor struct {
 	t      *testing.T
 	visits *Visits
 	ticket string
 }
 
-func arrive(t *testing.T, v *Visits, device, owner string) *guest {
+func arrive(t *testing.T, v *Visits, device, owner string) *visitor {
 	t.Helper()
 	card, err := v.shown(t.Context(), device)
 	if err != nil {
@@ -27,11 +27,11 @@ func arrive(t *testing.T, v *Visits, device, owner string) *guest {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	return &guest{t, v, ticket}
+	return &visitor{t, v, ticket}
 }
 
 // may uses the ticket at a device.
-func (g *guest) may(device string) use {
+func (g *visitor) may(device string) use {
 	g.t.Helper()
 	who, u, err := g.visits.use(g.t.Context(), device, g.ticket)
 	if err != nil || (u == useEnded) != (who.Owner == "") {
@@ -41,7 +41,7 @@ func (g *guest) may(device string) use {
 }
 
 // next takes the ticket of the page that comes then.
-func (g *guest) next(device string) bool {
+func (g *visitor) next(device string) bool {
 	g.t.Helper()
 	ticket, ok, err := g.visits.turn(g.t.Context(), device, g.ticket)
 	if err != nil {
@@ -57,7 +57,7 @@ func TestVisits(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		v := NewVisits(bustest.Open(t).State())
 		ada := arrive(t, v, "west", "ada")
-		if ada.may("east") != useEnded || (&guest{t, v, "guessed"}).may("west") != useEnded || (&guest{t, v, ""}).may("west") != useEnded {
+		if ada.may("east") != useEnded || (&visitor{t, v, "guessed"}).may("west") != useEnded || (&visitor{t, v, ""}).may("west") != useEnded {
 			t.Error("known at another device, by a guess or by nothing")
 		}
 		if ada.may("west") != useFirst || ada.may("west") != useAgain {
@@ -146,7 +146,7 @@ func TestVisitClocks(t *testing.T) {
 				if err := ends(t.Context(), v, "of ada"); err != nil {
 					t.Fatal(err)
 				}
-				if (&guest{t, v, "of ada"}).may("west") != useEnded {
+				if (&visitor{t, v, "of ada"}).may("west") != useEnded {
 					t.Errorf("%s, a clock %v ahead: the page before acts", name, ahead)
 				}
 				if arrive(t, v, "west", "grace").may("west") != useFirst {

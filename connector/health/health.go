@@ -1,6 +1,5 @@
-// Package health tells machines how the daemon is: readiness, check by check, liveness,
-// and the metrics, on a listener of their own. Whatever a check asks for, an answer comes
-// within two seconds.
+// Package health serves readiness with its checks, liveness and the metrics, on a listener of
+// its own. Checks get a context that ends after two seconds.
 package health
 
 import (
@@ -16,12 +15,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// checkWithin bounds one check of readiness.
+// checkWithin bounds the checks of one request: probes of Kubernetes usually wait 1 to 5 s.
 const checkWithin = 2 * time.Second
 
-// Check is one thing that must be well for the daemon to be ready. Ready must
-// be quick and safe for concurrent use; its error says what is wrong and what
-// will happen or has to be done, and quotes no secret.
+// Check is one condition for the daemon to be ready. Ready must be quick and safe for
+// concurrent use; its error says what is wrong and what will happen or has to be done, and
+// contains no secret.
 type Check struct {
 	Name  string
 	Ready func(ctx context.Context) error
@@ -36,16 +35,15 @@ type Checks struct {
 	checks  []Check
 	advices []Check
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards stopping
 	stopping bool
 }
 
 // New is ready when all checks are.
 func New(checks ...Check) *Checks { return &Checks{checks: checks} }
 
-// Advise adds what has to be known of a daemon that can work all the same. It is shown
-// with the checks and changes nothing about readiness. It is called before the first
-// request.
+// Advise adds checks that do not affect readiness: what they find is shown with the others.
+// It is called before the first request.
 func (h *Checks) Advise(advices ...Check) { h.advices = append(h.advices, advices...) }
 
 // Stop makes the daemon unready for good, so that nobody sends it new work.
@@ -68,9 +66,9 @@ func (h *Checks) Live(rw http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(rw, "ok")
 }
 
-// Ready answers 200 when every check is well and 503 otherwise; with ?verbose
-// it lists each check. ?exclude=NAME leaves one out: whoever sends traffic to the
-// ready alone must not wait for a subscription, as it takes traffic to get one.
+// Ready answers 200 when every check succeeds and 503 otherwise; with ?verbose it lists each
+// check. ?exclude=NAME leaves one out: a load balancer that sends traffic to ready instances
+// only must not wait for a subscription, because it takes traffic to get one.
 func (h *Checks) Ready(rw http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), checkWithin)
 	defer cancel()
@@ -78,7 +76,7 @@ func (h *Checks) Ready(rw http.ResponseWriter, req *http.Request) {
 	excluded := query["exclude"]
 	plain(rw)
 	if known := h.names(); slices.ContainsFunc(excluded, func(name string) bool { return !slices.Contains(known, name) }) {
-		// A probe that excludes nothing should not pass for one that does.
+		// A misspelt name would exclude nothing, unnoticed.
 		rw.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintln(rw, "exclude: no such check; they are", strings.Join(known, ", "))
 		return
@@ -117,7 +115,7 @@ const (
 	stateAdvice   = '!' // changes nothing about readiness
 )
 
-// Result is what came of one check.
+// Result is the result of one check.
 type Result struct {
 	Name string
 	// Err is why it failed, or what is advised.
@@ -126,10 +124,10 @@ type Result struct {
 	state rune
 }
 
-// OK reports whether all is well: neither does it fail nor is anything advised.
+// OK reports whether the check succeeded.
 func (r Result) OK() bool { return r.state == stateOK }
 
-// Text is what came of it, without its name.
+// Text is the result without the name of the check.
 func (r Result) Text() string {
 	switch {
 	case r.Err != nil:
@@ -145,14 +143,14 @@ func (r Result) String() string { return fmt.Sprintf("[%c] %s: %s", r.state, r.N
 
 var errStopping = errors.New("stopping")
 
-// Results asks every check, for CheckWithin at most.
+// Results runs every check, for checkWithin at most.
 func (h *Checks) Results(ctx context.Context) []Result {
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	return h.run(ctx, nil)
 }
 
-// run asks every check but the excluded ones.
+// run runs every check but the excluded ones.
 func (h *Checks) run(ctx context.Context, excluded []string) (results []Result) {
 	h.mu.Lock()
 	if h.stopping {
@@ -182,7 +180,7 @@ func plain(rw http.ResponseWriter) {
 	rw.Header().Set("Cache-Control", "no-store")
 }
 
-// Collector tells each check as the metric pullprint_ready.
+// Collector exports each check as the metric pullprint_ready.
 func (h *Checks) Collector() prometheus.Collector { return readiness{h} }
 
 var readyDesc = prometheus.NewDesc("pullprint_ready", "1 when this check of /readyz is well, else 0.",

@@ -50,7 +50,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 	log := o.Logger.Named("metrics")
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics",
-		whole(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log), MaxRequestsInFlight: 8})))
+		buffered(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log), MaxRequestsInFlight: 8})))
 	mux.HandleFunc("GET /healthz", o.Health.Live)
 	mux.HandleFunc("GET /readyz", o.Health.Ready)
 	mux.Handle("GET /{$}", front)
@@ -62,8 +62,8 @@ func NewServer(o ServerOptions) (*Server, error) {
 	return &Server{log: log, webConfig: o.WebConfigFile, srv: srv}, nil
 }
 
-// metricsLimits are those of the clients of the metrics: Prometheus, probes, and a
-// person now and then. Its default interval is 15 s, so that its connection is kept.
+// metricsLimits are for the clients of the metrics: Prometheus, probes, and sometimes a
+// person. Prometheus scrapes every 15 s by default, so its connection is kept.
 func metricsLimits() listen.Limits {
 	return listen.Limits{
 		Conns: listen.Share(64, 16), Header: 5 * time.Second, Body: 5 * time.Second, Answer: 15 * time.Second,
@@ -71,10 +71,10 @@ func metricsLimits() listen.Limits {
 	}
 }
 
-// guarded answers only while the web configuration says something, if it did at the
-// start. The toolkit reads the file anew for each request and takes an empty one for
-// one that keeps nobody out: so does a file that is emptied, or is about to be written.
-// Who wants nobody kept out writes {} into it.
+// guarded answers only while the web configuration is not empty, if it was not at the start.
+// The toolkit reads the file for each request and takes an empty one for a configuration
+// without passwords; but a file may be empty because it is being written. To let everybody
+// in, write {} into it.
 func guarded(file string, log *zap.Logger, next http.Handler) (http.Handler, error) {
 	if file == "" {
 		return next, nil
@@ -108,9 +108,9 @@ func blank(file string) (bool, error) {
 	return true, nil
 }
 
-// whole answers with what next wrote after next has returned, so that a client that
-// reads slowly takes none of the places of next.
-func whole(next http.Handler) http.Handler {
+// buffered sends what next has written once next has returned, so that a client that reads
+// slowly does not count against MaxRequestsInFlight.
+func buffered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		out := captured{header: rw.Header(), status: http.StatusOK}
 		next.ServeHTTP(&out, req)
@@ -119,14 +119,14 @@ func whole(next http.Handler) http.Handler {
 	})
 }
 
-// MetricsText is what /metrics says to a request, without compression.
+// MetricsText is the answer of /metrics to a request, without compression.
 func MetricsText(g prometheus.Gatherer, req *http.Request) string {
 	out := captured{header: http.Header{}}
 	promhttp.HandlerFor(g, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP(&out, req)
 	return out.body.String()
 }
 
-// captured takes in what a handler answers.
+// captured keeps what a handler answers.
 type captured struct {
 	header http.Header
 	status int

@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// quoted is what the toolkit shows of a value that it could not read.
+// quoted is a value that could not be read, in an error of the toolkit.
 var quoted = regexp.MustCompile("`[^`]*`")
 
 // CheckWebConfig reads a web configuration of Prometheus' exporter toolkit, with the
@@ -31,8 +31,8 @@ func CheckWebConfig(file string) error {
 	return errors.New(strings.Join(strings.Fields(text), " "))
 }
 
-// bridge writes what the toolkit logs, by slog, to zap. What it says of its start
-// is debug: we have said so ourselves.
+// bridge writes what the toolkit logs by slog to zap. Its messages about its start are
+// logged as debug, because we log that ourselves.
 type bridge struct{ log *zap.Logger }
 
 func (b bridge) Enabled(_ context.Context, l slog.Level) bool {
