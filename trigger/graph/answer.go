@@ -8,22 +8,21 @@ import (
 	"pullprint/trigger/graph/transport"
 )
 
-// What an answer may be, so that none takes more than 32 MiB while it is decoded.
+// Limits of an answer, so that decoding it takes at most 32 MiB.
 const (
-	// maxAnswer is for one thing, in bytes: a job with its tasks and documents, or what
-	// a printer can do, has some kB.
+	// maxAnswer is for one object, in bytes. A job with its tasks and documents, or the
+	// capabilities of a printer, have some kB.
 	maxAnswer = 1 << 20
-	// maxPage is for a page of a list, in bytes: 1,000 entries, the most that Graph
-	// has on a page, of 4 kB each. A job with its tasks has 2 kB.
+	// maxPage is for a page of a list, in bytes: 1,000 entries, the most that Graph puts on a
+	// page, of 4 kB each. A job with its tasks has 2 kB.
 	maxPage = 4 << 20
-	// maxElements is how many elements all lists of an answer may have together: an
-	// element of two bytes, {}, is decoded into some hundred bytes, and its list is
-	// copied when it grows. 1,000 jobs with their tasks have fewer than
-	// 10,000, and 200 printers with all that they can do fewer than 50,000.
+	// maxElements is for all lists of an answer together. Decoded, even an element of two
+	// bytes, {}, takes some hundred bytes. 1,000 jobs with their tasks have fewer than 10,000
+	// elements, and 200 printers with all their capabilities fewer than 50,000.
 	maxElements = 50_000
 )
 
-// decode reads an answer of success into out.
+// decode reads a successful answer into out.
 func (cl *call) decode(resp *http.Response) *Error {
 	buf := borrow()
 	defer giveBack(buf)
@@ -46,11 +45,11 @@ func (cl *call) decode(resp *http.Response) *Error {
 	return e
 }
 
-// fewElements reports whether the lists of a JSON text have at most maxElements
-// elements together. It allocates no more than the text has; one that is
-// not JSON is left to the decoder.
+// fewElements reports whether the lists of a JSON text have at most maxElements elements
+// together. It allocates no more than the text has bytes. Text that is not JSON is left to the
+// decoder.
 func fewElements(text []byte) bool {
-	var open []byte // the brackets that are open
+	var open []byte // the brackets that are not closed yet
 	elements := 0
 	for i := 0; i < len(text); i++ {
 		switch b := text[i]; b {

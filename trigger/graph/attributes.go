@@ -4,9 +4,9 @@ import (
 	"context"
 )
 
-// Capabilities say what a printer can do, for the dialogs that people print from
-// (https://learn.microsoft.com/graph/api/resources/printercapabilities). A list that
-// is empty says nothing.
+// Capabilities are what a printer offers in print dialogs
+// (https://learn.microsoft.com/graph/api/resources/printercapabilities). An empty list means
+// that it does not tell.
 type Capabilities struct {
 	ContentTypes     []string `json:"contentTypes,omitempty"`
 	ColorModes       []string `json:"colorModes,omitempty"`
@@ -33,7 +33,7 @@ type Span struct {
 	End   int `json:"end"`
 }
 
-// Defaults are what a job has that its owner says nothing about
+// Defaults are the settings of a job whose owner did not choose others
 // (https://learn.microsoft.com/graph/api/resources/printerdefaults).
 type Defaults struct {
 	ContentType   string   `json:"contentType,omitempty"`
@@ -49,7 +49,7 @@ type Defaults struct {
 	DPI           int      `json:"dpi,omitempty"`
 }
 
-// Attributes are a printer with what it can do.
+// Attributes are a printer with its capabilities.
 type Attributes struct {
 	DisplayName         string
 	Manufacturer, Model string
@@ -58,7 +58,7 @@ type Attributes struct {
 	Defaults            Defaults
 }
 
-// Attributes reads what a printer can do
+// Attributes reads a printer with its capabilities
 // (https://learn.microsoft.com/graph/api/printer-get).
 func (c *Client) Attributes(ctx context.Context, printer string) (Attributes, error) {
 	if err := ids(getAttributes, printer); err != nil {
@@ -91,10 +91,10 @@ func (c *Client) Attributes(ctx context.Context, printer string) (Attributes, er
 	}, nil
 }
 
-// SetAttributes says what a virtual printer can do, and that it takes jobs
-// (https://learn.microsoft.com/graph/api/printer-update). It needs the token of the
-// app that the printer was made with, and Printer.ReadWrite.All.
-func (c *Client) SetAttributes(ctx context.Context, printer string, can Capabilities, unless Defaults) error {
+// SetAttributes sets the capabilities and defaults of a virtual printer, and makes it accept
+// jobs (https://learn.microsoft.com/graph/api/printer-update). It needs Printer.ReadWrite.All,
+// with the token of the app that created the printer.
+func (c *Client) SetAttributes(ctx context.Context, printer string, capabilities Capabilities, defaults Defaults) error {
 	if err := ids(setAttributes, printer); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (c *Client) SetAttributes(ctx context.Context, printer string, can Capabili
 		Defaults     Defaults     `json:"defaults"`
 		Accepting    bool         `json:"isAcceptingJobs"`
 		Status       status       `json:"status"`
-	}{can, unless, true, status{State: string(PrinterIdle), Details: []string{}}}); err != nil {
+	}{capabilities, defaults, true, status{State: string(PrinterIdle), Details: []string{}}}); err != nil {
 		return err
 	}
 	return c.do(ctx, &cl)

@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	maxUnread = 64 << 10 // bytes of an answer that nobody needs, or of an error
-	maxPooled = 1 << 20  // bytes of a buffer that is kept
+	maxUnread = 64 << 10 // bytes read of an error, or of an answer that is not used, to reuse the connection
+	maxPooled = 1 << 20  // bytes of a buffer that goes back to the pool
 )
 
-// call is one call to Graph, over all its tries.
+// call is one call to Graph, with all its tries.
 type call struct {
 	op       operation
 	url      *url.URL
@@ -33,12 +33,12 @@ type call struct {
 	eventual bool    // ConsistencyLevel: eventual
 	out      any     // what the answer is decoded into, nil if it isn't needed
 	list     bool    // whether the answer is a page of a list
-	location *string // where the answer sends us, nil if it is to be the answer itself
-	later    *string // where to look how a long operation goes on, nil if it is none
+	location *string // for the address that the answer redirects to, nil if the answer itself is wanted
+	later    *string // for the address of a long-running operation, nil if it is none
 	began    time.Time
 }
 
-// at is the URL of a path below the base. Ids in path have to be checked before.
+// at returns the URL of a path below the base. The caller has checked the ids in path.
 func (c *Client) at(path, query string) *url.URL {
 	u := c.base
 	u.Path += path
@@ -46,7 +46,7 @@ func (c *Client) at(path, query string) *url.URL {
 	return &u
 }
 
-// do calls Graph until it succeeds, fails for good, or the budget is used up.
+// do calls Graph until it succeeds, fails permanently, or has used up the budget.
 func (c *Client) do(ctx context.Context, cl *call) error {
 	cl.began = time.Now()
 	renewed := false
@@ -78,7 +78,7 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		if !cl.again(ctx, e) || time.Since(cl.began)+pause > budget || !transport.Fits(ctx, pause) {
 			return e
 		}
-		c.log.Debug("call comes again", zap.String("operation", e.Operation), zap.Int("attempt", n+1),
+		c.log.Debug("retrying call", zap.String("operation", e.Operation), zap.Int("attempt", n+1),
 			zap.Duration("after", pause), zap.Error(e))
 		asleep := time.Now()
 		awake := wait.Sleep(ctx, pause) == nil
@@ -91,7 +91,7 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 	}
 }
 
-// throttling reports whether the server is the reason to wait.
+// throttling reports whether the server is the reason for a wait.
 func throttling(e *Error) bool {
 	switch e.Status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout, 509:
@@ -100,7 +100,7 @@ func throttling(e *Error) bool {
 	return e.RetryAfter > 0
 }
 
-// again reports whether the call may be tried again after e.
+// again reports whether the call may be repeated after e.
 func (cl *call) again(ctx context.Context, e *Error) bool {
 	if ctx.Err() != nil {
 		return false
@@ -119,7 +119,7 @@ func (cl *call) again(ctx context.Context, e *Error) bool {
 	return false
 }
 
-// failed makes the error of a try that got no answer.
+// failed makes the error of a try that got no answer, or none that is usable.
 func (cl *call) failed(f fate, err error) *Error {
 	e := &Error{Operation: cl.op.name(), Err: err, fate: f, write: cl.op.write()}
 	var ae *auth.Error
@@ -129,8 +129,9 @@ func (cl *call) failed(f fate, err error) *Error {
 	return e
 }
 
-// try sends the call once, when it is its turn, and says with which token. The
-// budget begins with the first turn: a queue in front of us is nobody's fault.
+// try sends the call once, when the rate limit and the number of concurrent requests allow, and
+// returns the token that it used. The budget begins with the first try: waiting for our own
+// limits does not count.
 func (c *Client) try(ctx context.Context, cl *call, first bool) (*auth.Token, *Error) {
 	if err := ctx.Err(); err != nil {
 		return nil, cl.failed(unsent, transport.Error{Cause: err})
@@ -160,7 +161,7 @@ func (c *Client) try(ctx context.Context, cl *call, first bool) (*auth.Token, *E
 	return token, c.send(ctx, cl, token)
 }
 
-// turn waits for the token bucket.
+// turn waits for the rate limit.
 func (c *Client) turn(ctx context.Context) error {
 	if c.limiter == nil {
 		return nil
@@ -178,8 +179,8 @@ func (c *Client) turn(ctx context.Context) error {
 func (c *Client) send(ctx context.Context, cl *call, token *auth.Token) *Error {
 	began := time.Now()
 	if end, ok := ctx.Deadline(); ok && !began.Before(end) {
-		// A process that hung wakes up before its timers do: what it was about to
-		// do may have been taken over.
+		// After a suspended process resumes, this runs before its timers fire. Another
+		// replica may have done meanwhile what this call is about to do.
 		return cl.failed(unsent, transport.Error{Cause: context.DeadlineExceeded})
 	}
 	id := transport.NewGUID()
@@ -232,8 +233,8 @@ var (
 	eventually  = []string{"eventual"}
 )
 
-// request makes the HTTP request of one try. sent turns true as soon as its
-// body is asked for; it is nil without a body.
+// request makes the HTTP request of one try. sent becomes true as soon as the transport reads
+// its body; it is nil without a body.
 func (c *Client) request(
 	ctx context.Context, cl *call, token *auth.Token, id string,
 ) (req *http.Request, sent *atomic.Bool) {
@@ -262,8 +263,8 @@ func (c *Client) request(
 	return r.WithContext(ctx), sent
 }
 
-// payload is a request body that remembers being read: while nobody has, the
-// request can't have been processed, whatever went wrong.
+// payload is a request body that records whether it was read: until then, the request can't
+// have been processed, whatever failed.
 type payload struct {
 	bytes.Reader
 	body  []byte
@@ -293,7 +294,7 @@ func (p *payload) Close() error { return nil }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// read takes what is needed of an answer; nil is success.
+// read reads an answer; nil means success.
 func (cl *call) read(resp *http.Response) *Error {
 	if to := resp.Header.Get("Location"); cl.location != nil && to != "" && resp.StatusCode >= 300 &&
 		resp.StatusCode < 400 {
@@ -307,13 +308,13 @@ func (cl *call) read(resp *http.Response) *Error {
 		*cl.later = resp.Header.Get("Operation-Location")
 	}
 	if cl.out == nil {
-		_, _ = io.CopyN(io.Discard, resp.Body, maxUnread) // for the connection's sake; the effect is done
+		_, _ = io.CopyN(io.Discard, resp.Body, maxUnread) // so that the connection can be reused
 		return nil
 	}
 	return cl.decode(resp)
 }
 
-// borrow is a buffer for an answer, until giveBack.
+// borrow returns a buffer for an answer. Return it with giveBack.
 func borrow() *bytes.Buffer {
 	if buf, ok := buffers.Get().(*bytes.Buffer); ok {
 		return buf
@@ -328,7 +329,7 @@ func giveBack(buf *bytes.Buffer) {
 	}
 }
 
-// refusal makes an Error of an answer that is no success.
+// refusal makes an Error of an answer that reports a failure.
 func (cl *call) refusal(resp *http.Response) *Error {
 	e := &Error{
 		Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write(),
@@ -342,7 +343,7 @@ func (cl *call) refusal(resp *http.Response) *Error {
 			} `json:"innerError"`
 		} `json:"error"`
 	}
-	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxUnread)) // what is missing stays empty
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxUnread)) // what could not be read stays empty
 	if json.Unmarshal(raw, &body) == nil {
 		e.Code = safeCode(body.Error.Code)
 		e.RequestID = safeID(body.Error.InnerError.RequestID)
@@ -350,7 +351,7 @@ func (cl *call) refusal(resp *http.Response) *Error {
 	return e
 }
 
-// safeID is s where it has the form of an id, else nothing: it goes to logs.
+// safeID returns s if it has the form of an id, else nothing: it is logged.
 func safeID(s string) string {
 	if ValidID(s) {
 		return s
@@ -358,7 +359,7 @@ func safeID(s string) string {
 	return ""
 }
 
-// safeCode is s where it is a code and not prose.
+// safeCode returns s if it is a code and not a sentence, which could quote a user.
 func safeCode(s string) string {
 	if len(s) > 64 {
 		return ""

@@ -9,23 +9,23 @@ import (
 	"go.uber.org/zap"
 )
 
-// clockAgrees is by how much this machine's clock and Graph's may differ and be taken
-// for the same: Date has whole seconds, and an answer is on its way for some.
+// clockAgrees is how far the two clocks may differ and count as equal: Date has whole seconds,
+// and an answer may take some more.
 const clockAgrees = 30 * time.Second
 
-// clock knows what time it is at Graph, by the header Date of its newest answer and
-// the time that passed since, which a clock that is set anew does not change.
+// clock tells the time at Graph: the header Date of its newest answer plus the time since,
+// which is not affected when this machine's clock is set.
 type clock struct {
-	mu      sync.Mutex
-	date    time.Time // what Graph said; zero before the first answer
-	at      time.Time // when, with the monotonic reading of this machine
+	mu      sync.Mutex // guards the next three
+	date    time.Time  // what Graph said; zero before the first answer
+	at      time.Time  // when it said so, with a monotonic reading
 	differs bool
 
 	skew prometheus.Gauge
 	log  *zap.Logger
 }
 
-// told takes the Date of an answer.
+// told records the Date of an answer.
 func (c *clock) told(h http.Header, now time.Time) {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil {
@@ -47,11 +47,11 @@ func (c *clock) told(h http.Header, now time.Time) {
 	}
 }
 
-// Now is the time at Graph: this machine's, unless Graph's newest answer says that it
-// differs. Before the first answer it is this machine's.
+// Now returns the time at Graph: this machine's, unless the newest answer of Graph differs from
+// it. Before the first answer it is this machine's.
 func (c *Client) Now() time.Time { return c.clock.now(time.Now()) }
 
-// Heard reports whether Graph has told what time it is there.
+// Heard reports whether Graph has told its time yet.
 func (c *Client) Heard() bool {
 	c.clock.mu.Lock()
 	defer c.clock.mu.Unlock()

@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// Groups lists the groups that a user is a member of, directly or through other
-// groups (https://learn.microsoft.com/graph/api/user-list-transitivememberof).
-// user is an Entra object id. The OData cast needs ConsistencyLevel eventual and
-// $count there: a change of membership can take a while to show.
+// Groups lists the groups of which a user is a member, directly or through other groups
+// (https://learn.microsoft.com/graph/api/user-list-transitivememberof). user is an Entra object
+// id. The OData cast requires ConsistencyLevel eventual and $count, so a change of membership
+// may take a while to appear.
 func (c *Client) Groups(ctx context.Context, user string) ([]Group, error) {
 	if err := ids(listGroups, user); err != nil {
 		return nil, err
@@ -21,12 +21,12 @@ func (c *Client) Groups(ctx context.Context, user string) ([]Group, error) {
 		call{op: listGroups, url: c.at("/users/"+user+"/transitiveMemberOf/microsoft.graph.group", query), eventual: true})
 }
 
-// languageTag is the form of a language's name, as de-CH.
+// languageTag is the form of a language tag, as de-CH.
 var languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$`)
 
-// Language is the one that a user prefers, as de-CH, by preferredLanguage
-// (https://learn.microsoft.com/graph/api/user-get, right User.Read.All); empty
-// when the directory has none. user is an Entra object id.
+// Language returns the preferredLanguage of a user, as de-CH
+// (https://learn.microsoft.com/graph/api/user-get, permission User.Read.All); empty if the
+// directory has none. user is an Entra object id.
 func (c *Client) Language(ctx context.Context, user string) (string, error) {
 	if err := ids(getUser, user); err != nil {
 		return "", err
@@ -45,9 +45,8 @@ func (c *Client) Language(ctx context.Context, user string) (string, error) {
 }
 
 // User reads a user by object id or user principal name
-// (https://learn.microsoft.com/graph/api/user-get, right User.ReadBasic.All); ok is
-// false when the directory has none, or has deleted it. The name is nowhere in an
-// error.
+// (https://learn.microsoft.com/graph/api/user-get, permission User.ReadBasic.All). ok is false
+// if there is none, or a deleted one. No error contains the name.
 func (c *Client) User(ctx context.Context, user string) (found User, ok bool, err error) {
 	if !ValidID(user) && !ValidUserName(user) {
 		return User{}, false, nil
@@ -70,9 +69,9 @@ func (c *Client) User(ctx context.Context, user string) (found User, ok bool, er
 	return User{ID: id, UserPrincipalName: out.UserPrincipalName}, ok, nil
 }
 
-// EmployeeID is the employeeId of a user
-// (https://learn.microsoft.com/graph/api/user-get, right User.Read.All); empty when the
-// directory has none. user is an Entra object id. The value is nowhere in an error.
+// EmployeeID returns the employeeId of a user (https://learn.microsoft.com/graph/api/user-get,
+// permission User.Read.All); empty if the directory has none. user is an Entra object id. No
+// error contains the value.
 func (c *Client) EmployeeID(ctx context.Context, user string) (string, error) {
 	if err := ids(getUser, user); err != nil {
 		return "", err
@@ -87,13 +86,13 @@ func (c *Client) EmployeeID(ctx context.Context, user string) (string, error) {
 	return out.EmployeeID, nil
 }
 
-// maxEmployeeID is the longest employeeId the directory has, in characters
+// maxEmployeeID is the longest employeeId in a directory, in characters
 // (https://learn.microsoft.com/graph/api/resources/user).
 const maxEmployeeID = 16
 
-// UserByEmployeeID finds the one user whose employeeId is given
-// (https://learn.microsoft.com/graph/api/user-list, right User.Read.All); ok is
-// false when there is none, or more than one. The value is nowhere in an error.
+// UserByEmployeeID finds the only user with an employeeId
+// (https://learn.microsoft.com/graph/api/user-list, permission User.Read.All). ok is false if
+// there is none, or more than one. No error contains the value.
 func (c *Client) UserByEmployeeID(ctx context.Context, employeeID string) (user User, ok bool, err error) {
 	if employeeID == "" || utf8.RuneCountInString(employeeID) > maxEmployeeID {
 		return User{}, false, nil
@@ -107,7 +106,7 @@ func (c *Client) UserByEmployeeID(ctx context.Context, employeeID string) (user 
 	find := call{op: findUser, url: c.at("/users", "$filter="+filter+"&$select=id,userPrincipalName&$top=2")}
 	err = each(ctx, c, find, func(u found) bool {
 		users = append(users, u)
-		return len(users) < 2 // more don't matter
+		return len(users) < 2
 	})
 	if err != nil || len(users) != 1 || !ValidID(users[0].ID) {
 		return User{}, false, err

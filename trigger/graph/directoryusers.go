@@ -8,11 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// UsersAtOnce is how many users one call can be asked for: Graph takes 15 values in an
-// `in` (https://learn.microsoft.com/graph/filter-query-parameter).
+// UsersAtOnce is how many users one call can ask for: Graph accepts 15 values in an `in` filter
+// (https://learn.microsoft.com/graph/filter-query-parameter).
 const UsersAtOnce = 15
 
-// KnownUsers are the users who have one of at most UsersAtOnce object ids (right
+// KnownUsers returns those users who exist, of at most UsersAtOnce object ids (permission
 // User.ReadBasic.All).
 func (c *Client) KnownUsers(ctx context.Context, ids []string) (known []User, err error) {
 	values := make([]string, 0, len(ids))
@@ -29,9 +29,8 @@ func (c *Client) KnownUsers(ctx context.Context, ids []string) (known []User, er
 	return known, err
 }
 
-// EmployeesWith are the object ids of all users who have one of at most UsersAtOnce
-// employee ids, by the employee id (right User.Read.All). The values are nowhere in an
-// error.
+// EmployeesWith returns, by employee id, the object ids of all users who have one of at most
+// UsersAtOnce employee ids (permission User.Read.All). No error contains the values.
 func (c *Client) EmployeesWith(ctx context.Context, employeeIDs []string) (found map[string][]string, err error) {
 	values := make([]string, 0, len(employeeIDs))
 	for _, id := range employeeIDs {
@@ -42,7 +41,7 @@ func (c *Client) EmployeesWith(ctx context.Context, employeeIDs []string) (found
 	found = map[string][]string{}
 	err = c.usersIn(ctx, "employeeId", values, func(u listedUser) {
 		for _, id := range values {
-			if owner, ok := CanonicalGUID(u.ID); ok && strings.EqualFold(id, u.EmployeeID) { // as eq compares there
+			if owner, ok := CanonicalGUID(u.ID); ok && strings.EqualFold(id, u.EmployeeID) { // Graph compares in any case
 				found[id] = append(found[id], owner)
 			}
 		}
@@ -50,14 +49,14 @@ func (c *Client) EmployeesWith(ctx context.Context, employeeIDs []string) (found
 	return found, err
 }
 
-// listedUser is a user as usersIn asks for it.
+// listedUser is a user as usersIn selects it.
 type listedUser struct {
 	ID                string `json:"id"`
 	UserPrincipalName string `json:"userPrincipalName"`
 	EmployeeID        string `json:"employeeId"`
 }
 
-// usersIn calls yield with the users whose property is one of the values.
+// usersIn calls yield with each user whose property has one of the values.
 func (c *Client) usersIn(ctx context.Context, property string, values []string, yield func(listedUser)) error {
 	if len(values) == 0 {
 		return nil

@@ -16,11 +16,9 @@ import (
 )
 
 var (
-	// ErrDocumentHost says that Graph sent us to a host that documents may not be
-	// read from.
-	ErrDocumentHost = errors.New("the document is on a host that is not allowed: look at documents.hosts")
-	// ErrDocumentBudget says that more of a document would have to be read than
-	// is allowed.
+	// ErrDocumentHost says that Graph named a host from which documents may not be read.
+	ErrDocumentHost = errors.New("the document is on a host that documents.hosts does not allow")
+	// ErrDocumentBudget says that reading on would exceed the allowed number of bytes.
 	ErrDocumentBudget = errors.New("more of the document would have to be read than documents.max_bytes")
 	// ErrDocumentChanged says that a document changed while it was read.
 	ErrDocumentChanged = errors.New("the document changed while it was read")
@@ -29,28 +27,28 @@ var (
 	errRangeAnswer     = errors.New("the host of the document answered with other bytes than were asked for")
 )
 
-// DocumentOptions bound the reading of a document.
+// DocumentOptions limit the reading of a document.
 type DocumentOptions struct {
-	// Hosts are those it may be read from: a name, or a suffix that begins with a
-	// dot. A loopback host is allowed when Graph itself is one.
+	// Hosts are those that it may be read from: names, or suffixes that begin with a dot.
+	// Loopback hosts are allowed if Graph itself is on one.
 	Hosts []string
-	// MaxBytes is how much is read at most; 0 is no bound.
+	// MaxBytes is how much may be read; 0 means no limit.
 	MaxBytes int64
 }
 
-// What is read at a time: a group of blocks, and up to maxAhead groups when one
-// follows the other; single blocks where it is told before what will be read. So
-// many blocks are kept, 4 MiB.
+// A request reads a group of blocks, and up to maxAhead groups when the document is read in
+// order. Prefetch reads single blocks. At most maxBlocks, 4 MiB, are kept. blockTimeout bounds
+// one request.
 const (
-	blockSize   = 4 << 10
-	groupBlocks = 8
-	maxAhead    = 16
-	maxBlocks   = 1024
-	blockWithin = 15 * time.Second
+	blockSize    = 4 << 10
+	groupBlocks  = 8
+	maxAhead     = 16
+	maxBlocks    = 1024
+	blockTimeout = 15 * time.Second
 )
 
-// DocumentReader reads parts of a document. It is an io.ReaderAt for one
-// goroutine at a time; what was read lately is kept.
+// DocumentReader reads parts of a document and caches them. It is an io.ReaderAt for one
+// goroutine at a time.
 type DocumentReader struct {
 	client   *Client
 	ctx      context.Context //nolint:containedctx // of one reading, bounded by its caller
@@ -58,16 +56,16 @@ type DocumentReader struct {
 	document string
 	o        DocumentOptions
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards all that follows
 	url    *url.URL
 	etag   string
 	size   int64
-	read   int64
-	used   int64 // of what was read, what was asked for: MaxBytes bounds it
-	next   int64 // the group after the one read last
-	ahead  int64
+	read   int64 // bytes received
+	used   int64 // bytes of blocks that were asked for, which MaxBytes limits
+	next   int64 // the group after the one that was read last
+	ahead  int64 // groups to read at once
 	blocks map[int64]*block
-	order  []int64
+	order  []int64 // of the keys of blocks, the oldest first
 }
 
 type block struct {
@@ -75,10 +73,10 @@ type block struct {
 	used bool
 }
 
-// OpenDocument asks Graph where the payload of a document is
-// (https://learn.microsoft.com/graph/api/printdocument-get-file): an address on
-// another host that needs no token, and gets none. The address is a secret and
-// nowhere told. ctx is that of all reading.
+// OpenDocument asks Graph for the address of the content of a document
+// (https://learn.microsoft.com/graph/api/printdocument-get-file): it is on another host and
+// needs no token, so none is sent. The address is a secret and never logged. ctx applies to all
+// reading.
 func (c *Client) OpenDocument(ctx context.Context, ref Ref, d Document, o DocumentOptions) (*DocumentReader, error) {
 	if err := ids(getDocument, ref.Printer, ref.Job, d.ID); err != nil {
 		return nil, err
@@ -89,8 +87,8 @@ func (c *Client) OpenDocument(ctx context.Context, ref Ref, d Document, o Docume
 	if err := r.locate(); err != nil {
 		return nil, err
 	}
-	// The end first: there is where both formats say what is in them, and the
-	// answer says how large the document really is.
+	// The end is read first: both formats have their directory there, and the answer tells
+	// the real size of the document.
 	_, err := r.block(max(0, d.Size-1) / blockSize)
 	if errors.Is(err, errResized) {
 		_, err = r.block(max(0, r.size-1) / blockSize)
@@ -101,10 +99,10 @@ func (c *Client) OpenDocument(ctx context.Context, ref Ref, d Document, o Docume
 	return r, nil
 }
 
-// Size is how large the document is, as its host says.
+// Size returns the size of the document, as its host says.
 func (r *DocumentReader) Size() int64 { return r.size }
 
-// BytesRead is how much was read of it so far.
+// BytesRead returns how many bytes of the document have been received.
 func (r *DocumentReader) BytesRead() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,7 +128,7 @@ func (r *DocumentReader) locate() error {
 	return nil
 }
 
-// allowed reports whether a document may be read from there.
+// allowed reports whether the document may be read from u.
 func (r *DocumentReader) allowed(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
 	base := &r.client.base
@@ -149,7 +147,7 @@ func (r *DocumentReader) allowed(u *url.URL) bool {
 	return false
 }
 
-// ReadAt implements io.ReaderAt. Its errors never tell the address.
+// ReadAt implements io.ReaderAt. Its errors never contain the address.
 func (r *DocumentReader) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, errInvalid
@@ -174,7 +172,7 @@ func (r *DocumentReader) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// block is one block, read or kept.
+// block returns a block, from memory or from the host.
 func (r *DocumentReader) block(i int64) ([]byte, error) {
 	b, ok := r.blocks[i]
 	if !ok {
@@ -196,14 +194,14 @@ func (r *DocumentReader) block(i int64) ([]byte, error) {
 	return b.data, nil
 }
 
-// over reports whether so much more is more than may be read.
+// over reports whether n more bytes would exceed MaxBytes.
 func (r *DocumentReader) over(n int64) bool {
 	return r.o.MaxBytes > 0 && r.used+min(n, r.size) > r.o.MaxBytes
 }
 
-// readAround reads the group of a block, and those behind it when the one before
-// was read last. What nobody asks for then does not count, but it is never more
-// than what does.
+// readAround reads the group of a block, and groups after it if the group before was read last.
+// Blocks read in advance don't count until they are asked for, but they are never more than
+// those that do.
 func (r *DocumentReader) readAround(i int64) error {
 	group := i / groupBlocks
 	if r.ahead = min(2*r.ahead, maxAhead); group != r.next || (r.o.MaxBytes > 0 && r.read > 2*r.o.MaxBytes) {
@@ -231,7 +229,7 @@ func (r *DocumentReader) readAround(i int64) error {
 	return nil
 }
 
-// keep keeps what was read from a block on.
+// keep stores data that was read from the block first on.
 func (r *DocumentReader) keep(first int64, data []byte) {
 	for at := 0; at < len(data) || at == 0; at += blockSize {
 		if len(r.order) >= maxBlocks {
@@ -244,8 +242,8 @@ func (r *DocumentReader) keep(first int64, data []byte) {
 	}
 }
 
-// fetch reads a range. An address that is not good any more is asked for anew,
-// and an answer that got lost is asked for again, once each.
+// fetch reads a range. An expired address is renewed, and a lost answer requested again, once
+// each.
 func (r *DocumentReader) fetch(from, to int64) ([]byte, error) {
 	var last *Error
 	renewed, retried := false, false
@@ -274,7 +272,8 @@ func (r *DocumentReader) fetch(from, to int64) ([]byte, error) {
 	}
 }
 
-// exchange is one request for a range, whose answer tells what the document is.
+// exchange requests a range, and compares what the answer says about the document with what is
+// known.
 func (r *DocumentReader) exchange(from, to int64) ([]byte, *Error) {
 	a, err := r.ask(from, to)
 	r.read += int64(len(a.data))
@@ -295,18 +294,17 @@ func (r *DocumentReader) exchange(from, to int64) ([]byte, *Error) {
 	return a.data, nil
 }
 
-// partOf is what a host answered to a request for a range, how large it says the
-// document is, and its entity tag.
+// partOf is the answer to a request for a range, with the size and the entity tag that the host
+// states for the document.
 type partOf struct {
 	data []byte
 	size int64
 	tag  string
 }
 
-// ask is one request for a range. It changes nothing of r, so that several can be
-// on their way.
+// ask requests a range. It does not change r, so several can run at once.
 func (r *DocumentReader) ask(from, to int64) (partOf, *Error) {
-	ctx, cancel := context.WithTimeout(r.ctx, blockWithin)
+	ctx, cancel := context.WithTimeout(r.ctx, blockTimeout)
 	defer cancel()
 	began := time.Now()
 	cl := call{op: readDocument}
@@ -342,8 +340,8 @@ func (r *DocumentReader) ask(from, to int64) (partOf, *Error) {
 	return a, nil
 }
 
-// answer reads what a host answered to a request for a range, and how large it
-// says the document is.
+// answer reads the answer to a request for a range, and the size that the host states for the
+// document.
 func (r *DocumentReader) answer(resp *http.Response, from, to int64) (data []byte, size int64, err error) {
 	switch resp.StatusCode {
 	case http.StatusPartialContent:
@@ -356,7 +354,7 @@ func (r *DocumentReader) answer(resp *http.Response, from, to int64) (data []byt
 	case http.StatusPreconditionFailed:
 		return nil, 0, ErrDocumentChanged
 	case http.StatusOK:
-		return nil, 0, errNoRanges // all of it is on its way: it is not read
+		return nil, 0, errNoRanges // the host sends the whole document, which is not read
 	default:
 		return nil, 0, errors.New("not read")
 	}

@@ -11,23 +11,23 @@ import (
 	"pullprint/trigger/secretfile"
 )
 
-// clouds are the national deployments that have a print API, with the roots of
-// Graph and of the authority (https://learn.microsoft.com/graph/deployments).
+// clouds are the national deployments that have a print API, with the base URLs of Graph and of
+// the token authority (https://learn.microsoft.com/graph/deployments).
 var clouds = map[string]struct{ graph, authority string }{
 	"global": {"https://graph.microsoft.com", "https://login.microsoftonline.com"},
 	"us-l4":  {"https://graph.microsoft.us", "https://login.microsoftonline.us"},
 	"us-l5":  {"https://dod-graph.microsoft.us", "https://login.microsoftonline.us"},
 }
 
-// addresses are where a Client may send something.
+// addresses are the only ones to which a Client sends credentials or tokens.
 type addresses struct {
 	graph url.URL // with the version
 	token string  // of the token endpoint
-	// resource is the root of Graph in its cloud, which scopes begin with.
+	// resource is the base URL of Graph in its cloud, with which scopes begin.
 	resource string
 }
 
-// resolve checks all of the configuration but the secret file.
+// resolve checks the configuration except for its files.
 func (cfg Config) resolve() (addresses, error) {
 	name := cfg.Cloud
 	if name == "" {
@@ -59,14 +59,14 @@ func (cfg Config) resolve() (addresses, error) {
 	}, nil
 }
 
-// validTenant accepts a GUID or a domain name: the two forms of a tenant in a
-// token URL (https://learn.microsoft.com/entra/identity-platform/v2-protocols).
+// validTenant accepts a GUID or a domain name: the two forms of a tenant in a token URL
+// (https://learn.microsoft.com/entra/identity-platform/v2-protocols).
 func validTenant(s string) bool {
 	return s != "" && len(s) <= 128 && !strings.Contains(s, "..") && s[0] != '.' &&
 		strings.IndexFunc(s, func(r rune) bool { return !idRune(r) && r != '.' }) < 0
 }
 
-// endpoint parses a base URL that may see a secret or a token.
+// endpoint parses a base URL to which secrets or tokens are sent.
 func endpoint(key, value, standard string) (url.URL, error) {
 	if value == "" {
 		value = standard
@@ -77,13 +77,13 @@ func endpoint(key, value, standard string) (url.URL, error) {
 		return url.URL{}, fmt.Errorf("%s must be a plain URL as %s", key, standard)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
-		return url.URL{}, fmt.Errorf("%s must be https: only a loopback host may be spoken to in clear", key)
+		return url.URL{}, fmt.Errorf("%s must be https: plain http is allowed to a loopback host only", key)
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return *u, nil
 }
 
-// roots are the authorities to trust, nil for those of this machine alone.
+// roots returns the certificate authorities to trust; nil means those of this machine.
 func (e Endpoints) roots() (*x509.CertPool, error) {
 	if e.CAFile == "" {
 		return nil, nil

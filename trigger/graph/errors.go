@@ -11,40 +11,40 @@ import (
 	"pullprint/trigger/graph/auth"
 )
 
-// Error is the one error of a call to Graph. Its text never holds what the
-// server said in words, for that may quote what a user wrote; Code and the ids
-// are there to look it up (https://learn.microsoft.com/graph/errors).
+// Error is the error of every failed call to Graph. Its text never contains a sentence of the
+// server, which could quote a user; Code and the ids lead to the details
+// (https://learn.microsoft.com/graph/errors).
 type Error struct {
-	// Operation is what was asked, as get_job; also the label of the metrics.
+	// Operation is the name of the operation, as get_job; it is also a label of the metrics.
 	Operation string
-	// Status is the HTTP status, 0 when no answer came.
+	// Status is the HTTP status, 0 if there was no answer.
 	Status int
-	// Code is error.code of the answer, else empty.
+	// Code is error.code of the answer, or empty.
 	Code string
-	// RequestID is Graph's, ClientRequestID ours, of the last try.
+	// RequestID is Graph's id of the last try, ClientRequestID ours.
 	RequestID, ClientRequestID string
-	// RetryAfter is what Graph asked for, at most 5 minutes; 0 if nothing.
+	// RetryAfter is how long Graph asked to wait, at most 5 minutes; 0 if it did not.
 	RetryAfter time.Duration
-	// Err is the cause when there is one: an *auth.Error, a context's error, a
-	// failed connection, an answer that can't be understood.
+	// Err is the cause, if any: an *auth.Error, a context's error, a failed connection, or an
+	// answer that can't be used.
 	Err error
 
 	fate  fate
 	write bool
 }
 
-// fate is what is known of a request that failed.
+// fate is what is known about a request that failed.
 type fate uint8
 
 const (
-	answered fate = iota // Status tells
-	unsent               // surely not processed
-	lost                 // it may have been processed
-	refused              // by ourselves, for good: asking again won't help
-	garbled              // answered with success, in a form that we can't use
+	answered fate = iota // Graph answered with Status
+	unsent               // certainly not processed
+	lost                 // possibly processed
+	refused              // by this package: a retry does not help
+	garbled              // Graph reported success, but its answer can't be used
 )
 
-// Error says what failed and how to find it in Microsoft's logs.
+// Error says what failed, and the id that finds it in Microsoft's logs.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("graph ")
@@ -76,22 +76,20 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// NotFound reports whether what was asked for is not there, or no more.
+// NotFound reports whether the object does not exist, or no longer.
 func (e *Error) NotFound() bool {
 	return e.Status == http.StatusNotFound || e.Status == http.StatusGone
 }
 
-// IsNotFound reports whether err is an *Error that says that what was asked for is not there,
-// or no more.
+// IsNotFound reports whether err is an *Error with NotFound.
 func IsNotFound(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.NotFound()
 }
 
-// Unavailable reports whether Graph or the authority could not be reached, was
-// too busy or failed: the same call may succeed later. It is false when all that
-// went wrong is that the caller gave up, and for what only a new configuration
-// can mend.
+// Unavailable reports whether Graph or the authority could not be reached, was overloaded or
+// failed: the same call may succeed later. It is false if only the caller gave up, and for what
+// requires another configuration.
 func (e *Error) Unavailable() bool {
 	var ae *auth.Error
 	switch {
@@ -107,15 +105,15 @@ func (e *Error) Unavailable() bool {
 	return e.Err != nil
 }
 
-// Throttled reports whether Graph asked to come later, which says nothing about
-// what was asked for.
+// Throttled reports whether Graph asked to wait, which says nothing about the object of the
+// call.
 func (e *Error) Throttled() bool {
 	return e.Status == http.StatusTooManyRequests || e.RetryAfter > 0
 }
 
-// Ambiguous reports whether this was a write that may have happened all the
-// same: it was sent, and then the answer got lost, took too long, was a 5xx or
-// could not be understood. Read back before doing anything else.
+// Ambiguous reports whether this was a write that may have taken effect: it was sent, and then
+// the answer was lost, late, a 5xx or unusable. Read the object back before doing anything
+// else.
 func (e *Error) Ambiguous() bool {
 	return e.write && e.fate != unsent && (e.fate == lost || e.fate == garbled || e.Status >= 500)
 }
@@ -125,8 +123,8 @@ var (
 	errOther      = errors.New("the answer is not what was asked for")
 	errInvalid    = errors.New("an argument is missing or too long")
 	errTooLarge   = errors.New("the answer is too large")
-	errNextLink   = errors.New("the list goes on outside of the configured address")
+	errNextLink   = errors.New("the next page of the list is not below the configured address")
 	errManyPages  = errors.New("the list has too many pages")
-	errPagesLoop  = errors.New("the list comes back to a page that was read")
-	errRatePassed = errors.New("no time left to wait for our own rate limit")
+	errPagesLoop  = errors.New("the list repeats a page")
+	errRatePassed = errors.New("no time left to wait for the configured rate limit")
 )

@@ -1,15 +1,14 @@
-// Package graph is a typed, minimal client of Microsoft Graph for what the
-// product needs of Universal Print. With its packages auth and transport it is the only
-// code that speaks HTTP to Graph and OAuth to Entra.
+// Package graph is a typed client for the part of Microsoft Graph that pullprint needs of
+// Universal Print. With its packages auth and transport it is the only code that speaks HTTP
+// to Graph and OAuth to Entra.
 //
-// A Client is safe for concurrent use. Reads are tried again within a budget of
-// 20 seconds. Writes are tried again only when Graph surely did not process
-// them: refused with 429, refused with 401 (once), or never sent. Everything
-// else that can leave a write half known is an *Error whose Ambiguous method
-// says so, and the caller reads back.
+// A Client is safe for concurrent use. Reads are retried within a budget of 20 seconds. Writes
+// are retried only when Graph certainly did not process them: refused with 429, refused with
+// 401 (once), or never sent. Any other failure of a write is an *Error whose Ambiguous method
+// tells whether the write may have taken effect; the caller then reads back.
 //
-// The bearer token goes to the configured host and nowhere else: redirects are
-// not followed, and a nextLink must stay below the configured base URL.
+// The bearer token is sent to the configured host only: redirects are not followed, and a
+// nextLink must be below the configured base URL.
 package graph
 
 import (
@@ -26,19 +25,19 @@ import (
 	"pullprint/trigger/graph/transport"
 )
 
-// Endpoints replaces the addresses of the cloud; empty ones stay as they are.
-// http is accepted for loopback hosts only.
+// Endpoints replace the addresses of the cloud; empty ones do not. http is accepted for
+// loopback hosts only.
 type Endpoints struct {
 	// Graph is the base URL with the version, as https://graph.microsoft.com/v1.0.
 	Graph string `yaml:"graph"`
 	// Authority is the token authority, as https://login.microsoftonline.com.
 	Authority string `yaml:"authority"`
-	// CAFile holds certificates, in PEM, of authorities that are trusted besides
-	// those of this machine: that of a proxy that opens connections.
+	// CAFile holds certificates, in PEM, of authorities to trust besides those of this machine:
+	// that of a proxy that inspects TLS.
 	CAFile string `yaml:"ca_file"`
 }
 
-// Config says which tenant of which cloud to talk to, and how hard.
+// Config says which tenant of which cloud to call, and how fast.
 type Config struct {
 	// TenantID is the directory (tenant) id.
 	TenantID string
@@ -47,27 +46,28 @@ type Config struct {
 	Cloud     string
 	Endpoints Endpoints
 	Auth      auth.Config
-	// MaxConcurrent caps the requests under way at once; 0 means 64.
+	// MaxConcurrent limits the requests under way at once; 0 means 64.
 	MaxConcurrent int
-	// RatePerSecond caps the requests begun per second, with bursts of one
-	// second's worth; 0 means no such cap.
+	// RatePerSecond limits the requests begun per second, with bursts of one second's worth; 0
+	// means no limit.
 	RatePerSecond float64
 }
 
-// Options are what a Client takes from the process it lives in. All may be nil
-// or empty.
+// Options are what the process provides to a Client. All may be nil or empty.
 type Options struct {
 	Logger     *zap.Logger
 	Registerer prometheus.Registerer
-	// Transport replaces the tuned one. It gets one call per try, and must not
-	// follow redirects.
+	// Transport replaces the default one. It is called once per try, and must not follow
+	// redirects.
 	Transport http.RoundTripper
 	UserAgent string
 }
 
+// defaultConcurrent keeps a daemon far from Graph's throttling limits; more calls wait for
+// their turn.
 const defaultConcurrent = 64
 
-// Client talks to Graph as one app of one tenant.
+// Client calls Graph as one app of one tenant, or as a person who signed in to it.
 type Client struct {
 	base      url.URL // no trailing slash
 	tokens    tokenSource
@@ -85,8 +85,9 @@ type Client struct {
 	silence   silence
 }
 
-// New makes a Client and checks its configuration, with the secret file. It
-// starts nothing and calls nobody. An error here is final: fix the configuration.
+// New returns a Client, after checking its configuration and reading the files of its
+// credential. It starts nothing and makes no request. An error is permanent: fix the
+// configuration.
 func New(cfg Config, o Options) (*Client, error) {
 	c, ao, err := newClient(cfg, o)
 	if err != nil {
@@ -99,7 +100,7 @@ func New(cfg Config, o Options) (*Client, error) {
 	return c, nil
 }
 
-// newClient makes a Client without a source of tokens, and the options of one.
+// newClient returns a Client without a source of tokens, and the options for creating one.
 func newClient(cfg Config, o Options) (*Client, auth.Options, error) {
 	at, err := cfg.resolve()
 	if err != nil {
@@ -136,8 +137,8 @@ func newClient(cfg Config, o Options) (*Client, auth.Options, error) {
 	}, nil
 }
 
-// LastSuccess is when Graph last answered like one that is there: any 2xx, or a
-// 4xx other than 401 and 429. It is zero before the first such answer.
+// LastSuccess returns when Graph last answered as a working service does: with a 2xx, or a 4xx
+// other than 401 and 429. It is zero before the first such answer.
 func (c *Client) LastSuccess() time.Time {
 	if n := c.last.Load(); n != 0 {
 		return time.Unix(0, n)
@@ -145,6 +146,5 @@ func (c *Client) LastSuccess() time.Time {
 	return time.Time{}
 }
 
-// CloseIdleConnections closes the connections that no call uses now. The Client
-// stays usable.
+// CloseIdleConnections closes the connections that no call uses. The Client can still be used.
 func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }

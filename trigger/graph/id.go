@@ -23,8 +23,8 @@ func RefOf(name string) Ref {
 	return Ref{printer, job}
 }
 
-// ValidID reports whether s may stand for an id in a URL path:
-// [A-Za-z0-9_-]{1,64}. Whatever came from outside has to pass it.
+// ValidID reports whether s has the form of an id: [A-Za-z0-9_-]{1,64}. Every id from outside
+// is checked before it is put into a URL.
 func ValidID(s string) bool {
 	if len(s) == 0 || len(s) > 64 {
 		return false
@@ -37,8 +37,8 @@ func ValidID(s string) bool {
 	return true
 }
 
-// CanonicalGUID is a GUID in lower case, the form in which Entra writes the ids of
-// users; ok is false when s is none.
+// CanonicalGUID returns a GUID in lower case, as Entra writes the ids of users; ok is false if
+// s is none.
 func CanonicalGUID(s string) (guid string, ok bool) {
 	if len(s) != 36 {
 		return "", false
@@ -53,8 +53,8 @@ func CanonicalGUID(s string) (guid string, ok bool) {
 	return s, true
 }
 
-// Canonical is an id in the form in which it is kept and compared: a GUID in lower
-// case, anything else as it is. Graph and people write GUIDs in any case.
+// Canonical returns an id in the form in which it is stored and compared: a GUID in lower case,
+// anything else unchanged. Graph and people write GUIDs in any case.
 func Canonical(id string) string {
 	if guid, ok := CanonicalGUID(id); ok {
 		return guid
@@ -62,18 +62,17 @@ func Canonical(id string) string {
 	return id
 }
 
-// maxUserName is the longest user principal name of Entra, in bytes
+// maxUserName is the longest user principal name in Entra, in bytes
 // (https://learn.microsoft.com/graph/api/resources/user).
 const maxUserName = 113
 
-// sameID reports whether an answer is about what was asked for. One without an id, or
-// with another's, comes from a proxy in between or of a fault, and tells nothing: taken
-// as it is, a job would have no owner, a printer no state, and a person would not exist.
+// sameID reports whether an answer is about the object that was asked for. One without an id,
+// or with another, comes from a proxy in between or from a defect, and must not be used: a job
+// would have no owner, a printer no state, and a person would not exist.
 func sameID(got, asked string) bool { return ValidID(got) && Canonical(got) == Canonical(asked) }
 
-// ValidUserName reports whether s has the form of a user principal name, as
-// anna@contoso.com. The characters are those that Entra allows, and letters of any
-// script.
+// ValidUserName reports whether s has the form of a user principal name, as anna@contoso.com,
+// with the characters that Entra allows and letters of any script.
 func ValidUserName(s string) bool {
 	name, domain, ok := strings.Cut(s, "@")
 	if !ok || name == "" || domain == "" || len(s) > maxUserName {
@@ -98,13 +97,12 @@ func idRune(r rune) bool {
 
 var errNotJob = errors.New("not the URL of a print job")
 
-// ParseJobURL takes the ids out of the address of a print job, as parentUrl and
-// redirectedTo hold it
-// (https://learn.microsoft.com/graph/api/resources/printtask). It accepts
-// http(s)://HOST/VERSION/print/printers/{id}/jobs/{id} with any host, any v1.0
-// or beta, literals in any case and the key form printers('id')/jobs('id'): no
-// user, query, fragment, escape or trailing slash. The ids are ValidID; the host
-// means nothing and must never be called.
+// ParseJobURL returns the ids in the address of a print job, as parentUrl and redirectedTo have
+// it (https://learn.microsoft.com/graph/api/resources/printtask). It accepts
+// http(s)://HOST/VERSION/print/printers/{id}/jobs/{id} with any host, any v1.0 or beta,
+// literals in any case and the key form printers('id')/jobs('id'), and no user, query,
+// fragment, escape or trailing slash. The ids are ValidID. The host is ignored and must never
+// be called.
 func ParseJobURL(s string) (Ref, error) {
 	rest, ok := cutFold(s, "https://")
 	if !ok {
@@ -156,9 +154,9 @@ func digits(s string) bool {
 	return s != "" && len(s) <= 3 && strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
 }
 
-// ParseTaskResource takes the ids out of print/taskDefinitions/{id}/tasks/{id}. The
-// literals may be in any case, a leading slash and the OData key form
-// taskDefinitions('id')/tasks('id') are allowed, and nothing else is.
+// ParseTaskResource returns the ids in print/taskDefinitions/{id}/tasks/{id}. Literals may be
+// in any case; a leading slash and the OData key form taskDefinitions('id')/tasks('id') are
+// accepted, and nothing else.
 func ParseTaskResource(s string) (definition, task string, ok bool) {
 	s, ok = cutFold(strings.TrimPrefix(s, "/"), "print/taskDefinitions")
 	if !ok {
@@ -176,7 +174,7 @@ func ParseTaskResource(s string) (definition, task string, ok bool) {
 	return definition, task, true
 }
 
-// cutFold cuts an ASCII literal off the front of s, in any case.
+// cutFold cuts an ASCII literal, in any case, from the front of s.
 func cutFold(s, literal string) (rest string, ok bool) {
 	if len(s) < len(literal) {
 		return "", false
@@ -196,7 +194,7 @@ func lower(c byte) byte {
 	return c
 }
 
-// cutKey cuts /id or ('id') off the front of s.
+// cutKey cuts /id or ('id') from the front of s.
 func cutKey(s string) (id, rest string, ok bool) {
 	switch {
 	case strings.HasPrefix(s, "('"):

@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics count tries, not calls. The code is the HTTP status, or timeout,
-// canceled or error where none came.
+// metrics count tries, not calls. The label code is the HTTP status, or without one timeout,
+// canceled or error.
 type metrics struct {
 	requests  *prometheus.CounterVec
 	duration  [operations]prometheus.Observer
@@ -52,8 +52,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-// registered registers a collector, or gives the same one of a Client before: an app
-// and a person are counted together.
+// registered registers a collector, or returns the one that an earlier Client registered: the
+// calls of the app and of a person are counted together.
 func registered[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	if reg == nil {
 		return c
@@ -76,7 +76,7 @@ func (m *metrics) observe(op operation, code string, began time.Time) {
 	m.duration[op].Observe(time.Since(began).Seconds())
 }
 
-// label is the code of a try.
+// label returns the label code of a try.
 func label(status int, err error) string {
 	switch {
 	case status != 0:

@@ -7,8 +7,8 @@ import (
 )
 
 // TaskState is the state of a printTask
-// (https://learn.microsoft.com/graph/api/resources/printtaskstatus). Graph may
-// send words that are not listed here; they are kept, and mean "not known".
+// (https://learn.microsoft.com/graph/api/resources/printtaskstatus). Graph may send values that
+// are not listed here. They are kept, and mean that the state is not known.
 type TaskState string
 
 // The states of a task.
@@ -20,8 +20,8 @@ const (
 )
 
 // JobState is the state of a printJob
-// (https://learn.microsoft.com/graph/api/resources/printjobstatus). Graph may
-// send words that are not listed here; they are kept, and mean "not known".
+// (https://learn.microsoft.com/graph/api/resources/printjobstatus). Graph may send values that
+// are not listed here. They are kept, and mean that the state is not known.
 type JobState string
 
 // The states of a job.
@@ -37,7 +37,8 @@ const (
 )
 
 // PrinterState is the state of a printer
-// (https://learn.microsoft.com/graph/api/resources/printerstatus), read like the others.
+// (https://learn.microsoft.com/graph/api/resources/printerstatus). Other values are treated as
+// those of the others.
 type PrinterState string
 
 // The states of a printer.
@@ -48,7 +49,7 @@ const (
 	PrinterStopped    PrinterState = "stopped"
 )
 
-// A Definition is a printTaskDefinition. AppID is the app that made it.
+// A Definition is a printTaskDefinition. AppID is the app that created it.
 type Definition struct{ ID, DisplayName, AppID string }
 
 // FindDefinition returns the definition with this display name that belongs to this app.
@@ -64,15 +65,15 @@ func FindDefinition(all []Definition, displayName, appID string) (Definition, bo
 }
 
 // A Trigger is a printTaskTrigger of a printer
-// (https://learn.microsoft.com/graph/api/resources/printtasktrigger), with the
-// definition that it starts, as far as Graph tells.
+// (https://learn.microsoft.com/graph/api/resources/printtasktrigger) with the definition whose
+// tasks it starts, as far as Graph tells.
 type Trigger struct {
 	ID         string
 	Definition Definition
 }
 
-// A Task is a printTask of a definition. Job is zero when Graph named none, or
-// something that is no job.
+// A Task is a printTask of a definition. Job is zero if Graph named none, or something that is
+// not a job.
 type Task struct {
 	ID          string
 	State       TaskState
@@ -80,10 +81,11 @@ type Task struct {
 	Job         Ref
 }
 
-// User is who printed: ID is the Entra object id, the only one to trust.
+// User is the person who printed. ID is the Entra object id, the only field to base a decision
+// on.
 type User struct{ ID, UserPrincipalName string }
 
-// A Document of a job. Its name is never read. Size is in bytes.
+// A Document of a job. Its name is not read. Size is in bytes.
 type Document struct {
 	ID, ContentType string
 	Size            int64
@@ -102,17 +104,17 @@ type Job struct {
 	RedirectedTo      string
 	RedirectedFrom    string
 	Configuration     Configuration
-	// Settings is the whole configuration as Graph sent it, with what this
-	// package has no name for.
+	// Settings is the whole configuration as Graph sent it, including what this package has no
+	// field for.
 	Settings  json.RawMessage
 	Documents []Document
 	Tasks     []Task
 }
 
 // Configuration is a printJobConfiguration
-// (https://learn.microsoft.com/graph/api/resources/printjobconfiguration). In
-// what is read, a zero field says that Graph told nothing; in a rewrite, it
-// leaves the job's own value.
+// (https://learn.microsoft.com/graph/api/resources/printjobconfiguration). When read, a zero
+// field means that Graph told nothing; when a policy rewrites it, that the job keeps its own
+// value.
 type Configuration struct {
 	Copies          int         `json:"copies,omitempty"`
 	ColorMode       string      `json:"colorMode,omitempty"`  // blackAndWhite, grayscale, color, auto
@@ -129,17 +131,17 @@ type Configuration struct {
 	OutputBin       string      `json:"outputBin,omitempty"`
 	Collate         *bool       `json:"collate,omitempty"`
 	FitPDFToPage    *bool       `json:"fitPdfToPage,omitempty"`
-	// PaperUnknown is true when one of those that say how much is printed can't be read.
+	// PaperUnknown is true if a field that determines how much is printed can't be read.
 	PaperUnknown bool `json:"-"`
 }
 
-// PageRange is a range of pages from 1, both ends included. An open end is 0.
+// PageRange is a range of pages, counted from 1, both ends included. 0 is an open end.
 type PageRange struct {
 	Start int `json:"start,omitempty"`
 	End   int `json:"end,omitempty"`
 }
 
-// A Printer is a queue or a device, as far as it is needed to send jobs there.
+// A Printer is a queue or a device, with what is needed to send jobs to it.
 type Printer struct {
 	ID, DisplayName string
 	State           PrinterState
@@ -147,8 +149,8 @@ type Printer struct {
 	// (https://learn.microsoft.com/graph/api/resources/printerstatus).
 	Details       []string
 	AcceptingJobs bool
-	// LastSeen is when Universal Print last heard of the printer; zero when it does not
-	// say.
+	// LastSeen is when Universal Print last had contact with the printer; zero if it does not
+	// tell.
 	LastSeen time.Time
 }
 
@@ -159,8 +161,7 @@ type Group struct {
 }
 
 // A Subscription to change notifications
-// (https://learn.microsoft.com/graph/api/resources/subscription). Its
-// clientState is never read.
+// (https://learn.microsoft.com/graph/api/resources/subscription). Its clientState is not read.
 type Subscription struct {
 	ID                       string    `json:"id"`
 	ApplicationID            string    `json:"applicationId"`
@@ -177,7 +178,7 @@ type NewSubscription struct {
 	Resource                 string
 	NotificationURL          string
 	LifecycleNotificationURL string
-	// ClientState comes back in every notification; at most 128 characters.
+	// ClientState is repeated in every notification; at most 128 characters.
 	ClientState string
 	// Expires is at most 4,230 minutes ahead for print tasks.
 	Expires time.Time

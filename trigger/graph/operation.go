@@ -4,7 +4,7 @@ import (
 	"net/http"
 )
 
-// operation is a call that we know, in Graph or (signIn) at the authority.
+// operation is a request that this package makes, to Graph or (signIn) to the authority.
 type operation int
 
 const (
@@ -56,9 +56,8 @@ const (
 	operations
 )
 
-// table says of each operation how it is called in metrics and errors, its
-// method, the status of success, and whether it may be done twice with the same
-// end as once.
+// table has for each operation its name in metrics and errors, its method, the status of
+// success, and whether doing it twice has the same result as once.
 var table = [operations]struct {
 	name, method string
 	ok           int

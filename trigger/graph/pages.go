@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	maxPages    = 10_000
-	maxNextLink = 8 << 10 // bytes
+	maxPages    = 10_000  // of 20 to 1,000 entries each: more than any tenant has
+	maxNextLink = 8 << 10 // bytes; servers commonly refuse longer request lines
 )
 
 // page is one page of a list.
@@ -18,9 +18,9 @@ type page[T any] struct {
 	Next  string `json:"@odata.nextLink"`
 }
 
-// each calls yield for every item of a list, page by page
-// (https://learn.microsoft.com/graph/paging), until it returns false. Each page
-// has a budget of its own.
+// each calls yield for every entry of a list, page by page
+// (https://learn.microsoft.com/graph/paging), until it returns false. Each page has a budget of
+// its own.
 func each[T any](ctx context.Context, c *Client, cl call, yield func(T) bool) error {
 	cl.list = true
 	seed := maphash.MakeSeed()
@@ -31,7 +31,7 @@ func each[T any](ctx context.Context, c *Client, cl call, yield func(T) bool) er
 		if err := c.do(ctx, &cl); err != nil {
 			return err
 		}
-		if p.Value == nil { // an empty list is told as one
+		if p.Value == nil { // an empty list is [], not absent
 			return cl.failed(garbled, errOther)
 		}
 		for _, v := range p.Value {
@@ -63,8 +63,8 @@ func collect[T any](ctx context.Context, c *Client, cl call) ([]T, error) {
 	return all, err
 }
 
-// nextLink parses the address of a next page. It has to lie below our base URL:
-// the request will carry the token.
+// nextLink parses the address of a next page. It must be below our base URL, because the
+// request carries the token.
 func (c *Client) nextLink(s string) (*url.URL, bool) {
 	if len(s) > maxNextLink {
 		return nil, false
@@ -84,7 +84,7 @@ func (c *Client) nextLink(s string) (*url.URL, bool) {
 			return nil, false
 		}
 	}
-	u.Host = c.base.Host // as we write it
+	u.Host = c.base.Host // in our spelling, for the connection pool
 	return u, true
 }
 

@@ -6,16 +6,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// How much Prefetch reads: so many blocks at once, in so many requests together. Of
-// each place it is told, so much is read: the object of a page is rarely longer.
+// Limits of Prefetch: blocks and concurrent requests, and how much is read at each offset. The
+// object that describes a page is rarely longer than placeSize.
 const (
 	maxPrefetch = 256
 	prefetchers = 16
 	placeSize   = 1 << 10
 )
 
-// Prefetch reads the blocks at some offsets, several at once, so that reading there
-// does not wait for one after the other. What it can't read is read later.
+// Prefetch reads the blocks at the given offsets concurrently, so that reading them later does
+// not wait for one after the other. Blocks that fail are read when they are needed.
 func (r *DocumentReader) Prefetch(offsets []int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,11 +45,11 @@ func (r *DocumentReader) Prefetch(offsets []int64) {
 	for n := 0; n < len(want); {
 		first := want[n]
 		last := first + 1
-		for n++; n < len(want) && want[n] <= last+1; n++ { // a block between is cheaper than a request
+		for n++; n < len(want) && want[n] <= last+1; n++ { // reading one block in between is cheaper than a request
 			last = want[n] + 1
 		}
 		all.Go(func() error {
-			defer func() { _ = recover() }() // as if it had not been read
+			defer func() { _ = recover() }() // the block is then read when it is needed
 			if left, _ := r.client.pauses.left(readDocument); left > 0 {
 				return nil // the host asked for a pause
 			}

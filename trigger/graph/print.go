@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// ids reports, as the error of op, an id that can't go into a path.
+// ids returns, as an error of op, the first id that can't be put into a path.
 func ids(op operation, list ...string) error {
 	for _, id := range list {
 		if !ValidID(id) {
@@ -18,7 +18,7 @@ func ids(op operation, list ...string) error {
 	return nil
 }
 
-// encode makes a request body.
+// encode sets the request body.
 func (cl *call) encode(v any) error {
 	var err error
 	if cl.body, err = json.Marshal(v); err != nil {
@@ -39,7 +39,7 @@ func (d wireDefinition) definition() Definition {
 	return Definition{ID: Canonical(d.ID), DisplayName: d.DisplayName, AppID: Canonical(d.CreatedBy.AppID)}
 }
 
-// Definitions lists the task definitions of the tenant, those of other apps too
+// Definitions lists the task definitions of the tenant, including those of other apps
 // (https://learn.microsoft.com/graph/api/print-list-taskdefinitions).
 func (c *Client) Definitions(ctx context.Context) ([]Definition, error) {
 	var all []Definition
@@ -50,9 +50,9 @@ func (c *Client) Definitions(ctx context.Context) ([]Definition, error) {
 	return all, err
 }
 
-// CreateDefinition makes a task definition of this app
-// (https://learn.microsoft.com/graph/api/print-post-taskdefinitions). Two calls
-// make two: after an Ambiguous error, look for it in Definitions first.
+// CreateDefinition creates a task definition of this app
+// (https://learn.microsoft.com/graph/api/print-post-taskdefinitions). Two calls create two:
+// after an Ambiguous error, look for it in Definitions first.
 func (c *Client) CreateDefinition(ctx context.Context, displayName string) (Definition, error) {
 	type app struct {
 		DisplayName string `json:"displayName"`
@@ -94,8 +94,8 @@ func (t *wireTask) task() Task {
 	return out
 }
 
-// word is an enum member as Graph sent it. What is no single word becomes the
-// one that OData has for members not known yet
+// word returns an enum value as Graph sent it. What is not a single word becomes the value that
+// OData has for members that are not known yet
 // (https://learn.microsoft.com/graph/best-practices-concept#handling-future-members-in-evolvable-enumerations).
 func word(s string) string {
 	if s != "" && safeCode(s) == "" {
@@ -104,9 +104,9 @@ func word(s string) string {
 	return s
 }
 
-// Tasks streams the tasks of a definition that run or ended lately, page by page
-// (https://learn.microsoft.com/graph/api/printtaskdefinition-list-tasks). An
-// error comes last, with a zero Task.
+// Tasks streams the tasks of a definition that are running or ended recently, page by page
+// (https://learn.microsoft.com/graph/api/printtaskdefinition-list-tasks). An error comes last,
+// with a zero Task.
 func (c *Client) Tasks(ctx context.Context, definition string) iter.Seq2[Task, error] {
 	return func(yield func(Task, error) bool) {
 		if err := ids(listTasks, definition); err != nil {
@@ -137,9 +137,9 @@ func (c *Client) Task(ctx context.Context, definition, task string) (Task, error
 	return out.task(), nil
 }
 
-// FinishTask sets the state of a task: TaskCompleted lets its job print where it
-// is (https://learn.microsoft.com/graph/api/printtaskdefinition-update-task).
-// What Graph answers for a task that is finished already isn't documented.
+// FinishTask sets the state of a task. TaskCompleted lets its job print at its printer
+// (https://learn.microsoft.com/graph/api/printtaskdefinition-update-task). What Graph answers
+// for a task that is already finished is not documented.
 func (c *Client) FinishTask(ctx context.Context, definition, task string, state TaskState, description string) error {
 	if err := ids(finishTask, definition, task); err != nil {
 		return err
@@ -224,8 +224,8 @@ func (c *Client) Job(ctx context.Context, ref Ref) (Job, error) {
 	return job, nil
 }
 
-// configuration reads the settings of a job. One that is not what it is documented to be is
-// left out: the job must not be lost for it.
+// configuration reads the settings of a job. A field of another type than documented is left
+// out, so that the job can still be decided.
 func configuration(settings json.RawMessage) (c Configuration) {
 	if len(settings) == 0 || json.Unmarshal(settings, &c) == nil {
 		return c
@@ -239,10 +239,9 @@ func configuration(settings json.RawMessage) (c Configuration) {
 	return c
 }
 
-// Jobs streams the jobs of a printer with their tasks, in the order in which
-// Graph has them, which is not documented
-// (https://learn.microsoft.com/graph/api/printer-list-jobs). Their configuration is
-// not read. An error comes last, with a zero Job.
+// Jobs streams the jobs of a printer with their tasks
+// (https://learn.microsoft.com/graph/api/printer-list-jobs). Their order is not documented, and
+// their configuration is not read. An error comes last, with a zero Job.
 func (c *Client) Jobs(ctx context.Context, printer string) iter.Seq2[Job, error] {
 	return func(yield func(Job, error) bool) {
 		if err := ids(listJobs, printer); err != nil {
@@ -259,9 +258,9 @@ func (c *Client) Jobs(ctx context.Context, printer string) iter.Seq2[Job, error]
 
 func (r Ref) path() string { return "/print/printers/" + r.Printer + "/jobs/" + r.Job }
 
-// AbortJob ends a job, with what its owner shall read
-// (https://learn.microsoft.com/graph/api/printjob-abort). It succeeds only while
-// a task of a trigger of this app is processing, so never twice.
+// AbortJob aborts a job with a reason for its owner
+// (https://learn.microsoft.com/graph/api/printjob-abort). It succeeds only while a task of a
+// trigger of this app is processing, so never twice.
 func (c *Client) AbortJob(ctx context.Context, ref Ref, reason string) error {
 	if err := ids(abortJob, ref.Printer, ref.Job); err != nil {
 		return err
@@ -279,10 +278,10 @@ func (c *Client) AbortJob(ctx context.Context, ref Ref, reason string) error {
 }
 
 // RedirectJob moves a job to another printer and returns the job there
-// (https://learn.microsoft.com/graph/api/printjob-redirect). settings, when not
-// nil, is the whole configuration that the job shall have: whether Graph keeps
-// what is left out is not documented. It succeeds only while a task of a trigger
-// of this app is processing, so never twice.
+// (https://learn.microsoft.com/graph/api/printjob-redirect). settings, if not nil, is the
+// complete configuration of that job: whether Graph keeps fields that are left out is not
+// documented. It succeeds only while a task of a trigger of this app is processing, so never
+// twice.
 func (c *Client) RedirectJob(
 	ctx context.Context, ref Ref, destination string, settings json.RawMessage,
 ) (Ref, error) {
@@ -308,9 +307,9 @@ func (c *Client) RedirectJob(
 	return Ref{Printer: Canonical(destination), Job: Canonical(out.ID)}, nil
 }
 
-// UpdateJob gives a job another configuration, the whole of it
-// (https://learn.microsoft.com/graph/api/printjob-update). It succeeds only while
-// a task of a trigger of this app is processing; doing it again changes nothing.
+// UpdateJob replaces the configuration of a job
+// (https://learn.microsoft.com/graph/api/printjob-update). It succeeds only while a task of a
+// trigger of this app is processing; repeating it changes nothing.
 func (c *Client) UpdateJob(ctx context.Context, ref Ref, settings json.RawMessage) error {
 	if err := ids(updateJob, ref.Printer, ref.Job); err != nil {
 		return err
@@ -349,7 +348,7 @@ func (c *Client) Printer(ctx context.Context, id string) (Printer, error) {
 		return Printer{}, cl.failed(garbled, errOther)
 	}
 	seen, err := time.Parse(time.RFC3339, out.LastSeen)
-	if err != nil || seen.Year() < 2000 { // not told, or the zero of a time
+	if err != nil || seen.Year() < 2000 { // absent, or the zero time of .NET, which is in the year 1
 		seen = time.Time{}
 	}
 	return Printer{

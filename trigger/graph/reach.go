@@ -18,32 +18,32 @@ import (
 	"pullprint/trigger/graph/transport"
 )
 
-// Reach is how far a host could be reached, step by step.
+// Reach is the result of trying to reach a host, step by step.
 type Reach struct {
-	// Host is its name with the port.
+	// Host is its name and port.
 	Host string
-	// Step is the one that failed, with Err: resolve, connect, tls or http. It is
-	// empty when all went well.
+	// Step is the one that failed, with Err: resolve, connect, tls or http. It is empty if none
+	// did.
 	Step string
 	Err  error
-	// Proxy is the host with the port of a proxy on the way, empty for none; the steps
-	// resolve and connect are then of it.
+	// Proxy is the name and port of the proxy on the way, or empty; the steps resolve and
+	// connect are then those to the proxy.
 	Proxy string
-	// Issuer is who signed the certificate of the host, Expires until when it is
-	// valid; empty without TLS.
+	// Issuer is the root that signed the certificate of the host, Expires the end of its
+	// validity; both are empty without TLS.
 	Issuer  string
 	Expires time.Time
-	// Skew is by how much this machine's clock is ahead of the host's; it is exact to
-	// about a second, and zero when the host did not tell the time.
+	// Skew is how far this machine's clock is ahead of the host's, to about a second; zero if
+	// the host did not tell its time.
 	Skew time.Duration
 }
 
-// reachWithin bounds one step.
-const reachWithin = 10 * time.Second
+// reachTimeout bounds all steps to one host.
+const reachTimeout = 10 * time.Second
 
-// Reachable tries to reach Graph and the authority that signs the app in, without
-// a token and past the connections of a Client. Where the environment names a proxy,
-// the first steps are of the way to that: it resolves and connects for us.
+// Reachable tries to reach Graph and the token authority, without a token and without the
+// connections of a Client. If the environment names a proxy, the first steps are those to the
+// proxy, which resolves and connects for us.
 func Reachable(ctx context.Context, cfg Config) ([]Reach, error) {
 	at, err := cfg.resolve()
 	if err != nil {
@@ -63,13 +63,13 @@ func Reachable(ctx context.Context, cfg Config) ([]Reach, error) {
 func reach(ctx context.Context, u *url.URL, roots *x509.CertPool) Reach {
 	r := Reach{Host: net.JoinHostPort(u.Hostname(), port(u))}
 	failed := func(step string, err error) Reach { r.Step, r.Err = step, transport.Error{Cause: err}; return r }
-	first := u // whom we connect to
+	first := u // the host to connect to
 	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u}); err != nil {
 		return failed("http", err)
 	} else if proxy != nil {
 		first, r.Proxy = proxy, net.JoinHostPort(proxy.Hostname(), port(proxy))
 	}
-	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	if _, err := net.DefaultResolver.LookupHost(ctx, first.Hostname()); err != nil {
 		return failed("resolve", err)
@@ -110,9 +110,8 @@ func reach(ctx context.Context, u *url.URL, roots *x509.CertPool) Reach {
 	return r
 }
 
-// Roles are the application permissions in the token that is held. Entra says
-// that tokens are for the API they are made for, and their form may change: this
-// is for diagnosis alone. ok is false when the token does not tell.
+// Roles returns the application permissions in the current token. Entra documents tokens as
+// opaque to clients, so this is for diagnosis only. ok is false if the token does not tell.
 func (c *Client) Roles(ctx context.Context) (roles []string, ok bool, err error) {
 	b, err := c.tokens.Token(ctx)
 	if err != nil {
@@ -124,7 +123,7 @@ func (c *Client) Roles(ctx context.Context) (roles []string, ok bool, err error)
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return nil, false, nil //nolint:nilerr // it is of another form, which is fine
+		return nil, false, nil //nolint:nilerr // a token of another form is no error
 	}
 	var claims struct {
 		Roles []string `json:"roles"`

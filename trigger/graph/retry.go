@@ -11,12 +11,15 @@ import (
 )
 
 const (
-	budget   = 20 * time.Second // of a call, all tries and waits together
-	leastTry = time.Second      // of a try at the end of the budget
+	// budget bounds one call with all its tries and waits: it is the time that a tap may take,
+	// since its user waits at the device.
+	budget = 20 * time.Second
+	// leastTry is what a try gets even at the end of the budget.
+	leastTry = time.Second
 )
 
-// pauses are what Graph asked for by Retry-After, for each kind of call: all callers
-// of that kind keep to it, not only the one that was refused.
+// pauses are the waits that Graph asked for by Retry-After, per operation: all callers of the
+// operation obey them, not only the one that was refused.
 type pauses struct {
 	mu  sync.Mutex
 	ops [operations]struct {
@@ -25,8 +28,8 @@ type pauses struct {
 	}
 }
 
-// asked notes what a refusal asks for. What is refused for its own sake, as by 404 or
-// 409, is nothing for the others to wait for.
+// asked records the wait that a refusal asks for. A refusal because of the object of the call,
+// as 404 or 409, does not concern other calls.
 func (p *pauses) asked(e *Error, op operation) {
 	if e.RetryAfter <= 0 || (e.Status != http.StatusTooManyRequests && e.Status < http.StatusInternalServerError) {
 		return
@@ -39,15 +42,16 @@ func (p *pauses) asked(e *Error, op operation) {
 	}
 }
 
-// left is how long calls of a kind are to pause still, and why.
+// left returns how much longer calls of an operation have to wait, and the status that asked
+// for it.
 func (p *pauses) left(op operation) (time.Duration, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return time.Until(p.ops[op].until), p.ops[op].status
 }
 
-// wait waits until calls of this kind may be made again, if the call has so much time;
-// else the error says when.
+// wait waits until calls of this operation are allowed again, if that fits into the time of the
+// call; else the error says how long it would take.
 func (p *pauses) wait(ctx context.Context, c *Client, cl *call) *Error {
 	for {
 		left, status := p.left(cl.op)

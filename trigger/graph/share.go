@@ -4,17 +4,17 @@ import (
 	"context"
 )
 
-// A Share makes a printer one that people can find and print to. Everyone of the
-// tenant may when it says so, else the groups and people that are allowed.
+// A Share lets people find a printer and print to it: everyone in the tenant if Everyone is
+// set, else the groups and people that are allowed.
 type Share struct {
 	ID          string `json:"id"`
 	DisplayName string `json:"displayName"`
 	Everyone    bool   `json:"allowAllUsers"`
 }
 
-// Shares lists the shares of a printer, one at most
-// (https://learn.microsoft.com/graph/api/printer-list-shares). It needs the token of
-// a Printer Administrator.
+// Shares lists the shares of a printer, at most one
+// (https://learn.microsoft.com/graph/api/printer-list-shares). It needs the token of a Printer
+// Administrator.
 func (c *Client) Shares(ctx context.Context, printer string) ([]Share, error) {
 	if err := ids(listShares, printer); err != nil {
 		return nil, err
@@ -22,9 +22,9 @@ func (c *Client) Shares(ctx context.Context, printer string) ([]Share, error) {
 	return collect[Share](ctx, c, call{op: listShares, url: c.at("/print/printers/"+printer+"/shares", "")})
 }
 
-// CreateShare shares a printer, with everyone or, so far, with nobody
-// (https://learn.microsoft.com/graph/api/print-post-shares). It needs the token of a
-// Printer Administrator.
+// CreateShare shares a printer with everyone, or with nobody yet
+// (https://learn.microsoft.com/graph/api/print-post-shares). It needs the token of a Printer
+// Administrator.
 func (c *Client) CreateShare(ctx context.Context, printer, displayName string, everyone bool) (Share, error) {
 	if err := ids(createShare, printer); err != nil {
 		return Share{}, err
@@ -46,9 +46,9 @@ func (c *Client) CreateShare(ctx context.Context, printer, displayName string, e
 	return out, nil
 }
 
-// OpenShare lets everyone of the tenant print to a share
-// (https://learn.microsoft.com/graph/api/printershare-update). It needs the token of
-// a Printer Administrator.
+// OpenShare allows everyone in the tenant to print to a share
+// (https://learn.microsoft.com/graph/api/printershare-update). It needs the token of a Printer
+// Administrator.
 func (c *Client) OpenShare(ctx context.Context, share string) error {
 	if err := ids(openShare, share); err != nil {
 		return err
@@ -70,9 +70,9 @@ func (c *Client) AllowedGroups(ctx context.Context, share string) ([]Group, erro
 	return collect[Group](ctx, c, call{op: listAllowed, url: c.at("/print/shares/"+share+"/allowedGroups", "")})
 }
 
-// AllowGroup lets the members of a group print to a share
-// (https://learn.microsoft.com/graph/api/printershare-post-allowedgroups). It needs
-// the token of a Printer Administrator.
+// AllowGroup allows the members of a group to print to a share
+// (https://learn.microsoft.com/graph/api/printershare-post-allowedgroups). It needs the token
+// of a Printer Administrator.
 func (c *Client) AllowGroup(ctx context.Context, share, group string) error {
 	if err := ids(allowGroup, share, group); err != nil {
 		return err
@@ -84,9 +84,9 @@ func (c *Client) AllowGroup(ctx context.Context, share, group string) error {
 	return c.do(ctx, &cl)
 }
 
-// DeleteShare ends the sharing of a printer
-// (https://learn.microsoft.com/graph/api/printershare-delete); one that is gone already
-// is no error. It needs the token of a Printer Administrator.
+// DeleteShare stops sharing a printer
+// (https://learn.microsoft.com/graph/api/printershare-delete); it is no error if it was not
+// shared. It needs the token of a Printer Administrator.
 func (c *Client) DeleteShare(ctx context.Context, share string) error {
 	if err := ids(deleteShare, share); err != nil {
 		return err

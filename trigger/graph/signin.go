@@ -7,7 +7,7 @@ import (
 	"pullprint/trigger/graph/auth"
 )
 
-// tokenSource gives tokens to calls; *auth.App and *auth.Person are some.
+// tokenSource provides the tokens of calls; *auth.App and *auth.Person implement it.
 type tokenSource interface {
 	// Token returns a live token. The error is an *auth.Error or ctx's.
 	Token(ctx context.Context) (*auth.Token, error)
@@ -18,8 +18,8 @@ type tokenSource interface {
 	Distrust()
 }
 
-// SignIn fetches a token now, whatever is held, in one try of at most 10
-// seconds. The error is an *auth.Error or ctx's.
+// SignIn fetches a new token now, in one try of at most 10 seconds. The error is an *auth.Error
+// or ctx's.
 func (c *Client) SignIn(ctx context.Context) error {
 	if c.app == nil {
 		return c.KeepSignedIn(ctx)
@@ -27,14 +27,14 @@ func (c *Client) SignIn(ctx context.Context) error {
 	return c.app.Fetch(ctx)
 }
 
-// KeepSignedIn fetches the next token when it is time, so that a process that has
-// nothing to ask is as ready as one that has. The error is an *auth.Error or ctx's.
+// KeepSignedIn fetches the next token when it is due, so that an idle process is as ready as a
+// busy one. The error is an *auth.Error or ctx's.
 func (c *Client) KeepSignedIn(ctx context.Context) error {
 	_, err := c.tokens.Token(ctx)
 	return err
 }
 
-// TokenFresh is nil while a live token is held, else why there is none.
+// TokenFresh returns nil while a valid token is held, else why there is none.
 func (c *Client) TokenFresh() error {
 	if c.app == nil {
 		return nil
@@ -42,9 +42,8 @@ func (c *Client) TokenFresh() error {
 	return c.app.Fresh()
 }
 
-// SignInPerson signs somebody in for some delegated permissions and gives a Client that
-// acts for them: see auth.Person. The error is an *auth.Error, ctx's, or one of the
-// configuration.
+// SignInPerson signs a person in for some delegated permissions and returns a Client that acts
+// for them: see auth.Person. The error is an *auth.Error, ctx's, or one of the configuration.
 func SignInPerson(
 	ctx context.Context, cfg Config, o Options, rights []string, show func(auth.Prompt),
 ) (*Client, error) {
@@ -58,9 +57,9 @@ func SignInPerson(
 	return c, nil
 }
 
-// ResumePerson gives a Client that acts for the person whose sign-in is stored, with
-// those delegated permissions. The error is auth.ErrNotStored, an *auth.Error when Entra
-// does not honour it any more, or one of the files.
+// ResumePerson returns a Client that acts for the person whose sign-in is stored, with those
+// delegated permissions. The error is auth.ErrNotStored, an *auth.Error if Entra no longer
+// accepts the sign-in, or one of the files.
 func ResumePerson(
 	ctx context.Context, cfg Config, o Options, rights []string, from auth.StoredSignIn,
 ) (*Client, error) {
@@ -74,7 +73,7 @@ func ResumePerson(
 	return c, nil
 }
 
-// newPerson makes a Client for a person who has not signed in yet.
+// newPerson returns a Client for a person who has not signed in yet.
 func newPerson(cfg Config, o Options, rights []string) (*Client, error) {
 	c, ao, err := newClient(cfg, o)
 	if err != nil {
@@ -85,7 +84,7 @@ func newPerson(cfg Config, o Options, rights []string) (*Client, error) {
 	return c, nil
 }
 
-// StoreSignIn stores the sign-in of the person that this Client acts for, now and whenever
+// StoreSignIn stores the sign-in of the person for whom this Client acts, now and whenever
 // Entra renews it.
 func (c *Client) StoreSignIn(in auth.StoredSignIn) error {
 	if c.person == nil {
@@ -94,8 +93,8 @@ func (c *Client) StoreSignIn(in auth.StoredSignIn) error {
 	return c.person.Store(in)
 }
 
-// SignInStored reports whether the stored sign-in is that of the person that this Client acts
-// for: see auth.Person.Stored.
+// SignInStored reports whether the stored sign-in is that of the person for whom this Client
+// acts: see auth.Person.Stored.
 func (c *Client) SignInStored(ctx context.Context) bool {
 	return c.person != nil && c.person.Stored(ctx)
 }

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// silence is since when Graph has not answered like one that is there, and what the
-// first of its failures was. A 500 is none: one sick job answers so for ever. Nor is a
-// 429: Graph is there, and we wait.
+// silence records since when Graph has not answered as a working service does, and its first
+// failure. A 500 does not count: a single broken job can cause it every time. Neither does a
+// 429: Graph works, and asks to wait.
 type silence struct {
 	since atomic.Pointer[failure]
-	// broken is since when every answer was a 500.
+	// broken is the first of the 500s since when every answer has been one.
 	broken atomic.Pointer[failure]
 }
 
-// brokenFor is how long every answer has to be a 500 before Graph counts as down: the
-// sweep asks each minute for the tasks of all jobs, which no single sick job spoils.
+// brokenFor is how long every answer has to be a 500 before Graph counts as down: the sweep
+// lists the tasks of all jobs each minute, which a single broken job does not affect.
 const brokenFor = 2 * time.Minute
 
 type failure struct {
@@ -28,8 +28,7 @@ func (s *silence) began(what string, at time.Time) {
 	s.since.CompareAndSwap(nil, &failure{what, at})
 }
 
-// refused notes a 500 to an operation. What is asked about one job or printer does not
-// count: a sick one answers so for ever.
+// refused records a 500 to an operation that is about no single job or printer.
 func (s *silence) refused(op operation, at time.Time) {
 	if op == listTasks || op == listDefinitions {
 		s.broken.CompareAndSwap(nil, &failure{"it answers everything with status 500", at})
@@ -45,8 +44,8 @@ func (s *silence) ended() {
 	}
 }
 
-// Answers is nil unless Graph was asked, could not be reached or was unavailable, and
-// has not answered since. The error is for people.
+// Answers returns nil unless Graph could not be reached, or was unavailable, when it was last
+// asked. The error is for people.
 func (c *Client) Answers() error {
 	f := c.silence.since.Load()
 	if f == nil {

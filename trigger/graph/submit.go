@@ -13,16 +13,14 @@ import (
 	"pullprint/trigger/graph/transport"
 )
 
-// PrintRights are the delegated permissions that printing for the person who
-// signed in needs, and canceling it again
-// (https://learn.microsoft.com/graph/api/printer-post-jobs,
-// https://learn.microsoft.com/graph/api/printjob-cancel). No app has them.
+// PrintRights are the delegated permissions for printing as the person who signed in, and for
+// canceling it (https://learn.microsoft.com/graph/api/printer-post-jobs,
+// https://learn.microsoft.com/graph/api/printjob-cancel). Apps can't have them.
 var PrintRights = []string{"PrintJob.Create", "PrintJob.ReadWriteBasic"}
 
-// CreateJob begins a job of the person who signed in, with the printer's own
-// settings (https://learn.microsoft.com/graph/api/printer-post-jobs). It waits for
-// its document; one that is never started prints nothing, so it is tried again like a
-// read.
+// CreateJob creates a job of the person who signed in, with the printer's defaults
+// (https://learn.microsoft.com/graph/api/printer-post-jobs). It then waits for its document. It
+// is retried like a read, because a job that is never started prints nothing.
 func (c *Client) CreateJob(ctx context.Context, printer string) (Job, error) {
 	if err := ids(createJob, printer); err != nil {
 		return Job{}, err
@@ -41,14 +39,13 @@ func (c *Client) CreateJob(ctx context.Context, printer string) (Job, error) {
 	return out.job(Ref{Printer: printer, Job: out.ID}), nil
 }
 
-// maxUpload is how much may be uploaded in one request
+// maxUpload is how much can be uploaded in one request
 // (https://learn.microsoft.com/graph/upload-data-to-upload-session).
 const maxUpload = 10 << 20
 
-// Upload puts the document of a job that CreateJob began
-// (https://learn.microsoft.com/graph/api/printdocument-createuploadsession), of less
-// than 10 MB. It goes to the address that Graph gives, on a host of Microsoft, that
-// needs no token and gets none.
+// Upload uploads the document of a job that CreateJob created, of less than 10 MB
+// (https://learn.microsoft.com/graph/api/printdocument-createuploadsession). It goes to the
+// address that Graph returns, on a host of Microsoft, without a token.
 func (c *Client) Upload(ctx context.Context, ref Ref, document, name, contentType string, body []byte) error {
 	if err := ids(createUpload, ref.Printer, ref.Job, document); err != nil {
 		return err
@@ -75,7 +72,7 @@ func (c *Client) Upload(ctx context.Context, ref Ref, document, name, contentTyp
 	return c.put(ctx, u, body)
 }
 
-// microsofts reports whether a document may be uploaded there.
+// microsofts reports whether a document may be uploaded to u.
 func (c *Client) microsofts(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
 	if loopback(c.base.Hostname()) && loopback(host) {
@@ -84,7 +81,7 @@ func (c *Client) microsofts(u *url.URL) bool {
 	return u.Scheme == "https" && (strings.HasSuffix(host, ".microsoft.com") || strings.HasSuffix(host, ".microsoft.us"))
 }
 
-// put uploads a document in one piece, once.
+// put uploads a document in one request, without a retry.
 func (c *Client) put(ctx context.Context, u *url.URL, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, transport.TryTimeout)
 	defer cancel()
@@ -110,9 +107,9 @@ func (c *Client) put(ctx context.Context, u *url.URL, body []byte) error {
 	return nil
 }
 
-// StartJob prints a job that CreateJob began and Upload completed
-// (https://learn.microsoft.com/graph/api/printjob-start). After an Ambiguous error it
-// may have started.
+// StartJob prints a job whose document was uploaded
+// (https://learn.microsoft.com/graph/api/printjob-start). After an Ambiguous error it may have
+// been started.
 func (c *Client) StartJob(ctx context.Context, ref Ref) error {
 	if err := ids(startJob, ref.Printer, ref.Job); err != nil {
 		return err

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// stamp is how Graph writes a time.
+// stamp is the format of times in Graph.
 const stamp = "2006-01-02T15:04:05.0000000Z07:00"
 
-// TasksResource is what to subscribe to for the tasks of a definition.
+// TasksResource returns the resource to subscribe to for the tasks of a definition.
 func TasksResource(definition string) string { return "print/taskDefinitions/" + definition + "/tasks" }
 
 // Subscriptions lists the subscriptions of this app
@@ -40,9 +40,9 @@ func (c *Client) Subscription(ctx context.Context, id string) (Subscription, err
 }
 
 // CreateSubscription subscribes to what is created in a resource
-// (https://learn.microsoft.com/graph/api/subscription-post-subscriptions). Graph
-// calls both URLs before it answers: whoever serves them has to be up. After an
-// Ambiguous error, look for it in Subscriptions first.
+// (https://learn.microsoft.com/graph/api/subscription-post-subscriptions). Graph calls both
+// URLs before it answers, so they have to be served already. After an Ambiguous error, look for
+// it in Subscriptions first.
 func (c *Client) CreateSubscription(ctx context.Context, n NewSubscription) (Subscription, error) {
 	var out Subscription
 	cl := call{op: createSubscription, url: c.at("/subscriptions", ""), out: &out}
@@ -70,7 +70,7 @@ func (c *Client) CreateSubscription(ctx context.Context, n NewSubscription) (Sub
 	return out, nil
 }
 
-// RenewSubscription moves the end of a subscription
+// RenewSubscription sets the end of a subscription
 // (https://learn.microsoft.com/graph/api/subscription-update).
 func (c *Client) RenewSubscription(ctx context.Context, id string, expires time.Time) (Subscription, error) {
 	if err := ids(renewSubscription, id); err != nil {
@@ -89,9 +89,9 @@ func (c *Client) RenewSubscription(ctx context.Context, id string, expires time.
 	return out, nil
 }
 
-// ReauthorizeSubscription answers reauthorizationRequired; it doesn't move the
-// end (https://learn.microsoft.com/graph/api/subscription-reauthorize). It is
-// tried again like a read.
+// ReauthorizeSubscription answers reauthorizationRequired. It does not change the end of the
+// subscription (https://learn.microsoft.com/graph/api/subscription-reauthorize). It is retried
+// like a read.
 func (c *Client) ReauthorizeSubscription(ctx context.Context, id string) error {
 	if err := ids(reauthorizeSubscription, id); err != nil {
 		return err
@@ -99,9 +99,9 @@ func (c *Client) ReauthorizeSubscription(ctx context.Context, id string) error {
 	return c.do(ctx, &call{op: reauthorizeSubscription, url: c.at("/subscriptions/"+id+"/reauthorize", "")})
 }
 
-// DeleteSubscription ends a subscription; nil also when there is none by that id
-// (https://learn.microsoft.com/graph/api/subscription-delete). It is tried again
-// like a read.
+// DeleteSubscription ends a subscription
+// (https://learn.microsoft.com/graph/api/subscription-delete); it is no error if there is none
+// with that id. It is retried like a read.
 func (c *Client) DeleteSubscription(ctx context.Context, id string) error {
 	if err := ids(deleteSubscription, id); err != nil {
 		return err

@@ -4,8 +4,8 @@ import (
 	"context"
 )
 
-// TriggerRights are the delegated permissions that reading and changing task
-// triggers needs (https://learn.microsoft.com/graph/api/printer-list-tasktriggers,
+// TriggerRights are the delegated permissions for reading and changing task triggers
+// (https://learn.microsoft.com/graph/api/printer-list-tasktriggers,
 // https://learn.microsoft.com/graph/api/printer-post-tasktriggers).
 var TriggerRights = []string{"Printer.Read.All", "Printer.ReadWrite.All"}
 
@@ -30,10 +30,10 @@ func (c *Client) Triggers(ctx context.Context, printer string) ([]Trigger, error
 	return all, err
 }
 
-// CreateTrigger has jobs of a printer start tasks of a definition
-// (https://learn.microsoft.com/graph/api/printer-post-tasktriggers). A printer has
-// one trigger at most: Graph refuses a second with status 400. It needs the token
-// of a Printer Administrator who signed in to the app of the definition.
+// CreateTrigger makes jobs of a printer start tasks of a definition
+// (https://learn.microsoft.com/graph/api/printer-post-tasktriggers). A printer has at most one
+// trigger: Graph refuses a second with status 400. It needs the token of a Printer
+// Administrator who signed in to the app of the definition.
 func (c *Client) CreateTrigger(ctx context.Context, printer, definition string) error {
 	if err := ids(createTrigger, printer, definition); err != nil {
 		return err
@@ -47,9 +47,9 @@ func (c *Client) CreateTrigger(ctx context.Context, printer, definition string) 
 	return c.do(ctx, &cl)
 }
 
-// DeleteTrigger takes a trigger off a printer
-// (https://learn.microsoft.com/graph/api/printer-delete-tasktrigger); one that is
-// gone already is no error. It needs the token of a Printer Administrator.
+// DeleteTrigger removes a trigger from a printer
+// (https://learn.microsoft.com/graph/api/printer-delete-tasktrigger); it is no error if it is
+// gone already. It needs the token of a Printer Administrator.
 func (c *Client) DeleteTrigger(ctx context.Context, printer, trigger string) error {
 	if err := ids(deleteTrigger, printer, trigger); err != nil {
 		return err
@@ -57,9 +57,9 @@ func (c *Client) DeleteTrigger(ctx context.Context, printer, trigger string) err
 	return gone(c.do(ctx, &call{op: deleteTrigger, url: c.at("/print/printers/"+printer+"/taskTriggers/"+trigger, "")}))
 }
 
-// DeleteDefinition deletes a task definition of this app
-// (https://learn.microsoft.com/graph/api/printtaskdefinition-delete) with its tasks;
-// one that is gone already is no error.
+// DeleteDefinition deletes a task definition of this app with its tasks
+// (https://learn.microsoft.com/graph/api/printtaskdefinition-delete); it is no error if it is
+// gone already.
 func (c *Client) DeleteDefinition(ctx context.Context, definition string) error {
 	if err := ids(deleteDefinition, definition); err != nil {
 		return err
@@ -67,7 +67,7 @@ func (c *Client) DeleteDefinition(ctx context.Context, definition string) error 
 	return gone(c.do(ctx, &call{op: deleteDefinition, url: c.at("/print/taskDefinitions/"+definition, "")}))
 }
 
-// gone is err, but nil when it says that what was to be deleted is not there.
+// gone returns err, or nil if it says that what was to be deleted does not exist.
 func gone(err error) error {
 	if IsNotFound(err) {
 		return nil

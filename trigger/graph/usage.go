@@ -6,25 +6,23 @@ import (
 	"strings"
 )
 
-// ReportRights are those that DailyPrintUsage needs. No app has them: Graph gives
-// the report to a person only
+// ReportRights are the delegated permissions of DailyPrintUsage. Apps can't have them: Graph
+// shows the report to people only
 // (https://learn.microsoft.com/graph/api/reportroot-list-dailyprintusagebyuser).
 var ReportRights = []string{"Reports.Read.All"}
 
-// Usage is what Graph says was printed in a day, by all people of the tenant and
-// on all its printers.
+// Usage is how much was printed in a day, according to Graph, by everyone in the tenant and on
+// all its printers.
 type Usage struct {
 	// Date is the day, as 2026-03-10, in UTC.
 	Date string
-	// Pages are printed sides as printers report them, an estimate; Jobs are those
-	// that were completed.
+	// Pages are printed sides as printers report them, an estimate; Jobs are completed ones.
 	Pages, Jobs int64
 }
 
-// DailyPrintUsage adds up what was printed, by day, oldest first
-// (https://learn.microsoft.com/graph/api/reportroot-list-dailyprintusagebyuser).
-// It needs the token of a person with ReportRights. How far back it goes is not
-// documented.
+// DailyPrintUsage returns how much was printed per day, the oldest day first
+// (https://learn.microsoft.com/graph/api/reportroot-list-dailyprintusagebyuser). It needs the
+// token of a person with ReportRights. How far back it goes is not documented.
 func (c *Client) DailyPrintUsage(ctx context.Context) ([]Usage, error) {
 	type row struct {
 		Date          string `json:"usageDate"`

@@ -14,16 +14,17 @@ import (
 	"time"
 )
 
-// ShareRights are the delegated permissions that sharing a printer needs, besides
-// TriggerRights (https://learn.microsoft.com/graph/api/print-post-shares). Making one
-// needs no other than those: Printer.ReadWrite.All includes Printer.Create.
+// ShareRights are the delegated permissions for sharing a printer, besides TriggerRights
+// (https://learn.microsoft.com/graph/api/print-post-shares). Creating one needs only those:
+// Printer.ReadWrite.All includes Printer.Create.
 var ShareRights = []string{"PrinterShare.ReadWrite.All"}
 
-// DeleteRights are those that deleting a printer needs
+// DeleteRights are the delegated permissions for deleting a printer
 // (https://learn.microsoft.com/graph/api/printer-delete).
 var DeleteRights = []string{"Printer.FullControl.All"}
 
-// A Registered printer is one of the tenant, with who made it.
+// A Registered printer is one of the tenant, with the maker and model that it was registered
+// with.
 type Registered struct {
 	ID, DisplayName     string
 	Manufacturer, Model string
@@ -53,14 +54,14 @@ func (c *Client) Printers(ctx context.Context) ([]Registered, error) {
 	return all, err
 }
 
-// NewPrinter is a virtual printer to make.
+// NewPrinter is a virtual printer to create.
 type NewPrinter struct{ DisplayName, Manufacturer, Model string }
 
-// CreatePrinter begins to make a virtual printer
-// (https://learn.microsoft.com/graph/api/printer-create) and names the operation that
-// goes on with it, for Operation. Two calls make two: after an Ambiguous error, look
-// for it in Printers first. It needs the token of a Printer Administrator who signed
-// in to the app that is to set its attributes.
+// CreatePrinter starts creating a virtual printer
+// (https://learn.microsoft.com/graph/api/printer-create) and returns the id of the operation
+// that continues it, for Operation. Two calls create two: after an Ambiguous error, look for it
+// in Printers first. It needs the token of a Printer Administrator who signed in to the app
+// that is to set its attributes.
 func (c *Client) CreatePrinter(ctx context.Context, p NewPrinter) (operation string, err error) {
 	var where string
 	cl := call{op: createPrinter, url: c.at("/print/printers/create", ""), later: &where}
@@ -94,8 +95,8 @@ func (c *Client) CreatePrinter(ctx context.Context, p NewPrinter) (operation str
 	return operation, nil
 }
 
-// operationID takes the id out of the address of an operation. The address itself is
-// not followed: ours is made of the id.
+// operationID returns the id in the address of an operation. The address itself is not
+// requested; ours is built from the id.
 func operationID(where string) (string, bool) {
 	u, err := url.Parse(where)
 	if err != nil {
@@ -105,18 +106,18 @@ func operationID(where string) (string, bool) {
 	return id, ok && ValidID(id)
 }
 
-// deviceSubject is what the certificate of a device is asked for, whichever it is
-// (https://learn.microsoft.com/openspecs/windows_protocols/ms-dvrj). Graph gives
-// the certificate its own subject.
+// deviceSubject is the subject of the certificate request of every device
+// (https://learn.microsoft.com/openspecs/windows_protocols/ms-dvrj). Graph issues the
+// certificate for a subject of its own.
 const deviceSubject = "7E980AD9-B86D-4306-9425-9AC066FB014A"
 
-// keyBits is the size of the key of a device.
+// keyBits is the size of the key of a device, the smallest that certificate authorities accept.
 const keyBits = 2048
 
-// signingRequest makes the certificate signing request that a printer is made with,
-// and the public key beside it, both in base64. The private key is not kept: with its
-// certificate a printer fetches its jobs from Universal Print, and nobody fetches
-// those of a virtual one. They are redirected, with the token of the app.
+// signingRequest returns the certificate signing request of a new printer and its public key,
+// both in base64. The private key is discarded: with its certificate a device fetches its jobs
+// from Universal Print, and a virtual printer has no device. Its jobs are redirected, with the
+// token of the app.
 func signingRequest() (request, transportKey string, err error) {
 	key, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
@@ -131,7 +132,7 @@ func signingRequest() (request, transportKey string, err error) {
 	return base64.StdEncoding.EncodeToString(der), base64.StdEncoding.EncodeToString(publicBlob(&key.PublicKey)), nil
 }
 
-// publicBlob is a public key as Windows writes it
+// publicBlob returns a public key in the format of Windows
 // (https://learn.microsoft.com/windows/win32/api/bcrypt/ns-bcrypt-bcrypt_rsakey_blob).
 func publicBlob(key *rsa.PublicKey) []byte {
 	exponent, modulus := big.NewInt(int64(key.E)).Bytes(), key.N.Bytes()
@@ -142,17 +143,16 @@ func publicBlob(key *rsa.PublicKey) []byte {
 	return append(append(blob, exponent...), modulus...)
 }
 
-// The states of an Operation
-// (https://learn.microsoft.com/graph/api/resources/printoperationstatus). Others mean
-// that it goes on.
+// The final states of an Operation
+// (https://learn.microsoft.com/graph/api/resources/printoperationstatus).
 const (
 	OperationSucceeded = "succeeded"
 	OperationFailed    = "failed"
 )
 
-// Operation reads how the making of a printer goes on, and its id once it is there
-// (https://learn.microsoft.com/graph/api/printoperation-get). It needs the token of a
-// Printer Administrator.
+// Operation reads the state of an operation that creates a printer, and the id of the printer
+// once it exists (https://learn.microsoft.com/graph/api/printoperation-get). It needs the token
+// of a Printer Administrator.
 func (c *Client) Operation(ctx context.Context, operation string) (state, printer string, err error) {
 	if err := ids(getOperation, operation); err != nil {
 		return "", "", err
@@ -175,9 +175,9 @@ func (c *Client) Operation(ctx context.Context, operation string) (state, printe
 	return word(out.Status.State), out.Printer.ID, nil
 }
 
-// DeletePrinter unregisters a printer
-// (https://learn.microsoft.com/graph/api/printer-delete); one that is gone already is
-// no error. It needs the token of a Printer Administrator, with DeleteRights.
+// DeletePrinter unregisters a printer (https://learn.microsoft.com/graph/api/printer-delete);
+// it is no error if it is gone already. It needs the token of a Printer Administrator, with
+// DeleteRights.
 func (c *Client) DeletePrinter(ctx context.Context, printer string) error {
 	if err := ids(deletePrinter, printer); err != nil {
 		return err
