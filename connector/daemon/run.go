@@ -35,21 +35,9 @@ func (d *daemon) compose(ctx context.Context) error {
 		TenantID: cfg.TenantID, State: d.bus.State(), Logger: log, Registerer: reg,
 	})
 	d.canary = newStoreCanary(d.bus, cfg.NATS.Embedded != nil, log)
-	d.health = health.New(d.checks()...)
-	d.health.Lives = d.turning
-	d.health.Advise(health.Check{Name: "policy", Ready: d.policy.inForce}, health.Check{Name: "graph", Ready: d.answering},
-		health.Check{Name: "owners", Ready: func(context.Context) error { return d.integrity.Owners() }})
-	if err := reg.Register(d.health.Collector()); err != nil {
+	if err := d.openMetrics(); err != nil {
 		return err
 	}
-	var err error
-	d.metrics, err = health.NewServer(health.ServerOptions{
-		Gatherer: reg, Health: d.health, WebConfigFile: cfg.Metrics.WebConfigFile, Version: ReadBuild().Version, Logger: log,
-	})
-	if err != nil {
-		return err
-	}
-
 	jobs := held.NewStoreFor(d.bus.Jobs(), cfg.Retention.KeepJobs())
 	d.index = connector.NewIndex(jobs, cfg.Queues, reg, log)
 	d.integrity = connector.NewIntegrity(d.bus.Quota(), d.bus.Badges(), d.bus.State(), reg, log)
@@ -81,9 +69,10 @@ func (d *daemon) compose(ctx context.Context) error {
 		Index:    d.index, Registerer: reg, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil,
 		OnDecision: d.o.OnDecision,
 	})
-	if err = d.openAdminServices(ctx, jobs); err != nil {
+	if err := d.openAdminServices(ctx, jobs); err != nil {
 		return err
 	}
+	var err error
 	d.registrar, err = trigger.NewRegistrar(trigger.RegistrarOptions{
 		Graph: d.graph, State: d.bus.State(), Verifier: d.verifier, AppID: cfg.Auth.ClientID,
 		Definition: cfg.Trigger.Definition,
@@ -99,6 +88,24 @@ func (d *daemon) compose(ctx context.Context) error {
 	return err
 }
 
+// openMetrics makes the page of metrics and health.
+func (d *daemon) openMetrics() error {
+	d.health = health.New(d.checks()...)
+	d.health.Lives = d.turning
+	d.health.Advise(health.Check{Name: "policy", Ready: d.policy.inForce}, health.Check{Name: "graph", Ready: d.answering},
+		health.Check{Name: "owners", Ready: func(context.Context) error { return d.integrity.Owners() }})
+	reg := d.o.Registry
+	if err := reg.Register(d.health.Collector()); err != nil {
+		return err
+	}
+	var err error
+	d.metrics, err = health.NewServer(health.ServerOptions{
+		Gatherer: reg, Health: d.health, WebConfigFile: d.o.Config.Metrics.WebConfigFile, Version: ReadBuild().Version,
+		Logger: d.o.Logger,
+	})
+	return err
+}
+
 // next is the policy that is tried out; nil when there is none.
 func (d *daemon) next() *policy.Policy {
 	if d.shadow == nil {
@@ -107,10 +114,9 @@ func (d *daemon) next() *policy.Policy {
 	return d.shadow.current.Load()
 }
 
-// run joins the components: the first that fails ends all of them.
-func (d *daemon) run(ctx context.Context) error {
-	g, gctx := errgroup.WithContext(ctx)
-	components := map[string]func(context.Context) error{
+// components are what runs, by the name that the error of one has.
+func (d *daemon) components() map[string]func(context.Context) error {
+	all := map[string]func(context.Context) error{
 		"metrics":   func(ctx context.Context) error { return d.metrics.Serve(ctx, d.metricsLn) },
 		"webhook":   func(ctx context.Context) error { return d.webhook.Serve(ctx, d.webhookLn) },
 		"policy":    func(ctx context.Context) error { return d.policy.follow(ctx, d.o.Reload, d.reloading) },
@@ -130,35 +136,41 @@ func (d *daemon) run(ctx context.Context) error {
 		}),
 	}
 	if d.owners != nil {
-		components["badges"] = d.owners.Run
+		all["badges"] = d.owners.Run
 	}
 	if d.shadow != nil {
-		components["shadow policy"] = func(ctx context.Context) error { return d.shadow.Run(ctx, nil) }
+		all["shadow policy"] = func(ctx context.Context) error { return d.shadow.Run(ctx, nil) }
 	}
 	if d.selfTester != nil {
-		components["selftest"] = d.whenReady(func(ctx context.Context) error {
+		all["selftest"] = d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "selftest", d.instance, leaseLife, d.selfTester.Run)
 		})
 	}
 	if export := d.o.Config.LedgerExport; export.Dir != "" {
 		e := connector.NewLedgerExporter(export, d.bus, d.bus.State(), d.o.Logger)
-		components["ledger export"] = d.whenReady(func(ctx context.Context) error {
+		all["ledger export"] = d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "ledger-export", d.instance, leaseLife, e.Run)
 		})
 	}
 	if d.adminLn != nil {
-		components["api"] = d.whenReady(func(ctx context.Context) error { return d.services.server.Serve(ctx, d.adminLn) })
+		all["api"] = d.whenReady(func(ctx context.Context) error { return d.services.server.Serve(ctx, d.adminLn) })
 	}
 	if d.services.api != nil {
-		components["taps"] = d.whenReady(func(ctx context.Context) error {
+		all["taps"] = d.whenReady(func(ctx context.Context) error {
 			return d.bus.ServeTaps(ctx, d.services.api.AnswerTap)
 		})
-		components["recent"] = d.services.recent.Run
-		components["tokens"] = d.services.api.Tokens.Run
+		all["recent"] = d.services.recent.Run
+		all["tokens"] = d.services.api.Tokens.Run
 	}
+	return all
+}
+
+// run joins the components: the first that fails ends all of them.
+func (d *daemon) run(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
 	d.log.Info("daemon started", zap.String("instance", d.instance), zap.String("policy", d.policy.current.Load().Hash()),
 		zap.Int("queues", len(d.o.Config.Queues)))
-	for name, component := range components {
+	for name, component := range d.components() {
 		g.Go(func() error {
 			err := component(gctx)
 			if gctx.Err() != nil && (errors.Is(err, context.Canceled) || err == nil) {
