@@ -19,7 +19,9 @@ import (
 // that o.CheckRecord does not understand are removed. It needs the store for itself.
 // confirm is asked first; nothing is changed unless it returns nil. Nothing lost is no
 // error, and changes nothing.
-func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error) ([]disk.Loss, error) {
+func AcceptLoss(
+	ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error,
+) ([]disk.Loss, error) {
 	lost, err := acceptMissing(ctx, cfg, o, by, confirm)
 	if err != nil || o.CheckRecord == nil {
 		return lost, err
@@ -30,7 +32,9 @@ func AcceptLoss(ctx context.Context, cfg Config, o Options, by string, confirm f
 
 // acceptRecords removes the records that can't be read. The audit comes first: no record
 // is removed that it does not tell.
-func acceptRecords(ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error) ([]disk.Loss, error) {
+func acceptRecords(
+	ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error,
+) ([]disk.Loss, error) {
 	b, err := Open(ctx, cfg, o)
 	if err != nil {
 		return nil, err
@@ -77,7 +81,9 @@ func acceptRecords(ctx context.Context, cfg Config, o Options, by string, confir
 }
 
 // acceptMissing is AcceptLoss for what the server can't read or has not.
-func acceptMissing(ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error) ([]disk.Loss, error) {
+func acceptMissing(
+	ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error,
+) ([]disk.Loss, error) {
 	if cfg.Embedded == nil {
 		return acceptGone(ctx, cfg, o, by, confirm)
 	}
@@ -175,7 +181,9 @@ func (b *Bus) auditLoss(ctx context.Context, lost []disk.Loss, by string) error 
 }
 
 // acceptGone is AcceptLoss for an external store.
-func acceptGone(ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error) ([]disk.Loss, error) {
+func acceptGone(
+	ctx context.Context, cfg Config, o Options, by string, confirm func([]disk.Loss) error,
+) ([]disk.Loss, error) {
 	o.unchecked = true
 	b, err := attach(ctx, cfg, o)
 	if err != nil {

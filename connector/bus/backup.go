@@ -64,7 +64,8 @@ func (b *Bus) Backup(ctx context.Context, w io.Writer) (held time.Duration, err 
 	moving := ""
 	for n := 1; ; n++ {
 		if n > maxRounds {
-			return 0, fmt.Errorf("%w: %s is written to all the time; try again when less is printed, or stop the daemons", ErrBusy, moving)
+			return 0, fmt.Errorf("%w: %s is written to all the time; try again when less is printed, or stop the daemons",
+				ErrBusy, moving)
 		}
 		if b.writers != nil && n > holdAfter {
 			held, err = c.copyRoundHeld(ctx)
@@ -169,7 +170,8 @@ func (c *snapshot) copyRoundHeld(ctx context.Context) (time.Duration, error) {
 		held := time.Since(began)
 		switch {
 		case ctx.Err() != nil:
-			return held, fmt.Errorf("%w: %s was ahead of the copy all the while that writes were held back, which is %s at most; try again", ErrBusy, last, holdFor)
+			return held, fmt.Errorf("%w: %s was ahead of the copy all the while that writes were held back, which is %s at most; "+
+				"try again", ErrBusy, last, holdFor)
 		case err != nil:
 			return held, err
 		case moving == "":
@@ -255,7 +257,8 @@ func (c *snapshot) whole(ctx context.Context, stream string, before, after *jets
 		return false, err
 	}
 	if has, holds := c.kept(stream), held(stream, after); has < holds {
-		return false, fmt.Errorf("%w: %s gives out %[4]d of the messages that it holds, which are %[3]d; `pullprint restore FILE` from a backup", store.ErrDamaged, stream, holds, has)
+		return false, fmt.Errorf("%w: %s gives out %d of the messages that it holds, which are %d; `pullprint restore FILE` "+
+			"from a backup", store.ErrDamaged, stream, has, holds)
 	}
 	return true, nil
 }
@@ -354,7 +357,7 @@ func (c *snapshot) copyNew(ctx context.Context, stream string, last uint64) erro
 		if !schema.OnlyGrows(stream) {
 			c.keys[stream][m.subject] = struct{}{}
 		}
-		rec := backup.Record{Sequence: m.sequence, Time: m.stored, Header: m.raw.Headers(), Subject: m.subject, Body: m.raw.Data()}
+		rec := m.record()
 		return c.out.WriteMessage(&rec)
 	}, nil)
 	c.trailer.Streams[stream] = end

@@ -15,7 +15,9 @@ import (
 // compare reads a restored stream and compares it, message by message, with the
 // backup it was made from. What is missing must have expired by now. It returns
 // what both have.
-func (b *Bus) compare(ctx context.Context, f *backup.File, cfg jetstream.StreamConfig) (backup.StreamContents, error) {
+func (b *Bus) compare(
+	ctx context.Context, f *backup.File, cfg jetstream.StreamConfig,
+) (backup.StreamContents, error) {
 	wrong := func(format string, args ...any) error {
 		return fmt.Errorf("stream %s does not have what the backup has: "+format, append([]any{cfg.Name}, args...)...)
 	}
@@ -34,7 +36,7 @@ func (b *Bus) compare(ctx context.Context, f *backup.File, cfg jetstream.StreamC
 		if werr != nil {
 			return werr
 		}
-		got := backup.Record{Sequence: m.sequence, Time: m.stored, Header: m.raw.Headers(), Subject: m.subject, Body: m.raw.Data()}
+		got := m.record()
 		if !more || want.Sequence != got.Sequence {
 			if m.absent && m.sequence > f.Trailer.Streams[cfg.Name].Last {
 				return nil // a key that has expired since

@@ -33,7 +33,9 @@ const FetchLimit = time.Minute
 // and says Done. When ctx ends, what is in hand is finished: the context of h
 // lives on for 20 s, then it is cancelled. Returns the error of ctx, or an error
 // when the bus is closed. A panic in h is not caught.
-func (b *Bus) Consume(ctx context.Context, workers int, h func(context.Context, store.Delivery) store.Disposition) error {
+func (b *Bus) Consume(
+	ctx context.Context, workers int, h func(context.Context, store.Delivery) store.Disposition,
+) error {
 	if workers < 1 || 4*workers > schema.MaxAckPending {
 		return fmt.Errorf("consume tasks: %d workers, want 1 to %d", workers, schema.MaxAckPending/4)
 	}
@@ -250,7 +252,8 @@ func (c *consumption) fetchSome(ctx context.Context, cons jetstream.Consumer, n 
 		c.work <- msg
 	}
 	c.tellSkipped(context.WithoutCancel(ctx))
-	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+	err = batch.Error()
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
@@ -291,7 +294,9 @@ func (c *consumption) giveBack() {
 	}
 }
 
-func (c *consumption) handle(ctx context.Context, msg jetstream.Msg, h func(context.Context, store.Delivery) store.Disposition) {
+func (c *consumption) handle(
+	ctx context.Context, msg jetstream.Msg, h func(context.Context, store.Delivery) store.Disposition,
+) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		c.answer(msg, func() error { return fmt.Errorf("read metadata: %w", err) })

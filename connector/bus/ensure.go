@@ -151,7 +151,8 @@ func (b *Bus) ensureConsumer(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("create or read consumer %s of stream %s: %w", schema.Consumer, schema.Tasks, schema.ExplainLimit(err))
+		return fmt.Errorf("create or read consumer %s of stream %s: %w", schema.Consumer, schema.Tasks,
+			schema.ExplainLimit(err))
 	}
 	return schema.CheckConsumer(c.CachedInfo().Config, want)
 }

@@ -78,7 +78,9 @@ func (c Config) access() ([]nats.Option, error) {
 		if err != nil {
 			return nil, fmt.Errorf("nats.nkey_file: %w", err)
 		}
-		opts = append(opts, nats.Nkey(public, func(nonce []byte) ([]byte, error) { return sign("nats.nkey_file", f, nonce) }))
+		opts = append(opts, nats.Nkey(public, func(nonce []byte) ([]byte, error) {
+			return sign("nats.nkey_file", f, nonce)
+		}))
 	}
 	if c.TLS.CAFile != "" || c.TLS.CertFile != "" {
 		opts = append(opts, c.TLS.option)

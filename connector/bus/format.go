@@ -104,8 +104,8 @@ func (b *Bus) format(ctx context.Context) (format, uint64, error) {
 		return f, 0, fmt.Errorf("read the format of the state: %w", err)
 	}
 	if revision > 0 && (json.Unmarshal(value, &f) != nil || f.Format < 1) {
-		return f, 0, fmt.Errorf("%w: the key %s of KV_%s is no format; `pullprint restore FILE` from a backup", store.ErrDamaged,
-			keyFormat, schema.StateBucket)
+		return f, 0, fmt.Errorf("%w: the key %s of KV_%s is not a valid format; `pullprint restore FILE` from a backup",
+			store.ErrDamaged, keyFormat, schema.StateBucket)
 	}
 	return f, revision, nil
 }

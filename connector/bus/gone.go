@@ -30,7 +30,8 @@ func (b *Bus) gone(ctx context.Context) (lost []disk.Loss, empty bool, err error
 }
 
 // missing are the streams that can't be made again without harm and are not there; has says
-// that any of them is there, used that something was ever stored in one. A start that died while it made them leaves some with nothing in
+// that any of them is there, used that something was ever stored in one. A start that died while
+// it made them leaves some with nothing in
 // them, and a restore that died is told of elsewhere.
 func (b *Bus) missing(ctx context.Context) (missing []string, has, used bool, err error) {
 	for _, p := range schema.Streams(1) {

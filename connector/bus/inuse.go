@@ -47,7 +47,9 @@ func (b *Bus) inUse(ctx context.Context) error {
 	}
 	now := s.CachedInfo().TimeStamp
 	who := ""
-	r := reader{bus: b, stream: "KV_" + schema.StateBucket, filter: "$KV." + schema.StateBucket + ".>", lastPerSubject: true}
+	r := reader{
+		bus: b, stream: "KV_" + schema.StateBucket, filter: "$KV." + schema.StateBucket + ".>", lastPerSubject: true,
+	}
 	err = r.read(ctx, func(m message) error {
 		key := strings.TrimPrefix(m.subject, "$KV."+schema.StateBucket+".")
 		switch {

@@ -294,7 +294,8 @@ func (kv *KV) Watch(
 	ctx context.Context, filter string, fn func(key string, value []byte, revision uint64), caughtUp func(),
 ) error {
 	r := reader{
-		bus: kv.bus, stream: kv.stream, filter: kv.prefix + filter, lastPerSubject: true, follow: true, maxGap: schema.MarkerTTL,
+		bus: kv.bus, stream: kv.stream, filter: kv.prefix + filter, lastPerSubject: true, follow: true,
+		maxGap: schema.MarkerTTL,
 	}
 	err := r.read(ctx, func(m message) error {
 		fn(strings.TrimPrefix(m.subject, kv.prefix), m.body, m.sequence)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
@@ -38,6 +39,13 @@ type message struct {
 	sequence uint64
 	stored   time.Time
 	raw      jetstream.Msg
+}
+
+// record is the message as a backup has it.
+func (m *message) record() backup.Record {
+	return backup.Record{
+		Sequence: m.sequence, Time: m.stored, Header: m.raw.Headers(), Subject: m.subject, Body: m.raw.Data(),
+	}
 }
 
 // reader reads a stream in order, through a consumer of its own that is made
@@ -309,8 +317,8 @@ func (b *Bus) unreadable(ctx context.Context, stream, filter string, after uint6
 	if err != nil || !none {
 		return nil //nolint:nilerr // then it is not known to be damaged
 	}
-	return fmt.Errorf("%w: %s: a message after %d can't be read; `pullprint restore FILE` from a backup", store.ErrDamaged,
-		stream, after)
+	return fmt.Errorf("%w: %s: a message after %d can't be read; `pullprint restore FILE` from a backup",
+		store.ErrDamaged, stream, after)
 }
 
 // complete notes that all was read once; true says that this is the end.

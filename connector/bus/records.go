@@ -13,7 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-var streamOf = map[store.Kind]string{store.Decisions: schema.Decisions, store.Audit: schema.Audit, store.Ledger: schema.Ledger, store.Dead: schema.Dead}
+var streamOf = map[store.Kind]string{
+	store.Decisions: schema.Decisions, store.Audit: schema.Audit, store.Ledger: schema.Ledger, store.Dead: schema.Dead,
+}
 
 // Scan calls fn with every record of a kind, oldest first.
 func (b *Bus) Scan(ctx context.Context, kind store.Kind, fn func(store.Record) error) error {

@@ -33,6 +33,9 @@ const (
 // tapPanicked is the status of a tap that was not handled for a mistake of ours.
 const tapPanicked = 500
 
+// tapHandler answers a tap.
+type tapHandler = func(context.Context, store.TapRequest) store.TapReply
+
 // ServeTaps answers taps until ctx ends, then finishes those in hand. Among
 // several instances each tap is answered by one. A tap without a reply subject is
 // answered on pullprint.taps.{device}.answer. A tap whose answer is wanted on a
@@ -97,7 +100,7 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, store.
 func inbox(reply string) bool { return strings.HasPrefix(reply, "_") }
 
 // recoverTap answers with status 500 when answer panics, so that other taps go on.
-func (b *Bus) recoverTap(answer func(context.Context, store.TapRequest) store.TapReply) func(context.Context, store.TapRequest) store.TapReply {
+func (b *Bus) recoverTap(answer tapHandler) tapHandler {
 	return func(ctx context.Context, t store.TapRequest) (reply store.TapReply) {
 		defer func() {
 			if p := recover(); p != nil {
@@ -109,9 +112,10 @@ func (b *Bus) recoverTap(answer func(context.Context, store.TapRequest) store.Ta
 	}
 }
 
-func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer func(context.Context, store.TapRequest) store.TapReply) {
+func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer tapHandler) {
 	reply := b.recoverTap(answer)(ctx, store.TapRequest{
-		Device: strings.TrimPrefix(msg.Subject, subjectTaps), Authorization: msg.Header.Get("Authorization"), Body: msg.Data,
+		Device: strings.TrimPrefix(msg.Subject, subjectTaps), Authorization: msg.Header.Get("Authorization"),
+		Body: msg.Data,
 	})
 	out := &nats.Msg{Subject: msg.Reply, Data: reply.Body, Header: nats.Header{}}
 	out.Header.Set("Status", strconv.Itoa(reply.Status))

@@ -153,7 +153,9 @@ func (b *Bus) restoreAll(ctx context.Context, f *backup.File, metadata map[strin
 
 // compareCaughtUp is compare, once the replicas of a new stream have caught up with
 // its leader: any of them may be read from.
-func (b *Bus) compareCaughtUp(ctx context.Context, f *backup.File, cfg jetstream.StreamConfig) (backup.StreamContents, error) {
+func (b *Bus) compareCaughtUp(
+	ctx context.Context, f *backup.File, cfg jetstream.StreamConfig,
+) (backup.StreamContents, error) {
 	for began := time.Now(); ; b.pause(ctx, readRetry) {
 		got, err := b.compare(ctx, f, cfg)
 		if err == nil || cfg.Replicas < 2 || ctx.Err() != nil || time.Since(began) > settleWithin {

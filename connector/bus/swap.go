@@ -69,7 +69,9 @@ func restoreEmbedded(
 
 // buildStore restores a backup into a folder, without syncing each write: all of
 // it is synced at the end. It returns the mark that the store has then.
-func buildStore(ctx context.Context, cfg Config, dir string, f *backup.File, o Options) (backup.Contents, *disk.Mark, error) {
+func buildStore(
+	ctx context.Context, cfg Config, dir string, f *backup.File, o Options,
+) (backup.Contents, *disk.Mark, error) {
 	e := *cfg.Embedded
 	e.StoreDir = dir
 	cfg.Embedded = &e
@@ -88,7 +90,8 @@ func buildStore(ctx context.Context, cfg Config, dir string, f *backup.File, o O
 		if err != nil {
 			return c, nil, err
 		}
-		m.Streams[p.Config.Name] = disk.Position{Last: f.Trailer.Streams[p.Config.Name].Last, Created: st.created, Gaps: st.gaps}
+		last := f.Trailer.Streams[p.Config.Name].Last
+		m.Streams[p.Config.Name] = disk.Position{Last: last, Created: st.created, Gaps: st.gaps}
 	}
 	return c, m, b.Close()
 }

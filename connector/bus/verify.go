@@ -79,8 +79,8 @@ func (b *Bus) verifyReading(ctx context.Context, stream string, read func() (rea
 	if !p.quiet() {
 		return nil // too busy to be counted; what can't be read would have been told
 	}
-	return fmt.Errorf("%w: %s gives out %[4]d of the keys that it holds, which are %[3]d; `pullprint restore FILE` from a backup", store.ErrDamaged,
-		stream, p.after.Msgs, p.read)
+	return fmt.Errorf("%w: %s gives out %d of the keys that it holds, which are %d; `pullprint restore FILE` from a backup",
+		store.ErrDamaged, stream, p.read, p.after.Msgs)
 }
 
 // quiet reports whether nobody wrote while it was read.

@@ -61,7 +61,8 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 	d.services.recent = console.NewRecent(d.bus, log)
 	visits, users := console.NewVisits(d.bus.State()), connector.NewUsers(d.graph)
 	d.services.api = admin.NewAPI(admin.Deps{
-		Jobs: jobs, Index: d.index, Evaluator: d.jobs.Evaluator, TellUsage: d.jobs.Sweeper.TellUsage, Releaser: releaser, Taps: taps, Badges: registry,
+		Jobs: jobs, Index: d.index, Evaluator: d.jobs.Evaluator, TellUsage: d.jobs.Sweeper.TellUsage,
+		Releaser: releaser, Taps: taps, Badges: registry,
 		Delegations: releaser.Delegations(), People: d.people(), Users: users, Visits: visits,
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Forget: d.services.recent.Forget, Backup: d.bus.Backup,
 		Tokens: tokens, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,

@@ -113,7 +113,9 @@ func Run(ctx context.Context, o Options) error {
 	lines := logthrottle.New()
 	o.Logger = lines.Wrap(o.Logger)
 	defer lines.Start()() // ends after the rest: what repeats while that ends is told, too
-	d := &daemon{o: o, log: o.Logger.Named("daemon"), lines: lines, instance: instanceName(), signInTried: make(chan struct{})}
+	d := &daemon{
+		o: o, log: o.Logger.Named("daemon"), lines: lines, instance: instanceName(), signInTried: make(chan struct{}),
+	}
 	if err := d.open(ctx); err != nil {
 		if closed := d.close(); closed != nil || ctx.Err() == nil { // told to end while it starts, it just ends
 			return errors.Join(err, closed)
