@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 )
@@ -254,7 +255,7 @@ func (w *Worker) handleExisting(ctx context.Context, d store.Delivery, ev trigge
 		if f.rec.State == held.Gone {
 			fresh.State, fresh.Came = held.Seen, f.rec.Came+1
 		}
-		if f.rec.State == held.Gone || policy.Waits(known.Reason) || known.Mode != fresh.Decision.Input.Mode {
+		if f.rec.State == held.Gone || reasons.Waits(known.Reason) || known.Mode != fresh.Decision.Input.Mode {
 			fresh.Decision.ID += ":" + strconv.FormatUint(f.rev, 10)
 		}
 		f.rec = fresh

@@ -99,7 +99,7 @@ type EffectGraph interface {
 // EffectLedger reserves what a job costs, and gives it back.
 type EffectLedger interface {
 	Reserve(ctx context.Context, c quota.Charge) error
-	Reopen(ctx context.Context, job, owner string, accounts []quota.Account, amount quota.Amount, now time.Time) error
+	Reopen(ctx context.Context, accounts []quota.Account, c quota.Charge) error
 	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
 }
 

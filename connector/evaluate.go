@@ -366,7 +366,7 @@ func chargeOf(v policy.Decision, attempt string) *held.Charge {
 // held because something could not be reached.
 func (e *Evaluator) needsDecision(entry Entry, q Queue) bool {
 	return entry.State == held.Held && ((q.Mode == ModeDirect && (entry.Policy != e.policy().Hash() || entry.Mode == ModePull)) ||
-		policy.Waits(entry.Reason))
+		reasons.Waits(entry.Reason))
 }
 
 // ownDecision is a decision that no policy makes.

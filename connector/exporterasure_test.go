@@ -121,7 +121,7 @@ func TestExportOfLateEntryAcrossErasure(t *testing.T) {
 					}
 				}
 				other := quotatest.Weekly("center.other", 50).Account
-				if err := ledger.New(b.Quota(), b, rand.Text).Adjust(t.Context(), other, 1, "admin", "", time.Now()); err != nil {
+				if err := ledger.New(b.Quota(), b, rand.Text).Adjust(t.Context(), other, 1, quota.Note{By: "admin", At: time.Now()}); err != nil {
 					t.Fatal(err)
 				}
 				ch := quotatest.Charge("p/1", "try", 5, lab)

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/held"
-	"pullprint/policy"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 )
 
@@ -135,7 +135,7 @@ func (s *Sweeper) feedTask(ctx context.Context, definition string, t graph.Task,
 		return nil
 	}
 	e, known := s.index.Lookup(held.Ref(t.Job))
-	waits := known && e.State == held.Held && policy.Waits(e.Reason)
+	waits := known && e.State == held.Held && reasons.Waits(e.Reason)
 	if !waits && (s.arrivals.InHand(t.ID, now) || !s.unknown.due(t.ID, b, now) || s.inflight.givenUp(ctx, held.Ref(t.Job))) {
 		return nil
 	}

@@ -362,13 +362,13 @@ func (r *Releaser) evaluate(
 	if d != nil {
 		return evaluated{of: eval, decision: *d}, nil
 	}
-	if policy.Waits(rec.Decision.Reason) {
+	if reasons.Waits(rec.Decision.Reason) {
 		first := eval
 		d, _, err := r.evaluator.evaluate(ctx, &first)
 		switch {
 		case err != nil:
 			return evaluated{}, err
-		case d.Verdict == policy.Abort, policy.Waits(d.Reason):
+		case d.Verdict == policy.Abort, reasons.Waits(d.Reason):
 			d.Point = policy.Release
 			if d.Verdict != policy.Abort {
 				d.Verdict = policy.Keep

@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/held"
 	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
 
@@ -205,7 +206,7 @@ func (e *Effects) undoPresumed(ctx context.Context, entry Entry) (presumed bool,
 	}
 	const why = "graph shows it waiting after all"
 	if c := rec.Charge; c != nil {
-		if err := e.ledger.Reopen(ctx, rec.Name(), rec.Owner, c.Accounts(), c.Amount, time.Now()); err != nil {
+		if err := e.ledger.Reopen(ctx, c.Accounts(), quota.Charge{Job: rec.Name(), Owner: rec.Owner, Amount: c.Amount, Now: time.Now()}); err != nil {
 			return true, fmt.Errorf("give back what did not print: %w", err)
 		}
 		e.void(ctx, &rec) // what was not spent yet

@@ -273,9 +273,9 @@ func variablesIn(checked *cel.Ast) (set variableSet) {
 	return set
 }
 
-// Functions are the names of all functions and macros that a rule can use and
+// functions are the names of all functions and macros that a rule can use and
 // that are no operators.
-func Functions() []string {
+func functions() []string {
 	list := []string{"all", "exists", "exists_one", "filter", "has", "map"}
 	env, err := environment()
 	if err != nil {

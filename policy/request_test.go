@@ -40,18 +40,7 @@ var zurich = func() *time.Location {
 	return zone
 }()
 
-// groups and at change a request.
-func groups(names ...string) func(*policy.Request) {
-	return func(r *policy.Request) { r.User.Groups = names }
-}
-
-func at(hour int) func(*policy.Request) {
-	return func(r *policy.Request) { r.Now = time.Date(2026, 3, 10, hour, 30, 0, 0, zurich) }
-}
-
 func copies(n int) func(*policy.Request) { return func(r *policy.Request) { r.Job.Copies = n } }
-
-func large(r *policy.Request) { r.Job.Size = 600_000_000 }
 
 func mustLoad(tb testing.TB, src string) *policy.Policy {
 	tb.Helper()

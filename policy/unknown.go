@@ -38,9 +38,6 @@ const (
 	FailAbort FailMode = "abort"
 )
 
-// failModes are what a file can say, for each dependency.
-var failModes = []string{string(FailHold), string(FailAllow), string(FailAbort)}
-
 // Unknown is a dependency that was out of reach when it was needed, and the mode
 // by which the decision was made.
 type Unknown struct {
@@ -65,12 +62,6 @@ func (p *Policy) failMode(d Dependency) FailMode {
 		return m
 	}
 	return FailHold
-}
-
-// Waits reports whether a job that was decided with a reason is to be decided
-// again, since what was out of reach may be there by now.
-func Waits(reason string) bool {
-	return reason == reasons.DirectoryUnavailable || reason == reasons.QuotaUnavailable
 }
 
 // Without is the decision on a job for want of a dependency, by the fail mode;

@@ -159,13 +159,13 @@ func indexOf(object, name string) int {
 	return -1
 }
 
-// Variables are the paths of all that an expression can see, as job.color or now.
-func Variables() []string {
-	paths := make([]string, len(variables))
-	for i, v := range variables {
-		paths[i] = strings.TrimPrefix(v.object+"."+v.name, ".")
+// Vocabulary is what an expression can name: all that it can see, by path as job.color or
+// now, and the functions and macros that are no operators.
+func Vocabulary() (variablePaths, functionNames []string) {
+	for _, v := range variables {
+		variablePaths = append(variablePaths, strings.TrimPrefix(v.object+"."+v.name, "."))
 	}
-	return paths
+	return variablePaths, functions()
 }
 
 // input is a request as expressions see it. A value is made when an expression

@@ -28,6 +28,7 @@ import (
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -524,7 +525,7 @@ func (c *chaos) memory() (decisions map[string][]string, dead []string) {
 		if err := json.Unmarshal(body, &d); err != nil {
 			return err
 		}
-		if c.outages && d.Verdict == "hold" && policy.Waits(d.Reason) {
+		if c.outages && d.Verdict == "hold" && reasons.Waits(d.Reason) {
 			return nil // what it needs was out of reach; it is decided again
 		}
 		decisions[d.Task] = append(decisions[d.Task], d.Verdict)

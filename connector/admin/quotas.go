@@ -14,10 +14,10 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// Ledger changes accounts, in the name of who asks; *quota.Ledger is one.
+// Ledger changes accounts, in the name of who asks; *ledger.Ledger is one.
 type Ledger interface {
-	SetLimit(ctx context.Context, a quota.Account, limit *quota.Amount, by, why string, now time.Time) error
-	Adjust(ctx context.Context, a quota.Account, delta quota.Amount, by, why string, now time.Time) error
+	SetLimit(ctx context.Context, a quota.Account, limit *quota.Amount, n quota.Note) error
+	Adjust(ctx context.Context, a quota.Account, delta quota.Amount, n quota.Note) error
 }
 
 // History reads what happened on accounts; *bus.Bus is one.
@@ -99,7 +99,7 @@ func (a *API) putQuota(r *request) (any, error) {
 	if err := r.audit(r.Context(), about); err != nil {
 		return nil, err
 	}
-	if err := a.Ledger.SetLimit(r.Context(), acc, limit, r.caller.Name, in.Why, time.Now()); err != nil {
+	if err := a.Ledger.SetLimit(r.Context(), acc, limit, quota.Note{By: r.caller.Name, Why: in.Why, At: time.Now()}); err != nil {
 		return nil, fmt.Errorf("set limit: %w", err)
 	}
 	return a.Evaluator.AccountStatus(r.Context(), acc)
@@ -141,7 +141,7 @@ func (a *API) adjustQuota(r *request) (any, error) {
 	if err := r.audit(r.Context(), Action{Account: acc.Key(), Note: in.Why}); err != nil {
 		return nil, err
 	}
-	if err := a.Ledger.Adjust(r.Context(), acc, in.Delta, r.caller.Name, in.Why, time.Now()); err != nil {
+	if err := a.Ledger.Adjust(r.Context(), acc, in.Delta, quota.Note{By: r.caller.Name, Why: in.Why, At: time.Now()}); err != nil {
 		return nil, fmt.Errorf("adjust account: %w", err)
 	}
 	return a.Evaluator.AccountStatus(r.Context(), acc)

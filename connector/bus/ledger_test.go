@@ -37,7 +37,7 @@ func TestLedgerHistory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := l.Adjust(t.Context(), lab.Account, quota.Unit, "admin", "a gift", quotatest.Noon); err != nil {
+	if err := l.Adjust(t.Context(), lab.Account, quota.Unit, quota.Note{By: "admin", Why: "a gift", At: quotatest.Noon}); err != nil {
 		t.Fatal(err)
 	}
 	var told []string

@@ -99,7 +99,8 @@ func unknownName(name string, s spot) (text, hint string) {
 	rest, _ := strings.CutPrefix(s.from, name)
 	if strings.HasPrefix(strings.TrimSpace(rest), "(") || strings.HasPrefix(s.from, "(") {
 		text = fmt.Sprintf("there is no function %q", name)
-		if near := strictyaml.Nearest(name, policy.Functions()); near != "" {
+		_, functions := policy.Vocabulary()
+		if near := strictyaml.Nearest(name, functions); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		return text, hint
@@ -151,7 +152,8 @@ func syntaxHint(s spot) string {
 // begin with.
 func variables(object string) (fields, topLevel []string) {
 	var alone []string
-	for _, v := range policy.Variables() {
+	paths, _ := policy.Vocabulary()
+	for _, v := range paths {
 		o, field, ok := strings.Cut(v, ".")
 		switch {
 		case !ok:

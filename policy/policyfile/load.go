@@ -130,7 +130,7 @@ func (l *loader) fault(f policy.Fault) {
 		return
 	}
 	f = inWords(f)
-	l.doc.AddWithin(f.Path, f.Line, f.Column, f.Hint, "%s", f.Message)
+	l.doc.AddWithin(f.Path, f.Line, f.Column, f.Message, f.Hint)
 }
 
 func (l *loader) defaults(f defaultsFile) {

@@ -49,42 +49,41 @@ func (s *State) Void(job, attempt string) (Entry, error) {
 
 // Reopen gives back what was spent for a job that ended and did not print after all; it can
 // be charged again. The entry has no kind when the job is not remembered as ended.
-func (s *State) Reopen(job, owner string, amount Amount, now time.Time) (Entry, error) {
-	if _, ended := s.Ended[job]; !ended {
+func (s *State) Reopen(c *Charge) (Entry, error) {
+	if _, ended := s.Ended[c.Job]; !ended {
 		return Entry{}, nil
 	}
-	delete(s.Ended, job)
-	return Entry{Kind: Refunded, Job: job, Owner: owner, Amount: amount, Why: "did not print after all"},
-		s.unspend(amount, now)
+	delete(s.Ended, c.Job)
+	return Entry{Kind: Refunded, Job: c.Job, Owner: c.Owner, Amount: c.Amount, Why: "did not print after all"},
+		s.unspend(c.Amount, c.Now)
 }
 
 // SetLimit gives the account a limit of its own in the periods that now is in; nil takes it
-// away. by and why are for the history.
-func (s *State) SetLimit(limit *Amount, by, why string, now time.Time) (Entry, error) {
-	if err := s.closeOver(now); err != nil {
+// away.
+func (s *State) SetLimit(limit *Amount, n Note) (Entry, error) {
+	if err := s.closeOver(n.At); err != nil {
 		return Entry{}, err
 	}
-	e := Entry{Kind: LimitSet, Default: limit == nil, By: by, Why: why}
+	e := Entry{Kind: LimitSet, Default: limit == nil, By: n.By, Why: n.Why}
 	if s.Own = nil; limit != nil {
-		s.Own, e.Amount = &ownLimit{*limit, now}, *limit
+		s.Own, e.Amount = &ownLimit{*limit, n.At}, *limit
 	}
 	return e, nil
 }
 
-// Adjust gives to the account, or takes from it, in the periods that now is in. by and why
-// are for the history.
-func (s *State) Adjust(delta Amount, by, why string, now time.Time) (Entry, error) {
-	if err := s.closeOver(now); err != nil {
+// Adjust gives to the account, or takes from it, in the periods that now is in.
+func (s *State) Adjust(delta Amount, n Note) (Entry, error) {
+	if err := s.closeOver(n.At); err != nil {
 		return Entry{}, err
 	}
 	if s.forgetAdjusted(); len(s.Adjusted) >= maxAdjustments {
 		return Entry{}, ErrFull
 	}
-	s.Adjusted = append(s.Adjusted, adjustment{delta, now})
-	if _, err := s.adjustedIn(time.Time{}, now.Add(1)); err != nil {
+	s.Adjusted = append(s.Adjusted, adjustment{delta, n.At})
+	if _, err := s.adjustedIn(time.Time{}, n.At.Add(1)); err != nil {
 		return Entry{}, err
 	}
-	return Entry{Kind: Adjusted, Amount: delta, By: by, Why: why}, nil
+	return Entry{Kind: Adjusted, Amount: delta, By: n.By, Why: n.Why}, nil
 }
 
 // entry is one about a reservation.

@@ -31,6 +31,12 @@ type Entry struct {
 	Was uint64 `json:"was,omitempty"`
 }
 
+// Note says who changed an account, why, and when.
+type Note struct {
+	By, Why string
+	At      time.Time
+}
+
 // Refund is how much of what a job cost is given back.
 type Refund struct {
 	// Permille is the part, in thousandths.

@@ -42,6 +42,10 @@ type Reason struct {
 	IPP string
 }
 
+// Waits reports whether a job that was decided with a reason is to be decided again, since
+// what was out of reach may be there by now.
+func Waits(code string) bool { return code == DirectoryUnavailable || code == QuotaUnavailable }
+
 // Codes are all of them, in the order of the alphabet.
 func Codes() []string { return slices.Sorted(maps.Keys(table)) }
 

@@ -1,7 +1,6 @@
 package strictyaml
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -14,10 +13,10 @@ import (
 // count characters of its value. The problem's place is that character in the file,
 // whether the scalar is plain, quoted or a block. Where the character can't be found
 // it is the place of the scalar, as with Add.
-func (d *Document) AddWithin(path string, line, column int, hint, format string, args ...any) {
+func (d *Document) AddWithin(path string, line, column int, message, hint string) {
 	value, tok := valueOf(d.nodes[path])
 	if tok == nil || tok.Position == nil {
-		d.Add(path, hint, format, args...)
+		d.Add(path, hint, "%s", message)
 		return
 	}
 	at := *tok.Position
@@ -28,7 +27,7 @@ func (d *Document) AddWithin(path string, line, column int, hint, format string,
 			at.Column = 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
 		}
 	}
-	d.problem(&token.Token{Position: &at}, path, fmt.Sprintf(format, args...), hint)
+	d.problem(&token.Token{Position: &at}, path, message, hint)
 }
 
 // valueOf is the value of a scalar and the token that it begins with; nil when there is none.

@@ -85,7 +85,7 @@ func TestRefusedForLess(t *testing.T) {
 	}
 	limit := func(to *quota.Amount) {
 		t.Helper()
-		if err := l.SetLimit(t.Context(), second.Account, to, "it", "", quotatest.Noon); err != nil {
+		if err := l.SetLimit(t.Context(), second.Account, to, quota.Note{By: "it", At: quotatest.Noon}); err != nil {
 			t.Fatal(err)
 		}
 	}

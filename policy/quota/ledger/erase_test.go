@@ -16,7 +16,7 @@ func TestEraseWhoSet(t *testing.T) {
 	kv, h := &quotatest.Memory{}, &quotatest.History{Fail: true}
 	l := ledger.New(kv, h, rand.Text)
 	lab, now := quotatest.Weekly("center.lab", 100).Account, time.Now()
-	if err := l.Adjust(t.Context(), lab, 5*quota.Unit, "ada", "a gift", now); err != nil {
+	if err := l.Adjust(t.Context(), lab, 5*quota.Unit, quota.Note{By: "ada", Why: "a gift", At: now}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := l.Erase(t.Context(), "ADA", false, now); err != nil || n != 1 {

@@ -166,8 +166,7 @@ func wrongClock(t *testing.T, every quota.Every, carry quota.Amount, years int) 
 		t.Errorf("later: %+v", b)
 	}
 	limit := 500 * quota.Unit
-	if err := errors.Join(l.SetLimit(ctx, c.Account, &limit, "admin", "", now), l.Adjust(ctx, c.Account, quota.Unit, "admin", "",
-		now)); err != nil {
+	if err := errors.Join(l.SetLimit(ctx, c.Account, &limit, quota.Note{By: "admin", At: now}), l.Adjust(ctx, c.Account, quota.Unit, quota.Note{By: "admin", At: now})); err != nil {
 		t.Fatal(err)
 	}
 	if b := left(now); b.Left != 466*quota.Unit {
@@ -190,7 +189,7 @@ func TestClockAheadByAPeriod(t *testing.T) {
 	if err := l.Reserve(t.Context(), ch); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Adjust(t.Context(), c.Account, 10*quota.Unit, "admin", "", quotatest.Noon); err != nil {
+	if err := l.Adjust(t.Context(), c.Account, 10*quota.Unit, quota.Note{By: "admin", At: quotatest.Noon}); err != nil {
 		t.Fatal(err)
 	}
 	for days, want := range []quota.Amount{10, 0, 50} {
@@ -341,7 +340,7 @@ func TestReopen(t *testing.T) {
 	reopened := func(now time.Time, want quota.Amount) {
 		t.Helper()
 		for range 2 {
-			if err := l.Reopen(t.Context(), "p/1", "ada", accounts, 7*quota.Unit, now); err != nil {
+			if err := l.Reopen(t.Context(), accounts, quota.Charge{Job: "p/1", Owner: "ada", Amount: 7 * quota.Unit, Now: now}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -35,12 +35,14 @@ func TestWaitingForAnAccountEnds(t *testing.T) {
 		l := ledger.New(h, &quotatest.History{}, rand.Text)
 		a := quota.Account{Kind: quota.User, Name: "11111111-2222-4333-8444-555555555555"}
 		first := make(chan error, 1)
-		go func() { first <- l.Adjust(context.Background(), a, quota.Unit, "admin", "", time.Now()) }()
+		go func() {
+			first <- l.Adjust(context.Background(), a, quota.Unit, quota.Note{By: "admin", At: time.Now()})
+		}()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		second := make(chan error, 1)
-		go func() { second <- l.Adjust(ctx, a, quota.Unit, "admin", "", time.Now()) }()
+		go func() { second <- l.Adjust(ctx, a, quota.Unit, quota.Note{By: "admin", At: time.Now()}) }()
 		time.Sleep(2 * time.Second) // virtual
 		select {
 		case err := <-second:

@@ -203,14 +203,12 @@ func (l *Ledger) Refund(
 	return back, err
 }
 
-// Reopen gives back what was spent for a job that was taken for printed and was not; it
-// can be charged again. Doing it again changes nothing, and nothing is given back for a
-// job that is not remembered as ended.
-func (l *Ledger) Reopen(
-	ctx context.Context, job, owner string, accounts []quota.Account, amount quota.Amount, now time.Time,
-) error {
-	reopen := func(s *quota.State) (quota.Entry, error) { return s.Reopen(job, owner, amount, now) }
-	return l.onEach(ctx, accounts, now, reopen, func(quota.Entry) {})
+// Reopen gives back what was spent on accounts for a job that was taken for printed and was
+// not; it can be charged again. Of the charge job, owner, amount and time count. Doing it again
+// changes nothing, and nothing is given back for a job that is not remembered as ended.
+func (l *Ledger) Reopen(ctx context.Context, accounts []quota.Account, c quota.Charge) error {
+	reopen := func(s *quota.State) (quota.Entry, error) { return s.Reopen(&c) }
+	return l.onEach(ctx, accounts, c.Now, reopen, func(quota.Entry) {})
 }
 
 // Void gives all back that a job reserved which was not let print; it can be
@@ -224,22 +222,18 @@ func (l *Ledger) Void(
 	return done, err
 }
 
-// SetLimit gives an account a limit of its own in the periods that now is in; nil
-// takes it away.
-func (l *Ledger) SetLimit(
-	ctx context.Context, a quota.Account, limit *quota.Amount, by, why string, now time.Time,
-) error {
+// SetLimit gives an account a limit of its own in the periods that the note's time is in;
+// nil takes it away.
+func (l *Ledger) SetLimit(ctx context.Context, a quota.Account, limit *quota.Amount, n quota.Note) error {
 	if limit != nil && *limit < 0 {
 		return fmt.Errorf("%w: a limit below zero", quota.ErrCharge)
 	}
-	_, err := l.change(ctx, a, now, func(s *quota.State) (quota.Entry, error) { return s.SetLimit(limit, by, why, now) })
+	_, err := l.change(ctx, a, n.At, func(s *quota.State) (quota.Entry, error) { return s.SetLimit(limit, n) })
 	return err
 }
 
-// Adjust gives to an account, or takes from it, in the periods that now is in.
-func (l *Ledger) Adjust(
-	ctx context.Context, a quota.Account, delta quota.Amount, by, why string, now time.Time,
-) error {
-	_, err := l.change(ctx, a, now, func(s *quota.State) (quota.Entry, error) { return s.Adjust(delta, by, why, now) })
+// Adjust gives to an account, or takes from it, in the periods that the note's time is in.
+func (l *Ledger) Adjust(ctx context.Context, a quota.Account, delta quota.Amount, n quota.Note) error {
+	_, err := l.change(ctx, a, n.At, func(s *quota.State) (quota.Entry, error) { return s.Adjust(delta, n) })
 	return err
 }

@@ -288,7 +288,7 @@ func TestCarriedOverAMissingMidnight(t *testing.T) {
 			if err := l.Reserve(t.Context(), ch); err != nil {
 				t.Fatal(err)
 			}
-			if err := l.Adjust(t.Context(), c.Account, quota.Unit, "admin", "a gift", day.AddDate(0, 3, 0)); err != nil {
+			if err := l.Adjust(t.Context(), c.Account, quota.Unit, quota.Note{By: "admin", Why: "a gift", At: day.AddDate(0, 3, 0)}); err != nil {
 				t.Fatal(err)
 			}
 			list, err := l.Balances(t.Context(), []quota.Claim{c}, day.AddDate(0, 3, 0))

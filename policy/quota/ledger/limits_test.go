@@ -30,7 +30,7 @@ func TestLimitSetAgainInALaterPeriod(t *testing.T) {
 		l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 		claim := quotatest.Weekly("ada", 10)
 		claim.CarryOver = 4 * quota.Unit
-		if err := l.SetLimit(t.Context(), claim.Account, c.first, "it", "", quotatest.Noon); err != nil {
+		if err := l.SetLimit(t.Context(), claim.Account, c.first, quota.Note{By: "it", At: quotatest.Noon}); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Reserve(t.Context(), quotatest.Charge("p/1", "a", c.spent, claim)); err != nil {
@@ -40,7 +40,7 @@ func TestLimitSetAgainInALaterPeriod(t *testing.T) {
 			t.Fatal(err)
 		}
 		later := quotatest.Noon.AddDate(0, 0, 7*c.weeks)
-		if err := l.SetLimit(t.Context(), claim.Account, c.then, "it", "", later); err != nil {
+		if err := l.SetLimit(t.Context(), claim.Account, c.then, quota.Note{By: "it", At: later}); err != nil {
 			t.Fatal(err)
 		}
 		b, err := l.Balances(t.Context(), []quota.Claim{claim}, later)
@@ -64,7 +64,7 @@ func TestToppedUpEachDay(t *testing.T) {
 	charge := quotatest.Charge("p/1", "a", 11, claim)
 	for day := range 300 {
 		charge.Now = quotatest.Noon.AddDate(0, 0, day)
-		if err := l.Adjust(t.Context(), claim.Account, quota.Unit, "till", "", charge.Now); err != nil {
+		if err := l.Adjust(t.Context(), claim.Account, quota.Unit, quota.Note{By: "till", At: charge.Now}); err != nil {
 			t.Fatalf("on day %d: %v", day, err)
 		}
 		charge.Job = "p/" + charge.Now.Format("0102")
@@ -76,7 +76,7 @@ func TestToppedUpEachDay(t *testing.T) {
 		}
 	}
 	for err == nil { // within one day there is a bound
-		err = l.Adjust(t.Context(), claim.Account, quota.Unit, "till", "", charge.Now)
+		err = l.Adjust(t.Context(), claim.Account, quota.Unit, quota.Note{By: "till", At: charge.Now})
 	}
 	b, _ := l.Balances(t.Context(), []quota.Claim{claim}, charge.Now)
 	if !errors.Is(err, quota.ErrFull) || b[0].Adjusted < 150*quota.Unit || b[0].Left != b[0].Adjusted-quota.Unit {
@@ -94,11 +94,11 @@ func TestGreatestLimit(t *testing.T) {
 	for week := range 3 {
 		c := quotatest.Charge(fmt.Sprint("p/", week), "a", 3, claim)
 		c.Now = quotatest.Noon.AddDate(0, 0, 7*week)
-		if err := l.SetLimit(t.Context(), claim.Account, &most, "it", "", c.Now); err != nil {
+		if err := l.SetLimit(t.Context(), claim.Account, &most, quota.Note{By: "it", At: c.Now}); err != nil {
 			t.Fatal(err)
 		}
 		if week == 2 {
-			if err := l.Adjust(t.Context(), claim.Account, most/2, "it", "", c.Now); err != nil {
+			if err := l.Adjust(t.Context(), claim.Account, most/2, quota.Note{By: "it", At: c.Now}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -116,7 +116,7 @@ func TestGreatestLimit(t *testing.T) {
 func TestFreeJobOfOneWhoOwes(t *testing.T) {
 	l := ledger.New(&quotatest.Memory{}, &quotatest.History{}, rand.Text)
 	claim := quotatest.Weekly("ada", 10)
-	if err := l.Adjust(t.Context(), claim.Account, -20*quota.Unit, "it", "", quotatest.Noon); err != nil {
+	if err := l.Adjust(t.Context(), claim.Account, -20*quota.Unit, quota.Note{By: "it", At: quotatest.Noon}); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Reserve(t.Context(), quotatest.Charge("p/1", "a", 0, claim)); err != nil {

@@ -127,11 +127,11 @@ func (p *daily) step(i int) error {
 			p.today().own = nil
 		}
 		p.story = append(p.story, fmt.Sprintf("set %d (%t)", n, p.today().own != nil))
-		return p.l.SetLimit(p.t.Context(), p.claim.Account, p.today().own, "it", "", p.now)
+		return p.l.SetLimit(p.t.Context(), p.claim.Account, p.today().own, quota.Note{By: "it", At: p.now})
 	case 5:
 		p.today().adjusted += n/2 - 8
 		p.story = append(p.story, fmt.Sprintf("adjust %d", n/2-8))
-		return p.l.Adjust(p.t.Context(), p.claim.Account, n/2-8, "it", "", p.now)
+		return p.l.Adjust(p.t.Context(), p.claim.Account, n/2-8, quota.Note{By: "it", At: p.now})
 	default:
 		more := max(1, int(n)/8)
 		p.list = append(p.list, make([]day, more)...)

@@ -172,11 +172,11 @@ func two(t *testing.T, l *ledger.Ledger, _ *History) {
 func changed(t *testing.T, l *ledger.Ledger, _ *History) {
 	c := Weekly("ada", 10)
 	limit := 3 * quota.Unit
-	must(t, l.SetLimit(t.Context(), c.Account, &limit, "admin", "less", Noon))
+	must(t, l.SetLimit(t.Context(), c.Account, &limit, quota.Note{By: "admin", Why: "less", At: Noon}))
 	holds(t, l, c, 0, 0, 3)
-	must(t, l.Adjust(t.Context(), c.Account, 2*quota.Unit, "admin", "a gift", Noon))
+	must(t, l.Adjust(t.Context(), c.Account, 2*quota.Unit, quota.Note{By: "admin", Why: "a gift", At: Noon}))
 	holds(t, l, c, 0, 0, 5)
-	must(t, l.SetLimit(t.Context(), c.Account, nil, "admin", "", Noon))
+	must(t, l.SetLimit(t.Context(), c.Account, nil, quota.Note{By: "admin", At: Noon}))
 	holds(t, l, c, 0, 0, 12)
 	list, err := l.Balances(t.Context(), []quota.Claim{c}, Noon.AddDate(0, 0, 7))
 	must(t, err)
