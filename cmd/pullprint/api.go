@@ -113,6 +113,14 @@ func addressOf(c admin.Config) (string, error) {
 	return scheme + "://" + net.JoinHostPort(host, port), nil
 }
 
+// output prints v as JSON when --json is given, and otherwise what text prints.
+func (f *apiFlags) output(cmd *cobra.Command, v any, text func(w io.Writer) error) error {
+	if f.json {
+		return printJSON(cmd.OutOrStdout(), v)
+	}
+	return text(cmd.OutOrStdout())
+}
+
 // printJSON is for pipes. A list that has nothing in it is an empty list, and not null.
 func printJSON(w io.Writer, v any) error {
 	if list := reflect.ValueOf(v); list.Kind() == reflect.Slice && list.IsNil() {

@@ -6,15 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
-	"pullprint/connector/terminal"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
 )
@@ -27,12 +24,9 @@ func badgeCommand() *cobra.Command {
 		Long: `Talks to the running daemon. The number of a badge is read from standard input,
 as a typing reader tells it, and never from the command line, where others could
 see it.`,
-		Args: knownVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f.add(cmd)
-	cmd.AddCommand(badgeEnrol(&f), badgeList(&f), badgeRevoke(&f), badgeImport(&f), badgeCode(&f))
-	return cmd
+	return verbs(cmd, badgeEnrol(&f), badgeList(&f), badgeRevoke(&f), badgeImport(&f), badgeCode(&f))
 }
 
 // readNumber reads a card number: a line that somebody types or a reader does, or all of
@@ -95,10 +89,7 @@ func badgeEnrol(f *apiFlags) *cobra.Command {
 			if b.Warning != "" {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+b.Warning)
 			}
-			if f.json {
-				return printJSON(cmd.OutOrStdout(), b)
-			}
-			return printBadges(cmd.OutOrStdout(), []badge.Badge{b})
+			return f.output(cmd, b, func(w io.Writer) error { return printBadges(w, []badge.Badge{b}) })
 		},
 	}
 	cmd.Flags().StringVar(&e.Owner, "owner", "", "whose it is: `USER`, an Entra object id or a user name")
@@ -155,10 +146,7 @@ func badgeList(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.json {
-				return printJSON(cmd.OutOrStdout(), list)
-			}
-			return printBadges(cmd.OutOrStdout(), list)
+			return f.output(cmd, list, func(w io.Writer) error { return printBadges(w, list) })
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "only those of a `USER`, an Entra object id or a user name")
@@ -196,14 +184,13 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.json {
-				return printJSON(cmd.OutOrStdout(), list)
-			}
-			if len(list) == 0 {
-				fmt.Fprintln(cmd.OutOrStdout(), "it was revoked before")
-				return nil
-			}
-			return printBadges(cmd.OutOrStdout(), list)
+			return f.output(cmd, list, func(w io.Writer) error {
+				if len(list) == 0 {
+					_, err := fmt.Fprintln(w, "it was revoked before")
+					return err
+				}
+				return printBadges(w, list)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&w.ID, "id", "", "the badge with this `ID`, as badge list shows it")
@@ -211,100 +198,6 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 	cmd.Flags().BoolVar(&number, "number", false, "the badge whose number is read from standard input")
 	cmd.Flags().StringVar(&w.KeyID, "key", "", "remove all that were enrolled under a key that is lost, by its `ID`")
 	return cmd
-}
-
-func badgeImport(f *apiFlags) *cobra.Command {
-	var replace, asIs, skip bool
-	cmd := &cobra.Command{
-		Use: "import FILE", Short: "Enrol the badges of a CSV file: all, or none if a row is wrong",
-		Long: `Reads a CSV file, or standard input for -. Its first line names the columns:
-badge, owner (an Entra object id or a user name), and if need be user_principal_name and
-expires (2026-12-24T12:00:00Z, or 2026-12-24, which is the last day, in the zone of the
-policy or else of the daemon's machine). Commas, semicolons and tabs, UTF-8 and UTF-16 are
-read; Excel's "CSV" is neither, and its "CSV UTF-8" is. All rows are checked before any is
-stored: a number that a spreadsheet has changed, as 2.74815E+15, is refused. With
---skip-invalid the rows that are right are enrolled; the others are named, and it exits 1.
-A badge that was revoked stays so, and its row is named; --replace enrols it again.`,
-		Args: wants("FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := f.client(cmd)
-			if err != nil {
-				return err
-			}
-			var out admin.Imported
-			err = readInput(cmd, args[0], "Type or paste the CSV file, then press Ctrl-D.", func(in io.Reader) error {
-				if skip {
-					out, err = c.ImportValid(cmd.Context(), in, replace, asIs)
-				} else {
-					out, err = c.Import(cmd.Context(), in, replace, asIs)
-				}
-				return err
-			})
-			if wrong := badge.ImportError(nil); errors.As(err, &wrong) && !skip {
-				hint := "no badge was enrolled; --skip-invalid enrols the rows that are right"
-				if !slices.ContainsFunc(wrong, func(r *badge.RowError) bool { return r.Line > 1 }) { // the names of columns
-					hint = "no badge was enrolled; correct the first line"
-				}
-				return fmt.Errorf("%w\n%s", err, hint)
-			}
-			if err != nil {
-				return err
-			}
-			for _, w := range warnings(out.Left) {
-				fmt.Fprintln(cmd.ErrOrStderr(), "not enrolled: "+w)
-			}
-			for _, w := range warnings(out.Warnings) {
-				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w)
-			}
-			var skipped error
-			if out.Skipped > 0 {
-				skipped = fmt.Errorf("%s left out; correct them", terminal.Counted(out.Skipped, "row"))
-			}
-			if f.json {
-				return errors.Join(printJSON(cmd.OutOrStdout(), out), skipped)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s enrolled\n", terminal.Counted(out.Enrolled, "badge"))
-			if out.DatesIn != "" {
-				fmt.Fprintf(cmd.OutOrStdout(), "a date alone in expires is the last day: such a badge ends with it, in %s\n",
-					out.DatesIn)
-			}
-			return skipped
-		},
-	}
-	cmd.Flags().BoolVar(&replace, "replace", false, "take badges away from whoever has them now, revoked ones too")
-	cmd.Flags().BoolVar(&skip, "skip-invalid", false, "leave out the rows that are wrong, and enrol the others")
-	cmd.Flags().BoolVar(&asIs, "as-is", false, "take numbers that look as if a spreadsheet had cut them")
-	return cmd
-}
-
-// maxWarned is how many lines of a file one warning names.
-const maxWarned = 10
-
-// warnings says each thing once, with the lines that it is said of.
-func warnings(rows []*badge.RowError) (list []string) {
-	lines := map[string][]int{}
-	var messages []string
-	for _, r := range rows {
-		if lines[r.Message] == nil {
-			messages = append(messages, r.Message)
-		}
-		lines[r.Message] = append(lines[r.Message], r.Line)
-	}
-	for _, m := range messages {
-		var b strings.Builder
-		for i, n := range lines[m] {
-			if i == maxWarned {
-				fmt.Fprintf(&b, " and %d more", len(lines[m])-maxWarned)
-				break
-			}
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			fmt.Fprint(&b, n)
-		}
-		list = append(list, "line "+b.String()+": "+m)
-	}
-	return list
 }
 
 func badgeCode(f *apiFlags) *cobra.Command {
@@ -327,12 +220,11 @@ func badgeCode(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.json {
-				return printJSON(cmd.OutOrStdout(), out)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s\nIt enrols one badge at any release station, until %s.\n", out.Code,
-				out.Expires.Local().Format("Mon 02 Jan 15:04"))
-			return nil
+			return f.output(cmd, out, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%s\nIt enrols one badge at any release station, until %s.\n", out.Code,
+					out.Expires.Local().Format("Mon 02 Jan 15:04"))
+				return err
+			})
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "for whom: `USER`, an Entra object id or a user name")

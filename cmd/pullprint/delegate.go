@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/terminal"
 )
@@ -41,7 +43,7 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 			ctx, w := cmd.Context(), cmd.OutOrStdout()
 			switch {
 			case list:
-				return listDelegations(cmd, c, admin.DelegationFilter{Owner: owner, To: to}, f.json)
+				return f.listDelegations(cmd, c, admin.DelegationFilter{Owner: owner, To: to})
 			case remove:
 				if err := c.Undelegate(ctx, owner, to); err != nil {
 					return err
@@ -53,12 +55,11 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.json {
-				return printJSON(w, d)
-			}
-			fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", terminal.Printable(d.To), terminal.Printable(d.Owner),
-				d.Expires.Local().Format("Mon 02 Jan 15:04"))
-			return nil
+			return f.output(cmd, d, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", terminal.Printable(d.To),
+					terminal.Printable(d.Owner), d.Expires.Local().Format("Mon 02 Jan 15:04"))
+				return err
+			})
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "whose jobs: `USER`, an Entra object id or a user name")
@@ -69,19 +70,20 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 	return cmd
 }
 
-func listDelegations(cmd *cobra.Command, c *admin.Client, of admin.DelegationFilter, asJSON bool) error {
+func (f *apiFlags) listDelegations(cmd *cobra.Command, c *admin.Client, of admin.DelegationFilter) error {
 	list, err := c.Delegations(cmd.Context(), of)
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return printJSON(cmd.OutOrStdout(), list)
-	}
+	return f.output(cmd, list, func(w io.Writer) error { return printDelegations(w, list) })
+}
+
+func printDelegations(w io.Writer, list []connector.Delegation) error {
 	if len(list) == 0 {
-		fmt.Fprintln(cmd.OutOrStdout(), "none")
+		fmt.Fprintln(w, "none")
 		return nil
 	}
-	t := newTable(cmd.OutOrStdout(), "OWNER", "TO", "UNTIL", "BY")
+	t := newTable(w, "OWNER", "TO", "UNTIL", "BY")
 	for _, d := range list {
 		if d.Damaged {
 			t.row(d.Owner, d.To, "damaged: it lets nobody do anything; end it with --remove", "-")

@@ -144,8 +144,8 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	p := newPresenter(o)
-	p.opening(dir, sim, at)
+	p := newPresenter(o, sim, cfg, at)
+	p.opening(dir)
 	shown = true
 	log := zap.NewNop()
 	if o.log {
@@ -153,28 +153,32 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 			return err
 		}
 	}
+	return p.run(ctx, lns, log)
+}
 
+// run runs the simulator, the daemon and the script until all have ended.
+func (p *presenter) run(ctx context.Context, lns []net.Listener, log *zap.Logger) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, gctx := errgroup.WithContext(ctx)
 	graphCtx, graphStop := context.WithCancel(context.WithoutCancel(ctx))
 	defer graphStop()
-	g.Go(func() error { return serveUntilDone(graphCtx, lns[0], simulatorHandler(sim)) })
+	g.Go(func() error { return serveUntilDone(graphCtx, lns[0], simulatorHandler(p.sim)) })
 	g.Go(func() error {
 		defer graphStop() // not before: what the daemon has in hand at its end needs Graph
-		return daemon.Run(gctx, daemon.Options{Config: cfg, Logger: log, OnDecision: p.decided, Listen: taken(lns)})
+		return daemon.Run(gctx, daemon.Options{Config: p.cfg, Logger: log, OnDecision: p.decided, Listen: taken(lns)})
 	})
 	g.Go(func() error {
-		err := p.morning(gctx, sim, cfg, at)
-		if err == nil && !o.once {
+		err := p.morning(gctx)
+		if err == nil && !p.once {
 			<-gctx.Done()
 		}
 		stop()
 		return err
 	})
-	err = g.Wait()
+	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
-		err = nil
+		return nil
 	}
 	return err
 }

@@ -45,10 +45,7 @@ which the outcome would be another. Nothing is touched.
 				return err
 			}
 			e := p.Explain(connector.RequestWithBalances(p, d))
-			if api.json {
-				return printJSON(cmd.OutOrStdout(), e)
-			}
-			return printExplanation(cmd.OutOrStdout(), path, p, d, e)
+			return api.output(cmd, e, func(w io.Writer) error { return printExplanation(w, path, p, d, e) })
 		},
 	}
 	api.add(cmd)

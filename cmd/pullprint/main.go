@@ -146,15 +146,13 @@ remedy for its owner.
 See it work, with no account and no network:  pullprint demo`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          knownVerb,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return saysSomething(cmd.Flags()) },
 	}
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ",
 		helpColumns)))
 	root.PersistentFlags().String("config", "/etc/pullprint/config.yaml", "configuration `FILE`")
-	root.AddCommand(
+	verbs(root,
 		runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(), pagesCommand(),
 		jobsCommand(), badgeCommand(), quotaCommand(), registerCommand(), doctorCommand(),
 		healthCommand(), supportCommand(), backupCommand(), restoreCommand(), migrateCommand(),
@@ -172,6 +170,14 @@ See it work, with no account and no network:  pullprint demo`,
 		return usageError{fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath())}
 	})
 	return root
+}
+
+// verbs makes a command that does nothing itself but has these verbs.
+func verbs(cmd *cobra.Command, list ...*cobra.Command) *cobra.Command {
+	cmd.Args = knownVerb
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.AddCommand(list...)
+	return cmd
 }
 
 // knownVerb refuses what is no verb of a command that only has verbs.

@@ -18,11 +18,8 @@ func policyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Work on a policy file",
-		Args:  knownVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(policyCheckCommand(), policyTestCommand(), policyExplainCommand(), policyReplayCommand())
-	return cmd
+	return verbs(cmd, policyCheckCommand(), policyTestCommand(), policyExplainCommand(), policyReplayCommand())
 }
 
 func policyCheckCommand() *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -29,13 +30,10 @@ names: one that stands on badges of several people, or of a person whose badges 
 name, too, is refused there with the object id. With nats.url, the daemon's NATS account
 may have no right to remove records: then --direct works on the streams with the account of
 the configuration that it is given.`,
-		Args: knownVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f.add(cmd)
 	cmd.PersistentFlags().BoolVar(&f.direct, "direct", false, "work on the streams of nats.url, not through the daemon")
-	cmd.AddCommand(privacyExport(&f), privacyErase(&f))
-	return cmd
+	return verbs(cmd, privacyExport(&f), privacyErase(&f))
 }
 
 // peopleFlags say where people are looked for.
@@ -102,7 +100,6 @@ The audit says that somebody was erased, and not who. Nothing is taken out of ba
 of exported ledgers and of what has been copied elsewhere.`,
 		Args: wants("USER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out := cmd.OutOrStdout()
 			user, err := personIn("USER", args[0])
 			if err != nil {
 				return err
@@ -116,29 +113,29 @@ of exported ledgers and of what has been copied elsewhere.`,
 			if err != nil {
 				return err
 			}
-			if f.json {
-				return printJSON(out, done)
-			}
-			if done.None() {
-				fmt.Fprintf(out, "nothing is stored about %s: 0 records\n", done.Owner)
-			} else {
-				fmt.Fprintf(out, "erased %s: %s removed, %d rewritten, %s aborted\n", done.Owner,
-					terminal.Counted(done.Removed, "record"), done.Rewritten, terminal.Counted(done.Canceled, "job"))
-			}
-			switch {
-			case compacted:
-				fmt.Fprintln(out, "the store was written anew: nothing of it is left in its files")
-			default:
-				fmt.Fprintf(out, "bytes of deleted keys stay in the files of the store until these are compacted; run "+
-					"`pullprint privacy erase %s` again while no daemon runs to have them written anew\n", done.Owner)
-			}
-			return nil
+			return f.output(cmd, done, func(w io.Writer) error { return printErased(w, done, compacted) })
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&how.CancelHeld, "cancel-held", false, "abort the jobs that wait")
 	cmd.Flags().BoolVar(&how.ForgetBudget, "forget-budget", false, "also forget what was spent in the periods that run")
 	return cmd
+}
+
+func printErased(w io.Writer, done connector.Erased, compacted bool) error {
+	if done.None() {
+		fmt.Fprintf(w, "nothing is stored about %s: 0 records\n", done.Owner)
+	} else {
+		fmt.Fprintf(w, "erased %s: %s removed, %d rewritten, %s aborted\n", done.Owner,
+			terminal.Counted(done.Removed, "record"), done.Rewritten, terminal.Counted(done.Canceled, "job"))
+	}
+	if compacted {
+		fmt.Fprintln(w, "the store was written anew: nothing of it is left in its files")
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "bytes of deleted keys stay in the files of the store until these are compacted; run "+
+		"`pullprint privacy erase %s` again while no daemon runs to have them written anew\n", done.Owner)
+	return err
 }
 
 // erase erases a person through the daemon, or from the store itself when none runs:

@@ -25,12 +25,9 @@ func quotaCommand() *cobra.Command {
 		Long: `An account is that of a person, named by their Entra object id or user name, or one
 that several share, named group.NAME or center.NAME. Amounts are pages, or units of the
 currency that the policy names.`,
-		Args: knownVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	api.add(cmd)
-	cmd.AddCommand(quotaShow(&api), quotaSet(&api), quotaAdjust(&api), quotaHistory(&api), quotaUsage(&api))
-	return cmd
+	return verbs(cmd, quotaShow(&api), quotaSet(&api), quotaAdjust(&api), quotaHistory(&api), quotaUsage(&api))
 }
 
 // onAccount is a verb that takes an account and as many more arguments.
@@ -177,30 +174,31 @@ func quotaHistory(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.json {
-				return printJSON(cmd.OutOrStdout(), list)
-			}
-			if len(list.Entries) == 0 {
-				fmt.Fprintln(cmd.OutOrStdout(), "nothing was charged to it or changed in that time; look further back by --since")
-				return nil
-			}
-			t := newTable(cmd.OutOrStdout(), "AT", "WHAT", "AMOUNT", "JOB", "BY", "WHY")
-			for _, e := range list.Entries {
-				amount := e.Amount.String()
-				if e.Default {
-					amount = "default"
-				}
-				t.row(e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(jobName(list.Queues, e.Job)), orDash(e.By),
-					e.Why)
-			}
-			if err := t.Flush(); err != nil {
-				return err
-			}
-			if !list.Complete {
-				fmt.Fprintln(cmd.OutOrStdout(), "there is more: narrow it by --since")
-			}
-			return nil
+			return f.output(cmd, list, func(w io.Writer) error { return printHistory(w, list) })
 		})
 	cmd.Flags().StringVar(&since, "since", "31d", "how far back, as 24h or 31d")
 	return cmd
+}
+
+func printHistory(w io.Writer, list admin.EntryList) error {
+	if len(list.Entries) == 0 {
+		fmt.Fprintln(w, "nothing was charged to it or changed in that time; look further back by --since")
+		return nil
+	}
+	t := newTable(w, "AT", "WHAT", "AMOUNT", "JOB", "BY", "WHY")
+	for _, e := range list.Entries {
+		amount := e.Amount.String()
+		if e.Default {
+			amount = "default"
+		}
+		t.row(e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(jobName(list.Queues, e.Job)), orDash(e.By),
+			e.Why)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if !list.Complete {
+		fmt.Fprintln(w, "there is more: narrow it by --since")
+	}
+	return nil
 }

@@ -28,11 +28,8 @@ be interrupted and run again at any time.
 With --keep the sign-in is kept, encrypted, where administrator.sign_in_file says:
 the daemon then looks at the triggers itself, and these verbs need no new sign-in.
 It can do what the administrator consented to, until it is revoked in Entra.`,
-		Args: knownVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(registerPlan(), registerApply(), registerRemove())
-	return cmd
+	return verbs(cmd, registerPlan(), registerApply(), registerRemove())
 }
 
 func registerPlan() *cobra.Command {

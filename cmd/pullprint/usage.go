@@ -46,10 +46,7 @@ metrics have it. Nothing is charged by it.`,
 					return err
 				}
 			}
-			if f.json {
-				return printJSON(cmd.OutOrStdout(), list)
-			}
-			return printUsage(cmd.OutOrStdout(), list)
+			return f.output(cmd, list, func(w io.Writer) error { return printUsage(w, list) })
 		},
 	}
 	cmd.Flags().IntVar(&days, "days", 7, "how many whole days to compare")
