@@ -45,13 +45,15 @@ func TestPaper(t *testing.T) {
 		"twice the same":             {policy.Job{Pages: 9, Ranges: []policy.PageRange{{2, 3}, {1, 2}}}, policy.Paper{3, 3, 0}},
 		"one within another":         {policy.Job{Pages: 9, Ranges: []policy.PageRange{{1, 8}, {2, 3}, {8, 20}}}, policy.Paper{9, 9, 0}},
 		"many times all": {
-			policy.Job{Pages: policy.MaxPages, Ranges: slices.Repeat([]policy.PageRange{{1, policy.MaxPages}}, 20)}, policy.Paper{policy.MaxPages, policy.MaxPages, 0},
+			policy.Job{Pages: policy.MaxPages, Ranges: slices.Repeat([]policy.PageRange{{1, policy.MaxPages}}, 20)},
+			policy.Paper{policy.MaxPages, policy.MaxPages, 0},
 		},
 		"1000 on a side":    {policy.Job{Pages: 64, PagesPerSheet: 1000}, policy.Paper{64, 64, 0}},
 		"three on a side":   {policy.Job{Pages: 9, PagesPerSheet: 3}, policy.Paper{9, 9, 0}},
 		"sixteen on a side": {policy.Job{Pages: 17, PagesPerSheet: 16}, policy.Paper{2, 2, 0}},
 		"the ends of what is counted": {
-			policy.Job{Pages: policy.MaxPages, Copies: policy.MaxJob, Duplex: true}, policy.Paper{policy.MaxPages * policy.MaxJob, policy.MaxPages / 2 * policy.MaxJob, policy.MaxPages * policy.MaxJob},
+			policy.Job{Pages: policy.MaxPages, Copies: policy.MaxJob, Duplex: true},
+			policy.Paper{policy.MaxPages * policy.MaxJob, policy.MaxPages / 2 * policy.MaxJob, policy.MaxPages * policy.MaxJob},
 		},
 	} {
 		if got, err := c.job.Paper(); got != c.want || err != nil {
@@ -150,14 +152,16 @@ func TestCharge(t *testing.T) {
 	}{
 		"paid": {paying(t, p, "6"), policy.Redirect, "", "6", ""},
 		"not paid": {
-			paying(t, p, "5"), policy.Keep, reasons.QuotaExhausted, "6", "This job costs 6 pages, and you have 5 pages left until Monday 16 March 2026 " +
+			paying(t, p, "5"), policy.Keep, reasons.QuotaExhausted, "6",
+			"This job costs 6 pages, and you have 5 pages left until Monday 16 March 2026 " +
 				"00:00 CET. On both sides it costs 3 pages of the 5 pages left. [quota.exhausted]",
 		},
 		"in black and white": {
 			paying(t, p, "6", color), policy.Keep, reasons.QuotaExhausted, "30", "In black and white it costs 6 pages of the 6 pages left.",
 		},
 		"in all ways": {
-			paying(t, p, "3", color), policy.Keep, reasons.QuotaExhausted, "30", "In black and white and on both sides it costs 3 pages of the 3 pages left.",
+			paying(t, p, "3", color), policy.Keep, reasons.QuotaExhausted, "30",
+			"In black and white and on both sides it costs 3 pages of the 3 pages left.",
 		},
 		"as one copy": {
 			paying(t, p, "6", copies(3), func(r *policy.Request) { r.Job.Duplex = true }), policy.Keep, reasons.QuotaExhausted, "9",
@@ -181,7 +185,7 @@ func TestCharge(t *testing.T) {
 		"nothing costs nothing": {paying(t, p, "0", pages(0)), policy.Redirect, "", "0", ""},
 		"a held job pays later": {paying(t, p, "", func(r *policy.Request) { r.Point = policy.Arrival }), policy.Hold, "", "0", ""},
 		"a direct one does not": {
-			paying(t, p, "5", direct, func(r *policy.Request) { r.Point = policy.Arrival }), policy.Abort, reasons.QuotaExhausted, "6", "costs 6 pages",
+			paying(t, p, "5", direct, onArrival), policy.Abort, reasons.QuotaExhausted, "6", "costs 6 pages",
 		},
 		"one copy, not on both sides too": {
 			paying(t, p, "6", color, func(r *policy.Request) { r.Job.Copies = 5 }), policy.Keep, reasons.QuotaExhausted, "150",
@@ -253,7 +257,7 @@ func TestUnknown(t *testing.T) {
 				d.Unknown[0] != (policy.Unknown{dep, policy.FailMode(cmp.Or(mode, "hold"))}) || (want == policy.Abort && d.Remedy == "") {
 				t.Errorf("%s %s: %+v", mode, dep, d)
 			}
-			if d := p.Decide(paying(t, p, "", missing(dep), lab, func(r *policy.Request) { r.Point = policy.Arrival })); d.Verdict != policy.Hold || len(d.Unknown) > 0 {
+			if d := p.Decide(paying(t, p, "", missing(dep), lab, onArrival)); d.Verdict != policy.Hold || len(d.Unknown) > 0 {
 				t.Errorf("%s %s, not needed: %+v", mode, dep, d)
 			}
 		}
@@ -263,7 +267,8 @@ func TestUnknown(t *testing.T) {
 	if d := both.Decide(arriving(missing(policy.Document))); d.Rule != "a" || d.Verdict != policy.Abort || len(d.Unknown) > 0 {
 		t.Errorf("what is true anyway: %+v", d)
 	}
-	if d := both.Decide(arriving(missing(policy.Document), copies(2))); d.Rule != "a" || d.Verdict != policy.Hold || d.Reason != reasons.PagesUnknown {
+	if d := both.Decide(arriving(missing(policy.Document), copies(2))); d.Rule != "a" || d.Verdict != policy.Hold ||
+		d.Reason != reasons.PagesUnknown {
 		t.Errorf("%+v", d)
 	}
 }

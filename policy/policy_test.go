@@ -20,6 +20,11 @@ const (
 	completeOK = `{name: posters, at: arrival, when: 'job.queue == "Poster"', verdict: complete}`
 )
 
+// plain is a decision with nothing but a verdict.
+func plain(at policy.Point, v policy.Verdict) policy.Decision {
+	return policy.Decision{Point: at, Verdict: v}
+}
+
 func TestDecide(t *testing.T) {
 	all := rules(abortColor, keepNight, completeOK, `{name: late, at: arrival, when: 'job.color', verdict: hold}`)
 	for name, c := range map[string]struct {
@@ -27,27 +32,30 @@ func TestDecide(t *testing.T) {
 		req    policy.Request
 		want   policy.Decision
 	}{
-		"pull holds":              {"", arriving(), policy.Decision{Point: policy.Arrival, Verdict: policy.Hold}},
-		"direct completes":        {"", arriving(direct), policy.Decision{Point: policy.Arrival, Verdict: policy.Complete}},
-		"a release is redirected": {"", arriving(release), policy.Decision{Point: policy.Release, Verdict: policy.Redirect}},
-		"direct may hold":         {"default: {direct: hold}", arriving(direct), policy.Decision{Point: policy.Arrival, Verdict: policy.Hold}},
-		"an unknown mode holds":   {"", arriving(func(r *policy.Request) { r.Queue.Mode = "other" }), policy.Decision{Point: policy.Arrival, Verdict: policy.Hold}},
-		"an unknown point holds":  {"", arriving(func(r *policy.Request) { r.Point = "other" }), policy.Decision{Point: "other", Verdict: policy.Hold}},
-		"no rule matches":         {all, arriving(), policy.Decision{Point: policy.Arrival, Verdict: policy.Hold}},
+		"pull holds":              {"", arriving(), plain(policy.Arrival, policy.Hold)},
+		"direct completes":        {"", arriving(direct), plain(policy.Arrival, policy.Complete)},
+		"a release is redirected": {"", arriving(release), plain(policy.Release, policy.Redirect)},
+		"direct may hold":         {"default: {direct: hold}", arriving(direct), plain(policy.Arrival, policy.Hold)},
+		"an unknown mode holds": {
+			"", arriving(func(r *policy.Request) { r.Queue.Mode = "other" }), plain(policy.Arrival, policy.Hold),
+		},
+		"an unknown point holds": {"", arriving(func(r *policy.Request) { r.Point = "other" }), plain("other", policy.Hold)},
+		"no rule matches":        {all, arriving(), plain(policy.Arrival, policy.Hold)},
 		"the first that matches": {
 			all, arriving(color), policy.Decision{
 				Point: policy.Arrival, Verdict: policy.Abort, Reason: "color.no", Rule: "no-color", Text: "No colour here, ada@example.com.",
 				Remedy: "Print it in black and white.",
 			},
 		},
-		"rules of another point are not": {rules(keepNight), arriving(), policy.Decision{Point: policy.Arrival, Verdict: policy.Hold}},
+		"rules of another point are not": {rules(keepNight), arriving(), plain(policy.Arrival, policy.Hold)},
 		"keep, in the zone of the rule": {
 			all, arriving(release), policy.Decision{
-				Point: policy.Release, Verdict: policy.Keep, Reason: "hours.closed", Rule: "night", Text: "This job can't be released now.", Remedy: "Release it after 14:00.",
+				Point: policy.Release, Verdict: policy.Keep, Reason: "hours.closed", Rule: "night",
+				Text: "This job can't be released now.", Remedy: "Release it after 14:00.",
 			},
 		},
 		"after the hour": {
-			all, arriving(release, func(r *policy.Request) { r.Now = noon.Add(time.Hour) }), policy.Decision{Point: policy.Release, Verdict: policy.Redirect},
+			all, arriving(release, func(r *policy.Request) { r.Now = noon.Add(time.Hour) }), plain(policy.Release, policy.Redirect),
 		},
 		"complete at a direct queue": {all, arriving(direct), policy.Decision{Point: policy.Arrival, Verdict: policy.Complete, Rule: "posters"}},
 		"redirect by rule": {rules(`{name: go, at: release, when: 'true', verdict: redirect, reason: staff.first}`,
@@ -208,7 +216,8 @@ func TestOrdinary(t *testing.T) {
 func TestRecover(t *testing.T) {
 	p := mustLoad(t, rules(abortColor))
 	p.Break()
-	if d := p.Decide(arriving(color)); d.Reason != reasons.PolicyError || d.Verdict != policy.Hold || d.Err != "when: "+policy.ErrEval.Error() {
+	if d := p.Decide(arriving(color)); d.Reason != reasons.PolicyError || d.Verdict != policy.Hold ||
+		d.Err != "when: "+policy.ErrEval.Error() {
 		t.Errorf("%+v", d)
 	}
 }
@@ -306,7 +315,8 @@ func TestSummary(t *testing.T) {
 
 // An error of CEL may quote the job; ours never do.
 func TestErrorsAreOurs(t *testing.T) {
-	if err := policy.EvalError(errors.New("no such key: PLANTED")); strings.Contains(err.Error(), "PLANTED") || !errors.Is(err, policy.ErrEval) {
+	if err := policy.EvalError(errors.New("no such key: PLANTED")); strings.Contains(err.Error(), "PLANTED") ||
+		!errors.Is(err, policy.ErrEval) {
 		t.Error(err)
 	}
 	if err := policy.EvalError(errors.New("PLANTED")); !errors.Is(err, policy.ErrEval) || strings.Contains(err.Error(), "PLANTED") {

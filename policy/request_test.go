@@ -28,9 +28,10 @@ func arriving(change ...func(*policy.Request)) policy.Request {
 	return r
 }
 
-func direct(r *policy.Request)  { r.Queue = policy.Queue{Name: "Poster", Mode: "direct"} }
-func release(r *policy.Request) { r.Point = policy.Release }
-func color(r *policy.Request)   { r.Job.Color = true }
+func direct(r *policy.Request)    { r.Queue = policy.Queue{Name: "Poster", Mode: "direct"} }
+func onArrival(r *policy.Request) { r.Point = policy.Arrival }
+func release(r *policy.Request)   { r.Point = policy.Release }
+func color(r *policy.Request)     { r.Job.Color = true }
 
 var zurich = func() *time.Location {
 	zone, err := quota.LoadZone("Europe/Zurich")

@@ -222,7 +222,8 @@ func TestGuideVerdicts(t *testing.T) {
 			found[codes(row[0])[0]] = codes(row[2])
 		}
 	}
-	if len(found) != 2 || !slices.Equal(found["arrival"], verdicts[policy.Arrival]) || !slices.Equal(found["release"], verdicts[policy.Release]) {
+	if len(found) != 2 || !slices.Equal(found["arrival"], verdicts[policy.Arrival]) ||
+		!slices.Equal(found["release"], verdicts[policy.Release]) {
 		t.Errorf("the guide says %v", found)
 	}
 }

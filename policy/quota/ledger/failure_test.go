@@ -166,7 +166,8 @@ func wrongClock(t *testing.T, every quota.Every, carry quota.Amount, years int) 
 		t.Errorf("later: %+v", b)
 	}
 	limit := 500 * quota.Unit
-	if err := errors.Join(l.SetLimit(ctx, c.Account, &limit, quota.Note{By: "admin", At: now}), l.Adjust(ctx, c.Account, quota.Unit, quota.Note{By: "admin", At: now})); err != nil {
+	note := quota.Note{By: "admin", At: now}
+	if err := errors.Join(l.SetLimit(ctx, c.Account, &limit, note), l.Adjust(ctx, c.Account, quota.Unit, note)); err != nil {
 		t.Fatal(err)
 	}
 	if b := left(now); b.Left != 466*quota.Unit {
