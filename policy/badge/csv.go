@@ -1,15 +1,12 @@
 package badge
 
 import (
-	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -72,185 +69,7 @@ type row struct {
 	Enrolment
 }
 
-// Import enrols the badges of a CSV file whose first line names the columns
-// badge, owner, user_principal_name and expires (RFC 3339 or a date), in any
-// order, separated by commas, semicolons or tabs, in UTF-8 or UTF-16. All rows are checked, also against
-// the badges that are stored, before any is: an ImportError means that nothing
-// was. Any other error tells after how many badges it happened; doing the import
-// again goes on.
-func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enrolled int, err error) {
-	rows, wrong, err := reg.parse(r, e)
-	if err != nil {
-		return 0, err
-	}
-	if e.Begin != nil && len(rows) > 0 {
-		if err := e.Begin(len(rows)); err != nil {
-			return 0, err
-		}
-	}
-	var odd ImportError
-	unknown, warning, err := reg.unknownRows(ctx, rows)
-	if err != nil {
-		return 0, err
-	}
-	if warning != nil {
-		odd = append(odd, warning)
-	}
-	wrong = append(wrong, unknown...)
-	if unknown, err = reg.resolveOwners(ctx, rows); err != nil {
-		return 0, err
-	}
-	assigned, err := reg.assignedRows(ctx, rows)
-	if err != nil {
-		return 0, err
-	}
-	wrong = append(append(wrong, unknown...), assigned...)
-	var mu sync.Mutex
-	_, err = parallelRows(ctx, rows, func(ctx context.Context, row row) error {
-		taken, err := reg.taken(ctx, row)
-		if taken {
-			mu.Lock()
-			defer mu.Unlock()
-			wrong = append(wrong, &RowError{row.line, "badge", ErrTaken.Error()})
-		}
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	rows, left, ok := right(rows, wrong, e.SkipInvalid)
-	if !ok {
-		return 0, wrong.told()
-	}
-	skipped := len(left)
-	if e.Dated != nil && slices.ContainsFunc(rows, func(r row) bool { return r.dated }) {
-		e.Dated()
-	}
-	enrolled, err = parallelRows(ctx, rows, func(ctx context.Context, row row) error {
-		row.KeepRevoked = true
-		canonical, err := reg.chain.Apply(row.number)
-		if err != nil {
-			return fmt.Errorf("line %d: %w", row.line, err)
-		}
-		enrolled, err := reg.enrol(ctx, row.number, canonical, row.Enrolment)
-		if errors.Is(err, ErrRevoked) {
-			mu.Lock()
-			defer mu.Unlock()
-			left = append(left, &RowError{row.line, "badge", leftRevoked})
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("line %d: %w", row.line, err)
-		}
-		if enrolled.Warning != "" {
-			mu.Lock()
-			defer mu.Unlock()
-			odd = append(odd, &RowError{row.line, "badge", enrolled.Warning})
-		}
-		return nil
-	})
-	revoked := len(left) - skipped
-	enrolled -= revoked
-	if e.Left != nil && len(left) > 0 {
-		slices.SortFunc(left, func(a, b *RowError) int { return a.Line - b.Line })
-		e.Left(left[:min(len(left), maxWarnings)], skipped, revoked)
-	}
-	if e.Warned != nil && len(odd) > 0 {
-		slices.SortFunc(odd, func(a, b *RowError) int { return a.Line - b.Line })
-		e.Warned(odd[:min(len(odd), maxWarnings)])
-	}
-	if err != nil {
-		return enrolled, fmt.Errorf("after %s stored: %w", badges(enrolled), err)
-	}
-	return enrolled, nil
-}
-
-// leftRevoked says of a row that its badge stays revoked.
-const leftRevoked = "the badge was revoked and stays so; enrol it by `pullprint badge enrol`, or import with --replace"
-
-// right are the rows without a mistake, and left one mistake of each other line. ok is false
-// when nothing may be stored: a row is wrong and skip is not set, or an owner was not looked
-// up, as of a file with too many names.
-func right(rows []row, wrong ImportError, skip bool) (good []row, left ImportError, ok bool) {
-	if len(wrong) == 0 {
-		return rows, nil, true
-	}
-	bad := map[int]bool{}
-	for _, w := range wrong {
-		if !bad[w.Line] {
-			bad[w.Line] = true
-			left = append(left, w)
-		}
-	}
-	for _, r := range rows { // whose badge it is by now the file does not say
-		if r.again != 0 && !bad[r.line] {
-			bad[r.line] = true
-			left = append(left, &RowError{r.line, "badge", fmt.Sprintf("the same badge is in line %d", r.again)})
-		}
-	}
-	good = slices.DeleteFunc(rows, func(r row) bool { return bad[r.line] })
-	looked := !slices.ContainsFunc(good, func(r row) bool { return !guid.MatchString(r.Owner) })
-	return good, left, skip && len(good) > 0 && looked
-}
-
-// taken reports whether a row would take a badge away from somebody.
-func (reg *Registry) taken(ctx context.Context, row row) (bool, error) {
-	canonical, err := reg.chain.Apply(row.number)
-	if err != nil {
-		return false, nil //nolint:nilerr // it is among the mistakes already
-	}
-	old, _, err := reg.findNumber(ctx, row.number, canonical)
-	if errors.Is(err, ErrUnknown) {
-		return false, nil
-	}
-	return err == nil && old.Owner != row.Owner && old.valid(row.Now) == nil && !row.Replace, err
-}
-
-// parallelLimit is how many rows are in progress at once: the store writes together
-// what comes together.
-const parallelLimit = 64
-
-// parallelRows calls fn with every row, many at once, until one fails, and tells how many
-// succeeded and what failed first.
-func parallelRows(ctx context.Context, rows []row, fn func(context.Context, row) error) (done int, err error) {
-	return parallel(ctx, parallelLimit, rows, fn)
-}
-
-// parallel is parallelRows for items of any type, n at once.
-func parallel[T any](ctx context.Context, n int, items []T, fn func(context.Context, T) error) (done int, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next, succeeded atomic.Int64
-	var wg sync.WaitGroup
-	for range min(n, len(items)) {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(items) {
-					return
-				}
-				if err := survive(func() error { return fn(ctx, items[i]) }); err != nil {
-					cancel(err) // the first one counts
-					return
-				}
-				succeeded.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	return int(succeeded.Load()), context.Cause(ctx)
-}
-
-// survive makes an error of a panic: it costs the import, and not the process.
-func survive(fn func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic (%T)", p)
-		}
-	}()
-	return fn()
-}
-
+// parse reads the rows of a file and looks for mistakes that the file itself tells.
 func (reg *Registry) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportError, err error) {
 	c, skipped, err := openCSV(r)
 	if err != nil {

@@ -123,27 +123,44 @@ func (reg *Registry) enrol(ctx context.Context, number, canonical string, e Enro
 		if err != nil && !damaged && !errors.Is(err, ErrUnknown) {
 			return Badge{}, err
 		}
-		valid := len(copies) > 0 && !damaged && old.valid(e.Now) == nil
-		if valid && old.Owner != e.Owner && !e.Replace {
-			return Badge{}, ErrTaken
+		there := len(copies) > 0 && !damaged
+		if err := e.mayReplace(old, there); err != nil {
+			return Badge{}, err
 		}
-		if e.KeepRevoked && !e.Replace && len(copies) > 0 && !damaged && !old.Revoked.IsZero() {
-			return Badge{}, ErrRevoked
-		}
-		fresh := Badge{
-			ID: idOf(to), Owner: e.Owner, UserPrincipalName: e.UserPrincipalName, Enrolled: e.Now.UTC().Round(0), By: e.By,
-			Expires: e.Expires,
-		}
-		if len(copies) > 0 && !damaged {
-			fresh.ID = old.ID
-		}
-		if valid && old.Owner == e.Owner {
-			fresh.Enrolled, fresh.By = old.Enrolled, old.By
-		}
+		fresh := e.badge(idOf(to), old, there)
 		if ok, err := reg.consolidate(ctx, to, fresh, copies); err != nil || ok {
 			fresh.Warning = Odd(canonical)
 			return fresh, err
 		}
 	}
 	return Badge{}, ErrConflict
+}
+
+// mayReplace reports with an error that an enrolment takes away what is stored of the badge, if
+// anything is there.
+func (e Enrolment) mayReplace(old Badge, there bool) error {
+	switch {
+	case e.Replace || !there:
+	case old.valid(e.Now) == nil && old.Owner != e.Owner:
+		return ErrTaken
+	case e.KeepRevoked && !old.Revoked.IsZero():
+		return ErrRevoked
+	}
+	return nil
+}
+
+// badge is what is stored of an enrolment: an old badge, if one is there, keeps its id, and one
+// of the same owner that is valid when and by whom it was enrolled.
+func (e Enrolment) badge(id string, old Badge, there bool) Badge {
+	fresh := Badge{
+		ID: id, Owner: e.Owner, UserPrincipalName: e.UserPrincipalName, Enrolled: e.Now.UTC().Round(0), By: e.By,
+		Expires: e.Expires,
+	}
+	if there {
+		fresh.ID = old.ID
+	}
+	if there && old.Owner == e.Owner && old.valid(e.Now) == nil {
+		fresh.Enrolled, fresh.By = old.Enrolled, old.By
+	}
+	return fresh
 }

@@ -320,7 +320,7 @@ func (reg *Registry) Resolve(ctx context.Context, number string, now time.Time) 
 		return Badge{}, err
 	}
 	if to := storeKey(reg.keys.list[0], canonical); len(copies) > 1 || copies[0].at != to {
-		badge = reg.rehashed(ctx, number, canonical, to, badge, copies)
+		badge = reg.rehashed(ctx, number, canonical, badge, copies)
 	}
 	if err := badge.valid(now); err != nil {
 		return Badge{}, err
@@ -353,7 +353,8 @@ func (reg *Registry) ByHash(ctx context.Context, hash string, now time.Time) (Ba
 
 // rehashed stores a badge under the current key only, and returns it. If that fails, the
 // next tap tries again; the badge is valid as it was read.
-func (reg *Registry) rehashed(ctx context.Context, number, canonical, to string, badge Badge, copies []stored) Badge {
+func (reg *Registry) rehashed(ctx context.Context, number, canonical string, badge Badge, copies []stored) Badge {
+	to := storeKey(reg.keys.list[0], canonical)
 	for range maxConflicts {
 		if ok, err := reg.consolidate(ctx, to, badge, copies); ok || err != nil {
 			break
