@@ -231,13 +231,16 @@ func (a *API) importBadges(r *request) (any, error) {
 	return out, err
 }
 
+// codeBody is the body of POST /v1/badges/codes.
+type codeBody struct {
+	Owner             string `json:"owner"`
+	UserPrincipalName string `json:"user_principal_name"`
+	// ValidFor is a duration, as 24h or 7d.
+	ValidFor string `json:"valid_for"`
+}
+
 func (a *API) issueCode(r *request) (any, error) {
-	var in struct {
-		Owner             string `json:"owner"`
-		UserPrincipalName string `json:"user_principal_name"`
-		// ValidFor is a duration, as 24h or 7d.
-		ValidFor string `json:"valid_for"`
-	}
+	var in codeBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}

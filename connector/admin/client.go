@@ -212,7 +212,7 @@ func (c *Client) Release(
 
 // Cancel aborts a held job; reason is told to its owner.
 func (c *Client) Cancel(ctx context.Context, r held.Ref, reason string) (out connector.Refused, err error) {
-	err = c.call(ctx, http.MethodPost, jobPath(r)+"/cancel", map[string]string{"reason": reason}, &out)
+	err = c.call(ctx, http.MethodPost, jobPath(r)+"/cancel", cancelBody{reason}, &out)
 	return out, err
 }
 
@@ -386,7 +386,6 @@ func (c *Client) ImportValid(ctx context.Context, r io.Reader, replace, asIs boo
 
 // Code makes a one-time code for enrolling a badge.
 func (c *Client) Code(ctx context.Context, owner, upn string, validFor time.Duration) (out CodeIssued, err error) {
-	in := map[string]string{"owner": owner, "user_principal_name": upn, "valid_for": validFor.String()}
-	err = c.call(ctx, http.MethodPost, "/v1/badges/codes", in, &out)
+	err = c.call(ctx, http.MethodPost, "/v1/badges/codes", codeBody{owner, upn, validFor.String()}, &out)
 	return out, err
 }

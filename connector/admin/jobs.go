@@ -263,10 +263,13 @@ func (a *API) releaseJob(r *request) (any, error) {
 	return a.Releaser.Release(context.WithoutCancel(r.Context()), order)
 }
 
+// cancelBody is the body of POST /v1/jobs/{printer}/{job}/cancel.
+type cancelBody struct {
+	Reason string `json:"reason"`
+}
+
 func (a *API) cancelJob(r *request) (any, error) {
-	var in struct {
-		Reason string `json:"reason"`
-	}
+	var in cancelBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
