@@ -175,7 +175,7 @@ func (c *snapshot) copyRoundHeld(ctx context.Context) (time.Duration, error) {
 		case err != nil:
 			return held, err
 		case moving == "":
-			c.bus.log.Info("store copied", zap.Duration("writes_held", held))
+			c.bus.log.Info("store backed up", zap.Duration("writes_held", held))
 			return held, nil
 		}
 		last = moving

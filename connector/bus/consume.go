@@ -200,7 +200,7 @@ func (c *consumption) attach(ctx context.Context) (jetstream.Consumer, error) {
 	defer cancel()
 	cons, err := c.bus.js.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		c.log.Warn("consumer is gone, creating it again: tasks of the last days come again")
+		c.log.Warn("consumer is missing, creating it again: tasks of the last days are delivered again")
 		c.bus.metrics.rebuilds.Inc()
 		c.last = 0
 		return c.bus.js.CreateConsumer(ctx, schema.Tasks, schema.TaskConsumer())
@@ -337,7 +337,7 @@ func (c *consumption) answer(msg jetstream.Msg, send func() error) {
 	err := send()
 	c.mu.Unlock()
 	if err != nil {
-		c.log.Warn("task not answered", zap.Error(err))
+		c.log.Warn("task not acknowledged", zap.Error(err))
 	}
 	select {
 	case c.freed <- struct{}{}:

@@ -90,13 +90,13 @@ func (l *serverLog) Debugf(string, ...any)  {}
 func (l *serverLog) Tracef(string, ...any)  {}
 
 func (l *serverLog) Warnf(format string, args ...any) {
-	l.log.Warn("server warns", zap.String("text", fmt.Sprintf(format, args...)))
+	l.log.Warn("NATS server warning", zap.String("text", fmt.Sprintf(format, args...)))
 }
 
 func (l *serverLog) Errorf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	l.last.Store(&text)
-	l.log.Error("server failed", zap.String("text", text))
+	l.log.Error("NATS server error", zap.String("text", text))
 }
 
 // Fatalf is what the server calls when it can't start; it then shuts itself down.

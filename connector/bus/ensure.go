@@ -84,7 +84,7 @@ func (b *Bus) adjust(ctx context.Context, streams []jetstream.StreamConfig) erro
 		_, err := b.js.UpdateStream(within, cfg)
 		cancel()
 		if err != nil && b.cfg.Embedded == nil {
-			b.log.Warn("retention not changed: the server does not let us", zap.String("stream", cfg.Name), zap.Error(err))
+			b.log.Warn("retention not changed: the server does not permit it", zap.String("stream", cfg.Name), zap.Error(err))
 			continue
 		}
 		if err != nil {

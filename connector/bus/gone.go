@@ -64,7 +64,7 @@ func (b *Bus) checkExternal(ctx context.Context) error {
 	}
 	if empty && !b.saidEmpty {
 		b.saidEmpty = true
-		b.log.Warn("the NATS server holds nothing of ours: everything is made anew, without badges and accounts")
+		b.log.Warn("the NATS server has no streams of pullprint: all are created, without badges and accounts")
 	}
 	if len(lost) == 0 || b.unchecked {
 		return nil

@@ -42,7 +42,7 @@ func (b *Bus) WithLease(
 		}
 		err := l.hold(ctx, fn)
 		if p, ok := errors.AsType[*recovery.Panic](err); ok && ctx.Err() == nil {
-			l.log.Error("work panicked, begun again", zap.Error(p))
+			l.log.Error("work under the lease panicked, started again", zap.Error(p))
 			b.pause(ctx, leaseAgain)
 			continue
 		}
@@ -110,7 +110,7 @@ func (l *lease) watch(ctx context.Context, given chan<- struct{}) {
 		}
 	}, func() {})
 	if err != nil && ctx.Err() == nil {
-		l.log.Warn("lease not watched", zap.Error(err))
+		l.log.Warn("lease watch failed", zap.Error(err))
 	}
 }
 
@@ -124,7 +124,7 @@ func (l *lease) try(ctx context.Context) bool {
 	if err != nil {
 		// Perhaps we have it now: then it ends by itself.
 		if ctx.Err() == nil { // of the try's own end nobody else tells
-			l.log.Warn("lease not taken", zap.Error(err))
+			l.log.Warn("lease not acquired", zap.Error(err))
 		}
 		return false
 	}
@@ -155,7 +155,7 @@ func (l *lease) hold(ctx context.Context, fn func(context.Context) error) error 
 		if !l.renew(keeping) {
 			cancel()
 			if err := <-ended; err != nil {
-				l.log.Debug("work stopped with the lease", zap.Error(err))
+				l.log.Debug("work under the lease stopped", zap.Error(err))
 			}
 			return errLeaseLost
 		}
@@ -204,7 +204,7 @@ func (l *lease) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if _, err := l.kv.Delete(ctx, l.key, l.revision); err != nil {
-		l.log.Warn("lease not given back", zap.Error(err))
+		l.log.Warn("lease not released", zap.Error(err))
 	}
 }
 

@@ -179,7 +179,7 @@ func TestLeaseNotTakenIsLogged(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		err = b.WithLease(ctx, "sweep", "me", 15*time.Second, func(context.Context) error { return nil })
-		if n := logs.FilterMessage("lease not taken").Len(); !errors.Is(err, context.DeadlineExceeded) || n < 2 {
+		if n := logs.FilterMessage("lease not acquired").Len(); !errors.Is(err, context.DeadlineExceeded) || n < 2 {
 			t.Errorf("it was told %d times: %v", n, err)
 		}
 	})

@@ -215,7 +215,7 @@ func (k *marker) run() {
 		case <-wait.C:
 		}
 		if err := k.write(); err != nil {
-			k.log.Error("mark not written: a loss of what comes now would not be noticed", zap.Error(err))
+			k.log.Error("mark file not written: a loss of newer writes would not be noticed", zap.Error(err))
 		}
 	}
 }

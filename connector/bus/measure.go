@@ -88,7 +88,7 @@ func (b *Bus) warnShortHistory(info *jetstream.StreamInfo, now time.Time) {
 		return
 	}
 	needed := store.Size(float64(cfg.MaxBytes) * float64(cfg.MaxAge) / float64(held))
-	b.log.Warn("records go before their time: the share of the stream is full",
+	b.log.Warn("records are removed before their retention ends: the share of the stream is full",
 		zap.String("remedy", "enlarge nats.embedded.max_store, shorten retention, or export the ledger"),
 		zap.String("stream", cfg.Name), zap.Duration("kept", held.Round(time.Hour)), zap.Duration("retention", cfg.MaxAge),
 		zap.Int64("share_bytes", cfg.MaxBytes), zap.Int64("needed_bytes", int64(needed)))

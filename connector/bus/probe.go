@@ -191,7 +191,7 @@ func (b *Bus) replace(ctx context.Context, cfg jetstream.StreamConfig) error {
 			return err
 		}
 	}
-	b.log.Error("stream was gone, made again: what was stored in it is lost", zap.String("stream", cfg.Name))
+	b.log.Error("stream was removed, created again: its content is lost", zap.String("stream", cfg.Name))
 	return nil
 }
 

@@ -52,7 +52,7 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, store.
 		if msg.Reply == "" {
 			msg.Reply = msg.Subject + answerToken
 		} else if !inbox(msg.Reply) {
-			b.log.Warn("tap refused, its answer is wanted where answers don't belong", zap.String("subject", msg.Subject))
+			b.log.Warn("tap refused: invalid reply subject", zap.String("subject", msg.Subject))
 			return
 		}
 		acts.Go(func() error {
@@ -120,6 +120,6 @@ func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer tapHandler) {
 	out := &nats.Msg{Subject: msg.Reply, Data: reply.Body, Header: nats.Header{}}
 	out.Header.Set("Status", strconv.Itoa(reply.Status))
 	if err := b.nc.PublishMsg(out); err != nil {
-		b.log.Warn("tap not answered", zap.Error(err)) // it was carried out, and asking again changes nothing
+		b.log.Warn("tap reply not sent", zap.Error(err)) // it was carried out, and asking again changes nothing
 	}
 }

@@ -59,7 +59,7 @@ func (c *consumption) tellSkipped(ctx context.Context) {
 			}
 		}
 		if n > 0 {
-			c.log.Error("tasks in the store are damaged and skipped",
+			c.log.Error("damaged tasks in the store are skipped",
 				zap.String("stream", schema.Tasks), zap.Int("tasks", n), zap.Uint64("first", first), zap.Uint64("last", g.last),
 				zap.String("remedy", "look at the disk; the sweep finds the jobs of these tasks"))
 		}

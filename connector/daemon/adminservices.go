@@ -128,7 +128,7 @@ func (d *daemon) openBadges(ctx context.Context) (*badge.Registry, error) {
 	switch err := registry.Check(ctx); {
 	case errors.Is(err, badge.ErrKeyChanged):
 		// Jobs are still taken in and held; those badges are unknown meanwhile.
-		d.log.Error("badges can't be found", zap.Error(err))
+		d.log.Error("badges can't be looked up", zap.Error(err))
 		d.lostKey.Store(true)
 	case err != nil:
 		return nil, fmt.Errorf("badges.key_file: %w", err)

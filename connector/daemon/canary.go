@@ -78,13 +78,13 @@ func (c *canary) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil && !since.IsZero():
-			c.log.Info("store takes writes again")
+			c.log.Info("store accepts writes again")
 			since, said = time.Time{}, ""
 		case err != nil && since.IsZero():
 			since = time.Now()
 		}
 		if err != nil && err.Error() != said {
-			c.log.Error("store takes no writes", zap.Error(err))
+			c.log.Error("store refuses writes", zap.Error(err))
 			said = err.Error()
 		}
 		if err != nil && c.fatal && full == nil && (errors.Is(err, bus.ErrFrozen) || time.Since(since) > canaryGrace) {

@@ -97,7 +97,7 @@ func (d *daemon) host(ctx context.Context) error {
 		case err != nil:
 			status = err.Error()
 			if !said {
-				d.log.Error("the watchdog is not fed", zap.Error(err))
+				d.log.Error("watchdog notification withheld", zap.Error(err))
 			}
 		}
 		said = err != nil

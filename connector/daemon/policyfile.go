@@ -194,6 +194,6 @@ func (f *policyFile) inForce(context.Context) error {
 func (f *policyFile) refuse(err error) {
 	f.refused.Store(true)
 	f.ok.Set(0)
-	f.log.Error("policy not loaded, the one before stays in force", zap.String("file", f.path),
+	f.log.Error("policy not loaded, the previous one stays in force", zap.String("file", f.path),
 		zap.String("policy", f.current.Load().Hash()), zap.Error(err))
 }
