@@ -26,7 +26,7 @@ func TestHistoryTooShort(t *testing.T) {
 		body := append([]byte(`"`), bytes.Repeat([]byte("x"), 60<<10)...)
 		body = append(body, '"')
 		told := func() []observer.LoggedEntry {
-			return logs.FilterMessageSnippet("records go before their time").All()
+			return logs.FilterMessageSnippet("records are removed before").All()
 		}
 		for minute := range 10 {
 			for i := range 30 {
