@@ -15,6 +15,7 @@ import (
 	"pullprint/connector/store"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // A card that nobody has enrolled lies on the reader for minutes: it is one
@@ -50,6 +51,7 @@ func TestForgottenCard(t *testing.T) {
 // enrolled, and again whenever they hope that it is by now. Whoever has a badge
 // waits a minute at most, and not at all once the fifty are known.
 func TestRollOut(t *testing.T) {
+	racetest.Skip(t, "one card after the other")
 	bustest.Virtual(t, func(t *testing.T) {
 		s := opened(t, zap.NewNop())
 		defer s.end()
@@ -81,6 +83,7 @@ func TestRollOut(t *testing.T) {
 // Whoever tries numbers, as fast as the reader lets, tries five a minute; also
 // after a pause, and with cards in between that are known or were tried before.
 func TestGuessing(t *testing.T) {
+	racetest.Skip(t, "one guess after the other")
 	bustest.Virtual(t, func(t *testing.T) {
 		s := opened(t, zap.NewNop())
 		defer s.end()

@@ -4,10 +4,13 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"pullprint/trigger/racetest"
 )
 
 // A block of garbage is read through in moments.
 func TestScanGarbage(t *testing.T) {
+	racetest.Skip(t, "one goroutine")
 	dice := rand.New(rand.NewPCG(1, 2))
 	block := make([]byte, 4<<20)
 	for i := range block {
