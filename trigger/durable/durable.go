@@ -1,5 +1,5 @@
-// Package durable replaces files so that after a crash each is the old one or the new one,
-// whole and on disk.
+// Package durable replaces files so that after a crash each is either the old one or the new
+// one, complete and on disk.
 package durable
 
 import (
@@ -25,12 +25,12 @@ func OwnerOfFolder(f *os.File) error {
 	return nil
 }
 
-// Write replaces a file by one with text that only its owner may read. It writes the text
-// to the file's name with .new appended first.
+// Write replaces a file by one with text that only its owner may read. It first writes the text
+// to a file whose name ends in .new.
 func Write(file string, text []byte, options ...Option) error {
 	tmp := file + ".new"
-	// What stands there may be of a process that died, or a link of whoever owns the folder,
-	// which root must not follow.
+	// A file of that name may be left of a process that died, or be a link that the owner of
+	// the folder made and that root must not follow.
 	_ = syscall.Unlink(tmp)
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -46,7 +46,7 @@ func Write(file string, text []byte, options ...Option) error {
 	return Rename(tmp, file)
 }
 
-// Rename renames what is on disk already, in the place of what is there, and puts the
+// Rename renames a file that is on disk already, replaces the one of the new name, and puts the
 // new name on disk.
 func Rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
@@ -55,7 +55,7 @@ func Rename(from, to string) error {
 	return Sync(filepath.Dir(to))
 }
 
-// Sync puts a folder's list of names, or a file's content, on disk.
+// Sync puts the list of names in a folder, or the content of a file, on disk.
 func Sync(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

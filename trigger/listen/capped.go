@@ -8,30 +8,29 @@ import (
 	"time"
 )
 
-// unread is how long a client may take to read an answer before its connection may be
-// closed for another: a network that loses packets makes up for it sooner. retry is how
-// often a full listener looks for such a connection.
 const (
+	// unread is how long a client may take to read an answer before its connection may be
+	// closed for another. Networks recover from lost packets sooner.
 	unread = 2 * time.Second
-	retry  = 100 * time.Millisecond
+	// retry is how often a full listener looks for a connection to close.
+	retry = 100 * time.Millisecond
+	// sending is how long a connection can't be closed after its last request was processed:
+	// with HTTP/2 the answer may still be on its way when the handler has returned.
+	sending = 100 * time.Millisecond
 )
 
-// sending is for how long a connection is left alone after its last request was worked
-// on: with HTTP/2 the answer is on its way still when the handler has returned.
-const sending = 100 * time.Millisecond
-
-// capped is a listener with a number of connections. It accepts one more than that: the
-// one that waits for its place.
+// capped is a listener with a maximum of connections. It accepts one more than that, which
+// waits until another is closed.
 type capped struct {
 	net.Listener
 	most   int
 	closed chan struct{}
 	once   sync.Once
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards open, waiting, and the place, requests and sent of each conn
 	open    map[*conn]struct{}
-	waiting *list.List    // of *conn, that which waits for longest first
-	freed   chan struct{} // takes one value after a place became free
+	waiting *list.List    // of *conn whose clients we wait for, the longest wait first
+	freed   chan struct{} // holds a value after a connection became closable or was closed
 }
 
 func newCapped(ln net.Listener, most int) *capped {
@@ -53,7 +52,7 @@ func (l *capped) Accept() (net.Conn, error) {
 		select {
 		case <-l.closed:
 			again.Stop()
-			_ = raw.Close() // nothing was said on it
+			_ = raw.Close() // nothing was exchanged on it
 			return nil, net.ErrClosed
 		case <-l.freed:
 		case <-again.C:
@@ -69,7 +68,7 @@ func (l *capped) Close() error {
 	return l.Listener.Close()
 }
 
-// admit takes c in if there is room, or if a connection can be closed for it.
+// admit adds c if the maximum is not reached, or if a connection can be closed for it.
 func (l *capped) admit(c *conn) bool {
 	l.mu.Lock()
 	var victim *conn
@@ -84,13 +83,13 @@ func (l *capped) admit(c *conn) bool {
 	c.place = l.waiting.PushBack(c)
 	l.mu.Unlock()
 	if victim != nil {
-		_ = victim.Conn.Close() // its server sees it and ends
+		_ = victim.Conn.Close() // its server notices and ends
 	}
 	return true
 }
 
-// victim is the connection whose client keeps us waiting for longest; nil when all are
-// worked on. mu is held.
+// victim returns the connection whose client has kept us waiting longest; nil if all requests
+// are being processed. The caller holds mu.
 func (l *capped) victim(now time.Time) *conn {
 	for e := l.waiting.Front(); e != nil; e = e.Next() {
 		if c, ok := e.Value.(*conn); ok && now.After(c.sent) {
@@ -107,7 +106,7 @@ func (l *capped) victim(now time.Time) *conn {
 	return slowest
 }
 
-// forget takes c out. mu is held.
+// forget removes c. The caller holds mu.
 func (l *capped) forget(c *conn) {
 	delete(l.open, c)
 	if c.place != nil {
@@ -120,30 +119,29 @@ func (l *capped) forget(c *conn) {
 type conn struct {
 	net.Conn
 	of *capped
-	// began is when the first byte of a request came, in Unix milliseconds; 0 between
-	// requests. answering is when the first byte of an answer was written; 0 before it,
-	// and when it is complete.
+	// began is when the first byte of a request arrived, in Unix milliseconds; 0 between
+	// requests. answering is when the first byte of an answer was written; 0 before, and once
+	// it is complete.
 	began, answering atomic.Int64
 
-	// current is the request of HTTP/1 that is received, worked on or answered.
+	// current is the HTTP/1 request that is being received, processed or answered.
 	current atomic.Pointer[work]
 
-	// place is where c waits among those whose clients keep us waiting; nil while
-	// requests are worked on. sent is when the last answer is surely sent. All are
-	// guarded by of.mu.
+	// place is the position of c in of.waiting; nil while requests are being processed. sent is
+	// when the last answer has certainly been sent. All three are guarded by of.mu.
 	place    *list.Element
 	requests int
 	sent     time.Time
 }
 
-// working counts the requests of c that are worked on; after the last, c is left alone
-// for rest.
+// working adds by to the requests of c that are being processed. After the last one, c is not
+// closed for rest.
 func (c *conn) working(by int, rest time.Duration) {
 	l := c.of
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.requests += by
-	if c.requests == max(by, 0) { // the first began or the last ended
+	if c.requests == max(by, 0) { // the first has begun or the last has ended
 		c.answering.Store(0)
 	}
 	if _, open := l.open[c]; !open {
@@ -159,7 +157,7 @@ func (c *conn) working(by int, rest time.Duration) {
 	}
 }
 
-// free wakes who waits for a place. mu is held.
+// free wakes a connection that waits in Accept. The caller holds mu.
 func (l *capped) free() {
 	select {
 	case l.freed <- struct{}{}:
@@ -184,7 +182,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// CloseWrite lets the server end an answer before it closes, as it does with a bare
+// CloseWrite lets the server finish an answer before it closes the connection, as with a plain
 // TCP connection.
 func (c *conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {

@@ -1,13 +1,12 @@
-// Package listen bounds what the clients of a listener may take of the process:
-// how many connections they hold, and for how long the process waits for them.
+// Package listen limits the resources that the clients of a listener can use: how many
+// connections they hold, and how long the process waits for them.
 //
-// Whoever reaches the address can open connections and say nothing, send a header or
-// a body byte by byte, or not read the answer. Each such connection holds a file
-// descriptor, and a process without descriptors can't open a file of its store. So a
-// listener has a number of connections of its own, which leaves descriptors to the
-// rest of the program, and when all are taken the one that has kept the process
-// waiting for longest is closed for the new one. A request that is whole and worked
-// on is never cut off for another.
+// Any client that reaches the address can open connections and send nothing, send a header or
+// a body byte by byte, or not read the answer. Each such connection holds a file descriptor,
+// and a process without descriptors can't open a file of its store. So a listener has a
+// maximum of connections, which leaves descriptors for the rest of the program. When it is
+// reached, the connection that has kept the process waiting longest is closed for the new one.
+// A request that was received completely is never interrupted for another.
 package listen
 
 import (
@@ -21,42 +20,40 @@ import (
 	"time"
 )
 
-// Limits are what the clients of one listener may take. All are needed.
+// Limits of the clients of one listener. All are required.
 type Limits struct {
 	// Conns is how many connections may be open at once: see Share.
 	Conns int
-	// Header, Body and Answer are how long a client may take to send the header, to
-	// send the whole request, and from there to have read the answer.
+	// Header, Body and Answer are how long a client may take to send the header, to send the
+	// whole request, and after the header to have read the answer.
 	Header, Body, Answer time.Duration
 	// Idle is how long a connection may wait for its next request.
 	Idle time.Duration
-	// HeaderBytes bounds a header.
+	// HeaderBytes is the maximum size of a header.
 	HeaderBytes int
 }
 
-// streams is how many requests one connection of HTTP/2 may carry at once: a browser
-// needs a few. Without it a connection would count for 250.
+// streams is how many requests one HTTP/2 connection may carry at once: a browser needs a few.
+// The default would let each connection carry 250.
 const streams = 32
 
-// descriptors is what Share takes for the limit of a system that tells none.
+// descriptors is the limit that Share assumes if the system tells none, as it is on most.
 const descriptors = 1024
 
-// Share is how many connections a listener may hold: one in every part of the file
-// descriptors of the process, and at most most. The parts of all listeners together
-// are to leave half of the descriptors to the store, to the calls to Graph and to the
-// files that are read again.
+// Share returns how many connections a listener may hold: its part of the file descriptors of
+// the process, one in every part, and at most most. The parts of all listeners together should
+// leave half of the descriptors to the store, to calls to Graph and to files.
 func Share(most, part int) int {
 	limit := uint64(descriptors)
 	var r syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err == nil {
 		limit = r.Cur
 	}
-	return int(max(1, min(uint64(most), limit/uint64(part)))) //nolint:gosec // most bounds it
+	return int(max(1, min(uint64(most), limit/uint64(part)))) //nolint:gosec // at most most
 }
 
-// Bound makes srv keep to limits and returns the listener that it has to serve: below
-// TLS, if there is any. It has to be called after the handler of srv is set and before
-// srv serves.
+// Bound applies limits to srv and returns the listener that it has to serve; TLS, if any, goes
+// on top of that. Call it after the handler of srv is set and before srv serves.
 func Bound(srv *http.Server, ln net.Listener, l Limits) net.Listener {
 	srv.ReadHeaderTimeout, srv.ReadTimeout, srv.WriteTimeout, srv.IdleTimeout = l.Header, l.Body, l.Answer, l.Idle
 	srv.MaxHeaderBytes = l.HeaderBytes
@@ -75,7 +72,7 @@ func remember(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// below is the connection that carries c, which may be TLS.
+// below returns the connection that carries c, which may be TLS.
 func below(c net.Conn) (*conn, bool) {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
@@ -84,8 +81,8 @@ func below(c net.Conn) (*conn, bool) {
 	return mine, ok
 }
 
-// answered ends the work on a request of HTTP/1 when its answer was written: the server
-// does that after the handler has returned.
+// answered ends the work on an HTTP/1 request once its answer is written: the server writes it
+// after the handler has returned.
 func answered(c net.Conn, state http.ConnState) {
 	if state != http.StateIdle {
 		return
@@ -97,9 +94,9 @@ func answered(c net.Conn, state http.ConnState) {
 	}
 }
 
-// Began is when the first byte of a request came, so that the time that its header or
-// its TLS handshake took counts too. It is for HTTP/1, where a connection carries one
-// request at a time.
+// Began returns when the first byte of a request arrived, so that the time of its header and
+// TLS handshake is included. It is for HTTP/1, where a connection carries one request at a
+// time.
 func Began(r *http.Request) time.Time {
 	if c, ok := r.Context().Value(connKey{}).(*conn); ok {
 		if t := c.began.Load(); t != 0 {
@@ -109,9 +106,8 @@ func Began(r *http.Request) time.Time {
 	return time.Now()
 }
 
-// track tells the connection of each request when its client has sent all of it and
-// the process is at work, and closes it after a refusal: what is left of its body is
-// not read.
+// track records for each connection when a request was received completely, and closes the
+// connection after a refusal, because the rest of the body is not read.
 func track(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		c, ok := req.Context().Value(connKey{}).(*conn)
@@ -135,11 +131,11 @@ func track(next http.Handler) http.Handler {
 	})
 }
 
-// work is one request on a connection. Its body may be read while it ends.
+// work is one request on a connection. Its body may be read concurrently with its end.
 type work struct {
 	conn  *conn
 	rest  time.Duration
-	state atomic.Int32 // 0 being received, 1 worked on, 2 answered
+	state atomic.Int32 // 0: being received, 1: being processed, 2: answered
 }
 
 func (w *work) begin() {
@@ -155,7 +151,7 @@ func (w *work) end() {
 	w.conn.began.Store(0)
 }
 
-// body notices that it was read to its end.
+// body notices when it was read to its end.
 type body struct {
 	io.ReadCloser
 	work *work
@@ -169,7 +165,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// answer asks for the end of the connection when it is a refusal.
+// answer closes the connection after a refusal.
 type answer struct {
 	http.ResponseWriter
 	wrote bool

@@ -8,7 +8,7 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// lists are the capabilities that are lists of words, by Graph's name.
+// lists are the capabilities that are lists of words, with Graph's names.
 var lists = []struct {
 	name string
 	of   func(*graph.Capabilities) *[]string
@@ -45,7 +45,7 @@ var switches = []struct {
 	{"supportsFitPdfToPage", func(c *graph.Capabilities) **bool { return &c.FitPDFToPage }},
 }
 
-// defaultCapabilities is what a queue offers where its devices report nothing.
+// defaultCapabilities is what a queue offers unless its devices report something else.
 func defaultCapabilities() graph.Capabilities {
 	yes := true
 	return graph.Capabilities{
@@ -59,9 +59,9 @@ func defaultCapabilities() graph.Capabilities {
 	}
 }
 
-// combine is what a queue offers whose jobs these devices release: what any of them can do.
-// Documents are not converted, so of content types only those that every device accepts.
-// Trays are left out: those of one device mean nothing on another.
+// combine returns what a queue offers whose jobs these devices release: what any of them can
+// do. Documents are not converted, so of content types only those that every device accepts.
+// Trays are left out: a tray of one device means nothing on another.
 func combine(devices []graph.Capabilities) graph.Capabilities {
 	var all graph.Capabilities
 	for i := range devices {
@@ -70,7 +70,7 @@ func combine(devices []graph.Capabilities) graph.Capabilities {
 		d.ContentTypes = nil
 		merge(&all, &d)
 		switch {
-		case len(types) == 0: // the device doesn't report any
+		case len(types) == 0: // not reported
 		case all.ContentTypes == nil:
 			all.ContentTypes = slices.Clone(types)
 		default:
@@ -80,7 +80,7 @@ func combine(devices []graph.Capabilities) graph.Capabilities {
 	return all
 }
 
-// merge adds to c what more can do.
+// merge adds to c the capabilities of more.
 func merge(c, more *graph.Capabilities) {
 	for _, l := range lists {
 		to := l.of(c)
@@ -101,7 +101,7 @@ func merge(c, more *graph.Capabilities) {
 	}
 }
 
-// fillMissing sets in c what it does not give.
+// fillMissing sets the capabilities that c does not tell.
 func fillMissing(c, from *graph.Capabilities) {
 	for _, l := range lists {
 		if to := l.of(c); len(*to) == 0 {
@@ -123,7 +123,7 @@ func fillMissing(c, from *graph.Capabilities) {
 	}
 }
 
-// missingFrom returns what want has and have does not offer, in Graph's names.
+// missingFrom returns the capabilities of want that have lacks, in Graph's names.
 func missingFrom(have, want graph.Capabilities) []string {
 	var all []string
 	note := func(name string, has int, missing []string) {
@@ -156,7 +156,7 @@ func missingFrom(have, want graph.Capabilities) []string {
 	return all
 }
 
-// defaults are those that a queue has not got yet: existing ones stay.
+// defaults returns the defaults that a queue does not have yet; it keeps those that it has.
 func defaults(can graph.Capabilities, there graph.Defaults) graph.Defaults {
 	var d graph.Defaults
 	for _, w := range []struct {
@@ -195,12 +195,12 @@ func defaults(can graph.Capabilities, there graph.Defaults) graph.Defaults {
 	return d
 }
 
-// union returns the values of a, then those that only b has, in new memory.
+// union returns the values of a, then those that only b has, in a new slice.
 func union[T comparable](a, b []T) []T {
 	return append(slices.Clone(a), without(b, a)...)
 }
 
-// without returns what a has and b has not, each value once.
+// without returns the values of a that are not in b, each once.
 func without[T comparable](a, b []T) []T {
 	var out []T
 	for _, v := range a {

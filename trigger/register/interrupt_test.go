@@ -184,10 +184,9 @@ const refused404 = "refused with 404"
 
 // faults are the ways in which one call to Graph can go wrong. end ends the process.
 var faults = map[string]func(end context.CancelFunc) graphtest.Fault{
-	"killed":           func(end context.CancelFunc) graphtest.Fault { end(); return graphtest.Fault{Drop: true} },
-	"answer lost":      func(context.CancelFunc) graphtest.Fault { return graphtest.Fault{LoseAs: 504} },
-	"refused with 500": func(context.CancelFunc) graphtest.Fault { return graphtest.Fault{Refuse: 500} },
-	refused404:         func(context.CancelFunc) graphtest.Fault { return graphtest.Fault{Refuse: 404} },
+	"killed":      func(end context.CancelFunc) graphtest.Fault { end(); return graphtest.Fault{Drop: true} },
+	"answer lost": func(context.CancelFunc) graphtest.Fault { return graphtest.Fault{LoseAs: 504} },
+	refused404:    func(context.CancelFunc) graphtest.Fault { return graphtest.Fault{Refuse: 404} },
 }
 
 // succeeded reports whether a plan was carried out, but for the printer with another app's
@@ -204,11 +203,7 @@ func eachFault(
 ) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
-			step := 1
-			if racetest.Enabled {
-				step = 5 // a run takes ten times as long
-			}
-			for at := 0; ; at += step {
+			for at := 0; ; at++ {
 				made := 0
 				synctest.Test(t, func(t *testing.T) {
 					n := newTenant(t)
@@ -259,12 +254,14 @@ func writes(op string) bool {
 // A registration that is interrupted at any of its calls, or one of whose answers is lost, is
 // completed by running it again. Nothing exists twice.
 func TestApplyAfterInterruption(t *testing.T) {
+	racetest.Skip(t, "it plays a registration some hundred times")
 	t.Parallel()
 	eachFault(t, func(*tenant) {}, (*tenant).apply, (*tenant).registered)
 }
 
 // The same for a removal: what is left is removed by the next run, and nothing of others is.
 func TestRemoveAfterInterruption(t *testing.T) {
+	racetest.Skip(t, "it plays a removal some hundred times")
 	t.Parallel()
 	eachFault(t, func(n *tenant) {
 		if _, err := n.apply(n.t.Context()); err != nil {

@@ -3,9 +3,9 @@
 // for them, virtual printers with their shares.
 //
 // Microsoft Graph lets only a signed-in Printer Administrator read and change triggers, so
-// the daemon itself changes none. Nothing is stored here: every run reads from Graph what
-// exists, so it may be interrupted anywhere and run again. Triggers of other apps are
-// reported and left alone unless Planner.Replace is set.
+// the daemon itself changes none. This package stores nothing: every run reads from Graph what
+// exists, so a run may be interrupted anywhere and repeated. Triggers of other apps are
+// reported and not changed unless Planner.Replace is set.
 package register
 
 import (
@@ -19,25 +19,25 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// Definitions is what a Planner needs of Microsoft Graph with the token of the
-// app; *graph.Client is one.
+// Definitions is what a Planner needs of Microsoft Graph with the token of the app;
+// *graph.Client implements it.
 type Definitions interface {
 	Definitions(ctx context.Context) ([]graph.Definition, error)
 	CreateDefinition(ctx context.Context, displayName string) (graph.Definition, error)
 	DeleteDefinition(ctx context.Context, definition string) error
 }
 
-// Triggers is what a Planner needs with the token of a Printer Administrator who
-// signed in to the same app.
+// Triggers is what a Planner needs with the token of a Printer Administrator who signed in to
+// the same app; *graph.Client implements it.
 type Triggers interface {
 	Triggers(ctx context.Context, printer string) ([]graph.Trigger, error)
 	CreateTrigger(ctx context.Context, printer, definition string) error
 	DeleteTrigger(ctx context.Context, printer, trigger string) error
 }
 
-// State of a queue's trigger, as a Plan has it.
+// States of a queue's trigger in a Plan.
 const (
-	// TriggerOurs is what should be: the printer has our trigger.
+	// TriggerOurs is a printer that has our trigger, as it should.
 	TriggerOurs = "ours"
 	// TriggerMissing is a printer without a trigger.
 	TriggerMissing = "missing"
@@ -49,22 +49,21 @@ const (
 	TriggerUnreadable = "unreadable"
 )
 
-// What a plan does to a queue.
+// Actions of a Plan on a queue.
 const (
 	ActionNone    = "nothing"
 	ActionCreate  = "create"
 	ActionReplace = "replace"
 	ActionRemove  = "remove"
-	// ActionSkip leaves a foreign trigger in place, and the queue without ours.
+	// ActionSkip leaves the trigger of another app, and the queue without ours.
 	ActionSkip = "left alone"
 )
 
-// ErrForbidden says that whoever signed in may not do what a plan needs.
+// ErrForbidden says that the person who signed in lacks a permission that a plan needs.
 var ErrForbidden = errors.New("not allowed: sign in as a Printer Administrator (or Global Administrator) of this " +
 	"tenant, with admin consent to the delegated permissions Printer.Read.All and Printer.ReadWrite.All")
 
-// errHidden says that Graph refuses a second trigger on a printer of which it
-// lists none.
+// errHidden says that Graph refuses a second trigger on a printer, but lists no first one.
 var errHidden = errors.New("graph says that the printer has a trigger, and lists none: try again in a few minutes; " +
 	"if it stays so, look for the other app's trigger in its own administration")
 
@@ -74,13 +73,13 @@ type Queue struct {
 	ID, Name string
 	// Create has its virtual printer created, and its attributes and share kept up to date.
 	Create bool
-	// ShareWith are who may print to one that is created: ids of groups, or Everyone.
+	// ShareWith are the ids of groups that may print to one that is created, or Everyone.
 	ShareWith []string
 	// Devices are the printers that release its jobs.
 	Devices []string
 }
 
-// Step is the state of one queue, and what would be changed.
+// Step is the state of one queue, and what is to be changed.
 type Step struct {
 	Queue
 	// State is one of the Trigger constants, Action one of the Action constants.
@@ -89,22 +88,22 @@ type Step struct {
 	Found graph.Trigger
 	// Err is why the triggers could not be read, or why the action failed.
 	Err error
-	// Done is what was just done, for whoever follows the progress.
+	// Done is what was just done, for reporting progress.
 	Done string
 }
 
 // Plan is the difference between what is configured and what exists.
 type Plan struct {
-	// Definition is ours; without an id it would be created.
+	// Definition is ours; without an id it is to be created.
 	Definition graph.Definition
 	Steps      []Step
-	// VirtualPrinters are those to be created, and foreign ones that lack something.
+	// VirtualPrinters are those to be created, and printers of others that lack capabilities.
 	VirtualPrinters []VirtualPrinter
 	// Deletions are printers of ours that a removal deletes.
 	Deletions []graph.Registered
 }
 
-// Changes counts the steps that would change something.
+// Changes returns the number of steps that would change something.
 func (p *Plan) Changes() int {
 	n := 0
 	for i := range p.Steps {
@@ -120,7 +119,8 @@ func (p *Plan) Changes() int {
 	return n + len(p.Deletions)
 }
 
-// Incomplete returns the steps after which a queue would still lack our trigger.
+// Incomplete returns the steps after which a queue still lacks our trigger, and those that
+// failed.
 func (p *Plan) Incomplete() (list []Step) {
 	for _, s := range p.Steps {
 		if s.Action == ActionSkip || s.State == TriggerUnreadable || s.Err != nil {
@@ -136,14 +136,14 @@ func (p *Plan) Incomplete() (list []Step) {
 	return list
 }
 
-// Planner compares what is configured with what exists, and changes it: our task definition
+// Planner compares what is configured with what exists, and changes that: our task definition
 // and a trigger on each queue, which together make jobs start tasks.
 type Planner struct {
 	App   Definitions
 	Admin Triggers
 	// AppID is our application (client) id, Definition the display name of ours.
 	AppID, Definition string
-	// Replace lets a trigger of another app be replaced by ours.
+	// Replace allows replacing the trigger of another app by ours.
 	Replace bool
 	// Provisioner creates virtual printers; if nil, none is created or read.
 	Provisioner *Provisioner
@@ -185,7 +185,8 @@ func (p *Planner) Plan(ctx context.Context, queues []Queue) (*Plan, error) {
 	return plan, nil
 }
 
-// planQueue reads the trigger of one queue. Its error is one that every queue would have.
+// planQueue reads the trigger of one queue. It returns an error only if every queue would have
+// it.
 func (p *Planner) planQueue(ctx context.Context, q Queue, definition string) (Step, error) {
 	s := Step{Queue: q, State: TriggerMissing, Action: ActionCreate}
 	list, err := p.Admin.Triggers(ctx, q.ID)
@@ -212,7 +213,7 @@ func (p *Planner) planQueue(ctx context.Context, q Queue, definition string) (St
 	return s, nil
 }
 
-// triggerState tells whose a trigger is.
+// triggerState returns whose trigger t is.
 func triggerState(t graph.Trigger, definition, app string) string {
 	switch d := t.Definition; {
 	case definition != "" && d.ID == definition:
@@ -223,10 +224,10 @@ func triggerState(t graph.Trigger, definition, app string) string {
 	return TriggerForeign
 }
 
-// CheckTrigger reads the trigger of a printer, with the token of a Printer Administrator:
-// its state as one of the Trigger constants, and who holds it when it is another's.
-// That no trigger is listed does not quite mean that there is none: Graph's list once
-// came back empty for a printer that had one.
+// CheckTrigger reads the trigger of a printer, with the token of a Printer Administrator. It
+// returns its state, one of the Trigger constants, and its owner if it is another app's. An
+// empty list does not quite prove that there is no trigger: Graph has once returned one for a
+// printer that had a trigger.
 func CheckTrigger(
 	ctx context.Context, admin Triggers, printer, definition, app string,
 ) (state, holder string, err error) {
@@ -245,9 +246,9 @@ func CheckTrigger(
 	return state, holder, nil
 }
 
-// Apply does what a plan says and calls done after each step. A step that fails
-// has its error and does not keep the others from being done; the error is that
-// of a context that ended, or one that every step would have.
+// Apply carries out a plan and calls done after each step. A step that fails has its error, and
+// the others are carried out all the same. Apply returns an error only if ctx ended, or if
+// every step would have it.
 func (p *Planner) Apply(ctx context.Context, plan *Plan, done func(Step)) error {
 	if plan.Changes() > 0 && plan.Definition.ID == "" {
 		var err error
@@ -276,9 +277,8 @@ func (p *Planner) Apply(ctx context.Context, plan *Plan, done func(Step)) error 
 	return p.sharePrinters(ctx, plan, done)
 }
 
-// putTrigger puts our trigger on a printer. When Graph refuses, it reads the triggers again,
-// once: another may have been there, or the list before may have been empty by
-// mistake.
+// putTrigger puts our trigger on a printer. If Graph refuses, it reads the triggers once more:
+// another may have existed, or the earlier list may have been empty by mistake.
 func (p *Planner) putTrigger(ctx context.Context, s *Step, definition string) error {
 	if s.Action == ActionReplace {
 		if err := p.Admin.DeleteTrigger(ctx, s.Queue.ID, s.Found.ID); err != nil {
@@ -294,7 +294,7 @@ func (p *Planner) putTrigger(ctx context.Context, s *Step, definition string) er
 	case lerr != nil:
 		return lerr
 	case now.State == TriggerOurs:
-		return nil // it was made, and its answer got lost, or another made it
+		return nil // it was created but the answer was lost, or another process created it
 	case now.State == TriggerForeign:
 		s.State, s.Action, s.Found = now.State, ActionSkip, now.Found
 		return fmt.Errorf("the printer has a trigger of another app, %s", HolderName(now.Found))
@@ -304,7 +304,7 @@ func (p *Planner) putTrigger(ctx context.Context, s *Step, definition string) er
 	return err
 }
 
-// HolderName names the app of a trigger that is not ours.
+// HolderName returns the app of a trigger that is not ours.
 func HolderName(t graph.Trigger) string {
 	d := t.Definition
 	name := strings.Map(func(r rune) rune {
@@ -321,11 +321,11 @@ func HolderName(t graph.Trigger) string {
 	case name != "":
 		return fmt.Sprintf("%q", name)
 	}
-	return "one that Graph does not name"
+	return "an app that Graph does not name"
 }
 
-// abortCause returns the error that ends the whole run: the context ended, or whoever signed
-// in lacks the permission.
+// abortCause returns the error that ends the whole run: ctx ended, or the person who signed in
+// lacks a permission.
 func abortCause(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:

@@ -13,18 +13,20 @@ import (
 
 // Creating a printer is a long-running operation of Graph.
 const (
-	createTimeout      = 2 * time.Minute  // for the whole operation; it takes seconds as a rule
-	pollFirst          = time.Second      // between the first two looks at the operation
-	pollMax            = 5 * time.Second  // between later ones
+	createTimeout      = 2 * time.Minute  // for the whole operation, which usually takes seconds
+	pollEvery          = time.Second      // as Graph asks by Retry-After with the operation
 	unconfirmedTimeout = 20 * time.Second // to find a printer whose creation was not confirmed
-	notFoundRetries    = 10               // while a new printer is not known everywhere in Graph
+	notFoundRetries    = 10               // until a new printer is known everywhere in Graph
 )
 
-// create creates the printer of a queue, if there is none, and sets its attributes. The order
-// matters if the process dies in between: a printer that was created is found again by its
-// name and model, missing attributes are set by the next run, and it is shared last, once it
-// has its trigger. Only while Graph is still creating the printer is there nothing to find:
-// the next run then creates it twice, and reports the duplicate.
+// operationPoll spaces the reads of the operation.
+var operationPoll = wait.Backoff{First: pollEvery, Max: 5 * time.Second}
+
+// create creates the printer of a queue, if there is none, and sets its attributes. The process
+// may die at any point: the next run finds a printer that was created by its name and model,
+// and sets attributes that are missing. It is shared last, once it has its trigger. Only while
+// Graph is still creating the printer is there nothing to find: the next run then creates a
+// second one, and later runs report the duplicate.
 func (pr *Provisioner) create(ctx context.Context, v *VirtualPrinter, done func(string)) error {
 	if v.PrinterID == "" {
 		if err := pr.createPrinter(ctx, v); err != nil {
@@ -36,8 +38,8 @@ func (pr *Provisioner) create(ctx context.Context, v *VirtualPrinter, done func(
 		return nil
 	}
 	err := pr.App.SetAttributes(ctx, v.PrinterID, v.offer, defaults(v.offer, v.current))
-	for range notFoundRetries { // a printer just made may not be known everywhere yet
-		if !graph.IsNotFound(err) || wait.Sleep(ctx, pollFirst) != nil {
+	for range notFoundRetries { // a new printer may not be known everywhere yet
+		if !graph.IsNotFound(err) || wait.Sleep(ctx, pollEvery) != nil {
 			break
 		}
 		err = pr.App.SetAttributes(ctx, v.PrinterID, v.offer, defaults(v.offer, v.current))
@@ -69,7 +71,7 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 		return fmt.Errorf("create the printer: %w", err)
 	}
 	began := time.Now()
-	for d := pollFirst; ; d = min(2*d, pollMax) {
+	for n := 1; ; n++ {
 		state, id, err := pr.Admin.Operation(ctx, operation)
 		switch {
 		case ctx.Err() != nil:
@@ -88,15 +90,14 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 		case time.Since(began) > createTimeout:
 			return errors.New("Graph is still creating the printer: run this again in a few minutes") //nolint:staticcheck // a name
 		}
-		if wait.Sleep(ctx, d) != nil {
+		if wait.Sleep(ctx, operationPoll.Pause(n)) != nil {
 			return fmt.Errorf("Graph is still creating the printer: wait a minute before this is run again: %w", //nolint:staticcheck // a name
 				ctx.Err())
 		}
 	}
 }
 
-// findUnconfirmed looks for a printer whose creation failed with cause and may have happened
-// all the same.
+// findUnconfirmed looks for a printer whose creation failed with cause but may have happened.
 func (pr *Provisioner) findUnconfirmed(ctx context.Context, v *VirtualPrinter, cause error) error {
 	for began := time.Now(); ; {
 		ours, _, err := pr.listPrinters(ctx)
@@ -111,12 +112,11 @@ func (pr *Provisioner) findUnconfirmed(ctx context.Context, v *VirtualPrinter, c
 		case time.Since(began) > unconfirmedTimeout:
 			return fmt.Errorf("create the printer: %w; it may have been created: run this again in a few minutes", cause)
 		}
-		_ = wait.Sleep(ctx, pollFirst) // ctx is looked at above
+		_ = wait.Sleep(ctx, pollEvery) // ctx is checked above
 	}
 }
 
-// share shares a printer and allows those who are configured to print to it; nobody is
-// removed.
+// share shares a printer and allows the configured groups to print to it; it removes none.
 func (pr *Provisioner) share(ctx context.Context, v *VirtualPrinter, done func(string)) error {
 	if v.ShareID == "" {
 		all := len(v.ToGrant) > 0 && audience(v.ToGrant) == Everyone
@@ -154,7 +154,7 @@ func (pr *Provisioner) share(ctx context.Context, v *VirtualPrinter, done func(s
 }
 
 // checkShareAfter reads the share again after creating or changing it failed with cause: the
-// answer may have got lost, or another process may have done it.
+// answer may have been lost, or another process may have done it.
 func (pr *Provisioner) checkShareAfter(ctx context.Context, v *VirtualPrinter, cause error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -171,7 +171,7 @@ func (pr *Provisioner) checkShareAfter(ctx context.Context, v *VirtualPrinter, c
 	return nil
 }
 
-// shareName is a queue's name, as far as it fits.
+// shareName returns a queue's name, cut to the length that Graph allows.
 func shareName(name string) string {
 	if r := []rune(name); len(r) > maxShareName {
 		return string(r[:maxShareName])
@@ -184,8 +184,8 @@ func (p *Planner) createPrinters(ctx context.Context, plan *Plan, done func(Step
 	return p.eachPrinter(ctx, plan, done, p.Provisioner.create)
 }
 
-// sharePrinters shares them, once they have their triggers: a job that arrives at a queue
-// without one is printed without us.
+// sharePrinters shares virtual printers that have their triggers: a job that arrives at a queue
+// without one is printed without pullprint.
 func (p *Planner) sharePrinters(ctx context.Context, plan *Plan, done func(Step)) error {
 	return p.eachPrinter(ctx, plan, done, func(ctx context.Context, v *VirtualPrinter, done func(string)) error {
 		if i := slices.IndexFunc(plan.Steps, func(s Step) bool { return s.Name == v.Name }); i < 0 ||
@@ -224,7 +224,7 @@ func (p *Planner) eachPrinter(
 	return nil
 }
 
-// virtual is the virtual printer of a queue; nil when there is nothing about it.
+// virtual returns the virtual printer of a queue; nil if there is none.
 func (p *Plan) virtual(queue string) *VirtualPrinter {
 	for i := range p.VirtualPrinters {
 		if p.VirtualPrinters[i].Name == queue {

@@ -9,7 +9,8 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// PlanRemoval plans to remove what is ours: the triggers, and then the definition.
+// PlanRemoval plans to remove what is ours: the triggers, the virtual printers if asked for,
+// and then the definition.
 func (p *Planner) PlanRemoval(ctx context.Context, queues []Queue) (*Plan, error) {
 	plan, err := p.Plan(ctx, queues)
 	if err != nil {
@@ -23,7 +24,7 @@ func (p *Planner) PlanRemoval(ctx context.Context, queues []Queue) (*Plan, error
 		default:
 			s.Action = ActionNone
 		}
-		if s.Queue.ID == "" || status(s.Err) == http.StatusNotFound { // it was never made, or is gone already
+		if s.Queue.ID == "" || status(s.Err) == http.StatusNotFound { // never created, or gone already
 			s.State, s.Err = TriggerMissing, nil
 		}
 	}
@@ -36,8 +37,8 @@ func (p *Planner) PlanRemoval(ctx context.Context, queues []Queue) (*Plan, error
 	return plan, nil
 }
 
-// Remove does what PlanRemoval planned, and nothing else is touched. The
-// definition goes last, and only if no trigger of ours is left that is known.
+// Remove carries out a plan of PlanRemoval. The definition is deleted last, and only if no
+// trigger of ours is known to be left: without it, nobody could tell whose trigger that is.
 func (p *Planner) Remove(ctx context.Context, plan *Plan, done func(Step)) error {
 	left := false
 	for i := range plan.Steps {

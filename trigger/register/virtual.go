@@ -11,7 +11,7 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// Everyone, in Queue.ShareWith, is everyone of the tenant.
+// Everyone, in Queue.ShareWith, means everyone in the tenant.
 const Everyone = "everyone"
 
 // manufacturer, and printerModel with the app's id, mark the printers that we created: only
@@ -20,11 +20,10 @@ const manufacturer = "pullprint"
 
 func printerModel(app string) string { return "queue of app " + strings.ToLower(app) }
 
-// maxShareName is how many characters the name of a share has at most.
+// maxShareName is the longest name of a share, in characters.
 const maxShareName = 50
 
-// VirtualPrinter is the state of the virtual printer of one queue, and what would be
-// changed.
+// VirtualPrinter is the state of the virtual printer of one queue, and what is to be changed.
 type VirtualPrinter struct {
 	Queue
 	// PrinterID is the id of the printer that exists, empty for none.
@@ -32,28 +31,28 @@ type VirtualPrinter struct {
 	// Duplicates are further printers of ours with that name: an interrupted run created
 	// one twice.
 	Duplicates []string
-	// Missing are the capabilities that the devices of the queue have, or that any queue
-	// needs, and that the printer does not offer; in Graph's names.
+	// Missing are the capabilities that devices of the queue have, or that every queue needs,
+	// and that the printer does not offer; in Graph's names.
 	Missing []string
 	// ShareID is the id of its share, empty for none; ToGrant are those of ShareWith who
 	// may not print to it yet.
 	ShareID string
 	ToGrant []string
-	// Foreign is a virtual printer that somebody else created: it is never changed.
+	// Foreign is a virtual printer that others created: it is never changed.
 	Foreign bool
-	// Err is why it can't be created or read, or what failed.
+	// Err is why it can't be read or created.
 	Err error
 
 	offer   graph.Capabilities
 	current graph.Defaults
 }
 
-// Changes reports whether something would be done.
+// Changes reports whether something is to be done.
 func (v *VirtualPrinter) Changes() bool {
 	return v.Create && v.Err == nil && (v.PrinterID == "" || len(v.Missing) > 0 || v.ShareID == "" || len(v.ToGrant) > 0)
 }
 
-// Actions describes what would be done.
+// Actions describes what is to be done.
 func (v *VirtualPrinter) Actions() (list []string) {
 	if !v.Changes() {
 		return nil
@@ -85,8 +84,8 @@ func audience(to []string) string {
 	return fmt.Sprintf("%d groups", len(to))
 }
 
-// Provisioner creates virtual printers, shares and deletes them. It keeps no state: what it
-// created is found again by display name, manufacturer and model.
+// Provisioner creates virtual printers, shares and deletes them. It stores nothing: it finds
+// what it created by display name, manufacturer and model.
 type Provisioner struct {
 	// App is for the attributes, Admin for all else.
 	App, Admin *graph.Client
@@ -94,11 +93,11 @@ type Provisioner struct {
 	AppID string
 }
 
-// errAppForbidden is the 403 to the app's own token.
+// errAppForbidden is for a 403 to the app's own token.
 var errAppForbidden = errors.New("the app may not set what a printer can do: grant it the application permission " +
 	"Printer.ReadWrite.All, with admin consent, and run this again")
 
-// errShareForbidden is the 403 to a share.
+// errShareForbidden is for a 403 to a change of a share.
 var errShareForbidden = errors.New("whoever signed in may not share printers: consent to the delegated permission " +
 	"PrinterShare.ReadWrite.All is missing, or the role Printer Administrator")
 
@@ -128,7 +127,7 @@ func (pr *Provisioner) listPrinters(ctx context.Context) (ours, others []graph.R
 }
 
 // plan reads the virtual printers of queues: those to be created, and what those of others
-// lack. Printers are listed only when one is to be created.
+// lack. It lists printers only if one is to be created.
 func (pr *Provisioner) plan(ctx context.Context, queues []Queue) ([]VirtualPrinter, error) {
 	var ours, others []graph.Registered
 	if slices.ContainsFunc(queues, func(q Queue) bool { return q.Create }) {
@@ -185,7 +184,7 @@ func (pr *Provisioner) deviceCapabilities(
 }
 
 // checkForeign reports whether a queue that we did not create is a virtual printer that lacks
-// capabilities of its devices. That it can't be read is reported with its trigger.
+// capabilities of its devices. If it can't be read, its trigger reports that.
 func (pr *Provisioner) checkForeign(ctx context.Context, v *VirtualPrinter) bool {
 	if len(v.Devices) == 0 {
 		return false
@@ -241,7 +240,7 @@ func (pr *Provisioner) read(ctx context.Context, v *VirtualPrinter) error {
 		return fmt.Errorf("read its attributes: %w", err)
 	}
 	v.Missing, v.current = missingFrom(a.Capabilities, v.offer), a.Defaults
-	merge(&v.offer, &a.Capabilities) // what it offers already stays
+	merge(&v.offer, &a.Capabilities) // it keeps what it offers already
 	return pr.readShare(ctx, v)
 }
 

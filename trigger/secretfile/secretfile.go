@@ -1,5 +1,5 @@
-// Package secretfile reads files with secrets, keys and certificates as any editor may have
-// written them.
+// Package secretfile reads files with secrets, keys and certificates, whatever editor wrote
+// them.
 package secretfile
 
 import (
@@ -12,14 +12,13 @@ import (
 	"unicode"
 )
 
-// ErrUTF16 says that an editor wrote a file in an encoding that no secret is read in.
+// ErrUTF16 says that a file is in an encoding in which secrets are not read.
 var ErrUTF16 = errors.New("it is written in UTF-16 or has NUL characters; save it as UTF-8, as with `Set-Content " +
 	"-Encoding utf8NoBOM -NoNewline`")
 
-// Text is the secret in a file: without a byte order mark, and without the white
-// space and the characters that nobody sees around it, which editors and the clipboard
-// leave there. Every secret and token that is read from a file goes through it. The
-// error is ErrUTF16 and tells nothing of the content.
+// Text returns the secret in a file, without a byte order mark and without the white space and
+// invisible characters around it that editors and clipboards leave. Every secret and token from
+// a file goes through it. The error is ErrUTF16 and contains nothing of the file.
 func Text(raw []byte) (string, error) {
 	if bytes.HasPrefix(raw, []byte("\xff\xfe")) || bytes.HasPrefix(raw, []byte("\xfe\xff")) ||
 		bytes.IndexByte(raw, 0) >= 0 {
@@ -28,7 +27,7 @@ func Text(raw []byte) (string, error) {
 	return Trim(string(raw)), nil
 }
 
-// Read is Text of a file, which an error names.
+// Read is Text for a file; an error contains its name.
 func Read(file string) (string, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -41,14 +40,14 @@ func Read(file string) (string, error) {
 	return text, nil
 }
 
-// PEM reads certificates or a key in PEM. A byte order mark in the middle, as of
-// files that were joined, hides no block either.
+// PEM reads certificates or a key in PEM. It also removes byte order marks in the middle, as in
+// files that were concatenated.
 func PEM(file string) ([]byte, error) {
 	text, err := Read(file)
 	return []byte(strings.ReplaceAll(text, "\ufeff", "")), err
 }
 
-// KeyPair is tls.LoadX509KeyPair of files that any editor may have written.
+// KeyPair is tls.LoadX509KeyPair for files that any editor may have written.
 func KeyPair(certFile, keyFile string) (tls.Certificate, error) {
 	cert, err := PEM(certFile)
 	if err != nil {
@@ -61,7 +60,7 @@ func KeyPair(certFile, keyFile string) (tls.Certificate, error) {
 	return tls.X509KeyPair(cert, key)
 }
 
-// Trim is a line of a file with secrets as Text has it.
+// Trim removes around a line of a file with secrets what Text removes around its text.
 func Trim(s string) string {
 	return strings.TrimFunc(s, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r)

@@ -2,15 +2,16 @@ package webhook
 
 import "sync"
 
-// gate counts what is in hand, until it is shut.
+// gate counts the requests under way, and can be shut: then no more enter, and shut tells when
+// the last has left.
 type gate struct {
-	mu     sync.Mutex
+	mu     sync.Mutex // guards all that follows
 	n      int
-	idle   chan struct{} // made by shut, closed when n is 0
+	idle   chan struct{} // created by shut, closed once n is 0
 	closed bool
 }
 
-// enter reports false once the gate is shut.
+// enter counts a request; it returns false once the gate is shut.
 func (g *gate) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -21,7 +22,7 @@ func (g *gate) enter() bool {
 	return true
 }
 
-// hold counts once more; only who has entered may call it.
+// hold counts something else that the request does. Only a caller that has entered may call it.
 func (g *gate) hold() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -35,7 +36,7 @@ func (g *gate) leave() {
 	g.closeIfIdle()
 }
 
-// shut lets nobody enter any more; the channel is closed when all have left.
+// shut lets no more requests enter, and returns a channel that is closed when all have left.
 func (g *gate) shut() <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -14,22 +14,23 @@ import (
 	"go.uber.org/zap"
 )
 
-// lookEvery is how often the files are looked at.
-const lookEvery = 5 * time.Second
+// checkEvery is how often the files are checked for changes. A certificate is replaced days
+// before it expires, so sooner would not matter.
+const checkEvery = 5 * time.Second
 
-// pair is a certificate with its key that follows its files.
+// pair is a certificate with its key that is reloaded when its files change.
 type pair struct {
 	files TLS
 	log   *zap.Logger
 	cert  atomic.Pointer[tls.Certificate]
-	seen  [2]stamp // of the files when they were last read, whether good or not
+	seen  [2]stamp // of the files when they were last read, successfully or not
 }
 
-// stamp changes when a file does.
+// stamp identifies a version of a file.
 type stamp struct {
 	modified time.Time
 	size     int64
-	info     os.FileInfo // tells a file from another that took its name
+	info     os.FileInfo // distinguishes a file from another that was renamed over it
 }
 
 func openPair(files TLS, log *zap.Logger) (*pair, error) {
@@ -46,22 +47,22 @@ func openPair(files TLS, log *zap.Logger) (*pair, error) {
 func (p *pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.cert.Load(), nil }
 
 func (p *pair) watch(ctx context.Context) error {
-	t := time.NewTicker(lookEvery)
+	t := time.NewTicker(checkEvery)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			p.look()
+			p.check()
 		}
 	}
 }
 
-// look reads the files again if they changed since they were last read. A bad
-// pair, such as one of which only one file is written yet, leaves the old one in
-// use; it is said once for each change.
-func (p *pair) look() {
+// check reads the files again if they changed since they were last read. A pair that does not
+// match, as while only one of the files is written, leaves the previous one in use, and is
+// logged once for each change.
+func (p *pair) check() {
 	now := p.stamps()
 	if same(now[0], p.seen[0]) && same(now[1], p.seen[1]) {
 		return
@@ -69,7 +70,7 @@ func (p *pair) look() {
 	p.seen = now
 	cert, err := secretfile.KeyPair(p.files.CertFile, p.files.KeyFile)
 	if err != nil {
-		p.log.Error("new certificate is bad, keeping the old one", zap.String("file", p.files.CertFile), zap.Error(err))
+		p.log.Error("new certificate can't be used, keeping the current one", zap.String("file", p.files.CertFile), zap.Error(err))
 		return
 	}
 	p.cert.Store(&cert)
@@ -78,7 +79,7 @@ func (p *pair) look() {
 
 func (p *pair) stamps() (s [2]stamp) {
 	for i, name := range []string{p.files.CertFile, p.files.KeyFile} {
-		if fi, err := os.Stat(name); err == nil { // one that is missing has the zero stamp
+		if fi, err := os.Stat(name); err == nil { // a missing file has the zero stamp
 			s[i] = stamp{fi.ModTime(), fi.Size(), fi}
 		}
 	}
@@ -90,9 +91,8 @@ func same(a, b stamp) bool {
 		(a.info == nil || os.SameFile(a.info, b.info))
 }
 
-// Listener puts the certificate in front of a listener. watch reads it again
-// when it changes, until its context ends. Without a certificate the listener
-// stays as it is and watch only waits.
+// Listener serves TLS on a listener. watch reloads the certificate when it changes, until its
+// context ends. Without a certificate, Listener returns l itself, and watch only waits.
 func (t TLS) Listener(
 	l net.Listener, log *zap.Logger,
 ) (secured net.Listener, watch func(context.Context) error, err error) {
@@ -103,7 +103,12 @@ func (t TLS) Listener(
 	if err != nil {
 		return nil, nil, err
 	}
+	return p.listener(l, "h2", "http/1.1"), p.watch, nil
+}
+
+// listener serves TLS on l with the current certificate, for these protocols of ALPN.
+func (p *pair) listener(l net.Listener, protocols ...string) net.Listener {
 	return tls.NewListener(l, &tls.Config{
-		MinVersion: tls.VersionTLS12, GetCertificate: p.get, NextProtos: []string{"h2", "http/1.1"},
-	}), p.watch, nil
+		MinVersion: tls.VersionTLS12, GetCertificate: p.get, NextProtos: protocols,
+	})
 }

@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -15,18 +14,19 @@ import (
 	"pullprint/trigger/listen"
 )
 
-// Time-outs of the server, beside those of the Handler.
+// Limits of the server, besides those of the Handler. The first three end connections whose
+// client is slower than the Handler allows a POST to be.
 const (
-	headerWithin = 2 * time.Second
-	readWithin   = 2 * time.Second
-	writeWithin  = 4 * time.Second
-	idleWithin   = 20 * time.Second // Graph comes again sooner, or not for a while
-	maxHeader    = 16 << 10         // with a validationToken of 4 KiB, percent-encoded
-	closeWithin  = 3 * time.Second
+	headerTimeout = 2 * time.Second
+	readTimeout   = 2 * time.Second
+	writeTimeout  = 4 * time.Second
+	idleTimeout   = 20 * time.Second // Graph sends the next POST sooner, or much later
+	closeTimeout  = 3 * time.Second  // for each of the two steps of a shutdown; as long as Graph waits
+	maxHeader     = 16 << 10         // with a percent-encoded validationToken of 4 KiB
 )
 
-// maxConns is how many connections may be open: as many as POSTs may be in hand, and a
-// quarter of the descriptors of the process at most.
+// A connection can be open for each POST that is worked on, but at most for a quarter of the
+// file descriptors of the process.
 const (
 	maxConns  = maxRequests
 	connsPart = 4
@@ -36,14 +36,14 @@ const (
 type Config struct {
 	// Listen is the address to listen on.
 	Listen string `yaml:"listen"`
-	// PublicURL is where Graph reaches us: it posts to {public_url}/graph/notifications
-	// and {public_url}/graph/lifecycle. Plain http only on loopback.
+	// PublicURL is where Graph reaches us: it posts to {public_url}/graph/notifications and
+	// {public_url}/graph/lifecycle. Plain http is accepted on loopback only.
 	PublicURL string `yaml:"public_url"`
 	TLS       TLS    `yaml:"tls"`
 }
 
-// TLS names a certificate and its key, in PEM; both are read again when they
-// change. Without them the webhook speaks plain http, for a proxy in front of it.
+// TLS names a certificate and its key, in PEM. Both are reloaded when they change. Without them
+// the webhook serves plain http, for a proxy in front of it.
 type TLS struct {
 	CertFile string `yaml:"cert_file"`
 	KeyFile  string `yaml:"key_file"`
@@ -56,7 +56,7 @@ type Server struct {
 	pair    *pair // nil: plain http
 }
 
-// NewServer reads the certificate, if there is one, and starts nothing.
+// NewServer reads the certificate, if one is configured, and starts nothing.
 func NewServer(c Config, h *Handler, log *zap.Logger) (*Server, error) {
 	if log == nil {
 		log = zap.NewNop()
@@ -72,9 +72,9 @@ func NewServer(c Config, h *Handler, log *zap.Logger) (*Server, error) {
 	return s, nil
 }
 
-// Serve serves on a listener, which it closes, until ctx ends. Then it answers
-// 503, finishes what is in hand, and returns ctx's error; what was accepted may
-// still be stored meanwhile, so the Store has to outlive it. It serves once.
+// Serve serves on a listener, which it closes, until ctx ends. Then it answers 503 to new
+// requests, finishes those under way, and returns ctx's error. Notifications that were accepted
+// may still be stored during that time, so the Store has to outlive it. Call it once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	errorLog, err := zap.NewStdLogAt(s.log, zap.DebugLevel)
 	if err != nil {
@@ -83,18 +83,17 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{ //nolint:gosec // listen.Bound sets the time-outs
 		Handler:  s.handler,
 		ErrorLog: errorLog,
-		// HTTP/1 alone, so that a connection is one request at a time and its
-		// time-outs are the request's.
+		// Only HTTP/1, so that a connection carries one request at a time and its time-outs
+		// apply to that request.
 		Protocols: new(http.Protocols),
 	}
 	srv.Protocols.SetHTTP1(true)
 	l = listen.Bound(srv, l, listen.Limits{
-		Conns: listen.Share(maxConns, connsPart), Header: headerWithin, Body: readWithin, Answer: writeWithin,
-		Idle: idleWithin, HeaderBytes: maxHeader,
+		Conns: listen.Share(maxConns, connsPart), Header: headerTimeout, Body: readTimeout, Answer: writeTimeout,
+		Idle: idleTimeout, HeaderBytes: maxHeader,
 	})
 	if s.pair != nil {
-		l = tls.NewListener(l,
-			&tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.pair.get, NextProtos: []string{"http/1.1"}})
+		l = s.pair.listener(l, "http/1.1")
 	}
 	s.log.Info("listening", zap.Stringer("address", l.Addr()), zap.Bool("tls", s.pair != nil))
 	g, gctx := errgroup.WithContext(ctx)
@@ -118,17 +117,17 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// stop refuses, finishes and closes, in this order.
+// stop refuses new requests, waits for those under way, and closes the connections.
 func (s *Server) stop(srv *http.Server) error {
 	s.log.Info("refusing notifications, finishing those in hand")
-	late := time.NewTimer(closeWithin)
+	late := time.NewTimer(closeTimeout)
 	defer late.Stop()
 	select {
 	case <-s.handler.Refuse():
 	case <-late.C:
 		s.log.Warn("store did not return in time; graph will repeat the notifications")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := srv.Shutdown(ctx); err != nil {
 		return errors.Join(err, srv.Close())

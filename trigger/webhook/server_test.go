@@ -300,7 +300,7 @@ func TestTLSFollowsItsFiles(t *testing.T) {
 		t.Errorf("serial %s, want 1", n)
 	}
 	writePair(t, files, 2)
-	if s.pair.look(); serial() != "2" {
+	if s.pair.check(); serial() != "2" {
 		t.Error("not reloaded")
 	}
 	cert, err := os.ReadFile(files.CertFile)
@@ -310,7 +310,7 @@ func TestTLSFollowsItsFiles(t *testing.T) {
 	for _, bad := range [][]byte{nil, []byte("x"), bytes.Repeat(cert, 2)[:len(cert)/2]} {
 		write(t, files.CertFile, bad)
 		for range 3 {
-			s.pair.look()
+			s.pair.check()
 		}
 		if serial() != "2" {
 			t.Error("the old pair isn't kept")
@@ -319,12 +319,12 @@ func TestTLSFollowsItsFiles(t *testing.T) {
 	if err := os.Remove(files.KeyFile); err != nil {
 		t.Fatal(err)
 	}
-	s.pair.look()
-	if n := logs.FilterMessage("new certificate is bad, keeping the old one").Len(); n != 4 || serial() != "2" {
+	s.pair.check()
+	if n := logs.FilterMessage("new certificate can't be used, keeping the current one").Len(); n != 4 || serial() != "2" {
 		t.Errorf("said %d times, want once for each of 4 changes", n)
 	}
 	writePair(t, files, 3)
-	if s.pair.look(); serial() != "3" {
+	if s.pair.check(); serial() != "3" {
 		t.Error("not reloaded after bad ones")
 	}
 	if c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}); err == nil {

@@ -16,66 +16,68 @@ import (
 )
 
 const (
-	earlyTimeout   = 3 * time.Second  // of an early refresh: somebody's call waits for it
+	earlyTimeout   = 3 * time.Second  // for an early refresh, since a call waits for it
 	earlyRetry     = 30 * time.Second // between early refreshes that fail
-	expiryMargin   = 10 * time.Second // a token may be on its way that long
-	distrustPeriod = 10 * time.Second // after a fresh token was refused too
-	unknownLife    = 5 * time.Minute  // of a token that doesn't say
+	expiryMargin   = 10 * time.Second // a request with the token may take this long to arrive
+	distrustPeriod = 10 * time.Second // without further fetches after Graph refused a new token too
+	unknownLife    = 5 * time.Minute  // of a token that does not tell its end
 )
 
-// Token is an access token.
+// Token is an access token. It is immutable.
 type Token struct {
-	header           []string // of Authorization; shared, never written to
-	refresh, expires time.Time
+	header           []string  // of Authorization; shared, never written to
+	refresh, expires time.Time // when to fetch the next one, and when this one ends
 }
 
 func (t *Token) live(now time.Time) bool { return t != nil && now.Before(t.expires) }
 
-// Header is the value of the header Authorization. It must not be changed.
+// Header returns the value of the header Authorization. It must not be changed.
 func (t *Token) Header() []string { return t.header }
 
-// App keeps one live token of the app, by the client credentials flow
-// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow).
-// At 80 % of a token's life one call fetches the next, while the others go on
-// with the old one, which serves to its end if that fails. Without a live token
-// all calls wait for one fetch. It starts no goroutine and is safe for concurrent use.
+// App holds one valid token of the app, from the client credentials flow
+// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow). At
+// 80 % of the life of a token one call fetches the next, while the others continue to use the
+// current one, which stays in use if that fails. Without a valid token all calls wait for one
+// fetch. App starts no goroutine and is safe for concurrent use.
 type App struct {
 	fetcher tokenFetcher
 	observe func(status int, err error, began time.Time)
 	log     *zap.Logger
 
 	current   atomic.Pointer[Token]
-	nextEarly atomic.Int64 // unix nanoseconds
-	distrust  atomic.Int64 // unix nanoseconds: no forced refresh before
+	nextEarly atomic.Int64 // Unix nanoseconds: no early refresh before
+	distrust  atomic.Int64 // Unix nanoseconds: no fetch because of a 401 before
 
-	mu     sync.Mutex
-	flight *flight
-	failed error     // of the last fetch
-	pause  time.Time // until then the authority asked not to be called
+	mu     sync.Mutex // guards what follows
+	flight *flight    // the fetch under way, nil for none
+	failed error      // of the last fetch
+	pause  time.Time  // the authority asked for no request before
 }
 
-// flight is a fetch under way.
+// flight is a fetch under way. It is not a singleflight.Group, which would run it in a
+// goroutine of its own: the first caller fetches with its own context, and if that ends,
+// another of those who wait takes over.
 type flight struct {
 	done      chan struct{}
 	token     *Token
 	err       error
-	abandoned bool // its caller gave up: says nothing about the authority
+	abandoned bool // its caller gave up, which says nothing about the authority
 }
 
-// Options are what a source of tokens takes from the client of Graph. All are needed.
+// Options are what the client of Graph provides to a source of tokens. All are required.
 type Options struct {
-	// TenantID is the directory (tenant) id, Resource the root of Graph in its cloud, as
+	// TenantID is the directory (tenant) id, Resource the base URL of Graph in its cloud, as
 	// https://graph.microsoft.com, and TokenURL the token endpoint of the authority.
 	TenantID, Resource, TokenURL string
 	Transport                    http.RoundTripper
 	Logger                       *zap.Logger
-	// Observe is told of each request for a token: with which status it was answered, or
-	// why it was not, and when it began.
+	// Observe is called after each request for a token, with the status of the answer or the
+	// error without one, and the time when it began.
 	Observe func(status int, err error, began time.Time)
 }
 
 // NewApp returns the source of the tokens of an app. It reads the files of the credential and
-// calls nobody. An error here is final: fix the configuration.
+// makes no request. An error is permanent: fix the configuration.
 func NewApp(c Config, o Options) (*App, error) {
 	a := &App{observe: o.Observe, log: o.Logger}
 	if kinds := c.Kinds(); len(kinds) == 1 && c.ManagedIdentity {
@@ -101,14 +103,13 @@ func NewApp(c Config, o Options) (*App, error) {
 	return a, a.fetcher.check(time.Now())
 }
 
-// Fetch fetches a token now, whether one is held or not, in one try of at most 10 seconds.
-// The error is an *Error or ctx's.
+// Fetch fetches a token now, in one try of at most 10 seconds. The error is an *Error or ctx's.
 func (a *App) Fetch(ctx context.Context) error {
 	_, err := a.fetched(ctx, func(*Token) bool { return false })
 	return err
 }
 
-// Fresh is nil while a live token is held, else why there is none.
+// Fresh returns nil while a valid token is held, else why there is none.
 func (a *App) Fresh() error {
 	if a.current.Load().live(time.Now()) {
 		return nil
@@ -121,7 +122,7 @@ func (a *App) Fresh() error {
 	return &Error{}
 }
 
-// Token returns a live token. The error is an *Error or ctx's.
+// Token returns a valid token. The error is an *Error or ctx's.
 func (a *App) Token(ctx context.Context) (*Token, error) {
 	b, now := a.current.Load(), time.Now()
 	if b != nil && now.Before(b.refresh) {
@@ -133,8 +134,8 @@ func (a *App) Token(ctx context.Context) (*Token, error) {
 	return a.fetched(ctx, func(b *Token) bool { return b.live(time.Now().Add(expiryMargin)) })
 }
 
-// Renew returns another token than the one that Graph refused with 401, or nil when
-// another must not be fetched yet.
+// Renew returns another token than the one that Graph refused with 401, or nil if no other may
+// be fetched yet.
 func (a *App) Renew(ctx context.Context, stale *Token) (*Token, error) {
 	if time.Now().UnixNano() < a.distrust.Load() {
 		return nil, nil
@@ -142,11 +143,12 @@ func (a *App) Renew(ctx context.Context, stale *Token) (*Token, error) {
 	return a.fetched(ctx, func(b *Token) bool { return b != stale && b.live(time.Now()) })
 }
 
-// Distrust notes that a token fetched because of a 401 got a 401 as well: the token is not
-// the cause, so no further one is fetched because of a 401 for a while.
+// Distrust records that a token fetched because of a 401 was answered with 401 too. The token
+// is not the cause, so no other is fetched because of a 401 for a while.
 func (a *App) Distrust() { a.distrust.Store(time.Now().Add(distrustPeriod).UnixNano()) }
 
-// early fetches the next token if nobody does; on failure the old one goes on.
+// early fetches the next token, unless another call is doing so. It returns the current one if
+// that fails.
 func (a *App) early(ctx context.Context, old *Token, now time.Time) *Token {
 	if now.UnixNano() < a.nextEarly.Load() {
 		return old
@@ -166,8 +168,8 @@ func (a *App) early(ctx context.Context, old *Token, now time.Time) *Token {
 	return old
 }
 
-// fetched returns the held token if it is good, else fetches one together with
-// all who want one now.
+// fetched returns the current token if it is good, else fetches one for all callers that want
+// one now.
 func (a *App) fetched(ctx context.Context, good func(*Token) bool) (*Token, error) {
 	for {
 		f, leader := a.join(good)
@@ -192,8 +194,8 @@ func (a *App) fetched(ctx context.Context, good func(*Token) bool) (*Token, erro
 	}
 }
 
-// join enters the fetch under way, or begins one (leader) that the caller has
-// to lead. It returns nil when the held token is good.
+// join returns the fetch under way, or begins one that the caller has to lead. It returns nil
+// if the current token is good.
 func (a *App) join(good func(*Token) bool) (f *flight, leader bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -209,8 +211,8 @@ func (a *App) join(good func(*Token) bool) (f *flight, leader bool) {
 	return a.flight, true
 }
 
-// lead fetches for all who joined f. A panic is the leader's own: to the others f is
-// abandoned, and they fetch themselves.
+// lead fetches for all who joined f. After a panic, f counts as abandoned by its leader, and
+// the others fetch themselves.
 func (a *App) lead(ctx context.Context, f *flight, limit time.Duration) {
 	f.abandoned = true
 	defer a.landed(f)
@@ -222,7 +224,7 @@ func (a *App) lead(ctx context.Context, f *flight, limit time.Duration) {
 	f.abandoned = f.err != nil && ctx.Err() != nil
 }
 
-// landed makes what became of f known.
+// landed publishes the result of f.
 func (a *App) landed(f *flight) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -240,8 +242,8 @@ func (a *App) landed(f *flight) {
 	close(f.done)
 }
 
-// paused is the error of the last fetch while the time lasts that the authority asked
-// for by Retry-After.
+// paused returns the error of the last fetch during the pause that the authority asked for by
+// Retry-After.
 func (a *App) paused() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -255,10 +257,10 @@ func (a *App) paused() error {
 	return &e
 }
 
-// fetch asks the authority once.
+// fetch makes one request to the authority. Only the leader of a flight calls it.
 func (a *App) fetch(ctx context.Context) (*Token, error) {
 	began := time.Now()
-	tok, err := a.fetcher.fetch(ctx, began) // only the leader of a flight comes here
+	tok, err := a.fetcher.fetch(ctx, began)
 	if err == nil && !printable(tok.AccessToken) {
 		err = transport.ErrNotJSON
 	}
@@ -276,7 +278,7 @@ func (a *App) fetch(ctx context.Context) (*Token, error) {
 	return b, nil
 }
 
-// tokenOf is a token as calls use it.
+// tokenOf makes a Token of what the authority returned.
 func tokenOf(tok *oauth2.Token, began time.Time) *Token {
 	b := &Token{header: []string{"Bearer " + tok.AccessToken}, expires: tok.Expiry}
 	if b.expires.IsZero() {
@@ -286,7 +288,7 @@ func tokenOf(tok *oauth2.Token, began time.Time) *Token {
 	return b
 }
 
-// printable reports whether s can stand in a header.
+// printable reports whether s can be part of a header.
 func printable(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {

@@ -21,14 +21,15 @@ import (
 	"pullprint/trigger/secretfile"
 )
 
-// PFX reports whether CertificateFile holds the certificate and its key together,
-// as PKCS #12: by its name, that ends in .pfx or .p12.
+// PFX reports whether CertificateFile holds the certificate and its key together, as PKCS #12:
+// its name then ends in .pfx or .p12.
 func (c Config) PFX() bool {
 	ext := strings.ToLower(filepath.Ext(c.CertificateFile))
 	return ext == ".pfx" || ext == ".p12"
 }
 
-// assertionLife is how long an assertion may be used; it is used at once.
+// assertionLife is how long an assertion is valid. It is used at once, so this leaves room for
+// clocks that differ.
 const assertionLife = 5 * time.Minute
 
 // certificate is a certificate with its key, in PEM or as a PFX
@@ -66,7 +67,7 @@ func (c *certificate) read(now time.Time) error {
 	return nil
 }
 
-// keySetting is the setting that names the file of the key.
+// keySetting returns the setting that names the file of the key.
 func (c *certificate) keySetting() string {
 	if c.config.PFX() {
 		return "auth.certificate_file"
@@ -98,7 +99,7 @@ func (c *certificate) fromPEM() (any, *x509.Certificate, error) {
 	return pair.PrivateKey, leaf, nil
 }
 
-// maxPFX is more than a certificate with its chain and key has, in bytes.
+// maxPFX is far more than a certificate with its chain and key takes, in bytes.
 const maxPFX = 1 << 20
 
 func (c *certificate) fromPFX() (any, *x509.Certificate, error) {
@@ -172,7 +173,7 @@ func (c *certificate) parameters(now time.Time) (string, url.Values, error) {
 	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {signed}}, nil
 }
 
-// Certificate reads the certificate that signs the app in, whether it is valid now
+// Certificate reads the certificate that authenticates the app, whether it is currently valid
 // or not. The error says what is wrong with the files.
 func (c Config) Certificate() (*x509.Certificate, error) {
 	_, leaf, err := (&certificate{config: c}).load()

@@ -1,14 +1,14 @@
-// Package auth gets the tokens that calls to Microsoft Graph carry: those of the app, by a
+// Package auth obtains the tokens for calls to Microsoft Graph: those of the app, with a
 // client secret, a certificate, a federated token or a managed identity, and those of a
 // person who signed in with a device code.
 //
 // Secrets stay in files and in memory. Files with credentials are read again for every
-// token, so that a new one takes effect without a restart; a file that can't be read leaves
-// the one before in use. A refresh token of a person is stored only if asked for, encrypted,
-// in a StoredSignIn. No error repeats what the authority said in words, nor a secret.
+// token, so that a new one takes effect without a restart; if a file can't be read, the
+// credential read before stays in use. A refresh token of a person is stored only on request,
+// encrypted, in a StoredSignIn. No error repeats a sentence of the authority, or a secret.
 package auth
 
-// Config says how the product proves who it is, by exactly one kind of credential.
+// Config says how the app authenticates, with exactly one kind of credential.
 type Config struct {
 	// ClientID is the application (client) id of the app registration.
 	ClientID string `yaml:"client_id"`
@@ -24,14 +24,14 @@ type Config struct {
 	// AssertionAlg is how the key of the certificate signs: PS256 (the default) or,
 	// for a key that can't, RS256.
 	AssertionAlg string `yaml:"assertion_alg"`
-	// FederatedTokenFile holds a token that the app registration trusts, as that of
-	// a Kubernetes service account.
+	// FederatedTokenFile holds a token that the app registration trusts, as that of a
+	// Kubernetes service account.
 	FederatedTokenFile string `yaml:"federated_token_file"`
 	// ManagedIdentity is true on a machine in Azure that has an identity.
 	ManagedIdentity bool `yaml:"managed_identity"`
 }
 
-// Kinds returns the kinds of credentials that are configured, by their keys.
+// Kinds returns the keys of the kinds of credentials that are configured.
 func (c Config) Kinds() (kinds []string) {
 	for _, k := range []struct {
 		key string

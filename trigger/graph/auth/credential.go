@@ -19,24 +19,24 @@ import (
 	"pullprint/trigger/wait"
 )
 
-// clientCredential is how the app proves who it is. Its files are read again for each token,
-// so that a new one takes effect without a restart.
+// clientCredential is what authenticates the app. Its files are read again for each token, so
+// that a new one takes effect without a restart.
 type clientCredential interface {
-	// read takes what is in the files; an error leaves what was read before.
+	// read reads the files; after an error, what was read before stays in use.
 	read(now time.Time) error
-	// parameters returns what goes into the request for a token.
+	// parameters returns what is added to the request for a token.
 	parameters(now time.Time) (secret string, more url.Values, err error)
 }
 
-// assertionType is of a client_assertion
+// assertionType is the type of a client_assertion
 // (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow).
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-// newClientCredential returns that of the one kind that is configured.
+// newClientCredential returns the credential of the one kind that is configured.
 func newClientCredential(c Config, tokenURL string) (clientCredential, error) {
 	switch kinds := c.Kinds(); {
 	case len(kinds) > 1:
-		return nil, fmt.Errorf("auth has %d kinds of credentials, %v: leave one", len(kinds), kinds)
+		return nil, fmt.Errorf("auth has %d kinds of credentials, %v: keep one", len(kinds), kinds)
 	case c.CertificateFile != "" || c.PrivateKeyFile != "":
 		return &certificate{config: c, audience: tokenURL}, nil
 	case c.FederatedTokenFile != "":
@@ -60,8 +60,8 @@ func (s *secret) read(time.Time) error {
 
 func (s *secret) parameters(time.Time) (string, url.Values, error) { return s.value, nil, nil }
 
-// federated is a token that somebody else signs, as Kubernetes does for a service
-// account (https://learn.microsoft.com/entra/workload-id/workload-identity-federation).
+// federated is a token that another party signs, as Kubernetes does for a service account
+// (https://learn.microsoft.com/entra/workload-id/workload-identity-federation).
 type federated struct {
 	file, token string
 }
@@ -78,14 +78,14 @@ func (f *federated) parameters(time.Time) (string, url.Values, error) {
 	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {f.token}}, nil
 }
 
-// tokenFetcher fetches a token of the app, once.
+// tokenFetcher fetches one token of the app.
 type tokenFetcher interface {
 	// check reads the files of the configuration before a token is fetched.
 	check(now time.Time) error
 	fetch(ctx context.Context, now time.Time) (*oauth2.Token, error)
 }
 
-// clientCredentials fetches by the client credentials flow.
+// clientCredentials is the client credentials flow.
 type clientCredentials struct {
 	conf        clientcredentials.Config // without a secret
 	credential  clientCredential
@@ -107,9 +107,9 @@ func (c *clientCredentials) fetch(ctx context.Context, now time.Time) (*oauth2.T
 	return conf.Token(context.WithValue(ctx, oauth2.HTTPClient, c.client))
 }
 
-// The metadata service of Azure's machines gives tokens of their managed identity
+// The metadata service of Azure's machines issues tokens of their managed identity
 // (https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token).
-// The variable moves it, as it does for Azure's own libraries.
+// The environment variable replaces its host, as it does for Azure's own libraries.
 const (
 	metadataHost     = "http://169.254.169.254"
 	metadataVariable = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
@@ -117,7 +117,7 @@ const (
 	metadataVersion  = "2018-02-01"
 )
 
-// managedIdentity fetches from the metadata service. It goes through no proxy.
+// managedIdentity fetches tokens from the metadata service. It uses no proxy.
 type managedIdentity struct {
 	client *http.Client
 	url    string
@@ -145,8 +145,8 @@ func newManagedIdentity(c Config, resource string) (*managedIdentity, error) {
 
 func (*managedIdentity) check(time.Time) error { return nil }
 
-// fetch asks again while the service says that it is busy or being updated: 404, 410,
-// 429 and 5xx
+// fetch retries while the service answers that it is busy or being updated: with 404, 410, 429
+// or 5xx
 // (https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance).
 func (i *managedIdentity) fetch(ctx context.Context, now time.Time) (*oauth2.Token, error) {
 	for n := 0; ; n++ {
@@ -161,7 +161,7 @@ func (i *managedIdentity) fetch(ctx context.Context, now time.Time) (*oauth2.Tok
 	}
 }
 
-// metadataBusy reports whether the metadata service will answer if it is asked again.
+// metadataBusy reports whether the metadata service may answer a retry.
 func metadataBusy(status int) bool {
 	switch status {
 	case http.StatusNotFound, http.StatusGone, http.StatusTooManyRequests:
@@ -198,7 +198,7 @@ func (i *managedIdentity) once(ctx context.Context, now time.Time) (*oauth2.Toke
 		e := &Error{Status: res.StatusCode, RetryAfter: transport.RetryAfter(res.Header, now)}
 		switch {
 		case metadataBusy(res.StatusCode):
-			e.Hint = "the metadata service of Azure is busy or being updated: it is asked again"
+			e.Hint = "the metadata service of Azure is busy or being updated: retrying"
 		case res.StatusCode == http.StatusBadRequest:
 			e.Hint = "the machine has no such managed identity: assign it, or correct auth.client_id"
 		}

@@ -13,24 +13,24 @@ import (
 	"pullprint/trigger/graph/transport"
 )
 
-// Error says that no token could be had. Its text never repeats what the
-// authority said, only the code and what to check.
+// Error says that no token could be obtained. Its text never repeats a sentence of the
+// authority, only its code and what to check.
 type Error struct {
-	// Code is the AADSTS code, as AADSTS7000215; else the OAuth error word; else empty.
+	// Code is the AADSTS code, as AADSTS7000215; without one the OAuth error code; or empty.
 	Code string
-	// Hint says what to check, in a sentence; empty when nothing is known.
+	// Hint says in a sentence what to check; empty if nothing is known.
 	Hint string
-	// Status is the HTTP status of the authority, 0 when it could not be reached.
+	// Status is the HTTP status of the authority, 0 if it could not be reached.
 	Status int
-	// TraceID finds the try in the sign-in logs.
+	// TraceID finds the request in the sign-in logs.
 	TraceID string
-	// RetryAfter is what the authority asked for, at most 5 minutes.
+	// RetryAfter is how long the authority asked to wait, at most 5 minutes.
 	RetryAfter time.Duration
 	// Err is why the authority could not be reached, else nil.
 	Err error
 }
 
-// Error names the code and what to check.
+// Error returns the code and what to check.
 func (e *Error) Error() string {
 	s := "no token"
 	switch {
@@ -56,16 +56,15 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Permanent reports whether the authority understood and said no: the tenant,
-// the client or the secret is wrong, and asking again is of no use. False means
-// that it could not be reached, or failed by itself.
+// Permanent reports whether the authority refused the tenant, the client or the secret, so that
+// a retry is useless. It is false if the authority could not be reached or failed.
 func (e *Error) Permanent() bool {
 	return e.Status >= 400 && e.Status < 500 && e.Status != 408 && e.Status != 429 && e.Code != "" && !transient[e.Code]
 }
 
-// hints are for the codes that a wrong configuration leads to
-// (https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
-// Microsoft warns that codes may change: an unknown one has no hint, that's all.
+// hints are for the codes that a wrong configuration causes
+// (https://learn.microsoft.com/entra/identity-platform/reference-error-codes). Microsoft warns
+// that codes may change; one that is not listed has no hint.
 var hints = map[string]string{
 	"AADSTS7000215": "the client secret is wrong: copy the secret's value, not its id, into " +
 		"auth.client_secret_file",
@@ -134,8 +133,8 @@ var hints = map[string]string{
 	"AADSTS1002016": "the connection uses a TLS version that is no longer accepted: check the proxy in between",
 }
 
-// transient are the codes by which the authority says that it failed by itself,
-// or wants to be asked less often, though it may say so with a 4xx.
+// transient are the codes of failures of the authority itself, and of its requests to slow
+// down. It sends some of them with a 4xx.
 var transient = map[string]bool{
 	"AADSTS50033": true, "AADSTS50196": true, "AADSTS90006": true, "AADSTS90020": true, "AADSTS90024": true,
 	"AADSTS90033": true, "AADSTS90036": true, "AADSTS90051": true, "AADSTS90055": true, "AADSTS90090": true,
@@ -148,13 +147,13 @@ var (
 	oauthWord = regexp.MustCompile(`^[a-z_]{1,40}$`)
 )
 
-// errorOf makes an Error of what the token endpoint said or failed with.
+// errorOf makes an Error of an error of the token endpoint.
 func errorOf(err error) *Error {
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) {
 		var failed *url.Error
 		if !errors.As(err, &failed) {
-			err = transport.ErrNotJSON // or cut off; its text may quote the answer
+			err = transport.ErrNotJSON // or incomplete; the text of err may quote the answer
 		}
 		return &Error{Err: transport.Error{Cause: err}}
 	}
@@ -164,7 +163,7 @@ func errorOf(err error) *Error {
 		Codes []int  `json:"error_codes"`
 		Trace string `json:"trace_id"`
 	}
-	_ = json.Unmarshal(answer.Body, &body) // what isn't there stays empty
+	_ = json.Unmarshal(answer.Body, &body) // what is missing stays empty
 	if traceID.MatchString(body.Trace) {
 		e.TraceID = body.Trace
 	}
@@ -183,12 +182,12 @@ func errorOf(err error) *Error {
 	return e
 }
 
-// assertionSkew is from which difference of clocks a wrong clock is named as the cause of
-// AADSTS700024, an assertion outside of its time. Clocks that are set by NTP differ by less
+// assertionSkew is the difference of clocks from which the clock is named as the cause of
+// AADSTS700024, an assertion outside of its validity. Clocks synchronized by NTP differ by less
 // than a second; assertionLife is five times as long.
 const assertionSkew = assertionLife / 5
 
-// clockHint names the clock where it is the reason.
+// clockHint returns a hint about the clock if it is far enough off, else otherwise.
 func clockHint(ahead time.Duration, otherwise string) string {
 	switch {
 	case ahead >= assertionSkew:

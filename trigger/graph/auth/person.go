@@ -17,11 +17,11 @@ import (
 type Prompt struct {
 	// URL is the page to open, Code what to enter there.
 	URL, Code string
-	// Expires is until when.
+	// Expires is the end of the validity of the code.
 	Expires time.Time
 }
 
-// hints of the device code flow, where they differ from those of an app.
+// deviceHints are hints for the device code flow, where they differ from those for an app.
 var deviceHints = map[string]string{
 	"AADSTS7000218": "the app registration does not allow this sign-in: under Authentication, set Allow public client " +
 		"flows to Yes",
@@ -38,28 +38,28 @@ var deviceHints = map[string]string{
 		"it excepted",
 }
 
-// signInAgain is what to do when Entra does not honour a sign-in any more that it once
-// gave: it expired, the password changed, or an administrator revoked it.
-const signInAgain = "the sign-in is not honoured any more: sign in again with `pullprint register plan --keep`"
+// signInAgain is the hint when Entra no longer accepts a stored sign-in: it expired, the
+// password was changed, or an administrator revoked it.
+const signInAgain = "the sign-in is no longer valid: sign in again with `pullprint register plan --keep`"
 
-// Person gets the tokens of somebody who signed in, for delegated permissions. It is safe for
-// concurrent use once SignIn or Resume has returned.
+// Person provides the tokens of a person who signed in, for delegated permissions. It is safe
+// for concurrent use once SignIn or Resume has returned.
 type Person struct {
 	conf    oauth2.Config
 	client  *http.Client
 	observe func(status int, err error, began time.Time)
-	bound   []byte // what a stored sign-in is bound to
+	bound   []byte // the tenant and app that a stored sign-in is bound to
 	log     *zap.Logger
 
-	turn    chan struct{} // has something in it while one reads or changes what follows
+	turn    chan struct{} // holds a value while a call uses what follows; a mutex to wait for with a context
 	refresh string        // the refresh token
 	token   *Token
 	store   StoredSignIn
 	stored  string // the refresh token that was stored last
 }
 
-// NewPerson returns the source of the tokens of a person who has not signed in yet: call
-// SignIn or Resume. The permissions are named as Graph does, as Printer.Read.All.
+// NewPerson returns the source of the tokens of a person who has not signed in yet: call SignIn
+// or Resume. Permissions have their names in Graph, as Printer.Read.All.
 func NewPerson(c Config, o Options, permissions []string) *Person {
 	scopes := []string{"offline_access"}
 	for _, p := range permissions {
@@ -81,10 +81,10 @@ func NewPerson(c Config, o Options, permissions []string) *Person {
 	}
 }
 
-// SignIn signs the person in by a device code
-// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-device-code): show gets
-// what they have to do, and the call waits until they have done it. The tokens are in
-// memory only, until Store. The error is an *Error or ctx's.
+// SignIn signs the person in with a device code
+// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-device-code): it calls show
+// with what they have to do, and waits until they have done it. The tokens stay in memory
+// unless Store is called. The error is an *Error or ctx's.
 func (p *Person) SignIn(ctx context.Context, show func(Prompt)) error {
 	began := time.Now()
 	octx := context.WithValue(ctx, oauth2.HTTPClient, p.client)
@@ -111,7 +111,7 @@ func (p *Person) SignIn(ctx context.Context, show func(Prompt)) error {
 	return nil
 }
 
-// failed is the error of a sign-in with what to do about it.
+// failed makes an *Error with a hint of the error of a sign-in.
 func (p *Person) failed(err error, began time.Time) error {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -124,8 +124,8 @@ func (p *Person) failed(err error, began time.Time) error {
 	return e
 }
 
-// Token returns a live token. One call at a time renews it; the others wait for that as long
-// as their contexts last. The error is an *Error or ctx's.
+// Token returns a valid token. One call at a time renews it; the others wait as long as their
+// contexts last. The error is an *Error or ctx's.
 func (p *Person) Token(ctx context.Context) (*Token, error) {
 	select {
 	case p.turn <- struct{}{}:
@@ -179,8 +179,8 @@ func (p *Person) Store(in StoredSignIn) error {
 	return err
 }
 
-// Stored reports whether the sign-in that is stored is the one that the person has, as far as
-// can be told while ctx lasts. It is not when somebody has signed in anew, or has it forgotten.
+// Stored reports whether the stored sign-in is the one that this Person uses, or can't be read
+// while ctx lasts. It is not after somebody signed in anew, or removed it.
 func (p *Person) Stored(ctx context.Context) bool {
 	select {
 	case p.turn <- struct{}{}:
@@ -191,14 +191,14 @@ func (p *Person) Stored(ctx context.Context) bool {
 	return p.isStored()
 }
 
-// isStored is Stored in the caller's turn.
+// isStored is Stored for a caller that holds the turn.
 func (p *Person) isStored() bool {
 	now, err := p.store.read(p.bound)
 	return err == nil && now == p.stored || err != nil && !errors.Is(err, ErrNotStored)
 }
 
-// Resume signs the person in again whose sign-in is stored. The error is ErrNotStored, an
-// *Error when Entra does not honour it any more, or one of the files.
+// Resume signs the person in whose sign-in is stored. The error is ErrNotStored, an *Error if
+// Entra no longer accepts it, or one of the files.
 func (p *Person) Resume(ctx context.Context, from StoredSignIn) error {
 	refresh, err := from.read(p.bound)
 	if err != nil {
@@ -211,9 +211,9 @@ func (p *Person) Resume(ctx context.Context, from StoredSignIn) error {
 	return err
 }
 
-// storeRenewed stores the refresh token that a renewal brought, in the place of the one before
-// alone: a sign-in that was stored since stays, and one that was forgotten stays so. If it
-// can't, that is logged, and the one that is stored remains valid.
+// storeRenewed stores the refresh token that a renewal returned. It replaces only the one that
+// this Person stored before: a sign-in that was stored since then stays, and one that was
+// removed stays removed. A failure is logged; the stored one remains valid.
 func (p *Person) storeRenewed() {
 	if !p.store.Configured() || p.refresh == "" || p.refresh == p.stored || !p.isStored() {
 		return

@@ -10,7 +10,7 @@ import (
 	"pullprint/trigger/secretfile"
 )
 
-// readSecret takes the one line out of a file. Errors name the file only.
+// readSecret returns the only line of a file. Errors contain nothing of the file but its name.
 func readSecret(what, key, name string, most int) (string, error) {
 	if name == "" {
 		return "", errors.New(key + " is not set")
@@ -37,7 +37,7 @@ func readSecret(what, key, name string, most int) (string, error) {
 	return text, nil
 }
 
-// maxSecret is more than a secret has, and maxToken more than a token, in bytes.
+// maxSecret is more than a secret has, and maxToken more than a token has, in bytes.
 const (
 	maxSecret = 4096
 	maxToken  = 16 << 10

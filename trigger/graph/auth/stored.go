@@ -13,30 +13,30 @@ import (
 	"pullprint/trigger/durable"
 )
 
-// StoredSignIn says where the sign-in of a person is stored, so that a daemon can act for
-// them: their refresh token, encrypted. Whoever has both files can do what that
-// person consented to, until an administrator revokes it.
+// StoredSignIn says where the sign-in of a person is stored, so that a daemon can act for them:
+// their refresh token, encrypted. Whoever has both files can do what that person consented to,
+// until an administrator revokes it.
 type StoredSignIn struct {
-	// SignInFile holds the token, encrypted; it is written anew whenever Entra gives
-	// another, so its folder has to be writable.
+	// SignInFile holds the token, encrypted. It is replaced whenever Entra issues another, so
+	// its folder has to be writable.
 	SignInFile string `yaml:"sign_in_file"`
-	// KeyFile holds the key, 32 bytes in base64 as of `openssl rand -base64 32`.
+	// KeyFile holds the key, 32 bytes in base64, as from `openssl rand -base64 32`.
 	KeyFile string `yaml:"key_file"`
 }
 
 // Configured reports whether a sign-in may be stored.
 func (s StoredSignIn) Configured() bool { return s.SignInFile != "" }
 
-// ErrNotStored says that nobody's sign-in is stored.
+// ErrNotStored says that no sign-in is stored.
 var ErrNotStored = errors.New("no sign-in is kept")
 
 const (
-	storedPrefix = "pullprint-sign-in-1 "
-	keyBytes     = 32
-	maxStored    = 64 << 10
+	storedPrefix = "pullprint-sign-in-1 " // of the file, with the version of its format
+	keyBytes     = 32                     // AES-256
+	maxStored    = 64 << 10               // bytes; refresh tokens have some kB
 )
 
-// Check reads the key, which says all that can be wrong before there is a sign-in.
+// Check reads the key: all that can be wrong before a sign-in is stored.
 func (s StoredSignIn) Check() error {
 	_, err := s.cipher()
 	return err
@@ -58,12 +58,13 @@ func (s StoredSignIn) cipher() (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// binding is authenticated with what is stored, so that it opens only for this tenant and app.
+// binding is authenticated with the stored token, so that it can be decrypted only for this
+// tenant and app.
 func binding(tenant, client string) []byte {
 	return []byte(storedPrefix + strings.ToLower(tenant+" "+client))
 }
 
-// read returns the refresh token that is stored. No error repeats what is in a file.
+// read returns the stored refresh token. No error repeats what is in a file.
 func (s StoredSignIn) read(bound []byte) (string, error) {
 	raw, err := os.ReadFile(s.SignInFile)
 	switch {
@@ -91,7 +92,7 @@ func (s StoredSignIn) read(bound []byte) (string, error) {
 	return string(plain), nil
 }
 
-// write stores a refresh token. The file is replaced as a whole, and gets the owner of its
+// write stores a refresh token. It replaces the whole file, and gives it to the owner of its
 // folder: root registers, and the daemon reads.
 func (s StoredSignIn) write(bound []byte, token string) error {
 	aead, err := s.cipher()
@@ -106,8 +107,8 @@ func (s StoredSignIn) write(bound []byte, token string) error {
 	return nil
 }
 
-// Forget deletes the stored sign-in; it is no error if there is none. Entra accepts it
-// until it is revoked there.
+// Forget removes the stored sign-in; it is no error if there is none. Entra accepts it until it
+// is revoked there.
 func (s StoredSignIn) Forget() error {
 	if err := os.Remove(s.SignInFile); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("forget the kept sign-in: %w", err)

@@ -10,11 +10,11 @@ import (
 	"net/http"
 )
 
-// ErrNotJSON says that an answer is not of the expected form. Its text does not repeat the
+// ErrNotJSON says that an answer does not have the expected form. Its text does not repeat the
 // answer.
 var ErrNotJSON = errors.New("the answer is not the JSON that was expected")
 
-// Error is a failed connection. Errors of net/http can quote what the server sent; only kinds
+// Error is a failed request. Errors of net/http can quote what the server sent, so only those
 // known not to are repeated in its text.
 type Error struct{ Cause error }
 
@@ -56,7 +56,7 @@ func (e Error) Error() string {
 	return "the connection failed"
 }
 
-// DialFailed reports whether err came before anything could be sent.
+// DialFailed reports whether err occurred before anything could be sent.
 func DialFailed(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"

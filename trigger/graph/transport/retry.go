@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	// TryTimeout bounds one request with its answer.
+	// TryTimeout bounds one request with its answer: half of the budget of a call, so that
+	// there is time for a second.
 	TryTimeout = 10 * time.Second
-	// MaxRetryAfter bounds what a server may ask for by Retry-After.
+	// MaxRetryAfter is the longest wait that a server can ask for by Retry-After.
 	MaxRetryAfter = 5 * time.Minute
 )
 
@@ -21,10 +22,10 @@ const (
 // 5 s would leave too few.
 var backoff = wait.Backoff{First: 100 * time.Millisecond, Max: 5 * time.Second}
 
-// RetryAfter reads Retry-After, in seconds or as a date, at most 5 minutes
-// (https://learn.microsoft.com/graph/throttling). Fractions of a second are rounded
-// up. What is absent, past, negative or not understood is 0. now is the time at the
-// server: a date is by its clock.
+// RetryAfter returns the value of Retry-After, in seconds or as a date, at most 5 minutes
+// (https://learn.microsoft.com/graph/throttling). Fractions of a second are rounded up. A value
+// that is absent, past, negative or malformed is 0. now is the time at the server, because a
+// date is by its clock.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	v := strings.TrimSpace(h.Get("Retry-After"))
 	if v == "" || len(v) > 64 {
@@ -47,14 +48,14 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 	return min(max(at.Sub(now), 0), MaxRetryAfter)
 }
 
-// seconds takes a number of seconds apart, as 7 or 2.128.
+// seconds splits a number of seconds, as 7 or 2.128.
 func seconds(v string) (whole, fraction string, ok bool) {
 	whole, fraction, dot := strings.Cut(v, ".")
 	digits := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 	return whole, fraction, digits(whole) && (!dot || digits(fraction))
 }
 
-// ServerTime is the time at the server as an answer tells it, else this machine's.
+// ServerTime returns the time at the server according to its answer, else this machine's.
 func ServerTime(h http.Header) time.Time {
 	if at, err := http.ParseTime(h.Get("Date")); err == nil {
 		return at
@@ -72,14 +73,14 @@ func Backoff(n int, asked time.Duration) time.Duration {
 	return d
 }
 
-// Fits reports whether ctx lives long enough to wait for d.
+// Fits reports whether ctx lasts longer than d.
 func Fits(ctx context.Context, d time.Duration) bool {
 	end, ok := ctx.Deadline()
 	return !ok || time.Until(end) > d
 }
 
-// Skew is by how much this machine's clock is ahead of who answered; told is false
-// when they did not tell the time.
+// Skew returns how far this machine's clock is ahead of the server's; told is false if the
+// answer has no time.
 func Skew(h http.Header) (ahead time.Duration, told bool) {
 	at, err := http.ParseTime(h.Get("Date"))
 	if err != nil {

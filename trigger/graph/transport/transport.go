@@ -1,8 +1,8 @@
 // Package transport sends requests to Microsoft Graph and its authority, for the client of
 // Graph and for the sources of its tokens.
 //
-// It follows no redirect: a token must not reach a host that was not configured. It says how
-// long to wait between tries, and its errors never repeat what a server sent.
+// It follows no redirect: a token must not reach a host that was not configured. It computes
+// the waits between retries, and its errors never repeat what a server sent.
 package transport
 
 import (
@@ -14,19 +14,18 @@ import (
 	"time"
 )
 
-// Transport sends one request at a time over connections that it keeps. It is safe for
-// concurrent use.
+// Transport sends requests over connections that it reuses. It is safe for concurrent use.
 type Transport interface {
 	http.RoundTripper
-	// Renew makes later requests use new connections, after a 503 to a request that
-	// began at this time.
+	// Renew makes later requests use new connections, after a 503 to a request that began at
+	// this time.
 	Renew(began time.Time)
-	// CloseIdleConnections closes the connections that no request uses now.
+	// CloseIdleConnections closes the connections that no request uses.
 	CloseIdleConnections()
 }
 
 // New returns given as a Transport or, if it is nil, a pool of connections for that many
-// requests at once, which trusts roots; nil are those of this machine.
+// concurrent requests that trusts roots; nil means those of this machine.
 func New(given http.RoundTripper, concurrent int, roots *x509.CertPool) Transport {
 	if given != nil {
 		return external{given}
@@ -36,7 +35,7 @@ func New(given http.RoundTripper, concurrent int, roots *x509.CertPool) Transpor
 	return p
 }
 
-// Client is an http.Client over a Transport; like that, it follows no redirect.
+// Client returns an http.Client over a Transport. It follows no redirect either.
 func Client(t http.RoundTripper) *http.Client {
 	return &http.Client{
 		Transport:     t,
@@ -44,7 +43,7 @@ func Client(t http.RoundTripper) *http.Client {
 	}
 }
 
-// external is a transport that belongs to the caller.
+// external is a transport that the caller provided.
 type external struct{ http.RoundTripper }
 
 func (e external) Renew(time.Time) { e.CloseIdleConnections() }
@@ -55,10 +54,10 @@ func (e external) CloseIdleConnections() {
 	}
 }
 
-// pool is our own transport. A 503 can come from one overloaded machine behind
-// the balancer: the next try has to go over a new connection to reach another
-// (https://learn.microsoft.com/graph/errors: 503). Closing the idle connections
-// isn't enough, as an HTTP/2 one is hardly ever idle under load.
+// pool is our own transport. A 503 can come from one overloaded machine behind the load
+// balancer: the next try needs a new connection to reach another
+// (https://learn.microsoft.com/graph/errors: 503). Closing idle connections isn't enough,
+// because under load an HTTP/2 connection is rarely idle.
 type pool struct {
 	concurrent int
 	roots      *x509.CertPool
@@ -70,8 +69,8 @@ type generation struct {
 	since time.Time
 }
 
-// renewPause keeps a server that answers every second call with 503 from
-// costing a handshake each.
+// renewPause limits new connections to one a second, when a server answers many requests with
+// 503.
 const renewPause = time.Second
 
 func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -81,17 +80,17 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 func (p *pool) Renew(began time.Time) {
 	old := p.current.Load()
 	if began.Before(old.since) || time.Since(old.since) < renewPause {
-		return // it came over older connections, or these are new
+		return // the request used older connections, or these are new
 	}
 	if p.current.CompareAndSwap(old, &generation{Transport: p.transport(), since: time.Now()}) {
-		old.CloseIdleConnections() // those in use close when their answer is read
+		old.CloseIdleConnections() // connections in use close once their answers are read
 	}
 }
 
 func (p *pool) CloseIdleConnections() { p.current.Load().CloseIdleConnections() }
 
-// transport returns a tuned http.Transport, with as many idle connections as requests at
-// once. How long an answer may take is up to the context of each request.
+// transport returns an http.Transport with as many idle connections as concurrent requests. The
+// context of each request limits how long its answer may take.
 func (p *pool) transport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -104,6 +103,6 @@ func (p *pool) transport() *http.Transport {
 		MaxIdleConnsPerHost:    p.concurrent + 1,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true, // answers are small, and few
+		DisableCompression:     true, // answers are small and few
 	}
 }
