@@ -97,7 +97,7 @@ func (e *Evaluator) AccountStatus(ctx context.Context, a quota.Account) (Account
 // NameQueue adds the name of a job's queue to names, by the printer in the job's name. A queue
 // that is not configured any more is not added.
 func (e *Evaluator) NameQueue(names *map[string]string, job string) {
-	ref := held.RefOf(job)
+	ref := graph.RefOf(job)
 	q, ok := e.queues.at(ref.Printer)
 	if !ok {
 		return

@@ -72,9 +72,6 @@ func (w *Worker) arrive(ctx context.Context, d store.Delivery, ev trigger.Event)
 	return w.decideArrival(ctx, d, ev, jobState{job: job, q: q}, ok)
 }
 
-// errOutrun says that a record was stored concurrently and has to be read again.
-var errOutrun = fmt.Errorf("%w: another stored the record first", errBusy)
-
 // decideArrival takes a job from its record, if there is one, to a stored decision. known
 // says that there may be one. After a concurrent update it reads again, up to maxConflicts
 // times.

@@ -69,6 +69,13 @@ func (c Cancellation) origin() held.Origin {
 	return held.AskedByToken
 }
 
+// CancelForErasure aborts a held job as a part of the erasure of a person's data, which actor
+// asked for. The errors are those of Cancel.
+func (r *Releaser) CancelForErasure(ctx context.Context, key, actor string) error {
+	_, err := r.Cancel(ctx, Cancellation{Key: key, Actor: actor, Erasure: true})
+	return err
+}
+
 // Check validates a cancellation; the error is an ErrInvalid.
 func (c Cancellation) Check() error {
 	if len(c.Note) > maxNote || !utf8.ValidString(c.Note) || strings.ContainsFunc(c.Note, unicode.IsControl) {

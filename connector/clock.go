@@ -11,6 +11,10 @@ type Clock struct {
 	graph any // may tell the time at Graph: Now and Heard
 }
 
+// NewClock returns the Clock of a Graph client, which may tell the time at Graph by the methods
+// Now and Heard, as *graph.Client does. Without them, Graph's time is this machine's.
+func NewClock(client any) Clock { return Clock{client} }
+
 // graphTime is the time at Graph, as far as its client knows.
 func (c Clock) graphTime() time.Time {
 	if g, ok := c.graph.(interface{ Now() time.Time }); ok {

@@ -95,14 +95,14 @@ func New(d Deps) *Connector {
 	d.Queues, d.Devices = canonicalQueues(d.Queues), canonicalDevices(d.Devices)
 	log := d.Logger.Named("worker")
 	notes := NewInflight(InflightOptions{
-		KV: d.Inflight, Instance: d.Instance, Sole: d.Sole, Since: Clock{d.Graph}.since, Logger: log,
+		KV: d.Inflight, Instance: d.Instance, Sole: d.Sole, Since: NewClock(d.Graph).since, Logger: log,
 	})
 	d.Graph = notedGraph{d.Graph, notes}
 	if d.Jobs != nil {
 		d.Jobs = d.Jobs.Around(notes.waitLong)
 	}
 	d.Ledger, d.Audit = notedLedger{d.Ledger, notes}, notedAudit{d.Audit, notes}
-	at := Clock{d.Graph}
+	at := NewClock(d.Graph)
 	evaluator := NewEvaluator(EvaluatorOptions{
 		Graph: d.Graph, Policy: d.Policy, Shadow: d.Next, Pages: d.Pages, Ledger: d.Ledger, Queues: d.Queues,
 		SelfTests: d.SelfTests, GroupTTL: d.GroupTTL, Inflight: notes, Instance: d.Instance, Registerer: d.Registerer, Logger: log,

@@ -49,6 +49,11 @@ type Delegations struct {
 // NewDelegations returns Delegations that are stored in kv.
 func NewDelegations(kv StateKV) *Delegations { return &Delegations{kv: kv} }
 
+// Telling is a copy of s that calls damaged with the key of each record that can't be read.
+func (s *Delegations) Telling(damaged func(key string)) *Delegations {
+	return &Delegations{kv: s.kv, damaged: damaged}
+}
+
 const delegationPrefix = "delegation."
 
 func (d Delegation) key() string { return delegationPrefix + d.To + "." + d.Owner }

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -32,3 +33,6 @@ func errBusyIf(busy bool) error {
 	}
 	return nil
 }
+
+// errOutrun says that a record was stored concurrently and has to be read again.
+var errOutrun = fmt.Errorf("%w: another stored the record first", errBusy)

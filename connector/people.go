@@ -47,8 +47,8 @@ type People struct {
 	Ledger                     *ledger.Ledger
 	// KeepJobs is how long records of jobs that have ended are kept.
 	KeepJobs time.Duration
-	// Cancel aborts a held job; nil when no daemon runs.
-	Cancel func(ctx context.Context, c Cancellation) (held.Record, error)
+	// Cancel aborts the held job of a key, for the actor who erases; nil when no daemon runs.
+	Cancel func(ctx context.Context, key, actor string) error
 	// Users finds people by user name; nil without access to Entra.
 	Users UserDirectory
 	// Offline says that nobody watches the buckets: then no trace of a key stays.

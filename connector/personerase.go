@@ -164,7 +164,7 @@ func (p *People) finish(ctx context.Context, w identity, how Erasure) (canceled 
 			"the daemon runs", ErrUnfinished, len(waiting))
 	}
 	for _, o := range waiting {
-		if _, err := p.Cancel(ctx, Cancellation{Key: o.key, Actor: how.Actor, Erasure: true}); err != nil {
+		if err := p.Cancel(ctx, o.key, how.Actor); err != nil {
 			return canceled, fmt.Errorf("%w: job %s: %w", ErrUnfinished, o.job, err)
 		}
 		canceled++

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,16 +94,19 @@ func tellingDamaged(d *Delegations, damaged *prometheus.CounterVec, log *zap.Log
 	if d == nil {
 		return nil
 	}
-	return &Delegations{kv: d.kv, damaged: func(key string) {
+	return d.Telling(func(key string) {
 		damaged.WithLabelValues(recordDelegation).Inc()
 		log.Error("delegation can't be read and does not hold", zap.String("key", key),
 			zap.String("remedy", "remove it: pullprint jobs delegate --remove"))
-	}}
+	})
 }
 
 // Delegations are those that the releaser was made with, where each record that can't be
 // read is counted and logged; nil when it has none.
 func (r *Releaser) Delegations() *Delegations { return r.delegations }
+
+// Devices are the ids of the configured devices, in no order.
+func (r *Releaser) Devices() []string { return slices.Collect(maps.Keys(r.devices)) }
 
 // stored is a record as the store has it.
 type stored struct {

@@ -71,7 +71,7 @@ func (s *Sweeper) endReservations(ctx context.Context) error {
 	for _, r := range inTurn(&s.lastEnded, open, maxSettles, func(r *reservation) string { return r.Job }) {
 		acts.Go(func() error {
 			if err := recovery.Catch(func() error { return s.endReservation(ctx, r, now) }); err != nil {
-				s.log.Warn("reservation left to the next sweep", zap.String("job", held.RefOf(r.Job).Job), zap.Error(err))
+				s.log.Warn("reservation left to the next sweep", zap.String("job", graph.RefOf(r.Job).Job), zap.Error(err))
 			}
 			return nil
 		})
@@ -96,7 +96,7 @@ func (s *Sweeper) damaged(err error) error {
 // endReservation ends a reservation if its job has ended, by what the record and the
 // printer say.
 func (s *Sweeper) endReservation(ctx context.Context, r *reservation, now time.Time) error {
-	ref := held.RefOf(r.Job)
+	ref := graph.RefOf(r.Job)
 	rec, rev, err := s.jobs.Get(ctx, held.Key(r.Owner, ref))
 	if err != nil {
 		return err

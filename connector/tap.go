@@ -110,7 +110,7 @@ type answered struct {
 func NewTaps(r *Releaser, b Badges, reg prometheus.Registerer, log *zap.Logger) *Taps {
 	t := &Taps{releaser: r, badges: b, metrics: newTapMetrics(reg), log: log.Named("tap"), readers: map[string]*reader{}}
 	rand.Read(t.secret[:])
-	for id := range r.devices {
+	for _, id := range r.Devices() {
 		t.readers[id] = &reader{taps: map[string]answered{}}
 		for _, result := range tapResults {
 			t.metrics.taps.WithLabelValues(id, result)

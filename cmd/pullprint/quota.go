@@ -11,10 +11,10 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/admin"
-	"pullprint/connector/held"
 	"pullprint/connector/terminal"
 	"pullprint/policy/quota"
 	"pullprint/policy/strictyaml"
+	"pullprint/trigger/graph"
 )
 
 func quotaCommand() *cobra.Command {
@@ -108,8 +108,8 @@ func (f *apiFlags) printAccount(w io.Writer, s *connector.AccountStatus, nobodys
 // jobName is a job as jobs list shows it, by the queues' names; PRINTER/JOB when the daemon
 // knows no queue of the printer.
 func jobName(queues map[string]string, name string) string {
-	if q := queues[held.RefOf(name).Printer]; q != "" {
-		return q + "/" + held.RefOf(name).Job
+	if q := queues[graph.RefOf(name).Printer]; q != "" {
+		return q + "/" + graph.RefOf(name).Job
 	}
 	return name
 }

@@ -94,7 +94,7 @@ func (d *daemon) processInfo() admin.Process {
 func (d *daemon) people() *connector.People {
 	return &connector.People{
 		Records: d.bus, Jobs: d.bus.Jobs(), Badges: d.bus.Badges(), Quota: d.bus.Quota(), State: d.bus.State(),
-		Ledger: d.ledger, KeepJobs: d.o.Config.Retention.KeepJobs(), Cancel: d.jobs.Releaser.Cancel, Users: d.graph,
+		Ledger: d.ledger, KeepJobs: d.o.Config.Retention.KeepJobs(), Cancel: d.jobs.Releaser.CancelForErasure, Users: d.graph,
 	}
 }
 

@@ -19,10 +19,7 @@ import (
 const Keep = 7 * 24 * time.Hour
 
 // Ref names a job at Graph.
-type Ref struct {
-	Printer string `json:"printer,omitempty"`
-	Job     string `json:"job,omitempty"`
-}
+type Ref = graph.Ref
 
 // Record is what is remembered of one job. It holds no document name, and of
 // the owner the Entra object id only.
@@ -206,15 +203,6 @@ func Key(owner string, ref Ref) string {
 func inCapitals(key string) string {
 	owner, job, _ := strings.Cut(key, ".")
 	return strings.ToUpper(owner) + "." + job
-}
-
-// Name is the job as one word without an owner, as ledgers call it.
-func (r Ref) Name() string { return r.Printer + "/" + r.Job }
-
-// RefOf is the job of a name; zero when it is none.
-func RefOf(name string) Ref {
-	printer, job, _ := strings.Cut(name, "/")
-	return Ref{printer, job}
 }
 
 // ownerFilter matches the keys of one owner's jobs.
