@@ -10,8 +10,9 @@ import (
 	"time"
 
 	"pullprint/connector"
+	"pullprint/connector/arrival"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -74,7 +75,7 @@ func TestJobThatGraphDoesNotKnowYet(t *testing.T) {
 				})
 				l.works(t, 3)
 				for _, id := range late {
-					if s := w.record(id).State; s != held.Held {
+					if s := w.record(id).State; s != job.Held {
 						t.Errorf("job %s is %q after three minutes", id.Job, s)
 					}
 				}
@@ -110,12 +111,12 @@ func TestGivenUpComesBack(t *testing.T) {
 			}
 		})
 		l.works(t, 15)
-		if !slices.ContainsFunc(w.dead(), func(d connector.DeadLetter) bool { return d.Job == mended.Job && d.Reason == "attempts" }) {
+		if !slices.ContainsFunc(w.dead(), func(d arrival.DeadLetter) bool { return d.Job == mended.Job && d.Reason == "attempts" }) {
 			t.Fatalf("not given up: %+v", w.dead())
 		}
 		healthy.Store(true)
 		l.works(t, 8)
-		if s := w.record(mended).State; s != held.Held {
+		if s := w.record(mended).State; s != job.Held {
 			t.Errorf("job is %q, eight minutes after Graph answers again", s)
 		}
 		before := reads.Load()
@@ -151,11 +152,11 @@ func TestWrong404(t *testing.T) {
 				l := w.live("")
 				c.act(t, l)
 				l.works(t, 5)
-				if s := w.record(id).State; s != held.Held && s != held.Released {
+				if s := w.record(id).State; s != job.Held && s != job.Released {
 					t.Errorf("the job is %s", s)
 				}
 				out, err := l.release.Release(l.ctx, order())
-				if s := w.record(id).State; s != held.Released {
+				if s := w.record(id).State; s != job.Released {
 					t.Errorf("the job is %s after a tap: %+v %v", s, out, err)
 				}
 				if n := w.sim.Prints(id); n > 1 {
@@ -179,7 +180,7 @@ func TestFinishedJobsStayFinished(t *testing.T) {
 		}
 		l := w.live("")
 		l.works(t, 5)
-		if s := w.record(id).State; s != held.Gone {
+		if s := w.record(id).State; s != job.Gone {
 			t.Errorf("job is %s", s)
 		}
 		if n := len(w.dead()); n > 0 {
@@ -197,10 +198,10 @@ func TestQueueBecomesDirect(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		id := w.hold()
 		l := w.live("", func(d *connector.Deps) {
-			d.Queues = []connector.Queue{{PrinterID: pullID, Name: "Follow-Me", Mode: "direct", HoldFor: 24 * time.Hour}}
+			d.Queues = []job.Queue{{PrinterID: pullID, Name: "Follow-Me", Mode: "direct", HoldFor: 24 * time.Hour}}
 		})
 		l.works(t, 3)
-		if rec := w.record(id); rec.State != held.Completed || w.sim.Prints(id) != 1 {
+		if rec := w.record(id); rec.State != job.Completed || w.sim.Prints(id) != 1 {
 			t.Errorf("job is %s, printed %d times", rec.State, w.sim.Prints(id))
 		}
 	})
@@ -214,7 +215,7 @@ func TestQueueIsRenamed(t *testing.T) {
 		w.hold(shortHold)
 		var notices []string
 		l := w.live("", func(d *connector.Deps) {
-			d.Queues = []connector.Queue{{PrinterID: pullID, Name: "Everywhere", Mode: "pull", HoldFor: time.Hour}}
+			d.Queues = []job.Queue{{PrinterID: pullID, Name: "Everywhere", Mode: "pull", HoldFor: time.Hour}}
 			d.Devices = slices.Clone(devices)
 			for i := range d.Devices {
 				d.Devices[i].Queues = []string{"Everywhere"}
@@ -244,7 +245,7 @@ func TestQueueIsRemoved(t *testing.T) {
 		}
 		time.Sleep(15 * time.Minute)
 		l.sweep(t)
-		if rec := w.record(id); rec.State != held.Aborted || rec.Decision.Remedy == "" {
+		if rec := w.record(id); rec.State != job.Aborted || rec.Decision.Remedy == "" {
 			t.Errorf("job is %s: %+v", rec.State, rec.Decision)
 		}
 	})
@@ -309,7 +310,7 @@ func TestRetryAfterIsKeptByTasks(t *testing.T) {
 			t.Errorf("%d calls for 20 jobs while Graph asked for patience", n)
 		}
 		for _, id := range ids {
-			if s := w.record(id).State; s != held.Held {
+			if s := w.record(id).State; s != job.Held {
 				t.Errorf("job %s is %q", id.Job, s)
 			}
 		}

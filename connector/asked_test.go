@@ -4,9 +4,10 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
+	"pullprint/connector/tap"
 	"pullprint/trigger/graph/graphtest"
 
 	"go.uber.org/zap"
@@ -22,39 +23,39 @@ func TestAsked(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := w.live("", shortHold)
-		taps := connector.NewTaps(l.release, connector.NewBadgeOwners(book, nil), nil, zap.NewNop())
-		canceled := func(c connector.Cancellation) func(id graphtest.JobID) error {
+		taps := tap.New(l.release, tap.NewBadgeOwners(book, nil), nil, zap.NewNop())
+		canceled := func(c release.Cancellation) func(id graphtest.JobID) error {
 			return func(id graphtest.JobID) error {
-				c.Key = held.Key(studentID, held.Ref(id))
+				c.Key = job.Key(studentID, job.Ref(id))
 				_, err := l.release.Cancel(l.ctx, c)
 				return err
 			}
 		}
 		for _, c := range []struct {
-			want  held.Origin
+			want  job.Origin
 			actor string
 			do    func(id graphtest.JobID) error
 		}{
-			{held.AskedByArrival, "", func(graphtest.JobID) error { return nil }},
-			{held.AskedByBadge, "", func(graphtest.JobID) error {
+			{job.AskedByArrival, "", func(graphtest.JobID) error { return nil }},
+			{job.AskedByBadge, "", func(graphtest.JobID) error {
 				_, err := taps.Tap(l.ctx, "hq-2-west", "1001")
 				return err
 			}},
-			{held.AskedByBadgeToken, "helpdesk", func(graphtest.JobID) error {
+			{job.AskedByBadgeToken, "helpdesk", func(graphtest.JobID) error {
 				time.Sleep(time.Minute) // another tap, not the same again
 				_, err := taps.TapBy(l.ctx, "hq-2-west", "1001", "helpdesk")
 				return err
 			}},
-			{held.AskedByToken, "helpdesk", func(graphtest.JobID) error {
+			{job.AskedByToken, "helpdesk", func(graphtest.JobID) error {
 				o := order()
 				o.Actor = "helpdesk"
 				_, err := l.release.Release(l.ctx, o)
 				return err
 			}},
-			{held.AskedByStation, "", canceled(connector.Cancellation{Owner: studentID})},
-			{held.AskedByToken, "helpdesk", canceled(connector.Cancellation{Actor: "helpdesk"})},
-			{held.AskedByErasure, "helpdesk", canceled(connector.Cancellation{Actor: "helpdesk", Erasure: true})},
-			{held.AskedBySweep, "", func(graphtest.JobID) error {
+			{job.AskedByStation, "", canceled(release.Cancellation{Owner: studentID})},
+			{job.AskedByToken, "helpdesk", canceled(release.Cancellation{Actor: "helpdesk"})},
+			{job.AskedByErasure, "helpdesk", canceled(release.Cancellation{Actor: "helpdesk", Erasure: true})},
+			{job.AskedBySweep, "", func(graphtest.JobID) error {
 				time.Sleep(2 * time.Hour)
 				l.sweep(t)
 				return nil
@@ -68,7 +69,7 @@ func TestAsked(t *testing.T) {
 			if d := w.record(id).Decision; d.Asked != c.want || d.Actor != c.actor {
 				t.Errorf("asked by %q, actor %q at %s; want %q, %q", d.Asked, d.Actor, d.Point, c.want, c.actor)
 			}
-			if c.want == held.AskedByArrival {
+			if c.want == job.AskedByArrival {
 				if _, err := l.release.Release(l.ctx, order()); err != nil { // it is out of the way
 					t.Fatal(err)
 				}

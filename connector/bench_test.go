@@ -23,9 +23,11 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector"
+	"pullprint/connector/arrival"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/delegation"
+	"pullprint/connector/job"
 	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
@@ -121,7 +123,7 @@ type bench struct {
 	client *graph.Client
 	*connector.Connector
 	deps  connector.Deps
-	index *connector.Index
+	index *job.Index
 	stub  *stub
 }
 
@@ -154,14 +156,14 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 		b.Fatal(ok, err)
 	}
 	x.book = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: x.bus.State()})
-	x.index = connector.NewIndex(held.NewStore(x.bus.Jobs()), queues, nil, zap.NewNop())
+	x.index = job.NewIndex(job.NewStore(x.bus.Jobs()), queues, nil, zap.NewNop())
 	pol, err := policyfile.Load("policy.yaml", []byte(testPolicy))
 	if err != nil {
 		b.Fatal(err)
 	}
 	x.deps = connector.Deps{
-		Graph: x.client, Jobs: held.NewStore(x.bus.Jobs()), Ledger: ledger.New(x.bus.Quota(), x.bus, rand.Text), Audit: x.bus, Verifier: x.book,
-		Notices: x.bus, Feed: x.bus, Devices: devices, Delegations: connector.NewDelegations(x.bus.State()),
+		Graph: x.client, Jobs: job.NewStore(x.bus.Jobs()), Ledger: ledger.New(x.bus.Quota(), x.bus, rand.Text), Audit: x.bus, Verifier: x.book,
+		Notices: x.bus, Feed: x.bus, Devices: devices, Delegations: delegation.New(x.bus.State()),
 		Policy: func() *policy.Policy { return pol },
 		Queues: queues, Index: x.index, Logger: zap.NewNop(), Instance: instance, Sole: instance == "bench",
 	}
@@ -216,7 +218,7 @@ func (x *bench) drain(b *testing.B, n int, h func(context.Context, store.Deliver
 	var mu sync.Mutex
 	done := map[uint64]bool{} // by the sequence of the task
 	again := 0
-	_ = x.bus.Consume(ctx, connector.Workers, func(ctx context.Context, d store.Delivery) store.Disposition {
+	_ = x.bus.Consume(ctx, arrival.Workers, func(ctx context.Context, d store.Delivery) store.Disposition {
 		disp := h(ctx, d)
 		mu.Lock()
 		defer mu.Unlock()
@@ -341,7 +343,7 @@ func BenchmarkNotificationToEffect(b *testing.B) {
 	}
 	ctx, cancel := context.WithCancel(b.Context())
 	var consuming, posting sync.WaitGroup
-	consuming.Go(func() { _ = x.bus.Consume(ctx, connector.Workers, x.Worker.Handle) })
+	consuming.Go(func() { _ = x.bus.Consume(ctx, arrival.Workers, x.Worker.Handle) })
 	tick := time.NewTicker(time.Second / 200)
 	defer tick.Stop()
 	b.ResetTimer()
@@ -384,7 +386,7 @@ func BenchmarkRestart(top *testing.B) {
 	top.Run("pullprint", func(b *testing.B) {
 		for b.Loop() {
 			store = bustest.Reopen(top, store)
-			index := connector.NewIndex(held.NewStore(store.Jobs()), queues, nil, zap.NewNop())
+			index := job.NewIndex(job.NewStore(store.Jobs()), queues, nil, zap.NewNop())
 			ctx, cancel := context.WithCancel(b.Context())
 			var wg sync.WaitGroup
 			wg.Go(func() { _ = index.Run(ctx) })
@@ -443,23 +445,23 @@ func many() int {
 // fill stores held jobs, of a thousand owners.
 func fill(b *testing.B, store *bus.Bus, n int) {
 	b.Helper()
-	records := held.NewStore(store.Jobs())
+	records := job.NewStore(store.Jobs())
 	now := time.Now()
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range 256 {
 		wg.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
-				rec := held.Record{
-					Ref: held.Ref{Printer: pullID, Job: strconv.FormatInt(i, 10)}, Task: fmt.Sprintf("%08d-2222-4333-8444-555555555555", i),
+				rec := job.Record{
+					Ref: job.Ref{Printer: pullID, Job: strconv.FormatInt(i, 10)}, Task: fmt.Sprintf("%08d-2222-4333-8444-555555555555", i),
 					Definition: benchDefinition,
 					Owner:      fmt.Sprintf("%08d-2222-4333-8444-555555555555", i%1000), Queue: "Follow-Me", Created: now, Seen: now,
-					Decision: held.Decision{
+					Decision: job.Decision{
 						Point: "arrival", Verdict: "hold", Policy: "abcdef012345",
-						Input: held.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"},
+						Input: job.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"},
 					},
 				}
-				if err := rec.Move(held.Held, now, "bench", ""); err != nil {
+				if err := rec.Move(job.Held, now, "bench", ""); err != nil {
 					b.Error(err)
 				}
 				if _, ok, err := records.Put(b.Context(), &rec, 0); !ok || err != nil {

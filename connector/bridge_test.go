@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -27,7 +27,7 @@ func TestPoisonedTask(t *testing.T) {
 		time.Sleep(2 * time.Minute) // of virtual time
 		stop()
 		running.Wait()
-		if rec := w.record(id); rec.State != held.Held {
+		if rec := w.record(id); rec.State != job.Held {
 			w.t.Errorf("the job is %q", rec.State)
 		}
 	})

@@ -7,7 +7,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph/graphtest"
@@ -38,7 +38,7 @@ func TestBusyAccountIsNoFailure(t *testing.T) {
 		for d.Attempt = 1; d.Attempt <= 16; d.Attempt++ {
 			l.worker.Handle(l.ctx, d)
 		}
-		if rec := w.record(id); rec.State != held.Held {
+		if rec := w.record(id); rec.State != job.Held {
 			t.Errorf("the job is %q", rec.State)
 		}
 		w.has(t, weekly, 0, 2)

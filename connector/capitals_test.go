@@ -12,7 +12,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -57,25 +58,25 @@ func TestIDsInAnyCase(t *testing.T) {
 		id, d := w.print(graphtest.JobSpec{Printer: pullID})
 		d.Body = guid.ReplaceAllFunc(d.Body, bytes.ToUpper) // parentUrl, resource, tenantId
 		l.worker.Handle(l.ctx, d)
-		if s := w.record(id).State; s != held.Held {
+		if s := w.record(id).State; s != job.Held {
 			t.Fatalf("the job is %q", s)
 		}
 		swept, _ := w.print(graphtest.JobSpec{Printer: pullID})
 		l.works(t, 1)
-		if s := w.record(swept).State; s != held.Held {
+		if s := w.record(swept).State; s != job.Held {
 			t.Fatalf("the job that the sweep found is %q", s)
 		}
-		if _, ok := l.index.Lookup(held.Ref{Printer: strings.ToUpper(pullID), Job: id.Job}); !ok {
+		if _, ok := l.index.Lookup(job.Ref{Printer: strings.ToUpper(pullID), Job: id.Job}); !ok {
 			t.Error("the job is not found by its id in capitals")
 		}
-		o := connector.Order{Device: "hq-2-west", Owner: strings.ToUpper(studentID), At: time.Now()}
+		o := release.Order{Device: "hq-2-west", Owner: strings.ToUpper(studentID), At: time.Now()}
 		out, err := l.release.Release(l.ctx, o)
 		if err != nil || len(out.Released) != 2 || out.Released[0].Destination != westID {
 			t.Errorf("%+v %v", out, err)
 		}
 		l.sweep(t)
 		for _, id := range []graphtest.JobID{id, swept} {
-			if rec := w.record(id); rec.State != held.Released || w.sim.Prints(id) != 1 {
+			if rec := w.record(id); rec.State != job.Released || w.sim.Prints(id) != 1 {
 				t.Errorf("the job is %s, printed %d times", rec.State, w.sim.Prints(id))
 			}
 		}

@@ -7,7 +7,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -18,15 +18,15 @@ func TestHoldEndsByBothClocks(t *testing.T) {
 		held   time.Duration // by this machine's clock
 		skew   time.Duration // then
 		before time.Duration // when the job came
-		state  held.State
+		state  job.State
 	}{
-		"both agree":                           {25 * time.Minute, 0, 0, held.Aborted},
-		"this clock jumped ahead by a day":     {25 * time.Minute, -24 * time.Hour, 0, held.Held},
-		"graph tells a wrong time once":        {5 * time.Minute, 48 * time.Hour, 0, held.Held},
-		"this clock was behind and is not now": {25 * time.Minute, 0, 24 * time.Hour, held.Held},
-		"this clock is ahead all the time":     {25 * time.Minute, -24 * time.Hour, -24 * time.Hour, held.Aborted},
-		"and the hold is not over":             {15 * time.Minute, -24 * time.Hour, -24 * time.Hour, held.Held},
-		"a few minutes":                        {30 * time.Minute, -5 * time.Minute, 0, held.Aborted},
+		"both agree":                           {25 * time.Minute, 0, 0, job.Aborted},
+		"this clock jumped ahead by a day":     {25 * time.Minute, -24 * time.Hour, 0, job.Held},
+		"graph tells a wrong time once":        {5 * time.Minute, 48 * time.Hour, 0, job.Held},
+		"this clock was behind and is not now": {25 * time.Minute, 0, 24 * time.Hour, job.Held},
+		"this clock is ahead all the time":     {25 * time.Minute, -24 * time.Hour, -24 * time.Hour, job.Aborted},
+		"and the hold is not over":             {15 * time.Minute, -24 * time.Hour, -24 * time.Hour, job.Held},
+		"a few minutes":                        {30 * time.Minute, -5 * time.Minute, 0, job.Aborted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
@@ -93,9 +93,9 @@ func TestIntentOfAClockThatWasAhead(t *testing.T) {
 					_, _ = l.release.Release(l.ctx, order())
 					l.end()
 					w.shift(t, id, ahead)
-					want := held.Held // nobody stands there any more
+					want := job.Held // nobody stands there any more
 					if spot == "after call" {
-						want = held.Released
+						want = job.Released
 						w.sim.Change(func(k *graphtest.Knobs) { k.UnknownWords = 1 })
 					}
 					l = w.live("", func(d *connector.Deps) { d.Sole = false })
@@ -117,7 +117,7 @@ func TestIntentOfAClockThatWasAhead(t *testing.T) {
 // shift makes the newest step of a job one that was noted by a clock that is ahead.
 func (w *world) shift(t *testing.T, id graphtest.JobID, ahead time.Duration) {
 	t.Helper()
-	store := held.NewStore(w.bus.Jobs())
+	store := job.NewStore(w.bus.Jobs())
 	rec, rev, err := store.Get(t.Context(), w.recordKey(id))
 	if err != nil || !rec.State.Intent() {
 		t.Fatal(rec.State, err)

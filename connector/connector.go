@@ -6,48 +6,57 @@ import (
 	"context"
 	"time"
 
-	"pullprint/connector/held"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"pullprint/connector/arrival"
+	"pullprint/connector/clock"
+	"pullprint/connector/delegation"
+	"pullprint/connector/effect"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/inflight"
+	"pullprint/connector/job"
+	"pullprint/connector/notice"
+	"pullprint/connector/release"
+	"pullprint/connector/sweep"
 	"pullprint/policy"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 )
 
 // Graph is what the connector needs of Microsoft Graph; *graph.Client is one.
 // Reads are retried by the client, effects never when they may have happened.
 type Graph interface {
-	EffectGraph
-	EvaluatorGraph
-	ArrivalGraph
-	PrinterReader
-	SweepGraph
+	effect.Graph
+	evaluate.Graph
+	arrival.Graph
+	release.PrinterReader
+	sweep.Graph
 }
 
 // FullAudit stores decisions and dead letters; *bus.Bus is one.
 type FullAudit interface {
-	Audit
-	DeadLetters
+	effect.Audit
+	arrival.DeadLetters
 }
 
 // Ledger keeps the accounts; *quota.Ledger is one.
 type Ledger interface {
-	EffectLedger
-	BalanceReader
-	ArrivalLedger
-	SweepLedger
+	effect.Ledger
+	evaluate.BalanceReader
+	arrival.Ledger
+	sweep.Ledger
 }
 
 // Deps are what a Connector is made of. All are required except Next, Pages, Inflight, Trigger,
 // SelfTests, Devices, Delegations, GroupTTL, Registerer and OnDecision.
 type Deps struct {
 	Graph    Graph
-	Jobs     *held.Store
+	Jobs     *job.Store
 	Ledger   Ledger
 	Audit    FullAudit
-	Notices  Notices
-	Feed     Feed
+	Notices  notice.Notices
+	Feed     sweep.Feed
 	Verifier *trigger.Verifier
 	Policy   func() *policy.Policy
 	// Next returns the policy that is tried out in shadow: what it would decide is
@@ -57,19 +66,19 @@ type Deps struct {
 	Pages func(ctx context.Context, job graph.Ref, d graph.Document) (int, error)
 	// Inflight stores what is being worked on, so that the next process knows what this
 	// one died of. Without it, a job that kills the process kills every later one, too.
-	Inflight InflightKV
+	Inflight inflight.KV
 	// Trigger looks at the trigger of a printer, by the sign-in of an administrator
 	// that is kept; without it, drift is noticed by what the jobs do.
 	Trigger func(ctx context.Context, printer, definition string) (state, holder string, err error)
 	// SelfTests knows the jobs of self-tests; nil when there are none.
-	SelfTests SelfTests
-	Queues    []Queue
-	Devices   []Device
+	SelfTests evaluate.SelfTests
+	Queues    []job.Queue
+	Devices   []job.Device
 	// Delegations are who may release whose jobs; nil when nobody may.
-	Delegations *Delegations
+	Delegations *delegation.Store
 	// GroupTTL is how long the groups of a person are cached; 0 is the default.
 	GroupTTL time.Duration
-	Index    *Index
+	Index    *job.Index
 	// Registerer takes the metrics; nil registers none.
 	Registerer prometheus.Registerer
 	Logger     *zap.Logger
@@ -79,50 +88,50 @@ type Deps struct {
 	// that the intents of others are taken over at once.
 	Sole bool
 	// OnDecision, when set, is told of each decision after it took effect.
-	OnDecision func(held.Decision)
+	OnDecision func(job.Decision)
 }
 
 // Connector is what takes a job from its notification to its end.
 type Connector struct {
-	Evaluator *Evaluator
-	Worker    *Worker
-	Releaser  *Releaser
-	Sweeper   *Sweeper
+	Evaluator *evaluate.Evaluator
+	Worker    *arrival.Handler
+	Releaser  *release.Releaser
+	Sweeper   *sweep.Sweeper
 }
 
 // New wires the parts. None of them starts a goroutine by itself.
 func New(d Deps) *Connector {
-	d.Queues, d.Devices = canonicalQueues(d.Queues), canonicalDevices(d.Devices)
+	d.Queues, d.Devices = job.CanonicalQueues(d.Queues), job.CanonicalDevices(d.Devices)
 	log := d.Logger.Named("worker")
-	notes := NewInflight(InflightOptions{
-		KV: d.Inflight, Instance: d.Instance, Sole: d.Sole, Since: NewClock(d.Graph).since, Logger: log,
+	notes := inflight.New(inflight.Options{
+		KV: d.Inflight, Instance: d.Instance, Sole: d.Sole, Since: clock.New(d.Graph).Since, Logger: log,
 	})
 	d.Graph = notedGraph{d.Graph, notes}
 	if d.Jobs != nil {
-		d.Jobs = d.Jobs.Around(notes.waitLong)
+		d.Jobs = d.Jobs.Around(notes.WaitLong)
 	}
 	d.Ledger, d.Audit = notedLedger{d.Ledger, notes}, notedAudit{d.Audit, notes}
-	at := NewClock(d.Graph)
-	evaluator := NewEvaluator(EvaluatorOptions{
+	at := clock.New(d.Graph)
+	evaluator := evaluate.New(evaluate.Options{
 		Graph: d.Graph, Policy: d.Policy, Shadow: d.Next, Pages: d.Pages, Ledger: d.Ledger, Queues: d.Queues,
 		SelfTests: d.SelfTests, GroupTTL: d.GroupTTL, Inflight: notes, Instance: d.Instance, Registerer: d.Registerer, Logger: log,
 	})
-	effects := NewEffects(EffectOptions{
+	effects := effect.New(effect.Options{
 		Graph: d.Graph, Jobs: d.Jobs, Ledger: d.Ledger, Audit: d.Audit, Policy: d.Policy, Queues: d.Queues, Devices: d.Devices,
 		Clock: at, Instance: d.Instance, Sole: d.Sole, OnDecision: d.OnDecision, Registerer: d.Registerer, Logger: log,
 	})
-	worker := NewWorker(WorkerOptions{
+	worker := arrival.New(arrival.Options{
 		Graph: d.Graph, Jobs: d.Jobs, Ledger: d.Ledger, Dead: d.Audit, Verifier: d.Verifier, Queues: d.Queues, Index: d.Index,
 		Inflight: notes, Evaluator: evaluator, Effects: effects, Clock: at, Instance: d.Instance, Registerer: d.Registerer, Logger: log,
 	})
 	return &Connector{
 		Evaluator: evaluator,
 		Worker:    worker,
-		Releaser: NewReleaser(ReleaserOptions{
+		Releaser: release.New(release.Options{
 			Graph: d.Graph, Jobs: d.Jobs, Policy: d.Policy, Queues: d.Queues, Devices: d.Devices, Delegations: d.Delegations,
 			Evaluator: evaluator, Effects: effects, Clock: at, Registerer: d.Registerer, Logger: d.Logger.Named("release"),
 		}),
-		Sweeper: NewSweeper(SweeperOptions{
+		Sweeper: sweep.New(sweep.Options{
 			Graph: d.Graph, Feed: d.Feed, Jobs: d.Jobs, Index: d.Index, Ledger: d.Ledger, Notices: d.Notices, Verifier: d.Verifier,
 			Trigger: d.Trigger, Policy: d.Policy, Queues: d.Queues, Devices: d.Devices, Evaluator: evaluator, Effects: effects,
 			Inflight: notes, Arrivals: worker, Clock: at, Registerer: d.Registerer, Logger: d.Logger.Named("sweep"),

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -27,18 +27,18 @@ var holdSpots = []string{"before intent", "after intent", "before audit", "after
 type end struct {
 	name  string
 	spec  graphtest.JobSpec
-	state held.State
+	state job.State
 	spots []string
 	// calls counts how often Graph was asked for the effect.
 	calls func(graphtest.Effects) int
 }
 
 var ends = []end{
-	{"hold", graphtest.JobSpec{Printer: pullID}, held.Held, holdSpots, func(e graphtest.Effects) int { return e.Applied() }},
+	{"hold", graphtest.JobSpec{Printer: pullID}, job.Held, holdSpots, func(e graphtest.Effects) int { return e.Applied() }},
 	{"complete", graphtest.JobSpec{
 		Printer: directID,
-	}, held.Completed, spots, func(e graphtest.Effects) int { return e.FinishApplied + e.FinishRefused }},
-	{"abort", graphtest.JobSpec{Printer: directID, Copies: 51}, held.Aborted, spots, func(e graphtest.Effects) int {
+	}, job.Completed, spots, func(e graphtest.Effects) int { return e.FinishApplied + e.FinishRefused }},
+	{"abort", graphtest.JobSpec{Printer: directID, Copies: 51}, job.Aborted, spots, func(e graphtest.Effects) int {
 		return e.AbortApplied + e.AbortRefused
 	}},
 }
@@ -109,23 +109,23 @@ func (w *world) liveOnce(t *testing.T, d store.Delivery, spot string, sweep bool
 func (w *world) judge(t testing.TB, id graphtest.JobID, e end) {
 	t.Helper()
 	want := e.state
-	job, _ := w.sim.Job(id)
+	j, _ := w.sim.Job(id)
 	wantCalls := 1
-	if want == held.Held {
+	if want == job.Held {
 		wantCalls = 0
 	}
-	if n := e.calls(job.Effects); n != wantCalls {
-		t.Errorf("graph saw the effect asked for %d times, want %d: %+v", n, wantCalls, job.Effects)
+	if n := e.calls(j.Effects); n != wantCalls {
+		t.Errorf("graph saw the effect asked for %d times, want %d: %+v", n, wantCalls, j.Effects)
 	}
-	rec, rev, err := held.NewStore(w.bus.Jobs()).Get(t.Context(), held.Key(studentID, held.Ref(id)))
+	rec, rev, err := job.NewStore(w.bus.Jobs()).Get(t.Context(), job.Key(studentID, job.Ref(id)))
 	if err != nil || rev == 0 {
 		t.Fatalf("no record: %v", err)
 	}
 	if rec.State != want {
 		t.Errorf("record is %s, want %s: %+v", rec.State, want, rec.Trail)
 	}
-	if want == held.Aborted && (job.Reason == "" || rec.Decision.Remedy == "") {
-		t.Errorf("aborted without a reason: %q, %+v", job.Reason, rec.Decision)
+	if want == job.Aborted && (j.Reason == "" || rec.Decision.Remedy == "") {
+		t.Errorf("aborted without a reason: %q, %+v", j.Reason, rec.Decision)
 	}
 }
 
@@ -140,12 +140,12 @@ func (w *world) decisions(t testing.TB) map[string]int {
 }
 
 // audit is every decision in the audit stream, oldest first.
-func (w *world) audit(t testing.TB) (list []held.Decision) {
+func (w *world) audit(t testing.TB) (list []job.Decision) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err := w.bus.Decisions(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d held.Decision
+		var d job.Decision
 		if err := json.Unmarshal(body, &d); err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph/graphtest"
@@ -47,7 +47,7 @@ func TestDamagedRecords(t *testing.T) {
 		l.sweep(t)
 		l.sweep(t)
 		w.has(t, weekly, 4, 0)
-		if rec := w.record(id); rec.State != held.Released {
+		if rec := w.record(id); rec.State != job.Released {
 			t.Error(rec.State)
 		}
 		const want = `
@@ -93,7 +93,7 @@ func TestReservationWithoutRecord(t *testing.T) {
 				claim := quota.Claim{Account: b.Account, Limit: b.Limit, Period: weekOf(t), Names: b.Names}
 				ledger := ledger.New(w.bus.Quota(), w.bus, rand.Text)
 				err := ledger.Reserve(t.Context(), quota.Charge{
-					Job: held.Ref(id).Name(), Attempt: c.attempt, Owner: studentID, Amount: 3 * quota.Unit, Claims: []quota.Claim{claim},
+					Job: job.Ref(id).Name(), Attempt: c.attempt, Owner: studentID, Amount: 3 * quota.Unit, Claims: []quota.Claim{claim},
 					Now: time.Now().Add(-c.age), For: c.what,
 				})
 				if err != nil {

@@ -5,15 +5,15 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/delegation"
 )
 
 // A record that can't be read is shown and can be removed; it lets nobody do
 // anything, and the others hold. What an earlier version stored in capitals holds.
 func TestDelegationsDamaged(t *testing.T) {
 	b := bustest.Open(t)
-	s := connector.NewDelegations(b.State())
+	s := delegation.New(b.State())
 	now := time.Now()
 	until := now.Add(time.Hour).UTC().Format(time.RFC3339)
 	keep(t, b.State(), "delegation."+leaverID+"."+stayerID, `{"owner":`)
@@ -46,7 +46,7 @@ func TestDelegationsDamaged(t *testing.T) {
 	if list, err := s.List(t.Context(), now); err != nil || len(list) != 0 {
 		t.Errorf("left: %+v %v", list, err)
 	}
-	d := connector.Delegation{Owner: strings.ToUpper(stayerID), To: upper, Since: now, Expires: now.Add(time.Hour)}
+	d := delegation.Delegation{Owner: strings.ToUpper(stayerID), To: upper, Since: now, Expires: now.Add(time.Hour)}
 	if err := s.Put(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
@@ -59,13 +59,13 @@ func TestDelegationsDamaged(t *testing.T) {
 // in capitals.
 func TestDelegationReplacesOneInCapitals(t *testing.T) {
 	b := bustest.Open(t)
-	s := connector.NewDelegations(b.State())
+	s := delegation.New(b.State())
 	now := time.Now()
 	until := now.Add(48 * time.Hour).UTC().Format(time.RFC3339)
 	to, owner := strings.ToUpper(leaverID), strings.ToUpper(stayerID)
 	keep(t, b.State(), "delegation."+to+"."+owner, `{"owner":"`+owner+`","to":"`+to+`","expires":"`+until+`"}`)
 	for range 2 {
-		d := connector.Delegation{Owner: stayerID, To: leaverID, Since: now, Expires: now.Add(time.Hour)}
+		d := delegation.Delegation{Owner: stayerID, To: leaverID, Since: now, Expires: now.Add(time.Hour)}
 		if err := s.Put(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,9 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/delegation"
+	"pullprint/connector/job"
+	"pullprint/connector/privacy"
 	"pullprint/policy/quota/quotatest"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
@@ -33,8 +35,8 @@ func (g redirecting) RedirectJob(
 func (w *world) lend(t *testing.T) {
 	t.Helper()
 	now := time.Now()
-	lent := connector.Delegation{Owner: studentID, To: stayerID, Since: now, Expires: now.Add(time.Hour)}
-	if err := connector.NewDelegations(w.bus.State()).Put(t.Context(), lent); err != nil {
+	lent := delegation.Delegation{Owner: studentID, To: stayerID, Since: now, Expires: now.Add(time.Hour)}
+	if err := delegation.New(w.bus.State()).Put(t.Context(), lent); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -47,7 +49,7 @@ func TestEraseDelegateWhoReleases(t *testing.T) {
 		id := w.hold()
 		w.lend(t)
 		erase := func() error {
-			_, err := peopleOf(w.bus).Erase(t.Context(), stayerID, connector.Erasure{})
+			_, err := peopleOf(w.bus).Erase(t.Context(), stayerID, privacy.Erasure{})
 			return err
 		}
 		var during error
@@ -57,13 +59,13 @@ func TestEraseDelegateWhoReleases(t *testing.T) {
 		if out, err := l.release.Release(l.ctx, o); err != nil || len(out.Released) != 1 {
 			t.Fatalf("%+v, %v", out, err)
 		}
-		if !errors.Is(during, connector.ErrUnfinished) {
+		if !errors.Is(during, privacy.ErrUnfinished) {
 			t.Errorf("while the redirect was under way: %v", during)
 		}
 		if err := erase(); err != nil {
 			t.Fatal(err)
 		}
-		if rec := w.record(id); rec.State != held.Released {
+		if rec := w.record(id); rec.State != job.Released {
 			t.Errorf("the job is %s", rec.State)
 		}
 		for key, value := range picture(t, w.bus) {
@@ -76,7 +78,7 @@ func TestEraseDelegateWhoReleases(t *testing.T) {
 
 // eachHook is a bucket that calls a function before it is gone through the n-th time.
 type eachHook struct {
-	connector.PersonKV
+	privacy.KV
 	n  int
 	fn func()
 }
@@ -85,7 +87,7 @@ func (k *eachHook) Each(ctx context.Context, filter string, fn func(key string, 
 	if k.n--; k.n == 0 {
 		k.fn()
 	}
-	return k.PersonKV.Each(ctx, filter, fn)
+	return k.KV.Each(ctx, filter, fn)
 }
 
 // The same when the delegate begins to release while they are erased: when the open jobs have
@@ -111,13 +113,13 @@ func TestEraseDelegateWhoBeginsToRelease(t *testing.T) {
 				} else {
 					p.Jobs = &eachHook{w.bus.Jobs(), 3, tap}
 				}
-				_, err := p.Erase(t.Context(), stayerID, connector.Erasure{})
+				_, err := p.Erase(t.Context(), stayerID, privacy.Erasure{})
 				rec := w.record(id)
-				if began && (!errors.Is(err, connector.ErrUnfinished) || rec.State != held.Releasing ||
+				if began && (!errors.Is(err, privacy.ErrUnfinished) || rec.State != job.Releasing ||
 					rec.Decision.Actor != stayerID) {
 					t.Errorf("%v; the job is %s by %q", err, rec.State, rec.Decision.Actor)
 				}
-				if !began && (err != nil || rec.State != held.Held) {
+				if !began && (err != nil || rec.State != job.Held) {
 					t.Errorf("%v; the job is %s", err, rec.State)
 				}
 			})
@@ -129,17 +131,17 @@ func TestEraseDelegateWhoBeginsToRelease(t *testing.T) {
 // pays for the newest: it would be charged to nobody.
 func TestErasePayerOfEarlierTry(t *testing.T) {
 	b := bustest.Open(t)
-	rec := held.Record{
-		Ref: held.Ref{Printer: pullID, Job: "1"}, Owner: stayerID, State: held.Held,
-		Tries: []held.Try{{ID: "1", Printer: westID, Charge: &held.Charge{
+	rec := job.Record{
+		Ref: job.Ref{Printer: pullID, Job: "1"}, Owner: stayerID, State: job.Held,
+		Tries: []job.Try{{ID: "1", Printer: westID, Charge: &job.Charge{
 			Amount: 5, Attempt: "1", Claims: quotatest.Charge("p/1", "1", 5, quotatest.Weekly(leaverID, 50)).Claims,
 		}}},
 	}
-	if _, ok, err := held.NewStore(b.Jobs()).Put(t.Context(), &rec, 0); !ok || err != nil {
+	if _, ok, err := job.NewStore(b.Jobs()).Put(t.Context(), &rec, 0); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	done, err := peopleOf(b).Erase(t.Context(), leaverID, connector.Erasure{})
-	if !errors.Is(err, connector.ErrUnfinished) {
+	done, err := peopleOf(b).Erase(t.Context(), leaverID, privacy.Erasure{})
+	if !errors.Is(err, privacy.ErrUnfinished) {
 		t.Errorf("%+v %v", done, err)
 	}
 }

@@ -12,9 +12,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/directory"
+	"pullprint/connector/job"
+	"pullprint/connector/privacy"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
@@ -31,10 +32,10 @@ func TestEraseWhoAdministered(t *testing.T) {
 	keep(t, b.Badges(), "b.k.2222222222222222", fmt.Sprintf(other, strings.ToUpper(leaverName), leaverID))
 	ledger := ledger.New(b.Quota(), b, rand.Text)
 	lab := quota.Account{Kind: quota.Center, Name: "lab"}
-	if err := ledger.Adjust(t.Context(), lab, quota.Unit, quota.Note{By: leaverName, Why: "a jam of "+leaverName+", not of x"+leaverName, At: time.Now()}); err != nil {
+	if err := ledger.Adjust(t.Context(), lab, quota.Unit, quota.Note{By: leaverName, Why: "a jam of " + leaverName + ", not of x" + leaverName, At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	done, err := peopleOf(b).Erase(t.Context(), leaverID, connector.Erasure{})
+	done, err := peopleOf(b).Erase(t.Context(), leaverID, privacy.Erasure{})
 	if err != nil || done.Removed != 1 || done.Rewritten != 3 { // a badge; another's, the account and its history
 		t.Errorf("%+v %v", done, err)
 	}
@@ -85,13 +86,13 @@ func TestEraseWithoutEntra(t *testing.T) {
 			p := peopleOf(b)
 			p.Users = unheardTenant{c.err}
 			out, exported := p.Export(t.Context(), leaverID)
-			done, err := p.Erase(t.Context(), leaverID, connector.Erasure{})
+			done, err := p.Erase(t.Context(), leaverID, privacy.Erasure{})
 			after := fmt.Sprint(picture(t, b))
 			switch {
 			case c.done && (err != nil || done.Removed != 1 || done.Rewritten != 1 || strings.Contains(after, leaverName) ||
 				exported != nil || len(out.Audit) != 1):
 				t.Errorf("%+v %v: %s; %+v, %v", done, err, after, out, exported)
-			case !c.done && (!errors.Is(err, connector.ErrDirectory) || !errors.Is(exported, connector.ErrDirectory) || after != before):
+			case !c.done && (!errors.Is(err, directory.ErrDirectory) || !errors.Is(exported, directory.ErrDirectory) || after != before):
 				t.Errorf("%+v %v: %s; %+v, %v", done, err, after, out, exported)
 			}
 		})
@@ -107,7 +108,7 @@ func TestEraseAtOnce(t *testing.T) {
 		if err := b.PublishDecision(t.Context(), "redirect", fmt.Sprint("d", i), body); err != nil {
 			t.Fatal(err)
 		}
-		job := held.Key(leaverID, held.Ref{Printer: "p", Job: fmt.Sprint(i)})
+		job := job.Key(leaverID, job.Ref{Printer: "p", Job: fmt.Sprint(i)})
 		keep(t, b.Jobs(), job, `{"printer":"p","job":"`+fmt.Sprint(i)+`","owner":"`+leaverID+`","state":"released"}`)
 	}
 	var all errgroup.Group
@@ -115,7 +116,7 @@ func TestEraseAtOnce(t *testing.T) {
 		all.Go(func() error {
 			p := peopleOf(b)
 			p.Offline = false
-			_, err := p.Erase(t.Context(), leaverID, connector.Erasure{})
+			_, err := p.Erase(t.Context(), leaverID, privacy.Erasure{})
 			return err
 		})
 	}

@@ -12,8 +12,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/ledgerexport"
+	"pullprint/connector/privacy"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
@@ -24,7 +25,7 @@ import (
 func TestExportAcrossErasure(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
-		e := connector.NewLedgerExporter(connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, b, b.State(), zap.NewNop())
+		e := ledgerexport.New(ledgerexport.Config{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, b, b.State(), zap.NewNop())
 		ledger, lab := ledger.New(b.Quota(), b, rand.Text), quotatest.Weekly("center.lab", 50)
 		spend := func(job, owner string) {
 			t.Helper()
@@ -41,7 +42,7 @@ func TestExportAcrossErasure(t *testing.T) {
 		}
 		erase := func(owner string) {
 			t.Helper()
-			if _, err := peopleOf(b).Erase(t.Context(), owner, connector.Erasure{}); err != nil {
+			if _, err := peopleOf(b).Erase(t.Context(), owner, privacy.Erasure{}); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(10 * time.Minute)
@@ -103,8 +104,8 @@ func TestExportOfLateEntryAcrossErasure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
 				b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
-				cfg := connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}
-				e := connector.NewLedgerExporter(cfg, b, b.State(), zap.NewNop())
+				cfg := ledgerexport.Config{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}
+				e := ledgerexport.New(cfg, b, b.State(), zap.NewNop())
 				h, lab := &silent{b, true}, quotatest.Weekly("center.lab", 50)
 				export := func() {
 					t.Helper()
@@ -145,7 +146,7 @@ func TestExportOfLateEntryAcrossErasure(t *testing.T) {
 					time.Sleep(3 * time.Hour) // the stream forgets what it was told
 					tell()
 				}
-				if _, err := peopleOf(b).Erase(t.Context(), leaverID, connector.Erasure{}); err != nil {
+				if _, err := peopleOf(b).Erase(t.Context(), leaverID, privacy.Erasure{}); err != nil {
 					t.Fatal(err)
 				}
 				if !c.toldFirst {

@@ -12,6 +12,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/release"
+	"pullprint/connector/tap"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
@@ -93,7 +95,7 @@ func together(t *testing.T, s *slow, ask func(ctx context.Context) error) [2]err
 func TestSharedCalls(t *testing.T) {
 	for name, c := range map[string]func(t *testing.T, s *slow) func(ctx context.Context) error{
 		"directory": func(t *testing.T, s *slow) func(context.Context) error {
-			owners := connector.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
+			owners := tap.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
 			return func(ctx context.Context) error {
 				owner, err := owners.Owner(ctx, "E77", time.Now())
 				if err == nil && owner != studentID {
@@ -115,7 +117,7 @@ func TestSharedCalls(t *testing.T) {
 		},
 		"tap": func(t *testing.T, s *slow) func(context.Context) error {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())
-			taps := connector.NewTaps(w.live("").release, s, nil, zap.NewNop())
+			taps := tap.New(w.live("").release, s, nil, zap.NewNop())
 			return func(ctx context.Context) error { _, err := taps.Tap(ctx, "hq-2-west", "1"); return err }
 		},
 	} {
@@ -144,7 +146,7 @@ unmatched: free
 func TestSharedCallOfLittleTime(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		s := newSlow()
-		owners := connector.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
+		owners := tap.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
 		ask := func(within time.Duration) chan error {
 			told := make(chan error, 1)
 			ctx, cancel := context.WithTimeout(t.Context(), within)
@@ -174,7 +176,7 @@ func TestSharedPanic(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		s := newSlow()
 		s.fail = func(context.Context) error { panic("from outside") }
-		owners := connector.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
+		owners := tap.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
 		for _, err := range together(t, s, func(ctx context.Context) error { _, err := owners.Owner(ctx, "E77", time.Now()); return err }) {
 			if err == nil {
 				t.Error("no error")
@@ -191,8 +193,8 @@ func TestDoubleTapCounted(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		l := w.live("", func(d *connector.Deps) { d.Registerer = reg })
 		s := newSlow()
-		taps := connector.NewTaps(l.release, s, reg, zap.NewNop())
-		told := make(chan connector.Outcome, 2)
+		taps := tap.New(l.release, s, reg, zap.NewNop())
+		told := make(chan release.Outcome, 2)
 		tap := func() {
 			out, err := taps.Tap(t.Context(), "hq-2-west", "1")
 			if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 	"pullprint/policy/reasons"
@@ -48,10 +48,10 @@ func TestAccountWithTooManyReservations(t *testing.T) {
 				}
 				direct, d := w.print(graphtest.JobSpec{Printer: directID, Pages: 5})
 				l.worker.Handle(l.ctx, d)
-				if rec := w.record(direct); rec.State != held.Aborted || rec.Decision.Reason != reasons.QuotaFull {
+				if rec := w.record(direct); rec.State != job.Aborted || rec.Decision.Reason != reasons.QuotaFull {
 					t.Errorf("%s for %s", rec.State, rec.Decision.Reason)
 				}
-				if !slices.ContainsFunc(w.audit(t), func(d held.Decision) bool { return d.Job == id.Job && d.Reason == reasons.QuotaFull }) {
+				if !slices.ContainsFunc(w.audit(t), func(d job.Decision) bool { return d.Job == id.Job && d.Reason == reasons.QuotaFull }) {
 					t.Error("the audit does not say why the job is kept")
 				}
 				accounts := []quota.Account{{Kind: quota.Center, Name: "lab"}}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -14,10 +14,10 @@ import (
 func TestHoldOutlivesStartWithoutGraph(t *testing.T) {
 	for name, c := range map[string]struct {
 		skew time.Duration // what Graph's clock is ahead of this machine's, after the start
-		want held.State
+		want job.State
 	}{
-		"the clock is ahead": {-24 * time.Hour, held.Held},
-		"the clock is right": {0, held.Aborted},
+		"the clock is ahead": {-24 * time.Hour, job.Held},
+		"the clock is right": {0, job.Aborted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
@@ -28,7 +28,7 @@ func TestHoldOutlivesStartWithoutGraph(t *testing.T) {
 				w.sim.Unreachable(true)
 				l := w.live("", shortHold)
 				_ = l.sweeper.Sweep(l.ctx) // it fails
-				if rec := w.record(id); rec.State != held.Held {
+				if rec := w.record(id); rec.State != job.Held {
 					t.Errorf("before Graph answers the job is %s", rec.State)
 				}
 				w.sim.Unreachable(false)

@@ -9,8 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -19,7 +18,7 @@ var errCutOff = errors.New("cut off for more than an hour")
 // cutOff is a store of records whose watch ends when it is told to, for so long that what
 // was deleted left no mark.
 type cutOff struct {
-	held.KV
+	job.KV
 	cut chan struct{}
 }
 
@@ -50,7 +49,7 @@ func TestIndexOutlivesItsWatch(t *testing.T) {
 	quiet(t, func(w *world) {
 		stays, ends := w.hold(), w.hold()
 		cut := make(chan struct{})
-		x := connector.NewIndex(held.NewStore(cutOff{w.bus.Jobs(), cut}), queues, nil, zap.NewNop())
+		x := job.NewIndex(job.NewStore(cutOff{w.bus.Jobs(), cut}), queues, nil, zap.NewNop())
 		ctx, cancel := context.WithCancel(w.t.Context())
 		done := make(chan error, 1)
 		go func() { done <- x.Run(ctx) }()
@@ -74,7 +73,7 @@ func TestIndexOutlivesItsWatch(t *testing.T) {
 			id    graphtest.JobID
 			known bool
 		}{"that stays": {stays, true}, "that ended": {ends, false}, "that came": {later, true}} {
-			if _, ok := x.Lookup(held.Ref(c.id)); ok != c.known {
+			if _, ok := x.Lookup(job.Ref(c.id)); ok != c.known {
 				w.t.Errorf("of the job %s is known: %v", what, ok)
 			}
 		}

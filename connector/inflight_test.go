@@ -14,8 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"pullprint/connector"
+	"pullprint/connector/arrival"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/inflight"
+	"pullprint/connector/job"
 	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/trigger/graph"
@@ -58,12 +60,12 @@ func (o *opens) live(t *testing.T, w *world, change ...func(*connector.Deps)) *l
 	return l
 }
 
-func (w *world) deadLetters(t testing.TB) (list []connector.DeadLetter) {
+func (w *world) deadLetters(t testing.TB) (list []arrival.DeadLetter) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err := w.bus.Dead(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d connector.DeadLetter
+		var d arrival.DeadLetter
 		err := json.Unmarshal(body, &d)
 		list = append(list, d)
 		return err
@@ -101,7 +103,7 @@ func TestDocumentThatKillsTheProcess(t *testing.T) {
 		if len(dead) != 1 || dead[0].Reason != "crash" || dead[0].Job != bad.Job {
 			t.Errorf("dead letters %+v", dead)
 		}
-		if s := w.record(good).State; s != held.Held {
+		if s := w.record(good).State; s != job.Held {
 			t.Errorf("the other job is %q", s)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
@@ -185,7 +187,7 @@ func TestKilledWhileGraphIsWaitedFor(t *testing.T) {
 		}
 		l := w.live("")
 		l.worker.Handle(l.ctx, d)
-		if dead := w.deadLetters(t); len(dead) != 0 || w.record(id).State != held.Held {
+		if dead := w.deadLetters(t); len(dead) != 0 || w.record(id).State != job.Held {
 			t.Errorf("the job is %q, dead letters %+v", w.record(id).State, dead)
 		}
 	})
@@ -194,7 +196,7 @@ func TestKilledWhileGraphIsWaitedFor(t *testing.T) {
 // killedWriting is a store of records at whose slow writes the process is killed from
 // outside.
 type killedWriting struct {
-	held.KV
+	job.KV
 	kill func()
 }
 
@@ -212,14 +214,14 @@ func TestKilledWhileTheStoreIsWaitedFor(t *testing.T) {
 		for range 10 {
 			var l *life
 			l = w.live("", func(deps *connector.Deps) {
-				deps.Jobs = held.NewStore(killedWriting{w.bus.Jobs(), func() { l.dead.Store(true); l.kill() }})
+				deps.Jobs = job.NewStore(killedWriting{w.bus.Jobs(), func() { l.dead.Store(true); l.kill() }})
 			})
 			l.worker.Handle(l.ctx, d)
 			l.end()
 		}
 		l := w.live("")
 		l.worker.Handle(l.ctx, d)
-		if dead := w.deadLetters(t); len(dead) != 0 || w.record(id).State != held.Held {
+		if dead := w.deadLetters(t); len(dead) != 0 || w.record(id).State != job.Held {
 			t.Errorf("the job is %q, dead letters %+v", w.record(id).State, dead)
 		}
 	})
@@ -315,7 +317,7 @@ func TestOnlyTheCrashingJobIsGivenUp(t *testing.T) {
 			l.end()
 		}
 		for _, id := range ids {
-			if s := w.record(id).State; id != bad && s != held.Held {
+			if s := w.record(id).State; id != bad && s != job.Held {
 				t.Errorf("job %s is %q", id.Job, s)
 			}
 		}
@@ -379,7 +381,7 @@ func TestWhatIsNoCrash(t *testing.T) {
 				fail(t, w, d)
 				l := w.live("")
 				l.worker.Handle(l.ctx, d)
-				if s := w.record(id).State; s != held.Held || len(w.deadLetters(t)) > 0 {
+				if s := w.record(id).State; s != job.Held || len(w.deadLetters(t)) > 0 {
 					t.Errorf("job is %q, dead letters %+v", s, w.deadLetters(t))
 				}
 			})
@@ -388,7 +390,7 @@ func TestWhatIsNoCrash(t *testing.T) {
 }
 
 // alive says that every instance works.
-type alive struct{ connector.InflightKV }
+type alive struct{ inflight.KV }
 
 func (alive) Alive(context.Context, string) (bool, error) { return true, nil }
 
@@ -479,7 +481,7 @@ func TestKilledAtOtherSteps(t *testing.T) {
 		at = ""
 		l := live()
 		l.worker.Handle(l.ctx, d)
-		if dead := w.deadLetters(t); len(dead) != 0 || w.record(id).State != held.Held {
+		if dead := w.deadLetters(t); len(dead) != 0 || w.record(id).State != job.Held {
 			t.Errorf("the job is %q, dead letters %+v", w.record(id).State, dead)
 		}
 	})

@@ -10,14 +10,15 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/inflight"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
 // slowDelete is where notes are kept that are taken back slowly: the process is killed at it.
 type slowDelete struct {
-	connector.InflightKV
+	inflight.KV
 	kill func()
 }
 
@@ -60,7 +61,7 @@ func TestKilledWhileANoteIsTakenBack(t *testing.T) {
 		l.end()
 		l = w.live("")
 		l.worker.Handle(l.ctx, e)
-		if dead := w.deadLetters(w.t); len(dead) != 0 || w.record(second).State != held.Held {
+		if dead := w.deadLetters(w.t); len(dead) != 0 || w.record(second).State != job.Held {
 			w.t.Errorf("the job that waited is %q, dead letters %+v", w.record(second).State, dead)
 		}
 	})
@@ -70,7 +71,7 @@ var errLost = errors.New("the answer was lost")
 
 // lostAnswers is where notes are kept: it stores them, and some of its answers are lost.
 type lostAnswers struct {
-	connector.InflightKV
+	inflight.KV
 	lost    func(value []byte, revision uint64) bool
 	reading *atomic.Bool // reads work
 }
@@ -78,7 +79,7 @@ type lostAnswers struct {
 func (k lostAnswers) CompareAndSet(
 	ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
 ) (uint64, bool, error) {
-	rev, ok, err := k.InflightKV.CompareAndSet(ctx, key, value, revision, ttl)
+	rev, ok, err := k.KV.CompareAndSet(ctx, key, value, revision, ttl)
 	if err == nil && ok && k.lost(value, revision) {
 		k.reading.Store(false)
 		return 0, false, errLost
@@ -90,12 +91,12 @@ func (k lostAnswers) Get(ctx context.Context, key string) ([]byte, uint64, error
 	if !k.reading.Load() {
 		return nil, 0, errLost
 	}
-	return k.InflightKV.Get(ctx, key)
+	return k.KV.Get(ctx, key)
 }
 
 func (k lostAnswers) Delete(ctx context.Context, key string, revision uint64) (bool, error) {
 	k.reading.Store(true)
-	return k.InflightKV.Delete(ctx, key, revision)
+	return k.KV.Delete(ctx, key, revision)
 }
 
 // failingReads is a Graph that does not tell of jobs.
@@ -130,7 +131,7 @@ func TestNoteIsTakenBackAfterALostAnswer(t *testing.T) {
 				}
 				l := w.live("")
 				l.worker.Handle(l.ctx, d)
-				if dead := w.deadLetters(w.t); len(dead) != 0 || w.record(id).State != held.Held {
+				if dead := w.deadLetters(w.t); len(dead) != 0 || w.record(id).State != job.Held {
 					w.t.Errorf("the job is %q, dead letters %+v", w.record(id).State, dead)
 				}
 			})

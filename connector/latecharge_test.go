@@ -8,7 +8,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
@@ -43,7 +43,7 @@ func TestArrivalStaysPaidWhenLateRedirectIsContradicted(t *testing.T) {
 		_, _ = p.l.release.Release(p.l.ctx, o)
 		p.wait(60)
 		p.deliver()
-		if rec := p.w.record(p.id); rec.State != held.Held {
+		if rec := p.w.record(p.id); rec.State != job.Held {
 			t.Fatalf("the job is %s", rec.State)
 		}
 		p.wire = nil
@@ -55,13 +55,13 @@ func TestArrivalStaysPaidWhenLateRedirectIsContradicted(t *testing.T) {
 		lie.wrong.Store(true)
 		p.tap()
 		rec := p.w.record(p.id)
-		if c := rec.Charge; rec.State != held.Held || c == nil || c.Before == nil || c.Before.Amount != 16*quota.Unit {
+		if c := rec.Charge; rec.State != job.Held || c == nil || c.Before == nil || c.Before.Amount != 16*quota.Unit {
 			t.Errorf("the job is %s, its charge is %+v", rec.State, c)
 		}
 		refuseRedirects(p.w, 1)
 		time.Sleep(time.Minute)
 		p.tap() // all copies, and Graph refuses
-		if rec := p.w.record(p.id); rec.State != held.Held || rec.Charge == nil || rec.Charge.Amount != 16*quota.Unit {
+		if rec := p.w.record(p.id); rec.State != job.Held || rec.Charge == nil || rec.Charge.Amount != 16*quota.Unit {
 			t.Errorf("the job is %s, its charge is %+v", rec.State, rec.Charge)
 		}
 		p.w.has(t, weekly, 0, 16)

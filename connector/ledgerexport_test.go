@@ -14,9 +14,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/ledgerexport"
 	"pullprint/policy/quota"
 	"pullprint/trigger/racetest"
 )
@@ -59,7 +59,7 @@ func exported(t *testing.T, dir string) (list []string) {
 
 // dyingState dies when the mark is to be stored.
 type dyingState struct {
-	connector.ExportState
+	ledgerexport.State
 	dies bool
 }
 
@@ -71,7 +71,7 @@ func (d *dyingState) CompareAndSet(
 	if d.dies {
 		return 0, false, errDies
 	}
-	return d.ExportState.CompareAndSet(ctx, key, value, revision, ttl)
+	return d.State.CompareAndSet(ctx, key, value, revision, ttl)
 }
 
 // Every entry is in one file, once, whatever dies between the file and the mark,
@@ -79,8 +79,8 @@ func (d *dyingState) CompareAndSet(
 func TestLedgerExport(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
-		state := &dyingState{ExportState: b.State()}
-		e := connector.NewLedgerExporter(connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, b, state, zap.NewNop())
+		state := &dyingState{State: b.State()}
+		e := ledgerexport.New(ledgerexport.Config{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, b, state, zap.NewNop())
 		check := func(want string) {
 			t.Helper()
 			if got := strings.Join(exported(t, dir), " "); got != want {
@@ -176,7 +176,7 @@ func TestLedgerExportIsBounded(t *testing.T) {
 	}
 	b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
 	h := &longHistory{n: 120_001, begun: time.Now()}
-	e := connector.NewLedgerExporter(connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, h, b.State(), zap.NewNop())
+	e := ledgerexport.New(ledgerexport.Config{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, h, b.State(), zap.NewNop())
 	if err := e.Export(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func (h *lateHistory) LedgerFrom(
 func TestLedgerExportOfManyLateEntries(t *testing.T) {
 	b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
 	h := &lateHistory{n: 20_000, begun: time.Now()}
-	e := connector.NewLedgerExporter(connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, h, b.State(), zap.NewNop())
+	e := ledgerexport.New(ledgerexport.Config{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, h, b.State(), zap.NewNop())
 	if err := e.Export(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -252,8 +252,8 @@ func TestLedgerExportOfLostHistory(t *testing.T) {
 		old, b, dir := bustest.Open(t), bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
 		export := func(from *bus.Bus, want string) {
 			t.Helper()
-			cfg := connector.LedgerExport{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}
-			if err := connector.NewLedgerExporter(cfg, from, from.State(), zap.NewNop()).Export(t.Context()); err != nil {
+			cfg := ledgerexport.Config{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}
+			if err := ledgerexport.New(cfg, from, from.State(), zap.NewNop()).Export(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Join(exported(t, dir), " "); got != want {

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -36,7 +37,7 @@ func TestArrivalIsAuditedBeforeWhatFollows(t *testing.T) {
 			}
 		}},
 		"cancel": {printer: pullID, next: func(w *world, l *life, id graphtest.JobID) {
-			if _, err := l.release.Cancel(l.ctx, connector.Cancellation{Key: w.recordKey(id)}); err != nil {
+			if _, err := l.release.Cancel(l.ctx, release.Cancellation{Key: w.recordKey(id)}); err != nil {
 				w.t.Error(err)
 			}
 		}},
@@ -60,7 +61,7 @@ func TestArrivalIsAuditedBeforeWhatFollows(t *testing.T) {
 				l := w.live("before audit", first...)
 				l.worker.Handle(l.ctx, d)
 				l.end()
-				if s, n := w.record(id).State, len(w.audit(w.t)); s != held.Held || n != 0 {
+				if s, n := w.record(id).State, len(w.audit(w.t)); s != job.Held || n != 0 {
 					w.t.Fatalf("the job is %q with %d decisions audited", s, n)
 				}
 				c.next(w, w.live("", change...), id)

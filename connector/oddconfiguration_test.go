@@ -10,7 +10,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -38,14 +38,14 @@ func (w rewritten) RoundTrip(r *http.Request) (*http.Response, error) {
 // price, what the job costs is unknown; else it has no part in anything.
 func TestSettingThatCantBeRead(t *testing.T) {
 	for what, c := range map[string]struct{ into, reason string }{
-		`"copies":1`:                                    {`"copies":1e30`, reasons.PagesUnknown},
-		`"copies":1,`:                                   {`"copies":"50",`, reasons.PagesUnknown},
-		`"pagesPerSheet":1`:                             {`"pagesPerSheet":99999999999999999999`, reasons.PagesUnknown},
-		`"pageRanges":\[\]`:                             {`"pageRanges":"1-3"`, reasons.PagesUnknown},
-		`"colorMode":"[a-zA-Z]*"`:                       {`"colorMode":7`, reasons.PagesUnknown},
-		`"finishings":\[\]`:                             {`"finishings":"staple"`, ""},
-		`"mediaType":"[a-zA-Z]*"`:                       {`"mediaType":["plain"]`, ""},
-		`"collate":(true|false)`:                        {`"collate":"yes"`, ""},
+		`"copies":1`:              {`"copies":1e30`, reasons.PagesUnknown},
+		`"copies":1,`:             {`"copies":"50",`, reasons.PagesUnknown},
+		`"pagesPerSheet":1`:       {`"pagesPerSheet":99999999999999999999`, reasons.PagesUnknown},
+		`"pageRanges":\[\]`:       {`"pageRanges":"1-3"`, reasons.PagesUnknown},
+		`"colorMode":"[a-zA-Z]*"`: {`"colorMode":7`, reasons.PagesUnknown},
+		`"finishings":\[\]`:       {`"finishings":"staple"`, ""},
+		`"mediaType":"[a-zA-Z]*"`: {`"mediaType":["plain"]`, ""},
+		`"collate":(true|false)`:  {`"collate":"yes"`, ""},
 		`"configuration":\{[^{}]*(\{[^{}]*\})?[^{}]*\}`: {`"configuration":"none"`, reasons.PagesUnknown},
 	} {
 		t.Run(c.into, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestSettingThatCantBeRead(t *testing.T) {
 			l := w.live("", withPolicy(t, weekly), func(d *connector.Deps) { d.Graph = answered{w.client(wire)} })
 			id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 7})
 			l.worker.Handle(l.ctx, d)
-			if rec := w.record(id); rec.State != held.Held {
+			if rec := w.record(id); rec.State != job.Held {
 				t.Fatalf("the job is %q", rec.State)
 			}
 			out, err := l.release.Release(l.ctx, order())

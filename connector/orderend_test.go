@@ -8,6 +8,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/tap"
 	"pullprint/trigger/graph"
 )
 
@@ -57,7 +58,7 @@ func (s *staff) UserByEmployeeID(context.Context, string) (graph.User, bool, err
 func TestCardOfANewEmployee(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		s := new(staff)
-		owners := connector.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
+		owners := tap.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
 		for _, c := range []struct {
 			id, want string
 			after    time.Duration

@@ -9,7 +9,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -18,7 +19,7 @@ import (
 
 // listedKV calls after when records were listed, before whoever listed them gets the list.
 type listedKV struct {
-	held.KV
+	job.KV
 	after func()
 }
 
@@ -50,7 +51,7 @@ func TestOutdatedIntentIsNotResumed(t *testing.T) {
 	})
 	first := true // the lists come one after the other
 	l := w.live("", func(d *connector.Deps) {
-		d.Jobs = held.NewStore(listedKV{w.bus.Jobs(), func() {
+		d.Jobs = job.NewStore(listedKV{w.bus.Jobs(), func() {
 			if first {
 				first = false
 				return
@@ -70,7 +71,7 @@ func TestOutdatedIntentIsNotResumed(t *testing.T) {
 		}
 	}()
 	<-called
-	o := connector.Order{Device: "hq-2-east", Owner: studentID, At: time.Now()}
+	o := release.Order{Device: "hq-2-east", Owner: studentID, At: time.Now()}
 	out, err := l.release.Release(l.ctx, o)
 	if err != nil || len(out.Released) != 1 || out.Released[0].Destination != eastID {
 		t.Errorf("east: %+v, %v", out, err)
@@ -115,7 +116,7 @@ func TestOutdatedArrivalReservesNothing(t *testing.T) {
 	w.has(t, early, 0, 2)
 	l.sweep(t)
 	w.has(t, early, 2, 0)
-	if rec := w.record(id); rec.State != held.Released || rec.Charge.Amount != 2*quota.Unit {
+	if rec := w.record(id); rec.State != job.Released || rec.Charge.Amount != 2*quota.Unit {
 		t.Errorf("%s, %+v", rec.State, rec.Charge)
 	}
 }

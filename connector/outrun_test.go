@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
 )
 
 // rival is a store of records in which another changes each record before we do, so often.
 type rival struct {
-	held.KV
+	job.KV
 	tries *int
 	wins  int
 }
@@ -35,8 +35,8 @@ func (k rival) CompareAndSet(ctx context.Context, key string, value []byte, revi
 func TestOutrunDecision(t *testing.T) {
 	for _, c := range []struct {
 		wins, most int
-		state      held.State
-	}{{3, 6, held.Completed}, {200, 8, held.Held}} {
+		state      job.State
+	}{{3, 6, job.Completed}, {200, 8, job.Held}} {
 		quiet(t, func(w *world) {
 			id := func() graphtest.JobID {
 				id, d := w.print(graphtest.JobSpec{Printer: directID})
@@ -45,12 +45,12 @@ func TestOutrunDecision(t *testing.T) {
 				l.worker.Handle(l.ctx, d)
 				return id
 			}()
-			if s := w.record(id).State; s != held.Held {
+			if s := w.record(id).State; s != job.Held {
 				w.t.Fatalf("the job is %s", s)
 			}
 			tries := 0
 			l := w.live("", func(d *connector.Deps) {
-				d.Jobs = held.NewStore(rival{w.bus.Jobs(), &tries, c.wins})
+				d.Jobs = job.NewStore(rival{w.bus.Jobs(), &tries, c.wins})
 			})
 			l.worker.Handle(l.ctx, w.delivery(id))
 			if s := w.record(id).State; s != c.state || tries > c.most {

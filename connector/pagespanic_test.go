@@ -10,7 +10,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 	"pullprint/trigger/pages"
@@ -34,7 +34,7 @@ func TestCountingPanics(t *testing.T) {
 			}
 		})
 		rec := w.record(id)
-		if rec.State != held.Held || rec.Pages == nil || !strings.Contains(rec.Pages.Unknown, "mistake in pullprint") ||
+		if rec.State != job.Held || rec.Pages == nil || !strings.Contains(rec.Pages.Unknown, "mistake in pullprint") ||
 			strings.Contains(rec.Pages.Unknown, "\n") {
 			t.Errorf("%q, pages %+v", rec.State, rec.Pages)
 		}

@@ -13,10 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/delegation"
+	"pullprint/connector/job"
+	"pullprint/connector/privacy"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
@@ -41,24 +42,24 @@ func plant(t *testing.T, b *bus.Bus, now time.Time) {
 			t.Fatal(key, ok, err)
 		}
 	}
-	record := func(owner, job, actor string, state held.State) held.Record {
-		return held.Record{
-			Ref: held.Ref{Printer: "p", Job: job}, Owner: owner, State: state, Seen: now, Decision: held.Decision{ID: job, Actor: actor},
+	record := func(owner, j, actor string, state job.State) job.Record {
+		return job.Record{
+			Ref: job.Ref{Printer: "p", Job: j}, Owner: owner, State: state, Seen: now, Decision: job.Decision{ID: j, Actor: actor},
 		}
 	}
 	for i := range 3 {
-		r := record(leaverID, fmt.Sprint("l", i), "", held.Released)
+		r := record(leaverID, fmt.Sprint("l", i), "", job.Released)
 		put(b.Jobs(), r.Key(), r)
 	}
-	r := record(stayerID, "s0", leaverID, held.Released)
+	r := record(stayerID, "s0", leaverID, job.Released)
 	put(b.Jobs(), r.Key(), r)
-	r = record(stayerID, "s1", "", held.Held)
+	r = record(stayerID, "s1", "", job.Held)
 	put(b.Jobs(), r.Key(), r)
 	put(b.Badges(), "b.k.1111111111111111", map[string]string{"owner": leaverID, "user_principal_name": leaverName})
 	put(b.Badges(), "b.k.2222222222222222", map[string]string{"owner": stayerID, "user_principal_name": "stayer-" + leaverName})
-	put(b.State(), "delegation."+leaverID+"."+stayerID, connector.Delegation{Owner: stayerID, To: leaverID})
-	put(b.State(), "delegation."+stayerID+"."+leaverID, connector.Delegation{Owner: leaverID, To: stayerID})
-	for i, d := range []held.Decision{{Owner: stayerID}, {Owner: leaverID}, {Owner: stayerID, Actor: leaverID}, {Owner: stayerID}} {
+	put(b.State(), "delegation."+leaverID+"."+stayerID, delegation.Delegation{Owner: stayerID, To: leaverID})
+	put(b.State(), "delegation."+stayerID+"."+leaverID, delegation.Delegation{Owner: leaverID, To: stayerID})
+	for i, d := range []job.Decision{{Owner: stayerID}, {Owner: leaverID}, {Owner: stayerID, Actor: leaverID}, {Owner: stayerID}} {
 		d.ID, d.Verdict = fmt.Sprint("d", i), "redirect"
 		body, _ := json.Marshal(d)
 		if err := b.PublishDecision(t.Context(), d.Verdict, d.ID, body); err != nil {
@@ -89,10 +90,10 @@ func plant(t *testing.T, b *bus.Bus, now time.Time) {
 	}
 }
 
-func peopleOf(b *bus.Bus) *connector.People {
-	return &connector.People{
+func peopleOf(b *bus.Bus) *privacy.People {
+	return &privacy.People{
 		Records: b, Jobs: b.Jobs(), Badges: b.Badges(), Quota: b.Quota(), State: b.State(),
-		Ledger: ledger.New(b.Quota(), b, rand.Text), KeepJobs: held.Keep, Offline: true,
+		Ledger: ledger.New(b.Quota(), b, rand.Text), KeepJobs: job.Keep, Offline: true,
 	}
 }
 
@@ -137,19 +138,19 @@ func TestErase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts := func(p connector.Person) string {
+	counts := func(p privacy.Person) string {
 		return fmt.Sprint(len(p.Jobs), len(p.Badges), len(p.Accounts), len(p.Delegations), len(p.Decisions), len(p.Ledger), len(p.Audit),
 			len(p.Dead))
 	}
 	if got := counts(before); before.User != leaverID || got != "4 1 1 2 2 4 1 1" {
 		t.Errorf("%s: %s", before.User, got)
 	}
-	done, err := peopleOf(b).Erase(t.Context(), leaverName, connector.Erasure{ForgetBudget: true})
+	done, err := peopleOf(b).Erase(t.Context(), leaverName, privacy.Erasure{ForgetBudget: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%+v", done)
-	if _, err := peopleOf(b).Export(t.Context(), leaverName); !errors.Is(err, connector.ErrUnknownPerson) {
+	if _, err := peopleOf(b).Export(t.Context(), leaverName); !errors.Is(err, privacy.ErrUnknownPerson) {
 		t.Errorf("still known by name: %v", err)
 	}
 	after, err := peopleOf(b).Export(t.Context(), leaverID)
@@ -186,7 +187,7 @@ func TestEraseKeepsBudget(t *testing.T) {
 	plant(t, b, now)
 	ledger := ledger.New(b.Quota(), b, rand.Text)
 	claim := quotatest.Weekly(leaverID, 50)
-	if _, err := peopleOf(b).Erase(t.Context(), stayerID, connector.Erasure{}); !errors.Is(err, connector.ErrUnfinished) {
+	if _, err := peopleOf(b).Erase(t.Context(), stayerID, privacy.Erasure{}); !errors.Is(err, privacy.ErrUnfinished) {
 		t.Errorf("with a held job: %v", err)
 	}
 	c := quotatest.Charge("p/open", "try", 1, claim)
@@ -194,13 +195,13 @@ func TestEraseKeepsBudget(t *testing.T) {
 	if err := ledger.Reserve(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := peopleOf(b).Erase(t.Context(), leaverID, connector.Erasure{}); !errors.Is(err, connector.ErrUnfinished) {
+	if _, err := peopleOf(b).Erase(t.Context(), leaverID, privacy.Erasure{}); !errors.Is(err, privacy.ErrUnfinished) {
 		t.Errorf("with an open reservation: %v", err)
 	}
 	if _, err := ledger.Void(t.Context(), "p/open", "try", []quota.Account{claim.Account}, now); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := peopleOf(b).Erase(t.Context(), leaverID, connector.Erasure{}); err != nil {
+	if _, err := peopleOf(b).Erase(t.Context(), leaverID, privacy.Erasure{}); err != nil {
 		t.Fatal(err)
 	}
 	bal, err := ledger.Balances(t.Context(), []quota.Claim{claim}, now)

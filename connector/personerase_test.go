@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/privacy"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph"
 )
@@ -73,9 +73,9 @@ func TestEraseUnknownPerson(t *testing.T) {
 	b := bustest.Open(t)
 	plant(t, b, time.Now())
 	keep(t, b.State(), "trigger.definition", `{"id":"`+westID+`","name":"pullprint","app":"`+appID+`"}`)
-	job := held.Record{
-		Ref: held.Ref{Printer: pullID, Job: "77"}, Owner: stayerID, Queue: "Follow-Me", State: held.Held,
-		Trail: []held.Step{{State: held.Held, Note: "came to " + pullID}},
+	job := job.Record{
+		Ref: job.Ref{Printer: pullID, Job: "77"}, Owner: stayerID, Queue: "Follow-Me", State: job.Held,
+		Trail: []job.Step{{State: job.Held, Note: "came to " + pullID}},
 	}
 	value, err := json.Marshal(job)
 	if err != nil {
@@ -89,10 +89,10 @@ func TestEraseUnknownPerson(t *testing.T) {
 		"", "held", "owner", "pullprint", "1", "d1", "redirect", ".*", "@", "Follow-Me", "a b@contoso.com", "nobody@contoso.com", leaverID[:35],
 		pullID, strings.ToUpper(westID), appID,
 	} {
-		if done, err := p.Erase(t.Context(), user, connector.Erasure{ForgetBudget: true}); !errors.Is(err, connector.ErrUnknownPerson) {
+		if done, err := p.Erase(t.Context(), user, privacy.Erasure{ForgetBudget: true}); !errors.Is(err, privacy.ErrUnknownPerson) {
 			t.Errorf("erase %q: %+v %v", user, done, err)
 		}
-		if out, err := p.Export(t.Context(), user); !errors.Is(err, connector.ErrUnknownPerson) {
+		if out, err := p.Export(t.Context(), user); !errors.Is(err, privacy.ErrUnknownPerson) {
 			t.Errorf("export %q: %+v %v", user, out, err)
 		}
 	}
@@ -135,8 +135,8 @@ func TestEraseByName(t *testing.T) {
 			if c.users != nil {
 				p.Users = c.users
 			}
-			done, err := p.Erase(t.Context(), c.user, connector.Erasure{})
-			if (c.want == "") != errors.Is(err, connector.ErrUnknownPerson) || done.Owner != c.want || (err == nil) != (c.want != "") {
+			done, err := p.Erase(t.Context(), c.user, privacy.Erasure{})
+			if (c.want == "") != errors.Is(err, privacy.ErrUnknownPerson) || done.Owner != c.want || (err == nil) != (c.want != "") {
 				t.Errorf("%+v %v", done, err)
 			}
 			var left []string
@@ -160,21 +160,21 @@ func TestEraseAnyCase(t *testing.T) {
 	b := bustest.Open(t)
 	keep(t, b.Badges(), "b.k.1111111111111111", `{"owner":"`+upper+`","user_principal_name":"`+leaverName+`"}`)
 	keep(t, b.State(), "delegation."+upper+"."+stayerID, `{"owner":"`+stayerID+`","to":"`+upper+`"}`)
-	open := held.Record{Ref: held.Ref{Printer: "p", Job: "1"}, Owner: leaverID, State: held.Held}
-	store := held.NewStore(b.Jobs())
+	open := job.Record{Ref: job.Ref{Printer: "p", Job: "1"}, Owner: leaverID, State: job.Held}
+	store := job.NewStore(b.Jobs())
 	rev, _, err := store.Put(t.Context(), &open, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := peopleOf(b)
-	if done, err := p.Erase(t.Context(), upper, connector.Erasure{}); !errors.Is(err, connector.ErrUnfinished) {
+	if done, err := p.Erase(t.Context(), upper, privacy.Erasure{}); !errors.Is(err, privacy.ErrUnfinished) {
 		t.Errorf("with an open job: %+v %v", done, err)
 	}
-	open.State = held.Released
+	open.State = job.Released
 	if _, _, err := store.Put(t.Context(), &open, rev); err != nil {
 		t.Fatal(err)
 	}
-	if done, err := p.Erase(t.Context(), upper, connector.Erasure{}); err != nil || done.Removed != 3 || done.Owner != leaverID {
+	if done, err := p.Erase(t.Context(), upper, privacy.Erasure{}); err != nil || done.Removed != 3 || done.Owner != leaverID {
 		t.Errorf("%+v %v", done, err)
 	}
 	if left := picture(t, b); len(left) != 0 {
@@ -191,7 +191,7 @@ func TestEraseKeepsOthers(t *testing.T) {
 	filled := func(id, name string) string { return fmt.Sprintf(job, stayerID, id, name) }
 	keep(t, b.Badges(), "b.k.1111111111111111", `{"owner":"`+leaverID+`","user_principal_name":"`+leaverName+`"}`)
 	keep(t, b.Jobs(), stayerID+".p.1", filled(leaverID, leaverName))
-	if done, err := peopleOf(b).Erase(t.Context(), leaverID, connector.Erasure{}); err != nil || done.Rewritten != 1 {
+	if done, err := peopleOf(b).Erase(t.Context(), leaverID, privacy.Erasure{}); err != nil || done.Rewritten != 1 {
 		t.Fatalf("%+v %v", done, err)
 	}
 	got, _, err := b.Jobs().Get(t.Context(), stayerID+".p.1")
@@ -206,7 +206,7 @@ func TestEraseKeepsOthers(t *testing.T) {
 
 // busy is a bucket in which every change meets a conflict, so many times.
 type busy struct {
-	connector.PersonKV
+	privacy.KV
 	conflicts int
 }
 
@@ -214,7 +214,7 @@ func (k *busy) Delete(ctx context.Context, key string, rev uint64) (bool, error)
 	if k.conflicts--; k.conflicts >= 0 {
 		return false, nil
 	}
-	return k.PersonKV.Delete(ctx, key, rev)
+	return k.KV.Delete(ctx, key, rev)
 }
 
 // A conflict is tried again; what is changed all the while is told, and left alone.
@@ -223,12 +223,12 @@ func TestEraseConflict(t *testing.T) {
 	keep(t, b.Badges(), "b.k.1111111111111111", `{"owner":"`+leaverID+`"}`)
 	p := peopleOf(b)
 	p.Badges = &busy{b.Badges(), 1000}
-	done, err := p.Erase(t.Context(), leaverID, connector.Erasure{})
-	if !errors.Is(err, connector.ErrLeft) || done.Removed != 0 || !strings.Contains(err.Error(), "1 record of the bucket for badges") {
+	done, err := p.Erase(t.Context(), leaverID, privacy.Erasure{})
+	if !errors.Is(err, privacy.ErrLeft) || done.Removed != 0 || !strings.Contains(err.Error(), "1 record of the bucket for badges") {
 		t.Errorf("always busy: %+v %v", done, err)
 	}
 	p.Badges = &busy{b.Badges(), 3}
-	if done, err := p.Erase(t.Context(), leaverID, connector.Erasure{}); err != nil || done.Removed != 1 {
+	if done, err := p.Erase(t.Context(), leaverID, privacy.Erasure{}); err != nil || done.Removed != 1 {
 		t.Errorf("three conflicts: %+v %v", done, err)
 	}
 }

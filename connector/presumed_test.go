@@ -13,7 +13,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -134,7 +134,7 @@ func TestRefusedThoughMadeAndUnknown(t *testing.T) {
 				if n := w.sim.Prints(id); n != 1 {
 					t.Errorf("printed %d times: %+v", n, w.record(id).Trail)
 				}
-				letGo := func(d held.Decision) bool { return d.Verdict == "complete" || d.Verdict == "redirect" }
+				letGo := func(d job.Decision) bool { return d.Verdict == "complete" || d.Verdict == "redirect" }
 				if list := w.audit(t); !slices.ContainsFunc(list, letGo) {
 					t.Errorf("the audit has %+v", list)
 				}
@@ -160,7 +160,7 @@ func TestPresumedAbortedComesBack(t *testing.T) {
 			}
 		}
 		sweeps(15)
-		if rec := w.record(id); rec.State != held.Aborted || !rec.Decision.Answer.Presumed {
+		if rec := w.record(id); rec.State != job.Aborted || !rec.Decision.Answer.Presumed {
 			t.Errorf("after a while it is %s, %+v", rec.State, rec.Decision.Answer)
 		}
 		b.over.Store(true)
@@ -176,12 +176,12 @@ func (w *world) aborted(id graphtest.JobID) {
 	if j.State != "aborted" || j.Reason == "" || j.Effects.Applied() != 1 {
 		w.t.Errorf("the job is %s, reason %q, effects %+v", j.State, j.Reason, j.Effects)
 	}
-	if rec := w.record(id); rec.State != held.Aborted {
+	if rec := w.record(id); rec.State != job.Aborted {
 		w.t.Errorf("the record is %s: %+v", rec.State, rec.Trail)
 	}
 	var verdicts []string
 	if err := w.bus.Decisions(w.t.Context(), time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d held.Decision
+		var d job.Decision
 		err := json.Unmarshal(body, &d)
 		verdicts = append(verdicts, d.Verdict)
 		return err

@@ -8,7 +8,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -64,7 +65,7 @@ func chargedIsPrinted(t *testing.T, dice *rand.Rand) {
 			case "cancel":
 				if dice.IntN(2) == 0 {
 					canceled = true
-					_, _ = l.release.Cancel(l.ctx, connector.Cancellation{Key: held.Key(studentID, held.Ref(id)), Actor: "admin"})
+					_, _ = l.release.Cancel(l.ctx, release.Cancellation{Key: job.Key(studentID, job.Ref(id)), Actor: "admin"})
 				}
 			case "forget":
 				if dice.IntN(4) == 0 {
@@ -83,7 +84,7 @@ func chargedIsPrinted(t *testing.T, dice *rand.Rand) {
 	printed := w.sim.Prints(id)
 	b, rec := w.standing(t, src), w.record(id)
 	want, open := quota.Amount(7*printed)*quota.Unit, quota.Amount(0)
-	if rec.State == held.Held && rec.Charge != nil && rec.Charge.AtArrival {
+	if rec.State == job.Held && rec.Charge != nil && rec.Charge.AtArrival {
 		open = 7 * quota.Unit
 	}
 	if b.Spent != want || b.Reserved != open {
@@ -92,7 +93,7 @@ func chargedIsPrinted(t *testing.T, dice *rand.Rand) {
 	}
 	told := 0
 	for _, d := range w.audit(t) {
-		if d.Ref == held.Ref(id) && (d.Verdict == "redirect" || d.Verdict == "complete") {
+		if d.Ref == job.Ref(id) && (d.Verdict == "redirect" || d.Verdict == "complete") {
 			told++
 		}
 	}

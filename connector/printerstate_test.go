@@ -7,7 +7,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
@@ -51,7 +51,7 @@ func TestUnavailable(t *testing.T) {
 		{state: "quarantined"},
 		{state: "quarantined", unknown: "keep", held: true, why: "its state is not known"},
 	} {
-		d := connector.Device{UnknownState: c.unknown}
+		d := job.Device{UnknownState: c.unknown}
 		p := graph.Printer{State: graph.PrinterState(c.state), Details: strings.Fields(c.details), AcceptingJobs: true}
 		if c.silent >= 0 {
 			p.LastSeen = time.Now().Add(-c.silent)
@@ -83,7 +83,7 @@ func TestPrinterStateKeeps(t *testing.T) {
 		},
 		"unknown": {state: "unknown"},
 		"unknown, kept": {
-			state: "unknown", unknown: connector.UnknownKeep, text: "This printer can't print at the moment: its state is not known.",
+			state: "unknown", unknown: job.UnknownKeep, text: "This printer can't print at the moment: its state is not known.",
 		},
 		"unknown and without ink": {
 			state: "unknown", details: []string{"tonerEmpty"}, text: "This printer can't print at the moment: out of toner.",
@@ -99,7 +99,7 @@ func TestPrinterStateKeeps(t *testing.T) {
 			if err := w.sim.SetDetails(westID, time.Now().Add(-c.silent), c.details...); err != nil {
 				t.Fatal(err)
 			}
-			there := []connector.Device{devices[0], devices[1]}
+			there := []job.Device{devices[0], devices[1]}
 			there[0].UnknownState = c.unknown
 			id, l := w.hold(), w.live("", func(d *connector.Deps) { d.Devices = there })
 			out, err := l.release.Release(l.ctx, order())
@@ -108,10 +108,10 @@ func TestPrinterStateKeeps(t *testing.T) {
 			}
 			switch rec := w.record(id); {
 			case c.text == "":
-				if rec.State != held.Released {
+				if rec.State != job.Released {
 					t.Errorf("the job is %s: %+v", rec.State, out)
 				}
-			case rec.State != held.Held || len(out.Kept) != 1:
+			case rec.State != job.Held || len(out.Kept) != 1:
 				t.Errorf("the job is %s: %+v", rec.State, out)
 			default:
 				if r := out.Kept[0].Reason; r.Code != reasons.DeviceUnavailable || !strings.HasPrefix(r.Text, c.text) ||

@@ -14,7 +14,9 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
@@ -109,7 +111,7 @@ func TestPaidByPages(t *testing.T) {
 	w.has(t, weekly, 8, 3)
 	for _, bad := range []policy.Settings{{ColorMode: "color"}, {Copies: -1}, {MediaSize: "A3"}} {
 		o.Set = bad
-		if _, err := l.release.Release(l.ctx, o); !errors.Is(err, connector.ErrInvalid) {
+		if _, err := l.release.Release(l.ctx, o); !errors.Is(err, job.ErrInvalid) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
@@ -124,13 +126,13 @@ func TestPaidAtOnce(t *testing.T) {
 	l.worker.Handle(l.ctx, d)
 	bad, d := w.print(graphtest.JobSpec{Printer: directID, Pages: 1})
 	l.worker.Handle(l.ctx, d)
-	if rec := w.record(good); rec.State != held.Completed {
+	if rec := w.record(good); rec.State != job.Completed {
 		t.Errorf("%+v", rec)
 	}
-	job, _ := w.sim.Job(bad)
-	if rec := w.record(bad); rec.State != held.Aborted || rec.Decision.Reason != reasons.QuotaExhausted ||
-		!strings.Contains(job.Reason, "quota.exhausted") || !strings.Contains(job.Reason, "wait until") {
-		t.Errorf("%+v: %s", rec.Decision, job.Reason)
+	j, _ := w.sim.Job(bad)
+	if rec := w.record(bad); rec.State != job.Aborted || rec.Decision.Reason != reasons.QuotaExhausted ||
+		!strings.Contains(j.Reason, "quota.exhausted") || !strings.Contains(j.Reason, "wait until") {
+		t.Errorf("%+v: %s", rec.Decision, j.Reason)
 	}
 	w.has(t, weekly, 0, 20)
 	l.sweep(t)
@@ -239,12 +241,12 @@ func TestPaidAtArrival(t *testing.T) {
 	w.has(t, early, 0, 15)
 	second, d2 := w.print(graphtest.JobSpec{Printer: pullID, Pages: 6})
 	l.worker.Handle(l.ctx, d2)
-	if rec := w.record(second); rec.State != held.Aborted || rec.Decision.Reason != reasons.QuotaExhausted {
+	if rec := w.record(second); rec.State != job.Aborted || rec.Decision.Reason != reasons.QuotaExhausted {
 		t.Errorf("%+v", rec.Decision)
 	}
 	l.sweep(t)
 	w.has(t, early, 0, 15)
-	if _, err := l.release.Cancel(l.ctx, connector.Cancellation{Key: w.recordKey(first), Actor: "admin"}); err != nil {
+	if _, err := l.release.Cancel(l.ctx, release.Cancellation{Key: w.recordKey(first), Actor: "admin"}); err != nil {
 		t.Fatal(err)
 	}
 	w.has(t, early, 0, 0)
@@ -257,7 +259,7 @@ func TestPaidAtArrival(t *testing.T) {
 	}
 	l.sweep(t)
 	w.has(t, early, 20, 0)
-	if rec := w.record(third); rec.State != held.Released {
+	if rec := w.record(third); rec.State != job.Released {
 		t.Error(rec.State)
 	}
 }
@@ -320,17 +322,17 @@ func chargedOnce(t *testing.T, queue, src, spot, again string) {
 		time.Sleep(2 * time.Minute)
 		l.sweep(t)
 	}
-	job, _ := w.sim.Job(id)
-	n := job.Effects.RedirectApplied + job.Effects.FinishApplied
+	j, _ := w.sim.Job(id)
+	n := j.Effects.RedirectApplied + j.Effects.FinishApplied
 	printed := w.sim.Prints(id)
-	if n > 1 || printed > 1 || job.Effects.RedirectRefused+job.Effects.FinishRefused > 0 {
-		t.Errorf("%+v, printed %d times", job.Effects, printed)
+	if n > 1 || printed > 1 || j.Effects.RedirectRefused+j.Effects.FinishRefused > 0 {
+		t.Errorf("%+v, printed %d times", j.Effects, printed)
 	}
 	rec := w.record(id)
 	switch {
 	case printed == 1:
 		w.has(t, src, 7, 0)
-	case rec.Charge != nil && rec.Charge.AtArrival && rec.State == held.Held:
+	case rec.Charge != nil && rec.Charge.AtArrival && rec.State == job.Held:
 		w.has(t, src, 0, 7)
 	default:
 		w.has(t, src, 0, 0)
@@ -354,7 +356,7 @@ func TestLastPages(t *testing.T) {
 	lives := []*life{first, w.live("", change, notSole), w.live("", change, notSole)}
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	released, exhausted := map[held.Ref]bool{}, 0
+	released, exhausted := map[job.Ref]bool{}, 0
 	for i := range 6 {
 		all.Go(func() {
 			out, err := lives[i%3].release.Release(t.Context(), order())
@@ -479,7 +481,7 @@ func TestDecidedLater(t *testing.T) {
 			cancel()
 		}()
 		_ = w.bus.Consume(ctx, 4, l.worker.Handle)
-		if rec := w.record(id); !fed || rec.State != held.Aborted || rec.Decision.Reason != "students.no" {
+		if rec := w.record(id); !fed || rec.State != job.Aborted || rec.Decision.Reason != "students.no" {
 			t.Errorf("%s %+v", rec.State, rec.Decision)
 		}
 	})
@@ -500,13 +502,13 @@ func TestPagesUnknown(t *testing.T) {
 		id, d := w.print(graphtest.JobSpec{Printer: pullID, Size: 30_000})
 		l.worker.Handle(l.ctx, d)
 		o := order()
-		o.Jobs = []held.Ref{held.Ref(id)}
+		o.Jobs = []job.Ref{job.Ref(id)}
 		out, err := l.release.Release(l.ctx, o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := ""
-		for word, list := range map[string][]connector.Refused{"kept": out.Kept, "aborted": out.Aborted} {
+		for word, list := range map[string][]release.Refused{"kept": out.Kept, "aborted": out.Aborted} {
 			for _, k := range list {
 				got = fmt.Sprintf("%s %s %s", word, k.Reason.Code, k.Cost)
 			}
@@ -585,12 +587,12 @@ func TestReplay(t *testing.T) {
 	if _, err := l.release.Release(l.ctx, order()); err != nil {
 		t.Fatal(err)
 	}
-	replay := func(src string) *connector.Replayed {
+	replay := func(src string) *evaluate.Replayed {
 		p, err := policyfile.Load("p", []byte(src))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := connector.NewReplay(p)
+		r := evaluate.NewReplay(p)
 		for _, d := range w.audit(t) {
 			r.Add(&d)
 			r.Add(&d)
@@ -661,13 +663,13 @@ func TestDeviceOutOfReach(t *testing.T) {
 		id, d := w.print(graphtest.JobSpec{Printer: pullID})
 		l.worker.Handle(l.ctx, d)
 		o := order()
-		o.Jobs = []held.Ref{held.Ref(id)}
+		o.Jobs = []job.Ref{job.Ref(id)}
 		out, err := l.release.Release(l.ctx, o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := ""
-		for word, list := range map[string][]connector.Refused{"kept": out.Kept, "aborted": out.Aborted} {
+		for word, list := range map[string][]release.Refused{"kept": out.Kept, "aborted": out.Aborted} {
 			for _, k := range list {
 				got = word + " " + k.Reason.Code
 			}
@@ -675,13 +677,13 @@ func TestDeviceOutOfReach(t *testing.T) {
 		if len(out.Released) == 1 {
 			got = "released "
 		}
-		var unknown []held.Unknown
+		var unknown []job.Unknown
 		for _, d := range w.audit(t) {
-			if d.Ref == held.Ref(id) && d.Point == "release" {
+			if d.Ref == job.Ref(id) && d.Point == "release" {
 				unknown = d.Unknown
 			}
 		}
-		if got != want || len(unknown) != 1 || unknown[0] != (held.Unknown{Dependency: "device", Mode: mode}) {
+		if got != want || len(unknown) != 1 || unknown[0] != (job.Unknown{Dependency: "device", Mode: mode}) {
 			t.Errorf("%s: %s, %+v", mode, got, unknown)
 		}
 		l.end()

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -52,7 +52,7 @@ rules:
 			if err != nil || len(quotes) != len(c.pages) {
 				t.Fatalf("%d of %d, %v", len(quotes), len(c.pages), err)
 			}
-			var told, printed []held.Ref
+			var told, printed []job.Ref
 			for _, q := range quotes {
 				if !q.Stays {
 					told = append(told, q.Ref)
@@ -72,7 +72,7 @@ rules:
 	}
 }
 
-func reasonsOf(list []connector.Refused) string {
+func reasonsOf(list []release.Refused) string {
 	var codes []string
 	for _, r := range list {
 		codes = append(codes, r.Reason.Code)

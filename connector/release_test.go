@@ -15,7 +15,9 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/delegation"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/reasons"
@@ -54,18 +56,18 @@ func TestOnePaperThroughAnyCrash(t *testing.T) {
 				l.end()
 			}
 			tasks[w.task(id)] = t.Name()
-			job, _ := w.sim.Job(id)
+			j, _ := w.sim.Job(id)
 			rec := w.record(id)
-			n := job.Effects.RedirectApplied + job.Effects.RedirectRefused
+			n := j.Effects.RedirectApplied + j.Effects.RedirectRefused
 			early := again == "sweep" && (strings.HasSuffix(deaths[0], " audit") && !strings.Contains(deaths[0], "redirect") ||
 				deaths[0] == "before intent")
 			switch {
-			case early && (n != 0 || rec.State != held.Held):
+			case early && (n != 0 || rec.State != job.Held):
 				t.Errorf("nobody stands there: %d redirects, record %s", n, rec.State)
-			case !early && (n != 1 || rec.State != held.Released):
+			case !early && (n != 1 || rec.State != job.Released):
 				t.Errorf("%d redirects asked for, record %s: %+v", n, rec.State, rec.Trail)
-			case !early && (rec.Release.Job != job.RedirectedTo.Job || rec.Release.Printer != westID || rec.Release.Job == ""):
-				t.Errorf("released to %+v, redirected to %v", rec.Release, job.RedirectedTo)
+			case !early && (rec.Release.Job != j.RedirectedTo.Job || rec.Release.Printer != westID || rec.Release.Job == ""):
+				t.Errorf("released to %+v, redirected to %v", rec.Release, j.RedirectedTo)
 			}
 			if early { // let it not wait for the next one's tap
 				tapAgain(t, w)
@@ -97,7 +99,7 @@ func TestOnePaperThroughAnyCrash(t *testing.T) {
 	}
 }
 
-func tapAgain(t *testing.T, w *world) connector.Outcome {
+func tapAgain(t *testing.T, w *world) release.Outcome {
 	t.Helper()
 	l := w.live("")
 	defer l.end()
@@ -180,11 +182,11 @@ func TestKeptReleases(t *testing.T) {
 				t.Fatalf("%+v, %v", out, err)
 			}
 			got := out.Kept[0]
-			if got.Ref != held.Ref(id) || got.Reason.Code != c.code || got.Reason.Text == "" || !strings.Contains(got.Reason.Remedy, c.remedy) ||
+			if got.Ref != job.Ref(id) || got.Reason.Code != c.code || got.Reason.Text == "" || !strings.Contains(got.Reason.Remedy, c.remedy) ||
 				got.Reason.Remedy == "" {
 				t.Errorf("%+v", got)
 			}
-			if rec := w.record(id); rec.State != held.Held || rec.HoldUntil.IsZero() {
+			if rec := w.record(id); rec.State != job.Held || rec.HoldUntil.IsZero() {
 				t.Errorf("record %s until %s", rec.State, rec.HoldUntil)
 			}
 			kept := 0
@@ -213,7 +215,7 @@ func withPolicy(t testing.TB, src string) func(*connector.Deps) {
 func TestUnknownPrinter(t *testing.T) {
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())
 	id := w.hold()
-	ghosts := []connector.Device{{ID: "ghost", PrinterID: "00000000-dead-4bee-8000-000000000000", Queues: []string{"Follow-Me"}}, devices[0]}
+	ghosts := []job.Device{{ID: "ghost", PrinterID: "00000000-dead-4bee-8000-000000000000", Queues: []string{"Follow-Me"}}, devices[0]}
 	r := w.live("", func(d *connector.Deps) { d.Devices = ghosts }).release
 	o := order()
 	o.Device = "ghost"
@@ -228,10 +230,10 @@ func TestUnknownPrinter(t *testing.T) {
 		t.Errorf("%+v, %v", out, err)
 	}
 	o.Device = "none"
-	if _, err = r.Release(t.Context(), o); !errors.Is(err, connector.ErrNoDevice) {
+	if _, err = r.Release(t.Context(), o); !errors.Is(err, release.ErrNoDevice) {
 		t.Errorf("a device that is not configured: %v", err)
 	}
-	if rec := w.record(id); rec.State != held.Held {
+	if rec := w.record(id); rec.State != job.Held {
 		t.Errorf("record is %s", rec.State)
 	}
 }
@@ -260,7 +262,7 @@ func TestPaperOnlyForItsOwner(t *testing.T) {
 	// a record that names another owner than the job has
 	rec := w.record(stolen)
 	rec.Owner = strangerID
-	if _, ok, err := held.NewStore(w.bus.Jobs()).Put(t.Context(), &rec, 0); err != nil || !ok {
+	if _, ok, err := job.NewStore(w.bus.Jobs()).Put(t.Context(), &rec, 0); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
 	o := order()
@@ -280,7 +282,7 @@ func TestPaperOnlyForItsOwner(t *testing.T) {
 		t.Errorf("%+v, %v", out, err)
 	}
 	for _, id := range []graphtest.JobID{canceled, deleted} {
-		if rec := w.record(id); rec.State != held.Gone {
+		if rec := w.record(id); rec.State != job.Gone {
 			t.Errorf("record of a job that ended elsewhere is %s", rec.State)
 		}
 	}
@@ -297,9 +299,9 @@ func TestDelegation(t *testing.T) {
 	if out, err := l.release.Release(t.Context(), o); err != nil || !out.Empty() || out.Owner != "" {
 		t.Fatalf("without a delegation: %+v, %v", out, err)
 	}
-	ds := connector.NewDelegations(w.bus.State())
+	ds := delegation.New(w.bus.State())
 	now := time.Now()
-	d := connector.Delegation{Owner: studentID, To: strangerID, Since: now, Expires: now.Add(time.Hour), By: "helpdesk"}
+	d := delegation.Delegation{Owner: studentID, To: strangerID, Since: now, Expires: now.Add(time.Hour), By: "helpdesk"}
 	if err := ds.Put(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
@@ -324,13 +326,13 @@ func TestDelegation(t *testing.T) {
 	if out, err := l.release.Release(t.Context(), o); err != nil || !out.Empty() {
 		t.Errorf("after its removal: %+v, %v", out, err)
 	}
-	for _, bad := range []connector.Delegation{
+	for _, bad := range []delegation.Delegation{
 		{Owner: studentID, To: studentID, Since: now, Expires: now.Add(time.Hour)},
 		{Owner: studentID, To: strangerID, Since: now, Expires: now},
-		{Owner: studentID, To: strangerID, Since: now, Expires: now.Add(connector.MaxDelegation + time.Hour)},
+		{Owner: studentID, To: strangerID, Since: now, Expires: now.Add(delegation.MaxLength + time.Hour)},
 		{Owner: "a.>", To: strangerID, Since: now, Expires: now.Add(time.Hour)},
 	} {
-		if err := ds.Put(t.Context(), bad); !errors.Is(err, connector.ErrInvalid) {
+		if err := ds.Put(t.Context(), bad); !errors.Is(err, job.ErrInvalid) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
@@ -348,7 +350,7 @@ func TestRefusedRedirectIsHeldAgain(t *testing.T) {
 		t.Errorf("%+v", out)
 	}
 	rec := w.record(id)
-	if rec.State != held.Held || !rec.HoldUntil.Equal(until) || rec.Decision.Verdict != "keep" {
+	if rec.State != job.Held || !rec.HoldUntil.Equal(until) || rec.Decision.Verdict != "keep" {
 		t.Errorf("%s until %s, want %s: %+v", rec.State, rec.HoldUntil, until, rec.Decision)
 	}
 	if out := tapAgain(t, w); len(out.Released) != 1 {
@@ -380,14 +382,14 @@ func TestLateResumeMovesNoPaper(t *testing.T) {
 	o.At = time.Now().Add(-time.Minute)
 	_, _ = l.release.Release(l.ctx, o)
 	l.end()
-	if rec := w.record(id); rec.State != held.Releasing {
+	if rec := w.record(id); rec.State != job.Releasing {
 		t.Fatalf("record is %s", rec.State)
 	}
 	l = w.live("")
 	if err := l.sweeper.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if rec := w.record(id); rec.State != held.Held || rec.HoldUntil.IsZero() {
+	if rec := w.record(id); rec.State != job.Held || rec.HoldUntil.IsZero() {
 		t.Errorf("record is %s until %s", rec.State, rec.HoldUntil)
 	}
 	if job, _ := w.sim.Job(id); job.Effects.Applied() != 0 {
@@ -411,7 +413,7 @@ func TestLateRedirectIsReleased(t *testing.T) {
 	if err := l.sweeper.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if rec := w.record(id); rec.State != held.Released || rec.Release.Job != made.Job || rec.Decision.Verdict != "redirect" {
+	if rec := w.record(id); rec.State != job.Released || rec.Release.Job != made.Job || rec.Decision.Verdict != "redirect" {
 		t.Errorf("%s %+v %+v", rec.State, rec.Release, rec.Decision)
 	}
 }
@@ -430,7 +432,7 @@ func TestTapWhileGraphIsAway(t *testing.T) {
 		if took := time.Since(start); took > 10*time.Second {
 			w.t.Errorf("the owner stood there for %s", took)
 		}
-		if rec := w.record(id); rec.State != held.Held {
+		if rec := w.record(id); rec.State != job.Held {
 			w.t.Errorf("record is %s", rec.State)
 		}
 		l = w.live("")
@@ -451,32 +453,32 @@ func TestCancel(t *testing.T) {
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())
 	byOwner, byAdmin := w.hold(), w.hold()
 	l := w.live("")
-	key := func(id graphtest.JobID) string { return held.Key(studentID, held.Ref(id)) }
-	if _, err := l.release.Cancel(t.Context(), connector.Cancellation{Key: key(byOwner), Owner: strangerID}); !errors.Is(err,
-		connector.ErrNoJob) {
+	key := func(id graphtest.JobID) string { return job.Key(studentID, job.Ref(id)) }
+	if _, err := l.release.Cancel(t.Context(), release.Cancellation{Key: key(byOwner), Owner: strangerID}); !errors.Is(err,
+		release.ErrNoJob) {
 		t.Errorf("a stranger cancels: %v", err)
 	}
-	_, err := l.release.Cancel(t.Context(), connector.Cancellation{Key: key(byOwner), Note: "a\nb"})
-	if !errors.Is(err, connector.ErrInvalid) {
+	_, err := l.release.Cancel(t.Context(), release.Cancellation{Key: key(byOwner), Note: "a\nb"})
+	if !errors.Is(err, job.ErrInvalid) {
 		t.Errorf("two lines: %v", err)
 	}
 	for id, c := range map[graphtest.JobID]struct {
-		connector.Cancellation
+		release.Cancellation
 		code, words string
 	}{
-		byOwner: {connector.Cancellation{Key: key(byOwner), Owner: studentID}, reasons.CanceledByOwner, "canceled by its owner"},
-		byAdmin: {connector.Cancellation{
+		byOwner: {release.Cancellation{Key: key(byOwner), Owner: studentID}, reasons.CanceledByOwner, "canceled by its owner"},
+		byAdmin: {release.Cancellation{
 			Key: key(byAdmin), Actor: "helpdesk", Note: "out of paper",
 		}, reasons.CanceledByAdmin, "administrator: out of paper"},
 	} {
 		rec, err := l.release.Cancel(t.Context(), c.Cancellation)
-		if err != nil || rec.State != held.Aborted || rec.Decision.Reason != c.code || rec.Decision.Actor != c.Actor {
+		if err != nil || rec.State != job.Aborted || rec.Decision.Reason != c.code || rec.Decision.Actor != c.Actor {
 			t.Errorf("%+v, %v", rec, err)
 		}
 		if job, _ := w.sim.Job(id); job.Effects.AbortApplied != 1 || !strings.Contains(job.Reason, c.words) {
 			t.Errorf("%+v %q", job.Effects, job.Reason)
 		}
-		if _, err := l.release.Cancel(t.Context(), c.Cancellation); !errors.Is(err, connector.ErrNotHeld) {
+		if _, err := l.release.Cancel(t.Context(), c.Cancellation); !errors.Is(err, release.ErrNotHeld) {
 			t.Errorf("a second time: %v", err)
 		}
 	}
@@ -492,14 +494,14 @@ rules:
 `))
 	id, d := w.print(graphtest.JobSpec{Printer: pullID})
 	l.worker.Handle(l.ctx, d)
-	if rec := w.record(id); rec.State != held.Held {
+	if rec := w.record(id); rec.State != job.Held {
 		t.Fatalf("record is %s", rec.State)
 	}
 	out, err := l.release.Release(t.Context(), order())
 	if err != nil || len(out.Released) != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
-	got := map[string]held.Shadow{}
+	got := map[string]job.Shadow{}
 	for _, a := range w.audit(t) {
 		if a.Shadow != nil {
 			got[a.Verdict] = *a.Shadow
@@ -545,15 +547,15 @@ rules:
 		if err != nil || len(out.Kept)+len(out.Aborted) > 0 {
 			t.Fatalf("%s: %+v, %v", spot, out, err)
 		}
-		job, _ := w.sim.Job(id)
-		moved, ok := w.sim.Job(job.RedirectedTo)
+		j, _ := w.sim.Job(id)
+		moved, ok := w.sim.Job(j.RedirectedTo)
 		want := before.Configuration
 		want.MediaSize, want.ColorMode, want.Copies = "A5", "blackAndWhite", 1
-		if !ok || job.Effects.RedirectApplied != 1 || !reflect.DeepEqual(moved.Configuration, want) {
-			t.Errorf("died %q: %+v\nprinted with %+v\nwant         %+v", spot, job.Effects, moved.Configuration, want)
+		if !ok || j.Effects.RedirectApplied != 1 || !reflect.DeepEqual(moved.Configuration, want) {
+			t.Errorf("died %q: %+v\nprinted with %+v\nwant         %+v", spot, j.Effects, moved.Configuration, want)
 		}
 		rec := w.record(id)
-		if rec.Decision.SetBy != "mono" || *rec.Decision.Set != (held.Settings{Copies: 1, ColorMode: "blackAndWhite", MediaSize: "A5"}) {
+		if rec.Decision.SetBy != "mono" || *rec.Decision.Set != (job.Settings{Copies: 1, ColorMode: "blackAndWhite", MediaSize: "A5"}) {
 			t.Errorf("record: %+v by %s", rec.Decision.Set, rec.Decision.SetBy)
 		}
 	}
@@ -572,14 +574,14 @@ func TestSetBeforeComplete(t *testing.T) {
 			l.worker.Handle(l.ctx, d)
 			l.end()
 		}
-		job, _ := w.sim.Job(id)
+		j, _ := w.sim.Job(id)
 		want := before.Configuration
 		want.DuplexMode, want.PagesPerSheet = "flipOnLongEdge", 2
-		if job.Effects.FinishApplied != 1 || job.Effects.FinishRefused+job.Effects.UpdateRefused != 0 ||
-			!reflect.DeepEqual(job.Configuration, want) {
-			t.Errorf("died %q: %+v\nprinted with %+v\nwant         %+v", spot, job.Effects, job.Configuration, want)
+		if j.Effects.FinishApplied != 1 || j.Effects.FinishRefused+j.Effects.UpdateRefused != 0 ||
+			!reflect.DeepEqual(j.Configuration, want) {
+			t.Errorf("died %q: %+v\nprinted with %+v\nwant         %+v", spot, j.Effects, j.Configuration, want)
 		}
-		if rec := w.record(id); rec.State != held.Completed || rec.Decision.SetBy != "save" {
+		if rec := w.record(id); rec.State != job.Completed || rec.Decision.SetBy != "save" {
 			t.Errorf("%s by %q", rec.State, rec.Decision.SetBy)
 		}
 	}

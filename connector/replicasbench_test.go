@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector"
+	"pullprint/connector/arrival"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/store"
@@ -50,7 +50,7 @@ func drainTogether(b *testing.B, n int, replicas []*bench) {
 	var all sync.WaitGroup
 	for _, x := range replicas {
 		all.Go(func() {
-			_ = x.bus.Consume(ctx, connector.Workers, func(ctx context.Context, d store.Delivery) store.Disposition {
+			_ = x.bus.Consume(ctx, arrival.Workers, func(ctx context.Context, d store.Delivery) store.Disposition {
 				disp := x.Worker.Handle(ctx, d)
 				if disp != store.Done() {
 					return disp // the cluster was slow: it comes again

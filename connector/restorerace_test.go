@@ -10,7 +10,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -84,7 +84,7 @@ func TestRestoredArrivalIsNotOfANewerTry(t *testing.T) {
 					time.Sleep(time.Minute)
 					other.sweep(t)
 				}
-				if rec := w.record(id); rec.State != held.Released {
+				if rec := w.record(id); rec.State != job.Released {
 					t.Errorf("the job is %s", rec.State)
 				}
 				w.has(t, early, c.spent, 0)

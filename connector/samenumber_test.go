@@ -11,7 +11,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
@@ -111,7 +112,7 @@ func TestNumberOfAnotherJob(t *testing.T) {
 					Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 2,
 				})
 				rec := w.record(id)
-				if rec.State != held.Held || rec.Task != w.task(newer) || rec.Pages == nil || rec.Pages.Count != 5 {
+				if rec.State != job.Held || rec.Task != w.task(newer) || rec.Pages == nil || rec.Pages.Count != 5 {
 					t.Errorf("the newer is %s, %+v pages", rec.State, rec.Pages)
 				}
 				w.has(t, early, c.spent, 5)
@@ -188,7 +189,7 @@ func TestNumberOfAnotherJobUntold(t *testing.T) {
 					})
 					cancel()
 				}
-				if rec := w.record(id); rec.State != held.Held || rec.Task != w.task(newer) {
+				if rec := w.record(id); rec.State != job.Held || rec.Task != w.task(newer) {
 					t.Errorf("the record is %s, of the newer: %v", rec.State, rec.Task == w.task(newer))
 				}
 			})
@@ -205,8 +206,8 @@ func (l *life) releaseAll(t *testing.T) {
 
 // cancelAll has an administrator cancel what is held.
 func (l *life) cancelAll() {
-	_ = held.NewStore(l.bus.Jobs()).Owned(context.Background(), studentID, func(rec held.Record, _ uint64) error {
-		_, _ = l.release.Cancel(l.ctx, connector.Cancellation{Key: rec.Key(), Actor: "admin"})
+	_ = job.NewStore(l.bus.Jobs()).Owned(context.Background(), studentID, func(rec job.Record, _ uint64) error {
+		_, _ = l.release.Cancel(l.ctx, release.Cancellation{Key: rec.Key(), Actor: "admin"})
 		return nil
 	})
 }

@@ -11,9 +11,9 @@ import (
 
 	"pgregory.net/rapid"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -107,7 +107,7 @@ func (w *world) play(rt *rapid.T) {
 		case "cancel":
 			j := pick()
 			j.canceled = true
-			_, _ = l.release.Cancel(l.ctx, connector.Cancellation{Key: held.Key(studentID, held.Ref(j.id)), Owner: studentID})
+			_, _ = l.release.Cancel(l.ctx, release.Cancellation{Key: job.Key(studentID, job.Ref(j.id)), Owner: studentID})
 		case "user cancels":
 			j := pick()
 			j.canceled = true
@@ -145,33 +145,33 @@ func (w *world) play(rt *rapid.T) {
 
 // wellEnded holds a job against the model.
 func (w *world) wellEnded(j *played) error {
-	job, _ := w.sim.Job(j.id)
-	e := job.Effects
+	printJob, _ := w.sim.Job(j.id)
+	e := printJob.Effects
 	switch {
 	case e.RedirectApplied+e.RedirectRefused > 1:
 		return fmt.Errorf("%d redirects asked for", e.RedirectApplied+e.RedirectRefused)
 	case e.Applied() > 1:
 		return fmt.Errorf("changed %d times: %+v", e.Applied(), e)
-	case job.RedirectedTo != (graphtest.JobID{}) && job.RedirectedTo.Printer != westID:
-		return fmt.Errorf("redirected to %v", job.RedirectedTo)
-	case e.AbortApplied > 0 && strings.Contains(job.Reason, "[hold.expired]"):
+	case printJob.RedirectedTo != (graphtest.JobID{}) && printJob.RedirectedTo.Printer != westID:
+		return fmt.Errorf("redirected to %v", printJob.RedirectedTo)
+	case e.AbortApplied > 0 && strings.Contains(printJob.Reason, "[hold.expired]"):
 		if held := time.Since(j.at); held < time.Hour {
 			return fmt.Errorf("expired after %s", held)
 		}
 	case !j.canceled && e.RedirectApplied != 1:
 		return fmt.Errorf("its owner tapped and it did not print: %+v", e)
 	case e.AbortApplied > 0 && !j.canceled:
-		return fmt.Errorf("aborted, and nobody asked for it: %q", job.Reason)
+		return fmt.Errorf("aborted, and nobody asked for it: %q", printJob.Reason)
 	}
 	rec := w.record(j.id)
-	want := held.Released
+	want := job.Released
 	switch {
 	case e.AbortApplied == 1:
-		want = held.Aborted
+		want = job.Aborted
 	case e.RedirectApplied == 0:
-		want = held.Gone
+		want = job.Gone
 	}
-	if rec.State != want && !(want == held.Gone && rec.State == "") {
+	if rec.State != want && !(want == job.Gone && rec.State == "") {
 		return fmt.Errorf("the record says %q, the world %q: %+v", rec.State, want, rec.Trail)
 	}
 	return nil

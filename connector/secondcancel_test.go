@@ -6,6 +6,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/release"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -25,14 +26,14 @@ func TestSecondCancellationIsAudited(t *testing.T) {
 			}
 		}
 		rec := w.record(id)
-		_, err := l.release.Cancel(l.ctx, connector.Cancellation{Key: rec.Key(), Actor: "first"})
+		_, err := l.release.Cancel(l.ctx, release.Cancellation{Key: rec.Key(), Actor: "first"})
 		t.Log(err)
 		sweeps(15)
 		t.Log(w.record(id).State)
 		b.over.Store(true)
 		sweeps(5)
 		t.Log("after it was shown waiting: ", w.record(id).State)
-		_, err = l.release.Cancel(l.ctx, connector.Cancellation{Key: rec.Key(), Actor: "second"})
+		_, err = l.release.Cancel(l.ctx, release.Cancellation{Key: rec.Key(), Actor: "second"})
 		t.Log(err, w.record(id).State)
 		j, _ := w.sim.Job(id)
 		t.Log(j.State, j.Effects)

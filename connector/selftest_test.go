@@ -19,7 +19,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/selftest"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
@@ -35,18 +36,18 @@ type selfTesting struct {
 
 // selfTest starts it. The worker hears of jobs only while hears is true.
 func selfTest(
-	t *testing.T, w *world, queue string, person func(context.Context) (connector.Printing, error), hears *atomic.Bool,
+	t *testing.T, w *world, queue string, person func(context.Context) (selftest.Printing, error), hears *atomic.Bool,
 ) *selfTesting {
 	t.Helper()
 	s := &selfTesting{w: w, reg: prometheus.NewRegistry()}
 	users := w.sim.Users()
 	i := slices.IndexFunc(users, func(u graphtest.User) bool { return u.Administrator })
-	conf := connector.SelfTest{Queue: queue, User: users[i].ID, Every: 90 * time.Minute}
-	var tester *connector.SelfTester
+	conf := selftest.Config{Queue: queue, User: users[i].ID, Every: 90 * time.Minute}
+	var tester *selftest.Tester
 	s.life = w.live("", func(d *connector.Deps) {
-		tester = connector.NewSelfTester(connector.SelfTestOptions{
+		tester = selftest.New(selftest.Options{
 			Config: conf, Queues: queues, State: w.bus.State(), Person: person, Index: d.Index,
-			Metrics: connector.NewSelfTestMetrics(s.reg), Logger: zap.NewNop(),
+			Metrics: selftest.NewMetrics(s.reg), Logger: zap.NewNop(),
 		})
 		d.SelfTests, d.Registerer = tester, s.reg
 	})
@@ -92,7 +93,7 @@ func TestSelfTest(t *testing.T) {
 				person := administrator(t, w)
 				var hears atomic.Bool
 				hears.Store(true)
-				s := selfTest(t, w, q.Name, func(context.Context) (connector.Printing, error) { return person, nil }, &hears)
+				s := selfTest(t, w, q.Name, func(context.Context) (selftest.Printing, error) { return person, nil }, &hears)
 				defer s.stop()
 				s.results(t, "not yet", 0, 0)
 				time.Sleep(2 * time.Minute) // virtual
@@ -125,7 +126,7 @@ func TestSelfTestFails(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		person := administrator(t, w)
 		var hears, signedIn atomic.Bool
-		s := selfTest(t, w, "Follow-Me", func(context.Context) (connector.Printing, error) {
+		s := selfTest(t, w, "Follow-Me", func(context.Context) (selftest.Printing, error) {
 			if !signedIn.Load() {
 				return nil, auth.ErrNotStored
 			}
@@ -180,7 +181,7 @@ func TestSelfTestDies(t *testing.T) {
 				person := administrator(t, w)
 				var hears atomic.Bool
 				dies := make(chan struct{})
-				first := selfTest(t, w, "Follow-Me", func(context.Context) (connector.Printing, error) { return dying{person, spot, dies}, nil },
+				first := selfTest(t, w, "Follow-Me", func(context.Context) (selftest.Printing, error) { return dying{person, spot, dies}, nil },
 					&hears)
 				<-dies
 				first.stop()
@@ -188,7 +189,7 @@ func TestSelfTestDies(t *testing.T) {
 					t.Errorf("it ended: %s", last)
 				}
 				hears.Store(true)
-				second := selfTest(t, w, "Follow-Me", func(context.Context) (connector.Printing, error) { return person, nil }, &hears)
+				second := selfTest(t, w, "Follow-Me", func(context.Context) (selftest.Printing, error) { return person, nil }, &hears)
 				defer second.stop()
 				time.Sleep(30 * time.Minute) // virtual
 				jobs := w.sim.Jobs(pullID)
@@ -205,7 +206,7 @@ func TestSelfTestDies(t *testing.T) {
 
 // dying does what it is asked for and dies after spot.
 type dying struct {
-	connector.Printing
+	selftest.Printing
 	spot string
 	dies chan struct{}
 }
@@ -234,12 +235,12 @@ func TestSelfTestAnother(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		person := administrator(t, w)
-		other := connector.SelfTest{Queue: "Follow-Me", User: studentID, Every: time.Hour}
-		var tester *connector.SelfTester
+		other := selftest.Config{Queue: "Follow-Me", User: studentID, Every: time.Hour}
+		var tester *selftest.Tester
 		l := w.live("", func(d *connector.Deps) {
-			tester = connector.NewSelfTester(connector.SelfTestOptions{
-				Config: other, Queues: queues, State: w.bus.State(), Index: d.Index, Metrics: connector.NewSelfTestMetrics(nil),
-				Person: func(context.Context) (connector.Printing, error) { return person, nil }, Logger: zap.NewNop(),
+			tester = selftest.New(selftest.Options{
+				Config: other, Queues: queues, State: w.bus.State(), Index: d.Index, Metrics: selftest.NewMetrics(nil),
+				Person: func(context.Context) (selftest.Printing, error) { return person, nil }, Logger: zap.NewNop(),
 			})
 			d.SelfTests = tester
 		})
@@ -250,7 +251,7 @@ func TestSelfTestAnother(t *testing.T) {
 		}
 		raw, _, err := w.bus.State().Get(t.Context(), "selftest.last")
 		var last struct {
-			Job     held.Ref
+			Job     job.Ref
 			Failure string
 		}
 		if err != nil || json.Unmarshal(raw, &last) != nil || !strings.Contains(last.Failure, "is not selftest.user") {
@@ -266,7 +267,7 @@ func TestSelfTestAnother(t *testing.T) {
 // stuck is Graph that refuses to start a job, and does not answer when it is to be
 // canceled.
 type stuck struct {
-	connector.Printing
+	selftest.Printing
 	asked chan struct{}
 }
 
@@ -283,7 +284,7 @@ func TestSelfTestStops(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		p := stuck{administrator(t, w), make(chan struct{})}
-		s := selfTest(t, w, "Follow-Me", func(context.Context) (connector.Printing, error) { return p, nil }, new(atomic.Bool))
+		s := selfTest(t, w, "Follow-Me", func(context.Context) (selftest.Printing, error) { return p, nil }, new(atomic.Bool))
 		<-p.asked
 		began := time.Now()
 		s.stop()

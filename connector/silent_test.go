@@ -7,7 +7,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -32,7 +32,7 @@ func TestRedirectedJobThatGraphSaysLittleOf(t *testing.T) {
 						l.sweep(t)
 					}
 					w.has(t, weekly, 7, 0)
-					if rec := w.record(id); rec.State != held.Released || rec.Release.Job == "" || w.sim.Prints(id) != 1 {
+					if rec := w.record(id); rec.State != job.Released || rec.Release.Job == "" || w.sim.Prints(id) != 1 {
 						t.Errorf("printed %d times, and the record is %s: %+v", w.sim.Prints(id), rec.State, rec.Release)
 					}
 				})
@@ -45,7 +45,7 @@ func TestRedirectedJobThatGraphSaysLittleOf(t *testing.T) {
 // about the paper.
 func TestRedirectedJobThatIsShownNowhere(t *testing.T) {
 	for _, state := range []string{"completed", "aborted", "canceled"} {
-		for _, keep := range []time.Duration{held.Keep, time.Second} {
+		for _, keep := range []time.Duration{job.Keep, time.Second} {
 			t.Run(fmt.Sprint(state, keep), func(t *testing.T) {
 				bustest.Virtual(t, func(t *testing.T) {
 					k := graphtest.Calm()
@@ -54,7 +54,7 @@ func TestRedirectedJobThatIsShownNowhere(t *testing.T) {
 					_, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 7})
 					m := &effectFault{w: w}
 					l := w.live("", withPolicy(t, "refunds: {canceled: 1, aborted: 1}\n"+weekly), m.through, func(d *connector.Deps) {
-						d.Jobs = held.NewStoreFor(w.bus.Jobs(), keep)
+						d.Jobs = job.NewStoreFor(w.bus.Jobs(), keep)
 					})
 					l.worker.Handle(l.ctx, d)
 					_, _ = l.release.Release(l.ctx, order())
@@ -94,7 +94,7 @@ func TestCompletedJobThatIsShownWithoutItsTask(t *testing.T) {
 					l.sweep(t)
 				}
 				w.has(t, weekly, 7, 0)
-				if rec := w.record(id); rec.State != held.Completed {
+				if rec := w.record(id); rec.State != job.Completed {
 					t.Errorf("the record is %s: %+v", rec.State, rec.Trail)
 				}
 			})
@@ -120,7 +120,7 @@ func TestLateRedirectThatGraphSaysLittleOf(t *testing.T) {
 					l.sweep(t)
 				}
 				w.has(t, weekly, 7, 0)
-				if rec := w.record(id); rec.State != held.Released {
+				if rec := w.record(id); rec.State != job.Released {
 					t.Errorf("the record is %s: %+v", rec.State, rec.Trail)
 				}
 			})

@@ -14,7 +14,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
@@ -172,7 +173,7 @@ var spentCases = map[string]spentCase{
 		time.Sleep(35 * time.Second)
 		l.sweep(t)
 		time.Sleep(late)
-		_, _ = l.release.Cancel(l.ctx, connector.Cancellation{Key: m.w.recordKey(id), Actor: "admin"})
+		_, _ = l.release.Cancel(l.ctx, release.Cancellation{Key: m.w.recordKey(id), Actor: "admin"})
 	}, spent: 7, audited: 1, printed: 1},
 	"late, and forgotten before that is seen": {fault: func(m *effectFault) { m.applied = late }, then: func(
 		t *testing.T, l *life, m *effectFault, id graphtest.JobID,
@@ -299,7 +300,7 @@ func (c spentCase) play(t *testing.T) {
 	c.fault(m)
 	keep := func(d *connector.Deps) {
 		if c.keptForSweep > 0 {
-			d.Jobs = held.NewStoreFor(w.bus.Jobs(), c.keptForSweep)
+			d.Jobs = job.NewStoreFor(w.bus.Jobs(), c.keptForSweep)
 		}
 	}
 	queue := c.queue
@@ -329,7 +330,7 @@ func (c spentCase) play(t *testing.T) {
 	}
 	n := 0
 	for _, d := range w.audit(t) {
-		if (d.Verdict == "redirect" || d.Verdict == "complete") && d.Ref == held.Ref(id) {
+		if (d.Verdict == "redirect" || d.Verdict == "complete") && d.Ref == job.Ref(id) {
 			n++
 			if d.Cost != 7*quota.Unit || len(d.Accounts) != 1 {
 				t.Errorf("the audit has a cost of %s, paid by %v", d.Cost, d.Accounts)

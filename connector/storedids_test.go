@@ -11,7 +11,8 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
@@ -31,15 +32,15 @@ func (w *world) holdLettered(t *testing.T, change ...func(*connector.Deps)) (id 
 	if err != nil {
 		t.Fatal(err)
 	}
-	job, _ := w.sim.Job(id)
-	body, err := w.verifier.SweepNotification(job.Task.ID, id.Printer, id.Job)
+	j, _ := w.sim.Job(id)
+	body, err := w.verifier.SweepNotification(j.Task.ID, id.Printer, id.Job)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := w.live("", change...)
 	defer l.end()
 	l.worker.Handle(l.ctx, store.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1})
-	kv, old := w.bus.Jobs(), held.Key(letteredID, held.Ref(id))
+	kv, old := w.bus.Jobs(), job.Key(letteredID, job.Ref(id))
 	value, rev, err := kv.Get(t.Context(), old)
 	if err != nil || rev == 0 {
 		t.Fatal(rev, err)
@@ -47,7 +48,7 @@ func (w *world) holdLettered(t *testing.T, change ...func(*connector.Deps)) (id 
 	if ok, err := kv.Delete(t.Context(), old, rev); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	key = held.Key(strings.ToUpper(letteredID), held.Ref(id))
+	key = job.Key(strings.ToUpper(letteredID), job.Ref(id))
 	value = bytes.ReplaceAll(value, []byte(letteredID), []byte(strings.ToUpper(letteredID)))
 	if _, ok, err := kv.CompareAndSet(t.Context(), key, value, 0, 0); err != nil || !ok {
 		t.Fatal(ok, err)
@@ -69,17 +70,17 @@ func TestStoredIDsInCapitals(t *testing.T) {
 		if err != nil || len(waiting) != 2 || waiting[0].Owner != letteredID {
 			t.Fatalf("%+v, %v", waiting, err)
 		}
-		if e, ok := l.index.Lookup(held.Ref(printed)); !ok || e.Owner != letteredID || e.Key != keys[0] {
+		if e, ok := l.index.Lookup(job.Ref(printed)); !ok || e.Owner != letteredID || e.Key != keys[0] {
 			t.Errorf("the index has %+v", e)
 		}
-		if rec, err := l.release.Cancel(l.ctx, connector.Cancellation{Key: canceled, Owner: studentID}); !errors.Is(err, connector.ErrNoJob) {
+		if rec, err := l.release.Cancel(l.ctx, release.Cancellation{Key: canceled, Owner: studentID}); !errors.Is(err, release.ErrNoJob) {
 			t.Errorf("canceled by another: %s, %v", rec.State, err)
 		}
-		rec, err := l.release.Cancel(l.ctx, connector.Cancellation{Key: canceled, Owner: letteredID})
-		if err != nil || rec.State != held.Aborted {
+		rec, err := l.release.Cancel(l.ctx, release.Cancellation{Key: canceled, Owner: letteredID})
+		if err != nil || rec.State != job.Aborted {
 			t.Errorf("canceled by its owner: %s, %v", rec.State, err)
 		}
-		out, err := l.release.Release(l.ctx, connector.Order{Device: "hq-2-west", Owner: strings.ToUpper(letteredID), At: time.Now()})
+		out, err := l.release.Release(l.ctx, release.Order{Device: "hq-2-west", Owner: strings.ToUpper(letteredID), At: time.Now()})
 		if err != nil || len(out.Released) != 1 {
 			t.Fatalf("%+v, %v", out, err)
 		}
@@ -87,16 +88,16 @@ func TestStoredIDsInCapitals(t *testing.T) {
 		if n := w.sim.Prints(printed); n != 1 {
 			t.Errorf("printed %d times", n)
 		}
-		stored := map[string]held.State{}
+		stored := map[string]job.State{}
 		err = w.bus.Jobs().Each(t.Context(), ">", func(key string, value []byte, _ uint64) error {
-			var rec held.Record
+			var rec job.Record
 			if err := json.Unmarshal(value, &rec); err != nil {
 				return err
 			}
 			stored[key] = rec.State
 			return nil
 		})
-		if err != nil || len(stored) != 2 || stored[keys[0]] != held.Released || stored[keys[1]] != held.Aborted {
+		if err != nil || len(stored) != 2 || stored[keys[0]] != job.Released || stored[keys[1]] != job.Aborted {
 			t.Errorf("%v, %v", stored, err)
 		}
 	})
@@ -105,12 +106,12 @@ func TestStoredIDsInCapitals(t *testing.T) {
 // A record in capitals is written many times, by one process after another, and every
 // job comes to the end that it would have otherwise.
 func TestStoredIDsInCapitalsLives(t *testing.T) {
-	tap := func(l *life) (connector.Outcome, error) {
-		return l.release.Release(l.ctx, connector.Order{Device: "hq-2-west", Owner: letteredID, At: time.Now()})
+	tap := func(l *life) (release.Outcome, error) {
+		return l.release.Release(l.ctx, release.Order{Device: "hq-2-west", Owner: letteredID, At: time.Now()})
 	}
 	for name, c := range map[string]struct {
 		end func(t *testing.T, w *world, id graphtest.JobID, key string)
-		is  held.State
+		is  job.State
 	}{
 		"released after a death": {func(t *testing.T, w *world, _ graphtest.JobID, _ string) {
 			l := w.live("before outcome")
@@ -119,37 +120,37 @@ func TestStoredIDsInCapitalsLives(t *testing.T) {
 			l = w.live("")
 			time.Sleep(time.Hour)
 			l.sweep(t)
-		}, held.Released},
+		}, job.Released},
 		"released": {func(t *testing.T, w *world, _ graphtest.JobID, _ string) {
 			if out, err := tap(w.live("")); err != nil || len(out.Released) != 1 {
 				t.Errorf("%+v, %v", out, err)
 			}
-		}, held.Released},
+		}, job.Released},
 		"canceled at its key": {func(t *testing.T, w *world, _ graphtest.JobID, key string) {
 			l := w.live("")
-			if _, err := l.release.Cancel(l.ctx, connector.Cancellation{Key: key, Owner: letteredID}); err != nil {
+			if _, err := l.release.Cancel(l.ctx, release.Cancellation{Key: key, Owner: letteredID}); err != nil {
 				t.Error(err)
 			}
-		}, held.Aborted},
+		}, job.Aborted},
 		"deleted at the station": {func(t *testing.T, w *world, id graphtest.JobID, _ string) {
 			l := w.live("")
-			c := connector.Cancellation{Key: held.Key(letteredID, held.Ref(id)), Owner: letteredID} // as the page knows it
+			c := release.Cancellation{Key: job.Key(letteredID, job.Ref(id)), Owner: letteredID} // as the page knows it
 			if _, err := l.release.Cancel(l.ctx, c); err != nil {
 				t.Error(err)
 			}
-		}, held.Aborted},
+		}, job.Aborted},
 		"expired": {func(t *testing.T, w *world, _ graphtest.JobID, _ string) {
 			l := w.live("")
 			time.Sleep(2 * time.Hour) // longer than shortHold
 			l.sweep(t)
-		}, held.Aborted},
+		}, job.Aborted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
 				w := newWorld(t, bustest.Open(t), graphtest.Calm())
 				w.sim.AddUser(graphtest.User{ID: letteredID, UPN: "ada@contoso.com"})
 				id, key := w.holdLettered(t, shortHold)
-				jobs := held.NewStore(w.bus.Jobs())
+				jobs := job.NewStore(w.bus.Jobs())
 				for range 2 { // the first write makes the owner in the value canonical
 					rec, rev, err := jobs.Get(t.Context(), key)
 					if err != nil {
@@ -195,7 +196,7 @@ func TestStoredIDsInCapitalsReservation(t *testing.T) {
 		if after := balance().Reserved; before == 0 || after != before {
 			t.Errorf("reserved %s, then %s", before, after)
 		}
-		out, err := l.release.Release(l.ctx, connector.Order{Device: "hq-2-west", Owner: letteredID, At: time.Now()})
+		out, err := l.release.Release(l.ctx, release.Order{Device: "hq-2-west", Owner: letteredID, At: time.Now()})
 		if err != nil || len(out.Released) != 1 {
 			t.Fatalf("%+v, %v", out, err)
 		}

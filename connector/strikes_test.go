@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/tap"
 	"pullprint/trigger/graph/graphtest"
 
 	"go.uber.org/zap"
@@ -17,9 +17,9 @@ import (
 func TestStrikesTogether(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
-		var replicas []*connector.Taps
+		var replicas []*tap.Taps
 		for range 2 {
-			taps := connector.NewTaps(w.live("").release, connector.NewBadgeOwners(badgeBook(t, w.bus, badgeKey(1)), nil), nil, zap.NewNop())
+			taps := tap.New(w.live("").release, tap.NewBadgeOwners(badgeBook(t, w.bus, badgeKey(1)), nil), nil, zap.NewNop())
 			taps.Share(w.bus.State())
 			replicas = append(replicas, taps)
 		}
@@ -28,7 +28,7 @@ func TestStrikesTogether(t *testing.T) {
 			var first [2]bool
 			for i, taps := range replicas {
 				_, err := taps.Tap(t.Context(), "hq-2-west", number)
-				var l *connector.LockedError
+				var l *tap.LockedError
 				first[i] = errors.As(err, &l)
 			}
 			return first[0] || first[1]
@@ -65,9 +65,9 @@ func TestPartsOfABadge(t *testing.T) {
 		if _, err := book.Enrol(t.Context(), number, badgeOf(studentID)); err != nil {
 			t.Fatal(err)
 		}
-		var replicas []*connector.Taps
+		var replicas []*tap.Taps
 		for range 2 {
-			taps := connector.NewTaps(w.live("").release, connector.NewBadgeOwners(book, nil), nil, zap.NewNop())
+			taps := tap.New(w.live("").release, tap.NewBadgeOwners(book, nil), nil, zap.NewNop())
 			taps.Share(w.bus.State())
 			replicas = append(replicas, taps)
 		}
@@ -92,7 +92,7 @@ func TestPartsOfABadge(t *testing.T) {
 			}
 		}
 		for i, taps := range replicas {
-			var locked *connector.LockedError
+			var locked *tap.LockedError
 			if _, err := taps.Identify(t.Context(), "hq-2-west", number); !errors.As(err, &locked) {
 				t.Errorf("replica %d is not locked after five guesses: %v", i, err)
 			}
@@ -130,7 +130,7 @@ func TestPartsOfOneCardDoNotLock(t *testing.T) {
 				if _, err := book.Enrol(t.Context(), number, badgeOf(studentID)); err != nil {
 					t.Fatal(err)
 				}
-				taps := connector.NewTaps(w.live("").release, connector.NewBadgeOwners(book, nil), nil, zap.NewNop())
+				taps := tap.New(w.live("").release, tap.NewBadgeOwners(book, nil), nil, zap.NewNop())
 				taps.Share(w.bus.State())
 				var err error
 				for _, text := range c.typed {

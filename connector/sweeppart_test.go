@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -44,14 +45,14 @@ func TestSweepWithoutTheList(t *testing.T) {
 		l := w.live("", change...)
 		l.worker.Handle(l.ctx, d)
 		o := order()
-		o.Jobs = []held.Ref{held.Ref(paid)}
+		o.Jobs = []job.Ref{job.Ref(paid)}
 		if out, err := l.release.Release(l.ctx, o); err != nil || len(out.Released) != 1 {
 			w.t.Fatalf("%+v, %v", out, err)
 		}
 		l.end()
 		halfway := w.hold(change...)
 		l = w.live("after intent", change...)
-		_, _ = l.release.Cancel(l.ctx, connector.Cancellation{Key: w.recordKey(halfway)})
+		_, _ = l.release.Cancel(l.ctx, release.Cancellation{Key: w.recordKey(halfway)})
 		l.end()
 		warned := w.hold(change...)
 		time.Sleep(time.Until(w.record(warned).HoldUntil) - 10*time.Minute)
@@ -60,11 +61,11 @@ func TestSweepWithoutTheList(t *testing.T) {
 			w.t.Errorf("the sweep failed with %v", err)
 		}
 		for what, id := range map[string]graphtest.JobID{"the end of the hold": ends, "the intent": halfway} {
-			if s := w.record(id).State; s != held.Aborted {
+			if s := w.record(id).State; s != job.Aborted {
 				w.t.Errorf("%s: the job is %s", what, s)
 			}
 		}
-		if w.record(warned).State != held.Held || w.record(warned).Warned.IsZero() {
+		if w.record(warned).State != job.Held || w.record(warned).Warned.IsZero() {
 			w.t.Errorf("not warned, heard %q", b.heard)
 		}
 		w.has(w.t, weekly, 4, 0)

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
@@ -33,7 +34,7 @@ func BenchmarkTap(top *testing.B) {
 					}
 				})
 			}
-			for what, releaser := range map[string]*connector.Releaser{"pullprint": x.Releaser, "paid": paying} {
+			for what, releaser := range map[string]*release.Releaser{"pullprint": x.Releaser, "paid": paying} {
 				if what == "paid" && all > 1_000 {
 					continue
 				}
@@ -60,7 +61,7 @@ func BenchmarkTap(top *testing.B) {
 }
 
 // paying releases by a policy that has every page paid for.
-func (x *bench) paying(b *testing.B) *connector.Releaser {
+func (x *bench) paying(b *testing.B) *release.Releaser {
 	b.Helper()
 	p, err := policyfile.Load("policy.yaml", []byte("allowances: [{name: all, when: 'true', pages: 1_000_000_000, every: month}]"))
 	if err != nil {
@@ -72,7 +73,7 @@ func (x *bench) paying(b *testing.B) *connector.Releaser {
 }
 
 // settle does what the sweep would do about jobs that have printed.
-func (x *bench) settle(b *testing.B, released []connector.Released) {
+func (x *bench) settle(b *testing.B, released []release.Released) {
 	b.Helper()
 	for _, r := range released {
 		if _, err := x.deps.Ledger.Settle(b.Context(), r.Name(), []quota.Account{{Kind: quota.User, Name: studentID}}, time.Now()); err != nil {
@@ -82,21 +83,21 @@ func (x *bench) settle(b *testing.B, released []connector.Released) {
 }
 
 // hold stores a job of the student as held for a while.
-func (x *bench) hold(b *testing.B, job string) {
+func (x *bench) hold(b *testing.B, j string) {
 	b.Helper()
 	seen := time.Now().Add(-time.Hour)
-	rec := held.Record{
-		Ref: held.Ref{Printer: pullID, Job: job}, Task: "t" + job, Definition: benchDefinition, Owner: studentID, Queue: "Follow-Me",
-		Created: seen, Seen: seen, Pages: &held.Pages{Count: 1},
-		Decision: held.Decision{
+	rec := job.Record{
+		Ref: job.Ref{Printer: pullID, Job: j}, Task: "t" + j, Definition: benchDefinition, Owner: studentID, Queue: "Follow-Me",
+		Created: seen, Seen: seen, Pages: &job.Pages{Count: 1},
+		Decision: job.Decision{
 			Point: "arrival", Verdict: "hold", Policy: "abcdef012345",
-			Input: held.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"},
+			Input: job.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"},
 		},
 	}
-	if err := rec.Move(held.Held, seen, "bench", ""); err != nil {
+	if err := rec.Move(job.Held, seen, "bench", ""); err != nil {
 		b.Fatal(err)
 	}
-	if _, ok, err := held.NewStore(x.bus.Jobs()).Put(b.Context(), &rec, 0); !ok || err != nil {
+	if _, ok, err := job.NewStore(x.bus.Jobs()).Put(b.Context(), &rec, 0); !ok || err != nil {
 		b.Fatal(ok, err)
 	}
 }

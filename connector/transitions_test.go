@@ -12,13 +12,14 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
 
-// ways lead to each row of held.Transitions, by its state, event and condition.
+// ways lead to each row of job.Transitions, by its state, event and condition.
 var ways = map[string]func(p *passage){
 	"seen notification, the policy holds it": func(p *passage) { p.arrive() },
 	"seen notification, the policy aborts it": func(p *passage) {
@@ -168,7 +169,7 @@ var ways = map[string]func(p *passage){
 		p.wait(330)
 		p.start("", func(d *connector.Deps) {
 			d.Queues = slices.Clone(d.Queues)
-			d.Queues[0].Mode = connector.ModeDirect
+			d.Queues[0].Mode = job.ModeDirect
 		})
 		p.deliver()
 		p.w.sim.Change(func(k *graphtest.Knobs) { k.ReadLag = 0 })
@@ -278,7 +279,7 @@ func (p *passage) policy(rules string) {
 func (p *passage) tap() { _, _ = p.l.release.Release(p.l.ctx, order()) }
 
 func (p *passage) cancel() {
-	_, _ = p.l.release.Cancel(p.l.ctx, connector.Cancellation{Key: held.Key(studentID, held.Ref(p.id)), Actor: "admin"})
+	_, _ = p.l.release.Cancel(p.l.ctx, release.Cancellation{Key: job.Key(studentID, job.Ref(p.id)), Actor: "admin"})
 }
 
 // dies has the process die at a spot of what it does, and another take its place.
@@ -358,7 +359,7 @@ func (p *passage) forgottenOnce() {
 // Each row of the table of states is what happens.
 func TestTransitions(t *testing.T) {
 	known := map[string]bool{}
-	for _, row := range held.Transitions {
+	for _, row := range job.Transitions {
 		name := string(row.From) + " " + string(row.Event)
 		if row.When != "" {
 			name += ", " + row.When
@@ -387,14 +388,14 @@ func TestTransitions(t *testing.T) {
 }
 
 // check asks whether a row of the table was passed, and what it says came true.
-func (p *passage) check(row held.Transition) {
+func (p *passage) check(row job.Transition) {
 	p.t.Helper()
 	rec := p.w.record(p.id)
 	to := row.To
-	if to == held.Seen { // which is never stored
-		to = held.Held
+	if to == job.Seen { // which is never stored
+		to = job.Held
 	}
-	states := []held.State{held.Seen}
+	states := []job.State{job.Seen}
 	for _, s := range rec.Trail {
 		states = append(states, s.State)
 	}
@@ -426,9 +427,9 @@ func (p *passage) checkCharge(charge string) {
 	p.t.Helper()
 	spent, reserved := p.spent, 0
 	switch {
-	case charge == held.ChargeSettled:
+	case charge == job.ChargeSettled:
 		spent += 7
-	case charge == held.ChargeKept, charge == held.ChargeArrival && strings.HasPrefix(p.src, "reserve: arrival"):
+	case charge == job.ChargeKept, charge == job.ChargeArrival && strings.HasPrefix(p.src, "reserve: arrival"):
 		reserved = 7
 	}
 	b := p.w.standing(p.t, weekly)

@@ -10,7 +10,9 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/delegation"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -21,7 +23,7 @@ func TestLateRedirectNamesDeviceOfTap(t *testing.T) {
 		k := graphtest.Calm()
 		k.PrintTime = time.Hour
 		w := newWorld(t, bustest.Open(t), k)
-		two := []connector.Device{
+		two := []job.Device{
 			{ID: "hq-2-west", PrinterID: westID, Queues: []string{"Follow-Me"}},
 			{ID: "hq-2-phone", PrinterID: westID, Queues: []string{"Follow-Me"}},
 		}
@@ -52,8 +54,8 @@ func TestLateRedirectNamesDelegate(t *testing.T) {
 		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 5})
 		l.worker.Handle(l.ctx, d)
 		now := time.Now()
-		lent := connector.Delegation{Owner: studentID, To: stayerID, Since: now, Expires: now.Add(time.Hour)}
-		if err := connector.NewDelegations(w.bus.State()).Put(t.Context(), lent); err != nil {
+		lent := delegation.Delegation{Owner: studentID, To: stayerID, Since: now, Expires: now.Add(time.Hour)}
+		if err := delegation.New(w.bus.State()).Put(t.Context(), lent); err != nil {
 			t.Fatal(err)
 		}
 		w.sim.Change(redirectDeniedAndUnseen())
@@ -74,7 +76,7 @@ func TestLateRedirectNamesDelegate(t *testing.T) {
 
 // hiddenRedirect tries to release a job of 2 pages and 8 copies twice. The first redirect was
 // made, and Graph refuses it and does not show it until the second was called for.
-func hiddenRedirect(t *testing.T, first, second func(o *connector.Order)) (*world, held.Record) {
+func hiddenRedirect(t *testing.T, first, second func(o *release.Order)) (*world, job.Record) {
 	t.Helper()
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())
 	l := w.live("", withPolicy(t, weekly))
@@ -93,7 +95,7 @@ func hiddenRedirect(t *testing.T, first, second func(o *connector.Order)) (*worl
 		}
 		k.ReadLag = 2 * time.Minute
 	})
-	for _, change := range []func(*connector.Order){first, second} {
+	for _, change := range []func(*release.Order){first, second} {
 		o := order()
 		change(&o)
 		_, _ = l.release.Release(l.ctx, o) // what is told is not true yet
@@ -113,7 +115,7 @@ func hiddenRedirect(t *testing.T, first, second func(o *connector.Order)) (*worl
 // another device.
 func TestChargedForTryAtOtherDevice(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		w, rec := hiddenRedirect(t, func(*connector.Order) {}, func(o *connector.Order) { o.Device, o.Set.Copies = "hq-2-east", 1 })
+		w, rec := hiddenRedirect(t, func(*release.Order) {}, func(o *release.Order) { o.Device, o.Set.Copies = "hq-2-east", 1 })
 		w.has(t, weekly, 16, 0)
 		if rec.Decision.Device != "hq-2-west" {
 			t.Errorf("paper at hq-2-west, the audit says %s", rec.Decision.Device)
@@ -124,7 +126,7 @@ func TestChargedForTryAtOtherDevice(t *testing.T) {
 // The first try, of one copy, was made and not seen; the second asks for all copies.
 func TestChargedForTryThatWasMade(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		w, _ := hiddenRedirect(t, func(o *connector.Order) { o.Set.Copies = 1 }, func(*connector.Order) {})
+		w, _ := hiddenRedirect(t, func(o *release.Order) { o.Set.Copies = 1 }, func(*release.Order) {})
 		w.has(t, weekly, 2, 0)
 	})
 }
@@ -156,7 +158,7 @@ func TestNewerOfEqualTries(t *testing.T) {
 		}
 		l.sweep(t)
 		rec := w.record(id)
-		if rec.State != held.Released || rec.Decision.Actor != "second" {
+		if rec.State != job.Released || rec.Decision.Actor != "second" {
 			t.Errorf("%s, and the audit tells of the %s try", rec.State, rec.Decision.Actor)
 		}
 		if d := w.audit(t); len(d) != 3 { // hold, keep, redirect

@@ -6,7 +6,9 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
+	"pullprint/connector/tap"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 
@@ -22,7 +24,7 @@ func TestTapsAtTwoDevices(t *testing.T) {
 				w := newWorld(t, bustest.Open(t), graphtest.Calm())
 				id := w.hold()
 				w.lend(t)
-				other := make(chan connector.Outcome, 1)
+				other := make(chan release.Outcome, 1)
 				var l *life
 				l = w.live("", func(d *connector.Deps) {
 					d.Graph = redirecting{d.Graph, func() {
@@ -45,7 +47,7 @@ func TestTapsAtTwoDevices(t *testing.T) {
 				if there := <-other; len(there.Released) != 1 || there.Released[0].Destination != westID || there.Owner != who {
 					t.Errorf("at the other: %+v", there)
 				}
-				if rec := w.record(id); rec.State != held.Released || rec.Release.Device != "hq-2-west" || len(rec.Tries) != 1 {
+				if rec := w.record(id); rec.State != job.Released || rec.Release.Device != "hq-2-west" || len(rec.Tries) != 1 {
 					t.Errorf("%+v", rec)
 				}
 			})
@@ -82,7 +84,7 @@ func TestTapAgainAfterBadgeChanged(t *testing.T) {
 					enrol(c.before)
 				}
 				l := w.live("")
-				taps := connector.NewTaps(l.release, connector.NewBadgeOwners(book, nil), nil, zap.NewNop())
+				taps := tap.New(l.release, tap.NewBadgeOwners(book, nil), nil, zap.NewNop())
 				if _, err := taps.Tap(l.ctx, "hq-2-west", "1001"); err != nil {
 					t.Fatal(err)
 				}

@@ -12,8 +12,9 @@ import (
 	"time"
 
 	"pullprint/connector"
+	"pullprint/connector/arrival"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
@@ -34,9 +35,9 @@ func (w *world) calls() int {
 	return n
 }
 
-func (w *world) record(id graphtest.JobID) held.Record {
+func (w *world) record(id graphtest.JobID) job.Record {
 	w.t.Helper()
-	rec, _, err := held.NewStore(w.bus.Jobs()).Get(context.Background(), held.Key(studentID, held.Ref(id)))
+	rec, _, err := job.NewStore(w.bus.Jobs()).Get(context.Background(), job.Key(studentID, job.Ref(id)))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func TestGraphCallsPerDecision(t *testing.T) {
 			w.sim.ForgetCalls()
 			l.worker.Handle(w.t.Context(), d)
 			want := 2
-			if e.state == held.Held {
+			if e.state == job.Held {
 				want = 1
 			}
 			if n := w.calls(); n != want {
@@ -143,11 +144,11 @@ func TestTaskOfAnotherJob(t *testing.T) {
 	})
 }
 
-func (w *world) dead() []connector.DeadLetter {
+func (w *world) dead() []arrival.DeadLetter {
 	w.t.Helper()
-	var letters []connector.DeadLetter
+	var letters []arrival.DeadLetter
 	err := w.bus.Dead(context.Background(), time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d connector.DeadLetter
+		var d arrival.DeadLetter
 		if err := json.Unmarshal(body, &d); err != nil {
 			return err
 		}
@@ -240,7 +241,7 @@ func TestTakeOver(t *testing.T) {
 				if got := second.worker.Handle(w.t.Context(), d); got == store.Done() {
 					w.t.Error("acted on a rival's fresh intent")
 				}
-				if rec := w.record(id); rec.State != held.Aborting {
+				if rec := w.record(id); rec.State != job.Aborting {
 					w.t.Errorf("record is %s", rec.State)
 				}
 				time.Sleep(61 * time.Second) // virtual
@@ -317,7 +318,7 @@ func TestSweepEndsWhatIsOver(t *testing.T) {
 		if err := l.sweeper.Sweep(w.t.Context()); err != nil {
 			w.t.Fatal(err)
 		}
-		for i, want := range []held.State{held.Gone, held.Gone, held.Held} {
+		for i, want := range []job.State{job.Gone, job.Gone, job.Held} {
 			if rec := w.record(ids[i]); rec.State != want {
 				w.t.Errorf("job %d is %s, want %s", i, rec.State, want)
 			}
@@ -362,7 +363,7 @@ func TestSweepFinishesTasksOfCompletedJobs(t *testing.T) {
 		id, d := w.print(graphtest.JobSpec{Printer: directID})
 		l.worker.Handle(w.t.Context(), d)
 		synctest.Wait()
-		if rec := w.record(id); rec.State != held.Completed || len(w.sim.Paper()) != 0 {
+		if rec := w.record(id); rec.State != job.Completed || len(w.sim.Paper()) != 0 {
 			w.t.Fatalf("record %s, %d prints", rec.State, len(w.sim.Paper()))
 		}
 		blocked = false
@@ -412,14 +413,14 @@ func TestDecideAgain(t *testing.T) {
 		l := w.live("", func(d *connector.Deps) { d.Policy = func() *policy.Policy { return current } })
 		id, d := w.print(graphtest.JobSpec{Printer: directID})
 		l.worker.Handle(w.t.Context(), d)
-		if rec := w.record(id); rec.State != held.Held || rec.Decision.Reason != reasons.PolicyError {
+		if rec := w.record(id); rec.State != job.Held || rec.Decision.Reason != reasons.PolicyError {
 			w.t.Fatalf("record %s, reason %s", rec.State, rec.Decision.Reason)
 		}
 		current = policy.Default()
 		synctest.Wait()
 		d.Attempt = 1
 		l.worker.Handle(w.t.Context(), d)
-		if rec := w.record(id); rec.State != held.Completed {
+		if rec := w.record(id); rec.State != job.Completed {
 			w.t.Errorf("record is %s after the policy was mended", rec.State)
 		}
 		if n := len(w.sim.Paper()); n != 1 {

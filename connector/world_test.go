@@ -22,9 +22,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector"
+	"pullprint/connector/arrival"
 	"pullprint/connector/bus"
-	"pullprint/connector/held"
+	"pullprint/connector/delegation"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/inflight"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/connector/store"
+	"pullprint/connector/sweep"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota/ledger"
@@ -53,7 +59,7 @@ rules:
      text: 'More than 50 copies go to the print shop.', remedy: 'Print fewer copies.'}
 `
 
-var queues = []connector.Queue{
+var queues = []job.Queue{
 	{PrinterID: pullID, Name: "Follow-Me", Mode: "pull", HoldFor: 24 * time.Hour},
 	{PrinterID: directID, Name: "Poster", Mode: "direct", HoldFor: 24 * time.Hour},
 }
@@ -64,7 +70,7 @@ const (
 	eastID = "1c2d3e4f-7b8c-4d9e-8f0a-112233445566"
 )
 
-var devices = []connector.Device{
+var devices = []job.Device{
 	{ID: "hq-2-west", PrinterID: westID, Queues: []string{"Follow-Me"}},
 	{ID: "hq-2-east", PrinterID: eastID, Queues: []string{"Follow-Me"}},
 }
@@ -176,11 +182,11 @@ type life struct {
 	ctx  context.Context // ends with the process
 	kill context.CancelFunc
 
-	index     *connector.Index
-	evaluator *connector.Evaluator
-	worker    *connector.Worker
-	sweeper   *connector.Sweeper
-	release   *connector.Releaser
+	index     *job.Index
+	evaluator *evaluate.Evaluator
+	worker    *arrival.Handler
+	sweeper   *sweep.Sweeper
+	release   *release.Releaser
 	end       func() // stops the index
 }
 
@@ -198,7 +204,7 @@ func (l *life) reach(spot string) error {
 
 // dyingKV is the store as a mortal process reaches it.
 type dyingKV struct {
-	held.KV
+	job.KV
 	l *life
 }
 
@@ -210,7 +216,7 @@ func (k dyingKV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 }
 
 func (k dyingKV) CompareAndSet(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, bool, error) {
-	var rec held.Record
+	var rec job.Record
 	if err := json.Unmarshal(value, &rec); err != nil {
 		return 0, false, err
 	}
@@ -256,7 +262,7 @@ func (k dyingLedger) CompareAndSet(
 
 // dyingNotes is where a mortal process notes what it works on.
 type dyingNotes struct {
-	connector.InflightKV
+	inflight.KV
 	l *life
 }
 
@@ -264,7 +270,7 @@ func (k dyingNotes) CompareAndSet(ctx context.Context, key string, value []byte,
 	if err := k.l.reach("before note"); err != nil {
 		return 0, false, err
 	}
-	rev, ok, err := k.InflightKV.CompareAndSet(ctx, key, value, revision, ttl)
+	rev, ok, err := k.KV.CompareAndSet(ctx, key, value, revision, ttl)
 	if dead := k.l.reach("after note"); dead != nil {
 		return 0, false, dead
 	}
@@ -275,7 +281,7 @@ func (k dyingNotes) Delete(ctx context.Context, key string, revision uint64) (bo
 	if k.l.dead.Load() {
 		return false, errKilled
 	}
-	return k.InflightKV.Delete(ctx, key, revision)
+	return k.KV.Delete(ctx, key, revision)
 }
 
 // dyingAudit is the audit as a mortal process reaches it.
@@ -363,8 +369,8 @@ func (w *world) setPrinter(id, state string, accepting bool) {
 }
 
 // order asks for every job of the student at the west device.
-func order() connector.Order {
-	return connector.Order{Device: "hq-2-west", Owner: studentID, At: time.Now()}
+func order() release.Order {
+	return release.Order{Device: "hq-2-west", Owner: studentID, At: time.Now()}
 }
 
 // live starts a process that dies at spot and returns when its index has read
@@ -376,14 +382,14 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	l.index = connector.NewIndex(held.NewStore(w.bus.Jobs()), queues, nil, zap.NewNop())
+	l.index = job.NewIndex(job.NewStore(w.bus.Jobs()), queues, nil, zap.NewNop())
 	client := w.client(dyingWire{l})
-	var documents connector.Documents
+	var documents evaluate.Documents
 	documents.Fill()
 	deps := connector.Deps{
-		Graph: answered{client}, Pages: connector.PageCounter(client, documents), Jobs: held.NewStore(dyingKV{w.bus.Jobs(), l}),
+		Graph: answered{client}, Pages: evaluate.PageCounter(client, documents), Jobs: job.NewStore(dyingKV{w.bus.Jobs(), l}),
 		Ledger: ledger.New(dyingLedger{w.bus.Quota(), l}, w.bus, rand.Text), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l},
-		Notices: w.bus, Feed: w.bus, Delegations: connector.NewDelegations(w.bus.State()), Verifier: w.verifier,
+		Notices: w.bus, Feed: w.bus, Delegations: delegation.New(w.bus.State()), Verifier: w.verifier,
 		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,
 	}

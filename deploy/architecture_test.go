@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 )
 
 // rowsOf are the rows of the table below a heading, cell by cell, without its head.
@@ -37,20 +37,20 @@ func codesOf(cell string) (list []string) {
 // The table of states is the state machine, no move more and none less.
 func TestDocumentedStates(t *testing.T) {
 	t.Parallel()
-	states := []held.State{
-		held.Seen, held.Held, held.Releasing, held.Released, held.Aborting, held.Aborted, held.Completing, held.Completed, held.Gone,
+	states := []job.State{
+		job.Seen, job.Held, job.Releasing, job.Released, job.Aborting, job.Aborted, job.Completing, job.Completed, job.Gone,
 	}
-	found := map[held.State][]string{}
+	found := map[job.State][]string{}
 	for _, row := range rowsOf(t, textOf(t, "docs/architecture.md"), "States") {
-		found[held.State(codesOf(row[0])[0])] = codesOf(row[2])
+		found[job.State(codesOf(row[0])[0])] = codesOf(row[2])
 	}
 	if len(found) != len(states) {
 		t.Errorf("%d states are documented, %d there", len(found), len(states))
 	}
 	for _, from := range states {
 		for _, to := range states {
-			if told := slices.Contains(found[from], string(to)); told != held.Legal(from, to) {
-				t.Errorf("%s to %s: documented %v, legal %v", from, to, told, held.Legal(from, to))
+			if told := slices.Contains(found[from], string(to)); told != job.Legal(from, to) {
+				t.Errorf("%s to %s: documented %v, legal %v", from, to, told, job.Legal(from, to))
 			}
 		}
 	}
@@ -62,7 +62,7 @@ func TestDocumentedTransitions(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("\n| state | event | when | next state | call to Graph | charge | audit | told |\n" +
 		"|---|---|---|---|---|---|---|---|\n")
-	for _, row := range held.Transitions {
+	for _, row := range job.Transitions {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | `%s` | %s | %s | %s | %s |\n", row.From, row.Event, row.When,
 			row.To, row.Calls, row.Charge, row.Audit,
 			row.Reported)

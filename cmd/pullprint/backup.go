@@ -12,12 +12,12 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
+	"pullprint/connector/integrity"
 	"pullprint/connector/terminal"
 	"pullprint/trigger/durable"
 )
@@ -267,7 +267,7 @@ stopped. That it was done, and by whom, is recorded in the audit.`,
 			}
 			out := cmd.OutOrStdout()
 			o := toolOptions()
-			o.CheckRecord = connector.CheckRecord
+			o.CheckRecord = integrity.CheckRecord
 			lost, err := bus.AcceptLoss(cmd.Context(), daemon.StoreConfig(cfg), o, operator(), func(lost []disk.Loss) error {
 				for _, l := range lost {
 					fmt.Fprintln(out, l)

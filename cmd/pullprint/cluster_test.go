@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -193,9 +193,9 @@ func (f *fleet) tellOpen() {
 	defer cancel()
 	b := f.store(ctx)
 	defer b.Close()
-	recs := map[held.Ref]held.Record{}
+	recs := map[job.Ref]job.Record{}
 	if err := b.Jobs().Each(ctx, ">", func(_ string, value []byte, _ uint64) error {
-		var rec held.Record
+		var rec job.Record
 		err := json.Unmarshal(value, &rec)
 		recs[rec.Ref] = rec
 		return err
@@ -207,7 +207,7 @@ func (f *fleet) tellOpen() {
 		if k.state == "" && f.sim.Prints(id) > 0 || k.state != "" && j.State == k.state {
 			continue
 		}
-		rec := recs[held.Ref(id)]
+		rec := recs[job.Ref(id)]
 		f.Logf("still open: %s job %s is %s at Graph, %s here, intent %+v, seen %s ago", k.name, id, j.State, rec.State,
 			rec.Intent,
 			time.Since(rec.Seen).Round(time.Second))

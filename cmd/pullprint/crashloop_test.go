@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector"
+	"pullprint/connector/arrival"
 	"pullprint/connector/bus"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -88,7 +88,7 @@ func TestCrashLoop(t *testing.T) {
 	}
 	defer b.Close()
 	err = b.Dead(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d connector.DeadLetter
+		var d arrival.DeadLetter
 		if err := json.Unmarshal(body, &d); err != nil {
 			return err
 		}

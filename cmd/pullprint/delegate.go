@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
+	"pullprint/connector/delegation"
 	"pullprint/connector/terminal"
 )
 
@@ -78,7 +78,7 @@ func (f *apiFlags) listDelegations(cmd *cobra.Command, c *admin.Client, of admin
 	return f.output(cmd, list, func(w io.Writer) error { return printDelegations(w, list) })
 }
 
-func printDelegations(w io.Writer, list []connector.Delegation) error {
+func printDelegations(w io.Writer, list []delegation.Delegation) error {
 	if len(list) == 0 {
 		fmt.Fprintln(w, "none")
 		return nil

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
-	"pullprint/connector/held"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/job"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/policy/strictyaml"
@@ -44,7 +44,7 @@ which the outcome would be another. Nothing is touched.
 			if err != nil {
 				return err
 			}
-			e := p.Explain(connector.RequestWithBalances(p, d))
+			e := p.Explain(evaluate.RequestWithBalances(p, d))
 			return api.output(cmd, e, func(w io.Writer) error { return printExplanation(w, path, p, d, e) })
 		},
 	}
@@ -55,7 +55,7 @@ which the outcome would be another. Nothing is touched.
 }
 
 // recorded is the decision to explain.
-func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*held.Decision, error) {
+func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*job.Decision, error) {
 	if input != "" {
 		return readDecision(cmd, input)
 	}
@@ -63,7 +63,7 @@ func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*h
 	if err != nil {
 		return nil, err
 	}
-	ref, err := job(cmd.Context(), client, args[0])
+	ref, err := graphJob(cmd.Context(), client, args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +71,9 @@ func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*h
 	if err != nil {
 		return nil, err
 	}
-	var newest *held.Decision
-	err = client.Decisions(cmd.Context(), detail.Job.Seen.Add(-admin.TraceMargin), func(d *held.Decision) {
-		if d.Ref == ref && connector.ByPolicy(d) {
+	var newest *job.Decision
+	err = client.Decisions(cmd.Context(), detail.Job.Seen.Add(-admin.TraceMargin), func(d *job.Decision) {
+		if d.Ref == ref && evaluate.ByPolicy(d) {
 			newest = d
 		}
 	})
@@ -86,8 +86,8 @@ func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*h
 // maxDecision is more than any decision is in JSON.
 const maxDecision = 16 << 20
 
-func readDecision(cmd *cobra.Command, path string) (*held.Decision, error) {
-	var d held.Decision
+func readDecision(cmd *cobra.Command, path string) (*job.Decision, error) {
+	var d job.Decision
 	err := readInput(cmd, path, "Paste a decision in JSON, then press Ctrl-D.", func(in io.Reader) error {
 		src, err := io.ReadAll(io.LimitReader(in, maxDecision))
 		switch {
@@ -119,7 +119,7 @@ func policyInForce(cmd *cobra.Command, file string) (string, *policy.Policy, err
 	return file, p, err
 }
 
-func printExplanation(w io.Writer, path string, p *policy.Policy, d *held.Decision, e policy.Explanation) error {
+func printExplanation(w io.Writer, path string, p *policy.Policy, d *job.Decision, e policy.Explanation) error {
 	v := e.Decision
 	if d.Job != "" {
 		fmt.Fprintf(w, "job %s of queue %s, %s, %s\n", d.Ref.Name(), d.Queue, d.Point, d.At.UTC().Format(time.RFC3339))
@@ -225,7 +225,7 @@ begin untouched and are spent by what the new file lets print. Nothing is touche
 			if err != nil {
 				return err
 			}
-			replay := connector.NewReplay(p)
+			replay := evaluate.NewReplay(p)
 			if err := api.decisions(cmd, since, input, replay.Add); err != nil {
 				return err
 			}
@@ -244,7 +244,7 @@ begin untouched and are spent by what the new file lets print. Nothing is touche
 }
 
 // decisions calls fn with each recorded decision, oldest first.
-func (f *apiFlags) decisions(cmd *cobra.Command, since, input string, fn func(*held.Decision)) error {
+func (f *apiFlags) decisions(cmd *cobra.Command, since, input string, fn func(*job.Decision)) error {
 	if input != "" {
 		return readDecisions(cmd, input, fn)
 	}
@@ -259,12 +259,12 @@ func (f *apiFlags) decisions(cmd *cobra.Command, since, input string, fn func(*h
 	return client.Decisions(cmd.Context(), time.Now().Add(-back), fn)
 }
 
-func readDecisions(cmd *cobra.Command, path string, fn func(*held.Decision)) error {
+func readDecisions(cmd *cobra.Command, path string, fn func(*job.Decision)) error {
 	const expected = "Paste decisions, one JSON object a line, then press Ctrl-D."
 	return readInput(cmd, path, expected, func(in io.Reader) error {
 		dec := json.NewDecoder(in)
 		for n := 1; ; n++ {
-			var d held.Decision
+			var d job.Decision
 			switch err := dec.Decode(&d); {
 			case errors.Is(err, io.EOF):
 				return nil
@@ -278,7 +278,7 @@ func readDecisions(cmd *cobra.Command, path string, fn func(*held.Decision)) err
 	})
 }
 
-func printReplay(w io.Writer, path string, p *policy.Policy, r *connector.Replayed, most int) error {
+func printReplay(w io.Writer, path string, p *policy.Policy, r *evaluate.Replayed, most int) error {
 	fmt.Fprintf(w, "%s replayed by %s, hash %s: %d the same\n", terminal.Counted(r.Decisions, "decision"), path, p.Hash(),
 		r.Same)
 	if r.Skipped > 0 {
@@ -287,7 +287,7 @@ func printReplay(w io.Writer, path string, p *policy.Policy, r *connector.Replay
 	t := newTable(w)
 	for _, part := range []struct {
 		what string
-		list []connector.Difference
+		list []evaluate.Difference
 	}{{"newly refused", r.Refused}, {
 		"newly allowed", r.Released,
 	}, {"otherwise different", r.Changed}, {"can't be told: the record lacks what the policy looks at", r.Undecided}} {

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
-	"pullprint/connector/held"
+	"pullprint/connector/arrival"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph"
 )
 
@@ -113,7 +113,7 @@ func (f *apiFlags) listDead(cmd *cobra.Command, c *admin.Client, since time.Dura
 	return f.output(cmd, list, func(w io.Writer) error { return printDead(w, list) })
 }
 
-func printDead(w io.Writer, list []connector.DeadLetter) error {
+func printDead(w io.Writer, list []arrival.DeadLetter) error {
 	if len(list) == 0 {
 		fmt.Fprintln(w, "nothing was given up")
 		return nil
@@ -126,14 +126,14 @@ func printDead(w io.Writer, list []connector.DeadLetter) error {
 }
 
 // job finds the job that a person names QUEUE/JOB or PRINTER/JOB.
-func job(ctx context.Context, c *admin.Client, name string) (held.Ref, error) {
+func graphJob(ctx context.Context, c *admin.Client, name string) (job.Ref, error) {
 	first, id, ok := strings.Cut(name, "/")
 	if !ok || first == "" || id == "" {
-		return held.Ref{}, usageError{fmt.Errorf("%q is not a valid job; write it as jobs list shows it, QUEUE/JOB", name)}
+		return job.Ref{}, usageError{fmt.Errorf("%q is not a valid job; write it as jobs list shows it, QUEUE/JOB", name)}
 	}
 	list, err := c.Jobs(ctx, admin.JobFilter{Job: id}, maxSameID)
 	if err != nil {
-		return held.Ref{}, err
+		return job.Ref{}, err
 	}
 	for _, j := range list {
 		if j.Queue == first || strings.EqualFold(j.Printer, first) {
@@ -141,17 +141,17 @@ func job(ctx context.Context, c *admin.Client, name string) (held.Ref, error) {
 		}
 	}
 	if _, guid := graph.CanonicalGUID(first); guid { // a printer, whose job the daemon does not list
-		return held.Ref{Printer: first, Job: id}, nil
+		return job.Ref{Printer: first, Job: id}, nil
 	}
 	// The daemon knows the queues: it takes a name in other case, and names them otherwise.
 	list, err = c.Jobs(ctx, admin.JobFilter{Queue: first, Job: id}, 1)
 	switch {
 	case err != nil:
-		return held.Ref{}, err
+		return job.Ref{}, err
 	case len(list) > 0:
 		return list[0].Ref, nil
 	}
-	return held.Ref{Printer: first, Job: id}, nil
+	return job.Ref{Printer: first, Job: id}, nil
 }
 
 // maxSameID bounds the jobs of one id: each queue has one at most, and an
@@ -160,7 +160,7 @@ const maxSameID = 1000
 
 // onJob is a verb that takes one job.
 func onJob(
-	f *apiFlags, use, short string, do func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error,
+	f *apiFlags, use, short string, do func(cmd *cobra.Command, c *admin.Client, ref job.Ref) error,
 ) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " JOB", Short: short, Args: wants("JOB"),
@@ -169,7 +169,7 @@ func onJob(
 			if err != nil {
 				return err
 			}
-			ref, err := job(cmd.Context(), c, args[0])
+			ref, err := graphJob(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
@@ -179,7 +179,7 @@ func onJob(
 }
 
 func jobsShow(f *apiFlags) *cobra.Command {
-	return onJob(f, "show", "Show one job", func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error {
+	return onJob(f, "show", "Show one job", func(cmd *cobra.Command, c *admin.Client, ref job.Ref) error {
 		d, err := c.Job(cmd.Context(), ref)
 		if err != nil {
 			return err
@@ -188,7 +188,7 @@ func jobsShow(f *apiFlags) *cobra.Command {
 	})
 }
 
-func printJob(w io.Writer, r *held.Record) error {
+func printJob(w io.Writer, r *job.Record) error {
 	t := newTable(w)
 	line := func(name, format string, args ...any) { t.row(name, fmt.Sprintf(format, args...)) }
 	line("job", "%s/%s", r.Queue, r.Job)

@@ -6,18 +6,18 @@ import (
 	"strings"
 	"testing"
 
-	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 )
 
 // What was not released is told in the order of the jobs, whatever became of each.
 func TestOutcomeInOrder(t *testing.T) {
-	refused := func(job string) connector.Refused {
-		return connector.Refused{Ref: held.Ref{Printer: "p", Job: job}, Queue: "Follow-Me"}
+	refused := func(j string) release.Refused {
+		return release.Refused{Ref: job.Ref{Printer: "p", Job: j}, Queue: "Follow-Me"}
 	}
-	out := connector.Outcome{
-		Kept:    []connector.Refused{refused("2"), refused("10")},
-		Aborted: []connector.Refused{refused("1"), refused("9")},
+	out := release.Outcome{
+		Kept:    []release.Refused{refused("2"), refused("10")},
+		Aborted: []release.Refused{refused("1"), refused("9")},
 	}
 	for range 20 {
 		var text bytes.Buffer

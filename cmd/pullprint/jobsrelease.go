@@ -9,18 +9,18 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/connector/terminal"
 )
 
 func jobsRelease(f *apiFlags) *cobra.Command {
 	var device string
-	var set held.Settings
+	var set job.Settings
 	var mono, duplex bool
 	cmd := onJob(f, "release", "Send a held job to a device, for its owner", func(
-		cmd *cobra.Command, c *admin.Client, ref held.Ref,
+		cmd *cobra.Command, c *admin.Client, ref job.Ref,
 	) error {
 		if device == "" {
 			return usageError{errors.New("--device is missing: name the device where its owner stands")}
@@ -35,7 +35,7 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 			set.DuplexMode = "flipOnLongEdge"
 		}
 		variant := &set
-		if set == (held.Settings{}) {
+		if set == (job.Settings{}) {
 			variant = nil
 		}
 		out, err := c.Release(cmd.Context(), ref, device, variant)
@@ -52,14 +52,14 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 }
 
 // printOutcome says what became of jobs; when none was released, that is an error.
-func printOutcome(w io.Writer, out *connector.Outcome) error {
+func printOutcome(w io.Writer, out *release.Outcome) error {
 	for _, r := range out.Released {
 		fmt.Fprintf(w, "released  %s/%s to printer %s\n", terminal.Printable(r.Queue), terminal.Printable(r.Job),
 			terminal.Printable(r.Destination))
 	}
 	type line struct {
 		word string
-		connector.Refused
+		release.Refused
 	}
 	var rest []line
 	for _, r := range out.Kept {
@@ -85,7 +85,7 @@ func printOutcome(w io.Writer, out *connector.Outcome) error {
 func jobsCancel(f *apiFlags) *cobra.Command {
 	var reason string
 	cmd := onJob(f, "cancel", "Abort a held job, with a reason that its owner reads",
-		func(cmd *cobra.Command, c *admin.Client, ref held.Ref) error {
+		func(cmd *cobra.Command, c *admin.Client, ref job.Ref) error {
 			out, err := c.Cancel(cmd.Context(), ref, reason)
 			if err != nil {
 				return err

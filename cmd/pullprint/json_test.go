@@ -17,12 +17,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
+	"pullprint/connector/arrival"
 	"pullprint/connector/bus/backup"
 	"pullprint/connector/daemon"
+	"pullprint/connector/delegation"
 	"pullprint/connector/doctor"
-	"pullprint/connector/held"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/job"
+	"pullprint/connector/privacy"
+	"pullprint/connector/release"
+	"pullprint/connector/sweep"
 	"pullprint/policy"
 	"pullprint/policy/badge"
 	"pullprint/policy/policyfile"
@@ -39,22 +44,22 @@ var printed = map[string][]any{
 	"check":                {checked{}},
 	"runDoctor":            {doctor.Report{}},
 	"policyExplainCommand": {policy.Explanation{}},
-	"policyReplayCommand":  {connector.Replayed{}},
+	"policyReplayCommand":  {evaluate.Replayed{}},
 	"policyTestCommand":    {policyfile.Report{}},
 	"jobsList":             {[]admin.JobEntry{}},
-	"listDead":             {[]connector.DeadLetter{}},
+	"listDead":             {[]arrival.DeadLetter{}},
 	"jobsShow":             {admin.JobDetail{}.Job},
 	"jobsTrace":            {admin.JobDetail{}.Trace},
-	"jobsRelease":          {connector.Outcome{}},
-	"jobsCancel":           {connector.Refused{}},
-	"jobsDelegate":         {connector.Delegation{}},
-	"listDelegations":      {[]connector.Delegation{}},
-	"privacyExport":        {connector.Person{}},
-	"privacyErase":         {connector.Erased{}},
+	"jobsRelease":          {release.Outcome{}},
+	"jobsCancel":           {release.Refused{}},
+	"jobsDelegate":         {delegation.Delegation{}},
+	"listDelegations":      {[]delegation.Delegation{}},
+	"privacyExport":        {privacy.Person{}},
+	"privacyErase":         {privacy.Erased{}},
 	"print":                {[]countedFile{}}, // of pages
-	"printAccount":         {connector.AccountStatus{}},
+	"printAccount":         {evaluate.AccountStatus{}},
 	"quotaHistory":         {admin.EntryList{}},
-	"quotaUsage":           {[]connector.UsageDay{}},
+	"quotaUsage":           {[]sweep.UsageDay{}},
 	"show":                 {shownPlan{}},
 	"versionCommand":       {daemon.Build{}},
 }
@@ -85,7 +90,7 @@ func TestJSONNames(t *testing.T) {
 			})
 		}
 	}
-	if at := reflect.TypeFor[held.Settings](); at.NumField() != 6 {
+	if at := reflect.TypeFor[job.Settings](); at.NumField() != 6 {
 		t.Errorf("%v has changed: its names are those of Graph, and stored", at)
 	}
 }

@@ -23,7 +23,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
@@ -521,7 +521,7 @@ func (c *chaos) memory() (decisions map[string][]string, dead []string) {
 	c.paid(ctx, b)
 	decisions = map[string][]string{}
 	if err := b.Decisions(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d held.Decision
+		var d job.Decision
 		if err := json.Unmarshal(body, &d); err != nil {
 			return err
 		}

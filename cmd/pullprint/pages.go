@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector"
+	"pullprint/connector/evaluate"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -94,7 +94,7 @@ func (c *counting) read(cmd *cobra.Command) (*policy.Job, *policy.Policy, error)
 		}
 	}
 	if c.settings != "" || p != nil {
-		sent, err := connector.ParseSettings(src)
+		sent, err := evaluate.ParseSettings(src)
 		if err != nil {
 			return nil, nil, usageError{fmt.Errorf("settings %s: %w", c.settings, err)}
 		}
@@ -171,9 +171,9 @@ func countPages(ctx context.Context, path string) (countedFile, error) {
 		return one, err
 	}
 	defer f.Close()
-	var d connector.Documents
+	var d evaluate.Documents
 	d.Fill()
-	n, err := connector.CountFile(ctx, f, st.Size(), path, d)
+	n, err := evaluate.CountFile(ctx, f, st.Size(), path, d)
 	var failed *os.PathError
 	switch {
 	case err == nil:

@@ -8,10 +8,10 @@ import (
 	"sync"
 	"time"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/config"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/connector/terminal"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph/graphtest"
@@ -34,7 +34,7 @@ type presenter struct {
 	sim   *graphtest.Sim
 	cfg   *config.Config
 	at    addresses
-	heard chan held.Decision
+	heard chan job.Decision
 
 	mu     sync.Mutex                 // guards out and what follows
 	names  map[graphtest.JobID]string // who sent a job, for the lines only
@@ -44,7 +44,7 @@ type presenter struct {
 
 func newPresenter(o demoOptions, sim *graphtest.Sim, cfg *config.Config, at addresses) *presenter {
 	return &presenter{
-		out: o.out, once: o.once, color: o.color, sim: sim, cfg: cfg, at: at, heard: make(chan held.Decision, 1024),
+		out: o.out, once: o.once, color: o.color, sim: sim, cfg: cfg, at: at, heard: make(chan job.Decision, 1024),
 		names: map[graphtest.JobID]string{}, counts: map[string]int{},
 	}
 }
@@ -75,7 +75,7 @@ func (p *presenter) opening(dir string) {
 }
 
 // decided is called by the daemon for each decision that took effect.
-func (p *presenter) decided(d held.Decision) {
+func (p *presenter) decided(d job.Decision) {
 	p.mu.Lock()
 	p.counts[d.Verdict]++
 	who := p.names[graphtest.JobID{Printer: d.Printer, Job: d.Job}]
@@ -97,7 +97,7 @@ func (p *presenter) decided(d held.Decision) {
 	}
 }
 
-func (p *presenter) why(d held.Decision) string {
+func (p *presenter) why(d job.Decision) string {
 	switch d.Verdict {
 	case "hold":
 		return ": waits for its owner, until " + time.Now().Add(24*time.Hour).Format("Mon 15:04")
@@ -131,7 +131,7 @@ func (p *presenter) tap(ctx context.Context, c *admin.Client, who, device, numbe
 
 func (p *presenter) tapped(
 	ctx context.Context, c *admin.Client, who, device, number string,
-) (connector.Outcome, error) {
+) (release.Outcome, error) {
 	p.line("%s shows a badge at %s", who, device)
 	out, err := c.Tap(ctx, device, number)
 	if err != nil {

@@ -8,11 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
+	"pullprint/connector/privacy"
 	"pullprint/connector/terminal"
 	"pullprint/policy/quota/ledger"
 )
@@ -46,12 +46,12 @@ func privacyExport(f *peopleFlags) *cobra.Command {
 	return &cobra.Command{
 		Use: "export USER", Short: "Print everything that is known about a person, as JSON", Args: wants("USER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var out connector.Person
+			var out privacy.Person
 			user, err := personIn("USER", args[0])
 			if err != nil {
 				return err
 			}
-			err = f.onPeople(cmd, nil, func(p *connector.People) (err error) {
+			err = f.onPeople(cmd, nil, func(p *privacy.People) (err error) {
 				out, err = p.Export(cmd.Context(), user)
 				if err == nil && out.None() {
 					err = fmt.Errorf("nothing is stored about %s: 0 records", out.User)
@@ -74,7 +74,7 @@ func privacyExport(f *peopleFlags) *cobra.Command {
 }
 
 func privacyErase(f *peopleFlags) *cobra.Command {
-	var how connector.Erasure
+	var how privacy.Erasure
 	var yes bool
 	confirm := func(cmd *cobra.Command, id string) error {
 		if yes {
@@ -122,7 +122,7 @@ of exported ledgers and of what has been copied elsewhere.`,
 	return cmd
 }
 
-func printErased(w io.Writer, done connector.Erased, compacted bool) error {
+func printErased(w io.Writer, done privacy.Erased, compacted bool) error {
 	if done.None() {
 		fmt.Fprintf(w, "nothing is stored about %s: 0 records\n", done.Owner)
 	} else {
@@ -141,18 +141,18 @@ func printErased(w io.Writer, done connector.Erased, compacted bool) error {
 // erase erases a person through the daemon, or from the store itself when none runs:
 // then its files are written anew. Whoever the name stands for is confirmed before, and it is
 // that object id that is erased.
-func (f *peopleFlags) erase(cmd *cobra.Command, user string, how connector.Erasure,
+func (f *peopleFlags) erase(cmd *cobra.Command, user string, how privacy.Erasure,
 	confirm func(cmd *cobra.Command, id string) error,
-) (done connector.Erased, compacted bool, err error) {
+) (done privacy.Erased, compacted bool, err error) {
 	var cfg *config.Config
 	how.Actor = operator()
 	id := ""
-	err = f.onPeople(cmd, func(p *connector.People) (err error) {
+	err = f.onPeople(cmd, func(p *privacy.People) (err error) {
 		if id, err = p.Resolve(cmd.Context(), user); err != nil {
 			return err
 		}
 		return confirm(cmd, id)
-	}, func(p *connector.People) (err error) {
+	}, func(p *privacy.People) (err error) {
 		done, err = p.Erase(cmd.Context(), id, how)
 		return err
 	})
@@ -172,9 +172,9 @@ func (f *peopleFlags) erase(cmd *cobra.Command, user string, how connector.Erasu
 	return done, err == nil, err
 }
 
-func (f *peopleFlags) eraseByDaemon(cmd *cobra.Command, user string, how connector.Erasure,
+func (f *peopleFlags) eraseByDaemon(cmd *cobra.Command, user string, how privacy.Erasure,
 	confirm func(cmd *cobra.Command, id string) error,
-) (done connector.Erased, err error) {
+) (done privacy.Erased, err error) {
 	c, err := f.client(cmd)
 	if err != nil {
 		return done, err
@@ -192,7 +192,7 @@ func (f *peopleFlags) eraseByDaemon(cmd *cobra.Command, user string, how connect
 // onPeople works on an embedded store that no daemon has: it is bus.ErrLocked when
 // one has it, when it is no embedded store, or when the API is named. first, when not nil,
 // is called before the audit says that something is done.
-func (f *peopleFlags) onPeople(cmd *cobra.Command, first, do func(*connector.People) error) error {
+func (f *peopleFlags) onPeople(cmd *cobra.Command, first, do func(*privacy.People) error) error {
 	if f.url != "" {
 		return disk.ErrLocked
 	}
@@ -208,7 +208,7 @@ func (f *peopleFlags) onPeople(cmd *cobra.Command, first, do func(*connector.Peo
 		return err
 	}
 	defer func() { _ = b.Close() }()
-	people := &connector.People{
+	people := &privacy.People{
 		Records: b, Jobs: b.Jobs(), Badges: b.Badges(), Quota: b.Quota(), State: b.State(),
 		Ledger: ledger.New(b.Quota(), b, rand.Text), KeepJobs: cfg.Retention.KeepJobs(), Offline: cfg.NATS.Embedded != nil,
 	}

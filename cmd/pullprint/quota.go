@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
+	"pullprint/connector/evaluate"
 	"pullprint/connector/terminal"
 	"pullprint/policy/quota"
 	"pullprint/policy/strictyaml"
@@ -73,7 +73,7 @@ const changedNobodys = "stored, but no allowance is for %s: nothing is charged t
 	"account that was meant\n"
 
 // printAccount tells what is on an account; nobodys is said of one without an allowance.
-func (f *apiFlags) printAccount(w io.Writer, s *connector.AccountStatus, nobodys string) error {
+func (f *apiFlags) printAccount(w io.Writer, s *evaluate.AccountStatus, nobodys string) error {
 	if f.json {
 		return printJSON(w, s)
 	}

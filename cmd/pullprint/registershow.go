@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector"
 	"pullprint/connector/doctor"
+	"pullprint/connector/sweep"
 	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
@@ -252,7 +252,7 @@ func (r *registration) weigh(ctx context.Context, p *register.Plan) {
 		if err != nil {
 			l.Error = err.Error()
 		} else {
-			load := connector.Busiest(arrivals)
+			load := sweep.Busiest(arrivals)
 			l.Jobs, l.AtOnce, l.Used = load.Jobs, load.AtOnce, load.Used()
 			if load.Jobs > 0 {
 				l.Since = load.Since.UTC().Format(time.RFC3339)
@@ -264,11 +264,11 @@ func (r *registration) weigh(ctx context.Context, p *register.Plan) {
 }
 
 // arrivals are the jobs that came to a printer lately.
-func (r *registration) arrivals(ctx context.Context, printer string) ([]connector.Arrival, error) {
+func (r *registration) arrivals(ctx context.Context, printer string) ([]sweep.Arrival, error) {
 	ctx, cancel := context.WithTimeout(ctx, weighWithin)
 	defer cancel()
 	since, seen := time.Now().Add(-weighSpan), 0
-	var list []connector.Arrival
+	var list []sweep.Arrival
 	for job, err := range r.app.Jobs(ctx, printer) {
 		if err != nil {
 			return nil, err
@@ -278,7 +278,7 @@ func (r *registration) arrivals(ctx context.Context, printer string) ([]connecto
 		}
 		open := job.State == graph.JobPending || job.State == graph.JobProcessing || job.State == graph.JobStopped
 		if open || job.Created.After(since) {
-			list = append(list, connector.Arrival{At: job.Created, Owner: job.CreatedBy.ID, Open: open})
+			list = append(list, sweep.Arrival{At: job.Created, Owner: job.CreatedBy.ID, Open: open})
 		}
 	}
 	return list, nil

@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/daemon"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/sweep"
 	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
@@ -54,7 +54,7 @@ metrics have it. Nothing is charged by it.`,
 }
 
 // compareUsage compares the whole days before today, oldest first.
-func compareUsage(cmd *cobra.Command, c *admin.Client, days int, now time.Time) ([]connector.UsageDay, error) {
+func compareUsage(cmd *cobra.Command, c *admin.Client, days int, now time.Time) ([]sweep.UsageDay, error) {
 	person, err := reader(cmd)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func compareUsage(cmd *cobra.Command, c *admin.Client, days int, now time.Time) 
 		return nil, fmt.Errorf("read the usage report: %w", err)
 	}
 	today := now.Truncate(24 * time.Hour)
-	list := make([]connector.UsageDay, days)
+	list := make([]sweep.UsageDay, days)
 	for i := range list {
 		list[i].Date = today.AddDate(0, 0, i-days).Format(time.DateOnly)
 		for _, u := range reported {
@@ -77,10 +77,10 @@ func compareUsage(cmd *cobra.Command, c *admin.Client, days int, now time.Time) 
 }
 
 // addPrinted adds up what decisions let print on each day.
-func addPrinted(ctx context.Context, c *admin.Client, list []connector.UsageDay, since time.Time) error {
-	return c.Decisions(ctx, since, func(d *held.Decision) {
-		sides, prints, ok := connector.Sides(d)
-		i := slices.IndexFunc(list, func(u connector.UsageDay) bool { return u.Date == d.At.UTC().Format(time.DateOnly) })
+func addPrinted(ctx context.Context, c *admin.Client, list []sweep.UsageDay, since time.Time) error {
+	return c.Decisions(ctx, since, func(d *job.Decision) {
+		sides, prints, ok := sweep.Sides(d)
+		i := slices.IndexFunc(list, func(u sweep.UsageDay) bool { return u.Date == d.At.UTC().Format(time.DateOnly) })
 		switch {
 		case i < 0 || !prints:
 		case ok:
@@ -110,7 +110,7 @@ func reader(cmd *cobra.Command) (*graph.Client, error) {
 	return person, nil
 }
 
-func printUsage(w io.Writer, list []connector.UsageDay) error {
+func printUsage(w io.Writer, list []sweep.UsageDay) error {
 	t := newTable(w, "DAY", "GRAPH", "PULLPRINT", "DIVERGENCE", "PAGES NOT KNOWN")
 	for _, u := range list {
 		t.row(u.Date, u.Graph, u.Pullprint, fmt.Sprintf("%.0f %%", 100*u.Divergence()), orDash(jobsWord(u.Unknown)))

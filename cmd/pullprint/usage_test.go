@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/admin"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -29,15 +29,15 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	now := time.Now().UTC()
-	decision := func(id, verdict string, pages, copies int) held.Decision {
-		d := held.Decision{
-			ID: id, At: now, Point: "release", Verdict: verdict, Policy: "p", By: "i", Input: held.Input{
+	decision := func(id, verdict string, pages, copies int) job.Decision {
+		d := job.Decision{
+			ID: id, At: now, Point: "release", Verdict: verdict, Policy: "p", By: "i", Input: job.Input{
 				Mode:   "pull",
 				Copies: copies,
 			},
 		}
 		if pages > 0 {
-			d.Input.Pages = &held.Pages{Count: pages}
+			d.Input.Pages = &job.Pages{Count: pages}
 		}
 		return d
 	}
@@ -46,8 +46,8 @@ func TestUsage(t *testing.T) {
 		switch r.URL.Path {
 		case "/v1/decisions":
 			two := decision("b", "redirect", 6, 1)
-			two.Set = &held.Settings{PagesPerSheet: 2}
-			_ = json.NewEncoder(w).Encode(admin.DecisionList{Decisions: []held.Decision{
+			two.Set = &job.Settings{PagesPerSheet: 2}
+			_ = json.NewEncoder(w).Encode(admin.DecisionList{Decisions: []job.Decision{
 				decision("a", "redirect", 4, 3), two, decision("c", "keep", 9, 9), decision("d", "complete", 0, 1),
 			}})
 		case "/v1/usage":

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pullprint/connector/admin"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
 )
@@ -94,7 +94,7 @@ func stateFlag(state *string) error {
 	if *state == "all" {
 		*state = ""
 	}
-	if *state == "" || slices.Contains(admin.States, held.State(*state)) {
+	if *state == "" || slices.Contains(admin.States, job.State(*state)) {
 		return nil
 	}
 	names := make([]string, len(admin.States))

@@ -18,10 +18,16 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/access"
+	"pullprint/connector/delegation"
+	"pullprint/connector/directory"
+	"pullprint/connector/evaluate"
 	"pullprint/connector/health"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/privacy"
+	"pullprint/connector/release"
+	"pullprint/connector/sweep"
+	"pullprint/connector/tap"
 	"pullprint/policy/badge"
 )
 
@@ -45,16 +51,16 @@ type Audit interface {
 
 // Deps are the dependencies of the API. Badges and Taps are nil when no badges are configured.
 type Deps struct {
-	Jobs        *held.Store
-	Index       *connector.Index
-	Evaluator   *connector.Evaluator
-	Releaser    *connector.Releaser
-	Taps        *connector.Taps
+	Jobs        *job.Store
+	Index       *job.Index
+	Evaluator   *evaluate.Evaluator
+	Releaser    *release.Releaser
+	Taps        *tap.Taps
 	Badges      *badge.Registry
-	Delegations *connector.Delegations
-	People      *connector.People
+	Delegations *delegation.Store
+	People      *privacy.People
 	// Users finds people by user name; nil without access to Entra.
-	Users connector.UserDirectory
+	Users directory.Finder
 	// Visits ends the visit of whoever is at a device's station, as a card was shown there; nil
 	// without stations.
 	Visits interface {
@@ -70,9 +76,9 @@ type Deps struct {
 	Tokens *access.Tokens
 	Health *health.Checks
 	// TellUsage sets the gauges of a comparison with Graph's own report.
-	TellUsage func(u connector.UsageDay, now time.Time)
-	Queues    []connector.Queue
-	Devices   []connector.Device
+	TellUsage func(u sweep.UsageDay, now time.Time)
+	Queues    []job.Queue
+	Devices   []job.Device
 	Process   Process
 	Instance  string
 	Logger    *zap.Logger
@@ -327,7 +333,7 @@ type Action struct {
 	Action string    `json:"action"`
 	Actor  string    `json:"actor"`
 	By     string    `json:"by"` // the instance that was asked
-	held.Ref
+	job.Ref
 	Device string `json:"device,omitempty"`
 	// Owner is whose jobs or badges it is about, To a delegate.
 	Owner string `json:"owner,omitempty"`

@@ -18,10 +18,15 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/access"
-	"pullprint/connector/held"
+	"pullprint/connector/delegation"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/job"
+	"pullprint/connector/privacy"
+	"pullprint/connector/release"
 	"pullprint/connector/store"
+	"pullprint/connector/sweep"
+	"pullprint/connector/tap"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
@@ -43,7 +48,7 @@ func newTokens(t *testing.T) *access.Tokens {
 		}
 		return path
 	}
-	devices := []connector.Device{{ID: "west", TokenFile: file("west")}, {ID: "east", TokenFile: file("east")}, {ID: "none"}}
+	devices := []job.Device{{ID: "west", TokenFile: file("west")}, {ID: "east", TokenFile: file("east")}, {ID: "none"}}
 	c := Config{TokenFile: file("admin"), Tokens: []Token{
 		{"viewer", access.RoleRead, file("read")}, {"helpdesk", access.RoleOperate, file("operate")},
 	}}
@@ -148,7 +153,7 @@ func TestActionsOfRoutes(t *testing.T) {
 
 // Bad requests say what is wrong and quote nothing that was sent.
 func TestBadRequests(t *testing.T) {
-	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Taps: &connector.Taps{}, Badges: &badge.Registry{}, Audit: failingAudit{}})
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Taps: &tap.Taps{}, Badges: &badge.Registry{}, Audit: failingAudit{}})
 	for name, c := range map[string]struct {
 		method, path, contentType, body string
 		status                          int
@@ -197,7 +202,7 @@ func TestHiddenErrors(t *testing.T) {
 	if p.Status != http.StatusServiceUnavailable || strings.Contains(p.Error(), "PLANTED") || p.retryAfter == 0 {
 		t.Errorf("%+v", p)
 	}
-	p = problemOf(&connector.LockedError{Device: "west", Until: time.Now().Add(time.Minute)})
+	p = problemOf(&tap.LockedError{Device: "west", Until: time.Now().Add(time.Minute)})
 	rec := httptest.NewRecorder()
 	writeProblem(rec, p)
 	if rec.Code != http.StatusTooManyRequests || rec.Header().Get("Retry-After") != "60" {
@@ -207,29 +212,29 @@ func TestHiddenErrors(t *testing.T) {
 
 // samples are answers of each route, with every member set, and with none.
 var samples = map[string][]any{
-	"POST /v1/people/{user}/erase":          {full[connector.Erased]()},
+	"POST /v1/people/{user}/erase":          {full[privacy.Erased]()},
 	"GET /v1/people/{user}":                 {full[PersonFound]()},
 	"POST /v1/people/{user}/export":         {aPerson},
-	"POST /v1/taps":                         {connector.Outcome{}, full[connector.Outcome]()},
+	"POST /v1/taps":                         {release.Outcome{}, full[release.Outcome]()},
 	"GET /v1/jobs":                          {full[JobList]()},
 	"GET /v1/jobs/{printer}/{job}":          {full[JobDetail]()},
-	"POST /v1/jobs/{printer}/{job}/release": {full[connector.Outcome]()},
-	"POST /v1/jobs/{printer}/{job}/cancel":  {full[connector.Refused]()},
+	"POST /v1/jobs/{printer}/{job}/release": {full[release.Outcome]()},
+	"POST /v1/jobs/{printer}/{job}/cancel":  {full[release.Refused]()},
 	"GET /v1/badges":                        {full[BadgeList]()},
 	"PUT /v1/badges":                        {full[badge.Badge](), badge.Badge{}},
 	"DELETE /v1/badges":                     {full[BadgeList]()},
 	"POST /v1/badges/import":                {full[Imported]()},
 	"POST /v1/badges/codes":                 {full[CodeIssued]()},
 	"GET /v1/quotas/{account}": {
-		full[connector.AccountStatus](),
-		connector.AccountStatus{Balances: []connector.Balance{}, Stored: ledger.View{Reservations: []quota.Reservation{}}},
+		full[evaluate.AccountStatus](),
+		evaluate.AccountStatus{Balances: []evaluate.Balance{}, Stored: ledger.View{Reservations: []quota.Reservation{}}},
 	},
-	"PUT /v1/quotas/{account}":         {full[connector.AccountStatus]()},
-	"POST /v1/quotas/{account}/adjust": {full[connector.AccountStatus]()},
+	"PUT /v1/quotas/{account}":         {full[evaluate.AccountStatus]()},
+	"POST /v1/quotas/{account}/adjust": {full[evaluate.AccountStatus]()},
 	"GET /v1/quotas/{account}/history": {full[EntryList]()},
-	"POST /v1/usage":                   {full[connector.UsageDay]()},
+	"POST /v1/usage":                   {full[sweep.UsageDay]()},
 	"GET /v1/delegations":              {full[DelegationList]()},
-	"PUT /v1/delegations":              {full[connector.Delegation]()},
+	"PUT /v1/delegations":              {full[delegation.Delegation]()},
 	"DELETE /v1/delegations":           {full[DelegationList]()},
 	"GET /v1/devices":                  {full[DeviceList]()},
 	"GET /v1/decisions":                {full[DecisionList]()},
@@ -242,14 +247,14 @@ var samples = map[string][]any{
 
 var some = []json.RawMessage{json.RawMessage(`{"owner":"x"}`)}
 
-var aPerson = connector.Person{
+var aPerson = privacy.Person{
 	Names: []string{"x"}, Jobs: some, Badges: some, Accounts: some, Delegations: some, Decisions: some, Ledger: some, Audit: some, Dead: some,
 }
 
 // bodies are what each route takes, with every member set.
 var bodies = map[string]any{
 	"POST /v1/taps":                         full[tapBody](),
-	"POST /v1/usage":                        full[connector.UsageDay](),
+	"POST /v1/usage":                        full[sweep.UsageDay](),
 	"PUT /v1/badges":                        full[enrolBody](),
 	"DELETE /v1/badges":                     full[revokeBody](),
 	"PUT /v1/quotas/{account}":              full[quotaBody](),
@@ -257,7 +262,7 @@ var bodies = map[string]any{
 	"POST /v1/jobs/{printer}/{job}/release": full[releaseBody](),
 	"PUT /v1/delegations":                   full[delegationBody](),
 	"DELETE /v1/delegations":                full[delegationBody](),
-	"POST /v1/people/{user}/erase":          full[connector.Erasure](),
+	"POST /v1/people/{user}/erase":          full[privacy.Erasure](),
 }
 
 // full is a value with every member set.
@@ -272,8 +277,8 @@ func fill(v reflect.Value, within map[reflect.Type]bool) {
 	switch {
 	case v.Type() == reflect.TypeFor[time.Time]():
 		v.Set(reflect.ValueOf(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)))
-	case v.Type() == reflect.TypeFor[held.State]():
-		v.SetString(string(held.Held))
+	case v.Type() == reflect.TypeFor[job.State]():
+		v.SetString(string(job.Held))
 	case v.Kind() == reflect.Struct:
 		within[v.Type()] = true
 		defer delete(within, v.Type())
@@ -366,8 +371,8 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("%s has no sample", name)
 		}
 		for _, v := range samples[name] {
-			if o, ok := v.(connector.Outcome); ok && o.Released == nil {
-				v = connector.Outcome{Released: []connector.Released{}, Kept: []connector.Refused{}, Aborted: []connector.Refused{}}
+			if o, ok := v.(release.Outcome); ok && o.Released == nil {
+				v = release.Outcome{Released: []release.Released{}, Kept: []release.Refused{}, Aborted: []release.Refused{}}
 			}
 			agree(name, schema("paths", r.path, method, "responses", "200", "content", "application/json", "schema"), v)
 		}
@@ -387,7 +392,7 @@ const (
 // An action that can't be audited is not done.
 func TestNoAuditNoEffect(t *testing.T) {
 	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewRegistry(nil, badge.Keys{},
-		nil), Delegations: connector.NewDelegations(nil), Audit: failingAudit{}})
+		nil), Delegations: delegation.New(nil), Audit: failingAudit{}})
 	for _, c := range [][3]string{
 		{"PUT", "/v1/badges", `{"badge":"1","owner":"` + someone + `"}`},
 		{"DELETE", "/v1/badges", `{"owner":"` + someone + `"}`},
@@ -418,7 +423,7 @@ func (failingAudit) PublishAudit(context.Context, string, string, []byte) error 
 func TestAnswerTap(t *testing.T) {
 	a := NewAPI(Deps{
 		Logger: zap.NewNop(), Tokens: newTokens(t),
-		Taps: connector.NewTaps(connector.NewReleaser(connector.ReleaserOptions{Logger: zap.NewNop()}), nil, nil, zap.NewNop()),
+		Taps: tap.New(release.New(release.Options{Logger: zap.NewNop()}), nil, nil, zap.NewNop()),
 	})
 	for name, c := range map[string]struct {
 		who, device, body string

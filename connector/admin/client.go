@@ -17,8 +17,12 @@ import (
 	"sync"
 	"time"
 
-	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/arrival"
+	"pullprint/connector/delegation"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
+	"pullprint/connector/sweep"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 )
@@ -191,12 +195,12 @@ func parameters(of map[string]string) url.Values {
 	return q
 }
 
-func jobPath(r held.Ref) string {
+func jobPath(r job.Ref) string {
 	return "/v1/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job)
 }
 
 // Job reads a job with its trace.
-func (c *Client) Job(ctx context.Context, r held.Ref) (out JobDetail, err error) {
+func (c *Client) Job(ctx context.Context, r job.Ref) (out JobDetail, err error) {
 	err = c.call(ctx, http.MethodGet, jobPath(r), nil, &out)
 	return out, err
 }
@@ -204,20 +208,20 @@ func (c *Client) Job(ctx context.Context, r held.Ref) (out JobDetail, err error)
 // Release releases a job at a device, printed as set says; nil leaves it as it
 // was sent.
 func (c *Client) Release(
-	ctx context.Context, r held.Ref, device string, set *held.Settings,
-) (out connector.Outcome, err error) {
+	ctx context.Context, r job.Ref, device string, set *job.Settings,
+) (out release.Outcome, err error) {
 	err = c.call(ctx, http.MethodPost, jobPath(r)+"/release", releaseBody{device, set}, &out)
 	return out, err
 }
 
 // Cancel aborts a held job; reason is told to its owner.
-func (c *Client) Cancel(ctx context.Context, r held.Ref, reason string) (out connector.Refused, err error) {
+func (c *Client) Cancel(ctx context.Context, r job.Ref, reason string) (out release.Refused, err error) {
 	err = c.call(ctx, http.MethodPost, jobPath(r)+"/cancel", cancelBody{reason}, &out)
 	return out, err
 }
 
 // Tap shows a badge at a device.
-func (c *Client) Tap(ctx context.Context, device, number string) (out connector.Outcome, err error) {
+func (c *Client) Tap(ctx context.Context, device, number string) (out release.Outcome, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/taps", tapBody{device, number}, &out)
 	return out, err
 }
@@ -228,7 +232,7 @@ var errNoFurther = errors.New("the daemon can't list more than 500 that were sto
 	"this program: upgrade it")
 
 // Decisions calls fn with each decision since a time, oldest first.
-func (c *Client) Decisions(ctx context.Context, since time.Time, fn func(*held.Decision)) error {
+func (c *Client) Decisions(ctx context.Context, since time.Time, fn func(*job.Decision)) error {
 	seen := map[string]bool{}
 	return eachPage(since.UTC().Format(time.RFC3339Nano), func(from string) (next string, err error) {
 		var page DecisionList
@@ -259,7 +263,7 @@ func eachPage(since string, read func(since string) (next string, err error)) er
 }
 
 // Dead lists what was given up since a time, or a duration back, as 24h.
-func (c *Client) Dead(ctx context.Context, since string) (list []connector.DeadLetter, err error) {
+func (c *Client) Dead(ctx context.Context, since string) (list []arrival.DeadLetter, err error) {
 	err = eachPage(since, func(from string) (next string, err error) {
 		var page DeadList
 		err = c.call(ctx, http.MethodGet, "/v1/dead?limit=500&since="+url.QueryEscape(from), nil, &page)
@@ -272,7 +276,7 @@ func (c *Client) Dead(ctx context.Context, since string) (list []connector.DeadL
 func quotaPath(account string) string { return "/v1/quotas/" + url.PathEscape(account) }
 
 // Quota returns what is on an account.
-func (c *Client) Quota(ctx context.Context, account string) (out connector.AccountStatus, err error) {
+func (c *Client) Quota(ctx context.Context, account string) (out evaluate.AccountStatus, err error) {
 	err = c.call(ctx, http.MethodGet, quotaPath(account), nil, &out)
 	return out, err
 }
@@ -281,7 +285,7 @@ func (c *Client) Quota(ctx context.Context, account string) (out connector.Accou
 // away.
 func (c *Client) SetQuota(
 	ctx context.Context, account string, limit *quota.Amount, why string,
-) (out connector.AccountStatus, err error) {
+) (out evaluate.AccountStatus, err error) {
 	err = c.call(ctx, http.MethodPut, quotaPath(account), quotaBody{limit, why}, &out)
 	return out, err
 }
@@ -289,7 +293,7 @@ func (c *Client) SetQuota(
 // AdjustQuota gives to an account, or takes from it.
 func (c *Client) AdjustQuota(
 	ctx context.Context, account string, delta quota.Amount, why string,
-) (out connector.AccountStatus, err error) {
+) (out evaluate.AccountStatus, err error) {
 	err = c.call(ctx, http.MethodPost, quotaPath(account)+"/adjust", adjustBody{delta, why}, &out)
 	return out, err
 }
@@ -303,15 +307,15 @@ func (c *Client) QuotaHistory(ctx context.Context, account string, since time.Ti
 
 // TellUsage gives the daemon a comparison with Graph's own report, for its
 // metrics.
-func (c *Client) TellUsage(ctx context.Context, u connector.UsageDay) error {
-	var out connector.UsageDay
+func (c *Client) TellUsage(ctx context.Context, u sweep.UsageDay) error {
+	var out sweep.UsageDay
 	return c.call(ctx, http.MethodPost, "/v1/usage", u, &out)
 }
 
 // Delegate lets a person release another's jobs until a time.
 func (c *Client) Delegate(
 	ctx context.Context, owner, to string, until time.Time,
-) (out connector.Delegation, err error) {
+) (out delegation.Delegation, err error) {
 	err = c.call(ctx, http.MethodPut, "/v1/delegations", delegationBody{owner, to, until}, &out)
 	return out, err
 }
@@ -326,7 +330,7 @@ func (c *Client) Undelegate(ctx context.Context, owner, to string) error {
 type DelegationFilter struct{ Owner, To string }
 
 // Delegations lists the delegations that have not expired.
-func (c *Client) Delegations(ctx context.Context, f DelegationFilter) ([]connector.Delegation, error) {
+func (c *Client) Delegations(ctx context.Context, f DelegationFilter) ([]delegation.Delegation, error) {
 	var out DelegationList
 	q := parameters(map[string]string{"owner": f.Owner, "to": f.To})
 	err := c.call(ctx, http.MethodGet, "/v1/delegations?"+q.Encode(), nil, &out)

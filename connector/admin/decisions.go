@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/arrival"
+	"pullprint/connector/job"
 )
 
 // listWithin bounds the reading of a list out of a stream, within answerWithin.
@@ -17,7 +17,7 @@ const listWithin = 10 * time.Second
 
 // DecisionList is the answer to GET /v1/decisions: oldest first.
 type DecisionList struct {
-	Decisions []held.Decision `json:"decisions"`
+	Decisions []job.Decision `json:"decisions"`
 	// Next, when set, is the since of the next page: a time, and behind a slash how many
 	// that were stored in that moment came before.
 	Next string `json:"next,omitempty"`
@@ -25,8 +25,8 @@ type DecisionList struct {
 
 // DeadList is the answer to GET /v1/dead: oldest first.
 type DeadList struct {
-	Dead []connector.DeadLetter `json:"dead"`
-	Next string                 `json:"next,omitempty"`
+	Dead []arrival.DeadLetter `json:"dead"`
+	Next string               `json:"next,omitempty"`
 }
 
 // ActionList is the answer to GET /v1/audit: oldest first.
@@ -36,15 +36,15 @@ type ActionList struct {
 }
 
 func (a *API) listDecisions(r *request) (any, error) {
-	out := DecisionList{Decisions: []held.Decision{}}
-	next, err := list(r, a.Audit.Decisions, func(d held.Decision) { out.Decisions = append(out.Decisions, d) })
+	out := DecisionList{Decisions: []job.Decision{}}
+	next, err := list(r, a.Audit.Decisions, func(d job.Decision) { out.Decisions = append(out.Decisions, d) })
 	out.Next = next
 	return out, err
 }
 
 func (a *API) listDead(r *request) (any, error) {
-	out := DeadList{Dead: []connector.DeadLetter{}}
-	next, err := list(r, a.Audit.Dead, func(d connector.DeadLetter) { out.Dead = append(out.Dead, d) })
+	out := DeadList{Dead: []arrival.DeadLetter{}}
+	next, err := list(r, a.Audit.Dead, func(d arrival.DeadLetter) { out.Dead = append(out.Dead, d) })
 	out.Next = next
 	return out, err
 }

@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector"
+	"pullprint/connector/delegation"
 )
 
 // DelegationList is the answer to GET /v1/delegations.
 type DelegationList struct {
-	Delegations []connector.Delegation `json:"delegations"`
+	Delegations []delegation.Delegation `json:"delegations"`
 }
 
 func (a *API) listDelegations(r *request) (any, error) {
@@ -30,11 +30,11 @@ func (a *API) listDelegations(r *request) (any, error) {
 		return nil, err
 	}
 	list, err := a.Delegations.List(r.Context(), time.Now())
-	list = slices.DeleteFunc(list, func(d connector.Delegation) bool {
+	list = slices.DeleteFunc(list, func(d delegation.Delegation) bool {
 		return owner != "" && !strings.EqualFold(d.Owner, owner) || to != "" && !strings.EqualFold(d.To, to)
 	})
 	if list == nil {
-		list = []connector.Delegation{}
+		list = []delegation.Delegation{}
 	}
 	return DelegationList{list}, err
 }
@@ -71,7 +71,7 @@ func (a *API) putDelegation(r *request) (any, error) {
 	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {
 		return nil, err
 	}
-	d := connector.Delegation{Owner: in.Owner, To: in.To, Expires: in.Expires, Since: time.Now(), By: r.caller.Name}
+	d := delegation.Delegation{Owner: in.Owner, To: in.To, Expires: in.Expires, Since: time.Now(), By: r.caller.Name}
 	if err := a.Delegations.Put(r.Context(), d); err != nil {
 		return nil, err
 	}
@@ -97,5 +97,5 @@ func (a *API) removeDelegation(r *request) (any, error) {
 		return nil, failure(http.StatusNotFound, "no-such-delegation", "There is no such delegation",
 			"It may have ended. Those that hold are listed by `pullprint jobs delegate --list`, and by GET /v1/delegations.")
 	}
-	return DelegationList{[]connector.Delegation{}}, nil
+	return DelegationList{[]delegation.Delegation{}}, nil
 }

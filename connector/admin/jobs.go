@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
 )
@@ -33,21 +33,21 @@ type JobList struct {
 
 // JobEntry is a job in a list.
 type JobEntry struct {
-	held.Ref
-	Owner     string     `json:"owner,omitempty"`
-	Queue     string     `json:"queue"`
-	State     held.State `json:"state"`
-	Created   time.Time  `json:"created,omitzero"`
-	Seen      time.Time  `json:"seen"`
-	HoldUntil time.Time  `json:"hold_until,omitzero"`
+	job.Ref
+	Owner     string    `json:"owner,omitempty"`
+	Queue     string    `json:"queue"`
+	State     job.State `json:"state"`
+	Created   time.Time `json:"created,omitzero"`
+	Seen      time.Time `json:"seen"`
+	HoldUntil time.Time `json:"hold_until,omitzero"`
 	// Reason is the code of the newest decision, if it has one.
 	Reason string `json:"reason,omitempty"`
 }
 
 // JobDetail is the answer to GET /v1/jobs/{printer}/{job}.
 type JobDetail struct {
-	Job   held.Record `json:"job"`
-	Trace []Event     `json:"trace"`
+	Job   job.Record `json:"job"`
+	Trace []Event    `json:"trace"`
 	// Complete is false when there were more decisions than could be read.
 	Complete bool `json:"trace_complete"`
 }
@@ -80,13 +80,13 @@ func (a *API) List(ctx context.Context, field string, f JobFilter, limit int) (J
 	if err != nil {
 		return JobList{}, err
 	}
-	return a.page(fits, limit, connector.Position{}), nil
+	return a.page(fits, limit, job.Position{}), nil
 }
 
 // filter returns which jobs a list shows. An owner, queue or state that does not exist is an
 // error, which calls the owner by its field.
-func (a *API) filter(ctx context.Context, field string, f JobFilter) (fits func(*connector.Entry) bool, err error) {
-	if f.State != "" && !slices.Contains(States, held.State(f.State)) {
+func (a *API) filter(ctx context.Context, field string, f JobFilter) (fits func(*job.Entry) bool, err error) {
+	if f.State != "" && !slices.Contains(States, job.State(f.State)) {
 		return nil, badRequest("state must be one of %s", join(States))
 	}
 	if f.Owner, err = a.owner(ctx, field, f.Owner); err != nil {
@@ -95,18 +95,18 @@ func (a *API) filter(ctx context.Context, field string, f JobFilter) (fits func(
 	if f.Queue, err = a.queueNamed(f.Queue); err != nil {
 		return nil, err
 	}
-	of := func(e *connector.Entry) bool { // by the name that the queue has now, or had then
-		return e.Queue == f.Queue || a.Evaluator.QueueOf(&held.Record{Ref: e.Ref, Queue: e.Queue}) == f.Queue
+	of := func(e *job.Entry) bool { // by the name that the queue has now, or had then
+		return e.Queue == f.Queue || a.Evaluator.QueueOf(&job.Record{Ref: e.Ref, Queue: e.Queue}) == f.Queue
 	}
-	return func(e *connector.Entry) bool {
+	return func(e *job.Entry) bool {
 		return (f.Owner == "" || strings.EqualFold(e.Owner, f.Owner)) && (f.Queue == "" || of(e)) &&
-			(f.Job == "" || e.Job == f.Job) && (f.State == "" || e.State == held.State(f.State))
+			(f.Job == "" || e.Job == f.Job) && (f.State == "" || e.State == job.State(f.State))
 	}, nil
 }
 
 // States are those in which jobs are listed.
-var States = []held.State{
-	held.Held, held.Releasing, held.Released, held.Aborting, held.Aborted, held.Completing, held.Completed, held.Gone,
+var States = []job.State{
+	job.Held, job.Releasing, job.Released, job.Aborting, job.Aborted, job.Completing, job.Completed, job.Gone,
 }
 
 func join[S ~string](words []S) string {
@@ -121,7 +121,7 @@ func join[S ~string](words []S) string {
 }
 
 // page is a page of the jobs that fit, newest first, after a position in that order.
-func (a *API) page(fits func(*connector.Entry) bool, limit int, after connector.Position) JobList {
+func (a *API) page(fits func(*job.Entry) bool, limit int, after job.Position) JobList {
 	list, more := a.Index.Page(fits, after, limit)
 	out := JobList{Jobs: make([]JobEntry, 0, len(list))}
 	for i := range list {
@@ -129,26 +129,26 @@ func (a *API) page(fits func(*connector.Entry) bool, limit int, after connector.
 		out.Jobs = append(out.Jobs, JobEntry{e.Ref, e.Owner, e.Queue, e.State, e.Created, e.Seen, e.HoldUntil, e.Reason})
 	}
 	if more && len(list) > 0 {
-		out.Next = cursorOf(connector.PositionOf(&list[len(list)-1]))
+		out.Next = cursorOf(job.PositionOf(&list[len(list)-1]))
 	}
 	return out
 }
 
-func cursorOf(m connector.Position) string {
+func cursorOf(m job.Position) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", m.Seen, m.Key))
 }
 
-func readCursor(text string) (connector.Position, error) {
+func readCursor(text string) (job.Position, error) {
 	if text == "" {
-		return connector.Position{}, nil
+		return job.Position{}, nil
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	at, key, ok := strings.Cut(string(raw), " ")
 	seen, err2 := strconv.ParseInt(at, 10, 64)
 	if err != nil || err2 != nil || !ok {
-		return connector.Position{}, badCursor()
+		return job.Position{}, badCursor()
 	}
-	return connector.Position{Seen: seen, Key: key}, nil
+	return job.Position{Seen: seen, Key: key}, nil
 }
 
 func badCursor() *Problem {
@@ -180,15 +180,15 @@ func Query(q url.Values, known ...string) (url.Values, error) {
 }
 
 // find is the record of the job in the path.
-func (a *API) find(r *request) (held.Record, error) {
-	return a.Record(r.Context(), held.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
+func (a *API) find(r *request) (job.Record, error) {
+	return a.Record(r.Context(), job.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
 }
 
 // Record is the record of a job.
-func (a *API) Record(ctx context.Context, ref held.Ref) (held.Record, error) {
+func (a *API) Record(ctx context.Context, ref job.Ref) (job.Record, error) {
 	e, ok := a.Index.Lookup(ref)
 	if !ok {
-		return held.Record{}, a.noJob()
+		return job.Record{}, a.noJob()
 	}
 	rec, rev, err := a.Jobs.Get(ctx, e.Key)
 	if err == nil && rev == 0 {
@@ -200,15 +200,15 @@ func (a *API) Record(ctx context.Context, ref held.Ref) (held.Record, error) {
 // noJob is an ErrNoJob that says how long finished jobs are kept.
 func (a *API) noJob() error {
 	days := int(a.Jobs.Kept() / (24 * time.Hour))
-	return fmt.Errorf("%w; finished jobs are kept for %s", connector.ErrNoJob, terminal.Counted(days, "day"))
+	return fmt.Errorf("%w; finished jobs are kept for %s", release.ErrNoJob, terminal.Counted(days, "day"))
 }
 
 func (a *API) showJob(r *request) (any, error) {
-	return a.Job(r.Context(), held.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
+	return a.Job(r.Context(), job.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
 }
 
 // Job is a job with its trace.
-func (a *API) Job(ctx context.Context, ref held.Ref) (JobDetail, error) {
+func (a *API) Job(ctx context.Context, ref job.Ref) (JobDetail, error) {
 	rec, err := a.Record(ctx, ref)
 	if err != nil {
 		return JobDetail{}, err
@@ -220,8 +220,8 @@ func (a *API) Job(ctx context.Context, ref held.Ref) (JobDetail, error) {
 // releaseBody is the body of a release. Set is a variant that costs less, as a
 // refusal names it.
 type releaseBody struct {
-	Device string         `json:"device"`
-	Set    *held.Settings `json:"set,omitempty"`
+	Device string        `json:"device"`
+	Set    *job.Settings `json:"set,omitempty"`
 }
 
 func (a *API) releaseJob(r *request) (any, error) {
@@ -236,10 +236,10 @@ func (a *API) releaseJob(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if rec.State.Final() || rec.State == held.Aborting {
-		return nil, connector.NotHeld(&rec)
+	if rec.State.Final() || rec.State == job.Aborting {
+		return nil, release.NotHeld(&rec)
 	}
-	i := slices.IndexFunc(a.Devices, func(d connector.Device) bool { return d.ID == in.Device })
+	i := slices.IndexFunc(a.Devices, func(d job.Device) bool { return d.ID == in.Device })
 	if i < 0 {
 		return nil, a.noDevice(in.Device)
 	}
@@ -247,8 +247,8 @@ func (a *API) releaseJob(r *request) (any, error) {
 		return nil, failure(http.StatusConflict, "device-not-allowed", "The job can't be released there",
 			"The device does not serve the queue of the job.")
 	}
-	order := connector.Order{
-		Device: in.Device, Owner: rec.Owner, Jobs: []held.Ref{rec.Ref}, Actor: r.caller.Name, At: time.Now(),
+	order := release.Order{
+		Device: in.Device, Owner: rec.Owner, Jobs: []job.Ref{rec.Ref}, Actor: r.caller.Name, At: time.Now(),
 	}
 	if in.Set != nil {
 		order.Set = policy.Settings(*in.Set)
@@ -277,7 +277,7 @@ func (a *API) cancelJob(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := connector.Cancellation{Key: rec.Key(), Actor: r.caller.Name, Note: in.Reason}
+	c := release.Cancellation{Key: rec.Key(), Actor: r.caller.Name, Note: in.Reason}
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
@@ -289,18 +289,18 @@ func (a *API) cancelJob(r *request) (any, error) {
 
 // Cancel aborts a held job and returns the reason that its owner gets. It goes on when ctx
 // ends.
-func (a *API) Cancel(ctx context.Context, c connector.Cancellation) (connector.Refused, error) {
+func (a *API) Cancel(ctx context.Context, c release.Cancellation) (release.Refused, error) {
 	rec, err := a.Releaser.Cancel(context.WithoutCancel(ctx), c)
-	pending := errors.Is(err, connector.ErrCanceling)
+	pending := errors.Is(err, release.ErrCanceling)
 	if err != nil && !pending {
-		return connector.Refused{}, err
+		return release.Refused{}, err
 	}
-	if !pending && rec.State != held.Aborted {
-		return connector.Refused{}, connector.NotHeld(&rec)
+	if !pending && rec.State != job.Aborted {
+		return release.Refused{}, release.NotHeld(&rec)
 	}
 	d := &rec.Decision
-	return connector.Refused{
-		Ref: rec.Ref, Queue: rec.Queue, Reason: connector.Reason{Code: d.Reason, Text: d.Text, Remedy: d.Remedy, IPP: d.IPP},
+	return release.Refused{
+		Ref: rec.Ref, Queue: rec.Queue, Reason: release.Reason{Code: d.Reason, Text: d.Text, Remedy: d.Remedy, IPP: d.IPP},
 		Pending: pending,
 	}, nil
 }

@@ -13,9 +13,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
+	"pullprint/connector/arrival"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/policy/badge"
 )
 
@@ -65,15 +65,15 @@ func TestListsOfOneMoment(t *testing.T) {
 	client := NewClient(srv.URL, testTokens["read"])
 
 	s.body = func(i int) []byte {
-		body, _ := json.Marshal(held.Decision{ID: fmt.Sprint(i)}) // it can be encoded
+		body, _ := json.Marshal(job.Decision{ID: fmt.Sprint(i)}) // it can be encoded
 		return body
 	}
 	var got []string
-	if err := client.Decisions(t.Context(), began, func(d *held.Decision) { got = append(got, d.ID) }); err != nil {
+	if err := client.Decisions(t.Context(), began, func(d *job.Decision) { got = append(got, d.ID) }); err != nil {
 		t.Fatal(err)
 	}
 	s.body = func(i int) []byte {
-		body, _ := json.Marshal(connector.DeadLetter{Task: fmt.Sprint(i)}) // it can be encoded
+		body, _ := json.Marshal(arrival.DeadLetter{Task: fmt.Sprint(i)}) // it can be encoded
 		return body
 	}
 	dead, err := client.Dead(t.Context(), began.Format(time.RFC3339Nano))

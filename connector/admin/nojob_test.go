@@ -6,8 +6,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 )
 
 // The answer about a job without a record says for how long records are kept, as configured.
@@ -16,14 +16,14 @@ func TestNoRecordSaysRetention(t *testing.T) {
 		24 * time.Hour:      "No record of this job; finished jobs are kept for 1 day.",
 		30 * 24 * time.Hour: "No record of this job; finished jobs are kept for 30 days.",
 	} {
-		store := held.NewStoreFor(nil, keep)
-		a := &API{Deps: Deps{Jobs: store, Index: connector.NewIndex(store, nil, nil, zap.NewNop())}}
-		_, err := a.Record(t.Context(), held.Ref{Printer: "p", Job: "1"})
+		store := job.NewStoreFor(nil, keep)
+		a := &API{Deps: Deps{Jobs: store, Index: job.NewIndex(store, nil, nil, zap.NewNop())}}
+		_, err := a.Record(t.Context(), job.Ref{Printer: "p", Job: "1"})
 		if p, _ := ProblemOf(err); p.Detail != want || p.Status != 404 {
 			t.Errorf("%d %q, want %q", p.Status, p.Detail, want)
 		}
 	}
-	if p := problemOf(connector.ErrNoJob); p.Detail != "No record of this job." {
+	if p := problemOf(release.ErrNoJob); p.Detail != "No record of this job." {
 		t.Errorf("%q", p.Detail)
 	}
 }

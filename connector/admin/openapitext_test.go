@@ -3,9 +3,13 @@ package admin
 import (
 	"reflect"
 
-	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/delegation"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/job"
+	"pullprint/connector/privacy"
+	"pullprint/connector/release"
 	"pullprint/connector/store"
+	"pullprint/connector/sweep"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 )
@@ -59,7 +63,7 @@ var operations = map[string]operation{
 	"POST /v1/taps": {
 		summary: "A badge was shown at a device: release what its owner may release there. With a reader's token, device " +
 			"may be left out.",
-		body: tapBody{}, required: []string{"badge"}, answer: connector.Outcome{},
+		body: tapBody{}, required: []string{"badge"}, answer: release.Outcome{},
 	},
 	"GET /v1/jobs": {
 		summary: "Jobs, newest first.", answer: JobList{},
@@ -71,10 +75,10 @@ var operations = map[string]operation{
 	"GET /v1/jobs/{printer}/{job}": {summary: "One job with its whole trace.", answer: JobDetail{}},
 	"POST /v1/jobs/{printer}/{job}/release": {
 		summary: "Send a held job to a device, for its owner.",
-		body:    releaseBody{}, required: []string{"device"}, answer: connector.Outcome{},
+		body:    releaseBody{}, required: []string{"device"}, answer: release.Outcome{},
 	},
 	"POST /v1/jobs/{printer}/{job}/cancel": {
-		summary: "Abort a held job.", body: cancelBody{}, answer: connector.Refused{},
+		summary: "Abort a held job.", body: cancelBody{}, answer: release.Refused{},
 	},
 	"GET /v1/badges": {
 		summary: "Badges; no card number is shown. With limit or cursor a page of them, those changed longest ago first; " +
@@ -110,7 +114,7 @@ var operations = map[string]operation{
 	},
 	"PUT /v1/delegations": {
 		summary: "Let a person release an owner's jobs until a time.",
-		body:    delegationBody{}, required: []string{"owner", "to"}, answer: connector.Delegation{},
+		body:    delegationBody{}, required: []string{"owner", "to"}, answer: delegation.Delegation{},
 	},
 	"DELETE /v1/delegations": {
 		summary: "End a delegation.", body: delegationBody{}, required: []string{"owner", "to"}, answer: DelegationList{},
@@ -126,15 +130,15 @@ var operations = map[string]operation{
 		answer:  Diagnostics{},
 	},
 	"GET /v1/quotas/{account}": {
-		summary: "What is on an account by the policy in force.", answer: connector.AccountStatus{},
+		summary: "What is on an account by the policy in force.", answer: evaluate.AccountStatus{},
 	},
 	"PUT /v1/quotas/{account}": {
 		summary: "Give an account a limit of its own for this period, or null for that of the policy.",
-		body:    quotaBody{}, required: []string{"limit"}, answer: connector.AccountStatus{},
+		body:    quotaBody{}, required: []string{"limit"}, answer: evaluate.AccountStatus{},
 	},
 	"POST /v1/quotas/{account}/adjust": {
 		summary: "Give to an account in this period, or take from it.",
-		body:    adjustBody{}, required: []string{"delta", "why"}, answer: connector.AccountStatus{},
+		body:    adjustBody{}, required: []string{"delta", "why"}, answer: evaluate.AccountStatus{},
 	},
 	"GET /v1/quotas/{account}/history": {
 		summary: "What happened on an account, oldest first.", answer: EntryList{},
@@ -142,61 +146,61 @@ var operations = map[string]operation{
 	},
 	"POST /v1/usage": {
 		summary: "Tell the daemon a comparison with Graph's own usage report, for its metrics.",
-		body:    connector.UsageDay{}, answer: connector.UsageDay{},
+		body:    sweep.UsageDay{}, answer: sweep.UsageDay{},
 	},
 	"POST /v1/backup": {
 		summary: "A copy of everything that is stored, at one moment; see pullprint restore.",
 		done:    "A file that ends early has no valid checksum.",
 	},
 	"GET /v1/people/{user}":         {summary: "Whom a name stands for.", answer: PersonFound{}},
-	"POST /v1/people/{user}/export": {summary: "Everything that is known about a person.", answer: connector.Person{}},
+	"POST /v1/people/{user}/export": {summary: "Everything that is known about a person.", answer: privacy.Person{}},
 	"POST /v1/people/{user}/erase": {
 		summary: "Erase a person. What was spent in the periods that run stays until they are over, unless told otherwise.",
-		body:    connector.Erasure{}, answer: connector.Erased{},
+		body:    privacy.Erasure{}, answer: privacy.Erased{},
 	},
 }
 
 // componentNames are the types that the file has once, by the names that generated clients know.
 var componentNames = map[reflect.Type]string{
-	reflect.TypeFor[Problem]():                 "Problem",
-	reflect.TypeFor[connector.Reason]():        "Reason",
-	reflect.TypeFor[connector.Released]():      "Released",
-	reflect.TypeFor[connector.Refused]():       "Refused",
-	reflect.TypeFor[connector.Outcome]():       "Outcome",
-	reflect.TypeFor[JobEntry]():                "JobEntry",
-	reflect.TypeFor[JobList]():                 "JobList",
-	reflect.TypeFor[held.Answer]():             "Answer",
-	reflect.TypeFor[held.Input]():              "Input",
-	reflect.TypeFor[held.Decision]():           "Decision",
-	reflect.TypeFor[held.Record]():             "Record",
-	reflect.TypeFor[Event]():                   "Event",
-	reflect.TypeFor[JobDetail]():               "JobDetail",
-	reflect.TypeFor[badge.Badge]():             "Badge",
-	reflect.TypeFor[BadgeList]():               "BadgeList",
-	reflect.TypeFor[CodeIssued]():              "CodeIssued",
-	reflect.TypeFor[Imported]():                "Imported",
-	reflect.TypeFor[connector.Delegation]():    "Delegation",
-	reflect.TypeFor[DelegationList]():          "DelegationList",
-	reflect.TypeFor[DeviceList]():              "DeviceList",
-	reflect.TypeFor[DecisionList]():            "DecisionList",
-	reflect.TypeFor[DeadList]():                "DeadList",
-	reflect.TypeFor[ActionList]():              "ActionList",
-	reflect.TypeFor[held.Shadow]():             "Shadow",
-	reflect.TypeFor[held.Settings]():           "Settings",
-	reflect.TypeFor[held.Unknown]():            "Unknown",
-	reflect.TypeFor[held.Pages]():              "Pages",
-	reflect.TypeFor[held.Account]():            "Account",
-	reflect.TypeFor[connector.Balance]():       "Balance",
-	reflect.TypeFor[connector.AccountStatus](): "Standing",
-	reflect.TypeFor[quota.Entry]():             "LedgerEntry",
-	reflect.TypeFor[EntryList]():               "EntryList",
-	reflect.TypeFor[connector.UsageDay]():      "UsageDay",
-	reflect.TypeFor[Diagnostics]():             "Diagnosis",
-	reflect.TypeFor[store.StreamState]():       "StreamState",
-	reflect.TypeFor[connector.Person]():        "Person",
-	reflect.TypeFor[PersonFound]():             "PersonFound",
-	reflect.TypeFor[connector.Erased]():        "Erased",
-	reflect.TypeFor[held.Charge]():             "Charge",
+	reflect.TypeFor[Problem]():                "Problem",
+	reflect.TypeFor[release.Reason]():         "Reason",
+	reflect.TypeFor[release.Released]():       "Released",
+	reflect.TypeFor[release.Refused]():        "Refused",
+	reflect.TypeFor[release.Outcome]():        "Outcome",
+	reflect.TypeFor[JobEntry]():               "JobEntry",
+	reflect.TypeFor[JobList]():                "JobList",
+	reflect.TypeFor[job.Answer]():             "Answer",
+	reflect.TypeFor[job.Input]():              "Input",
+	reflect.TypeFor[job.Decision]():           "Decision",
+	reflect.TypeFor[job.Record]():             "Record",
+	reflect.TypeFor[Event]():                  "Event",
+	reflect.TypeFor[JobDetail]():              "JobDetail",
+	reflect.TypeFor[badge.Badge]():            "Badge",
+	reflect.TypeFor[BadgeList]():              "BadgeList",
+	reflect.TypeFor[CodeIssued]():             "CodeIssued",
+	reflect.TypeFor[Imported]():               "Imported",
+	reflect.TypeFor[delegation.Delegation]():  "Delegation",
+	reflect.TypeFor[DelegationList]():         "DelegationList",
+	reflect.TypeFor[DeviceList]():             "DeviceList",
+	reflect.TypeFor[DecisionList]():           "DecisionList",
+	reflect.TypeFor[DeadList]():               "DeadList",
+	reflect.TypeFor[ActionList]():             "ActionList",
+	reflect.TypeFor[job.Shadow]():             "Shadow",
+	reflect.TypeFor[job.Settings]():           "Settings",
+	reflect.TypeFor[job.Unknown]():            "Unknown",
+	reflect.TypeFor[job.Pages]():              "Pages",
+	reflect.TypeFor[job.Account]():            "Account",
+	reflect.TypeFor[evaluate.Balance]():       "Balance",
+	reflect.TypeFor[evaluate.AccountStatus](): "Standing",
+	reflect.TypeFor[quota.Entry]():            "LedgerEntry",
+	reflect.TypeFor[EntryList]():              "EntryList",
+	reflect.TypeFor[sweep.UsageDay]():         "UsageDay",
+	reflect.TypeFor[Diagnostics]():            "Diagnosis",
+	reflect.TypeFor[store.StreamState]():      "StreamState",
+	reflect.TypeFor[privacy.Person]():         "Person",
+	reflect.TypeFor[PersonFound]():            "PersonFound",
+	reflect.TypeFor[privacy.Erased]():         "Erased",
+	reflect.TypeFor[job.Charge]():             "Charge",
 }
 
 // alwaysThere are members that are omitted when they are empty, which they are not here.

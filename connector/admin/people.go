@@ -10,7 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
+	"pullprint/connector/directory"
+	"pullprint/connector/privacy"
 )
 
 // owner is the object id of the person that a member or parameter names; empty when
@@ -19,7 +20,7 @@ func (a *API) owner(ctx context.Context, field, user string) (string, error) {
 	if user == "" {
 		return "", nil
 	}
-	return connector.OwnerID(ctx, a.Users, field, user)
+	return directory.OwnerID(ctx, a.Users, field, user)
 }
 
 // newOwner is owner where something is stored for the person; see connector.NewOwnerID.
@@ -27,7 +28,7 @@ func (a *API) newOwner(ctx context.Context, field, user string) (id, warning str
 	if user == "" {
 		return "", "", nil
 	}
-	id, warning, err = connector.NewOwnerID(ctx, a.Users, field, user)
+	id, warning, err = directory.NewOwnerID(ctx, a.Users, field, user)
 	if warning != "" {
 		a.log.Warn("object id not looked up", zap.String("field", field))
 	}
@@ -43,7 +44,7 @@ func (a *API) newOwnerID(ctx context.Context, field, user string) (string, error
 // newOwnerName is the user name to be stored with what is the owner's; see
 // connector.OwnerName.
 func (a *API) newOwnerName(ctx context.Context, owner, name string) (checked, warning string, err error) {
-	checked, warning, err = connector.OwnerName(ctx, a.Users, owner, name)
+	checked, warning, err = directory.OwnerName(ctx, a.Users, owner, name)
 	if warning != "" {
 		a.log.Warn("user name of an owner not looked up, and left out")
 	}
@@ -83,7 +84,7 @@ func (a *API) exportPerson(r *request) (any, error) {
 
 // erasePerson erases a person's data. The audit says that it was done, and not to whom.
 func (a *API) erasePerson(r *request) (any, error) {
-	var how connector.Erasure
+	var how privacy.Erasure
 	if err := r.decode(&how); err != nil {
 		return nil, err
 	}
@@ -114,15 +115,15 @@ func (c *Client) FindPerson(ctx context.Context, user string) (id string, err er
 
 // ExportPerson collects everything that is known about a person, by object id or
 // user principal name.
-func (c *Client) ExportPerson(ctx context.Context, user string) (out connector.Person, err error) {
+func (c *Client) ExportPerson(ctx context.Context, user string) (out privacy.Person, err error) {
 	err = c.withTimeout(peopleWithin).call(ctx, http.MethodPost, personPath(user)+"/export", nil, &out)
 	return out, err
 }
 
 // ErasePerson erases a person.
 func (c *Client) ErasePerson(
-	ctx context.Context, user string, how connector.Erasure,
-) (out connector.Erased, err error) {
+	ctx context.Context, user string, how privacy.Erasure,
+) (out privacy.Erased, err error) {
 	err = c.withTimeout(peopleWithin).call(ctx, http.MethodPost, personPath(user)+"/erase", how, &out)
 	return out, err
 }

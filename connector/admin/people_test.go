@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
+	"pullprint/connector/privacy"
 	"pullprint/trigger/graph"
 )
 
@@ -49,7 +49,7 @@ func (slowDirectory) User(context.Context, string) (graph.User, bool, error) {
 }
 
 // nothing is a bucket with nothing in it.
-type nothing struct{ connector.PersonKV }
+type nothing struct{ privacy.KV }
 
 func (nothing) Each(context.Context, string, func(string, []byte, uint64) error) error { return nil }
 
@@ -64,7 +64,7 @@ func TestLongErasure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := NewAPI(Deps{
 			Logger: zap.NewNop(), Tokens: newTokens(t), Audit: acceptingAudit{},
-			People: &connector.People{Users: slowDirectory{}, Badges: nothing{}},
+			People: &privacy.People{Users: slowDirectory{}, Badges: nothing{}},
 		})
 		ln := &pipes{make(chan net.Conn), make(chan struct{})}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -74,7 +74,7 @@ func TestLongErasure(t *testing.T) {
 		c := NewClient("http://127.0.0.1:8080", testTokens["admin"])
 		tr := &http.Transport{DialContext: ln.dial}
 		c.http.Transport = tr
-		_, err := c.ErasePerson(t.Context(), "nobody@contoso.com", connector.Erasure{})
+		_, err := c.ErasePerson(t.Context(), "nobody@contoso.com", privacy.Erasure{})
 		if err == nil || !strings.Contains(err.Error(), "no badge has it") {
 			t.Errorf("erased: %v", err)
 		}

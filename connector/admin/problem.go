@@ -10,8 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector"
+	"pullprint/connector/directory"
+	"pullprint/connector/job"
+	"pullprint/connector/privacy"
+	"pullprint/connector/release"
 	"pullprint/connector/store"
+	"pullprint/connector/tap"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 )
@@ -59,7 +63,7 @@ func ProblemOf(err error) (p *Problem, logged bool) {
 
 func problemOf(err error) *Problem {
 	var p *Problem
-	var locked *connector.LockedError
+	var locked *tap.LockedError
 	var rows badge.ImportError
 	switch {
 	case errors.As(err, &p):
@@ -94,28 +98,28 @@ func sentinel(err error) *Problem {
 	// rest is the error without the sentinel, which the title says already.
 	rest := func(of error) string { return strings.TrimPrefix(err.Error(), of.Error()+": ") }
 	switch {
-	case errors.Is(err, connector.ErrNoDevice):
+	case errors.Is(err, release.ErrNoDevice):
 		return failure(http.StatusNotFound, "no-such-device", "There is no such device",
 			"Write the id of a device as the configuration has it, under devices[].id.")
-	case errors.Is(err, connector.ErrNoJob):
+	case errors.Is(err, release.ErrNoJob):
 		return failure(http.StatusNotFound, "no-such-job", "There is no such job",
-			"No record of this job"+strings.TrimPrefix(err.Error(), connector.ErrNoJob.Error())+".")
-	case errors.Is(err, connector.ErrUnknownPerson):
+			"No record of this job"+strings.TrimPrefix(err.Error(), release.ErrNoJob.Error())+".")
+	case errors.Is(err, privacy.ErrUnknownPerson):
 		return failure(http.StatusNotFound, "no-such-person", "There is no such person", err.Error())
-	case errors.Is(err, connector.ErrDirectory):
+	case errors.Is(err, directory.ErrDirectory):
 		return failure(http.StatusServiceUnavailable, "no-directory", "The user name can't be looked up", err.Error())
-	case errors.Is(err, connector.ErrNumberDirectory):
+	case errors.Is(err, tap.ErrNumberDirectory):
 		return failure(http.StatusServiceUnavailable, "no-directory", "The badge can't be looked up in Entra",
 			err.Error()).after(tryAgainAfter)
-	case errors.Is(err, connector.ErrLeft):
+	case errors.Is(err, privacy.ErrLeft):
 		return failure(http.StatusConflict, "left-over", "Not everything could be erased", err.Error())
-	case errors.Is(err, connector.ErrUnfinished):
+	case errors.Is(err, privacy.ErrUnfinished):
 		return failure(http.StatusConflict, "unfinished", "The person can't be erased yet", err.Error())
-	case errors.Is(err, connector.ErrNotHeld):
-		return failure(http.StatusConflict, "not-held", "The job is not held", rest(connector.ErrNotHeld))
-	case errors.Is(err, connector.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber),
+	case errors.Is(err, release.ErrNotHeld):
+		return failure(http.StatusConflict, "not-held", "The job is not held", rest(release.ErrNotHeld))
+	case errors.Is(err, job.ErrInvalid), errors.Is(err, badge.ErrEnrolment), errors.Is(err, badge.ErrNumber),
 		errors.Is(err, quota.ErrOverflow):
-		return failure(http.StatusUnprocessableEntity, "invalid", "The request is not valid", rest(connector.ErrInvalid))
+		return failure(http.StatusUnprocessableEntity, "invalid", "The request is not valid", rest(job.ErrInvalid))
 	case errors.Is(err, badge.ErrDamaged):
 		return failure(http.StatusConflict, "badge-damaged", "What is stored of the badge can't be read",
 			"Have the badge enrolled again, or the store restored from a backup; /readyz names what is damaged.")

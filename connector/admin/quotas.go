@@ -9,7 +9,7 @@ import (
 	"time"
 	"unicode"
 
-	"pullprint/connector"
+	"pullprint/connector/sweep"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
@@ -184,7 +184,7 @@ func (a *API) quotaHistory(r *request) (any, error) {
 // tellUsage takes a comparison with Graph's own report, for the metrics. It is
 // never a charge.
 func (a *API) tellUsage(r *request) (any, error) {
-	var in connector.UsageDay
+	var in sweep.UsageDay
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}

@@ -7,8 +7,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/access"
+	"pullprint/connector/release"
 	"pullprint/connector/store"
 )
 
@@ -28,27 +28,27 @@ func (a *API) tap(r *request) (any, error) {
 
 // tapped carries out a tap over HTTP or NATS. It goes on when ctx ends: the jobs may be on
 // their way to the printer.
-func (a *API) tapped(ctx context.Context, caller access.Caller, in tapBody) (connector.Outcome, error) {
+func (a *API) tapped(ctx context.Context, caller access.Caller, in tapBody) (release.Outcome, error) {
 	if a.Taps == nil {
-		return connector.Outcome{}, ErrNoBadges
+		return release.Outcome{}, ErrNoBadges
 	}
 	if caller.Device != "" && in.Device == "" {
 		in.Device = caller.Device
 	}
 	switch {
 	case in.Device == "" || in.Badge == "":
-		return connector.Outcome{}, badRequest("device and badge are needed")
+		return release.Outcome{}, badRequest("device and badge are needed")
 	case caller.Device != "" && caller.Device != in.Device:
-		return connector.Outcome{}, failure(http.StatusForbidden, "not-allowed", "The token may not do this",
+		return release.Outcome{}, failure(http.StatusForbidden, "not-allowed", "The token may not do this",
 			"It is the token of another device.")
 	}
 	ctx = context.WithoutCancel(ctx)
 	if !a.hasDevice(in.Device) {
-		return connector.Outcome{}, a.noDevice(in.Device)
+		return release.Outcome{}, a.noDevice(in.Device)
 	}
 	if a.Visits != nil { // a station may stand at the same device: a card ends the visit before it
 		if err := a.Visits.End(ctx, in.Device); err != nil {
-			return connector.Outcome{}, err
+			return release.Outcome{}, err
 		}
 	}
 	if caller.Device != "" {
@@ -56,7 +56,7 @@ func (a *API) tapped(ctx context.Context, caller access.Caller, in tapBody) (con
 	}
 	// A token that may show any badge at any device is audited, as for any other release.
 	if err := a.StoreAction(ctx, Action{Action: actionTap, Actor: caller.Name, Device: in.Device}); err != nil {
-		return connector.Outcome{}, err
+		return release.Outcome{}, err
 	}
 	return a.Taps.TapBy(ctx, in.Device, in.Badge, caller.Name)
 }
@@ -90,7 +90,7 @@ type busBody struct {
 	Token string `json:"token"`
 }
 
-func (a *API) answerTap(ctx context.Context, t store.TapRequest) (connector.Outcome, error) {
+func (a *API) answerTap(ctx context.Context, t store.TapRequest) (release.Outcome, error) {
 	var in busBody
 	var wrong error
 	if len(t.Body) > maxBody {
@@ -104,17 +104,17 @@ func (a *API) answerTap(ctx context.Context, t store.TapRequest) (connector.Outc
 	caller, p := a.authorize(forReaders, []string{t.Authorization})
 	switch {
 	case p != nil:
-		return connector.Outcome{}, p
+		return release.Outcome{}, p
 	case wrong != nil:
-		return connector.Outcome{}, wrong
+		return release.Outcome{}, wrong
 	}
 	free, p := a.shares.take(caller)
 	if p != nil {
-		return connector.Outcome{}, p
+		return release.Outcome{}, p
 	}
 	defer free()
 	if in.Device != "" && in.Device != t.Device {
-		return connector.Outcome{}, badRequest("device is not the one of the subject")
+		return release.Outcome{}, badRequest("device is not the one of the subject")
 	}
 	in.Device = t.Device
 	return a.tapped(ctx, caller, in.tapBody)

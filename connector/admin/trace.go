@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/clock"
+	"pullprint/connector/job"
 	"pullprint/policy/quota"
 )
 
@@ -19,7 +19,7 @@ const traceWithin = 3 * time.Second
 
 // TraceMargin is how long before and after the life of a job its decisions are looked for:
 // the clocks of two instances may each differ from the store's.
-const TraceMargin = 2 * connector.StoreSkew
+const TraceMargin = 2 * clock.StoreSkew
 
 // Event is one thing that happened in a job's life.
 type Event struct {
@@ -27,13 +27,13 @@ type Event struct {
 	// Kind is created, state, decision or action.
 	Kind string `json:"kind"`
 	// By is the instance, or the person behind an action.
-	By     string     `json:"by,omitempty"`
-	State  held.State `json:"state,omitempty"`
-	Note   string     `json:"note,omitempty"`
-	Device string     `json:"device,omitempty"`
-	Actor  string     `json:"actor,omitempty"`
+	By     string    `json:"by,omitempty"`
+	State  job.State `json:"state,omitempty"`
+	Note   string    `json:"note,omitempty"`
+	Device string    `json:"device,omitempty"`
+	Actor  string    `json:"actor,omitempty"`
 	// Asked is what asked for a decision.
-	Asked held.Origin `json:"asked,omitempty"`
+	Asked job.Origin `json:"asked,omitempty"`
 
 	Point   string `json:"point,omitempty"`
 	Verdict string `json:"verdict,omitempty"`
@@ -44,14 +44,14 @@ type Event struct {
 	Remedy  string `json:"remedy,omitempty"`
 	Error   string `json:"error,omitempty"`
 	// Set is what rules changed of the job, SetBy their names.
-	Set    *held.Settings `json:"set,omitempty"`
-	SetBy  string         `json:"set_by,omitempty"`
-	Shadow *held.Shadow   `json:"shadow,omitempty"`
+	Set    *job.Settings `json:"set,omitempty"`
+	SetBy  string        `json:"set_by,omitempty"`
+	Shadow *job.Shadow   `json:"shadow,omitempty"`
 	// Cost is what the job costs those in Accounts.
-	Cost     quota.Amount   `json:"cost,omitzero"`
-	Accounts []string       `json:"accounts,omitempty"`
-	Unknown  []held.Unknown `json:"unknown,omitempty"`
-	Answer   *held.Answer   `json:"answer,omitempty"`
+	Cost     quota.Amount  `json:"cost,omitzero"`
+	Accounts []string      `json:"accounts,omitempty"`
+	Unknown  []job.Unknown `json:"unknown,omitempty"`
+	Answer   *job.Answer   `json:"answer,omitempty"`
 }
 
 // Why is what asked for a decision, in words; empty when it is not known.
@@ -61,26 +61,26 @@ func (e *Event) Why() string {
 		delegate = " for " + e.Actor
 	}
 	switch e.Asked {
-	case held.AskedByArrival:
+	case job.AskedByArrival:
 		return "as the job arrived"
-	case held.AskedByBadge:
+	case job.AskedByBadge:
 		return "asked by a badge at the reader" + delegate
-	case held.AskedByStation:
+	case job.AskedByStation:
 		return "asked at the station" + delegate
-	case held.AskedByBadgeToken:
+	case job.AskedByBadgeToken:
 		return "asked by a badge that was sent with the API token " + e.Actor
-	case held.AskedByToken:
+	case job.AskedByToken:
 		return "asked with the API token " + e.Actor
-	case held.AskedByErasure:
+	case job.AskedByErasure:
 		return "asked by the erasure of the owner's data" + delegate
-	case held.AskedBySweep:
+	case job.AskedBySweep:
 		return "by the sweep, as the hold ended"
 	}
 	return strings.TrimPrefix(delegate, " ") // stored by an earlier version
 }
 
 // eventOf is a decision as an event.
-func eventOf(d *held.Decision) Event {
+func eventOf(d *job.Decision) Event {
 	return Event{
 		At: d.At, Kind: "decision", By: d.By, Device: d.Device, Actor: d.Actor, Asked: d.Asked,
 		Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Policy: d.Policy,
@@ -99,7 +99,7 @@ var errEnough = errors.New("enough")
 
 // trace is a job's whole life in order, whatever instance had a part in it: the
 // steps of its record, and the decisions and actions of the audit.
-func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, complete bool, err error) {
+func (a *API) trace(ctx context.Context, rec *job.Record) (events []Event, complete bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, traceWithin)
 	defer cancel()
 	if !rec.Created.IsZero() {
@@ -116,7 +116,7 @@ func (a *API) trace(ctx context.Context, rec *held.Record) (events []Event, comp
 		if past(stored) {
 			return errEnough
 		}
-		var d held.Decision
+		var d job.Decision
 		if json.Unmarshal(body, &d) == nil && d.Ref == rec.Ref {
 			events = append(events, eventOf(&d))
 		}

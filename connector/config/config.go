@@ -11,8 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/job"
+	"pullprint/connector/ledgerexport"
+	"pullprint/connector/selftest"
 	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger"
@@ -31,24 +34,24 @@ type Config struct {
 	Endpoints graph.Endpoints `yaml:"endpoints"`
 	Auth      auth.Config     `yaml:"auth"`
 	// Administrator is where the sign-in of a Printer Administrator is kept, if it is.
-	Administrator auth.StoredSignIn   `yaml:"administrator"`
-	Trigger       trigger.Config      `yaml:"trigger"`
-	Webhook       webhook.Config      `yaml:"webhook"`
-	Queues        []connector.Queue   `yaml:"queues"`
-	Devices       []connector.Device  `yaml:"devices"`
-	Policy        Policy              `yaml:"policy"`
-	Documents     connector.Documents `yaml:"documents"`
-	Badges        badge.Config        `yaml:"badges"`
-	NATS          NATS                `yaml:"nats"`
+	Administrator auth.StoredSignIn  `yaml:"administrator"`
+	Trigger       trigger.Config     `yaml:"trigger"`
+	Webhook       webhook.Config     `yaml:"webhook"`
+	Queues        []job.Queue        `yaml:"queues"`
+	Devices       []job.Device       `yaml:"devices"`
+	Policy        Policy             `yaml:"policy"`
+	Documents     evaluate.Documents `yaml:"documents"`
+	Badges        badge.Config       `yaml:"badges"`
+	NATS          NATS               `yaml:"nats"`
 	// Retention is how long records are kept.
 	Retention Retention `yaml:"retention"`
 	// LedgerExport writes what happens on accounts to files.
-	LedgerExport connector.LedgerExport `yaml:"ledger_export"`
+	LedgerExport ledgerexport.Config `yaml:"ledger_export"`
 	// SelfTest prints a page now and then, and aborts it.
-	SelfTest connector.SelfTest `yaml:"selftest"`
-	Admin    admin.Config       `yaml:"admin"`
-	Metrics  Metrics            `yaml:"metrics"`
-	Log      Log                `yaml:"log"`
+	SelfTest selftest.Config `yaml:"selftest"`
+	Admin    admin.Config    `yaml:"admin"`
+	Metrics  Metrics         `yaml:"metrics"`
+	Log      Log             `yaml:"log"`
 
 	// Warnings are what is not wrong but should be looked at.
 	Warnings []strictyaml.Problem `yaml:"-"`
@@ -179,16 +182,16 @@ func (c *Config) fill(doc *strictyaml.Document) {
 	or(&c.Log.Format, "json")
 	for i := range c.Queues {
 		if c.Queues[i].HoldFor == 0 && !doc.Has(fmt.Sprintf("queues[%d].hold_for", i)) {
-			c.Queues[i].HoldFor = connector.DefaultHoldFor
+			c.Queues[i].HoldFor = job.DefaultHoldFor
 		}
 	}
 	c.canonical()
 	c.Documents.Fill()
 	if c.SelfTest.Queue != "" && c.SelfTest.Every == 0 {
-		c.SelfTest.Every = connector.DefaultSelfTestEvery
+		c.SelfTest.Every = selftest.DefaultEvery
 	}
 	if c.Policy.GroupTTL == 0 {
-		c.Policy.GroupTTL = connector.DefaultGroupTTL
+		c.Policy.GroupTTL = evaluate.DefaultGroupTTL
 	}
 	if c.Badges.Normalise == nil {
 		c.Badges.Normalise = slices.Clone(badge.DefaultNormalise)

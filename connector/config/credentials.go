@@ -7,7 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector"
+	"pullprint/connector/job"
+	"pullprint/connector/selftest"
 	"pullprint/trigger/graph/auth"
 )
 
@@ -127,11 +128,11 @@ const (
 // selfTest checks who prints what where.
 func (k *checker) selfTest() {
 	t := k.c.SelfTest
-	if t == (connector.SelfTest{}) {
+	if t == (selftest.Config{}) {
 		return
 	}
 	if k.need("selftest.queue", t.Queue, "write the name of one of the queues") &&
-		!slices.ContainsFunc(k.c.Queues, func(q connector.Queue) bool { return q.Name == t.Queue }) {
+		!slices.ContainsFunc(k.c.Queues, func(q job.Queue) bool { return q.Name == t.Queue }) {
 		k.add("selftest.queue", "write the name of one of the queues", "selftest.queue does not name one of the queues")
 	}
 	if k.need("selftest.user", t.User, "write the Entra object id of the person whose sign-in is kept") &&

@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector"
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 )
 
 // consoleRows is how many jobs and decisions the console lists: some screens full. A page
@@ -31,9 +31,9 @@ const (
 type consolePage struct {
 	Queues    []queueLine
 	Filter    struct{ Owner, Queue, State string }
-	States    []held.State
+	States    []job.State
 	Jobs      admin.JobList
-	Decisions []held.Decision
+	Decisions []job.Decision
 	Devices   []admin.DeviceEntry
 	Health    []healthLine
 	// Live is set when the page reloads itself: Still leads to the one that doesn't, Watch
@@ -60,8 +60,8 @@ type jobPage struct {
 	admin.JobDetail
 	Devices []string
 	// Quote is what a held job would cost, Balances what is left of those who pay.
-	Quote    connector.Quote
-	Balances []connector.BalanceText
+	Quote    release.Quote
+	Balances []release.BalanceText
 }
 
 // functions are those of the templates that need no configuration.
@@ -69,7 +69,7 @@ var functions = template.FuncMap{
 	"ago":     func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
 	"left":    func(now, t time.Time) string { return span(t.Sub(now)) },
 	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"path":    func(r held.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
+	"path":    func(r job.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
 	"variant": variantText,
 	"quote":   lineOf,
 	"part":    part,
@@ -78,7 +78,7 @@ var functions = template.FuncMap{
 }
 
 // variantText says how a variant of a job is printed.
-func variantText(s *held.Settings) string {
+func variantText(s *job.Settings) string {
 	var parts []string
 	if s.Copies == 1 {
 		parts = append(parts, "once")
@@ -171,7 +171,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	data.Filter.Owner, data.Filter.Queue, data.Filter.State = strings.TrimSpace(q.Get("owner")), q.Get("queue"),
 		q.Get("state")
 	if !q.Has("state") {
-		data.Filter.State = string(held.Held)
+		data.Filter.State = string(job.Held)
 	}
 	data.States = admin.States
 	jobs, wrong := p.filtered(req.Context(), q, admin.JobFilter{
@@ -234,8 +234,8 @@ func (p *Pages) sweep(now time.Time) healthLine {
 }
 
 // refInPath is the job that the address of a page names.
-func refInPath(req *http.Request) held.Ref {
-	return held.Ref{Printer: req.PathValue("printer"), Job: req.PathValue("job")}
+func refInPath(req *http.Request) job.Ref {
+	return job.Ref{Printer: req.PathValue("printer"), Job: req.PathValue("job")}
 }
 
 func (p *Pages) job(rw http.ResponseWriter, req *http.Request) {
@@ -275,20 +275,20 @@ func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (access.Call
 }
 
 func (p *Pages) cancelJob(rw http.ResponseWriter, req *http.Request) {
-	p.act(rw, req, "cancel", func(c access.Caller, rec *held.Record) error {
+	p.act(rw, req, "cancel", func(c access.Caller, rec *job.Record) error {
 		_, err := p.Jobs.Cancel(req.Context(),
-			connector.Cancellation{Key: rec.Key(), Actor: c.Name, Note: strings.TrimSpace(req.PostFormValue("reason"))})
+			release.Cancellation{Key: rec.Key(), Actor: c.Name, Note: strings.TrimSpace(req.PostFormValue("reason"))})
 		return err
 	})
 }
 
 func (p *Pages) releaseJob(rw http.ResponseWriter, req *http.Request) {
-	p.act(rw, req, "release", func(c access.Caller, rec *held.Record) error {
-		out, err := p.Releaser.Release(context.WithoutCancel(req.Context()), connector.Order{
-			Device: req.PostFormValue("device"), Owner: rec.Owner, Jobs: []held.Ref{rec.Ref}, Actor: c.Name, At: time.Now(),
+	p.act(rw, req, "release", func(c access.Caller, rec *job.Record) error {
+		out, err := p.Releaser.Release(context.WithoutCancel(req.Context()), release.Order{
+			Device: req.PostFormValue("device"), Owner: rec.Owner, Jobs: []job.Ref{rec.Ref}, Actor: c.Name, At: time.Now(),
 		})
 		if k, ok := first(out.Kept, out.Aborted); ok {
-			return fmt.Errorf("%w: %s %s [%s]", connector.ErrNotHeld, k.Reason.Text, k.Reason.Remedy, k.Reason.Code)
+			return fmt.Errorf("%w: %s %s [%s]", release.ErrNotHeld, k.Reason.Text, k.Reason.Remedy, k.Reason.Code)
 		}
 		return err
 	})
@@ -307,7 +307,7 @@ func first[T any](lists ...[]T) (one T, ok bool) {
 // act audits what an operator asked for on a job's page, carries it out by do, and shows the
 // job as it is then.
 func (p *Pages) act(
-	rw http.ResponseWriter, req *http.Request, action string, do func(access.Caller, *held.Record) error,
+	rw http.ResponseWriter, req *http.Request, action string, do func(access.Caller, *job.Record) error,
 ) {
 	c, ok := p.operator(rw, req)
 	if !ok {

@@ -16,11 +16,13 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/directory"
 	"pullprint/connector/health"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
+	"pullprint/connector/tap"
 	"pullprint/policy/badge"
 )
 
@@ -43,20 +45,20 @@ const stationPolicy = pagePolicy + "; script-src 'self'; connect-src 'self'"
 type Jobs interface {
 	// List is the first page of those that fit; in an error the owner is called by field.
 	List(ctx context.Context, field string, f admin.JobFilter, limit int) (admin.JobList, error)
-	Record(ctx context.Context, ref held.Ref) (held.Record, error)
-	Job(ctx context.Context, ref held.Ref) (admin.JobDetail, error)
-	Cancel(ctx context.Context, c connector.Cancellation) (connector.Refused, error)
+	Record(ctx context.Context, ref job.Ref) (job.Record, error)
+	Job(ctx context.Context, ref job.Ref) (admin.JobDetail, error)
+	Cancel(ctx context.Context, c release.Cancellation) (release.Refused, error)
 	StoreAction(ctx context.Context, about admin.Action) error
 }
 
 // Deps are the dependencies of the pages. Badges and Taps are nil when no badges are configured.
 type Deps struct {
 	Jobs     Jobs
-	Releaser *connector.Releaser
-	Taps     *connector.Taps
+	Releaser *release.Releaser
+	Taps     *tap.Taps
 	Badges   *badge.Registry
 	// Users finds people by object id; nil without access to Entra.
-	Users    connector.UserDirectory
+	Users    directory.Finder
 	Tokens   *access.Tokens
 	Sessions *access.Sessions
 	Visits   *Visits
@@ -68,8 +70,8 @@ type Deps struct {
 	Swept func() time.Time
 	// Zone is the one in which times are shown.
 	Zone    func() *time.Location
-	Queues  []connector.Queue
-	Devices []connector.Device
+	Queues  []job.Queue
+	Devices []job.Device
 	// DeviceEntries are the devices as the API lists them.
 	DeviceEntries func() []admin.DeviceEntry
 	Logger        *zap.Logger

@@ -14,10 +14,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/job"
+	"pullprint/connector/tap"
 )
 
 // testTokens are the tokens of the tests, by who holds them.
@@ -52,7 +53,7 @@ func newPages(t *testing.T) *Pages {
 	t.Helper()
 	tokens, state := newTokens(t), bustest.Open(t).State()
 	p, err := NewPages(Deps{
-		Jobs: &storedActions{}, Taps: &connector.Taps{}, Devices: []connector.Device{{ID: "west"}, {ID: "east"}},
+		Jobs: &storedActions{}, Taps: &tap.Taps{}, Devices: []job.Device{{ID: "west"}, {ID: "east"}},
 		Tokens: tokens, Sessions: access.NewSessions(state, tokens), Visits: NewVisits(state), Logger: zap.NewNop(),
 		Zone: func() *time.Location { return time.UTC },
 	})

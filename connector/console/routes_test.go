@@ -11,10 +11,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/health"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 )
 
 // noJobs has no job, and counts how often one was looked for.
@@ -27,14 +27,14 @@ func (n *noJobs) List(context.Context, string, admin.JobFilter, int) (admin.JobL
 	return admin.JobList{}, nil
 }
 
-func (n *noJobs) Record(context.Context, held.Ref) (held.Record, error) {
+func (n *noJobs) Record(context.Context, job.Ref) (job.Record, error) {
 	n.looked++
-	return held.Record{}, connector.ErrNoJob
+	return job.Record{}, release.ErrNoJob
 }
 
-func (n *noJobs) Job(context.Context, held.Ref) (admin.JobDetail, error) {
+func (n *noJobs) Job(context.Context, job.Ref) (admin.JobDetail, error) {
 	n.looked++
-	return admin.JobDetail{}, connector.ErrNoJob
+	return admin.JobDetail{}, release.ErrNoJob
 }
 
 // pageMatrix says who may use each page and form; the stations are that of the device

@@ -11,9 +11,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
+	"pullprint/connector/tap"
 )
 
 // actionStation is a station that was set up with another token than that of its reader.
@@ -62,17 +64,17 @@ type stationPage struct {
 	// Ticket is that of the page; see visit. It is empty when nobody is there.
 	Ticket string
 	// Jobs are the person's own, Others those of people who let them.
-	Jobs   []connector.Quote
+	Jobs   []release.Quote
 	Others []othersJobs
 	// Balances are what is left on the accounts that pay for Jobs.
-	Balances []connector.BalanceText
+	Balances []release.BalanceText
 	// Outcome is set after something was done, with the Refusals that the list of
 	// jobs does not tell.
-	Outcome *connector.Outcome
+	Outcome *release.Outcome
 	// Elsewhere are the devices of other printers than that of this device, by the printer.
 	Elsewhere map[string]string
 	Refusals  []refusedJobs
-	Canceled  []connector.Refused
+	Canceled  []release.Refused
 	Enrolled  bool
 	// Code is a one-time code that was typed and waits for a badge.
 	Code string
@@ -103,7 +105,7 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 // configured is the device of the path, if there is one of that id.
 func (p *Pages) configured(rw http.ResponseWriter, req *http.Request) (device string, ok bool) {
 	device = req.PathValue("device")
-	ok = slices.ContainsFunc(p.Devices, func(d connector.Device) bool { return d.ID == device })
+	ok = slices.ContainsFunc(p.Devices, func(d job.Device) bool { return d.ID == device })
 	if !ok {
 		p.message(rw, http.StatusNotFound, "There is no such device",
 			"Write the id of a configured device into the address: /station/ID.")
@@ -236,7 +238,7 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 	if goesOn && !ambiguous {
 		owner, ticket, err := p.goOn(ctx, device, req.PostFormValue("visit"))
 		switch {
-		case errors.Is(err, connector.ErrBadgeInvalid):
+		case errors.Is(err, tap.ErrBadgeInvalid):
 			p.idle(rw, http.StatusOK, device, unknownBadge)
 			return
 		case err != nil:
@@ -274,26 +276,26 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 // identified finds whose badge was shown, and lists the jobs of that person. When it
 // returns false, it has answered.
 func (p *Pages) identified(rw http.ResponseWriter, req *http.Request, s *stationPage, number string,
-) (connector.Visitor, bool) {
+) (tap.Visitor, bool) {
 	who, err := p.Taps.Visitor(context.WithoutCancel(req.Context()), s.Device, number)
-	var locked *connector.LockedError
+	var locked *tap.LockedError
 	if errors.As(err, &locked) {
 		p.idle(rw, http.StatusTooManyRequests, s.Device, tooManyUnknown)
-		return connector.Visitor{}, false
+		return tap.Visitor{}, false
 	}
 	if err == nil && who.Owner != "" {
 		err = p.list(req.Context(), s, who.Owner)
 	}
 	if err != nil {
 		p.failAt(rw, s.Device, err)
-		return connector.Visitor{}, false
+		return tap.Visitor{}, false
 	}
 	return who, true
 }
 
 // begin begins the visit of a badge's owner with a page that has their jobs, unless
 // another card was shown meanwhile.
-func (p *Pages) begin(ctx context.Context, rw http.ResponseWriter, s stationPage, who connector.Visitor, card string) {
+func (p *Pages) begin(ctx context.Context, rw http.ResponseWriter, s stationPage, who tap.Visitor, card string) {
 	ticket, ok, err := p.Visits.begin(ctx, s.Device, who, card)
 	switch {
 	case err != nil:
@@ -348,7 +350,7 @@ func (p *Pages) goOn(ctx context.Context, device, used string) (owner, ticket st
 	case err != nil:
 		return "", "", err
 	case !ok:
-		return "", "", connector.ErrBadgeInvalid
+		return "", "", tap.ErrBadgeInvalid
 	}
 	ticket, _, err = p.Visits.turn(ctx, device, used)
 	return who.Owner, ticket, err
@@ -357,9 +359,9 @@ func (p *Pages) goOn(ctx context.Context, device, used string) (owner, ticket st
 // goesOn reports whether the badge of a visit still opens it, and else ends the visit,
 // unless another has begun. It is asked before each act and each page of a visit: a
 // badge may be revoked while its owner, or who took it, stands there.
-func (p *Pages) goesOn(ctx context.Context, device, ticket string, who connector.Visitor) (bool, error) {
+func (p *Pages) goesOn(ctx context.Context, device, ticket string, who tap.Visitor) (bool, error) {
 	err := p.Taps.StillValid(ctx, who)
-	if errors.Is(err, connector.ErrBadgeInvalid) {
+	if errors.Is(err, tap.ErrBadgeInvalid) {
 		return false, p.Visits.leave(ctx, device, ticket)
 	}
 	return err == nil, err

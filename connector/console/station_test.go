@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 )
 
 // element is one element of a page, in order.
@@ -91,33 +91,33 @@ func dangerous(action string) bool {
 
 // stationPages are the pages of a station with everything that can be on them.
 func stationPages() map[string]page {
-	job := func(id, owner string, r connector.Reason, v *held.Settings) connector.Quote {
-		q := connector.Quote{
-			Record: held.Record{Ref: held.Ref{Printer: "p", Job: id}, Owner: owner, Queue: "Follow-Me", Created: time.Now()}, Reason: r, Variant: v,
+	j := func(id, owner string, r release.Reason, v *job.Settings) release.Quote {
+		q := release.Quote{
+			Record: job.Record{Ref: job.Ref{Printer: "p", Job: id}, Owner: owner, Queue: "Follow-Me", Created: time.Now()}, Reason: r, Variant: v,
 		}
 		q.Price = "3 pages"
 		return q
 	}
-	poor := connector.Reason{Code: "quota.exhausted", Text: "Too dear.", Remedy: "Wait."}
+	poor := release.Reason{Code: "quota.exhausted", Text: "Too dear.", Remedy: "Wait."}
 	full := stationPage{
 		Device: "west", Ticket: "ticket-of-the-page",
-		Jobs: []connector.Quote{
-			job("1", "ada", connector.Reason{}, nil), job("2", "ada", poor, &held.Settings{ColorMode: "grayscale"}), job("3", "ada", poor, nil),
+		Jobs: []release.Quote{
+			j("1", "ada", release.Reason{}, nil), j("2", "ada", poor, &job.Settings{ColorMode: "grayscale"}), j("3", "ada", poor, nil),
 		},
-		Others:   []othersJobs{{Name: "grace@contoso.com", Jobs: []connector.Quote{job("4", "grace", connector.Reason{}, nil)}}},
-		Balances: []connector.BalanceText{{Left: "1 page", Limit: "30 pages"}},
+		Others:   []othersJobs{{Name: "grace@contoso.com", Jobs: []release.Quote{j("4", "grace", release.Reason{}, nil)}}},
+		Balances: []release.BalanceText{{Left: "1 page", Limit: "30 pages"}},
 	}
 	done, deleted, empty := full, full, full
-	done.Outcome = &connector.Outcome{
-		Released: []connector.Released{{}},
-		Kept: []connector.Refused{
-			{Ref: held.Ref{Printer: "p", Job: "2"}, Queue: "Follow-Me", Reason: poor}, {Queue: "Follow-Me"}, {Queue: "Follow-Me"},
+	done.Outcome = &release.Outcome{
+		Released: []release.Released{{}},
+		Kept: []release.Refused{
+			{Ref: job.Ref{Printer: "p", Job: "2"}, Queue: "Follow-Me", Reason: poor}, {Queue: "Follow-Me"}, {Queue: "Follow-Me"},
 		},
-		Aborted: []connector.Refused{{Queue: "Follow-Me", Reason: connector.Reason{Text: "No."}}},
+		Aborted: []release.Refused{{Queue: "Follow-Me", Reason: release.Reason{Text: "No."}}},
 	}
 	done.Refusals = refusals(done)
-	deleted.Canceled = []connector.Refused{{Queue: "Follow-Me"}}
-	empty.Outcome, empty.Jobs, empty.Others = &connector.Outcome{}, nil, nil
+	deleted.Canceled = []release.Refused{{Queue: "Follow-Me"}}
+	empty.Outcome, empty.Jobs, empty.Others = &release.Outcome{}, nil, nil
 	return map[string]page{
 		"station":          {Data: stationPage{Device: "west"}},
 		"station wrong":    {Wrong: "It did not work.", Data: stationPage{Device: "west"}},
@@ -208,7 +208,7 @@ func TestAccessKeysOfManyJobs(t *testing.T) {
 	s, _ := data.Data.(stationPage)
 	s.Jobs = nil
 	for i := range 40 {
-		s.Jobs = append(s.Jobs, connector.Quote{Record: held.Record{Ref: held.Ref{Printer: "p", Job: "own-" + strconv.Itoa(i)}}})
+		s.Jobs = append(s.Jobs, release.Quote{Record: job.Record{Ref: job.Ref{Printer: "p", Job: "own-" + strconv.Itoa(i)}}})
 	}
 	data.Data = s
 	var text bytes.Buffer
@@ -280,7 +280,7 @@ func TestPrintingElsewhere(t *testing.T) {
 	data := stationPages()["done"]
 	s, _ := data.Data.(stationPage)
 	s.Elsewhere = map[string]string{"east-printer": "hq-2-east"}
-	s.Outcome = &connector.Outcome{Released: []connector.Released{
+	s.Outcome = &release.Outcome{Released: []release.Released{
 		{Destination: "East-printer"}, {Destination: "west-printer"}, {Destination: "east-printer"},
 	}}
 	data.Data = s
@@ -301,7 +301,7 @@ func TestBalancesOfOthers(t *testing.T) {
 	p := newPages(t)
 	data := stationPages()["jobs"]
 	s, _ := data.Data.(stationPage)
-	s.Others[0].Balances = []connector.BalanceText{{Left: "455 pages", Limit: "500 pages"}}
+	s.Others[0].Balances = []release.BalanceText{{Left: "455 pages", Limit: "500 pages"}}
 	data.Data = s
 	var text bytes.Buffer
 	if err := p.templates["jobs"].ExecuteTemplate(&text, "layout", data); err != nil {

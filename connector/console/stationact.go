@@ -11,8 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
+	"pullprint/connector/tap"
 	"pullprint/policy"
 	"pullprint/policy/reasons"
 )
@@ -22,9 +23,9 @@ import (
 type formResult struct {
 	ticket string
 	done   chan struct{}
-	who    connector.Visitor // of the visit; without an owner when it has ended
-	ended  string            // why it has ended
-	at     time.Time         // of an enrolment
+	who    tap.Visitor // of the visit; without an owner when it has ended
+	ended  string      // why it has ended
+	at     time.Time   // of an enrolment
 	page   stationPage
 	wrong  string
 }
@@ -55,16 +56,16 @@ func (d *formResults) join(device, ticket string) (it *formResult, first bool) {
 // their own.
 func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
 	p.once(rw, req, func(ctx context.Context, d *formResult, owner string) error {
-		order := connector.Order{Device: d.page.Device, Owner: owner, Asked: held.AskedByStation, At: time.Now()}
+		order := release.Order{Device: d.page.Device, Owner: owner, Asked: job.AskedByStation, At: time.Now()}
 		if ref, one := formRef(req); one {
-			order.Jobs = []held.Ref{ref}
+			order.Jobs = []job.Ref{ref}
 			order.Set = formVariant(req)
 		} else {
 			waiting, err := p.Releaser.Waiting(ctx, owner, d.page.Device)
 			if err != nil {
 				return err
 			}
-			order.Jobs = []held.Ref{} // none is not all
+			order.Jobs = []job.Ref{} // none is not all
 			for i := range waiting {
 				if waiting[i].Owner == owner {
 					order.Jobs = append(order.Jobs, waiting[i].Ref)
@@ -82,15 +83,15 @@ func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) stationCancel(rw http.ResponseWriter, req *http.Request) {
 	p.once(rw, req, func(ctx context.Context, d *formResult, owner string) error {
 		ref, _ := formRef(req)
-		gone, err := p.Jobs.Cancel(ctx, connector.Cancellation{Key: held.Key(owner, ref), Owner: owner})
+		gone, err := p.Jobs.Cancel(ctx, release.Cancellation{Key: job.Key(owner, ref), Owner: owner})
 		switch {
-		case errors.Is(err, connector.ErrNoJob), errors.Is(err, connector.ErrNotHeld):
+		case errors.Is(err, release.ErrNoJob), errors.Is(err, release.ErrNotHeld):
 			d.wrong = "The job can't be deleted any more: it is being printed, or has come to its end."
 			return nil
 		case err != nil:
 			return err
 		}
-		d.page.Canceled = []connector.Refused{gone}
+		d.page.Canceled = []release.Refused{gone}
 		return nil
 	})
 }
@@ -248,7 +249,7 @@ type refusedJobs struct {
 	Ended  bool
 	Jobs   int
 	Queue  string
-	Reason connector.Reason
+	Reason release.Reason
 }
 
 // refusals are those of an outcome, those of the same reason together, without what the list
@@ -261,7 +262,7 @@ func refusals(s stationPage) (list []refusedJobs) {
 	for _, o := range s.Others {
 		waiting = append(waiting, o.Jobs...)
 	}
-	add := func(r connector.Refused, ended bool) {
+	add := func(r release.Refused, ended bool) {
 		same := slices.IndexFunc(list, func(l refusedJobs) bool {
 			return l.Ended == ended && l.Queue == r.Queue && l.Reason == r.Reason
 		})
@@ -272,7 +273,7 @@ func refusals(s stationPage) (list []refusedJobs) {
 		list = append(list, refusedJobs{ended, 1, r.Queue, r.Reason})
 	}
 	for _, r := range s.Outcome.Kept {
-		listed := func(q connector.Quote) bool {
+		listed := func(q release.Quote) bool {
 			return q.Ref == r.Ref && q.Reason.Code == reasons.QuotaExhausted && q.Reason.Code == r.Reason.Code
 		}
 		if !slices.ContainsFunc(waiting, listed) {
@@ -298,7 +299,7 @@ func formVariant(req *http.Request) policy.Settings {
 	return s
 }
 
-func formRef(req *http.Request) (held.Ref, bool) {
-	ref := held.Ref{Printer: req.PostFormValue("printer"), Job: req.PostFormValue("job")}
+func formRef(req *http.Request) (job.Ref, bool) {
+	ref := job.Ref{Printer: req.PostFormValue("printer"), Job: req.PostFormValue("job")}
 	return ref, ref.Printer != "" && ref.Job != ""
 }

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"pullprint/connector"
+	"pullprint/connector/tap"
 	"pullprint/policy/badge"
 )
 
@@ -72,7 +72,7 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 	}
 	err = p.redeem(req.Context(), device, code, number)
 	s := stationPage{Device: device}
-	var locked *connector.LockedError
+	var locked *tap.LockedError
 	switch {
 	case err == nil:
 		s.Enrolled = true

@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
+	"pullprint/connector/release"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
 )
@@ -25,16 +25,16 @@ func (s stationPage) Prints() (n int) {
 type othersJobs struct {
 	// Name is the user principal name of who it is, or else the id.
 	Name string
-	Jobs []connector.Quote
+	Jobs []release.Quote
 	// Balances are what is left on the accounts that pay for these.
-	Balances []connector.BalanceText
+	Balances []release.BalanceText
 }
 
 // quoteLine is a job in the list of a page; own says that the person may delete it.
 // The keys are empty when the letters are used up.
 type quoteLine struct {
 	Page                page
-	Quote               connector.Quote
+	Quote               release.Quote
 	Own                 bool
 	PrintKey, DeleteKey string
 }
@@ -45,7 +45,7 @@ const jobKeys = "bcdefghijkmnopqrstuvwxyz"
 
 // lineOf is a job of a page with its access keys: two for each of the person's own
 // jobs in the order of the list, then one for each of others'.
-func lineOf(p page, q connector.Quote, own bool) quoteLine {
+func lineOf(p page, q release.Quote, own bool) quoteLine {
 	line := quoteLine{Page: p, Quote: q, Own: own}
 	s, _ := p.Data.(stationPage)
 	next := 0

@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"time"
 
-	"pullprint/connector"
+	"pullprint/connector/tap"
 )
 
 // visitLife is how long a visit lasts after its person did something. A page ends it sooner,
@@ -126,7 +126,7 @@ func (s *Visits) shown(ctx context.Context, device string) (card string, err err
 
 // begin begins the visit of the owner of a card. It reports false when another card was
 // shown since.
-func (s *Visits) begin(ctx context.Context, device string, who connector.Visitor, card string,
+func (s *Visits) begin(ctx context.Context, device string, who tap.Visitor, card string,
 ) (ticket string, ok bool, err error) {
 	ticket = rand.Text()
 	err = s.change(ctx, device, func(v *visit) bool {
@@ -160,10 +160,10 @@ func (s *Visits) leave(ctx context.Context, device, ticket string) error {
 }
 
 // use uses a ticket up and says who is there.
-func (s *Visits) use(ctx context.Context, device, ticket string) (who connector.Visitor, u use, err error) {
+func (s *Visits) use(ctx context.Context, device, ticket string) (who tap.Visitor, u use, err error) {
 	name := hashOf(ticket)
 	err = s.change(ctx, device, func(v *visit) bool {
-		who, u = connector.Visitor{Owner: v.Owner, Badge: v.Badge}, useEnded
+		who, u = tap.Visitor{Owner: v.Owner, Badge: v.Badge}, useEnded
 		switch {
 		case v.Owner == "" || !time.Now().Before(v.Until):
 			return false
@@ -178,7 +178,7 @@ func (s *Visits) use(ctx context.Context, device, ticket string) (who connector.
 		return true
 	})
 	if err != nil || u == useEnded {
-		return connector.Visitor{}, useEnded, err
+		return tap.Visitor{}, useEnded, err
 	}
 	return who, u, nil
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/tap"
 )
 
 // visitor is somebody with the ticket of a page.
@@ -23,7 +23,7 @@ func arrive(t *testing.T, v *Visits, device, owner string) *visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ticket, ok, err := v.begin(t.Context(), device, connector.Visitor{Owner: owner, Badge: "badge"}, card)
+	ticket, ok, err := v.begin(t.Context(), device, tap.Visitor{Owner: owner, Badge: "badge"}, card)
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
@@ -110,7 +110,7 @@ func TestVisitOvertaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		grace := arrive(t, v, "west", "grace")
-		_, ok, err := v.begin(t.Context(), "west", connector.Visitor{Owner: "ada"}, earlier)
+		_, ok, err := v.begin(t.Context(), "west", tap.Visitor{Owner: "ada"}, earlier)
 		if err != nil || ok || grace.may("west") != useFirst {
 			t.Errorf("an earlier card came after: %t, %v", ok, err)
 		}
@@ -120,7 +120,7 @@ func TestVisitOvertaken(t *testing.T) {
 		if err := v.End(t.Context(), "west"); err != nil { // a tap, by NATS
 			t.Fatal(err)
 		}
-		if _, ok, err := v.begin(t.Context(), "west", connector.Visitor{Owner: "ada"}, earlier); err != nil || ok {
+		if _, ok, err := v.begin(t.Context(), "west", tap.Visitor{Owner: "ada"}, earlier); err != nil || ok {
 			t.Errorf("a card that was looked up while another was shown: %t, %v", ok, err)
 		}
 	})

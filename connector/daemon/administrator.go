@@ -8,8 +8,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/config"
+	"pullprint/connector/job"
+	"pullprint/connector/selftest"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/register"
@@ -32,7 +33,7 @@ func AdministratorRights(cfg *config.Config) []string {
 // printers too, if some are to be made, and deleting them if that is asked for.
 func RegistrationRights(cfg *config.Config, printers bool) []string {
 	rights := slices.Clone(AdministratorRights(cfg))
-	if slices.ContainsFunc(cfg.Queues, func(q connector.Queue) bool { return q.Create }) || printers {
+	if slices.ContainsFunc(cfg.Queues, func(q job.Queue) bool { return q.Create }) || printers {
 		rights = append(rights, graph.ShareRights...)
 	}
 	if printers {
@@ -118,7 +119,7 @@ func (a *administrator) trigger(ctx context.Context, printer, definition string)
 }
 
 // printing is who prints self-tests; see connector.NewSelfTester.
-func (a *administrator) printing(ctx context.Context) (connector.Printing, error) {
+func (a *administrator) printing(ctx context.Context) (selftest.Printing, error) {
 	c, err := a.get(ctx)
 	if err != nil {
 		return nil, err

@@ -7,12 +7,14 @@ import (
 	"os"
 	"time"
 
-	"pullprint/connector"
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/console"
+	"pullprint/connector/directory"
 	"pullprint/connector/health"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/privacy"
+	"pullprint/connector/tap"
 	"pullprint/policy/badge"
 
 	"go.uber.org/zap"
@@ -28,7 +30,7 @@ type adminServices struct {
 }
 
 // openAdminServices makes them.
-func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error {
+func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 	cfg, log := d.o.Config, d.o.Logger
 	if cfg.Admin.Listen == "" && (cfg.NATS.URL == "" || len(cfg.Devices) == 0) {
 		return nil // nobody could reach it
@@ -38,15 +40,15 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 	if err != nil {
 		return err
 	}
-	var taps *connector.Taps
+	var taps *tap.Taps
 	if registry != nil {
-		var directory connector.Directory
+		var directory tap.Directory
 		if cfg.Badges.EntraAttribute != "" {
 			directory = d.graph
 		}
-		owners := connector.NewBadgeOwners(registry, directory)
+		owners := tap.NewBadgeOwners(registry, directory)
 		owners.Compare(log)
-		taps = connector.NewTaps(releaser, owners, d.o.Registry, log)
+		taps = tap.New(releaser, owners, d.o.Registry, log)
 		d.health.Advise(health.Check{Name: "badges", Ready: func(context.Context) error { return owners.Differing() }})
 		d.owners = owners
 		if cfg.NATS.Embedded == nil {
@@ -59,7 +61,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *held.Store) error 
 	}
 	d.health.Advise(health.Check{Name: "tokens", Ready: tokens.Lost})
 	d.services.recent = console.NewRecent(d.bus, log)
-	visits, users := console.NewVisits(d.bus.State()), connector.NewUsers(d.graph)
+	visits, users := console.NewVisits(d.bus.State()), directory.NewUsers(d.graph)
 	d.services.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Evaluator: d.jobs.Evaluator, TellUsage: d.jobs.Sweeper.TellUsage,
 		Releaser: releaser, Taps: taps, Badges: registry,
@@ -91,8 +93,8 @@ func (d *daemon) processInfo() admin.Process {
 }
 
 // people finds and erases persons.
-func (d *daemon) people() *connector.People {
-	return &connector.People{
+func (d *daemon) people() *privacy.People {
+	return &privacy.People{
 		Records: d.bus, Jobs: d.bus.Jobs(), Badges: d.bus.Badges(), Quota: d.bus.Quota(), State: d.bus.State(),
 		Ledger: d.ledger, KeepJobs: d.o.Config.Retention.KeepJobs(), Cancel: d.jobs.Releaser.CancelForErasure, Users: d.graph,
 	}
@@ -120,11 +122,11 @@ func (d *daemon) openBadges(ctx context.Context) (*badge.Registry, error) {
 	registry.FindOwners(func(ctx context.Context, name string) (string, bool, error) {
 		u, ok, err := d.graph.User(ctx, name)
 		if err != nil {
-			err = fmt.Errorf("%w: %w", connector.ErrDirectory, err)
+			err = fmt.Errorf("%w: %w", directory.ErrDirectory, err)
 		}
 		return u.ID, ok, err
 	})
-	registry.Consult(connector.EnrolmentDirectory(d.graph, cfg.EntraAttribute != ""))
+	registry.Consult(tap.EnrolmentDirectory(d.graph, cfg.EntraAttribute != ""))
 	switch err := registry.Check(ctx); {
 	case errors.Is(err, badge.ErrKeyChanged):
 		// Jobs are still taken in and held; those badges are unknown meanwhile.

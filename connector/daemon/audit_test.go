@@ -13,7 +13,7 @@ import (
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 )
 
 // changing are all routes that change something, each with a body that is good. JOB is a
@@ -133,7 +133,7 @@ func TestTapByAnotherToken(t *testing.T) {
 			}
 			var d admin.JobDetail
 			s.ask(adminToken, "GET", "/v1/jobs/"+id.Printer+"/"+id.Job, "", &d)
-			if d.Job.State != held.Released || d.Job.Decision.Actor != c.actor {
+			if d.Job.State != job.Released || d.Job.Decision.Actor != c.actor {
 				t.Errorf("%+v: the job is %s by %q", c, d.Job.State, d.Job.Decision.Actor)
 			}
 		}

@@ -12,8 +12,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/evaluate"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -100,7 +100,7 @@ func TestAccountOfNobody(t *testing.T) {
 		s := opened(t, zap.NewNop())
 		defer s.end()
 		for id, nobodys := range map[string]bool{"99999999-2222-4333-8444-555555555555": true, studentID: false} {
-			var out connector.AccountStatus
+			var out evaluate.AccountStatus
 			if code := s.ask(adminToken, "GET", "/v1/quotas/"+id, "", &out); code != http.StatusOK || out.NoUser != nobodys {
 				t.Errorf("%s: %d %+v", id, code, out)
 			}

@@ -22,8 +22,11 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
 	"pullprint/connector/health"
-	"pullprint/connector/held"
+	"pullprint/connector/integrity"
+	"pullprint/connector/job"
 	"pullprint/connector/logthrottle"
+	"pullprint/connector/selftest"
+	"pullprint/connector/tap"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota/ledger"
 	"pullprint/trigger"
@@ -46,7 +49,7 @@ type Options struct {
 	// NATS makes the connections to an external NATS server; nil is sockets.
 	NATS bus.InProcess
 	// OnDecision, when set, is told of each decision after it took effect.
-	OnDecision func(held.Decision)
+	OnDecision func(job.Decision)
 	// Notify, when set, is told what a supervisor wants to know, in the words of
 	// sd_notify(3). It must be safe for concurrent use.
 	Notify func(state string)
@@ -74,15 +77,15 @@ type daemon struct {
 	shadow      *policyFile // nil when none is tried out
 	verifier    *trigger.Verifier
 	registrar   *trigger.Registrar
-	index       *connector.Index
-	integrity   *connector.Integrity
-	owners      *connector.BadgeOwners // nil without badges
+	index       *job.Index
+	integrity   *integrity.Checker
+	owners      *tap.BadgeOwners // nil without badges
 	jobs        *connector.Connector
 	services    adminServices
 	badges      *badge.Registry
 	ledger      *ledger.Ledger
-	admin       *administrator        // nil when no sign-in is kept
-	selfTester  *connector.SelfTester // nil without self-tests
+	admin       *administrator   // nil when no sign-in is kept
+	selfTester  *selftest.Tester // nil without self-tests
 	lostKey     atomic.Bool
 	webhook     *webhook.Server
 	health      *health.Checks

@@ -8,8 +8,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/bus"
+	"pullprint/connector/job"
+	"pullprint/connector/sweep"
 	"pullprint/trigger"
 )
 
@@ -46,8 +47,8 @@ type loop struct {
 func (d *daemon) loops() []loop {
 	return []loop{
 		{"consumer", func() time.Time { turned, _ := d.bus.Consuming(); return turned }, bus.FetchLimit},
-		{"worker", func() time.Time { _, oldest := d.bus.Consuming(); return oldest }, connector.HandleLimit},
-		{"sweep", d.jobs.Sweeper.Turned, connector.SweepLimit},
+		{"worker", func() time.Time { _, oldest := d.bus.Consuming(); return oldest }, job.HandleLimit},
+		{"sweep", d.jobs.Sweeper.Turned, sweep.Limit},
 		{"registrar", d.registrar.Turned, trigger.RoundLimit},
 		{"canary", d.canary.Turned, canaryLimit},
 	}

@@ -44,13 +44,13 @@ var topImports = map[string][]string{
 // connector, with what is below that; "" is connector itself. One that does not exist yet
 // breaks no rule.
 var connectorOrder = [][]string{
-	{"store", "recovery", "terminal", "logthrottle", "health"},
-	{"bus", "job", "held"},
-	{"evaluate"},
-	{"notice"},
+	{"store", "recovery", "terminal", "logthrottle", "health", "clock"},
+	{"bus", "cache", "job"},
+	{"delegation", "directory", "inflight", "ledgerexport", "notice"},
+	{"evaluate", "integrity"},
 	{"effect"},
-	{"", "arrival", "release", "sweep", "notify", "privacy", "selftest"},
-	{"tap"},
+	{"arrival", "release", "sweep", "notify", "privacy", "selftest"},
+	{"", "tap"},
 	{"access"},
 	{"admin"},
 	{"console"},
@@ -142,7 +142,8 @@ func checkFile(name string, src []byte) []string {
 func checkImport(name, imported string) []string {
 	folder := path.Dir(name)
 	test := strings.HasSuffix(name, "_test.go")
-	helper := under(folder, "connector/bus/bustest") || under(folder, "trigger/graph/graphtest") || under(folder, "policy/quota/quotatest")
+	helper := under(folder, "connector/bus/bustest") || under(folder, "trigger/graph/graphtest") || under(folder, "policy/quota/quotatest") ||
+		under(folder, "trigger/racetest")
 	var wrong []string
 
 	if under(imported, modulePath) {

@@ -14,12 +14,12 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
+	"pullprint/connector/integrity"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -140,7 +140,7 @@ func TestRecordsNobodyUnderstands(t *testing.T) {
 			t.Fatal(err)
 		}
 		no := errors.New("no")
-		options := bus.Options{CheckRecord: connector.CheckRecord}
+		options := bus.Options{CheckRecord: integrity.CheckRecord}
 		if _, err := bus.AcceptLoss(t.Context(), daemon.StoreConfig(cfg), options, "ada", func([]disk.Loss) error { return no }); !errors.Is(err, no) {
 			t.Fatal(err)
 		}

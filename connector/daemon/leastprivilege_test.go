@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/release"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -44,7 +44,7 @@ func TestLeastPrivilege(t *testing.T) {
 	header := map[string]string{"Authorization": "Bearer " + readerToken}
 	reader := nats.Connect(t, "READER_HQ_2_WEST_NKEY", bustest.Inbox("hq-2-west"))
 	answer, err := bustest.Ask(t.Context(), reader, "pullprint.taps.hq-2-west", header, fmt.Sprintf(`{"badge":%q}`, number))
-	var out connector.Outcome
+	var out release.Outcome
 	if err != nil || json.Unmarshal(answer, &out) != nil || len(out.Released) != 3 {
 		t.Errorf("a tap over NATS: %s, %v", answer, err)
 	}

@@ -18,8 +18,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/release"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -66,7 +66,7 @@ func TestTapOverMQTT(t *testing.T) {
 		t.Errorf("with a wrong token: %+v", p)
 	}
 	c.publish("pullprint/taps/hq-2-west", `{"badge":"`+number+`","token":"`+readerToken+`"}`)
-	var out connector.Outcome
+	var out release.Outcome
 	if c.answer(&out); len(out.Released) != 1 || out.Released[0].Job != ids[0].Job || out.Owner != studentID {
 		t.Errorf("answered %+v", out)
 	}

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"pullprint/connector"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/privacy"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
@@ -60,10 +60,10 @@ func (n *nemesis) settle() {
 	n.ends = append(n.ends, n.open()...)
 }
 
-func (n *nemesis) records() map[held.Ref]held.Record {
-	all := map[held.Ref]held.Record{}
+func (n *nemesis) records() map[job.Ref]job.Record {
+	all := map[job.Ref]job.Record{}
 	if err := n.lives[0].bus.Jobs().Each(n.ctx(), ">", func(_ string, value []byte, _ uint64) error {
-		var rec held.Record
+		var rec job.Record
 		err := json.Unmarshal(value, &rec)
 		all[rec.Ref] = rec
 		return err
@@ -78,11 +78,11 @@ func (n *nemesis) ctx() context.Context { return n.t.Context() }
 func (n *nemesis) open() (open []string) {
 	recs := n.records()
 	for _, id := range slices.Concat(n.ids, n.guests) {
-		rec := recs[held.Ref(id)]
-		job, there := n.sim.Job(id)
-		ended := !there || job.State == "completed" || job.State == "aborted" || job.State == "canceled"
-		if rest := rec.State == held.Held && !ended || rec.State.Final() && ended || rec.State == "" && ended; !rest {
-			open = append(open, fmt.Sprintf("job %s is %q here and %s at Graph: %+v", id, rec.State, job.State, rec.Trail))
+		rec := recs[job.Ref(id)]
+		j, there := n.sim.Job(id)
+		ended := !there || j.State == "completed" || j.State == "aborted" || j.State == "canceled"
+		if rest := rec.State == job.Held && !ended || rec.State.Final() && ended || rec.State == "" && ended; !rest {
+			open = append(open, fmt.Sprintf("job %s is %q here and %s at Graph: %+v", id, rec.State, j.State, rec.Trail))
 		}
 	}
 	return open
@@ -92,9 +92,9 @@ func (n *nemesis) judge() (wrong []string) {
 	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	wrong = append(wrong, n.ends...)
 	wrong = append(wrong, n.sim.Audit()...)
-	told := map[held.Ref][]held.Decision{}
+	told := map[job.Ref][]job.Decision{}
 	if err := n.lives[0].bus.Decisions(n.ctx(), time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d held.Decision
+		var d job.Decision
 		err := json.Unmarshal(body, &d)
 		told[d.Ref] = append(told[d.Ref], d)
 		return err
@@ -110,35 +110,35 @@ func (n *nemesis) judge() (wrong []string) {
 		}
 	}
 	for _, id := range n.ids {
-		job, _ := n.sim.Job(id)
+		j, _ := n.sim.Job(id)
 		verdicts := []string{"abort"}
-		if job.Effects.AbortApplied == 0 {
+		if j.Effects.AbortApplied == 0 {
 			// That it may go on is told, not always where: Graph may refuse a redirect that it made,
 			// and agree to a job's completion afterwards, when its queue is direct by then.
 			verdicts = []string{"redirect", "complete"}
 		}
-		told := told[held.Ref(id)]
-		if (job.Effects.AbortApplied > 0 || finished(job) || job.Effects.RedirectApplied > 0) &&
-			!slices.ContainsFunc(told, func(d held.Decision) bool { return slices.Contains(verdicts, d.Verdict) }) {
-			bad("job %s: none of %q is in the audit: %+v; record %+v; at Graph %+v", id, verdicts, told, recs[held.Ref(id)], job)
+		told := told[job.Ref(id)]
+		if (j.Effects.AbortApplied > 0 || finished(j) || j.Effects.RedirectApplied > 0) &&
+			!slices.ContainsFunc(told, func(d job.Decision) bool { return slices.Contains(verdicts, d.Verdict) }) {
+			bad("job %s: none of %q is in the audit: %+v; record %+v; at Graph %+v", id, verdicts, told, recs[job.Ref(id)], j)
 		}
 	}
-	for id, job := range n.jobs {
-		trail := recs[held.Ref(id)].Trail
-		at := slices.IndexFunc(trail, func(s held.Step) bool { return s.Note == "hold.expired" })
+	for id, j := range n.jobs {
+		trail := recs[job.Ref(id)].Trail
+		at := slices.IndexFunc(trail, func(s job.Step) bool { return s.Note == "hold.expired" })
 		if at < 0 {
 			continue
 		}
 		since := trail[0].At // for the last time: a job that came back is held anew
 		for _, s := range trail[:at] {
-			if s.State == held.Held {
+			if s.State == job.Held {
 				since = s.At
 			}
 		}
-		if n.skewed(job.at, since) {
+		if n.skewed(j.at, since) {
 			continue
 		}
-		if after := trail[at].At.Sub(job.at); after < nemesisHold {
+		if after := trail[at].At.Sub(j.at); after < nemesisHold {
 			bad("job %s expired %s after it came", id, after)
 		}
 	}
@@ -166,7 +166,7 @@ func (n *nemesis) forgotten() (wrong []string) {
 		return []string{fmt.Sprintf("the guest can't be erased: %d", code)}
 	}
 	pass(time.Minute)
-	var left connector.Person
+	var left privacy.Person
 	if code := n.lives[0].ask(adminToken, http.MethodPost, "/v1/people/"+guestID+"/export", "", &left); code != http.StatusOK {
 		return []string{fmt.Sprintf("what is known of the guest: %d", code)}
 	}

@@ -23,7 +23,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -184,7 +184,7 @@ type shift struct {
 	done   chan error
 
 	mu        sync.Mutex
-	decisions []held.Decision
+	decisions []job.Decision
 	changed   chan struct{}
 }
 
@@ -218,7 +218,7 @@ func (s *shift) end() {
 	}
 }
 
-func (s *shift) decided(d held.Decision) {
+func (s *shift) decided(d job.Decision) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.decisions = append(s.decisions, d)
@@ -228,10 +228,10 @@ func (s *shift) decided(d held.Decision) {
 	}
 }
 
-func (s *shift) all() []held.Decision {
+func (s *shift) all() []job.Decision {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]held.Decision(nil), s.decisions...)
+	return append([]job.Decision(nil), s.decisions...)
 }
 
 // await blocks until done says so, looking again at every decision and every

@@ -9,8 +9,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/privacy"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -43,7 +43,7 @@ func TestEraseWhileRunning(t *testing.T) {
 			t.Errorf("the held job is %s", job.State)
 		}
 		pass(time.Minute)
-		var p connector.Person
+		var p privacy.Person
 		// The export itself leaves a record: look at what was there before it.
 		if code := s.ask(adminToken, "POST", "/v1/people/"+studentID+"/export", "", &p); code != http.StatusOK {
 			t.Fatal(code)

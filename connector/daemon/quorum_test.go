@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/release"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -58,7 +58,7 @@ func (d *deliveries) since(n int) []delivery {
 func refusedTap(s *shift) string {
 	s.t.Helper()
 	var out struct {
-		connector.Outcome
+		release.Outcome
 		Type string
 	}
 	switch code := s.ask(readerToken, "POST", "/v1/taps", `{"badge":"`+number+`"}`, &out); {

@@ -15,10 +15,10 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -92,7 +92,7 @@ func TestReplicasRelease(t *testing.T) {
 	told := make([]int, 4)
 	for i, s := range []*shift{first, second, first, second} {
 		taps.Go(func() error {
-			var out connector.Outcome
+			var out release.Outcome
 			body := fmt.Sprintf(`{"device":%q,"badge":%q}`, []string{"hq-2-west", "hq-2-east"}[i/2], number)
 			if code := s.ask(adminToken, "POST", "/v1/taps", body, &out); code != http.StatusOK || len(out.Kept)+len(out.Aborted) > 0 {
 				return fmt.Errorf("tap %d: %d %+v", i, code, out)
@@ -129,7 +129,7 @@ func TestReplicasRelease(t *testing.T) {
 	path := "/v1/jobs/" + ids[0].Printer + "/" + ids[0].Job
 	for s, d := range map[*shift]*admin.JobDetail{first: &mine, second: &other} {
 		s.await("the record is known", 10*time.Second, func() bool {
-			return s.ask(adminToken, "GET", path, "", d) == http.StatusOK && d.Job.State == held.Released
+			return s.ask(adminToken, "GET", path, "", d) == http.StatusOK && d.Job.State == job.Released
 		})
 	}
 	if !reflect.DeepEqual(mine, other) || len(mine.Trace) < 6 {

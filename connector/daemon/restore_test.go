@@ -12,13 +12,13 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
+	"pullprint/connector/evaluate"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -90,7 +90,7 @@ unmatched: free
 		if n := len(s.jobs("held")) + len(s.jobs("releasing")); n != 0 {
 			t.Errorf("%d jobs are held or in between", n)
 		}
-		var standing connector.AccountStatus
+		var standing evaluate.AccountStatus
 		s.ask(adminToken, "GET", "/v1/quotas/"+studentID, "", &standing)
 		// Two pages before the backup and five after it; the one in between is known
 		// to Graph alone.

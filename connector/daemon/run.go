@@ -11,8 +11,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector"
+	"pullprint/connector/arrival"
+	"pullprint/connector/delegation"
+	"pullprint/connector/evaluate"
 	"pullprint/connector/health"
-	"pullprint/connector/held"
+	"pullprint/connector/integrity"
+	"pullprint/connector/job"
+	"pullprint/connector/ledgerexport"
+	"pullprint/connector/selftest"
 	"pullprint/policy"
 	"pullprint/policy/quota/ledger"
 	"pullprint/trigger"
@@ -38,12 +44,12 @@ func (d *daemon) compose(ctx context.Context) error {
 	if err := d.openMetrics(); err != nil {
 		return err
 	}
-	jobs := held.NewStoreFor(d.bus.Jobs(), cfg.Retention.KeepJobs())
-	d.index = connector.NewIndex(jobs, cfg.Queues, reg, log)
-	d.integrity = connector.NewIntegrity(d.bus.Quota(), d.bus.Badges(), d.bus.State(), reg, log)
+	jobs := job.NewStoreFor(d.bus.Jobs(), cfg.Retention.KeepJobs())
+	d.index = job.NewIndex(jobs, cfg.Queues, reg, log)
+	d.integrity = integrity.New(d.bus.Quota(), d.bus.Badges(), d.bus.State(), reg, log)
 	d.ledger = ledger.New(d.bus.Quota(), d.bus, rand.Text)
-	selfTestMetrics := connector.NewSelfTestMetrics(reg)
-	var selfTests connector.SelfTests
+	selfTestMetrics := selftest.NewMetrics(reg)
+	var selfTests evaluate.SelfTests
 	var look func(ctx context.Context, printer, definition string) (state, holder string, err error)
 	if cfg.Administrator.Configured() {
 		d.admin = &administrator{
@@ -53,7 +59,7 @@ func (d *daemon) compose(ctx context.Context) error {
 		}
 		look = d.admin.trigger
 		if cfg.SelfTest.Queue != "" {
-			d.selfTester = connector.NewSelfTester(connector.SelfTestOptions{
+			d.selfTester = selftest.New(selftest.Options{
 				Config: cfg.SelfTest, Queues: cfg.Queues, State: d.bus.State(), Person: d.admin.printing, Index: d.index,
 				Metrics: selfTestMetrics, Logger: log,
 			})
@@ -62,8 +68,8 @@ func (d *daemon) compose(ctx context.Context) error {
 	}
 	d.jobs = connector.New(connector.Deps{
 		Trigger: look, SelfTests: selfTests, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next,
-		Pages: connector.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Inflight: d.bus.Inflight(), Notices: d.bus,
-		Feed: d.bus, Delegations: connector.NewDelegations(d.bus.State()),
+		Pages: evaluate.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Inflight: d.bus.Inflight(), Notices: d.bus,
+		Feed: d.bus, Delegations: delegation.New(d.bus.State()),
 		Verifier: d.verifier, Policy: d.policy.current.Load, Queues: cfg.Queues, Devices: cfg.Devices,
 		GroupTTL: cfg.Policy.GroupTTL,
 		Index:    d.index, Registerer: reg, Logger: log, Instance: d.instance, Sole: cfg.NATS.Embedded != nil,
@@ -129,7 +135,7 @@ func (d *daemon) components() map[string]func(context.Context) error {
 		"integrity": d.integrity.Run,
 		"trigger":   d.register,
 		"worker": d.whenReady(func(ctx context.Context) error {
-			return d.bus.Consume(ctx, connector.Workers, d.jobs.Worker.Handle)
+			return d.bus.Consume(ctx, arrival.Workers, d.jobs.Worker.Handle)
 		}),
 		"sweep": d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "sweep", d.instance, leaseLife, d.jobs.Sweeper.Run)
@@ -147,7 +153,7 @@ func (d *daemon) components() map[string]func(context.Context) error {
 		})
 	}
 	if export := d.o.Config.LedgerExport; export.Dir != "" {
-		e := connector.NewLedgerExporter(export, d.bus, d.bus.State(), d.o.Logger)
+		e := ledgerexport.New(export, d.bus, d.bus.State(), d.o.Logger)
 		all["ledger export"] = d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "ledger-export", d.instance, leaseLife, e.Run)
 		})

@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/release"
 )
 
 // Whoever holds the token of one reader can send as many bodies as they like, as slowly
@@ -45,7 +45,7 @@ func TestSlowBodiesOfOneReader(t *testing.T) {
 			t.Errorf("only %d of %d were turned away at once", n, cap(refused))
 		}
 		start := time.Now()
-		var out connector.Outcome
+		var out release.Outcome
 		if code := s.ask(adminToken, "POST", "/v1/taps", fmt.Sprintf(`{"device":"hq-2-east","badge":%q}`, number),
 			&out); code != http.StatusOK || len(out.Released) != 1 {
 			t.Errorf("a tap at another device: %d %+v", code, out)

@@ -3,9 +3,11 @@ package daemon_test
 import (
 	"testing"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
-	"pullprint/connector/held"
+	"pullprint/connector/arrival"
+	"pullprint/connector/delegation"
+	"pullprint/connector/job"
+	"pullprint/connector/notice"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/quotatest"
@@ -16,12 +18,12 @@ import (
 var storedForms = map[string]func() any{
 	"action":       func() any { return new(admin.Action) },
 	"badge":        func() any { return new(badge.Badge) },
-	"dead-letter":  func() any { return new(connector.DeadLetter) },
-	"decision":     func() any { return new(held.Decision) },
-	"delegation":   func() any { return new(connector.Delegation) },
+	"dead-letter":  func() any { return new(arrival.DeadLetter) },
+	"decision":     func() any { return new(job.Decision) },
+	"delegation":   func() any { return new(delegation.Delegation) },
 	"ledger-entry": func() any { return new(quota.Entry) },
-	"notice":       func() any { return new(connector.Notice) },
-	"record":       func() any { return new(held.Record) },
+	"notice":       func() any { return new(notice.Notice) },
+	"record":       func() any { return new(job.Record) },
 }
 
 func TestStoredForms(t *testing.T) {

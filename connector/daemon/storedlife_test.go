@@ -16,9 +16,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/evaluate"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -128,7 +128,7 @@ func TestStoreOfFormat1(t *testing.T) {
 				fmt.Fprintf(&text, "  %s: %s, at Graph %s\n", what, detail.Job.State, job.State)
 			}
 			for _, who := range []string{studentID, teacherID} {
-				var a connector.AccountStatus
+				var a evaluate.AccountStatus
 				l.ask(adminToken, "GET", "/v1/quotas/"+who, "", &a)
 				for _, b := range a.Balances {
 					fmt.Fprintf(&text, "  account of %s: %s spent, %s reserved, %s left\n", who, b.Spent, b.Reserved, b.Left)

@@ -10,9 +10,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/connector/store"
+	"pullprint/connector/tap"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 	"pullprint/trigger/racetest"
@@ -151,8 +153,8 @@ func TestEnrolmentStrikes(t *testing.T) {
 		{badge.ErrTaken, false, true},
 	} {
 		bustest.Virtual(t, func(t *testing.T) {
-			taps := connector.NewTaps(connector.NewReleaser(connector.ReleaserOptions{
-				Devices: []connector.Device{{ID: "west"}}, Logger: zap.NewNop(),
+			taps := tap.New(release.New(release.Options{
+				Devices: []job.Device{{ID: "west"}}, Logger: zap.NewNop(),
 			}), nil, nil, zap.NewNop())
 			for i := range 6 {
 				guess := strings.Repeat("x", i)
@@ -160,7 +162,7 @@ func TestEnrolmentStrikes(t *testing.T) {
 					guess = "x"
 				}
 				err := taps.Enrol(t.Context(), "west", guess, func(time.Time) error { return fmt.Errorf("enrol: %w", c.why) })
-				var locked *connector.LockedError
+				var locked *tap.LockedError
 				if errors.As(err, &locked) != (c.locks && i == 5) {
 					t.Errorf("%v, the same %t, try %d: %v", c.why, c.same, i, err)
 				}

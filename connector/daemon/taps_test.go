@@ -16,10 +16,10 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"pullprint/connector"
 	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/held"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -37,7 +37,7 @@ func (o *office) enrol(owner, number string) badge.Badge {
 }
 
 // tap shows a badge at the west device.
-func (o *office) tap(number string) (out connector.Outcome, status int) {
+func (o *office) tap(number string) (out release.Outcome, status int) {
 	o.t.Helper()
 	status = o.ask(readerToken, "POST", "/v1/taps", fmt.Sprintf(`{"badge":%q}`, number), &out)
 	return out, status
@@ -350,7 +350,7 @@ func TestJobPages(t *testing.T) {
 			var page admin.JobList
 			return s.ask(adminToken, "GET", "/v1/jobs?state=held", "", &page) == http.StatusOK && len(page.Jobs) == 7
 		})
-		seen := map[held.Ref]bool{}
+		seen := map[job.Ref]bool{}
 		cursor := ""
 		for range 4 {
 			var page admin.JobList

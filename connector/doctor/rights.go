@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"pullprint/connector"
+	"pullprint/connector/job"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/trigger/graph"
@@ -36,7 +36,7 @@ func (e *examination) needed() []right {
 	var needs policy.Needs
 	for _, q := range e.Config.Queues {
 		needs = needs.And(e.Policy.Needs(policy.Arrival, q.Mode)).And(e.Policy.Needs(policy.Release, q.Mode))
-		if q.Mode == connector.ModePull {
+		if q.Mode == job.ModePull {
 			list = append(list, right{[]string{"PrintJob.Manage.All"}, "releasing jobs of " + q.Name})
 		}
 		if q.Create {

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"pullprint/connector"
 	"pullprint/connector/config"
+	"pullprint/connector/job"
 	"pullprint/policy/policyfile"
 	"pullprint/trigger/graph"
 )
@@ -25,8 +25,8 @@ func TestEntraGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := &config.Config{Queues: []connector.Queue{
-		{Name: "Follow-Me", Mode: connector.ModePull}, {Name: "Poster", Mode: connector.ModeDirect},
+	cfg := &config.Config{Queues: []job.Queue{
+		{Name: "Follow-Me", Mode: job.ModePull}, {Name: "Poster", Mode: job.ModeDirect},
 	}}
 	cfg.Badges.EntraAttribute = "employeeId"
 	e := &examination{Options: Options{Config: cfg, Policy: p}}

@@ -15,8 +15,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector"
 	"pullprint/connector/daemon"
+	"pullprint/connector/job"
 	"pullprint/policy"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
@@ -239,8 +239,8 @@ func (e *examination) triggers(ctx context.Context, o graph.Options, definition 
 }
 
 // made are the queues that have a printer: others are still to be made.
-func (e *examination) made() []connector.Queue {
-	return slices.DeleteFunc(slices.Clone(e.Config.Queues), func(q connector.Queue) bool { return q.PrinterID == "" })
+func (e *examination) made() []job.Queue {
+	return slices.DeleteFunc(slices.Clone(e.Config.Queues), func(q job.Queue) bool { return q.PrinterID == "" })
 }
 
 func (e *examination) printers(ctx context.Context, c *graph.Client) {

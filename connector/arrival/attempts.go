@@ -1,0 +1,131 @@
+package arrival
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"pullprint/connector/job"
+	"pullprint/connector/store"
+	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/auth"
+)
+
+// How often a task fails before it is given up, and before a job that Graph does not
+// know yet is left to the sweep: its pauses add up to half a minute.
+const (
+	maxAttempts = 10
+	maxUnknown  = 6
+)
+
+// redeliveryWithin is how long after its pause a task is redelivered at the latest. If the
+// answer that asks for the pause is lost, the stream redelivers the task after store.AckWait;
+// as much again is for the time until a worker is free.
+const redeliveryWithin = 2 * store.AckWait
+
+// attempts counts how often tasks failed in this process for a reason of their own. The
+// number of deliveries can't be used for this, because it grows during an outage.
+type attempts struct {
+	mu    sync.Mutex
+	tasks map[string]attempt
+}
+
+type attempt struct {
+	failed int
+	// until is when the task stops being in hand, that is worked on or to be redelivered.
+	until time.Time
+	// leftAlone says that the task is not retried.
+	leftAlone bool
+}
+
+// forgetAt is how many tasks are remembered before those are removed that are not in hand
+// any more: tasks that another replica was given, or that left the stream.
+const forgetAt = 20_000
+
+func newAttempts() *attempts { return &attempts{tasks: map[string]attempt{}} }
+
+// begin notes that a task is worked on.
+func (a *attempts) begin(task string, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.tasks) >= forgetAt {
+		for id, t := range a.tasks {
+			if now.After(t.until) {
+				delete(a.tasks, id)
+			}
+		}
+	}
+	t := a.tasks[task]
+	t.until = now.Add(job.HandleLimit)
+	a.tasks[task] = t
+}
+
+// failed counts a failure of the task's own and says how many there were.
+func (a *attempts) failed(task string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.tasks[task]
+	t.failed++
+	a.tasks[task] = t
+	return t.failed
+}
+
+// again notes that the task will be redelivered after a pause.
+func (a *attempts) again(task string, pause time.Duration, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.tasks[task]
+	t.until = now.Add(pause + redeliveryWithin)
+	a.tasks[task] = t
+}
+
+// done forgets a task.
+func (a *attempts) done(task string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.tasks, task)
+}
+
+// leftAlone notes that a task is not retried, and reports whether that is new.
+func (a *attempts) leftAlone(task string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	first := !a.tasks[task].leftAlone
+	a.tasks[task] = attempt{until: now, leftAlone: true}
+	return first
+}
+
+// inHand reports whether a task is worked on here, or will be redelivered.
+func (a *attempts) inHand(task string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t, ok := a.tasks[task]
+	return ok && now.Before(t.until)
+}
+
+// failurePause is the pause after the n-th failure: ten of them span 5 minutes.
+func failurePause(n int) time.Duration {
+	return min(time.Second<<min(max(n-1, 0), 6), 60*time.Second)
+}
+
+// retryAfterOf is the pause that Graph asked for, with up to a tenth of jitter so that
+// tasks that were refused together are not retried together; 0 without one.
+func retryAfterOf(err error) time.Duration {
+	var ge *graph.Error
+	if !errors.As(err, &ge) || ge.RetryAfter <= 0 {
+		return 0
+	}
+	return ge.RetryAfter + rand.N(ge.RetryAfter/10+1)
+}
+
+// outage reports whether err says nothing about the job: the store does not answer, Graph
+// throttles us, or Graph is unavailable and has answered no call at all since began.
+func (w *Handler) outage(err error, began time.Time) bool {
+	var auth *auth.Error
+	if errors.As(err, &auth) || errors.Is(err, store.ErrUnavailable) {
+		return true
+	}
+	var ge *graph.Error
+	return errors.As(err, &ge) && ge.Unavailable() && (ge.Throttled() || w.graph.LastSuccess().Before(began))
+}

@@ -1,0 +1,63 @@
+package arrival
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/effect"
+	"pullprint/connector/job"
+	"pullprint/connector/store"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+)
+
+// endFormer ends the record of a job whose number another job has now, and decides that one as
+// any that comes. What the former job reserved is spent if it was let go on. The crash order:
+// the former ends first, and its record is replaced last.
+func (w *Handler) endFormer(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState) error {
+	rec, ended := &f.rec, effect.CanEnd(f.job.Created).Add(-1) // before this one can have
+	var err error
+	switch late := rec.Release != nil && rec.Release.Late; {
+	case rec.State.Intent():
+		if err = w.effects.Resume(ctx, *rec, f.rev, d.Stored); err != nil {
+			return fmt.Errorf("%w: the job that had the number before has not ended: %w", job.ErrBusy, err)
+		}
+		return job.ErrOutrun // its record has another revision now
+	case !rec.State.Final():
+		return errors.Join(w.effects.ClaimAndMarkGone(ctx, *rec, f.rev, "its number is another job's"), job.ErrOutrun)
+	case rec.Charge == nil:
+	case rec.State == job.Released, rec.State == job.Completed, late:
+		_, err = w.ledger.Settle(ctx, rec.Name(), rec.Charge.Accounts(), ended)
+	default:
+		_, err = w.ledger.Void(ctx, rec.Name(), "", rec.Charge.Accounts(), ended)
+	}
+	if err != nil {
+		return fmt.Errorf("end the reservation of a job whose number another has now: %w", err)
+	}
+	if err := w.effects.Publish(ctx, rec); err != nil {
+		return err
+	}
+	w.log.Warn("job number reused", zap.String("job", rec.Job), zap.String("task", rec.Task),
+		zap.String("state", string(rec.State)))
+	if f.rec, err = w.evaluator.NewRecord(ctx, ev, f.job, f.q); err != nil {
+		return err
+	}
+	return w.storeDecision(ctx, d, f)
+}
+
+// unknownJob says what it means that Graph does not know the job of an event: that
+// it is over, when Graph does not know its task either or says that it is finished.
+// While the task waits, its word stands against that.
+func (w *Handler) unknownJob(ctx context.Context, ev trigger.Event) (over bool, err error) {
+	task, err := w.graph.Task(ctx, ev.Definition, ev.Task)
+	switch {
+	case graph.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("read task: %w", err)
+	}
+	return job.TaskFinished(task.State), nil
+}

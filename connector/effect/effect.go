@@ -1,0 +1,473 @@
+// Package effect carries decisions out, once: intent, reservation, call of Graph, outcome, audit. It
+// is the only caller of what changes a job at Graph, and owns the claim on a job within a process. It
+// decides nothing but what became of a job: on an exhausted account it says so.
+package effect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/clock"
+	"pullprint/connector/job"
+	"pullprint/connector/recovery"
+	"pullprint/policy"
+	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
+	"pullprint/trigger/graph"
+)
+
+// maxCalls is how often one instance calls Graph for the same effect, reading the job in
+// between, before it leaves the intent to a later delivery or sweep.
+const maxCalls = 3
+
+// completedText is what Graph has as the description of a completed task.
+const completedText = "completed by pullprint"
+
+// releaseWithin is how long after a tap its job may still be redirected. After this the user
+// has probably left; do not print unattended.
+const releaseWithin = 30 * time.Second
+
+// Cause say what led to an effect.
+type Cause struct {
+	// StartedAt is when the notification was stored or the badge was shown, zero
+	// when the sweep resumes.
+	StartedAt time.Time
+	// Redelivered is true when the effect belongs to a message, which is redelivered if
+	// this process dies.
+	Redelivered bool
+	// verifyFirst is true when the effect may have happened already: the job is read
+	// before anything is done.
+	verifyFirst bool
+	// Settings are the job's own, as Graph told; what rules rewrote is laid over
+	// them. With verifyFirst they are read.
+	Settings json.RawMessage
+	// OnReserved, when set, is called when what the job costs is reserved.
+	OnReserved func()
+}
+
+// Executor carries stored intents out. It is the only caller of what changes a job at Graph,
+// and owns the claim on a job within this process. It makes no decisions except about what
+// became of a job. It is safe for concurrent use.
+type Executor struct {
+	graph    JobReader
+	caller   JobChanger
+	jobs     *job.Store
+	ledger   Ledger
+	audit    Audit
+	policy   func() *policy.Policy
+	devices  []job.Device
+	metrics  *metrics
+	clock    clock.Clock
+	log      *zap.Logger
+	instance string
+	// sole is true when no other instance can be alive on the same store.
+	sole       bool
+	onDecision func(job.Decision) // may be nil
+
+	mu   sync.Mutex
+	busy map[string]bool // keys of the jobs this process is acting on
+}
+
+// JobReader reads what became of a job at Graph.
+type JobReader interface {
+	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
+	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
+	Task(ctx context.Context, definition, task string) (graph.Task, error)
+}
+
+// JobChanger makes effects at Graph. None of them is retried by the client when it may
+// have happened.
+type JobChanger interface {
+	AbortJob(ctx context.Context, ref graph.Ref, reason string) error
+	RedirectJob(ctx context.Context, ref graph.Ref, destination string, settings json.RawMessage) (graph.Ref, error)
+	UpdateJob(ctx context.Context, ref graph.Ref, settings json.RawMessage) error
+	FinishTask(ctx context.Context, definition, task string, state graph.TaskState, description string) error
+}
+
+// Graph is what effects need of Microsoft Graph; *graph.Client is one.
+type Graph interface {
+	JobReader
+	JobChanger
+}
+
+// Ledger reserves what a job costs, and gives it back.
+type Ledger interface {
+	Reserve(ctx context.Context, c quota.Charge) error
+	Reopen(ctx context.Context, accounts []quota.Account, c quota.Charge) error
+	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
+}
+
+// Options are what effects are made of. All are required except Registerer and OnDecision.
+type Options struct {
+	Graph    Graph
+	Jobs     *job.Store
+	Ledger   Ledger
+	Audit    Audit
+	Policy   func() *policy.Policy
+	Queues   []job.Queue
+	Devices  []job.Device
+	Clock    clock.Clock
+	Instance string
+	// Sole is true when no other instance can be alive on the same store, so that the intents
+	// of others are taken over at once.
+	Sole bool
+	// OnDecision is told of each decision after it took effect.
+	OnDecision func(job.Decision)
+	Registerer prometheus.Registerer
+	Logger     *zap.Logger
+}
+
+// New returns Effects that act on nothing by themselves.
+func New(o Options) *Executor {
+	return &Executor{
+		graph: o.Graph, caller: o.Graph, jobs: o.Jobs, ledger: o.Ledger, audit: o.Audit, policy: o.Policy, devices: o.Devices,
+		metrics: newMetrics(o.Registerer, o.Queues), clock: o.Clock, log: o.Logger, instance: o.Instance, sole: o.Sole,
+		onDecision: o.OnDecision, busy: map[string]bool{},
+	}
+}
+
+// Claim makes this goroutine the only one of the process that acts on a job.
+func (e *Executor) Claim(key string) (release func(), ok bool) {
+	key = strings.ToLower(key) // a record has one claim, whichever case its owner's id has
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.busy[key] {
+		return nil, false
+	}
+	e.busy[key] = true
+	return sync.OnceFunc(func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.busy, key)
+	}), true
+}
+
+// storeIntent stores the intent to act on a held job. The error is errBusy after a
+// concurrent update. The caller has claimed the job.
+func (e *Executor) storeIntent(ctx context.Context, rec *job.Record, rev uint64, to job.State, note string) (newRev uint64, err error) {
+	before := rec.State
+	if err := rec.Move(to, time.Now(), e.instance, note); err != nil {
+		return 0, err
+	}
+	newRev, ok, err := e.jobs.Put(ctx, rec, rev)
+	if err == nil && !ok {
+		err = job.ErrBusy
+	}
+	if err == nil {
+		e.HoldEnded(before, rec)
+	}
+	return newRev, err
+}
+
+// Abort ends a held job, by a decision that has a reason. Its caller has
+// claimed it. The crash story is that of carryOut.
+func (e *Executor) Abort(ctx context.Context, rec job.Record, rev uint64, d job.Decision) (job.Record, error) {
+	if err := e.PublishArrival(ctx, &rec); err != nil {
+		return rec, err
+	}
+	rec.Decision = d
+	rev, err := e.storeIntent(ctx, &rec, rev, job.Aborting, d.Reason)
+	if err != nil {
+		return rec, err
+	}
+	return e.CarryOut(ctx, rec, rev, Cause{})
+}
+
+// Redirect sends a held job to where its owner stands, which is Release of the record, by
+// a decision. Its caller has claimed it. The crash story is that of carryOut.
+func (e *Executor) Redirect(
+	ctx context.Context, rec job.Record, rev uint64, d job.Decision, a Cause,
+) (job.Record, error) {
+	if err := e.PublishArrival(ctx, &rec); err != nil {
+		return rec, err
+	}
+	if rec.Sent == nil {
+		sent := rec.Decision.Input
+		rec.Sent = &sent
+	}
+	rec.Decision = d
+	rec.Tried()
+	rev, err := e.storeIntent(ctx, &rec, rev, job.Releasing, rec.Release.Device)
+	if err != nil {
+		return rec, err
+	}
+	return e.CarryOut(ctx, rec, rev, a)
+}
+
+// CarryOut makes the effect of a stored intent happen, once. The crash story,
+// in the order of the steps:
+//
+//  1. the intent is stored (by the caller). Dying here: nothing happened, the
+//     look at the job says so, and the effect is called for.
+//  2. Graph is called. Dying during or after the call: the look at the job
+//     finds the effect (job aborted, task completed) or not, never guesses.
+//  3. the decision is published under its own id, and the outcome is stored.
+//     Dying after the one: the intent is resumed and the decision published
+//     again under that id, which changes nothing. Dying after the other: the
+//     message, which is not acknowledged, finds a final record and publishes
+//     the decision. A tap and the sweep have no message behind them, so they
+//     publish first.
+//
+// An error leaves the intent as it is. Otherwise the record that is returned is
+// the one that was stored: final, or held again when a redirect surely was not
+// made.
+func (e *Executor) CarryOut(ctx context.Context, rec job.Record, rev uint64, a Cause) (job.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, job.ActWithin)
+	defer cancel()
+	ans, err := e.callGraph(ctx, &rec, a)
+	var ex *quota.Exhausted
+	if errors.As(err, &ex) && rec.State == job.Completing {
+		e.DecideExhausted(&rec, ex, policy.Abort)
+		rec.Charge = nil
+		if rev, err = e.storeIntent(ctx, &rec, rev, job.Aborting, rec.Decision.Reason); err != nil {
+			return rec, err
+		}
+		return e.CarryOut(ctx, rec, rev, Cause{StartedAt: a.StartedAt, Redelivered: a.Redelivered})
+	}
+	if err != nil {
+		return rec, err
+	}
+	rec.Decision.Answer = &ans.Answer
+	if err := e.chargePrinted(ctx, &rec, ans); err != nil {
+		return rec, err
+	}
+	if ans.Outcome == job.Held && rec.Decision.Verdict == string(policy.Redirect) {
+		decideDeviceUnavailable(&rec)
+	}
+	note := ans.note()
+	if err := rec.Move(ans.Outcome, time.Now(), e.instance, note); err != nil {
+		return rec, err
+	}
+	if ans.Outcome == job.Gone && !ans.late {
+		ours, err := e.storeOutcome(ctx, &rec, rev)
+		if ours {
+			e.void(ctx, &rec)
+			e.reportGone(&rec, note)
+		}
+		return rec, err
+	}
+	tried := rec.Charge
+	if ans.Outcome == job.Held && ans.notMade && tried != nil && tried.Before != nil {
+		rec.Charge = tried.Before // of an earlier try, which may have been made
+		if tried.AtArrival {
+			e.restoreArrival(ctx, &rec, tried) // before the record is held: nobody else may try yet
+		}
+	}
+	var publishing errgroup.Group
+	publishing.Go(func() error { return recovery.Catch(func() error { return e.Publish(ctx, &rec) }) })
+	if !a.Redelivered || ans.ReadBack { // what was found late may have no message behind it that tells of it
+		if err := publishing.Wait(); err != nil {
+			return rec, err
+		}
+	}
+	ours, err := e.storeOutcome(ctx, &rec, rev)
+	published := publishing.Wait()
+	if err != nil {
+		return rec, errors.Join(err, published)
+	}
+	switch {
+	case ans.Outcome == job.Aborted:
+		e.void(ctx, &rec)
+	case ans.Outcome == job.Held && ans.notMade && tried != nil && !tried.AtArrival:
+		e.giveBack(ctx, &rec, tried, tried.Attempt)
+	}
+	if ours { // also before the audit has it: a message is behind it then, and comes again
+		e.Report(&rec, a.StartedAt)
+	}
+	return rec, published
+}
+
+// decideDeviceUnavailable makes the decision to redirect one to keep: the redirect was surely not
+// made.
+func decideDeviceUnavailable(rec *job.Record) {
+	own := policy.Own(reasons.DeviceUnavailable)
+	d := &rec.Decision
+	d.ID += ":kept"
+	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(policy.Keep), own.Reason, "", own.Text, own.Remedy, own.IPP
+}
+
+// storeOutcome stores the record of an intent that has ended. If another instance resumed
+// the intent and has stored the same end before, that instance counts and logs it.
+func (e *Executor) storeOutcome(ctx context.Context, rec *job.Record, rev uint64) (ours bool, err error) {
+	_, ours, err = e.jobs.Put(ctx, rec, rev)
+	if err != nil || ours {
+		return ours, err
+	}
+	now, rev, err := e.jobs.Get(ctx, rec.Key())
+	if err != nil || rev == 0 || now.State != rec.State {
+		return false, errors.Join(job.ErrBusy, err)
+	}
+	return false, nil
+}
+
+// result is how an effect ended.
+type result struct {
+	job.Answer
+	// notMade is true when a redirect was surely not made. Else it was not seen to be
+	// made: what it costs stays reserved until the sweep has looked once more.
+	notMade bool
+	// late is true when a job that was to be aborted was found redirected by a try
+	// that had been taken for not made.
+	late bool
+}
+
+// note is what the record's trail says about it.
+func (e *result) note() string {
+	switch {
+	case e.Outcome == job.Held:
+		return "not made"
+	case e.Presumed:
+		return e.Operation + ", graph does not know the job any more"
+	case e.ReadBack:
+		return e.Operation + ", read back"
+	}
+	return e.Operation
+}
+
+// callGraph calls Graph for the effect of an intent and says how it ended.
+// It never calls twice without reading the job in between. Once a call may have taken
+// effect, in this process or an earlier one, the refusal of a later call proves nothing:
+// Graph refuses a second call because the first took effect.
+func (e *Executor) callGraph(ctx context.Context, rec *job.Record, a Cause) (result, error) {
+	op := operation(rec.State)
+	called := a.verifyFirst
+	var last error
+	for range maxCalls {
+		if a.verifyFirst {
+			seen, err := e.readBack(ctx, rec, called)
+			if errors.Is(err, errUnclear) {
+				seen, err = e.readBack(ctx, rec, called)
+			}
+			if err != nil {
+				return result{}, err
+			}
+			a.Settings = seen.settings
+			e.metrics.readBacks.WithLabelValues(foundLabel(seen.outcome)).Inc()
+			notMade := refused(last) && !called
+			if seen.outcome == "" && rec.State == job.Releasing && (notMade || e.clock.Since(rec.Release.At) > releaseWithin) {
+				seen.outcome = job.Held
+			}
+			if seen.outcome != "" {
+				ans := job.Answer{Operation: op, Outcome: seen.outcome, ReadBack: true, Presumed: seen.presumed, At: time.Now()}
+				return result{Answer: ans, notMade: notMade, late: seen.late}, nil
+			}
+			if refused(last) && rec.State == job.Releasing {
+				break // Graph tells two things: a later look sees what is true
+			}
+		}
+		if err := e.Reserve(ctx, rec, false); err != nil {
+			var ex *quota.Exhausted
+			if !errors.As(err, &ex) || rec.State != job.Releasing {
+				return result{}, err
+			}
+			e.DecideExhausted(rec, ex, policy.Keep)
+			rec.Charge = rec.Charge.Before
+			if !called && len(rec.Tries) > 0 {
+				rec.Tries = rec.Tries[:len(rec.Tries)-1] // Graph was not called
+			}
+			return result{Answer: job.Answer{Operation: op, Outcome: job.Held, At: time.Now()}}, nil
+		}
+		if a.OnReserved != nil {
+			a.OnReserved()
+		}
+		last = e.callOnce(ctx, rec, a.Settings)
+		if last == nil {
+			return result{Answer: job.Answer{Operation: op, Outcome: rec.State.Outcome(), At: time.Now()}}, nil
+		}
+		var ge *graph.Error
+		if !errors.As(last, &ge) || (ge.Unavailable() && !ge.Ambiguous()) || ctx.Err() != nil {
+			break // surely not sent, or no time left: a later delivery or sweep goes on
+		}
+		called = called || ge.Ambiguous()
+		a.verifyFirst = true
+	}
+	return result{}, fmt.Errorf("%s job: %w", op, last)
+}
+
+// refused reports whether Graph rejected the call, so that it has not taken effect and will
+// not later.
+func refused(err error) bool {
+	var ge *graph.Error
+	return errors.As(err, &ge) && !ge.Unavailable() && !ge.Ambiguous()
+}
+
+func foundLabel(outcome job.State) string {
+	if outcome == "" {
+		return "not-done"
+	}
+	return string(outcome)
+}
+
+func operation(s job.State) string {
+	switch s {
+	case job.Aborting:
+		return "abort"
+	case job.Completing:
+		return "complete"
+	case job.Releasing:
+		return "redirect"
+	}
+	return string(s)
+}
+
+func (e *Executor) callOnce(ctx context.Context, rec *job.Record, settings json.RawMessage) error {
+	settings, err := overlay(settings, rec.Decision.Set)
+	if err != nil {
+		return err
+	}
+	switch rec.State {
+	case job.Aborting:
+		d := policy.Decision{Reason: rec.Decision.Reason, Text: rec.Decision.Text, Remedy: rec.Decision.Remedy}
+		return e.caller.AbortJob(ctx, rec.Ref, d.Sentence())
+	case job.Completing:
+		if settings != nil {
+			if err := e.caller.UpdateJob(ctx, rec.Ref, settings); err != nil {
+				return err
+			}
+		}
+		return e.caller.FinishTask(ctx, rec.Definition, rec.Task, graph.TaskCompleted, completedText)
+	case job.Releasing:
+		made, err := e.caller.RedirectJob(ctx, rec.Ref, rec.Release.Printer, settings)
+		rec.Release.Job = made.Job
+		return err
+	}
+	return fmt.Errorf("no effect for state %s", rec.State)
+}
+
+// overlay is a job's own settings with what rules rewrote in them; nil when nothing was
+// rewritten. What Graph would reject is left out: annotations, nulls, and values that its
+// schema does not have.
+func overlay(settings json.RawMessage, set *job.Settings) (json.RawMessage, error) {
+	if set == nil {
+		return nil, nil
+	}
+	all := map[string]json.RawMessage{}
+	if len(settings) > 0 {
+		if err := json.Unmarshal(settings, &all); err != nil {
+			return nil, errors.New("the job's configuration is not a JSON object")
+		}
+	}
+	for key, value := range all {
+		if strings.HasPrefix(key, "@") || string(value) == "null" || string(value) == `"unknownFutureValue"` {
+			delete(all, key)
+		}
+	}
+	text, err := json.Marshal(set)
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode settings: %w", err)
+	}
+	return json.Marshal(all)
+}

@@ -1,0 +1,182 @@
+package effect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"pullprint/connector/job"
+	"pullprint/trigger/graph"
+)
+
+// errUnclear says that Graph's answer does not show whether an effect has happened.
+var errUnclear = errors.New("graph does not say clearly what became of the job")
+
+// unclearFor is how long after the decision an unclear answer is retried. After that Graph
+// is called again for the effect: Graph itself makes sure that it happens once.
+const unclearFor = 10 * time.Minute
+
+// refusedFor is how long a job is still looked for after Graph has refused an effect and does
+// not know the job: a server of Graph may not know a new job yet, and the effect may have
+// happened. A longer time would make a dead letter of a deleted job (see maxAttempts).
+const refusedFor = 2 * time.Minute
+
+// observation is what Graph's answers show of a job.
+type observation struct {
+	// outcome is the state it shows; empty means that the effect has not happened
+	// and can still be called for.
+	outcome  job.State
+	settings json.RawMessage
+	// presumed is true when nothing is left at Graph that shows whether the effect has
+	// happened.
+	presumed bool
+	late     bool // see effectResult
+}
+
+// readBack reads the job and its task and returns what they show. An unknown state does not
+// prove that the effect has not happened. called says whether Graph may have been called for
+// the effect.
+func (e *Executor) readBack(ctx context.Context, rec *job.Record, called bool) (observation, error) {
+	j, err := e.jobOf(ctx, rec)
+	if graph.IsNotFound(err) {
+		return e.readBackForgotten(ctx, rec, called)
+	}
+	if err != nil {
+		return observation{}, fmt.Errorf("read job back: %w", err)
+	}
+	if j, err = e.WithTask(ctx, rec, j); err != nil {
+		return observation{}, err
+	}
+	if seen, err := e.observe(ctx, rec, j); err != nil || seen.outcome != "" {
+		return seen, err
+	}
+	if !job.TaskWaits(j.Tasks, rec.Task) {
+		task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
+		if err != nil && !graph.IsNotFound(err) {
+			return observation{}, fmt.Errorf("read task back: %w", err)
+		}
+		j.Tasks = []graph.Task{task}
+		if seen, err := e.observe(ctx, rec, j); err != nil || seen.outcome != "" {
+			return seen, err
+		}
+	}
+	if (!job.TaskWaits(j.Tasks, rec.Task) || !job.JobWaits(j.State)) && e.clock.Since(rec.Decision.At) < unclearFor {
+		return observation{}, errUnclear
+	}
+	return observation{settings: j.Settings}, nil
+}
+
+// observe is what a job shows of an effect; its outcome is empty when that can still be called
+// for. Where a redirected job went is looked for at its printer if Graph does not show it.
+func (e *Executor) observe(ctx context.Context, rec *job.Record, j graph.Job) (seen observation, err error) {
+	seen.outcome, seen.late = job.ObservedOutcome(rec, j), job.RedirectedEarlier(rec, j)
+	if seen.outcome == job.Released && rec.Release.Job == "" {
+		_, err = e.atDestination(ctx, rec)
+	}
+	return seen, err
+}
+
+// WithTask is a job with its task. Graph may show a job that has ended without: then the task
+// is read, as it says whether the job ended by us.
+func (e *Executor) WithTask(ctx context.Context, rec *job.Record, j graph.Job) (graph.Job, error) {
+	known := slices.ContainsFunc(j.Tasks, func(t graph.Task) bool { return job.SameTask(t.ID, rec.Task) })
+	if known || j.RedirectedTo != "" || job.JobWaits(j.State) {
+		return j, nil
+	}
+	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
+	switch {
+	case graph.IsNotFound(err):
+		return j, nil
+	case err != nil:
+		return j, fmt.Errorf("read task of a job that has ended: %w", err)
+	}
+	j.Tasks = append(slices.Clone(j.Tasks), task)
+	return j, nil
+}
+
+// readBackForgotten says what became of a job that Graph does not know any more, now or
+// for good. The task tells whether the effect happened, as only we can finish it, even if
+// Graph refused the call; if Graph does not know the task either, the printer that the job
+// was sent to. If nothing tells for long, an effect that was called for counts as made:
+// what may have printed as printed, and what may have been refused as refused. One that
+// Graph refused was not made.
+func (e *Executor) readBackForgotten(ctx context.Context, rec *job.Record, called bool) (observation, error) {
+	wait := unclearFor
+	if !called {
+		wait = refusedFor
+	}
+	done := observation{outcome: rec.State.Outcome()}
+	redirected := done
+	if rec.State == job.Aborting {
+		redirected = observation{outcome: job.Gone, late: rec.Release != nil}
+	}
+	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
+	known := err == nil
+	if err != nil && !graph.IsNotFound(err) {
+		return observation{}, fmt.Errorf("read task of a job that graph does not know: %w", err)
+	}
+	if rec.Release != nil && (!known || task.State == graph.TaskCompleted) {
+		there, err := e.atDestination(ctx, rec)
+		if err != nil || there {
+			return redirected, err
+		}
+	}
+	switch {
+	case known && task.State == graph.TaskCompleted:
+		return redirected, nil
+	case known && task.State == graph.TaskAborted && rec.State == job.Aborting:
+		return done, nil
+	case known && task.State == graph.TaskAborted:
+		return observation{outcome: job.Gone}, nil
+	case e.clock.Since(rec.Decision.At) < wait:
+		return observation{}, errUnclear
+	case !called, known && job.TaskWaits([]graph.Task{task}, rec.Task):
+		return observation{outcome: job.Gone}, nil
+	}
+	done.presumed = true
+	return done, nil
+}
+
+// maxAtPrinter bounds how many jobs of a printer are looked through.
+const maxAtPrinter = 10_000
+
+// atDestination looks for a job at the printers that it was to be redirected to, and
+// notes in the record which one it became.
+func (e *Executor) atDestination(ctx context.Context, rec *job.Record) (bool, error) {
+	printers := []string{rec.Release.Printer}
+	for _, t := range slices.Backward(rec.Tries) {
+		if !slices.Contains(printers, t.Printer) {
+			printers = append(printers, t.Printer)
+		}
+	}
+	for _, printer := range printers {
+		if there, err := e.atPrinter(ctx, rec, printer); there || err != nil {
+			return there, err
+		}
+	}
+	return false, nil
+}
+
+func (e *Executor) atPrinter(ctx context.Context, rec *job.Record, printer string) (bool, error) {
+	n := 0
+	for j, err := range e.graph.Jobs(ctx, printer) {
+		var ge *graph.Error
+		if errors.As(err, &ge) && !ge.Unavailable() {
+			return false, nil // it may not be read, or is not there any more
+		}
+		if err != nil {
+			return false, fmt.Errorf("look for the job at its printer: %w", err)
+		}
+		if from, err := graph.ParseJobURL(j.RedirectedFrom); err == nil && from == rec.Ref {
+			rec.Release.Printer, rec.Release.Job = printer, j.Ref.Job
+			return true, nil
+		}
+		if n++; n == maxAtPrinter {
+			break
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,258 @@
+package effect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/job"
+	"pullprint/policy"
+	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
+)
+
+// Resume goes on with an intent whose outcome nobody stored: this process's
+// own earlier try, or that of an instance taken for dead. heard is when the
+// notification behind it was stored, zero when there is none.
+func (e *Executor) Resume(ctx context.Context, rec job.Record, rev uint64, heard time.Time) error {
+	release, ok := e.Claim(rec.Key())
+	if !ok {
+		return job.ErrBusy
+	}
+	defer release()
+	if err := e.Unchanged(ctx, &rec, rev); err != nil {
+		return err
+	}
+	age := e.clock.Since(rec.Intent.Since)
+	mine := rec.Intent.By == e.instance
+	if !mine && !e.sole && age < job.TakeOver {
+		return job.ErrBusy
+	}
+	if !mine || age > job.ActWithin {
+		rec.TakeOver(time.Now(), e.instance)
+		renameCharge(&rec, rev)
+		var err error
+		if rev, ok, err = e.jobs.Put(ctx, &rec, rev); err != nil {
+			return err
+		}
+		if !ok {
+			return job.ErrBusy
+		}
+		e.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)),
+			zap.Int("attempt", rec.Intent.Attempt))
+	}
+	_, err := e.CarryOut(ctx, rec, rev, Cause{StartedAt: heard, Redelivered: !heard.IsZero(), verifyFirst: true})
+	return err
+}
+
+// Unchanged looks whether a record is still at a revision, once its job is claimed: the claim
+// of before may have ended between the reading of the record and the claim. The error is
+// errOutrun when it is not, or that of the store. What is done before the next
+// compare-and-set of the record depends on it.
+func (e *Executor) Unchanged(ctx context.Context, rec *job.Record, rev uint64) error {
+	_, now, err := e.jobs.Get(ctx, rec.Key())
+	if err == nil && now != rev {
+		err = job.ErrOutrun
+	}
+	return err
+}
+
+// FinishIfEnded handles the record under key, if there is one, of a job that has ended at
+// Graph: an intent is resumed, a held job is marked as gone, and for a final record the
+// decision is published again, because an earlier delivery may have died before it did.
+func (e *Executor) FinishIfEnded(ctx context.Context, heard time.Time, key, why string) error {
+	if key == "" {
+		return nil
+	}
+	rec, rev, err := e.jobs.Get(ctx, key)
+	switch {
+	case err != nil || rev == 0:
+		return err
+	case rec.State.Intent():
+		return e.Resume(ctx, rec, rev, heard)
+	case !rec.State.Final():
+		return e.ClaimAndMarkGone(ctx, rec, rev, why)
+	}
+	return e.Publish(ctx, &rec)
+}
+
+func (e *Executor) ClaimAndMarkGone(ctx context.Context, rec job.Record, rev uint64, why string) error {
+	release, ok := e.Claim(rec.Key())
+	if !ok {
+		return job.ErrBusy
+	}
+	defer release()
+	_, err := e.MarkGone(ctx, rec, rev, why)
+	return err
+}
+
+// MarkGone ends the record of a job that seems to have ended without us. If a release was
+// tried before, the job may have been redirected and forgotten since; this is checked first.
+// The caller has claimed the job.
+func (e *Executor) MarkGone(ctx context.Context, rec job.Record, rev uint64, why string) (job.Record, error) {
+	if rec.State != job.Held || rec.Release == nil {
+		return e.storeGone(ctx, rec, rev, why)
+	}
+	job, err := e.jobOf(ctx, &rec)
+	if err == nil {
+		return e.FinishEnded(ctx, rec, rev, job)
+	}
+	if !graph.IsNotFound(err) {
+		return rec, fmt.Errorf("read job: %w", err)
+	}
+	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
+	switch {
+	case err != nil && !graph.IsNotFound(err):
+		return rec, fmt.Errorf("read task: %w", err)
+	case err == nil && task.State == graph.TaskCompleted:
+		if _, err := e.atDestination(ctx, &rec); err != nil { // which of its tries it was
+			return rec, err
+		}
+		return e.finishLateRedirect(ctx, rec, rev)
+	case err != nil:
+		there, err := e.atDestination(ctx, &rec)
+		if err != nil {
+			return rec, err
+		}
+		if there {
+			return e.finishLateRedirect(ctx, rec, rev)
+		}
+	}
+	return e.storeGone(ctx, rec, rev, why)
+}
+
+// storeGone ends the record of a job that we surely did not let print.
+func (e *Executor) storeGone(ctx context.Context, rec job.Record, rev uint64, why string) (job.Record, error) {
+	before := rec
+	if err := rec.Move(job.Gone, time.Now(), e.instance, why); err != nil {
+		return before, err
+	}
+	_, ok, err := e.jobs.Put(ctx, &rec, rev)
+	if err != nil {
+		return before, err
+	}
+	if !ok {
+		return before, job.ErrBusy
+	}
+	e.HoldEnded(before.State, &rec)
+	e.void(ctx, &rec)
+	e.reportGone(&rec, why)
+	return rec, nil
+}
+
+// FinishEnded ends the record of a held job that Graph says is over. Its caller has
+// claimed it.
+func (e *Executor) FinishEnded(ctx context.Context, rec job.Record, rev uint64, j graph.Job) (job.Record, error) {
+	if rec.Release != nil {
+		var err error
+		if j, err = e.WithTask(ctx, &rec, j); err != nil {
+			return rec, err
+		}
+	}
+	if job.ObservedOutcome(&rec, j) == job.Released {
+		if rec.Release.Job == "" {
+			if _, err := e.atDestination(ctx, &rec); err != nil { // which of its tries it was
+				return rec, err
+			}
+		}
+		return e.finishLateRedirect(ctx, rec, rev)
+	}
+	return e.storeGone(ctx, rec, rev, "graph says the job is over")
+}
+
+// finishLateRedirect ends the record of a held job that was redirected after all, when its
+// redirect was taken for not made: it is released, and paid for. The record says
+// so in the same steps as if it were released now.
+func (e *Executor) finishLateRedirect(ctx context.Context, rec job.Record, rev uint64) (job.Record, error) {
+	if err := e.PublishArrival(ctx, &rec); err != nil {
+		return rec, err
+	}
+	if err := e.decideLateRedirect(ctx, &rec, rev); err != nil {
+		return rec, err
+	}
+	rev, err := e.storeIntent(ctx, &rec, rev, job.Releasing, "found redirected")
+	if err != nil {
+		return rec, err
+	}
+	return e.CarryOut(ctx, rec, rev, Cause{verifyFirst: true})
+}
+
+// UndoPresumed corrects the record of a job whose effect was presumed because Graph had not
+// known the job for long, when Graph now shows the job and its task as waiting. The cost is
+// given back first and the record is stored after that; a crash in between repeats both,
+// and the cost is given back once. The record can be revived, as its task is listed.
+// presumed is false when the effect was seen.
+func (e *Executor) UndoPresumed(ctx context.Context, entry job.Entry) (presumed bool, err error) {
+	release, ok := e.Claim(entry.Key)
+	if !ok {
+		return false, job.ErrBusy
+	}
+	defer release()
+	rec, rev, err := e.jobs.Get(ctx, entry.Key)
+	if err != nil || rev == 0 || rec.State != entry.State || rec.Decision.Answer == nil || !rec.Decision.Answer.Presumed {
+		return false, err
+	}
+	j, err := e.ReadJob(ctx, rec.Ref)
+	switch {
+	case graph.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return true, fmt.Errorf("read job: %w", err)
+	case job.AnotherJob(&rec, j), j.RedirectedTo != "" || !job.JobWaits(j.State) || !job.TaskWaits(j.Tasks, rec.Task):
+		return true, nil
+	}
+	const why = "graph shows it waiting after all"
+	if c := rec.Charge; c != nil {
+		if err := e.ledger.Reopen(ctx, c.Accounts(), quota.Charge{Job: rec.Name(), Owner: rec.Owner, Amount: c.Amount, Now: time.Now()}); err != nil {
+			return true, fmt.Errorf("give back what did not print: %w", err)
+		}
+		e.void(ctx, &rec) // what was not spent yet
+	}
+	before := rec.State
+	rec.Disprove(time.Now(), e.instance, why)
+	_, ok, err = e.jobs.Put(ctx, &rec, rev)
+	if err != nil || !ok {
+		return true, errors.Join(job.ErrBusy, err)
+	}
+	e.HoldEnded(before, &rec)
+	e.reportGone(&rec, why)
+	return true, nil
+}
+
+// decideLateRedirect makes the decision of a record the one that a redirect was found by.
+// It names the reservation anew.
+func (e *Executor) decideLateRedirect(ctx context.Context, rec *job.Record, rev uint64) error {
+	try, known, err := e.madeBy(ctx, rec)
+	if err != nil {
+		return err
+	}
+	own := policy.Decision{Point: policy.Release, Verdict: policy.Redirect, PolicyHash: e.policy().Hash()}
+	rec.Decision = e.Decision(rec, job.OnceMore(rec, rev, "release:late"), own)
+	rec.Decision.Device = rec.Release.Device
+	for _, d := range e.devices { // an earlier try may have been at another one
+		if graph.Canonical(d.PrinterID) == graph.Canonical(rec.Release.Printer) {
+			rec.Decision.Device = d.ID
+		}
+	}
+	if known {
+		r := *rec.Release
+		r.Device, r.At = try.Device, try.At
+		rec.Release, rec.Charge = &r, job.Recharged(rec.Charge, try.Charge) // Graph may contradict itself
+		d := &rec.Decision
+		d.Device, d.Actor, d.Asked, d.Set = try.Device, try.Actor, try.Asked, try.Set
+	}
+	if rec.Charge == nil {
+		return nil
+	}
+	renameCharge(rec, rev)
+	rec.Decision.TellCharge(rec.Charge)
+	return nil
+}
+
+func (e *Executor) reportGone(rec *job.Record, why string) {
+	e.metrics.gone.WithLabelValues(rec.Queue).Inc()
+	e.log.Info("job gone", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue), zap.String("why", why))
+}

@@ -1,0 +1,43 @@
+package job
+
+import (
+	"slices"
+	"strings"
+
+	"pullprint/policy/quota"
+)
+
+// Recharged is the charge of a release of a job that was charged before. What was paid for
+// at arrival stays paid, even if nobody has to pay now.
+func Recharged(before, now *Charge) *Charge {
+	if before != nil {
+		earlier := *before
+		if earlier.AtArrival && earlier.Before != nil {
+			earlier = *earlier.Before // what was reserved at arrival, not what a try made of it
+		}
+		earlier.Before = nil
+		before = &earlier
+	}
+	switch {
+	case now == nil && before != nil && before.AtArrival:
+		return before
+	case now != nil && before != nil:
+		c := *now
+		c.AtArrival, c.Before = before.AtArrival, before
+		return &c
+	}
+	return now
+}
+
+// CoversMore reports whether a try costs less than what the same accounts reserved for the
+// job at arrival.
+func CoversMore(c *Charge) bool {
+	return c != nil && c.AtArrival && c.Before != nil && c.Before.Amount > c.Amount &&
+		slices.Equal(c.Before.Accounts(), c.Accounts())
+}
+
+// OneOfAccounts reports whether an account is one of a list; an earlier version stored the ids of
+// people as they came.
+func OneOfAccounts(list []quota.Account, a quota.Account) bool {
+	return slices.ContainsFunc(list, func(b quota.Account) bool { return strings.EqualFold(a.Key(), b.Key()) })
+}

@@ -1,0 +1,44 @@
+package job
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The kinds of records, as label of pullprint_damaged_records_total.
+const (
+	RecordAccount    = "account"
+	RecordBadge      = "badge"
+	RecordState      = "state"
+	RecordJob        = "job"
+	RecordDelegation = "delegation"
+)
+
+// DamagedRecords is the counter of records that can't be read. Several packages meet them: each
+// gets the same counter for the same registry, and one of its own without a registry.
+func DamagedRecords(reg prometheus.Registerer) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pullprint_damaged_records_total",
+		Help: "Records met in the store that can't be read and were left out, by kind: account, badge, job, delegation or state.",
+	}, []string{"kind"})
+	if reg != nil {
+		err := reg.Register(c)
+		if there := new(prometheus.AlreadyRegisteredError); errors.As(err, there) {
+			existing, ok := there.ExistingCollector.(*prometheus.CounterVec)
+			if ok {
+				c, err = existing, nil
+			}
+		}
+		if err != nil {
+			panic(err) // as MustRegister does
+		}
+	}
+	for _, kind := range []string{RecordAccount, RecordBadge, RecordJob, RecordDelegation, RecordState} {
+		c.WithLabelValues(kind)
+	}
+	return c
+}
+
+// MaxNamed is how many damaged records one line of the log names.
+const MaxNamed = 10

@@ -1,0 +1,33 @@
+package job
+
+import (
+	"slices"
+
+	"pullprint/trigger/graph"
+)
+
+// Device is one entry of devices in the configuration: a physical printer with
+// a reader in front of it.
+type Device struct {
+	// ID is its name in readers, URLs, subjects and metrics.
+	ID string `yaml:"id"`
+	// PrinterID is the printer's id at Graph: where released jobs are sent.
+	PrinterID string `yaml:"printer_id"`
+	// Queues are the names of the pull queues whose jobs it may release.
+	Queues []string `yaml:"queues"`
+	// TokenFile holds the reader's own bearer token; empty means that only API
+	// tokens may tap here.
+	TokenFile string `yaml:"token_file"`
+	// UnknownState is what is done with a job while Graph does not know the state of
+	// the printer: UnknownRelease, also when empty, or UnknownKeep.
+	UnknownState string `yaml:"unknown_state"`
+}
+
+// CanonicalDevices are devices with their ids as Graph's are kept.
+func CanonicalDevices(list []Device) []Device {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].PrinterID = graph.Canonical(list[i].PrinterID)
+	}
+	return list
+}

@@ -1,0 +1,79 @@
+package job
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// expiresSoon is what counts as a hold that ends soon.
+const expiresSoon = time.Hour
+
+var (
+	intentsDesc = prometheus.NewDesc("pullprint_intents",
+		"Jobs whose effect in Graph was begun and has no outcome yet, by state.", []string{"state"}, nil)
+	intentAgeDesc = prometheus.NewDesc("pullprint_intents_oldest_age_seconds",
+		"How long ago the oldest effect without an outcome was begun; 0 without one.", nil, nil)
+	heldAgeDesc = prometheus.NewDesc("pullprint_held_oldest_age_seconds",
+		"How long the job that was held first of those held now has been held; 0 without one.", []string{"queue"}, nil)
+	expiringDesc = prometheus.NewDesc("pullprint_held_expiring_jobs",
+		"Held jobs that will be aborted within an hour unless they are released.", []string{"queue"}, nil)
+)
+
+// indexCollector reports at each scrape how long jobs have been waiting. It reads the
+// Index, which mirrors what all replicas share, so all of them report the same.
+type indexCollector struct {
+	x      *Index
+	queues []Queue
+}
+
+func newHeldGauge(reg prometheus.Registerer, queues []Queue) *prometheus.GaugeVec {
+	g := promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
+		Name: "pullprint_held_jobs", Help: "Jobs held now, by queue.",
+	}, []string{"queue"})
+	for _, q := range queues {
+		g.WithLabelValues(q.Name)
+	}
+	return g
+}
+
+func (c indexCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{intentsDesc, intentAgeDesc, heldAgeDesc, expiringDesc} {
+		ch <- d
+	}
+}
+
+func (c indexCollector) Collect(ch chan<- prometheus.Metric) {
+	now := time.Now()
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	intents := map[State]int{Releasing: 0, Aborting: 0, Completing: 0}
+	ages, expiring := map[string]time.Duration{}, map[string]int{}
+	for _, q := range c.queues {
+		ages[q.Name], expiring[q.Name] = 0, 0
+	}
+	var oldest time.Duration
+	c.x.each(func(_ jobID, in *indexed) {
+		switch state := State(in.state.Value()); {
+		case state.Intent():
+			intents[state]++
+			oldest = max(oldest, now.Sub(in.since.time()))
+		case state == Held:
+			queue := in.queue.Value()
+			ages[queue] = max(ages[queue], now.Sub(in.seen.time()))
+			if in.holdUntil != 0 && in.holdUntil.time().Sub(now) < expiresSoon {
+				expiring[queue]++
+			}
+		}
+	})
+	for state, n := range intents {
+		gauge(intentsDesc, float64(n), string(state))
+	}
+	gauge(intentAgeDesc, oldest.Seconds())
+	for queue, age := range ages {
+		gauge(heldAgeDesc, age.Seconds(), queue)
+		gauge(expiringDesc, float64(expiring[queue]), queue)
+	}
+}

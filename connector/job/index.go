@@ -1,0 +1,376 @@
+package job
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"pullprint/connector/recovery"
+	"pullprint/connector/store"
+	"pullprint/trigger/graph"
+	"pullprint/trigger/wait"
+)
+
+// Index mirrors in memory what the sweep and the gauges need of every job record, by job. It
+// follows the store and lags slightly behind it, so it is used to avoid calls, never to decide.
+// 100,000 held jobs take about 20 MB and no goroutine.
+//
+// A loop over all records releases the lock after each lockBatch of them, so that updates
+// from the store and taps do not wait for 300,000 records. The index can change meanwhile.
+type Index struct {
+	store  *Store
+	gauge  *prometheus.GaugeVec   // of held
+	broken *prometheus.CounterVec // records that can't be read
+	log    *zap.Logger
+
+	ready chan struct{}
+
+	mu      sync.RWMutex
+	damage  error // why the records can't all be read
+	entries map[jobID]indexed
+	odd     map[jobID]odd
+	order   seenOrder
+	held    map[string]int     // by queue
+	unseen  map[jobID]struct{} // known before the current watch, and not seen by it yet
+}
+
+// lockBatch is how many records are looked at under one hold of the lock: about 0.1 ms.
+const lockBatch = 1024
+
+// Entry is what the index knows of a job.
+type Entry struct {
+	Ref
+	Key       string
+	Task      string
+	Queue     string
+	State     State
+	Since     time.Time // of the intent, or zero
+	Seen      time.Time
+	HoldUntil time.Time
+	Warned    time.Time
+	Created   time.Time
+	Owner     string
+	Reason    string
+	Policy    string
+	// Mode is that of the queue when the newest decision was made.
+	Mode string
+}
+
+// NewIndex returns an Index that follows store once Run is called. Its metrics, with those of
+// queues at zero, are registered with reg, which may be nil and takes one Index.
+func NewIndex(store *Store, queues []Queue, reg prometheus.Registerer, log *zap.Logger) *Index {
+	x := &Index{
+		store: store, gauge: newHeldGauge(reg, queues), broken: DamagedRecords(reg), log: log.Named("index"),
+		ready: make(chan struct{}), entries: map[jobID]indexed{}, odd: map[jobID]odd{}, held: map[string]int{},
+	}
+	if reg != nil {
+		reg.MustRegister(indexCollector{x, queues})
+	}
+	return x
+}
+
+// readAgain is how long after a damaged record all records are read again, and watchAgain how
+// long after a watch that ended for another reason, for example an outage of the store.
+const (
+	readAgain  = time.Minute
+	watchAgain = 5 * time.Second
+)
+
+// Run follows the store until ctx ends. When a watch ends for another reason, the next one
+// reads all records again. Meanwhile Err returns the reason, and the intake of tasks goes on.
+func (x *Index) Run(ctx context.Context) error {
+	var once sync.Once
+	for {
+		err := x.store.Watch(ctx, x.take, func() {
+			x.dropUnseen()
+			once.Do(func() {
+				x.arrange() // so that the first page need not
+				x.log.Info("job records read", zap.Int("records", x.Len()))
+				close(x.ready)
+			})
+			x.damaged(nil)
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		pause := watchAgain
+		if errors.Is(err, store.ErrDamaged) {
+			pause = readAgain
+		}
+		x.damaged(cmp.Or(err, errWatchEnded))
+		x.log.Error("job records can't all be read, tried again", zap.Duration("after", pause), zap.Error(err))
+		if err := wait.Sleep(ctx, pause); err != nil {
+			return err
+		}
+		x.expectAll()
+	}
+}
+
+// errWatchEnded is the error of a watch that ended without one.
+var errWatchEnded = errors.New("the watch of the job records ended")
+
+// expectAll marks all known jobs as not seen by the next watch. Nothing changes the index
+// meanwhile.
+func (x *Index) expectAll() {
+	unseen := make(map[jobID]struct{}, x.Len())
+	x.each(func(p jobID, _ *indexed) { unseen[p] = struct{}{} })
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.unseen = unseen
+}
+
+// dropUnseen forgets the jobs that the watch has not seen: their records were deleted between
+// two watches.
+func (x *Index) dropUnseen() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := 0
+	for p := range x.unseen {
+		if n++; n%lockBatch == 0 {
+			x.mu.Unlock()
+			runtime.Gosched()
+			x.mu.Lock()
+		}
+		x.forget(p, gone)
+		x.removeStale()
+	}
+	x.unseen = nil
+}
+
+func (x *Index) damaged(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.damage = err
+}
+
+// Err says why the job records can't all be read; nil while they can.
+func (x *Index) Err() error {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.damage
+}
+
+// Ready is closed when every record that was stored before Run is known.
+func (x *Index) Ready() <-chan struct{} { return x.ready }
+
+// Lookup returns the entry of a job.
+func (x *Index) Lookup(ref Ref) (Entry, bool) {
+	p := jobIDOf(ref)
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	in, ok := x.entries[p]
+	if !ok {
+		return Entry{}, false
+	}
+	return in.whole(p, x.odd[p]), true
+}
+
+// Len is the number of records known, finished ones included.
+func (x *Index) Len() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.entries)
+}
+
+// each calls fn with every record, in no order. A record that is added or changed meanwhile
+// may be seen or not. fn runs under the lock: it has to be quick and must not call the index.
+func (x *Index) each(fn func(jobID, *indexed)) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	n := 0
+	var in indexed // one for all calls: fn must not keep it
+	for p, next := range x.entries {
+		if n++; n%lockBatch == 0 {
+			x.mu.RUnlock()
+			runtime.Gosched()
+			x.mu.RLock()
+		}
+		in = next
+		fn(p, &in)
+	}
+}
+
+// Each calls fn with what limits are counted by of every record, in no order. fn has to be quick
+// and must not call the index.
+func (x *Index) Each(fn func(queue, owner string, state State, seen time.Time)) {
+	x.each(func(_ jobID, in *indexed) {
+		fn(in.queue.Value(), in.owner.Value(), State(in.state.Value()), in.seen.time())
+	})
+}
+
+// Open lists the jobs that have not ended.
+func (x *Index) Open() []Entry {
+	var open []Entry
+	x.each(func(p jobID, in *indexed) {
+		if !State(in.state.Value()).Final() {
+			open = append(open, in.whole(p, x.odd[p]))
+		}
+	})
+	return open
+}
+
+// take applies a change of a record; a panic affects that record only.
+func (x *Index) take(key string, value []byte) {
+	if err := recovery.Catch(func() error { x.apply(key, value); return nil }); err != nil {
+		x.broken.WithLabelValues(RecordJob).Inc()
+		x.log.Error("job record not understood, its job is left alone", zap.String("key", key), zap.Error(err))
+	}
+}
+
+func (x *Index) apply(key string, value []byte) {
+	if value == nil {
+		if _, rest, ok := strings.Cut(key, "."); ok {
+			printer, job, _ := strings.Cut(rest, ".")
+			x.drop(Ref{Printer: printer, Job: job}, key)
+		}
+		return
+	}
+	var rec struct {
+		Ref
+		Task      string    `json:"task"`
+		Queue     string    `json:"queue"`
+		State     State     `json:"state"`
+		Seen      time.Time `json:"seen"`
+		HoldUntil time.Time `json:"hold_until"`
+		Warned    time.Time `json:"warned"`
+		Created   time.Time `json:"created"`
+		Owner     string    `json:"owner"`
+		Intent    *Intent   `json:"intent"`
+		Decision  struct {
+			Reason string `json:"reason"`
+			Policy string `json:"policy"`
+			Input  struct {
+				Mode string `json:"mode"`
+			} `json:"input"`
+		} `json:"decision"`
+	}
+	if err := json.Unmarshal(value, &rec); err != nil {
+		x.broken.WithLabelValues(RecordJob).Inc()
+		x.log.Error("job record can't be read, its job is left alone", zap.String("key", key), zap.Error(err),
+			zap.String("remedy", "restore the store from a backup, or remove the key from the bucket pullprint_jobs"))
+		x.apply(key, nil) // the old entry is not valid any more
+		return
+	}
+	e := &Entry{
+		Ref: rec.Ref, Key: key, Task: rec.Task, Queue: rec.Queue, State: rec.State, Seen: rec.Seen,
+		HoldUntil: rec.HoldUntil, Warned: rec.Warned, Created: rec.Created, Owner: graph.Canonical(rec.Owner),
+		Reason: rec.Decision.Reason, Policy: rec.Decision.Policy,
+		Mode: mode(rec.Decision.Input.Mode),
+	}
+	if rec.Intent != nil {
+		e.Since = rec.Intent.Since
+	}
+	x.set(rec.Ref, e)
+}
+
+// mode is a known mode without memory of its own.
+func mode(s string) string {
+	switch s {
+	case ModePull:
+		return ModePull
+	case ModeDirect:
+		return ModeDirect
+	}
+	return ""
+}
+
+func (x *Index) set(ref Ref, e *Entry) {
+	p := jobIDOf(ref)
+	p.job = strings.Clone(p.job) // it may be a part of all that was read
+	in, o := pack(e)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	old, had := x.entries[p]
+	if had && old.seen > in.seen && old.whole(p, x.odd[p]).Key != e.Key {
+		return // of an earlier job that had the number, and another owner
+	}
+	if !had || old.seen != in.seen {
+		x.order.add(orderKey{in.seen, p})
+	}
+	x.forget(p, in.seen)
+	delete(x.unseen, p)
+	if e.State == Held {
+		x.count(e.Queue, +1)
+	}
+	x.entries[p] = in
+	x.removeStale()
+	if o != (odd{}) {
+		x.odd[p] = o
+	}
+}
+
+// drop forgets the record at a key; one of the same job at another key stays.
+func (x *Index) drop(ref Ref, key string) {
+	p := jobIDOf(ref)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if in, ok := x.entries[p]; ok && in.whole(p, x.odd[p]).Key == key {
+		x.forget(p, gone)
+		x.removeStale()
+	}
+}
+
+// gone is the time of a job that is in no list.
+const gone instant = math.MinInt64
+
+// forget takes a record out; a position for the same moment stays. mu is held.
+func (x *Index) forget(p jobID, seen instant) {
+	old, had := x.entries[p]
+	if had && State(old.state.Value()) == Held {
+		x.count(old.queue.Value(), -1)
+	}
+	if had && old.seen != seen {
+		x.order.stale++
+	}
+	delete(x.entries, p)
+	delete(x.odd, p)
+}
+
+func (x *Index) count(queue string, by int) {
+	x.held[queue] += by
+	x.gauge.WithLabelValues(queue).Set(float64(x.held[queue]))
+}
+
+// Any reports whether a job fits. fits is quick and sees an Entry without Key and Task.
+func (x *Index) Any(fits func(*Entry) bool) bool {
+	found := false
+	x.each(func(p jobID, in *indexed) {
+		if !found {
+			e := in.view(p)
+			found = fits(&e)
+		}
+	})
+	return found
+}
+
+// Position is the position of a job in a list: newest first, jobs of the same moment by their
+// keys. The zero Position is before the first.
+type Position struct {
+	Seen int64 // Unix nanoseconds
+	Key  string
+}
+
+// PositionOf is the Position of an Entry.
+func PositionOf(e *Entry) Position { return Position{int64(instantOf(e.Seen)), e.Key} }
+
+// Compare orders positions.
+func (p Position) Compare(o Position) int {
+	return cmp.Or(cmp.Compare(o.Seen, p.Seen), cmp.Compare(p.Key, o.Key))
+}
+
+// Held counts the held jobs of each queue.
+func (x *Index) Held() map[string]int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return maps.Clone(x.held)
+}

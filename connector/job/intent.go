@@ -1,0 +1,38 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// How long an instance may act on a stored intent, and after how long another instance may
+// take the intent over. The 15 s between them are for the last call of a slow instance.
+const (
+	ActWithin = 45 * time.Second
+	TakeOver  = 60 * time.Second
+)
+
+// HandleLimit is how long a worker may take for one task: one that takes longer is stuck.
+// The sum behind it is in the table of daemon.loops.
+const HandleLimit = 10 * time.Minute
+
+// MaxConflicts is how often a change is tried again after a concurrent update.
+const MaxConflicts = 8
+
+// ErrInvalid says that a request is invalid.
+var ErrInvalid = errors.New("invalid")
+
+// ErrBusy says that another goroutine or instance is acting on the job.
+var ErrBusy = errors.New("another instance is acting on the job")
+
+// BusyIf is errBusy when a compare-and-set did not take place.
+func BusyIf(busy bool) error {
+	if busy {
+		return ErrBusy
+	}
+	return nil
+}
+
+// ErrOutrun says that a record was stored concurrently and has to be read again.
+var ErrOutrun = fmt.Errorf("%w: another stored the record first", ErrBusy)

@@ -1,0 +1,150 @@
+package privacy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"pullprint/connector/store"
+)
+
+// Export collects everything that is known about a person, by Entra object id or user
+// name.
+func (p *People) Export(ctx context.Context, user string) (Person, error) {
+	w, err := p.find(ctx, user)
+	if err != nil {
+		return Person{}, err
+	}
+	return p.export(ctx, w)
+}
+
+// Known is Resolve that refuses an object id which Entra does not know and of which nothing
+// is stored. It is asked before an audit record names the id, which would be found then.
+func (p *People) Known(ctx context.Context, user string) (id string, err error) {
+	if id, err = p.Resolve(ctx, user); err != nil {
+		return "", err
+	}
+	if mistyped := p.nobody(ctx, id); mistyped != nil {
+		if out, err := p.Export(ctx, id); err != nil {
+			return "", err
+		} else if out.None() {
+			return "", mistyped
+		}
+	}
+	return id, nil
+}
+
+func (p *People) export(ctx context.Context, w identity) (Person, error) {
+	out := Person{User: w.id, Names: w.names, At: time.Now().UTC()}
+	shared := holding{
+		name: "accounts", kv: p.Quota, fields: always(accountFields),
+		own: func(w identity, key string, _ []byte) bool { return w.is(key) },
+	}
+	for _, from := range []struct {
+		holding
+		to   *[]json.RawMessage
+		part func(w identity, key string, value []byte) json.RawMessage // of what is not their own
+	}{
+		{p.jobs(), &out.Jobs, partOfJob},
+		{p.badges(), &out.Badges, func(identity, string, []byte) json.RawMessage { return nil }},
+		{shared, &out.Accounts, partOfAccount},
+		{p.state(), &out.Delegations, func(identity, string, []byte) json.RawMessage { return nil }},
+	} {
+		*from.to = []json.RawMessage{}
+		err := from.kv.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
+			f := from.fields(key)
+			own := from.own(w, key, value)
+			if !own && !f.concerns(w, value) {
+				return nil
+			}
+			if !own {
+				value = from.part(w, key, value)
+			}
+			if text := f.about(w, value); text != nil {
+				*from.to = append(*from.to, text)
+			}
+			return nil
+		})
+		if err != nil {
+			return out, fmt.Errorf("look for the person: %w", err)
+		}
+	}
+	for _, r := range records {
+		to := r.into(&out)
+		*to = []json.RawMessage{}
+		err := p.Records.Scan(ctx, r.kind, func(rec store.Record) error {
+			if !r.fields.concerns(w, rec.Body) {
+				return nil
+			}
+			body := rec.Body
+			if len(r.others) > 0 && !ownedBy(w, "", body) && !r.own(w, body) {
+				body = part(body, r.others...)
+			}
+			if text := r.fields.about(w, body); text != nil {
+				*to = append(*to, text)
+			}
+			return nil
+		})
+		if err != nil {
+			return out, fmt.Errorf("look for the person in %s: %w", r.kind, err)
+		}
+	}
+	return out, nil
+}
+
+// partOfJob is what a person may read of somebody else's job, which they released.
+func partOfJob(_ identity, _ string, value []byte) json.RawMessage {
+	var job struct {
+		Decision json.RawMessage `json:"decision"`
+	}
+	out := part(value, "printer", "job", "queue", "state", "seen", "decision")
+	if json.Unmarshal(value, &job) != nil || out == nil {
+		return nil
+	}
+	var all map[string]json.RawMessage
+	if json.Unmarshal(out, &all) != nil {
+		return nil
+	}
+	all["decision"] = part(job.Decision, "id", "at", "point", "verdict", "reason", "device", "actor")
+	text, err := json.Marshal(all)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// partOfAccount is what a person may read of an account that several share: their own
+// jobs on it.
+func partOfAccount(w identity, key string, value []byte) json.RawMessage {
+	var all struct {
+		Reservations map[string]json.RawMessage `json:"reservations"`
+		Refunded     []json.RawMessage          `json:"refunded"`
+		Outbox       []json.RawMessage          `json:"outbox"`
+	}
+	if json.Unmarshal(value, &all) != nil {
+		return nil
+	}
+	theirs := func(list []json.RawMessage) []json.RawMessage {
+		out := []json.RawMessage{}
+		for _, one := range list {
+			if ownedBy(w, "", one) {
+				out = append(out, one)
+			}
+		}
+		return out
+	}
+	open := map[string]json.RawMessage{}
+	for job, one := range all.Reservations {
+		if ownedBy(w, "", one) {
+			open[job] = one
+		}
+	}
+	text, err := json.Marshal(map[string]any{
+		"account": key, "reservations": open, "refunded": theirs(all.Refunded), "outbox": theirs(all.Outbox),
+	})
+	if err != nil {
+		return nil
+	}
+	return text
+}

@@ -1,0 +1,136 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/job"
+	"pullprint/policy"
+	"pullprint/policy/reasons"
+	"pullprint/trigger/graph"
+)
+
+var (
+	// ErrNoJob says that there is no record of a job.
+	ErrNoJob = errors.New("no such job")
+	// ErrNotHeld says that a job can't be released or canceled, because it is
+	// not held or another is acting on it.
+	ErrNotHeld = errors.New("the job is not held")
+	// ErrCanceling says that a job will be aborted as soon as Graph answers: the intent is
+	// stored. It is an ErrNotHeld.
+	ErrCanceling = fmt.Errorf("%w: it will be canceled as soon as possible", ErrNotHeld)
+)
+
+// NotHeld is an ErrNotHeld that says what became of the job.
+func NotHeld(rec *job.Record) error {
+	what := "is " + string(rec.State)
+	switch rec.State {
+	case job.Released, job.Aborted, job.Completed:
+		what = "was already " + string(rec.State)
+	case job.Releasing:
+		what = "is being released"
+	case job.Aborting:
+		what = "is being canceled"
+	}
+	return fmt.Errorf("%w: %s/%s %s.", ErrNotHeld, rec.Queue, rec.Job, what) //nolint:revive,staticcheck // a sentence for people
+}
+
+// maxNote is how long the note of an administrator may be, in bytes.
+const maxNote = 300
+
+// Cancellation ends a held job that will not be printed.
+type Cancellation struct {
+	// Key is the record's, as in job.Record.Key.
+	Key string
+	// Owner, when set, is who cancels at a device: the job must be theirs. Else
+	// an administrator does.
+	Owner string
+	// Actor is the name of the API token that asked.
+	Actor string
+	// Erasure says that it is part of the erasure of a person's data.
+	Erasure bool
+	// Note is what an administrator tells the owner; may be empty.
+	Note string
+}
+
+func (c Cancellation) origin() job.Origin {
+	switch {
+	case c.Erasure:
+		return job.AskedByErasure
+	case c.Owner != "":
+		return job.AskedByStation
+	}
+	return job.AskedByToken
+}
+
+// CancelForErasure aborts a held job as a part of the erasure of a person's data, which actor
+// asked for. The errors are those of Cancel.
+func (r *Releaser) CancelForErasure(ctx context.Context, key, actor string) error {
+	_, err := r.Cancel(ctx, Cancellation{Key: key, Actor: actor, Erasure: true})
+	return err
+}
+
+// Check validates a cancellation; the error is an ErrInvalid.
+func (c Cancellation) Check() error {
+	if len(c.Note) > maxNote || !utf8.ValidString(c.Note) || strings.ContainsFunc(c.Note, unicode.IsControl) {
+		return fmt.Errorf("%w: a reason is one line of at most %d characters", job.ErrInvalid, maxNote)
+	}
+	return nil
+}
+
+// Cancel aborts a held job at Graph with a reason, once. The errors are ErrNoJob
+// (also when it is somebody else's), ErrNotHeld, ErrCanceling with the record,
+// ErrInvalid, and what Graph or the store failed with: then the job is held still.
+func (r *Releaser) Cancel(ctx context.Context, c Cancellation) (job.Record, error) {
+	if err := c.Check(); err != nil {
+		return job.Record{}, err
+	}
+	release, ok := r.effects.Claim(c.Key)
+	if !ok {
+		return job.Record{}, fmt.Errorf("%w: it is being released or aborted", ErrNotHeld)
+	}
+	defer release()
+	rec, rev, err := r.jobs.Get(ctx, c.Key)
+	switch {
+	case err != nil:
+		return job.Record{}, err
+	case rev == 0, c.Owner != "" && rec.Owner != graph.Canonical(c.Owner):
+		return job.Record{}, ErrNoJob
+	case rec.State == job.Aborting:
+		return rec, ErrCanceling
+	case rec.State != job.Held:
+		return rec, NotHeld(&rec)
+	}
+	code := reasons.CanceledByOwner
+	if c.Owner == "" {
+		code = reasons.CanceledByAdmin
+	}
+	v := r.evaluator.Own(code, policy.Release, policy.Abort)
+	if c.Note != "" {
+		v.Text = strings.TrimSuffix(v.Text, ".") + ": " + c.Note
+		if !strings.ContainsAny(c.Note[len(c.Note)-1:], ".!?") {
+			v.Text += "."
+		}
+	}
+	d := r.effects.Decision(&rec, job.OnceMore(&rec, rev, "cancel"), v)
+	d.Actor, d.Asked = c.Actor, c.origin()
+	ctx, cancel := context.WithTimeout(ctx, OrderWithin)
+	defer cancel()
+	done, err := r.effects.Abort(ctx, rec, rev, d)
+	if errors.Is(err, job.ErrBusy) {
+		return rec, fmt.Errorf("%w: it is being released or aborted", ErrNotHeld)
+	}
+	if err != nil {
+		if now, rev, readErr := r.jobs.Get(ctx, c.Key); readErr == nil && rev != 0 && now.State == job.Aborting {
+			r.log.Warn("job not canceled yet", zap.String("job", rec.Job), zap.Error(err))
+			return now, ErrCanceling
+		}
+	}
+	return done, err
+}

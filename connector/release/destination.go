@@ -1,0 +1,133 @@
+package release
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/job"
+	"pullprint/connector/recovery"
+	"pullprint/trigger/graph"
+)
+
+// stateTTL is how long the state of a device that is only suggested is cached, maxStates how
+// many states are cached, and maxOthers how many devices are read and suggested.
+const (
+	stateTTL  = 15 * time.Second
+	maxStates = 10_000
+	maxOthers = 4
+)
+
+// destination is the device of one order. Its printer is read once, while the
+// jobs are read.
+type destination struct {
+	r    *Releaser
+	dev  job.Device
+	stop context.CancelFunc
+	done chan struct{}
+	ok   bool
+	why  string // why it is not ok, as text; may be empty
+	err  error
+}
+
+// destination begins to read the device's printer; ready waits for the result. The caller has
+// to call end.
+func (r *Releaser) destination(ctx context.Context, dev job.Device) *destination {
+	ctx, stop := context.WithCancel(ctx)
+	at := &destination{r: r, dev: dev, stop: stop, done: make(chan struct{})}
+	go func() {
+		defer close(at.done)
+		at.err = recovery.Catch(func() (err error) {
+			at.ok, at.why, err = r.readPrinter(ctx, dev)
+			return err
+		})
+	}()
+	return at
+}
+
+// end stops reading the printer. The result may not have been needed: every job of the order
+// may have ended before.
+func (at *destination) end() {
+	at.stop()
+	<-at.done
+}
+
+// ready reports whether the device takes jobs now, and why not.
+func (at *destination) ready(ctx context.Context) (ok bool, why string, err error) {
+	select {
+	case <-at.done:
+		return at.ok, at.why, at.err
+	case <-ctx.Done():
+		return false, "", ctx.Err()
+	}
+}
+
+// readPrinter reports whether a device takes jobs, and why not. A printer that Graph does not
+// know takes none; the administrator has to correct the configuration.
+func (r *Releaser) readPrinter(ctx context.Context, dev job.Device) (ok bool, why string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	p, err := r.printers.Printer(ctx, dev.PrinterID)
+	if graph.IsNotFound(err) {
+		r.log.Error("graph does not know the printer of a device: correct devices[].printer_id, and share the printer "+
+			"with the app", zap.String("device", dev.ID), zap.String("printer", dev.PrinterID))
+		return false, "", nil
+	}
+	if err != nil {
+		return false, "", err
+	}
+	why, unavailable := dev.Unavailable(p, r.clock.AtGraph())
+	return !unavailable, why, nil
+}
+
+// others names the other devices that could release jobs of the queue right
+// now, as "a, b or c"; empty when there is none.
+func (at *destination) others(ctx context.Context, queue string) string {
+	var candidates []job.Device
+	for _, d := range at.r.devices {
+		if d.ID != at.dev.ID && d.PrinterID != at.dev.PrinterID && slices.Contains(d.Queues, queue) {
+			candidates = append(candidates, d)
+		}
+	}
+	slices.SortFunc(candidates, func(a, b job.Device) int { return strings.Compare(a.ID, b.ID) })
+	candidates = candidates[:min(len(candidates), maxOthers)]
+	ready := make([]bool, len(candidates))
+	var reads errgroup.Group
+	for i, d := range candidates {
+		reads.Go(func() error {
+			return recovery.Catch(func() error {
+				ready[i] = at.r.readyLately(ctx, d)
+				return nil
+			})
+		})
+	}
+	_ = reads.Wait()
+	var names []string
+	for i, d := range candidates {
+		if ready[i] {
+			names = append(names, d.ID)
+		}
+	}
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " or " + names[n-1]
+	}
+	return strings.Join(names, "")
+}
+
+// readyLately is readPrinter for a suggestion: the state may be cached, and a device whose
+// state can't be read is not suggested.
+func (r *Releaser) readyLately(ctx context.Context, dev job.Device) bool {
+	if ready, fresh := r.states.Get(dev.PrinterID); fresh {
+		return ready
+	}
+	ready, _, err := r.readPrinter(ctx, dev)
+	if err != nil {
+		return false
+	}
+	r.states.Put(dev.PrinterID, ready)
+	return ready
+}

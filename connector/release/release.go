@@ -1,0 +1,442 @@
+// Package release releases held jobs to the device where their owner stands, quotes what they
+// would cost, and cancels them.
+package release
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/cache"
+	"pullprint/connector/clock"
+	"pullprint/connector/delegation"
+	"pullprint/connector/effect"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/job"
+	"pullprint/connector/recovery"
+	"pullprint/connector/store"
+	"pullprint/policy"
+	"pullprint/policy/reasons"
+	"pullprint/trigger/graph"
+)
+
+// How many jobs of one order are worked on at once, how long an order and its reads of a job
+// may take, and how long to wait for another instance that is releasing the same job. The
+// owner is standing at the device.
+const (
+	orderActs   = 16
+	OrderWithin = 20 * time.Second
+	readWithin  = 8 * time.Second
+	AwaitOther  = 3 * time.Second
+	awaitTick   = 50 * time.Millisecond
+)
+
+// ErrNoDevice says that no device has that id.
+var ErrNoDevice = errors.New("no such device")
+
+// Releaser releases held jobs to the device where their owner is. It is safe for concurrent
+// use and starts no goroutine that outlives a call.
+type Releaser struct {
+	printers    PrinterReader
+	jobs        *job.Store
+	queues      job.QueueSet
+	devices     map[string]job.Device
+	delegations *delegation.Store
+	policy      func() *policy.Policy
+	evaluator   *evaluate.Evaluator
+	effects     *effect.Executor
+	clock       clock.Clock
+	log         *zap.Logger
+
+	states *cache.TTL[bool] // by printer id: whether it takes jobs
+}
+
+// PrinterReader reads the state of a printer; *graph.Client is one.
+type PrinterReader interface {
+	Printer(ctx context.Context, id string) (graph.Printer, error)
+}
+
+// Options are what a Releaser is made of. All are required except Delegations and
+// Registerer.
+type Options struct {
+	Graph       PrinterReader
+	Jobs        *job.Store
+	Policy      func() *policy.Policy
+	Queues      []job.Queue
+	Devices     []job.Device
+	Delegations *delegation.Store
+	Evaluator   *evaluate.Evaluator
+	Effects     *effect.Executor
+	Clock       clock.Clock
+	Registerer  prometheus.Registerer
+	Logger      *zap.Logger
+}
+
+// New returns a Releaser of held jobs.
+func New(o Options) *Releaser {
+	r := &Releaser{
+		printers: o.Graph, jobs: o.Jobs, queues: job.NewQueueSet(o.Queues), devices: map[string]job.Device{}, policy: o.Policy,
+		delegations: tellingDamaged(o.Delegations, job.DamagedRecords(o.Registerer), o.Logger),
+		evaluator:   o.Evaluator, effects: o.Effects, clock: o.Clock, log: o.Logger, states: cache.NewTTL[bool](stateTTL, maxStates),
+	}
+	for _, dev := range o.Devices {
+		r.devices[dev.ID] = dev
+	}
+	return r
+}
+
+// tellingDamaged is d, which may be nil, where each record that can't be read is counted
+// and logged.
+func tellingDamaged(d *delegation.Store, damaged *prometheus.CounterVec, log *zap.Logger) *delegation.Store {
+	if d == nil {
+		return nil
+	}
+	return d.Telling(func(key string) {
+		damaged.WithLabelValues(job.RecordDelegation).Inc()
+		log.Error("delegation can't be read and does not hold", zap.String("key", key),
+			zap.String("remedy", "remove it: pullprint jobs delegate --remove"))
+	})
+}
+
+// Delegations are those that the releaser was made with, where each record that can't be
+// read is counted and logged; nil when it has none.
+func (r *Releaser) Delegations() *delegation.Store { return r.delegations }
+
+// Devices are the ids of the configured devices, in no order.
+func (r *Releaser) Devices() []string { return slices.Collect(maps.Keys(r.devices)) }
+
+// stored is a record as the store has it.
+type stored struct {
+	rec job.Record
+	rev uint64
+}
+
+// Waiting lists the jobs that owner can release, oldest first: their own and those of people
+// who have delegated to them. With a device, only the jobs that it may release. The cost
+// depends on the number of these people's jobs, not of all.
+func (r *Releaser) Waiting(ctx context.Context, owner, device string) ([]job.Record, error) {
+	list, err := r.waitingRecords(ctx, owner, device)
+	if err != nil {
+		return nil, err
+	}
+	recs := make([]job.Record, len(list))
+	for i := range list {
+		recs[i] = list[i].rec
+	}
+	return recs, nil
+}
+
+func (r *Releaser) waitingRecords(ctx context.Context, owner, device string) ([]stored, error) {
+	dev, ok := r.devices[device]
+	if device != "" && !ok {
+		return nil, fmt.Errorf("%w: %s", ErrNoDevice, device)
+	}
+	owner = graph.Canonical(owner)
+	owners, err := r.delegations.Of(ctx, owner, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	var list []stored
+	for _, o := range append(owners, owner) {
+		if !graph.ValidID(o) {
+			continue
+		}
+		err := r.jobs.Owned(ctx, o, func(rec job.Record, rev uint64) error {
+			q, known := r.queues.At(rec.Printer)
+			if (rec.State == job.Held || rec.State == job.Releasing) && known && q.Mode == job.ModePull &&
+				(device == "" || slices.Contains(dev.Queues, q.Name)) {
+				list = append(list, stored{rec, rev})
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(list, func(a, b stored) int {
+		return cmp.Or(a.rec.Created.Compare(b.rec.Created), cmp.Compare(len(a.rec.Job), len(b.rec.Job)), cmp.Compare(a.rec.Key(), b.rec.Key()))
+	})
+	return list, nil
+}
+
+// Release carries an order out. Each job is redirected once, however many orders for it run
+// at once on whatever instances; a job that fails stays held. A caller whose client may hang
+// up should detach ctx from the request, as a job may already be on its way to the printer.
+// The crash story of each job is that of carryOut.
+func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, OrderWithin)
+	defer cancel()
+	dev, ok := r.devices[o.Device]
+	if !ok {
+		return Outcome{}, fmt.Errorf("%w: %s", ErrNoDevice, o.Device)
+	}
+	if !o.Set.Variant(policy.Job{Copies: o.Set.Copies}) {
+		return Outcome{}, fmt.Errorf("%w: these settings can't be chosen at release", job.ErrInvalid)
+	}
+	o.Owner = graph.Canonical(o.Owner)
+	list, err := r.waitingRecords(ctx, o.Owner, o.Device)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if o.Jobs != nil {
+		list = slices.DeleteFunc(list, func(s stored) bool { return !slices.Contains(o.Jobs, s.rec.Ref) })
+	}
+	if len(list) == 0 {
+		return Outcome{Released: []Released{}, Kept: []Refused{}, Aborted: []Refused{}}, nil
+	}
+	at := r.destination(ctx, dev)
+	defer at.end()
+	results := make([]job.Record, len(list))
+	var acts errgroup.Group
+	acts.SetLimit(orderActs)
+	turns := r.budgetTurns(len(list))
+	for i := range list {
+		acts.Go(func() error {
+			defer turns[i].over()
+			results[i] = r.one(ctx, o, list[i], at, turns[i])
+			return nil
+		})
+	}
+	if err := acts.Wait(); err != nil {
+		return Outcome{}, err
+	}
+	return outcome(r.policy(), o.Owner, results), nil
+}
+
+// one handles one job of an order and returns its record, whose decision has the reason if
+// the job is still held.
+func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, t budgetTurn) job.Record {
+	rec := s.rec
+	err := recovery.Catch(func() (err error) {
+		rec, err = r.untilDone(ctx, o, s, at, t)
+		return err
+	})
+	if err != nil {
+		r.log.Warn("job not released", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("device", o.Device), zap.Error(err))
+		code := reasons.GraphUnavailable
+		if errors.Is(err, store.ErrUnavailable) {
+			code = reasons.StoreUnavailable
+		}
+		if rec.State != job.Held || errors.Is(err, job.ErrBusy) {
+			code = reasons.ReleasePending
+		}
+		rec = r.unsure(ctx, o, rec, code)
+	}
+	return rec
+}
+
+// unsure records in the audit that a job could not be released now, and returns its record
+// with that decision.
+func (r *Releaser) unsure(ctx context.Context, o Order, rec job.Record, code string) job.Record {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), AwaitOther) // the order's time may be over
+	defer cancel()
+	d := r.effects.Decision(&rec, "release:unsure", r.evaluator.Own(code, policy.Release, policy.Keep))
+	d.Device, d.Actor, d.Asked = o.Device, o.Actor, o.origin()
+	told, err := r.keep(ctx, o, rec, d)
+	if err != nil {
+		r.log.Warn("decision not published", zap.String("job", rec.Job), zap.Error(err))
+	}
+	return told
+}
+
+// untilDone releases a job. While another goroutine or instance acts on the job, it waits up
+// to awaitOther and reads the record again; it resumes the intent of a dead instance.
+func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destination, t budgetTurn) (job.Record, error) {
+	ended := time.NewTimer(AwaitOther)
+	defer ended.Stop()
+	tick := time.NewTicker(awaitTick)
+	defer tick.Stop()
+	for {
+		rec, err := s.rec, job.ErrBusy
+		switch {
+		case s.rev == 0 || rec.State.Final():
+			return rec, nil
+		case rec.State.Intent():
+			if err := r.effects.Resume(ctx, rec, s.rev, time.Time{}); err != nil && !errors.Is(err, job.ErrBusy) {
+				return rec, err
+			}
+		default:
+			rec, err = r.act(ctx, o, s, at, t)
+		}
+		if !errors.Is(err, job.ErrBusy) {
+			return rec, err
+		}
+		select {
+		case <-ended.C:
+			return rec, job.ErrBusy
+		case <-tick.C:
+		}
+		if s.rec, s.rev, err = r.jobs.Get(ctx, rec.Key()); err != nil {
+			return rec, err
+		}
+	}
+}
+
+// act takes one held job from its record to the end of its order. It reads the
+// job and asks the policy, stores the intent, and only then calls Graph.
+func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, t budgetTurn) (job.Record, error) {
+	release, ok := r.effects.Claim(s.rec.Key())
+	if !ok {
+		return s.rec, job.ErrBusy
+	}
+	defer release()
+	j, err := r.read(ctx, s.rec.Ref)
+	if graph.IsNotFound(err) || err == nil && job.AnotherJob(&s.rec, j) {
+		return r.effects.MarkGone(ctx, s.rec, s.rev, "graph does not know the job")
+	}
+	if err != nil {
+		return s.rec, fmt.Errorf("read job: %w", err)
+	}
+	if end := job.ObservedOutcome(&s.rec, j); end != "" {
+		return r.effects.FinishEnded(ctx, s.rec, s.rev, j)
+	}
+	if err := t.wait(ctx); err != nil {
+		return s.rec, err
+	}
+	found, err := r.evaluate(ctx, o, &s.rec, j, at)
+	if err != nil {
+		return s.rec, err
+	}
+	v := found.decision
+	d := r.evaluator.Decision(s.rec.Task+":release:"+strconv.FormatUint(s.rev, 10), v, found.shadow, &found.of)
+	d.Device, d.Actor, d.Asked = o.Device, o.Actor, o.origin()
+	if o.Owner != s.rec.Owner && d.Actor == "" {
+		d.Actor = o.Owner
+	}
+	switch v.Verdict {
+	case policy.Redirect:
+		d.Set = evaluate.SettingsOf(v.Set.Over(found.of.Set))
+		s.rec.Pages = found.of.Pages
+		s.rec.Charge = job.Recharged(s.rec.Charge, evaluate.ChargeOf(v, d.ID))
+		if len(v.Claims) == 0 {
+			d.TellCharge(s.rec.Charge) // what was paid for at arrival stays paid
+		}
+		s.rec.Release = &job.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
+		return r.effects.Redirect(ctx, s.rec, s.rev, d, effect.Cause{StartedAt: o.At, Settings: j.Settings, OnReserved: t.over})
+	case policy.Abort:
+		return r.effects.Abort(ctx, s.rec, s.rev, d)
+	}
+	return r.keep(ctx, o, s.rec, d)
+}
+
+func (r *Releaser) read(ctx context.Context, ref job.Ref) (graph.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	return r.effects.ReadJob(ctx, ref)
+}
+
+// chosen is the settings of a job before the rules at release: those that its owner has
+// chosen, overridden by those of the rules at arrival.
+func chosen(o Order, rec *job.Record) policy.Settings {
+	if rec.Set == nil {
+		return o.Set
+	}
+	return policy.Settings(*rec.Set).Over(o.Set)
+}
+
+// evaluated is what was decided about a job, and of what.
+type evaluated struct {
+	of       evaluate.Evaluation
+	decision policy.Decision
+	// shadow is what the policy that is tried out decides; nil when it was not asked.
+	shadow *policy.Decision
+}
+
+// evaluate decides on a release. It checks in this order: the owner of the job, whether the
+// device can print, the rules at arrival if they could not be evaluated then, and the rules
+// at release.
+func (r *Releaser) evaluate(
+	ctx context.Context, o Order, rec *job.Record, job graph.Job, at *destination,
+) (evaluated, error) {
+	q, _ := r.queues.At(rec.Printer)
+	eval := r.evaluator.Begin(job, q, time.Now())
+	eval.Pages, eval.Paid = rec.Pages, rec.Charge
+	if eval.User.ID == "" || !strings.EqualFold(eval.User.ID, rec.Owner) {
+		r.log.Error("owner of the job differs from its record, job stays held", zap.String("job", rec.Job), zap.String("task", rec.Task))
+		own := r.evaluator.Own(reasons.OwnerUnknown, policy.Release, policy.Keep)
+		return evaluated{of: eval, decision: own}, nil
+	}
+	d, notes, err := r.usable(ctx, rec, at)
+	if err != nil {
+		return evaluated{}, err
+	}
+	if d != nil {
+		return evaluated{of: eval, decision: *d}, nil
+	}
+	if reasons.Waits(rec.Decision.Reason) {
+		first := eval
+		d, _, err := r.evaluator.Evaluate(ctx, &first)
+		switch {
+		case err != nil:
+			return evaluated{}, err
+		case d.Verdict == policy.Abort, reasons.Waits(d.Reason):
+			d.Point = policy.Release
+			if d.Verdict != policy.Abort {
+				d.Verdict = policy.Keep
+			}
+			return evaluated{of: first, decision: d}, nil
+		}
+		rec.Set, eval.Pages = evaluate.SettingsOf(d.Set), first.Pages
+	}
+	eval.Point, eval.Device = policy.Release, o.Device
+	eval.Printers = append(eval.Printers, r.devices[o.Device].PrinterID)
+	if o.Set.Copies > 0 {
+		r.evaluator.ReadCopies(ctx, policy.Needs{}, &eval)
+		if o.Set.Copies > eval.Job.Copies {
+			o.Set.Copies = 0 // fewer than were sent is a variant, more is another job
+		}
+	}
+	eval.Set = chosen(o, rec)
+	eval.Set.Apply(&eval.Job)
+	eval.Unsaid = eval.Unsaid && eval.Set.Copies == 0
+	v, shadow, err := r.evaluator.Evaluate(ctx, &eval)
+	v.Unknown = append(notes, v.Unknown...)
+	return evaluated{eval, v, shadow}, err
+}
+
+// usable says why the device can't take the job; nil when it can.
+func (r *Releaser) usable(ctx context.Context, rec *job.Record, at *destination) (*policy.Decision, []policy.Unknown, error) {
+	ready, why, err := at.ready(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case err != nil:
+		d, note := r.policy().Without(policy.Release, policy.Device)
+		notes := []policy.Unknown{note}
+		if d != nil {
+			d.Unknown = notes
+		}
+		return d, notes, nil
+	case ready:
+		return nil, nil, nil
+	}
+	d := r.evaluator.Own(reasons.DeviceUnavailable, policy.Release, policy.Keep)
+	if why != "" {
+		d.Text = strings.TrimSuffix(d.Text, ".") + ": " + why + "."
+	}
+	if others := at.others(ctx, r.queues.NameOf(rec)); others != "" {
+		d.Remedy = "Go to " + others + ": your job is still waiting."
+	}
+	return &d, nil, nil
+}
+
+// keep leaves a job held; only the audit tells of it.
+func (r *Releaser) keep(ctx context.Context, o Order, rec job.Record, d job.Decision) (job.Record, error) {
+	d.ID += ":" + strconv.FormatInt(o.At.UnixMilli(), 36)
+	rec.Decision = d
+	if err := r.effects.Publish(ctx, &rec); err != nil {
+		return rec, err
+	}
+	r.effects.Report(&rec, o.At)
+	return rec, nil
+}

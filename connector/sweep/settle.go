@@ -1,0 +1,328 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/effect"
+	"pullprint/connector/job"
+	"pullprint/connector/recovery"
+	"pullprint/policy/quota"
+	"pullprint/policy/quota/ledger"
+	"pullprint/trigger/graph"
+)
+
+// How long after a job was let go on its reservation counts as spent when
+// nothing is heard of it any more; when a reservation without a record, or
+// without an intent, is looked at; from when on a record can have run out that is
+// not there, which is the least of retention.jobs; and how many printers' jobs a
+// sweep reads.
+const (
+	settleAfter  = 72 * time.Hour
+	orphanAfter  = time.Minute
+	runsOutAfter = 24 * time.Hour
+	maxSettles   = 500
+	settleAtOnce = 8
+)
+
+// reservation is one of a job, on all accounts that pay for it. What an earlier try left on
+// some of them has another attempt there.
+type reservation struct {
+	quota.Reservation
+	accounts []quota.Account
+	attempts map[quota.Account]string
+}
+
+// endReservations ends every open reservation whose job has ended, also after a crash, so
+// that no reservation outlives its job. One call looks at up to maxSettles of them.
+func (s *Sweeper) endReservations(ctx context.Context) error {
+	var open []*reservation
+	byJob := map[string]*reservation{}
+	err := s.ledger.Open(ctx, func(a quota.Account, r quota.Reservation) error {
+		known, ok := byJob[r.Job]
+		if !ok {
+			known = &reservation{Reservation: r, attempts: map[quota.Account]string{}}
+			byJob[r.Job], open = known, append(open, known)
+		}
+		known.accounts = append(known.accounts, a)
+		known.attempts[a] = r.Attempt
+		return nil
+	})
+	if err := s.damaged(err); err != nil {
+		return fmt.Errorf("list reservations: %w", err)
+	}
+	now := s.clock.Earlier()
+	oldest := now
+	for _, r := range open {
+		if r.At.Before(oldest) {
+			oldest = r.At
+		}
+	}
+	s.metrics.reserved.Set(float64(len(open)))
+	s.metrics.oldest.Set(now.Sub(oldest).Seconds())
+	acts := new(errgroup.Group)
+	acts.SetLimit(settleAtOnce)
+	for _, r := range inTurn(&s.lastEnded, open, maxSettles, func(r *reservation) string { return r.Job }) {
+		acts.Go(func() error {
+			if err := recovery.Catch(func() error { return s.endReservation(ctx, r, now) }); err != nil {
+				s.log.Warn("reservation left to the next sweep", zap.String("job", graph.RefOf(r.Job).Job), zap.Error(err))
+			}
+			return nil
+		})
+	}
+	return acts.Wait()
+}
+
+// damaged counts and logs accounts that can't be read; any other error is returned. The other
+// accounts were listed.
+func (s *Sweeper) damaged(err error) error {
+	var d *ledger.Damaged
+	if !errors.As(err, &d) {
+		return err
+	}
+	s.metrics.damaged.WithLabelValues(job.RecordAccount).Add(float64(len(d.Keys)))
+	s.log.Error("accounts can't be read, their reservations stay open",
+		zap.String("remedy", "restore the store from a backup, or stop the daemon and give them up by `pullprint accept-loss`"),
+		zap.Strings("keys", d.Keys[:min(len(d.Keys), job.MaxNamed)]), zap.NamedError("first", d.Err))
+	return nil
+}
+
+// endReservation ends a reservation if its job has ended, by what the record and the
+// printer say.
+func (s *Sweeper) endReservation(ctx context.Context, r *reservation, now time.Time) error {
+	ref := graph.RefOf(r.Job)
+	rec, rev, err := s.jobs.Get(ctx, job.Key(r.Owner, ref))
+	if err != nil {
+		return err
+	}
+	switch {
+	case rev == 0:
+		return s.endUnrecorded(ctx, r, ref, now)
+	case rec.State.Intent():
+		return nil // whoever resumes it knows
+	case rec.State == job.Held:
+		if r.young(now) {
+			return nil
+		}
+		return s.endOfHeld(ctx, r, &rec, now)
+	}
+	late := rec.State == job.Gone && rec.Release != nil && rec.Release.Late
+	if rec.State != job.Released && rec.State != job.Completed && !late {
+		return s.void(ctx, r, now)
+	}
+	if err := s.voidOthers(ctx, r, rec.Charge, now); err != nil {
+		return err
+	}
+	since := letGo(&rec)
+	end := ending{at: ref, since: since, moved: rec.State != job.Completed}
+	if end.moved && rec.Release != nil && rec.Release.Job != "" {
+		end = ending{at: graph.Ref{Printer: rec.Release.Printer, Job: rec.Release.Job}, since: since}
+	}
+	return s.endAtPrinter(ctx, r, end)
+}
+
+// ending is where the job of a reservation ends.
+type ending struct {
+	at    graph.Ref
+	since time.Time // when it was released
+	// moved is true when it was redirected from there: if Graph does not show where to, its
+	// state there says nothing about the paper.
+	moved bool
+}
+
+// letGo is when Graph was last called to release or complete a job.
+func letGo(rec *job.Record) time.Time {
+	for _, s := range slices.Backward(rec.Trail) {
+		if s.State.Intent() {
+			return s.At
+		}
+	}
+	return rec.Decision.At
+}
+
+// young reports whether a reservation was made just now. A reservation from the future was
+// made with a wrong clock.
+func (r *reservation) young(now time.Time) bool { return now.Sub(r.At).Abs() < orphanAfter }
+
+// voidOthers gives back what is reserved on accounts that would have paid at arrival but do
+// not pay for the job in the end.
+func (s *Sweeper) voidOthers(ctx context.Context, r *reservation, c *job.Charge, now time.Time) error {
+	if c == nil {
+		return nil
+	}
+	pays := c.Accounts()
+	var others []quota.Account
+	r.accounts = slices.DeleteFunc(r.accounts, func(a quota.Account) bool {
+		if job.OneOfAccounts(pays, a) {
+			return false
+		}
+		others = append(others, a)
+		return true
+	})
+	if len(others) == 0 {
+		return nil
+	}
+	_, err := s.ledger.Void(ctx, r.Job, "", others, now)
+	return s.ended(effect.Voided, err)
+}
+
+// endOfHeld gives back what a held job has reserved for a release that was not made. If Graph
+// shows that it was made, the reservation stays: the record is about to be corrected.
+func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *job.Record, now time.Time) error {
+	var others []quota.Account // what was reserved at arrival stays
+	if c := rec.Charge; c != nil && c.AtArrival {
+		pays := c.Accounts()
+		if c.Before != nil {
+			pays = append(pays, c.Before.Accounts()...)
+		}
+		others = slices.DeleteFunc(slices.Clone(r.accounts), func(a quota.Account) bool { return job.OneOfAccounts(pays, a) })
+		if len(others) == 0 {
+			return nil
+		}
+	}
+	j, err := s.graph.Job(ctx, rec.Ref)
+	switch {
+	case graph.IsNotFound(err) && rec.Release != nil:
+		return nil // the record is about to say what became of the job
+	case err != nil && !graph.IsNotFound(err):
+		return fmt.Errorf("read job: %w", err)
+	case err == nil && rec.Release != nil:
+		if j, err = s.effects.WithTask(ctx, rec, j); err != nil {
+			return err
+		}
+		if job.ObservedOutcome(rec, j) == job.Released {
+			return nil
+		}
+	}
+	if len(others) == 0 {
+		return s.void(ctx, r, now)
+	}
+	for _, a := range others { // of the try that was seen there: a newer one is not meant
+		done, err := s.ledger.Void(ctx, r.Job, r.attempts[a], []quota.Account{a}, now)
+		if err == nil && !done {
+			continue
+		}
+		if err := s.ended(effect.Voided, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxHops is how many redirects of a job are followed.
+const maxHops = 4
+
+// endAtPrinter ends a reservation by what became of the job at its printer.
+func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, e ending) error {
+	job, err := s.graph.Job(ctx, e.at)
+	for hop := 0; err == nil && job.RedirectedTo != "" && hop < maxHops; hop++ {
+		to, perr := graph.ParseJobURL(job.RedirectedTo)
+		if e.moved = perr != nil; e.moved {
+			break
+		}
+		job, err = s.graph.Job(ctx, to)
+	}
+	now := s.clock.Earlier() // after the answers: the first may have told that this clock is wrong
+	ended := job.State == graph.JobCompleted || job.State == graph.JobAborted || job.State == graph.JobCanceled
+	late := s.clock.Heard() && now.Sub(r.At).Abs() > settleAfter
+	refunds := s.policy().Refunds()
+	switch {
+	case graph.IsNotFound(err) && s.clock.Since(e.since) < effect.ForgottenAfter:
+		return nil // it is asked again
+	case graph.IsNotFound(err):
+		return s.spend(ctx, r, now) // Universal Print forgets jobs that have ended
+	case err != nil && !late:
+		return fmt.Errorf("read job at its printer: %w", err)
+	case err == nil && ended && e.moved:
+		return s.spend(ctx, r, now) // it may have printed
+	case err == nil && job.State == graph.JobAborted:
+		return s.refund(ctx, r, quota.Refund{Permille: refunds.Aborted, PerDay: refunds.PerDay, Why: "aborted by the printer"}, now)
+	case err == nil && job.State == graph.JobCanceled:
+		return s.refund(ctx, r, quota.Refund{Permille: refunds.Canceled, PerDay: refunds.PerDay, Why: "canceled at the printer"}, now)
+	case late, err == nil && job.State == graph.JobCompleted:
+		return s.spend(ctx, r, now)
+	}
+	return nil // it prints, or waits there
+}
+
+// endUnrecorded ends the reservation of a job without a record: the record is about to be
+// made, was never made, or has expired. A job is released only after its record is stored,
+// so that a job that may have printed had a record; its reservation is spent.
+func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, ref job.Ref, now time.Time) error {
+	if r.young(now) {
+		return nil
+	}
+	what := r.what(now)
+	if what == effect.ForComplete {
+		return s.endAtPrinter(ctx, r, ending{at: ref, since: r.At})
+	}
+	j, err := s.graph.Job(ctx, ref)
+	now = s.clock.Earlier() // after the answer: it may have told that this clock is wrong
+	late := s.clock.Heard() && now.Sub(r.At).Abs() > settleAfter
+	switch {
+	case err != nil && !graph.IsNotFound(err):
+		return fmt.Errorf("read job: %w", err)
+	case err == nil && j.RedirectedTo != "":
+		return s.endAtPrinter(ctx, r, ending{at: ref, since: r.At})
+	case err != nil && s.clock.Since(r.At) < effect.ForgottenAfter:
+		return nil
+	case err == nil && job.JobWaits(j.State) && !late:
+		return nil
+	case what == effect.ForRedirect && (err != nil || j.State == graph.JobCompleted || slices.ContainsFunc(j.Tasks, madeByUs)):
+		return s.spend(ctx, r, now)
+	}
+	return s.void(ctx, r, now)
+}
+
+// madeByUs reports whether a task shows that its job was let go on: only we can finish it.
+func madeByUs(t graph.Task) bool { return t.State == graph.TaskCompleted }
+
+// what is what a reservation is for. A version that did not say named the tries to
+// redirect; and let a job go on, or held it, by the decision at arrival.
+func (r *reservation) what(now time.Time) string {
+	switch {
+	case r.For != "":
+		return r.For
+	case strings.Contains(r.Attempt, ":release:"):
+		return effect.ForRedirect
+	case now.Sub(r.At).Abs() > runsOutAfter:
+		return effect.ForComplete
+	}
+	return effect.ForHold
+}
+
+func (s *Sweeper) spend(ctx context.Context, r *reservation, now time.Time) error {
+	_, err := s.ledger.Settle(ctx, r.Job, r.accounts, now)
+	return s.ended(effect.Spent, err)
+}
+
+func (s *Sweeper) refund(ctx context.Context, r *reservation, how quota.Refund, now time.Time) error {
+	_, err := s.ledger.Refund(ctx, r.Job, r.accounts, how, now)
+	return s.ended(effect.Refunded, err)
+}
+
+func (s *Sweeper) void(ctx context.Context, r *reservation, now time.Time) error {
+	done, err := s.ledger.Void(ctx, r.Job, r.Attempt, r.accounts, now)
+	if err == nil && !done {
+		return nil // a newer try has it
+	}
+	return s.ended(effect.Voided, err)
+}
+
+func (s *Sweeper) ended(how string, err error) error {
+	if errors.Is(err, quota.ErrEnded) {
+		return nil // another was faster
+	}
+	if err != nil {
+		return fmt.Errorf("end reservation: %w", err)
+	}
+	s.effects.CountSettled(how)
+	return nil
+}

@@ -1,0 +1,427 @@
+// Package sweep compares what Graph lists with what is stored and corrects what differs: tasks
+// whose notification was lost, intents without an outcome, holds that end, reservations of jobs that
+// have ended, queues that have lost their trigger.
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/clock"
+	"pullprint/connector/effect"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/inflight"
+	"pullprint/connector/job"
+	"pullprint/connector/notice"
+	"pullprint/connector/recovery"
+	"pullprint/connector/store"
+	"pullprint/policy"
+	"pullprint/policy/quota"
+	"pullprint/trigger"
+	"pullprint/trigger/graph"
+	"pullprint/trigger/wait"
+)
+
+// Every how often Graph is asked for all tasks, how soon after a failure, how long a sweep
+// may take, how much of that the list of tasks, which leaves time for what is due, and how
+// many jobs are acted on at once.
+const (
+	sweepEvery  = 60 * time.Second
+	sweepAgain  = 10 * time.Second
+	sweepWithin = 5 * time.Minute
+	listWithin  = 4 * time.Minute
+	sweepActs   = 8
+)
+
+// Limit is how long a turn of Run may take: one that takes longer is stuck. The sum
+// behind it is in the table of daemon.loops.
+const Limit = 10 * time.Minute
+
+// A sweep also reads some held jobs whose task Graph still lists as waiting,
+// in turn: what becomes of the task when a user cancels or Graph deletes the
+// job is not documented. Each held job is read once an hour, up to 30,000.
+const (
+	minLooks = 20
+	maxLooks = 500
+)
+
+// errNoDefinition says that the registrar has not found or made the task
+// definition yet, which is no failure of the sweep.
+var errNoDefinition = errors.New("the task definition is not known yet")
+
+// Sweeper compares what Graph lists with what the records say, and corrects what differs:
+// it makes certain what the webhook makes fast.
+type Sweeper struct {
+	graph     Graph
+	feed      Feed
+	jobs      *job.Store
+	index     *job.Index
+	ledger    Ledger
+	notices   notice.Notices
+	verifier  *trigger.Verifier
+	trigger   func(ctx context.Context, printer, definition string) (state, holder string, err error) // may be nil
+	policy    func() *policy.Policy
+	queues    job.QueueSet
+	list      []job.Queue
+	devices   []job.Device
+	evaluator *evaluate.Evaluator
+	effects   *effect.Executor
+	inflight  *inflight.Notes
+	arrivals  Arrivals
+	clock     clock.Clock
+	metrics   *metrics
+	log       *zap.Logger
+
+	kick       chan struct{}
+	lastLooked string // key of the held job that was looked at last
+	last       atomic.Int64
+	loopTurned atomic.Int64
+	lastEnded  string // job of the reservation that was looked at last
+	drifted    drift
+	unheard    atomic.Bool // in the last sweep nobody listened for notices
+	unknown    unknowns
+	stranded   map[string]int // held jobs of queues that are not configured
+}
+
+// Graph lists tasks and jobs; *graph.Client is one.
+type Graph interface {
+	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
+	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
+	Task(ctx context.Context, definition, task string) (graph.Task, error)
+	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
+}
+
+// Ledger ends reservations; *quota.Ledger is one.
+type Ledger interface {
+	Open(ctx context.Context, fn func(quota.Account, quota.Reservation) error) error
+	Settle(ctx context.Context, job string, accounts []quota.Account, now time.Time) (quota.Amount, error)
+	Refund(ctx context.Context, job string, accounts []quota.Account, r quota.Refund, now time.Time) (quota.Amount, error)
+	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
+}
+
+// LastSuccess is when this instance last completed a sweep; zero when it has not, for example
+// because another instance sweeps.
+func (s *Sweeper) LastSuccess() time.Time {
+	if at := s.last.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// Turned is when the loop of Run began its last turn; zero while Run is not running, for
+// example because another instance sweeps.
+func (s *Sweeper) Turned() time.Time {
+	if at := s.loopTurned.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// Options are what a Sweeper is made of. All are required except Trigger and Registerer.
+type Options struct {
+	Graph    Graph
+	Feed     Feed
+	Jobs     *job.Store
+	Index    *job.Index
+	Ledger   Ledger
+	Notices  notice.Notices
+	Verifier *trigger.Verifier
+	// Trigger looks at the trigger of a printer, by the sign-in of an administrator that is
+	// kept; without it, drift is noticed by what the jobs do.
+	Trigger   func(ctx context.Context, printer, definition string) (state, holder string, err error)
+	Policy    func() *policy.Policy
+	Queues    []job.Queue
+	Devices   []job.Device
+	Evaluator *evaluate.Evaluator
+	Effects   *effect.Executor
+	Inflight  *inflight.Notes
+	// Arrivals tells which tasks need not be put into the stream again.
+	Arrivals   Arrivals
+	Clock      clock.Clock
+	Registerer prometheus.Registerer
+	Logger     *zap.Logger
+}
+
+// Arrivals reports whether a task is worked on, or comes again by itself, at a time.
+type Arrivals interface {
+	InHand(task string, now time.Time) bool
+}
+
+// New returns a Sweeper; Run does the work.
+func New(o Options) *Sweeper {
+	return &Sweeper{
+		graph: o.Graph, feed: o.Feed, jobs: o.Jobs, index: o.Index, ledger: o.Ledger, notices: o.Notices, verifier: o.Verifier,
+		trigger: o.Trigger, policy: o.Policy, queues: job.NewQueueSet(o.Queues), list: o.Queues, devices: o.Devices,
+		evaluator: o.Evaluator, effects: o.Effects, inflight: o.Inflight, arrivals: o.Arrivals, clock: o.Clock,
+		metrics: newMetrics(o.Registerer, o.Queues), log: o.Logger, kick: make(chan struct{}, 1),
+		drifted: drift{since: time.Now()},
+	}
+}
+
+// Kick asks for a sweep now, for example after the subscription was gone. It
+// never blocks.
+func (s *Sweeper) Kick() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run sweeps at once, every 60 seconds, when kicked, and 10 seconds after a
+// sweep that failed, until ctx ends.
+func (s *Sweeper) Run(ctx context.Context) error {
+	defer s.resign()
+	failing := false
+	defer s.loopTurned.Store(0)
+	for {
+		s.loopTurned.Store(time.Now().UnixNano())
+		pause := sweepEvery
+		switch err := s.Sweep(ctx); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errNoDefinition):
+			pause = time.Second
+		case err != nil:
+			pause = sweepAgain
+			s.log.Warn("sweep failed, comes again", zap.Duration("after", pause), zap.Error(err))
+			failing = true
+		case failing:
+			s.log.Info("sweep works again")
+			failing = false
+		}
+		if err := wait.For(ctx, pause, s.kick); err != nil {
+			return err
+		}
+	}
+}
+
+// resign resets what the next sweeping replica has to find out itself.
+func (s *Sweeper) resign() {
+	s.metrics.reset(s.list)
+	s.drifted = drift{since: s.drifted.since}
+}
+
+// Sweep does one sweep: it feeds unknown tasks into the stream, resumes intents without an
+// outcome, warns owners before the end of a hold and aborts jobs after it, ends the records
+// of jobs that have ended, and ends reservations.
+func (s *Sweeper) Sweep(ctx context.Context) error {
+	err := s.sweep(ctx)
+	if errors.Is(err, errNoDefinition) {
+		return err
+	}
+	if err != nil {
+		s.metrics.sweeps.WithLabelValues("failed").Inc()
+		return err
+	}
+	s.metrics.sweeps.WithLabelValues("ok").Inc()
+	s.metrics.lastSweep.SetToCurrentTime()
+	s.last.Store(time.Now().UnixNano())
+	return nil
+}
+
+// sweep does all parts of a sweep, also when one of them fails.
+func (s *Sweeper) sweep(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
+	defer cancel()
+	definition := s.verifier.Definition()
+	if definition == "" {
+		return errNoDefinition
+	}
+	// The records are read before the list of tasks, so that a record made in between is
+	// not taken for one without a task. The next sweep looks at it.
+	open := s.index.Open()
+	listed, listErr := s.feedListed(ctx, definition)
+	s.tellStranded(open)
+	err := errors.Join(listErr, s.lookAt(ctx, open, listed))
+	s.tellHeadroom(time.Now())
+	s.lookForDrift(ctx, time.Now())
+	return errors.Join(err, s.endReservations(ctx))
+}
+
+// feedListed lists the tasks at Graph and feeds the unknown ones into the stream. listed has
+// the jobs of waiting tasks; it is nil when the list could not be read to its end.
+func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map[job.Ref]bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listWithin)
+	defer cancel()
+	behind, err := s.behind(ctx)
+	if err != nil {
+		return nil, err
+	}
+	acts, actCtx := errgroup.WithContext(ctx)
+	acts.SetLimit(sweepActs)
+	listed = map[job.Ref]bool{}
+	s.unknown.next()
+	for task, err := range s.graph.Tasks(ctx, definition) {
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("list tasks: %w", err), acts.Wait())
+		}
+		if job.TaskFinished(task.State) || task.Job == (graph.Ref{}) {
+			continue
+		}
+		listed[task.Job] = true
+		acts.Go(func() error { return s.alone(func() error { return s.task(actCtx, definition, task, behind) }) })
+	}
+	return listed, acts.Wait()
+}
+
+// lookAt handles the open records that are due or whose job is not in Graph's list, and some
+// of the others. Without a list it handles only those that are due.
+func (s *Sweeper) lookAt(ctx context.Context, open []job.Entry, listed map[job.Ref]bool) error {
+	acts, actCtx := errgroup.WithContext(ctx)
+	acts.SetLimit(sweepActs)
+	var waiting []job.Entry
+	now, warns := s.clock.Earlier(), s.warnings()
+	for _, e := range open {
+		q, _ := s.queues.At(e.Printer)
+		warn := warns > 0 && s.clock.Heard() && dueWarning(e, q, now)
+		if warn {
+			warns--
+		}
+		switch {
+		case warn || e.State.Intent() || s.expired(e.State, e.HoldUntil) || (listed != nil && !listed[e.Ref]):
+			acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, warn) }) })
+		case listed != nil:
+			waiting = append(waiting, e)
+		}
+	}
+	looks := min(maxLooks, max(minLooks, len(waiting)/60+1))
+	for _, e := range inTurn(&s.lastLooked, waiting, looks, func(e job.Entry) string { return e.Key }) {
+		acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, false) }) })
+	}
+	return acts.Wait()
+}
+
+// alone handles one task or record: a panic affects only that one, until the next sweep.
+func (s *Sweeper) alone(fn func() error) error {
+	err := recovery.Catch(fn)
+	if p, ok := errors.AsType[*recovery.Panic](err); ok {
+		s.log.Error("sweep panicked, the job is left to the next", zap.Error(p))
+		return nil
+	}
+	return err
+}
+
+// tellStranded logs once how many jobs are held for queues that are not configured any more:
+// no device can release them.
+func (s *Sweeper) tellStranded(open []job.Entry) {
+	n := map[string]int{}
+	for _, e := range open {
+		if _, ok := s.queues.At(e.Printer); !ok && e.State == job.Held {
+			n[e.Queue]++
+		}
+	}
+	for queue, jobs := range n {
+		if s.stranded[queue] == 0 {
+			s.log.Warn("jobs are held for a queue that is not configured: put it back to have them released, or they are aborted when their hold "+
+				"ends",
+				zap.String("queue", queue), zap.Int("jobs", jobs))
+		}
+	}
+	s.stranded = n
+}
+
+// task handles one waiting task.
+func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b backlog) error {
+	q, ok := s.queues.At(t.Job.Printer)
+	if !ok {
+		return nil // another's queue, or one taken out of the configuration
+	}
+	e, known := s.index.Lookup(t.Job)
+	switch {
+	case !known, e.State == job.Gone, s.evaluator.NeedsDecision(e, q):
+		return s.feedTask(ctx, definition, t, b)
+	case !job.SameTask(e.Task, t.ID) && !e.State.Intent():
+		return s.feedTask(ctx, definition, t, b) // the number may be another job's by now
+	case e.State.Final():
+		presumed, err := s.effects.UndoPresumed(ctx, e)
+		if err != nil && !errors.Is(err, job.ErrBusy) {
+			s.log.Warn("job left to the next sweep", zap.String("job", t.Job.Job), zap.String("task", t.ID), zap.Error(err))
+		}
+		if presumed || err != nil {
+			return nil
+		}
+		s.effects.FinishTaskOf(ctx, definition, t.ID, e.State)
+	}
+	return nil
+}
+
+// record handles one record that is not final. A failure is left to the next sweep.
+func (s *Sweeper) record(ctx context.Context, e job.Entry, warn bool) error {
+	rec, rev, err := s.jobs.Get(ctx, e.Key)
+	if errors.Is(err, job.ErrDamaged) {
+		s.metrics.damaged.WithLabelValues(job.RecordJob).Inc()
+		s.log.Error("job record can't be read, its job is left alone", zap.String("key", e.Key), zap.Error(err))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case rev == 0 || rec.State.Final():
+		return nil
+	case rec.State.Intent():
+		err = s.effects.Resume(ctx, rec, rev, time.Time{})
+	case s.expired(rec.State, rec.HoldUntil):
+		err = s.expire(ctx, rec, rev)
+	case warn && rec.Warned.IsZero():
+		err = s.warn(ctx, rec, rev)
+	default:
+		err = s.over(ctx, rec, rev)
+	}
+	if err != nil && !errors.Is(err, job.ErrBusy) {
+		s.log.Warn("job left to the next sweep", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.Error(err))
+	}
+	return nil
+}
+
+// warnings is how many owners a sweep may warn: all, or one while nobody listens for notices,
+// to find out whether somebody does again.
+func (s *Sweeper) warnings() int {
+	if s.unheard.Load() {
+		return 1
+	}
+	return math.MaxInt
+}
+
+// warn warns an owner. If nobody listens for notices, that is logged once.
+func (s *Sweeper) warn(ctx context.Context, rec job.Record, rev uint64) error {
+	err := s.warnOwner(ctx, rec, rev)
+	if !errors.Is(err, store.ErrUnheard) {
+		if err == nil {
+			s.unheard.Store(false)
+		}
+		return err
+	}
+	if !s.unheard.Swap(true) {
+		s.log.Info("owners are not warned of the end of a hold: nobody listens on pullprint.notices", zap.String("queue", rec.Queue))
+	}
+	return s.over(ctx, rec, rev)
+}
+
+// over ends a held record if its job has ended at Graph.
+func (s *Sweeper) over(ctx context.Context, rec job.Record, rev uint64) error {
+	release, ok := s.effects.Claim(rec.Key())
+	if !ok {
+		return job.ErrBusy
+	}
+	defer release()
+	j, err := s.effects.ReadJob(ctx, rec.Ref)
+	switch {
+	case graph.IsNotFound(err), err == nil && job.AnotherJob(&rec, j):
+		_, err = s.effects.MarkGone(ctx, rec, rev, "graph does not know the job")
+	case err != nil:
+		err = fmt.Errorf("read job back: %w", err)
+	case job.ObservedOutcome(&rec, j) != "":
+		_, err = s.effects.FinishEnded(ctx, rec, rev, j)
+	}
+	return err
+}

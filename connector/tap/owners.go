@@ -1,0 +1,102 @@
+package tap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pullprint/connector/cache"
+	"pullprint/connector/directory"
+	"pullprint/policy/badge"
+	"pullprint/trigger/graph"
+)
+
+// lookupTTL is how long the directory's answer about a card is remembered, nobodyTTL how
+// long that it is nobody's, so that the card of a new employee works a minute after it is in
+// the directory, and maxLookups how many are kept.
+const (
+	lookupTTL  = 15 * time.Minute
+	nobodyTTL  = time.Minute
+	maxLookups = 10_000
+)
+
+// Directory finds people by employee id; *graph.Client is one.
+type Directory interface {
+	UserByEmployeeID(ctx context.Context, employeeID string) (graph.User, bool, error)
+}
+
+// BadgeOwners implements Badges with a registry of enrolled badges and, if there is one, the
+// directory for badges that are not enrolled. Answers of the directory are cached in memory for
+// a while and never stored, so that the badge of a person who leaves stops working.
+type BadgeOwners struct {
+	registry  *badge.Registry
+	directory Directory
+	flight    cache.Flight[string]
+	compared  *comparison        // nil when badges are not compared
+	found     *cache.TTL[string] // owners by canonical number; empty: nobody
+	cards     *cache.TTL[string] // canonical numbers of the cards in found, by Hash
+}
+
+// NewBadgeOwners resolves badges; d may be nil.
+func NewBadgeOwners(registry *badge.Registry, d Directory) *BadgeOwners {
+	return &BadgeOwners{
+		registry: registry, directory: d, found: cache.NewTTL[string](lookupTTL, maxLookups),
+		cards: cache.NewTTL[string](lookupTTL, maxLookups),
+	}
+}
+
+// Canonical implements Badges.
+func (b *BadgeOwners) Canonical(number string) (string, error) { return b.registry.Canonical(number) }
+
+// GuessTag identifies a guess for all replicas; see badge.Registry.GuessTag.
+func (b *BadgeOwners) GuessTag(text string) string { return b.registry.GuessTag(text) }
+
+// Owner implements Badges.
+func (b *BadgeOwners) Owner(ctx context.Context, number string, now time.Time) (string, error) {
+	found, err := b.registry.Resolve(ctx, number, now)
+	switch {
+	case err == nil:
+		b.later(number, found)
+		return found.Owner, nil
+	case errors.Is(err, badge.ErrUnknown):
+		canonical, err := b.registry.Canonical(number)
+		if err != nil {
+			return "", ErrBadgeUnknown
+		}
+		return b.lookUp(ctx, canonical)
+	case errors.Is(err, badge.ErrNotValid):
+		return "", ErrBadgeInvalid
+	}
+	return "", err
+}
+
+// lookUp finds the owner of a card that is not enrolled, by its canonical number.
+func (b *BadgeOwners) lookUp(ctx context.Context, canonical string) (string, error) {
+	if b.directory == nil {
+		return "", ErrBadgeUnknown
+	}
+	owner, fresh := b.found.Get(canonical)
+	if !fresh {
+		var err error
+		owner, _, err = b.flight.Do(ctx, canonical, directory.LookupWithin, func(ctx context.Context) (string, error) {
+			u, _, err := b.directory.UserByEmployeeID(ctx, canonical)
+			switch {
+			case err != nil:
+			case u.ID == "":
+				b.found.PutFor(canonical, "", nobodyTTL)
+			default:
+				b.found.Put(canonical, u.ID)
+				b.cards.Put(b.registry.Hash(canonical), canonical)
+			}
+			return u.ID, err
+		})
+		if err != nil {
+			return "", fmt.Errorf("look the badge up in the directory: %w", err)
+		}
+	}
+	if owner == "" {
+		return "", ErrBadgeUnknown
+	}
+	return owner, nil
+}

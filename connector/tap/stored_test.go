@@ -1,0 +1,12 @@
+package tap
+
+import (
+	"testing"
+
+	"pullprint/policy/quota/quotatest"
+)
+
+func TestStoredForms(t *testing.T) {
+	t.Parallel()
+	quotatest.Stored(t, map[string]func() any{"strikes": func() any { return new(strikes) }})
+}

@@ -1,0 +1,356 @@
+// Package tap answers badges that are shown at devices: it finds their owner and releases, or
+// shows, what that person may release there.
+package tap
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"pullprint/connector/cache"
+	"pullprint/connector/directory"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
+	"pullprint/policy/badge"
+	"pullprint/trigger/wait"
+)
+
+// The limits of a reader. unknownLimit different unknown badges within unknownWindow lock it
+// until the oldest of them is out of the window. The same badge within sameTap is the same
+// tap. An answer that releases nothing takes quietAnswer, whether the badge is unknown,
+// revoked or has no job. A tap may take tapWithin: the lookup of its owner, the order, and
+// what the order needs to end.
+const (
+	unknownLimit  = 5
+	unknownWindow = time.Minute
+	sameTap       = 5 * time.Second
+	quietAnswer   = 300 * time.Millisecond
+	tapWithin     = directory.LookupWithin + release.OrderWithin + release.AwaitOther
+)
+
+var (
+	// ErrBadgeUnknown says that a badge is not enrolled.
+	ErrBadgeUnknown = errors.New("the badge is not known")
+	// ErrBadgeInvalid says that a badge was revoked or has expired.
+	ErrBadgeInvalid = errors.New("the badge is not valid any more")
+)
+
+// LockedError says that a reader showed too many unknown badges.
+type LockedError struct {
+	Device string
+	Until  time.Time
+}
+
+// Error implements error.
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("device %s is locked after %d unknown badges, until %s", e.Device, unknownLimit,
+		e.Until.UTC().Format(time.RFC3339))
+}
+
+// Badges finds the owner of a badge. The error is ErrBadgeUnknown, ErrBadgeInvalid, or that
+// of the lookup; it never quotes the number. Canonical returns the number in the form that
+// all readers share; it is never stored.
+type Badges interface {
+	Canonical(number string) (string, error)
+	Owner(ctx context.Context, number string, now time.Time) (owner string, err error)
+}
+
+// SharedKV stores the guesses at a reader; *bus.KV is one.
+type SharedKV interface {
+	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
+}
+
+// Taps answers badges shown at devices. It is safe for concurrent use.
+type Taps struct {
+	releaser *release.Releaser
+	badges   Badges
+	metrics  *metrics
+	log      *zap.Logger
+	secret   [32]byte // of this process: names badges in memory
+	shared   SharedKV // guesses at a reader, counted over all replicas; nil for a single one
+	flight   cache.Flight[tapped]
+
+	mu      sync.Mutex
+	readers map[string]*reader
+}
+
+// reader is what is remembered of the reader of a device.
+type reader struct {
+	strikes
+	taps      map[string]answered
+	typed     typed
+	fragments []fragment
+	// oddSaid is when the log last told of numbers that no card has.
+	oddSaid time.Time
+}
+
+// tapped is what became of a tap, with its label.
+type tapped struct {
+	release.Outcome
+	result string
+}
+
+// answered is a tap that was answered a moment ago, and whose badge it was then; nobody's when
+// owner is empty.
+type answered struct {
+	at      time.Time
+	owner   string
+	outcome release.Outcome
+}
+
+// New answers the taps at the releaser's devices. Its metrics are registered with reg, which
+// may be nil.
+func New(r *release.Releaser, b Badges, reg prometheus.Registerer, log *zap.Logger) *Taps {
+	t := &Taps{releaser: r, badges: b, metrics: newMetrics(reg), log: log.Named("tap"), readers: map[string]*reader{}}
+	rand.Read(t.secret[:])
+	for _, id := range r.Devices() {
+		t.readers[id] = &reader{taps: map[string]answered{}}
+		for _, result := range tapResults {
+			t.metrics.taps.WithLabelValues(id, result)
+		}
+	}
+	return t
+}
+
+// Share makes replicas count the unknown badges of a reader together; otherwise each of them
+// would allow unknownLimit.
+func (t *Taps) Share(kv SharedKV) { t.shared = kv }
+
+// Tap releases what the owner of a badge may release at a device. A repeat
+// within a few seconds has the same answer, unless the badge is somebody else's by then. A badge that is unknown or not valid
+// any more and a person without jobs get the same empty answer. The errors are
+// ErrNoDevice, *LockedError, and what the store failed with.
+func (t *Taps) Tap(ctx context.Context, device, number string) (release.Outcome, error) {
+	return t.TapBy(ctx, device, number, "")
+}
+
+// TapBy is Tap for a caller other than the reader of the device: actor is the name of its API
+// token, which is recorded in the decisions.
+func (t *Taps) TapBy(ctx context.Context, device, number, actor string) (release.Outcome, error) {
+	start := time.Now()
+	o := release.Order{Device: device, Actor: actor, Asked: job.AskedByBadge, At: start}
+	if actor != "" {
+		o.Asked = job.AskedByBadgeToken
+	}
+	out, result, err := t.tap(ctx, o, number)
+	if errors.Is(err, release.ErrNoDevice) {
+		return out, err
+	}
+	t.metrics.taps.WithLabelValues(device, result).Inc()
+	t.log.Info("badge shown", zap.String("device", device), zap.String("result", result),
+		zap.Int("released", len(out.Released)),
+		zap.Int("kept", len(out.Kept)), zap.Int("aborted", len(out.Aborted)))
+	if err == nil && out.Empty() {
+		err = t.equalise(ctx, start)
+	}
+	return out, err
+}
+
+// tap carries out an order whose owner is not known yet.
+func (t *Taps) tap(ctx context.Context, o release.Order, number string) (release.Outcome, string, error) {
+	device, now := o.Device, o.At
+	if err := t.admitted(ctx, device, now); err != nil {
+		return release.Outcome{}, resultOf(err), err
+	}
+	id := t.nameOf(device, number)
+	d, joined, err := t.flight.Do(ctx, id, tapWithin, func(ctx context.Context) (tapped, error) {
+		owner, found := t.badges.Owner(ctx, number, now)
+		if found == nil || errors.Is(found, ErrBadgeUnknown) || errors.Is(found, ErrBadgeInvalid) {
+			if out, ok := t.repeated(device, id, owner, now); ok {
+				return tapped{out, tapRepeated}, nil
+			}
+		}
+		o.Owner = owner
+		out, result, err := t.release(ctx, o, number, found)
+		if err == nil {
+			t.remember(device, id, answered{time.Now(), owner, out})
+		}
+		return tapped{out, result}, err
+	})
+	switch {
+	case err != nil:
+		d.result = tapFailed
+	case joined:
+		d.result = tapRepeated
+	}
+	return d.Outcome, d.result, err
+}
+
+// release carries an order out, of whom a number is; found is why that can't be told, else nil.
+func (t *Taps) release(ctx context.Context, o release.Order, number string, found error) (release.Outcome, string, error) {
+	device, now := o.Device, o.At
+	none := release.Outcome{Released: []release.Released{}, Kept: []release.Refused{}, Aborted: []release.Refused{}}
+	switch {
+	case errors.Is(found, ErrBadgeUnknown):
+		canonical := t.canonical(number)
+		t.tellOdd(device, canonical, now)
+		t.countGuess(ctx, device, canonical, now)
+		return none, tapUnknown, nil
+	case errors.Is(found, ErrBadgeInvalid):
+		return none, tapInvalid, nil
+	case found != nil:
+		return none, tapFailed, found
+	}
+	out, err := t.releaser.Release(ctx, o)
+	switch {
+	case err != nil:
+		return none, tapFailed, err
+	case len(out.Released) > 0:
+		return out, tapReleased, nil
+	case out.Empty():
+		return out, tapEmpty, nil
+	}
+	return out, tapKept, nil
+}
+
+// resultOf is the label of a tap that was refused.
+func resultOf(err error) string {
+	var locked *LockedError
+	if errors.As(err, &locked) {
+		return tapLocked
+	}
+	return tapFailed
+}
+
+// admitted returns an error when a device is unknown or locked, or when the store can't be
+// read.
+func (t *Taps) admitted(ctx context.Context, device string, now time.Time) error {
+	t.mu.Lock()
+	r, ok := t.readers[device]
+	var until time.Time
+	if ok {
+		until = r.Locked
+	}
+	t.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("%w: %s", release.ErrNoDevice, device)
+	}
+	if t.shared != nil {
+		s, _, err := t.strikesOf(ctx, device)
+		if err != nil {
+			return err
+		}
+		if s.Locked.After(until) {
+			until = s.Locked
+		}
+	}
+	if now.Before(until) {
+		return &LockedError{device, until}
+	}
+	return nil
+}
+
+// countGuess counts an unknown badge or a wrong code, and locks the reader at unknownLimit.
+// Replicas count together; a guess that can't be stored is counted in this process.
+func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Time) {
+	tag := t.guessTag(guess)
+	t.mu.Lock()
+	locks := t.readers[device].count(tag, now)
+	t.mu.Unlock()
+	if t.shared != nil {
+		if all, err := t.countTogether(context.WithoutCancel(ctx), device, tag, now); err != nil {
+			t.log.Warn("unknown badge counted here alone", zap.String("device", device), zap.Error(err))
+		} else {
+			locks = all
+		}
+	}
+	if locks {
+		t.log.Warn("device locked after unknown badges", zap.String("device", device), zap.Int("limit", unknownLimit))
+	}
+}
+
+// guessTag identifies a guess without revealing it. It is the same in all replicas if the
+// badges have a key, else in this process only.
+func (t *Taps) guessTag(guess string) string {
+	if m, ok := t.badges.(interface{ GuessTag(text string) string }); ok {
+		return m.GuessTag(guess)
+	}
+	return hex.EncodeToString([]byte(t.sum("guess", guess))[:8])
+}
+
+// sum is a keyed hash that is valid in this process.
+func (t *Taps) sum(of, text string) string {
+	mac := hmac.New(sha256.New, t.secret[:])
+	mac.Write([]byte(of + "\x00" + text))
+	return string(mac.Sum(nil))
+}
+
+// canonical is the canonical form of a number, or the number if it has none.
+func (t *Taps) canonical(number string) string {
+	if n, err := t.badges.Canonical(number); err == nil {
+		return n
+	}
+	return number
+}
+
+// nameOf identifies a tap in memory without the number of its badge.
+func (t *Taps) nameOf(device, number string) string { return t.sum(device, t.canonical(number)) }
+
+// repeated is the answer to a tap of a moment ago, when the badge was the same person's.
+func (t *Taps) repeated(device, id, owner string, now time.Time) (release.Outcome, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a, ok := t.readers[device].taps[id]
+	return a.outcome, ok && a.owner == owner && now.Sub(a.at) < sameTap
+}
+
+func (t *Taps) remember(device, id string, a answered) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	taps := t.readers[device].taps
+	for k, old := range taps {
+		if a.at.Sub(old.at) >= sameTap {
+			delete(taps, k)
+		}
+	}
+	taps[id] = a
+}
+
+// equalise waits until quietAnswer has passed since start, so that the time of an answer
+// that releases nothing says nothing about the badge.
+func (t *Taps) equalise(ctx context.Context, start time.Time) error {
+	return wait.Sleep(ctx, quietAnswer-time.Since(start))
+}
+
+// LockedUntil is until when the reader of a device is locked by what this process
+// saw; zero when it is not.
+func (t *Taps) LockedUntil(device string, now time.Time) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r, ok := t.readers[device]; ok && now.Before(r.Locked) {
+		return r.Locked
+	}
+	return time.Time{}
+}
+
+// Enrol enrols a badge at a device by calling redeem with the time. A wrong code and somebody
+// else's badge count as an unknown badge, so that codes and numbers can't be guessed; guess
+// identifies what was tried. An error of the store does not count.
+func (t *Taps) Enrol(ctx context.Context, device, guess string, redeem func(now time.Time) error) error {
+	now := time.Now()
+	if err := t.admitted(ctx, device, now); err != nil {
+		return err
+	}
+	err := redeem(now)
+	if errors.Is(err, badge.ErrCode) || errors.Is(err, badge.ErrTaken) {
+		t.countGuess(ctx, device, "enrol\x00"+guess, now)
+	}
+	if err != nil {
+		if werr := t.equalise(ctx, now); werr != nil {
+			return werr
+		}
+	}
+	return err
+}
