@@ -6,33 +6,32 @@ import (
 	"io"
 )
 
-// The bounds of one count, whatever the document claims.
+// Limits of one count, whatever the document claims.
 const (
-	// maxHeld is how many bytes a count keeps at once: cross-reference rows, object
-	// streams, lists of kids, directories of a zip. With what the garbage collector
-	// has not freed yet it stays about 32 MiB. A million objects take 8 of them.
+	// maxHeld is how many bytes a count holds at once: cross-reference rows, object streams,
+	// lists of kids, directories of a zip. With garbage that is not collected yet that is about
+	// 32 MiB. A million objects take 8 of them.
 	maxHeld = 20 << 20
-	// maxWork is how many bytes are inflated and parsed together, about three
-	// seconds of a core. A document of 10,000 pages takes less than 20 MiB.
+	// maxWork is how many bytes are inflated and parsed in total, which takes a core about
+	// three seconds. A document of 10,000 pages takes less than 20 MiB.
 	maxWork = 384 << 20
-	// checkEvery is after how much work the context is looked at.
+	// checkEvery is how much work is done between checks of the context.
 	checkEvery = 1 << 20
 )
 
-// budget is what one count may use. What it holds is counted in two sums: caches
-// give back what they took; objects are put back to a mark when whoever read them
-// has done with them.
+// budget is what one count may use. It counts what is held in two sums: caches free what they
+// hold; objects are reset to an earlier mark once whoever read them is done with them.
 type budget struct {
 	ctx     context.Context //nolint:containedctx // of one count
-	held    int64           // what may be held
-	may     int64           // what may be worked
-	part    int64           // how long a part of a package may be
+	held    int64           // limit of caches and objects
+	may     int64           // limit of work
+	part    int64           // limit of the length of a part of a package
 	caches  int64
 	objects int64
 	worked  int64
 	checked int64
-	spare   [][]byte // blocks that were dropped
-	ended   error    // of the work: no more of it is done
+	spare   [][]byte // blocks to use again
+	ended   error    // why no more work is allowed
 }
 
 func newBudget(ctx context.Context) *budget {
@@ -52,7 +51,7 @@ func (b *budget) keep(n int64) error {
 	return b.fits()
 }
 
-// hold counts bytes of a cache; free gives them back.
+// hold counts bytes of a cache; free subtracts them.
 func (b *budget) hold(n int64) error {
 	if n > b.held {
 		return ErrTooLarge
@@ -81,7 +80,7 @@ func (b *budget) work(n int64) error {
 	return b.ended
 }
 
-// working is a reader each byte of which is work.
+// working is a reader that counts each byte as work.
 type working struct {
 	r io.Reader
 	b *budget
@@ -96,12 +95,12 @@ func (w working) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// blockSize is in what pieces the data of a stream is kept. Most object streams
-// have one or two.
+// blockSize is the size of the blocks that hold the data of a stream. Most object streams have
+// one or two.
 const blockSize = 16 << 10
 
-// kept is the data of a stream in blocks: it grows without being copied, and its
-// blocks are used again when it is dropped.
+// kept is the data of a stream in blocks: it grows without being copied, and its blocks are
+// reused.
 type kept struct {
 	blocks [][]byte
 	size   int64
@@ -120,8 +119,8 @@ func (k *kept) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// readAll reads to the end of r and holds what it read: drop it when done. An error
-// is of the budget, or ErrDamaged; with the latter comes what was read before.
+// readAll reads r to its end and holds the data until drop. The error is one of the budget, or
+// ErrDamaged, which comes with the data that was read before.
 func (b *budget) readAll(r io.Reader) (*kept, error) {
 	k := &kept{}
 	for {

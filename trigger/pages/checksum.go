@@ -11,9 +11,8 @@ import (
 	"io"
 )
 
-// checked inflates a zlib stream up to its checksum (RFC 1950). Data that is altered
-// can mean something else and still be valid: an end without the right checksum is
-// ErrDamaged.
+// checked inflates a zlib stream and verifies its checksum (RFC 1950): altered data can still
+// be valid and mean something else. A wrong or missing checksum is ErrDamaged.
 type checked struct {
 	r   *bufio.Reader
 	z   io.Reader
@@ -44,8 +43,7 @@ func (c *checked) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// summed is a reader of data whose length and CRC-32 are known: another end is
-// ErrDamaged.
+// summed reads data of known length and CRC-32, and returns ErrDamaged if either is wrong.
 type summed struct {
 	r    io.Reader
 	left int64

@@ -1,10 +1,10 @@
 package pages
 
-// compare looks at what was found with the cross-reference streams that can be
-// read. Where one says that an object is in an object stream, and the object was
-// found only elsewhere and before it, that object stream is damaged: what was found
-// is of an earlier revision, and its place is doubtful. The same is true of an object
-// that should stand behind a trailer and was found only before it.
+// compare compares the objects that were found with the cross-reference streams that can be
+// read. If one says that an object is in an object stream, and the object was found only
+// elsewhere and before it, that object stream is damaged: what was found belongs to an earlier
+// revision, and its place is doubtful. So is an object that should be after a trailer and was
+// found only before it.
 func (s *search) compare() error {
 	f := s.f
 	for _, at := range s.trailers {
@@ -12,7 +12,7 @@ func (s *search) compare() error {
 		var x *xrefRows
 		st, err := f.streamAt(at)
 		if err == nil {
-			x, _, err = f.readRows(st) // also of a damaged one: it makes places doubtful only
+			x, _, err = f.readRows(st) // also a damaged one, since it can only make places doubtful
 		}
 		f.b.objects = mark
 		if isBudget(err) {
@@ -55,8 +55,8 @@ func (s *search) compareRows(x *xrefRows, at int64) error {
 	return nil
 }
 
-// doubt makes the place of an object doubtful that a cross-reference at a place
-// contradicts.
+// doubt marks the place of an object as doubtful if a cross-reference at a place contradicts
+// it.
 func (s *search) doubt(number int64, e entry, at int64) {
 	l := rebuilt(s.found).of(number)
 	if l == nil || l.at < 0 {
@@ -71,7 +71,7 @@ func (s *search) doubt(number int64, e entry, at int64) {
 	}
 }
 
-// tables are the tables that were read before the search.
+// tables returns the tables that were read before the search.
 func (f *file) tables() []*table {
 	var list []*table
 	for _, s := range f.sections {
@@ -82,7 +82,7 @@ func (f *file) tables() []*table {
 	return list
 }
 
-// compareTables looks at what was found with the tables, whose offsets count from
+// compareTables compares the objects that were found with the tables, whose offsets count from
 // shift.
 func (s *search) compareTables(tables []*table, shift int64) error {
 	for _, t := range tables {

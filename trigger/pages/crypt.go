@@ -13,22 +13,22 @@ import (
 	"io"
 )
 
-// padding is what stands for a password that is shorter than 32 bytes
-// (ISO 32000-2, 7.6.4.3.2); of the empty one all of it.
+// padding fills passwords up to 32 bytes (ISO 32000-2, 7.6.4.3.2); the empty password is all
+// padding.
 var padding = []byte("\x28\xBF\x4E\x5E\x4E\x75\x8A\x41\x64\x00\x4E\x56\xFF\xFA\x01\x08" +
 	"\x2E\x2E\x00\xB6\xD0\x68\x3E\x80\x2F\x0C\xA9\xFE\x64\x53\x69\x7A")
 
-// decrypter decrypts the streams of a document that opens without a password: one
-// that is encrypted only so that its owner may forbid something.
+// decrypter decrypts the streams of a document that opens without a password. Such documents
+// are encrypted only to restrict what their readers may do.
 type decrypter struct {
 	key []byte
 	// method is RC4 (V2), AESV2, AESV3 or Identity.
 	method name
-	// methods are those of the crypt filters by name.
+	// methods are those of the crypt filters, by name.
 	methods map[string]name
 }
 
-// decrypter makes the decrypter of a document; nil when it is not encrypted.
+// decrypter returns the decrypter of a document; nil if it is not encrypted.
 func (f *file) decrypter() (*decrypter, error) {
 	if f.crypt != nil || f.trailer["Encrypt"] == nil {
 		return f.crypt, nil
@@ -55,7 +55,7 @@ func (f *file) decrypter() (*decrypter, error) {
 	return c, nil
 }
 
-// filters reads which methods a document uses.
+// filters reads the methods that a document uses.
 func (c *decrypter) filters(f *file, d dict) error {
 	cf, err := f.resolve(d["CF"])
 	if err != nil {
@@ -78,8 +78,7 @@ func (c *decrypter) filters(f *file, d dict) error {
 	return nil
 }
 
-// fileKey is the key of a document whose user password is empty; ErrEncrypted when
-// it is another.
+// fileKey returns the key of a document whose user password is empty, else ErrEncrypted.
 func (f *file) fileKey(d dict, version int64) ([]byte, error) {
 	revision, _ := d["R"].(int64)
 	o, _ := d["O"].(text)
@@ -109,7 +108,7 @@ func (f *file) fileKey(d dict, version int64) ([]byte, error) {
 		h.Write([]byte{0xff, 0xff, 0xff, 0xff})
 	}
 	sum := h.Sum(nil)
-	for _, n := range []int64{length, 16} { // with crypt filters some write no Length, or 40
+	for _, n := range []int64{length, 16} { // with crypt filters some producers write no Length, or 40
 		if n < 5 || n > 16 {
 			continue
 		}
@@ -125,7 +124,7 @@ func (f *file) fileKey(d dict, version int64) ([]byte, error) {
 	return nil, ErrEncrypted
 }
 
-// firstID is the first string of the ID of the document.
+// firstID returns the first string of the ID of the document.
 func (f *file) firstID() (text, error) {
 	v, err := f.resolve(f.trailer["ID"])
 	if err != nil {
@@ -140,7 +139,7 @@ func (f *file) firstID() (text, error) {
 	return id, err
 }
 
-// opens reports whether a key is that of the empty user password, up to revision 4.
+// opens reports whether key is that of the empty user password, up to revision 4.
 func opens(key []byte, revision int64, u, id text) bool {
 	if revision < 3 {
 		got := bytes.Clone(padding)
@@ -167,7 +166,7 @@ func opens(key []byte, revision int64, u, id text) bool {
 	return string(got) == string(u[:16])
 }
 
-// key256 is the key of revisions 5 and 6 (ISO 32000-2, 7.6.4.3.3).
+// key256 returns the key of revisions 5 and 6 (ISO 32000-2, 7.6.4.3.3).
 func key256(revision int64, u, ue text) ([]byte, error) {
 	if len(u) < 48 || len(ue) < 32 {
 		return nil, ErrEncrypted
@@ -188,7 +187,7 @@ func key256(revision int64, u, ue text) ([]byte, error) {
 	return key, nil
 }
 
-// hash6 is algorithm 2.B of the empty password.
+// hash6 is algorithm 2.B for the empty password.
 func hash6(salt []byte) []byte {
 	first := sha256.Sum256(salt)
 	k := first[:]
@@ -223,7 +222,7 @@ func hash6(salt []byte) []byte {
 // stream decrypts the data of a stream.
 func (c *decrypter) stream(r io.Reader, s *stream, filters []filter) (io.Reader, error) {
 	method := c.method
-	if len(filters) > 0 && filters[0].name == "Crypt" { // its own
+	if len(filters) > 0 && filters[0].name == "Crypt" { // it has a method of its own
 		n, ok := filters[0].parms["Name"].(name)
 		if !ok {
 			n = "Identity"
@@ -257,7 +256,7 @@ func (c *decrypter) stream(r io.Reader, s *stream, filters []filter) (io.Reader,
 	return nil, ErrEncrypted
 }
 
-// objectKey is the key of one object (ISO 32000-2, 7.6.3.2).
+// objectKey returns the key of one object (ISO 32000-2, 7.6.3.2).
 func (c *decrypter) objectKey(s *stream, salted bool) []byte {
 	h := md5.New() //nolint:gosec // what the format asks for
 	h.Write(c.key)
@@ -269,8 +268,8 @@ func (c *decrypter) objectKey(s *stream, salted bool) []byte {
 	return h.Sum(nil)[:min(len(c.key)+5, 16)]
 }
 
-// blocks decrypts block by block. The padding at the end is left: what is behind
-// the last object of a stream is not looked at.
+// blocks decrypts block by block. It does not remove the padding: nothing after the last object
+// of a stream is read.
 type blocks struct {
 	r    *bufio.Reader
 	mode cipher.BlockMode
@@ -282,7 +281,7 @@ type blocks struct {
 func (c *blocks) Read(p []byte) (int, error) {
 	if len(c.out) == 0 {
 		if _, err := io.ReadFull(c.r, c.buf[:]); err != nil {
-			return 0, err // an end within a block is none
+			return 0, err // an end within a block is not io.EOF
 		}
 		c.mode.CryptBlocks(c.buf[:], c.buf[:])
 		c.out = c.buf[:]

@@ -6,16 +6,16 @@ import (
 	"io"
 )
 
-// maxFilters bounds how often a stream is encoded. Producers encode it twice at most.
+// maxFilters limits how often a stream is encoded. Producers encode it at most twice.
 const maxFilters = 8
 
-// filter is one of those a stream went through.
+// filter is one encoding of a stream, with its parameters.
 type filter struct {
 	name  name
 	parms dict
 }
 
-// filters are those of a stream, the one to undo first first.
+// filters returns those of a stream, in the order in which they are undone.
 func (f *file) filters(d dict) ([]filter, error) {
 	names, err := f.listOf(d["Filter"])
 	if err != nil {
@@ -40,7 +40,7 @@ func (f *file) filters(d dict) ([]filter, error) {
 	return list, nil
 }
 
-// listOf is one value, or several, without references.
+// listOf returns one value or several, with references resolved.
 func (f *file) listOf(v any) ([]any, error) {
 	v, err := f.resolve(v)
 	if err != nil || v == nil {
@@ -65,7 +65,7 @@ func (f *file) listOf(v any) ([]any, error) {
 // reader undoes a filter (ISO 32000-2, 7.4).
 func (l filter) reader(r io.Reader) (io.Reader, error) {
 	switch l.name {
-	case "Crypt": // undone before
+	case "Crypt": // decrypter.stream has handled it
 		return r, nil
 	case "ASCIIHexDecode", "AHx":
 		return &hexReader{r: bufio.NewReader(r)}, nil
@@ -84,10 +84,10 @@ func (l filter) reader(r io.Reader) (io.Reader, error) {
 		}
 		return l.unpredicted(newChecked(b))
 	}
-	return nil, ErrDamaged // no producer writes these streams so
+	return nil, ErrDamaged // no producer uses another for these streams
 }
 
-// early is what the end of the data of a filter is that has a mark for its end.
+// early returns the error for an end of data before the end mark of the filter.
 func early(err error) error {
 	if isBudget(err) {
 		return err
@@ -95,7 +95,7 @@ func early(err error) error {
 	return io.ErrUnexpectedEOF
 }
 
-// until ends at a byte.
+// until reads up to a byte.
 type until struct {
 	r    *bufio.Reader
 	end  byte
@@ -155,13 +155,13 @@ func (h *hexReader) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// runs undoes RunLengthDecode.
+// runs decodes RunLengthDecode.
 type runs struct {
 	r    *bufio.Reader
 	left int
 	same bool
 	b    byte
-	// ended says that the mark of the end was read.
+	// ended says that the end mark was read.
 	ended bool
 }
 
@@ -202,12 +202,11 @@ func (u *runs) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// maxRow bounds a row of a prediction; those of the streams that are read here
-// have as many bytes as a cross-reference entry.
+// maxRow limits a row of a predictor; rows of the streams that are read here are as long as a
+// cross-reference entry.
 const maxRow = 1 << 16
 
-// unpredicted takes the prediction out of what a filter gives, row by row
-// (ISO 32000-2, 7.4.4.4).
+// unpredicted undoes the predictor of a filter, row by row (ISO 32000-2, 7.4.4.4).
 func (l filter) unpredicted(r io.Reader) (io.Reader, error) {
 	number := func(key string, otherwise int64) int64 {
 		if n, ok := l.parms[key].(int64); ok {
@@ -233,7 +232,7 @@ func (l filter) unpredicted(r io.Reader) (io.Reader, error) {
 	}, nil
 }
 
-// rows undoes the prediction of rows.
+// rows undoes a predictor.
 type rows struct {
 	r          *bufio.Reader
 	png        bool
@@ -245,7 +244,7 @@ type rows struct {
 // Read implements io.Reader.
 func (w *rows) Read(p []byte) (int, error) {
 	if len(w.out) == 0 {
-		kind := byte(1) // of TIFF, always what is to the left
+		kind := byte(1) // TIFF always predicts from the left
 		var err error
 		if w.png {
 			if kind, err = w.r.ReadByte(); err != nil {
@@ -291,7 +290,7 @@ func (w *rows) undo(kind byte, n int) bool {
 	return true
 }
 
-// paeth is which of three neighbours is nearest to what they foretell.
+// paeth returns which of three neighbours is nearest to the value that they predict.
 func paeth(left, up, corner byte) byte {
 	p := int(left) + int(up) - int(corner)
 	dl, du, dc := abs(p-int(left)), abs(p-int(up)), abs(p-int(corner))

@@ -6,22 +6,22 @@ import (
 	"strconv"
 )
 
-// The bounds of one object. The longest string that is looked at is the U of an
-// encryption dictionary, 48 bytes that some producers fill up to 127.
+// Limits of one object. The longest string that is used is the U of an encryption
+// dictionary: 48 bytes, which some producers pad to 127.
 const (
 	maxDepth = 100
 	maxText  = 256
 	maxWord  = 256
 )
 
-// parser reads objects from somewhere in a file.
+// parser reads objects from any place in a file.
 type parser struct {
 	src    io.ReaderAt
 	size   int64
 	r      *bufio.Reader
 	b      *budget
 	at     int64 // of the next byte
-	ahead  []any // tokens that were read and put back, the next one last
+	ahead  []any // tokens that were put back, the next one last
 	failed error
 }
 
@@ -31,7 +31,7 @@ func parserAt(r io.ReaderAt, b *budget, off, size int64) *parser {
 	return p
 }
 
-// seek goes on from another place, whatever went wrong before.
+// seek continues at another place, and forgets earlier errors.
 func (p *parser) seek(off int64) {
 	p.r.Reset(io.NewSectionReader(p.src, off, max(p.size-off, 0)))
 	p.at, p.ahead, p.failed = off, nil, nil
@@ -64,7 +64,7 @@ func delimiter(b byte) bool {
 	return false
 }
 
-// skip goes over white space and comments.
+// skip skips white space and comments, and returns the byte after them.
 func (p *parser) skip() (byte, bool) {
 	for {
 		b, ok := p.next()
@@ -81,8 +81,8 @@ func (p *parser) skip() (byte, bool) {
 	}
 }
 
-// token reads one token: an int64, name, text, other or word. An end, or what is
-// none, is ErrDamaged, and so is everything behind it.
+// token reads one token: an int64, name, text, other or word. The end of the file, or anything
+// else, is ErrDamaged, for all later calls too.
 func (p *parser) token() (any, error) {
 	if n := len(p.ahead); n > 0 {
 		t := p.ahead[n-1]
@@ -135,7 +135,7 @@ func (p *parser) lex() (any, error) {
 	return word(w), nil
 }
 
-// name reads a name behind its slash; #20 in it is a character.
+// name reads a name after its slash; #20 in it is a character.
 func (p *parser) name() name {
 	w := []byte(p.word())
 	out := w[:0]
@@ -170,7 +170,7 @@ func (p *parser) word() string {
 	}
 }
 
-// literal reads a string in parentheses, behind the first.
+// literal reads a string in parentheses, after the first one.
 func (p *parser) literal() (any, error) {
 	var s []byte
 	for open := 1; ; {
@@ -188,7 +188,7 @@ func (p *parser) literal() (any, error) {
 			if open--; open == 0 {
 				return text(s), nil
 			}
-		case b == '\r': // an end of line is one line feed
+		case b == '\r': // every end of line counts as a line feed
 			if c, more := p.next(); more && c != '\n' {
 				p.back()
 			}
@@ -200,7 +200,7 @@ func (p *parser) literal() (any, error) {
 	}
 }
 
-// escaped reads what stands behind a backslash; false is nothing at all.
+// escaped reads what follows a backslash; ok is false if that means no character.
 func (p *parser) escaped() (byte, bool) {
 	b, ok := p.next()
 	switch {
@@ -231,7 +231,7 @@ func (p *parser) escaped() (byte, bool) {
 	return n, true
 }
 
-// hex reads a string in angle brackets, behind the first.
+// hex reads a string in angle brackets, after the first one.
 func (p *parser) hex() (any, error) {
 	var s []byte
 	half, digits := byte(0), 0

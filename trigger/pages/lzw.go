@@ -5,15 +5,15 @@ import (
 	"io"
 )
 
-// The codes of LZWDecode: 256 begins anew, 257 ends.
+// The codes of LZWDecode: 256 clears the table, 257 ends the data.
 const (
 	lzwClear = 256
 	lzwEnd   = 257
 	lzwCodes = 1 << 12
 )
 
-// lzwReader undoes LZWDecode; compress/lzw has another order of bits and no early
-// change of the width.
+// lzwReader decodes LZWDecode. compress/lzw has another bit order and does not change the width
+// early.
 type lzwReader struct {
 	r      *bufio.Reader
 	early  bool
@@ -24,7 +24,7 @@ type lzwReader struct {
 	prefix [lzwCodes]uint16
 	suffix [lzwCodes]byte
 	buf    [lzwCodes]byte
-	out    []byte // of buf, what is not read yet
+	out    []byte // the part of buf that is not read yet
 	begun  bool
 	err    error
 }
@@ -65,7 +65,7 @@ func (z *lzwReader) code() (int, error) {
 	return int(z.bits >> z.count & (1<<width - 1)), nil
 }
 
-// decode reads a code into out.
+// decode decodes one code into out.
 func (z *lzwReader) decode() error {
 	if !z.begun {
 		z.begun, z.next, z.last = true, lzwEnd+1, -1
@@ -83,7 +83,7 @@ func (z *lzwReader) decode() error {
 		return ErrDamaged
 	}
 	i, from := len(z.buf), c
-	if c == z.next { // what came last, and its first byte again
+	if c == z.next { // the last sequence, and its first byte again
 		i, from = i-1, z.last
 	}
 	for ; from > lzwEnd; from = int(z.prefix[from]) {

@@ -5,8 +5,8 @@ import (
 	"reflect"
 )
 
-// The kinds of PDF objects that matter (ISO 32000-2, 7.3). The rest is other. An
-// object that is an integer is an int64, null is nil.
+// The kinds of PDF objects that are used (ISO 32000-2, 7.3). An integer is an int64, null is
+// nil, and everything else is other.
 type (
 	name  string
 	text  string // a string, decoded, at most maxText bytes of it
@@ -14,28 +14,28 @@ type (
 	array []any
 	// ref refers to an object.
 	ref struct{ number, generation int64 }
-	// twice is the value of a key that a dictionary has twice, with different values:
-	// readers differ in which they take.
+	// twice is the value of a key that a dictionary has twice with different values: readers
+	// differ in which one they use.
 	twice struct{}
 	// word is a keyword, as obj or stream, or a bracket.
 	word string
-	// other is a value that nobody looks at.
+	// other is a value that is not used.
 	other struct{}
 )
 
-// errDiffer is of a file that readers take for different documents, each by its own
-// rules. A search finds one of them only.
+// errDiffer is for a file that different readers take for different documents, each by its own
+// rules. A search would find only one of them.
 var errDiffer = fmt.Errorf("%w: readers differ in what it says", ErrDamaged)
 
-// What an object costs when it is kept: an element of an array with what it
-// points to, and an entry of a dictionary.
+// Memory that an object takes: an element of an array with what it points to, and an entry
+// of a dictionary.
 const (
 	elementSize = 48
 	entrySize   = 96
 )
 
-// wanted are the keys of dictionaries that are kept. The rest is parsed and
-// dropped, however much it is.
+// wanted are the keys of dictionaries that are used. All others are parsed and dropped, however
+// long they are.
 var wanted = map[string]bool{}
 
 func init() {
@@ -57,8 +57,8 @@ func (p *parser) value() (any, error) {
 	return p.valueOf(t, 0, true)
 }
 
-// valueOf reads the object that begins with a token. What is not kept is read
-// only to know where it ends.
+// valueOf reads the object that begins with a token. Unless keep is set, it only finds the end
+// of the object.
 func (p *parser) valueOf(t any, depth int, keep bool) (any, error) {
 	if depth > maxDepth {
 		return nil, ErrDamaged
@@ -85,7 +85,7 @@ func (p *parser) valueOf(t any, depth int, keep bool) (any, error) {
 	return t, nil
 }
 
-// number is a number, or a reference: two whole numbers and R.
+// number returns a number, or a reference: two integers and R.
 func (p *parser) number(n int64) any {
 	generation, err := p.token()
 	if err != nil {
@@ -174,7 +174,7 @@ func (p *parser) dict(depth int, keep bool) (dict, error) {
 	}
 }
 
-// set keeps the value of a key. A second one must be the same.
+// set stores the value of a key. A second value must be the same.
 func (d dict) set(key string, v any) error {
 	first, again := d[key]
 	switch {
@@ -193,7 +193,7 @@ func isTwice(v any) bool {
 	return ok
 }
 
-// once fails when the dictionary has one of the keys twice, with different values.
+// once returns an error if the dictionary has one of the keys twice with different values.
 func (d dict) once(keys ...string) error {
 	for _, k := range keys {
 		if isTwice(d[k]) {

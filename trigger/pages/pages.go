@@ -1,15 +1,15 @@
-// Package pages counts the pages of a document without reading all of it: of an
-// OXPS or XPS file by the references from its root to its pages, of a PDF by
-// walking its page tree to every leaf. It reads through an io.ReaderAt.
+// Package pages counts the pages of a document without reading all of it: in an OXPS or XPS
+// file it follows the references from the root to the pages, in a PDF it walks the page tree
+// to every leaf. It reads through an io.ReaderAt.
 //
-// The reader of PDF is our own, for exactly this: it follows the cross-reference,
-// as tables or streams, through updates, to the page tree. No number that a
-// document says about itself is believed: a leaf counts when it was read and is a
-// page. A document whose cross-reference is wrong is searched for its objects, as
-// other readers do; what is not certain then is not counted.
+// The PDF reader is our own, because general ones read the whole file: it follows the
+// cross-reference, in tables or streams and through updates, to the page tree. It believes no
+// number that a document states about itself: a leaf counts if it was read and is a page. If
+// the cross-reference is wrong, it searches the file for objects, as other readers do. A count
+// that is not certain then is an error: a wrong number is worse than none, since it is charged.
 //
-// Whatever a document claims, a count holds at most maxHeld bytes, does at most
-// maxWork work, and of a Counter no more than maxCounts run at once.
+// Whatever a document claims, a count holds at most maxHeld bytes and does at most maxWork
+// work, and a Counter runs at most maxCounts at once.
 package pages
 
 import (
@@ -22,51 +22,49 @@ import (
 	"strings"
 )
 
-// ErrUncountable is wrapped by the errors that say that a document has no number
-// of pages that could be found out; any other error is the reader's.
+// ErrUncountable is wrapped by the errors about the document itself; any other error is one of
+// the reader.
 var ErrUncountable = errors.New("the pages can't be counted")
 
-// Why not.
+// Why the pages of a document can't be counted.
 var (
-	// ErrEncrypted is of a PDF whose page tree can't be read without a password.
+	// ErrEncrypted is for a PDF whose page tree can't be read without a password.
 	ErrEncrypted = fmt.Errorf("%w: the document is encrypted", ErrUncountable)
-	// ErrDamaged is of a document that breaks the rules of its format.
+	// ErrDamaged is for a document that violates the rules of its format.
 	ErrDamaged = fmt.Errorf("%w: the document is damaged", ErrUncountable)
-	// ErrType is of a document of another type.
+	// ErrType is for a document of another type.
 	ErrType = fmt.Errorf("%w: it is neither a PDF nor an XPS document", ErrUncountable)
-	// ErrEmpty is of a document without a byte.
+	// ErrEmpty is for a document of 0 bytes.
 	ErrEmpty = fmt.Errorf("%w: it is empty", ErrUncountable)
-	// ErrTooLarge is of a document that takes more memory or work than a count may.
+	// ErrTooLarge is for a document that takes more memory or work than a count may use.
 	ErrTooLarge = fmt.Errorf("%w: it takes more memory or work than is allowed for a document", ErrUncountable)
 )
 
-// Most is the greatest number of pages that is believed.
+// Most is the greatest number of pages that is accepted: more than any printer prints.
 const Most = 10_000_000
 
-// maxCounts is how many documents are counted at once, so that all counts
-// together hold at most maxCounts*maxHeld bytes. Counting is mostly waiting for a
-// host of documents, of which a daemon has one.
+// maxCounts is how many documents are counted at once, so that all counts together hold at most
+// maxCounts*maxHeld bytes. A count mostly waits for the host of its document.
 const maxCounts = 3
 
-// Counter counts documents, at most maxCounts at once. A process has one for all that it
-// counts.
+// Counter counts documents, at most maxCounts at once. A process needs one.
 type Counter struct{ slots chan struct{} }
 
 // NewCounter returns a Counter.
 func NewCounter() *Counter { return &Counter{make(chan struct{}, maxCounts)} }
 
-// shared is for who has no Counter.
+// shared is for callers without a Counter.
 var shared = NewCounter()
 
-// Count is Counter.Count of a Counter that the whole process shares. In virtual time a
-// Counter that was made there is needed: who waits for this one stops the clock.
+// Count is Counter.Count of a Counter that the whole process shares. A test in virtual time
+// needs a Counter of its own: waiting for this one would stop the clock.
 func Count(ctx context.Context, r io.ReaderAt, size int64, contentType string) (int, error) {
 	return shared.Count(ctx, r, size, contentType)
 }
 
-// Count counts the pages of a document of a size, by its content type or, when
-// that is another, by how it begins. It reads r from one goroutine. When too many
-// counts run already it waits for its turn, at most until ctx ends.
+// Count counts the pages of a document of a size by its content type, or if that is another, by
+// its first bytes. It reads r from one goroutine. When too many counts are running it waits for
+// one to end, at most until ctx ends.
 func (c *Counter) Count(ctx context.Context, r io.ReaderAt, size int64, contentType string) (int, error) {
 	return c.within(newBudget(ctx), r, size, contentType)
 }
@@ -82,7 +80,7 @@ func (c *Counter) within(b *budget, r io.ReaderAt, size int64, contentType strin
 	n, err := count(f, b, size, strings.ToLower(contentType))
 	switch {
 	case f.err != nil:
-		return 0, f.err // whatever became of it further on
+		return 0, f.err // errors that followed from it don't matter
 	case err != nil && ctx.Err() != nil:
 		return 0, ctx.Err()
 	case err == nil && (n <= 0 || n > Most):
@@ -107,12 +105,12 @@ func (c *Counter) acquire(ctx context.Context) error {
 	}
 }
 
-// PanicError is of a document at which the counting panicked: a mistake of ours, which
-// costs that document and is to be told to us. Its text has neither the stack, as people
-// read it, nor the value of the panic, which may quote the document.
+// PanicError is for a document whose counting panicked: a bug that affects this document only,
+// and should be reported. Its text has neither the stack, since people read it, nor the value
+// of the panic, which may quote the document.
 type PanicError struct {
 	kind string
-	// Stack is where it happened.
+	// Stack is the stack of the panic.
 	Stack []byte
 }
 
@@ -121,7 +119,7 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("%v: counting them fails by a mistake in pullprint (%s)", ErrUncountable, e.kind)
 }
 
-// Unwrap is ErrUncountable.
+// Unwrap returns ErrUncountable.
 func (e *PanicError) Unwrap() error { return ErrUncountable }
 
 func count(r io.ReaderAt, b *budget, size int64, contentType string) (n int, err error) {
@@ -145,7 +143,7 @@ func count(r io.ReaderAt, b *budget, size int64, contentType string) (n int, err
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
 		n, err := countXPS(r, b, size)
 		if errors.Is(err, errNoPackage) {
-			err = ErrType // nothing but its content says what it is
+			err = ErrType // a zip file of another kind
 		}
 		return n, err
 	case bytes.Contains(head, []byte("%PDF-")):
@@ -154,8 +152,8 @@ func count(r io.ReaderAt, b *budget, size int64, contentType string) (n int, err
 	return 0, ErrType
 }
 
-// failing remembers the first error of a reader that is no end of file, and
-// stops at the end of a context.
+// failing remembers the first error of a reader other than io.EOF, and stops reading when ctx
+// ends.
 type failing struct {
 	ctx context.Context
 	r   io.ReaderAt
@@ -177,8 +175,7 @@ func (f *failing) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// prefetcher is a reader for which reading many places together is cheaper than
-// one after the other.
+// prefetcher is a reader that can read many places together faster than one after the other.
 type prefetcher interface{ Prefetch(offsets []int64) }
 
 // Prefetch implements prefetcher.

@@ -8,9 +8,8 @@ import (
 	"io"
 )
 
-// How far from its ends the marks of a file are looked for. ISO 32000-1 (annex H)
-// has readers look into the first and last 1,024 bytes; spoolers and mail put
-// more around a file.
+// How far from its ends the marks of a file are searched for. ISO 32000-1 (annex H) tells
+// readers to search the first and last 1,024 bytes; spoolers and mail add more around a file.
 const (
 	headWindow = 1024
 	tailWindow = 4096
@@ -18,26 +17,25 @@ const (
 	tailMost   = 1 << 20
 )
 
-// file is a PDF that is read.
+// file is a PDF that is being read.
 type file struct {
 	r        io.ReaderAt
 	b        *budget
 	size     int64
-	shift    int64     // of all offsets: bytes before the head
+	shift    int64     // bytes before the header, to add to all offsets
 	sections []section // of the cross-reference, the newest first
 	trailer  dict
 	streams  objectStreams
 	crypt    *decrypter
-	// streamSections are the places of the cross-reference streams that were read.
+	// streamSections are the offsets of the cross-reference streams that were read.
 	streamSections map[int64]bool
-	// rebuilt says that the objects were searched for; streamsFound is how many
-	// cross-reference streams there are.
+	// rebuilt says that the file was searched for objects; streamsFound is how many
+	// cross-reference streams that found.
 	rebuilt      bool
 	streamsFound int
 }
 
-// isBudget reports whether an error says that a count may not go on, whatever the
-// document is like.
+// isBudget reports whether an error ends the count whatever the document is like.
 func isBudget(err error) bool {
 	return errors.Is(err, ErrTooLarge) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
@@ -68,7 +66,7 @@ func countPDF(r io.ReaderAt, b *budget, size int64) (int, error) {
 		errors.Is(err, errDiffer):
 		return 0, err
 	}
-	// As other readers do with a file that is not as it says.
+	// Other readers search a file whose cross-reference is wrong, too.
 	head := f.shift
 	marks, rerr := f.rebuild()
 	if rerr != nil {
@@ -80,7 +78,7 @@ func countPDF(r io.ReaderAt, b *budget, size int64) (int, error) {
 	return n, f.against(marks, head, n)
 }
 
-// head finds how many bytes stand before the PDF.
+// head finds how many bytes precede the PDF.
 func (f *file) head() {
 	buf := make([]byte, min(headWindow, f.size))
 	n, _ := f.r.ReadAt(buf, 0)
@@ -89,9 +87,9 @@ func (f *file) head() {
 	}
 }
 
-// start is the offset of the newest cross-reference. Objects behind the mark that
-// tells it are an update that lost its end, and the mark is that of the file before;
-// or something that all readers ignore.
+// start returns the offset of the newest cross-reference. Objects after the last startxref
+// belong to an update that was cut off, whose startxref is that of the file before; or they are
+// something that all readers ignore.
 func (f *file) start() (int64, error) {
 	mark := []byte("startxref")
 	for window := int64(tailWindow); ; window *= 4 {
@@ -127,10 +125,10 @@ func (f *file) start() (int64, error) {
 	}
 }
 
-// ignored reports whether readers of PDF agree to ignore what stands behind the last
-// startxref, which they look for in the last 1,024 bytes: objects and a trailer without a
-// cross-reference. An update that was cut off has no trailer, or a cross-reference before
-// it; one that lost its cross-reference has a trailer that names the one before.
+// ignored reports whether PDF readers agree to ignore what follows the last startxref, which
+// they search for in the last 1,024 bytes: objects and a trailer without a cross-reference. An
+// update that was cut off has no trailer, or a cross-reference before it; one that lost its
+// cross-reference has a trailer that names the one before.
 func ignored(behind []byte) bool {
 	if len(behind)+len("startxref") > tailLast || !bytes.Contains(behind, []byte("trailer")) {
 		return false
@@ -143,7 +141,7 @@ func ignored(behind []byte) bool {
 	return true
 }
 
-// lookup tells where an object is: in the newest section that knows it.
+// lookup returns where an object is, from the newest section that lists it.
 func (f *file) lookup(number int64) (entry, error) {
 	for _, s := range f.sections {
 		if err := f.b.work(findWork); err != nil {
@@ -160,7 +158,7 @@ func (f *file) lookup(number int64) (entry, error) {
 	return entry{unlisted: true}, nil
 }
 
-// several reports whether an object was written anew by the cross-reference.
+// several reports whether more than one section lists an object.
 func (f *file) several(number int64) (bool, error) {
 	n := 0
 	for _, s := range f.sections {
@@ -178,9 +176,9 @@ func (f *file) several(number int64) (bool, error) {
 	return n > 1, nil
 }
 
-// object reads the object that is referred to; nil when there is none. The only one of
-// a number is taken by all readers, whatever its generation; of several, some take the
-// last, others none, or that of the generation.
+// object reads the object of a reference; nil if there is none. All readers use the only object
+// of a number, whatever its generation; of several, some use the last, others none, or the one
+// of the generation.
 func (f *file) object(r ref) (any, error) {
 	e, err := f.lookup(r.number)
 	switch {
@@ -200,8 +198,8 @@ func (f *file) object(r ref) (any, error) {
 	return f.objectAt(e.offset, r)
 }
 
-// objectAt reads an object and looks whether it is the one. Offsets may count from
-// the head or from the beginning of the file.
+// objectAt reads an object and checks its number. Offsets may count from the header or from the
+// beginning of the file.
 func (f *file) objectAt(at int64, r ref) (any, error) {
 	for _, off := range f.places(at) {
 		p := parserAt(f.r, f.b, off, f.size)
@@ -218,7 +216,7 @@ func (f *file) objectAt(at int64, r ref) (any, error) {
 	return nil, ErrDamaged
 }
 
-// places are where an offset may point to.
+// places returns where an offset may point to.
 func (f *file) places(at int64) []int64 {
 	var list []int64
 	if off := at + f.shift; at >= 0 && off >= 0 && off < f.size {

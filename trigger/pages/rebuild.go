@@ -7,13 +7,11 @@ import (
 	"slices"
 )
 
-// maxScan is how large a file may be that is searched for its objects: all of it
-// is read then.
+// maxScan is the size up to which a file is searched for objects, which reads all of it.
 const maxScan = 32 << 20
 
-// located is where an object of a number stands: at a place in the file or, when
-// stream is not 0, in the object stream of that number which stands there. A place
-// that is doubtful is ^at, and can't be read.
+// located is where an object is: at an offset in the file or, if stream is not 0, in the object
+// stream of that number at that offset. A doubtful offset is stored as ^at, and can't be read.
 type located struct{ number, at, stream int64 }
 
 const (
@@ -21,16 +19,15 @@ const (
 	trailerSize = 8
 )
 
-// place is where it stands, doubtful or not.
+// place returns the offset, doubtful or not.
 func (l located) place() int64 { return max(l.at, ^l.at) }
 
-// rebuilt is a cross-reference made from the objects of a file. Of several objects
-// of a number the last one counts, as updates are written behind what they change
-// and end with a trailer. Where no trailer stands between two, one of the numbers is
-// damaged, and what it means is not certain: its place is doubtful.
+// rebuilt is a cross-reference made of the objects that were found in a file. Of several
+// objects of a number the last one counts, because updates are appended and end with a trailer.
+// If there is no trailer between two, one of the numbers is damaged, and the place is doubtful.
 type rebuilt []located
 
-// of is the place of an object; nil when there is none.
+// of returns the place of an object; nil if there is none.
 func (l rebuilt) of(number int64) *located {
 	i, found := slices.BinarySearchFunc(l, number, func(a located, n int64) int { return cmp.Compare(a.number, n) })
 	if !found {
@@ -50,30 +47,30 @@ func (l rebuilt) find(_ *file, number int64) (entry, bool, error) {
 	return entry{offset: at.at}, true, nil
 }
 
-// search goes through a file from its beginning.
+// search reads a file from its beginning to find its objects.
 type search struct {
 	f     *file
 	p     *parser
 	found []located
 	// packed are the object streams, in the order of the file.
 	packed []located
-	// root is the last catalog; it counts when no trailer names one. several says that
-	// there are catalogs of different numbers.
+	// root is the last catalog; it counts if no trailer names one. several says that there are
+	// catalogs of different numbers.
 	root    located
 	several bool
-	// rootless says that the last trailer names none.
+	// rootless says that the last trailer names no root.
 	rootless bool
-	// object is the place of the last object, trailer that of the last trailer.
+	// object is the offset of the last object, trailer that of the last trailer.
 	object, trailer int64
-	// trailers are the places of all.
+	// trailers are the offsets of all trailers.
 	trailers []int64
-	// marks are the places behind the last maxMarks times startxref.
+	// marks are the offsets after the last maxMarks occurrences of startxref.
 	marks []int64
 	buf   []byte
 }
 
-// rebuild makes a new cross-reference of a file whose own is wrong. It tells the places
-// behind the last maxMarks times startxref, as far as it went through the file.
+// rebuild makes a new cross-reference for a file whose own is wrong. It returns the offsets
+// after the last maxMarks occurrences of startxref, as far as it has read the file.
 func (f *file) rebuild() ([]int64, error) {
 	s := &search{f: f, p: parserAt(f.r, f.b, 0, f.size), trailer: -1, rootless: true}
 	err := s.rebuild()
@@ -94,7 +91,7 @@ func (s *search) rebuild() error {
 		return err
 	}
 	if s.trailer >= 0 && s.object > s.trailer {
-		return ErrDamaged // an update that lost its end: nobody knows what was in it
+		return ErrDamaged // an update that was cut off: what it contained is not known
 	}
 	s.order()
 	f.sections = []section{rebuilt(s.found)}
@@ -112,7 +109,7 @@ func (s *search) rebuild() error {
 	return s.findRoot()
 }
 
-// order puts what was found in the order of numbers, the last of each.
+// order sorts what was found by number, and keeps the last object of each.
 func (s *search) order() {
 	slices.SortStableFunc(s.found, func(a, b located) int {
 		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.place(), b.place()))
@@ -132,7 +129,7 @@ func (s *search) order() {
 	s.found = out
 }
 
-// ended reports whether a trailer stands between two places.
+// ended reports whether there is a trailer between two offsets.
 func (s *search) ended(from, to int64) bool {
 	i, _ := slices.BinarySearch(s.trailers, from)
 	return i < len(s.trailers) && s.trailers[i] <= to
@@ -146,7 +143,7 @@ func (s *search) add(l located) error {
 	return nil
 }
 
-// run finds objects and trailers. What stands in a stream is none.
+// run finds objects and trailers, except inside streams.
 func (s *search) run() error {
 	p := s.p
 	fresh := true // whether a token may begin here
@@ -189,14 +186,14 @@ func (s *search) run() error {
 	}
 }
 
-// headingMost is how far the three words of a heading are looked for.
+// headingMost is how many bytes the three words of a heading may take.
 const headingMost = 64
 
-// oddHeading is what stands behind the first character of a heading with a sign, or with
-// a comment in it, which some readers take and others do not.
+// oddHeading matches what follows the first character of a heading with a sign or a comment in
+// it, which some readers accept and others do not.
 var oddHeading = regexp.MustCompile(`^[0-9]*(?:[\x00\t\n\f\r ]|%[^\r\n]*[\r\n])+\+?[0-9]+(?:[\x00\t\n\f\r ]|%[^\r\n]*[\r\n])+obj`)
 
-// isHeading reports whether 12 0 obj stands there, behind its first digit.
+// isHeading reports whether b, after its first digit, is a heading as 12 0 obj.
 func isHeading(b []byte) bool {
 	digits := func() int {
 		i := 0
@@ -219,7 +216,7 @@ func isHeading(b []byte) bool {
 		(len(b) == 3 || space(b[3]) || delimiter(b[3]) || b[3] == '-' || (b[3] >= '0' && b[3] <= '9'))
 }
 
-// heading reads the object that begins there, and goes behind it.
+// heading reads the object that begins at an offset, and continues after it.
 func (s *search) heading(at int64) error {
 	f, p := s.f, s.p
 	mark := f.b.objects
@@ -254,7 +251,7 @@ func (s *search) heading(at int64) error {
 	return err
 }
 
-// dict reads what stands behind the dictionary of an object at a place, which began at
+// dict reads what follows the dictionary of the object at an offset, whose content began at
 // from.
 func (s *search) dict(st *stream, at, from, mark int64) error {
 	f, p := s.f, s.p
@@ -278,12 +275,12 @@ func (s *search) dict(st *stream, at, from, mark int64) error {
 	return s.alone(from, behind)
 }
 
-// innerObject is what some readers take for an object or a trailer wherever it stands.
+// innerObject matches what some readers take for an object or a trailer wherever it is.
 var innerObject = regexp.MustCompile(`(?:^|[\x00\t\n\f\r ])(?:[0-9]+[\x00\t\n\f\r ]+[0-9]+[\x00\t\n\f\r ]+obj|` +
 	`trailer[\x00\t\n\f\r ]*<<)`)
 
-// alone fails when an object has another one in a string or a stream, as that of a PDF in
-// a PDF: some readers search line by line and find it there, others go over it.
+// alone returns an error if an object contains another one in a string or a stream, as that of
+// a PDF in a PDF: some readers search line by line and find it there, others skip it.
 func (s *search) alone(from, to int64) error {
 	if s.buf == nil {
 		s.buf = make([]byte, chunk)
@@ -305,7 +302,7 @@ func (s *search) alone(from, to int64) error {
 	return nil
 }
 
-// stream goes behind a stream.
+// stream continues after a stream.
 func (s *search) stream(st *stream, at, mark int64) error {
 	f := s.f
 	switch st.dict["Type"] {
@@ -322,7 +319,7 @@ func (s *search) stream(st *stream, at, mark int64) error {
 		mark = f.b.objects
 	}
 	if _, indirect := st.dict["Length"].(ref); indirect {
-		st.dict["Length"] = nil // its object isn't found yet
+		st.dict["Length"] = nil // that object may not be found yet
 	}
 	length, err := f.extent(st)
 	if err != nil {
@@ -347,7 +344,7 @@ func (s *search) trailerAt(at int64) error {
 	return s.merge(d, at)
 }
 
-// merge takes what a trailer says over what those before said.
+// merge lets a trailer override those before.
 func (s *search) merge(d dict, at int64) error {
 	if err := d.once("Root", "Encrypt"); err != nil {
 		return err
@@ -365,8 +362,8 @@ func (s *search) merge(d dict, at int64) error {
 	return nil
 }
 
-// unpack finds the objects within object streams. They count where their stream
-// stands, if it is the last of its number.
+// unpack finds the objects in object streams. They count at the offset of their stream, if that
+// is the last of its number.
 func (s *search) unpack() error {
 	f := s.f
 	for _, l := range s.packed {
@@ -378,7 +375,7 @@ func (s *search) unpack() error {
 			return ErrDamaged
 		}
 		if e.offset != l.at {
-			continue // written anew further on
+			continue // a later object replaces it
 		}
 		o, err := f.objectStream(l.number)
 		if err != nil {

@@ -2,11 +2,11 @@ package pages
 
 import "errors"
 
-// maxMarks is how many times startxref are tried for an intact cross-reference. The
-// nearest one that is intact decides; each that is not costs a reading.
+// maxMarks is how many startxref are tried for an intact cross-reference. The last one that is
+// intact decides; each one that is not costs a read.
 const maxMarks = 16
 
-// mark remembers the place behind a startxref.
+// mark records the offset after a startxref.
 func (s *search) mark(at int64) {
 	if len(s.marks) == maxMarks {
 		s.marks = append(s.marks[:0], s.marks[1:]...)
@@ -14,12 +14,12 @@ func (s *search) mark(at int64) {
 	s.marks = append(s.marks, at)
 }
 
-// against compares the number of pages by the objects that were found with the number by
-// the last startxref whose cross-reference is intact. Some readers go by the one, others by
-// the other: where the two differ there is no number. Updates are not verified here, as
-// readers do not do so. Offsets count from head.
+// against compares the number of pages from the objects that were found with that from the last
+// startxref whose cross-reference is intact. Some readers use the one, others the other, so if
+// they differ there is no certain number. It does not verify updates, since readers don't.
+// Offsets count from head.
 func (f *file) against(marks []int64, head int64, n int) error {
-	f.sections = nil // what was found takes memory, and is not needed any more
+	f.sections = nil // frees the memory of what was found
 	for i := len(marks) - 1; i >= 0; i-- {
 		f.streams.forget()
 		f.b.caches, f.b.objects = 0, 0
@@ -39,7 +39,7 @@ func (f *file) against(marks []int64, head int64, n int) error {
 	return nil
 }
 
-// countFrom counts by the cross-reference that the number at a place tells.
+// countFrom counts with the cross-reference whose offset follows a startxref.
 func (f *file) countFrom(mark int64) (int, error) {
 	t, err := parserAt(f.r, f.b, mark, f.size).token()
 	at, ok := t.(int64)

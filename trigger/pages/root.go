@@ -1,7 +1,7 @@
 package pages
 
-// findRoot takes the only catalog for the root when the last trailer names none: that
-// of a trailer before may be of the revision before.
+// findRoot uses the only catalog as root if the last trailer names none: the root of an earlier
+// trailer may belong to an earlier revision.
 func (s *search) findRoot() error {
 	if !s.rootless {
 		return nil
@@ -12,20 +12,20 @@ func (s *search) findRoot() error {
 	switch r, named := s.f.trailer["Root"].(ref); {
 	case named && r.number != s.root.number:
 		return ErrDamaged
-	case !named && s.root.stream != 0: // cut off: no other reader looks there
+	case !named && s.root.stream != 0: // the file was cut off, and other readers don't search object streams
 		return ErrDamaged
 	}
 	s.f.trailer["Root"] = ref{number: s.root.number}
 	return nil
 }
 
-// catalog remembers a catalog.
+// catalog records a catalog.
 func (s *search) catalog(l located) {
 	s.several = s.several || (s.root.number != 0 && s.root.number != l.number)
 	s.root = l
 }
 
-// packedCatalog looks whether an object in an object stream is a catalog.
+// packedCatalog records an object in an object stream if it is a catalog.
 func (s *search) packedCatalog(o *objectStream, p place, in located) error {
 	mark := s.f.b.objects
 	defer func() { s.f.b.objects = mark }()

@@ -7,17 +7,17 @@ import (
 	"slices"
 )
 
-// maxStream bounds how far the end of a stream is looked for whose Length is wrong.
+// maxStream limits the search for the end of a stream whose Length is wrong.
 const maxStream = 32 << 20
 
-// stream is a stream object: its dictionary, and where its data is.
+// stream is a stream object: its dictionary, and the offset of its data.
 type stream struct {
 	number, generation int64
 	dict               dict
 	at                 int64
 }
 
-// streamAt reads the head of a stream object.
+// streamAt reads a stream object up to its data.
 func (f *file) streamAt(off int64) (*stream, error) {
 	p := parserAt(f.r, f.b, off, f.size)
 	number, generation, ok := p.heading()
@@ -45,10 +45,10 @@ func (f *file) streamAt(off int64) (*stream, error) {
 	return &stream{number, generation, d, p.data()}, nil
 }
 
-// data goes over the end of line behind the word stream, to its data.
+// data skips the end of line after the word stream, and returns the offset of the data.
 func (p *parser) data() int64 {
 	b, ok := p.next()
-	for ok && (b == ' ' || b == '\t') { // of sloppy producers
+	for ok && (b == ' ' || b == '\t') { // not allowed, but some producers write it
 		b, ok = p.next()
 	}
 	if ok && b == '\r' {
@@ -63,8 +63,8 @@ func (p *parser) data() int64 {
 
 var endOfStream = []byte("endstream")
 
-// extent is how long the data of a stream is: its Length, if it ends there, else
-// up to where it ends.
+// extent returns the length of the data of a stream: its Length if it ends there, else the
+// distance to endstream.
 func (f *file) extent(s *stream) (int64, error) {
 	v, err := f.resolve(s.dict["Length"])
 	if isBudget(err) {
@@ -84,10 +84,10 @@ func (f *file) extent(s *stream) (int64, error) {
 	return end - s.at, nil
 }
 
-// chunk is how much is read at a time where something is searched for.
+// chunk is how much is read at a time by a search.
 const chunk = 64 << 10
 
-// index finds the first place of a mark; the end when there is none.
+// index returns the first offset of a mark; to if there is none.
 func (f *file) index(mark []byte, from, to int64) (int64, error) {
 	buf := make([]byte, chunk)
 	for from < to {
@@ -106,10 +106,10 @@ func (f *file) index(mark []byte, from, to int64) (int64, error) {
 	return to, nil
 }
 
-// objectStream is a stream with objects in it.
+// objectStream is a stream that contains objects.
 type objectStream struct {
 	data *kept
-	// at are where the objects are within data, by number.
+	// at are the offsets of the objects in data, sorted by number.
 	at []place
 }
 
@@ -117,10 +117,10 @@ type place struct{ number, at int64 }
 
 const placeSize = 16
 
-// objectStreams are those that were read lately.
+// objectStreams are those that were read recently.
 type objectStreams struct {
 	b     *budget
-	known map[int64]*objectStream // nil is one that is being read
+	known map[int64]*objectStream // nil while it is being read
 }
 
 // forget frees all but those that are being read.
@@ -138,7 +138,7 @@ func (s *objectStreams) drop(o *objectStream) {
 	s.b.drop(o.data)
 }
 
-// compressed reads an object out of an object stream.
+// compressed reads an object from an object stream.
 func (f *file) compressed(e entry, number int64) (any, error) {
 	s, err := f.objectStream(e.stream)
 	if err != nil {
@@ -155,7 +155,7 @@ func (f *file) objectStream(number int64) (*objectStream, error) {
 	s := &f.streams
 	if o, ok := s.known[number]; ok {
 		if o == nil {
-			return nil, ErrDamaged // it is in itself
+			return nil, ErrDamaged // it contains itself
 		}
 		return o, nil
 	}
@@ -165,7 +165,7 @@ func (f *file) objectStream(number int64) (*objectStream, error) {
 	s.known[number] = nil
 	o, err := f.readObjectStream(number)
 	if err != nil && isBudget(err) && len(s.known) > 1 {
-		s.forget() // there may be room without the others
+		s.forget() // without the others it may fit
 		o, err = f.readObjectStream(number)
 	}
 	if err != nil {
@@ -226,7 +226,7 @@ func (f *file) readObjectStream(number int64) (*objectStream, error) {
 	return o, nil
 }
 
-// contents reads where the objects of an object stream are.
+// contents reads the offsets of the objects in an object stream.
 func (f *file) contents(o *objectStream, d dict) error {
 	n, _ := d["N"].(int64)
 	first, _ := d["First"].(int64)
@@ -258,7 +258,7 @@ func (f *file) contents(o *objectStream, d dict) error {
 	return nil
 }
 
-// decoded reads what a stream holds, decrypted when keys are given, and decoded.
+// decoded returns the decoded data of a stream, decrypted if keys is not nil.
 func (f *file) decoded(s *stream, keys *decrypter) (io.Reader, error) {
 	length, err := f.extent(s)
 	if err != nil {

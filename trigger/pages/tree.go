@@ -2,12 +2,12 @@ package pages
 
 import "fmt"
 
-// The bounds of a page tree. A tree grows deep where a program appends page by
-// page; 500 levels are more than any reader follows that recurses.
+// maxTree limits the depth of a page tree. A tree grows deep when a program appends page by
+// page; readers that recurse follow fewer than 500 levels.
 const maxTree = 500
 
-// together is how many kids are asked of the reader at once: their places are a
-// quarter of what graph.DocumentReader keeps.
+// together is how many kids are prefetched at once: their blocks are a quarter of what
+// graph.DocumentReader keeps.
 const together = 128
 
 // countTree counts the leaves of the page tree.
@@ -34,23 +34,23 @@ func (f *file) countTree() (int, missing, error) {
 	return n, w.lost, err
 }
 
-// errEmpty is of a tree that can be read and has no page. It isn't searched for
-// the pages that somebody took out.
+// errEmpty is for an intact tree without pages. The file is not searched for pages that were
+// removed.
 var errEmpty = fmt.Errorf("%w: it has no page", ErrDamaged)
 
-// errFree is of a page that is free by the cross-reference and is still where its
-// entry leads to. A search would find it, also if it was deleted.
+// errFree is for a page that is free according to the cross-reference and still exists where
+// its entry points. A search would find it even if it was deleted.
 var errFree = fmt.Errorf("%w: a page is free and still there", ErrDamaged)
 
-// errLost is of a page that the cross-reference does not lead to, and that is there.
+// errLost is for a page that exists but that the cross-reference does not list.
 var errLost = fmt.Errorf("%w: a page is there that the cross-reference does not lead to", ErrDamaged)
 
-// walk goes through a page tree. /Count is not looked at: it is what a producer
-// says, and the leaves are what prints.
+// walk walks a page tree. It ignores /Count, which is what a producer claims; the leaves are
+// what prints.
 type walk struct {
 	f *file
-	// nodes are the inner nodes seen: none may stand in the tree twice. leaves are
-	// known pages; one that stands there three times prints three times.
+	// nodes are the inner nodes seen: none may be in the tree twice. leaves are known pages;
+	// one that is in the tree three times prints three times.
 	nodes, leaves numbers
 	total         int
 	lost          missing
@@ -97,8 +97,8 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// Nothing is there, so nothing prints. In a file that was searched for its objects
-	// it may be there and not have been found: cut off, or with a damaged heading.
+	// A kid that does not exist prints nothing. But if the file was searched for objects, it may
+	// exist without having been found: cut off, or with a damaged heading.
 	if v == nil && (!referred || !f.rebuilt) {
 		if referred {
 			err = w.lost.add(f, r.number)
@@ -109,8 +109,8 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 	if !ok {
 		return 0, ErrDamaged
 	}
-	// Readers go by /Kids and take whatever has none for a page, also a font. Where
-	// the type says the contrary, they differ.
+	// Readers go by /Kids: whatever has none counts as a page, even a font. If the type
+	// contradicts that, they differ.
 	_, inner := d["Kids"]
 	if (d["Type"] == name("Page") && inner) || (d["Type"] == name("Pages") && !inner) {
 		return 0, ErrDamaged
@@ -128,7 +128,7 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 		case err != nil:
 			return 0, err
 		case !fresh:
-			return 0, ErrDamaged // a loop, or a tree with two trunks
+			return 0, ErrDamaged // a loop, or a node with two parents
 		}
 	}
 	return w.node(d, depth+1)
@@ -141,7 +141,7 @@ func (w *walk) leaf() (int, error) {
 	return 1, w.f.b.work(1)
 }
 
-// prefetch tells the reader where the kids are that are looked at next.
+// prefetch tells the reader the offsets of the kids that are read next.
 func (w *walk) prefetch(kids array) error {
 	if len(kids) < 2 {
 		return nil
@@ -169,15 +169,15 @@ func (w *walk) prefetch(kids array) error {
 	return nil
 }
 
-// numbers is a set of object numbers, 64 in a word: they mostly stand together.
+// numbers is a set of object numbers, 64 in a word, since they are mostly consecutive.
 type numbers map[int64]uint64
 
-// wordSize is about what an entry of the map costs.
+// wordSize is about how much memory an entry of the map takes.
 const wordSize = 48
 
 func (s numbers) has(n int64) bool { return s[n>>6]&(1<<(n&63)) != 0 }
 
-// add reports whether a number is new.
+// add adds a number and reports whether it is new.
 func (s *numbers) add(b *budget, n int64) (bool, error) {
 	if *s == nil {
 		*s = numbers{}

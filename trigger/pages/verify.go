@@ -6,15 +6,14 @@ import (
 	"slices"
 )
 
-// maxVerified is how many entries of updates are verified. An update by a program
-// that fills in a form, signs or adds pages has some dozens; reading more of them
-// would read too much of a document far away.
+// maxVerified is how many entries of updates are verified. A program that fills in a form,
+// signs or adds pages writes some dozens; verifying more would read too much of a document over
+// the network.
 const maxVerified = 1024
 
-// verify looks whether the entries of updates lead to the objects they are about.
-// One of a wrong number hides what the update says of the right one, and the object
-// of the revision before would be taken instead. Entries of the oldest section hide
-// nothing.
+// verify checks that the entries of updates point to the objects that they list. An entry with
+// a wrong number hides the update of the right one, and the object of the revision before would
+// be used. Entries of the oldest section hide nothing.
 func (f *file) verify() error {
 	left := int64(maxVerified)
 	for _, s := range f.sections[:max(len(f.sections)-1, 0)] {
@@ -41,7 +40,7 @@ func (f *file) verify() error {
 	return nil
 }
 
-// verifyEntries verifies n entries of a section from that of an object on.
+// verifyEntries verifies n entries of a section, beginning with that of object first.
 func (f *file) verifyEntries(s section, first, n int64) error {
 	for from := first; from < first+n; from += together {
 		entries := make([]entry, 0, together)
@@ -71,7 +70,7 @@ func (f *file) verifyEntries(s section, first, n int64) error {
 	return nil
 }
 
-// leadsTo reports whether an entry is free, or leads to the object of a number.
+// leadsTo reports whether an entry is free, or points to the object of a number.
 func (f *file) leadsTo(e entry, number int64) (bool, error) {
 	switch {
 	case e.free:
@@ -81,17 +80,17 @@ func (f *file) leadsTo(e entry, number int64) (bool, error) {
 	}
 	s, err := f.objectStream(e.stream)
 	if errors.Is(err, ErrEncrypted) {
-		return true, nil // who needs it is told
+		return true, nil // reading an object from it will tell
 	}
 	if err != nil {
 		return false, err
 	}
 	_, err = s.find(number)
-	return err == nil || errors.Is(err, errDiffer), nil // who needs it is told
+	return err == nil || errors.Is(err, errDiffer), nil // as above
 }
 
-// find is where the object of a number is. Of two of one number, some readers take the
-// one at the index that the cross-reference has, others the first or the last.
+// find returns the offset of the object of a number. Of two of one number, some readers use the
+// one at the index in the cross-reference, others the first or the last.
 func (o *objectStream) find(number int64) (at int64, err error) {
 	i, found := slices.BinarySearchFunc(o.at, number, func(p place, n int64) int { return cmp.Compare(p.number, n) })
 	switch {
@@ -103,7 +102,7 @@ func (o *objectStream) find(number int64) (at int64, err error) {
 	return o.at[i].at, nil
 }
 
-// stands reports whether the object of a number stands at an offset.
+// stands reports whether the object of a number is at an offset.
 func (f *file) stands(at, number int64) (bool, error) {
 	for _, off := range f.places(at) {
 		p := parserAt(f.r, f.b, off, f.size)
@@ -117,15 +116,15 @@ func (f *file) stands(at, number int64) (bool, error) {
 	return false, nil
 }
 
-// missing are kids that are not there by the cross-reference: those that it calls
-// free, and those that it does not mention.
+// missing are kids that do not exist according to the cross-reference: those that are free, and
+// those that are not listed.
 type missing struct{ free, unlisted []int64 }
 
 const numberSize = 8
 
-// add looks whether an object that is not there was deleted, and remembers it. The
-// offset of a free entry is the number of the next free object; where it leads to
-// the object itself, the entry is damaged: it was one in use.
+// add records an object that does not exist, and checks whether it was deleted. The offset of a
+// free entry is the number of the next free object; if it is that of the object itself, the
+// entry is damaged and was in use.
 func (m *missing) add(f *file, number int64) error {
 	e, err := f.lookup(number)
 	if err != nil || (!e.free && !e.unlisted) {
@@ -146,9 +145,9 @@ func (m *missing) add(f *file, number int64) error {
 	return err
 }
 
-// confirm searches the file for what is missing. It is nowhere, or it may be a
-// page: a part of the cross-reference is missing, or its entry is free, and some
-// readers draw what is free and still there.
+// confirm searches the file for what is missing. If it finds such an object, the number is not
+// certain: a part of the cross-reference may be missing, or some readers show free objects that
+// still exist.
 func (f *file) confirm(m missing) error {
 	if len(m.free)+len(m.unlisted) == 0 {
 		return nil
@@ -161,12 +160,7 @@ func (f *file) confirm(m missing) error {
 		return errLost
 	}
 	found, _ := f.sections[0].(rebuilt)
-	for _, number := range m.unlisted {
-		if found.of(number) != nil {
-			return errLost
-		}
-	}
-	for _, number := range m.free {
+	for _, number := range slices.Concat(m.unlisted, m.free) {
 		if found.of(number) != nil {
 			return errLost
 		}

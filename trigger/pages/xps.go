@@ -12,41 +12,40 @@ import (
 	"unicode/utf16"
 )
 
-// The bounds of a part that is read: how long it is, and a tag in it.
+// Limits of a part that is read: its length, and that of a tag in it.
 const (
 	maxPart = 8 << 20
 	maxTag  = 16 << 10
 )
 
-// partSize is what reading a part takes: to inflate it, and a tag of many attributes.
+// partSize is the memory for reading a part: for inflating, and for a tag with many attributes.
 const partSize = 512 << 10
 
-// maxDocuments bounds the documents of a package.
+// maxDocuments limits the documents of a package; producers write one.
 const maxDocuments = 10_000
 
-// maxTagDepth bounds how deep tags stand in each other. Those that are read here do
-// four deep at most, with what a page says of its links.
+// maxTagDepth limits how deep tags are nested. Those that are read here are nested at most four
+// deep, with the links of a page.
 const maxTagDepth = 64
 
-// maxAttributes bounds those of a tag: what is read here has six at most, with name
-// spaces.
+// maxAttributes limits those of a tag: what is read here has at most six, with name spaces.
 const maxAttributes = 64
 
-// spaces are the name spaces of what is read here, of XPS and of Open XPS, and that
-// of relationships (ECMA-376-2).
+// spaces are the name spaces of what is read here: those of XPS and Open XPS, and that of
+// relationships (ECMA-376-2).
 var spaces = map[string]bool{
 	"http://schemas.microsoft.com/xps/2005/06":                     true,
 	"http://schemas.openxps.org/oxps/v1.0":                         true,
 	"http://schemas.openxmlformats.org/package/2006/relationships": true,
 }
 
-// fixedRepresentation stands behind the name space of XPS or Open XPS in the type of the
-// relationship that says where a package begins.
+// fixedRepresentation follows the name space of XPS or Open XPS in the type of the relationship
+// that names the root of a package.
 const fixedRepresentation = "/fixedrepresentation"
 
-// countXPS counts the pages of a package (ECMA-388, Open XML Paper Specification)
-// as its documents refer to them: a page that nothing refers to does not print,
-// one that is referred to twice prints twice.
+// countXPS counts the pages of a package (ECMA-388, Open XML Paper Specification) as its
+// documents refer to them: a page without a reference does not print, one with two prints
+// twice.
 func countXPS(r io.ReaderAt, b *budget, size int64) (int, error) {
 	z, err := openPack(r, b, size)
 	if err != nil {
@@ -66,7 +65,7 @@ func countXPS(r io.ReaderAt, b *budget, size int64) (int, error) {
 				return ErrTooLarge
 			}
 			if strings.EqualFold(page, document) || strings.EqualFold(page, root) {
-				return ErrDamaged // that is no page
+				return ErrDamaged // not a page
 			}
 			return z.printable(page)
 		})
@@ -74,8 +73,8 @@ func countXPS(r io.ReaderAt, b *budget, size int64) (int, error) {
 	return n, err
 }
 
-// printable refuses a page that can't print: nobody knows what becomes of the document
-// then. The page itself is not read.
+// printable refuses a page that can't print, since it is not known what happens to the document
+// then. It does not read the page itself.
 func (z *pack) printable(page string) error {
 	list, size := z.items(page), int64(0)
 	if err := z.b.work(int64(len(list))); err != nil {
@@ -87,16 +86,16 @@ func (z *pack) printable(page string) error {
 		}
 		size += it.size
 	}
-	if size == 0 { // it isn't there, or there is nothing in it
+	if size == 0 { // missing or empty
 		return ErrDamaged
 	}
 	return nil
 }
 
-// errNoPackage is of a zip that is no package of pages.
+// errNoPackage is for a zip file that is not a package of pages.
 var errNoPackage = fmt.Errorf("%w: it has no pages", ErrDamaged)
 
-// root is the sequence of documents that a package begins with.
+// root returns the sequence of documents at which a package begins.
 func (z *pack) root() (string, error) {
 	if z.items("_rels/.rels") == nil {
 		return "", errNoPackage
@@ -115,12 +114,12 @@ func (z *pack) root() (string, error) {
 		return nil
 	})
 	if err == nil && root == "" {
-		err = errNoPackage // as one of another program
+		err = errNoPackage // as a package of another format
 	}
 	return root, err
 }
 
-// references calls do with each part that a part refers to.
+// references calls do with each part to which a part refers.
 func (z *pack) references(part, outer, inner string, do func(part string) error) error {
 	depth := 0
 	return z.tags(part, func(t tag) error {
@@ -130,11 +129,11 @@ func (z *pack) references(part, outer, inner string, do func(part string) error)
 		}
 		depth++
 		switch {
-		case depth == 1 && (t.name != outer || !t.ours), t.name == "AlternateContent": // which of them prints is not certain
+		case depth == 1 && (t.name != outer || !t.ours), t.name == "AlternateContent": // which alternative prints is not certain
 			return ErrDamaged
 		case t.name != inner:
 			return nil
-		case depth != 2, !t.ours: // readers differ in what they make of it
+		case depth != 2, !t.ours: // readers differ
 			return ErrDamaged
 		}
 		to, ok := resolved(part, t.attr("Source"))
@@ -145,10 +144,10 @@ func (z *pack) references(part, outer, inner string, do func(part string) error)
 	})
 }
 
-// contentTypes is an item of a package that is no part (ECMA-376-2, 7.2.3).
+// contentTypes is an item of a package that is not a part (ECMA-376-2, 7.2.3).
 const contentTypes = "[Content_Types].xml"
 
-// resolved is the part that a reference in a part means.
+// resolved returns the part that a reference in a part names.
 func resolved(from, to string) (string, bool) {
 	to, _, _ = strings.Cut(to, "#")
 	to = strings.ReplaceAll(to, `\`, "/")
@@ -161,7 +160,7 @@ func resolved(from, to string) (string, bool) {
 	return strings.TrimPrefix(path.Clean(to), "/"), true
 }
 
-// tag is a start or an end in a part; ours says that its name space is one of spaces.
+// tag is a start or end tag in a part; ours says that its name space is one of spaces.
 type tag struct {
 	name string
 	ours bool
@@ -178,8 +177,8 @@ func (t tag) attr(name string) string {
 	return ""
 }
 
-// repeats reports whether an attribute stands there twice, which is no XML: readers
-// differ in which they take.
+// repeats reports whether an attribute occurs twice, which is not valid XML: readers differ in
+// which one they use.
 func repeats(list []xml.Attr) bool {
 	for i := range list {
 		if slices.ContainsFunc(list[:i], func(a xml.Attr) bool { return a.Name == list[i].Name }) {
@@ -189,7 +188,7 @@ func repeats(list []xml.Attr) bool {
 	return false
 }
 
-// tags calls do with each tag of a part. It never holds more than a stretch of it.
+// tags calls do with each tag of a part. It never holds more than a stretch of the part.
 func (z *pack) tags(part string, do func(tag) error) error {
 	src, err := z.open(part)
 	if err != nil {
@@ -235,14 +234,14 @@ func (z *pack) tags(part string, do func(tag) error) error {
 	}
 }
 
-// stretches ends a part that is too long, or has a tag, comment or text in it that
-// is: xml.Decoder holds all of one.
+// stretches ends a part that is too long, or that contains a tag, comment or text that is:
+// xml.Decoder holds each of them as a whole.
 type stretches struct {
 	r       io.Reader
 	left    int64
 	stretch int
 	tail    [3]byte // the last bytes
-	// until is what ends a comment, a CDATA section or an instruction.
+	// until is the end of the current comment, CDATA section or instruction.
 	until string
 }
 
@@ -278,7 +277,7 @@ func (s *stretches) Read(p []byte) (int, error) {
 
 func newBuffered(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 4096) }
 
-// utf8Of is a part in UTF-8; parts may be in UTF-16, too.
+// utf8Of converts a part to UTF-8; parts may be in UTF-16.
 func utf8Of(r *bufio.Reader) io.Reader {
 	head, _ := r.Peek(3)
 	switch {

@@ -7,25 +7,24 @@ import (
 	"strconv"
 )
 
-// maxSections bounds the chain of updates of a file. Each costs a read, and a file
-// that is saved every day for a generation has as many.
+// maxSections limits the chain of updates of a file. Each costs a read; a file that is saved
+// every day for 27 years has as many.
 const maxSections = 10_000
 
-// What searching the cross-reference costs of the work a count may do: a look into
-// one section.
+// findWork is how much work a lookup in one section counts.
 const findWork = 64
 
 // section is a part of the cross-reference.
 type section interface {
-	// find tells where an object is; known is false when the section does not say.
+	// find returns where an object is; known is false if the section does not list it.
 	find(f *file, number int64) (e entry, known bool, err error)
 }
 
-// entry is where an object is: at an offset, or in an object stream. The offset of a
-// free one is the number of the next free object.
+// entry is where an object is: at an offset, or in an object stream. The offset of a free one
+// is the number of the next free object.
 type entry struct {
 	free bool
-	// unlisted is of an object that no section knows.
+	// unlisted says that no section lists the object.
 	unlisted bool
 	offset   int64
 	// generation is that of an object at an offset.
@@ -33,8 +32,8 @@ type entry struct {
 	stream     int64 // number of the object stream; 0 is none
 }
 
-// subsection is a run of entries, of which at is the first: its offset in a file,
-// or its row in a stream.
+// subsection is a run of entries. at is the place of the first: its offset in a file, or its
+// row in a stream.
 type subsection struct{ first, count, at, stride int64 }
 
 const subsectionSize = 32
@@ -42,7 +41,7 @@ const subsectionSize = 32
 // subsections are those of one section.
 type subsections struct {
 	list []subsection
-	// mixed says that they don't stand in order: they are searched one by one.
+	// mixed says that they are not in order, so that they are searched one by one.
 	mixed bool
 }
 
@@ -57,7 +56,7 @@ func (l *subsections) add(b *budget, s subsection) error {
 	return nil
 }
 
-// of is the subsection of an object; nil when there is none.
+// of returns the subsection of an object; nil if there is none.
 func (l *subsections) of(b *budget, number int64) (*subsection, error) {
 	if l.mixed {
 		for i := range l.list {
@@ -99,7 +98,7 @@ func (f *file) crossReference(at int64) error {
 			return err
 		}
 		if len(seen) == 1 && trailer["Root"] == nil {
-			return ErrDamaged // that of the revision before may be another
+			return ErrDamaged // the root of the revision before may be another
 		}
 		for _, k := range []string{"Root", "Encrypt", "ID"} {
 			if _, newer := f.trailer[k]; !newer && trailer[k] != nil {
@@ -150,8 +149,7 @@ func (f *file) sectionAt(at int64) (dict, error) {
 // table is a cross-reference table. Its entries are read when they are needed.
 type table struct {
 	subsections
-	// hybrid is the stream that says where the objects are that the table hides
-	// from readers of PDF 1.4.
+	// hybrid is the stream that lists the objects that the table hides from readers of PDF 1.4.
 	hybrid *xrefRows
 }
 
@@ -204,12 +202,12 @@ func (f *file) table(p *parser) (dict, error) {
 	return d, nil
 }
 
-// lineSize is an entry without its end of line, which has two characters, or one
-// or three where somebody changed the ends of lines on the way.
+// lineSize is the length of an entry without its end of line, which has two characters, or one
+// or three if ends of lines were converted.
 const lineSize = 18
 
-// measure finds out how long the entries of a subsection are. It counts from 1
-// where a producer forgot that the first entry is that of object 0.
+// measure finds the length of the entries of a subsection. It also corrects a subsection that
+// counts from 1 although its first entry is that of object 0.
 func (f *file) measure(s *subsection) error {
 	var head [2*lineSize + 3]byte
 	n, _ := f.r.ReadAt(head[:], s.at)
@@ -233,7 +231,7 @@ func (f *file) measure(s *subsection) error {
 	return err
 }
 
-// line reads an entry of a table.
+// line parses an entry of a table.
 func line(b []byte) (e entry, ok bool) {
 	if len(b) < lineSize || b[10] != ' ' || b[16] != ' ' || (b[17] != 'n' && b[17] != 'f') {
 		return entry{}, false
@@ -277,8 +275,8 @@ func (t *table) find(f *file, number int64) (entry, bool, error) {
 	return e, known, nil
 }
 
-// hybrid reads the cross-reference stream of a hybrid file (ISO 32000-2, 7.5.8.4). Some
-// readers follow its Prev, others that of the table.
+// hybrid reads the cross-reference stream of a hybrid file (ISO 32000-2, 7.5.8.4). Some readers
+// follow its Prev, others that of the table.
 func (f *file) hybrid(at int64, prev any) (*xrefRows, error) {
 	for _, off := range f.places(at) {
 		s, err := f.streamAt(off)

@@ -2,10 +2,10 @@ package pages
 
 import "io"
 
-// maxField is how many bytes a field of a row has at most: what fits an int64.
+// maxField is the maximum length of a field of a row in bytes: that of an int64.
 const maxField = 8
 
-// xrefRows are the rows of a cross-reference stream that its Index is about.
+// xrefRows are the rows of a cross-reference stream that its Index lists.
 type xrefRows struct {
 	subsections
 	data   *kept
@@ -13,8 +13,8 @@ type xrefRows struct {
 	width  int64
 }
 
-// xrefStream reads the rows of a cross-reference stream. A stream that does not end
-// with its rows is damaged, or what says how many they are.
+// xrefStream reads the rows of a cross-reference stream. If the stream does not end after its
+// rows, it is damaged, or the number of rows is.
 func (f *file) xrefStream(s *stream) (*xrefRows, error) {
 	x, whole, err := f.readRows(s)
 	if err == nil && !whole {
@@ -32,12 +32,11 @@ func (f *file) dropRows(x *xrefRows) {
 	f.b.drop(x.data)
 }
 
-// behindRows is how much may stand behind the rows: the end of a line.
+// behindRows is how much may follow the rows: the end of a line.
 const behindRows = 2
 
-// readRows reads the rows of a cross-reference stream and tells whether all of it is
-// sound: rows as many as it says, and the right checksum. What stands further
-// behind them is never inflated.
+// readRows reads the rows of a cross-reference stream. whole reports whether it is intact: it
+// has as many rows as it says, and the right checksum. It does not inflate what follows them.
 func (f *file) readRows(s *stream) (x *xrefRows, whole bool, err error) {
 	x = &xrefRows{}
 	if err := s.dict.once("W", "Index", "Size", "Length", "Filter", "DecodeParms"); err != nil {
@@ -74,7 +73,7 @@ func (f *file) readRows(s *stream) (x *xrefRows, whole bool, err error) {
 	return x, err == nil && x.data.size >= length && x.data.size <= length+behindRows, nil
 }
 
-// index reads which objects the rows are about, and how many rows there are.
+// index reads which objects the rows list, and the number of rows.
 func (x *xrefRows) index(b *budget, d dict) (rows int64, err error) {
 	list, ok := d["Index"].(array)
 	if !ok {
@@ -122,6 +121,6 @@ func (x *xrefRows) find(f *file, number int64) (entry, bool, error) {
 	case 2:
 		return entry{stream: fields[1], free: fields[1] == 0}, true, nil
 	}
-	// Also of a later version: as if it weren't there.
+	// Types of later versions too: the object counts as absent.
 	return entry{free: true, offset: fields[1]}, true, nil
 }

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// pack is the directory of a zip: where its parts are. The names are kept as
-// hashes; archive/zip keeps all there is about an entry, many times the file.
+// pack is the directory of a zip file: where its parts are. It keeps hashes of the names;
+// archive/zip keeps everything about each entry, many times the size of the file.
 type pack struct {
 	r    io.ReaderAt
 	b    *budget
@@ -28,7 +28,7 @@ type pack struct {
 type item struct {
 	part             uint64
 	at, packed, size int64
-	piece            int32 // whole is none
+	piece            int32 // whole if the part is not in pieces
 	last             bool
 	method, flags    uint16
 	sum              uint32
@@ -40,8 +40,7 @@ const (
 	maxName  = 4096
 )
 
-// The records of a zip (PKWARE APPNOTE, 4.3), with how long they are without what
-// has no fixed length.
+// The lengths of the records of a zip file without their variable parts (PKWARE APPNOTE, 4.3).
 const (
 	endSize       = 22
 	locatorSize   = 20
@@ -69,9 +68,9 @@ func openPack(r io.ReaderAt, b *budget, size int64) (*pack, error) {
 	return z, nil
 }
 
-// end reads the record at the end: how many entries there are, and where. A file that
-// may be two zips, one behind the other or in its comment, is refused: some readers take
-// the first, others the last, others none.
+// end reads the record at the end of the file: the number of entries, and where they are. A
+// file that may be two zip files, one after the other or in its comment, is refused: some
+// readers use the first, others the last, others none.
 func (z *pack) end() (count, length, at int64, err error) {
 	buf := make([]byte, min(z.size, endSize+maxComment+locatorSize))
 	n, _ := z.r.ReadAt(buf, z.size-int64(len(buf)))
@@ -85,14 +84,14 @@ func (z *pack) end() (count, length, at int64, err error) {
 	b := buf[i:]
 	count, length, at = int64(le.Uint16(b[10:])), int64(le.Uint32(b[12:])), int64(le.Uint32(b[16:]))
 	if le.Uint16(b[4:]) != le.Uint16(b[6:]) {
-		return 0, 0, 0, ErrDamaged // in several files
+		return 0, 0, 0, ErrDamaged // a zip file in several files
 	}
 	if z.earlier(buf[:i], end-int64(i)) {
 		return 0, 0, 0, errDiffer
 	}
 	if i >= locatorSize && bytes.HasPrefix(buf[i-locatorSize:], []byte("PK\x06\x07")) {
 		var b [end64Size]byte
-		where := int64(le.Uint64(buf[i-locatorSize+8:])) //nolint:gosec // looked at below
+		where := int64(le.Uint64(buf[i-locatorSize+8:])) //nolint:gosec // checked below
 		if n, _ := z.r.ReadAt(b[:], max(where, 0)); n < len(b) || where < 0 || !bytes.HasPrefix(b[:], []byte("PK\x06\x06")) {
 			return 0, 0, 0, ErrDamaged
 		}
@@ -110,14 +109,14 @@ func (z *pack) end() (count, length, at int64, err error) {
 	if count < 0 || length < 0 || at < 0 || length > end || count > length/directorySize {
 		return 0, 0, 0, ErrDamaged
 	}
-	// What stands before the zip moves all its offsets.
+	// Bytes before the zip file shift all its offsets.
 	if z.base = end - length - at; z.base < 0 {
 		return 0, 0, 0, ErrDamaged
 	}
 	return count, length, at + z.base, nil
 }
 
-// second reports whether another zip stands before the first entry.
+// second reports whether there is another zip file before the first entry.
 func (z *pack) second() bool {
 	first := z.size
 	for _, it := range z.list {
@@ -135,8 +134,8 @@ func (z *pack) second() bool {
 	return z.earlier(buf[:n], first-int64(len(buf)))
 }
 
-// earlier reports whether the bytes from a place on have the record at the end of a zip,
-// and no bytes that look like one by chance.
+// earlier reports whether buf, which begins at offset from, contains the end record of a zip
+// file, and not only bytes that look like one.
 func (z *pack) earlier(buf []byte, from int64) bool {
 	le := binary.LittleEndian
 	for {
@@ -206,7 +205,7 @@ func (it *item) wide(extra []byte) bool {
 	for len(extra) >= 4 {
 		id, n := le.Uint16(extra), int(le.Uint16(extra[2:]))
 		if extra = extra[4:]; n > len(extra) {
-			return true // nothing that matters
+			return true // not a field that is used
 		}
 		if field := extra[:n]; id == 1 {
 			for _, v := range []*int64{&it.size, &it.packed, &it.at} {
@@ -216,7 +215,7 @@ func (it *item) wide(extra []byte) bool {
 				if len(field) < 8 {
 					return false
 				}
-				*v, field = int64(le.Uint64(field)), field[8:] //nolint:gosec // looked at below
+				*v, field = int64(le.Uint64(field)), field[8:] //nolint:gosec // checked below
 			}
 		}
 		extra = extra[n:]
@@ -224,7 +223,7 @@ func (it *item) wide(extra []byte) bool {
 	return it.size >= 0 && it.packed >= 0 && it.at >= 0
 }
 
-// failed is what a directory is that can't be read.
+// failed returns the error for a directory that can't be read.
 func (z *pack) failed(err error) error {
 	if isBudget(err) {
 		return err
@@ -232,8 +231,8 @@ func (z *pack) failed(err error) error {
 	return ErrDamaged
 }
 
-// pieceOf is the part that an entry belongs to, and which piece of it: of
-// a.fpage/[0].piece the first, of a.fpage/[1].last.piece the second and last.
+// pieceOf returns the part that an entry belongs to, and which piece of it: a.fpage/[0].piece
+// is the first of a.fpage, a.fpage/[1].last.piece the second and last.
 func pieceOf(name string) (part string, piece int32, last bool) {
 	i := strings.LastIndex(name, "/[")
 	if i < 0 {
@@ -247,8 +246,8 @@ func pieceOf(name string) (part string, piece int32, last bool) {
 	return name[:i], int32(n), kind == ".last.piece"
 }
 
-// partName is a name of a part as all that mean the same have it: without the
-// first slash, escapes undone, in lower case.
+// partName returns the name of a part in one form for all its spellings: without the first
+// slash, unescaped, in lower case.
 func partName(s string) string {
 	s = strings.TrimLeft(strings.ReplaceAll(s, `\`, "/"), "/")
 	if u, err := url.PathUnescape(s); err == nil {
@@ -259,7 +258,7 @@ func partName(s string) string {
 
 func (z *pack) hash(part string) uint64 { return maphash.String(z.seed, partName(part)) }
 
-// items are the pieces of a part in their order; nil when it isn't there whole.
+// items returns the pieces of a part in order; nil if any is missing.
 func (z *pack) items(part string) []item {
 	h := z.hash(part)
 	i, found := slices.BinarySearchFunc(z.list, h, func(a item, h uint64) int { return cmp.Compare(a.part, h) })
@@ -273,7 +272,7 @@ func (z *pack) items(part string) []item {
 	list := z.list[i:to]
 	if list[0].piece == whole {
 		if len(list) > 1 {
-			return nil // twice: nobody knows which
+			return nil // two entries of one name: readers differ
 		}
 		return list
 	}
@@ -285,7 +284,7 @@ func (z *pack) items(part string) []item {
 	return list
 }
 
-// open reads a part.
+// open returns a reader of a part.
 func (z *pack) open(part string) (io.Reader, error) {
 	var all []io.Reader
 	list := z.items(part)
@@ -302,17 +301,18 @@ func (z *pack) open(part string) (io.Reader, error) {
 	return io.MultiReader(all...), nil
 }
 
-// maxPieces bounds the pieces of a part that is read. Those who write in pieces do
-// so a few times a page, in parts that are not read here.
+// maxPieces limits the pieces of a part that is read. Programs that write pieces do so a few
+// times per page, in parts that are not read here.
 const maxPieces = 4096
 
-// The ways in which an entry of a package may be stored (ECMA-376-2, annex B).
+// The compression methods that a package may use (ECMA-376-2, annex B).
 const (
 	storedEntry   = 0
 	deflatedEntry = 8
 )
 
-// readable refuses an entry that is encrypted, or stored in a way that no package has.
+// readable refuses an entry that is encrypted, or compressed with a method that no package
+// uses.
 func (it *item) readable() error {
 	switch {
 	case it.flags&1 != 0:
@@ -323,7 +323,7 @@ func (it *item) readable() error {
 	return nil
 }
 
-// entry reads an entry.
+// entry returns a reader of an entry.
 func (z *pack) entry(it item) (io.Reader, error) {
 	if err := it.readable(); err != nil {
 		return nil, err
@@ -343,7 +343,7 @@ func (z *pack) entry(it item) (io.Reader, error) {
 	}}, nil
 }
 
-// lazy opens a reader when it is read.
+// lazy opens a reader on the first Read.
 type lazy struct {
 	open func() (io.Reader, error)
 	r    io.Reader
@@ -359,7 +359,7 @@ func (l *lazy) Read(p []byte) (n int, err error) {
 	}
 	n, err = l.r.Read(p)
 	if err == io.EOF { //nolint:errorlint // as io.Reader says
-		l.r = ended{} // what it took to inflate is not needed any more
+		l.r = ended{} // frees the memory of the decompressor
 	}
 	return n, err
 }
