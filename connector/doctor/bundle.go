@@ -39,19 +39,19 @@ type File struct {
 
 // Collect gathers a bundle.
 func Collect(ctx context.Context, o Options) (*Bundle, error) {
-	e := &examination{Options: o}
+	ds := &diagnostics{Options: o}
 	b := &Bundle{log: o.Log, scrub: newScrubber(secretsOf(o.File, o.Config), namesOf(o.Config), staying(o.Policy))}
 	b.build()
 	if len(o.Problems) > 0 {
 		for _, p := range o.Problems {
-			e.say("configuration", Failed, p.Message, p.Hint)
+			ds.say("configuration", Failed, p.Message, p.Hint)
 		}
 		b.Notes = append(b.Notes, "the configuration can't be used, so nothing that it names was looked at")
-		b.findings(e.all)
+		b.findings(ds.all)
 		b.journal(ctx)
 	} else {
-		e.everything(ctx)
-		b.findings(e.all)
+		ds.everything(ctx)
+		b.findings(ds.all)
 		b.configuration(o.Config, o.Policy)
 		b.daemon(ctx, o.Config, o.API)
 	}

@@ -21,35 +21,35 @@ import (
 const nearby = 5 * time.Second
 
 // daemon looks for one that runs on this machine, and at its ports if none does.
-func (e *examination) daemon(ctx context.Context) {
-	status, body, err := metricsPage(ctx, e.Config, "/readyz?verbose")
+func (ds *diagnostics) daemon(ctx context.Context) {
+	status, body, err := metricsPage(ctx, ds.Config, "/readyz?verbose")
 	switch {
 	case err != nil && errors.Is(err, syscall.ECONNREFUSED):
-		e.say("daemon", Warning, "it does not run on this machine", "start it: pullprint run, or systemctl start pullprint")
-		e.ports(ctx)
+		ds.say("daemon", Warning, "it does not run on this machine", "start it: pullprint run, or systemctl start pullprint")
+		ds.ports(ctx)
 		return
 	case err != nil:
-		e.say("daemon", Warning, "metrics.listen can't be asked: "+plainly(err), "look at what listens there: ss -ltnp")
+		ds.say("daemon", Warning, "metrics.listen can't be asked: "+plainly(err), "look at what listens there: ss -ltnp")
 		return
 	case !guarded(status) && !isDaemon(status, body):
-		e.say("daemon", Failed, fmt.Sprintf("another program answers at metrics.listen, %s, with status %d: the daemon "+
-			"can't listen there", e.Config.Metrics.Listen, status),
+		ds.say("daemon", Failed, fmt.Sprintf("another program answers at metrics.listen, %s, with status %d: the daemon "+
+			"can't listen there", ds.Config.Metrics.Listen, status),
 			"see which it is: ss -ltnp; stop it, or give pullprint another port")
 		return
 	case status == http.StatusOK:
-		e.runs = true
-		e.say("daemon", OK, "it runs and is ready", "")
+		ds.runs = true
+		ds.say("daemon", OK, "it runs and is ready", "")
 	case status == http.StatusServiceUnavailable:
-		e.runs = true
-		e.unready(body)
+		ds.runs = true
+		ds.unready(body)
 	default:
-		e.say("daemon", Warning, fmt.Sprintf("metrics.listen answers with status %d", status),
+		ds.say("daemon", Warning, fmt.Sprintf("metrics.listen answers with status %d", status),
 			"if it is guarded by metrics.web_config_file, ask it yourself: /readyz?verbose")
 		return
 	}
-	e.advised(body)
-	e.version(ctx)
-	e.openPorts(ctx)
+	ds.advised(body)
+	ds.version(ctx)
+	ds.openPorts(ctx)
 }
 
 // guarded reports whether a status may be that of a daemon with a web configuration.
@@ -71,10 +71,10 @@ func DaemonRuns(ctx context.Context, cfg *config.Config) bool {
 }
 
 // advised tells what the daemon wants known though it can work.
-func (e *examination) advised(body string) {
+func (ds *diagnostics) advised(body string) {
 	for line := range strings.Lines(body) {
 		if what, ok := strings.CutPrefix(strings.TrimSpace(line), "[!] "); ok {
-			e.say("daemon", Warning, what, "its log says more")
+			ds.say("daemon", Warning, what, "its log says more")
 		}
 	}
 }
@@ -110,10 +110,10 @@ func local(listen string) string {
 }
 
 // unready tells each reason of the daemon's own.
-func (e *examination) unready(body string) {
+func (ds *diagnostics) unready(body string) {
 	for line := range strings.Lines(body) {
 		if why, ok := strings.CutPrefix(strings.TrimSpace(line), "[-] "); ok {
-			e.say("daemon", Failed, "not ready: "+why, "the lines below and its log say more")
+			ds.say("daemon", Failed, "not ready: "+why, "the lines below and its log say more")
 		}
 	}
 }
@@ -121,8 +121,8 @@ func (e *examination) unready(body string) {
 var buildInfo = regexp.MustCompile(`^pullprint_build_info\{.*\}`)
 
 // version compares the program that runs with this one.
-func (e *examination) version(ctx context.Context) {
-	_, body, err := metricsPage(ctx, e.Config, "/metrics")
+func (ds *diagnostics) version(ctx context.Context) {
+	_, body, err := metricsPage(ctx, ds.Config, "/metrics")
 	if err != nil {
 		return
 	}
@@ -136,29 +136,29 @@ func (e *examination) version(ctx context.Context) {
 		}
 		if strings.Contains(info, fmt.Sprintf("version=%q", ours.Version)) &&
 			strings.Contains(info, fmt.Sprintf("revision=%q", ours.Revision)) {
-			e.say("version", OK, ours.Version+", as the daemon's", "")
+			ds.say("version", OK, ours.Version+", as the daemon's", "")
 			return
 		}
-		e.say("version", Warning, fmt.Sprintf("this program is %s (%s), and another one runs: %s", ours.Version,
+		ds.say("version", Warning, fmt.Sprintf("this program is %s (%s), and another one runs: %s", ours.Version,
 			ours.Revision, strings.TrimPrefix(info, "pullprint_build_info")), "start the daemon again")
 		return
 	}
 }
 
 // listens are the addresses of the configuration.
-func (e *examination) listens() map[string]string {
-	all := map[string]string{"webhook.listen": e.Config.Webhook.Listen, "metrics.listen": e.Config.Metrics.Listen}
-	if e.Config.Admin.Listen != "" {
-		all["admin.listen"] = e.Config.Admin.Listen
+func (ds *diagnostics) listens() map[string]string {
+	all := map[string]string{"webhook.listen": ds.Config.Webhook.Listen, "metrics.listen": ds.Config.Metrics.Listen}
+	if ds.Config.Admin.Listen != "" {
+		all["admin.listen"] = ds.Config.Admin.Listen
 	}
 	return all
 }
 
 // ports tries whether a daemon could listen.
-func (e *examination) ports(ctx context.Context) {
+func (ds *diagnostics) ports(ctx context.Context) {
 	well := true
 	for _, key := range []string{"webhook.listen", "metrics.listen", "admin.listen"} {
-		address, ok := e.listens()[key]
+		address, ok := ds.listens()[key]
 		if !ok {
 			continue
 		}
@@ -168,11 +168,11 @@ func (e *examination) ports(ctx context.Context) {
 		}
 		if err != nil {
 			well = false
-			e.say("ports", Failed, key+": "+plainly(err), portAdvice(err))
+			ds.say("ports", Failed, key+": "+plainly(err), portAdvice(err))
 		}
 	}
 	if well {
-		e.say("ports", OK, "all are free", "")
+		ds.say("ports", OK, "all are free", "")
 	}
 }
 
@@ -189,10 +189,10 @@ func portAdvice(err error) string {
 }
 
 // openPorts asks the daemon's other two.
-func (e *examination) openPorts(ctx context.Context) {
+func (ds *diagnostics) openPorts(ctx context.Context) {
 	well := true
 	for _, key := range []string{"webhook.listen", "admin.listen"} {
-		address, ok := e.listens()[key]
+		address, ok := ds.listens()[key]
 		if !ok {
 			continue
 		}
@@ -201,13 +201,13 @@ func (e *examination) openPorts(ctx context.Context) {
 		cancel()
 		if err != nil {
 			well = false
-			e.say("ports", Failed, key+": "+plainly(err), "the daemon runs with another configuration: start it again")
+			ds.say("ports", Failed, key+": "+plainly(err), "the daemon runs with another configuration: start it again")
 			continue
 		}
 		conn.Close()
 	}
 	if well {
-		e.say("ports", OK, "the daemon listens on all of them", "")
+		ds.say("ports", OK, "the daemon listens on all of them", "")
 	}
 }
 

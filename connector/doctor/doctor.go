@@ -1,5 +1,6 @@
-// Package doctor finds out what keeps an installation from working, and collects what
-// somebody else needs to find it out: the support bundle, without names and secrets.
+// Package doctor diagnoses an installation: it checks the files, the store, the network, the
+// tenant and the daemon, and says of each fault what to do. It also collects the support
+// bundle, without names and secrets.
 package doctor
 
 import (
@@ -81,42 +82,42 @@ type Options struct {
 
 // Run looks at everything that a configuration names. It stops early when ctx ends.
 func Run(ctx context.Context, o Options) Report {
-	e := &examination{Options: o}
-	e.everything(ctx)
-	return e.all
+	ds := &diagnostics{Options: o}
+	ds.everything(ctx)
+	return ds.all
 }
 
-// examination gathers findings.
-type examination struct {
+// diagnostics runs the checks and gathers their findings.
+type diagnostics struct {
 	Options
 	all Report
 
 	runs bool      // the daemon answers on this machine
 	live time.Time // until when the subscription lives that Graph made; zero when it made none
 
-	// What tests put in the way of the network.
+	// What tests use instead of the network of this machine.
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
 	roots *x509.CertPool // nil: this machine's
 }
 
-func (e *examination) say(about, result, text, do string) {
+func (ds *diagnostics) say(about, result, text, do string) {
 	f := Finding{about, result, terminal.Printable(text), terminal.Printable(do)}
-	e.all = append(e.all, f)
-	if e.Found != nil {
-		e.Found(f)
+	ds.all = append(ds.all, f)
+	if ds.Found != nil {
+		ds.Found(f)
 	}
 }
 
-// everything looks at what is near first: what is wrong there explains what is
-// wrong farther away.
-func (e *examination) everything(ctx context.Context) {
-	e.say("configuration", OK,
-		fmt.Sprintf("%s, policy: %s", terminal.Counted(len(e.Config.Queues), "queue"), e.Policy.Summary()), "")
-	for _, w := range e.Config.Warnings {
-		e.say("configuration", Warning, w.Message, w.Hint)
+// everything runs the checks of this machine before those of the network: a fault here
+// explains faults there.
+func (ds *diagnostics) everything(ctx context.Context) {
+	ds.say("configuration", OK,
+		fmt.Sprintf("%s, policy: %s", terminal.Counted(len(ds.Config.Queues), "queue"), ds.Policy.Summary()), "")
+	for _, w := range ds.Config.Warnings {
+		ds.say("configuration", Warning, w.Message, w.Hint)
 	}
 	for _, look := range []func(context.Context){
-		e.policyFile, e.files, e.store, e.written, e.daemon, e.network, e.tenant, e.publicURL,
+		ds.policyFile, ds.files, ds.store, ds.written, ds.daemon, ds.network, ds.tenant, ds.publicURL,
 	} {
 		if ctx.Err() != nil {
 			return
@@ -125,7 +126,7 @@ func (e *examination) everything(ctx context.Context) {
 	}
 }
 
-func (e *examination) graphConfig() graph.Config {
-	c := e.Config
+func (ds *diagnostics) graphConfig() graph.Config {
+	c := ds.Config
 	return graph.Config{TenantID: c.TenantID, Cloud: c.Cloud, Endpoints: c.Endpoints, Auth: c.Auth}
 }

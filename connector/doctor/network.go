@@ -34,33 +34,33 @@ const (
 	skewWarned = 30 * time.Second
 )
 
-func (e *examination) network(ctx context.Context) {
-	hosts, err := graph.Reachable(ctx, e.graphConfig())
+func (ds *diagnostics) network(ctx context.Context) {
+	hosts, err := graph.Reachable(ctx, ds.graphConfig())
 	if err != nil {
-		e.say("network", Failed, err.Error(), "correct the configuration")
+		ds.say("network", Failed, err.Error(), "correct the configuration")
 		return
 	}
 	for i, r := range hosts {
 		about := []string{"graph", "authority"}[i]
 		if r.Step != "" {
-			e.say(about, Failed, fmt.Sprintf("%s can't be reached (%s): %v", r.Host, r.Step, r.Err), stepAdvice[r.Step])
+			ds.say(about, Failed, fmt.Sprintf("%s can't be reached (%s): %v", r.Host, r.Step, r.Err), stepAdvice[r.Step])
 			continue
 		}
 		text := r.Host + " answers"
 		if r.Issuer != "" {
 			text += fmt.Sprintf(", certificate by %s until %s", r.Issuer, r.Expires.Format(time.DateOnly))
 		}
-		e.say(about, OK, text, "")
+		ds.say(about, OK, text, "")
 		skew := max(r.Skew, -r.Skew)
 		switch {
 		case i > 0:
 		case skew >= skewBroken:
-			e.say("clock", Failed, fmt.Sprintf("it differs from Graph's by %s", skew),
+			ds.say("clock", Failed, fmt.Sprintf("it differs from Graph's by %s", skew),
 				"let it be set by NTP: sign-in fails with a wrong clock")
 		case skew >= skewWarned:
-			e.say("clock", Warning, fmt.Sprintf("it differs from Graph's by %s", skew), "let it be set by NTP")
+			ds.say("clock", Warning, fmt.Sprintf("it differs from Graph's by %s", skew), "let it be set by NTP")
 		default:
-			e.say("clock", OK, "as Graph's", "")
+			ds.say("clock", OK, "as Graph's", "")
 		}
 	}
 }
@@ -68,31 +68,31 @@ func (e *examination) network(ctx context.Context) {
 // publicURL goes the way that Graph goes to the webhook, as far as it can be gone
 // from here: name, connection, certificate, and Graph's own question. A machine need
 // not reach its own public address: when Graph has been there, that is no failure.
-func (e *examination) publicURL(ctx context.Context) {
-	u, err := url.Parse(e.Config.Webhook.PublicURL)
+func (ds *diagnostics) publicURL(ctx context.Context) {
+	u, err := url.Parse(ds.Config.Webhook.PublicURL)
 	if err != nil {
 		return
 	}
 	if ip, err := netip.ParseAddr(u.Hostname()); u.Hostname() == "localhost" || (err == nil && ip.IsLoopback()) {
-		if e.Config.Endpoints.Graph == "" {
-			e.say("public url", Failed, "webhook.public_url is an address of this machine alone: Graph does not reach it",
+		if ds.Config.Endpoints.Graph == "" {
+			ds.say("public url", Failed, "webhook.public_url is an address of this machine alone: Graph does not reach it",
 				"write the https address at which the internet reaches this machine")
 			return
 		}
-	} else if !e.resolves(ctx, u.Hostname()) {
+	} else if !ds.resolves(ctx, u.Hostname()) {
 		return
 	}
 	for _, path := range []string{trigger.NotificationPath, trigger.LifecyclePath} {
-		if !e.echoes(ctx, strings.TrimRight(u.String(), "/")+path) {
+		if !ds.echoes(ctx, strings.TrimRight(u.String(), "/")+path) {
 			return
 		}
 	}
-	e.say("public url", OK, "it answers Graph's question: "+e.Config.Webhook.PublicURL, "")
+	ds.say("public url", OK, "it answers Graph's question: "+ds.Config.Webhook.PublicURL, "")
 }
 
 // worse is how bad it is that this machine does not reach its public address.
-func (e *examination) worse() string {
-	if !e.live.IsZero() {
+func (ds *diagnostics) worse() string {
+	if !ds.live.IsZero() {
 		return Warning // Graph does
 	}
 	return Failed
@@ -102,13 +102,13 @@ func (e *examination) worse() string {
 const fromElsewhere = "try it from the internet; Graph asks from there: curl -X POST '%s?validationToken=x' has to " +
 	"answer x"
 
-func (e *examination) resolves(ctx context.Context, host string) bool {
+func (ds *diagnostics) resolves(ctx context.Context, host string) bool {
 	ctx, cancel := context.WithTimeout(ctx, nearby)
 	defer cancel()
 	list := []string{host}
-	if _, err := netip.ParseAddr(host); err != nil && e.dial == nil {
+	if _, err := netip.ParseAddr(host); err != nil && ds.dial == nil {
 		if list, err = net.DefaultResolver.LookupHost(ctx, host); err != nil {
-			e.say("public url", e.worse(), "the name "+host+" is not known here",
+			ds.say("public url", ds.worse(), "the name "+host+" is not known here",
 				"enter it into the public DNS: Graph has to find it")
 			return false
 		}
@@ -118,8 +118,8 @@ func (e *examination) resolves(ctx context.Context, host string) bool {
 			return true
 		}
 	}
-	if e.live.IsZero() && e.dial == nil {
-		e.say("public url", Warning, host+" is a private address here: "+strings.Join(list, ", "),
+	if ds.live.IsZero() && ds.dial == nil {
+		ds.say("public url", Warning, host+" is a private address here: "+strings.Join(list, ", "),
 			"look it up in the public DNS: Graph finds that one")
 	}
 	return true
@@ -129,30 +129,30 @@ func (e *examination) resolves(ctx context.Context, host string) bool {
 const maxEcho = 4 << 10
 
 // echoes asks as Graph does, and says what is wrong with the answer.
-func (e *examination) echoes(ctx context.Context, address string) bool {
+func (ds *diagnostics) echoes(ctx context.Context, address string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*nearby)
 	defer cancel()
 	token := "doctor " + rand.Text()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"?validationToken="+url.QueryEscape(token), nil)
 	if err != nil {
-		e.say("public url", Failed, "webhook.public_url can't be asked", "correct it")
+		ds.say("public url", Failed, "webhook.public_url can't be asked", "correct it")
 		return false
 	}
 	client := &http.Client{
 		Transport: &http.Transport{
-			DialContext: e.dial, Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true,
-			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.roots},
+			DialContext: ds.dial, Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true,
+			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ds.roots},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		e.notReached(err, address)
+		ds.notReached(err, address)
 		return false
 	}
 	defer res.Body.Close()
 	if res.TLS != nil && strings.HasSuffix(address, trigger.NotificationPath) {
-		e.endsSoon(res.TLS.PeerCertificates[0])
+		ds.endsSoon(res.TLS.PeerCertificates[0])
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxEcho))
 	kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
@@ -162,31 +162,31 @@ func (e *examination) echoes(ctx context.Context, address string) bool {
 	case res.StatusCode == http.StatusBadGateway || res.StatusCode == http.StatusServiceUnavailable ||
 		res.StatusCode == http.StatusGatewayTimeout:
 		text := fmt.Sprintf("a proxy answers with status %d", res.StatusCode)
-		if !e.runs {
-			e.say("public url", Warning, text, "start the daemon, and ask again; or let doctor stand in for it with --handshake")
+		if !ds.runs {
+			ds.say("public url", Warning, text, "start the daemon, and ask again; or let doctor stand in for it with --handshake")
 			return false
 		}
-		e.say("public url", e.worse(), text,
-			"look at what is between: it does not reach webhook.listen, "+e.Config.Webhook.Listen)
+		ds.say("public url", ds.worse(), text,
+			"look at what is between: it does not reach webhook.listen, "+ds.Config.Webhook.Listen)
 	case res.StatusCode == http.StatusOK:
-		e.say("public url", e.worse(), "something answers, and does not give Graph's question back",
+		ds.say("public url", ds.worse(), "something answers, and does not give Graph's question back",
 			"let the proxy pass POST with its query to webhook.listen, and its answer as it is")
 	default:
-		e.say("public url", e.worse(), fmt.Sprintf("%s is answered with status %d", address, res.StatusCode),
+		ds.say("public url", ds.worse(), fmt.Sprintf("%s is answered with status %d", address, res.StatusCode),
 			"let the proxy pass POST to it, without a sign-in of its own")
 	}
 	return false
 }
 
 // notReached says which step failed on the way to the public address.
-func (e *examination) notReached(err error, address string) {
+func (ds *diagnostics) notReached(err error, address string) {
 	var (
 		unknown x509.UnknownAuthorityError
 		host    x509.HostnameError
 		invalid x509.CertificateInvalidError
 		timeout net.Error
 	)
-	say := func(text, do string) { e.say("public url", e.worse(), text, do) }
+	say := func(text, do string) { ds.say("public url", ds.worse(), text, do) }
 	elsewhere := fmt.Sprintf(fromElsewhere, address)
 	switch {
 	case errors.As(err, &host):
@@ -198,8 +198,8 @@ func (e *examination) notReached(err error, address string) {
 			"Graph wants one of a public authority, with its chain (fullchain.pem)")
 	case errors.Is(err, http.ErrSchemeMismatch):
 		say("what answers speaks no TLS", "set webhook.tls, or end TLS in a proxy in front")
-	case !e.runs:
-		e.say("public url", Warning, "it can't be reached from here: "+plainly(unwrapURL(err)),
+	case !ds.runs:
+		ds.say("public url", Warning, "it can't be reached from here: "+plainly(unwrapURL(err)),
 			"start the daemon, and ask again; or let doctor stand in for it with --handshake")
 	case errors.As(err, &timeout) && timeout.Timeout():
 		say("it does not answer from here in time", elsewhere)
@@ -218,9 +218,9 @@ func unwrapURL(err error) error {
 }
 
 // endsSoon says when the certificate that is served does.
-func (e *examination) endsSoon(leaf *x509.Certificate) {
+func (ds *diagnostics) endsSoon(leaf *x509.Certificate) {
 	if left := time.Until(leaf.NotAfter); left < expiresSoon {
-		e.say("public url", Warning, fmt.Sprintf("its certificate ends on %s", leaf.NotAfter.UTC().Format(time.DateOnly)),
+		ds.say("public url", Warning, fmt.Sprintf("its certificate ends on %s", leaf.NotAfter.UTC().Format(time.DateOnly)),
 			"renew it where TLS ends: webhook.tls, or the proxy in front")
 	}
 }

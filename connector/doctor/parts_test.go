@@ -87,20 +87,20 @@ func TestPublicURL(t *testing.T) {
 				}
 			}
 			t.Cleanup(server.Close)
-			e := &examination{
+			ds := &diagnostics{
 				Options: Options{Config: &config.Config{Webhook: webhook.Config{PublicURL: "https://print.contoso.com/"}}}, runs: c.runs, roots: roots,
 				dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 					return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 				},
 			}
-			e.publicURL(t.Context())
-			if len(e.all) == 0 || e.all[0].Result != c.result || !strings.Contains(e.all[0].Text, c.want) ||
-				(c.result != OK && e.all[0].Do == "") {
-				t.Errorf("%+v", e.all)
+			ds.publicURL(t.Context())
+			if len(ds.all) == 0 || ds.all[0].Result != c.result || !strings.Contains(ds.all[0].Text, c.want) ||
+				(c.result != OK && ds.all[0].Do == "") {
+				t.Errorf("%+v", ds.all)
 			}
-			e.all, e.live = nil, time.Now()
-			e.publicURL(t.Context())
-			for _, f := range e.all {
+			ds.all, ds.live = nil, time.Now()
+			ds.publicURL(t.Context())
+			for _, f := range ds.all {
 				if f.Result == Failed {
 					t.Errorf("Graph has been there: %+v", f)
 				}
@@ -156,17 +156,17 @@ func TestStore(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := &examination{Options: Options{Config: &config.Config{NATS: config.NATS{Replicas: c.replicas}}}}
+			ds := &diagnostics{Options: Options{Config: &config.Config{NATS: config.NATS{Replicas: c.replicas}}}}
 			if c.in.Embedded {
-				e.embedded(t.Context(), c.in)
+				ds.embedded(t.Context(), c.in)
 			} else {
-				e.external(c.in)
+				ds.external(c.in)
 			}
-			if !slices.ContainsFunc(e.all, func(f Finding) bool {
+			if !slices.ContainsFunc(ds.all, func(f Finding) bool {
 				return f.About == c.want.About && f.Result == c.want.Result && strings.HasPrefix(f.Text, c.want.Text) &&
 					(f.Result == OK) == (f.Do == "")
 			}) {
-				t.Errorf("%+v", e.all)
+				t.Errorf("%+v", ds.all)
 			}
 		})
 	}
@@ -185,10 +185,10 @@ func TestZone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := &examination{Options: Options{Policy: p}}
-		e.zone(time.Now().In(zurich))
-		if len(e.all) != 1 || e.all[0].Result != want || (want == Warning) != strings.Contains(e.all[0].Do, "zone: Europe/Zurich") {
-			t.Errorf("%s: %+v", text, e.all)
+		ds := &diagnostics{Options: Options{Policy: p}}
+		ds.zone(time.Now().In(zurich))
+		if len(ds.all) != 1 || ds.all[0].Result != want || (want == Warning) != strings.Contains(ds.all[0].Do, "zone: Europe/Zurich") {
+			t.Errorf("%s: %+v", text, ds.all)
 		}
 	}
 }

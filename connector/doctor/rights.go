@@ -23,7 +23,7 @@ type right struct {
 var wanted = []string{"User.ReadBasic.All"}
 
 // needed are the application permissions that the configuration needs.
-func (e *examination) needed() []right {
+func (ds *diagnostics) needed() []right {
 	list := []right{
 		{[]string{"PrintTaskDefinition.ReadWrite.All"}, "hearing of jobs"},
 		{[]string{
@@ -34,8 +34,8 @@ func (e *examination) needed() []right {
 		{[]string{"Printer.Read.All", "Printer.ReadWrite.All"}, "reading printers"},
 	}
 	var needs policy.Needs
-	for _, q := range e.Config.Queues {
-		needs = needs.And(e.Policy.Needs(policy.Arrival, q.Mode)).And(e.Policy.Needs(policy.Release, q.Mode))
+	for _, q := range ds.Config.Queues {
+		needs = needs.And(ds.Policy.Needs(policy.Arrival, q.Mode)).And(ds.Policy.Needs(policy.Release, q.Mode))
 		if q.Mode == job.ModePull {
 			list = append(list, right{[]string{"PrintJob.Manage.All"}, "releasing jobs of " + q.Name})
 		}
@@ -44,7 +44,7 @@ func (e *examination) needed() []right {
 				right{[]string{"Printer.ReadWrite.All"}, "saying what the virtual printer " + q.Name + " can do"})
 		}
 	}
-	if needs.Pages && e.Policy.Counts() {
+	if needs.Pages && ds.Policy.Counts() {
 		list = append(list,
 			right{[]string{"PrintJob.Read.All", "PrintJob.ReadWrite.All"}, "counting pages, which the policy needs"})
 	}
@@ -57,7 +57,7 @@ func (e *examination) needed() []right {
 		list = append(list,
 			right{[]string{"User.Read.All", "Directory.Read.All"}, "the language of owners, for texts in several"})
 	}
-	if e.Config.Badges.EntraAttribute != "" {
+	if ds.Config.Badges.EntraAttribute != "" {
 		list = append(list, right{[]string{"User.Read.All", "Directory.Read.All"}, "badges.entra_attribute"})
 	}
 	return list
@@ -66,19 +66,19 @@ func (e *examination) needed() []right {
 const grantAdvice = "add it under API permissions of the app registration, as an application permission of " +
 	"Microsoft Graph, and grant admin consent"
 
-func (e *examination) rights(ctx context.Context, c *graph.Client) {
+func (ds *diagnostics) rights(ctx context.Context, c *graph.Client) {
 	roles, told, err := c.Roles(ctx)
 	switch {
 	case err != nil:
-		e.say("rights", Failed, err.Error(), permissionAdvice(err))
+		ds.say("rights", Failed, err.Error(), permissionAdvice(err))
 		return
 	case !told:
-		e.say("rights", Warning, "the token does not tell its permissions",
+		ds.say("rights", Warning, "the token does not tell its permissions",
 			"compare them with deploy/docs/entra.md in the app registration")
 		return
 	}
 	used, missing := map[string]bool{}, false
-	for _, n := range e.needed() {
+	for _, n := range ds.needed() {
 		has := false
 		for _, name := range n.names {
 			if slices.Contains(roles, name) {
@@ -87,11 +87,11 @@ func (e *examination) rights(ctx context.Context, c *graph.Client) {
 		}
 		if !has && !used["missing "+n.names[0]] {
 			missing, used["missing "+n.names[0]] = true, true
-			e.say("rights", Failed, fmt.Sprintf("%s is missing, for %s", n.names[0], n.why), grantAdvice)
+			ds.say("rights", Failed, fmt.Sprintf("%s is missing, for %s", n.names[0], n.why), grantAdvice)
 		}
 	}
 	if !missing {
-		e.say("rights", OK, "all that the configuration needs", "")
+		ds.say("rights", OK, "all that the configuration needs", "")
 	}
 	var extra []string
 	for _, r := range roles {
@@ -100,26 +100,26 @@ func (e *examination) rights(ctx context.Context, c *graph.Client) {
 		}
 	}
 	if len(extra) > 0 {
-		e.say("rights", Warning, "granted and not needed: "+strings.Join(extra, ", "),
+		ds.say("rights", Warning, "granted and not needed: "+strings.Join(extra, ", "),
 			"take away what nothing else of this app needs")
 	}
 }
 
-func (e *examination) groups(ctx context.Context, c *graph.Client, user string) {
+func (ds *diagnostics) groups(ctx context.Context, c *graph.Client, user string) {
 	const name = "--user with an Entra object id or a user name"
 	if user == "" {
-		e.say("groups", Warning, "the policy looks at groups, and there is nobody to try it on",
+		ds.say("groups", Warning, "the policy looks at groups, and there is nobody to try it on",
 			"name a person: "+name+"; or print something to a queue")
 		return
 	}
 	list, known, err := groupsOf(ctx, c, user)
 	switch {
 	case err != nil:
-		e.say("groups", Failed, "the groups of a person can't be read: "+err.Error(), permissionAdvice(err))
+		ds.say("groups", Failed, "the groups of a person can't be read: "+err.Error(), permissionAdvice(err))
 	case !known:
-		e.say("groups", Warning, "Entra knows no such person", "name another: "+name)
+		ds.say("groups", Warning, "Entra knows no such person", "name another: "+name)
 	default:
-		e.say("groups", OK, fmt.Sprintf("%s of a person read", terminal.Counted(len(list), "group")), "")
+		ds.say("groups", OK, fmt.Sprintf("%s of a person read", terminal.Counted(len(list), "group")), "")
 	}
 }
 

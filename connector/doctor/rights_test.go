@@ -29,8 +29,8 @@ func TestEntraGuide(t *testing.T) {
 		{Name: "Follow-Me", Mode: job.ModePull}, {Name: "Poster", Mode: job.ModeDirect},
 	}}
 	cfg.Badges.EntraAttribute = "employeeId"
-	e := &examination{Options: Options{Config: cfg, Policy: p}}
-	rights := e.needed()
+	ds := &diagnostics{Options: Options{Config: cfg, Policy: p}}
+	rights := ds.needed()
 	if len(rights) < 8 {
 		t.Fatalf("only %d rights", len(rights))
 	}
