@@ -19,7 +19,7 @@ var spoken = []string{"cmd/pullprint", "connector", "policy", "trigger"}
 
 // unspoken are those that tell made-up people's stories, or are for tests.
 var unspoken = regexp.MustCompile(
-	`_test\.go$|/(?:graphtest|bustest|quotatest|testdata)/|cmd/pullprint/(?:demo|presenter|simulator)\.go$`)
+	`_test\.go$|/(?:graphtest|bustest|quotatest|testdata)/|cmd/pullprint/(?:demo|demoscript|presenter|simulator)\.go$`)
 
 // told is what the sources say to people: subjects of the doctor, events of the log
 // by their levels, and fields and loggers of log lines.
@@ -114,16 +114,19 @@ var quotedCell = regexp.MustCompile("`([^`]+)`")
 
 // firstCells are what stands in backquotes in the first column of the tables below a
 // heading.
-func firstCells(page, heading string) []string {
+func firstCells(page, heading string) []string { return cellsOf(page, heading, 0) }
+
+// cellsOf is firstCells for any column.
+func cellsOf(page, heading string, column int) []string {
 	_, rest, _ := strings.Cut(page, "\n"+heading+"\n")
 	if end := regexp.MustCompile(`\n#+ `).FindStringIndex(rest); end != nil {
 		rest = rest[:end[0]]
 	}
 	var cells []string
 	for line := range strings.Lines(rest) {
-		if cell, ok := strings.CutPrefix(line, "| "); ok {
-			cell, _, _ = strings.Cut(cell, " | ")
-			for _, m := range quotedCell.FindAllStringSubmatch(cell, -1) {
+		row, ok := strings.CutPrefix(line, "| ")
+		if list := strings.Split(row, " | "); ok && column < len(list) {
+			for _, m := range quotedCell.FindAllStringSubmatch(list[column], -1) {
 				cells = append(cells, m[1])
 			}
 		}
@@ -194,6 +197,36 @@ func TestLoggers(t *testing.T) {
 	for _, l := range loggers {
 		if !code.loggers[l] {
 			t.Errorf("no part logs as %q", l)
+		}
+	}
+}
+
+// The page of changed log messages names none before that is still logged, and none now that is not.
+func TestChangedLogMessages(t *testing.T) {
+	t.Parallel()
+	src, err := os.ReadFile("../../deploy/docs/log-messages.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, code := string(src), tells(t)
+	loggers := map[string]string{}
+	for l := range code.loggers {
+		loggers[l] = l
+	}
+	for heading, said := range map[string]map[string]string{"## Messages": code.events, "## Loggers": loggers} {
+		before, now := cellsOf(page, heading, 0), cellsOf(page, heading, 1)
+		if len(before) == 0 || len(before) != len(now) {
+			t.Errorf("%s: %d before, %d now", heading, len(before), len(now))
+		}
+		for _, m := range before {
+			if said[m] != "" {
+				t.Errorf("%s: %q is still logged", heading, m)
+			}
+		}
+		for _, m := range now {
+			if said[m] == "" {
+				t.Errorf("%s: %q is not logged", heading, m)
+			}
 		}
 	}
 }
