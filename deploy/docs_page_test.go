@@ -141,7 +141,7 @@ func slugOf(text string) string {
 }
 
 // checkLinks follows relative links to files and to headings.
-func (h *house) checkLinks(p *page) (wrong []string) {
+func (c *checker) checkLinks(p *page) (wrong []string) {
 	for _, l := range p.links {
 		if strings.Contains(l.text, "://") || strings.HasPrefix(l.text, "mailto:") {
 			continue

@@ -20,8 +20,8 @@ const runWithin = 60 * time.Second
 // runPage runs the blocks of a page from top to bottom, as a reader in one terminal
 // would, and says what went wrong. The folder begins as that of a checkout, as far
 // as an administrator has it: deploy and config.example.yaml.
-func (h *house) runPage(p *page, dir string) ([]string, error) {
-	if err := h.furnish(dir); err != nil {
+func (c *checker) runPage(p *page, dir string) ([]string, error) {
+	if err := c.prepareFolder(dir); err != nil {
 		return nil, err
 	}
 	script := "set -euo pipefail\n"
@@ -56,14 +56,14 @@ func (h *house) runPage(p *page, dir string) ([]string, error) {
 		if code == "0" {
 			script += fmt.Sprintf(". ./%s\n", block)
 		} else { // it must fail: in a shell of its own
-			script += fmt.Sprintf("rc=0; bash -euo pipefail ./%s || rc=$?; ((rc == %s)) || { echo \"exit code $rc, not %[2]s\" >&2; exit 1; }\n",
-				block, code)
+			script += fmt.Sprintf("rc=0; bash -euo pipefail ./%s || rc=$?\n", block)
+			script += fmt.Sprintf("((rc == %s)) || { echo \"exit code $rc, not %[1]s\" >&2; exit 1; }\n", code)
 		}
 	}
 	if len(lines) == 0 {
 		return nil, nil
 	}
-	out, err := bash(script, dir, filepath.Dir(h.verbs.program))
+	out, err := bash(script, dir, filepath.Dir(c.verbs.program))
 	if err == nil {
 		return nil, nil
 	}
@@ -71,18 +71,18 @@ func (h *house) runPage(p *page, dir string) ([]string, error) {
 	return []string{p.at(lines[strings.TrimSpace(string(now))], "the block fails: %v\n%s", err, out)}, rerr
 }
 
-// furnish puts into a folder what a page may rely on.
-func (h *house) furnish(dir string) error {
-	example, err := os.ReadFile(filepath.Join(h.root, "config.example.yaml"))
+// prepareFolder puts into a folder what a page may rely on.
+func (c *checker) prepareFolder(dir string) error {
+	example, err := os.ReadFile(filepath.Join(c.root, "config.example.yaml"))
 	if err != nil {
 		return err
 	}
 	for _, sub := range []string{"policies", "docs"} {
-		if err := os.CopyFS(filepath.Join(dir, "deploy", sub), os.DirFS(filepath.Join(h.root, "deploy", sub))); err != nil {
+		if err := os.CopyFS(filepath.Join(dir, "deploy", sub), os.DirFS(filepath.Join(c.root, "deploy", sub))); err != nil {
 			return err
 		}
 	}
-	guide, err := os.ReadFile(filepath.Join(h.root, "deploy", "policy.example.yaml"))
+	guide, err := os.ReadFile(filepath.Join(c.root, "deploy", "policy.example.yaml"))
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,7 @@ func callOf(words []string) ([]string, bool) {
 
 // checkFences holds fences of commands to the convention: each is run here, or says
 // what keeps it honest.
-func (h *house) checkFences(p *page) (wrong []string) {
+func (c *checker) checkFences(p *page) (wrong []string) {
 	for _, f := range p.fences {
 		if !slices.Contains(shells, f.lang) {
 			continue
@@ -138,8 +138,9 @@ func (h *house) checkFences(p *page) (wrong []string) {
 		}
 		switch {
 		case n != 1:
-			wrong = append(wrong, p.at(f.line, "the block has to say one of run, tenant and by=STEP or by=TestName after %s", f.lang))
-		case isBy && !h.steps[by] && !h.tests[by]:
+			wrong = append(wrong,
+				p.at(f.line, "the block has to say one of run, tenant and by=STEP or by=TestName after %s", f.lang))
+		case isBy && !c.steps[by] && !c.tests[by]:
 			wrong = append(wrong, p.at(f.line, "by=%s is no step of .ci/run and no test", by))
 		}
 	}
@@ -157,9 +158,9 @@ func (f fence) runs() (code string, ok bool) {
 var testName = regexp.MustCompile(`^(Test|Fuzz|Benchmark)[A-Z]\w*$`)
 
 // checkNames looks for each test that a page names.
-func (h *house) checkNames(p *page) (wrong []string) {
+func (c *checker) checkNames(p *page) (wrong []string) {
 	for _, s := range p.spans {
-		if name, _, _ := strings.Cut(s.text, "/"); testName.MatchString(name) && !h.tests[name] {
+		if name, _, _ := strings.Cut(s.text, "/"); testName.MatchString(name) && !c.tests[name] {
 			wrong = append(wrong, p.at(s.line, "there is no %s", name))
 		}
 	}

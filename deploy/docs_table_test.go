@@ -10,7 +10,7 @@ var delimiterRow = regexp.MustCompile(`^\|( *:?-+:? *\|)+$`)
 
 // checkTables holds each table to its head: a delimiter row below it, and as many
 // cells in each row. A "|" in a code span ends a cell, too, unless it is escaped.
-func (h *house) checkTables(p *page) (wrong []string) {
+func (c *checker) checkTables(p *page) (wrong []string) {
 	row := func(i int) bool { return i < len(p.prose) && strings.HasPrefix(strings.TrimSpace(p.prose[i]), "|") }
 	for i := 0; i < len(p.prose); i++ {
 		if !row(i) {

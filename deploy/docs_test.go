@@ -1,5 +1,5 @@
-// Package deploy holds the files that come with the program, and tests that hold
-// them against the code.
+// Package deploy has the files that come with the program, and tests that check them against
+// the code.
 package deploy
 
 import (
@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// house is what the documentation is held against.
-type house struct {
+// checker checks pages of the documentation against the tree and the program.
+type checker struct {
 	root       string
 	verbs      *verbs
 	steps      map[string]bool // of .ci/run
@@ -28,13 +28,13 @@ var (
 	policyRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)[.`]")
 )
 
-// newHouse looks around in the tree, and has the program built.
-func newHouse(t *testing.T) *house {
+// newChecker reads the tree, and has the program built.
+func newChecker(t *testing.T) *checker {
 	t.Helper()
-	h := &house{root: "..", steps: map[string]bool{}, tests: map[string]bool{}}
+	c := &checker{root: "..", steps: map[string]bool{}, tests: map[string]bool{}}
 	// Each source is read, not only those of tests: what a test opens is part of the key
 	// under which its result is cached, what the build of the program opens is not.
-	tree := os.DirFS(h.root)
+	tree := os.DirFS(c.root)
 	err := fs.WalkDir(tree, ".", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -49,29 +49,29 @@ func newHouse(t *testing.T) *house {
 			return err
 		}
 		for _, m := range testFunc.FindAllStringSubmatch(string(src), -1) {
-			h.tests[m[1]] = true
+			c.tests[m[1]] = true
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range strings.Split(output(t, h.root, "bash", ".ci/run", "--list"), "\n") {
+	for _, line := range strings.Split(output(t, c.root, "bash", ".ci/run", "--list"), "\n") {
 		if name, _, ok := strings.Cut(line, " "); ok {
-			h.steps[name] = true
+			c.steps[name] = true
 		}
 	}
 	for _, m := range topKey.FindAllStringSubmatch(textOf(t, "../config.example.yaml"), -1) {
-		h.configKeys = append(h.configKeys, m[1])
+		c.configKeys = append(c.configKeys, m[1])
 	}
 	for _, m := range policyRow.FindAllStringSubmatch(textOf(t, "docs/policy.md"), -1) {
-		h.policyKeys = append(h.policyKeys, m[1])
+		c.policyKeys = append(c.policyKeys, m[1])
 	}
-	if len(h.steps) < 10 || len(h.tests) < 100 || len(h.configKeys) < 15 || !slices.Contains(h.policyKeys, "rules") {
-		t.Fatalf("found only %d steps, %d tests, the keys %v and %v", len(h.steps), len(h.tests), h.configKeys, h.policyKeys)
+	if len(c.steps) < 10 || len(c.tests) < 100 || len(c.configKeys) < 15 || !slices.Contains(c.policyKeys, "rules") {
+		t.Fatalf("found only %d steps, %d tests, the keys %v and %v", len(c.steps), len(c.tests), c.configKeys, c.policyKeys)
 	}
-	h.verbs = &verbs{program: pullprint(t), known: map[string]*verb{}}
-	return h
+	c.verbs = &verbs{program: pullprint(t), known: map[string]*verb{}}
+	return c
 }
 
 func output(t *testing.T, dir, name string, args ...string) string {
@@ -95,10 +95,10 @@ func textOf(t *testing.T, path string) string {
 }
 
 // check is everything that is wrong with a page but for what its blocks do.
-func (h *house) check(tb testing.TB, p *page) []string {
+func (c *checker) check(tb testing.TB, p *page) []string {
 	tb.Helper()
-	return slices.Concat(h.checkFences(p), h.checkVerbs(p), h.checkYAML(tb, p), h.checkLinks(p), h.checkNames(p),
-		h.checkTables(p))
+	return slices.Concat(c.checkFences(p), c.checkVerbs(p), c.checkYAML(tb, p), c.checkLinks(p), c.checkNames(p),
+		c.checkTables(p))
 }
 
 // TestDocs reads README.md and each page in docs and .github, and holds them to what they say:
@@ -121,10 +121,10 @@ func TestDocs(t *testing.T) {
 	if err != nil || len(found) < 4 {
 		t.Fatalf("found %v, %v", found, err)
 	}
-	h := newHouse(t)
-	t.Run("bites", func(t *testing.T) {
+	c := newChecker(t)
+	t.Run("mistakes", func(t *testing.T) {
 		t.Parallel()
-		h.bites(t)
+		c.findsMistakes(t)
 	})
 	index := textOf(t, "docs/README.md")
 	for _, path := range append(pages, found...) {
@@ -139,10 +139,10 @@ func TestDocs(t *testing.T) {
 		}
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
-			for _, complaint := range h.check(t, p) {
+			for _, complaint := range c.check(t, p) {
 				t.Error(complaint)
 			}
-			wrong, err := h.runPage(p, t.TempDir())
+			wrong, err := c.runPage(p, t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,13 +153,13 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// fleeting is what is another every time or soon: the folder a configuration was
+// changing is what differs from run to run: the folder a configuration was
 // tried in, and empty lines at the end of what a program says.
-var fleeting = regexp.MustCompile(`/\S*/pullprint-docs-\d+/|\n+$`)
+var changing = regexp.MustCompile(`/\S*/pullprint-docs-\d+/|\n+$`)
 
-// bites shows that each rule bites: the pages in testdata/docs break them, and beside
-// each stands what must be said of it.
-func (h *house) bites(t *testing.T) {
+// findsMistakes checks pages in testdata/docs that break each of the rules; the file beside each
+// has the messages that must come.
+func (c *checker) findsMistakes(t *testing.T) {
 	bad, err := filepath.Glob("testdata/docs/*.md")
 	if err != nil || len(bad) == 0 {
 		t.Fatalf("found %v, %v", bad, err)
@@ -169,14 +169,14 @@ func (h *house) bites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wrong := h.check(t, p)
-		failing, err := h.runPage(p, t.TempDir())
+		wrong := c.check(t, p)
+		failing, err := c.runPage(p, t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := ""
 		for _, complaint := range append(wrong, failing...) {
-			got += fleeting.ReplaceAllString(complaint, "") + "\n"
+			got += changing.ReplaceAllString(complaint, "") + "\n"
 		}
 		if want := textOf(t, strings.TrimSuffix(path, ".md")+".txt"); got != want {
 			t.Errorf("of %s it says\n%s\nwant\n%s", path, got, want)

@@ -126,21 +126,21 @@ func (v *verbs) check(args []string) (string, error) {
 
 // checkVerbs looks at each call of pullprint in code spans and in fences of
 // commands.
-func (h *house) checkVerbs(p *page) (wrong []string) {
+func (c *checker) checkVerbs(p *page) (wrong []string) {
 	calls := slices.Clone(p.spans)
 	for _, f := range p.fences {
 		if slices.Contains(shells, f.lang) {
 			calls = append(calls, placed{f.line + 1, f.body})
 		}
 	}
-	for _, c := range calls {
-		for _, call := range commandsIn(c.text) {
-			complaint, err := h.verbs.check(call.args)
+	for _, text := range calls {
+		for _, call := range commandsIn(text.text) {
+			complaint, err := c.verbs.check(call.args)
 			if err != nil {
 				complaint = err.Error()
 			}
 			if complaint != "" {
-				wrong = append(wrong, p.at(c.line+call.line, "%s", complaint))
+				wrong = append(wrong, p.at(text.line+call.line, "%s", complaint))
 			}
 		}
 	}

@@ -28,7 +28,7 @@ var topKey = regexp.MustCompile(`(?m)^(?:# )?([a-z_]+):(?: |$)`)
 
 // kindOf says as what a YAML fence is read: as configuration, as policy, or not at
 // all, which its info string says or its first key.
-func (h *house) kindOf(f fence) string {
+func (c *checker) kindOf(f fence) string {
 	if f.lang != "yaml" {
 		return ""
 	}
@@ -43,9 +43,9 @@ func (h *house) kindOf(f fence) string {
 	m := topKey.FindStringSubmatch(f.body)
 	switch {
 	case m == nil:
-	case slices.Contains(h.configKeys, m[1]):
+	case slices.Contains(c.configKeys, m[1]):
 		return "config"
-	case slices.Contains(h.policyKeys, m[1]):
+	case slices.Contains(c.policyKeys, m[1]):
 		return "policy"
 	}
 	return ""
@@ -53,9 +53,9 @@ func (h *house) kindOf(f fence) string {
 
 // checkYAML reads fences of configuration and policy by the code that reads the
 // files.
-func (h *house) checkYAML(tb testing.TB, p *page) (wrong []string) {
+func (c *checker) checkYAML(tb testing.TB, p *page) (wrong []string) {
 	for _, f := range p.fences {
-		switch h.kindOf(f) {
+		switch c.kindOf(f) {
 		case "policy":
 			if _, err := policyfile.Load("policy", []byte(f.body)); err != nil {
 				wrong = append(wrong, p.at(f.line, "%v", err))

@@ -1,4 +1,3 @@
-// Package deploy holds what is in this folder against the program.
 package deploy
 
 import (
@@ -61,20 +60,11 @@ func pullprint(t *testing.T) string {
 	return bin
 }
 
-func read(t *testing.T, name string) string {
-	t.Helper()
-	src, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(src)
-}
-
 // unit is the settings of pullprint.service by key, each as often as it is there.
 func unit(t *testing.T) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
-	for line := range strings.Lines(read(t, "systemd/pullprint.service")) {
+	for line := range strings.Lines(textOf(t, "systemd/pullprint.service")) {
 		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(key, "#") {
 			found[key] = append(found[key], value)
 		}
@@ -116,7 +106,7 @@ func TestUnitFitsProgram(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%s: %s", verb, help)
 	}
-	nfpm := read(t, "deb/nfpm.yaml")
+	nfpm := textOf(t, "deb/nfpm.yaml")
 	def := regexp.MustCompile(`--config FILE .*default "([^"]+)"`).FindSubmatch(help)
 	if def == nil || !strings.Contains(nfpm, "dst: "+string(def[1])+",") || !strings.Contains(nfpm, "dst: "+bin+",") {
 		t.Errorf("the package lacks %s, or %s: the default of --config", bin, def)
@@ -124,7 +114,7 @@ func TestUnitFitsProgram(t *testing.T) {
 
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config.yaml")
-	src := regexp.MustCompile(`(?m)^nats:\n( .*\n)+`).ReplaceAllString(read(t, "../config.example.yaml"), "")
+	src := regexp.MustCompile(`(?m)^nats:\n( .*\n)+`).ReplaceAllString(textOf(t, "../config.example.yaml"), "")
 	if err := os.WriteFile(file, []byte(src), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -136,11 +126,11 @@ func TestUnitFitsProgram(t *testing.T) {
 	if !strings.HasPrefix(cfg.NATS.Embedded.StoreDir, state+"/") {
 		t.Errorf("state is kept in %s, and the unit lets it write to %s", cfg.NATS.Embedded.StoreDir, state)
 	}
-	if !strings.Contains(read(t, "deb/postrm"), state+"\n") {
+	if !strings.Contains(textOf(t, "deb/postrm"), state+"\n") {
 		t.Errorf("purge leaves %s", state)
 	}
 	for _, file := range []string{"systemd/pullprint.sysusers", "systemd/pullprint.tmpfiles", "deb/postinst"} {
-		if user := one(t, u, "User"); !strings.Contains(read(t, file), user) || one(t, u, "Group") != user {
+		if user := one(t, u, "User"); !strings.Contains(textOf(t, file), user) || one(t, u, "Group") != user {
 			t.Errorf("%s knows no user %s", file, user)
 		}
 	}
@@ -208,7 +198,7 @@ func aborted(t *testing.T, env []string) syscall.WaitStatus {
 
 // What a package is made of is there, and its policy loads.
 func TestPackageFiles(t *testing.T) {
-	sources := regexp.MustCompile(`(?m)(?:src: |postinstall: |preremove: |postremove: )"?([^",}\n]+)`).FindAllStringSubmatch(read(t,
+	sources := regexp.MustCompile(`(?m)(?:src: |postinstall: |preremove: |postremove: )"?([^",}\n]+)`).FindAllStringSubmatch(textOf(t,
 		"deb/nfpm.yaml"), -1)
 	if len(sources) < 15 {
 		t.Fatalf("%d sources only", len(sources))
@@ -221,7 +211,7 @@ func TestPackageFiles(t *testing.T) {
 			t.Errorf("the package is to have %s: %v", s[1], err)
 		}
 	}
-	if _, err := policyfile.Load("deb/policy.yaml", []byte(read(t, "deb/policy.yaml"))); err != nil {
+	if _, err := policyfile.Load("deb/policy.yaml", []byte(textOf(t, "deb/policy.yaml"))); err != nil {
 		t.Error(err)
 	}
 	for _, script := range []string{
@@ -236,7 +226,7 @@ func TestPackageFiles(t *testing.T) {
 
 // Both ways to the image give the same one, and its ports are those of the example.
 func TestImage(t *testing.T) {
-	file, script := read(t, "docker/Dockerfile"), read(t, "docker/build")
+	file, script := textOf(t, "docker/Dockerfile"), textOf(t, "docker/build")
 	for _, c := range [][2]string{
 		{"USER 65532:65532", `"User": "65532:65532"`},
 		{`ENTRYPOINT ["/usr/bin/pullprint"]`, `"Entrypoint": ["/usr/bin/pullprint"]`},
@@ -253,7 +243,7 @@ func TestImage(t *testing.T) {
 		}
 	}
 	ports := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^  listen: [0-9.]+:([0-9]+)$`).FindAllStringSubmatch(read(t,
+	for _, m := range regexp.MustCompile(`(?m)^  listen: [0-9.]+:([0-9]+)$`).FindAllStringSubmatch(textOf(t,
 		"../config.example.yaml"), -1) {
 		ports[m[1]] = true
 		if !strings.Contains(file, " "+m[1]) {
@@ -263,7 +253,7 @@ func TestImage(t *testing.T) {
 	if len(ports) != 3 {
 		t.Errorf("ports %v", ports)
 	}
-	version := regexp.MustCompile(`(?m)^go (1\.[0-9]+)`).FindStringSubmatch(read(t, "../go.mod"))
+	version := regexp.MustCompile(`(?m)^go (1\.[0-9]+)`).FindStringSubmatch(textOf(t, "../go.mod"))
 	if version == nil || !strings.Contains(file, "FROM golang:"+version[1]+"-") {
 		t.Errorf("the image is not built by Go %v", version)
 	}

@@ -33,7 +33,7 @@ func TestPrometheus(t *testing.T) {
 		t.Skip("slow; asked for by -prometheus")
 	}
 	t.Parallel()
-	bin := build(t)
+	bin := pullprint(t)
 	checkRunbookVerbs(t, bin)
 	demo := startDemo(t, bin)
 	checkMetrics(t, demo.metrics)
@@ -76,7 +76,7 @@ func TestPrometheusOutage(t *testing.T) {
 	if !*withOutage {
 		t.Skip("takes 6 minutes; asked for by -prometheus.outage")
 	}
-	demo := startDemo(t, build(t))
+	demo := startDemo(t, pullprint(t))
 	prom := startPrometheus(t, demo.metrics)
 	firing := func() bool {
 		return len(prom.query(t, `ALERTS{alertname="PullprintGraphUnreachable", alertstate="firing"}`)) == 1
@@ -90,17 +90,6 @@ func TestPrometheusOutage(t *testing.T) {
 	back := time.Now()
 	prom.await(t, "the end of the alert", func() bool { return !firing() })
 	t.Logf("ends %s after Graph came back", time.Since(back).Round(time.Second))
-}
-
-// build builds the program.
-func build(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "pullprint")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin,
-		"../cmd/pullprint").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	return bin
 }
 
 // running is a program that runs until the test ends.
@@ -212,8 +201,8 @@ func startPrometheus(t *testing.T, target string) watcher {
 	}
 	address := ln.Addr().String()
 	_ = ln.Close()
-	start(t, func(string) {}, tool(t, "prometheus"), "--config.file="+conf, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+address, "--log.level=error")
+	start(t, func(string) {}, tool(t, "prometheus"), "--config.file="+conf,
+		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=error")
 	p := watcher{"http://" + address}
 	p.await(t, "Prometheus", func() bool {
 		res, err := http.Get(p.base + "/-/ready")

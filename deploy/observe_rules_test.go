@@ -180,13 +180,13 @@ func TestBrokenAlertsFail(t *testing.T) {
 		}
 		count++
 		for _, expr := range []string{"vector(0) > 1", "vector(1)"} {
-			t.Run(r.Alert+r.Labels["window"]+" "+expr, func(t *testing.T) { bite(t, promtool, r, expr) })
+			t.Run(r.Alert+r.Labels["window"]+" "+expr, func(t *testing.T) { mustNotice(t, promtool, r, expr) })
 		}
 	}
 	t.Logf("%d alerts, each broken twice", count)
 }
 
-func bite(t *testing.T, promtool string, broken rule, expr string) {
+func mustNotice(t *testing.T, promtool string, broken rule, expr string) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("prometheus")); err != nil {

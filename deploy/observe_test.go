@@ -1,5 +1,3 @@
-// Package deploy holds what lies in this folder against the program: it has no code
-// but tests.
 package deploy
 
 import (
@@ -29,8 +27,8 @@ type metric struct {
 	labels []string
 }
 
-// officeOfMetrics is a configuration that has every part that has metrics.
-const officeOfMetrics = `tenant_id: %s
+// metricsConfig is a configuration that has every part that has metrics.
+const metricsConfig = `tenant_id: %s
 endpoints: {graph: "http://127.0.0.1:9440/v1.0", authority: "http://127.0.0.1:9440"}
 auth: {client_id: 815f204f-c791-4ee6-9098-614ecdb003f6, client_secret_file: secret}
 webhook: {listen: "127.0.0.1:1", public_url: "http://127.0.0.1:1"}
@@ -55,7 +53,7 @@ func programMetrics(t *testing.T) map[string]metric {
 	sim.AddApp(graphtest.App{ClientID: "815f204f-c791-4ee6-9098-614ecdb003f6", Secret: "secret-of-the-simulator"})
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"config.yaml": fmt.Sprintf(officeOfMetrics,
+		"config.yaml": fmt.Sprintf(metricsConfig,
 			sim.Tenant()), "secret": "secret-of-the-simulator", "token": "token-of-16-characters",
 		"reader":      "another-of-16-characters",
 		"policy.yaml": "rules: []\n", "next.yaml": "rules: []\n", "key": "WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo=\n",
@@ -205,7 +203,8 @@ func TestMetricsDescribed(t *testing.T) {
 	}
 	told := map[string]bool{}
 	for _, row := range describedRow.FindAllStringSubmatch(string(src), -1) {
-		name, typ, labels := row[1], row[2], strings.FieldsFunc(row[3], func(r rune) bool { return strings.ContainsRune("` ,", r) })
+		name, typ := row[1], row[2]
+		labels := strings.FieldsFunc(row[3], func(r rune) bool { return strings.ContainsRune("` ,", r) })
 		slices.Sort(labels)
 		m, ok := known[name]
 		switch {
