@@ -197,8 +197,12 @@ func TestGreatestAmounts(t *testing.T) {
 	}
 	again := all
 	again.Job = "p/again"
-	if _, err := clone(t, s).Reserve(&again, again.Claims); !errors.Is(err, quota.ErrOverflow) {
-		t.Errorf("twice all there is: %v", err)
+	twice := clone(t, s)
+	if _, err := twice.Reserve(&again, again.Claims); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := twice.Balance(&claim, quotatest.Noon); !errors.Is(err, quota.ErrOverflow) {
+		t.Errorf("twice all there is: %+v, %v", b, err)
 	}
 	limit := quota.Amount(math.MaxInt64)
 	for _, change := range []func() (quota.Entry, error){
