@@ -96,6 +96,7 @@ type Bus struct {
 	saidEmpty bool      // that an external store is new
 
 	lock  *disk.StoreLock
+	kept  *keptStreams // while the embedded server starts
 	marks *marker // nil with an external server
 	srv   *server.Server
 	nc    *nats.Conn
@@ -192,13 +193,19 @@ func (b *Bus) connect(ctx context.Context, o Options) error {
 	if b.js, err = jetstream.New(b.nc); err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
-	return nil
+	return b.checkRecovered(ctx)
 }
 
 // complete makes sure that everything is there, and begins to write.
 func (b *Bus) complete(ctx context.Context) error {
 	if err := b.ensureSoon(ctx); err != nil {
 		return err
+	}
+	if b.kept != nil {
+		if err := b.kept.drop(); err != nil {
+			return err
+		}
+		b.kept = nil
 	}
 	if b.cfg.Embedded != nil {
 		var err error
@@ -337,6 +344,9 @@ func (b *Bus) shutdown() {
 	if b.srv != nil {
 		b.srv.Shutdown()
 		b.srv.WaitForShutdown()
+	}
+	if b.kept != nil {
+		marked = errors.Join(marked, b.kept.putBack())
 	}
 	if b.inflight != nil {
 		marked = errors.Join(marked, b.inflight.close())

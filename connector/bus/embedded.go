@@ -35,10 +35,16 @@ func (b *Bus) startEmbedded(ctx context.Context) error {
 	if b.lock, err = disk.Lock(dir); err != nil {
 		return err
 	}
+	if err := (&keptStreams{dir: dir}).putBack(); err != nil {
+		return err
+	}
 	if !b.unchecked {
 		if err := disk.CheckFiles(dir, b.cfg.Embedded.markFile()); err != nil {
 			return err
 		}
+	}
+	if err := b.keep(dir); err != nil {
+		return err
 	}
 	log := &serverLog{log: b.log.Named("server")}
 	b.srv, err = server.NewServer(&server.Options{

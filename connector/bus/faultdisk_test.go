@@ -5,8 +5,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,6 +38,14 @@ func (c diskCase) String() string {
 		return c.fault.String() + ", whole disk"
 	}
 	return c.fault.String() + ", " + c.stream
+}
+
+// part is the part of the paths that the fault is of.
+func (c diskCase) part() string {
+	if c.stream == "" {
+		return ""
+	}
+	return "/streams/" + c.stream + "/"
 }
 
 // diskCasesOf returns n of all pairs, or all.
@@ -82,11 +92,7 @@ func faultyDisk(t *testing.T, c diskCase) {
 			t.Fatal(err)
 		}
 	}
-	part := ""
-	if c.stream != "" {
-		part = "/streams/" + c.stream + "/"
-	}
-	disk.Fail(c.fault, part)
+	disk.Fail(c.fault, c.part())
 	for stream := range put {
 		began := time.Now()
 		err := write(b, stream, "meanwhile", 2*time.Second)
@@ -185,6 +191,104 @@ func holds(t *testing.T, b *bus.Bus, acknowledged map[string][]string) {
 			if !strings.Contains(all[stream], fmt.Sprintf(`"id":%q`, id)) {
 				t.Errorf("%s: %s was acknowledged and is gone", stream, id)
 			}
+		}
+	}
+}
+
+// A start while the disk fails, from its beginning or from some moment on, may be refused, and
+// costs nothing: once the disk is well again all is there that was acknowledged.
+func TestStartOnFaultyDisk(t *testing.T) {
+	t.Parallel()
+	for _, c := range diskCasesOf(*diskCases) {
+		if c.fault == faultdisk.SlowSync {
+			continue
+		}
+		t.Run(c.String(), func(t *testing.T) { startOnFaultyDisk(t, c) })
+	}
+}
+
+func startOnFaultyDisk(t *testing.T, c diskCase) {
+	disk := faultdisk.New(t)
+	dir := filepath.Join(disk.Dir, "nats")
+	b := bustest.Open(t, bustest.Dir(dir))
+	acknowledged := map[string][]string{}
+	for i := range 3 {
+		for stream := range put {
+			id := fmt.Sprint("before", i)
+			if err := put[stream](t.Context(), b, id, fmt.Appendf(nil, `{"id":%q}`, id)); err != nil {
+				t.Fatal(err)
+			}
+			acknowledged[stream] = append(acknowledged[stream], id)
+		}
+	}
+	if c.stream != "" { // a write that fails may leave a part of itself
+		disk.Fail(c.fault, c.part())
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		_ = put[c.stream](ctx, b, "meanwhile", []byte(`{"id":"meanwhile"}`))
+		cancel()
+	}
+	disk.Kill(b)
+	refused := 0
+	for spared := range 60 {
+		disk.FailAfter(c.fault, c.part(), spared)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		b, err := bus.Open(ctx, config(dir), bus.Options{})
+		if err == nil {
+			err = b.Close()
+		}
+		cancel()
+		if err != nil {
+			refused++
+		}
+		if disk.Heal() == 0 {
+			break
+		}
+		if err != nil && spared%10 > 0 { // the next start may be one on a disk that fails as well
+			continue
+		}
+		if b, err = bus.Open(t.Context(), config(dir), bus.Options{}); err != nil {
+			t.Fatalf("the disk failed after %d: %v", spared, err)
+		}
+		holds(t, b, acknowledged)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d starts refused", refused)
+	b = bustest.Open(t, bustest.Dir(dir))
+	holds(t, b, acknowledged)
+}
+
+// A process that dies in its start, after the server has removed a stream that it could not
+// read, leaves everything for the next one.
+func TestStartDies(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(bustest.TempDir(t), "nats")
+	b := bustest.Open(t, bustest.Dir(dir))
+	acknowledged := map[string][]string{}
+	for stream := range put {
+		if err := put[stream](t.Context(), b, "before", []byte(`{"id":"before"}`)); err != nil {
+			t.Fatal(err)
+		}
+		acknowledged[stream] = []string{"before"}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, stream := range []string{"KV_pullprint_quota", "PULLPRINT_AUDIT"} {
+		to := filepath.Join(dir, "starting", "$G", "streams")
+		if err := os.MkdirAll(to, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "jetstream", "$G", "streams", stream), filepath.Join(to, stream)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b = bustest.Open(t, bustest.Dir(dir))
+	holds(t, b, acknowledged)
+	for _, left := range []string{"starting", "started"} {
+		if _, err := os.Stat(filepath.Join(dir, left)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", left, err)
 		}
 	}
 }

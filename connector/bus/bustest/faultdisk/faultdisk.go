@@ -18,6 +18,7 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 )
 
@@ -58,6 +59,7 @@ type Disk struct {
 	fault   Fault
 	only    string        // the part of a path that is affected; empty for every path
 	healed  chan struct{} // closed when the fault ends
+	spared  int           // how many times it does not strike yet
 	struck  int
 	halved  map[*node]bool  // files of which a write was cut short
 	undo    map[*node][]was // what is not synced, oldest first
@@ -127,9 +129,17 @@ func (d *Disk) unmount() {
 func (d *Disk) Fail(f Fault, part string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.fault, d.only, d.struck = f, part, 0
+	d.fault, d.only, d.struck, d.spared = f, part, 0, 0
 	d.healed = make(chan struct{})
 	clear(d.halved)
+}
+
+// FailAfter is Fail for a fault that spares the first few that it is for.
+func (d *Disk) FailAfter(f Fault, part string, spared int) {
+	d.Fail(f, part)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.spared = spared
 }
 
 // Heal ends the fault and returns how often it struck.
@@ -156,6 +166,10 @@ func (d *Disk) strikes(path string, some ...Fault) Fault {
 	defer d.mu.Unlock()
 	for _, f := range some {
 		if f == d.fault && strings.Contains("/"+path, d.only) {
+			if d.spared > 0 {
+				d.spared--
+				return None
+			}
 			d.struck++
 			return f
 		}
@@ -241,6 +255,22 @@ func (d *Disk) PowerCut() int {
 	d.mu.Unlock()
 	d.mount()
 	return affected
+}
+
+// Kill ends a bus on the disk as kill -9 would, whether the disk fails or not: what is there
+// at this moment stays, and the fault goes on.
+func (d *Disk) Kill(b *bus.Bus) {
+	d.tb.Helper()
+	left := bustest.TempDir(d.tb)
+	if err := b.Crash(func() error { return os.CopyFS(left, os.DirFS(d.backing)) }); err != nil {
+		d.tb.Fatalf("kill bus: %v", err)
+	}
+	d.unmount()
+	d.mu.Lock()
+	d.backing = left
+	clear(d.undo)
+	d.mu.Unlock()
+	d.mount()
 }
 
 // revert undoes the changes of a file; one that was removed since stays removed.
