@@ -236,6 +236,9 @@ func streamFails(t *testing.T, kind faultdisk.Fault, stream string) {
 	t.Logf("%s, %s: struck %d times, named %t; ended %v; whole after %s", kind, stream, struck, len(pages) > 0, ends,
 		time.Since(began).Round(time.Millisecond))
 	ended := strings.Join(slices.Collect(maps.Keys(ends)), "\n")
+	if kind == faultdisk.SlowSync { // what is slow may answer in time
+		struck = 0
+	}
 	if struck > 0 && len(pages) == 0 && !strings.Contains(ended, stream) {
 		t.Errorf("nobody was told of %s", stream)
 	}

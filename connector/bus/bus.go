@@ -96,8 +96,8 @@ type Bus struct {
 	saidEmpty bool      // that an external store is new
 
 	lock  *disk.StoreLock
-	kept  *keptStreams // while the embedded server starts
-	marks *marker // nil with an external server
+	kept  *disk.Kept // while the embedded server starts
+	marks *marker    // nil with an external server
 	srv   *server.Server
 	nc    *nats.Conn
 	js    jetstream.JetStream
@@ -202,7 +202,7 @@ func (b *Bus) complete(ctx context.Context) error {
 		return err
 	}
 	if b.kept != nil {
-		if err := b.kept.drop(); err != nil {
+		if err := b.kept.Drop(); err != nil {
 			return err
 		}
 		b.kept = nil
@@ -346,7 +346,7 @@ func (b *Bus) shutdown() {
 		b.srv.WaitForShutdown()
 	}
 	if b.kept != nil {
-		marked = errors.Join(marked, b.kept.putBack())
+		marked = errors.Join(marked, disk.PutBack(b.kept.Dir))
 	}
 	if b.inflight != nil {
 		marked = errors.Join(marked, b.inflight.close())
