@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"pullprint/trigger/durable"
@@ -72,30 +74,31 @@ func tryWrite(dir string) error {
 }
 
 // link gives every file of a stream a second name. Its folders belong to the owner of the store,
-// who has to be able to remove them.
+// who has to be able to remove them. It follows no link, as handOver.
 func (k *Kept) link(stream string) error {
 	uid, gid, given := ownerOf(k.Dir)
-	return filepath.WalkDir(filepath.Join(k.Dir, LiveFolder, stream), func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(filepath.Join(k.Dir, LiveFolder), path)
-		to := filepath.Join(k.Dir, keptFolder, rel)
+	root, err := os.OpenRoot(k.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	return fs.WalkDir(root.FS(), path.Join(LiveFolder, filepath.ToSlash(stream)), func(name string, d fs.DirEntry, err error) error {
+		to := path.Join(keptFolder, strings.TrimPrefix(name, LiveFolder))
 		switch {
 		case err != nil:
 			return err
 		case d.Type().IsRegular():
-			return os.Link(path, to)
-		case d.IsDir():
-			err = os.MkdirAll(to, 0o700)
-			if err == nil && given {
-				err = os.Lchown(to, uid, gid)
-			}
-		}
-		if mayNotGive(err) && d.IsDir() && isThere(to) {
+			return root.Link(name, to)
+		case !d.IsDir():
 			return nil
 		}
-		return err
+		if err := root.MkdirAll(to, 0o700); err != nil || !given {
+			return err
+		}
+		if err := root.Lchown(to, uid, gid); !mayNotGive(err) {
+			return err
+		}
+		return nil
 	})
 }
 
