@@ -202,19 +202,7 @@ func (c *Client) send(ctx context.Context, cl *call, token *auth.Token) *Error {
 	c.clock.told(resp.Header, time.Now())
 	e := cl.read(resp)
 	c.metrics.observe(cl.op, label(resp.StatusCode, nil), began)
-	if s := resp.StatusCode; s < 500 && s != http.StatusUnauthorized && s != http.StatusTooManyRequests &&
-		(s < 300 || s >= 400) {
-		now := time.Now()
-		c.last.Store(now.UnixNano())
-		c.silence.ended()
-		c.metrics.answered.Set(float64(now.UnixMilli()) / 1000)
-	}
-	switch s := resp.StatusCode; {
-	case s == http.StatusInternalServerError:
-		c.silence.refused(cl.op, began)
-	case s > http.StatusInternalServerError:
-		c.silence.began("it answers with status "+strconv.Itoa(s), began)
-	}
+	c.answered(cl.op, resp.StatusCode, began)
 	if resp.StatusCode == http.StatusServiceUnavailable {
 		c.transport.Renew(began)
 	}
@@ -225,6 +213,22 @@ func (c *Client) send(ctx context.Context, cl *call, token *auth.Token) *Error {
 		}
 	}
 	return e
+}
+
+// answered records what the status of an answer says about Graph: see LastSuccess and Answers.
+func (c *Client) answered(op operation, status int, began time.Time) {
+	switch {
+	case status > http.StatusInternalServerError:
+		c.silence.began("it answers with status "+strconv.Itoa(status), began)
+	case status == http.StatusInternalServerError:
+		c.silence.refused(op, began)
+	case status == http.StatusUnauthorized, status == http.StatusTooManyRequests, status >= 300 && status < 400:
+	default:
+		now := time.Now()
+		c.last.Store(now.UnixNano())
+		c.silence.ended()
+		c.metrics.answered.Set(float64(now.UnixMilli()) / 1000)
+	}
 }
 
 var (

@@ -345,6 +345,7 @@ func (r *DocumentReader) ask(from, to int64) (partOf, *Error) {
 func (r *DocumentReader) answer(resp *http.Response, from, to int64) (data []byte, size int64, err error) {
 	switch resp.StatusCode {
 	case http.StatusPartialContent:
+		return r.part(resp, from, to)
 	case http.StatusRequestedRangeNotSatisfiable:
 		text, ok := strings.CutPrefix(resp.Header.Get("Content-Range"), "bytes */")
 		if size, err = strconv.ParseInt(text, 10, 64); ok && err == nil && size >= 0 && size != r.size {
@@ -355,9 +356,12 @@ func (r *DocumentReader) answer(resp *http.Response, from, to int64) (data []byt
 		return nil, 0, ErrDocumentChanged
 	case http.StatusOK:
 		return nil, 0, errNoRanges // the host sends the whole document, which is not read
-	default:
-		return nil, 0, errors.New("not read")
 	}
+	return nil, 0, errors.New("not read")
+}
+
+// part reads an answer that has the requested range, or the beginning of it.
+func (r *DocumentReader) part(resp *http.Response, from, to int64) (data []byte, size int64, err error) {
 	var first, last int64
 	if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &first, &last, &size); err != nil ||
 		first != from || last < first || last >= to || last >= size {

@@ -19,19 +19,7 @@ const (
 func (r *DocumentReader) Prefetch(offsets []int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var want []int64
-	for _, off := range offsets {
-		if off < 0 || off >= r.size || len(want) >= maxPrefetch {
-			continue
-		}
-		for i := off / blockSize; i <= min(off+placeSize, r.size-1)/blockSize; i++ {
-			if r.blocks[i] == nil {
-				want = append(want, i)
-			}
-		}
-	}
-	slices.Sort(want)
-	want = slices.Compact(want)
+	want := r.missing(offsets)
 	if len(want) < 2 || r.over(int64(len(want))*blockSize) {
 		return
 	}
@@ -65,4 +53,21 @@ func (r *DocumentReader) Prefetch(offsets []int64) {
 		r.read += int64(len(p.data))
 		r.keep(p.first, p.data)
 	}
+}
+
+// missing returns the blocks at the given offsets that are not kept, in order.
+func (r *DocumentReader) missing(offsets []int64) []int64 {
+	var want []int64
+	for _, off := range offsets {
+		if off < 0 || off >= r.size || len(want) >= maxPrefetch {
+			continue
+		}
+		for i := off / blockSize; i <= min(off+placeSize, r.size-1)/blockSize; i++ {
+			if r.blocks[i] == nil {
+				want = append(want, i)
+			}
+		}
+	}
+	slices.Sort(want)
+	return slices.Compact(want)
 }

@@ -99,15 +99,8 @@ func (f *file) fileKey(d dict, version int64) ([]byte, error) {
 	if length /= 8; !ok || version == 1 {
 		length = 5
 	}
-	h := md5.New() //nolint:gosec // what the format asks for
-	h.Write(padding)
-	h.Write([]byte(o[:32]))
-	h.Write(binary.LittleEndian.AppendUint32(nil, uint32(permissions))) //nolint:gosec // 32 bits, with or without a sign
-	h.Write([]byte(id))
-	if encrypted, ok := d["EncryptMetadata"].(bool); ok && !encrypted && revision >= 4 {
-		h.Write([]byte{0xff, 0xff, 0xff, 0xff})
-	}
-	sum := h.Sum(nil)
+	encrypted, ok := d["EncryptMetadata"].(bool)
+	sum := keySum(o, permissions, id, ok && !encrypted && revision >= 4)
 	for _, n := range []int64{length, 16} { // with crypt filters some producers write no Length, or 40
 		if n < 5 || n > 16 {
 			continue
@@ -122,6 +115,19 @@ func (f *file) fileKey(d dict, version int64) ([]byte, error) {
 		}
 	}
 	return nil, ErrEncrypted
+}
+
+// keySum is the first step of algorithm 2 (ISO 32000-2, 7.6.4.3.2) for the empty password.
+func keySum(o text, permissions int64, id text, plainMetadata bool) []byte {
+	h := md5.New() //nolint:gosec // what the format asks for
+	h.Write(padding)
+	h.Write([]byte(o[:32]))
+	h.Write(binary.LittleEndian.AppendUint32(nil, uint32(permissions))) //nolint:gosec // 32 bits, with or without a sign
+	h.Write([]byte(id))
+	if plainMetadata {
+		h.Write([]byte{0xff, 0xff, 0xff, 0xff})
+	}
+	return h.Sum(nil)
 }
 
 // firstID returns the first string of the ID of the document.

@@ -213,12 +213,10 @@ func (z *pack) tags(part string, do func(tag) error) error {
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
-			if depth == 0 && begun {
+			if depth == 0 && begun || depth == maxTagDepth || len(t.Attr) > maxAttributes || repeats(t.Attr) {
 				return ErrDamaged
 			}
-			if depth, begun = depth+1, true; depth > maxTagDepth || len(t.Attr) > maxAttributes || repeats(t.Attr) {
-				return ErrDamaged
-			}
+			depth, begun = depth+1, true
 			err = do(tag{name: t.Name.Local, ours: spaces[t.Name.Space], list: t.Attr})
 		case xml.EndElement:
 			if depth--; depth < 0 {

@@ -163,27 +163,9 @@ func (f *file) table(p *parser) (dict, error) {
 		if v == word("trailer") {
 			break
 		}
-		first, ok := v.(int64)
-		v, err = p.token()
-		count, ok2 := v.(int64)
-		if err != nil || !ok || !ok2 || first < 0 || count < 0 || count > f.size/lineSize+1 {
-			return nil, ErrDamaged
-		}
-		if count == 0 {
-			continue
-		}
-		if _, more := p.skip(); !more {
-			return nil, ErrDamaged
-		}
-		p.back()
-		s := subsection{first: first, count: count, at: p.at}
-		if err := f.measure(&s); err != nil {
+		if err := f.tableSection(t, p, v); err != nil {
 			return nil, err
 		}
-		if err := t.add(f.b, s); err != nil {
-			return nil, err
-		}
-		p.seek(s.at + (count-1)*s.stride + lineSize)
 	}
 	v, err := p.value()
 	d, ok := v.(dict)
@@ -200,6 +182,32 @@ func (f *file) table(p *parser) (dict, error) {
 		}
 	}
 	return d, nil
+}
+
+// tableSection adds the subsection of a table that begins with the token v, and skips it.
+func (f *file) tableSection(t *table, p *parser, v any) error {
+	first, ok := v.(int64)
+	v, err := p.token()
+	count, ok2 := v.(int64)
+	if err != nil || !ok || !ok2 || first < 0 || count < 0 || count > f.size/lineSize+1 {
+		return ErrDamaged
+	}
+	if count == 0 {
+		return nil
+	}
+	if _, more := p.skip(); !more {
+		return ErrDamaged
+	}
+	p.back()
+	s := subsection{first: first, count: count, at: p.at}
+	if err := f.measure(&s); err != nil {
+		return err
+	}
+	if err := t.add(f.b, s); err != nil {
+		return err
+	}
+	p.seek(s.at + (count-1)*s.stride + lineSize)
+	return nil
 }
 
 // lineSize is the length of an entry without its end of line, which has two characters, or one

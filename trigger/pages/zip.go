@@ -90,21 +90,12 @@ func (z *pack) end() (count, length, at int64, err error) {
 		return 0, 0, 0, errDiffer
 	}
 	if i >= locatorSize && bytes.HasPrefix(buf[i-locatorSize:], []byte("PK\x06\x07")) {
-		var b [end64Size]byte
-		where := int64(le.Uint64(buf[i-locatorSize+8:])) //nolint:gosec // checked below
-		if n, _ := z.r.ReadAt(b[:], max(where, 0)); n < len(b) || where < 0 || !bytes.HasPrefix(b[:], []byte("PK\x06\x06")) {
-			return 0, 0, 0, ErrDamaged
+		end = int64(le.Uint64(buf[i-locatorSize+8:])) //nolint:gosec // checked by end64
+		wide, err := z.end64(end, [3]int64{count, length, at})
+		if err != nil {
+			return 0, 0, 0, err
 		}
-		// Some programs write it also when all fits into the short record.
-		narrow := [3]int64{count, length, at}
-		count, length = int64(le.Uint64(b[32:])), int64(le.Uint64(b[40:])) //nolint:gosec // the same
-		at = int64(le.Uint64(b[48:]))                                      //nolint:gosec // the same
-		for j, wide := range [3]int64{count, length, at} {
-			if most := [3]int64{0xffff, 0xffffffff, 0xffffffff}[j]; narrow[j] != most && narrow[j] != wide {
-				return 0, 0, 0, errDiffer
-			}
-		}
-		end = where
+		count, length, at = wide[0], wide[1], wide[2]
 	}
 	if count < 0 || length < 0 || at < 0 || length > end || count > length/directorySize {
 		return 0, 0, 0, ErrDamaged
@@ -114,6 +105,22 @@ func (z *pack) end() (count, length, at int64, err error) {
 		return 0, 0, 0, ErrDamaged
 	}
 	return count, length, at + z.base, nil
+}
+
+// end64 reads the record with 64-bit numbers of entries, their length and their offset. Some
+// programs write it even if the short record has room for all three; they must then be equal.
+func (z *pack) end64(where int64, narrow [3]int64) (wide [3]int64, err error) {
+	var b [end64Size]byte
+	if n, _ := z.r.ReadAt(b[:], max(where, 0)); n < len(b) || where < 0 || !bytes.HasPrefix(b[:], []byte("PK\x06\x06")) {
+		return wide, ErrDamaged
+	}
+	for i := range wide {
+		wide[i] = int64(binary.LittleEndian.Uint64(b[32+8*i:])) //nolint:gosec // end refuses negative ones
+		if most := [3]int64{0xffff, 0xffffffff, 0xffffffff}[i]; narrow[i] != most && narrow[i] != wide[i] {
+			return wide, errDiffer
+		}
+	}
+	return wide, nil
 }
 
 // second reports whether there is another zip file before the first entry.
