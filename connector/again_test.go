@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/arrival"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -198,7 +199,7 @@ func TestQueueBecomesDirect(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		id := w.hold()
 		l := w.live("", func(d *connector.Deps) {
-			d.Queues = []job.Queue{{PrinterID: pullID, Name: "Follow-Me", Mode: "direct", HoldFor: 24 * time.Hour}}
+			d.Queues = []printer.Queue{{PrinterID: pullID, Name: "Follow-Me", Mode: "direct", HoldFor: 24 * time.Hour}}
 		})
 		l.works(t, 3)
 		if rec := w.record(id); rec.State != job.Completed || w.sim.Prints(id) != 1 {
@@ -215,7 +216,7 @@ func TestQueueIsRenamed(t *testing.T) {
 		w.hold(shortHold)
 		var notices []string
 		l := w.live("", func(d *connector.Deps) {
-			d.Queues = []job.Queue{{PrinterID: pullID, Name: "Everywhere", Mode: "pull", HoldFor: time.Hour}}
+			d.Queues = []printer.Queue{{PrinterID: pullID, Name: "Everywhere", Mode: "pull", HoldFor: time.Hour}}
 			d.Devices = slices.Clone(devices)
 			for i := range d.Devices {
 				d.Devices[i].Queues = []string{"Everywhere"}

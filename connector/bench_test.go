@@ -27,6 +27,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/delegation"
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/store"
 	"pullprint/policy"
@@ -123,7 +124,7 @@ type bench struct {
 	client *graph.Client
 	*connector.Connector
 	deps  connector.Deps
-	index *job.Index
+	index *index.Index
 	stub  *stub
 }
 
@@ -156,7 +157,7 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 		b.Fatal(ok, err)
 	}
 	x.book = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: x.bus.State()})
-	x.index = job.NewIndex(job.NewStore(x.bus.Jobs()), queues, nil, zap.NewNop())
+	x.index = index.New(job.NewStore(x.bus.Jobs()), queues, nil, zap.NewNop())
 	pol, err := policyfile.Load("policy.yaml", []byte(testPolicy))
 	if err != nil {
 		b.Fatal(err)
@@ -386,7 +387,7 @@ func BenchmarkRestart(top *testing.B) {
 	top.Run("pullprint", func(b *testing.B) {
 		for b.Loop() {
 			store = bustest.Reopen(top, store)
-			index := job.NewIndex(job.NewStore(store.Jobs()), queues, nil, zap.NewNop())
+			index := index.New(job.NewStore(store.Jobs()), queues, nil, zap.NewNop())
 			ctx, cancel := context.WithCancel(b.Context())
 			var wg sync.WaitGroup
 			wg.Go(func() { _ = index.Run(ctx) })

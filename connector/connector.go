@@ -14,9 +14,11 @@ import (
 	"pullprint/connector/delegation"
 	"pullprint/connector/effect"
 	"pullprint/connector/evaluate"
+	"pullprint/connector/index"
 	"pullprint/connector/inflight"
 	"pullprint/connector/job"
 	"pullprint/connector/notice"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/sweep"
 	"pullprint/policy"
@@ -72,13 +74,13 @@ type Deps struct {
 	Trigger func(ctx context.Context, printer, definition string) (state, holder string, err error)
 	// SelfTests knows the jobs of self-tests; nil when there are none.
 	SelfTests evaluate.SelfTests
-	Queues    []job.Queue
-	Devices   []job.Device
+	Queues    []printer.Queue
+	Devices   []printer.Device
 	// Delegations are who may release whose jobs; nil when nobody may.
 	Delegations *delegation.Store
 	// GroupTTL is how long the groups of a person are cached; 0 is the default.
 	GroupTTL time.Duration
-	Index    *job.Index
+	Index    *index.Index
 	// Registerer takes the metrics; nil registers none.
 	Registerer prometheus.Registerer
 	Logger     *zap.Logger
@@ -101,7 +103,7 @@ type Connector struct {
 
 // New wires the parts. None of them starts a goroutine by itself.
 func New(d Deps) *Connector {
-	d.Queues, d.Devices = job.CanonicalQueues(d.Queues), job.CanonicalDevices(d.Devices)
+	d.Queues, d.Devices = printer.Canonical(d.Queues), printer.CanonicalDevices(d.Devices)
 	log := d.Logger.Named("worker")
 	notes := inflight.New(inflight.Options{
 		KV: d.Inflight, Instance: d.Instance, Sole: d.Sole, Since: clock.New(d.Graph).Since, Logger: log,

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -49,7 +50,7 @@ func TestIndexOutlivesItsWatch(t *testing.T) {
 	quiet(t, func(w *world) {
 		stays, ends := w.hold(), w.hold()
 		cut := make(chan struct{})
-		x := job.NewIndex(job.NewStore(cutOff{w.bus.Jobs(), cut}), queues, nil, zap.NewNop())
+		x := index.New(job.NewStore(cutOff{w.bus.Jobs(), cut}), queues, nil, zap.NewNop())
 		ctx, cancel := context.WithCancel(w.t.Context())
 		done := make(chan error, 1)
 		go func() { done <- x.Run(ctx) }()

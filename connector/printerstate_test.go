@@ -8,6 +8,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
@@ -51,7 +52,7 @@ func TestUnavailable(t *testing.T) {
 		{state: "quarantined"},
 		{state: "quarantined", unknown: "keep", held: true, why: "its state is not known"},
 	} {
-		d := job.Device{UnknownState: c.unknown}
+		d := printer.Device{UnknownState: c.unknown}
 		p := graph.Printer{State: graph.PrinterState(c.state), Details: strings.Fields(c.details), AcceptingJobs: true}
 		if c.silent >= 0 {
 			p.LastSeen = time.Now().Add(-c.silent)
@@ -83,7 +84,7 @@ func TestPrinterStateKeeps(t *testing.T) {
 		},
 		"unknown": {state: "unknown"},
 		"unknown, kept": {
-			state: "unknown", unknown: job.UnknownKeep, text: "This printer can't print at the moment: its state is not known.",
+			state: "unknown", unknown: printer.UnknownKeep, text: "This printer can't print at the moment: its state is not known.",
 		},
 		"unknown and without ink": {
 			state: "unknown", details: []string{"tonerEmpty"}, text: "This printer can't print at the moment: out of toner.",
@@ -99,7 +100,7 @@ func TestPrinterStateKeeps(t *testing.T) {
 			if err := w.sim.SetDetails(westID, time.Now().Add(-c.silent), c.details...); err != nil {
 				t.Fatal(err)
 			}
-			there := []job.Device{devices[0], devices[1]}
+			there := []printer.Device{devices[0], devices[1]}
 			there[0].UnknownState = c.unknown
 			id, l := w.hold(), w.live("", func(d *connector.Deps) { d.Devices = there })
 			out, err := l.release.Release(l.ctx, order())

@@ -8,7 +8,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -33,7 +33,7 @@ unmatched: free
 		l = w.live("", withPolicy(t, src), func(d *connector.Deps) {
 			d.Queues = slices.Clone(d.Queues)
 			d.Queues[0].Name = "Print-Anywhere"
-			d.Devices = []job.Device{{ID: "hq-2-west", PrinterID: westID, Queues: []string{"Print-Anywhere"}}}
+			d.Devices = []printer.Device{{ID: "hq-2-west", PrinterID: westID, Queues: []string{"Print-Anywhere"}}}
 		})
 		q, purse, err := l.release.Quotes(l.ctx, studentID, "hq-2-west")
 		for _, x := range q {

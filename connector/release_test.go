@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/delegation"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
@@ -156,10 +157,10 @@ func TestKeptReleases(t *testing.T) {
 		code   string
 		remedy string
 	}{
-		"stopped": {func(w *world) { w.setPrinter(westID, "stopped", true) }, "", reasons.DeviceUnavailable, "hq-2-east"},
-		"refuses": {func(w *world) { w.setPrinter(westID, "idle", false) }, "", reasons.DeviceUnavailable, "hq-2-east"},
+		"stopped": {func(w *world) { w.setPrinter(westID, "stopped", true) }, "rules: []", reasons.DeviceUnavailable, "hq-2-east"},
+		"refuses": {func(w *world) { w.setPrinter(westID, "idle", false) }, "rules: []", reasons.DeviceUnavailable, "hq-2-east"},
 		"all stopped": {
-			func(w *world) { w.setPrinter(westID, "stopped", true); w.setPrinter(eastID, "stopped", true) }, "", reasons.DeviceUnavailable,
+			func(w *world) { w.setPrinter(westID, "stopped", true); w.setPrinter(eastID, "stopped", true) }, "rules: []", reasons.DeviceUnavailable,
 			"another printer",
 		},
 		"policy": {
@@ -215,7 +216,7 @@ func withPolicy(t testing.TB, src string) func(*connector.Deps) {
 func TestUnknownPrinter(t *testing.T) {
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())
 	id := w.hold()
-	ghosts := []job.Device{{ID: "ghost", PrinterID: "00000000-dead-4bee-8000-000000000000", Queues: []string{"Follow-Me"}}, devices[0]}
+	ghosts := []printer.Device{{ID: "ghost", PrinterID: "00000000-dead-4bee-8000-000000000000", Queues: []string{"Follow-Me"}}, devices[0]}
 	r := w.live("", func(d *connector.Deps) { d.Devices = ghosts }).release
 	o := order()
 	o.Device = "ghost"

@@ -13,6 +13,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
@@ -169,7 +170,7 @@ var ways = map[string]func(p *passage){
 		p.wait(330)
 		p.start("", func(d *connector.Deps) {
 			d.Queues = slices.Clone(d.Queues)
-			d.Queues[0].Mode = job.ModeDirect
+			d.Queues[0].Mode = printer.ModeDirect
 		})
 		p.deliver()
 		p.w.sim.Change(func(k *graphtest.Knobs) { k.ReadLag = 0 })

@@ -12,6 +12,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/delegation"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
@@ -23,7 +24,7 @@ func TestLateRedirectNamesDeviceOfTap(t *testing.T) {
 		k := graphtest.Calm()
 		k.PrintTime = time.Hour
 		w := newWorld(t, bustest.Open(t), k)
-		two := []job.Device{
+		two := []printer.Device{
 			{ID: "hq-2-west", PrinterID: westID, Queues: []string{"Follow-Me"}},
 			{ID: "hq-2-phone", PrinterID: westID, Queues: []string{"Follow-Me"}},
 		}

@@ -26,8 +26,10 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/delegation"
 	"pullprint/connector/evaluate"
+	"pullprint/connector/index"
 	"pullprint/connector/inflight"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/store"
 	"pullprint/connector/sweep"
@@ -59,7 +61,7 @@ rules:
      text: 'More than 50 copies go to the print shop.', remedy: 'Print fewer copies.'}
 `
 
-var queues = []job.Queue{
+var queues = []printer.Queue{
 	{PrinterID: pullID, Name: "Follow-Me", Mode: "pull", HoldFor: 24 * time.Hour},
 	{PrinterID: directID, Name: "Poster", Mode: "direct", HoldFor: 24 * time.Hour},
 }
@@ -70,7 +72,7 @@ const (
 	eastID = "1c2d3e4f-7b8c-4d9e-8f0a-112233445566"
 )
 
-var devices = []job.Device{
+var devices = []printer.Device{
 	{ID: "hq-2-west", PrinterID: westID, Queues: []string{"Follow-Me"}},
 	{ID: "hq-2-east", PrinterID: eastID, Queues: []string{"Follow-Me"}},
 }
@@ -182,7 +184,7 @@ type life struct {
 	ctx  context.Context // ends with the process
 	kill context.CancelFunc
 
-	index     *job.Index
+	index     *index.Index
 	evaluator *evaluate.Evaluator
 	worker    *arrival.Handler
 	sweeper   *sweep.Sweeper
@@ -382,7 +384,7 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	l.index = job.NewIndex(job.NewStore(w.bus.Jobs()), queues, nil, zap.NewNop())
+	l.index = index.New(job.NewStore(w.bus.Jobs()), queues, nil, zap.NewNop())
 	client := w.client(dyingWire{l})
 	var documents evaluate.Documents
 	documents.Fill()

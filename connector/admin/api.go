@@ -23,7 +23,9 @@ import (
 	"pullprint/connector/directory"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/health"
+	"pullprint/connector/index"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/privacy"
 	"pullprint/connector/release"
 	"pullprint/connector/sweep"
@@ -52,7 +54,7 @@ type Audit interface {
 // Deps are the dependencies of the API. Badges and Taps are nil when no badges are configured.
 type Deps struct {
 	Jobs        *job.Store
-	Index       *job.Index
+	Index       *index.Index
 	Evaluator   *evaluate.Evaluator
 	Releaser    *release.Releaser
 	Taps        *tap.Taps
@@ -77,8 +79,8 @@ type Deps struct {
 	Health *health.Checks
 	// TellUsage sets the gauges of a comparison with Graph's own report.
 	TellUsage func(u sweep.UsageDay, now time.Time)
-	Queues    []job.Queue
-	Devices   []job.Device
+	Queues    []printer.Queue
+	Devices   []printer.Device
 	Process   Process
 	Instance  string
 	Logger    *zap.Logger

@@ -22,6 +22,7 @@ import (
 	"pullprint/connector/delegation"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/privacy"
 	"pullprint/connector/release"
 	"pullprint/connector/store"
@@ -48,7 +49,7 @@ func newTokens(t *testing.T) *access.Tokens {
 		}
 		return path
 	}
-	devices := []job.Device{{ID: "west", TokenFile: file("west")}, {ID: "east", TokenFile: file("east")}, {ID: "none"}}
+	devices := []printer.Device{{ID: "west", TokenFile: file("west")}, {ID: "east", TokenFile: file("east")}, {ID: "none"}}
 	c := Config{TokenFile: file("admin"), Tokens: []Token{
 		{"viewer", access.RoleRead, file("read")}, {"helpdesk", access.RoleOperate, file("operate")},
 	}}

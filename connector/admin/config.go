@@ -2,7 +2,7 @@ package admin
 
 import (
 	"pullprint/connector/access"
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/trigger/webhook"
 )
 
@@ -30,7 +30,7 @@ type Token struct {
 }
 
 // TokenSources are the files of the API's tokens and of the devices' readers.
-func (c Config) TokenSources(devices []job.Device) (list []access.Source) {
+func (c Config) TokenSources(devices []printer.Device) (list []access.Source) {
 	add := func(file string, who access.Caller) {
 		if file != "" {
 			list = append(list, access.Source{File: file, Caller: who})

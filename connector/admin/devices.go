@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 )
 
 // DeviceList is the answer to GET /v1/devices.
@@ -39,5 +39,5 @@ func (a *API) DeviceEntries() []DeviceEntry {
 
 // hasDevice reports whether a device is configured.
 func (a *API) hasDevice(id string) bool {
-	return slices.ContainsFunc(a.Devices, func(d job.Device) bool { return d.ID == id })
+	return slices.ContainsFunc(a.Devices, func(d printer.Device) bool { return d.ID == id })
 }

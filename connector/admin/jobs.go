@@ -12,7 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/index"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
@@ -80,12 +82,12 @@ func (a *API) List(ctx context.Context, field string, f JobFilter, limit int) (J
 	if err != nil {
 		return JobList{}, err
 	}
-	return a.page(fits, limit, job.Position{}), nil
+	return a.page(fits, limit, index.Position{}), nil
 }
 
 // filter returns which jobs a list shows. An owner, queue or state that does not exist is an
 // error, which calls the owner by its field.
-func (a *API) filter(ctx context.Context, field string, f JobFilter) (fits func(*job.Entry) bool, err error) {
+func (a *API) filter(ctx context.Context, field string, f JobFilter) (fits func(*index.Entry) bool, err error) {
 	if f.State != "" && !slices.Contains(States, job.State(f.State)) {
 		return nil, badRequest("state must be one of %s", join(States))
 	}
@@ -95,10 +97,10 @@ func (a *API) filter(ctx context.Context, field string, f JobFilter) (fits func(
 	if f.Queue, err = a.queueNamed(f.Queue); err != nil {
 		return nil, err
 	}
-	of := func(e *job.Entry) bool { // by the name that the queue has now, or had then
+	of := func(e *index.Entry) bool { // by the name that the queue has now, or had then
 		return e.Queue == f.Queue || a.Evaluator.QueueOf(&job.Record{Ref: e.Ref, Queue: e.Queue}) == f.Queue
 	}
-	return func(e *job.Entry) bool {
+	return func(e *index.Entry) bool {
 		return (f.Owner == "" || strings.EqualFold(e.Owner, f.Owner)) && (f.Queue == "" || of(e)) &&
 			(f.Job == "" || e.Job == f.Job) && (f.State == "" || e.State == job.State(f.State))
 	}, nil
@@ -121,7 +123,7 @@ func join[S ~string](words []S) string {
 }
 
 // page is a page of the jobs that fit, newest first, after a position in that order.
-func (a *API) page(fits func(*job.Entry) bool, limit int, after job.Position) JobList {
+func (a *API) page(fits func(*index.Entry) bool, limit int, after index.Position) JobList {
 	list, more := a.Index.Page(fits, after, limit)
 	out := JobList{Jobs: make([]JobEntry, 0, len(list))}
 	for i := range list {
@@ -129,26 +131,26 @@ func (a *API) page(fits func(*job.Entry) bool, limit int, after job.Position) Jo
 		out.Jobs = append(out.Jobs, JobEntry{e.Ref, e.Owner, e.Queue, e.State, e.Created, e.Seen, e.HoldUntil, e.Reason})
 	}
 	if more && len(list) > 0 {
-		out.Next = cursorOf(job.PositionOf(&list[len(list)-1]))
+		out.Next = cursorOf(index.PositionOf(&list[len(list)-1]))
 	}
 	return out
 }
 
-func cursorOf(m job.Position) string {
+func cursorOf(m index.Position) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", m.Seen, m.Key))
 }
 
-func readCursor(text string) (job.Position, error) {
+func readCursor(text string) (index.Position, error) {
 	if text == "" {
-		return job.Position{}, nil
+		return index.Position{}, nil
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	at, key, ok := strings.Cut(string(raw), " ")
 	seen, err2 := strconv.ParseInt(at, 10, 64)
 	if err != nil || err2 != nil || !ok {
-		return job.Position{}, badCursor()
+		return index.Position{}, badCursor()
 	}
-	return job.Position{Seen: seen, Key: key}, nil
+	return index.Position{Seen: seen, Key: key}, nil
 }
 
 func badCursor() *Problem {
@@ -239,7 +241,7 @@ func (a *API) releaseJob(r *request) (any, error) {
 	if rec.State.Final() || rec.State == job.Aborting {
 		return nil, release.NotHeld(&rec)
 	}
-	i := slices.IndexFunc(a.Devices, func(d job.Device) bool { return d.ID == in.Device })
+	i := slices.IndexFunc(a.Devices, func(d printer.Device) bool { return d.ID == in.Device })
 	if i < 0 {
 		return nil, a.noDevice(in.Device)
 	}

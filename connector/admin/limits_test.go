@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"pullprint/connector/access"
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/store"
 	"pullprint/connector/tap"
 )
@@ -135,7 +135,7 @@ func TestFailedTapIsLogged(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
 	a := NewAPI(Deps{
 		Logger: zap.New(core), Tokens: newTokens(t), Taps: &tap.Taps{}, Visits: brokenVisits{},
-		Devices: []job.Device{{ID: "west"}},
+		Devices: []printer.Device{{ID: "west"}},
 	})
 	byNATS := a.AnswerTap(t.Context(), store.TapRequest{
 		Device: "west", Authorization: "Bearer " + testTokens["west"], Body: []byte(`{"badge":"04A21BC399"}`),
@@ -167,7 +167,7 @@ func TestFailedTapIsLogged(t *testing.T) {
 // What a configuration names as tokens, and whom they let in.
 func TestTokenSources(t *testing.T) {
 	c := Config{TokenFile: "a", Tokens: []Token{{"helpdesk", access.RoleOperate, "b"}, {"none", access.RoleRead, ""}}}
-	got := c.TokenSources([]job.Device{{ID: "west", TokenFile: "c"}, {ID: "east"}})
+	got := c.TokenSources([]printer.Device{{ID: "west", TokenFile: "c"}, {ID: "east"}})
 	want := []access.Source{
 		{File: "a", Caller: access.Caller{Name: "admin", Role: access.RoleAdmin}},
 		{File: "b", Caller: access.Caller{Name: "helpdesk", Role: access.RoleOperate}},

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"pullprint/connector/job"
+	"pullprint/connector/index"
 	"pullprint/policy/strictyaml"
 )
 
@@ -17,7 +17,7 @@ func (a *API) queueNamed(name string) (string, error) {
 	if name == "" || slices.Contains(configured, name) {
 		return name, nil
 	}
-	if a.Index.Any(func(e *job.Entry) bool { return e.Queue == name }) {
+	if a.Index.Any(func(e *index.Entry) bool { return e.Queue == name }) {
 		return name, nil
 	}
 	fold := func(n string) bool { return strings.EqualFold(n, name) }
@@ -25,7 +25,7 @@ func (a *API) queueNamed(name string) (string, error) {
 		return configured[i], nil
 	}
 	former := ""
-	if a.Index.Any(func(e *job.Entry) bool {
+	if a.Index.Any(func(e *index.Entry) bool {
 		former = e.Queue
 		return fold(e.Queue)
 	}) {

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 )
@@ -17,7 +18,7 @@ func TestNoRecordSaysRetention(t *testing.T) {
 		30 * 24 * time.Hour: "No record of this job; finished jobs are kept for 30 days.",
 	} {
 		store := job.NewStoreFor(nil, keep)
-		a := &API{Deps: Deps{Jobs: store, Index: job.NewIndex(store, nil, nil, zap.NewNop())}}
+		a := &API{Deps: Deps{Jobs: store, Index: index.New(store, nil, nil, zap.NewNop())}}
 		_, err := a.Record(t.Context(), job.Ref{Printer: "p", Job: "1"})
 		if p, _ := ProblemOf(err); p.Detail != want || p.Status != 404 {
 			t.Errorf("%d %q, want %q", p.Status, p.Detail, want)

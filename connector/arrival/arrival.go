@@ -11,7 +11,9 @@ import (
 
 	"pullprint/connector/clock"
 	"pullprint/connector/effect"
+	"pullprint/connector/index"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/store"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -106,7 +108,7 @@ type jobState struct {
 	rec job.Record
 	rev uint64
 	job graph.Job
-	q   job.Queue
+	q   printer.Queue
 }
 
 // jobOf is the job of an event. If the notification has no parentUrl, the task is read for
@@ -218,7 +220,7 @@ func (w *Handler) storeDecision(ctx context.Context, d store.Delivery, f jobStat
 // handleExisting continues with a job that has a record: the message is a duplicate or a
 // redelivery, or another instance has handled the job.
 func (w *Handler) handleExisting(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState) error {
-	known := job.Entry{
+	known := index.Entry{
 		Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy, Mode: f.rec.Decision.Input.Mode,
 	}
 	switch {
@@ -260,7 +262,7 @@ func (w *Handler) handleExisting(ctx context.Context, d store.Delivery, ev trigg
 		f.rec = fresh
 		return w.storeDecision(ctx, d, f)
 	}
-	return w.confirmDecided(ctx, d, ev, job.Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
+	return w.confirmDecided(ctx, d, ev, index.Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
 }
 
 // holdStart is when the hold of a job begins. Graph's clock is used where this machine's is
@@ -282,7 +284,7 @@ func (w *Handler) holdStart(f *jobState) time.Time {
 // decision. This is possible if the message was stored before the record was made; the
 // decision is then published again under the same id. The number of deliveries can't be
 // used for this, because a server that is killed forgets it.
-func (w *Handler) confirmDecided(ctx context.Context, d store.Delivery, ev trigger.Event, known job.Entry) error {
+func (w *Handler) confirmDecided(ctx context.Context, d store.Delivery, ev trigger.Event, known index.Entry) error {
 	w.ignore(ignoredDuplicate, ev)
 	if d.Stored.After(known.Seen.Add(clock.StoreSkew)) {
 		return nil

@@ -16,8 +16,10 @@ import (
 	"pullprint/connector/clock"
 	"pullprint/connector/effect"
 	"pullprint/connector/evaluate"
+	"pullprint/connector/index"
 	"pullprint/connector/inflight"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
@@ -63,8 +65,8 @@ type Options struct {
 	Ledger     Ledger
 	Dead       DeadLetters
 	Verifier   *trigger.Verifier
-	Queues     []job.Queue
-	Index      *job.Index
+	Queues     []printer.Queue
+	Index      *index.Index
 	Inflight   *inflight.Notes
 	Evaluator  *evaluate.Evaluator
 	Effects    *effect.Executor
@@ -82,8 +84,8 @@ type Handler struct {
 	ledger    Ledger
 	dead      DeadLetters
 	verifier  *trigger.Verifier
-	queues    job.QueueSet
-	index     *job.Index
+	queues    printer.Queues
+	index     *index.Index
 	inflight  *inflight.Notes
 	attempts  *attempts
 	evaluator *evaluate.Evaluator
@@ -97,7 +99,7 @@ type Handler struct {
 // New makes a worker.
 func New(o Options) *Handler {
 	return &Handler{
-		graph: o.Graph, jobs: o.Jobs, ledger: o.Ledger, dead: o.Dead, verifier: o.Verifier, queues: job.NewQueueSet(o.Queues),
+		graph: o.Graph, jobs: o.Jobs, ledger: o.Ledger, dead: o.Dead, verifier: o.Verifier, queues: printer.NewQueues(o.Queues),
 		index: o.Index, inflight: o.Inflight, attempts: newAttempts(), evaluator: o.Evaluator, effects: o.Effects, clock: o.Clock,
 		instance: o.Instance, metrics: newMetrics(o.Registerer), log: o.Logger,
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode"
 
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/register"
@@ -187,7 +187,7 @@ func (k *checker) queues() {
 	}
 }
 
-func (k *checker) queue(at string, q job.Queue) {
+func (k *checker) queue(at string, q printer.Queue) {
 	switch {
 	case q.PrinterID == "" && q.Create:
 		k.warn(at, q.Name+" has no printer yet",
@@ -203,7 +203,7 @@ func (k *checker) queue(at string, q job.Queue) {
 			"%s.name has characters that a name can't have", at)
 	}
 	if k.need(at+".mode", q.Mode, "write pull (hold until a tap) or direct (decide at once)") {
-		k.oneOf(at+".mode", q.Mode, job.ModePull, job.ModeDirect)
+		k.oneOf(at+".mode", q.Mode, printer.ModePull, printer.ModeDirect)
 	}
 	if q.HoldFor < minHold || q.HoldFor > maxHold {
 		k.add(at+".hold_for", "write 1m at least and 30d at most; 24h when left out", "%s.hold_for is out of range", at)
@@ -211,7 +211,7 @@ func (k *checker) queue(at string, q job.Queue) {
 }
 
 // shareWith checks who may print to a printer that is to be made.
-func (k *checker) shareWith(at string, q job.Queue) {
+func (k *checker) shareWith(at string, q printer.Queue) {
 	if len(q.ShareWith) > 0 && !q.Create {
 		k.add(at, "leave it out, and share the printer in the Universal Print portal; or set create: true",
 			"%s of a queue that is not made by pullprint", at)

@@ -13,8 +13,8 @@ import (
 
 	"pullprint/connector/admin"
 	"pullprint/connector/evaluate"
-	"pullprint/connector/job"
 	"pullprint/connector/ledgerexport"
+	"pullprint/connector/printer"
 	"pullprint/connector/selftest"
 	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
@@ -37,8 +37,8 @@ type Config struct {
 	Administrator auth.StoredSignIn  `yaml:"administrator"`
 	Trigger       trigger.Config     `yaml:"trigger"`
 	Webhook       webhook.Config     `yaml:"webhook"`
-	Queues        []job.Queue        `yaml:"queues"`
-	Devices       []job.Device       `yaml:"devices"`
+	Queues        []printer.Queue    `yaml:"queues"`
+	Devices       []printer.Device   `yaml:"devices"`
 	Policy        Policy             `yaml:"policy"`
 	Documents     evaluate.Documents `yaml:"documents"`
 	Badges        badge.Config       `yaml:"badges"`
@@ -182,7 +182,7 @@ func (c *Config) fill(doc *strictyaml.Document) {
 	or(&c.Log.Format, "json")
 	for i := range c.Queues {
 		if c.Queues[i].HoldFor == 0 && !doc.Has(fmt.Sprintf("queues[%d].hold_for", i)) {
-			c.Queues[i].HoldFor = job.DefaultHoldFor
+			c.Queues[i].HoldFor = printer.DefaultHoldFor
 		}
 	}
 	c.canonical()

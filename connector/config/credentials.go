@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/selftest"
 	"pullprint/trigger/graph/auth"
 )
@@ -132,7 +132,7 @@ func (k *checker) selfTest() {
 		return
 	}
 	if k.need("selftest.queue", t.Queue, "write the name of one of the queues") &&
-		!slices.ContainsFunc(k.c.Queues, func(q job.Queue) bool { return q.Name == t.Queue }) {
+		!slices.ContainsFunc(k.c.Queues, func(q printer.Queue) bool { return q.Name == t.Queue }) {
 		k.add("selftest.queue", "write the name of one of the queues", "selftest.queue does not name one of the queues")
 	}
 	if k.need("selftest.user", t.User, "write the Entra object id of the person whose sign-in is kept") &&

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"pullprint/connector/access"
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
@@ -42,7 +42,7 @@ func (k *checker) release() {
 	for i, q := range k.c.Queues {
 		at := fmt.Sprintf("queues[%d].expiry_warning", i)
 		switch {
-		case q.ExpiryWarning != 0 && q.Mode == job.ModeDirect:
+		case q.ExpiryWarning != 0 && q.Mode == printer.ModeDirect:
 			k.add(at, "leave it out: only pull queues hold jobs for their owners", "%s in a direct queue", at)
 		case q.ExpiryWarning < 0 || (q.ExpiryWarning >= q.HoldFor && q.ExpiryWarning > 0) ||
 			(q.ExpiryWarning > 0 && q.ExpiryWarning < time.Minute):
@@ -69,12 +69,12 @@ func (k *checker) devices(tokens []token) []token {
 	return tokens
 }
 
-func (k *checker) device(at string, d job.Device) {
+func (k *checker) device(at string, d printer.Device) {
 	if k.need(at+".id", d.ID, "write a short name of the device, as hq-2-west") && !deviceID.MatchString(d.ID) {
 		k.add(at+".id", "lower-case letters, digits and dashes; at most 63", "%s.id has characters that an id can't have", at)
 	}
 	if k.need(at+".printer_id", d.PrinterID, "write the id of the printer, from the Universal Print portal") {
-		switch i := slices.IndexFunc(k.c.Queues, func(q job.Queue) bool {
+		switch i := slices.IndexFunc(k.c.Queues, func(q printer.Queue) bool {
 			return strings.EqualFold(q.PrinterID, d.PrinterID)
 		}); {
 		case !graph.ValidID(d.PrinterID):
@@ -85,7 +85,7 @@ func (k *checker) device(at string, d job.Device) {
 		}
 	}
 	if d.UnknownState != "" {
-		k.oneOf(at+".unknown_state", d.UnknownState, job.UnknownRelease, job.UnknownKeep)
+		k.oneOf(at+".unknown_state", d.UnknownState, printer.UnknownRelease, printer.UnknownKeep)
 	}
 	if len(d.Queues) == 0 {
 		k.add(at+".queues", "list the pull queues whose jobs it may release", "%s.queues is missing or empty", at)
@@ -106,7 +106,7 @@ func (k *checker) device(at string, d job.Device) {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
 			k.add(path, hint, "%s is not a configured queue", path)
-		case k.c.Queues[i].Mode == job.ModeDirect:
+		case k.c.Queues[i].Mode == printer.ModeDirect:
 			k.add(path, "name a pull queue; a direct one prints where it was sent", "%s is a direct queue", path)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy/badge"
 )
 
@@ -65,7 +65,7 @@ func TestOffice(t *testing.T) {
 		t.Errorf("%+v", q)
 	}
 	if c := load(t, write(t, minimal)); c.Admin.Listen != "" || c.Devices != nil || !reflect.DeepEqual(c.Queues[0],
-		job.Queue{PrinterID: c.Queues[0].PrinterID, Name: "Follow-Me", Mode: "pull", HoldFor: job.DefaultHoldFor}) {
+		printer.Queue{PrinterID: c.Queues[0].PrinterID, Name: "Follow-Me", Mode: "pull", HoldFor: printer.DefaultHoldFor}) {
 		t.Errorf("without any of it: %+v, %+v, %+v", c.Admin, c.Devices, c.Queues)
 	}
 	// An empty chain is a chain: numbers count as they are told.

@@ -21,6 +21,7 @@ import (
 	"pullprint/connector/directory"
 	"pullprint/connector/health"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
@@ -70,8 +71,8 @@ type Deps struct {
 	Swept func() time.Time
 	// Zone is the one in which times are shown.
 	Zone    func() *time.Location
-	Queues  []job.Queue
-	Devices []job.Device
+	Queues  []printer.Queue
+	Devices []printer.Device
 	// DeviceEntries are the devices as the API lists them.
 	DeviceEntries func() []admin.DeviceEntry
 	Logger        *zap.Logger

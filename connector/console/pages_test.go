@@ -17,7 +17,7 @@ import (
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/tap"
 )
 
@@ -53,7 +53,7 @@ func newPages(t *testing.T) *Pages {
 	t.Helper()
 	tokens, state := newTokens(t), bustest.Open(t).State()
 	p, err := NewPages(Deps{
-		Jobs: &storedActions{}, Taps: &tap.Taps{}, Devices: []job.Device{{ID: "west"}, {ID: "east"}},
+		Jobs: &storedActions{}, Taps: &tap.Taps{}, Devices: []printer.Device{{ID: "west"}, {ID: "east"}},
 		Tokens: tokens, Sessions: access.NewSessions(state, tokens), Visits: NewVisits(state), Logger: zap.NewNop(),
 		Zone: func() *time.Location { return time.UTC },
 	})

@@ -13,7 +13,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
 )
@@ -105,7 +105,7 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 // configured is the device of the path, if there is one of that id.
 func (p *Pages) configured(rw http.ResponseWriter, req *http.Request) (device string, ok bool) {
 	device = req.PathValue("device")
-	ok = slices.ContainsFunc(p.Devices, func(d job.Device) bool { return d.ID == device })
+	ok = slices.ContainsFunc(p.Devices, func(d printer.Device) bool { return d.ID == device })
 	if !ok {
 		p.message(rw, http.StatusNotFound, "There is no such device",
 			"Write the id of a configured device into the address: /station/ID.")

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/config"
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/selftest"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
@@ -33,7 +33,7 @@ func AdministratorRights(cfg *config.Config) []string {
 // printers too, if some are to be made, and deleting them if that is asked for.
 func RegistrationRights(cfg *config.Config, printers bool) []string {
 	rights := slices.Clone(AdministratorRights(cfg))
-	if slices.ContainsFunc(cfg.Queues, func(q job.Queue) bool { return q.Create }) || printers {
+	if slices.ContainsFunc(cfg.Queues, func(q printer.Queue) bool { return q.Create }) || printers {
 		rights = append(rights, graph.ShareRights...)
 	}
 	if printers {

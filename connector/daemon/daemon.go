@@ -22,6 +22,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
 	"pullprint/connector/health"
+	"pullprint/connector/index"
 	"pullprint/connector/integrity"
 	"pullprint/connector/job"
 	"pullprint/connector/logthrottle"
@@ -77,7 +78,7 @@ type daemon struct {
 	shadow      *policyFile // nil when none is tried out
 	verifier    *trigger.Verifier
 	registrar   *trigger.Registrar
-	index       *job.Index
+	index       *index.Index
 	integrity   *integrity.Checker
 	owners      *tap.BadgeOwners // nil without badges
 	jobs        *connector.Connector

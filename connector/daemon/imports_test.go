@@ -46,7 +46,8 @@ var topImports = map[string][]string{
 var connectorOrder = [][]string{
 	{"store", "recovery", "terminal", "logthrottle", "health", "clock"},
 	{"bus", "cache", "job"},
-	{"delegation", "directory", "inflight", "ledgerexport", "notice"},
+	{"delegation", "directory", "inflight", "ledgerexport", "notice", "printer"},
+	{"index"},
 	{"evaluate", "integrity"},
 	{"effect"},
 	{"arrival", "release", "sweep", "notify", "privacy", "selftest"},

@@ -15,6 +15,7 @@ import (
 	"pullprint/connector/delegation"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/health"
+	"pullprint/connector/index"
 	"pullprint/connector/integrity"
 	"pullprint/connector/job"
 	"pullprint/connector/ledgerexport"
@@ -45,7 +46,7 @@ func (d *daemon) compose(ctx context.Context) error {
 		return err
 	}
 	jobs := job.NewStoreFor(d.bus.Jobs(), cfg.Retention.KeepJobs())
-	d.index = job.NewIndex(jobs, cfg.Queues, reg, log)
+	d.index = index.New(jobs, cfg.Queues, reg, log)
 	d.integrity = integrity.New(d.bus.Quota(), d.bus.Badges(), d.bus.State(), reg, log)
 	d.ledger = ledger.New(d.bus.Quota(), d.bus, rand.Text)
 	selfTestMetrics := selftest.NewMetrics(reg)

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/store"
 	"pullprint/connector/tap"
@@ -154,7 +154,7 @@ func TestEnrolmentStrikes(t *testing.T) {
 	} {
 		bustest.Virtual(t, func(t *testing.T) {
 			taps := tap.New(release.New(release.Options{
-				Devices: []job.Device{{ID: "west"}}, Logger: zap.NewNop(),
+				Devices: []printer.Device{{ID: "west"}}, Logger: zap.NewNop(),
 			}), nil, nil, zap.NewNop())
 			for i := range 6 {
 				guess := strings.Repeat("x", i)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/trigger/graph"
@@ -36,7 +36,7 @@ func (ds *diagnostics) needed() []right {
 	var needs policy.Needs
 	for _, q := range ds.Config.Queues {
 		needs = needs.And(ds.Policy.Needs(policy.Arrival, q.Mode)).And(ds.Policy.Needs(policy.Release, q.Mode))
-		if q.Mode == job.ModePull {
+		if q.Mode == printer.ModePull {
 			list = append(list, right{[]string{"PrintJob.Manage.All"}, "releasing jobs of " + q.Name})
 		}
 		if q.Create {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"pullprint/connector/config"
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy/policyfile"
 	"pullprint/trigger/graph"
 )
@@ -25,8 +25,8 @@ func TestEntraGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := &config.Config{Queues: []job.Queue{
-		{Name: "Follow-Me", Mode: job.ModePull}, {Name: "Poster", Mode: job.ModeDirect},
+	cfg := &config.Config{Queues: []printer.Queue{
+		{Name: "Follow-Me", Mode: printer.ModePull}, {Name: "Poster", Mode: printer.ModeDirect},
 	}}
 	cfg.Badges.EntraAttribute = "employeeId"
 	ds := &diagnostics{Options: Options{Config: cfg, Policy: p}}

@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/daemon"
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
@@ -239,8 +239,8 @@ func (ds *diagnostics) triggers(ctx context.Context, o graph.Options, definition
 }
 
 // made are the queues that have a printer: others are still to be made.
-func (ds *diagnostics) made() []job.Queue {
-	return slices.DeleteFunc(slices.Clone(ds.Config.Queues), func(q job.Queue) bool { return q.PrinterID == "" })
+func (ds *diagnostics) made() []printer.Queue {
+	return slices.DeleteFunc(slices.Clone(ds.Config.Queues), func(q printer.Queue) bool { return q.PrinterID == "" })
 }
 
 func (ds *diagnostics) printers(ctx context.Context, c *graph.Client) {

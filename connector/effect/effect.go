@@ -19,6 +19,7 @@ import (
 
 	"pullprint/connector/clock"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/recovery"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -65,7 +66,7 @@ type Executor struct {
 	ledger   Ledger
 	audit    Audit
 	policy   func() *policy.Policy
-	devices  []job.Device
+	devices  []printer.Device
 	metrics  *metrics
 	clock    clock.Clock
 	log      *zap.Logger
@@ -114,8 +115,8 @@ type Options struct {
 	Ledger   Ledger
 	Audit    Audit
 	Policy   func() *policy.Policy
-	Queues   []job.Queue
-	Devices  []job.Device
+	Queues   []printer.Queue
+	Devices  []printer.Device
 	Clock    clock.Clock
 	Instance string
 	// Sole is true when no other instance can be alive on the same store, so that the intents

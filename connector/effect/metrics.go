@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/policy/reasons"
@@ -34,7 +35,7 @@ type metrics struct {
 	settled   *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer, queues []job.Queue) *metrics {
+func newMetrics(reg prometheus.Registerer, queues []printer.Queue) *metrics {
 	auto := promauto.With(reg)
 	m := &metrics{
 		decisions: auto.NewCounterVec(prometheus.CounterOpts{
@@ -81,7 +82,7 @@ func newMetrics(reg prometheus.Registerer, queues []job.Queue) *metrics {
 }
 
 // startAtZero makes the series whose labels are known beforehand.
-func (m *metrics) startAtZero(queues []job.Queue) {
+func (m *metrics) startAtZero(queues []printer.Queue) {
 	for _, q := range queues {
 		m.gone.WithLabelValues(q.Name)
 	}

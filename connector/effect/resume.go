@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -185,7 +186,7 @@ func (e *Executor) finishLateRedirect(ctx context.Context, rec job.Record, rev u
 // given back first and the record is stored after that; a crash in between repeats both,
 // and the cost is given back once. The record can be revived, as its task is listed.
 // presumed is false when the effect was seen.
-func (e *Executor) UndoPresumed(ctx context.Context, entry job.Entry) (presumed bool, err error) {
+func (e *Executor) UndoPresumed(ctx context.Context, entry index.Entry) (presumed bool, err error) {
 	release, ok := e.Claim(entry.Key)
 	if !ok {
 		return false, job.ErrBusy

@@ -13,8 +13,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.uber.org/zap"
 
+	"pullprint/connector/index"
 	"pullprint/connector/inflight"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
@@ -32,7 +34,7 @@ type Evaluator struct {
 	ledger    BalanceReader
 	groups    *groupCache
 	copies    *defaultCopies
-	queues    job.QueueSet
+	queues    printer.Queues
 	selfTests SelfTests // may be nil
 	inflight  *inflight.Notes
 	counts    *prometheus.CounterVec // of page counts, by result
@@ -57,7 +59,7 @@ type Options struct {
 	// Pages counts the pages of a document; without it no pages are counted.
 	Pages  func(ctx context.Context, job graph.Ref, d graph.Document) (int, error)
 	Ledger BalanceReader
-	Queues []job.Queue
+	Queues []printer.Queue
 	// SelfTests knows the jobs of self-tests; nil when there are none.
 	SelfTests SelfTests
 	// GroupTTL is how long the groups of a person are cached; 0 is the default.
@@ -84,7 +86,7 @@ type SelfTests interface {
 func New(o Options) *Evaluator {
 	return &Evaluator{
 		policy: o.Policy, shadow: o.Shadow, pages: o.Pages, ledger: o.Ledger, groups: newGroupCache(o.Graph, o.GroupTTL),
-		copies: newDefaultCopies(o.Graph), queues: job.NewQueueSet(o.Queues), selfTests: o.SelfTests, inflight: o.Inflight,
+		copies: newDefaultCopies(o.Graph), queues: printer.NewQueues(o.Queues), selfTests: o.SelfTests, inflight: o.Inflight,
 		counts: newPageCounts(o.Registerer), log: o.Logger, instance: o.Instance,
 	}
 }
@@ -128,7 +130,7 @@ type Evaluation struct {
 }
 
 // NewRecord asks the policy and makes the record; nothing is stored yet.
-func (e *Evaluator) NewRecord(ctx context.Context, ev trigger.Event, j graph.Job, q job.Queue) (job.Record, error) {
+func (e *Evaluator) NewRecord(ctx context.Context, ev trigger.Event, j graph.Job, q printer.Queue) (job.Record, error) {
 	eval := e.Begin(j, q, time.Now())
 	v, shadow, err := e.Evaluate(ctx, &eval)
 	if err == nil {
@@ -138,7 +140,7 @@ func (e *Evaluator) NewRecord(ctx context.Context, ev trigger.Event, j graph.Job
 		return job.Record{}, err
 	}
 	if eval.User.ID == "" && v.Verdict == policy.Hold &&
-		(q.Mode == job.ModePull || v.Reason == reasons.DirectoryUnavailable) {
+		(q.Mode == printer.ModePull || v.Reason == reasons.DirectoryUnavailable) {
 		// Such a job could never be released: the directory does not know its owner.
 		v = e.Own(reasons.OwnerUnknown, policy.Arrival, policy.Abort)
 	}
@@ -159,7 +161,7 @@ func (e *Evaluator) NewRecord(ctx context.Context, ev trigger.Event, j graph.Job
 }
 
 // Begin has what is known of a job without any call.
-func (e *Evaluator) Begin(job graph.Job, q job.Queue, now time.Time) Evaluation {
+func (e *Evaluator) Begin(job graph.Job, q printer.Queue, now time.Time) Evaluation {
 	in := Sent(job.Configuration)
 	in.Created = job.Created
 	for i, d := range job.Documents {
@@ -246,7 +248,7 @@ func (e *Evaluator) readGroups(ctx context.Context, needs policy.Needs, eval *Ev
 // readPages counts the pages of the documents if the policy needs the number now or at
 // release. It is done now so that nobody waits for it at the device.
 func (e *Evaluator) readPages(ctx context.Context, p *policy.Policy, needs policy.Needs, eval *Evaluation) {
-	later := eval.Point == policy.Arrival && eval.Queue.Mode == job.ModePull && p.Needs(policy.Release, job.ModePull).Pages
+	later := eval.Point == policy.Arrival && eval.Queue.Mode == printer.ModePull && p.Needs(policy.Release, printer.ModePull).Pages
 	if !needs.Pages && !later {
 		return
 	}
@@ -368,8 +370,8 @@ func ChargeOf(v policy.Decision, attempt string) *job.Charge {
 // NeedsDecision reports whether a held job has to be decided again: a job of a direct queue
 // when the policy has changed, or when the queue was a pull queue before; any job that was
 // held because something could not be reached.
-func (e *Evaluator) NeedsDecision(entry job.Entry, q job.Queue) bool {
-	return entry.State == job.Held && ((q.Mode == job.ModeDirect && (entry.Policy != e.policy().Hash() || entry.Mode == job.ModePull)) ||
+func (e *Evaluator) NeedsDecision(entry index.Entry, q printer.Queue) bool {
+	return entry.State == job.Held && ((q.Mode == printer.ModeDirect && (entry.Policy != e.policy().Hash() || entry.Mode == printer.ModePull)) ||
 		reasons.Waits(entry.Reason))
 }
 

@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy"
 )
 
 // Question is the request to the policy about a held job, built from its record.
 func (e *Evaluator) Question(
-	ctx context.Context, p *policy.Policy, rec *job.Record, dev job.Device, now time.Time,
+	ctx context.Context, p *policy.Policy, rec *job.Record, dev printer.Device, now time.Time,
 ) policy.Request {
 	d := rec.Audit()
 	d.Queue = e.queues.NameOf(rec)
@@ -18,12 +19,12 @@ func (e *Evaluator) Question(
 		d.Input = *rec.Sent
 	}
 	d.At, d.Point, d.Device = now, string(policy.Release), dev.ID
-	d.Input.Mode = job.ModePull
+	d.Input.Mode = printer.ModePull
 	if rec.Pages != nil {
 		d.Input.Pages = rec.Pages
 	}
 	d.Input.Missing = nil
-	if p.Needs(policy.Release, job.ModePull).Groups {
+	if p.Needs(policy.Release, printer.ModePull).Groups {
 		if m, err := e.groups.of(ctx, rec.Owner); err == nil {
 			d.Input.Groups = m.groups
 		} else {
@@ -37,7 +38,7 @@ func (e *Evaluator) Question(
 	}
 	if d.Input.CopiesUnsaid && (rec.Set == nil || rec.Set.Copies == 0) && dev.PrinterID != "" {
 		eval.Unsaid, eval.Printers = true, []string{dev.PrinterID}
-		e.ReadCopies(ctx, p.Needs(policy.Release, job.ModePull), &eval)
+		e.ReadCopies(ctx, p.Needs(policy.Release, printer.ModePull), &eval)
 	}
 	return e.withBalances(ctx, p, eval)
 }

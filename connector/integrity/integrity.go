@@ -14,9 +14,9 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/delegation"
-	"pullprint/connector/job"
 	"pullprint/connector/ledgerexport"
 	"pullprint/connector/recovery"
+	"pullprint/connector/store"
 	"pullprint/connector/terminal"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
@@ -63,7 +63,7 @@ type Checker struct {
 func New(accounts, badges, state Bucket, reg prometheus.Registerer, log *zap.Logger) *Checker {
 	return &Checker{
 		buckets: map[string]Bucket{bucketQuota: accounts, bucketBadges: badges, bucketState: state},
-		damaged: job.DamagedRecords(reg), log: log.Named("integrity"), err: errors.New("accounts, badges and state are being read through"),
+		damaged: store.DamagedRecords(reg), log: log.Named("integrity"), err: errors.New("accounts, badges and state are being read through"),
 	}
 }
 
@@ -102,7 +102,7 @@ func (i *Checker) look(ctx context.Context) error {
 				return nil
 			}
 			i.damaged.WithLabelValues(recordKind(bucket)).Inc()
-			if n++; n <= job.MaxNamed {
+			if n++; n <= store.MaxNamed {
 				found = append(found, err.Error())
 			}
 			return nil
@@ -188,11 +188,11 @@ func (i *Checker) tell(err error, n int, found []string) {
 func recordKind(bucket string) string {
 	switch bucket {
 	case bucketQuota:
-		return job.RecordAccount
+		return store.RecordAccount
 	case bucketBadges:
-		return job.RecordBadge
+		return store.RecordBadge
 	}
-	return job.RecordState
+	return store.RecordState
 }
 
 // CheckRecord reports with an error a record of accounts, badges or state that can't be

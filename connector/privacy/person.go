@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 
 	"pullprint/connector/directory"
-	"pullprint/connector/job"
+	"pullprint/connector/store"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
@@ -237,8 +237,8 @@ func (p *People) named(ctx context.Context, name string, owners []string) (strin
 
 // firstOf lists ids, at most maxNamed.
 func firstOf(ids []string) string {
-	text := strings.Join(ids[:min(len(ids), job.MaxNamed)], ", ")
-	if more := len(ids) - job.MaxNamed; more > 0 {
+	text := strings.Join(ids[:min(len(ids), store.MaxNamed)], ", ")
+	if more := len(ids) - store.MaxNamed; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text

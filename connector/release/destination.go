@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
 )
@@ -26,7 +26,7 @@ const (
 // jobs are read.
 type destination struct {
 	r    *Releaser
-	dev  job.Device
+	dev  printer.Device
 	stop context.CancelFunc
 	done chan struct{}
 	ok   bool
@@ -36,7 +36,7 @@ type destination struct {
 
 // destination begins to read the device's printer; ready waits for the result. The caller has
 // to call end.
-func (r *Releaser) destination(ctx context.Context, dev job.Device) *destination {
+func (r *Releaser) destination(ctx context.Context, dev printer.Device) *destination {
 	ctx, stop := context.WithCancel(ctx)
 	at := &destination{r: r, dev: dev, stop: stop, done: make(chan struct{})}
 	go func() {
@@ -68,7 +68,7 @@ func (at *destination) ready(ctx context.Context) (ok bool, why string, err erro
 
 // readPrinter reports whether a device takes jobs, and why not. A printer that Graph does not
 // know takes none; the administrator has to correct the configuration.
-func (r *Releaser) readPrinter(ctx context.Context, dev job.Device) (ok bool, why string, err error) {
+func (r *Releaser) readPrinter(ctx context.Context, dev printer.Device) (ok bool, why string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	p, err := r.printers.Printer(ctx, dev.PrinterID)
@@ -87,13 +87,13 @@ func (r *Releaser) readPrinter(ctx context.Context, dev job.Device) (ok bool, wh
 // others names the other devices that could release jobs of the queue right
 // now, as "a, b or c"; empty when there is none.
 func (at *destination) others(ctx context.Context, queue string) string {
-	var candidates []job.Device
+	var candidates []printer.Device
 	for _, d := range at.r.devices {
 		if d.ID != at.dev.ID && d.PrinterID != at.dev.PrinterID && slices.Contains(d.Queues, queue) {
 			candidates = append(candidates, d)
 		}
 	}
-	slices.SortFunc(candidates, func(a, b job.Device) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(candidates, func(a, b printer.Device) int { return strings.Compare(a.ID, b.ID) })
 	candidates = candidates[:min(len(candidates), maxOthers)]
 	ready := make([]bool, len(candidates))
 	var reads errgroup.Group
@@ -120,7 +120,7 @@ func (at *destination) others(ctx context.Context, queue string) string {
 
 // readyLately is readPrinter for a suggestion: the state may be cached, and a device whose
 // state can't be read is not suggested.
-func (r *Releaser) readyLately(ctx context.Context, dev job.Device) bool {
+func (r *Releaser) readyLately(ctx context.Context, dev printer.Device) bool {
 	if ready, fresh := r.states.Get(dev.PrinterID); fresh {
 		return ready
 	}

@@ -7,6 +7,7 @@ import (
 
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -125,7 +126,7 @@ func countsStill(rec *job.Record, balances []quota.Balance, claims []quota.Claim
 func (r *Releaser) Quote(ctx context.Context, rec *job.Record, device string) (Quote, []BalanceText) {
 	p := r.policy()
 	q := Quote{Record: *rec}
-	if of, _ := r.queues.At(rec.Printer); rec.State != job.Held || !p.HasAllowances() || of.Mode != job.ModePull {
+	if of, _ := r.queues.At(rec.Printer); rec.State != job.Held || !p.HasAllowances() || of.Mode != printer.ModePull {
 		return q, nil
 	}
 	req := r.evaluator.Question(ctx, p, rec, r.at(device), time.Now())
@@ -158,7 +159,7 @@ func balanceText(p *policy.Policy, owner string, b quota.Balance) BalanceText {
 }
 
 // at is a configured device; an unknown one has only its id.
-func (r *Releaser) at(device string) job.Device {
+func (r *Releaser) at(device string) printer.Device {
 	d := r.devices[device]
 	d.ID = device
 	return d

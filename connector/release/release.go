@@ -23,6 +23,7 @@ import (
 	"pullprint/connector/effect"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/recovery"
 	"pullprint/connector/store"
 	"pullprint/policy"
@@ -49,8 +50,8 @@ var ErrNoDevice = errors.New("no such device")
 type Releaser struct {
 	printers    PrinterReader
 	jobs        *job.Store
-	queues      job.QueueSet
-	devices     map[string]job.Device
+	queues      printer.Queues
+	devices     map[string]printer.Device
 	delegations *delegation.Store
 	policy      func() *policy.Policy
 	evaluator   *evaluate.Evaluator
@@ -72,8 +73,8 @@ type Options struct {
 	Graph       PrinterReader
 	Jobs        *job.Store
 	Policy      func() *policy.Policy
-	Queues      []job.Queue
-	Devices     []job.Device
+	Queues      []printer.Queue
+	Devices     []printer.Device
 	Delegations *delegation.Store
 	Evaluator   *evaluate.Evaluator
 	Effects     *effect.Executor
@@ -85,8 +86,8 @@ type Options struct {
 // New returns a Releaser of held jobs.
 func New(o Options) *Releaser {
 	r := &Releaser{
-		printers: o.Graph, jobs: o.Jobs, queues: job.NewQueueSet(o.Queues), devices: map[string]job.Device{}, policy: o.Policy,
-		delegations: tellingDamaged(o.Delegations, job.DamagedRecords(o.Registerer), o.Logger),
+		printers: o.Graph, jobs: o.Jobs, queues: printer.NewQueues(o.Queues), devices: map[string]printer.Device{}, policy: o.Policy,
+		delegations: tellingDamaged(o.Delegations, store.DamagedRecords(o.Registerer), o.Logger),
 		evaluator:   o.Evaluator, effects: o.Effects, clock: o.Clock, log: o.Logger, states: cache.NewTTL[bool](stateTTL, maxStates),
 	}
 	for _, dev := range o.Devices {
@@ -102,7 +103,7 @@ func tellingDamaged(d *delegation.Store, damaged *prometheus.CounterVec, log *za
 		return nil
 	}
 	return d.Telling(func(key string) {
-		damaged.WithLabelValues(job.RecordDelegation).Inc()
+		damaged.WithLabelValues(store.RecordDelegation).Inc()
 		log.Error("delegation can't be read and does not hold", zap.String("key", key),
 			zap.String("remedy", "remove it: pullprint jobs delegate --remove"))
 	})
@@ -153,7 +154,7 @@ func (r *Releaser) waitingRecords(ctx context.Context, owner, device string) ([]
 		}
 		err := r.jobs.Owned(ctx, o, func(rec job.Record, rev uint64) error {
 			q, known := r.queues.At(rec.Printer)
-			if (rec.State == job.Held || rec.State == job.Releasing) && known && q.Mode == job.ModePull &&
+			if (rec.State == job.Held || rec.State == job.Releasing) && known && q.Mode == printer.ModePull &&
 				(device == "" || slices.Contains(dev.Queues, q.Name)) {
 				list = append(list, stored{rec, rev})
 			}

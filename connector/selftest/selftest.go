@@ -12,7 +12,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/index"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy/reasons"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
@@ -76,19 +78,19 @@ type Tester struct {
 	metrics *Metrics
 	state   trigger.State
 	person  func(context.Context) (Printing, error)
-	queue   job.Queue
+	queue   printer.Queue
 	log     *zap.Logger
 }
 
 // jobLookup finds what the index knows of a job; *Index is one.
 type jobLookup interface {
-	Lookup(ref job.Ref) (job.Entry, bool)
+	Lookup(ref job.Ref) (index.Entry, bool)
 }
 
 // Options are what a SelfTester is made of. All are required.
 type Options struct {
 	Config Config
-	Queues []job.Queue
+	Queues []printer.Queue
 	// State stores the self-test that runs or ran last; all replicas share it.
 	State trigger.State
 	// Person returns whoever prints, with their sign-in.

@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/register"
 )
@@ -63,7 +63,7 @@ func (s *Sweeper) lookForDrift(ctx context.Context, now time.Time) {
 }
 
 // drifting reports whether a queue has lost our trigger, and what was found.
-func (s *Sweeper) drifting(ctx context.Context, q job.Queue, now time.Time) (is bool, why string, err error) {
+func (s *Sweeper) drifting(ctx context.Context, q printer.Queue, now time.Time) (is bool, why string, err error) {
 	if look, definition := s.trigger, s.verifier.Definition(); look != nil && definition != "" {
 		state, holder, err := look(ctx, q.PrinterID, definition)
 		if err == nil && state == register.TriggerForeign {
@@ -79,7 +79,7 @@ func (s *Sweeper) drifting(ctx context.Context, q job.Queue, now time.Time) (is 
 }
 
 // pastUs reports whether the newest job of a queue bypassed us, or came to us.
-func (s *Sweeper) pastUs(ctx context.Context, q job.Queue, now time.Time) (past, ours bool, err error) {
+func (s *Sweeper) pastUs(ctx context.Context, q printer.Queue, now time.Time) (past, ours bool, err error) {
 	var newest graph.Job
 	n := 0
 	for job, err := range s.graph.Jobs(ctx, q.PrinterID) {

@@ -9,8 +9,10 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/notice"
+	"pullprint/connector/printer"
 	"pullprint/policy"
 	"pullprint/policy/reasons"
 )
@@ -22,7 +24,7 @@ func (s *Sweeper) expired(state job.State, until time.Time) bool {
 }
 
 // dueWarning reports whether it is time to warn the owner of a held job of the end of the hold.
-func dueWarning(e job.Entry, q job.Queue, now time.Time) bool {
+func dueWarning(e index.Entry, q printer.Queue, now time.Time) bool {
 	if q.PrinterID == "" { // it was taken out of the configuration
 		q.HoldFor = e.HoldUntil.Sub(e.Seen)
 	}

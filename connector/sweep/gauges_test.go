@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
 
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/trigger"
 )
 
@@ -17,7 +17,7 @@ import (
 func TestGaugesOfFormerSweeper(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	s := New(Options{
-		Queues: []job.Queue{{Name: "Follow-Me"}}, Verifier: trigger.NewVerifier(trigger.VerifierOptions{}), Registerer: reg, Logger: zap.NewNop(),
+		Queues: []printer.Queue{{Name: "Follow-Me"}}, Verifier: trigger.NewVerifier(trigger.VerifierOptions{}), Registerer: reg, Logger: zap.NewNop(),
 	})
 	m := s.metrics
 	m.reserved.Set(3)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 )
 
@@ -100,7 +101,7 @@ func Busiest(arrivals []Arrival) Load {
 // headroom is how much of the tightest limit is left for each queue, from 1 when nothing is
 // used to 0. Held jobs are paused in Universal Print. It is not documented whether they
 // count as jobs at once; they are not counted here.
-func headroom(x *job.Index, now time.Time) map[string]float64 {
+func headroom(x *index.Index, now time.Time) map[string]float64 {
 	counts := map[string]*count{}
 	x.Each(func(queue, owner string, state job.State, seen time.Time) {
 		c := counts[queue]

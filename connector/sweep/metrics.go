@@ -4,7 +4,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"pullprint/connector/job"
+	"pullprint/connector/printer"
+	"pullprint/connector/store"
 )
 
 // metrics tell what sweeps did and found.
@@ -23,7 +24,7 @@ type metrics struct {
 	usageAt   prometheus.Gauge
 }
 
-func newMetrics(reg prometheus.Registerer, queues []job.Queue) *metrics {
+func newMetrics(reg prometheus.Registerer, queues []printer.Queue) *metrics {
 	auto := promauto.With(reg)
 	m := &metrics{
 		sweeps: auto.NewCounterVec(prometheus.CounterOpts{
@@ -41,7 +42,7 @@ func newMetrics(reg prometheus.Registerer, queues []job.Queue) *metrics {
 			Name: "pullprint_expiry_warnings_total",
 			Help: "Notices that the hold of a job ends soon and that somebody heard, by queue.",
 		}, []string{"queue"}),
-		damaged: job.DamagedRecords(reg),
+		damaged: store.DamagedRecords(reg),
 		drift: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pullprint_trigger_drift",
 			Help: "1 when jobs of the queue print without starting a task of ours: its trigger is missing or another's; else 0.",
@@ -85,7 +86,7 @@ func newMetrics(reg prometheus.Registerer, queues []job.Queue) *metrics {
 
 // reset resets the gauges that only the sweeping replica sets: their values are out of date
 // once another replica sweeps.
-func (m *metrics) reset(queues []job.Queue) {
+func (m *metrics) reset(queues []printer.Queue) {
 	m.reserved.Set(0)
 	m.oldest.Set(0)
 	for _, q := range queues {

@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/effect"
 	"pullprint/connector/job"
 	"pullprint/connector/recovery"
+	"pullprint/connector/store"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph"
@@ -87,10 +88,10 @@ func (s *Sweeper) damaged(err error) error {
 	if !errors.As(err, &d) {
 		return err
 	}
-	s.metrics.damaged.WithLabelValues(job.RecordAccount).Add(float64(len(d.Keys)))
+	s.metrics.damaged.WithLabelValues(store.RecordAccount).Add(float64(len(d.Keys)))
 	s.log.Error("accounts can't be read, their reservations stay open",
 		zap.String("remedy", "restore the store from a backup, or stop the daemon and give them up by `pullprint accept-loss`"),
-		zap.Strings("keys", d.Keys[:min(len(d.Keys), job.MaxNamed)]), zap.NamedError("first", d.Err))
+		zap.Strings("keys", d.Keys[:min(len(d.Keys), store.MaxNamed)]), zap.NamedError("first", d.Err))
 	return nil
 }
 

@@ -19,9 +19,11 @@ import (
 	"pullprint/connector/clock"
 	"pullprint/connector/effect"
 	"pullprint/connector/evaluate"
+	"pullprint/connector/index"
 	"pullprint/connector/inflight"
 	"pullprint/connector/job"
 	"pullprint/connector/notice"
+	"pullprint/connector/printer"
 	"pullprint/connector/recovery"
 	"pullprint/connector/store"
 	"pullprint/policy"
@@ -64,15 +66,15 @@ type Sweeper struct {
 	graph     Graph
 	feed      Feed
 	jobs      *job.Store
-	index     *job.Index
+	index     *index.Index
 	ledger    Ledger
 	notices   notice.Notices
 	verifier  *trigger.Verifier
 	trigger   func(ctx context.Context, printer, definition string) (state, holder string, err error) // may be nil
 	policy    func() *policy.Policy
-	queues    job.QueueSet
-	list      []job.Queue
-	devices   []job.Device
+	queues    printer.Queues
+	list      []printer.Queue
+	devices   []printer.Device
 	evaluator *evaluate.Evaluator
 	effects   *effect.Executor
 	inflight  *inflight.Notes
@@ -131,7 +133,7 @@ type Options struct {
 	Graph    Graph
 	Feed     Feed
 	Jobs     *job.Store
-	Index    *job.Index
+	Index    *index.Index
 	Ledger   Ledger
 	Notices  notice.Notices
 	Verifier *trigger.Verifier
@@ -139,8 +141,8 @@ type Options struct {
 	// kept; without it, drift is noticed by what the jobs do.
 	Trigger   func(ctx context.Context, printer, definition string) (state, holder string, err error)
 	Policy    func() *policy.Policy
-	Queues    []job.Queue
-	Devices   []job.Device
+	Queues    []printer.Queue
+	Devices   []printer.Device
 	Evaluator *evaluate.Evaluator
 	Effects   *effect.Executor
 	Inflight  *inflight.Notes
@@ -160,7 +162,7 @@ type Arrivals interface {
 func New(o Options) *Sweeper {
 	return &Sweeper{
 		graph: o.Graph, feed: o.Feed, jobs: o.Jobs, index: o.Index, ledger: o.Ledger, notices: o.Notices, verifier: o.Verifier,
-		trigger: o.Trigger, policy: o.Policy, queues: job.NewQueueSet(o.Queues), list: o.Queues, devices: o.Devices,
+		trigger: o.Trigger, policy: o.Policy, queues: printer.NewQueues(o.Queues), list: o.Queues, devices: o.Devices,
 		evaluator: o.Evaluator, effects: o.Effects, inflight: o.Inflight, arrivals: o.Arrivals, clock: o.Clock,
 		metrics: newMetrics(o.Registerer, o.Queues), log: o.Logger, kick: make(chan struct{}, 1),
 		drifted: drift{since: time.Now()},
@@ -275,10 +277,10 @@ func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map
 
 // lookAt handles the open records that are due or whose job is not in Graph's list, and some
 // of the others. Without a list it handles only those that are due.
-func (s *Sweeper) lookAt(ctx context.Context, open []job.Entry, listed map[job.Ref]bool) error {
+func (s *Sweeper) lookAt(ctx context.Context, open []index.Entry, listed map[job.Ref]bool) error {
 	acts, actCtx := errgroup.WithContext(ctx)
 	acts.SetLimit(sweepActs)
-	var waiting []job.Entry
+	var waiting []index.Entry
 	now, warns := s.clock.Earlier(), s.warnings()
 	for _, e := range open {
 		q, _ := s.queues.At(e.Printer)
@@ -294,7 +296,7 @@ func (s *Sweeper) lookAt(ctx context.Context, open []job.Entry, listed map[job.R
 		}
 	}
 	looks := min(maxLooks, max(minLooks, len(waiting)/60+1))
-	for _, e := range inTurn(&s.lastLooked, waiting, looks, func(e job.Entry) string { return e.Key }) {
+	for _, e := range inTurn(&s.lastLooked, waiting, looks, func(e index.Entry) string { return e.Key }) {
 		acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, false) }) })
 	}
 	return acts.Wait()
@@ -312,7 +314,7 @@ func (s *Sweeper) alone(fn func() error) error {
 
 // tellStranded logs once how many jobs are held for queues that are not configured any more:
 // no device can release them.
-func (s *Sweeper) tellStranded(open []job.Entry) {
+func (s *Sweeper) tellStranded(open []index.Entry) {
 	n := map[string]int{}
 	for _, e := range open {
 		if _, ok := s.queues.At(e.Printer); !ok && e.State == job.Held {
@@ -355,10 +357,10 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 }
 
 // record handles one record that is not final. A failure is left to the next sweep.
-func (s *Sweeper) record(ctx context.Context, e job.Entry, warn bool) error {
+func (s *Sweeper) record(ctx context.Context, e index.Entry, warn bool) error {
 	rec, rev, err := s.jobs.Get(ctx, e.Key)
 	if errors.Is(err, job.ErrDamaged) {
-		s.metrics.damaged.WithLabelValues(job.RecordJob).Inc()
+		s.metrics.damaged.WithLabelValues(store.RecordJob).Inc()
 		s.log.Error("job record can't be read, its job is left alone", zap.String("key", e.Key), zap.Error(err))
 		return nil
 	}

@@ -12,8 +12,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/job"
 	"pullprint/connector/recovery"
+	"pullprint/connector/store"
 	"pullprint/policy/badge"
 )
 
@@ -131,7 +131,7 @@ func (b *BadgeOwners) Differing() error {
 	}
 	ids := slices.Sorted(maps.Keys(c.differ))
 	var list []string
-	for _, id := range ids[:min(len(ids), job.MaxNamed)] {
+	for _, id := range ids[:min(len(ids), store.MaxNamed)] {
 		list = append(list, fmt.Sprintf("badge %s is enrolled for %s and is the employeeId of %s in Entra", id,
 			c.differ[id].owner, c.differ[id].holder))
 	}

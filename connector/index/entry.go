@@ -1,4 +1,4 @@
-package job
+package index
 
 import (
 	"encoding/hex"
@@ -6,6 +6,7 @@ import (
 	"time"
 	"unique"
 
+	"pullprint/connector/job"
 	"pullprint/trigger/graph"
 )
 
@@ -19,12 +20,12 @@ type jobID struct {
 	job     string
 }
 
-func jobIDOf(ref Ref) jobID {
+func jobIDOf(ref job.Ref) jobID {
 	return jobID{unique.Make(graph.Canonical(ref.Printer)), graph.Canonical(ref.Job)}
 }
 
 // ref is the job with that key.
-func (p jobID) ref() Ref { return Ref{Printer: p.printer.Value(), Job: p.job} }
+func (p jobID) ref() job.Ref { return job.Ref{Printer: p.printer.Value(), Job: p.job} }
 
 // indexed is an Entry in compact form: a third of its size, as there may be 300,000 records.
 type indexed struct {
@@ -37,7 +38,7 @@ type indexed struct {
 // can't be derived from owner and job, or a job id in non-canonical form.
 type odd struct {
 	task, key string
-	ref       Ref
+	ref       job.Ref
 }
 
 func pack(e *Entry) (indexed, odd) {
@@ -55,7 +56,7 @@ func pack(e *Entry) (indexed, odd) {
 	if e.Ref != jobIDOf(e.Ref).ref() {
 		o.ref = e.Ref
 	}
-	if e.Key != "" && e.Key != Key(e.Owner, e.Ref) {
+	if e.Key != "" && e.Key != job.Key(e.Owner, e.Ref) {
 		o.key = e.Key
 	}
 	return in, o
@@ -64,7 +65,7 @@ func pack(e *Entry) (indexed, odd) {
 // view is the Entry without Key and Task, whose strings would have to be allocated.
 func (in *indexed) view(p jobID) Entry {
 	return Entry{
-		Ref: p.ref(), Queue: in.queue.Value(), State: State(in.state.Value()),
+		Ref: p.ref(), Queue: in.queue.Value(), State: job.State(in.state.Value()),
 		Since: in.since.time(), Seen: in.seen.time(), HoldUntil: in.holdUntil.time(), Warned: in.warned.time(),
 		Created: in.created.time(),
 		Owner:   in.owner.Value(), Reason: in.reason.Value(), Policy: in.policy.Value(), Mode: in.mode.Value(),
@@ -74,14 +75,14 @@ func (in *indexed) view(p jobID) Entry {
 // whole is the complete Entry.
 func (in *indexed) whole(p jobID, o odd) Entry {
 	e := in.view(p)
-	if o.ref != (Ref{}) {
+	if o.ref != (job.Ref{}) {
 		e.Ref = o.ref
 	}
 	if e.Task = o.task; e.Task == "" && in.task != (guid{}) {
 		e.Task = in.task.String()
 	}
 	if e.Key = o.key; e.Key == "" {
-		e.Key = Key(e.Owner, e.Ref)
+		e.Key = job.Key(e.Owner, e.Ref)
 	}
 	return e
 }

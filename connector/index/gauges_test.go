@@ -1,4 +1,4 @@
-package job
+package index
 
 import (
 	"strconv"
@@ -7,6 +7,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"pullprint/connector/job"
+	"pullprint/connector/printer"
 )
 
 func gather(t *testing.T, reg *prometheus.Registry, name string) map[string]float64 {
@@ -33,16 +36,16 @@ func gather(t *testing.T, reg *prometheus.Registry, name string) map[string]floa
 // How long jobs have been waiting is told of every queue, and of none at zero.
 func TestWaiting(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	x := NewIndex(nil, []Queue{{Name: "Follow-Me"}, {Name: "Poster"}}, reg, zap.NewNop())
+	x := New(nil, []printer.Queue{{Name: "Follow-Me"}, {Name: "Poster"}}, reg, zap.NewNop())
 	now := time.Now()
 	for i, e := range []Entry{
-		{Queue: "Follow-Me", State: Held, Seen: now.Add(-30 * time.Minute), HoldUntil: now.Add(30 * time.Minute)},
-		{Queue: "Follow-Me", State: Held, Seen: now.Add(-3 * time.Hour), HoldUntil: now.Add(3 * time.Hour)},
-		{Queue: "Follow-Me", State: Released, Seen: now.Add(-9 * time.Hour)},
-		{Queue: "Poster", State: Completing, Seen: now.Add(-time.Hour), Since: now.Add(-10 * time.Minute)},
-		{Queue: "Poster", State: Aborting, Seen: now.Add(-time.Hour), Since: now.Add(-time.Minute)},
+		{Queue: "Follow-Me", State: job.Held, Seen: now.Add(-30 * time.Minute), HoldUntil: now.Add(30 * time.Minute)},
+		{Queue: "Follow-Me", State: job.Held, Seen: now.Add(-3 * time.Hour), HoldUntil: now.Add(3 * time.Hour)},
+		{Queue: "Follow-Me", State: job.Released, Seen: now.Add(-9 * time.Hour)},
+		{Queue: "Poster", State: job.Completing, Seen: now.Add(-time.Hour), Since: now.Add(-10 * time.Minute)},
+		{Queue: "Poster", State: job.Aborting, Seen: now.Add(-time.Hour), Since: now.Add(-time.Minute)},
 	} {
-		e.Ref = Ref{Printer: "p", Job: strconv.Itoa(i)}
+		e.Ref = job.Ref{Printer: "p", Job: strconv.Itoa(i)}
 		x.set(e.Ref, &e)
 	}
 	near := func(name, label string, want float64) {
@@ -63,14 +66,14 @@ func TestWaiting(t *testing.T) {
 
 func BenchmarkWaiting(b *testing.B) {
 	reg := prometheus.NewRegistry()
-	x := NewIndex(nil, []Queue{{Name: "Follow-Me"}}, reg, zap.NewNop())
+	x := New(nil, []printer.Queue{{Name: "Follow-Me"}}, reg, zap.NewNop())
 	now := time.Now()
 	for i := range 100_000 {
-		ref := Ref{Printer: "p", Job: strconv.Itoa(i)}
-		x.set(ref, &Entry{Ref: ref, Queue: "Follow-Me", State: Held, Seen: now, HoldUntil: now.Add(time.Hour)})
+		ref := job.Ref{Printer: "p", Job: strconv.Itoa(i)}
+		x.set(ref, &Entry{Ref: ref, Queue: "Follow-Me", State: job.Held, Seen: now, HoldUntil: now.Add(time.Hour)})
 	}
 	for b.Loop() {
 		ch := make(chan prometheus.Metric, 16)
-		indexCollector{x, []Queue{{Name: "Follow-Me"}}}.Collect(ch)
+		indexCollector{x, []printer.Queue{{Name: "Follow-Me"}}}.Collect(ch)
 	}
 }

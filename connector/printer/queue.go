@@ -1,9 +1,12 @@
-package job
+// Package printer is the configured printers: queues, whose jobs are ours to decide, and devices, at
+// which they are released.
+package printer
 
 import (
 	"slices"
 	"time"
 
+	"pullprint/connector/job"
 	"pullprint/trigger/graph"
 )
 
@@ -33,8 +36,8 @@ type Queue struct {
 	ShareWith []string `yaml:"share_with"`
 }
 
-// CanonicalQueues are queues with their ids as Graph's are kept.
-func CanonicalQueues(list []Queue) []Queue {
+// Canonical are queues with their ids as Graph's are kept.
+func Canonical(list []Queue) []Queue {
 	list = slices.Clone(list)
 	for i := range list {
 		list[i].PrinterID = graph.Canonical(list[i].PrinterID)
@@ -56,12 +59,12 @@ func (q Queue) Warning() time.Duration {
 	return min(q.HoldFor/4, time.Hour)
 }
 
-// QueueSet finds the configured queues.
-type QueueSet map[string]Queue // by printer id
+// Queues finds the configured queues.
+type Queues map[string]Queue // by printer id
 
-// NewQueueSet returns the QueueSet of a list.
-func NewQueueSet(list []Queue) QueueSet {
-	s := QueueSet{}
+// NewQueues returns the QueueSet of a list.
+func NewQueues(list []Queue) Queues {
+	s := Queues{}
 	for _, q := range list {
 		s[graph.Canonical(q.PrinterID)] = q
 	}
@@ -70,14 +73,14 @@ func NewQueueSet(list []Queue) QueueSet {
 
 // At is the queue of a printer, whose id an earlier version may have stored in
 // another case.
-func (s QueueSet) At(printer string) (Queue, bool) {
+func (s Queues) At(printer string) (Queue, bool) {
 	q, ok := s[graph.Canonical(printer)]
 	return q, ok
 }
 
 // NameOf is the current name of a job's queue, which may have been renamed since the job
 // arrived.
-func (s QueueSet) NameOf(rec *Record) string {
+func (s Queues) NameOf(rec *job.Record) string {
 	if q, ok := s.At(rec.Printer); ok {
 		return q.Name
 	}

@@ -1,4 +1,4 @@
-package job
+package index
 
 import (
 	"encoding/json"
@@ -15,23 +15,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 
+	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/trigger/racetest"
 )
 
-func newIndex() *Index { return NewIndex(nil, nil, nil, zap.NewNop()) }
+func newIndex() *Index { return New(nil, nil, nil, zap.NewNop()) }
 
 // What the index is told of a job is what it tells.
 func TestIndexKeepsAll(t *testing.T) {
 	at := time.Date(2026, 3, 10, 12, 0, 0, 123456789, time.UTC)
 	full := Entry{
-		Ref: Ref{Printer: "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", Job: "17"}, Task: "11111111-2222-4333-8444-55555555555a",
-		Queue: "Follow-Me", State: Releasing, Since: at, Seen: at.Add(1), HoldUntil: at.Add(2), Warned: at.Add(3), Created: at.Add(4),
-		Owner: "66666666-7777-4888-8999-aaaaaaaaaaaa", Reason: "quota.exhausted", Policy: "749759dd72fd", Mode: ModePull,
+		Ref: job.Ref{Printer: "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", Job: "17"}, Task: "11111111-2222-4333-8444-55555555555a",
+		Queue: "Follow-Me", State: job.Releasing, Since: at, Seen: at.Add(1), HoldUntil: at.Add(2), Warned: at.Add(3), Created: at.Add(4),
+		Owner: "66666666-7777-4888-8999-aaaaaaaaaaaa", Reason: "quota.exhausted", Policy: "749759dd72fd", Mode: printer.ModePull,
 	}
-	full.Key = Key(full.Owner, full.Ref)
+	full.Key = job.Key(full.Owner, full.Ref)
 	for name, change := range map[string]func(*Entry){
 		"all":           func(*Entry) {},
-		"nothing":       func(e *Entry) { *e = Entry{Ref: e.Ref, Key: Key("", e.Ref)} },
+		"nothing":       func(e *Entry) { *e = Entry{Ref: e.Ref, Key: job.Key("", e.Ref)} },
 		"no GUID":       func(e *Entry) { e.Task = "task-1" },
 		"capitals":      func(e *Entry) { e.Task = "11111111-2222-4333-8444-55555555555A" },
 		"zeros":         func(e *Entry) { e.Task = "00000000-0000-0000-0000-000000000000" },
@@ -40,7 +42,7 @@ func TestIndexKeepsAll(t *testing.T) {
 		"another's key": func(e *Entry) { e.Key = "before." + e.Printer + "." + e.Job },
 		"job in capitals": func(e *Entry) {
 			e.Printer = strings.ToUpper(e.Printer)
-			e.Key = Key(e.Owner, e.Ref)
+			e.Key = job.Key(e.Owner, e.Ref)
 		},
 		"far in time":    func(e *Entry) { e.HoldUntil = time.Unix(0, 1<<62).UTC() },
 		"a longer state": func(e *Entry) { e.State = "of a later version" },
@@ -70,10 +72,10 @@ func TestPages(t *testing.T) {
 	var all []Entry
 	for i := range 1200 {
 		e := Entry{
-			Ref: Ref{Printer: "p", Job: fmt.Sprint(i)}, Owner: fmt.Sprint("o", dice.IntN(50)), Queue: []string{"a", "b"}[dice.IntN(2)],
-			Seen: time.Unix(int64(1+dice.IntN(4)), 0).UTC(), State: Held, // hundreds of one moment
+			Ref: job.Ref{Printer: "p", Job: fmt.Sprint(i)}, Owner: fmt.Sprint("o", dice.IntN(50)), Queue: []string{"a", "b"}[dice.IntN(2)],
+			Seen: time.Unix(int64(1+dice.IntN(4)), 0).UTC(), State: job.Held, // hundreds of one moment
 		}
-		e.Key = Key(e.Owner, e.Ref)
+		e.Key = job.Key(e.Owner, e.Ref)
 		x.set(e.Ref, &e)
 		if e.Queue == "a" {
 			all = append(all, e)
@@ -101,8 +103,8 @@ func TestIndexLetsOthersIn(t *testing.T) {
 	x := newIndex()
 	const jobs = 4 * lockBatch
 	for i := range jobs {
-		ref := Ref{Printer: "p", Job: fmt.Sprint(i)}
-		x.set(ref, &Entry{Ref: ref, State: Held})
+		ref := job.Ref{Printer: "p", Job: fmt.Sprint(i)}
+		x.set(ref, &Entry{Ref: ref, State: job.Held})
 	}
 	var others sync.WaitGroup
 	defer others.Wait()
@@ -112,8 +114,8 @@ func TestIndexLetsOthersIn(t *testing.T) {
 		switch n++; {
 		case n == 1:
 			others.Go(func() {
-				ref := Ref{Printer: "p", Job: "new"}
-				x.set(ref, &Entry{Ref: ref, State: Held})
+				ref := job.Ref{Printer: "p", Job: "new"}
+				x.set(ref, &Entry{Ref: ref, State: job.Held})
 				close(changed)
 			})
 		case n%lockBatch == lockBatch/2 && n < 3*lockBatch:
@@ -169,17 +171,17 @@ func BenchmarkIndexed(b *testing.B) {
 
 // storedRecord is one of many as the store has them: 2,000 owners, few queues.
 func storedRecord(i int) (key string, value []byte) {
-	ref := Ref{Printer: fmt.Sprintf("c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a%d", i%4), Job: fmt.Sprint(100_000 + i)}
+	ref := job.Ref{Printer: fmt.Sprintf("c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a%d", i%4), Job: fmt.Sprint(100_000 + i)}
 	owner := fmt.Sprintf("%08d-2222-4333-8444-555555555555", i%2000)
 	at := time.Date(2026, 3, 10, 12, 0, 0, i, time.UTC)
-	value, err := json.Marshal(Record{
-		Ref: ref, Task: fmt.Sprintf("%08d-7777-4888-8999-aaaaaaaaaaaa", i), Owner: owner, Queue: "Follow-Me", State: Released,
-		Created: at, Seen: at, HoldUntil: at.Add(24 * time.Hour), Decision: Decision{Reason: "", Policy: "749759dd72fd"},
+	value, err := json.Marshal(job.Record{
+		Ref: ref, Task: fmt.Sprintf("%08d-7777-4888-8999-aaaaaaaaaaaa", i), Owner: owner, Queue: "Follow-Me", State: job.Released,
+		Created: at, Seen: at, HoldUntil: at.Add(24 * time.Hour), Decision: job.Decision{Reason: "", Policy: "749759dd72fd"},
 	})
 	if err != nil {
 		panic(err) // a record can be encoded
 	}
-	return Key(owner, ref), value
+	return job.Key(owner, ref), value
 }
 
 // A record takes no more memory than is said. Each owner has ten.
@@ -207,19 +209,19 @@ func TestIndexedBytes(t *testing.T) {
 // whichever record changes last.
 func TestIndexKeepsTheNewerOfANumber(t *testing.T) {
 	x := newIndex()
-	entry := func(owner string, seen int64, state State) Entry {
-		e := Entry{Ref: Ref{Printer: "p", Job: "7"}, Owner: owner, Seen: time.Unix(seen, 0).UTC(), State: state}
-		e.Key = Key(e.Owner, e.Ref)
+	entry := func(owner string, seen int64, state job.State) Entry {
+		e := Entry{Ref: job.Ref{Printer: "p", Job: "7"}, Owner: owner, Seen: time.Unix(seen, 0).UTC(), State: state}
+		e.Key = job.Key(e.Owner, e.Ref)
 		return e
 	}
 	const former, newer = "11111111-2222-4333-8444-555555555555", "66666666-7777-4888-8999-aaaaaaaaaaaa"
-	for _, e := range []Entry{entry(former, 1, Held), entry(newer, 2, Held), entry(former, 1, Gone)} {
+	for _, e := range []Entry{entry(former, 1, job.Held), entry(newer, 2, job.Held), entry(former, 1, job.Gone)} {
 		x.set(e.Ref, &e)
 	}
 	if open := x.Open(); len(open) != 1 || open[0].Owner != newer {
 		t.Errorf("%+v", open)
 	}
-	released := entry(newer, 2, Released)
+	released := entry(newer, 2, job.Released)
 	x.set(released.Ref, &released)
 	if open := x.Open(); len(open) != 0 {
 		t.Errorf("%+v", open)
@@ -232,8 +234,8 @@ func TestPageGoesOn(t *testing.T) {
 	const jobs, n = 20_000, 100
 	x := newIndex()
 	entry := func(i int) Entry {
-		e := Entry{Ref: Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0).UTC(), State: Held}
-		e.Key = Key(e.Owner, e.Ref)
+		e := Entry{Ref: job.Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0).UTC(), State: job.Held}
+		e.Key = job.Key(e.Owner, e.Ref)
 		return e
 	}
 	for _, i := range rand.New(rand.NewPCG(3, 4)).Perm(jobs) { // the store has them by their last change
@@ -255,7 +257,7 @@ func TestPageGoesOn(t *testing.T) {
 		}
 		after = PositionOf(&list[len(list)-1])
 		changed, dropped, late := entry(page), entry(jobs-1-page), entry(jobs+page)
-		changed.State = Released
+		changed.State = job.Released
 		x.set(changed.Ref, &changed)
 		x.drop(dropped.Ref, dropped.Key)
 		x.set(dropped.Ref, &dropped)
@@ -273,8 +275,8 @@ func TestPageGoesOn(t *testing.T) {
 func TestIndexOrderIsCompacted(t *testing.T) {
 	x := newIndex()
 	for i := range 20 * minStale {
-		e := Entry{Ref: Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0)}
-		e.Key = Key(e.Owner, e.Ref)
+		e := Entry{Ref: job.Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0)}
+		e.Key = job.Key(e.Owner, e.Ref)
 		x.set(e.Ref, &e)
 		x.drop(e.Ref, e.Key)
 	}

@@ -1,4 +1,5 @@
-package job
+// Package index mirrors in memory what the sweep, the API and the gauges need of every job record.
+package index
 
 import (
 	"cmp"
@@ -15,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/recovery"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph"
@@ -28,7 +31,7 @@ import (
 // A loop over all records releases the lock after each lockBatch of them, so that updates
 // from the store and taps do not wait for 300,000 records. The index can change meanwhile.
 type Index struct {
-	store  *Store
+	store  *job.Store
 	gauge  *prometheus.GaugeVec   // of held
 	broken *prometheus.CounterVec // records that can't be read
 	log    *zap.Logger
@@ -49,11 +52,11 @@ const lockBatch = 1024
 
 // Entry is what the index knows of a job.
 type Entry struct {
-	Ref
+	job.Ref
 	Key       string
 	Task      string
 	Queue     string
-	State     State
+	State     job.State
 	Since     time.Time // of the intent, or zero
 	Seen      time.Time
 	HoldUntil time.Time
@@ -66,11 +69,11 @@ type Entry struct {
 	Mode string
 }
 
-// NewIndex returns an Index that follows store once Run is called. Its metrics, with those of
+// New returns an Index that follows store once Run is called. Its metrics, with those of
 // queues at zero, are registered with reg, which may be nil and takes one Index.
-func NewIndex(store *Store, queues []Queue, reg prometheus.Registerer, log *zap.Logger) *Index {
+func New(kept *job.Store, queues []printer.Queue, reg prometheus.Registerer, log *zap.Logger) *Index {
 	x := &Index{
-		store: store, gauge: newHeldGauge(reg, queues), broken: DamagedRecords(reg), log: log.Named("index"),
+		store: kept, gauge: newHeldGauge(reg, queues), broken: store.DamagedRecords(reg), log: log.Named("index"),
 		ready: make(chan struct{}), entries: map[jobID]indexed{}, odd: map[jobID]odd{}, held: map[string]int{},
 	}
 	if reg != nil {
@@ -164,7 +167,7 @@ func (x *Index) Err() error {
 func (x *Index) Ready() <-chan struct{} { return x.ready }
 
 // Lookup returns the entry of a job.
-func (x *Index) Lookup(ref Ref) (Entry, bool) {
+func (x *Index) Lookup(ref job.Ref) (Entry, bool) {
 	p := jobIDOf(ref)
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -202,9 +205,9 @@ func (x *Index) each(fn func(jobID, *indexed)) {
 
 // Each calls fn with what limits are counted by of every record, in no order. fn has to be quick
 // and must not call the index.
-func (x *Index) Each(fn func(queue, owner string, state State, seen time.Time)) {
+func (x *Index) Each(fn func(queue, owner string, state job.State, seen time.Time)) {
 	x.each(func(_ jobID, in *indexed) {
-		fn(in.queue.Value(), in.owner.Value(), State(in.state.Value()), in.seen.time())
+		fn(in.queue.Value(), in.owner.Value(), job.State(in.state.Value()), in.seen.time())
 	})
 }
 
@@ -212,7 +215,7 @@ func (x *Index) Each(fn func(queue, owner string, state State, seen time.Time)) 
 func (x *Index) Open() []Entry {
 	var open []Entry
 	x.each(func(p jobID, in *indexed) {
-		if !State(in.state.Value()).Final() {
+		if !job.State(in.state.Value()).Final() {
 			open = append(open, in.whole(p, x.odd[p]))
 		}
 	})
@@ -222,7 +225,7 @@ func (x *Index) Open() []Entry {
 // take applies a change of a record; a panic affects that record only.
 func (x *Index) take(key string, value []byte) {
 	if err := recovery.Catch(func() error { x.apply(key, value); return nil }); err != nil {
-		x.broken.WithLabelValues(RecordJob).Inc()
+		x.broken.WithLabelValues(store.RecordJob).Inc()
 		x.log.Error("job record not understood, its job is left alone", zap.String("key", key), zap.Error(err))
 	}
 }
@@ -230,22 +233,22 @@ func (x *Index) take(key string, value []byte) {
 func (x *Index) apply(key string, value []byte) {
 	if value == nil {
 		if _, rest, ok := strings.Cut(key, "."); ok {
-			printer, job, _ := strings.Cut(rest, ".")
-			x.drop(Ref{Printer: printer, Job: job}, key)
+			printer, j, _ := strings.Cut(rest, ".")
+			x.drop(job.Ref{Printer: printer, Job: j}, key)
 		}
 		return
 	}
 	var rec struct {
-		Ref
-		Task      string    `json:"task"`
-		Queue     string    `json:"queue"`
-		State     State     `json:"state"`
-		Seen      time.Time `json:"seen"`
-		HoldUntil time.Time `json:"hold_until"`
-		Warned    time.Time `json:"warned"`
-		Created   time.Time `json:"created"`
-		Owner     string    `json:"owner"`
-		Intent    *Intent   `json:"intent"`
+		job.Ref
+		Task      string      `json:"task"`
+		Queue     string      `json:"queue"`
+		State     job.State   `json:"state"`
+		Seen      time.Time   `json:"seen"`
+		HoldUntil time.Time   `json:"hold_until"`
+		Warned    time.Time   `json:"warned"`
+		Created   time.Time   `json:"created"`
+		Owner     string      `json:"owner"`
+		Intent    *job.Intent `json:"intent"`
 		Decision  struct {
 			Reason string `json:"reason"`
 			Policy string `json:"policy"`
@@ -255,7 +258,7 @@ func (x *Index) apply(key string, value []byte) {
 		} `json:"decision"`
 	}
 	if err := json.Unmarshal(value, &rec); err != nil {
-		x.broken.WithLabelValues(RecordJob).Inc()
+		x.broken.WithLabelValues(store.RecordJob).Inc()
 		x.log.Error("job record can't be read, its job is left alone", zap.String("key", key), zap.Error(err),
 			zap.String("remedy", "restore the store from a backup, or remove the key from the bucket pullprint_jobs"))
 		x.apply(key, nil) // the old entry is not valid any more
@@ -276,15 +279,15 @@ func (x *Index) apply(key string, value []byte) {
 // mode is a known mode without memory of its own.
 func mode(s string) string {
 	switch s {
-	case ModePull:
-		return ModePull
-	case ModeDirect:
-		return ModeDirect
+	case printer.ModePull:
+		return printer.ModePull
+	case printer.ModeDirect:
+		return printer.ModeDirect
 	}
 	return ""
 }
 
-func (x *Index) set(ref Ref, e *Entry) {
+func (x *Index) set(ref job.Ref, e *Entry) {
 	p := jobIDOf(ref)
 	p.job = strings.Clone(p.job) // it may be a part of all that was read
 	in, o := pack(e)
@@ -299,7 +302,7 @@ func (x *Index) set(ref Ref, e *Entry) {
 	}
 	x.forget(p, in.seen)
 	delete(x.unseen, p)
-	if e.State == Held {
+	if e.State == job.Held {
 		x.count(e.Queue, +1)
 	}
 	x.entries[p] = in
@@ -310,7 +313,7 @@ func (x *Index) set(ref Ref, e *Entry) {
 }
 
 // drop forgets the record at a key; one of the same job at another key stays.
-func (x *Index) drop(ref Ref, key string) {
+func (x *Index) drop(ref job.Ref, key string) {
 	p := jobIDOf(ref)
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -326,7 +329,7 @@ const gone instant = math.MinInt64
 // forget takes a record out; a position for the same moment stays. mu is held.
 func (x *Index) forget(p jobID, seen instant) {
 	old, had := x.entries[p]
-	if had && State(old.state.Value()) == Held {
+	if had && job.State(old.state.Value()) == job.Held {
 		x.count(old.queue.Value(), -1)
 	}
 	if had && old.seen != seen {

@@ -1,10 +1,13 @@
-package job
+package index
 
 import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"pullprint/connector/job"
+	"pullprint/connector/printer"
 )
 
 // expiresSoon is what counts as a hold that ends soon.
@@ -25,10 +28,10 @@ var (
 // Index, which mirrors what all replicas share, so all of them report the same.
 type indexCollector struct {
 	x      *Index
-	queues []Queue
+	queues []printer.Queue
 }
 
-func newHeldGauge(reg prometheus.Registerer, queues []Queue) *prometheus.GaugeVec {
+func newHeldGauge(reg prometheus.Registerer, queues []printer.Queue) *prometheus.GaugeVec {
 	g := promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pullprint_held_jobs", Help: "Jobs held now, by queue.",
 	}, []string{"queue"})
@@ -49,18 +52,18 @@ func (c indexCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	intents := map[State]int{Releasing: 0, Aborting: 0, Completing: 0}
+	intents := map[job.State]int{job.Releasing: 0, job.Aborting: 0, job.Completing: 0}
 	ages, expiring := map[string]time.Duration{}, map[string]int{}
 	for _, q := range c.queues {
 		ages[q.Name], expiring[q.Name] = 0, 0
 	}
 	var oldest time.Duration
 	c.x.each(func(_ jobID, in *indexed) {
-		switch state := State(in.state.Value()); {
+		switch state := job.State(in.state.Value()); {
 		case state.Intent():
 			intents[state]++
 			oldest = max(oldest, now.Sub(in.since.time()))
-		case state == Held:
+		case state == job.Held:
 			queue := in.queue.Value()
 			ages[queue] = max(ages[queue], now.Sub(in.seen.time()))
 			if in.holdUntil != 0 && in.holdUntil.time().Sub(now) < expiresSoon {
