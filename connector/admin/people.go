@@ -23,7 +23,7 @@ func (a *API) owner(ctx context.Context, field, user string) (string, error) {
 	return directory.OwnerID(ctx, a.Users, field, user)
 }
 
-// newOwner is owner where something is stored for the person; see connector.NewOwnerID.
+// newOwner is owner where something is stored for the person; see directory.NewOwnerID.
 func (a *API) newOwner(ctx context.Context, field, user string) (id, warning string, err error) {
 	if user == "" {
 		return "", "", nil
@@ -42,7 +42,7 @@ func (a *API) newOwnerID(ctx context.Context, field, user string) (string, error
 }
 
 // newOwnerName is the user name to be stored with what is the owner's; see
-// connector.OwnerName.
+// directory.OwnerName.
 func (a *API) newOwnerName(ctx context.Context, owner, name string) (checked, warning string, err error) {
 	checked, warning, err = directory.OwnerName(ctx, a.Users, owner, name)
 	if warning != "" {

@@ -19,7 +19,7 @@ const (
 	headerWithin = 5 * time.Second
 	bodyWithin   = 10 * time.Second // a body of 64 KiB takes a second on a slow line
 	importWithin = 30 * time.Second // 16 MiB at 5 Mbit/s
-	answerWithin = 40 * time.Second // longer than connector.Releaser lets a release take
+	answerWithin = 40 * time.Second // longer than release.Releaser lets a release take
 	idleWithin   = 30 * time.Second // readers and stations open another for the next tap
 	maxHeader    = 16 << 10         // a token and two cookies have below 1 KiB; proxies add some
 	finishWithin = 20 * time.Second // the daemon has 25 s to end; see deploy/kubernetes

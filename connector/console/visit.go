@@ -31,7 +31,7 @@ type visit struct {
 	Device string `json:"device"`
 	// Owner is empty when nobody is there.
 	Owner string `json:"owner,omitempty"`
-	// Badge names the badge that the visit was begun with; see connector.Visitor. It is
+	// Badge names the badge that the visit was begun with; see tap.Visitor. It is
 	// empty in a visit that an earlier version stored, which no page goes on with.
 	Badge string    `json:"badge,omitempty"`
 	Until time.Time `json:"until"`
