@@ -91,7 +91,7 @@ var restrictions = []restriction{
 var testOnly = []string{
 	"testing", "net/http/httptest", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "github.com/hanwen/go-fuse",
 	"go.uber.org/goleak", "pgregory.net/rapid", "github.com/anishathalye/porcupine", modulePath + "/connector/bus/bustest",
-	modulePath + "/policy/quota/quotatest",
+	modulePath + "/policy/quota/quotatest", modulePath + "/trigger/racetest",
 }
 
 // impure are the packages that policy, which only decides, must not import.
