@@ -19,7 +19,7 @@ const (
 	federatedAudience = "api://AzureADTokenExchange"
 )
 
-// assertion is a client assertion, taken apart.
+// assertion is a parsed client assertion.
 type assertion struct {
 	alg, thumb         string
 	aud, iss, sub, jti string
@@ -71,8 +71,8 @@ func (a *assertion) verifiedBy(key *rsa.PublicKey) bool {
 	return false
 }
 
-// refuseAssertion checks what stands for a secret: a JWT signed with a certificate of the app, or a
-// token that it trusts.
+// refuseAssertion checks a client assertion: a JWT signed with a certificate of the app, or a token of a
+// federated credential.
 func (s *Sim) refuseAssertion(c *call, app *app, form url.Values) (reply, bool) {
 	fail := func(code int, message string) (reply, bool) {
 		return c.authFail(401, "invalid_client", code, message), true
@@ -129,7 +129,7 @@ func (s *Sim) refuseFederated(app *app, a *assertion, fail func(int, string) (re
 	return fail(700211, "No matching federated identity record found for presented assertion issuer '"+a.iss+"'.")
 }
 
-// replayed notes that an assertion was used, and reports whether it was before.
+// replayed records that an assertion was used, and reports whether it was used before.
 func (t *tokens) replayed(jti string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,8 +140,8 @@ func (t *tokens) replayed(jti string) bool {
 	return false
 }
 
-// Metadata is the metadata service of a machine in Azure whose managed identity is an app of the
-// tenant. It is busy at first, with these statuses in turn.
+// Metadata returns the metadata service of a machine in Azure whose managed identity is an app of the tenant.
+// Its first answers have the statuses in busy.
 func (s *Sim) Metadata(clientID string, busy ...int) http.Handler {
 	var asked atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// authError is an answer of the token endpoint as Entra words it.
+// authError is an error of the token endpoint in the format of Entra.
 type authError struct {
 	Error         string `json:"error"`
 	Description   string `json:"error_description"`

@@ -24,7 +24,7 @@ type batchAnswer struct {
 	Body    any               `json:"body,omitempty"`
 }
 
-// batch performs up to 20 requests, each with its own status and its own bad luck.
+// batch performs up to 20 requests, each with its own status and its own faults.
 func (s *Sim) batch(c *call) reply {
 	if c.tokenErr != "" {
 		return c.fail(401, "InvalidAuthenticationToken", c.tokenErr)

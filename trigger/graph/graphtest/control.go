@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// Control is a page for people at / and the same as JSON under /_sim/. It has no authentication: anyone
-// who can reach it is the tenant's administrator. So it answers only to localhost and to IP addresses
-// as host name, and to the names in hosts ("*" for any), which keeps other web sites from reaching it
-// by a name of theirs; posts from other sites are refused.
+// Control returns a page for people at / and the same as JSON under /_sim/. It has no authentication: whoever
+// reaches it is the administrator of the tenant. It therefore answers only requests whose host name is
+// localhost, an IP address or one of hosts ("*" for any), so that other web sites can't reach it through a name
+// of theirs, and refuses posts from other sites.
 func (s *Sim) Control(hosts ...string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.servePage)
@@ -52,7 +52,7 @@ func (s *Sim) Control(hosts ...string) http.Handler {
 	return guard(http.NewCrossOriginProtection().Handler(mux), hosts)
 }
 
-// guard refuses host names that are not this machine's, and sends the headers every answer needs.
+// guard refuses host names that are not this machine's, and sends the headers of every answer.
 func guard(next http.Handler, hosts []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
@@ -86,7 +86,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(raw, '\n')) // the caller is gone: nobody to tell
+	_, _ = w.Write(append(raw, '\n')) // the client has disconnected
 }
 
 // action makes a handler of something that can be done: a form comes back to the page, JSON is answered in JSON.
@@ -191,7 +191,7 @@ func (s *Sim) actCancel(r *http.Request, _ params) (any, error) {
 	return jobRef(id), s.CancelJob(id)
 }
 
-// actKnobs sets mode to calm or hostile first, then single dials.
+// actKnobs first sets the mode, calm or hostile, then single dials.
 func (s *Sim) actKnobs(_ *http.Request, p params) (any, error) {
 	next := s.Knobs()
 	switch mode := p.text("mode"); mode {
@@ -279,7 +279,7 @@ func (s *Sim) actRevoke(_ *http.Request, p params) (any, error) {
 	return p, nil
 }
 
-// dial is a knob that can be turned from the page: a chance, or a time.
+// dial is a knob that can be set on the page: a chance, or a duration.
 type dial struct {
 	Name, Label string
 	chance      func(*Knobs) *float64
@@ -309,7 +309,7 @@ var dials = []dial{
 	{Name: "tokenLife", Label: "life of a token", period: func(k *Knobs) *time.Duration { return &k.TokenLife }},
 }
 
-// value is a chance as a number, a time as Go writes it.
+// value is a chance as a number, or a duration as Go formats it.
 func (d dial) value(k *Knobs) string {
 	if d.chance != nil {
 		return strconv.FormatFloat(*d.chance(k), 'f', -1, 64)

@@ -27,7 +27,7 @@ type jobRef struct {
 	Job     string `json:"job"`
 }
 
-// apiJob is a job as the control API tells it.
+// apiJob is a job in the control API.
 type apiJob struct {
 	jobRef
 	User         string  `json:"user"`
@@ -145,7 +145,7 @@ func (s *Sim) servePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = page.WriteTo(w) // the reader is gone: nobody to tell
+	_, _ = page.WriteTo(w) // the client has disconnected
 }
 
 func (s *Sim) view(r *http.Request) pageView {

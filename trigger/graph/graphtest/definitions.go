@@ -98,7 +98,8 @@ func (s *Sim) createDefinition(c *call) reply {
 	return reply{status: 201, body: out}
 }
 
-// ownDefinition finds a definition the app made; what others made can be listed and read, not changed.
+// ownDefinition finds a definition that the app created. Those of other apps can be listed and read, not
+// changed.
 func (s *Sim) ownDefinition(c *call) (*definition, reply) {
 	d := s.definitions[c.Definition]
 	if d == nil {
@@ -176,7 +177,8 @@ func (s *Sim) dropDefinition(d *definition) {
 	}
 }
 
-// listTasks streams pages of what runs or finished lately. The token in nextLink is opaque to callers.
+// listTasks lists, in pages, the tasks that run or finished recently. The token in nextLink is opaque to
+// callers.
 func (s *Sim) listTasks(c *call) reply {
 	if r, bad := c.refuseOptions(); bad {
 		return r
@@ -246,14 +248,14 @@ func (s *Sim) getTask(c *call) reply {
 	return reply{status: 200, body: out}
 }
 
-// garble now and then replaces a documented word by one that is not.
+// garble sometimes replaces a documented word by one that is not.
 func (s *Sim) garble(k *Knobs, c *call, word *string) {
 	if s.dice.chance(k.UnknownWords, "unknown word", c.Path) {
 		*word = []string{"unknownFutureValue", "quarantined"}[s.dice.pick(2, "which unknown word", c.Path)]
 	}
 }
 
-// skip reads the place a nextLink continues from.
+// skip returns the index at which a nextLink continues.
 func (c *call) skip() (int, bool) {
 	t := c.query.Get("$skiptoken")
 	if t == "" {
@@ -267,7 +269,7 @@ func (c *call) skip() (int, bool) {
 	return n, err == nil && n >= 0
 }
 
-// nextLink is the whole address of the next page, on the host the caller used.
+// nextLink returns the address of the next page, on the host that the caller used.
 func (s *Sim) nextLink(c *call, from int) string {
 	origin := c.origin
 	if foreign := s.knobs.Load().ForeignNextLink; foreign != "" {
@@ -281,7 +283,7 @@ func (s *Sim) nextLink(c *call, from int) string {
 	return origin + "/v1.0" + c.Path + "?" + q.Encode()
 }
 
-// page answers one page of a list that is small enough to be made whole.
+// page returns one page of a list that is small enough to be built completely.
 func page[T any](s *Sim, c *call, what string, all []T) reply {
 	from, ok := c.skip()
 	if !ok || from > len(all) {

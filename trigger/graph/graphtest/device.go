@@ -125,7 +125,7 @@ func (s *Sim) grantRefresh(c *call, a *app, form url.Values) reply {
 	return s.tokenAnswer(a, t.user, scopesOf(form), s.refreshToken(a, t.user))
 }
 
-// ExpireDeviceCodes ends the life of every device code that waits.
+// ExpireDeviceCodes lets every pending device code expire.
 func (s *Sim) ExpireDeviceCodes() {
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
@@ -134,23 +134,22 @@ func (s *Sim) ExpireDeviceCodes() {
 	}
 }
 
-// RefuseDevice has the device code flow end with an AADSTS code of Entra from now on: 65001 when consent is missing,
-// 53003 when Conditional Access blocks it, 7000218 when the app is no public client.
+// RefuseDevice makes the device code flow end with an AADSTS code from now on: 65001 for missing consent, 53003
+// for a block by Conditional Access, 7000218 for an app that is no public client.
 func (s *Sim) RefuseDevice(code int) {
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
 	s.tokens.refuse = code
 }
 
-// RefreshTokens are those that were given out, whoever they are of.
+// RefreshTokens returns all refresh tokens that were issued.
 func (s *Sim) RefreshTokens() []string {
 	s.tokens.mu.RLock()
 	defer s.tokens.mu.RUnlock()
 	return slices.Collect(maps.Keys(s.tokens.refresh))
 }
 
-// RevokeSignIns has a user's sign-ins end, as an administrator would in the portal: no refresh token
-// given so far is good.
+// RevokeSignIns revokes a user's refresh tokens, as an administrator would in the portal.
 func (s *Sim) RevokeSignIns(userID string) {
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
@@ -161,7 +160,7 @@ func (s *Sim) RevokeSignIns(userID string) {
 	}
 }
 
-// DeviceCodes are the user codes that wait for a person, soonest to expire first.
+// DeviceCodes returns the user codes of pending sign-ins, the one that expires first before the others.
 func (s *Sim) DeviceCodes() []string {
 	s.tokens.mu.RLock()
 	defer s.tokens.mu.RUnlock()
@@ -184,7 +183,7 @@ func (s *Sim) DeviceCodes() []string {
 	return codes
 }
 
-// ApproveDevice signs a user in where a device code waits; an error when the code or the user is not known.
+// ApproveDevice signs a user in with a device code; it is an error if the code or the user does not exist.
 func (s *Sim) ApproveDevice(userCode, userID string) error {
 	s.mu.Lock()
 	u := s.users[userID]
@@ -195,7 +194,7 @@ func (s *Sim) ApproveDevice(userCode, userID string) error {
 	return s.settleDevice(userCode, func(d *device) { d.user = u })
 }
 
-// DeclineDevice refuses a device code; an error when it is not known.
+// DeclineDevice declines a device code; it is an error if it does not exist.
 func (s *Sim) DeclineDevice(userCode string) error {
 	return s.settleDevice(userCode, func(d *device) { d.declined = true })
 }

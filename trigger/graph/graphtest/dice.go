@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// dice draw reproducible chances: each depends on the seed, on what is asked, and on how often that was
-// asked before, not on what happened elsewhere in between.
+// dice draw reproducible chances: each depends on the seed, on the question, and on how often it was asked
+// before, but not on other questions in between.
 type dice struct {
 	seed uint64
 

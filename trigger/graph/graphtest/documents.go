@@ -31,7 +31,7 @@ func (s *Sim) getDocument(c *call) reply {
 	return reply{status: 200, body: j.doc.json(j.created.UTC().Format(stamp))}
 }
 
-// getDocumentValue sends the caller to another host, with an address that needs no token.
+// getDocumentValue redirects the caller to another host, to an address that needs no token.
 func (s *Sim) getDocumentValue(c *call) reply {
 	s.mu.Lock()
 	j := s.findDocument(c)
@@ -70,7 +70,7 @@ func otherHost(origin string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// serveDocument is the storage behind Graph. It knows nothing of tokens; one that arrives here has leaked.
+// serveDocument is the storage behind Graph. It needs no token; one that arrives here has leaked.
 func (s *Sim) serveDocument(w http.ResponseWriter, r *http.Request) error {
 	s.log.count(OpDownload)
 	if r.Header.Get("Authorization") != "" {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// The fence: abort, redirect and a change of configuration succeed only while a task of a trigger made
-// by the calling app is processing. ok says it is open; otherwise the reply says why not. Which status
-// a second attempt gets is unknown, so the knobs decide.
+// fence: abort, redirect and a change of configuration succeed only while a task of a trigger of the calling
+// app is processing. If not, ok is false and the reply says why. Which status a second attempt gets is unknown,
+// so a knob decides.
 func (s *Sim) fence(c *call, j *job) (reply, bool) {
 	switch {
 	case j == nil:
@@ -45,7 +45,7 @@ func (s *Sim) abortJob(c *call) reply {
 	return reply{status: 204}
 }
 
-// taskFollows ends the task of a job that ended. Whether Graph does so by itself is unknown.
+// taskFollows ends the task of a job that has ended. Whether Graph does so is unknown.
 func (s *Sim) taskFollows(j *job, state string) {
 	if j.task == nil || j.task.state != stateProcessing {
 		return

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// reply is the outcome of an operation, not yet written anywhere: it may still get lost.
+// reply is the outcome of an operation before it is sent; it may still be lost.
 type reply struct {
 	status int
 	header http.Header
@@ -40,7 +40,7 @@ func (c *call) fail(status int, code, message string) reply {
 	}}}}
 }
 
-// failWith answers a status that has no story of its own.
+// failWith answers with a status and the usual error for it.
 func (c *call) failWith(status int) reply {
 	switch status {
 	case 400:

@@ -11,20 +11,20 @@ import (
 	"pullprint/trigger/wait"
 )
 
-// Request is what [Knobs.Intercept] sees of a call. Ids are empty where the path has none.
+// Request describes a call to [Knobs.Intercept]. Ids that the path does not have are empty.
 type Request struct {
 	Method, Path                         string // Path starts after /v1.0
 	Printer, Job, Document, Trigger      string
 	Definition, Task, Subscription, User string
 	Operation, Share                     string
-	App                                  string // whose token it is; empty when the token is missing or bad
+	App                                  string // of the token; empty if that is missing or invalid
 	ClientRequestID                      string
 	Body                                 []byte
 }
 
-// Fault is what a test does to one call. The zero Fault does nothing.
+// Fault is how a test makes one call fail. The zero Fault does nothing.
 type Fault struct {
-	// Refuse, when not 0, is answered before anything is applied; with RetryAfter as header when that is set.
+	// Refuse, if not 0, is the status of an answer before anything is applied, with RetryAfter as header if set.
 	Refuse     int
 	RetryAfter string
 	// Drop closes the connection before anything is applied.
@@ -36,7 +36,7 @@ type Fault struct {
 	After  func(status int)
 	// HoldReply delays the answer until it is closed, after applying.
 	HoldReply <-chan struct{}
-	// Lose applies the call and closes the connection instead of answering. LoseAs, when not 0, is answered instead (504).
+	// Lose applies the call and closes the connection without an answer. LoseAs, if not 0, is the status of an answer (504).
 	Lose   bool
 	LoseAs int
 }
@@ -46,13 +46,13 @@ func (f *Fault) zero() bool {
 		!f.Lose && f.LoseAs == 0
 }
 
-// errLost means: no answer. Over sockets the connection is closed, in memory RoundTrip fails with it.
+// errLost means that there is no answer. Over sockets the connection is closed, in memory it is the error of RoundTrip.
 var errLost = errors.New("connection reset before the answer arrived")
 
-// errRefused is what a dial to a stopped server gives.
+// errRefused is the error of a connection to a stopped server.
 var errRefused error = syscall.ECONNREFUSED
 
-// perform takes one operation through all that can go wrong on the way to it and back.
+// perform performs one operation with the faults before and after it.
 func (s *Sim) perform(ctx context.Context, name string, write bool, c *call, do func() reply) (reply, error) {
 	k := s.knobs.Load()
 	s.log.count(name)
@@ -121,7 +121,7 @@ func (s *Sim) performFault(ctx context.Context, f Fault, c *call, do func() repl
 	return r, nil
 }
 
-// strike decides whether a call is turned away before it is looked at.
+// strike decides whether a call is refused before it is applied.
 func (s *Sim) strike(k *Knobs, c *call, about string) (reply, bool) {
 	status := 0
 	switch {

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// journal counts what happened and remembers what must never happen.
+// journal counts what happened and records what must never happen.
 type journal struct {
 	mu         sync.Mutex
 	counts     map[string]int
@@ -33,12 +33,13 @@ func (j *journal) get(what string) int {
 	return j.counts[what]
 }
 
-// Calls is how often an operation (one of the Op names) was called, whatever came of it. With " faulted" or " lost"
-// appended it counts those struck by a random fault before and after applying. Notifications count as
-// "notifications.made", ".lost", ".posted" (each that reached its receiver), ".retried" and ".dropped".
+// Calls returns how often an operation (one of the Op names) was called, whatever the result. With " faulted"
+// or " lost" appended it counts those with a random fault before and after they were applied. Notifications
+// count as "notifications.made", ".lost", ".posted" (each that reached its receiver), ".retried" and
+// ".dropped".
 func (s *Sim) Calls(op string) int { return s.log.get(op) }
 
-// AllCalls is every count there is.
+// AllCalls returns all counts.
 func (s *Sim) AllCalls() map[string]int {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
@@ -52,7 +53,7 @@ func (s *Sim) ForgetCalls() {
 	clear(s.log.counts)
 }
 
-// Violations are things a client of Graph must never do, such as sending its token to the document host.
+// Violations returns what a client did that it must never do, such as sending its token to the document host.
 func (s *Sim) Violations() []string {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()

@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// Knobs are everything about the simulator that can be turned. Chances are between 0 and 1. The zero value of a
-// duration, a size or a list takes the default named with it; start from [Hostile] or [Calm]. All but
-// Seed and Tenant can be changed while it runs, with [Sim.Change].
+// Knobs are the settings of the simulator. Chances are between 0 and 1. The zero value of a duration, a size or
+// a list means the default named with it; start from [Hostile] or [Calm]. All but Seed and Tenant can be changed
+// while it runs, with [Sim.Change].
 type Knobs struct {
-	Seed   uint64 // decides everything random; 0 = choose one, which [Sim.Seed] tells
+	Seed   uint64 // of all randomness; 0 = choose one, which [Sim.Seed] returns
 	Tenant string // the directory's id; default 84bd8158-6d4d-4958-8b9f-9d6445542f95
 
-	// Faults of a call. They strike Graph and the authority alike.
+	// Faults of a call, to Graph and to the authority.
 	Throttle      float64       // 429, before anything is applied
 	Unavailable   float64       // 503, before anything is applied
 	LoseReply     float64       // a write is applied and its answer never arrives (connection closed, or 504)
 	RetryAfter    time.Duration // what 429 and 503 ask for, in seconds, as a date, or (in turn) not at all; default 1 s
 	RetryFraction float64       // and the seconds have a fraction, as those of some services behind Graph
-	Latency       time.Duration // of every call, before it is looked at
+	Latency       time.Duration // of every call, before it is processed
 
 	// Faults of notifications.
 	LoseNotification      float64
@@ -27,14 +27,14 @@ type Knobs struct {
 	NoParentURL           float64       // resourceData without parentUrl
 	Join                  int           // notifications in one POST, at most; default 1
 
-	OperationTime  time.Duration // how long it takes to make a printer, after the 202
-	OperationFails float64       // and then it was not made
+	OperationTime  time.Duration // from the 202 until a printer is created
+	OperationFails float64       // chance that it is not created
 
 	UnknownWords float64 // an answer holding a state uses a word outside the documented enumeration
 
-	// Reads that are behind. JobUnknown is the chance that Graph does not know a job (404) for JobUnknownFor after it was
-	// made, although its task is announced and listed. For ReadLag after a change each read of a job or its task shows it
-	// as it was before; effects are judged by what is.
+	// Stale reads. JobUnknown is the chance that Graph answers 404 for a job for JobUnknownFor after it was created,
+	// although its task is announced and listed. For ReadLag after a change, reads of a job or its task show it as it
+	// was before; effects depend on its current state.
 	JobUnknown    float64
 	JobUnknownFor time.Duration
 	ReadLag       time.Duration
@@ -44,7 +44,7 @@ type Knobs struct {
 	Null   float64
 	NullOf []string
 
-	// What the documentation leaves open. A list with several entries is drawn from.
+	// What the documentation does not tell. Of several entries of a list, each call draws one.
 	// status of abort, redirect or PATCH job when the fence is closed because the work is done; default 400, 403, 404, 409
 	SecondEffect     []int
 	SecondFinish     []int    // status of PATCH task on a finished task; default 200, 400, 404, 409
@@ -69,27 +69,27 @@ type Knobs struct {
 	TaskPage   int           // tasks in one page; default 20
 	JobPage    int           // jobs, groups, definitions and other entries in one page; default 50
 
-	// BindQueues are printers whose triggers an administrator would make as soon as there is a definition
-	// to bind: each one named here, and without a trigger, is bound to the next definition an app makes.
+	// BindQueues are printers for which an administrator would create a trigger as soon as there is a definition:
+	// each that has none is bound to the next definition that an app creates.
 	BindQueues []string
 
 	TokenLife time.Duration // default 3599 s
-	// of the authority and Graph against the machine's: in the header Date, in every time that is told,
-	// and where assertions and the ends of subscriptions are looked at
+	// how far the clocks of Graph and the authority are ahead of the machine's: in the header Date, in every time
+	// in an answer, and in the checks of assertions and of the ends of subscriptions
 	ClockAhead time.Duration
 	// start of parentUrl, redirectedTo and @odata.id; default https://graph.microsoft.com/v1.0
 	ResourceBase    string
 	DocumentBase    string        // origin of pre-authenticated payload URLs; default another name of the calling host
 	ForeignNextLink string        // when set, @odata.nextLink leads to this origin instead: a client must not follow
 	VerificationURI string        // where a device code is typed in; default https://microsoft.com/devicelogin
-	DeviceInterval  time.Duration // between two looks at a device code; 0 = the 5 s that Entra asks for
+	DeviceInterval  time.Duration // between two polls for a device code; 0 = the 5 s that Entra asks for
 
-	// Intercept is asked about every call, after latency and outage and before anything is applied. The zero Fault lets
-	// the call go on to the random faults; any other replaces them. It runs on the caller's goroutine and may block.
+	// Intercept is called for every call, after latency and outage and before anything is applied. With the zero Fault
+	// the random faults apply; any other replaces them. It runs on the caller's goroutine and may block.
 	Intercept func(op string, r Request) Fault
 }
 
-// Hostile is Universal Print on a bad day, every day: the setting to develop against.
+// Hostile has every kind of fault: the setting to develop against.
 func Hostile() Knobs {
 	return Knobs{
 		Throttle: 0.05, Unavailable: 0.02, LoseReply: 0.02, RetryAfter: time.Second, RetryFraction: 0.5,
@@ -106,13 +106,12 @@ func Hostile() Knobs {
 	}
 }
 
-// Calm is Universal Print on its best day: no faults, and one fixed answer wherever the documentation is silent.
+// Calm has no faults, and one fixed answer where the documentation does not tell.
 func Calm() Knobs {
 	return Knobs{SecondEffect: []int{400}, SecondFinish: []int{200}, AbortEndsTask: 1}
 }
 
-// Become takes the faults and open questions of other and keeps what describes this simulator
-// (identity, wiring, sizes, times).
+// Become takes the faults and the undocumented answers of other, and keeps identity, wiring, sizes and times.
 func (k *Knobs) Become(other Knobs) {
 	k.Throttle, k.Unavailable, k.LoseReply = other.Throttle, other.Unavailable, other.LoseReply
 	k.LoseNotification, k.DuplicateNotification = other.LoseNotification, other.DuplicateNotification

@@ -16,7 +16,7 @@ const (
 	stateAborted    = "aborted"
 )
 
-// JobID names a job. Job alone is not unique: every printer counts its own.
+// JobID identifies a job. Job alone is not unique: every printer counts its own.
 type JobID struct{ Printer, Job string }
 
 func (id JobID) String() string { return id.Printer + "/" + id.Job }
@@ -27,13 +27,13 @@ type app struct {
 	displayName string
 }
 
-// definition is a printTaskDefinition and the tasks made from it, oldest first.
+// definition is a printTaskDefinition with its tasks, oldest first.
 type definition struct {
 	id, displayName, appID, appName string
 	tasks                           []*task
 }
 
-// trigger binds a printer to a definition, in the name of the app whose token made it.
+// trigger binds a printer to a definition, for the app whose token created it.
 type trigger struct {
 	id, appID string
 	def       *definition
@@ -42,7 +42,7 @@ type trigger struct {
 type printer struct {
 	Printer
 	registered time.Time
-	maker      string // app that registered it, empty for what was there
+	maker      string // app that registered it, empty for those that tests add
 	bare       bool   // registered, and no attributes yet
 	share      *share
 	trigger    *trigger
@@ -51,7 +51,7 @@ type printer struct {
 	details    []string
 	lastSeen   time.Time // zero: just now
 
-	capabilities, defaults map[string]json.RawMessage // over those that a printer that was there has
+	capabilities, defaults map[string]json.RawMessage // override those of a printer that a test added
 }
 
 func (p *printer) job(id string) *job {
@@ -86,7 +86,7 @@ type job struct {
 	config         Configuration
 	doc            document
 	task           *task
-	draft          bool // made by its person, and not started
+	draft          bool // created by a person and not started
 	uploaded       bool // the document of a draft
 	effects        Effects
 	before         *job      // as it was before its last change
@@ -103,7 +103,7 @@ type document struct {
 	pages                 int
 }
 
-// Configuration is what a job asks of a printer, with the words of Graph.
+// Configuration is a printJobConfiguration.
 type Configuration struct {
 	FeedOrientation string      `json:"feedOrientation"`
 	PageRanges      []PageRange `json:"pageRanges"`
@@ -158,7 +158,7 @@ func (e Effects) Applied() int {
 	return n
 }
 
-// Sheet is paper that came out of a printer.
+// Sheet is a job that was printed.
 type Sheet struct {
 	Job     JobID
 	Lineage JobID // the job its user sent: follows redirects back
@@ -170,7 +170,7 @@ type Sheet struct {
 	At      time.Time
 }
 
-// ResourceURL is how parentUrl, redirectedTo and redirectedFrom name a job.
+// ResourceURL is the address of a job in parentUrl, redirectedTo and redirectedFrom.
 func (s *Sim) resourceURL(id JobID) string {
 	if id.Job == "" {
 		return ""

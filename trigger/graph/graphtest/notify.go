@@ -26,7 +26,7 @@ func (s *Sim) deliverer() http.RoundTripper {
 	return s.posts
 }
 
-// handshake asks a receiver to repeat a token, as Graph does before it believes in a subscription.
+// handshake asks a receiver to repeat a token, as Graph does before it creates a subscription.
 func (s *Sim) handshake(ctx context.Context, target string) error {
 	if target == "" {
 		return nil
@@ -78,7 +78,7 @@ type resourceDataJSON struct {
 	ParentURL string `json:"parentUrl,omitempty"`
 }
 
-// announce tells every subscriber of the definition that a task began. Fates are drawn per subscription and task.
+// announce notifies every subscriber of the definition of a new task. Faults are drawn per subscription and task.
 func (s *Sim) announce(t *task) {
 	k := s.knobs.Load()
 	now := time.Now()
@@ -107,7 +107,7 @@ func (s *Sim) announce(t *task) {
 	}
 }
 
-// hears reports whether notifications still reach the subscriber.
+// hears reports whether notifications are still sent to the subscriber.
 func (sub *subscription) hears(now time.Time) bool {
 	return now.Before(sub.expires) && (sub.reauthorizeBy.IsZero() || now.Before(sub.reauthorizeBy))
 }
@@ -127,7 +127,7 @@ func (s *Sim) notification(k *Knobs, sub *subscription, t *task) notificationJSO
 	return n
 }
 
-// watchExpiry arranges for reauthorizationRequired to come before the subscription ends.
+// watchExpiry schedules reauthorizationRequired before the subscription ends.
 func (s *Sim) watchExpiry(sub *subscription) {
 	if sub.stopLifecycle != nil {
 		sub.stopLifecycle()
@@ -157,7 +157,7 @@ func (s *Sim) requireReauthorization(sub *subscription) {
 	s.post(sub.lifecycleURL, delivery{note: n, since: now}, 0)
 }
 
-// outbox holds what waits for one URL.
+// outbox holds the notifications that wait for one URL.
 type outbox struct {
 	waiting []delivery
 	posting int
@@ -191,7 +191,7 @@ func (s *Sim) post(target string, d delivery, delay time.Duration) {
 	}
 }
 
-// empty posts until the outbox holds nothing more.
+// empty posts until the outbox is empty.
 func (s *Sim) empty(target string, box *outbox) {
 	for {
 		k := s.knobs.Load()
@@ -214,7 +214,7 @@ func (s *Sim) empty(target string, box *outbox) {
 	}
 }
 
-// retry posts again later what was not accepted, until its time is over.
+// retry posts what was not accepted again later, until RetryFor has passed.
 func (s *Sim) retry(k *Knobs, target string, batch []delivery) {
 	for _, d := range batch {
 		wait := min(k.RetryFirst<<min(d.tries, 20), 10*time.Minute)

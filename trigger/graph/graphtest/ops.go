@@ -54,7 +54,7 @@ const (
 	OpUsage            = "reports.dailyPrintUsageByUser"
 )
 
-// delegation says which people an operation is for, when they come with a delegated token.
+// delegation says which people may call an operation with a delegated token.
 type delegation int
 
 const (
@@ -63,7 +63,7 @@ const (
 	administrator
 )
 
-// operation is one row of the Graph reference: who may call it, whether it changes anything, and what it does.
+// operation is one operation of the Graph reference: who may call it, whether it is a write, and what it does.
 type operation struct {
 	name      string
 	write     bool
@@ -146,7 +146,7 @@ var (
 	opUnsubscribe      = &operation{OpUnsubscribe, true, definitionRoles, nobody, (*Sim).deleteSubscription}
 )
 
-// route finds the operation of a path below /v1.0 and puts its ids into r; nil when Graph has no such thing.
+// route finds the operation of a path below /v1.0 and puts its ids into r; nil if Graph has no such path.
 func route(method string, seg []string, r *Request) *operation {
 	if len(seg) == 0 {
 		return nil
@@ -310,7 +310,7 @@ func byMethod(method string, get, post, patch, del *operation) *operation {
 	return nil
 }
 
-// trimNamespace lets an action be called by its qualified name too, as OData allows.
+// trimNamespace allows calling an action by its qualified name, as OData does.
 func trimNamespace(action string) string {
 	const ns = "microsoft.graph."
 	if len(action) > len(ns) && action[:len(ns)] == ns {

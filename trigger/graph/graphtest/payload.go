@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// smallest is a size that surely holds a document of so many pages, in either format.
+// smallest is a size that is enough for a document of so many pages in either format.
 func smallest(pages int) int64 { return 4096 + 1024*int64(pages) }
 
 // payload is a document: a head, filler that is not kept in memory, and a tail.
@@ -43,7 +43,7 @@ func (p *payload) ReadAt(b []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// content makes a document that really has the pages and the size the job claims.
+// content makes a document that has the pages and the size of the job.
 func (d document) content() (io.ReadSeeker, error) {
 	var p *payload
 	if d.contentType == typePDF {
@@ -182,7 +182,7 @@ func parts(z *zip.Writer, pages int) error {
 	return nil
 }
 
-// split is a writer that keeps what comes before and after a part it lets pass.
+// split is a writer that keeps what is written before and after a part that it drops.
 type split struct {
 	head, tail       bytes.Buffer
 	skipping, inTail bool

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// JobSpec is a job a person sends. Zero fields take the default named with them.
+// JobSpec is a job that a person submits. Zero fields have the default named with them.
 type JobSpec struct {
 	Printer     string // id; required
 	User        string // object id or user principal name; default the first user, one is made when there is none
@@ -22,8 +22,9 @@ type JobSpec struct {
 	Size        int64  // bytes; default about 30 kB a page, and never below what so many pages need
 }
 
-// Submit sends a job to a printer. Where the printer has a trigger the job is paused, a task starts, and the
-// definition's subscribers are notified; otherwise it prints. It fails for an unknown printer or user only.
+// Submit submits a job to a printer. If the printer has a trigger, the job is paused, a task starts, and the
+// subscribers of the definition are notified; otherwise it prints. It fails only for an unknown printer or
+// user.
 func (s *Sim) Submit(spec JobSpec) (JobID, error) {
 	s.mu.Lock()
 	p := s.printers[spec.Printer]
@@ -94,7 +95,7 @@ func (s *Sim) addJob(p *printer, j *job, withTask bool) *task {
 	return s.begin(p, j, withTask)
 }
 
-// putJob gives a job its place.
+// putJob adds a job to its printer.
 func (s *Sim) putJob(p *printer, j *job) {
 	p.jobs = append(p.jobs, j)
 	j.id = JobID{p.ID, strconv.Itoa(len(p.jobs))}
@@ -126,7 +127,7 @@ func (s *Sim) begin(p *printer, j *job, withTask bool) *task {
 	return t
 }
 
-// giveUp deletes a job whose task nobody finished.
+// giveUp deletes a job whose task was not finished in time.
 func (s *Sim) giveUp(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// nulls are the properties of a job that Graph may answer with null, as paths; what stands under documents is of each.
+// nulls are the paths of the properties of a job that Graph may answer with null; those of documents apply to each.
 var nulls = []string{
 	"configuration.feedOrientation", "configuration.pageRanges", "configuration.quality", "configuration.dpi",
 	"configuration.orientation",
@@ -24,13 +24,13 @@ var nulls = []string{
 // Nulls are the properties that [Knobs.NullOf] may name.
 func Nulls() []string { return append([]string(nil), nulls...) }
 
-// ahead is by how much the clock of Graph is ahead of the machine's.
+// ahead is how far the clock of Graph is ahead of the machine's.
 func (s *Sim) ahead() time.Duration { return s.knobs.Load().ClockAhead }
 
-// told is how Graph writes a moment of the machine's clock.
+// told formats a time of the machine's clock as Graph does, by its own clock.
 func (s *Sim) told(t time.Time) string { return t.Add(s.ahead()).UTC().Format(stamp) }
 
-// early reports whether Graph's servers do not know a job yet.
+// early reports whether Graph does not show a new job yet.
 func (s *Sim) early(k *Knobs, j *job) bool {
 	if k.JobUnknownFor <= 0 || !s.dice.chance(k.JobUnknown, "job unknown", j.id.String()) {
 		return false
@@ -38,7 +38,7 @@ func (s *Sim) early(k *Knobs, j *job) bool {
 	return time.Since(j.created) < k.JobUnknownFor
 }
 
-// remember keeps a job as it is, before it changes.
+// remember stores the current state of a job before it changes.
 func (j *job) remember() {
 	before := *j
 	before.before = nil
@@ -49,7 +49,7 @@ func (j *job) remember() {
 	j.before, j.changed = &before, time.Now()
 }
 
-// shown is a job as a read sees it: for a while it may be as it was before its last change.
+// shown returns a job as reads show it: for a while, that is its state before the last change.
 func (s *Sim) shown(k *Knobs, j *job) *job {
 	if k.ReadLag > 0 && j.before != nil && time.Since(j.changed) < k.ReadLag {
 		return j.before
@@ -57,7 +57,7 @@ func (s *Sim) shown(k *Knobs, j *job) *job {
 	return j
 }
 
-// shownTask is shown for a task.
+// shownTask is shown, for a task.
 func (s *Sim) shownTask(k *Knobs, t *task) *task {
 	if j := s.shown(k, t.job); j.task != nil && j.task.id == t.id {
 		return j.task
@@ -65,7 +65,7 @@ func (s *Sim) shownTask(k *Knobs, t *task) *task {
 	return t
 }
 
-// nullified strikes properties of a job with null. It gives what was given when none is struck.
+// nullified replaces some properties of a job by null; it returns its argument if it replaces none.
 func (s *Sim) nullified(k *Knobs, c *call, v any) any {
 	if k.Null <= 0 {
 		return v

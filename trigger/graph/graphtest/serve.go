@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// call is one request on its way through the simulator.
+// call is one request to the simulator.
 type call struct {
 	Request
 	ctx       context.Context
@@ -22,7 +22,7 @@ type call struct {
 	tokenErr  string // what is wrong with the bearer token
 }
 
-// target names what a call is about, for the dice.
+// target names the object of a call, for the dice.
 func (c *call) target(op string) string {
 	if c.Path == "" {
 		return op
@@ -33,7 +33,7 @@ func (c *call) target(op string) string {
 // ServeHTTP serves Graph, the authority and the document host.
 func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.serve(w, r); err != nil {
-		panic(http.ErrAbortHandler) // closes the connection without an answer, as a lost reply looks from afar
+		panic(http.ErrAbortHandler) // closes the connection without an answer
 	}
 }
 
@@ -100,7 +100,7 @@ func (s *Sim) dispatch(c *call, path, rawQuery string) (reply, error) {
 	})
 }
 
-// authorize checks what the token may do. The token itself was looked up when the call arrived.
+// authorize checks whether the token allows the operation. The token itself was checked when the call arrived.
 func (c *call) authorize(op *operation) (reply, bool) {
 	switch {
 	case c.tokenErr != "":
@@ -179,7 +179,7 @@ func originOf(r *http.Request) string {
 	return "http://" + r.Host
 }
 
-// refuseOptions answers query options an operation does not support, as Graph does.
+// refuseOptions refuses query options that an operation does not support, as Graph does.
 func (c *call) refuseOptions(allowed ...string) (reply, bool) {
 next:
 	for name := range c.query {

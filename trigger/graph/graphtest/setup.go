@@ -19,7 +19,7 @@ type App struct {
 	Federation    []Federation        // tokens of others that it trusts
 }
 
-// Federation is a federated credential: a token of an issuer, about a subject, signed with a key, stands for the app.
+// Federation is a federated credential: a token of an issuer for a subject, signed with a key, authenticates the app.
 type Federation struct {
 	Issuer, Subject string
 	Key             *rsa.PublicKey
@@ -52,7 +52,7 @@ type Printer struct {
 	Model        string
 }
 
-// AddApp registers an application and returns it complete.
+// AddApp registers an application and returns it with all fields.
 func (s *Sim) AddApp(a App) App {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +66,7 @@ func (s *Sim) AddApp(a App) App {
 	return a
 }
 
-// AddUser adds a person to the directory and returns it complete.
+// AddUser adds a person to the directory and returns it with all fields.
 func (s *Sim) AddUser(u User) User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,7 @@ func (s *Sim) AddUser(u User) User {
 	return u
 }
 
-// AddPrinter registers a printer and returns it complete.
+// AddPrinter registers a printer and returns it with all fields.
 func (s *Sim) AddPrinter(p Printer) Printer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,8 +124,8 @@ func (s *Sim) SetPrinter(id, state string, accepting bool) error {
 	return nil
 }
 
-// SetDetails changes why a printer is in its state, in the words of
-// printerProcessingStateDetail, and when it was last heard of; zero is now.
+// SetDetails sets why a printer is in its state, as printerProcessingStateDetail values, and when it was last
+// seen; zero means now.
 func (s *Sim) SetDetails(id string, lastSeen time.Time, details ...string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,16 +137,16 @@ func (s *Sim) SetDetails(id string, lastSeen time.Time, details ...string) error
 	return nil
 }
 
-// PlantDefinition makes a task definition as if an app had, and returns its id. The app need not be
-// known: a foreign one is the point.
+// PlantDefinition adds a task definition of an app and returns its id. The app need not be registered: it is
+// for definitions of other apps.
 func (s *Sim) PlantDefinition(appID, displayName string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.newDefinition(appID, displayName, "").id
 }
 
-// AddTrigger binds a printer to a definition as an administrator signed in to the definition's app
-// would, and returns the trigger's id.
+// AddTrigger binds a printer to a definition, as an administrator would who signed in to the definition's app,
+// and returns the id of the trigger.
 func (s *Sim) AddTrigger(printerID, definitionID string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,7 +162,7 @@ func (s *Sim) AddTrigger(printerID, definitionID string) (string, error) {
 	return s.newTrigger(p, d, d.appID).id, nil
 }
 
-// RemoveTrigger takes a printer's trigger away, as an administrator would in the portal.
+// RemoveTrigger removes a printer's trigger, as an administrator would in the portal.
 func (s *Sim) RemoveTrigger(printerID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,7 +174,7 @@ func (s *Sim) RemoveTrigger(printerID string) error {
 	return nil
 }
 
-// Definitions are the ids of all task definitions, in the order they were made.
+// Definitions returns the ids of all task definitions, in the order of their creation.
 func (s *Sim) Definitions() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -167,7 +167,7 @@ func (s *Sim) allowGroup(c *call) reply {
 	})
 }
 
-// ShareOf is who may print to a printer: everyone, or the members of groups. There is no share when ok is false.
+// ShareOf returns who may print to a printer: everyone, or the members of groups. ok is false if it is not shared.
 func (s *Sim) ShareOf(printerID string) (name string, everyone bool, groups []string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

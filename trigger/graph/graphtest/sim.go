@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Sim is one tenant of Universal Print. Make it with [New]; all methods may be called at once from many goroutines.
+// Sim is one tenant of Universal Print. Use [New]. It is safe for concurrent use.
 type Sim struct {
 	seed   uint64
 	knobs  atomic.Pointer[Knobs]
@@ -50,8 +50,8 @@ const (
 	outageUnreachable
 )
 
-// New makes an empty tenant. It starts nothing; deliveries and printing happen on goroutines that
-// [Sim.Close] waits for.
+// New returns an empty tenant. It starts nothing; deliveries and printing run on goroutines that [Sim.Close]
+// waits for.
 func New(k Knobs) *Sim {
 	if k.Seed == 0 {
 		var b [8]byte
@@ -75,16 +75,16 @@ func New(k Knobs) *Sim {
 	return s
 }
 
-// Seed is the seed in use, also when it was chosen by New.
+// Seed returns the seed in use, also if New chose it.
 func (s *Sim) Seed() uint64 { return s.seed }
 
 // Tenant is the directory's id.
 func (s *Sim) Tenant() string { return s.knobs.Load().Tenant }
 
-// Knobs is a copy of the current settings.
+// Knobs returns a copy of the current settings.
 func (s *Sim) Knobs() Knobs { return *s.knobs.Load() }
 
-// Change turns knobs while the simulator runs. Calls under way keep the old setting. Seed and Tenant stay.
+// Change changes settings while the simulator runs, except Seed and Tenant. Calls under way keep the old ones.
 func (s *Sim) Change(turn func(*Knobs)) {
 	s.knobMu.Lock()
 	defer s.knobMu.Unlock()
@@ -108,8 +108,8 @@ func (s *Sim) setOutage(on bool, kind int32) {
 	s.outage.Store(kind)
 }
 
-// Close stops deliveries, timers and printing, and waits for their goroutines. Calls still work afterwards, but nothing
-// follows from them.
+// Close stops deliveries, timers and printing, and waits for their goroutines. Calls still work afterwards, but
+// have no later effects.
 func (s *Sim) Close() {
 	s.cancel()
 	s.chores.close()
@@ -118,7 +118,7 @@ func (s *Sim) Close() {
 	}
 }
 
-// chores are the things to do later. Each is waited for or called off by close.
+// chores are scheduled functions. close cancels them or waits for them.
 type chores struct {
 	mu     sync.Mutex
 	closed bool
@@ -128,7 +128,7 @@ type chores struct {
 
 type chore struct{ timer *time.Timer }
 
-// after runs fn on its own goroutine once d has passed, unless closed before. The result calls it off.
+// after runs fn on its own goroutine after d, unless closed before. The result cancels it.
 func (c *chores) after(d time.Duration, fn func()) (stop func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// JobSnapshot is a job as the simulator knows it, without faults or garbled words.
+// JobSnapshot is the state of a job without the faults of answers.
 type JobSnapshot struct {
 	ID                           JobID
 	Lineage                      JobID // the job its user sent; itself unless it was redirected here
@@ -53,7 +53,7 @@ func (s *Sim) jobLocked(id JobID) *job {
 	return nil
 }
 
-// Job is the state of one job; false when there is none, or none any more.
+// Job returns the state of one job; false if it does not exist, or no longer.
 func (s *Sim) Job(id JobID) (JobSnapshot, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,7 +63,7 @@ func (s *Sim) Job(id JobID) (JobSnapshot, bool) {
 	return JobSnapshot{}, false
 }
 
-// Jobs are all jobs of a printer, oldest first; of every printer when it is "".
+// Jobs returns all jobs of a printer, oldest first; of every printer if it is "".
 func (s *Sim) Jobs(printerID string) []JobSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +81,7 @@ func (s *Sim) Jobs(printerID string) []JobSnapshot {
 	return out
 }
 
-// Tasks are all tasks of a definition, oldest first, finished ones too; of every definition when it is "".
+// Tasks returns all tasks of a definition, oldest first, finished ones too; of every definition if it is "".
 func (s *Sim) Tasks(definitionID string) []TaskSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,7 +97,7 @@ func (s *Sim) Tasks(definitionID string) []TaskSnapshot {
 	return out
 }
 
-// Printers are all printers in the order they were added.
+// Printers returns all printers in the order in which they were added.
 func (s *Sim) Printers() []Printer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +108,7 @@ func (s *Sim) Printers() []Printer {
 	return out
 }
 
-// Users are all people of the directory, by user principal name.
+// Users returns all people of the directory, sorted by user principal name.
 func (s *Sim) Users() []User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,14 +120,14 @@ func (s *Sim) Users() []User {
 	return out
 }
 
-// Paper is all that was printed, in order.
+// Paper returns all that was printed, in order.
 func (s *Sim) Paper() []Sheet {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.paper)
 }
 
-// Prints is how often the job a user sent came out, wherever it was redirected: more than once is a bug.
+// Prints returns how often a job was printed, wherever it was redirected: more than once is a bug.
 func (s *Sim) Prints(lineage JobID) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,8 +140,8 @@ func (s *Sim) Prints(lineage JobID) int {
 	return n
 }
 
-// Audit lists what went wrong in a run, whoever caused it: jobs that printed or were changed twice, printed against an
-// abort, or were aborted without a reason; and the violations.
+// Audit returns what went wrong in a run: jobs that were printed or changed twice, printed although aborted, or
+// aborted without a reason; and the violations.
 func (s *Sim) Audit() []string {
 	out := s.Violations()
 	prints := make(map[JobID]int)
@@ -165,7 +165,7 @@ func (s *Sim) Audit() []string {
 	return out
 }
 
-// CancelJob cancels a job as its user would at the computer.
+// CancelJob cancels a job, as its user would on the computer.
 func (s *Sim) CancelJob(id JobID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,7 +180,7 @@ func (s *Sim) CancelJob(id JobID) error {
 	return nil
 }
 
-// FailJob has the printer abort a job, as for a document that it can't print.
+// FailJob makes the printer abort a job, as it does with a document that it can't print.
 func (s *Sim) FailJob(id JobID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,7 +196,7 @@ func (s *Sim) FailJob(id JobID) error {
 	return nil
 }
 
-// DeleteJob makes Graph forget a job: reading it gives 404. Its task stays as it is.
+// DeleteJob deletes a job: reading it is answered with 404. Its task does not change.
 func (s *Sim) DeleteJob(id JobID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 // uploadPrefix is where documents are uploaded to: another host, with an address that needs no token.
 const uploadPrefix = "/_uploads/"
 
-// createJob begins a job of the person who is signed in. It waits for its document, and starts no task
-// before it is started.
+// createJob creates a job of the person who signed in. It waits for its document; a task starts once the job is
+// started.
 func (s *Sim) createJob(c *call) reply {
 	var in struct {
 		Configuration json.RawMessage `json:"configuration"`
@@ -83,7 +83,7 @@ func (s *Sim) createUpload(c *call) reply {
 	}}
 }
 
-// draftOf says whether the caller may go on with a job that has not started.
+// draftOf returns a job that was not started, if it belongs to the caller.
 func (c *call) draftOf(j *job) (reply, bool) {
 	switch {
 	case j == nil:
@@ -96,7 +96,7 @@ func (c *call) draftOf(j *job) (reply, bool) {
 	return reply{}, true
 }
 
-// serveUpload takes a document, in one piece. A bearer token is refused: it does not belong there.
+// serveUpload accepts a document, in one piece. It refuses a bearer token, which must not be sent there.
 func (s *Sim) serveUpload(w http.ResponseWriter, r *http.Request) error {
 	id, q := strings.TrimPrefix(r.URL.Path, uploadPrefix), r.URL.Query()
 	body, err := io.ReadAll(io.LimitReader(r.Body, 10<<20))
@@ -130,7 +130,7 @@ func (s *Sim) serveUpload(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// startJob lets a draft go, as if its person had printed it.
+// startJob starts a draft, as if its owner had printed it.
 func (s *Sim) startJob(c *call) reply {
 	s.mu.Lock()
 	j := s.findJob(c)

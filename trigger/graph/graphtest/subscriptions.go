@@ -103,7 +103,7 @@ func (s *Sim) createSubscription(c *call) reply {
 	return s.subscribe(c, d, in, expires)
 }
 
-// subscribed reports whether an app has a living subscription to the tasks of a definition: Graph
+// subscribed reports whether an app has an active subscription to the tasks of a definition: Graph
 // allows one for a change type and a resource, whatever its URL.
 func (s *Sim) subscribed(d *definition, appID string) bool {
 	now := time.Now()
@@ -167,7 +167,7 @@ func postable(raw string) bool {
 	return u.Scheme == "https" || (u.Scheme == "http" && (u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())))
 }
 
-// findSubscription finds one of the app's that lives; an expired one is gone.
+// findSubscription finds an active subscription of the app.
 func (s *Sim) findSubscription(c *call) *subscription {
 	sub := s.subs[c.Subscription]
 	if sub == nil || sub.appID != c.App {
@@ -257,13 +257,13 @@ func (s *Sim) deleteSubscription(c *call) reply {
 	return reply{status: 204}
 }
 
-// Subscription is what a test may know of a subscription.
+// Subscription is a subscription, for tests.
 type Subscription struct {
 	ID, App, Definition, ClientState, NotificationURL, LifecycleURL string
 	Expires                                                         time.Time
 }
 
-// Subscriptions are those that live, in the order they were made.
+// Subscriptions returns the active ones, in the order of their creation.
 func (s *Sim) Subscriptions() []Subscription {
 	now := time.Now()
 	s.mu.Lock()
@@ -278,7 +278,7 @@ func (s *Sim) Subscriptions() []Subscription {
 	return out
 }
 
-// DropSubscriptions removes subscriptions silently, as Graph may; all of them when no id is given.
+// DropSubscriptions removes subscriptions without notice, as Graph may; all of them if no id is given.
 func (s *Sim) DropSubscriptions(ids ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -289,7 +289,7 @@ func (s *Sim) DropSubscriptions(ids ...string) {
 	}
 }
 
-// ExpireSubscriptions ends the life of every subscription now: no notification follows, and reading one gives 404.
+// ExpireSubscriptions lets every subscription expire: no notification follows, and reading one is answered with 404.
 func (s *Sim) ExpireSubscriptions() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

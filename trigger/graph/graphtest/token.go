@@ -28,7 +28,7 @@ func (t *token) hasRole(wanted []string) bool {
 	return false
 }
 
-// hasScope reports whether a person's token may do an operation, as far as it needs a delegated permission.
+// hasScope reports whether a person's token has a delegated permission that an operation needs.
 func (t *token) hasScope(op string) bool {
 	wanted := scopes[op]
 	return t.scopes == nil || wanted == nil ||
@@ -54,7 +54,7 @@ var scopes = map[string][]string{
 	OpJobStart: {"PrintJob.Create", "PrintJob.ReadWriteBasic", "PrintJob.ReadWrite"},
 }
 
-// tokens is all that the authority remembers.
+// tokens is the state of the authority.
 type tokens struct {
 	mu      sync.RWMutex
 	access  map[string]*token
@@ -82,7 +82,7 @@ func (t *tokens) find(bearer string) (token, bool) {
 	return token{}, false
 }
 
-// issue makes a token of the shape Entra gives: a JWT whose claims can be read but need not be believed.
+// issue makes a token in the format of Entra: a JWT whose claims can be read.
 func (s *Sim) issue(a *app, u *User, scopes []string) string {
 	k := s.knobs.Load()
 	now := time.Now()
@@ -125,14 +125,14 @@ func (s *Sim) identify(c *call, authorization string) {
 	}
 }
 
-// RevokeTokens makes every access token issued so far invalid, as after a secret was rolled.
+// RevokeTokens makes every access token issued so far invalid.
 func (s *Sim) RevokeTokens() {
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
 	clear(s.tokens.access)
 }
 
-// ExpireTokens ends the life of every access token issued so far.
+// ExpireTokens lets every access token issued so far expire.
 func (s *Sim) ExpireTokens() {
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()

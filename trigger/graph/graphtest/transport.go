@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Transport serves Graph, the authority and the document host in memory, whatever host a request names: no sockets, no
-// goroutines, so it runs in virtual time too. Lost answers and refused connections come back as errors; a request whose
-// context ends while it waits fails with the context's error.
+// Transport serves Graph, the authority and the document host in memory, whatever host a request names. It uses
+// no sockets and no goroutines, so it works in virtual time. Lost answers and refused connections are errors; a
+// request whose context ends while it waits fails with the context's error.
 func (s *Sim) Transport() http.RoundTripper { return memory{s} }
 
 type memory struct{ sim *Sim }
@@ -46,7 +46,7 @@ func (m memory) RoundTrip(req *http.Request) (*http.Response, error) {
 	return rec.response(req), nil
 }
 
-// drain reads and closes the body, as RoundTrip must in every case.
+// drain reads and closes the body, as RoundTrip must always do.
 func drain(req *http.Request) ([]byte, error) {
 	if req.Body == nil {
 		return nil, nil

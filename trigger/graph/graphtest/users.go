@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// findUser takes an object id or a user principal name, as Graph does.
+// findUser accepts an object id or a user principal name, as Graph does.
 func (s *Sim) findUser(name string) *User {
 	if u := s.users[name]; u != nil {
 		return u
@@ -13,7 +13,7 @@ func (s *Sim) findUser(name string) *User {
 	return s.upns[strings.ToLower(name)]
 }
 
-// selected keeps the properties $select names; all without it.
+// selected returns the properties that $select names; all without it.
 func (c *call) selected(all map[string]any) map[string]any {
 	names := c.query.Get("$select")
 	if names == "" {
@@ -55,7 +55,7 @@ func (c *call) noUser() reply {
 		"Resource '"+c.User+"' does not exist or one of its queried reference-property objects are not present.")
 }
 
-// SetGroups changes of which groups a user is a member.
+// SetGroups sets the groups of which a user is a member.
 func (s *Sim) SetGroups(userID string, groups ...Group) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,7 @@ func (s *Sim) getUser(c *call) reply {
 	return reply{status: 200, body: c.userJSON(u)}
 }
 
-// userList is a filter by several values, of which Graph takes 15.
+// userList is a filter by several values; Graph accepts 15.
 var (
 	userList   = regexp.MustCompile(`^(employeeId|id) in \(('(?:[^']|'')*'(?:, ?'(?:[^']|'')*')*)\)$`)
 	userValues = regexp.MustCompile(`'((?:[^']|'')*)'`)

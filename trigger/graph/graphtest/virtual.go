@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// operationTask is the making of a printer, that goes on for a while.
+// operationTask is the long-running creation of a printer.
 type operationTask struct {
 	id      string
 	begun   time.Time
@@ -44,7 +44,7 @@ type newPrinterJSON struct {
 	} `json:"certificateSigningRequest"`
 }
 
-// wrong is what a registration lacks, or nothing.
+// wrong returns what is wrong with a registration, or nothing.
 func (in *newPrinterJSON) wrong() string {
 	physical := in.HasPhysicalDevice == nil || *in.HasPhysicalDevice
 	der, err := base64.StdEncoding.DecodeString(in.Request.Content)
@@ -80,7 +80,7 @@ func keyBlob(b []byte) bool {
 		b[24+number(2)]&0x80 != 0
 }
 
-// createPrinter begins to register a printer. It is there once the operation has succeeded, and not before.
+// createPrinter starts registering a printer, which exists once the operation has succeeded.
 func (s *Sim) createPrinter(c *call) reply {
 	var in newPrinterJSON
 	if !c.decode(&in) {
@@ -149,8 +149,8 @@ func (s *Sim) getOperation(c *call) reply {
 	return reply{status: 200, body: out}
 }
 
-// updatePrinter takes attributes from the app that registered the printer, if it has no device; from
-// people only what is theirs to say.
+// updatePrinter accepts attributes from the app that registered the printer, if it has no device; from people
+// only its display name and defaults.
 func (s *Sim) updatePrinter(c *call) reply {
 	var in struct {
 		Capabilities map[string]json.RawMessage `json:"capabilities"`
@@ -215,8 +215,8 @@ var capabilityNames = []string{
 	"supportsFitPdfToPage", "topMargins",
 }
 
-// SetCapabilities says of a printer what it can do, in JSON as Graph has it, as its vendor would; an
-// error when it can't be read.
+// SetCapabilities sets capabilities of a printer, in the JSON of Graph, as its vendor would. It is an error if
+// the JSON can't be read.
 func (s *Sim) SetCapabilities(id, capabilities string) error {
 	var more map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(capabilities), &more); err != nil {
@@ -239,7 +239,7 @@ func (s *Sim) deletePrinter(c *call) reply {
 	return reply{status: 204}
 }
 
-// RemovePrinter takes a printer away with its share and trigger, as an administrator would in the portal.
+// RemovePrinter removes a printer with its share and trigger, as an administrator would in the portal.
 func (s *Sim) RemovePrinter(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
