@@ -6,13 +6,11 @@ package admin
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"time"
 
@@ -41,15 +39,6 @@ const (
 	// every ten seconds each need 100, when a release takes a second.
 	maxActs = 256
 )
-
-// Audit stores actions before they are carried out, and reads actions and decisions back;
-// *bus.Bus is one.
-type Audit interface {
-	PublishAudit(ctx context.Context, action, msgID string, body []byte) error
-	Actions(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error
-	Decisions(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error
-	Dead(ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error) error
-}
 
 // Deps are the dependencies of the API. Badges and Taps are nil when no badges are configured.
 type Deps struct {
@@ -325,72 +314,4 @@ func (a *API) authorize(need audience, authorization []string) (access.Caller, *
 	}
 	return caller, failure(http.StatusForbidden, "not-allowed", "The token may not do this",
 		"It needs the role "+string(need)+".")
-}
-
-// Action is a record of PULLPRINT_AUDIT: an action that somebody asked for, stored before it
-// is carried out. Its result is in the decisions and the records.
-type Action struct {
-	ID     string    `json:"id"`
-	At     time.Time `json:"at"`
-	Action string    `json:"action"`
-	Actor  string    `json:"actor"`
-	By     string    `json:"by"` // the instance that was asked
-	job.Ref
-	Device string `json:"device,omitempty"`
-	// Owner is whose jobs or badges it is about, To a delegate.
-	Owner string `json:"owner,omitempty"`
-	To    string `json:"to,omitempty"`
-	// Badge is the id of a badge, never its number.
-	Badge string `json:"badge,omitempty"`
-	// Count is how many badges an import holds, Replace that it takes them away from
-	// whoever has them, AsIs that odd numbers are taken, SkipInvalid that rows that are wrong
-	// are left out.
-	Count   int  `json:"count,omitempty"`
-	Replace bool `json:"replace,omitempty"`
-	AsIs    bool `json:"as_is,omitempty"`
-
-	SkipInvalid bool `json:"skip_invalid,omitempty"`
-	// Account is the key of an account that is changed, Note why.
-	Account string `json:"account,omitempty"`
-	Note    string `json:"note,omitempty"`
-}
-
-// StoreAction stores an action that its Actor asks for. If it fails, the action must not be carried
-// out.
-func (a *API) StoreAction(ctx context.Context, about Action) error {
-	about.ID, about.At, about.By = rand.Text(), time.Now(), a.Instance
-	body, err := json.Marshal(about)
-	if err != nil {
-		return fmt.Errorf("encode audit record: %w", err)
-	}
-	if err := a.Audit.PublishAudit(ctx, about.Action, about.ID, body); err != nil {
-		return fmt.Errorf("store audit record: %w", err)
-	}
-	return nil
-}
-
-// nothing checks the body of a route that takes no members: it is empty, or an object without
-// members.
-func (r *request) nothing() error {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return badRequest("the body can't be read")
-	}
-	if len(bytes.TrimSpace(body)) == 0 {
-		return nil
-	}
-	return decodeStrict(body, &struct{}{})
-}
-
-// decode reads a JSON body strictly.
-func (r *request) decode(v any) error {
-	if ct, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || ct != "application/json" {
-		return failure(http.StatusUnsupportedMediaType, "not-json", "The body is not JSON",
-			"Send it with Content-Type: application/json.")
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return badRequest("the body can't be read")
-	}
-	return decodeStrict(body, v)
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
+	"net/http"
 	"reflect"
 	"strings"
 	"time"
@@ -12,6 +14,32 @@ import (
 
 	"pullprint/policy/quota"
 )
+
+// nothing checks the body of a route that takes no members: it is empty, or an object without
+// members.
+func (r *request) nothing() error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return badRequest("the body can't be read")
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil
+	}
+	return decodeStrict(body, &struct{}{})
+}
+
+// decode reads a JSON body strictly.
+func (r *request) decode(v any) error {
+	if ct, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || ct != "application/json" {
+		return failure(http.StatusUnsupportedMediaType, "not-json", "The body is not JSON",
+			"Send it with Content-Type: application/json.")
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return badRequest("the body can't be read")
+	}
+	return decodeStrict(body, v)
+}
 
 // decodeStrict reads one JSON object without unknown members. An error quotes no
 // value: it may be a card number.

@@ -1,0 +1,117 @@
+package console
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"pullprint/connector/job"
+)
+
+// What is in the two fields for a badge is one badge, or nobody's.
+func TestShownBadge(t *testing.T) {
+	for _, c := range []struct {
+		fields []string
+		number string
+		one    bool
+	}{
+		{nil, "", true},
+		{[]string{"", ""}, "", true},
+		{[]string{" 4711\r", ""}, "4711", true},
+		{[]string{"", "4711"}, "4711", true},
+		{[]string{"4711", "4711 "}, "4711", true},
+		{[]string{"4711", "4712"}, "", false},
+		{[]string{"4711", "", "4712"}, "", false},
+	} {
+		body := url.Values{"badge": c.fields}.Encode()
+		req := httptest.NewRequest(http.MethodPost, "/station/west/jobs", strings.NewReader(body))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if number, one := shownBadge(req); number != c.number || one != c.one {
+			t.Errorf("%q: %q, %t", c.fields, number, one)
+		}
+	}
+}
+
+// The address of a page says a message of the list or none, whatever its author wrote; each
+// message that a card can get leads to an address that says it.
+func TestMessagesInAddresses(t *testing.T) {
+	at := func(target string) (int, string) { return said(httptest.NewRequest(http.MethodGet, target, nil)) }
+	for _, n := range []string{"", "?said=", "?said=-1", "?said=1e9", "?said=99999999999999999999", "?said=Pay+here"} {
+		if status, text := at("/station/west" + n); status != http.StatusOK || text != "" {
+			t.Errorf("%s: %d %q", n, status, text)
+		}
+	}
+	for _, m := range messages {
+		rec := httptest.NewRecorder()
+		form := httptest.NewRequest(http.MethodPost, "/station/west/jobs", nil)
+		byAddress{rec, form}.lead("station", stationPage{Device: "west"}, m.text)
+		if status, text := at(rec.Header().Get("Location")); status != m.status || text != m.text {
+			t.Errorf("%q leads to %s: %d %q", m.text, rec.Header().Get("Location"), status, text)
+		}
+	}
+	rec := httptest.NewRecorder()
+	byAddress{rec, httptest.NewRequest(http.MethodPost, "/", nil)}.lead("station", stationPage{Device: "a/b?c"}, "PLANTED")
+	if to := rec.Header().Get("Location"); to != "/station/a%2Fb%3Fc?said=0" {
+		t.Errorf("an error that is not listed leads to %s", to)
+	}
+	rec = httptest.NewRecorder()
+	byAddress{rec, httptest.NewRequest(http.MethodPost, "/", nil)}.lead("jobs", stationPage{Device: "west", Ticket: "t"}, "")
+	if to := rec.Header().Get("Location"); to != "/station/west/jobs?visit=t" {
+		t.Errorf("the first page of a visit is at %s", to)
+	}
+}
+
+// Durations, variants of jobs and the age of the sweep in words.
+func TestTexts(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "no time", 59 * time.Second: "59 s", time.Minute: "1 min", 61 * time.Minute: "1 h 1 min",
+		47*time.Hour + 59*time.Minute: "47 h 59 min", 48 * time.Hour: "2 days",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
+	for want, s := range map[string]job.Settings{
+		"":                   {},
+		"once":               {Copies: 1},
+		"in black and white": {ColorMode: "grayscale"},
+		"once, in black and white, on both sides": {Copies: 1, ColorMode: "grayscale", DuplexMode: "flipOnLongEdge"},
+	} {
+		if got := variantText(&s); got != want {
+			t.Errorf("%+v: %q, want %q", s, got, want)
+		}
+	}
+	now := time.Now()
+	for at, want := range map[time.Time]healthLine{
+		{}:                        {"sweep", "not by this instance yet", true},
+		now.Add(-time.Minute):     {"sweep", "1 min ago", true},
+		now.Add(-4 * time.Minute): {"sweep", "4 min ago", false},
+	} {
+		p := &Pages{Deps: Deps{Swept: func() time.Time { return at }}}
+		if got := p.sweep(now); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+}
+
+// Of those who send the form of one ticket the first carries it out; another ticket, or
+// another device, is carried out anew.
+func TestFormResults(t *testing.T) {
+	var r formResults
+	first, ok := r.join("west", "ticket")
+	if !ok || first.page.Device != "west" {
+		t.Fatal("the first does not carry it out")
+	}
+	if again, ok := r.join("west", "ticket"); ok || again != first {
+		t.Error("carried out twice")
+	}
+	if other, ok := r.join("east", "ticket"); !ok || other == first {
+		t.Error("another device has the result of the first")
+	}
+	if next, ok := r.join("west", "next"); !ok || next == first {
+		t.Error("another ticket has the result of the first")
+	}
+}
