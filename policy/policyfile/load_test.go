@@ -44,6 +44,9 @@ func badFile(t *testing.T, file string) {
 		if p.Message == "" || p.File == "" || p.Line < 1 || p.Column < 1 {
 			t.Errorf("%+v says nothing", p)
 		}
+		if p.Hint == "" {
+			t.Errorf("what to do is not said: %s", p)
+		}
 	}
 	got, name := err.Error(), strings.TrimSuffix(file, ".yaml")+".txt"
 	if *update {
