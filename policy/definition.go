@@ -188,7 +188,7 @@ func (c *compiler) condition(path, text string) expression {
 		c.add(path, "write when: 'true' for always", "there is no when")
 		return expression{}
 	case utf8.RuneCountInString(text) > maxExpression:
-		c.add(path, "", "longer than %d characters", maxExpression)
+		c.add(path, "shorten it, or make two rules of it", "longer than %d characters", maxExpression)
 		return expression{}
 	}
 	x, faults := compile(text, "true or false", cel.BoolType)
@@ -208,7 +208,7 @@ func (c *compiler) localized(path string, texts []Translation) localized {
 			l.first = language
 		}
 		if utf8.RuneCountInString(t.Text) > maxText {
-			c.add(at, "", "longer than %d characters", maxText)
+			c.add(at, "shorten it", "longer than %d characters", maxText)
 			continue
 		}
 		compiled, faults := compileTemplate(t.Text)

@@ -200,6 +200,8 @@ func compile(text, needs string, want ...*cel.Type) (expression, []Fault) {
 		hint := ""
 		if given.IsExactType(cel.ListType(cel.StringType)) && len(want) > 1 {
 			hint = `a list is written with .join(", ")`
+		} else if len(want) == 1 {
+			hint = "compare it with something, as job.copies > 10"
 		}
 		return expression{}, whole(hint, "the expression gives %s, expected %s", given, needs)
 	}

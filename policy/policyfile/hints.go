@@ -1,6 +1,7 @@
 package policyfile
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -20,8 +21,31 @@ var (
 	unexpected     = regexp.MustCompile(
 		`^(?:mismatched input|extraneous input|token recognition error at:|` +
 			`no viable alternative at input) '(.*?)'(?: expecting.*)?$`)
+	wrongType  = regexp.MustCompile(`^expected type 'bool' but found`)
 	wordBefore = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*$`)
 )
+
+// withHints says what to do where the reader of YAML found what is not YAML, or a value of
+// another kind than belongs there.
+func withHints(err error) error {
+	var ps strictyaml.Problems
+	if !errors.As(err, &ps) {
+		return err
+	}
+	for i, p := range ps {
+		var mismatch *strictyaml.MismatchError
+		switch {
+		case p.Hint != "" || p.Cause == nil:
+		case errors.Is(p.Cause, strictyaml.ErrSyntax):
+			ps[i].Hint = "look at quotes, brackets and indentation, here and in the line above; indent with spaces"
+		case errors.As(p.Cause, &mismatch) && mismatch.Want == strictyaml.List:
+			ps[i].Hint = "begin each entry with a dash, as - name: night"
+		case mismatch != nil && mismatch.Want == strictyaml.Mapping:
+			ps[i].Hint = "write each as key: value, on a line of its own"
+		}
+	}
+	return ps
+}
 
 // inWords says what CEL found wrong in words for people who write rules, with what to do.
 // What the policy found wrong itself is left as it is.
@@ -60,15 +84,21 @@ func plain(text string, s spot) (message, hint string) {
 	if m := noOverload.FindStringSubmatch(text); m != nil {
 		return mismatch(m[1], m[2])
 	}
+	if strings.HasSuffix(text, "is not a valid time zone") {
+		return text, "write it as Europe/Zurich or +01:00"
+	}
 	if m := badLiteral.FindStringSubmatch(text); m != nil {
 		l := literals[m[1]]
 		return l.message, l.hint
+	}
+	if wrongType.MatchString(text) {
+		return text, "compare it with something, as job.copies > 10"
 	}
 	if rest, ok := strings.CutPrefix(text, "Syntax error: "); ok {
 		if m := unexpected.FindStringSubmatch(rest); m != nil {
 			rest = fmt.Sprintf("unexpected %q", strings.TrimSpace(m[1]))
 			if m[1] == "<EOF>" {
-				rest = "the expression is not finished"
+				return "syntax error: the expression is not finished", "write what is missing at its end"
 			}
 		}
 		return "syntax error: " + rest, syntaxHint(s)
@@ -100,6 +130,7 @@ func unknownName(name string, s spot) (text, hint string) {
 	if strings.HasPrefix(strings.TrimSpace(rest), "(") || strings.HasPrefix(s.from, "(") {
 		text = fmt.Sprintf("there is no function %q", name)
 		_, functions := policy.Vocabulary()
+		hint = "the guide lists all functions"
 		if near := strictyaml.Nearest(name, functions); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
@@ -120,7 +151,7 @@ func mismatch(function, args string) (text, hint string) {
 		}
 	}
 	if !ok {
-		return fmt.Sprintf("%s can't be used on %s", function, args), ""
+		return fmt.Sprintf("%s can't be used on %s", function, args), "the guide says what it can be used on"
 	}
 	args = strings.TrimSuffix(strings.TrimPrefix(args, "("), ")")
 	if op == "==" || op == "!=" || strings.ContainsAny(op, "<>") {

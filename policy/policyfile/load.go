@@ -112,7 +112,7 @@ func read(name string, src []byte) (*loader, error) {
 		l.fault(fault)
 	}
 	l.policy = p
-	return l, l.doc.Err()
+	return l, withHints(l.doc.Err())
 }
 
 // loader makes a definition of a file and gathers what is wrong with the file.

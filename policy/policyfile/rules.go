@@ -117,7 +117,7 @@ func (l *loader) reason(at, code string) {
 		l.doc.Add(at+".reason", "choose another code", "%s is a reason code of the program itself", code)
 	}
 	if len(code) > maxReason {
-		l.doc.Add(at+".reason", "", "the code is longer than %d characters", maxReason)
+		l.doc.Add(at+".reason", "shorten it: it is a metric label", "the code is longer than %d characters", maxReason)
 	}
 }
 
