@@ -186,18 +186,19 @@ func (c *snapshot) copyRoundHeld(ctx context.Context) (time.Duration, error) {
 // holdWrites waits for the writes under way and holds new ones back until release
 // is called. When ctx ends before, nothing is held back.
 func (b *Bus) holdWrites(ctx context.Context) (release func(), err error) {
-	var held []*writer
+	var held []func()
 	release = func() {
-		for _, w := range held {
-			w.gate.Unlock()
+		for _, let := range held {
+			let()
 		}
 	}
 	for _, w := range b.writers {
-		if err := w.gate.lock(ctx); err != nil {
+		let, err := w.Hold(ctx)
+		if err != nil {
 			release()
 			return nil, err
 		}
-		held = append(held, w)
+		held = append(held, let)
 	}
 	return release, nil
 }

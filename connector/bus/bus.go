@@ -38,7 +38,9 @@ import (
 	"time"
 
 	"pullprint/connector/bus/disk"
+	"pullprint/connector/bus/fault"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/write"
 	"pullprint/trigger/wait"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -48,13 +50,8 @@ import (
 	"go.uber.org/zap"
 )
 
-var (
-	// ErrTooOld: the external server is older than 2.14.
-	ErrTooOld = errors.New("NATS server is too old")
-
-	errClosed = errors.New("bus is closed")
-	errCutOff = errors.New("connection was lost meanwhile")
-)
+// ErrTooOld: the external server is older than 2.14.
+var ErrTooOld = errors.New("NATS server is too old")
 
 // Options are what Open needs beside the configuration. All may be empty.
 type Options struct {
@@ -102,7 +99,7 @@ type Bus struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
 
-	writers  map[string]*writer
+	writers  map[string]*write.Writer
 	jobs     *KV
 	badges   *KV
 	quota    *KV
@@ -213,11 +210,13 @@ func (b *Bus) complete(ctx context.Context) error {
 			return err
 		}
 	}
-	b.writers = make(map[string]*writer)
+	b.writers = make(map[string]*write.Writer)
+	o := write.Options{Metrics: b.metrics.write, Unanswered: b.unanswered}
+	if b.marks != nil {
+		o.Acked = b.marks.acked
+	}
 	for _, p := range schema.Streams(1) {
-		w := newWriter(b.js, p.Config.Name, b.metrics)
-		w.marks, w.unanswered = b.marks, b.unanswered
-		b.writers[p.Config.Name] = w
+		b.writers[p.Config.Name] = write.New(b.js, p.Config.Name, o)
 	}
 	b.jobs, b.state = b.bucket(schema.JobsBucket), b.bucket(schema.StateBucket)
 	b.badges, b.quota = b.bucket(schema.BadgesBucket), b.bucket(schema.QuotaBucket)
@@ -244,7 +243,7 @@ func (b *Bus) untilReconnect(ctx context.Context) (context.Context, context.Canc
 	b.sessionsMu.Lock()
 	defer b.sessionsMu.Unlock()
 	if b.nc.IsClosed() {
-		cancel(errClosed)
+		cancel(fault.ErrClosed)
 	}
 	if b.sessions == nil {
 		b.sessions = make(map[*context.CancelCauseFunc]struct{})
@@ -270,7 +269,7 @@ func (b *Bus) endSessions(cause error) {
 func (b *Bus) reconnected() {
 	b.metrics.connected.Set(1)
 	b.log.Info("reconnected")
-	b.endSessions(errCutOff)
+	b.endSessions(fault.ErrCutOff)
 }
 
 // pause waits before another try: for d, until the connection is back, or until
@@ -314,7 +313,7 @@ func (b *Bus) once(end func()) {
 func (b *Bus) signOff() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	key := "canary." + token(b.instance)
+	key := "canary." + schema.Token(b.instance)
 	if _, revision, err := b.state.Get(ctx, key); err == nil && revision > 0 {
 		_, _ = b.state.Delete(ctx, key, revision) // it goes by itself, later
 	}
@@ -325,7 +324,7 @@ func (b *Bus) shutdown() {
 		b.signOff()
 	}
 	for _, w := range b.writers {
-		w.close()
+		w.Close()
 	}
 	var marked error
 	if b.marks != nil {
@@ -339,7 +338,7 @@ func (b *Bus) shutdown() {
 			cancel()
 		}
 		b.nc.Close()
-		b.endSessions(errClosed)
+		b.endSessions(fault.ErrClosed)
 	}
 	if b.srv != nil {
 		b.srv.Shutdown()
@@ -372,7 +371,7 @@ func (b *Bus) Crash(snapshot func() error) error {
 			_ = b.srv.DisconnectClientByID(id)
 		}
 		b.nc.Close()
-		b.endSessions(errClosed)
+		b.endSessions(fault.ErrClosed)
 		err = snapshot()
 		b.shutdown()
 		err = errors.Join(err, b.closed)

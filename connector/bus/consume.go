@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"pullprint/connector/bus/fault"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/write"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -159,7 +161,7 @@ func (c *consumption) fetch(ctx context.Context) error {
 	for ctx.Err() == nil {
 		c.turn(false)
 		if c.bus.nc.IsClosed() {
-			return errClosed
+			return fault.ErrClosed
 		}
 		var err error
 		if cons == nil {
@@ -196,7 +198,7 @@ func (c *consumption) fetch(ctx context.Context) error {
 
 // attach finds the durable consumer, or makes it again if it is gone.
 func (c *consumption) attach(ctx context.Context) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	ctx, cancel := context.WithTimeout(ctx, write.Limit)
 	defer cancel()
 	cons, err := c.bus.js.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -267,7 +269,7 @@ func (c *consumption) stalled(ctx context.Context) bool {
 	if since < stallLimit {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	ctx, cancel := context.WithTimeout(ctx, write.Limit)
 	defer cancel()
 	pending, _, err := c.bus.Lag(ctx)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {

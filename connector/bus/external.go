@@ -8,8 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/fault"
 	"pullprint/connector/bus/nkey"
-	"pullprint/connector/store"
+	"pullprint/connector/bus/write"
 	"pullprint/trigger/wait"
 
 	"github.com/nats-io/nats.go"
@@ -115,7 +116,7 @@ func (b *Bus) ensureSoon(ctx context.Context) error {
 // soon calls do until it works, fails for good, or ctx ends.
 func soon(ctx context.Context, what string, do func(context.Context) error) error {
 	for {
-		try, cancel := context.WithTimeout(ctx, writeLimit)
+		try, cancel := context.WithTimeout(ctx, write.Limit)
 		err := do(try)
 		cancel()
 		if err == nil {
@@ -124,44 +125,13 @@ func soon(ctx context.Context, what string, do func(context.Context) error) erro
 		if why := context.Cause(ctx); errors.Is(why, errDenied) {
 			return why
 		}
-		if !passing(err) {
+		if !fault.Temporary(err) {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		if wait.Sleep(ctx, connectRetry) != nil {
 			return fmt.Errorf("%s: %w (is a majority of the NATS servers running?)", what, err)
 		}
 	}
-}
-
-// What the server answers while a cluster has no leader or too few servers yet.
-const (
-	codeNoPeers      = 10005 // no suitable peers for placement
-	codeClusterNotUp = 10008 // JetStream system temporarily unavailable
-	codeNotAvailable = 10009 // JetStream cluster not available
-)
-
-// passing reports whether an error of JetStream may pass by itself.
-func passing(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		switch api.ErrorCode {
-		case codeNoPeers, codeClusterNotUp, codeNotAvailable:
-			return true
-		}
-		return false
-	}
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) ||
-		errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
-		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
-		errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, errCutOff)
-}
-
-// unavailable marks an error of the store that may pass by itself.
-func unavailable(err error) error {
-	if err == nil || !passing(err) || errors.Is(err, store.ErrUnavailable) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 
 // natsOptions are those of both kinds of connection. Writes are not kept back

@@ -13,6 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"pullprint/connector/bus/fault"
+	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/write"
 	"pullprint/connector/store"
 )
 
@@ -183,20 +186,20 @@ func (i *Inflight) Alive(ctx context.Context, instance string) (bool, error) {
 	if i.kv == nil {
 		return instance == i.b.instance, nil
 	}
-	ctx, cancel := withLimit(ctx, writeLimit)
+	ctx, cancel := withLimit(ctx, write.Limit)
 	defer cancel()
 	s, err := i.b.js.Stream(ctx, i.kv.stream)
 	if err != nil {
-		return false, fmt.Errorf("ask whether %s works: %w", instance, unavailable(err))
+		return false, fmt.Errorf("ask whether %s works: %w", instance, fault.Unavailable(err))
 	}
 	now, alive := s.CachedInfo().TimeStamp, false
-	r := reader{bus: i.b, stream: i.kv.stream, filter: i.kv.prefix + "canary." + token(instance), lastPerSubject: true}
+	r := reader{bus: i.b, stream: i.kv.stream, filter: i.kv.prefix + "canary." + schema.Token(instance), lastPerSubject: true}
 	err = r.read(ctx, func(m message) error {
 		alive = !m.absent && now.Sub(m.stored) < aliveFor
 		return nil
 	}, nil)
 	if err != nil {
-		return false, fmt.Errorf("ask whether %s works: %w", instance, unavailable(err))
+		return false, fmt.Errorf("ask whether %s works: %w", instance, fault.Unavailable(err))
 	}
 	return alive, nil
 }
@@ -206,7 +209,7 @@ func (i *Inflight) Alive(ctx context.Context, instance string) (bool, error) {
 func (i *Inflight) open() error {
 	switch {
 	case i.closed:
-		return errClosed
+		return fault.ErrClosed
 	case i.file != nil:
 		return nil
 	}

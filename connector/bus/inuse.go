@@ -53,7 +53,7 @@ func (b *Bus) inUse(ctx context.Context) error {
 	err = r.read(ctx, func(m message) error {
 		key := strings.TrimPrefix(m.subject, "$KV."+schema.StateBucket+".")
 		switch {
-		case m.absent || m.subject == "$KV."+schema.StateBucket+".canary."+token(b.instance):
+		case m.absent || m.subject == "$KV."+schema.StateBucket+".canary."+schema.Token(b.instance):
 		case strings.HasPrefix(key, "lease."):
 			holder, _, _ := strings.Cut(string(m.body), " ")
 			who = holder + " has the lease " + strings.TrimPrefix(key, "lease.")

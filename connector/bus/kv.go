@@ -8,18 +8,18 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/fault"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/write"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 const (
-	headerKVOperation  = "KV-Operation"
 	headerMarkerReason = jetstream.MarkerReasonHeader
 	headerExpected     = jetstream.ExpectedLastSubjSeqHeader
 	headerTTL          = jetstream.MsgTTLHeader
-	kvPurge            = "PURGE"
 )
 
 // KV is a bucket. A key is one or more tokens joined by dots; a revision grows
@@ -30,7 +30,7 @@ type KV struct {
 	bucket string
 	prefix string // of subjects, ends with a dot
 	stream string
-	w      *writer
+	w      *write.Writer
 }
 
 func (b *Bus) bucket(name string) *KV {
@@ -59,7 +59,7 @@ func (kv *KV) CompareAndSet(
 		return 0, false, fmt.Errorf("store in %s: key has an empty or forbidden token", kv.bucket)
 	}
 	res, err := kv.set(ctx, kv.message(key, value, ttl), revision)
-	if err == nil && res.conflict && revision == 0 {
+	if err == nil && res.Conflict && revision == 0 {
 		// What is there may be the mark of a deleted key: then it is to be
 		// replaced, by a compare-and-set as well.
 		_, mark, absent, lerr := kv.last(ctx, key)
@@ -73,7 +73,7 @@ func (kv *KV) CompareAndSet(
 	if err != nil {
 		return 0, false, fmt.Errorf("store in %s: %w", kv.bucket, err)
 	}
-	return res.sequence, !res.conflict, nil
+	return res.Sequence, !res.Conflict, nil
 }
 
 // Delete removes a key that is at revision; false means that it is at another.
@@ -87,12 +87,12 @@ func (kv *KV) Delete(ctx context.Context, key string, revision uint64) (bool, er
 	// The mark is a purge with a TTL of its own: the only kind that the server
 	// lets go without leaving yet another mark.
 	msg := kv.message(key, nil, schema.MarkerTTL)
-	msg.Header.Set(headerKVOperation, kvPurge)
+	msg.Header.Set(schema.OperationHeader, schema.Purge)
 	res, err := kv.set(ctx, msg, revision)
 	if err != nil {
 		return false, fmt.Errorf("delete in %s: %w", kv.bucket, err)
 	}
-	return !res.conflict, nil
+	return !res.Conflict, nil
 }
 
 func (kv *KV) message(key string, value []byte, ttl time.Duration) *nats.Msg {
@@ -104,9 +104,9 @@ func (kv *KV) message(key string, value []byte, ttl time.Duration) *nats.Msg {
 	return msg
 }
 
-func (kv *KV) set(ctx context.Context, msg *nats.Msg, revision uint64) (stored, error) {
+func (kv *KV) set(ctx context.Context, msg *nats.Msg, revision uint64) (write.Result, error) {
 	msg.Header.Set(headerExpected, strconv.FormatUint(revision, 10))
-	return kv.w.write(ctx, &write{msg: msg, cas: true, expected: revision})
+	return kv.w.Write(ctx, &write.Message{Msg: msg, Compare: true, Expected: revision})
 }
 
 // last reads the last message of a key: a value, or the mark of a deleted one
@@ -115,14 +115,14 @@ func (kv *KV) last(ctx context.Context, key string) (value []byte, revision uint
 	if !validKey(key) {
 		return nil, 0, false, fmt.Errorf("read from %s: key has an empty or forbidden token", kv.bucket)
 	}
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	ctx, cancel := context.WithTimeout(ctx, write.Limit)
 	defer cancel()
 	msg, err := kv.get(ctx, kv.prefix+key)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, 0, true, nil
 	}
 	if err != nil {
-		return nil, 0, false, fmt.Errorf("read from %s: %w", kv.bucket, unavailable(err))
+		return nil, 0, false, fmt.Errorf("read from %s: %w", kv.bucket, fault.Unavailable(err))
 	}
 	return msg.value, msg.revision, msg.value == nil, nil
 }
@@ -140,14 +140,4 @@ func validSubject(s string) bool {
 		}
 	}
 	return true
-}
-
-// token makes one token of a subject out of any text.
-func token(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r <= ' ' || r == '.' || r == '*' || r == '>' || r >= 0x7f {
-			return '_'
-		}
-		return r
-	}, s)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/fault"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
@@ -128,7 +129,7 @@ func (kv *KV) getFromLeader(ctx context.Context, subject string) (entry, error) 
 // newEntry tells values from marks. A value is never nil, even if empty.
 func newEntry(subject string, header nats.Header, data []byte, revision uint64) entry {
 	e := entry{subject: subject, revision: revision}
-	if header.Get(headerKVOperation) != "" || header.Get(headerMarkerReason) != "" {
+	if header.Get(schema.OperationHeader) != "" || header.Get(headerMarkerReason) != "" {
 		return e
 	}
 	if e.value = data; data == nil {
@@ -183,7 +184,7 @@ func (kv *KV) EachAfter(
 		return kv.eachOfMany(ctx, subject, revision, fn)
 	}
 	if err != nil {
-		return fmt.Errorf("read keys of %s: %w", kv.bucket, unavailable(err))
+		return fmt.Errorf("read keys of %s: %w", kv.bucket, fault.Unavailable(err))
 	}
 	for _, e := range entries {
 		if e.value == nil || e.revision <= revision {

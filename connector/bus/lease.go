@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/bus/schema"
 	"pullprint/connector/recovery"
 )
 
@@ -31,7 +32,7 @@ func (b *Bus) WithLease(
 ) error {
 	l := &lease{
 		kv:     b.State(),
-		key:    "lease." + token(name),
+		key:    "lease." + schema.Token(name),
 		holder: []byte(holder + " " + rand.Text()),
 		ttl:    max(ttl, 3*time.Second),
 		log:    b.log.Named("lease").With(zap.String("lease", name)),

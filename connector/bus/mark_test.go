@@ -274,7 +274,7 @@ func TestMarkIsWrittenAgain(t *testing.T) {
 		}
 		stock(t, b, 0, 3)
 		time.Sleep(10 * time.Second)
-		if n := logs.FilterMessageSnippet("mark not written").Len(); n == 0 {
+		if n := logs.FilterMessageSnippet("mark file not written").Len(); n == 0 {
 			t.Error("nothing tells that the mark can't be written")
 		}
 		if err := os.Remove(inTheWay); err != nil {

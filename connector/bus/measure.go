@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/write"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -44,7 +45,7 @@ func (b *Bus) Measure(ctx context.Context) error {
 }
 
 func (b *Bus) measure(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	ctx, cancel := context.WithTimeout(ctx, write.Limit)
 	defer cancel()
 	var errs []error
 	for _, p := range schema.Streams(1) {

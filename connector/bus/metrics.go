@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/write"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -15,13 +15,11 @@ type metrics struct {
 	registerer prometheus.Registerer
 	registered []prometheus.Collector
 
-	connected     prometheus.Gauge
-	writes        *prometheus.CounterVec
-	writeDuration *prometheus.HistogramVec
-	batches       *prometheus.CounterVec
-	rebuilds      prometheus.Counter
-	redelivered   prometheus.Counter
-	leasesLost    prometheus.Counter
+	connected   prometheus.Gauge
+	write       *write.Metrics
+	rebuilds    prometheus.Counter
+	redelivered prometheus.Counter
+	leasesLost  prometheus.Counter
 
 	bytes, limit, messages *prometheus.GaugeVec
 	free, undecided        prometheus.Gauge
@@ -31,23 +29,10 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	m := &metrics{
+		write: write.NewMetrics(),
 		connected: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_bus_connected", Help: "Whether there is a connection to NATS.",
 		}),
-		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pullprint_bus_writes_total",
-			Help: "Durable writes by stream and result: stored, refused (conflict or duplicate), failed (unknown).",
-		}, []string{"stream", "result"}),
-		writeDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "pullprint_bus_write_duration_seconds",
-			Help:    "Time from the call to the acknowledgement of a durable write.",
-			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .025, .05, .1, .5, 2, 5},
-		}, []string{"stream"}),
-		batches: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pullprint_bus_batches_total",
-			Help: "Groups of writes that shared one sync to disk, by result: stored, refused (done again one by one), failed " +
-				"(unknown).",
-		}, []string{"result"}),
 		rebuilds: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pullprint_bus_consumer_rebuilds_total",
 			Help: "Times the task consumer was rebuilt because it delivered nothing while tasks were pending.",
@@ -80,15 +65,6 @@ func newMetrics() *metrics {
 		Name: "pullprint_tasks_oldest_undecided_age_seconds",
 		Help: "How long ago the oldest undecided task was stored; 0 without one.",
 	}, m.age)
-	for _, p := range schema.Streams(1) {
-		for _, result := range []string{"stored", "refused", "failed"} {
-			m.writes.WithLabelValues(p.Config.Name, result)
-		}
-		m.writeDuration.WithLabelValues(p.Config.Name)
-	}
-	for _, result := range []string{"stored", "refused", "failed"} {
-		m.batches.WithLabelValues(result)
-	}
 	return m
 }
 
@@ -109,9 +85,10 @@ func (m *metrics) register(r prometheus.Registerer, embedded bool) error {
 	m.registerer = r
 	var errs []error
 	all := []prometheus.Collector{
-		m.connected, m.writes, m.writeDuration, m.batches, m.rebuilds, m.redelivered, m.leasesLost,
+		m.connected, m.rebuilds, m.redelivered, m.leasesLost,
 		m.bytes, m.limit, m.messages, m.undecided, m.oldestAge,
 	}
+	all = append(all, m.write.Collectors()...)
 	if embedded {
 		all = append(all, m.free)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"pullprint/connector/bus/write"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go"
@@ -22,7 +23,7 @@ const statusNoResponders = "503"
 // somebody lays over the subject drops a repeat. An error means that the server
 // may not have it, ErrUnheard that it has, and that there was nobody to pass it on to.
 func (b *Bus) Notify(ctx context.Context, msgID string, body []byte) error {
-	ctx, cancel := withLimit(ctx, writeLimit)
+	ctx, cancel := withLimit(ctx, write.Limit)
 	defer cancel()
 	inbox := b.nc.NewRespInbox()
 	answers := make(chan *nats.Msg, 16) // a bridge or two, or a stream; more are dropped

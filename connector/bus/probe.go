@@ -17,7 +17,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
+	"pullprint/connector/bus/fault"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/write"
 	"pullprint/connector/recovery"
 )
 
@@ -82,7 +84,7 @@ func (b *Bus) probe(ctx context.Context, p schema.Stream) error {
 	name := p.Config.Name
 	if b.srv != nil && !b.srv.JetStreamEnabled() {
 		err := fmt.Errorf("%w: it has switched JetStream off", ErrFrozen)
-		b.writers[name].freeze(err)
+		b.writers[name].Freeze(err)
 		return err
 	}
 	var err error
@@ -95,28 +97,28 @@ func (b *Bus) probe(ctx context.Context, p schema.Stream) error {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		err = b.replace(ctx, p.Config)
 	case err == nil, errors.Is(err, ErrFrozen):
-		b.writers[name].freeze(err)
+		b.writers[name].Freeze(err)
 	}
 	if err != nil {
-		return unavailable(err)
+		return fault.Unavailable(err)
 	}
 	if name == "KV_"+schema.StateBucket {
 		return b.writeCanary(ctx)
 	}
-	err = b.writers[name].retryUnanswered(ctx, b.instance)
+	err = b.writers[name].RetryUnanswered(ctx, b.instance)
 	if err == nil && name == schema.Tasks {
 		if err = b.ensureConsumer(ctx); err == nil {
 			err = b.fetching()
 		}
 	}
-	return unavailable(err)
+	return fault.Unavailable(err)
 }
 
 // writeCanary writes to the state bucket: it is the write that is always tried, and
 // tells other processes that we are alive.
 func (b *Bus) writeCanary(ctx context.Context) error {
-	msg := b.state.message("canary."+token(b.instance), []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)
-	if _, err := b.state.w.write(ctx, &write{msg: msg}); err != nil {
+	msg := b.state.message("canary."+schema.Token(b.instance), []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)
+	if _, err := b.state.w.Write(ctx, &write.Message{Msg: msg}); err != nil {
 		return fmt.Errorf("write canary: %w", err)
 	}
 	return nil
@@ -181,7 +183,7 @@ func (b *Bus) replace(ctx context.Context, cfg jetstream.StreamConfig) error {
 	if _, err := b.ensureStream(ctx, cfg); err != nil {
 		return err
 	}
-	b.writers[cfg.Name].forget()
+	b.writers[cfg.Name].Forget()
 	if b.marks != nil {
 		st, err := b.positionOf(ctx, cfg.Name)
 		if err == nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/write"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,7 +20,7 @@ import (
 // which is as good. After an error try again: a repeat does no harm.
 func (b *Bus) PublishTask(ctx context.Context, definition, msgID string, body []byte) (duplicate bool, err error) {
 	res, err := b.publish(ctx, schema.Tasks, schema.TasksSubject+definition, msgID, body)
-	return res.duplicate, err
+	return res.Duplicate, err
 }
 
 // PublishDecision stores the audit record of a decision, once per msgID.
@@ -66,17 +67,17 @@ func (b *Bus) PublishLedger(ctx context.Context, account, msgID string, body []b
 	return err
 }
 
-func (b *Bus) publish(ctx context.Context, stream, subject, msgID string, body []byte) (stored, error) {
+func (b *Bus) publish(ctx context.Context, stream, subject, msgID string, body []byte) (write.Result, error) {
 	if !validSubject(subject) {
-		return stored{}, fmt.Errorf("store in %s: subject has an empty or forbidden token", stream)
+		return write.Result{}, fmt.Errorf("store in %s: subject has an empty or forbidden token", stream)
 	}
 	msg := &nats.Msg{Subject: subject, Data: body, Header: nats.Header{}}
 	if msgID != "" {
 		msg.Header.Set(jetstream.MsgIDHeader, msgID)
 	}
-	res, err := b.writers[stream].write(ctx, &write{msg: msg, id: msgID})
+	res, err := b.writers[stream].Write(ctx, &write.Message{Msg: msg, ID: msgID})
 	if err != nil {
-		return stored{}, fmt.Errorf("store in %s: %w", stream, err)
+		return write.Result{}, fmt.Errorf("store in %s: %w", stream, err)
 	}
 	return res, nil
 }

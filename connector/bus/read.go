@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"pullprint/connector/bus/backup"
+	"pullprint/connector/bus/fault"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/write"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -172,7 +174,7 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 		case done:
 			return nil
 		case r.bus.nc.IsClosed():
-			return errClosed
+			return fault.ErrClosed
 		case errors.Is(err, errRolledBack) && !r.follow:
 			r.last = 0 // what is left is read from the beginning
 		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, errRolledBack):
@@ -195,7 +197,7 @@ func (r *reader) read(ctx context.Context, fn func(message) error, caughtUp func
 func (r *reader) session(ctx context.Context, fn func(message) error, caughtUp func()) (done bool, err error) {
 	ctx, end := r.bus.untilReconnect(ctx)
 	defer end()
-	start, cancel := context.WithTimeout(ctx, writeLimit)
+	start, cancel := context.WithTimeout(ctx, write.Limit)
 	cons, err := r.bus.js.CreateConsumer(start, r.stream, r.consumer())
 	cancel()
 	if err != nil {
@@ -239,7 +241,7 @@ func (r *reader) session(ctx context.Context, fn func(message) error, caughtUp f
 // before the last message that was read. The server would keep the consumer waiting until
 // the stream comes to that again.
 func (r *reader) checkStream(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	ctx, cancel := context.WithTimeout(ctx, write.Limit)
 	defer cancel()
 	s, err := r.bus.js.Stream(ctx, r.stream)
 	if err != nil {
@@ -308,7 +310,7 @@ func (b *Bus) removals(stream string) *atomic.Uint64 {
 // unreadable says whether a stream has a message after a sequence that its leader can't
 // read; nil when it can, or does not answer.
 func (b *Bus) unreadable(ctx context.Context, stream, filter string, after uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	ctx, cancel := context.WithTimeout(ctx, write.Limit)
 	defer cancel()
 	if filter == "" {
 		filter = ">"

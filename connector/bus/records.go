@@ -8,6 +8,7 @@ import (
 
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/write"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -66,7 +67,7 @@ func (b *Bus) Remove(ctx context.Context, kind store.Kind, sequences []uint64) e
 }
 
 func removeOne(ctx context.Context, s jetstream.Stream, sequence uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	ctx, cancel := context.WithTimeout(ctx, write.Limit)
 	defer cancel()
 	return s.SecureDeleteMsg(ctx, sequence)
 }
@@ -74,7 +75,7 @@ func removeOne(ctx context.Context, s jetstream.Stream, sequence uint64) error {
 // isGone reports whether a message is not there, as one whose time has ended or that another
 // has removed: the server says of no removal that failed why it did.
 func isGone(ctx context.Context, s jetstream.Stream, sequence uint64) bool {
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	ctx, cancel := context.WithTimeout(ctx, write.Limit)
 	defer cancel()
 	_, err := s.GetMsg(ctx, sequence)
 	return errors.Is(err, jetstream.ErrMsgNotFound)

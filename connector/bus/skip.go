@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"pullprint/connector/bus/fault"
 	"pullprint/connector/bus/schema"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -74,7 +75,7 @@ func (b *Bus) readable(ctx context.Context, sequence uint64) (bool, error) {
 	}
 	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+schema.Tasks, body)
 	if err != nil {
-		return false, fmt.Errorf("read task %d: %w", sequence, unavailable(err))
+		return false, fmt.Errorf("read task %d: %w", sequence, fault.Unavailable(err))
 	}
 	var answer struct {
 		Error *jetstream.APIError `json:"error"`

@@ -40,6 +40,13 @@ const (
 	LedgerSubject    = "pullprint.ledger."
 )
 
+// OperationHeader marks a message of a bucket as the deletion of its key; Purge is its
+// value when nothing is to be left of the key.
+const (
+	OperationHeader = "KV-Operation"
+	Purge           = "PURGE"
+)
+
 // Consumer is the name of the durable consumer of tasks.
 const Consumer = "connector"
 
@@ -230,4 +237,14 @@ func CheckConsumer(found, want jetstream.ConsumerConfig) error {
 	m.need(found.FilterSubject == "" && len(found.FilterSubjects) == 0, "filter_subject", "set", "none")
 	m.need(!found.HeadersOnly, "headers_only", true, false)
 	return m.err()
+}
+
+// Token makes one token of a subject out of any text.
+func Token(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r == '.' || r == '*' || r == '>' || r >= 0x7f {
+			return '_'
+		}
+		return r
+	}, s)
 }

@@ -1,13 +1,15 @@
-package bus
+// Package write stores messages in a stream: alone while few are on their way, as atomic
+// batches when they queue, so that many share one sync to disk.
+package write
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	"pullprint/connector/bus/fault"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go"
@@ -15,8 +17,8 @@ import (
 )
 
 const (
-	// writeLimit bounds every write, whatever deadline its context has.
-	writeLimit = 5 * time.Second
+	// Limit bounds every write, whatever deadline its context has.
+	Limit = 5 * time.Second
 	// maxSingles is how many writes may be on their way one by one. They are
 	// synced to disk one after the other, so more of them only wait longer.
 	maxSingles = 8
@@ -34,14 +36,14 @@ const (
 	rememberRevisions = 5 * time.Second
 )
 
-// stored is what the server answered to a write.
-type stored struct {
-	sequence  uint64
-	duplicate bool // a message with this id is there already
-	conflict  bool // another revision is there by now: surely not stored
+// Result is what the server answered to a write.
+type Result struct {
+	Sequence  uint64
+	Duplicate bool // a message with this id is there already
+	Conflict  bool // another revision is there by now: surely not stored
 }
 
-// writer puts messages into one stream. A write goes out alone and at once
+// Writer puts messages into one stream. A write goes out alone and at once
 // while few are on their way; when they begin to queue, all that wait go as one
 // atomic batch, which costs one sync to disk instead of one each.
 //
@@ -49,11 +51,11 @@ type stored struct {
 // refuses it. Those are then found and answered (see sift), and the others go as a
 // batch again; what is refused twice is written one by one. What is sure to be refused
 // is recognised before: ids stored lately, and revisions that we have ourselves replaced.
-type writer struct {
+type Writer struct {
 	js      jetstream.JetStream
 	stream  string
-	metrics *metrics
-	marks   *marker // nil with an external server
+	metrics *Metrics
+	acked   func(stream, subject string, sequence uint64)
 	// gate is locked while the store is to stand still.
 	gate gate
 
@@ -65,22 +67,31 @@ type writer struct {
 	closed    bool
 	singles   int  // on their way alone
 	batching  bool // the batch goroutine is at work
-	queue     []*write
+	queue     []*Message
 	gathering int              // signal enough when so many are waiting; 0: nobody asks
 	enough    chan struct{}    // has room for one
 	ids       recent[struct{}] // message ids known to be stored
 	revisions recent[uint64]   // newest revision known of a key
 	state     writeState
 
-	unanswered chan<- struct{} // is told of a write without an answer; it may be nil
+	unanswered chan<- struct{}
 }
 
-// write is one message waiting to be stored.
-type write struct {
-	msg       *nats.Msg
-	id        string // message id, or empty
-	cas       bool   // expected is to be the revision of the subject
-	expected  uint64
+// Options are what a Writer reports to; all may be empty but the metrics.
+type Options struct {
+	Metrics *Metrics
+	// Acked is called with each message that was stored.
+	Acked func(stream, subject string, sequence uint64)
+	// Unanswered is sent to when a write gets no answer; it needs room for one.
+	Unanswered chan<- struct{}
+}
+
+// Message is one that waits to be stored.
+type Message struct {
+	Msg       *nats.Msg
+	ID        string // message id, or empty
+	Compare   bool   // expected is to be the revision of the subject
+	Expected  uint64
 	abandoned bool         // nobody waits for it any more
 	turn      chan outcome // has room for one
 }
@@ -89,13 +100,14 @@ type write struct {
 // be written alone, by the one who waits.
 type outcome struct {
 	alone bool
-	res   stored
+	res   Result
 	err   error
 }
 
-func newWriter(js jetstream.JetStream, stream string, m *metrics) *writer {
-	w := &writer{
-		js: js, stream: stream, metrics: m,
+// New makes the writer of a stream; it has to be closed.
+func New(js jetstream.JetStream, stream string, o Options) *Writer {
+	w := &Writer{
+		js: js, stream: stream, metrics: o.Metrics, acked: o.Acked, unanswered: o.Unanswered,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), enough: make(chan struct{}, 1),
 		ids: newRecent[struct{}](rememberIDs), revisions: newRecent[uint64](rememberRevisions),
 	}
@@ -103,8 +115,8 @@ func newWriter(js jetstream.JetStream, stream string, m *metrics) *writer {
 	return w
 }
 
-// close refuses new writes, waits for those under way and ends the goroutine.
-func (w *writer) close() {
+// Close refuses new writes, waits for those under way and ends the goroutine.
+func (w *Writer) Close() {
 	w.mu.Lock()
 	closed := w.closed
 	w.closed = true
@@ -117,37 +129,46 @@ func (w *writer) close() {
 	<-w.ended
 }
 
-// write stores a message. An error means that nobody knows whether it is stored.
-func (w *writer) write(ctx context.Context, wr *write) (stored, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+// Hold waits for the writes under way and holds new ones back until release is called.
+// When ctx ends before, nothing is held back.
+func (w *Writer) Hold(ctx context.Context) (release func(), err error) {
+	if err := w.gate.lock(ctx); err != nil {
+		return nil, err
+	}
+	return w.gate.unlock, nil
+}
+
+// Write stores a message. An error means that nobody knows whether it is stored.
+func (w *Writer) Write(ctx context.Context, wr *Message) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, Limit)
 	defer cancel()
 	start := time.Now()
 	res, err := w.store(ctx, wr)
-	w.metrics.writeDuration.WithLabelValues(w.stream).Observe(time.Since(start).Seconds())
+	w.metrics.duration.WithLabelValues(w.stream).Observe(time.Since(start).Seconds())
 	result := "stored"
 	switch {
 	case err != nil:
-		result, err = "failed", unavailable(err)
-	case res.conflict || res.duplicate:
+		result, err = "failed", fault.Unavailable(err)
+	case res.Conflict || res.Duplicate:
 		result = "refused"
 	}
 	w.metrics.writes.WithLabelValues(w.stream, result).Inc()
 	return res, err
 }
 
-func (w *writer) store(ctx context.Context, wr *write) (stored, error) {
+func (w *Writer) store(ctx context.Context, wr *Message) (Result, error) {
 	if err := w.gate.enter(ctx); err != nil {
-		return stored{}, fmt.Errorf("not written in time, as writes are held back for a copy of the store: %w", err)
+		return Result{}, fmt.Errorf("not written in time, as writes are held back for a copy of the store: %w", err)
 	}
 	defer w.gate.leave()
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
-		return stored{}, errClosed
+		return Result{}, fault.ErrClosed
 	}
 	if err := w.state.frozen; err != nil {
 		w.mu.Unlock()
-		return stored{}, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		return Result{}, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	w.active.Add(1)
 	defer w.active.Done()
@@ -180,13 +201,13 @@ func (w *writer) store(ctx context.Context, wr *write) (stored, error) {
 }
 
 // abandon stops waiting. If the write is still queued it never happens.
-func (w *writer) abandon(ctx context.Context, wr *write) (stored, error) {
+func (w *Writer) abandon(ctx context.Context, wr *Message) (Result, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	wr.abandoned = true
 	if i := slices.Index(w.queue, wr); i >= 0 {
 		w.queue = slices.Delete(w.queue, i, i+1)
-		return stored{}, fmt.Errorf("not written in time: %w", ctx.Err())
+		return Result{}, fmt.Errorf("not written in time: %w", ctx.Err())
 	}
 	select {
 	case o := <-wr.turn:
@@ -195,14 +216,14 @@ func (w *writer) abandon(ctx context.Context, wr *write) (stored, error) {
 		}
 		w.singles--
 		w.schedule()
-		return stored{}, fmt.Errorf("not written in time: %w", ctx.Err())
+		return Result{}, fmt.Errorf("not written in time: %w", ctx.Err())
 	default:
-		return stored{}, fmt.Errorf("not acknowledged in time: %w", ctx.Err())
+		return Result{}, fmt.Errorf("not acknowledged in time: %w", ctx.Err())
 	}
 }
 
 // schedule sends on what waits. mu is held.
-func (w *writer) schedule() {
+func (w *Writer) schedule() {
 	if w.batching {
 		return
 	}
@@ -215,7 +236,7 @@ func (w *writer) schedule() {
 }
 
 // release lets waiting writes go alone, as many as may. mu is held.
-func (w *writer) release() {
+func (w *Writer) release() {
 	for w.singles < maxSingles && len(w.queue) > 0 {
 		wr := w.queue[0]
 		w.queue = slices.Delete(w.queue, 0, 1)
@@ -225,64 +246,55 @@ func (w *writer) release() {
 }
 
 // known answers a write whose answer is sure already. mu is held.
-func (w *writer) known(wr *write) (stored, bool) {
-	if wr.id != "" {
-		if _, ok := w.ids.get(wr.id); ok {
-			return stored{duplicate: true}, true
+func (w *Writer) known(wr *Message) (Result, bool) {
+	if wr.ID != "" {
+		if _, ok := w.ids.get(wr.ID); ok {
+			return Result{Duplicate: true}, true
 		}
 	}
 	// A deleted or expired key leaves a mark with a newer revision, so an
 	// older one never comes true again; 0 does.
-	if wr.cas && wr.expected > 0 {
-		if revision, ok := w.revisions.get(wr.msg.Subject); ok && revision > wr.expected {
-			return stored{conflict: true}, true
+	if wr.Compare && wr.Expected > 0 {
+		if revision, ok := w.revisions.get(wr.Msg.Subject); ok && revision > wr.Expected {
+			return Result{Conflict: true}, true
 		}
 	}
-	return stored{}, false
+	return Result{}, false
 }
 
 // remember learns from an answer. mu is held.
-func (w *writer) remember(wr *write, res stored) {
+func (w *Writer) remember(wr *Message, res Result) {
 	w.state.last = nil
-	if w.marks != nil && !res.conflict && !res.duplicate {
-		w.marks.acked(w.stream, wr.msg.Subject, res.sequence)
+	if w.acked != nil && !res.Conflict && !res.Duplicate {
+		w.acked(w.stream, wr.Msg.Subject, res.Sequence)
 	}
-	if wr.id != "" {
-		w.ids.put(wr.id, struct{}{})
+	if wr.ID != "" {
+		w.ids.put(wr.ID, struct{}{})
 	}
-	if wr.cas && !res.conflict {
-		if revision, ok := w.revisions.get(wr.msg.Subject); !ok || res.sequence > revision {
-			w.revisions.put(wr.msg.Subject, res.sequence)
+	if wr.Compare && !res.Conflict {
+		if revision, ok := w.revisions.get(wr.Msg.Subject); !ok || res.Sequence > revision {
+			w.revisions.put(wr.Msg.Subject, res.Sequence)
 		}
 	}
 }
 
 // storeAlone publishes one message, in the goroutine of its caller.
-func (w *writer) storeAlone(ctx context.Context, wr *write) (stored, error) {
-	var res stored
-	ack, err := w.js.PublishMsg(ctx, wr.msg)
+func (w *Writer) storeAlone(ctx context.Context, wr *Message) (Result, error) {
+	var res Result
+	ack, err := w.js.PublishMsg(ctx, wr.Msg)
 	switch {
 	case err == nil:
-		res = stored{sequence: ack.Sequence, duplicate: ack.Duplicate}
-	case isConflict(err):
-		res, err = stored{conflict: true}, nil
+		res = Result{Sequence: ack.Sequence, Duplicate: ack.Duplicate}
+	case fault.IsConflict(err):
+		res, err = Result{Conflict: true}, nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil {
 		w.remember(wr, res)
 	}
-	w.noteFailure(wr.msg, err)
+	w.noteFailure(wr.Msg, err)
 	w.singles--
 	w.schedule()
 	return res, err
-}
-
-func isConflict(err error) bool {
-	var api *jetstream.APIError
-	if !errors.As(err, &api) {
-		return false
-	}
-	return api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
-		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant
 }

@@ -1,4 +1,4 @@
-package bus
+package write
 
 import (
 	"context"
@@ -30,10 +30,8 @@ func (g *gate) enter(ctx context.Context) error {
 // leave undoes enter.
 func (g *gate) leave() { g.change(func() { g.inside-- }) }
 
-// Lock waits until everybody has left, and keeps others from entering.
-func (g *gate) Lock() { _ = g.lock(context.Background()) }
-
-// lock is Lock for as long as a context lasts: after an error the gate is as before.
+// lock waits until everybody has left, and keeps others from entering. After an error the
+// gate is as before.
 func (g *gate) lock(ctx context.Context) error {
 	g.change(func() { g.waiting++ })
 	defer g.change(func() { g.waiting-- })
@@ -46,8 +44,8 @@ func (g *gate) lock(ctx context.Context) error {
 	})
 }
 
-// Unlock opens the gate.
-func (g *gate) Unlock() { g.change(func() { g.locked = false }) }
+// unlock opens the gate.
+func (g *gate) unlock() { g.change(func() { g.locked = false }) }
 
 // change changes the gate and wakes who waits for it.
 func (g *gate) change(do func()) {

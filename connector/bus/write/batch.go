@@ -1,4 +1,4 @@
-package bus
+package write
 
 import (
 	"context"
@@ -23,7 +23,7 @@ const (
 var errRefused = errors.New("batch refused")
 
 // runBatches stores batches, one at a time, for as long as enough is waiting.
-func (w *writer) runBatches() {
+func (w *Writer) runBatches() {
 	defer close(w.ended)
 	for range w.wake {
 		for {
@@ -37,7 +37,7 @@ func (w *writer) runBatches() {
 }
 
 // gather waits a moment for n writes, as many as the last batch had.
-func (w *writer) gather(n int) {
+func (w *Writer) gather(n int) {
 	w.mu.Lock()
 	if len(w.queue) >= n {
 		w.mu.Unlock()
@@ -61,7 +61,7 @@ func (w *writer) gather(n int) {
 
 // storeBatch stores one batch and returns its size; 0 when there is not enough
 // for one.
-func (w *writer) storeBatch() int {
+func (w *Writer) storeBatch() int {
 	w.mu.Lock()
 	batch := w.take()
 	if len(batch) < minBatch {
@@ -86,27 +86,27 @@ func (w *writer) storeBatch() int {
 }
 
 // answer tells the writes of a batch what became of it. Those of a refused one wait on.
-func (w *writer) answer(batch []*write, first uint64, err error) {
+func (w *Writer) answer(batch []*Message, first uint64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case err == nil:
 		w.metrics.batches.WithLabelValues("stored").Inc()
 		for i, wr := range batch {
-			res := stored{sequence: first + uint64(i)}
+			res := Result{Sequence: first + uint64(i)}
 			w.remember(wr, res)
 			wr.turn <- outcome{res: res}
 		}
 	case errors.Is(err, errRefused):
 		w.metrics.batches.WithLabelValues("refused").Inc()
 		for _, wr := range batch {
-			wr.msg.Header.Del(headerBatchID)
-			wr.msg.Header.Del(headerBatchSeq)
-			wr.msg.Header.Del(headerBatchCommit)
+			wr.Msg.Header.Del(headerBatchID)
+			wr.Msg.Header.Del(headerBatchSeq)
+			wr.Msg.Header.Del(headerBatchCommit)
 		}
 	default:
 		w.metrics.batches.WithLabelValues("failed").Inc()
-		w.noteFailure(batch[0].msg, err)
+		w.noteFailure(batch[0].Msg, err)
 		for _, wr := range batch {
 			wr.turn <- outcome{err: err}
 		}
@@ -114,7 +114,7 @@ func (w *writer) answer(batch []*write, first uint64, err error) {
 }
 
 // writeAlone has each write of a refused batch done by the one who waits for it.
-func (w *writer) writeAlone(batch []*write) {
+func (w *Writer) writeAlone(batch []*Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, wr := range batch {
@@ -127,8 +127,8 @@ func (w *writer) writeAlone(batch []*write) {
 
 // take removes from the queue what can go into one batch: no subject that is
 // compared and no message id twice. mu is held.
-func (w *writer) take() []*write {
-	var batch []*write
+func (w *Writer) take() []*Message {
+	var batch []*Message
 	seen := make(map[string]struct{}, min(len(w.queue), maxBatch))
 	size := 0
 	rest := w.queue[:0]
@@ -137,17 +137,17 @@ func (w *writer) take() []*write {
 			wr.turn <- outcome{res: res}
 			continue
 		}
-		key := "id " + wr.id
-		if wr.cas {
-			key = wr.msg.Subject
+		key := "id " + wr.ID
+		if wr.Compare {
+			key = wr.Msg.Subject
 		}
 		_, twice := seen[key]
-		if twice && (wr.cas || wr.id != "") || len(batch) == maxBatch || size > maxBatchBytes {
+		if twice && (wr.Compare || wr.ID != "") || len(batch) == maxBatch || size > maxBatchBytes {
 			rest = append(rest, wr)
 			continue
 		}
 		seen[key] = struct{}{}
-		size += len(wr.msg.Data)
+		size += len(wr.Msg.Data)
 		batch = append(batch, wr)
 	}
 	clear(w.queue[len(rest):])
@@ -157,24 +157,24 @@ func (w *writer) take() []*write {
 
 // publishBatch stores all messages or none and returns the sequence of the
 // first. An error other than errRefused means that nobody knows.
-func (w *writer) publishBatch(batch []*write) (first uint64, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
+func (w *Writer) publishBatch(batch []*Message) (first uint64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), Limit)
 	defer cancel()
 	id := rand.Text()
 	nc := w.js.Conn()
 	last := len(batch) - 1
 	for i, wr := range batch {
-		wr.msg.Header.Set(headerBatchID, id)
-		wr.msg.Header.Set(headerBatchSeq, strconv.Itoa(i+1))
+		wr.Msg.Header.Set(headerBatchID, id)
+		wr.Msg.Header.Set(headerBatchSeq, strconv.Itoa(i+1))
 		if i == last {
-			wr.msg.Header.Set(headerBatchCommit, "1")
+			wr.Msg.Header.Set(headerBatchCommit, "1")
 			break
 		}
-		if err := nc.PublishMsg(wr.msg); err != nil {
+		if err := nc.PublishMsg(wr.Msg); err != nil {
 			return 0, fmt.Errorf("%w: %w", errRefused, err) // without its last message it is none
 		}
 	}
-	msg, err := nc.RequestMsgWithContext(ctx, batch[last].msg)
+	msg, err := nc.RequestMsgWithContext(ctx, batch[last].Msg)
 	if errors.Is(err, nats.ErrNoResponders) {
 		return 0, fmt.Errorf("%w: %w", errRefused, err)
 	}

@@ -1,4 +1,4 @@
-package bus
+package write
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/fault"
 	"pullprint/connector/bus/schema"
 
 	"github.com/nats-io/nats.go"
@@ -25,16 +26,16 @@ type writeState struct {
 // nearly forgotten its message id.
 const resendWindow = schema.DuplicateWindow / 2
 
-// freeze makes every write fail at once with err, or with nil lets them be tried.
-func (w *writer) freeze(err error) {
+// Freeze makes every write fail at once with err, or with nil lets them be tried.
+func (w *Writer) Freeze(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state.frozen = err
 }
 
 // noteFailure takes note of a write that failed. mu is held.
-func (w *writer) noteFailure(msg *nats.Msg, err error) {
-	if err == nil || errors.Is(err, context.Canceled) || !passing(err) {
+func (w *Writer) noteFailure(msg *nats.Msg, err error) {
+	if err == nil || errors.Is(err, context.Canceled) || !fault.Temporary(err) {
 		return
 	}
 	w.state.last, w.state.since = msg, time.Now()
@@ -44,11 +45,11 @@ func (w *writer) noteFailure(msg *nats.Msg, err error) {
 	}
 }
 
-// retryUnanswered tries a write if the last one got no answer: the next regular
+// RetryUnanswered tries a write if the last one got no answer: the next regular
 // write to this stream may be hours away. Readers see nothing of it. A stream gets the
 // unanswered message again, which the server stores once by its id; in a bucket a key
 // that never existed is marked as deleted, for a minute.
-func (w *writer) retryUnanswered(ctx context.Context, instance string) error {
+func (w *Writer) RetryUnanswered(ctx context.Context, instance string) error {
 	w.mu.Lock()
 	last, since := w.state.last, w.state.since
 	w.mu.Unlock()
@@ -59,9 +60,9 @@ func (w *writer) retryUnanswered(ctx context.Context, instance string) error {
 	msg := &nats.Msg{Subject: last.Subject, Data: last.Data, Header: nats.Header{}}
 	switch id := last.Header.Get(jetstream.MsgIDHeader); {
 	case isBucket:
-		msg.Subject, msg.Data = "$KV."+bucket+".canary."+token(instance), nil
-		msg.Header.Set(headerKVOperation, kvPurge)
-		msg.Header.Set(headerTTL, "60")
+		msg.Subject, msg.Data = "$KV."+bucket+".canary."+schema.Token(instance), nil
+		msg.Header.Set(schema.OperationHeader, schema.Purge)
+		msg.Header.Set(jetstream.MsgTTLHeader, "60")
 	case id == "" || time.Since(since) > resendWindow:
 		w.answered(last)
 		return nil
@@ -78,7 +79,7 @@ func (w *writer) retryUnanswered(ctx context.Context, instance string) error {
 }
 
 // answered notes that a message is not unanswered any more.
-func (w *writer) answered(msg *nats.Msg) {
+func (w *Writer) answered(msg *nats.Msg) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.state.last == msg {
@@ -86,8 +87,8 @@ func (w *writer) answered(msg *nats.Msg) {
 	}
 }
 
-// forget drops what is known of a stream: it was made again.
-func (w *writer) forget() {
+// Forget drops what is known of a stream: it was made again.
+func (w *Writer) Forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ids, w.revisions = newRecent[struct{}](rememberIDs), newRecent[uint64](rememberRevisions)

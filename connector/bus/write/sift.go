@@ -1,10 +1,12 @@
-package bus
+package write
 
 import (
 	"context"
 	"errors"
 	"maps"
 	"sync"
+
+	"pullprint/connector/bus/fault"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -29,7 +31,7 @@ const (
 //
 // It asks for each write what the server would say, which costs no disk. A write whose
 // answer is not clear, and those that are too few for a batch, are done alone.
-func (w *writer) sift(batch []*write, refusal error) (rest []*write) {
+func (w *Writer) sift(batch []*Message, refusal error) (rest []*Message) {
 	if !errors.Is(refusal, errRefused) {
 		return nil
 	}
@@ -38,7 +40,7 @@ func (w *writer) sift(batch []*write, refusal error) (rest []*write) {
 		return nil
 	}
 	verdicts := w.ask(batch)
-	var alone []*write
+	var alone []*Message
 	w.mu.Lock()
 	for i, wr := range batch {
 		switch v := verdicts[i]; {
@@ -64,19 +66,19 @@ func (w *writer) sift(batch []*write, refusal error) (rest []*write) {
 // not for what they are together.
 func blamesOne(refusal error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](refusal)
-	return isConflict(refusal) || ok && api.ErrorCode == codeBatchDuplicate
+	return fault.IsConflict(refusal) || ok && api.ErrorCode == codeBatchDuplicate
 }
 
 // verdict is what the server says of a write that it was asked about.
 type verdict struct {
-	res     stored
+	res     Result
 	passes  bool // nothing is wrong with it
 	unclear bool
 }
 
 // ask asks the server about all writes of a batch at once.
-func (w *writer) ask(batch []*write) []verdict {
-	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
+func (w *Writer) ask(batch []*Message) []verdict {
+	ctx, cancel := context.WithTimeout(context.Background(), Limit)
 	defer cancel()
 	verdicts := make([]verdict, len(batch))
 	var asked sync.WaitGroup
@@ -87,16 +89,16 @@ func (w *writer) ask(batch []*write) []verdict {
 	return verdicts
 }
 
-func (w *writer) askAbout(ctx context.Context, wr *write) verdict {
-	msg := &nats.Msg{Subject: wr.msg.Subject, Data: wr.msg.Data, Header: maps.Clone(wr.msg.Header)}
+func (w *Writer) askAbout(ctx context.Context, wr *Message) verdict {
+	msg := &nats.Msg{Subject: wr.Msg.Subject, Data: wr.Msg.Data, Header: maps.Clone(wr.Msg.Header)}
 	msg.Header.Set(headerRollup, noRollup)
 	ack, err := w.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	api, answered := errors.AsType[*jetstream.APIError](err)
 	switch {
 	case err == nil:
-		return verdict{res: stored{sequence: ack.Sequence, duplicate: ack.Duplicate}}
-	case isConflict(err):
-		return verdict{res: stored{conflict: true}}
+		return verdict{res: Result{Sequence: ack.Sequence, Duplicate: ack.Duplicate}}
+	case fault.IsConflict(err):
+		return verdict{res: Result{Conflict: true}}
 	case answered && api.ErrorCode == codeRollupFailed:
 		return verdict{passes: true}
 	}
