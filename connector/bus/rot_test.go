@@ -2,6 +2,8 @@ package bus_test
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -16,6 +18,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/store"
 	"pullprint/trigger/racetest"
 )
@@ -95,13 +98,16 @@ func everything(ctx context.Context, b *bus.Bus) (contents, error) {
 			return all, err
 		}
 	}
-	return all, nil
+	pending, unacked, err := b.Lag(ctx)
+	all["tasks"] = map[string]string{"count": fmt.Sprint(pending + unacked)}
+	return all, err
 }
 
-// damage changes one of the files that hold messages, and tells what it did.
+// damage changes one of the files of a store, half of the times one that holds messages, and
+// tells what it did.
 func damage(t *testing.T, dice *rand.Rand, dir string) (what string) {
 	t.Helper()
-	var blocks, indexes []string
+	var blocks, indexes, others []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil || d.IsDir():
@@ -109,9 +115,12 @@ func damage(t *testing.T, dice *rand.Rand, dir string) (what string) {
 			blocks = append(blocks, path)
 		case filepath.Base(path) == "index.db":
 			indexes = append(indexes, path)
+		default: // what streams and consumers are, and what was delivered
+			others = append(others, path)
 		}
 		return err
 	})
+	others = append(others, filepath.Dir(dir)+".mark")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +133,9 @@ func damage(t *testing.T, dice *rand.Rand, dir string) (what string) {
 		}
 	} else {
 		blocks = append(blocks, indexes...)
+	}
+	if dice.IntN(2) == 0 {
+		blocks = others
 	}
 	file := blocks[dice.IntN(len(blocks))]
 	text, err := os.ReadFile(file)
@@ -182,6 +194,9 @@ func TestRot(t *testing.T) {
 				got, err = everything(ctx, b)
 				if err == nil {
 					for part := range want {
+						if part == "tasks" && strings.Contains(what, "o.dat") {
+							continue // it has no checksum; the sweep finds the jobs of tasks that it takes for done
+						}
 						if !maps.Equal(got[part], want[part]) {
 							t.Errorf("round %d, %s: start %d is silent, and %s has %d of %d: %v", round, what, start, part, len(got[part]), len(want[part]),
 								slices.Sorted(maps.Keys(got[part])))
@@ -202,7 +217,7 @@ func TestRot(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d of %d starts refused", refused, 2**rotRounds)
+	t.Logf("%d of %d starts refused; the others have everything", refused, 2**rotRounds)
 }
 
 func copyWithMark(t *testing.T, to, from string) {
@@ -216,5 +231,49 @@ func copyWithMark(t *testing.T, to, from string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// One bit that flips in the sequence of a message, of a stream that only grows, is told at the
+// start: the server would ask for gigabytes of memory. What can be read is kept by accept-loss.
+func TestSequenceFarAhead(t *testing.T) {
+	t.Parallel()
+	for _, stream := range []string{"PULLPRINT_LEDGER", "PULLPRINT_AUDIT", "PULLPRINT_DECISIONS", "PULLPRINT_DEAD", "PULLPRINT_TASKS"} {
+		dir := filepath.Join(bustest.TempDir(t), "nats")
+		b := bustest.Open(t, bustest.Dir(dir))
+		for i := range 5 {
+			if err := put[stream](t.Context(), b, fmt.Sprint(i), []byte(`{}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", stream, "msgs", "1.blk"))
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		block, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := binary.LittleEndian.Uint32(block) &^ (1 << 31)
+		block[second+4+4] ^= 1 // bit 32 of the sequence: 16 GiB
+		if err := os.WriteFile(files[0], block, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bus.Open(t.Context(), config(dir), bus.Options{}); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), stream) {
+			t.Fatalf("%s: %v", stream, err)
+		}
+		lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]disk.Loss) error { return nil })
+		if err != nil || len(lost) == 0 {
+			t.Fatalf("%s: %v, %v", stream, lost, err)
+		}
+		if b, err = bus.Open(t.Context(), config(dir), bus.Options{}); err != nil {
+			t.Fatalf("%s: %v", stream, err)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

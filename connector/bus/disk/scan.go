@@ -47,16 +47,17 @@ func Scan(dir string, m *Mark) ([]Loss, error) {
 	found := make([][]Loss, len(schema.Streams(1)))
 	var g errgroup.Group
 	for i, p := range schema.Streams(1) {
-		if schema.OnlyGrows(p.Config.Name) {
-			continue
-		}
 		var marked uint64
 		if m != nil {
 			marked = m.Streams[p.Config.Name].Last
 		}
+		scan := scanBucket
+		if schema.OnlyGrows(p.Config.Name) {
+			scan = scanSequences
+		}
 		g.Go(func() error {
 			var err error
-			found[i], err = scanBucket(dir, p.Config.Name, marked)
+			found[i], err = scan(dir, p.Config.Name, marked)
 			return err
 		})
 	}
@@ -115,6 +116,42 @@ func scanBucket(dir, stream string, marked uint64) ([]Loss, error) {
 		losses = append(losses, Loss{Stream: stream, Marked: marked, Found: last, Missing: marked - last})
 	}
 	return losses, nil
+}
+
+// maxAhead is how far the sequence of a message may be ahead of the mark, which is a second
+// behind at most: no disk takes a million synced writes in that time.
+const maxAhead = 1 << 20
+
+// scanSequences looks for messages of one stream whose sequences can't be true. The server
+// takes 4 bytes of memory for each sequence that it believes to be missing in a block: one
+// bit that flipped in a sequence makes it die of too little memory when it reads the block.
+func scanSequences(dir, stream string, marked uint64) ([]Loss, error) {
+	files, err := blocks(dir, stream)
+	if err != nil || marked == 0 {
+		return nil, err
+	}
+	for _, file := range files {
+		block, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the store: %w", err)
+		}
+		if bytes.HasPrefix(block, []byte(compressedBlock)) {
+			continue
+		}
+		for at := 0; at+recordHeader+recordHash <= len(block); {
+			size := int(binary.LittleEndian.Uint32(block[at:]) &^ withHeader)
+			sequence := binary.LittleEndian.Uint64(block[at+4:]) &^ sequenceFlags
+			if sequence > marked+maxAhead {
+				damage := fmt.Sprintf("%s can't be read at byte %d", filepath.Join("msgs", filepath.Base(file)), at)
+				return []Loss{{Stream: stream, Marked: marked, Found: marked, Damage: damage}}, nil
+			}
+			if size < recordHeader+recordHash {
+				break // the server can't read on either, and says so
+			}
+			at += size
+		}
+	}
+	return nil, nil
 }
 
 // blocks are the files of a stream's messages, oldest first.
