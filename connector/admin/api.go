@@ -35,9 +35,12 @@ import (
 const (
 	maxBody   = 64 << 10 // no body but an import needs more than some KiB
 	maxImport = 16 << 20 // a line of a badge has about 80 bytes: 200,000 badges
-	// maxActs is how many requests are carried out at once. A thousand readers with a tap
+	// maxRequests is how many requests are carried out at once. A thousand readers with a tap
 	// every ten seconds each need 100, when a release takes a second.
-	maxActs = 256
+	maxRequests = 256
+	// maxImports is how many imports are carried out at once. Each needs 20 MiB for its rows
+	// and makes seven times that to collect; the process may have 512 MiB.
+	maxImports = 4
 )
 
 // Deps are the dependencies of the API. Badges and Taps are nil when no badges are configured.
@@ -78,10 +81,11 @@ type Deps struct {
 // API is the HTTP API: routes, who may use them, and what they do.
 type API struct {
 	Deps
-	log    *zap.Logger
-	mux    *http.ServeMux
-	acts   chan struct{}
-	shares shares
+	log     *zap.Logger
+	mux     *http.ServeMux
+	slots   chan struct{} // one for each request that is carried out
+	imports chan struct{} // the same, of imports
+	shares  shares
 }
 
 // audience says who may use a route.
@@ -181,7 +185,7 @@ func routes() []route {
 
 // NewAPI returns the API. It starts no goroutine.
 func NewAPI(d Deps) *API {
-	a := &API{Deps: d, log: d.Logger.Named("admin"), acts: make(chan struct{}, maxActs)}
+	a := &API{Deps: d, log: d.Logger.Named("admin"), slots: make(chan struct{}, maxRequests), imports: make(chan struct{}, maxImports)}
 	a.mount(routes())
 	return a
 }
@@ -206,7 +210,7 @@ func (a *API) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	a.mux.ServeHTTP(rw, req)
 }
 
-// handle answers a route. A request takes one of maxActs slots after its body was read and
+// handle answers a route. A request takes one of maxRequests slots after its body was read and
 // gives it back before its answer is sent, so that a slow client does not keep a slot. The
 // exception is an import: its file is read while it holds the slot, for importWithin at most.
 func (a *API) handle(r route) http.HandlerFunc {
@@ -224,7 +228,7 @@ func (a *API) handle(r route) http.HandlerFunc {
 			}
 			defer free()
 		}
-		answer, err := a.act(r, caller, rw, req)
+		answer, err := a.call(r, caller, rw, req)
 		if err != nil {
 			p, logged := ProblemOf(err)
 			if logged {
@@ -241,8 +245,8 @@ func (a *API) handle(r route) http.HandlerFunc {
 	}
 }
 
-// act reads the body and calls the function of the route.
-func (a *API) act(r route, caller access.Caller, rw http.ResponseWriter, req *http.Request) (any, error) {
+// call reads the body and calls the function of the route.
+func (a *API) call(r route, caller access.Caller, rw http.ResponseWriter, req *http.Request) (any, error) {
 	if err := takeBody(r.limit, rw, req); err != nil {
 		return nil, err
 	}
@@ -251,8 +255,8 @@ func (a *API) act(r route, caller access.Caller, rw http.ResponseWriter, req *ht
 		_ = http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(r.within))
 	}
 	select {
-	case a.acts <- struct{}{}:
-		defer func() { <-a.acts }()
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
 	default:
 		return nil, busy()
 	}

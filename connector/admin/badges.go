@@ -208,6 +208,12 @@ func (a *API) importBadges(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	select {
+	case a.imports <- struct{}{}:
+		defer func() { <-a.imports }()
+	default:
+		return nil, busy()
+	}
 	var out Imported
 	zone := a.Zone()
 	replace, asIs, skip := q.Get("replace") == "true", q.Get("as_is") == "true", q.Get("skip_invalid") == "true"

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"pullprint/connector/printer"
 	"pullprint/connector/store"
 	"pullprint/connector/tap"
+	"pullprint/policy/badge"
 )
 
 // stuckAPI is an API whose routes answer once release is closed.
@@ -52,10 +54,10 @@ func get(a *API, path, who string) *httptest.ResponseRecorder {
 func TestRequestsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, release := stuckAPI(t)
-		for range readerActs {
+		for range readerRequests {
 			go get(a, "/v1/taps", "west")
 		}
-		for range tokenActs {
+		for range tokenRequests {
 			go get(a, "/v1/jobs", "read")
 		}
 		synctest.Wait()
@@ -70,7 +72,7 @@ func TestRequestsAtOnce(t *testing.T) {
 		}
 		refused("/v1/taps", "west", http.StatusTooManyRequests, "too-many-at-once")
 		refused("/v1/jobs", "read", http.StatusTooManyRequests, "too-many-at-once")
-		left := maxActs - readerActs - tokenActs
+		left := maxRequests - readerRequests - tokenRequests
 		for range left {
 			go get(a, "/v1/jobs", "admin")
 		}
@@ -86,6 +88,42 @@ func TestRequestsAtOnce(t *testing.T) {
 		}
 		if len(a.shares.running) != 0 {
 			t.Errorf("still counted: %v", a.shares.running)
+		}
+	})
+}
+
+// Imports of more files than fit the memory are not read at once: whoever sends one more is told
+// to wait, and others are answered meanwhile.
+func TestImportsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Badges: badge.NewRegistry(nil, badge.Keys{}, nil)})
+		send := func(body io.Reader) *httptest.ResponseRecorder {
+			req := httptest.NewRequest(http.MethodPost, "/v1/badges/import", body)
+			req.Header.Set("Authorization", "Bearer "+testTokens["operate"])
+			rec := httptest.NewRecorder()
+			a.ServeHTTP(rec, req)
+			return rec
+		}
+		var files []*io.PipeWriter
+		for range maxImports {
+			r, w := io.Pipe()
+			files = append(files, w)
+			go send(r)
+		}
+		synctest.Wait()
+		rec := send(strings.NewReader("badge;owner\n"))
+		if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") != "1" {
+			t.Errorf("one more: %d %s", rec.Code, rec.Body)
+		}
+		if rec := get(a, "/v1/devices", "operate"); rec.Code != http.StatusOK {
+			t.Errorf("another request: %d", rec.Code)
+		}
+		for _, w := range files {
+			_ = w.CloseWithError(io.ErrUnexpectedEOF) // a pipe that can be closed
+		}
+		synctest.Wait()
+		if rec := send(strings.NewReader("badge\n")); rec.Code != http.StatusUnprocessableEntity {
+			t.Errorf("after the others: %d %s", rec.Code, rec.Body)
 		}
 	})
 }

@@ -29,7 +29,7 @@ const (
 // requests that are answered at once, and a quarter of the descriptors of the process
 // at most.
 const (
-	maxConns  = 2 * maxActs
+	maxConns  = 2 * maxRequests
 	connsPart = 4
 )
 

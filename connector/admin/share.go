@@ -12,8 +12,8 @@ import (
 // A reader shows one badge at a time, and may repeat what was not answered; a program with
 // another token may act for all readers.
 const (
-	readerActs = 16
-	tokenActs  = maxActs / 2
+	readerRequests = 16
+	tokenRequests  = maxRequests / 2
 )
 
 // shares counts the running requests of each token.
@@ -24,9 +24,9 @@ type shares struct {
 
 // take counts a request until it is freed, or returns a problem if its token has too many.
 func (s *shares) take(c access.Caller) (free func(), p *Problem) {
-	name, most := "token "+c.Name, tokenActs
+	name, most := "token "+c.Name, tokenRequests
 	if c.Device != "" {
-		name, most = "reader "+c.Device, readerActs
+		name, most = "reader "+c.Device, readerRequests
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
