@@ -129,15 +129,11 @@ func (cl *call) failed(f fate, err error) *Error {
 	return e
 }
 
-// try sends the call once, when the rate limit and the number of concurrent requests allow, and
-// returns the token that it used. The budget begins with the first try: waiting for our own
-// limits does not count.
+// try sends the call once, when the number of concurrent requests allows, and returns the token
+// that it used. The budget begins with the first try: waiting for our own limit does not count.
 func (c *Client) try(ctx context.Context, cl *call, first bool) (*auth.Token, *Error) {
 	if err := ctx.Err(); err != nil {
 		return nil, cl.failed(unsent, transport.Error{Cause: err})
-	}
-	if err := c.turn(ctx); err != nil {
-		return nil, cl.failed(unsent, err)
 	}
 	token, err := c.tokens.Token(ctx)
 	if err != nil {
@@ -159,20 +155,6 @@ func (c *Client) try(ctx context.Context, cl *call, first bool) (*auth.Token, *E
 	ctx, cancel := context.WithTimeout(ctx, min(transport.TryTimeout, max(budget-time.Since(cl.began), leastTry)))
 	defer cancel()
 	return token, c.send(ctx, cl, token)
-}
-
-// turn waits for the rate limit.
-func (c *Client) turn(ctx context.Context) error {
-	if c.limiter == nil {
-		return nil
-	}
-	if err := c.limiter.Wait(ctx); err != nil {
-		if ctx.Err() != nil {
-			return transport.Error{Cause: ctx.Err()}
-		}
-		return errRatePassed
-	}
-	return nil
 }
 
 // send does one HTTP exchange.

@@ -8,11 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// UsersAtOnce is how many users one call can ask for: Graph accepts 15 values in an `in` filter
+// usersAtOnce is how many users one call can ask for: Graph accepts 15 values in an `in` filter
 // (https://learn.microsoft.com/graph/filter-query-parameter).
-const UsersAtOnce = 15
+const usersAtOnce = 15
 
-// KnownUsers returns those users who exist, of at most UsersAtOnce object ids (permission
+// KnownUsers returns those users who exist, of at most 15 object ids (permission
 // User.ReadBasic.All).
 func (c *Client) KnownUsers(ctx context.Context, ids []string) (known []User, err error) {
 	values := make([]string, 0, len(ids))
@@ -29,8 +29,8 @@ func (c *Client) KnownUsers(ctx context.Context, ids []string) (known []User, er
 	return known, err
 }
 
-// EmployeesWith returns, by employee id, the object ids of all users who have one of at most
-// UsersAtOnce employee ids (permission User.Read.All). No error contains the values.
+// EmployeesWith returns, by employee id, the object ids of all users who have one of at most 15
+// employee ids (permission User.Read.All). No error contains the values.
 func (c *Client) EmployeesWith(ctx context.Context, employeeIDs []string) (found map[string][]string, err error) {
 	values := make([]string, 0, len(employeeIDs))
 	for _, id := range employeeIDs {
@@ -61,8 +61,8 @@ func (c *Client) usersIn(ctx context.Context, property string, values []string, 
 	if len(values) == 0 {
 		return nil
 	}
-	if len(values) > UsersAtOnce {
-		return fmt.Errorf("more than %d users asked for at once", UsersAtOnce)
+	if len(values) > usersAtOnce {
+		return fmt.Errorf("more than %d users asked for at once", usersAtOnce)
 	}
 	quoted := make([]string, len(values))
 	for i, v := range values {

@@ -119,12 +119,11 @@ func (e *Error) Ambiguous() bool {
 }
 
 var (
-	errInvalidID  = errors.New("an id is not of the form that goes into a URL")
-	errOther      = errors.New("the answer is not what was asked for")
-	errInvalid    = errors.New("an argument is missing or too long")
-	errTooLarge   = errors.New("the answer is too large")
-	errNextLink   = errors.New("the next page of the list is not below the configured address")
-	errManyPages  = errors.New("the list has too many pages")
-	errPagesLoop  = errors.New("the list repeats a page")
-	errRatePassed = errors.New("no time left to wait for the configured rate limit")
+	errInvalidID = errors.New("an id is not of the form that goes into a URL")
+	errOther     = errors.New("the answer is not what was asked for")
+	errInvalid   = errors.New("an argument is missing or too long")
+	errTooLarge  = errors.New("the answer is too large")
+	errNextLink  = errors.New("the next page of the list is not below the configured address")
+	errManyPages = errors.New("the list has too many pages")
+	errPagesLoop = errors.New("the list repeats a page")
 )

@@ -19,7 +19,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-	"golang.org/x/time/rate"
 
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/transport"
@@ -37,7 +36,7 @@ type Endpoints struct {
 	CAFile string `yaml:"ca_file"`
 }
 
-// Config says which tenant of which cloud to call, and how fast.
+// Config says which tenant of which cloud to call, and with how many requests at once.
 type Config struct {
 	// TenantID is the directory (tenant) id.
 	TenantID string
@@ -48,9 +47,6 @@ type Config struct {
 	Auth      auth.Config
 	// MaxConcurrent limits the requests under way at once; 0 means 64.
 	MaxConcurrent int
-	// RatePerSecond limits the requests begun per second, with bursts of one second's worth; 0
-	// means no limit.
-	RatePerSecond float64
 }
 
 // Options are what the process provides to a Client. All may be nil or empty.
@@ -75,7 +71,6 @@ type Client struct {
 	person    *auth.Person // nil with the token of the app
 	transport transport.Transport
 	slots     chan struct{}
-	limiter   *rate.Limiter // nil: none
 	agent     []string
 	metrics   *metrics
 	log       *zap.Logger
@@ -128,9 +123,6 @@ func newClient(cfg Config, o Options) (*Client, auth.Options, error) {
 		log:       o.Logger.Named("graph"),
 	}
 	c.clock.skew, c.clock.log = c.metrics.skew, c.log
-	if cfg.RatePerSecond > 0 {
-		c.limiter = rate.NewLimiter(rate.Limit(cfg.RatePerSecond), max(1, int(cfg.RatePerSecond)))
-	}
 	return c, auth.Options{
 		TenantID: cfg.TenantID, Resource: at.resource, TokenURL: at.token, Transport: c.transport, Logger: c.log,
 		Observe: func(status int, err error, began time.Time) { c.metrics.observe(signIn, label(status, err), began) },

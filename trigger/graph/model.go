@@ -94,16 +94,14 @@ type Document struct {
 // A Job is a printJob with its tasks and documents. RedirectedTo and
 // RedirectedFrom are URLs of jobs, for ParseJobURL, or empty.
 type Job struct {
-	Ref               Ref
-	CreatedBy         User
-	Created           time.Time
-	State             JobState
-	Details           []string
-	AcquiredByPrinter bool
-	Fetchable         bool
-	RedirectedTo      string
-	RedirectedFrom    string
-	Configuration     Configuration
+	Ref            Ref
+	CreatedBy      User
+	Created        time.Time
+	State          JobState
+	Details        []string
+	RedirectedTo   string
+	RedirectedFrom string
+	Configuration  Configuration
 	// Settings is the whole configuration as Graph sent it, including what this package has no
 	// field for.
 	Settings  json.RawMessage

@@ -165,11 +165,9 @@ type wireJob struct {
 		UserPrincipalName string `json:"userPrincipalName"`
 	} `json:"createdBy"`
 	Status struct {
-		State    string   `json:"state"`
-		Details  []string `json:"details"`
-		Acquired bool     `json:"isAcquiredByPrinter"`
+		State   string   `json:"state"`
+		Details []string `json:"details"`
 	} `json:"status"`
-	Fetchable      bool            `json:"isFetchable"`
 	RedirectedTo   string          `json:"redirectedTo"`
 	RedirectedFrom string          `json:"redirectedFrom"`
 	Settings       json.RawMessage `json:"configuration"`
@@ -186,8 +184,7 @@ func (j *wireJob) job(ref Ref) Job {
 	out := Job{
 		Ref: ref, CreatedBy: User{ID: Canonical(j.CreatedBy.ID), UserPrincipalName: j.CreatedBy.UserPrincipalName},
 		Created: j.Created,
-		State:   JobState(word(j.Status.State)), Details: j.Status.Details, AcquiredByPrinter: j.Status.Acquired,
-		Fetchable:    j.Fetchable,
+		State:   JobState(word(j.Status.State)), Details: j.Status.Details,
 		RedirectedTo: j.RedirectedTo, RedirectedFrom: j.RedirectedFrom, Settings: j.Settings,
 	}
 	if len(j.Documents) > 0 {

@@ -233,24 +233,6 @@ func TestConcurrencyAndRateAreCapped(t *testing.T) {
 		if most.Load() != 3 {
 			t.Errorf("%d calls at once, want 3", most.Load())
 		}
-
-		cfg.MaxConcurrent, cfg.RatePerSecond = 100, 10
-		if c, err = New(cfg, Options{Transport: o}); err != nil {
-			t.Fatal(err)
-		}
-		began := time.Now()
-		all(t, c, 50)
-		if took := time.Since(began); took < 4*time.Second || took > 4200*time.Millisecond {
-			t.Errorf("50 calls at 10 a second took %v, want 4 s after a first burst", took)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		defer cancel()
-		for range 12 {
-			_, err = c.Job(ctx, ref)
-		}
-		if e := problem(t, err); !e.Unavailable() || e.Ambiguous() {
-			t.Errorf("out of time in our own queue: %v", e)
-		}
 	})
 }
 

@@ -132,15 +132,6 @@ func (s *Sim) RevokeTokens() {
 	clear(s.tokens.access)
 }
 
-// ExpireTokens lets every access token issued so far expire.
-func (s *Sim) ExpireTokens() {
-	s.tokens.mu.Lock()
-	defer s.tokens.mu.Unlock()
-	for _, t := range s.tokens.access {
-		t.expires = time.Now()
-	}
-}
-
 // AppToken issues an app token without a call, for tests that speak HTTP themselves. It panics when the app is unknown.
 func (s *Sim) AppToken(clientID string) string { return s.issue(s.mustApp(clientID), nil, nil) }
 

@@ -55,15 +55,6 @@ func (c *call) noUser() reply {
 		"Resource '"+c.User+"' does not exist or one of its queried reference-property objects are not present.")
 }
 
-// SetGroups sets the groups of which a user is a member.
-func (s *Sim) SetGroups(userID string, groups ...Group) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if u := s.findUser(userID); u != nil {
-		u.Groups = groups
-	}
-}
-
 func (c *call) userJSON(u *User) map[string]any {
 	all := map[string]any{
 		"id": u.ID, "displayName": u.DisplayName, "userPrincipalName": u.UPN, "mail": u.UPN,
