@@ -42,7 +42,7 @@ func (p *Policy) Budget(req Request) Budget {
 	for i := range p.allowances {
 		a := &p.allowances[i]
 		yes, err := ev.isTrue(&a.when)
-		if dep := ev.missed(); err != nil && dep != "" {
+		if dep := ev.missing(); err != nil && dep != "" {
 			if mode := p.failMode(dep); mode != FailAllow {
 				return Budget{lacking: dep, failed: a.Name}
 			}
@@ -146,7 +146,8 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 	case b.lacking != "":
 		return without(b.lacking)
 	case b.nobody:
-		return p.refused(d, Own(reasons.QuotaExhausted), "No print budget is meant for you.", "Ask your administrator for one.")
+		return p.refused(d, Own(reasons.QuotaExhausted), "No print budget is meant for you.",
+			"Ask your administrator for one.")
 	case len(b.Claims) == 0:
 		return d
 	case req.User.ID == "" &&
@@ -191,7 +192,8 @@ func (p *Policy) ForAnother(b *Budget, d Decision) Decision {
 		return d
 	}
 	if b.nobody {
-		d.Text, d.Remedy = "No print budget is meant for the owner of this job.", "The owner can ask the administrator for one."
+		d.Text = "No print budget is meant for the owner of this job."
+		d.Remedy = "The owner can ask the administrator for one."
 	} else if short := b.short(d.Cost); short != nil {
 		d.Text = p.exhausted(d.Cost, short, "its owner has")
 	}

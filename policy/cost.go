@@ -71,26 +71,26 @@ func worstCase(env *cel.Env, checked *cel.Ast) (uint64, error) {
 	return estimate.Max, err
 }
 
-// absent are two functions that are kept out, with what is said of them: what
-// they give has no bound that can be worked out, and nothing here needs them.
-var absent = map[string]string{
+// excludedFunctions are not part of the language, each with the message about it: the size
+// of what they give has no bound that can be worked out.
+var excludedFunctions = map[string]string{
 	"dyn":    "dyn is not part of this language: every variable has a type",
 	"format": "format is not part of this language: text and remedy are templates",
 }
 
-// leftOut is a cel.ASTValidator that refuses the absent functions.
-type leftOut struct{}
+// excluded is a cel.ASTValidator that refuses the excluded functions.
+type excluded struct{}
 
 // Name implements cel.ASTValidator.
-func (leftOut) Name() string { return "pullprint.left-out" }
+func (excluded) Name() string { return "pullprint.excluded" }
 
 // Validate implements cel.ASTValidator.
-func (leftOut) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, iss *cel.Issues) {
+func (excluded) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, iss *cel.Issues) {
 	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		if e.Kind() != ast.CallKind {
 			return
 		}
-		if why, out := absent[e.AsCall().FunctionName()]; out {
+		if why, out := excludedFunctions[e.AsCall().FunctionName()]; out {
 			iss.ReportErrorAtID(e.ID(), "%s", why)
 		}
 	}))

@@ -70,7 +70,7 @@ func (p *Policy) Explain(req Request) Explanation {
 		t := Tried{Rule: r.Name, Line: r.Line, When: r.When, Result: fmt.Sprint(yes), Set: r.Set != nil && yes}
 		if err != nil {
 			t.Result = "error: " + err.Error()
-			if dep := ev.missed(); dep != "" {
+			if dep := ev.missing(); dep != "" {
 				t.Result = fmt.Sprintf("unknown: the %s can't be told", dep)
 			}
 		}
@@ -132,13 +132,13 @@ func values(source string, in *input) (list []Value) {
 			return
 		}
 		seen[text] = true
-		list = append(list, Value{text, shown(v)})
+		list = append(list, Value{text, valueText(v)})
 	}))
 	return list
 }
 
-// shown is a value as an administrator reads it.
-func shown(v ref.Val) string {
+// valueText is a value as an administrator reads it.
+func valueText(v ref.Val) string {
 	switch v := v.(type) {
 	case types.String:
 		return fmt.Sprintf("%q", oneLine(string(v)))
@@ -159,7 +159,7 @@ func shown(v ref.Val) string {
 	if types.IsUnknown(v) {
 		return "unknown"
 	}
-	if text := written(v); text != "" {
+	if text := textOf(v); text != "" {
 		return text
 	}
 	return v.Type().TypeName()

@@ -42,7 +42,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.ExpressionNodeLimit(maxNodes),
 		cel.RegexProgramSizeLimit(maxRegex),
 		cel.ExtendedValidations(),
-		cel.ASTValidators(cel.ValidateComprehensionNestingLimit(maxLoopsInLoop), zoneLiterals{}, leftOut{}),
+		cel.ASTValidators(cel.ValidateComprehensionNestingLimit(maxLoopsInLoop), zoneLiterals{}, excluded{}),
 	)
 	for i, name := range objects {
 		opts = append(opts, cel.Variable(name, objectTypes[i]))
@@ -83,9 +83,8 @@ func evaluate(req Request) *evaluation {
 	return &evaluation{in: in, ordinary: ordinary(&in.req)}
 }
 
-// missed is what the newest expression looked for in vain; empty when it found
-// all.
-func (ev *evaluation) missed() Dependency { return ev.in.missed }
+// missing is what the newest expression needed and was out of reach, or empty.
+func (ev *evaluation) missing() Dependency { return ev.in.missing }
 
 // rewrite makes expressions see the job as a rule rewrote it.
 func (ev *evaluation) rewrite(s Settings) {
@@ -110,7 +109,7 @@ func (ev *evaluation) value(x *expression) (v ref.Val, err error) {
 			v, err = nil, errEval
 		}
 	}()
-	ev.in.missed = ""
+	ev.in.missing = ""
 	prg, frame := x.plain, &ev.plain
 	if prg == nil || !ev.ordinary {
 		prg, frame = x.counted, &ev.counted
@@ -139,9 +138,9 @@ func (ev *evaluation) isTrue(x *expression) (bool, error) {
 	return bool(b), nil
 }
 
-// told are the errors of CEL that are about the rule. The rest of their text,
-// and any other error, may quote the job and stays here.
-var told = []string{
+// ruleErrors are the errors of CEL that are about the rule and quote nothing. The rest of
+// their text, and any other error, may quote the job and is dropped.
+var ruleErrors = []string{
 	"no such overload", "division by zero", "modulus by zero", "integer overflow", "return error for overflow",
 	"index out of bounds", "index out of range", "no such key",
 	"cost limit exceeded", "unknown time zone", "type conversion error", "timestamp overflow", "duration overflow",
@@ -152,7 +151,7 @@ func evalError(err error) error {
 		return errMissing
 	}
 	text := err.Error()
-	for _, known := range told {
+	for _, known := range ruleErrors {
 		if strings.Contains(text, known) {
 			return fmt.Errorf("%w: %s", errEval, known)
 		}
@@ -212,7 +211,7 @@ func compile(text, needs string, want ...*cel.Type) (expression, []Fault) {
 func program(env *cel.Env, checked *cel.Ast) (expression, []Fault) {
 	worst, err := worstCase(env, checked)
 	if err != nil {
-		return expression{}, whole("", "what the expression costs can't be told")
+		return expression{}, whole("", "what the expression costs can't be worked out")
 	}
 	if worst > refused && worst != math.MaxUint64 {
 		return expression{}, whole("write it without a loop in a loop, or a chain of replace",
@@ -284,7 +283,7 @@ func functions() []string {
 		return list
 	}
 	for name := range env.Functions() {
-		if _, out := absent[name]; !out && name != "in" && !strings.ContainsAny(name, "_@!-") {
+		if _, out := excludedFunctions[name]; !out && name != "in" && !strings.ContainsAny(name, "_@!-") {
 			list = append(list, name)
 		}
 	}

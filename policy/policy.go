@@ -255,7 +255,7 @@ func (p *Policy) rule(ev *evaluation, step func(*rule, bool, error)) (Decision, 
 		if step != nil {
 			step(r, yes, err)
 		}
-		if dep := ev.missed(); err != nil && dep != "" {
+		if dep := ev.missing(); err != nil && dep != "" {
 			d, note := p.unknown(at, r.Name, dep)
 			unknown = append(unknown, note)
 			if d == nil {
@@ -274,7 +274,7 @@ func (p *Policy) rule(ev *evaluation, step func(*rule, bool, error)) (Decision, 
 		case r.Verdict == Complete && mode == modePull:
 			return p.failed(at, r.Name, "verdict", errCompletePull), r
 		default:
-			d := rewritten(p.decided(r, ev, at), set, setBy)
+			d := rewritten(p.byRule(r, ev, at), set, setBy)
 			d.Unknown = unknown
 			return d, r
 		}
@@ -305,9 +305,9 @@ func (p *Policy) byDefault(req Request) Decision {
 	return d
 }
 
-// decided renders the words of a rule that matched. Words that can't be
-// rendered do not change the verdict: they lose what failed, and Err says so.
-func (p *Policy) decided(r *rule, ev *evaluation, at Point) Decision {
+// byRule is the decision of a rule that matched, with its texts rendered. A text that can't
+// be rendered does not change the verdict: it loses the part that failed, and Err says so.
+func (p *Policy) byRule(r *rule, ev *evaluation, at Point) Decision {
 	lang := ev.in.req.User.Language
 	d := Decision{Point: at, Verdict: r.Verdict, Reason: r.Reason, Rule: r.Name, PolicyHash: p.hash}
 	var err error
@@ -323,7 +323,7 @@ func (p *Policy) decided(r *rule, ev *evaluation, at Point) Decision {
 // failed is the decision when a rule can't be followed: the job stays where it is.
 func (p *Policy) failed(at Point, rule, part string, err error) Decision {
 	d := Own(reasons.PolicyError)
-	d.Point, d.Verdict, d.Rule, d.PolicyHash = at, stays(at), rule, p.hash
+	d.Point, d.Verdict, d.Rule, d.PolicyHash = at, stayVerdict(at), rule, p.hash
 	d.Err = part + ": " + err.Error()
 	return d
 }

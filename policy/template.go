@@ -103,8 +103,8 @@ func (t template) uses() (set variableSet) {
 	return set
 }
 
-// render writes the template; a hole that fails is left out, and the first
-// error told.
+// render fills in the template; an expression that fails is left out, and the first
+// error is returned.
 func (t template) render(ev *evaluation) (string, error) {
 	switch {
 	case len(t.parts) == 0:
@@ -126,7 +126,7 @@ func (t template) render(ev *evaluation) (string, error) {
 			}
 			continue
 		}
-		b.WriteString(written(v))
+		b.WriteString(textOf(v))
 	}
 	return bounded(b.String()), first
 }
@@ -139,9 +139,9 @@ func bounded(s string) string {
 	return string([]rune(s)[:maxText-1]) + "…"
 }
 
-// written is a value as a person reads it: times in UTC, numbers with at most
+// textOf is a value as a person reads it: times in UTC, numbers with at most
 // two digits after the point, no control characters.
-func written(v ref.Val) string {
+func textOf(v ref.Val) string {
 	switch v := v.(type) {
 	case types.String:
 		return oneLine(string(v))

@@ -84,13 +84,13 @@ func (p *Policy) unknown(at Point, rule string, dep Dependency) (d *Decision, no
 	own := Own(unknownReason[dep])
 	own.Point, own.Rule, own.PolicyHash, own.Verdict = at, rule, p.hash, Abort
 	if mode != FailAbort {
-		own.Verdict = stays(at)
+		own.Verdict = stayVerdict(at)
 	}
 	return &own, note
 }
 
-// stays is the verdict that leaves a job where it is.
-func stays(at Point) Verdict {
+// stayVerdict is the verdict that leaves a job where it is.
+func stayVerdict(at Point) Verdict {
 	if at == Release {
 		return Keep
 	}

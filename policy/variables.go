@@ -30,7 +30,7 @@ type variable struct {
 // variables is the only list of what an expression can see: type checking,
 // evaluation, hints and Variables read it. deploy/docs/policy.md has the same
 // table for people, and a test compares the two.
-var variables = []variable{
+var variables = [...]variable{
 	{"job", "queue", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Name) }, ""},
 	{"job", "copies", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Copies) }, ""},
 	{"job", "color", cel.BoolType, func(r *Request) ref.Val { return types.Bool(r.Job.Color) }, ""},
@@ -126,9 +126,6 @@ func units(r *Request, what func(*quota.Balance) quota.Amount) ref.Val {
 	return types.Int(whole)
 }
 
-// room is for the variables of one request; a test holds it against the list.
-const room = 24
-
 // objects are the names of the objects, in the order of the list.
 var objects = func() (names []string) {
 	for _, v := range variables {
@@ -169,13 +166,14 @@ func Vocabulary() (variablePaths, functionNames []string) {
 }
 
 // input is a request as expressions see it. A value is made when an expression
-// first asks for it and kept for the next one. One decision uses it, alone.
+// first asks for it and kept for the next one. It is not safe for concurrent use: each
+// decision has its own.
 type input struct {
 	req    Request
-	values [room]ref.Val
-	// missed is what the newest evaluation looked for in vain.
-	missed Dependency
-	object [5]object
+	values [len(variables)]ref.Val
+	// missing is what the newest evaluation needed and was out of reach.
+	missing Dependency
+	object  [5]object
 }
 
 func newInput(req Request) *input {
@@ -188,7 +186,7 @@ func newInput(req Request) *input {
 
 func (in *input) value(i int) ref.Val {
 	if v := &variables[i]; v.needs != "" && in.req.lacks(v.needs) {
-		in.missed = v.needs
+		in.missing = v.needs
 		return types.WrapErr(errMissing)
 	}
 	if in.values[i] == nil {

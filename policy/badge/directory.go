@@ -41,7 +41,8 @@ type assignedError struct{}
 
 // Error implements error.
 func (assignedError) Error() string {
-	return "the badge belongs to somebody else, whose employeeId in Entra is this number; if that is wrong, change it there first"
+	return "the badge belongs to somebody else, whose employeeId in Entra is this number; if that is wrong, " +
+		"change it there first"
 }
 
 // Unwrap makes it an ErrTaken.
@@ -77,7 +78,8 @@ func (reg *Registry) assignedRows(ctx context.Context, rows []row) (wrong Import
 		return nil, nil
 	}
 	var mu sync.Mutex
-	_, err = parallel(ctx, maxQuestions, slices.Collect(slices.Chunk(rows, askAtOnce)), func(ctx context.Context, part []row) error {
+	parts := slices.Collect(slices.Chunk(rows, askAtOnce))
+	_, err = parallel(ctx, maxQuestions, parts, func(ctx context.Context, part []row) error {
 		numbers := make([]string, 0, len(part))
 		for _, r := range part {
 			if canonical, err := reg.chain.Apply(r.number); err == nil {
@@ -118,7 +120,8 @@ func (reg *Registry) unknownRows(ctx context.Context, rows []row) (wrong ImportE
 		}
 	}
 	var mu sync.Mutex
-	_, err = parallel(ctx, maxQuestions, slices.Collect(slices.Chunk(ids, askAtOnce)), func(ctx context.Context, part []string) error {
+	parts := slices.Collect(slices.Chunk(ids, askAtOnce))
+	_, err = parallel(ctx, maxQuestions, parts, func(ctx context.Context, part []string) error {
 		found, err := reg.directory.Known(ctx, part)
 		mu.Lock()
 		defer mu.Unlock()

@@ -61,20 +61,20 @@ func inWords(f policy.Fault) policy.Fault {
 	return f
 }
 
-// spot is what stands before and from the place of an error, in its line.
-type spot struct{ before, from string }
+// surroundings is what stands before and from the place of an error, in its line.
+type surroundings struct{ before, from string }
 
-func around(f policy.Fault) spot {
+func around(f policy.Fault) surroundings {
 	lines := strings.Split(f.Text, "\n")
 	if f.Line > len(lines) {
-		return spot{}
+		return surroundings{}
 	}
 	line := []rune(lines[f.Line-1])
 	at := min(f.Column, len(line))
-	return spot{string(line[:at]), string(line[at:])}
+	return surroundings{string(line[:at]), string(line[at:])}
 }
 
-func plain(text string, s spot) (message, hint string) {
+func plain(text string, s surroundings) (message, hint string) {
 	if m := undefinedField.FindStringSubmatch(text); m != nil {
 		return undefined(m[1], s)
 	}
@@ -108,12 +108,12 @@ func plain(text string, s spot) (message, hint string) {
 
 // literals are what a function takes as text, by its name in CEL.
 var literals = map[string]struct{ message, hint string }{
-	"matches":   {"this is no regular expression", "the syntax is that of RE2"},
-	"timestamp": {"this is no time", `write it as timestamp("2026-03-10T12:00:00Z")`},
-	"duration":  {"this is no duration", `write it as duration("72h") or duration("90m")`},
+	"matches":   {"this is not a regular expression", "the syntax is that of RE2"},
+	"timestamp": {"this is not a time", `write it as timestamp("2026-03-10T12:00:00Z")`},
+	"duration":  {"this is not a duration", `write it as duration("72h") or duration("90m")`},
 }
 
-func undefined(field string, s spot) (text, hint string) {
+func undefined(field string, s surroundings) (text, hint string) {
 	var object string
 	if m := wordBefore.FindStringSubmatch(s.before); m != nil {
 		object = m[1]
@@ -125,7 +125,7 @@ func undefined(field string, s spot) (text, hint string) {
 	return fmt.Sprintf("%s has no field %q", object, field), strictyaml.DidYouMean(field, fields)
 }
 
-func unknownName(name string, s spot) (text, hint string) {
+func unknownName(name string, s surroundings) (text, hint string) {
 	rest, _ := strings.CutPrefix(s.from, name)
 	if strings.HasPrefix(strings.TrimSpace(rest), "(") || strings.HasPrefix(s.from, "(") {
 		text = fmt.Sprintf("there is no function %q", name)
@@ -161,7 +161,7 @@ func mismatch(function, args string) (text, hint string) {
 }
 
 // syntaxHint knows the slips of those who write another language all day.
-func syntaxHint(s spot) string {
+func syntaxHint(s surroundings) string {
 	word := s.from
 	if i := strings.IndexAny(word, " \t("); i > 0 {
 		word = word[:i]

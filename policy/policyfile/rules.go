@@ -16,7 +16,9 @@ import (
 var verdicts = map[policy.Point][]string{
 	policy.Arrival: {string(policy.Hold), string(policy.Complete), string(policy.Abort)},
 	policy.Release: {string(policy.Redirect), string(policy.Keep), string(policy.Abort)},
-	"":             {string(policy.Hold), string(policy.Complete), string(policy.Redirect), string(policy.Keep), string(policy.Abort)},
+	"": {
+		string(policy.Hold), string(policy.Complete), string(policy.Redirect), string(policy.Keep), string(policy.Abort),
+	},
 }
 
 var (
@@ -43,7 +45,8 @@ func (l *loader) rules(rules []ruleFile) {
 }
 
 func (l *loader) rule(at string, r ruleFile) {
-	l.need(at, "name", r.Name, ruleName, "a short name in lower-case letters, digits and dashes: it is a metric label")
+	l.need(at, "name", r.Name, ruleName,
+		"a short name in lower-case letters, digits and dashes: it is a metric label")
 	point := l.point(at, r.At)
 	def := policy.Rule{
 		Name: r.Name, Line: l.doc.At(at), At: r.At, When: r.When, Verdict: r.Verdict, Reason: r.Reason, IPP: r.IPP, Set: r.Set,
@@ -59,10 +62,10 @@ func (l *loader) rule(at string, r ruleFile) {
 		l.reason(at, r.Reason)
 	}
 	if refuses {
-		l.say(at, "remedy", r.Remedy, "say what the owner can do next")
+		l.needText(at, "remedy", r.Remedy, "say what the owner can do next")
 	}
 	if r.Verdict == policy.Abort {
-		l.say(at, "text", r.Text, "say why, in a sentence for the owner")
+		l.needText(at, "text", r.Text, "say why, in a sentence for the owner")
 	}
 	if r.Verdict == policy.Keep && len(r.Text) == 0 {
 		r.Text = localized{anyLanguage: keptText}
@@ -121,7 +124,7 @@ func (l *loader) reason(at, code string) {
 	}
 }
 
-func (l *loader) say(at, key string, value localized, hint string) {
+func (l *loader) needText(at, key string, value localized, hint string) {
 	if value.empty() {
 		l.doc.Add(at+"."+key, hint, "the rule refuses a job and has no %s", key)
 	}

@@ -144,7 +144,7 @@ func (l *loader) run() []Result {
 	for i, t := range l.file.Tests {
 		d := l.policy.Decide(t.request(l.policy))
 		results[i] = Result{
-			Name: t.Name, Line: l.doc.At(fmt.Sprintf("tests[%d]", i)), Decision: d, Failure: t.Expect.differs(d),
+			Name: t.Name, Line: l.doc.At(fmt.Sprintf("tests[%d]", i)), Decision: d, Failure: t.Expect.mismatch(d),
 		}
 	}
 	return results
@@ -174,7 +174,7 @@ func (t testFile) request(p *policy.Policy) policy.Request {
 		Point: at, Now: now, Queue: policy.Queue{Name: name, Mode: mode}, Device: t.Device,
 		User: policy.User{ID: t.User.ID, UPN: t.User.UPN, Groups: t.User.Groups, Language: t.User.Language},
 		Job: policy.Job{
-			Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex, Pages: orOne(j.Pages), PagesPerSheet: j.PerSheet,
+			Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex, Pages: pagesOrOne(j.Pages), PagesPerSheet: j.PerSheet,
 			MediaSize: j.MediaSize, ContentType: j.ContentType, Size: j.Size, Created: created,
 		},
 	}
@@ -194,8 +194,8 @@ func (t testFile) request(p *policy.Policy) policy.Request {
 // testUserID is the owner in a test that names none, in a policy with allowances.
 const testUserID = "00000000-0000-4000-8000-000000000001"
 
-// orOne is how many pages a test has.
-func orOne(pages *int) int {
+// pagesOrOne is how many pages a test has.
+func pagesOrOne(pages *int) int {
 	if pages == nil {
 		return 1
 	}
@@ -217,8 +217,8 @@ func (a *testAccount) of(c quota.Claim, now time.Time) quota.Balance {
 	return b
 }
 
-// differs says what of a decision is otherwise than expected.
-func (e testExpect) differs(d policy.Decision) string {
+// mismatch says what of a decision is otherwise than expected.
+func (e testExpect) mismatch(d policy.Decision) string {
 	var wrong []string
 	for _, c := range [][3]string{
 		{"verdict", string(e.Verdict), string(d.Verdict)}, {"reason", e.Reason, d.Reason}, {"rule", e.Rule, d.Rule},
@@ -294,7 +294,7 @@ func (l *loader) test(at string, t testFile) {
 	if t.Job.Copies < 0 {
 		l.doc.Add(at+".job.copies", "write 1 or more, or leave it out for 1", "job.copies is negative")
 	}
-	if _, err := (&policy.Job{Pages: orOne(t.Job.Pages)}).Paper(); err != nil {
+	if _, err := (&policy.Job{Pages: pagesOrOne(t.Job.Pages)}).Paper(); err != nil {
 		l.doc.Add(at+".job.pages", "write how many pages the document has, or leave it out for 1",
 			"job.pages is out of range")
 	}

@@ -27,7 +27,7 @@ type Account struct {
 
 var (
 	accountName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
-	errAccount  = errors.New("no account; write an Entra object id, group.NAME or center.NAME")
+	errAccount  = errors.New("not a valid account; write an Entra object id, group.NAME or center.NAME")
 )
 
 // Key is the account in one word, and its key in the store.

@@ -24,8 +24,8 @@ const Unit Amount = 1_000_000
 var (
 	// ErrOverflow says that an amount is beyond what can be counted.
 	ErrOverflow = errors.New("the amount is too large")
-	// ErrAmount says that a text is no amount.
-	ErrAmount = errors.New("no amount; write it as 12 or 12.5, with at most 6 digits after the point")
+	// ErrAmount says that a text is not an amount.
+	ErrAmount = errors.New("not a valid amount; write it as 12 or 12.5, with at most 6 digits after the point")
 )
 
 // Add is a + b.

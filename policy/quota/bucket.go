@@ -53,8 +53,8 @@ func (b *bucket) at(start time.Time) *bucket {
 	return nil
 }
 
-// alone is a copy without those beside it.
-func (b *bucket) alone() *bucket {
+// single is a copy without the buckets beside it.
+func (b *bucket) single() *bucket {
 	c := *b
 	c.Past, c.Before, c.Ahead = nil, nil, nil
 	return &c
@@ -76,7 +76,7 @@ func (s *State) bucketFor(c *Claim, now time.Time) (b *bucket, since time.Time, 
 	since = start
 	switch {
 	case b.Start.After(end):
-		ahead := b.alone()
+		ahead := b.single()
 		if b = b.Before; b == nil || b.Start.After(start) {
 			b = &bucket{Start: start}
 		}
@@ -94,9 +94,9 @@ func (s *State) bucketFor(c *Claim, now time.Time) (b *bucket, since time.Time, 
 	return b, since, nil
 }
 
-// closeOver rolls over what is in a period that is over, by the limit and the bound it was
+// rollOver rolls over what is in a period that is over, by the limit and the bound it was
 // used with last: a limit that is set from now on is not one of that period.
-func (s *State) closeOver(now time.Time) error {
+func (s *State) rollOver(now time.Time) error {
 	for name, b := range s.Buckets {
 		c := Claim{Limit: b.Limit, CarryOver: b.CarryOver}
 		if c.Period.UnmarshalText([]byte(name)) != nil {
@@ -140,9 +140,9 @@ func (s *State) roll(c *Claim, b *bucket, start time.Time) (*bucket, error) {
 	}
 	if a := b.Ahead; a != nil && !a.Start.After(start) {
 		if a.Start.Before(start) {
-			return s.roll(c, a.alone(), start)
+			return s.roll(c, a.single(), start)
 		}
-		next := a.alone()
+		next := a.single()
 		next.Carried = min(next.Carried, carried)
 		return next, nil
 	}
@@ -153,7 +153,7 @@ func (s *State) roll(c *Claim, b *bucket, start time.Time) (*bucket, error) {
 		next.Past = next.Past[max(0, len(next.Past)-maxPast):]
 	}
 	if len(closed) > 1 {
-		next.Before = b.alone()
+		next.Before = b.single()
 	}
 	return next, nil
 }
@@ -194,7 +194,7 @@ func (s *State) carry(c *Claim, b *bucket, start time.Time) (carried Amount, clo
 		}
 		closed = append(closed, past{begin, bal.Left, c.CarryOver})
 		next := min(bal.Left, c.CarryOver)
-		if next == carried && s.quietAfter(begin) {
+		if next == carried && s.unchangedSince(begin) {
 			break // every further period gives the same
 		}
 		carried = next
@@ -202,16 +202,16 @@ func (s *State) carry(c *Claim, b *bucket, start time.Time) (carried Amount, clo
 	return carried, closed, nil
 }
 
-// quietAfter reports whether nothing was set or adjusted after a time.
-func (s *State) quietAfter(t time.Time) bool {
+// unchangedSince reports whether nothing was set or adjusted from a time on.
+func (s *State) unchangedSince(t time.Time) bool {
 	return (s.Own == nil || s.Own.At.Before(t)) &&
 		!slices.ContainsFunc(s.Adjusted, func(a adjustment) bool { return !a.At.Before(t) })
 }
 
-// comesBack gives what was reserved in an earlier period back: it is carried over
+// carryBack gives what was reserved in an earlier period back: it is carried over
 // as if it had never been reserved, within the bounds of each period since. With less
 // than 0 it is taken away again.
-func (b *bucket) comesBack(start time.Time, back Amount) error {
+func (b *bucket) carryBack(start time.Time, back Amount) error {
 	i := slices.IndexFunc(b.Past, func(p past) bool { return p.Start.Equal(start) })
 	if i < 0 {
 		if len(b.Past) > 0 {

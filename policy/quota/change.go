@@ -61,7 +61,7 @@ func (s *State) Reopen(c *Charge) (Entry, error) {
 // SetLimit gives the account a limit of its own in the periods that now is in; nil takes it
 // away.
 func (s *State) SetLimit(limit *Amount, n Note) (Entry, error) {
-	if err := s.closeOver(n.At); err != nil {
+	if err := s.rollOver(n.At); err != nil {
 		return Entry{}, err
 	}
 	e := Entry{Kind: LimitSet, Default: limit == nil, By: n.By, Why: n.Why}
@@ -73,7 +73,7 @@ func (s *State) SetLimit(limit *Amount, n Note) (Entry, error) {
 
 // Adjust gives to the account, or takes from it, in the periods that now is in.
 func (s *State) Adjust(delta Amount, n Note) (Entry, error) {
-	if err := s.closeOver(n.At); err != nil {
+	if err := s.rollOver(n.At); err != nil {
 		return Entry{}, err
 	}
 	if s.forgetAdjusted(); len(s.Adjusted) >= maxAdjustments {

@@ -30,8 +30,8 @@ type Charge struct {
 	Instead string
 }
 
-// outdone reports whether a reservation is not the one that a charge is to take the place of.
-func (c *Charge) outdone(had *Reservation) bool {
+// superseded reports whether a reservation is not the one that a charge is to take the place of.
+func (c *Charge) superseded(had *Reservation) bool {
 	return c.Instead != "" && (had == nil || had.Attempt != c.Instead && had.Attempt != c.Attempt)
 }
 
@@ -41,9 +41,9 @@ func (c *Charge) Check() error {
 	case c.Amount < 0:
 		return fmt.Errorf("%w: the amount is negative", ErrCharge)
 	case c.Job == "" || len(c.Job) > 256 || strings.ContainsAny(c.Job, "\x00\n"), c.Attempt == "" || len(c.Attempt) > 256:
-		return fmt.Errorf("%w: the job or its attempt has no proper name", ErrCharge)
+		return fmt.Errorf("%w: the name of the job or of the attempt is empty, too long or has control characters", ErrCharge)
 	case len(c.Claims) == 0:
-		return fmt.Errorf("%w: nobody pays", ErrCharge)
+		return fmt.Errorf("%w: it has no claims", ErrCharge)
 	}
 	for i := range c.Claims {
 		if _, err := ParseAccount(c.Claims[i].Account.Key()); err != nil {

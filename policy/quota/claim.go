@@ -82,7 +82,7 @@ func Claims(m Merge, matching []Allowance) ([]Claim, error) {
 			c.Limit, c.CarryOver, c.Overdraft = min(c.Limit, a.Limit), min(c.CarryOver, a.CarryOver),
 				min(c.Overdraft, a.Overdraft)
 		default:
-			return nil, fmt.Errorf("%q is no way to merge allowances", m)
+			return nil, fmt.Errorf("%q is not a valid way to merge allowances", m)
 		}
 		for _, err := range errs {
 			if err != nil {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// ErrOpen says that jobs of a person are still being paid for.
-var ErrOpen = errors.New("jobs are still being paid for")
+// ErrOpen says that reservations for jobs of a person are open.
+var ErrOpen = errors.New("a reservation for one of their jobs is open")
 
 // Erased stands where a person's id was.
 const Erased = "erased"
@@ -22,7 +22,7 @@ func (s *State) Erase(key, owner string, forget bool, now time.Time) (changed bo
 	case s.owes(owner):
 		return false, 0, ErrOpen
 	case strings.EqualFold(key, owner):
-		*s, ttl = s.bare(forget, now)
+		*s, ttl = s.spentOnly(forget, now)
 		return true, ttl, nil
 	case s.mentions(owner):
 		s.anonymise(owner)
@@ -42,8 +42,8 @@ func (s *State) Redact(hide func(string) string) (changed bool) {
 	return changed
 }
 
-// bare is what has to stay of a person's own account, and for how long.
-func (s *State) bare(forget bool, now time.Time) (State, time.Duration) {
+// spentOnly is what has to stay of a person's own account, and for how long.
+func (s *State) spentOnly(forget bool, now time.Time) (State, time.Duration) {
 	out, ttl := State{Seq: s.Seq, Life: s.Life}, time.Second
 	for name, b := range s.Buckets {
 		var p Period

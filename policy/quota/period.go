@@ -54,19 +54,19 @@ func ParsePeriod(every Every, anchor string, zone *time.Location) (Period, error
 			p.day = slices.Index(weekdays, p.anchor)
 		}
 		if p.day < 0 {
-			err = fmt.Errorf("%q is no weekday; write it as monday", anchor)
+			err = fmt.Errorf("%q is not a weekday; write it as monday", anchor)
 		}
 	case Month:
 		if p.day = 1; p.anchor != "" {
 			p.day, err = strconv.Atoi(p.anchor)
 		}
 		if err != nil || p.day < 1 || p.day > 28 {
-			err = fmt.Errorf("%q is no day that every month has; write 1 to 28", anchor)
+			err = fmt.Errorf("%q is not a day that every month has; write 1 to 28", anchor)
 		}
 	case Term:
 		err = p.termAnchor(anchor)
 	default:
-		err = fmt.Errorf("%q is no period; write day, week, month or term", every)
+		err = fmt.Errorf("%q is not a valid period; write day, week, month or term", every)
 	}
 	if err == nil && zone == nil {
 		err = errors.New("a period without a time zone")
@@ -83,7 +83,7 @@ func (p *Period) dayAnchor() error {
 	}
 	t, err := time.Parse("15:04", p.anchor)
 	if err != nil {
-		return fmt.Errorf("%q is no time of day; write it as 06:00", p.anchor)
+		return fmt.Errorf("%q is not a time of day; write it as 06:00", p.anchor)
 	}
 	p.minute = t.Hour()*60 + t.Minute()
 	return nil
@@ -96,7 +96,7 @@ func (p *Period) termAnchor(anchor string) error {
 	for part := range strings.SplitSeq(p.anchor, ",") {
 		t, err := time.Parse("2006-01-02", "2001-"+part) // a year without 29 February
 		if err != nil {
-			return fmt.Errorf("%q are no days on which terms begin; write them as 02-15, 09-01", anchor)
+			return fmt.Errorf("%q are not days of a year; write the days on which terms begin as 02-15, 09-01", anchor)
 		}
 		p.terms = append(p.terms, monthDay{t.Month(), t.Day()})
 	}
@@ -128,7 +128,7 @@ func (p *Period) UnmarshalText(text []byte) error {
 	every, rest, _ := strings.Cut(string(text), ";")
 	anchor, name, ok := strings.Cut(rest, ";")
 	if !ok {
-		return errors.New("no period")
+		return errors.New("not a valid period")
 	}
 	zone, err := LoadZone(name)
 	if err == nil {

@@ -11,7 +11,7 @@ import (
 // an *Exhausted when there is no room, and ErrEnded when the job was settled or refunded
 // before.
 func (s *State) Reserve(ch *Charge, claims []Claim) (Entry, error) {
-	if ch.outdone(s.Reservations[ch.Job]) {
+	if ch.superseded(s.Reservations[ch.Job]) {
 		return Entry{}, nil
 	}
 	changed, err := s.reserve(ch, claims)
@@ -45,7 +45,7 @@ func (s *State) reserve(ch *Charge, claims []Claim) (changed bool, err error) {
 		return false, &Exhausted{Balance: Balance{Account: claims[0].Account}, Amount: ch.Amount, Full: true}
 	}
 	if before != nil {
-		if err := s.giveWay(ch, claims, before); err != nil {
+		if err := s.withdraw(ch, claims, before); err != nil {
 			return false, err
 		}
 	}
@@ -112,7 +112,7 @@ func (s *State) end(r *Reservation, back Amount) error {
 			}
 		}
 		if newest.Start.After(start) {
-			if err := newest.comesBack(start, back); err != nil {
+			if err := newest.carryBack(start, back); err != nil {
 				return err
 			}
 		}
@@ -120,10 +120,10 @@ func (s *State) end(r *Reservation, back Amount) error {
 	return nil
 }
 
-// giveWay takes a job's reservation away: it stands neither in the way of the one that
+// withdraw takes a job's reservation away: it stands neither in the way of the one that
 // takes its place nor of what is carried over. Its period is closed before, with it, so
 // that reinstate finds what it gave back.
-func (s *State) giveWay(ch *Charge, claims []Claim, before *Reservation) error {
+func (s *State) withdraw(ch *Charge, claims []Claim, before *Reservation) error {
 	for i := range claims {
 		if _, _, err := s.bucketFor(&claims[i], ch.Now); err != nil {
 			return err
@@ -132,12 +132,12 @@ func (s *State) giveWay(ch *Charge, claims []Claim, before *Reservation) error {
 	return s.end(before, before.Amount)
 }
 
-// reinstate undoes giveWay.
+// reinstate undoes withdraw.
 func (s *State) reinstate(r *Reservation) error {
 	s.Reservations[r.Job] = r
 	for name, start := range r.Periods {
 		if newest := s.Buckets[name]; newest != nil && newest.Start.After(start) {
-			if err := newest.comesBack(start, -r.Amount); err != nil {
+			if err := newest.carryBack(start, -r.Amount); err != nil {
 				return err
 			}
 		}

@@ -22,9 +22,9 @@ const (
 
 var (
 	// ErrEnded says that a job was settled or refunded before.
-	ErrEnded = errors.New("the job is settled already")
-	// ErrFull says that an account has too much open at once.
-	ErrFull = errors.New("too much is open on the account at once")
+	ErrEnded = errors.New("the job was already settled or refunded")
+	// ErrFull says that an account has as many open reservations, or adjustments, as it can.
+	ErrFull = errors.New("the account has too many open reservations or adjustments")
 	// ErrCharge says that a charge is invalid.
 	ErrCharge = errors.New("invalid charge")
 )

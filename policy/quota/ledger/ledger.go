@@ -82,9 +82,9 @@ func (l *Ledger) load(ctx context.Context, key string) (*quota.State, uint64, er
 	return s, rev, nil
 }
 
-// ErrBusy says that an account was not changed because others changed it at every try. It
-// can be tried again at once.
-var ErrBusy = errors.New("others change the account all the while")
+// ErrBusy says that an account was not changed: others changed it at every try. The caller
+// can try again at once.
+var ErrBusy = errors.New("too many concurrent updates of the account")
 
 // maxOutbox is how many entries an account keeps that are not surely in the history: from then
 // on it is not changed until they can be published.
@@ -131,9 +131,9 @@ func (l *Ledger) change(
 			_ = l.flush(ctx, key, s) // it stays in the outbox when this fails
 			return e, nil
 		}
-		// Another was faster: whoever lost has nothing to wait for.
+		// Another change was faster. There is nothing to wait for: one of them has got on.
 		if err := ctx.Err(); err != nil {
-			return quota.Entry{}, fmt.Errorf("store account: too many concurrent updates: %w", err)
+			return quota.Entry{}, fmt.Errorf("store account: another change was faster: %w", err)
 		}
 	}
 	return quota.Entry{}, fmt.Errorf("store account: %w", ErrBusy)
@@ -148,12 +148,14 @@ func (l *Ledger) lock(ctx context.Context, key string) (unlock func(), err error
 	case lock <- struct{}{}:
 		return func() { <-lock }, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("change account: others are at it: %w", ctx.Err())
+		return nil, fmt.Errorf("change account: wait for another change: %w", ctx.Err())
 	}
 }
 
 // store replaces revision rev of an account; swapped is false when there is another by now.
-func (l *Ledger) store(ctx context.Context, key string, s *quota.State, rev uint64, ttl time.Duration) (swapped bool, err error) {
+func (l *Ledger) store(
+	ctx context.Context, key string, s *quota.State, rev uint64, ttl time.Duration,
+) (swapped bool, err error) {
 	value, err := json.Marshal(s)
 	if err != nil {
 		return false, fmt.Errorf("encode account: %w", err)

@@ -128,7 +128,8 @@ func (l *Ledger) reserveOn(ctx context.Context, r *reserving) error {
 // and surely did not.
 func refused(err error) bool {
 	var ex *quota.Exhausted
-	return errors.As(err, &ex) || errors.Is(err, quota.ErrEnded) || errors.Is(err, quota.ErrFull) || errors.Is(err, quota.ErrOverflow)
+	return errors.As(err, &ex) || errors.Is(err, quota.ErrEnded) || errors.Is(err, quota.ErrFull) ||
+		errors.Is(err, quota.ErrOverflow)
 }
 
 // restore puts back what was reserved on an account before a charge.
