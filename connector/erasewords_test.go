@@ -32,7 +32,8 @@ func TestEraseWhoAdministered(t *testing.T) {
 	keep(t, b.Badges(), "b.k.2222222222222222", fmt.Sprintf(other, strings.ToUpper(leaverName), leaverID))
 	ledger := ledger.New(b.Quota(), b, rand.Text)
 	lab := quota.Account{Kind: quota.Center, Name: "lab"}
-	if err := ledger.Adjust(t.Context(), lab, quota.Unit, quota.Note{By: leaverName, Why: "a jam of " + leaverName + ", not of x" + leaverName, At: time.Now()}); err != nil {
+	note := quota.Note{By: leaverName, Why: "a jam of " + leaverName + ", not of x" + leaverName, At: time.Now()}
+	if err := ledger.Adjust(t.Context(), lab, quota.Unit, note); err != nil {
 		t.Fatal(err)
 	}
 	done, err := peopleOf(b).Erase(t.Context(), leaverID, privacy.Erasure{})

@@ -117,7 +117,8 @@ func TestExportOfLateEntryAcrossErasure(t *testing.T) {
 				tell := func() {
 					t.Helper()
 					h.down = false
-					if err := ledger.New(b.Quota(), h, rand.Text).Open(t.Context(), func(quota.Account, quota.Reservation) error { return nil }); err != nil {
+					none := func(quota.Account, quota.Reservation) error { return nil }
+					if err := ledger.New(b.Quota(), h, rand.Text).Open(t.Context(), none); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -252,13 +251,14 @@ func (w *Handler) handleExisting(ctx context.Context, d store.Delivery, ev trigg
 		if fresh.Release != nil && fresh.Charge == nil {
 			fresh.Charge = f.rec.Charge // of that try, which may have been made
 		}
-		fresh.Decision.ID += ":" + fresh.Decision.Policy
 		if f.rec.State == job.Gone {
 			fresh.State, fresh.Came = job.Seen, f.rec.Came+1
 		}
+		rev := uint64(0)
 		if f.rec.State == job.Gone || reasons.Waits(known.Reason) || known.Mode != fresh.Decision.Input.Mode {
-			fresh.Decision.ID += ":" + strconv.FormatUint(f.rev, 10)
+			rev = f.rev
 		}
+		fresh.Decision.ID = job.ArrivalAgainID(fresh.Decision.ID, fresh.Decision.Policy, rev)
 		f.rec = fresh
 		return w.storeDecision(ctx, d, f)
 	}

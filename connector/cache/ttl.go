@@ -21,6 +21,7 @@ type cached[V any] struct {
 	until time.Time
 }
 
+// NewTTL returns a TTL that remembers at most maxKept values, each for ttl.
 func NewTTL[V any](ttl time.Duration, maxKept int) *TTL[V] {
 	return &TTL[V]{ttl: ttl, max: maxKept, kept: map[string]cached[V]{}}
 }

@@ -141,7 +141,8 @@ func TestRecordsNobodyUnderstands(t *testing.T) {
 		}
 		no := errors.New("no")
 		options := bus.Options{CheckRecord: integrity.CheckRecord}
-		if _, err := bus.AcceptLoss(t.Context(), daemon.StoreConfig(cfg), options, "ada", func([]disk.Loss) error { return no }); !errors.Is(err, no) {
+		_, err = bus.AcceptLoss(t.Context(), daemon.StoreConfig(cfg), options, "ada", func([]disk.Loss) error { return no })
+		if !errors.Is(err, no) {
 			t.Fatal(err)
 		}
 		given, err := bus.AcceptLoss(t.Context(), daemon.StoreConfig(cfg), options, "ada", func([]disk.Loss) error { return nil })

@@ -65,7 +65,8 @@ unmatched: free
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := bus.Restore(t.Context(), daemon.StoreConfig(cfg), bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{}); err != nil {
+		_, _, err = bus.Restore(t.Context(), daemon.StoreConfig(cfg), bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{})
+		if err != nil {
 			t.Fatal(err)
 		}
 		s = o.start(zap.NewNop())

@@ -56,6 +56,7 @@ func (s *Store) Telling(damaged func(key string)) *Store {
 	return &Store{kv: s.kv, damaged: damaged}
 }
 
+// Prefix is what the keys of delegations begin with in the state bucket.
 const Prefix = "delegation."
 
 func (d Delegation) key() string { return Prefix + d.To + "." + d.Owner }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -101,7 +100,7 @@ func renameCharge(rec *job.Record, rev uint64) {
 		return
 	}
 	c := *rec.Charge
-	c.Attempt = rec.Decision.ID + ":" + strconv.FormatUint(rev, 10)
+	c.Attempt = job.AttemptID(rec.Decision.ID, rev)
 	rec.Charge = &c
 }
 
@@ -179,7 +178,7 @@ func (e *Executor) DecideExhausted(rec *job.Record, ex *quota.Exhausted, v polic
 		own = policy.Own(reasons.QuotaFull)
 	}
 	d := &rec.Decision
-	d.ID += ":exhausted"
+	d.ID = job.ExhaustedID(d.ID)
 	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(v), own.Reason, "", own.Text, own.Remedy, own.IPP
 	d.Set, d.SetBy = nil, ""
 }

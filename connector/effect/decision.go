@@ -64,11 +64,11 @@ func (e *Executor) Report(rec *job.Record, heard time.Time) {
 	}
 }
 
-// Decision is a decision of the program itself on a held job; what the
-// policy saw at arrival stays its input.
-func (e *Executor) Decision(rec *job.Record, what string, v policy.Decision) job.Decision {
+// Decision is a decision of the program itself on a held job, with an id; what the policy saw at
+// arrival stays its input.
+func (e *Executor) Decision(rec *job.Record, id string, v policy.Decision) job.Decision {
 	return job.Decision{
-		ID: rec.Task + ":" + what, At: time.Now(), Point: string(v.Point), Verdict: string(v.Verdict),
+		ID: id, At: time.Now(), Point: string(v.Point), Verdict: string(v.Verdict),
 		Reason: v.Reason, Text: v.Text, Remedy: v.Remedy, IPP: v.IPP, Policy: v.PolicyHash, By: e.instance, Input: rec.Decision.Input,
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"iter"
 	"strings"
 	"sync"
@@ -26,17 +25,6 @@ import (
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 )
-
-// maxCalls is how often one instance calls Graph for the same effect, reading the job in
-// between, before it leaves the intent to a later delivery or sweep.
-const maxCalls = 3
-
-// completedText is what Graph has as the description of a completed task.
-const completedText = "completed by pullprint"
-
-// releaseWithin is how long after a tap its job may still be redirected. After this the user
-// has probably left; do not print unattended.
-const releaseWithin = 30 * time.Second
 
 // Cause say what led to an effect.
 type Cause struct {
@@ -226,14 +214,8 @@ func (e *Executor) CarryOut(ctx context.Context, rec job.Record, rev uint64, a C
 	ctx, cancel := context.WithTimeout(ctx, job.ActWithin)
 	defer cancel()
 	ans, err := e.callGraph(ctx, &rec, a)
-	var ex *quota.Exhausted
-	if errors.As(err, &ex) && rec.State == job.Completing {
-		e.DecideExhausted(&rec, ex, policy.Abort)
-		rec.Charge = nil
-		if rev, err = e.storeIntent(ctx, &rec, rev, job.Aborting, rec.Decision.Reason); err != nil {
-			return rec, err
-		}
-		return e.CarryOut(ctx, rec, rev, Cause{StartedAt: a.StartedAt, Redelivered: a.Redelivered})
+	if ex, ok := errors.AsType[*quota.Exhausted](err); ok && rec.State == job.Completing {
+		return e.abortExhausted(ctx, rec, rev, ex, a)
 	}
 	if err != nil {
 		return rec, err
@@ -250,13 +232,37 @@ func (e *Executor) CarryOut(ctx context.Context, rec job.Record, rev uint64, a C
 		return rec, err
 	}
 	if ans.Outcome == job.Gone && !ans.late {
-		ours, err := e.storeOutcome(ctx, &rec, rev)
-		if ours {
-			e.void(ctx, &rec)
-			e.reportGone(&rec, note)
-		}
+		return e.endGone(ctx, rec, rev, note)
+	}
+	return e.end(ctx, rec, rev, ans, a)
+}
+
+// abortExhausted aborts a job that was to be completed and that no account covers any more.
+func (e *Executor) abortExhausted(
+	ctx context.Context, rec job.Record, rev uint64, ex *quota.Exhausted, a Cause,
+) (job.Record, error) {
+	e.DecideExhausted(&rec, ex, policy.Abort)
+	rec.Charge = nil
+	rev, err := e.storeIntent(ctx, &rec, rev, job.Aborting, rec.Decision.Reason)
+	if err != nil {
 		return rec, err
 	}
+	return e.CarryOut(ctx, rec, rev, Cause{StartedAt: a.StartedAt, Redelivered: a.Redelivered})
+}
+
+// endGone stores that a job ended without us.
+func (e *Executor) endGone(ctx context.Context, rec job.Record, rev uint64, note string) (job.Record, error) {
+	ours, err := e.storeOutcome(ctx, &rec, rev)
+	if ours {
+		e.void(ctx, &rec)
+		e.reportGone(&rec, note)
+	}
+	return rec, err
+}
+
+// end stores the outcome of an effect, publishes its decision, and gives back what it did not
+// cost: step 3 of CarryOut.
+func (e *Executor) end(ctx context.Context, rec job.Record, rev uint64, ans result, a Cause) (job.Record, error) {
 	tried := rec.Charge
 	if ans.Outcome == job.Held && ans.notMade && tried != nil && tried.Before != nil {
 		rec.Charge = tried.Before // of an earlier try, which may have been made
@@ -293,7 +299,7 @@ func (e *Executor) CarryOut(ctx context.Context, rec job.Record, rev uint64, a C
 func decideDeviceUnavailable(rec *job.Record) {
 	own := policy.Own(reasons.DeviceUnavailable)
 	d := &rec.Decision
-	d.ID += ":kept"
+	d.ID = job.KeptID(d.ID)
 	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(policy.Keep), own.Reason, "", own.Text, own.Remedy, own.IPP
 }
 
@@ -333,142 +339,4 @@ func (e *result) note() string {
 		return e.Operation + ", read back"
 	}
 	return e.Operation
-}
-
-// callGraph calls Graph for the effect of an intent and says how it ended.
-// It never calls twice without reading the job in between. Once a call may have taken
-// effect, in this process or an earlier one, the refusal of a later call proves nothing:
-// Graph refuses a second call because the first took effect.
-func (e *Executor) callGraph(ctx context.Context, rec *job.Record, a Cause) (result, error) {
-	op := operation(rec.State)
-	called := a.verifyFirst
-	var last error
-	for range maxCalls {
-		if a.verifyFirst {
-			seen, err := e.readBack(ctx, rec, called)
-			if errors.Is(err, errUnclear) {
-				seen, err = e.readBack(ctx, rec, called)
-			}
-			if err != nil {
-				return result{}, err
-			}
-			a.Settings = seen.settings
-			e.metrics.readBacks.WithLabelValues(foundLabel(seen.outcome)).Inc()
-			notMade := refused(last) && !called
-			if seen.outcome == "" && rec.State == job.Releasing && (notMade || e.clock.Since(rec.Release.At) > releaseWithin) {
-				seen.outcome = job.Held
-			}
-			if seen.outcome != "" {
-				ans := job.Answer{Operation: op, Outcome: seen.outcome, ReadBack: true, Presumed: seen.presumed, At: time.Now()}
-				return result{Answer: ans, notMade: notMade, late: seen.late}, nil
-			}
-			if refused(last) && rec.State == job.Releasing {
-				break // Graph tells two things: a later look sees what is true
-			}
-		}
-		if err := e.Reserve(ctx, rec, false); err != nil {
-			var ex *quota.Exhausted
-			if !errors.As(err, &ex) || rec.State != job.Releasing {
-				return result{}, err
-			}
-			e.DecideExhausted(rec, ex, policy.Keep)
-			rec.Charge = rec.Charge.Before
-			if !called && len(rec.Tries) > 0 {
-				rec.Tries = rec.Tries[:len(rec.Tries)-1] // Graph was not called
-			}
-			return result{Answer: job.Answer{Operation: op, Outcome: job.Held, At: time.Now()}}, nil
-		}
-		if a.OnReserved != nil {
-			a.OnReserved()
-		}
-		last = e.callOnce(ctx, rec, a.Settings)
-		if last == nil {
-			return result{Answer: job.Answer{Operation: op, Outcome: rec.State.Outcome(), At: time.Now()}}, nil
-		}
-		var ge *graph.Error
-		if !errors.As(last, &ge) || (ge.Unavailable() && !ge.Ambiguous()) || ctx.Err() != nil {
-			break // surely not sent, or no time left: a later delivery or sweep goes on
-		}
-		called = called || ge.Ambiguous()
-		a.verifyFirst = true
-	}
-	return result{}, fmt.Errorf("%s job: %w", op, last)
-}
-
-// refused reports whether Graph rejected the call, so that it has not taken effect and will
-// not later.
-func refused(err error) bool {
-	var ge *graph.Error
-	return errors.As(err, &ge) && !ge.Unavailable() && !ge.Ambiguous()
-}
-
-func foundLabel(outcome job.State) string {
-	if outcome == "" {
-		return "not-done"
-	}
-	return string(outcome)
-}
-
-func operation(s job.State) string {
-	switch s {
-	case job.Aborting:
-		return "abort"
-	case job.Completing:
-		return "complete"
-	case job.Releasing:
-		return "redirect"
-	}
-	return string(s)
-}
-
-func (e *Executor) callOnce(ctx context.Context, rec *job.Record, settings json.RawMessage) error {
-	settings, err := overlay(settings, rec.Decision.Set)
-	if err != nil {
-		return err
-	}
-	switch rec.State {
-	case job.Aborting:
-		d := policy.Decision{Reason: rec.Decision.Reason, Text: rec.Decision.Text, Remedy: rec.Decision.Remedy}
-		return e.caller.AbortJob(ctx, rec.Ref, d.Sentence())
-	case job.Completing:
-		if settings != nil {
-			if err := e.caller.UpdateJob(ctx, rec.Ref, settings); err != nil {
-				return err
-			}
-		}
-		return e.caller.FinishTask(ctx, rec.Definition, rec.Task, graph.TaskCompleted, completedText)
-	case job.Releasing:
-		made, err := e.caller.RedirectJob(ctx, rec.Ref, rec.Release.Printer, settings)
-		rec.Release.Job = made.Job
-		return err
-	}
-	return fmt.Errorf("no effect for state %s", rec.State)
-}
-
-// overlay is a job's own settings with what rules rewrote in them; nil when nothing was
-// rewritten. What Graph would reject is left out: annotations, nulls, and values that its
-// schema does not have.
-func overlay(settings json.RawMessage, set *job.Settings) (json.RawMessage, error) {
-	if set == nil {
-		return nil, nil
-	}
-	all := map[string]json.RawMessage{}
-	if len(settings) > 0 {
-		if err := json.Unmarshal(settings, &all); err != nil {
-			return nil, errors.New("the job's configuration is not a JSON object")
-		}
-	}
-	for key, value := range all {
-		if strings.HasPrefix(key, "@") || string(value) == "null" || string(value) == `"unknownFutureValue"` {
-			delete(all, key)
-		}
-	}
-	text, err := json.Marshal(set)
-	if err == nil {
-		err = json.Unmarshal(text, &all)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("encode settings: %w", err)
-	}
-	return json.Marshal(all)
 }

@@ -80,6 +80,8 @@ func (e *Executor) FinishIfEnded(ctx context.Context, heard time.Time, key, why 
 	return e.Publish(ctx, &rec)
 }
 
+// ClaimAndMarkGone is MarkGone of a job that nobody has claimed. The error is job.ErrBusy while
+// somebody has.
 func (e *Executor) ClaimAndMarkGone(ctx context.Context, rec job.Record, rev uint64, why string) error {
 	release, ok := e.Claim(rec.Key())
 	if !ok {
@@ -207,7 +209,8 @@ func (e *Executor) UndoPresumed(ctx context.Context, entry index.Entry) (presume
 	}
 	const why = "graph shows it waiting after all"
 	if c := rec.Charge; c != nil {
-		if err := e.ledger.Reopen(ctx, c.Accounts(), quota.Charge{Job: rec.Name(), Owner: rec.Owner, Amount: c.Amount, Now: time.Now()}); err != nil {
+		back := quota.Charge{Job: rec.Name(), Owner: rec.Owner, Amount: c.Amount, Now: time.Now()}
+		if err := e.ledger.Reopen(ctx, c.Accounts(), back); err != nil {
 			return true, fmt.Errorf("give back what did not print: %w", err)
 		}
 		e.void(ctx, &rec) // what was not spent yet
@@ -231,7 +234,7 @@ func (e *Executor) decideLateRedirect(ctx context.Context, rec *job.Record, rev 
 		return err
 	}
 	own := policy.Decision{Point: policy.Release, Verdict: policy.Redirect, PolicyHash: e.policy().Hash()}
-	rec.Decision = e.Decision(rec, job.OnceMore(rec, rev, "release:late"), own)
+	rec.Decision = e.Decision(rec, rec.LateID(rev), own)
 	rec.Decision.Device = rec.Release.Device
 	for _, d := range e.devices { // an earlier try may have been at another one
 		if graph.Canonical(d.PrinterID) == graph.Canonical(rec.Release.Printer) {

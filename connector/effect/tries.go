@@ -89,7 +89,7 @@ func fitsTry(t *job.Try, sent, there graph.Configuration) bool {
 // correctTry makes the decision of a record that was found redirected that of the try which
 // made it, if that is another than the one under way.
 func (e *Executor) correctTry(ctx context.Context, rec *job.Record) error {
-	if strings.HasPrefix(rec.Decision.ID, rec.Task+":release:late") {
+	if rec.IsLate() {
 		return nil
 	}
 	try, ok, err := e.madeBy(ctx, rec)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.uber.org/zap"
 
 	"pullprint/connector/index"
@@ -23,7 +22,6 @@ import (
 	"pullprint/policy/reasons"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
-	"pullprint/trigger/pages"
 )
 
 // Evaluator gathers the input of a policy and evaluates it. It changes nothing.
@@ -99,17 +97,6 @@ func (e *Evaluator) expectsSelfTest(ctx context.Context, job graph.Job) (bool, e
 	return e.selfTests.Expects(ctx, job)
 }
 
-func newPageCounts(reg prometheus.Registerer) *prometheus.CounterVec {
-	c := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
-		Name: "pullprint_page_counts_total",
-		Help: "Jobs whose pages were looked for, by result: counted, estimated or unknown.",
-	}, []string{"result"})
-	for _, r := range []string{"counted", "estimated", "unknown"} {
-		c.WithLabelValues(r)
-	}
-	return c
-}
-
 // Evaluation is the request to the policy about a job, with the results of reading what the
 // policy needs.
 type Evaluation struct {
@@ -150,7 +137,7 @@ func (e *Evaluator) NewRecord(ctx context.Context, ev trigger.Event, j graph.Job
 	case test:
 		v, shadow = e.Own(reasons.SelfTest, policy.Arrival, policy.Abort), nil
 	}
-	id := ev.Task + ":arrival"
+	id := job.ArrivalID(ev.Task)
 	d := e.Decision(id, v, shadow, &eval)
 	d.Asked = job.AskedByArrival
 	return job.Record{
@@ -261,57 +248,6 @@ func (e *Evaluator) readPages(ctx context.Context, p *policy.Policy, needs polic
 	}
 }
 
-// countPages counts the pages of the documents; if that fails, they are estimated as the
-// policy says.
-func (e *Evaluator) countPages(ctx context.Context, p *policy.Policy, eval *Evaluation) *job.Pages {
-	out := &job.Pages{}
-	if e.pages == nil || !p.Counts() {
-		out.Unknown = "pages are not counted"
-	} else {
-		if err := e.openDocuments(ctx, eval, out); err != nil {
-			out.Count, out.Unknown = 0, err.Error()
-		}
-	}
-	result := "counted"
-	if out.Unknown != "" {
-		result = "unknown"
-		if n, ok := p.Estimate(eval.Job.Size); ok {
-			out.Count, out.Estimated, result = n, true, "estimated"
-		}
-	}
-	e.counts.WithLabelValues(result).Inc()
-	return out
-}
-
-// openDocuments counts the pages of the documents. Because a document may kill the process,
-// the job is noted before.
-func (e *Evaluator) openDocuments(ctx context.Context, eval *Evaluation, out *job.Pages) (err error) {
-	if len(eval.job.Documents) == 0 {
-		return errors.New("the job has no document")
-	}
-	ctx, end, err := e.inflight.Begin(ctx, eval.job.Ref)
-	if err != nil {
-		eval.blocked = err
-		return err
-	}
-	defer func() { end(err == nil) }()
-	for _, d := range eval.job.Documents {
-		n, err := e.pages(ctx, eval.job.Ref, d)
-		if p, ok := errors.AsType[*pages.PanicError](err); ok {
-			e.log.Error("page counting panicked: report it with the document, if its owner agrees",
-				zap.String("job", eval.job.Ref.Job), zap.String("type", d.ContentType), zap.ByteString("stack", p.Stack))
-			return err
-		}
-		if err != nil {
-			e.log.Info("pages not counted", zap.String("job", eval.job.Ref.Job), zap.String("type", d.ContentType),
-				zap.Error(err))
-			return err
-		}
-		out.Count += n
-	}
-	return nil
-}
-
 // withBalances is the request with the accounts that pay and their balances.
 func (e *Evaluator) withBalances(ctx context.Context, p *policy.Policy, eval Evaluation) policy.Request {
 	req := eval.Request
@@ -371,8 +307,11 @@ func ChargeOf(v policy.Decision, attempt string) *job.Charge {
 // when the policy has changed, or when the queue was a pull queue before; any job that was
 // held because something could not be reached.
 func (e *Evaluator) NeedsDecision(entry index.Entry, q printer.Queue) bool {
-	return entry.State == job.Held && ((q.Mode == printer.ModeDirect && (entry.Policy != e.policy().Hash() || entry.Mode == printer.ModePull)) ||
-		reasons.Waits(entry.Reason))
+	if entry.State != job.Held {
+		return false
+	}
+	outdated := entry.Policy != e.policy().Hash() || entry.Mode == printer.ModePull
+	return (q.Mode == printer.ModeDirect && outdated) || reasons.Waits(entry.Reason)
 }
 
 // Own is a decision that no policy makes.
@@ -380,65 +319,4 @@ func (e *Evaluator) Own(code string, at policy.Point, v policy.Verdict) policy.D
 	d := policy.Own(code)
 	d.Point, d.Verdict, d.PolicyHash = at, v, e.policy().Hash()
 	return d
-}
-
-// Decision is the audit record of what was decided on a question.
-func (e *Evaluator) Decision(id string, v policy.Decision, shadow *policy.Decision, eval *Evaluation) job.Decision {
-	d := job.Decision{
-		ID: id, At: eval.Now, Point: string(v.Point), Verdict: string(v.Verdict), Reason: v.Reason, Rule: v.Rule,
-		Text: v.Text, Remedy: v.Remedy, IPP: v.IPP, Policy: v.PolicyHash, Error: v.Err, By: e.instance,
-		Set: SettingsOf(v.Set), SetBy: v.SetBy, Variant: SettingsOf(v.Variant), Cost: v.Cost, Input: input(eval),
-	}
-	if shadow == nil {
-		shadow = v.Shadow
-	}
-	if s := shadow; s != nil && (v.Shadow != nil || s.Verdict != v.Verdict || s.Reason != v.Reason || s.Set != v.Set) {
-		d.Shadow = &job.Shadow{
-			Verdict: string(s.Verdict), Reason: s.Reason, Rule: s.Rule, Text: s.Text, Remedy: s.Remedy, Error: s.Err,
-			Policy: s.PolicyHash, Cost: s.Cost,
-		}
-	}
-	for _, u := range v.Unknown {
-		d.Unknown = append(d.Unknown, job.Unknown{Dependency: string(u.Dependency), Mode: string(u.Mode)})
-	}
-	for i := range v.Claims {
-		d.Accounts = append(d.Accounts, v.Claims[i].Account.Key())
-	}
-	return d
-}
-
-func SettingsOf(s policy.Settings) *job.Settings {
-	if s == (policy.Settings{}) {
-		return nil
-	}
-	h := job.Settings(s)
-	return &h
-}
-
-// input is the input of the policy, so that the decision can be replayed.
-func input(eval *Evaluation) job.Input {
-	j := &eval.Job
-	in := job.Input{
-		Mode: eval.Queue.Mode, Copies: j.Copies, CopiesUnsaid: eval.job.Configuration.Copies == 0,
-		Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize,
-		ContentType: j.ContentType, Size: j.Size, Created: j.Created, Groups: eval.User.Groups,
-		GroupsAge: int64(eval.groupsAge / time.Second),
-		Language:  eval.User.Language, Pages: eval.Pages, PagesPerSheet: j.PagesPerSheet,
-	}
-	for _, r := range j.Ranges {
-		in.Ranges = append(in.Ranges, job.Range(r))
-	}
-	for _, m := range eval.Missing {
-		in.Missing = append(in.Missing, string(m))
-	}
-	for _, b := range eval.Budget.Balances {
-		in.Balances = append(in.Balances, account(b))
-	}
-	return in
-}
-
-func account(b quota.Balance) job.Account {
-	return job.Account{
-		Key: b.Account.Key(), Limit: b.Limit + b.Carried + b.Adjusted, Spent: b.Spent, Reserved: b.Reserved, Left: b.Left,
-	}
 }

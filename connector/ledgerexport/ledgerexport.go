@@ -88,6 +88,7 @@ func New(cfg Config, h History, state State, log *zap.Logger) *Exporter {
 	return &Exporter{cfg: cfg, history: h, state: state, log: log.Named("ledger-export")}
 }
 
+// Key is the key in the state bucket of how far the history has been exported.
 const Key = "export.ledger"
 
 // exportEntries is how many entries a file has at most. A file is built in memory, where so

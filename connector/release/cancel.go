@@ -118,7 +118,7 @@ func (r *Releaser) Cancel(ctx context.Context, c Cancellation) (job.Record, erro
 			v.Text += "."
 		}
 	}
-	d := r.effects.Decision(&rec, job.OnceMore(&rec, rev, "cancel"), v)
+	d := r.effects.Decision(&rec, rec.CancelID(rev), v)
 	d.Actor, d.Asked = c.Actor, c.origin()
 	ctx, cancel := context.WithTimeout(ctx, OrderWithin)
 	defer cancel()

@@ -48,7 +48,7 @@ func (s *Sweeper) warnOwner(ctx context.Context, rec job.Record, rev uint64) err
 	if err != nil {
 		return fmt.Errorf("encode notice: %w", err)
 	}
-	if err := s.notices.Notify(ctx, rec.Task+":"+job.OnceMore(&rec, rev, "expiry"), body); err != nil {
+	if err := s.notices.Notify(ctx, rec.ExpiryID(rev), body); err != nil {
 		return err
 	}
 	rec.Warned = time.Now()
@@ -82,7 +82,7 @@ func (s *Sweeper) expire(ctx context.Context, rec job.Record, rev uint64) error 
 	}
 	defer release()
 	own := s.evaluator.Own(reasons.HoldExpired, policy.Release, policy.Abort)
-	d := s.effects.Decision(&rec, job.OnceMore(&rec, rev, "expiry"), own)
+	d := s.effects.Decision(&rec, rec.ExpiryID(rev), own)
 	d.Asked = job.AskedBySweep
 	s.log.Info("hold expires", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
 	_, err := s.effects.Abort(ctx, rec, rev, d)

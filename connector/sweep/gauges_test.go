@@ -17,7 +17,8 @@ import (
 func TestGaugesOfFormerSweeper(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	s := New(Options{
-		Queues: []printer.Queue{{Name: "Follow-Me"}}, Verifier: trigger.NewVerifier(trigger.VerifierOptions{}), Registerer: reg, Logger: zap.NewNop(),
+		Queues: []printer.Queue{{Name: "Follow-Me"}}, Verifier: trigger.NewVerifier(trigger.VerifierOptions{}),
+		Registerer: reg, Logger: zap.NewNop(),
 	})
 	m := s.metrics
 	m.reserved.Set(3)

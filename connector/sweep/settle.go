@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -291,7 +290,7 @@ func (r *reservation) what(now time.Time) string {
 	switch {
 	case r.For != "":
 		return r.For
-	case strings.Contains(r.Attempt, ":release:"):
+	case job.IsRelease(r.Attempt):
 		return effect.ForRedirect
 	case now.Sub(r.At).Abs() > runsOutAfter:
 		return effect.ForComplete

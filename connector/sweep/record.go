@@ -1,0 +1,113 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/index"
+	"pullprint/connector/job"
+	"pullprint/connector/store"
+	"pullprint/trigger/graph"
+)
+
+// task handles one waiting task.
+func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b backlog) error {
+	q, ok := s.queues.At(t.Job.Printer)
+	if !ok {
+		return nil // another's queue, or one taken out of the configuration
+	}
+	e, known := s.index.Lookup(t.Job)
+	switch {
+	case !known, e.State == job.Gone, s.evaluator.NeedsDecision(e, q):
+		return s.feedTask(ctx, definition, t, b)
+	case !job.SameTask(e.Task, t.ID) && !e.State.Intent():
+		return s.feedTask(ctx, definition, t, b) // the number may be another job's by now
+	case e.State.Final():
+		presumed, err := s.effects.UndoPresumed(ctx, e)
+		if err != nil && !errors.Is(err, job.ErrBusy) {
+			s.log.Warn("job left to the next sweep", zap.String("job", t.Job.Job), zap.String("task", t.ID), zap.Error(err))
+		}
+		if presumed || err != nil {
+			return nil
+		}
+		s.effects.FinishTaskOf(ctx, definition, t.ID, e.State)
+	}
+	return nil
+}
+
+// record handles one record that is not final. A failure is left to the next sweep.
+func (s *Sweeper) record(ctx context.Context, e index.Entry, warn bool) error {
+	rec, rev, err := s.jobs.Get(ctx, e.Key)
+	if errors.Is(err, job.ErrDamaged) {
+		s.metrics.damaged.WithLabelValues(store.RecordJob).Inc()
+		s.log.Error("job record can't be read, its job is left alone", zap.String("key", e.Key), zap.Error(err))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case rev == 0 || rec.State.Final():
+		return nil
+	case rec.State.Intent():
+		err = s.effects.Resume(ctx, rec, rev, time.Time{})
+	case s.expired(rec.State, rec.HoldUntil):
+		err = s.expire(ctx, rec, rev)
+	case warn && rec.Warned.IsZero():
+		err = s.warn(ctx, rec, rev)
+	default:
+		err = s.over(ctx, rec, rev)
+	}
+	if err != nil && !errors.Is(err, job.ErrBusy) {
+		s.log.Warn("job left to the next sweep", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.Error(err))
+	}
+	return nil
+}
+
+// warnings is how many owners a sweep may warn: all, or one while nobody listens for notices,
+// to find out whether somebody does again.
+func (s *Sweeper) warnings() int {
+	if s.unheard.Load() {
+		return 1
+	}
+	return math.MaxInt
+}
+
+// warn warns an owner. If nobody listens for notices, that is logged once.
+func (s *Sweeper) warn(ctx context.Context, rec job.Record, rev uint64) error {
+	err := s.warnOwner(ctx, rec, rev)
+	if !errors.Is(err, store.ErrUnheard) {
+		if err == nil {
+			s.unheard.Store(false)
+		}
+		return err
+	}
+	if !s.unheard.Swap(true) {
+		s.log.Info("owners are not warned of the end of a hold: nobody listens on pullprint.notices", zap.String("queue", rec.Queue))
+	}
+	return s.over(ctx, rec, rev)
+}
+
+// over ends a held record if its job has ended at Graph.
+func (s *Sweeper) over(ctx context.Context, rec job.Record, rev uint64) error {
+	release, ok := s.effects.Claim(rec.Key())
+	if !ok {
+		return job.ErrBusy
+	}
+	defer release()
+	j, err := s.effects.ReadJob(ctx, rec.Ref)
+	switch {
+	case graph.IsNotFound(err), err == nil && job.AnotherJob(&rec, j):
+		_, err = s.effects.MarkGone(ctx, rec, rev, "graph does not know the job")
+	case err != nil:
+		err = fmt.Errorf("read job back: %w", err)
+	case job.ObservedOutcome(&rec, j) != "":
+		_, err = s.effects.FinishEnded(ctx, rec, rev, j)
+	}
+	return err
+}
