@@ -57,7 +57,7 @@ func TestDocumentedStates(t *testing.T) {
 	}
 }
 
-// The table of transitions is that of package held, row by row.
+// The table of transitions is that of package job, row by row.
 func TestDocumentedTransitions(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
@@ -69,7 +69,7 @@ func TestDocumentedTransitions(t *testing.T) {
 			row.Reported)
 	}
 	if !strings.Contains(textOf(t, "docs/architecture.md"), b.String()) {
-		t.Errorf("architecture.md has another table of transitions; this is held.Transitions:\n%s", b.String())
+		t.Errorf("architecture.md has another table of transitions; this is job.Transitions:\n%s", b.String())
 	}
 }
 
