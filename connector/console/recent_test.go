@@ -15,7 +15,7 @@ import (
 	"pullprint/connector/job"
 )
 
-// feed is a stream of decisions; it ends when end is closed.
+// feed is a stream of decisions; it fails when something comes on end.
 type feed struct {
 	bodies chan []byte
 	end    chan struct{}
@@ -80,9 +80,8 @@ func TestRecent(t *testing.T) {
 				t.Errorf("still shown: %+v", d)
 			}
 		}
-		close(f.end)
+		f.end <- struct{}{}
 		synctest.Wait()
-		f.end = make(chan struct{})
 		time.Sleep(followAgain)
 		synctest.Wait()
 		f.send(t, job.Decision{ID: "later"})

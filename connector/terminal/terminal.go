@@ -1,4 +1,5 @@
-// Package terminal has what the texts that people read on a terminal have in common.
+// Package terminal has what texts for a terminal have in common. What comes from outside
+// can't control the terminal that it is printed on.
 package terminal
 
 import (
@@ -8,7 +9,7 @@ import (
 	"strings"
 )
 
-// Printable is text from outside as a terminal may show it.
+// Printable is text from outside with a ? for each control character.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || (r >= 0x7f && r < 0xa0) {
@@ -18,7 +19,7 @@ func Printable(s string) string {
 	}, s)
 }
 
-// Counted is a number of things in words.
+// Counted is a number of things, as 1 job and 2 jobs.
 func Counted(n int, thing string) string {
 	if n != 1 {
 		thing += "s"
@@ -26,7 +27,7 @@ func Counted(n int, thing string) string {
 	return fmt.Sprintf("%d %s", n, thing)
 }
 
-// User is who runs this process, as messages say it: user NAME.
+// User is who runs this process, as messages write it: user NAME.
 func User() string {
 	if u, err := user.Current(); err == nil {
 		return "user " + u.Username
