@@ -220,8 +220,8 @@ func (d dying) reach(ctx context.Context, spot string) error {
 	return ctx.Err()
 }
 
-func (d dying) Upload(ctx context.Context, ref graph.Ref, document, name, contentType string, body []byte) error {
-	return errors.Join(d.Printing.Upload(ctx, ref, document, name, contentType, body), d.reach(ctx, graphtest.OpUploadCreate))
+func (d dying) Upload(ctx context.Context, ref graph.Ref, page graph.Document, name string, body []byte) error {
+	return errors.Join(d.Printing.Upload(ctx, ref, page, name, body), d.reach(ctx, graphtest.OpUploadCreate))
 }
 
 func (d dying) StartJob(ctx context.Context, ref graph.Ref) error {

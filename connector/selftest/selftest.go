@@ -51,7 +51,7 @@ const (
 // person; *graph.Client is one.
 type Printing interface {
 	CreateJob(ctx context.Context, printer string) (graph.Job, error)
-	Upload(ctx context.Context, ref graph.Ref, document, name, contentType string, body []byte) error
+	Upload(ctx context.Context, ref graph.Ref, d graph.Document, name string, body []byte) error
 	StartJob(ctx context.Context, ref graph.Ref) error
 	CancelJob(ctx context.Context, ref graph.Ref) error
 }
@@ -261,8 +261,8 @@ func (t *Tester) print(ctx context.Context, run *run, revision *uint64) error {
 	if *revision, err = t.store(ctx, *run, *revision); err != nil {
 		return t.cancel(ctx, person, j.Ref, err)
 	}
-	if err := person.Upload(ctx, j.Ref, j.Documents[0].ID, "pullprint self-test.pdf", "application/pdf",
-		selfTestPage()); err != nil {
+	page := graph.Document{ID: j.Documents[0].ID, ContentType: "application/pdf"}
+	if err := person.Upload(ctx, j.Ref, page, "pullprint self-test.pdf", selfTestPage()); err != nil {
 		return t.cancel(ctx, person, j.Ref, fmt.Errorf("upload the page: %w", err))
 	}
 	var ge *graph.Error

@@ -46,19 +46,19 @@ const maxUpload = 10 << 20
 // Upload uploads the document of a job that CreateJob created, of less than 10 MB
 // (https://learn.microsoft.com/graph/api/printdocument-createuploadsession). It goes to the
 // address that Graph returns, on a host of Microsoft, without a token.
-func (c *Client) Upload(ctx context.Context, ref Ref, document, name, contentType string, body []byte) error {
-	if err := ids(createUpload, ref.Printer, ref.Job, document); err != nil {
+func (c *Client) Upload(ctx context.Context, ref Ref, d Document, name string, body []byte) error {
+	if err := ids(createUpload, ref.Printer, ref.Job, d.ID); err != nil {
 		return err
 	}
 	var out struct {
 		URL string `json:"uploadUrl"`
 	}
-	cl := call{op: createUpload, url: c.at(ref.path()+"/documents/"+document+"/createUploadSession", ""), out: &out}
+	cl := call{op: createUpload, url: c.at(ref.path()+"/documents/"+d.ID+"/createUploadSession", ""), out: &out}
 	if len(body) == 0 || len(body) >= maxUpload {
 		return cl.failed(refused, errInvalid)
 	}
 	if err := cl.encode(map[string]any{
-		"properties": map[string]any{"documentName": name, "contentType": contentType, "size": len(body)},
+		"properties": map[string]any{"documentName": name, "contentType": d.ContentType, "size": len(body)},
 	}); err != nil {
 		return err
 	}
