@@ -56,8 +56,8 @@ is running, reads the store itself. With nats.url it reads from there.`,
 	return cmd
 }
 
-// vacant reports with an error that a file is there, which has to stay.
-func vacant(name string, overwrite bool) error {
+// checkTarget is an error when a file is there that has to stay.
+func checkTarget(name string, overwrite bool) error {
 	st, err := os.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -77,7 +77,7 @@ func vacant(name string, overwrite bool) error {
 func (f *apiFlags) writeBackup(
 	cmd *cobra.Command, cfg *config.Config, name string, overwrite bool,
 ) (c backup.Contents, err error) {
-	if err := vacant(name, overwrite); err != nil {
+	if err := checkTarget(name, overwrite); err != nil {
 		return c, err
 	}
 	// A name of its own: two that are made at once don't write into one file.
@@ -108,7 +108,7 @@ func (f *apiFlags) writeBackup(
 	if c, err = verify(tmp); err != nil {
 		return c, err
 	}
-	if err := vacant(name, overwrite); err != nil { // made since
+	if err := checkTarget(name, overwrite); err != nil { // made since
 		return c, err
 	}
 	if err := durable.Rename(tmp.Name(), name); err != nil {

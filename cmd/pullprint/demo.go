@@ -34,12 +34,12 @@ in a temporary folder that is removed at the end, or, when the demo was killed,
 by the next. Runs until Ctrl-C.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, out, end := heard(cmd.Context(), cmd.OutOrStdout())
+			ctx, out, end := untilClosed(cmd.Context(), cmd.OutOrStdout())
 			defer end()
 			o.out, o.logTo, o.color = out, cmd.ErrOrStderr(), colored(cmd.OutOrStdout())
 			err := demo(ctx, o)
-			if errors.Is(context.Cause(ctx), errUnheard) {
-				return errUnheard
+			if errors.Is(context.Cause(ctx), errOutputClosed) {
+				return errOutputClosed
 			}
 			return err
 		},
@@ -138,7 +138,7 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 	}
 	defer closeAll(lns)
 
-	sim := demoOffice(o)
+	sim := demoSimulator(o)
 	defer sim.Close()
 	cfg, err := demoFiles(dir, sim.Tenant(), at)
 	if err != nil {
@@ -193,8 +193,8 @@ func colored(out io.Writer) bool {
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
-// demoOffice is the simulated tenant before anything happened.
-func demoOffice(o demoOptions) *graphtest.Sim {
+// demoSimulator is the simulated tenant before anything happened.
+func demoSimulator(o demoOptions) *graphtest.Sim {
 	k := graphtest.Calm()
 	if o.hostile {
 		k = graphtest.Hostile()

@@ -68,13 +68,13 @@ func mine(st os.FileInfo) bool {
 	return ok && int(s.Uid) == os.Getuid()
 }
 
-// errUnheard says that whoever read the output is gone.
-var errUnheard = errors.New("nobody reads the output any more: the demo has ended, and its folder is removed")
+// errOutputClosed says that whoever read the output is gone.
+var errOutputClosed = errors.New("nobody reads the output any more: the demo has ended, and its folder is removed")
 
-// heard ends a context with errUnheard when what is written to out, as to a pipe, is read
+// untilClosed ends a context with errOutputClosed when what is written to out, as to a pipe, is read
 // by nobody any more; and with a hang-up. Without it each ends the process at once, which
 // leaves its folder behind.
-func heard(ctx context.Context, out io.Writer) (context.Context, io.Writer, func()) {
+func untilClosed(ctx context.Context, out io.Writer) (context.Context, io.Writer, func()) {
 	ctx, hungUp := signal.NotifyContext(ctx, syscall.SIGHUP)
 	ctx, cancel := context.WithCancelCause(ctx)
 	// Connections cause the signal as well: it is the write that says which it was.
@@ -96,7 +96,7 @@ type writerUntil struct {
 func (w writerUntil) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
 	if errors.Is(err, syscall.EPIPE) {
-		w.end(errUnheard)
+		w.end(errOutputClosed)
 	}
 	return n, err
 }

@@ -89,7 +89,7 @@ func (p *presenter) selfTest(ctx context.Context) error {
 	}
 	p.line("the administrator's sign-in is kept: the daemon prints a page to test itself")
 	select {
-	case <-p.heard:
+	case <-p.decidedJobs:
 	case <-ctx.Done():
 	case <-time.After(20 * time.Second):
 		p.line("that page has not come through: the daemon tries again within the hour")

@@ -79,7 +79,7 @@ func awaitEnd(done <-chan int, within time.Duration) int {
 	case code := <-done:
 		return code
 	case <-t.C:
-		complain(os.Stderr, errInterrupted)
+		printError(os.Stderr, errInterrupted)
 		return exitFailed
 	}
 }
@@ -93,25 +93,25 @@ func execute(ctx context.Context, args []string, s stdio) int {
 	case err == nil:
 		return exitDone
 	case errors.Is(err, errInterrupted):
-		complain(s.err, errInterrupted)
+		printError(s.err, errInterrupted)
 		return exitFailed
 	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
-		complain(s.err, interruptedIn(err, context.Cause(ctx)))
+		printError(s.err, interruptedIn(err, context.Cause(ctx)))
 		return exitFailed
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		complain(s.err, interruptedIn(err, context.Canceled))
+		printError(s.err, interruptedIn(err, context.Canceled))
 		return exitFailed
 	case errors.As(err, &usage):
-		complain(s.err, err)
+		printError(s.err, err)
 		return exitUsage
 	default:
-		complain(s.err, err)
+		printError(s.err, err)
 		return exitFailed
 	}
 }
 
-// complain prints an error once; one that already is a listing stands alone.
-func complain(w io.Writer, err error) {
+// printError prints an error once; one that already is a listing stands alone.
+func printError(w io.Writer, err error) {
 	text := strings.TrimRight(err.Error(), "\n")
 	if strings.Contains(text, "\n") {
 		fmt.Fprintln(w, text)
@@ -147,7 +147,7 @@ See it work, with no account and no network:  pullprint demo`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return saysSomething(cmd.Flags()) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return refuseEmptyFlags(cmd.Flags()) },
 	}
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ",
 		helpColumns)))

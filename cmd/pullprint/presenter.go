@@ -27,14 +27,14 @@ type demoOptions struct {
 
 // presenter tells a person what happens in the demo, a line each.
 type presenter struct {
-	out   io.Writer
-	once  bool
-	color bool
-	dir   string
-	sim   *graphtest.Sim
-	cfg   *config.Config
-	at    addresses
-	heard chan job.Decision
+	out         io.Writer
+	once        bool
+	color       bool
+	dir         string
+	sim         *graphtest.Sim
+	cfg         *config.Config
+	at          addresses
+	decidedJobs chan job.Decision
 
 	mu     sync.Mutex                 // guards out and what follows
 	names  map[graphtest.JobID]string // who sent a job, for the lines only
@@ -44,7 +44,7 @@ type presenter struct {
 
 func newPresenter(o demoOptions, sim *graphtest.Sim, cfg *config.Config, at addresses) *presenter {
 	return &presenter{
-		out: o.out, once: o.once, color: o.color, sim: sim, cfg: cfg, at: at, heard: make(chan job.Decision, 1024),
+		out: o.out, once: o.once, color: o.color, sim: sim, cfg: cfg, at: at, decidedJobs: make(chan job.Decision, 1024),
 		names: map[graphtest.JobID]string{}, counts: map[string]int{},
 	}
 }
@@ -92,7 +92,7 @@ func (p *presenter) decided(d job.Decision) {
 	p.say("%s  %s  %-9s %-4s %s", time.Now().Format("15:04:05"), p.paint(what, fmt.Sprintf("%-9s", what)), d.Queue,
 		"#"+d.Job, who+p.why(d))
 	select {
-	case p.heard <- d:
+	case p.decidedJobs <- d:
 	default:
 	}
 }
@@ -164,7 +164,7 @@ func (p *presenter) await(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-p.heard:
+	case <-p.decidedJobs:
 		return nil
 	}
 }

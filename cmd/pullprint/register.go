@@ -152,11 +152,11 @@ func (r *registration) open(cmd *cobra.Command) error {
 		return usageError{err}
 	}
 	if err := app.SignIn(cmd.Context()); err != nil {
-		return fmt.Errorf("sign the app in: %w%s", err, wayOut(err))
+		return fmt.Errorf("sign the app in: %w%s", err, authorityAdvice(err))
 	}
 	admin, err := r.administrator(cmd, cfg, gc, o)
 	if err != nil {
-		return fmt.Errorf("sign the administrator in: %w%s", err, wayOut(err))
+		return fmt.Errorf("sign the administrator in: %w%s", err, authorityAdvice(err))
 	}
 	r.app = app
 	r.planner = &register.Planner{
@@ -242,7 +242,7 @@ func (r *registration) change(
 			fmt.Fprintf(out, "done    %s: %s\n", terminal.Printable(s.Name), terminal.Printable(s.Done))
 		})
 		if err != nil {
-			return fmt.Errorf("%w; what was done stays done: run it again", words(err))
+			return fmt.Errorf("%w; what was done stays done: run it again", withoutCanceled(err))
 		}
 	}
 	return r.conclusion(cmd.Context(), out, p, what)

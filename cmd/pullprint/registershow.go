@@ -284,16 +284,16 @@ func (r *registration) arrivals(ctx context.Context, printer string) ([]sweep.Ar
 	return list, nil
 }
 
-// words is an error as who sits there reads it.
-func words(err error) error {
+// withoutCanceled is err, or, when a signal brought it about, what was interrupted.
+func withoutCanceled(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return interruptedIn(err, context.Canceled)
 	}
 	return err
 }
 
-// wayOut says what to do about an authority that could not be reached.
-func wayOut(err error) string {
+// authorityAdvice says what to do about an authority that could not be reached.
+func authorityAdvice(err error) string {
 	var ae *auth.Error
 	if errors.As(err, &ae) && ae.Status == 0 && ae.Hint == "" {
 		return ": `pullprint doctor` says what is in the way"

@@ -94,11 +94,11 @@ func runSimulator(ctx context.Context, o simulatorOptions) error {
 	if o.verbose {
 		handler = (&callPrinter{out: o.out}).wrap(handler)
 	}
-	o.greet(sim, addr)
+	o.printAddresses(sim, addr)
 	return serveUntilDone(ctx, ln, handler)
 }
 
-// check refuses to open the door to others by accident.
+// check refuses an address that other machines can reach, unless it was asked for.
 func (o simulatorOptions) check() error {
 	host, _, err := net.SplitHostPort(o.listen)
 	if err != nil {
@@ -112,7 +112,7 @@ func (o simulatorOptions) check() error {
 	return nil
 }
 
-// office is the tenant the simulator starts with.
+// office is the tenant that the simulator starts with.
 func (o simulatorOptions) office(addr string) *graphtest.Sim {
 	k := graphtest.Hostile()
 	if o.calm {
@@ -149,7 +149,8 @@ func (o simulatorOptions) office(addr string) *graphtest.Sim {
 	return sim
 }
 
-func (o simulatorOptions) greet(sim *graphtest.Sim, addr string) {
+// printAddresses says where the simulator is, and how to sign in to it.
+func (o simulatorOptions) printAddresses(sim *graphtest.Sim, addr string) {
 	mood := "hostile; --calm or the page for quiet"
 	if o.calm {
 		mood = "calm; the page makes it hostile"

@@ -67,9 +67,9 @@ func personFlag(name string, to *string) (err error) {
 	return err
 }
 
-// saysSomething refuses a flag that is given an empty text, as of a variable that a shell
+// refuseEmptyFlags refuses a flag that is given an empty text, as of a variable that a shell
 // does not know: as a filter it would take all.
-func saysSomething(f *pflag.FlagSet) (err error) {
+func refuseEmptyFlags(f *pflag.FlagSet) (err error) {
 	f.Visit(func(given *pflag.Flag) {
 		if given.Value.Type() == "string" && given.Value.String() == "" && err == nil {
 			err = usageError{fmt.Errorf("--%s is empty: give it a value, or leave it out", given.Name)}
