@@ -9,9 +9,9 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// A queue offers what any of its devices can do, of document types what all take,
-// and lacks what a device has and it has not.
-func TestTogether(t *testing.T) {
+// A queue offers what any of its devices can do, but only document types that all of them accept.
+// It lacks what a device offers and the queue does not.
+func TestCombinedCapabilities(t *testing.T) {
 	yes, no := true, false
 	west := graph.Capabilities{
 		ContentTypes: []string{"application/pdf", "application/oxps"}, MediaSizes: []string{"A4", "A3"}, DPIs: []int{600}, Color: &no,

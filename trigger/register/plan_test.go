@@ -77,8 +77,8 @@ func admin(t *testing.T, sim *graphtest.Sim, transport http.RoundTripper, user s
 	return app, person
 }
 
-// A list that comes back empty, an answer that gets lost and a trigger that was
-// there before end in one trigger of ours, or in words; never in a loop.
+// An empty list, a lost answer and an existing trigger end in one trigger of ours or in an error,
+// never in a loop.
 func TestPlanner(t *testing.T) {
 	k := graphtest.Calm()
 	k.DeviceInterval = 1e9
