@@ -60,7 +60,7 @@ func RequestWithBalances(p *policy.Policy, d *job.Decision) policy.Request {
 	req := RequestOf(p, d)
 	req.Budget = p.Budget(req)
 	for _, c := range req.Budget.Claims {
-		b := untouched(c, d.At)
+		b := c.Untouched(d.At)
 		for _, a := range d.Input.Balances {
 			if a.Key == c.Account.Key() {
 				b.Limit, b.Spent, b.Reserved, b.Left = a.Limit, a.Spent, a.Reserved, a.Left
@@ -69,12 +69,6 @@ func RequestWithBalances(p *policy.Policy, d *job.Decision) policy.Request {
 		req.Budget.Balances = append(req.Budget.Balances, b)
 	}
 	return req
-}
-
-func untouched(c quota.Claim, now time.Time) quota.Balance {
-	b := quota.Balance{Account: c.Account, Names: c.Names, Limit: c.Limit, Left: c.Limit, Overdraft: c.Overdraft}
-	b.Start, b.Renews = c.Period.Window(now)
-	return b
 }
 
 // Replay evaluates recorded decisions with another policy. It changes nothing. All accounts
@@ -178,7 +172,7 @@ func (r *Replay) one(d *job.Decision) {
 	req := RequestOf(r.policy, d)
 	req.Budget = r.policy.Budget(req)
 	for _, c := range req.Budget.Claims {
-		b := untouched(c, d.At)
+		b := c.Untouched(d.At)
 		b.Spent = r.spent[r.name(c, b)]
 		b.Left = b.Limit - b.Spent
 		req.Budget.Balances = append(req.Budget.Balances, b)

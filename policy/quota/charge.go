@@ -67,6 +67,7 @@ type Exhausted struct {
 // Is reports whether target is ErrFull, for an account that is full.
 func (e *Exhausted) Is(target error) bool { return e.Full && target == ErrFull }
 
+// Error implements error.
 func (e *Exhausted) Error() string {
 	if e.Full {
 		return ErrFull.Error()

@@ -16,6 +16,7 @@ type Damaged struct {
 	Err error
 }
 
+// Error implements error.
 func (d *Damaged) Error() string {
 	if len(d.Keys) == 1 {
 		return fmt.Sprintf("the account %s can't be read: %v", d.Keys[0], d.Err)
