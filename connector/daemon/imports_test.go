@@ -81,7 +81,7 @@ var restrictions = []restriction{
 	{
 		what:     "YAML",
 		prefixes: []string{"github.com/goccy/go-yaml", "go.yaml.in", "gopkg.in/yaml.v2", "gopkg.in/yaml.v3", "sigs.k8s.io/yaml"},
-		folders:  []string{"connector/config", "policy"},
+		folders:  []string{"connector/config", "policy/strictyaml"},
 	},
 	{what: "OAuth", prefixes: []string{"golang.org/x/oauth2"}, folders: []string{"trigger/graph/auth"}},
 	{what: "systemd", prefixes: []string{"github.com/coreos/go-systemd"}, folders: []string{"cmd"}},
