@@ -18,11 +18,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// ErrBusy: a store never stood still for long enough.
+// ErrBusy: writes did not pause for long enough to copy one moment of the store.
 var ErrBusy = errors.New("the store never stands still")
 
 const (
-	// maxRounds is how often it is tried to find the store standing still.
+	// maxRounds is how often a round without writes is tried for.
 	maxRounds = 200
 	// holdAfter is how many rounds are made before our own writers are held back,
 	// holdFor how long they may be, and holdPause how long a replica that is behind
@@ -35,27 +35,27 @@ const (
 // Backup writes a copy of everything that is stored to w, while it is in use, and
 // tells for how long writes had to wait for it.
 //
-// What "consistent" means: the copy is what the store was at one moment, all of it.
-// That it is all the same moment matters. A job's record and the account that pays
-// for it are in two buckets, and the history of the account in a stream: a record
-// that says that the job was let print, with an account of a moment before, would
-// be paper for nothing; the other way round, a reservation that nobody ends. And a
-// history that is ahead of its account would refuse what the account says next,
-// as told already.
+// The copy is consistent: all of it is the state of the store at one moment. A job's
+// record and the account that pays for it are in two buckets, and the history of the
+// account is in a stream. A record that says that the job was let print, with an
+// account from before, would be a page nobody pays for; the other way round, a
+// reservation that never ends. A history ahead of its account would refuse the next
+// entry of the account as already stored.
 //
-// So: everything is copied once while it changes. Then what was written meanwhile
-// is copied, again and again, until nothing was written between the beginning and
-// the end of such a round: a few milliseconds. In our own process writers are held
-// back for the last of them. Of a bucket the last value of each key counts.
-// JetStream's own snapshot won't do: it ends at the sequence it began with, and so
-// loses each key that was written anew in the meantime.
+// First everything is copied while it changes. Then what was written meanwhile is
+// copied, round after round, until nothing was written between the beginning and the
+// end of a round, a few milliseconds. Writers in this process are held back for the
+// last rounds. Of a bucket the last value of each key counts.
 //
-// The crash story of a restore is that of the daemon, then: the store is what a
-// kill -9 at that moment would have left. A record with an intent is read back from
-// Graph, a task that was in work comes again, what is in an account's outbox is
-// told to the history. What happened after that moment is known to Graph and not
-// to us: a job that printed meanwhile is found to have, when it is touched, and
-// nothing is printed twice; what it cost is not known any more.
+// JetStream's own snapshots can't be used: one ends at the sequence at which it began,
+// so it loses each key that is written again meanwhile (a bucket keeps one message a
+// key), and the snapshots of several streams are of different moments.
+//
+// A restored store is what a kill -9 at that moment would have left, and the daemon
+// continues as after a crash: a record with an intent is read back from Graph, a task
+// in work is delivered again, and an account's outbox is stored in the history. What
+// happened later is known to Graph only: a job that printed meanwhile is noticed when
+// it is touched, and nothing prints twice; its cost is lost.
 func (b *Bus) Backup(ctx context.Context, w io.Writer) (held time.Duration, err error) {
 	c, err := b.newSnapshot(ctx, w)
 	if err != nil {
@@ -101,7 +101,8 @@ func Backup(ctx context.Context, cfg Config, o Options, w io.Writer) error {
 	return b.Close()
 }
 
-// mustExist keeps a misspelt folder from being taken for an empty store.
+// mustExist fails when there is no store, so that a misspelt folder is not backed up as
+// an empty one.
 func mustExist(cfg Config) error {
 	if cfg.Embedded == nil {
 		return nil
@@ -113,7 +114,7 @@ func mustExist(cfg Config) error {
 	return err
 }
 
-// snapshot is a copy that is being made.
+// snapshot is a copy being made.
 type snapshot struct {
 	bus     *Bus
 	out     *backup.Writer

@@ -1,6 +1,6 @@
-// Package bus is the only home of NATS: a server inside this process or an
-// external one, the streams of tasks, decisions and dead letters, the consumer
-// of tasks, and the key-value buckets of our own state.
+// Package bus, with the packages below it, is the only code that uses NATS: a server
+// inside this process or an external one, the streams of tasks, records and dead
+// letters, the consumer of tasks, and the key-value buckets.
 //
 // # What is stored where
 //
@@ -8,10 +8,10 @@
 // owns a fixed share, so that none can starve another:
 //
 //	PULLPRINT_TASKS      30 %  refuses when full: the webhook answers 503 and Graph retries
-//	PULLPRINT_DECISIONS  19 %  lets the oldest go
-//	PULLPRINT_AUDIT       3 %  lets the oldest go
-//	PULLPRINT_LEDGER      6 %  lets the oldest go
-//	PULLPRINT_DEAD        2 %  lets the oldest go
+//	PULLPRINT_DECISIONS  19 %  removes its oldest messages when full
+//	PULLPRINT_AUDIT       3 %  removes its oldest messages when full
+//	PULLPRINT_LEDGER      6 %  removes its oldest messages when full
+//	PULLPRINT_DEAD        2 %  removes its oldest messages when full
 //	pullprint_jobs       25 %  refuses when full: jobs wait in Graph
 //	pullprint_quota       4 %  refuses when full
 //	pullprint_badges      3 %  refuses when full
@@ -23,8 +23,8 @@
 // # What a write promises
 //
 // A write that returned without an error is on disk (embedded) or in a quorum
-// of replicas. One that returned an error is unknown: it may have happened, and
-// the caller has to look again. Every write ends within the deadline of its
+// of replicas. After an error it is unknown whether the write happened, and the
+// caller has to read again. Every write ends within the deadline of its
 // context, or 5 s.
 package bus
 
@@ -293,7 +293,7 @@ func (b *Bus) Quota() *KV { return b.quota }
 func (b *Bus) State() *KV { return b.state }
 
 // Close waits for what is under way, disconnects, stops the embedded server
-// and gives the store directory free. Calling it again does nothing.
+// and releases the store directory. Calling it again does nothing.
 func (b *Bus) Close() error {
 	b.once(b.shutdown)
 	return b.closed
@@ -309,7 +309,7 @@ func (b *Bus) once(end func()) {
 	end()
 }
 
-// signOff takes the canary away, so that nobody takes us for alive.
+// signOff removes the canary, so that other replicas see that this one has ended.
 func (b *Bus) signOff() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

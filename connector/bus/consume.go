@@ -18,9 +18,16 @@ import (
 )
 
 const (
-	beatEvery    = 10 * time.Second
-	drainLimit   = 20 * time.Second
-	stallLimit   = 15 * time.Second
+	// beatEvery is how often the server is told that a task is still being handled: three
+	// times within store.AckWait, so that two of them may be lost.
+	beatEvery = 10 * time.Second
+	// drainLimit is how long the tasks in hand may take at the end: the daemon has to end
+	// within 25 s.
+	drainLimit = 20 * time.Second
+	// stallLimit is how long no task may come before the server is asked whether there is
+	// one: three fetches that brought nothing.
+	stallLimit = 15 * time.Second
+	// fetchFor is how long one request for tasks stays open.
 	fetchFor     = 5 * time.Second
 	fetchBackoff = 500 * time.Millisecond
 )
@@ -31,9 +38,9 @@ const FetchLimit = time.Minute
 
 // Consume calls h with each task, workers at a time, until ctx ends. While h
 // runs the task is kept from others; the time it takes doesn't matter. There is
-// no limit of attempts here: who wants to give a task up publishes it as dead
-// and says Done. When ctx ends, what is in hand is finished: the context of h
-// lives on for 20 s, then it is cancelled. Returns the error of ctx, or an error
+// no limit of attempts here: to give a task up, h publishes it as dead and returns
+// Done. When ctx ends, the tasks in hand are finished: the context of h lives on
+// for 20 s, then it is cancelled. Returns the error of ctx, or an error
 // when the bus is closed. A panic in h is not caught.
 func (b *Bus) Consume(
 	ctx context.Context, workers int, h func(context.Context, store.Delivery) store.Disposition,
@@ -94,11 +101,11 @@ type consumption struct {
 	failure   error                       // the last of it
 }
 
-// fetchFails is how often in a row tasks may not be fetched before that is told: more
-// than once, as when a connection was lost.
+// fetchFails is how many fetches in a row may fail before readiness reports it: the first
+// one after a lost connection always does.
 const fetchFails = 3
 
-// fetching says why no tasks can be fetched; nil while they can or nobody wants to.
+// fetching returns why no tasks can be fetched; nil while they can, or nothing is consumed.
 func (b *Bus) fetching() error {
 	c := b.consumption.Load()
 	if c == nil {
@@ -112,7 +119,7 @@ func (b *Bus) fetching() error {
 	return fmt.Errorf("tasks can't be fetched: %w", c.failure)
 }
 
-// fetched takes note of how an attempt to fetch has ended, and waits after a failure.
+// fetched records how an attempt to fetch ended, and waits after a failure.
 func (c *consumption) fetched(ctx context.Context, err error) {
 	c.mu.Lock()
 	if c.failed++; err == nil {
@@ -125,10 +132,9 @@ func (c *consumption) fetched(ctx context.Context, err error) {
 	}
 }
 
-// Consuming says when the loop of Consume that fetches tasks last turned, and
-// since when a worker has had the task that it has had for the longest. Zero says
-// that there is no such task, or that the loop doesn't run or waits for a worker
-// that is at one.
+// Consuming returns when the loop of Consume that fetches tasks last turned, and
+// since when a worker has had its task, of the worker that has had one longest. Each is
+// zero when there is no such task, or the loop doesn't run or waits for a worker.
 func (b *Bus) Consuming() (turned, oldest time.Time) {
 	c := b.consumption.Load()
 	if c == nil {
@@ -261,7 +267,7 @@ func (c *consumption) fetchSome(ctx context.Context, cons jetstream.Consumer, n 
 	return nil
 }
 
-// stalled says that nothing came for a while although there is something.
+// stalled reports whether no task came for a while although there are some.
 func (c *consumption) stalled(ctx context.Context) bool {
 	c.mu.Lock()
 	since := time.Since(c.delivered)
@@ -284,7 +290,7 @@ func (c *consumption) stalled(ctx context.Context) bool {
 	return true
 }
 
-// giveBack returns what no worker has begun, so that others needn't wait for it.
+// giveBack returns the tasks that no worker has begun, so that other replicas get them at once.
 func (c *consumption) giveBack() {
 	for {
 		select {
@@ -347,7 +353,7 @@ func (c *consumption) answer(msg jetstream.Msg, send func() error) {
 	}
 }
 
-// beat tells the server that we are still at what we hold.
+// beat extends the time of the tasks in hand until idle is closed.
 func (c *consumption) beat(idle <-chan struct{}) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
@@ -365,7 +371,7 @@ func (c *consumption) beat(idle <-chan struct{}) {
 	}
 }
 
-// atMost is what we want of a server, or its limit if that is lower; 0 is no limit.
+// atMost is what is wanted of a server, or its limit if that is lower; 0 is no limit.
 func atMost[T int | time.Duration](want, limit T) T {
 	if limit > 0 {
 		return min(want, limit)

@@ -29,14 +29,14 @@ func (b *Bus) PublishDecision(ctx context.Context, verdict, msgID string, body [
 	return err
 }
 
-// PublishDead stores what was given up and why, once per msgID.
+// PublishDead stores a dead letter, once per msgID.
 func (b *Bus) PublishDead(ctx context.Context, msgID string, body []byte) error {
 	_, err := b.publish(ctx, schema.Dead, schema.DeadSubject, msgID, body)
 	return err
 }
 
-// PublishAudit stores that somebody asked for an action through the API or a
-// page, once per msgID.
+// PublishAudit stores the audit record of an action through the API or a page, once
+// per msgID.
 func (b *Bus) PublishAudit(ctx context.Context, action, msgID string, body []byte) error {
 	_, err := b.publish(ctx, schema.Audit, schema.AuditSubject+action, msgID, body)
 	return err
@@ -61,7 +61,7 @@ func (b *Bus) AuditVerb(ctx context.Context, action, by string) error {
 	return b.PublishAudit(ctx, action, id, body)
 }
 
-// PublishLedger stores what happened on an account, once per msgID.
+// PublishLedger stores an entry of an account, once per msgID.
 func (b *Bus) PublishLedger(ctx context.Context, account, msgID string, body []byte) error {
 	_, err := b.publish(ctx, schema.Ledger, schema.LedgerSubject+account, msgID, body)
 	return err

@@ -18,9 +18,12 @@ import (
 )
 
 const (
-	readBatch      = 2000
-	readRetry      = 250 * time.Millisecond
-	readRetryMax   = 5 * time.Second
+	// readBatch is how many messages are asked for at once: about a megabyte of records.
+	readBatch    = 2000
+	readRetry    = 250 * time.Millisecond
+	readRetryMax = 5 * time.Second
+	// readerIdleGone is after what time the server deletes a consumer that nobody asks: more
+	// than any wait of a reader.
 	readerIdleGone = 2 * time.Minute
 	// readWait is how long one request for messages may stay open, readStall how long
 	// none may come although there are some, and readGiveUp for how long a reading that
@@ -78,31 +81,30 @@ var (
 	errRolledBack = errors.New("the stream has lost what was read of it")
 )
 
-// Decisions calls fn with the audit records stored since a time, oldest first,
-// then returns; with follow it goes on with new ones until ctx ends (and returns
-// its error). An error of fn ends it and is returned.
+// Decisions calls fn with the decisions stored since a time, oldest first, then
+// returns; with follow it goes on with new ones until ctx ends, and returns its
+// error. An error of fn ends it and is returned.
 func (b *Bus) Decisions(
 	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
 ) error {
 	return b.records(ctx, schema.Decisions, since, follow, fn)
 }
 
-// Dead is Decisions for what was given up.
+// Dead is Decisions for the dead letters.
 func (b *Bus) Dead(
 	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
 ) error {
 	return b.records(ctx, schema.Dead, since, follow, fn)
 }
 
-// Actions is Decisions for what was asked for through the API or a page.
+// Actions is Decisions for the audit of the API and the pages.
 func (b *Bus) Actions(
 	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
 ) error {
 	return b.records(ctx, schema.Audit, since, follow, fn)
 }
 
-// LedgerSince calls fn with what happened on an account since a time, oldest
-// first. The same entry may come twice.
+// LedgerSince calls fn with the entries of an account since a time, oldest first. The same entry may come twice.
 func (b *Bus) LedgerSince(ctx context.Context, account string, since time.Time, fn func(body []byte) error) error {
 	if !validKey(account) {
 		return fmt.Errorf("read %s: the account has an empty or forbidden token", schema.Ledger)
@@ -111,7 +113,7 @@ func (b *Bus) LedgerSince(ctx context.Context, account string, since time.Time, 
 	return r.read(ctx, func(m message) error { return fn(m.body) }, nil)
 }
 
-// LedgerFrom calls fn with what happened on an account, or on all when it is empty,
+// LedgerFrom calls fn with the entries of an account, or of all when it is empty,
 // from a sequence on, oldest first. The same entry may come twice. When the history ends
 // before that sequence, it is another: then fn is called with all of it.
 func (b *Bus) LedgerFrom(

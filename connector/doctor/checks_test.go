@@ -48,12 +48,13 @@ func TestCertificateDates(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	now := time.Now()
+	soon := now.Add(3*day + time.Hour).UTC().Format(time.DateOnly)
 	for name, c := range map[string]struct {
 		from, until time.Duration
 		want        string
 	}{
 		"valid":         {-day, 90 * day, "ok certificate: webhook.tls until "},
-		"ends soon":     {-day, 3*day + time.Hour, "warning certificate: webhook.tls ends on " + now.Add(3*day+time.Hour).UTC().Format(time.DateOnly) + ", in 3 days"},
+		"ends soon":     {-day, 3*day + time.Hour, "warning certificate: webhook.tls ends on " + soon + ", in 3 days"},
 		"expired":       {-90 * day, -time.Hour, "failed certificate: webhook.tls expired on "},
 		"not valid yet": {day, 90 * day, "failed certificate: webhook.tls is valid from "},
 	} {
@@ -158,10 +159,12 @@ func TestDaemonAnswers(t *testing.T) {
 		body, build string
 		want        []string
 	}{
-		"ready":     {200, "[+] store: ok\nready\n", ours, []string{"ok daemon: it runs and is ready", "ok version: ", well}},
-		"advice":    {200, "[!] policy: no rules\nready\n", ours, []string{"ok daemon: ", "warning daemon: policy: no rules", "ok version: ", well}},
-		"older":     {200, "ready\n", other, []string{"ok daemon: ", "warning version: this program is ", well}},
-		"not ready": {503, "[-] store: full\n[-] graph: out\nnot ready\n", ours, []string{"failed daemon: not ready: store: full", "failed daemon: not ready: graph: out", "ok version: ", well}},
+		"ready":  {200, "[+] store: ok\nready\n", ours, []string{"ok daemon: it runs and is ready", "ok version: ", well}},
+		"advice": {200, "[!] policy: no rules\nready\n", ours, []string{"ok daemon: ", "warning daemon: policy: no rules", "ok version: ", well}},
+		"older":  {200, "ready\n", other, []string{"ok daemon: ", "warning version: this program is ", well}},
+		"not ready": {503, "[-] store: full\n[-] graph: out\nnot ready\n", ours, []string{
+			"failed daemon: not ready: store: full", "failed daemon: not ready: graph: out", "ok version: ", well,
+		}},
 		"guarded":   {401, "Unauthorized", "", []string{"warning daemon: metrics.listen answers with status 401"}},
 		"another":   {200, "<html>welcome", "", []string{"failed daemon: another program answers at metrics.listen, "}},
 		"not found": {404, "", "", []string{"failed daemon: another program answers at metrics.listen, "}},

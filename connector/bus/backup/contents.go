@@ -38,26 +38,26 @@ func (c StreamContents) Short() string {
 	return strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(c.Name, "PULLPRINT_"), "KV_pullprint_"))
 }
 
-// Tally counts and hashes messages.
-type tally struct {
+// Tally counts and hashes the messages of a stream.
+type Tally struct {
 	StreamContents
 	sum hash.Hash
 	buf []byte
 }
 
 // NewTally begins to count a stream.
-func NewTally(name string) *tally {
-	return &tally{StreamContents: StreamContents{Name: name}, sum: sha256.New()}
+func NewTally(name string) *Tally {
+	return &Tally{StreamContents: StreamContents{Name: name}, sum: sha256.New()}
 }
 
-func (t *tally) Add(m *Record) {
+func (t *Tally) Add(m *Record) {
 	t.buf = m.Encode(t.buf)
 	t.sum.Write(t.buf)
 	t.Messages++
 	t.Bytes += int64(len(m.Body))
 }
 
-func (t *tally) Contents() StreamContents {
+func (t *Tally) Contents() StreamContents {
 	t.SHA256 = hex.EncodeToString(t.sum.Sum(nil))
 	return t.StreamContents
 }
