@@ -11,9 +11,9 @@ import (
 	"pullprint/policy"
 )
 
-// office is twenty rules as an office has them; an ordinary job passes them all.
+// sampleRules are twenty rules; an ordinary job passes them all.
 // inGo is the same in Go.
-var office = [...]struct{ name, when string }{
+var sampleRules = [...]struct{ name, when string }{
 	{"posters", `job.queue == "Poster" && !("Staff" in user.groups)`},
 	{"color-bulk", `job.color && job.copies > 100`},
 	{"color-students", `job.color && job.copies > 20 && "Students" in user.groups`},
@@ -36,12 +36,12 @@ var office = [...]struct{ name, when string }{
 	{"direct-size", `queue.mode == "direct" && job.size > 50000000`},
 }
 
-func loadOffice(tb testing.TB) *policy.Policy {
+func loadSample(tb testing.TB) *policy.Policy {
 	var lines []string
-	for _, r := range office {
+	for _, r := range sampleRules {
 		lines = append(lines,
 			fmt.Sprintf(
-				`{name: %s, at: arrival, when: '%s', verdict: abort, reason: office.%[1]s, text: Not in this office., remedy: Ask at the desk.}`,
+				`{name: %s, at: arrival, when: '%s', verdict: abort, reason: sample.%[1]s, text: Not allowed., remedy: Ask at the desk.}`,
 				r.name, r.when))
 	}
 	return mustLoad(tb, rules(lines...))
@@ -117,7 +117,7 @@ func oneOf[T any](dice *rand.Rand, list ...T) T {
 	return list[dice.IntN(len(list))]
 }
 
-// anyRequest is a request in which every rule of the office can be hit.
+// anyRequest is a request in which every sample rule can be hit.
 func anyRequest(dice *rand.Rand) policy.Request {
 	return arriving(func(r *policy.Request) {
 		r.Now = oneOf(dice, noon, noon.Add(-9*time.Hour), noon.Add(4*24*time.Hour), examsBegin.Add(8*time.Hour), examsBegin,
@@ -137,9 +137,9 @@ func anyRequest(dice *rand.Rand) policy.Request {
 
 // The floor of the benchmark does the same: over many requests both name the
 // same rule, and each rule is hit.
-func TestOffice(t *testing.T) {
+func TestSampleRules(t *testing.T) {
 	t.Parallel()
-	p, dice, hits := loadOffice(t), rand.New(rand.NewPCG(1, 2)), map[string]int{}
+	p, dice, hits := loadSample(t), rand.New(rand.NewPCG(1, 2)), map[string]int{}
 	for range 12_000 {
 		r := anyRequest(dice)
 		want := inGo(&r)
@@ -148,7 +148,7 @@ func TestOffice(t *testing.T) {
 		}
 		hits[want]++
 	}
-	for _, r := range office {
+	for _, r := range sampleRules {
 		if hits[r.name] == 0 {
 			t.Errorf("no request hits %s", r.name)
 		}
@@ -158,7 +158,7 @@ func TestOffice(t *testing.T) {
 // BenchmarkDecide is an ordinary job that passes all rules; the floor is the
 // same rules written in Go.
 func BenchmarkDecide(b *testing.B) {
-	p, req := loadOffice(b), arriving(func(r *policy.Request) { r.User.Groups = []string{"Staff", "Print", "Floor 2"} })
+	p, req := loadSample(b), arriving(func(r *policy.Request) { r.User.Groups = []string{"Staff", "Print", "Floor 2"} })
 	b.Run("floor", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
