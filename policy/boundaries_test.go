@@ -17,7 +17,8 @@ import (
 // decides reports whether a rule with an expression decides a request.
 func decides(t *testing.T, settings, when string, r policy.Request) bool {
 	t.Helper()
-	p := mustLoad(t, settings+rules(fmt.Sprintf("{name: r, at: %s, when: %q, verdict: abort, reason: a.b, text: a, remedy: b}", r.Point, when)))
+	const rule = "{name: r, at: %s, when: %q, verdict: abort, reason: a.b, text: a, remedy: b}"
+	p := mustLoad(t, settings+rules(fmt.Sprintf(rule, r.Point, when)))
 	d := p.Decide(r)
 	if d.Err != "" {
 		t.Errorf("%s: %s", when, d.Err)

@@ -113,7 +113,10 @@ func TestExplainChanges(t *testing.T) {
 		},
 		"a group": {
 			mustLoad(t, explained), arriving(release, color, copies(11), func(r *policy.Request) { r.User.Groups = []string{"Guests"} }),
-			[]policy.Change{{What: "at Wed 00:00", Verdict: policy.Keep, Reason: "a.c", Rule: "night"}, {What: "if the owner were not in \"Guests\"", Verdict: policy.Keep, Reason: "a.b", Rule: "bulk"}},
+			[]policy.Change{
+				{What: "at Wed 00:00", Verdict: policy.Keep, Reason: "a.c", Rule: "night"},
+				{What: "if the owner were not in \"Guests\"", Verdict: policy.Keep, Reason: "a.b", Rule: "bulk"},
+			},
 		},
 		"the hour": {
 			mustLoad(t, explained), arriving(release, late), []policy.Change{{What: "at Tue 06:00", Verdict: policy.Redirect}},
@@ -136,7 +139,8 @@ func TestExplainChanges(t *testing.T) {
 	}
 	r := paying(t, budget, "5")
 	groups := slices.Clone(r.User.Groups)
-	if e := budget.Explain(r); !cmp.Equal(e.Balances, r.Budget.Balances, cmp.AllowUnexported(quota.Period{})) || !slices.Equal(groups, r.User.Groups) {
+	if e := budget.Explain(r); !cmp.Equal(e.Balances, r.Budget.Balances, cmp.AllowUnexported(quota.Period{})) ||
+		!slices.Equal(groups, r.User.Groups) {
 		t.Errorf("%+v", e.Balances)
 	}
 	if e := mustLoad(t, "shadow: true\n"+explained).Explain(arriving(release, color, copies(11))); e.Decision.Verdict != policy.Keep {

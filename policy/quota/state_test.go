@@ -75,7 +75,6 @@ func (m *model) left(i int, now time.Time, without string) (left, spent, reserve
 // read again, and a change without an entry is not kept.
 type account struct {
 	t      *rapid.T
-	state  *quota.State
 	stored []byte
 	model  model
 	now    time.Time
