@@ -8,6 +8,7 @@ import (
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 
 	"go.uber.org/zap"
@@ -26,7 +27,7 @@ func TestAsked(t *testing.T) {
 		taps := tap.New(l.release, tap.NewBadgeOwners(book, nil), nil, zap.NewNop())
 		canceled := func(c release.Cancellation) func(id graphtest.JobID) error {
 			return func(id graphtest.JobID) error {
-				c.Key = job.Key(studentID, job.Ref(id))
+				c.Key = job.Key(studentID, graph.Ref(id))
 				_, err := l.release.Cancel(l.ctx, c)
 				return err
 			}

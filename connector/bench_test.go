@@ -277,7 +277,7 @@ func BenchmarkDrain(b *testing.B) {
 		x.store(b, b.N)
 		b.ReportAllocs()
 		b.ResetTimer()
-		x.drain(b, b.N, x.Worker.Handle)
+		x.drain(b, b.N, x.Arrivals.Handle)
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
 	})
 }
@@ -344,7 +344,7 @@ func BenchmarkNotificationToEffect(b *testing.B) {
 	}
 	ctx, cancel := context.WithCancel(b.Context())
 	var consuming, posting sync.WaitGroup
-	consuming.Go(func() { _ = x.bus.Consume(ctx, arrival.Workers, x.Worker.Handle) })
+	consuming.Go(func() { _ = x.bus.Consume(ctx, arrival.Workers, x.Arrivals.Handle) })
 	tick := time.NewTicker(time.Second / 200)
 	defer tick.Stop()
 	b.ResetTimer()
@@ -454,7 +454,7 @@ func fill(b *testing.B, store *bus.Bus, n int) {
 		wg.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
 				rec := job.Record{
-					Ref: job.Ref{Printer: pullID, Job: strconv.FormatInt(i, 10)}, Task: fmt.Sprintf("%08d-2222-4333-8444-555555555555", i),
+					Ref: graph.Ref{Printer: pullID, Job: strconv.FormatInt(i, 10)}, Task: fmt.Sprintf("%08d-2222-4333-8444-555555555555", i),
 					Definition: benchDefinition,
 					Owner:      fmt.Sprintf("%08d-2222-4333-8444-555555555555", i%1000), Queue: "Follow-Me", Created: now, Seen: now,
 					Decision: job.Decision{

@@ -66,7 +66,7 @@ func TestIDsInAnyCase(t *testing.T) {
 		if s := w.record(swept).State; s != job.Held {
 			t.Fatalf("the job that the sweep found is %q", s)
 		}
-		if _, ok := l.index.Lookup(job.Ref{Printer: strings.ToUpper(pullID), Job: id.Job}); !ok {
+		if _, ok := l.index.Lookup(graph.Ref{Printer: strings.ToUpper(pullID), Job: id.Job}); !ok {
 			t.Error("the job is not found by its id in capitals")
 		}
 		o := release.Order{Device: "hq-2-west", Owner: strings.ToUpper(studentID), At: time.Now()}

@@ -96,7 +96,7 @@ type Deps struct {
 // Connector is what takes a job from its notification to its end.
 type Connector struct {
 	Evaluator *evaluate.Evaluator
-	Worker    *arrival.Handler
+	Arrivals  *arrival.Handler
 	Releaser  *release.Releaser
 	Sweeper   *sweep.Sweeper
 }
@@ -128,7 +128,7 @@ func New(d Deps) *Connector {
 	})
 	return &Connector{
 		Evaluator: evaluator,
-		Worker:    worker,
+		Arrivals:  worker,
 		Releaser: release.New(release.Options{
 			Graph: d.Graph, Jobs: d.Jobs, Policy: d.Policy, Queues: d.Queues, Devices: d.Devices, Delegations: d.Delegations,
 			Evaluator: evaluator, Effects: effects, Clock: at, Registerer: d.Registerer, Logger: d.Logger.Named("release"),

@@ -10,6 +10,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/job"
 	"pullprint/connector/store"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -117,7 +118,7 @@ func (w *world) judge(t testing.TB, id graphtest.JobID, e end) {
 	if n := e.calls(j.Effects); n != wantCalls {
 		t.Errorf("graph saw the effect asked for %d times, want %d: %+v", n, wantCalls, j.Effects)
 	}
-	rec, rev, err := job.NewStore(w.bus.Jobs()).Get(t.Context(), job.Key(studentID, job.Ref(id)))
+	rec, rev, err := job.NewStore(w.bus.Jobs()).Get(t.Context(), job.Key(studentID, graph.Ref(id)))
 	if err != nil || rev == 0 {
 		t.Fatalf("no record: %v", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"pullprint/connector/job"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -93,7 +94,7 @@ func TestReservationWithoutRecord(t *testing.T) {
 				claim := quota.Claim{Account: b.Account, Limit: b.Limit, Period: weekOf(t), Names: b.Names}
 				ledger := ledger.New(w.bus.Quota(), w.bus, rand.Text)
 				err := ledger.Reserve(t.Context(), quota.Charge{
-					Job: job.Ref(id).Name(), Attempt: c.attempt, Owner: studentID, Amount: 3 * quota.Unit, Claims: []quota.Claim{claim},
+					Job: graph.Ref(id).Name(), Attempt: c.attempt, Owner: studentID, Amount: 3 * quota.Unit, Claims: []quota.Claim{claim},
 					Now: time.Now().Add(-c.age), For: c.what,
 				})
 				if err != nil {

@@ -132,7 +132,7 @@ func TestEraseDelegateWhoBeginsToRelease(t *testing.T) {
 func TestErasePayerOfEarlierTry(t *testing.T) {
 	b := bustest.Open(t)
 	rec := job.Record{
-		Ref: job.Ref{Printer: pullID, Job: "1"}, Owner: stayerID, State: job.Held,
+		Ref: graph.Ref{Printer: pullID, Job: "1"}, Owner: stayerID, State: job.Held,
 		Tries: []job.Try{{ID: "1", Printer: westID, Charge: &job.Charge{
 			Amount: 5, Attempt: "1", Claims: quotatest.Charge("p/1", "1", 5, quotatest.Weekly(leaverID, 50)).Claims,
 		}}},

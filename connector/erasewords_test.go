@@ -109,7 +109,7 @@ func TestEraseAtOnce(t *testing.T) {
 		if err := b.PublishDecision(t.Context(), "redirect", fmt.Sprint("d", i), body); err != nil {
 			t.Fatal(err)
 		}
-		job := job.Key(leaverID, job.Ref{Printer: "p", Job: fmt.Sprint(i)})
+		job := job.Key(leaverID, graph.Ref{Printer: "p", Job: fmt.Sprint(i)})
 		keep(t, b.Jobs(), job, `{"printer":"p","job":"`+fmt.Sprint(i)+`","owner":"`+leaverID+`","state":"released"}`)
 	}
 	var all errgroup.Group

@@ -11,6 +11,7 @@ import (
 
 	"pullprint/connector/index"
 	"pullprint/connector/job"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -74,7 +75,7 @@ func TestIndexOutlivesItsWatch(t *testing.T) {
 			id    graphtest.JobID
 			known bool
 		}{"that stays": {stays, true}, "that ended": {ends, false}, "that came": {later, true}} {
-			if _, ok := x.Lookup(job.Ref(c.id)); ok != c.known {
+			if _, ok := x.Lookup(graph.Ref(c.id)); ok != c.known {
 				w.t.Errorf("of the job %s is known: %v", what, ok)
 			}
 		}

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/job"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -30,7 +30,7 @@ func TestNewerTryKeepsItsReservation(t *testing.T) {
 		}
 		reserve := func(attempt string) {
 			err := ledger.Reserve(t.Context(), quota.Charge{
-				Job: job.Ref(id).Name(), Attempt: attempt, Owner: studentID, Amount: quota.Unit, Now: time.Now(), For: "redirect",
+				Job: graph.Ref(id).Name(), Attempt: attempt, Owner: studentID, Amount: quota.Unit, Now: time.Now(), For: "redirect",
 				Claims: []quota.Claim{{Account: group, Names: []string{"all"}, Limit: 100 * quota.Unit, Period: period}},
 			})
 			if err != nil {

@@ -21,6 +21,7 @@ import (
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
+	"pullprint/trigger/graph"
 )
 
 const (
@@ -44,7 +45,7 @@ func plant(t *testing.T, b *bus.Bus, now time.Time) {
 	}
 	record := func(owner, j, actor string, state job.State) job.Record {
 		return job.Record{
-			Ref: job.Ref{Printer: "p", Job: j}, Owner: owner, State: state, Seen: now, Decision: job.Decision{ID: j, Actor: actor},
+			Ref: graph.Ref{Printer: "p", Job: j}, Owner: owner, State: state, Seen: now, Decision: job.Decision{ID: j, Actor: actor},
 		}
 	}
 	for i := range 3 {

@@ -74,7 +74,7 @@ func TestEraseUnknownPerson(t *testing.T) {
 	plant(t, b, time.Now())
 	keep(t, b.State(), "trigger.definition", `{"id":"`+westID+`","name":"pullprint","app":"`+appID+`"}`)
 	job := job.Record{
-		Ref: job.Ref{Printer: pullID, Job: "77"}, Owner: stayerID, Queue: "Follow-Me", State: job.Held,
+		Ref: graph.Ref{Printer: pullID, Job: "77"}, Owner: stayerID, Queue: "Follow-Me", State: job.Held,
 		Trail: []job.Step{{State: job.Held, Note: "came to " + pullID}},
 	}
 	value, err := json.Marshal(job)
@@ -160,7 +160,7 @@ func TestEraseAnyCase(t *testing.T) {
 	b := bustest.Open(t)
 	keep(t, b.Badges(), "b.k.1111111111111111", `{"owner":"`+upper+`","user_principal_name":"`+leaverName+`"}`)
 	keep(t, b.State(), "delegation."+upper+"."+stayerID, `{"owner":"`+stayerID+`","to":"`+upper+`"}`)
-	open := job.Record{Ref: job.Ref{Printer: "p", Job: "1"}, Owner: leaverID, State: job.Held}
+	open := job.Record{Ref: graph.Ref{Printer: "p", Job: "1"}, Owner: leaverID, State: job.Held}
 	store := job.NewStore(b.Jobs())
 	rev, _, err := store.Put(t.Context(), &open, 0)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -65,7 +66,7 @@ func chargedIsPrinted(t *testing.T, dice *rand.Rand) {
 			case "cancel":
 				if dice.IntN(2) == 0 {
 					canceled = true
-					_, _ = l.release.Cancel(l.ctx, release.Cancellation{Key: job.Key(studentID, job.Ref(id)), Actor: "admin"})
+					_, _ = l.release.Cancel(l.ctx, release.Cancellation{Key: job.Key(studentID, graph.Ref(id)), Actor: "admin"})
 				}
 			case "forget":
 				if dice.IntN(4) == 0 {
@@ -93,7 +94,7 @@ func chargedIsPrinted(t *testing.T, dice *rand.Rand) {
 	}
 	told := 0
 	for _, d := range w.audit(t) {
-		if d.Ref == job.Ref(id) && (d.Verdict == "redirect" || d.Verdict == "complete") {
+		if d.Ref == graph.Ref(id) && (d.Verdict == "redirect" || d.Verdict == "complete") {
 			told++
 		}
 	}

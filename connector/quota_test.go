@@ -356,7 +356,7 @@ func TestLastPages(t *testing.T) {
 	lives := []*life{first, w.live("", change, notSole), w.live("", change, notSole)}
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	released, exhausted := map[job.Ref]bool{}, 0
+	released, exhausted := map[graph.Ref]bool{}, 0
 	for i := range 6 {
 		all.Go(func() {
 			out, err := lives[i%3].release.Release(t.Context(), order())
@@ -502,7 +502,7 @@ func TestPagesUnknown(t *testing.T) {
 		id, d := w.print(graphtest.JobSpec{Printer: pullID, Size: 30_000})
 		l.worker.Handle(l.ctx, d)
 		o := order()
-		o.Jobs = []job.Ref{job.Ref(id)}
+		o.Jobs = []graph.Ref{graph.Ref(id)}
 		out, err := l.release.Release(l.ctx, o)
 		if err != nil {
 			t.Fatal(err)
@@ -663,7 +663,7 @@ func TestDeviceOutOfReach(t *testing.T) {
 		id, d := w.print(graphtest.JobSpec{Printer: pullID})
 		l.worker.Handle(l.ctx, d)
 		o := order()
-		o.Jobs = []job.Ref{job.Ref(id)}
+		o.Jobs = []graph.Ref{graph.Ref(id)}
 		out, err := l.release.Release(l.ctx, o)
 		if err != nil {
 			t.Fatal(err)
@@ -679,7 +679,7 @@ func TestDeviceOutOfReach(t *testing.T) {
 		}
 		var unknown []job.Unknown
 		for _, d := range w.audit(t) {
-			if d.Ref == job.Ref(id) && d.Point == "release" {
+			if d.Ref == graph.Ref(id) && d.Point == "release" {
 				unknown = d.Unknown
 			}
 		}

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/job"
 	"pullprint/connector/release"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -52,7 +52,7 @@ rules:
 			if err != nil || len(quotes) != len(c.pages) {
 				t.Fatalf("%d of %d, %v", len(quotes), len(c.pages), err)
 			}
-			var told, printed []job.Ref
+			var told, printed []graph.Ref
 			for _, q := range quotes {
 				if !q.Stays {
 					told = append(told, q.Ref)

@@ -183,7 +183,7 @@ func TestKeptReleases(t *testing.T) {
 				t.Fatalf("%+v, %v", out, err)
 			}
 			got := out.Kept[0]
-			if got.Ref != job.Ref(id) || got.Reason.Code != c.code || got.Reason.Text == "" || !strings.Contains(got.Reason.Remedy, c.remedy) ||
+			if got.Ref != graph.Ref(id) || got.Reason.Code != c.code || got.Reason.Text == "" || !strings.Contains(got.Reason.Remedy, c.remedy) ||
 				got.Reason.Remedy == "" {
 				t.Errorf("%+v", got)
 			}
@@ -454,7 +454,7 @@ func TestCancel(t *testing.T) {
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())
 	byOwner, byAdmin := w.hold(), w.hold()
 	l := w.live("")
-	key := func(id graphtest.JobID) string { return job.Key(studentID, job.Ref(id)) }
+	key := func(id graphtest.JobID) string { return job.Key(studentID, graph.Ref(id)) }
 	if _, err := l.release.Cancel(t.Context(), release.Cancellation{Key: key(byOwner), Owner: strangerID}); !errors.Is(err,
 		release.ErrNoJob) {
 		t.Errorf("a stranger cancels: %v", err)

@@ -51,7 +51,7 @@ func drainTogether(b *testing.B, n int, replicas []*bench) {
 	for _, x := range replicas {
 		all.Go(func() {
 			_ = x.bus.Consume(ctx, arrival.Workers, func(ctx context.Context, d store.Delivery) store.Disposition {
-				disp := x.Worker.Handle(ctx, d)
+				disp := x.Arrivals.Handle(ctx, d)
 				if disp != store.Done() {
 					return disp // the cluster was slow: it comes again
 				}

@@ -8,10 +8,10 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/job"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -119,7 +119,7 @@ func TestPaidAtArrivalIsTold(t *testing.T) {
 	l.sweep(t)
 	w.has(t, early, 7, 0)
 	for _, told := range w.audit(t) {
-		if told.Verdict != "redirect" || told.Ref != job.Ref(id) {
+		if told.Verdict != "redirect" || told.Ref != graph.Ref(id) {
 			continue
 		}
 		if told.Cost != 7*quota.Unit || len(told.Accounts) != 1 || told.Accounts[0] != studentID {

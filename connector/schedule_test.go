@@ -15,6 +15,7 @@ import (
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/connector/store"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -107,7 +108,7 @@ func (w *world) play(rt *rapid.T) {
 		case "cancel":
 			j := pick()
 			j.canceled = true
-			_, _ = l.release.Cancel(l.ctx, release.Cancellation{Key: job.Key(studentID, job.Ref(j.id)), Owner: studentID})
+			_, _ = l.release.Cancel(l.ctx, release.Cancellation{Key: job.Key(studentID, graph.Ref(j.id)), Owner: studentID})
 		case "user cancels":
 			j := pick()
 			j.canceled = true

@@ -19,7 +19,6 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/job"
 	"pullprint/connector/selftest"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
@@ -251,7 +250,7 @@ func TestSelfTestAnother(t *testing.T) {
 		}
 		raw, _, err := w.bus.State().Get(t.Context(), "selftest.last")
 		var last struct {
-			Job     job.Ref
+			Job     graph.Ref
 			Failure string
 		}
 		if err != nil || json.Unmarshal(raw, &last) != nil || !strings.Contains(last.Failure, "is not selftest.user") {

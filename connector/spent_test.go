@@ -21,6 +21,7 @@ import (
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 	"pullprint/policy/reasons"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -330,7 +331,7 @@ func (c spentCase) play(t *testing.T) {
 	}
 	n := 0
 	for _, d := range w.audit(t) {
-		if (d.Verdict == "redirect" || d.Verdict == "complete") && d.Ref == job.Ref(id) {
+		if (d.Verdict == "redirect" || d.Verdict == "complete") && d.Ref == graph.Ref(id) {
 			n++
 			if d.Cost != 7*quota.Unit || len(d.Accounts) != 1 {
 				t.Errorf("the audit has a cost of %s, paid by %v", d.Cost, d.Accounts)

@@ -18,6 +18,7 @@ import (
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -40,7 +41,7 @@ func (w *world) holdLettered(t *testing.T, change ...func(*connector.Deps)) (id 
 	l := w.live("", change...)
 	defer l.end()
 	l.worker.Handle(l.ctx, store.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1})
-	kv, old := w.bus.Jobs(), job.Key(letteredID, job.Ref(id))
+	kv, old := w.bus.Jobs(), job.Key(letteredID, graph.Ref(id))
 	value, rev, err := kv.Get(t.Context(), old)
 	if err != nil || rev == 0 {
 		t.Fatal(rev, err)
@@ -48,7 +49,7 @@ func (w *world) holdLettered(t *testing.T, change ...func(*connector.Deps)) (id 
 	if ok, err := kv.Delete(t.Context(), old, rev); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	key = job.Key(strings.ToUpper(letteredID), job.Ref(id))
+	key = job.Key(strings.ToUpper(letteredID), graph.Ref(id))
 	value = bytes.ReplaceAll(value, []byte(letteredID), []byte(strings.ToUpper(letteredID)))
 	if _, ok, err := kv.CompareAndSet(t.Context(), key, value, 0, 0); err != nil || !ok {
 		t.Fatal(ok, err)
@@ -70,7 +71,7 @@ func TestStoredIDsInCapitals(t *testing.T) {
 		if err != nil || len(waiting) != 2 || waiting[0].Owner != letteredID {
 			t.Fatalf("%+v, %v", waiting, err)
 		}
-		if e, ok := l.index.Lookup(job.Ref(printed)); !ok || e.Owner != letteredID || e.Key != keys[0] {
+		if e, ok := l.index.Lookup(graph.Ref(printed)); !ok || e.Owner != letteredID || e.Key != keys[0] {
 			t.Errorf("the index has %+v", e)
 		}
 		if rec, err := l.release.Cancel(l.ctx, release.Cancellation{Key: canceled, Owner: studentID}); !errors.Is(err, release.ErrNoJob) {
@@ -134,7 +135,7 @@ func TestStoredIDsInCapitalsLives(t *testing.T) {
 		}, job.Aborted},
 		"deleted at the station": {func(t *testing.T, w *world, id graphtest.JobID, _ string) {
 			l := w.live("")
-			c := release.Cancellation{Key: job.Key(letteredID, job.Ref(id)), Owner: letteredID} // as the page knows it
+			c := release.Cancellation{Key: job.Key(letteredID, graph.Ref(id)), Owner: letteredID} // as the page knows it
 			if _, err := l.release.Cancel(l.ctx, c); err != nil {
 				t.Error(err)
 			}

@@ -45,7 +45,7 @@ func TestSweepWithoutTheList(t *testing.T) {
 		l := w.live("", change...)
 		l.worker.Handle(l.ctx, d)
 		o := order()
-		o.Jobs = []job.Ref{job.Ref(paid)}
+		o.Jobs = []graph.Ref{graph.Ref(paid)}
 		if out, err := l.release.Release(l.ctx, o); err != nil || len(out.Released) != 1 {
 			w.t.Fatalf("%+v, %v", out, err)
 		}

@@ -87,7 +87,7 @@ func (x *bench) hold(b *testing.B, j string) {
 	b.Helper()
 	seen := time.Now().Add(-time.Hour)
 	rec := job.Record{
-		Ref: job.Ref{Printer: pullID, Job: j}, Task: "t" + j, Definition: benchDefinition, Owner: studentID, Queue: "Follow-Me",
+		Ref: graph.Ref{Printer: pullID, Job: j}, Task: "t" + j, Definition: benchDefinition, Owner: studentID, Queue: "Follow-Me",
 		Created: seen, Seen: seen, Pages: &job.Pages{Count: 1},
 		Decision: job.Decision{
 			Point: "arrival", Verdict: "hold", Policy: "abcdef012345",

@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/release"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -280,7 +281,7 @@ func (p *passage) policy(rules string) {
 func (p *passage) tap() { _, _ = p.l.release.Release(p.l.ctx, order()) }
 
 func (p *passage) cancel() {
-	_, _ = p.l.release.Cancel(p.l.ctx, release.Cancellation{Key: job.Key(studentID, job.Ref(p.id)), Actor: "admin"})
+	_, _ = p.l.release.Cancel(p.l.ctx, release.Cancellation{Key: job.Key(studentID, graph.Ref(p.id)), Actor: "admin"})
 }
 
 // dies has the process die at a spot of what it does, and another take its place.

@@ -399,7 +399,7 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 		c(&deps)
 	}
 	c := connector.New(deps)
-	l.evaluator, l.worker, l.release, l.sweeper = c.Evaluator, c.Worker, c.Releaser, c.Sweeper
+	l.evaluator, l.worker, l.release, l.sweeper = c.Evaluator, c.Arrivals, c.Releaser, c.Sweeper
 	l.ctx, l.kill = context.WithCancel(context.Background())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pullprint/connector/job"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -193,7 +194,7 @@ func (f *fleet) tellOpen() {
 	defer cancel()
 	b := f.store(ctx)
 	defer b.Close()
-	recs := map[job.Ref]job.Record{}
+	recs := map[graph.Ref]job.Record{}
 	if err := b.Jobs().Each(ctx, ">", func(_ string, value []byte, _ uint64) error {
 		var rec job.Record
 		err := json.Unmarshal(value, &rec)
@@ -207,7 +208,7 @@ func (f *fleet) tellOpen() {
 		if k.state == "" && f.sim.Prints(id) > 0 || k.state != "" && j.State == k.state {
 			continue
 		}
-		rec := recs[job.Ref(id)]
+		rec := recs[graph.Ref(id)]
 		f.Logf("still open: %s job %s is %s at Graph, %s here, intent %+v, seen %s ago", k.name, id, j.State, rec.State,
 			rec.Intent,
 			time.Since(rec.Seen).Round(time.Second))

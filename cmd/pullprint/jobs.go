@@ -126,14 +126,14 @@ func printDead(w io.Writer, list []arrival.DeadLetter) error {
 }
 
 // job finds the job that a person names QUEUE/JOB or PRINTER/JOB.
-func graphJob(ctx context.Context, c *admin.Client, name string) (job.Ref, error) {
+func graphJob(ctx context.Context, c *admin.Client, name string) (graph.Ref, error) {
 	first, id, ok := strings.Cut(name, "/")
 	if !ok || first == "" || id == "" {
-		return job.Ref{}, usageError{fmt.Errorf("%q is not a valid job; write it as jobs list shows it, QUEUE/JOB", name)}
+		return graph.Ref{}, usageError{fmt.Errorf("%q is not a valid job; write it as jobs list shows it, QUEUE/JOB", name)}
 	}
 	list, err := c.Jobs(ctx, admin.JobFilter{Job: id}, maxSameID)
 	if err != nil {
-		return job.Ref{}, err
+		return graph.Ref{}, err
 	}
 	for _, j := range list {
 		if j.Queue == first || strings.EqualFold(j.Printer, first) {
@@ -141,17 +141,17 @@ func graphJob(ctx context.Context, c *admin.Client, name string) (job.Ref, error
 		}
 	}
 	if _, guid := graph.CanonicalGUID(first); guid { // a printer, whose job the daemon does not list
-		return job.Ref{Printer: first, Job: id}, nil
+		return graph.Ref{Printer: first, Job: id}, nil
 	}
 	// The daemon knows the queues: it takes a name in other case, and names them otherwise.
 	list, err = c.Jobs(ctx, admin.JobFilter{Queue: first, Job: id}, 1)
 	switch {
 	case err != nil:
-		return job.Ref{}, err
+		return graph.Ref{}, err
 	case len(list) > 0:
 		return list[0].Ref, nil
 	}
-	return job.Ref{Printer: first, Job: id}, nil
+	return graph.Ref{Printer: first, Job: id}, nil
 }
 
 // maxSameID bounds the jobs of one id: each queue has one at most, and an
@@ -160,7 +160,7 @@ const maxSameID = 1000
 
 // onJob is a verb that takes one job.
 func onJob(
-	f *apiFlags, use, short string, do func(cmd *cobra.Command, c *admin.Client, ref job.Ref) error,
+	f *apiFlags, use, short string, do func(cmd *cobra.Command, c *admin.Client, ref graph.Ref) error,
 ) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " JOB", Short: short, Args: wants("JOB"),
@@ -179,7 +179,7 @@ func onJob(
 }
 
 func jobsShow(f *apiFlags) *cobra.Command {
-	return onJob(f, "show", "Show one job", func(cmd *cobra.Command, c *admin.Client, ref job.Ref) error {
+	return onJob(f, "show", "Show one job", func(cmd *cobra.Command, c *admin.Client, ref graph.Ref) error {
 		d, err := c.Job(cmd.Context(), ref)
 		if err != nil {
 			return err

@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"pullprint/connector/job"
 	"pullprint/connector/release"
+	"pullprint/trigger/graph"
 )
 
 // What was not released is told in the order of the jobs, whatever became of each.
 func TestOutcomeInOrder(t *testing.T) {
 	refused := func(j string) release.Refused {
-		return release.Refused{Ref: job.Ref{Printer: "p", Job: j}, Queue: "Follow-Me"}
+		return release.Refused{Ref: graph.Ref{Printer: "p", Job: j}, Queue: "Follow-Me"}
 	}
 	out := release.Outcome{
 		Kept:    []release.Refused{refused("2"), refused("10")},

@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/connector/terminal"
+	"pullprint/trigger/graph"
 )
 
 func jobsRelease(f *apiFlags) *cobra.Command {
@@ -20,7 +21,7 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 	var set job.Settings
 	var mono, duplex bool
 	cmd := onJob(f, "release", "Send a held job to a device, for its owner", func(
-		cmd *cobra.Command, c *admin.Client, ref job.Ref,
+		cmd *cobra.Command, c *admin.Client, ref graph.Ref,
 	) error {
 		if device == "" {
 			return usageError{errors.New("--device is missing: name the device where its owner stands")}
@@ -85,7 +86,7 @@ func printOutcome(w io.Writer, out *release.Outcome) error {
 func jobsCancel(f *apiFlags) *cobra.Command {
 	var reason string
 	cmd := onJob(f, "cancel", "Abort a held job, with a reason that its owner reads",
-		func(cmd *cobra.Command, c *admin.Client, ref job.Ref) error {
+		func(cmd *cobra.Command, c *admin.Client, ref graph.Ref) error {
 			out, err := c.Cancel(cmd.Context(), ref, reason)
 			if err != nil {
 				return err

@@ -8,13 +8,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/admin"
-	"pullprint/connector/job"
 	"pullprint/connector/terminal"
+	"pullprint/trigger/graph"
 )
 
 func jobsTrace(f *apiFlags) *cobra.Command {
 	return onJob(f, "trace", "Tell a job's whole life, in order", func(
-		cmd *cobra.Command, c *admin.Client, ref job.Ref,
+		cmd *cobra.Command, c *admin.Client, ref graph.Ref,
 	) error {
 		d, err := c.Job(cmd.Context(), ref)
 		if err != nil {

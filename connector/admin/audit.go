@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"pullprint/connector/job"
+	"pullprint/trigger/graph"
 )
 
 // Audit stores actions before they are carried out, and reads actions and decisions back;
@@ -27,7 +27,7 @@ type Action struct {
 	Action string    `json:"action"`
 	Actor  string    `json:"actor"`
 	By     string    `json:"by"` // the instance that was asked
-	job.Ref
+	graph.Ref
 	Device string `json:"device,omitempty"`
 	// Owner is whose jobs or badges it is about, To a delegate.
 	Owner string `json:"owner,omitempty"`

@@ -22,6 +22,7 @@ import (
 	"pullprint/connector/sweep"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
 )
 
 // clientWithin is how long a client waits for an answer: longer than the server takes at
@@ -192,12 +193,12 @@ func parameters(of map[string]string) url.Values {
 	return q
 }
 
-func jobPath(r job.Ref) string {
+func jobPath(r graph.Ref) string {
 	return "/v1/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job)
 }
 
 // Job reads a job with its trace.
-func (c *Client) Job(ctx context.Context, r job.Ref) (out JobDetail, err error) {
+func (c *Client) Job(ctx context.Context, r graph.Ref) (out JobDetail, err error) {
 	err = c.call(ctx, http.MethodGet, jobPath(r), nil, &out)
 	return out, err
 }
@@ -205,14 +206,14 @@ func (c *Client) Job(ctx context.Context, r job.Ref) (out JobDetail, err error) 
 // Release releases a job at a device, printed as set says; nil leaves it as it
 // was sent.
 func (c *Client) Release(
-	ctx context.Context, r job.Ref, device string, set *job.Settings,
+	ctx context.Context, r graph.Ref, device string, set *job.Settings,
 ) (out release.Outcome, err error) {
 	err = c.call(ctx, http.MethodPost, jobPath(r)+"/release", releaseBody{device, set}, &out)
 	return out, err
 }
 
 // Cancel aborts a held job; reason is told to its owner.
-func (c *Client) Cancel(ctx context.Context, r job.Ref, reason string) (out release.Refused, err error) {
+func (c *Client) Cancel(ctx context.Context, r graph.Ref, reason string) (out release.Refused, err error) {
 	err = c.call(ctx, http.MethodPost, jobPath(r)+"/cancel", cancelBody{reason}, &out)
 	return out, err
 }

@@ -18,6 +18,7 @@ import (
 	"pullprint/connector/release"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
+	"pullprint/trigger/graph"
 )
 
 // How many entries a page of a list has.
@@ -35,7 +36,7 @@ type JobList struct {
 
 // JobEntry is a job in a list.
 type JobEntry struct {
-	job.Ref
+	graph.Ref
 	Owner     string    `json:"owner,omitempty"`
 	Queue     string    `json:"queue"`
 	State     job.State `json:"state"`
@@ -183,11 +184,11 @@ func Query(q url.Values, known ...string) (url.Values, error) {
 
 // find is the record of the job in the path.
 func (a *API) find(r *request) (job.Record, error) {
-	return a.Record(r.Context(), job.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
+	return a.Record(r.Context(), graph.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
 }
 
 // Record is the record of a job.
-func (a *API) Record(ctx context.Context, ref job.Ref) (job.Record, error) {
+func (a *API) Record(ctx context.Context, ref graph.Ref) (job.Record, error) {
 	e, ok := a.Index.Lookup(ref)
 	if !ok {
 		return job.Record{}, a.noJob()
@@ -206,11 +207,11 @@ func (a *API) noJob() error {
 }
 
 func (a *API) showJob(r *request) (any, error) {
-	return a.Job(r.Context(), job.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
+	return a.Job(r.Context(), graph.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
 }
 
 // Job is a job with its trace.
-func (a *API) Job(ctx context.Context, ref job.Ref) (JobDetail, error) {
+func (a *API) Job(ctx context.Context, ref graph.Ref) (JobDetail, error) {
 	rec, err := a.Record(ctx, ref)
 	if err != nil {
 		return JobDetail{}, err
@@ -250,7 +251,7 @@ func (a *API) releaseJob(r *request) (any, error) {
 			"The device does not serve the queue of the job.")
 	}
 	order := release.Order{
-		Device: in.Device, Owner: rec.Owner, Jobs: []job.Ref{rec.Ref}, Actor: r.caller.Name, At: time.Now(),
+		Device: in.Device, Owner: rec.Owner, Jobs: []graph.Ref{rec.Ref}, Actor: r.caller.Name, At: time.Now(),
 	}
 	if in.Set != nil {
 		order.Set = policy.Settings(*in.Set)

@@ -9,6 +9,7 @@ import (
 	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
+	"pullprint/trigger/graph"
 )
 
 // The answer about a job without a record says for how long records are kept, as configured.
@@ -19,7 +20,7 @@ func TestNoRecordSaysRetention(t *testing.T) {
 	} {
 		store := job.NewStoreFor(nil, keep)
 		a := &API{Deps: Deps{Jobs: store, Index: index.New(store, nil, nil, zap.NewNop())}}
-		_, err := a.Record(t.Context(), job.Ref{Printer: "p", Job: "1"})
+		_, err := a.Record(t.Context(), graph.Ref{Printer: "p", Job: "1"})
 		if p, _ := ProblemOf(err); p.Detail != want || p.Status != 404 {
 			t.Errorf("%d %q, want %q", p.Status, p.Detail, want)
 		}

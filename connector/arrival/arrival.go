@@ -33,7 +33,7 @@ import (
 //     reads the job back before anything else. See carryOut.
 func (w *Handler) arrive(ctx context.Context, d store.Delivery, ev trigger.Event) (err error) {
 	ref, err := w.jobOf(ctx, ev)
-	if err != nil || ref == (job.Ref{}) {
+	if err != nil || ref == (graph.Ref{}) {
 		return err
 	}
 	q, ok := w.queues.At(ref.Printer)
@@ -112,17 +112,17 @@ type jobState struct {
 
 // jobOf is the job of an event. If the notification has no parentUrl, the task is read for
 // it; a task that Graph does not know has no job.
-func (w *Handler) jobOf(ctx context.Context, ev trigger.Event) (job.Ref, error) {
+func (w *Handler) jobOf(ctx context.Context, ev trigger.Event) (graph.Ref, error) {
 	if ev.Job != "" {
-		return job.Ref{Printer: ev.Printer, Job: ev.Job}, nil
+		return graph.Ref{Printer: ev.Printer, Job: ev.Job}, nil
 	}
 	task, err := w.graph.Task(ctx, ev.Definition, ev.Task)
 	if graph.IsNotFound(err) {
 		w.ignore(ignoredForeign, ev)
-		return job.Ref{}, nil
+		return graph.Ref{}, nil
 	}
 	if err != nil {
-		return job.Ref{}, fmt.Errorf("read task: %w", err)
+		return graph.Ref{}, fmt.Errorf("read task: %w", err)
 	}
 	if task.Job == (graph.Ref{}) {
 		w.ignore(ignoredForeign, ev)

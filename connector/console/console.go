@@ -16,6 +16,7 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
+	"pullprint/trigger/graph"
 )
 
 // consoleRows is how many jobs and decisions the console lists: some screens full. A page
@@ -69,7 +70,7 @@ var functions = template.FuncMap{
 	"ago":     func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
 	"left":    func(now, t time.Time) string { return span(t.Sub(now)) },
 	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"path":    func(r job.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
+	"path":    func(r graph.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
 	"variant": variantText,
 	"quote":   lineOf,
 	"part":    part,
@@ -234,8 +235,8 @@ func (p *Pages) sweep(now time.Time) healthLine {
 }
 
 // refInPath is the job that the address of a page names.
-func refInPath(req *http.Request) job.Ref {
-	return job.Ref{Printer: req.PathValue("printer"), Job: req.PathValue("job")}
+func refInPath(req *http.Request) graph.Ref {
+	return graph.Ref{Printer: req.PathValue("printer"), Job: req.PathValue("job")}
 }
 
 func (p *Pages) job(rw http.ResponseWriter, req *http.Request) {
@@ -285,7 +286,7 @@ func (p *Pages) cancelJob(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) releaseJob(rw http.ResponseWriter, req *http.Request) {
 	p.act(rw, req, "release", func(c access.Caller, rec *job.Record) error {
 		out, err := p.Releaser.Release(context.WithoutCancel(req.Context()), release.Order{
-			Device: req.PostFormValue("device"), Owner: rec.Owner, Jobs: []job.Ref{rec.Ref}, Actor: c.Name, At: time.Now(),
+			Device: req.PostFormValue("device"), Owner: rec.Owner, Jobs: []graph.Ref{rec.Ref}, Actor: c.Name, At: time.Now(),
 		})
 		if k, ok := first(out.Kept, out.Aborted); ok {
 			return fmt.Errorf("%w: %s %s [%s]", release.ErrNotHeld, k.Reason.Text, k.Reason.Remedy, k.Reason.Code)

@@ -25,6 +25,7 @@ import (
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
+	"pullprint/trigger/graph"
 )
 
 // maxForm bounds a form: a card and a ticket are far less, and so is a reason that an
@@ -46,8 +47,8 @@ const stationPolicy = pagePolicy + "; script-src 'self'; connect-src 'self'"
 type Jobs interface {
 	// List is the first page of those that fit; in an error the owner is called by field.
 	List(ctx context.Context, field string, f admin.JobFilter, limit int) (admin.JobList, error)
-	Record(ctx context.Context, ref job.Ref) (job.Record, error)
-	Job(ctx context.Context, ref job.Ref) (admin.JobDetail, error)
+	Record(ctx context.Context, ref graph.Ref) (job.Record, error)
+	Job(ctx context.Context, ref graph.Ref) (admin.JobDetail, error)
 	Cancel(ctx context.Context, c release.Cancellation) (release.Refused, error)
 	StoreAction(ctx context.Context, about admin.Action) error
 }

@@ -15,6 +15,7 @@ import (
 	"pullprint/connector/health"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
+	"pullprint/trigger/graph"
 )
 
 // noJobs has no job, and counts how often one was looked for.
@@ -27,12 +28,12 @@ func (n *noJobs) List(context.Context, string, admin.JobFilter, int) (admin.JobL
 	return admin.JobList{}, nil
 }
 
-func (n *noJobs) Record(context.Context, job.Ref) (job.Record, error) {
+func (n *noJobs) Record(context.Context, graph.Ref) (job.Record, error) {
 	n.looked++
 	return job.Record{}, release.ErrNoJob
 }
 
-func (n *noJobs) Job(context.Context, job.Ref) (admin.JobDetail, error) {
+func (n *noJobs) Job(context.Context, graph.Ref) (admin.JobDetail, error) {
 	n.looked++
 	return admin.JobDetail{}, release.ErrNoJob
 }

@@ -12,6 +12,7 @@ import (
 
 	"pullprint/connector/job"
 	"pullprint/connector/release"
+	"pullprint/trigger/graph"
 )
 
 // element is one element of a page, in order.
@@ -93,7 +94,7 @@ func dangerous(action string) bool {
 func stationPages() map[string]page {
 	j := func(id, owner string, r release.Reason, v *job.Settings) release.Quote {
 		q := release.Quote{
-			Record: job.Record{Ref: job.Ref{Printer: "p", Job: id}, Owner: owner, Queue: "Follow-Me", Created: time.Now()}, Reason: r, Variant: v,
+			Record: job.Record{Ref: graph.Ref{Printer: "p", Job: id}, Owner: owner, Queue: "Follow-Me", Created: time.Now()}, Reason: r, Variant: v,
 		}
 		q.Price = "3 pages"
 		return q
@@ -111,7 +112,7 @@ func stationPages() map[string]page {
 	done.Outcome = &release.Outcome{
 		Released: []release.Released{{}},
 		Kept: []release.Refused{
-			{Ref: job.Ref{Printer: "p", Job: "2"}, Queue: "Follow-Me", Reason: poor}, {Queue: "Follow-Me"}, {Queue: "Follow-Me"},
+			{Ref: graph.Ref{Printer: "p", Job: "2"}, Queue: "Follow-Me", Reason: poor}, {Queue: "Follow-Me"}, {Queue: "Follow-Me"},
 		},
 		Aborted: []release.Refused{{Queue: "Follow-Me", Reason: release.Reason{Text: "No."}}},
 	}
@@ -208,7 +209,7 @@ func TestAccessKeysOfManyJobs(t *testing.T) {
 	s, _ := data.Data.(stationPage)
 	s.Jobs = nil
 	for i := range 40 {
-		s.Jobs = append(s.Jobs, release.Quote{Record: job.Record{Ref: job.Ref{Printer: "p", Job: "own-" + strconv.Itoa(i)}}})
+		s.Jobs = append(s.Jobs, release.Quote{Record: job.Record{Ref: graph.Ref{Printer: "p", Job: "own-" + strconv.Itoa(i)}}})
 	}
 	data.Data = s
 	var text bytes.Buffer

@@ -16,6 +16,7 @@ import (
 	"pullprint/connector/tap"
 	"pullprint/policy"
 	"pullprint/policy/reasons"
+	"pullprint/trigger/graph"
 )
 
 // formResult is what the form of a ticket did, or is doing until done is closed. A form
@@ -58,14 +59,14 @@ func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
 	p.once(rw, req, func(ctx context.Context, d *formResult, owner string) error {
 		order := release.Order{Device: d.page.Device, Owner: owner, Asked: job.AskedByStation, At: time.Now()}
 		if ref, one := formRef(req); one {
-			order.Jobs = []job.Ref{ref}
+			order.Jobs = []graph.Ref{ref}
 			order.Set = formVariant(req)
 		} else {
 			waiting, err := p.Releaser.Waiting(ctx, owner, d.page.Device)
 			if err != nil {
 				return err
 			}
-			order.Jobs = []job.Ref{} // none is not all
+			order.Jobs = []graph.Ref{} // none is not all
 			for i := range waiting {
 				if waiting[i].Owner == owner {
 					order.Jobs = append(order.Jobs, waiting[i].Ref)
@@ -299,7 +300,7 @@ func formVariant(req *http.Request) policy.Settings {
 	return s
 }
 
-func formRef(req *http.Request) (job.Ref, bool) {
-	ref := job.Ref{Printer: req.PostFormValue("printer"), Job: req.PostFormValue("job")}
+func formRef(req *http.Request) (graph.Ref, bool) {
+	ref := graph.Ref{Printer: req.PostFormValue("printer"), Job: req.PostFormValue("job")}
 	return ref, ref.Printer != "" && ref.Job != ""
 }

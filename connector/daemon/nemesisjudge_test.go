@@ -15,6 +15,7 @@ import (
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -60,8 +61,8 @@ func (n *nemesis) settle() {
 	n.ends = append(n.ends, n.open()...)
 }
 
-func (n *nemesis) records() map[job.Ref]job.Record {
-	all := map[job.Ref]job.Record{}
+func (n *nemesis) records() map[graph.Ref]job.Record {
+	all := map[graph.Ref]job.Record{}
 	if err := n.lives[0].bus.Jobs().Each(n.ctx(), ">", func(_ string, value []byte, _ uint64) error {
 		var rec job.Record
 		err := json.Unmarshal(value, &rec)
@@ -78,7 +79,7 @@ func (n *nemesis) ctx() context.Context { return n.t.Context() }
 func (n *nemesis) open() (open []string) {
 	recs := n.records()
 	for _, id := range slices.Concat(n.ids, n.guests) {
-		rec := recs[job.Ref(id)]
+		rec := recs[graph.Ref(id)]
 		j, there := n.sim.Job(id)
 		ended := !there || j.State == "completed" || j.State == "aborted" || j.State == "canceled"
 		if rest := rec.State == job.Held && !ended || rec.State.Final() && ended || rec.State == "" && ended; !rest {
@@ -92,7 +93,7 @@ func (n *nemesis) judge() (wrong []string) {
 	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	wrong = append(wrong, n.ends...)
 	wrong = append(wrong, n.sim.Audit()...)
-	told := map[job.Ref][]job.Decision{}
+	told := map[graph.Ref][]job.Decision{}
 	if err := n.lives[0].bus.Decisions(n.ctx(), time.Time{}, false, func(_ time.Time, body []byte) error {
 		var d job.Decision
 		err := json.Unmarshal(body, &d)
@@ -117,14 +118,14 @@ func (n *nemesis) judge() (wrong []string) {
 			// and agree to a job's completion afterwards, when its queue is direct by then.
 			verdicts = []string{"redirect", "complete"}
 		}
-		told := told[job.Ref(id)]
+		told := told[graph.Ref(id)]
 		if (j.Effects.AbortApplied > 0 || finished(j) || j.Effects.RedirectApplied > 0) &&
 			!slices.ContainsFunc(told, func(d job.Decision) bool { return slices.Contains(verdicts, d.Verdict) }) {
-			bad("job %s: none of %q is in the audit: %+v; record %+v; at Graph %+v", id, verdicts, told, recs[job.Ref(id)], j)
+			bad("job %s: none of %q is in the audit: %+v; record %+v; at Graph %+v", id, verdicts, told, recs[graph.Ref(id)], j)
 		}
 	}
 	for id, j := range n.jobs {
-		trail := recs[job.Ref(id)].Trail
+		trail := recs[graph.Ref(id)].Trail
 		at := slices.IndexFunc(trail, func(s job.Step) bool { return s.Note == "hold.expired" })
 		if at < 0 {
 			continue

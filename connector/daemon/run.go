@@ -136,7 +136,7 @@ func (d *daemon) components() map[string]func(context.Context) error {
 		"integrity": d.integrity.Run,
 		"trigger":   d.register,
 		"worker": d.whenReady(func(ctx context.Context) error {
-			return d.bus.Consume(ctx, arrival.Workers, d.jobs.Worker.Handle)
+			return d.bus.Consume(ctx, arrival.Workers, d.jobs.Arrivals.Handle)
 		}),
 		"sweep": d.whenReady(func(ctx context.Context) error {
 			return d.bus.WithLease(ctx, "sweep", d.instance, leaseLife, d.jobs.Sweeper.Run)

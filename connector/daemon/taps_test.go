@@ -18,9 +18,9 @@ import (
 
 	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/policy/badge"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -350,7 +350,7 @@ func TestJobPages(t *testing.T) {
 			var page admin.JobList
 			return s.ask(adminToken, "GET", "/v1/jobs?state=held", "", &page) == http.StatusOK && len(page.Jobs) == 7
 		})
-		seen := map[job.Ref]bool{}
+		seen := map[graph.Ref]bool{}
 		cursor := ""
 		for range 4 {
 			var page admin.JobList

@@ -16,7 +16,7 @@ const secondLook = 500 * time.Millisecond
 
 // ReadJob reads a job. That Graph does not know it has to be said twice: a job that
 // is taken for gone is lost to its owner.
-func (e *Executor) ReadJob(ctx context.Context, ref job.Ref) (graph.Job, error) {
+func (e *Executor) ReadJob(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 	job, err := e.graph.Job(ctx, ref)
 	if !graph.IsNotFound(err) {
 		return job, err

@@ -272,7 +272,7 @@ func (e *Evaluator) withBalances(ctx context.Context, p *policy.Policy, eval Eva
 }
 
 // balances are those of claims, without what the job itself has reserved.
-func (e *Evaluator) balances(ctx context.Context, claims []quota.Claim, ref job.Ref, mine bool, now time.Time) ([]quota.Balance, error) {
+func (e *Evaluator) balances(ctx context.Context, claims []quota.Claim, ref graph.Ref, mine bool, now time.Time) ([]quota.Balance, error) {
 	list, err := e.ledger.Balances(ctx, claims, now)
 	if err != nil || !mine {
 		return list, err

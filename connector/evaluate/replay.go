@@ -10,6 +10,7 @@ import (
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/policy/reasons"
+	"pullprint/trigger/graph"
 )
 
 // RequestOf rebuilds the request of a recorded decision from what the record has:
@@ -77,7 +78,7 @@ type Replay struct {
 	policy    *policy.Policy
 	spent     map[string]quota.Amount // by account and period
 	decisions map[string]*job.Decision
-	aborted   map[job.Ref]bool
+	aborted   map[graph.Ref]bool
 	report    Replayed
 }
 
@@ -105,7 +106,7 @@ type Replayed struct {
 
 // Difference is a decision that would be different.
 type Difference struct {
-	job.Ref
+	graph.Ref
 	At     time.Time `json:"at"`
 	Queue  string    `json:"queue"`
 	Point  string    `json:"point"`
@@ -126,7 +127,7 @@ type Verdict struct {
 // NewReplay begins a replay.
 func NewReplay(p *policy.Policy) *Replay {
 	return &Replay{
-		policy: p, spent: map[string]quota.Amount{}, decisions: map[string]*job.Decision{}, aborted: map[job.Ref]bool{},
+		policy: p, spent: map[string]quota.Amount{}, decisions: map[string]*job.Decision{}, aborted: map[graph.Ref]bool{},
 		report: Replayed{Refused: []Difference{}, Released: []Difference{}, Changed: []Difference{}, Undecided: []Difference{}},
 	}
 }

@@ -20,12 +20,12 @@ type jobID struct {
 	job     string
 }
 
-func jobIDOf(ref job.Ref) jobID {
+func jobIDOf(ref graph.Ref) jobID {
 	return jobID{unique.Make(graph.Canonical(ref.Printer)), graph.Canonical(ref.Job)}
 }
 
 // ref is the job with that key.
-func (p jobID) ref() job.Ref { return job.Ref{Printer: p.printer.Value(), Job: p.job} }
+func (p jobID) ref() graph.Ref { return graph.Ref{Printer: p.printer.Value(), Job: p.job} }
 
 // indexed is an Entry in compact form: a third of its size, as there may be 300,000 records.
 type indexed struct {
@@ -38,7 +38,7 @@ type indexed struct {
 // can't be derived from owner and job, or a job id in non-canonical form.
 type odd struct {
 	task, key string
-	ref       job.Ref
+	ref       graph.Ref
 }
 
 func pack(e *Entry) (indexed, odd) {
@@ -75,7 +75,7 @@ func (in *indexed) view(p jobID) Entry {
 // whole is the complete Entry.
 func (in *indexed) whole(p jobID, o odd) Entry {
 	e := in.view(p)
-	if o.ref != (job.Ref{}) {
+	if o.ref != (graph.Ref{}) {
 		e.Ref = o.ref
 	}
 	if e.Task = o.task; e.Task == "" && in.task != (guid{}) {

@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
+	"pullprint/trigger/graph"
 )
 
 func gather(t *testing.T, reg *prometheus.Registry, name string) map[string]float64 {
@@ -45,7 +46,7 @@ func TestWaiting(t *testing.T) {
 		{Queue: "Poster", State: job.Completing, Seen: now.Add(-time.Hour), Since: now.Add(-10 * time.Minute)},
 		{Queue: "Poster", State: job.Aborting, Seen: now.Add(-time.Hour), Since: now.Add(-time.Minute)},
 	} {
-		e.Ref = job.Ref{Printer: "p", Job: strconv.Itoa(i)}
+		e.Ref = graph.Ref{Printer: "p", Job: strconv.Itoa(i)}
 		x.set(e.Ref, &e)
 	}
 	near := func(name, label string, want float64) {
@@ -69,7 +70,7 @@ func BenchmarkWaiting(b *testing.B) {
 	x := New(nil, []printer.Queue{{Name: "Follow-Me"}}, reg, zap.NewNop())
 	now := time.Now()
 	for i := range 100_000 {
-		ref := job.Ref{Printer: "p", Job: strconv.Itoa(i)}
+		ref := graph.Ref{Printer: "p", Job: strconv.Itoa(i)}
 		x.set(ref, &Entry{Ref: ref, Queue: "Follow-Me", State: job.Held, Seen: now, HoldUntil: now.Add(time.Hour)})
 	}
 	for b.Loop() {

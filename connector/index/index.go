@@ -52,7 +52,7 @@ const lockBatch = 1024
 
 // Entry is what the index knows of a job.
 type Entry struct {
-	job.Ref
+	graph.Ref
 	Key       string
 	Task      string
 	Queue     string
@@ -167,7 +167,7 @@ func (x *Index) Err() error {
 func (x *Index) Ready() <-chan struct{} { return x.ready }
 
 // Lookup returns the entry of a job.
-func (x *Index) Lookup(ref job.Ref) (Entry, bool) {
+func (x *Index) Lookup(ref graph.Ref) (Entry, bool) {
 	p := jobIDOf(ref)
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -234,12 +234,12 @@ func (x *Index) apply(key string, value []byte) {
 	if value == nil {
 		if _, rest, ok := strings.Cut(key, "."); ok {
 			printer, j, _ := strings.Cut(rest, ".")
-			x.drop(job.Ref{Printer: printer, Job: j}, key)
+			x.drop(graph.Ref{Printer: printer, Job: j}, key)
 		}
 		return
 	}
 	var rec struct {
-		job.Ref
+		graph.Ref
 		Task      string      `json:"task"`
 		Queue     string      `json:"queue"`
 		State     job.State   `json:"state"`
@@ -287,7 +287,7 @@ func mode(s string) string {
 	return ""
 }
 
-func (x *Index) set(ref job.Ref, e *Entry) {
+func (x *Index) set(ref graph.Ref, e *Entry) {
 	p := jobIDOf(ref)
 	p.job = strings.Clone(p.job) // it may be a part of all that was read
 	in, o := pack(e)
@@ -313,7 +313,7 @@ func (x *Index) set(ref job.Ref, e *Entry) {
 }
 
 // drop forgets the record at a key; one of the same job at another key stays.
-func (x *Index) drop(ref job.Ref, key string) {
+func (x *Index) drop(ref graph.Ref, key string) {
 	p := jobIDOf(ref)
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -17,6 +17,7 @@ import (
 
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
+	"pullprint/trigger/graph"
 	"pullprint/trigger/racetest"
 )
 
@@ -26,7 +27,7 @@ func newIndex() *Index { return New(nil, nil, nil, zap.NewNop()) }
 func TestIndexKeepsAll(t *testing.T) {
 	at := time.Date(2026, 3, 10, 12, 0, 0, 123456789, time.UTC)
 	full := Entry{
-		Ref: job.Ref{Printer: "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", Job: "17"}, Task: "11111111-2222-4333-8444-55555555555a",
+		Ref: graph.Ref{Printer: "c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", Job: "17"}, Task: "11111111-2222-4333-8444-55555555555a",
 		Queue: "Follow-Me", State: job.Releasing, Since: at, Seen: at.Add(1), HoldUntil: at.Add(2), Warned: at.Add(3), Created: at.Add(4),
 		Owner: "66666666-7777-4888-8999-aaaaaaaaaaaa", Reason: "quota.exhausted", Policy: "749759dd72fd", Mode: printer.ModePull,
 	}
@@ -72,7 +73,7 @@ func TestPages(t *testing.T) {
 	var all []Entry
 	for i := range 1200 {
 		e := Entry{
-			Ref: job.Ref{Printer: "p", Job: fmt.Sprint(i)}, Owner: fmt.Sprint("o", dice.IntN(50)), Queue: []string{"a", "b"}[dice.IntN(2)],
+			Ref: graph.Ref{Printer: "p", Job: fmt.Sprint(i)}, Owner: fmt.Sprint("o", dice.IntN(50)), Queue: []string{"a", "b"}[dice.IntN(2)],
 			Seen: time.Unix(int64(1+dice.IntN(4)), 0).UTC(), State: job.Held, // hundreds of one moment
 		}
 		e.Key = job.Key(e.Owner, e.Ref)
@@ -103,7 +104,7 @@ func TestIndexLetsOthersIn(t *testing.T) {
 	x := newIndex()
 	const jobs = 4 * lockBatch
 	for i := range jobs {
-		ref := job.Ref{Printer: "p", Job: fmt.Sprint(i)}
+		ref := graph.Ref{Printer: "p", Job: fmt.Sprint(i)}
 		x.set(ref, &Entry{Ref: ref, State: job.Held})
 	}
 	var others sync.WaitGroup
@@ -114,7 +115,7 @@ func TestIndexLetsOthersIn(t *testing.T) {
 		switch n++; {
 		case n == 1:
 			others.Go(func() {
-				ref := job.Ref{Printer: "p", Job: "new"}
+				ref := graph.Ref{Printer: "p", Job: "new"}
 				x.set(ref, &Entry{Ref: ref, State: job.Held})
 				close(changed)
 			})
@@ -171,7 +172,7 @@ func BenchmarkIndexed(b *testing.B) {
 
 // storedRecord is one of many as the store has them: 2,000 owners, few queues.
 func storedRecord(i int) (key string, value []byte) {
-	ref := job.Ref{Printer: fmt.Sprintf("c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a%d", i%4), Job: fmt.Sprint(100_000 + i)}
+	ref := graph.Ref{Printer: fmt.Sprintf("c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a%d", i%4), Job: fmt.Sprint(100_000 + i)}
 	owner := fmt.Sprintf("%08d-2222-4333-8444-555555555555", i%2000)
 	at := time.Date(2026, 3, 10, 12, 0, 0, i, time.UTC)
 	value, err := json.Marshal(job.Record{
@@ -210,7 +211,7 @@ func TestIndexedBytes(t *testing.T) {
 func TestIndexKeepsTheNewerOfANumber(t *testing.T) {
 	x := newIndex()
 	entry := func(owner string, seen int64, state job.State) Entry {
-		e := Entry{Ref: job.Ref{Printer: "p", Job: "7"}, Owner: owner, Seen: time.Unix(seen, 0).UTC(), State: state}
+		e := Entry{Ref: graph.Ref{Printer: "p", Job: "7"}, Owner: owner, Seen: time.Unix(seen, 0).UTC(), State: state}
 		e.Key = job.Key(e.Owner, e.Ref)
 		return e
 	}
@@ -234,7 +235,7 @@ func TestPageGoesOn(t *testing.T) {
 	const jobs, n = 20_000, 100
 	x := newIndex()
 	entry := func(i int) Entry {
-		e := Entry{Ref: job.Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0).UTC(), State: job.Held}
+		e := Entry{Ref: graph.Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0).UTC(), State: job.Held}
 		e.Key = job.Key(e.Owner, e.Ref)
 		return e
 	}
@@ -275,7 +276,7 @@ func TestPageGoesOn(t *testing.T) {
 func TestIndexOrderIsCompacted(t *testing.T) {
 	x := newIndex()
 	for i := range 20 * minStale {
-		e := Entry{Ref: job.Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0)}
+		e := Entry{Ref: graph.Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0)}
 		e.Key = job.Key(e.Owner, e.Ref)
 		x.set(e.Ref, &e)
 		x.drop(e.Ref, e.Key)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"pullprint/connector/job"
+	"pullprint/trigger/graph"
 )
 
 // maxCrashes is how often the process may die while it works on a job before the job is not
@@ -110,7 +111,7 @@ func (f *Notes) Risky(attempt int, stored time.Time) bool {
 	return f.kv != nil && (f.sole || attempt > 1 || stored.Before(f.began))
 }
 
-func noteKey(ref job.Ref) string { return ref.Printer + "." + ref.Job }
+func noteKey(ref graph.Ref) string { return ref.Printer + "." + ref.Job }
 
 // notedKey finds the note of what is worked on in a context.
 type notedKey struct{}
@@ -118,7 +119,7 @@ type notedKey struct{}
 // Begin notes that a job is worked on until end is called, which is told whether
 // that went well. Calls of Graph and the store under the context that is returned are
 // noted as waiting. The error is errCrashed, errBusy or the store's.
-func (f *Notes) Begin(ctx context.Context, ref job.Ref) (work context.Context, end func(well bool), err error) {
+func (f *Notes) Begin(ctx context.Context, ref graph.Ref) (work context.Context, end func(well bool), err error) {
 	if f.kv == nil {
 		return ctx, func(bool) {}, nil
 	}
@@ -341,7 +342,7 @@ func (f *Notes) withdraw(ctx context.Context, n *noted) (ok bool, err error) {
 }
 
 // GivenUp reports whether a job is not worked on because of maxCrashes deaths.
-func (f *Notes) GivenUp(ctx context.Context, ref job.Ref) bool {
+func (f *Notes) GivenUp(ctx context.Context, ref graph.Ref) bool {
 	if f.kv == nil {
 		return false
 	}

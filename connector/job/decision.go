@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
 )
 
 // Decision is the audit record of one decision, as it stands in the stream
@@ -28,7 +29,7 @@ type Decision struct {
 	// Error says why a rule could not be evaluated.
 	Error string `json:"error,omitempty"`
 
-	Ref
+	graph.Ref
 	Task  string `json:"task,omitempty"`
 	Queue string `json:"queue,omitempty"`
 	// Owner is the Entra object id of the job's owner.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/trigger/graph"
+
 	"pgregory.net/rapid"
 )
 
@@ -92,7 +94,7 @@ func TestTakeOverCounts(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	ref := Ref{Printer: "p", Job: "1"}
+	ref := graph.Ref{Printer: "p", Job: "1"}
 	if got := Key("", ref); got != "_.p.1" {
 		t.Errorf("key without owner = %q", got)
 	}

@@ -18,13 +18,10 @@ import (
 // nobody says otherwise, for late duplicates and for `jobs trace`.
 const Keep = 7 * 24 * time.Hour
 
-// Ref names a job at Graph.
-type Ref = graph.Ref
-
 // Record is what is remembered of one job. It holds no document name, and of
 // the owner the Entra object id only.
 type Record struct {
-	Ref
+	graph.Ref
 	// Task and Definition name the printTask that lets us act on the job.
 	Task       string `json:"task"`
 	Definition string `json:"definition"`
@@ -191,7 +188,7 @@ func decode(key string, value []byte) (rec Record, err error) {
 }
 
 // Key is the key of an owner's job.
-func Key(owner string, ref Ref) string {
+func Key(owner string, ref graph.Ref) string {
 	if owner == "" {
 		owner = noOwner
 	}

@@ -108,7 +108,7 @@ func (s *Store) Put(ctx context.Context, rec *Record, revision uint64) (newRevis
 // the records has named it.
 func (s *Store) Owned(ctx context.Context, owner string, fn func(Record, uint64) error) error {
 	owner = graph.Canonical(owner)
-	known := map[Ref]bool{}
+	known := map[graph.Ref]bool{}
 	// An earlier version stored ids as it got them: in capitals, if not as Entra writes them.
 	for _, id := range slices.Compact([]string{owner, strings.ToUpper(owner)}) {
 		err := s.kv.Each(ctx, ownerFilter(id), func(key string, value []byte, revision uint64) error {

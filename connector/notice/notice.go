@@ -5,14 +5,14 @@ import (
 	"context"
 	"time"
 
-	"pullprint/connector/job"
+	"pullprint/trigger/graph"
 )
 
 // Notice is a message on pullprint.notices, which a bridge can pass to a person by mail or chat.
 type Notice struct {
 	// Kind is "expiry": the job will be aborted at HoldUntil.
 	Kind string `json:"kind"`
-	job.Ref
+	graph.Ref
 	Queue string `json:"queue"`
 	// Owner is the Entra object id of whom to tell.
 	Owner     string    `json:"owner"`

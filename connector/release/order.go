@@ -10,6 +10,7 @@ import (
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/policy/reasons"
+	"pullprint/trigger/graph"
 )
 
 // Order asks for held jobs at a device.
@@ -20,7 +21,7 @@ type Order struct {
 	// the badge, or the one whom the owner of the jobs lets release them.
 	Owner string
 	// Jobs are the jobs asked for; nil is every job that the device may release.
-	Jobs []job.Ref
+	Jobs []graph.Ref
 	// Actor is who asks when it is not the reader of the device: the name of an API
 	// token.
 	Actor string
@@ -54,7 +55,7 @@ type Outcome struct {
 
 // Released is a job that Graph sent to the device.
 type Released struct {
-	job.Ref
+	graph.Ref
 	Queue string `json:"queue"`
 	// Destination is the printer of the device at Graph.
 	Destination string `json:"destination"`
@@ -64,7 +65,7 @@ type Released struct {
 
 // Refused is a job that was not released, and why.
 type Refused struct {
-	job.Ref
+	graph.Ref
 	Queue  string `json:"queue"`
 	Reason Reason `json:"reason"`
 	// Cost is what the job would have cost, and Variant the least change with which

@@ -328,7 +328,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 	return r.keep(ctx, o, s.rec, d)
 }
 
-func (r *Releaser) read(ctx context.Context, ref job.Ref) (graph.Job, error) {
+func (r *Releaser) read(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	return r.effects.ReadJob(ctx, ref)

@@ -61,7 +61,7 @@ const keySelfTest = "selftest.last"
 
 // run is the stored state of a self-test.
 type run struct {
-	Job     job.Ref   `json:"job"`
+	Job     graph.Ref `json:"job"`
 	Began   time.Time `json:"began"`
 	Ended   time.Time `json:"ended,omitzero"`
 	Passed  time.Time `json:"passed,omitzero"` // when one last did
@@ -84,7 +84,7 @@ type Tester struct {
 
 // jobLookup finds what the index knows of a job; *Index is one.
 type jobLookup interface {
-	Lookup(ref job.Ref) (index.Entry, bool)
+	Lookup(ref graph.Ref) (index.Entry, bool)
 }
 
 // Options are what a SelfTester is made of. All are required.
@@ -299,7 +299,7 @@ func (t *Tester) cancel(ctx context.Context, person Printing, ref graph.Ref, why
 }
 
 // await waits until the record of the job says how it ended.
-func (t *Tester) await(ctx context.Context, ref job.Ref) error {
+func (t *Tester) await(ctx context.Context, ref graph.Ref) error {
 	look := time.NewTicker(selfTestLook)
 	defer look.Stop()
 	for {

@@ -255,7 +255,7 @@ func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, e ending) er
 // endUnrecorded ends the reservation of a job without a record: the record is about to be
 // made, was never made, or has expired. A job is released only after its record is stored,
 // so that a job that may have printed had a record; its reservation is spent.
-func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, ref job.Ref, now time.Time) error {
+func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, ref graph.Ref, now time.Time) error {
 	if r.young(now) {
 		return nil
 	}

@@ -249,7 +249,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 
 // feedListed lists the tasks at Graph and feeds the unknown ones into the stream. listed has
 // the jobs of waiting tasks; it is nil when the list could not be read to its end.
-func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map[job.Ref]bool, err error) {
+func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map[graph.Ref]bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listWithin)
 	defer cancel()
 	behind, err := s.behind(ctx)
@@ -258,7 +258,7 @@ func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map
 	}
 	acts, actCtx := errgroup.WithContext(ctx)
 	acts.SetLimit(sweepActs)
-	listed = map[job.Ref]bool{}
+	listed = map[graph.Ref]bool{}
 	s.unknown.next()
 	for task, err := range s.graph.Tasks(ctx, definition) {
 		if err != nil {
@@ -275,7 +275,7 @@ func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map
 
 // lookAt handles the open records that are due or whose job is not in Graph's list, and some
 // of the others. Without a list it handles only those that are due.
-func (s *Sweeper) lookAt(ctx context.Context, open []index.Entry, listed map[job.Ref]bool) error {
+func (s *Sweeper) lookAt(ctx context.Context, open []index.Entry, listed map[graph.Ref]bool) error {
 	acts, actCtx := errgroup.WithContext(ctx)
 	acts.SetLimit(sweepActs)
 	var waiting []index.Entry
