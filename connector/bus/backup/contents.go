@@ -50,6 +50,7 @@ func NewTally(name string) *Tally {
 	return &Tally{StreamContents: StreamContents{Name: name}, sum: sha256.New()}
 }
 
+// Add counts a message.
 func (t *Tally) Add(m *Record) {
 	t.buf = m.Encode(t.buf)
 	t.sum.Write(t.buf)
@@ -57,6 +58,7 @@ func (t *Tally) Add(m *Record) {
 	t.Bytes += int64(len(m.Body))
 }
 
+// Contents returns what was counted.
 func (t *Tally) Contents() StreamContents {
 	t.SHA256 = hex.EncodeToString(t.sum.Sum(nil))
 	return t.StreamContents
