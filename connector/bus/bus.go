@@ -1,4 +1,4 @@
-// Package bus, with the packages below it, is the only code that uses NATS: a server
+// Package bus is, with the packages below it, the only code that uses NATS: a server
 // inside this process or an external one, the streams of tasks, records and dead
 // letters, the consumer of tasks, and the key-value buckets.
 //

@@ -262,7 +262,8 @@ func TestSequenceFarAhead(t *testing.T) {
 		if err := os.WriteFile(files[0], block, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := bus.Open(t.Context(), config(dir), bus.Options{}); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), stream) {
+		_, err = bus.Open(t.Context(), config(dir), bus.Options{})
+		if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), stream) {
 			t.Fatalf("%s: %v", stream, err)
 		}
 		lost, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]disk.Loss) error { return nil })
