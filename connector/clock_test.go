@@ -9,11 +9,13 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // A clock that jumps is no reason to abort what is held: only when Graph's clock says
 // so as well is a hold over. skew is what Graph's clock is ahead of this machine's.
 func TestHoldEndsByBothClocks(t *testing.T) {
+	racetest.Skip(t, "one clock after the other")
 	for name, c := range map[string]struct {
 		held   time.Duration // by this machine's clock
 		skew   time.Duration // then
@@ -54,6 +56,7 @@ func TestHoldEndsByBothClocks(t *testing.T) {
 // However wrong this machine's clock is, the subscription is asked for within what
 // Graph allows, and lives.
 func TestSubscriptionWithAWrongClock(t *testing.T) {
+	racetest.Skip(t, "one clock after the other")
 	for _, ahead := range []time.Duration{-10 * time.Minute, -100 * time.Hour, 10 * time.Minute, 100 * time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
@@ -83,6 +86,7 @@ func TestSubscriptionWithAWrongClock(t *testing.T) {
 // What a process noted by a clock that was ahead is not waited for until that time: its
 // successors go on with the job within minutes, also beside another replica.
 func TestIntentOfAClockThatWasAhead(t *testing.T) {
+	racetest.Skip(t, "one clock after the other")
 	for _, ahead := range []time.Duration{0, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
 		for _, spot := range []string{"after intent", "after call"} {
 			t.Run(ahead.String()+" "+spot, func(t *testing.T) {

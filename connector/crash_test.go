@@ -12,6 +12,7 @@ import (
 	"pullprint/connector/store"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // Where a process can die between taking a task and acknowledging it, in the
@@ -49,6 +50,7 @@ var ends = []end{
 // at each pair of spots in two lives. Graph must see the effect asked for
 // exactly once, the record must tell the end, and there must be one decision.
 func TestOneEffectThroughAnyCrash(t *testing.T) {
+	racetest.Skip(t, "one death after the other")
 	k := graphtest.Calm()
 	k.TaskMemory, k.TaskPage = time.Millisecond, 1000 // short lists
 	w := newWorld(t, bustest.Open(t), k)

@@ -19,6 +19,7 @@ import (
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // ways lead to each row of job.Transitions, by its state, event and condition.
@@ -360,6 +361,7 @@ func (p *passage) forgottenOnce() {
 
 // Each row of the table of states is what happens.
 func TestTransitions(t *testing.T) {
+	racetest.Skip(t, "one transition after the other")
 	known := map[string]bool{}
 	for _, row := range job.Transitions {
 		name := string(row.From) + " " + string(row.Event)
