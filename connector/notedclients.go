@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"time"
 
 	"pullprint/connector/inflight"
@@ -61,6 +62,19 @@ func (g notedGraph) UpdateJob(ctx context.Context, ref graph.Ref, settings json.
 	return g.Graph.UpdateJob(ctx, ref, settings)
 }
 
+// Jobs notes one wait for all pages; what the caller does with a job takes no time.
+func (g notedGraph) Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error] {
+	return func(yield func(graph.Job, error) bool) {
+		defer g.noted.Wait(ctx)()
+		g.Graph.Jobs(ctx, printer)(yield)
+	}
+}
+
+func (g notedGraph) Attributes(ctx context.Context, printer string) (graph.Attributes, error) {
+	defer g.noted.Wait(ctx)()
+	return g.Graph.Attributes(ctx, printer)
+}
+
 func (g notedGraph) Printer(ctx context.Context, id string) (graph.Printer, error) {
 	defer g.noted.Wait(ctx)()
 	return g.Graph.Printer(ctx, id)
@@ -91,6 +105,18 @@ type notedLedger struct {
 func (l notedLedger) Reserve(ctx context.Context, c quota.Charge) error {
 	defer l.noted.WaitLong(ctx)()
 	return l.Ledger.Reserve(ctx, c)
+}
+
+func (l notedLedger) Settle(
+	ctx context.Context, job string, accounts []quota.Account, now time.Time,
+) (quota.Amount, error) {
+	defer l.noted.WaitLong(ctx)()
+	return l.Ledger.Settle(ctx, job, accounts, now)
+}
+
+func (l notedLedger) Reopen(ctx context.Context, accounts []quota.Account, c quota.Charge) error {
+	defer l.noted.WaitLong(ctx)()
+	return l.Ledger.Reopen(ctx, accounts, c)
 }
 
 func (l notedLedger) Void(

@@ -246,11 +246,7 @@ func (w *Handler) handleExisting(ctx context.Context, d store.Delivery, ev trigg
 		if err != nil {
 			return err
 		}
-		fresh.State, fresh.Seen, fresh.Trail, fresh.Release = f.rec.State, f.rec.Seen, f.rec.Trail, f.rec.Release
-		fresh.Came, fresh.Tries = f.rec.Came, f.rec.Tries
-		if fresh.Release != nil && fresh.Charge == nil {
-			fresh.Charge = f.rec.Charge // of that try, which may have been made
-		}
+		fresh = f.rec.DecidedAgain(fresh)
 		if f.rec.State == job.Gone {
 			fresh.State, fresh.Came = job.Seen, f.rec.Came+1
 		}

@@ -40,7 +40,8 @@ type loop struct {
 //	loop       longest turn                                                        limit
 //	consumer   attach 5 s, fetch 5 s, skipped tasks 5 s, lag 5 s, pause 0.5 s    = 20.5 s       1 min
 //	worker     wait to be alone 30 s, task and job 3 x 20 s, groups 45 s,
-//	           document 10 s, effect 45 s, reading back 2 x 20 s, writes 10 x 5 s = 4 min 40 s  10 min
+//	           document 10 s, effect 45 s, reading back 2 x 20 s, writes 10 x 5 s,
+//	           looking for an earlier redirect at printers 2 min               = 6 min 40 s  10 min
 //	sweep      pause 60 s, sweep 5 min, an effect begun at its end 45 s          = 6 min 45 s  10 min
 //	registrar  8 steps x 1 min, pause 50 s                                       = 8 min 50 s  12 min
 //	canary     write 2 s, pause 5 s                                              = 7 s         1 min

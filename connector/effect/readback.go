@@ -109,9 +109,12 @@ func (e *Executor) readBackForgotten(ctx context.Context, rec *job.Record, calle
 		wait = refusedFor
 	}
 	done := observation{outcome: rec.State.Outcome()}
-	redirected := done
-	if rec.State == job.Aborting {
+	redirected, completed := done, done // what it means that it is at its device, that its task is completed
+	if rec.State != job.Releasing {
 		redirected = observation{outcome: job.Gone, late: rec.Release != nil}
+	}
+	if rec.State == job.Aborting {
+		completed = redirected
 	}
 	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
 	known := err == nil
@@ -126,7 +129,7 @@ func (e *Executor) readBackForgotten(ctx context.Context, rec *job.Record, calle
 	}
 	switch {
 	case known && task.State == graph.TaskCompleted:
-		return redirected, nil
+		return completed, nil
 	case known && task.State == graph.TaskAborted && rec.State == job.Aborting:
 		return done, nil
 	case known && task.State == graph.TaskAborted:
@@ -143,9 +146,15 @@ func (e *Executor) readBackForgotten(ctx context.Context, rec *job.Record, calle
 // maxAtPrinter bounds how many jobs of a printer are looked through.
 const maxAtPrinter = 10_000
 
+// lookWithin bounds how long the printers of one job are looked through: a list of 10,000 jobs is
+// 100 pages of half a second each. It is part of the sum in daemon.loops.
+const lookWithin = 2 * time.Minute
+
 // atDestination looks for a job at the printers that it was to be redirected to, and
 // notes in the record which one it became.
 func (e *Executor) atDestination(ctx context.Context, rec *job.Record) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
 	printers := []string{rec.Release.Printer}
 	for _, t := range slices.Backward(rec.Tries) {
 		if !slices.Contains(printers, t.Printer) {

@@ -27,6 +27,9 @@ func (e *Executor) Resume(ctx context.Context, rec job.Record, rev uint64, heard
 	if err := e.Unchanged(ctx, &rec, rev); err != nil {
 		return err
 	}
+	if rec.Intent == nil { // what is stored lies: nobody is known to act on it
+		rec.Intent = new(job.Intent)
+	}
 	age := e.clock.Since(rec.Intent.Since)
 	mine := rec.Intent.By == e.instance
 	if !mine && !e.sole && age < job.TakeOver {

@@ -110,7 +110,8 @@ func (x *Index) Run(ctx context.Context) error {
 		if errors.Is(err, store.ErrDamaged) {
 			pause = readAgain
 		}
-		x.damaged(cmp.Or(err, errWatchEnded))
+		err = cmp.Or(err, errWatchEnded)
+		x.damaged(err)
 		x.log.Error("job records can't all be read, tried again", zap.Duration("after", pause), zap.Error(err))
 		if err := wait.Sleep(ctx, pause); err != nil {
 			return err

@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -147,5 +148,21 @@ func TestCopiesKeepTheirTrail(t *testing.T) {
 		if last := first.Trail[len(first.Trail)-1]; last.By != "a" {
 			t.Errorf("%d steps: the first copy ends with %+v", n, last)
 		}
+	}
+}
+
+// A decision at arrival that is made again changes what was decided, and nothing besides.
+func TestDecidedAgainKeepsTheRest(t *testing.T) {
+	now := time.Unix(1_773_136_800, 0)
+	before := Record{
+		State: Held, Seen: now, Warned: now, Came: 2, StoredAs: "A.p.1", Trail: []Step{{State: Held}}, Tries: []Try{{ID: "t"}},
+		Release: &Release{Device: "west"}, Charge: &Charge{Attempt: "old"}, Pages: &Pages{Count: 3}, HoldUntil: now, Queue: "before",
+		Decision: Decision{ID: "old"}, Set: &Settings{Copies: 2}, Sent: &Input{Mode: "pull"},
+	}
+	again := before.DecidedAgain(Record{State: Seen, Seen: now.Add(time.Hour), Queue: "after", Decision: Decision{ID: "new"}})
+	want := before
+	want.Queue, want.Decision.ID, want.HoldUntil, want.Set, want.Sent = "after", "new", time.Time{}, nil, nil
+	if !reflect.DeepEqual(again, want) {
+		t.Errorf("got  %+v\nwant %+v", again, want)
 	}
 }

@@ -227,6 +227,23 @@ func (r *Record) Move(to State, now time.Time, by, note string) error {
 	return nil
 }
 
+// DecidedAgain is the record with another decision at arrival. Of fresh, a record of the same job
+// as if it were new, it takes what was decided and read for that (owner, queue, pages, charge); what
+// the record knows besides stays.
+func (r *Record) DecidedAgain(fresh Record) Record {
+	again := *r
+	again.Task, again.Definition, again.Owner, again.Queue = fresh.Task, fresh.Definition, fresh.Owner, fresh.Queue
+	again.Created, again.Decision, again.Charge = fresh.Created, fresh.Decision, fresh.Charge
+	again.HoldUntil, again.Set, again.Sent, again.Intent = time.Time{}, nil, nil, nil
+	if fresh.Pages != nil {
+		again.Pages = fresh.Pages
+	}
+	if again.Release != nil && again.Charge == nil {
+		again.Charge = r.Charge // of that try, which may have been made
+	}
+	return again
+}
+
 // Audit is the newest decision, complete as it goes into the audit stream.
 func (r *Record) Audit() Decision {
 	d := r.Decision

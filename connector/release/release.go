@@ -256,12 +256,13 @@ func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destina
 	tick := time.NewTicker(awaitTick)
 	defer tick.Stop()
 	for {
-		rec, err := s.rec, job.ErrBusy
+		rec, err, resumed := s.rec, job.ErrBusy, false
 		switch {
 		case s.rev == 0 || rec.State.Final():
 			return rec, nil
 		case rec.State.Intent():
-			if err := r.effects.Resume(ctx, rec, s.rev, time.Time{}); err != nil && !errors.Is(err, job.ErrBusy) {
+			err := r.effects.Resume(ctx, rec, s.rev, time.Time{})
+			if resumed = err == nil; !resumed && !errors.Is(err, job.ErrBusy) {
 				return rec, err
 			}
 		default:
@@ -270,10 +271,12 @@ func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destina
 		if !errors.Is(err, job.ErrBusy) {
 			return rec, err
 		}
-		select {
-		case <-ended.C:
-			return rec, job.ErrBusy
-		case <-tick.C:
+		if !resumed { // what was resumed has its outcome, however long that took
+			select {
+			case <-ended.C:
+				return rec, job.ErrBusy
+			case <-tick.C:
+			}
 		}
 		if s.rec, s.rev, err = r.jobs.Get(ctx, rec.Key()); err != nil {
 			return rec, err
