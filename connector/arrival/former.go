@@ -15,8 +15,9 @@ import (
 )
 
 // endFormer ends the record of a job whose number another job has now, and decides that one as
-// any that comes. What the former job reserved is spent if it was let go on. The crash order:
-// the former ends first, and its record is replaced last.
+// any that comes. What the former job reserved is spent if it was let go on. Crash safety: the
+// former job ends first and its record is replaced last. If the process dies between, the
+// message comes again and finds a record that has ended.
 func (w *Handler) endFormer(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState) error {
 	rec, ended := &f.rec, effect.CanEnd(f.job.Created).Add(-1) // before this one can have
 	var err error
@@ -50,7 +51,7 @@ func (w *Handler) endFormer(ctx context.Context, d store.Delivery, ev trigger.Ev
 
 // unknownJob says what it means that Graph does not know the job of an event: that
 // it is over, when Graph does not know its task either or says that it is finished.
-// While the task waits, its word stands against that.
+// While the task waits, the job is not over: an unfinished task outweighs the 404.
 func (w *Handler) unknownJob(ctx context.Context, ev trigger.Event) (over bool, err error) {
 	task, err := w.graph.Task(ctx, ev.Definition, ev.Task)
 	switch {

@@ -237,7 +237,7 @@ func (b *Bus) complete(ctx context.Context) error {
 
 // untilReconnect is ctx, cancelled as well when the connection was lost and is
 // back, or closed for good: what waits for messages has to ask again then. The
-// cause is errCutOff or errClosed.
+// cause is fault.ErrCutOff or fault.ErrClosed.
 func (b *Bus) untilReconnect(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	b.sessionsMu.Lock()

@@ -35,7 +35,7 @@ type format struct {
 }
 
 // step brings what is stored from the format before to a format. It may be done
-// again: dying within it, the next start begins it anew.
+// again: if the process dies within it, the next start begins it anew.
 type step struct {
 	to   int
 	name string
@@ -51,8 +51,8 @@ var steps []step
 // upgrade brings what is stored to the format of this program, a step after the
 // other, or says why it can't.
 //
-// The crash order: a step changes the records, then the number. Dying between, the
-// step is done again, on records that it has changed already. Two replicas that
+// Crash safety: a step changes the records, then the number. If the process dies
+// between, the step is done again, on records that it has changed already. Two replicas that
 // start at once may both do a step: the number is moved by compare-and-set.
 func (b *Bus) upgrade(ctx context.Context, steps []step) error {
 	own := stateFormat

@@ -163,7 +163,7 @@ func (k *marker) again() {
 }
 
 // erasing says that so many messages are about to be taken out of a stream.
-// Dying before they are, the mark allows for more than is missing.
+// If the process dies before they are, the mark allows for more than is missing.
 func (k *marker) erasing(stream string, n int) error {
 	k.mu.Lock()
 	s := k.mark.Streams[stream]

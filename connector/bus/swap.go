@@ -17,11 +17,11 @@ import (
 // restoreEmbedded makes a new store in a folder of its own within the store
 // directory, checks it, and puts it in the place of the old one.
 //
-// The crash order: the new store is written and synced; the old one is renamed
+// Crash safety: the new store is written and synced; the old one is renamed
 // away; the new one is renamed to its place; the mark becomes that of the new one.
-// Dying before the first rename leaves the old store as it was; dying after it
-// leaves a mark that no store there reaches, so that the next start is refused and
-// the restore has to be done again. Nothing is removed.
+// If the process dies before the first rename, the old store is as it was. If it
+// dies after it, the mark is ahead of every store that is there: the next start is
+// refused and the restore has to be done again. Nothing is removed.
 func restoreEmbedded(
 	ctx context.Context, cfg Config, f *backup.File, o RestoreOptions,
 ) (c backup.Contents, replaced string, err error) {

@@ -20,8 +20,8 @@ func (f *Notes) Wait(ctx context.Context) (done func()) {
 	return func() { f.waits(context.WithoutCancel(ctx), n, -1) }
 }
 
-// shortWait is how long a call of the store takes as a rule. What dies within it is
-// taken to have died at the job.
+// shortWait is how long a call of the store takes as a rule. A process that dies within it
+// is taken to have died at the job.
 const shortWait = 5 * time.Millisecond
 
 // WaitLong is wait for what is usually over before it could be noted: it is noted after

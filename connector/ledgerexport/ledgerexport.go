@@ -69,7 +69,7 @@ type State interface {
 // Exporter writes the history of accounts to files of JSON lines, one entry a line, as
 // they were stored. Only one process at a time may run it.
 //
-// The crash order. A file is named by the sequence of its first entry. It is
+// Crash safety: a file is named by the sequence of its first entry. It is
 // written under another name, synced, and renamed; then the position in
 // the state bucket is moved behind its last entry. After a crash in between, the next run
 // begins at the same entry and replaces the file with one of the same name that begins with

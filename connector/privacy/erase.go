@@ -25,8 +25,8 @@ import (
 // left, and so are accounts that can't be read and may be about the person; then the error is
 // an ErrLeft, after the rest was erased.
 //
-// The crash order: badges are removed last, because only they tell whose a name is. After a
-// crash, Erase is called again and finds the rest.
+// Crash safety: badges are removed last, because only they tell whose a name is. If the process
+// dies here, Erase is called again and finds the rest.
 func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, error) {
 	var done Erased
 	w, err := p.find(ctx, user)

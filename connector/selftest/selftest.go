@@ -68,10 +68,10 @@ type run struct {
 	Failure string    `json:"failure,omitempty"`
 }
 
-// Tester prints self-tests and recognises their jobs. The crash story: the id of the job is
-// stored before the job is started, so that every process recognises it. A crash before it is
-// stored leaves a job that never starts. A crash after it was started leaves a job that is
-// aborted as usual, and the self-test counts as failed.
+// Tester prints self-tests and recognises their jobs. Crash safety: the id of the job is
+// stored before the job is started, so that every process recognises it. If the process dies
+// before that, the job never starts. If it dies after the start, the job is aborted as usual,
+// and the self-test counts as failed.
 type Tester struct {
 	conf    Config
 	index   jobLookup
@@ -87,7 +87,7 @@ type jobLookup interface {
 	Lookup(ref graph.Ref) (index.Entry, bool)
 }
 
-// Options are what a SelfTester is made of. All are required.
+// Options are what a Tester is made of. All are required.
 type Options struct {
 	Config Config
 	Queues []printer.Queue

@@ -105,7 +105,7 @@ func (reg *Registry) findCode(
 
 // Redeem enrols a badge by a code. The code is used up before the badge is
 // stored: of many at once, one enrols, and those with the same badge are told what
-// it enrolled; one that dies between needs a new code. A badge that somebody else
+// it enrolled; if the process dies between, a new code is needed. A badge that somebody else
 // enrolled meanwhile does not cost the code.
 // The error is ErrCode, ErrTaken, ErrNumber, or why it can't be told.
 func (reg *Registry) Redeem(ctx context.Context, text, number string, now time.Time) (Badge, error) {

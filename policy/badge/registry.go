@@ -145,7 +145,7 @@ func (reg *Registry) Check(ctx context.Context) error {
 // consolidate stores a badge under its current key and deletes all other copies. It
 // reports false after a concurrent change: the caller reads again.
 //
-// Dying between, there are two copies. find takes the one under the newer key,
+// If the process dies between, there are two copies. find takes the one under the newer key,
 // and an end that was stored in the older one in the meantime counts.
 func (reg *Registry) consolidate(ctx context.Context, to string, badge Badge, copies []stored) (bool, error) {
 	var there stored

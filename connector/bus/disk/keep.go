@@ -26,7 +26,7 @@ const (
 // whatever the reason: a disk without room for one temporary file is enough. What it removed
 // is put back.
 //
-// The crash order. The links are made before the server starts. They are renamed away, and
+// Crash safety: the links are made before the server starts. They are renamed away, and
 // that is synced, once it has all streams and before anything further is stored. So as long
 // as they have their first name, nothing was stored that they don't have, and a start that
 // finds them puts back what the one before has removed, wherever it died.

@@ -24,7 +24,7 @@ const markVersion = 1
 // or damaged, and is not started on: what it has forgotten could print or be paid
 // for again.
 //
-// The crash order. A write is acknowledged once it is on disk; only then its
+// Crash safety: a write is acknowledged once it is on disk; only then its
 // sequence goes into the mark, at most a second later, by a new file that is
 // synced and renamed over the old one. So the mark is never ahead of the disk,
 // wherever the process dies or the power goes: a store that was only killed is

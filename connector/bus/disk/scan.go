@@ -173,12 +173,12 @@ func blockNumber(file string) uint64 {
 // files.
 type hashKey [highwayhash.Size]byte
 
-// HashOf is the key of the hashes of a block's records.
+// hashOf is the key of the hashes of a block's records.
 func hashOf(stream, file string) hashKey {
 	return sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, blockNumber(file)))
 }
 
-// Records calls fn with each record of a block. It returns where the first that is bad
+// records calls fn with each record of a block. It returns where the first that is bad
 // begins, or the length of the block, and whether good ones follow it.
 func records(block []byte, key hashKey, fn func(record []byte, sequence uint64)) (bad int, more bool) {
 	bad = len(block)

@@ -39,8 +39,8 @@ type History interface {
 // compare-and-set alone. It is safe for concurrent use by any number of
 // processes, and starts no goroutine.
 //
-// The crash story of a change: it is stored together with its entry for the
-// history, in an outbox within the account; then the entry is published. Dying
+// Crash safety: a change is stored together with its entry for the history, in an
+// outbox within the account; then the entry is published. If the process dies
 // between, the next change of the account, or the next Open, publishes it.
 type Ledger struct {
 	kv      KV

@@ -22,10 +22,10 @@ import (
 // as they are, and makes none that was not there. Only a charge that is refused as an
 // account was changed since is taken back.
 //
-// Accounts are reserved one after the other, in the order of their keys. Dying
-// between leaves a part, which the next try completes and Void takes back. What
-// was reserved before is made smaller only when all have accepted: the room that
-// it gives free may be somebody else's by the time it is to be had back.
+// Accounts are reserved one after the other, in the order of their keys. If the process
+// dies between, a part is reserved, which the next try completes and Void takes back. What
+// was reserved before is made smaller only when all have accepted: the room that it gives
+// free may be somebody else's by the time it is to be had back.
 func (l *Ledger) Reserve(ctx context.Context, c quota.Charge) error {
 	if err := c.Check(); err != nil {
 		return err
