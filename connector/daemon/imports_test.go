@@ -41,8 +41,7 @@ var topImports = map[string][]string{
 
 // connectorOrder is the order of the packages inside connector: each may import those of the
 // lines above it, and none of its own line. A package stands here by the folder below
-// connector, with what is below that; "" is connector itself. One that does not exist yet
-// breaks no rule.
+// connector, with what is below that; "" is connector itself.
 var connectorOrder = [][]string{
 	{"store", "recovery", "terminal", "logthrottle", "health", "clock"},
 	{"bus", "cache", "job"},
@@ -50,7 +49,7 @@ var connectorOrder = [][]string{
 	{"index"},
 	{"evaluate", "integrity"},
 	{"effect"},
-	{"arrival", "release", "sweep", "notify", "privacy", "selftest"},
+	{"arrival", "release", "sweep", "privacy", "selftest"},
 	{"", "tap"},
 	{"access"},
 	{"admin"},
