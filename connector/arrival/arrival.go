@@ -21,16 +21,17 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// arrive takes a verified event to a stored decision. The crash story, in the
-// order of the steps; the message is acknowledged after all of them:
+// arrive takes a verified event to a stored decision. Crash safety, in the order of
+// the steps; the message is acknowledged after all of them:
 //
-//  1. the job is read; nothing is stored: dying here, the message comes again.
-//  2. hold: the record is created, then the decision is published. Dying
-//     between, the message comes again, finds the record and publishes the
-//     same decision under the same id: see confirmDecided.
+//  1. the job is read and nothing is stored. If the process dies here, the message comes
+//     again.
+//  2. hold: the record is created, then the decision is published. If the
+//     process dies between, the message comes again, finds the record and publishes
+//     the same decision under the same id: see confirmDecided.
 //  3. complete, abort: the record is created as an intent, with the decision
-//     in it. Dying after, the message (or the sweep) finds the intent and
-//     reads the job back before anything else. See carryOut.
+//     in it. If the process dies after, the message (or the sweep) finds the intent
+//     and reads the job back before anything else. See effect.Executor.CarryOut.
 func (w *Handler) arrive(ctx context.Context, d store.Delivery, ev trigger.Event) (err error) {
 	ref, err := w.jobOf(ctx, ev)
 	if err != nil || ref == (graph.Ref{}) {
@@ -76,8 +77,8 @@ func (w *Handler) arrive(ctx context.Context, d store.Delivery, ev trigger.Event
 }
 
 // decideArrival takes a job from its record, if there is one, to a stored decision. known
-// says that there may be one. After a concurrent update it reads again, up to maxConflicts
-// times.
+// says that there may be one. After a concurrent update it reads again, up to
+// job.MaxConflicts times.
 func (w *Handler) decideArrival(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState, known bool) (err error) {
 	key := job.Key(f.job.CreatedBy.ID, f.job.Ref)
 	for range job.MaxConflicts {
@@ -158,7 +159,7 @@ func (w *Handler) taskOf(ctx context.Context, d store.Delivery, ev trigger.Event
 }
 
 // storeDecision stores the first state after the decision and goes on from there.
-// The error is errOutrun after a concurrent update.
+// The error is job.ErrOutrun after a concurrent update.
 func (w *Handler) storeDecision(ctx context.Context, d store.Delivery, f jobState) error {
 	release, ok := w.effects.Claim(f.rec.Key())
 	if !ok {

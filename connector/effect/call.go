@@ -53,7 +53,7 @@ func (e *Executor) callGraph(ctx context.Context, rec *job.Record, a Cause) (res
 				return result{Answer: ans, notMade: notMade, late: seen.late}, nil
 			}
 			if refused(last) && rec.State == job.Releasing {
-				break // Graph tells two things: a later look sees what is true
+				break // the refusal contradicts the read; leave the intent to a later attempt
 			}
 		}
 		if err := e.Reserve(ctx, rec, false); err != nil {

@@ -16,17 +16,18 @@ import (
 	"pullprint/policy/reasons"
 )
 
-// Who pays for a job, and when. The crash story:
+// Who pays for a job, and when. Crash safety, in the order of the steps:
 //
 //  1. the intent to redirect or complete is stored, with the charge in it.
 //  2. the charge is reserved, under the job's name and the intent's decision.
-//     Dying before: the intent is resumed, and reserves before it calls Graph.
-//     Dying after: reserving it again changes nothing.
+//     If the process dies before, the intent is resumed, and reserves before it
+//     calls Graph. If it dies after, reserving again changes nothing.
 //  3. Graph is called, and the outcome stored. The reservation stays open until
-//     the sweep has seen how the job ended at its printer: see Sweeper.endReservations.
+//     the sweep has seen how the job ended at its printer (sweep.Sweeper.endReservations).
 //  4. an effect that surely was not made gives the reservation back, after the
-//     record says so. Dying between: the sweep gives it back. It names the try
-//     whose reservation it means, so that it can't take that of a newer one.
+//     record says so. If the process dies between, the sweep gives it back. Giving
+//     back names the try whose reservation is meant, so that it can't take that of a
+//     newer one.
 //  5. if Graph was called and the effect was not seen, the reservation stays until the
 //     sweep has read the job once more. An effect that is found later is charged then,
 //     even beyond the limit of the account.

@@ -26,7 +26,7 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// Cause say what led to an effect.
+// Cause says what led to an effect.
 type Cause struct {
 	// StartedAt is when the notification was stored or the badge was shown, zero
 	// when the sweep resumes.
@@ -116,7 +116,7 @@ type Options struct {
 	Logger     *zap.Logger
 }
 
-// New returns Effects that act on nothing by themselves.
+// New returns an Executor; it acts on nothing until it is called.
 func New(o Options) *Executor {
 	return &Executor{
 		graph: o.Graph, caller: o.Graph, jobs: o.Jobs, ledger: o.Ledger, audit: o.Audit, policy: o.Policy, devices: o.Devices,
@@ -141,7 +141,7 @@ func (e *Executor) Claim(key string) (release func(), ok bool) {
 	}), true
 }
 
-// storeIntent stores the intent to act on a held job. The error is errBusy after a
+// storeIntent stores the intent to act on a held job. The error is job.ErrBusy after a
 // concurrent update. The caller has claimed the job.
 func (e *Executor) storeIntent(ctx context.Context, rec *job.Record, rev uint64, to job.State, note string) (newRev uint64, err error) {
 	before := rec.State
@@ -159,7 +159,7 @@ func (e *Executor) storeIntent(ctx context.Context, rec *job.Record, rev uint64,
 }
 
 // Abort ends a held job, by a decision that has a reason. Its caller has
-// claimed it. The crash story is that of carryOut.
+// claimed it. Crash safety is that of CarryOut.
 func (e *Executor) Abort(ctx context.Context, rec job.Record, rev uint64, d job.Decision) (job.Record, error) {
 	if err := e.PublishArrival(ctx, &rec); err != nil {
 		return rec, err
@@ -173,7 +173,7 @@ func (e *Executor) Abort(ctx context.Context, rec job.Record, rev uint64, d job.
 }
 
 // Redirect sends a held job to where its owner stands, which is Release of the record, by
-// a decision. Its caller has claimed it. The crash story is that of carryOut.
+// a decision. Its caller has claimed it. Crash safety is that of CarryOut.
 func (e *Executor) Redirect(
 	ctx context.Context, rec job.Record, rev uint64, d job.Decision, a Cause,
 ) (job.Record, error) {
@@ -193,22 +193,25 @@ func (e *Executor) Redirect(
 	return e.CarryOut(ctx, rec, rev, a)
 }
 
-// CarryOut makes the effect of a stored intent happen, once. The crash story,
-// in the order of the steps:
+// CarryOut makes the effect of a stored intent happen, once. Crash safety, in the
+// order of the steps:
 //
-//  1. the intent is stored (by the caller). Dying here: nothing happened, the
-//     look at the job says so, and the effect is called for.
-//  2. Graph is called. Dying during or after the call: the look at the job
-//     finds the effect (job aborted, task completed) or not, never guesses.
-//  3. the decision is published under its own id, and the outcome is stored.
-//     Dying after the one: the intent is resumed and the decision published
-//     again under that id, which changes nothing. Dying after the other: the
-//     message, which is not acknowledged, finds a final record and publishes
-//     the decision. A tap and the sweep have no message behind them, so they
-//     publish first.
+//  1. the intent is stored (by the caller). If the process dies here, nothing has
+//     happened: the next look at the job shows that, and the effect is called for.
+//  2. Graph is called. If the process dies during or after the call, the next look
+//     at the job shows whether the effect has happened (job aborted, task
+//     completed).
+//  3. the decision is published under its own id, and the outcome is stored. If the
+//     process dies between, the intent is resumed and the decision published again
+//     under the same id, which changes nothing. If the outcome is stored first and
+//     the process dies before the decision is published, the message, which is not
+//     acknowledged, finds a final record and publishes the decision. A tap and the
+//     sweep have no message that comes again, so they publish first.
 //
-// An error leaves the intent as it is. Otherwise the record that is returned is
-// the one that was stored: final, or held again when a redirect surely was not
+// After an error the intent may still be stored, and is resumed later; or its
+// outcome is stored, and only the decision is not published: then a message that is
+// redelivered publishes it. Without an error the record that is returned is the one
+// that was stored: final, or held again after a redirect that was not seen to be
 // made.
 func (e *Executor) CarryOut(ctx context.Context, rec job.Record, rev uint64, a Cause) (job.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, job.ActWithin)

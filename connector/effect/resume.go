@@ -54,7 +54,7 @@ func (e *Executor) Resume(ctx context.Context, rec job.Record, rev uint64, heard
 
 // Unchanged looks whether a record is still at a revision, once its job is claimed: the claim
 // of before may have ended between the reading of the record and the claim. The error is
-// errOutrun when it is not, or that of the store. What is done before the next
+// job.ErrOutrun when it is not, or that of the store. What is done before the next
 // compare-and-set of the record depends on it.
 func (e *Executor) Unchanged(ctx context.Context, rec *job.Record, rev uint64) error {
 	_, now, err := e.jobs.Get(ctx, rec.Key())

@@ -14,7 +14,7 @@ import (
 )
 
 // madeBy finds the try by which a job was redirected, by what Graph shows of it at its
-// printer. Of several that it may be, it is the dearest: what may have printed is charged.
+// printer. Of several that it may be, it is the most expensive: what may have printed is charged.
 // ok is false when no try that is remembered was at that printer.
 func (e *Executor) madeBy(ctx context.Context, rec *job.Record) (try job.Try, ok bool, err error) {
 	tries := slices.DeleteFunc(slices.Clone(rec.Tries), func(t job.Try) bool {
@@ -104,7 +104,7 @@ func (e *Executor) correctTry(ctx context.Context, rec *job.Record) error {
 
 // LookForRedirect looks for a redirect that was taken for not made, before a held job is
 // decided anew, and ends the record if there is one. While Graph may not show it yet, the
-// error is errBusy.
+// error is job.ErrBusy.
 func (e *Executor) LookForRedirect(ctx context.Context, rec job.Record, rev uint64, j graph.Job) (found bool, err error) {
 	release, ok := e.Claim(rec.Key())
 	if !ok {

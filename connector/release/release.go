@@ -171,7 +171,7 @@ func (r *Releaser) waitingRecords(ctx context.Context, owner, device string) ([]
 // Release carries an order out. Each job is redirected once, however many orders for it run
 // at once on whatever instances; a job that fails stays held. A caller whose client may hang
 // up should detach ctx from the request, as a job may already be on its way to the printer.
-// The crash story of each job is that of carryOut.
+// Crash safety of each job is that of effect.Executor.CarryOut.
 func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, OrderWithin)
 	defer cancel()
@@ -249,7 +249,7 @@ func (r *Releaser) unsure(ctx context.Context, o Order, rec job.Record, code str
 }
 
 // untilDone releases a job. While another goroutine or instance acts on the job, it waits up
-// to awaitOther and reads the record again; it resumes the intent of a dead instance.
+// to AwaitOther and reads the record again; it resumes the intent of a dead instance.
 func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destination, t budgetTurn) (job.Record, error) {
 	ended := time.NewTimer(AwaitOther)
 	defer ended.Stop()
