@@ -42,7 +42,7 @@ type FullAudit interface {
 	arrival.DeadLetters
 }
 
-// Ledger keeps the accounts; *quota.Ledger is one.
+// Ledger keeps the accounts; *ledger.Ledger is one.
 type Ledger interface {
 	effect.Ledger
 	evaluate.BalanceReader

@@ -1,7 +1,7 @@
 // Package policy decides what happens to a job. It is pure: Decide looks at a
 // request and answers; it does no I/O, reads no clock and starts nothing. The
 // rules are CEL expressions in a YAML file that is checked whole when it is
-// loaded: what loads, decides.
+// loaded: a policy that was loaded never fails to decide.
 package policy
 
 import (

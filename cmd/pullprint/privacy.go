@@ -189,7 +189,7 @@ func (f *peopleFlags) eraseByDaemon(cmd *cobra.Command, user string, how privacy
 	return c.ErasePerson(cmd.Context(), id, how)
 }
 
-// onPeople works on an embedded store that no daemon has: it is bus.ErrLocked when
+// onPeople works on an embedded store that no daemon has: it is disk.ErrLocked when
 // one has it, when it is no embedded store, or when the API is named. first, when not nil,
 // is called before the audit says that something is done.
 func (f *peopleFlags) onPeople(cmd *cobra.Command, first, do func(*privacy.People) error) error {

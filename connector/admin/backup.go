@@ -46,7 +46,7 @@ func (a *API) send(rw http.ResponseWriter, f file) {
 }
 
 // Backup has the daemon write a copy of everything that it has stored to w. Reading it
-// shows whether it is complete: see bus.VerifyBackup.
+// shows whether it is complete: see backup.Verify.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, backupWithin)
 	defer cancel()

@@ -46,19 +46,19 @@ type DeadLetters interface {
 	PublishDead(ctx context.Context, msgID string, body []byte) error
 }
 
-// Graph is what a Worker needs of Microsoft Graph; *graph.Client is one.
+// Graph is what a Handler needs of Microsoft Graph; *graph.Client is one.
 type Graph interface {
 	Task(ctx context.Context, definition, task string) (graph.Task, error)
 	LastSuccess() time.Time
 }
 
-// Ledger ends the reservation of a job whose number another job has; *quota.Ledger is one.
+// Ledger ends the reservation of a job whose number another job has; *ledger.Ledger is one.
 type Ledger interface {
 	Settle(ctx context.Context, job string, accounts []quota.Account, now time.Time) (quota.Amount, error)
 	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
 }
 
-// Options are what a Worker is made of. All are required except Registerer.
+// Options are what a Handler is made of. All are required except Registerer.
 type Options struct {
 	Graph      Graph
 	Jobs       *job.Store
@@ -96,7 +96,7 @@ type Handler struct {
 	log       *zap.Logger
 }
 
-// New makes a worker.
+// New returns a Handler.
 func New(o Options) *Handler {
 	return &Handler{
 		graph: o.Graph, jobs: o.Jobs, ledger: o.Ledger, dead: o.Dead, verifier: o.Verifier, queues: printer.NewQueues(o.Queues),

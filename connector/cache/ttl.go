@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TTL remembers values in memory for a time; when it is full it forgets all. The Clock
+// TTL remembers values in memory for a time; when it is full it forgets all. The clock
 // is this machine's. It is safe for concurrent use.
 type TTL[V any] struct {
 	ttl time.Duration

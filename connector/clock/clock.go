@@ -32,7 +32,7 @@ func (c Clock) Heard() bool {
 	return !ok || g.Heard()
 }
 
-// Earlier is the time to use for what can't be undone: the earlier of this machine's Clock
+// Earlier is the time to use for what can't be undone: the earlier of this machine's clock
 // and Graph's.
 func (c Clock) Earlier() time.Time {
 	now := time.Now()
@@ -54,7 +54,7 @@ const StoreSkew = time.Minute
 
 // Since is how long ago something was stored: the shorter of the ages by this machine's
 // clock and by Graph's, as either may have jumped. A time that is ahead of both by more than
-// maxSkew was stored by a wrong clock. It counts as long ago; otherwise callers would wait
+// MaxSkew was stored by a wrong clock. It counts as long ago; otherwise callers would wait
 // for as long as that clock was ahead.
 func (c Clock) Since(at time.Time) time.Duration {
 	age := time.Duration(math.MaxInt64)

@@ -118,7 +118,7 @@ func (a *administrator) trigger(ctx context.Context, printer, definition string)
 	return state, holder, err
 }
 
-// printing is who prints self-tests; see connector.NewSelfTester.
+// printing is who prints self-tests; see selftest.Options.
 func (a *administrator) printing(ctx context.Context) (selftest.Printing, error) {
 	c, err := a.get(ctx)
 	if err != nil {

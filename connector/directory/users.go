@@ -40,7 +40,7 @@ func NewUsers(d Finder) *Users {
 	return &Users{directory: d, known: cache.NewTTL[graph.User](userTTL, maxUsers)}
 }
 
-// User implements UserDirectory.
+// User implements Finder.
 func (u *Users) User(ctx context.Context, user string) (graph.User, bool, error) {
 	key := strings.ToLower(user)
 	if known, fresh := u.known.Get(key); fresh {

@@ -40,7 +40,7 @@ type Evaluator struct {
 	instance  string
 }
 
-// BalanceReader reads accounts; *quota.Ledger is one.
+// BalanceReader reads accounts; *ledger.Ledger is one.
 type BalanceReader interface {
 	Balances(ctx context.Context, claims []quota.Claim, now time.Time) ([]quota.Balance, error)
 	View(ctx context.Context, a quota.Account) (ledger.View, error)

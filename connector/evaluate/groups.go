@@ -14,7 +14,7 @@ const DefaultGroupTTL = 15 * time.Minute
 
 // How long groups are used when the directory does not answer, and after how long
 // it is asked again then; so many people are remembered. One reading may take
-// groupsWithin: the longest that a caller of ours has (actWithin).
+// groupsWithin: the longest that a caller of ours has (job.ActWithin).
 const (
 	groupStale   = 24 * time.Hour
 	groupRetry   = 30 * time.Second

@@ -97,7 +97,7 @@ type Options struct {
 	Logger *zap.Logger
 }
 
-// New returns an Inflight that has noted nothing.
+// New returns Notes that hold nothing.
 func New(o Options) *Notes {
 	return &Notes{
 		kv: o.KV, by: o.Instance, sole: o.Sole, began: time.Now(), since: o.Since, log: o.Logger,
@@ -118,7 +118,7 @@ type notedKey struct{}
 
 // Begin notes that a job is worked on until end is called, which is told whether
 // that went well. Calls of Graph and the store under the context that is returned are
-// noted as waiting. The error is errCrashed, errBusy or the store's.
+// noted as waiting. The error is ErrCrashed, job.ErrBusy or the store's.
 func (f *Notes) Begin(ctx context.Context, ref graph.Ref) (work context.Context, end func(well bool), err error) {
 	if f.kv == nil {
 		return ctx, func(bool) {}, nil

@@ -59,7 +59,7 @@ type Checker struct {
 	owners error
 }
 
-// New returns an Integrity; Run does the checks.
+// New returns a Checker; Run does the checks.
 func New(accounts, badges, state Bucket, reg prometheus.Registerer, log *zap.Logger) *Checker {
 	return &Checker{
 		buckets: map[string]Bucket{bucketQuota: accounts, bucketBadges: badges, bucketState: state},

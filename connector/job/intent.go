@@ -26,7 +26,7 @@ var ErrInvalid = errors.New("invalid")
 // ErrBusy says that another goroutine or instance is acting on the job.
 var ErrBusy = errors.New("another instance is acting on the job")
 
-// BusyIf is errBusy when a compare-and-set did not take place.
+// BusyIf is ErrBusy when a compare-and-set did not take place.
 func BusyIf(busy bool) error {
 	if busy {
 		return ErrBusy

@@ -6,8 +6,8 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// RedirectedEarlier reports whether a job that was to be aborted shows that it was redirected
-// by an earlier try.
+// RedirectedEarlier reports whether a job that was to be aborted or completed shows that it was
+// redirected by an earlier try.
 func RedirectedEarlier(rec *Record, job graph.Job) bool {
 	if rec.State == Completing {
 		return rec.Release != nil && job.RedirectedTo != ""

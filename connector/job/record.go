@@ -143,7 +143,7 @@ func (r *Record) Tried() {
 type Intent struct {
 	// By is the instance that acts.
 	By string `json:"by"`
-	// Since is when it stored the intent; after connector.takeOver (60 s) another may act.
+	// Since is when it stored the intent; after TakeOver another may act.
 	Since time.Time `json:"since"`
 	// Attempt counts the instances that took the job over, from 1.
 	Attempt int `json:"attempt"`

@@ -62,7 +62,7 @@ func (q Queue) Warning() time.Duration {
 // Queues finds the configured queues.
 type Queues map[string]Queue // by printer id
 
-// NewQueues returns the QueueSet of a list.
+// NewQueues returns the Queues of a list.
 func NewQueues(list []Queue) Queues {
 	s := Queues{}
 	for _, q := range list {

@@ -235,7 +235,7 @@ func (p *People) named(ctx context.Context, name string, owners []string) (strin
 	return id, nil
 }
 
-// firstOf lists ids, at most maxNamed.
+// firstOf lists ids, at most store.MaxNamed.
 func firstOf(ids []string) string {
 	text := strings.Join(ids[:min(len(ids), store.MaxNamed)], ", ")
 	if more := len(ids) - store.MaxNamed; more > 0 {

@@ -59,7 +59,7 @@ const (
 var errNoDefinition = errors.New("the task definition is not known yet")
 
 // Sweeper compares what Graph lists with what the records say, and corrects what differs:
-// it makes certain what the webhook makes fast.
+// it finds what the webhook missed.
 type Sweeper struct {
 	graph     Graph
 	feed      Feed
@@ -100,7 +100,7 @@ type Graph interface {
 	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
 }
 
-// Ledger ends reservations; *quota.Ledger is one.
+// Ledger ends reservations; *ledger.Ledger is one.
 type Ledger interface {
 	Open(ctx context.Context, fn func(quota.Account, quota.Reservation) error) error
 	Settle(ctx context.Context, job string, accounts []quota.Account, now time.Time) (quota.Amount, error)

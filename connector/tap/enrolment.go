@@ -21,7 +21,7 @@ type PeopleDirectory interface {
 }
 
 // EnrolmentDirectory is the directory for enrolments; byNumber is true where employee ids are
-// badge numbers. A lookup takes lookupWithin at most.
+// badge numbers. A lookup takes directory.LookupWithin at most.
 func EnrolmentDirectory(d PeopleDirectory, byNumber bool) badge.Directory {
 	asked := badge.Directory{Known: func(ctx context.Context, ids []string) (map[string]string, error) {
 		ctx, cancel := context.WithTimeout(ctx, directory.LookupWithin)

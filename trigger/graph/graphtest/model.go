@@ -170,7 +170,7 @@ type Sheet struct {
 	At      time.Time
 }
 
-// ResourceURL is the address of a job in parentUrl, redirectedTo and redirectedFrom.
+// resourceURL is the address of a job in parentUrl, redirectedTo and redirectedFrom.
 func (s *Sim) resourceURL(id JobID) string {
 	if id.Job == "" {
 		return ""
