@@ -21,8 +21,9 @@ const maxCalls = 3
 // completedText is what Graph has as the description of a completed task.
 const completedText = "completed by pullprint"
 
-// releaseWithin is how long after a tap its job may still be redirected. After this the user
-// has probably left; do not print unattended.
+// releaseWithin is how long after a tap its job may still be redirected: the time of an order
+// (release.OrderWithin) and 10 s in which its owner may still stand there. After this the owner
+// has probably left, and the job must not print unattended.
 const releaseWithin = 30 * time.Second
 
 // callGraph calls Graph for the effect of an intent and says how it ended.

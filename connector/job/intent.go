@@ -6,11 +6,14 @@ import (
 	"time"
 )
 
-// How long an instance may act on a stored intent, and after how long another instance may
-// take the intent over. The 15 s between them are for the last call of a slow instance.
+// The times of an intent.
 const (
+	// ActWithin is how long an instance may act on a stored intent: enough for two calls of Graph
+	// with all their tries (20 s each) and the writes around them.
 	ActWithin = 45 * time.Second
-	TakeOver  = 60 * time.Second
+	// TakeOver is after how long another instance may take the intent over: the 15 s more than
+	// ActWithin are for the last call of a slow instance.
+	TakeOver = 60 * time.Second
 )
 
 // HandleLimit is how long a worker may take for one task: one that takes longer is stuck.

@@ -29,15 +29,21 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// How many jobs of one order are worked on at once, how long an order and its reads of a job
-// may take, and how long to wait for another instance that is releasing the same job. The
-// owner is standing at the device.
+// The limits of an order, whose owner stands at the device.
 const (
-	orderActs   = 16
+	// orderActs is how many jobs of one order are worked on at once: a quarter of the calls to
+	// Graph that may run at once.
+	orderActs = 16
+	// OrderWithin bounds an order: people do not wait for longer at a device.
 	OrderWithin = 20 * time.Second
-	readWithin  = 8 * time.Second
-	AwaitOther  = 3 * time.Second
-	awaitTick   = 50 * time.Millisecond
+	// readWithin bounds one read of a job or printer within it: more than half of the order is
+	// left for the redirect.
+	readWithin = 8 * time.Second
+	// AwaitOther is how long an order waits for another goroutine or instance that acts on the
+	// same job: a redirect usually takes less.
+	AwaitOther = 3 * time.Second
+	// awaitTick is how often the record is read meanwhile: a person does not notice the delay.
+	awaitTick = 50 * time.Millisecond
 )
 
 // ErrNoDevice says that no device has that id.

@@ -19,16 +19,22 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// How long after a job was let go on its reservation counts as spent when
-// nothing is heard of it any more; when a reservation without a record, or
-// without an intent, is looked at; from when on a record can have run out that is
-// not there, which is the least of retention.jobs; and how many printers' jobs a
-// sweep reads.
+// The limits of ending reservations.
 const (
-	settleAfter  = 72 * time.Hour
-	orphanAfter  = time.Minute
+	// settleAfter is how long after a job was let go on its reservation counts as spent when
+	// nothing is heard of it: a printer that is off over a weekend may still print it.
+	settleAfter = 72 * time.Hour
+	// orphanAfter is from which age on a reservation without a record or an intent is looked
+	// at. Younger than that, its record may be about to be stored: an instance acts on a job
+	// for job.ActWithin at most.
+	orphanAfter = time.Minute
+	// runsOutAfter is from which age on a record that is missing may have expired: the least
+	// that retention.jobs can be.
 	runsOutAfter = 24 * time.Hour
-	maxSettles   = 500
+	// maxSettles is how many reservations a sweep looks at, in turn. At settleAtOnce and a
+	// second for each they take a minute, which is sweepEvery.
+	maxSettles = 500
+	// settleAtOnce is how many of them are read at the same time: as many as sweepActs.
 	settleAtOnce = 8
 )
 

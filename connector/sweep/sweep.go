@@ -31,15 +31,23 @@ import (
 	"pullprint/trigger/wait"
 )
 
-// Every how often Graph is asked for all tasks, how soon after a failure, how long a sweep
-// may take, how much of that the list of tasks, which leaves time for what is due, and how
-// many jobs are acted on at once.
+// The pace of sweeps.
 const (
-	sweepEvery  = 60 * time.Second
-	sweepAgain  = 10 * time.Second
+	// sweepEvery is the pause between two sweeps: a job whose notification was lost is found
+	// within 120 s, which are two of them.
+	sweepEvery = 60 * time.Second
+	// sweepAgain is the pause after a sweep that failed: long enough not to load a Graph that
+	// is in trouble, short enough to sweep several times a minute.
+	sweepAgain = 10 * time.Second
+	// sweepWithin bounds a sweep: with the pause before it and an effect that is begun at its
+	// end it stays well below Limit.
 	sweepWithin = 5 * time.Minute
-	listWithin  = 4 * time.Minute
-	sweepActs   = 8
+	// listWithin bounds the reading of the list of tasks. It leaves a minute of sweepWithin for
+	// the records that are due, so that a slow list does not keep holds from ending.
+	listWithin = 4 * time.Minute
+	// sweepActs is how many jobs are acted on at once: an eighth of the calls to Graph that may
+	// run at once, so that taps and arrivals have the rest.
+	sweepActs = 8
 )
 
 // Limit is how long a turn of Run may take: one that takes longer is stuck. The sum

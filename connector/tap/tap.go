@@ -24,17 +24,24 @@ import (
 	"pullprint/trigger/wait"
 )
 
-// The limits of a reader. unknownLimit different unknown badges within unknownWindow lock it
-// until the oldest of them is out of the window. The same badge within sameTap is the same
-// tap. An answer that releases nothing takes quietAnswer, whether the badge is unknown,
-// revoked or has no job. A tap may take tapWithin: the lookup of its owner, the order, and
-// what the order needs to end.
+// The limits of a reader.
 const (
-	unknownLimit  = 5
+	// unknownLimit is how many different unknown badges within unknownWindow lock a reader: it
+	// leaves room for people with cards that are not enrolled, and is too few to guess numbers.
+	unknownLimit = 5
+	// unknownWindow is the time that they are counted in. The reader opens when the oldest of
+	// them is out of it, so that nobody has to unlock it.
 	unknownWindow = time.Minute
-	sameTap       = 5 * time.Second
-	quietAnswer   = 300 * time.Millisecond
-	tapWithin     = directory.LookupWithin + release.OrderWithin + release.AwaitOther
+	// sameTap is how long the same badge is the same tap: people hold a card to the reader twice
+	// when it does not seem to react, and readers send a card that stays there again.
+	sameTap = 5 * time.Second
+	// quietAnswer is how long an answer that releases nothing takes, whether the badge is
+	// unknown, revoked or has no job, so that its time does not tell which. It is longer than
+	// the lookups usually take, and not felt as a wait.
+	quietAnswer = 300 * time.Millisecond
+	// tapWithin bounds a tap: the lookup of its owner, the order, and what an order whose time
+	// is over needs to publish its decisions.
+	tapWithin = directory.LookupWithin + release.OrderWithin + release.AwaitOther
 )
 
 var (
