@@ -1,6 +1,8 @@
 // Package effect carries decisions out, once: intent, reservation, call of Graph, outcome, audit. It
-// is the only caller of what changes a job at Graph, and owns the claim on a job within a process. It
-// decides nothing but what became of a job: on an exhausted account it says so.
+// is the only caller of what changes a job at Graph, and owns the claim on a job within a process.
+//
+// It makes three decisions itself, each from what it finds out while it carries one out: that an
+// account is exhausted, that a device is unavailable, and that a redirect was made late.
 package effect
 
 import (
@@ -45,8 +47,8 @@ type Cause struct {
 }
 
 // Executor carries stored intents out. It is the only caller of what changes a job at Graph,
-// and owns the claim on a job within this process. It makes no decisions except about what
-// became of a job. It is safe for concurrent use.
+// and owns the claim on a job within this process. The decisions that it makes are those
+// named in the package comment. It is safe for concurrent use.
 type Executor struct {
 	graph    JobReader
 	caller   JobChanger
