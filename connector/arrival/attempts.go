@@ -12,11 +12,14 @@ import (
 	"pullprint/trigger/graph/auth"
 )
 
-// How often a task fails before it is given up, and before a job that Graph does not
-// know yet is left to the sweep: its pauses add up to half a minute.
+// How often a task may fail.
 const (
+	// maxAttempts is how often before it is given up: its pauses add up to five minutes (see
+	// failurePause).
 	maxAttempts = 10
-	maxUnknown  = 6
+	// maxUnknown is how often before a job that Graph does not know yet is left to the sweep: its
+	// pauses add up to half a minute.
+	maxUnknown = 6
 )
 
 // redeliveryWithin is how long after its pause a task is redelivered at the latest. If the

@@ -12,14 +12,18 @@ import (
 // DefaultGroupTTL is how long the groups of a person are cached by default.
 const DefaultGroupTTL = 15 * time.Minute
 
-// How long groups are used when the directory does not answer, and after how long
-// it is asked again then; so many people are remembered. One reading may take
-// groupsWithin: the longest that a caller of ours has (job.ActWithin).
+// The limits of the groups that are remembered.
 const (
-	groupStale   = 24 * time.Hour
-	groupRetry   = 30 * time.Second
+	// groupStale is how long groups are used when the directory does not answer: an outage of a
+	// working day does not stop people from printing.
+	groupStale = 24 * time.Hour
+	// groupRetry is after how long the directory is asked again then, so that people do not wait
+	// for its time-out at every job.
+	groupRetry = 30 * time.Second
+	// groupsWithin bounds one reading, which callers share: the longest that one of them has.
 	groupsWithin = job.ActWithin
-	maxGroups    = 20_000
+	// maxGroups is how many people are remembered: more than print within a day almost anywhere.
+	maxGroups = 20_000
 )
 
 // groupCache caches the groups and the language of people. Concurrent callers for the same

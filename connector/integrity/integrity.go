@@ -26,10 +26,11 @@ import (
 	"pullprint/trigger/wait"
 )
 
-// How often accounts, badges and state are checked, and how soon again after a check that
-// failed or found damage, so that a repair is noticed.
+// How often accounts, badges and state are checked.
 const (
+	// integrityEvery is the pause after a check that found no damage.
 	integrityEvery = 5 * time.Minute
+	// integrityAgain is the pause after one that failed or found damage: a repair is noticed soon.
 	integrityAgain = time.Minute
 )
 

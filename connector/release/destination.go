@@ -14,11 +14,14 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// stateTTL is how long the state of a device that is only suggested is cached, maxStates how
-// many states are cached, and maxOthers how many devices are read and suggested.
+// The limits of suggesting other devices.
 const (
-	stateTTL  = 15 * time.Second
+	// stateTTL is how long the state of a device that is only suggested is cached: people who
+	// stand at one that is broken ask again and again.
+	stateTTL = 15 * time.Second
+	// maxStates is how many states are cached.
 	maxStates = 10_000
+	// maxOthers is how many devices are read and suggested: more do not fit into a sentence.
 	maxOthers = 4
 )
 

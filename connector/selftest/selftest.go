@@ -36,15 +36,21 @@ type Config struct {
 // DefaultEvery is how often a self-test runs when nothing is said.
 const DefaultEvery = 24 * time.Hour
 
-// How long a self-test may take, how soon the first comes, how soon one that failed
-// comes again, and how often is looked what became of its job. The sweep finds a job
-// within two minutes when its notification is lost, which may itself take five.
+// The times of self-tests.
 const (
+	// selfTestWithin bounds one: when its notification is lost, the sweep finds the job within
+	// two minutes, and that sweep may itself take five.
 	selfTestWithin = 10 * time.Minute
-	selfTestFirst  = time.Second
-	selfTestAgain  = time.Hour
-	selfTestLook   = time.Second
-	selfTestSignIn = time.Second // between looks whether a sign-in is kept now
+	// selfTestFirst is how soon after the start one comes when none has run before.
+	selfTestFirst = time.Second
+	// selfTestAgain is how soon one that failed comes again: each prints a job that is aborted,
+	// so it is not repeated at once.
+	selfTestAgain = time.Hour
+	// selfTestLook is how often the record is looked at for what became of the job: it is in
+	// memory.
+	selfTestLook = time.Second
+	// selfTestSignIn is how often it is looked whether a sign-in is kept now.
+	selfTestSignIn = time.Second
 )
 
 // Printing is what a self-test needs of Microsoft Graph with the sign-in of a
@@ -275,11 +281,12 @@ func (t *Tester) print(ctx context.Context, run *run, revision *uint64) error {
 	return nil
 }
 
-// How long a self-test may take to take its job back, and how long when the daemon
-// stops: it has 25 s for all that is in hand.
+// How long a self-test may take to cancel its job.
 const (
+	// cancelWithin is the time of one call to Graph with all its tries.
 	cancelWithin = 20 * time.Second
-	cancelAtEnd  = 3 * time.Second
+	// cancelAtEnd is less, for when the daemon stops: it has 25 s to end all that it does.
+	cancelAtEnd = 3 * time.Second
 )
 
 // cancel cancels a job that did not come through, so that it neither prints nor waits. It

@@ -14,13 +14,20 @@ import (
 // Whether a queue has our trigger can't be asked for with the token of the app: the
 // sign-in of an administrator that is kept can. Without one, a job that has been in
 // a queue for a while, unknown to us and without a task of ours, has started none or
-// that of another app. How often either is looked for, how long a job is given, how
-// old it may be, and how many are looked at.
+// that of another app.
 const (
+	// driftEvery is how often either is looked for: triggers change rarely, and each look reads
+	// the jobs of every queue.
 	driftEvery = 10 * time.Minute
+	// driftAfter is the age from which a job without a task of ours counts: a lost notification
+	// is made good within two minutes, and five leave room for a sweep that failed.
 	driftAfter = 5 * time.Minute
-	driftSpan  = time.Hour
-	driftJobs  = 500
+	// driftSpan is the age up to which it counts: six looks, so that jobs from before a trigger
+	// was repaired stop counting soon.
+	driftSpan = time.Hour
+	// driftJobs is how many jobs of a queue are looked at: what Universal Print takes for a printer
+	// in 50 minutes (100 in ten).
+	driftJobs = 500
 )
 
 // drift has when queues were checked, and which of them drift.

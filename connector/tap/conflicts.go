@@ -17,12 +17,14 @@ import (
 	"pullprint/policy/badge"
 )
 
-// How many badges wait to be compared with the directory, how many that differ are
-// remembered, and how often the log tells of one. A badge that finds no room is compared
-// when it is shown again.
+// The limits of comparing badges with the directory.
 const (
-	maxCompares  = 64
+	// maxCompares is how many badges wait to be compared: as many as taps over NATS are answered
+	// at once. A badge that finds no room is compared when it is shown again.
+	maxCompares = 64
+	// maxDiffering is how many that differ are remembered: more than anybody goes through.
 	maxDiffering = 1000
+	// sayDiffering is how often the log tells of one of them.
 	sayDiffering = 24 * time.Hour
 )
 

@@ -12,12 +12,14 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// lookupTTL is how long the directory's answer about a card is remembered, nobodyTTL how
-// long that it is nobody's, so that the card of a new employee works a minute after it is in
-// the directory, and maxLookups how many are kept.
+// The limits of the answers of the directory that are remembered.
 const (
-	lookupTTL  = 15 * time.Minute
-	nobodyTTL  = time.Minute
+	// lookupTTL is how long the owner of a card is remembered: as long as groups are by default.
+	lookupTTL = 15 * time.Minute
+	// nobodyTTL is how long it is remembered that a card is nobody's: the card of a new employee
+	// works a minute after it is in the directory.
+	nobodyTTL = time.Minute
+	// maxLookups is how many answers are kept.
 	maxLookups = 10_000
 )
 

@@ -47,7 +47,7 @@ type Ledger struct {
 	history History
 
 	newLife func() string
-	// locks of accounts in this process spare conflicts and prove nothing. Each is held by who
+	// locks of accounts in this process spare conflicts; only the compare-and-set decides. Each is held by who
 	// has put something in: one who waits while the store hangs gives up with its context.
 	locks [64]chan struct{}
 
