@@ -98,7 +98,7 @@ type Ledger interface {
 	Void(ctx context.Context, job, attempt string, accounts []quota.Account, now time.Time) (bool, error)
 }
 
-// Options are what effects are made of. All are required except Registerer and OnDecision.
+// Options are what an Executor is made of. All are required except Registerer and OnDecision.
 type Options struct {
 	Graph    Graph
 	Jobs     *job.Store
