@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -213,6 +214,11 @@ func (n *nemesis) setClock(ahead time.Duration) {
 // play lets a story happen and says what is wrong in the end.
 func play(t *testing.T, seed uint64, story []action) (wrong []string) {
 	t.Helper()
+	// The client of NATS keeps timers in a pool for its flushes. One of an earlier test never fires in
+	// this test's time, and all time waits for a flush over a connection that is cut off. Two
+	// collections empty a sync.Pool.
+	runtime.GC()
+	runtime.GC()
 	bustest.Virtual(t, func(t *testing.T) {
 		k := graphtest.Calm()
 		k.Seed, k.NoRedirectedTask, k.TaskMemory = seed, true, time.Minute
