@@ -29,6 +29,7 @@ import (
 // Graph is what the connector needs of Microsoft Graph; *graph.Client is one.
 // Reads are retried by the client, effects never when they may have happened.
 type Graph interface {
+	clock.Source
 	effect.Graph
 	evaluate.Graph
 	arrival.Graph

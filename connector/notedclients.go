@@ -21,20 +21,6 @@ type notedGraph struct {
 	noted *inflight.Notes
 }
 
-// Now is Graph's time, if the client knows it.
-func (g notedGraph) Now() time.Time {
-	if c, ok := g.Graph.(interface{ Now() time.Time }); ok {
-		return c.Now()
-	}
-	return time.Now()
-}
-
-// Heard reports whether Graph has told its time, if the client knows.
-func (g notedGraph) Heard() bool {
-	c, ok := g.Graph.(interface{ Heard() bool })
-	return !ok || c.Heard()
-}
-
 func (g notedGraph) Job(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 	defer g.noted.Wait(ctx)()
 	return g.Graph.Job(ctx, ref)

@@ -32,67 +32,67 @@ import (
 //  3. complete, abort: the record is created as an intent, with the decision
 //     in it. If the process dies after, the message (or the sweep) finds the intent
 //     and reads the job back before anything else. See effect.Executor.CarryOut.
-func (w *Handler) arrive(ctx context.Context, d store.Delivery, ev trigger.Event) (err error) {
-	ref, err := w.jobOf(ctx, ev)
+func (h *Handler) arrive(ctx context.Context, d store.Delivery, ev trigger.Event) (err error) {
+	ref, err := h.jobOf(ctx, ev)
 	if err != nil || ref == (graph.Ref{}) {
 		return err
 	}
-	q, ok := w.queues.At(ref.Printer)
+	q, ok := h.queues.At(ref.Printer)
 	if !ok {
-		w.ignore(ignoredQueue, ev)
+		h.ignore(ignoredQueue, ev)
 		return nil
 	}
-	known, ok := w.index.Lookup(ref)
-	if ok && job.SameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != job.Gone && !w.evaluator.NeedsDecision(known, q) {
-		return w.confirmDecided(ctx, d, ev, known)
+	known, ok := h.index.Lookup(ref)
+	if ok && job.SameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != job.Gone && !h.evaluator.NeedsDecision(known, q) {
+		return h.confirmDecided(ctx, d, ev, known)
 	}
-	if w.inflight.Risky(d.Attempt, d.Stored) {
-		noted, end, busy := w.inflight.Begin(ctx, ref)
+	if h.inflight.Risky(d.Attempt, d.Stored) {
+		noted, end, busy := h.inflight.Begin(ctx, ref)
 		if busy != nil {
 			return busy
 		}
 		ctx = noted
 		defer func() { end(err == nil) }()
 	}
-	j, err := w.effects.ReadJob(ctx, ref)
+	j, err := h.effects.ReadJob(ctx, ref)
 	if graph.IsNotFound(err) {
-		over, err := w.unknownJob(ctx, ev)
+		over, err := h.unknownJob(ctx, ev)
 		switch {
 		case err != nil:
 			return err
 		case !over && known.State != job.Gone:
 			return errUnknownJob
 		}
-		w.ignore(ignoredFinished, ev)
-		return w.effects.FinishIfEnded(ctx, d.Stored, known.Key, "graph does not know the job")
+		h.ignore(ignoredFinished, ev)
+		return h.effects.FinishIfEnded(ctx, d.Stored, known.Key, "graph does not know the job")
 	}
 	if err != nil {
 		return fmt.Errorf("read job: %w", err)
 	}
-	ours, err := w.taskOf(ctx, d, ev, j)
+	ours, err := h.taskOf(ctx, d, ev, j)
 	if err != nil || !ours {
 		return err
 	}
-	return w.decideArrival(ctx, d, ev, jobState{job: j, q: q}, ok)
+	return h.decideArrival(ctx, d, ev, jobState{job: j, q: q}, ok)
 }
 
 // decideArrival takes a job from its record, if there is one, to a stored decision. known
 // says that there may be one. After a concurrent update it reads again, up to
 // job.MaxConflicts times.
-func (w *Handler) decideArrival(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState, known bool) (err error) {
+func (h *Handler) decideArrival(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState, known bool) (err error) {
 	key := job.Key(f.job.CreatedBy.ID, f.job.Ref)
 	for range job.MaxConflicts {
 		at := f
 		if known {
-			if at.rec, at.rev, err = w.jobs.Get(ctx, key); err != nil {
+			if at.rec, at.rev, err = h.jobs.Get(ctx, key); err != nil {
 				return err
 			}
 		}
 		if at.rev != 0 {
-			err = w.handleExisting(ctx, d, ev, at)
-		} else if at.rec, err = w.evaluator.NewRecord(ctx, ev, f.job, f.q); err == nil {
+			err = h.handleExisting(ctx, d, ev, at)
+		} else if at.rec, err = h.evaluator.NewRecord(ctx, ev, f.job, f.q); err == nil {
 			key = at.rec.Key()
-			err = w.storeDecision(ctx, d, at)
+			err = h.storeDecision(ctx, d, at)
 		}
 		if !errors.Is(err, job.ErrOutrun) {
 			return err
@@ -113,27 +113,27 @@ type jobState struct {
 
 // jobOf is the job of an event. If the notification has no parentUrl, the task is read for
 // it; a task that Graph does not know has no job.
-func (w *Handler) jobOf(ctx context.Context, ev trigger.Event) (graph.Ref, error) {
+func (h *Handler) jobOf(ctx context.Context, ev trigger.Event) (graph.Ref, error) {
 	if ev.Job != "" {
 		return graph.Ref{Printer: ev.Printer, Job: ev.Job}, nil
 	}
-	task, err := w.graph.Task(ctx, ev.Definition, ev.Task)
+	task, err := h.graph.Task(ctx, ev.Definition, ev.Task)
 	if graph.IsNotFound(err) {
-		w.ignore(ignoredForeign, ev)
+		h.ignore(ignoredForeign, ev)
 		return graph.Ref{}, nil
 	}
 	if err != nil {
 		return graph.Ref{}, fmt.Errorf("read task: %w", err)
 	}
 	if task.Job == (graph.Ref{}) {
-		w.ignore(ignoredForeign, ev)
+		h.ignore(ignoredForeign, ev)
 	}
 	return task.Job, nil
 }
 
 // taskOf reports whether the event's task belongs to the job and waits for us.
 // A forged event that names another's job ends here, after one read.
-func (w *Handler) taskOf(ctx context.Context, d store.Delivery, ev trigger.Event, j graph.Job) (bool, error) {
+func (h *Handler) taskOf(ctx context.Context, d store.Delivery, ev trigger.Event, j graph.Job) (bool, error) {
 	state, ok := graph.TaskState(""), false
 	for _, t := range j.Tasks {
 		if job.SameTask(t.ID, ev.Task) {
@@ -141,9 +141,9 @@ func (w *Handler) taskOf(ctx context.Context, d store.Delivery, ev trigger.Event
 		}
 	}
 	if !ok {
-		t, err := w.graph.Task(ctx, ev.Definition, ev.Task)
+		t, err := h.graph.Task(ctx, ev.Definition, ev.Task)
 		if graph.IsNotFound(err) || (err == nil && t.Job != j.Ref) {
-			w.ignore(ignoredForeign, ev)
+			h.ignore(ignoredForeign, ev)
 			return false, nil
 		}
 		if err != nil {
@@ -152,16 +152,16 @@ func (w *Handler) taskOf(ctx context.Context, d store.Delivery, ev trigger.Event
 		state = t.State
 	}
 	if job.TaskFinished(state) {
-		w.ignore(ignoredFinished, ev)
-		return false, w.effects.FinishIfEnded(ctx, d.Stored, job.Key(j.CreatedBy.ID, j.Ref), "graph says the job is over")
+		h.ignore(ignoredFinished, ev)
+		return false, h.effects.FinishIfEnded(ctx, d.Stored, job.Key(j.CreatedBy.ID, j.Ref), "graph says the job is over")
 	}
 	return true, nil
 }
 
 // storeDecision stores the first state after the decision and goes on from there.
 // The error is job.ErrOutrun after a concurrent update.
-func (w *Handler) storeDecision(ctx context.Context, d store.Delivery, f jobState) error {
-	release, ok := w.effects.Claim(f.rec.Key())
+func (h *Handler) storeDecision(ctx context.Context, d store.Delivery, f jobState) error {
+	release, ok := h.effects.Claim(f.rec.Key())
 	if !ok {
 		return job.ErrBusy
 	}
@@ -174,17 +174,17 @@ func (w *Handler) storeDecision(ctx context.Context, d store.Delivery, f jobStat
 		state = job.Completing
 	}
 	if state == job.Held && f.rec.Charge != nil {
-		if err := w.effects.Unchanged(ctx, &f.rec, f.rev); err != nil {
+		if err := h.effects.Unchanged(ctx, &f.rec, f.rev); err != nil {
 			return err
 		}
 		var ex *quota.Exhausted
-		if err := w.effects.Reserve(ctx, &f.rec, false); errors.Is(err, quota.ErrFull) {
+		if err := h.effects.Reserve(ctx, &f.rec, false); errors.Is(err, quota.ErrFull) {
 			// There is room again when others have printed: it is reserved for when it is released.
-			w.log.Warn("account has too many open reservations, job is held unpaid", zap.String("job", f.rec.Job),
+			h.log.Warn("account has too many open reservations, job is held unpaid", zap.String("job", f.rec.Job),
 				zap.String("task", f.rec.Task))
 			f.rec.Charge = nil
 		} else if errors.As(err, &ex) {
-			w.effects.DecideExhausted(&f.rec, ex, policy.Abort)
+			h.effects.DecideExhausted(&f.rec, ex, policy.Abort)
 			f.rec.Charge, state = nil, job.Aborting
 		} else if err != nil {
 			return err
@@ -192,58 +192,58 @@ func (w *Handler) storeDecision(ctx context.Context, d store.Delivery, f jobStat
 	}
 	before := f.rec.State
 	if before != state { // a held job that is held again keeps its place
-		if err := f.rec.Move(state, time.Now(), w.instance, ""); err != nil {
+		if err := f.rec.Move(state, time.Now(), h.instance, ""); err != nil {
 			return err
 		}
 	}
 	if state == job.Held {
-		f.rec.HoldUntil = w.holdStart(&f).Add(f.q.HoldFor)
+		f.rec.HoldUntil = h.holdStart(&f).Add(f.q.HoldFor)
 		f.rec.Set = f.rec.Decision.Set
 	}
-	rev, ok, err := w.jobs.Put(ctx, &f.rec, f.rev)
+	rev, ok, err := h.jobs.Put(ctx, &f.rec, f.rev)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return job.ErrOutrun
 	}
-	w.effects.HoldEnded(before, &f.rec)
+	h.effects.HoldEnded(before, &f.rec)
 	if state != job.Held {
-		_, err := w.effects.CarryOut(ctx, f.rec, rev, effect.Cause{StartedAt: d.Stored, Redelivered: true, Settings: f.job.Settings})
+		_, err := h.effects.CarryOut(ctx, f.rec, rev, effect.Cause{StartedAt: d.Stored, Redelivered: true, Settings: f.job.Settings})
 		return err
 	}
-	err = w.effects.Publish(ctx, &f.rec)
-	w.effects.Report(&f.rec, d.Stored) // also before the audit has it: whoever stored it tells of it
+	err = h.effects.Publish(ctx, &f.rec)
+	h.effects.Report(&f.rec, d.Stored) // also before the audit has it: whoever stored it tells of it
 	return err
 }
 
 // handleExisting continues with a job that has a record: the message is a duplicate or a
 // redelivery, or another instance has handled the job.
-func (w *Handler) handleExisting(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState) error {
+func (h *Handler) handleExisting(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState) error {
 	known := index.Entry{
 		Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy, Mode: f.rec.Decision.Input.Mode,
 	}
 	switch {
 	case job.AnotherJob(&f.rec, f.job):
-		return w.endFormer(ctx, d, ev, f)
+		return h.endFormer(ctx, d, ev, f)
 	case f.rec.State.Intent():
-		return w.effects.Resume(ctx, f.rec, f.rev, d.Stored)
+		return h.effects.Resume(ctx, f.rec, f.rev, d.Stored)
 	case f.rec.State == job.Gone && !job.Revivable(&f.rec, f.job):
-		w.ignore(ignoredFinished, ev)
-		w.effects.CloseTask(ctx, ev.Definition, ev.Task, f.job)
+		h.ignore(ignoredFinished, ev)
+		h.effects.CloseTask(ctx, ev.Definition, ev.Task, f.job)
 		return nil
 	case f.rec.State.Final() && f.rec.State != job.Gone && !job.SameTask(f.rec.Task, ev.Task):
 		return errConflict
-	case f.rec.State == job.Gone, w.evaluator.NeedsDecision(known, f.q):
+	case f.rec.State == job.Gone, h.evaluator.NeedsDecision(known, f.q):
 		if f.rec.State == job.Held && f.rec.Release != nil {
-			if found, err := w.effects.LookForRedirect(ctx, f.rec, f.rev, f.job); found || err != nil {
+			if found, err := h.effects.LookForRedirect(ctx, f.rec, f.rev, f.job); found || err != nil {
 				return err
 			}
 		}
-		if err := w.effects.PublishArrival(ctx, &f.rec); err != nil {
+		if err := h.effects.PublishArrival(ctx, &f.rec); err != nil {
 			return err
 		}
-		fresh, err := w.evaluator.NewRecord(ctx, ev, f.job, f.q)
+		fresh, err := h.evaluator.NewRecord(ctx, ev, f.job, f.q)
 		if err != nil {
 			return err
 		}
@@ -257,16 +257,16 @@ func (w *Handler) handleExisting(ctx context.Context, d store.Delivery, ev trigg
 		}
 		fresh.Decision.ID = job.ArrivalAgainID(fresh.Decision.ID, fresh.Decision.Policy, rev)
 		f.rec = fresh
-		return w.storeDecision(ctx, d, f)
+		return h.storeDecision(ctx, d, f)
 	}
-	return w.confirmDecided(ctx, d, ev, index.Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
+	return h.confirmDecided(ctx, d, ev, index.Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
 }
 
 // holdStart is when the hold of a job begins. Graph's clock is used where this machine's is
 // behind, or was ahead when the job was seen (it may have been corrected since). It is not
 // used if it is wrong itself: the job was then created later than Graph says it is now.
-func (w *Handler) holdStart(f *jobState) time.Time {
-	seen, there := f.rec.Seen, w.clock.AtGraph()
+func (h *Handler) holdStart(f *jobState) time.Time {
+	seen, there := f.rec.Seen, h.clock.AtGraph()
 	switch {
 	case there.After(time.Now()):
 		return seen.Add(time.Until(there))
@@ -281,19 +281,19 @@ func (w *Handler) holdStart(f *jobState) time.Time {
 // decision. This is possible if the message was stored before the record was made; the
 // decision is then published again under the same id. The number of deliveries can't be
 // used for this, because a server that is killed forgets it.
-func (w *Handler) confirmDecided(ctx context.Context, d store.Delivery, ev trigger.Event, known index.Entry) error {
-	w.ignore(ignoredDuplicate, ev)
+func (h *Handler) confirmDecided(ctx context.Context, d store.Delivery, ev trigger.Event, known index.Entry) error {
+	h.ignore(ignoredDuplicate, ev)
 	if d.Stored.After(known.Seen.Add(clock.StoreSkew)) {
 		return nil
 	}
-	rec, rev, err := w.jobs.Get(ctx, known.Key)
+	rec, rev, err := h.jobs.Get(ctx, known.Key)
 	if err != nil || rev == 0 {
 		return err
 	}
-	return w.effects.Publish(ctx, &rec)
+	return h.effects.Publish(ctx, &rec)
 }
 
-func (w *Handler) ignore(reason string, ev trigger.Event) {
-	w.metrics.ignored.WithLabelValues(reason).Inc()
-	w.log.Debug("task ignored", zap.String("reason", reason), zap.String("task", ev.Task), zap.String("job", ev.Job))
+func (h *Handler) ignore(reason string, ev trigger.Event) {
+	h.metrics.ignored.WithLabelValues(reason).Inc()
+	h.log.Debug("task ignored", zap.String("reason", reason), zap.String("task", ev.Task), zap.String("job", ev.Job))
 }

@@ -124,11 +124,11 @@ func retryAfterOf(err error) time.Duration {
 
 // outage reports whether err says nothing about the job: the store does not answer, Graph
 // throttles us, or Graph is unavailable and has answered no call at all since began.
-func (w *Handler) outage(err error, began time.Time) bool {
+func (h *Handler) outage(err error, began time.Time) bool {
 	var auth *auth.Error
 	if errors.As(err, &auth) || errors.Is(err, store.ErrUnavailable) {
 		return true
 	}
 	var ge *graph.Error
-	return errors.As(err, &ge) && ge.Unavailable() && (ge.Throttled() || w.graph.LastSuccess().Before(began))
+	return errors.As(err, &ge) && ge.Unavailable() && (ge.Throttled() || h.graph.LastSuccess().Before(began))
 }

@@ -18,42 +18,42 @@ import (
 // any that comes. What the former job reserved is spent if it was let go on. Crash safety: the
 // former job ends first and its record is replaced last. If the process dies between, the
 // message comes again and finds a record that has ended.
-func (w *Handler) endFormer(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState) error {
+func (h *Handler) endFormer(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState) error {
 	rec, ended := &f.rec, effect.CanEnd(f.job.Created).Add(-1) // before this one can have
 	var err error
 	switch late := rec.Release != nil && rec.Release.Late; {
 	case rec.State.Intent():
-		if err = w.effects.Resume(ctx, *rec, f.rev, d.Stored); err != nil {
+		if err = h.effects.Resume(ctx, *rec, f.rev, d.Stored); err != nil {
 			return fmt.Errorf("%w: the job that had the number before has not ended: %w", job.ErrBusy, err)
 		}
 		return job.ErrOutrun // its record has another revision now
 	case !rec.State.Final():
-		return errors.Join(w.effects.ClaimAndMarkGone(ctx, *rec, f.rev, "its number is another job's"), job.ErrOutrun)
+		return errors.Join(h.effects.ClaimAndMarkGone(ctx, *rec, f.rev, "its number is another job's"), job.ErrOutrun)
 	case rec.Charge == nil:
 	case rec.State == job.Released, rec.State == job.Completed, late:
-		_, err = w.ledger.Settle(ctx, rec.Name(), rec.Charge.Accounts(), ended)
+		_, err = h.ledger.Settle(ctx, rec.Name(), rec.Charge.Accounts(), ended)
 	default:
-		_, err = w.ledger.Void(ctx, rec.Name(), "", rec.Charge.Accounts(), ended)
+		_, err = h.ledger.Void(ctx, rec.Name(), "", rec.Charge.Accounts(), ended)
 	}
 	if err != nil {
 		return fmt.Errorf("end the reservation of a job whose number another has now: %w", err)
 	}
-	if err := w.effects.Publish(ctx, rec); err != nil {
+	if err := h.effects.Publish(ctx, rec); err != nil {
 		return err
 	}
-	w.log.Warn("job number reused", zap.String("job", rec.Job), zap.String("task", rec.Task),
+	h.log.Warn("job number reused", zap.String("job", rec.Job), zap.String("task", rec.Task),
 		zap.String("state", string(rec.State)))
-	if f.rec, err = w.evaluator.NewRecord(ctx, ev, f.job, f.q); err != nil {
+	if f.rec, err = h.evaluator.NewRecord(ctx, ev, f.job, f.q); err != nil {
 		return err
 	}
-	return w.storeDecision(ctx, d, f)
+	return h.storeDecision(ctx, d, f)
 }
 
 // unknownJob says what it means that Graph does not know the job of an event: that
 // it is over, when Graph does not know its task either or says that it is finished.
 // While the task waits, the job is not over: an unfinished task outweighs the 404.
-func (w *Handler) unknownJob(ctx context.Context, ev trigger.Event) (over bool, err error) {
-	task, err := w.graph.Task(ctx, ev.Definition, ev.Task)
+func (h *Handler) unknownJob(ctx context.Context, ev trigger.Event) (over bool, err error) {
+	task, err := h.graph.Task(ctx, ev.Definition, ev.Task)
 	switch {
 	case graph.IsNotFound(err):
 		return true, nil

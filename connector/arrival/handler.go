@@ -106,76 +106,76 @@ func New(o Options) *Handler {
 }
 
 // InHand reports whether a task is worked on, or comes again by itself, at a time.
-func (w *Handler) InHand(task string, now time.Time) bool { return w.attempts.inHand(task, now) }
+func (h *Handler) InHand(task string, now time.Time) bool { return h.attempts.inHand(task, now) }
 
 // Handle takes one message of the stream of tasks. Whatever happens, the task
 // is decided, comes again, or becomes a dead letter that says why.
-func (w *Handler) Handle(ctx context.Context, d store.Delivery) (disp store.Disposition) {
+func (h *Handler) Handle(ctx context.Context, d store.Delivery) (disp store.Disposition) {
 	var ev trigger.Event
 	defer func() {
 		if p := recover(); p != nil {
-			w.log.Error("worker panicked", zap.String("task", ev.Task), zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
-			disp = w.giveUp(ctx, d, ev, deadPanic, fmt.Errorf("panic (%T)", p))
+			h.log.Error("worker panicked", zap.String("task", ev.Task), zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+			disp = h.giveUp(ctx, d, ev, deadPanic, fmt.Errorf("panic (%T)", p))
 		}
 	}()
 	n, err := trigger.ParseNotification(d.Body)
 	if err != nil {
-		return w.giveUp(ctx, d, ev, deadMalformed, err)
+		return h.giveUp(ctx, d, ev, deadMalformed, err)
 	}
-	ev, err = w.verifier.VerifyLatest(ctx, n)
+	ev, err = h.verifier.VerifyLatest(ctx, n)
 	if err != nil {
-		return w.refuse(d, err)
+		return h.refuse(d, err)
 	}
 	began := time.Now()
-	w.attempts.begin(ev.Task, began)
-	if err = w.arrive(ctx, d, ev); err == nil {
-		w.attempts.done(ev.Task)
+	h.attempts.begin(ev.Task, began)
+	if err = h.arrive(ctx, d, ev); err == nil {
+		h.attempts.done(ev.Task)
 		return store.Done()
 	}
-	return w.failed(ctx, d, ev, err, began)
+	return h.failed(ctx, d, ev, err, began)
 }
 
 // failed says what becomes of a task that could not be decided. A failure of the task's own
 // is counted; an outage, or another instance that is acting on the job, only delays it.
-func (w *Handler) failed(ctx context.Context, d store.Delivery, ev trigger.Event, err error, began time.Time) store.Disposition {
+func (h *Handler) failed(ctx context.Context, d store.Delivery, ev trigger.Event, err error, began time.Time) store.Disposition {
 	pause := failurePause(min(d.Attempt, 6))
 	switch {
 	case errors.Is(err, errConflict):
-		return w.giveUp(ctx, d, ev, deadConflict, err)
+		return h.giveUp(ctx, d, ev, deadConflict, err)
 	case errors.Is(err, inflight.ErrCrashed):
-		return w.giveUp(ctx, d, ev, deadCrash, err)
-	case w.outage(err, began):
+		return h.giveUp(ctx, d, ev, deadCrash, err)
+	case h.outage(err, began):
 	case errors.Is(err, job.ErrBusy), errors.Is(err, ledger.ErrBusy):
 		pause = max(pause, job.TakeOver/4)
 	default:
-		n := w.attempts.failed(ev.Task)
+		n := h.attempts.failed(ev.Task)
 		switch {
 		case errors.Is(err, errUnknownJob) && n >= maxUnknown:
-			w.attempts.done(ev.Task)
-			w.ignore(ignoredUnknown, ev)
+			h.attempts.done(ev.Task)
+			h.ignore(ignoredUnknown, ev)
 			return store.Done()
 		case n >= maxAttempts:
 			d.Attempt = n
-			return w.giveUp(ctx, d, ev, deadAttempts, err)
+			return h.giveUp(ctx, d, ev, deadAttempts, err)
 		}
 		pause = failurePause(n)
-		w.log.Warn("task comes again", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.Int("attempt", n),
+		h.log.Warn("task comes again", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.Int("attempt", n),
 			zap.Duration("after", pause), zap.Error(err))
 	}
 	pause = max(pause, retryAfterOf(err))
-	w.attempts.again(ev.Task, pause, time.Now())
+	h.attempts.again(ev.Task, pause, time.Now())
 	return store.Retry(pause)
 }
 
 // refuse drops a message that is not for us, without a call to Graph. While the verifier is
 // not ready, the message is retried.
-func (w *Handler) refuse(d store.Delivery, err error) store.Disposition {
+func (h *Handler) refuse(d store.Delivery, err error) store.Disposition {
 	if errors.Is(err, trigger.ErrNotReady) {
 		return store.Retry(time.Second)
 	}
 	reason := trigger.Result(err)
-	w.metrics.ignored.WithLabelValues(reason).Inc()
-	w.log.Debug("notification refused", zap.String("reason", reason), zap.Uint64("sequence", d.Sequence))
+	h.metrics.ignored.WithLabelValues(reason).Inc()
+	h.log.Debug("notification refused", zap.String("reason", reason), zap.Uint64("sequence", d.Sequence))
 	return store.Done()
 }
 
@@ -196,10 +196,10 @@ type DeadLetter struct {
 }
 
 // giveUp stores a dead letter and acknowledges the message once it is stored.
-func (w *Handler) giveUp(ctx context.Context, d store.Delivery, ev trigger.Event, reason string, cause error) store.Disposition {
+func (h *Handler) giveUp(ctx context.Context, d store.Delivery, ev trigger.Event, reason string, cause error) store.Disposition {
 	body, err := json.Marshal(DeadLetter{
 		At: time.Now(), Reason: reason, Error: cause.Error(), Attempts: d.Attempt, Sequence: d.Sequence, Stored: d.Stored,
-		Definition: ev.Definition, Task: ev.Task, Printer: ev.Printer, Job: ev.Job, By: w.instance,
+		Definition: ev.Definition, Task: ev.Task, Printer: ev.Printer, Job: ev.Job, By: h.instance,
 	})
 	// A task that the process died at may be in the stream several times, as the sweep after each
 	// death found it waiting: it is one dead letter.
@@ -208,19 +208,19 @@ func (w *Handler) giveUp(ctx context.Context, d store.Delivery, ev trigger.Event
 		id = ev.Task + ":" + reason
 	}
 	if err == nil {
-		err = w.dead.PublishDead(ctx, id, body)
+		err = h.dead.PublishDead(ctx, id, body)
 	}
 	if err != nil {
-		w.log.Error("dead letter not stored, task comes again", zap.String("task", ev.Task), zap.Error(err))
+		h.log.Error("dead letter not stored, task comes again", zap.String("task", ev.Task), zap.Error(err))
 		return store.Retry(failurePause(d.Attempt))
 	}
 	if !once {
-		w.attempts.done(ev.Task)
-	} else if !w.attempts.leftAlone(ev.Task, time.Now()) {
+		h.attempts.done(ev.Task)
+	} else if !h.attempts.leftAlone(ev.Task, time.Now()) {
 		return store.Done()
 	}
-	w.metrics.dead.WithLabelValues(reason).Inc()
-	w.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason),
+	h.metrics.dead.WithLabelValues(reason).Inc()
+	h.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason),
 		zap.Int("attempt", d.Attempt), zap.Uint64("sequence", d.Sequence), zap.NamedError("cause", cause))
 	return store.Done()
 }

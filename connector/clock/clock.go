@@ -7,30 +7,28 @@ import (
 	"time"
 )
 
-// Clock compares times with this machine's clock and with Graph's, because either may be
-// wrong.
-type Clock struct {
-	graph any // may tell the time at Graph: Now and Heard
+// Source tells the time at Graph; *graph.Client is one.
+type Source interface {
+	// Now is the time at Graph, as far as is known: this machine's until Graph has told it.
+	Now() time.Time
+	// Heard reports whether Graph has told its time.
+	Heard() bool
 }
 
-// New returns the Clock of a Graph client, which may tell the time at Graph by the methods
-// Now and Heard, as *graph.Client does. Without them, Graph's time is this machine's.
-func New(client any) Clock { return Clock{client} }
+// Clock compares times with this machine's clock and with Graph's.
+type Clock struct {
+	graph Source
+}
+
+// New returns the Clock of a Graph client.
+func New(graph Source) Clock { return Clock{graph} }
 
 // AtGraph is the time at Graph, as far as its client knows.
-func (c Clock) AtGraph() time.Time {
-	if g, ok := c.graph.(interface{ Now() time.Time }); ok {
-		return g.Now()
-	}
-	return time.Now()
-}
+func (c Clock) AtGraph() time.Time { return c.graph.Now() }
 
 // Heard reports whether Graph has told its time, as far as its client knows. A machine may come
 // up with a wrong clock before it reaches Graph.
-func (c Clock) Heard() bool {
-	g, ok := c.graph.(interface{ Heard() bool })
-	return !ok || g.Heard()
-}
+func (c Clock) Heard() bool { return c.graph.Heard() }
 
 // Earlier is the time to use for what can't be undone: the earlier of this machine's clock
 // and Graph's.

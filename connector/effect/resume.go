@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -190,15 +189,15 @@ func (e *Executor) finishLateRedirect(ctx context.Context, rec job.Record, rev u
 // known the job for long, when Graph now shows the job and its task as waiting. The cost is
 // given back first and the record is stored after that; a crash in between repeats both,
 // and the cost is given back once. The record can be revived, as its task is listed.
-// presumed is false when the effect was seen.
-func (e *Executor) UndoPresumed(ctx context.Context, entry index.Entry) (presumed bool, err error) {
-	release, ok := e.Claim(entry.Key)
+// presumed is false when the effect was seen, or the record is not in that state any more.
+func (e *Executor) UndoPresumed(ctx context.Context, key string, state job.State) (presumed bool, err error) {
+	release, ok := e.Claim(key)
 	if !ok {
 		return false, job.ErrBusy
 	}
 	defer release()
-	rec, rev, err := e.jobs.Get(ctx, entry.Key)
-	if err != nil || rev == 0 || rec.State != entry.State || rec.Decision.Answer == nil || !rec.Decision.Answer.Presumed {
+	rec, rev, err := e.jobs.Get(ctx, key)
+	if err != nil || rev == 0 || rec.State != state || rec.Decision.Answer == nil || !rec.Decision.Answer.Presumed {
 		return false, err
 	}
 	j, err := e.ReadJob(ctx, rec.Ref)

@@ -28,7 +28,7 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 	case !job.SameTask(e.Task, t.ID) && !e.State.Intent():
 		return s.feedTask(ctx, definition, t, b) // the number may be another job's by now
 	case e.State.Final():
-		presumed, err := s.effects.UndoPresumed(ctx, e)
+		presumed, err := s.effects.UndoPresumed(ctx, e.Key, e.State)
 		if err != nil && !errors.Is(err, job.ErrBusy) {
 			s.log.Warn("job left to the next sweep", zap.String("job", t.Job.Job), zap.String("task", t.ID), zap.Error(err))
 		}
