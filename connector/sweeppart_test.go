@@ -26,6 +26,7 @@ func (g brokenList) Tasks(ctx context.Context, definition string) iter.Seq2[grap
 	if !*g.broken {
 		return g.Graph.Tasks(ctx, definition)
 	}
+	_, _ = g.Printer(ctx, westID) // an answer that is an error tells Graph's time, too
 	return func(yield func(graph.Task, error) bool) { yield(graph.Task{}, errPage) }
 }
 
