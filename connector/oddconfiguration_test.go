@@ -38,14 +38,14 @@ func (w rewritten) RoundTrip(r *http.Request) (*http.Response, error) {
 // price, what the job costs is unknown; else it has no part in anything.
 func TestSettingThatCantBeRead(t *testing.T) {
 	for what, c := range map[string]struct{ into, reason string }{
-		`"copies":1`:                                    {`"copies":1e30`, reasons.PagesUnknown},
-		`"copies":1,`:                                   {`"copies":"50",`, reasons.PagesUnknown},
-		`"pagesPerSheet":1`:                             {`"pagesPerSheet":99999999999999999999`, reasons.PagesUnknown},
-		`"pageRanges":\[\]`:                             {`"pageRanges":"1-3"`, reasons.PagesUnknown},
-		`"colorMode":"[a-zA-Z]*"`:                       {`"colorMode":7`, reasons.PagesUnknown},
-		`"finishings":\[\]`:                             {`"finishings":"staple"`, ""},
-		`"mediaType":"[a-zA-Z]*"`:                       {`"mediaType":["plain"]`, ""},
-		`"collate":(true|false)`:                        {`"collate":"yes"`, ""},
+		`"copies":1`:              {`"copies":1e30`, reasons.PagesUnknown},
+		`"copies":1,`:             {`"copies":"50",`, reasons.PagesUnknown},
+		`"pagesPerSheet":1`:       {`"pagesPerSheet":99999999999999999999`, reasons.PagesUnknown},
+		`"pageRanges":\[\]`:       {`"pageRanges":"1-3"`, reasons.PagesUnknown},
+		`"colorMode":"[a-zA-Z]*"`: {`"colorMode":7`, reasons.PagesUnknown},
+		`"finishings":\[\]`:       {`"finishings":"staple"`, ""},
+		`"mediaType":"[a-zA-Z]*"`: {`"mediaType":["plain"]`, ""},
+		`"collate":(true|false)`:  {`"collate":"yes"`, ""},
 		`"configuration":\{[^{}]*(\{[^{}]*\})?[^{}]*\}`: {`"configuration":"none"`, reasons.PagesUnknown},
 	} {
 		t.Run(c.into, func(t *testing.T) {

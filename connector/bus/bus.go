@@ -345,7 +345,7 @@ func (b *Bus) shutdown() {
 		b.srv.WaitForShutdown()
 	}
 	if b.kept != nil {
-		marked = errors.Join(marked, disk.PutBack(b.kept.Dir))
+		marked = errors.Join(marked, b.kept.PutBack())
 	}
 	if b.inflight != nil {
 		marked = errors.Join(marked, b.inflight.close())

@@ -35,7 +35,7 @@ func (b *Bus) startEmbedded(ctx context.Context) error {
 	if b.lock, err = disk.Lock(dir); err != nil {
 		return err
 	}
-	if err := disk.PutBack(dir); err != nil {
+	if err := disk.PutBack(dir, b.cfg.Embedded.markFile()); err != nil {
 		return err
 	}
 	if !b.unchecked {

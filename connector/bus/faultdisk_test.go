@@ -19,6 +19,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/bus/bustest/faultdisk"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/store"
 )
 
@@ -302,4 +303,55 @@ func TestStartDies(t *testing.T) {
 			t.Errorf("%s is left: %v", left, err)
 		}
 	}
+}
+
+// A start died, and a version that knows nothing of the links used the store since: what it
+// removed, as the oldest messages of a full stream, is not put back over what is there.
+func TestStartDiesAndAnOlderVersionRuns(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(bustest.TempDir(t), "nats")
+	b := bustest.Open(t, bustest.Dir(dir))
+	write := func(b *bus.Bus, id string) {
+		t.Helper()
+		if err := put["PULLPRINT_AUDIT"](t.Context(), b, id, []byte(`{"id":"`+id+`"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(b, "before")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	const stream = "$G/streams/PULLPRINT_AUDIT"
+	if _, err := disk.Keep(dir, dir+".mark"); err != nil { // and the process dies
+		t.Fatal(err)
+	}
+	links := filepath.Join(dir, "starting")
+	aside := filepath.Join(bustest.TempDir(t), "starting")
+	if err := os.Rename(links, aside); err != nil {
+		t.Fatal(err)
+	}
+	blocks, err := filepath.Glob(filepath.Join(aside, stream, "msgs", "*.blk"))
+	if err != nil || len(blocks) == 0 {
+		t.Fatal(blocks, err)
+	}
+	for _, block := range blocks { // that the older version writes anew
+		src, err := os.ReadFile(block)
+		if err := errors.Join(err, os.Remove(block), os.WriteFile(block, src, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b = bustest.Open(t, bustest.Dir(dir))
+	write(b, "since")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(aside, links); err != nil {
+		t.Fatal(err)
+	}
+	first := filepath.Join(links, stream, "msgs", "9999.blk") // that the older version removed
+	if err := os.WriteFile(first, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b = bustest.Open(t, bustest.Dir(dir))
+	holds(t, b, map[string][]string{"PULLPRINT_AUDIT": {"before", "since"}})
 }

@@ -13,7 +13,7 @@ import (
 // keep keeps the files of the streams while the server starts. Where files can't have a second
 // name it is only tried whether the server could write.
 func (b *Bus) keep(dir string) (err error) {
-	b.kept, err = disk.Keep(dir)
+	b.kept, err = disk.Keep(dir, b.cfg.Embedded.markFile())
 	switch {
 	case disk.WithoutLinks(err):
 		b.log.Warn("the file system of the store has no hard links: "+

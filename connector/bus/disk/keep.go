@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,8 @@ import (
 const (
 	keptFolder = "starting"
 	doneFolder = "started"
+	// keptMark is the mark as it was when the links were made, in keptFolder.
+	keptMark = "mark"
 )
 
 // Kept are the files of all streams under a second name each, as hard links. The server
@@ -29,15 +32,21 @@ const (
 // Crash safety: the links are made before the server starts. They are renamed away, and
 // that is synced, once it has all streams and before anything further is stored. So as long
 // as they have their first name, nothing was stored that they don't have, and a start that
-// finds them puts back what the one before has removed, wherever it died.
+// finds them puts back what the one before has removed, wherever it died. Unless the mark is
+// another by then: a version that does not know of the links has used the store since, and what
+// it removed is not put back.
 type Kept struct {
 	Dir     string   // of the store
 	streams []string // folders below keptFolder, as $G/streams/NAME
 }
 
-// Keep makes the links. The error is one of WithoutLinks where there can be none.
-func Keep(dir string) (k *Kept, err error) {
+// Keep makes the links; mark is the file of the mark. The error is one of WithoutLinks where there
+// can be none.
+func Keep(dir, mark string) (k *Kept, err error) {
 	k = &Kept{Dir: dir}
+	if err := k.stamp(mark); err != nil {
+		return nil, errors.Join(err, k.Drop())
+	}
 	found, err := filepath.Glob(filepath.Join(dir, LiveFolder, "*", "streams", "*"))
 	if err != nil {
 		return nil, fmt.Errorf("look into %s: %w", dir, err)
@@ -60,8 +69,34 @@ func Keep(dir string) (k *Kept, err error) {
 
 // WithoutLinks reports whether an error says that files can't have a second name here.
 func WithoutLinks(err error) bool {
+	if _, linking := errors.AsType[*os.LinkError](err); !linking {
+		return false
+	}
 	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EMLINK) ||
 		errors.Is(err, syscall.EXDEV)
+}
+
+// stamp copies the mark beside the links. Without a mark the copy is empty.
+func (k *Kept) stamp(mark string) error {
+	src, err := os.ReadFile(mark)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	folder := filepath.Join(k.Dir, keptFolder)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, keptMark), src, 0o600) //nolint:gosec // a name of ours in the store's own folder
+}
+
+// usedSince reports whether the mark is another than when the links were made.
+func (k *Kept) usedSince(mark string) bool {
+	before, err := os.ReadFile(filepath.Join(k.Dir, keptFolder, keptMark))
+	if err != nil { // the process died while it made the links: nothing was removed yet
+		return false
+	}
+	now, err := os.ReadFile(mark)
+	return err == nil && !bytes.Equal(before, now)
 }
 
 // tryWrite does what the server does first to the folder of a stream.
@@ -136,10 +171,18 @@ func (k *Kept) Drop() error {
 	return nil
 }
 
-// PutBack puts back what a server has removed that did not come to its end of the start, and
-// has ended.
-func PutBack(dir string) error {
+// PutBack puts back what a server of an earlier process has removed that did not come to its end of
+// the start. mark is the file of the mark.
+func PutBack(dir, mark string) error {
 	k := &Kept{Dir: dir}
+	if k.usedSince(mark) {
+		return k.Drop()
+	}
+	return k.PutBack()
+}
+
+// PutBack puts back what the server of this process has removed, which has ended.
+func (k *Kept) PutBack() error {
 	kept := filepath.Join(k.Dir, keptFolder)
 	files, err := filepath.Glob(filepath.Join(kept, "*", "streams", "*", "msgs", "*.blk"))
 	for _, file := range files {
