@@ -4,6 +4,7 @@ import (
 	"context"
 	cryptorand "crypto/rand"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/job"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
@@ -486,10 +488,15 @@ func (c *chaos) paid(ctx context.Context, b *bus.Bus) {
 	}
 }
 
-// store opens what the processes left behind.
-func (c *chaos) store(ctx context.Context) *bus.Bus {
+// store opens what the processes left behind. A process that another test is just starting has this
+// one's files open, and with them the lock of a store that was closed, until it executes its program.
+func (c *chaos) store(ctx context.Context) (b *bus.Bus) {
 	c.Helper()
-	b, err := bus.Open(ctx, c.nats, bus.Options{})
+	var err error
+	eventually(10*time.Second, func() bool {
+		b, err = bus.Open(ctx, c.nats, bus.Options{})
+		return !errors.Is(err, disk.ErrLocked)
+	})
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -12,6 +12,9 @@ import (
 	"pullprint/trigger/graph/graphtest"
 )
 
+// visitOver is longer than a visit at a station lasts, by more than the store takes to forget it.
+const visitOver = time.Minute + 3*time.Second
+
 // The button for all jobs says how many of them print, and is there when any does.
 func TestStationPrintsWhatItSays(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
@@ -40,13 +43,13 @@ unmatched: free
 		}
 		sends(20)
 		sends(20)
-		pass(time.Minute)
+		pass(visitOver)
 		c.badge(number)
 		c.sees("Your jobs", "Print 1 of 3")
 		c.post("release", c.form())
 		c.sees("1 job is printing")
 		sends(5)
-		pass(time.Minute)
+		pass(visitOver)
 		c.badge(number)
 		c.sees("Print 1 of 3")
 	})
@@ -65,12 +68,12 @@ func TestStationEnrolWithoutCode(t *testing.T) {
 			c.get("/enrol")
 			c.post("enrol", form)
 			c.sees("To enrol it, type the code that you were given first", "The code you were given", `name="code"`)
-			pass(time.Minute)
+			pass(visitOver)
 			form.Set(field, number)
 			c.get("/enrol")
 			c.post("enrol", form)
 			c.sees("Your jobs", "Print all 2")
-			pass(time.Minute)
+			pass(visitOver)
 		}
 	})
 }
