@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"pullprint/policy"
@@ -46,7 +47,8 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("no list of problems: %v", err)
 		}
 		for _, problem := range ps {
-			if problem.Message == "" || problem.File == "" || problem.Line < 1 || problem.Column < 1 {
+			placed := problem.Line > 0 && problem.Column > 0 || strings.HasPrefix(problem.Message, "the file is empty")
+			if problem.Message == "" || problem.File == "" || !placed {
 				t.Errorf("%+v", problem)
 			}
 		}
