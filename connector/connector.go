@@ -106,15 +106,15 @@ type Connector struct {
 func New(d Deps) *Connector {
 	d.Queues, d.Devices = printer.Canonical(d.Queues), printer.CanonicalDevices(d.Devices)
 	log := d.Logger.Named("worker")
+	at := clock.New(d.Graph)
 	notes := inflight.New(inflight.Options{
-		KV: d.Inflight, Instance: d.Instance, Sole: d.Sole, Since: clock.New(d.Graph).Since, Logger: log,
+		KV: d.Inflight, Instance: d.Instance, Sole: d.Sole, Since: at.Since, Logger: log,
 	})
 	d.Graph = notedGraph{d.Graph, notes}
 	if d.Jobs != nil {
 		d.Jobs = d.Jobs.Around(notes.WaitLong)
 	}
 	d.Ledger, d.Audit = notedLedger{d.Ledger, notes}, notedAudit{d.Audit, notes}
-	at := clock.New(d.Graph)
 	evaluator := evaluate.New(evaluate.Options{
 		Graph: d.Graph, Policy: d.Policy, Shadow: d.Next, Pages: d.Pages, Ledger: d.Ledger, Queues: d.Queues,
 		SelfTests: d.SelfTests, GroupTTL: d.GroupTTL, Inflight: notes, Instance: d.Instance, Registerer: d.Registerer, Logger: log,
@@ -123,13 +123,13 @@ func New(d Deps) *Connector {
 		Graph: d.Graph, Jobs: d.Jobs, Ledger: d.Ledger, Audit: d.Audit, Policy: d.Policy, Queues: d.Queues, Devices: d.Devices,
 		Clock: at, Instance: d.Instance, Sole: d.Sole, OnDecision: d.OnDecision, Registerer: d.Registerer, Logger: log,
 	})
-	worker := arrival.New(arrival.Options{
+	arrivals := arrival.New(arrival.Options{
 		Graph: d.Graph, Jobs: d.Jobs, Ledger: d.Ledger, Dead: d.Audit, Verifier: d.Verifier, Queues: d.Queues, Index: d.Index,
 		Inflight: notes, Evaluator: evaluator, Effects: effects, Clock: at, Instance: d.Instance, Registerer: d.Registerer, Logger: log,
 	})
 	return &Connector{
 		Evaluator: evaluator,
-		Arrivals:  worker,
+		Arrivals:  arrivals,
 		Releaser: release.New(release.Options{
 			Graph: d.Graph, Jobs: d.Jobs, Policy: d.Policy, Queues: d.Queues, Devices: d.Devices, Delegations: d.Delegations,
 			Evaluator: evaluator, Effects: effects, Clock: at, Registerer: d.Registerer, Logger: d.Logger.Named("release"),
@@ -137,7 +137,7 @@ func New(d Deps) *Connector {
 		Sweeper: sweep.New(sweep.Options{
 			Graph: d.Graph, Feed: d.Feed, Jobs: d.Jobs, Index: d.Index, Ledger: d.Ledger, Notices: d.Notices, Verifier: d.Verifier,
 			Trigger: d.Trigger, Policy: d.Policy, Queues: d.Queues, Devices: d.Devices, Evaluator: evaluator, Effects: effects,
-			Inflight: notes, Arrivals: worker, Clock: at, Registerer: d.Registerer, Logger: d.Logger.Named("sweep"),
+			Inflight: notes, Arrivals: arrivals, Clock: at, Registerer: d.Registerer, Logger: d.Logger.Named("sweep"),
 		}),
 	}
 }
