@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
@@ -33,30 +34,30 @@ func TestAsked(t *testing.T) {
 			}
 		}
 		for _, c := range []struct {
-			want  job.Origin
+			want  decision.Origin
 			actor string
 			do    func(id graphtest.JobID) error
 		}{
-			{job.AskedByArrival, "", func(graphtest.JobID) error { return nil }},
-			{job.AskedByBadge, "", func(graphtest.JobID) error {
+			{decision.AskedByArrival, "", func(graphtest.JobID) error { return nil }},
+			{decision.AskedByBadge, "", func(graphtest.JobID) error {
 				_, err := taps.Tap(l.ctx, "hq-2-west", "1001")
 				return err
 			}},
-			{job.AskedByBadgeToken, "helpdesk", func(graphtest.JobID) error {
+			{decision.AskedByBadgeToken, "helpdesk", func(graphtest.JobID) error {
 				time.Sleep(time.Minute) // another tap, not the same again
 				_, err := taps.TapBy(l.ctx, "hq-2-west", "1001", "helpdesk")
 				return err
 			}},
-			{job.AskedByToken, "helpdesk", func(graphtest.JobID) error {
+			{decision.AskedByToken, "helpdesk", func(graphtest.JobID) error {
 				o := order()
 				o.Actor = "helpdesk"
 				_, err := l.release.Release(l.ctx, o)
 				return err
 			}},
-			{job.AskedByStation, "", canceled(release.Cancellation{Owner: studentID})},
-			{job.AskedByToken, "helpdesk", canceled(release.Cancellation{Actor: "helpdesk"})},
-			{job.AskedByErasure, "helpdesk", canceled(release.Cancellation{Actor: "helpdesk", Erasure: true})},
-			{job.AskedBySweep, "", func(graphtest.JobID) error {
+			{decision.AskedByStation, "", canceled(release.Cancellation{Owner: studentID})},
+			{decision.AskedByToken, "helpdesk", canceled(release.Cancellation{Actor: "helpdesk"})},
+			{decision.AskedByErasure, "helpdesk", canceled(release.Cancellation{Actor: "helpdesk", Erasure: true})},
+			{decision.AskedBySweep, "", func(graphtest.JobID) error {
 				time.Sleep(2 * time.Hour)
 				l.sweep(t)
 				return nil
@@ -70,7 +71,7 @@ func TestAsked(t *testing.T) {
 			if d := w.record(id).Decision; d.Asked != c.want || d.Actor != c.actor {
 				t.Errorf("asked by %q, actor %q at %s; want %q, %q", d.Asked, d.Actor, d.Point, c.want, c.actor)
 			}
-			if c.want == job.AskedByArrival {
+			if c.want == decision.AskedByArrival {
 				if _, err := l.release.Release(l.ctx, order()); err != nil { // it is out of the way
 					t.Fatal(err)
 				}

@@ -26,6 +26,7 @@ import (
 	"pullprint/connector/arrival"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
@@ -157,13 +158,14 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 		b.Fatal(ok, err)
 	}
 	x.book = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: x.bus.State()})
-	x.index = index.New(job.NewStore(x.bus.Jobs()), queues, nil, zap.NewNop())
+	x.index = index.New(job.NewStore(x.bus.Jobs(), job.DefaultRetention), queues, nil, zap.NewNop())
 	pol, err := policyfile.Load("policy.yaml", []byte(testPolicy))
 	if err != nil {
 		b.Fatal(err)
 	}
 	x.deps = connector.Deps{
-		Graph: x.client, Jobs: job.NewStore(x.bus.Jobs()), Ledger: ledger.New(x.bus.Quota(), x.bus, rand.Text), Audit: x.bus, Verifier: x.book,
+		Graph: x.client, Jobs: job.NewStore(x.bus.Jobs(), job.DefaultRetention), Ledger: ledger.New(x.bus.Quota(), x.bus, rand.Text),
+		Audit: x.bus, Verifier: x.book,
 		Notices: x.bus, Feed: x.bus, Devices: devices, Delegations: delegation.New(x.bus.State()),
 		Policy: func() *policy.Policy { return pol },
 		Queues: queues, Index: x.index, Logger: zap.NewNop(), Instance: instance, Sole: instance == "bench",
@@ -387,7 +389,7 @@ func BenchmarkRestart(top *testing.B) {
 	top.Run("pullprint", func(b *testing.B) {
 		for b.Loop() {
 			store = bustest.Reopen(top, store)
-			index := index.New(job.NewStore(store.Jobs()), queues, nil, zap.NewNop())
+			index := index.New(job.NewStore(store.Jobs(), job.DefaultRetention), queues, nil, zap.NewNop())
 			ctx, cancel := context.WithCancel(b.Context())
 			var wg sync.WaitGroup
 			wg.Go(func() { _ = index.Run(ctx) })
@@ -446,7 +448,7 @@ func many() int {
 // fill stores held jobs, of a thousand owners.
 func fill(b *testing.B, store *bus.Bus, n int) {
 	b.Helper()
-	records := job.NewStore(store.Jobs())
+	records := job.NewStore(store.Jobs(), job.DefaultRetention)
 	now := time.Now()
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -457,9 +459,9 @@ func fill(b *testing.B, store *bus.Bus, n int) {
 					Ref: graph.Ref{Printer: pullID, Job: strconv.FormatInt(i, 10)}, Task: fmt.Sprintf("%08d-2222-4333-8444-555555555555", i),
 					Definition: benchDefinition,
 					Owner:      fmt.Sprintf("%08d-2222-4333-8444-555555555555", i%1000), Queue: "Follow-Me", Created: now, Seen: now,
-					Decision: job.Decision{
+					Decision: decision.Decision{
 						Point: "arrival", Verdict: "hold", Policy: "abcdef012345",
-						Input: job.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"},
+						Input: decision.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"},
 					},
 				}
 				if err := rec.Move(job.Held, now, "bench", ""); err != nil {

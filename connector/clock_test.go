@@ -121,7 +121,7 @@ func TestIntentOfAClockThatWasAhead(t *testing.T) {
 // shift makes the newest step of a job one that was noted by a clock that is ahead.
 func (w *world) shift(t *testing.T, id graphtest.JobID, ahead time.Duration) {
 	t.Helper()
-	store := job.NewStore(w.bus.Jobs())
+	store := job.NewStore(w.bus.Jobs(), job.DefaultRetention)
 	rec, rev, err := store.Get(t.Context(), w.recordKey(id))
 	if err != nil || !rec.State.Intent() {
 		t.Fatal(rec.State, err)

@@ -11,6 +11,7 @@ import (
 
 	"pullprint/connector/arrival"
 	"pullprint/connector/clock"
+	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
 	"pullprint/connector/effect"
 	"pullprint/connector/evaluate"
@@ -91,7 +92,7 @@ type Deps struct {
 	// that the intents of others are taken over at once.
 	Sole bool
 	// OnDecision, when set, is told of each decision after it took effect.
-	OnDecision func(job.Decision)
+	OnDecision func(decision.Decision)
 }
 
 // Connector is what takes a job from its notification to its end.

@@ -8,6 +8,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -38,7 +39,7 @@ func TestDefaultCopiesAreCharged(t *testing.T) {
 		queue     string
 		makes     map[string]int
 		said      bool
-		set       job.Settings
+		set       decision.Settings
 		costs     int64
 		remaining bool
 	}{
@@ -49,7 +50,7 @@ func TestDefaultCopiesAreCharged(t *testing.T) {
 		"pull, of the queue":          {queue: pullID, makes: map[string]int{pullID: 2, westID: 1}, costs: 6},
 		"pull, of the device":         {queue: pullID, makes: map[string]int{pullID: 1, westID: 4}, costs: 12},
 		"pull, said":                  {queue: pullID, makes: map[string]int{pullID: 2, westID: 4}, said: true, costs: 3},
-		"pull, one chosen by someone": {queue: pullID, makes: map[string]int{pullID: 2, westID: 4}, set: job.Settings{Copies: 1}, costs: 3},
+		"pull, one chosen by someone": {queue: pullID, makes: map[string]int{pullID: 2, westID: 4}, set: decision.Settings{Copies: 1}, costs: 3},
 		"pull, too many":              {queue: pullID, makes: map[string]int{pullID: 1, westID: 9}, remaining: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +66,8 @@ func TestDefaultCopiesAreCharged(t *testing.T) {
 				l.worker.Handle(l.ctx, d)
 				if c.queue == pullID {
 					quotes, _, err := l.release.Quotes(l.ctx, studentID, "hq-2-west")
-					if err != nil || len(quotes) != 1 || (c.set == job.Settings{} && !c.remaining && quotes[0].Cost != quota.Amount(c.costs)*quota.Unit) {
+					asSent := c.set == decision.Settings{} && !c.remaining
+					if err != nil || len(quotes) != 1 || (asSent && quotes[0].Cost != quota.Amount(c.costs)*quota.Unit) {
 						t.Errorf("quoted %+v, %v; want %d", quotes, err, c.costs)
 					}
 					o := order()

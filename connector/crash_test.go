@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph"
@@ -120,7 +121,7 @@ func (w *world) judge(t testing.TB, id graphtest.JobID, e end) {
 	if n := e.calls(j.Effects); n != wantCalls {
 		t.Errorf("graph saw the effect asked for %d times, want %d: %+v", n, wantCalls, j.Effects)
 	}
-	rec, rev, err := job.NewStore(w.bus.Jobs()).Get(t.Context(), job.Key(studentID, graph.Ref(id)))
+	rec, rev, err := job.NewStore(w.bus.Jobs(), job.DefaultRetention).Get(t.Context(), job.Key(studentID, graph.Ref(id)))
 	if err != nil || rev == 0 {
 		t.Fatalf("no record: %v", err)
 	}
@@ -143,12 +144,12 @@ func (w *world) decisions(t testing.TB) map[string]int {
 }
 
 // audit is every decision in the audit stream, oldest first.
-func (w *world) audit(t testing.TB) (list []job.Decision) {
+func (w *world) audit(t testing.TB) (list []decision.Decision) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err := w.bus.Decisions(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d job.Decision
+		var d decision.Decision
 		if err := json.Unmarshal(body, &d); err != nil {
 			return err
 		}

@@ -137,7 +137,7 @@ func TestErasePayerOfEarlierTry(t *testing.T) {
 			Amount: 5, Attempt: "1", Claims: quotatest.Charge("p/1", "1", 5, quotatest.Weekly(leaverID, 50)).Claims,
 		}}},
 	}
-	if _, ok, err := job.NewStore(b.Jobs()).Put(t.Context(), &rec, 0); !ok || err != nil {
+	if _, ok, err := job.NewStore(b.Jobs(), job.DefaultRetention).Put(t.Context(), &rec, 0); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	done, err := peopleOf(b).Erase(t.Context(), leaverID, privacy.Erasure{})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
@@ -51,7 +52,7 @@ func TestAccountWithTooManyReservations(t *testing.T) {
 				if rec := w.record(direct); rec.State != job.Aborted || rec.Decision.Reason != reasons.QuotaFull {
 					t.Errorf("%s for %s", rec.State, rec.Decision.Reason)
 				}
-				if !slices.ContainsFunc(w.audit(t), func(d job.Decision) bool { return d.Job == id.Job && d.Reason == reasons.QuotaFull }) {
+				if !slices.ContainsFunc(w.audit(t), func(d decision.Decision) bool { return d.Job == id.Job && d.Reason == reasons.QuotaFull }) {
 					t.Error("the audit does not say why the job is kept")
 				}
 				accounts := []quota.Account{{Kind: quota.Center, Name: "lab"}}

@@ -51,7 +51,7 @@ func TestIndexOutlivesItsWatch(t *testing.T) {
 	quiet(t, func(w *world) {
 		stays, ends := w.hold(), w.hold()
 		cut := make(chan struct{})
-		x := index.New(job.NewStore(cutOff{w.bus.Jobs(), cut}), queues, nil, zap.NewNop())
+		x := index.New(job.NewStore(cutOff{w.bus.Jobs(), cut}, job.DefaultRetention), queues, nil, zap.NewNop())
 		ctx, cancel := context.WithCancel(w.t.Context())
 		done := make(chan error, 1)
 		go func() { done <- x.Run(ctx) }()

@@ -214,7 +214,7 @@ func TestKilledWhileTheStoreIsWaitedFor(t *testing.T) {
 		for range 10 {
 			var l *life
 			l = w.live("", func(deps *connector.Deps) {
-				deps.Jobs = job.NewStore(killedWriting{w.bus.Jobs(), func() { l.dead.Store(true); l.kill() }})
+				deps.Jobs = job.NewStore(killedWriting{w.bus.Jobs(), func() { l.dead.Store(true); l.kill() }}, job.DefaultRetention)
 			})
 			l.worker.Handle(l.ctx, d)
 			l.end()

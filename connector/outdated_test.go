@@ -62,7 +62,7 @@ func TestOutdatedIntentIsNotResumed(t *testing.T) {
 				close(listed)
 			}
 			<-ended
-		}})
+		}}, job.DefaultRetention)
 	})
 	go func() {
 		defer close(ended)

@@ -50,7 +50,7 @@ func TestOutrunDecision(t *testing.T) {
 			}
 			tries := 0
 			l := w.live("", func(d *connector.Deps) {
-				d.Jobs = job.NewStore(rival{w.bus.Jobs(), &tries, c.wins})
+				d.Jobs = job.NewStore(rival{w.bus.Jobs(), &tries, c.wins}, job.DefaultRetention)
 			})
 			l.worker.Handle(l.ctx, w.delivery(id))
 			if s := w.record(id).State; s != c.state || tries > c.most {

@@ -15,6 +15,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
 	"pullprint/connector/job"
 	"pullprint/connector/privacy"
@@ -45,7 +46,7 @@ func plant(t *testing.T, b *bus.Bus, now time.Time) {
 	}
 	record := func(owner, j, actor string, state job.State) job.Record {
 		return job.Record{
-			Ref: graph.Ref{Printer: "p", Job: j}, Owner: owner, State: state, Seen: now, Decision: job.Decision{ID: j, Actor: actor},
+			Ref: graph.Ref{Printer: "p", Job: j}, Owner: owner, State: state, Seen: now, Decision: decision.Decision{ID: j, Actor: actor},
 		}
 	}
 	for i := range 3 {
@@ -60,7 +61,7 @@ func plant(t *testing.T, b *bus.Bus, now time.Time) {
 	put(b.Badges(), "b.k.2222222222222222", map[string]string{"owner": stayerID, "user_principal_name": "stayer-" + leaverName})
 	put(b.State(), "delegation."+leaverID+"."+stayerID, delegation.Delegation{Owner: stayerID, To: leaverID})
 	put(b.State(), "delegation."+stayerID+"."+leaverID, delegation.Delegation{Owner: leaverID, To: stayerID})
-	for i, d := range []job.Decision{{Owner: stayerID}, {Owner: leaverID}, {Owner: stayerID, Actor: leaverID}, {Owner: stayerID}} {
+	for i, d := range []decision.Decision{{Owner: stayerID}, {Owner: leaverID}, {Owner: stayerID, Actor: leaverID}, {Owner: stayerID}} {
 		d.ID, d.Verdict = fmt.Sprint("d", i), "redirect"
 		body, _ := json.Marshal(d)
 		if err := b.PublishDecision(t.Context(), d.Verdict, d.ID, body); err != nil {
@@ -94,7 +95,7 @@ func plant(t *testing.T, b *bus.Bus, now time.Time) {
 func peopleOf(b *bus.Bus) *privacy.People {
 	return &privacy.People{
 		Records: b, Jobs: b.Jobs(), Badges: b.Badges(), Quota: b.Quota(), State: b.State(),
-		Ledger: ledger.New(b.Quota(), b, rand.Text), KeepJobs: job.Keep, Offline: true,
+		Ledger: ledger.New(b.Quota(), b, rand.Text), KeepJobs: job.DefaultRetention, Offline: true,
 	}
 }
 

@@ -161,7 +161,7 @@ func TestEraseAnyCase(t *testing.T) {
 	keep(t, b.Badges(), "b.k.1111111111111111", `{"owner":"`+upper+`","user_principal_name":"`+leaverName+`"}`)
 	keep(t, b.State(), "delegation."+upper+"."+stayerID, `{"owner":"`+stayerID+`","to":"`+upper+`"}`)
 	open := job.Record{Ref: graph.Ref{Printer: "p", Job: "1"}, Owner: leaverID, State: job.Held}
-	store := job.NewStore(b.Jobs())
+	store := job.NewStore(b.Jobs(), job.DefaultRetention)
 	rev, _, err := store.Put(t.Context(), &open, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -134,7 +135,7 @@ func TestRefusedThoughMadeAndUnknown(t *testing.T) {
 				if n := w.sim.Prints(id); n != 1 {
 					t.Errorf("printed %d times: %+v", n, w.record(id).Trail)
 				}
-				letGo := func(d job.Decision) bool { return d.Verdict == "complete" || d.Verdict == "redirect" }
+				letGo := func(d decision.Decision) bool { return d.Verdict == "complete" || d.Verdict == "redirect" }
 				if list := w.audit(t); !slices.ContainsFunc(list, letGo) {
 					t.Errorf("the audit has %+v", list)
 				}
@@ -181,7 +182,7 @@ func (w *world) aborted(id graphtest.JobID) {
 	}
 	var verdicts []string
 	if err := w.bus.Decisions(w.t.Context(), time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d job.Decision
+		var d decision.Decision
 		err := json.Unmarshal(body, &d)
 		verdicts = append(verdicts, d.Verdict)
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/decision"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
@@ -679,13 +680,13 @@ func TestDeviceOutOfReach(t *testing.T) {
 		if len(out.Released) == 1 {
 			got = "released "
 		}
-		var unknown []job.Unknown
+		var unknown []decision.Unknown
 		for _, d := range w.audit(t) {
 			if d.Ref == graph.Ref(id) && d.Point == "release" {
 				unknown = d.Unknown
 			}
 		}
-		if got != want || len(unknown) != 1 || unknown[0] != (job.Unknown{Dependency: "device", Mode: mode}) {
+		if got != want || len(unknown) != 1 || unknown[0] != (decision.Unknown{Dependency: "device", Mode: mode}) {
 			t.Errorf("%s: %s, %+v", mode, got, unknown)
 		}
 		l.end()

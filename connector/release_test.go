@@ -15,6 +15,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
@@ -265,7 +266,7 @@ func TestPaperOnlyForItsOwner(t *testing.T) {
 	// a record that names another owner than the job has
 	rec := w.record(stolen)
 	rec.Owner = strangerID
-	if _, ok, err := job.NewStore(w.bus.Jobs()).Put(t.Context(), &rec, 0); err != nil || !ok {
+	if _, ok, err := job.NewStore(w.bus.Jobs(), job.DefaultRetention).Put(t.Context(), &rec, 0); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
 	o := order()
@@ -504,7 +505,7 @@ rules:
 	if err != nil || len(out.Released) != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
-	got := map[string]job.Shadow{}
+	got := map[string]decision.Shadow{}
 	for _, a := range w.audit(t) {
 		if a.Shadow != nil {
 			got[a.Verdict] = *a.Shadow
@@ -558,7 +559,7 @@ rules:
 			t.Errorf("died %q: %+v\nprinted with %+v\nwant         %+v", spot, j.Effects, moved.Configuration, want)
 		}
 		rec := w.record(id)
-		if rec.Decision.SetBy != "mono" || *rec.Decision.Set != (job.Settings{Copies: 1, ColorMode: "blackAndWhite", MediaSize: "A5"}) {
+		if rec.Decision.SetBy != "mono" || *rec.Decision.Set != (decision.Settings{Copies: 1, ColorMode: "blackAndWhite", MediaSize: "A5"}) {
 			t.Errorf("record: %+v by %s", rec.Decision.Set, rec.Decision.SetBy)
 		}
 	}

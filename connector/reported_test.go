@@ -8,7 +8,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -37,7 +37,7 @@ func TestReportedThoughAuditedLater(t *testing.T) {
 			var told []string
 			l := w.live("", func(d *connector.Deps) {
 				d.Audit = fullAudit{d.Audit, &full}
-				d.OnDecision = func(d job.Decision) { told = append(told, d.Verdict) }
+				d.OnDecision = func(d decision.Decision) { told = append(told, d.Verdict) }
 			})
 			_, d := w.print(spec)
 			full.Store(true)

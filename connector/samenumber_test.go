@@ -206,7 +206,7 @@ func (l *life) releaseAll(t *testing.T) {
 
 // cancelAll has an administrator cancel what is held.
 func (l *life) cancelAll() {
-	_ = job.NewStore(l.bus.Jobs()).Owned(context.Background(), studentID, func(rec job.Record, _ uint64) error {
+	_ = job.NewStore(l.bus.Jobs(), job.DefaultRetention).Owned(context.Background(), studentID, func(rec job.Record, _ uint64) error {
 		_, _ = l.release.Cancel(l.ctx, release.Cancellation{Key: rec.Key(), Actor: "admin"})
 		return nil
 	})

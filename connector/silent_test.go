@@ -45,7 +45,7 @@ func TestRedirectedJobThatGraphSaysLittleOf(t *testing.T) {
 // about the paper.
 func TestRedirectedJobThatIsShownNowhere(t *testing.T) {
 	for _, state := range []string{"completed", "aborted", "canceled"} {
-		for _, keep := range []time.Duration{job.Keep, time.Second} {
+		for _, keep := range []time.Duration{job.DefaultRetention, time.Second} {
 			t.Run(fmt.Sprint(state, keep), func(t *testing.T) {
 				bustest.Virtual(t, func(t *testing.T) {
 					k := graphtest.Calm()
@@ -54,7 +54,7 @@ func TestRedirectedJobThatIsShownNowhere(t *testing.T) {
 					_, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 7})
 					m := &effectFault{w: w}
 					l := w.live("", withPolicy(t, "refunds: {canceled: 1, aborted: 1}\n"+weekly), m.through, func(d *connector.Deps) {
-						d.Jobs = job.NewStoreFor(w.bus.Jobs(), keep)
+						d.Jobs = job.NewStore(w.bus.Jobs(), keep)
 					})
 					l.worker.Handle(l.ctx, d)
 					_, _ = l.release.Release(l.ctx, order())

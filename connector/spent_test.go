@@ -303,7 +303,7 @@ func (c spentCase) play(t *testing.T) {
 	c.fault(m)
 	keep := func(d *connector.Deps) {
 		if c.keptForSweep > 0 {
-			d.Jobs = job.NewStoreFor(w.bus.Jobs(), c.keptForSweep)
+			d.Jobs = job.NewStore(w.bus.Jobs(), c.keptForSweep)
 		}
 	}
 	queue := c.queue

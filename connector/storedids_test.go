@@ -151,7 +151,7 @@ func TestStoredIDsInCapitalsLives(t *testing.T) {
 				w := newWorld(t, bustest.Open(t), graphtest.Calm())
 				w.sim.AddUser(graphtest.User{ID: letteredID, UPN: "ada@contoso.com"})
 				id, key := w.holdLettered(t, shortHold)
-				jobs := job.NewStore(w.bus.Jobs())
+				jobs := job.NewStore(w.bus.Jobs(), job.DefaultRetention)
 				for range 2 { // the first write makes the owner in the value canonical
 					rec, rev, err := jobs.Get(t.Context(), key)
 					if err != nil {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector"
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/policy"
@@ -88,16 +89,16 @@ func (x *bench) hold(b *testing.B, j string) {
 	seen := time.Now().Add(-time.Hour)
 	rec := job.Record{
 		Ref: graph.Ref{Printer: pullID, Job: j}, Task: "t" + j, Definition: benchDefinition, Owner: studentID, Queue: "Follow-Me",
-		Created: seen, Seen: seen, Pages: &job.Pages{Count: 1},
-		Decision: job.Decision{
+		Created: seen, Seen: seen, Pages: &decision.Pages{Count: 1},
+		Decision: decision.Decision{
 			Point: "arrival", Verdict: "hold", Policy: "abcdef012345",
-			Input: job.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"},
+			Input: decision.Input{Mode: "pull", Copies: 1, Size: 31337, ContentType: "application/oxps", MediaSize: "A4"},
 		},
 	}
 	if err := rec.Move(job.Held, seen, "bench", ""); err != nil {
 		b.Fatal(err)
 	}
-	if _, ok, err := job.NewStore(x.bus.Jobs()).Put(b.Context(), &rec, 0); !ok || err != nil {
+	if _, ok, err := job.NewStore(x.bus.Jobs(), job.DefaultRetention).Put(b.Context(), &rec, 0); !ok || err != nil {
 		b.Fatal(ok, err)
 	}
 }

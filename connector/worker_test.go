@@ -37,7 +37,7 @@ func (w *world) calls() int {
 
 func (w *world) record(id graphtest.JobID) job.Record {
 	w.t.Helper()
-	rec, _, err := job.NewStore(w.bus.Jobs()).Get(context.Background(), job.Key(studentID, graph.Ref(id)))
+	rec, _, err := job.NewStore(w.bus.Jobs(), job.DefaultRetention).Get(context.Background(), job.Key(studentID, graph.Ref(id)))
 	if err != nil {
 		w.t.Fatal(err)
 	}

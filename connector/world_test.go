@@ -384,12 +384,13 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	l.index = index.New(job.NewStore(w.bus.Jobs()), queues, nil, zap.NewNop())
+	l.index = index.New(job.NewStore(w.bus.Jobs(), job.DefaultRetention), queues, nil, zap.NewNop())
 	client := w.client(dyingWire{l})
 	var documents evaluate.Documents
 	documents.Fill()
 	deps := connector.Deps{
-		Graph: answered{client}, Pages: evaluate.PageCounter(client, documents), Jobs: job.NewStore(dyingKV{w.bus.Jobs(), l}),
+		Graph: answered{client}, Pages: evaluate.PageCounter(client, documents),
+		Jobs:   job.NewStore(dyingKV{w.bus.Jobs(), l}, job.DefaultRetention),
 		Ledger: ledger.New(dyingLedger{w.bus.Quota(), l}, w.bus, rand.Text), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l},
 		Notices: w.bus, Feed: w.bus, Delegations: delegation.New(w.bus.State()), Verifier: w.verifier,
 		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Logger: zap.NewNop(),

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/admin"
+	"pullprint/connector/decision"
 	"pullprint/connector/evaluate"
-	"pullprint/connector/job"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/policy/strictyaml"
@@ -55,7 +55,7 @@ which the outcome would be another. Nothing is touched.
 }
 
 // recorded is the decision to explain.
-func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*job.Decision, error) {
+func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*decision.Decision, error) {
 	if input != "" {
 		return readDecision(cmd, input)
 	}
@@ -71,8 +71,8 @@ func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*j
 	if err != nil {
 		return nil, err
 	}
-	var newest *job.Decision
-	err = client.Decisions(cmd.Context(), detail.Job.Seen.Add(-admin.TraceMargin), func(d *job.Decision) {
+	var newest *decision.Decision
+	err = client.Decisions(cmd.Context(), detail.Job.Seen.Add(-admin.TraceMargin), func(d *decision.Decision) {
 		if d.Ref == ref && evaluate.ByPolicy(d) {
 			newest = d
 		}
@@ -86,8 +86,8 @@ func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*j
 // maxDecision is more than any decision is in JSON.
 const maxDecision = 16 << 20
 
-func readDecision(cmd *cobra.Command, path string) (*job.Decision, error) {
-	var d job.Decision
+func readDecision(cmd *cobra.Command, path string) (*decision.Decision, error) {
+	var d decision.Decision
 	err := readInput(cmd, path, "Paste a decision in JSON, then press Ctrl-D.", func(in io.Reader) error {
 		src, err := io.ReadAll(io.LimitReader(in, maxDecision))
 		switch {
@@ -119,7 +119,7 @@ func policyInForce(cmd *cobra.Command, file string) (string, *policy.Policy, err
 	return file, p, err
 }
 
-func printExplanation(w io.Writer, path string, p *policy.Policy, d *job.Decision, e policy.Explanation) error {
+func printExplanation(w io.Writer, path string, p *policy.Policy, d *decision.Decision, e policy.Explanation) error {
 	v := e.Decision
 	if d.Job != "" {
 		fmt.Fprintf(w, "job %s of queue %s, %s, %s\n", d.Ref.Name(), d.Queue, d.Point, d.At.UTC().Format(time.RFC3339))
@@ -244,7 +244,7 @@ begin untouched and are spent by what the new file lets print. Nothing is touche
 }
 
 // decisions calls fn with each recorded decision, oldest first.
-func (f *apiFlags) decisions(cmd *cobra.Command, since, input string, fn func(*job.Decision)) error {
+func (f *apiFlags) decisions(cmd *cobra.Command, since, input string, fn func(*decision.Decision)) error {
 	if input != "" {
 		return readDecisions(cmd, input, fn)
 	}
@@ -259,12 +259,12 @@ func (f *apiFlags) decisions(cmd *cobra.Command, since, input string, fn func(*j
 	return client.Decisions(cmd.Context(), time.Now().Add(-back), fn)
 }
 
-func readDecisions(cmd *cobra.Command, path string, fn func(*job.Decision)) error {
+func readDecisions(cmd *cobra.Command, path string, fn func(*decision.Decision)) error {
 	const expected = "Paste decisions, one JSON object a line, then press Ctrl-D."
 	return readInput(cmd, path, expected, func(in io.Reader) error {
 		dec := json.NewDecoder(in)
 		for n := 1; ; n++ {
-			var d job.Decision
+			var d decision.Decision
 			switch err := dec.Decode(&d); {
 			case errors.Is(err, io.EOF):
 				return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/admin"
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/connector/release"
 	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
@@ -18,7 +18,7 @@ import (
 
 func jobsRelease(f *apiFlags) *cobra.Command {
 	var device string
-	var set job.Settings
+	var set decision.Settings
 	var mono, duplex bool
 	cmd := onJob(f, "release", "Send a held job to a device, for its owner", func(
 		cmd *cobra.Command, c *admin.Client, ref graph.Ref,
@@ -36,7 +36,7 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 			set.DuplexMode = "flipOnLongEdge"
 		}
 		variant := &set
-		if set == (job.Settings{}) {
+		if set == (decision.Settings{}) {
 			variant = nil
 		}
 		out, err := c.Release(cmd.Context(), ref, device, variant)

@@ -21,10 +21,10 @@ import (
 	"pullprint/connector/arrival"
 	"pullprint/connector/bus/backup"
 	"pullprint/connector/daemon"
+	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
 	"pullprint/connector/doctor"
 	"pullprint/connector/evaluate"
-	"pullprint/connector/job"
 	"pullprint/connector/privacy"
 	"pullprint/connector/release"
 	"pullprint/connector/sweep"
@@ -90,7 +90,7 @@ func TestJSONNames(t *testing.T) {
 			})
 		}
 	}
-	if at := reflect.TypeFor[job.Settings](); at.NumField() != 6 {
+	if at := reflect.TypeFor[decision.Settings](); at.NumField() != 6 {
 		t.Errorf("%v has changed: its names are those of Graph, and stored", at)
 	}
 }

@@ -25,7 +25,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/bus/disk"
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
 	"pullprint/policy/quota"
@@ -528,7 +528,7 @@ func (c *chaos) memory() (decisions map[string][]string, dead []string) {
 	c.paid(ctx, b)
 	decisions = map[string][]string{}
 	if err := b.Decisions(ctx, time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d job.Decision
+		var d decision.Decision
 		if err := json.Unmarshal(body, &d); err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 
 	"pullprint/connector/admin"
 	"pullprint/connector/config"
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/connector/release"
 	"pullprint/connector/terminal"
 	"pullprint/policy/reasons"
@@ -34,7 +34,7 @@ type presenter struct {
 	sim         *graphtest.Sim
 	cfg         *config.Config
 	at          addresses
-	decidedJobs chan job.Decision
+	decidedJobs chan decision.Decision
 
 	mu     sync.Mutex                 // guards out and what follows
 	names  map[graphtest.JobID]string // who sent a job, for the lines only
@@ -44,7 +44,7 @@ type presenter struct {
 
 func newPresenter(o demoOptions, sim *graphtest.Sim, cfg *config.Config, at addresses) *presenter {
 	return &presenter{
-		out: o.out, once: o.once, color: o.color, sim: sim, cfg: cfg, at: at, decidedJobs: make(chan job.Decision, 1024),
+		out: o.out, once: o.once, color: o.color, sim: sim, cfg: cfg, at: at, decidedJobs: make(chan decision.Decision, 1024),
 		names: map[graphtest.JobID]string{}, counts: map[string]int{},
 	}
 }
@@ -75,7 +75,7 @@ func (p *presenter) opening(dir string) {
 }
 
 // decided is called by the daemon for each decision that took effect.
-func (p *presenter) decided(d job.Decision) {
+func (p *presenter) decided(d decision.Decision) {
 	p.mu.Lock()
 	p.counts[d.Verdict]++
 	who := p.names[graphtest.JobID{Printer: d.Printer, Job: d.Job}]
@@ -97,7 +97,7 @@ func (p *presenter) decided(d job.Decision) {
 	}
 }
 
-func (p *presenter) why(d job.Decision) string {
+func (p *presenter) why(d decision.Decision) string {
 	switch d.Verdict {
 	case "hold":
 		return ": waits for its owner, until " + time.Now().Add(24*time.Hour).Format("Mon 15:04")

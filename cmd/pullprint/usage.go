@@ -12,7 +12,7 @@ import (
 
 	"pullprint/connector/admin"
 	"pullprint/connector/daemon"
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/connector/sweep"
 	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
@@ -78,7 +78,7 @@ func compareUsage(cmd *cobra.Command, c *admin.Client, days int, now time.Time) 
 
 // addPrinted adds up what decisions let print on each day.
 func addPrinted(ctx context.Context, c *admin.Client, list []sweep.UsageDay, since time.Time) error {
-	return c.Decisions(ctx, since, func(d *job.Decision) {
+	return c.Decisions(ctx, since, func(d *decision.Decision) {
 		sides, prints, ok := sweep.Sides(d)
 		i := slices.IndexFunc(list, func(u sweep.UsageDay) bool { return u.Date == d.At.UTC().Format(time.DateOnly) })
 		switch {

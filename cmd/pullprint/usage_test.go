@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/admin"
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -29,15 +29,15 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	now := time.Now().UTC()
-	decision := func(id, verdict string, pages, copies int) job.Decision {
-		d := job.Decision{
-			ID: id, At: now, Point: "release", Verdict: verdict, Policy: "p", By: "i", Input: job.Input{
+	decided := func(id, verdict string, pages, copies int) decision.Decision {
+		d := decision.Decision{
+			ID: id, At: now, Point: "release", Verdict: verdict, Policy: "p", By: "i", Input: decision.Input{
 				Mode:   "pull",
 				Copies: copies,
 			},
 		}
 		if pages > 0 {
-			d.Input.Pages = &job.Pages{Count: pages}
+			d.Input.Pages = &decision.Pages{Count: pages}
 		}
 		return d
 	}
@@ -45,10 +45,10 @@ func TestUsage(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/v1/decisions":
-			two := decision("b", "redirect", 6, 1)
-			two.Set = &job.Settings{PagesPerSheet: 2}
-			_ = json.NewEncoder(w).Encode(admin.DecisionList{Decisions: []job.Decision{
-				decision("a", "redirect", 4, 3), two, decision("c", "keep", 9, 9), decision("d", "complete", 0, 1),
+			two := decided("b", "redirect", 6, 1)
+			two.Set = &decision.Settings{PagesPerSheet: 2}
+			_ = json.NewEncoder(w).Encode(admin.DecisionList{Decisions: []decision.Decision{
+				decided("a", "redirect", 4, 3), two, decided("c", "keep", 9, 9), decided("d", "complete", 0, 1),
 			}})
 		case "/v1/usage":
 			told, _ = io.ReadAll(r.Body)

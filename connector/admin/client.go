@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"pullprint/connector/arrival"
+	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
 	"pullprint/connector/evaluate"
-	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/connector/sweep"
 	"pullprint/policy/badge"
@@ -206,7 +206,7 @@ func (c *Client) Job(ctx context.Context, r graph.Ref) (out JobDetail, err error
 // Release releases a job at a device, printed as set says; nil leaves it as it
 // was sent.
 func (c *Client) Release(
-	ctx context.Context, r graph.Ref, device string, set *job.Settings,
+	ctx context.Context, r graph.Ref, device string, set *decision.Settings,
 ) (out release.Outcome, err error) {
 	err = c.call(ctx, http.MethodPost, jobPath(r)+"/release", releaseBody{device, set}, &out)
 	return out, err
@@ -230,7 +230,7 @@ var errNoFurther = errors.New("the daemon can't list more than 500 that were sto
 	"this program: upgrade it")
 
 // Decisions calls fn with each decision since a time, oldest first.
-func (c *Client) Decisions(ctx context.Context, since time.Time, fn func(*job.Decision)) error {
+func (c *Client) Decisions(ctx context.Context, since time.Time, fn func(*decision.Decision)) error {
 	seen := map[string]bool{}
 	return eachPage(since.UTC().Format(time.RFC3339Nano), func(from string) (next string, err error) {
 		var page DecisionList

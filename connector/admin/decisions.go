@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"pullprint/connector/arrival"
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 )
 
 // listWithin bounds the reading of a list out of a stream, within answerWithin.
@@ -17,7 +17,7 @@ const listWithin = 10 * time.Second
 
 // DecisionList is the answer to GET /v1/decisions: oldest first.
 type DecisionList struct {
-	Decisions []job.Decision `json:"decisions"`
+	Decisions []decision.Decision `json:"decisions"`
 	// Next, when set, is the since of the next page: a time, and behind a slash how many
 	// that were stored in that moment came before.
 	Next string `json:"next,omitempty"`
@@ -36,8 +36,8 @@ type ActionList struct {
 }
 
 func (a *API) listDecisions(r *request) (any, error) {
-	out := DecisionList{Decisions: []job.Decision{}}
-	next, err := list(r, a.Audit.Decisions, func(d job.Decision) { out.Decisions = append(out.Decisions, d) })
+	out := DecisionList{Decisions: []decision.Decision{}}
+	next, err := list(r, a.Audit.Decisions, func(d decision.Decision) { out.Decisions = append(out.Decisions, d) })
 	out.Next = next
 	return out, err
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
@@ -223,8 +224,8 @@ func (a *API) Job(ctx context.Context, ref graph.Ref) (JobDetail, error) {
 // releaseBody is the body of a release. Set is a variant that costs less, as a
 // refusal names it.
 type releaseBody struct {
-	Device string        `json:"device"`
-	Set    *job.Settings `json:"set,omitempty"`
+	Device string             `json:"device"`
+	Set    *decision.Settings `json:"set,omitempty"`
 }
 
 func (a *API) releaseJob(r *request) (any, error) {

@@ -15,7 +15,7 @@ import (
 
 	"pullprint/connector/arrival"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/policy/badge"
 )
 
@@ -65,11 +65,11 @@ func TestListsOfOneMoment(t *testing.T) {
 	client := NewClient(srv.URL, testTokens["read"])
 
 	s.body = func(i int) []byte {
-		body, _ := json.Marshal(job.Decision{ID: fmt.Sprint(i)}) // it can be encoded
+		body, _ := json.Marshal(decision.Decision{ID: fmt.Sprint(i)}) // it can be encoded
 		return body
 	}
 	var got []string
-	if err := client.Decisions(t.Context(), began, func(d *job.Decision) { got = append(got, d.ID) }); err != nil {
+	if err := client.Decisions(t.Context(), began, func(d *decision.Decision) { got = append(got, d.ID) }); err != nil {
 		t.Fatal(err)
 	}
 	s.body = func(i int) []byte {

@@ -18,7 +18,7 @@ func TestNoRecordSaysRetention(t *testing.T) {
 		24 * time.Hour:      "No record of this job; finished jobs are kept for 1 day.",
 		30 * 24 * time.Hour: "No record of this job; finished jobs are kept for 30 days.",
 	} {
-		store := job.NewStoreFor(nil, keep)
+		store := job.NewStore(nil, keep)
 		a := &API{Deps: Deps{Jobs: store, Index: index.New(store, nil, nil, zap.NewNop())}}
 		_, err := a.Record(t.Context(), graph.Ref{Printer: "p", Job: "1"})
 		if p, _ := ProblemOf(err); p.Detail != want || p.Status != 404 {

@@ -3,6 +3,7 @@ package admin
 import (
 	"reflect"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
@@ -169,9 +170,9 @@ var componentNames = map[reflect.Type]string{
 	reflect.TypeFor[release.Outcome]():        "Outcome",
 	reflect.TypeFor[JobEntry]():               "JobEntry",
 	reflect.TypeFor[JobList]():                "JobList",
-	reflect.TypeFor[job.Answer]():             "Answer",
-	reflect.TypeFor[job.Input]():              "Input",
-	reflect.TypeFor[job.Decision]():           "Decision",
+	reflect.TypeFor[decision.Answer]():        "Answer",
+	reflect.TypeFor[decision.Input]():         "Input",
+	reflect.TypeFor[decision.Decision]():      "Decision",
 	reflect.TypeFor[job.Record]():             "Record",
 	reflect.TypeFor[Event]():                  "Event",
 	reflect.TypeFor[JobDetail]():              "JobDetail",
@@ -185,11 +186,11 @@ var componentNames = map[reflect.Type]string{
 	reflect.TypeFor[DecisionList]():           "DecisionList",
 	reflect.TypeFor[DeadList]():               "DeadList",
 	reflect.TypeFor[ActionList]():             "ActionList",
-	reflect.TypeFor[job.Shadow]():             "Shadow",
-	reflect.TypeFor[job.Settings]():           "Settings",
-	reflect.TypeFor[job.Unknown]():            "Unknown",
-	reflect.TypeFor[job.Pages]():              "Pages",
-	reflect.TypeFor[job.Account]():            "Account",
+	reflect.TypeFor[decision.Shadow]():        "Shadow",
+	reflect.TypeFor[decision.Settings]():      "Settings",
+	reflect.TypeFor[decision.Unknown]():       "Unknown",
+	reflect.TypeFor[decision.Pages]():         "Pages",
+	reflect.TypeFor[decision.Account]():       "Account",
 	reflect.TypeFor[evaluate.Balance]():       "Balance",
 	reflect.TypeFor[evaluate.AccountStatus](): "Standing",
 	reflect.TypeFor[quota.Entry]():            "LedgerEntry",

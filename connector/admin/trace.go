@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/connector/clock"
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/policy/quota"
 )
@@ -33,7 +34,7 @@ type Event struct {
 	Device string    `json:"device,omitempty"`
 	Actor  string    `json:"actor,omitempty"`
 	// Asked is what asked for a decision.
-	Asked job.Origin `json:"asked,omitempty"`
+	Asked decision.Origin `json:"asked,omitempty"`
 
 	Point   string `json:"point,omitempty"`
 	Verdict string `json:"verdict,omitempty"`
@@ -44,14 +45,14 @@ type Event struct {
 	Remedy  string `json:"remedy,omitempty"`
 	Error   string `json:"error,omitempty"`
 	// Set is what rules changed of the job, SetBy their names.
-	Set    *job.Settings `json:"set,omitempty"`
-	SetBy  string        `json:"set_by,omitempty"`
-	Shadow *job.Shadow   `json:"shadow,omitempty"`
+	Set    *decision.Settings `json:"set,omitempty"`
+	SetBy  string             `json:"set_by,omitempty"`
+	Shadow *decision.Shadow   `json:"shadow,omitempty"`
 	// Cost is what the job costs those in Accounts.
-	Cost     quota.Amount  `json:"cost,omitzero"`
-	Accounts []string      `json:"accounts,omitempty"`
-	Unknown  []job.Unknown `json:"unknown,omitempty"`
-	Answer   *job.Answer   `json:"answer,omitempty"`
+	Cost     quota.Amount       `json:"cost,omitzero"`
+	Accounts []string           `json:"accounts,omitempty"`
+	Unknown  []decision.Unknown `json:"unknown,omitempty"`
+	Answer   *decision.Answer   `json:"answer,omitempty"`
 }
 
 // Why is what asked for a decision, in words; empty when it is not known.
@@ -61,26 +62,26 @@ func (e *Event) Why() string {
 		delegate = " for " + e.Actor
 	}
 	switch e.Asked {
-	case job.AskedByArrival:
+	case decision.AskedByArrival:
 		return "as the job arrived"
-	case job.AskedByBadge:
+	case decision.AskedByBadge:
 		return "asked by a badge at the reader" + delegate
-	case job.AskedByStation:
+	case decision.AskedByStation:
 		return "asked at the station" + delegate
-	case job.AskedByBadgeToken:
+	case decision.AskedByBadgeToken:
 		return "asked by a badge that was sent with the API token " + e.Actor
-	case job.AskedByToken:
+	case decision.AskedByToken:
 		return "asked with the API token " + e.Actor
-	case job.AskedByErasure:
+	case decision.AskedByErasure:
 		return "asked by the erasure of the owner's data" + delegate
-	case job.AskedBySweep:
+	case decision.AskedBySweep:
 		return "by the sweep, as the hold ended"
 	}
 	return strings.TrimPrefix(delegate, " ") // stored by an earlier version
 }
 
 // eventOf is a decision as an event.
-func eventOf(d *job.Decision) Event {
+func eventOf(d *decision.Decision) Event {
 	return Event{
 		At: d.At, Kind: "decision", By: d.By, Device: d.Device, Actor: d.Actor, Asked: d.Asked,
 		Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Policy: d.Policy,
@@ -116,7 +117,7 @@ func (a *API) trace(ctx context.Context, rec *job.Record) (events []Event, compl
 		if past(stored) {
 			return errEnough
 		}
-		var d job.Decision
+		var d decision.Decision
 		if json.Unmarshal(body, &d) == nil && d.Ref == rec.Ref {
 			events = append(events, eventOf(&d))
 		}

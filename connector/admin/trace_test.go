@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/trigger/graph"
 )
@@ -64,13 +65,13 @@ func TestTrace(t *testing.T) {
 	}
 	audit := &recordedAudit{
 		decisions: []storedRecord{
-			{at(-long), job.Decision{Ref: ours, At: at(-long), Verdict: "of an earlier job of this number"}},
+			{at(-long), decision.Decision{Ref: ours, At: at(-long), Verdict: "of an earlier job of this number"}},
 			{began, "no decision"},
-			{began, job.Decision{Ref: other, At: began, Verdict: "hold"}},
-			{at(time.Second), job.Decision{Ref: ours, At: at(time.Second), Verdict: "hold"}},
-			{tapped, job.Decision{Ref: ours, At: tapped, Verdict: "redirect", Asked: job.AskedByToken, Actor: "helpdesk"}},
-			{tapped.Add(long), job.Decision{Ref: ours, At: tapped, Verdict: "of a later job of this number"}},
-			{tapped.Add(long), job.Decision{Ref: ours, At: tapped, Verdict: "never read"}},
+			{began, decision.Decision{Ref: other, At: began, Verdict: "hold"}},
+			{at(time.Second), decision.Decision{Ref: ours, At: at(time.Second), Verdict: "hold"}},
+			{tapped, decision.Decision{Ref: ours, At: tapped, Verdict: "redirect", Asked: decision.AskedByToken, Actor: "helpdesk"}},
+			{tapped.Add(long), decision.Decision{Ref: ours, At: tapped, Verdict: "of a later job of this number"}},
+			{tapped.Add(long), decision.Decision{Ref: ours, At: tapped, Verdict: "never read"}},
 		},
 		actions: []storedRecord{
 			{tapped, Action{Ref: ours, At: tapped, Action: "release", Actor: "helpdesk"}}, {tapped, Action{Ref: other}},

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/clock"
+	"pullprint/connector/decision"
 	"pullprint/connector/effect"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
@@ -255,7 +256,7 @@ func (h *Handler) handleExisting(ctx context.Context, d store.Delivery, ev trigg
 		if f.rec.State == job.Gone || reasons.Waits(known.Reason) || known.Mode != fresh.Decision.Input.Mode {
 			rev = f.rev
 		}
-		fresh.Decision.ID = job.ArrivalAgainID(fresh.Decision.ID, fresh.Decision.Policy, rev)
+		fresh.Decision.ID = decision.ArrivalAgainID(fresh.Decision.ID, fresh.Decision.Policy, rev)
 		f.rec = fresh
 		return h.storeDecision(ctx, d, f)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/trigger/graph"
@@ -34,7 +35,7 @@ type consolePage struct {
 	Filter    struct{ Owner, Queue, State string }
 	States    []job.State
 	Jobs      admin.JobList
-	Decisions []job.Decision
+	Decisions []decision.Decision
 	Devices   []admin.DeviceEntry
 	Health    []healthLine
 	// Live is set when the page reloads itself: Still leads to the one that doesn't, Watch
@@ -79,7 +80,7 @@ var functions = template.FuncMap{
 }
 
 // variantText says how a variant of a job is printed.
-func variantText(s *job.Settings) string {
+func variantText(s *decision.Settings) string {
 	var parts []string
 	if s.Copies == 1 {
 		parts = append(parts, "once")

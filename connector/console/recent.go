@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/trigger/wait"
 )
 
@@ -26,8 +26,8 @@ type Recent struct {
 	decisions Decisions
 	log       *zap.Logger
 
-	mu   sync.Mutex     // guards list
-	list []job.Decision // oldest first
+	mu   sync.Mutex          // guards list
+	list []decision.Decision // oldest first
 }
 
 // Decisions reads the decisions of all instances from the audit; *bus.Bus is one.
@@ -64,7 +64,7 @@ func (r *Recent) follow(ctx context.Context) error {
 	r.list = nil
 	r.mu.Unlock()
 	return r.decisions.Decisions(ctx, time.Now().Add(-recentSpan), true, func(_ time.Time, body []byte) error {
-		var d job.Decision
+		var d decision.Decision
 		if err := json.Unmarshal(body, &d); err != nil {
 			r.log.Debug("decision left out of the console", zap.Error(err))
 			return nil
@@ -78,7 +78,7 @@ func (r *Recent) follow(ctx context.Context) error {
 }
 
 // Newest are the newest decisions, newest first.
-func (r *Recent) Newest() []job.Decision {
+func (r *Recent) Newest() []decision.Decision {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := slices.Clone(r.list)
@@ -90,7 +90,7 @@ func (r *Recent) Newest() []job.Decision {
 func (r *Recent) Forget(owner string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.list = slices.DeleteFunc(r.list, func(d job.Decision) bool {
+	r.list = slices.DeleteFunc(r.list, func(d decision.Decision) bool {
 		return strings.EqualFold(d.Owner, owner) || strings.EqualFold(d.Actor, owner)
 	})
 }

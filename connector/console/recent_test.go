@@ -10,9 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
+	"pullprint/connector/decision"
 
-	"pullprint/connector/job"
+	"go.uber.org/zap"
 )
 
 // feed is a stream of decisions; it fails when something comes on end.
@@ -40,7 +40,7 @@ func (f *feed) Decisions(ctx context.Context, since time.Time, _ bool, fn func(t
 	}
 }
 
-func (f *feed) send(t *testing.T, d job.Decision) {
+func (f *feed) send(t *testing.T, d decision.Decision) {
 	t.Helper()
 	body, err := json.Marshal(d)
 	if err != nil {
@@ -65,11 +65,11 @@ func TestRecent(t *testing.T) {
 			t.Errorf("read since %s", f.since)
 		}
 		for i := range recentMost + 10 {
-			f.send(t, job.Decision{ID: fmt.Sprint(i), Owner: "grace"})
+			f.send(t, decision.Decision{ID: fmt.Sprint(i), Owner: "grace"})
 		}
 		f.bodies <- []byte(`["another version"]`)
-		f.send(t, job.Decision{ID: "ada's", Owner: "ADA"})
-		f.send(t, job.Decision{ID: "by ada", Owner: "grace", Actor: "ada"})
+		f.send(t, decision.Decision{ID: "ada's", Owner: "ADA"})
+		f.send(t, decision.Decision{ID: "by ada", Owner: "grace", Actor: "ada"})
 		list := r.Newest()
 		if len(list) != recentMost || list[0].ID != "by ada" || list[1].ID != "ada's" || list[2].ID != fmt.Sprint(recentMost+9) {
 			t.Errorf("%d decisions, the newest %+v", len(list), list[0])
@@ -84,7 +84,7 @@ func TestRecent(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(followAgain)
 		synctest.Wait()
-		f.send(t, job.Decision{ID: "later"})
+		f.send(t, decision.Decision{ID: "later"})
 		if list := r.Newest(); f.opened != 2 || len(list) != 1 || list[0].ID != "later" {
 			t.Errorf("opened %d times, %d decisions", f.opened, len(list))
 		}

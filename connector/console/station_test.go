@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/trigger/graph"
@@ -92,7 +93,7 @@ func dangerous(action string) bool {
 
 // stationPages are the pages of a station with everything that can be on them.
 func stationPages() map[string]page {
-	j := func(id, owner string, r release.Reason, v *job.Settings) release.Quote {
+	j := func(id, owner string, r release.Reason, v *decision.Settings) release.Quote {
 		q := release.Quote{
 			Record: job.Record{Ref: graph.Ref{Printer: "p", Job: id}, Owner: owner, Queue: "Follow-Me", Created: time.Now()}, Reason: r, Variant: v,
 		}
@@ -103,7 +104,7 @@ func stationPages() map[string]page {
 	full := stationPage{
 		Device: "west", Ticket: "ticket-of-the-page",
 		Jobs: []release.Quote{
-			j("1", "ada", release.Reason{}, nil), j("2", "ada", poor, &job.Settings{ColorMode: "grayscale"}), j("3", "ada", poor, nil),
+			j("1", "ada", release.Reason{}, nil), j("2", "ada", poor, &decision.Settings{ColorMode: "grayscale"}), j("3", "ada", poor, nil),
 		},
 		Others:   []othersJobs{{Name: "grace@contoso.com", Jobs: []release.Quote{j("4", "grace", release.Reason{}, nil)}}},
 		Balances: []release.BalanceText{{Left: "1 page", Limit: "30 pages"}},

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
@@ -57,7 +58,7 @@ func (d *formResults) join(device, ticket string) (it *formResult, first bool) {
 // their own.
 func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
 	p.once(rw, req, func(ctx context.Context, d *formResult, owner string) error {
-		order := release.Order{Device: d.page.Device, Owner: owner, Asked: job.AskedByStation, At: time.Now()}
+		order := release.Order{Device: d.page.Device, Owner: owner, Asked: decision.AskedByStation, At: time.Now()}
 		if ref, one := formRef(req); one {
 			order.Jobs = []graph.Ref{ref}
 			order.Set = formVariant(req)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 )
 
 // What is in the two fields for a badge is one badge, or nobody's.
@@ -74,7 +74,7 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%s: %q, want %q", d, got, want)
 		}
 	}
-	for want, s := range map[string]job.Settings{
+	for want, s := range map[string]decision.Settings{
 		"":                   {},
 		"once":               {Copies: 1},
 		"in black and white": {ColorMode: "grayscale"},

@@ -21,10 +21,10 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus"
 	"pullprint/connector/config"
+	"pullprint/connector/decision"
 	"pullprint/connector/health"
 	"pullprint/connector/index"
 	"pullprint/connector/integrity"
-	"pullprint/connector/job"
 	"pullprint/connector/logthrottle"
 	"pullprint/connector/selftest"
 	"pullprint/connector/tap"
@@ -50,7 +50,7 @@ type Options struct {
 	// NATS makes the connections to an external NATS server; nil is sockets.
 	NATS bus.InProcess
 	// OnDecision, when set, is told of each decision after it took effect.
-	OnDecision func(job.Decision)
+	OnDecision func(decision.Decision)
 	// Notify, when set, is told what a supervisor wants to know, in the words of
 	// sd_notify(3). It must be safe for concurrent use.
 	Notify func(state string)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/privacy"
 	"pullprint/policy"
@@ -93,9 +94,9 @@ func (n *nemesis) judge() (wrong []string) {
 	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	wrong = append(wrong, n.ends...)
 	wrong = append(wrong, n.sim.Audit()...)
-	told := map[graph.Ref][]job.Decision{}
+	told := map[graph.Ref][]decision.Decision{}
 	if err := n.lives[0].bus.Decisions(n.ctx(), time.Time{}, false, func(_ time.Time, body []byte) error {
-		var d job.Decision
+		var d decision.Decision
 		err := json.Unmarshal(body, &d)
 		told[d.Ref] = append(told[d.Ref], d)
 		return err
@@ -120,7 +121,7 @@ func (n *nemesis) judge() (wrong []string) {
 		}
 		told := told[graph.Ref(id)]
 		if (j.Effects.AbortApplied > 0 || finished(j) || j.Effects.RedirectApplied > 0) &&
-			!slices.ContainsFunc(told, func(d job.Decision) bool { return slices.Contains(verdicts, d.Verdict) }) {
+			!slices.ContainsFunc(told, func(d decision.Decision) bool { return slices.Contains(verdicts, d.Verdict) }) {
 			bad("job %s: none of %q is in the audit: %+v; record %+v; at Graph %+v", id, verdicts, told, recs[graph.Ref(id)], j)
 		}
 	}

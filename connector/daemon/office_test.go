@@ -23,7 +23,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -184,7 +184,7 @@ type shift struct {
 	done   chan error
 
 	mu        sync.Mutex
-	decisions []job.Decision
+	decisions []decision.Decision
 	changed   chan struct{}
 }
 
@@ -218,7 +218,7 @@ func (s *shift) end() {
 	}
 }
 
-func (s *shift) decided(d job.Decision) {
+func (s *shift) decided(d decision.Decision) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.decisions = append(s.decisions, d)
@@ -228,10 +228,10 @@ func (s *shift) decided(d job.Decision) {
 	}
 }
 
-func (s *shift) all() []job.Decision {
+func (s *shift) all() []decision.Decision {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]job.Decision(nil), s.decisions...)
+	return append([]decision.Decision(nil), s.decisions...)
 }
 
 // await blocks until done says so, looking again at every decision and every

@@ -45,7 +45,7 @@ func (d *daemon) compose(ctx context.Context) error {
 	if err := d.openMetrics(); err != nil {
 		return err
 	}
-	jobs := job.NewStoreFor(d.bus.Jobs(), cfg.Retention.KeepJobs())
+	jobs := job.NewStore(d.bus.Jobs(), cfg.Retention.KeepJobs())
 	d.index = index.New(jobs, cfg.Queues, reg, log)
 	d.integrity = integrity.New(d.bus.Quota(), d.bus.Badges(), d.bus.State(), reg, log)
 	d.ledger = ledger.New(d.bus.Quota(), d.bus, rand.Text)

@@ -5,6 +5,7 @@ import (
 
 	"pullprint/connector/admin"
 	"pullprint/connector/arrival"
+	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
 	"pullprint/connector/job"
 	"pullprint/connector/notice"
@@ -19,7 +20,7 @@ var storedForms = map[string]func() any{
 	"action":       func() any { return new(admin.Action) },
 	"badge":        func() any { return new(badge.Badge) },
 	"dead-letter":  func() any { return new(arrival.DeadLetter) },
-	"decision":     func() any { return new(job.Decision) },
+	"decision":     func() any { return new(decision.Decision) },
 	"delegation":   func() any { return new(delegation.Delegation) },
 	"ledger-entry": func() any { return new(quota.Entry) },
 	"notice":       func() any { return new(notice.Notice) },

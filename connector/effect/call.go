@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -31,50 +32,28 @@ const releaseWithin = 30 * time.Second
 // effect, in this process or an earlier one, the refusal of a later call proves nothing:
 // Graph refuses a second call because the first took effect.
 func (e *Executor) callGraph(ctx context.Context, rec *job.Record, a Cause) (result, error) {
-	op := operation(rec.State)
 	called := a.verifyFirst
 	var last error
 	for range maxCalls {
 		if a.verifyFirst {
-			seen, err := e.readBack(ctx, rec, called)
-			if errors.Is(err, errUnclear) {
-				seen, err = e.readBack(ctx, rec, called)
-			}
-			if err != nil {
-				return result{}, err
-			}
-			a.Settings = seen.settings
-			e.metrics.readBacks.WithLabelValues(foundLabel(seen.outcome)).Inc()
-			notMade := refused(last) && !called
-			if seen.outcome == "" && rec.State == job.Releasing && (notMade || e.clock.Since(rec.Release.At) > releaseWithin) {
-				seen.outcome = job.Held
-			}
-			if seen.outcome != "" {
-				ans := job.Answer{Operation: op, Outcome: seen.outcome, ReadBack: true, Presumed: seen.presumed, At: time.Now()}
-				return result{Answer: ans, notMade: notMade, late: seen.late}, nil
+			seen, err := e.verify(ctx, rec, called, last)
+			if err != nil || seen.outcome != "" {
+				return seen, err
 			}
 			if refused(last) && rec.State == job.Releasing {
 				break // the refusal contradicts the read; leave the intent to a later attempt
 			}
+			a.Settings = seen.settings
 		}
 		if err := e.Reserve(ctx, rec, false); err != nil {
-			var ex *quota.Exhausted
-			if !errors.As(err, &ex) || rec.State != job.Releasing {
-				return result{}, err
-			}
-			e.DecideExhausted(rec, ex, policy.Keep)
-			rec.Charge = rec.Charge.Before
-			if !called && len(rec.Tries) > 0 {
-				rec.Tries = rec.Tries[:len(rec.Tries)-1] // Graph was not called
-			}
-			return result{Answer: job.Answer{Operation: op, Outcome: job.Held, At: time.Now()}}, nil
+			return e.notReserved(rec, called, err)
 		}
 		if a.OnReserved != nil {
 			a.OnReserved()
 		}
 		last = e.callOnce(ctx, rec, a.Settings)
 		if last == nil {
-			return result{Answer: job.Answer{Operation: op, Outcome: rec.State.Outcome(), At: time.Now()}}, nil
+			return result{outcome: rec.State.Outcome()}, nil
 		}
 		var ge *graph.Error
 		if !errors.As(last, &ge) || (ge.Unavailable() && !ge.Ambiguous()) || ctx.Err() != nil {
@@ -83,7 +62,41 @@ func (e *Executor) callGraph(ctx context.Context, rec *job.Record, a Cause) (res
 		called = called || ge.Ambiguous()
 		a.verifyFirst = true
 	}
-	return result{}, fmt.Errorf("%s job: %w", op, last)
+	return result{}, fmt.Errorf("%s job: %w", operation(rec.State), last)
+}
+
+// verify reads what became of an effect before Graph is called for it. called says whether Graph may
+// have been called before, last is what it answered then. The outcome is empty when the effect can
+// still be called for.
+func (e *Executor) verify(ctx context.Context, rec *job.Record, called bool, last error) (result, error) {
+	seen, err := e.readBack(ctx, rec, called)
+	if errors.Is(err, errUnclear) {
+		seen, err = e.readBack(ctx, rec, called)
+	}
+	if err != nil {
+		return result{}, err
+	}
+	e.metrics.readBacks.WithLabelValues(foundLabel(seen.outcome)).Inc()
+	seen.readBack, seen.notMade = true, refused(last) && !called
+	if seen.outcome == "" && rec.State == job.Releasing && (seen.notMade || e.clock.Since(rec.Release.At) > releaseWithin) {
+		seen.outcome = job.Held
+	}
+	return seen, nil
+}
+
+// notReserved is the result when the job's cost can't be reserved: a job that was to be redirected is
+// held again when an account is exhausted.
+func (e *Executor) notReserved(rec *job.Record, called bool, err error) (result, error) {
+	var ex *quota.Exhausted
+	if !errors.As(err, &ex) || rec.State != job.Releasing {
+		return result{}, err
+	}
+	e.DecideExhausted(rec, ex, policy.Keep)
+	rec.Charge = rec.Charge.Before
+	if !called && len(rec.Tries) > 0 {
+		rec.Tries = rec.Tries[:len(rec.Tries)-1] // Graph was not called
+	}
+	return result{outcome: job.Held}, nil
 }
 
 // refused reports whether Graph rejected the call, so that it has not taken effect and will
@@ -139,7 +152,7 @@ func (e *Executor) callOnce(ctx context.Context, rec *job.Record, settings json.
 // overlay is a job's own settings with what rules rewrote in them; nil when nothing was
 // rewritten. What Graph would reject is left out: annotations, nulls, and values that its
 // schema does not have.
-func overlay(settings json.RawMessage, set *job.Settings) (json.RawMessage, error) {
+func overlay(settings json.RawMessage, set *decision.Settings) (json.RawMessage, error) {
 	if set == nil {
 		return nil, nil
 	}

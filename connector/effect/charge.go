@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/clock"
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -101,7 +102,7 @@ func renameCharge(rec *job.Record, rev uint64) {
 		return
 	}
 	c := *rec.Charge
-	c.Attempt = job.AttemptID(rec.Decision.ID, rev)
+	c.Attempt = decision.AttemptID(rec.Decision.ID, rev)
 	rec.Charge = &c
 }
 
@@ -116,13 +117,13 @@ func (e *Executor) chargePrinted(ctx context.Context, rec *job.Record, ans resul
 			return err
 		}
 		rec.Decision.Answer = answer
-	case !ans.ReadBack && ans.Outcome == job.Released && job.CoversMore(rec.Charge):
+	case !ans.readBack && ans.outcome == job.Released && job.CoversMore(rec.Charge):
 		// What was reserved at arrival is made smaller only now that less is printed.
-	case ans.ReadBack && ans.Outcome == job.Released:
+	case ans.readBack && ans.outcome == job.Released:
 		if err := e.correctTry(ctx, rec); err != nil {
 			return err
 		}
-	case !ans.ReadBack || (ans.Outcome != job.Released && ans.Outcome != job.Completed):
+	case !ans.readBack || (ans.outcome != job.Released && ans.outcome != job.Completed):
 		return nil
 	}
 	if err := e.Reserve(ctx, rec, true); err != nil && !errors.Is(err, quota.ErrEnded) {
@@ -179,7 +180,7 @@ func (e *Executor) DecideExhausted(rec *job.Record, ex *quota.Exhausted, v polic
 		own = policy.Own(reasons.QuotaFull)
 	}
 	d := &rec.Decision
-	d.ID = job.ExhaustedID(d.ID)
+	d.ID = decision.ExhaustedID(d.ID)
 	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(v), own.Reason, "", own.Text, own.Remedy, own.IPP
 	d.Set, d.SetBy = nil, ""
 }

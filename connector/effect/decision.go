@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/policy"
 )
@@ -66,8 +67,8 @@ func (e *Executor) Report(rec *job.Record, heard time.Time) {
 
 // Decision is a decision of the program itself on a held job, with an id; what the policy saw at
 // arrival stays its input.
-func (e *Executor) Decision(rec *job.Record, id string, v policy.Decision) job.Decision {
-	return job.Decision{
+func (e *Executor) Decision(rec *job.Record, id string, v policy.Decision) decision.Decision {
+	return decision.Decision{
 		ID: id, At: time.Now(), Point: string(v.Point), Verdict: string(v.Verdict),
 		Reason: v.Reason, Text: v.Text, Remedy: v.Remedy, IPP: v.IPP, Policy: v.PolicyHash, By: e.instance, Input: rec.Decision.Input,
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/clock"
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
 	"pullprint/connector/recovery"
@@ -63,7 +64,7 @@ type Executor struct {
 	instance string
 	// sole is true when no other instance can be alive on the same store.
 	sole       bool
-	onDecision func(job.Decision) // may be nil
+	onDecision func(decision.Decision) // may be nil
 
 	mu   sync.Mutex
 	busy map[string]bool // keys of the jobs this process is acting on
@@ -113,7 +114,7 @@ type Options struct {
 	// of others are taken over at once.
 	Sole bool
 	// OnDecision is told of each decision after it took effect.
-	OnDecision func(job.Decision)
+	OnDecision func(decision.Decision)
 	Registerer prometheus.Registerer
 	Logger     *zap.Logger
 }
@@ -162,7 +163,7 @@ func (e *Executor) storeIntent(ctx context.Context, rec *job.Record, rev uint64,
 
 // Abort ends a held job, by a decision that has a reason. Its caller has
 // claimed it. Crash safety is that of CarryOut.
-func (e *Executor) Abort(ctx context.Context, rec job.Record, rev uint64, d job.Decision) (job.Record, error) {
+func (e *Executor) Abort(ctx context.Context, rec job.Record, rev uint64, d decision.Decision) (job.Record, error) {
 	if err := e.PublishArrival(ctx, &rec); err != nil {
 		return rec, err
 	}
@@ -177,7 +178,7 @@ func (e *Executor) Abort(ctx context.Context, rec job.Record, rev uint64, d job.
 // Redirect sends a held job to where its owner stands, which is Release of the record, by
 // a decision. Its caller has claimed it. Crash safety is that of CarryOut.
 func (e *Executor) Redirect(
-	ctx context.Context, rec job.Record, rev uint64, d job.Decision, a Cause,
+	ctx context.Context, rec job.Record, rev uint64, d decision.Decision, a Cause,
 ) (job.Record, error) {
 	if err := e.PublishArrival(ctx, &rec); err != nil {
 		return rec, err
@@ -225,18 +226,21 @@ func (e *Executor) CarryOut(ctx context.Context, rec job.Record, rev uint64, a C
 	if err != nil {
 		return rec, err
 	}
-	rec.Decision.Answer = &ans.Answer
+	op := operation(rec.State)
+	rec.Decision.Answer = &decision.Answer{
+		Operation: op, Outcome: string(ans.outcome), ReadBack: ans.readBack, Presumed: ans.presumed, At: time.Now(),
+	}
 	if err := e.chargePrinted(ctx, &rec, ans); err != nil {
 		return rec, err
 	}
-	if ans.Outcome == job.Held && rec.Decision.Verdict == string(policy.Redirect) {
+	if ans.outcome == job.Held && rec.Decision.Verdict == string(policy.Redirect) {
 		decideDeviceUnavailable(&rec)
 	}
-	note := ans.note()
-	if err := rec.Move(ans.Outcome, time.Now(), e.instance, note); err != nil {
+	note := ans.note(op)
+	if err := rec.Move(ans.outcome, time.Now(), e.instance, note); err != nil {
 		return rec, err
 	}
-	if ans.Outcome == job.Gone && !ans.late {
+	if ans.outcome == job.Gone && !ans.late {
 		return e.endGone(ctx, rec, rev, note)
 	}
 	return e.end(ctx, rec, rev, ans, a)
@@ -269,7 +273,7 @@ func (e *Executor) endGone(ctx context.Context, rec job.Record, rev uint64, note
 // cost: step 3 of CarryOut.
 func (e *Executor) end(ctx context.Context, rec job.Record, rev uint64, ans result, a Cause) (job.Record, error) {
 	tried := rec.Charge
-	if ans.Outcome == job.Held && ans.notMade && tried != nil && tried.Before != nil {
+	if ans.outcome == job.Held && ans.notMade && tried != nil && tried.Before != nil {
 		rec.Charge = tried.Before // of an earlier try, which may have been made
 		if tried.AtArrival {
 			e.restoreArrival(ctx, &rec, tried) // before the record is held: nobody else may try yet
@@ -277,7 +281,7 @@ func (e *Executor) end(ctx context.Context, rec job.Record, rev uint64, ans resu
 	}
 	var publishing errgroup.Group
 	publishing.Go(func() error { return recovery.Catch(func() error { return e.Publish(ctx, &rec) }) })
-	if !a.Redelivered || ans.ReadBack { // what was found late may have no message behind it that tells of it
+	if !a.Redelivered || ans.readBack { // what was found late may have no message behind it that tells of it
 		if err := publishing.Wait(); err != nil {
 			return rec, err
 		}
@@ -288,9 +292,9 @@ func (e *Executor) end(ctx context.Context, rec job.Record, rev uint64, ans resu
 		return rec, errors.Join(err, published)
 	}
 	switch {
-	case ans.Outcome == job.Aborted:
+	case ans.outcome == job.Aborted:
 		e.void(ctx, &rec)
-	case ans.Outcome == job.Held && ans.notMade && tried != nil && !tried.AtArrival:
+	case ans.outcome == job.Held && ans.notMade && tried != nil && !tried.AtArrival:
 		e.giveBack(ctx, &rec, tried, tried.Attempt)
 	}
 	if ours { // also before the audit has it: a message is behind it then, and comes again
@@ -304,7 +308,7 @@ func (e *Executor) end(ctx context.Context, rec job.Record, rev uint64, ans resu
 func decideDeviceUnavailable(rec *job.Record) {
 	own := policy.Own(reasons.DeviceUnavailable)
 	d := &rec.Decision
-	d.ID = job.KeptID(d.ID)
+	d.ID = decision.KeptID(d.ID)
 	d.Verdict, d.Reason, d.Rule, d.Text, d.Remedy, d.IPP = string(policy.Keep), own.Reason, "", own.Text, own.Remedy, own.IPP
 }
 
@@ -322,9 +326,17 @@ func (e *Executor) storeOutcome(ctx context.Context, rec *job.Record, rev uint64
 	return false, nil
 }
 
-// result is how an effect ended.
+// result is how an effect ended, or what Graph's answers show of it.
 type result struct {
-	job.Answer
+	// outcome is the state that the job comes to; empty when the effect has not happened and can
+	// still be called for, with the job's own settings.
+	outcome  job.State
+	settings json.RawMessage
+	// readBack is true when the outcome was read from the job, because the answer to the call was
+	// lost, refused or never seen.
+	readBack bool
+	// presumed is true when nothing is left at Graph that shows whether the effect has happened.
+	presumed bool
 	// notMade is true when a redirect was surely not made. Else it was not seen to be
 	// made: what it costs stays reserved until the sweep has looked once more.
 	notMade bool
@@ -334,14 +346,14 @@ type result struct {
 }
 
 // note is what the record's trail says about it.
-func (e *result) note() string {
+func (r *result) note(operation string) string {
 	switch {
-	case e.Outcome == job.Held:
+	case r.outcome == job.Held:
 		return "not made"
-	case e.Presumed:
-		return e.Operation + ", graph does not know the job any more"
-	case e.ReadBack:
-		return e.Operation + ", read back"
+	case r.presumed:
+		return operation + ", graph does not know the job any more"
+	case r.readBack:
+		return operation + ", read back"
 	}
-	return e.Operation
+	return operation
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
 	"pullprint/policy"
@@ -124,7 +125,7 @@ func (e *Executor) HoldEnded(before job.State, rec *job.Record) {
 // CountSettled counts a reservation that came to its end.
 func (e *Executor) CountSettled(end string) { e.metrics.settled.WithLabelValues(end).Inc() }
 
-func (m *metrics) decided(d *job.Decision, heard time.Time) {
+func (m *metrics) decided(d *decision.Decision, heard time.Time) {
 	m.decisions.WithLabelValues(d.Point, d.Verdict, d.Reason, d.Rule, d.Queue).Inc()
 	if s := d.Shadow; s != nil {
 		m.shadow.WithLabelValues(d.Point, s.Verdict, s.Reason, s.Rule, d.Queue).Inc()

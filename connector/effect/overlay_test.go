@@ -3,7 +3,7 @@ package effect
 import (
 	"testing"
 
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 )
 
 func TestOverlay(t *testing.T) {
@@ -13,7 +13,7 @@ func TestOverlay(t *testing.T) {
 		``:   `{"colorMode":"grayscale"}`,
 		`[]`: ``,
 	} {
-		got, err := overlay([]byte(own), &job.Settings{ColorMode: "grayscale"})
+		got, err := overlay([]byte(own), &decision.Settings{ColorMode: "grayscale"})
 		if string(got) != want || (err != nil) != (want == "") {
 			t.Errorf("%s: %s, %v", own, got, err)
 		}

@@ -2,7 +2,6 @@ package effect
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,31 +23,19 @@ const unclearFor = 10 * time.Minute
 // happened. A longer time would make a dead letter of a deleted job (see maxAttempts in package arrival).
 const refusedFor = 2 * time.Minute
 
-// observation is what Graph's answers show of a job.
-type observation struct {
-	// outcome is the state it shows; empty means that the effect has not happened
-	// and can still be called for.
-	outcome  job.State
-	settings json.RawMessage
-	// presumed is true when nothing is left at Graph that shows whether the effect has
-	// happened.
-	presumed bool
-	late     bool // see result
-}
-
 // readBack reads the job and its task and returns what they show. An unknown state does not
 // prove that the effect has not happened. called says whether Graph may have been called for
 // the effect.
-func (e *Executor) readBack(ctx context.Context, rec *job.Record, called bool) (observation, error) {
+func (e *Executor) readBack(ctx context.Context, rec *job.Record, called bool) (result, error) {
 	j, err := e.jobOf(ctx, rec)
 	if graph.IsNotFound(err) {
 		return e.readBackForgotten(ctx, rec, called)
 	}
 	if err != nil {
-		return observation{}, fmt.Errorf("read job back: %w", err)
+		return result{}, fmt.Errorf("read job back: %w", err)
 	}
 	if j, err = e.WithTask(ctx, rec, j); err != nil {
-		return observation{}, err
+		return result{}, err
 	}
 	if seen, err := e.observe(ctx, rec, j); err != nil || seen.outcome != "" {
 		return seen, err
@@ -56,7 +43,7 @@ func (e *Executor) readBack(ctx context.Context, rec *job.Record, called bool) (
 	if !job.TaskWaits(j.Tasks, rec.Task) {
 		task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
 		if err != nil && !graph.IsNotFound(err) {
-			return observation{}, fmt.Errorf("read task back: %w", err)
+			return result{}, fmt.Errorf("read task back: %w", err)
 		}
 		j.Tasks = []graph.Task{task}
 		if seen, err := e.observe(ctx, rec, j); err != nil || seen.outcome != "" {
@@ -64,14 +51,14 @@ func (e *Executor) readBack(ctx context.Context, rec *job.Record, called bool) (
 		}
 	}
 	if (!job.TaskWaits(j.Tasks, rec.Task) || !job.JobWaits(j.State)) && e.clock.Since(rec.Decision.At) < unclearFor {
-		return observation{}, errUnclear
+		return result{}, errUnclear
 	}
-	return observation{settings: j.Settings}, nil
+	return result{settings: j.Settings}, nil
 }
 
 // observe is what a job shows of an effect; its outcome is empty when that can still be called
 // for. Where a redirected job went is looked for at its printer if Graph does not show it.
-func (e *Executor) observe(ctx context.Context, rec *job.Record, j graph.Job) (seen observation, err error) {
+func (e *Executor) observe(ctx context.Context, rec *job.Record, j graph.Job) (seen result, err error) {
 	seen.outcome, seen.late = job.ObservedOutcome(rec, j), job.RedirectedEarlier(rec, j)
 	if seen.outcome == job.Released && rec.Release.Job == "" {
 		_, err = e.atDestination(ctx, rec)
@@ -103,15 +90,15 @@ func (e *Executor) WithTask(ctx context.Context, rec *job.Record, j graph.Job) (
 // was sent to. If nothing tells for long, an effect that was called for counts as made:
 // what may have printed as printed, and what may have been refused as refused. One that
 // Graph refused was not made.
-func (e *Executor) readBackForgotten(ctx context.Context, rec *job.Record, called bool) (observation, error) {
+func (e *Executor) readBackForgotten(ctx context.Context, rec *job.Record, called bool) (result, error) {
 	wait := unclearFor
 	if !called {
 		wait = refusedFor
 	}
-	done := observation{outcome: rec.State.Outcome()}
+	done := result{outcome: rec.State.Outcome()}
 	redirected, completed := done, done // what it means that it is at its device, that its task is completed
 	if rec.State != job.Releasing {
-		redirected = observation{outcome: job.Gone, late: rec.Release != nil}
+		redirected = result{outcome: job.Gone, late: rec.Release != nil}
 	}
 	if rec.State == job.Aborting {
 		completed = redirected
@@ -119,7 +106,7 @@ func (e *Executor) readBackForgotten(ctx context.Context, rec *job.Record, calle
 	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
 	known := err == nil
 	if err != nil && !graph.IsNotFound(err) {
-		return observation{}, fmt.Errorf("read task of a job that graph does not know: %w", err)
+		return result{}, fmt.Errorf("read task of a job that graph does not know: %w", err)
 	}
 	if rec.Release != nil && (!known || task.State == graph.TaskCompleted) {
 		there, err := e.atDestination(ctx, rec)
@@ -133,11 +120,11 @@ func (e *Executor) readBackForgotten(ctx context.Context, rec *job.Record, calle
 	case known && task.State == graph.TaskAborted && rec.State == job.Aborting:
 		return done, nil
 	case known && task.State == graph.TaskAborted:
-		return observation{outcome: job.Gone}, nil
+		return result{outcome: job.Gone}, nil
 	case e.clock.Since(rec.Decision.At) < wait:
-		return observation{}, errUnclear
+		return result{}, errUnclear
 	case !called, known && job.TaskWaits([]graph.Task{task}, rec.Task):
-		return observation{outcome: job.Gone}, nil
+		return result{outcome: job.Gone}, nil
 	}
 	done.presumed = true
 	return done, nil

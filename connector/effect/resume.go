@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -236,7 +237,7 @@ func (e *Executor) decideLateRedirect(ctx context.Context, rec *job.Record, rev 
 		return err
 	}
 	own := policy.Decision{Point: policy.Release, Verdict: policy.Redirect, PolicyHash: e.policy().Hash()}
-	rec.Decision = e.Decision(rec, rec.LateID(rev), own)
+	rec.Decision = e.Decision(rec, decision.LateID(rec.Task, rec.OnceAt(rev)), own)
 	rec.Decision.Device = rec.Release.Device
 	for _, d := range e.devices { // an earlier try may have been at another one
 		if graph.Canonical(d.PrinterID) == graph.Canonical(rec.Release.Printer) {
@@ -254,7 +255,7 @@ func (e *Executor) decideLateRedirect(ctx context.Context, rec *job.Record, rev 
 		return nil
 	}
 	renameCharge(rec, rev)
-	rec.Decision.TellCharge(rec.Charge)
+	rec.Charge.TellIn(&rec.Decision)
 	return nil
 }
 

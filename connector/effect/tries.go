@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -63,7 +64,7 @@ func (e *Executor) fitting(ctx context.Context, rec *job.Record, tries []job.Try
 // fitsTry reports whether a job at its printer can be what a try made of the job as sent.
 // What Graph does not say contradicts nothing.
 func fitsTry(t *job.Try, sent, there graph.Configuration) bool {
-	set := job.Settings{}
+	set := decision.Settings{}
 	if t.Set != nil {
 		set = *t.Set
 	}
@@ -89,7 +90,7 @@ func fitsTry(t *job.Try, sent, there graph.Configuration) bool {
 // correctTry makes the decision of a record that was found redirected that of the try which
 // made it, if that is another than the one under way.
 func (e *Executor) correctTry(ctx context.Context, rec *job.Record) error {
-	if rec.IsLate() {
+	if decision.IsLate(rec.Decision.ID, rec.Task) {
 		return nil
 	}
 	try, ok, err := e.madeBy(ctx, rec)

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.uber.org/zap"
 
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/policy"
 	"pullprint/trigger/pages"
 )
@@ -26,8 +26,8 @@ func newPageCounts(reg prometheus.Registerer) *prometheus.CounterVec {
 
 // countPages counts the pages of the documents; if that fails, they are estimated as the
 // policy says.
-func (e *Evaluator) countPages(ctx context.Context, p *policy.Policy, eval *Evaluation) *job.Pages {
-	out := &job.Pages{}
+func (e *Evaluator) countPages(ctx context.Context, p *policy.Policy, eval *Evaluation) *decision.Pages {
+	out := &decision.Pages{}
 	if e.pages == nil || !p.Counts() {
 		out.Unknown = "pages are not counted"
 	} else {
@@ -48,7 +48,7 @@ func (e *Evaluator) countPages(ctx context.Context, p *policy.Policy, eval *Eval
 
 // openDocuments counts the pages of the documents. Because a document may kill the process,
 // the job is noted before.
-func (e *Evaluator) openDocuments(ctx context.Context, eval *Evaluation, out *job.Pages) (err error) {
+func (e *Evaluator) openDocuments(ctx context.Context, eval *Evaluation, out *decision.Pages) (err error) {
 	if len(eval.job.Documents) == 0 {
 		return errors.New("the job has no document")
 	}

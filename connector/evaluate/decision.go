@@ -3,14 +3,14 @@ package evaluate
 import (
 	"time"
 
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 )
 
 // Decision is the audit record of what was decided on a question.
-func (e *Evaluator) Decision(id string, v policy.Decision, shadow *policy.Decision, eval *Evaluation) job.Decision {
-	d := job.Decision{
+func (e *Evaluator) Decision(id string, v policy.Decision, shadow *policy.Decision, eval *Evaluation) decision.Decision {
+	d := decision.Decision{
 		ID: id, At: eval.Now, Point: string(v.Point), Verdict: string(v.Verdict), Reason: v.Reason, Rule: v.Rule,
 		Text: v.Text, Remedy: v.Remedy, IPP: v.IPP, Policy: v.PolicyHash, Error: v.Err, By: e.instance,
 		Set: SettingsOf(v.Set), SetBy: v.SetBy, Variant: SettingsOf(v.Variant), Cost: v.Cost, Input: input(eval),
@@ -19,13 +19,13 @@ func (e *Evaluator) Decision(id string, v policy.Decision, shadow *policy.Decisi
 		shadow = v.Shadow
 	}
 	if s := shadow; s != nil && (v.Shadow != nil || s.Verdict != v.Verdict || s.Reason != v.Reason || s.Set != v.Set) {
-		d.Shadow = &job.Shadow{
+		d.Shadow = &decision.Shadow{
 			Verdict: string(s.Verdict), Reason: s.Reason, Rule: s.Rule, Text: s.Text, Remedy: s.Remedy, Error: s.Err,
 			Policy: s.PolicyHash, Cost: s.Cost,
 		}
 	}
 	for _, u := range v.Unknown {
-		d.Unknown = append(d.Unknown, job.Unknown{Dependency: string(u.Dependency), Mode: string(u.Mode)})
+		d.Unknown = append(d.Unknown, decision.Unknown{Dependency: string(u.Dependency), Mode: string(u.Mode)})
 	}
 	for i := range v.Claims {
 		d.Accounts = append(d.Accounts, v.Claims[i].Account.Key())
@@ -34,18 +34,18 @@ func (e *Evaluator) Decision(id string, v policy.Decision, shadow *policy.Decisi
 }
 
 // SettingsOf are settings as they are stored; nil when there are none.
-func SettingsOf(s policy.Settings) *job.Settings {
+func SettingsOf(s policy.Settings) *decision.Settings {
 	if s == (policy.Settings{}) {
 		return nil
 	}
-	h := job.Settings(s)
+	h := decision.Settings(s)
 	return &h
 }
 
 // input is the input of the policy, so that the decision can be replayed.
-func input(eval *Evaluation) job.Input {
+func input(eval *Evaluation) decision.Input {
 	j := &eval.Job
-	in := job.Input{
+	in := decision.Input{
 		Mode: eval.Queue.Mode, Copies: j.Copies, CopiesUnsaid: eval.job.Configuration.Copies == 0,
 		Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize,
 		ContentType: j.ContentType, Size: j.Size, Created: j.Created, Groups: eval.User.Groups,
@@ -53,7 +53,7 @@ func input(eval *Evaluation) job.Input {
 		Language:  eval.User.Language, Pages: eval.Pages, PagesPerSheet: j.PagesPerSheet,
 	}
 	for _, r := range j.Ranges {
-		in.Ranges = append(in.Ranges, job.Range(r))
+		in.Ranges = append(in.Ranges, decision.Range(r))
 	}
 	for _, m := range eval.Missing {
 		in.Missing = append(in.Missing, string(m))
@@ -64,8 +64,8 @@ func input(eval *Evaluation) job.Input {
 	return in
 }
 
-func account(b quota.Balance) job.Account {
-	return job.Account{
+func account(b quota.Balance) decision.Account {
+	return decision.Account{
 		Key: b.Account.Key(), Limit: b.Limit + b.Carried + b.Adjusted, Spent: b.Spent, Reserved: b.Reserved, Left: b.Left,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/index"
 	"pullprint/connector/inflight"
 	"pullprint/connector/job"
@@ -102,7 +103,7 @@ func (e *Evaluator) expectsSelfTest(ctx context.Context, job graph.Job) (bool, e
 type Evaluation struct {
 	policy.Request
 	job       graph.Job
-	Pages     *job.Pages
+	Pages     *decision.Pages
 	groupsAge time.Duration
 	// Set is what is laid over the job's settings before rules at release see it: they
 	// decide on exactly what is sent to Graph.
@@ -137,9 +138,9 @@ func (e *Evaluator) NewRecord(ctx context.Context, ev trigger.Event, j graph.Job
 	case test:
 		v, shadow = e.Own(reasons.SelfTest, policy.Arrival, policy.Abort), nil
 	}
-	id := job.ArrivalID(ev.Task)
+	id := decision.ArrivalID(ev.Task)
 	d := e.Decision(id, v, shadow, &eval)
-	d.Asked = job.AskedByArrival
+	d.Asked = decision.AskedByArrival
 	return job.Record{
 		Ref: j.Ref, Task: ev.Task, Definition: ev.Definition, Owner: eval.User.ID, Queue: q.Name,
 		State: job.Seen, Created: j.Created, Seen: eval.Now, Pages: eval.Pages,

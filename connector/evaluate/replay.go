@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/policy/reasons"
@@ -16,7 +16,7 @@ import (
 // RequestOf rebuilds the request of a recorded decision from what the record has:
 // user.upn is empty, as records have no names, and what was not read for the decision
 // is missing. The accounts that pay are left out; see RequestWithBalances.
-func RequestOf(p *policy.Policy, d *job.Decision) policy.Request {
+func RequestOf(p *policy.Policy, d *decision.Decision) policy.Request {
 	in := &d.Input
 	req := policy.Request{
 		Point: policy.Point(d.Point), Device: d.Device, Now: d.At,
@@ -57,7 +57,7 @@ func RequestOf(p *policy.Policy, d *job.Decision) policy.Request {
 
 // RequestWithBalances is RequestOf with the accounts that pay and the balances in the
 // record; an account that is not in the record is taken to be unused.
-func RequestWithBalances(p *policy.Policy, d *job.Decision) policy.Request {
+func RequestWithBalances(p *policy.Policy, d *decision.Decision) policy.Request {
 	req := RequestOf(p, d)
 	req.Budget = p.Budget(req)
 	for _, c := range req.Budget.Claims {
@@ -77,7 +77,7 @@ func RequestWithBalances(p *policy.Policy, d *job.Decision) policy.Request {
 type Replay struct {
 	policy    *policy.Policy
 	spent     map[string]quota.Amount // by account and period
-	decisions map[string]*job.Decision
+	decisions map[string]*decision.Decision
 	aborted   map[graph.Ref]bool
 	report    Replayed
 }
@@ -127,7 +127,7 @@ type Verdict struct {
 // NewReplay begins a replay.
 func NewReplay(p *policy.Policy) *Replay {
 	return &Replay{
-		policy: p, spent: map[string]quota.Amount{}, decisions: map[string]*job.Decision{}, aborted: map[graph.Ref]bool{},
+		policy: p, spent: map[string]quota.Amount{}, decisions: map[string]*decision.Decision{}, aborted: map[graph.Ref]bool{},
 		report: Replayed{Refused: []Difference{}, Released: []Difference{}, Changed: []Difference{}, Undecided: []Difference{}},
 	}
 }
@@ -142,15 +142,15 @@ var ownDecisions = []string{
 
 // ByPolicy reports whether a policy made a decision, and not the program by
 // itself.
-func ByPolicy(d *job.Decision) bool { return !slices.Contains(ownDecisions, d.Reason) }
+func ByPolicy(d *decision.Decision) bool { return !slices.Contains(ownDecisions, d.Reason) }
 
 // Add takes a decision. The same one twice counts once.
-func (r *Replay) Add(d *job.Decision) { r.decisions[d.ID] = d }
+func (r *Replay) Add(d *decision.Decision) { r.decisions[d.ID] = d }
 
 // Run evaluates all decisions that were added, in the order of their time, and returns the
 // result.
 func (r *Replay) Run() *Replayed {
-	for _, d := range slices.SortedFunc(maps.Values(r.decisions), func(a, b *job.Decision) int {
+	for _, d := range slices.SortedFunc(maps.Values(r.decisions), func(a, b *decision.Decision) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
 	}) {
 		r.one(d)
@@ -158,7 +158,7 @@ func (r *Replay) Run() *Replayed {
 	return &r.report
 }
 
-func (r *Replay) one(d *job.Decision) {
+func (r *Replay) one(d *decision.Decision) {
 	if !ByPolicy(d) {
 		r.report.Skipped++
 		return
@@ -198,7 +198,7 @@ func (r *Replay) name(c quota.Claim, b quota.Balance) string {
 	return c.Account.Key() + " " + c.Period.String() + " " + b.Start.Format(time.RFC3339)
 }
 
-func (r *Replay) compare(d *job.Decision, v policy.Decision, undecided bool) {
+func (r *Replay) compare(d *decision.Decision, v policy.Decision, undecided bool) {
 	diff := Difference{
 		Ref: d.Ref, At: d.At, Queue: d.Queue, Point: d.Point, Owner: d.Owner, Cost: v.Cost,
 		Before: Verdict{d.Verdict, d.Reason, d.Rule}, After: Verdict{string(v.Verdict), v.Reason, v.Rule},

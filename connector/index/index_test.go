@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
 	"pullprint/trigger/graph"
@@ -177,7 +178,7 @@ func storedRecord(i int) (key string, value []byte) {
 	at := time.Date(2026, 3, 10, 12, 0, 0, i, time.UTC)
 	value, err := json.Marshal(job.Record{
 		Ref: ref, Task: fmt.Sprintf("%08d-7777-4888-8999-aaaaaaaaaaaa", i), Owner: owner, Queue: "Follow-Me", State: job.Released,
-		Created: at, Seen: at, HoldUntil: at.Add(24 * time.Hour), Decision: job.Decision{Reason: "", Policy: "749759dd72fd"},
+		Created: at, Seen: at, HoldUntil: at.Add(24 * time.Hour), Decision: decision.Decision{Reason: "", Policy: "749759dd72fd"},
 	})
 	if err != nil {
 		panic(err) // a record can be encoded

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"pullprint/connector/decision"
 	"pullprint/policy/quota"
 )
 
@@ -34,6 +35,17 @@ func Recharged(before, now *Charge) *Charge {
 func CoversMore(c *Charge) bool {
 	return c != nil && c.AtArrival && c.Before != nil && c.Before.Amount > c.Amount &&
 		slices.Equal(c.Before.Accounts(), c.Accounts())
+}
+
+// TellIn says in a decision what the job costs and who pays; nobody does when c is nil.
+func (c *Charge) TellIn(d *decision.Decision) {
+	if c == nil {
+		return
+	}
+	d.Cost = c.Amount
+	for _, a := range c.Accounts() {
+		d.Accounts = append(d.Accounts, a.Key())
+	}
 }
 
 // OneOfAccounts reports whether an account is one of a list; an earlier version stored the ids of

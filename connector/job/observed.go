@@ -2,6 +2,7 @@ package job
 
 import (
 	"slices"
+	"strings"
 
 	"pullprint/trigger/graph"
 )
@@ -98,3 +99,6 @@ func Revivable(rec *Record, job graph.Job) bool {
 
 // TaskFinished reports whether a task has surely come to its end.
 func TaskFinished(s graph.TaskState) bool { return s == graph.TaskCompleted || s == graph.TaskAborted }
+
+// SameTask compares the ids of tasks; an earlier version stored them as they came.
+func SameTask(a, b string) bool { return strings.EqualFold(a, b) }

@@ -10,13 +10,14 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
 
-// Keep is how long the record of a job that has come to its end is kept when
+// DefaultRetention is how long the record of a job that has come to its end is kept when
 // nobody says otherwise, for late duplicates and for `jobs trace`.
-const Keep = 7 * 24 * time.Hour
+const DefaultRetention = 7 * 24 * time.Hour
 
 // Record is what is remembered of one job. It holds no document name, and of
 // the owner the Entra object id only.
@@ -40,9 +41,9 @@ type Record struct {
 	Warned time.Time `json:"warned,omitzero"`
 	// Set is what rules at arrival rewrote of a held job: it is done when the job
 	// is released.
-	Set *Settings `json:"set,omitempty"`
+	Set *decision.Settings `json:"set,omitempty"`
 	// Pages is how long the documents are, once that was looked for.
-	Pages *Pages `json:"pages,omitempty"`
+	Pages *decision.Pages `json:"pages,omitempty"`
 	// Charge is what the job costs and who pays; nil when nobody does.
 	Charge *Charge `json:"charge,omitempty"`
 	// Release is the newest try to release the job, whatever became of it.
@@ -52,11 +53,11 @@ type Record struct {
 	Tries []Try `json:"tries,omitempty"`
 	// Sent is what the policy saw of the job as it was sent, once a try has taken the place of
 	// the decision at arrival.
-	Sent *Input `json:"sent,omitempty"`
+	Sent *decision.Input `json:"sent,omitempty"`
 	// Intent is set in the intent states.
 	Intent *Intent `json:"intent,omitempty"`
 	// Decision is the newest decision about the job.
-	Decision Decision `json:"decision"`
+	Decision decision.Decision `json:"decision"`
 	// Came counts how often the job was found waiting after its record had come to an end.
 	Came int `json:"came,omitempty"`
 	// Trail has one step per stored state, oldest first.
@@ -110,12 +111,12 @@ type Try struct {
 	// ID is that of its decision.
 	ID string `json:"id"`
 	// Device, Printer, At, Actor, Asked and Set are as in Release and Decision.
-	Device  string    `json:"device"`
-	Printer string    `json:"printer"`
-	At      time.Time `json:"at"`
-	Actor   string    `json:"actor,omitempty"`
-	Asked   Origin    `json:"asked,omitempty"`
-	Set     *Settings `json:"set,omitempty"`
+	Device  string             `json:"device"`
+	Printer string             `json:"printer"`
+	At      time.Time          `json:"at"`
+	Actor   string             `json:"actor,omitempty"`
+	Asked   decision.Origin    `json:"asked,omitempty"`
+	Set     *decision.Settings `json:"set,omitempty"`
 	// Charge is what it costs; nil when nobody pays.
 	Charge *Charge `json:"charge,omitempty"`
 }
@@ -244,8 +245,17 @@ func (r *Record) DecidedAgain(fresh Record) Record {
 	return again
 }
 
+// OnceAt is what tells a decision that a job gets once from one that it got before it came to an end and
+// was found waiting after all: the revision of its record, rev; 0 for a job that never was.
+func (r *Record) OnceAt(rev uint64) uint64 {
+	if r.Came == 0 && !slices.ContainsFunc(r.Trail, func(s Step) bool { return s.State.Final() }) {
+		return 0
+	}
+	return rev
+}
+
 // Audit is the newest decision, complete as it goes into the audit stream.
-func (r *Record) Audit() Decision {
+func (r *Record) Audit() decision.Decision {
 	d := r.Decision
 	d.Ref, d.Task, d.Queue, d.Owner = r.Ref, r.Task, r.Queue, r.Owner
 	return d

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/trigger/graph"
 
 	"pgregory.net/rapid"
@@ -118,7 +119,7 @@ func (k *ttlKV) CompareAndSet(_ context.Context, _ string, _ []byte, _ uint64, t
 func TestOnlyFinishedRecordsAreForgotten(t *testing.T) {
 	for _, s := range all {
 		kv := &ttlKV{ttl: -1}
-		if _, ok, err := NewStore(kv).Put(t.Context(), &Record{State: s}, 0); !ok || err != nil {
+		if _, ok, err := NewStore(kv, DefaultRetention).Put(t.Context(), &Record{State: s}, 0); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		if forgotten := kv.ttl != 0; forgotten != s.Final() {
@@ -156,10 +157,10 @@ func TestDecidedAgainKeepsTheRest(t *testing.T) {
 	now := time.Unix(1_773_136_800, 0)
 	before := Record{
 		State: Held, Seen: now, Warned: now, Came: 2, StoredAs: "A.p.1", Trail: []Step{{State: Held}}, Tries: []Try{{ID: "t"}},
-		Release: &Release{Device: "west"}, Charge: &Charge{Attempt: "old"}, Pages: &Pages{Count: 3}, HoldUntil: now, Queue: "before",
-		Decision: Decision{ID: "old"}, Set: &Settings{Copies: 2}, Sent: &Input{Mode: "pull"},
+		Release: &Release{Device: "west"}, Charge: &Charge{Attempt: "old"}, Pages: &decision.Pages{Count: 3}, HoldUntil: now, Queue: "before",
+		Decision: decision.Decision{ID: "old"}, Set: &decision.Settings{Copies: 2}, Sent: &decision.Input{Mode: "pull"},
 	}
-	again := before.DecidedAgain(Record{State: Seen, Seen: now.Add(time.Hour), Queue: "after", Decision: Decision{ID: "new"}})
+	again := before.DecidedAgain(Record{State: Seen, Seen: now.Add(time.Hour), Queue: "after", Decision: decision.Decision{ID: "new"}})
 	want := before
 	want.Queue, want.Decision.ID, want.HoldUntil, want.Set, want.Sent = "after", "new", time.Time{}, nil, nil
 	if !reflect.DeepEqual(again, want) {

@@ -37,11 +37,8 @@ type Store struct {
 	around func(context.Context) (done func()) // may be nil
 }
 
-// NewStore keeps records in kv, those of jobs that have come to their end for Keep.
-func NewStore(kv KV) *Store { return NewStoreFor(kv, Keep) }
-
-// NewStoreFor keeps the records of jobs that have come to their end for that long.
-func NewStoreFor(kv KV, keep time.Duration) *Store { return &Store{kv: kv, keep: keep} }
+// NewStore keeps records in kv, those of jobs that have come to their end for that long.
+func NewStore(kv KV, keep time.Duration) *Store { return &Store{kv: kv, keep: keep} }
 
 // Kept is how long the records of jobs that have come to their end are kept.
 func (s *Store) Kept() time.Duration { return s.keep }

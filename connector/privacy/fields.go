@@ -28,7 +28,7 @@ const (
 // or element. What is not here tells of nobody, and is never changed.
 type fields map[string]meaning
 
-// decisionFields are those of job.Decision.
+// decisionFields are those of decision.Decision.
 var decisionFields = fields{
 	"owner": person, "actor": person, "accounts.*": person, "input.balances.*.key": person,
 	"input.groups.*": words, "text": words, "remedy": words, "error": words,

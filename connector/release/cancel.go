@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/policy"
 	"pullprint/policy/reasons"
@@ -59,14 +60,14 @@ type Cancellation struct {
 	Note string
 }
 
-func (c Cancellation) origin() job.Origin {
+func (c Cancellation) origin() decision.Origin {
 	switch {
 	case c.Erasure:
-		return job.AskedByErasure
+		return decision.AskedByErasure
 	case c.Owner != "":
-		return job.AskedByStation
+		return decision.AskedByStation
 	}
-	return job.AskedByToken
+	return decision.AskedByToken
 }
 
 // CancelForErasure aborts a held job as a part of the erasure of a person's data, which actor
@@ -118,7 +119,7 @@ func (r *Releaser) Cancel(ctx context.Context, c Cancellation) (job.Record, erro
 			v.Text += "."
 		}
 	}
-	d := r.effects.Decision(&rec, rec.CancelID(rev), v)
+	d := r.effects.Decision(&rec, decision.CancelID(rec.Task, rec.OnceAt(rev)), v)
 	d.Actor, d.Asked = c.Actor, c.origin()
 	ctx, cancel := context.WithTimeout(ctx, OrderWithin)
 	defer cancel()

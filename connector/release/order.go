@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
 	"pullprint/policy"
@@ -26,21 +27,21 @@ type Order struct {
 	// token.
 	Actor string
 	// Asked is what asked: when it is not given, a badge at the reader, or the token of Actor.
-	Asked job.Origin
+	Asked decision.Origin
 	// At is when it was asked for.
 	At time.Time
 	// Set is how the owner wants the jobs printed: a variant that costs less.
 	Set policy.Settings
 }
 
-func (o Order) origin() job.Origin {
+func (o Order) origin() decision.Origin {
 	switch {
 	case o.Asked != "":
 		return o.Asked
 	case o.Actor != "":
-		return job.AskedByToken
+		return decision.AskedByToken
 	}
-	return job.AskedByBadge
+	return decision.AskedByBadge
 }
 
 // Outcome is what became of an order, job by job, oldest first. A job that
@@ -70,8 +71,8 @@ type Refused struct {
 	Reason Reason `json:"reason"`
 	// Cost is what the job would have cost, and Variant the least change with which
 	// it would be paid for, when it was refused for its cost.
-	Cost    quota.Amount  `json:"cost,omitzero"`
-	Variant *job.Settings `json:"variant,omitempty"`
+	Cost    quota.Amount       `json:"cost,omitzero"`
+	Variant *decision.Settings `json:"variant,omitempty"`
 	// Pending is true of a job that will be canceled as soon as Graph answers.
 	Pending bool `json:"pending,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
@@ -24,7 +25,7 @@ type Quote struct {
 	Verdict string
 	Reason  Reason
 	// Variant is the least change with which it would be paid for.
-	Variant *job.Settings
+	Variant *decision.Settings
 	// Stays is true when it would not be released after the older jobs of its owner.
 	Stays bool
 }

@@ -17,6 +17,7 @@ import (
 
 	"pullprint/connector/cache"
 	"pullprint/connector/clock"
+	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
 	"pullprint/connector/effect"
 	"pullprint/connector/evaluate"
@@ -245,7 +246,7 @@ func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, 
 func (r *Releaser) unsure(ctx context.Context, o Order, rec job.Record, code string) job.Record {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), AwaitOther) // the order's time may be over
 	defer cancel()
-	d := r.effects.Decision(&rec, rec.UnsureID(), r.evaluator.Own(code, policy.Release, policy.Keep))
+	d := r.effects.Decision(&rec, decision.UnsureID(rec.Task), r.evaluator.Own(code, policy.Release, policy.Keep))
 	d.Device, d.Actor, d.Asked = o.Device, o.Actor, o.origin()
 	told, err := r.keep(ctx, o, rec, d)
 	if err != nil {
@@ -316,7 +317,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 		return s.rec, err
 	}
 	v := found.decision
-	d := r.evaluator.Decision(s.rec.ReleaseID(s.rev), v, found.shadow, &found.of)
+	d := r.evaluator.Decision(decision.ReleaseID(s.rec.Task, s.rev), v, found.shadow, &found.of)
 	d.Device, d.Actor, d.Asked = o.Device, o.Actor, o.origin()
 	if o.Owner != s.rec.Owner && d.Actor == "" {
 		d.Actor = o.Owner
@@ -327,7 +328,7 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 		s.rec.Pages = found.of.Pages
 		s.rec.Charge = job.Recharged(s.rec.Charge, evaluate.ChargeOf(v, d.ID))
 		if len(v.Claims) == 0 {
-			d.TellCharge(s.rec.Charge) // what was paid for at arrival stays paid
+			s.rec.Charge.TellIn(&d) // what was paid for at arrival stays paid
 		}
 		s.rec.Release = &job.Release{Device: o.Device, Printer: r.devices[o.Device].PrinterID, At: o.At}
 		return r.effects.Redirect(ctx, s.rec, s.rev, d, effect.Cause{StartedAt: o.At, Settings: j.Settings, OnReserved: t.over})
@@ -344,8 +345,8 @@ func (r *Releaser) read(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 }
 
 // keep leaves a job held; only the audit tells of it.
-func (r *Releaser) keep(ctx context.Context, o Order, rec job.Record, d job.Decision) (job.Record, error) {
-	d.ID = job.KeepID(d.ID, o.At)
+func (r *Releaser) keep(ctx context.Context, o Order, rec job.Record, d decision.Decision) (job.Record, error) {
+	d.ID = decision.KeepID(d.ID, o.At)
 	rec.Decision = d
 	if err := r.effects.Publish(ctx, &rec); err != nil {
 		return rec, err

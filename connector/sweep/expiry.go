@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/notice"
@@ -48,7 +49,7 @@ func (s *Sweeper) warnOwner(ctx context.Context, rec job.Record, rev uint64) err
 	if err != nil {
 		return fmt.Errorf("encode notice: %w", err)
 	}
-	if err := s.notices.Notify(ctx, rec.ExpiryID(rev), body); err != nil {
+	if err := s.notices.Notify(ctx, decision.ExpiryID(rec.Task, rec.OnceAt(rev)), body); err != nil {
 		return err
 	}
 	rec.Warned = time.Now()
@@ -82,8 +83,8 @@ func (s *Sweeper) expire(ctx context.Context, rec job.Record, rev uint64) error 
 	}
 	defer release()
 	own := s.evaluator.Own(reasons.HoldExpired, policy.Release, policy.Abort)
-	d := s.effects.Decision(&rec, rec.ExpiryID(rev), own)
-	d.Asked = job.AskedBySweep
+	d := s.effects.Decision(&rec, decision.ExpiryID(rec.Task, rec.OnceAt(rev)), own)
+	d.Asked = decision.AskedBySweep
 	s.log.Info("hold expires", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
 	_, err := s.effects.Abort(ctx, rec, rev, d)
 	return err

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/effect"
 	"pullprint/connector/job"
 	"pullprint/connector/recovery"
@@ -296,7 +297,7 @@ func (r *reservation) what(now time.Time) string {
 	switch {
 	case r.For != "":
 		return r.For
-	case job.IsRelease(r.Attempt):
+	case decision.IsRelease(r.Attempt):
 		return effect.ForRedirect
 	case now.Sub(r.At).Abs() > runsOutAfter:
 		return effect.ForComplete

@@ -3,7 +3,7 @@ package sweep
 import (
 	"time"
 
-	"pullprint/connector/job"
+	"pullprint/connector/decision"
 	"pullprint/policy"
 )
 
@@ -34,7 +34,7 @@ func (u UsageDay) Divergence() float64 {
 
 // Sides is how many sides a decision let print, all copies together; ok is false
 // when it let nothing print or the pages of the job were never known.
-func Sides(d *job.Decision) (sides int64, prints, ok bool) {
+func Sides(d *decision.Decision) (sides int64, prints, ok bool) {
 	if v := policy.Verdict(d.Verdict); v != policy.Redirect && v != policy.Complete {
 		return 0, false, false
 	}

@@ -17,8 +17,8 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/cache"
+	"pullprint/connector/decision"
 	"pullprint/connector/directory"
-	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/policy/badge"
 	"pullprint/trigger/wait"
@@ -147,9 +147,9 @@ func (t *Taps) Tap(ctx context.Context, device, number string) (release.Outcome,
 // token, which is recorded in the decisions.
 func (t *Taps) TapBy(ctx context.Context, device, number, actor string) (release.Outcome, error) {
 	start := time.Now()
-	o := release.Order{Device: device, Actor: actor, Asked: job.AskedByBadge, At: start}
+	o := release.Order{Device: device, Actor: actor, Asked: decision.AskedByBadge, At: start}
 	if actor != "" {
-		o.Asked = job.AskedByBadgeToken
+		o.Asked = decision.AskedByBadgeToken
 	}
 	out, result, err := t.tap(ctx, o, number)
 	if errors.Is(err, release.ErrNoDevice) {

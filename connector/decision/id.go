@@ -1,7 +1,6 @@
-package job
+package decision
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,12 +35,12 @@ func ArrivalAgainID(first, policyHash string, rev uint64) string {
 }
 
 // ReleaseID is the id of a decision at release of a record at a revision.
-func (r *Record) ReleaseID(rev uint64) string {
-	return r.Task + ":" + idRelease + ":" + strconv.FormatUint(rev, 10)
+func ReleaseID(task string, rev uint64) string {
+	return task + ":" + idRelease + ":" + strconv.FormatUint(rev, 10)
 }
 
 // UnsureID is the id of the decision that keeps a job whose release could not be decided.
-func (r *Record) UnsureID() string { return r.Task + ":" + idRelease + ":unsure" }
+func UnsureID(task string) string { return task + ":" + idRelease + ":unsure" }
 
 // IsRelease reports whether a reservation was made for a decision at release.
 func IsRelease(attempt string) bool { return strings.Contains(attempt, ":"+idRelease+":") }
@@ -52,17 +51,18 @@ func KeepID(releaseID string, at time.Time) string {
 	return releaseID + ":" + strconv.FormatInt(at.UnixMilli(), 36)
 }
 
-// CancelID is the id of the decision to cancel a job.
-func (r *Record) CancelID(rev uint64) string { return r.onceID(rev, idCancel) }
+// CancelID is the id of the decision to cancel a job. rev is as in onceID.
+func CancelID(task string, rev uint64) string { return onceID(task, idCancel, rev) }
 
-// ExpiryID is the id of the decision at the end of a hold, and of the notice before it.
-func (r *Record) ExpiryID(rev uint64) string { return r.onceID(rev, idExpiry) }
+// ExpiryID is the id of the decision at the end of a hold, and of the notice before it. rev is as in
+// onceID.
+func ExpiryID(task string, rev uint64) string { return onceID(task, idExpiry, rev) }
 
-// LateID is the id of the decision that a late redirect is found by.
-func (r *Record) LateID(rev uint64) string { return r.onceID(rev, idLate) }
+// LateID is the id of the decision that a late redirect is found by. rev is as in onceID.
+func LateID(task string, rev uint64) string { return onceID(task, idLate, rev) }
 
-// IsLate reports whether the newest decision has a LateID.
-func (r *Record) IsLate() bool { return strings.HasPrefix(r.Decision.ID, r.Task+":"+idLate) }
+// IsLate reports whether an id is a LateID of a task.
+func IsLate(id, task string) bool { return strings.HasPrefix(id, task+":"+idLate) }
 
 // ExhaustedID is the id of the decision that replaces one to print whose account is exhausted.
 func ExhaustedID(id string) string { return id + ":" + idExhausted }
@@ -77,14 +77,11 @@ func AttemptID(decision string, rev uint64) string {
 
 // onceID is the id of a kind of decision that a job gets once. A job that came to an end and was
 // found waiting after all gets it once more: that one is named by the revision of the record too, as
-// the audit takes one id once.
-func (r *Record) onceID(rev uint64, kind string) string {
-	id := r.Task + ":" + kind
-	if r.Came == 0 && !slices.ContainsFunc(r.Trail, func(s Step) bool { return s.State.Final() }) {
-		return id
+// the audit takes one id once. rev is that revision then, else 0: see job.Record.OnceAt.
+func onceID(task, kind string, rev uint64) string {
+	id := task + ":" + kind
+	if rev != 0 {
+		id += ":" + strconv.FormatUint(rev, 10)
 	}
-	return id + ":" + strconv.FormatUint(rev, 10)
+	return id
 }
-
-// SameTask compares the ids of tasks; an earlier version stored them as they came.
-func SameTask(a, b string) bool { return strings.EqualFold(a, b) }

@@ -1,4 +1,6 @@
-package job
+// Package decision is the record of one decision about a job: what is in the audit, with the input that
+// it can be made again from, and the ids of decisions.
+package decision
 
 import (
 	"time"
@@ -135,17 +137,6 @@ type Account struct {
 	Left     quota.Amount `json:"left"`
 }
 
-// TellCharge says in a decision what the job costs and who pays; nobody does when c is nil.
-func (d *Decision) TellCharge(c *Charge) {
-	if c == nil {
-		return
-	}
-	d.Cost = c.Amount
-	for _, a := range c.Accounts() {
-		d.Accounts = append(d.Accounts, a.Key())
-	}
-}
-
 // Input is what the policy saw.
 type Input struct {
 	Mode   string `json:"mode"`
@@ -175,8 +166,8 @@ type Input struct {
 // Answer is how the effect of a decision ended.
 type Answer struct {
 	Operation string `json:"operation"`
-	// Outcome is the state the job came to.
-	Outcome State `json:"outcome"`
+	// Outcome is the state the job came to, a job.State.
+	Outcome string `json:"outcome"`
 	// ReadBack is true when the outcome was read from the job because the
 	// answer to the call was lost, refused or never seen.
 	ReadBack bool `json:"read_back,omitempty"`
