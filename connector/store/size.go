@@ -35,6 +35,11 @@ func (e *SizeError) Error() string {
 	return fmt.Sprintf("size %q: want a whole number with a unit, like 2GiB, 512MiB or 500MB", e.Text)
 }
 
+// Explain says what is wrong and what to do, without the text, which may come from the environment.
+func (e *SizeError) Explain() (message, hint string) {
+	return "expected a size", "write a whole number with a unit, as 2GiB, 512MiB or 500MB"
+}
+
 // UnmarshalText reads a size. An error is a *SizeError.
 func (s *Size) UnmarshalText(text []byte) error {
 	in := strings.TrimSpace(string(text))

@@ -3,27 +3,25 @@ package policyfile
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"pullprint/policy"
 	"pullprint/policy/quota"
-	"pullprint/policy/strictyaml"
 )
 
 // allowanceFile is one allowance as it is written.
 type allowanceFile struct {
-	Name      string  `yaml:"name"`
-	When      string  `yaml:"when"`
-	Account   string  `yaml:"account"`
-	Pages     decimal `yaml:"pages"`
-	Money     decimal `yaml:"money"`
-	Every     string  `yaml:"every"`
-	Anchor    string  `yaml:"anchor"`
-	Zone      string  `yaml:"zone"`
-	CarryOver decimal `yaml:"carry_over"`
-	Overdraft decimal `yaml:"overdraft"`
+	Name      string      `yaml:"name"`
+	When      string      `yaml:"when"`
+	Account   string      `yaml:"account"`
+	Pages     decimal     `yaml:"pages"`
+	Money     decimal     `yaml:"money"`
+	Every     quota.Every `yaml:"every"`
+	Anchor    string      `yaml:"anchor"`
+	Zone      string      `yaml:"zone"`
+	CarryOver decimal     `yaml:"carry_over"`
+	Overdraft decimal     `yaml:"overdraft"`
 }
 
 // What becomes of the job of somebody whom no allowance is for.
@@ -32,22 +30,10 @@ const (
 	unmatchedRefuse = "refuse"
 )
 
-// merges are what a file can say of several allowances for one job.
-var merges = []string{string(quota.First), string(quota.Sum), string(quota.Max), string(quota.Strictest)}
-
 func (l *loader) allowances(f *file) {
-	l.def.Merge, l.def.RefuseUnmatched = quota.Merge(f.Merge), f.Unmatched == unmatchedRefuse
-	if f.Merge == "" {
-		l.def.Merge = quota.First
-	} else if !slices.Contains(merges, f.Merge) {
-		l.doc.Add("merge", strictyaml.DidYouMean(f.Merge, merges), "%q is not a valid way to merge allowances", f.Merge)
-	}
-	switch f.Unmatched {
-	case "", unmatchedFree, unmatchedRefuse:
-	default:
-		l.doc.Add("unmatched", strictyaml.DidYouMean(f.Unmatched, []string{unmatchedFree, unmatchedRefuse}),
-			"%q is not free or refuse", f.Unmatched)
-	}
+	l.def.Merge, l.def.RefuseUnmatched = cmp.Or(f.Merge, quota.First), f.Unmatched == unmatchedRefuse
+	oneOf(l, "merge", f.Merge, "way to merge allowances", quota.First, quota.Sum, quota.Max, quota.Strictest)
+	oneOf(l, "unmatched", f.Unmatched, "value of unmatched", unmatchedFree, unmatchedRefuse)
 	if len(f.Allowances) > maxRules {
 		l.doc.Add("allowances", "", "more than %d allowances", maxRules)
 		return
@@ -56,27 +42,19 @@ func (l *loader) allowances(f *file) {
 	all := 0 // the line of the first that is for everybody
 	for i, a := range f.Allowances {
 		at := fmt.Sprintf("allowances[%d]", i)
-		line := l.doc.At(at)
-		if first, twice := seen[a.Name]; twice && a.Name != "" {
-			l.doc.Add(at+".name", fmt.Sprintf("the other is in line %d", first), "two allowances are called %q", a.Name)
-		}
-		seen[a.Name] = line
-		if all != 0 && l.def.Merge == quota.First {
-			l.doc.Add(at+".when", fmt.Sprintf("put it before the one in line %d, or write merge: sum, max or strictest", all),
-				"nobody gets this allowance: one before it is for everybody")
-		}
+		l.unique(at, "allowances", a.Name, seen)
+		l.refuse(all != 0 && l.def.Merge == quota.First, at+".when",
+			fmt.Sprintf("put it before the one in line %d, or write merge: sum, max or strictest", all),
+			"nobody gets this allowance: one before it is for everybody")
 		l.allowance(at, a)
-		switch strings.TrimSpace(a.When) {
-		case "true":
-			all = line
-		case "false":
-			l.doc.Add(at+".when", "say whom it is for, or leave the allowance out", "nobody gets this allowance")
+		if strings.TrimSpace(a.When) == "true" {
+			all = l.doc.At(at)
 		}
+		l.refuse(strings.TrimSpace(a.When) == "false", at+".when", "say whom it is for, or leave the allowance out",
+			"nobody gets this allowance")
 	}
-	if len(f.Allowances) > 0 && all == 0 && f.Unmatched == "" {
-		l.doc.Add("allowances", "write unmatched: refuse, or unmatched: free, or end the list with an allowance for when: "+
-			"'true'", "nothing is said of people whom no allowance is for")
-	}
+	l.refuse(len(f.Allowances) > 0 && all == 0 && f.Unmatched == "", "allowances", "write unmatched: refuse, or unmatched: "+
+		"free, or end the list with an allowance for when: 'true'", "nothing is said of people whom no allowance is for")
 }
 
 func (l *loader) allowance(at string, f allowanceFile) {
@@ -119,16 +97,12 @@ func (l *loader) period(at string, f allowanceFile) quota.Period {
 	if f.Zone != "" {
 		zone = l.zone(at+".zone", f.Zone)
 	}
-	known := []string{"day", "week", "month", "term"}
-	switch {
-	case f.Every == "":
-		l.doc.Add(at+".every", "one of day, week, month, term", "the allowance does not say how often it renews")
-		return quota.Period{}
-	case !slices.Contains(known, f.Every):
-		l.doc.Add(at+".every", strictyaml.DidYouMean(f.Every, known), "%q is not a valid period", f.Every)
+	known := []quota.Every{quota.Day, quota.Week, quota.Month, quota.Term}
+	l.refuse(f.Every == "", at+".every", "one of day, week, month, term", "the allowance does not say how often it renews")
+	if !oneOf(l, at+".every", f.Every, "period", known...) || f.Every == "" {
 		return quota.Period{}
 	}
-	p, err := quota.ParsePeriod(quota.Every(f.Every), f.Anchor, zone)
+	p, err := quota.ParsePeriod(f.Every, f.Anchor, zone)
 	if err != nil {
 		key := ".anchor"
 		if f.Anchor == "" {

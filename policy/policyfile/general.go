@@ -2,20 +2,18 @@ package policyfile
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"pullprint/policy"
 	"pullprint/policy/quota"
-	"pullprint/policy/strictyaml"
 )
 
 // unknownFile says what becomes of a job when something is out of reach.
 type unknownFile struct {
-	Directory string `yaml:"directory"`
-	Quota     string `yaml:"quota"`
-	Device    string `yaml:"device"`
-	Pages     string `yaml:"pages"`
+	Directory policy.FailMode `yaml:"directory"`
+	Quota     policy.FailMode `yaml:"quota"`
+	Device    policy.FailMode `yaml:"device"`
+	Pages     policy.FailMode `yaml:"pages"`
 }
 
 // refundsFile says what is given back of a job that did not end well at its
@@ -26,40 +24,37 @@ type refundsFile struct {
 	PerDay   decimal `yaml:"per_day"`
 }
 
-// What a file says of pages and reserve.
+// What a file says of pages.
 const (
 	pagesCount    = "count"
 	pagesMetadata = "metadata-only"
 )
-
-// failModes are what a file can say of a dependency that is out of reach.
-var failModes = []string{string(policy.FailHold), string(policy.FailAllow), string(policy.FailAbort)}
 
 // general reads what the file says besides prices, rules and allowances.
 func (l *loader) general(f *file) {
 	if f.Zone != "" {
 		l.def.Zone = l.zone("zone", f.Zone)
 	}
-	if l.def.Language = f.Language; f.Language != "" && !language.MatchString(f.Language) {
-		l.doc.Add("language", "write it as en, de or de-CH", "%q is not a valid language", f.Language)
-	}
-	l.oneOf("pages", f.Pages, pagesCount, pagesMetadata)
+	l.def.Language = f.Language
+	l.refuse(f.Language != "" && !language.MatchString(f.Language), "language", "write it as en, de or de-CH",
+		"%q is not a valid language", f.Language)
+	oneOf(l, "pages", f.Pages, "value of pages", pagesCount, pagesMetadata)
 	l.def.MetadataOnly = f.Pages == pagesMetadata
-	if l.def.BytesPerPage = f.BytesPerPage; f.BytesPerPage < 0 {
-		l.doc.Add("bytes_per_page", "write how many bytes a page has on average, as 50_000", "bytes_per_page is negative")
-	}
+	l.def.BytesPerPage = f.BytesPerPage
+	l.refuse(f.BytesPerPage < 0, "bytes_per_page", "write how many bytes a page has on average, as 50_000",
+		"bytes_per_page is negative")
 	l.def.Unknown = map[policy.Dependency]policy.FailMode{}
-	for dep, mode := range map[policy.Dependency]string{
+	for dep, mode := range map[policy.Dependency]policy.FailMode{
 		policy.Directory: f.Unknown.Directory, policy.Ledger: f.Unknown.Quota, policy.Device: f.Unknown.Device,
 		policy.Document: f.Unknown.Pages,
 	} {
-		if mode != "" {
-			l.oneOf("unknown."+string(dep), mode, failModes...)
-			l.def.Unknown[dep] = policy.FailMode(mode)
+		key := "unknown." + string(dep)
+		if oneOf(l, key, mode, "value of "+key, policy.FailHold, policy.FailAllow, policy.FailAbort); mode != "" {
+			l.def.Unknown[dep] = mode
 		}
 	}
-	l.oneOf("reserve", f.Reserve, string(policy.Release), string(policy.Arrival))
-	l.def.ReserveAtArrival = f.Reserve == string(policy.Arrival)
+	oneOf(l, "reserve", f.Reserve, "value of reserve", policy.Release, policy.Arrival)
+	l.def.ReserveAtArrival = f.Reserve == policy.Arrival
 	l.def.Refunds = &policy.Refunds{
 		Aborted: l.refunded("aborted", f.Refunds.Aborted), Canceled: l.refunded("canceled", f.Refunds.Canceled),
 		PerDay: f.Refunds.PerDay.Amount,
@@ -69,21 +64,12 @@ func (l *loader) general(f *file) {
 // refunded is a part that is given back, in thousandths; all when the file does not say.
 func (l *loader) refunded(key string, part decimal) int64 {
 	const thousandth = quota.Unit / 1000
-	switch {
-	case !part.given:
+	if !part.given {
 		return 1000
-	case part.Amount > quota.Unit || part.Amount%thousandth != 0:
-		l.doc.Add("refunds."+key, "write a part of 1, as 0.5 for half, with at most 3 digits",
-			"a refund of more than was paid, or too exact")
 	}
+	l.refuse(part.Amount > quota.Unit || part.Amount%thousandth != 0, "refunds."+key,
+		"write a part of 1, as 0.5 for half, with at most 3 digits", "a refund of more than was paid, or too exact")
 	return int64(part.Amount / thousandth)
-}
-
-// oneOf checks a word of the file that may be absent.
-func (l *loader) oneOf(path, value string, known ...string) {
-	if value != "" && !slices.Contains(known, value) {
-		l.doc.Add(path, strictyaml.DidYouMean(value, known), "%q is not possible here", value)
-	}
 }
 
 // decimal is a number of the file, as 0.2: exact, and at least zero.
@@ -118,11 +104,9 @@ func (l *loader) prices(f pricesFile) {
 	if f.Color.given {
 		l.def.ColorPrice = &f.Color.Amount
 	}
-	if f.DuplexDiscount.Amount > quota.Unit {
-		l.doc.Add("prices.duplex_discount", "write a part of the price, as 0.2 for a fifth less", "a discount of more than 1")
-	}
+	l.refuse(f.DuplexDiscount.Amount > quota.Unit, "prices.duplex_discount",
+		"write a part of the price, as 0.2 for a fifth less", "a discount of more than 1")
 	l.def.DuplexDiscount, l.def.Currency = f.DuplexDiscount.Amount, f.Currency
-	if len(f.Currency) > 8 || strings.ContainsAny(f.Currency, "{}\n\t ") {
-		l.doc.Add("prices.currency", "write it as EUR", "%q is not a valid currency", f.Currency)
-	}
+	l.refuse(len(f.Currency) > 8 || strings.ContainsAny(f.Currency, "{}\n\t "), "prices.currency", "write it as EUR",
+		"%q is not a valid currency", f.Currency)
 }

@@ -1,7 +1,6 @@
 package policyfile
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -13,38 +12,50 @@ import (
 	"pullprint/policy/strictyaml"
 )
 
-var (
-	undefinedField = regexp.MustCompile(`^undefined field '([^']*)'`)
-	undeclared     = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
-	noOverload     = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'`)
-	badLiteral     = regexp.MustCompile(`^invalid (matches|timestamp|duration) argument`)
-	unexpected     = regexp.MustCompile(
-		`^(?:mismatched input|extraneous input|token recognition error at:|` +
-			`no viable alternative at input) '(.*?)'(?: expecting.*)?$`)
-	wrongType  = regexp.MustCompile(`^expected type 'bool' but found`)
-	wordBefore = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*$`)
-)
+var wordBefore = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*$`)
 
-// withHints says what to do where the reader of YAML found what is not YAML, or a value of
-// another kind than belongs there.
-func withHints(err error) error {
-	var ps strictyaml.Problems
-	if !errors.As(err, &ps) {
-		return err
-	}
-	for i, p := range ps {
-		var mismatch *strictyaml.MismatchError
-		switch {
-		case p.Hint != "" || p.Cause == nil:
-		case errors.Is(p.Cause, strictyaml.ErrSyntax):
-			ps[i].Hint = "look at quotes, brackets and indentation, here and in the line above; indent with spaces"
-		case errors.As(p.Cause, &mismatch) && mismatch.Want == strictyaml.List:
-			ps[i].Hint = "begin each entry with a dash, as - name: night"
-		case mismatch != nil && mismatch.Want == strictyaml.Mapping:
-			ps[i].Hint = "write each as key: value, on a line of its own"
-		}
-	}
-	return ps
+// wording is what to tell in the place of a message of CEL, and what to do.
+type wording func(match []string, s surroundings) (message, hint string)
+
+// wordings are CEL's messages by their form; the first that fits counts.
+var wordings = []struct {
+	form *regexp.Regexp
+	tell wording
+}{
+	{regexp.MustCompile(`^undefined field '([^']*)'`), undefined},
+	{regexp.MustCompile(`^undeclared reference to '([^']*)'`), unknownName},
+	{regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'`), mismatch},
+	{regexp.MustCompile(`.* is not a valid time zone$`), advised("write it as Europe/Zurich or +01:00")},
+	{regexp.MustCompile(`^expected type 'bool' but found.*`), advised("compare it with something, as job.copies > 10")},
+	{regexp.MustCompile(`^invalid matches argument`), fixed("this is not a regular expression", "the syntax is that of RE2")},
+	{
+		regexp.MustCompile(`^invalid timestamp argument`),
+		fixed("this is not a time", `write it as timestamp("2026-03-10T12:00:00Z")`),
+	},
+	{
+		regexp.MustCompile(`^invalid duration argument`),
+		fixed("this is not a duration", `write it as duration("72h") or duration("90m")`),
+	},
+	{regexp.MustCompile(`^Syntax error: ` + unexpected + `'<EOF>'`), fixed(
+		"syntax error: the expression is not finished", "write what is missing at its end")},
+	{regexp.MustCompile(`^Syntax error: ` + unexpected + `'(.*?)'(?: expecting.*)?$`), func(m []string, s surroundings) (_, _ string) {
+		return fmt.Sprintf("syntax error: unexpected %q", strings.TrimSpace(m[1])), syntaxHint(s)
+	}},
+	{regexp.MustCompile(`^Syntax error: (.*)`), func(m []string, s surroundings) (_, _ string) {
+		return "syntax error: " + m[1], syntaxHint(s)
+	}},
+}
+
+// unexpected is how the parser begins when something else should stand there.
+const unexpected = `(?:mismatched input|extraneous input|token recognition error at:|no viable alternative at input) `
+
+func fixed(message, hint string) wording {
+	return func([]string, surroundings) (string, string) { return message, hint }
+}
+
+// advised leaves the message as it is.
+func advised(hint string) wording {
+	return func(m []string, _ surroundings) (string, string) { return m[0], hint }
 }
 
 // inWords says what CEL found wrong in words for people who write rules, with what to do.
@@ -52,7 +63,7 @@ func withHints(err error) error {
 func inWords(f policy.Fault) policy.Fault {
 	at := around(f)
 	message, hint := plain(f.Message, at)
-	if undefinedField.MatchString(f.Message) && strings.HasPrefix(at.from, ".") {
+	if strings.HasPrefix(f.Message, "undefined field") && strings.HasPrefix(at.from, ".") {
 		f.Column++ // to the field from the dot before it
 	}
 	if f.Message = message; hint != "" {
@@ -75,46 +86,16 @@ func around(f policy.Fault) surroundings {
 }
 
 func plain(text string, s surroundings) (message, hint string) {
-	if m := undefinedField.FindStringSubmatch(text); m != nil {
-		return undefined(m[1], s)
-	}
-	if m := undeclared.FindStringSubmatch(text); m != nil {
-		return unknownName(m[1], s)
-	}
-	if m := noOverload.FindStringSubmatch(text); m != nil {
-		return mismatch(m[1], m[2])
-	}
-	if strings.HasSuffix(text, "is not a valid time zone") {
-		return text, "write it as Europe/Zurich or +01:00"
-	}
-	if m := badLiteral.FindStringSubmatch(text); m != nil {
-		l := literals[m[1]]
-		return l.message, l.hint
-	}
-	if wrongType.MatchString(text) {
-		return text, "compare it with something, as job.copies > 10"
-	}
-	if rest, ok := strings.CutPrefix(text, "Syntax error: "); ok {
-		if m := unexpected.FindStringSubmatch(rest); m != nil {
-			rest = fmt.Sprintf("unexpected %q", strings.TrimSpace(m[1]))
-			if m[1] == "<EOF>" {
-				return "syntax error: the expression is not finished", "write what is missing at its end"
-			}
+	for _, w := range wordings {
+		if m := w.form.FindStringSubmatch(text); m != nil {
+			return w.tell(m, s)
 		}
-		return "syntax error: " + rest, syntaxHint(s)
 	}
 	return text, ""
 }
 
-// literals are what a function takes as text, by its name in CEL.
-var literals = map[string]struct{ message, hint string }{
-	"matches":   {"this is not a regular expression", "the syntax is that of RE2"},
-	"timestamp": {"this is not a time", `write it as timestamp("2026-03-10T12:00:00Z")`},
-	"duration":  {"this is not a duration", `write it as duration("72h") or duration("90m")`},
-}
-
-func undefined(field string, s surroundings) (text, hint string) {
-	var object string
+func undefined(match []string, s surroundings) (text, hint string) {
+	field, object := match[1], ""
 	if m := wordBefore.FindStringSubmatch(s.before); m != nil {
 		object = m[1]
 	}
@@ -125,30 +106,26 @@ func undefined(field string, s surroundings) (text, hint string) {
 	return fmt.Sprintf("%s has no field %q", object, field), strictyaml.DidYouMean(field, fields)
 }
 
-func unknownName(name string, s surroundings) (text, hint string) {
+func unknownName(match []string, s surroundings) (text, hint string) {
+	name := match[1]
 	rest, _ := strings.CutPrefix(s.from, name)
 	if strings.HasPrefix(strings.TrimSpace(rest), "(") || strings.HasPrefix(s.from, "(") {
-		text = fmt.Sprintf("there is no function %q", name)
 		_, functions := policy.Vocabulary()
-		hint = "the guide lists all functions"
-		if near := strictyaml.Nearest(name, functions); near != "" {
-			hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		return text, hint
+		return fmt.Sprintf("there is no function %q", name),
+			strictyaml.NearestOr(name, functions, "the guide lists all functions")
 	}
 	_, topLevel := variables("")
 	return fmt.Sprintf("there is no %q", name), strictyaml.DidYouMean(name, topLevel)
 }
 
-func mismatch(function, args string) (text, hint string) {
+func mismatch(match []string, _ surroundings) (text, hint string) {
+	function, args := match[1], match[2]
 	op, ok := operators.FindReverse(function)
-	if !ok || op == "" {
-		if function == operators.Conditional {
-			op, ok = "? :", true
-		}
-		if function == operators.Index {
-			op, ok = "[ ]", true
-		}
+	switch {
+	case function == operators.Conditional:
+		op, ok = "? :", true
+	case function == operators.Index:
+		op, ok = "[ ]", true
 	}
 	if !ok {
 		return fmt.Sprintf("%s can't be used on %s", function, args), "the guide says what it can be used on"

@@ -6,8 +6,10 @@ package policyfile
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"pullprint/policy"
+	"pullprint/policy/quota"
 	"pullprint/policy/strictyaml"
 )
 
@@ -20,10 +22,10 @@ type file struct {
 	BytesPerPage int64           `yaml:"bytes_per_page"`
 	Unknown      unknownFile     `yaml:"unknown"`
 	Allowances   []allowanceFile `yaml:"allowances"`
-	Merge        string          `yaml:"merge"`
+	Merge        quota.Merge     `yaml:"merge"`
 	Unmatched    string          `yaml:"unmatched"`
 	Prices       pricesFile      `yaml:"prices"`
-	Reserve      string          `yaml:"reserve"`
+	Reserve      policy.Point    `yaml:"reserve"`
 	Refunds      refundsFile     `yaml:"refunds"`
 	Rules        []ruleFile      `yaml:"rules"`
 	Shadow       bool            `yaml:"shadow"`
@@ -112,7 +114,7 @@ func read(name string, src []byte) (*loader, error) {
 		l.fault(fault)
 	}
 	l.policy = p
-	return l, withHints(l.doc.Err())
+	return l, l.doc.Err()
 }
 
 // loader makes a definition of a file and gathers what is wrong with the file.
@@ -134,16 +136,40 @@ func (l *loader) fault(f policy.Fault) {
 }
 
 func (l *loader) defaults(f defaultsFile) {
-	switch f.Pull {
-	case "", policy.Hold:
-	default:
-		l.doc.Add("default.pull", "write hold; a rule can abort", "a pull queue can only hold by default")
+	l.refuse(f.Pull != "" && f.Pull != policy.Hold, "default.pull", "write hold; a rule can abort",
+		"a pull queue can only hold by default")
+	l.refuse(f.Direct != "" && f.Direct != policy.Hold && f.Direct != policy.Complete, "default.direct",
+		"write complete, or hold", "a direct queue can only complete or hold by default")
+	l.def.Direct = f.Direct
+}
+
+// refuse notes a problem with the value at a path, if it is bad.
+func (l *loader) refuse(bad bool, path, hint, format string, args ...any) {
+	if bad {
+		l.doc.Add(path, hint, format, args...)
 	}
-	switch f.Direct {
-	case "":
-	case policy.Hold, policy.Complete:
-		l.def.Direct = f.Direct
-	default:
-		l.doc.Add("default.direct", "write complete, or hold", "a direct queue can only complete or hold by default")
+}
+
+// oneOf reports whether a word of the file is one that can stand there, and says so if not. It
+// may be absent. what is what it should be.
+func oneOf[W ~string](l *loader, path string, word W, what string, known ...W) bool {
+	if word == "" || slices.Contains(known, word) {
+		return true
 	}
+	names := make([]string, len(known))
+	for i, k := range known {
+		names[i] = string(k)
+	}
+	l.doc.Add(path, strictyaml.DidYouMean(string(word), names), "%q is not a valid %s", word, what)
+	return false
+}
+
+// unique reports the name of an entry that another has already. seen are the lines of those
+// before it.
+func (l *loader) unique(at, what, name string, seen map[string]int) {
+	first, twice := seen[name]
+	if !twice {
+		seen[name] = l.doc.At(at)
+	}
+	l.refuse(twice && name != "", at+".name", fmt.Sprintf("the other is in line %d", first), "two %s are called %q", what, name)
 }

@@ -2,11 +2,9 @@ package policyfile
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"pullprint/policy"
-	"pullprint/policy/strictyaml"
 )
 
 // What a rule may set, in the words of Graph's printJobConfiguration.
@@ -22,35 +20,26 @@ const maxCopies = 9999
 // settings checks what a rule rewrites.
 func (l *loader) settings(at string, r ruleFile) {
 	s := *r.Set
-	if s == (policy.Settings{}) {
-		l.doc.Add(at+".set", "write what to change, as set: {colorMode: blackAndWhite}", "the rule sets nothing")
-	}
-	if r.Verdict != "" {
-		l.doc.Add(at+".verdict", "leave it out: a rule that sets goes on with the next rule",
-			"the rule has set and a verdict")
-	}
-	if r.Reason != "" || len(r.Text) > 0 || len(r.Remedy) > 0 || r.IPP != "" {
-		l.doc.Add(at+".set", "leave out reason, text and remedy: nothing is refused",
-			"the rule has set and words for a refusal")
-	}
+	l.refuse(s == policy.Settings{}, at+".set", "write what to change, as set: {colorMode: blackAndWhite}",
+		"the rule sets nothing")
+	l.refuse(r.Verdict != "", at+".verdict", "leave it out: a rule that sets goes on with the next rule",
+		"the rule has set and a verdict")
 	at += ".set"
-	word := func(key, value string, known []string) {
-		if value != "" && !slices.Contains(known, value) {
-			l.doc.Add(at+"."+key, strictyaml.DidYouMean(value, known), "%q is not a valid %s", value, key)
-		}
-	}
-	word("colorMode", s.ColorMode, colorModes)
-	word("duplexMode", s.DuplexMode, duplexModes)
-	word("quality", s.Quality, qualities)
-	if s.Copies < 0 || s.Copies > maxCopies {
-		l.doc.Add(at+".copies", fmt.Sprintf("write 1 to %d", maxCopies), "copies is out of range")
-	}
-	if s.PagesPerSheet != 0 && !policy.PerSheet(s.PagesPerSheet) {
-		l.doc.Add(at+".pagesPerSheet", "write 1, 2, 4, 6, 8, 9 or 16", "pagesPerSheet is out of range")
-	}
-	if len(s.MediaSize) > 64 || strings.TrimSpace(s.MediaSize) != s.MediaSize {
-		l.doc.Add(at+".mediaSize", "write it as A4", "mediaSize is too long or has spaces around it")
-	}
+	l.refuse(r.Reason != "" || len(r.Text) > 0 || len(r.Remedy) > 0 || r.IPP != "", at,
+		"leave out reason, text and remedy: nothing is refused", "the rule has set and words for a refusal")
+	oneOf(l, at+".colorMode", s.ColorMode, "colorMode", colorModes...)
+	oneOf(l, at+".duplexMode", s.DuplexMode, "duplexMode", duplexModes...)
+	oneOf(l, at+".quality", s.Quality, "quality", qualities...)
+	l.refuse(s.Copies < 0 || s.Copies > maxCopies, at+".copies", fmt.Sprintf("write 1 to %d", maxCopies),
+		"copies is out of range")
+	l.perSheet(at+".pagesPerSheet", s.PagesPerSheet, "pagesPerSheet")
+	l.refuse(len(s.MediaSize) > 64 || strings.TrimSpace(s.MediaSize) != s.MediaSize, at+".mediaSize", "write it as A4",
+		"mediaSize is too long or has spaces around it")
+}
+
+// perSheet checks a number of pages on a side, which may be absent.
+func (l *loader) perSheet(path string, n int, name string) {
+	l.refuse(n != 0 && !policy.PerSheet(n), path, "write 1, 2, 4, 6, 8, 9 or 16", "%s is out of range", name)
 }
 
 // ippKeywords are the job-state-reasons of IPP that a rule may name for its own

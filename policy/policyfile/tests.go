@@ -1,6 +1,7 @@
 package policyfile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,8 +24,8 @@ type testFile struct {
 	// Account is what is on the accounts that pay; without it they are untouched.
 	Account *testAccount `yaml:"account"`
 	// Unknown is what is out of reach.
-	Unknown []string   `yaml:"unknown"`
-	Expect  testExpect `yaml:"expect"`
+	Unknown []policy.Dependency `yaml:"unknown"`
+	Expect  testExpect          `yaml:"expect"`
 }
 
 type testJob struct {
@@ -151,39 +152,20 @@ func (l *loader) run() []Result {
 }
 
 func (t testFile) request(p *policy.Policy) policy.Request {
-	now := t.Now
-	if now.IsZero() {
-		now = testNow
-	}
-	created := t.Job.Created
-	if created.IsZero() {
-		created = now
-	}
-	name, mode, at := t.Job.Queue, t.Queue.Mode, t.At
-	if name == "" {
-		name = t.Queue.Name
-	}
-	if mode == "" {
-		mode = modePull
-	}
-	if at == "" {
-		at = policy.Arrival
-	}
-	j := t.Job
+	now, j := cmp.Or(t.Now, testNow), t.Job
 	req := policy.Request{
-		Point: at, Now: now, Queue: policy.Queue{Name: name, Mode: mode}, Device: t.Device,
-		User: policy.User{ID: t.User.ID, UPN: t.User.UPN, Groups: t.User.Groups, Language: t.User.Language},
+		Point: cmp.Or(t.At, policy.Arrival), Now: now, Device: t.Device,
+		Queue: policy.Queue{Name: cmp.Or(j.Queue, t.Queue.Name), Mode: cmp.Or(t.Queue.Mode, modePull)},
+		User:  policy.User{ID: t.User.ID, UPN: t.User.UPN, Groups: t.User.Groups, Language: t.User.Language},
 		Job: policy.Job{
 			Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex, Pages: pagesOrOne(j.Pages), PagesPerSheet: j.PerSheet,
-			MediaSize: j.MediaSize, ContentType: j.ContentType, Size: j.Size, Created: created,
+			MediaSize: j.MediaSize, ContentType: j.ContentType, Size: j.Size, Created: cmp.Or(j.Created, now),
 		},
 	}
 	if p.HasAllowances() && req.User.ID == "" {
 		req.User.ID = testUserID
 	}
-	for _, d := range t.Unknown {
-		req.Missing = append(req.Missing, policy.Dependency(d))
-	}
+	req.Missing = t.Unknown
 	req.Budget = p.Budget(req)
 	for _, c := range req.Budget.Claims {
 		req.Budget.Balances = append(req.Budget.Balances, t.Account.of(c, now))
@@ -224,7 +206,7 @@ func (e testExpect) mismatch(d policy.Decision) string {
 		{"verdict", string(e.Verdict), string(d.Verdict)}, {"reason", e.Reason, d.Reason}, {"rule", e.Rule, d.Rule},
 	} {
 		if c[1] != "" && c[1] != c[2] {
-			wrong = append(wrong, fmt.Sprintf("%s is %s, not %s", c[0], orNone(c[2]), c[1]))
+			wrong = append(wrong, fmt.Sprintf("%s is %s, not %s", c[0], cmp.Or(c[2], "none"), c[1]))
 		}
 	}
 	if e.Cost.given && e.Cost.Amount != d.Cost {
@@ -245,13 +227,6 @@ func (e testExpect) mismatch(d policy.Decision) string {
 	return strings.Join(wrong, "; ")
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
-}
-
 // tests checks the tests as they are written.
 func (l *loader) tests(tests []testFile) {
 	if len(tests) > maxTests {
@@ -261,60 +236,33 @@ func (l *loader) tests(tests []testFile) {
 	seen := map[string]int{}
 	for i, t := range tests {
 		at := fmt.Sprintf("tests[%d]", i)
-		if t.Name == "" {
-			l.doc.Add(at+".name", "say in a few words what it is about", "the test has no name")
-		} else if first, twice := seen[t.Name]; twice {
-			l.doc.Add(at+".name", fmt.Sprintf("the other is in line %d", l.doc.At(fmt.Sprintf("tests[%d]", first))),
-				"two tests are called %q", t.Name)
-		}
-		seen[t.Name] = i
+		l.refuse(t.Name == "", at+".name", "say in a few words what it is about", "the test has no name")
+		l.unique(at, "tests", t.Name, seen)
 		l.test(at, t)
 	}
 }
 
 func (l *loader) test(at string, t testFile) {
-	point := t.At
-	if point == "" {
-		point = policy.Arrival
+	point, expected := cmp.Or(t.At, policy.Arrival), t.Expect.Verdict
+	if oneOf(l, at+".at", point, "point", points...) {
+		list, what := verdictsAt(point, " or ")
+		l.refuse(expected == "", at+".expect", "write expect: {verdict: "+list+"}", "the test expects nothing")
+		oneOf(l, at+".expect.verdict", expected, what, verdicts[point]...)
 	}
-	known, ok := verdicts[point]
-	switch {
-	case !ok:
-		l.doc.Add(at+".at", strictyaml.DidYouMean(string(t.At), []string{string(policy.Arrival), string(policy.Release)}),
-			"%q is not a valid point", t.At)
-	case t.Expect.Verdict == "":
-		l.doc.Add(at+".expect", "write expect: {verdict: "+strings.Join(known, " or ")+"}", "the test expects nothing")
-	case !slices.Contains(known, string(t.Expect.Verdict)):
-		l.doc.Add(at+".expect.verdict", strictyaml.DidYouMean(string(t.Expect.Verdict), known),
-			"%q is not a valid verdict at %s", t.Expect.Verdict, point)
-	}
-	if t.Device != "" && point != policy.Release {
-		l.doc.Add(at+".device", "leave it out, or write at: release", "a device at %s", point)
-	}
-	if t.Job.Copies < 0 {
-		l.doc.Add(at+".job.copies", "write 1 or more, or leave it out for 1", "job.copies is negative")
-	}
-	if _, err := (&policy.Job{Pages: pagesOrOne(t.Job.Pages)}).Paper(); err != nil {
-		l.doc.Add(at+".job.pages", "write how many pages the document has, or leave it out for 1",
-			"job.pages is out of range")
-	}
-	if t.Job.PerSheet != 0 && !policy.PerSheet(t.Job.PerSheet) {
-		l.doc.Add(at+".job.pagesPerSheet", "write 1, 2, 4, 6, 8, 9 or 16", "job.pagesPerSheet is out of range")
-	}
+	l.refuse(t.Device != "" && point != policy.Release, at+".device", "leave it out, or write at: release",
+		"a device at %s", point)
+	l.refuse(t.Job.Copies < 0, at+".job.copies", "write 1 or more, or leave it out for 1", "job.copies is negative")
+	_, err := (&policy.Job{Pages: pagesOrOne(t.Job.Pages)}).Paper()
+	l.refuse(err != nil, at+".job.pages", "write how many pages the document has, or leave it out for 1",
+		"job.pages is out of range")
+	l.perSheet(at+".job.pagesPerSheet", t.Job.PerSheet, "job.pagesPerSheet")
 	for i, d := range t.Unknown {
-		known := []string{string(policy.Directory), string(policy.Ledger), string(policy.Document)}
-		l.oneOf(fmt.Sprintf("%s.unknown[%d]", at, i), d, known...)
+		oneOf(l, fmt.Sprintf("%s.unknown[%d]", at, i), d, "value of unknown", policy.Directory, policy.Ledger, policy.Document)
 	}
-	if t.Job.Size < 0 {
-		l.doc.Add(at+".job.size", "write bytes, or leave it out for 0", "job.size is negative")
-	}
-	if t.Queue.Mode != "" && t.Queue.Mode != modePull && t.Queue.Mode != modeDirect {
-		l.doc.Add(at+".queue.mode", strictyaml.DidYouMean(t.Queue.Mode, []string{modePull, modeDirect}),
-			"%q is not a valid mode of a queue", t.Queue.Mode)
-	}
-	if t.Job.Queue != "" && t.Queue.Name != "" && t.Job.Queue != t.Queue.Name {
-		l.doc.Add(at+".job.queue", "leave one of them out", "job.queue and queue.name differ")
-	}
+	l.refuse(t.Job.Size < 0, at+".job.size", "write bytes, or leave it out for 0", "job.size is negative")
+	oneOf(l, at+".queue.mode", t.Queue.Mode, "mode of a queue", modePull, modeDirect)
+	l.refuse(t.Job.Queue != "" && t.Queue.Name != "" && t.Job.Queue != t.Queue.Name, at+".job.queue",
+		"leave one of them out", "job.queue and queue.name differ")
 	rules := make([]string, len(l.def.Rules))
 	for i := range l.def.Rules {
 		rules[i] = l.def.Rules[i].Name

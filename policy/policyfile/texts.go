@@ -43,12 +43,9 @@ func (l *loader) texts(path string, t localized) []policy.Translation {
 	list := make([]policy.Translation, 0, len(inOrder))
 	for _, name := range inOrder {
 		if name != anyLanguage {
-			if !language.MatchString(name) {
-				l.doc.Add(path+"."+name, "write it as en, de or de-CH", "%q is not a valid language", name)
-			}
-			if strings.TrimSpace(t[name]) == "" {
-				l.doc.Add(path+"."+name, "write the text, or leave the language out", "nothing is said in %s", name)
-			}
+			l.refuse(!language.MatchString(name), path+"."+name, "write it as en, de or de-CH", "%q is not a valid language", name)
+			l.refuse(strings.TrimSpace(t[name]) == "", path+"."+name, "write the text, or leave the language out",
+				"nothing is said in %s", name)
 		}
 		list = append(list, policy.Translation{Language: name, Text: t[name]})
 	}

@@ -57,63 +57,66 @@ func (d *Document) value(path string, n ast.Node, v reflect.Value) {
 
 // mapping reads the keys of a mapping into the fields of a struct.
 func (d *Document) mapping(path string, n ast.Node, v reflect.Value) {
-	var values []*ast.MappingValueNode
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		values = n.Values
-	case *ast.MappingValueNode:
-		values = []*ast.MappingValueNode{n}
-	default:
+	values, ok := pairs(n)
+	if !ok {
 		d.mismatch(n, path, Mapping, fmt.Sprintf("expected a mapping with the keys %s, found %s",
 			strings.Join(Keys(v.Type()), ", "), kind(n)))
-		return
 	}
 	for _, mv := range values {
 		key := mv.Key.GetToken()
-		name := key.Value
-		at := join(path, name)
-		field, ok := fieldByKey(v, name)
+		field, ok := fieldByKey(v, key.Value)
 		if !ok {
-			d.unknown(key, path, name, Keys(v.Type()))
-			continue
+			d.unknown(key, path, Keys(v.Type()))
+		} else if at, ok := d.enter(path, key); ok {
+			d.value(at, mv.Value, field)
 		}
-		if _, twice := d.nodes[at]; twice {
-			d.problem(key, at, fmt.Sprintf("the key %q is here twice", name), fmt.Sprintf("the first is in line %d", d.At(at)))
-			continue
-		}
-		d.keys[at] = key
-		d.value(at, mv.Value, field)
 	}
 }
 
 // texts reads a map of texts by name. A text alone is one under no name.
 func (d *Document) texts(path string, n ast.Node, v reflect.Value) {
 	v.Set(reflect.MakeMap(v.Type()))
-	var values []*ast.MappingValueNode
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		values = n.Values
-	case *ast.MappingValueNode:
-		values = []*ast.MappingValueNode{n}
-	default:
-		if text, ok := d.scalar(path, n, "text"); ok {
-			v.SetMapIndex(reflect.ValueOf(""), reflect.ValueOf(text))
-		}
-		return
+	values, ok := pairs(n)
+	if !ok {
+		d.text(path, "", n, v)
 	}
 	for _, mv := range values {
 		key := mv.Key.GetToken()
-		at := join(path, key.Value)
-		if _, twice := d.nodes[at]; twice {
-			d.problem(key, at, fmt.Sprintf("the key %q is here twice", key.Value),
-				fmt.Sprintf("the first is in line %d", d.At(at)))
-			continue
-		}
-		d.keys[at], d.nodes[at] = key, mv.Value
-		if text, ok := d.scalar(at, mv.Value, "text"); ok {
-			v.SetMapIndex(reflect.ValueOf(key.Value), reflect.ValueOf(text))
+		if at, ok := d.enter(path, key); ok {
+			d.nodes[at] = mv.Value
+			d.text(at, key.Value, mv.Value, v)
 		}
 	}
+}
+
+// text reads a text into a map, under its name.
+func (d *Document) text(path, name string, n ast.Node, into reflect.Value) {
+	if text, ok := d.scalar(path, n, "text"); ok {
+		into.SetMapIndex(reflect.ValueOf(name), reflect.ValueOf(text))
+	}
+}
+
+// pairs are the keys of a mapping with their values; ok is false when a node is none.
+func pairs(n ast.Node) (list []*ast.MappingValueNode, ok bool) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
+}
+
+// enter notes a key of the mapping at path, and returns the path of its value; ok is false for a
+// key that is there already.
+func (d *Document) enter(path string, key *token.Token) (at string, ok bool) {
+	at = join(path, key.Value)
+	if _, twice := d.nodes[at]; twice {
+		d.problem(key, at, fmt.Sprintf("the key %q is here twice", key.Value), fmt.Sprintf("the first is in line %d", d.At(at)))
+		return at, false
+	}
+	d.keys[at] = key
+	return at, true
 }
 
 func (d *Document) sequence(path string, n ast.Node, v reflect.Value) {
@@ -133,20 +136,17 @@ func (d *Document) basic(path string, n ast.Node, v reflect.Value) {
 	if !ok {
 		return
 	}
-	var err error
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(text)
 	case reflect.Bool:
-		var b bool
-		if b, err = strconv.ParseBool(text); err == nil && (text == "true" || text == "false") {
-			v.SetBool(b)
-		} else {
+		v.SetBool(text == "true")
+		if text != "true" && text != "false" {
 			d.mismatch(n, path, Bool, "expected true or false")
 		}
 	case reflect.Int, reflect.Int64:
-		var i int64
-		if i, err = strconv.ParseInt(strings.ReplaceAll(text, "_", ""), 10, v.Type().Bits()); err != nil {
+		i, err := strconv.ParseInt(strings.ReplaceAll(text, "_", ""), 10, v.Type().Bits())
+		if err != nil {
 			d.mismatch(n, path, Number, "expected a whole number")
 		}
 		v.SetInt(i)
@@ -156,16 +156,13 @@ func (d *Document) basic(path string, n ast.Node, v reflect.Value) {
 }
 
 func (d *Document) duration(path string, n ast.Node, v reflect.Value) {
-	text, ok := d.scalar(path, n, "duration")
-	if !ok {
-		return
+	if text, ok := d.scalar(path, n, "duration"); ok {
+		dur, err := ParseDuration(text)
+		if err != nil {
+			d.problem(first(n), path, "expected a duration", "write it as 90s, 30m, 24h or 7d")
+		}
+		v.SetInt(int64(dur))
 	}
-	dur, err := ParseDuration(text)
-	if err != nil {
-		d.problem(first(n), path, "expected a duration", "write it as 90s, 30m, 24h or 7d")
-		return
-	}
-	v.SetInt(int64(dur))
 }
 
 // ParseDuration reads what time.ParseDuration reads, and days: 7d, 1d12h.
@@ -213,7 +210,8 @@ func (d *Document) scalar(path string, n ast.Node, want string) (string, bool) {
 }
 
 // unknown notes a key that the mapping at path has not.
-func (d *Document) unknown(t *token.Token, path, name string, known []string) {
+func (d *Document) unknown(t *token.Token, path string, known []string) {
+	name := t.Value
 	at := join(path, name)
 	p := d.at(t, at, fmt.Sprintf("unknown key %q", name), DidYouMean(name, known))
 	cause := &UnknownKeyError{Key: at}

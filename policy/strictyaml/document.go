@@ -79,13 +79,12 @@ func (d *Document) notText(src []byte) {
 func (d *Document) parse(src []byte) (body ast.Node, ok bool) {
 	f, err := parse(src)
 	if err != nil {
+		at, message := &token.Token{Position: &token.Position{Line: 1, Column: 1}}, "the file can't be read as YAML"
 		var se *yaml.SyntaxError
 		if errors.As(err, &se) && se.Token != nil {
-			d.caused(ErrSyntax, se.Token, "", se.Message)
-		} else {
-			at := &token.Token{Position: &token.Position{Line: 1, Column: 1}}
-			d.caused(ErrSyntax, at, "", "the file can't be read as YAML")
+			at, message = se.Token, se.Message
 		}
+		d.caused(ErrSyntax, at, "", message)
 		return nil, false
 	}
 	var bodies []ast.Node
@@ -183,9 +182,10 @@ func (d *Document) problem(t *token.Token, key, message, hint string) {
 	d.problems = append(d.problems, d.at(t, key, message, hint))
 }
 
-// caused notes a problem whose reader may know better what to do next.
+// caused notes a problem that its cause says what to do about.
 func (d *Document) caused(cause error, t *token.Token, key, message string) {
-	p := d.at(t, key, message, "")
+	message, hint := explain(cause, message)
+	p := d.at(t, key, message, hint)
 	p.Cause = cause
 	d.problems = append(d.problems, p)
 }

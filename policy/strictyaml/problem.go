@@ -148,10 +148,15 @@ func Nearest(word string, names []string) string {
 
 // DidYouMean is a hint with the nearest of names, or a list of all of them.
 func DidYouMean(word string, names []string) string {
+	return NearestOr(word, names, "known here: "+strings.Join(names, ", "))
+}
+
+// NearestOr is a hint with the nearest of names, or another when none is near.
+func NearestOr(word string, names []string, hint string) string {
 	if n := Nearest(word, names); n != "" {
 		return fmt.Sprintf("did you mean %q?", n)
 	}
-	return "known here: " + strings.Join(names, ", ")
+	return hint
 }
 
 // distance is the number of characters to change, add or take away.

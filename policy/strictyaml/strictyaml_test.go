@@ -60,17 +60,19 @@ more: 3
 	d.Add("list[1]", "", "out of order on purpose")
 	d.Add("list[0].hold_for", "give it one", "a job in no hurry")
 	want := []string{
-		"f.yaml:1:5: expected a string, found a list",
-		"f.yaml:2:5: expected true or false",
-		"f.yaml:3:8: expected a whole number",
+		"f.yaml:1:5: expected a string, found a list; write a single value",
+		"f.yaml:2:5: expected true or false; write one of the two, without quotes",
+		"f.yaml:3:8: expected a whole number; write digits alone, as 3",
 		`f.yaml:4:1: unknown key "inn"; did you mean "in"?`,
 		`f.yaml:5:6: unknown key "nmae"; did you mean "name"?`,
 		"f.yaml:5:25: expected a duration; write it as 90s, 30m, 24h or 7d",
 		"f.yaml:7:5: a job in no hurry; give it one",
 		`f.yaml:7:15: the key "name" is here twice; the first is in line 7`,
-		"f.yaml:8:5: expected a mapping with the keys name, hold_for, when, found a single value",
+		"f.yaml:8:5: expected a mapping with the keys name, hold_for, when, found a single value" +
+			"; write its keys below it, indented, each as key: value",
 		"f.yaml:8:5: out of order on purpose",
-		"f.yaml:9:7: expected a mapping with the keys name, hold_for, when, found a single value",
+		"f.yaml:9:7: expected a mapping with the keys name, hold_for, when, found a single value" +
+			"; write its keys below it, indented, each as key: value",
 	}
 	var ps Problems
 	if !errors.As(d.Err(), &ps) {
