@@ -85,9 +85,8 @@ func (k *checker) publicURL(value string) {
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
 
 func (k *checker) listen(path, value string) {
-	if _, ok := parseListen(value); !ok {
-		k.add(path, "write host:port, as 127.0.0.1:8443 or :8443", "%s is not an address to listen on", path)
-	}
+	_, ok := parseListen(value)
+	k.refuse(!ok, path, "write host:port, as 127.0.0.1:8443 or :8443", "%s is not an address to listen on", path)
 }
 
 // listenAddr is host:port: addr is an IP address, unspecified for all of the
@@ -122,9 +121,11 @@ func parseListen(value string) (listenAddr, bool) {
 }
 
 // clash reports whether one machine can't listen on both.
-func (l listenAddr) clash(o listenAddr) bool {
+func clash(a, b string) bool {
+	l, ok := parseListen(a)
+	o, okOther := parseListen(b)
 	switch {
-	case l.port != o.port || l.port == 0:
+	case !ok || !okOther || l.port != o.port || l.port == 0:
 		return false
 	case !l.addr.IsValid() || !o.addr.IsValid():
 		return strings.EqualFold(l.host, o.host)
@@ -137,10 +138,8 @@ func (l listenAddr) clash(o listenAddr) bool {
 // metrics also keeps the two servers apart: the second one to start would fail.
 func (k *checker) metrics() {
 	k.listen("metrics.listen", k.c.Metrics.Listen)
-	ours, ok := parseListen(k.c.Metrics.Listen)
-	if hook, okHook := parseListen(k.c.Webhook.Listen); ok && okHook && ours.clash(hook) {
-		k.add("metrics.listen", "give one of them another port", "metrics.listen and webhook.listen are the same address")
-	}
+	k.refuse(clash(k.c.Metrics.Listen, k.c.Webhook.Listen), "metrics.listen", "give one of them another port",
+		"metrics.listen and webhook.listen are the same address")
 	k.webConfig()
 }
 
@@ -155,10 +154,9 @@ func (k *checker) webConfig() {
 	if !ok {
 		return
 	}
-	if err := health.CheckWebConfig(file); err != nil {
-		k.add(at, "see https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md",
-			"%s names a file that is not a web configuration: %s", at, err)
-	}
+	err := health.CheckWebConfig(file)
+	k.refuse(err != nil, at, "see https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md",
+		"%s names a file that is not a web configuration: %v", at, err)
 	if src, err := os.ReadFile(file); err == nil && secretKeys.Match(src) {
 		k.guarded(at, file, st)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -66,12 +67,10 @@ func (k *checker) all() {
 	k.ledgerExport()
 	k.file("policy.file", k.c.Policy.File, "write the policy there, or leave policy.file out for the built-in one")
 	k.file("policy.shadow_file", k.c.Policy.ShadowFile, "write the policy to try there, or leave policy.shadow_file out")
-	if p := k.c.Policy; p.ShadowFile != "" && p.ShadowFile == p.File {
-		k.add("policy.shadow_file", "name another file, or leave it out", "policy.shadow_file is the file in force")
-	}
-	if ttl := k.c.Policy.GroupTTL; ttl < time.Second || ttl > 24*time.Hour {
-		k.add("policy.group_ttl", "write 1s to 24h", "policy.group_ttl is out of range")
-	}
+	p := k.c.Policy
+	k.refuse(p.ShadowFile != "" && p.ShadowFile == p.File, "policy.shadow_file", "name another file, or leave it out",
+		"policy.shadow_file is the file in force")
+	k.between("policy.group_ttl", p.GroupTTL, time.Second, day, "write 1s to 24h")
 	k.documents()
 	k.metrics()
 	k.oneOf("log.level", k.c.Log.Level, "debug", "info", "warn", "error")
@@ -88,35 +87,45 @@ func (k *checker) add(path, hint, format string, args ...any) {
 	k.doc.Add(path, hint, format, args...)
 }
 
+// refuse notes a problem with the value at a path, if it is bad.
+func (k *checker) refuse(bad bool, path, hint, format string, args ...any) {
+	if bad {
+		k.add(path, hint, format, args...)
+	}
+}
+
 // need reports whether a value is there, and adds a problem when it is not.
 func (k *checker) need(path, value, hint string) bool {
-	if value == "" {
-		k.add(path, hint, "%s is missing", path)
-	}
+	k.refuse(value == "", path, hint, "%s is missing", path)
 	return value != ""
 }
 
+func (k *checker) between(path string, value, least, most time.Duration, hint string) {
+	k.refuse(value < least || value > most, path, hint, "%s is out of range", path)
+}
+
 func (k *checker) oneOf(path, value string, words ...string) {
-	for _, w := range words {
-		if value == w {
-			return
-		}
+	k.refuse(!slices.Contains(words, value), path, strictyaml.NearestOr(value, words, "write one of them"),
+		"%s is not one of %s", path, strings.Join(words, ", "))
+}
+
+// unique refuses a value that an entry before this one has, in any case. seen has where those
+// entries are; hint takes the line.
+func (k *checker) unique(path, value string, seen map[string]string, hint, message string) {
+	value = strings.ToLower(value)
+	if first, twice := seen[value]; twice && value != "" {
+		k.add(path, fmt.Sprintf(hint, k.doc.At(first)), "%s", message)
+	} else {
+		seen[value] = path[:strings.LastIndexByte(path, '.')]
 	}
-	hint := "write one of them"
-	if near := strictyaml.Nearest(value, words); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	k.add(path, hint, "%s is not one of %s", path, strings.Join(words, ", "))
 }
 
 // definition keeps out names that could come back from Graph otherwise than they
 // were written: the definition is found again by its name.
 func (k *checker) definition() {
 	name := k.c.Trigger.Definition
-	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
-		k.add("trigger.definition", "write a name in one line, without spaces around it",
-			"trigger.definition has spaces around it or control characters")
-	}
+	k.refuse(strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl), "trigger.definition",
+		"write a name in one line, without spaces around it", "trigger.definition has spaces around it or control characters")
 }
 
 func (k *checker) webhook() {
@@ -141,23 +150,23 @@ func (k *checker) pair(at string, pair webhook.TLS) {
 	default:
 		_, okCert := k.stat(atCert, cert, "write the certificate chain there, in PEM")
 		st, okKey := k.stat(atKey, key, "write the key there, in PEM")
-		if okKey {
-			k.guarded(atKey, key, st)
-		}
 		if okCert {
 			_, okCert = k.text(atCert, cert)
 		}
 		if okKey {
+			k.guarded(atKey, key, st)
 			_, okKey = k.text(atKey, key)
 		}
 		if okCert && okKey {
-			if _, err := secretfile.KeyPair(cert, key); err != nil {
-				k.add(atCert, "both must be PEM, and the key that of the first certificate",
-					"%s has a certificate and a key that can't be used together", at)
-			}
+			_, err := secretfile.KeyPair(cert, key)
+			k.refuse(err != nil, atCert, "both must be PEM, and the key that of the first certificate",
+				"%s has a certificate and a key that can't be used together", at)
 		}
 	}
 }
+
+// anotherName is what to do about a name that is there twice.
+const anotherName = "give it another; the first is in line %d"
 
 const (
 	minHold = time.Minute
@@ -165,25 +174,15 @@ const (
 )
 
 func (k *checker) queues() {
-	if len(k.c.Queues) == 0 {
-		k.add("queues", "list at least one printer that carries the trigger", "queues is missing or empty")
-	}
-	printers, names := map[string]int{}, map[string]int{}
+	k.refuse(len(k.c.Queues) == 0, "queues", "list at least one printer that carries the trigger",
+		"queues is missing or empty")
+	printers, names := map[string]string{}, map[string]string{}
 	for i, q := range k.c.Queues {
 		at := fmt.Sprintf("queues[%d]", i)
 		k.queue(at, q)
-		if j, twice := printers[strings.ToLower(q.PrinterID)]; twice && q.PrinterID != "" {
-			k.add(at+".printer_id", fmt.Sprintf("take one of them out; the other is in line %d, and Graph allows one trigger "+
-				"per printer", k.doc.At(fmt.Sprintf("queues[%d]", j))), "two queues with one printer")
-		} else {
-			printers[strings.ToLower(q.PrinterID)] = i
-		}
-		if j, twice := names[strings.ToLower(q.Name)]; twice && q.Name != "" {
-			k.add(at+".name", fmt.Sprintf("give it another; the first is in line %d", k.doc.At(fmt.Sprintf("queues[%d]", j))),
-				"two queues with one name")
-		} else {
-			names[strings.ToLower(q.Name)] = i
-		}
+		k.unique(at+".printer_id", q.PrinterID, printers, "take one of them out; the other is in line %d, and Graph allows "+
+			"one trigger per printer", "two queues with one printer")
+		k.unique(at+".name", q.Name, names, anotherName, "two queues with one name")
 	}
 }
 
@@ -198,16 +197,13 @@ func (k *checker) queue(at string, q printer.Queue) {
 		k.add(at+".printer_id", "it looks like c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", "%s.printer_id is not an id", at)
 	}
 	k.shareWith(at+".share_with", q)
-	if k.need(at+".name", q.Name, "write what people and policies call the queue") && !queueName.MatchString(q.Name) {
-		k.add(at+".name", "begin with a letter or digit, go on with those, spaces, dots, dashes and underscores; at most 64",
-			"%s.name has characters that a name can't have", at)
-	}
+	k.refuse(k.need(at+".name", q.Name, "write what people and policies call the queue") && !queueName.MatchString(q.Name),
+		at+".name", "begin with a letter or digit, go on with those, spaces, dots, dashes and underscores; at most 64",
+		"%s.name has characters that a name can't have", at)
 	if k.need(at+".mode", q.Mode, "write pull (hold until a tap) or direct (decide at once)") {
 		k.oneOf(at+".mode", q.Mode, printer.ModePull, printer.ModeDirect)
 	}
-	if q.HoldFor < minHold || q.HoldFor > maxHold {
-		k.add(at+".hold_for", "write 1m at least and 30d at most; 24h when left out", "%s.hold_for is out of range", at)
-	}
+	k.between(at+".hold_for", q.HoldFor, minHold, maxHold, "write 1m at least and 30d at most; 24h when left out")
 }
 
 // shareWith checks who may print to a printer that is to be made.
@@ -236,15 +232,11 @@ var documentHost = regexp.MustCompile(
 func (k *checker) documents() {
 	d := &k.c.Documents
 	for i, h := range d.Hosts {
-		if !documentHost.MatchString(h) || strings.Count(strings.Trim(h, "."), ".") == 0 && h != "localhost" {
-			k.add(fmt.Sprintf("documents.hosts[%d]", i),
-				"write a host, or a suffix of at least two parts as .blob.core.windows.net", "%q is not a valid host name", h)
-		}
+		k.refuse(!documentHost.MatchString(h) || strings.Count(strings.Trim(h, "."), ".") == 0 && h != "localhost",
+			fmt.Sprintf("documents.hosts[%d]", i), "write a host, or a suffix of at least two parts as .blob.core.windows.net",
+			"%q is not a valid host name", h)
 	}
-	if d.MaxBytes < 64<<10 {
-		k.add("documents.max_bytes", "write 64KiB or more", "documents.max_bytes is too little to find a number of pages")
-	}
-	if d.Within < time.Second || d.Within > time.Minute {
-		k.add("documents.within", "write 1s to 1m", "documents.within is out of range")
-	}
+	k.refuse(d.MaxBytes < 64<<10, "documents.max_bytes", "write 64KiB or more",
+		"documents.max_bytes is too little to find a number of pages")
+	k.between("documents.within", d.Within, time.Second, time.Minute, "write 1s to 1m")
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -13,11 +12,9 @@ import (
 )
 
 func (k *checker) tenant() {
-	if k.need("tenant_id", k.c.TenantID, "write the directory (tenant) id; it is on the overview page of the Entra "+
-		"admin center") && !guid.MatchString(k.c.TenantID) {
-		k.add("tenant_id", "it looks like 84bd8158-6d4d-4958-8b9f-9d6445542f95; a domain name won't do",
-			"tenant_id is not a GUID")
-	}
+	k.guid("tenant_id", k.c.TenantID,
+		"write the directory (tenant) id; it is on the overview page of the Entra admin center",
+		"it looks like 84bd8158-6d4d-4958-8b9f-9d6445542f95; a domain name won't do")
 	switch strings.ToLower(k.c.Cloud) {
 	case "china", "21vianet", "cn", "azurechina":
 		k.add("cloud", "there is no way around it: use a tenant of another cloud",
@@ -30,11 +27,14 @@ func (k *checker) tenant() {
 	k.authority("endpoints.ca_file", k.c.Endpoints.CAFile)
 }
 
+// guid checks an id of Entra, which has to be there.
+func (k *checker) guid(path, value, missing, hint string) {
+	k.refuse(k.need(path, value, missing) && !guid.MatchString(value), path, hint, "%s is not a GUID", path)
+}
+
 func (k *checker) auth() {
-	if k.need("auth.client_id", k.c.Auth.ClientID, "write the application (client) id of the app registration") &&
-		!guid.MatchString(k.c.Auth.ClientID) {
-		k.add("auth.client_id", "copy the application (client) id, not the name", "auth.client_id is not a GUID")
-	}
+	k.guid("auth.client_id", k.c.Auth.ClientID, "write the application (client) id of the app registration",
+		"copy the application (client) id, not the name")
 	a := &k.c.Auth
 	switch {
 	case a.AssertionAlg == "":
@@ -82,9 +82,8 @@ func (k *checker) credential(a *auth.Config) {
 
 // pfx checks a certificate with its key in one file.
 func (k *checker) pfx(a *auth.Config) {
-	if a.PrivateKeyFile != "" {
-		k.add("auth.private_key_file", "leave it out: a PFX has the key in it", "a PFX and a private key")
-	}
+	k.refuse(a.PrivateKeyFile != "", "auth.private_key_file", "leave it out: a PFX has the key in it",
+		"a PFX and a private key")
 	if st, ok := k.stat("auth.certificate_file", a.CertificateFile, "put the PFX there"); ok {
 		k.guarded("auth.certificate_file", a.CertificateFile, st)
 	}
@@ -106,18 +105,14 @@ func (k *checker) administrator() {
 		k.add("administrator.key_file", "name the file that holds the key; make one with `openssl rand -base64 32`",
 			"administrator.key_file is missing")
 	}
-	if st, err := os.Stat(filepath.Dir(keep.SignInFile)); keep.SignInFile != "" && (err != nil || !st.IsDir()) {
-		k.add("administrator.sign_in_file", "make that folder, writable for the user pullprint runs as",
-			"administrator.sign_in_file is in no folder: %s", filepath.Dir(keep.SignInFile))
-	}
+	k.inFolder("administrator.sign_in_file", keep.SignInFile)
 	if keep.KeyFile == "" {
 		return
 	}
 	k.secret("administrator.key_file", keep.KeyFile)
-	if src, err := os.ReadFile(keep.KeyFile); err == nil && strings.TrimSpace(string(src)) != "" && keep.Check() != nil {
-		k.add("administrator.key_file", "make one with `openssl rand -base64 32`",
-			"administrator.key_file holds no key of 32 bytes in base64")
-	}
+	src, err := os.ReadFile(keep.KeyFile)
+	k.refuse(err == nil && strings.TrimSpace(string(src)) != "" && keep.Check() != nil, "administrator.key_file",
+		"make one with `openssl rand -base64 32`", "administrator.key_file holds no key of 32 bytes in base64")
 }
 
 const (
@@ -131,19 +126,14 @@ func (k *checker) selfTest() {
 	if t == (selftest.Config{}) {
 		return
 	}
-	if k.need("selftest.queue", t.Queue, "write the name of one of the queues") &&
-		!slices.ContainsFunc(k.c.Queues, func(q printer.Queue) bool { return q.Name == t.Queue }) {
-		k.add("selftest.queue", "write the name of one of the queues", "selftest.queue does not name one of the queues")
-	}
-	if k.need("selftest.user", t.User, "write the Entra object id of the person whose sign-in is kept") &&
-		!guid.MatchString(t.User) {
-		k.add("selftest.user", "write the Entra object id of the person, not the name", "selftest.user is not a GUID")
-	}
-	if !k.c.Administrator.Configured() {
-		k.add("selftest", "set administrator.sign_in_file and administrator.key_file: only a person can print",
-			"a self-test without a kept sign-in")
-	}
-	if t.Queue != "" && (t.Every < minSelfTest || t.Every > maxSelfTest) {
-		k.add("selftest.every", "write 5m to 31d", "selftest.every is out of range")
+	k.refuse(k.need("selftest.queue", t.Queue, "write the name of one of the queues") &&
+		!slices.ContainsFunc(k.c.Queues, func(q printer.Queue) bool { return q.Name == t.Queue }), "selftest.queue",
+		"write the name of one of the queues", "selftest.queue does not name one of the queues")
+	k.guid("selftest.user", t.User, "write the Entra object id of the person whose sign-in is kept",
+		"write the Entra object id of the person, not the name")
+	k.refuse(!k.c.Administrator.Configured(), "selftest",
+		"set administrator.sign_in_file and administrator.key_file: only a person can print", "a self-test without a kept sign-in")
+	if t.Queue != "" {
+		k.between("selftest.every", t.Every, minSelfTest, maxSelfTest, "write 5m to 31d")
 	}
 }

@@ -51,12 +51,34 @@ func (k *checker) text(path, file string) (text string, ok bool) {
 	case errors.Is(err, secretfile.ErrUTF16):
 		k.add(path, "save it as UTF-8", "%s names a file that is not UTF-8 text: %v", path, err)
 	case err != nil:
-		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path,
-			file, cause(err))
+		k.unreadable(path, file, err)
 	default:
 		return text, true
 	}
 	return "", false
+}
+
+// secretText is what is in a file with a secret; ok is false when it can't be read, which is said.
+func (k *checker) secretText(path, file, hint string) (text string, ok bool) {
+	if k.pasted(path, file) {
+		return "", false
+	}
+	st, ok := k.stat(path, file, hint)
+	if !ok {
+		return "", false
+	}
+	k.guarded(path, file, st)
+	return k.text(path, file)
+}
+
+// inFolder checks that the folder is there of something that is written.
+func (k *checker) inFolder(path, file string) {
+	if file != "" {
+		dir := filepath.Dir(file)
+		st, err := os.Stat(dir)
+		k.refuse(err != nil || !st.IsDir(), path, "make that folder, writable for the user pullprint runs as",
+			"%s is in no folder: %s", path, dir)
+	}
 }
 
 // authority checks a file with certificates of those that are trusted.
@@ -116,29 +138,27 @@ func (k *checker) stat(path, file, hint string) (os.FileInfo, bool) {
 	case errors.Is(err, fs.ErrNotExist):
 		k.add(path, hint, "%s names a file that does not exist: %s", path, file)
 	case err != nil:
-		k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path,
-			file, cause(err))
+		k.unreadable(path, file, err)
 	case st.IsDir():
 		k.add(path, "name the file in it", "%s names a folder: %s", path, file)
 	case !st.Mode().IsRegular():
 		k.add(path, "name a regular file", "%s names a pipe or a device: %s", path, file)
 	default:
-		if err := readable(file); err != nil {
-			k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path,
-				file, cause(err))
+		f, err := os.Open(file)
+		if err != nil {
+			k.unreadable(path, file, err)
 			return nil, false
 		}
+		f.Close()
 		return st, true
 	}
 	return nil, false
 }
 
-func readable(file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	return f.Close()
+func (k *checker) unreadable(path, file string, err error) {
+	k.add(path, "make it readable for the user pullprint runs as", "%s names a file that can't be read: %s: %s", path,
+		file,
+		cause(err))
 }
 
 func cause(err error) error {

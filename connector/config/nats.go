@@ -2,6 +2,7 @@ package config
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pullprint/connector/bus/nkey"
@@ -91,52 +92,33 @@ func (k *checker) externalNATS(n NATS) {
 	}
 	k.nkey(n.NkeyFile)
 	k.natsTLS(n.TLS)
-	if n.CredentialsFile != "" && n.NkeyFile != "" {
-		k.add("nats.nkey_file", "leave one of them",
-			"nats.nkey_file: a second kind of credentials beside credentials_file")
-	}
-	if m := n.MaxBytes; m != 0 && m < minMaxStore {
-		k.add("nats.max_bytes", "see config.example.yaml", "nats.max_bytes: %v is too small, want %v at least", m, minMaxStore)
-	}
-	switch n.Replicas {
-	case 0, 1, 3, 5:
-	default:
-		k.add("nats.replicas", "write 1, 3 or 5", "nats.replicas: %d, want 1, 3 or 5", n.Replicas)
-	}
+	k.refuse(n.CredentialsFile != "" && n.NkeyFile != "", "nats.nkey_file", "leave one of them",
+		"nats.nkey_file: a second kind of credentials beside credentials_file")
+	k.atLeast("nats.max_bytes", n.MaxBytes, "see config.example.yaml")
+	k.refuse(!slices.Contains([]int{0, 1, 3, 5}, n.Replicas), "nats.replicas", "write 1, 3 or 5",
+		"nats.replicas: %d, want 1, 3 or 5", n.Replicas)
 }
 
 func (k *checker) embeddedNATS(e EmbeddedNATS) {
-	if m := e.MaxStore; m != 0 && m < minMaxStore {
-		k.add("nats.embedded.max_store", "write that or more, or leave it out for 2GiB",
-			"nats.embedded.max_store: %v is too small, want %v at least", m, minMaxStore)
-	}
-	if f := e.MarkFile; f != "" && within(f, e.StoreDir) {
-		k.add("nats.embedded.mark_file", "name a file outside of it, best on another disk, or leave it out",
-			"nats.embedded.mark_file: it is in store_dir, and would be lost together with it")
-	}
+	k.atLeast("nats.embedded.max_store", e.MaxStore, "write that or more, or leave it out for 2GiB")
+	k.refuse(e.MarkFile != "" && within(e.MarkFile, e.StoreDir), "nats.embedded.mark_file",
+		"name a file outside of it, best on another disk, or leave it out",
+		"nats.embedded.mark_file: it is in store_dir, and would be lost together with it")
+}
+
+// atLeast checks what a store may take, which may be left out.
+func (k *checker) atLeast(path string, size store.Size, hint string) {
+	k.refuse(size != 0 && size < minMaxStore, path, hint, "%s: %v is too small, want %v at least", path, size, minMaxStore)
 }
 
 // onlyExternal reports the settings that an embedded server does not have.
 func (k *checker) onlyExternal(n NATS) {
-	for _, s := range []struct {
-		path, hint string
-		set        bool
-	}{
-		{"nats.credentials_file", leaveOut, n.CredentialsFile != ""},
-		{"nats.nkey_file", leaveOut, n.NkeyFile != ""},
-		{"nats.tls", leaveOut, n.TLS != NATSTLS{}},
-		{"nats.replicas", oneCopy, n.Replicas != 0 && n.Replicas != 1},
-		{"nats.max_bytes", "see config.example.yaml", n.MaxBytes != 0},
-	} {
-		if !s.set {
-			continue
-		}
-		message := s.path + ": only with url"
-		if s.path == "nats.max_bytes" {
-			message += "; the embedded store has embedded.max_store"
-		}
-		k.add(s.path, s.hint, "%s", message)
-	}
+	only := func(set bool, path, hint, more string) { k.refuse(set, path, hint, "%s: only with url%s", path, more) }
+	only(n.CredentialsFile != "", "nats.credentials_file", leaveOut, "")
+	only(n.NkeyFile != "", "nats.nkey_file", leaveOut, "")
+	only(n.TLS != NATSTLS{}, "nats.tls", leaveOut, "")
+	only(n.Replicas != 0 && n.Replicas != 1, "nats.replicas", oneCopy, "")
+	only(n.MaxBytes != 0, "nats.max_bytes", "see config.example.yaml", "; the embedded store has embedded.max_store")
 }
 
 // within reports whether a file is in a folder or below it.
@@ -148,18 +130,11 @@ func within(file, dir string) bool {
 // nkey checks a file with the seed of an nkey; the seed is never shown.
 func (k *checker) nkey(file string) {
 	const path = "nats.nkey_file"
-	if file == "" || k.pasted(path, file) {
+	if file == "" {
 		return
 	}
-	st, ok := k.stat(path, file, "make one with `nsc generate nkey --user`, and keep its seed (SU…) there, chmod 600")
-	if !ok {
-		return
-	}
-	k.guarded(path, file, st)
-	if k.c.NATS.CredentialsFile != "" {
-		return // one of them is too many already
-	}
-	if _, ok := k.text(path, file); !ok {
+	_, ok := k.secretText(path, file, "make one with `nsc generate nkey --user`, and keep its seed (SU…) there, chmod 600")
+	if !ok || k.c.NATS.CredentialsFile != "" { // one of the two is too many already
 		return
 	}
 	if _, err := nkey.PublicKey(file); err != nil {

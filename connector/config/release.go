@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pullprint/connector/access"
+	"pullprint/connector/admin"
 	"pullprint/connector/printer"
 	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
@@ -52,16 +53,11 @@ func (k *checker) release() {
 }
 
 func (k *checker) devices(tokens []token) []token {
-	ids := map[string]int{}
+	ids := map[string]string{}
 	for i, d := range k.c.Devices {
 		at := fmt.Sprintf("devices[%d]", i)
 		k.device(at, d)
-		if j, twice := ids[d.ID]; twice && d.ID != "" {
-			k.add(at+".id", fmt.Sprintf("give it another; the first is in line %d", k.doc.At(fmt.Sprintf("devices[%d]", j))),
-				"two devices with one id")
-		} else {
-			ids[d.ID] = i
-		}
+		k.unique(at+".id", d.ID, ids, anotherName, "two devices with one id")
 		if d.TokenFile != "" {
 			tokens = k.token(at+".token_file", d.TokenFile, tokens)
 		}
@@ -70,9 +66,8 @@ func (k *checker) devices(tokens []token) []token {
 }
 
 func (k *checker) device(at string, d printer.Device) {
-	if k.need(at+".id", d.ID, "write a short name of the device, as hq-2-west") && !deviceID.MatchString(d.ID) {
-		k.add(at+".id", "lower-case letters, digits and dashes; at most 63", "%s.id has characters that an id can't have", at)
-	}
+	k.refuse(k.need(at+".id", d.ID, "write a short name of the device, as hq-2-west") && !deviceID.MatchString(d.ID),
+		at+".id", "lower-case letters, digits and dashes; at most 63", "%s.id has characters that an id can't have", at)
 	if k.need(at+".printer_id", d.PrinterID, "write the id of the printer, from the Universal Print portal") {
 		switch i := slices.IndexFunc(k.c.Queues, func(q printer.Queue) bool {
 			return strings.EqualFold(q.PrinterID, d.PrinterID)
@@ -87,9 +82,8 @@ func (k *checker) device(at string, d printer.Device) {
 	if d.UnknownState != "" {
 		k.oneOf(at+".unknown_state", d.UnknownState, printer.UnknownRelease, printer.UnknownKeep)
 	}
-	if len(d.Queues) == 0 {
-		k.add(at+".queues", "list the pull queues whose jobs it may release", "%s.queues is missing or empty", at)
-	}
+	k.refuse(len(d.Queues) == 0, at+".queues", "list the pull queues whose jobs it may release",
+		"%s.queues is missing or empty", at)
 	var names []string
 	for _, q := range k.c.Queues {
 		names = append(names, q.Name)
@@ -101,11 +95,7 @@ func (k *checker) device(at string, d printer.Device) {
 		case slices.Index(d.Queues, name) != j:
 			k.add(path, "take it out", "%s names a queue a second time", path)
 		case i < 0:
-			hint := "write the name of a queue"
-			if near := strictyaml.Nearest(name, names); near != "" {
-				hint = fmt.Sprintf("did you mean %q?", near)
-			}
-			k.add(path, hint, "%s is not a configured queue", path)
+			k.add(path, strictyaml.NearestOr(name, names, "write the name of a queue"), "%s is not a configured queue", path)
 		case k.c.Queues[i].Mode == printer.ModeDirect:
 			k.add(path, "name a pull queue; a direct one prints where it was sent", "%s is a direct queue", path)
 		}
@@ -114,26 +104,17 @@ func (k *checker) device(at string, d printer.Device) {
 
 // token checks a file with a bearer token and adds it to those that were read.
 func (k *checker) token(path, file string, tokens []token) []token {
-	if k.pasted(path, file) {
-		return tokens
-	}
-	st, ok := k.stat(path, file, howToken)
-	if !ok {
-		return tokens
-	}
-	text, ok := k.text(path, file)
+	text, ok := k.secretText(path, file, howToken)
 	if !ok {
 		return tokens
 	}
 	found := access.TokensIn(text)
 	if len(found) == 0 || slices.ContainsFunc(found, func(t string) bool {
-		return len(t) < access.MinToken ||
-			strings.ContainsAny(t, " \t")
+		return len(t) < access.MinToken || strings.ContainsAny(t, " \t")
 	}) {
 		k.add(path, howToken, "%s names a file that holds no token of %d characters or more: %s", path, access.MinToken, file)
 		return tokens
 	}
-	k.guarded(path, file, st)
 	for _, t := range found {
 		tokens = append(tokens, token{path, t})
 	}
@@ -152,31 +133,36 @@ func (k *checker) admin(tokens []token) []token {
 		return tokens
 	}
 	k.listen("admin.listen", a.Listen)
-	if ours, ok := parseListen(a.Listen); ok {
-		for _, other := range []struct{ path, address string }{
-			{"webhook.listen", k.c.Webhook.Listen}, {"metrics.listen", k.c.Metrics.Listen},
-		} {
-			if theirs, ok := parseListen(other.address); ok && ours.clash(theirs) {
-				k.add("admin.listen", "give it a port of its own", "admin.listen and %s are the same address", other.path)
-			}
-		}
+	for _, other := range []struct{ path, address string }{
+		{"webhook.listen", k.c.Webhook.Listen}, {"metrics.listen", k.c.Metrics.Listen},
+	} {
+		k.refuse(clash(a.Listen, other.address), "admin.listen", "give it a port of its own",
+			"admin.listen and %s are the same address", other.path)
 	}
-	if a.TokenFile == "" && len(a.Tokens) == 0 {
-		k.add("admin", howToken+", and name it in admin.token_file", "admin has no token")
-	}
+	k.refuse(a.TokenFile == "" && len(a.Tokens) == 0, "admin", howToken+", and name it in admin.token_file",
+		"admin has no token")
 	if a.TokenFile != "" {
 		tokens = k.token("admin.token_file", a.TokenFile, tokens)
 	}
+	tokens = k.namedTokens(a.Tokens, tokens)
+	k.pair("admin.tls", a.TLS)
+	if host, _, err := net.SplitHostPort(a.Listen); err == nil && a.TLS.CertFile == "" && !loopback(host) {
+		k.warn("admin.listen", "badge numbers and tokens would cross the network in the open",
+			"set admin.tls, or listen on 127.0.0.1 behind a proxy that ends TLS")
+	}
+	return tokens
+}
+
+func (k *checker) namedTokens(named []admin.Token, tokens []token) []token {
 	names := map[string]bool{access.AdminName: true}
-	for i, t := range a.Tokens {
+	for i, t := range named {
 		at := fmt.Sprintf("admin.tokens[%d]", i)
 		if k.need(at+".name", t.Name, "write who uses the token, as helpdesk") {
-			if !deviceID.MatchString(t.Name) {
-				k.add(at+".name", "lower-case letters, digits and dashes; at most 63",
-					"%s.name has characters that a name can't have", at)
-			} else if names[t.Name] {
-				k.add(at+".name", "give it another; admin is the token of admin.token_file", "two tokens with one name")
-			}
+			well := deviceID.MatchString(t.Name)
+			k.refuse(!well, at+".name", "lower-case letters, digits and dashes; at most 63",
+				"%s.name has characters that a name can't have", at)
+			k.refuse(well && names[t.Name], at+".name", "give it another; admin is the token of admin.token_file",
+				"two tokens with one name")
 			names[t.Name] = true
 		}
 		if k.need(at+".role", string(t.Role), "write read, operate or admin") {
@@ -185,11 +171,6 @@ func (k *checker) admin(tokens []token) []token {
 		if k.need(at+".file", t.File, howToken) {
 			tokens = k.token(at+".file", t.File, tokens)
 		}
-	}
-	k.pair("admin.tls", a.TLS)
-	if host, _, err := net.SplitHostPort(a.Listen); err == nil && a.TLS.CertFile == "" && !loopback(host) {
-		k.warn("admin.listen", "badge numbers and tokens would cross the network in the open",
-			"set admin.tls, or listen on 127.0.0.1 behind a proxy that ends TLS")
 	}
 	return tokens
 }
@@ -216,15 +197,7 @@ func (k *checker) badges() {
 
 // badgeKey checks the file with the keys of the hash.
 func (k *checker) badgeKey(at, file string) {
-	if k.pasted(at, file) {
-		return
-	}
-	st, ok := k.stat(at, file, howToken)
-	if !ok {
-		return
-	}
-	k.guarded(at, file, st)
-	if _, ok := k.text(at, file); !ok {
+	if _, ok := k.secretText(at, file, howToken); !ok {
 		return
 	}
 	src, err := os.ReadFile(file) // as it stands: mistakes are named by their line

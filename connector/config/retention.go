@@ -2,8 +2,6 @@ package config
 
 import (
 	"cmp"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -50,11 +48,9 @@ func (k *checker) retention() {
 		{"dead", r.Dead, day},
 		{"jobs", r.Jobs, day},
 	} {
-		if kind.value != 0 && (kind.value < kind.least || kind.value > maxKept) {
-			path := "retention." + kind.key
-			k.add(path, "a day is written 1d; leave it out for the default",
-				"%s is out of range, want %dd to %dd", path, kind.least/day, maxKept/day)
-		}
+		path := "retention." + kind.key
+		k.refuse(kind.value != 0 && (kind.value < kind.least || kind.value > maxKept), path,
+			"a day is written 1d; leave it out for the default", "%s is out of range, want %dd to %dd", path, kind.least/day, maxKept/day)
 	}
 }
 
@@ -62,20 +58,11 @@ func (k *checker) retention() {
 func (k *checker) ledgerExport() {
 	e := k.c.LedgerExport
 	if e.Dir == "" {
-		if e.Every != 0 || e.Keep != 0 {
-			k.add("ledger_export.dir", "name the folder that the files go into, or leave ledger_export out",
-				"ledger_export.dir is missing")
-		}
+		k.refuse(e.Every != 0 || e.Keep != 0, "ledger_export.dir",
+			"name the folder that the files go into, or leave ledger_export out", "ledger_export.dir is missing")
 		return
 	}
-	if st, err := os.Stat(filepath.Dir(e.Dir)); err != nil || !st.IsDir() {
-		k.add("ledger_export.dir", "make that folder, writable for the user pullprint runs as",
-			"ledger_export.dir is in no folder: %s", filepath.Dir(e.Dir))
-	}
-	if e.Every < minExport || e.Every > maxExport {
-		k.add("ledger_export.every", "write 1m to 24h", "ledger_export.every is out of range")
-	}
-	if e.Keep < day || e.Keep > maxKept {
-		k.add("ledger_export.keep", "write 1d to 3650d", "ledger_export.keep is out of range")
-	}
+	k.inFolder("ledger_export.dir", e.Dir)
+	k.between("ledger_export.every", e.Every, minExport, maxExport, "write 1m to 24h")
+	k.between("ledger_export.keep", e.Keep, day, maxKept, "write 1d to 3650d")
 }

@@ -53,8 +53,9 @@ func (l *loader) allowances(f *file) {
 		l.refuse(strings.TrimSpace(a.When) == "false", at+".when", "say whom it is for, or leave the allowance out",
 			"nobody gets this allowance")
 	}
-	l.refuse(len(f.Allowances) > 0 && all == 0 && f.Unmatched == "", "allowances", "write unmatched: refuse, or unmatched: "+
-		"free, or end the list with an allowance for when: 'true'", "nothing is said of people whom no allowance is for")
+	l.refuse(len(f.Allowances) > 0 && all == 0 && f.Unmatched == "", "allowances",
+		"write unmatched: refuse, or unmatched: "+
+			"free, or end the list with an allowance for when: 'true'", "nothing is said of people whom no allowance is for")
 }
 
 func (l *loader) allowance(at string, f allowanceFile) {

@@ -171,5 +171,6 @@ func (l *loader) unique(at, what, name string, seen map[string]int) {
 	if !twice {
 		seen[name] = l.doc.At(at)
 	}
-	l.refuse(twice && name != "", at+".name", fmt.Sprintf("the other is in line %d", first), "two %s are called %q", what, name)
+	l.refuse(twice && name != "", at+".name", fmt.Sprintf("the other is in line %d", first), "two %s are called %q",
+		what, name)
 }

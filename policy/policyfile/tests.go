@@ -257,7 +257,8 @@ func (l *loader) test(at string, t testFile) {
 		"job.pages is out of range")
 	l.perSheet(at+".job.pagesPerSheet", t.Job.PerSheet, "job.pagesPerSheet")
 	for i, d := range t.Unknown {
-		oneOf(l, fmt.Sprintf("%s.unknown[%d]", at, i), d, "value of unknown", policy.Directory, policy.Ledger, policy.Document)
+		oneOf(l, fmt.Sprintf("%s.unknown[%d]", at, i), d, "value of unknown", policy.Directory, policy.Ledger,
+			policy.Document)
 	}
 	l.refuse(t.Job.Size < 0, at+".job.size", "write bytes, or leave it out for 0", "job.size is negative")
 	oneOf(l, at+".queue.mode", t.Queue.Mode, "mode of a queue", modePull, modeDirect)

@@ -43,7 +43,8 @@ func (l *loader) texts(path string, t localized) []policy.Translation {
 	list := make([]policy.Translation, 0, len(inOrder))
 	for _, name := range inOrder {
 		if name != anyLanguage {
-			l.refuse(!language.MatchString(name), path+"."+name, "write it as en, de or de-CH", "%q is not a valid language", name)
+			l.refuse(!language.MatchString(name), path+"."+name, "write it as en, de or de-CH", "%q is not a valid language",
+				name)
 			l.refuse(strings.TrimSpace(t[name]) == "", path+"."+name, "write the text, or leave the language out",
 				"nothing is said in %s", name)
 		}

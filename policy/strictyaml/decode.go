@@ -112,7 +112,8 @@ func pairs(n ast.Node) (list []*ast.MappingValueNode, ok bool) {
 func (d *Document) enter(path string, key *token.Token) (at string, ok bool) {
 	at = join(path, key.Value)
 	if _, twice := d.nodes[at]; twice {
-		d.problem(key, at, fmt.Sprintf("the key %q is here twice", key.Value), fmt.Sprintf("the first is in line %d", d.At(at)))
+		d.problem(key, at, fmt.Sprintf("the key %q is here twice", key.Value), fmt.Sprintf("the first is in line %d",
+			d.At(at)))
 		return at, false
 	}
 	d.keys[at] = key
