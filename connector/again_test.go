@@ -267,7 +267,7 @@ func TestDeliveriesAreNoFailures(t *testing.T) {
 		id, d := w.print(graphtest.JobSpec{Printer: directID})
 		bad := true
 		w.refuse(http.StatusInternalServerError, func(_ string, r graphtest.Request) bool { return bad && r.Job == id.Job })
-		d.Attempt = 500
+		d.Delivered = 500
 		if l.worker.Handle(w.t.Context(), d) == store.Done() {
 			w.t.Fatal("given up at its first failure")
 		}

@@ -35,7 +35,7 @@ func TestBusyAccountIsNoFailure(t *testing.T) {
 			d.Ledger = busyLedger{d.Ledger, &times}
 		})
 		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 2})
-		for d.Attempt = 1; d.Attempt <= 16; d.Attempt++ {
+		for d.Delivered = 1; d.Delivered <= 16; d.Delivered++ {
 			l.worker.Handle(l.ctx, d)
 		}
 		if rec := w.record(id); rec.State != job.Held {

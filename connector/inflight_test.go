@@ -365,7 +365,7 @@ func TestWhatIsNoCrash(t *testing.T) {
 			<-at
 			for range 5 {
 				l := w.live("", withPolicy(t, counting), replicas)
-				d.Attempt++
+				d.Delivered++
 				l.worker.Handle(l.ctx, d)
 				l.end()
 				time.Sleep(time.Minute)
@@ -405,7 +405,7 @@ func TestReplicaThatDied(t *testing.T) {
 			l.worker.Handle(l.ctx, d)
 			l.end()
 			time.Sleep(2 * time.Minute)
-			d.Attempt++
+			d.Delivered++
 		}
 		l := o.live(t, w, func(d *connector.Deps) { d.Sole = false })
 		l.worker.Handle(l.ctx, d)

@@ -81,5 +81,5 @@ func (w *world) delivery(id graphtest.JobID) store.Delivery {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return store.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 2, Stored: time.Now(), Sequence: 1}
+	return store.Delivery{Body: body, Definition: w.verifier.Definition(), Delivered: 2, Stored: time.Now(), Sequence: 1}
 }

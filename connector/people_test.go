@@ -95,7 +95,7 @@ func plant(t *testing.T, b *bus.Bus, now time.Time) {
 func peopleOf(b *bus.Bus) *privacy.People {
 	return &privacy.People{
 		Records: b, Jobs: b.Jobs(), Badges: b.Badges(), Quota: b.Quota(), State: b.State(),
-		Ledger: ledger.New(b.Quota(), b, rand.Text), KeepJobs: job.DefaultRetention, Offline: true,
+		Ledger: ledger.New(b.Quota(), b, rand.Text), JobRetention: job.DefaultRetention, Offline: true,
 	}
 }
 

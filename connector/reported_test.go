@@ -43,7 +43,7 @@ func TestReportedThoughAuditedLater(t *testing.T) {
 			full.Store(true)
 			l.worker.Handle(l.ctx, d)
 			full.Store(false)
-			d.Attempt++
+			d.Delivered++
 			l.worker.Handle(l.ctx, d)
 			if len(told) != 1 || told[0] != name {
 				t.Errorf("told of %v", told)

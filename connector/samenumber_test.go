@@ -109,7 +109,7 @@ func TestNumberOfAnotherJob(t *testing.T) {
 				}
 				l = start("")
 				l.worker.Handle(l.ctx, store.Delivery{
-					Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 2,
+					Body: body, Definition: w.verifier.Definition(), Delivered: 1, Stored: time.Now(), Sequence: 2,
 				})
 				rec := w.record(id)
 				if rec.State != job.Held || rec.Task != w.task(newer) || rec.Pages == nil || rec.Pages.Count != 5 {

@@ -40,7 +40,7 @@ func (w *world) holdLettered(t *testing.T, change ...func(*connector.Deps)) (id 
 	}
 	l := w.live("", change...)
 	defer l.end()
-	l.worker.Handle(l.ctx, store.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1})
+	l.worker.Handle(l.ctx, store.Delivery{Body: body, Definition: w.verifier.Definition(), Delivered: 1, Stored: time.Now(), Sequence: 1})
 	kv, old := w.bus.Jobs(), job.Key(letteredID, graph.Ref(id))
 	value, rev, err := kv.Get(t.Context(), old)
 	if err != nil || rev == 0 {

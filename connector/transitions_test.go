@@ -251,7 +251,7 @@ func (p *passage) start(spot string, change ...func(*connector.Deps)) {
 func (p *passage) print() { p.id, p.d = p.w.print(p.spec) }
 
 func (p *passage) deliver() {
-	p.d.Attempt++
+	p.d.Delivered++
 	p.l.worker.Handle(p.l.ctx, p.d)
 }
 

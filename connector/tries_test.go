@@ -197,7 +197,7 @@ func TestRedirectFoundWhenQueueBecomesDirect(t *testing.T) {
 			d.Queues = slices.Clone(d.Queues)
 			d.Queues[0].Mode = "direct"
 		})
-		d.Attempt = 2
+		d.Delivered = 2
 		t.Logf("%+v %s", l.worker.Handle(l.ctx, d), w.record(id).State)
 		w.sim.Change(func(k *graphtest.Knobs) { k.ReadLag = 0 })
 		for range 5 {

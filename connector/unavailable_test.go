@@ -33,9 +33,9 @@ func TestStoreAway(t *testing.T) {
 		m := &mute{FullAudit: b, silent: true}
 		l := w.live("", func(d *connector.Deps) { d.Audit = m })
 		id, d := w.print(graphtest.JobSpec{Printer: directID})
-		for d.Attempt = 1; d.Attempt < 30; d.Attempt++ {
+		for d.Delivered = 1; d.Delivered < 30; d.Delivered++ {
 			if l.worker.Handle(l.ctx, d) == store.Done() {
-				t.Fatalf("let go at delivery %d", d.Attempt)
+				t.Fatalf("let go at delivery %d", d.Delivered)
 			}
 		}
 		m.silent = false

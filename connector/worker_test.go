@@ -184,9 +184,9 @@ func TestDeadLetters(t *testing.T) {
 			}
 		})
 		d.Sequence = 103
-		for d.Attempt = 1; d.Attempt < 10; d.Attempt++ {
+		for d.Delivered = 1; d.Delivered < 10; d.Delivered++ {
 			if got := l.worker.Handle(w.t.Context(), d); got == store.Done() {
-				w.t.Fatalf("given up at delivery %d", d.Attempt)
+				w.t.Fatalf("given up at delivery %d", d.Delivered)
 			}
 		}
 		if got := l.worker.Handle(w.t.Context(), d); got != store.Done() {
@@ -237,7 +237,7 @@ func TestTakeOver(t *testing.T) {
 				l.worker.Handle(l.ctx, d)
 				l.end()
 				second := w.live("", shared)
-				d.Attempt = 2
+				d.Delivered = 2
 				if got := second.worker.Handle(w.t.Context(), d); got == store.Done() {
 					w.t.Error("acted on a rival's fresh intent")
 				}
@@ -245,7 +245,7 @@ func TestTakeOver(t *testing.T) {
 					w.t.Errorf("record is %s", rec.State)
 				}
 				time.Sleep(61 * time.Second) // virtual
-				d.Attempt = 3
+				d.Delivered = 3
 				if got := second.worker.Handle(w.t.Context(), d); got != store.Done() {
 					w.t.Error("did not take over")
 				}
@@ -283,8 +283,8 @@ func TestAnswersToAnEffect(t *testing.T) {
 						}
 					})
 					l := w.live("")
-					for d.Attempt = 1; l.worker.Handle(w.t.Context(), d) != store.Done(); d.Attempt++ {
-						if d.Attempt == 5 {
+					for d.Delivered = 1; l.worker.Handle(w.t.Context(), d) != store.Done(); d.Delivered++ {
+						if d.Delivered == 5 {
 							w.t.Fatal("never done")
 						}
 					}
@@ -418,7 +418,7 @@ func TestDecideAgain(t *testing.T) {
 		}
 		current = policy.Default()
 		synctest.Wait()
-		d.Attempt = 1
+		d.Delivered = 1
 		l.worker.Handle(w.t.Context(), d)
 		if rec := w.record(id); rec.State != job.Completed {
 			w.t.Errorf("record is %s after the policy was mended", rec.State)

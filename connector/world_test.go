@@ -160,7 +160,7 @@ func (w *world) print(spec graphtest.JobSpec) (graphtest.JobID, store.Delivery) 
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return id, store.Delivery{Body: body, Definition: w.verifier.Definition(), Attempt: 1, Stored: time.Now(), Sequence: 1}
+	return id, store.Delivery{Body: body, Definition: w.verifier.Definition(), Delivered: 1, Stored: time.Now(), Sequence: 1}
 }
 
 // inMemory posts to a handler without a socket.

@@ -210,7 +210,7 @@ func (f *peopleFlags) onPeople(cmd *cobra.Command, first, do func(*privacy.Peopl
 	defer func() { _ = b.Close() }()
 	people := &privacy.People{
 		Records: b, Jobs: b.Jobs(), Badges: b.Badges(), Quota: b.Quota(), State: b.State(),
-		Ledger: ledger.New(b.Quota(), b, rand.Text), KeepJobs: cfg.Retention.KeepJobs(), Offline: cfg.NATS.Embedded != nil,
+		Ledger: ledger.New(b.Quota(), b, rand.Text), JobRetention: cfg.Retention.KeepJobs(), Offline: cfg.NATS.Embedded != nil,
 	}
 	if first != nil {
 		if err := first(people); err != nil {

@@ -203,7 +203,7 @@ func (a *API) Record(ctx context.Context, ref graph.Ref) (job.Record, error) {
 
 // noJob is an ErrNoJob that says how long finished jobs are kept.
 func (a *API) noJob() error {
-	days := int(a.Jobs.Kept() / (24 * time.Hour))
+	days := int(a.Jobs.Retention() / (24 * time.Hour))
 	return fmt.Errorf("%w; finished jobs are kept for %s", release.ErrNoJob, terminal.Counted(days, "day"))
 }
 

@@ -47,7 +47,7 @@ func (h *Handler) arrive(ctx context.Context, d store.Delivery, ev trigger.Event
 	if ok && job.SameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != job.Gone && !h.evaluator.NeedsDecision(known, q) {
 		return h.confirmDecided(ctx, d, ev, known)
 	}
-	if h.inflight.Risky(d.Attempt, d.Stored) {
+	if h.inflight.Risky(d.Delivered, d.Stored) {
 		noted, end, busy := h.inflight.Begin(ctx, ref)
 		if busy != nil {
 			return busy
@@ -162,11 +162,11 @@ func (h *Handler) taskOf(ctx context.Context, d store.Delivery, ev trigger.Event
 // storeDecision stores the first state after the decision and goes on from there.
 // The error is job.ErrOutrun after a concurrent update.
 func (h *Handler) storeDecision(ctx context.Context, d store.Delivery, f jobState) error {
-	release, ok := h.effects.Claim(f.rec.Key())
+	unclaim, ok := h.effects.Claim(f.rec.Key())
 	if !ok {
 		return job.ErrBusy
 	}
-	defer release()
+	defer unclaim()
 	state := job.Held
 	switch policy.Verdict(f.rec.Decision.Verdict) {
 	case policy.Abort:

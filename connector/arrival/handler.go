@@ -87,7 +87,7 @@ type Handler struct {
 	queues    printer.Queues
 	index     *index.Index
 	inflight  *inflight.Notes
-	attempts  *attempts
+	failures  *failures
 	evaluator *evaluate.Evaluator
 	effects   *effect.Executor
 	clock     clock.Clock
@@ -100,13 +100,13 @@ type Handler struct {
 func New(o Options) *Handler {
 	return &Handler{
 		graph: o.Graph, jobs: o.Jobs, ledger: o.Ledger, dead: o.Dead, verifier: o.Verifier, queues: printer.NewQueues(o.Queues),
-		index: o.Index, inflight: o.Inflight, attempts: newAttempts(), evaluator: o.Evaluator, effects: o.Effects, clock: o.Clock,
+		index: o.Index, inflight: o.Inflight, failures: newFailures(), evaluator: o.Evaluator, effects: o.Effects, clock: o.Clock,
 		instance: o.Instance, metrics: newMetrics(o.Registerer), log: o.Logger,
 	}
 }
 
 // InHand reports whether a task is worked on, or comes again by itself, at a time.
-func (h *Handler) InHand(task string, now time.Time) bool { return h.attempts.inHand(task, now) }
+func (h *Handler) InHand(task string, now time.Time) bool { return h.failures.inHand(task, now) }
 
 // Handle takes one message of the stream of tasks. Whatever happens, the task
 // is decided, comes again, or becomes a dead letter that says why.
@@ -127,9 +127,9 @@ func (h *Handler) Handle(ctx context.Context, d store.Delivery) (disp store.Disp
 		return h.refuse(d, err)
 	}
 	began := time.Now()
-	h.attempts.begin(ev.Task, began)
+	h.failures.begin(ev.Task, began)
 	if err = h.arrive(ctx, d, ev); err == nil {
-		h.attempts.done(ev.Task)
+		h.failures.done(ev.Task)
 		return store.Done()
 	}
 	return h.failed(ctx, d, ev, err, began)
@@ -138,7 +138,7 @@ func (h *Handler) Handle(ctx context.Context, d store.Delivery) (disp store.Disp
 // failed says what becomes of a task that could not be decided. A failure of the task's own
 // is counted; an outage, or another instance that is acting on the job, only delays it.
 func (h *Handler) failed(ctx context.Context, d store.Delivery, ev trigger.Event, err error, began time.Time) store.Disposition {
-	pause := failurePause(min(d.Attempt, 6))
+	pause := failurePause(min(d.Delivered, 6))
 	switch {
 	case errors.Is(err, errConflict):
 		return h.giveUp(ctx, d, ev, deadConflict, err)
@@ -148,14 +148,14 @@ func (h *Handler) failed(ctx context.Context, d store.Delivery, ev trigger.Event
 	case errors.Is(err, job.ErrBusy), errors.Is(err, ledger.ErrBusy):
 		pause = max(pause, job.TakeOver/4)
 	default:
-		n := h.attempts.failed(ev.Task)
+		n := h.failures.failed(ev.Task)
 		switch {
 		case errors.Is(err, errUnknownJob) && n >= maxUnknown:
-			h.attempts.done(ev.Task)
+			h.failures.done(ev.Task)
 			h.ignore(ignoredUnknown, ev)
 			return store.Done()
-		case n >= maxAttempts:
-			d.Attempt = n
+		case n >= maxFailures:
+			d.Delivered = n
 			return h.giveUp(ctx, d, ev, deadAttempts, err)
 		}
 		pause = failurePause(n)
@@ -163,7 +163,7 @@ func (h *Handler) failed(ctx context.Context, d store.Delivery, ev trigger.Event
 			zap.Duration("after", pause), zap.Error(err))
 	}
 	pause = max(pause, retryAfterOf(err))
-	h.attempts.again(ev.Task, pause, time.Now())
+	h.failures.again(ev.Task, pause, time.Now())
 	return store.Retry(pause)
 }
 
@@ -198,7 +198,7 @@ type DeadLetter struct {
 // giveUp stores a dead letter and acknowledges the message once it is stored.
 func (h *Handler) giveUp(ctx context.Context, d store.Delivery, ev trigger.Event, reason string, cause error) store.Disposition {
 	body, err := json.Marshal(DeadLetter{
-		At: time.Now(), Reason: reason, Error: cause.Error(), Attempts: d.Attempt, Sequence: d.Sequence, Stored: d.Stored,
+		At: time.Now(), Reason: reason, Error: cause.Error(), Attempts: d.Delivered, Sequence: d.Sequence, Stored: d.Stored,
 		Definition: ev.Definition, Task: ev.Task, Printer: ev.Printer, Job: ev.Job, By: h.instance,
 	})
 	// A task that the process died at may be in the stream several times, as the sweep after each
@@ -212,15 +212,15 @@ func (h *Handler) giveUp(ctx context.Context, d store.Delivery, ev trigger.Event
 	}
 	if err != nil {
 		h.log.Error("dead letter not stored, task comes again", zap.String("task", ev.Task), zap.Error(err))
-		return store.Retry(failurePause(d.Attempt))
+		return store.Retry(failurePause(d.Delivered))
 	}
 	if !once {
-		h.attempts.done(ev.Task)
-	} else if !h.attempts.leftAlone(ev.Task, time.Now()) {
+		h.failures.done(ev.Task)
+	} else if !h.failures.leftAlone(ev.Task, time.Now()) {
 		return store.Done()
 	}
 	h.metrics.dead.WithLabelValues(reason).Inc()
 	h.log.Error("task given up", zap.String("task", ev.Task), zap.String("job", ev.Job), zap.String("reason", reason),
-		zap.Int("attempt", d.Attempt), zap.Uint64("sequence", d.Sequence), zap.NamedError("cause", cause))
+		zap.Int("attempt", d.Delivered), zap.Uint64("sequence", d.Sequence), zap.NamedError("cause", cause))
 	return store.Done()
 }

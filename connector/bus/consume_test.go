@@ -46,10 +46,10 @@ func TestRetry(t *testing.T) {
 			if string(d.Body) != "t1" || d.Definition != "def" || d.Subject != "pullprint.tasks.def" || d.Sequence != 1 || d.Stored.After(start) {
 				t.Errorf("%+v", d)
 			}
-			if at := time.Since(start); at < time.Duration(d.Attempt-1)*time.Minute || at > time.Duration(d.Attempt-1)*time.Minute+time.Second {
-				t.Errorf("attempt %d after %v", d.Attempt, at)
+			if at := time.Since(start); at < time.Duration(d.Delivered-1)*time.Minute || at > time.Duration(d.Delivered-1)*time.Minute+time.Second {
+				t.Errorf("attempt %d after %v", d.Delivered, at)
 			}
-			if d.Attempt == 12 { // nobody but the caller gives up
+			if d.Delivered == 12 { // nobody but the caller gives up
 				stop()
 				return store.Done()
 			}
@@ -82,16 +82,16 @@ func TestAckWaitAndBeats(t *testing.T) {
 		err = b.Consume(ctx, 1, func(_ context.Context, d store.Delivery) store.Disposition {
 			switch id := string(d.Body); id {
 			case "lost":
-				if d.Attempt != 2 || time.Since(start) < 25*time.Second {
-					t.Errorf("%s: attempt %d after %v", id, d.Attempt, time.Since(start))
+				if d.Delivered != 2 || time.Since(start) < 25*time.Second {
+					t.Errorf("%s: attempt %d after %v", id, d.Delivered, time.Since(start))
 				}
 				stop()
 			case "slow":
 				time.Sleep(10 * time.Minute)
 				fallthrough
 			case "waiting":
-				if d.Attempt != 1 {
-					t.Errorf("%s: attempt %d", id, d.Attempt)
+				if d.Delivered != 1 {
+					t.Errorf("%s: attempt %d", id, d.Delivered)
 				}
 			}
 			return store.Done()

@@ -60,7 +60,7 @@ func TestMeasure(t *testing.T) {
 		consumed := make(chan error, 1)
 		go func() {
 			consumed <- b.Consume(consuming, 1, func(_ context.Context, d store.Delivery) store.Disposition {
-				if d.Sequence == 1 && d.Attempt < 5 {
+				if d.Sequence == 1 && d.Delivered < 5 {
 					return store.Retry(time.Minute)
 				}
 				return store.Done()

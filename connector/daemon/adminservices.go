@@ -96,7 +96,7 @@ func (d *daemon) processInfo() admin.Process {
 func (d *daemon) people() *privacy.People {
 	return &privacy.People{
 		Records: d.bus, Jobs: d.bus.Jobs(), Badges: d.bus.Badges(), Quota: d.bus.Quota(), State: d.bus.State(),
-		Ledger: d.ledger, KeepJobs: d.o.Config.Retention.KeepJobs(), Cancel: d.jobs.Releaser.CancelForErasure, Users: d.graph,
+		Ledger: d.ledger, JobRetention: d.o.Config.Retention.KeepJobs(), Cancel: d.jobs.Releaser.CancelForErasure, Users: d.graph,
 	}
 }
 

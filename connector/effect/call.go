@@ -41,7 +41,7 @@ func (e *Executor) callGraph(ctx context.Context, rec *job.Record, a Cause) (res
 				return seen, err
 			}
 			if refused(last) && rec.State == job.Releasing {
-				break // the refusal contradicts the read; leave the intent to a later attempt
+				break // the refusal contradicts the read; leave the intent to a later delivery or sweep
 			}
 			a.Settings = seen.settings
 		}

@@ -129,7 +129,7 @@ func New(o Options) *Executor {
 }
 
 // Claim makes this goroutine the only one of the process that acts on a job.
-func (e *Executor) Claim(key string) (release func(), ok bool) {
+func (e *Executor) Claim(key string) (unclaim func(), ok bool) {
 	key = strings.ToLower(key) // a record has one claim, whichever case its owner's id has
 	e.mu.Lock()
 	defer e.mu.Unlock()

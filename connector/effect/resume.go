@@ -19,11 +19,11 @@ import (
 // own earlier try, or that of an instance taken for dead. heard is when the
 // notification behind it was stored, zero when there is none.
 func (e *Executor) Resume(ctx context.Context, rec job.Record, rev uint64, heard time.Time) error {
-	release, ok := e.Claim(rec.Key())
+	unclaim, ok := e.Claim(rec.Key())
 	if !ok {
 		return job.ErrBusy
 	}
-	defer release()
+	defer unclaim()
 	if err := e.Unchanged(ctx, &rec, rev); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (e *Executor) Resume(ctx context.Context, rec job.Record, rev uint64, heard
 			return job.ErrBusy
 		}
 		e.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)),
-			zap.Int("attempt", rec.Intent.Attempt))
+			zap.Int("attempt", rec.Intent.Takers))
 	}
 	_, err := e.CarryOut(ctx, rec, rev, Cause{StartedAt: heard, Redelivered: !heard.IsZero(), verifyFirst: true})
 	return err
@@ -86,11 +86,11 @@ func (e *Executor) FinishIfEnded(ctx context.Context, heard time.Time, key, why 
 // ClaimAndMarkGone is MarkGone of a job that nobody has claimed. The error is job.ErrBusy while
 // somebody has.
 func (e *Executor) ClaimAndMarkGone(ctx context.Context, rec job.Record, rev uint64, why string) error {
-	release, ok := e.Claim(rec.Key())
+	unclaim, ok := e.Claim(rec.Key())
 	if !ok {
 		return job.ErrBusy
 	}
-	defer release()
+	defer unclaim()
 	_, err := e.MarkGone(ctx, rec, rev, why)
 	return err
 }
@@ -192,11 +192,11 @@ func (e *Executor) finishLateRedirect(ctx context.Context, rec job.Record, rev u
 // and the cost is given back once. The record can be revived, as its task is listed.
 // presumed is false when the effect was seen, or the record is not in that state any more.
 func (e *Executor) UndoPresumed(ctx context.Context, key string, state job.State) (presumed bool, err error) {
-	release, ok := e.Claim(key)
+	unclaim, ok := e.Claim(key)
 	if !ok {
 		return false, job.ErrBusy
 	}
-	defer release()
+	defer unclaim()
 	rec, rev, err := e.jobs.Get(ctx, key)
 	if err != nil || rev == 0 || rec.State != state || rec.Decision.Answer == nil || !rec.Decision.Answer.Presumed {
 		return false, err

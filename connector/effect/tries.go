@@ -107,11 +107,11 @@ func (e *Executor) correctTry(ctx context.Context, rec *job.Record) error {
 // decided anew, and ends the record if there is one. While Graph may not show it yet, the
 // error is job.ErrBusy.
 func (e *Executor) LookForRedirect(ctx context.Context, rec job.Record, rev uint64, j graph.Job) (found bool, err error) {
-	release, ok := e.Claim(rec.Key())
+	unclaim, ok := e.Claim(rec.Key())
 	if !ok {
 		return false, job.ErrBusy
 	}
-	defer release()
+	defer unclaim()
 	if job.ObservedOutcome(&rec, j) == job.Released {
 		_, err := e.FinishEnded(ctx, rec, rev, j)
 		return true, err

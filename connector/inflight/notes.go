@@ -107,8 +107,8 @@ func New(o Options) *Notes {
 
 // Risky reports whether a delivery of a task, counted from 1, is noted before anything is done
 // about it. stored is when its message was.
-func (f *Notes) Risky(attempt int, stored time.Time) bool {
-	return f.kv != nil && (f.sole || attempt > 1 || stored.Before(f.began))
+func (f *Notes) Risky(delivered int, stored time.Time) bool {
+	return f.kv != nil && (f.sole || delivered > 1 || stored.Before(f.began))
 }
 
 func noteKey(ref graph.Ref) string { return ref.Printer + "." + ref.Job }

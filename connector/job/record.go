@@ -146,8 +146,8 @@ type Intent struct {
 	By string `json:"by"`
 	// Since is when it stored the intent; after TakeOver another may act.
 	Since time.Time `json:"since"`
-	// Attempt counts the instances that took the job over, from 1.
-	Attempt int `json:"attempt"`
+	// Takers counts the instances that took the job over, from 1.
+	Takers int `json:"attempt"`
 }
 
 // Step is one stored move of a record.
@@ -219,7 +219,7 @@ func (r *Record) Move(to State, now time.Time, by, note string) error {
 	r.State = to
 	r.Intent = nil
 	if to.Intent() {
-		r.Intent = &Intent{By: by, Since: now, Attempt: 1}
+		r.Intent = &Intent{By: by, Since: now, Takers: 1}
 	}
 	if to != Held && to != Releasing {
 		r.HoldUntil = time.Time{}
@@ -271,11 +271,11 @@ func (r *Record) Disprove(now time.Time, by, note string) {
 // TakeOver makes by the one who acts on a stored intent: the one before is
 // taken for dead. Nothing is stored.
 func (r *Record) TakeOver(now time.Time, by string) {
-	attempt := 1
+	takers := 1
 	if r.Intent != nil {
-		attempt = r.Intent.Attempt + 1
+		takers = r.Intent.Takers + 1
 	}
-	r.Intent = &Intent{By: by, Since: now, Attempt: attempt}
+	r.Intent = &Intent{By: by, Since: now, Takers: takers}
 	r.note(Step{State: r.State, At: now, By: by, Note: "taken over"})
 }
 

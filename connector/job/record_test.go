@@ -90,7 +90,7 @@ func TestTakeOverCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.TakeOver(time.Unix(2, 0), "second")
-	if r.Intent.By != "second" || r.Intent.Attempt != 2 || r.State != Aborting {
+	if r.Intent.By != "second" || r.Intent.Takers != 2 || r.State != Aborting {
 		t.Errorf("after the take-over: %+v %s", r.Intent, r.State)
 	}
 }

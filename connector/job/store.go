@@ -33,20 +33,20 @@ type KV interface {
 // Store keeps records. Every write is durable before it returns.
 type Store struct {
 	kv     KV
-	keep   time.Duration
+	retention time.Duration
 	around func(context.Context) (done func()) // may be nil
 }
 
 // NewStore keeps records in kv, those of jobs that have come to their end for that long.
-func NewStore(kv KV, keep time.Duration) *Store { return &Store{kv: kv, keep: keep} }
+func NewStore(kv KV, retention time.Duration) *Store { return &Store{kv: kv, retention: retention} }
 
-// Kept is how long the records of jobs that have come to their end are kept.
-func (s *Store) Kept() time.Duration { return s.keep }
+// Retention is how long the records of jobs that have come to their end are kept.
+func (s *Store) Retention() time.Duration { return s.retention }
 
 // Around is a Store of the same records that calls begin before each Get and Put, and what
 // it returned after.
 func (s *Store) Around(begin func(context.Context) (done func())) *Store {
-	return &Store{kv: s.kv, keep: s.keep, around: begin}
+	return &Store{kv: s.kv, retention: s.retention, around: begin}
 }
 
 func (s *Store) begin(ctx context.Context) (done func()) {
@@ -89,7 +89,7 @@ func (s *Store) Put(ctx context.Context, rec *Record, revision uint64) (newRevis
 	}
 	var ttl time.Duration
 	if rec.State.Final() {
-		ttl = s.keep
+		ttl = s.retention
 	}
 	done := s.begin(ctx)
 	newRevision, ok, err = s.kv.CompareAndSet(ctx, rec.Key(), value, revision, ttl)

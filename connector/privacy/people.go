@@ -47,8 +47,8 @@ type People struct {
 	Records                    Records
 	Jobs, Badges, Quota, State KV
 	Ledger                     *ledger.Ledger
-	// KeepJobs is how long records of jobs that have ended are kept.
-	KeepJobs time.Duration
+	// JobRetention is how long records of jobs that have ended are kept.
+	JobRetention time.Duration
 	// Cancel aborts the held job of a key, for the actor who erases; nil when no daemon runs.
 	Cancel func(ctx context.Context, key, actor string) error
 	// Users finds people by user name; nil without access to Entra.
@@ -126,7 +126,7 @@ func (p *People) jobs() holding {
 		func(value []byte) time.Duration {
 			var rec job.Record
 			if json.Unmarshal(value, &rec) == nil && rec.State.Final() {
-				return p.KeepJobs
+				return p.JobRetention
 			}
 			return 0
 		},

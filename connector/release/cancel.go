@@ -92,11 +92,11 @@ func (r *Releaser) Cancel(ctx context.Context, c Cancellation) (job.Record, erro
 	if err := c.Check(); err != nil {
 		return job.Record{}, err
 	}
-	release, ok := r.effects.Claim(c.Key)
+	unclaim, ok := r.effects.Claim(c.Key)
 	if !ok {
 		return job.Record{}, fmt.Errorf("%w: it is being released or aborted", ErrNotHeld)
 	}
-	defer release()
+	defer unclaim()
 	rec, rev, err := r.jobs.Get(ctx, c.Key)
 	switch {
 	case err != nil:

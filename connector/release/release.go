@@ -294,11 +294,11 @@ func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destina
 // act takes one held job from its record to the end of its order. It reads the
 // job and asks the policy, stores the intent, and only then calls Graph.
 func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, t budgetTurn) (job.Record, error) {
-	release, ok := r.effects.Claim(s.rec.Key())
+	unclaim, ok := r.effects.Claim(s.rec.Key())
 	if !ok {
 		return s.rec, job.ErrBusy
 	}
-	defer release()
+	defer unclaim()
 	j, err := r.read(ctx, s.rec.Ref)
 	if graph.IsNotFound(err) || err == nil && job.AnotherJob(&s.rec, j) {
 		return r.effects.MarkGone(ctx, s.rec, s.rev, "graph does not know the job")

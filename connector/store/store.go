@@ -24,14 +24,14 @@ var (
 // that. 30 s is the server's own default.
 const AckWait = 30 * time.Second
 
-// Delivery is a task to handle. It may have been delivered before: Attempt
+// Delivery is a task to handle. It may have been delivered before: Delivered
 // counts from 1, and an acknowledgement can be lost, so a task that is done can
 // come again.
 type Delivery struct {
 	Body       []byte // one Graph changeNotification, as untrusted as it came
 	Subject    string
 	Definition string // last token of the subject
-	Attempt    int
+	Delivered  int
 	Stored     time.Time
 	Sequence   uint64
 }

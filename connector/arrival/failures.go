@@ -14,9 +14,9 @@ import (
 
 // How often a task may fail.
 const (
-	// maxAttempts is how often before it is given up: its pauses add up to five minutes (see
+	// maxFailures is how often before it is given up: its pauses add up to five minutes (see
 	// failurePause).
-	maxAttempts = 10
+	maxFailures = 10
 	// maxUnknown is how often before a job that Graph does not know yet is left to the sweep: its
 	// pauses add up to half a minute.
 	maxUnknown = 6
@@ -27,14 +27,14 @@ const (
 // as much again is for the time until a worker is free.
 const redeliveryWithin = 2 * store.AckWait
 
-// attempts counts how often tasks failed in this process for a reason of their own. The
+// failures counts how often tasks failed in this process for a reason of their own. The
 // number of deliveries can't be used for this, because it grows during an outage.
-type attempts struct {
+type failures struct {
 	mu    sync.Mutex
-	tasks map[string]attempt
+	tasks map[string]taskFailures
 }
 
-type attempt struct {
+type taskFailures struct {
 	failed int
 	// until is when the task stops being in hand, that is worked on or to be redelivered.
 	until time.Time
@@ -46,64 +46,64 @@ type attempt struct {
 // any more: tasks that another replica was given, or that left the stream.
 const forgetAt = 20_000
 
-func newAttempts() *attempts { return &attempts{tasks: map[string]attempt{}} }
+func newFailures() *failures { return &failures{tasks: map[string]taskFailures{}} }
 
 // begin notes that a task is worked on.
-func (a *attempts) begin(task string, now time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.tasks) >= forgetAt {
-		for id, t := range a.tasks {
+func (f *failures) begin(task string, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.tasks) >= forgetAt {
+		for id, t := range f.tasks {
 			if now.After(t.until) {
-				delete(a.tasks, id)
+				delete(f.tasks, id)
 			}
 		}
 	}
-	t := a.tasks[task]
+	t := f.tasks[task]
 	t.until = now.Add(job.HandleLimit)
-	a.tasks[task] = t
+	f.tasks[task] = t
 }
 
 // failed counts a failure of the task's own and says how many there were.
-func (a *attempts) failed(task string) int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	t := a.tasks[task]
+func (f *failures) failed(task string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.tasks[task]
 	t.failed++
-	a.tasks[task] = t
+	f.tasks[task] = t
 	return t.failed
 }
 
 // again notes that the task will be redelivered after a pause.
-func (a *attempts) again(task string, pause time.Duration, now time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	t := a.tasks[task]
+func (f *failures) again(task string, pause time.Duration, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.tasks[task]
 	t.until = now.Add(pause + redeliveryWithin)
-	a.tasks[task] = t
+	f.tasks[task] = t
 }
 
 // done forgets a task.
-func (a *attempts) done(task string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.tasks, task)
+func (f *failures) done(task string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.tasks, task)
 }
 
 // leftAlone notes that a task is not retried, and reports whether that is new.
-func (a *attempts) leftAlone(task string, now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	first := !a.tasks[task].leftAlone
-	a.tasks[task] = attempt{until: now, leftAlone: true}
+func (f *failures) leftAlone(task string, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	first := !f.tasks[task].leftAlone
+	f.tasks[task] = taskFailures{until: now, leftAlone: true}
 	return first
 }
 
 // inHand reports whether a task is worked on here, or will be redelivered.
-func (a *attempts) inHand(task string, now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	t, ok := a.tasks[task]
+func (f *failures) inHand(task string, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t, ok := f.tasks[task]
 	return ok && now.Before(t.until)
 }
 
