@@ -25,7 +25,7 @@ func TestAsked(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := w.live("", shortHold)
-		taps := tap.New(l.release, tap.NewBadgeOwners(book, nil), nil, zap.NewNop())
+		taps := tap.New(l.release, tap.NewBadgeOwners(book, nil, zap.NewNop()), nil, zap.NewNop())
 		canceled := func(c release.Cancellation) func(id graphtest.JobID) error {
 			return func(id graphtest.JobID) error {
 				c.Key = job.Key(studentID, graph.Ref(id))
@@ -40,12 +40,12 @@ func TestAsked(t *testing.T) {
 		}{
 			{decision.AskedByArrival, "", func(graphtest.JobID) error { return nil }},
 			{decision.AskedByBadge, "", func(graphtest.JobID) error {
-				_, err := taps.Tap(l.ctx, "hq-2-west", "1001")
+				_, err := taps.Tap(l.ctx, "hq-2-west", "1001", "")
 				return err
 			}},
 			{decision.AskedByBadgeToken, "helpdesk", func(graphtest.JobID) error {
 				time.Sleep(time.Minute) // another tap, not the same again
-				_, err := taps.TapBy(l.ctx, "hq-2-west", "1001", "helpdesk")
+				_, err := taps.Tap(l.ctx, "hq-2-west", "1001", "helpdesk")
 				return err
 			}},
 			{decision.AskedByToken, "helpdesk", func(graphtest.JobID) error {

@@ -57,10 +57,12 @@ func (s *slow) Groups(ctx context.Context, _ string) ([]graph.Group, error) {
 	return []graph.Group{{DisplayName: "students"}}, nil
 }
 
-func (s *slow) Canonical(number string) (string, error) { return number, nil }
+func (s *slow) EmployeeID(context.Context, string) (string, error) { return "", nil }
 
-func (s *slow) Owner(ctx context.Context, _ string, _ time.Time) (string, error) {
-	return studentID, s.wait(ctx)
+// slowOwners looks all badges up in s.
+func slowOwners(t *testing.T, s *slow) *tap.BadgeOwners {
+	t.Helper()
+	return tap.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s, zap.NewNop())
 }
 
 // together asks as one who hangs up once the question is asked, and as two others
@@ -95,7 +97,7 @@ func together(t *testing.T, s *slow, ask func(ctx context.Context) error) [2]err
 func TestSharedCalls(t *testing.T) {
 	for name, c := range map[string]func(t *testing.T, s *slow) func(ctx context.Context) error{
 		"directory": func(t *testing.T, s *slow) func(context.Context) error {
-			owners := tap.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
+			owners := slowOwners(t, s)
 			return func(ctx context.Context) error {
 				owner, err := owners.Owner(ctx, "E77", time.Now())
 				if err == nil && owner != studentID {
@@ -117,8 +119,8 @@ func TestSharedCalls(t *testing.T) {
 		},
 		"tap": func(t *testing.T, s *slow) func(context.Context) error {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())
-			taps := tap.New(w.live("").release, s, nil, zap.NewNop())
-			return func(ctx context.Context) error { _, err := taps.Tap(ctx, "hq-2-west", "1"); return err }
+			taps := tap.New(w.live("").release, slowOwners(t, s), nil, zap.NewNop())
+			return func(ctx context.Context) error { _, err := taps.Tap(ctx, "hq-2-west", "1", ""); return err }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,7 +148,7 @@ unmatched: free
 func TestSharedCallOfLittleTime(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		s := newSlow()
-		owners := tap.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
+		owners := slowOwners(t, s)
 		ask := func(within time.Duration) chan error {
 			told := make(chan error, 1)
 			ctx, cancel := context.WithTimeout(t.Context(), within)
@@ -176,7 +178,7 @@ func TestSharedPanic(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		s := newSlow()
 		s.fail = func(context.Context) error { panic("from outside") }
-		owners := tap.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
+		owners := slowOwners(t, s)
 		for _, err := range together(t, s, func(ctx context.Context) error { _, err := owners.Owner(ctx, "E77", time.Now()); return err }) {
 			if err == nil {
 				t.Error("no error")
@@ -193,10 +195,10 @@ func TestDoubleTapCounted(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		l := w.live("", func(d *connector.Deps) { d.Registerer = reg })
 		s := newSlow()
-		taps := tap.New(l.release, s, reg, zap.NewNop())
+		taps := tap.New(l.release, slowOwners(t, s), reg, zap.NewNop())
 		told := make(chan release.Outcome, 2)
 		tap := func() {
-			out, err := taps.Tap(t.Context(), "hq-2-west", "1")
+			out, err := taps.Tap(t.Context(), "hq-2-west", "1", "")
 			if err != nil {
 				t.Error(err)
 			}

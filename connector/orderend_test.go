@@ -10,6 +10,8 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/tap"
 	"pullprint/trigger/graph"
+
+	"go.uber.org/zap"
 )
 
 // slowPrinter is a Graph that does not tell of a printer, and notices late that nobody waits.
@@ -53,12 +55,14 @@ func (s *staff) UserByEmployeeID(context.Context, string) (graph.User, bool, err
 	return graph.User{ID: s.id}, s.id != "", nil
 }
 
+func (s *staff) EmployeeID(context.Context, string) (string, error) { return "", nil }
+
 // The card of a new employee, shown before the directory knew it, works a minute after the
 // directory knows; that of one who is known is not asked for again for a quarter of an hour.
 func TestCardOfANewEmployee(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		s := new(staff)
-		owners := tap.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s)
+		owners := tap.NewBadgeOwners(badgeBook(t, bustest.Open(t), badgeKey(1)), s, zap.NewNop())
 		for _, c := range []struct {
 			id, want string
 			after    time.Duration

@@ -19,7 +19,7 @@ func TestStrikesTogether(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		var replicas []*tap.Taps
 		for range 2 {
-			taps := tap.New(w.live("").release, tap.NewBadgeOwners(badgeBook(t, w.bus, badgeKey(1)), nil), nil, zap.NewNop())
+			taps := tap.New(w.live("").release, tap.NewBadgeOwners(badgeBook(t, w.bus, badgeKey(1)), nil, zap.NewNop()), nil, zap.NewNop())
 			taps.Share(w.bus.State())
 			replicas = append(replicas, taps)
 		}
@@ -27,7 +27,7 @@ func TestStrikesTogether(t *testing.T) {
 			t.Helper()
 			var first [2]bool
 			for i, taps := range replicas {
-				_, err := taps.Tap(t.Context(), "hq-2-west", number)
+				_, err := taps.Tap(t.Context(), "hq-2-west", number, "")
 				var l *tap.LockedError
 				first[i] = errors.As(err, &l)
 			}
@@ -43,11 +43,11 @@ func TestStrikesTogether(t *testing.T) {
 				t.Fatal("locked by a card that was counted")
 			}
 		}
-		if _, err := replicas[0].Tap(t.Context(), "hq-2-west", "guess-4"); err != nil {
+		if _, err := replicas[0].Tap(t.Context(), "hq-2-west", "guess-4", ""); err != nil {
 			t.Fatal(err)
 		}
 		for i, taps := range replicas {
-			if _, err := taps.Tap(t.Context(), "hq-2-west", "1001"); err == nil {
+			if _, err := taps.Tap(t.Context(), "hq-2-west", "1001", ""); err == nil {
 				t.Errorf("replica %d is not locked after five", i)
 			}
 		}
@@ -67,11 +67,14 @@ func TestPartsOfABadge(t *testing.T) {
 		}
 		var replicas []*tap.Taps
 		for range 2 {
-			taps := tap.New(w.live("").release, tap.NewBadgeOwners(book, nil), nil, zap.NewNop())
+			taps := tap.New(w.live("").release, tap.NewBadgeOwners(book, nil, zap.NewNop()), nil, zap.NewNop())
 			taps.Share(w.bus.State())
 			replicas = append(replicas, taps)
 		}
-		shown := func(number string) (string, error) { return replicas[0].Identify(t.Context(), "hq-2-west", number) }
+		shown := func(number string) (string, error) {
+			who, err := replicas[0].Visitor(t.Context(), "hq-2-west", number)
+			return who.Owner, err
+		}
 		if _, err := shown("somebody's guess"); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +96,7 @@ func TestPartsOfABadge(t *testing.T) {
 		}
 		for i, taps := range replicas {
 			var locked *tap.LockedError
-			if _, err := taps.Identify(t.Context(), "hq-2-west", number); !errors.As(err, &locked) {
+			if _, err := taps.Visitor(t.Context(), "hq-2-west", number); !errors.As(err, &locked) {
 				t.Errorf("replica %d is not locked after five guesses: %v", i, err)
 			}
 		}
@@ -130,20 +133,20 @@ func TestPartsOfOneCardDoNotLock(t *testing.T) {
 				if _, err := book.Enrol(t.Context(), number, badgeOf(studentID)); err != nil {
 					t.Fatal(err)
 				}
-				taps := tap.New(w.live("").release, tap.NewBadgeOwners(book, nil), nil, zap.NewNop())
+				taps := tap.New(w.live("").release, tap.NewBadgeOwners(book, nil, zap.NewNop()), nil, zap.NewNop())
 				taps.Share(w.bus.State())
 				var err error
 				for _, text := range c.typed {
-					if _, err = taps.Identify(t.Context(), "hq-2-west", text); err != nil {
+					if _, err = taps.Visitor(t.Context(), "hq-2-west", text); err != nil {
 						break
 					}
 				}
-				owner, last := taps.Identify(t.Context(), "hq-2-west", number)
+				who, last := taps.Visitor(t.Context(), "hq-2-west", number)
 				if c.locks && last == nil {
 					t.Error("the reader is not locked")
 				}
-				if !c.locks && (err != nil || last != nil || owner != studentID) {
-					t.Errorf("%v; the whole badge: %q %v", err, owner, last)
+				if !c.locks && (err != nil || last != nil || who.Owner != studentID) {
+					t.Errorf("%v; the whole badge: %q %v", err, who.Owner, last)
 				}
 			})
 		})

@@ -84,8 +84,8 @@ func TestTapAgainAfterBadgeChanged(t *testing.T) {
 					enrol(c.before)
 				}
 				l := w.live("")
-				taps := tap.New(l.release, tap.NewBadgeOwners(book, nil), nil, zap.NewNop())
-				if _, err := taps.Tap(l.ctx, "hq-2-west", "1001"); err != nil {
+				taps := tap.New(l.release, tap.NewBadgeOwners(book, nil, zap.NewNop()), nil, zap.NewNop())
+				if _, err := taps.Tap(l.ctx, "hq-2-west", "1001", ""); err != nil {
 					t.Fatal(err)
 				}
 				switch {
@@ -96,7 +96,7 @@ func TestTapAgainAfterBadgeChanged(t *testing.T) {
 				case c.after != c.before:
 					enrol(c.after)
 				}
-				out, err := taps.Tap(l.ctx, "hq-2-west", "1001")
+				out, err := taps.Tap(l.ctx, "hq-2-west", "1001", "")
 				if err != nil || out.Owner != c.told || len(out.Released) != min(1, len(c.told)) {
 					t.Errorf("%+v, %v; want that of %q", out, err, c.told)
 				}

@@ -52,13 +52,13 @@ func (a *API) tapped(ctx context.Context, caller access.Caller, in tapBody) (rel
 		}
 	}
 	if caller.Device != "" {
-		return a.Taps.Tap(ctx, in.Device, in.Badge)
+		return a.Taps.Tap(ctx, in.Device, in.Badge, "")
 	}
 	// A token that may show any badge at any device is audited, as for any other release.
 	if err := a.StoreAction(ctx, Action{Action: actionTap, Actor: caller.Name, Device: in.Device}); err != nil {
 		return release.Outcome{}, err
 	}
-	return a.Taps.TapBy(ctx, in.Device, in.Badge, caller.Name)
+	return a.Taps.Tap(ctx, in.Device, in.Badge, caller.Name)
 }
 
 // ErrNoBadges is the answer to whatever needs badges when none are configured.

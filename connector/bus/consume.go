@@ -321,7 +321,7 @@ func (c *consumption) handle(
 		Body:       msg.Data(),
 		Subject:    subject,
 		Definition: subject[strings.LastIndexByte(subject, '.')+1:],
-		Delivered:    int(meta.NumDelivered), //nolint:gosec // a small count
+		Delivered:  int(meta.NumDelivered), //nolint:gosec // a small count
 		Stored:     meta.Timestamp,
 		Sequence:   meta.Sequence.Stream,
 	})

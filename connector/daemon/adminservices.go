@@ -46,8 +46,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 		if cfg.Badges.EntraAttribute != "" {
 			directory = d.graph
 		}
-		owners := tap.NewBadgeOwners(registry, directory)
-		owners.Compare(log)
+		owners := tap.NewBadgeOwners(registry, directory, log)
 		taps = tap.New(releaser, owners, d.o.Registry, log)
 		d.health.Advise(health.Check{Name: "badges", Ready: func(context.Context) error { return owners.Differing() }})
 		d.owners = owners

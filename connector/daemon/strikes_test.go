@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -139,6 +140,10 @@ func TestNobodysGuess(t *testing.T) {
 
 // What fails at an enrolment counts only if somebody may be guessing.
 func TestEnrolmentStrikes(t *testing.T) {
+	keys, err := badge.ParseKeys([]byte(base64.StdEncoding.EncodeToString(make([]byte, 32))))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		why   error
 		same  bool
@@ -155,7 +160,7 @@ func TestEnrolmentStrikes(t *testing.T) {
 		bustest.Virtual(t, func(t *testing.T) {
 			taps := tap.New(release.New(release.Options{
 				Devices: []printer.Device{{ID: "west"}}, Logger: zap.NewNop(),
-			}), nil, nil, zap.NewNop())
+			}), tap.NewBadgeOwners(badge.NewRegistry(nil, keys, nil), nil, zap.NewNop()), nil, zap.NewNop())
 			for i := range 6 {
 				guess := strings.Repeat("x", i)
 				if c.same {

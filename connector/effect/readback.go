@@ -20,7 +20,7 @@ const unclearFor = 10 * time.Minute
 
 // refusedFor is how long a job is still looked for after Graph has refused an effect and does
 // not know the job: a server of Graph may not know a new job yet, and the effect may have
-// happened. A longer time would make a dead letter of a deleted job (see maxAttempts in package arrival).
+// happened. A longer time would make a dead letter of a deleted job (see maxFailures in package arrival).
 const refusedFor = 2 * time.Minute
 
 // readBack reads the job and its task and returns what they show. An unknown state does not

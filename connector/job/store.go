@@ -32,9 +32,9 @@ type KV interface {
 
 // Store keeps records. Every write is durable before it returns.
 type Store struct {
-	kv     KV
+	kv        KV
 	retention time.Duration
-	around func(context.Context) (done func()) // may be nil
+	around    func(context.Context) (done func()) // may be nil
 }
 
 // NewStore keeps records in kv, those of jobs that have come to their end for that long.

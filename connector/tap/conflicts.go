@@ -50,19 +50,9 @@ type differing struct {
 	said          time.Time
 }
 
-// Compare has badges that are shown compared with the directory, once Run is called; it
-// is called before the first badge is shown.
-func (b *BadgeOwners) Compare(log *zap.Logger) {
-	if b.directory != nil {
-		b.compared = &comparison{
-			waiting: make(chan shownCard, maxCompares), log: log.Named("badges"), differ: map[string]differing{},
-		}
-	}
-}
-
 // later has a badge compared that was shown.
 func (b *BadgeOwners) later(number string, found badge.Badge) {
-	if b.compared == nil {
+	if b.directory == nil {
 		return
 	}
 	canonical, err := b.registry.Canonical(number)
@@ -77,10 +67,6 @@ func (b *BadgeOwners) later(number string, found badge.Badge) {
 
 // Run compares what was shown, until ctx ends.
 func (b *BadgeOwners) Run(ctx context.Context) error {
-	if b.compared == nil {
-		<-ctx.Done()
-		return ctx.Err()
-	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -122,9 +108,6 @@ func (b *BadgeOwners) compare(ctx context.Context, s shownCard) error {
 // Differing names the badges that were shown and are the employeeIds of others; nil when
 // there is none.
 func (b *BadgeOwners) Differing() error {
-	if b.compared == nil {
-		return nil
-	}
 	c := b.compared
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -35,20 +35,14 @@ type typed struct {
 	ends   []string // names each of its ends that is shorter
 }
 
-// Identify returns the owner of a badge that was shown at a station, where people choose
-// their jobs; owner is empty when the badge is unknown or not valid any more. It counts and
-// locks as a tap does, and takes as long as a tap that finds no jobs.
+// Visitor is who showed a badge at a station, where people choose their jobs; Owner is empty when the
+// badge is unknown or not valid any more. It counts and locks as a tap does, and takes as long as a
+// tap that finds no jobs.
 //
 // If a number is unknown and begins with the number that was typed just before, the rest of
 // it counts: the same card was read twice, or the next card was read while the browser still
 // had the old page. The same holds for a number that is another one twice: the browser may
 // have dropped its first request before sending it.
-func (t *Taps) Identify(ctx context.Context, device, number string) (owner string, err error) {
-	who, err := t.Visitor(ctx, device, number)
-	return who.Owner, err
-}
-
-// Visitor is Identify with what StillValid needs.
 func (t *Taps) Visitor(ctx context.Context, device, number string) (who Visitor, err error) {
 	now := time.Now()
 	result := tapShown

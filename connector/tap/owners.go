@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"pullprint/connector/cache"
 	"pullprint/connector/directory"
 	"pullprint/policy/badge"
@@ -23,38 +25,43 @@ const (
 	maxLookups = 10_000
 )
 
-// Directory finds people by employee id; *graph.Client is one.
+// Directory finds people by employee id, and tells that of a person; *graph.Client is one.
 type Directory interface {
 	UserByEmployeeID(ctx context.Context, employeeID string) (graph.User, bool, error)
+	EmployeeID(ctx context.Context, user string) (string, error)
 }
 
-// BadgeOwners implements Badges with a registry of enrolled badges and, if there is one, the
+// BadgeOwners finds the owners of badges in a registry of enrolled badges and, if there is one, the
 // directory for badges that are not enrolled. Answers of the directory are cached in memory for
 // a while and never stored, so that the badge of a person who leaves stops working.
 type BadgeOwners struct {
 	registry  *badge.Registry
 	directory Directory
 	flight    cache.Flight[string]
-	compared  *comparison        // nil when badges are not compared
+	compared  *comparison
 	found     *cache.TTL[string] // owners by canonical number; empty: nobody
 	cards     *cache.TTL[string] // canonical numbers of the cards in found, by Hash
 }
 
-// NewBadgeOwners resolves badges; d may be nil.
-func NewBadgeOwners(registry *badge.Registry, d Directory) *BadgeOwners {
+// NewBadgeOwners resolves badges; d may be nil. Run compares badges that are shown with d.
+func NewBadgeOwners(registry *badge.Registry, d Directory, log *zap.Logger) *BadgeOwners {
 	return &BadgeOwners{
 		registry: registry, directory: d, found: cache.NewTTL[string](lookupTTL, maxLookups),
 		cards: cache.NewTTL[string](lookupTTL, maxLookups),
+		compared: &comparison{
+			waiting: make(chan shownCard, maxCompares), log: log.Named("badges"), differ: map[string]differing{},
+		},
 	}
 }
 
-// Canonical implements Badges.
+// Canonical is a number in the form that all readers share; it is never stored.
 func (b *BadgeOwners) Canonical(number string) (string, error) { return b.registry.Canonical(number) }
 
 // GuessTag identifies a guess for all replicas; see badge.Registry.GuessTag.
 func (b *BadgeOwners) GuessTag(text string) string { return b.registry.GuessTag(text) }
 
-// Owner implements Badges.
+// Owner finds the owner of a badge. The error is ErrBadgeUnknown, ErrBadgeInvalid, or that of the
+// lookup; it never quotes the number.
 func (b *BadgeOwners) Owner(ctx context.Context, number string, now time.Time) (string, error) {
 	found, err := b.registry.Resolve(ctx, number, now)
 	switch {

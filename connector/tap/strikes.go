@@ -139,7 +139,7 @@ func (t *Taps) parts(device, number string) (heads, tails []string) {
 // noteFragment remembers an unknown number for sameCard and forgive. One more than lock a
 // reader are of no use: it is locked then.
 func (t *Taps) noteFragment(device, number, canonical string, now time.Time) {
-	f := fragment{at: now, tag: t.guessTag(canonical), name: t.sum(device, number)}
+	f := fragment{at: now, tag: t.badges.GuessTag(canonical), name: t.sum(device, number)}
 	f.heads, f.tails = t.parts(device, number)
 	t.mu.Lock()
 	defer t.mu.Unlock()

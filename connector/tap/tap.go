@@ -7,7 +7,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -63,14 +62,6 @@ func (e *LockedError) Error() string {
 		e.Until.UTC().Format(time.RFC3339))
 }
 
-// Badges finds the owner of a badge. The error is ErrBadgeUnknown, ErrBadgeInvalid, or that
-// of the lookup; it never quotes the number. Canonical returns the number in the form that
-// all readers share; it is never stored.
-type Badges interface {
-	Canonical(number string) (string, error)
-	Owner(ctx context.Context, number string, now time.Time) (owner string, err error)
-}
-
 // SharedKV stores the guesses at a reader; *bus.KV is one.
 type SharedKV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
@@ -82,7 +73,7 @@ type SharedKV interface {
 // Taps answers badges shown at devices. It is safe for concurrent use.
 type Taps struct {
 	releaser *release.Releaser
-	badges   Badges
+	badges   *BadgeOwners
 	metrics  *metrics
 	log      *zap.Logger
 	secret   [32]byte // of this process: names badges in memory
@@ -119,7 +110,7 @@ type answered struct {
 
 // New answers the taps at the releaser's devices. Its metrics are registered with reg, which
 // may be nil.
-func New(r *release.Releaser, b Badges, reg prometheus.Registerer, log *zap.Logger) *Taps {
+func New(r *release.Releaser, b *BadgeOwners, reg prometheus.Registerer, log *zap.Logger) *Taps {
 	t := &Taps{releaser: r, badges: b, metrics: newMetrics(reg), log: log.Named("tap"), readers: map[string]*reader{}}
 	rand.Read(t.secret[:])
 	for _, id := range r.Devices() {
@@ -135,17 +126,12 @@ func New(r *release.Releaser, b Badges, reg prometheus.Registerer, log *zap.Logg
 // would allow unknownLimit.
 func (t *Taps) Share(kv SharedKV) { t.shared = kv }
 
-// Tap releases what the owner of a badge may release at a device. A repeat
-// within a few seconds has the same answer, unless the badge is somebody else's by then. A badge that is unknown or not valid
-// any more and a person without jobs get the same empty answer. The errors are
-// ErrNoDevice, *LockedError, and what the store failed with.
-func (t *Taps) Tap(ctx context.Context, device, number string) (release.Outcome, error) {
-	return t.TapBy(ctx, device, number, "")
-}
-
-// TapBy is Tap for a caller other than the reader of the device: actor is the name of its API
-// token, which is recorded in the decisions.
-func (t *Taps) TapBy(ctx context.Context, device, number, actor string) (release.Outcome, error) {
+// Tap releases what the owner of a badge may release at a device. A repeat within a few seconds has
+// the same answer, unless the badge is somebody else's by then. A badge that is unknown or not valid
+// any more and a person without jobs get the same empty answer. actor is empty for the reader of the
+// device, else the name of the API token that shows the badge: it is recorded in the decisions. The
+// errors are ErrNoDevice, *LockedError, and what the store failed with.
+func (t *Taps) Tap(ctx context.Context, device, number, actor string) (release.Outcome, error) {
 	start := time.Now()
 	o := release.Order{Device: device, Actor: actor, Asked: decision.AskedByBadge, At: start}
 	if actor != "" {
@@ -262,7 +248,7 @@ func (t *Taps) admitted(ctx context.Context, device string, now time.Time) error
 // countGuess counts an unknown badge or a wrong code, and locks the reader at unknownLimit.
 // Replicas count together; a guess that can't be stored is counted in this process.
 func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Time) {
-	tag := t.guessTag(guess)
+	tag := t.badges.GuessTag(guess)
 	t.mu.Lock()
 	locks := t.readers[device].count(tag, now)
 	t.mu.Unlock()
@@ -276,15 +262,6 @@ func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Ti
 	if locks {
 		t.log.Warn("device locked after unknown badges", zap.String("device", device), zap.Int("limit", unknownLimit))
 	}
-}
-
-// guessTag identifies a guess without revealing it. It is the same in all replicas if the
-// badges have a key, else in this process only.
-func (t *Taps) guessTag(guess string) string {
-	if m, ok := t.badges.(interface{ GuessTag(text string) string }); ok {
-		return m.GuessTag(guess)
-	}
-	return hex.EncodeToString([]byte(t.sum("guess", guess))[:8])
 }
 
 // sum is a keyed hash that is valid in this process.

@@ -19,30 +19,19 @@ type Visitor struct {
 	Badge string
 }
 
-// hashedBadges are Badges that can be looked at again without their number.
-type hashedBadges interface {
-	Hash(number string) string
-	OwnerByHash(ctx context.Context, hash, was string, now time.Time) (owner string, err error)
-}
-
 // VisitorOf is the owner of a badge with a number.
 func (t *Taps) VisitorOf(owner, number string) Visitor {
-	who := Visitor{Owner: owner}
-	if b, ok := t.badges.(hashedBadges); ok {
-		who.Badge = b.Hash(number)
-	}
-	return who
+	return Visitor{Owner: owner, Badge: t.badges.Hash(number)}
 }
 
 // StillValid looks at the badge of a visitor once more, as each act of a visit does: it
 // may be revoked while the visit lasts. The error is ErrBadgeInvalid when the badge is not
 // theirs any more, or why that can't be told.
 func (t *Taps) StillValid(ctx context.Context, v Visitor) error {
-	b, ok := t.badges.(hashedBadges)
-	if !ok || v.Badge == "" || v.Owner == "" {
+	if v.Badge == "" || v.Owner == "" {
 		return ErrBadgeInvalid
 	}
-	owner, err := b.OwnerByHash(ctx, v.Badge, v.Owner, time.Now())
+	owner, err := t.badges.OwnerByHash(ctx, v.Badge, v.Owner, time.Now())
 	switch {
 	case errors.Is(err, ErrBadgeUnknown):
 		return ErrBadgeInvalid
@@ -50,11 +39,6 @@ func (t *Taps) StillValid(ctx context.Context, v Visitor) error {
 		return ErrBadgeInvalid
 	}
 	return err
-}
-
-// employees tells the employee id of a user; *graph.Client is one.
-type employees interface {
-	EmployeeID(ctx context.Context, user string) (string, error)
 }
 
 // Hash names a badge without its number; see badge.Registry.Hash.
@@ -86,13 +70,9 @@ func (b *BadgeOwners) lookUpByHash(ctx context.Context, hash, was string) (strin
 	if canonical, ok := b.cards.Get(hash); ok {
 		return b.lookUp(ctx, canonical)
 	}
-	d, ok := b.directory.(employees)
-	if !ok {
-		return "", ErrBadgeUnknown
-	}
 	ctx, cancel := context.WithTimeout(ctx, directory.LookupWithin)
 	defer cancel()
-	id, err := d.EmployeeID(ctx, was)
+	id, err := b.directory.EmployeeID(ctx, was)
 	if graph.IsNotFound(err) {
 		return "", ErrBadgeUnknown
 	} else if err != nil {
