@@ -83,6 +83,11 @@ var restrictions = []restriction{
 		folders:  []string{"connector/config", "policy/strictyaml"},
 	},
 	{what: "OAuth", prefixes: []string{"golang.org/x/oauth2"}, folders: []string{"trigger/graph/auth"}},
+	{
+		what:     "the format of a document",
+		prefixes: []string{modulePath + "/trigger/pages/document", modulePath + "/trigger/pages/pdf", modulePath + "/trigger/pages/xps"},
+		folders:  []string{"trigger/pages"},
+	},
 	{what: "systemd", prefixes: []string{"github.com/coreos/go-systemd"}, folders: []string{"cmd"}},
 }
 

@@ -1,15 +1,9 @@
-// Package pages counts the pages of a document without reading all of it: in an OXPS or XPS
-// file it follows the references from the root to the pages, in a PDF it walks the page tree
-// to every leaf. It reads through an io.ReaderAt.
+// Package pages counts the pages of a document without reading all of it, through an
+// io.ReaderAt: of a PDF by package pdf, of an OXPS or XPS file by package xps. A count that is
+// not certain is an error: a wrong number is worse than none, since it is charged.
 //
-// The PDF reader is our own, because general ones read the whole file: it follows the
-// cross-reference, in tables or streams and through updates, to the page tree. It believes no
-// number that a document states about itself: a leaf counts if it was read and is a page. If
-// the cross-reference is wrong, it searches the file for objects, as other readers do. A count
-// that is not certain then is an error: a wrong number is worse than none, since it is charged.
-//
-// Whatever a document claims, a count holds at most maxHeld bytes and does at most maxWork
-// work, and a Counter runs at most maxCounts at once.
+// Whatever a document claims, a count keeps to its document.Budget, and a Counter runs at most
+// maxCounts at once. A panic at a document costs its count only.
 package pages
 
 import (
@@ -20,31 +14,30 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+
+	"pullprint/trigger/pages/document"
+	"pullprint/trigger/pages/pdf"
+	"pullprint/trigger/pages/xps"
 )
 
-// ErrUncountable is wrapped by the errors about the document itself; any other error is one of
-// the reader.
-var ErrUncountable = errors.New("the pages can't be counted")
-
-// Why the pages of a document can't be counted.
+// Why the pages of a document can't be counted. All wrap ErrUncountable; any other error is one
+// of the reader.
 var (
-	// ErrEncrypted is for a PDF whose page tree can't be read without a password.
-	ErrEncrypted = fmt.Errorf("%w: the document is encrypted", ErrUncountable)
+	ErrUncountable = document.ErrUncountable
+	// ErrEncrypted is for a document that can't be read without a password.
+	ErrEncrypted = document.ErrEncrypted
 	// ErrDamaged is for a document that violates the rules of its format.
-	ErrDamaged = fmt.Errorf("%w: the document is damaged", ErrUncountable)
+	ErrDamaged = document.ErrDamaged
+	// ErrTooLarge is for a document that takes more memory or work than a count may use.
+	ErrTooLarge = document.ErrTooLarge
 	// ErrType is for a document of another type.
 	ErrType = fmt.Errorf("%w: it is neither a PDF nor an XPS document", ErrUncountable)
 	// ErrEmpty is for a document of 0 bytes.
 	ErrEmpty = fmt.Errorf("%w: it is empty", ErrUncountable)
-	// ErrTooLarge is for a document that takes more memory or work than a count may use.
-	ErrTooLarge = fmt.Errorf("%w: it takes more memory or work than is allowed for a document", ErrUncountable)
 )
 
-// Most is the greatest number of pages that is accepted: more than any printer prints.
-const Most = 10_000_000
-
 // maxCounts is how many documents are counted at once, so that all counts together hold at most
-// maxCounts*maxHeld bytes. A count mostly waits for the host of its document.
+// maxCounts times the document.Limits. A count mostly waits for the host of its document.
 const maxCounts = 3
 
 // Counter counts documents, at most maxCounts at once. A process needs one.
@@ -66,24 +59,25 @@ func Count(ctx context.Context, r io.ReaderAt, size int64, contentType string) (
 // its first bytes. It reads r from one goroutine. When too many counts are running it waits for
 // one to end, at most until ctx ends.
 func (c *Counter) Count(ctx context.Context, r io.ReaderAt, size int64, contentType string) (int, error) {
-	return c.within(newBudget(ctx), r, size, contentType)
+	return c.within(ctx, document.NewBudget(ctx), r, size, contentType)
 }
 
 // within counts within a budget.
-func (c *Counter) within(b *budget, r io.ReaderAt, size int64, contentType string) (int, error) {
-	ctx := b.ctx
+func (c *Counter) within(
+	ctx context.Context, b *document.Budget, r io.ReaderAt, size int64, contentType string,
+) (int, error) {
 	if err := c.acquire(ctx); err != nil {
 		return 0, err
 	}
 	defer func() { <-c.slots }()
-	f := &failing{ctx: ctx, r: r}
-	n, err := count(f, b, size, strings.ToLower(contentType))
+	doc := document.NewReader(ctx, r)
+	n, err := count(doc, b, size, strings.ToLower(contentType))
 	switch {
-	case f.err != nil:
-		return 0, f.err // errors that followed from it don't matter
+	case doc.Err() != nil:
+		return 0, doc.Err() // errors that followed from it don't matter
 	case err != nil && ctx.Err() != nil:
 		return 0, ctx.Err()
-	case err == nil && (n <= 0 || n > Most):
+	case err == nil && (n <= 0 || n > document.Most):
 		err = ErrDamaged
 	}
 	if err != nil {
@@ -122,7 +116,7 @@ func (e *PanicError) Error() string {
 // Unwrap returns ErrUncountable.
 func (e *PanicError) Unwrap() error { return ErrUncountable }
 
-func count(r io.ReaderAt, b *budget, size int64, contentType string) (n int, err error) {
+func count(r *document.Reader, b *document.Budget, size int64, contentType string) (n int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			n, err = 0, &PanicError{fmt.Sprintf("%T", p), debug.Stack()}
@@ -132,55 +126,22 @@ func count(r io.ReaderAt, b *budget, size int64, contentType string) (n int, err
 	case size <= 0:
 		return 0, ErrEmpty
 	case strings.HasPrefix(contentType, "application/pdf"):
-		return countPDF(r, b, size)
+		return pdf.Count(r, b, size)
 	case strings.HasPrefix(contentType, "application/oxps"),
 		strings.HasPrefix(contentType, "application/vnd.ms-xpsdocument"):
-		return countXPS(r, b, size)
+		return xps.Count(r, b, size)
 	}
-	head := make([]byte, min(headWindow, size))
+	head := make([]byte, min(pdf.HeaderWithin, size))
 	got, _ := r.ReadAt(head, 0)
 	switch head = head[:got]; {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		n, err := countXPS(r, b, size)
-		if errors.Is(err, errNoPackage) {
+		n, err := xps.Count(r, b, size)
+		if errors.Is(err, xps.ErrNoPackage) {
 			err = ErrType // a zip file of another kind
 		}
 		return n, err
 	case bytes.Contains(head, []byte("%PDF-")):
-		return countPDF(r, b, size)
+		return pdf.Count(r, b, size)
 	}
 	return 0, ErrType
-}
-
-// failing remembers the first error of a reader other than io.EOF, and stops reading when ctx
-// ends.
-type failing struct {
-	ctx context.Context
-	r   io.ReaderAt
-	err error
-}
-
-// ReadAt implements io.ReaderAt.
-func (f *failing) ReadAt(p []byte, off int64) (int, error) {
-	if f.err == nil {
-		f.err = f.ctx.Err()
-	}
-	if f.err != nil {
-		return 0, f.err
-	}
-	n, err := f.r.ReadAt(p, off)
-	if err != nil && !errors.Is(err, io.EOF) {
-		f.err = err
-	}
-	return n, err
-}
-
-// prefetcher is a reader that can read many places together faster than one after the other.
-type prefetcher interface{ Prefetch(offsets []int64) }
-
-// Prefetch implements prefetcher.
-func (f *failing) Prefetch(offsets []int64) {
-	if p, ok := f.r.(prefetcher); ok && f.err == nil && f.ctx.Err() == nil {
-		p.Prefetch(offsets)
-	}
 }

@@ -1,8 +1,10 @@
-package pages
+package pdf
 
 import (
 	"bufio"
 	"io"
+
+	"pullprint/trigger/pages/document"
 )
 
 // The codes of LZWDecode: 256 clears the table, 257 ends the data.
@@ -12,9 +14,8 @@ const (
 	lzwCodes = 1 << 12
 )
 
-// lzwReader decodes LZWDecode. compress/lzw has another bit order and does not change the width
-// early.
-type lzwReader struct {
+// lzw decodes LZWDecode. compress/lzw has another bit order and does not change the width early.
+type lzw struct {
 	r      *bufio.Reader
 	early  bool
 	bits   uint32
@@ -24,29 +25,9 @@ type lzwReader struct {
 	prefix [lzwCodes]uint16
 	suffix [lzwCodes]byte
 	buf    [lzwCodes]byte
-	out    []byte // the part of buf that is not read yet
-	begun  bool
-	err    error
 }
 
-// Read implements io.Reader.
-func (z *lzwReader) Read(p []byte) (n int, err error) {
-	for n < len(p) {
-		if len(z.out) == 0 {
-			if z.err == nil {
-				z.err = z.decode()
-			}
-			if z.err != nil {
-				return n, z.err
-			}
-		}
-		m := copy(p[n:], z.out)
-		n, z.out = n+m, z.out[m:]
-	}
-	return n, nil
-}
-
-func (z *lzwReader) code() (int, error) {
+func (z *lzw) code() (int, error) {
 	width, grow := uint(9), z.next
 	if z.early {
 		grow++
@@ -65,22 +46,19 @@ func (z *lzwReader) code() (int, error) {
 	return int(z.bits >> z.count & (1<<width - 1)), nil
 }
 
-// decode decodes one code into out.
-func (z *lzwReader) decode() error {
-	if !z.begun {
-		z.begun, z.next, z.last = true, lzwEnd+1, -1
-	}
+// decode decodes one code.
+func (z *lzw) decode() ([]byte, error) {
 	c, err := z.code()
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case c == lzwEnd:
-		return io.EOF
+		return nil, io.EOF
 	case c == lzwClear:
 		z.next, z.last = lzwEnd+1, -1
-		return nil
+		return nil, nil
 	case c > z.next || (c == z.next && z.last < 0) || (z.last < 0 && c > 255):
-		return ErrDamaged
+		return nil, document.ErrDamaged
 	}
 	i, from := len(z.buf), c
 	if c == z.next { // the last sequence, and its first byte again
@@ -99,6 +77,6 @@ func (z *lzwReader) decode() error {
 		z.prefix[z.next], z.suffix[z.next] = uint16(z.last), byte(from) //nolint:gosec // below lzwCodes
 		z.next++
 	}
-	z.last, z.out = c, z.buf[i:]
-	return nil
+	z.last = c
+	return z.buf[i:], nil
 }

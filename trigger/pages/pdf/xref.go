@@ -1,10 +1,12 @@
-package pages
+package pdf
 
 import (
 	"cmp"
 	"reflect"
 	"slices"
 	"strconv"
+
+	"pullprint/trigger/pages/document"
 )
 
 // maxSections limits the chain of updates of a file. Each costs a read; a file that is saved
@@ -45,11 +47,11 @@ type subsections struct {
 	mixed bool
 }
 
-func (l *subsections) add(b *budget, s subsection) error {
+func (l *subsections) add(b *document.Budget, s subsection) error {
 	if n := len(l.list); n > 0 && s.first < l.list[n-1].first+l.list[n-1].count {
 		l.mixed = true
 	}
-	if err := b.hold(2 * subsectionSize); err != nil { // a slice grows by doubling
+	if err := b.Hold(2 * subsectionSize); err != nil { // a slice grows by doubling
 		return err
 	}
 	l.list = append(l.list, s)
@@ -57,10 +59,10 @@ func (l *subsections) add(b *budget, s subsection) error {
 }
 
 // of returns the subsection of an object; nil if there is none.
-func (l *subsections) of(b *budget, number int64) (*subsection, error) {
+func (l *subsections) of(b *document.Budget, number int64) (*subsection, error) {
 	if l.mixed {
 		for i := range l.list {
-			if err := b.work(1); err != nil {
+			if err := b.Work(1); err != nil {
 				return nil, err
 			}
 			if s := &l.list[i]; number >= s.first && number-s.first < s.count {
@@ -87,9 +89,9 @@ func (f *file) crossReference(at int64) error {
 	for !seen[at] {
 		seen[at] = true
 		if len(seen) > maxSections {
-			return ErrTooLarge
+			return document.ErrTooLarge
 		}
-		mark := f.b.objects
+		mark := f.b.Mark()
 		trailer, err := f.sectionAt(at)
 		if err == nil {
 			err = trailer.once("Root", "Prev", "XRefStm", "Encrypt")
@@ -98,7 +100,7 @@ func (f *file) crossReference(at int64) error {
 			return err
 		}
 		if len(seen) == 1 && trailer["Root"] == nil {
-			return ErrDamaged // the root of the revision before may be another
+			return document.ErrDamaged // the root of the revision before may be another
 		}
 		for _, k := range []string{"Root", "Encrypt", "ID"} {
 			if _, newer := f.trailer[k]; !newer && trailer[k] != nil {
@@ -106,7 +108,7 @@ func (f *file) crossReference(at int64) error {
 			}
 		}
 		if len(seen) > 1 {
-			f.b.objects = mark
+			f.b.Reset(mark)
 		}
 		prev, ok := trailer["Prev"].(int64)
 		if !ok || prev == 0 { // some producers write 0 for none
@@ -122,14 +124,14 @@ func (f *file) sectionAt(at int64) (dict, error) {
 	for _, off := range f.places(at) {
 		p := parserAt(f.r, f.b, off, f.size)
 		switch t, err := p.token(); {
-		case isBudget(err):
+		case document.IsFinal(err):
 			return nil, err
 		case err != nil:
 		case t == word("xref"):
 			return f.table(p)
 		default:
 			s, err := f.streamAt(off)
-			if isBudget(err) {
+			if document.IsFinal(err) {
 				return nil, err
 			}
 			if err == nil && s.dict["Type"] == name("XRef") {
@@ -143,7 +145,7 @@ func (f *file) sectionAt(at int64) (dict, error) {
 			}
 		}
 	}
-	return nil, ErrDamaged
+	return nil, document.ErrDamaged
 }
 
 // table is a cross-reference table. Its entries are read when they are needed.
@@ -170,7 +172,7 @@ func (f *file) table(p *parser) (dict, error) {
 	v, err := p.value()
 	d, ok := v.(dict)
 	if err != nil || !ok {
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
 	f.sections = append(f.sections, t)
 	if err := d.once("XRefStm", "Prev"); err != nil {
@@ -190,13 +192,13 @@ func (f *file) tableSection(t *table, p *parser, v any) error {
 	v, err := p.token()
 	count, ok2 := v.(int64)
 	if err != nil || !ok || !ok2 || first < 0 || count < 0 || count > f.size/lineSize+1 {
-		return ErrDamaged
+		return document.ErrDamaged
 	}
 	if count == 0 {
 		return nil
 	}
 	if _, more := p.skip(); !more {
-		return ErrDamaged
+		return document.ErrDamaged
 	}
 	p.back()
 	s := subsection{first: first, count: count, at: p.at}
@@ -221,7 +223,7 @@ func (f *file) measure(s *subsection) error {
 	n, _ := f.r.ReadAt(head[:], s.at)
 	e, ok := line(head[:n])
 	if !ok {
-		return ErrDamaged
+		return document.ErrDamaged
 	}
 	if s.first == 1 && e.free && string(head[:lineSize-2]) == "0000000000 65535" {
 		s.first = 0
@@ -233,7 +235,7 @@ func (f *file) measure(s *subsection) error {
 		s.stride++
 	}
 	if s.count > (f.size-s.at)/s.stride+1 {
-		return ErrDamaged
+		return document.ErrDamaged
 	}
 	_, err := f.line(s, s.count-1)
 	return err
@@ -257,7 +259,7 @@ func (f *file) line(s *subsection, i int64) (entry, error) {
 	n, _ := f.r.ReadAt(b[:], s.at+i*s.stride)
 	e, ok := line(b[:n])
 	if !ok {
-		return entry{}, ErrDamaged
+		return entry{}, document.ErrDamaged
 	}
 	return e, nil
 }
@@ -288,16 +290,16 @@ func (t *table) find(f *file, number int64) (entry, bool, error) {
 func (f *file) hybrid(at int64, prev any) (*xrefRows, error) {
 	for _, off := range f.places(at) {
 		s, err := f.streamAt(off)
-		if isBudget(err) {
+		if document.IsFinal(err) {
 			return nil, err
 		}
 		if err == nil && s.dict["Type"] == name("XRef") {
 			if p := s.dict["Prev"]; p != nil && !reflect.DeepEqual(p, prev) {
-				return nil, errDiffer
+				return nil, document.ErrDiffer
 			}
 			f.streamSections[off] = true
 			return f.xrefStream(s)
 		}
 	}
-	return nil, ErrDamaged
+	return nil, document.ErrDamaged
 }

@@ -1,9 +1,8 @@
-package pages
+package xps
 
 import (
 	"bytes"
 	"cmp"
-	"compress/flate"
 	"encoding/binary"
 	"hash/maphash"
 	"io"
@@ -11,13 +10,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"pullprint/trigger/pages/document"
 )
 
 // pack is the directory of a zip file: where its parts are. It keeps hashes of the names;
 // archive/zip keeps everything about each entry, many times the size of the file.
 type pack struct {
-	r    io.ReaderAt
-	b    *budget
+	r    *document.Reader
+	b    *document.Budget
 	size int64
 	seed maphash.Seed
 	base int64 // bytes before the zip
@@ -50,7 +51,7 @@ const (
 	maxComment    = 1<<16 - 1
 )
 
-func openPack(r io.ReaderAt, b *budget, size int64) (*pack, error) {
+func openPack(r *document.Reader, b *document.Budget, size int64) (*pack, error) {
 	z := &pack{r: r, b: b, size: size, seed: maphash.MakeSeed()}
 	count, length, at, err := z.end()
 	if err != nil {
@@ -60,7 +61,7 @@ func openPack(r io.ReaderAt, b *budget, size int64) (*pack, error) {
 		return nil, err
 	}
 	if z.second() {
-		return nil, errDiffer
+		return nil, document.ErrDiffer
 	}
 	slices.SortStableFunc(z.list, func(a, b item) int {
 		return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.piece, b.piece))
@@ -77,17 +78,17 @@ func (z *pack) end() (count, length, at int64, err error) {
 	buf = buf[:n]
 	i := bytes.LastIndex(buf, []byte("PK\x05\x06"))
 	if i < 0 || len(buf)-i < endSize {
-		return 0, 0, 0, ErrDamaged
+		return 0, 0, 0, document.ErrDamaged
 	}
 	le := binary.LittleEndian
 	end := z.size - int64(len(buf)) + int64(i)
 	b := buf[i:]
 	count, length, at = int64(le.Uint16(b[10:])), int64(le.Uint32(b[12:])), int64(le.Uint32(b[16:]))
 	if le.Uint16(b[4:]) != le.Uint16(b[6:]) {
-		return 0, 0, 0, ErrDamaged // a zip file in several files
+		return 0, 0, 0, document.ErrDamaged // a zip file in several files
 	}
 	if z.earlier(buf[:i], end-int64(i)) {
-		return 0, 0, 0, errDiffer
+		return 0, 0, 0, document.ErrDiffer
 	}
 	if i >= locatorSize && bytes.HasPrefix(buf[i-locatorSize:], []byte("PK\x06\x07")) {
 		end = int64(le.Uint64(buf[i-locatorSize+8:])) //nolint:gosec // checked by end64
@@ -98,11 +99,11 @@ func (z *pack) end() (count, length, at int64, err error) {
 		count, length, at = wide[0], wide[1], wide[2]
 	}
 	if count < 0 || length < 0 || at < 0 || length > end || count > length/directorySize {
-		return 0, 0, 0, ErrDamaged
+		return 0, 0, 0, document.ErrDamaged
 	}
 	// Bytes before the zip file shift all its offsets.
 	if z.base = end - length - at; z.base < 0 {
-		return 0, 0, 0, ErrDamaged
+		return 0, 0, 0, document.ErrDamaged
 	}
 	return count, length, at + z.base, nil
 }
@@ -112,12 +113,12 @@ func (z *pack) end() (count, length, at int64, err error) {
 func (z *pack) end64(where int64, narrow [3]int64) (wide [3]int64, err error) {
 	var b [end64Size]byte
 	if n, _ := z.r.ReadAt(b[:], max(where, 0)); n < len(b) || where < 0 || !bytes.HasPrefix(b[:], []byte("PK\x06\x06")) {
-		return wide, ErrDamaged
+		return wide, document.ErrDamaged
 	}
 	for i := range wide {
 		wide[i] = int64(binary.LittleEndian.Uint64(b[32+8*i:])) //nolint:gosec // end refuses negative ones
 		if most := [3]int64{0xffff, 0xffffffff, 0xffffffff}[i]; narrow[i] != most && narrow[i] != wide[i] {
-			return wide, errDiffer
+			return wide, document.ErrDiffer
 		}
 	}
 	return wide, nil
@@ -165,8 +166,8 @@ func (z *pack) earlier(buf []byte, from int64) bool {
 
 // directory reads the entries.
 func (z *pack) directory(count, length, at int64) error {
-	r := newBuffered(working{io.NewSectionReader(z.r, at, length), z.b})
-	if err := z.b.hold(count * itemSize); err != nil {
+	r := newBuffered(z.b.Metered(io.NewSectionReader(z.r, at, length)))
+	if err := z.b.Hold(count * itemSize); err != nil {
 		return err
 	}
 	z.list = make([]item, 0, count)
@@ -179,7 +180,7 @@ func (z *pack) directory(count, length, at int64) error {
 		le := binary.LittleEndian
 		n, extra, comment := int(le.Uint16(h[28:])), int(le.Uint16(h[30:])), int(le.Uint16(h[32:]))
 		if n > maxName {
-			return ErrDamaged
+			return document.ErrDamaged
 		}
 		name = slices.Grow(name[:0], n)[:n]
 		if _, err := io.ReadFull(r, name); err != nil {
@@ -197,7 +198,7 @@ func (z *pack) directory(count, length, at int64) error {
 			at: int64(le.Uint32(h[42:])), sum: le.Uint32(h[16:]),
 		}
 		if !it.wide(rest) {
-			return ErrDamaged
+			return document.ErrDamaged
 		}
 		part, piece, last := pieceOf(string(name))
 		it.part, it.piece, it.last = z.hash(part), piece, last
@@ -232,10 +233,10 @@ func (it *item) wide(extra []byte) bool {
 
 // failed returns the error for a directory that can't be read.
 func (z *pack) failed(err error) error {
-	if isBudget(err) {
+	if document.IsFinal(err) {
 		return err
 	}
-	return ErrDamaged
+	return document.ErrDamaged
 }
 
 // pieceOf returns the part that an entry belongs to, and which piece of it: a.fpage/[0].piece
@@ -290,88 +291,3 @@ func (z *pack) items(part string) []item {
 	}
 	return list
 }
-
-// open returns a reader of a part.
-func (z *pack) open(part string) (io.Reader, error) {
-	var all []io.Reader
-	list := z.items(part)
-	if len(list) == 0 || len(list) > maxPieces {
-		return nil, ErrDamaged
-	}
-	for _, it := range list {
-		r, err := z.entry(it)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, r)
-	}
-	return io.MultiReader(all...), nil
-}
-
-// maxPieces limits the pieces of a part that is read. Programs that write pieces do so a few
-// times per page, in parts that are not read here.
-const maxPieces = 4096
-
-// The compression methods that a package may use (ECMA-376-2, annex B).
-const (
-	storedEntry   = 0
-	deflatedEntry = 8
-)
-
-// readable refuses an entry that is encrypted, or compressed with a method that no package
-// uses.
-func (it *item) readable() error {
-	switch {
-	case it.flags&1 != 0:
-		return ErrEncrypted
-	case it.method != storedEntry && it.method != deflatedEntry:
-		return ErrDamaged
-	}
-	return nil
-}
-
-// entry returns a reader of an entry.
-func (z *pack) entry(it item) (io.Reader, error) {
-	if err := it.readable(); err != nil {
-		return nil, err
-	}
-	return &lazy{open: func() (io.Reader, error) {
-		var h [localSize]byte
-		at := it.at + z.base
-		if n, _ := z.r.ReadAt(h[:], at); n < len(h) || !bytes.HasPrefix(h[:], []byte("PK\x03\x04")) {
-			return nil, ErrDamaged
-		}
-		at += localSize + int64(binary.LittleEndian.Uint16(h[26:])) + int64(binary.LittleEndian.Uint16(h[28:]))
-		raw := io.NewSectionReader(z.r, at, it.packed)
-		if it.method == deflatedEntry {
-			return newSummed(working{flate.NewReader(working{raw, z.b}), z.b}, it.size, it.sum), nil
-		}
-		return newSummed(working{raw, z.b}, it.size, it.sum), nil
-	}}, nil
-}
-
-// lazy opens a reader on the first Read.
-type lazy struct {
-	open func() (io.Reader, error)
-	r    io.Reader
-}
-
-// Read implements io.Reader.
-func (l *lazy) Read(p []byte) (n int, err error) {
-	if l.r == nil {
-		if l.r, err = l.open(); err != nil {
-			l.r = nil
-			return 0, err
-		}
-	}
-	n, err = l.r.Read(p)
-	if err == io.EOF { //nolint:errorlint // as io.Reader says
-		l.r = ended{} // frees the memory of the decompressor
-	}
-	return n, err
-}
-
-type ended struct{}
-
-// Read implements io.Reader.
-func (ended) Read([]byte) (int, error) { return 0, io.EOF }

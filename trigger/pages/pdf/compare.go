@@ -1,4 +1,6 @@
-package pages
+package pdf
+
+import "pullprint/trigger/pages/document"
 
 // compare compares the objects that were found with the cross-reference streams that can be
 // read. If one says that an object is in an object stream, and the object was found only
@@ -8,14 +10,14 @@ package pages
 func (s *search) compare() error {
 	f := s.f
 	for _, at := range s.trailers {
-		mark := f.b.objects
+		mark := f.b.Mark()
 		var x *xrefRows
 		st, err := f.streamAt(at)
 		if err == nil {
 			x, _, err = f.readRows(st) // also a damaged one, since it can only make places doubtful
 		}
-		f.b.objects = mark
-		if isBudget(err) {
+		f.b.Reset(mark)
+		if document.IsFinal(err) {
 			return err
 		}
 		if err != nil {
@@ -32,12 +34,12 @@ func (s *search) compare() error {
 func (s *search) compareRows(x *xrefRows, at int64) error {
 	for _, sub := range x.list {
 		for i := range sub.count {
-			if err := s.f.b.work(1); err != nil {
+			if err := s.f.b.Work(1); err != nil {
 				return err
 			}
 			number := sub.first + i
 			e, _, err := x.find(s.f, number)
-			if isBudget(err) {
+			if document.IsFinal(err) {
 				return err
 			}
 			if err != nil {
@@ -46,7 +48,7 @@ func (s *search) compareRows(x *xrefRows, at int64) error {
 			if e.free {
 				continue
 			}
-			if err := s.f.b.work(findWork); err != nil {
+			if err := s.f.b.Work(findWork); err != nil {
 				return err
 			}
 			s.doubt(number, e, at)
@@ -86,12 +88,12 @@ func (f *file) tables() []*table {
 // shift.
 func (s *search) compareTables(tables []*table, shift int64) error {
 	for _, t := range tables {
-		if err := s.f.b.hold(int64(len(t.list)) * 2 * subsectionSize); err != nil {
+		if err := s.f.b.Hold(int64(len(t.list)) * 2 * subsectionSize); err != nil {
 			return err
 		}
 		for _, sub := range t.list {
 			for i := range sub.count {
-				if err := s.f.b.work(findWork); err != nil {
+				if err := s.f.b.Work(findWork); err != nil {
 					return err
 				}
 				e, err := s.f.line(&sub, i)

@@ -1,4 +1,4 @@
-package pages
+package pdf
 
 import (
 	"bufio"
@@ -11,6 +11,8 @@ import (
 	"crypto/sha512"
 	"encoding/binary"
 	"io"
+
+	"pullprint/trigger/pages/document"
 )
 
 // padding fills passwords up to 32 bytes (ISO 32000-2, 7.6.4.3.2); the empty password is all
@@ -39,7 +41,7 @@ func (f *file) decrypter() (*decrypter, error) {
 	}
 	d, ok := v.(dict)
 	if !ok || d["Filter"] != name("Standard") {
-		return nil, ErrEncrypted
+		return nil, document.ErrEncrypted
 	}
 	c := &decrypter{method: "V2", methods: map[string]name{"Identity": "Identity"}}
 	version, _ := d["V"].(int64)
@@ -89,7 +91,7 @@ func (f *file) fileKey(d dict, version int64) ([]byte, error) {
 	}
 	permissions, _ := d["P"].(int64)
 	if version < 1 || len(o) < 32 || len(u) < 32 {
-		return nil, ErrEncrypted
+		return nil, document.ErrEncrypted
 	}
 	id, err := f.firstID()
 	if err != nil {
@@ -114,7 +116,7 @@ func (f *file) fileKey(d dict, version int64) ([]byte, error) {
 			return key[:n], nil
 		}
 	}
-	return nil, ErrEncrypted
+	return nil, document.ErrEncrypted
 }
 
 // keySum is the first step of algorithm 2 (ISO 32000-2, 7.6.4.3.2) for the empty password.
@@ -175,18 +177,18 @@ func opens(key []byte, revision int64, u, id text) bool {
 // key256 returns the key of revisions 5 and 6 (ISO 32000-2, 7.6.4.3.3).
 func key256(revision int64, u, ue text) ([]byte, error) {
 	if len(u) < 48 || len(ue) < 32 {
-		return nil, ErrEncrypted
+		return nil, document.ErrEncrypted
 	}
 	hash := hash6
 	if revision == 5 {
 		hash = func(salt []byte) []byte { s := sha256.Sum256(salt); return s[:] }
 	}
 	if !bytes.Equal(hash([]byte(u[32:40])), []byte(u[:32])) {
-		return nil, ErrEncrypted
+		return nil, document.ErrEncrypted
 	}
 	block, err := aes.NewCipher(hash([]byte(u[40:48])))
 	if err != nil {
-		return nil, ErrEncrypted
+		return nil, document.ErrEncrypted
 	}
 	key := []byte(ue[:32])
 	cipher.NewCBCDecrypter(block, make([]byte, aes.BlockSize)).CryptBlocks(key, key)
@@ -241,7 +243,7 @@ func (c *decrypter) stream(r io.Reader, s *stream, filters []filter) (io.Reader,
 	case "V2":
 		k, err := rc4.NewCipher(c.objectKey(s, false)) //nolint:gosec // what the format asks for
 		if err != nil {
-			return nil, ErrEncrypted
+			return nil, document.ErrEncrypted
 		}
 		return cipher.StreamReader{S: k, R: r}, nil
 	case "AESV2", "AESV3":
@@ -251,15 +253,15 @@ func (c *decrypter) stream(r io.Reader, s *stream, filters []filter) (io.Reader,
 		}
 		block, err := aes.NewCipher(key)
 		if err != nil {
-			return nil, ErrEncrypted
+			return nil, document.ErrEncrypted
 		}
 		iv := make([]byte, aes.BlockSize)
 		if _, err := io.ReadFull(r, iv); err != nil {
-			return nil, ErrDamaged
+			return nil, document.ErrDamaged
 		}
-		return &blocks{r: bufio.NewReader(r), mode: cipher.NewCBCDecrypter(block, iv)}, nil
+		return blocks(r, cipher.NewCBCDecrypter(block, iv)), nil
 	}
-	return nil, ErrEncrypted
+	return nil, document.ErrEncrypted
 }
 
 // objectKey returns the key of one object (ISO 32000-2, 7.6.3.2).
@@ -276,23 +278,14 @@ func (c *decrypter) objectKey(s *stream, salted bool) []byte {
 
 // blocks decrypts block by block. It does not remove the padding: nothing after the last object
 // of a stream is read.
-type blocks struct {
-	r    *bufio.Reader
-	mode cipher.BlockMode
-	buf  [aes.BlockSize]byte
-	out  []byte
-}
-
-// Read implements io.Reader.
-func (c *blocks) Read(p []byte) (int, error) {
-	if len(c.out) == 0 {
-		if _, err := io.ReadFull(c.r, c.buf[:]); err != nil {
-			return 0, err // an end within a block is not io.EOF
+func blocks(r io.Reader, mode cipher.BlockMode) io.Reader {
+	buffered := bufio.NewReader(r)
+	var buf [aes.BlockSize]byte
+	return document.Produced(func() ([]byte, error) {
+		if _, err := io.ReadFull(buffered, buf[:]); err != nil {
+			return nil, err // an end within a block is not io.EOF
 		}
-		c.mode.CryptBlocks(c.buf[:], c.buf[:])
-		c.out = c.buf[:]
-	}
-	n := copy(p, c.out)
-	c.out = c.out[n:]
-	return n, nil
+		mode.CryptBlocks(buf[:], buf[:])
+		return buf[:], nil
+	})
 }

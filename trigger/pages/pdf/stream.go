@@ -1,10 +1,12 @@
-package pages
+package pdf
 
 import (
 	"bytes"
 	"cmp"
 	"io"
 	"slices"
+
+	"pullprint/trigger/pages/document"
 )
 
 // maxStream limits the search for the end of a stream whose Length is wrong.
@@ -22,10 +24,10 @@ func (f *file) streamAt(off int64) (*stream, error) {
 	p := parserAt(f.r, f.b, off, f.size)
 	number, generation, ok := p.heading()
 	if !ok {
-		if isBudget(p.failed) {
+		if document.IsFinal(p.failed) {
 			return nil, p.failed
 		}
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
 	v, err := p.value()
 	if err != nil {
@@ -33,14 +35,14 @@ func (f *file) streamAt(off int64) (*stream, error) {
 	}
 	d, ok := v.(dict)
 	if !ok {
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
 	t, err := p.token()
 	if err != nil {
 		return nil, err
 	}
 	if t != word("stream") {
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
 	return &stream{number, generation, d, p.data()}, nil
 }
@@ -67,7 +69,7 @@ var endOfStream = []byte("endstream")
 // distance to endstream.
 func (f *file) extent(s *stream) (int64, error) {
 	v, err := f.resolve(s.dict["Length"])
-	if isBudget(err) {
+	if document.IsFinal(err) {
 		return 0, err
 	}
 	if n, ok := v.(int64); err == nil && ok && n >= 0 && n <= f.size-s.at {
@@ -92,7 +94,7 @@ func (f *file) index(mark []byte, from, to int64) (int64, error) {
 	buf := make([]byte, chunk)
 	for from < to {
 		n, _ := f.r.ReadAt(buf[:min(chunk, to-from)], from)
-		if err := f.b.work(int64(n)); err != nil {
+		if err := f.b.Work(int64(n)); err != nil {
 			return 0, err
 		}
 		if i := bytes.Index(buf[:n], mark); i >= 0 {
@@ -108,7 +110,7 @@ func (f *file) index(mark []byte, from, to int64) (int64, error) {
 
 // objectStream is a stream that contains objects.
 type objectStream struct {
-	data *kept
+	data *document.Data
 	// at are the offsets of the objects in data, sorted by number.
 	at []place
 }
@@ -119,7 +121,7 @@ const placeSize = 16
 
 // objectStreams are those that were read recently.
 type objectStreams struct {
-	b     *budget
+	b     *document.Budget
 	known map[int64]*objectStream // nil while it is being read
 }
 
@@ -134,8 +136,8 @@ func (s *objectStreams) forget() {
 }
 
 func (s *objectStreams) drop(o *objectStream) {
-	s.b.free(int64(cap(o.at)) * placeSize)
-	s.b.drop(o.data)
+	s.b.Free(int64(cap(o.at)) * placeSize)
+	s.b.Drop(o.data)
 }
 
 // compressed reads an object from an object stream.
@@ -148,14 +150,14 @@ func (f *file) compressed(e entry, number int64) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parserAt(s.data, f.b, at, s.data.size).value()
+	return parserAt(s.data, f.b, at, s.data.Size()).value()
 }
 
 func (f *file) objectStream(number int64) (*objectStream, error) {
 	s := &f.streams
 	if o, ok := s.known[number]; ok {
 		if o == nil {
-			return nil, ErrDamaged // it contains itself
+			return nil, document.ErrDamaged // it contains itself
 		}
 		return o, nil
 	}
@@ -164,7 +166,7 @@ func (f *file) objectStream(number int64) (*objectStream, error) {
 	}
 	s.known[number] = nil
 	o, err := f.readObjectStream(number)
-	if err != nil && isBudget(err) && len(s.known) > 1 {
+	if err != nil && document.IsFinal(err) && len(s.known) > 1 {
 		s.forget() // without the others it may fit
 		o, err = f.readObjectStream(number)
 	}
@@ -182,14 +184,14 @@ func (f *file) readObjectStream(number int64) (*objectStream, error) {
 		return nil, err
 	}
 	if e.free || e.unlisted || e.stream != 0 {
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
-	mark := f.b.objects
-	defer func() { f.b.objects = mark }()
+	mark := f.b.Mark()
+	defer func() { f.b.Reset(mark) }()
 	var found *stream
 	for _, off := range f.places(e.offset) {
 		s, err := f.streamAt(off)
-		if isBudget(err) {
+		if document.IsFinal(err) {
 			return nil, err
 		}
 		if err == nil && s.number == number {
@@ -198,7 +200,7 @@ func (f *file) readObjectStream(number int64) (*objectStream, error) {
 		}
 	}
 	if found == nil {
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
 	if err := found.dict.once("N", "First", "Length", "Filter", "DecodeParms"); err != nil {
 		return nil, err
@@ -211,10 +213,10 @@ func (f *file) readObjectStream(number int64) (*objectStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := f.b.readAll(r)
+	data, err := f.b.ReadAll(r)
 	if err != nil {
 		if data != nil {
-			f.b.drop(data)
+			f.b.Drop(data)
 		}
 		return nil, err
 	}
@@ -230,10 +232,10 @@ func (f *file) readObjectStream(number int64) (*objectStream, error) {
 func (f *file) contents(o *objectStream, d dict) error {
 	n, _ := d["N"].(int64)
 	first, _ := d["First"].(int64)
-	if n < 0 || n > o.data.size || first < 0 || first > o.data.size {
-		return ErrDamaged
+	if n < 0 || n > o.data.Size() || first < 0 || first > o.data.Size() {
+		return document.ErrDamaged
 	}
-	if err := f.b.hold(n * placeSize); err != nil {
+	if err := f.b.Hold(n * placeSize); err != nil {
 		return err
 	}
 	o.at = make([]place, 0, n)
@@ -249,8 +251,8 @@ func (f *file) contents(o *objectStream, d dict) error {
 		}
 		num, ok := number.(int64)
 		off, ok2 := at.(int64)
-		if !ok || !ok2 || off < 0 || off > o.data.size-first {
-			return ErrDamaged
+		if !ok || !ok2 || off < 0 || off > o.data.Size()-first {
+			return document.ErrDamaged
 		}
 		o.at = append(o.at, place{num, first + off})
 	}
@@ -268,7 +270,7 @@ func (f *file) decoded(s *stream, keys *decrypter) (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := io.Reader(working{io.NewSectionReader(f.r, s.at, length), f.b})
+	r := io.Reader(f.b.Metered(io.NewSectionReader(f.r, s.at, length)))
 	if keys != nil {
 		if r, err = keys.stream(r, s, filters); err != nil {
 			return nil, err
@@ -278,7 +280,7 @@ func (f *file) decoded(s *stream, keys *decrypter) (io.Reader, error) {
 		if r, err = l.reader(r); err != nil {
 			return nil, err
 		}
-		r = working{r, f.b}
+		r = f.b.Metered(r)
 	}
 	return r, nil
 }

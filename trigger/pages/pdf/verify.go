@@ -1,9 +1,11 @@
-package pages
+package pdf
 
 import (
 	"cmp"
 	"errors"
 	"slices"
+
+	"pullprint/trigger/pages/document"
 )
 
 // maxVerified is how many entries of updates are verified. A program that fills in a form,
@@ -54,8 +56,8 @@ func (f *file) verifyEntries(s section, first, n int64) error {
 				offsets = append(offsets, e.offset+f.shift)
 			}
 		}
-		if p, ok := f.r.(prefetcher); ok && len(offsets) > 1 {
-			p.Prefetch(offsets)
+		if len(offsets) > 1 {
+			f.r.Prefetch(offsets)
 		}
 		for i, e := range entries {
 			ok, err := f.leadsTo(e, from+int64(i))
@@ -63,7 +65,7 @@ func (f *file) verifyEntries(s section, first, n int64) error {
 				return err
 			}
 			if !ok {
-				return ErrDamaged
+				return document.ErrDamaged
 			}
 		}
 	}
@@ -79,14 +81,14 @@ func (f *file) leadsTo(e entry, number int64) (bool, error) {
 		return f.stands(e.offset, number)
 	}
 	s, err := f.objectStream(e.stream)
-	if errors.Is(err, ErrEncrypted) {
+	if errors.Is(err, document.ErrEncrypted) {
 		return true, nil // reading an object from it will tell
 	}
 	if err != nil {
 		return false, err
 	}
 	_, err = s.find(number)
-	return err == nil || errors.Is(err, errDiffer), nil // as above
+	return err == nil || errors.Is(err, document.ErrDiffer), nil // as above
 }
 
 // find returns the offset of the object of a number. Of two of one number, some readers use the
@@ -95,9 +97,9 @@ func (o *objectStream) find(number int64) (at int64, err error) {
 	i, found := slices.BinarySearchFunc(o.at, number, func(p place, n int64) int { return cmp.Compare(p.number, n) })
 	switch {
 	case !found:
-		return 0, ErrDamaged
+		return 0, document.ErrDamaged
 	case i+1 < len(o.at) && o.at[i+1].number == number:
-		return 0, errDiffer
+		return 0, document.ErrDiffer
 	}
 	return o.at[i].at, nil
 }
@@ -109,7 +111,7 @@ func (f *file) stands(at, number int64) (bool, error) {
 		if got, _, ok := p.heading(); ok && got == number {
 			return true, nil
 		}
-		if isBudget(p.failed) {
+		if document.IsFinal(p.failed) {
 			return false, p.failed
 		}
 	}
@@ -130,7 +132,7 @@ func (m *missing) add(f *file, number int64) error {
 	if err != nil || (!e.free && !e.unlisted) {
 		return err // null
 	}
-	if err := f.b.hold(2 * numberSize); err != nil { // a slice grows by doubling
+	if err := f.b.Hold(2 * numberSize); err != nil { // a slice grows by doubling
 		return err
 	}
 	if e.unlisted {

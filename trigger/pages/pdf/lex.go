@@ -1,9 +1,11 @@
-package pages
+package pdf
 
 import (
 	"bufio"
 	"io"
 	"strconv"
+
+	"pullprint/trigger/pages/document"
 )
 
 // Limits of one object. The longest string that is used is the U of an encryption
@@ -19,13 +21,13 @@ type parser struct {
 	src    io.ReaderAt
 	size   int64
 	r      *bufio.Reader
-	b      *budget
+	b      *document.Budget
 	at     int64 // of the next byte
 	ahead  []any // tokens that were put back, the next one last
 	failed error
 }
 
-func parserAt(r io.ReaderAt, b *budget, off, size int64) *parser {
+func parserAt(r io.ReaderAt, b *document.Budget, off, size int64) *parser {
 	p := &parser{src: r, size: size, b: b, r: bufio.NewReaderSize(nil, 1024)}
 	p.seek(off)
 	return p
@@ -94,7 +96,7 @@ func (p *parser) token() (any, error) {
 	}
 	from := p.at
 	t, err := p.lex()
-	if werr := p.b.work(p.at - from); werr != nil {
+	if werr := p.b.Work(p.at - from); werr != nil {
 		err = werr
 	}
 	p.failed = err
@@ -104,7 +106,7 @@ func (p *parser) token() (any, error) {
 func (p *parser) lex() (any, error) {
 	b, ok := p.skip()
 	if !ok {
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
 	switch {
 	case b == '/':
@@ -120,7 +122,7 @@ func (p *parser) lex() (any, error) {
 		if b == '<' {
 			return p.hex()
 		}
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	case delimiter(b):
 		return word(b), nil
 	}
@@ -177,7 +179,7 @@ func (p *parser) literal() (any, error) {
 		b, ok := p.next()
 		switch {
 		case !ok:
-			return nil, ErrDamaged
+			return nil, document.ErrDamaged
 		case b == '\\':
 			if b, ok = p.escaped(); !ok {
 				continue
@@ -239,7 +241,7 @@ func (p *parser) hex() (any, error) {
 		b, ok := p.next()
 		switch {
 		case !ok:
-			return nil, ErrDamaged
+			return nil, document.ErrDamaged
 		case b == '>':
 			if digits%2 == 1 && len(s) < maxText {
 				s = append(s, half<<4)

@@ -1,26 +1,34 @@
-package pages
+// Package pdf counts the pages of a PDF by walking its page tree to every leaf. It is our own
+// reader, because general ones read the whole file: it follows the cross-reference, in tables
+// or streams and through updates, to the page tree.
+//
+// It believes no number that a document states about itself: a leaf counts if it was read and
+// is a page. If the cross-reference is wrong, it searches a file of at most maxScan bytes for
+// objects, as other readers do. What other readers may count differently is an error. Memory
+// and work are bounded by the document.Budget; depths, updates and rows by constants.
+package pdf
 
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
-	"io"
+
+	"pullprint/trigger/pages/document"
 )
 
 // How far from its ends the marks of a file are searched for. ISO 32000-1 (annex H) tells
 // readers to search the first and last 1,024 bytes; spoolers and mail add more around a file.
 const (
-	headWindow = 1024
-	tailWindow = 4096
-	tailLast   = 1024
-	tailMost   = 1 << 20
+	HeaderWithin = 1024
+	tailWindow   = 4096
+	tailLast     = 1024
+	tailMost     = 1 << 20
 )
 
 // file is a PDF that is being read.
 type file struct {
-	r        io.ReaderAt
-	b        *budget
+	r        *document.Reader
+	b        *document.Budget
 	size     int64
 	shift    int64     // bytes before the header, to add to all offsets
 	sections []section // of the cross-reference, the newest first
@@ -35,12 +43,8 @@ type file struct {
 	streamsFound int
 }
 
-// isBudget reports whether an error ends the count whatever the document is like.
-func isBudget(err error) bool {
-	return errors.Is(err, ErrTooLarge) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-func countPDF(r io.ReaderAt, b *budget, size int64) (int, error) {
+// Count counts the pages of a PDF of a size.
+func Count(r *document.Reader, b *document.Budget, size int64) (int, error) {
 	f := &file{r: r, b: b, size: size, trailer: dict{}, streamSections: map[int64]bool{}}
 	f.streams.b = b
 	f.head()
@@ -62,8 +66,8 @@ func countPDF(r io.ReaderAt, b *budget, size int64) (int, error) {
 			return 0, err
 		}
 		return n, nil
-	case isBudget(err), errors.Is(err, ErrEncrypted), errors.Is(err, errEmpty), errors.Is(err, errFree),
-		errors.Is(err, errDiffer):
+	case document.IsFinal(err), errors.Is(err, document.ErrEncrypted), errors.Is(err, errEmpty), errors.Is(err, errFree),
+		errors.Is(err, document.ErrDiffer):
 		return 0, err
 	}
 	// Other readers search a file whose cross-reference is wrong, too.
@@ -80,7 +84,7 @@ func countPDF(r io.ReaderAt, b *budget, size int64) (int, error) {
 
 // head finds how many bytes precede the PDF.
 func (f *file) head() {
-	buf := make([]byte, min(headWindow, f.size))
+	buf := make([]byte, min(HeaderWithin, f.size))
 	n, _ := f.r.ReadAt(buf, 0)
 	if i := bytes.Index(buf[:n], []byte("%PDF-")); i > 0 {
 		f.shift = int64(i)
@@ -94,7 +98,7 @@ func (f *file) start() (int64, error) {
 	mark := []byte("startxref")
 	for window := int64(tailWindow); ; window *= 4 {
 		window = min(window, f.size)
-		if err := f.b.hold(window); err != nil {
+		if err := f.b.Hold(window); err != nil {
 			return 0, err
 		}
 		buf := make([]byte, window)
@@ -108,19 +112,19 @@ func (f *file) start() (int64, error) {
 		unfinished := bytes.Contains(behind, []byte("obj")) || bytes.Contains(behind, []byte("trailer")) ||
 			bytes.Contains(behind, []byte("xref"))
 		unfinished = unfinished && !ignored(behind)
-		f.b.free(window)
+		f.b.Free(window)
 		switch {
 		case unfinished:
-			return 0, ErrDamaged
+			return 0, document.ErrDamaged
 		case i >= 0:
 			t, err := parserAt(f.r, f.b, f.size-window+int64(i+len(mark)), f.size).token()
 			at, ok := t.(int64)
 			if err != nil || !ok {
-				return 0, ErrDamaged
+				return 0, document.ErrDamaged
 			}
 			return at, nil
 		case window == f.size || window >= tailMost:
-			return 0, ErrDamaged
+			return 0, document.ErrDamaged
 		}
 	}
 }
@@ -144,7 +148,7 @@ func ignored(behind []byte) bool {
 // lookup returns where an object is, from the newest section that lists it.
 func (f *file) lookup(number int64) (entry, error) {
 	for _, s := range f.sections {
-		if err := f.b.work(findWork); err != nil {
+		if err := f.b.Work(findWork); err != nil {
 			return entry{}, err
 		}
 		e, known, err := s.find(f, number)
@@ -162,7 +166,7 @@ func (f *file) lookup(number int64) (entry, error) {
 func (f *file) several(number int64) (bool, error) {
 	n := 0
 	for _, s := range f.sections {
-		if err := f.b.work(findWork); err != nil {
+		if err := f.b.Work(findWork); err != nil {
 			return false, err
 		}
 		_, known, err := s.find(f, number)
@@ -189,7 +193,7 @@ func (f *file) object(r ref) (any, error) {
 	}
 	if e.generation != r.generation && !f.rebuilt {
 		if several, err := f.several(r.number); err != nil || several {
-			return nil, cmp.Or(err, errDiffer)
+			return nil, cmp.Or(err, document.ErrDiffer)
 		}
 	}
 	if e.stream != 0 {
@@ -205,15 +209,15 @@ func (f *file) objectAt(at int64, r ref) (any, error) {
 		p := parserAt(f.r, f.b, off, f.size)
 		if number, generation, ok := p.heading(); ok && number == r.number {
 			if f.rebuilt && generation != r.generation {
-				return nil, errDiffer
+				return nil, document.ErrDiffer
 			}
 			return p.value()
 		}
-		if isBudget(p.failed) {
+		if document.IsFinal(p.failed) {
 			return nil, p.failed
 		}
 	}
-	return nil, ErrDamaged
+	return nil, document.ErrDamaged
 }
 
 // places returns where an offset may point to.
@@ -240,7 +244,7 @@ func (f *file) resolve(v any) (any, error) {
 			return nil, err
 		}
 	}
-	return nil, ErrDamaged
+	return nil, document.ErrDamaged
 }
 
 func (f *file) dictOf(v any) (dict, error) {
@@ -250,7 +254,7 @@ func (f *file) dictOf(v any) (dict, error) {
 	}
 	d, ok := v.(dict)
 	if !ok {
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
 	return d, nil
 }

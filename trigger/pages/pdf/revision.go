@@ -1,6 +1,10 @@
-package pages
+package pdf
 
-import "errors"
+import (
+	"errors"
+
+	"pullprint/trigger/pages/document"
+)
 
 // maxMarks is how many startxref are tried for an intact cross-reference. The last one that is
 // intact decides; each one that is not costs a read.
@@ -22,18 +26,18 @@ func (f *file) against(marks []int64, head int64, n int) error {
 	f.sections = nil // frees the memory of what was found
 	for i := len(marks) - 1; i >= 0; i-- {
 		f.streams.forget()
-		f.b.caches, f.b.objects = 0, 0
+		f.b.Clear()
 		g := &file{r: f.r, b: f.b, size: f.size, shift: head, trailer: dict{}, streamSections: map[int64]bool{}}
 		g.streams.b = f.b
 		got, err := g.countFrom(marks[i])
 		g.streams.forget()
 		switch {
-		case isBudget(err):
+		case document.IsFinal(err):
 			return err
 		case err == nil && got == n:
 			return nil
-		case err == nil, errors.Is(err, errDiffer):
-			return errDiffer
+		case err == nil, errors.Is(err, document.ErrDiffer):
+			return document.ErrDiffer
 		}
 	}
 	return nil
@@ -44,10 +48,10 @@ func (f *file) countFrom(mark int64) (int, error) {
 	t, err := parserAt(f.r, f.b, mark, f.size).token()
 	at, ok := t.(int64)
 	switch {
-	case isBudget(err):
+	case document.IsFinal(err):
 		return 0, err
 	case err != nil, !ok:
-		return 0, ErrDamaged
+		return 0, document.ErrDamaged
 	}
 	if err := f.crossReference(at); err != nil {
 		return 0, err

@@ -1,6 +1,10 @@
-package pages
+package pdf
 
-import "io"
+import (
+	"io"
+
+	"pullprint/trigger/pages/document"
+)
 
 // maxField is the maximum length of a field of a row in bytes: that of an int64.
 const maxField = 8
@@ -8,7 +12,7 @@ const maxField = 8
 // xrefRows are the rows of a cross-reference stream that its Index lists.
 type xrefRows struct {
 	subsections
-	data   *kept
+	data   *document.Data
 	widths [3]int
 	width  int64
 }
@@ -19,7 +23,7 @@ func (f *file) xrefStream(s *stream) (*xrefRows, error) {
 	x, whole, err := f.readRows(s)
 	if err == nil && !whole {
 		f.dropRows(x)
-		err = ErrDamaged
+		err = document.ErrDamaged
 	}
 	if err != nil {
 		return nil, err
@@ -28,8 +32,8 @@ func (f *file) xrefStream(s *stream) (*xrefRows, error) {
 }
 
 func (f *file) dropRows(x *xrefRows) {
-	f.b.free(int64(len(x.list)) * 2 * subsectionSize)
-	f.b.drop(x.data)
+	f.b.Free(int64(len(x.list)) * 2 * subsectionSize)
+	f.b.Drop(x.data)
 }
 
 // behindRows is how much may follow the rows: the end of a line.
@@ -44,12 +48,12 @@ func (f *file) readRows(s *stream) (x *xrefRows, whole bool, err error) {
 	}
 	w, ok := s.dict["W"].(array)
 	if !ok || len(w) < len(x.widths) {
-		return nil, false, ErrDamaged
+		return nil, false, document.ErrDamaged
 	}
 	for i := range x.widths {
 		n, ok := w[i].(int64)
 		if !ok || n < 0 || n > maxField {
-			return nil, false, ErrDamaged
+			return nil, false, document.ErrDamaged
 		}
 		x.widths[i] = int(n)
 		x.width += n
@@ -58,23 +62,23 @@ func (f *file) readRows(s *stream) (x *xrefRows, whole bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if x.width == 0 || rows > f.b.held/x.width {
-		return nil, false, ErrTooLarge
+	if x.width == 0 || rows > f.b.Limits.Held/x.width {
+		return nil, false, document.ErrTooLarge
 	}
 	r, err := f.decoded(s, nil)
 	if err != nil {
 		return nil, false, err
 	}
 	length := rows * x.width
-	x.data, err = f.b.readAll(io.LimitReader(r, length+behindRows+1))
-	if isBudget(err) {
+	x.data, err = f.b.ReadAll(io.LimitReader(r, length+behindRows+1))
+	if document.IsFinal(err) {
 		return nil, false, err
 	}
-	return x, err == nil && x.data.size >= length && x.data.size <= length+behindRows, nil
+	return x, err == nil && x.data.Size() >= length && x.data.Size() <= length+behindRows, nil
 }
 
 // index reads which objects the rows list, and the number of rows.
-func (x *xrefRows) index(b *budget, d dict) (rows int64, err error) {
+func (x *xrefRows) index(b *document.Budget, d dict) (rows int64, err error) {
 	list, ok := d["Index"].(array)
 	if !ok {
 		list = array{int64(0), d["Size"]}
@@ -82,8 +86,8 @@ func (x *xrefRows) index(b *budget, d dict) (rows int64, err error) {
 	for i := 0; i+1 < len(list); i += 2 {
 		first, ok := list[i].(int64)
 		count, ok2 := list[i+1].(int64)
-		if !ok || !ok2 || first < 0 || count < 0 || count > b.held || rows > b.held {
-			return 0, ErrDamaged
+		if !ok || !ok2 || first < 0 || count < 0 || count > b.Limits.Held || rows > b.Limits.Held {
+			return 0, document.ErrDamaged
 		}
 		if err := x.add(b, subsection{first: first, count: count, at: rows}); err != nil {
 			return 0, err
@@ -102,7 +106,7 @@ func (x *xrefRows) find(f *file, number int64) (entry, bool, error) {
 	var all [3 * maxField]byte
 	row := all[:x.width]
 	if n, _ := x.data.ReadAt(row, at); n < len(row) {
-		return entry{}, false, ErrDamaged
+		return entry{}, false, document.ErrDamaged
 	}
 	fields := [3]int64{1, 0, 0} // without a type, an object at an offset
 	for i, w := range x.widths {

@@ -1,7 +1,12 @@
-package pages
+// Package xps counts the pages of an XPS or OXPS file: it follows the references from the root
+// of the package to the pages, without reading these. What readers may take for different
+// documents, as two zip files in one, is an error. Memory and work are bounded by the
+// document.Budget; parts, their tags and pieces by constants.
+package xps
 
 import (
 	"bufio"
+	"encoding/binary"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -10,13 +15,13 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf16"
+
+	"pullprint/trigger/pages/document"
 )
 
-// Limits of a part that is read: its length, and that of a tag in it.
-const (
-	maxPart = 8 << 20
-	maxTag  = 16 << 10
-)
+// maxTag limits the length of a tag, comment or text in a part: xml.Decoder holds each of them
+// as a whole. Producers write tags of some hundred bytes.
+const maxTag = 16 << 10
 
 // partSize is the memory for reading a part: for inflating, and for a tag with many attributes.
 const partSize = 512 << 10
@@ -43,10 +48,10 @@ var spaces = map[string]bool{
 // that names the root of a package.
 const fixedRepresentation = "/fixedrepresentation"
 
-// countXPS counts the pages of a package (ECMA-388, Open XML Paper Specification) as its
+// Count counts the pages of a package (ECMA-388, Open XML Paper Specification) as its
 // documents refer to them: a page without a reference does not print, one with two prints
 // twice.
-func countXPS(r io.ReaderAt, b *budget, size int64) (int, error) {
+func Count(r *document.Reader, b *document.Budget, size int64) (int, error) {
 	z, err := openPack(r, b, size)
 	if err != nil {
 		return 0, err
@@ -56,16 +61,16 @@ func countXPS(r io.ReaderAt, b *budget, size int64) (int, error) {
 		return 0, err
 	}
 	n, documents := 0, 0
-	err = z.references(root, "FixedDocumentSequence", "DocumentReference", func(document string) error {
+	err = z.references(root, "FixedDocumentSequence", "DocumentReference", func(fixed string) error {
 		if documents++; documents > maxDocuments {
-			return ErrTooLarge
+			return document.ErrTooLarge
 		}
-		return z.references(document, "FixedDocument", "PageContent", func(page string) error {
-			if n++; n > Most {
-				return ErrTooLarge
+		return z.references(fixed, "FixedDocument", "PageContent", func(page string) error {
+			if n++; n > document.Most {
+				return document.ErrTooLarge
 			}
-			if strings.EqualFold(page, document) || strings.EqualFold(page, root) {
-				return ErrDamaged // not a page
+			if strings.EqualFold(page, fixed) || strings.EqualFold(page, root) {
+				return document.ErrDamaged // not a page
 			}
 			return z.printable(page)
 		})
@@ -77,7 +82,7 @@ func countXPS(r io.ReaderAt, b *budget, size int64) (int, error) {
 // then. It does not read the page itself.
 func (z *pack) printable(page string) error {
 	list, size := z.items(page), int64(0)
-	if err := z.b.work(int64(len(list))); err != nil {
+	if err := z.b.Work(int64(len(list))); err != nil {
 		return err
 	}
 	for _, it := range list {
@@ -87,18 +92,18 @@ func (z *pack) printable(page string) error {
 		size += it.size
 	}
 	if size == 0 { // missing or empty
-		return ErrDamaged
+		return document.ErrDamaged
 	}
 	return nil
 }
 
-// errNoPackage is for a zip file that is not a package of pages.
-var errNoPackage = fmt.Errorf("%w: it has no pages", ErrDamaged)
+// ErrNoPackage is for a zip file that is not a package of pages.
+var ErrNoPackage = fmt.Errorf("%w: it has no pages", document.ErrDamaged)
 
 // root returns the sequence of documents at which a package begins.
 func (z *pack) root() (string, error) {
 	if z.items("_rels/.rels") == nil {
-		return "", errNoPackage
+		return "", ErrNoPackage
 	}
 	root := ""
 	err := z.tags("_rels/.rels", func(t tag) error {
@@ -108,13 +113,13 @@ func (z *pack) root() (string, error) {
 		}
 		target, ok := resolved("", t.attr("Target"))
 		if root != "" || !ok || strings.EqualFold(t.attr("TargetMode"), "External") {
-			return ErrDamaged
+			return document.ErrDamaged
 		}
 		root = target
 		return nil
 	})
 	if err == nil && root == "" {
-		err = errNoPackage // as a package of another format
+		err = ErrNoPackage // as a package of another format
 	}
 	return root, err
 }
@@ -129,16 +134,17 @@ func (z *pack) references(part, outer, inner string, do func(part string) error)
 		}
 		depth++
 		switch {
-		case depth == 1 && (t.name != outer || !t.ours), t.name == "AlternateContent": // which alternative prints is not certain
-			return ErrDamaged
+		case depth == 1 && (t.name != outer || !t.ours),
+			t.name == "AlternateContent": // which alternative prints is not certain
+			return document.ErrDamaged
 		case t.name != inner:
 			return nil
 		case depth != 2, !t.ours: // readers differ
-			return ErrDamaged
+			return document.ErrDamaged
 		}
 		to, ok := resolved(part, t.attr("Source"))
 		if !ok || strings.EqualFold(to, contentTypes) {
-			return ErrDamaged
+			return document.ErrDamaged
 		}
 		return do(to)
 	})
@@ -194,11 +200,11 @@ func (z *pack) tags(part string, do func(tag) error) error {
 	if err != nil {
 		return err
 	}
-	if err := z.b.hold(partSize); err != nil {
+	if err := z.b.Hold(partSize); err != nil {
 		return err
 	}
-	defer z.b.free(partSize)
-	d := xml.NewDecoder(&stretches{r: utf8Of(newBuffered(src)), left: z.b.part})
+	defer z.b.Free(partSize)
+	d := xml.NewDecoder(&stretches{r: utf8Of(newBuffered(src)), left: z.b.Limits.Part})
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 	depth, begun := 0, false
 	for {
@@ -206,25 +212,25 @@ func (z *pack) tags(part string, do func(tag) error) error {
 		switch {
 		case errors.Is(err, io.EOF) && begun && depth == 0:
 			return nil
-		case isBudget(err), errors.Is(err, ErrEncrypted):
+		case document.IsFinal(err), errors.Is(err, document.ErrEncrypted):
 			return err
 		case err != nil:
-			return ErrDamaged
+			return document.ErrDamaged
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
 			if depth == 0 && begun || depth == maxTagDepth || len(t.Attr) > maxAttributes || repeats(t.Attr) {
-				return ErrDamaged
+				return document.ErrDamaged
 			}
 			depth, begun = depth+1, true
 			err = do(tag{name: t.Name.Local, ours: spaces[t.Name.Space], list: t.Attr})
 		case xml.EndElement:
 			if depth--; depth < 0 {
-				return ErrDamaged
+				return document.ErrDamaged
 			}
 			err = do(tag{name: t.Name.Local, end: true})
 		case xml.Directive:
-			err = ErrDamaged // a DTD: ECMA-376-2 forbids it
+			err = document.ErrDamaged // a DTD: ECMA-376-2 forbids it
 		}
 		if err != nil {
 			return err
@@ -247,7 +253,7 @@ type stretches struct {
 func (s *stretches) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if s.left -= int64(n); s.left < 0 {
-		return 0, ErrTooLarge
+		return 0, document.ErrTooLarge
 	}
 	for _, b := range p[:n] {
 		s.tail = [3]byte{s.tail[1], s.tail[2], b}
@@ -267,7 +273,7 @@ func (s *stretches) Read(p []byte) (int, error) {
 			s.stretch = 0
 		}
 		if s.stretch > maxTag {
-			return 0, ErrTooLarge
+			return 0, document.ErrTooLarge
 		}
 	}
 	return n, err
@@ -283,48 +289,31 @@ func utf8Of(r *bufio.Reader) io.Reader {
 		_, _ = r.Discard(3)
 	case len(head) >= 2 && string(head[:2]) == "\xff\xfe":
 		_, _ = r.Discard(2)
-		return &utf16Reader{r: r}
+		return utf16Reader(r, binary.LittleEndian)
 	case len(head) >= 2 && string(head[:2]) == "\xfe\xff":
 		_, _ = r.Discard(2)
-		return &utf16Reader{r: r, big: true}
+		return utf16Reader(r, binary.BigEndian)
 	}
 	return r
 }
 
-type utf16Reader struct {
-	r   *bufio.Reader
-	big bool
-	out []byte
-}
-
-func (u *utf16Reader) unit() (rune, error) {
-	var b [2]byte
-	if _, err := io.ReadFull(u.r, b[:]); err != nil {
-		return 0, err
+// utf16Reader converts UTF-16 to UTF-8.
+func utf16Reader(r io.Reader, order binary.ByteOrder) io.Reader {
+	unit := func() (rune, error) {
+		var b [2]byte
+		_, err := io.ReadFull(r, b[:])
+		return rune(order.Uint16(b[:])), err
 	}
-	if u.big {
-		return rune(b[0])<<8 | rune(b[1]), nil
-	}
-	return rune(b[1])<<8 | rune(b[0]), nil
-}
-
-// Read implements io.Reader.
-func (u *utf16Reader) Read(p []byte) (int, error) {
-	if len(u.out) == 0 {
-		c, err := u.unit()
-		if err != nil {
-			return 0, err
-		}
-		if utf16.IsSurrogate(c) {
-			low, err := u.unit()
-			if err != nil {
-				return 0, err
-			}
+	return document.Produced(func() ([]byte, error) {
+		c, err := unit()
+		if err == nil && utf16.IsSurrogate(c) {
+			var low rune
+			low, err = unit()
 			c = utf16.DecodeRune(c, low)
 		}
-		u.out = []byte(string(c))
-	}
-	n := copy(p, u.out)
-	u.out = u.out[n:]
-	return n, nil
+		if err != nil {
+			return nil, err
+		}
+		return []byte(string(c)), nil
+	})
 }

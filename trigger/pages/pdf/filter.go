@@ -1,9 +1,11 @@
-package pages
+package pdf
 
 import (
 	"bufio"
 	"encoding/ascii85"
 	"io"
+
+	"pullprint/trigger/pages/document"
 )
 
 // maxFilters limits how often a stream is encoded. Producers encode it at most twice.
@@ -29,7 +31,7 @@ func (f *file) filters(d dict) ([]filter, error) {
 	for i, v := range names {
 		n, ok := v.(name)
 		if !ok {
-			return nil, ErrDamaged
+			return nil, document.ErrDamaged
 		}
 		l := filter{name: n}
 		if i < len(parms) {
@@ -51,7 +53,7 @@ func (f *file) listOf(v any) ([]any, error) {
 		return []any{v}, nil
 	}
 	if len(list) > maxFilters {
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
 	out := make([]any, len(list))
 	for i := range list {
@@ -68,138 +70,101 @@ func (l filter) reader(r io.Reader) (io.Reader, error) {
 	case "Crypt": // decrypter.stream has handled it
 		return r, nil
 	case "ASCIIHexDecode", "AHx":
-		return &hexReader{r: bufio.NewReader(r)}, nil
+		return unhexed(bufio.NewReader(r)), nil
 	case "ASCII85Decode", "A85":
-		return ascii85.NewDecoder(&until{r: bufio.NewReader(r), end: '~'}), nil
+		return ascii85.NewDecoder(until(bufio.NewReader(r), '~')), nil
 	case "RunLengthDecode", "RL":
-		return &runs{r: bufio.NewReader(r)}, nil
+		return runs(bufio.NewReader(r)), nil
 	case "LZWDecode", "LZW":
-		early := l.parms["EarlyChange"] != int64(0)
-		return l.unpredicted(&lzwReader{r: bufio.NewReader(r), early: early})
+		z := &lzw{r: bufio.NewReader(r), early: l.parms["EarlyChange"] != int64(0), next: lzwEnd + 1, last: -1}
+		return l.unpredicted(document.Produced(z.decode))
 	case "FlateDecode", "Fl":
 		b := bufio.NewReader(r)
 		head := make([]byte, 2)
 		if _, err := io.ReadFull(b, head); err != nil || head[0]&0x0f != 8 || head[1]&0x20 != 0 {
-			return nil, ErrDamaged
+			return nil, document.ErrDamaged
 		}
 		return l.unpredicted(newChecked(b))
 	}
-	return nil, ErrDamaged // no producer uses another for these streams
+	return nil, document.ErrDamaged // no producer uses another for these streams
 }
 
 // early returns the error for an end of data before the end mark of the filter.
 func early(err error) error {
-	if isBudget(err) {
+	if document.IsFinal(err) {
 		return err
 	}
 	return io.ErrUnexpectedEOF
 }
 
 // until reads up to a byte.
-type until struct {
-	r    *bufio.Reader
-	end  byte
-	done bool
-}
-
-// Read implements io.Reader.
-func (u *until) Read(p []byte) (n int, err error) {
-	for n < len(p) && !u.done {
-		b, err := u.r.ReadByte()
-		if err != nil {
-			return n, early(err)
+func until(r *bufio.Reader, end byte) io.Reader {
+	var buf [1]byte
+	return document.Produced(func() ([]byte, error) {
+		b, err := r.ReadByte()
+		switch {
+		case err != nil:
+			return nil, early(err)
+		case b == end:
+			return nil, io.EOF
 		}
-		if u.done = b == u.end; !u.done {
-			p[n], n = b, n+1
-		}
-	}
-	if n == 0 && u.done {
-		return 0, io.EOF
-	}
-	return n, nil
+		buf[0] = b
+		return buf[:], nil
+	})
 }
 
-type hexReader struct {
-	r    *bufio.Reader
-	done bool
-}
-
-// Read implements io.Reader.
-func (h *hexReader) Read(p []byte) (n int, err error) {
-	for n < len(p) && !h.done {
-		var v byte
-		digits := 0
-		for digits < 2 {
-			b, err := h.r.ReadByte()
-			if err != nil {
-				return n, early(err)
-			}
-			if b == '>' {
-				h.done = true
-				break
-			}
-			if d, ok := hexDigit(b); ok {
-				v, digits = v<<4|d, digits+1
+// unhexed decodes ASCIIHexDecode: pairs of digits, the last of which may lack its second one.
+func unhexed(r *bufio.Reader) io.Reader {
+	var buf [1]byte
+	return document.Produced(func() ([]byte, error) {
+		buf[0] = 0
+		for digits := 0; digits < 2; {
+			b, err := r.ReadByte()
+			switch d, ok := hexDigit(b); {
+			case err != nil:
+				return nil, early(err)
+			case b == '>' && digits == 0:
+				return nil, io.EOF
+			case b == '>':
+				buf[0] <<= 4
+				return buf[:], io.EOF
+			case ok:
+				buf[0], digits = buf[0]<<4|d, digits+1
 			}
 		}
-		if digits == 1 {
-			v <<= 4
-		}
-		if digits > 0 {
-			p[n], n = v, n+1
-		}
-	}
-	if n == 0 && h.done {
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
-// runs decodes RunLengthDecode.
-type runs struct {
-	r    *bufio.Reader
-	left int
-	same bool
-	b    byte
-	// ended says that the end mark was read.
-	ended bool
+		return buf[:], nil
+	})
 }
 
 const endOfRuns = 128
 
-// Read implements io.Reader.
-func (u *runs) Read(p []byte) (n int, err error) {
-	if u.ended {
-		return 0, io.EOF
-	}
-	for n < len(p) {
-		if u.left == 0 {
-			l, err := u.r.ReadByte()
+// runs decodes RunLengthDecode.
+func runs(r *bufio.Reader) io.Reader {
+	var buf [endOfRuns + 1]byte
+	return document.Produced(func() ([]byte, error) {
+		l, err := r.ReadByte()
+		n := int(l) + 1 // bytes follow
+		switch {
+		case err != nil:
+			return nil, early(err)
+		case l == endOfRuns:
+			return nil, io.EOF
+		case l > endOfRuns: // one byte follows, that many times
+			b, err := r.ReadByte()
 			if err != nil {
-				return n, early(err)
+				return nil, early(err)
 			}
-			if l == endOfRuns {
-				u.ended = true
-				return n, io.EOF
+			out := buf[:257-int(l)]
+			for i := range out {
+				out[i] = b
 			}
-			if u.same = l > endOfRuns; u.same {
-				u.left = 257 - int(l)
-				if u.b, err = u.r.ReadByte(); err != nil {
-					return n, early(err)
-				}
-			} else {
-				u.left = int(l) + 1
-			}
+			return out, nil
 		}
-		b := u.b
-		if !u.same {
-			if b, err = u.r.ReadByte(); err != nil {
-				return n, early(err)
-			}
+		if n, err = io.ReadFull(r, buf[:n]); err != nil {
+			err = early(err)
 		}
-		p[n], n, u.left = b, n+1, u.left-1
-	}
-	return n, nil
+		return buf[:n], err
+	})
 }
 
 // maxRow limits a row of a predictor; rows of the streams that are read here are as long as a
@@ -220,16 +185,17 @@ func (l filter) unpredicted(r io.Reader) (io.Reader, error) {
 	}
 	columns, colors, bits := number("Columns", 1), number("Colors", 1), number("BitsPerComponent", 8)
 	if columns < 1 || columns > maxRow || colors < 1 || colors > 32 || bits < 1 || bits > 16 {
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
 	width := (columns*colors*bits + 7) / 8
 	if width > maxRow || (predictor < 10 && (predictor != 2 || bits != 8)) {
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
-	return &rows{
+	w := &rows{
 		r: bufio.NewReader(r), png: predictor >= 10, pixel: int(max(colors*bits/8, 1)),
 		row: make([]byte, width), above: make([]byte, width),
-	}, nil
+	}
+	return document.Produced(w.next), nil
 }
 
 // rows undoes a predictor.
@@ -238,32 +204,26 @@ type rows struct {
 	png        bool
 	pixel      int
 	row, above []byte
-	out        []byte
 }
 
-// Read implements io.Reader.
-func (w *rows) Read(p []byte) (int, error) {
-	if len(w.out) == 0 {
-		kind := byte(1) // TIFF always predicts from the left
-		var err error
-		if w.png {
-			if kind, err = w.r.ReadByte(); err != nil {
-				return 0, err
-			}
+// next returns the next row; the last one may be shorter.
+func (w *rows) next() ([]byte, error) {
+	kind := byte(1) // TIFF always predicts from the left
+	var err error
+	if w.png {
+		if kind, err = w.r.ReadByte(); err != nil {
+			return nil, err
 		}
-		w.row, w.above = w.above, w.row
-		n, err := io.ReadFull(w.r, w.row)
-		if n == 0 {
-			return 0, err
-		}
-		if !w.undo(kind, n) {
-			return 0, ErrDamaged
-		}
-		w.out = w.row[:n]
 	}
-	n := copy(p, w.out)
-	w.out = w.out[n:]
-	return n, nil
+	w.row, w.above = w.above, w.row
+	n, err := io.ReadFull(w.r, w.row)
+	if n == 0 {
+		return nil, err
+	}
+	if !w.undo(kind, n) {
+		return nil, document.ErrDamaged
+	}
+	return w.row[:n], nil
 }
 
 func (w *rows) undo(kind byte, n int) bool {

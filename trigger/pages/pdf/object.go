@@ -1,8 +1,9 @@
-package pages
+package pdf
 
 import (
-	"fmt"
 	"reflect"
+
+	"pullprint/trigger/pages/document"
 )
 
 // The kinds of PDF objects that are used (ISO 32000-2, 7.3). An integer is an int64, null is
@@ -22,10 +23,6 @@ type (
 	// other is a value that is not used.
 	other struct{}
 )
-
-// errDiffer is for a file that different readers take for different documents, each by its own
-// rules. A search would find only one of them.
-var errDiffer = fmt.Errorf("%w: readers differ in what it says", ErrDamaged)
 
 // Memory that an object takes: an element of an array with what it points to, and an entry
 // of a dictionary.
@@ -61,14 +58,14 @@ func (p *parser) value() (any, error) {
 // of the object.
 func (p *parser) valueOf(t any, depth int, keep bool) (any, error) {
 	if depth > maxDepth {
-		return nil, ErrDamaged
+		return nil, document.ErrDamaged
 	}
 	switch t := t.(type) {
 	case int64:
 		return p.number(t), nil
 	case text:
 		if keep {
-			return t, p.b.keep(int64(len(t)))
+			return t, p.b.Keep(int64(len(t)))
 		}
 	case word:
 		switch t {
@@ -122,12 +119,12 @@ func (p *parser) array(depth int, keep bool) (array, error) {
 			return nil, err
 		}
 		if _, ok := v.(word); ok {
-			return nil, ErrDamaged
+			return nil, document.ErrDamaged
 		}
 		if !keep {
 			continue
 		}
-		if err := p.b.keep(elementSize); err != nil {
+		if err := p.b.Keep(elementSize); err != nil {
 			return nil, err
 		}
 		a = append(a, v)
@@ -146,7 +143,7 @@ func (p *parser) dict(depth int, keep bool) (dict, error) {
 		}
 		key, ok := t.(name)
 		if !ok {
-			return nil, ErrDamaged
+			return nil, document.ErrDamaged
 		}
 		if t, err = p.token(); err != nil {
 			return nil, err
@@ -160,7 +157,7 @@ func (p *parser) dict(depth int, keep bool) (dict, error) {
 			return nil, err
 		}
 		if _, ok := v.(word); ok {
-			return nil, ErrDamaged
+			return nil, document.ErrDamaged
 		}
 		if !kept {
 			continue
@@ -168,7 +165,7 @@ func (p *parser) dict(depth int, keep bool) (dict, error) {
 		if err := d.set(string(key), v); err != nil {
 			return nil, err
 		}
-		if err := p.b.keep(entrySize); err != nil {
+		if err := p.b.Keep(entrySize); err != nil {
 			return nil, err
 		}
 	}
@@ -181,7 +178,7 @@ func (d dict) set(key string, v any) error {
 	case !again:
 		d[key] = v
 	case key == "Kids" || key == "Pages" || key == "Type":
-		return ErrDamaged
+		return document.ErrDamaged
 	case !reflect.DeepEqual(first, v):
 		d[key] = twice{}
 	}
@@ -197,7 +194,7 @@ func isTwice(v any) bool {
 func (d dict) once(keys ...string) error {
 	for _, k := range keys {
 		if isTwice(d[k]) {
-			return errDiffer
+			return document.ErrDiffer
 		}
 	}
 	return nil

@@ -1,6 +1,10 @@
-package pages
+package pdf
 
-import "fmt"
+import (
+	"fmt"
+
+	"pullprint/trigger/pages/document"
+)
 
 // maxTree limits the depth of a page tree. A tree grows deep when a program appends page by
 // page; readers that recurse follow fewer than 500 levels.
@@ -12,7 +16,7 @@ const together = 128
 
 // countTree counts the leaves of the page tree.
 func (f *file) countTree() (int, missing, error) {
-	f.b.objects = 0
+	f.b.Reset(0)
 	w := walk{f: f}
 	root, err := f.dictOf(f.trailer["Root"])
 	if err != nil {
@@ -36,14 +40,14 @@ func (f *file) countTree() (int, missing, error) {
 
 // errEmpty is for an intact tree without pages. The file is not searched for pages that were
 // removed.
-var errEmpty = fmt.Errorf("%w: it has no page", ErrDamaged)
+var errEmpty = fmt.Errorf("%w: it has no page", document.ErrDamaged)
 
 // errFree is for a page that is free according to the cross-reference and still exists where
 // its entry points. A search would find it even if it was deleted.
-var errFree = fmt.Errorf("%w: a page is free and still there", ErrDamaged)
+var errFree = fmt.Errorf("%w: a page is free and still there", document.ErrDamaged)
 
 // errLost is for a page that exists but that the cross-reference does not list.
-var errLost = fmt.Errorf("%w: a page is there that the cross-reference does not lead to", ErrDamaged)
+var errLost = fmt.Errorf("%w: a page is there that the cross-reference does not lead to", document.ErrDamaged)
 
 // walk walks a page tree. It ignores /Count, which is what a producer claims; the leaves are
 // what prints.
@@ -59,7 +63,7 @@ type walk struct {
 // node counts the leaves below an inner node.
 func (w *walk) node(node dict, depth int) (n int, err error) {
 	if depth > maxTree {
-		return 0, ErrDamaged
+		return 0, document.ErrDamaged
 	}
 	kids, err := w.f.resolve(node["Kids"])
 	if err != nil {
@@ -67,7 +71,7 @@ func (w *walk) node(node dict, depth int) (n int, err error) {
 	}
 	list, ok := kids.(array)
 	if !ok {
-		return 0, ErrDamaged // it has no list of pages
+		return 0, document.ErrDamaged // it has no list of pages
 	}
 	for i, kid := range list {
 		if i%together == 0 {
@@ -91,8 +95,8 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 	if referred && w.leaves.has(r.number) {
 		return w.leaf()
 	}
-	mark := f.b.objects
-	defer func() { f.b.objects = mark }()
+	mark := f.b.Mark()
+	defer func() { f.b.Reset(mark) }()
 	v, err := f.resolve(kid)
 	if err != nil {
 		return 0, err
@@ -107,13 +111,13 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 	}
 	d, ok := v.(dict)
 	if !ok {
-		return 0, ErrDamaged
+		return 0, document.ErrDamaged
 	}
 	// Readers go by /Kids: whatever has none counts as a page, even a font. If the type
 	// contradicts that, they differ.
 	_, inner := d["Kids"]
 	if (d["Type"] == name("Page") && inner) || (d["Type"] == name("Pages") && !inner) {
-		return 0, ErrDamaged
+		return 0, document.ErrDamaged
 	}
 	if !inner {
 		if referred {
@@ -128,17 +132,17 @@ func (w *walk) kid(kid any, depth int) (int, error) {
 		case err != nil:
 			return 0, err
 		case !fresh:
-			return 0, ErrDamaged // a loop, or a node with two parents
+			return 0, document.ErrDamaged // a loop, or a node with two parents
 		}
 	}
 	return w.node(d, depth+1)
 }
 
 func (w *walk) leaf() (int, error) {
-	if w.total++; w.total > Most {
-		return 0, ErrTooLarge
+	if w.total++; w.total > document.Most {
+		return 0, document.ErrTooLarge
 	}
-	return 1, w.f.b.work(1)
+	return 1, w.f.b.Work(1)
 }
 
 // prefetch tells the reader the offsets of the kids that are read next.
@@ -156,16 +160,14 @@ func (w *walk) prefetch(kids array) error {
 		if err == nil && e.stream != 0 {
 			e, err = w.f.lookup(e.stream)
 		}
-		if isBudget(err) {
+		if document.IsFinal(err) {
 			return err
 		}
 		if err == nil && !e.free && !e.unlisted && e.stream == 0 {
 			offsets = append(offsets, e.offset+w.f.shift)
 		}
 	}
-	if p, ok := w.f.r.(prefetcher); ok {
-		p.Prefetch(offsets)
-	}
+	w.f.r.Prefetch(offsets)
 	return nil
 }
 
@@ -178,13 +180,13 @@ const wordSize = 48
 func (s numbers) has(n int64) bool { return s[n>>6]&(1<<(n&63)) != 0 }
 
 // add adds a number and reports whether it is new.
-func (s *numbers) add(b *budget, n int64) (bool, error) {
+func (s *numbers) add(b *document.Budget, n int64) (bool, error) {
 	if *s == nil {
 		*s = numbers{}
 	}
 	w, known := (*s)[n>>6]
 	if !known {
-		if err := b.hold(wordSize); err != nil {
+		if err := b.Hold(wordSize); err != nil {
 			return false, err
 		}
 	}

@@ -1,10 +1,11 @@
-package pages
+package pdf
 
 import (
 	"bytes"
 	"cmp"
-	"regexp"
 	"slices"
+
+	"pullprint/trigger/pages/document"
 )
 
 // maxScan is the size up to which a file is searched for objects, which reads all of it.
@@ -80,18 +81,18 @@ func (f *file) rebuild() ([]int64, error) {
 func (s *search) rebuild() error {
 	f := s.f
 	if f.size > maxScan {
-		return ErrDamaged
+		return document.ErrDamaged
 	}
 	tables, shift := f.tables(), f.shift
 	f.streams.forget()
-	f.b.caches, f.b.objects = 0, 0
+	f.b.Clear()
 	f.sections, f.trailer, f.crypt, f.rebuilt = nil, dict{}, nil, true
 	f.streams.known, f.shift, f.streamsFound = nil, 0, 0
 	if err := s.run(); err != nil {
 		return err
 	}
 	if s.trailer >= 0 && s.object > s.trailer {
-		return ErrDamaged // an update that was cut off: what it contained is not known
+		return document.ErrDamaged // an update that was cut off: what it contained is not known
 	}
 	s.order()
 	f.sections = []section{rebuilt(s.found)}
@@ -136,7 +137,7 @@ func (s *search) ended(from, to int64) bool {
 }
 
 func (s *search) add(l located) error {
-	if err := s.f.b.hold(2 * locatedSize); err != nil { // a slice grows by doubling
+	if err := s.f.b.Hold(2 * locatedSize); err != nil { // a slice grows by doubling
 		return err
 	}
 	s.found = append(s.found, l)
@@ -149,7 +150,7 @@ func (s *search) run() error {
 	fresh := true // whether a token may begin here
 	for n := int64(1); ; n++ {
 		if n%chunk == 0 {
-			if err := s.f.b.work(chunk); err != nil {
+			if err := s.f.b.Work(chunk); err != nil {
 				return err
 			}
 		}
@@ -172,7 +173,7 @@ func (s *search) run() error {
 			err = s.heading(at)
 			fresh = true
 		case bytes.Contains(ahead, []byte("obj")) && oddHeading.Match(ahead):
-			return errDiffer
+			return document.ErrDiffer
 		case b == 't' && bytes.HasPrefix(ahead, []byte("railer")):
 			p.seek(at + int64(len("trailer")))
 			err = s.trailerAt(at)
@@ -186,128 +187,12 @@ func (s *search) run() error {
 	}
 }
 
-// headingMost is how many bytes the three words of a heading may take.
-const headingMost = 64
-
-// oddHeading matches what follows the first character of a heading with a sign or a comment in
-// it, which some readers accept and others do not.
-var oddHeading = regexp.MustCompile(`^[0-9]*(?:[\x00\t\n\f\r ]|%[^\r\n]*[\r\n])+\+?[0-9]+(?:[\x00\t\n\f\r ]|%[^\r\n]*[\r\n])+obj`)
-
-// isHeading reports whether b, after its first digit, is a heading as 12 0 obj.
-func isHeading(b []byte) bool {
-	digits := func() int {
-		i := 0
-		for i < len(b) && b[i] >= '0' && b[i] <= '9' {
-			i++
-		}
-		b = b[i:]
-		return i
-	}
-	spaces := func() int {
-		i := 0
-		for i < len(b) && space(b[i]) {
-			i++
-		}
-		b = b[i:]
-		return i
-	}
-	digits()
-	return spaces() > 0 && digits() > 0 && spaces() > 0 && bytes.HasPrefix(b, []byte("obj")) &&
-		(len(b) == 3 || space(b[3]) || delimiter(b[3]) || b[3] == '-' || (b[3] >= '0' && b[3] <= '9'))
-}
-
-// heading reads the object that begins at an offset, and continues after it.
-func (s *search) heading(at int64) error {
-	f, p := s.f, s.p
-	mark := f.b.objects
-	number, _, ok := p.heading()
-	behind := p.at
-	if !ok || number <= 0 {
-		if isBudget(p.failed) {
-			return p.failed
-		}
-		p.seek(behind)
-		return nil
-	}
-	if err := s.add(located{number: number, at: at}); err != nil {
-		return err
-	}
-	s.object = at
-	v, err := p.value()
-	if isBudget(err) {
-		return err
-	}
-	d, isDict := v.(dict)
-	switch {
-	case err == nil && isDict:
-		return s.dict(&stream{number: number, dict: d}, at, behind, mark)
-	case err == nil:
-		err = s.alone(behind, p.at)
-	default:
-		err = nil
-	}
-	p.seek(behind)
-	f.b.objects = mark
-	return err
-}
-
-// dict reads what follows the dictionary of the object at an offset, whose content began at
-// from.
-func (s *search) dict(st *stream, at, from, mark int64) error {
-	f, p := s.f, s.p
-	behind := p.at
-	if st.dict["Type"] == name("Catalog") {
-		s.catalog(located{number: st.number, at: at})
-	}
-	t, err := p.token()
-	if isBudget(err) {
-		return err
-	}
-	if err == nil && t == word("stream") {
-		st.at = p.data()
-		if err := s.stream(st, at, mark); err != nil {
-			return err
-		}
-		return s.alone(from, p.at)
-	}
-	p.seek(behind)
-	f.b.objects = mark
-	return s.alone(from, behind)
-}
-
-// innerObject matches what some readers take for an object or a trailer wherever it is.
-var innerObject = regexp.MustCompile(`(?:^|[\x00\t\n\f\r ])(?:[0-9]+[\x00\t\n\f\r ]+[0-9]+[\x00\t\n\f\r ]+obj|` +
-	`trailer[\x00\t\n\f\r ]*<<)`)
-
-// alone returns an error if an object contains another one in a string or a stream, as that of
-// a PDF in a PDF: some readers search line by line and find it there, others skip it.
-func (s *search) alone(from, to int64) error {
-	if s.buf == nil {
-		s.buf = make([]byte, chunk)
-	}
-	for from < to {
-		n, _ := s.f.r.ReadAt(s.buf[:min(chunk, to-from)], from)
-		if err := s.f.b.work(int64(n)); err != nil {
-			return err
-		}
-		b := s.buf[:n]
-		if (bytes.Contains(b, []byte("obj")) || bytes.Contains(b, []byte("trailer"))) && innerObject.Match(b) {
-			return errDiffer
-		}
-		if n < chunk {
-			break
-		}
-		from += int64(n - headingMost)
-	}
-	return nil
-}
-
 // stream continues after a stream.
 func (s *search) stream(st *stream, at, mark int64) error {
 	f := s.f
 	switch st.dict["Type"] {
 	case name("ObjStm"):
-		if err := f.b.hold(2 * locatedSize); err != nil {
+		if err := f.b.Hold(2 * locatedSize); err != nil {
 			return err
 		}
 		s.packed = append(s.packed, located{number: st.number, at: at})
@@ -316,7 +201,7 @@ func (s *search) stream(st *stream, at, mark int64) error {
 		if err := s.merge(st.dict, at); err != nil {
 			return err
 		}
-		mark = f.b.objects
+		mark = f.b.Mark()
 	}
 	if _, indirect := st.dict["Length"].(ref); indirect {
 		st.dict["Length"] = nil // that object may not be found yet
@@ -325,7 +210,7 @@ func (s *search) stream(st *stream, at, mark int64) error {
 	if err != nil {
 		return err
 	}
-	f.b.objects = mark
+	f.b.Reset(mark)
 	s.p.seek(st.at + length)
 	return nil
 }
@@ -333,7 +218,7 @@ func (s *search) stream(st *stream, at, mark int64) error {
 func (s *search) trailerAt(at int64) error {
 	behind := s.p.at
 	v, err := s.p.value()
-	if isBudget(err) {
+	if document.IsFinal(err) {
 		return err
 	}
 	d, ok := v.(dict)
@@ -349,7 +234,7 @@ func (s *search) merge(d dict, at int64) error {
 	if err := d.once("Root", "Encrypt"); err != nil {
 		return err
 	}
-	if err := s.f.b.hold(2 * trailerSize); err != nil { // a slice grows by doubling
+	if err := s.f.b.Hold(2 * trailerSize); err != nil { // a slice grows by doubling
 		return err
 	}
 	s.trailer, s.trailers = at, append(s.trailers, at)
@@ -372,7 +257,7 @@ func (s *search) unpack() error {
 			return err
 		}
 		if e.offset < 0 {
-			return ErrDamaged
+			return document.ErrDamaged
 		}
 		if e.offset != l.at {
 			continue // a later object replaces it
