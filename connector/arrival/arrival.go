@@ -44,7 +44,7 @@ func (h *Handler) arrive(ctx context.Context, d store.Delivery, ev trigger.Event
 		return nil
 	}
 	known, ok := h.index.Lookup(ref)
-	if ok && job.SameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != job.Gone && !h.evaluator.NeedsDecision(known, q) {
+	if ok && h.decided(known, ev, q) {
 		return h.confirmDecided(ctx, d, ev, known)
 	}
 	if h.inflight.Risky(d.Delivered, d.Stored) {
@@ -57,15 +57,7 @@ func (h *Handler) arrive(ctx context.Context, d store.Delivery, ev trigger.Event
 	}
 	j, err := h.effects.ReadJob(ctx, ref)
 	if graph.IsNotFound(err) {
-		over, err := h.unknownJob(ctx, ev)
-		switch {
-		case err != nil:
-			return err
-		case !over && known.State != job.Gone:
-			return errUnknownJob
-		}
-		h.ignore(ignoredFinished, ev)
-		return h.effects.FinishIfEnded(ctx, d.Stored, known.Key, "graph does not know the job")
+		return h.unknownJob(ctx, d, ev, known)
 	}
 	if err != nil {
 		return fmt.Errorf("read job: %w", err)
@@ -75,6 +67,26 @@ func (h *Handler) arrive(ctx context.Context, d store.Delivery, ev trigger.Event
 		return err
 	}
 	return h.decideArrival(ctx, d, ev, jobState{job: j, q: q}, ok)
+}
+
+// decided reports whether a job is decided by what the index knows of it.
+func (h *Handler) decided(known index.Entry, ev trigger.Event, q printer.Queue) bool {
+	return job.SameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != job.Gone && !h.evaluator.NeedsDecision(known, q)
+}
+
+// unknownJob handles an event whose job Graph does not know: it is over when Graph does not know its
+// task either or says that it is finished. While the task waits, the job is not over: an unfinished
+// task outweighs the 404.
+func (h *Handler) unknownJob(ctx context.Context, d store.Delivery, ev trigger.Event, known index.Entry) error {
+	task, err := h.graph.Task(ctx, ev.Definition, ev.Task)
+	switch {
+	case err != nil && !graph.IsNotFound(err):
+		return fmt.Errorf("read task: %w", err)
+	case err == nil && !job.TaskFinished(task.State) && known.State != job.Gone:
+		return errUnknownJob
+	}
+	h.ignore(ignoredFinished, ev)
+	return h.effects.FinishIfEnded(ctx, d.Stored, known.Key, "graph does not know the job")
 }
 
 // decideArrival takes a job from its record, if there is one, to a stored decision. known
@@ -175,20 +187,12 @@ func (h *Handler) storeDecision(ctx context.Context, d store.Delivery, f jobStat
 		state = job.Completing
 	}
 	if state == job.Held && f.rec.Charge != nil {
-		if err := h.effects.Unchanged(ctx, &f.rec, f.rev); err != nil {
+		exhausted, err := h.reserveHeld(ctx, &f)
+		if err != nil {
 			return err
 		}
-		var ex *quota.Exhausted
-		if err := h.effects.Reserve(ctx, &f.rec, false); errors.Is(err, quota.ErrFull) {
-			// There is room again when others have printed: it is reserved for when it is released.
-			h.log.Warn("account has too many open reservations, job is held unpaid", zap.String("job", f.rec.Job),
-				zap.String("task", f.rec.Task))
-			f.rec.Charge = nil
-		} else if errors.As(err, &ex) {
-			h.effects.DecideExhausted(&f.rec, ex, policy.Abort)
-			f.rec.Charge, state = nil, job.Aborting
-		} else if err != nil {
-			return err
+		if exhausted {
+			state = job.Aborting
 		}
 	}
 	before := f.rec.State
@@ -218,6 +222,29 @@ func (h *Handler) storeDecision(ctx context.Context, d store.Delivery, f jobStat
 	return err
 }
 
+// reserveHeld reserves what a job costs that is paid for on arrival. When the account is exhausted,
+// the decision is to abort it.
+func (h *Handler) reserveHeld(ctx context.Context, f *jobState) (exhausted bool, err error) {
+	if err := h.effects.Unchanged(ctx, &f.rec, f.rev); err != nil {
+		return false, err
+	}
+	err = h.effects.Reserve(ctx, &f.rec, false)
+	var ex *quota.Exhausted
+	switch {
+	case errors.Is(err, quota.ErrFull):
+		// There is room again when others have printed: it is reserved for when it is released.
+		h.log.Warn("account has too many open reservations, job is held unpaid", zap.String("job", f.rec.Job),
+			zap.String("task", f.rec.Task))
+		f.rec.Charge = nil
+		return false, nil
+	case errors.As(err, &ex):
+		h.effects.DecideExhausted(&f.rec, ex, policy.Abort)
+		f.rec.Charge = nil
+		return true, nil
+	}
+	return false, err
+}
+
 // handleExisting continues with a job that has a record: the message is a duplicate or a
 // redelivery, or another instance has handled the job.
 func (h *Handler) handleExisting(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState) error {
@@ -236,31 +263,38 @@ func (h *Handler) handleExisting(ctx context.Context, d store.Delivery, ev trigg
 	case f.rec.State.Final() && f.rec.State != job.Gone && !job.SameTask(f.rec.Task, ev.Task):
 		return errConflict
 	case f.rec.State == job.Gone, h.evaluator.NeedsDecision(known, f.q):
-		if f.rec.State == job.Held && f.rec.Release != nil {
-			if found, err := h.effects.LookForRedirect(ctx, f.rec, f.rev, f.job); found || err != nil {
-				return err
-			}
-		}
-		if err := h.effects.PublishArrival(ctx, &f.rec); err != nil {
-			return err
-		}
-		fresh, err := h.evaluator.NewRecord(ctx, ev, f.job, f.q)
-		if err != nil {
-			return err
-		}
-		fresh = f.rec.DecidedAgain(fresh)
-		if f.rec.State == job.Gone {
-			fresh.State, fresh.Came = job.Seen, f.rec.Came+1
-		}
-		rev := uint64(0)
-		if f.rec.State == job.Gone || reasons.Waits(known.Reason) || known.Mode != fresh.Decision.Input.Mode {
-			rev = f.rev
-		}
-		fresh.Decision.ID = decision.ArrivalAgainID(fresh.Decision.ID, fresh.Decision.Policy, rev)
-		f.rec = fresh
-		return h.storeDecision(ctx, d, f)
+		return h.decideAgain(ctx, d, ev, f)
 	}
 	return h.confirmDecided(ctx, d, ev, index.Entry{Key: f.rec.Key(), Seen: f.rec.Seen})
+}
+
+// decideAgain decides once more on a held job, or on one that is gone by its record and waits at Graph.
+func (h *Handler) decideAgain(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState) error {
+	gone := f.rec.State == job.Gone
+	if !gone && f.rec.Release != nil {
+		if found, err := h.effects.LookForRedirect(ctx, f.rec, f.rev, f.job); found || err != nil {
+			return err
+		}
+	}
+	if err := h.effects.PublishArrival(ctx, &f.rec); err != nil {
+		return err
+	}
+	fresh, err := h.evaluator.NewRecord(ctx, ev, f.job, f.q)
+	if err != nil {
+		return err
+	}
+	before := f.rec.Decision
+	f.rec = f.rec.DecidedAgain(fresh)
+	if gone {
+		f.rec.State = job.Seen
+		f.rec.Came++
+	}
+	now, rev := &f.rec.Decision, uint64(0)
+	if gone || reasons.Waits(before.Reason) || before.Input.Mode != now.Input.Mode {
+		rev = f.rev
+	}
+	now.ID = decision.ArrivalAgainID(now.ID, now.Policy, rev)
+	return h.storeDecision(ctx, d, f)
 }
 
 // holdStart is when the hold of a job begins. Graph's clock is used where this machine's is

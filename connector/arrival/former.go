@@ -11,7 +11,6 @@ import (
 	"pullprint/connector/job"
 	"pullprint/connector/store"
 	"pullprint/trigger"
-	"pullprint/trigger/graph"
 )
 
 // endFormer ends the record of a job whose number another job has now, and decides that one as
@@ -47,18 +46,4 @@ func (h *Handler) endFormer(ctx context.Context, d store.Delivery, ev trigger.Ev
 		return err
 	}
 	return h.storeDecision(ctx, d, f)
-}
-
-// unknownJob says what it means that Graph does not know the job of an event: that
-// it is over, when Graph does not know its task either or says that it is finished.
-// While the task waits, the job is not over: an unfinished task outweighs the 404.
-func (h *Handler) unknownJob(ctx context.Context, ev trigger.Event) (over bool, err error) {
-	task, err := h.graph.Task(ctx, ev.Definition, ev.Task)
-	switch {
-	case graph.IsNotFound(err):
-		return true, nil
-	case err != nil:
-		return false, fmt.Errorf("read task: %w", err)
-	}
-	return job.TaskFinished(task.State), nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -162,11 +163,9 @@ func overlay(settings json.RawMessage, set *decision.Settings) (json.RawMessage,
 			return nil, errors.New("the job's configuration is not a JSON object")
 		}
 	}
-	for key, value := range all {
-		if strings.HasPrefix(key, "@") || string(value) == "null" || string(value) == `"unknownFutureValue"` {
-			delete(all, key)
-		}
-	}
+	maps.DeleteFunc(all, func(key string, value json.RawMessage) bool {
+		return strings.HasPrefix(key, "@") || string(value) == "null" || string(value) == `"unknownFutureValue"`
+	})
 	text, err := json.Marshal(set)
 	if err == nil {
 		err = json.Unmarshal(text, &all)

@@ -45,7 +45,7 @@ const (
 	ForComplete = "complete"
 )
 
-// Reserve reserves what a job costs. The error is a *quota.Exhausted, and nothing is
+// Reserve reserves what a job costs. The error wraps a *quota.Exhausted, and nothing is
 // reserved, when an account does not cover it. A job that has printed is charged even so.
 func (e *Executor) Reserve(ctx context.Context, rec *job.Record, printed bool) error {
 	c := rec.Charge
@@ -64,10 +64,10 @@ func (e *Executor) Reserve(ctx context.Context, rec *job.Record, printed bool) e
 		charge.Amount = c.Amount
 		err = e.ledger.Reserve(ctx, charge)
 	}
-	if err != nil && !errors.As(err, &ex) {
+	if err != nil {
 		return fmt.Errorf("reserve what the job costs: %w", err)
 	}
-	return err
+	return nil
 }
 
 // CanEnd is from when on a job can have ended, by the clock of any replica; zero when Graph
@@ -109,27 +109,41 @@ func renameCharge(rec *job.Record, rev uint64) {
 // chargePrinted makes sure that what was found to have printed is paid for, before
 // the record says so: its reservation may have been given back, or never been made.
 func (e *Executor) chargePrinted(ctx context.Context, rec *job.Record, ans result) error {
-	switch {
+	var err error
+	switch made := ans.outcome == job.Released; {
 	case ans.late:
 		rec.Release.Late = true
-		answer := rec.Decision.Answer
-		if err := e.decideLateRedirect(ctx, rec, uint64(len(rec.Trail))); err != nil {
-			return err
-		}
-		rec.Decision.Answer = answer
-	case !ans.readBack && ans.outcome == job.Released && job.CoversMore(rec.Charge):
+		err = e.decideFound(ctx, rec)
+	case made && ans.readBack:
+		err = e.correctTry(ctx, rec)
+	case made && job.CoversMore(rec.Charge):
 		// What was reserved at arrival is made smaller only now that less is printed.
-	case ans.readBack && ans.outcome == job.Released:
-		if err := e.correctTry(ctx, rec); err != nil {
-			return err
-		}
-	case !ans.readBack || (ans.outcome != job.Released && ans.outcome != job.Completed):
+	case !ans.readBack || ans.outcome != job.Completed:
 		return nil
 	}
-	if err := e.Reserve(ctx, rec, true); err != nil && !errors.Is(err, quota.ErrEnded) {
+	if err != nil {
+		return err
+	}
+	if err := e.Reserve(ctx, rec, true); !errors.Is(err, quota.ErrEnded) {
 		return err
 	}
 	return nil
+}
+
+// undoTry makes the charge of a job whose redirect was surely not made the one of before. It returns
+// the charge of that try; nil when there is none, or the redirect may have been made.
+func (e *Executor) undoTry(ctx context.Context, rec *job.Record, ans result) *job.Charge {
+	tried := rec.Charge
+	if ans.outcome != job.Held || !ans.notMade || tried == nil {
+		return nil
+	}
+	if tried.Before != nil {
+		rec.Charge = tried.Before // of an earlier try, which may have been made
+		if tried.AtArrival {
+			e.restoreArrival(ctx, rec, tried) // before the record is held: nobody else may try yet
+		}
+	}
+	return tried
 }
 
 // restoreArrival makes what is reserved for a held job what was reserved at arrival, which is

@@ -272,13 +272,7 @@ func (e *Executor) endGone(ctx context.Context, rec job.Record, rev uint64, note
 // end stores the outcome of an effect, publishes its decision, and gives back what it did not
 // cost: step 3 of CarryOut.
 func (e *Executor) end(ctx context.Context, rec job.Record, rev uint64, ans result, a Cause) (job.Record, error) {
-	tried := rec.Charge
-	if ans.outcome == job.Held && ans.notMade && tried != nil && tried.Before != nil {
-		rec.Charge = tried.Before // of an earlier try, which may have been made
-		if tried.AtArrival {
-			e.restoreArrival(ctx, &rec, tried) // before the record is held: nobody else may try yet
-		}
-	}
+	tried := e.undoTry(ctx, &rec, ans)
 	var publishing errgroup.Group
 	publishing.Go(func() error { return recovery.Catch(func() error { return e.Publish(ctx, &rec) }) })
 	if !a.Redelivered || ans.readBack { // what was found late may have no message behind it that tells of it
@@ -294,7 +288,7 @@ func (e *Executor) end(ctx context.Context, rec job.Record, rev uint64, ans resu
 	switch {
 	case ans.outcome == job.Aborted:
 		e.void(ctx, &rec)
-	case ans.outcome == job.Held && ans.notMade && tried != nil && !tried.AtArrival:
+	case tried != nil && !tried.AtArrival:
 		e.giveBack(ctx, &rec, tried, tried.Attempt)
 	}
 	if ours { // also before the audit has it: a message is behind it then, and comes again

@@ -129,12 +129,12 @@ func (m *metrics) decided(d *decision.Decision, heard time.Time) {
 	m.decisions.WithLabelValues(d.Point, d.Verdict, d.Reason, d.Rule, d.Queue).Inc()
 	if s := d.Shadow; s != nil {
 		m.shadow.WithLabelValues(d.Point, s.Verdict, s.Reason, s.Rule, d.Queue).Inc()
+		if s.Policy != d.Policy {
+			m.diverged.WithLabelValues(d.Point, d.Verdict, s.Verdict).Inc()
+		}
 	}
 	for _, u := range d.Unknown {
 		m.unknown.WithLabelValues(u.Dependency, u.Mode).Inc()
-	}
-	if s := d.Shadow; s != nil && s.Policy != d.Policy {
-		m.diverged.WithLabelValues(d.Point, d.Verdict, s.Verdict).Inc()
 	}
 	if d.Reason == reasons.QuotaExhausted {
 		kind := quota.User

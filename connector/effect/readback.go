@@ -37,23 +37,34 @@ func (e *Executor) readBack(ctx context.Context, rec *job.Record, called bool) (
 	if j, err = e.WithTask(ctx, rec, j); err != nil {
 		return result{}, err
 	}
-	if seen, err := e.observe(ctx, rec, j); err != nil || seen.outcome != "" {
+	seen, err := e.observe(ctx, rec, j)
+	if err == nil && seen.outcome == "" && !job.TaskWaits(j.Tasks, rec.Task) {
+		var task graph.Task
+		if task, _, err = e.task(ctx, rec); err == nil {
+			j.Tasks = []graph.Task{task}
+			seen, err = e.observe(ctx, rec, j)
+		}
+	}
+	if err != nil || seen.outcome != "" {
 		return seen, err
 	}
-	if !job.TaskWaits(j.Tasks, rec.Task) {
-		task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
-		if err != nil && !graph.IsNotFound(err) {
-			return result{}, fmt.Errorf("read task back: %w", err)
-		}
-		j.Tasks = []graph.Task{task}
-		if seen, err := e.observe(ctx, rec, j); err != nil || seen.outcome != "" {
-			return seen, err
-		}
-	}
-	if (!job.TaskWaits(j.Tasks, rec.Task) || !job.JobWaits(j.State)) && e.clock.Since(rec.Decision.At) < unclearFor {
+	if !job.StillWaits(rec, j) && e.clock.Since(rec.Decision.At) < unclearFor {
 		return result{}, errUnclear
 	}
 	return result{settings: j.Settings}, nil
+}
+
+// task reads the task of a record. known is false, and the task has no state, when Graph does not
+// know it.
+func (e *Executor) task(ctx context.Context, rec *job.Record) (task graph.Task, known bool, err error) {
+	task, err = e.graph.Task(ctx, rec.Definition, rec.Task)
+	switch {
+	case graph.IsNotFound(err):
+		return graph.Task{}, false, nil
+	case err != nil:
+		return graph.Task{}, false, fmt.Errorf("read task: %w", err)
+	}
+	return task, true, nil
 }
 
 // observe is what a job shows of an effect; its outcome is empty when that can still be called
@@ -69,65 +80,73 @@ func (e *Executor) observe(ctx context.Context, rec *job.Record, j graph.Job) (s
 // WithTask is a job with its task. Graph may show a job that has ended without: then the task
 // is read, as it says whether the job ended by us.
 func (e *Executor) WithTask(ctx context.Context, rec *job.Record, j graph.Job) (graph.Job, error) {
-	known := slices.ContainsFunc(j.Tasks, func(t graph.Task) bool { return job.SameTask(t.ID, rec.Task) })
-	if known || j.RedirectedTo != "" || job.JobWaits(j.State) {
+	shown := slices.ContainsFunc(j.Tasks, func(t graph.Task) bool { return job.SameTask(t.ID, rec.Task) })
+	if shown || j.RedirectedTo != "" || job.JobWaits(j.State) {
 		return j, nil
 	}
-	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
-	switch {
-	case graph.IsNotFound(err):
-		return j, nil
-	case err != nil:
-		return j, fmt.Errorf("read task of a job that has ended: %w", err)
+	task, known, err := e.task(ctx, rec)
+	if known {
+		j.Tasks = append(slices.Clone(j.Tasks), task)
 	}
-	j.Tasks = append(slices.Clone(j.Tasks), task)
-	return j, nil
+	return j, err
 }
 
 // readBackForgotten says what became of a job that Graph does not know any more, now or
 // for good. The task tells whether the effect happened, as only we can finish it, even if
 // Graph refused the call; if Graph does not know the task either, the printer that the job
-// was sent to. If nothing tells for long, an effect that was called for counts as made:
-// what may have printed as printed, and what may have been refused as refused. One that
-// Graph refused was not made.
+// was sent to.
 func (e *Executor) readBackForgotten(ctx context.Context, rec *job.Record, called bool) (result, error) {
-	wait := unclearFor
-	if !called {
-		wait = refusedFor
-	}
-	done := result{outcome: rec.State.Outcome()}
-	redirected, completed := done, done // what it means that it is at its device, that its task is completed
-	if rec.State != job.Releasing {
-		redirected = result{outcome: job.Gone, late: rec.Release != nil}
-	}
-	if rec.State == job.Aborting {
-		completed = redirected
-	}
-	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
-	known := err == nil
-	if err != nil && !graph.IsNotFound(err) {
-		return result{}, fmt.Errorf("read task of a job that graph does not know: %w", err)
+	task, known, err := e.task(ctx, rec)
+	if err != nil {
+		return result{}, err
 	}
 	if rec.Release != nil && (!known || task.State == graph.TaskCompleted) {
 		there, err := e.atDestination(ctx, rec)
 		if err != nil || there {
-			return redirected, err
+			return redirected(rec), err
 		}
 	}
-	switch {
-	case known && task.State == graph.TaskCompleted:
-		return completed, nil
-	case known && task.State == graph.TaskAborted && rec.State == job.Aborting:
+	return e.byTask(rec, task, called)
+}
+
+// redirected is the result when a job is at the device of a try.
+func redirected(rec *job.Record) result {
+	if rec.State == job.Releasing {
+		return result{outcome: job.Released}
+	}
+	return result{outcome: job.Gone, late: rec.Release != nil}
+}
+
+// byTask says what became of a job that Graph does not know, by its task, which has no state if Graph
+// does not know it either. If nothing tells for long, an effect that was called
+// for counts as made: what may have printed as printed, and what may have been refused as refused.
+// One that Graph refused was not made.
+func (e *Executor) byTask(rec *job.Record, task graph.Task, called bool) (result, error) {
+	done, gone := result{outcome: rec.State.Outcome()}, result{outcome: job.Gone}
+	switch aborting := rec.State == job.Aborting; {
+	case task.State == graph.TaskCompleted && aborting:
+		return redirected(rec), nil
+	case task.State == graph.TaskCompleted, task.State == graph.TaskAborted && aborting:
 		return done, nil
-	case known && task.State == graph.TaskAborted:
-		return result{outcome: job.Gone}, nil
-	case e.clock.Since(rec.Decision.At) < wait:
+	case task.State == graph.TaskAborted:
+		return gone, nil
+	}
+	if e.clock.Since(rec.Decision.At) < lookFor(called) {
 		return result{}, errUnclear
-	case !called, known && job.TaskWaits([]graph.Task{task}, rec.Task):
-		return result{outcome: job.Gone}, nil
+	}
+	if !called || job.TaskWaits([]graph.Task{task}, rec.Task) {
+		return gone, nil
 	}
 	done.presumed = true
 	return done, nil
+}
+
+// lookFor is how long a job that Graph does not know is looked for.
+func lookFor(called bool) time.Duration {
+	if called {
+		return unclearFor
+	}
+	return refusedFor
 }
 
 // maxAtPrinter bounds how many jobs of a printer are looked through.

@@ -36,20 +36,29 @@ func (e *Executor) Resume(ctx context.Context, rec job.Record, rev uint64, heard
 		return job.ErrBusy
 	}
 	if !mine || age > job.ActWithin {
-		rec.TakeOver(time.Now(), e.instance)
-		renameCharge(&rec, rev)
 		var err error
-		if rev, ok, err = e.jobs.Put(ctx, &rec, rev); err != nil {
+		if rev, err = e.takeOver(ctx, &rec, rev); err != nil {
 			return err
 		}
-		if !ok {
-			return job.ErrBusy
-		}
-		e.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)),
-			zap.Int("attempt", rec.Intent.Takers))
 	}
 	_, err := e.CarryOut(ctx, rec, rev, Cause{StartedAt: heard, Redelivered: !heard.IsZero(), verifyFirst: true})
 	return err
+}
+
+// takeOver makes this instance the one that acts on a stored intent.
+func (e *Executor) takeOver(ctx context.Context, rec *job.Record, rev uint64) (newRev uint64, err error) {
+	rec.TakeOver(time.Now(), e.instance)
+	renameCharge(rec, rev)
+	newRev, ok, err := e.jobs.Put(ctx, rec, rev)
+	if err != nil {
+		return 0, err
+	}
+	if !ok {
+		return 0, job.ErrBusy
+	}
+	e.log.Info("intent taken over", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("state", string(rec.State)),
+		zap.Int("attempt", rec.Intent.Takers))
+	return newRev, nil
 }
 
 // Unchanged looks whether a record is still at a revision, once its job is claimed: the claim
@@ -109,23 +118,24 @@ func (e *Executor) MarkGone(ctx context.Context, rec job.Record, rev uint64, why
 	if !graph.IsNotFound(err) {
 		return rec, fmt.Errorf("read job: %w", err)
 	}
-	task, err := e.graph.Task(ctx, rec.Definition, rec.Task)
-	switch {
-	case err != nil && !graph.IsNotFound(err):
-		return rec, fmt.Errorf("read task: %w", err)
-	case err == nil && task.State == graph.TaskCompleted:
-		if _, err := e.atDestination(ctx, &rec); err != nil { // which of its tries it was
-			return rec, err
-		}
+	return e.markForgotten(ctx, rec, rev, why)
+}
+
+// markForgotten is MarkGone of a job that Graph does not know, and that was tried to be released.
+func (e *Executor) markForgotten(ctx context.Context, rec job.Record, rev uint64, why string) (job.Record, error) {
+	task, known, err := e.task(ctx, &rec)
+	if err != nil {
+		return rec, err
+	}
+	if known && task.State != graph.TaskCompleted {
+		return e.storeGone(ctx, rec, rev, why)
+	}
+	there, err := e.atDestination(ctx, &rec) // and which of its tries it was
+	if err != nil {
+		return rec, err
+	}
+	if known || there {
 		return e.finishLateRedirect(ctx, rec, rev)
-	case err != nil:
-		there, err := e.atDestination(ctx, &rec)
-		if err != nil {
-			return rec, err
-		}
-		if there {
-			return e.finishLateRedirect(ctx, rec, rev)
-		}
 	}
 	return e.storeGone(ctx, rec, rev, why)
 }
@@ -198,26 +208,20 @@ func (e *Executor) UndoPresumed(ctx context.Context, key string, state job.State
 	}
 	defer unclaim()
 	rec, rev, err := e.jobs.Get(ctx, key)
-	if err != nil || rev == 0 || rec.State != state || rec.Decision.Answer == nil || !rec.Decision.Answer.Presumed {
+	if a := rec.Decision.Answer; err != nil || rec.State != state || a == nil || !a.Presumed {
 		return false, err
 	}
 	j, err := e.ReadJob(ctx, rec.Ref)
-	switch {
-	case graph.IsNotFound(err):
+	if graph.IsNotFound(err) || err == nil && !job.StillWaits(&rec, j) {
 		return true, nil
-	case err != nil:
+	}
+	if err != nil {
 		return true, fmt.Errorf("read job: %w", err)
-	case job.AnotherJob(&rec, j), j.RedirectedTo != "" || !job.JobWaits(j.State) || !job.TaskWaits(j.Tasks, rec.Task):
-		return true, nil
+	}
+	if err := e.reopen(ctx, &rec); err != nil {
+		return true, err
 	}
 	const why = "graph shows it waiting after all"
-	if c := rec.Charge; c != nil {
-		back := quota.Charge{Job: rec.Name(), Owner: rec.Owner, Amount: c.Amount, Now: time.Now()}
-		if err := e.ledger.Reopen(ctx, c.Accounts(), back); err != nil {
-			return true, fmt.Errorf("give back what did not print: %w", err)
-		}
-		e.void(ctx, &rec) // what was not spent yet
-	}
 	before := rec.State
 	rec.Disprove(time.Now(), e.instance, why)
 	_, ok, err = e.jobs.Put(ctx, &rec, rev)
@@ -227,6 +231,28 @@ func (e *Executor) UndoPresumed(ctx context.Context, key string, state job.State
 	e.HoldEnded(before, &rec)
 	e.reportGone(&rec, why)
 	return true, nil
+}
+
+// reopen gives back all that was spent and reserved for a job that did not print.
+func (e *Executor) reopen(ctx context.Context, rec *job.Record) error {
+	c := rec.Charge
+	if c == nil {
+		return nil
+	}
+	back := quota.Charge{Job: rec.Name(), Owner: rec.Owner, Amount: c.Amount, Now: time.Now()}
+	if err := e.ledger.Reopen(ctx, c.Accounts(), back); err != nil {
+		return fmt.Errorf("give back what did not print: %w", err)
+	}
+	e.void(ctx, rec) // what was not spent yet
+	return nil
+}
+
+// decideFound is decideLateRedirect for an intent, of which Graph has answered what became of it.
+func (e *Executor) decideFound(ctx context.Context, rec *job.Record) error {
+	answer := rec.Decision.Answer
+	err := e.decideLateRedirect(ctx, rec, uint64(len(rec.Trail)))
+	rec.Decision.Answer = answer
+	return err
 }
 
 // decideLateRedirect makes the decision of a record the one that a redirect was found by.

@@ -69,16 +69,12 @@ func fitsTry(t *job.Try, sent, there graph.Configuration) bool {
 		set = *t.Set
 	}
 	number := func(set, sent, there int) bool {
-		if set == 0 {
-			set = sent
-		}
-		return set == 0 || there == 0 || set == there
+		made := cmp.Or(set, sent)
+		return made == 0 || there == 0 || made == there
 	}
 	word := func(set, sent, there string) bool {
-		if set == "" {
-			set = sent
-		}
-		return set == "" || there == "" || strings.EqualFold(set, there)
+		made := cmp.Or(set, sent)
+		return made == "" || there == "" || strings.EqualFold(made, there)
 	}
 	return number(set.Copies, sent.Copies, there.Copies) &&
 		number(set.PagesPerSheet, sent.PagesPerSheet, there.PagesPerSheet) &&
@@ -97,10 +93,7 @@ func (e *Executor) correctTry(ctx context.Context, rec *job.Record) error {
 	if err != nil || !ok || try.ID == rec.Decision.ID {
 		return err
 	}
-	answer := rec.Decision.Answer
-	err = e.decideLateRedirect(ctx, rec, uint64(len(rec.Trail)))
-	rec.Decision.Answer = answer
-	return err
+	return e.decideFound(ctx, rec)
 }
 
 // LookForRedirect looks for a redirect that was taken for not made, before a held job is

@@ -91,6 +91,11 @@ func AnotherJob(rec *Record, job graph.Job) bool {
 		!slices.ContainsFunc(job.Tasks, func(t graph.Task) bool { return SameTask(t.ID, rec.Task) })
 }
 
+// StillWaits reports whether a job is that of a record, and surely has not ended: nor has its task.
+func StillWaits(rec *Record, job graph.Job) bool {
+	return !AnotherJob(rec, job) && job.RedirectedTo == "" && JobWaits(job.State) && TaskWaits(job.Tasks, rec.Task)
+}
+
 // Revivable reports whether a record was ended because Graph did not know its job,
 // and Graph shows that job waiting.
 func Revivable(rec *Record, job graph.Job) bool {

@@ -70,6 +70,25 @@ func (c Cancellation) origin() decision.Origin {
 	return decision.AskedByToken
 }
 
+func (c Cancellation) reason() string {
+	if c.Owner == "" {
+		return reasons.CanceledByAdmin
+	}
+	return reasons.CanceledByOwner
+}
+
+// withNote is the text of the reason with the note.
+func (c Cancellation) withNote(text string) string {
+	if c.Note == "" {
+		return text
+	}
+	text = strings.TrimSuffix(text, ".") + ": " + c.Note
+	if !strings.ContainsAny(c.Note[len(c.Note)-1:], ".!?") {
+		text += "."
+	}
+	return text
+}
+
 // CancelForErasure aborts a held job as a part of the erasure of a person's data, which actor
 // asked for. The errors are those of Cancel.
 func (r *Releaser) CancelForErasure(ctx context.Context, key, actor string) error {
@@ -108,17 +127,8 @@ func (r *Releaser) Cancel(ctx context.Context, c Cancellation) (job.Record, erro
 	case rec.State != job.Held:
 		return rec, NotHeld(&rec)
 	}
-	code := reasons.CanceledByOwner
-	if c.Owner == "" {
-		code = reasons.CanceledByAdmin
-	}
-	v := r.evaluator.Own(code, policy.Release, policy.Abort)
-	if c.Note != "" {
-		v.Text = strings.TrimSuffix(v.Text, ".") + ": " + c.Note
-		if !strings.ContainsAny(c.Note[len(c.Note)-1:], ".!?") {
-			v.Text += "."
-		}
-	}
+	v := r.evaluator.Own(c.reason(), policy.Release, policy.Abort)
+	v.Text = c.withNote(v.Text)
 	d := r.effects.Decision(&rec, decision.CancelID(rec.Task, rec.OnceAt(rev)), v)
 	d.Actor, d.Asked = c.Actor, c.origin()
 	ctx, cancel := context.WithTimeout(ctx, OrderWithin)

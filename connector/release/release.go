@@ -143,8 +143,7 @@ func (r *Releaser) Waiting(ctx context.Context, owner, device string) ([]job.Rec
 }
 
 func (r *Releaser) waitingRecords(ctx context.Context, owner, device string) ([]stored, error) {
-	dev, ok := r.devices[device]
-	if device != "" && !ok {
+	if _, ok := r.devices[device]; device != "" && !ok {
 		return nil, fmt.Errorf("%w: %s", ErrNoDevice, device)
 	}
 	owner = graph.Canonical(owner)
@@ -158,9 +157,7 @@ func (r *Releaser) waitingRecords(ctx context.Context, owner, device string) ([]
 			continue
 		}
 		err := r.jobs.Owned(ctx, o, func(rec job.Record, rev uint64) error {
-			q, known := r.queues.At(rec.Printer)
-			if (rec.State == job.Held || rec.State == job.Releasing) && known && q.Mode == printer.ModePull &&
-				(device == "" || slices.Contains(dev.Queues, q.Name)) {
+			if r.waits(&rec, device) {
 				list = append(list, stored{rec, rev})
 			}
 			return nil
@@ -173,6 +170,13 @@ func (r *Releaser) waitingRecords(ctx context.Context, owner, device string) ([]
 		return cmp.Or(a.rec.Created.Compare(b.rec.Created), cmp.Compare(len(a.rec.Job), len(b.rec.Job)), cmp.Compare(a.rec.Key(), b.rec.Key()))
 	})
 	return list, nil
+}
+
+// waits reports whether a job waits to be released, at a device if one is given.
+func (r *Releaser) waits(rec *job.Record, device string) bool {
+	q, known := r.queues.At(rec.Printer)
+	return (rec.State == job.Held || rec.State == job.Releasing) && known && q.Mode == printer.ModePull &&
+		(device == "" || slices.Contains(r.devices[device].Queues, q.Name))
 }
 
 // Release carries an order out. Each job is redirected once, however many orders for it run
