@@ -15,6 +15,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/trigger/listen"
 	"pullprint/trigger/secretfile"
 )
 
@@ -99,18 +100,14 @@ func addressOf(c admin.Config) (string, error) {
 			errors.New("the configuration has no admin.listen, so the daemon has no API; set it, or give --url"),
 		}
 	}
-	host, port, err := net.SplitHostPort(c.Listen)
+	address, err := listen.Reachable(c.Listen)
 	if err != nil {
 		return "", usageError{fmt.Errorf("admin.listen: %w", err)}
 	}
-	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
-		host = "127.0.0.1"
-	}
-	scheme := "http"
 	if c.TLS.CertFile != "" {
-		scheme = "https"
+		return "https://" + address, nil
 	}
-	return scheme + "://" + net.JoinHostPort(host, port), nil
+	return "http://" + address, nil
 }
 
 // output prints v as JSON when --json is given, and otherwise what text prints.

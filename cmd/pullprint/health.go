@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"pullprint/connector/terminal"
+	"pullprint/trigger/listen"
 
 	"github.com/spf13/cobra"
 )
@@ -93,14 +93,11 @@ func metricsAddress(cmd *cobra.Command) (string, error) {
 	if err != nil && (cfg == nil || cfg.Metrics.Listen == "") {
 		return "", err
 	}
-	host, port, err := net.SplitHostPort(cfg.Metrics.Listen)
+	address, err := listen.Reachable(cfg.Metrics.Listen)
 	if err != nil {
 		return "", usageError{fmt.Errorf("metrics.listen: %w", err)}
 	}
-	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port), nil
+	return "http://" + address, nil
 }
 
 // ask prints the answer that counts: the first good one, or the last.

@@ -62,11 +62,7 @@ func registerApply() *cobra.Command {
 		Short:       "Show the plan, ask, and do it",
 		Args:        wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.change(cmd, r.plan, "create", func(
-				ctx context.Context, plan *register.Plan, done func(register.Step),
-			) error {
-				return r.planner.Apply(ctx, plan, done)
-			})
+			return r.change(cmd, (*register.Planner).Plan, "create", (*register.Planner).Apply)
 		},
 	}
 	r.flags(cmd)
@@ -89,11 +85,7 @@ Virtual printers that pullprint made (queues[].create) stay, with their shares, 
 --printers is given: whoever installed one has to do so again when it is made anew.`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.change(cmd, r.removal, "remove", func(
-				ctx context.Context, plan *register.Plan, done func(register.Step),
-			) error {
-				return r.planner.Remove(ctx, plan, done)
-			})
+			return r.change(cmd, (*register.Planner).PlanRemoval, "remove", (*register.Planner).Remove)
 		},
 	}
 	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
@@ -118,14 +110,6 @@ func (r *registration) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&r.replace, "replace", false, "replace triggers of other apps by ours")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print the plan as JSON")
 	cmd.Flags().BoolVar(&r.keep, "keep", false, "keep the sign-in, encrypted, for the daemon (administrator.sign_in_file)")
-}
-
-func (r *registration) plan(ctx context.Context) (*register.Plan, error) {
-	return r.planner.Plan(ctx, r.queues)
-}
-
-func (r *registration) removal(ctx context.Context) (*register.Plan, error) {
-	return r.planner.PlanRemoval(ctx, r.queues)
 }
 
 // open reads the configuration and signs the administrator in. What is asked of
@@ -213,8 +197,9 @@ func (r *registration) administrator(
 
 // change shows a plan, asks, and has it done.
 func (r *registration) change(
-	cmd *cobra.Command, plan func(context.Context) (*register.Plan, error), what string,
-	do func(context.Context, *register.Plan, func(register.Step)) error,
+	cmd *cobra.Command, plan func(*register.Planner, context.Context, []register.Queue) (*register.Plan,
+		error), what string,
+	do func(*register.Planner, context.Context, *register.Plan, func(register.Step)) error,
 ) error {
 	out := cmd.OutOrStdout()
 	if !r.yes && !isTerminal(cmd) {
@@ -223,7 +208,7 @@ func (r *registration) change(
 	if err := r.open(cmd); err != nil {
 		return err
 	}
-	p, err := plan(cmd.Context())
+	p, err := plan(r.planner, cmd.Context(), r.queues)
 	if err != nil {
 		return err
 	}
@@ -234,7 +219,7 @@ func (r *registration) change(
 		if !r.yes && !agreed(cmd) {
 			return errors.New("nothing was changed; give --yes where nobody can answer")
 		}
-		err := do(cmd.Context(), p, func(s register.Step) {
+		err := do(r.planner, cmd.Context(), p, func(s register.Step) {
 			if s.Err != nil {
 				fmt.Fprintf(out, "failed  %s: %v\n", terminal.Printable(s.Name), s.Err)
 				return

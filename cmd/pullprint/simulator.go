@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/listen"
 )
 
 // What the simulator is made of when nothing else is asked for: always the same, so that a configuration outlives it.
@@ -87,7 +87,10 @@ func runSimulator(ctx context.Context, o simulatorOptions) error {
 	if err != nil {
 		return fmt.Errorf("listen for the simulator: %w; choose another address with --listen", err)
 	}
-	addr := ln.Addr().String()
+	addr, err := listen.Reachable(ln.Addr().String())
+	if err != nil {
+		return err
+	}
 	sim := o.office(addr)
 	defer sim.Close()
 	handler := simulatorHandler(sim, o.hosts...)
@@ -119,7 +122,7 @@ func (o simulatorOptions) office(addr string) *graphtest.Sim {
 		k = graphtest.Calm()
 	}
 	k.Seed, k.Tenant, k.Latency, k.PrintTime = o.seed, o.tenant, o.latency, o.printTime
-	k.VerificationURI = "http://" + reachable(addr) + "/"
+	k.VerificationURI = "http://" + addr + "/"
 	k.DeviceInterval = time.Second // nobody likes to wait in a rehearsal
 	if !o.noBind {
 		k.BindQueues = []string{simulatorPull, simulatorDirect}
@@ -186,20 +189,8 @@ To run pullprint against it, make its secrets and put this into config.yaml:
   nats: {embedded: {store_dir: nats, max_store: 256MiB}}
 
 Ctrl-C ends it.
-`, reachable(addr), sim.Tenant(), o.clientID, o.secret, sim.Seed(), mood,
+`, addr, sim.Tenant(), o.clientID, o.secret, sim.Seed(), mood,
 		simulatorPull, simulatorDirect, simulatorWest, simulatorEast)
-}
-
-// reachable turns an address for listening into one to connect to.
-func reachable(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
 }
 
 // simulatorHandler serves Graph, the authority, documents and the control page on one address. The page answers to
@@ -220,20 +211,10 @@ func serveUntilDone(ctx context.Context, ln net.Listener, h http.Handler) error 
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
-	select {
-	case err := <-served:
+	if err := listen.Serve(ctx, srv, 2*time.Second, func() error { return srv.Serve(ln) }); err != nil {
 		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	err := srv.Shutdown(grace)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = srv.Close()
-	}
-	return errors.Join(err, notClosed(<-served))
+	return nil
 }
 
 // callPrinter prints a line for each call.
@@ -267,11 +248,3 @@ func (r *statusRecorder) WriteHeader(status int) {
 }
 
 func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
-// notClosed is err, unless it only says that the server was closed.
-func notClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
-}

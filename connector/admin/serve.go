@@ -2,14 +2,12 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"pullprint/trigger/listen"
 )
@@ -64,26 +62,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return err
 	}
 	s.log.Info("api served", zap.Stringer("address", ln.Addr()), zap.Bool("tls", s.config.TLS.CertFile != ""))
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve api: %w", err)
-		}
-		return nil
-	})
-	g.Go(func() error { return watch(gctx) })
-	g.Go(func() error {
-		<-gctx.Done()
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
-		defer cancel()
-		if err := srv.Shutdown(end); err != nil {
-			return errors.Join(err, srv.Close())
-		}
-		return gctx.Err()
-	})
-	err = g.Wait()
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if err := listen.Serve(ctx, srv, finishWithin, func() error { return srv.Serve(l) }, watch); err != nil {
+		return fmt.Errorf("serve api: %w", err)
 	}
-	return err
+	return ctx.Err()
 }

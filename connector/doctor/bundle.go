@@ -146,28 +146,20 @@ func (b *Bundle) configuration(cfg *config.Config, p *policy.Policy) {
 
 // daemon asks the one that runs, and the journal when it does not answer.
 func (b *Bundle) daemon(ctx context.Context, cfg *config.Config, api *admin.Client) {
-	if api == nil {
-		b.Notes = append(b.Notes, "nothing of the running daemon is there: admin.listen with admin.token_file lets it be "+
-			"asked")
-		b.page(ctx, cfg)
-		b.journal(ctx)
-		return
+	why := "admin.listen with admin.token_file lets it be asked"
+	if api != nil {
+		d, err := api.Diagnose(ctx)
+		if err == nil {
+			b.diagnosis(d)
+			return
+		}
+		why = b.scrub.text(err.Error())
 	}
-	d, err := api.Diagnose(ctx)
-	if err != nil {
-		b.Notes = append(b.Notes, "nothing of the running daemon is there: "+b.scrub.text(err.Error()))
-		b.page(ctx, cfg)
-		b.journal(ctx)
-		return
-	}
-	b.diagnosis(d)
-}
-
-// page is /metrics, when the API can't be asked.
-func (b *Bundle) page(ctx context.Context, cfg *config.Config) {
+	b.Notes = append(b.Notes, "nothing of the running daemon is there: "+why)
 	if _, body, err := metricsPage(ctx, cfg, "/metrics"); err == nil {
 		b.add("metrics.txt", "what /metrics says", []byte(b.scrub.metrics(body)))
 	}
+	b.journal(ctx)
 }
 
 func (b *Bundle) diagnosis(d admin.Diagnostics) {
@@ -231,12 +223,11 @@ func (b *Bundle) given() {
 		return
 	}
 	f, err := os.Open(b.log)
-	if err != nil {
-		b.Notes = append(b.Notes, "the file of --log is not there: it can't be read")
-		return
+	var text []byte
+	if err == nil {
+		defer f.Close()
+		text, err = io.ReadAll(io.LimitReader(f, maxLog))
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxLog))
 	if err != nil {
 		b.Notes = append(b.Notes, "the file of --log is not there: it can't be read")
 		return

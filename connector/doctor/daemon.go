@@ -15,6 +15,7 @@ import (
 
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
+	"pullprint/trigger/listen"
 )
 
 // nearby is how long an answer of this machine may take.
@@ -83,7 +84,11 @@ func (ds *diagnostics) advised(body string) {
 func metricsPage(ctx context.Context, cfg *config.Config, path string) (status int, body string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, nearby)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+local(cfg.Metrics.Listen)+path, nil)
+	address, err := listen.Reachable(cfg.Metrics.Listen)
+	if err != nil {
+		return 0, "", err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		return 0, "", err
 	}
@@ -95,18 +100,6 @@ func metricsPage(ctx context.Context, cfg *config.Config, path string) (status i
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
 	return res.StatusCode, string(text), err
-}
-
-// local is where this machine reaches what listens on an address.
-func local(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
 }
 
 // unready tells each reason of the daemon's own.
@@ -145,35 +138,37 @@ func (ds *diagnostics) version(ctx context.Context) {
 	}
 }
 
-// listens are the addresses of the configuration.
-func (ds *diagnostics) listens() map[string]string {
-	all := map[string]string{"webhook.listen": ds.Config.Webhook.Listen, "metrics.listen": ds.Config.Metrics.Listen}
-	if ds.Config.Admin.Listen != "" {
-		all["admin.listen"] = ds.Config.Admin.Listen
+// eachPort tries the ports of the configuration but those that are skipped, and tells of those that
+// failed, else that all are well.
+func (ds *diagnostics) eachPort(skip, well string, try func(address string) error, advice func(error) string) {
+	failed := false
+	for _, p := range []struct{ key, address string }{
+		{"webhook.listen", ds.Config.Webhook.Listen},
+		{"metrics.listen", ds.Config.Metrics.Listen},
+		{"admin.listen", ds.Config.Admin.Listen},
+	} {
+		if p.key == skip || p.address == "" {
+			continue
+		}
+		if err := try(p.address); err != nil {
+			failed = true
+			ds.say("ports", Failed, p.key+": "+plainly(err), advice(err))
+		}
 	}
-	return all
+	if !failed {
+		ds.say("ports", OK, well, "")
+	}
 }
 
 // ports tries whether a daemon could listen.
 func (ds *diagnostics) ports(ctx context.Context) {
-	well := true
-	for _, key := range []string{"webhook.listen", "metrics.listen", "admin.listen"} {
-		address, ok := ds.listens()[key]
-		if !ok {
-			continue
-		}
+	ds.eachPort("", "all are free", func(address string) error {
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err == nil {
 			err = ln.Close()
 		}
-		if err != nil {
-			well = false
-			ds.say("ports", Failed, key+": "+plainly(err), portAdvice(err))
-		}
-	}
-	if well {
-		ds.say("ports", OK, "all are free", "")
-	}
+		return err
+	}, portAdvice)
 }
 
 func portAdvice(err error) string {
@@ -190,25 +185,19 @@ func portAdvice(err error) string {
 
 // openPorts asks the daemon's other two.
 func (ds *diagnostics) openPorts(ctx context.Context) {
-	well := true
-	for _, key := range []string{"webhook.listen", "admin.listen"} {
-		address, ok := ds.listens()[key]
-		if !ok {
-			continue
-		}
-		dialed, cancel := context.WithTimeout(ctx, nearby)
-		conn, err := (&net.Dialer{}).DialContext(dialed, "tcp", local(address))
-		cancel()
+	ds.eachPort("metrics.listen", "the daemon listens on all of them", func(address string) error {
+		address, err := listen.Reachable(address)
 		if err != nil {
-			well = false
-			ds.say("ports", Failed, key+": "+plainly(err), "the daemon runs with another configuration: start it again")
-			continue
+			return err
 		}
-		conn.Close()
-	}
-	if well {
-		ds.say("ports", OK, "the daemon listens on all of them", "")
-	}
+		ctx, cancel := context.WithTimeout(ctx, nearby)
+		defer cancel()
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	}, func(error) string { return "the daemon runs with another configuration: start it again" })
 }
 
 // plainly is an error of the network without what was asked for.

@@ -17,16 +17,15 @@ import (
 // policyFile runs the tests of the policy, and compares its time zone with this
 // machine's.
 func (ds *diagnostics) policyFile(context.Context) {
-	if file := ds.Config.Policy.File; file != "" {
-		ds.tests("policy", file)
-	}
-	if file := ds.Config.Policy.ShadowFile; file != "" {
-		ds.tests("shadow policy", file)
-	}
+	ds.tests("policy", ds.Config.Policy.File)
+	ds.tests("shadow policy", ds.Config.Policy.ShadowFile)
 	ds.zone(time.Now())
 }
 
 func (ds *diagnostics) tests(about, file string) {
+	if file == "" {
+		return
+	}
 	src, err := os.ReadFile(file)
 	if err != nil {
 		ds.say(about, Failed, err.Error(), "make it readable for the user pullprint runs as")
@@ -109,12 +108,7 @@ func (ds *diagnostics) pair(key string, files webhook.TLS) {
 		ds.say("certificate", Failed, key+": "+err.Error(), "write the certificate chain and its key there, in PEM")
 		return
 	}
-	leaf, err := x509.ParseCertificate(loaded.Certificate[0])
-	if err != nil {
-		ds.say("certificate", Failed, key+": "+err.Error(), "write the certificate chain there, in PEM")
-		return
-	}
-	ds.valid("certificate", key, leaf, "renew it: the files are read again when they change")
+	ds.valid("certificate", key, loaded.Leaf, "renew it: the files are read again when they change")
 }
 
 // valid says until when a certificate is valid.

@@ -22,6 +22,15 @@ type right struct {
 // person is named by user name in badges and by the verbs.
 var wanted = []string{"User.ReadBasic.All"}
 
+// needs are what decisions about the jobs of all queues need; pages only if they are counted.
+func (ds *diagnostics) needs() (needs policy.Needs) {
+	for _, q := range ds.Config.Queues {
+		needs = needs.And(ds.Policy.Needs(policy.Arrival, q.Mode)).And(ds.Policy.Needs(policy.Release, q.Mode))
+	}
+	needs.Pages = needs.Pages && ds.Policy.Counts()
+	return needs
+}
+
 // needed are the application permissions that the configuration needs.
 func (ds *diagnostics) needed() []right {
 	list := []right{
@@ -33,9 +42,8 @@ func (ds *diagnostics) needed() []right {
 		{[]string{"PrintJob.ReadWriteBasic.All", "PrintJob.ReadWrite.All", "PrintJob.Manage.All"}, "aborting jobs"},
 		{[]string{"Printer.Read.All", "Printer.ReadWrite.All"}, "reading printers"},
 	}
-	var needs policy.Needs
+	needs := ds.needs()
 	for _, q := range ds.Config.Queues {
-		needs = needs.And(ds.Policy.Needs(policy.Arrival, q.Mode)).And(ds.Policy.Needs(policy.Release, q.Mode))
 		if q.Mode == printer.ModePull {
 			list = append(list, right{[]string{"PrintJob.Manage.All"}, "releasing jobs of " + q.Name})
 		}
@@ -44,7 +52,7 @@ func (ds *diagnostics) needed() []right {
 				right{[]string{"Printer.ReadWrite.All"}, "saying what the virtual printer " + q.Name + " can do"})
 		}
 	}
-	if needs.Pages && ds.Policy.Counts() {
+	if needs.Pages {
 		list = append(list,
 			right{[]string{"PrintJob.Read.All", "PrintJob.ReadWrite.All"}, "counting pages, which the policy needs"})
 	}

@@ -98,17 +98,14 @@ func (s *scrubber) piece(p string) string {
 		return s.as("id", p)
 	case strings.Contains(p, ":"):
 		return s.address(p)
-	case strings.Count(p, ".") == 3 && validIP(p):
+	}
+	if _, err := netip.ParseAddr(p); err == nil {
 		return s.address(p)
-	case s.stays(p):
+	}
+	if s.stays(p) {
 		return p
 	}
 	return s.as("name", p)
-}
-
-func validIP(text string) bool {
-	_, err := netip.ParseAddr(text)
-	return err == nil
 }
 
 // address hides an IP address that is not this machine's own.
@@ -178,8 +175,8 @@ func (s *scrubber) value(v any) any {
 	case map[string]any:
 		out := map[string]any{}
 		for k, x := range v {
-			if k == "stack" {
-				out[k] = codeOnly(asText(x))
+			if stack, ok := x.(string); ok && k == "stack" {
+				out[k] = codeOnly(stack)
 				continue
 			}
 			out[s.text(k)] = s.value(x)
@@ -187,11 +184,6 @@ func (s *scrubber) value(v any) any {
 		return out
 	}
 	return v
-}
-
-func asText(v any) string {
-	text, _ := v.(string)
-	return text
 }
 
 // folders are those of whoever built the program.

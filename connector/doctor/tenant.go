@@ -17,7 +17,6 @@ import (
 
 	"pullprint/connector/daemon"
 	"pullprint/connector/printer"
-	"pullprint/policy"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
@@ -273,19 +272,15 @@ func (ds *diagnostics) printers(ctx context.Context, c *graph.Client) {
 // look tries what the policy needs to know of people and documents, on somebody
 // and on a document that is there.
 func (ds *diagnostics) look(ctx context.Context, c *graph.Client) {
-	var needs policy.Needs
-	for _, q := range ds.Config.Queues {
-		needs = needs.And(ds.Policy.Needs(policy.Arrival, q.Mode)).And(ds.Policy.Needs(policy.Release, q.Mode))
-	}
-	pages := needs.Pages && ds.Policy.Counts()
-	if !needs.Groups && !pages {
+	needs := ds.needs()
+	if !needs.Groups && !needs.Pages {
 		return
 	}
 	user, job := ds.sample(ctx, c)
 	if needs.Groups {
 		ds.groups(ctx, c, user)
 	}
-	if pages {
+	if needs.Pages {
 		ds.document(ctx, c, job)
 	}
 }
@@ -296,10 +291,7 @@ const maxSamples = 3
 // sample is a job of a queue with a document, and a person: the one who is named,
 // who prints self-tests, or whose job it is.
 func (ds *diagnostics) sample(ctx context.Context, c *graph.Client) (user string, sample graph.Job) {
-	user = ds.User
-	if user == "" {
-		user = ds.Config.SelfTest.User
-	}
+	user = cmp.Or(ds.User, ds.Config.SelfTest.User)
 	for _, q := range ds.made() {
 		looked := 0
 		for listed, err := range c.Jobs(ctx, q.PrinterID) {

@@ -3,7 +3,6 @@ package health
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -142,19 +141,12 @@ func (p *captured) Write(b []byte) (int, error) { return p.body.Write(b) }
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	ln = listen.Bound(s.srv, ln, metricsLimits())
 	s.log.Info("metrics served", zap.Stringer("address", ln.Addr()), zap.String("web_config_file", s.webConfig))
-	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		stopped <- s.srv.Shutdown(end)
-	})
-	defer stop()
 	flags := &web.FlagConfig{WebConfigFile: &s.webConfig}
-	if err := web.Serve(ln, s.srv, flags, slog.New(bridge{s.log})); !errors.Is(err, http.ErrServerClosed) {
+	err := listen.Serve(ctx, s.srv, time.Second, func() error {
+		return web.Serve(ln, s.srv, flags, slog.New(bridge{s.log}))
+	})
+	if err != nil {
 		return fmt.Errorf("serve metrics: %w", err)
-	}
-	if err := <-stopped; err != nil {
-		return s.srv.Close()
 	}
 	return nil
 }

@@ -12,12 +12,15 @@ package listen
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Limits of the clients of one listener. All are required.
@@ -52,6 +55,15 @@ func Share(most, part int) int {
 	return int(max(1, min(uint64(most), limit/uint64(part)))) //nolint:gosec // at most most
 }
 
+// Reachable returns where this machine reaches what listens on an address.
+func Reachable(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), err
+}
+
 // Bound applies limits to srv and returns the listener that it has to serve; TLS, if any, goes
 // on top of that. Call it after the handler of srv is set and before srv serves.
 func Bound(srv *http.Server, ln net.Listener, l Limits) net.Listener {
@@ -61,6 +73,45 @@ func Bound(srv *http.Server, ln net.Listener, l Limits) net.Listener {
 	srv.ConnContext, srv.ConnState = remember, answered
 	srv.Handler = track(srv.Handler)
 	return newCapped(ln, l.Conns)
+}
+
+// Serve calls serve, which serves srv, and beside it the other functions, until ctx ends or one
+// of them fails. Then it waits until the others have returned, lets the requests that have begun
+// finish for grace, and closes srv. The error is of what failed; nil once ctx has ended.
+func Serve(
+	ctx context.Context, srv *http.Server, grace time.Duration, serve func() error, beside ...func(context.Context) error,
+) error {
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, gctx := errgroup.WithContext(running)
+	for _, f := range beside {
+		g.Go(func() error { return f(gctx) })
+	}
+	var failed error
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		failed = serve()
+	}()
+	select {
+	case <-served:
+	case <-gctx.Done():
+	}
+	cancel()
+	err := g.Wait()
+	end, stop := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer stop()
+	if srv.Shutdown(end) != nil {
+		_ = srv.Close() // the requests that are left are cut off
+	}
+	<-served
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case errors.Is(failed, http.ErrServerClosed):
+		return err
+	}
+	return failed
 }
 
 type connKey struct{}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/trigger/secretfile"
+	"pullprint/trigger/wait"
 
 	"go.uber.org/zap"
 )
@@ -33,7 +34,11 @@ type stamp struct {
 	info     os.FileInfo // distinguishes a file from another that was renamed over it
 }
 
+// openPair reads the files; without any, there is no pair. A nil pair leaves a listener as it is.
 func openPair(files TLS, log *zap.Logger) (*pair, error) {
+	if files == (TLS{}) {
+		return nil, nil
+	}
 	p := &pair{files: files, log: log}
 	p.seen = p.stamps()
 	cert, err := secretfile.KeyPair(files.CertFile, files.KeyFile)
@@ -47,16 +52,12 @@ func openPair(files TLS, log *zap.Logger) (*pair, error) {
 func (p *pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.cert.Load(), nil }
 
 func (p *pair) watch(ctx context.Context) error {
-	t := time.NewTicker(checkEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
+	for wait.Sleep(ctx, checkEvery) == nil {
+		if p != nil {
 			p.check()
 		}
 	}
+	return ctx.Err()
 }
 
 // check reads the files again if they changed since they were last read. A pair that does not
@@ -70,7 +71,8 @@ func (p *pair) check() {
 	p.seen = now
 	cert, err := secretfile.KeyPair(p.files.CertFile, p.files.KeyFile)
 	if err != nil {
-		p.log.Error("new certificate can't be used, keeping the current one", zap.String("file", p.files.CertFile), zap.Error(err))
+		p.log.Error("new certificate can't be used, keeping the current one", zap.String("file", p.files.CertFile),
+			zap.Error(err))
 		return
 	}
 	p.cert.Store(&cert)
@@ -96,18 +98,15 @@ func same(a, b stamp) bool {
 func (t TLS) Listener(
 	l net.Listener, log *zap.Logger,
 ) (secured net.Listener, watch func(context.Context) error, err error) {
-	if t.CertFile == "" {
-		return l, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, nil
-	}
 	p, err := openPair(t, log)
-	if err != nil {
-		return nil, nil, err
-	}
-	return p.listener(l, "h2", "http/1.1"), p.watch, nil
+	return p.listener(l, "h2", "http/1.1"), p.watch, err
 }
 
 // listener serves TLS on l with the current certificate, for these protocols of ALPN.
 func (p *pair) listener(l net.Listener, protocols ...string) net.Listener {
+	if p == nil {
+		return l
+	}
 	return tls.NewListener(l, &tls.Config{
 		MinVersion: tls.VersionTLS12, GetCertificate: p.get, NextProtos: protocols,
 	})

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"pullprint/trigger/listen"
 )
@@ -62,14 +61,9 @@ func NewServer(c Config, h *Handler, log *zap.Logger) (*Server, error) {
 		log = zap.NewNop()
 	}
 	s := &Server{handler: h, log: log.Named("webhook")}
-	if c.TLS.CertFile == "" && c.TLS.KeyFile == "" {
-		return s, nil
-	}
 	var err error
-	if s.pair, err = openPair(c.TLS, s.log); err != nil {
-		return nil, err
-	}
-	return s, nil
+	s.pair, err = openPair(c.TLS, s.log)
+	return s, err
 }
 
 // Serve serves on a listener, which it closes, until ctx ends. Then it answers 503 to new
@@ -92,33 +86,18 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Conns: listen.Share(maxConns, connsPart), Header: headerTimeout, Body: readTimeout, Answer: writeTimeout,
 		Idle: idleTimeout, HeaderBytes: maxHeader,
 	})
-	if s.pair != nil {
-		l = s.pair.listener(l, "http/1.1")
-	}
+	l = s.pair.listener(l, "http/1.1")
 	s.log.Info("listening", zap.Stringer("address", l.Addr()), zap.Bool("tls", s.pair != nil))
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve webhook: %w", err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-gctx.Done()
-		return errors.Join(context.Cause(gctx), s.stop(srv))
-	})
-	if s.pair != nil {
-		g.Go(func() error { return s.pair.watch(gctx) })
+	err = listen.Serve(ctx, srv, closeTimeout, func() error { return srv.Serve(l) }, s.refuse, s.pair.watch)
+	if err != nil {
+		return fmt.Errorf("serve webhook: %w", err)
 	}
-	err = g.Wait()
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
+	return ctx.Err()
 }
 
-// stop refuses new requests, waits for those under way, and closes the connections.
-func (s *Server) stop(srv *http.Server) error {
+// refuse refuses new requests when ctx ends, and waits for those under way.
+func (s *Server) refuse(ctx context.Context) error {
+	<-ctx.Done()
 	s.log.Info("refusing notifications, finishing those in hand")
 	late := time.NewTimer(closeTimeout)
 	defer late.Stop()
@@ -126,11 +105,6 @@ func (s *Server) stop(srv *http.Server) error {
 	case <-s.handler.Refuse():
 	case <-late.C:
 		s.log.Warn("store did not return in time; graph will repeat the notifications")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	if err := srv.Shutdown(ctx); err != nil {
-		return errors.Join(err, srv.Close())
 	}
 	return nil
 }

@@ -92,11 +92,7 @@ func (c *certificate) fromPEM() (any, *x509.Certificate, error) {
 		return nil, nil, errors.New("auth.certificate_file and auth.private_key_file are no certificate and its " +
 			"unencrypted key, in PEM: a PFX needs no private_key_file, and has to be named .pfx")
 	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	if err != nil {
-		return nil, nil, errors.New("auth.certificate_file holds no certificate that can be read")
-	}
-	return pair.PrivateKey, leaf, nil
+	return pair.PrivateKey, pair.Leaf, nil
 }
 
 // maxPFX is far more than a certificate with its chain and key takes, in bytes.
