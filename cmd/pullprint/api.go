@@ -118,6 +118,16 @@ func (f *apiFlags) output(cmd *cobra.Command, v any, text func(w io.Writer) erro
 	return text(cmd.OutOrStdout())
 }
 
+// show prints what a call of the API gave, as output does.
+func show[T any](f *apiFlags, cmd *cobra.Command, text func(io.Writer, T) error) func(T, error) error {
+	return func(v T, err error) error {
+		if err != nil {
+			return err
+		}
+		return f.output(cmd, v, func(w io.Writer) error { return text(w, v) })
+	}
+}
+
 // printJSON is for pipes. A list that has nothing in it is an empty list, and not null.
 func printJSON(w io.Writer, v any) error {
 	if list := reflect.ValueOf(v); list.Kind() == reflect.Slice && list.IsNil() {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pullprint/connector/admin"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
 )
@@ -65,10 +66,7 @@ func badgeEnrol(f *apiFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "enrol", Short: "Make a badge its owner's; its number is read from standard input", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if e.Owner == "" {
-				return usageError{errors.New("--owner is missing: the Entra object id or user name of the person")}
-			}
-			if err := personFlag("owner", &e.Owner); err != nil {
+			if err := ownerFlag(&e.Owner); err != nil {
 				return err
 			}
 			c, err := f.client(cmd)
@@ -142,11 +140,7 @@ func badgeList(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list, err := c.Badges(cmd.Context(), owner)
-			if err != nil {
-				return err
-			}
-			return f.output(cmd, list, func(w io.Writer) error { return printBadges(w, list) })
+			return show(f, cmd, printBadges)(c.Badges(cmd.Context(), owner))
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "only those of a `USER`, an Entra object id or a user name")
@@ -180,17 +174,13 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 					return err
 				}
 			}
-			list, err := c.Revoke(cmd.Context(), w)
-			if err != nil {
-				return err
-			}
-			return f.output(cmd, list, func(w io.Writer) error {
+			return show(f, cmd, func(w io.Writer, list []badge.Badge) error {
 				if len(list) == 0 {
 					_, err := fmt.Fprintln(w, "it was revoked before")
 					return err
 				}
 				return printBadges(w, list)
-			})
+			})(c.Revoke(cmd.Context(), w))
 		},
 	}
 	cmd.Flags().StringVar(&w.ID, "id", "", "the badge with this `ID`, as badge list shows it")
@@ -206,25 +196,18 @@ func badgeCode(f *apiFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "code", Short: "Make a one-time code with which a person enrols a badge at a station", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if owner == "" {
-				return usageError{errors.New("--owner is missing: the Entra object id or user name of the person")}
-			}
-			if err := personFlag("owner", &owner); err != nil {
+			if err := ownerFlag(&owner); err != nil {
 				return err
 			}
 			c, err := f.client(cmd)
 			if err != nil {
 				return err
 			}
-			out, err := c.Code(cmd.Context(), owner, upn, life)
-			if err != nil {
-				return err
-			}
-			return f.output(cmd, out, func(w io.Writer) error {
+			return show(f, cmd, func(w io.Writer, out admin.CodeIssued) error {
 				_, err := fmt.Fprintf(w, "%s\nIt enrols one badge at any release station, until %s.\n", out.Code,
 					out.Expires.Local().Format("Mon 02 Jan 15:04"))
 				return err
-			})
+			})(c.Code(cmd.Context(), owner, upn, life))
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "for whom: `USER`, an Entra object id or a user name")

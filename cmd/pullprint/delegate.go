@@ -20,15 +20,14 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delegate", Short: "Let another person release an owner's jobs for a time", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
 			if list {
-				if err := without(cmd.Flags(), "--list", "remove", "for"); err != nil {
-					return err
-				}
+				err = without(cmd.Flags(), "--list", "remove", "for")
+			} else if remove {
+				err = without(cmd.Flags(), "--remove", "for")
 			}
-			if remove {
-				if err := without(cmd.Flags(), "--remove", "for"); err != nil {
-					return err
-				}
+			if err != nil {
+				return err
 			}
 			if !list && (owner == "" || to == "") {
 				return usageError{errors.New("--owner and --to are needed, or --list")}
@@ -40,26 +39,22 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, w := cmd.Context(), cmd.OutOrStdout()
-			switch {
+			switch ctx := cmd.Context(); {
 			case list:
-				return f.listDelegations(cmd, c, admin.DelegationFilter{Owner: owner, To: to})
+				return show(f, cmd, printDelegations)(c.Delegations(ctx, admin.DelegationFilter{Owner: owner, To: to}))
 			case remove:
 				if err := c.Undelegate(ctx, owner, to); err != nil {
 					return err
 				}
-				fmt.Fprintf(w, "%s may not release the jobs of %s any more\n", terminal.Printable(to), terminal.Printable(owner))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s may not release the jobs of %s any more\n", terminal.Printable(to),
+					terminal.Printable(owner))
 				return nil
 			}
-			d, err := c.Delegate(ctx, owner, to, time.Now().Add(life))
-			if err != nil {
-				return err
-			}
-			return f.output(cmd, d, func(w io.Writer) error {
+			return show(f, cmd, func(w io.Writer, d delegation.Delegation) error {
 				_, err := fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", terminal.Printable(d.To),
 					terminal.Printable(d.Owner), d.Expires.Local().Format("Mon 02 Jan 15:04"))
 				return err
-			})
+			})(c.Delegate(cmd.Context(), owner, to, time.Now().Add(life)))
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "whose jobs: `USER`, an Entra object id or a user name")
@@ -68,14 +63,6 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 	cmd.Flags().BoolVar(&list, "list", false, "list those that hold; with --owner and --to only theirs")
 	cmd.Flags().BoolVar(&remove, "remove", false, "end it")
 	return cmd
-}
-
-func (f *apiFlags) listDelegations(cmd *cobra.Command, c *admin.Client, of admin.DelegationFilter) error {
-	list, err := c.Delegations(cmd.Context(), of)
-	if err != nil {
-		return err
-	}
-	return f.output(cmd, list, func(w io.Writer) error { return printDelegations(w, list) })
 }
 
 func printDelegations(w io.Writer, list []delegation.Delegation) error {

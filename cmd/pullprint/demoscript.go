@@ -77,8 +77,7 @@ func (p *presenter) morning(ctx context.Context) error {
 // selfTest has the administrator sign in and the sign-in kept, as with
 // `pullprint register plan --keep`, and waits for the daemon's test of itself.
 func (p *presenter) selfTest(ctx context.Context) error {
-	gc := graph.Config{TenantID: p.cfg.TenantID, Endpoints: p.cfg.Endpoints, Auth: p.cfg.Auth}
-	person, err := graph.SignInPerson(ctx, gc, graph.Options{}, daemon.AdministratorRights(p.cfg), func(code auth.Prompt) {
+	person, err := graph.SignInPerson(ctx, p.cfg.Graph(), graph.Options{}, daemon.AdministratorRights(p.cfg), func(code auth.Prompt) {
 		_ = p.sim.ApproveDevice(code.Code, demoAdmin) // the user is there: what else is wrong, the sign-in tells
 	})
 	if err == nil {

@@ -15,7 +15,6 @@ import (
 	"pullprint/connector/evaluate"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
-	"pullprint/policy/strictyaml"
 )
 
 func policyExplainCommand() *cobra.Command {
@@ -248,15 +247,15 @@ func (f *apiFlags) decisions(cmd *cobra.Command, since, input string, fn func(*d
 	if input != "" {
 		return readDecisions(cmd, input, fn)
 	}
-	back, err := strictyaml.ParseDuration(since)
-	if err != nil || back < 0 {
-		return usageError{fmt.Errorf("--since %s is not a valid duration; write it as 24h or 7d", since)}
+	from, err := sinceFlag(since)
+	if err != nil {
+		return err
 	}
 	client, err := f.client(cmd)
 	if err != nil {
 		return err
 	}
-	return client.Decisions(cmd.Context(), time.Now().Add(-back), fn)
+	return client.Decisions(cmd.Context(), from, fn)
 }
 
 func readDecisions(cmd *cobra.Command, path string, fn func(*decision.Decision)) error {
@@ -288,9 +287,12 @@ func printReplay(w io.Writer, path string, p *policy.Policy, r *evaluate.Replaye
 	for _, part := range []struct {
 		what string
 		list []evaluate.Difference
-	}{{"newly refused", r.Refused}, {
-		"newly allowed", r.Released,
-	}, {"otherwise different", r.Changed}, {"can't be told: the record lacks what the policy looks at", r.Undecided}} {
+	}{
+		{"newly refused", r.Refused},
+		{"newly allowed", r.Released},
+		{"otherwise different", r.Changed},
+		{"can't be told: the record lacks what the policy looks at", r.Undecided},
+	} {
 		fmt.Fprintf(t, "\n%d %s\n", len(part.list), part.what)
 		for i, d := range part.list {
 			if i == most {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,13 +58,10 @@ func jobsList(f *apiFlags) *cobra.Command {
 				return err
 			}
 			if dead {
-				return f.listDead(cmd, c, since)
+				return show(f, cmd, printDead)(c.Dead(cmd.Context(), since.String()))
 			}
-			list, err := c.Jobs(cmd.Context(), admin.JobFilter{Owner: owner, Queue: queue, State: state}, most)
-			if err != nil {
-				return err
-			}
-			return f.output(cmd, list, func(w io.Writer) error { return printJobs(w, list, state) })
+			return show(f, cmd, func(w io.Writer, list []admin.JobEntry) error { return printJobs(w, list, state) })(
+				c.Jobs(cmd.Context(), admin.JobFilter{Owner: owner, Queue: queue, State: state}, most))
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "only those of a `USER`, an Entra object id or a user name")
@@ -78,13 +76,12 @@ func jobsList(f *apiFlags) *cobra.Command {
 
 func printJobs(w io.Writer, list []admin.JobEntry, state string) error {
 	if len(list) == 0 {
-		switch state {
-		case "":
-			fmt.Fprintln(w, "No jobs.")
-		default:
-			fmt.Fprintf(w, "No %s jobs. Others: --state all.\n", state)
+		if state == "" {
+			_, err := fmt.Fprintln(w, "No jobs.")
+			return err
 		}
-		return nil
+		_, err := fmt.Fprintf(w, "No %s jobs. Others: --state all.\n", state)
+		return err
 	}
 	t := newTable(w, "JOB", "STATE", "OWNER", "SEEN", "HELD UNTIL", "REASON")
 	for _, j := range list {
@@ -98,20 +95,7 @@ func printJobs(w io.Writer, list []admin.JobEntry, state string) error {
 	return t.Flush()
 }
 
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
-func (f *apiFlags) listDead(cmd *cobra.Command, c *admin.Client, since time.Duration) error {
-	list, err := c.Dead(cmd.Context(), since.String())
-	if err != nil {
-		return err
-	}
-	return f.output(cmd, list, func(w io.Writer) error { return printDead(w, list) })
-}
+func orDash(s string) string { return cmp.Or(s, "-") }
 
 func printDead(w io.Writer, list []arrival.DeadLetter) error {
 	if len(list) == 0 {

@@ -39,11 +39,7 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 		if set == (decision.Settings{}) {
 			variant = nil
 		}
-		out, err := c.Release(cmd.Context(), ref, device, variant)
-		if err != nil {
-			return err
-		}
-		return f.output(cmd, out, func(w io.Writer) error { return printOutcome(w, &out) })
+		return show(f, cmd, printOutcome)(c.Release(cmd.Context(), ref, device, variant))
 	})
 	cmd.Flags().StringVar(&device, "device", "", "`ID` of the device")
 	cmd.Flags().BoolVar(&mono, "mono", false, "print it in black and white")
@@ -53,7 +49,7 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 }
 
 // printOutcome says what became of jobs; when none was released, that is an error.
-func printOutcome(w io.Writer, out *release.Outcome) error {
+func printOutcome(w io.Writer, out release.Outcome) error {
 	for _, r := range out.Released {
 		fmt.Fprintf(w, "released  %s/%s to printer %s\n", terminal.Printable(r.Queue), terminal.Printable(r.Job),
 			terminal.Printable(r.Destination))
@@ -87,23 +83,19 @@ func jobsCancel(f *apiFlags) *cobra.Command {
 	var reason string
 	cmd := onJob(f, "cancel", "Abort a held job, with a reason that its owner reads",
 		func(cmd *cobra.Command, c *admin.Client, ref graph.Ref) error {
-			out, err := c.Cancel(cmd.Context(), ref, reason)
-			if err != nil {
-				return err
-			}
-			if f.json {
-				return printJSON(cmd.OutOrStdout(), out)
-			}
-			if out.Pending {
-				fmt.Fprintf(cmd.OutOrStdout(), "aborting %s/%s: it will be deleted as soon as possible\n",
-					terminal.Printable(out.Queue), terminal.Printable(out.Job))
-				return nil
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "aborted  %s/%s: %s\n         %s %s\n", terminal.Printable(out.Queue),
-				terminal.Printable(out.Job),
-				out.Reason.Code, terminal.Printable(out.Reason.Text), terminal.Printable(out.Reason.Remedy))
-			return nil
+			return show(f, cmd, printCanceled)(c.Cancel(cmd.Context(), ref, reason))
 		})
 	cmd.Flags().StringVar(&reason, "reason", "", "`WORDS` for the owner")
 	return cmd
+}
+
+func printCanceled(w io.Writer, out release.Refused) (err error) {
+	name := terminal.Printable(out.Queue + "/" + out.Job)
+	if out.Pending {
+		_, err = fmt.Fprintf(w, "aborting %s: it will be deleted as soon as possible\n", name)
+	} else {
+		_, err = fmt.Fprintf(w, "aborted  %s: %s\n         %s %s\n", name, out.Reason.Code,
+			terminal.Printable(out.Reason.Text), terminal.Printable(out.Reason.Remedy))
+	}
+	return err
 }

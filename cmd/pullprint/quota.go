@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +12,6 @@ import (
 	"pullprint/connector/evaluate"
 	"pullprint/connector/terminal"
 	"pullprint/policy/quota"
-	"pullprint/policy/strictyaml"
 	"pullprint/trigger/graph"
 )
 
@@ -60,11 +58,7 @@ func onAccount(
 func quotaShow(f *apiFlags) *cobra.Command {
 	return onAccount(f, "show ACCOUNT", "Show what is on an account", wants("ACCOUNT"),
 		func(cmd *cobra.Command, c *admin.Client, args []string) error {
-			s, err := c.Quota(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return f.printAccount(cmd.OutOrStdout(), &s, "no allowance is for %s\n")
+			return show(f, cmd, accountPrinter("no allowance is for %s\n"))(c.Quota(cmd.Context(), args[0]))
 		})
 }
 
@@ -72,11 +66,12 @@ func quotaShow(f *apiFlags) *cobra.Command {
 const changedNobodys = "stored, but no allowance is for %s: nothing is charged to it; look whether this is the " +
 	"account that was meant\n"
 
-// printAccount tells what is on an account; nobodys is said of one without an allowance.
-func (f *apiFlags) printAccount(w io.Writer, s *evaluate.AccountStatus, nobodys string) error {
-	if f.json {
-		return printJSON(w, s)
-	}
+// accountPrinter tells what is on an account; nobodys is said of one without an allowance.
+func accountPrinter(nobodys string) func(io.Writer, evaluate.AccountStatus) error {
+	return func(w io.Writer, s evaluate.AccountStatus) error { return printAccount(w, &s, nobodys) }
+}
+
+func printAccount(w io.Writer, s *evaluate.AccountStatus, nobodys string) error {
 	if s.NoUser {
 		fmt.Fprintln(w,
 			"no user in Entra has this object ID: it is mistyped, or that of a printer, a group or a deleted account")
@@ -129,11 +124,7 @@ func quotaSet(f *apiFlags) *cobra.Command {
 				}
 				limit = &a
 			}
-			s, err := c.SetQuota(cmd.Context(), args[0], limit, why)
-			if err != nil {
-				return err
-			}
-			return f.printAccount(cmd.OutOrStdout(), &s, changedNobodys)
+			return show(f, cmd, accountPrinter(changedNobodys))(c.SetQuota(cmd.Context(), args[0], limit, why))
 		})
 	cmd.Annotations = takesNegative
 	cmd.Flags().StringVar(&why, "why", "", "what the history tells")
@@ -151,11 +142,7 @@ func quotaAdjust(f *apiFlags) *cobra.Command {
 		if why == "" {
 			return usageError{errors.New("--why is missing: the history tells it")}
 		}
-		s, err := c.AdjustQuota(cmd.Context(), args[0], delta, why)
-		if err != nil {
-			return err
-		}
-		return f.printAccount(cmd.OutOrStdout(), &s, changedNobodys)
+		return show(f, cmd, accountPrinter(changedNobodys))(c.AdjustQuota(cmd.Context(), args[0], delta, why))
 	})
 	cmd.Annotations = takesNegative
 	cmd.Flags().StringVar(&why, "why", "", "what the history tells; needed")
@@ -166,15 +153,11 @@ func quotaHistory(f *apiFlags) *cobra.Command {
 	var since string
 	cmd := onAccount(f, "history ACCOUNT", "Tell who changed an account, when and why", wants("ACCOUNT"),
 		func(cmd *cobra.Command, c *admin.Client, args []string) error {
-			back, err := strictyaml.ParseDuration(since)
-			if err != nil || back < 0 {
-				return usageError{fmt.Errorf("--since %s is not a valid duration; write it as 24h or 7d", since)}
-			}
-			list, err := c.QuotaHistory(cmd.Context(), args[0], time.Now().Add(-back))
+			from, err := sinceFlag(since)
 			if err != nil {
 				return err
 			}
-			return f.output(cmd, list, func(w io.Writer) error { return printHistory(w, list) })
+			return show(f, cmd, printHistory)(c.QuotaHistory(cmd.Context(), args[0], from))
 		})
 	cmd.Flags().StringVar(&since, "since", "31d", "how far back, as 24h or 31d")
 	return cmd

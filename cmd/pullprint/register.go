@@ -129,8 +129,7 @@ func (r *registration) open(cmd *cobra.Command) error {
 		}
 		r.queues = append(r.queues, p)
 	}
-	gc := graph.Config{TenantID: cfg.TenantID, Cloud: cfg.Cloud, Endpoints: cfg.Endpoints, Auth: cfg.Auth}
-	o := graph.Options{UserAgent: "pullprint/" + daemon.ReadBuild().Version}
+	gc, o := cfg.Graph(), graph.Options{UserAgent: "pullprint/" + daemon.ReadBuild().Version}
 	app, err := graph.New(gc, o)
 	if err != nil {
 		return usageError{err}
@@ -181,10 +180,7 @@ func (r *registration) administrator(
 			return nil, err
 		}
 	}
-	admin, err := graph.SignInPerson(cmd.Context(), gc, o, rights, func(p auth.Prompt) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as a Printer Administrator: open %s and enter the code %s (until %s)\n",
-			terminal.Printable(p.URL), terminal.Printable(p.Code), p.Expires.Local().Format("15:04"))
-	})
+	admin, err := graph.SignInPerson(cmd.Context(), gc, o, rights, prompt(cmd, "a Printer Administrator"))
 	if err != nil || !r.keep {
 		return admin, err
 	}
@@ -193,6 +189,14 @@ func (r *registration) administrator(
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "The sign-in is kept in %s, encrypted.\n", keep.SignInFile)
 	return admin, nil
+}
+
+// prompt tells somebody on stderr how to sign in.
+func prompt(cmd *cobra.Command, who string) func(auth.Prompt) {
+	return func(p auth.Prompt) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Sign in as %s: open %s and enter the code %s (until %s)\n", who,
+			terminal.Printable(p.URL), terminal.Printable(p.Code), p.Expires.Local().Format("15:04"))
+	}
 }
 
 // change shows a plan, asks, and has it done.

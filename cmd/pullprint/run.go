@@ -110,26 +110,24 @@ func supervised(o *daemon.Options, log *zap.Logger) error {
 // come together, in a usageError of strictyaml.Problems.
 func loadAll(cmd *cobra.Command) (*config.Config, *policy.Policy, error) {
 	cfg, err := loadConfig(cmd, " FILE; an example is config.example.yaml")
-	var problems, more strictyaml.Problems
+	var problems strictyaml.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return nil, nil, err
 	}
 	p := policy.Default()
-	if file := cfg.Policy.File; file != "" {
-		p, err = loadPolicy(file)
+	for i, file := range []string{cfg.Policy.File, cfg.Policy.ShadowFile} {
+		if file == "" {
+			continue
+		}
+		loaded, err := loadPolicy(file)
+		var more strictyaml.Problems
 		switch {
 		case errors.As(err, &more):
 			problems = append(problems, more...)
 		case err != nil && len(problems) == 0: // else the configuration's problems have it already
 			return cfg, nil, err
-		}
-	}
-	if file := cfg.Policy.ShadowFile; file != "" {
-		more = nil
-		if _, err := loadPolicy(file); errors.As(err, &more) {
-			problems = append(problems, more...)
-		} else if err != nil && len(problems) == 0 {
-			return cfg, nil, err
+		case i == 0:
+			p = loaded
 		}
 	}
 	if len(problems) > 0 {

@@ -16,7 +16,6 @@ import (
 	"pullprint/connector/sweep"
 	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
-	"pullprint/trigger/graph/auth"
 )
 
 func quotaUsage(f *apiFlags) *cobra.Command {
@@ -97,13 +96,9 @@ func reader(cmd *cobra.Command) (*graph.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	gc := graph.Config{TenantID: cfg.TenantID, Cloud: cfg.Cloud, Endpoints: cfg.Endpoints, Auth: cfg.Auth}
 	o := graph.Options{UserAgent: "pullprint/" + daemon.ReadBuild().Version}
-	person, err := graph.SignInPerson(cmd.Context(), gc, o, graph.ReportRights, func(p auth.Prompt) {
-		fmt.Fprintf(cmd.ErrOrStderr(),
-			"Sign in as somebody who may read reports: open %s and enter the code %s (until %s)\n", terminal.Printable(p.URL),
-			terminal.Printable(p.Code), p.Expires.Local().Format("15:04"))
-	})
+	person, err := graph.SignInPerson(cmd.Context(), cfg.Graph(), o, graph.ReportRights,
+		prompt(cmd, "somebody who may read reports"))
 	if err != nil {
 		return nil, fmt.Errorf("sign in: %w", err)
 	}
@@ -113,14 +108,11 @@ func reader(cmd *cobra.Command) (*graph.Client, error) {
 func printUsage(w io.Writer, list []sweep.UsageDay) error {
 	t := newTable(w, "DAY", "GRAPH", "PULLPRINT", "DIVERGENCE", "PAGES NOT KNOWN")
 	for _, u := range list {
-		t.row(u.Date, u.Graph, u.Pullprint, fmt.Sprintf("%.0f %%", 100*u.Divergence()), orDash(jobsWord(u.Unknown)))
+		unknown := "-"
+		if u.Unknown > 0 {
+			unknown = terminal.Counted(u.Unknown, "job")
+		}
+		t.row(u.Date, u.Graph, u.Pullprint, fmt.Sprintf("%.0f %%", 100*u.Divergence()), unknown)
 	}
 	return t.Flush()
-}
-
-func jobsWord(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return terminal.Counted(n, "job")
 }

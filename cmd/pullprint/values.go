@@ -67,6 +67,23 @@ func personFlag(name string, to *string) (err error) {
 	return err
 }
 
+// ownerFlag reads --owner, which has to be there.
+func ownerFlag(to *string) error {
+	if *to == "" {
+		return usageError{errors.New("--owner is missing: the Entra object id or user name of the person")}
+	}
+	return personFlag("owner", to)
+}
+
+// sinceFlag is the time that --since stands for, as 7d for a week ago.
+func sinceFlag(since string) (time.Time, error) {
+	back, err := strictyaml.ParseDuration(since)
+	if err != nil || back < 0 {
+		return time.Time{}, usageError{fmt.Errorf("--since %s is not a valid duration; write it as 24h or 7d", since)}
+	}
+	return time.Now().Add(-back), nil
+}
+
 // refuseEmptyFlags refuses a flag that is given an empty text, as of a variable that a shell
 // does not know: as a filter it would take all.
 func refuseEmptyFlags(f *pflag.FlagSet) (err error) {

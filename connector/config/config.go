@@ -73,6 +73,11 @@ func (c *Config) Unmade() error {
 		"into the configuration", strings.Join(names, ", "))
 }
 
+// Graph is what the client of Graph needs of it.
+func (c *Config) Graph() graph.Config {
+	return graph.Config{TenantID: c.TenantID, Cloud: c.Cloud, Endpoints: c.Endpoints, Auth: c.Auth}
+}
+
 // Policy names the policy file.
 type Policy struct {
 	// File is read again on SIGHUP and when it changes; empty is the built-in

@@ -15,7 +15,6 @@ import (
 	"pullprint/connector/terminal"
 	"pullprint/policy"
 	"pullprint/policy/strictyaml"
-	"pullprint/trigger/graph"
 )
 
 // How a finding is.
@@ -124,9 +123,4 @@ func (ds *diagnostics) everything(ctx context.Context) {
 		}
 		look(ctx)
 	}
-}
-
-func (ds *diagnostics) graphConfig() graph.Config {
-	c := ds.Config
-	return graph.Config{TenantID: c.TenantID, Cloud: c.Cloud, Endpoints: c.Endpoints, Auth: c.Auth}
 }

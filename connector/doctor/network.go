@@ -35,7 +35,7 @@ const (
 )
 
 func (ds *diagnostics) network(ctx context.Context) {
-	hosts, err := graph.Reachable(ctx, ds.graphConfig())
+	hosts, err := graph.Reachable(ctx, ds.Config.Graph())
 	if err != nil {
 		ds.say("network", Failed, err.Error(), "correct the configuration")
 		return

@@ -27,7 +27,7 @@ import (
 // tenant looks at what needs the app's token.
 func (ds *diagnostics) tenant(ctx context.Context) {
 	o := graph.Options{UserAgent: "pullprint/" + daemon.ReadBuild().Version}
-	c, err := graph.New(ds.graphConfig(), o)
+	c, err := graph.New(ds.Config.Graph(), o)
 	if err == nil {
 		err = c.SignIn(ctx)
 	}
@@ -211,7 +211,7 @@ func (ds *diagnostics) triggers(ctx context.Context, o graph.Options, definition
 			byHand+"; with administrator.sign_in_file the daemon and doctor look themselves")
 		return
 	}
-	admin, err := graph.ResumePerson(ctx, ds.graphConfig(), o, daemon.AdministratorRights(ds.Config), keep)
+	admin, err := graph.ResumePerson(ctx, ds.Config.Graph(), o, daemon.AdministratorRights(ds.Config), keep)
 	switch {
 	case errors.Is(err, auth.ErrNotStored):
 		ds.say("triggers", Warning, "not looked at: nobody's sign-in is kept yet", "keep one: `pullprint register plan --keep`")

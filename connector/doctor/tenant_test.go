@@ -82,7 +82,7 @@ nats: {embedded: {store_dir: nats}}
 // client is one that has signed in.
 func (n *tenant) client() *graph.Client {
 	n.t.Helper()
-	c, err := graph.New(n.graphConfig(), graph.Options{})
+	c, err := graph.New(n.Config.Graph(), graph.Options{})
 	if err == nil {
 		err = c.SignIn(n.t.Context())
 	}
