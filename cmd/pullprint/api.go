@@ -118,8 +118,8 @@ func (f *apiFlags) output(cmd *cobra.Command, v any, text func(w io.Writer) erro
 	return text(cmd.OutOrStdout())
 }
 
-// show prints what a call of the API gave, as output does.
-func show[T any](f *apiFlags, cmd *cobra.Command, text func(io.Writer, T) error) func(T, error) error {
+// printAnswer prints what a call of the API gave, as output does.
+func printAnswer[T any](f *apiFlags, cmd *cobra.Command, text func(io.Writer, T) error) func(T, error) error {
 	return func(v T, err error) error {
 		if err != nil {
 			return err

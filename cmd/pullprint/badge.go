@@ -140,7 +140,7 @@ func badgeList(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(f, cmd, printBadges)(c.Badges(cmd.Context(), owner))
+			return printAnswer(f, cmd, printBadges)(c.Badges(cmd.Context(), owner))
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "only those of a `USER`, an Entra object id or a user name")
@@ -174,7 +174,7 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 					return err
 				}
 			}
-			return show(f, cmd, func(w io.Writer, list []badge.Badge) error {
+			return printAnswer(f, cmd, func(w io.Writer, list []badge.Badge) error {
 				if len(list) == 0 {
 					_, err := fmt.Fprintln(w, "it was revoked before")
 					return err
@@ -203,7 +203,7 @@ func badgeCode(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(f, cmd, func(w io.Writer, out admin.CodeIssued) error {
+			return printAnswer(f, cmd, func(w io.Writer, out admin.CodeIssued) error {
 				_, err := fmt.Fprintf(w, "%s\nIt enrols one badge at any release station, until %s.\n", out.Code,
 					out.Expires.Local().Format("Mon 02 Jan 15:04"))
 				return err

@@ -41,7 +41,7 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 			}
 			switch ctx := cmd.Context(); {
 			case list:
-				return show(f, cmd, printDelegations)(c.Delegations(ctx, admin.DelegationFilter{Owner: owner, To: to}))
+				return printAnswer(f, cmd, printDelegations)(c.Delegations(ctx, admin.DelegationFilter{Owner: owner, To: to}))
 			case remove:
 				if err := c.Undelegate(ctx, owner, to); err != nil {
 					return err
@@ -50,7 +50,7 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 					terminal.Printable(owner))
 				return nil
 			}
-			return show(f, cmd, func(w io.Writer, d delegation.Delegation) error {
+			return printAnswer(f, cmd, func(w io.Writer, d delegation.Delegation) error {
 				_, err := fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", terminal.Printable(d.To),
 					terminal.Printable(d.Owner), d.Expires.Local().Format("Mon 02 Jan 15:04"))
 				return err

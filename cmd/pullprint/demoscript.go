@@ -77,9 +77,10 @@ func (p *presenter) morning(ctx context.Context) error {
 // selfTest has the administrator sign in and the sign-in kept, as with
 // `pullprint register plan --keep`, and waits for the daemon's test of itself.
 func (p *presenter) selfTest(ctx context.Context) error {
-	person, err := graph.SignInPerson(ctx, p.cfg.Graph(), graph.Options{}, daemon.AdministratorRights(p.cfg), func(code auth.Prompt) {
-		_ = p.sim.ApproveDevice(code.Code, demoAdmin) // the user is there: what else is wrong, the sign-in tells
-	})
+	person, err := graph.SignInPerson(ctx, p.cfg.Graph(), graph.Options{}, daemon.AdministratorRights(p.cfg),
+		func(code auth.Prompt) {
+			_ = p.sim.ApproveDevice(code.Code, demoAdmin) // the user is there: what else is wrong, the sign-in tells
+		})
 	if err == nil {
 		err = person.StoreSignIn(p.cfg.Administrator)
 	}

@@ -58,9 +58,9 @@ func jobsList(f *apiFlags) *cobra.Command {
 				return err
 			}
 			if dead {
-				return show(f, cmd, printDead)(c.Dead(cmd.Context(), since.String()))
+				return printAnswer(f, cmd, printDead)(c.Dead(cmd.Context(), since.String()))
 			}
-			return show(f, cmd, func(w io.Writer, list []admin.JobEntry) error { return printJobs(w, list, state) })(
+			return printAnswer(f, cmd, func(w io.Writer, list []admin.JobEntry) error { return printJobs(w, list, state) })(
 				c.Jobs(cmd.Context(), admin.JobFilter{Owner: owner, Queue: queue, State: state}, most))
 		},
 	}

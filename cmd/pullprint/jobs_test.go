@@ -21,7 +21,7 @@ func TestOutcomeInOrder(t *testing.T) {
 	}
 	for range 20 {
 		var text bytes.Buffer
-		_ = printOutcome(&text, &out)
+		_ = printOutcome(&text, out)
 		var got []string
 		for line := range strings.Lines(text.String()) {
 			if f := strings.Fields(line); len(f) == 3 || len(f) == 2 {

@@ -39,7 +39,7 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 		if set == (decision.Settings{}) {
 			variant = nil
 		}
-		return show(f, cmd, printOutcome)(c.Release(cmd.Context(), ref, device, variant))
+		return printAnswer(f, cmd, printOutcome)(c.Release(cmd.Context(), ref, device, variant))
 	})
 	cmd.Flags().StringVar(&device, "device", "", "`ID` of the device")
 	cmd.Flags().BoolVar(&mono, "mono", false, "print it in black and white")
@@ -83,7 +83,7 @@ func jobsCancel(f *apiFlags) *cobra.Command {
 	var reason string
 	cmd := onJob(f, "cancel", "Abort a held job, with a reason that its owner reads",
 		func(cmd *cobra.Command, c *admin.Client, ref graph.Ref) error {
-			return show(f, cmd, printCanceled)(c.Cancel(cmd.Context(), ref, reason))
+			return printAnswer(f, cmd, printCanceled)(c.Cancel(cmd.Context(), ref, reason))
 		})
 	cmd.Flags().StringVar(&reason, "reason", "", "`WORDS` for the owner")
 	return cmd

@@ -46,18 +46,18 @@ var printed = map[string][]any{
 	"policyExplainCommand": {policy.Explanation{}},
 	"policyReplayCommand":  {evaluate.Replayed{}},
 	"policyTestCommand":    {policyfile.Report{}},
-	"jobsList":             {[]admin.JobEntry{}},
-	"listDead":             {[]arrival.DeadLetter{}},
+	"jobsList":             {[]admin.JobEntry{}, []arrival.DeadLetter{}},
 	"jobsShow":             {admin.JobDetail{}.Job},
 	"jobsTrace":            {admin.JobDetail{}.Trace},
 	"jobsRelease":          {release.Outcome{}},
 	"jobsCancel":           {release.Refused{}},
-	"jobsDelegate":         {delegation.Delegation{}},
-	"listDelegations":      {[]delegation.Delegation{}},
+	"jobsDelegate":         {delegation.Delegation{}, []delegation.Delegation{}},
 	"privacyExport":        {privacy.Person{}},
 	"privacyErase":         {privacy.Erased{}},
 	"print":                {[]countedFile{}}, // of pages
-	"printAccount":         {evaluate.AccountStatus{}},
+	"quotaShow":            {evaluate.AccountStatus{}},
+	"quotaSet":             {evaluate.AccountStatus{}},
+	"quotaAdjust":          {evaluate.AccountStatus{}},
 	"quotaHistory":         {admin.EntryList{}},
 	"quotaUsage":           {[]sweep.UsageDay{}},
 	"show":                 {shownPlan{}},
@@ -72,8 +72,8 @@ var snakeCase = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 // What verbs print as JSON has names in snake_case.
 func TestJSONNames(t *testing.T) {
 	t.Parallel()
-	found := slices.DeleteFunc(append(callers(t, "printJSON"), callers(t, "output")...),
-		func(name string) bool { return name == "output" })
+	found := slices.DeleteFunc(slices.Concat(callers(t, "printJSON"), callers(t, "output"), callers(t, "printAnswer")),
+		func(name string) bool { return name == "output" || name == "printAnswer" })
 	slices.Sort(found)
 	if known := slices.Sorted(maps.Keys(printed)); !slices.Equal(found, known) {
 		t.Errorf("functions that print JSON: %v; in the table are %v", found, known)

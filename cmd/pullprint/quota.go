@@ -58,7 +58,7 @@ func onAccount(
 func quotaShow(f *apiFlags) *cobra.Command {
 	return onAccount(f, "show ACCOUNT", "Show what is on an account", wants("ACCOUNT"),
 		func(cmd *cobra.Command, c *admin.Client, args []string) error {
-			return show(f, cmd, accountPrinter("no allowance is for %s\n"))(c.Quota(cmd.Context(), args[0]))
+			return printAnswer(f, cmd, accountPrinter("no allowance is for %s\n"))(c.Quota(cmd.Context(), args[0]))
 		})
 }
 
@@ -124,7 +124,7 @@ func quotaSet(f *apiFlags) *cobra.Command {
 				}
 				limit = &a
 			}
-			return show(f, cmd, accountPrinter(changedNobodys))(c.SetQuota(cmd.Context(), args[0], limit, why))
+			return printAnswer(f, cmd, accountPrinter(changedNobodys))(c.SetQuota(cmd.Context(), args[0], limit, why))
 		})
 	cmd.Annotations = takesNegative
 	cmd.Flags().StringVar(&why, "why", "", "what the history tells")
@@ -142,7 +142,7 @@ func quotaAdjust(f *apiFlags) *cobra.Command {
 		if why == "" {
 			return usageError{errors.New("--why is missing: the history tells it")}
 		}
-		return show(f, cmd, accountPrinter(changedNobodys))(c.AdjustQuota(cmd.Context(), args[0], delta, why))
+		return printAnswer(f, cmd, accountPrinter(changedNobodys))(c.AdjustQuota(cmd.Context(), args[0], delta, why))
 	})
 	cmd.Annotations = takesNegative
 	cmd.Flags().StringVar(&why, "why", "", "what the history tells; needed")
@@ -157,7 +157,7 @@ func quotaHistory(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(f, cmd, printHistory)(c.QuotaHistory(cmd.Context(), args[0], from))
+			return printAnswer(f, cmd, printHistory)(c.QuotaHistory(cmd.Context(), args[0], from))
 		})
 	cmd.Flags().StringVar(&since, "since", "31d", "how far back, as 24h or 31d")
 	return cmd

@@ -163,7 +163,8 @@ func (ds *diagnostics) echoes(ctx context.Context, address string) bool {
 		res.StatusCode == http.StatusGatewayTimeout:
 		text := fmt.Sprintf("a proxy answers with status %d", res.StatusCode)
 		if !ds.runs {
-			ds.say("public url", Warning, text, "start the daemon, and ask again; or let doctor stand in for it with --handshake")
+			ds.say("public url", Warning, text,
+				"start the daemon, and ask again; or let doctor stand in for it with --handshake")
 			return false
 		}
 		ds.say("public url", ds.worse(), text,
