@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"pullprint/connector"
-	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/job"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
@@ -25,7 +25,7 @@ func TestDamagedRecords(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		reg := prometheus.NewRegistry()
-		damage := func(kv *bus.KV, key, value string) {
+		damage := func(kv *stored.KV, key, value string) {
 			t.Helper()
 			if _, ok, err := kv.CompareAndSet(t.Context(), key, []byte(value), 0, 0); err != nil || !ok {
 				t.Fatal(key, ok, err)

@@ -15,6 +15,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
 	"pullprint/connector/job"
@@ -34,7 +35,7 @@ const (
 // plant puts a person everywhere, and somebody else beside them.
 func plant(t *testing.T, b *bus.Bus, now time.Time) {
 	t.Helper()
-	put := func(kv *bus.KV, key string, v any) {
+	put := func(kv *stored.KV, key string, v any) {
 		t.Helper()
 		value, err := json.Marshal(v)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/job"
 	"pullprint/connector/privacy"
 	"pullprint/connector/store"
@@ -37,7 +38,7 @@ func (d tenant) User(_ context.Context, user string) (graph.User, bool, error) {
 func picture(t *testing.T, b *bus.Bus) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for name, kv := range map[string]*bus.KV{"jobs": b.Jobs(), "badges": b.Badges(), "quota": b.Quota(), "state": b.State()} {
+	for name, kv := range map[string]*stored.KV{"jobs": b.Jobs(), "badges": b.Badges(), "quota": b.Quota(), "state": b.State()} {
 		err := kv.Each(t.Context(), ">", func(key string, value []byte, rev uint64) error {
 			if key != "format" {
 				all[fmt.Sprint(name, " ", key, " ", rev)] = string(value)
@@ -60,7 +61,7 @@ func picture(t *testing.T, b *bus.Bus) map[string]string {
 	return all
 }
 
-func keep(t *testing.T, kv *bus.KV, key, value string) {
+func keep(t *testing.T, kv *stored.KV, key, value string) {
 	t.Helper()
 	if _, ok, err := kv.CompareAndSet(t.Context(), key, []byte(value), 0, 0); !ok || err != nil {
 		t.Fatal(key, ok, err)

@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/stored"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -47,10 +48,10 @@ func acceptRecords(
 	}
 	var lost []disk.Loss
 	var remove []func() (bool, error)
-	for _, kv := range []*KV{b.quota, b.badges, b.state} {
+	for _, kv := range []*stored.KV{b.quota, b.badges, b.state} {
 		err := kv.Each(ctx, ">", func(key string, value []byte, revision uint64) error {
-			if err := o.CheckRecord(kv.bucket, key, value); err != nil {
-				lost = append(lost, disk.Loss{Stream: kv.stream, Record: err.Error()})
+			if err := o.CheckRecord(kv.Name(), key, value); err != nil {
+				lost = append(lost, disk.Loss{Stream: kv.Stream(), Record: err.Error()})
 				remove = append(remove, func() (bool, error) { return kv.Delete(ctx, key, revision) })
 			}
 			return nil
@@ -172,7 +173,7 @@ func (b *Bus) auditLoss(ctx context.Context, lost []disk.Loss, by string) error 
 	}
 	id, body, err := b.action("accept-loss", by, strings.Join(texts, "; "))
 	if err == nil {
-		_, err = b.js.Publish(ctx, schema.AuditSubject+"accept-loss", body, jetstream.WithMsgID(id))
+		_, err = b.link.JS.Publish(ctx, schema.AuditSubject+"accept-loss", body, jetstream.WithMsgID(id))
 	}
 	if err != nil {
 		return fmt.Errorf("store audit record: %w", err)

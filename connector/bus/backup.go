@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -118,7 +118,7 @@ func mustExist(cfg Config) error {
 type snapshot struct {
 	bus     *Bus
 	out     *backup.Writer
-	readers map[string]*reader
+	readers map[string]*stored.Reader
 	keys    map[string]map[string]struct{}
 	trailer backup.Trailer
 }
@@ -129,7 +129,7 @@ func (b *Bus) newSnapshot(ctx context.Context, w io.Writer) (*snapshot, error) {
 		return nil, err
 	}
 	c := &snapshot{
-		bus: b, out: out, readers: map[string]*reader{}, keys: map[string]map[string]struct{}{},
+		bus: b, out: out, readers: map[string]*stored.Reader{}, keys: map[string]map[string]struct{}{},
 		trailer: backup.Trailer{Streams: map[string]backup.StreamEnd{}},
 	}
 	is := format{Format: 1, Readable: 1}
@@ -141,7 +141,7 @@ func (b *Bus) newSnapshot(ctx context.Context, w io.Writer) (*snapshot, error) {
 		}
 	}
 	for _, p := range schema.Streams(1) {
-		c.readers[p.Config.Name] = &reader{bus: b, stream: p.Config.Name}
+		c.readers[p.Config.Name] = &stored.Reader{Link: b.link, Stream: p.Config.Name}
 		c.keys[p.Config.Name] = map[string]struct{}{}
 	}
 	return c, out.WriteHeader(backup.Header{Created: time.Now().UTC(), Format: is.Format, Readable: is.Readable})
@@ -149,8 +149,7 @@ func (b *Bus) newSnapshot(ctx context.Context, w io.Writer) (*snapshot, error) {
 
 // peekFormat is format before there is a state bucket of ours.
 func (b *Bus) peekFormat(ctx context.Context) (format, uint64, error) {
-	with := &Bus{cfg: b.cfg, nc: b.nc, js: b.js}
-	with.state = with.bucket(schema.StateBucket)
+	with := &Bus{cfg: b.cfg, link: b.link, state: stored.NewKV(b.link, schema.StateBucket, nil)}
 	return with.format(ctx)
 }
 
@@ -180,7 +179,7 @@ func (c *snapshot) copyRoundHeld(ctx context.Context) (time.Duration, error) {
 			return held, nil
 		}
 		last = moving
-		c.bus.pause(ctx, holdPause)
+		c.bus.link.Pause(ctx, holdPause)
 	}
 }
 
@@ -243,7 +242,7 @@ func (c *snapshot) copyRound(ctx context.Context) (moving string, err error) {
 // What was stored last may have been removed again, by erasing a person or because it has
 // expired: then the stream's last sequence is that of no message.
 func (c *snapshot) whole(ctx context.Context, stream string, before, after *jetstream.StreamState) (bool, error) {
-	end, copied := c.trailer.Streams[stream], c.readers[stream].last
+	end, copied := c.trailer.Streams[stream], c.readers[stream].Last
 	if before == nil || after == nil {
 		c.trailer.Streams[stream] = end
 		return before == after, nil
@@ -254,7 +253,7 @@ func (c *snapshot) whole(ctx context.Context, stream string, before, after *jets
 		return false, nil
 	}
 	// Whoever was read from may be a replica that lags behind: the leader knows.
-	none, err := c.bus.nothingAfter(ctx, stream, ">", copied)
+	none, err := c.bus.link.NothingAfter(ctx, stream, ">", copied)
 	if err != nil || !none {
 		return false, err
 	}
@@ -263,32 +262,6 @@ func (c *snapshot) whole(ctx context.Context, stream string, before, after *jets
 			"from a backup", store.ErrDamaged, stream, has, holds)
 	}
 	return true, nil
-}
-
-// nothingAfter asks the leader of a stream whether there is no message after a
-// sequence.
-func (b *Bus) nothingAfter(ctx context.Context, stream, filter string, sequence uint64) (bool, error) {
-	req, err := json.Marshal(map[string]any{"seq": sequence + 1, "next_by_subj": filter})
-	if err != nil {
-		return false, err
-	}
-	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, req)
-	if err != nil {
-		return false, fmt.Errorf("read the end of %s: %w", stream, err)
-	}
-	var answer struct {
-		Error *jetstream.APIError `json:"error"`
-	}
-	if err := json.Unmarshal(msg.Data, &answer); err != nil {
-		return false, fmt.Errorf("read the end of %s: %w", stream, err)
-	}
-	if answer.Error == nil {
-		return false, nil
-	}
-	if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-		return true, nil
-	}
-	return false, fmt.Errorf("read the end of %s: %w", stream, answer.Error)
 }
 
 // held is how many messages of a stream a copy must have: of a bucket one for each key,
@@ -311,7 +284,7 @@ func (c *snapshot) kept(stream string) uint64 {
 // ackFloor stores up to which task all are done. It is read before the records: a task
 // that is finished in between is delivered again after a restore, which does no harm.
 func (c *snapshot) ackFloor(ctx context.Context) error {
-	cons, err := c.bus.js.Consumer(ctx, schema.Tasks, schema.Consumer)
+	cons, err := c.bus.link.JS.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
@@ -325,7 +298,7 @@ func (c *snapshot) ackFloor(ctx context.Context) error {
 func (c *snapshot) look(ctx context.Context) (map[string]*jetstream.StreamState, error) {
 	out := map[string]*jetstream.StreamState{}
 	for _, p := range schema.Streams(1) {
-		s, err := c.bus.js.Stream(ctx, p.Config.Name)
+		s, err := c.bus.link.JS.Stream(ctx, p.Config.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue
 		}
@@ -343,25 +316,31 @@ func (c *snapshot) look(ctx context.Context) (map[string]*jetstream.StreamState,
 // copyNew copies what is stored after what was copied before.
 func (c *snapshot) copyNew(ctx context.Context, stream string, last uint64) error {
 	r := c.readers[stream]
-	if r.last >= last {
+	if r.Last >= last {
 		return nil
 	}
 	if err := c.out.BeginStream(stream); err != nil {
 		return err
 	}
-	r.completed = false
 	end := c.trailer.Streams[stream]
-	err := r.read(ctx, func(m message) error {
-		if m.sequence <= r.last {
+	err := r.Read(ctx, func(m stored.Message) error {
+		if m.Sequence <= r.Last {
 			return nil
 		}
 		end.Messages++
 		if !schema.OnlyGrows(stream) {
-			c.keys[stream][m.subject] = struct{}{}
+			c.keys[stream][m.Subject] = struct{}{}
 		}
-		rec := m.record()
+		rec := recordOf(&m)
 		return c.out.WriteMessage(&rec)
 	}, nil)
 	c.trailer.Streams[stream] = end
 	return err
+}
+
+// recordOf is a message as a backup has it.
+func recordOf(m *stored.Message) backup.Record {
+	return backup.Record{
+		Sequence: m.Sequence, Time: m.Stored, Header: m.Raw.Headers(), Subject: m.Subject, Body: m.Raw.Data(),
+	}
 }

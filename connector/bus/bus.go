@@ -39,12 +39,12 @@ import (
 
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/fault"
+	"pullprint/connector/bus/link"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/bus/write"
-	"pullprint/trigger/wait"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -96,25 +96,20 @@ type Bus struct {
 	kept  *disk.Kept // while the embedded server starts
 	marks *marker    // nil with an external server
 	srv   *server.Server
-	nc    *nats.Conn
-	js    jetstream.JetStream
+	link  *link.Link
 
 	writers  map[string]*write.Writer
-	jobs     *KV
-	badges   *KV
-	quota    *KV
-	state    *KV
+	jobs     *stored.KV
+	badges   *stored.KV
+	quota    *stored.KV
+	state    *stored.KV
 	inflight *Inflight
 
 	consumption atomic.Pointer[consumption] // nil when nothing is consumed
 	denial      denial                      // of the external server
 	unanswered  chan struct{}               // has room for one
-	removed     sync.Map                    // name of a stream to *atomic.Uint64: see removals
 
 	short sync.Map // names of streams of which it was said that their share is too small
-
-	sessionsMu sync.Mutex
-	sessions   map[*context.CancelCauseFunc]struct{}
 
 	closing atomic.Bool
 	ended   chan struct{} // closed when nothing is left running
@@ -133,7 +128,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := withLimit(ctx, openLimit)
+	ctx, cancel := link.WithLimit(ctx, openLimit)
 	defer cancel()
 	b, err := attach(ctx, cfg, o)
 	if err != nil {
@@ -165,7 +160,8 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 		unsynced: o.unsynced, unchecked: o.unchecked, inProcess: o.InProcess, metrics: newMetrics(),
 		unanswered: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
-	ctx, cancel := withLimit(ctx, openLimit)
+	b.link = &link.Link{Log: b.log, Local: cfg.Embedded != nil, Replicated: cfg.replicas() > 1}
+	ctx, cancel := link.WithLimit(ctx, openLimit)
 	defer cancel()
 	if err := b.connect(ctx, o); err != nil {
 		_ = b.Close()
@@ -187,7 +183,7 @@ func (b *Bus) connect(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if b.js, err = jetstream.New(b.nc); err != nil {
+	if b.link.JS, err = jetstream.New(b.link.NC); err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
 	return b.checkRecovered(ctx)
@@ -216,7 +212,7 @@ func (b *Bus) complete(ctx context.Context) error {
 		o.Acked = b.marks.acked
 	}
 	for _, p := range schema.Streams(1) {
-		b.writers[p.Config.Name] = write.New(b.js, p.Config.Name, o)
+		b.writers[p.Config.Name] = write.New(b.link.JS, p.Config.Name, o)
 	}
 	b.jobs, b.state = b.bucket(schema.JobsBucket), b.bucket(schema.StateBucket)
 	b.badges, b.quota = b.bucket(schema.BadgesBucket), b.bucket(schema.QuotaBucket)
@@ -235,62 +231,27 @@ func (b *Bus) complete(ctx context.Context) error {
 	return nil
 }
 
-// untilReconnect is ctx, cancelled as well when the connection was lost and is
-// back, or closed for good: what waits for messages has to ask again then. The
-// cause is fault.ErrCutOff or fault.ErrClosed.
-func (b *Bus) untilReconnect(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	b.sessionsMu.Lock()
-	defer b.sessionsMu.Unlock()
-	if b.nc.IsClosed() {
-		cancel(fault.ErrClosed)
-	}
-	if b.sessions == nil {
-		b.sessions = make(map[*context.CancelCauseFunc]struct{})
-	}
-	b.sessions[&cancel] = struct{}{}
-	return ctx, func() {
-		cancel(nil)
-		b.sessionsMu.Lock()
-		defer b.sessionsMu.Unlock()
-		delete(b.sessions, &cancel)
-	}
-}
-
-// endSessions ends every context of untilReconnect.
-func (b *Bus) endSessions(cause error) {
-	b.sessionsMu.Lock()
-	defer b.sessionsMu.Unlock()
-	for cancel := range b.sessions {
-		(*cancel)(cause)
-	}
-}
-
 func (b *Bus) reconnected() {
 	b.metrics.connected.Set(1)
 	b.log.Info("reconnected")
-	b.endSessions(fault.ErrCutOff)
+	b.link.EndSessions(fault.ErrCutOff)
 }
 
-// pause waits before another try: for d, until the connection is back, or until
-// ctx ends.
-func (b *Bus) pause(ctx context.Context, d time.Duration) {
-	ctx, end := b.untilReconnect(ctx)
-	defer end()
-	_ = wait.Sleep(ctx, d) // callers look at their own ctx
+func (b *Bus) bucket(name string) *stored.KV {
+	return stored.NewKV(b.link, name, b.writers["KV_"+name])
 }
 
 // Jobs is the bucket of job records.
-func (b *Bus) Jobs() *KV { return b.jobs }
+func (b *Bus) Jobs() *stored.KV { return b.jobs }
 
 // Badges is the bucket of enrolled badges.
-func (b *Bus) Badges() *KV { return b.badges }
+func (b *Bus) Badges() *stored.KV { return b.badges }
 
 // Quota is the bucket of accounts.
-func (b *Bus) Quota() *KV { return b.quota }
+func (b *Bus) Quota() *stored.KV { return b.quota }
 
 // State is the bucket of the program's own state: definition, subscription, leases.
-func (b *Bus) State() *KV { return b.state }
+func (b *Bus) State() *stored.KV { return b.state }
 
 // Close waits for what is under way, disconnects, stops the embedded server
 // and releases the store directory. Calling it again does nothing.
@@ -320,7 +281,7 @@ func (b *Bus) signOff() {
 }
 
 func (b *Bus) shutdown() {
-	if b.cfg.Embedded == nil && b.writers != nil && b.nc.IsConnected() {
+	if b.cfg.Embedded == nil && b.writers != nil && b.link.NC.IsConnected() {
 		b.signOff()
 	}
 	for _, w := range b.writers {
@@ -330,15 +291,15 @@ func (b *Bus) shutdown() {
 	if b.marks != nil {
 		marked = b.marks.close()
 	}
-	if b.nc != nil {
-		if b.nc.IsConnected() {
+	if b.link.NC != nil {
+		if b.link.NC.IsConnected() {
 			// Acks are fire and forget: let the last ones out.
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-			_ = b.nc.FlushWithContext(ctx)
+			_ = b.link.NC.FlushWithContext(ctx)
 			cancel()
 		}
-		b.nc.Close()
-		b.endSessions(fault.ErrClosed)
+		b.link.NC.Close()
+		b.link.EndSessions(fault.ErrClosed)
 	}
 	if b.srv != nil {
 		b.srv.Shutdown()
@@ -367,11 +328,11 @@ func (b *Bus) Crash(snapshot func() error) error {
 	}
 	var err error
 	b.once(func() {
-		if id, cerr := b.nc.GetClientID(); cerr == nil {
+		if id, cerr := b.link.NC.GetClientID(); cerr == nil {
 			_ = b.srv.DisconnectClientByID(id)
 		}
-		b.nc.Close()
-		b.endSessions(fault.ErrClosed)
+		b.link.NC.Close()
+		b.link.EndSessions(fault.ErrClosed)
 		err = snapshot()
 		b.shutdown()
 		err = errors.Join(err, b.closed)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/backup"
+	"pullprint/connector/bus/stored"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -25,9 +26,9 @@ func (b *Bus) compare(
 	defer stop()
 	t := backup.NewTally(cfg.Name)
 	want, werr, more := next()
-	r := reader{bus: b, stream: cfg.Name}
-	err := r.read(ctx, func(m message) error {
-		for ; more && werr == nil && want.Sequence < m.sequence; want, werr, more = next() {
+	r := stored.Reader{Link: b.link, Stream: cfg.Name}
+	err := r.Read(ctx, func(m stored.Message) error {
+		for ; more && werr == nil && want.Sequence < m.Sequence; want, werr, more = next() {
 			if !backup.Expired(want, cfg.MaxAge, time.Now()) {
 				return wrong("message %d is missing", want.Sequence)
 			}
@@ -36,9 +37,9 @@ func (b *Bus) compare(
 		if werr != nil {
 			return werr
 		}
-		got := m.record()
+		got := recordOf(&m)
 		if !more || want.Sequence != got.Sequence {
-			if m.absent && m.sequence > f.Trailer.Streams[cfg.Name].Last {
+			if m.Absent && m.Sequence > f.Trailer.Streams[cfg.Name].Last {
 				return nil // a key that has expired since
 			}
 			return wrong("message %d is not in it", got.Sequence)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/fault"
+	"pullprint/connector/bus/link"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/bus/write"
 	"pullprint/connector/store"
@@ -128,7 +129,7 @@ func (c *consumption) fetched(ctx context.Context, err error) {
 	c.failure = err
 	c.mu.Unlock()
 	if err != nil {
-		c.bus.pause(ctx, fetchBackoff)
+		c.bus.link.Pause(ctx, fetchBackoff)
 	}
 }
 
@@ -166,7 +167,7 @@ func (c *consumption) fetch(ctx context.Context) error {
 	c.delivered = time.Now()
 	for ctx.Err() == nil {
 		c.turn(false)
-		if c.bus.nc.IsClosed() {
+		if c.bus.link.NC.IsClosed() {
 			return fault.ErrClosed
 		}
 		var err error
@@ -206,12 +207,12 @@ func (c *consumption) fetch(ctx context.Context) error {
 func (c *consumption) attach(ctx context.Context) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, write.Limit)
 	defer cancel()
-	cons, err := c.bus.js.Consumer(ctx, schema.Tasks, schema.Consumer)
+	cons, err := c.bus.link.JS.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		c.log.Warn("consumer is missing, creating it again: tasks of the last days are delivered again")
 		c.bus.metrics.rebuilds.Inc()
 		c.last = 0
-		return c.bus.js.CreateConsumer(ctx, schema.Tasks, schema.TaskConsumer())
+		return c.bus.link.JS.CreateConsumer(ctx, schema.Tasks, schema.TaskConsumer())
 	}
 	if err == nil {
 		c.last = cons.CachedInfo().Delivered.Stream
@@ -240,12 +241,12 @@ func (c *consumption) room(ctx context.Context) int {
 }
 
 func (c *consumption) fetchSome(ctx context.Context, cons jetstream.Consumer, n int) error {
-	ctx, end := c.bus.untilReconnect(ctx)
+	ctx, end := c.bus.link.UntilReconnect(ctx)
 	defer end()
 	limits := cons.CachedInfo().Config
-	ctx, cancel := context.WithTimeout(ctx, atMost(fetchFor, limits.MaxRequestExpires))
+	ctx, cancel := context.WithTimeout(ctx, link.AtMost(fetchFor, limits.MaxRequestExpires))
 	defer cancel()
-	batch, err := cons.Fetch(atMost(n, limits.MaxRequestBatch), jetstream.FetchContext(ctx))
+	batch, err := cons.Fetch(link.AtMost(n, limits.MaxRequestBatch), jetstream.FetchContext(ctx))
 	if err != nil {
 		return err
 	}
@@ -369,12 +370,4 @@ func (c *consumption) beat(idle <-chan struct{}) {
 		}
 		c.mu.Unlock()
 	}
-}
-
-// atMost is what is wanted of a server, or its limit if that is lower; 0 is no limit.
-func atMost[T int | time.Duration](want, limit T) T {
-	if limit > 0 {
-		return min(want, limit)
-	}
-	return want
 }

@@ -69,7 +69,7 @@ func (b *Bus) startEmbedded(ctx context.Context) error {
 	if !b.srv.ReadyForConnections(wait) || !b.srv.JetStreamEnabled() {
 		return fmt.Errorf("start embedded NATS server in %s: %s", dir, log.lastError())
 	}
-	b.nc, err = nats.Connect("", b.natsOptions(nats.InProcessServer(b.srv))...)
+	b.link.NC, err = nats.Connect("", b.natsOptions(nats.InProcessServer(b.srv))...)
 	if err != nil {
 		return fmt.Errorf("connect to embedded NATS server: %w", err)
 	}

@@ -81,7 +81,7 @@ func (b *Bus) adjusted(found, want jetstream.StreamConfig) (jetstream.StreamConf
 func (b *Bus) adjust(ctx context.Context, streams []jetstream.StreamConfig) error {
 	for _, cfg := range streams {
 		within, cancel := context.WithTimeout(ctx, adjustWithin)
-		_, err := b.js.UpdateStream(within, cfg)
+		_, err := b.link.JS.UpdateStream(within, cfg)
 		cancel()
 		if err != nil && b.cfg.Embedded == nil {
 			b.log.Warn("retention not changed: the server does not permit it", zap.String("stream", cfg.Name), zap.Error(err))
@@ -98,11 +98,11 @@ func (b *Bus) adjust(ctx context.Context, streams []jetstream.StreamConfig) erro
 }
 
 func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.StreamConfig, error) {
-	s, err := b.js.Stream(ctx, want.Name)
+	s, err := b.link.JS.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s, err = b.js.CreateStream(ctx, want)
+		s, err = b.link.JS.CreateStream(ctx, want)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was faster
-			s, err = b.js.Stream(ctx, want.Name)
+			s, err = b.link.JS.Stream(ctx, want.Name)
 		}
 	}
 	if err != nil {
@@ -130,17 +130,17 @@ func isThere(path string) bool {
 
 func (b *Bus) ensureConsumer(ctx context.Context) error {
 	want := schema.TaskConsumer()
-	c, err := b.js.Consumer(ctx, schema.Tasks, schema.Consumer)
+	c, err := b.link.JS.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		c, err = b.js.CreateConsumer(ctx, schema.Tasks, want)
+		c, err = b.link.JS.CreateConsumer(ctx, schema.Tasks, want)
 		var api *jetstream.APIError
 		if errors.As(err, &api) && api.ErrorCode == schema.CodeMaxAckPending {
 			less := want
 			less.MaxAckPending = 0 // as many as the server allows
-			c, err = b.js.CreateConsumer(ctx, schema.Tasks, less)
+			c, err = b.link.JS.CreateConsumer(ctx, schema.Tasks, less)
 		}
 		if errors.Is(err, jetstream.ErrConsumerExists) {
-			c, err = b.js.Consumer(ctx, schema.Tasks, schema.Consumer)
+			c, err = b.link.JS.Consumer(ctx, schema.Tasks, schema.Consumer)
 		}
 	}
 	var api *jetstream.APIError

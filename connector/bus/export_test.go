@@ -12,10 +12,10 @@ import (
 )
 
 // JetStream is the client below the bus, for floors and for meddling.
-func (b *Bus) JetStream() jetstream.JetStream { return b.js }
+func (b *Bus) JetStream() jetstream.JetStream { return b.link.JS }
 
 // Conn is the connection below the bus.
-func (b *Bus) Conn() *nats.Conn { return b.nc }
+func (b *Bus) Conn() *nats.Conn { return b.link.NC }
 
 // CheckVersion is what an external server has to pass.
 var CheckVersion = checkVersion

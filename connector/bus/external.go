@@ -46,7 +46,7 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 	for {
 		nc, err := nats.Connect(b.cfg.URL, opts...)
 		if err == nil {
-			b.nc = nc
+			b.link.NC = nc
 			break
 		}
 		err = b.cfg.explained(err)
@@ -57,12 +57,12 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := checkVersion(b.nc.ConnectedServerVersion()); err != nil {
+	if err := checkVersion(b.link.NC.ConnectedServerVersion()); err != nil {
 		return err
 	}
 	ctx, end := b.denial.until(ctx)
 	defer end()
-	_, _, err = checkJetStream(ctx, b.nc)
+	_, _, err = checkJetStream(ctx, b.link.NC)
 	return err
 }
 

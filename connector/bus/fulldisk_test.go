@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/store"
 )
 
@@ -37,7 +38,7 @@ var put = map[string]func(ctx context.Context, b *bus.Bus, id string, body []byt
 	"KV_pullprint_state":  putKey((*bus.Bus).State),
 }
 
-func putKey(bucket func(*bus.Bus) *bus.KV) func(ctx context.Context, b *bus.Bus, id string, body []byte) error {
+func putKey(bucket func(*bus.Bus) *stored.KV) func(ctx context.Context, b *bus.Bus, id string, body []byte) error {
 	return func(ctx context.Context, b *bus.Bus, id string, body []byte) error {
 		_, _, err := bucket(b).CompareAndSet(ctx, id, body, 0, 0)
 		return err

@@ -35,7 +35,7 @@ func (b *Bus) gone(ctx context.Context) (lost []disk.Loss, empty bool, err error
 // them, and a restore that died is told of elsewhere.
 func (b *Bus) missing(ctx context.Context) (missing []string, has, used bool, err error) {
 	for _, p := range schema.Streams(1) {
-		s, err := b.js.Stream(ctx, p.Config.Name)
+		s, err := b.link.JS.Stream(ctx, p.Config.Name)
 		gone := errors.Is(err, jetstream.ErrStreamNotFound)
 		switch {
 		case err != nil && !gone:

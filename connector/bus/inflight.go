@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"pullprint/connector/bus/fault"
+	"pullprint/connector/bus/link"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/bus/write"
 	"pullprint/connector/store"
 )
@@ -51,7 +53,7 @@ const inflightPrefix = "inflight."
 // server it is a key of the state bucket, and costs a durable write.
 type Inflight struct {
 	b  *Bus
-	kv *KV // of an external server
+	kv *stored.KV // of an external server
 
 	mu       sync.Mutex
 	file     *os.File // nil until the first note
@@ -186,16 +188,16 @@ func (i *Inflight) Alive(ctx context.Context, instance string) (bool, error) {
 	if i.kv == nil {
 		return instance == i.b.instance, nil
 	}
-	ctx, cancel := withLimit(ctx, write.Limit)
+	ctx, cancel := link.WithLimit(ctx, write.Limit)
 	defer cancel()
-	s, err := i.b.js.Stream(ctx, i.kv.stream)
+	s, err := i.b.link.JS.Stream(ctx, i.kv.Stream())
 	if err != nil {
 		return false, fmt.Errorf("ask whether %s works: %w", instance, fault.Unavailable(err))
 	}
 	now, alive := s.CachedInfo().TimeStamp, false
-	r := reader{bus: i.b, stream: i.kv.stream, filter: i.kv.prefix + "canary." + schema.Token(instance), lastPerSubject: true}
-	err = r.read(ctx, func(m message) error {
-		alive = !m.absent && now.Sub(m.stored) < aliveFor
+	r := stored.Reader{Link: i.b.link, Stream: i.kv.Stream(), Filter: "$KV." + i.kv.Name() + ".canary." + schema.Token(instance), LastPerSubject: true}
+	err = r.Read(ctx, func(m stored.Message) error {
+		alive = !m.Absent && now.Sub(m.Stored) < aliveFor
 		return nil
 	}, nil)
 	if err != nil {

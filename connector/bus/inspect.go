@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"pullprint/connector/bus/link"
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go"
@@ -58,7 +59,7 @@ func Inspect(ctx context.Context, cfg Config) (Inspection, error) {
 	if err := checkVersion(in.Version); err != nil {
 		return in, err
 	}
-	ctx, cancel := withLimit(ctx, 10*time.Second)
+	ctx, cancel := link.WithLimit(ctx, 10*time.Second)
 	defer cancel()
 	ctx, end := d.until(ctx)
 	defer end()

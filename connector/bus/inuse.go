@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/link"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/stored"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -28,9 +30,9 @@ func (b *Bus) inUse(ctx context.Context) error {
 	if b.cfg.Embedded != nil {
 		return nil
 	}
-	ctx, cancel := withLimit(ctx, readLimit)
+	ctx, cancel := link.WithLimit(ctx, stored.ReadLimit)
 	defer cancel()
-	c, err := b.js.Consumer(ctx, schema.Tasks, schema.Consumer)
+	c, err := b.link.JS.Consumer(ctx, schema.Tasks, schema.Consumer)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
 	case err != nil:
@@ -38,7 +40,7 @@ func (b *Bus) inUse(ctx context.Context) error {
 	case c.CachedInfo().NumWaiting > 0:
 		return fmt.Errorf("%w: it waits for tasks; stop every `pullprint run` first", ErrInUse)
 	}
-	s, err := b.js.Stream(ctx, "KV_"+schema.StateBucket)
+	s, err := b.link.JS.Stream(ctx, "KV_"+schema.StateBucket)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
@@ -47,18 +49,18 @@ func (b *Bus) inUse(ctx context.Context) error {
 	}
 	now := s.CachedInfo().TimeStamp
 	who := ""
-	r := reader{
-		bus: b, stream: "KV_" + schema.StateBucket, filter: "$KV." + schema.StateBucket + ".>", lastPerSubject: true,
+	r := stored.Reader{
+		Link: b.link, Stream: "KV_" + schema.StateBucket, Filter: "$KV." + schema.StateBucket + ".>", LastPerSubject: true,
 	}
-	err = r.read(ctx, func(m message) error {
-		key := strings.TrimPrefix(m.subject, "$KV."+schema.StateBucket+".")
+	err = r.Read(ctx, func(m stored.Message) error {
+		key := strings.TrimPrefix(m.Subject, "$KV."+schema.StateBucket+".")
 		switch {
-		case m.absent || m.subject == "$KV."+schema.StateBucket+".canary."+schema.Token(b.instance):
+		case m.Absent || m.Subject == "$KV."+schema.StateBucket+".canary."+schema.Token(b.instance):
 		case strings.HasPrefix(key, "lease."):
-			holder, _, _ := strings.Cut(string(m.body), " ")
+			holder, _, _ := strings.Cut(string(m.Body), " ")
 			who = holder + " has the lease " + strings.TrimPrefix(key, "lease.")
-		case strings.HasPrefix(key, "canary.") && now.Sub(m.stored) < aliveFor:
-			who = strings.TrimPrefix(key, "canary.") + " was alive " + now.Sub(m.stored).Round(time.Second).String() + " ago"
+		case strings.HasPrefix(key, "canary.") && now.Sub(m.Stored) < aliveFor:
+			who = strings.TrimPrefix(key, "canary.") + " was alive " + now.Sub(m.Stored).Round(time.Second).String() + " ago"
 		}
 		return nil
 	}, nil)

@@ -32,7 +32,7 @@ func (b *Bus) checkRecovered(ctx context.Context) error {
 		return nil
 	}
 	have := map[string]bool{}
-	list := b.js.StreamNames(ctx)
+	list := b.link.JS.StreamNames(ctx)
 	for name := range list.Name() {
 		have[name] = true
 	}

@@ -12,9 +12,10 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/stored"
 )
 
-func mustSet(t *testing.T, kv *bus.KV, key, value string, revision uint64, ttl time.Duration) uint64 {
+func mustSet(t *testing.T, kv *stored.KV, key, value string, revision uint64, ttl time.Duration) uint64 {
 	t.Helper()
 	r, ok, err := kv.CompareAndSet(t.Context(), key, []byte(value), revision, ttl)
 	if err != nil || !ok || r <= revision {
@@ -23,7 +24,7 @@ func mustSet(t *testing.T, kv *bus.KV, key, value string, revision uint64, ttl t
 	return r
 }
 
-func mustAbsent(t *testing.T, kv *bus.KV, key string) {
+func mustAbsent(t *testing.T, kv *stored.KV, key string) {
 	t.Helper()
 	if v, r, err := kv.Get(t.Context(), key); v != nil || r != 0 || err != nil {
 		t.Fatalf("%s: %q %d %v, want it absent", key, v, r, err)
@@ -234,7 +235,7 @@ func TestWatch(t *testing.T) {
 func TestBucketsAreApart(t *testing.T) {
 	t.Parallel()
 	b := bustest.Open(t)
-	buckets := map[string]func(*bus.Bus) *bus.KV{
+	buckets := map[string]func(*bus.Bus) *stored.KV{
 		"jobs": (*bus.Bus).Jobs, "state": (*bus.Bus).State, "badges": (*bus.Bus).Badges, "quota": (*bus.Bus).Quota,
 	}
 	for name, of := range buckets {

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/recovery"
 )
 
@@ -44,7 +45,7 @@ func (b *Bus) WithLease(
 		err := l.hold(ctx, fn)
 		if p, ok := errors.AsType[*recovery.Panic](err); ok && ctx.Err() == nil {
 			l.log.Error("work under the lease panicked, started again", zap.Error(p))
-			b.pause(ctx, leaseAgain)
+			b.link.Pause(ctx, leaseAgain)
 			continue
 		}
 		if !errors.Is(err, errLeaseLost) {
@@ -59,7 +60,7 @@ func (b *Bus) WithLease(
 }
 
 type lease struct {
-	kv       *KV
+	kv       *stored.KV
 	key      string
 	holder   []byte
 	ttl      time.Duration

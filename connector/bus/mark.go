@@ -34,7 +34,7 @@ type streamPosition struct {
 }
 
 func (b *Bus) positionOf(ctx context.Context, stream string) (streamPosition, error) {
-	s, err := b.js.Stream(ctx, stream)
+	s, err := b.link.JS.Stream(ctx, stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return streamPosition{}, nil
 	}

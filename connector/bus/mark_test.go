@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/bus/disk"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/store"
 )
 
@@ -353,7 +354,7 @@ func TestFileOfMessagesIsGone(t *testing.T) {
 					t.Fatal(err)
 				}
 				stock(t, b, 0, 3)
-				for _, kv := range []*bus.KV{b.Badges(), b.Quota(), b.State()} {
+				for _, kv := range []*stored.KV{b.Badges(), b.Quota(), b.State()} {
 					if _, ok, err := kv.CompareAndSet(t.Context(), "a", []byte("{}"), 0, 0); err != nil || !ok {
 						t.Fatal(ok, err)
 					}

@@ -63,7 +63,7 @@ func (b *Bus) measure(ctx context.Context) error {
 }
 
 func (b *Bus) measureStream(ctx context.Context, name string) error {
-	s, err := b.js.Stream(ctx, name)
+	s, err := b.link.JS.Stream(ctx, name)
 	if err != nil {
 		return fmt.Errorf("look at stream %s: %w", name, err)
 	}
@@ -98,7 +98,7 @@ func (b *Bus) warnShortHistory(info *jetstream.StreamInfo, now time.Time) {
 // measureTasks finds the oldest task that no worker has answered. What comes after
 // the consumer's floor may be answered already, but the first of it is not.
 func (b *Bus) measureTasks(ctx context.Context) error {
-	c, err := b.js.Consumer(ctx, schema.Tasks, schema.Consumer)
+	c, err := b.link.JS.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if err != nil {
 		return fmt.Errorf("look at consumer %s: %w", schema.Consumer, err)
 	}
@@ -109,7 +109,7 @@ func (b *Bus) measureTasks(ctx context.Context) error {
 		b.metrics.oldest.Store(0)
 		return nil
 	}
-	s, err := b.js.Stream(ctx, schema.Tasks)
+	s, err := b.link.JS.Stream(ctx, schema.Tasks)
 	if err != nil {
 		return fmt.Errorf("look at stream %s: %w", schema.Tasks, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"pullprint/connector/bus/link"
 	"pullprint/connector/bus/write"
 	"pullprint/connector/store"
 
@@ -23,22 +24,22 @@ const statusNoResponders = "503"
 // somebody lays over the subject drops a repeat. An error means that the server
 // may not have it, ErrUnheard that it has, and that there was nobody to pass it on to.
 func (b *Bus) Notify(ctx context.Context, msgID string, body []byte) error {
-	ctx, cancel := withLimit(ctx, write.Limit)
+	ctx, cancel := link.WithLimit(ctx, write.Limit)
 	defer cancel()
-	inbox := b.nc.NewRespInbox()
+	inbox := b.link.NC.NewRespInbox()
 	answers := make(chan *nats.Msg, 16) // a bridge or two, or a stream; more are dropped
-	sub, err := b.nc.ChanSubscribe(inbox, answers)
+	sub, err := b.link.NC.ChanSubscribe(inbox, answers)
 	if err != nil {
 		return fmt.Errorf("publish notice: %w", err)
 	}
 	defer sub.Unsubscribe() //nolint:errcheck // ends with the connection at the latest
 	msg := &nats.Msg{Subject: subjectNotices, Reply: inbox, Data: body, Header: nats.Header{}}
 	msg.Header.Set(jetstream.MsgIDHeader, msgID)
-	if err := b.nc.PublishMsg(msg); err != nil {
+	if err := b.link.NC.PublishMsg(msg); err != nil {
 		return fmt.Errorf("publish notice: %w", err)
 	}
 	// The server says that there is nobody before it answers the ping of the flush.
-	if err := b.nc.FlushWithContext(ctx); err != nil {
+	if err := b.link.NC.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("publish notice: %w", err)
 	}
 	select {

@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -18,8 +17,8 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/bus/fault"
+	"pullprint/connector/bus/link"
 	"pullprint/connector/bus/schema"
-	"pullprint/connector/bus/write"
 	"pullprint/connector/recovery"
 )
 
@@ -45,7 +44,7 @@ const (
 // a restart of the embedded server helps. Without a deadline in ctx it gives up after
 // 2 s.
 func (b *Bus) Canary(ctx context.Context) error {
-	ctx, cancel := withLimit(ctx, 2*time.Second)
+	ctx, cancel := link.WithLimit(ctx, 2*time.Second)
 	defer cancel()
 	parts := b.cfg.wanted()
 	found := make([]error, len(parts))
@@ -91,7 +90,7 @@ func (b *Bus) probe(ctx context.Context, p schema.Stream) error {
 	if b.srv != nil {
 		err = b.askFrozen(ctx, name)
 	} else {
-		_, err = b.js.Stream(ctx, name)
+		_, err = b.link.JS.Stream(ctx, name)
 	}
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -117,8 +116,8 @@ func (b *Bus) probe(ctx context.Context, p schema.Stream) error {
 // writeCanary writes to the state bucket: it is the write that is always tried, and
 // tells other processes that we are alive.
 func (b *Bus) writeCanary(ctx context.Context) error {
-	msg := b.state.message("canary."+schema.Token(b.instance), []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)
-	if _, err := b.state.w.Write(ctx, &write.Message{Msg: msg}); err != nil {
+	now := []byte(time.Now().UTC().Format(time.RFC3339))
+	if err := b.state.Put(ctx, "canary."+schema.Token(b.instance), now, time.Hour); err != nil {
 		return fmt.Errorf("write canary: %w", err)
 	}
 	return nil
@@ -137,24 +136,11 @@ func (b *Bus) askFrozen(ctx context.Context, stream string) error {
 	if isBucket {
 		subject, req = "$JS.API.STREAM.PURGE."+stream, map[string]string{"filter": "$KV." + bucket + "._"}
 	}
-	body, err := json.Marshal(req)
-	if err != nil {
-		return err
-	}
-	msg, err := b.nc.RequestWithContext(ctx, subject, body)
-	if err != nil {
-		return err
-	}
-	var answer struct {
-		Error *jetstream.APIError `json:"error"`
-	}
-	if err := json.Unmarshal(msg.Data, &answer); err != nil {
-		return fmt.Errorf("decode answer: %w", err)
-	}
-	e := answer.Error
+	err := b.link.Ask(ctx, subject, req, nil)
+	e, answered := errors.AsType[*jetstream.APIError](err)
 	switch {
-	case e == nil:
-		return nil
+	case !answered:
+		return err
 	case e.ErrorCode == jetstream.JSErrCodeStreamNotFound:
 		return jetstream.ErrStreamNotFound
 	case e.ErrorCode == codeNoSuchMessage, e.Description == server.ErrStoreEOF.Error(),

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/bus/write"
 
 	"github.com/nats-io/nats.go"
@@ -68,7 +69,7 @@ func (b *Bus) PublishLedger(ctx context.Context, account, msgID string, body []b
 }
 
 func (b *Bus) publish(ctx context.Context, stream, subject, msgID string, body []byte) (write.Result, error) {
-	if !validSubject(subject) {
+	if !stored.ValidSubject(subject) {
 		return write.Result{}, fmt.Errorf("store in %s: subject has an empty or forbidden token", stream)
 	}
 	msg := &nats.Msg{Subject: subject, Data: body, Header: nats.Header{}}
@@ -85,7 +86,7 @@ func (b *Bus) publish(ctx context.Context, stream, subject, msgID string, body [
 // Lag says how many tasks were not yet handed to a worker and how many were
 // but are not done.
 func (b *Bus) Lag(ctx context.Context) (pending, ackPending int, err error) {
-	c, err := b.js.Consumer(ctx, schema.Tasks, schema.Consumer)
+	c, err := b.link.JS.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if err != nil {
 		return 0, 0, fmt.Errorf("read consumer %s: %w", schema.Consumer, err)
 	}
@@ -96,7 +97,7 @@ func (b *Bus) Lag(ctx context.Context) (pending, ackPending int, err error) {
 // Undelivered is when the oldest task was stored that was not yet handed to a
 // worker; zero when there is none.
 func (b *Bus) Undelivered(ctx context.Context) (time.Time, error) {
-	c, err := b.js.Consumer(ctx, schema.Tasks, schema.Consumer)
+	c, err := b.link.JS.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read consumer %s: %w", schema.Consumer, err)
 	}
@@ -104,7 +105,7 @@ func (b *Bus) Undelivered(ctx context.Context) (time.Time, error) {
 	if info.NumPending == 0 {
 		return time.Time{}, nil
 	}
-	s, err := b.js.Stream(ctx, schema.Tasks)
+	s, err := b.link.JS.Stream(ctx, schema.Tasks)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read stream %s: %w", schema.Tasks, err)
 	}

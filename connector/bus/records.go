@@ -8,6 +8,7 @@ import (
 
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/bus/write"
 	"pullprint/connector/store"
 
@@ -20,9 +21,9 @@ var streamOf = map[store.Kind]string{
 
 // Scan calls fn with every record of a kind, oldest first.
 func (b *Bus) Scan(ctx context.Context, kind store.Kind, fn func(store.Record) error) error {
-	r := reader{bus: b, stream: streamOf[kind]}
-	return r.read(ctx, func(m message) error {
-		return fn(store.Record{Sequence: m.sequence, Subject: m.subject, Stored: m.stored, Body: m.body})
+	r := stored.Reader{Link: b.link, Stream: streamOf[kind]}
+	return r.Read(ctx, func(m stored.Message) error {
+		return fn(store.Record{Sequence: m.Sequence, Subject: m.Subject, Stored: m.Stored, Body: m.Body})
 	}, nil)
 }
 
@@ -46,11 +47,11 @@ func (b *Bus) Remove(ctx context.Context, kind store.Kind, sequences []uint64) e
 			return err
 		}
 	}
-	s, err := b.js.Stream(ctx, name)
+	s, err := b.link.JS.Stream(ctx, name)
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", name, err)
 	}
-	removals := b.removals(name)
+	removals := b.link.Removals(name)
 	defer removals.Add(1)
 	for _, seq := range sequences {
 		removals.Add(1)
@@ -79,19 +80,6 @@ func isGone(ctx context.Context, s jetstream.Stream, sequence uint64) bool {
 	defer cancel()
 	_, err := s.GetMsg(ctx, sequence)
 	return errors.Is(err, jetstream.ErrMsgNotFound)
-}
-
-// Forget removes the keys that match filter and every trace that they were there.
-// Who watches the bucket does not hear of it: delete them first.
-func (kv *KV) Forget(ctx context.Context, filter string) error {
-	s, err := kv.bus.js.Stream(ctx, kv.stream)
-	if err == nil {
-		err = s.Purge(ctx, jetstream.WithPurgeSubject(kv.prefix+filter))
-	}
-	if err != nil {
-		return fmt.Errorf("forget keys of %s: %w", kv.bucket, err)
-	}
-	return nil
 }
 
 // Compact writes an embedded store anew, by a backup and a restore of it, and

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/bus/link"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
@@ -42,7 +43,7 @@ type tapHandler = func(context.Context, store.TapRequest) store.TapReply
 // subject of somebody else is not acted on: see inbox.
 func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, store.TapRequest) store.TapReply) error {
 	taps := make(chan *nats.Msg, tapsWaiting)
-	sub, err := b.nc.ChanQueueSubscribe(subjectTaps+"*", schema.Consumer, taps)
+	sub, err := b.link.NC.ChanQueueSubscribe(subjectTaps+"*", schema.Consumer, taps)
 	if err != nil {
 		return fmt.Errorf("subscribe to taps: %w", err)
 	}
@@ -76,8 +77,8 @@ func (b *Bus) ServeTaps(ctx context.Context, answer func(context.Context, store.
 	} else {
 		_ = sub.Unsubscribe()
 	}
-	ending, cancel := withLimit(context.WithoutCancel(ctx), time.Second)
-	_ = b.nc.FlushWithContext(ending)
+	ending, cancel := link.WithLimit(context.WithoutCancel(ctx), time.Second)
+	_ = b.link.NC.FlushWithContext(ending)
 	cancel()
 	for {
 		select {
@@ -119,7 +120,7 @@ func (b *Bus) answerTap(ctx context.Context, msg *nats.Msg, answer tapHandler) {
 	})
 	out := &nats.Msg{Subject: msg.Reply, Data: reply.Body, Header: nats.Header{}}
 	out.Header.Set("Status", strconv.Itoa(reply.Status))
-	if err := b.nc.PublishMsg(out); err != nil {
+	if err := b.link.NC.PublishMsg(out); err != nil {
 		b.log.Warn("tap reply not sent", zap.Error(err)) // it was carried out, and asking again changes nothing
 	}
 }

@@ -28,6 +28,8 @@ const (
 
 	// settleWithin is how long the replicas of a new stream may take to catch up.
 	settleWithin = time.Minute
+	// settleRetry is how often they are read meanwhile: each try reads all of the stream.
+	settleRetry = 250 * time.Millisecond
 )
 
 // RestoreOptions say how a backup is restored.
@@ -84,13 +86,13 @@ func restoreExternal(ctx context.Context, cfg Config, f *backup.File, o RestoreO
 		return c, err
 	}
 	for _, p := range schema.Streams(1) {
-		s, err := b.js.Stream(ctx, p.Config.Name)
+		s, err := b.link.JS.Stream(ctx, p.Config.Name)
 		if err != nil {
 			return c, fmt.Errorf("read stream %s: %w", p.Config.Name, err)
 		}
 		done := s.CachedInfo().Config
 		delete(done.Metadata, restoring)
-		if _, err := b.js.UpdateStream(ctx, done); err != nil {
+		if _, err := b.link.JS.UpdateStream(ctx, done); err != nil {
 			return c, fmt.Errorf("finish stream %s: %w", p.Config.Name, err)
 		}
 	}
@@ -101,7 +103,7 @@ func restoreExternal(ctx context.Context, cfg Config, f *backup.File, o RestoreO
 // that was interrupted, or may be replaced.
 func (b *Bus) makeRoom(ctx context.Context, replace bool) error {
 	for _, p := range schema.Streams(1) {
-		s, err := b.js.Stream(ctx, p.Config.Name)
+		s, err := b.link.JS.Stream(ctx, p.Config.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue
 		}
@@ -124,7 +126,7 @@ func (b *Bus) restoreAll(ctx context.Context, f *backup.File, metadata map[strin
 	for _, p := range b.cfg.wanted() {
 		p.Config.Metadata = metadata
 		name := p.Config.Name
-		there, err := b.js.Stream(ctx, name)
+		there, err := b.link.JS.Stream(ctx, name)
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return c, fmt.Errorf("read stream %s: %w", name, err)
 		}
@@ -135,11 +137,11 @@ func (b *Bus) restoreAll(ctx context.Context, f *backup.File, metadata map[strin
 			}
 		}
 		if err == nil {
-			if err := b.js.DeleteStream(ctx, name); err != nil {
+			if err := b.link.JS.DeleteStream(ctx, name); err != nil {
 				return c, fmt.Errorf("remove stream %s: %w", name, err)
 			}
 		}
-		if err := backup.RestoreStream(ctx, b.nc, f, p.Config); err != nil {
+		if err := backup.RestoreStream(ctx, b.link.NC, f, p.Config); err != nil {
 			return c, fmt.Errorf("restore stream %s: %w", name, err)
 		}
 		got, err := b.compareCaughtUp(ctx, f, p.Config)
@@ -156,7 +158,7 @@ func (b *Bus) restoreAll(ctx context.Context, f *backup.File, metadata map[strin
 func (b *Bus) compareCaughtUp(
 	ctx context.Context, f *backup.File, cfg jetstream.StreamConfig,
 ) (backup.StreamContents, error) {
-	for began := time.Now(); ; b.pause(ctx, readRetry) {
+	for began := time.Now(); ; b.link.Pause(ctx, settleRetry) {
 		got, err := b.compare(ctx, f, cfg)
 		if err == nil || cfg.Replicas < 2 || ctx.Err() != nil || time.Since(began) > settleWithin {
 			return got, err

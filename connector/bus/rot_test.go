@@ -19,6 +19,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/bus/disk"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/store"
 	"pullprint/trigger/racetest"
 )
@@ -66,8 +67,8 @@ func furnish(t *testing.T, b *bus.Bus) {
 	}
 }
 
-func bucketsOf(b *bus.Bus) map[string]*bus.KV {
-	return map[string]*bus.KV{"badges": b.Badges(), "quota": b.Quota(), "state": b.State(), "jobs": b.Jobs()}
+func bucketsOf(b *bus.Bus) map[string]*stored.KV {
+	return map[string]*stored.KV{"badges": b.Badges(), "quota": b.Quota(), "state": b.State(), "jobs": b.Jobs()}
 }
 
 // everything reads it all, or says what can't be read.

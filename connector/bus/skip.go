@@ -2,11 +2,11 @@ package bus
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"pullprint/connector/bus/fault"
+	"pullprint/connector/bus/link"
 	"pullprint/connector/bus/schema"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -46,7 +46,7 @@ func (c *consumption) tellSkipped(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, skipWithin)
 	defer cancel()
-	s, err := c.bus.js.Stream(ctx, schema.Tasks)
+	s, err := c.bus.link.JS.Stream(ctx, schema.Tasks)
 	if err != nil {
 		return // what can't be asked now is not worth a second message
 	}
@@ -69,19 +69,12 @@ func (c *consumption) tellSkipped(ctx context.Context) {
 
 // readable reports whether the server can read a task.
 func (b *Bus) readable(ctx context.Context, sequence uint64) (bool, error) {
-	body, err := json.Marshal(map[string]uint64{"seq": sequence})
-	if err != nil {
-		return false, err
+	err := b.link.Ask(ctx, "$JS.API.STREAM.MSG.GET."+schema.Tasks, map[string]uint64{"seq": sequence}, nil)
+	if link.Code(err) != 0 {
+		return false, nil
 	}
-	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+schema.Tasks, body)
 	if err != nil {
 		return false, fmt.Errorf("read task %d: %w", sequence, fault.Unavailable(err))
 	}
-	var answer struct {
-		Error *jetstream.APIError `json:"error"`
-	}
-	if err := json.Unmarshal(msg.Data, &answer); err != nil {
-		return false, fmt.Errorf("read task %d: decode answer: %w", sequence, err)
-	}
-	return answer.Error == nil, nil
+	return true, nil
 }

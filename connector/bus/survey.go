@@ -16,7 +16,9 @@ import (
 
 // Streams says how our streams and buckets are; those that are not there are left
 // out.
-func (b *Bus) Streams(ctx context.Context) ([]store.StreamState, error) { return survey(ctx, b.js) }
+func (b *Bus) Streams(ctx context.Context) ([]store.StreamState, error) {
+	return survey(ctx, b.link.JS)
+}
 
 func survey(ctx context.Context, js jetstream.JetStream) ([]store.StreamState, error) {
 	list := []store.StreamState{}

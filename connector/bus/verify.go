@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"pullprint/connector/bus/schema"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/store"
 	"pullprint/trigger/wait"
 )
@@ -43,8 +44,8 @@ func (b *Bus) verifyBucket(ctx context.Context, stream string) error {
 		if p.before, err = b.streamState(ctx, stream); err != nil {
 			return p, err
 		}
-		r := reader{bus: b, stream: stream}
-		if err = r.read(ctx, func(message) error { p.read++; return nil }, nil); err != nil {
+		r := stored.Reader{Link: b.link, Stream: stream}
+		if err = r.Read(ctx, func(stored.Message) error { p.read++; return nil }, nil); err != nil {
 			return p, fmt.Errorf("read through %s: %w", stream, err)
 		}
 		p.after, err = b.streamState(ctx, stream)
@@ -89,7 +90,7 @@ func (p *readThrough) quiet() bool {
 }
 
 func (b *Bus) streamState(ctx context.Context, stream string) (jetstream.StreamState, error) {
-	s, err := b.js.Stream(ctx, stream)
+	s, err := b.link.JS.Stream(ctx, stream)
 	if err != nil {
 		return jetstream.StreamState{}, fmt.Errorf("read stream %s: %w", stream, err)
 	}

@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/bus/disk"
+	"pullprint/connector/bus/stored"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/integrity"
@@ -42,7 +43,7 @@ func (o *office) stored(change func(ctx context.Context, b *bus.Bus)) {
 
 // overwrite puts a value into the place of all whose keys begin with prefix, or at
 // prefix when there is none.
-func overwrite(ctx context.Context, t *testing.T, kv *bus.KV, prefix, value string) {
+func overwrite(ctx context.Context, t *testing.T, kv *stored.KV, prefix, value string) {
 	t.Helper()
 	at := map[string]uint64{}
 	err := kv.Each(ctx, ">", func(key string, _ []byte, rev uint64) error {

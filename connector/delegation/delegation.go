@@ -17,7 +17,7 @@ import (
 // release their jobs.
 const MaxLength = 31 * 24 * time.Hour
 
-// KV is what a Store needs of the state bucket; *bus.KV is one.
+// KV is what a Store needs of the state bucket; *stored.KV is one.
 type KV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	CompareAndSet(

@@ -41,7 +41,7 @@ const (
 	bucketState  = "pullprint_state"
 )
 
-// Bucket is a bucket that Integrity checks; *bus.KV is one.
+// Bucket is a bucket that Integrity checks; *stored.KV is one.
 type Bucket interface {
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 }

@@ -58,7 +58,7 @@ type History interface {
 	) error
 }
 
-// State stores how far the history has been exported; *bus.KV is one.
+// State stores how far the history has been exported; *stored.KV is one.
 type State interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	CompareAndSet(

@@ -24,7 +24,7 @@ var (
 	ErrLeft = errors.New("something of the person is left")
 )
 
-// KV is what People need of a bucket; *bus.KV is one.
+// KV is what People need of a bucket; *stored.KV is one.
 type KV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	CompareAndSet(

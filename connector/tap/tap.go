@@ -62,7 +62,7 @@ func (e *LockedError) Error() string {
 		e.Until.UTC().Format(time.RFC3339))
 }
 
-// SharedKV stores the guesses at a reader; *bus.KV is one.
+// SharedKV stores the guesses at a reader; *stored.KV is one.
 type SharedKV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	CompareAndSet(

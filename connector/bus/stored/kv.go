@@ -1,4 +1,8 @@
-package bus
+// Package stored reads and writes what is stored over a link: KV is a bucket, Reader reads a
+// stream in order. What a Reader hands over is complete: it notices a message that is missing
+// in between, one that can't be read, and a stream that was rolled back, and begins again or
+// says so. Every call of a KV ends within the deadline of its context, or write.Limit.
+package stored
 
 import (
 	"context"
@@ -9,6 +13,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/fault"
+	"pullprint/connector/bus/link"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/bus/write"
 
@@ -26,17 +31,23 @@ const (
 // with every write and is 0 for a key that isn't there. A filter is a key in
 // which a token may be *, or the last one >.
 type KV struct {
-	bus    *Bus
+	link   *link.Link
 	bucket string
 	prefix string // of subjects, ends with a dot
 	stream string
 	w      *write.Writer
 }
 
-func (b *Bus) bucket(name string) *KV {
-	stream := "KV_" + name
-	return &KV{bus: b, bucket: name, prefix: "$KV." + name + ".", stream: stream, w: b.writers[stream]}
+// NewKV returns a bucket. w may be nil for one that is only read.
+func NewKV(l *link.Link, name string, w *write.Writer) *KV {
+	return &KV{link: l, bucket: name, prefix: "$KV." + name + ".", stream: "KV_" + name, w: w}
 }
+
+// Name is the name of the bucket.
+func (kv *KV) Name() string { return kv.bucket }
+
+// Stream is the name of the stream that holds the bucket.
+func (kv *KV) Stream() string { return kv.stream }
 
 // Get reads a key: nil, 0, nil when there is none, or no longer.
 func (kv *KV) Get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
@@ -55,7 +66,7 @@ func (kv *KV) Get(ctx context.Context, key string) (value []byte, revision uint6
 func (kv *KV) CompareAndSet(
 	ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
 ) (newRevision uint64, swapped bool, err error) {
-	if !validKey(key) {
+	if !ValidSubject(key) {
 		return 0, false, fmt.Errorf("store in %s: key has an empty or forbidden token", kv.bucket)
 	}
 	res, err := kv.set(ctx, kv.message(key, value, ttl), revision)
@@ -78,7 +89,7 @@ func (kv *KV) CompareAndSet(
 
 // Delete removes a key that is at revision; false means that it is at another.
 func (kv *KV) Delete(ctx context.Context, key string, revision uint64) (bool, error) {
-	if !validKey(key) {
+	if !ValidSubject(key) {
 		return false, fmt.Errorf("delete in %s: key has an empty or forbidden token", kv.bucket)
 	}
 	if revision == 0 {
@@ -93,6 +104,12 @@ func (kv *KV) Delete(ctx context.Context, key string, revision uint64) (bool, er
 		return false, fmt.Errorf("delete in %s: %w", kv.bucket, err)
 	}
 	return !res.Conflict, nil
+}
+
+// Put stores value whatever the key is at.
+func (kv *KV) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	_, err := kv.w.Write(ctx, &write.Message{Msg: kv.message(key, value, ttl)})
+	return err
 }
 
 func (kv *KV) message(key string, value []byte, ttl time.Duration) *nats.Msg {
@@ -112,7 +129,7 @@ func (kv *KV) set(ctx context.Context, msg *nats.Msg, revision uint64) (write.Re
 // last reads the last message of a key: a value, or the mark of a deleted one
 // (absent, with the revision of the mark), or none (absent, revision 0).
 func (kv *KV) last(ctx context.Context, key string) (value []byte, revision uint64, absent bool, err error) {
-	if !validKey(key) {
+	if !ValidSubject(key) {
 		return nil, 0, false, fmt.Errorf("read from %s: key has an empty or forbidden token", kv.bucket)
 	}
 	ctx, cancel := context.WithTimeout(ctx, write.Limit)
@@ -127,10 +144,8 @@ func (kv *KV) last(ctx context.Context, key string) (value []byte, revision uint
 	return msg.value, msg.revision, msg.value == nil, nil
 }
 
-// validKey accepts what can't mean anything else in a subject.
-func validKey(key string) bool { return validSubject(key) }
-
-func validSubject(s string) bool {
+// ValidSubject accepts what can't mean anything else in a subject.
+func ValidSubject(s string) bool {
 	if s == "" || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
 		return false
 	}
@@ -140,4 +155,17 @@ func validSubject(s string) bool {
 		}
 	}
 	return true
+}
+
+// Forget removes the keys that match filter and every trace that they were there.
+// Who watches the bucket does not hear of it: delete them first.
+func (kv *KV) Forget(ctx context.Context, filter string) error {
+	s, err := kv.link.JS.Stream(ctx, kv.stream)
+	if err == nil {
+		err = s.Purge(ctx, jetstream.WithPurgeSubject(kv.prefix+filter))
+	}
+	if err != nil {
+		return fmt.Errorf("forget keys of %s: %w", kv.bucket, err)
+	}
+	return nil
 }

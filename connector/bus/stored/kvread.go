@@ -1,4 +1,4 @@
-package bus
+package stored
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/fault"
+	"pullprint/connector/bus/link"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
 
@@ -45,10 +46,10 @@ type entry struct {
 // get reads the last message of a subject. Among replicas only the leader is
 // sure to have seen the last write, so it is asked; any may answer otherwise.
 func (kv *KV) get(ctx context.Context, subject string) (entry, error) {
-	if kv.bus.cfg.replicas() > 1 {
+	if kv.link.Replicated {
 		return kv.getFromLeader(ctx, subject)
 	}
-	msg, err := kv.bus.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+kv.stream+"."+subject, nil)
+	msg, err := kv.link.NC.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+kv.stream+"."+subject, nil)
 	if err != nil {
 		return entry{}, err
 	}
@@ -70,7 +71,7 @@ func (kv *KV) confirmAbsent(ctx context.Context, subject string) (entry, error) 
 	if err != nil {
 		return entry{}, err
 	}
-	msg, err := kv.bus.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+kv.stream, req)
+	msg, err := kv.link.NC.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+kv.stream, req)
 	if err != nil {
 		return entry{}, err
 	}
@@ -90,39 +91,25 @@ func multiStatus(msg *nats.Msg) error {
 }
 
 func (kv *KV) getFromLeader(ctx context.Context, subject string) (entry, error) {
-	req, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	var m struct {
+		Subject  string `json:"subject"`
+		Sequence uint64 `json:"seq"`
+		Header   []byte `json:"hdrs"`
+		Data     []byte `json:"data"`
+	}
+	err := kv.link.Ask(ctx, "$JS.API.STREAM.MSG.GET."+kv.stream, map[string]string{"last_by_subj": subject}, &m)
+	if link.Code(err) == jetstream.JSErrCodeMessageNotFound {
+		return entry{}, jetstream.ErrMsgNotFound
+	}
 	if err != nil {
 		return entry{}, err
-	}
-	msg, err := kv.bus.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+kv.stream, req)
-	if err != nil {
-		return entry{}, err
-	}
-	var answer struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Subject  string `json:"subject"`
-			Sequence uint64 `json:"seq"`
-			Header   []byte `json:"hdrs"`
-			Data     []byte `json:"data"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(msg.Data, &answer); err != nil {
-		return entry{}, fmt.Errorf("decode answer: %w", err)
-	}
-	if e := answer.Error; e != nil {
-		if e.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-			return entry{}, jetstream.ErrMsgNotFound
-		}
-		return entry{}, e
 	}
 	var header nats.Header
-	if len(answer.Message.Header) > 0 {
-		if header, err = nats.DecodeHeadersMsg(answer.Message.Header); err != nil {
+	if len(m.Header) > 0 {
+		if header, err = nats.DecodeHeadersMsg(m.Header); err != nil {
 			return entry{}, fmt.Errorf("decode answer: %w", err)
 		}
 	}
-	m := answer.Message
 	return newEntry(m.Subject, header, m.Data, m.Sequence), nil
 }
 
@@ -159,9 +146,9 @@ func directStatus(msg *nats.Msg) error {
 	}
 }
 
-// readLimit is how long a reading of many keys may take whose caller sets no limit: half of
+// ReadLimit is how long a reading of many keys may take whose caller sets no limit: half of
 // readGiveUp, as whoever asks waits for it, and still time for a cluster to elect a leader.
-const readLimit = 30 * time.Second
+const ReadLimit = 30 * time.Second
 
 // Each calls fn with every key that matches filter, in the order of their
 // revisions; an error of fn ends it and is returned. It is made for the keys of
@@ -177,7 +164,7 @@ func (kv *KV) EachAfter(
 	ctx context.Context, filter string, revision uint64, fn func(key string, value []byte, revision uint64) error,
 ) error {
 	subject := kv.prefix + filter
-	ctx, cancel := withLimit(ctx, readLimit)
+	ctx, cancel := link.WithLimit(ctx, ReadLimit)
 	defer cancel()
 	entries, err := kv.matching(ctx, subject)
 	if errors.Is(err, errTooMany) {
@@ -234,8 +221,8 @@ func (kv *KV) matchingPage(ctx context.Context, subject string, from, upTo uint6
 	if err != nil {
 		return nil, pageEnd{}, err
 	}
-	nc := kv.bus.nc
-	ctx, end := kv.bus.untilReconnect(ctx)
+	nc := kv.link.NC
+	ctx, end := kv.link.UntilReconnect(ctx)
 	defer end()
 	inbox := nc.NewRespInbox()
 	answers := make(chan *nats.Msg, maxAnswers+2)
@@ -276,12 +263,12 @@ func (kv *KV) matchingPage(ctx context.Context, subject string, from, upTo uint6
 func (kv *KV) eachOfMany(
 	ctx context.Context, subject string, revision uint64, fn func(key string, value []byte, revision uint64) error,
 ) error {
-	r := reader{bus: kv.bus, stream: kv.stream, filter: subject, lastPerSubject: true, last: revision}
-	return r.read(ctx, func(m message) error {
-		if m.absent {
+	r := Reader{Link: kv.link, Stream: kv.stream, Filter: subject, LastPerSubject: true, Last: revision}
+	return r.Read(ctx, func(m Message) error {
+		if m.Absent {
 			return nil
 		}
-		return fn(strings.TrimPrefix(m.subject, kv.prefix), m.body, m.sequence)
+		return fn(strings.TrimPrefix(m.Subject, kv.prefix), m.Body, m.Sequence)
 	}, nil)
 }
 
@@ -294,24 +281,16 @@ func (kv *KV) eachOfMany(
 func (kv *KV) Watch(
 	ctx context.Context, filter string, fn func(key string, value []byte, revision uint64), caughtUp func(),
 ) error {
-	r := reader{
-		bus: kv.bus, stream: kv.stream, filter: kv.prefix + filter, lastPerSubject: true, follow: true,
-		maxGap: schema.MarkerTTL,
+	r := Reader{
+		Link: kv.link, Stream: kv.stream, Filter: kv.prefix + filter, LastPerSubject: true, Follow: true,
+		MaxGap: schema.MarkerTTL,
 	}
-	err := r.read(ctx, func(m message) error {
-		fn(strings.TrimPrefix(m.subject, kv.prefix), m.body, m.sequence)
+	err := r.Read(ctx, func(m Message) error {
+		fn(strings.TrimPrefix(m.Subject, kv.prefix), m.Body, m.Sequence)
 		return nil
 	}, caughtUp)
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("watch %s: %w", kv.bucket, err)
 	}
 	return err
-}
-
-// withLimit gives ctx a deadline if it has none.
-func withLimit(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, limit)
 }
