@@ -37,9 +37,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pullprint/connector/bus/consume"
+	"pullprint/connector/bus/dial"
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/fault"
+	"pullprint/connector/bus/lease"
 	"pullprint/connector/bus/link"
+	"pullprint/connector/bus/notes"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/bus/stored"
 	"pullprint/connector/bus/write"
@@ -49,9 +53,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
-
-// ErrTooOld: the external server is older than 2.14.
-var ErrTooOld = errors.New("NATS server is too old")
 
 // Options are what Open needs beside the configuration. All may be empty.
 type Options struct {
@@ -82,6 +83,8 @@ type InProcess interface {
 // Bus is a connection to the streams and buckets. Its methods may be used by
 // many goroutines at once.
 type Bus struct {
+	*consume.Tasks // those of the stream of tasks
+
 	cfg      Config
 	log      *zap.Logger
 	metrics  *metrics
@@ -93,8 +96,8 @@ type Bus struct {
 	saidEmpty bool      // that an external store is new
 
 	lock  *disk.StoreLock
-	kept  *disk.Kept // while the embedded server starts
-	marks *marker    // nil with an external server
+	kept  *disk.Kept   // while the embedded server starts
+	marks *disk.Marker // nil with an external server
 	srv   *server.Server
 	link  *link.Link
 
@@ -103,11 +106,10 @@ type Bus struct {
 	badges   *stored.KV
 	quota    *stored.KV
 	state    *stored.KV
-	inflight *Inflight
+	inflight *notes.Notes
 
-	consumption atomic.Pointer[consumption] // nil when nothing is consumed
-	denial      denial                      // of the external server
-	unanswered  chan struct{}               // has room for one
+	denial     dial.Denial   // of the external server
+	unanswered chan struct{} // has room for one
 
 	short sync.Map // names of streams of which it was said that their share is too small
 
@@ -161,6 +163,7 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 		unanswered: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	b.link = &link.Link{Log: b.log, Local: cfg.Embedded != nil, Replicated: cfg.replicas() > 1}
+	b.Tasks = consume.New(b.link, b.log.Named("consumer"), b.metrics.rebuilds, b.metrics.redelivered)
 	ctx, cancel := link.WithLimit(ctx, openLimit)
 	defer cancel()
 	if err := b.connect(ctx, o); err != nil {
@@ -209,14 +212,17 @@ func (b *Bus) complete(ctx context.Context) error {
 	b.writers = make(map[string]*write.Writer)
 	o := write.Options{Metrics: b.metrics.write, Unanswered: b.unanswered}
 	if b.marks != nil {
-		o.Acked = b.marks.acked
+		o.Acked = b.marks.Acked
 	}
 	for _, p := range schema.Streams(1) {
 		b.writers[p.Config.Name] = write.New(b.link.JS, p.Config.Name, o)
 	}
 	b.jobs, b.state = b.bucket(schema.JobsBucket), b.bucket(schema.StateBucket)
 	b.badges, b.quota = b.bucket(schema.BadgesBucket), b.bucket(schema.QuotaBucket)
-	b.inflight = b.newInflight()
+	b.inflight = notes.InBucket(b.link, b.state)
+	if e := b.cfg.Embedded; e != nil {
+		b.inflight = notes.InFile(e.StoreDir, b.instance)
+	}
 	if !b.unchecked {
 		if err := b.verify(ctx); err != nil {
 			return err
@@ -226,7 +232,7 @@ func (b *Bus) complete(ctx context.Context) error {
 		return err
 	}
 	if b.cfg.Embedded != nil {
-		return b.dropLeases(ctx)
+		return lease.DropAll(ctx, b.state)
 	}
 	return nil
 }
@@ -253,6 +259,21 @@ func (b *Bus) Quota() *stored.KV { return b.quota }
 // State is the bucket of the program's own state: definition, subscription, leases.
 func (b *Bus) State() *stored.KV { return b.state }
 
+// Inflight is where notes of what is being worked on are kept.
+func (b *Bus) Inflight() *notes.Notes { return b.inflight }
+
+// WithLease waits for the lease called name and runs fn while this process holds it: see
+// lease.Run.
+func (b *Bus) WithLease(
+	ctx context.Context, name, holder string, ttl time.Duration, fn func(ctx context.Context) error,
+) error {
+	o := lease.Options{
+		KV: b.state, Name: name, Holder: holder, TTL: ttl, Pause: b.link.Pause, Lost: b.metrics.leasesLost,
+		Log: b.log.Named("lease").With(zap.String("lease", name)),
+	}
+	return lease.Run(ctx, o, fn)
+}
+
 // Close waits for what is under way, disconnects, stops the embedded server
 // and releases the store directory. Calling it again does nothing.
 func (b *Bus) Close() error {
@@ -274,7 +295,7 @@ func (b *Bus) once(end func()) {
 func (b *Bus) signOff() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	key := "canary." + schema.Token(b.instance)
+	key := schema.Canary(b.instance)
 	if _, revision, err := b.state.Get(ctx, key); err == nil && revision > 0 {
 		_, _ = b.state.Delete(ctx, key, revision) // it goes by itself, later
 	}
@@ -289,7 +310,7 @@ func (b *Bus) shutdown() {
 	}
 	var marked error
 	if b.marks != nil {
-		marked = b.marks.close()
+		marked = b.marks.Close()
 	}
 	if b.link.NC != nil {
 		if b.link.NC.IsConnected() {
@@ -309,7 +330,7 @@ func (b *Bus) shutdown() {
 		marked = errors.Join(marked, b.kept.PutBack())
 	}
 	if b.inflight != nil {
-		marked = errors.Join(marked, b.inflight.close())
+		marked = errors.Join(marked, b.inflight.Close())
 	}
 	if b.lock != nil {
 		b.closed = b.lock.Close()

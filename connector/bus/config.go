@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 
+	"pullprint/connector/bus/dial"
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/store"
 )
@@ -36,16 +37,8 @@ type Config struct {
 	Retention Retention
 }
 
-// TLS configures connections to an external server. Its files are read again at
-// every connect, so that a new certificate needs no restart.
-type TLS struct {
-	// CAFile are the certificates of the CA that signed the server's, instead of
-	// the roots of this machine.
-	CAFile string
-	// CertFile and KeyFile are our own certificate, for servers that ask for one.
-	CertFile string
-	KeyFile  string
-}
+// TLS configures connections to an external server.
+type TLS = dial.TLS
 
 // Embedded configures the server inside this process.
 type Embedded struct {
@@ -74,6 +67,10 @@ func (c Config) check() error {
 		return errors.New("nats.embedded.store_dir: missing")
 	}
 	return nil
+}
+
+func (c Config) server() dial.Server {
+	return dial.Server{URL: c.URL, CredentialsFile: c.CredentialsFile, NkeyFile: c.NkeyFile, TLS: c.TLS}
 }
 
 func (c Config) replicas() int { return max(1, c.Replicas) }

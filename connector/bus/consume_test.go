@@ -11,6 +11,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/consume"
 	"pullprint/connector/store"
 )
 
@@ -213,7 +214,7 @@ func TestConsuming(t *testing.T) {
 		check := func(when string, turns bool, oldest time.Duration) {
 			t.Helper()
 			turned, since := b.Consuming()
-			if turned.IsZero() == turns || (turns && time.Since(turned) > bus.FetchLimit/2) {
+			if turned.IsZero() == turns || (turns && time.Since(turned) > consume.FetchLimit/2) {
 				t.Errorf("%s: the loop turned at %v", when, turned)
 			}
 			if got := time.Since(since).Round(time.Second); since.IsZero() != (oldest == 0) || (oldest != 0 && got != oldest) {

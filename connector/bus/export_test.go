@@ -17,9 +17,6 @@ func (b *Bus) JetStream() jetstream.JetStream { return b.link.JS }
 // Conn is the connection below the bus.
 func (b *Bus) Conn() *nats.Conn { return b.link.NC }
 
-// CheckVersion is what an external server has to pass.
-var CheckVersion = checkVersion
-
 // Step is an upgrade of what is stored, and Upgrade does some.
 func Step(to int, name string, readable int, do func(context.Context, *Bus) error) step {
 	return step{to: to, name: name, readable: readable, do: do}

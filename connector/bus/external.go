@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
+	"pullprint/connector/bus/dial"
 	"pullprint/connector/bus/fault"
-	"pullprint/connector/bus/nkey"
 	"pullprint/connector/bus/write"
 	"pullprint/trigger/wait"
 
@@ -27,11 +25,11 @@ const (
 // connectExternal keeps trying until ctx ends; what can't get better by waiting
 // (credentials, certificates, version, no JetStream) ends it at once.
 func (b *Bus) connectExternal(ctx context.Context) error {
-	opts, err := b.cfg.access()
+	opts, err := b.cfg.server().Options()
 	if err != nil {
 		return err
 	}
-	if at, ok := b.cfg.credentialsEnd(); ok && time.Until(at) < credentialsWarning {
+	if at, ok := b.cfg.server().CredentialsEnd(); ok && time.Until(at) < credentialsWarning {
 		b.log.Warn("NATS credentials end soon", zap.Time("at", at),
 			zap.String("remedy", "put new ones into nats.credentials_file: they are read at every connect"))
 	}
@@ -49,44 +47,21 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 			b.link.NC = nc
 			break
 		}
-		err = b.cfg.explained(err)
-		if final(err) {
+		err = b.cfg.server().Explained(err)
+		if dial.Final(err) {
 			return err
 		}
 		if wait.Sleep(ctx, connectRetry) != nil {
 			return err
 		}
 	}
-	if err := checkVersion(b.link.NC.ConnectedServerVersion()); err != nil {
+	if err := dial.CheckVersion(b.link.NC.ConnectedServerVersion()); err != nil {
 		return err
 	}
-	ctx, end := b.denial.until(ctx)
+	ctx, end := b.denial.Until(ctx)
 	defer end()
 	_, _, err = checkJetStream(ctx, b.link.NC)
 	return err
-}
-
-// access are the options by which an external server lets us in: the only place
-// that knows credentials and certificates.
-func (c Config) access() ([]nats.Option, error) {
-	var opts []nats.Option
-	if f := c.CredentialsFile; f != "" {
-		opts = append(opts, nats.UserJWT(func() (string, error) { return userOf(f) },
-			func(nonce []byte) ([]byte, error) { return sign("nats.credentials_file", f, nonce) }))
-	}
-	if f := c.NkeyFile; f != "" {
-		public, err := nkey.PublicKey(f)
-		if err != nil {
-			return nil, fmt.Errorf("nats.nkey_file: %w", err)
-		}
-		opts = append(opts, nats.Nkey(public, func(nonce []byte) ([]byte, error) {
-			return sign("nats.nkey_file", f, nonce)
-		}))
-	}
-	if c.TLS.CAFile != "" || c.TLS.CertFile != "" {
-		opts = append(opts, c.TLS.option)
-	}
-	return opts, nil
 }
 
 // checkJetStream asks whether our account may use JetStream. A cluster that has
@@ -108,7 +83,7 @@ func checkJetStream(
 // ensureSoon is ensure; a cluster whose servers are still finding each other is
 // asked again until ctx ends.
 func (b *Bus) ensureSoon(ctx context.Context) error {
-	ctx, end := b.denial.until(ctx)
+	ctx, end := b.denial.Until(ctx)
 	defer end()
 	return soon(ctx, "make the streams", b.ensure)
 }
@@ -122,7 +97,7 @@ func soon(ctx context.Context, what string, do func(context.Context) error) erro
 		if err == nil {
 			return nil
 		}
-		if why := context.Cause(ctx); errors.Is(why, errDenied) {
+		if why := context.Cause(ctx); errors.Is(why, dial.ErrDenied) {
 			return why
 		}
 		if !fault.Temporary(err) {
@@ -154,14 +129,19 @@ func (b *Bus) natsOptions(more ...nats.Option) []nats.Option {
 	}, more...)
 }
 
-// checkVersion refuses servers without atomic batches whose staging is sound.
-func checkVersion(version string) error {
-	major, rest, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
-	minor, _, _ := strings.Cut(rest, ".")
-	maj, err1 := strconv.Atoi(major)
-	mnr, err2 := strconv.Atoi(minor)
-	if err1 != nil || err2 != nil || maj < 2 || maj == 2 && mnr < 14 {
-		return fmt.Errorf("%w: it is %q, want 2.14 or newer; upgrade it, or use nats.embedded", ErrTooOld, version)
+// connectionError is told what the server says beside its answers: above all
+// that a permission is missing, which leaves the call without an answer.
+func (b *Bus) connectionError(err error) {
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		denied := dial.Permission(err)
+		b.log.Error("NATS permission missing", zap.Error(denied))
+		b.denial.Denied(denied)
+		return
 	}
-	return nil
+	b.logConnectionError(err)
+}
+
+// logConnectionError logs what keeps the connection from working.
+func (b *Bus) logConnectionError(err error) {
+	b.log.Warn("connection error", zap.Error(b.cfg.server().Explained(err)))
 }

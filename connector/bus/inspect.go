@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"pullprint/connector/bus/dial"
 	"pullprint/connector/bus/link"
 	"pullprint/connector/store"
 
@@ -38,30 +39,30 @@ func Inspect(ctx context.Context, cfg Config) (Inspection, error) {
 	if cfg.Embedded != nil {
 		return inspectEmbedded(cfg.Embedded)
 	}
-	opts, err := cfg.access()
+	opts, err := cfg.server().Options()
 	if err != nil {
 		return Inspection{}, err
 	}
-	var d denial
+	var d dial.Denial
 	opts = append(opts, nats.Name("pullprint doctor"), nats.Timeout(5*time.Second), nats.NoReconnect(),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			if errors.Is(err, nats.ErrPermissionViolation) {
-				d.denied(permission(err))
+				d.Denied(dial.Permission(err))
 			}
 		}))
 	nc, err := nats.Connect(cfg.URL, opts...)
 	if err != nil {
-		return Inspection{}, cfg.explained(err)
+		return Inspection{}, cfg.server().Explained(err)
 	}
 	defer nc.Close()
 	in := Inspection{Version: nc.ConnectedServerVersion(), Cluster: nc.ConnectedClusterName()}
-	in.CredentialsEnd, _ = cfg.credentialsEnd()
-	if err := checkVersion(in.Version); err != nil {
+	in.CredentialsEnd, _ = cfg.server().CredentialsEnd()
+	if err := dial.CheckVersion(in.Version); err != nil {
 		return in, err
 	}
 	ctx, cancel := link.WithLimit(ctx, 10*time.Second)
 	defer cancel()
-	ctx, end := d.until(ctx)
+	ctx, end := d.Until(ctx)
 	defer end()
 	js, account, err := checkJetStream(ctx, nc)
 	if err != nil {

@@ -17,10 +17,6 @@ import (
 // ErrInUse: a daemon works with the store.
 var ErrInUse = errors.New("a daemon works with this store")
 
-// aliveFor is how long after its last canary a daemon is taken for alive: it
-// writes one every 10 s. A lease ends 10 s after its holder.
-const aliveFor = 25 * time.Second
-
 // inUse reports with ErrInUse that a daemon works with an external server's
 // streams. It is known by three things that each daemon leaves there: a fetch of
 // tasks that is waiting, a lease, and a canary of the last 25 s, by the server's
@@ -55,11 +51,11 @@ func (b *Bus) inUse(ctx context.Context) error {
 	err = r.Read(ctx, func(m stored.Message) error {
 		key := strings.TrimPrefix(m.Subject, "$KV."+schema.StateBucket+".")
 		switch {
-		case m.Absent || m.Subject == "$KV."+schema.StateBucket+".canary."+schema.Token(b.instance):
+		case m.Absent || m.Subject == "$KV."+schema.StateBucket+"."+schema.Canary(b.instance):
 		case strings.HasPrefix(key, "lease."):
 			holder, _, _ := strings.Cut(string(m.Body), " ")
 			who = holder + " has the lease " + strings.TrimPrefix(key, "lease.")
-		case strings.HasPrefix(key, "canary.") && now.Sub(m.Stored) < aliveFor:
+		case strings.HasPrefix(key, "canary.") && now.Sub(m.Stored) < schema.AliveFor:
 			who = strings.TrimPrefix(key, "canary.") + " was alive " + now.Sub(m.Stored).Round(time.Second).String() + " ago"
 		}
 		return nil
@@ -69,7 +65,7 @@ func (b *Bus) inUse(ctx context.Context) error {
 	}
 	if who != "" {
 		return fmt.Errorf("%w: %s; stop every `pullprint run`, and if all are, wait for %s and try again", ErrInUse, who,
-			aliveFor)
+			schema.AliveFor)
 	}
 	return nil
 }

@@ -5,18 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 )
-
-// markEvery is how long the mark may be behind the store: as long as writes are lost to it.
-const markEvery = time.Second
 
 func (e Embedded) markFile() string {
 	if e.MarkFile != "" {
@@ -31,6 +26,10 @@ type streamPosition struct {
 	last    uint64
 	created time.Time
 	gaps    int
+}
+
+func (st streamPosition) position() disk.Position {
+	return disk.Position{Last: st.last, Created: st.created, Gaps: st.gaps}
 }
 
 func (b *Bus) positionOf(ctx context.Context, stream string) (streamPosition, error) {
@@ -92,137 +91,15 @@ func (b *Bus) checkMark(ctx context.Context) error {
 	return disk.LossError(lost, file)
 }
 
-// marker keeps the mark of a store while it is in use.
-type marker struct {
-	file string
-	log  *zap.Logger
-
-	wake, stop, ended chan struct{}
-
-	writing sync.Mutex // one at a time
-
-	mu    sync.Mutex
-	mark  disk.Mark
-	dirty bool
-}
-
 // newMarker takes what is there for what the mark has to be, and writes it.
-func (b *Bus) newMarker(ctx context.Context) (*marker, error) {
-	k := &marker{
-		file: b.cfg.Embedded.markFile(), log: b.log.Named("mark"), wake: make(chan struct{}, 1), stop: make(chan struct{}),
-		ended: make(chan struct{}),
-		mark:  disk.Mark{Streams: map[string]disk.Position{}},
-	}
+func (b *Bus) newMarker(ctx context.Context) (*disk.Marker, error) {
+	m := disk.Mark{Streams: map[string]disk.Position{}}
 	for _, p := range schema.Streams(1) {
 		st, err := b.positionOf(ctx, p.Config.Name)
 		if err != nil {
 			return nil, err
 		}
-		k.mark.Streams[p.Config.Name] = disk.Position{Last: st.last, Created: st.created, Gaps: st.gaps}
+		m.Streams[p.Config.Name] = st.position()
 	}
-	if err := k.mark.Write(k.file); err != nil {
-		return nil, fmt.Errorf("%w; its folder has to be writable, or name another by nats.embedded.mark_file", err)
-	}
-	go k.run()
-	return k, nil
-}
-
-// acked takes note of an acknowledged write. Leases and canaries come and go all
-// the time and are no loss: they alone are no reason to write the mark.
-func (k *marker) acked(stream, subject string, seq uint64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s := k.mark.Streams[stream]
-	if seq <= s.Last {
-		return
-	}
-	s.Last = seq
-	k.mark.Streams[stream] = s
-	if !schema.Ephemeral(subject) {
-		k.due()
-	}
-}
-
-// due has the mark written within markEvery. mu is held.
-func (k *marker) due() {
-	if k.dirty {
-		return
-	}
-	k.dirty = true
-	select {
-	case k.wake <- struct{}{}:
-	default:
-	}
-}
-
-// again has a write that failed tried again, whether anything more is stored or not.
-func (k *marker) again() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.due()
-}
-
-// erasing says that so many messages are about to be taken out of a stream.
-// If the process dies before they are, the mark allows for more than is missing.
-func (k *marker) erasing(stream string, n int) error {
-	k.mu.Lock()
-	s := k.mark.Streams[stream]
-	s.Gaps += n
-	k.mark.Streams[stream] = s
-	k.mu.Unlock()
-	return k.write()
-}
-
-// replaced says that a stream was made again, and no loss is to be seen in that.
-func (k *marker) replaced(stream string, st streamPosition) error {
-	k.mu.Lock()
-	k.mark.Streams[stream] = disk.Position{Last: st.last, Created: st.created, Gaps: st.gaps}
-	k.mu.Unlock()
-	return k.write()
-}
-
-func (k *marker) write() error {
-	k.writing.Lock()
-	defer k.writing.Unlock()
-	k.mu.Lock()
-	k.dirty = false
-	m := k.mark
-	m.Streams = make(map[string]disk.Position, len(k.mark.Streams))
-	for name, s := range k.mark.Streams {
-		m.Streams[name] = s
-	}
-	k.mu.Unlock()
-	err := m.Write(k.file)
-	if err != nil {
-		k.again()
-	}
-	return err
-}
-
-func (k *marker) run() {
-	defer close(k.ended)
-	for {
-		select {
-		case <-k.stop:
-			return
-		case <-k.wake:
-		}
-		wait := time.NewTimer(markEvery)
-		select {
-		case <-k.stop:
-			wait.Stop()
-			return
-		case <-wait.C:
-		}
-		if err := k.write(); err != nil {
-			k.log.Error("mark file not written: a loss of newer writes would not be noticed", zap.Error(err))
-		}
-	}
-}
-
-// close writes what is not written yet.
-func (k *marker) close() error {
-	close(k.stop)
-	<-k.ended
-	return k.write()
+	return disk.NewMarker(b.cfg.Embedded.markFile(), m, b.log.Named("mark"))
 }

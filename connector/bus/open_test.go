@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/bus/dial"
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/store"
@@ -293,7 +294,7 @@ func TestVersion(t *testing.T) {
 		"2.14.0": true, "2.15.2": true, "v2.14.1-beta.2": true, "3.0.0": true, "2.100.0": true,
 		"2.13.9": false, "2.9.25": false, "1.4.1": false, "": false, "x": false,
 	} {
-		if err := bus.CheckVersion(version); (err == nil) != ok || err != nil && !errors.Is(err, bus.ErrTooOld) {
+		if err := dial.CheckVersion(version); (err == nil) != ok || err != nil && !errors.Is(err, dial.ErrTooOld) {
 			t.Errorf("%q: %v", version, err)
 		}
 	}

@@ -107,7 +107,7 @@ func (b *Bus) probe(ctx context.Context, p schema.Stream) error {
 	err = b.writers[name].RetryUnanswered(ctx, b.instance)
 	if err == nil && name == schema.Tasks {
 		if err = b.ensureConsumer(ctx); err == nil {
-			err = b.fetching()
+			err = b.Fetching()
 		}
 	}
 	return fault.Unavailable(err)
@@ -117,7 +117,7 @@ func (b *Bus) probe(ctx context.Context, p schema.Stream) error {
 // tells other processes that we are alive.
 func (b *Bus) writeCanary(ctx context.Context) error {
 	now := []byte(time.Now().UTC().Format(time.RFC3339))
-	if err := b.state.Put(ctx, "canary."+schema.Token(b.instance), now, time.Hour); err != nil {
+	if err := b.state.Put(ctx, schema.Canary(b.instance), now, time.Hour); err != nil {
 		return fmt.Errorf("write canary: %w", err)
 	}
 	return nil
@@ -173,7 +173,7 @@ func (b *Bus) replace(ctx context.Context, cfg jetstream.StreamConfig) error {
 	if b.marks != nil {
 		st, err := b.positionOf(ctx, cfg.Name)
 		if err == nil {
-			err = b.marks.replaced(cfg.Name, st)
+			err = b.marks.Replaced(cfg.Name, st.position())
 		}
 		if err != nil {
 			return err

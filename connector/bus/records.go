@@ -43,7 +43,7 @@ func (b *Bus) Remove(ctx context.Context, kind store.Kind, sequences []uint64) e
 	}
 	name := streamOf[kind]
 	if b.marks != nil {
-		if err := b.marks.erasing(name, len(sequences)); err != nil {
+		if err := b.marks.Erasing(name, len(sequences)); err != nil {
 			return err
 		}
 	}

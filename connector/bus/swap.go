@@ -90,8 +90,8 @@ func buildStore(
 		if err != nil {
 			return c, nil, err
 		}
-		last := f.Trailer.Streams[p.Config.Name].Last
-		m.Streams[p.Config.Name] = disk.Position{Last: last, Created: st.created, Gaps: st.gaps}
+		st.last = f.Trailer.Streams[p.Config.Name].Last
+		m.Streams[p.Config.Name] = st.position()
 	}
 	return c, m, b.Close()
 }

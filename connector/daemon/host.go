@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/bus"
+	"pullprint/connector/bus/consume"
 	"pullprint/connector/job"
 	"pullprint/connector/sweep"
 	"pullprint/trigger"
@@ -47,7 +47,7 @@ type loop struct {
 //	canary     write 2 s, pause 5 s                                              = 7 s         1 min
 func (d *daemon) loops() []loop {
 	return []loop{
-		{"consumer", func() time.Time { turned, _ := d.bus.Consuming(); return turned }, bus.FetchLimit},
+		{"consumer", func() time.Time { turned, _ := d.bus.Consuming(); return turned }, consume.FetchLimit},
 		{"worker", func() time.Time { _, oldest := d.bus.Consuming(); return oldest }, job.HandleLimit},
 		{"sweep", d.jobs.Sweeper.Turned, sweep.Limit},
 		{"registrar", d.registrar.Turned, trigger.RoundLimit},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus"
+	"pullprint/connector/bus/dial"
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
@@ -27,7 +28,7 @@ func (ds *diagnostics) store(ctx context.Context) {
 	defer cancel()
 	in, err := bus.Inspect(ctx, daemon.StoreConfig(ds.Config))
 	switch {
-	case errors.Is(err, bus.ErrTooOld):
+	case errors.Is(err, dial.ErrTooOld):
 		ds.say("store", Failed, err.Error(), "upgrade the servers, one after the other")
 	case err != nil:
 		ds.say("store", Failed, err.Error(), storeAdvice(ds.Config.NATS))

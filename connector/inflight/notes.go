@@ -40,7 +40,7 @@ const aloneWithin = 30 * time.Second
 var ErrCrashed = fmt.Errorf("the process died %d times while it worked on this job: it is not worked on any more",
 	maxCrashes)
 
-// KV stores notes of what is being worked on; *bus.Inflight is one.
+// KV stores notes of what is being worked on; the notes of the bus are one.
 type KV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	CompareAndSet(

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// laterReader is a KV that can begin after a revision, as *stored.KV does. Of another one
+// laterReader is a KV that can begin after a revision, as that of the bus does. Of another one
 // each page is read from the start.
 type laterReader interface {
 	EachAfter(

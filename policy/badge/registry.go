@@ -38,7 +38,7 @@ var (
 // maxConflicts is how often a change is tried anew when another was faster.
 const maxConflicts = 8
 
-// KV is what a Registry needs of a durable bucket; *stored.KV is one.
+// KV is what a Registry needs of a durable bucket; that of the bus is one.
 type KV interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	CompareAndSet(

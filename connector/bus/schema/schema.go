@@ -239,6 +239,13 @@ func CheckConsumer(found, want jetstream.ConsumerConfig) error {
 	return m.err()
 }
 
+// AliveFor is how long after its last canary a daemon is taken for alive: it
+// writes one every 10 s. A lease ends 10 s after its holder.
+const AliveFor = 25 * time.Second
+
+// Canary is the key of the canary of an instance.
+func Canary(instance string) string { return "canary." + Token(instance) }
+
 // Token makes one token of a subject out of any text.
 func Token(s string) string {
 	return strings.Map(func(r rune) rune {

@@ -17,7 +17,7 @@ import (
 	"pullprint/policy/quota"
 )
 
-// KV is what a Ledger needs of a durable bucket; *stored.KV is one. CompareAndSet
+// KV is what a Ledger needs of a durable bucket; that of the bus is one. CompareAndSet
 // with revision 0 creates; swapped is false when the revision is another by now;
 // an error means that the outcome is unknown.
 type KV interface {

@@ -1,4 +1,7 @@
-package bus
+// Package lease lets one of several processes do something alone. A lease is a key that ends
+// by itself; its holder renews it. It does not exclude others for certain: a process that was
+// suspended may act on a lease that it has lost.
+package lease
 
 import (
 	"context"
@@ -7,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"pullprint/connector/bus/schema"
@@ -16,27 +20,33 @@ import (
 
 var errLeaseLost = errors.New("lease lost")
 
-// leaseAgain is how long WithLease waits after a panic of fn, so that another process can
+// leaseAgain is how long Run waits after a panic of fn, so that another process can
 // take the lease.
 const leaseAgain = 5 * time.Second
 
-// WithLease waits for the lease called name and runs fn while this process holds it. When
-// the lease is lost or can't be renewed in time, it cancels the context of fn, waits until
-// fn has returned, and waits for the lease again. When fn panics, it waits for leaseAgain
-// and then for the lease again. When fn returns otherwise or ctx ends, it gives the lease
-// back and returns the error of fn, which may be nil, or of ctx.
-//
-// holder names this process in the stored lease. ttl, in whole seconds and at least 3 s, is
-// how long others wait after the holder has died.
-func (b *Bus) WithLease(
-	ctx context.Context, name, holder string, ttl time.Duration, fn func(ctx context.Context) error,
-) error {
+// Options are what a lease needs.
+type Options struct {
+	KV *stored.KV
+	// Name is that of the lease; Holder names this process in it.
+	Name, Holder string
+	// TTL, in whole seconds and at least 3 s, is how long others wait after the holder has died.
+	TTL time.Duration
+	// Pause waits, and ends early when the connection is back.
+	Pause func(context.Context, time.Duration)
+	// Lost counts leases that were lost while their holder was at work.
+	Lost prometheus.Counter
+	Log  *zap.Logger
+}
+
+// Run waits for a lease and runs fn while this process holds it. When the lease is lost or
+// can't be renewed in time, it cancels the context of fn, waits until fn has returned, and
+// waits for the lease again. When fn panics, it waits for leaseAgain and then for the lease
+// again. When fn returns otherwise or ctx ends, it gives the lease back and returns the error
+// of fn, which may be nil, or of ctx.
+func Run(ctx context.Context, o Options, fn func(ctx context.Context) error) error {
 	l := &lease{
-		kv:     b.State(),
-		key:    "lease." + schema.Token(name),
-		holder: []byte(holder + " " + rand.Text()),
-		ttl:    max(ttl, 3*time.Second),
-		log:    b.log.Named("lease").With(zap.String("lease", name)),
+		kv: o.KV, key: "lease." + schema.Token(o.Name), holder: []byte(o.Holder + " " + rand.Text()),
+		ttl: max(o.TTL, 3*time.Second), log: o.Log,
 	}
 	for {
 		if err := l.acquire(ctx); err != nil {
@@ -45,7 +55,7 @@ func (b *Bus) WithLease(
 		err := l.hold(ctx, fn)
 		if p, ok := errors.AsType[*recovery.Panic](err); ok && ctx.Err() == nil {
 			l.log.Error("work under the lease panicked, started again", zap.Error(p))
-			b.link.Pause(ctx, leaseAgain)
+			o.Pause(ctx, leaseAgain)
 			continue
 		}
 		if !errors.Is(err, errLeaseLost) {
@@ -54,7 +64,7 @@ func (b *Bus) WithLease(
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		b.metrics.leasesLost.Inc()
+		o.Lost.Inc()
 		l.log.Warn("lease lost")
 	}
 }
@@ -210,17 +220,17 @@ func (l *lease) release(ctx context.Context) {
 	}
 }
 
-// dropLeases ends every lease in an embedded store: who had one is dead, as the
-// store is ours alone, and nobody has to wait for its end.
-func (b *Bus) dropLeases(ctx context.Context) error {
+// DropAll ends every lease in an embedded store: who had one is dead, as the store is ours
+// alone, and nobody has to wait for its end.
+func DropAll(ctx context.Context, kv *stored.KV) error {
 	held := map[string]uint64{}
-	err := b.state.Each(ctx, "lease.*", func(key string, _ []byte, revision uint64) error {
+	err := kv.Each(ctx, "lease.*", func(key string, _ []byte, revision uint64) error {
 		held[key] = revision
 		return nil
 	})
 	for key, revision := range held {
 		if err == nil {
-			_, err = b.state.Delete(ctx, key, revision)
+			_, err = kv.Delete(ctx, key, revision)
 		}
 	}
 	if err != nil {

@@ -1,4 +1,4 @@
-package bus
+package dial
 
 import (
 	"crypto/tls"

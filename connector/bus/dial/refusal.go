@@ -1,4 +1,4 @@
-package bus
+package dial
 
 import (
 	"context"
@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"go.uber.org/zap"
 )
 
 var (
@@ -22,18 +21,19 @@ var (
 	// Waiting does not help; the error says what does.
 	ErrRefused = errors.New("NATS connection refused")
 
-	errDenied = errors.New("NATS permission missing")
+	// ErrDenied: the server does not permit something that we need.
+	ErrDenied = errors.New("NATS permission missing")
 )
 
-// final reports whether a failed connect would fail again.
-func final(err error) bool {
+// Final reports whether a failed connect would fail again.
+func Final(err error) bool {
 	var address *url.Error // nats.url can't be parsed
 	return errors.Is(err, ErrRefused) || errors.Is(err, errUnusable) || errors.As(err, &address)
 }
 
-// explained says of a failed connect, in a sentence each, what happened and what
+// Explained says of a failed connect, in a sentence each, what happened and what
 // to do. It quotes no key and no token.
-func (c Config) explained(err error) error {
+func (c Server) Explained(err error) error {
 	if errors.Is(err, errUnusable) {
 		return err // it names the key, the file and what is wrong with it
 	}
@@ -45,7 +45,7 @@ func (c Config) explained(err error) error {
 }
 
 // refusal is what happened and what to do; empty when nothing is known of err.
-func (c Config) refusal(err error) (what, remedy string) {
+func (c Server) refusal(err error) (what, remedy string) {
 	var (
 		authority x509.UnknownAuthorityError
 		host      x509.HostnameError
@@ -97,8 +97,8 @@ var clientCertificate = regexp.MustCompile(
 		`connection closed by remote after TLS handshake`)
 
 // notLetIn says why the server does not know us.
-func (c Config) notLetIn(err error) (what, remedy string) {
-	if at, ok := c.credentialsEnd(); ok && time.Now().After(at) {
+func (c Server) notLetIn(err error) (what, remedy string) {
+	if at, ok := c.CredentialsEnd(); ok && time.Now().After(at) {
 		return "the user in nats.credentials_file has expired on " + at.UTC().Format(time.RFC3339),
 			"make new credentials for it (nsc generate creds) and put them into that file; they are read at every connect"
 	}
@@ -117,8 +117,8 @@ func (c Config) notLetIn(err error) (what, remedy string) {
 	return "the server lets nobody in without credentials", "set nats.credentials_file or nats.nkey_file"
 }
 
-// credentialsEnd is when the user in the credentials file expires, if it does.
-func (c Config) credentialsEnd() (time.Time, bool) {
+// CredentialsEnd is when the user in the credentials file expires, if it does.
+func (c Server) CredentialsEnd() (time.Time, bool) {
 	if c.CredentialsFile == "" {
 		return time.Time{}, false
 	}
@@ -140,50 +140,33 @@ func (c Config) credentialsEnd() (time.Time, bool) {
 	return time.Unix(claims.Expires, 0), true
 }
 
-// connectionError is told what the server says beside its answers: above all
-// that a permission is missing, which leaves the call without an answer.
-func (b *Bus) connectionError(err error) {
-	if errors.Is(err, nats.ErrPermissionViolation) {
-		denied := permission(err)
-		b.log.Error("NATS permission missing", zap.Error(denied))
-		b.denial.denied(denied)
-		return
-	}
-	b.logConnectionError(err)
-}
-
-// logConnectionError logs what keeps the connection from working.
-func (b *Bus) logConnectionError(err error) {
-	b.log.Warn("connection error", zap.Error(b.cfg.explained(err)))
-}
-
 // violation is how the server tells which subject is not ours.
 var violation = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to "([^"]+)"`)
 
-// permission says of a violation which permission is missing.
-func permission(err error) error {
+// Permission says of a violation which permission is missing.
+func Permission(err error) error {
 	m := violation.FindStringSubmatch(err.Error())
 	if m == nil {
-		return fmt.Errorf("%w: %w; deploy/docs/cluster.md lists what our user needs", errDenied, err)
+		return fmt.Errorf("%w: %w; deploy/docs/cluster.md lists what our user needs", ErrDenied, err)
 	}
 	verb := "publish to"
 	if strings.EqualFold(m[1], "subscription") {
 		verb = "subscribe to"
 	}
 	return fmt.Errorf("%w: our NATS user may not %s %s; give it that permission, deploy/docs/cluster.md lists all that "+
-		"it needs", errDenied, verb, m[2])
+		"it needs", ErrDenied, verb, m[2])
 }
 
-// denial hands a missing permission on to who waits for an answer that will not
+// Denial hands a missing permission on to who waits for an answer that will not
 // come because of it.
-type denial struct {
-	mu   sync.Mutex
+type Denial struct {
+	mu   sync.Mutex // guards tell
 	tell context.CancelCauseFunc
 }
 
-// until is ctx, cancelled as well when a permission is missing, which is the
+// Until is ctx, cancelled as well when a permission is missing, which is the
 // cause then. One at a time.
-func (d *denial) until(ctx context.Context) (context.Context, context.CancelFunc) {
+func (d *Denial) Until(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	d.mu.Lock()
 	d.tell = cancel
@@ -196,8 +179,8 @@ func (d *denial) until(ctx context.Context) (context.Context, context.CancelFunc
 	}
 }
 
-// denied ends the wait, if anybody waits.
-func (d *denial) denied(err error) {
+// Denied ends the wait, if anybody waits.
+func (d *Denial) Denied(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.tell != nil {

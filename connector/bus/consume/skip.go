@@ -1,4 +1,4 @@
-package bus
+package consume
 
 import (
 	"context"
@@ -27,7 +27,7 @@ type gap struct{ first, last uint64 }
 // follow takes note of a task that was delivered for the first time. The embedded server
 // delivers in order and to us alone, and leaves out what it can't read without a word.
 func (c *consumption) follow(meta *jetstream.MsgMetadata) {
-	if c.bus.cfg.Embedded == nil || meta.NumDelivered != 1 {
+	if !c.link.Local || meta.NumDelivered != 1 {
 		return
 	}
 	if at := meta.Sequence.Stream; at > c.last+1 {
@@ -46,7 +46,7 @@ func (c *consumption) tellSkipped(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, skipWithin)
 	defer cancel()
-	s, err := c.bus.link.JS.Stream(ctx, schema.Tasks)
+	s, err := c.link.JS.Stream(ctx, schema.Tasks)
 	if err != nil {
 		return // what can't be asked now is not worth a second message
 	}
@@ -55,7 +55,7 @@ func (c *consumption) tellSkipped(ctx context.Context) {
 		first := max(g.first, oldest)
 		n := 0
 		for at := first; at <= min(g.last, first+maxSkipped); at++ {
-			if ok, err := c.bus.readable(ctx, at); err == nil && !ok {
+			if ok, err := c.readable(ctx, at); err == nil && !ok {
 				n++
 			}
 		}
@@ -68,8 +68,8 @@ func (c *consumption) tellSkipped(ctx context.Context) {
 }
 
 // readable reports whether the server can read a task.
-func (b *Bus) readable(ctx context.Context, sequence uint64) (bool, error) {
-	err := b.link.Ask(ctx, "$JS.API.STREAM.MSG.GET."+schema.Tasks, map[string]uint64{"seq": sequence}, nil)
+func (t *Tasks) readable(ctx context.Context, sequence uint64) (bool, error) {
+	err := t.link.Ask(ctx, "$JS.API.STREAM.MSG.GET."+schema.Tasks, map[string]uint64{"seq": sequence}, nil)
 	if link.Code(err) != 0 {
 		return false, nil
 	}

@@ -1,4 +1,6 @@
-package bus
+// Package consume hands the tasks of the stream to workers, each to one of them, and keeps a
+// task from others for as long as its worker takes. At most two tasks for each worker are held.
+package consume
 
 import (
 	"context"
@@ -6,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pullprint/connector/bus/fault"
@@ -15,6 +18,7 @@ import (
 	"pullprint/connector/store"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
@@ -37,13 +41,29 @@ const (
 // longer is stuck. The sum behind it is in the table of daemon.loops.
 const FetchLimit = time.Minute
 
+// Tasks are those of a store. One Consume may run at a time.
+type Tasks struct {
+	link        *link.Link
+	log         *zap.Logger
+	rebuilds    prometheus.Counter
+	redelivered prometheus.Counter
+
+	running atomic.Pointer[consumption] // nil when nothing is consumed
+}
+
+// New returns the tasks of a store. It counts how often the consumer was rebuilt, and what was
+// delivered again.
+func New(l *link.Link, log *zap.Logger, rebuilds, redelivered prometheus.Counter) *Tasks {
+	return &Tasks{link: l, log: log, rebuilds: rebuilds, redelivered: redelivered}
+}
+
 // Consume calls h with each task, workers at a time, until ctx ends. While h
 // runs the task is kept from others; the time it takes doesn't matter. There is
 // no limit of attempts here: to give a task up, h publishes it as dead and returns
 // Done. When ctx ends, the tasks in hand are finished: the context of h lives on
 // for 20 s, then it is cancelled. Returns the error of ctx, or an error
 // when the bus is closed. A panic in h is not caught.
-func (b *Bus) Consume(
+func (t *Tasks) Consume(
 	ctx context.Context, workers int, h func(context.Context, store.Delivery) store.Disposition,
 ) error {
 	if workers < 1 || 4*workers > schema.MaxAckPending {
@@ -52,14 +72,13 @@ func (b *Bus) Consume(
 	handling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	c := &consumption{
-		bus:      b,
-		log:      b.log.Named("consumer"),
+		Tasks:    t,
 		capacity: 2 * workers,
 		work:     make(chan jetstream.Msg, 2*workers),
 		freed:    make(chan struct{}, 1),
 		held:     make(map[jetstream.Msg]time.Time),
 	}
-	b.consumption.Store(c)
+	t.running.Store(c)
 	var working, beating sync.WaitGroup
 	for range workers {
 		working.Go(func() {
@@ -72,7 +91,7 @@ func (b *Bus) Consume(
 	beating.Go(func() { c.beat(idle) })
 
 	err := c.fetch(ctx)
-	b.consumption.Store(nil)
+	t.running.Store(nil)
 	c.giveBack()
 	close(c.work)
 	stop := time.AfterFunc(drainLimit, cancel)
@@ -85,8 +104,8 @@ func (b *Bus) Consume(
 
 // consumption is one run of Consume.
 type consumption struct {
-	bus      *Bus
-	log      *zap.Logger
+	*Tasks
+
 	capacity int                // of held messages: one in work and one waiting, per worker
 	work     chan jetstream.Msg // never blocks the sender: it has room for all that is held
 	freed    chan struct{}
@@ -106,9 +125,9 @@ type consumption struct {
 // one after a lost connection always does.
 const fetchFails = 3
 
-// fetching returns why no tasks can be fetched; nil while they can, or nothing is consumed.
-func (b *Bus) fetching() error {
-	c := b.consumption.Load()
+// Fetching returns why no tasks can be fetched; nil while they can, or nothing is consumed.
+func (t *Tasks) Fetching() error {
+	c := t.running.Load()
 	if c == nil {
 		return nil
 	}
@@ -129,15 +148,15 @@ func (c *consumption) fetched(ctx context.Context, err error) {
 	c.failure = err
 	c.mu.Unlock()
 	if err != nil {
-		c.bus.link.Pause(ctx, fetchBackoff)
+		c.link.Pause(ctx, fetchBackoff)
 	}
 }
 
 // Consuming returns when the loop of Consume that fetches tasks last turned, and
 // since when a worker has had its task, of the worker that has had one longest. Each is
 // zero when there is no such task, or the loop doesn't run or waits for a worker.
-func (b *Bus) Consuming() (turned, oldest time.Time) {
-	c := b.consumption.Load()
+func (t *Tasks) Consuming() (turned, oldest time.Time) {
+	c := t.running.Load()
 	if c == nil {
 		return time.Time{}, time.Time{}
 	}
@@ -167,7 +186,7 @@ func (c *consumption) fetch(ctx context.Context) error {
 	c.delivered = time.Now()
 	for ctx.Err() == nil {
 		c.turn(false)
-		if c.bus.link.NC.IsClosed() {
+		if c.link.NC.IsClosed() {
 			return fault.ErrClosed
 		}
 		var err error
@@ -196,7 +215,7 @@ func (c *consumption) fetch(ctx context.Context) error {
 			continue
 		}
 		if c.stalled(ctx) {
-			c.bus.metrics.rebuilds.Inc()
+			c.rebuilds.Inc()
 			cons = nil
 		}
 	}
@@ -207,12 +226,12 @@ func (c *consumption) fetch(ctx context.Context) error {
 func (c *consumption) attach(ctx context.Context) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, write.Limit)
 	defer cancel()
-	cons, err := c.bus.link.JS.Consumer(ctx, schema.Tasks, schema.Consumer)
+	cons, err := c.link.JS.Consumer(ctx, schema.Tasks, schema.Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		c.log.Warn("consumer is missing, creating it again: tasks of the last days are delivered again")
-		c.bus.metrics.rebuilds.Inc()
+		c.rebuilds.Inc()
 		c.last = 0
-		return c.bus.link.JS.CreateConsumer(ctx, schema.Tasks, schema.TaskConsumer())
+		return c.link.JS.CreateConsumer(ctx, schema.Tasks, schema.TaskConsumer())
 	}
 	if err == nil {
 		c.last = cons.CachedInfo().Delivered.Stream
@@ -241,7 +260,7 @@ func (c *consumption) room(ctx context.Context) int {
 }
 
 func (c *consumption) fetchSome(ctx context.Context, cons jetstream.Consumer, n int) error {
-	ctx, end := c.bus.link.UntilReconnect(ctx)
+	ctx, end := c.link.UntilReconnect(ctx)
 	defer end()
 	limits := cons.CachedInfo().Config
 	ctx, cancel := context.WithTimeout(ctx, link.AtMost(fetchFor, limits.MaxRequestExpires))
@@ -278,7 +297,7 @@ func (c *consumption) stalled(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, write.Limit)
 	defer cancel()
-	pending, _, err := c.bus.Lag(ctx)
+	pending, _, err := c.Lag(ctx)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return true
 	}
@@ -312,7 +331,7 @@ func (c *consumption) handle(
 		return
 	}
 	if meta.NumDelivered > 1 {
-		c.bus.metrics.redelivered.Inc()
+		c.redelivered.Inc()
 	}
 	c.mu.Lock()
 	c.held[msg] = time.Now()

@@ -1,4 +1,7 @@
-package bus
+// Package notes keeps notes of what is being worked on, for whoever comes after a process that
+// died at it. At most maxSlots notes are kept in a file; another one takes the place of
+// the one whose time ends first.
+package notes
 
 import (
 	"bytes"
@@ -24,14 +27,14 @@ import (
 // The file of the embedded store that says what is being worked on: slots of one
 // size, so that a note is written in place by one write that moves no other.
 const (
-	inflightName = "pullprint.inflight"
-	inflightSlot = 512
-	// inflightSlots is what the file has room for: four times as many notes as a
+	fileName = "pullprint.inflight"
+	slotSize = 512
+	// maxSlots is what the file has room for: four times as many notes as a
 	// process has workers. When there is no room left, the note makes room whose ttl
 	// ends first: what is in work was noted lately.
-	inflightSlots  = 2048
-	inflightHeader = 8 // bytes of a slot: length of the key, length of the value, checksum
-	inflightTime   = 8 // and at its end: when its ttl ends, in Unix nanoseconds
+	maxSlots   = 2048
+	headerSize = 8 // bytes of a slot: length of the key, length of the value, checksum
+	timeSize   = 8 // and at its end: when its ttl ends, in Unix nanoseconds
 )
 
 // A note with more than longTTL left is one of a job that was given up. Of these there are
@@ -39,24 +42,23 @@ const (
 // takes the place of the first.
 const (
 	longTTL = 30 * 24 * time.Hour
-	maxLong = inflightSlots / 2
+	maxLong = maxSlots / 2
 )
 
-const inflightPrefix = "inflight."
+const keyPrefix = "inflight."
 
-// Inflight keeps notes of what is being worked on, for whoever comes after a
-// process that died at it.
-//
-// With the embedded store it is a file in the store's directory that is written
-// and not synced: what a process has written outlives it, and nothing that it
-// works on takes the machine down. A note costs microseconds. With an external
-// server it is a key of the state bucket, and costs a durable write.
-type Inflight struct {
-	b  *Bus
-	kv *stored.KV // of an external server
+// Notes are in a file of the embedded store's directory, which is written and not synced: what
+// a process has written outlives it, and nothing that it works on takes the machine down. A
+// note costs microseconds. With an external server they are keys of the state bucket, and cost
+// a durable write.
+type Notes struct {
+	link     *link.Link
+	kv       *stored.KV // of an external server
+	dir      string     // of the embedded store
+	instance string
 
-	mu       sync.Mutex
-	file     *os.File // nil until the first note
+	mu       sync.Mutex // guards all below, and the file
+	file     *os.File   // nil until the first note
 	closed   bool
 	notes    map[string]noteSlot
 	free     []int
@@ -70,21 +72,16 @@ type noteSlot struct {
 	until    int64 // when its ttl ends
 }
 
-// Inflight is where notes of what is being worked on are kept.
-func (b *Bus) Inflight() *Inflight { return b.inflight }
+// InFile returns notes in a file in the folder of the embedded store, of an instance.
+func InFile(dir, instance string) *Notes { return &Notes{dir: dir, instance: instance} }
 
-func (b *Bus) newInflight() *Inflight {
-	i := &Inflight{b: b}
-	if b.cfg.Embedded == nil {
-		i.kv = b.State()
-	}
-	return i
-}
+// InBucket returns notes in a bucket of an external server.
+func InBucket(l *link.Link, kv *stored.KV) *Notes { return &Notes{link: l, kv: kv} }
 
 // Get reads a note: nil, 0, nil when there is none.
-func (i *Inflight) Get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
+func (i *Notes) Get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
 	if i.kv != nil {
-		return i.kv.Get(ctx, inflightPrefix+key)
+		return i.kv.Get(ctx, keyPrefix+key)
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -98,11 +95,11 @@ func (i *Inflight) Get(ctx context.Context, key string) (value []byte, revision 
 // CompareAndSet stores a note if it is at revision (0: there is none), as
 // KV.CompareAndSet does. A note in a file stays when its ttl has ended, until another
 // needs the room.
-func (i *Inflight) CompareAndSet(
+func (i *Notes) CompareAndSet(
 	ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
 ) (newRevision uint64, swapped bool, err error) {
 	if i.kv != nil {
-		return i.kv.CompareAndSet(ctx, inflightPrefix+key, value, revision, ttl)
+		return i.kv.CompareAndSet(ctx, keyPrefix+key, value, revision, ttl)
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -133,7 +130,7 @@ func (i *Inflight) CompareAndSet(
 }
 
 // makeRoom drops a note. The slot is written by whoever takes it.
-func (i *Inflight) makeRoom() {
+func (i *Notes) makeRoom() {
 	long, since := 0, time.Now().Add(longTTL).UnixNano()
 	first, firstLong := "", ""
 	for key, n := range i.notes {
@@ -155,15 +152,15 @@ func (i *Inflight) makeRoom() {
 }
 
 // sooner reports whether a note makes room before another, which may be none.
-func (i *Inflight) sooner(key, than string) bool {
+func (i *Notes) sooner(key, than string) bool {
 	n, o := i.notes[key], i.notes[than]
 	return than == "" || cmp.Or(cmp.Compare(n.until, o.until), cmp.Compare(n.revision, o.revision)) < 0
 }
 
 // Delete removes a note that is at revision; false means that it is at another.
-func (i *Inflight) Delete(ctx context.Context, key string, revision uint64) (bool, error) {
+func (i *Notes) Delete(ctx context.Context, key string, revision uint64) (bool, error) {
 	if i.kv != nil {
-		return i.kv.Delete(ctx, inflightPrefix+key, revision)
+		return i.kv.Delete(ctx, keyPrefix+key, revision)
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -184,20 +181,22 @@ func (i *Inflight) Delete(ctx context.Context, key string, revision uint64) (boo
 
 // Alive reports whether an instance gave a sign of life lately, by the server's
 // clock. The embedded store has one process, which is this one.
-func (i *Inflight) Alive(ctx context.Context, instance string) (bool, error) {
+func (i *Notes) Alive(ctx context.Context, instance string) (bool, error) {
 	if i.kv == nil {
-		return instance == i.b.instance, nil
+		return instance == i.instance, nil
 	}
 	ctx, cancel := link.WithLimit(ctx, write.Limit)
 	defer cancel()
-	s, err := i.b.link.JS.Stream(ctx, i.kv.Stream())
+	s, err := i.link.JS.Stream(ctx, i.kv.Stream())
 	if err != nil {
 		return false, fmt.Errorf("ask whether %s works: %w", instance, fault.Unavailable(err))
 	}
 	now, alive := s.CachedInfo().TimeStamp, false
-	r := stored.Reader{Link: i.b.link, Stream: i.kv.Stream(), Filter: "$KV." + i.kv.Name() + ".canary." + schema.Token(instance), LastPerSubject: true}
+	r := stored.Reader{
+		Link: i.link, Stream: i.kv.Stream(), Filter: "$KV." + i.kv.Name() + "." + schema.Canary(instance), LastPerSubject: true,
+	}
 	err = r.Read(ctx, func(m stored.Message) error {
-		alive = !m.Absent && now.Sub(m.Stored) < aliveFor
+		alive = !m.Absent && now.Sub(m.Stored) < schema.AliveFor
 		return nil
 	}, nil)
 	if err != nil {
@@ -208,18 +207,18 @@ func (i *Inflight) Alive(ctx context.Context, instance string) (bool, error) {
 
 // open reads the file, or makes it. A slot that makes no sense is free: its note
 // was never written to its end.
-func (i *Inflight) open() error {
+func (i *Notes) open() error {
 	switch {
 	case i.closed:
 		return fault.ErrClosed
 	case i.file != nil:
 		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(i.b.cfg.Embedded.StoreDir, inflightName), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(i.dir, fileName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("%w: open the notes of what is worked on: %w", store.ErrUnavailable, err)
 	}
-	all := make([]byte, inflightSlots*inflightSlot)
+	all := make([]byte, maxSlots*slotSize)
 	if n, _ := f.ReadAt(all, 0); n < len(all) { // what can't be read is no note
 		// A new file gets its size now, so that a note later needs no room on disk.
 		if _, err := f.WriteAt(all[n:], int64(n)); err != nil {
@@ -228,8 +227,8 @@ func (i *Inflight) open() error {
 		}
 	}
 	i.file, i.notes, i.free = f, map[string]noteSlot{}, nil
-	for slot := inflightSlots - 1; slot >= 0; slot-- {
-		key, value, until, ok := decodeNote(all[slot*inflightSlot : (slot+1)*inflightSlot])
+	for slot := maxSlots - 1; slot >= 0; slot-- {
+		key, value, until, ok := decodeNote(all[slot*slotSize : (slot+1)*slotSize])
 		if !ok {
 			i.free = append(i.free, slot)
 			continue
@@ -240,7 +239,8 @@ func (i *Inflight) open() error {
 	return nil
 }
 
-func (i *Inflight) close() error {
+// Close closes the file; a note after it is refused.
+func (i *Notes) Close() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.closed = true
@@ -250,12 +250,12 @@ func (i *Inflight) close() error {
 	return i.file.Close()
 }
 
-func (i *Inflight) write(slot int, key string, value []byte, until int64) error {
+func (i *Notes) write(slot int, key string, value []byte, until int64) error {
 	raw, ok := encodeNote(key, value, until)
 	if !ok {
 		return fmt.Errorf("note of %d bytes is too long", len(key)+len(value))
 	}
-	if _, err := i.file.WriteAt(raw, int64(slot)*inflightSlot); err != nil {
+	if _, err := i.file.WriteAt(raw, int64(slot)*slotSize); err != nil {
 		return fmt.Errorf("%w: note what is worked on: %w", store.ErrUnavailable, err)
 	}
 	return nil
@@ -264,31 +264,31 @@ func (i *Inflight) write(slot int, key string, value []byte, until int64) error 
 // encodeNote makes a slot; an empty key makes a free one. A version that did not write
 // the time reads it all the same.
 func encodeNote(key string, value []byte, until int64) (raw []byte, ok bool) {
-	raw = make([]byte, inflightSlot)
+	raw = make([]byte, slotSize)
 	if key == "" {
 		return raw, true
 	}
-	if len(key)+len(value) > inflightSlot-inflightHeader-inflightTime {
+	if len(key)+len(value) > slotSize-headerSize-timeSize {
 		return nil, false
 	}
 	binary.LittleEndian.PutUint16(raw[0:], uint16(len(key)))   //nolint:gosec // less than a slot
 	binary.LittleEndian.PutUint16(raw[2:], uint16(len(value))) //nolint:gosec // less than a slot
-	body := raw[inflightHeader:]
+	body := raw[headerSize:]
 	copy(body, key)
 	copy(body[len(key):], value)
-	binary.LittleEndian.PutUint64(body[len(body)-inflightTime:], uint64(until)) //nolint:gosec // of our own clock
+	binary.LittleEndian.PutUint64(body[len(body)-timeSize:], uint64(until)) //nolint:gosec // of our own clock
 	binary.LittleEndian.PutUint32(raw[4:], crc32.ChecksumIEEE(body))
 	return raw, true
 }
 
 func decodeNote(raw []byte) (key string, value []byte, until int64, ok bool) {
-	body := raw[inflightHeader:]
+	body := raw[headerSize:]
 	nk, nv := int(binary.LittleEndian.Uint16(raw[0:])), int(binary.LittleEndian.Uint16(raw[2:]))
 	if nk == 0 || nk+nv > len(body) || binary.LittleEndian.Uint32(raw[4:]) != crc32.ChecksumIEEE(body) {
 		return "", nil, 0, false
 	}
-	if nk+nv <= len(body)-inflightTime { // else it is of the version before, and long
-		until = int64(binary.LittleEndian.Uint64(body[len(body)-inflightTime:])) //nolint:gosec // ours
+	if nk+nv <= len(body)-timeSize { // else it is of the version before, and long
+		until = int64(binary.LittleEndian.Uint64(body[len(body)-timeSize:])) //nolint:gosec // ours
 	}
 	return string(body[:nk]), bytes.Clone(body[nk : nk+nv]), until, true
 }
