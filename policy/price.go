@@ -66,6 +66,9 @@ func (p *Policy) Price(j *Job) (Paper, quota.Amount, error) {
 // Tell writes an amount for people: 6 pages, or 1.20 EUR.
 func (p *Policy) Tell(a quota.Amount) string { return p.prices.tell(a) }
 
+// Currency is that of amounts; empty where they are pages.
+func (p *Policy) Currency() string { return p.prices.currency }
+
 // tell writes an amount for people: 6 pages, or 1.20 EUR.
 func (p *prices) tell(a quota.Amount) string {
 	switch {

@@ -62,6 +62,7 @@ func (k *checker) all() {
 	k.webhook()
 	k.queues()
 	k.release()
+	k.station()
 	k.nats()
 	k.retention()
 	k.ledgerExport()

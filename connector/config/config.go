@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pullprint/connector/admin"
+	"pullprint/connector/console"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/ledgerexport"
 	"pullprint/connector/printer"
@@ -42,7 +43,9 @@ type Config struct {
 	Policy        Policy             `yaml:"policy"`
 	Documents     evaluate.Documents `yaml:"documents"`
 	Badges        badge.Config       `yaml:"badges"`
-	NATS          NATS               `yaml:"nats"`
+	// Station is what the stations at the printers show.
+	Station console.Config `yaml:"station"`
+	NATS    NATS           `yaml:"nats"`
 	// Retention is how long records are kept.
 	Retention Retention `yaml:"retention"`
 	// LedgerExport writes what happens on accounts to files.
@@ -200,6 +203,11 @@ func (c *Config) fill(doc *strictyaml.Document) {
 	}
 	if c.Badges.Normalise == nil {
 		c.Badges.Normalise = slices.Clone(badge.DefaultNormalise)
+	}
+	or(&c.Station.Titles, console.TitlesMasked)
+	or(&c.Station.Language, "en")
+	if c.Station.Choices == nil && !doc.Has("station.choices") {
+		c.Station.Choices = console.AllChoices()
 	}
 	if c.NATS.URL == "" && c.NATS.Embedded == nil {
 		c.NATS.Embedded = &EmbeddedNATS{}

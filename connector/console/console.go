@@ -68,30 +68,14 @@ type jobPage struct {
 
 // functions are those of the templates that need no configuration.
 var functions = template.FuncMap{
-	"ago":     func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
-	"left":    func(now, t time.Time) string { return span(t.Sub(now)) },
-	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"path":    func(r graph.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
-	"variant": variantText,
-	"quote":   lineOf,
-	"part":    part,
-	"asked":   func(e admin.Event) string { return e.Why() },
-	"ispast":  func(now, t time.Time) bool { return !t.After(now) },
-}
-
-// variantText says how a variant of a job is printed.
-func variantText(s *decision.Settings) string {
-	var parts []string
-	if s.Copies == 1 {
-		parts = append(parts, "once")
-	}
-	if s.ColorMode != "" {
-		parts = append(parts, "in black and white")
-	}
-	if s.DuplexMode != "" {
-		parts = append(parts, "on both sides")
-	}
-	return strings.Join(parts, ", ")
+	"ago":    func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
+	"left":   func(now, t time.Time) string { return span(t.Sub(now)) },
+	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"path":   func(r graph.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
+	"quote":  lineOf,
+	"part":   part,
+	"asked":  func(e admin.Event) string { return e.Why() },
+	"ispast": func(now, t time.Time) bool { return !t.After(now) },
 }
 
 // span is a duration in words.

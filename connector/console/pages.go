@@ -9,7 +9,9 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -18,6 +20,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/catalog"
 	"pullprint/connector/directory"
 	"pullprint/connector/health"
 	"pullprint/connector/job"
@@ -60,7 +63,9 @@ type Deps struct {
 	Taps     *tap.Taps
 	Badges   *badge.Registry
 	// Users finds people by object id; nil without access to Entra.
-	Users    directory.Finder
+	Users directory.Finder
+	// Graph is read for what a station shows; nil without.
+	Graph    Graph
 	Tokens   *access.Tokens
 	Sessions *access.Sessions
 	Visits   *Visits
@@ -72,6 +77,7 @@ type Deps struct {
 	Swept func() time.Time
 	// Zone is the one in which times are shown.
 	Zone    func() *time.Location
+	Station Config
 	Queues  []printer.Queue
 	Devices []printer.Device
 	// DeviceEntries are the devices as the API lists them.
@@ -85,6 +91,9 @@ type Pages struct {
 	Deps
 	templates map[string]*template.Template
 	script    string // where that of a station is, and which one
+	catalog   *catalog.Catalog
+	zone      *time.Location // of the stations; nil is Zone
+	people    *people
 	results   formResults
 	log       *zap.Logger
 	handler   http.Handler
@@ -92,19 +101,11 @@ type Pages struct {
 
 // NewPages reads the templates; it starts nothing.
 func NewPages(d Deps) (*Pages, error) {
-	p := &Pages{Deps: d, templates: map[string]*template.Template{}, log: d.Logger.Named("admin")}
-	script, err := stationScript()
-	if err != nil {
-		return nil, err
+	p := &Pages{
+		Deps: d, templates: map[string]*template.Template{}, log: d.Logger.Named("admin"), people: newPeople(d.Graph),
 	}
-	p.script = script
-	for _, name := range []string{"login", "console", "job", "station", "jobs", "done", "enrol", "message"} {
-		t, err := template.New("").Funcs(functions).Funcs(p.times()).ParseFS(
-			pageFiles, "pages/layout.html", "pages/card.html", "pages/waiting.html", "pages/"+name+".html")
-		if err != nil {
-			return nil, err
-		}
-		p.templates[name] = t
+	if err := p.load(); err != nil {
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(mustSub(pageFiles))))
@@ -116,6 +117,30 @@ func NewPages(d Deps) (*Pages, error) {
 	protection.SetDenyHandler(http.HandlerFunc(p.crossOrigin))
 	p.handler = protection.Handler(mux)
 	return p, nil
+}
+
+// load reads what the pages are made of.
+func (p *Pages) load() (err error) {
+	if p.script, err = stationScript(); err != nil {
+		return err
+	}
+	if p.catalog, err = catalog.Load(); err != nil {
+		return err
+	}
+	if z := p.Station.Zone; z != "" {
+		if p.zone, err = time.LoadLocation(z); err != nil {
+			return fmt.Errorf("station.zone: %w", err)
+		}
+	}
+	for _, name := range []string{"login", "console", "job", "station", "jobs", "done", "options", "enrol", "message"} {
+		t, err := template.New("").Funcs(functions).Funcs(p.times()).ParseFS(
+			pageFiles, "pages/layout.html", "pages/card.html", "pages/waiting.html", "pages/"+name+".html")
+		if err != nil {
+			return err
+		}
+		p.templates[name] = t
+	}
+	return nil
 }
 
 // routes are all pages and forms. Each handler asks who is there: reader and operator at the
@@ -134,6 +159,8 @@ func (p *Pages) routes() map[string]http.HandlerFunc {
 		"GET /station/{device}/jobs":         p.stationVisit,
 		"POST /station/{device}/release":     p.stationRelease,
 		"POST /station/{device}/cancel":      p.stationCancel,
+		"POST /station/{device}/options":     p.stationOptions,
+		"GET /station/{device}/progress":     p.stationProgress,
 		"POST /station/{device}/leave":       p.stationLeave,
 		"GET /station/{device}/enrol":        p.stationEnrol,
 		"POST /station/{device}/enrol":       p.stationRedeem,
@@ -177,23 +204,10 @@ func (p *Pages) times() template.FuncMap {
 	}
 	return template.FuncMap{
 		"clock": in("Mon 15:04 MST"), "date": in("Mon 2 Jan 15:04 MST"),
-		"until": func(now, t time.Time) string { z := zone(); return dayOf(now.In(z), t.In(z)) },
+		"until": func(now, t time.Time) string {
+			return p.catalog.Choose().Until(now.In(zone()), t.In(zone()))
+		},
 	}
-}
-
-// dayOf is a future time in words; both are in the zone of the reader.
-func dayOf(now, t time.Time) string {
-	day := func(t time.Time) time.Time {
-		y, m, d := t.Date()
-		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
-	}
-	switch day(t).Sub(day(now)) {
-	case 0:
-		return "today " + t.Format("15:04")
-	case 24 * time.Hour:
-		return "tomorrow " + t.Format("15:04")
-	}
-	return t.Format("Mon 2 Jan 15:04")
 }
 
 // part is an amount out of another: the unit is written once when both have the same.
@@ -216,7 +230,7 @@ func (p *Pages) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 	req.Body = http.MaxBytesReader(rw, req.Body, maxForm)
-	p.handler.ServeHTTP(rw, req)
+	p.handler.ServeHTTP(spoken{rw, req.Header.Get("Accept-Language")}, req)
 }
 
 // page is what every page knows.
@@ -236,6 +250,8 @@ type page struct {
 	// Wrong is what was wrong with what was sent.
 	Wrong string
 	Data  any
+	// In is the language of a station's page; that of the console is English.
+	In words
 }
 
 func (p *Pages) show(rw http.ResponseWriter, status int, name string, data page) {
@@ -245,14 +261,24 @@ func (p *Pages) show(rw http.ResponseWriter, status int, name string, data page)
 			away.lead(name, s, data.Wrong)
 			return
 		}
-		data.Script = p.script
+		data.Script, data.Data = p.script, p.placed(s)
+		data.In = p.words(s.languages, wished(rw))
+		data.Title, data.Wrong = data.In.Text(data.Title), data.In.message(data.Wrong)
 		rw.Header().Set("Content-Security-Policy", stationPolicy)
 	}
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 	rw.WriteHeader(status)
-	if err := p.templates[name].ExecuteTemplate(rw, "layout", data); err != nil {
+	if err := p.execute(rw, name, data); err != nil {
 		p.log.Debug("page not sent", zap.String("page", name), zap.Error(err))
 	}
+}
+
+// execute writes a page; one that has no language is English.
+func (p *Pages) execute(to io.Writer, name string, data page) error {
+	if data.In.zone == nil {
+		data.In = p.words("en")
+	}
+	return p.templates[name].ExecuteTemplate(to, "layout", data)
 }
 
 func (p *Pages) notFound(rw http.ResponseWriter, _ *http.Request) {

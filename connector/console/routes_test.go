@@ -53,6 +53,8 @@ var pageMatrix = map[string]string{
 	"GET /station/{device}/jobs":         "west operate admin",
 	"POST /station/{device}/release":     "west operate admin",
 	"POST /station/{device}/cancel":      "west operate admin",
+	"POST /station/{device}/options":     "west operate admin",
+	"GET /station/{device}/progress":     "west operate admin",
 	"POST /station/{device}/leave":       "west operate admin",
 	"GET /station/{device}/enrol":        "west operate admin",
 	"POST /station/{device}/enrol":       "west operate admin",

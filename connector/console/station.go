@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
+	"pullprint/trigger/graph"
 )
 
 // actionStation is a station that was set up with another token than that of its reader.
@@ -21,17 +23,17 @@ const actionStation = "set-up-station"
 // session ends with the token all the same.
 const stationLife = 365 * 24 * time.Hour
 
-// forgetAfter is how many seconds a station shows a person's jobs, or a message,
-// when nothing is done. It is less than visitLife.
-const forgetAfter = 20
+// forgetAfter is how many seconds a station shows a message, and stayFor a person's jobs, when
+// nothing is done. While somebody touches the page it stays for longer (stayMost in station.js).
+// All are less than visitLife. style.css has a countdown for each (closes).
+const (
+	forgetAfter = 20
+	stayFor     = 30
+)
 
 // idleAgain is after how many seconds an idle station reloads its page, so that the field
 // for the badge has the focus.
 const idleAgain = 120
-
-// namesWithin bounds looking up the names of owners: the person at the station waits, and
-// an id is shown otherwise.
-const namesWithin = time.Second
 
 // stationPage is what the pages of a station know.
 //
@@ -57,6 +59,20 @@ const namesWithin = time.Second
 // field, and loads pages without a moment in which keys are lost.
 type stationPage struct {
 	Device string
+	// Place is what people call it.
+	Place string
+	// Name is the person's first name, languages those that they read; both may be empty.
+	Name      string
+	languages string
+	// Help says whom to ask.
+	Help string
+	// Printer is whether the device can print.
+	Printer release.Readiness
+	// Titles are those of the jobs, as they may be shown.
+	Titles map[graph.Ref]string
+	// Choices are the ways to print the job Of.
+	Of      release.Quote
+	Choices []release.Choice
 	// Ticket is that of the page; see visit. It is empty when nobody is there.
 	Ticket string
 	// Jobs are the person's own, Others those of people who let them.
@@ -155,10 +171,20 @@ func (p *Pages) notSignedIn(rw http.ResponseWriter, device string, err error) {
 }
 
 func (p *Pages) station(rw http.ResponseWriter, req *http.Request) {
-	if device, ok := p.at(rw, req); ok {
-		status, text := said(req)
-		p.idle(rw, status, device, text)
+	device, ok := p.at(rw, req)
+	if !ok {
+		return
 	}
+	if status, text := said(req); text != "" {
+		p.idle(rw, status, device, text)
+		return
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), shownWithin)
+	defer cancel()
+	p.show(rw, http.StatusOK, "station", page{
+		Title: "Show your badge", Refresh: idleAgain, Then: stationPath(device),
+		Data: stationPage{Device: device, Printer: p.readiness(ctx, device)},
+	})
 }
 
 // stationAgain redirects a browser that loads the address of a form, as after a restart, to
@@ -182,6 +208,25 @@ func (p *Pages) idle(rw http.ResponseWriter, status int, device, wrong string) {
 		Title: "Show your badge", Wrong: wrong, Refresh: refresh, Then: stationPath(device),
 		Data: stationPage{Device: device},
 	})
+}
+
+// readiness is whether a device can print.
+func (p *Pages) readiness(ctx context.Context, device string) release.Readiness {
+	if p.Releaser == nil {
+		return release.Readiness{}
+	}
+	return p.Releaser.Readiness(ctx, device)
+}
+
+// placed is a page with where it is, and whom to ask there.
+func (p *Pages) placed(s stationPage) stationPage {
+	s.Place, s.Help = s.Device, p.Station.Help
+	for _, d := range p.Devices {
+		if d.ID == s.Device {
+			s.Place = d.Place()
+		}
+	}
+	return s
 }
 
 // tryAgain is what a person can do about an error that they did not cause.

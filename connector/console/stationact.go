@@ -197,13 +197,19 @@ func (p *Pages) done(ctx context.Context, rw http.ResponseWriter, d *formResult)
 		p.failAt(rw, s.Device, err)
 		return
 	}
-	if s.Outcome == nil && s.Canceled == nil {
+	switch {
+	case s.Choices != nil:
+		p.show(rw, http.StatusOK, "options", page{
+			Title: "Options", Refresh: stayFor, Then: stationPath(s.Device), Data: s,
+		})
+		return
+	case s.Outcome == nil && s.Canceled == nil:
 		p.jobs(rw, s, d.wrong)
 		return
 	}
 	s.Refusals, s.Elsewhere = refusals(s), p.elsewhere(s.Device)
 	p.show(rw, http.StatusOK, "done", page{
-		Title: "Done", Wrong: d.wrong, Refresh: forgetAfter, Then: stationPath(s.Device), Data: s,
+		Title: "Done", Wrong: d.wrong, Refresh: stayFor, Then: stationPath(s.Device), Data: s,
 	})
 }
 
@@ -265,6 +271,9 @@ func refusals(s stationPage) (list []refusedJobs) {
 		waiting = append(waiting, o.Jobs...)
 	}
 	add := func(r release.Refused, ended bool) {
+		if s.Printer.Unavailable && r.Reason.Code == reasons.DeviceUnavailable {
+			return // the page tells what is wrong with the printer
+		}
 		same := slices.IndexFunc(list, func(l refusedJobs) bool {
 			return l.Ended == ended && l.Queue == r.Queue && l.Reason == r.Reason
 		})
@@ -276,7 +285,7 @@ func refusals(s stationPage) (list []refusedJobs) {
 	}
 	for _, r := range s.Outcome.Kept {
 		listed := func(q release.Quote) bool {
-			return q.Ref == r.Ref && q.Reason.Code == reasons.QuotaExhausted && q.Reason.Code == r.Reason.Code
+			return q.Ref == r.Ref && q.Verdict != string(policy.Redirect) && q.Reason.Code == r.Reason.Code
 		}
 		if !slices.ContainsFunc(waiting, listed) {
 			add(r, false)

@@ -182,6 +182,6 @@ func (p *Pages) visit(rw http.ResponseWriter, req *http.Request, s stationPage, 
 
 func (p *Pages) jobs(rw http.ResponseWriter, s stationPage, wrong string) {
 	p.show(rw, http.StatusOK, "jobs", page{
-		Title: "Your jobs", Wrong: wrong, Refresh: forgetAfter, Then: stationPath(s.Device), Data: s,
+		Title: "Your jobs", Wrong: wrong, Refresh: stayFor, Then: stationPath(s.Device), Data: s,
 	})
 }

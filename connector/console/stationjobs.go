@@ -5,9 +5,14 @@ import (
 	"slices"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
+	"pullprint/connector/recovery"
 	"pullprint/connector/release"
+	"pullprint/policy"
 	"pullprint/policy/badge"
+	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 )
 
@@ -30,45 +35,64 @@ type othersJobs struct {
 	Balances []release.BalanceText
 }
 
+// Cost is what all that are let go on cost; zero when nobody pays.
+func (s stationPage) Cost() (sum quota.Amount) {
+	for i := range s.Jobs {
+		if !s.Jobs[i].Stays && s.Jobs[i].Price != "" {
+			sum += s.Jobs[i].Cost
+		}
+	}
+	return sum
+}
+
 // quoteLine is a job in the list of a page; own says that the person may delete it.
 // The keys are empty when the letters are used up.
 type quoteLine struct {
-	Page                page
-	Quote               release.Quote
-	Own                 bool
-	PrintKey, DeleteKey string
+	Page                            page
+	Quote                           release.Quote
+	Own                             bool
+	PrintKey, OptionsKey, DeleteKey string
+	// Title is empty when it is not shown.
+	Title string
+	// Reason is why it would be refused; its text is empty when it would not be.
+	Reason release.Reason
+	// Printable is true when a press may print it as it is.
+	Printable bool
 }
 
-// jobKeys are the access keys of jobs, in turn: all letters but those of Leave and
-// Print all.
-const jobKeys = "bcdefghijkmnopqrstuvwxyz"
+// jobKeys are the access keys of jobs, in turn: all letters but those of Print all and Done.
+const jobKeys = "bcefghijklmnopqrstuvwxyz"
 
-// lineOf is a job of a page with its access keys: two for each of the person's own
-// jobs in the order of the list, then one for each of others'.
+// lineOf is a job of a page with its access keys, in the order of the lists: one to print it,
+// one for its options, and for the person's own one to delete it.
 func lineOf(p page, q release.Quote, own bool) quoteLine {
-	line := quoteLine{Page: p, Quote: q, Own: own}
 	s, _ := p.Data.(stationPage)
-	next := 0
-	for i := range s.Jobs {
-		if next+2 > len(jobKeys) {
-			return line
-		}
-		if s.Jobs[i].Ref == q.Ref {
-			line.PrintKey, line.DeleteKey = jobKeys[next:next+1], jobKeys[next+1:next+2]
-			return line
-		}
-		next += 2
+	line := quoteLine{Page: p, Quote: q, Own: own, Title: s.Titles[q.Ref]}
+	refused := q.Verdict != string(policy.Redirect) && q.Reason.Code != ""
+	if refused {
+		line.Reason = p.In.Refused(q, !own)
 	}
+	line.Printable = !s.Printer.Unavailable && (!refused || reasons.Waits(q.Reason.Code))
+	keys := jobKeys
+	take := func() (key string) {
+		if keys != "" {
+			key, keys = keys[:1], keys[1:]
+		}
+		return key
+	}
+	for i := range s.Jobs {
+		line.PrintKey, line.OptionsKey, line.DeleteKey = take(), take(), take()
+		if s.Jobs[i].Ref == q.Ref {
+			return line
+		}
+	}
+	line.DeleteKey = ""
 	for _, o := range s.Others {
 		for i := range o.Jobs {
-			if next == len(jobKeys) {
-				return line
-			}
+			line.PrintKey, line.OptionsKey = take(), take()
 			if o.Jobs[i].Ref == q.Ref {
-				line.PrintKey = jobKeys[next : next+1]
 				return line
 			}
-			next++
 		}
 	}
 	return line
@@ -101,33 +125,62 @@ func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
 			s.Others[i].Balances = append(s.Others[i].Balances, b)
 		}
 	}
-	p.name(ctx, s.Others)
+	p.describe(ctx, s, owner)
 	return nil
 }
 
-// name replaces ids by user principal names, as far as badges or Entra have them.
+// describe adds what a page says of people, jobs and the printer beyond what is stored; what
+// can't be read within shownWithin is left out.
+func (p *Pages) describe(ctx context.Context, s *stationPage, owner string) {
+	ctx, cancel := context.WithTimeout(ctx, shownWithin)
+	defer cancel()
+	var refs []graph.Ref
+	for i := range s.Jobs {
+		refs = append(refs, s.Jobs[i].Ref)
+	}
+	for _, o := range s.Others {
+		for i := range o.Jobs {
+			refs = append(refs, o.Jobs[i].Ref)
+		}
+	}
+	var reads errgroup.Group
+	read := func(fn func()) {
+		reads.Go(func() error { return recovery.Catch(func() error { fn(); return nil }) })
+	}
+	read(func() { s.Titles = p.titles(ctx, refs) })
+	read(func() { s.Printer = p.readiness(ctx, s.Device) })
+	read(func() { p.name(ctx, s.Others) })
+	read(func() {
+		who := p.people.of(ctx, owner)
+		s.Name, s.languages = who.given, who.language
+	})
+	if err := reads.Wait(); err != nil {
+		p.log.Debug("page shown without what could not be read", zap.Error(err))
+	}
+}
+
+// name replaces ids by names, or else user principal names, as far as Entra or badges have them.
 func (p *Pages) name(ctx context.Context, others []othersJobs) {
 	if len(others) == 0 || p.Badges == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, namesWithin)
-	defer cancel()
 	ids := make([]string, len(others))
 	for i := range others {
 		ids[i] = others[i].Name
 	}
 	err := p.Badges.List(ctx, "", func(b badge.Badge) error {
-		i := slices.IndexFunc(others, func(o othersJobs) bool { return o.Name == b.Owner })
+		i := slices.Index(ids, b.Owner)
 		if i >= 0 && b.UserPrincipalName != "" {
 			others[i].Name = b.UserPrincipalName
 		}
 		return nil
 	})
 	for i := range others {
-		if err != nil || p.Users == nil {
-			break
+		if name := p.people.of(ctx, ids[i]).display; name != "" {
+			others[i].Name = name
+			continue
 		}
-		if others[i].Name != ids[i] {
+		if err != nil || p.Users == nil || others[i].Name != ids[i] {
 			continue
 		}
 		var u graph.User

@@ -74,13 +74,12 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%s: %q, want %q", d, got, want)
 		}
 	}
+	in := newPages(t).words("en")
 	for want, s := range map[string]decision.Settings{
-		"":                   {},
-		"once":               {Copies: 1},
-		"in black and white": {ColorMode: "grayscale"},
-		"once, in black and white, on both sides": {Copies: 1, ColorMode: "grayscale", DuplexMode: "flipOnLongEdge"},
+		"Print": {}, "Print one copy": {Copies: 1}, "Print in black and white": {ColorMode: "grayscale"},
+		"Print one copy in black and white, on both sides": {Copies: 1, ColorMode: "grayscale", DuplexMode: "flipOnLongEdge"},
 	} {
-		if got := variantText(&s); got != want {
+		if got := in.Print(s); got != want {
 			t.Errorf("%+v: %q, want %q", s, got, want)
 		}
 	}

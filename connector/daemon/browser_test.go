@@ -302,16 +302,20 @@ unmatched: free
 	}
 	b.do("print all", chromedp.Click(`//button[contains(., "Print all")]`, chromedp.BySearch))
 	b.sees("Nothing was printed")
-	b.sees("Go to hq-2-east")
+	b.sees("These can: hq-2-east")
 	b.picture("kept")
 	badge(number)
-	b.sees("Print all 2")
+	b.sees("Look again")
 	b.rests()
 	if err := o.sim.SetPrinter(westID, "idle", true); err != nil {
 		t.Fatal(err)
 	}
+	b.do("look again", chromedp.Click(`//button[contains(., "Look again")]`, chromedp.BySearch))
+	b.sees("Print all 2")
+	b.rests()
 	b.do("print all again", chromedp.Click(`//button[contains(., "Print all")]`, chromedp.BySearch))
 	b.sees("2 jobs are printing")
+	b.sees("The printer has all 2 jobs")
 	b.picture("done")
 	for i, id := range ids {
 		job, _ := o.sim.Job(id)
@@ -337,16 +341,22 @@ unmatched: free
 	badge(number)
 	b.sees("27 pages left of 30 pages")
 	b.rests()
-	b.do("print the variant", chromedp.Click(`//button[normalize-space(.)="Print in black and white"]`, chromedp.BySearch))
+	b.do("options", chromedp.Click(`(//button[normalize-space(.)="Options"])[1]`, chromedp.BySearch))
+	b.sees("is more than what is left")
+	b.picture("options")
+	b.do("back", chromedp.Click(`//button[contains(., "Back")]`, chromedp.BySearch))
+	b.sees("27 pages left of 30 pages")
+	b.rests()
+	b.do("print the variant", chromedp.Click(`//button[contains(., "Print in black and white")]`, chromedp.BySearch))
 	b.sees("1 job is printing")
 	b.sees("17 pages left of 30 pages")
 	b.do("print the rest", chromedp.Click(`//button[contains(., "Print all")]`, chromedp.BySearch),
-		chromedp.WaitVisible(`//a[normalize-space(.)="Done"]`, chromedp.BySearch))
+		chromedp.WaitVisible(`//button[normalize-space(.)="Done"]`, chromedp.BySearch))
 
 	// The page forgets the person by itself.
 	var refresh string
 	b.do("refresh", chromedp.AttributeValue(`meta[name=refresh]`, "content", &refresh, nil, chromedp.ByQuery))
-	if refresh != "20; url=/station/hq-2-west" {
+	if refresh != "30; url=/station/hq-2-west" {
 		t.Errorf("the page stays: %q", refresh)
 	}
 

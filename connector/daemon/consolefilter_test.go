@@ -149,7 +149,7 @@ func TestConsoleLeadsBack(t *testing.T) {
 	})
 }
 
-// Whoever lets another print is named by their user name, also when no badge tells it.
+// Whoever lets another print is named as in Entra, also when no badge tells it.
 func TestStationNamesWhoLets(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		s, _, _ := two(t, 1)
@@ -161,7 +161,7 @@ func TestStationNamesWhoLets(t *testing.T) {
 		}
 		c := s.screen()
 		c.badge(number)
-		c.sees("Jobs of teacher@contoso.com, who lets you print them")
+		c.sees("Jobs of teacher, who lets you print them")
 		s.refuse(http.StatusServiceUnavailable, "users.get", true)
 		pass(2 * time.Minute)
 		c.get("")

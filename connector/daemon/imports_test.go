@@ -43,7 +43,7 @@ var topImports = map[string][]string{
 // lines above it, and none of its own line. A package stands here by the folder below
 // connector, with what is below that; "" is connector itself.
 var connectorOrder = [][]string{
-	{"store", "recovery", "terminal", "logthrottle", "health", "clock", "decision"},
+	{"store", "recovery", "terminal", "logthrottle", "health", "clock", "decision", "catalog"},
 	{"bus", "cache", "job"},
 	{"delegation", "directory", "inflight", "ledgerexport", "notice", "printer"},
 	{"index"},

@@ -125,7 +125,9 @@ func newOffice(t *testing.T, k graphtest.Knobs) *office {
 	o.sim = graphtest.New(k)
 	t.Cleanup(o.sim.Close)
 	o.sim.AddApp(graphtest.App{ClientID: appID, Secret: appSecret})
-	o.sim.AddUser(graphtest.User{ID: studentID, UPN: "student@contoso.com", Groups: []graphtest.Group{{DisplayName: "students"}}})
+	o.sim.AddUser(graphtest.User{
+		ID: studentID, UPN: "student@contoso.com", GivenName: "Anna", Groups: []graphtest.Group{{DisplayName: "students"}},
+	})
 	for id, name := range map[string]string{pullID: "Follow-Me", directID: "Poster", strangeID: "Stranger", westID: "West", eastID: "East"} {
 		o.sim.AddPrinter(graphtest.Printer{ID: id, DisplayName: name})
 	}

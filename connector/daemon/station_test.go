@@ -292,7 +292,7 @@ func TestStationDelegated(t *testing.T) {
 		}
 		c := s.screen()
 		c.badge(number)
-		c.sees("Your jobs", "Print all 2", "Jobs of teacher@contoso.com")
+		c.sees("Your jobs", "Print all 2", "Jobs of teacher, who lets")
 		own, _, others := strings.Cut(c.page, "<h2>Jobs of")
 		if !others || strings.Count(own, ">Delete<") != 2 || strings.Count(c.page, ">Delete<") != 2 || strings.Count(c.page, ">Print<") != 4 {
 			t.Errorf("the lists are not apart:\n%s", c.page)
@@ -355,7 +355,7 @@ func TestStationLeadsHome(t *testing.T) {
 	})
 }
 
-// Times are those of the policy's zone, which stands beside.
+// Times are those of the policy's zone.
 func TestStationZone(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		s := opened(t, zap.NewNop())
@@ -367,6 +367,6 @@ func TestStationZone(t *testing.T) {
 		c := s.screen()
 		c.badge(number)
 		tokyo := time.FixedZone("JST", 9*60*60)
-		c.sees("sent " + time.Now().In(tokyo).Format("Mon 15:04 MST"))
+		c.sees("sent " + time.Now().In(tokyo).Format("Mon 15:04"))
 	})
 }

@@ -107,7 +107,7 @@ func TestBrowserBackWithoutScript(t *testing.T) {
 	k.do("no scripts", emulation.SetScriptExecutionDisabled(true))
 	k.home()
 	k.begins(cardA)
-	k.do("leave", chromedp.Click(`//button[normalize-space(.)="Leave"]`, chromedp.BySearch))
+	k.do("leave", chromedp.Click(`//button[normalize-space(.)="Done"]`, chromedp.BySearch))
 	k.idle()
 	var list []*page.NavigationEntry
 	k.do("history", chromedp.ActionFunc(func(ctx context.Context) (err error) {

@@ -18,9 +18,20 @@ type Device struct {
 	// TokenFile holds the reader's own bearer token; empty means that only API
 	// tokens may tap here.
 	TokenFile string `yaml:"token_file"`
+	// Location says to people where it stands, as "HQ, 2nd floor"; it may be empty.
+	Location string `yaml:"location"`
 	// UnknownState is what is done with a job while Graph does not know the state of
 	// the printer: UnknownRelease, also when empty, or UnknownKeep.
 	UnknownState string `yaml:"unknown_state"`
+}
+
+// Place is what people are told to go to: where the device stands, if that is known, and its
+// id, as that is what its label has.
+func (d Device) Place() string {
+	if d.Location == "" {
+		return d.ID
+	}
+	return d.Location + " (" + d.ID + ")"
 }
 
 // CanonicalDevices are devices with their ids as Graph's are kept.

@@ -90,35 +90,40 @@ func (r *Releaser) readPrinter(ctx context.Context, dev printer.Device) (ok bool
 // others names the other devices that could release jobs of the queue right
 // now, as "a, b or c"; empty when there is none.
 func (at *destination) others(ctx context.Context, queue string) string {
-	var candidates []printer.Device
-	for _, d := range at.r.devices {
-		if d.ID != at.dev.ID && d.PrinterID != at.dev.PrinterID && slices.Contains(d.Queues, queue) {
-			candidates = append(candidates, d)
-		}
-	}
-	slices.SortFunc(candidates, func(a, b printer.Device) int { return strings.Compare(a.ID, b.ID) })
-	candidates = candidates[:min(len(candidates), maxOthers)]
-	ready := make([]bool, len(candidates))
-	var reads errgroup.Group
-	for i, d := range candidates {
-		reads.Go(func() error {
-			return recovery.Catch(func() error {
-				ready[i] = at.r.readyLately(ctx, d)
-				return nil
-			})
-		})
-	}
-	_ = reads.Wait()
 	var names []string
-	for i, d := range candidates {
-		if ready[i] {
-			names = append(names, d.ID)
-		}
+	for _, d := range at.r.othersReady(ctx, at.dev, []string{queue}) {
+		names = append(names, d.Place())
 	}
 	if n := len(names); n > 1 {
 		return strings.Join(names[:n-1], ", ") + " or " + names[n-1]
 	}
 	return strings.Join(names, "")
+}
+
+// othersReady are the devices other than dev that could release jobs of one of the queues right
+// now, in the order of their ids.
+func (r *Releaser) othersReady(ctx context.Context, dev printer.Device, queues []string) (list []printer.Device) {
+	for _, d := range r.devices {
+		shared := slices.ContainsFunc(queues, func(q string) bool { return slices.Contains(d.Queues, q) })
+		if d.ID != dev.ID && d.PrinterID != dev.PrinterID && shared {
+			list = append(list, d)
+		}
+	}
+	slices.SortFunc(list, func(a, b printer.Device) int { return strings.Compare(a.ID, b.ID) })
+	list = list[:min(len(list), maxOthers)]
+	ready := make([]bool, len(list))
+	var reads errgroup.Group
+	for i, d := range list {
+		reads.Go(func() error {
+			return recovery.Catch(func() error {
+				ready[i] = r.readyLately(ctx, d)
+				return nil
+			})
+		})
+	}
+	_ = reads.Wait()
+	i := -1
+	return slices.DeleteFunc(list, func(printer.Device) bool { i++; return !ready[i] })
 }
 
 // readyLately is readPrinter for a suggestion: the state may be cached, and a device whose

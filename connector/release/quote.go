@@ -11,6 +11,7 @@ import (
 	"pullprint/connector/printer"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 )
 
@@ -24,10 +25,25 @@ type Quote struct {
 	// Verdict is what the policy would say, with the reason when it would refuse.
 	Verdict string
 	Reason  Reason
-	// Variant is the least change with which it would be paid for.
-	Variant *decision.Settings
+	// Variant is the least change with which it would be paid for, VariantCost what it costs then.
+	Variant     *decision.Settings
+	VariantCost quota.Amount
+	// Short is the first balance that does not cover it, when it would be refused for its cost.
+	Short *BalanceText
+	// Printed is how it would be printed.
+	Printed Printed
 	// Stays is true when it would not be released after the older jobs of its owner.
 	Stays bool
+}
+
+// Printed is what would come out of the printer, as far as it is known.
+type Printed struct {
+	Copies        int
+	Color, Duplex bool
+	// Sheets is zero when it is not known how many pages there are.
+	Sheets int64
+	// Estimated is true when the pages were not counted but estimated.
+	Estimated bool
 }
 
 // BalanceText is the balance of an account as text.
@@ -39,6 +55,8 @@ type BalanceText struct {
 	Left    string
 	Limit   string
 	Renews  time.Time
+	// Rest and Of are Left and Limit as amounts.
+	Rest, Of quota.Amount
 }
 
 // Quotes returns quotes of the jobs that wait for owner at a device, and the balances of the
@@ -54,16 +72,16 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 	seen := map[string][]quota.Balance{}
 	taken := spending{}
 	for i := range jobs {
-		quotes[i] = Quote{Record: jobs[i]}
-		if !p.HasAllowances() {
-			continue
-		}
 		req := r.evaluator.Question(ctx, p, &jobs[i], r.at(device), now)
 		d := p.Decide(req)
 		if jobs[i].Owner != graph.Canonical(owner) {
 			d = p.ForAnother(&req.Budget, d)
 		}
-		quotes[i] = quoted(p, quotes[i], d)
+		quotes[i] = quoted(p, Quote{Record: jobs[i]}, d)
+		if quotes[i].Variant != nil {
+			quotes[i].VariantCost = choice(p, req, &jobs[i], d.Variant).Cost
+		}
+		quotes[i].Printed, quotes[i].Short = printed(&req.Job, &jobs[i]), short(p, jobs[i].Owner, req.Budget.Balances, d)
 		if jobs[i].Owner == graph.Canonical(owner) {
 			quotes[i].Stays = !taken.fits(p, req, &jobs[i])
 		}
@@ -77,6 +95,32 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 		}
 	}
 	return quotes, all, nil
+}
+
+// printed is how a job would be printed whose record is rec.
+func printed(j *policy.Job, rec *job.Record) Printed {
+	out := Printed{Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex}
+	if rec.Pages == nil || rec.Pages.Count == 0 {
+		return out
+	}
+	if paper, err := j.Paper(); err == nil {
+		out.Sheets, out.Estimated = paper.Sheets, rec.Pages.Estimated
+	}
+	return out
+}
+
+// short is the first balance of the owner that does not cover a decision's cost.
+func short(p *policy.Policy, owner string, balances []quota.Balance, d policy.Decision) *BalanceText {
+	if d.Reason != reasons.QuotaExhausted {
+		return nil
+	}
+	for i := range balances {
+		if !balances[i].Covers(d.Cost) {
+			t := balanceText(p, owner, balances[i])
+			return &t
+		}
+	}
+	return nil
 }
 
 // spending is what the jobs that would be released before another take from accounts.
@@ -152,6 +196,7 @@ func quoted(p *policy.Policy, q Quote, d policy.Decision) Quote {
 func balanceText(p *policy.Policy, owner string, b quota.Balance) BalanceText {
 	t := BalanceText{
 		Owner: owner, Left: p.Tell(b.Left), Limit: p.Tell(b.Limit + b.Carried + b.Adjusted), Renews: b.Renews,
+		Rest: b.Left, Of: b.Limit + b.Carried + b.Adjusted,
 	}
 	if b.Account.Kind != quota.User {
 		t.Account = b.Account.Name

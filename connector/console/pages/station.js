@@ -19,6 +19,11 @@
   const patience = 60000;
   // A page is not left for a new one while somebody types.
   const justTyped = 3000;
+  // While somebody moves, touches or scrolls, a page stays for longer: so long at most, as
+  // after a minute its forms count no more (visitLife in visit.go).
+  const stayMost = 50000;
+  // So often it is asked how far the jobs are that were let go.
+  const progressEvery = 2000;
 
   const home = location.pathname.match(/^\/station\/[^/]+/)[0];
   const script = document.currentScript.getAttribute("src");
@@ -29,7 +34,8 @@
   let asking = null; // what is under way
   let next = null; // the card that was shown meanwhile; of several the last
   let settled = false;
-  let typedTimer, refreshTimer;
+  let typedTimer, refreshTimer, progressTimer;
+  let closing = null; // when the page goes on by itself, and to where
 
   const badge = () => document.getElementById("badge");
   const inText = () => ["badge", "code"].includes(document.activeElement?.id);
@@ -79,6 +85,8 @@
     asking = request;
     request.stop = new AbortController();
     clearTimeout(refreshTimer);
+    clearTimeout(progressTimer);
+    closing = null;
     document.querySelector("main").setAttribute("aria-busy", "true");
     const late = setTimeout(() => request.stop.abort(), patience);
     let page = null;
@@ -109,6 +117,7 @@
       return;
     }
     document.title = page.title;
+    document.documentElement.lang = page.documentElement.lang;
     const refresh = refreshOf(page);
     document.head.querySelectorAll("meta[content*='; url=']").forEach((meta) => meta.remove());
     if (refresh) {
@@ -126,6 +135,23 @@
     (rest === "" ? document.querySelector("[autofocus]") : field)?.focus();
     scrollTo(0, 0);
     arm(refresh);
+    progress();
+  };
+
+  // progress shows how far the jobs are that the page has let go.
+  const progress = () => {
+    clearTimeout(progressTimer);
+    const line = document.getElementById("progress");
+    const visit = document.querySelector("[name=visit]")?.value;
+    if (!line || !visit) return;
+    progressTimer = setTimeout(async () => {
+      try {
+        const answer = await fetch(`${home}/progress?visit=${encodeURIComponent(visit)}`, { cache: "no-store" });
+        if (answer.status !== 200 || !line.isConnected) return;
+        line.textContent = await answer.text();
+      } catch { /* it stays as it was */ }
+      progress();
+    }, progressEvery);
   };
 
   const refreshOf = (page) => page.querySelector("head meta[http-equiv=refresh], head meta[name=refresh]");
@@ -136,6 +162,19 @@
     if (refresh?.httpEquiv !== "refresh") return;
     const [seconds, url] = refresh.content.split("; url=");
     again(seconds * 1000, url);
+    closing = { url, stay: seconds * 1000, most: performance.now() + stayMost };
+  };
+
+  // active begins the time of a page of somebody anew, as they are doing something.
+  const active = () => {
+    const now = performance.now();
+    if (closing === null || asking !== null || !document.querySelector("[name=visit]")) return;
+    const stay = Math.min(closing.stay, closing.most - now);
+    if (stay < 0) return;
+    again(stay, closing.url);
+    for (const a of document.querySelector(".closes span")?.getAnimations() ?? []) {
+      a.currentTime = closing.stay - stay;
+    }
   };
 
   const again = (after, url) => {
@@ -170,11 +209,12 @@
     (event.ctrlKey && /^[jm]$/i.test(event.key));
 
   document.addEventListener("keydown", (event) => {
+    document.documentElement.classList.toggle("keys", event.key === "Alt" || event.altKey);
     if (!badge()) return;
     if (event.repeat) keys.began = -Infinity; // a key that is held down is no reader
     if (!ends(event)) {
       // A key goes to the field for the badge, whatever was pressed before.
-      if (!inText() && event.key !== "Tab") badge().focus();
+      if (!inText() && event.key !== "Tab" && event.key !== "Alt") badge().focus();
       return;
     }
     const field = inText() ? document.activeElement : badge();
@@ -230,11 +270,16 @@
   const refocus = () => setTimeout(() => { if (!inText()) badge()?.focus(); });
   document.addEventListener("pointerup", refocus);
   addEventListener("focus", refocus);
+  for (const act of ["pointerdown", "pointermove", "wheel", "scroll"]) {
+    document.addEventListener(act, active, { passive: true });
+  }
 
   // What was typed before the script was there.
   if (badge()?.value && document.activeElement !== badge()) show(badge());
   else watch();
+  document.documentElement.classList.add("scripted");
   arm(refreshOf(document));
+  progress();
   if (document.readyState === "complete") settle();
   else addEventListener("load", settle);
 })();

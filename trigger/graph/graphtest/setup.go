@@ -33,6 +33,7 @@ type User struct {
 	ID          string // Entra object id
 	UPN         string // user principal name
 	DisplayName string
+	GivenName   string
 	EmployeeID  string
 	// Language is preferredLanguage, as de-CH.
 	Language      string

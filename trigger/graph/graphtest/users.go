@@ -58,7 +58,7 @@ func (c *call) noUser() reply {
 func (c *call) userJSON(u *User) map[string]any {
 	all := map[string]any{
 		"id": u.ID, "displayName": u.DisplayName, "userPrincipalName": u.UPN, "mail": u.UPN,
-		"givenName": nil, "surname": nil, "jobTitle": nil, "mobilePhone": nil, "businessPhones": []string{},
+		"givenName": optional(u.GivenName), "surname": nil, "jobTitle": nil, "mobilePhone": nil, "businessPhones": []string{},
 		"preferredLanguage": optional(u.Language),
 	}
 	if c.query.Get("$select") != "" {

@@ -1,0 +1,168 @@
+package console
+
+import (
+	"cmp"
+	"net/http"
+	"strings"
+	"time"
+
+	"pullprint/connector/catalog"
+	"pullprint/connector/decision"
+	"pullprint/connector/release"
+	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
+)
+
+// words is how a page of a station speaks to its person: in which language, in which zone,
+// and in which currency; without a currency in pages.
+type words struct {
+	catalog.Language
+	zone     *time.Location
+	now      time.Time
+	currency string
+}
+
+// words are those for the first of the languages that is there, else the station's.
+func (p *Pages) words(languages ...string) words {
+	w := words{
+		Language: p.catalog.Choose(append(languages, p.Station.Language)...),
+		zone:     cmp.Or(p.zone, p.Zone()), now: time.Now(),
+	}
+	if p.Releaser != nil {
+		w.currency = p.Releaser.Currency()
+	}
+	return w
+}
+
+// spoken is a response to a browser that wishes for languages.
+type spoken struct {
+	http.ResponseWriter
+	languages string
+}
+
+// wished are the languages that the browser of a response wishes for.
+func wished(rw http.ResponseWriter) string {
+	s, _ := rw.(spoken)
+	return s.languages
+}
+
+// Clock is a day of the week and a time.
+func (w words) Clock(t time.Time) string { return w.Language.Clock(t.In(w.zone)) }
+
+// Date is a day and a time.
+func (w words) Date(t time.Time) string { return w.Language.Date(t.In(w.zone)) }
+
+// Until is a time to come.
+func (w words) Until(t time.Time) string { return w.Language.Until(w.now.In(w.zone), t.In(w.zone)) }
+
+// Amount is what something costs, or what is left.
+func (w words) Amount(a quota.Amount) string {
+	v := float64(a) / float64(quota.Unit)
+	switch {
+	case w.currency != "":
+		return w.Number(v, 2) + " " + w.currency
+	case a%quota.Unit == 0:
+		return w.Text("%d pages", int64(a/quota.Unit))
+	}
+	return w.Text("%s pages", w.Number(v, 0))
+}
+
+// message is an answer to what was sent: in English what is not in the catalog is shown as it
+// is, elsewhere it is told in general.
+func (w words) message(text string) string {
+	switch {
+	case text == "", w.Code() == "en":
+		return text
+	case w.Has(text):
+		return w.Text(text)
+	}
+	return w.Text(atTheMoment)
+}
+
+// prints are the names of the ways to print a job: by fewer copies, without colour and on both
+// sides, in this order.
+var prints = [2][2][2]string{
+	{{"Print", "Print on both sides"}, {"Print in black and white", "Print in black and white, on both sides"}},
+	{
+		{"Print one copy", "Print one copy on both sides"},
+		{"Print one copy in black and white", "Print one copy in black and white, on both sides"},
+	},
+}
+
+// Print is what a button says that prints a job so.
+func (w words) Print(s decision.Settings) string {
+	at := func(is bool) int {
+		if is {
+			return 1
+		}
+		return 0
+	}
+	return w.Text(prints[at(s.Copies == 1)][at(s.ColorMode != "")][at(s.DuplexMode != "")])
+}
+
+// Facts are what comes out of the printer for a job, in words.
+func (w words) Facts(p release.Printed) string {
+	var list []string
+	if p.Sheets > 0 {
+		key := "%d sheets"
+		if p.Estimated {
+			key = "about %d sheets"
+		}
+		list = append(list, w.Text(key, p.Sheets))
+	}
+	if p.Color {
+		list = append(list, w.Text("colour"))
+	} else {
+		list = append(list, w.Text("black and white"))
+	}
+	if p.Duplex {
+		list = append(list, w.Text("both sides"))
+	}
+	if p.Copies > 1 {
+		list = append(list, w.Text("%d copies", p.Copies))
+	}
+	return strings.Join(list, " · ")
+}
+
+// Why is what is wrong with a printer, as far as the catalog has words for it.
+func (w words) Why(causes string) string {
+	var list []string
+	for cause := range strings.SplitSeq(causes, ", ") {
+		if w.Has(cause) {
+			list = append(list, w.Text(cause))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// Reason is why a job is refused: the program's own reasons in this language, those of a
+// policy as it says them.
+func (w words) Reason(r release.Reason) release.Reason {
+	if own, ok := reasons.Of(r.Code); ok {
+		r.Text, r.Remedy = w.Text(own.Text), w.Text(own.Remedy)
+	}
+	return r
+}
+
+// Refused is Reason for a job that waits: when its cost is the reason, it says what is left.
+// Another is true where the job is not the person's own.
+func (w words) Refused(q release.Quote, another bool) release.Reason {
+	r := w.Reason(q.Reason)
+	short := q.Short
+	if q.Reason.Code != reasons.QuotaExhausted || short == nil {
+		return r
+	}
+	cost, left, until := w.Amount(q.Cost), w.Amount(max(short.Rest, 0)), w.Date(short.Renews)
+	switch {
+	case short.Account != "":
+		r.Text = w.Text("This job costs %s, and %s has %s left until %s.", cost, short.Account, left, until)
+	case another:
+		r.Text = w.Text("This job costs %s, and its owner has %s left until %s.", cost, left, until)
+	default:
+		r.Text = w.Text("This job costs %s, and you have %s left until %s.", cost, left, until)
+	}
+	if q.Variant != nil {
+		r.Remedy = "" // the button says it
+	}
+	return r
+}
