@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/ledgerexport"
+	"pullprint/connector/store"
 	"pullprint/policy/quota"
 	"pullprint/trigger/racetest"
 )
@@ -59,7 +60,7 @@ func exported(t *testing.T, dir string) (list []string) {
 
 // dyingState dies when the mark is to be stored.
 type dyingState struct {
-	ledgerexport.State
+	store.KV
 	dies bool
 }
 
@@ -71,7 +72,7 @@ func (d *dyingState) CompareAndSet(
 	if d.dies {
 		return 0, false, errDies
 	}
-	return d.State.CompareAndSet(ctx, key, value, revision, ttl)
+	return d.KV.CompareAndSet(ctx, key, value, revision, ttl)
 }
 
 // Every entry is in one file, once, whatever dies between the file and the mark,
@@ -79,7 +80,7 @@ func (d *dyingState) CompareAndSet(
 func TestLedgerExport(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		b, dir := bustest.Open(t), filepath.Join(t.TempDir(), "ledger")
-		state := &dyingState{State: b.State()}
+		state := &dyingState{KV: b.State()}
 		e := ledgerexport.New(ledgerexport.Config{Dir: dir, Every: time.Hour, Keep: 48 * time.Hour}, b, state, zap.NewNop())
 		check := func(want string) {
 			t.Helper()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pullprint/connector/job"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph"
 )
 
@@ -19,10 +20,7 @@ const MaxLength = 31 * 24 * time.Hour
 
 // KV is what a Store needs of the state bucket; *stored.KV is one.
 type KV interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(
-		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
-	) (newRevision uint64, swapped bool, err error)
+	store.KV
 	Delete(ctx context.Context, key string, revision uint64) (bool, error)
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 }

@@ -56,22 +56,11 @@ func (e *Evaluator) AccountStatus(ctx context.Context, a quota.Account) (Account
 	for i := range out.Stored.Reservations {
 		e.NameQueue(&out.Queues, out.Stored.Reservations[i].Job)
 	}
-	claims, err := p.ClaimsOn(a)
+	var claims []quota.Claim
 	if a.Kind == quota.User {
-		req := policy.Request{Point: policy.Release, User: policy.User{ID: a.Name}, Now: now}
-		switch m, err := e.groups.of(ctx, a.Name); {
-		case err == nil:
-			req.User.Groups = m.groups
-		case graph.IsNotFound(err):
-			out.NoUser = true // who was deleted is in no group
-		default:
-			req.Missing = []policy.Dependency{policy.Directory}
-		}
-		budget := p.Budget(req)
-		claims, err = slices.DeleteFunc(budget.Claims, func(c quota.Claim) bool { return c.Account != a }), budget.Err()
-		if err == nil && budget.Lacking() != "" {
-			err = fmt.Errorf("the %s can't be asked now", budget.Lacking())
-		}
+		claims, out.NoUser, err = e.personalClaims(ctx, p, a, now)
+	} else {
+		claims, err = p.ClaimsOn(a)
 	}
 	if err != nil {
 		return out, fmt.Errorf("find out what the account has: %w", err)
@@ -92,6 +81,25 @@ func (e *Evaluator) AccountStatus(ctx context.Context, a quota.Account) (Account
 		})
 	}
 	return out, nil
+}
+
+// personalClaims are the claims on a person's own account. noUser is true when Entra knows no such
+// user: who was deleted is in no group.
+func (e *Evaluator) personalClaims(
+	ctx context.Context, p *policy.Policy, a quota.Account, now time.Time,
+) (claims []quota.Claim, noUser bool, err error) {
+	req := policy.Request{Point: policy.Release, User: policy.User{ID: a.Name}, Now: now}
+	m, err := e.groups.of(ctx, a.Name)
+	if noUser = graph.IsNotFound(err); err == nil {
+		req.User.Groups = m.groups
+	} else if !noUser {
+		req.Missing = []policy.Dependency{policy.Directory}
+	}
+	budget := p.Budget(req)
+	if err = budget.Err(); err == nil && budget.Lacking() != "" {
+		err = fmt.Errorf("the %s can't be asked now", budget.Lacking())
+	}
+	return slices.DeleteFunc(budget.Claims, func(c quota.Claim) bool { return c.Account != a }), noUser, err
 }
 
 // NameQueue adds the name of a job's queue to names, by the printer in the job's name. A queue

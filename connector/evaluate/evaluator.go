@@ -28,7 +28,7 @@ import (
 // Evaluator gathers the input of a policy and evaluates it. It changes nothing.
 type Evaluator struct {
 	policy    func() *policy.Policy
-	shadow    func() *policy.Policy // may be nil
+	shadow    func() *policy.Policy
 	pages     func(ctx context.Context, job graph.Ref, d graph.Document) (int, error)
 	ledger    BalanceReader
 	groups    *groupCache
@@ -83,19 +83,14 @@ type SelfTests interface {
 
 // New returns an Evaluator whose caches are empty.
 func New(o Options) *Evaluator {
+	if o.Shadow == nil {
+		o.Shadow = func() *policy.Policy { return nil }
+	}
 	return &Evaluator{
 		policy: o.Policy, shadow: o.Shadow, pages: o.Pages, ledger: o.Ledger, groups: newGroupCache(o.Graph, o.GroupTTL),
 		copies: newDefaultCopies(o.Graph), queues: printer.NewQueues(o.Queues), selfTests: o.SelfTests, inflight: o.Inflight,
 		counts: newPageCounts(o.Registerer), log: o.Logger, instance: o.Instance,
 	}
-}
-
-// expectsSelfTest reports whether a job is that of a self-test.
-func (e *Evaluator) expectsSelfTest(ctx context.Context, job graph.Job) (bool, error) {
-	if e.selfTests == nil {
-		return false, nil
-	}
-	return e.selfTests.Expects(ctx, job)
 }
 
 // Evaluation is the request to the policy about a job, with the results of reading what the
@@ -132,11 +127,13 @@ func (e *Evaluator) NewRecord(ctx context.Context, ev trigger.Event, j graph.Job
 		// Such a job could never be released: the directory does not know its owner.
 		v = e.Own(reasons.OwnerUnknown, policy.Arrival, policy.Abort)
 	}
-	switch test, err := e.expectsSelfTest(ctx, j); {
-	case err != nil:
-		return job.Record{}, err
-	case test:
-		v, shadow = e.Own(reasons.SelfTest, policy.Arrival, policy.Abort), nil
+	if e.selfTests != nil {
+		switch test, err := e.selfTests.Expects(ctx, j); {
+		case err != nil:
+			return job.Record{}, err
+		case test:
+			v, shadow = e.Own(reasons.SelfTest, policy.Arrival, policy.Abort), nil
+		}
 	}
 	id := decision.ArrivalID(ev.Task)
 	d := e.Decision(id, v, shadow, &eval)
@@ -177,7 +174,7 @@ func (e *Evaluator) Begin(job graph.Job, q printer.Queue, now time.Time) Evaluat
 func (e *Evaluator) Evaluate(
 	ctx context.Context, eval *Evaluation,
 ) (live policy.Decision, shadow *policy.Decision, err error) {
-	p, next := e.policy(), e.shadowPolicy()
+	p, next := e.policy(), e.shadow()
 	needs := p.Needs(eval.Point, eval.Queue.Mode)
 	if next != nil {
 		needs = needs.And(next.Needs(eval.Point, eval.Queue.Mode))
@@ -202,14 +199,6 @@ func (e *Evaluator) Evaluate(
 		shadow = &s
 	}
 	return live, shadow, ctx.Err()
-}
-
-// shadowPolicy is the policy that is tried out in shadow; nil when there is none.
-func (e *Evaluator) shadowPolicy() *policy.Policy {
-	if e.shadow == nil {
-		return nil
-	}
-	return e.shadow()
 }
 
 // readGroups reads what the policy needs of the owner from the directory.

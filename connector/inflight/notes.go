@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"pullprint/connector/job"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph"
 )
 
@@ -42,10 +43,7 @@ var ErrCrashed = fmt.Errorf("the process died %d times while it worked on this j
 
 // KV stores notes of what is being worked on; the notes of the bus are one.
 type KV interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(
-		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
-	) (newRevision uint64, swapped bool, err error)
+	store.KV
 	Delete(ctx context.Context, key string, revision uint64) (bool, error)
 	Alive(ctx context.Context, instance string) (bool, error)
 }

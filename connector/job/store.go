@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/store"
 	"pullprint/trigger/graph"
 )
 
@@ -18,14 +19,9 @@ var ErrDamaged = errors.New("the job record is damaged")
 // ErrIllegal is wrapped by the error of an illegal move.
 var ErrIllegal = errors.New("illegal move")
 
-// KV is what the store needs of a durable key-value bucket. CompareAndSet with
-// revision 0 creates; swapped is false when the revision is another by now; an
-// error means that the outcome is unknown and the caller has to look again.
+// KV is what the store needs of a bucket; *stored.KV is one.
 type KV interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(
-		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
-	) (newRevision uint64, swapped bool, err error)
+	store.KV
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 	Watch(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64), caughtUp func()) error
 }

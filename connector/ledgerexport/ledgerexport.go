@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/job"
+	"pullprint/connector/store"
 	"pullprint/policy/quota"
 	"pullprint/trigger/durable"
 )
@@ -58,14 +59,6 @@ type History interface {
 	) error
 }
 
-// State stores how far the history has been exported; *stored.KV is one.
-type State interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(
-		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
-	) (newRevision uint64, swapped bool, err error)
-}
-
 // Exporter writes the history of accounts to files of JSON lines, one entry a line, as
 // they were stored. Only one process at a time may run it.
 //
@@ -79,12 +72,12 @@ type State interface {
 type Exporter struct {
 	cfg     Config
 	history History
-	state   State
+	state   store.KV // says how far the history has been exported
 	log     *zap.Logger
 }
 
 // New makes one; Run does the work.
-func New(cfg Config, h History, state State, log *zap.Logger) *Exporter {
+func New(cfg Config, h History, state store.KV, log *zap.Logger) *Exporter {
 	return &Exporter{cfg: cfg, history: h, state: state, log: log.Named("ledger-export")}
 }
 

@@ -129,27 +129,7 @@ type waitingJob struct {
 // those that are held. Jobs of others that the person pays for, or that are acted on by what
 // the person did, are in the way, too: whoever acts on them stores what they have in hand.
 func (p *People) finish(ctx context.Context, w identity, how Erasure) (canceled int, err error) {
-	jobs := p.jobs()
-	var waiting []waitingJob
-	paid, acted := 0, 0
-	err = p.Jobs.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
-		if !w.within(value) && !w.within([]byte(key)) {
-			return nil
-		}
-		var rec job.Record
-		if json.Unmarshal(value, &rec) != nil || rec.State.Final() {
-			return nil // nobody can go on with what can't be read
-		}
-		switch {
-		case jobs.own(w, key, value):
-			waiting = append(waiting, waitingJob{key, rec.Job})
-		case paidBy(w, &rec):
-			paid++
-		case rec.State.Intent() && jobs.fields(key).concerns(w, value):
-			acted++
-		}
-		return nil
-	})
+	waiting, paid, acted, err := p.openJobs(ctx, w)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("look for the person's jobs: %w", err)
@@ -172,6 +152,31 @@ func (p *People) finish(ctx context.Context, w identity, how Erasure) (canceled 
 		canceled++
 	}
 	return canceled, nil
+}
+
+// openJobs finds the jobs that have not come to their end: those of a person, and how many of others
+// the person pays for, or acts on.
+func (p *People) openJobs(ctx context.Context, w identity) (waiting []waitingJob, paid, acted int, err error) {
+	jobs := p.jobs()
+	err = p.Jobs.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
+		if !w.within(value) && !w.within([]byte(key)) {
+			return nil
+		}
+		var rec job.Record
+		if json.Unmarshal(value, &rec) != nil || rec.State.Final() {
+			return nil // nobody can go on with what can't be read
+		}
+		switch {
+		case jobs.own(w, key, value):
+			waiting = append(waiting, waitingJob{key, rec.Job})
+		case paidBy(w, &rec):
+			paid++
+		case rec.State.Intent() && jobs.fields(key).concerns(w, value):
+			acted++
+		}
+		return nil
+	})
+	return waiting, paid, acted, err
 }
 
 // paidBy reports whether a person's account pays for a job, or does again when a newer
@@ -234,7 +239,7 @@ func (p *People) eraseKey(ctx context.Context, h holding, w identity, f told, do
 	for range job.MaxConflicts {
 		own := h.own(w, f.key, f.value)
 		switch {
-		case own && h.name == "jobs" && !ended(f.value):
+		case own && h.name == "jobs" && !stateOf(f.value).Final():
 			return false, fmt.Errorf("%w: a job came meanwhile; do it again", ErrUnfinished)
 		case own:
 			ok, err = h.kv.Delete(ctx, f.key, f.rev)
@@ -243,7 +248,7 @@ func (p *People) eraseKey(ctx context.Context, h holding, w identity, f told, do
 			if !changed {
 				return true, nil
 			}
-			if h.name == "jobs" && underWay(f.value) {
+			if h.name == "jobs" && stateOf(f.value).Intent() {
 				return false, fmt.Errorf("%w: a job is released or canceled by the person meanwhile; do it again in a few minutes",
 					ErrUnfinished)
 			}
@@ -269,18 +274,13 @@ func (p *People) eraseKey(ctx context.Context, h holding, w identity, f told, do
 	return false, nil
 }
 
-// ended reports whether nothing becomes of a job record any more; of one that can't
-// be read nothing does.
-func ended(value []byte) bool {
+// stateOf is the state of a job record. One that can't be read is gone: nothing becomes of it.
+func stateOf(value []byte) job.State {
 	var rec job.Record
-	return json.Unmarshal(value, &rec) != nil || rec.State.Final()
-}
-
-// underWay reports whether a job record is one of a job that is acted on: who does stores
-// what they have in hand, whatever the record says by then.
-func underWay(value []byte) bool {
-	var rec job.Record
-	return json.Unmarshal(value, &rec) == nil && rec.State.Intent()
+	if json.Unmarshal(value, &rec) != nil {
+		return job.Gone
+	}
+	return rec.State
 }
 
 // eraseRecords removes the records of a stream that are a person's own. One that

@@ -41,29 +41,28 @@ func (p *People) export(ctx context.Context, w identity) (Person, error) {
 		name: "accounts", kv: p.Quota, fields: always(accountFields),
 		own: func(w identity, key string, _ []byte) bool { return w.is(key) },
 	}
+	nothing := func(identity, string, []byte) json.RawMessage { return nil }
 	for _, from := range []struct {
 		holding
 		to   *[]json.RawMessage
 		part func(w identity, key string, value []byte) json.RawMessage // of what is not their own
 	}{
 		{p.jobs(), &out.Jobs, partOfJob},
-		{p.badges(), &out.Badges, func(identity, string, []byte) json.RawMessage { return nil }},
+		{p.badges(), &out.Badges, nothing},
 		{shared, &out.Accounts, partOfAccount},
-		{p.state(), &out.Delegations, func(identity, string, []byte) json.RawMessage { return nil }},
+		{p.state(), &out.Delegations, nothing},
 	} {
 		*from.to = []json.RawMessage{}
 		err := from.kv.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
-			f := from.fields(key)
-			own := from.own(w, key, value)
-			if !own && !f.concerns(w, value) {
+			f, own := from.fields(key), from.own(w, key, value)
+			switch {
+			case own:
+			case !f.concerns(w, value):
 				return nil
-			}
-			if !own {
+			default:
 				value = from.part(w, key, value)
 			}
-			if text := f.about(w, value); text != nil {
-				*from.to = append(*from.to, text)
-			}
+			*from.to = f.addAbout(*from.to, w, value)
 			return nil
 		})
 		if err != nil {
@@ -74,15 +73,8 @@ func (p *People) export(ctx context.Context, w identity) (Person, error) {
 		to := r.into(&out)
 		*to = []json.RawMessage{}
 		err := p.Records.Scan(ctx, r.kind, func(rec store.Record) error {
-			if !r.fields.concerns(w, rec.Body) {
-				return nil
-			}
-			body := rec.Body
-			if len(r.others) > 0 && !ownedBy(w, "", body) && !r.own(w, body) {
-				body = part(body, r.others...)
-			}
-			if text := r.fields.about(w, body); text != nil {
-				*to = append(*to, text)
+			if r.fields.concerns(w, rec.Body) {
+				*to = r.fields.addAbout(*to, w, r.part(w, rec.Body))
 			}
 			return nil
 		})
@@ -93,25 +85,22 @@ func (p *People) export(ctx context.Context, w identity) (Person, error) {
 	return out, nil
 }
 
+// part is what a person may read of a record.
+func (r *record) part(w identity, body []byte) []byte {
+	if len(r.others) == 0 || ownedBy(w, "", body) || r.own(w, body) {
+		return body
+	}
+	return part(body, r.others...)
+}
+
 // partOfJob is what a person may read of somebody else's job, which they released.
 func partOfJob(_ identity, _ string, value []byte) json.RawMessage {
-	var job struct {
-		Decision json.RawMessage `json:"decision"`
-	}
-	out := part(value, "printer", "job", "queue", "state", "seen", "decision")
-	if json.Unmarshal(value, &job) != nil || out == nil {
-		return nil
-	}
 	var all map[string]json.RawMessage
-	if json.Unmarshal(out, &all) != nil {
+	if json.Unmarshal(part(value, "printer", "job", "queue", "state", "seen", "decision"), &all) != nil {
 		return nil
 	}
-	all["decision"] = part(job.Decision, "id", "at", "point", "verdict", "reason", "device", "actor")
-	text, err := json.Marshal(all)
-	if err != nil {
-		return nil
-	}
-	return text
+	all["decision"] = part(all["decision"], "id", "at", "point", "verdict", "reason", "device", "actor")
+	return encoded(all)
 }
 
 // partOfAccount is what a person may read of an account that several share: their own
@@ -140,11 +129,7 @@ func partOfAccount(w identity, key string, value []byte) json.RawMessage {
 			open[job] = one
 		}
 	}
-	text, err := json.Marshal(map[string]any{
+	return encoded(map[string]any{
 		"account": key, "reservations": open, "refunded": theirs(all.Refunded), "outbox": theirs(all.Outbox),
 	})
-	if err != nil {
-		return nil
-	}
-	return text
 }

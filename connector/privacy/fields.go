@@ -218,8 +218,9 @@ func (f fields) without(w identity, raw []byte) (out []byte, changed bool) {
 // redacted stands in an export for a person who is somebody else.
 const redacted = "another"
 
-// about is a record as the person may read it: the ids of others are left out.
-func (f fields) about(w identity, raw []byte) json.RawMessage {
+// addAbout appends a record as the person may read it: the ids of others are left out. One that can't
+// be read is not appended.
+func (f fields) addAbout(list []json.RawMessage, w identity, raw []byte) []json.RawMessage {
 	out, _, err := f.rewrite(raw, func(m meaning, value string) string {
 		if _, guid := graph.CanonicalGUID(value); m == person && guid && !w.is(value) {
 			return redacted
@@ -227,9 +228,9 @@ func (f fields) about(w identity, raw []byte) json.RawMessage {
 		return value
 	})
 	if err != nil {
-		return nil
+		return list
 	}
-	return append(json.RawMessage(nil), out...)
+	return append(list, bytes.Clone(out))
 }
 
 // part is the object with the members that are named alone, and those of its member
@@ -245,7 +246,12 @@ func part(raw []byte, names ...string) json.RawMessage {
 			out[name] = v
 		}
 	}
-	text, err := json.Marshal(out)
+	return encoded(out)
+}
+
+// encoded is v as JSON; nil when that can't be made.
+func encoded(v any) json.RawMessage {
+	text, err := json.Marshal(v)
 	if err != nil {
 		return nil
 	}

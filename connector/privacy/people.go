@@ -26,10 +26,7 @@ var (
 
 // KV is what People need of a bucket; *stored.KV is one.
 type KV interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(
-		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
-	) (newRevision uint64, swapped bool, err error)
+	store.KV
 	Delete(ctx context.Context, key string, revision uint64) (bool, error)
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 	Forget(ctx context.Context, filter string) error

@@ -198,16 +198,12 @@ func unasked(err error) error {
 // asked: it counts when Entra knows neither the name nor the owner, who has been
 // deleted there.
 func (p *People) named(ctx context.Context, name string, owners []string) (string, error) {
-	if p.Users != nil {
-		found, ok, err := p.Users.User(ctx, name)
-		if err != nil {
-			return "", unasked(err)
-		}
-		if ok {
-			return found.ID, nil
-		}
-	}
+	found, ok, err := p.user(ctx, name)
 	switch {
+	case err != nil:
+		return "", unasked(err)
+	case ok:
+		return found.ID, nil
 	case len(owners) > 1:
 		return "", fmt.Errorf("%w: badges of several people have it: %s; give the Entra object ID", ErrUnknownPerson,
 			firstOf(owners))
@@ -223,16 +219,22 @@ func (p *People) named(ctx context.Context, name string, owners []string) (strin
 		return "", fmt.Errorf("%w: the badge that has it belongs to no Entra object ID; revoke that badge by its --id",
 			ErrUnknownPerson)
 	}
-	if p.Users != nil {
-		switch _, lives, err := p.Users.User(ctx, id); {
-		case err != nil:
-			return "", unasked(err)
-		case lives:
-			return "", fmt.Errorf("%w: Entra knows no user of that name, and the owner of the badge that has it is a user of "+
-				"another name; give the Entra object ID", ErrUnknownPerson)
-		}
+	switch _, lives, err := p.user(ctx, id); {
+	case err != nil:
+		return "", unasked(err)
+	case lives:
+		return "", fmt.Errorf("%w: Entra knows no user of that name, and the owner of the badge that has it is a user of "+
+			"another name; give the Entra object ID", ErrUnknownPerson)
 	}
 	return id, nil
+}
+
+// user looks a person up in Entra, which knows nobody where it can't be asked.
+func (p *People) user(ctx context.Context, user string) (found graph.User, ok bool, err error) {
+	if p.Users == nil {
+		return graph.User{}, false, nil
+	}
+	return p.Users.User(ctx, user)
 }
 
 // firstOf lists ids, at most store.MaxNamed.
@@ -251,27 +253,22 @@ func firstOf(ids []string) string {
 // the badges alone do.
 func (p *People) namesOf(ctx context.Context, id string, badges enrolled) ([]string, error) {
 	names := []string{}
-	if p.Users != nil {
-		u, ok, err := p.Users.User(ctx, id)
-		switch {
-		case isAway(err):
-			return nil, unasked(err)
-		case err == nil && ok && graph.ValidUserName(u.UserPrincipalName):
-			names = append(names, u.UserPrincipalName)
-		}
+	switch u, ok, err := p.user(ctx, id); {
+	case isAway(err):
+		return nil, unasked(err)
+	case err == nil && ok && graph.ValidUserName(u.UserPrincipalName):
+		names = append(names, u.UserPrincipalName)
 	}
 	for _, name := range slices.Sorted(maps.Keys(badges)) {
 		known := slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 		if known || !badges[name][id] || len(badges[name]) > 1 {
 			continue
 		}
-		if p.Users != nil {
-			switch u, ok, err := p.Users.User(ctx, name); {
-			case isAway(err):
-				return nil, unasked(err)
-			case err == nil && ok && u.ID != id:
-				continue
-			}
+		switch u, ok, err := p.user(ctx, name); {
+		case isAway(err):
+			return nil, unasked(err)
+		case err == nil && ok && u.ID != id:
+			continue
 		}
 		names = append(names, name)
 	}

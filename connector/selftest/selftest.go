@@ -15,8 +15,8 @@ import (
 	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
+	"pullprint/connector/store"
 	"pullprint/policy/reasons"
-	"pullprint/trigger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/wait"
@@ -82,7 +82,7 @@ type Tester struct {
 	conf    Config
 	index   jobLookup
 	metrics *Metrics
-	state   trigger.State
+	state   store.KV
 	person  func(context.Context) (Printing, error)
 	queue   printer.Queue
 	log     *zap.Logger
@@ -98,7 +98,7 @@ type Options struct {
 	Config Config
 	Queues []printer.Queue
 	// State stores the self-test that runs or ran last; all replicas share it.
-	State trigger.State
+	State store.KV
 	// Person returns whoever prints, with their sign-in.
 	Person  func(context.Context) (Printing, error)
 	Index   jobLookup

@@ -5,6 +5,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -18,6 +19,17 @@ var (
 	// ErrUnheard: nobody is subscribed to the subject of notices.
 	ErrUnheard = errors.New("nobody listens on pullprint.notices")
 )
+
+// KV is the part of a durable key-value bucket that most need; *stored.KV is one. A key that is absent has
+// revision 0. CompareAndSet with revision 0 creates; with a ttl of 0 the value does not expire; swapped
+// is false when the revision is another by now; an error means that the outcome is unknown and the
+// caller has to look again.
+type KV interface {
+	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	CompareAndSet(
+		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
+	) (newRevision uint64, swapped bool, err error)
+}
 
 // AckWait is how long the stream waits for the acknowledgement of a task before it
 // delivers the task again. While a task is being handled its time is extended before

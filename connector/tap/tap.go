@@ -19,6 +19,7 @@ import (
 	"pullprint/connector/decision"
 	"pullprint/connector/directory"
 	"pullprint/connector/release"
+	"pullprint/connector/store"
 	"pullprint/policy/badge"
 	"pullprint/trigger/wait"
 )
@@ -62,14 +63,6 @@ func (e *LockedError) Error() string {
 		e.Until.UTC().Format(time.RFC3339))
 }
 
-// SharedKV stores the guesses at a reader; *stored.KV is one.
-type SharedKV interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(
-		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
-	) (newRevision uint64, swapped bool, err error)
-}
-
 // Taps answers badges shown at devices. It is safe for concurrent use.
 type Taps struct {
 	releaser *release.Releaser
@@ -77,7 +70,7 @@ type Taps struct {
 	metrics  *metrics
 	log      *zap.Logger
 	secret   [32]byte // of this process: names badges in memory
-	shared   SharedKV // guesses at a reader, counted over all replicas; nil for a single one
+	shared   store.KV // guesses at a reader, counted over all replicas; nil for a single one
 	flight   cache.Flight[tapped]
 
 	mu      sync.Mutex
@@ -124,7 +117,7 @@ func New(r *release.Releaser, b *BadgeOwners, reg prometheus.Registerer, log *za
 
 // Share makes replicas count the unknown badges of a reader together; otherwise each of them
 // would allow unknownLimit.
-func (t *Taps) Share(kv SharedKV) { t.shared = kv }
+func (t *Taps) Share(kv store.KV) { t.shared = kv }
 
 // Tap releases what the owner of a badge may release at a device. A repeat within a few seconds has
 // the same answer, unless the badge is somebody else's by then. A badge that is unknown or not valid
