@@ -138,7 +138,7 @@ func New(d Deps) *Connector {
 		Sweeper: sweep.New(sweep.Options{
 			Graph: d.Graph, Feed: d.Feed, Jobs: d.Jobs, Index: d.Index, Ledger: d.Ledger, Notices: d.Notices, Verifier: d.Verifier,
 			Trigger: d.Trigger, Policy: d.Policy, Queues: d.Queues, Devices: d.Devices, Evaluator: evaluator, Effects: effects,
-			Inflight: notes, Arrivals: arrivals, Clock: at, Registerer: d.Registerer, Logger: d.Logger.Named("sweep"),
+			Inflight: notes, Arrivals: arrivals, Clock: at, Instance: d.Instance, Registerer: d.Registerer, Logger: d.Logger.Named("sweep"),
 		}),
 	}
 }

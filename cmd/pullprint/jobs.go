@@ -186,6 +186,9 @@ func printJob(w io.Writer, r *job.Record) error {
 	if r.Release != nil {
 		line("released at", "%s (printer %s, job %s)", r.Release.Device, r.Release.Printer, orDash(r.Release.Job))
 	}
+	if p := r.Paper; p != nil {
+		line("paper", "%s", strings.TrimSuffix(string(p.State)+", "+p.Detail, ", "))
+	}
 	d := &r.Decision
 	line("decision", "%s at %s", d.Verdict, d.Point)
 	if d.Rule != "" {

@@ -280,6 +280,8 @@ func fill(v reflect.Value, within map[reflect.Type]bool) {
 		v.Set(reflect.ValueOf(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)))
 	case v.Type() == reflect.TypeFor[job.State]():
 		v.SetString(string(job.Held))
+	case v.Type() == reflect.TypeFor[job.PaperState]():
+		v.SetString(string(job.PaperPrinted))
 	case v.Kind() == reflect.Struct:
 		within[v.Type()] = true
 		defer delete(within, v.Type())

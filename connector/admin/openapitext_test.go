@@ -202,6 +202,7 @@ var componentNames = map[reflect.Type]string{
 	reflect.TypeFor[PersonFound]():            "PersonFound",
 	reflect.TypeFor[privacy.Erased]():         "Erased",
 	reflect.TypeFor[job.Charge]():             "Charge",
+	reflect.TypeFor[job.Paper]():              "Paper",
 }
 
 // alwaysThere are members that are omitted when they are empty, which they are not here.
@@ -224,6 +225,7 @@ var memberRules = map[string]object{
 	"Decision.verdict":  {"enum": []string{"hold", "complete", "redirect", "keep", "abort"}},
 	"Event.kind":        {"enum": []string{"created", "state", "decision", "action"}},
 	"cancelBody.reason": {"maxLength": 300},
+	"Paper.state":       {"enum": append([]job.PaperState{job.PaperPending}, job.PaperResults...)},
 }
 
 const (
@@ -281,12 +283,18 @@ var texts = map[string]string{
 	"Record.tries[].asked": "",
 	"Record.came":          "How often the job was found waiting after its record had come to an end.",
 	"Event.accounts[]":     accountText,
-	"Badge.id":             "Names the badge; its number is nowhere.",
-	"Badge.warning":        "What is odd about the number of a badge that was enrolled just now.",
-	"BadgeList.next":       "The cursor of the next page.",
-	"Imported.skipped":     "How many rows are wrong and were left out.",
-	"Imported.revoked":     "How many rows are of badges that were revoked and stay so.",
-	"Imported.left":        "The rows that were not enrolled, the first thousand, and why.",
+	"Paper": "What became of a job at its printer, once it was let go on; missing where a version did that which did not " +
+		"follow jobs.",
+	"Paper.state": "pending: not ended yet. failed: the printer or Universal Print gave it up. canceled: at the printer. " +
+		"unknown: Universal Print does not know the job any more, or it had not ended after a day.",
+	"Paper.at":         "When the end was seen, by a look once a minute; of a pending job, when it was let go on.",
+	"Paper.detail":     "The printer's word for it.",
+	"Badge.id":         "Names the badge; its number is nowhere.",
+	"Badge.warning":    "What is odd about the number of a badge that was enrolled just now.",
+	"BadgeList.next":   "The cursor of the next page.",
+	"Imported.skipped": "How many rows are wrong and were left out.",
+	"Imported.revoked": "How many rows are of badges that were revoked and stay so.",
+	"Imported.left":    "The rows that were not enrolled, the first thousand, and why.",
 	"Imported.dates_in": "The time zone in which badges end with their last day, when a row has a date " +
 		"alone in expires.",
 	"Imported.warnings": "Rows that were enrolled although no card has such a number.",

@@ -109,7 +109,9 @@ func (a *API) trace(ctx context.Context, rec *job.Record) (events []Event, compl
 	last := rec.Seen
 	for _, s := range rec.Trail {
 		events = append(events, Event{At: s.At, Kind: "state", By: s.By, State: s.State, Note: s.Note})
-		last = s.At
+		if rec.Paper == nil || !s.At.Equal(rec.Paper.At) { // up to a day after the last decision
+			last = s.At
+		}
 	}
 	past := func(stored time.Time) bool { return rec.State.Final() && stored.After(last.Add(TraceMargin)) }
 	since := rec.Seen.Add(-TraceMargin)

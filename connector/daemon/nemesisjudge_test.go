@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"pullprint/connector/decision"
@@ -83,7 +84,7 @@ func (n *nemesis) open() (open []string) {
 		rec := recs[graph.Ref(id)]
 		j, there := n.sim.Job(id)
 		ended := !there || j.State == "completed" || j.State == "aborted" || j.State == "canceled"
-		if rest := rec.State == job.Held && !ended || rec.State.Final() && ended || rec.State == "" && ended; !rest {
+		if rest := rec.State == job.Held && !ended || rec.State.Final() && ended || rec.State == "" && ended; !rest || rec.Followed() {
 			open = append(open, fmt.Sprintf("job %s is %q here and %s at Graph: %+v", id, rec.State, j.State, rec.Trail))
 		}
 	}
@@ -125,6 +126,11 @@ func (n *nemesis) judge() (wrong []string) {
 			bad("job %s: none of %q is in the audit: %+v; record %+v; at Graph %+v", id, verdicts, told, recs[graph.Ref(id)], j)
 		}
 	}
+	for ref, rec := range recs {
+		if result := n.onPaper(graphtest.JobID(ref), rec); result != "" {
+			bad("job %s: %s: %+v, %+v", ref, result, rec.Paper, rec.Trail)
+		}
+	}
 	for id, j := range n.jobs {
 		trail := recs[graph.Ref(id)].Trail
 		at := slices.IndexFunc(trail, func(s job.Step) bool { return s.Note == "hold.expired" })
@@ -154,6 +160,32 @@ func (n *nemesis) judge() (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// onPaper says what is wrong with what a record says of the paper: a job that was let go on has one
+// result, and printed if that says so; no other has any.
+func (n *nemesis) onPaper(id graphtest.JobID, rec job.Record) string {
+	results := 0
+	for _, s := range rec.Trail {
+		switch {
+		case strings.HasPrefix(s.Note, "paper: "):
+			results++
+		case !s.State.Final():
+			results = 0 // it came back
+		}
+	}
+	prints := n.sim.Prints(id)
+	switch {
+	case !rec.LetGo():
+		if rec.Paper != nil || results > 0 {
+			return "it was not let go on, and has a result"
+		}
+	case rec.Paper == nil || rec.Paper.State == job.PaperPending || results != 1:
+		return fmt.Sprintf("%d results", results)
+	case rec.Paper.State != job.PaperUnknown && (rec.Paper.State == job.PaperPrinted) != (prints == 1):
+		return fmt.Sprintf("it printed %d times", prints)
+	}
+	return ""
 }
 
 func (n *nemesis) forgotten() (wrong []string) {

@@ -24,7 +24,7 @@ import (
 //     If the process dies before, the intent is resumed, and reserves before it
 //     calls Graph. If it dies after, reserving again changes nothing.
 //  3. Graph is called, and the outcome stored. The reservation stays open until
-//     the sweep has seen how the job ended at its printer (sweep.Sweeper.endReservations).
+//     the sweep has seen how the job ended at its printer (sweep.Sweeper.endAtPrinters).
 //  4. an effect that surely was not made gives the reservation back, after the
 //     record says so. If the process dies between, the sweep gives it back. Giving
 //     back names the try whose reservation is meant, so that it can't take that of a

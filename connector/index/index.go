@@ -4,7 +4,6 @@ package index
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"math"
@@ -18,7 +17,6 @@ import (
 
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
-	"pullprint/connector/recovery"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/wait"
@@ -43,6 +41,7 @@ type Index struct {
 	entries map[jobID]indexed
 	odd     map[jobID]odd
 	order   seenOrder
+	follows map[jobID]Followed // jobs that were let go on and have not ended at their printer
 	held    map[string]int     // by queue
 	unseen  map[jobID]struct{} // known before the current watch, and not seen by it yet
 }
@@ -75,6 +74,7 @@ func New(kept *job.Store, queues []printer.Queue, reg prometheus.Registerer, log
 	x := &Index{
 		store: kept, gauge: newHeldGauge(reg, queues), broken: store.DamagedRecords(reg), log: log.Named("index"),
 		ready: make(chan struct{}), entries: map[jobID]indexed{}, odd: map[jobID]odd{}, held: map[string]int{},
+		follows: map[jobID]Followed{},
 	}
 	if reg != nil {
 		reg.MustRegister(indexCollector{x, queues})
@@ -223,72 +223,7 @@ func (x *Index) Open() []Entry {
 	return open
 }
 
-// take applies a change of a record; a panic affects that record only.
-func (x *Index) take(key string, value []byte) {
-	if err := recovery.Catch(func() error { x.apply(key, value); return nil }); err != nil {
-		x.broken.WithLabelValues(store.RecordJob).Inc()
-		x.log.Error("job record not understood, its job is left alone", zap.String("key", key), zap.Error(err))
-	}
-}
-
-func (x *Index) apply(key string, value []byte) {
-	if value == nil {
-		if _, rest, ok := strings.Cut(key, "."); ok {
-			printer, j, _ := strings.Cut(rest, ".")
-			x.drop(graph.Ref{Printer: printer, Job: j}, key)
-		}
-		return
-	}
-	var rec struct {
-		graph.Ref
-		Task      string      `json:"task"`
-		Queue     string      `json:"queue"`
-		State     job.State   `json:"state"`
-		Seen      time.Time   `json:"seen"`
-		HoldUntil time.Time   `json:"hold_until"`
-		Warned    time.Time   `json:"warned"`
-		Created   time.Time   `json:"created"`
-		Owner     string      `json:"owner"`
-		Intent    *job.Intent `json:"intent"`
-		Decision  struct {
-			Reason string `json:"reason"`
-			Policy string `json:"policy"`
-			Input  struct {
-				Mode string `json:"mode"`
-			} `json:"input"`
-		} `json:"decision"`
-	}
-	if err := json.Unmarshal(value, &rec); err != nil {
-		x.broken.WithLabelValues(store.RecordJob).Inc()
-		x.log.Error("job record can't be read, its job is left alone", zap.String("key", key), zap.Error(err),
-			zap.String("remedy", "restore the store from a backup, or remove the key from the bucket pullprint_jobs"))
-		x.apply(key, nil) // the old entry is not valid any more
-		return
-	}
-	e := &Entry{
-		Ref: rec.Ref, Key: key, Task: rec.Task, Queue: rec.Queue, State: rec.State, Seen: rec.Seen,
-		HoldUntil: rec.HoldUntil, Warned: rec.Warned, Created: rec.Created, Owner: graph.Canonical(rec.Owner),
-		Reason: rec.Decision.Reason, Policy: rec.Decision.Policy,
-		Mode: mode(rec.Decision.Input.Mode),
-	}
-	if rec.Intent != nil {
-		e.Since = rec.Intent.Since
-	}
-	x.set(rec.Ref, e)
-}
-
-// mode is a known mode without memory of its own.
-func mode(s string) string {
-	switch s {
-	case printer.ModePull:
-		return printer.ModePull
-	case printer.ModeDirect:
-		return printer.ModeDirect
-	}
-	return ""
-}
-
-func (x *Index) set(ref graph.Ref, e *Entry) {
+func (x *Index) set(ref graph.Ref, e *Entry, f Followed) {
 	p := jobIDOf(ref)
 	p.job = strings.Clone(p.job) // it may be a part of all that was read
 	in, o := pack(e)
@@ -307,6 +242,9 @@ func (x *Index) set(ref graph.Ref, e *Entry) {
 		x.count(e.Queue, +1)
 	}
 	x.entries[p] = in
+	if f != (Followed{}) {
+		x.follows[p] = f
+	}
 	x.removeStale()
 	if o != (odd{}) {
 		x.odd[p] = o
@@ -338,6 +276,7 @@ func (x *Index) forget(p jobID, seen instant) {
 	}
 	delete(x.entries, p)
 	delete(x.odd, p)
+	delete(x.follows, p)
 }
 
 func (x *Index) count(queue string, by int) {

@@ -58,6 +58,9 @@ type Record struct {
 	Intent *Intent `json:"intent,omitempty"`
 	// Decision is the newest decision about the job.
 	Decision decision.Decision `json:"decision"`
+	// Paper is what became of the job at its printer; nil until it was let go on, and in a record
+	// that an earlier version stored.
+	Paper *Paper `json:"paper,omitempty"`
 	// Came counts how often the job was found waiting after its record had come to an end.
 	Came int `json:"came,omitempty"`
 	// Trail has one step per stored state, oldest first.
@@ -224,6 +227,10 @@ func (r *Record) Move(to State, now time.Time, by, note string) error {
 	if to != Held && to != Releasing {
 		r.HoldUntil = time.Time{}
 	}
+	r.Paper = nil
+	if r.LetGo() {
+		r.Paper = &Paper{State: PaperPending, At: r.LetGoAt()}
+	}
 	r.note(Step{State: to, At: now, By: by, Note: note})
 	return nil
 }
@@ -264,7 +271,7 @@ func (r *Record) Audit() decision.Decision {
 // Disprove takes back that a job came to its end by us, which was presumed: the record
 // is that of a job that is gone, and can be revived.
 func (r *Record) Disprove(now time.Time, by, note string) {
-	r.State, r.Intent = Gone, nil
+	r.State, r.Intent, r.Paper = Gone, nil, nil
 	r.note(Step{State: Gone, At: now, By: by, Note: note})
 }
 

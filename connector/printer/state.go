@@ -85,6 +85,10 @@ func (d *Device) Unavailable(p graph.Printer, now time.Time) (why string, unavai
 	return "its state is not known", d.UnknownState == UnknownKeep
 }
 
+// Words is why a printer or job is in its state, in Graph's words taken apart: at most three, of
+// letters only.
+func Words(details []string) string { return tell(details) }
+
 // tell says the details that one of the lists has, in its words; without a list all of
 // them, in Graph's words taken apart.
 func tell(details []string, lists ...map[string]string) string {

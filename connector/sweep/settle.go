@@ -12,6 +12,7 @@ import (
 
 	"pullprint/connector/decision"
 	"pullprint/connector/effect"
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/recovery"
 	"pullprint/connector/store"
@@ -47,12 +48,49 @@ type reservation struct {
 	attempts map[quota.Account]string
 }
 
-// endReservations ends every open reservation whose job has ended, also after a crash, so
-// that no reservation outlives its job. One call looks at up to maxSettles of them.
-func (s *Sweeper) endReservations(ctx context.Context) error {
-	var open []*reservation
+// endAtPrinters ends what has ended at its printer: every open reservation, also after a crash, so that
+// no reservation outlives its job, and the following of every job that was let go on. One call
+// looks at up to maxSettles reservations and maxFollows jobs.
+func (s *Sweeper) endAtPrinters(ctx context.Context) error {
+	followed := s.index.Followed()
+	open, err := s.reservations(ctx)
+	if err != nil {
+		return err
+	}
+	p := s.atPrinters(followed)
+	now := s.clock.Earlier()
+	acts := new(errgroup.Group)
+	acts.SetLimit(settleAtOnce)
+	begin := func(fn func() error, failed func(error)) {
+		acts.Go(func() error {
+			if err := recovery.Catch(fn); err != nil && !errors.Is(err, errListedLately) {
+				failed(err)
+			}
+			return nil
+		})
+	}
+	pays := make(map[string]bool, len(open))
+	for _, r := range open {
+		pays[r.Job] = true
+	}
+	for _, r := range inTurn(&s.lastEnded, open, maxSettles, func(r *reservation) string { return r.Job }) {
+		begin(func() error { return s.endReservation(ctx, r, p, now) }, func(err error) {
+			s.log.Warn("reservation left to the next sweep", zap.String("job", graph.RefOf(r.Job).Job), zap.Error(err))
+		})
+	}
+	followed = slices.DeleteFunc(followed, func(f index.Followed) bool { return pays[f.Ref.Name()] })
+	for _, f := range inTurn(&s.lastFollowed, followed, maxFollows, func(f index.Followed) string { return f.Key }) {
+		begin(func() error { return s.follow(ctx, p, f) }, func(err error) {
+			s.log.Warn("job not found at its printer, the next sweep looks again", zap.String("job", f.Ref.Job), zap.Error(err))
+		})
+	}
+	return acts.Wait()
+}
+
+// reservations lists the open reservations by their jobs, and sets their gauges.
+func (s *Sweeper) reservations(ctx context.Context) (open []*reservation, err error) {
 	byJob := map[string]*reservation{}
-	err := s.ledger.Open(ctx, func(a quota.Account, r quota.Reservation) error {
+	err = s.ledger.Open(ctx, func(a quota.Account, r quota.Reservation) error {
 		known, ok := byJob[r.Job]
 		if !ok {
 			known = &reservation{Reservation: r, attempts: map[quota.Account]string{}}
@@ -63,7 +101,7 @@ func (s *Sweeper) endReservations(ctx context.Context) error {
 		return nil
 	})
 	if err := s.damaged(err); err != nil {
-		return fmt.Errorf("list reservations: %w", err)
+		return nil, fmt.Errorf("list reservations: %w", err)
 	}
 	now := s.clock.Earlier()
 	oldest := now
@@ -74,17 +112,7 @@ func (s *Sweeper) endReservations(ctx context.Context) error {
 	}
 	s.metrics.reserved.Set(float64(len(open)))
 	s.metrics.oldest.Set(now.Sub(oldest).Seconds())
-	acts := new(errgroup.Group)
-	acts.SetLimit(settleAtOnce)
-	for _, r := range inTurn(&s.lastEnded, open, maxSettles, func(r *reservation) string { return r.Job }) {
-		acts.Go(func() error {
-			if err := recovery.Catch(func() error { return s.endReservation(ctx, r, now) }); err != nil {
-				s.log.Warn("reservation left to the next sweep", zap.String("job", graph.RefOf(r.Job).Job), zap.Error(err))
-			}
-			return nil
-		})
-	}
-	return acts.Wait()
+	return open, nil
 }
 
 // damaged counts and logs accounts that can't be read; any other error is returned. The other
@@ -103,7 +131,7 @@ func (s *Sweeper) damaged(err error) error {
 
 // endReservation ends a reservation if its job has ended, by what the record and the
 // printer say.
-func (s *Sweeper) endReservation(ctx context.Context, r *reservation, now time.Time) error {
+func (s *Sweeper) endReservation(ctx context.Context, r *reservation, p *atPrinters, now time.Time) error {
 	ref := graph.RefOf(r.Job)
 	rec, rev, err := s.jobs.Get(ctx, job.Key(r.Owner, ref))
 	if err != nil {
@@ -111,7 +139,7 @@ func (s *Sweeper) endReservation(ctx context.Context, r *reservation, now time.T
 	}
 	switch {
 	case rev == 0:
-		return s.endUnrecorded(ctx, r, ref, now)
+		return s.endUnrecorded(ctx, r, p, ref, now)
 	case rec.State.Intent():
 		return nil // whoever resumes it knows
 	case rec.State == job.Held:
@@ -127,31 +155,12 @@ func (s *Sweeper) endReservation(ctx context.Context, r *reservation, now time.T
 	if err := s.voidOthers(ctx, r, rec.Charge, now); err != nil {
 		return err
 	}
-	since := letGo(&rec)
-	end := ending{at: ref, since: since, moved: rec.State != job.Completed}
-	if end.moved && rec.Release != nil && rec.Release.Job != "" {
-		end = ending{at: graph.Ref{Printer: rec.Release.Printer, Job: rec.Release.Job}, since: since}
+	at, moved := rec.PrintsAt()
+	saw, err := s.endAtPrinter(ctx, r, p, ending{at: at, moved: moved, since: rec.LetGoAt()})
+	if err != nil || !rec.Followed() {
+		return err
 	}
-	return s.endAtPrinter(ctx, r, end)
-}
-
-// ending is where the job of a reservation ends.
-type ending struct {
-	at    graph.Ref
-	since time.Time // when it was released
-	// moved is true when it was redirected from there: if Graph does not show where to, its
-	// state there says nothing about the paper.
-	moved bool
-}
-
-// letGo is when Graph was last called to release or complete a job.
-func letGo(rec *job.Record) time.Time {
-	for _, s := range slices.Backward(rec.Trail) {
-		if s.State.Intent() {
-			return s.At
-		}
-	}
-	return rec.Decision.At
+	return s.endOnPaper(ctx, &rec, rev, saw)
 }
 
 // young reports whether a reservation was made just now. A reservation from the future was
@@ -223,52 +232,38 @@ func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *job.Record
 	return nil
 }
 
-// maxHops is how many redirects of a job are followed.
-const maxHops = 4
-
-// endAtPrinter ends a reservation by what became of the job at its printer.
-func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, e ending) error {
-	job, err := s.graph.Job(ctx, e.at)
-	for hop := 0; err == nil && job.RedirectedTo != "" && hop < maxHops; hop++ {
-		to, perr := graph.ParseJobURL(job.RedirectedTo)
-		if e.moved = perr != nil; e.moved {
-			break
-		}
-		job, err = s.graph.Job(ctx, to)
-	}
+// endAtPrinter ends a reservation by what became of the job at its printer, which it returns.
+func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, p *atPrinters, e ending) (seen, error) {
+	saw, err := s.look(ctx, p, e)
 	now := s.clock.Earlier() // after the answers: the first may have told that this clock is wrong
-	ended := job.State == graph.JobCompleted || job.State == graph.JobAborted || job.State == graph.JobCanceled
 	late := s.clock.Heard() && now.Sub(r.At).Abs() > settleAfter
 	refunds := s.policy().Refunds()
 	switch {
-	case graph.IsNotFound(err) && s.clock.Since(e.since) < effect.ForgottenAfter:
-		return nil // it is asked again
-	case graph.IsNotFound(err):
-		return s.spend(ctx, r, now) // Universal Print forgets jobs that have ended
 	case err != nil && !late:
-		return fmt.Errorf("read job at its printer: %w", err)
-	case err == nil && ended && e.moved:
-		return s.spend(ctx, r, now) // it may have printed
-	case err == nil && job.State == graph.JobAborted:
-		return s.refund(ctx, r, quota.Refund{Permille: refunds.Aborted, PerDay: refunds.PerDay, Why: "aborted by the printer"}, now)
-	case err == nil && job.State == graph.JobCanceled:
-		return s.refund(ctx, r, quota.Refund{Permille: refunds.Canceled, PerDay: refunds.PerDay, Why: "canceled at the printer"}, now)
-	case late, err == nil && job.State == graph.JobCompleted:
-		return s.spend(ctx, r, now)
+		return seen{}, err
+	case saw.early:
+		return saw, nil
+	case saw.state == job.PaperFailed:
+		err = s.refund(ctx, r, quota.Refund{Permille: refunds.Aborted, PerDay: refunds.PerDay, Why: "aborted by the printer"}, now)
+	case saw.state == job.PaperCanceled:
+		err = s.refund(ctx, r, quota.Refund{Permille: refunds.Canceled, PerDay: refunds.PerDay, Why: "canceled at the printer"}, now)
+	case saw.state != "" || late: // what may have printed is spent
+		err = s.spend(ctx, r, now)
 	}
-	return nil // it prints, or waits there
+	return saw, err
 }
 
 // endUnrecorded ends the reservation of a job without a record: the record is about to be
 // made, was never made, or has expired. A job is released only after its record is stored,
 // so that a job that may have printed had a record; its reservation is spent.
-func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, ref graph.Ref, now time.Time) error {
+func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, p *atPrinters, ref graph.Ref, now time.Time) error {
 	if r.young(now) {
 		return nil
 	}
 	what := r.what(now)
 	if what == effect.ForComplete {
-		return s.endAtPrinter(ctx, r, ending{at: ref, since: r.At})
+		_, err := s.endAtPrinter(ctx, r, p, ending{at: ref, since: r.At})
+		return err
 	}
 	j, err := s.graph.Job(ctx, ref)
 	now = s.clock.Earlier() // after the answer: it may have told that this clock is wrong
@@ -277,7 +272,8 @@ func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, ref graph.R
 	case err != nil && !graph.IsNotFound(err):
 		return fmt.Errorf("read job: %w", err)
 	case err == nil && j.RedirectedTo != "":
-		return s.endAtPrinter(ctx, r, ending{at: ref, since: r.At})
+		_, err := s.endAtPrinter(ctx, r, p, ending{at: ref, since: r.At})
+		return err
 	case err != nil && s.clock.Since(r.At) < effect.ForgottenAfter:
 		return nil
 	case err == nil && job.JobWaits(j.State) && !late:

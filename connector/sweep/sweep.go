@@ -1,6 +1,6 @@
 // Package sweep compares what Graph lists with what is stored and corrects what differs: tasks
-// whose notification was lost, intents without an outcome, holds that end, reservations of jobs that
-// have ended, queues that have lost their trigger.
+// whose notification was lost, intents without an outcome, holds that end, jobs that have ended at
+// their printer and what they reserved, queues that have lost their trigger.
 package sweep
 
 import (
@@ -86,6 +86,7 @@ type Sweeper struct {
 	inflight  *inflight.Notes
 	arrivals  Arrivals
 	clock     clock.Clock
+	instance  string
 	metrics   *metrics
 	log       *zap.Logger
 
@@ -94,10 +95,13 @@ type Sweeper struct {
 	last       atomic.Int64
 	loopTurned atomic.Int64
 	lastEnded  string // job of the reservation that was looked at last
-	drifted    drift
-	unheard    atomic.Bool // in the last sweep nobody listened for notices
-	unknown    unknowns
-	stranded   map[string]int // held jobs of queues that are not configured
+	// key of the job without a reservation that was followed last
+	lastFollowed string
+	listed       map[string]time.Time // when the jobs of a printer were listed last
+	drifted      drift
+	unheard      atomic.Bool // in the last sweep nobody listened for notices
+	unknown      unknowns
+	stranded     map[string]int // held jobs of queues that are not configured
 }
 
 // Graph lists tasks and jobs; *graph.Client is one.
@@ -155,6 +159,7 @@ type Options struct {
 	// Arrivals tells which tasks need not be put into the stream again.
 	Arrivals   Arrivals
 	Clock      clock.Clock
+	Instance   string
 	Registerer prometheus.Registerer
 	Logger     *zap.Logger
 }
@@ -170,8 +175,8 @@ func New(o Options) *Sweeper {
 		graph: o.Graph, feed: o.Feed, jobs: o.Jobs, index: o.Index, ledger: o.Ledger, notices: o.Notices, verifier: o.Verifier,
 		trigger: o.Trigger, policy: o.Policy, queues: printer.NewQueues(o.Queues), list: o.Queues, devices: o.Devices,
 		evaluator: o.Evaluator, effects: o.Effects, inflight: o.Inflight, arrivals: o.Arrivals, clock: o.Clock,
-		metrics: newMetrics(o.Registerer, o.Queues), log: o.Logger, kick: make(chan struct{}, 1),
-		drifted: drift{since: time.Now()},
+		instance: o.Instance, metrics: newMetrics(o.Registerer, o.Queues, o.Devices), log: o.Logger, kick: make(chan struct{}, 1),
+		drifted: drift{since: time.Now()}, listed: map[string]time.Time{},
 	}
 }
 
@@ -220,7 +225,7 @@ func (s *Sweeper) resign() {
 
 // Sweep does one sweep: it feeds unknown tasks into the stream, resumes intents without an
 // outcome, warns owners before the end of a hold and aborts jobs after it, ends the records
-// of jobs that have ended, and ends reservations.
+// of jobs that have ended, follows those that were let go on to paper, and ends reservations.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	err := s.sweep(ctx)
 	if errors.Is(err, errNoDefinition) {
@@ -252,7 +257,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	err := errors.Join(listErr, s.lookAt(ctx, open, listed))
 	s.tellHeadroom(time.Now())
 	s.lookForDrift(ctx, time.Now())
-	return errors.Join(err, s.endReservations(ctx))
+	return errors.Join(err, s.endAtPrinters(ctx))
 }
 
 // feedListed lists the tasks at Graph and feeds the unknown ones into the stream. listed has

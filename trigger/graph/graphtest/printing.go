@@ -139,6 +139,9 @@ func (s *Sim) giveUp(t *task) {
 
 func (s *Sim) deleteJob(j *job) {
 	p := s.printers[j.id.Printer]
+	if p == nil {
+		return // it went with its printer
+	}
 	if n, err := strconv.Atoi(j.id.Job); err == nil {
 		p.jobs[n-1] = nil
 	}

@@ -1,0 +1,82 @@
+package index
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/job"
+	"pullprint/connector/printer"
+	"pullprint/connector/recovery"
+	"pullprint/connector/store"
+	"pullprint/trigger/graph"
+)
+
+// take applies a change of a record; a panic affects that record only.
+func (x *Index) take(key string, value []byte) {
+	if err := recovery.Catch(func() error { x.apply(key, value); return nil }); err != nil {
+		x.broken.WithLabelValues(store.RecordJob).Inc()
+		x.log.Error("job record not understood, its job is left alone", zap.String("key", key), zap.Error(err))
+	}
+}
+
+func (x *Index) apply(key string, value []byte) {
+	if value == nil {
+		if _, rest, ok := strings.Cut(key, "."); ok {
+			printer, j, _ := strings.Cut(rest, ".")
+			x.drop(graph.Ref{Printer: printer, Job: j}, key)
+		}
+		return
+	}
+	var rec struct {
+		graph.Ref
+		Task      string       `json:"task"`
+		Queue     string       `json:"queue"`
+		State     job.State    `json:"state"`
+		Seen      time.Time    `json:"seen"`
+		HoldUntil time.Time    `json:"hold_until"`
+		Warned    time.Time    `json:"warned"`
+		Created   time.Time    `json:"created"`
+		Owner     string       `json:"owner"`
+		Intent    *job.Intent  `json:"intent"`
+		Release   *job.Release `json:"release"`
+		Paper     *job.Paper   `json:"paper"`
+		Decision  struct {
+			Reason string `json:"reason"`
+			Policy string `json:"policy"`
+			Input  struct {
+				Mode string `json:"mode"`
+			} `json:"input"`
+		} `json:"decision"`
+	}
+	if err := json.Unmarshal(value, &rec); err != nil {
+		x.broken.WithLabelValues(store.RecordJob).Inc()
+		x.log.Error("job record can't be read, its job is left alone", zap.String("key", key), zap.Error(err),
+			zap.String("remedy", "restore the store from a backup, or remove the key from the bucket pullprint_jobs"))
+		x.apply(key, nil) // the old entry is not valid any more
+		return
+	}
+	e := &Entry{
+		Ref: rec.Ref, Key: key, Task: rec.Task, Queue: rec.Queue, State: rec.State, Seen: rec.Seen,
+		HoldUntil: rec.HoldUntil, Warned: rec.Warned, Created: rec.Created, Owner: graph.Canonical(rec.Owner),
+		Reason: rec.Decision.Reason, Policy: rec.Decision.Policy,
+		Mode: mode(rec.Decision.Input.Mode),
+	}
+	if rec.Intent != nil {
+		e.Since = rec.Intent.Since
+	}
+	x.set(rec.Ref, e, followed(key, &job.Record{Ref: rec.Ref, State: rec.State, Release: rec.Release, Paper: rec.Paper}))
+}
+
+// mode is a known mode without memory of its own.
+func mode(s string) string {
+	switch s {
+	case printer.ModePull:
+		return printer.ModePull
+	case printer.ModeDirect:
+		return printer.ModeDirect
+	}
+	return ""
+}

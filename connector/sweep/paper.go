@@ -1,0 +1,136 @@
+package sweep
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/effect"
+	"pullprint/connector/index"
+	"pullprint/connector/job"
+	"pullprint/connector/printer"
+	"pullprint/trigger/graph"
+)
+
+// Every job that was let go on is followed until it ends at its printer. Crash safety, in the
+// order of the steps:
+//
+//  1. what the job has reserved is settled or given back, by what Graph shows of it at its
+//     printer. If the process dies before or after, the next sweep sees the same end: what is
+//     settled is not settled again.
+//  2. the end is stored with the record, by compare-and-set. If the process dies before, the next
+//     sweep stores it; after that, the record is not followed any more.
+//  3. it is counted, by whoever stored it.
+const (
+	// followFor is how long after a job was let go on its end is looked for: a printer that is off
+	// over night may still print it; one that does not for a day needs somebody to look at it.
+	followFor = 24 * time.Hour
+	// maxFollows is how many jobs without a reservation a sweep looks at, in turn: as many as 40
+	// printers may have under way at once (limitAtOnce).
+	maxFollows = 2000
+	// maxHops is how many redirects of a job are followed: we make one, and another app may have made another.
+	maxHops = 4
+)
+
+// ending is where a job ends.
+type ending struct {
+	at    graph.Ref
+	moved bool      // as job.Record.PrintsAt
+	since time.Time // when it was let go on
+}
+
+// seen is what Graph shows of the end of a job at its printer.
+type seen struct {
+	state  job.PaperState // empty while it is under way
+	detail string
+	// early is true when Graph does not know the job, and may not know it yet.
+	early bool
+}
+
+// look looks whether a job has ended at its printer.
+func (s *Sweeper) look(ctx context.Context, p *atPrinters, e ending) (seen, error) {
+	j, err := p.job(ctx, e.at)
+	for hop := 0; err == nil && j.RedirectedTo != "" && hop < maxHops; hop++ {
+		to, perr := graph.ParseJobURL(j.RedirectedTo)
+		if e.moved = perr != nil; e.moved {
+			break
+		}
+		j, err = p.job(ctx, to)
+	}
+	switch {
+	case graph.IsNotFound(err) && s.clock.Since(e.since) < effect.ForgottenAfter:
+		return seen{early: true}, nil // it is asked again
+	case graph.IsNotFound(err): // Universal Print forgets jobs that have ended
+		return seen{state: job.PaperUnknown, detail: "Universal Print does not know the job any more"}, nil
+	case err != nil:
+		return seen{}, fmt.Errorf("read job at its printer: %w", err)
+	}
+	end := seen{detail: printer.Words(slices.DeleteFunc(slices.Clone(j.Details), func(d string) bool { return d == "completedSuccessfully" }))}
+	switch j.State {
+	case graph.JobCompleted:
+		end.state = job.PaperPrinted
+	case graph.JobAborted:
+		end.state = job.PaperFailed
+	case graph.JobCanceled:
+		end.state = job.PaperCanceled
+	default: // it prints, or waits there
+		return seen{detail: printer.Words([]string{string(j.State)})}, nil
+	}
+	if e.moved { // it may have printed
+		return seen{state: job.PaperUnknown, detail: "Universal Print does not tell where the job went"}, nil
+	}
+	return end, nil
+}
+
+// follow stores the end of a job that nobody pays for, if it has one.
+func (s *Sweeper) follow(ctx context.Context, p *atPrinters, f index.Followed) error {
+	saw, err := s.look(ctx, p, ending{at: f.At, moved: f.Moved, since: f.Since})
+	if saw.state == "" && !s.tooLong(f.Since) {
+		return err
+	}
+	rec, rev, err := s.jobs.Get(ctx, f.Key)
+	if err != nil || rev == 0 || !rec.Followed() {
+		return err
+	}
+	return s.endOnPaper(ctx, &rec, rev, saw)
+}
+
+// tooLong reports whether a job was let go on so long ago that its end is not looked for any more.
+func (s *Sweeper) tooLong(since time.Time) bool {
+	return s.clock.Heard() && s.clock.Since(since) > followFor
+}
+
+// endOnPaper stores and counts what became of a job that is followed: what was seen, or that
+// nobody knows when that is too long ago. Nothing is done while it is under way.
+func (s *Sweeper) endOnPaper(ctx context.Context, rec *job.Record, rev uint64, saw seen) error {
+	since := rec.Paper.At
+	if saw.state == "" {
+		if !s.tooLong(since) {
+			return nil
+		}
+		saw.state = job.PaperUnknown
+		saw.detail = "not ended within a day, " + cmp.Or(saw.detail, "and Graph does not answer")
+	}
+	now := time.Now()
+	rec.EndOnPaper(job.Paper{State: saw.state, At: now, Detail: saw.detail}, s.instance)
+	_, ok, err := s.jobs.Put(ctx, rec, rev)
+	if err != nil || !ok {
+		return err // when another was faster, that one counts it
+	}
+	s.metrics.onPaper(rec, s.printsAt(rec), now)
+	s.log.Info("job ended at its printer", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue),
+		zap.String("paper", string(saw.state)), zap.String("detail", saw.detail))
+	return nil
+}
+
+// printsAt names where a job printed, for metrics: the device, or the queue that it was sent to.
+func (s *Sweeper) printsAt(rec *job.Record) string {
+	if rec.State != job.Completed && rec.Release != nil {
+		return rec.Release.Device
+	}
+	return s.queues.NameOf(rec)
+}
