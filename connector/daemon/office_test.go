@@ -63,6 +63,7 @@ type office struct {
 	hook    *deliveries
 	metrics string // address
 	badges  string // more of the section badges
+	more    string // more sections
 	listen  func(network, address string) (net.Listener, error)
 	tune    func(*daemon.Options) // what a test wants otherwise
 }
@@ -167,7 +168,8 @@ badges: {key_file: badge-key%s}
 admin: {listen: "%s", token_file: admin-token}
 nats: {%s}
 metrics: {listen: "%s"}
-`, o.sim.Tenant(), graphAddr, appID, hookAddr, pullID, directID, westID, eastID, o.badges, o.admin(), nats, o.metrics))
+%s
+`, o.sim.Tenant(), graphAddr, appID, hookAddr, pullID, directID, westID, eastID, o.badges, o.admin(), nats, o.metrics, o.more))
 }
 
 func (o *office) write(name, text string) {

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -13,6 +14,9 @@ import (
 
 	"pullprint/trigger/graph/graphtest"
 )
+
+// peopleRounds is how long TestBrowserTwoPeople goes on.
+var peopleRounds = flag.Int("people.rounds", 60, "rounds of two people at one station; 200 is the long proof")
 
 const (
 	controlJ  = '␊' // a line feed as Ctrl+J
@@ -242,7 +246,6 @@ func TestBrowserFocus(t *testing.T) {
 // is doing, over a network that is slow at times. The page that comes to rest is that
 // of who came last, and only the presses of people move jobs.
 func TestBrowserTwoPeople(t *testing.T) {
-	const rounds = 60
 	k := newKiosk(t)
 	jobs := k.twoAndThree()
 	seed := rand.New(rand.NewPCG(1, 2)) // the same each time
@@ -250,7 +253,7 @@ func TestBrowserTwoPeople(t *testing.T) {
 	ends := []string{"\r", "\t", "\t\r", "\r\n", "\t\t"}
 	shown, wrong, lost, last := 0, 0, 0, -1
 	k.home()
-	for round := range rounds {
+	for round := range *peopleRounds {
 		resume := func() {}
 		if seed.IntN(3) == 0 {
 			resume = k.halt(t)
@@ -277,7 +280,7 @@ func TestBrowserTwoPeople(t *testing.T) {
 		}
 		k.untouched(fmt.Sprintf("round %d, %q", round, keys), jobs...)
 	}
-	t.Logf("%d cards in %d rounds: %d pages of another person, %d cards lost", shown, rounds, wrong, lost)
+	t.Logf("%d cards in %d rounds: %d pages of another person, %d cards lost", shown, *peopleRounds, wrong, lost)
 	if wrong+lost != 0 {
 		t.Error("each card's page has to be its owner's")
 	}

@@ -21,7 +21,7 @@ func (k *kiosk) answers(js string) {
 	})()`, nil))
 }
 
-const refreshIn2s = `(text) => text.replace('<meta name="refresh" content="20;', '<meta http-equiv="refresh" content="2;')`
+const refreshIn2s = `(text) => text.replace('<meta name="refresh" content="30;', '<meta http-equiv="refresh" content="2;')`
 
 // The script forgets a person in their time, and loses no card by it; when nothing
 // answers it shows nobody's jobs; and it makes way for that of another version.
@@ -63,7 +63,7 @@ func TestBrowserScript(t *testing.T) {
 
 	// The first page is loaded anew when the script is another one.
 	k.do("mark", chromedp.Evaluate(`window.first = true`, nil))
-	k.answers(`(text) => text.replace("station.js?v=", "station.js?v=x").replace('<meta name="refresh" content="20;', '<meta http-equiv="refresh" content="1;')`)
+	k.answers(`(text) => text.replace("station.js?v=", "station.js?v=x").replace('<meta name="refresh" content="30;', '<meta http-equiv="refresh" content="1;')`)
 	k.reads(cardA + "\r")
 	k.sees("Hold it to the reader")
 	k.ready()

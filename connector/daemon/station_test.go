@@ -39,7 +39,7 @@ func (o *office) screen() *screen {
 	}
 	c := &screen{o: o, client: &http.Client{Transport: o.net.transport(), Jar: jar}}
 	c.post("login", url.Values{"token": {readerToken}})
-	c.sees("Show your badge")
+	c.sees(`id="badge"`)
 	return c
 }
 

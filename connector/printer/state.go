@@ -1,6 +1,7 @@
 package printer
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,6 +57,12 @@ var lacking = map[string]string{
 	"stopping":                       "stopping",
 	"timedOut":                       "it does not answer",
 	"tonerEmpty":                     "out of toner",
+}
+
+// Causes are the words in which Unavailable says what is wrong with a printer, but for what
+// Graph tells in words of its own.
+func Causes() []string {
+	return slices.Concat(slices.Collect(maps.Values(blocking)), slices.Collect(maps.Values(lacking)))
 }
 
 // maxWhy is how many details are reported.
