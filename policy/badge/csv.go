@@ -1,6 +1,7 @@
 package badge
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -10,10 +11,14 @@ import (
 	"time"
 )
 
-// How much one import may hold, and how many mistakes and odd numbers it tells of.
 const (
-	maxRows     = 100_000
+	// maxRows bounds one import: as many rows of 160 bytes are in the 16 MiB that the API takes.
+	maxRows = 100_000
+	// maxMistakes is how many mistakes an import that stores nothing tells: more than anybody
+	// corrects before the next try.
 	maxMistakes = 100
+	// maxWarnings bounds what an answer of the API tells of rows that were left or are odd: each
+	// takes some 200 bytes.
 	maxWarnings = 1000
 )
 
@@ -62,10 +67,11 @@ func (e ImportError) told() ImportError {
 
 // row is one line of a file, checked.
 type row struct {
-	line   int
-	number string
-	dated  bool // its end is a date alone
-	again  int  // the last line with the same badge; 0 when there is none
+	line      int
+	number    string
+	canonical string // empty when the number can't be used
+	dated     bool   // its end is a date alone
+	again     int    // the last line with the same badge; 0 when there is none
 	Enrolment
 }
 
@@ -79,14 +85,9 @@ func (reg *Registry) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportEr
 	if err != nil || wrongHead != nil {
 		return nil, wrongHead, err
 	}
-	seen := map[string]int{}
+	seen := map[string]int{} // rows by their badge
 	for len(wrong) < e.mistakes() {
 		fields, err := c.Read()
-		line := 0
-		if len(fields) > 0 {
-			line, _ = c.FieldPos(0)
-			line += skipped
-		}
 		var bad *csv.ParseError
 		switch {
 		case errors.Is(err, io.EOF):
@@ -95,34 +96,34 @@ func (reg *Registry) parse(r io.Reader, e Enrolment) (rows []row, wrong ImportEr
 			}
 			return rows, append(wrong, reg.changed(rows, e.AsIs)...), nil
 		case errors.Is(err, csv.ErrBareQuote) && errors.As(err, &bad): // the next line can be read
-			wrong = append(wrong, &RowError{
-				bad.Line + skipped, "", bad.Err.Error() +
-					`: a formula of a spreadsheet, as ="0001234", is no number; format the column as text, ` +
-					`and export the numbers themselves`,
-			})
+			wrong = append(wrong, &RowError{bad.Line + skipped, "", bad.Err.Error() + formula})
 			continue
 		case errors.As(err, &bad):
 			return nil, append(wrong, &RowError{bad.Line + skipped, "", bad.Err.Error()}), nil
 		case err != nil:
 			return nil, nil, fmt.Errorf("read CSV: %w", err)
-		case len(rows) >= maxRows:
+		}
+		line, _ := c.FieldPos(0)
+		if line += skipped; len(rows) >= maxRows {
 			return nil, append(wrong, &RowError{line, "", fmt.Sprintf("more than %d rows; split the file", maxRows)}), nil
 		}
 		if fields = filled(fields, len(at)); len(fields) == 0 {
 			continue
 		}
 		row, mistakes := reg.row(fields, at, line, e)
-		if canonical, err := reg.chain.Apply(row.number); err == nil {
-			if first, twice := seen[canonical]; twice {
-				mistakes = append(mistakes, &RowError{line, "badge", fmt.Sprintf("the same badge is in line %d", rows[first].line)})
-				rows[first].again = line
-			}
-			seen[canonical] = len(rows)
+		if first, twice := seen[row.canonical]; twice && row.canonical != "" {
+			mistakes = append(mistakes, &RowError{line, "badge", fmt.Sprintf("the same badge is in line %d", rows[first].line)})
+			rows[first].again = line
 		}
+		seen[row.canonical] = len(rows)
 		rows, wrong = append(rows, row), append(wrong, mistakes...)
 	}
 	return rows, wrong, nil
 }
+
+// formula is what to do about a quote in the middle of a cell.
+const formula = `: a formula of a spreadsheet, as ="0001234", is no number; format the column as text, ` +
+	`and export the numbers themselves`
 
 // header finds the columns by their names.
 func header(c *csv.Reader) (at map[string]int, wrong ImportError, err error) {
@@ -166,11 +167,8 @@ func endOfDay(date string, zone *time.Location) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	if zone == nil {
-		zone = time.UTC
-	}
 	y, m, d := day.Date()
-	return time.Date(y, m, d, 23, 59, 59, 0, zone).UTC(), nil
+	return time.Date(y, m, d, 23, 59, 59, 0, cmp.Or(zone, time.UTC)).UTC(), nil
 }
 
 func (reg *Registry) row(fields []string, at map[string]int, line int, e Enrolment) (row, ImportError) {
@@ -183,21 +181,27 @@ func (reg *Registry) row(fields []string, at map[string]int, line int, e Enrolme
 	r := row{line: line, number: strings.Clone(get("badge")), Enrolment: e}
 	r.Owner, r.UserPrincipalName = canonicalOwner(strings.Clone(get("owner"))), strings.Clone(get("user_principal_name"))
 	var wrong ImportError
+	add := func(column, message string) { wrong = append(wrong, &RowError{line, column, message}) }
 	if len(fields) > len(at) {
-		wrong = append(wrong, &RowError{line, "", fmt.Sprintf("%d fields, and %d columns", len(fields), len(at))})
+		add("", fmt.Sprintf("%d fields, and %d columns", len(fields), len(at)))
+	}
+	var err error
+	r.canonical, err = reg.chain.Apply(r.number)
+	if err == nil {
+		err = enrollable(r.canonical)
 	}
 	if why := spreadsheet(r.number); why != "" {
-		wrong = append(wrong, &RowError{line, "badge", why})
-	} else if err := reg.enrollable(r.number); err != nil {
-		wrong = append(wrong, &RowError{line, "badge", err.Error()})
+		add("badge", why)
+	} else if err != nil {
+		add("badge", err.Error())
 	}
 	if text := get("expires"); text != "" {
-		var err error
 		if r.Expires, err = time.Parse(time.RFC3339, text); err != nil {
-			if r.Expires, err = endOfDay(text, e.Zone); err != nil {
-				wrong = append(wrong, &RowError{line, "expires", "not a time as 2026-12-24T12:00:00Z or a date as 2026-12-24"})
-			}
+			r.Expires, err = endOfDay(text, e.Zone)
 			r.dated = err == nil
+		}
+		if err != nil {
+			add("expires", "not a time as 2026-12-24T12:00:00Z or a date as 2026-12-24")
 		}
 	}
 	check := r.Enrolment
@@ -205,7 +209,7 @@ func (reg *Registry) row(fields []string, at map[string]int, line int, e Enrolme
 		check.Owner = someOwner
 	}
 	if column, err := check.wrong(); err != nil {
-		wrong = append(wrong, &RowError{line, column, strings.TrimPrefix(err.Error(), ErrEnrolment.Error()+": ")})
+		add(column, strings.TrimPrefix(err.Error(), ErrEnrolment.Error()+": "))
 	}
 	return r, wrong
 }

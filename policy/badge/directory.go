@@ -3,6 +3,7 @@ package badge
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -77,30 +78,46 @@ func (reg *Registry) assignedRows(ctx context.Context, rows []row) (wrong Import
 	if reg.directory.Holders == nil {
 		return nil, nil
 	}
-	var mu sync.Mutex
-	parts := slices.Collect(slices.Chunk(rows, askAtOnce))
-	_, err = parallel(ctx, maxQuestions, parts, func(ctx context.Context, part []row) error {
-		numbers := make([]string, 0, len(part))
-		for _, r := range part {
-			if canonical, err := reg.chain.Apply(r.number); err == nil {
-				numbers = append(numbers, canonical)
+	holders, err := askAll(ctx, maxQuestions, slices.Collect(slices.Chunk(rows, askAtOnce)),
+		func(ctx context.Context, part []row) (map[string][]string, error) {
+			numbers := make([]string, 0, len(part))
+			for _, r := range part {
+				if r.canonical != "" {
+					numbers = append(numbers, r.canonical)
+				}
 			}
+			found, err := reg.directory.Holders(ctx, numbers)
+			if err != nil {
+				err = fmt.Errorf("line %d: look the number up in the directory: %w", part[0].line, err)
+			}
+			return found, err
+		})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if assignedBy(holders[r.canonical], r.Owner) != nil {
+			wrong = append(wrong, &RowError{r.line, "badge", ErrAssigned.Error()})
 		}
-		holders, err := reg.directory.Holders(ctx, numbers)
-		if err != nil {
-			return fmt.Errorf("line %d: look the number up in the directory: %w", part[0].line, err)
-		}
+	}
+	return wrong, nil
+}
+
+// askAll asks about each item, n at once, until a question fails, and returns all that was
+// answered.
+func askAll[T, V any](
+	ctx context.Context, n int, items []T, ask func(context.Context, T) (map[string]V, error),
+) (map[string]V, error) {
+	var mu sync.Mutex // guards all
+	all := map[string]V{}
+	_, err := parallel(ctx, n, items, func(ctx context.Context, item T) error {
+		found, err := ask(ctx, item)
 		mu.Lock()
 		defer mu.Unlock()
-		for _, r := range part {
-			canonical, err := reg.chain.Apply(r.number)
-			if err == nil && assignedBy(holders[canonical], r.Owner) != nil {
-				wrong = append(wrong, &RowError{r.line, "badge", ErrAssigned.Error()})
-			}
-		}
-		return nil
+		maps.Copy(all, found)
+		return err
 	})
-	return wrong, err
+	return all, err
 }
 
 // unknownRows are the rows whose owners, written as object ids, the directory does not
@@ -111,43 +128,36 @@ func (reg *Registry) unknownRows(ctx context.Context, rows []row) (wrong ImportE
 	if reg.directory.Known == nil {
 		return nil, nil, nil
 	}
-	seen, known := map[string]bool{}, map[string]string{}
-	var ids []string
+	ids := map[string]bool{}
 	for _, r := range rows {
-		if id := canonicalOwner(r.Owner); guid.MatchString(id) && !seen[id] {
-			seen[id] = true
-			ids = append(ids, id)
+		if guid.MatchString(r.Owner) {
+			ids[r.Owner] = true
 		}
 	}
-	var mu sync.Mutex
-	parts := slices.Collect(slices.Chunk(ids, askAtOnce))
-	_, err = parallel(ctx, maxQuestions, parts, func(ctx context.Context, part []string) error {
-		found, err := reg.directory.Known(ctx, part)
-		mu.Lock()
-		defer mu.Unlock()
-		for id, name := range found {
-			known[canonicalOwner(id)] = name
-		}
-		return err
-	})
+	parts := slices.Collect(slices.Chunk(slices.Sorted(maps.Keys(ids)), askAtOnce))
+	found, err := askAll(ctx, maxQuestions, parts, reg.directory.Known)
 	switch {
 	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
 	case err != nil:
 		for i := range rows {
-			if guid.MatchString(canonicalOwner(rows[i].Owner)) {
+			if guid.MatchString(rows[i].Owner) {
 				rows[i].UserPrincipalName = ""
 			}
 		}
-		return nil, &RowError{1, "owner", "Entra could not be asked whether its users have these object ids; a badge of an id " +
+		return nil, &RowError{1, "owner",
+			"Entra could not be asked whether its users have these object ids; a badge of an id " +
 			"that no user has opens nothing, and user_principal_name was left out"}, nil
 	}
+	known := map[string]string{}
+	for id, name := range found {
+		known[canonicalOwner(id)] = name
+	}
 	for _, r := range rows {
-		id := canonicalOwner(r.Owner)
-		if !guid.MatchString(id) || len(wrong) >= r.mistakes() {
+		if !guid.MatchString(r.Owner) || len(wrong) >= r.mistakes() {
 			continue
 		}
-		name, ok := known[id]
+		name, ok := known[r.Owner]
 		switch {
 		case !ok:
 			wrong = append(wrong, &RowError{r.line, "owner", "no user in Entra has this object id: it is mistyped, or that of " +

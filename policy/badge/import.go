@@ -37,7 +37,7 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 	if e.Dated != nil && slices.ContainsFunc(rows, func(r row) bool { return r.dated }) {
 		e.Dated()
 	}
-	enrolled, err = parallelRows(ctx, rows, i.enrol)
+	enrolled, err = parallel(ctx, parallelLimit, rows, i.enrol)
 	enrolled -= len(i.revoked)
 	if left = append(left, i.revoked...); e.Left != nil && len(left) > 0 {
 		e.Left(firstLines(left), len(left)-len(i.revoked), len(i.revoked))
@@ -85,7 +85,7 @@ func (i *importing) check(ctx context.Context, rows []row) error {
 		return err
 	}
 	i.wrong = slices.Concat(i.wrong, unknown, ownerless, assigned)
-	_, err = parallelRows(ctx, rows, func(ctx context.Context, row row) error {
+	_, err = parallel(ctx, parallelLimit, rows, func(ctx context.Context, row row) error {
 		taken, err := i.reg.taken(ctx, row)
 		if taken {
 			i.add(&i.wrong, row, ErrTaken.Error())
@@ -98,11 +98,7 @@ func (i *importing) check(ctx context.Context, rows []row) error {
 // enrol stores the badge of one row.
 func (i *importing) enrol(ctx context.Context, row row) error {
 	row.KeepRevoked = true
-	canonical, err := i.reg.chain.Apply(row.number)
-	if err != nil {
-		return fmt.Errorf("line %d: %w", row.line, err)
-	}
-	enrolled, err := i.reg.enrol(ctx, row.number, canonical, row.Enrolment)
+	enrolled, err := i.reg.enrol(ctx, row.number, row.canonical, row.Enrolment)
 	switch {
 	case errors.Is(err, ErrRevoked):
 		i.add(&i.revoked, row, leftRevoked)
@@ -151,11 +147,10 @@ func right(rows []row, wrong ImportError, skip bool) (good []row, left ImportErr
 
 // taken reports whether a row would take a badge away from somebody.
 func (reg *Registry) taken(ctx context.Context, row row) (bool, error) {
-	canonical, err := reg.chain.Apply(row.number)
-	if err != nil {
-		return false, nil //nolint:nilerr // it is among the mistakes already
+	if row.canonical == "" {
+		return false, nil // it is among the mistakes already
 	}
-	old, _, err := reg.findNumber(ctx, row.number, canonical)
+	old, _, err := reg.findNumber(ctx, row.number, row.canonical)
 	if errors.Is(err, ErrUnknown) {
 		return false, nil
 	}
@@ -166,13 +161,8 @@ func (reg *Registry) taken(ctx context.Context, row row) (bool, error) {
 // what comes together.
 const parallelLimit = 64
 
-// parallelRows calls fn with every row, many at once, until one fails, and tells how many
-// succeeded and what failed first.
-func parallelRows(ctx context.Context, rows []row, fn func(context.Context, row) error) (done int, err error) {
-	return parallel(ctx, parallelLimit, rows, fn)
-}
-
-// parallel is parallelRows for items of any type, n at once.
+// parallel calls fn with every item, n at once, until one fails, and tells how many succeeded
+// and what failed first.
 func parallel[T any](ctx context.Context, n int, items []T, fn func(context.Context, T) error) (done int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

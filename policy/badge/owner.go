@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"sync"
 )
 
 var guid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
@@ -38,34 +37,28 @@ func (reg *Registry) byName(owner string) bool {
 // resolveOwners puts object ids in the place of user names.
 func (reg *Registry) resolveOwners(ctx context.Context, rows []row) (wrong ImportError, err error) {
 	var names []row // one row for each name
-	at := map[string]int{}
-	for i := range rows {
-		name := strings.ToLower(rows[i].Owner)
-		if _, known := at[name]; known || !reg.byName(name) {
+	seen := map[string]bool{}
+	for _, r := range rows {
+		r.Owner = strings.ToLower(r.Owner)
+		if seen[r.Owner] || !reg.byName(r.Owner) {
 			continue
 		}
-		at[name] = rows[i].line
-		names = append(names, row{line: rows[i].line, Enrolment: Enrolment{Owner: name}})
-		if len(names) > maxNames {
+		seen[r.Owner] = true
+		if names = append(names, r); len(names) > maxNames {
 			return ImportError{
-				{rows[i].line, "owner", fmt.Sprintf("more than %d user names; split the file, or write Entra object ids",
-					maxNames)},
+				{r.line, "owner", fmt.Sprintf("more than %d user names; split the file, or write Entra object ids", maxNames)},
 			}, nil
 		}
 	}
-	var mu sync.Mutex
-	ids := map[string]string{}
-	_, err = parallelRows(ctx, names, func(ctx context.Context, r row) error {
+	ids, err := askAll(ctx, parallelLimit, names, func(ctx context.Context, r row) (map[string]string, error) {
 		id, ok, err := reg.owners(ctx, r.Owner)
-		if err != nil {
-			return fmt.Errorf("line %d: look up the owner: %w", r.line, err)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("line %d: look up the owner: %w", r.line, err)
+		case !ok:
+			return nil, nil
 		}
-		if ok {
-			mu.Lock()
-			defer mu.Unlock()
-			ids[r.Owner] = canonicalOwner(id)
-		}
-		return nil
+		return map[string]string{r.Owner: canonicalOwner(id)}, nil
 	})
 	if err != nil {
 		return nil, err

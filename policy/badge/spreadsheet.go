@@ -8,53 +8,71 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 )
 
 // openCSV reads what spreadsheets write as CSV: UTF-8 with or without a byte order
 // mark, UTF-16, commas, semicolons or tabs, and a first line that names the separator.
 // skipped is how many lines are before the one with the names.
 func openCSV(r io.Reader) (c *csv.Reader, skipped int, err error) {
-	in := bufio.NewReader(r)
-	start, err := in.Peek(4096)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, 0, fmt.Errorf("read CSV: %w", err)
+	in, err := decoded(r)
+	if err != nil {
+		return nil, 0, err
 	}
-	switch mark := string(start); {
-	case binary(mark):
-		return nil, 0, notCSV
-	case strings.HasPrefix(mark, "\ufeff"):
-		_, _ = in.Discard(3)
-	case strings.HasPrefix(mark, "\xff\xfe"), len(mark) > 1 && mark[0] != 0 && mark[1] == 0:
-		in = bufio.NewReader(&fromUTF16{in: in})
-	case strings.HasPrefix(mark, "\xfe\xff"), len(mark) > 1 && mark[0] == 0 && mark[1] != 0:
-		in = bufio.NewReader(&fromUTF16{in: in, big: true})
-	}
-	in = bufio.NewReader(&onlyText{in: in, line: 1})
 	head, err := in.Peek(256)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 		return nil, 0, fmt.Errorf("read CSV: %w", err)
 	}
-	first, _, whole := strings.Cut(string(head), "\n")
-	comma := ','
-	if named, ok := strings.CutPrefix(strings.TrimRight(first, "\r"), "sep="); ok && whole && len(named) == 1 {
-		_, _ = in.Discard(len(first) + 1)
-		comma, skipped = rune(named[0]), 1
-	} else {
-		for _, other := range ";\t" {
-			if strings.Count(first, string(other)) > strings.Count(first, string(comma)) {
-				comma = other
-			}
-		}
-	}
 	c = csv.NewReader(in)
 	c.FieldsPerRecord, c.ReuseRecord = -1, true
-	switch comma {
-	case ',', ';', '\t', '|':
-		c.Comma = comma
+	first, _, whole := strings.Cut(string(head), "\n")
+	if named, ok := strings.CutPrefix(strings.TrimRight(first, "\r"), "sep="); ok && whole && len(named) == 1 {
+		_, _ = in.Discard(len(first) + 1)
+		if strings.Contains(",;\t|", named) {
+			c.Comma = rune(named[0])
+		}
+		return c, 1, nil
 	}
-	return c, skipped, nil
+	for _, other := range ";\t" {
+		if strings.Count(first, string(other)) > strings.Count(first, string(c.Comma)) {
+			c.Comma = other
+		}
+	}
+	return c, 0, nil
+}
+
+// decoded is a file as UTF-8 without a byte order mark.
+func decoded(r io.Reader) (*bufio.Reader, error) {
+	in := bufio.NewReader(r)
+	start, err := in.Peek(4096)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read CSV: %w", err)
+	}
+	mark := string(start)
+	order, wide := utf16Order(mark)
+	switch {
+	case binary(mark):
+		return nil, notCSV
+	case strings.HasPrefix(mark, "\ufeff"):
+		_, _ = in.Discard(3)
+	case wide:
+		in = bufio.NewReader(transform.NewReader(in, unicode.UTF16(order, unicode.UseBOM).NewDecoder()))
+	}
+	return bufio.NewReader(&onlyText{in: in, line: 1}), nil
+}
+
+// utf16Order is the order of bytes in a file that begins as UTF-16, with or without its mark.
+func utf16Order(start string) (order unicode.Endianness, wide bool) {
+	switch {
+	case strings.HasPrefix(start, "\xff\xfe"), len(start) > 1 && start[0] != 0 && start[1] == 0:
+		return unicode.LittleEndian, true
+	case strings.HasPrefix(start, "\xfe\xff"), len(start) > 1 && start[0] == 0 && start[1] != 0:
+		return unicode.BigEndian, true
+	}
+	return unicode.LittleEndian, false
 }
 
 // filled is a row without what spreadsheets add to it: empty cells behind the columns, and
@@ -82,8 +100,7 @@ func binary(start string) bool {
 			return true
 		}
 	}
-	wide := len(start) > 1 && (start[0] == 0) != (start[1] == 0) || strings.HasPrefix(start, "\xff\xfe") ||
-		strings.HasPrefix(start, "\xfe\xff") // UTF-16, with or without its mark
+	_, wide := utf16Order(start)
 	body := start[:max(0, len(start)-utf8.UTFMax)] // the last character may be cut off
 	return !wide && strings.ContainsRune(body, 0) && !utf8.ValidString(body)
 }
@@ -146,60 +163,6 @@ func (o *onlyText) endsLine() bool {
 	return alone
 }
 
-// fromUTF16 makes UTF-8 of UTF-16, without a byte order mark at its beginning.
-type fromUTF16 struct {
-	in    *bufio.Reader
-	big   bool
-	begun bool
-	text  []byte // not yet read
-}
-
-// Read implements io.Reader.
-func (u *fromUTF16) Read(p []byte) (int, error) {
-	for len(u.text) == 0 {
-		r, err := u.next()
-		if err != nil {
-			return 0, err
-		}
-		if !u.begun && r == 0xfeff {
-			u.begun = true
-			continue
-		}
-		u.begun = true
-		u.text = utf8.AppendRune(u.text[:0], r)
-	}
-	n := copy(p, u.text)
-	u.text = u.text[n:]
-	return n, nil
-}
-
-func (u *fromUTF16) unit() (rune, error) {
-	var b [2]byte
-	_, err := io.ReadFull(u.in, b[:])
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = io.EOF // half a character at the end is none
-	}
-	if err != nil {
-		return 0, err
-	}
-	if u.big {
-		b[0], b[1] = b[1], b[0]
-	}
-	return rune(b[0]) | rune(b[1])<<8, nil
-}
-
-func (u *fromUTF16) next() (rune, error) {
-	r, err := u.unit()
-	if err != nil || !utf16.IsSurrogate(r) {
-		return r, err
-	}
-	low, err := u.unit()
-	if err != nil {
-		return utf8.RuneError, nil //nolint:nilerr // told by the next read
-	}
-	return utf16.DecodeRune(r, low), nil
-}
-
 var (
 	// rounded is a number as spreadsheets show large ones: 2.74815E+15. A hexadecimal
 	// number has no sign and no point.
@@ -237,32 +200,19 @@ const exact = 15
 // changed are the rows whose numbers a spreadsheet seems to have changed; only the whole
 // column shows that. asIs takes them all.
 func (reg *Registry) changed(rows []row, asIs bool) (wrong ImportError) {
-	if asIs {
+	if asIs || len(rows) == 0 {
 		return nil
 	}
 	width := reg.width(rows)
-	long, cut := 0, ImportError{}
 	for _, r := range rows {
-		if reg.groups(r.number) {
+		switch {
+		case reg.groups(r.number):
 			wrong = append(wrong, &RowError{
 				r.line, "badge", "a separator stands between groups of three digits, as a spreadsheet shows large numbers; " +
 					"format the column as text, enter the numbers again, and export it once more, or import with --as-is if " +
 					"readers tell it so",
 			})
-		}
-		if !decimal(r.number) {
-			continue
-		}
-		if len(r.number) > exact {
-			long++
-			if strings.Trim(r.number[exact:], "0") == "" {
-				cut = append(cut, &RowError{
-					r.line, "badge", "all digits after the 15th are zeros, as in every long number of this file: a spreadsheet has " +
-						"rounded it; format the column as text, enter the numbers again, and export it once more",
-				})
-			}
-		}
-		if len(r.number) < width && r.number[0] != '0' {
+		case decimal(r.number) && len(r.number) < width && r.number[0] != '0':
 			wrong = append(wrong, &RowError{
 				r.line, "badge", fmt.Sprintf("it is shorter than the others, which have %d digits: a spreadsheet may have "+
 					"dropped its leading zeros; format the column as text and enter it again, add pad:%d to badges.normalise, or "+
@@ -270,13 +220,28 @@ func (reg *Registry) changed(rows []row, asIs bool) (wrong ImportError) {
 			})
 		}
 	}
-	if long > 1 && long == len(cut) {
-		wrong = append(wrong, cut...)
+	wrong = append(wrong, cutOff(rows)...)
+	return wrong[:min(len(wrong), rows[0].mistakes())]
+}
+
+// cutOff are the rows with long numbers when all of these, and there are several, end in zeros.
+func cutOff(rows []row) (wrong ImportError) {
+	long := 0
+	for _, r := range rows {
+		if !decimal(r.number) || len(r.number) <= exact {
+			continue
+		}
+		if long++; strings.Trim(r.number[exact:], "0") == "" {
+			wrong = append(wrong, &RowError{
+				r.line, "badge", "all digits after the 15th are zeros, as in every long number of this file: a spreadsheet has " +
+					"rounded it; format the column as text, enter the numbers again, and export it once more",
+			})
+		}
 	}
-	if len(wrong) == 0 {
+	if long < 2 || long > len(wrong) {
 		return nil
 	}
-	return wrong[:min(len(wrong), rows[0].mistakes())]
+	return wrong
 }
 
 // groups reports whether a number has separators of thousands that count: another number
@@ -285,18 +250,15 @@ func (reg *Registry) groups(number string) bool {
 	if !grouped.MatchString(number) {
 		return false
 	}
-	with, err := reg.chain.Apply(number)
-	if err != nil {
-		return false
-	}
-	digits := strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
-			return -1
-		}
-		return r
-	}, number)
-	without, err := reg.chain.Apply(digits)
-	return err == nil && with != without
+	same, ok := reg.sameCard(number, strings.Map(only("0123456789"), number))
+	return ok && !same
+}
+
+// sameCard reports whether two numbers are of the same card; ok is false when one can't be used.
+func (reg *Registry) sameCard(a, b string) (same, ok bool) {
+	x, err := reg.chain.Apply(a)
+	y, err2 := reg.chain.Apply(b)
+	return x == y, err == nil && err2 == nil
 }
 
 func decimal(number string) bool {
@@ -330,8 +292,7 @@ func (reg *Registry) width(rows []row) int {
 		if count[len(r.number)] > count[n] {
 			n = len(r.number)
 		}
-		with, err := reg.chain.Apply("0" + r.number)
-		if without, err2 := reg.chain.Apply(r.number); err == nil && err2 == nil && with == without {
+		if same, ok := reg.sameCard("0"+r.number, r.number); same && ok {
 			return 0
 		}
 	}
@@ -344,13 +305,4 @@ func (reg *Registry) width(rows []row) int {
 		return n
 	}
 	return 0
-}
-
-// enrollable reports what is wrong with a number as a reader would tell it.
-func (reg *Registry) enrollable(number string) error {
-	canonical, err := reg.chain.Apply(number)
-	if err != nil {
-		return err
-	}
-	return enrollable(canonical)
 }
