@@ -101,12 +101,8 @@ func values(source string, in *input) (list []Value) {
 			list = nil
 		}
 	}()
-	env, err := environment()
-	if err != nil {
-		return nil
-	}
-	checked, iss := env.Compile(source)
-	if iss.Err() != nil {
+	env, checked := compiled(source)
+	if checked == nil {
 		return nil
 	}
 	prg, err := env.Program(checked, cel.EvalOptions(cel.OptExhaustiveEval), cel.CostLimit(costLimit))
@@ -135,6 +131,20 @@ func values(source string, in *input) (list []Value) {
 		list = append(list, Value{text, valueText(v)})
 	}))
 	return list
+}
+
+// compiled is an expression of the policy once more, as what ran keeps no syntax; nil when it can't
+// be compiled.
+func compiled(source string) (*cel.Env, *cel.Ast) {
+	env, err := environment()
+	if err != nil {
+		return nil, nil
+	}
+	checked, iss := env.Compile(source)
+	if iss.Err() != nil {
+		return nil, nil
+	}
+	return env, checked
 }
 
 // valueText is a value as an administrator reads it.
@@ -209,10 +219,10 @@ func (p *Policy) firstHour(list []Change) []Change {
 
 // balanceOf is the balance of a claim, or that of an account nobody has used.
 func balanceOf(c quota.Claim, known []quota.Balance, now time.Time) quota.Balance {
-	for _, b := range known {
-		if b.Account == c.Account && slices.Equal(b.Names, c.Names) {
-			return b
-		}
+	if i := slices.IndexFunc(known, func(b quota.Balance) bool {
+		return b.Account == c.Account && slices.Equal(b.Names, c.Names)
+	}); i >= 0 {
+		return known[i]
 	}
 	return c.Untouched(now)
 }
@@ -271,13 +281,9 @@ func (p *Policy) groupsNamed() []string {
 	for i := range p.allowances {
 		sources = append(sources, p.allowances[i].When)
 	}
-	env, err := environment()
-	if err != nil {
-		return nil
-	}
 	for _, source := range sources {
-		checked, iss := env.Compile(source)
-		if iss.Err() != nil {
+		_, checked := compiled(source)
+		if checked == nil {
 			continue
 		}
 		ast.PreOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {

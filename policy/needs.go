@@ -46,8 +46,7 @@ type Needs struct {
 
 // And is what either needs.
 func (n Needs) And(o Needs) Needs {
-	return Needs{Groups: n.Groups || o.Groups, Language: n.Language || o.Language, Pages: n.Pages ||
-		o.Pages, Balances: n.Balances || o.Balances}
+	return Needs{n.Groups || o.Groups, n.Language || o.Language, n.Pages || o.Pages, n.Balances || o.Balances}
 }
 
 // Needs says what decisions about jobs of a queue of a mode need, at a point.

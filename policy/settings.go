@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,43 +32,23 @@ func Duplex(mode string) bool { return mode == "flipOnLongEdge" || mode == "flip
 
 // Over is s, with base where s leaves the job's own.
 func (s Settings) Over(base Settings) Settings {
-	if s.Copies == 0 {
-		s.Copies = base.Copies
+	return Settings{
+		Copies: cmp.Or(s.Copies, base.Copies), ColorMode: cmp.Or(s.ColorMode, base.ColorMode),
+		DuplexMode: cmp.Or(s.DuplexMode, base.DuplexMode), MediaSize: cmp.Or(s.MediaSize, base.MediaSize),
+		PagesPerSheet: cmp.Or(s.PagesPerSheet, base.PagesPerSheet), Quality: cmp.Or(s.Quality, base.Quality),
 	}
-	if s.ColorMode == "" {
-		s.ColorMode = base.ColorMode
-	}
-	if s.DuplexMode == "" {
-		s.DuplexMode = base.DuplexMode
-	}
-	if s.MediaSize == "" {
-		s.MediaSize = base.MediaSize
-	}
-	if s.PagesPerSheet == 0 {
-		s.PagesPerSheet = base.PagesPerSheet
-	}
-	if s.Quality == "" {
-		s.Quality = base.Quality
-	}
-	return s
 }
 
 // Apply makes of a job what rules see of it after the rewriting.
 func (s Settings) Apply(j *Job) {
-	if s.Copies != 0 {
-		j.Copies = s.Copies
-	}
+	j.Copies = cmp.Or(s.Copies, j.Copies)
+	j.PagesPerSheet = cmp.Or(s.PagesPerSheet, j.PagesPerSheet)
+	j.MediaSize = cmp.Or(s.MediaSize, j.MediaSize)
 	if s.ColorMode != "" {
 		j.Color = Color(s.ColorMode)
 	}
 	if s.DuplexMode != "" {
 		j.Duplex = Duplex(s.DuplexMode)
-	}
-	if s.PagesPerSheet != 0 {
-		j.PagesPerSheet = s.PagesPerSheet
-	}
-	if s.MediaSize != "" {
-		j.MediaSize = s.MediaSize
 	}
 }
 

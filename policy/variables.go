@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,14 +36,8 @@ var variables = [...]variable{
 	{"job", "copies", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Copies) }, ""},
 	{"job", "color", cel.BoolType, func(r *Request) ref.Val { return types.Bool(r.Job.Color) }, ""},
 	{"job", "duplex", cel.BoolType, func(r *Request) ref.Val { return types.Bool(r.Job.Duplex) }, ""},
-	{"job", "pages", cel.IntType, func(r *Request) ref.Val {
-		return inPaper(r,
-			func(p Paper) int64 { return p.Sides })
-	}, Document},
-	{"job", "sheets", cel.IntType, func(r *Request) ref.Val {
-		return inPaper(r,
-			func(p Paper) int64 { return p.Sheets })
-	}, Document},
+	{"job", "pages", cel.IntType, inPaper(func(p Paper) int64 { return p.Sides }), Document},
+	{"job", "sheets", cel.IntType, inPaper(func(p Paper) int64 { return p.Sheets }), Document},
 	{"job", "mediaSize", cel.StringType, func(r *Request) ref.Val { return types.String(r.Job.MediaSize) }, ""},
 	{"job", "size", cel.IntType, func(r *Request) ref.Val { return types.Int(r.Job.Size) }, ""},
 	{"job", "contentType", cel.StringType, func(r *Request) ref.Val { return types.String(r.Job.ContentType) }, ""},
@@ -58,21 +53,12 @@ var variables = [...]variable{
 	{"queue", "name", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Name) }, ""},
 	{"queue", "mode", cel.StringType, func(r *Request) ref.Val { return types.String(r.Queue.Mode) }, ""},
 	{"device", "id", cel.StringType, func(r *Request) ref.Val { return types.String(r.Device) }, ""},
-	{"account", "limit", cel.IntType, func(r *Request) ref.Val {
-		return units(r, func(b *quota.Balance) quota.Amount { return b.Limit + b.Carried + b.Adjusted })
-	}, Ledger},
-	{"account", "spent", cel.IntType, func(r *Request) ref.Val {
-		return units(r,
-			func(b *quota.Balance) quota.Amount { return b.Spent })
-	}, Ledger},
-	{"account", "reserved", cel.IntType, func(r *Request) ref.Val {
-		return units(r,
-			func(b *quota.Balance) quota.Amount { return b.Reserved })
-	}, Ledger},
-	{"account", "left", cel.IntType, func(r *Request) ref.Val {
-		return units(r,
-			func(b *quota.Balance) quota.Amount { return b.Left })
-	}, Ledger},
+	{"account", "limit", cel.IntType, units(func(b *quota.Balance) quota.Amount {
+		return b.Limit + b.Carried + b.Adjusted
+	}), Ledger},
+	{"account", "spent", cel.IntType, units(func(b *quota.Balance) quota.Amount { return b.Spent }), Ledger},
+	{"account", "reserved", cel.IntType, units(func(b *quota.Balance) quota.Amount { return b.Reserved }), Ledger},
+	{"account", "left", cel.IntType, units(func(b *quota.Balance) quota.Amount { return b.Left }), Ledger},
 	{"", "now", cel.TimestampType, func(r *Request) ref.Val { return types.Timestamp{Time: r.Now} }, ""},
 }
 
@@ -100,30 +86,33 @@ func (set variableSet) needs(d Dependency) bool {
 }
 
 // inPaper is a number of sides or sheets.
-func inPaper(r *Request, what func(Paper) int64) ref.Val {
-	p, err := r.Job.Paper()
-	if err != nil {
-		return types.NewErr("integer overflow")
+func inPaper(what func(Paper) int64) func(*Request) ref.Val {
+	return func(r *Request) ref.Val {
+		p, err := r.Job.Paper()
+		if err != nil {
+			return types.NewErr("integer overflow")
+		}
+		return types.Int(what(p))
 	}
-	return types.Int(what(p))
 }
 
 // noLimit is what is left on the account of somebody who has none.
 const noLimit = math.MaxInt64 / quota.Unit * quota.Unit
 
+// unlimited is the balance of somebody who has no account that pays.
+var unlimited = quota.Balance{Limit: noLimit, Left: noLimit}
+
 // units is an amount of the tightest account of those who pay, in whole units:
 // never more than there is.
-func units(r *Request, what func(*quota.Balance) quota.Amount) ref.Val {
-	b := r.Budget.tightest()
-	if b == nil {
-		return types.Int(what(&quota.Balance{Limit: noLimit, Left: noLimit}) / quota.Unit)
+func units(what func(*quota.Balance) quota.Amount) func(*Request) ref.Val {
+	return func(r *Request) ref.Val {
+		a := what(cmp.Or(r.Budget.tightest(), &unlimited))
+		whole := a / quota.Unit
+		if a%quota.Unit < 0 {
+			whole--
+		}
+		return types.Int(whole)
 	}
-	a := what(b)
-	whole := a / quota.Unit
-	if a%quota.Unit < 0 {
-		whole--
-	}
-	return types.Int(whole)
 }
 
 // objects are the names of the objects, in the order of the list.
@@ -311,10 +300,5 @@ func (n names) Contains(v ref.Val) ref.Val {
 	if !ok {
 		return types.False
 	}
-	for _, name := range n.list {
-		if name == string(s) {
-			return types.True
-		}
-	}
-	return types.False
+	return types.Bool(slices.Contains(n.list, string(s)))
 }

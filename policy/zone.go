@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -78,10 +79,7 @@ func (c clock) in(at, zone ref.Val) ref.Val {
 	if !ok || !ok2 {
 		return types.MaybeNoSuchOverloadErr(at)
 	}
-	loc, known := zones.Load(string(name))
-	if !known {
-		return types.NewErr("unknown time zone")
-	}
+	loc, _ := zones.Load(string(name))
 	l, ok := loc.(*time.Location)
 	if !ok {
 		return types.NewErr("unknown time zone")
@@ -117,10 +115,5 @@ func (zoneLiterals) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, iss 
 }
 
 func isClock(function string) bool {
-	for _, c := range clocks {
-		if c.name == function {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(clocks, func(c clock) bool { return c.name == function })
 }

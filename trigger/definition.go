@@ -2,7 +2,6 @@ package trigger
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -36,9 +35,10 @@ func (k *keeper) define(ctx context.Context) error {
 	}
 	want := definition{ID: found.ID, Name: k.o.Definition, App: k.o.AppID}
 	if k.def != want {
-		if err := k.storeDefinition(ctx, want); err != nil {
+		if err := k.put(ctx, keyDefinition, "task definition", want, &k.defRev); err != nil {
 			return err
 		}
+		k.def = want
 	}
 	k.checked = true
 	return nil
@@ -56,21 +56,4 @@ func (k *keeper) pick(all []graph.Definition) (graph.Definition, bool) {
 		}
 	}
 	return graph.FindDefinition(all, k.o.Definition, k.o.AppID)
-}
-
-func (k *keeper) storeDefinition(ctx context.Context, d definition) error {
-	value, err := json.Marshal(d)
-	if err != nil {
-		return err
-	}
-	rev, ok, err := k.o.State.CompareAndSet(ctx, keyDefinition, value, k.defRev, 0)
-	switch {
-	case err != nil:
-		return fmt.Errorf("store task definition: %w", err)
-	case !ok:
-		return errStale
-	}
-	k.def, k.defRev = d, rev
-	k.o.Verifier.apply(keyDefinition, value, rev)
-	return nil
 }

@@ -14,22 +14,27 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// store writes subs to State. The error is errStale if another replica has written since
-// subs was read.
+// store writes subs to State, as put does.
 func (k *keeper) store(ctx context.Context) error {
-	value, err := json.Marshal(&k.subs)
+	return k.put(ctx, keySubscription, "subscription", &k.subs, &k.rev)
+}
+
+// put writes a value of State. The error is errStale if another replica has written since it was
+// read at a revision.
+func (k *keeper) put(ctx context.Context, key, what string, v any, rev *uint64) error {
+	value, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	rev, ok, err := k.o.State.CompareAndSet(ctx, keySubscription, value, k.rev, 0)
+	now, ok, err := k.o.State.CompareAndSet(ctx, key, value, *rev, 0)
 	switch {
 	case err != nil:
-		return fmt.Errorf("store subscription: %w", err)
+		return fmt.Errorf("store %s: %w", what, err)
 	case !ok:
 		return errStale
 	}
-	k.rev = rev
-	k.o.Verifier.apply(keySubscription, value, rev)
+	*rev = now
+	k.o.Verifier.apply(key, value, now)
 	return nil
 }
 
@@ -239,11 +244,8 @@ func taken(err error) bool {
 // the tasks that start in the meantime. State is read after the list, so that one that another
 // replica has just created is not deleted.
 func (k *keeper) deleteConflicting(ctx context.Context) error {
-	all, err := k.o.Graph.Subscriptions(ctx)
+	all, err := k.listSubscriptions(ctx)
 	if err != nil {
-		return fmt.Errorf("list subscriptions: %w", err)
-	}
-	if err := k.readState(ctx); err != nil {
 		return err
 	}
 	if k.subs.Current != nil || k.subs.Pending == nil {
@@ -259,6 +261,15 @@ func (k *keeper) deleteConflicting(ctx context.Context) error {
 		k.log.Warn("deleted conflicting subscription", zap.String("subscription", s.ID))
 	}
 	return nil
+}
+
+// listSubscriptions lists those of our app, and then reads State.
+func (k *keeper) listSubscriptions(ctx context.Context) ([]graph.Subscription, error) {
+	all, err := k.o.Graph.Subscriptions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list subscriptions: %w", err)
+	}
+	return all, k.readState(ctx)
 }
 
 // refused records what a failed creation means for the pending entry.
@@ -288,11 +299,8 @@ func (k *keeper) deleteOrphans(ctx context.Context) error {
 	if !k.orphans {
 		return nil
 	}
-	all, err := k.o.Graph.Subscriptions(ctx)
+	all, err := k.listSubscriptions(ctx)
 	if err != nil {
-		return fmt.Errorf("list subscriptions: %w", err)
-	}
-	if err := k.readState(ctx); err != nil {
 		return err
 	}
 	if k.subs.Current == nil {

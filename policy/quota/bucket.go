@@ -43,10 +43,15 @@ type past struct {
 	CarryOver Amount    `json:"carry_over,omitzero"`
 }
 
+// all are the bucket and those beside it.
+func (b *bucket) all() []*bucket {
+	return slices.DeleteFunc([]*bucket{b, b.Before, b.Ahead}, func(c *bucket) bool { return c == nil })
+}
+
 // at is the bucket of the period that begins at start; nil when there is none.
 func (b *bucket) at(start time.Time) *bucket {
-	for _, c := range []*bucket{b, b.Before, b.Ahead} {
-		if c != nil && c.Start.Equal(start) {
+	for _, c := range b.all() {
+		if c.Start.Equal(start) {
 			return c
 		}
 	}
@@ -117,8 +122,8 @@ func (s *State) forgetAdjusted() {
 	}
 	var oldest time.Time
 	for _, newest := range s.Buckets {
-		for _, b := range []*bucket{newest, newest.Before, newest.Ahead} {
-			if b != nil && (oldest.IsZero() || b.Start.Before(oldest)) {
+		for _, b := range newest.all() {
+			if oldest.IsZero() || b.Start.Before(oldest) {
 				oldest = b.Start
 			}
 		}
@@ -247,10 +252,7 @@ func (s *State) UnusedFor(now time.Time) time.Duration {
 	}
 	var last time.Time
 	for name, newest := range s.Buckets {
-		for _, b := range []*bucket{newest, newest.Before, newest.Ahead} {
-			if b == nil {
-				continue
-			}
+		for _, b := range newest.all() {
 			bal, err := s.left(name, b, b.Start, b.End)
 			if err != nil || b.End.IsZero() || b.CarryOver != 0 || bal.Left < 0 {
 				return 0

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -60,8 +61,7 @@ func Claims(m Merge, matching []Allowance) ([]Claim, error) {
 	for i := range matching {
 		a := &matching[i]
 		at := slices.IndexFunc(out, func(c Claim) bool {
-			return c.Account == a.Account &&
-				c.Period.String() == a.Period.String()
+			return c.Account == a.Account && c.Period.String() == a.Period.String()
 		})
 		if at < 0 {
 			out = append(out, Claim{a.Account, a.Limit, a.Period, a.CarryOver, a.Overdraft, []string{a.Name}})
@@ -69,26 +69,26 @@ func Claims(m Merge, matching []Allowance) ([]Claim, error) {
 		}
 		c := &out[at]
 		c.Names = append(c.Names, a.Name)
-		var errs [3]error
-		switch m {
-		case Sum:
-			c.Limit, errs[0] = c.Limit.Add(a.Limit)
-			c.CarryOver, errs[1] = c.CarryOver.Add(a.CarryOver)
-			c.Overdraft, errs[2] = c.Overdraft.Add(a.Overdraft)
-		case Max:
-			c.Limit, c.CarryOver, c.Overdraft = max(c.Limit, a.Limit), max(c.CarryOver, a.CarryOver),
-				max(c.Overdraft, a.Overdraft)
-		case Strictest:
-			c.Limit, c.CarryOver, c.Overdraft = min(c.Limit, a.Limit), min(c.CarryOver, a.CarryOver),
-				min(c.Overdraft, a.Overdraft)
-		default:
-			return nil, fmt.Errorf("%q is not a valid way to merge allowances", m)
-		}
-		for _, err := range errs {
-			if err != nil {
-				return nil, fmt.Errorf("allowances %v together: %w", c.Names, err)
-			}
+		err := errors.Join(
+			m.merge(&c.Limit, a.Limit), m.merge(&c.CarryOver, a.CarryOver), m.merge(&c.Overdraft, a.Overdraft))
+		if err != nil {
+			return nil, fmt.Errorf("allowances %v together: %w", c.Names, err)
 		}
 	}
 	return out, nil
+}
+
+// merge makes of an amount what it is together with that of a further allowance.
+func (m Merge) merge(a *Amount, more Amount) (err error) {
+	switch m {
+	case Sum:
+		*a, err = a.Add(more)
+	case Max:
+		*a = max(*a, more)
+	case Strictest:
+		*a = min(*a, more)
+	default:
+		err = fmt.Errorf("%q is not a valid way to merge allowances", m)
+	}
+	return err
 }

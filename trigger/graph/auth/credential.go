@@ -40,42 +40,40 @@ func newClientCredential(c Config, tokenURL string) (clientCredential, error) {
 	case c.CertificateFile != "" || c.PrivateKeyFile != "":
 		return &certificate{config: c, audience: tokenURL}, nil
 	case c.FederatedTokenFile != "":
-		return &federated{file: c.FederatedTokenFile}, nil
+		return &fileCredential{
+			what: "the federated token", setting: "auth.federated_token_file", file: c.FederatedTokenFile, most: maxToken,
+			assertion: true,
+		}, nil
 	}
-	return &secret{file: c.ClientSecretFile}, nil
+	return &fileCredential{
+		what: "the client secret", setting: "auth.client_secret_file", file: c.ClientSecretFile, most: maxSecret,
+	}, nil
 }
 
-// secret is a client secret in a file.
-type secret struct {
-	file, value string
-}
-
-func (s *secret) read(time.Time) error {
-	value, err := readSecret("the client secret", "auth.client_secret_file", s.file, maxSecret)
-	if err == nil {
-		s.value = value
-	}
-	return err
-}
-
-func (s *secret) parameters(time.Time) (string, url.Values, error) { return s.value, nil, nil }
-
-// federated is a token that another party signs, as Kubernetes does for a service account
+// fileCredential is a client secret in a file, or a token that another party signs, as Kubernetes
+// does for a service account
 // (https://learn.microsoft.com/entra/workload-id/workload-identity-federation).
-type federated struct {
-	file, token string
+type fileCredential struct {
+	what, setting, file string
+	most                int  // bytes
+	assertion           bool // whether it is such a token
+
+	value string
 }
 
-func (f *federated) read(time.Time) error {
-	token, err := readSecret("the federated token", "auth.federated_token_file", f.file, maxToken)
+func (c *fileCredential) read(time.Time) error {
+	value, err := readSecret(c.what, c.setting, c.file, c.most)
 	if err == nil {
-		f.token = token
+		c.value = value
 	}
 	return err
 }
 
-func (f *federated) parameters(time.Time) (string, url.Values, error) {
-	return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {f.token}}, nil
+func (c *fileCredential) parameters(time.Time) (string, url.Values, error) {
+	if c.assertion {
+		return "", url.Values{"client_assertion_type": {assertionType}, "client_assertion": {c.value}}, nil
+	}
+	return c.value, nil, nil
 }
 
 // tokenFetcher fetches one token of the app.
