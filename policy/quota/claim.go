@@ -1,7 +1,7 @@
 package quota
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -69,7 +69,7 @@ func Claims(m Merge, matching []Allowance) ([]Claim, error) {
 		}
 		c := &out[at]
 		c.Names = append(c.Names, a.Name)
-		err := errors.Join(
+		err := cmp.Or(
 			m.merge(&c.Limit, a.Limit), m.merge(&c.CarryOver, a.CarryOver), m.merge(&c.Overdraft, a.Overdraft))
 		if err != nil {
 			return nil, fmt.Errorf("allowances %v together: %w", c.Names, err)
