@@ -61,9 +61,6 @@ type Attributes struct {
 // Attributes reads a printer with its capabilities
 // (https://learn.microsoft.com/graph/api/printer-get).
 func (c *Client) Attributes(ctx context.Context, printer string) (Attributes, error) {
-	if err := ids(getAttributes, printer); err != nil {
-		return Attributes{}, err
-	}
 	var out struct {
 		ID           string       `json:"id"`
 		DisplayName  string       `json:"displayName"`
@@ -74,16 +71,8 @@ func (c *Client) Attributes(ctx context.Context, printer string) (Attributes, er
 		Capabilities Capabilities `json:"capabilities"`
 		Defaults     Defaults     `json:"defaults"`
 	}
-	cl := call{
-		op: getAttributes, out: &out,
-		url: c.at("/print/printers/"+printer,
-			"$select=id,displayName,manufacturer,model,hasPhysicalDevice,isAcceptingJobs,defaults,capabilities"),
-	}
-	if err := c.do(ctx, &cl); err != nil {
+	if err := c.do(ctx, c.on(getAttributes, printer).into(&out).about(&out.ID, printer)); err != nil {
 		return Attributes{}, err
-	}
-	if !sameID(out.ID, printer) {
-		return Attributes{}, cl.failed(garbled, errOther)
 	}
 	return Attributes{
 		DisplayName: out.DisplayName, Manufacturer: out.Manufacturer, Model: out.Model, Physical: out.Physical,
@@ -95,22 +84,16 @@ func (c *Client) Attributes(ctx context.Context, printer string) (Attributes, er
 // jobs (https://learn.microsoft.com/graph/api/printer-update). It needs Printer.ReadWrite.All,
 // with the token of the app that created the printer.
 func (c *Client) SetAttributes(ctx context.Context, printer string, capabilities Capabilities, defaults Defaults) error {
-	if err := ids(setAttributes, printer); err != nil {
-		return err
-	}
 	type status struct {
 		State       string   `json:"state"`
 		Details     []string `json:"details"`
 		Description string   `json:"description"`
 	}
-	cl := call{op: setAttributes, url: c.at("/print/printers/"+printer, "")}
-	if err := cl.encode(struct {
+	cl := c.on(setAttributes, printer).with(struct {
 		Capabilities Capabilities `json:"capabilities"`
 		Defaults     Defaults     `json:"defaults"`
 		Accepting    bool         `json:"isAcceptingJobs"`
 		Status       status       `json:"status"`
-	}{capabilities, defaults, true, status{State: string(PrinterIdle), Details: []string{}}}); err != nil {
-		return err
-	}
-	return c.do(ctx, &cl)
+	}{capabilities, defaults, true, status{State: string(PrinterIdle), Details: []string{}}})
+	return c.do(ctx, cl)
 }

@@ -44,7 +44,7 @@ func BenchmarkJob(b *testing.B) {
 	b.Run("floor", func(b *testing.B) {
 		h := bare()
 		defer h.CloseIdleConnections()
-		url := c.base.String() + ref.path() + "?$expand=tasks,documents"
+		url := c.base.String() + "/print/printers/" + ref.Printer + "/jobs/" + ref.Job + "?$expand=tasks,documents"
 		b.ReportAllocs()
 		for b.Loop() {
 			req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
@@ -83,7 +83,7 @@ func BenchmarkAbort(b *testing.B) {
 	b.Run("floor", func(b *testing.B) {
 		h := bare()
 		defer h.CloseIdleConnections()
-		url := c.base.String() + ref.path() + "/abort"
+		url := c.base.String() + "/print/printers/" + ref.Printer + "/jobs/" + ref.Job + "/abort"
 		b.ReportAllocs()
 		for b.Loop() {
 			raw, err := json.Marshal(map[string]string{"reason": "Too many pages."})

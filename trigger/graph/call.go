@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,9 @@ type call struct {
 	list     bool    // whether the answer is a page of a list
 	location *string // for the address that the answer redirects to, nil if the answer itself is wanted
 	later    *string // for the address of a long-running operation, nil if it is none
+	id       *string // in out: the id of what the answer is about, nil if it has none
+	asked    string  // what the id has to be; empty when it is new
+	err      error   // why it can't be made
 	began    time.Time
 }
 
@@ -46,8 +50,70 @@ func (c *Client) at(path, query string) *url.URL {
 	return &u
 }
 
+// on returns the call of an operation on the objects with these ids, which its path names one
+// after the other; what it does not name is checked all the same. An id that can't be put into
+// a path is the error of the call.
+func (c *Client) on(op operation, ids ...string) *call {
+	cl := &call{op: op}
+	path, query, _ := strings.Cut(table[op].path, "?")
+	for _, id := range ids {
+		if !ValidID(id) {
+			cl.err = cl.failed(refused, errInvalidID)
+			return cl
+		}
+		path = strings.Replace(path, "{}", id, 1)
+	}
+	cl.url = c.at(path, query)
+	return cl
+}
+
+// with sets the body.
+func (cl *call) with(body any) *call {
+	var err error
+	if cl.body, err = json.Marshal(body); err != nil && cl.err == nil {
+		cl.err = cl.failed(refused, errInvalid)
+	}
+	return cl
+}
+
+// query replaces the query.
+func (cl *call) query(q string) *call {
+	if cl.err == nil {
+		cl.url.RawQuery = q
+	}
+	return cl
+}
+
+// into sets what the answer is decoded into.
+func (cl *call) into(out any) *call {
+	cl.out = out
+	return cl
+}
+
+// about names the id in the answer of what it is about: it has to be the one that was asked
+// for, or if that is empty, any id.
+func (cl *call) about(id *string, asked string) *call {
+	cl.id, cl.asked = id, asked
+	return cl
+}
+
+// checked returns an error if the answer is about something else.
+func (cl *call) checked() error {
+	switch {
+	case cl.id == nil:
+	case cl.asked == "" && !ValidID(*cl.id):
+		return cl.failed(garbled, errInvalidID)
+	case cl.asked != "" && !sameID(*cl.id, cl.asked):
+		return cl.failed(garbled, errOther)
+	}
+	return nil
+}
+
 // do calls Graph until it succeeds, fails permanently, or has used up the budget.
 func (c *Client) do(ctx context.Context, cl *call) error {
+	if cl.err != nil {
+		return cl.err
+	}
 	cl.began = time.Now()
 	renewed := false
 	for n := 0; ; n++ {
@@ -56,7 +122,7 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		}
 		used, e := c.try(ctx, cl, n == 0)
 		if e == nil {
-			return nil
+			return cl.checked()
 		}
 		c.pauses.asked(e, cl.op)
 		if e.Status == http.StatusUnauthorized {

@@ -13,12 +13,9 @@ import (
 // id. The OData cast requires ConsistencyLevel eventual and $count, so a change of membership
 // may take a while to appear.
 func (c *Client) Groups(ctx context.Context, user string) ([]Group, error) {
-	if err := ids(listGroups, user); err != nil {
-		return nil, err
-	}
-	const query = "$select=id,displayName&$count=true&$top=999"
-	return collect[Group](ctx, c,
-		call{op: listGroups, url: c.at("/users/"+user+"/transitiveMemberOf/microsoft.graph.group", query), eventual: true})
+	cl := c.on(listGroups, user)
+	cl.eventual = true
+	return collect(ctx, c, cl, itself[Group])
 }
 
 // languageTag is the form of a language tag, as de-CH.
@@ -28,14 +25,10 @@ var languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$`)
 // (https://learn.microsoft.com/graph/api/user-get, permission User.Read.All); empty if the
 // directory has none. user is an Entra object id.
 func (c *Client) Language(ctx context.Context, user string) (string, error) {
-	if err := ids(getUser, user); err != nil {
-		return "", err
-	}
 	var out struct {
 		PreferredLanguage string `json:"preferredLanguage"`
 	}
-	cl := call{op: getUser, url: c.at("/users/"+user, "$select=preferredLanguage"), out: &out}
-	if err := c.do(ctx, &cl); err != nil {
+	if err := c.do(ctx, c.on(getUser, user).query("$select=preferredLanguage").into(&out)); err != nil {
 		return "", err
 	}
 	if !languageTag.MatchString(out.PreferredLanguage) {
@@ -55,8 +48,8 @@ func (c *Client) User(ctx context.Context, user string) (found User, ok bool, er
 		ID                string `json:"id"`
 		UserPrincipalName string `json:"userPrincipalName"`
 	}
-	cl := call{op: getUser, url: c.at("/users/"+user, "$select=id,userPrincipalName"), out: &out}
-	if err := c.do(ctx, &cl); err != nil {
+	cl := (&call{op: getUser, url: c.at("/users/"+user, "$select=id,userPrincipalName")}).into(&out)
+	if err := c.do(ctx, cl); err != nil {
 		if IsNotFound(err) {
 			return User{}, false, nil
 		}
@@ -73,14 +66,10 @@ func (c *Client) User(ctx context.Context, user string) (found User, ok bool, er
 // permission User.Read.All); empty if the directory has none. user is an Entra object id. No
 // error contains the value.
 func (c *Client) EmployeeID(ctx context.Context, user string) (string, error) {
-	if err := ids(getUser, user); err != nil {
-		return "", err
-	}
 	var out struct {
 		EmployeeID string `json:"employeeId"`
 	}
-	cl := call{op: getUser, url: c.at("/users/"+user, "$select=employeeId"), out: &out}
-	if err := c.do(ctx, &cl); err != nil {
+	if err := c.do(ctx, c.on(getUser, user).query("$select=employeeId").into(&out)); err != nil {
 		return "", err
 	}
 	return out.EmployeeID, nil
@@ -103,7 +92,7 @@ func (c *Client) UserByEmployeeID(ctx context.Context, employeeID string) (user 
 		UserPrincipalName string `json:"userPrincipalName"`
 	}
 	var users []found
-	find := call{op: findUser, url: c.at("/users", "$filter="+filter+"&$select=id,userPrincipalName&$top=2")}
+	find := c.on(findUser).query("$filter=" + filter + "&$select=id,userPrincipalName&$top=2")
 	err = each(ctx, c, find, func(u found) bool {
 		users = append(users, u)
 		return len(users) < 2

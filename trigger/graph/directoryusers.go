@@ -73,7 +73,7 @@ func (c *Client) usersIn(ctx context.Context, property string, values []string, 
 		selected += "," + property
 	}
 	filter := url.QueryEscape(property + " in (" + strings.Join(quoted, ",") + ")")
-	find := call{op: findUser, url: c.at("/users", "$filter="+filter+"&$select="+selected)}
+	find := c.on(findUser).query("$filter=" + filter + "&$select=" + selected)
 	return each(ctx, c, find, func(u listedUser) bool {
 		yield(u)
 		return true

@@ -78,9 +78,6 @@ type block struct {
 // needs no token, so none is sent. The address is a secret and never logged. ctx applies to all
 // reading.
 func (c *Client) OpenDocument(ctx context.Context, ref Ref, d Document, o DocumentOptions) (*DocumentReader, error) {
-	if err := ids(getDocument, ref.Printer, ref.Job, d.ID); err != nil {
-		return nil, err
-	}
 	r := &DocumentReader{
 		client: c, ctx: ctx, ref: ref, document: d.ID, o: o, size: d.Size, ahead: 1, blocks: map[int64]*block{},
 	}
@@ -111,10 +108,10 @@ func (r *DocumentReader) BytesRead() int64 {
 
 // locate asks Graph for the address.
 func (r *DocumentReader) locate() error {
-	path := "/print/printers/" + r.ref.Printer + "/jobs/" + r.ref.Job + "/documents/" + r.document + "/$value"
 	var to string
-	cl := call{op: getDocument, url: r.client.at(path, ""), location: &to}
-	if err := r.client.do(r.ctx, &cl); err != nil {
+	cl := r.client.on(getDocument, r.ref.Printer, r.ref.Job, r.document)
+	cl.location = &to
+	if err := r.client.do(r.ctx, cl); err != nil {
 		return err
 	}
 	u, err := url.Parse(to)

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"hash/maphash"
+	"iter"
 	"net/url"
 	"strings"
 )
@@ -21,14 +22,14 @@ type page[T any] struct {
 // each calls yield for every entry of a list, page by page
 // (https://learn.microsoft.com/graph/paging), until it returns false. Each page has a budget of
 // its own.
-func each[T any](ctx context.Context, c *Client, cl call, yield func(T) bool) error {
+func each[T any](ctx context.Context, c *Client, cl *call, yield func(T) bool) error {
 	cl.list = true
 	seed := maphash.MakeSeed()
 	seen := map[uint64]bool{}
 	for range maxPages {
 		var p page[T]
 		cl.out = &p
-		if err := c.do(ctx, &cl); err != nil {
+		if err := c.do(ctx, cl); err != nil {
 			return err
 		}
 		if p.Value == nil { // an empty list is [], not absent
@@ -57,11 +58,24 @@ func each[T any](ctx context.Context, c *Client, cl call, yield func(T) bool) er
 }
 
 // collect reads a whole list.
-func collect[T any](ctx context.Context, c *Client, cl call) ([]T, error) {
+func collect[W, T any](ctx context.Context, c *Client, cl *call, of func(W) T) ([]T, error) {
 	var all []T
-	err := each(ctx, c, cl, func(v T) bool { all = append(all, v); return true })
+	err := each(ctx, c, cl, func(v W) bool { all = append(all, of(v)); return true })
 	return all, err
 }
+
+// stream reads a list while it is used. An error comes last.
+func stream[W, T any](ctx context.Context, c *Client, cl *call, of func(W) T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		once := *cl
+		if err := each(ctx, c, &once, func(v W) bool { return yield(of(v), nil) }); err != nil {
+			yield(*new(T), err)
+		}
+	}
+}
+
+// itself is for entries of a list that are used as they come.
+func itself[T any](v T) T { return v }
 
 // nextLink parses the address of a next page. It must be below our base URL, because the
 // request carries the token.

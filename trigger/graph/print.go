@@ -8,25 +8,6 @@ import (
 	"unicode/utf8"
 )
 
-// ids returns, as an error of op, the first id that can't be put into a path.
-func ids(op operation, list ...string) error {
-	for _, id := range list {
-		if !ValidID(id) {
-			return &Error{Operation: op.name(), Err: errInvalidID, fate: refused, write: op.write()}
-		}
-	}
-	return nil
-}
-
-// encode sets the request body.
-func (cl *call) encode(v any) error {
-	var err error
-	if cl.body, err = json.Marshal(v); err != nil {
-		return cl.failed(refused, errInvalid)
-	}
-	return nil
-}
-
 type wireDefinition struct {
 	ID          string `json:"id"`
 	DisplayName string `json:"displayName"`
@@ -42,12 +23,7 @@ func (d wireDefinition) definition() Definition {
 // Definitions lists the task definitions of the tenant, including those of other apps
 // (https://learn.microsoft.com/graph/api/print-list-taskdefinitions).
 func (c *Client) Definitions(ctx context.Context) ([]Definition, error) {
-	var all []Definition
-	err := each(ctx, c, call{op: listDefinitions, url: c.at("/print/taskDefinitions", "")}, func(d wireDefinition) bool {
-		all = append(all, d.definition())
-		return true
-	})
-	return all, err
+	return collect(ctx, c, c.on(listDefinitions), func(d wireDefinition) Definition { return d.definition() })
 }
 
 // CreateDefinition creates a task definition of this app
@@ -58,21 +34,16 @@ func (c *Client) CreateDefinition(ctx context.Context, displayName string) (Defi
 		DisplayName string `json:"displayName"`
 	}
 	var out wireDefinition
-	cl := call{op: createDefinition, url: c.at("/print/taskDefinitions", ""), out: &out}
+	cl := c.on(createDefinition).into(&out).about(&out.ID, "")
 	if displayName == "" {
 		return Definition{}, cl.failed(refused, errInvalid)
 	}
-	if err := cl.encode(struct {
+	cl.with(struct {
 		DisplayName string `json:"displayName"`
 		CreatedBy   app    `json:"createdBy"`
-	}{displayName, app{displayName}}); err != nil {
+	}{displayName, app{displayName}})
+	if err := c.do(ctx, cl); err != nil {
 		return Definition{}, err
-	}
-	if err := c.do(ctx, &cl); err != nil {
-		return Definition{}, err
-	}
-	if !ValidID(out.ID) {
-		return Definition{}, cl.failed(garbled, errInvalidID)
 	}
 	return out.definition(), nil
 }
@@ -108,31 +79,15 @@ func word(s string) string {
 // (https://learn.microsoft.com/graph/api/printtaskdefinition-list-tasks). An error comes last,
 // with a zero Task.
 func (c *Client) Tasks(ctx context.Context, definition string) iter.Seq2[Task, error] {
-	return func(yield func(Task, error) bool) {
-		if err := ids(listTasks, definition); err != nil {
-			yield(Task{}, err)
-			return
-		}
-		cl := call{op: listTasks, url: c.at("/print/taskDefinitions/"+definition+"/tasks", "")}
-		err := each(ctx, c, cl, func(t wireTask) bool { return yield(t.task(), nil) })
-		if err != nil {
-			yield(Task{}, err)
-		}
-	}
+	return stream(ctx, c, c.on(listTasks, definition), func(t wireTask) Task { return t.task() })
 }
 
 // Task reads one task (https://learn.microsoft.com/graph/api/printtask-get).
 func (c *Client) Task(ctx context.Context, definition, task string) (Task, error) {
-	if err := ids(getTask, definition, task); err != nil {
-		return Task{}, err
-	}
 	var out wireTask
-	cl := call{op: getTask, url: c.at("/print/taskDefinitions/"+definition+"/tasks/"+task, ""), out: &out}
-	if err := c.do(ctx, &cl); err != nil {
+	cl := c.on(getTask, definition, task).into(&out).about(&out.ID, task)
+	if err := c.do(ctx, cl); err != nil {
 		return Task{}, err
-	}
-	if !sameID(out.ID, task) {
-		return Task{}, cl.failed(garbled, errOther)
 	}
 	return out.task(), nil
 }
@@ -141,20 +96,11 @@ func (c *Client) Task(ctx context.Context, definition, task string) (Task, error
 // (https://learn.microsoft.com/graph/api/printtaskdefinition-update-task). What Graph answers
 // for a task that is already finished is not documented.
 func (c *Client) FinishTask(ctx context.Context, definition, task string, state TaskState, description string) error {
-	if err := ids(finishTask, definition, task); err != nil {
-		return err
-	}
 	type status struct {
 		State       TaskState `json:"state"`
 		Description string    `json:"description"`
 	}
-	cl := call{op: finishTask, url: c.at("/print/taskDefinitions/"+definition+"/tasks/"+task, "")}
-	if err := cl.encode(struct {
-		Status status `json:"status"`
-	}{status{state, description}}); err != nil {
-		return err
-	}
-	return c.do(ctx, &cl)
+	return c.do(ctx, c.on(finishTask, definition, task).with(map[string]status{"status": {state, description}}))
 }
 
 type wireJob struct {
@@ -205,16 +151,10 @@ func (j *wireJob) job(ref Ref) Job {
 // Job reads a job with its tasks and documents, in one request
 // (https://learn.microsoft.com/graph/api/printjob-get).
 func (c *Client) Job(ctx context.Context, ref Ref) (Job, error) {
-	if err := ids(getJob, ref.Printer, ref.Job); err != nil {
-		return Job{}, err
-	}
 	var out wireJob
-	cl := call{op: getJob, url: c.at(ref.path(), "$expand=tasks,documents"), out: &out}
-	if err := c.do(ctx, &cl); err != nil {
+	cl := c.on(getJob, ref.Printer, ref.Job).into(&out).about(&out.ID, ref.Job)
+	if err := c.do(ctx, cl); err != nil {
 		return Job{}, err
-	}
-	if !sameID(out.ID, ref.Job) {
-		return Job{}, cl.failed(garbled, errOther)
 	}
 	job := out.job(ref)
 	job.Configuration = configuration(job.Settings)
@@ -240,38 +180,18 @@ func configuration(settings json.RawMessage) (c Configuration) {
 // (https://learn.microsoft.com/graph/api/printer-list-jobs). Their order is not documented, and
 // their configuration is not read. An error comes last, with a zero Job.
 func (c *Client) Jobs(ctx context.Context, printer string) iter.Seq2[Job, error] {
-	return func(yield func(Job, error) bool) {
-		if err := ids(listJobs, printer); err != nil {
-			yield(Job{}, err)
-			return
-		}
-		cl := call{op: listJobs, url: c.at("/print/printers/"+printer+"/jobs", "$expand=tasks")}
-		err := each(ctx, c, cl, func(j wireJob) bool { return yield(j.job(Ref{printer, j.ID}), nil) })
-		if err != nil {
-			yield(Job{}, err)
-		}
-	}
+	return stream(ctx, c, c.on(listJobs, printer), func(j wireJob) Job { return j.job(Ref{printer, j.ID}) })
 }
-
-func (r Ref) path() string { return "/print/printers/" + r.Printer + "/jobs/" + r.Job }
 
 // AbortJob aborts a job with a reason for its owner
 // (https://learn.microsoft.com/graph/api/printjob-abort). It succeeds only while a task of a
 // trigger of this app is processing, so never twice.
 func (c *Client) AbortJob(ctx context.Context, ref Ref, reason string) error {
-	if err := ids(abortJob, ref.Printer, ref.Job); err != nil {
-		return err
-	}
-	cl := call{op: abortJob, url: c.at(ref.path()+"/abort", "")}
+	cl := c.on(abortJob, ref.Printer, ref.Job)
 	if reason == "" || !utf8.ValidString(reason) {
 		return cl.failed(refused, errInvalid)
 	}
-	if err := cl.encode(struct {
-		Reason string `json:"reason"`
-	}{reason}); err != nil {
-		return err
-	}
-	return c.do(ctx, &cl)
+	return c.do(ctx, cl.with(map[string]string{"reason": reason}))
 }
 
 // RedirectJob moves a job to another printer and returns the job there
@@ -282,24 +202,15 @@ func (c *Client) AbortJob(ctx context.Context, ref Ref, reason string) error {
 func (c *Client) RedirectJob(
 	ctx context.Context, ref Ref, destination string, settings json.RawMessage,
 ) (Ref, error) {
-	if err := ids(redirectJob, ref.Printer, ref.Job, destination); err != nil {
-		return Ref{}, err
-	}
 	var out struct {
 		ID string `json:"id"`
 	}
-	cl := call{op: redirectJob, url: c.at(ref.path()+"/redirect", ""), out: &out}
-	if err := cl.encode(struct {
+	cl := c.on(redirectJob, ref.Printer, ref.Job, destination).into(&out).about(&out.ID, "").with(struct {
 		Destination   string          `json:"destinationPrinterId"`
 		Configuration json.RawMessage `json:"configuration,omitempty"`
-	}{destination, settings}); err != nil {
+	}{destination, settings})
+	if err := c.do(ctx, cl); err != nil {
 		return Ref{}, err
-	}
-	if err := c.do(ctx, &cl); err != nil {
-		return Ref{}, err
-	}
-	if !ValidID(out.ID) {
-		return Ref{}, cl.failed(garbled, errInvalidID)
 	}
 	return Ref{Printer: Canonical(destination), Job: Canonical(out.ID)}, nil
 }
@@ -308,24 +219,13 @@ func (c *Client) RedirectJob(
 // (https://learn.microsoft.com/graph/api/printjob-update). It succeeds only while a task of a
 // trigger of this app is processing; repeating it changes nothing.
 func (c *Client) UpdateJob(ctx context.Context, ref Ref, settings json.RawMessage) error {
-	if err := ids(updateJob, ref.Printer, ref.Job); err != nil {
-		return err
-	}
-	cl := call{op: updateJob, url: c.at(ref.path(), "")}
-	if err := cl.encode(struct {
-		Configuration json.RawMessage `json:"configuration"`
-	}{settings}); err != nil {
-		return err
-	}
-	return c.do(ctx, &cl)
+	cl := c.on(updateJob, ref.Printer, ref.Job)
+	return c.do(ctx, cl.with(map[string]json.RawMessage{"configuration": settings}))
 }
 
 // Printer reads the state of a printer
 // (https://learn.microsoft.com/graph/api/printer-get).
 func (c *Client) Printer(ctx context.Context, id string) (Printer, error) {
-	if err := ids(getPrinter, id); err != nil {
-		return Printer{}, err
-	}
 	var out struct {
 		ID          string `json:"id"`
 		DisplayName string `json:"displayName"`
@@ -336,13 +236,9 @@ func (c *Client) Printer(ctx context.Context, id string) (Printer, error) {
 			Details []string `json:"details"`
 		} `json:"status"`
 	}
-	cl := call{op: getPrinter, url: c.at("/print/printers/"+id,
-		"$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status"), out: &out}
-	if err := c.do(ctx, &cl); err != nil {
+	cl := c.on(getPrinter, id).into(&out).about(&out.ID, id)
+	if err := c.do(ctx, cl); err != nil {
 		return Printer{}, err
-	}
-	if !sameID(out.ID, id) {
-		return Printer{}, cl.failed(garbled, errOther)
 	}
 	seen, err := time.Parse(time.RFC3339, out.LastSeen)
 	if err != nil || seen.Year() < 2000 { // absent, or the zero time of .NET, which is in the year 1

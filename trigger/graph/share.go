@@ -16,32 +16,20 @@ type Share struct {
 // (https://learn.microsoft.com/graph/api/printer-list-shares). It needs the token of a Printer
 // Administrator.
 func (c *Client) Shares(ctx context.Context, printer string) ([]Share, error) {
-	if err := ids(listShares, printer); err != nil {
-		return nil, err
-	}
-	return collect[Share](ctx, c, call{op: listShares, url: c.at("/print/printers/"+printer+"/shares", "")})
+	return collect(ctx, c, c.on(listShares, printer), itself[Share])
 }
 
 // CreateShare shares a printer with everyone, or with nobody yet
 // (https://learn.microsoft.com/graph/api/print-post-shares). It needs the token of a Printer
 // Administrator.
 func (c *Client) CreateShare(ctx context.Context, printer, displayName string, everyone bool) (Share, error) {
-	if err := ids(createShare, printer); err != nil {
-		return Share{}, err
-	}
 	var out Share
-	cl := call{op: createShare, url: c.at("/print/shares", ""), out: &out}
-	if err := cl.encode(map[string]any{
-		"displayName": displayName, "allowAllUsers": everyone, "printer@odata.bind": c.at("/print/printers/"+printer,
-			"").String(),
-	}); err != nil {
+	cl := c.on(createShare, printer).into(&out).about(&out.ID, "").with(map[string]any{
+		"displayName": displayName, "allowAllUsers": everyone,
+		"printer@odata.bind": c.at("/print/printers/"+printer, "").String(),
+	})
+	if err := c.do(ctx, cl); err != nil {
 		return Share{}, err
-	}
-	if err := c.do(ctx, &cl); err != nil {
-		return Share{}, err
-	}
-	if !ValidID(out.ID) {
-		return Share{}, cl.failed(garbled, errInvalidID)
 	}
 	return out, nil
 }
@@ -50,46 +38,27 @@ func (c *Client) CreateShare(ctx context.Context, printer, displayName string, e
 // (https://learn.microsoft.com/graph/api/printershare-update). It needs the token of a Printer
 // Administrator.
 func (c *Client) OpenShare(ctx context.Context, share string) error {
-	if err := ids(openShare, share); err != nil {
-		return err
-	}
-	cl := call{op: openShare, url: c.at("/print/shares/"+share, "")}
-	if err := cl.encode(map[string]bool{"allowAllUsers": true}); err != nil {
-		return err
-	}
-	return c.do(ctx, &cl)
+	return c.do(ctx, c.on(openShare, share).with(map[string]bool{"allowAllUsers": true}))
 }
 
 // AllowedGroups lists the groups whose members may print to a share
 // (https://learn.microsoft.com/graph/api/printershare-list-allowedgroups). It needs the
 // token of a Printer Administrator.
 func (c *Client) AllowedGroups(ctx context.Context, share string) ([]Group, error) {
-	if err := ids(listAllowed, share); err != nil {
-		return nil, err
-	}
-	return collect[Group](ctx, c, call{op: listAllowed, url: c.at("/print/shares/"+share+"/allowedGroups", "")})
+	return collect(ctx, c, c.on(listAllowed, share), itself[Group])
 }
 
 // AllowGroup allows the members of a group to print to a share
 // (https://learn.microsoft.com/graph/api/printershare-post-allowedgroups). It needs the token
 // of a Printer Administrator.
 func (c *Client) AllowGroup(ctx context.Context, share, group string) error {
-	if err := ids(allowGroup, share, group); err != nil {
-		return err
-	}
-	cl := call{op: allowGroup, url: c.at("/print/shares/"+share+"/allowedGroups/$ref", "")}
-	if err := cl.encode(map[string]string{"@odata.id": c.at("/groups/"+group, "").String()}); err != nil {
-		return err
-	}
-	return c.do(ctx, &cl)
+	cl := c.on(allowGroup, share, group).with(map[string]string{"@odata.id": c.at("/groups/"+group, "").String()})
+	return c.do(ctx, cl)
 }
 
 // DeleteShare stops sharing a printer
 // (https://learn.microsoft.com/graph/api/printershare-delete); it is no error if it was not
 // shared. It needs the token of a Printer Administrator.
 func (c *Client) DeleteShare(ctx context.Context, share string) error {
-	if err := ids(deleteShare, share); err != nil {
-		return err
-	}
-	return gone(c.do(ctx, &call{op: deleteShare, url: c.at("/print/shares/"+share, "")}))
+	return gone(c.do(ctx, c.on(deleteShare, share)))
 }

@@ -12,12 +12,8 @@ type Person struct {
 // Person reads how a user is called (https://learn.microsoft.com/graph/api/user-get,
 // permission User.ReadBasic.All). user is an Entra object id. No error contains a name.
 func (c *Client) Person(ctx context.Context, user string) (Person, error) {
-	if err := ids(getUser, user); err != nil {
-		return Person{}, err
-	}
 	var out Person
-	cl := call{op: getUser, url: c.at("/users/"+user, "$select=givenName,displayName"), out: &out}
-	if err := c.do(ctx, &cl); err != nil {
+	if err := c.do(ctx, c.on(getUser, user).query("$select=givenName,displayName").into(&out)); err != nil {
 		return Person{}, err
 	}
 	return out, nil
@@ -28,21 +24,15 @@ func (c *Client) Person(ctx context.Context, user string) (Person, error) {
 // when Graph tells none. It is for a page that its owner looks at, and is not stored; no error
 // contains it.
 func (c *Client) Title(ctx context.Context, ref Ref) (string, error) {
-	if err := ids(getJob, ref.Printer, ref.Job); err != nil {
-		return "", err
-	}
 	var out struct {
 		ID        string `json:"id"`
 		Documents []struct {
 			DisplayName string `json:"displayName"`
 		} `json:"documents"`
 	}
-	cl := call{op: getJob, url: c.at(ref.path(), "$expand=documents"), out: &out}
-	if err := c.do(ctx, &cl); err != nil {
+	cl := c.on(getJob, ref.Printer, ref.Job).query("$expand=documents").into(&out).about(&out.ID, ref.Job)
+	if err := c.do(ctx, cl); err != nil {
 		return "", err
-	}
-	if !sameID(out.ID, ref.Job) {
-		return "", cl.failed(garbled, errOther)
 	}
 	if len(out.Documents) == 0 {
 		return "", nil

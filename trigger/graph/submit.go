@@ -22,15 +22,9 @@ var PrintRights = []string{"PrintJob.Create", "PrintJob.ReadWriteBasic"}
 // (https://learn.microsoft.com/graph/api/printer-post-jobs). It then waits for its document. It
 // is retried like a read, because a job that is never started prints nothing.
 func (c *Client) CreateJob(ctx context.Context, printer string) (Job, error) {
-	if err := ids(createJob, printer); err != nil {
-		return Job{}, err
-	}
 	var out wireJob
-	cl := call{op: createJob, url: c.at("/print/printers/"+printer+"/jobs", ""), out: &out}
-	if err := cl.encode(map[string]any{"configuration": map[string]any{}}); err != nil {
-		return Job{}, err
-	}
-	if err := c.do(ctx, &cl); err != nil {
+	cl := c.on(createJob, printer).into(&out).with(map[string]any{"configuration": map[string]any{}})
+	if err := c.do(ctx, cl); err != nil {
 		return Job{}, err
 	}
 	if !ValidID(out.ID) || len(out.Documents) == 0 || !ValidID(out.Documents[0].ID) {
@@ -47,22 +41,17 @@ const maxUpload = 10 << 20
 // (https://learn.microsoft.com/graph/api/printdocument-createuploadsession). It goes to the
 // address that Graph returns, on a host of Microsoft, without a token.
 func (c *Client) Upload(ctx context.Context, ref Ref, d Document, name string, body []byte) error {
-	if err := ids(createUpload, ref.Printer, ref.Job, d.ID); err != nil {
-		return err
-	}
 	var out struct {
 		URL string `json:"uploadUrl"`
 	}
-	cl := call{op: createUpload, url: c.at(ref.path()+"/documents/"+d.ID+"/createUploadSession", ""), out: &out}
+	cl := c.on(createUpload, ref.Printer, ref.Job, d.ID).into(&out)
 	if len(body) == 0 || len(body) >= maxUpload {
 		return cl.failed(refused, errInvalid)
 	}
-	if err := cl.encode(map[string]any{
+	cl.with(map[string]any{
 		"properties": map[string]any{"documentName": name, "contentType": d.ContentType, "size": len(body)},
-	}); err != nil {
-		return err
-	}
-	if err := c.do(ctx, &cl); err != nil {
+	})
+	if err := c.do(ctx, cl); err != nil {
 		return err
 	}
 	u, err := url.Parse(out.URL)
@@ -111,17 +100,11 @@ func (c *Client) put(ctx context.Context, u *url.URL, body []byte) error {
 // (https://learn.microsoft.com/graph/api/printjob-start). After an Ambiguous error it may have
 // been started.
 func (c *Client) StartJob(ctx context.Context, ref Ref) error {
-	if err := ids(startJob, ref.Printer, ref.Job); err != nil {
-		return err
-	}
-	return c.do(ctx, &call{op: startJob, url: c.at(ref.path()+"/start", "")})
+	return c.do(ctx, c.on(startJob, ref.Printer, ref.Job))
 }
 
 // CancelJob cancels a job of the person who signed in
 // (https://learn.microsoft.com/graph/api/printjob-cancel).
 func (c *Client) CancelJob(ctx context.Context, ref Ref) error {
-	if err := ids(cancelJob, ref.Printer, ref.Job); err != nil {
-		return err
-	}
-	return c.do(ctx, &call{op: cancelJob, url: c.at(ref.path()+"/cancel", "")})
+	return c.do(ctx, c.on(cancelJob, ref.Printer, ref.Job))
 }

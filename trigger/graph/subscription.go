@@ -14,26 +14,19 @@ func TasksResource(definition string) string { return "print/taskDefinitions/" +
 // Subscriptions lists the subscriptions of this app
 // (https://learn.microsoft.com/graph/api/subscription-list).
 func (c *Client) Subscriptions(ctx context.Context) ([]Subscription, error) {
-	all, err := collect[Subscription](ctx, c, call{op: listSubscriptions, url: c.at("/subscriptions", "")})
-	for i := range all {
-		all[i].ID = Canonical(all[i].ID)
-	}
-	return all, err
+	return collect(ctx, c, c.on(listSubscriptions), func(s Subscription) Subscription {
+		s.ID = Canonical(s.ID)
+		return s
+	})
 }
 
 // Subscription reads one subscription
 // (https://learn.microsoft.com/graph/api/subscription-get).
 func (c *Client) Subscription(ctx context.Context, id string) (Subscription, error) {
-	if err := ids(getSubscription, id); err != nil {
-		return Subscription{}, err
-	}
 	var out Subscription
-	cl := call{op: getSubscription, url: c.at("/subscriptions/"+id, ""), out: &out}
-	if err := c.do(ctx, &cl); err != nil {
+	cl := c.on(getSubscription, id).into(&out).about(&out.ID, id)
+	if err := c.do(ctx, cl); err != nil {
 		return Subscription{}, err
-	}
-	if !sameID(out.ID, id) {
-		return Subscription{}, cl.failed(garbled, errOther)
 	}
 	out.ID = Canonical(out.ID)
 	return out, nil
@@ -45,26 +38,21 @@ func (c *Client) Subscription(ctx context.Context, id string) (Subscription, err
 // it in Subscriptions first.
 func (c *Client) CreateSubscription(ctx context.Context, n NewSubscription) (Subscription, error) {
 	var out Subscription
-	cl := call{op: createSubscription, url: c.at("/subscriptions", ""), out: &out}
+	cl := c.on(createSubscription).into(&out).about(&out.ID, "")
 	if n.Resource == "" || n.NotificationURL == "" || len(n.ClientState) > 128 || n.Expires.IsZero() {
 		return Subscription{}, cl.failed(refused, errInvalid)
 	}
 	expires := n.Expires.UTC().Format(stamp)
-	if err := cl.encode(struct {
+	cl.with(struct {
 		ChangeType  string `json:"changeType"`
 		Resource    string `json:"resource"`
 		Notify      string `json:"notificationUrl"`
 		Lifecycle   string `json:"lifecycleNotificationUrl,omitempty"`
 		ClientState string `json:"clientState,omitempty"`
 		Expires     string `json:"expirationDateTime"`
-	}{"created", n.Resource, n.NotificationURL, n.LifecycleNotificationURL, n.ClientState, expires}); err != nil {
+	}{"created", n.Resource, n.NotificationURL, n.LifecycleNotificationURL, n.ClientState, expires})
+	if err := c.do(ctx, cl); err != nil {
 		return Subscription{}, err
-	}
-	if err := c.do(ctx, &cl); err != nil {
-		return Subscription{}, err
-	}
-	if !ValidID(out.ID) {
-		return Subscription{}, cl.failed(garbled, errInvalidID)
 	}
 	out.ID = Canonical(out.ID)
 	return out, nil
@@ -73,17 +61,10 @@ func (c *Client) CreateSubscription(ctx context.Context, n NewSubscription) (Sub
 // RenewSubscription sets the end of a subscription
 // (https://learn.microsoft.com/graph/api/subscription-update).
 func (c *Client) RenewSubscription(ctx context.Context, id string, expires time.Time) (Subscription, error) {
-	if err := ids(renewSubscription, id); err != nil {
-		return Subscription{}, err
-	}
 	var out Subscription
-	cl := call{op: renewSubscription, url: c.at("/subscriptions/"+id, ""), out: &out}
-	if err := cl.encode(struct {
-		Expires string `json:"expirationDateTime"`
-	}{expires.UTC().Format(stamp)}); err != nil {
-		return Subscription{}, err
-	}
-	if err := c.do(ctx, &cl); err != nil {
+	cl := c.on(renewSubscription, id).into(&out)
+	cl.with(map[string]string{"expirationDateTime": expires.UTC().Format(stamp)})
+	if err := c.do(ctx, cl); err != nil {
 		return Subscription{}, err
 	}
 	return out, nil
@@ -93,18 +74,12 @@ func (c *Client) RenewSubscription(ctx context.Context, id string, expires time.
 // subscription (https://learn.microsoft.com/graph/api/subscription-reauthorize). It is retried
 // like a read.
 func (c *Client) ReauthorizeSubscription(ctx context.Context, id string) error {
-	if err := ids(reauthorizeSubscription, id); err != nil {
-		return err
-	}
-	return c.do(ctx, &call{op: reauthorizeSubscription, url: c.at("/subscriptions/"+id+"/reauthorize", "")})
+	return c.do(ctx, c.on(reauthorizeSubscription, id))
 }
 
 // DeleteSubscription ends a subscription
 // (https://learn.microsoft.com/graph/api/subscription-delete); it is no error if there is none
 // with that id. It is retried like a read.
 func (c *Client) DeleteSubscription(ctx context.Context, id string) error {
-	if err := ids(deleteSubscription, id); err != nil {
-		return err
-	}
-	return gone(c.do(ctx, &call{op: deleteSubscription, url: c.at("/subscriptions/"+id, "")}))
+	return gone(c.do(ctx, c.on(deleteSubscription, id)))
 }

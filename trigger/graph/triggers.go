@@ -18,16 +18,9 @@ type wireTrigger struct {
 // (https://learn.microsoft.com/graph/api/printer-list-tasktriggers). It needs the
 // token of a Printer Administrator.
 func (c *Client) Triggers(ctx context.Context, printer string) ([]Trigger, error) {
-	if err := ids(listTriggers, printer); err != nil {
-		return nil, err
-	}
-	var all []Trigger
-	err := each(ctx, c, call{op: listTriggers, url: c.at("/print/printers/"+printer+"/taskTriggers",
-		"$expand=definition")}, func(t wireTrigger) bool {
-		all = append(all, Trigger{t.ID, t.Definition.definition()})
-		return true
+	return collect(ctx, c, c.on(listTriggers, printer), func(t wireTrigger) Trigger {
+		return Trigger{t.ID, t.Definition.definition()}
 	})
-	return all, err
 }
 
 // CreateTrigger makes jobs of a printer start tasks of a definition
@@ -35,36 +28,24 @@ func (c *Client) Triggers(ctx context.Context, printer string) ([]Trigger, error
 // trigger: Graph refuses a second with status 400. It needs the token of a Printer
 // Administrator who signed in to the app of the definition.
 func (c *Client) CreateTrigger(ctx context.Context, printer, definition string) error {
-	if err := ids(createTrigger, printer, definition); err != nil {
-		return err
-	}
-	cl := call{op: createTrigger, url: c.at("/print/printers/"+printer+"/taskTriggers", "")}
-	if err := cl.encode(map[string]string{
+	cl := c.on(createTrigger, printer, definition).with(map[string]string{
 		"event": "jobStarted", "definition@odata.bind": c.at("/print/taskDefinitions/"+definition, "").String(),
-	}); err != nil {
-		return err
-	}
-	return c.do(ctx, &cl)
+	})
+	return c.do(ctx, cl)
 }
 
 // DeleteTrigger removes a trigger from a printer
 // (https://learn.microsoft.com/graph/api/printer-delete-tasktrigger); it is no error if it is
 // gone already. It needs the token of a Printer Administrator.
 func (c *Client) DeleteTrigger(ctx context.Context, printer, trigger string) error {
-	if err := ids(deleteTrigger, printer, trigger); err != nil {
-		return err
-	}
-	return gone(c.do(ctx, &call{op: deleteTrigger, url: c.at("/print/printers/"+printer+"/taskTriggers/"+trigger, "")}))
+	return gone(c.do(ctx, c.on(deleteTrigger, printer, trigger)))
 }
 
 // DeleteDefinition deletes a task definition of this app with its tasks
 // (https://learn.microsoft.com/graph/api/printtaskdefinition-delete); it is no error if it is
 // gone already.
 func (c *Client) DeleteDefinition(ctx context.Context, definition string) error {
-	if err := ids(deleteDefinition, definition); err != nil {
-		return err
-	}
-	return gone(c.do(ctx, &call{op: deleteDefinition, url: c.at("/print/taskDefinitions/"+definition, "")}))
+	return gone(c.do(ctx, c.on(deleteDefinition, definition)))
 }
 
 // gone returns err, or nil if it says that what was to be deleted does not exist.

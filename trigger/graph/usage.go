@@ -32,7 +32,7 @@ func (c *Client) DailyPrintUsage(ctx context.Context) ([]Usage, error) {
 		Jobs          int64  `json:"completedJobCount"`
 	}
 	days := map[string]*Usage{}
-	err := each(ctx, c, call{op: listUsage, url: c.at("/reports/dailyPrintUsageByUser", "")}, func(r row) bool {
+	err := each(ctx, c, c.on(listUsage), func(r row) bool {
 		if len(r.Date) < len("2006-01-02") {
 			return true
 		}

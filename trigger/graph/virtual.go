@@ -46,12 +46,7 @@ type wireRegistered struct {
 // (https://learn.microsoft.com/graph/api/print-list-printers). It needs the token of
 // a Printer Administrator.
 func (c *Client) Printers(ctx context.Context) ([]Registered, error) {
-	var all []Registered
-	err := each(ctx, c, call{op: listPrinters, url: c.at("/print/printers", "")}, func(p wireRegistered) bool {
-		all = append(all, Registered(p))
-		return true
-	})
-	return all, err
+	return collect(ctx, c, c.on(listPrinters), func(p wireRegistered) Registered { return Registered(p) })
 }
 
 // NewPrinter is a virtual printer to create.
@@ -64,7 +59,8 @@ type NewPrinter struct{ DisplayName, Manufacturer, Model string }
 // that is to set its attributes.
 func (c *Client) CreatePrinter(ctx context.Context, p NewPrinter) (operation string, err error) {
 	var where string
-	cl := call{op: createPrinter, url: c.at("/print/printers/create", ""), later: &where}
+	cl := c.on(createPrinter)
+	cl.later = &where
 	if p.DisplayName == "" || p.Manufacturer == "" || p.Model == "" {
 		return "", cl.failed(refused, errInvalid)
 	}
@@ -76,16 +72,14 @@ func (c *Client) CreatePrinter(ctx context.Context, p NewPrinter) (operation str
 		Content      string `json:"content"`
 		TransportKey string `json:"transportKey"`
 	}
-	if err := cl.encode(struct {
+	cl.with(struct {
 		DisplayName  string `json:"displayName"`
 		Manufacturer string `json:"manufacturer"`
 		Model        string `json:"model"`
 		Physical     bool   `json:"hasPhysicalDevice"`
 		Request      csr    `json:"certificateSigningRequest"`
-	}{p.DisplayName, p.Manufacturer, p.Model, false, csr{request, key}}); err != nil {
-		return "", err
-	}
-	if err := c.do(ctx, &cl); err != nil {
+	}{p.DisplayName, p.Manufacturer, p.Model, false, csr{request, key}})
+	if err := c.do(ctx, cl); err != nil {
 		return "", err
 	}
 	operation, ok := operationID(where)
@@ -154,9 +148,6 @@ const (
 // once it exists (https://learn.microsoft.com/graph/api/printoperation-get). It needs the token
 // of a Printer Administrator.
 func (c *Client) Operation(ctx context.Context, operation string) (state, printer string, err error) {
-	if err := ids(getOperation, operation); err != nil {
-		return "", "", err
-	}
 	var out struct {
 		Status struct {
 			State string `json:"state"`
@@ -165,8 +156,8 @@ func (c *Client) Operation(ctx context.Context, operation string) (state, printe
 			ID string `json:"id"`
 		} `json:"printer"`
 	}
-	cl := call{op: getOperation, url: c.at("/print/operations/"+operation, ""), out: &out}
-	if err := c.do(ctx, &cl); err != nil {
+	cl := c.on(getOperation, operation).into(&out)
+	if err := c.do(ctx, cl); err != nil {
 		return "", "", err
 	}
 	if out.Status.State == OperationSucceeded && !ValidID(out.Printer.ID) {
@@ -179,8 +170,5 @@ func (c *Client) Operation(ctx context.Context, operation string) (state, printe
 // it is no error if it is gone already. It needs the token of a Printer Administrator, with
 // DeleteRights.
 func (c *Client) DeletePrinter(ctx context.Context, printer string) error {
-	if err := ids(deletePrinter, printer); err != nil {
-		return err
-	}
-	return gone(c.do(ctx, &call{op: deletePrinter, url: c.at("/print/printers/"+printer, "")}))
+	return gone(c.do(ctx, c.on(deletePrinter, printer)))
 }
