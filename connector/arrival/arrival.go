@@ -179,13 +179,7 @@ func (h *Handler) storeDecision(ctx context.Context, d store.Delivery, f jobStat
 		return job.ErrBusy
 	}
 	defer unclaim()
-	state := job.Held
-	switch policy.Verdict(f.rec.Decision.Verdict) {
-	case policy.Abort:
-		state = job.Aborting
-	case policy.Complete:
-		state = job.Completing
-	}
+	state := stateAfter(policy.Verdict(f.rec.Decision.Verdict))
 	if state == job.Held && f.rec.Charge != nil {
 		exhausted, err := h.reserveHeld(ctx, &f)
 		if err != nil {
@@ -220,6 +214,17 @@ func (h *Handler) storeDecision(ctx context.Context, d store.Delivery, f jobStat
 	err = h.effects.Publish(ctx, &f.rec)
 	h.effects.Report(&f.rec, d.Stored) // also before the audit has it: whoever stored it tells of it
 	return err
+}
+
+// stateAfter is the first state of a job after a decision at arrival.
+func stateAfter(v policy.Verdict) job.State {
+	switch v {
+	case policy.Abort:
+		return job.Aborting
+	case policy.Complete:
+		return job.Completing
+	}
+	return job.Held
 }
 
 // reserveHeld reserves what a job costs that is paid for on arrival. When the account is exhausted,

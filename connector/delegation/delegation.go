@@ -59,9 +59,8 @@ const Prefix = "delegation."
 
 func (d Delegation) key() string { return Prefix + d.To + "." + d.Owner }
 
-// Put stores a delegation, or changes the end of an existing one, also of one that an earlier
-// version stored with ids in another case.
-func (s *Store) Put(ctx context.Context, d Delegation) error {
+// check makes the ids canonical, and reports with an error what is wrong with a delegation.
+func (d *Delegation) check() error {
 	left := d.Expires.Sub(d.Since)
 	owner, ok := graph.CanonicalGUID(d.Owner)
 	to, ok2 := graph.CanonicalGUID(d.To)
@@ -73,6 +72,15 @@ func (s *Store) Put(ctx context.Context, d Delegation) error {
 	case left <= 0 || left > MaxLength:
 		return fmt.Errorf("%w: expires must be in the future, and at most %d days from now", job.ErrInvalid,
 			MaxLength/(24*time.Hour))
+	}
+	return nil
+}
+
+// Put stores a delegation, or changes the end of an existing one, also of one that an earlier
+// version stored with ids in another case.
+func (s *Store) Put(ctx context.Context, d Delegation) error {
+	if err := d.check(); err != nil {
+		return err
 	}
 	value, err := json.Marshal(d)
 	if err != nil {
@@ -90,12 +98,13 @@ func (s *Store) Put(ctx context.Context, d Delegation) error {
 			return fmt.Errorf("remove the delegation of before: %w", err)
 		}
 	}
+	life := d.Expires.Sub(d.Since).Round(time.Second) + time.Second
 	for range job.MaxConflicts {
 		_, rev, err := s.kv.Get(ctx, d.key())
 		if err != nil {
 			return fmt.Errorf("read delegation: %w", err)
 		}
-		_, ok, err := s.kv.CompareAndSet(ctx, d.key(), value, rev, left.Round(time.Second)+time.Second)
+		_, ok, err := s.kv.CompareAndSet(ctx, d.key(), value, rev, life)
 		if err != nil {
 			return fmt.Errorf("store delegation: %w", err)
 		}

@@ -68,19 +68,23 @@ func fitsTry(t *job.Try, sent, there graph.Configuration) bool {
 	if t.Set != nil {
 		set = *t.Set
 	}
-	number := func(set, sent, there int) bool {
-		made := cmp.Or(set, sent)
-		return made == 0 || there == 0 || made == there
-	}
-	word := func(set, sent, there string) bool {
-		made := cmp.Or(set, sent)
-		return made == "" || there == "" || strings.EqualFold(made, there)
-	}
-	return number(set.Copies, sent.Copies, there.Copies) &&
-		number(set.PagesPerSheet, sent.PagesPerSheet, there.PagesPerSheet) &&
-		word(set.ColorMode, sent.ColorMode, there.ColorMode) &&
-		word(set.DuplexMode, sent.DuplexMode, there.DuplexMode) &&
-		word(set.MediaSize, sent.MediaSize, there.MediaSize)
+	return sameNumber(set.Copies, sent.Copies, there.Copies) &&
+		sameNumber(set.PagesPerSheet, sent.PagesPerSheet, there.PagesPerSheet) &&
+		sameWord(set.ColorMode, sent.ColorMode, there.ColorMode) &&
+		sameWord(set.DuplexMode, sent.DuplexMode, there.DuplexMode) &&
+		sameWord(set.MediaSize, sent.MediaSize, there.MediaSize)
+}
+
+// sameNumber reports whether a setting at the printer can be what it was set to, else sent as.
+func sameNumber(set, sent, there int) bool {
+	made := cmp.Or(set, sent)
+	return made == 0 || there == 0 || made == there
+}
+
+// sameWord is sameNumber for a setting that is text.
+func sameWord(set, sent, there string) bool {
+	made := cmp.Or(set, sent)
+	return made == "" || there == "" || strings.EqualFold(made, there)
 }
 
 // correctTry makes the decision of a record that was found redirected that of the try which

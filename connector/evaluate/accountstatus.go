@@ -59,16 +59,13 @@ func (e *Evaluator) AccountStatus(ctx context.Context, a quota.Account) (Account
 	var claims []quota.Claim
 	if a.Kind == quota.User {
 		claims, out.NoUser, err = e.personalClaims(ctx, p, a, now)
-	} else {
-		claims, err = p.ClaimsOn(a)
+	} else if claims, err = p.ClaimsOn(a); len(claims) == 0 {
+		out.Known = p.SharedAccounts()
 	}
 	if err != nil {
 		return out, fmt.Errorf("find out what the account has: %w", err)
 	}
 	if len(claims) == 0 {
-		if a.Kind != quota.User {
-			out.Known = p.SharedAccounts()
-		}
 		return out, nil
 	}
 	list, err := e.ledger.Balances(ctx, claims, now)

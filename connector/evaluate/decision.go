@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"time"
 
 	"pullprint/connector/decision"
@@ -15,15 +16,7 @@ func (e *Evaluator) Decision(id string, v policy.Decision, shadow *policy.Decisi
 		Text: v.Text, Remedy: v.Remedy, IPP: v.IPP, Policy: v.PolicyHash, Error: v.Err, By: e.instance,
 		Set: SettingsOf(v.Set), SetBy: v.SetBy, Variant: SettingsOf(v.Variant), Cost: v.Cost, Input: input(eval),
 	}
-	if shadow == nil {
-		shadow = v.Shadow
-	}
-	if s := shadow; s != nil && (v.Shadow != nil || s.Verdict != v.Verdict || s.Reason != v.Reason || s.Set != v.Set) {
-		d.Shadow = &decision.Shadow{
-			Verdict: string(s.Verdict), Reason: s.Reason, Rule: s.Rule, Text: s.Text, Remedy: s.Remedy, Error: s.Err,
-			Policy: s.PolicyHash, Cost: s.Cost,
-		}
-	}
+	d.Shadow = shadowOf(v, cmp.Or(shadow, v.Shadow))
 	for _, u := range v.Unknown {
 		d.Unknown = append(d.Unknown, decision.Unknown{Dependency: string(u.Dependency), Mode: string(u.Mode)})
 	}
@@ -31,6 +24,17 @@ func (e *Evaluator) Decision(id string, v policy.Decision, shadow *policy.Decisi
 		d.Accounts = append(d.Accounts, v.Claims[i].Account.Key())
 	}
 	return d
+}
+
+// shadowOf is what is recorded of a decision that was not taken; nil when it is the same as v.
+func shadowOf(v policy.Decision, s *policy.Decision) *decision.Shadow {
+	if s == nil || v.Shadow == nil && s.Verdict == v.Verdict && s.Reason == v.Reason && s.Set == v.Set {
+		return nil
+	}
+	return &decision.Shadow{
+		Verdict: string(s.Verdict), Reason: s.Reason, Rule: s.Rule, Text: s.Text, Remedy: s.Remedy, Error: s.Err,
+		Policy: s.PolicyHash, Cost: s.Cost,
+	}
 }
 
 // SettingsOf are settings as they are stored; nil when there are none.

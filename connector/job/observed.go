@@ -44,20 +44,11 @@ func JobWaits(s graph.JobState) bool {
 // one that we let print has printed, however it ended at the printer.
 func ObservedOutcome(rec *Record, job graph.Job) State {
 	tried := rec.State == Releasing || (rec.State == Held && rec.Release != nil)
-	ours := func(end, intent State) State {
-		if rec.State == intent || rec.State == end {
-			return end
-		}
-		if tried && (end == Completed || end == Released) {
-			return Released
-		}
-		return Gone
-	}
 	if job.RedirectedTo != "" {
 		if to, err := graph.ParseJobURL(job.RedirectedTo); err == nil && rec.Release != nil {
 			rec.Release.Printer, rec.Release.Job = to.Printer, to.Job
 		}
-		return ours(Released, Releasing)
+		return rec.endedBy(tried, Released, Releasing)
 	}
 	finished := taskOfState(job.Tasks, rec.Task, graph.TaskCompleted)
 	switch {
@@ -65,22 +56,28 @@ func ObservedOutcome(rec *Record, job graph.Job) State {
 		return Completed
 	case finished && tried: // what state a job is in that was redirected is not documented
 		return Released
-	}
-	switch job.State {
-	case graph.JobAborted:
-		return ours(Aborted, Aborting)
-	case graph.JobCanceled:
+	case job.State == graph.JobAborted:
+		return rec.endedBy(tried, Aborted, Aborting)
+	case job.State == graph.JobCanceled:
 		return Gone
-	case graph.JobCompleted:
-		return ours(Completed, Completing)
-	}
-	switch {
-	case finished:
-		return ours(Completed, Completing)
+	case job.State == graph.JobCompleted, finished:
+		return rec.endedBy(tried, Completed, Completing)
 	case taskOfState(job.Tasks, rec.Task, graph.TaskAborted):
-		return ours(Aborted, Aborting)
+		return rec.endedBy(tried, Aborted, Aborting)
 	}
 	return ""
+}
+
+// endedBy is the end that a job has come to which is seen at an end: that end if we intended it, the
+// redirect if one was tried, else it ended without us.
+func (r *Record) endedBy(tried bool, end, intent State) State {
+	switch {
+	case r.State == intent || r.State == end:
+		return end
+	case tried && end != Aborted:
+		return Released
+	}
+	return Gone
 }
 
 // AnotherJob reports whether a job is surely not the one of a record with its number: it was

@@ -37,33 +37,12 @@ func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, e
 	if done.Canceled, err = p.finish(ctx, w, how); err != nil {
 		return done, err
 	}
-	var damaged *ledger.Damaged
-	accounts, err := p.Ledger.Erase(ctx, w.id, how.ForgetBudget, time.Now())
-	switch {
-	case errors.As(err, &damaged):
-	case errors.Is(err, quota.ErrOpen):
-		return done, fmt.Errorf("%w: %w; try again in a few minutes", ErrUnfinished, err)
-	case err != nil:
+	accounts, damaged, err := p.eraseAccounts(ctx, w, how, &done)
+	if err != nil {
 		return done, err
 	}
-	if done.Rewritten, err = p.Ledger.Redact(ctx, w.hide, time.Now()); err != nil {
-		return done, fmt.Errorf("%w: %w; do it again, it goes on from there", ErrLeft, err)
-	}
-	// Delegations end before what was done by them is looked for: nothing is added to it then.
-	for _, h := range []holding{p.state(), p.jobs()} {
-		if err := p.eraseKeys(ctx, h, w, &done); err != nil {
-			return done, err
-		}
-	}
-	for _, r := range records {
-		if err := p.eraseRecords(ctx, r, w, &done); err != nil {
-			return done, err
-		}
-	}
-	for _, h := range []holding{p.state(), p.badges()} {
-		if err := p.eraseKeys(ctx, h, w, &done); err != nil {
-			return done, err
-		}
+	if err := p.eraseStored(ctx, w, &done); err != nil {
+		return done, err
 	}
 	if p.Offline {
 		if err := p.forget(ctx, w, how); err != nil {
@@ -79,6 +58,47 @@ func (p *People) Erase(ctx context.Context, user string, how Erasure) (Erased, e
 		return done, p.nobody(ctx, w.id)
 	}
 	return done, nil
+}
+
+// eraseAccounts removes a person's accounts and takes the person out of those of others; damaged is not
+// nil when some can't be read.
+func (p *People) eraseAccounts(
+	ctx context.Context, w identity, how Erasure, done *Erased,
+) (accounts int, damaged *ledger.Damaged, err error) {
+	accounts, err = p.Ledger.Erase(ctx, w.id, how.ForgetBudget, time.Now())
+	switch {
+	case errors.As(err, &damaged):
+	case errors.Is(err, quota.ErrOpen):
+		return 0, nil, fmt.Errorf("%w: %w; try again in a few minutes", ErrUnfinished, err)
+	case err != nil:
+		return 0, nil, err
+	}
+	if done.Rewritten, err = p.Ledger.Redact(ctx, w.hide, time.Now()); err != nil {
+		return 0, nil, fmt.Errorf("%w: %w; do it again, it goes on from there", ErrLeft, err)
+	}
+	return accounts, damaged, nil
+}
+
+// eraseStored removes a person's records, and takes the person out of those of others.
+func (p *People) eraseStored(ctx context.Context, w identity, done *Erased) error {
+	eraseKeys := func(of ...holding) error {
+		for _, h := range of {
+			if err := p.eraseKeys(ctx, h, w, done); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	// Delegations end before what was done by them is looked for: nothing is added to it then.
+	if err := eraseKeys(p.state(), p.jobs()); err != nil {
+		return err
+	}
+	for _, r := range records {
+		if err := p.eraseRecords(ctx, r, w, done); err != nil {
+			return err
+		}
+	}
+	return eraseKeys(p.state(), p.badges())
 }
 
 // nobody refuses, where Entra can be asked, an object id that it does not know and of which
@@ -207,14 +227,13 @@ type told struct {
 // those of others. It goes through all, then says how many are left.
 func (p *People) eraseKeys(ctx context.Context, h holding, w identity, done *Erased) error {
 	var list []told
-	err := h.kv.Each(ctx, ">", func(key string, value []byte, rev uint64) error {
+	err := each(ctx, h.kv, func(key string, value []byte, rev uint64) {
 		if h.own(w, key, value) || h.fields(key).concerns(w, value) {
-			list = append(list, told{key, append([]byte(nil), value...), rev})
+			list = append(list, told{key, bytes.Clone(value), rev})
 		}
-		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("look for the person: %w", err)
+		return err
 	}
 	busy := 0
 	for _, f := range list {
@@ -288,7 +307,7 @@ func stateOf(value []byte) job.State {
 func (p *People) eraseRecords(ctx context.Context, r record, w identity, done *Erased) error {
 	var remove []uint64
 	var rewrite []store.Record
-	err := p.Records.Scan(ctx, r.kind, func(rec store.Record) error {
+	err := p.scan(ctx, r.kind, func(rec store.Record) {
 		own := r.own(w, rec.Body)
 		body, changed := rec.Body, false
 		if !own && w.within(rec.Body) {
@@ -304,10 +323,9 @@ func (p *People) eraseRecords(ctx context.Context, r record, w identity, done *E
 			}
 			rewrite = append(rewrite, rec)
 		}
-		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("look for the person in %s: %w", r.kind, err)
+		return err
 	}
 	for _, rec := range rewrite {
 		if err := p.Records.Rewrite(ctx, r.kind, rec, fmt.Sprintf("erased:%d", rec.Sequence)); err != nil {

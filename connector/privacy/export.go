@@ -3,7 +3,6 @@ package privacy
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"pullprint/connector/store"
@@ -53,33 +52,28 @@ func (p *People) export(ctx context.Context, w identity) (Person, error) {
 		{p.state(), &out.Delegations, nothing},
 	} {
 		*from.to = []json.RawMessage{}
-		err := from.kv.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
-			f, own := from.fields(key), from.own(w, key, value)
-			switch {
-			case own:
-			case !f.concerns(w, value):
-				return nil
-			default:
-				value = from.part(w, key, value)
+		err := each(ctx, from.kv, func(key string, value []byte, _ uint64) {
+			f := from.fields(key)
+			if from.own(w, key, value) {
+				*from.to = f.addAbout(*from.to, w, value)
+			} else if f.concerns(w, value) {
+				*from.to = f.addAbout(*from.to, w, from.part(w, key, value))
 			}
-			*from.to = f.addAbout(*from.to, w, value)
-			return nil
 		})
 		if err != nil {
-			return out, fmt.Errorf("look for the person: %w", err)
+			return out, err
 		}
 	}
 	for _, r := range records {
 		to := r.into(&out)
 		*to = []json.RawMessage{}
-		err := p.Records.Scan(ctx, r.kind, func(rec store.Record) error {
+		err := p.scan(ctx, r.kind, func(rec store.Record) {
 			if r.fields.concerns(w, rec.Body) {
 				*to = r.fields.addAbout(*to, w, r.part(w, rec.Body))
 			}
-			return nil
 		})
 		if err != nil {
-			return out, fmt.Errorf("look for the person in %s: %w", r.kind, err)
+			return out, err
 		}
 	}
 	return out, nil

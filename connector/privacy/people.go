@@ -231,6 +231,30 @@ func movedEntry(body []byte, was uint64) []byte {
 	return fmt.Appendf(bytes.Clone(rest), `,"was":%d}`, was)
 }
 
+// each calls fn with every key of a bucket. The value is valid until fn returns.
+func each(ctx context.Context, kv KV, fn func(key string, value []byte, revision uint64)) error {
+	err := kv.Each(ctx, ">", func(key string, value []byte, revision uint64) error {
+		fn(key, value, revision)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for the person: %w", err)
+	}
+	return nil
+}
+
+// scan calls fn with every record of a stream. Its body is valid until fn returns.
+func (p *People) scan(ctx context.Context, kind store.Kind, fn func(store.Record)) error {
+	err := p.Records.Scan(ctx, kind, func(rec store.Record) error {
+		fn(rec)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for the person in %s: %w", kind, err)
+	}
+	return nil
+}
+
 // isThing refuses the id of a printer, a task or an app: nothing of it is a person's.
 func (p *People) isThing(ctx context.Context, id string) error {
 	w := newIdentity(id)
@@ -245,21 +269,13 @@ func (p *People) isThing(ctx context.Context, id string) error {
 		})
 	}
 	for _, h := range []holding{p.jobs(), p.state()} {
-		err := h.kv.Each(ctx, ">", func(key string, value []byte, _ uint64) error {
-			look(h.fields(key), value)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("look for the person: %w", err)
+		if err := each(ctx, h.kv, func(key string, value []byte, _ uint64) { look(h.fields(key), value) }); err != nil {
+			return err
 		}
 	}
 	for _, r := range records {
-		err := p.Records.Scan(ctx, r.kind, func(rec store.Record) error {
-			look(r.fields, rec.Body)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("look for the person in %s: %w", r.kind, err)
+		if err := p.scan(ctx, r.kind, func(rec store.Record) { look(r.fields, rec.Body) }); err != nil {
+			return err
 		}
 	}
 	if found {

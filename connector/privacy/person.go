@@ -100,25 +100,21 @@ type enrolled map[string]map[string]bool
 
 func (p *People) enrolled(ctx context.Context) (enrolled, error) {
 	out := enrolled{}
-	err := p.Badges.Each(ctx, ">", func(_ string, value []byte, _ uint64) error {
+	err := each(ctx, p.Badges, func(_ string, value []byte, _ uint64) {
 		var b struct {
 			Owner string `json:"owner"`
 			Name  string `json:"user_principal_name"`
 		}
 		if json.Unmarshal(value, &b) != nil || !graph.ValidUserName(b.Name) {
-			return nil
+			return
 		}
 		name := strings.ToLower(b.Name)
 		if out[name] == nil {
 			out[name] = map[string]bool{}
 		}
 		out[name][strings.ToLower(b.Owner)] = true
-		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("look for the person: %w", err)
-	}
-	return out, nil
+	return out, err
 }
 
 // otherNames reports whether the badges of an owner have another name than this one.

@@ -161,25 +161,12 @@ func (t *Tester) store(ctx context.Context, now run, revision uint64) (uint64, e
 // Run runs the self-tests until ctx ends. Only one instance at a time may call it.
 func (t *Tester) Run(ctx context.Context) error {
 	for {
-		due := time.Now().Add(selfTestFirst)
 		last, _, err := t.last(ctx)
-		switch {
-		case err != nil:
+		if err != nil {
 			t.log.Warn("self-test put off", zap.Error(err))
-		case !last.Began.IsZero():
-			pause := t.conf.Every
-			if last.Ended.IsZero() || last.Failure != "" {
-				pause = min(pause, selfTestAgain)
-			}
-			due = later(due, last.Began.Add(pause))
-			if !last.Passed.IsZero() {
-				t.metrics.passed.Set(float64(last.Passed.Unix()))
-			}
-			if last.Failure != "" {
-				t.metrics.failed.Set(float64(last.Ended.Unix()))
-			}
 		}
-		if err := wait.Sleep(ctx, time.Until(due)); err != nil {
+		t.show(&last)
+		if err := wait.Sleep(ctx, max(selfTestFirst, time.Until(t.after(&last)))); err != nil {
 			return err
 		}
 		if err := t.signedIn(ctx); err != nil {
@@ -210,11 +197,26 @@ func (t *Tester) signedIn(ctx context.Context) error {
 	}
 }
 
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
+// after is when the self-test after one is due; long ago when there was none.
+func (t *Tester) after(last *run) time.Time {
+	if last.Began.IsZero() {
+		return time.Time{}
 	}
-	return a
+	pause := t.conf.Every
+	if last.Ended.IsZero() || last.Failure != "" {
+		pause = min(pause, selfTestAgain)
+	}
+	return last.Began.Add(pause)
+}
+
+// show sets the metrics to what a self-test left behind.
+func (t *Tester) show(last *run) {
+	if !last.Passed.IsZero() {
+		t.metrics.passed.Set(float64(last.Passed.Unix()))
+	}
+	if last.Failure != "" {
+		t.metrics.failed.Set(float64(last.Ended.Unix()))
+	}
 }
 
 // test runs one self-test and records its result. The error is one of the store, or of ctx.
@@ -233,17 +235,16 @@ func (t *Tester) test(ctx context.Context) error {
 	if failure != nil {
 		run.Failure = failure.Error()
 		t.metrics.results.WithLabelValues("failed").Inc()
-		t.metrics.failed.Set(float64(run.Ended.Unix()))
 		t.log.Error("self-test failed", zap.String("queue", t.queue.Name), zap.String("job", run.Job.Job),
 			zap.Duration("took", took), zap.Error(failure))
 	} else {
 		run.Passed = run.Ended
 		t.metrics.results.WithLabelValues("passed").Inc()
-		t.metrics.passed.Set(float64(run.Passed.Unix()))
 		t.metrics.took.Set(took.Seconds())
 		t.log.Info("self-test passed", zap.String("queue", t.queue.Name), zap.String("job", run.Job.Job),
 			zap.Duration("took", took))
 	}
+	t.show(&run)
 	_, err = t.store(ctx, run, revision)
 	return err
 }
