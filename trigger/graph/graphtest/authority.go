@@ -39,11 +39,15 @@ type tokenReply struct {
 	ExtExpiresIn int    `json:"ext_expires_in"`
 	AccessToken  string `json:"access_token"`
 	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
 }
 
 // authority answers everything outside /v1.0.
 func (s *Sim) authority(c *call, r *http.Request) (reply, error) {
 	seg := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	if op, do := s.signInPage(c, r, seg); do != nil {
+		return s.perform(c.ctx, op, false, c, do)
+	}
 	if len(seg) != 4 || seg[1] != "oauth2" || seg[2] != "v2.0" || (seg[3] != "token" && seg[3] != "devicecode") {
 		return reply{status: http.StatusNotFound, text: "Not found"}, nil
 	}
@@ -75,6 +79,25 @@ func (s *Sim) authority(c *call, r *http.Request) (reply, error) {
 	})
 }
 
+// signInPage is what answers for the paths that a person's browser, or an application that lets people sign in, asks
+// for; nil for other paths.
+func (s *Sim) signInPage(c *call, r *http.Request, seg []string) (op string, do func() reply) {
+	if !strings.EqualFold(seg[0], s.Tenant()) {
+		return "", nil
+	}
+	switch strings.Join(seg[1:], "/") {
+	case "v2.0/.well-known/openid-configuration":
+		return OpDiscovery, func() reply { return s.discovery(c) }
+	case "discovery/v2.0/keys":
+		return OpKeys, s.publishedKeys
+	case "oauth2/v2.0/authorize":
+		return OpAuthorize, func() reply { return s.authorize(c, r) }
+	case "oauth2/v2.0/logout":
+		return OpLogout, func() reply { return s.logout(r) }
+	}
+	return "", nil
+}
+
 func unescape(s string) string {
 	if plain, err := url.QueryUnescape(s); err == nil {
 		return plain
@@ -88,6 +111,8 @@ func (s *Sim) grant(c *call, a *app, form url.Values) reply {
 		return s.grantApp(c, a, form)
 	case "urn:ietf:params:oauth:grant-type:device_code":
 		return s.grantDevice(c, a, form)
+	case "authorization_code":
+		return s.grantCode(c, a, form)
 	case "refresh_token":
 		return s.grantRefresh(c, a, form)
 	}
@@ -95,27 +120,30 @@ func (s *Sim) grant(c *call, a *app, form url.Values) reply {
 		"The app requested an unsupported grant type '"+form.Get("grant_type")+"'.")
 }
 
-func (s *Sim) grantApp(c *call, a *app, form url.Values) reply {
-	secret := form.Get("client_secret")
-	asserted := form.Get("client_assertion") != ""
-	if asserted {
-		if r, bad := s.refuseAssertion(c, a, form); bad {
-			return r
-		}
+// refuseClient checks who asks for a token: by a secret of the app, or an assertion.
+func (s *Sim) refuseClient(c *call, a *app, form url.Values) (reply, bool) {
+	if form.Get("client_assertion") != "" {
+		return s.refuseAssertion(c, a, form)
 	}
-	switch scope := form.Get("scope"); {
-	case asserted && !strings.HasSuffix(scope, "/.default"):
-		return c.authFail(400, "invalid_scope", 1002012, "The provided value for scope "+scope+" is not valid.")
-	case asserted:
+	switch secret := form.Get("client_secret"); {
 	case secret == "":
 		return c.authFail(401, "invalid_client", 7000218,
-			"The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
+			"The request body must contain the following parameter: 'client_assertion' or 'client_secret'."), true
 	case subtle.ConstantTimeCompare([]byte(secret), []byte(a.Secret)) != 1:
 		return c.authFail(401, "invalid_client", 7000215, "Invalid client secret provided. Ensure the secret being sent "+
-			"in the request is the client secret value, not the client secret ID, for a secret added to app '"+a.ClientID+"'.")
+			"in the request is the client secret value, not the client secret ID, for a secret added to app '"+a.ClientID+"'."), true
 	case a.SecretExpired:
 		return c.authFail(401, "invalid_client", 7000222,
-			"The provided client secret keys for app '"+a.ClientID+"' are expired.")
+			"The provided client secret keys for app '"+a.ClientID+"' are expired."), true
+	}
+	return reply{}, false
+}
+
+func (s *Sim) grantApp(c *call, a *app, form url.Values) reply {
+	if r, bad := s.refuseClient(c, a, form); bad {
+		return r
+	}
+	switch scope := form.Get("scope"); {
 	case !strings.HasSuffix(scope, "/.default"):
 		return c.authFail(400, "invalid_scope", 1002012, "The provided value for scope "+scope+" is not valid. Client "+
 			"credential flows must have a scope value with /.default suffixed to the resource identifier.")

@@ -74,6 +74,8 @@ type Knobs struct {
 	BindQueues []string
 
 	TokenLife time.Duration // default 3599 s
+	// IDToken, if set, changes the claims of each id token before it is signed.
+	IDToken func(claims map[string]any)
 	// how far the clocks of Graph and the authority are ahead of the machine's: in the header Date, in every time
 	// in an answer, and in the checks of assertions and of the ends of subscriptions
 	ClockAhead time.Duration

@@ -4,6 +4,10 @@ package graphtest
 const (
 	OpToken            = "token"
 	OpDeviceCode       = "devicecode"
+	OpDiscovery        = "openid.discovery"
+	OpKeys             = "openid.keys"
+	OpAuthorize        = "openid.authorize"
+	OpLogout           = "openid.logout"
 	OpDefinitionList   = "taskDefinitions.list"
 	OpDefinitionCreate = "taskDefinitions.create"
 	OpDefinitionGet    = "taskDefinitions.get"
@@ -42,6 +46,7 @@ const (
 	OpDocumentValue    = "documents.value"
 	OpDownload         = "documents.download"
 	OpGroups           = "users.groups"
+	OpMemberGroups     = "users.checkMemberGroups"
 	OpUserList         = "users.list"
 	OpUserGet          = "users.get"
 	OpSubscriptionList = "subscriptions.list"
@@ -135,6 +140,7 @@ var (
 	opDocumentGet      = &operation{OpDocumentGet, false, jobReadRoles, administrator, (*Sim).getDocument}
 	opDocumentValue    = &operation{OpDocumentValue, false, payloadRoles, nobody, (*Sim).getDocumentValue}
 	opGroups           = &operation{OpGroups, false, groupRoles, anybody, (*Sim).listGroups}
+	opMemberGroups     = &operation{OpMemberGroups, false, groupRoles, anybody, (*Sim).checkMemberGroups}
 	opUserList         = &operation{OpUserList, false, userRoles, administrator, (*Sim).listUsers}
 	opUserGet          = &operation{OpUserGet, false, basicUserRoles, anybody, (*Sim).getUser}
 	opUsage            = &operation{OpUsage, false, nil, administrator, (*Sim).listUsage} // no app may
@@ -292,6 +298,8 @@ func routeUsers(method string, seg []string, r *Request) *operation {
 		return byMethod(method, opUserGet, nil, nil, nil)
 	case len(seg) == 3 && seg[1] == "transitiveMemberOf" && seg[2] == "microsoft.graph.group":
 		return byMethod(method, opGroups, nil, nil, nil)
+	case len(seg) == 2 && trimNamespace(seg[1]) == "checkMemberGroups":
+		return byMethod(method, nil, opMemberGroups, nil, nil)
 	}
 	return nil
 }

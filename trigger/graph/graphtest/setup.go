@@ -17,6 +17,7 @@ type App struct {
 	Roles         []string            // application permissions granted; nil = [Roles]
 	Certificates  []*x509.Certificate // those it may sign in with
 	Federation    []Federation        // tokens of others that it trusts
+	RedirectURIs  []string            // where people who signed in are sent back to; nil = anywhere
 }
 
 // Federation is a federated credential: a token of an issuer for a subject, signed with a key, authenticates the app.
@@ -37,8 +38,10 @@ type User struct {
 	EmployeeID  string
 	// Language is preferredLanguage, as de-CH.
 	Language      string
-	Groups        []Group // of which it is a member, directly or not
-	Administrator bool    // holds the role Printer Administrator
+	Groups        []Group  // of which it is a member, directly or not
+	Administrator bool     // holds the role Printer Administrator
+	AppRoles      []string // roles of the app that the person is assigned
+	Disabled      bool     // the account can't sign in
 }
 
 // Printer is a printer of the tenant. Empty fields are filled in.
@@ -184,4 +187,16 @@ func (s *Sim) Definitions() []string {
 		ids[i] = d.id
 	}
 	return ids
+}
+
+// ChangeUser changes what the directory knows about a person, but for the ids; it is an error if there is none.
+func (s *Sim) ChangeUser(id string, change func(u *User)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.users[id]
+	if u == nil {
+		return fmt.Errorf("no user %q", id)
+	}
+	change(u)
+	return nil
 }

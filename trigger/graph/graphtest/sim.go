@@ -41,6 +41,7 @@ type Sim struct {
 	paper       []Sheet
 
 	tokens tokens
+	openID openID
 	log    journal
 }
 
@@ -67,6 +68,7 @@ func New(k Knobs) *Sim {
 		subs:       make(map[string]*subscription), outboxes: make(map[string]*outbox),
 	}
 	s.tokens.init()
+	s.openID.codes, s.openID.visited = make(map[string]*authCode), make(map[string]string)
 	s.log.init()
 	s.chores.timers = make(map[*chore]struct{})
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -2,6 +2,7 @@ package graphtest
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -48,6 +49,27 @@ func (s *Sim) listGroups(c *call) reply {
 		})
 	}
 	return page(s, c, "groups", all)
+}
+
+// checkMemberGroups answers with those of at most 20 groups of which a user is a member
+// (https://learn.microsoft.com/graph/api/directoryobject-checkmembergroups).
+func (s *Sim) checkMemberGroups(c *call) reply {
+	var in struct {
+		GroupIDs []string `json:"groupIds"`
+	}
+	if !c.decode(&in) || len(in.GroupIDs) == 0 || len(in.GroupIDs) > 20 {
+		return c.badRequest("groupIds must hold 1 to 20 ids.")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.findUser(c.User)
+	if u == nil {
+		return c.noUser()
+	}
+	in.GroupIDs = slices.DeleteFunc(in.GroupIDs, func(id string) bool {
+		return !slices.ContainsFunc(u.Groups, func(g Group) bool { return strings.EqualFold(g.ID, id) })
+	})
+	return reply{status: 200, body: map[string]any{"value": in.GroupIDs}}
 }
 
 func (c *call) noUser() reply {
