@@ -82,7 +82,7 @@ var restrictions = []restriction{
 		prefixes: []string{"github.com/goccy/go-yaml", "go.yaml.in", "gopkg.in/yaml.v2", "gopkg.in/yaml.v3", "sigs.k8s.io/yaml"},
 		folders:  []string{"connector/config", "policy/strictyaml"},
 	},
-	{what: "OAuth", prefixes: []string{"golang.org/x/oauth2"}, folders: []string{"trigger/graph/auth"}},
+	{what: "OAuth", prefixes: []string{"golang.org/x/oauth2", "github.com/coreos/go-oidc"}, folders: []string{"trigger/graph/auth"}},
 	{
 		what:     "the format of a document",
 		prefixes: []string{modulePath + "/trigger/pages/document", modulePath + "/trigger/pages/pdf", modulePath + "/trigger/pages/xps"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,6 +17,37 @@ func (c *Client) Groups(ctx context.Context, user string) ([]Group, error) {
 	cl := c.on(listGroups, user)
 	cl.eventual = true
 	return collect(ctx, c, cl, itself[Group])
+}
+
+// groupsAtOnce is how many groups one call can ask for
+// (https://learn.microsoft.com/graph/api/directoryobject-checkmembergroups).
+const groupsAtOnce = 20
+
+// MemberOf returns those of some groups, by object id, of which a user is a member, directly or
+// through other groups (permissions User.ReadBasic.All and GroupMember.Read.All). It makes a
+// call for 20 groups each.
+func (c *Client) MemberOf(ctx context.Context, user string, groups []string) (found []string, err error) {
+	if err := ids(checkGroups, append([]string{user}, groups...)...); err != nil {
+		return nil, err
+	}
+	for some := range slices.Chunk(groups, groupsAtOnce) {
+		var out struct {
+			Value []string `json:"value"`
+		}
+		cl := call{op: checkGroups, url: c.at("/users/"+user+"/checkMemberGroups", ""), out: &out}
+		if err := cl.encode(map[string][]string{"groupIds": some}); err != nil {
+			return nil, err
+		}
+		if err := c.do(ctx, &cl); err != nil {
+			return nil, err
+		}
+		for _, id := range out.Value {
+			if slices.ContainsFunc(some, func(asked string) bool { return strings.EqualFold(asked, id) }) {
+				found = append(found, Canonical(id))
+			}
+		}
+	}
+	return found, nil
 }
 
 // languageTag is the form of a language tag, as de-CH.

@@ -1,9 +1,16 @@
 package graph
 
 import (
+	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"pullprint/trigger/graph/auth"
+	"pullprint/trigger/graph/graphtest"
 )
 
 // A look-up that finds nobody, more than one, or is of no use asks or answers
@@ -103,5 +110,39 @@ func TestCanonicalGUID(t *testing.T) {
 		if got, ok := CanonicalGUID(in); got != want || ok != (want != "") {
 			t.Errorf("%q: %q %t", in, got, ok)
 		}
+	}
+}
+
+// Groups are asked for by 20, as many as a call may have; what was not asked for is not believed.
+func TestMemberOf(t *testing.T) {
+	sim := graphtest.New(graphtest.Calm())
+	t.Cleanup(sim.Close)
+	sim.AddApp(graphtest.App{ClientID: testClient, Secret: testSecret})
+	var in, asked []string
+	var groups []graphtest.Group
+	for i := range 45 {
+		id := fmt.Sprintf("5b0c3a9e-0000-4c1d-8a2b-%012d", i)
+		asked = append(asked, id)
+		if i%3 == 0 {
+			in, groups = append(in, id), append(groups, graphtest.Group{ID: strings.ToUpper(id)})
+		}
+	}
+	u := sim.AddUser(graphtest.User{Groups: groups})
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(testSecret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(Config{
+		TenantID: sim.Tenant(), Auth: auth.Config{ClientID: testClient, ClientSecretFile: secret},
+	}, Options{Transport: sim.Transport()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := c.MemberOf(t.Context(), u.ID, asked)
+	if err != nil || !slices.Equal(found, in) || sim.Calls(graphtest.OpMemberGroups) != 3 {
+		t.Errorf("%d groups with %d calls, %v", len(found), sim.Calls(graphtest.OpMemberGroups), err)
+	}
+	if _, err := c.MemberOf(t.Context(), u.ID, []string{"../x"}); err == nil {
+		t.Error("an id that is none is asked for")
 	}
 }

@@ -21,6 +21,7 @@ const (
 	updateJob
 	getPrinter
 	listGroups
+	checkGroups
 	findUser
 	getUser
 	getDocument
@@ -122,6 +123,52 @@ var table = [operations]struct {
 	renewSubscription:       {"renew_subscription", http.MethodPatch, 200, false, "/subscriptions/{}"},
 	reauthorizeSubscription: {"reauthorize_subscription", http.MethodPost, 204, true, "/subscriptions/{}/reauthorize"},
 	deleteSubscription:      {"delete_subscription", http.MethodDelete, 204, true, "/subscriptions/{}"},
+	signIn:                  {"sign_in", http.MethodPost, 200, true},
+	listDefinitions:         {"list_definitions", http.MethodGet, 200, true},
+	createDefinition:        {"create_definition", http.MethodPost, 201, false},
+	listTasks:               {"list_tasks", http.MethodGet, 200, true},
+	getTask:                 {"get_task", http.MethodGet, 200, true},
+	finishTask:              {"finish_task", http.MethodPatch, 200, false},
+	listJobs:                {"list_jobs", http.MethodGet, 200, true},
+	getJob:                  {"get_job", http.MethodGet, 200, true},
+	abortJob:                {"abort_job", http.MethodPost, 204, false},
+	redirectJob:             {"redirect_job", http.MethodPost, 200, false},
+	updateJob:               {"update_job", http.MethodPatch, 200, false},
+	getPrinter:              {"get_printer", http.MethodGet, 200, true},
+	listGroups:              {"list_groups", http.MethodGet, 200, true},
+	checkGroups:             {"check_member_groups", http.MethodPost, 200, true},
+	findUser:                {"find_user", http.MethodGet, 200, true},
+	getUser:                 {"get_user", http.MethodGet, 200, true},
+	getDocument:             {"get_document", http.MethodGet, 302, true},
+	readDocument:            {"read_document", http.MethodGet, 206, true},
+	listTriggers:            {"list_triggers", http.MethodGet, 200, true},
+	createTrigger:           {"create_trigger", http.MethodPost, 201, false},
+	deleteTrigger:           {"delete_trigger", http.MethodDelete, 204, true},
+	deleteDefinition:        {"delete_definition", http.MethodDelete, 204, true},
+	listPrinters:            {"list_printers", http.MethodGet, 200, true},
+	createPrinter:           {"create_printer", http.MethodPost, 202, false},
+	getOperation:            {"get_operation", http.MethodGet, 200, true},
+	getAttributes:           {"get_attributes", http.MethodGet, 200, true},
+	setAttributes:           {"set_attributes", http.MethodPatch, 200, true},
+	deletePrinter:           {"delete_printer", http.MethodDelete, 204, true},
+	listShares:              {"list_shares", http.MethodGet, 200, true},
+	createShare:             {"create_share", http.MethodPost, 201, false},
+	openShare:               {"open_share", http.MethodPatch, 200, true},
+	listAllowed:             {"list_allowed_groups", http.MethodGet, 200, true},
+	allowGroup:              {"allow_group", http.MethodPost, 204, false},
+	deleteShare:             {"delete_share", http.MethodDelete, 204, true},
+	listUsage:               {"list_usage", http.MethodGet, 200, true},
+	createJob:               {"create_job", http.MethodPost, 201, true},
+	createUpload:            {"create_upload", http.MethodPost, 200, true},
+	uploadDocument:          {"upload_document", http.MethodPut, 201, false},
+	startJob:                {"start_job", http.MethodPost, 200, false},
+	cancelJob:               {"cancel_job", http.MethodPost, 204, true},
+	listSubscriptions:       {"list_subscriptions", http.MethodGet, 200, true},
+	getSubscription:         {"get_subscription", http.MethodGet, 200, true},
+	createSubscription:      {"create_subscription", http.MethodPost, 201, false},
+	renewSubscription:       {"renew_subscription", http.MethodPatch, 200, false},
+	reauthorizeSubscription: {"reauthorize_subscription", http.MethodPost, 204, true},
+	deleteSubscription:      {"delete_subscription", http.MethodDelete, 204, true},
 }
 
 func (op operation) name() string     { return table[op].name }

@@ -73,6 +73,16 @@ func ResumePerson(
 	return c, nil
 }
 
+// NewOpenID returns the sign-in of people by their browsers, who are sent back to the address
+// redirect: see auth.OpenID. An error is permanent: fix the configuration.
+func NewOpenID(cfg Config, o Options, redirect string) (*auth.OpenID, error) {
+	_, ao, err := newClient(cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	return auth.NewOpenID(cfg.Auth, ao, redirect)
+}
+
 // newPerson returns a Client for a person who has not signed in yet.
 func newPerson(cfg Config, o Options, rights []string) (*Client, error) {
 	c, ao, err := newClient(cfg, o)
