@@ -1,9 +1,13 @@
-// Package access finds out who is asking and what they may do, by bearer tokens from files and
-// by browser sessions that a token has begun. A token and its sessions end at most five
-// seconds after the token is removed from its file.
+// Package access finds out who is asking and what they may do: by bearer tokens from files, by
+// browser sessions that a token has begun, and by those of people who signed in with Entra.
+//
+// A token and its sessions end at most five seconds after the token is removed from its file. A
+// session of a person ends when they sign out anywhere, and a role or an account that is taken
+// away in Entra ends what they may do after 15 minutes at most. No token of a person is stored,
+// nor their name.
 package access
 
-// Role says what a token may do. Each role may do all that the one before may.
+// Role says what a token or a person may do. Each role may do all that the one before may.
 type Role string
 
 // The roles.
@@ -25,10 +29,12 @@ var ranks = map[Role]int{RoleRead: 1, RoleOperate: 2, RoleAdmin: 3}
 
 // Caller is who asks.
 type Caller struct {
-	// Name is the token's, for the audit; of a reader, its device.
+	// Name is the token's, for the audit; of a reader, its device; of a person, Person.
 	Name string
-	// Role is empty for a reader.
+	// Role is empty for a reader, and for a person who has none.
 	Role Role
+	// Person is the Entra object id of who signed in; empty for a token.
+	Person string
 	// Device is the only device at which a reader may show badges.
 	Device string
 }

@@ -68,7 +68,9 @@ type Deps struct {
 	// Backup writes a copy of everything that is stored.
 	Backup func(ctx context.Context, w io.Writer) (held time.Duration, err error)
 	Tokens *access.Tokens
-	Health *health.Checks
+	// Sessions are those of people who signed in with Entra, if they can; nil when nobody has one.
+	Sessions *access.Sessions
+	Health   *health.Checks
 	// TellUsage sets the gauges of a comparison with Graph's own report.
 	TellUsage func(u sweep.UsageDay, now time.Time)
 	Queues    []printer.Queue
@@ -215,7 +217,7 @@ func (a *API) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 // exception is an import: its file is read while it holds the slot, for importWithin at most.
 func (a *API) handle(r route) http.HandlerFunc {
 	return func(rw http.ResponseWriter, req *http.Request) {
-		caller, p := a.authorize(r.audience, req.Header.Values("Authorization"))
+		caller, p := a.caller(r.audience, req)
 		if p != nil {
 			writeProblem(rw, p)
 			return
@@ -289,33 +291,4 @@ func takeBody(limit int64, rw http.ResponseWriter, req *http.Request) error {
 	}
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
-}
-
-// authorize returns the caller, or the problem if they have no access.
-func (a *API) authorize(need audience, authorization []string) (access.Caller, *Problem) {
-	if need == forAll {
-		return access.Caller{}, nil
-	}
-	if len(authorization) > 1 {
-		return access.Caller{}, badRequest("the header Authorization is given twice")
-	}
-	token := ""
-	if len(authorization) == 1 {
-		token = access.Bearer(authorization[0])
-	}
-	caller, ok := a.Tokens.Who(token)
-	switch {
-	case !ok && token != "":
-		return caller, failure(http.StatusUnauthorized, "no-token", "A token is needed", "The one that was sent is none "+
-			"of this service's, or was taken away. Its configuration names the files that hold them: admin.token_file, "+
-			"admin.tokens, devices[].token_file.")
-	case !ok:
-		return caller, failure(http.StatusUnauthorized, "no-token", "A token is needed",
-			"Send the header Authorization: Bearer TOKEN with a token of this service.")
-	case need == forReaders && (caller.Device != "" || caller.May(access.RoleOperate)),
-		need != forReaders && caller.May(access.Role(need)):
-		return caller, nil
-	}
-	return caller, failure(http.StatusForbidden, "not-allowed", "The token may not do this",
-		"It needs the role "+string(need)+".")
 }

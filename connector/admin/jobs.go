@@ -252,7 +252,8 @@ func (a *API) releaseJob(r *request) (any, error) {
 			"The device does not serve the queue of the job.")
 	}
 	order := release.Order{
-		Device: in.Device, Owner: rec.Owner, Jobs: []graph.Ref{rec.Ref}, Actor: r.caller.Name, At: time.Now(),
+		Device: in.Device, Owner: rec.Owner, Jobs: []graph.Ref{rec.Ref}, Actor: r.caller.Name,
+		Asked: Asked(r.caller), At: time.Now(),
 	}
 	if in.Set != nil {
 		order.Set = policy.Settings(*in.Set)
@@ -281,7 +282,7 @@ func (a *API) cancelJob(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := release.Cancellation{Key: rec.Key(), Actor: r.caller.Name, Note: in.Reason}
+	c := release.Cancellation{Key: rec.Key(), Actor: r.caller.Name, Asked: Asked(r.caller), Note: in.Reason}
 	if err := c.Check(); err != nil {
 		return nil, err
 	}

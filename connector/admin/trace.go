@@ -72,6 +72,8 @@ func (e *Event) Why() string {
 		return "asked by a badge that was sent with the API token " + e.Actor
 	case decision.AskedByToken:
 		return "asked with the API token " + e.Actor
+	case decision.AskedBySignIn:
+		return "asked by " + cmp.Or(e.Actor, "its owner") + ", signed in with Entra"
 	case decision.AskedByErasure:
 		return "asked by the erasure of the owner's data" + delegate
 	case decision.AskedBySweep:

@@ -63,6 +63,7 @@ func (k *checker) all() {
 	k.queues()
 	k.release()
 	k.station()
+	k.signIn()
 	k.nats()
 	k.retention()
 	k.ledgerExport()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/console"
 	"pullprint/connector/evaluate"
@@ -53,8 +54,10 @@ type Config struct {
 	// SelfTest prints a page now and then, and aborts it.
 	SelfTest selftest.Config `yaml:"selftest"`
 	Admin    admin.Config    `yaml:"admin"`
-	Metrics  Metrics         `yaml:"metrics"`
-	Log      Log             `yaml:"log"`
+	// SignIn lets people sign in with Entra.
+	SignIn  access.Config `yaml:"sign_in"`
+	Metrics Metrics       `yaml:"metrics"`
+	Log     Log           `yaml:"log"`
 
 	// Warnings are what is not wrong but should be looked at.
 	Warnings []strictyaml.Problem `yaml:"-"`
@@ -216,6 +219,9 @@ func (c *Config) fill(doc *strictyaml.Document) {
 		or(&c.NATS.Embedded.StoreDir, defaultStoreDir)
 	}
 	c.LedgerExport.Fill()
+	if c.SignIn.Configured() && c.SignIn.Session == 0 {
+		c.SignIn.Session = access.DefaultSession
+	}
 }
 
 func or(s *string, value string) {

@@ -120,7 +120,7 @@ func (p *Pages) reader(rw http.ResponseWriter, req *http.Request) (access.Caller
 		return c, false
 	}
 	if !ok {
-		p.show(rw, http.StatusUnauthorized, "login", page{Title: "Sign in", Data: "/login"})
+		p.askSignIn(rw, req)
 	}
 	return c, ok
 }
@@ -130,6 +130,10 @@ func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
 	if !ok || !c.May(access.RoleRead) {
 		p.show(rw, http.StatusUnauthorized, "login",
 			page{Title: "Sign in", Wrong: "This token isn't valid here; use one from admin.token_file.", Data: "/login"})
+		return
+	}
+	if err := p.tokenSignedIn(req.Context(), c); err != nil {
+		p.fail(rw, err)
 		return
 	}
 	if err := p.Sessions.SignIn(rw, req, c, "/", consoleLife); err != nil {
@@ -174,7 +178,8 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	data.Health = p.healthLines(req.Context())
 	// Reloading would lose what is being typed into the filter: a page that reloads itself
 	// has no filter, and one with a filter does not reload itself.
-	shown := page{Title: "Console", Caller: c.Name, Operate: c.May(access.RoleOperate), Wrong: wrong, Data: data}
+	shown := p.pageFor(req.Context(), c, "Console")
+	shown.Wrong = wrong
 	if data.Live = q.Has("live"); data.Live {
 		shown.Refresh, shown.Then = consoleAgain, req.URL.RequestURI()
 	}
@@ -243,18 +248,21 @@ func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c access.Call
 			data.Devices = append(data.Devices, d.ID)
 		}
 	}
-	p.show(rw, http.StatusOK, "job",
-		page{Title: "Job " + detail.Job.Job, Caller: c.Name, Operate: c.May(access.RoleOperate), Wrong: wrong, Data: data})
+	shown := p.pageFor(req.Context(), c, "Job "+detail.Job.Job)
+	shown.Wrong, shown.Data = wrong, data
+	p.show(rw, http.StatusOK, "job", shown)
 }
 
 // operator is who is signed in and may do more than look.
 func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
 	c, ok := p.reader(rw, req)
 	if ok && !c.May(access.RoleOperate) {
-		p.show(rw, http.StatusForbidden, "message", page{ // with the button to sign out
-			Title: "Your token may only read", Caller: c.Name, Home: consoleHome,
-			Data: "Sign out, and sign in with one of the role operate or admin.",
-		})
+		shown := p.pageFor(req.Context(), c, "Your token may only read") // with the button to sign out
+		shown.Home, shown.Data = consoleHome, "Sign out, and sign in with one of the role operate or admin."
+		if c.Person != "" {
+			shown.Title, shown.Data = "You may only read", "Ask your administrator for the role operate or admin."
+		}
+		p.show(rw, http.StatusForbidden, "message", shown)
 		return c, false
 	}
 	return c, ok
@@ -263,7 +271,7 @@ func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (access.Call
 func (p *Pages) cancelJob(rw http.ResponseWriter, req *http.Request) {
 	p.act(rw, req, "cancel", func(c access.Caller, rec *job.Record) error {
 		_, err := p.Jobs.Cancel(req.Context(),
-			release.Cancellation{Key: rec.Key(), Actor: c.Name, Note: strings.TrimSpace(req.PostFormValue("reason"))})
+			release.Cancellation{Key: rec.Key(), Actor: c.Name, Asked: admin.Asked(c), Note: strings.TrimSpace(req.PostFormValue("reason"))})
 		return err
 	})
 }
@@ -271,7 +279,8 @@ func (p *Pages) cancelJob(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) releaseJob(rw http.ResponseWriter, req *http.Request) {
 	p.act(rw, req, "release", func(c access.Caller, rec *job.Record) error {
 		out, err := p.Releaser.Release(context.WithoutCancel(req.Context()), release.Order{
-			Device: req.PostFormValue("device"), Owner: rec.Owner, Jobs: []graph.Ref{rec.Ref}, Actor: c.Name, At: time.Now(),
+			Device: req.PostFormValue("device"), Owner: rec.Owner, Jobs: []graph.Ref{rec.Ref}, Actor: c.Name,
+			Asked: admin.Asked(c), At: time.Now(),
 		})
 		if k, ok := first(out.Kept, out.Aborted); ok {
 			return fmt.Errorf("%w: %s %s [%s]", release.ErrNotHeld, k.Reason.Text, k.Reason.Remedy, k.Reason.Code)

@@ -68,9 +68,11 @@ type Deps struct {
 	Graph    Graph
 	Tokens   *access.Tokens
 	Sessions *access.Sessions
-	Visits   *Visits
-	Recent   *Recent
-	Health   *health.Checks
+	// SignIn signs people in with Entra; nil when only tokens do.
+	SignIn *access.SignIn
+	Visits *Visits
+	Recent *Recent
+	Health *health.Checks
 	// Held is how many jobs each queue holds, by its name.
 	Held func() map[string]int
 	// Swept is when this instance last swept; zero when another does.
@@ -86,7 +88,7 @@ type Deps struct {
 }
 
 // Pages are the console and the release stations. They sign people in by the tokens of the
-// API.
+// API, and with Entra.
 type Pages struct {
 	Deps
 	templates map[string]*template.Template
@@ -112,6 +114,11 @@ func NewPages(d Deps) (*Pages, error) {
 	for pattern, handle := range p.routes() {
 		mux.HandleFunc(pattern, handle)
 	}
+	if p.SignIn != nil {
+		for pattern, handle := range p.personRoutes() {
+			mux.HandleFunc(pattern, handle)
+		}
+	}
 	mux.HandleFunc("/", p.notFound)
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(p.crossOrigin))
@@ -132,7 +139,9 @@ func (p *Pages) load() (err error) {
 			return fmt.Errorf("station.zone: %w", err)
 		}
 	}
-	for _, name := range []string{"login", "console", "job", "station", "jobs", "done", "options", "enrol", "message"} {
+	for _, name := range []string{
+		"login", "signin", "refused", "console", "job", "station", "jobs", "done", "options", "enrol", "message",
+	} {
 		t, err := template.New("").Funcs(functions).Funcs(p.times()).ParseFS(
 			pageFiles, "pages/layout.html", "pages/card.html", "pages/waiting.html", "pages/"+name+".html")
 		if err != nil {
@@ -244,7 +253,9 @@ type page struct {
 	// Caller is who is signed in at the console.
 	Caller  string
 	Operate bool
-	Now     time.Time
+	// Person is set when that is a person, ByToken when a token is used where people can sign in.
+	Person, ByToken bool
+	Now             time.Time
 	// Home is where a message leads to, if anywhere.
 	Home string
 	// Wrong is what was wrong with what was sent.

@@ -16,6 +16,7 @@ import (
 	"pullprint/connector/privacy"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
+	"pullprint/trigger/graph"
 
 	"go.uber.org/zap"
 )
@@ -61,17 +62,22 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 	d.health.Advise(health.Check{Name: "tokens", Ready: tokens.Lost})
 	d.services.recent = console.NewRecent(d.bus, log)
 	visits, users := console.NewVisits(d.bus.State()), directory.NewUsers(d.graph)
+	sessions := access.NewSessions(d.bus.State(), tokens)
+	signIn, err := d.openSignIn(sessions)
+	if err != nil {
+		return err
+	}
 	d.services.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Evaluator: d.jobs.Evaluator, TellUsage: d.jobs.Sweeper.TellUsage,
 		Releaser: releaser, Taps: taps, Badges: registry,
 		Delegations: releaser.Delegations(), People: d.people(), Users: users, Visits: visits,
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Forget: d.services.recent.Forget, Backup: d.bus.Backup,
-		Tokens: tokens, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,
+		Tokens: tokens, Sessions: sessions, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,
 		Process: d.processInfo(), Instance: d.instance, Logger: log,
 	})
 	pages, err := console.NewPages(console.Deps{
 		Jobs: d.services.api, Releaser: releaser, Taps: taps, Badges: registry, Users: users,
-		Tokens: tokens, Sessions: access.NewSessions(d.bus.State(), tokens), Visits: visits, Recent: d.services.recent,
+		Tokens: tokens, Sessions: sessions, SignIn: signIn, Visits: visits, Recent: d.services.recent,
 		Health: d.health, Held: d.index.Held, Swept: d.jobs.Sweeper.LastSuccess, Zone: d.services.api.Zone,
 		Graph: d.graph, Station: cfg.Station,
 		Queues: cfg.Queues, Devices: cfg.Devices, DeviceEntries: d.services.api.DeviceEntries, Logger: log,
@@ -81,6 +87,19 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 	}
 	d.services.server = admin.NewServer(cfg.Admin, d.services.api, pages)
 	return nil
+}
+
+// openSignIn lets people sign in with Entra; it is nil when that is not configured.
+func (d *daemon) openSignIn(sessions *access.Sessions) (*access.SignIn, error) {
+	cfg := d.o.Config.SignIn
+	if !cfg.Configured() {
+		return nil, nil //nolint:nilnil // it is no error
+	}
+	entra, err := graph.NewOpenID(d.graphConfig(), d.graphOptions(), cfg.RedirectURI())
+	if err != nil {
+		return nil, fmt.Errorf("sign_in: %w", err)
+	}
+	return access.NewSignIn(cfg, entra, d.graph, sessions), nil
 }
 
 // processInfo is how the process is.

@@ -75,8 +75,10 @@ const (
 	AskedByToken   Origin = "token"   // whoever has the API token that Actor names
 	// AskedByBadgeToken is a badge's number that came with the API token that Actor names.
 	AskedByBadgeToken Origin = "badge-token"
-	AskedByErasure    Origin = "erasure" // a person's data was erased
-	AskedBySweep      Origin = "sweep"   // the hold ended
+	// AskedBySignIn is a person who signed in with Entra: Actor, or without one the owner.
+	AskedBySignIn  Origin = "sign-in"
+	AskedByErasure Origin = "erasure" // a person's data was erased
+	AskedBySweep   Origin = "sweep"   // the hold ended
 )
 
 // Settings are what rules rewrote, in the words of Graph's

@@ -144,6 +144,8 @@ func (p *People) state() holding {
 			return len(words) == 3 && (w.is(words[1]) || w.is(words[2]))
 		case "visit":
 			return ownedBy(w, key, value)
+		case "signout":
+			return len(words) == 2 && w.is(words[1])
 		case "session":
 			return sessionFields.concerns(w, value)
 		}

@@ -52,8 +52,10 @@ type Cancellation struct {
 	// Owner, when set, is who cancels at a device: the job must be theirs. Else
 	// an administrator does.
 	Owner string
-	// Actor is the name of the API token that asked.
+	// Actor is the name of the API token that asked, or the object id of the person.
 	Actor string
+	// Asked is what asked; when it is not given, the owner at a station, or the token of Actor.
+	Asked decision.Origin
 	// Erasure says that it is part of the erasure of a person's data.
 	Erasure bool
 	// Note is what an administrator tells the owner; may be empty.
@@ -62,6 +64,8 @@ type Cancellation struct {
 
 func (c Cancellation) origin() decision.Origin {
 	switch {
+	case c.Asked != "":
+		return c.Asked
 	case c.Erasure:
 		return decision.AskedByErasure
 	case c.Owner != "":

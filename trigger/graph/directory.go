@@ -27,18 +27,12 @@ const groupsAtOnce = 20
 // through other groups (permissions User.ReadBasic.All and GroupMember.Read.All). It makes a
 // call for 20 groups each.
 func (c *Client) MemberOf(ctx context.Context, user string, groups []string) (found []string, err error) {
-	if err := ids(checkGroups, append([]string{user}, groups...)...); err != nil {
-		return nil, err
-	}
 	for some := range slices.Chunk(groups, groupsAtOnce) {
 		var out struct {
 			Value []string `json:"value"`
 		}
-		cl := call{op: checkGroups, url: c.at("/users/"+user+"/checkMemberGroups", ""), out: &out}
-		if err := cl.encode(map[string][]string{"groupIds": some}); err != nil {
-			return nil, err
-		}
-		if err := c.do(ctx, &cl); err != nil {
+		ask := c.on(checkGroups, append([]string{user}, some...)...).with(map[string][]string{"groupIds": some}).into(&out)
+		if err := c.do(ctx, ask); err != nil {
 			return nil, err
 		}
 		for _, id := range out.Value {

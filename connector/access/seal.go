@@ -1,0 +1,116 @@
+package access
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"pullprint/trigger/graph/auth"
+)
+
+// pendingFor is how long a sign-in at Entra may take: as long as Entra lets its code be redeemed.
+const pendingFor = 10 * time.Minute
+
+// pending is a sign-in that a browser has begun. It is kept in a cookie of the browser, encrypted,
+// and not in the store: so that a sign-in that was begun costs nothing, however many are, that no
+// other browser can finish it, and that every replica can.
+type pending struct {
+	auth.Challenge
+	// Then is the page of ours to go to.
+	Then  string    `json:"then"`
+	Until time.Time `json:"until"`
+	// Silent is one that asks the person nothing: it confirms the session that the browser has.
+	Silent bool `json:"silent,omitempty"`
+}
+
+// sealKey is where the key of the cookies is stored, which all replicas share.
+const sealKey = "sign-in.key"
+
+// sealer encrypts and authenticates what a browser keeps for us.
+type sealer struct {
+	store KV
+
+	mu   sync.Mutex // guards aead
+	aead cipher.AEAD
+}
+
+// seal is a pending sign-in for a cookie.
+func (s *sealer) seal(ctx context.Context, p pending) (string, error) {
+	aead, err := s.key(ctx, false)
+	if err != nil {
+		return "", err
+	}
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return "", fmt.Errorf("encode sign-in: %w", err)
+	}
+	sealed := aead.Seal(nil, nil, raw, []byte(pendingCookie)) //nolint:gosec // it makes the nonce itself
+	return base64.RawURLEncoding.EncodeToString(sealed), nil
+}
+
+// open is the pending sign-in of a cookie; ok is false when it is none that still goes on. The key is
+// read again for one that does not fit: the store may have been restored.
+func (s *sealer) open(ctx context.Context, cookie string) (p pending, ok bool, err error) {
+	sealed, err := base64.RawURLEncoding.DecodeString(cookie)
+	if err != nil {
+		return p, false, nil //nolint:nilerr // it is not ours
+	}
+	for _, again := range []bool{false, true} {
+		aead, err := s.key(ctx, again)
+		if err != nil {
+			return p, false, err
+		}
+		raw, err := aead.Open(nil, nil, sealed, []byte(pendingCookie))
+		if err == nil && json.Unmarshal(raw, &p) == nil {
+			return p, time.Now().Before(p.Until), nil
+		}
+	}
+	return pending{}, false, nil
+}
+
+// key is the key of all replicas; the first that needs it makes it.
+func (s *sealer) key(ctx context.Context, again bool) (cipher.AEAD, error) {
+	s.mu.Lock()
+	known := s.aead
+	s.mu.Unlock()
+	if known != nil && !again {
+		return known, nil
+	}
+	for range maxTries {
+		raw, revision, err := s.store.Get(ctx, sealKey)
+		if err != nil {
+			return nil, fmt.Errorf("read key of sign-ins: %w", err)
+		}
+		if revision != 0 {
+			return s.use(raw)
+		}
+		var made [32]byte
+		rand.Read(made[:])
+		if _, _, err := s.store.CompareAndSet(ctx, sealKey, made[:], 0, 0); err != nil {
+			return nil, fmt.Errorf("store key of sign-ins: %w", err)
+		} // whether this one is stored or another replica's: the next turn reads it
+	}
+	return nil, errors.New("store key of sign-ins: too many concurrent updates")
+}
+
+func (s *sealer) use(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("key of sign-ins: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("key of sign-ins: %w", err)
+	}
+	s.mu.Lock()
+	s.aead = aead
+	s.mu.Unlock()
+	return aead, nil
+}

@@ -1,0 +1,88 @@
+package console
+
+import (
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// personMatrix adds the pages for people who sign in to pageMatrix; person is one without a role.
+var personMatrix = map[string]string{
+	"GET /auth/sign-in":    "", // begins a sign-in: TestSignIn
+	"GET /auth/callback":   "", // ends one: TestSignInRefused
+	"POST /auth/sign-out":  "", // ends that of the browser, if it has one: TestSignOutEverywhere
+	"GET /auth/signed-out": "",
+}
+
+// everybody are the cookies of who could ask: a reader's station, people without and with each
+// role, and one whose sign-in Entra has to confirm.
+func (s *site) everybody() map[string]map[string]string {
+	s.t.Helper()
+	all := map[string]map[string]string{"nobody": nil}
+	unconfirmed := s.browser()
+	unconfirmed.signIn(annaID, "/")
+	all["unconfirmed"] = unconfirmed.cookies()
+	time.Sleep(15 * time.Minute)
+	for who, id := range map[string]string{"admin": annaID, "operate": bertID, "person": carlaID, "read": doraID} {
+		v := s.browser()
+		v.signIn(id, "/")
+		all[who] = v.cookies()
+	}
+	rec := send(s.pages, "/station/west/login", "same-origin", map[string][]string{"token": {testTokens["west"]}})
+	all["west"] = map[string]string{}
+	for _, c := range rec.Result().Cookies() {
+		all["west"][c.Name] = c.Value
+	}
+	return all
+}
+
+// ask sends a request with cookies, from a page of the site or of another.
+func ask(h http.Handler, method, path, from string, cookies map[string]string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, siteURL+path, nil)
+	req.Header.Set("Sec-Fetch-Site", from)
+	for name, value := range cookies {
+		req.AddCookie(&http.Cookie{Name: name, Value: value}) //nolint:gosec // of a request
+	}
+	return getWith(h, req)
+}
+
+// refused reports whether an answer lets nobody in.
+func refusedCode(rec *httptest.ResponseRecorder) bool {
+	return rec.Code == http.StatusUnauthorized || rec.Code == http.StatusForbidden ||
+		rec.Code == http.StatusSeeOther && strings.HasPrefix(rec.Header().Get("Location"), "/auth/")
+}
+
+// With sign-in, each page is for the same as with tokens, by the role of the person; a sign-in that
+// is to be confirmed counts for nothing.
+func TestPageAuthorizationOfPeople(t *testing.T) {
+	onSite(t, func(t *testing.T, s *site) {
+		all := maps.Clone(pageMatrix)
+		maps.Copy(all, personMatrix)
+		routes := s.pages.routes()
+		maps.Copy(routes, s.pages.personRoutes())
+		cookies := s.everybody()
+		for pattern := range routes {
+			allowed, known := all[pattern]
+			if !known {
+				t.Errorf("%s has no entry in the matrix", pattern)
+			}
+			if allowed == "" {
+				continue
+			}
+			method, path, _ := strings.Cut(pattern, " ")
+			path = strings.NewReplacer("{$}", "", "{printer}", "p", "{job}", "j", "{device}", "west").Replace(path)
+			if pattern == "GET /station/{device}/jobs" {
+				path += "?visit=guessed" // without a ticket it leads to the station's first page
+			}
+			for who, mine := range cookies {
+				rec := ask(s.pages, method, path, "same-origin", mine)
+				if want := !strings.Contains(" "+allowed+" ", " "+who+" "); refusedCode(rec) != want {
+					t.Errorf("%s by %s: %d to %s", pattern, who, rec.Code, rec.Header().Get("Location"))
+				}
+			}
+		}
+	})
+}
