@@ -115,7 +115,8 @@ allowances:
   - {name: students, when: '"students" in user.groups', pages: 50, every: week}
   - {name: lab, when: 'job.queue == "Lab"', account: center/lab, pages: 9, every: month}
 rules:
-  - {name: colour-first, at: release, when: 'job.color && account.left == 2 && account.spent > 45', verdict: keep, reason: color.low, remedy: 'You have {{account.left}} pages left.'}
+  - {name: colour-first, at: release, when: 'job.color && account.left == 2 && account.spent > 45',
+     verdict: keep, reason: color.low, remedy: 'You have {{account.left}} pages left.'}
   - {name: mono, at: release, when: 'job.queue == "Mono"', set: {colorMode: blackAndWhite}}
 `
 
@@ -288,7 +289,8 @@ func TestNeeds(t *testing.T) {
 		{"reserve: arrival\n" + budgets, policy.Arrival, policy.ModePull, policy.Needs{Groups: true, Pages: true, Balances: true}},
 		{budgets, policy.Arrival, policy.ModeDirect, policy.Needs{Groups: true, Pages: true, Balances: true}},
 		{budgets, policy.Release, policy.ModePull, policy.Needs{Groups: true, Pages: true, Balances: true}},
-		{rules(`{name: a, at: arrival, when: 'job.color', verdict: abort, reason: a.b, text: {de: Nein.}, remedy: b}`), policy.Arrival, policy.ModePull, policy.Needs{
+		{rules(`{name: a, at: arrival, when: 'job.color', verdict: abort, reason: a.b, text: {de: Nein.},
+			remedy: b}`), policy.Arrival, policy.ModePull, policy.Needs{
 			Language: true,
 		}},
 	} {
@@ -300,7 +302,9 @@ func TestNeeds(t *testing.T) {
 
 func TestLanguages(t *testing.T) {
 	p := mustLoad(t, "language: de\n"+
-		rules(`{name: a, at: arrival, when: 'true', verdict: abort, reason: a.b, text: {en: '{{job.copies}} is too many.', de: '{{job.copies}} ist zu viel.', de-CH: '{{job.copies}} isch zvil.'}, remedy: {fr: Attendez., it: Aspetti.}}`))
+		rules(`{name: a, at: arrival, when: 'true', verdict: abort, reason: a.b,
+			text: {en: '{{job.copies}} is too many.', de: '{{job.copies}} ist zu viel.', de-CH: '{{job.copies}} isch zvil.'},
+			remedy: {fr: Attendez., it: Aspetti.}}`))
 	for owner, want := range map[string]string{
 		"en": "1 is too many. Attendez. [a.b]", "en-GB": "1 is too many. Attendez. [a.b]", "de-ch": "1 isch zvil. Attendez. [a.b]",
 		"de-AT": "1 ist zu viel. Attendez. [a.b]",
@@ -316,7 +320,8 @@ func TestLanguages(t *testing.T) {
 // alphabet says nothing.
 func TestFirstLanguage(t *testing.T) {
 	two := rules(
-		`{name: a, at: arrival, when: 'job.color', verdict: abort, reason: a.b, text: {it: Chiuso., de: Zu.}, remedy: {de: Warten., it: Aspetti.}}`,
+		`{name: a, at: arrival, when: 'job.color', verdict: abort, reason: a.b, text: {it: Chiuso., de: Zu.},
+			remedy: {de: Warten., it: Aspetti.}}`,
 		`{name: b, at: arrival, when: 'job.duplex', verdict: abort, reason: a.b, text: Closed., remedy: {fr: Attendez., de: Warten.}}`)
 	for file, want := range map[string]string{
 		two:                      "Chiuso. Aspetti. [a.b]",
@@ -384,8 +389,10 @@ func TestVariant(t *testing.T) {
 func TestTestsOfBudgets(t *testing.T) {
 	r, err := policyfile.Test("policy.yaml", []byte(budgets+`tests:
   - {name: paid, at: release, user: {groups: [students]}, job: {pages: 50}, expect: {verdict: redirect, cost: 50}}
-  - {name: not paid, at: release, user: {groups: [students]}, job: {pages: 6}, account: {left: 5}, expect: {verdict: keep, reason: quota.exhausted, text: 'On both sides it costs 3 pages'}}
-  - {name: spent, at: release, user: {groups: [students]}, job: {pages: 6}, account: {spent: 40, reserved: 5}, expect: {verdict: keep, cost: 6}}
+  - {name: not paid, at: release, user: {groups: [students]}, job: {pages: 6}, account: {left: 5},
+     expect: {verdict: keep, reason: quota.exhausted, text: 'On both sides it costs 3 pages'}}
+  - {name: spent, at: release, user: {groups: [students]}, job: {pages: 6}, account: {spent: 40, reserved: 5},
+     expect: {verdict: keep, cost: 6}}
   - {name: wrong, at: release, user: {groups: [students]}, job: {pages: 6}, expect: {verdict: redirect, cost: 7, text: much}}
   - {name: unknown, at: release, user: {groups: [students]}, unknown: [pages], expect: {verdict: keep, reason: pages.unknown}}
   - {name: nobody, at: release, expect: {verdict: keep, reason: quota.exhausted}}

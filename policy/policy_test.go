@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	abortColor = `{name: no-color, at: arrival, when: job.color, verdict: abort, reason: color.no, text: 'No colour here, {{user.upn}}.', remedy: Print it in black and white.}`
-	keepNight  = `{name: night, at: release, when: 'now.getHours("Europe/Zurich") < 14', verdict: keep, reason: hours.closed, remedy: 'Release it after 14:00.'}`
+	abortColor = `{name: no-color, at: arrival, when: job.color, verdict: abort, reason: color.no,
+		text: 'No colour here, {{user.upn}}.', remedy: Print it in black and white.}`
+	keepNight = `{name: night, at: release, when: 'now.getHours("Europe/Zurich") < 14', verdict: keep, reason: hours.closed,
+		remedy: 'Release it after 14:00.'}`
 	completeOK = `{name: posters, at: arrival, when: 'job.queue == "Poster"', verdict: complete}`
 )
 

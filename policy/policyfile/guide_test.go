@@ -304,11 +304,17 @@ func TestGuideExamples(t *testing.T) {
 		"weekend":            {arriving(direct, saturday), arriving(direct), policy.Abort},
 		"many-copies-duplex": {arriving(copies(11)), arriving(copies(10)), policy.Abort},
 		"paper":              {arriving(func(r *policy.Request) { r.Job.MediaSize = "Letter" }), arriving(), policy.Abort},
-		"invited":            {arriving(color, func(r *policy.Request) { r.User.UPN = "ada_example.org#EXT#@example.com" }), arriving(color), policy.Abort},
-		"night":              {arriving(release, at(3)), arriving(release, at(6)), policy.Keep},
-		"exam-week":          {arriving(release, large, exams, groups("Students")), arriving(release, large, groups("Students")), policy.Keep},
-		"stale":              {arriving(release, func(r *policy.Request) { r.Job.Created = noon.AddDate(0, 0, -1) }), arriving(release), policy.Abort},
-		"pilot":              {arriving(direct, groups("Pilot")), arriving(direct), policy.Complete},
+		"invited": {
+			arriving(color, func(r *policy.Request) { r.User.UPN = "ada_example.org#EXT#@example.com" }), arriving(color),
+			policy.Abort,
+		},
+		"night":     {arriving(release, at(3)), arriving(release, at(6)), policy.Keep},
+		"exam-week": {arriving(release, large, exams, groups("Students")), arriving(release, large, groups("Students")), policy.Keep},
+		"stale": {
+			arriving(release, func(r *policy.Request) { r.Job.Created = noon.AddDate(0, 0, -1) }), arriving(release),
+			policy.Abort,
+		},
+		"pilot": {arriving(direct, groups("Pilot")), arriving(direct), policy.Complete},
 	}
 	for _, src := range blocks(section(t, "Worked examples"), "yaml") {
 		p := mustLoad(t, src)

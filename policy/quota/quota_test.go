@@ -181,3 +181,22 @@ func TestAccounts(t *testing.T) {
 		}
 	}
 }
+
+// Allowances that can't be added up are one error, in one line, that names them.
+func TestClaimsOverflow(t *testing.T) {
+	a := quota.Allowance{
+		Name: "a", Account: quota.Account{quota.Group, "x"}, Limit: math.MaxInt64, CarryOver: math.MaxInt64, Overdraft: math.MaxInt64,
+	}
+	_, err := quota.Claims(quota.Sum, []quota.Allowance{a, a})
+	if !errors.Is(err, quota.ErrOverflow) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "[a a]") {
+		t.Errorf("%v", err)
+	}
+	for _, m := range []quota.Merge{quota.Max, quota.Strictest, quota.First} {
+		if list, err := quota.Claims(m, []quota.Allowance{a, a}); err != nil || len(list) != 1 || list[0].Limit != math.MaxInt64 {
+			t.Errorf("%s: %v, %v", m, list, err)
+		}
+	}
+	if _, err := quota.Claims("all", []quota.Allowance{a, a}); err == nil {
+		t.Error("an unknown way to merge is taken for one")
+	}
+}

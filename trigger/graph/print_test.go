@@ -133,7 +133,8 @@ func TestRequests(t *testing.T) {
 				_, err := c.CreateSubscription(ctx, NewSubscription{TasksResource("d1"), "https://a/n", "https://a/l", "state", at})
 				return err
 			}, 201, `{"id":"s1"}`, "POST /subscriptions",
-			`{"changeType":"created","resource":"print/taskDefinitions/d1/tasks","notificationUrl":"https://a/n","lifecycleNotificationUrl":"https://a/l","clientState":"state","expirationDateTime":"2026-03-01T11:30:00.0000000Z"}`,
+			`{"changeType":"created","resource":"print/taskDefinitions/d1/tasks","notificationUrl":"https://a/n",` +
+				`"lifecycleNotificationUrl":"https://a/l","clientState":"state","expirationDateTime":"2026-03-01T11:30:00.0000000Z"}`,
 		},
 		{"renew", func(ctx context.Context, c *Client) error {
 			_, err := c.RenewSubscription(ctx, sub,
@@ -224,10 +225,14 @@ func TestIDsAreCheckedBeforeTheyTravel(t *testing.T) {
 const jobJSON = `{
 	"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#print/printers('p')/jobs/$entity",
 	"id": "5182", "createdDateTime": "2020-02-04T00:00:00.1234567Z",
-	"createdBy": {"id": "de80c0c8-1eb4-4f2c-9d4b-6a2f0c7a7e16", "displayName": "Ann", "userPrincipalName": "ann@example.com", "ipAddress": null},
-	"configuration": {"feedOrientation": "longEdgeFirst", "pageRanges": [{"start": 1, "end": 3}], "quality": "medium", "dpi": 600, "orientation": "landscape",
-		"copies": 2, "duplexMode": "flipOnLongEdge", "colorMode": "unknownFutureValue", "inputBin": "by-pass-tray", "outputBin": null, "mediaSize": "A4",
-		"margin": {"top": 0}, "mediaType": "stationery", "finishings": null, "pagesPerSheet": 1, "multipageLayout": "clockwiseFromBottomLeft", "collate": false,
+	"createdBy": {"id": "de80c0c8-1eb4-4f2c-9d4b-6a2f0c7a7e16", "displayName": "Ann",
+		"userPrincipalName": "ann@example.com", "ipAddress": null},
+	"configuration": {"feedOrientation": "longEdgeFirst", "pageRanges": [{"start": 1, "end": 3}],
+		"quality": "medium", "dpi": 600, "orientation": "landscape",
+		"copies": 2, "duplexMode": "flipOnLongEdge", "colorMode": "unknownFutureValue", "inputBin": "by-pass-tray",
+		"outputBin": null, "mediaSize": "A4",
+		"margin": {"top": 0}, "mediaType": "stationery", "finishings": null, "pagesPerSheet": 1,
+		"multipageLayout": "clockwiseFromBottomLeft", "collate": false,
 		"scaling": "shrinkToFit", "fitPdfToPage": null, "newSetting": {"x": [1]}},
 	"status": {"state": "paused", "description": "Secret Plan", "details": ["releaseWait", "hovering"], "isAcquiredByPrinter": false},
 	"redirectedTo": null, "redirectedFrom": "https://graph.microsoft.com/v1.0/print/printers/q/jobs/3", "isFetchable": false, "errorCode": 0,
@@ -272,7 +277,8 @@ func TestUnknownWordsAreNoError(t *testing.T) {
 		"two words\n": "unknownFutureValue",
 	} {
 		raw, _ := json.Marshal(map[string]any{
-			"id": ref.Job, "status": map[string]any{"state": state}, "tasks": []any{map[string]any{"status": map[string]any{"state": state}}}, "createdBy": nil,
+			"id": ref.Job, "status": map[string]any{"state": state},
+			"tasks": []any{map[string]any{"status": map[string]any{"state": state}}}, "createdBy": nil,
 			"configuration": nil,
 		})
 		s.answer = string(raw)
@@ -289,7 +295,8 @@ func TestUnknownWordsAreNoError(t *testing.T) {
 func TestDefinitionsTellWhoseTheyAre(t *testing.T) {
 	s := &scripted{
 		status: 200,
-		answer: `{"value":[{"id":"d1","displayName":"pullprint","createdBy":{"appId":"a1","displayName":"x"}},{"id":"d2","displayName":"pullprint","createdBy":null}]}`,
+		answer: `{"value":[{"id":"d1","displayName":"pullprint","createdBy":{"appId":"a1","displayName":"x"}},` +
+			`{"id":"d2","displayName":"pullprint","createdBy":null}]}`,
 	}
 	got, err := s.client(t).Definitions(t.Context())
 	if diff := cmp.Diff([]Definition{{"d1", "pullprint", "a1"}, {"d2", "pullprint", ""}}, got); err != nil || diff != "" {
