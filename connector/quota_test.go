@@ -410,7 +410,13 @@ func (s shaky) Groups(ctx context.Context, user string) ([]graph.Group, error) {
 func TestDirectoryOutOfReach(t *testing.T) {
 	const src = `
 rules:
-  - {name: students, at: arrival, when: '"students" in user.groups && job.copies > 2', verdict: abort, reason: copies.no, text: No., remedy: Fewer.}
+  - name: students
+    at: arrival
+    when: '"students" in user.groups && job.copies > 2'
+    verdict: abort
+    reason: copies.no
+    text: No.
+    remedy: Fewer.
 `
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
@@ -467,7 +473,8 @@ func TestDecidedLater(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		out := errors.New("the directory is down")
-		const src = `rules: [{name: students, at: arrival, when: '"students" in user.groups', verdict: abort, reason: students.no, text: No., remedy: Ask.}]`
+		const src = `rules: [{
+  name: students, at: arrival, when: '"students" in user.groups', verdict: abort, reason: students.no, text: No., remedy: Ask.}]`
 		l := w.live("", withPolicy(t, src), func(d *connector.Deps) { d.Graph = shaky{d.Graph, &out} })
 		id, d := w.print(graphtest.JobSpec{Printer: pullID})
 		l.worker.Handle(l.ctx, d)
