@@ -90,15 +90,10 @@ func Backup(ctx context.Context, cfg Config, o Options, w io.Writer) error {
 	if err := mustExist(cfg); err != nil {
 		return err
 	}
-	b, err := attach(ctx, cfg, o)
-	if err != nil {
+	return attached(ctx, cfg, o, func(b *Bus) error {
+		_, err := b.Backup(ctx, w)
 		return err
-	}
-	defer func() { _ = b.Close() }()
-	if _, err = b.Backup(ctx, w); err != nil {
-		return err
-	}
-	return b.Close()
+	})
 }
 
 // mustExist fails when there is no store, so that a misspelt folder is not backed up as

@@ -173,6 +173,19 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 	return b, nil
 }
 
+// attached does something with what is stored, without a daemon.
+func attached(ctx context.Context, cfg Config, o Options, do func(b *Bus) error) error {
+	b, err := attach(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	if err := do(b); err != nil {
+		_ = b.Close()
+		return err
+	}
+	return b.Close()
+}
+
 func (b *Bus) connect(ctx context.Context, o Options) error {
 	if err := b.metrics.register(o.Registerer, b.cfg.Embedded != nil); err != nil {
 		return err

@@ -28,38 +28,29 @@ type metrics struct {
 }
 
 func newMetrics() *metrics {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	ofStream := func(name, help string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"stream"})
+	}
 	m := &metrics{
-		write: write.NewMetrics(),
-		connected: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pullprint_bus_connected", Help: "Whether there is a connection to NATS.",
-		}),
-		rebuilds: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pullprint_bus_consumer_rebuilds_total",
-			Help: "Times the task consumer was rebuilt because it delivered nothing while tasks were pending.",
-		}),
-		redelivered: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pullprint_bus_redeliveries_total", Help: "Tasks delivered again.",
-		}),
-		leasesLost: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pullprint_bus_leases_lost_total", Help: "Leases lost while their holder was at work.",
-		}),
-		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pullprint_store_bytes", Help: "What a stream or bucket takes in the store.",
-		}, []string{"stream"}),
-		limit: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pullprint_store_limit_bytes",
-			Help: "What a stream or bucket may take in the store; absent where nothing limits it.",
-		}, []string{"stream"}),
-		messages: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pullprint_store_messages", Help: "How many messages or keys a stream or bucket holds.",
-		}, []string{"stream"}),
-		free: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pullprint_store_free_bytes",
-			Help: "What is free on the disk of the embedded store; absent with an external one.",
-		}),
-		undecided: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pullprint_tasks_undecided", Help: "Tasks in the stream that are not decided, those in work included.",
-		}),
+		write:     write.NewMetrics(),
+		connected: gauge("pullprint_bus_connected", "Whether there is a connection to NATS."),
+		rebuilds: counter("pullprint_bus_consumer_rebuilds_total",
+			"Times the task consumer was rebuilt because it delivered nothing while tasks were pending."),
+		redelivered: counter("pullprint_bus_redeliveries_total", "Tasks delivered again."),
+		leasesLost:  counter("pullprint_bus_leases_lost_total", "Leases lost while their holder was at work."),
+		bytes:       ofStream("pullprint_store_bytes", "What a stream or bucket takes in the store."),
+		limit: ofStream("pullprint_store_limit_bytes",
+			"What a stream or bucket may take in the store; absent where nothing limits it."),
+		messages: ofStream("pullprint_store_messages", "How many messages or keys a stream or bucket holds."),
+		free: gauge("pullprint_store_free_bytes",
+			"What is free on the disk of the embedded store; absent with an external one."),
+		undecided: gauge("pullprint_tasks_undecided", "Tasks in the stream that are not decided, those in work included."),
 	}
 	m.oldestAge = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pullprint_tasks_oldest_undecided_age_seconds",

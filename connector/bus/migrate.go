@@ -19,23 +19,36 @@ func Migrate(ctx context.Context, from, to Config, o RestoreOptions) (backup.Con
 	if same(from, to) {
 		return backup.Contents{}, errors.New("both configurations name the same store")
 	}
-	file, err := disk.Nameless("", "pullprint-migrate-*")
+	var c backup.Contents
+	err := throughFile("", "pullprint-migrate-*", func(file *os.File) error {
+		if err := backupUnused(ctx, from, o.Options, file); err != nil {
+			return fmt.Errorf("from: %w", err)
+		}
+		return nil
+	}, func(file *os.File, size int64) (err error) {
+		if c, _, err = Restore(ctx, to, file, size, o); err != nil {
+			return fmt.Errorf("to: %w", err)
+		}
+		return nil
+	})
+	return c, err
+}
+
+// throughFile writes a backup to a temporary file, and reads it.
+func throughFile(dir, pattern string, write func(*os.File) error, read func(*os.File, int64) error) error {
+	file, err := disk.Nameless(dir, pattern)
 	if err != nil {
-		return backup.Contents{}, fmt.Errorf("make a temporary file: %w", err)
+		return fmt.Errorf("make a temporary file: %w", err)
 	}
 	defer file.Close()
-	if err := backupUnused(ctx, from, o.Options, file); err != nil {
-		return backup.Contents{}, fmt.Errorf("from: %w", err)
+	if err := write(file); err != nil {
+		return err
 	}
 	st, err := file.Stat()
 	if err != nil {
-		return backup.Contents{}, fmt.Errorf("read the temporary file: %w", err)
+		return fmt.Errorf("read the temporary file: %w", err)
 	}
-	c, _, err := Restore(ctx, to, file, st.Size(), o)
-	if err != nil {
-		return c, fmt.Errorf("to: %w", err)
-	}
-	return c, nil
+	return read(file, st.Size())
 }
 
 // same compares what names a store.
@@ -52,24 +65,18 @@ func backupUnused(ctx context.Context, cfg Config, o Options, file *os.File) err
 	if err := mustExist(cfg); err != nil {
 		return err
 	}
-	b, err := attach(ctx, cfg, o)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = b.Close() }()
-	if cfg.Embedded != nil {
-		if err := b.checkMark(ctx); err != nil {
+	return attached(ctx, cfg, o, func(b *Bus) error {
+		if cfg.Embedded != nil {
+			if err := b.checkMark(ctx); err != nil {
+				return err
+			}
+		}
+		if err := b.inUse(ctx); err != nil {
 			return err
 		}
-	}
-	if err := b.inUse(ctx); err != nil {
-		return err
-	}
-	if _, err := b.Backup(ctx, file); err != nil {
-		return err
-	}
-	if err := b.inUse(ctx); err != nil {
-		return err
-	}
-	return b.Close()
+		if _, err := b.Backup(ctx, file); err != nil {
+			return err
+		}
+		return b.inUse(ctx)
+	})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/bus/stored"
 	"pullprint/connector/bus/write"
@@ -89,19 +88,13 @@ func Compact(ctx context.Context, cfg Config, o Options) error {
 	if cfg.Embedded == nil {
 		return errors.New("an external server compacts its files itself")
 	}
-	file, err := disk.Nameless(cfg.Embedded.StoreDir, "compacting-*")
-	if err != nil {
-		return fmt.Errorf("make a temporary file: %w", err)
-	}
-	defer file.Close()
-	if err := Backup(ctx, cfg, o, file); err != nil {
+	var replaced string
+	err := throughFile(cfg.Embedded.StoreDir, "compacting-*", func(file *os.File) error {
+		return Backup(ctx, cfg, o, file)
+	}, func(file *os.File, size int64) (err error) {
+		_, replaced, err = Restore(ctx, cfg, file, size, RestoreOptions{Options: o, Replace: true})
 		return err
-	}
-	st, err := file.Stat()
-	if err != nil {
-		return fmt.Errorf("read the temporary file: %w", err)
-	}
-	_, replaced, err := Restore(ctx, cfg, file, st.Size(), RestoreOptions{Options: o, Replace: true})
+	})
 	if err != nil {
 		return err
 	}

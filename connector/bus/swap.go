@@ -71,27 +71,25 @@ func restoreEmbedded(
 // it is synced at the end. It returns the mark that the store has then.
 func buildStore(
 	ctx context.Context, cfg Config, dir string, f *backup.File, o Options,
-) (backup.Contents, *disk.Mark, error) {
+) (c backup.Contents, m *disk.Mark, err error) {
 	e := *cfg.Embedded
 	e.StoreDir = dir
 	cfg.Embedded = &e
-	b, err := attach(ctx, cfg, Options{Logger: o.Logger, Instance: o.Instance, unsynced: true})
-	if err != nil {
-		return backup.Contents{}, nil, err
-	}
-	defer func() { _ = b.Close() }()
-	c, err := b.restoreAll(ctx, f, nil)
-	if err != nil {
-		return c, nil, err
-	}
-	m := &disk.Mark{Streams: map[string]disk.Position{}}
-	for _, p := range schema.Streams(1) {
-		st, err := b.positionOf(ctx, p.Config.Name)
-		if err != nil {
-			return c, nil, err
+	m = &disk.Mark{Streams: map[string]disk.Position{}}
+	o = Options{Logger: o.Logger, Instance: o.Instance, unsynced: true}
+	err = attached(ctx, cfg, o, func(b *Bus) (err error) {
+		if c, err = b.restoreAll(ctx, f, nil); err != nil {
+			return err
 		}
-		st.last = f.Trailer.Streams[p.Config.Name].Last
-		m.Streams[p.Config.Name] = st.position()
-	}
-	return c, m, b.Close()
+		for _, p := range schema.Streams(1) {
+			st, err := b.positionOf(ctx, p.Config.Name)
+			if err != nil {
+				return err
+			}
+			st.last = f.Trailer.Streams[p.Config.Name].Last
+			m.Streams[p.Config.Name] = st.position()
+		}
+		return nil
+	})
+	return c, m, err
 }

@@ -88,6 +88,11 @@ func askRestore(
 	if err != nil {
 		return "", err
 	}
+	return answered(msg)
+}
+
+// answered returns where a server wants the archive to be sent, or its error.
+func answered(msg *nats.Msg) (deliver string, err error) {
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Deliver string              `json:"deliver_subject"`
@@ -162,7 +167,7 @@ type chunkWriter struct {
 func (c *chunkWriter) Write(p []byte) (int, error) {
 	c.buf = append(c.buf, p...)
 	for len(c.buf) >= chunkSize {
-		if err := c.send(c.buf[:chunkSize]); err != nil {
+		if err := c.send(c.buf[:chunkSize], chunkWithin); err != nil {
 			return 0, err
 		}
 		c.buf = append(c.buf[:0], c.buf[chunkSize:]...)
@@ -170,44 +175,27 @@ func (c *chunkWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (c *chunkWriter) send(chunk []byte) error {
-	ctx, cancel := context.WithTimeout(c.ctx, chunkWithin)
+// send sends a chunk, nil as the end, and waits for the server to take it.
+func (c *chunkWriter) send(chunk []byte, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(c.ctx, within)
 	defer cancel()
 	msg, err := c.nc.RequestWithContext(ctx, c.subject, chunk)
-	if err != nil {
+	if err != nil || len(msg.Data) == 0 {
 		return err
 	}
-	return restoreAnswer(msg)
+	_, err = answered(msg)
+	if _, refused := errors.AsType[*jetstream.APIError](err); refused {
+		return fmt.Errorf("%w (a server older than 2.15 can't restore this)", err)
+	}
+	return err
 }
 
 // finish says that this is all, and waits for the stream to be there.
 func (c *chunkWriter) finish() error {
 	if len(c.buf) > 0 {
-		if err := c.send(c.buf); err != nil {
+		if err := c.send(c.buf, chunkWithin); err != nil {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, lastWithin)
-	defer cancel()
-	msg, err := c.nc.RequestWithContext(ctx, c.subject, nil)
-	if err != nil {
-		return err
-	}
-	return restoreAnswer(msg)
-}
-
-func restoreAnswer(msg *nats.Msg) error {
-	if len(msg.Data) == 0 {
-		return nil
-	}
-	var answer struct {
-		Error *jetstream.APIError `json:"error"`
-	}
-	if err := json.Unmarshal(msg.Data, &answer); err != nil {
-		return fmt.Errorf("decode answer: %w", err)
-	}
-	if answer.Error != nil {
-		return fmt.Errorf("%w (a server older than 2.15 can't restore this)", answer.Error)
-	}
-	return nil
+	return c.send(nil, lastWithin)
 }

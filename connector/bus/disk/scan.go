@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -99,12 +100,9 @@ func scanBucket(dir, stream string, marked uint64) ([]Loss, error) {
 	var losses []Loss
 	var last uint64
 	for i, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("read the store: %w", err)
-		}
-		if bytes.HasPrefix(text, []byte(compressedBlock)) {
-			return nil, nil
+		text, compressed, err := readBlock(file)
+		if err != nil || compressed {
+			return nil, err
 		}
 		at, end := records(text, hashOf(stream, file), func(_ []byte, sequence uint64) { last = max(last, sequence) })
 		if at < len(text) && (i < len(files)-1 || end || last < marked) {
@@ -131,14 +129,11 @@ func scanSequences(dir, stream string, marked uint64) ([]Loss, error) {
 		return nil, err
 	}
 	for _, file := range files {
-		block, err := os.ReadFile(file)
+		block, compressed, err := readBlock(file)
 		if err != nil {
-			return nil, fmt.Errorf("read the store: %w", err)
+			return nil, err
 		}
-		if bytes.HasPrefix(block, []byte(compressedBlock)) {
-			continue
-		}
-		for at := 0; at+recordHeader+recordHash <= len(block); {
+		for at := 0; !compressed && at+recordHeader+recordHash <= len(block); {
 			size := int(binary.LittleEndian.Uint32(block[at:]) &^ withHeader)
 			sequence := binary.LittleEndian.Uint64(block[at+4:]) &^ sequenceFlags
 			if sequence > marked+maxAhead {
@@ -162,6 +157,14 @@ func blocks(dir, stream string) ([]string, error) {
 	}
 	slices.SortFunc(files, func(a, b string) int { return cmp.Compare(blockNumber(a), blockNumber(b)) })
 	return files, nil
+}
+
+// readBlock reads a file of messages. A compressed one is not ours, and not looked into.
+func readBlock(file string) (text []byte, compressed bool, err error) {
+	if text, err = os.ReadFile(file); err != nil {
+		return nil, false, fmt.Errorf("read the store: %w", err)
+	}
+	return text, bytes.HasPrefix(text, []byte(compressedBlock)), nil
 }
 
 func blockNumber(file string) uint64 {
@@ -231,53 +234,59 @@ func recordAt(block []byte, key hashKey) (rec []byte, ok bool) {
 // a loss was accepted.
 func Repair(dir string, damaged []Loss) error {
 	for _, l := range damaged {
-		files, err := blocks(dir, l.Stream)
-		if err != nil {
-			return err
-		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				return fmt.Errorf("repair the store: %w", err)
-			}
-			var good []byte
-			if at, _ := records(text, hashOf(l.Stream, file),
-				func(rec []byte, _ uint64) { good = append(good, rec...) }); at == len(text) {
-				continue
-			}
-			if err := durable.Write(file, good); err != nil {
-				return fmt.Errorf("repair the store: %w", err)
-			}
-		}
-		known, err := indexes(dir, l.Stream)
-		if err != nil {
-			return err
-		}
-		for _, file := range known {
-			if err := os.Remove(file); err != nil {
-				return fmt.Errorf("repair the store: %w", err)
-			}
+		if err := repairStream(dir, l.Stream); err != nil {
+			return fmt.Errorf("repair the store: %w", err)
 		}
 	}
 	return nil
 }
 
-// CheckFiles refuses a store that is damaged, before the server changes anything.
-func CheckFiles(dir, markFile string) error {
+func repairStream(dir, stream string) error {
+	files, err := blocks(dir, stream)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		var good []byte
+		at, _ := records(text, hashOf(stream, file), func(rec []byte, _ uint64) { good = append(good, rec...) })
+		if at < len(text) {
+			err = durable.Write(file, good)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	known, err := indexes(dir, stream)
+	for _, file := range known {
+		err = errors.Join(err, os.Remove(file))
+	}
+	return err
+}
+
+// examine reads the files of a store and says what they have lost; damaged says that some of
+// them can't be read.
+func examine(dir, markFile string) (losses []Loss, damaged bool, err error) {
 	m, err := ReadMark(markFile)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	losses, err := Scan(dir, m)
-	if err != nil {
-		return err
+	if losses, err = Scan(dir, m); err != nil {
+		return nil, false, err
 	}
-	damaged := len(losses) > 0
-	if losses, err = WithMissing(losses, dir, m); err != nil { // the whole of it is told at once
-		return err
-	}
-	if !damaged && !slices.ContainsFunc(losses, func(l Loss) bool { return Hidden(dir, l) }) {
-		return nil // what is lost is told by the mark
+	damaged = len(losses) > 0
+	losses, err = WithMissing(losses, dir, m) // the whole of it is told at once
+	return losses, damaged, err
+}
+
+// CheckFiles refuses a store that is damaged, before the server changes anything.
+func CheckFiles(dir, markFile string) error {
+	losses, damaged, err := examine(dir, markFile)
+	if err != nil || !damaged && !slices.ContainsFunc(losses, func(l Loss) bool { return Hidden(dir, l) }) {
+		return err // what is lost is told by the mark
 	}
 	return LossError(losses, markFile)
 }
@@ -301,21 +310,11 @@ func indexes(dir, stream string) ([]string, error) {
 // Whole reports what a start would refuse an embedded store for that no process has:
 // what its files have lost, or can't be read of them. It changes nothing.
 func Whole(dir, markFile string) error {
-	m, err := ReadMark(markFile)
-	if err != nil {
+	losses, _, err := examine(dir, markFile)
+	if err != nil || len(losses) == 0 {
 		return err
 	}
-	lost, err := Scan(dir, m)
-	if err != nil {
-		return err
-	}
-	if lost, err = WithMissing(lost, dir, m); err != nil {
-		return err
-	}
-	if len(lost) == 0 {
-		return nil
-	}
-	return LossError(lost, markFile)
+	return LossError(losses, markFile)
 }
 
 // reach is how far the files of a stream go. One whose messages have all been removed
@@ -326,12 +325,12 @@ func reach(dir, stream string) (last uint64, err error) {
 		return 0, err
 	}
 	for _, file := range slices.Backward(files) {
-		text, err := os.ReadFile(file)
+		text, compressed, err := readBlock(file)
 		if err != nil {
-			return 0, fmt.Errorf("read the store: %w", err)
+			return 0, err
 		}
-		if bytes.HasPrefix(text, []byte(compressedBlock)) {
-			return math.MaxUint64, nil // not ours, and not looked into
+		if compressed {
+			return math.MaxUint64, nil
 		}
 		records(text, hashOf(stream, file), func(_ []byte, sequence uint64) { last = max(last, sequence) })
 		if last > 0 {
