@@ -181,6 +181,7 @@ func TestOneListPerPrinter(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
 				k := graphtest.Calm()
 				k.PrintTime = time.Hour
+				k.Latency = 100 * time.Millisecond // several wait for the list
 				w := newWorld(t, bustest.Open(t), k)
 				l := w.live("", withPolicy(t, src))
 				for range 12 {

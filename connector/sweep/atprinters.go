@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pullprint/connector/index"
+	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
 )
 
@@ -31,14 +32,16 @@ type atPrinters struct {
 	graph  Graph
 	listed map[string]time.Time // when the jobs of a printer were listed last, beyond this sweep
 
-	mu    sync.Mutex // guards listed, and lists but not what is in them
 	lists map[string]*list
+
+	mu sync.Mutex // guards listed, and who begins to read a list
 }
 
 // list is the jobs at one printer.
 type list struct {
-	once   sync.Once
 	wanted map[graph.Ref]bool
+	begun  bool
+	done   chan struct{} // closed when it is read; jobs and err are there then
 	jobs   map[graph.Ref]graph.Job
 	err    error
 }
@@ -54,7 +57,7 @@ func (s *Sweeper) atPrinters(followed []index.Followed) *atPrinters {
 	for _, f := range followed {
 		at := canonical(f.At)
 		if p.lists[at.Printer] == nil {
-			p.lists[at.Printer] = &list{wanted: map[graph.Ref]bool{}, jobs: map[graph.Ref]graph.Job{}}
+			p.lists[at.Printer] = &list{wanted: map[graph.Ref]bool{}, done: make(chan struct{}), jobs: map[graph.Ref]graph.Job{}}
 		}
 		p.lists[at.Printer].wanted[at] = true
 	}
@@ -72,7 +75,9 @@ func (p *atPrinters) job(ctx context.Context, at graph.Ref) (graph.Job, error) {
 	if l == nil || len(l.wanted) < 2 {
 		return p.graph.Job(ctx, at)
 	}
-	l.once.Do(func() { l.err = p.read(ctx, graph.Canonical(at.Printer), l) })
+	if err := p.await(ctx, graph.Canonical(at.Printer), l); err != nil {
+		return graph.Job{}, err
+	}
 	if j, ok := l.jobs[canonical(at)]; ok {
 		return j, nil
 	}
@@ -83,17 +88,32 @@ func (p *atPrinters) job(ctx context.Context, at graph.Ref) (graph.Job, error) {
 	return p.graph.Job(ctx, at)
 }
 
-// read reads the list of a printer until it has all that is wanted.
-func (p *atPrinters) read(ctx context.Context, printer string, l *list) error {
+// await reads the list of a printer, or waits until another has read it.
+func (p *atPrinters) await(ctx context.Context, printer string, l *list) error {
 	p.mu.Lock()
-	_, lately := p.listed[printer]
-	if !lately {
+	first, last := !l.begun, p.listed[printer]
+	l.begun = true
+	if first && last.IsZero() {
 		p.listed[printer] = time.Now()
 	}
 	p.mu.Unlock()
-	if lately {
-		return errListedLately
+	if first {
+		defer close(l.done)
+		if l.err = errListedLately; last.IsZero() {
+			l.err = recovery.Catch(func() error { return p.read(ctx, printer, l) })
+		}
+		return nil
 	}
+	select {
+	case <-l.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// read reads the list of a printer until it has all that is wanted.
+func (p *atPrinters) read(ctx context.Context, printer string, l *list) error {
 	n := 0
 	for j, err := range p.graph.Jobs(ctx, printer) {
 		if err != nil {
