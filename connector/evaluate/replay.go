@@ -135,7 +135,7 @@ func NewReplay(p *policy.Policy) *Replay {
 // ownDecisions are the reasons of decisions that no policy makes.
 var ownDecisions = []string{
 	reasons.HoldExpired, reasons.OwnerUnknown, reasons.CanceledByOwner, reasons.CanceledByAdmin,
-	reasons.DeviceUnavailable, reasons.DeviceNotAllowed, reasons.GraphUnavailable,
+	reasons.DeviceUnavailable, reasons.DeviceUnsuitable, reasons.DeviceNotAllowed, reasons.GraphUnavailable,
 	reasons.ReleasePending,
 	reasons.SelfTest, reasons.StoreUnavailable,
 }

@@ -9,6 +9,7 @@ import (
 
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/policy"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
@@ -32,8 +33,8 @@ type evaluated struct {
 }
 
 // evaluate decides on a release. It checks in this order: the owner of the job, whether the
-// device can print, the rules at arrival if they could not be evaluated then, and the rules
-// at release.
+// device can print, the rules at arrival if they could not be evaluated then, the rules at release,
+// and whether the device can print the job as they have it.
 func (r *Releaser) evaluate(
 	ctx context.Context, o Order, rec *job.Record, job graph.Job, at *destination,
 ) (evaluated, error) {
@@ -79,6 +80,9 @@ func (r *Releaser) evaluate(
 	eval.Set.Apply(&eval.Job)
 	eval.Unsaid = eval.Unsaid && eval.Set.Copies == 0
 	v, shadow, err := r.evaluator.Evaluate(ctx, &eval)
+	if err == nil && v.Verdict == policy.Redirect {
+		v = r.suitable(ctx, rec, printer.Set(job.Configuration, v.Set.Over(eval.Set)), at, v)
+	}
 	v.Unknown = append(notes, v.Unknown...)
 	return evaluated{eval, v, shadow}, err
 }
@@ -103,8 +107,24 @@ func (r *Releaser) usable(ctx context.Context, rec *job.Record, at *destination)
 	if why != "" {
 		d.Text = strings.TrimSuffix(d.Text, ".") + ": " + why + "."
 	}
-	if others := at.others(ctx, r.queues.NameOf(rec)); others != "" {
+	if others := at.others(ctx, r.queues.NameOf(rec), graph.Configuration{}); others != "" {
 		d.Remedy = "Go to " + others + ": your job is still waiting."
 	}
 	return &d, nil, nil
+}
+
+// suitable is a decision to release a job, or one to keep it where the device can't print it.
+func (r *Releaser) suitable(
+	ctx context.Context, rec *job.Record, j graph.Configuration, at *destination, v policy.Decision,
+) policy.Decision {
+	why := printer.Unsuitable(at.can, j)
+	if why == "" {
+		return v
+	}
+	d := r.evaluator.Own(reasons.DeviceUnsuitable, policy.Release, policy.Keep)
+	d.Text, d.Unknown = strings.TrimSuffix(d.Text, ".")+": "+why+".", v.Unknown
+	if others := at.others(ctx, r.queues.NameOf(rec), j); others != "" {
+		d.Remedy = "Go to " + others + ": your job is still waiting."
+	}
+	return d
 }

@@ -34,7 +34,14 @@ type destination struct {
 	done chan struct{}
 	ok   bool
 	why  string // why it is not ok, as text; may be empty
+	can  graph.Capabilities
 	err  error
+}
+
+// deviceState is whether a device takes jobs, and which.
+type deviceState struct {
+	ready bool
+	can   graph.Capabilities
 }
 
 // destination begins to read the device's printer; ready waits for the result. The caller has
@@ -45,7 +52,9 @@ func (r *Releaser) destination(ctx context.Context, dev printer.Device) *destina
 	go func() {
 		defer close(at.done)
 		at.err = recovery.Catch(func() (err error) {
-			at.ok, at.why, err = r.readPrinter(ctx, dev)
+			var now deviceState
+			now, at.why, err = r.readPrinter(ctx, dev)
+			at.ok, at.can = now.ready, now.can
 			return err
 		})
 	}()
@@ -71,27 +80,27 @@ func (at *destination) ready(ctx context.Context) (ok bool, why string, err erro
 
 // readPrinter reports whether a device takes jobs, and why not. A printer that Graph does not
 // know takes none; the administrator has to correct the configuration.
-func (r *Releaser) readPrinter(ctx context.Context, dev printer.Device) (ok bool, why string, err error) {
+func (r *Releaser) readPrinter(ctx context.Context, dev printer.Device) (now deviceState, why string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	p, err := r.printers.Printer(ctx, dev.PrinterID)
 	if graph.IsNotFound(err) {
 		r.log.Error("graph does not know the printer of a device: correct devices[].printer_id, and share the printer "+
 			"with the app", zap.String("device", dev.ID), zap.String("printer", dev.PrinterID))
-		return false, "", nil
+		return deviceState{}, "", nil
 	}
 	if err != nil {
-		return false, "", err
+		return deviceState{}, "", err
 	}
 	why, unavailable := dev.Unavailable(p, r.clock.AtGraph())
-	return !unavailable, why, nil
+	return deviceState{!unavailable, p.Capabilities}, why, nil
 }
 
-// others names the other devices that could release jobs of the queue right
-// now, as "a, b or c"; empty when there is none.
-func (at *destination) others(ctx context.Context, queue string) string {
+// others names the other devices that could release a job of the queue right now, as "a, b or
+// c"; empty when there is none.
+func (at *destination) others(ctx context.Context, queue string, job graph.Configuration) string {
 	var names []string
-	for _, d := range at.r.othersReady(ctx, at.dev, []string{queue}) {
+	for _, d := range at.r.othersReady(ctx, at.dev, []string{queue}, job) {
 		names = append(names, d.Place())
 	}
 	if n := len(names); n > 1 {
@@ -101,8 +110,10 @@ func (at *destination) others(ctx context.Context, queue string) string {
 }
 
 // othersReady are the devices other than dev that could release jobs of one of the queues right
-// now, in the order of their ids.
-func (r *Releaser) othersReady(ctx context.Context, dev printer.Device, queues []string) (list []printer.Device) {
+// now, and can print a job, in the order of their ids.
+func (r *Releaser) othersReady(
+	ctx context.Context, dev printer.Device, queues []string, job graph.Configuration,
+) (list []printer.Device) {
 	for _, d := range r.devices {
 		shared := slices.ContainsFunc(queues, func(q string) bool { return slices.Contains(d.Queues, q) })
 		if d.ID != dev.ID && d.PrinterID != dev.PrinterID && shared {
@@ -116,7 +127,8 @@ func (r *Releaser) othersReady(ctx context.Context, dev printer.Device, queues [
 	for i, d := range list {
 		reads.Go(func() error {
 			return recovery.Catch(func() error {
-				ready[i] = r.readyLately(ctx, d)
+				now := r.stateLately(ctx, d)
+				ready[i] = now.ready && printer.Unsuitable(now.can, job) == ""
 				return nil
 			})
 		})
@@ -126,16 +138,16 @@ func (r *Releaser) othersReady(ctx context.Context, dev printer.Device, queues [
 	return slices.DeleteFunc(list, func(printer.Device) bool { i++; return !ready[i] })
 }
 
-// readyLately is readPrinter for a suggestion: the state may be cached, and a device whose
+// stateLately is readPrinter for a suggestion: the state may be cached, and a device whose
 // state can't be read is not suggested.
-func (r *Releaser) readyLately(ctx context.Context, dev printer.Device) bool {
-	if ready, fresh := r.states.Get(dev.PrinterID); fresh {
-		return ready
+func (r *Releaser) stateLately(ctx context.Context, dev printer.Device) deviceState {
+	if now, fresh := r.states.Get(dev.PrinterID); fresh {
+		return now
 	}
-	ready, _, err := r.readPrinter(ctx, dev)
+	now, _, err := r.readPrinter(ctx, dev)
 	if err != nil {
-		return false
+		return deviceState{}
 	}
-	r.states.Put(dev.PrinterID, ready)
-	return ready
+	r.states.Put(dev.PrinterID, now)
+	return now
 }

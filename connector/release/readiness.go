@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"pullprint/connector/printer"
+	"pullprint/trigger/graph"
 )
 
 // Readiness is whether a device can print now.
@@ -22,9 +23,9 @@ func (r *Releaser) Readiness(ctx context.Context, device string) Readiness {
 	if !ok {
 		return Readiness{}
 	}
-	ready, why, err := r.readPrinter(ctx, dev)
-	if ready || err != nil {
+	now, why, err := r.readPrinter(ctx, dev)
+	if now.ready || err != nil {
 		return Readiness{}
 	}
-	return Readiness{Unavailable: true, Why: why, Others: r.othersReady(ctx, dev, dev.Queues)}
+	return Readiness{Unavailable: true, Why: why, Others: r.othersReady(ctx, dev, dev.Queues, graph.Configuration{})}
 }

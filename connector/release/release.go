@@ -64,7 +64,7 @@ type Releaser struct {
 	clock       clock.Clock
 	log         *zap.Logger
 
-	states *cache.TTL[bool] // by printer id: whether it takes jobs
+	states *cache.TTL[deviceState] // by printer id
 }
 
 // PrinterReader reads the state of a printer; *graph.Client is one.
@@ -93,7 +93,7 @@ func New(o Options) *Releaser {
 	r := &Releaser{
 		printers: o.Graph, jobs: o.Jobs, queues: printer.NewQueues(o.Queues), devices: map[string]printer.Device{}, policy: o.Policy,
 		delegations: tellingDamaged(o.Delegations, store.DamagedRecords(o.Registerer), o.Logger),
-		evaluator:   o.Evaluator, effects: o.Effects, clock: o.Clock, log: o.Logger, states: cache.NewTTL[bool](stateTTL, maxStates),
+		evaluator:   o.Evaluator, effects: o.Effects, clock: o.Clock, log: o.Logger, states: cache.NewTTL[deviceState](stateTTL, maxStates),
 	}
 	for _, dev := range o.Devices {
 		r.devices[dev.ID] = dev

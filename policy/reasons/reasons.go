@@ -16,13 +16,15 @@ const (
 	OwnerUnknown      = "owner.unknown"
 	BadgeUnknown      = "badge.unknown"
 	DeviceUnavailable = "device.unavailable"
-	DeviceNotAllowed  = "device.not-allowed"
-	CanceledByOwner   = "canceled.by-owner"
-	CanceledByAdmin   = "canceled.by-admin"
-	PolicyError       = "policy.error"
-	PagesUnknown      = "pages.unknown"
-	GraphUnavailable  = "graph.unavailable"
-	ReleasePending    = "release.pending"
+	// DeviceUnsuitable is of a job that the device can't print as it was sent.
+	DeviceUnsuitable = "device.unsuitable"
+	DeviceNotAllowed = "device.not-allowed"
+	CanceledByOwner  = "canceled.by-owner"
+	CanceledByAdmin  = "canceled.by-admin"
+	PolicyError      = "policy.error"
+	PagesUnknown     = "pages.unknown"
+	GraphUnavailable = "graph.unavailable"
+	ReleasePending   = "release.pending"
 	// StoreUnavailable is of a job that stays held since nothing can be noted
 	// down: without that, nothing is printed.
 	StoreUnavailable = "store.unavailable"
@@ -78,6 +80,10 @@ var table = map[string]Reason{
 	DeviceUnavailable: {
 		"This printer can't print at the moment.", "Go to another printer, or come back later: your job is still waiting.",
 		"printer-stopped",
+	},
+	DeviceUnsuitable: {
+		"This printer can't print this job as it was sent.",
+		"Go to another printer, or print it again with other settings: your job is still waiting.", "resources-are-not-ready",
 	},
 	DeviceNotAllowed: {
 		"This job can't be released at this printer.",

@@ -150,6 +150,8 @@ type Printer struct {
 	// LastSeen is when Universal Print last had contact with the printer; zero if it does not
 	// tell.
 	LastSeen time.Time
+	// Capabilities are what it offers, as far as Universal Print tells.
+	Capabilities Capabilities
 }
 
 // A Group of the directory.

@@ -79,7 +79,7 @@ var table = [operations]struct {
 	updateJob:        {"update_job", http.MethodPatch, 200, false, "/print/printers/{}/jobs/{}"},
 	getPrinter: {
 		"get_printer", http.MethodGet, 200, true,
-		"/print/printers/{}?$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status",
+		"/print/printers/{}?$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status,capabilities",
 	},
 	listGroups: {
 		"list_groups", http.MethodGet, 200, true,

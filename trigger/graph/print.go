@@ -223,7 +223,7 @@ func (c *Client) UpdateJob(ctx context.Context, ref Ref, settings json.RawMessag
 	return c.do(ctx, cl.with(map[string]json.RawMessage{"configuration": settings}))
 }
 
-// Printer reads the state of a printer
+// Printer reads the state of a printer, and what it can do
 // (https://learn.microsoft.com/graph/api/printer-get).
 func (c *Client) Printer(ctx context.Context, id string) (Printer, error) {
 	var out struct {
@@ -235,6 +235,7 @@ func (c *Client) Printer(ctx context.Context, id string) (Printer, error) {
 			State   string   `json:"state"`
 			Details []string `json:"details"`
 		} `json:"status"`
+		Capabilities json.RawMessage `json:"capabilities"`
 	}
 	cl := c.on(getPrinter, id).into(&out).about(&out.ID, id)
 	if err := c.do(ctx, cl); err != nil {
@@ -244,8 +245,12 @@ func (c *Client) Printer(ctx context.Context, id string) (Printer, error) {
 	if err != nil || seen.Year() < 2000 { // absent, or the zero time of .NET, which is in the year 1
 		seen = time.Time{}
 	}
+	var can Capabilities
+	if len(out.Capabilities) > 0 && json.Unmarshal(out.Capabilities, &can) != nil {
+		can = Capabilities{} // what is not as documented tells nothing
+	}
 	return Printer{
 		ID: id, DisplayName: out.DisplayName, State: PrinterState(word(out.Status.State)),
-		Details: out.Status.Details, AcceptingJobs: out.Accepting, LastSeen: seen,
+		Details: out.Status.Details, AcceptingJobs: out.Accepting, LastSeen: seen, Capabilities: can,
 	}, nil
 }

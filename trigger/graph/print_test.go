@@ -100,7 +100,7 @@ func TestRequests(t *testing.T) {
 			_, err := c.Printer(ctx,
 				"p1")
 			return err
-		}, 200, `{"id":"p1"}`, "GET /print/printers/p1?$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status", ""},
+		}, 200, `{"id":"p1"}`, "GET /print/printers/p1?$select=id,displayName,isAcceptingJobs,lastSeenDateTime,status,capabilities", ""},
 		{
 			"groups", func(ctx context.Context, c *Client) error {
 				_, err := c.Groups(ctx, "u1")
