@@ -1,9 +1,11 @@
 package graph
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
+	"sync"
 
 	"pullprint/trigger/graph/transport"
 )
@@ -76,4 +78,84 @@ func fewElements(text []byte) bool {
 		}
 	}
 	return true
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// read reads an answer; nil means success.
+func (cl *call) read(resp *http.Response) *Error {
+	if to := resp.Header.Get("Location"); cl.location != nil && to != "" && resp.StatusCode >= 300 &&
+		resp.StatusCode < 400 {
+		*cl.location = to
+		return nil
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return cl.refusal(resp)
+	}
+	if cl.later != nil {
+		*cl.later = resp.Header.Get("Operation-Location")
+	}
+	if cl.out == nil {
+		_, _ = io.CopyN(io.Discard, resp.Body, maxUnread) // so that the connection can be reused
+		return nil
+	}
+	return cl.decode(resp)
+}
+
+// borrow returns a buffer for an answer. Return it with giveBack.
+func borrow() *bytes.Buffer {
+	if buf, ok := buffers.Get().(*bytes.Buffer); ok {
+		return buf
+	}
+	return new(bytes.Buffer)
+}
+
+func giveBack(buf *bytes.Buffer) {
+	if buf.Cap() <= maxPooled {
+		buf.Reset()
+		buffers.Put(buf)
+	}
+}
+
+// refusal makes an Error of an answer that reports a failure.
+func (cl *call) refusal(resp *http.Response) *Error {
+	e := &Error{
+		Operation: cl.op.name(), Status: resp.StatusCode, write: cl.op.write(),
+		RetryAfter: transport.RetryAfter(resp.Header, transport.ServerTime(resp.Header)),
+	}
+	var body struct {
+		Error struct {
+			Code       string `json:"code"`
+			InnerError struct {
+				RequestID string `json:"request-id"`
+			} `json:"innerError"`
+		} `json:"error"`
+	}
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxUnread)) // what could not be read stays empty
+	if json.Unmarshal(raw, &body) == nil {
+		e.Code = safeCode(body.Error.Code)
+		e.RequestID = safeID(body.Error.InnerError.RequestID)
+	}
+	return e
+}
+
+// safeID returns s if it has the form of an id, else nothing: it is logged.
+func safeID(s string) string {
+	if ValidID(s) {
+		return s
+	}
+	return ""
+}
+
+// safeCode returns s if it is a code and not a sentence, which could quote a user.
+func safeCode(s string) string {
+	if len(s) > 64 {
+		return ""
+	}
+	for i := range len(s) {
+		if !idRune(rune(s[i])) && s[i] != '.' {
+			return ""
+		}
+	}
+	return s
 }
