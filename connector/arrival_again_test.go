@@ -255,10 +255,12 @@ func TestQueueIsRemoved(t *testing.T) {
 // heard keeps the notices.
 type heard struct{ list *[]string }
 
-func (h heard) Notify(_ context.Context, _ string, body []byte) error {
+func (h heard) PublishNotice(_ context.Context, _, _ string, body []byte) error {
 	*h.list = append(*h.list, string(body))
 	return nil
 }
+
+func (heard) Notify(context.Context, string, []byte) error { return nil }
 
 // However often an outage had a task delivered, its first failure is one failure.
 func TestDeliveriesAreNoFailures(t *testing.T) {

@@ -18,7 +18,7 @@ rules:
 `
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
-		b := &bridge{listens: true}
+		b := &bridge{}
 		l := w.live("", shortHold, withPolicy(t, src), func(d *connector.Deps) { d.Graph, d.Notices = groupless{d.Graph}, b })
 		id, d := w.print(graphtest.JobSpec{Printer: pullID})
 		l.worker.Handle(l.ctx, d)

@@ -36,7 +36,7 @@ func (g brokenList) Tasks(ctx context.Context, definition string) iter.Seq2[grap
 func TestSweepWithoutTheList(t *testing.T) {
 	quiet(t, func(w *world) {
 		broken := true
-		b := &bridge{listens: true}
+		b := &bridge{}
 		change := []func(*connector.Deps){withPolicy(w.t, weekly), shortHold, func(d *connector.Deps) {
 			d.Graph, d.Notices = brokenList{d.Graph, &broken}, b
 		}}

@@ -8,10 +8,11 @@
 // owns a fixed share, so that none can starve another:
 //
 //	PULLPRINT_TASKS      30 %  refuses when full: the webhook answers 503 and Graph retries
-//	PULLPRINT_DECISIONS  19 %  removes its oldest messages when full
+//	PULLPRINT_DECISIONS  18 %  removes its oldest messages when full
 //	PULLPRINT_AUDIT       3 %  removes its oldest messages when full
 //	PULLPRINT_LEDGER      6 %  removes its oldest messages when full
 //	PULLPRINT_DEAD        2 %  removes its oldest messages when full
+//	PULLPRINT_NOTICES     1 %  removes its oldest messages when full
 //	pullprint_jobs       25 %  refuses when full: jobs wait in Graph
 //	pullprint_quota       4 %  refuses when full
 //	pullprint_badges      3 %  refuses when full

@@ -32,6 +32,9 @@ var put = map[string]func(ctx context.Context, b *bus.Bus, id string, body []byt
 	"PULLPRINT_DEAD": func(ctx context.Context, b *bus.Bus, id string, body []byte) error {
 		return b.PublishDead(ctx, id, body)
 	},
+	"PULLPRINT_NOTICES": func(ctx context.Context, b *bus.Bus, id string, body []byte) error {
+		return b.PublishNotice(ctx, "job.aborted", id, body)
+	},
 	"KV_pullprint_jobs":   putKey((*bus.Bus).Jobs),
 	"KV_pullprint_badges": putKey((*bus.Bus).Badges),
 	"KV_pullprint_quota":  putKey((*bus.Bus).Quota),

@@ -132,7 +132,7 @@ func TestExternalComesBackInPart(t *testing.T) {
 		{"PULLPRINT_LEDGER"},
 		{"KV_pullprint_state", "KV_pullprint_badges", "KV_pullprint_quota"},
 		{"KV_pullprint_jobs", "PULLPRINT_LEDGER", "PULLPRINT_TASKS"},
-		{"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_DEAD"},
+		{"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_DEAD", "PULLPRINT_NOTICES"},
 	} {
 		t.Run(strings.Join(parts, " "), func(t *testing.T) {
 			cfg := bus.Config{URL: bustest.External(t)}
@@ -152,7 +152,7 @@ func TestExternalComesBackInPart(t *testing.T) {
 					t.Fatal(err)
 				}
 				switch name {
-				case "PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_DEAD":
+				case "PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_DEAD", "PULLPRINT_NOTICES":
 				default:
 					want++
 				}

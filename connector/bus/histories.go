@@ -18,11 +18,12 @@ func (b *Bus) Decisions(
 	return b.records(ctx, schema.Decisions, since, follow, fn)
 }
 
-// Dead is Decisions for the dead letters.
+// Dead is Decisions for the tasks that were given up.
 func (b *Bus) Dead(
 	ctx context.Context, since time.Time, follow bool, fn func(stored time.Time, body []byte) error,
 ) error {
-	return b.records(ctx, schema.Dead, since, follow, fn)
+	r := stored.Reader{Link: b.link, Stream: schema.Dead, Filter: schema.DeadSubject, Since: since, Follow: follow}
+	return r.Read(ctx, func(m stored.Message) error { return fn(m.Stored, m.Body) }, nil)
 }
 
 // Actions is Decisions for the audit of the API and the pages.

@@ -154,9 +154,9 @@ func (b *Bus) askFrozen(ctx context.Context, stream string) error {
 const codeNoSuchMessage = 10043
 
 // remade is true of the streams that can be made again without harm: the sweep finds the
-// jobs of lost tasks again, and nothing is decided by the other two.
+// jobs of lost tasks again, and nothing is decided by the others.
 func remade(stream string) bool {
-	return stream == schema.Tasks || stream == schema.Decisions || stream == schema.Dead
+	return stream == schema.Tasks || stream == schema.Decisions || stream == schema.Dead || stream == schema.Notices
 }
 
 // replace creates a removed stream again where that is safe. For any other stream it

@@ -35,6 +35,18 @@ func (b *Bus) PublishDead(ctx context.Context, msgID string, body []byte) error 
 	return err
 }
 
+// PublishNotice stores a notice to a person, once per msgID.
+func (b *Bus) PublishNotice(ctx context.Context, kind, msgID string, body []byte) error {
+	_, err := b.publish(ctx, schema.Notices, schema.NoticesSubject+kind, msgID, body)
+	return err
+}
+
+// PublishDeadNotice stores a notice that was given up, once per msgID.
+func (b *Bus) PublishDeadNotice(ctx context.Context, msgID string, body []byte) error {
+	_, err := b.publish(ctx, schema.Dead, schema.DeadNoticesSubject, msgID, body)
+	return err
+}
+
 // PublishAudit stores the audit record of an action through the API or a page, once
 // per msgID.
 func (b *Bus) PublishAudit(ctx context.Context, action, msgID string, body []byte) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/bus/stored"
@@ -16,6 +17,7 @@ import (
 
 var streamOf = map[store.Kind]string{
 	store.Decisions: schema.Decisions, store.Audit: schema.Audit, store.Ledger: schema.Ledger, store.Dead: schema.Dead,
+	store.Notices: schema.Notices,
 }
 
 // Scan calls fn with every record of a kind, oldest first.
@@ -24,6 +26,28 @@ func (b *Bus) Scan(ctx context.Context, kind store.Kind, fn func(store.Record) e
 	return r.Read(ctx, func(m stored.Message) error {
 		return fn(store.Record{Sequence: m.Sequence, Subject: m.Subject, Stored: m.Stored, Body: m.Body})
 	}, nil)
+}
+
+// Follow calls fn with the records of a kind that come after a sequence, oldest first, until ctx
+// ends, and returns its error. When after is 0 it begins with those stored since a time. When the
+// stream ends before that sequence, it is another: then fn is called with all of it. An error of fn
+// ends it and is returned.
+func (b *Bus) Follow(
+	ctx context.Context, kind store.Kind, after uint64, since time.Time, fn func(store.Record) error,
+) error {
+	r := stored.Reader{Link: b.link, Stream: streamOf[kind], Last: after, Follow: true}
+	if after == 0 {
+		r.Since = since
+	}
+	for {
+		err := r.Read(ctx, func(m stored.Message) error {
+			return fn(store.Record{Sequence: m.Sequence, Subject: m.Subject, Stored: m.Stored, Body: m.Body})
+		}, nil)
+		if !errors.Is(err, stored.ErrRolledBack) {
+			return err
+		}
+		r = stored.Reader{Link: b.link, Stream: r.Stream, Follow: true}
+	}
 }
 
 // Rewrite stores a record again under another message id, in the place of one that

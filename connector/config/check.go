@@ -67,6 +67,7 @@ func (k *checker) all() {
 	k.nats()
 	k.retention()
 	k.ledgerExport()
+	k.notices()
 	k.file("policy.file", k.c.Policy.File, "write the policy there, or leave policy.file out for the built-in one")
 	k.file("policy.shadow_file", k.c.Policy.ShadowFile, "write the policy to try there, or leave policy.shadow_file out")
 	p := k.c.Policy

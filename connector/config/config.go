@@ -51,6 +51,8 @@ type Config struct {
 	Retention Retention `yaml:"retention"`
 	// LedgerExport writes what happens on accounts to files.
 	LedgerExport ledgerexport.Config `yaml:"ledger_export"`
+	// Notices are how people hear of what became of their jobs.
+	Notices Notices `yaml:"notices"`
 	// SelfTest prints a page now and then, and aborts it.
 	SelfTest selftest.Config `yaml:"selftest"`
 	Admin    admin.Config    `yaml:"admin"`
@@ -222,6 +224,7 @@ func (c *Config) fill(doc *strictyaml.Document) {
 	if c.SignIn.Configured() && c.SignIn.Session == 0 {
 		c.SignIn.Session = access.DefaultSession
 	}
+	c.Notices.fill()
 }
 
 func or(s *string, value string) {
@@ -238,7 +241,7 @@ func (c *Config) resolve(dir string) {
 		&c.Webhook.TLS.CertFile, &c.Webhook.TLS.KeyFile, &c.Policy.File, &c.Policy.ShadowFile, &c.NATS.CredentialsFile,
 		&c.NATS.NkeyFile, &c.NATS.TLS.CAFile, &c.NATS.TLS.CertFile, &c.NATS.TLS.KeyFile,
 		&c.Badges.KeyFile, &c.Admin.TokenFile, &c.Admin.TLS.CertFile, &c.Admin.TLS.KeyFile, &c.Metrics.WebConfigFile,
-		&c.LedgerExport.Dir,
+		&c.LedgerExport.Dir, &c.Notices.Mail.SMTP.PasswordFile, &c.Notices.Templates,
 	}
 	for i := range c.Devices {
 		paths = append(paths, &c.Devices[i].TokenFile)

@@ -26,6 +26,7 @@ import (
 	"pullprint/connector/index"
 	"pullprint/connector/integrity"
 	"pullprint/connector/logthrottle"
+	"pullprint/connector/notify"
 	"pullprint/connector/selftest"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
@@ -87,6 +88,7 @@ type daemon struct {
 	ledger      *ledger.Ledger
 	admin       *administrator   // nil when no sign-in is kept
 	selfTester  *selftest.Tester // nil without self-tests
+	notifier    *notify.Notifier
 	lostKey     atomic.Bool
 	webhook     *webhook.Server
 	health      *health.Checks

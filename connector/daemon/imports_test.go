@@ -49,7 +49,7 @@ var connectorOrder = [][]string{
 	{"index"},
 	{"evaluate", "integrity"},
 	{"effect"},
-	{"arrival", "release", "sweep", "privacy", "selftest"},
+	{"arrival", "release", "sweep", "notify", "privacy", "selftest"},
 	{"", "tap"},
 	{"access"},
 	{"admin"},
@@ -88,12 +88,13 @@ var restrictions = []restriction{
 		prefixes: []string{modulePath + "/trigger/pages/document", modulePath + "/trigger/pages/pdf", modulePath + "/trigger/pages/xps"},
 		folders:  []string{"trigger/pages"},
 	},
+	{what: "SMTP", prefixes: []string{"github.com/wneessen/go-mail", "net/smtp"}, folders: []string{"connector/notify/mail"}},
 	{what: "systemd", prefixes: []string{"github.com/coreos/go-systemd"}, folders: []string{"cmd"}},
 }
 
 // testOnly are imported by tests and by the helpers of tests alone.
 var testOnly = []string{
-	"testing", "net/http/httptest", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "github.com/hanwen/go-fuse",
+	"testing", "net/http/httptest", "github.com/emersion/go-smtp", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "github.com/hanwen/go-fuse",
 	"go.uber.org/goleak", "pgregory.net/rapid", "github.com/anishathalye/porcupine", modulePath + "/connector/bus/bustest",
 	modulePath + "/policy/quota/quotatest", modulePath + "/trigger/racetest",
 }

@@ -80,6 +80,9 @@ func (d *daemon) compose(ctx context.Context) error {
 		return err
 	}
 	var err error
+	if d.notifier, err = d.newNotifier(); err != nil {
+		return err
+	}
 	d.registrar, err = trigger.NewRegistrar(trigger.RegistrarOptions{
 		Graph: d.graph, State: d.bus.State(), Verifier: d.verifier, AppID: cfg.Auth.ClientID,
 		Definition: cfg.Trigger.Definition,
@@ -142,6 +145,9 @@ func (d *daemon) components() map[string]func(context.Context) error {
 			return d.bus.WithLease(ctx, "sweep", d.instance, leaseLife, d.jobs.Sweeper.Run)
 		}),
 	}
+	all["notices"] = d.whenReady(func(ctx context.Context) error {
+		return d.bus.WithLease(ctx, "notices", d.instance, leaseLife, d.notifier.Run)
+	})
 	if d.owners != nil {
 		all["badges"] = d.owners.Run
 	}

@@ -226,9 +226,9 @@ func TestDirectoryLookup(t *testing.T) {
 	})
 }
 
-// With an embedded store nobody can hear a notice: no owner counts as warned of the end
-// of a hold, which ends all the same.
-func TestExpiryUnwarned(t *testing.T) {
+// The end of a hold is told before it comes, with an embedded store too: the notice is stored, and
+// counted.
+func TestExpiryIsTold(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		o := newOffice(t, graphtest.Calm())
@@ -237,14 +237,18 @@ func TestExpiryUnwarned(t *testing.T) {
 		defer s.end()
 		id := s.hold(1)[0]
 		pass(7 * time.Minute)
-		if _, m := s.get("/metrics"); !strings.Contains(m, `pullprint_expiry_warnings_total{queue="Follow-Me"} 0`) {
-			t.Error("a warning is counted that nobody heard")
+		_, m := s.get("/metrics")
+		for _, want := range []string{
+			`pullprint_expiry_warnings_total{queue="Follow-Me"} 1`,
+			`pullprint_notices_total{channel="nats",kind="hold.ending",result="sent"} 1`,
+			`pullprint_notices_total{channel="nats",kind="hold.expired",result="sent"} 1`,
+		} {
+			if !strings.Contains(m, want) {
+				t.Errorf("the metrics don't have %s", want)
+			}
 		}
-		if n := logs.FilterMessageSnippet("owner warned").Len(); n != 0 {
-			t.Errorf("%d warnings are logged that nobody heard", n)
-		}
-		if n := logs.FilterMessageSnippet("nobody listens on pullprint.notices").Len(); n != 1 {
-			t.Errorf("that nobody listens is logged %d times", n)
+		if n := logs.FilterMessageSnippet("notice about the end of the hold stored").Len(); n != 1 {
+			t.Errorf("the notice is logged %d times", n)
 		}
 		if job, _ := s.sim.Job(id); job.State != "aborted" || !strings.Contains(job.Reason, "hold.expired") {
 			t.Errorf("%s %q", job.State, job.Reason)

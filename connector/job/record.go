@@ -37,7 +37,7 @@ type Record struct {
 	// HoldUntil is the end of the hold; zero when the job is not held and can't
 	// be held again.
 	HoldUntil time.Time `json:"hold_until,omitzero"`
-	// Warned is when somebody heard the notice that tells the owner of the end of the hold.
+	// Warned is when the notice that tells the owner of the end of the hold was stored.
 	Warned time.Time `json:"warned,omitzero"`
 	// Set is what rules at arrival rewrote of a held job: it is done when the job
 	// is released.

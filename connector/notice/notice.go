@@ -1,28 +1,124 @@
-// Package notice is what people are told beside the audit: the messages on pullprint.notices.
+// Package notice is what people are told beside the audit: the kinds of notices, which decisions
+// cause one, and how they are stored. Package notify delivers them.
 package notice
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
+	"pullprint/connector/decision"
 	"pullprint/trigger/graph"
 )
 
-// Notice is a message on pullprint.notices, which a bridge can pass to a person by mail or chat.
+// The kinds of notices. They are the last token of the subject, and the names of templates.
+const (
+	// Aborted is of a job that was ended while its owner was not at a device.
+	Aborted = "job.aborted"
+	// Kept is of a job that was not released while its owner was not at a device.
+	Kept = "job.kept"
+	// HoldEnding is of a held job that will be aborted at HoldUntil.
+	HoldEnding = "hold.ending"
+	// HoldExpired is of a held job that was aborted since nobody released it in time.
+	HoldExpired = "hold.expired"
+	// BudgetLow is of an account of which a tenth or less is left.
+	BudgetLow = "budget.low"
+	// BudgetExhausted is of an account on which nothing is left.
+	BudgetExhausted = "budget.exhausted"
+	// ReleasedByAnother is of a job that somebody else released.
+	ReleasedByAnother = "job.released-by-another"
+)
+
+// Kinds are all of them, in the order in which the documentation lists them.
+var Kinds = []string{Aborted, Kept, HoldEnding, HoldExpired, BudgetLow, BudgetExhausted, ReleasedByAnother}
+
+// Notice is a message of PULLPRINT_NOTICES: what one person is to be told about one job. It holds no
+// more about the job than its decision does.
 type Notice struct {
-	// Kind is "expiry": the job will be aborted at HoldUntil.
-	Kind string `json:"kind"`
+	// ID is that of the decision with the kind: the same however often the notice is stored.
+	ID   string    `json:"id,omitempty"`
+	Kind string    `json:"kind"`
+	At   time.Time `json:"at,omitzero"`
 	graph.Ref
 	Queue string `json:"queue"`
 	// Owner is the Entra object id of whom to tell.
-	Owner     string    `json:"owner"`
-	Created   time.Time `json:"created"`
-	HoldUntil time.Time `json:"hold_until"`
-	// Devices are those at which the job can be released.
-	Devices []string `json:"devices"`
+	Owner string `json:"owner"`
+	// Reason, Text and Remedy are those of the decision.
+	Reason string `json:"reason,omitempty"`
+	Text   string `json:"text,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+	// Device is where the job was released, or was to be.
+	Device    string    `json:"device,omitempty"`
+	Created   time.Time `json:"created,omitzero"`
+	HoldUntil time.Time `json:"hold_until,omitzero"`
+	// Devices are those at which a held job can be released.
+	Devices []string `json:"devices,omitempty"`
 }
 
-// Notices publishes notices to bridges, which pass them to people; *bus.Bus is one.
+// Stream stores notices; *bus.Bus is one. Storing the same msgID again changes nothing.
+type Stream interface {
+	PublishNotice(ctx context.Context, kind, msgID string, body []byte) error
+}
+
+// Notices is where the sweep stores notices; *bus.Bus is one.
 type Notices interface {
+	Stream
+	// Notify publishes on pullprint.notices, where nothing is stored. The error is
+	// store.ErrUnheard when nobody listens there.
 	Notify(ctx context.Context, msgID string, body []byte) error
+}
+
+// ID is the message id of the notice of a kind that a decision causes.
+func ID(decisionID, kind string) string { return decisionID + ":" + kind }
+
+// Write stores a notice. After an error it may be stored: write it again under the same id.
+func Write(ctx context.Context, s Stream, n *Notice) error {
+	body, err := json.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("encode notice: %w", err)
+	}
+	if err := s.PublishNotice(ctx, n.Kind, n.ID, body); err != nil {
+		return fmt.Errorf("store notice: %w", err)
+	}
+	return nil
+}
+
+// WriteHoldEnding stores a notice about the end of a hold, under the id of the decision that will
+// end it. Before that it publishes it on pullprint.notices as earlier versions did, with kind
+// "expiry", for bridges that have not moved to pullprint.notices.hold.ending yet.
+func WriteHoldEnding(ctx context.Context, s Notices, decisionID string, n Notice) error {
+	old := n
+	old.Kind = "expiry"
+	body, err := json.Marshal(&old)
+	if err != nil {
+		return fmt.Errorf("encode notice: %w", err)
+	}
+	_ = s.Notify(ctx, decisionID, body) // nobody needs to listen there: what counts is stored
+	n.ID, n.Kind = ID(decisionID, HoldEnding), HoldEnding
+	return Write(ctx, s, &n)
+}
+
+// Of are the notices that a decision causes: none, or one about the job and one about the account.
+// It depends on the decision only, so that it gives the same ones after a crash.
+func Of(d *decision.Decision) []Notice {
+	if _, person := graph.CanonicalGUID(d.Owner); !person || d.Asked == decision.AskedByErasure {
+		return nil
+	}
+	var list []Notice
+	if kind := kindOf(d); kind != "" {
+		list = append(list, about(d, kind))
+	}
+	if n, ok := ofBudget(d); ok {
+		list = append(list, n)
+	}
+	return list
+}
+
+// about is a notice with what a decision says.
+func about(d *decision.Decision, kind string) Notice {
+	return Notice{
+		ID: ID(d.ID, kind), Kind: kind, At: d.At, Ref: d.Ref, Queue: d.Queue, Owner: d.Owner, Reason: d.Reason, Text: d.Text,
+		Remedy: d.Remedy, Device: d.Device, Created: d.Input.Created,
+	}
 }

@@ -71,6 +71,7 @@ const (
 	Audit     Kind = "audit"
 	Ledger    Kind = "ledger"
 	Dead      Kind = "dead"
+	Notices   Kind = "notices"
 )
 
 // Record is a message of a stream of records.

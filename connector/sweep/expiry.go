@@ -2,8 +2,6 @@ package sweep
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -33,23 +31,19 @@ func dueWarning(e index.Entry, q printer.Queue, now time.Time) bool {
 		now.Before(e.HoldUntil) && !now.Before(e.HoldUntil.Add(-q.Warning()))
 }
 
-// warnOwner publishes a notice to the owner about the end of the hold. It is published before
-// the record is changed, so that a crash in between repeats it under the same id instead of
-// losing it. If nobody listens, the error is store.ErrUnheard and the record is unchanged.
+// warnOwner stores a notice to the owner about the end of the hold. It is stored before the record is
+// changed, so that a crash in between repeats it under the same id instead of losing it.
 func (s *Sweeper) warnOwner(ctx context.Context, rec job.Record, rev uint64) error {
 	release, ok := s.effects.Claim(rec.Key())
 	if !ok {
 		return job.ErrBusy
 	}
 	defer release()
-	body, err := json.Marshal(notice.Notice{
-		Kind: "expiry", Ref: rec.Ref, Queue: s.queues.NameOf(&rec), Owner: rec.Owner, Created: rec.Created, HoldUntil: rec.HoldUntil,
+	err := notice.WriteHoldEnding(ctx, s.notices, decision.ExpiryID(rec.Task, rec.OnceAt(rev)), notice.Notice{
+		At: time.Now(), Ref: rec.Ref, Queue: s.queues.NameOf(&rec), Owner: rec.Owner, Created: rec.Created, HoldUntil: rec.HoldUntil,
 		Devices: s.devicesOf(s.queues.NameOf(&rec)),
 	})
 	if err != nil {
-		return fmt.Errorf("encode notice: %w", err)
-	}
-	if err := s.notices.Notify(ctx, decision.ExpiryID(rec.Task, rec.OnceAt(rev)), body); err != nil {
 		return err
 	}
 	rec.Warned = time.Now()
@@ -60,7 +54,7 @@ func (s *Sweeper) warnOwner(ctx context.Context, rec job.Record, rev uint64) err
 		return job.ErrBusy // released or canceled meanwhile
 	}
 	s.metrics.warnings.WithLabelValues(rec.Queue).Inc()
-	s.log.Info("owner warned of the end of the hold", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
+	s.log.Info("notice about the end of the hold stored", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
 	return nil
 }
 

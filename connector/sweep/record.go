@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"go.uber.org/zap"
@@ -59,7 +58,7 @@ func (s *Sweeper) record(ctx context.Context, e index.Entry, warn bool) error {
 	case s.expired(rec.State, rec.HoldUntil):
 		err = s.expire(ctx, rec, rev)
 	case warn && rec.Warned.IsZero():
-		err = s.warn(ctx, rec, rev)
+		err = s.warnOwner(ctx, rec, rev)
 	default:
 		err = s.over(ctx, rec, rev)
 	}
@@ -67,30 +66,6 @@ func (s *Sweeper) record(ctx context.Context, e index.Entry, warn bool) error {
 		s.log.Warn("job left to the next sweep", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.Error(err))
 	}
 	return nil
-}
-
-// warnings is how many owners a sweep may warn: all, or one while nobody listens for notices,
-// to find out whether somebody does again.
-func (s *Sweeper) warnings() int {
-	if s.unheard.Load() {
-		return 1
-	}
-	return math.MaxInt
-}
-
-// warn warns an owner. If nobody listens for notices, that is logged once.
-func (s *Sweeper) warn(ctx context.Context, rec job.Record, rev uint64) error {
-	err := s.warnOwner(ctx, rec, rev)
-	if !errors.Is(err, store.ErrUnheard) {
-		if err == nil {
-			s.unheard.Store(false)
-		}
-		return err
-	}
-	if !s.unheard.Swap(true) {
-		s.log.Info("owners are not warned of the end of a hold: nobody listens on pullprint.notices", zap.String("queue", rec.Queue))
-	}
-	return s.over(ctx, rec, rev)
 }
 
 // over ends a held record if its job has ended at Graph.

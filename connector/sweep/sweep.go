@@ -99,7 +99,6 @@ type Sweeper struct {
 	lastFollowed string
 	listed       map[string]time.Time // when the jobs of a printer were listed last
 	drifted      drift
-	unheard      atomic.Bool // in the last sweep nobody listened for notices
 	unknown      unknowns
 	stranded     map[string]int // held jobs of queues that are not configured
 }
@@ -292,13 +291,10 @@ func (s *Sweeper) lookAt(ctx context.Context, open []index.Entry, listed map[gra
 	acts, actCtx := errgroup.WithContext(ctx)
 	acts.SetLimit(sweepActs)
 	var waiting []index.Entry
-	now, warns := s.clock.Earlier(), s.warnings()
+	now := s.clock.Earlier()
 	for _, e := range open {
 		q, _ := s.queues.At(e.Printer)
-		warn := warns > 0 && s.clock.Heard() && dueWarning(e, q, now)
-		if warn {
-			warns--
-		}
+		warn := s.clock.Heard() && dueWarning(e, q, now)
 		switch {
 		case warn || e.State.Intent() || s.expired(e.State, e.HoldUntil) || (listed != nil && !listed[e.Ref]):
 			acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, warn) }) })

@@ -88,6 +88,20 @@ func (c *Client) User(ctx context.Context, user string) (found User, ok bool, er
 	return User{ID: id, UserPrincipalName: out.UserPrincipalName}, ok, nil
 }
 
+// MailAddress returns the mail address of a user (https://learn.microsoft.com/graph/api/user-get,
+// permission User.ReadBasic.All); empty if the directory has none, or no such user. user is an Entra
+// object id. No error contains the address.
+func (c *Client) MailAddress(ctx context.Context, user string) (string, error) {
+	var out struct {
+		Mail string `json:"mail"`
+	}
+	err := c.do(ctx, c.on(getUser, user).query("$select=mail").into(&out))
+	if err != nil && !IsNotFound(err) {
+		return "", err
+	}
+	return out.Mail, nil
+}
+
 // EmployeeID returns the employeeId of a user (https://learn.microsoft.com/graph/api/user-get,
 // permission User.Read.All); empty if the directory has none. user is an Entra object id. No
 // error contains the value.

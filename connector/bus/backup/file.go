@@ -247,6 +247,9 @@ func (f *File) checkCounts(count, last map[string]uint64) error {
 	for _, p := range schema.Streams(1) {
 		name := p.Config.Name
 		end, ok := f.Trailer.Streams[name]
+		if !ok && schema.AddedLater(name) && count[name] == 0 {
+			continue
+		}
 		if !ok || end.Messages != count[name] || end.Last < last[name] {
 			return fmt.Errorf("%w: messages of %s in it: %d, and there should be %d", ErrUnusable, name, count[name],
 				end.Messages)

@@ -21,6 +21,7 @@ const (
 	Dead      = "PULLPRINT_DEAD"
 	Audit     = "PULLPRINT_AUDIT"
 	Ledger    = "PULLPRINT_LEDGER"
+	Notices   = "PULLPRINT_NOTICES"
 )
 
 // The buckets.
@@ -31,13 +32,16 @@ const (
 	StateBucket  = "pullprint_state"
 )
 
-// The subjects of the streams; all but that of Dead are prefixes.
+// The subjects of the streams; all but those of Dead are prefixes.
 const (
 	TasksSubject     = "pullprint.tasks."
 	DecisionsSubject = "pullprint.decisions."
 	DeadSubject      = "pullprint.dead.tasks"
-	AuditSubject     = "pullprint.audit."
-	LedgerSubject    = "pullprint.ledger."
+	// DeadNoticesSubject is of notices that were given up.
+	DeadNoticesSubject = "pullprint.dead.notices"
+	AuditSubject       = "pullprint.audit."
+	LedgerSubject      = "pullprint.ledger."
+	NoticesSubject     = "pullprint.notices."
 )
 
 // OperationHeader marks a message of a bucket as the deletion of its key; Purge is its
@@ -68,6 +72,9 @@ var ErrIncompatible = errors.New("incompatible configuration")
 // middle but by erasing a person.
 func OnlyGrows(stream string) bool { return !strings.HasPrefix(stream, "KV_") }
 
+// AddedLater is true of the streams that backups of earlier versions don't have.
+func AddedLater(stream string) bool { return stream == Notices }
+
 // Ephemeral says that a key means nothing once its process has ended.
 func Ephemeral(subject string) bool {
 	return strings.HasPrefix(subject, "$KV."+StateBucket+".lease.") ||
@@ -85,10 +92,12 @@ type Stream struct {
 func Streams(replicas int) []Stream {
 	parts := []Stream{
 		{30, taskStream()},
-		{19, logStream(Decisions, DecisionsSubject+"*", 30*24*time.Hour)},
+		{18, logStream(Decisions, DecisionsSubject+"*", 30*24*time.Hour)},
 		{3, logStream(Audit, AuditSubject+"*", 365*24*time.Hour)},
 		{6, logStream(Ledger, LedgerSubject+">", 400*24*time.Hour)},
 		{2, logStream(Dead, "pullprint.dead.>", 30*24*time.Hour)},
+		// A notice takes less than a kilobyte and is of use for a day; a week leaves a bridge time.
+		{1, logStream(Notices, NoticesSubject+">", 7*24*time.Hour)},
 		{25, bucketStream(JobsBucket)},
 		{3, bucketStream(BadgesBucket)},
 		{4, bucketStream(QuotaBucket)},

@@ -74,9 +74,9 @@ type Reader struct {
 var (
 	errGap   = errors.New("message missing in between")
 	errStall = errors.New("no message comes although there are some")
-	// errRolledBack: an external server came back with less than was read of a stream,
+	// ErrRolledBack: an external server came back with less than was read of a stream,
 	// which was made again or taken from an older copy.
-	errRolledBack = errors.New("the stream has lost what was read of it")
+	ErrRolledBack = errors.New("the stream has lost what was read of it")
 )
 
 // userError is an error of the function that is handed the messages.
@@ -120,9 +120,9 @@ func (r *Reader) Read(ctx context.Context, fn func(Message) error, caughtUp func
 			return nil
 		case r.Link.NC.IsClosed():
 			return fault.ErrClosed
-		case errors.Is(err, errRolledBack) && !r.Follow:
+		case errors.Is(err, ErrRolledBack) && !r.Follow:
 			r.Last = 0 // what is left is read from the beginning
-		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, errRolledBack):
+		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, ErrRolledBack):
 			return fmt.Errorf("read %s: %w", r.Stream, err)
 		case r.MaxGap > 0 && time.Since(r.heard) > r.MaxGap:
 			return fmt.Errorf("read %s: cut off for more than %v: %w", r.Stream, r.MaxGap, err)
@@ -182,7 +182,7 @@ func (r *Reader) session(ctx context.Context, fn func(Message) error, caughtUp f
 	}
 }
 
-// checkStream says with errRolledBack that the stream is not the one that was read, or ends
+// checkStream says with ErrRolledBack that the stream is not the one that was read, or ends
 // before the last message that was read. The server would keep the consumer waiting until
 // the stream comes to that again.
 func (r *Reader) checkStream(ctx context.Context) error {
@@ -198,9 +198,9 @@ func (r *Reader) checkStream(ctx context.Context) error {
 	case r.Last == 0:
 		return nil
 	case is.State.LastSeq < r.Last:
-		return fmt.Errorf("%w: it ends at %d, %d was read", errRolledBack, is.State.LastSeq, r.Last)
+		return fmt.Errorf("%w: it ends at %d, %d was read", ErrRolledBack, is.State.LastSeq, r.Last)
 	case !was.IsZero() && !is.Created.Equal(was):
-		return fmt.Errorf("%w: it was made again", errRolledBack)
+		return fmt.Errorf("%w: it was made again", ErrRolledBack)
 	}
 	return nil
 }

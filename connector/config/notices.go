@@ -1,0 +1,86 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	netmail "net/mail"
+	"strings"
+
+	"pullprint/connector/notify"
+	"pullprint/connector/notify/mail"
+)
+
+// Notices says how people hear of what became of their jobs.
+type Notices struct {
+	// Mail sends them by mail, if it is configured.
+	Mail Mail `yaml:"mail"`
+	// Templates is a folder with texts that take the place of the program's own.
+	Templates string `yaml:"templates"`
+}
+
+// Mail is the channel mail.
+type Mail struct {
+	// From is the sender's address.
+	From string    `yaml:"from"`
+	SMTP mail.SMTP `yaml:"smtp"`
+}
+
+// Configured reports whether mail is sent.
+func (m Mail) Configured() bool { return m != Mail{} }
+
+// fill puts in the defaults of what is not said.
+func (n *Notices) fill() {
+	if n.Mail.Configured() {
+		or(&n.Mail.SMTP.TLS, mail.StartTLS)
+	}
+}
+
+// notices checks how people are told.
+func (k *checker) notices() {
+	n := k.c.Notices
+	if n.Mail.Configured() {
+		k.mail("notices.mail", n.Mail)
+	}
+	if n.Templates == "" {
+		return
+	}
+	if _, err := notify.LoadTexts(n.Templates); err != nil {
+		k.add("notices.templates", "correct the files named here; `pullprint check` carries each out with an example",
+			"notices.templates can't be used: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+}
+
+func (k *checker) mail(at string, m Mail) {
+	if k.need(at+".from", m.From, "write the address that messages are sent from, as printing@example.com") {
+		if _, err := netmail.ParseAddress(m.From); err != nil {
+			k.add(at+".from", "write it as printing@example.com, or as Printing <printing@example.com>", "%s.from is not a mail address", at)
+		}
+	}
+	k.oneOf(at+".smtp.tls", m.SMTP.TLS, mail.StartTLS, mail.TLS, mail.None)
+	if k.need(at+".smtp.address", m.SMTP.Address, "write the host and port of your mail server, as smtp.example.com:587") {
+		host, port, err := net.SplitHostPort(m.SMTP.Address)
+		switch {
+		case err != nil || host == "" || port == "":
+			k.add(at+".smtp.address", "write the host and port of your mail server, as smtp.example.com:587",
+				"%s.smtp.address is not a host and a port", at)
+		case m.SMTP.TLS == mail.None && !loopback(host):
+			k.add(at+".smtp.tls", "write starttls or tls; none is for a mail server on this machine",
+				"%s.smtp.tls is none, and the mail server is not on this machine", at)
+		}
+	}
+	k.smtpUser(at+".smtp", m.SMTP)
+}
+
+// smtpUser checks that a user and a password come together.
+func (k *checker) smtpUser(at string, s mail.SMTP) {
+	switch {
+	case s.User == "" && s.PasswordFile == "":
+	case s.User == "":
+		k.add(at+".user", "write the user name that belongs to the password", "%s has a password without its user", at)
+	case s.PasswordFile == "":
+		k.add(at+".password_file", fmt.Sprintf("write the password of %s.user into a file, readable by pullprint only (chmod 600), "+
+			"and name it here", at), "%s has a user without a password", at)
+	default:
+		k.secret(at+".password_file", s.PasswordFile)
+	}
+}

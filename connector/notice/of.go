@@ -1,0 +1,88 @@
+package notice
+
+import (
+	"strings"
+
+	"pullprint/connector/decision"
+	"pullprint/policy"
+	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
+	"pullprint/trigger/graph"
+)
+
+// kindOf is the kind of notice that a decision about a job causes; empty when its owner needs none.
+func kindOf(d *decision.Decision) string {
+	another := byAnother(d)
+	switch policy.Verdict(d.Verdict) {
+	case policy.Redirect:
+		if another {
+			return ReleasedByAnother
+		}
+	case policy.Keep:
+		if another || !atDevice(d) {
+			return Kept
+		}
+	case policy.Abort:
+		switch {
+		case d.Reason == reasons.SelfTest:
+		case d.Reason == reasons.HoldExpired:
+			return HoldExpired
+		case another || !atDevice(d):
+			return Aborted
+		}
+	}
+	return ""
+}
+
+// byAnother reports whether somebody else than the owner asked: a delegate, or who has a token of the
+// API. A badge that came with a token is its owner's.
+func byAnother(d *decision.Decision) bool {
+	if d.Asked == decision.AskedByToken {
+		return true
+	}
+	_, person := graph.CanonicalGUID(d.Actor)
+	return person && !strings.EqualFold(d.Actor, d.Owner)
+}
+
+// atDevice reports whether the owner stood at a device and read there what was decided. What is found
+// out by a look at Graph later may come after they left.
+func atDevice(d *decision.Decision) bool {
+	switch d.Asked {
+	case decision.AskedByBadge, decision.AskedByStation, decision.AskedByBadgeToken:
+		return d.Answer == nil || !d.Answer.ReadBack
+	}
+	return false
+}
+
+// lowPart is which part of an account counts as low: a tenth, which is what is left of a month's
+// budget three days before its end if it is used evenly.
+const lowPart = 10
+
+// ofBudget is the notice about the owner's account when what a job costs takes it past a tenth of its
+// limit, or to its end: once for each time, as both depend on what was there before.
+func ofBudget(d *decision.Decision) (Notice, bool) {
+	if v := policy.Verdict(d.Verdict); v != policy.Redirect && v != policy.Complete || d.Cost <= 0 {
+		return Notice{}, false
+	}
+	own := quota.Account{Kind: quota.User, Name: d.Owner}
+	for _, b := range d.Input.Balances {
+		if !strings.EqualFold(b.Key, own.Key()) || b.Limit <= 0 {
+			continue
+		}
+		left, low := b.Left-d.Cost, b.Limit/lowPart
+		n := about(d, "")
+		switch {
+		case b.Left > 0 && left <= 0:
+			n.Kind, n.Text = BudgetExhausted, "Your print budget for this period is used up."
+			n.Remedy = "You can print again in the next period, or ask whoever manages your print budget."
+		case b.Left > low && left <= low:
+			n.Kind, n.Text = BudgetLow, "A tenth or less of your print budget for this period is left."
+			n.Remedy = "Print on both sides or in black and white where that costs less."
+		default:
+			return Notice{}, false
+		}
+		n.ID, n.Reason = ID(d.ID, n.Kind), n.Kind
+		return n, true
+	}
+	return Notice{}, false
+}

@@ -1,0 +1,194 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/notice"
+	"pullprint/connector/recovery"
+)
+
+// attempt is a message that was tried, and what became of that.
+type attempt struct {
+	b       *loaded
+	channel string
+	err     error
+}
+
+// sendDue sends the messages whose time has come, one of each person, until none is left or the
+// channel does not work.
+func (p *postman) sendDue(ctx context.Context) error {
+	for ctx.Err() == nil {
+		now := time.Now()
+		if now.Before(p.until) {
+			return nil
+		}
+		tries, err := p.begin(ctx, now)
+		if err != nil || len(tries) == 0 {
+			return err
+		}
+		g := errgroup.Group{}
+		for i := range tries {
+			g.Go(func() error { p.send(ctx, &tries[i]); return nil })
+		}
+		_ = g.Wait() // send returns no error
+		if ctx.Err() != nil {
+			return ctx.Err() // whatever it says, the end of this process is the cause
+		}
+		down := false
+		for i := range tries {
+			if err := p.end(ctx, &tries[i]); err != nil {
+				return err
+			}
+			_, server := errors.AsType[*Down](tries[i].err)
+			down = down || server
+		}
+		p.settle(down)
+	}
+	return ctx.Err()
+}
+
+// settle notes whether the channel works: while it does not, one message is tried now and then.
+func (p *postman) settle(down bool) {
+	if !down {
+		p.failures = 0
+		return
+	}
+	p.failures++
+	p.until = time.Now().Add(downFor.Pause(p.failures))
+}
+
+// begin chooses messages that are due and notes that they are tried. While the channel does not work
+// it is one.
+func (p *postman) begin(ctx context.Context, now time.Time) ([]attempt, error) {
+	most := sendAtOnce
+	if p.failures > 0 {
+		most = 1
+	}
+	var due []*loaded
+	for _, b := range p.boxes {
+		if !b.next().After(now) {
+			if due = append(due, b); len(due) == most {
+				break
+			}
+		}
+	}
+	var tries []attempt
+	for _, b := range due {
+		b.try(now)
+		ok, err := p.store(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			tries = append(tries, attempt{b: b})
+		}
+	}
+	return tries, nil
+}
+
+// send tries the channels in order until one knows an address of the person.
+func (p *postman) send(ctx context.Context, a *attempt) {
+	ctx, cancel := context.WithTimeout(ctx, sendWithin)
+	defer cancel()
+	w := &a.b.Waiting[0]
+	if n := &w.Notice; n.Kind == notice.HoldEnding && !n.HoldUntil.After(time.Now()) {
+		a.channel, a.err = p.o.Channels[0].Name(), &Refused{Why: "the hold had ended before it could be sent"}
+		return
+	}
+	text, err := p.o.Texts.render(&w.Notice, w.Count)
+	if err != nil {
+		a.channel, a.err = p.o.Channels[0].Name(), &Refused{Why: "the template could not be carried out", Err: err}
+		return
+	}
+	text.ID, text.Owner = digest(w.Notice.ID)+"."+w.Notice.Kind, a.b.Owner
+	for _, c := range p.o.Channels {
+		a.channel = c.Name()
+		a.err = recovery.Catch(func() error { return c.Send(ctx, text) })
+		if !errors.Is(a.err, ErrNoAddress) {
+			return
+		}
+	}
+}
+
+// end stores what became of a message.
+func (p *postman) end(ctx context.Context, a *attempt) error {
+	w, now := a.b.Waiting[0], time.Now()
+	refused, final := errors.AsType[*Refused](a.err)
+	result := resultRetried
+	switch {
+	case a.err == nil:
+		result = resultSent
+	case errors.Is(a.err, ErrNoAddress):
+		result = resultNoAddress
+	case final || now.Sub(w.First) >= giveUpAfter:
+		result = resultDead
+	}
+	fields := []zap.Field{
+		zap.String("channel", a.channel), zap.String("kind", w.Notice.Kind), zap.String("notice", w.Notice.ID), zap.Int("tries", w.Tries),
+	}
+	if result == resultRetried {
+		p.metrics.count(a.channel, w.Notice.Kind, result)
+		p.log.Warn("notice not sent, tried again", append(fields, zap.Error(a.err))...)
+		return nil
+	}
+	if result == resultDead {
+		why := "tried for a day: " + a.err.Error()
+		if final {
+			why = refused.Error()
+		}
+		if err := p.bury(ctx, a, why, now); err != nil {
+			return err
+		}
+		p.log.Error("notice given up", append(fields, zap.String("cause", why))...)
+	}
+	a.b.done(result == resultSent, now)
+	ok, err := p.store(ctx, a.b)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return nil // the person was erased meanwhile
+	}
+	p.metrics.count(a.channel, w.Notice.Kind, result)
+	switch result {
+	case resultSent:
+		p.log.Info("notice sent", fields...)
+	case resultNoAddress:
+		p.log.Info("notice not sent: the person has no address", fields...)
+	}
+	return nil
+}
+
+// DeadLetter is a record of PULLPRINT_DEAD about a notice that was given up, and why.
+type DeadLetter struct {
+	At      time.Time `json:"at"`
+	ID      string    `json:"id"`
+	Kind    string    `json:"kind"`
+	Owner   string    `json:"owner"`
+	Channel string    `json:"channel"`
+	Error   string    `json:"error"`
+	Tries   int       `json:"tries"`
+	Count   int       `json:"count"`
+}
+
+// bury stores the dead letter of a message. A repeat after a crash changes nothing.
+func (p *postman) bury(ctx context.Context, a *attempt, why string, now time.Time) error {
+	w := &a.b.Waiting[0]
+	body, err := json.Marshal(DeadLetter{
+		At: now, ID: w.Notice.ID, Kind: w.Notice.Kind, Owner: a.b.Owner, Channel: a.channel, Error: why, Tries: w.Tries, Count: w.Count,
+	})
+	if err != nil {
+		return fmt.Errorf("encode dead letter: %w", err)
+	}
+	if err := p.o.Dead.PublishDeadNotice(ctx, w.Notice.ID+":dead", body); err != nil {
+		return fmt.Errorf("store dead letter: %w", err)
+	}
+	return nil
+}
