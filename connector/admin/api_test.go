@@ -250,6 +250,7 @@ var some = []json.RawMessage{json.RawMessage(`{"owner":"x"}`)}
 
 var aPerson = privacy.Person{
 	Names: []string{"x"}, Jobs: some, Badges: some, Accounts: some, Delegations: some, Decisions: some, Ledger: some, Audit: some, Dead: some,
+	Notices: some,
 }
 
 // bodies are what each route takes, with every member set.

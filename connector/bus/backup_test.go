@@ -367,7 +367,8 @@ func TestHalfRestored(t *testing.T) {
 		}
 	}
 	for i, name := range []string{
-		"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_LEDGER", "PULLPRINT_DEAD", "PULLPRINT_NOTICES", "KV_pullprint_badges", "KV_pullprint_quota",
+		"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_LEDGER", "PULLPRINT_DEAD", "PULLPRINT_NOTICES",
+		"KV_pullprint_badges", "KV_pullprint_quota",
 		"KV_pullprint_state",
 	} {
 		if err := js.DeleteStream(t.Context(), name); err != nil {

@@ -173,7 +173,7 @@ func healed(t *testing.T, b *bus.Bus, c diskCase) {
 func holds(t *testing.T, b *bus.Bus, acknowledged map[string][]string) {
 	t.Helper()
 	all := map[string]string{}
-	for _, kind := range []store.Kind{store.Decisions, store.Audit, store.Ledger, store.Dead} {
+	for _, kind := range []store.Kind{store.Decisions, store.Audit, store.Ledger, store.Dead, store.Notices} {
 		if err := b.Scan(t.Context(), kind, func(r store.Record) error {
 			all["PULLPRINT_"+strings.ToUpper(string(kind))] += string(r.Body)
 			return nil

@@ -341,7 +341,8 @@ func TestEmptyNewestBlock(t *testing.T) {
 // were all removed on purpose has lost nothing.
 func TestFileOfMessagesIsGone(t *testing.T) {
 	for _, stream := range []string{
-		"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_AUDIT", "PULLPRINT_LEDGER", "PULLPRINT_DEAD", "PULLPRINT_NOTICES", "KV_pullprint_jobs",
+		"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_AUDIT", "PULLPRINT_LEDGER", "PULLPRINT_DEAD", "PULLPRINT_NOTICES",
+		"KV_pullprint_jobs",
 		"KV_pullprint_badges", "KV_pullprint_quota", "KV_pullprint_state",
 	} {
 		for how, lose := range map[string]func(string) error{

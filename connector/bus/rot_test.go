@@ -239,7 +239,9 @@ func copyWithMark(t *testing.T, to, from string) {
 // start: the server would ask for gigabytes of memory. What can be read is kept by accept-loss.
 func TestSequenceFarAhead(t *testing.T) {
 	t.Parallel()
-	for _, stream := range []string{"PULLPRINT_LEDGER", "PULLPRINT_AUDIT", "PULLPRINT_DECISIONS", "PULLPRINT_DEAD", "PULLPRINT_NOTICES", "PULLPRINT_TASKS"} {
+	for _, stream := range []string{
+		"PULLPRINT_LEDGER", "PULLPRINT_AUDIT", "PULLPRINT_DECISIONS", "PULLPRINT_DEAD", "PULLPRINT_NOTICES", "PULLPRINT_TASKS",
+	} {
 		dir := filepath.Join(bustest.TempDir(t), "nats")
 		b := bustest.Open(t, bustest.Dir(dir))
 		for i := range 5 {

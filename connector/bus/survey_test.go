@@ -18,7 +18,7 @@ func TestStreams(t *testing.T) {
 		}
 	}
 	list, err := b.Streams(t.Context())
-	if err != nil || len(list) != 9 {
+	if err != nil || len(list) != 10 {
 		t.Fatalf("%d streams, %v", len(list), err)
 	}
 	if tasks := list[0]; tasks.Name != "PULLPRINT_TASKS" || tasks.Messages != 3 || tasks.Last != 3 || tasks.Bytes == 0 ||
@@ -40,7 +40,7 @@ func TestInspect(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if after, err := bus.Inspect(t.Context(), cfg); err != nil || len(after.Streams) != 9 || after.Streams[0].Replicas != 1 {
+	if after, err := bus.Inspect(t.Context(), cfg); err != nil || len(after.Streams) != 10 || after.Streams[0].Replicas != 1 {
 		t.Errorf("%+v, %v", after, err)
 	}
 	dir := bustest.TempDir(t)

@@ -213,6 +213,10 @@ func (tr *trace) line(m bustest.Message) string {
 		}
 		return "ack     " + word
 	}
+	if strings.HasPrefix(m.Subject, "pullprint.notices.job.") || strings.HasPrefix(m.Subject, "pullprint.notices.budget.") ||
+		m.Subject == "pullprint.notices.hold.expired" {
+		return "" // of a decision: on no way of a job, and at any time after it
+	}
 	id := header("Nats-Msg-Id")
 	tr.ids = append(tr.ids, strings.TrimPrefix(m.Subject, "pullprint.")+"  "+id)
 	line := "publish " + strings.TrimPrefix(m.Subject, "pullprint.") + " " + id

@@ -45,8 +45,8 @@ func TestNoNoticeIsLostOrSentTwice(t *testing.T) { // it takes some seconds: eac
 						live(t, b, in, second, time.Minute)
 					}
 					live(t, b, in, -1, 3*time.Hour)
-					if len(in.messages) != 1 || stored(t, b) != 1 || len(dead(t, b)) != 0 {
-						t.Errorf("%d messages, %d notices, %d dead letters", len(in.messages), stored(t, b), len(dead(t, b)))
+					if len(in.messages) != 1 || inStream(t, b) != 1 || len(dead(t, b)) != 0 {
+						t.Errorf("%d messages, %d notices, %d dead letters", len(in.messages), inStream(t, b), len(dead(t, b)))
 					}
 				})
 			})
@@ -258,7 +258,9 @@ func TestOldDecisions(t *testing.T) {
 		}
 		time.Sleep(7 * time.Hour) // the server has forgotten the message id
 		var body []byte
-		n := notice.Notice{ID: "task-" + anna + "-1:arrival:job.aborted", Kind: notice.Aborted, At: time.Now(), Owner: anna, Reason: "copies.too-many"}
+		n := notice.Notice{
+			ID: "task-" + anna + "-1:arrival:job.aborted", Kind: notice.Aborted, At: time.Now(), Owner: anna, Reason: "copies.too-many",
+		}
 		body, err := json.Marshal(n)
 		if err != nil {
 			t.Fatal(err)

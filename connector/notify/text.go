@@ -69,7 +69,7 @@ func source(dir, file string) (text, name string, err error) {
 		name = filepath.Join(dir, file)
 		f, err := os.Open(name)
 		if err == nil {
-			defer f.Close() //nolint:errcheck // only read
+			defer f.Close()
 			raw, err := io.ReadAll(io.LimitReader(f, maxTemplate+1))
 			if err == nil && len(raw) > maxTemplate {
 				err = fmt.Errorf("%s: larger than %d KiB", name, maxTemplate>>10)

@@ -196,8 +196,8 @@ func dead(t *testing.T, b *bus.Bus) (list []notify.DeadLetter) {
 	return list
 }
 
-// stored counts the notices in the stream.
-func stored(t *testing.T, b *bus.Bus) (n int) {
+// inStream counts the notices in the stream.
+func inStream(t *testing.T, b *bus.Bus) (n int) {
 	t.Helper()
 	err := b.Scan(t.Context(), store.Notices, func(r store.Record) error {
 		var of notice.Notice

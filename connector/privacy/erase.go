@@ -124,7 +124,7 @@ func (p *People) forget(ctx context.Context, w identity, how Erasure) error {
 		if err := p.Jobs.Forget(ctx, id+".>"); err != nil {
 			return err
 		}
-		for _, filter := range []string{delegation.Prefix + id + ".>", delegation.Prefix + "*." + id} {
+		for _, filter := range []string{delegation.Prefix + id + ".>", delegation.Prefix + "*." + id, "notices.person." + id} {
 			if err := p.State.Forget(ctx, filter); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package privacy
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"pullprint/connector/store"
@@ -54,9 +55,12 @@ func (p *People) export(ctx context.Context, w identity) (Person, error) {
 		*from.to = []json.RawMessage{}
 		err := each(ctx, from.kv, func(key string, value []byte, _ uint64) {
 			f := from.fields(key)
-			if from.own(w, key, value) {
+			switch own := from.own(w, key, value); {
+			case own && strings.HasPrefix(key, "notices."):
+				out.Notices = f.addAbout(out.Notices, w, value)
+			case own:
 				*from.to = f.addAbout(*from.to, w, value)
-			} else if f.concerns(w, value) {
+			case f.concerns(w, value):
 				*from.to = f.addAbout(*from.to, w, from.part(w, key, value))
 			}
 		})
@@ -66,7 +70,9 @@ func (p *People) export(ctx context.Context, w identity) (Person, error) {
 	}
 	for _, r := range records {
 		to := r.into(&out)
-		*to = []json.RawMessage{}
+		if *to == nil {
+			*to = []json.RawMessage{}
+		}
 		err := p.scan(ctx, r.kind, func(rec store.Record) {
 			if r.fields.concerns(w, rec.Body) {
 				*to = r.fields.addAbout(*to, w, r.part(w, rec.Body))

@@ -68,7 +68,12 @@ var (
 	actionFields = fields{
 		"owner": person, "to": person, "account": person, "actor": person, "note": words, "printer": thing,
 	}
-	deadFields = fields{"error": words, "definition": thing, "task": thing, "printer": thing}
+	deadFields   = fields{"owner": person, "error": words, "definition": thing, "task": thing, "printer": thing}
+	noticeFields = fields{"owner": person, "text": words, "remedy": words, "printer": thing}
+	boxFields    = fields{
+		"owner": person, "waiting.*.notice.owner": person, "waiting.*.notice.text": words, "waiting.*.notice.remedy": words,
+		"waiting.*.notice.printer": thing,
+	}
 )
 
 // stateFields are those of what is stored under a key of the state bucket.
@@ -83,6 +88,8 @@ func stateFields(key string) fields {
 		return sessionFields
 	case "trigger":
 		return triggerFields
+	case "notices":
+		return boxFields
 	}
 	return nil
 }

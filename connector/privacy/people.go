@@ -70,6 +70,7 @@ type Person struct {
 	Ledger      []json.RawMessage `json:"ledger"`
 	Audit       []json.RawMessage `json:"audit"`
 	Dead        []json.RawMessage `json:"dead"`
+	Notices     []json.RawMessage `json:"notices"`
 }
 
 // Erasure says how a person is erased.
@@ -98,7 +99,7 @@ func (e Erased) None() bool { return e.Canceled+e.Removed+e.Rewritten == 0 }
 // None reports whether nothing is known about somebody.
 func (p Person) None() bool {
 	return len(p.Jobs)+len(p.Badges)+len(p.Accounts)+len(p.Delegations)+len(p.Decisions)+len(p.Ledger)+len(p.Audit)+
-		len(p.Dead) == 0
+		len(p.Dead)+len(p.Notices) == 0
 }
 
 // holding is a bucket that can tell of people. In those that are not wanted, no key is
@@ -148,6 +149,8 @@ func (p *People) state() holding {
 			return len(words) == 2 && w.is(words[1])
 		case "session":
 			return sessionFields.concerns(w, value)
+		case "notices":
+			return len(words) == 3 && words[1] == "person" && w.is(words[2])
 		}
 		return false
 	}, left}
@@ -187,13 +190,13 @@ type record struct {
 	moved func(body []byte, was uint64) []byte
 }
 
-func ownDecision(w identity, body []byte) bool { return ownedBy(w, "", body) }
+func ownOwner(w identity, body []byte) bool { return ownedBy(w, "", body) }
 
 func ownNone(identity, []byte) bool { return false }
 
 var records = []record{
 	{
-		kind: store.Decisions, fields: decisionFields, own: ownDecision,
+		kind: store.Decisions, fields: decisionFields, own: ownOwner,
 		into:   func(p *Person) *[]json.RawMessage { return &p.Decisions },
 		others: []string{"id", "at", "point", "verdict", "reason", "printer", "job", "queue", "device", "actor"},
 	},
@@ -209,8 +212,12 @@ var records = []record{
 		moved:  movedEntry,
 	},
 	{
-		kind: store.Dead, fields: deadFields, own: ownNone,
+		kind: store.Dead, fields: deadFields, own: ownOwner,
 		into: func(p *Person) *[]json.RawMessage { return &p.Dead },
+	},
+	{
+		kind: store.Notices, fields: noticeFields, own: ownOwner,
+		into: func(p *Person) *[]json.RawMessage { return &p.Notices },
 	},
 }
 

@@ -54,7 +54,8 @@ func (s *Sweeper) warnOwner(ctx context.Context, rec job.Record, rev uint64) err
 		return job.ErrBusy // released or canceled meanwhile
 	}
 	s.metrics.warnings.WithLabelValues(rec.Queue).Inc()
-	s.log.Info("notice about the end of the hold stored", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue))
+	s.log.Info("notice about the end of the hold stored", zap.String("job", rec.Job), zap.String("task", rec.Task),
+		zap.String("queue", rec.Queue))
 	return nil
 }
 
