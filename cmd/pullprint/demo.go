@@ -109,6 +109,7 @@ policy: {file: policy.yaml}
 badges: {key_file: badge-key}
 admin: {listen: "%s", token_file: admin-token}
 nats: {embedded: {store_dir: nats, max_store: 256MiB}}
+sign_in: {public_url: "http://%[9]s", roles: {admin: [pullprint.admin]}}
 metrics: {listen: "%s"}
 administrator: {sign_in_file: administrator, key_file: administrator-key}
 selftest: {queue: Poster, user: %s}
@@ -206,7 +207,7 @@ func demoSimulator(o demoOptions) *graphtest.Sim {
 	sim.AddPrinter(graphtest.Printer{ID: demoDirect, DisplayName: "Poster"})
 	sim.AddPrinter(graphtest.Printer{ID: demoWest, DisplayName: "HQ 2 West"})
 	sim.AddPrinter(graphtest.Printer{ID: demoEast, DisplayName: "HQ 2 East"})
-	sim.AddUser(graphtest.User{ID: demoAdmin, UPN: "admin@contoso.com", Administrator: true})
+	sim.AddUser(graphtest.User{ID: demoAdmin, UPN: "admin@contoso.com", Administrator: true, AppRoles: []string{"pullprint.admin"}})
 	for _, u := range demoPeople {
 		sim.AddUser(graphtest.User{ID: u.id, UPN: u.upn, Groups: []graphtest.Group{{DisplayName: u.group}}})
 	}

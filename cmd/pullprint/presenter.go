@@ -67,7 +67,8 @@ func (p *presenter) opening(dir string) {
 
   Universal Print, simulated   http://%s/   (seed %d)
   release station              http://%s/station/hq-2-west   (token %s)
-  console                      http://%[3]s/   (token %[5]s)
+  a person's own page          http://%[3]s/me   (sign in as whom you like)
+  console                      http://%[3]s/   (sign in as admin, or with the token %[5]s)
   badges                       1001 teacher, 1002 office, 1003 student
   files, removed at the end    %[6]s
   queues                       Follow-Me (pull: waits for its owner), Poster (direct: prints at once)
@@ -191,6 +192,7 @@ The student's photos are still waiting, and cost more than is left. Now try:
 
   open the station above, sign it in with its token, and show badge 1003
   open the console above, and look at a job's trace
+  sign in as student at the page above, and see what waits, what is left and why
   go run ./cmd/pullprint policy explain Follow-Me/6 --config %[1]s/config.yaml
   curl -s -H 'Authorization: Bearer %[2]s' http://%[3]s/v1/jobs
   curl -s http://%[4]s/metrics | grep pullprint_decisions_total

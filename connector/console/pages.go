@@ -1,5 +1,5 @@
 // Package console serves the pages for people: the console for those who run the service,
-// and the release stations beside the printers. They are forms and tables that work without
+// the release stations beside the printers, and a page of one's own. They are forms and tables that work without
 // a script; a station's has one for its reader. Whatever a page has done is done by package
 // admin, and audited as there.
 package console
@@ -22,12 +22,14 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/catalog"
 	"pullprint/connector/directory"
+	"pullprint/connector/evaluate"
 	"pullprint/connector/health"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
 
@@ -68,11 +70,12 @@ type Deps struct {
 	Graph    Graph
 	Tokens   *access.Tokens
 	Sessions *access.Sessions
-	// SignIn signs people in with Entra; nil when only tokens do.
-	SignIn *access.SignIn
-	Visits *Visits
-	Recent *Recent
-	Health *health.Checks
+	// SignIn signs people in with Entra; nil when only tokens do. Account is for their own page.
+	SignIn  *access.SignIn
+	Account func(ctx context.Context, a quota.Account) (evaluate.AccountStatus, error)
+	Visits  *Visits
+	Recent  *Recent
+	Health  *health.Checks
 	// Held is how many jobs each queue holds, by its name.
 	Held func() map[string]int
 	// Swept is when this instance last swept; zero when another does.
@@ -140,7 +143,7 @@ func (p *Pages) load() (err error) {
 		}
 	}
 	for _, name := range []string{
-		"login", "signin", "refused", "console", "job", "station", "jobs", "done", "options", "enrol", "message",
+		"login", "signin", "refused", "me", "mecancel", "console", "job", "station", "jobs", "done", "options", "enrol", "message",
 	} {
 		t, err := template.New("").Funcs(functions).Funcs(p.times()).ParseFS(
 			pageFiles, "pages/layout.html", "pages/card.html", "pages/waiting.html", "pages/"+name+".html")

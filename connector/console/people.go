@@ -131,10 +131,15 @@ func titled(how, title string) string {
 	return string(r[:min(3, len(r))]) + "…" + ext
 }
 
-// titles reads the titles of jobs; one that is late or can't be read is missing.
+// titles reads the titles of jobs for a station.
 func (p *Pages) titles(ctx context.Context, refs []graph.Ref) map[graph.Ref]string {
+	return p.titlesAs(ctx, p.Station.Titles, refs)
+}
+
+// titlesAs reads the titles of jobs; one that is late or can't be read is missing.
+func (p *Pages) titlesAs(ctx context.Context, how string, refs []graph.Ref) map[graph.Ref]string {
 	out := map[graph.Ref]string{}
-	if p.Graph == nil || p.Station.Titles == TitlesHidden {
+	if p.Graph == nil || how == TitlesHidden {
 		return out
 	}
 	var mu sync.Mutex
@@ -147,7 +152,7 @@ func (p *Pages) titles(ctx context.Context, refs []graph.Ref) map[graph.Ref]stri
 				if err == nil && title != "" {
 					mu.Lock()
 					defer mu.Unlock()
-					out[ref] = titled(p.Station.Titles, title)
+					out[ref] = titled(how, title)
 				}
 				return nil
 			})

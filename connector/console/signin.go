@@ -23,6 +23,10 @@ func (p *Pages) personRoutes() map[string]http.HandlerFunc {
 		"GET " + access.CallbackPath: p.finishSignIn,
 		"POST /auth/sign-out":        p.signOut,
 		"GET /auth/signed-out":       p.signedOut,
+
+		"GET " + meHome:                        p.me,
+		"GET /me/jobs/{printer}/{job}/cancel":  p.askCancel,
+		"POST /me/jobs/{printer}/{job}/cancel": p.cancelOwn,
 	}
 }
 
@@ -65,7 +69,7 @@ func (p *Pages) refuse(rw http.ResponseWriter, err error) {
 	p.log.Warn("sign-in of a person refused", fields...)
 	data := refusedPage{What: refused.What, Do: refused.Do}
 	if refused.Again {
-		data.SignIn = access.Asked{Then: consoleHome, Choose: true}.Path()
+		data.SignIn = access.Asked{Then: meHome, Choose: true}.Path()
 	}
 	p.show(rw, refused.Status, "refused", page{Title: "You are not signed in", Data: data})
 }
@@ -83,7 +87,7 @@ func (p *Pages) signedOut(rw http.ResponseWriter, req *http.Request) {
 	p.show(rw, http.StatusOK, "refused", page{Title: "You are signed out", Data: refusedPage{
 		What:   "You are signed out of the print service, at this browser and at every other.",
 		Do:     "This browser is still signed in to Microsoft. On a device that others use, sign out there too.",
-		SignIn: access.Asked{Then: consoleHome, Choose: true}.Path(),
+		SignIn: access.Asked{Then: meHome, Choose: true}.Path(),
 	}, Home: p.SignIn.SignOutURL(req.Context())})
 }
 

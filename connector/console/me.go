@@ -1,0 +1,240 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/access"
+	"pullprint/connector/admin"
+	"pullprint/connector/decision"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
+	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
+)
+
+// meHome is a person's own page.
+const meHome = "/me"
+
+// The lists of a person's own page: more jobs than fit some screens of a phone, and a day's worth of
+// those that came to their end. Each job that has ended costs a read.
+const (
+	maxOwn  = maxTitles
+	maxPast = 10
+)
+
+// myPage is what a person's own page shows. Titles are read from Graph when it is shown.
+type myPage struct {
+	Jobs []myJob
+	// More is how many jobs wait that are not listed.
+	More int
+	// Balances are what is left on the person's own account, Shared on others that pay.
+	Balances []evaluate.Balance
+	Shared   []release.BalanceText
+	Past     []myJob
+	// Canceled is set when a job was just deleted.
+	Canceled bool
+}
+
+// myJob is a job of the person; the Quote is set while it waits.
+type myJob struct {
+	release.Quote
+	Title string
+}
+
+// Path is the page that asks before the job is deleted.
+func (j myJob) Path() string {
+	return "/me/jobs/" + url.PathEscape(j.Printer) + "/" + url.PathEscape(j.Job) + "/cancel"
+}
+
+// Outcome is what became of the job, in words.
+func (j myJob) Outcome() string {
+	switch j.State {
+	case job.Released:
+		if j.Release == nil {
+			break
+		}
+		return "sent to " + j.Release.Device
+	case job.Completed:
+		return "printed"
+	case job.Aborted:
+		return "not printed"
+	case job.Gone:
+		return "no longer known"
+	}
+	return "on its way"
+}
+
+// self is the person who is signed in; otherwise a page says how to sign in.
+func (p *Pages) self(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
+	who, state, err := p.Sessions.Person(req)
+	switch {
+	case err != nil:
+		p.fail(rw, err)
+	case state == access.Unconfirmed:
+		p.confirm(rw, req)
+	case state == access.Nobody:
+		p.show(rw, http.StatusUnauthorized, "refused", page{Title: "Your print jobs", Data: refusedPage{
+			What:   "Sign in with your account to see what waits for you, what it costs and what became of the rest.",
+			SignIn: access.Asked{Then: wayBack(req)}.Path(),
+		}})
+	}
+	return who, err == nil && state == access.Confirmed
+}
+
+func (p *Pages) me(rw http.ResponseWriter, req *http.Request) {
+	who, ok := p.self(rw, req)
+	if !ok {
+		return
+	}
+	data := myPage{Canceled: req.URL.Query().Has("canceled")}
+	shown := p.pageFor(req.Context(), who, "Your print jobs")
+	if err := p.listOwn(req.Context(), &data, who.Person); err != nil {
+		p.fail(rw, err)
+		return
+	}
+	shown.Data = data
+	p.show(rw, http.StatusOK, "me", shown)
+}
+
+// listOwn finds what a person's own page shows. What is left on the account is missing when the
+// directory does not tell the person's groups.
+func (p *Pages) listOwn(ctx context.Context, data *myPage, person string) error {
+	quotes, balances, err := p.Releaser.Quotes(ctx, person, "")
+	if err != nil {
+		return err
+	}
+	for i := range quotes {
+		switch {
+		case quotes[i].Owner != person: // of those who let the person release theirs: only at a device
+		case len(data.Jobs) == maxOwn:
+			data.More++
+		default:
+			data.Jobs = append(data.Jobs, myJob{Quote: quotes[i]})
+		}
+	}
+	for _, b := range balances {
+		if b.Owner == person && b.Account != "" {
+			data.Shared = append(data.Shared, b)
+		}
+	}
+	account, err := p.Account(ctx, quota.Account{Kind: quota.User, Name: person})
+	if err != nil {
+		p.log.Debug("balance not read for a person's page", zap.Error(err))
+	}
+	data.Balances = account.Balances
+	if err := p.listPast(ctx, data, person); err != nil {
+		return err
+	}
+	p.title(ctx, data.Jobs, data.Past)
+	return nil
+}
+
+// listPast finds the newest jobs of a person that wait no more.
+func (p *Pages) listPast(ctx context.Context, data *myPage, person string) error {
+	all, err := p.Jobs.List(ctx, "owner", admin.JobFilter{Owner: person}, maxOwn)
+	if err != nil {
+		return err
+	}
+	for _, e := range all.Jobs {
+		if e.State == job.Held || len(data.Past) == maxPast {
+			continue
+		}
+		switch rec, err := p.Jobs.Record(ctx, e.Ref); {
+		case errors.Is(err, release.ErrNoJob): // removed meanwhile
+		case err != nil:
+			return err
+		default:
+			data.Past = append(data.Past, myJob{Quote: release.Quote{Record: rec}})
+		}
+	}
+	return nil
+}
+
+// title names jobs by their titles, in full: their owner looks at them.
+func (p *Pages) title(ctx context.Context, lists ...[]myJob) {
+	var refs []graph.Ref
+	for _, list := range lists {
+		for i := range list {
+			refs = append(refs, list[i].Ref)
+		}
+	}
+	titles := p.titlesAs(ctx, TitlesShown, refs)
+	for _, list := range lists {
+		for i := range list {
+			list[i].Title = titles[list[i].Ref]
+		}
+	}
+}
+
+// ownHeld is a job that the path names, if it is the person's own and waits.
+func (p *Pages) ownHeld(ctx context.Context, req *http.Request, person string) (job.Record, error) {
+	rec, err := p.Jobs.Record(ctx, refInPath(req))
+	switch {
+	case err != nil:
+		return rec, err
+	case rec.Owner != person: // as if it were not there
+		return job.Record{}, release.ErrNoJob
+	case rec.State != job.Held:
+		return rec, release.NotHeld(&rec)
+	}
+	return rec, nil
+}
+
+// askCancel asks before a job is deleted.
+func (p *Pages) askCancel(rw http.ResponseWriter, req *http.Request) {
+	who, ok := p.self(rw, req)
+	if !ok {
+		return
+	}
+	rec, err := p.ownHeld(req.Context(), req, who.Person)
+	if err != nil {
+		p.failMe(rw, err)
+		return
+	}
+	one := []myJob{{Quote: release.Quote{Record: rec}}}
+	p.title(req.Context(), one)
+	shown := p.pageFor(req.Context(), who, "Delete this job?")
+	shown.Data = one[0]
+	p.show(rw, http.StatusOK, "mecancel", shown)
+}
+
+func (p *Pages) cancelOwn(rw http.ResponseWriter, req *http.Request) {
+	who, ok := p.self(rw, req)
+	if !ok {
+		return
+	}
+	rec, err := p.ownHeld(req.Context(), req, who.Person)
+	if err == nil {
+		_, err = p.Jobs.Cancel(req.Context(), release.Cancellation{
+			Key: rec.Key(), Owner: who.Person, Asked: decision.AskedBySignIn,
+		})
+	}
+	if err != nil {
+		p.failMe(rw, err)
+		return
+	}
+	http.Redirect(rw, req, meHome+"?canceled=1", http.StatusSeeOther)
+}
+
+// failMe shows on a person's own pages what an error means, and leads back.
+func (p *Pages) failMe(rw http.ResponseWriter, err error) {
+	pr, logged := admin.ProblemOf(err)
+	shown := page{Title: pr.Title, Data: pr.Detail, Home: meHome}
+	switch {
+	case errors.Is(err, release.ErrNoJob), errors.Is(err, release.ErrNotHeld):
+		shown.Title, shown.Data = "The job waits no more", "It is being printed, or has come to its end: your page says what became of it."
+	case logged: // the detail is for who reads the log
+		p.log.Warn("page failed", zap.Error(err))
+		shown.Data = doWait
+	}
+	p.show(rw, pr.Status, "message", shown)
+}
+
+// doWait is what a person can do about an error that they did not cause.
+const doWait = "Nothing is lost: try again in a few seconds. If that does not help, tell your administrator."

@@ -1,0 +1,100 @@
+package daemon_test
+
+import (
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"go.uber.org/zap"
+
+	"pullprint/trigger/graph/graphtest"
+)
+
+// narrow leaves a picture of a page on the narrowest phone, and fails if the page is wider.
+func (b *browser) narrow(name string) {
+	b.t.Helper()
+	for _, scheme := range []string{"light", "dark"} {
+		var png []byte
+		var wide bool
+		b.do("narrow picture of "+name,
+			chromedp.EmulateViewport(360, 640),
+			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+			chromedp.Evaluate(`document.documentElement.scrollWidth > window.innerWidth`, &wide),
+			chromedp.FullScreenshot(&png, 100))
+		if wide {
+			b.t.Errorf("%s is wider than a screen of 360", name)
+		}
+		if *screenshots == "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(*screenshots, name+"-360-"+scheme+".png"), png, 0o600); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// A person signs in on a phone without a script running, looks at their own page and deletes a job by
+// keyboard alone; an administrator signs in to the console.
+func TestBrowserOwnPage(t *testing.T) {
+	if !*long && *screenshots == "" {
+		t.Skip("it needs Chromium, and takes its time: -long plays it")
+	}
+	o := newOffice(t, graphtest.Calm())
+	o.sim.AddUser(graphtest.User{UPN: "anna@contoso.com", AppRoles: []string{"pullprint.admin"}})
+	o.write("policy.yaml", quotaPolicy)
+	b := newBrowser(t, o.onSocket())
+	entra := httptest.NewServer(o.sim)
+	t.Cleanup(entra.Close)
+	o.peopleSignIn(b.base)
+	config, err := os.ReadFile(filepath.Join(o.dir, "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.write("config.yaml", strings.ReplaceAll(string(config), "http://"+graphAddr, entra.URL))
+	s := o.start(zap.NewNop())
+	defer s.end()
+	s.register()
+	if _, err := o.sim.Submit(graphtest.JobSpec{
+		Printer: pullID, User: studentID, Pages: 7, Name: "Minutes of the meeting of the print working group, second draft.pdf",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.hold(2)
+	b.do("without scripts", emulation.SetScriptExecutionDisabled(true))
+	for _, page := range []string{"/", "/me"} {
+		b.open(page)
+		b.do("sign in", chromedp.WaitVisible(`a.button`))
+		b.narrow("signin" + strings.ReplaceAll(page, "/", "-"))
+	}
+	b.picture("signin")
+	b.do("choose", chromedp.Click("a.button"), chromedp.Click(`//button[contains(., "student@")]`, chromedp.BySearch))
+	b.sees("Waiting for you")
+	b.narrow("me")
+	b.picture("me")
+	b.do("delete by keyboard", chromedp.Focus(`ul.jobs a.button`), chromedp.KeyEvent(kb.Enter))
+	b.sees("It will not be printed")
+	b.narrow("me-cancel")
+	b.do("confirm by keyboard", chromedp.Focus(`main button`), chromedp.KeyEvent(kb.Enter))
+	b.sees("The job is deleted")
+	b.sees("canceled.by-owner")
+	b.narrow("me-canceled")
+	b.open("/")
+	b.sees("You have no role here")
+	b.narrow("norole")
+	b.do("sign out", chromedp.Click("header button"))
+	b.sees("You are signed out of the print service")
+	b.narrow("signedout")
+	b.do("another account", chromedp.Click("a.button"), chromedp.Click(`//button[contains(., "anna@")]`, chromedp.BySearch))
+	b.sees("Your print jobs")
+	b.open("/")
+	b.sees("Decisions of the last hour")
+	b.picture("console-person")
+	b.open("/auth/callback?code=x&state=y")
+	b.sees("You are not signed in")
+	b.narrow("refused")
+}
