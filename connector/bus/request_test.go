@@ -47,10 +47,11 @@ func TestServeTaps(t *testing.T) {
 	}
 	var msg *nats.Msg
 	var err error
-	for range 100 { // until the subscription is there
-		if msg, err = ask("badge"); err == nil {
+	for range 2000 { // until the subscription is there; without one the server refuses at once
+		if msg, err = ask("badge"); !errors.Is(err, nats.ErrNoResponders) {
 			break
 		}
+		<-time.After(5 * time.Millisecond)
 	}
 	if err != nil || msg.Header.Get("Status") != "418" || string(msg.Data) != "to hq-2-west" {
 		t.Fatalf("%+v, %v", msg, err)
