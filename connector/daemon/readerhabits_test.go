@@ -1,9 +1,6 @@
 package daemon_test
 
 import (
-	"flag"
-	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -14,9 +11,6 @@ import (
 
 	"pullprint/trigger/graph/graphtest"
 )
-
-// peopleRounds is how long TestBrowserTwoPeople goes on.
-var peopleRounds = flag.Int("people.rounds", 60, "rounds of two people at one station; 200 is the long proof")
 
 const (
 	controlJ  = '␊' // a line feed as Ctrl+J
@@ -239,49 +233,5 @@ func TestBrowserFocus(t *testing.T) {
 			k.print(graphtest.JobSpec{Printer: pullID})
 			k.await("one more", 10*time.Second, func() bool { return len(k.all()) == 6 })
 		}
-	}
-}
-
-// Two people show cards one after the other, at every stage of what the page before
-// is doing, over a network that is slow at times. The page that comes to rest is that
-// of who came last, and only the presses of people move jobs.
-func TestBrowserTwoPeople(t *testing.T) {
-	k := newKiosk(t)
-	jobs := k.twoAndThree()
-	seed := rand.New(rand.NewPCG(1, 2)) // the same each time
-	cards, who := []string{cardA, cardB}, []string{"student", "teacher"}
-	ends := []string{"\r", "\t", "\t\r", "\r\n", "\t\t"}
-	shown, wrong, lost, last := 0, 0, 0, -1
-	k.home()
-	for round := range *peopleRounds {
-		resume := func() {}
-		if seed.IntN(3) == 0 {
-			resume = k.halt(t)
-		}
-		keys := ""
-		for range 1 + seed.IntN(4) {
-			last = seed.IntN(2)
-			shown++
-			one := cards[last] + ends[seed.IntN(len(ends))]
-			keys += one
-			k.reads(one)
-			k.do("wait", chromedp.Sleep(time.Duration(seed.IntN(120))*time.Millisecond))
-		}
-		resume()
-		if got := k.shows(who[last], 10*time.Second); got == "" {
-			lost++
-		} else if got != who[last] {
-			wrong++
-		}
-		k.rests()
-		if got := k.owner(); got != who[last] {
-			wrong++
-			t.Errorf("round %d, %q: the page comes to rest at that of %q, want %q", round, keys, got, who[last])
-		}
-		k.untouched(fmt.Sprintf("round %d, %q", round, keys), jobs...)
-	}
-	t.Logf("%d cards in %d rounds: %d pages of another person, %d cards lost", shown, *peopleRounds, wrong, lost)
-	if wrong+lost != 0 {
-		t.Error("each card's page has to be its owner's")
 	}
 }

@@ -101,3 +101,32 @@ func TestStationTellsOfThePrinter(t *testing.T) {
 		c.sees("That job does not wait any more.")
 	})
 }
+
+// A restart of the daemon ends nobody's visit: the next press is answered by the new process;
+// a page that is loaded anew waits for a badge.
+func TestStationOverARestart(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s, c, id := chosen(t, graphtest.JobSpec{Printer: pullID})
+		c.badge(number)
+		c.sees("Your jobs, Anna")
+		s.end()
+		s = s.start(zap.NewNop())
+		defer func() { s.end() }()
+		ready := func() bool { code, _ := s.get("/readyz"); return code == http.StatusOK }
+		s.await("ready", time.Minute, ready)
+		c.post("release", c.form(id))
+		c.sees("1 job is printing")
+		ticket := c.ticket()
+		s.end()
+		s = s.start(zap.NewNop())
+		s.await("ready", time.Minute, ready)
+		if c.get("/progress?visit=" + ticket); c.status != http.StatusNoContent {
+			t.Errorf("%d %q", c.status, c.page)
+		}
+		c.get("")
+		c.sees("Show your badge")
+		if s.applied(id) != 1 {
+			t.Error("not printed once")
+		}
+	})
+}
