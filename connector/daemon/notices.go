@@ -13,9 +13,13 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	channels, err := NoticeChannels(cfg, d.graph)
+	var channels []notify.Channel
+	sender, err := MailSender(cfg, d.graph)
 	if err != nil {
 		return nil, err
+	}
+	if sender != nil {
+		channels = append(channels, sender)
 	}
 	return notify.New(notify.Options{
 		Records: d.bus, State: d.bus.State(), Stream: d.bus, Dead: d.bus, Channels: channels, Texts: texts,
@@ -23,15 +27,10 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 	}), nil
 }
 
-// NoticeChannels are the channels to people that a configuration has, in the order in which they are
-// tried.
-func NoticeChannels(cfg config.Notices, addresses mail.Addresses) ([]notify.Channel, error) {
+// MailSender sends notices by mail; nil when that is not configured.
+func MailSender(cfg config.Notices, addresses mail.Addresses) (*mail.Sender, error) {
 	if !cfg.Mail.Configured() {
-		return nil, nil
+		return nil, nil //nolint:nilnil // no mail is no error
 	}
-	sender, err := mail.New(mail.Options{From: cfg.Mail.From, SMTP: cfg.Mail.SMTP, Addresses: addresses})
-	if err != nil {
-		return nil, err
-	}
-	return []notify.Channel{sender}, nil
+	return mail.New(mail.Options{From: cfg.Mail.From, SMTP: cfg.Mail.SMTP, Addresses: addresses})
 }

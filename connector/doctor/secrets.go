@@ -28,6 +28,7 @@ func secretsOf(file string, cfg *config.Config) []string {
 		cfg.Admin.TLS.CertFile, cfg.NATS.TLS.CertFile,
 		cfg.Administrator.KeyFile, cfg.Administrator.SignInFile, cfg.Badges.KeyFile, cfg.Admin.TokenFile,
 		cfg.NATS.CredentialsFile, cfg.NATS.NkeyFile, cfg.NATS.TLS.KeyFile, cfg.Metrics.WebConfigFile,
+		cfg.Notices.Mail.SMTP.PasswordFile,
 	}
 	for _, t := range cfg.Admin.Tokens {
 		files = append(files, t.File)
@@ -66,7 +67,10 @@ func secretsIn(content []byte) []string {
 
 // namesOf are the names that a configuration gives, whatever words they are.
 func namesOf(cfg *config.Config) []string {
-	names := []string{cfg.Auth.ClientID, cfg.TenantID, cfg.SelfTest.User}
+	names := []string{cfg.Auth.ClientID, cfg.TenantID, cfg.SelfTest.User, cfg.Notices.Mail.From, cfg.Notices.Mail.SMTP.User}
+	if host, _, err := net.SplitHostPort(cfg.Notices.Mail.SMTP.Address); err == nil && net.ParseIP(host) == nil {
+		names = append(names, host)
+	}
 	if cfg.Trigger.Definition != trigger.DefaultDefinition {
 		names = append(names, cfg.Trigger.Definition)
 	}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pullprint/connector/daemon"
+	"pullprint/connector/notify"
+	"pullprint/connector/terminal"
+	"pullprint/trigger/graph"
+)
+
+func noticesCommand() *cobra.Command {
+	return verbs(&cobra.Command{
+		Use:   "notices",
+		Short: "Try how people are told about their jobs",
+	}, noticesTest())
+}
+
+// testWithin is how long a test may take, with the sign-in and the answer of the mail server.
+const testWithin = 2 * time.Minute
+
+func noticesTest() *cobra.Command {
+	return &cobra.Command{
+		Use:   "test USER",
+		Short: "Send one message to a person, and tell what the server answered",
+		Long: `Sends one message by notices.mail to the address that USER has in Entra, and tells what
+the mail server answered. USER is an Entra object id or a user name. The message says that
+it is a test. It works without the daemon, with the configuration that it is given.`,
+		Args: wants("USER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			user, err := personIn("USER", args[0])
+			if err != nil {
+				return err
+			}
+			cfg, err := loadConfig(cmd, "")
+			if err != nil {
+				return err
+			}
+			client, err := graph.New(cfg.Graph(), graph.Options{UserAgent: "pullprint/" + daemon.ReadBuild().Version})
+			if err != nil {
+				return err
+			}
+			sender, err := daemon.MailSender(cfg.Notices, client)
+			if err != nil {
+				return err
+			}
+			if sender == nil {
+				return errors.New("notices.mail is not configured: nobody is told by mail")
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), testWithin)
+			defer cancel()
+			found, ok, err := client.User(ctx, user)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return errors.New("Entra knows no such user; look for a typing error, or write the object id") //nolint:staticcheck // a name
+			}
+			answer, err := sender.Deliver(ctx, notify.Message{
+				ID: "test." + rand.Text(), Owner: found.ID, Subject: "Test of notices about print jobs",
+				Text: "This is a test of the messages about print jobs. No job of yours is affected.\n",
+			})
+			if errors.Is(err, notify.ErrNoAddress) {
+				return errors.New("the user has no mail address in Entra: they are not told by mail")
+			}
+			if err != nil {
+				return fmt.Errorf("not sent: %w", err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "Sent. The mail server answered: %s\n", terminal.Printable(answer))
+			return nil
+		},
+	}
+}

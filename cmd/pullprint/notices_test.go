@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/emersion/go-smtp"
+)
+
+// mailbox is a mail server that keeps what it is sent, or refuses the recipient.
+type mailbox struct {
+	mu      sync.Mutex
+	refuses bool
+	got     []string
+}
+
+func (m *mailbox) Reset()                               {}
+func (m *mailbox) Logout() error                        { return nil }
+func (m *mailbox) Mail(string, *smtp.MailOptions) error { return nil }
+
+func (m *mailbox) Rcpt(to string, _ *smtp.RcptOptions) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.refuses {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
+	}
+	m.got = append(m.got, to)
+	return nil
+}
+
+func (m *mailbox) Data(r io.Reader) error {
+	text, err := io.ReadAll(r)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.got = append(m.got, string(text))
+	return err
+}
+
+// serve starts the mail server and returns its address.
+func (m *mailbox) serve(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return m, nil }))
+	srv.ErrorLog = log.New(io.Discard, "", 0)
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = srv.Serve(ln) }()
+	t.Cleanup(func() { _, _ = ln.Close(), srv.Close(); <-ended })
+	return ln.Addr().String()
+}
+
+// One message is sent, and what the server answered is told; doctor only signs in.
+func TestNoticesTest(t *testing.T) {
+	n, m := newTenant(t), &mailbox{}
+	if _, err := n.does("notices", "test", "student@contoso.com"); err == nil || !strings.Contains(err.Error(), "not configured") {
+		t.Errorf("without mail: %v", err)
+	}
+	n.edit("nats:", "notices: {mail: {from: printing@contoso.com, smtp: {address: '"+m.serve(t)+"', tls: none}}}\nnats:")
+	out, err := n.does("notices", "test", "student@contoso.com")
+	if err != nil || !strings.Contains(out, "answered: ") || len(m.got) != 2 || m.got[0] != "student@contoso.com" ||
+		!strings.Contains(m.got[1], "Test of notices") {
+		t.Errorf("%q, %v, %q", out, err, m.got)
+	}
+	if out, _ := n.does("doctor"); !strings.Contains(out, "mail") || !strings.Contains(out, "lets us in") || len(m.got) != 2 {
+		t.Errorf("doctor says %q, %d", out, len(m.got))
+	}
+	m.refuses = true
+	if _, err := n.does("notices", "test", "student@contoso.com"); err == nil || !strings.Contains(err.Error(), "550 5.1.1") {
+		t.Errorf("refused: %v", err)
+	}
+	if _, err := n.does("notices", "test", "nobody@contoso.com"); err == nil || !strings.Contains(err.Error(), "no such user") {
+		t.Errorf("nobody: %v", err)
+	}
+	var usage usageError
+	if _, err := n.does("notices", "test", "jdoe"); !errors.As(err, &usage) {
+		t.Errorf("no name: %v", err)
+	}
+	n.edit("address: '127.0.0.1:", "address: '127.0.0.1:1")
+	if out, _ := n.does("doctor"); !strings.Contains(out, "could not be reached") {
+		t.Errorf("doctor says %q", out)
+	}
+}
