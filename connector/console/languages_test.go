@@ -184,6 +184,14 @@ func TestMessageInAnotherLanguage(t *testing.T) {
 	if got := p.words("en").message("Too strange. 100 %d."); got != "Too strange. 100 %d." {
 		t.Error(got)
 	}
+	r := p.words("de").Reason(release.Reason{
+		Code: reasons.DeviceUnavailable, Text: "This printer can't print at the moment: paper jam, unheard of.",
+		Remedy: "Go to Canteen (west), east or north: your job is still waiting.",
+	})
+	if r.Text != "Dieser Drucker kann im Moment nicht drucken: Papierstau." ||
+		r.Remedy != "Gehen Sie zu Canteen (west), east oder north: Ihr Auftrag wartet weiter." {
+		t.Errorf("%+v", r)
+	}
 	if got := p.words("fr", "de").Until(time.Now()); !strings.HasPrefix(got, "aujourd'hui ") {
 		t.Error(got)
 	}

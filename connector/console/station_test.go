@@ -261,7 +261,7 @@ func TestRefusalsOnce(t *testing.T) {
 	if err := p.execute(&text, "done", stationPages()["done"]); err != nil {
 		t.Fatal(err)
 	}
-	for what, want := range map[string]int{"Your print budget for": 2, "2 jobs from Follow-Me": 1, "Still waiting": 1, "Refused:": 1} {
+	for what, want := range map[string]int{"Too dear.": 2, "2 jobs from Follow-Me": 1, "Still waiting": 1, "Refused:": 1} {
 		if n := strings.Count(text.String(), what); n != want {
 			t.Errorf("%q stands there %d times, want %d", what, n, want)
 		}

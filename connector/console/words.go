@@ -135,13 +135,34 @@ func (w words) Why(causes string) string {
 	return strings.Join(list, ", ")
 }
 
-// Reason is why a job is refused: the program's own reasons in this language, those of a
-// policy as it says them.
+// Reason is why a job is refused: the program's own reasons in this language, with the cause and
+// the devices to go to that release has put into them; those of a policy as it says them.
 func (w words) Reason(r release.Reason) release.Reason {
-	if own, ok := reasons.Of(r.Code); ok {
-		r.Text, r.Remedy = w.Text(own.Text), w.Text(own.Remedy)
+	own, ok := reasons.Of(r.Code)
+	if !ok || w.Code() == "en" {
+		return r
 	}
+	text, remedy := w.Text(own.Text), w.Text(own.Remedy)
+	if causes, ok := between(r.Text, strings.TrimSuffix(own.Text, ".")+": ", "."); ok {
+		if why := w.Why(causes); why != "" {
+			text = strings.TrimSuffix(text, ".") + ": " + why + "."
+		}
+	}
+	if places, ok := between(r.Remedy, "Go to ", ": your job is still waiting."); ok {
+		if i := strings.LastIndex(places, " or "); i >= 0 {
+			places = w.Text("%s or %s", places[:i], places[i+len(" or "):])
+		}
+		remedy = w.Text("Go to %s: your job is still waiting.", places)
+	}
+	r.Text, r.Remedy = text, remedy
 	return r
+}
+
+// between is what stands in a text between its beginning and its end.
+func between(text, begins, ends string) (inner string, ok bool) {
+	inner, begun := strings.CutPrefix(text, begins)
+	inner, ended := strings.CutSuffix(inner, ends)
+	return inner, begun && ended
 }
 
 // Refused is Reason for a job that waits: when its cost is the reason, it says what is left.
@@ -161,7 +182,9 @@ func (w words) Refused(q release.Quote, another bool) release.Reason {
 	default:
 		r.Text = w.Text("This job costs %s, and you have %s left until %s.", cost, left, until)
 	}
-	if q.Variant != nil {
+	if own, _ := reasons.Of(q.Reason.Code); q.Variant == nil {
+		r.Remedy = w.Text(own.Remedy)
+	} else {
 		r.Remedy = "" // the button says it
 	}
 	return r

@@ -59,10 +59,10 @@ var lacking = map[string]string{
 	"tonerEmpty":                     "out of toner",
 }
 
-// Causes are the words in which Unavailable says what is wrong with a printer, but for what
-// Graph tells in words of its own.
+// Causes are the words in which Unavailable and Unsuitable say what is wrong with a printer, but
+// for what has words of Graph's in it.
 func Causes() []string {
-	return slices.Concat(slices.Collect(maps.Values(blocking)), slices.Collect(maps.Values(lacking)))
+	return slices.Concat(slices.Collect(maps.Values(blocking)), slices.Collect(maps.Values(lacking)), []string{noColor})
 }
 
 // maxWhy is how many details are reported.

@@ -9,12 +9,15 @@ import (
 	"pullprint/trigger/graph"
 )
 
+// noColor is said of a printer that does not print in colour.
+const noColor = "it does not print in colour"
+
 // Unsuitable says what of a job a printer can't do, in words; empty when it can, or when nobody
 // knows. Only what the printer says of itself, in words that are known, counts: a list that it
 // does not give, or whose words are not those of the job, proves nothing.
 func Unsuitable(can graph.Capabilities, job graph.Configuration) string {
 	if job.ColorMode == "color" && !prints(can) {
-		return "it does not print in colour"
+		return noColor
 	}
 	if size := job.MediaSize; lacks(can.MediaSizes, size) {
 		return "it has no paper of the size " + size
