@@ -38,7 +38,8 @@ type Message struct {
 	// ID is the same whenever the message is sent again. It is made of letters, digits and -_.
 	ID string
 	// Owner is the Entra object id of the person.
-	Owner         string
+	Owner string
+	// Subject is one line.
 	Subject, Text string
 }
 

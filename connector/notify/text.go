@@ -122,7 +122,7 @@ func (t *Texts) check(kind string) error {
 			return err
 		}
 		if m.Subject == "" || m.Text == "" {
-			return fmt.Errorf("%s: the first line is the subject, and the text follows an empty line", t.of[kind].Name())
+			return fmt.Errorf("%s: the first line is to be the subject, and those after it the text", t.of[kind].Name())
 		}
 	}
 	return nil
@@ -149,10 +149,10 @@ func (t *Texts) render(n *notice.Notice, count int) (Message, error) {
 	shown.Text, shown.Remedy, shown.Reason = oneLine(n.Text), oneLine(n.Remedy), oneLine(n.Reason)
 	shown.Queue, shown.Device = oneLine(n.Queue), oneLine(n.Device)
 	if err := tmpl.Execute(&out, data{shown, count}); err != nil {
-		return Message{}, err
+		return Message{}, fmt.Errorf("%s: %w", tmpl.Name(), err)
 	}
 	head, body, _ := strings.Cut(strings.ReplaceAll(out.String(), "\r", ""), "\n")
-	return Message{Subject: shorten(oneLine(head)), Text: strings.TrimSpace(body) + "\n"}, nil
+	return Message{Subject: shorten(oneLine(head)), Text: strings.TrimSpace(body)}, nil
 }
 
 // oneLine is a text without line breaks and control characters, so that nothing in a name or a reason

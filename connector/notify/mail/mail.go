@@ -148,7 +148,7 @@ func (s *Sender) compose(to string, m notify.Message) (*gomail.Msg, error) {
 	// No out-of-office replies (RFC 3834, and what Exchange looks at).
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
 	msg.SetGenHeader("X-Auto-Response-Suppress", "All")
-	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
+	msg.SetBodyString(gomail.TypeTextPlain, m.Text+"\n")
 	return msg, nil
 }
 
