@@ -53,7 +53,7 @@ type Ledger interface {
 }
 
 // Deps are what a Connector is made of. All are required except Next, Pages, Inflight, Trigger,
-// SelfTests, Devices, Delegations, GroupTTL, Registerer and OnDecision.
+// SelfTests, Devices, GroupTTL, Registerer and OnDecision.
 type Deps struct {
 	Graph    Graph
 	Jobs     *job.Store
@@ -78,7 +78,7 @@ type Deps struct {
 	SelfTests evaluate.SelfTests
 	Queues    []printer.Queue
 	Devices   []printer.Device
-	// Delegations are who may release whose jobs; nil when nobody may.
+	// Delegations are who may release whose jobs.
 	Delegations *delegation.Store
 	// GroupTTL is how long the groups of a person are cached; 0 is the default.
 	GroupTTL time.Duration
@@ -112,9 +112,7 @@ func New(d Deps) *Connector {
 		KV: d.Inflight, Instance: d.Instance, Sole: d.Sole, Since: at.Since, Logger: log,
 	})
 	d.Graph = notedGraph{d.Graph, notes}
-	if d.Jobs != nil {
-		d.Jobs = d.Jobs.Around(notes.WaitLong)
-	}
+	d.Jobs = d.Jobs.Around(notes.WaitLong)
 	d.Ledger, d.Audit = notedLedger{d.Ledger, notes}, notedAudit{d.Audit, notes}
 	evaluator := evaluate.New(evaluate.Options{
 		Graph: d.Graph, Policy: d.Policy, Shadow: d.Next, Pages: d.Pages, Ledger: d.Ledger, Queues: d.Queues,

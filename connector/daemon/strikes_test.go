@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/delegation"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/store"
@@ -159,7 +160,7 @@ func TestEnrolmentStrikes(t *testing.T) {
 	} {
 		bustest.Virtual(t, func(t *testing.T) {
 			taps := tap.New(release.New(release.Options{
-				Devices: []printer.Device{{ID: "west"}}, Logger: zap.NewNop(),
+				Devices: []printer.Device{{ID: "west"}}, Delegations: delegation.New(nil), Logger: zap.NewNop(),
 			}), tap.NewBadgeOwners(badge.NewRegistry(nil, keys, nil), nil, zap.NewNop()), nil, zap.NewNop())
 			for i := range 6 {
 				guess := strings.Repeat("x", i)

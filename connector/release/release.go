@@ -72,8 +72,7 @@ type PrinterReader interface {
 	Printer(ctx context.Context, id string) (graph.Printer, error)
 }
 
-// Options are what a Releaser is made of. All are required except Delegations and
-// Registerer.
+// Options are what a Releaser is made of. All are required except Registerer.
 type Options struct {
 	Graph       PrinterReader
 	Jobs        *job.Store
@@ -101,12 +100,8 @@ func New(o Options) *Releaser {
 	return r
 }
 
-// tellingDamaged is d, which may be nil, where each record that can't be read is counted
-// and logged.
+// tellingDamaged is d where each record that can't be read is counted and logged.
 func tellingDamaged(d *delegation.Store, damaged *prometheus.CounterVec, log *zap.Logger) *delegation.Store {
-	if d == nil {
-		return nil
-	}
 	return d.Telling(func(key string) {
 		damaged.WithLabelValues(store.RecordDelegation).Inc()
 		log.Error("delegation can't be read and does not hold", zap.String("key", key),
@@ -115,7 +110,7 @@ func tellingDamaged(d *delegation.Store, damaged *prometheus.CounterVec, log *za
 }
 
 // Delegations are those that the releaser was made with, where each record that can't be
-// read is counted and logged; nil when it has none.
+// read is counted and logged.
 func (r *Releaser) Delegations() *delegation.Store { return r.delegations }
 
 // Devices are the ids of the configured devices, in no order.
