@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.uber.org/zap"
 
 	"pullprint/trigger/graph"
@@ -146,13 +147,11 @@ func NewRegistrar(o RegistrarOptions) (*Registrar, error) {
 	r := &Registrar{
 		o: o, log: o.Logger.Named("registrar"), notifyURL: base + NotificationPath, lifecycleURL: base + LifecyclePath,
 	}
-	if o.Registerer != nil {
-		// It stays 0: Graph lists triggers to signed-in administrators only. Dashboards use it.
-		o.Registerer.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pullprint_triggers_visible",
-			Help: "1 when the task triggers of the queues can be seen; with an app token Graph never shows them.",
-		}))
-	}
+	// It stays 0: Graph lists triggers to signed-in administrators only. Dashboards use it.
+	promauto.With(o.Registerer).NewGauge(prometheus.GaugeOpts{
+		Name: "pullprint_triggers_visible",
+		Help: "1 when the task triggers of the queues can be seen; with an app token Graph never shows them.",
+	})
 	return r, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -54,12 +55,10 @@ func NewVerifier(o VerifierOptions) *Verifier {
 		ready: make(chan struct{}), wake: make(chan struct{}, 1), revisions: map[string]uint64{},
 	}
 	v.reads = newRefresher(v.readAll)
-	if o.Registerer != nil {
-		o.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "pullprint_subscription_expiry_timestamp_seconds",
-			Help: "When Graph drops our subscription if it isn't renewed; 0 when there is none.",
-		}, v.expiry))
-	}
+	promauto.With(o.Registerer).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pullprint_subscription_expiry_timestamp_seconds",
+		Help: "When Graph drops our subscription if it isn't renewed; 0 when there is none.",
+	}, v.expiry)
 	return v
 }
 

@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"pullprint/trigger"
+	"pullprint/trigger/series"
 )
 
 // Why a task was ignored, as label of pullprint_tasks_ignored_total; the results
@@ -42,12 +43,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "pullprint_dead_letters_total", Help: "Tasks given up, by reason.",
 		}, []string{"reason"}),
 	}
-	for _, r := range append([]string{ignoredQueue, ignoredForeign, ignoredFinished, ignoredDuplicate, ignoredUnknown},
-		trigger.Results...) {
-		m.ignored.WithLabelValues(r)
-	}
-	for _, r := range []string{deadMalformed, deadPanic, deadAttempts, deadConflict, deadCrash} {
-		m.dead.WithLabelValues(r)
-	}
+	series.Begin(m.ignored, ignoredQueue, ignoredForeign, ignoredFinished, ignoredDuplicate, ignoredUnknown)
+	series.Begin(m.ignored, trigger.Results...)
+	series.Begin(m.dead, deadMalformed, deadPanic, deadAttempts, deadConflict, deadCrash)
 	return m
 }

@@ -12,6 +12,7 @@ import (
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/policy/reasons"
+	"pullprint/trigger/series"
 )
 
 // How a reservation ends, as label of pullprint_quota_settled_total.
@@ -106,12 +107,8 @@ func (m *metrics) startAtZero(queues []printer.Queue) {
 	for _, s := range []job.State{"", job.Held, job.Released, job.Aborted, job.Completed, job.Gone} {
 		m.readBacks.WithLabelValues(foundLabel(s))
 	}
-	for _, k := range []quota.Kind{quota.User, quota.Group, quota.Center} {
-		m.denied.WithLabelValues(string(k))
-	}
-	for _, e := range []string{Spent, Refunded, Voided} {
-		m.settled.WithLabelValues(e)
-	}
+	series.Begin(m.denied, quota.User, quota.Group, quota.Center)
+	series.Begin(m.settled, Spent, Refunded, Voided)
 }
 
 // HoldEnded counts the end of a hold in the replica that ended it, since the index of every

@@ -11,6 +11,7 @@ import (
 	"pullprint/connector/decision"
 	"pullprint/policy"
 	"pullprint/trigger/pages"
+	"pullprint/trigger/series"
 )
 
 func newPageCounts(reg prometheus.Registerer) *prometheus.CounterVec {
@@ -18,9 +19,7 @@ func newPageCounts(reg prometheus.Registerer) *prometheus.CounterVec {
 		Name: "pullprint_page_counts_total",
 		Help: "Jobs whose pages were looked for, by result: counted, estimated or unknown.",
 	}, []string{"result"})
-	for _, r := range []string{"counted", "estimated", "unknown"} {
-		c.WithLabelValues(r)
-	}
+	series.Begin(c, "counted", "estimated", "unknown")
 	return c
 }
 

@@ -3,6 +3,8 @@ package selftest
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"pullprint/trigger/series"
 )
 
 // Metrics tell how self-tests ended.
@@ -32,8 +34,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "How long the self-test that passed last took, from the beginning of its job to its abort.",
 		}),
 	}
-	for _, r := range []string{"passed", "failed"} {
-		m.results.WithLabelValues(r)
-	}
+	series.Begin(m.results, "passed", "failed")
 	return m
 }

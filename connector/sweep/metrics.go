@@ -9,6 +9,7 @@ import (
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
 	"pullprint/connector/store"
+	"pullprint/trigger/series"
 )
 
 // metrics tell what sweeps did and found.
@@ -87,12 +88,8 @@ func newMetrics(reg prometheus.Registerer, queues []printer.Queue, devices []pri
 			Buckets: []float64{30, 60, 120, 180, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600},
 		}, []string{"device"}),
 	}
-	for _, r := range []string{"ok", "failed"} {
-		m.sweeps.WithLabelValues(r)
-	}
-	for _, s := range []string{"graph", "pullprint"} {
-		m.usage.WithLabelValues(s)
-	}
+	series.Begin(m.sweeps, "ok", "failed")
+	series.Begin(m.usage, "graph", "pullprint")
 	for _, q := range queues {
 		m.warnings.WithLabelValues(q.Name)
 		if q.Mode == printer.ModeDirect {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"pullprint/trigger/series"
 )
 
 // metrics count tries, not calls. The label code is the HTTP status, or without one timeout,
@@ -19,28 +21,30 @@ type metrics struct {
 	skew      prometheus.Gauge
 }
 
+// newMetrics registers them once for all Clients: the calls of the app and of a person are counted
+// together.
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
-		requests: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		requests: series.Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pullprint_graph_requests_total",
 			Help: "Requests to Microsoft Graph and its authority, each try, by operation and HTTP status (timeout, canceled " +
 				"or error: none came).",
 		}, []string{"operation", "code"})),
-		throttled: registered(reg, prometheus.NewCounter(prometheus.CounterOpts{
+		throttled: series.Registered(reg, prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pullprint_graph_throttled_seconds_total",
 			Help: "Seconds that calls waited because Microsoft Graph asked for it or was too busy.",
 		})),
-		answered: registered(reg, prometheus.NewGauge(prometheus.GaugeOpts{
+		answered: series.Registered(reg, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_graph_last_success_timestamp_seconds",
 			Help: "When Microsoft Graph last answered like one that is there; 0 before the first time.",
 		})),
-		skew: registered(reg, prometheus.NewGauge(prometheus.GaugeOpts{
+		skew: series.Registered(reg, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_clock_skew_seconds",
 			Help: "By how much this machine's clock is ahead of Microsoft Graph's, by its newest answer; negative when it is " +
 				"behind.",
 		})),
 	}
-	duration := registered(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	duration := series.Registered(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "pullprint_graph_request_duration_seconds",
 		Help:    "Duration of a request to Microsoft Graph or its authority, each try, until its answer is read.",
 		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
@@ -50,25 +54,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		m.requests.WithLabelValues(op.name(), strconv.Itoa(table[op].ok))
 	}
 	return m
-}
-
-// registered registers a collector, or returns the one that an earlier Client registered: the
-// calls of the app and of a person are counted together.
-func registered[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	if reg == nil {
-		return c
-	}
-	var before prometheus.AlreadyRegisteredError
-	switch err := reg.Register(c); {
-	case errors.As(err, &before):
-		if same, ok := before.ExistingCollector.(C); ok {
-			return same
-		}
-		panic(err)
-	case err != nil:
-		panic(err)
-	}
-	return c
 }
 
 func (m *metrics) observe(op operation, code string, began time.Time) {

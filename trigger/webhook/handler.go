@@ -18,11 +18,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
 	"pullprint/trigger"
 	"pullprint/trigger/listen"
+	"pullprint/trigger/series"
 )
 
 // Limits of one POST. Graph sends a few notifications of about 600 bytes at a time; maxBody
@@ -103,19 +105,13 @@ func New(o Options) *Handler {
 		notify: prefix + trigger.NotificationPath, lifecycle: prefix + trigger.LifecyclePath,
 		store: o.Store, verifier: o.Verifier, log: o.Logger.Named("webhook"),
 		slots: make(chan struct{}, maxRequests), bytes: semaphore.NewWeighted(maxBuffered),
-		results: prometheus.NewCounterVec(prometheus.CounterOpts{
+		results: promauto.With(o.Registerer).NewCounterVec(prometheus.CounterOpts{
 			Name: "pullprint_notifications_total",
 			Help: "Notifications by what became of them; oversized, overloaded and slow count whole POSTs.",
 		}, []string{"result"}),
 	}
-	for _, r := range append([]string{
-		resultStored, resultDuplicate, resultLifecycle, resultOversized, resultOverloaded, resultSlow,
-	}, trigger.Results...) {
-		h.results.WithLabelValues(r)
-	}
-	if o.Registerer != nil {
-		o.Registerer.MustRegister(h.results)
-	}
+	series.Begin(h.results, resultStored, resultDuplicate, resultLifecycle, resultOversized, resultOverloaded, resultSlow)
+	series.Begin(h.results, trigger.Results...)
 	return h
 }
 

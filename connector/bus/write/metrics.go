@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pullprint/connector/bus/schema"
+	"pullprint/trigger/series"
 )
 
 // Metrics are those of all writers.
@@ -37,9 +38,7 @@ func NewMetrics() *Metrics {
 		}
 		m.duration.WithLabelValues(p.Config.Name)
 	}
-	for _, result := range []string{"stored", "refused", "failed"} {
-		m.batches.WithLabelValues(result)
-	}
+	series.Begin(m.batches, "stored", "refused", "failed")
 	return m
 }
 
