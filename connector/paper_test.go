@@ -3,6 +3,7 @@ package connector_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/job"
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -248,13 +250,15 @@ func TestPaperThroughACrash(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)
-				dying := w.live(spot, withPolicy(t, src))
+				told := new(notices)
+				heard := func(d *connector.Deps) { d.Notices = told }
+				dying := w.live(spot, withPolicy(t, src), heard)
 				_ = dying.sweeper.Sweep(dying.ctx)
 				if !dying.dead.Load() {
 					t.Fatal("it did not die")
 				}
 				dying.end()
-				l = w.live("", withPolicy(t, src))
+				l = w.live("", withPolicy(t, src), heard)
 				for range 3 {
 					time.Sleep(time.Minute)
 					l.sweep(t)
@@ -263,6 +267,14 @@ func TestPaperThroughACrash(t *testing.T) {
 					t.Errorf("%+v, %+v", rec.Paper, rec.Trail)
 				}
 				w.has(t, weekly, 4, 0)
+				if ids := slices.Compact(told.ids); len(ids) != 1 { // whoever hears both knows them by their id
+					t.Errorf("notices %q", told.ids)
+				}
+				for _, n := range told.bodies {
+					if n.Refunded != nil && *n.Refunded != 4*quota.Unit {
+						t.Errorf("the notice says that %s was given back", *n.Refunded)
+					}
+				}
 			})
 		})
 	}

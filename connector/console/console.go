@@ -15,6 +15,7 @@ import (
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/decision"
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/trigger/graph"
@@ -29,6 +30,10 @@ const (
 	consoleLife  = 8 * time.Hour
 )
 
+// failureRows is how many printers the console names whose jobs failed: those that somebody can see to
+// on one day.
+const failureRows = 10
+
 // consolePage is what the console shows.
 type consolePage struct {
 	Queues    []queueLine
@@ -38,6 +43,7 @@ type consolePage struct {
 	Decisions []decision.Decision
 	Devices   []admin.DeviceEntry
 	Health    []healthLine
+	Failures  []index.Failures
 	// Live is set when the page reloads itself: Still leads to the one that doesn't, Watch
 	// back.
 	Live         bool
@@ -176,6 +182,9 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	data.Decisions = data.Decisions[:min(len(data.Decisions), consoleRows)]
 	data.Devices = p.DeviceEntries()
 	data.Health = p.healthLines(req.Context())
+	if p.Failures != nil {
+		data.Failures = p.Failures(time.Now().Add(-24*time.Hour), failureRows)
+	}
 	// Reloading would lose what is being typed into the filter: a page that reloads itself
 	// has no filter, and one with a filter does not reload itself.
 	shown := p.pageFor(req.Context(), c, "Console")

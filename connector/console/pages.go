@@ -24,6 +24,7 @@ import (
 	"pullprint/connector/directory"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/health"
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
@@ -78,6 +79,8 @@ type Deps struct {
 	Health  *health.Checks
 	// Held is how many jobs each queue holds, by its name.
 	Held func() map[string]int
+	// Failures are the n printers at which most jobs failed since a time; nil shows none.
+	Failures func(since time.Time, n int) []index.Failures
 	// Swept is when this instance last swept; zero when another does.
 	Swept func() time.Time
 	// Zone is the one in which times are shown.

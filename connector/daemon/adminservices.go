@@ -78,7 +78,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 	pages, err := console.NewPages(console.Deps{
 		Jobs: d.services.api, Releaser: releaser, Taps: taps, Badges: registry, Users: users,
 		Tokens: tokens, Sessions: sessions, SignIn: signIn, Account: d.jobs.Evaluator.AccountStatus, Visits: visits, Recent: d.services.recent,
-		Health: d.health, Held: d.index.Held, Swept: d.jobs.Sweeper.LastSuccess, Zone: d.services.api.Zone,
+		Health: d.health, Held: d.index.Held, Failures: d.index.Failures, Swept: d.jobs.Sweeper.LastSuccess, Zone: d.services.api.Zone,
 		Graph: d.graph, Station: cfg.Station,
 		Queues: cfg.Queues, Devices: cfg.Devices, DeviceEntries: d.services.api.DeviceEntries, Logger: log,
 	})

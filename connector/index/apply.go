@@ -67,7 +67,8 @@ func (x *Index) apply(key string, value []byte) {
 	if rec.Intent != nil {
 		e.Since = rec.Intent.Since
 	}
-	x.set(rec.Ref, e, followed(key, &job.Record{Ref: rec.Ref, State: rec.State, Release: rec.Release, Paper: rec.Paper}))
+	of := &job.Record{Ref: rec.Ref, Queue: rec.Queue, State: rec.State, Release: rec.Release, Paper: rec.Paper}
+	x.set(rec.Ref, e, followed(key, of), failedOf(of))
 }
 
 // mode is a known mode without memory of its own.

@@ -1,6 +1,8 @@
 package index
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"pullprint/connector/job"
@@ -38,4 +40,55 @@ func (x *Index) Followed() []Followed {
 		list = append(list, f)
 	}
 	return list
+}
+
+// failed is a job that its printer gave up.
+type failed struct {
+	device, detail string
+	at             time.Time
+}
+
+// failedOf is how a record failed at its printer; zero when it did not.
+func failedOf(rec *job.Record) failed {
+	if rec.Paper == nil || rec.Paper.State != job.PaperFailed {
+		return failed{}
+	}
+	return failed{device: rec.PrintedBy(), detail: rec.Paper.Detail, at: rec.Paper.At}
+}
+
+// Failures are the jobs that failed at one printer.
+type Failures struct {
+	// Device is as the label of pullprint_printed_total.
+	Device string
+	Jobs   int
+	// Last is when the newest was seen to fail, Detail the printer's word for it.
+	Last   time.Time
+	Detail string
+}
+
+// Failures counts the jobs that failed since a time by printer, and gives the n printers with the
+// most of them, those first.
+func (x *Index) Failures(since time.Time, n int) []Failures {
+	x.mu.RLock()
+	byDevice := map[string]Failures{}
+	for _, f := range x.failures {
+		if f.at.Before(since) {
+			continue
+		}
+		of := byDevice[f.device]
+		of.Device, of.Jobs = f.device, of.Jobs+1
+		if f.at.After(of.Last) {
+			of.Last, of.Detail = f.at, f.detail
+		}
+		byDevice[f.device] = of
+	}
+	x.mu.RUnlock()
+	list := make([]Failures, 0, len(byDevice))
+	for _, of := range byDevice {
+		list = append(list, of)
+	}
+	slices.SortFunc(list, func(a, b Failures) int {
+		return cmp.Or(cmp.Compare(b.Jobs, a.Jobs), cmp.Compare(a.Device, b.Device))
+	})
+	return list[:min(n, len(list))]
 }

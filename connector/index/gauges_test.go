@@ -47,7 +47,7 @@ func TestWaiting(t *testing.T) {
 		{Queue: "Poster", State: job.Aborting, Seen: now.Add(-time.Hour), Since: now.Add(-time.Minute)},
 	} {
 		e.Ref = graph.Ref{Printer: "p", Job: strconv.Itoa(i)}
-		x.set(e.Ref, &e, Followed{})
+		x.set(e.Ref, &e, Followed{}, failed{})
 	}
 	near := func(name, label string, want float64) {
 		t.Helper()
@@ -71,7 +71,7 @@ func BenchmarkWaiting(b *testing.B) {
 	now := time.Now()
 	for i := range 100_000 {
 		ref := graph.Ref{Printer: "p", Job: strconv.Itoa(i)}
-		x.set(ref, &Entry{Ref: ref, Queue: "Follow-Me", State: job.Held, Seen: now, HoldUntil: now.Add(time.Hour)}, Followed{})
+		x.set(ref, &Entry{Ref: ref, Queue: "Follow-Me", State: job.Held, Seen: now, HoldUntil: now.Add(time.Hour)}, Followed{}, failed{})
 	}
 	for b.Loop() {
 		ch := make(chan prometheus.Metric, 16)

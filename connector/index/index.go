@@ -42,8 +42,10 @@ type Index struct {
 	odd     map[jobID]odd
 	order   seenOrder
 	follows map[jobID]Followed // jobs that were let go on and have not ended at their printer
-	held    map[string]int     // by queue
-	unseen  map[jobID]struct{} // known before the current watch, and not seen by it yet
+	// failures are the jobs that failed there, as long as their records are kept
+	failures map[jobID]failed
+	held     map[string]int     // by queue
+	unseen   map[jobID]struct{} // known before the current watch, and not seen by it yet
 }
 
 // lockBatch is how many records are looked at under one hold of the lock: about 0.1 ms.
@@ -74,7 +76,7 @@ func New(kept *job.Store, queues []printer.Queue, reg prometheus.Registerer, log
 	x := &Index{
 		store: kept, gauge: newHeldGauge(reg, queues), broken: store.DamagedRecords(reg), log: log.Named("index"),
 		ready: make(chan struct{}), entries: map[jobID]indexed{}, odd: map[jobID]odd{}, held: map[string]int{},
-		follows: map[jobID]Followed{},
+		follows: map[jobID]Followed{}, failures: map[jobID]failed{},
 	}
 	if reg != nil {
 		reg.MustRegister(indexCollector{x, queues})
@@ -223,7 +225,7 @@ func (x *Index) Open() []Entry {
 	return open
 }
 
-func (x *Index) set(ref graph.Ref, e *Entry, f Followed) {
+func (x *Index) set(ref graph.Ref, e *Entry, f Followed, bad failed) {
 	p := jobIDOf(ref)
 	p.job = strings.Clone(p.job) // it may be a part of all that was read
 	in, o := pack(e)
@@ -244,6 +246,9 @@ func (x *Index) set(ref graph.Ref, e *Entry, f Followed) {
 	x.entries[p] = in
 	if f != (Followed{}) {
 		x.follows[p] = f
+	}
+	if bad != (failed{}) {
+		x.failures[p] = bad
 	}
 	x.removeStale()
 	if o != (odd{}) {
@@ -277,6 +282,7 @@ func (x *Index) forget(p jobID, seen instant) {
 	delete(x.entries, p)
 	delete(x.odd, p)
 	delete(x.follows, p)
+	delete(x.failures, p)
 }
 
 func (x *Index) count(queue string, by int) {

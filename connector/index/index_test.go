@@ -52,7 +52,7 @@ func TestIndexKeepsAll(t *testing.T) {
 		want := full
 		change(&want)
 		x := newIndex()
-		x.set(want.Ref, &want, Followed{})
+		x.set(want.Ref, &want, Followed{}, failed{})
 		got, ok := x.Lookup(want.Ref)
 		if diff := cmp.Diff(want, got); !ok || diff != "" {
 			t.Errorf("%s: %v (-want +got)\n%s", name, ok, diff)
@@ -78,7 +78,7 @@ func TestPages(t *testing.T) {
 			Seen: time.Unix(int64(1+dice.IntN(4)), 0).UTC(), State: job.Held, // hundreds of one moment
 		}
 		e.Key = job.Key(e.Owner, e.Ref)
-		x.set(e.Ref, &e, Followed{})
+		x.set(e.Ref, &e, Followed{}, failed{})
 		if e.Queue == "a" {
 			all = append(all, e)
 		}
@@ -106,7 +106,7 @@ func TestIndexLetsOthersIn(t *testing.T) {
 	const jobs = 4 * lockBatch
 	for i := range jobs {
 		ref := graph.Ref{Printer: "p", Job: fmt.Sprint(i)}
-		x.set(ref, &Entry{Ref: ref, State: job.Held}, Followed{})
+		x.set(ref, &Entry{Ref: ref, State: job.Held}, Followed{}, failed{})
 	}
 	var others sync.WaitGroup
 	defer others.Wait()
@@ -117,7 +117,7 @@ func TestIndexLetsOthersIn(t *testing.T) {
 		case n == 1:
 			others.Go(func() {
 				ref := graph.Ref{Printer: "p", Job: "new"}
-				x.set(ref, &Entry{Ref: ref, State: job.Held}, Followed{})
+				x.set(ref, &Entry{Ref: ref, State: job.Held}, Followed{}, failed{})
 				close(changed)
 			})
 		case n%lockBatch == lockBatch/2 && n < 3*lockBatch:
@@ -218,13 +218,13 @@ func TestIndexKeepsTheNewerOfANumber(t *testing.T) {
 	}
 	const former, newer = "11111111-2222-4333-8444-555555555555", "66666666-7777-4888-8999-aaaaaaaaaaaa"
 	for _, e := range []Entry{entry(former, 1, job.Held), entry(newer, 2, job.Held), entry(former, 1, job.Gone)} {
-		x.set(e.Ref, &e, Followed{})
+		x.set(e.Ref, &e, Followed{}, failed{})
 	}
 	if open := x.Open(); len(open) != 1 || open[0].Owner != newer {
 		t.Errorf("%+v", open)
 	}
 	released := entry(newer, 2, job.Released)
-	x.set(released.Ref, &released, Followed{})
+	x.set(released.Ref, &released, Followed{}, failed{})
 	if open := x.Open(); len(open) != 0 {
 		t.Errorf("%+v", open)
 	}
@@ -242,7 +242,7 @@ func TestPageGoesOn(t *testing.T) {
 	}
 	for _, i := range rand.New(rand.NewPCG(3, 4)).Perm(jobs) { // the store has them by their last change
 		e := entry(i)
-		x.set(e.Ref, &e, Followed{})
+		x.set(e.Ref, &e, Followed{}, failed{})
 	}
 	looked, got := 0, map[string]bool{}
 	fits := func(*Entry) bool { looked++; return true }
@@ -260,10 +260,10 @@ func TestPageGoesOn(t *testing.T) {
 		after = PositionOf(&list[len(list)-1])
 		changed, dropped, late := entry(page), entry(jobs-1-page), entry(jobs+page)
 		changed.State = job.Released
-		x.set(changed.Ref, &changed, Followed{})
+		x.set(changed.Ref, &changed, Followed{}, failed{})
 		x.drop(dropped.Ref, dropped.Key)
-		x.set(dropped.Ref, &dropped, Followed{})
-		x.set(late.Ref, &late, Followed{})
+		x.set(dropped.Ref, &dropped, Followed{}, failed{})
+		x.set(late.Ref, &late, Followed{}, failed{})
 	}
 	if len(got) != jobs {
 		t.Errorf("%d jobs of %d are listed", len(got), jobs)
@@ -279,7 +279,7 @@ func TestIndexOrderIsCompacted(t *testing.T) {
 	for i := range 20 * minStale {
 		e := Entry{Ref: graph.Ref{Printer: "p", Job: fmt.Sprint(i)}, Seen: time.Unix(int64(1+i), 0)}
 		e.Key = job.Key(e.Owner, e.Ref)
-		x.set(e.Ref, &e, Followed{})
+		x.set(e.Ref, &e, Followed{}, failed{})
 		x.drop(e.Ref, e.Key)
 	}
 	if n := len(x.order.list); n > 2*minStale {

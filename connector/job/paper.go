@@ -64,6 +64,15 @@ func (r *Record) PrintsAt() (at graph.Ref, moved bool) {
 	return r.Ref, moved
 }
 
+// PrintedBy names where a job that was let go on prints: the device, or the queue that it was sent
+// to.
+func (r *Record) PrintedBy() string {
+	if r.State != Completed && r.Release != nil {
+		return r.Release.Device
+	}
+	return r.Queue
+}
+
 // EndOnPaper notes what became of a job that is followed. Nothing is stored.
 func (r *Record) EndOnPaper(p Paper, by string) {
 	r.Paper = &p

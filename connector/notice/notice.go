@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pullprint/connector/decision"
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
 
@@ -18,6 +19,8 @@ const (
 	Aborted = "job.aborted"
 	// Kept is of a job that was not released while its owner was not at a device.
 	Kept = "job.kept"
+	// Failed is of a job that was let go on and failed at its printer.
+	Failed = "job.failed"
 	// HoldEnding is of a held job that will be aborted at HoldUntil.
 	HoldEnding = "hold.ending"
 	// HoldExpired is of a held job that was aborted since nobody released it in time.
@@ -31,7 +34,7 @@ const (
 )
 
 // Kinds are all of them, in the order in which the documentation lists them.
-var Kinds = []string{Aborted, Kept, HoldEnding, HoldExpired, BudgetLow, BudgetExhausted, ReleasedByAnother}
+var Kinds = []string{Aborted, Kept, Failed, HoldEnding, HoldExpired, BudgetLow, BudgetExhausted, ReleasedByAnother}
 
 // Notice is a message of PULLPRINT_NOTICES: what one person is to be told about one job. It holds no
 // more about the job than its decision does.
@@ -48,10 +51,14 @@ type Notice struct {
 	Reason string `json:"reason,omitempty"`
 	Text   string `json:"text,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
-	// Device is where the job was released, or was to be.
-	Device    string    `json:"device,omitempty"`
-	Created   time.Time `json:"created,omitzero"`
-	HoldUntil time.Time `json:"hold_until,omitzero"`
+	// Device is where the job was released, or was to be; of a job that failed where it was sent, its
+	// queue.
+	Device string `json:"device,omitempty"`
+	// Refunded is what was given back of the cost of a job that failed; absent when nobody paid, or
+	// when that is not known any more.
+	Refunded  *quota.Amount `json:"refunded,omitempty"`
+	Created   time.Time     `json:"created,omitzero"`
+	HoldUntil time.Time     `json:"hold_until,omitzero"`
 	// Devices are those at which a held job can be released.
 	Devices []string `json:"devices,omitempty"`
 }

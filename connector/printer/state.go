@@ -96,6 +96,20 @@ func (d *Device) Unavailable(p graph.Printer, now time.Time) (why string, unavai
 // letters only.
 func Words(details []string) string { return tell(details) }
 
+// UnknownTrouble is the cause of a failure that a printer does not tell.
+const UnknownTrouble = "unknown"
+
+// Trouble is what keeps a printer from printing: a word of Graph's that is known here, or
+// UnknownTrouble, and what all such words mean.
+func Trouble(p graph.Printer) (cause, words string) {
+	for _, d := range p.Details {
+		if blocking[d] != "" || lacking[d] != "" {
+			return d, tell(p.Details, blocking, lacking)
+		}
+	}
+	return UnknownTrouble, ""
+}
+
 // tell says the details that one of the lists has, in its words; without a list all of
 // them, in Graph's words taken apart.
 func tell(details []string, lists ...map[string]string) string {

@@ -28,6 +28,7 @@ type metrics struct {
 	usageAt   prometheus.Gauge
 	printed   *prometheus.CounterVec
 	toPaper   *prometheus.HistogramVec
+	failures  *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, queues []printer.Queue, devices []printer.Device) *metrics {
@@ -81,6 +82,11 @@ func newMetrics(reg prometheus.Registerer, queues []printer.Queue, devices []pri
 			Help: "Jobs that were let go on, by what became of them at their printer: printed, failed, canceled or unknown. A job " +
 				"that printed where it was sent has the name of its queue as device.",
 		}, []string{"device", "result"}),
+		failures: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "pullprint_print_failures_total",
+			Help: "Jobs that failed at their printer, by device and by what was wrong with the printer just after, in Graph's words, " +
+				"as mediaJam; unknown when it did not tell.",
+		}, []string{"device", "cause"}),
 		toPaper: auto.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "pullprint_paper_duration_seconds",
 			Help: "Time from the tap until the job was seen to be printed, by device. The sweep looks once a minute.",
@@ -109,11 +115,16 @@ func (m *metrics) startPaper(device string) {
 	for _, r := range job.PaperResults {
 		m.printed.WithLabelValues(device, string(r))
 	}
+	m.failures.WithLabelValues(device, printer.UnknownTrouble)
 }
 
-// onPaper counts what became of a job at its printer.
-func (m *metrics) onPaper(rec *job.Record, device string, now time.Time) {
+// onPaper counts what became of a job at its printer, and the cause if it failed.
+func (m *metrics) onPaper(rec *job.Record, cause string, now time.Time) {
+	device := rec.PrintedBy()
 	m.printed.WithLabelValues(device, string(rec.Paper.State)).Inc()
+	if rec.Paper.State == job.PaperFailed {
+		m.failures.WithLabelValues(device, cause).Inc()
+	}
 	if rec.Paper.State == job.PaperPrinted && rec.State != job.Completed && rec.Release != nil {
 		m.toPaper.WithLabelValues(device).Observe(now.Sub(rec.Release.At).Seconds())
 	}

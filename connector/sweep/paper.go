@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
+	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
 
@@ -22,9 +23,12 @@ import (
 //  1. what the job has reserved is settled or given back, by what Graph shows of it at its
 //     printer. If the process dies before or after, the next sweep sees the same end: what is
 //     settled is not settled again.
-//  2. the end is stored with the record, by compare-and-set. If the process dies before, the next
+//  2. of a job that failed, a notice is stored under an id of its own. If the process dies before
+//     or after, the next sweep stores it under the same id; only it does not know any more how much
+//     was given back.
+//  3. the end is stored with the record, by compare-and-set. If the process dies before, the next
 //     sweep stores it; after that, the record is not followed any more.
-//  3. it is counted, by whoever stored it.
+//  4. it is counted, by whoever stored it.
 const (
 	// followFor is how long after a job was let go on its end is looked for: a printer that is off
 	// over night may still print it; one that does not for a day needs somebody to look at it.
@@ -47,6 +51,10 @@ type ending struct {
 type seen struct {
 	state  job.PaperState // empty while it is under way
 	detail string
+	// cause is a word of Graph's for why it failed: see printer.Trouble.
+	cause string
+	// refunded is what was given back of what it cost; nil when nobody paid, or nobody knows.
+	refunded *quota.Amount
 	// early is true when Graph does not know the job, and may not know it yet.
 	early bool
 }
@@ -75,6 +83,7 @@ func (s *Sweeper) look(ctx context.Context, p *atPrinters, e ending) (seen, erro
 		end.state = job.PaperPrinted
 	case graph.JobAborted:
 		end.state = job.PaperFailed
+		end.cause, end.detail = s.trouble(ctx, j.Ref.Printer, end.detail)
 	case graph.JobCanceled:
 		end.state = job.PaperCanceled
 	default: // it prints, or waits there
@@ -115,22 +124,19 @@ func (s *Sweeper) endOnPaper(ctx context.Context, rec *job.Record, rev uint64, s
 		saw.state = job.PaperUnknown
 		saw.detail = "not ended within a day, " + cmp.Or(saw.detail, "and Graph does not answer")
 	}
+	if saw.state == job.PaperFailed {
+		if err := s.tellFailed(ctx, rec, saw); err != nil {
+			return err
+		}
+	}
 	now := time.Now()
 	rec.EndOnPaper(job.Paper{State: saw.state, At: now, Detail: saw.detail}, s.instance)
 	_, ok, err := s.jobs.Put(ctx, rec, rev)
 	if err != nil || !ok {
 		return err // when another was faster, that one counts it
 	}
-	s.metrics.onPaper(rec, s.printsAt(rec), now)
+	s.metrics.onPaper(rec, saw.cause, now)
 	s.log.Info("job ended at its printer", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("queue", rec.Queue),
 		zap.String("paper", string(saw.state)), zap.String("detail", saw.detail))
 	return nil
-}
-
-// printsAt names where a job printed, for metrics: the device, or the queue that it was sent to.
-func (s *Sweeper) printsAt(rec *job.Record) string {
-	if rec.State != job.Completed && rec.Release != nil {
-		return rec.Release.Device
-	}
-	return s.queues.NameOf(rec)
 }

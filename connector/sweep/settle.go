@@ -244,9 +244,11 @@ func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, p *atPrinter
 	case saw.early:
 		return saw, nil
 	case saw.state == job.PaperFailed:
-		err = s.refund(ctx, r, quota.Refund{Permille: refunds.Aborted, PerDay: refunds.PerDay, Why: "aborted by the printer"}, now)
+		how := quota.Refund{Permille: refunds.Aborted, PerDay: refunds.PerDay, Why: "aborted by the printer"}
+		saw.refunded, err = s.refund(ctx, r, how, now)
 	case saw.state == job.PaperCanceled:
-		err = s.refund(ctx, r, quota.Refund{Permille: refunds.Canceled, PerDay: refunds.PerDay, Why: "canceled at the printer"}, now)
+		how := quota.Refund{Permille: refunds.Canceled, PerDay: refunds.PerDay, Why: "canceled at the printer"}
+		_, err = s.refund(ctx, r, how, now)
 	case saw.state != "" || late: // what may have printed is spent
 		err = s.spend(ctx, r, now)
 	}
@@ -306,9 +308,13 @@ func (s *Sweeper) spend(ctx context.Context, r *reservation, now time.Time) erro
 	return s.ended(effect.Spent, err)
 }
 
-func (s *Sweeper) refund(ctx context.Context, r *reservation, how quota.Refund, now time.Time) error {
-	_, err := s.ledger.Refund(ctx, r.Job, r.accounts, how, now)
-	return s.ended(effect.Refunded, err)
+// refund tells how much was given back; nil when another ended the reservation.
+func (s *Sweeper) refund(ctx context.Context, r *reservation, how quota.Refund, now time.Time) (*quota.Amount, error) {
+	back, err := s.ledger.Refund(ctx, r.Job, r.accounts, how, now)
+	if err := s.ended(effect.Refunded, err); err != nil || errors.Is(err, quota.ErrEnded) {
+		return nil, err
+	}
+	return &back, nil
 }
 
 func (s *Sweeper) void(ctx context.Context, r *reservation, now time.Time) error {

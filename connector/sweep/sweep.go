@@ -107,6 +107,7 @@ type Sweeper struct {
 type Graph interface {
 	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
 	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
+	Printer(ctx context.Context, id string) (graph.Printer, error)
 	Task(ctx context.Context, definition, task string) (graph.Task, error)
 	Tasks(ctx context.Context, definition string) iter.Seq2[graph.Task, error]
 }
