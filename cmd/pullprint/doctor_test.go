@@ -68,6 +68,21 @@ func TestDoctor(t *testing.T) {
 			"warning  groups         the policy looks at groups, and there is nobody to try it on", "warning  page count ",
 			"ok       policy         it loads; it has no tests",
 		}, true},
+		"what sign-in needs": {
+			func(n *patient) {
+				n.sim.AddApp(graphtest.App{
+					ClientID: registerID, Secret: "secret",
+					Roles: []string{"PrintTaskDefinition.ReadWrite.All", "PrintJob.Manage.All", "Printer.Read.All"},
+				})
+				n.write("admin-token", "a-token-of-the-administrator")
+				n.edit("nats: {", "admin: {listen: \"127.0.0.1:0\", token_file: admin-token}\n"+
+					"sign_in: {public_url: \"http://127.0.0.1:8080\", roles: {read: ["+registerID+"]}}\nnats: {")
+			}, nil,
+			[]string{
+				"GroupMember.Read.All is missing, for groups in sign_in.roles",
+				"User.ReadBasic.All is missing, for people who sign in",
+			}, true,
+		},
 		"groups and documents": {
 			func(n *patient) { n.needs(); n.job() }, nil,
 			[]string{"ok       groups         1 group of a person read", "ok       page count     a document of "},

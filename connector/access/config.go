@@ -1,6 +1,7 @@
 package access
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -52,11 +53,14 @@ func (n RoleNames) Each(fn func(role Role, members []string)) {
 	fn(RoleRead, n.Read)
 }
 
+// Groups reports whether groups have roles.
+func (n RoleNames) Groups() bool { return len(n.groups("")) > 0 }
+
 // appRole is the highest role that app roles give; empty for none.
 func (n RoleNames) appRole(has []string) (best Role) {
 	return n.best(func(member string) bool {
 		_, group := graph.CanonicalGUID(member)
-		return !group && contains(has, member)
+		return !group && slices.Contains(has, member)
 	})
 }
 
@@ -64,16 +68,14 @@ func (n RoleNames) appRole(has []string) (best Role) {
 func (n RoleNames) groupRole(in []string) Role {
 	return n.best(func(member string) bool {
 		id, group := graph.CanonicalGUID(member)
-		return group && contains(in, id)
+		return group && slices.Contains(in, id)
 	})
 }
 
 func (n RoleNames) best(has func(member string) bool) (best Role) {
 	n.Each(func(role Role, members []string) {
-		for _, m := range members {
-			if best == "" && has(m) {
-				best = role
-			}
+		if best == "" && slices.ContainsFunc(members, has) {
+			best = role
 		}
 	})
 	return best
@@ -83,19 +85,10 @@ func (n RoleNames) best(has func(member string) bool) (best Role) {
 func (n RoleNames) groups(than Role) (ids []string) {
 	n.Each(func(role Role, members []string) {
 		for _, m := range members {
-			if id, group := graph.CanonicalGUID(m); group && ranks[role] > ranks[than] && !contains(ids, id) {
+			if id, group := graph.CanonicalGUID(m); group && ranks[role] > ranks[than] && !slices.Contains(ids, id) {
 				ids = append(ids, id)
 			}
 		}
 	})
 	return ids
-}
-
-func contains(list []string, want string) bool {
-	for _, one := range list {
-		if one == want {
-			return true
-		}
-	}
-	return false
 }

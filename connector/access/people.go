@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -83,11 +84,20 @@ func signOutKey(person string) string { return "signout." + person }
 // another name or none, have ended. It is empty when there was none, or one so long ago that
 // those are over.
 func (s *Sessions) signedOut(ctx context.Context, person string) (name string, err error) {
-	raw, _, err := s.store.Get(ctx, signOutKey(person))
+	raw, revision, err := s.store.Get(ctx, signOutKey(person))
 	if err != nil {
 		return "", fmt.Errorf("read sign-out: %w", err)
 	}
-	return string(raw), nil
+	var newest signOut
+	if revision != 0 && json.Unmarshal(raw, &newest) != nil {
+		return "damaged", nil // ends every session before it, as the true name does
+	}
+	return newest.Name, nil
+}
+
+// signOut is what is stored of the newest sign-out of a person.
+type signOut struct {
+	Name string `json:"name"`
 }
 
 // maxTries is how often a sign-out is tried again after a concurrent one, which few browsers of
@@ -97,12 +107,16 @@ const maxTries = 8
 // EndPerson ends all sessions of a person, by object id, at every browser and replica. A session
 // that is being begun meanwhile ends too.
 func (s *Sessions) EndPerson(ctx context.Context, person string) error {
+	raw, err := json.Marshal(signOut{rand.Text()})
+	if err != nil {
+		return fmt.Errorf("encode sign-out: %w", err)
+	}
 	for range maxTries {
 		_, revision, err := s.store.Get(ctx, signOutKey(person))
 		if err != nil {
 			return fmt.Errorf("read sign-out: %w", err)
 		}
-		_, ok, err := s.store.CompareAndSet(ctx, signOutKey(person), []byte(rand.Text()), revision, MaxSession)
+		_, ok, err := s.store.CompareAndSet(ctx, signOutKey(person), raw, revision, MaxSession)
 		if err != nil {
 			return fmt.Errorf("store sign-out: %w", err)
 		}

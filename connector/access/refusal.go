@@ -38,10 +38,9 @@ var (
 
 // What people can do.
 const (
-	doAgain  = "Sign in again."
-	doTell   = "Tell your administrator; the log of the print service has the reason."
-	doWait   = "Try again in a minute; nothing is lost, and your badge works meanwhile."
-	askAdmin = "Ask your administrator to let you: "
+	doAgain = "Sign in again."
+	doTell  = "Tell your administrator; the log of the print service has the reason."
+	doWait  = "Try again in a minute; nothing is lost, and your badge works meanwhile."
 )
 
 // clockOff is from when the clock is named as the reason: those that NTP keeps differ by less
@@ -60,24 +59,33 @@ var told = map[string]Refusal{
 	"AADSTS90094":          noConsent,
 	"AADSTS90095":          noConsent,
 	"consent_required":     noConsent,
-	"AADSTS50057":          {What: "Your account is disabled.", Do: "Ask whoever looks after accounts in your organization."},
-	"AADSTS50034":          {What: "Your account is none of this organization.", Do: "Sign in with another account.", Again: true},
-	"AADSTS50020":          {What: "Your account is none of this organization.", Do: "Sign in with another account.", Again: true},
+	"AADSTS50057":          disabled,
+	"AADSTS50034":          stranger,
+	"AADSTS50020":          stranger,
 	"AADSTS53000":          blocked,
 	"AADSTS53001":          blocked,
 	"AADSTS53002":          blocked,
 	"AADSTS53003":          blocked,
 	"AADSTS53004":          blocked,
 	"AADSTS530032":         blocked,
-	"AADSTS50105":          {What: "You are not assigned to this application.", Do: askAdmin + "Enterprise applications, Users and groups."},
+	"AADSTS50105":          unassigned,
 	"AADSTS50011":          {What: "Microsoft does not know the address of this site.", Do: doTell},
-	"AADSTS50076":          {What: "Microsoft wants another proof that it is you.", Do: doAgain, Again: true},
-	"AADSTS50079":          {What: "Microsoft wants another proof that it is you.", Do: doAgain, Again: true},
+	"AADSTS50076":          moreProof,
+	"AADSTS50079":          moreProof,
 	"AADSTS501481":         {What: "The sign-in was begun in another browser.", Do: doAgain, Again: true},
-	"interaction_required": {What: "Microsoft wants to ask you something.", Do: doAgain, Again: true},
+	"interaction_required": moreProof,
 }
 
 var (
+	disabled  = Refusal{What: "Your account is disabled.", Do: "Ask whoever looks after accounts in your organization."}
+	moreProof = Refusal{What: "Microsoft wants another proof that it is you.", Do: doAgain, Again: true}
+	stranger  = Refusal{
+		What: "Your account is none of this organization.", Do: "Sign in with another account.", Again: true,
+	}
+	unassigned = Refusal{
+		What: "You are not assigned to this application.",
+		Do:   "Ask your administrator to let you: Enterprise applications, Users and groups.",
+	}
 	noConsent = Refusal{
 		What: "Your organization has not allowed this application to sign people in.",
 		Do:   "Ask your administrator to grant admin consent to it.",
@@ -104,7 +112,8 @@ func reasonOf(err error, ahead time.Duration) Refusal {
 	case errors.Is(err, errOtherBrowser):
 		return Refusal{
 			Status: http.StatusBadRequest, Again: true, Do: doAgain,
-			What: "This is not the sign-in that this browser began last: another tab has begun one since, or it was another browser.",
+			What: "This is not the sign-in that this browser began last: another tab has begun one since, or it was " +
+				"another browser.",
 		}
 	case errors.Is(err, errTooLate):
 		return Refusal{Status: http.StatusBadRequest, What: "The sign-in took too long.", Do: doAgain, Again: true}
@@ -115,9 +124,13 @@ func reasonOf(err error, ahead time.Duration) Refusal {
 	case errors.Is(err, errNoGroups):
 		return unavailable("Microsoft does not tell at the moment which groups you are in.")
 	case errors.Is(err, errUnknownPerson):
-		return Refusal{What: "Your organization's directory does not know your account any more.", Do: "Ask your administrator."}
+		return Refusal{
+			What: "Your organization's directory does not know your account any more.", Do: "Ask your administrator.",
+		}
 	case errors.Is(err, auth.ErrTenant):
-		return Refusal{What: "You signed in to another organization.", Do: "Sign in with your account of this one.", Again: true}
+		return Refusal{
+			What: "You signed in to another organization.", Do: "Sign in with your account of this one.", Again: true,
+		}
 	case errors.Is(err, auth.ErrClock) && ahead.Abs() >= clockOff:
 		return Refusal{
 			Status: http.StatusServiceUnavailable, Do: "Tell your administrator to synchronize it with NTP.",

@@ -14,7 +14,10 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/daemon"
+	"pullprint/connector/privacy"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -148,5 +151,50 @@ func TestOwnPage(t *testing.T) {
 				t.Errorf("the decision says that it was asked by %q", d.Asked)
 			}
 		}
+	})
+}
+
+// What is stored of a person who signed in and out is told by an export and gone after an erasure, and so
+// are they at their browser.
+func TestEraseOfSignedIn(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		o := newOffice(t, graphtest.Calm())
+		o.peopleSignIn("http://" + o.admin())
+		var state privacy.KV
+		o.tune = func(d *daemon.Options) { d.Opened = func(b *bus.Bus) { state = b.State() } }
+		s := o.start(zap.NewNop())
+		defer s.end()
+		s.register()
+		student := o.surfer()
+		student.signIn(studentID, "/me")
+		student.load("/auth/sign-out", url.Values{})
+		student.says(student.signIn(studentID, "/me"), []string{"Waiting for you"}, nil)
+		stored := func() (keys []string) {
+			err := state.Each(t.Context(), ">", func(key string, value []byte, _ uint64) error {
+				if strings.Contains(key+string(value), studentID) {
+					keys = append(keys, key)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return keys
+		}
+		if keys := stored(); len(keys) != 2 {
+			t.Errorf("stored under %q", keys)
+		}
+		var p privacy.Person
+		if code := s.ask(adminToken, "POST", "/v1/people/"+studentID+"/export", "", &p); code != http.StatusOK {
+			t.Errorf("export: %d", code)
+		}
+		if code := s.ask(adminToken, "POST", "/v1/people/"+studentID+"/erase", `{"cancel_held":true}`, nil); code != http.StatusOK {
+			t.Errorf("erase: %d", code)
+		}
+		if keys := stored(); len(keys) != 0 {
+			t.Errorf("left under %q", keys)
+		}
+		_, text := student.load("/me", nil)
+		student.says(text, []string{"Sign in with your account"}, []string{"Waiting for you"})
 	})
 }

@@ -65,6 +65,14 @@ func (ds *diagnostics) needed() []right {
 		list = append(list,
 			right{[]string{"User.Read.All", "Directory.Read.All"}, "the language of owners, for texts in several"})
 	}
+	if ds.Config.SignIn.Roles.Groups() {
+		list = append(list,
+			right{[]string{"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"}, "groups in sign_in.roles"})
+	}
+	if ds.Config.SignIn.Configured() {
+		list = append(list,
+			right{[]string{"User.ReadBasic.All", "User.Read.All", "Directory.Read.All"}, "people who sign in"})
+	}
 	if ds.Config.Badges.EntraAttribute != "" {
 		list = append(list, right{[]string{"User.Read.All", "Directory.Read.All"}, "badges.entra_attribute"})
 	}
