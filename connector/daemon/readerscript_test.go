@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 )
 
@@ -35,6 +36,15 @@ func TestBrowserScript(t *testing.T) {
 	if got := k.owner(); got != "" {
 		t.Errorf("not forgotten: the page is that of %q", got)
 	}
+	// While somebody moves the pointer the page stays for longer, and counts anew.
+	k.begins(cardA)
+	for i := range 6 {
+		k.do("move", input.DispatchMouseEvent(input.MouseMoved, float64(100+i), 100), chromedp.Sleep(time.Second))
+		if got := k.owner(); got != "student" {
+			t.Fatalf("%d s after the card, with somebody there, the page is that of %q", i+1, got)
+		}
+	}
+	k.sees("Hold it to the reader")
 	// The page goes on 3 s after the last key: cards before, at and after that moment.
 	for after := 2700 * time.Millisecond; after <= 3300*time.Millisecond; after += 50 * time.Millisecond {
 		k.home()
