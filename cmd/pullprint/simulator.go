@@ -137,16 +137,20 @@ func (o simulatorOptions) office(addr string) *graphtest.Sim {
 	} {
 		sim.AddPrinter(p)
 	}
-	for i, person := range []struct{ name, group string }{
-		{"teacher", "staff"},
-		{"office", "staff"},
-		{"student", "students"},
-		{"visitor", "guests"},
-		{"administrator", "staff"},
+	for i, person := range []struct {
+		name, group string
+		roles       []string
+	}{
+		{"teacher", "staff", nil},
+		{"office", "staff", []string{"pullprint.operate"}},
+		{"student", "students", nil},
+		{"visitor", "guests", nil},
+		{"administrator", "staff", []string{"pullprint.admin"}},
 	} {
 		sim.AddUser(graphtest.User{
 			UPN: person.name + "@contoso.com", EmployeeID: fmt.Sprintf("E%04d", 1001+i),
 			Groups: []graphtest.Group{{DisplayName: person.group}}, Administrator: person.name == "administrator",
+			AppRoles: person.roles,
 		})
 	}
 	return sim
@@ -167,6 +171,7 @@ func (o simulatorOptions) printAddresses(sim *graphtest.Sim, addr string) {
   client id       %[3]s
   client secret   %[4]s
   badges          E1001 teacher, E1002 office, E1003 student, E1004 visitor
+  app roles       administrator pullprint.admin, office pullprint.operate
   seed            %[5]d (%[6]s)
 
 To run pullprint against it, make its secrets and put this into config.yaml:
@@ -186,6 +191,9 @@ To run pullprint against it, make its secrets and put this into config.yaml:
     - {id: hq-3-east, printer_id: %[10]s, queues: [Follow-Me]}
   badges: {key_file: badge-key, entra_attribute: employeeId}
   admin: {listen: "127.0.0.1:8080", token_file: admin-token}
+  sign_in:
+    public_url: http://127.0.0.1:8080
+    roles: {admin: [pullprint.admin], operate: [pullprint.operate]}
   nats: {embedded: {store_dir: nats, max_store: 256MiB}}
 
 Ctrl-C ends it.

@@ -2,13 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"pullprint/connector/config"
 )
 
 func TestSimulatorStaysOnLoopback(t *testing.T) {
@@ -54,6 +59,7 @@ func TestSimulatorRuns(t *testing.T) {
 		}
 		return m[1]
 	}
+	checkShownConfig(t, greeting.String())
 	res, err := http.PostForm(found(`authority: "([^"]+)"`)+"/"+found(`tenant_id: (\S+)`)+"/oauth2/v2.0/token", url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {found(`client_id: (\S+),`)},
 		"client_secret": {found(`printf %s '([^']+)'`)}, "scope": {"https://graph.microsoft.com/.default"},
@@ -90,5 +96,32 @@ func TestSimulatorRuns(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Errorf("ended with %v", err)
+	}
+}
+
+// checkShownConfig checks the configuration that the simulator shows, and that its people have the roles in it.
+func checkShownConfig(t *testing.T, greeting string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"client-secret", "badge-key", "admin-token"} {
+		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 32)))
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, text, _ := strings.Cut(greeting, "config.yaml:\n")
+	text = text[strings.Index(text, "  tenant_id"):strings.Index(text, "\nCtrl-C")]
+	file := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "\n  ", "\n")[2:]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(file)
+	if err != nil {
+		t.Fatalf("the configuration that is shown: %v\n%s", err, text)
+	}
+	for _, role := range append(cfg.SignIn.Roles.Admin, cfg.SignIn.Roles.Operate...) {
+		if !regexp.MustCompile(`app roles .* ` + regexp.QuoteMeta(role) + `\b`).MatchString(greeting) {
+			t.Errorf("nobody is said to have the role %s", role)
+		}
 	}
 }
