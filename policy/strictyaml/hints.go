@@ -23,7 +23,7 @@ var (
 	notAllowed = map[Kind]string{Alias: "write the value out", Tag: "leave the tag out"}
 	wanted     = map[Kind]string{
 		Mapping: "write its keys below it, indented, each as key: value",
-		List:    "begin each entry with a dash, as - name: NAME",
+		List:    "write a list, as [A, B], or each entry behind a dash, as - name: NAME",
 		Number:  "write digits alone, as 3",
 		Bool:    "write one of the two, without quotes",
 		Scalar:  "write a single value",

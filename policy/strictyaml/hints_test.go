@@ -53,7 +53,7 @@ func TestHints(t *testing.T) {
 		"life: -1d":                  `expected a duration; write it as 90s, 30m, 24h or 7d`,
 		"at: noon":                   `expected a time; write it as 2026-01-05T12:00:00Z or 2026-01-05T13:00:00+01:00`,
 		"word: two words":            `expected a word; write one word`,
-		"words: a":                   `expected a list, found a single value; begin each entry with a dash, as - name: NAME`,
+		"words: a":                   `expected a list, found a single value; write a list, as [A, B], or each entry behind a dash, as - name: NAME`,
 		"- text: a":                  `found a list; write its keys below it, indented, each as key: value`,
 		"texts: {a: [b]}":            `expected a text, found a list; write a single value`,
 		"texts: {a: b, a: c}":        `the key "a" is here twice; the first is in line 1`,
