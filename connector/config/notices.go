@@ -44,9 +44,13 @@ func (k *checker) notices() {
 	if n.Templates == "" {
 		return
 	}
-	if _, err := notify.LoadTexts(n.Templates); err != nil {
-		k.add("notices.templates", "correct the files named here; `pullprint check` carries each out with an example",
-			"notices.templates can't be used: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	_, err := notify.LoadTexts(n.Templates)
+	if err == nil {
+		return
+	}
+	for wrong := range strings.SplitSeq(err.Error(), "\n") {
+		k.add("notices.templates", "correct the file; deploy/docs/notices.md has the fields that a text can use",
+			"notices.templates can't be used: %s", wrong)
 	}
 }
 

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"time"
+
 	"pullprint/connector/config"
 	"pullprint/connector/notify"
 	"pullprint/connector/notify/mail"
@@ -13,6 +15,7 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	texts.Zone, texts.Place = d.zone, d.place
 	var channels []notify.Channel
 	sender, err := MailSender(cfg, d.graph)
 	if err != nil {
@@ -33,4 +36,28 @@ func MailSender(cfg config.Notices, addresses mail.Addresses) (*mail.Sender, err
 		return nil, nil //nolint:nilnil // no mail is no error
 	}
 	return mail.New(mail.Options{From: cfg.Mail.From, SMTP: cfg.Mail.SMTP, Addresses: addresses})
+}
+
+// zone is the one in which people are told times: that of the stations, else that of the policy, else that of the
+// machine.
+func (d *daemon) zone() *time.Location {
+	if name := d.o.Config.Station.Zone; name != "" {
+		if zone, err := time.LoadLocation(name); err == nil { // else the configuration was refused
+			return zone
+		}
+	}
+	if zone := d.jobs.Evaluator.Policy().Zone(); zone != time.UTC { // also when the policy says nothing
+		return zone
+	}
+	return time.Local
+}
+
+// place is what people call a device; one that is configured no more has its id.
+func (d *daemon) place(device string) string {
+	for _, one := range d.o.Config.Devices {
+		if one.ID == device {
+			return one.Place()
+		}
+	}
+	return device
 }

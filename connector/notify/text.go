@@ -30,8 +30,15 @@ const (
 //go:embed templates/*.txt
 var builtIn embed.FS
 
-// Texts are the templates of messages, by the kind of notice.
-type Texts struct{ of map[string]*template.Template }
+// Texts are the templates of messages, by the kind of notice. What is not set is as the notice has it.
+type Texts struct {
+	// Zone is the one in which people are told times.
+	Zone func() *time.Location
+	// Place is what people call a device.
+	Place func(device string) string
+
+	of map[string]*template.Template
+}
 
 // data is what a template can use.
 type data struct {
@@ -43,7 +50,11 @@ type data struct {
 // LoadTexts reads the templates: from dir those that are there, as job.aborted.txt, and those of the
 // program for the others. Each is carried out with an example. Without dir all are the program's.
 func LoadTexts(dir string) (*Texts, error) {
-	t := &Texts{map[string]*template.Template{}}
+	t := &Texts{
+		Zone:  func() *time.Location { return time.Local },
+		Place: func(device string) string { return device },
+		of:    map[string]*template.Template{},
+	}
 	var wrong []error
 	for _, kind := range notice.Kinds {
 		text, name, err := source(dir, kind+".txt")
@@ -145,9 +156,14 @@ func (t *Texts) render(n *notice.Notice, count int) (Message, error) {
 	}
 	out := limited{left: maxText}
 	shown := *n
-	shown.At, shown.Created, shown.HoldUntil = n.At.Local(), n.Created.Local(), n.HoldUntil.Local()
+	zone := t.Zone()
+	shown.At, shown.Created, shown.HoldUntil = n.At.In(zone), n.Created.In(zone), n.HoldUntil.In(zone)
 	shown.Text, shown.Remedy, shown.Reason = oneLine(n.Text), oneLine(n.Remedy), oneLine(n.Reason)
-	shown.Queue, shown.Device = oneLine(n.Queue), oneLine(n.Device)
+	shown.Queue, shown.Device = oneLine(n.Queue), oneLine(t.Place(n.Device))
+	shown.Devices = nil
+	for _, device := range n.Devices {
+		shown.Devices = append(shown.Devices, oneLine(t.Place(device)))
+	}
 	if err := tmpl.Execute(&out, data{shown, count}); err != nil {
 		return Message{}, fmt.Errorf("%s: %w", tmpl.Name(), err)
 	}

@@ -87,3 +87,28 @@ func TestTextsOfAFolder(t *testing.T) {
 		t.Error("a folder that is not there")
 	}
 }
+
+// People are told times in their zone, wherever the daemon runs, and devices by the place where they stand.
+func TestZoneAndPlace(t *testing.T) {
+	texts, err := LoadTexts("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts.Zone = func() *time.Location { return time.FixedZone("there", 5*3600) }
+	texts.Place = func(device string) string { return "Canteen (" + device + ")" }
+	for kind, want := range map[string][]string{
+		notice.Aborted: {"14:21"}, notice.Kept: {"Canteen (hq-2-west)"},
+		notice.HoldEnding: {"15:21 on Tue 10 Mar", "15:21 there", "Canteen (hq-2-west), Canteen (hq-2-east)"},
+	} {
+		n := Example(kind, time.Date(2026, 3, 10, 9, 21, 0, 0, time.UTC)) // its hold ends an hour later
+		m, err := texts.render(&n, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range want {
+			if !strings.Contains(m.Subject+"\n"+m.Text, s) {
+				t.Errorf("%s lacks %q: %s\n%s", kind, s, m.Subject, m.Text)
+			}
+		}
+	}
+}
