@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -69,8 +70,8 @@ type OpenID struct {
 
 // provider is Entra's configuration.
 type provider struct {
-	auth, token, logout string
-	verifier, anyTime   *oidc.IDTokenVerifier // anyTime does not look at the time
+	auth, token, logout, keys string
+	known                     atomic.Pointer[oidc.StaticKeySet] // the keys that were read last; nil for none
 }
 
 // NewOpenID returns the sign-in of people who are sent back to the address redirect. It reads
@@ -88,7 +89,6 @@ func NewOpenID(c Config, o Options, redirect string) (*OpenID, error) {
 	}
 	seen := &answers{next: o.Transport}
 	client := transport.Client(seen)
-	client.Timeout = transport.TryTimeout // go-oidc fetches keys with a context of its own
 	return &OpenID{
 		clientID: c.ClientID, tenant: o.TenantID, redirect: redirect,
 		issuer:  strings.TrimSuffix(o.TokenURL, "/oauth2/v2.0/token") + "/v2.0",
@@ -130,8 +130,7 @@ func (o *OpenID) discover(ctx context.Context) (*provider, error) {
 		return o.provider, nil
 	}
 	began := time.Now()
-	octx := oidc.ClientContext(ctx, o.client)
-	found, err := oidc.NewProvider(octx, o.issuer)
+	found, err := oidc.NewProvider(oidc.ClientContext(ctx, o.client), o.issuer)
 	if err != nil {
 		return nil, o.failed(err, began)
 	}
@@ -146,12 +145,7 @@ func (o *OpenID) discover(ctx context.Context) (*provider, error) {
 	if !o.ours(more.Logout) {
 		more.Logout = ""
 	}
-	keys := oidc.NewRemoteKeySet(octx, more.Keys) // fetches them when it needs one, however ctx ends
-	o.provider = &provider{
-		auth: at.AuthURL, token: at.TokenURL, logout: more.Logout,
-		verifier: oidc.NewVerifier(o.issuer, keys, &oidc.Config{ClientID: o.clientID}),
-		anyTime:  oidc.NewVerifier(o.issuer, keys, &oidc.Config{ClientID: o.clientID, SkipExpiryCheck: true}),
-	}
+	o.provider = &provider{auth: at.AuthURL, token: at.TokenURL, logout: more.Logout, keys: more.Keys}
 	return o.provider, nil
 }
 
@@ -204,21 +198,32 @@ func (o *OpenID) config(p *provider) *oauth2.Config {
 
 // SignOutURL is Entra's page to sign out of everything; empty if it is not known yet.
 func (o *OpenID) SignOutURL(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, transport.TryTimeout)
+	defer cancel()
 	if p, err := o.discover(ctx); err == nil {
 		return p.logout
 	}
 	return ""
 }
 
+// refusals are the OAuth error codes of the authorization endpoint
+// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow,
+// https://openid.net/specs/openid-connect-core-1_0.html#AuthError).
+var refusals = []string{
+	"invalid_request", "unauthorized_client", "access_denied", "unsupported_response_type", "invalid_scope",
+	"server_error", "temporarily_unavailable", "invalid_resource", "invalid_client", "login_required",
+	"consent_required", "interaction_required", "account_selection_required",
+}
+
 // Refused is what Entra said to the browser instead of giving it a code; nil if it gave one. What
-// it says in words is not repeated: anybody can write it into an address.
+// it says in words, or by a code that is none of Entra's, is not repeated: anybody can write it into an address.
 func Refused(query url.Values) *Error {
 	kind := query.Get("error")
 	if kind == "" {
 		return nil
 	}
 	e := &Error{Status: http.StatusBadRequest, Code: aadsts.FindString(query.Get("error_description"))}
-	if e.Code == "" && oauthWord.MatchString(kind) {
+	if e.Code == "" && slices.Contains(refusals, kind) {
 		e.Code = kind
 	}
 	return e
@@ -241,9 +246,6 @@ func (o *OpenID) Redeem(ctx context.Context, code string, c Challenge) (Identity
 	token, err := conf.Exchange(context.WithValue(ctx, oauth2.HTTPClient, o.client), code,
 		append(with, oauth2.VerifierOption(c.Verifier))...)
 	if err != nil {
-		if ctx.Err() != nil {
-			return Identity{}, ctx.Err()
-		}
 		return Identity{}, o.failed(err, began)
 	}
 	o.observe(http.StatusOK, nil, began)
@@ -277,27 +279,35 @@ func (o *OpenID) authenticated(ctx context.Context, p *provider) (*oauth2.Config
 // identity verifies an id token
 // (https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference).
 func (o *OpenID) identity(ctx context.Context, p *provider, raw, nonce string) (Identity, error) {
-	token, err := p.verifier.Verify(ctx, raw)
-	if err != nil {
-		// go-oidc has a type for a token that has ended and none for one that is not valid yet.
-		if _, err := p.anyTime.Verify(ctx, raw); err != nil {
-			return Identity{}, ErrIDToken
-		}
-		return Identity{}, ErrClock
-	}
+	keys := &keySet{openID: o, provider: p}
+	// go-oidc has no error for a token that is not valid yet: the time is looked at here.
+	config := &oidc.Config{ClientID: o.clientID, SkipExpiryCheck: true}
+	token, err := oidc.NewVerifier(o.issuer, keys, config).Verify(ctx, raw)
 	var claims struct {
-		Tenant string   `json:"tid"`
-		User   string   `json:"oid"`
-		Roles  []string `json:"roles"`
+		Tenant    string   `json:"tid"`
+		User      string   `json:"oid"`
+		Roles     []string `json:"roles"`
+		Presenter string   `json:"azp"`
+		NotBefore float64  `json:"nbf"`
 	}
-	switch err := token.Claims(&claims); {
-	case err != nil, nonce == "" || token.Nonce != nonce, claims.User == "":
+	switch now := time.Now(); {
+	case keys.failed != nil:
+		return Identity{}, keys.failed
+	case err != nil, token.Claims(&claims) != nil, nonce == "" || token.Nonce != nonce, claims.User == "":
 		return Identity{}, ErrIDToken
+	case len(token.Audience) != 1, claims.Presenter != "" && claims.Presenter != o.clientID:
+		return Identity{}, ErrIDToken // https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation, 3 to 5
 	case !strings.EqualFold(claims.Tenant, o.tenant):
 		return Identity{}, ErrTenant
+	case token.Expiry.Before(now), claims.NotBefore > float64(now.Add(maxSkew).Unix()):
+		return Identity{}, ErrClock
 	}
 	return Identity{User: claims.User, Roles: claims.Roles}, nil
 }
+
+// maxSkew is how much earlier than its time an id token is taken, as go-oidc and Microsoft's own
+// libraries do.
+const maxSkew = 5 * time.Minute
 
 // ClockAhead is by how much the clock of this machine was ahead of Entra's at its latest answer.
 func (o *OpenID) ClockAhead() time.Duration { return time.Duration(o.answers.ahead.Load()) }

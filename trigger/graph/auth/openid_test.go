@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +130,10 @@ type provider struct {
 	claims map[string]any
 	tokens string // the address of its token endpoint in the configuration, if another
 	asked  url.Values
+	raw    string                    // the id token, if another
+	keySet func(http.ResponseWriter) // answers for the keys, if not go-oidc's server
+	// keysAsked is how often the keys were asked for.
+	keysAsked atomic.Int32
 }
 
 func newProvider(t *testing.T, tenant string) (p *provider, o *auth.OpenID) {
@@ -167,9 +172,20 @@ func (p *provider) handler(tenant string) http.Handler {
 		_ = req.ParseForm()
 		p.asked = req.PostForm
 		claims, _ := json.Marshal(p.claims)
+		token := p.raw
+		if token == "" {
+			token = oidctest.SignIDToken(p.key, "one", "RS256", string(claims))
+		}
 		rw.Header().Set("Content-Type", "application/json")
-		_, _ = fmt.Fprintf(rw, `{"access_token":"x","token_type":"Bearer","id_token":%q}`,
-			oidctest.SignIDToken(p.key, "one", "RS256", string(claims)))
+		_, _ = fmt.Fprintf(rw, `{"access_token":"x","token_type":"Bearer","id_token":%q}`, token)
+	})
+	mux.HandleFunc("GET "+base+"/keys", func(rw http.ResponseWriter, req *http.Request) {
+		p.keysAsked.Add(1)
+		if p.keySet != nil {
+			p.keySet(rw)
+			return
+		}
+		http.StripPrefix(base, p.Server).ServeHTTP(rw, req)
 	})
 	mux.HandleFunc("GET "+base+"/.well-known/openid-configuration", func(rw http.ResponseWriter, req *http.Request) {
 		rec := httptest.NewRecorder()
