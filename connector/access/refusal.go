@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -36,11 +37,12 @@ var (
 	errNoGroups      = errors.New("the groups of the person can't be read")
 )
 
-// What people can do.
+// What people are told in several cases, and what they can do.
 const (
-	doAgain = "Sign in again."
-	doTell  = "Tell your administrator; the log of the print service has the reason."
-	doWait  = "Try again in a minute; nothing is lost, and your badge works meanwhile."
+	noAnswer = "Microsoft does not answer at the moment."
+	doAgain  = "Sign in again."
+	doTell   = "Tell your administrator; the log of the print service has the reason."
+	doWait   = "Try again in a minute; nothing is lost, and your badge works meanwhile."
 )
 
 // clockOff is from when the clock is named as the reason: those that NTP keeps differ by less
@@ -138,6 +140,8 @@ func reasonOf(err error, ahead time.Duration) Refusal {
 		}
 	case errors.As(err, &entra):
 		return entraRefusal(entra)
+	case errors.Is(err, context.DeadlineExceeded): // of waiting for who asks Entra already
+		return unavailable(noAnswer)
 	}
 	return Refusal{What: "What Microsoft said about you could not be verified.", Do: doTell, Again: true}
 }
@@ -151,7 +155,7 @@ func entraRefusal(e *auth.Error) Refusal {
 		return r
 	}
 	if !e.Permanent() {
-		return unavailable("Microsoft does not answer at the moment.")
+		return unavailable(noAnswer)
 	}
 	return Refusal{What: "Microsoft refuses the sign-in (" + e.Code + ").", Do: doTell, Again: true}
 }

@@ -102,7 +102,8 @@ func (s *Sessions) begin(ctx context.Context, v session) (id string, err error) 
 	if err != nil {
 		return "", fmt.Errorf("encode session: %w", err)
 	}
-	if _, ok, err := s.store.CompareAndSet(ctx, sessionKey(id), raw, 0, time.Until(v.Until)); err != nil {
+	ttl := max(time.Until(v.Until), time.Second) // one that has ended meanwhile: without a ttl it would be kept for ever
+	if _, ok, err := s.store.CompareAndSet(ctx, sessionKey(id), raw, 0, ttl); err != nil {
 		return "", fmt.Errorf("store session: %w", err)
 	} else if !ok {
 		return "", errors.New("store session: its key is taken")

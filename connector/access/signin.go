@@ -98,12 +98,15 @@ func ownPath(address string) string {
 	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || strings.ContainsAny(address, "\\\r\n\t") {
 		return "/"
 	}
-	at := path.Clean("/" + u.Path)
-	if strings.HasPrefix(at, "/auth/") {
+	at := (&url.URL{Path: path.Clean("/" + u.Path), RawQuery: u.RawQuery}).String()
+	if strings.HasPrefix(at, "/auth/") || len(at) > maxThen {
 		return "/"
 	}
-	return (&url.URL{Path: at, RawQuery: u.RawQuery}).String()
+	return at
 }
+
+// maxThen bounds the address of the page to go to: browsers keep no cookie above 4 KiB.
+const maxThen = 1 << 10
 
 // Begin sends a browser to Entra. Nothing is stored.
 func (s *SignIn) Begin(rw http.ResponseWriter, req *http.Request) error {
@@ -158,15 +161,20 @@ func (s *SignIn) Finish(rw http.ResponseWriter, req *http.Request) error {
 	if q.Get("code") == "" {
 		return s.refusal(errNoCode)
 	}
-	if !s.redeeming.TryAcquire(1) {
-		return s.refusal(errBusy)
-	}
-	who, err := s.provider.Redeem(req.Context(), q.Get("code"), p.Challenge)
-	s.redeeming.Release(1)
+	who, err := s.redeem(req.Context(), q.Get("code"), p.Challenge)
 	if err != nil {
 		return s.refusal(err)
 	}
 	return s.finish(rw, req, p, who)
+}
+
+// redeem is who signed in, for the code that Entra gave to the browser.
+func (s *SignIn) redeem(ctx context.Context, code string, c auth.Challenge) (auth.Identity, error) {
+	if !s.redeeming.TryAcquire(1) {
+		return auth.Identity{}, errBusy
+	}
+	defer s.redeeming.Release(1) // also after a panic
+	return s.provider.Redeem(ctx, code, c)
 }
 
 // pending is the sign-in that this browser began, with the state that Entra gave back. Its cookie

@@ -84,11 +84,13 @@ func (p *Pages) signOut(rw http.ResponseWriter, req *http.Request) {
 
 // signedOut says what was ended, and what was not.
 func (p *Pages) signedOut(rw http.ResponseWriter, req *http.Request) {
+	ctx, cancel := context.WithTimeout(req.Context(), shownWithin)
+	defer cancel()
 	p.show(rw, http.StatusOK, "refused", page{Title: "You are signed out", Data: refusedPage{
 		What:   "You are signed out of the print service, at this browser and at every other.",
 		Do:     "This browser is still signed in to Microsoft. On a device that others use, sign out there too.",
 		SignIn: access.Asked{Then: meHome, Choose: true}.Path(),
-	}, Home: p.SignIn.SignOutURL(req.Context())})
+	}, Home: p.SignIn.SignOutURL(ctx)})
 }
 
 // askSignIn asks whoever may not use a page of the console to sign in, or says why the sign-in that

@@ -44,6 +44,7 @@ const (
 type site struct {
 	t     *testing.T
 	sim   *graphtest.Sim
+	wire  *wire // to Entra and Graph
 	bus   *bus.Bus
 	pages *Pages
 	api   *admin.API
@@ -54,6 +55,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, sim: graphtest.New(graphtest.Calm()), bus: bustest.Open(t)}
 	t.Cleanup(s.sim.Close)
+	s.wire = &wire{RoundTripper: s.sim.Transport()}
 	s.sim.AddApp(graphtest.App{
 		ClientID: siteApp, Secret: "a-secret", RedirectURIs: []string{siteURL + "/auth/callback"},
 	})
@@ -75,7 +77,7 @@ func (s *site) replica() (*Pages, *admin.API) {
 	core, logs := observer.New(zapcore.WarnLevel)
 	s.logs = logs
 	cfg := graph.Config{TenantID: s.sim.Tenant(), Auth: auth.Config{ClientID: siteApp, ClientSecretFile: secret}}
-	o := graph.Options{Transport: s.sim.Transport()}
+	o := graph.Options{Transport: s.wire}
 	client, err := graph.New(cfg, o)
 	if err != nil {
 		s.t.Fatal(err)
