@@ -23,7 +23,7 @@ var storedForms = map[string]func() any{
 	"decision":     func() any { return new(decision.Decision) },
 	"delegation":   func() any { return new(delegation.Delegation) },
 	"ledger-entry": func() any { return new(quota.Entry) },
-	"notice":       func() any { return new(notice.Notice) },
+	"notice":       func() any { return new(notice.Expiry) },
 	"record":       func() any { return new(job.Record) },
 }
 

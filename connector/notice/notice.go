@@ -91,13 +91,26 @@ func Write(ctx context.Context, s Stream, n *Notice) error {
 	return nil
 }
 
+// Expiry is the notice about the end of a hold as earlier versions published it.
+type Expiry struct {
+	// Kind is "expiry".
+	Kind string `json:"kind"`
+	graph.Ref
+	// The others are those of Notice.
+	Queue     string    `json:"queue"`
+	Owner     string    `json:"owner"`
+	Created   time.Time `json:"created"`
+	HoldUntil time.Time `json:"hold_until"`
+	Devices   []string  `json:"devices"`
+}
+
 // WriteHoldEnding stores a notice about the end of a hold, under the id of the decision that will
-// end it. Before that it publishes it on pullprint.notices as earlier versions did, with kind
-// "expiry", for bridges that have not moved to pullprint.notices.hold.ending yet.
+// end it. Before that it publishes an Expiry on pullprint.notices, for bridges that have not moved to
+// pullprint.notices.hold.ending yet.
 func WriteHoldEnding(ctx context.Context, s Notices, decisionID string, n Notice) error {
-	old := n
-	old.Kind = "expiry"
-	body, err := json.Marshal(&old)
+	body, err := json.Marshal(&Expiry{
+		Kind: "expiry", Ref: n.Ref, Queue: n.Queue, Owner: n.Owner, Created: n.Created, HoldUntil: n.HoldUntil, Devices: n.Devices,
+	})
 	if err != nil {
 		return fmt.Errorf("encode notice: %w", err)
 	}
