@@ -466,6 +466,11 @@ func TestCancel(t *testing.T) {
 	if !errors.Is(err, job.ErrInvalid) {
 		t.Errorf("two lines: %v", err)
 	}
+	for n, want := range map[int]error{300: nil, 301: job.ErrInvalid} {
+		if err := (release.Cancellation{Note: strings.Repeat("ü", n)}).Check(); !errors.Is(err, want) {
+			t.Errorf("a note of %d characters: %v, want %v", n, err, want)
+		}
+	}
 	for id, c := range map[graphtest.JobID]struct {
 		release.Cancellation
 		code, words string

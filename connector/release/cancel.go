@@ -42,7 +42,8 @@ func NotHeld(rec *job.Record) error {
 	return fmt.Errorf("%w: %s/%s %s.", ErrNotHeld, rec.Queue, rec.Job, what) //nolint:revive,staticcheck // a sentence for people
 }
 
-// maxNote is how long the note of an administrator may be, in bytes.
+// maxNote is how long the note of an administrator may be, in characters: maxLength in the OpenAPI
+// description.
 const maxNote = 300
 
 // Cancellation ends a held job that will not be printed.
@@ -102,7 +103,7 @@ func (r *Releaser) CancelForErasure(ctx context.Context, key, actor string) erro
 
 // Check validates a cancellation; the error is an ErrInvalid.
 func (c Cancellation) Check() error {
-	if len(c.Note) > maxNote || !utf8.ValidString(c.Note) || strings.ContainsFunc(c.Note, unicode.IsControl) {
+	if utf8.RuneCountInString(c.Note) > maxNote || !utf8.ValidString(c.Note) || strings.ContainsFunc(c.Note, unicode.IsControl) {
 		return fmt.Errorf("%w: a reason is one line of at most %d characters", job.ErrInvalid, maxNote)
 	}
 	return nil
