@@ -64,7 +64,9 @@ func (s *stub) list(rw http.ResponseWriter, req *http.Request) {
 			b.WriteByte(',')
 		}
 		fmt.Fprintf(&b,
-			`{"id":"%08d-2222-4333-8444-555555555555","parentUrl":"https://graph.microsoft.com/v1.0/print/printers/%s/jobs/%d","status":{"state":"processing","description":""}}`, i, pullID, i)
+			`{"id":"%08d-2222-4333-8444-555555555555",`+
+				`"parentUrl":"https://graph.microsoft.com/v1.0/print/printers/%s/jobs/%d",`+
+				`"status":{"state":"processing","description":""}}`, i, pullID, i)
 	}
 	b.WriteByte(']')
 	if to < s.tasks {
@@ -111,9 +113,11 @@ func (s *stub) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		job := parts[len(parts)-1]
 		rw.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprintf(rw, `{"id":%q,"createdDateTime":"2026-05-04T08:00:00Z","isFetchable":true,"note":%q,`+
-			`"createdBy":{"id":%q,"userPrincipalName":"student@contoso.com"},"status":{"state":"paused","description":"","details":[],"isAcquiredByPrinter":false},`+
+			`"createdBy":{"id":%q,"userPrincipalName":"student@contoso.com"},`+
+			`"status":{"state":"paused","description":"","details":[],"isAcquiredByPrinter":false},`+
 			`"configuration":{"copies":99,"colorMode":"color","duplexMode":"oneSided","mediaSize":"A4"},`+
-			`"documents":[{"id":"d","contentType":"application/oxps","size":31337}],"tasks":[{"id":"t%s","status":{"state":"processing","description":""}}]}`,
+			`"documents":[{"id":"d","contentType":"application/oxps","size":31337}],`+
+			`"tasks":[{"id":"t%s","status":{"state":"processing","description":""}}]}`,
 			job, padding, studentID, job)
 	}
 }

@@ -82,7 +82,8 @@ func (m *effectFault) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func answer(r *http.Request, status int, body []byte) *http.Response {
 	return &http.Response{
-		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), Request: r,
+		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(bytes.NewReader(body)), Request: r,
 	}
 }
 
@@ -212,10 +213,12 @@ var spentCases = map[string]spentCase{
 		}
 	}, spent: 7, audited: 1, printed: 1},
 	"late, records run out at once": {
-		fault: func(m *effectFault) { m.applied = late }, keptForSweep: time.Second, wait: 2 * time.Minute, spent: 7, audited: 1, printed: 1,
+		fault: func(m *effectFault) { m.applied = late }, keptForSweep: time.Second, wait: 2 * time.Minute,
+		spent: 7, audited: 1, printed: 1,
 	},
 	"lost, records run out at once": {
-		fault: func(m *effectFault) {}, keptForSweep: time.Second, wait: 2 * time.Minute, spent: 7, audited: 1, printed: 1,
+		fault: func(m *effectFault) {}, keptForSweep: time.Second, wait: 2 * time.Minute,
+		spent: 7, audited: 1, printed: 1,
 	},
 	"paid at arrival, late": {
 		src: "reserve: arrival\n" + weekly, fault: func(m *effectFault) { m.applied = late }, spent: 7, audited: 1, printed: 1,
@@ -329,7 +332,8 @@ func (c spentCase) play(t *testing.T) {
 	}
 	b := w.standing(t, src)
 	if spent, open := quota.Amount(c.spent)*quota.Unit, quota.Amount(c.open)*quota.Unit; b.Spent != spent || b.Reserved != open {
-		t.Errorf("spent %s, reserved %s; want %s, %s; record %s, %+v", b.Spent, b.Reserved, spent, open, w.record(id).State, w.record(id).Trail)
+		t.Errorf("spent %s, reserved %s; want %s, %s; record %s, %+v", b.Spent, b.Reserved, spent, open,
+			w.record(id).State, w.record(id).Trail)
 	}
 	n := 0
 	for _, d := range w.audit(t) {

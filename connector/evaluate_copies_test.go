@@ -43,15 +43,17 @@ func TestDefaultCopiesAreCharged(t *testing.T) {
 		costs     int64
 		remaining bool
 	}{
-		"direct":                      {queue: directID, makes: map[string]int{directID: 2}, costs: 6},
-		"direct, none":                {queue: directID, makes: map[string]int{directID: 0}, costs: 3},
-		"direct, said":                {queue: directID, makes: map[string]int{directID: 2}, said: true, costs: 3},
-		"direct, not told":            {queue: directID, remaining: true},
-		"pull, of the queue":          {queue: pullID, makes: map[string]int{pullID: 2, westID: 1}, costs: 6},
-		"pull, of the device":         {queue: pullID, makes: map[string]int{pullID: 1, westID: 4}, costs: 12},
-		"pull, said":                  {queue: pullID, makes: map[string]int{pullID: 2, westID: 4}, said: true, costs: 3},
-		"pull, one chosen by someone": {queue: pullID, makes: map[string]int{pullID: 2, westID: 4}, set: decision.Settings{Copies: 1}, costs: 3},
-		"pull, too many":              {queue: pullID, makes: map[string]int{pullID: 1, westID: 9}, remaining: true},
+		"direct":              {queue: directID, makes: map[string]int{directID: 2}, costs: 6},
+		"direct, none":        {queue: directID, makes: map[string]int{directID: 0}, costs: 3},
+		"direct, said":        {queue: directID, makes: map[string]int{directID: 2}, said: true, costs: 3},
+		"direct, not told":    {queue: directID, remaining: true},
+		"pull, of the queue":  {queue: pullID, makes: map[string]int{pullID: 2, westID: 1}, costs: 6},
+		"pull, of the device": {queue: pullID, makes: map[string]int{pullID: 1, westID: 4}, costs: 12},
+		"pull, said":          {queue: pullID, makes: map[string]int{pullID: 2, westID: 4}, said: true, costs: 3},
+		"pull, one chosen by someone": {
+			queue: pullID, makes: map[string]int{pullID: 2, westID: 4}, set: decision.Settings{Copies: 1}, costs: 3,
+		},
+		"pull, too many": {queue: pullID, makes: map[string]int{pullID: 1, westID: 9}, remaining: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {

@@ -26,7 +26,8 @@ func (g nameless) Job(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 // group: neither is it free, nor does it pass rules about groups, unless the policy
 // allows what can't be found out.
 func TestOwnerUnknownIsInNoGroup(t *testing.T) {
-	const rule = `rules: [{name: trainees, at: arrival, when: '"trainees" in user.groups', verdict: abort, reason: no.trainees, text: No., remedy: Ask.}]`
+	const rule = `rules: [{name: trainees, at: arrival, when: '"trainees" in user.groups', ` +
+		`verdict: abort, reason: no.trainees, text: No., remedy: Ask.}]`
 	const budget = `
 unmatched: free
 allowances: [{name: students, when: '"students" in user.groups', pages: 10, every: week}]`

@@ -123,7 +123,8 @@ func TestExportOfLateEntryAcrossErasure(t *testing.T) {
 					}
 				}
 				other := quotatest.Weekly("center.other", 50).Account
-				if err := ledger.New(b.Quota(), b, rand.Text).Adjust(t.Context(), other, 1, quota.Note{By: "admin", At: time.Now()}); err != nil {
+				note := quota.Note{By: "admin", At: time.Now()}
+				if err := ledger.New(b.Quota(), b, rand.Text).Adjust(t.Context(), other, 1, note); err != nil {
 					t.Fatal(err)
 				}
 				ch := quotatest.Charge("p/1", "try", 5, lab)

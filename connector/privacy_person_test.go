@@ -187,8 +187,10 @@ func TestEraseAnyCase(t *testing.T) {
 // not know of it, how it is written, and other words stay byte for byte.
 func TestEraseKeepsOthers(t *testing.T) {
 	b := bustest.Open(t)
-	const job = `{ "printer":"p","job":"1", "owner":"%[1]s","state":"released","new":{"owner":"%[2]s","n":1.50e3},"decision":{"id":"1","actor":"%[2]s",` +
-		`"text":"asked by %[3]s, not by jo%[3]s, x.%[3]s, o'%[3]s or %[3]s.au or %[1]s \u003c1\u003e","input":{"mode":"pull"}},"trail":[{"by":"p","note":"%[2]s"}]}`
+	const job = `{ "printer":"p","job":"1", "owner":"%[1]s","state":"released",` +
+		`"new":{"owner":"%[2]s","n":1.50e3},"decision":{"id":"1","actor":"%[2]s",` +
+		`"text":"asked by %[3]s, not by jo%[3]s, x.%[3]s, o'%[3]s or %[3]s.au or %[1]s \u003c1\u003e",` +
+		`"input":{"mode":"pull"}},"trail":[{"by":"p","note":"%[2]s"}]}`
 	filled := func(id, name string) string { return fmt.Sprintf(job, stayerID, id, name) }
 	keep(t, b.Badges(), "b.k.1111111111111111", `{"owner":"`+leaverID+`","user_principal_name":"`+leaverName+`"}`)
 	keep(t, b.Jobs(), stayerID+".p.1", filled(leaverID, leaverName))

@@ -52,11 +52,13 @@ func TestAccountWithTooManyReservations(t *testing.T) {
 				if rec := w.record(direct); rec.State != job.Aborted || rec.Decision.Reason != reasons.QuotaFull {
 					t.Errorf("%s for %s", rec.State, rec.Decision.Reason)
 				}
-				if !slices.ContainsFunc(w.audit(t), func(d decision.Decision) bool { return d.Job == id.Job && d.Reason == reasons.QuotaFull }) {
+				refused := func(d decision.Decision) bool { return d.Job == id.Job && d.Reason == reasons.QuotaFull }
+				if !slices.ContainsFunc(w.audit(t), refused) {
 					t.Error("the audit does not say why the job is kept")
 				}
 				accounts := []quota.Account{{Kind: quota.Center, Name: "lab"}}
-				if _, err := ledger.New(w.bus.Quota(), w.bus, rand.Text).Settle(t.Context(), pullID+"/x1", accounts, time.Now()); err != nil {
+				full := ledger.New(w.bus.Quota(), w.bus, rand.Text)
+				if _, err := full.Settle(t.Context(), pullID+"/x1", accounts, time.Now()); err != nil {
 					t.Fatal(err)
 				}
 				if out, err := l.release.Release(l.ctx, order()); err != nil || len(out.Released) != 1 {

@@ -8,7 +8,8 @@ import (
 
 func TestOverlay(t *testing.T) {
 	for own, want := range map[string]string{
-		`{"copies":3,"margin":{"top":1},"newSetting":[1]}`:                                        `{"colorMode":"grayscale","copies":3,"margin":{"top":1},"newSetting":[1]}`,
+		`{"copies":3,"margin":{"top":1},"newSetting":[1]}`: `{"colorMode":"grayscale","copies":3,` +
+			`"margin":{"top":1},"newSetting":[1]}`,
 		`{"colorMode":"color","outputBin":null,"quality":"unknownFutureValue","@odata.type":"x"}`: `{"colorMode":"grayscale"}`,
 		``:   `{"colorMode":"grayscale"}`,
 		`[]`: ``,
