@@ -30,7 +30,7 @@ const redeliveryWithin = 2 * store.AckWait
 // failures counts how often tasks failed in this process for a reason of their own. The
 // number of deliveries can't be used for this, because it grows during an outage.
 type failures struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // guards tasks
 	tasks map[string]taskFailures
 }
 

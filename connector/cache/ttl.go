@@ -12,7 +12,7 @@ type TTL[V any] struct {
 	ttl time.Duration
 	max int
 
-	mu   sync.Mutex
+	mu   sync.Mutex // guards kept
 	kept map[string]cached[V]
 }
 

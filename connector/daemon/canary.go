@@ -36,9 +36,9 @@ type canary struct {
 	disk func() error
 	wake <-chan struct{}
 
-	mu     sync.Mutex
-	err    error
-	turned time.Time
+	mu     sync.Mutex // guards what follows
+	err    error      // of the newest write
+	turned time.Time  // when the loop last turned
 }
 
 func newCanary(write func(context.Context) error, fatal bool, log *zap.Logger) *canary {

@@ -66,7 +66,7 @@ type Executor struct {
 	sole       bool
 	onDecision func(decision.Decision) // may be nil
 
-	mu   sync.Mutex
+	mu   sync.Mutex      // guards busy
 	busy map[string]bool // keys of the jobs this process is acting on
 }
 

@@ -36,8 +36,8 @@ type Index struct {
 
 	ready chan struct{}
 
-	mu      sync.RWMutex
-	damage  error // why the records can't all be read
+	mu      sync.RWMutex // guards what follows
+	damage  error        // why the records can't all be read
 	entries map[jobID]indexed
 	odd     map[jobID]odd
 	order   seenOrder

@@ -39,7 +39,7 @@ type noted struct {
 	// shared is true once there was more than one user: its steps are then not comparable.
 	shared atomic.Bool
 
-	written  sync.Mutex // revision, waits and waiting
+	written  sync.Mutex // guards revision, waits, step and waiting, and puts the writes in order
 	revision uint64
 	waits    int  // calls of Graph and the store that are under way
 	step     int  // as in note

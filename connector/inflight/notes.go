@@ -73,7 +73,7 @@ type Notes struct {
 	log   *zap.Logger
 	alone *semaphore.Weighted
 
-	mu   sync.Mutex
+	mu   sync.Mutex // guards mine, and users and failed of each
 	mine map[string]*noted
 }
 

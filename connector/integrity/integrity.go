@@ -54,9 +54,9 @@ type Checker struct {
 	damaged *prometheus.CounterVec
 	log     *zap.Logger
 
-	mu     sync.Mutex
-	err    error
-	said   string
+	mu     sync.Mutex // guards what follows
+	err    error      // what is damaged
+	said   string     // what of it the log told last
 	owners error
 }
 

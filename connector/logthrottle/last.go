@@ -15,8 +15,8 @@ const (
 
 // Last keeps the most recent lines, each a JSON object.
 type Last struct {
-	mu      sync.Mutex
-	lines   [][]byte // a ring once it is full
+	mu      sync.Mutex // guards what follows
+	lines   [][]byte   // a ring once it is full
 	next    int
 	bytes   int
 	dropped int

@@ -54,7 +54,7 @@ func (s *Sweeper) behind(ctx context.Context) (backlog, error) {
 
 // unknowns remembers the tasks that Graph lists as waiting and no record knows.
 type unknowns struct {
-	mu          sync.Mutex
+	mu          sync.Mutex // guards what follows
 	sweepNumber int
 	tasks       map[string]unknown
 }

@@ -35,7 +35,7 @@ type comparison struct {
 	waiting chan shownCard
 	log     *zap.Logger
 
-	mu     sync.Mutex
+	mu     sync.Mutex           // guards differ
 	differ map[string]differing // by the id of the badge
 }
 

@@ -73,7 +73,7 @@ type Taps struct {
 	shared   store.KV // guesses at a reader, counted over all replicas; nil for a single one
 	flight   cache.Flight[tapped]
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards readers, and what is remembered of each
 	readers map[string]*reader
 }
 

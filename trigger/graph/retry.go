@@ -21,7 +21,7 @@ const (
 // pauses are the waits that Graph asked for by Retry-After, per operation: all callers of the
 // operation obey them, not only the one that was refused.
 type pauses struct {
-	mu  sync.Mutex
+	mu  sync.Mutex // guards ops
 	ops [operations]struct {
 		until  time.Time
 		status int

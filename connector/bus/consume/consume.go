@@ -111,7 +111,7 @@ type consumption struct {
 	last     uint64 // of what was delivered for the first time; the loop that fetches has it
 	gaps     []gap
 
-	mu        sync.Mutex
+	mu        sync.Mutex                  // guards what follows
 	held      map[jetstream.Msg]time.Time // delivered to us and not yet answered; since when a worker has it, or zero
 	delivered time.Time                   // when the last message came, or the wait for one began
 	turned    time.Time                   // when the loop that fetches last turned

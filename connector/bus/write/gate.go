@@ -9,7 +9,7 @@ import (
 // while it is locked, or somebody waits to lock it, no further ones do. Its zero value
 // is open.
 type gate struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows
 	inside  int
 	locked  bool
 	waiting int           // who want to lock it

@@ -63,7 +63,7 @@ type Writer struct {
 	ended  chan struct{}
 	active sync.WaitGroup
 
-	mu        sync.Mutex
+	mu        sync.Mutex // guards what follows, up to state
 	closed    bool
 	singles   int  // on their way alone
 	batching  bool // the batch goroutine is at work
