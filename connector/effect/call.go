@@ -134,16 +134,16 @@ func (e *Executor) callOnce(ctx context.Context, rec *job.Record, settings json.
 	switch rec.State {
 	case job.Aborting:
 		d := policy.Decision{Reason: rec.Decision.Reason, Text: rec.Decision.Text, Remedy: rec.Decision.Remedy}
-		return e.caller.AbortJob(ctx, rec.Ref, d.Sentence())
+		return e.graph.AbortJob(ctx, rec.Ref, d.Sentence())
 	case job.Completing:
 		if settings != nil {
-			if err := e.caller.UpdateJob(ctx, rec.Ref, settings); err != nil {
+			if err := e.graph.UpdateJob(ctx, rec.Ref, settings); err != nil {
 				return err
 			}
 		}
-		return e.caller.FinishTask(ctx, rec.Definition, rec.Task, graph.TaskCompleted, completedText)
+		return e.graph.FinishTask(ctx, rec.Definition, rec.Task, graph.TaskCompleted, completedText)
 	case job.Releasing:
-		made, err := e.caller.RedirectJob(ctx, rec.Ref, rec.Release.Printer, settings)
+		made, err := e.graph.RedirectJob(ctx, rec.Ref, rec.Release.Printer, settings)
 		rec.Release.Job = made.Job
 		return err
 	}

@@ -51,8 +51,7 @@ type Cause struct {
 // and owns the claim on a job within this process. The decisions that it makes are those
 // named in the package comment. It is safe for concurrent use.
 type Executor struct {
-	graph    JobReader
-	caller   JobChanger
+	graph    Graph
 	jobs     *job.Store
 	ledger   Ledger
 	audit    Audit
@@ -70,16 +69,16 @@ type Executor struct {
 	busy map[string]bool // keys of the jobs this process is acting on
 }
 
-// JobReader reads what became of a job at Graph.
-type JobReader interface {
+// jobReader reads what became of a job at Graph.
+type jobReader interface {
 	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
 	Jobs(ctx context.Context, printer string) iter.Seq2[graph.Job, error]
 	Task(ctx context.Context, definition, task string) (graph.Task, error)
 }
 
-// JobChanger makes effects at Graph. None of them is retried by the client when it may
+// jobChanger makes effects at Graph. None of them is retried by the client when it may
 // have happened.
-type JobChanger interface {
+type jobChanger interface {
 	AbortJob(ctx context.Context, ref graph.Ref, reason string) error
 	RedirectJob(ctx context.Context, ref graph.Ref, destination string, settings json.RawMessage) (graph.Ref, error)
 	UpdateJob(ctx context.Context, ref graph.Ref, settings json.RawMessage) error
@@ -88,8 +87,8 @@ type JobChanger interface {
 
 // Graph is what effects need of Microsoft Graph; *graph.Client is one.
 type Graph interface {
-	JobReader
-	JobChanger
+	jobReader
+	jobChanger
 }
 
 // Ledger reserves what a job costs, and gives it back.
@@ -122,7 +121,7 @@ type Options struct {
 // New returns an Executor; it acts on nothing until it is called.
 func New(o Options) *Executor {
 	return &Executor{
-		graph: o.Graph, caller: o.Graph, jobs: o.Jobs, ledger: o.Ledger, audit: o.Audit, policy: o.Policy, devices: o.Devices,
+		graph: o.Graph, jobs: o.Jobs, ledger: o.Ledger, audit: o.Audit, policy: o.Policy, devices: o.Devices,
 		metrics: newMetrics(o.Registerer, o.Queues), clock: o.Clock, log: o.Logger, instance: o.Instance, sole: o.Sole,
 		onDecision: o.OnDecision, busy: map[string]bool{},
 	}

@@ -17,7 +17,7 @@ func (e *Executor) CloseTask(ctx context.Context, definition, task string, job g
 	default:
 		return
 	}
-	if err := e.caller.FinishTask(ctx, definition, task, graph.TaskAborted, "the job had ended"); err != nil {
+	if err := e.graph.FinishTask(ctx, definition, task, graph.TaskAborted, "the job had ended"); err != nil {
 		e.log.Debug("task of a job that ended not finished", zap.String("task", task), zap.Error(err))
 	}
 }
@@ -39,7 +39,7 @@ func (e *Executor) FinishTaskOf(ctx context.Context, definition, task string, st
 	default:
 		return
 	}
-	if err := e.caller.FinishTask(ctx, definition, task, to, text); err != nil {
+	if err := e.graph.FinishTask(ctx, definition, task, to, text); err != nil {
 		e.log.Debug("task of a finished job not finished", zap.String("task", task), zap.Error(err))
 	}
 }
