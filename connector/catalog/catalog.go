@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"golang.org/x/text/feature/plural"
@@ -114,10 +113,11 @@ func (t *text) UnmarshalJSON(src []byte) error {
 	return nil
 }
 
-// Languages are the codes of all languages, as de; English is the first.
-func (c *Catalog) Languages() (codes []string) {
-	for _, l := range c.languages {
-		codes = append(codes, l.Code())
+// Languages are the codes of all languages, as de, in the order of the alphabet. It reads no text.
+func Languages() (codes []string) {
+	entries, _ := files.ReadDir("texts") // which is part of the program
+	for _, e := range entries {
+		codes = append(codes, strings.TrimSuffix(e.Name(), ".json"))
 	}
 	return codes
 }
@@ -136,6 +136,3 @@ func (c *Catalog) Choose(wishes ...string) Language {
 	}
 	return c.languages[0]
 }
-
-// Has reports whether a code is that of a language here.
-func (c *Catalog) Has(code string) bool { return slices.Contains(c.Languages(), code) }

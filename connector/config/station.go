@@ -18,11 +18,7 @@ const maxHelp = 120
 func (k *checker) station() {
 	s := k.c.Station
 	k.oneOf("station.titles", s.Titles, console.TitlesShown, console.TitlesMasked, console.TitlesHidden)
-	if texts, err := catalog.Load(); err != nil {
-		k.add("station.language", "report this", "texts can't be read: %v", err)
-	} else {
-		k.oneOf("station.language", s.Language, texts.Languages()...)
-	}
+	k.oneOf("station.language", s.Language, catalog.Languages()...)
 	if _, err := time.LoadLocation(s.Zone); err != nil {
 		k.add("station.zone", "write it as Europe/Zurich", "station.zone is no time zone that is known here")
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/connector/catalog"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/policy/reasons"
@@ -145,7 +146,10 @@ func TestEveryTextInEveryLanguage(t *testing.T) {
 // No page of a station mixes English into another language.
 func TestPagesInOneLanguage(t *testing.T) {
 	p, said := newPages(t), saidHere(t)
-	for _, code := range p.catalog.Languages()[1:] {
+	for _, code := range catalog.Languages() {
+		if code == "en" {
+			continue
+		}
 		in := p.words(code)
 		for name, data := range stationPages() {
 			template, _, _ := strings.Cut(name, " ")
