@@ -51,7 +51,7 @@ it is a test. It works without the daemon, with the configuration that it is giv
 				return err
 			}
 			if sender == nil {
-				return errors.New("notices.mail is not configured: nobody is told by mail")
+				return errors.New("notices.mail is not configured: nobody is told by mail; config.example.yaml has its keys")
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), testWithin)
 			defer cancel()

@@ -11,6 +11,7 @@ import (
 	"net"
 	netmail "net/mail"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,7 +111,7 @@ func (s *Sender) Deliver(ctx context.Context, m notify.Message) (answer string, 
 	}
 	conn, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
-		return "", &notify.Down{Why: "the mail server could not be reached", Err: told(err)}
+		return "", unreached(err)
 	}
 	defer client.CloseWithSMTPClient(conn) //nolint:errcheck // what counts is the answer to the message
 	err = client.SendWithSMTPClient(conn, msg)
@@ -128,7 +129,7 @@ func (s *Sender) Check(ctx context.Context) error {
 	}
 	conn, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
-		return &notify.Down{Why: "the mail server could not be reached", Err: told(err)}
+		return unreached(err)
 	}
 	return client.CloseWithSMTPClient(conn)
 }
@@ -226,6 +227,25 @@ func told(err error) error {
 		return fmt.Errorf("it answered %d", answer.Code)
 	}
 	return err
+}
+
+// unreached says why there is no connection over which messages can be sent.
+func unreached(err error) error {
+	why := "the mail server could not be reached"
+	answer, answered := errors.AsType[*textproto.Error](err)
+	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	switch {
+	case answered && slices.Contains([]int{530, 534, 535, 538}, answer.Code): // RFC 4954, section 6
+		why = "the mail server does not take the user or the password"
+	case answered:
+		why = "the mail server turned us away"
+	case noTLS:
+		why = "the mail server does not begin with TLS at this port: starttls is the other way"
+	case untrusted:
+		why = "this machine does not trust the certificate of the mail server"
+	}
+	return &notify.Down{Why: why, Err: told(err)}
 }
 
 // sorted says what an error of sending means for others and for another try.

@@ -128,7 +128,7 @@ func (session) AuthMechanisms() []string { return []string{sasl.Plain} }
 func (c session) Auth(string) (sasl.Server, error) {
 	return sasl.NewPlainServer(func(_, user, given string) error {
 		if user != "printing" || given != password {
-			return errors.New("no")
+			return smtp.ErrAuthFailed
 		}
 		c.s.mu.Lock()
 		defer c.s.mu.Unlock()
@@ -270,13 +270,29 @@ func TestWrongPassword(t *testing.T) {
 	s := serve(t, mail.StartTLS, nil)
 	bad := sender(t, s.address, mail.StartTLS, "printing", "wrong horse", s.roots)
 	for _, err := range []error{bad.Send(t.Context(), hello), bad.Check(t.Context())} {
-		refused := err != nil && (strings.Contains(err.Error(), "535") || strings.Contains(err.Error(), "454"))
+		refused := err != nil && strings.Contains(err.Error(), "does not take the user or the password: it answered 535")
 		if kind(err) != "down" || !refused || strings.Contains(err.Error(), "horse") {
 			t.Errorf("%v", err)
 		}
 	}
 	if err := sender(t, s.address, mail.StartTLS, "printing", password, s.roots).Check(t.Context()); err != nil || len(s.messages) != 0 {
 		t.Errorf("%v, %d messages", err, len(s.messages))
+	}
+}
+
+// An administrator is told which of the ways to a mail server is closed.
+func TestUnreached(t *testing.T) {
+	with, clear := serve(t, mail.TLS, nil), serve(t, mail.None, nil)
+	busy := raw(t, func(c net.Conn) { _, _ = io.WriteString(c, "554 no service\r\n") })
+	for want, to := range map[string]*mail.Sender{
+		"starttls is the other way":            sender(t, clear.address, mail.TLS, "", "", nil),
+		"does not trust the certificate":       sender(t, with.address, mail.TLS, "", "", x509.NewCertPool()),
+		"turned us away: it answered 554":      sender(t, busy, mail.None, "", "", nil),
+		"the mail server could not be reached": sender(t, "127.0.0.1:1", mail.None, "", "", nil),
+	} {
+		if err := to.Check(t.Context()); kind(err) != "down" || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }
 
