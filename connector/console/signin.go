@@ -137,7 +137,15 @@ func wayBack(req *http.Request) string {
 func (p *Pages) confirm(rw http.ResponseWriter, req *http.Request) {
 	again := access.Asked{Then: wayBack(req), Silent: true}.Path()
 	if req.Method == http.MethodGet || req.Method == http.MethodHead {
-		http.Redirect(rw, req, again, http.StatusSeeOther)
+		if req.URL.RawQuery == "" {
+			http.Redirect(rw, req, again, http.StatusSeeOther)
+			return
+		}
+		// It may be a form, as that of the console's filter: browsers follow none to another site by
+		// redirects, as form-action in pagePolicy says, but leave the page as it is.
+		p.show(rw, http.StatusUnauthorized, "refused", page{Title: "One moment", Refresh: 1, Then: again, Data: refusedPage{
+			What: "Microsoft confirms that it is still you.", Do: "If nothing happens, sign in.", SignIn: again,
+		}})
 		return
 	}
 	p.show(rw, http.StatusForbidden, "refused", page{Title: "Nothing was done", Data: refusedPage{
