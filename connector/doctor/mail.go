@@ -26,5 +26,6 @@ func (ds *diagnostics) mail(ctx context.Context) {
 		ds.say("mail", Failed, err.Error(), "correct notices.mail.smtp: address, tls, user, password_file; or let the firewall pass it")
 		return
 	}
-	ds.say("mail", OK, ds.Config.Notices.Mail.SMTP.Address+" lets us in; whether it takes messages, `pullprint notices test USER` finds out", "")
+	ds.say("mail", OK, ds.Config.Notices.Mail.SMTP.Address+
+		" lets us in; whether it takes messages, `pullprint notices test USER` finds out", "")
 }
