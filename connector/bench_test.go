@@ -124,9 +124,9 @@ func (s *stub) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 
 // bench is a worker on an embedded store that syncs every write, and a stub.
 type bench struct {
-	bus    *bus.Bus
-	book   *trigger.Verifier
-	client *graph.Client
+	bus      *bus.Bus
+	verifier *trigger.Verifier
+	client   *graph.Client
 	*connector.Connector
 	deps  connector.Deps
 	index *index.Index
@@ -161,7 +161,7 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 		0); err != nil || !ok && instance == "bench" {
 		b.Fatal(ok, err)
 	}
-	x.book = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: x.bus.State()})
+	x.verifier = trigger.NewVerifier(trigger.VerifierOptions{TenantID: tenantID, State: x.bus.State()})
 	x.index = index.New(job.NewStore(x.bus.Jobs(), job.DefaultRetention), queues, nil, zap.NewNop())
 	pol, err := policyfile.Load("policy.yaml", []byte(testPolicy))
 	if err != nil {
@@ -169,7 +169,7 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 	}
 	x.deps = connector.Deps{
 		Graph: x.client, Jobs: job.NewStore(x.bus.Jobs(), job.DefaultRetention), Ledger: ledger.New(x.bus.Quota(), x.bus, rand.Text),
-		Audit: x.bus, Verifier: x.book,
+		Audit: x.bus, Verifier: x.verifier,
 		Notices: x.bus, Feed: x.bus, Devices: devices, Delegations: delegation.New(x.bus.State()),
 		Policy: func() *policy.Policy { return pol },
 		Queues: queues, Index: x.index, Logger: zap.NewNop(), Instance: instance, Sole: instance == "bench",
@@ -177,13 +177,13 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 	x.Connector = connector.New(x.deps)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = x.book.Run(ctx) })
+	wg.Go(func() { _ = x.verifier.Run(ctx) })
 	wg.Go(func() { _ = x.index.Run(ctx) })
 	b.Cleanup(func() { cancel(); wg.Wait() })
-	<-x.book.Ready()
+	<-x.verifier.Ready()
 	<-x.index.Ready()
-	for x.book.Definition() == "" {
-		if err := x.book.Refresh(b.Context()); err != nil {
+	for x.verifier.Definition() == "" {
+		if err := x.verifier.Refresh(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -191,7 +191,7 @@ func newBenchOn(b *testing.B, store *bus.Bus, s *stub, instance string) *bench {
 }
 
 func (x *bench) notification(b *testing.B, job string) []byte {
-	body, err := x.book.SweepNotification("t"+job, directID, job)
+	body, err := x.verifier.SweepNotification("t"+job, directID, job)
 	if err != nil {
 		b.Error(err)
 	}
@@ -295,7 +295,7 @@ func BenchmarkIntake(b *testing.B) {
 		run := func(name string, one func(x *bench, h http.Handler, job string)) {
 			b.Run(fmt.Sprintf("%s/clients=%d", name, clients), func(b *testing.B) {
 				x := newBench(b)
-				h := webhook.New(webhook.Options{PublicURL: publicURL, Store: x.bus, Verifier: x.book})
+				h := webhook.New(webhook.Options{PublicURL: publicURL, Store: x.bus, Verifier: x.verifier})
 				var next atomic.Int64
 				var wg sync.WaitGroup
 				b.ReportAllocs()
@@ -335,7 +335,7 @@ func (x *bench) post(b *testing.B, h http.Handler, job string) {
 // the abort at Graph, at 200 jobs a second. Run it with -benchtime 2000x or so.
 func BenchmarkNotificationToEffect(b *testing.B) {
 	x := newBench(b)
-	h := webhook.New(webhook.Options{PublicURL: publicURL, Store: x.bus, Verifier: x.book})
+	h := webhook.New(webhook.Options{PublicURL: publicURL, Store: x.bus, Verifier: x.verifier})
 	posted := make([]time.Time, b.N+1)
 	took := make([]time.Duration, b.N+1)
 	var left sync.WaitGroup

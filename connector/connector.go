@@ -1,5 +1,5 @@
-// Package connector decides on print jobs, carries decisions out at Microsoft Graph and
-// keeps their records.
+// Package connector wires the parts that take a job from its notification to its end: evaluate,
+// effect, arrival, release and sweep. It notes in between which of their calls only wait.
 package connector
 
 import (

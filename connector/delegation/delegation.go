@@ -46,7 +46,7 @@ type Store struct {
 	damaged func(key string)
 }
 
-// New returns Delegations that are stored in kv.
+// New returns a Store that keeps delegations in kv.
 func New(kv KV) *Store { return &Store{kv: kv} }
 
 // Telling is a copy of s that calls damaged with the key of each record that can't be read.

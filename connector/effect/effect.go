@@ -47,9 +47,7 @@ type Cause struct {
 	OnReserved func()
 }
 
-// Executor carries stored intents out. It is the only caller of what changes a job at Graph,
-// and owns the claim on a job within this process. The decisions that it makes are those
-// named in the package comment. It is safe for concurrent use.
+// Executor carries stored intents out. It is safe for concurrent use.
 type Executor struct {
 	graph    Graph
 	jobs     *job.Store

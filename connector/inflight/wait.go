@@ -24,7 +24,7 @@ func (f *Notes) Wait(ctx context.Context) (done func()) {
 // is taken to have died at the job.
 const shortWait = 5 * time.Millisecond
 
-// WaitLong is wait for what is usually over before it could be noted: it is noted after
+// WaitLong is Wait for what is usually over before it could be noted: it is noted after
 // shortWait.
 func (f *Notes) WaitLong(ctx context.Context) (done func()) {
 	n, ok := ctx.Value(notedKey{}).(*noted)
