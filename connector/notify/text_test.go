@@ -74,7 +74,7 @@ func TestTextsOfAFolder(t *testing.T) {
 	for text, name := range map[string]string{
 		"{{.Text": "job.kept.txt", "{{.Nothing}}\n\nx": "job.kept.txt", "only a subject": "job.kept.txt",
 		"{{range .Devices}}x{{end}}": "hold.ending.txt",
-		"a\n\nb": "job.abortd.txt", strings.Repeat("x", maxTemplate+1): "job.kept.txt",
+		"a\n\nb":                     "job.abortd.txt", strings.Repeat("x", maxTemplate+1): "job.kept.txt",
 		"x\n{{define \"a\"}}" + strings.Repeat("y", 100) + "{{template \"a\"}}{{end}}{{template \"a\"}}": "job.kept.txt",
 	} {
 		write(name, text)
