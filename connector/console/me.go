@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -45,6 +46,8 @@ type myPage struct {
 type myJob struct {
 	release.Quote
 	Title string
+	// Place is what people call the device at which it was released; empty when that is configured no more.
+	Place string
 }
 
 // Path is the page that asks before the job is deleted.
@@ -54,20 +57,48 @@ func (j myJob) Path() string {
 
 // Outcome is what became of the job, in words.
 func (j myJob) Outcome() string {
-	switch j.State {
-	case job.Released:
-		if j.Release == nil {
-			break
-		}
-		return "sent to " + j.Release.Device
-	case job.Completed:
-		return "printed"
-	case job.Aborted:
+	switch {
+	case j.LetGo():
+		return j.paper()
+	case j.State == job.Aborted:
 		return "not printed"
-	case job.Gone:
+	case j.State == job.Gone:
 		return "no longer known"
 	}
 	return "on its way"
+}
+
+// paper is what became at its printer of a job that was let go on, as far as that is known.
+func (j myJob) paper() string {
+	var state job.PaperState
+	if j.Paper != nil { // there is none where an earlier version let it go on
+		state = j.Paper.State
+	}
+	switch state {
+	case job.PaperPrinted:
+		return "printed" + j.at(" at ", "")
+	case job.PaperFailed:
+		return "not printed: it failed" + j.at(" at ", " at the printer")
+	case job.PaperCanceled:
+		return "not printed: it was canceled" + j.at(" at ", " at the printer")
+	}
+	return "sent to" + j.at(" ", " the printer")
+}
+
+// at is where the job was released, behind a word; otherwise it printed where it was sent.
+func (j myJob) at(word, otherwise string) string {
+	if j.Release == nil || j.Release.Device == "" {
+		return otherwise
+	}
+	return word + cmp.Or(j.Place, j.Release.Device)
+}
+
+// Look is the state in whose colour the outcome is shown.
+func (j myJob) Look() job.State {
+	if j.Paper != nil && (j.Paper.State == job.PaperFailed || j.Paper.State == job.PaperCanceled) {
+		return job.Aborted
+	}
+	return j.State
 }
 
 // self is the person who is signed in; otherwise a page says how to sign in.
@@ -150,10 +181,20 @@ func (p *Pages) listPast(ctx context.Context, data *myPage, person string) error
 		case err != nil:
 			return err
 		default:
-			data.Past = append(data.Past, myJob{Quote: release.Quote{Record: rec}})
+			data.Past = append(data.Past, myJob{Quote: release.Quote{Record: rec}, Place: p.placeOf(&rec)})
 		}
 	}
 	return nil
+}
+
+// placeOf is what people call the device at which a job was released.
+func (p *Pages) placeOf(rec *job.Record) string {
+	for _, d := range p.Devices {
+		if rec.Release != nil && rec.Release.Device == d.ID {
+			return d.Place()
+		}
+	}
+	return ""
 }
 
 // title names jobs by their titles, in full: their owner looks at them.

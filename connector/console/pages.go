@@ -300,7 +300,7 @@ func (p *Pages) execute(to io.Writer, name string, data page) error {
 
 func (p *Pages) notFound(rw http.ResponseWriter, _ *http.Request) {
 	p.message(rw, http.StatusNotFound, "There is no such page",
-		"The console is at /, a release station at /station/ and the id of its device.")
+		"Your own jobs are at /me, the console is at /, a release station at /station/ and the id of its device.")
 }
 
 func (p *Pages) message(rw http.ResponseWriter, status int, title, text string) {

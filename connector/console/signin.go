@@ -109,8 +109,8 @@ func (p *Pages) askSignIn(rw http.ResponseWriter, req *http.Request) {
 	case state == access.Confirmed:
 		shown := p.pageFor(req.Context(), who, "You have no role here")
 		shown.Data = refusedPage{
-			What:   "Your account may not use the console.",
-			Do:     "Ask your administrator for a role, and sign in again; or sign in with another account.",
+			What:   "Your account may not use the console. Your own jobs are behind My jobs, at the top.",
+			Do:     "To use the console, ask your administrator for a role and sign in again, or sign in with another account.",
 			SignIn: access.Asked{Then: req.URL.RequestURI(), Choose: true}.Path(),
 		}
 		p.show(rw, http.StatusForbidden, "refused", shown)

@@ -282,10 +282,10 @@ func TestWrongPassword(t *testing.T) {
 
 // An administrator is told which of the ways to a mail server is closed.
 func TestUnreached(t *testing.T) {
-	with, clear := serve(t, mail.TLS, nil), serve(t, mail.None, nil)
+	with, without := serve(t, mail.TLS, nil), serve(t, mail.None, nil)
 	busy := raw(t, func(c net.Conn) { _, _ = io.WriteString(c, "554 no service\r\n") })
 	for want, to := range map[string]*mail.Sender{
-		"starttls is the other way":            sender(t, clear.address, mail.TLS, "", "", nil),
+		"starttls is the other way":            sender(t, without.address, mail.TLS, "", "", nil),
 		"does not trust the certificate":       sender(t, with.address, mail.TLS, "", "", x509.NewCertPool()),
 		"turned us away: it answered 554":      sender(t, busy, mail.None, "", "", nil),
 		"the mail server could not be reached": sender(t, "127.0.0.1:1", mail.None, "", "", nil),
