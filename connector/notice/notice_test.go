@@ -29,6 +29,7 @@ func TestOf(t *testing.T) {
 		{"aborted, of an earlier version", decision.Decision{Verdict: "abort"}, Aborted},
 		{"aborted before the owner's eyes", decision.Decision{Verdict: "abort", Asked: decision.AskedByBadge}, ""},
 		{"canceled by the owner", decision.Decision{Verdict: "abort", Reason: "canceled.by-owner", Asked: decision.AskedByStation}, ""},
+		{"deleted on one's own page", decision.Decision{Verdict: "abort", Reason: "canceled.by-owner", Asked: decision.AskedBySignIn}, ""},
 		{"canceled by an administrator", decision.Decision{Verdict: "abort", Asked: decision.AskedByToken, Actor: "help desk"}, Aborted},
 		{"canceled as the person is erased", decision.Decision{Verdict: "abort", Asked: decision.AskedByErasure}, ""},
 		{"self-test", decision.Decision{Verdict: "abort", Reason: "selftest.passed", Asked: decision.AskedByArrival}, ""},

@@ -24,7 +24,7 @@ func kindOf(d *decision.Decision) string {
 		}
 	case policy.Abort:
 		switch {
-		case d.Reason == reasons.SelfTest:
+		case d.Reason == reasons.SelfTest, d.Reason == reasons.CanceledByOwner:
 		case d.Reason == reasons.HoldExpired:
 			return HoldExpired
 		case another || !atDevice(d):
