@@ -427,7 +427,7 @@ func (failingAudit) PublishAudit(context.Context, string, string, []byte) error 
 func TestAnswerTap(t *testing.T) {
 	a := NewAPI(Deps{
 		Logger: zap.NewNop(), Tokens: newTokens(t),
-		Taps: tap.New(release.New(release.Options{Logger: zap.NewNop()}), nil, nil, zap.NewNop()),
+		Taps: tap.New(release.New(release.Options{Delegations: delegation.New(nil), Logger: zap.NewNop()}), nil, nil, zap.NewNop()),
 	})
 	for name, c := range map[string]struct {
 		who, device, body string
