@@ -15,7 +15,7 @@ import (
 
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/job"
+	"pullprint/connector/job/paper"
 	"pullprint/connector/notice"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
@@ -78,7 +78,7 @@ func TestFailedAtThePrinter(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				rec := w.record(id)
-				if rec.Paper.State != job.PaperFailed || rec.Paper.Detail != c.words || len(paperSteps(rec)) != 1 {
+				if rec.Paper.State != paper.Failed || rec.Paper.Detail != c.words || len(paperSteps(rec)) != 1 {
 					t.Errorf("%+v, %+v", rec.Paper, rec.Trail)
 				}
 				if len(told.bodies) != 1 || told.bodies[0].Kind != notice.Failed || !strings.Contains(told.bodies[0].Text, c.words) ||

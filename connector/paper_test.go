@@ -15,6 +15,7 @@ import (
 	"pullprint/connector"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/job"
+	"pullprint/connector/job/paper"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -64,42 +65,42 @@ type paperCase struct {
 	queue string // where it is sent; empty is the pull queue
 	then  func(w *world, at graphtest.JobID)
 	wait  time.Duration // until the first sweep after it
-	state job.PaperState
+	state paper.State
 	// detail is in the record, spent what it costs in the end.
 	detail string
 	spent  int
 }
 
 var paperCases = map[string]paperCase{
-	"printed": {state: job.PaperPrinted, spent: 7},
+	"printed": {state: paper.Printed, spent: 7},
 	"canceled at the printer": {
-		then: func(w *world, at graphtest.JobID) { _ = w.sim.CancelJob(at) }, state: job.PaperCanceled,
+		then: func(w *world, at graphtest.JobID) { _ = w.sim.CancelJob(at) }, state: paper.Canceled,
 	},
 	"aborted by the printer": {
-		then: func(w *world, at graphtest.JobID) { _ = w.sim.FailJob(at) }, state: job.PaperFailed,
+		then: func(w *world, at graphtest.JobID) { _ = w.sim.FailJob(at) }, state: paper.Failed,
 	},
 	"forgotten by the printer": {
 		then: func(w *world, at graphtest.JobID) { _ = w.sim.DeleteJob(at) }, wait: 6 * time.Minute,
-		state: job.PaperUnknown, detail: "does not know the job", spent: 7,
+		state: paper.Unknown, detail: "does not know the job", spent: 7,
 	},
 	"the printer vanishes": {
 		then: func(w *world, at graphtest.JobID) { _ = w.sim.RemovePrinter(at.Printer) }, wait: 6 * time.Minute,
-		state: job.PaperUnknown, detail: "does not know the job", spent: 7,
+		state: paper.Unknown, detail: "does not know the job", spent: 7,
 	},
 	"out of paper for a day": { // a second of the test: the store has its timers for 25 hours
 		then: func(w *world, at graphtest.JobID) { _ = w.sim.Jam(at.Printer, "mediaEmpty") }, wait: 25 * time.Hour,
-		state: job.PaperUnknown, detail: "not ended within a day, stopped",
+		state: paper.Unknown, detail: "not ended within a day, stopped",
 	},
 	"a jam that is cleared": {
 		then: func(w *world, at graphtest.JobID) {
 			_ = w.sim.Jam(at.Printer, "mediaJam")
 			time.Sleep(time.Hour)
 			_ = w.sim.Unjam(at.Printer)
-		}, state: job.PaperPrinted, spent: 7,
+		}, state: paper.Printed, spent: 7,
 	},
-	"printed where it was sent": {queue: directID, state: job.PaperPrinted, spent: 7},
+	"printed where it was sent": {queue: directID, state: paper.Printed, spent: 7},
 	"aborted where it was sent": {
-		queue: directID, then: func(w *world, at graphtest.JobID) { _ = w.sim.FailJob(at) }, state: job.PaperFailed,
+		queue: directID, then: func(w *world, at graphtest.JobID) { _ = w.sim.FailJob(at) }, state: paper.Failed,
 	},
 }
 
@@ -134,12 +135,12 @@ func (c paperCase) play(t *testing.T, src string) {
 		}
 		at = graphtest.JobID{Printer: westID, Job: out.Released[0].DestinationJob}
 	}
-	if rec := w.record(id); rec.Paper == nil || rec.Paper.State != job.PaperPending || len(paperSteps(rec)) > 0 {
+	if rec := w.record(id); rec.Paper == nil || rec.Paper.State != paper.Pending || len(paperSteps(rec)) > 0 {
 		t.Fatalf("%+v, %+v", rec.Paper, rec.Trail)
 	}
 	time.Sleep(time.Second)
 	l.sweep(t)
-	if rec := w.record(id); rec.Paper.State != job.PaperPending {
+	if rec := w.record(id); rec.Paper.State != paper.Pending {
 		t.Errorf("it is under way: %+v", rec.Paper)
 	}
 	if c.then != nil {
@@ -155,7 +156,7 @@ func (c paperCase) play(t *testing.T, src string) {
 		!strings.HasPrefix(steps[0], "paper: "+string(c.state)) {
 		t.Errorf("%+v, %q, want %s", rec.Paper, steps, c.state)
 	}
-	for _, r := range job.PaperResults {
+	for _, r := range paper.Results {
 		want := 0
 		if r == c.state {
 			want = 1
@@ -263,7 +264,7 @@ func TestPaperThroughACrash(t *testing.T) {
 					time.Sleep(time.Minute)
 					l.sweep(t)
 				}
-				if rec := w.record(id); rec.Paper.State != job.PaperFailed || len(paperSteps(rec)) != 1 {
+				if rec := w.record(id); rec.Paper.State != paper.Failed || len(paperSteps(rec)) != 1 {
 					t.Errorf("%+v, %+v", rec.Paper, rec.Trail)
 				}
 				w.has(t, weekly, 4, 0)

@@ -22,6 +22,7 @@ import (
 	"pullprint/connector/delegation"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
+	"pullprint/connector/job/paper"
 	"pullprint/connector/printer"
 	"pullprint/connector/privacy"
 	"pullprint/connector/release"
@@ -281,8 +282,8 @@ func fill(v reflect.Value, within map[reflect.Type]bool) {
 		v.Set(reflect.ValueOf(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)))
 	case v.Type() == reflect.TypeFor[job.State]():
 		v.SetString(string(job.Held))
-	case v.Type() == reflect.TypeFor[job.PaperState]():
-		v.SetString(string(job.PaperPrinted))
+	case v.Type() == reflect.TypeFor[paper.State]():
+		v.SetString(string(paper.Printed))
 	case v.Kind() == reflect.Struct:
 		within[v.Type()] = true
 		defer delete(within, v.Type())

@@ -7,6 +7,7 @@ import (
 	"pullprint/connector/delegation"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
+	"pullprint/connector/job/paper"
 	"pullprint/connector/privacy"
 	"pullprint/connector/release"
 	"pullprint/connector/store"
@@ -225,7 +226,7 @@ var memberRules = map[string]object{
 	"Decision.verdict":  {"enum": []string{"hold", "complete", "redirect", "keep", "abort"}},
 	"Event.kind":        {"enum": []string{"created", "state", "decision", "action"}},
 	"cancelBody.reason": {"maxLength": 300},
-	"Paper.state":       {"enum": append([]job.PaperState{job.PaperPending}, job.PaperResults...)},
+	"Paper.state":       {"enum": append([]paper.State{paper.Pending}, paper.Results...)},
 }
 
 const (

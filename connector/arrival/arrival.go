@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/effect"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
+	"pullprint/connector/job/readback"
 	"pullprint/connector/printer"
 	"pullprint/connector/store"
 	"pullprint/policy"
@@ -71,7 +72,7 @@ func (h *Handler) arrive(ctx context.Context, d store.Delivery, ev trigger.Event
 
 // decided reports whether a job is decided by what the index knows of it.
 func (h *Handler) decided(known index.Entry, ev trigger.Event, q printer.Queue) bool {
-	return job.SameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != job.Gone && !h.evaluator.NeedsDecision(known, q)
+	return readback.SameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != job.Gone && !h.evaluator.NeedsDecision(known, q)
 }
 
 // unknownJob handles an event whose job Graph does not know: it is over when Graph does not know its
@@ -82,7 +83,7 @@ func (h *Handler) unknownJob(ctx context.Context, d store.Delivery, ev trigger.E
 	switch {
 	case err != nil && !graph.IsNotFound(err):
 		return fmt.Errorf("read task: %w", err)
-	case err == nil && !job.TaskFinished(task.State) && known.State != job.Gone:
+	case err == nil && !readback.TaskFinished(task.State) && known.State != job.Gone:
 		return errUnknownJob
 	}
 	h.ignore(ignoredFinished, ev)
@@ -149,7 +150,7 @@ func (h *Handler) jobOf(ctx context.Context, ev trigger.Event) (graph.Ref, error
 func (h *Handler) taskOf(ctx context.Context, d store.Delivery, ev trigger.Event, j graph.Job) (bool, error) {
 	state, ok := graph.TaskState(""), false
 	for _, t := range j.Tasks {
-		if job.SameTask(t.ID, ev.Task) {
+		if readback.SameTask(t.ID, ev.Task) {
 			state, ok = t.State, true
 		}
 	}
@@ -164,7 +165,7 @@ func (h *Handler) taskOf(ctx context.Context, d store.Delivery, ev trigger.Event
 		}
 		state = t.State
 	}
-	if job.TaskFinished(state) {
+	if readback.TaskFinished(state) {
 		h.ignore(ignoredFinished, ev)
 		return false, h.effects.FinishIfEnded(ctx, d.Stored, job.Key(j.CreatedBy.ID, j.Ref), "graph says the job is over")
 	}
@@ -257,15 +258,15 @@ func (h *Handler) handleExisting(ctx context.Context, d store.Delivery, ev trigg
 		Task: f.rec.Task, State: f.rec.State, Reason: f.rec.Decision.Reason, Policy: f.rec.Decision.Policy, Mode: f.rec.Decision.Input.Mode,
 	}
 	switch {
-	case job.AnotherJob(&f.rec, f.job):
+	case readback.AnotherJob(&f.rec, f.job):
 		return h.endFormer(ctx, d, ev, f)
 	case f.rec.State.Intent():
 		return h.effects.Resume(ctx, f.rec, f.rev, d.Stored)
-	case f.rec.State == job.Gone && !job.Revivable(&f.rec, f.job):
+	case f.rec.State == job.Gone && !readback.Revivable(&f.rec, f.job):
 		h.ignore(ignoredFinished, ev)
 		h.effects.CloseTask(ctx, ev.Definition, ev.Task, f.job)
 		return nil
-	case f.rec.State.Final() && f.rec.State != job.Gone && !job.SameTask(f.rec.Task, ev.Task):
+	case f.rec.State.Final() && f.rec.State != job.Gone && !readback.SameTask(f.rec.Task, ev.Task):
 		return errConflict
 	case f.rec.State == job.Gone, h.evaluator.NeedsDecision(known, f.q):
 		return h.decideAgain(ctx, d, ev, f)

@@ -12,6 +12,7 @@ import (
 
 	"pullprint/connector/decision"
 	"pullprint/connector/job"
+	"pullprint/connector/job/paper"
 	"pullprint/connector/privacy"
 	"pullprint/policy"
 	"pullprint/policy/policyfile"
@@ -180,9 +181,9 @@ func (n *nemesis) onPaper(id graphtest.JobID, rec job.Record) string {
 		if rec.Paper != nil || results > 0 {
 			return "it was not let go on, and has a result"
 		}
-	case rec.Paper == nil || rec.Paper.State == job.PaperPending || results != 1:
+	case rec.Paper == nil || rec.Paper.State == paper.Pending || results != 1:
 		return fmt.Sprintf("%d results", results)
-	case rec.Paper.State != job.PaperUnknown && (rec.Paper.State == job.PaperPrinted) != (prints == 1):
+	case rec.Paper.State != paper.Unknown && (rec.Paper.State == paper.Printed) != (prints == 1):
 		return fmt.Sprintf("it printed %d times", prints)
 	}
 	return ""

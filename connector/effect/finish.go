@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/job"
+	"pullprint/connector/job/readback"
 	"pullprint/trigger/graph"
 )
 
@@ -32,7 +33,7 @@ func (e *Executor) FinishTaskOf(ctx context.Context, definition, task string, st
 	case job.Aborted:
 	case job.Completed:
 		now, err := e.graph.Task(ctx, definition, task)
-		if err != nil || !job.TaskWaits([]graph.Task{now}, task) {
+		if err != nil || !readback.TaskWaits([]graph.Task{now}, task) {
 			return
 		}
 		to, text = graph.TaskCompleted, completedText

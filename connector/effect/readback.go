@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pullprint/connector/job"
+	"pullprint/connector/job/readback"
 	"pullprint/trigger/graph"
 )
 
@@ -38,7 +39,7 @@ func (e *Executor) readBack(ctx context.Context, rec *job.Record, called bool) (
 		return result{}, err
 	}
 	seen, err := e.observe(ctx, rec, j)
-	if err == nil && seen.outcome == "" && !job.TaskWaits(j.Tasks, rec.Task) {
+	if err == nil && seen.outcome == "" && !readback.TaskWaits(j.Tasks, rec.Task) {
 		var task graph.Task
 		if task, _, err = e.task(ctx, rec); err == nil {
 			j.Tasks = []graph.Task{task}
@@ -48,7 +49,7 @@ func (e *Executor) readBack(ctx context.Context, rec *job.Record, called bool) (
 	if err != nil || seen.outcome != "" {
 		return seen, err
 	}
-	if !job.StillWaits(rec, j) && e.clock.Since(rec.Decision.At) < unclearFor {
+	if !readback.StillWaits(rec, j) && e.clock.Since(rec.Decision.At) < unclearFor {
 		return result{}, errUnclear
 	}
 	return result{settings: j.Settings}, nil
@@ -70,7 +71,7 @@ func (e *Executor) task(ctx context.Context, rec *job.Record) (task graph.Task, 
 // observe is what a job shows of an effect; its outcome is empty when that can still be called
 // for. Where a redirected job went is looked for at its printer if Graph does not show it.
 func (e *Executor) observe(ctx context.Context, rec *job.Record, j graph.Job) (seen result, err error) {
-	seen.outcome, seen.late = job.ObservedOutcome(rec, j), job.RedirectedEarlier(rec, j)
+	seen.outcome, seen.late = readback.Outcome(rec, j), readback.RedirectedEarlier(rec, j)
 	if seen.outcome == job.Released && rec.Release.Job == "" {
 		_, err = e.atDestination(ctx, rec)
 	}
@@ -80,8 +81,8 @@ func (e *Executor) observe(ctx context.Context, rec *job.Record, j graph.Job) (s
 // WithTask is a job with its task. Graph may show a job that has ended without: then the task
 // is read, as it says whether the job ended by us.
 func (e *Executor) WithTask(ctx context.Context, rec *job.Record, j graph.Job) (graph.Job, error) {
-	shown := slices.ContainsFunc(j.Tasks, func(t graph.Task) bool { return job.SameTask(t.ID, rec.Task) })
-	if shown || j.RedirectedTo != "" || job.JobWaits(j.State) {
+	shown := slices.ContainsFunc(j.Tasks, func(t graph.Task) bool { return readback.SameTask(t.ID, rec.Task) })
+	if shown || j.RedirectedTo != "" || readback.JobWaits(j.State) {
 		return j, nil
 	}
 	task, known, err := e.task(ctx, rec)
@@ -134,7 +135,7 @@ func (e *Executor) byTask(rec *job.Record, task graph.Task, called bool) (result
 	if e.clock.Since(rec.Decision.At) < lookFor(called) {
 		return result{}, errUnclear
 	}
-	if !called || job.TaskWaits([]graph.Task{task}, rec.Task) {
+	if !called || readback.TaskWaits([]graph.Task{task}, rec.Task) {
 		return gone, nil
 	}
 	done.presumed = true

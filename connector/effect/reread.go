@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pullprint/connector/job"
+	"pullprint/connector/job/readback"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/wait"
 )
@@ -31,7 +32,7 @@ func (e *Executor) ReadJob(ctx context.Context, ref graph.Ref) (graph.Job, error
 // does not know it any more.
 func (e *Executor) jobOf(ctx context.Context, rec *job.Record) (graph.Job, error) {
 	j, err := e.graph.Job(ctx, rec.Ref)
-	if err == nil && job.AnotherJob(rec, j) {
+	if err == nil && readback.AnotherJob(rec, j) {
 		return graph.Job{}, &graph.Error{Status: http.StatusNotFound}
 	}
 	return j, err

@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/decision"
 	"pullprint/connector/job"
+	"pullprint/connector/job/readback"
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -168,7 +169,7 @@ func (e *Executor) FinishEnded(ctx context.Context, rec job.Record, rev uint64, 
 			return rec, err
 		}
 	}
-	if job.ObservedOutcome(&rec, j) == job.Released {
+	if readback.Outcome(&rec, j) == job.Released {
 		if rec.Release.Job == "" {
 			if _, err := e.atDestination(ctx, &rec); err != nil { // which of its tries it was
 				return rec, err
@@ -212,7 +213,7 @@ func (e *Executor) UndoPresumed(ctx context.Context, key string, state job.State
 		return false, err
 	}
 	j, err := e.ReadJob(ctx, rec.Ref)
-	if graph.IsNotFound(err) || err == nil && !job.StillWaits(&rec, j) {
+	if graph.IsNotFound(err) || err == nil && !readback.StillWaits(&rec, j) {
 		return true, nil
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/decision"
 	"pullprint/connector/job"
+	"pullprint/connector/job/readback"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
@@ -109,7 +110,7 @@ func (e *Executor) LookForRedirect(ctx context.Context, rec job.Record, rev uint
 		return false, job.ErrBusy
 	}
 	defer unclaim()
-	if job.ObservedOutcome(&rec, j) == job.Released {
+	if readback.Outcome(&rec, j) == job.Released {
 		_, err := e.FinishEnded(ctx, rec, rev, j)
 		return true, err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pullprint/connector/job"
+	"pullprint/connector/job/paper"
 	"pullprint/trigger/graph"
 )
 
@@ -50,7 +51,7 @@ type failed struct {
 
 // failedOf is how a record failed at its printer; zero when it did not.
 func failedOf(rec *job.Record) failed {
-	if rec.Paper == nil || rec.Paper.State != job.PaperFailed {
+	if rec.Paper == nil || rec.Paper.State != paper.Failed {
 		return failed{}
 	}
 	return failed{device: rec.PrintedBy(), detail: rec.Paper.Detail, at: rec.Paper.At}

@@ -4,30 +4,13 @@ import (
 	"slices"
 	"time"
 
+	"pullprint/connector/job/paper"
 	"pullprint/trigger/graph"
 )
 
-// PaperState says how far a job that was let go on has come at its printer.
-type PaperState string
-
-// What can become of a job at its printer. All but PaperPending are final.
-const (
-	// PaperPending is stored with the outcome that lets the job go on: the sweep follows it.
-	PaperPending  PaperState = "pending"
-	PaperPrinted  PaperState = "printed"
-	PaperFailed   PaperState = "failed"   // the printer, or Universal Print, gave it up
-	PaperCanceled PaperState = "canceled" // somebody canceled it at the printer
-	// PaperUnknown is the end of a job that the printer does not know any more, or that had not
-	// ended a day after it was let go on.
-	PaperUnknown PaperState = "unknown"
-)
-
-// PaperResults are the final states.
-var PaperResults = []PaperState{PaperPrinted, PaperFailed, PaperCanceled, PaperUnknown}
-
 // Paper is what became of a job at its printer.
 type Paper struct {
-	State PaperState `json:"state"`
+	State paper.State `json:"state"`
 	// At is when the end was seen; of a pending job, when it was let go on.
 	At time.Time `json:"at"`
 	// Detail is the printer's word for it.
@@ -51,7 +34,9 @@ func (r *Record) LetGoAt() time.Time {
 
 // Followed reports whether the end of the job at its printer is not known yet and is looked for.
 // It is not where an earlier version let the job go on.
-func (r *Record) Followed() bool { return r.LetGo() && r.Paper != nil && r.Paper.State == PaperPending }
+func (r *Record) Followed() bool {
+	return r.LetGo() && r.Paper != nil && r.Paper.State == paper.Pending
+}
 
 // PrintsAt is where a job that was let go on is to be looked for. moved is true when it was
 // redirected from there: if Graph does not show where to, its state there says nothing about the

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pullprint/connector/decision"
+	"pullprint/connector/job/paper"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
@@ -229,7 +230,7 @@ func (r *Record) Move(to State, now time.Time, by, note string) error {
 	}
 	r.Paper = nil
 	if r.LetGo() {
-		r.Paper = &Paper{State: PaperPending, At: r.LetGoAt()}
+		r.Paper = &Paper{State: paper.Pending, At: r.LetGoAt()}
 	}
 	r.note(Step{State: to, At: now, By: by, Note: note})
 	return nil

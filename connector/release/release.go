@@ -22,6 +22,7 @@ import (
 	"pullprint/connector/effect"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
+	"pullprint/connector/job/readback"
 	"pullprint/connector/printer"
 	"pullprint/connector/recovery"
 	"pullprint/connector/store"
@@ -299,13 +300,13 @@ func (r *Releaser) act(ctx context.Context, o Order, s stored, at *destination, 
 	}
 	defer unclaim()
 	j, err := r.read(ctx, s.rec.Ref)
-	if graph.IsNotFound(err) || err == nil && job.AnotherJob(&s.rec, j) {
+	if graph.IsNotFound(err) || err == nil && readback.AnotherJob(&s.rec, j) {
 		return r.effects.MarkGone(ctx, s.rec, s.rev, "graph does not know the job")
 	}
 	if err != nil {
 		return s.rec, fmt.Errorf("read job: %w", err)
 	}
-	if end := job.ObservedOutcome(&s.rec, j); end != "" {
+	if end := readback.Outcome(&s.rec, j); end != "" {
 		return r.effects.FinishEnded(ctx, s.rec, s.rev, j)
 	}
 	if err := t.wait(ctx); err != nil {

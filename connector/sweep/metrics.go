@@ -1,12 +1,9 @@
 package sweep
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"pullprint/connector/job"
 	"pullprint/connector/printer"
 	"pullprint/connector/store"
 	"pullprint/trigger/series"
@@ -26,9 +23,7 @@ type metrics struct {
 	usage     *prometheus.GaugeVec
 	usageDiff prometheus.Gauge
 	usageAt   prometheus.Gauge
-	printed   *prometheus.CounterVec
-	toPaper   *prometheus.HistogramVec
-	failures  *prometheus.CounterVec
+	*paperMetrics
 }
 
 func newMetrics(reg prometheus.Registerer, queues []printer.Queue, devices []printer.Device) *metrics {
@@ -77,57 +72,15 @@ func newMetrics(reg prometheus.Registerer, queues []printer.Queue, devices []pri
 		usageAt: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "pullprint_usage_compared_timestamp_seconds", Help: "When usage was compared last; 0 before the first time.",
 		}),
-		printed: auto.NewCounterVec(prometheus.CounterOpts{
-			Name: "pullprint_printed_total",
-			Help: "Jobs that were let go on, by what became of them at their printer: printed, failed, canceled or unknown. A job " +
-				"that printed where it was sent has the name of its queue as device.",
-		}, []string{"device", "result"}),
-		failures: auto.NewCounterVec(prometheus.CounterOpts{
-			Name: "pullprint_print_failures_total",
-			Help: "Jobs that failed at their printer, by device and by what was wrong with the printer just after, in Graph's words, " +
-				"as mediaJam; unknown when it did not tell.",
-		}, []string{"device", "cause"}),
-		toPaper: auto.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pullprint_paper_duration_seconds",
-			Help: "Time from the tap until the job was seen to be printed, by device. The sweep looks once a minute.",
-			// One to three sweeps; what a queue at the printer takes; a printer that somebody has to see to; followFor.
-			Buckets: []float64{30, 60, 120, 180, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600},
-		}, []string{"device"}),
+		paperMetrics: newPaperMetrics(auto, queues, devices),
 	}
 	series.Begin(m.sweeps, "ok", "failed")
 	series.Begin(m.usage, "graph", "pullprint")
 	for _, q := range queues {
 		m.warnings.WithLabelValues(q.Name)
-		if q.Mode == printer.ModeDirect {
-			m.startPaper(q.Name)
-		}
-	}
-	for _, d := range devices {
-		m.startPaper(d.ID)
-		m.toPaper.WithLabelValues(d.ID)
 	}
 	m.reset(queues)
 	return m
-}
-
-// startPaper makes the series of a device, or of a queue whose jobs print where they were sent.
-func (m *metrics) startPaper(device string) {
-	for _, r := range job.PaperResults {
-		m.printed.WithLabelValues(device, string(r))
-	}
-	m.failures.WithLabelValues(device, printer.UnknownTrouble)
-}
-
-// onPaper counts what became of a job at its printer, and the cause if it failed.
-func (m *metrics) onPaper(rec *job.Record, cause string, now time.Time) {
-	device := rec.PrintedBy()
-	m.printed.WithLabelValues(device, string(rec.Paper.State)).Inc()
-	if rec.Paper.State == job.PaperFailed {
-		m.failures.WithLabelValues(device, cause).Inc()
-	}
-	if rec.Paper.State == job.PaperPrinted && rec.State != job.Completed && rec.Release != nil {
-		m.toPaper.WithLabelValues(device).Observe(now.Sub(rec.Release.At).Seconds())
-	}
 }
 
 // reset resets the gauges that only the sweeping replica sets: their values are out of date

@@ -12,6 +12,7 @@ import (
 	"pullprint/connector/effect"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
+	"pullprint/connector/job/paper"
 	"pullprint/connector/printer"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -49,7 +50,7 @@ type ending struct {
 
 // seen is what Graph shows of the end of a job at its printer.
 type seen struct {
-	state  job.PaperState // empty while it is under way
+	state  paper.State // empty while it is under way
 	detail string
 	// cause is a word of Graph's for why it failed: see printer.Trouble.
 	cause string
@@ -73,24 +74,24 @@ func (s *Sweeper) look(ctx context.Context, p *atPrinters, e ending) (seen, erro
 	case graph.IsNotFound(err) && s.clock.Since(e.since) < effect.ForgottenAfter:
 		return seen{early: true}, nil // it is asked again
 	case graph.IsNotFound(err): // Universal Print forgets jobs that have ended
-		return seen{state: job.PaperUnknown, detail: "Universal Print does not know the job any more"}, nil
+		return seen{state: paper.Unknown, detail: "Universal Print does not know the job any more"}, nil
 	case err != nil:
 		return seen{}, fmt.Errorf("read job at its printer: %w", err)
 	}
 	end := seen{detail: printer.Words(slices.DeleteFunc(slices.Clone(j.Details), func(d string) bool { return d == "completedSuccessfully" }))}
 	switch j.State {
 	case graph.JobCompleted:
-		end.state = job.PaperPrinted
+		end.state = paper.Printed
 	case graph.JobAborted:
-		end.state = job.PaperFailed
+		end.state = paper.Failed
 		end.cause, end.detail = s.trouble(ctx, j.Ref.Printer, end.detail)
 	case graph.JobCanceled:
-		end.state = job.PaperCanceled
+		end.state = paper.Canceled
 	default: // it prints, or waits there
 		return seen{detail: printer.Words([]string{string(j.State)})}, nil
 	}
 	if e.moved { // it may have printed
-		return seen{state: job.PaperUnknown, detail: "Universal Print does not tell where the job went"}, nil
+		return seen{state: paper.Unknown, detail: "Universal Print does not tell where the job went"}, nil
 	}
 	return end, nil
 }
@@ -121,10 +122,10 @@ func (s *Sweeper) endOnPaper(ctx context.Context, rec *job.Record, rev uint64, s
 		if !s.tooLong(since) {
 			return nil
 		}
-		saw.state = job.PaperUnknown
+		saw.state = paper.Unknown
 		saw.detail = "not ended within a day, " + cmp.Or(saw.detail, "and Graph does not answer")
 	}
-	if saw.state == job.PaperFailed {
+	if saw.state == paper.Failed {
 		if err := s.tellFailed(ctx, rec, saw); err != nil {
 			return err
 		}

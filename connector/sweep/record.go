@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/index"
 	"pullprint/connector/job"
+	"pullprint/connector/job/readback"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph"
 )
@@ -24,7 +25,7 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 	switch {
 	case !known, e.State == job.Gone, s.evaluator.NeedsDecision(e, q):
 		return s.feedTask(ctx, definition, t, b)
-	case !job.SameTask(e.Task, t.ID) && !e.State.Intent():
+	case !readback.SameTask(e.Task, t.ID) && !e.State.Intent():
 		return s.feedTask(ctx, definition, t, b) // the number may be another job's by now
 	case e.State.Final():
 		presumed, err := s.effects.UndoPresumed(ctx, e.Key, e.State)
@@ -77,11 +78,11 @@ func (s *Sweeper) over(ctx context.Context, rec job.Record, rev uint64) error {
 	defer release()
 	j, err := s.effects.ReadJob(ctx, rec.Ref)
 	switch {
-	case graph.IsNotFound(err), err == nil && job.AnotherJob(&rec, j):
+	case graph.IsNotFound(err), err == nil && readback.AnotherJob(&rec, j):
 		_, err = s.effects.MarkGone(ctx, rec, rev, "graph does not know the job")
 	case err != nil:
 		err = fmt.Errorf("read job back: %w", err)
-	case job.ObservedOutcome(&rec, j) != "":
+	case readback.Outcome(&rec, j) != "":
 		_, err = s.effects.FinishEnded(ctx, rec, rev, j)
 	}
 	return err

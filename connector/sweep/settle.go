@@ -14,6 +14,8 @@ import (
 	"pullprint/connector/effect"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
+	"pullprint/connector/job/paper"
+	"pullprint/connector/job/readback"
 	"pullprint/connector/recovery"
 	"pullprint/connector/store"
 	"pullprint/policy/quota"
@@ -213,7 +215,7 @@ func (s *Sweeper) endOfHeld(ctx context.Context, r *reservation, rec *job.Record
 		if j, err = s.effects.WithTask(ctx, rec, j); err != nil {
 			return err
 		}
-		if job.ObservedOutcome(rec, j) == job.Released {
+		if readback.Outcome(rec, j) == job.Released {
 			return nil
 		}
 	}
@@ -243,10 +245,10 @@ func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, p *atPrinter
 		return seen{}, err
 	case saw.early:
 		return saw, nil
-	case saw.state == job.PaperFailed:
+	case saw.state == paper.Failed:
 		how := quota.Refund{Permille: refunds.Aborted, PerDay: refunds.PerDay, Why: "aborted by the printer"}
 		saw.refunded, err = s.refund(ctx, r, how, now)
-	case saw.state == job.PaperCanceled:
+	case saw.state == paper.Canceled:
 		how := quota.Refund{Permille: refunds.Canceled, PerDay: refunds.PerDay, Why: "canceled at the printer"}
 		_, err = s.refund(ctx, r, how, now)
 	case saw.state != "" || late: // what may have printed is spent
@@ -278,7 +280,7 @@ func (s *Sweeper) endUnrecorded(ctx context.Context, r *reservation, p *atPrinte
 		return err
 	case err != nil && s.clock.Since(r.At) < effect.ForgottenAfter:
 		return nil
-	case err == nil && job.JobWaits(j.State) && !late:
+	case err == nil && readback.JobWaits(j.State) && !late:
 		return nil
 	case what == effect.ForRedirect && (err != nil || j.State == graph.JobCompleted || slices.ContainsFunc(j.Tasks, madeByUs)):
 		return s.spend(ctx, r, now)

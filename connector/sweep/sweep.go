@@ -21,6 +21,7 @@ import (
 	"pullprint/connector/index"
 	"pullprint/connector/inflight"
 	"pullprint/connector/job"
+	"pullprint/connector/job/readback"
 	"pullprint/connector/notice"
 	"pullprint/connector/printer"
 	"pullprint/connector/recovery"
@@ -277,7 +278,7 @@ func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("list tasks: %w", err), acts.Wait())
 		}
-		if job.TaskFinished(task.State) || task.Job == (graph.Ref{}) {
+		if readback.TaskFinished(task.State) || task.Job == (graph.Ref{}) {
 			continue
 		}
 		listed[task.Job] = true
