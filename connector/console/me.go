@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/decision"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
+	"pullprint/connector/job/paper"
 	"pullprint/connector/release"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -70,16 +71,16 @@ func (j myJob) Outcome() string {
 
 // paper is what became at its printer of a job that was let go on, as far as that is known.
 func (j myJob) paper() string {
-	var state job.PaperState
+	var state paper.State
 	if j.Paper != nil { // there is none where an earlier version let it go on
 		state = j.Paper.State
 	}
 	switch state {
-	case job.PaperPrinted:
+	case paper.Printed:
 		return "printed" + j.at(" at ", "")
-	case job.PaperFailed:
+	case paper.Failed:
 		return "not printed: it failed" + j.at(" at ", " at the printer")
-	case job.PaperCanceled:
+	case paper.Canceled:
 		return "not printed: it was canceled" + j.at(" at ", " at the printer")
 	}
 	return "sent to" + j.at(" ", " the printer")
@@ -95,7 +96,7 @@ func (j myJob) at(word, otherwise string) string {
 
 // Look is the state in whose colour the outcome is shown.
 func (j myJob) Look() job.State {
-	if j.Paper != nil && (j.Paper.State == job.PaperFailed || j.Paper.State == job.PaperCanceled) {
+	if j.Paper != nil && (j.Paper.State == paper.Failed || j.Paper.State == paper.Canceled) {
 		return job.Aborted
 	}
 	return j.State

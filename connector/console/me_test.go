@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"pullprint/connector/job"
+	"pullprint/connector/job/paper"
 	"pullprint/connector/release"
 )
 
@@ -15,12 +16,12 @@ func TestOutcomeInWords(t *testing.T) {
 		"on its way":                        {State: job.Releasing, Release: at},
 		"not printed":                       {State: job.Aborted},
 		"no longer known":                   {State: job.Gone},
-		"sent to Canteen":                   {State: job.Released, Release: at, Paper: &job.Paper{State: job.PaperPending}},
+		"sent to Canteen":                   {State: job.Released, Release: at, Paper: &job.Paper{State: paper.Pending}},
 		"sent to the printer":               {State: job.Completed},
-		"printed at Canteen":                {State: job.Released, Release: at, Paper: &job.Paper{State: job.PaperPrinted}},
-		"printed":                           {State: job.Completed, Paper: &job.Paper{State: job.PaperPrinted}},
-		"not printed: it failed at Canteen": {State: job.Released, Release: at, Paper: &job.Paper{State: job.PaperFailed}},
-		"not printed: it was canceled at the printer": {State: job.Completed, Paper: &job.Paper{State: job.PaperCanceled}},
+		"printed at Canteen":                {State: job.Released, Release: at, Paper: &job.Paper{State: paper.Printed}},
+		"printed":                           {State: job.Completed, Paper: &job.Paper{State: paper.Printed}},
+		"not printed: it failed at Canteen": {State: job.Released, Release: at, Paper: &job.Paper{State: paper.Failed}},
+		"not printed: it was canceled at the printer": {State: job.Completed, Paper: &job.Paper{State: paper.Canceled}},
 	} {
 		j := myJob{Quote: release.Quote{Record: rec}, Place: "Canteen"}
 		if got := j.Outcome(); got != want {
