@@ -34,7 +34,7 @@ const (
 
 // streams are the streams and buckets that jobs and taps write to.
 var streams = []string{
-	"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_LEDGER", "PULLPRINT_AUDIT", "PULLPRINT_DEAD",
+	"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_LEDGER", "PULLPRINT_AUDIT", "PULLPRINT_DEAD", "PULLPRINT_NOTICES",
 	"KV_pullprint_jobs", "KV_pullprint_badges", "KV_pullprint_quota", "KV_pullprint_state",
 }
 
