@@ -81,6 +81,9 @@ func ID(decisionID, kind string) string { return decisionID + ":" + kind }
 
 // Write stores a notice. After an error it may be stored: write it again under the same id.
 func Write(ctx context.Context, s Stream, n *Notice) error {
+	if !n.Bound() {
+		return fmt.Errorf("store notice: its id is empty, or too long: %d bytes", len(n.ID))
+	}
 	body, err := json.Marshal(n)
 	if err != nil {
 		return fmt.Errorf("encode notice: %w", err)
@@ -122,7 +125,7 @@ func WriteHoldEnding(ctx context.Context, s Notices, decisionID string, n Notice
 // Of are the notices that a decision causes: none, or one about the job and one about the account.
 // It depends on the decision only, so that it gives the same ones after a crash.
 func Of(d *decision.Decision) []Notice {
-	if _, person := graph.CanonicalGUID(d.Owner); !person || d.Asked == decision.AskedByErasure {
+	if _, person := graph.CanonicalGUID(d.Owner); !person || d.Asked == decision.AskedByErasure || !plausible(d.ID, d.Ref) {
 		return nil
 	}
 	var list []Notice

@@ -19,6 +19,10 @@ const (
 	// gatherFor is how long notices of one kind and reason are gathered after a message of them: who
 	// makes one mistake again and again reads of it once an hour.
 	gatherFor = time.Hour
+	// farthest is how far ahead a message may be due at most: what is farther was stored with a clock
+	// that was wrong. No message waits longer than gatherFor, or than again.Max for its next try; twice
+	// that leaves room for clocks that differ.
+	farthest = 2 * gatherFor
 	// perDay is how many messages a person gets in 24 hours: more are read as noise.
 	perDay = 10
 	day    = 24 * time.Hour
@@ -89,9 +93,7 @@ func (b *box) take(n notice.Notice, now time.Time) bool {
 	}
 	b.IDs = append(b.IDs, id)
 	b.IDs = b.IDs[max(0, len(b.IDs)-maxIDs):]
-	if now.Sub(b.Day) >= day {
-		b.Sent, b.Day = 0, now
-	}
+	b.turnDay(now)
 	for i := range b.Waiting {
 		if w := &b.Waiting[i]; w.First.IsZero() && topic(&w.Notice) == topic(&n) {
 			w.Count++
@@ -102,13 +104,13 @@ func (b *box) take(n notice.Notice, now time.Time) bool {
 		return false
 	}
 	due := now
-	if end := b.Hours[topic(&n)]; end.After(now) {
-		due = end
-	}
 	for key, end := range b.Hours {
-		if !end.After(now) {
+		if !end.After(now) || end.Sub(now) > farthest {
 			delete(b.Hours, key)
 		}
+	}
+	if end, ok := b.Hours[topic(&n)]; ok {
+		due = end
 	}
 	if b.Hours == nil {
 		b.Hours = map[string]time.Time{}
@@ -119,13 +121,26 @@ func (b *box) take(n notice.Notice, now time.Time) bool {
 	return true
 }
 
+// turnDay begins another day when the last is over. One that begins in the future was begun with a
+// wrong clock.
+func (b *box) turnDay(now time.Time) {
+	if since := now.Sub(b.Day); since >= day || since < 0 {
+		b.Sent, b.Day = 0, now
+	}
+}
+
 // next is when the first of the messages is to be sent. The others wait for it, so that a person
 // reads them in order.
-func (b *box) next() time.Time {
-	if w := &b.Waiting[0]; w.Next.After(w.Due) {
-		return w.Next
+func (b *box) next(now time.Time) time.Time {
+	w := &b.Waiting[0]
+	at := w.Due
+	if !w.First.IsZero() {
+		at = w.Next
 	}
-	return b.Waiting[0].Due
+	if at.Sub(now) > farthest {
+		return now
+	}
+	return at
 }
 
 // try notes that the first message is being tried.
@@ -142,9 +157,7 @@ func (b *box) try(now time.Time) {
 // done takes the first message out.
 func (b *box) done(sent bool, now time.Time) {
 	b.Waiting = slices.Clone(b.Waiting[1:])
-	if now.Sub(b.Day) >= day {
-		b.Sent, b.Day = 0, now
-	}
+	b.turnDay(now)
 	if sent {
 		b.Sent++
 	}

@@ -112,7 +112,7 @@ func (p *postman) load(ctx context.Context) error {
 func (p *postman) nextDue(now time.Time) time.Duration {
 	next := now.Add(idle)
 	for _, b := range p.boxes {
-		if at := b.next(); at.Before(next) {
+		if at := b.next(now); at.Before(next) {
 			next = at
 		}
 	}
@@ -127,7 +127,8 @@ func (p *postman) takeIn(ctx context.Context, batch []store.Record) error {
 	of, order := map[string][]notice.Notice{}, []string{}
 	for _, r := range batch {
 		var n notice.Notice
-		if err := json.Unmarshal(r.Body, &n); err != nil || n.ID == "" {
+		err := json.Unmarshal(r.Body, &n)
+		if err != nil || !n.Bound() {
 			p.log.Warn("notice can't be read, it is left out", zap.Uint64("sequence", r.Sequence), zap.Error(err))
 			continue
 		}
@@ -197,7 +198,8 @@ func (p *postman) read(ctx context.Context, owner string) (*loaded, error) {
 }
 
 // store stores a box and keeps it in memory while messages wait in it. It reports false when another
-// has changed it, as the erasure of a person does.
+// has changed it, as the erasure of a person does, or an instance that has lost its lease in the
+// middle of its work: what that one has stored is kept in memory instead, or nobody would deliver it.
 func (p *postman) store(ctx context.Context, b *loaded) (bool, error) {
 	value, err := json.Marshal(&b.box)
 	if err != nil {
@@ -208,7 +210,13 @@ func (p *postman) store(ctx context.Context, b *loaded) (bool, error) {
 		return false, fmt.Errorf("store notices of a person: %w", err)
 	}
 	delete(p.boxes, b.Owner)
-	if b.revision = revision; ok && len(b.Waiting) > 0 {
+	b.revision = revision
+	if !ok {
+		if b, err = p.read(ctx, b.Owner); err != nil {
+			return false, err
+		}
+	}
+	if len(b.Waiting) > 0 {
 		p.boxes[b.Owner] = b
 	}
 	return ok, nil

@@ -33,9 +33,14 @@ func (p *postman) sendDue(ctx context.Context) error {
 		if err != nil || len(tries) == 0 {
 			return err
 		}
-		g := errgroup.Group{}
+		var g errgroup.Group
 		for i := range tries {
-			g.Go(func() error { p.send(ctx, &tries[i]); return nil })
+			g.Go(func() error {
+				if err := recovery.Catch(func() error { p.send(ctx, &tries[i]); return nil }); err != nil {
+					tries[i].err = err
+				}
+				return nil
+			})
 		}
 		_ = g.Wait() // send returns no error
 		if ctx.Err() != nil {
@@ -73,7 +78,7 @@ func (p *postman) begin(ctx context.Context, now time.Time) ([]attempt, error) {
 	}
 	var due []*loaded
 	for _, b := range p.boxes {
-		if !b.next().After(now) {
+		if !b.next(now).After(now) {
 			if due = append(due, b); len(due) == most {
 				break
 			}
@@ -87,7 +92,7 @@ func (p *postman) begin(ctx context.Context, now time.Time) ([]attempt, error) {
 			return nil, err
 		}
 		if ok {
-			tries = append(tries, attempt{b: b})
+			tries = append(tries, attempt{b: b, channel: p.o.Channels[0].Name()})
 		}
 	}
 	return tries, nil
@@ -99,18 +104,18 @@ func (p *postman) send(ctx context.Context, a *attempt) {
 	defer cancel()
 	w := &a.b.Waiting[0]
 	if n := &w.Notice; n.Kind == notice.HoldEnding && !n.HoldUntil.After(time.Now()) {
-		a.channel, a.err = p.o.Channels[0].Name(), &Refused{Why: "the hold had ended before it could be sent"}
+		a.err = &Refused{Why: "the hold had ended before it could be sent"}
 		return
 	}
 	text, err := p.o.Texts.render(&w.Notice, w.Count)
 	if err != nil {
-		a.channel, a.err = p.o.Channels[0].Name(), &Refused{Why: "the template could not be carried out", Err: err}
+		a.err = &Refused{Why: "the template could not be carried out", Err: err}
 		return
 	}
 	text.ID, text.Owner = digest(w.Notice.ID)+"."+w.Notice.Kind, a.b.Owner
 	for _, c := range p.o.Channels {
 		a.channel = c.Name()
-		a.err = recovery.Catch(func() error { return c.Send(ctx, text) })
+		a.err = c.Send(ctx, text)
 		if !errors.Is(a.err, ErrNoAddress) {
 			return
 		}
