@@ -54,6 +54,7 @@ var printed = map[string][]any{
 	"jobsDelegate":         {delegation.Delegation{}, []delegation.Delegation{}},
 	"privacyExport":        {privacy.Person{}},
 	"privacyErase":         {privacy.Erased{}},
+	"sessionsEnd":          {admin.SessionsEnded{}},
 	"print":                {[]countedFile{}}, // of pages
 	"quotaShow":            {evaluate.AccountStatus{}},
 	"quotaSet":             {evaluate.AccountStatus{}},

@@ -156,7 +156,7 @@ See it work, with no account and no network:  pullprint demo`,
 		runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(), pagesCommand(),
 		jobsCommand(), badgeCommand(), quotaCommand(), noticesCommand(), registerCommand(), doctorCommand(),
 		healthCommand(), supportCommand(), backupCommand(), restoreCommand(), migrateCommand(),
-		acceptLossCommand(), privacyCommand(), versionCommand(), manCommand(),
+		acceptLossCommand(), privacyCommand(), sessionsCommand(), versionCommand(), manCommand(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if rest := cmd.Flags().Args(); cmd.HasAvailableSubCommands() && len(rest) > 0 {

@@ -91,6 +91,7 @@ var matrix = map[string]string{
 	"GET /v1/people/{user}":                 "admin",
 	"POST /v1/people/{user}/export":         "admin",
 	"POST /v1/people/{user}/erase":          "admin",
+	"POST /v1/people/{user}/end-sessions":   "admin",
 }
 
 func TestAuthorization(t *testing.T) {
@@ -217,6 +218,7 @@ var samples = map[string][]any{
 	"POST /v1/people/{user}/erase":          {full[privacy.Erased]()},
 	"GET /v1/people/{user}":                 {full[PersonFound]()},
 	"POST /v1/people/{user}/export":         {aPerson},
+	"POST /v1/people/{user}/end-sessions":   {full[SessionsEnded]()},
 	"POST /v1/taps":                         {release.Outcome{}, full[release.Outcome]()},
 	"GET /v1/jobs":                          {full[JobList]()},
 	"GET /v1/jobs/{printer}/{job}":          {full[JobDetail]()},
@@ -266,6 +268,7 @@ var bodies = map[string]any{
 	"PUT /v1/delegations":                   full[delegationBody](),
 	"DELETE /v1/delegations":                full[delegationBody](),
 	"POST /v1/people/{user}/erase":          full[privacy.Erasure](),
+	"POST /v1/people/{user}/end-sessions":   full[endSessionsBody](),
 }
 
 // full is a value with every member set.

@@ -160,6 +160,10 @@ var operations = map[string]operation{
 		summary: "Erase a person. What was spent in the periods that run stays until they are over, unless told otherwise.",
 		body:    privacy.Erasure{}, answer: privacy.Erased{},
 	},
+	"POST /v1/people/{user}/end-sessions": {
+		summary: "End all sessions of a person who signed in with Entra, at every browser. The note is in the audit.",
+		body:    endSessionsBody{}, answer: SessionsEnded{},
+	},
 }
 
 // componentNames are the types that the file has once, by the names that generated clients know.

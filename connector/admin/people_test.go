@@ -2,8 +2,10 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/privacy"
+	"pullprint/connector/store"
 	"pullprint/trigger/graph"
 )
 
@@ -85,4 +88,35 @@ func TestLongErasure(t *testing.T) {
 		cancel()
 		<-ended
 	})
+}
+
+// noRecords are streams with nothing in them.
+type noRecords struct{ privacy.Records }
+
+func (noRecords) Scan(context.Context, store.Kind, func(store.Record) error) error { return nil }
+
+// awayDirectory is a directory that does not answer.
+type awayDirectory struct{}
+
+func (awayDirectory) User(context.Context, string) (graph.User, bool, error) {
+	return graph.User{}, false, errors.New("no answer")
+}
+
+// While Entra does not answer, sessions are ended by object id, and not by a user name.
+func TestEndSessionsWithoutEntra(t *testing.T) {
+	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Audit: acceptingAudit{}, People: &privacy.People{
+		Users: awayDirectory{}, Records: noRecords{}, Jobs: nothing{}, Badges: nothing{}, State: nothing{}, Quota: nothing{},
+	}})
+	for user, want := range map[string]int{
+		"11111111-2222-4333-8444-555555555555": http.StatusOK, "anna@contoso.com": http.StatusServiceUnavailable,
+	} {
+		req := httptest.NewRequest(http.MethodPost, "/v1/people/"+user+"/end-sessions", strings.NewReader("{}"))
+		req.Header.Set("Authorization", "Bearer "+testTokens["admin"])
+		req.Header.Set("Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		a.ServeHTTP(rec, req)
+		if rec.Code != want {
+			t.Errorf("%s: %d %s", user, rec.Code, rec.Body)
+		}
+	}
 }

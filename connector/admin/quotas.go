@@ -92,7 +92,7 @@ func (a *API) putQuota(r *request) (any, error) {
 	if limit != nil && *limit < 0 {
 		return nil, badRequest("limit is negative")
 	}
-	if err := checkWhy(in.Why); err != nil {
+	if err := checkLine("why", in.Why); err != nil {
 		return nil, err
 	}
 	about := Action{Account: acc.Key(), Note: in.Why}
@@ -105,10 +105,10 @@ func (a *API) putQuota(r *request) (any, error) {
 	return a.Evaluator.AccountStatus(r.Context(), acc)
 }
 
-// checkWhy checks the reason of a change: one line, as tables show it.
-func checkWhy(why string) error {
-	if len(why) > maxWhy || strings.ContainsFunc(why, unicode.IsControl) {
-		return badRequest("why must be one line of at most %d bytes", maxWhy)
+// checkLine checks why something is done, as a member says: one line, as tables show it.
+func checkLine(member, text string) error {
+	if len(text) > maxWhy || strings.ContainsFunc(text, unicode.IsControl) {
+		return badRequest("%s must be one line of at most %d bytes", member, maxWhy)
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func (a *API) adjustQuota(r *request) (any, error) {
 	case in.Why == "":
 		return nil, badRequest("why is needed: the history tells it")
 	}
-	if err := checkWhy(in.Why); err != nil {
+	if err := checkLine("why", in.Why); err != nil {
 		return nil, err
 	}
 	if err := r.audit(r.Context(), Action{Account: acc.Key(), Note: in.Why}); err != nil {

@@ -32,6 +32,7 @@ var changing = []struct{ method, path, route, body string }{
 	{"PUT", "/v1/delegations", "", `{"owner":"` + teacherID + `","to":"` + studentID + `","expires":"EXPIRES"}`},
 	{"DELETE", "/v1/delegations", "", `{"owner":"` + teacherID + `","to":"` + studentID + `"}`},
 	{"POST", "/v1/people/" + teacherID + "/export", "/v1/people/{user}/export", ``},
+	{"POST", "/v1/people/" + teacherID + "/end-sessions", "/v1/people/{user}/end-sessions", `{"note":"phone stolen"}`},
 	{"POST", "/v1/people/" + teacherID + "/erase", "/v1/people/{user}/erase", `{}`},
 	{"POST", "/v1/backup", "", ``},
 }
