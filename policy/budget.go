@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"pullprint/policy/quota"
@@ -146,8 +147,7 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 	case b.lacking != "":
 		return without(b.lacking)
 	case b.nobody:
-		return p.refused(d, Own(reasons.QuotaExhausted), "No print budget is meant for you.",
-			"Ask your administrator for one.")
+		return p.refused(d, Own(reasons.QuotaExhausted), noBudget, "Ask your administrator for one.")
 	case len(b.Claims) == 0:
 		return d
 	case req.User.ID == "" &&
@@ -170,7 +170,7 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 	if short == nil {
 		return d
 	}
-	out := p.refused(d, Own(reasons.QuotaExhausted), p.exhausted(d.Cost, short, "you have"), "")
+	out := p.refused(d, Own(reasons.QuotaExhausted), p.exhausted(d.Cost, short), "")
 	out.Cost, out.Claims = d.Cost, d.Claims
 	out.Variant, out.Remedy = p.cheaper(req, short)
 	return out
@@ -180,22 +180,30 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 // cover; the caller sets point and verdict.
 func (p *Policy) Exhausted(cost quota.Amount, b quota.Balance) Decision {
 	d := Own(reasons.QuotaExhausted)
-	d.Text, d.PolicyHash = p.exhausted(cost, &b, "you have"), p.hash
+	d.Text, d.PolicyHash = p.exhausted(cost, &b), p.hash
 	d.Remedy = fmt.Sprintf("Print fewer pages, or wait until %s.", when(b.Renews))
 	return d
 }
 
-// ForAnother is a decision at release in words for somebody who lets the job go on for its
-// owner, whose budget does not suffice.
-func (p *Policy) ForAnother(b *Budget, d Decision) Decision {
+// How a refusal for the cost of a job speaks to the owner, and of the owner to somebody else.
+const (
+	noBudget    = "No print budget is meant for you."
+	jobCosts    = "This job costs "
+	ownerHas    = ", and you have "
+	itsOwnerHas = ", and its owner has "
+)
+
+// ForAnother is a decision in words for somebody who is not the owner of the job, when the budget of
+// the owner does not suffice. A stored decision has no balances: only the words are changed.
+func ForAnother(d Decision) Decision {
 	if d.Reason != reasons.QuotaExhausted {
 		return d
 	}
-	if b.nobody {
+	if d.Text == noBudget {
 		d.Text = "No print budget is meant for the owner of this job."
 		d.Remedy = "The owner can ask the administrator for one."
-	} else if short := b.short(d.Cost); short != nil {
-		d.Text = p.exhausted(d.Cost, short, "its owner has")
+	} else if cost, left, ok := strings.Cut(d.Text, ownerHas); ok && strings.HasPrefix(cost, jobCosts) {
+		d.Text = cost + itsOwnerHas + left
 	}
 	return d
 }
@@ -227,14 +235,14 @@ func (p *Policy) refused(d, own Decision, text, remedy string) Decision {
 	return own
 }
 
-// exhausted says by how much an account does not cover a job; whose is it that has a
-// person's own.
-func (p *Policy) exhausted(cost quota.Amount, b *quota.Balance, whose string) string {
+// exhausted says to the owner by how much an account does not cover a job.
+func (p *Policy) exhausted(cost quota.Amount, b *quota.Balance) string {
+	has := ownerHas
 	if b.Account.Kind != quota.User {
-		whose = b.Account.Name + " has"
+		has = ", and " + b.Account.Name + " has "
 	}
 	left := p.prices.tell(max(b.Left, 0))
-	return fmt.Sprintf("This job costs %s, and %s %s left until %s.", p.prices.tell(cost), whose, left, when(b.Renews))
+	return jobCosts + p.prices.tell(cost) + has + left + " left until " + when(b.Renews) + "."
 }
 
 // when is a time as people of its zone write it.

@@ -446,7 +446,7 @@ func TestForAnother(t *testing.T) {
 		"none":   {paying(t, p, "", nobodys), "No print budget is meant for the owner"},
 		"paid":   {paying(t, p, "6"), ""},
 	} {
-		d := p.ForAnother(&c.req.Budget, p.Decide(c.req))
+		d := policy.ForAnother(p.Decide(c.req))
 		if !strings.Contains(d.Sentence(), c.told) || strings.Contains(d.Sentence(), "ou have") || strings.Contains(d.Sentence(), " for you") {
 			t.Errorf("%s: %s", name, d.Sentence())
 		}

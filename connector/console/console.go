@@ -17,7 +17,7 @@ import (
 	"pullprint/connector/decision"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
-	"pullprint/connector/release"
+	"pullprint/connector/printer"
 	"pullprint/trigger/graph"
 )
 
@@ -41,13 +41,21 @@ type consolePage struct {
 	States    []job.State
 	Jobs      admin.JobList
 	Decisions []decision.Decision
-	Devices   []admin.DeviceEntry
+	Devices   []deviceLine
 	Health    []healthLine
 	Failures  []index.Failures
 	// Live is set when the page reloads itself: Still leads to the one that doesn't, Watch
 	// back.
 	Live         bool
 	Still, Watch string
+	// Names are those of the owners.
+	Names names
+}
+
+// deviceLine is a device with where it stands.
+type deviceLine struct {
+	admin.DeviceEntry
+	Location string
 }
 
 type queueLine struct {
@@ -63,25 +71,16 @@ type healthLine struct {
 // consoleHome is where the console begins.
 const consoleHome = "/"
 
-// jobPage is a job with its trace.
-type jobPage struct {
-	admin.JobDetail
-	Devices []string
-	// Quote is what a held job would cost, Balances what is left of those who pay.
-	Quote    release.Quote
-	Balances []release.BalanceText
-}
-
 // functions are those of the templates that need no configuration.
 var functions = template.FuncMap{
-	"ago":    func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
-	"left":   func(now, t time.Time) string { return span(t.Sub(now)) },
-	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"path":   func(r graph.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
-	"quote":  lineOf,
-	"part":   part,
-	"asked":  func(e admin.Event) string { return e.Why() },
-	"ispast": func(now, t time.Time) bool { return !t.After(now) },
+	"ago":     func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
+	"left":    func(now, t time.Time) string { return span(t.Sub(now)) },
+	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"path":    func(r graph.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
+	"quote":   lineOf,
+	"part":    part,
+	"another": another,
+	"ispast":  func(now, t time.Time) bool { return !t.After(now) },
 }
 
 // span is a duration in words.
@@ -134,8 +133,7 @@ func (p *Pages) reader(rw http.ResponseWriter, req *http.Request) (access.Caller
 func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
 	c, ok := p.Tokens.Who(access.FormToken(req))
 	if !ok || !c.May(access.RoleRead) {
-		p.show(rw, http.StatusUnauthorized, "login",
-			page{Title: "Sign in", Wrong: "This token isn't valid here; use one from admin.token_file.", Data: "/login"})
+		p.showSignIn(rw, req, "This token isn't valid here; use one from admin.token_file or admin.tokens[].file.")
 		return
 	}
 	if err := p.tokenSignedIn(req.Context(), c); err != nil {
@@ -180,7 +178,12 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	}
 	data.Decisions = p.Recent.Newest()
 	data.Decisions = data.Decisions[:min(len(data.Decisions), consoleRows)]
-	data.Devices = p.DeviceEntries()
+	data.Devices = p.deviceLines()
+	owners := make([]string, len(jobs.Jobs))
+	for i := range jobs.Jobs {
+		owners[i] = jobs.Jobs[i].Owner
+	}
+	data.Names = p.namesFor(req.Context(), c, owners)
 	data.Health = p.healthLines(req.Context())
 	if p.Failures != nil {
 		data.Failures = p.Failures(time.Now().Add(-24*time.Hour), failureRows)
@@ -213,6 +216,18 @@ func (p *Pages) filtered(ctx context.Context, q url.Values, f admin.JobFilter) (
 	return list, wrong
 }
 
+// deviceLines are the devices that the console lists.
+func (p *Pages) deviceLines() (list []deviceLine) {
+	for _, e := range p.DeviceEntries() {
+		line := deviceLine{DeviceEntry: e}
+		if i := slices.IndexFunc(p.Devices, func(d printer.Device) bool { return d.ID == e.ID }); i >= 0 {
+			line.Location = p.Devices[i].Location
+		}
+		list = append(list, line)
+	}
+	return list
+}
+
 // healthLines are the checks of readiness, a line each.
 func (p *Pages) healthLines(ctx context.Context) (list []healthLine) {
 	for _, r := range p.Health.Results(ctx) {
@@ -233,35 +248,6 @@ func (p *Pages) sweep(now time.Time) healthLine {
 	return healthLine{"sweep", span(now.Sub(at)) + " ago", now.Sub(at) < lateSweep}
 }
 
-// refInPath is the job that the address of a page names.
-func refInPath(req *http.Request) graph.Ref {
-	return graph.Ref{Printer: req.PathValue("printer"), Job: req.PathValue("job")}
-}
-
-func (p *Pages) job(rw http.ResponseWriter, req *http.Request) {
-	if c, ok := p.reader(rw, req); ok {
-		p.showJob(rw, req, c, "")
-	}
-}
-
-func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c access.Caller, wrong string) {
-	detail, err := p.Jobs.Job(req.Context(), refInPath(req))
-	if err != nil {
-		p.fail(rw, err)
-		return
-	}
-	data := jobPage{JobDetail: detail}
-	data.Quote, data.Balances = p.Releaser.Quote(req.Context(), &detail.Job, "")
-	for _, d := range p.Devices {
-		if slices.Contains(d.Queues, detail.Job.Queue) {
-			data.Devices = append(data.Devices, d.ID)
-		}
-	}
-	shown := p.pageFor(req.Context(), c, "Job "+detail.Job.Job)
-	shown.Wrong, shown.Data = wrong, data
-	p.show(rw, http.StatusOK, "job", shown)
-}
-
 // operator is who is signed in and may do more than look.
 func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
 	c, ok := p.reader(rw, req)
@@ -275,64 +261,4 @@ func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (access.Call
 		return c, false
 	}
 	return c, ok
-}
-
-func (p *Pages) cancelJob(rw http.ResponseWriter, req *http.Request) {
-	p.act(rw, req, "cancel", func(c access.Caller, rec *job.Record) error {
-		_, err := p.Jobs.Cancel(req.Context(),
-			release.Cancellation{Key: rec.Key(), Actor: c.Name, Asked: admin.Asked(c), Note: strings.TrimSpace(req.PostFormValue("reason"))})
-		return err
-	})
-}
-
-func (p *Pages) releaseJob(rw http.ResponseWriter, req *http.Request) {
-	p.act(rw, req, "release", func(c access.Caller, rec *job.Record) error {
-		out, err := p.Releaser.Release(context.WithoutCancel(req.Context()), release.Order{
-			Device: req.PostFormValue("device"), Owner: rec.Owner, Jobs: []graph.Ref{rec.Ref}, Actor: c.Name,
-			Asked: admin.Asked(c), At: time.Now(),
-		})
-		if k, ok := first(out.Kept, out.Aborted); ok {
-			return fmt.Errorf("%w: %s %s [%s]", release.ErrNotHeld, k.Reason.Text, k.Reason.Remedy, k.Reason.Code)
-		}
-		return err
-	})
-}
-
-// first is the first of several lists' elements; false when they have none.
-func first[T any](lists ...[]T) (one T, ok bool) {
-	for _, list := range lists {
-		if len(list) > 0 {
-			return list[0], true
-		}
-	}
-	return one, false
-}
-
-// act audits what an operator asked for on a job's page, carries it out by do, and shows the
-// job as it is then.
-func (p *Pages) act(
-	rw http.ResponseWriter, req *http.Request, action string, do func(access.Caller, *job.Record) error,
-) {
-	c, ok := p.operator(rw, req)
-	if !ok {
-		return
-	}
-	rec, err := p.Jobs.Record(req.Context(), refInPath(req))
-	if err != nil {
-		p.fail(rw, err)
-		return
-	}
-	about := admin.Action{
-		Action: action, Actor: c.Name, Ref: rec.Ref, Owner: rec.Owner, Device: req.PostFormValue("device"),
-	}
-	if err := p.Jobs.StoreAction(req.Context(), about); err != nil {
-		p.fail(rw, err)
-		return
-	}
-	if err := do(c, &rec); err != nil {
-		pr, _ := admin.ProblemOf(err)
-		p.showJob(rw, req, c, pr.Detail)
-		return
-	}
-	http.Redirect(rw, req, "/jobs/"+url.PathEscape(rec.Printer)+"/"+url.PathEscape(rec.Job), http.StatusSeeOther)
 }

@@ -5,6 +5,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -83,7 +84,7 @@ type Deps struct {
 	Failures func(since time.Time, n int) []index.Failures
 	// Swept is when this instance last swept; zero when another does.
 	Swept func() time.Time
-	// Zone is the one in which times are shown.
+	// Zone is the one in which times are shown when the stations have none of their own.
 	Zone    func() *time.Location
 	Station Config
 	Queues  []printer.Queue
@@ -211,14 +212,16 @@ func stationScript() (string, error) {
 	return "/assets/station.js?v=" + hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
 
-// times are the functions of the templates for times, which are shown in Zone.
+// times are the functions of the templates for times, which are shown in the zone of the stations, or
+// else in Zone.
 func (p *Pages) times() template.FuncMap {
-	zone := p.Zone
+	zone := func() *time.Location { return cmp.Or(p.zone, p.Zone()) }
 	in := func(layout string) func(t time.Time) string {
 		return func(t time.Time) string { return t.In(zone()).Format(layout) }
 	}
 	return template.FuncMap{
 		"clock": in("Mon 15:04 MST"), "date": in("Mon 2 Jan 15:04 MST"),
+		"moment": in("Mon 2 Jan 15:04:05 MST"), // steps of a job are seconds apart
 		"until": func(now, t time.Time) string {
 			return p.catalog.Choose().Until(now.In(zone()), t.In(zone()))
 		},

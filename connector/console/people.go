@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"path"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"pullprint/connector/access"
+	"pullprint/connector/admin"
 	"pullprint/connector/cache"
 	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
@@ -87,6 +90,61 @@ func (p *people) of(ctx context.Context, id string) person {
 		return person{language: found.language}
 	}
 	return found
+}
+
+// maxNames is how many people are looked up for a page of the console, in two requests each: more
+// than send most of the jobs of a page. Those who are remembered do not count.
+const maxNames = maxTitles
+
+// names are what people are called, by their object ids; who is not known is missing.
+type names map[string]string
+
+// named is somebody on a page of the console; without a Name the ID is shown alone.
+type named struct{ Name, ID string }
+
+// Of is somebody by an object id; what is none, as the name of a token, stays as it is.
+func (n names) Of(id string) named { return named{n[id], id} }
+
+// Asked is what asked for a decision, in words.
+func (n names) Asked(e admin.Event) string {
+	e.Actor = cmp.Or(n[e.Actor], e.Actor)
+	return e.Why()
+}
+
+// namesFor are the names of people for who is signed in at the console: none below the role operate,
+// and none that the directory does not tell in time.
+func (p *Pages) namesFor(ctx context.Context, c access.Caller, ids []string) names {
+	out := names{}
+	if !c.May(access.RoleOperate) {
+		return out
+	}
+	ctx, cancel := context.WithTimeout(ctx, shownWithin)
+	defer cancel()
+	var mu sync.Mutex // guards out
+	var reads errgroup.Group
+	reads.SetLimit(readsAtOnce)
+	seen, asked := map[string]bool{}, 0
+	for _, id := range ids {
+		if seen[id] || !graph.ValidID(id) {
+			continue
+		}
+		seen[id] = true
+		if _, fresh := p.people.known.Get(id); !fresh {
+			if asked++; asked > maxNames {
+				continue
+			}
+		}
+		reads.Go(func() error {
+			if name := p.people.of(ctx, id).display; name != "" {
+				mu.Lock()
+				defer mu.Unlock()
+				out[id] = name
+			}
+			return nil
+		})
+	}
+	_ = reads.Wait()
+	return out
 }
 
 // plain is a text for a page in one line, without characters that are not seen, as those

@@ -97,7 +97,7 @@ func (p *Pages) signedOut(rw http.ResponseWriter, req *http.Request) {
 // there is does not do.
 func (p *Pages) askSignIn(rw http.ResponseWriter, req *http.Request) {
 	if p.SignIn == nil {
-		p.show(rw, http.StatusUnauthorized, "login", page{Title: "Sign in", Data: "/login"})
+		p.showSignIn(rw, req, "")
 		return
 	}
 	who, state, err := p.Sessions.Person(req)
@@ -115,8 +115,18 @@ func (p *Pages) askSignIn(rw http.ResponseWriter, req *http.Request) {
 		}
 		p.show(rw, http.StatusForbidden, "refused", shown)
 	default:
-		p.show(rw, http.StatusUnauthorized, "signin", page{Title: "Sign in", Data: p.signInFor(req)})
+		p.showSignIn(rw, req, "")
 	}
+}
+
+// showSignIn shows the ways to sign in at the console that there are, and what was wrong with the one
+// that was tried.
+func (p *Pages) showSignIn(rw http.ResponseWriter, req *http.Request, wrong string) {
+	if p.SignIn == nil {
+		p.show(rw, http.StatusUnauthorized, "login", page{Title: "Sign in", Wrong: wrong, Data: "/login"})
+		return
+	}
+	p.show(rw, http.StatusUnauthorized, "signin", page{Title: "Sign in", Wrong: wrong, Data: p.signInFor(req)})
 }
 
 // signInFor begins a sign-in that leads back to the page that was asked for.

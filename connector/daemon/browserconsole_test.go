@@ -2,6 +2,8 @@ package daemon_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -27,6 +29,11 @@ func TestConsoleShowsOwnerAndReason(t *testing.T) {
 	}
 	o := newOffice(t, graphtest.Calm())
 	base := o.onSocket()
+	config, err := os.ReadFile(filepath.Join(o.dir, "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.write("config.yaml", strings.Replace(string(config), "{id: hq-2-west,", `{id: hq-2-west, location: "HQ, 2nd floor",`, 1))
 	s := o.start(zap.NewNop())
 	defer s.end()
 	s.register()
@@ -38,8 +45,12 @@ func TestConsoleShowsOwnerAndReason(t *testing.T) {
 	b.open("/jobs/" + held[0].Printer + "/" + held[0].Job)
 	b.do("cancel", chromedp.Click(`//button[normalize-space(.)="Cancel"]`, chromedp.BySearch))
 	b.sees("asked to cancel it")
+	b.narrow("canceled-job")
+	b.picture("canceled-job")
 	b.open("/?state=")
 	b.sees("held in Follow-Me")
+	b.sees("HQ, 2nd floor")
+	b.narrow("owners")
 	b.picture("owners")
 	b.open("/?state=&owner=nobody@contoso.com")
 	b.sees("Owner is a user name that Entra does not know")
@@ -49,7 +60,7 @@ func TestConsoleShowsOwnerAndReason(t *testing.T) {
 	for _, width := range []int64{390, 1024, 1280} {
 		var text string
 		b.do(fmt.Sprint("look at ", width), chromedp.EmulateViewport(width, 800), chromedp.Evaluate(inView, &text))
-		for _, want := range []string{studentID, "canceled.by-admin", "held", "aborted"} {
+		for _, want := range []string{studentID, "student", "canceled.by-admin", "held", "aborted"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("at %d the console does not show %s but\n%s", width, want, text)
 			}

@@ -72,6 +72,12 @@ func TestBrowserOwnPage(t *testing.T) {
 		b.narrow("signin" + strings.ReplaceAll(page, "/", "-"))
 	}
 	b.picture("signin")
+	b.open("/")
+	b.do("a wrong token", chromedp.Click("summary"), chromedp.SendKeys("#token", "wrong\r"))
+	b.sees("use one from admin.token_file or admin.tokens[].file")
+	b.narrow("wrong-token")
+	b.picture("wrong-token")
+	b.open("/me")
 	b.do("choose", chromedp.Click("a.button"), chromedp.Click(`//button[contains(., "student@")]`, chromedp.BySearch))
 	b.sees("Waiting for you")
 	b.narrow("me")

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"pullprint/connector/decision"
-	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
 	"pullprint/policy"
 	"pullprint/policy/quota"
@@ -90,14 +89,13 @@ type Reason struct {
 func (o *Outcome) Empty() bool { return len(o.Released)+len(o.Kept)+len(o.Aborted) == 0 }
 
 // outcome is the Outcome of an order from the records of its jobs.
-func outcome(p *policy.Policy, owner string, results []job.Record) Outcome {
+func outcome(owner string, results []job.Record) Outcome {
 	out := Outcome{Released: []Released{}, Kept: []Refused{}, Aborted: []Refused{}}
 	for i := range results {
 		rec := &results[i]
 		d := &rec.Decision
 		if rec.Owner != owner && d.Reason == reasons.QuotaExhausted {
-			budget := evaluate.RequestWithBalances(p, d).Budget
-			told := p.ForAnother(&budget, policy.Decision{Reason: d.Reason, Text: d.Text, Remedy: d.Remedy, Cost: d.Cost})
+			told := policy.ForAnother(policy.Decision{Reason: d.Reason, Text: d.Text, Remedy: d.Remedy})
 			d.Text, d.Remedy = told.Text, told.Remedy
 		}
 		refused := Refused{Ref: rec.Ref, Queue: rec.Queue, Reason: Reason{d.Reason, d.Text, d.Remedy, d.IPP}, Cost: d.Cost, Variant: d.Variant}

@@ -75,7 +75,7 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 		req := r.evaluator.Question(ctx, p, &jobs[i], r.at(device), now)
 		d := p.Decide(req)
 		if jobs[i].Owner != graph.Canonical(owner) {
-			d = p.ForAnother(&req.Budget, d)
+			d = policy.ForAnother(d)
 		}
 		quotes[i] = quoted(p, Quote{Record: jobs[i]}, d)
 		if quotes[i].Variant != nil {

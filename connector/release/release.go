@@ -216,7 +216,7 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 	if err := acts.Wait(); err != nil {
 		return Outcome{}, err
 	}
-	return outcome(r.policy(), o.Owner, results), nil
+	return outcome(o.Owner, results), nil
 }
 
 // one handles one job of an order and returns its record, whose decision has the reason if
