@@ -26,6 +26,8 @@ type checker struct {
 	// reported are the paths of values that could not be read, or under a
 	// misspelt key.
 	reported map[string]bool
+	// written are relative paths as they stand in the file, by what became of them.
+	written map[string]string
 }
 
 // begin takes note of what could not be read, so that it isn't reported a
@@ -152,7 +154,7 @@ func (k *checker) pair(at string, pair webhook.TLS) {
 		k.add(atCert, "name the key in "+atKey, "%s has a certificate without its key", at)
 	default:
 		_, okCert := k.stat(atCert, cert, "write the certificate chain there, in PEM")
-		st, okKey := k.stat(atKey, key, "write the key there, in PEM")
+		st, okKey := k.secretStat(atKey, key, "write the key there, in PEM")
 		if okCert {
 			_, okCert = k.text(atCert, cert)
 		}

@@ -140,13 +140,13 @@ func parse(path string, src []byte) (*Config, error) {
 	v := checker{c: &c, doc: doc, name: path, dir: filepath.Dir(path), reported: map[string]bool{}}
 	if v.begin() {
 		c.fill(doc)
-		c.resolve(v.dir)
+		v.written = c.resolve(v.dir)
 		v.all()
 	} else {
 		c = Config{} // where its paths start is not known
 	}
 	if err := doc.Err(); err != nil {
-		return &c, withHints(err)
+		return &c, v.withHints(err)
 	}
 	return &c, nil
 }
@@ -233,8 +233,8 @@ func or(s *string, value string) {
 	}
 }
 
-// resolve makes relative paths start at the folder of the file.
-func (c *Config) resolve(dir string) {
+// resolve makes relative paths start at the folder of the file, and returns what each was before.
+func (c *Config) resolve(dir string) (written map[string]string) {
 	paths := []*string{
 		&c.Auth.ClientSecretFile, &c.Auth.CertificateFile, &c.Auth.PrivateKeyFile, &c.Auth.CertificatePasswordFile,
 		&c.Endpoints.CAFile, &c.Administrator.SignInFile, &c.Administrator.KeyFile, &c.Auth.FederatedTokenFile,
@@ -252,14 +252,17 @@ func (c *Config) resolve(dir string) {
 	if c.NATS.Embedded != nil {
 		paths = append(paths, &c.NATS.Embedded.StoreDir, &c.NATS.Embedded.MarkFile)
 	}
+	written = map[string]string{}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
+			file := filepath.Join(dir, *p)
+			written[file], *p = *p, file
 		}
 	}
 	if e := c.NATS.Embedded; e != nil { // messages name the store, and its mark has its name
 		e.StoreDir, e.MarkFile = absolute(e.StoreDir), absolute(e.MarkFile)
 	}
+	return written
 }
 
 // absolute is a path from the root; one that can't be told stays as it is.

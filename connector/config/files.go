@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -19,10 +20,7 @@ const maxSecret = 64 << 10
 // secret checks a file that holds a secret; its content is never shown, nor a
 // name that looks like one.
 func (k *checker) secret(path, file string) {
-	if k.pasted(path, file) {
-		return
-	}
-	st, ok := k.stat(path, file, "write the secret's value into it, readable by pullprint only (chmod 600)")
+	st, ok := k.secretStat(path, file, "write the secret's value into it, readable by pullprint only (chmod 600)")
 	if !ok {
 		return
 	}
@@ -60,10 +58,7 @@ func (k *checker) text(path, file string) (text string, ok bool) {
 
 // secretText is what is in a file with a secret; ok is false when it can't be read, which is said.
 func (k *checker) secretText(path, file, hint string) (text string, ok bool) {
-	if k.pasted(path, file) {
-		return "", false
-	}
-	st, ok := k.stat(path, file, hint)
+	st, ok := k.secretStat(path, file, hint)
 	if !ok {
 		return "", false
 	}
@@ -98,21 +93,15 @@ func (k *checker) authority(path, file string) {
 	}
 }
 
-// pasted adds a problem when a secret stands where the name of its file belongs.
-func (k *checker) pasted(path, file string) bool {
-	name := file
-	if rel, err := filepath.Rel(k.dir, file); err == nil && !strings.HasPrefix(rel, "..") {
-		name = rel
+// secretStat is stat for a file that holds a secret: what may be the secret itself, in place of the
+// file's name, is not shown.
+func (k *checker) secretStat(path, file, hint string) (os.FileInfo, bool) {
+	if secretLike(cmp.Or(k.written[file], file), k.dir) {
+		k.add(path, hint+"; if the secret itself stands here, write it into a file and name that file",
+			"%s names a file that does not exist; it is not shown, as it may be the secret itself", path)
+		return nil, false
 	}
-	if !secretLike(name) {
-		return false
-	}
-	if _, err := os.Stat(file); err == nil {
-		return false
-	}
-	k.add(path, "write the secret's value into a file, readable by pullprint only (chmod 600), and name that file here",
-		"%s holds what looks like the secret itself", path)
-	return true
+	return k.stat(path, file, hint)
 }
 
 // guarded warns of a secret that others can read or its group can write. That

@@ -18,14 +18,14 @@ func (e *expandError) Explain() (message, hint string) { return e.message, e.hin
 
 // withHints returns err as people get to see it: it shows nothing that looks like a secret, and
 // says more about what is peculiar to this file.
-func withHints(err error) error {
+func (k *checker) withHints(err error) error {
 	var ps strictyaml.Problems
 	if !errors.As(err, &ps) {
 		return err
 	}
 	for i := range ps {
 		p := &ps[i]
-		p.Source = mask(p.Source)
+		p.Source = mask(p.Source, k.dir, k.doc.Has(p.Key) && secretFile.MatchString(p.Key))
 		var mismatch *strictyaml.MismatchError
 		switch {
 		case p.Hint == strictyaml.LookAround && strings.Contains(p.Source, "${"):

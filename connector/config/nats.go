@@ -85,10 +85,7 @@ func (k *checker) nats() {
 func (k *checker) externalNATS(n NATS) {
 	k.natsURL(n.URL)
 	if file := n.CredentialsFile; file != "" {
-		if st, ok := k.stat("nats.credentials_file", file, "name the .creds file of the account"); ok {
-			k.guarded("nats.credentials_file", file, st)
-			k.text("nats.credentials_file", file)
-		}
+		k.secretText("nats.credentials_file", file, "name the .creds file of the account")
 	}
 	k.nkey(n.NkeyFile)
 	k.natsTLS(n.TLS)
