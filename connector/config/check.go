@@ -200,6 +200,8 @@ func (k *checker) queue(at string, q printer.Queue) {
 		"write the printer's id, from the Universal Print portal; or create: true to have a virtual printer made"):
 	case !graph.ValidID(q.PrinterID):
 		k.add(at+".printer_id", "it looks like c05f3726-0d4b-4c21-9d6e-0a8a57b1b3a1", "%s.printer_id is not an id", at)
+	default:
+		k.printerID(at+".printer_id", q.PrinterID)
 	}
 	k.shareWith(at+".share_with", q)
 	k.refuse(k.need(at+".name", q.Name, "write what people and policies call the queue") && !queueName.MatchString(q.Name),
@@ -209,6 +211,15 @@ func (k *checker) queue(at string, q printer.Queue) {
 		k.oneOf(at+".mode", q.Mode, printer.ModePull, printer.ModeDirect)
 	}
 	k.between(at+".hold_for", q.HoldFor, minHold, maxHold, "write 1m at least and 30d at most; 24h when left out")
+}
+
+// printerID warns of what is hardly the id of a printer. Graph promises no form of ids; those of
+// printers are GUIDs in all that it shows.
+func (k *checker) printerID(at, id string) {
+	if !guid.MatchString(id) {
+		k.warn(at, at+" is not a GUID, as ids of printers are",
+			"copy the printer's id from the Universal Print portal, not its name")
+	}
 }
 
 // shareWith checks who may print to a printer that is to be made.

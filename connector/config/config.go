@@ -224,7 +224,7 @@ func (c *Config) fill(doc *strictyaml.Document) {
 	if c.SignIn.Configured() && c.SignIn.Session == 0 {
 		c.SignIn.Session = access.DefaultSession
 	}
-	c.Notices.fill()
+	c.Notices.fill(doc)
 }
 
 func or(s *string, value string) {

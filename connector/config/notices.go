@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	netmail "net/mail"
@@ -8,6 +9,7 @@ import (
 
 	"pullprint/connector/notify"
 	"pullprint/connector/notify/mail"
+	"pullprint/policy/strictyaml"
 )
 
 // Notices says how people hear of what became of their jobs.
@@ -29,8 +31,8 @@ type Mail struct {
 func (m Mail) Configured() bool { return m != Mail{} }
 
 // fill puts in the defaults of what is not said.
-func (n *Notices) fill() {
-	if n.Mail.Configured() {
+func (n *Notices) fill(doc *strictyaml.Document) {
+	if doc.Has("notices.mail") {
 		or(&n.Mail.SMTP.TLS, mail.StartTLS)
 	}
 }
@@ -38,8 +40,12 @@ func (n *Notices) fill() {
 // notices checks how people are told.
 func (k *checker) notices() {
 	n := k.c.Notices
-	if n.Mail.Configured() {
+	switch {
+	case k.doc.Has("notices.mail"):
 		k.mail("notices.mail", n.Mail)
+	case k.doc.Has("notices"):
+		k.add("notices.mail", "write notices.mail with from and smtp, as in config.example.yaml, or leave notices out: "+
+			"notices on NATS need no configuration", "notices without mail: nothing would be sent")
 	}
 	if n.Templates == "" {
 		return
@@ -54,6 +60,9 @@ func (k *checker) notices() {
 	}
 }
 
+// tlsOf is how TLS begins at the ports to which programs submit messages (RFC 8314, section 3.3).
+var tlsOf = map[string]string{"465": mail.TLS, "587": mail.StartTLS}
+
 func (k *checker) mail(at string, m Mail) {
 	if k.need(at+".from", m.From, "write the address that messages are sent from, as printing@example.com") {
 		if _, err := netmail.ParseAddress(m.From); err != nil {
@@ -67,6 +76,9 @@ func (k *checker) mail(at string, m Mail) {
 		case err != nil || host == "" || port == "":
 			k.add(at+".smtp.address", "write the host and port of your mail server, as smtp.example.com:587",
 				"%s.smtp.address is not a host and a port", at)
+		case m.SMTP.TLS != mail.None && cmp.Or(tlsOf[port], m.SMTP.TLS) != m.SMTP.TLS:
+			k.warn(at+".smtp.tls", fmt.Sprintf("%s.smtp.tls is %s, and port %s is for %s", at, m.SMTP.TLS, port, tlsOf[port]),
+				"port 465 is for TLS from the beginning (tls), 587 for STARTTLS (starttls): change one of them")
 		case m.SMTP.TLS == mail.None && !loopback(host):
 			k.add(at+".smtp.tls", "write starttls or tls; none is for a mail server on this machine",
 				"%s.smtp.tls is none, and the mail server is not on this machine", at)

@@ -77,6 +77,8 @@ func (k *checker) device(at string, d printer.Device) {
 		case i >= 0:
 			k.add(at+".printer_id", fmt.Sprintf("name the printer that makes paper; the queue is in line %d",
 				k.doc.At(fmt.Sprintf("queues[%d]", i))), "%s.printer_id is a queue: a released job would come back", at)
+		default:
+			k.printerID(at+".printer_id", d.PrinterID)
 		}
 	}
 	if d.UnknownState != "" {

@@ -2,10 +2,16 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"pullprint/connector/access"
+	"pullprint/trigger/graph"
 )
+
+// appRole is what the value of an app role can be: no space, quotation mark or backslash, and no dot
+// at the beginning (https://learn.microsoft.com/graph/api/resources/approle, property value).
+var appRole = regexp.MustCompile(`^[!#-\-/-\[\]-~][!#-\[\]-~]{0,119}$`)
 
 // signIn checks how people sign in.
 func (k *checker) signIn() {
@@ -30,11 +36,11 @@ func (k *checker) signIn() {
 	}
 	s.Roles.Each(func(role access.Role, members []string) {
 		for i, m := range members {
-			if strings.TrimSpace(m) == "" || strings.TrimSpace(m) != m {
-				at := fmt.Sprintf("sign_in.roles.%s[%d]", role, i)
-				k.add(at, "write the value of an app role, as pullprint.admin, or the object id of a group",
-					"%s is empty or has spaces around it", at)
-			}
+			_, braced := graph.CanonicalGUID(strings.Trim(m, "{}"))
+			at := fmt.Sprintf("sign_in.roles.%s[%d]", role, i)
+			k.refuse(!appRole.MatchString(m) || braced && strings.ContainsAny(m, "{}"), at,
+				"write the value of an app role, as pullprint.admin, not its display name; or a group's object id, without braces",
+				"%s is neither the value of an app role, which has no spaces, nor an object id", at)
 		}
 	})
 }
