@@ -111,7 +111,7 @@ func (s *Sender) Deliver(ctx context.Context, m notify.Message) (answer string, 
 	}
 	conn, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
-		return "", unreached(err)
+		return "", s.unreached(ctx, err)
 	}
 	defer client.CloseWithSMTPClient(conn) //nolint:errcheck // what counts is the answer to the message
 	err = client.SendWithSMTPClient(conn, msg)
@@ -129,7 +129,7 @@ func (s *Sender) Check(ctx context.Context) error {
 	}
 	conn, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
-		return unreached(err)
+		return s.unreached(ctx, err)
 	}
 	return client.CloseWithSMTPClient(conn)
 }
@@ -230,11 +230,12 @@ func told(err error) error {
 }
 
 // unreached says why there is no connection over which messages can be sent.
-func unreached(err error) error {
+func (s *Sender) unreached(ctx context.Context, err error) error {
 	why := "the mail server could not be reached"
 	answer, answered := errors.AsType[*textproto.Error](err)
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	_, network := errors.AsType[net.Error](err)
 	switch {
 	case answered && slices.Contains([]int{530, 534, 535, 538}, answer.Code): // RFC 4954, section 6
 		why = "the mail server does not take the user or the password"
@@ -244,8 +245,28 @@ func unreached(err error) error {
 		why = "the mail server does not begin with TLS at this port: starttls is the other way"
 	case untrusted:
 		why = "this machine does not trust the certificate of the mail server"
+	case s.o.SMTP.TLS == StartTLS && !network && s.lacksStartTLS(ctx):
+		return &notify.Down{Why: "the mail server does not offer STARTTLS at this port"}
 	}
 	return &notify.Down{Why: why, Err: told(err)}
+}
+
+// lacksStartTLS asks the server, in a connection of its own and without signing in, whether it offers
+// STARTTLS: the library's error for one that does not has no type.
+func (s *Sender) lacksStartTLS(ctx context.Context) bool {
+	anonymous := *s
+	anonymous.o.SMTP.TLS, anonymous.o.SMTP.User = None, ""
+	client, err := anonymous.client(ctx)
+	if err != nil {
+		return false
+	}
+	conn, err := client.DialToSMTPClientWithContext(ctx)
+	if err != nil {
+		return false
+	}
+	defer client.CloseWithSMTPClient(conn) //nolint:errcheck // the answer is there
+	offered, _ := conn.Extension("STARTTLS")
+	return !offered
 }
 
 // sorted says what an error of sending means for others and for another try.

@@ -286,11 +286,13 @@ func TestUnreached(t *testing.T) {
 	busy := raw(t, func(c net.Conn) { _, _ = io.WriteString(c, "554 no service\r\n") })
 	for want, to := range map[string]*mail.Sender{
 		"starttls is the other way":            sender(t, without.address, mail.TLS, "", "", nil),
+		"does not offer STARTTLS at this port": sender(t, without.address, mail.StartTLS, "", "", nil),
 		"does not trust the certificate":       sender(t, with.address, mail.TLS, "", "", x509.NewCertPool()),
 		"turned us away: it answered 554":      sender(t, busy, mail.None, "", "", nil),
 		"the mail server could not be reached": sender(t, "127.0.0.1:1", mail.None, "", "", nil),
 	} {
-		if err := to.Check(t.Context()); kind(err) != "down" || !strings.Contains(err.Error(), want) {
+		if err := to.Check(t.Context()); kind(err) != "down" || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "TLSMandatory") {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
