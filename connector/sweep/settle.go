@@ -75,13 +75,19 @@ func (s *Sweeper) endAtPrinters(ctx context.Context) error {
 	for _, r := range open {
 		pays[r.Job] = true
 	}
-	for _, r := range inTurn(&s.lastEnded, open, maxSettles, func(r *reservation) string { return r.Job }) {
+	for r := range inTurn(&s.lastEnded, open, maxSettles, func(r *reservation) string { return r.Job }) {
+		if ctx.Err() != nil {
+			break
+		}
 		begin(func() error { return s.endReservation(ctx, r, p, now) }, func(err error) {
 			s.log.Warn("reservation left to the next sweep", zap.String("job", graph.RefOf(r.Job).Job), zap.Error(err))
 		})
 	}
 	followed = slices.DeleteFunc(followed, func(f index.Followed) bool { return pays[f.Ref.Name()] })
-	for _, f := range inTurn(&s.lastFollowed, followed, maxFollows, func(f index.Followed) string { return f.Key }) {
+	for f := range inTurn(&s.lastFollowed, followed, maxFollows, func(f index.Followed) string { return f.Key }) {
+		if ctx.Err() != nil {
+			break
+		}
 		begin(func() error { return s.follow(ctx, p, f) }, func(err error) {
 			s.log.Warn("job not found at its printer, the next sweep looks again", zap.String("job", f.Ref.Job), zap.Error(err))
 		})

@@ -305,7 +305,10 @@ func (s *Sweeper) lookAt(ctx context.Context, open []index.Entry, listed map[gra
 		}
 	}
 	looks := min(maxLooks, max(minLooks, len(waiting)/60+1))
-	for _, e := range inTurn(&s.lastLooked, waiting, looks, func(e index.Entry) string { return e.Key }) {
+	for e := range inTurn(&s.lastLooked, waiting, looks, func(e index.Entry) string { return e.Key }) {
+		if actCtx.Err() != nil {
+			break
+		}
 		acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, false) }) })
 	}
 	return acts.Wait()
