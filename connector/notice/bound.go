@@ -10,7 +10,8 @@ import (
 // NATS takes as one value, also when JSON needs six bytes for each: what does not fit would never be
 // stored, and whoever stores it would try for ever.
 const (
-	// maxText is the length of a text or a remedy: rules have a sentence or two.
+	// maxText is the length of a text or a remedy: those of rules have 500 characters, of four bytes at
+	// most.
 	maxText = 2000
 	// maxName is the length of a kind, reason, queue or device.
 	maxName = 200
