@@ -81,7 +81,8 @@ func TestDoctor(t *testing.T) {
 			[]string{
 				"GroupMember.Read.All is missing, for groups in sign_in.roles",
 				"User.ReadBasic.All is missing, for people who sign in",
-			}, true,
+			},
+			true,
 		},
 		"groups and documents": {
 			func(n *patient) { n.needs(); n.job() }, nil,

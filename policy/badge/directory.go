@@ -145,9 +145,11 @@ func (reg *Registry) unknownRows(ctx context.Context, rows []row) (wrong ImportE
 				rows[i].UserPrincipalName = ""
 			}
 		}
-		return nil, &RowError{1, "owner",
+		return nil, &RowError{
+			1, "owner",
 			"Entra could not be asked whether its users have these object ids; a badge of an id " +
-			"that no user has opens nothing, and user_principal_name was left out"}, nil
+				"that no user has opens nothing, and user_principal_name was left out",
+		}, nil
 	}
 	known := map[string]string{}
 	for id, name := range found {
