@@ -49,24 +49,7 @@ func (d *daemon) compose(ctx context.Context) error {
 	d.index = index.New(jobs, cfg.Queues, reg, log)
 	d.integrity = integrity.New(d.bus.Quota(), d.bus.Badges(), d.bus.State(), reg, log)
 	d.ledger = ledger.New(d.bus.Quota(), d.bus, rand.Text)
-	selfTestMetrics := selftest.NewMetrics(reg)
-	var selfTests evaluate.SelfTests
-	var look func(ctx context.Context, printer, definition string) (state, holder string, err error)
-	if cfg.Administrator.Configured() {
-		d.admin = &administrator{
-			turn: make(chan struct{}, 1),
-			cfg:  d.graphConfig(), o: d.graphOptions(), keep: cfg.Administrator, rights: AdministratorRights(cfg),
-			log: log.Named("administrator"),
-		}
-		look = d.admin.trigger
-		if cfg.SelfTest.Queue != "" {
-			d.selfTester = selftest.New(selftest.Options{
-				Config: cfg.SelfTest, Queues: cfg.Queues, State: d.bus.State(), Person: d.admin.printing, Index: d.index,
-				Metrics: selfTestMetrics, Logger: log,
-			})
-			selfTests = d.selfTester
-		}
-	}
+	look, selfTests := d.newAdministrator()
 	d.jobs = connector.New(connector.Deps{
 		Trigger: look, SelfTests: selfTests, Graph: d.graph, Jobs: jobs, Ledger: d.ledger, Next: d.next,
 		Pages: evaluate.PageCounter(d.graph, cfg.Documents), Audit: d.bus, Inflight: d.bus.Inflight(), Notices: d.bus,
@@ -96,6 +79,31 @@ func (d *daemon) compose(ctx context.Context) error {
 	})
 	d.webhook, err = webhook.NewServer(cfg.Webhook, h, log)
 	return err
+}
+
+// newAdministrator makes what uses the administrator's sign-in, if one is configured: look, which reads
+// a queue's trigger, and the self-tests. Both are nil without.
+func (d *daemon) newAdministrator() (
+	look func(ctx context.Context, printer, definition string) (state, holder string, err error), tests evaluate.SelfTests,
+) {
+	cfg, log := d.o.Config, d.o.Logger
+	metrics := selftest.NewMetrics(d.o.Registry)
+	if !cfg.Administrator.Configured() {
+		return nil, nil
+	}
+	d.admin = &administrator{
+		turn: make(chan struct{}, 1),
+		cfg:  d.graphConfig(), o: d.graphOptions(), keep: cfg.Administrator, rights: AdministratorRights(cfg),
+		log: log.Named("administrator"),
+	}
+	if cfg.SelfTest.Queue == "" {
+		return d.admin.trigger, nil
+	}
+	d.selfTester = selftest.New(selftest.Options{
+		Config: cfg.SelfTest, Queues: cfg.Queues, State: d.bus.State(), Person: d.admin.printing, Index: d.index,
+		Metrics: metrics, Logger: log,
+	})
+	return d.admin.trigger, d.selfTester
 }
 
 // openMetrics makes the page of metrics and health.
