@@ -62,6 +62,10 @@ var extensions = []string{
 	".yaml", ".yml",
 }
 
+// exampleNames are the names of files with secrets in config.example.yaml that have neither folder nor
+// extension: everybody can read them there.
+var exampleNames = []string{"admin-token", "administrator-key", "app.pfx-password", "badge-key", "client-secret"}
+
 // secretLike reports whether what should be the name of a file may be the secret
 // itself: there is no such file, and it is not plainly a path.
 func secretLike(value, dir string) bool {
@@ -75,10 +79,10 @@ func secretLike(value, dir string) bool {
 	return random.MatchString(value) || !pathLike(value)
 }
 
-// pathLike reports whether a value is plainly a path: one from the root or a folder, or ordinary
-// characters with a folder or a known extension. A password seldom is.
+// pathLike reports whether a value is plainly a path: one from the root or a folder, ordinary
+// characters with a folder or a known extension, or a name of config.example.yaml. A password seldom is.
 func pathLike(value string) bool {
-	if strings.HasPrefix(value, "/") || strings.HasPrefix(value, "./") || strings.HasPrefix(value, "../") {
+	if slices.Contains(exampleNames, value) || strings.HasPrefix(value, "/") || strings.HasPrefix(value, "./") || strings.HasPrefix(value, "../") {
 		return true
 	}
 	return plainPath.MatchString(value) &&

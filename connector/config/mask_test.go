@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -67,5 +68,22 @@ func TestPathShown(t *testing.T) {
 	}
 	if _, err := Load(inFolder); err == nil || !strings.Contains(err.Error(), "does not exist: "+absent) {
 		t.Errorf("an absolute path: %v", err)
+	}
+}
+
+// Whoever starts with config.example.yaml is told which file is missing.
+func TestExampleFilesAreNamed(t *testing.T) {
+	src, err := os.ReadFile("../../config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^[# ]*\w*(?:secret|passw|token|key)\w*_file: (\S+)`).FindAllStringSubmatch(string(src), -1)
+	if len(found) < 10 {
+		t.Fatalf("%d files with secrets: %q", len(found), found)
+	}
+	for _, f := range found {
+		if secretLike(f[1], t.TempDir()) {
+			t.Errorf("%s would not be shown", f[0])
+		}
 	}
 }
