@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,11 +18,14 @@ import (
 
 // bridge is the stream of notices, while it can be written; nobody listens on the old subject.
 type bridge struct {
+	mu    sync.Mutex // jobs are worked on side by side
 	fails bool
 	heard []string
 }
 
 func (b *bridge) PublishNotice(_ context.Context, _, msgID string, _ []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.fails {
 		return errors.New("the store does not answer")
 	}

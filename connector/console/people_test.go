@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,7 +35,7 @@ func TestTitled(t *testing.T) {
 type slowGraph struct {
 	Graph
 	after time.Duration
-	asked int
+	asked atomic.Int64
 }
 
 func (g *slowGraph) wait(ctx context.Context) error {
@@ -47,7 +48,7 @@ func (g *slowGraph) wait(ctx context.Context) error {
 }
 
 func (g *slowGraph) Person(ctx context.Context, _ string) (graph.Person, error) {
-	g.asked++
+	g.asked.Add(1)
 	return graph.Person{GivenName: "Ada"}, g.wait(ctx)
 }
 
@@ -75,8 +76,8 @@ func TestPeople(t *testing.T) {
 		if who := p.of(ctx, id); who.given != "" || time.Since(began) > shownWithin {
 			t.Errorf("%+v after %s", who, time.Since(began))
 		}
-		if g.asked != 2 {
-			t.Errorf("asked %d times", g.asked)
+		if g.asked.Load() != 2 {
+			t.Errorf("asked %d times", g.asked.Load())
 		}
 		synctest.Wait()
 	})

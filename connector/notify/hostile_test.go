@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/decision"
 	"pullprint/connector/notice"
 	"pullprint/connector/notify"
+	"pullprint/trigger/racetest"
 )
 
 // meddled is a state bucket in which another instance changes a box before each of the first changes
@@ -166,6 +167,7 @@ func TestTextPanics(t *testing.T) {
 // While mail is down, no more people than maxBoxes wait in memory and in the state bucket; the others
 // wait in the stream, and are told when mail is back.
 func TestBoxesAreBounded(t *testing.T) { // it takes 3 s: each of the notices, and each try, is stored
+	racetest.Skip(t, "many cases of what TestGathered and TestRefused do")
 	bustest.Virtual(t, func(t *testing.T) {
 		const most, people = 2000 + 64, 2300 // maxBoxes with one batch
 		b, in := bustest.Open(t), &inbox{fail: func(notify.Message) error { return &notify.Down{Why: "no answer"} }}
