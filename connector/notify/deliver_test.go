@@ -123,6 +123,7 @@ func TestGathered(t *testing.T) {
 
 // A person gets ten messages a day, whatever happens, and again ten the next day.
 func TestTenADay(t *testing.T) {
+	racetest.Skip(t, "days of what TestGathered does")
 	bustest.Virtual(t, func(t *testing.T) {
 		b, in := bustest.Open(t), &inbox{}
 		var running sync.WaitGroup
@@ -187,6 +188,7 @@ func TestDownForADay(t *testing.T) {
 // What a server refuses for good is a dead letter that says why; what it refuses for now is tried for
 // a day, in order for its person, and keeps nobody else waiting.
 func TestRefused(t *testing.T) {
+	racetest.Skip(t, "a day of tries with the goroutines of TestGathered")
 	bustest.Virtual(t, func(t *testing.T) {
 		var at []time.Duration
 		began := time.Now()
