@@ -79,10 +79,13 @@ func secretLike(value, dir string) bool {
 	return random.MatchString(value) || !pathLike(value)
 }
 
+// fromFolder is how a path begins that says where from.
+var fromFolder = regexp.MustCompile(`^(?:/|\./|\.\./)`)
+
 // pathLike reports whether a value is plainly a path: one from the root or a folder, ordinary
 // characters with a folder or a known extension, or a name of config.example.yaml. A password seldom is.
 func pathLike(value string) bool {
-	if slices.Contains(exampleNames, value) || strings.HasPrefix(value, "/") || strings.HasPrefix(value, "./") || strings.HasPrefix(value, "../") {
+	if slices.Contains(exampleNames, value) || fromFolder.MatchString(value) {
 		return true
 	}
 	return plainPath.MatchString(value) &&

@@ -82,7 +82,7 @@ func TestExampleFilesAreNamed(t *testing.T) {
 		t.Fatalf("%d files with secrets: %q", len(found), found)
 	}
 	for _, f := range found {
-		if secretLike(f[1], t.TempDir()) {
+		if !pathLike(f[1]) {
 			t.Errorf("%s would not be shown", f[0])
 		}
 	}
