@@ -70,7 +70,7 @@ func TestWrongBodies(t *testing.T) {
 			path := strings.Replace(c.path, "JOB", id.Printer+"/"+id.Job, 1)
 			good := strings.Replace(c.body, "EXPIRES", time.Now().Add(time.Hour).UTC().Format(time.RFC3339), 1)
 			tries := maps.Clone(wrongBodies)
-			if strings.HasPrefix(good, "{") && good != "{}" {
+			if strings.HasPrefix(good, "{") && good != "{}" && !strings.HasSuffix(path, "/end-sessions") { // its note may be absent
 				tries["nothing in it"] = "{}"
 			}
 			if good != "" {
