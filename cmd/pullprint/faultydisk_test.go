@@ -246,6 +246,11 @@ func streamFails(t *testing.T, kind faultdisk.Fault, stream string) {
 	}
 	close(stop)
 	<-sent
+	// A process that was ready may still find that a stream refuses, and end: it is started again, as systemd would.
+	eventually(2*time.Minute, func() bool {
+		lives()
+		return c.settled()
+	})
 	c.finish(p)
 	stopTaps()
 	c.judge()
