@@ -36,8 +36,8 @@ type loaded struct {
 	revision uint64
 }
 
-// postman is one run of delivery. Only one goroutine has it; sending does not touch it.
-type postman struct {
+// delivery is one run of deliver. Only one goroutine has it; sending does not touch it.
+type delivery struct {
 	*Notifier
 	boxes map[string]*loaded
 	// failures is how often in a row the channel did not work, and until is when it is tried again.
@@ -52,7 +52,7 @@ type postman struct {
 // had. A message is noted as tried before it is sent, and taken out of the box after that. If the
 // process dies between, it is sent again with the same message id and the same text.
 func (n *Notifier) deliver(ctx context.Context, f following) error {
-	p := &postman{Notifier: n, boxes: map[string]*loaded{}}
+	p := &delivery{Notifier: n, boxes: map[string]*loaded{}}
 	if err := p.load(ctx); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (n *Notifier) deliver(ctx context.Context, f following) error {
 }
 
 // load reads the boxes with messages that wait.
-func (p *postman) load(ctx context.Context) error {
+func (p *delivery) load(ctx context.Context) error {
 	err := p.o.State.Each(ctx, Prefix+"*", func(key string, value []byte, revision uint64) error {
 		b, err := readBox(key, value)
 		if err != nil {
@@ -109,7 +109,7 @@ func (p *postman) load(ctx context.Context) error {
 }
 
 // nextDue is how long nothing is to be sent.
-func (p *postman) nextDue(now time.Time) time.Duration {
+func (p *delivery) nextDue(now time.Time) time.Duration {
 	next := now.Add(idle)
 	for _, b := range p.boxes {
 		if at := b.next(now); at.Before(next) {
@@ -123,7 +123,7 @@ func (p *postman) nextDue(now time.Time) time.Duration {
 }
 
 // takeIn puts a batch of notices into the boxes of their people, with one write for each person.
-func (p *postman) takeIn(ctx context.Context, batch []store.Record) error {
+func (p *delivery) takeIn(ctx context.Context, batch []store.Record) error {
 	of, order := map[string][]notice.Notice{}, []string{}
 	for _, r := range batch {
 		var n notice.Notice
@@ -154,7 +154,7 @@ func (p *postman) takeIn(ctx context.Context, batch []store.Record) error {
 }
 
 // takeFor puts notices into the box of one person.
-func (p *postman) takeFor(ctx context.Context, owner string, list []notice.Notice) error {
+func (p *delivery) takeFor(ctx context.Context, owner string, list []notice.Notice) error {
 	for range job.MaxConflicts {
 		b, err := p.read(ctx, owner)
 		if err != nil {
@@ -181,7 +181,7 @@ func (p *postman) takeFor(ctx context.Context, owner string, list []notice.Notic
 }
 
 // read returns the box of a person as it is stored; a new one when there is none.
-func (p *postman) read(ctx context.Context, owner string) (*loaded, error) {
+func (p *delivery) read(ctx context.Context, owner string) (*loaded, error) {
 	value, revision, err := p.o.State.Get(ctx, keyOf(owner))
 	if err != nil {
 		return nil, fmt.Errorf("read notices of a person: %w", err)
@@ -200,7 +200,7 @@ func (p *postman) read(ctx context.Context, owner string) (*loaded, error) {
 // store stores a box and keeps it in memory while messages wait in it. It reports false when another
 // has changed it, as the erasure of a person does, or an instance that has lost its lease in the
 // middle of its work: what that one has stored is kept in memory instead, or nobody would deliver it.
-func (p *postman) store(ctx context.Context, b *loaded) (bool, error) {
+func (p *delivery) store(ctx context.Context, b *loaded) (bool, error) {
 	value, err := json.Marshal(&b.box)
 	if err != nil {
 		return false, fmt.Errorf("encode notices of a person: %w", err)

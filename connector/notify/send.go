@@ -23,7 +23,7 @@ type attempt struct {
 
 // sendDue sends the messages whose time has come, one of each person, until none is left or the
 // channel does not work.
-func (p *postman) sendDue(ctx context.Context) error {
+func (p *delivery) sendDue(ctx context.Context) error {
 	for ctx.Err() == nil {
 		now := time.Now()
 		if now.Before(p.until) {
@@ -54,13 +54,13 @@ func (p *postman) sendDue(ctx context.Context) error {
 			_, server := errors.AsType[*Down](tries[i].err)
 			down = down || server
 		}
-		p.settle(down)
+		p.noteDown(down)
 	}
 	return ctx.Err()
 }
 
-// settle notes whether the channel works: while it does not, one message is tried now and then.
-func (p *postman) settle(down bool) {
+// noteDown notes whether the channel works: while it does not, one message is tried now and then.
+func (p *delivery) noteDown(down bool) {
 	if !down {
 		p.failures = 0
 		return
@@ -71,7 +71,7 @@ func (p *postman) settle(down bool) {
 
 // begin chooses messages that are due and notes that they are tried. While the channel does not work
 // it is one.
-func (p *postman) begin(ctx context.Context, now time.Time) ([]attempt, error) {
+func (p *delivery) begin(ctx context.Context, now time.Time) ([]attempt, error) {
 	most := sendAtOnce
 	if p.failures > 0 {
 		most = 1
@@ -99,7 +99,7 @@ func (p *postman) begin(ctx context.Context, now time.Time) ([]attempt, error) {
 }
 
 // send tries the channels in order until one knows an address of the person.
-func (p *postman) send(ctx context.Context, a *attempt) {
+func (p *delivery) send(ctx context.Context, a *attempt) {
 	ctx, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
 	w := &a.b.Waiting[0]
@@ -123,7 +123,7 @@ func (p *postman) send(ctx context.Context, a *attempt) {
 }
 
 // end stores what became of a message.
-func (p *postman) end(ctx context.Context, a *attempt) error {
+func (p *delivery) end(ctx context.Context, a *attempt) error {
 	w, now := a.b.Waiting[0], time.Now()
 	refused, final := errors.AsType[*Refused](a.err)
 	result := resultRetried
@@ -148,7 +148,7 @@ func (p *postman) end(ctx context.Context, a *attempt) error {
 		if final {
 			why = refused.Error()
 		}
-		if err := p.bury(ctx, a, why, now); err != nil {
+		if err := p.storeDead(ctx, a, why, now); err != nil {
 			return err
 		}
 		p.log.Error("notice given up", append(fields, zap.String("cause", why))...)
@@ -159,7 +159,7 @@ func (p *postman) end(ctx context.Context, a *attempt) error {
 		return err
 	}
 	if !ok {
-		return nil // the person was erased meanwhile
+		return nil // the person was erased meanwhile, or another instance has the box: store has read it again
 	}
 	p.metrics.count(a.channel, w.Notice.Kind, result)
 	switch result {
@@ -183,8 +183,8 @@ type DeadLetter struct {
 	Count   int       `json:"count"`
 }
 
-// bury stores the dead letter of a message. A repeat after a crash changes nothing.
-func (p *postman) bury(ctx context.Context, a *attempt, why string, now time.Time) error {
+// storeDead stores the dead letter of a message. A repeat after a crash changes nothing.
+func (p *delivery) storeDead(ctx context.Context, a *attempt, why string, now time.Time) error {
 	w := &a.b.Waiting[0]
 	body, err := json.Marshal(DeadLetter{
 		At: now, ID: w.Notice.ID, Kind: w.Notice.Kind, Owner: a.b.Owner, Channel: a.channel, Error: why, Tries: w.Tries, Count: w.Count,
