@@ -167,7 +167,7 @@ func (p *Pages) listOwn(ctx context.Context, data *myPage, person string) error 
 	return nil
 }
 
-// listPast finds the newest jobs of a person that wait no more.
+// listPast finds the newest jobs of a person that are no longer held.
 func (p *Pages) listPast(ctx context.Context, data *myPage, person string) error {
 	all, err := p.Jobs.List(ctx, "owner", admin.JobFilter{Owner: person}, maxOwn)
 	if err != nil {
@@ -270,7 +270,7 @@ func (p *Pages) failMe(rw http.ResponseWriter, err error) {
 	shown := page{Title: pr.Title, Data: pr.Detail, Home: meHome}
 	switch {
 	case errors.Is(err, release.ErrNoJob), errors.Is(err, release.ErrNotHeld):
-		shown.Title, shown.Data = "The job waits no more", "It is being printed, or has come to its end: your page says what became of it."
+		shown.Title, shown.Data = "This job is no longer waiting", "It is being printed, or has ended: your page says what became of it."
 	case logged: // the detail is for who reads the log
 		p.log.Warn("page failed", zap.Error(err))
 		shown.Data = doWait

@@ -131,9 +131,9 @@ func TestOwnPage(t *testing.T) {
 		student.says(text, []string{"Delete this job?", "will not be printed"}, nil)
 		teacher.signIn(teacherID, "/me")
 		_, text = teacher.load(ask, nil)
-		teacher.says(text, []string{"waits no more"}, nil)
+		teacher.says(text, []string{"no longer waiting"}, nil)
 		_, text = teacher.load(ask, url.Values{})
-		teacher.says(text, []string{"waits no more"}, nil)
+		teacher.says(text, []string{"no longer waiting"}, nil)
 		if j, _ := o.sim.Job(held[0]); j.Effects.Applied() != 0 {
 			t.Error("another person deleted a job")
 		}
@@ -143,7 +143,7 @@ func TestOwnPage(t *testing.T) {
 		}
 		student.says(text, []string{"The job is deleted", "not printed", "canceled.by-owner"}, nil)
 		_, text = student.load(ask, url.Values{})
-		student.says(text, []string{"waits no more"}, nil)
+		student.says(text, []string{"no longer waiting"}, nil)
 		_, trace := student.load("/jobs/"+held[0].Printer+"/"+held[0].Job, nil)
 		student.says(trace, []string{"may not use the console"}, nil)
 		for _, d := range s.all() {
