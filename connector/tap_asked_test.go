@@ -15,8 +15,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// A decision says what asked for it: the job that came, a badge, a choice at a station,
-// an API token, the erasure of a person, or the end of the hold.
+// A decision says what asked for it: the job that came, a badge, a person signed in at a phone or from afar,
+// a choice at a station, an API token, the erasure of a person, or the end of the hold.
 func TestAsked(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
@@ -26,6 +26,12 @@ func TestAsked(t *testing.T) {
 		}
 		l := w.live("", shortHold)
 		taps := tap.New(l.release, tap.NewBadgeOwners(book, nil, zap.NewNop()), nil, zap.NewNop())
+		signedIn := func(id graphtest.JobID, how decision.Origin) error {
+			_, err := tap.NewSignedIn(l.release, true, zap.NewNop()).Release(l.ctx, tap.Asked{
+				Device: "hq-2-west", Person: studentID, How: how, Jobs: []graph.Ref{graph.Ref(id)},
+			})
+			return err
+		}
 		canceled := func(c release.Cancellation) func(id graphtest.JobID) error {
 			return func(id graphtest.JobID) error {
 				c.Key = job.Key(studentID, graph.Ref(id))
@@ -54,6 +60,8 @@ func TestAsked(t *testing.T) {
 				_, err := l.release.Release(l.ctx, o)
 				return err
 			}},
+			{decision.AskedByPhone, "", func(id graphtest.JobID) error { return signedIn(id, decision.AskedByPhone) }},
+			{decision.AskedByRemote, "", func(id graphtest.JobID) error { return signedIn(id, decision.AskedByRemote) }},
 			{decision.AskedByStation, "", canceled(release.Cancellation{Owner: studentID})},
 			{decision.AskedByToken, "helpdesk", canceled(release.Cancellation{Actor: "helpdesk"})},
 			{decision.AskedByErasure, "helpdesk", canceled(release.Cancellation{Actor: "helpdesk", Erasure: true})},

@@ -74,6 +74,10 @@ func (e *Event) Why() string {
 		return "asked with the API token " + e.Actor
 	case decision.AskedBySignIn:
 		return "asked by " + cmp.Or(e.Actor, "its owner") + ", signed in with Entra"
+	case decision.AskedByPhone:
+		return "asked by phone at the device" + delegate
+	case decision.AskedByRemote:
+		return "asked from afar by its owner, signed in with Entra"
 	case decision.AskedByErasure:
 		return "asked by the erasure of the owner's data" + delegate
 	case decision.AskedBySweep:

@@ -76,7 +76,11 @@ const (
 	// AskedByBadgeToken is a badge's number that came with the API token that Actor names.
 	AskedByBadgeToken Origin = "badge-token"
 	// AskedBySignIn is a person who signed in with Entra: Actor, or without one the owner.
-	AskedBySignIn  Origin = "sign-in"
+	AskedBySignIn Origin = "sign-in"
+	// AskedByPhone is its owner, or whom they let, signed in with Entra on a phone at the device,
+	// AskedByRemote its owner, signed in anywhere.
+	AskedByPhone   Origin = "phone"
+	AskedByRemote  Origin = "remote"
 	AskedByErasure Origin = "erasure" // a person's data was erased
 	AskedBySweep   Origin = "sweep"   // the hold ended
 )

@@ -36,6 +36,8 @@ func TestOf(t *testing.T) {
 		{"the hold ended", decision.Decision{Verdict: "abort", Reason: "hold.expired", Asked: decision.AskedBySweep}, HoldExpired},
 		{"kept before the owner's eyes", decision.Decision{Verdict: "keep", Asked: decision.AskedByBadge}, ""},
 		{"kept, a badge with a token", decision.Decision{Verdict: "keep", Asked: decision.AskedByBadgeToken, Actor: "reader"}, ""},
+		{"kept, told on a phone", decision.Decision{Verdict: "keep", Asked: decision.AskedByPhone}, ""},
+		{"kept, told from afar", decision.Decision{Verdict: "keep", Asked: decision.AskedByRemote}, ""},
 		{"kept after the owner left", decision.Decision{Verdict: "keep", Asked: decision.AskedByStation, Answer: found}, Kept},
 		{"kept for a delegate", decision.Decision{Verdict: "keep", Asked: decision.AskedByBadge, Actor: delegate}, Kept},
 		{"released by the owner", decision.Decision{Verdict: "redirect", Asked: decision.AskedByBadge}, ""},

@@ -12,14 +12,14 @@ import (
 
 // kindOf is the kind of notice that a decision about a job causes; empty when its owner needs none.
 func kindOf(d *decision.Decision) string {
-	another := byAnother(d)
+	another, seen := byAnother(d), answeredAtOnce(d)
 	switch policy.Verdict(d.Verdict) {
 	case policy.Redirect:
 		if another {
 			return ReleasedByAnother
 		}
 	case policy.Keep:
-		if another || !atDevice(d) {
+		if another || !seen {
 			return Kept
 		}
 	case policy.Abort:
@@ -27,7 +27,7 @@ func kindOf(d *decision.Decision) string {
 		case d.Reason == reasons.SelfTest, d.Reason == reasons.CanceledByOwner:
 		case d.Reason == reasons.HoldExpired:
 			return HoldExpired
-		case another || !atDevice(d):
+		case another || !seen:
 			return Aborted
 		}
 	}
@@ -44,11 +44,12 @@ func byAnother(d *decision.Decision) bool {
 	return person && !strings.EqualFold(d.Actor, d.Owner)
 }
 
-// atDevice reports whether the owner stood at a device and read there what was decided. What is found
-// out by a look at Graph later may come after they left.
-func atDevice(d *decision.Decision) bool {
+// answeredAtOnce reports whether who asked read at once what was decided: at a device, or on a page for
+// people who signed in. What is found out by a look at Graph later may come after they left.
+func answeredAtOnce(d *decision.Decision) bool {
 	switch d.Asked {
-	case decision.AskedByBadge, decision.AskedByStation, decision.AskedByBadgeToken:
+	case decision.AskedByBadge, decision.AskedByStation, decision.AskedByBadgeToken,
+		decision.AskedByPhone, decision.AskedByRemote:
 		return d.Answer == nil || !d.Answer.ReadBack
 	}
 	return false

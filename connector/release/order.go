@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,8 @@ type Order struct {
 	// Owner is the Entra object id of the person the jobs are for: the owner of
 	// the badge, or the one whom the owner of the jobs lets release them.
 	Owner string
+	// Own leaves out the jobs of those who let Owner release theirs.
+	Own bool
 	// Jobs are the jobs asked for; nil is every job that the device may release.
 	Jobs []graph.Ref
 	// Actor is who asks when it is not the reader of the device: the name of an API
@@ -31,6 +34,11 @@ type Order struct {
 	At time.Time
 	// Set is how the owner wants the jobs printed: a variant that costs less.
 	Set policy.Settings
+}
+
+// wants reports whether a waiting job is asked for.
+func (o *Order) wants(rec *job.Record) bool {
+	return (o.Jobs == nil || slices.Contains(o.Jobs, rec.Ref)) && (!o.Own || rec.Owner == o.Owner)
 }
 
 func (o Order) origin() decision.Origin {

@@ -194,9 +194,7 @@ func (r *Releaser) Release(ctx context.Context, o Order) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if o.Jobs != nil {
-		list = slices.DeleteFunc(list, func(s stored) bool { return !slices.Contains(o.Jobs, s.rec.Ref) })
-	}
+	list = slices.DeleteFunc(list, func(s stored) bool { return !o.wants(&s.rec) })
 	if len(list) == 0 {
 		return Outcome{Released: []Released{}, Kept: []Refused{}, Aborted: []Refused{}}, nil
 	}

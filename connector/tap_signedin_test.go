@@ -1,0 +1,76 @@
+package connector_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/bus/bustest"
+	"pullprint/connector/decision"
+	"pullprint/connector/delegation"
+	"pullprint/connector/job"
+	"pullprint/connector/release"
+	"pullprint/connector/tap"
+	"pullprint/trigger/graph"
+	"pullprint/trigger/graph/graphtest"
+)
+
+// A person who is signed in releases what they chose and nothing else, once: from afar only where that
+// is allowed, and only their own; at the device by phone also what others let them release.
+func TestSignedIn(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		l := w.live("", shortHold)
+		now := time.Now()
+		d := delegation.Delegation{Owner: studentID, To: strangerID, Since: now, Expires: now.Add(time.Hour), By: studentID}
+		if err := delegation.New(w.bus.State()).Put(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		held := func() graph.Ref {
+			id, task := w.print(graphtest.JobSpec{Printer: pullID})
+			l.worker.Handle(l.ctx, task)
+			return graph.Ref(id)
+		}
+		first, second, third := held(), held(), held()
+		near, far := tap.NewSignedIn(l.release, false, zap.NewNop()), tap.NewSignedIn(l.release, true, zap.NewNop())
+		for _, c := range []struct {
+			name   string
+			at     *tap.SignedIn
+			person string
+			how    decision.Origin
+			device string
+			jobs   []graph.Ref
+			want   int // released
+			err    error
+		}{
+			{"from afar, which is not allowed", near, studentID, decision.AskedByRemote, "hq-2-west", []graph.Ref{first}, 0, tap.ErrNotRemote},
+			{"of another", far, leaverID, decision.AskedByRemote, "hq-2-west", []graph.Ref{first}, 0, nil},
+			{"of another by phone", far, leaverID, decision.AskedByPhone, "hq-2-west", []graph.Ref{first}, 0, nil},
+			{"of a colleague from afar", far, strangerID, decision.AskedByRemote, "hq-2-west", []graph.Ref{first}, 0, nil},
+			{"no job", far, studentID, decision.AskedByRemote, "hq-2-west", nil, 0, job.ErrInvalid},
+			{"nobody", far, "", decision.AskedByRemote, "hq-2-west", []graph.Ref{first}, 0, job.ErrInvalid},
+			{"no way", far, studentID, decision.AskedByBadge, "hq-2-west", []graph.Ref{first}, 0, job.ErrInvalid},
+			{"no device", far, studentID, decision.AskedByRemote, "nowhere", []graph.Ref{first}, 0, release.ErrNoDevice},
+			{"from afar", far, studentID, decision.AskedByRemote, "hq-2-west", []graph.Ref{first}, 1, nil},
+			{"from afar, twice", far, studentID, decision.AskedByRemote, "hq-2-west", []graph.Ref{first}, 0, nil},
+			{"of a colleague by phone", far, strangerID, decision.AskedByPhone, "hq-2-west", []graph.Ref{second}, 1, nil},
+			{"by phone", near, studentID, decision.AskedByPhone, "hq-2-west", []graph.Ref{third}, 1, nil},
+		} {
+			out, err := c.at.Release(l.ctx, tap.Asked{Device: c.device, Person: c.person, How: c.how, Jobs: c.jobs})
+			if !errors.Is(err, c.err) || len(out.Released) != c.want || len(out.Kept)+len(out.Aborted) != 0 {
+				t.Errorf("%s: %+v, %v; want %d released, %v", c.name, out, err, c.want, c.err)
+			}
+		}
+		for ref, actor := range map[graph.Ref]string{first: "", second: strangerID, third: ""} {
+			id := graphtest.JobID(ref)
+			if d := w.record(id).Decision; d.Actor != actor || d.Device != "hq-2-west" {
+				t.Errorf("the decision says actor %q, device %q", d.Actor, d.Device)
+			}
+			if j, _ := w.sim.Job(id); j.Effects.Applied() != 1 {
+				t.Errorf("printed %d times", j.Effects.Applied())
+			}
+		}
+	})
+}
