@@ -13,7 +13,8 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
-	"pullprint/connector/console"
+	"pullprint/connector/console/station"
+	"pullprint/connector/console/view"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/ledgerexport"
 	"pullprint/connector/printer"
@@ -45,7 +46,7 @@ type Config struct {
 	Documents     evaluate.Documents `yaml:"documents"`
 	Badges        badge.Config       `yaml:"badges"`
 	// Station is what the stations at the printers show.
-	Station console.Config `yaml:"station"`
+	Station station.Config `yaml:"station"`
 	NATS    NATS           `yaml:"nats"`
 	// Retention is how long records are kept.
 	Retention Retention `yaml:"retention"`
@@ -209,10 +210,10 @@ func (c *Config) fill(doc *strictyaml.Document) {
 	if c.Badges.Normalise == nil {
 		c.Badges.Normalise = slices.Clone(badge.DefaultNormalise)
 	}
-	or(&c.Station.Titles, console.TitlesMasked)
+	or(&c.Station.Titles, view.TitlesMasked)
 	or(&c.Station.Language, "en")
 	if c.Station.Choices == nil && !doc.Has("station.choices") {
-		c.Station.Choices = console.AllChoices()
+		c.Station.Choices = station.AllChoices()
 	}
 	if c.NATS.URL == "" && c.NATS.Embedded == nil {
 		c.NATS.Embedded = &EmbeddedNATS{}

@@ -8,7 +8,8 @@ import (
 	"unicode"
 
 	"pullprint/connector/catalog"
-	"pullprint/connector/console"
+	"pullprint/connector/console/station"
+	"pullprint/connector/console/view"
 )
 
 // maxHelp is the longest text of help and of a place, in characters: two lines of a station.
@@ -17,14 +18,14 @@ const maxHelp = 120
 // station checks what the stations show.
 func (k *checker) station() {
 	s := k.c.Station
-	k.oneOf("station.titles", s.Titles, console.TitlesShown, console.TitlesMasked, console.TitlesHidden)
+	k.oneOf("station.titles", s.Titles, view.TitlesShown, view.TitlesMasked, view.TitlesHidden)
 	k.oneOf("station.language", s.Language, catalog.Languages()...)
 	if _, err := time.LoadLocation(s.Zone); err != nil {
 		k.add("station.zone", "write it as Europe/Zurich", "station.zone is no time zone that is known here")
 	}
 	for i, choice := range s.Choices {
 		at := fmt.Sprintf("station.choices[%d]", i)
-		k.oneOf(at, choice, console.AllChoices()...)
+		k.oneOf(at, choice, station.AllChoices()...)
 		if slices.Index(s.Choices, choice) != i {
 			k.add(at, "take it out", "%s is there a second time", at)
 		}

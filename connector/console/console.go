@@ -2,32 +2,25 @@ package console
 
 import (
 	"context"
-	"fmt"
-	"html/template"
-	"io/fs"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
-	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
-	"pullprint/trigger/graph"
 )
 
 // consoleRows is how many jobs and decisions the console lists: some screens full. A page
-// reloads itself every consoleAgain seconds, twice a sweep. A sign-in lasts for a working
-// day (consoleLife).
+// reloads itself every consoleAgain seconds, twice a sweep.
 const (
 	consoleRows  = 100
 	consoleAgain = 30
-	consoleLife  = 8 * time.Hour
 )
 
 // failureRows is how many printers the console names whose jobs failed: those that somebody can see to
@@ -49,7 +42,7 @@ type consolePage struct {
 	Live         bool
 	Still, Watch string
 	// Names are those of the owners.
-	Names names
+	Names view.Names
 }
 
 // deviceLine is a device with where it stands.
@@ -68,95 +61,8 @@ type healthLine struct {
 	OK         bool
 }
 
-// consoleHome is where the console begins.
-const consoleHome = "/"
-
-// functions are those of the templates that need no configuration.
-var functions = template.FuncMap{
-	"ago":     func(now, t time.Time) string { return span(now.Sub(t)) + " ago" },
-	"left":    func(now, t time.Time) string { return span(t.Sub(now)) },
-	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"path":    func(r graph.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
-	"quote":   lineOf,
-	"part":    part,
-	"another": another,
-	"ispast":  func(now, t time.Time) bool { return !t.After(now) },
-}
-
-// span is a duration in words.
-func span(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "no time"
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
-}
-
-func mustSub(files fs.FS) fs.FS {
-	sub, err := fs.Sub(files, "pages")
-	if err != nil {
-		panic(err) // the name is a valid one
-	}
-	return assets{sub}
-}
-
-// assets are the files of a folder that are no pages.
-type assets struct{ fs.FS }
-
-// Open implements fs.FS.
-func (a assets) Open(name string) (fs.File, error) {
-	if ext := path.Ext(name); ext != ".css" && ext != ".js" {
-		return nil, fs.ErrNotExist
-	}
-	return a.FS.Open(name)
-}
-
-// reader is who is signed in at the console; otherwise the form is shown.
-func (p *Pages) reader(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
-	c, ok, err := p.Sessions.Who(req, func(c access.Caller) bool { return c.May(access.RoleRead) })
-	if err != nil {
-		p.fail(rw, err)
-		return c, false
-	}
-	if !ok {
-		p.askSignIn(rw, req)
-	}
-	return c, ok
-}
-
-func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
-	c, ok := p.Tokens.Who(access.FormToken(req))
-	if !ok || !c.May(access.RoleRead) {
-		p.showSignIn(rw, req, "This token isn't valid here; use one from admin.token_file or admin.tokens[].file.")
-		return
-	}
-	if err := p.tokenSignedIn(req.Context(), c); err != nil {
-		p.fail(rw, err)
-		return
-	}
-	if err := p.Sessions.SignIn(rw, req, c, "/", consoleLife); err != nil {
-		p.fail(rw, err)
-		return
-	}
-	http.Redirect(rw, req, "/", http.StatusSeeOther)
-}
-
-func (p *Pages) logout(rw http.ResponseWriter, req *http.Request) {
-	if err := p.Sessions.SignOut(req); err != nil {
-		p.fail(rw, err)
-		return
-	}
-	http.Redirect(rw, req, "/", http.StatusSeeOther)
-}
-
 func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
-	c, ok := p.reader(rw, req)
+	c, ok := p.Callers.Reader(rw, req)
 	if !ok {
 		return
 	}
@@ -183,14 +89,14 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	for i := range jobs.Jobs {
 		owners[i] = jobs.Jobs[i].Owner
 	}
-	data.Names = p.namesFor(req.Context(), c, owners)
+	data.Names = p.Site.NamesFor(req.Context(), c, owners)
 	data.Health = p.healthLines(req.Context())
 	if p.Failures != nil {
 		data.Failures = p.Failures(time.Now().Add(-24*time.Hour), failureRows)
 	}
 	// Reloading would lose what is being typed into the filter: a page that reloads itself
 	// has no filter, and one with a filter does not reload itself.
-	shown := p.pageFor(req.Context(), c, "Console")
+	shown := p.Callers.PageFor(req.Context(), c, "Console")
 	shown.Wrong = wrong
 	if data.Live = q.Has("live"); data.Live {
 		shown.Refresh, shown.Then = consoleAgain, req.URL.RequestURI()
@@ -200,7 +106,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	q.Set("live", "1")
 	data.Watch = "/?" + q.Encode()
 	shown.Data = data
-	p.show(rw, http.StatusOK, "console", shown)
+	p.Site.Show(rw, http.StatusOK, "console", shown)
 }
 
 // filtered are the jobs that the console lists: none when the filter is wrong, with the reason.
@@ -245,20 +151,5 @@ func (p *Pages) sweep(now time.Time) healthLine {
 	if at.IsZero() {
 		return healthLine{"sweep", "not by this instance yet", true}
 	}
-	return healthLine{"sweep", span(now.Sub(at)) + " ago", now.Sub(at) < lateSweep}
-}
-
-// operator is who is signed in and may do more than look.
-func (p *Pages) operator(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
-	c, ok := p.reader(rw, req)
-	if ok && !c.May(access.RoleOperate) {
-		shown := p.pageFor(req.Context(), c, "Your token may only read") // with the button to sign out
-		shown.Home, shown.Data = consoleHome, "Sign out, and sign in with one of the role operate or admin."
-		if c.Person != "" {
-			shown.Title, shown.Data = "You may only read", "Ask your administrator for the role operate or admin."
-		}
-		p.show(rw, http.StatusForbidden, "message", shown)
-		return c, false
-	}
-	return c, ok
+	return healthLine{"sweep", view.Span(now.Sub(at)) + " ago", now.Sub(at) < lateSweep}
 }

@@ -17,6 +17,12 @@ import (
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/console/own"
+	"pullprint/connector/console/signin"
+	"pullprint/connector/console/station"
+	"pullprint/connector/console/view"
+	"pullprint/connector/directory"
+	"pullprint/connector/health"
 	"pullprint/connector/printer"
 	"pullprint/connector/tap"
 )
@@ -49,19 +55,71 @@ func newTokens(t *testing.T) *access.Tokens {
 	return tokens
 }
 
-func newPages(t *testing.T) *Pages {
+// testParts are what the pages of a test are made of.
+type testParts struct {
+	view     view.Options
+	tokens   *access.Tokens
+	sessions *access.Sessions
+	entra    *access.SignIn
+	users    directory.Finder
+	visits   *station.Visits
+	jobs     Jobs
+}
+
+// pages puts them together as the daemon does, without anything behind them.
+func (o testParts) pages(t *testing.T) *Pages {
 	t.Helper()
-	tokens, state := newTokens(t), bustest.Open(t).State()
-	p, err := NewPages(Deps{
-		Jobs: &storedActions{}, Taps: &tap.Taps{}, Devices: []printer.Device{{ID: "west"}, {ID: "east"}},
-		Tokens: tokens, Sessions: access.NewSessions(state, tokens), Visits: NewVisits(state), Logger: zap.NewNop(),
-		Zone: func() *time.Location { return time.UTC },
-	})
-	if err != nil {
-		t.Fatal(err)
+	if o.view.DefaultZone == nil {
+		o.view.DefaultZone = func() *time.Location { return time.UTC }
 	}
+	log, devices := o.view.Logger, []printer.Device{{ID: "west"}, {ID: "east"}}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	site, err := view.New(o.view)
+	must(err)
+	callers, err := signin.New(signin.Deps{
+		Site: site, Audit: o.jobs, Tokens: o.tokens, Sessions: o.sessions, Entra: o.entra, Users: o.users, Logger: log,
+	})
+	must(err)
+	stations, err := station.New(station.Deps{
+		Site: site, Jobs: o.jobs, Taps: &tap.Taps{}, Users: o.users, Tokens: o.tokens, Sessions: o.sessions,
+		Visits: o.visits, Devices: devices, Logger: log,
+	})
+	must(err)
+	var mine *own.Pages
+	if o.entra != nil {
+		mine, err = own.New(own.Deps{Site: site, Callers: callers, Jobs: o.jobs, Devices: devices, Logger: log})
+		must(err)
+	}
+	p, err := New(Deps{
+		Site: site, Callers: callers, Station: stations, Own: mine, Jobs: o.jobs, Devices: devices, Logger: log,
+		Health: health.New(), Recent: NewRecent(nil, zap.NewNop()), Held: func() map[string]int { return nil },
+		Swept: func() time.Time { return time.Time{} }, DeviceEntries: func() []admin.DeviceEntry { return nil },
+	})
+	must(err)
 	return p
 }
+
+// newPages are pages at which nobody signs in with Entra.
+func newPages(t *testing.T, options ...func(o *testParts)) *Pages {
+	t.Helper()
+	tokens, state := newTokens(t), bustest.Open(t).State()
+	o := testParts{
+		view: view.Options{Logger: zap.NewNop()}, tokens: tokens, sessions: access.NewSessions(state, tokens),
+		visits: station.NewVisits(state), jobs: &storedActions{},
+	}
+	for _, set := range options {
+		set(&o)
+	}
+	return o.pages(t)
+}
+
+// withJobs makes pages whose jobs are those.
+func withJobs(jobs Jobs) func(o *testParts) { return func(o *testParts) { o.jobs = jobs } }
 
 // storedActions remembers what was asked for.
 type storedActions struct {
@@ -128,7 +186,7 @@ func TestRefusalsLeadOn(t *testing.T) {
 		!strings.Contains(text, `href="/">To the console`) {
 		t.Errorf("%d %s", rec.Code, text)
 	}
-	p.Jobs = noAudit{}
+	p.Station.Jobs = noAudit{}
 	rec = send(p, "/station/west/login", "same-origin", url.Values{"token": {testTokens["admin"]}})
 	if text := rec.Body.String(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(text, "Set up the station west") {
 		t.Errorf("%d %s", rec.Code, text)
@@ -145,7 +203,7 @@ func TestStationCookie(t *testing.T) {
 	p := newPages(t)
 	for who, want := range map[string]int{"west": 303, "operate": 303, "admin": 303, "east": 401, "read": 401, "wrong": 401} {
 		audit := &storedActions{}
-		p.Jobs = audit
+		p.Station.Jobs = audit
 		told := map[string]string{"operate": "set-up-station helpdesk west", "admin": "set-up-station admin west"}[who]
 		rec := send(p, "/station/west/login", "same-origin", url.Values{"token": {testTokens[who]}})
 		if rec.Code != want {
@@ -176,7 +234,7 @@ func TestPageHeaders(t *testing.T) {
 		rec := httptest.NewRecorder()
 		p.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "http://print.example.com"+path, nil))
 		h := rec.Header()
-		if h.Get("Content-Security-Policy") != pagePolicy || h.Get("X-Content-Type-Options") != "nosniff" ||
+		if h.Get("Content-Security-Policy") != view.Policy || h.Get("X-Content-Type-Options") != "nosniff" ||
 			h.Get("X-Frame-Options") != "DENY" {
 			t.Errorf("%s: %v", path, h)
 		}

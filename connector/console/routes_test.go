@@ -7,12 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
-
-	"go.uber.org/zap"
 
 	"pullprint/connector/admin"
-	"pullprint/connector/health"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/trigger/graph"
@@ -63,12 +59,8 @@ var pageMatrix = map[string]string{
 
 // Each page and form is for whom the matrix says, and for nobody else.
 func TestPageAuthorization(t *testing.T) {
-	p := newPages(t)
 	jobs := &noJobs{}
-	p.Jobs, p.Health, p.Recent = jobs, health.New(), NewRecent(nil, zap.NewNop())
-	p.Held = func() map[string]int { return nil }
-	p.Swept = func() time.Time { return time.Time{} }
-	p.DeviceEntries = func() []admin.DeviceEntry { return nil }
+	p := newPages(t, withJobs(jobs))
 	cookies := map[string][]*http.Cookie{"nobody": nil}
 	for who, path := range map[string]string{
 		"west": "/station/west/login", "east": "/station/east/login",

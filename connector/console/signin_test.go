@@ -190,7 +190,7 @@ func TestSignOutEverywhere(t *testing.T) {
 		phone.sees(phone.signIn(annaID, "/"), http.StatusOK, "anna@contoso.com")
 		time.Sleep(15 * time.Minute)
 		atEntra := phone.stopAt("/", "login.microsoftonline.com") // a confirmation is under way
-		if err := s.pages.Sessions.EndPerson(context.Background(), annaID); err != nil {
+		if err := s.pages.Callers.Sessions.EndPerson(context.Background(), annaID); err != nil {
 			t.Fatal(err)
 		}
 		phone.sees(phone.open(atEntra), http.StatusUnauthorized, "Sign in with Microsoft")
@@ -210,7 +210,7 @@ func TestTwoPeopleOnOnePhone(t *testing.T) {
 		bert := v.cookies()[sessionCookie]
 		v.choose(other, annaID)
 		v.put(sessionCookie, bert)
-		if _, state, _ := s.pages.Sessions.Person(v.request("/")); state != access.Nobody {
+		if _, state, _ := s.pages.Callers.Sessions.Person(v.request("/")); state != access.Nobody {
 			t.Error("the session before a sign-in goes on")
 		}
 		v.signIn(bertID, "/")

@@ -21,9 +21,8 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/health"
-	"pullprint/connector/printer"
-	"pullprint/connector/tap"
+	"pullprint/connector/console/station"
+	"pullprint/connector/console/view"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/auth"
 	"pullprint/trigger/graph/graphtest"
@@ -91,16 +90,10 @@ func (s *site) replica() (*Pages, *admin.API) {
 	}
 	tokens, state := newTokens(s.t), s.bus.State()
 	sessions := access.NewSessions(state, tokens)
-	p, err := NewPages(Deps{
-		Jobs: &noJobs{}, Taps: &tap.Taps{}, Devices: []printer.Device{{ID: "west"}, {ID: "east"}},
-		Tokens: tokens, Sessions: sessions, SignIn: access.NewSignIn(people, entra, client, sessions), Users: client,
-		Visits: NewVisits(state), Zone: func() *time.Location { return time.UTC }, Logger: zap.New(core),
-		Health: health.New(), Recent: NewRecent(nil, zap.NewNop()), Held: func() map[string]int { return nil },
-		Swept: func() time.Time { return time.Time{} }, DeviceEntries: func() []admin.DeviceEntry { return nil },
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	p := testParts{
+		view: view.Options{Logger: zap.New(core)}, tokens: tokens, sessions: sessions, users: client,
+		entra: access.NewSignIn(people, entra, client, sessions), visits: station.NewVisits(state), jobs: &noJobs{},
+	}.pages(s.t)
 	return p, admin.NewAPI(admin.Deps{Logger: zap.NewNop(), Tokens: tokens, Sessions: sessions})
 }
 

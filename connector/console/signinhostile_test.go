@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pullprint/connector/console/view"
 )
 
 // wire passes on requests, but for those whose address ends in what does: no answer comes, or it panics.
@@ -54,7 +56,7 @@ func TestSignInWhileEntraHangs(t *testing.T) {
 			}
 			began = time.Now()
 			v.sees(v.open("/auth/signed-out"), http.StatusOK, "You are signed out")
-			if took := time.Since(began); took > shownWithin {
+			if took := time.Since(began); took > view.Within {
 				t.Errorf("%s: signed out after %s", part, took)
 			}
 		})

@@ -76,7 +76,6 @@ func TestPageAuthorizationOfPeople(t *testing.T) {
 		all := maps.Clone(pageMatrix)
 		maps.Copy(all, personMatrix)
 		routes := s.pages.routes()
-		maps.Copy(routes, s.pages.personRoutes())
 		cookies := s.everybody()
 		for pattern := range routes {
 			allowed, known := all[pattern]

@@ -10,6 +10,7 @@ import (
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/console"
+	"pullprint/connector/console/station"
 	"pullprint/connector/directory"
 	"pullprint/connector/health"
 	"pullprint/connector/job"
@@ -61,7 +62,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 	}
 	d.health.Advise(health.Check{Name: "tokens", Ready: tokens.Lost})
 	d.services.recent = console.NewRecent(d.bus, log)
-	visits, users := console.NewVisits(d.bus.State()), directory.NewUsers(d.graph)
+	visits, users := station.NewVisits(d.bus.State()), directory.NewUsers(d.graph)
 	sessions := access.NewSessions(d.bus.State(), tokens)
 	signIn, err := d.openSignIn(sessions)
 	if err != nil {
@@ -75,13 +76,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 		Tokens: tokens, Sessions: sessions, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,
 		Process: d.processInfo(), Instance: d.instance, Logger: log,
 	})
-	pages, err := console.NewPages(console.Deps{
-		Jobs: d.services.api, Releaser: releaser, Taps: taps, Badges: registry, Users: users,
-		Tokens: tokens, Sessions: sessions, SignIn: signIn, Account: d.jobs.Evaluator.AccountStatus, Visits: visits, Recent: d.services.recent,
-		Health: d.health, Held: d.index.Held, Failures: d.index.Failures, Swept: d.jobs.Sweeper.LastSuccess, Zone: d.services.api.Zone,
-		Graph: d.graph, Station: cfg.Station,
-		Queues: cfg.Queues, Devices: cfg.Devices, DeviceEntries: d.services.api.DeviceEntries, Logger: log,
-	})
+	pages, err := d.openPages(pageParts{tokens, sessions, signIn, visits, users, taps, registry})
 	if err != nil {
 		return fmt.Errorf("read pages: %w", err)
 	}

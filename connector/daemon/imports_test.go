@@ -40,8 +40,8 @@ var topImports = map[string][]string{
 }
 
 // connectorOrder is the order of the packages inside connector: each may import those of the
-// lines above it, and none of its own line. A package stands here by the folder below
-// connector, with what is below that; "" is connector itself.
+// lines above it, and none of its own line. A package stands here by its folder below
+// connector, with what is below that and has no place of its own; "" is connector itself.
 var connectorOrder = [][]string{
 	{"store", "recovery", "terminal", "logthrottle", "health", "clock", "decision", "catalog"},
 	{"bus", "cache", "job"},
@@ -53,6 +53,9 @@ var connectorOrder = [][]string{
 	{"", "tap"},
 	{"access"},
 	{"admin"},
+	{"console/view"},
+	{"console/signin"},
+	{"console/station", "console/own"},
 	{"console"},
 	{"config"},
 	{"daemon"},
@@ -216,9 +219,16 @@ func checkOrder(folder, imported string) []string {
 	return nil
 }
 
-// belowConnector is the folder right below connector that a path belongs to; "" is connector.
+// belowConnector is the folder below connector that a path belongs to: the innermost that has a place
+// in connectorOrder, or else the one right below connector; "" is connector.
 func belowConnector(p string) string {
-	name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(p, "connector"), "/"), "/")
+	p = strings.TrimPrefix(strings.TrimPrefix(p, "connector"), "/")
+	for name := p; strings.Contains(name, "/"); name = path.Dir(name) {
+		if slices.ContainsFunc(connectorOrder, func(line []string) bool { return slices.Contains(line, name) }) {
+			return name
+		}
+	}
+	name, _, _ := strings.Cut(p, "/")
 	return name
 }
 

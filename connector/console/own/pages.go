@@ -1,0 +1,64 @@
+// Package own serves a person's own pages: what waits for them, what it costs and what became of the
+// rest. A person sees and ends their own jobs only; those of others are as if they were not there.
+package own
+
+import (
+	"context"
+	"embed"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/admin"
+	"pullprint/connector/console/signin"
+	"pullprint/connector/console/view"
+	"pullprint/connector/evaluate"
+	"pullprint/connector/job"
+	"pullprint/connector/printer"
+	"pullprint/connector/release"
+	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
+)
+
+//go:embed pages
+var files embed.FS
+
+// Jobs lists and ends jobs as the HTTP API does; *admin.API is one.
+type Jobs interface {
+	// List is the first page of those that fit; in an error the owner is called by field.
+	List(ctx context.Context, field string, f admin.JobFilter, limit int) (admin.JobList, error)
+	Record(ctx context.Context, ref graph.Ref) (job.Record, error)
+	Cancel(ctx context.Context, c release.Cancellation) (release.Refused, error)
+}
+
+// Deps are the dependencies of the pages.
+type Deps struct {
+	Site     *view.Site
+	Callers  *signin.Pages
+	Jobs     Jobs
+	Releaser *release.Releaser
+	// Account is what is left on an account.
+	Account func(ctx context.Context, a quota.Account) (evaluate.AccountStatus, error)
+	Devices []printer.Device
+	Logger  *zap.Logger
+}
+
+// Pages are those of a person's own.
+type Pages struct {
+	Deps
+	log *zap.Logger
+}
+
+// New adds the pages to the site; it starts nothing.
+func New(d Deps) (*Pages, error) {
+	return &Pages{d, d.Logger.Named("admin")}, d.Site.Add(view.Templates{Files: files, Pages: []string{"me", "mecancel"}})
+}
+
+// Routes are all pages and forms. Each handler asks by signin.Pages.Self who is there.
+func (p *Pages) Routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET " + signin.OwnHome:                p.me,
+		"GET /me/jobs/{printer}/{job}/cancel":  p.askCancel,
+		"POST /me/jobs/{printer}/{job}/cancel": p.cancelOwn,
+	}
+}

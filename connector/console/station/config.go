@@ -1,0 +1,26 @@
+package station
+
+// Config is the section station of the configuration: what all stations show.
+type Config struct {
+	// Titles says how titles of jobs are shown: shown, masked or hidden. They are read from
+	// Graph for the page and stored nowhere.
+	Titles string `yaml:"titles"`
+	// Language is the one for who reads none of those that there are, as en.
+	Language string `yaml:"language"`
+	// Zone is the one of the times, as Europe/Zurich; empty is that of the policy.
+	Zone string `yaml:"zone"`
+	// Choices are what people may choose for each job: grayscale, duplex, copies.
+	Choices []string `yaml:"choices"`
+	// Help says whom to ask, as "IT help desk, phone 4711".
+	Help string `yaml:"help"`
+}
+
+// What may be chosen for a job.
+const (
+	ChooseGrayscale = "grayscale"
+	ChooseDuplex    = "duplex"
+	ChooseCopies    = "copies"
+)
+
+// AllChoices are all of them.
+func AllChoices() []string { return []string{ChooseGrayscale, ChooseDuplex, ChooseCopies} }

@@ -1,0 +1,179 @@
+package station
+
+import (
+	"bytes"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"html"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pullprint/connector/catalog"
+	"pullprint/connector/printer"
+	"pullprint/connector/release"
+	"pullprint/policy/reasons"
+)
+
+var (
+	textOfPage = regexp.MustCompile(`In\.Text "([^"]+)"`)
+	sentence   = regexp.MustCompile(`^[A-Z][^ ]* .*\.$`)
+	markup     = regexp.MustCompile(`<[^>]*>`)
+)
+
+// saidHere are the texts that the pages of a station can say: those of the templates, of the
+// code, of messages, reasons and printers.
+func saidHere(t *testing.T) map[string]bool {
+	t.Helper()
+	keys := map[string]bool{}
+	templates, _ := filepath.Glob("../*/pages/*.html")
+	for _, name := range templates {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range textOfPage.FindAllStringSubmatch(string(src), -1) {
+			keys[m[1]] = true
+		}
+	}
+	code, _ := filepath.Glob("*.go")
+	for _, name := range append(code, "../view/words.go") {
+		if !strings.HasSuffix(name, "_test.go") {
+			saidInCode(t, name, keys)
+		}
+	}
+	for _, m := range messages {
+		keys[m.text] = true
+	}
+	for _, code := range reasons.Codes() {
+		own, _ := reasons.Of(code)
+		keys[own.Text], keys[own.Remedy] = true, true
+	}
+	for _, cause := range printer.Causes() {
+		keys[cause] = true
+	}
+	for _, more := range []string{
+		"%s %s", "%[1]s %[2]s %[3]s %[4]s", "today %s", "tomorrow %s",
+		"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat",
+		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+	} {
+		keys[more] = true
+	}
+	return keys
+}
+
+// saidInCode adds the texts of one file: arguments of Text, titles, sentences, and what stands
+// in the table prints.
+func saidInCode(t *testing.T, name string, keys map[string]bool) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(e ast.Expr, all bool) {
+		if lit, ok := e.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if text, err := strconv.Unquote(lit.Value); err == nil && (all || sentence.MatchString(text)) {
+				keys[text] = true
+			}
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			if f, ok := n.Fun.(*ast.SelectorExpr); ok {
+				for _, a := range n.Args {
+					add(a, f.Sel.Name == "Text")
+				}
+				return f.Sel.Name != "Message" // of the console
+			}
+		case *ast.KeyValueExpr:
+			if k, ok := n.Key.(*ast.Ident); ok && k.Name == "Title" {
+				add(n.Value, true)
+			}
+		case *ast.AssignStmt:
+			add(n.Rhs[0], false)
+			for _, l := range n.Lhs {
+				if id, ok := l.(*ast.Ident); ok && id.Name == "key" {
+					add(n.Rhs[0], true)
+				}
+			}
+		case *ast.CompositeLit:
+			if strings.HasSuffix(name, "/words.go") {
+				for _, e := range n.Elts {
+					add(e, true)
+				}
+			}
+		}
+		return true
+	})
+}
+
+// forAdministrators are texts for who sets a station up; those pages are English.
+var forAdministrators = []string{
+	"Write the id of a configured device into the address: /station/ID.", "That is not the token of this reader.",
+}
+
+// Each text that a station can say is in each language, and the languages have no other.
+func TestEveryTextInEveryLanguage(t *testing.T) {
+	used := saidHere(t)
+	src, err := os.ReadFile("../../catalog/texts/de.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var there map[string]any // TestSameTexts says that the others have the same
+	if err := json.Unmarshal(src, &there); err != nil {
+		t.Fatal(err)
+	}
+	for key := range used {
+		if _, ok := there[key]; !ok && !slices.Contains(forAdministrators, key) {
+			t.Errorf("no language has %q", key)
+		}
+	}
+	for key := range there {
+		if !used[key] {
+			t.Errorf("nothing says %q", key)
+		}
+	}
+}
+
+// No page of a station mixes English into another language.
+func TestPagesInOneLanguage(t *testing.T) {
+	p, said := newPages(t), saidHere(t)
+	for _, code := range catalog.Languages() {
+		if code == "en" {
+			continue
+		}
+		in := p.Site.Words(code)
+		for name, data := range stationPages() {
+			template, _, _ := strings.Cut(name, " ")
+			data.In, data.Title, data.Wrong = in, in.Text("Your jobs"), ""
+			s, _ := data.Data.(stationPage)
+			s.Printer = release.Readiness{Unavailable: true, Why: "paper jam, " + "unheard of"}
+			s.Outcome, s.Refusals = nil, nil // of the policy, in a language of its own
+			data.Data = s
+			var page bytes.Buffer
+			if err := p.Site.Execute(&page, template, data); err != nil {
+				t.Fatal(err)
+			}
+			text := html.UnescapeString(markup.ReplaceAllString(page.String(), " "))
+			if !strings.Contains(page.String(), `<html lang="`+code+`">`) {
+				t.Errorf("%s, %s: not said to be in that language", code, name)
+			}
+			for key := range said {
+				plain, _, _ := strings.Cut(key, "%")
+				if plain = strings.TrimSpace(plain); len(plain) < 8 || slices.Contains([]string{"Questions"}, plain) {
+					continue
+				}
+				if strings.Contains(text, plain) && !strings.Contains(in.Text(key), plain) {
+					t.Errorf("%s, %s: %q is English", code, name, plain)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,243 @@
+package station
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/access"
+	"pullprint/connector/admin"
+	"pullprint/connector/console/view"
+	"pullprint/connector/printer"
+	"pullprint/connector/release"
+	"pullprint/trigger/graph"
+)
+
+// actionStation is a station that was set up with another token than that of its reader.
+const actionStation = "set-up-station"
+
+// stationLife is how long a station stays signed in: nobody is there to do it anew. Its
+// session ends with the token all the same.
+const stationLife = 365 * 24 * time.Hour
+
+// forgetAfter is how many seconds a station shows a message, and stayFor a person's jobs, when
+// nothing is done. While somebody touches the page it stays for longer (stayMost in station.js).
+// All are less than visitLife. style.css has a countdown for each (closes).
+const (
+	forgetAfter = 20
+	stayFor     = 30
+)
+
+// idleAgain is after how many seconds an idle station reloads its page, so that the field
+// for the badge has the focus.
+const idleAgain = 120
+
+// stationPage is what the pages of a station know.
+//
+// To a station a card is typed text and Enter, at any moment: while a page loads,
+// behind what stands in a field, on whatever has the focus. So that it acts for
+// nobody but the card's owner,
+//   - every page has a field for a badge, which has the focus from the start, and
+//     gets it back by a click beside the buttons (the label "backdrop");
+//   - Tab stops at fields and nowhere else, so that what a reader types before, between
+//     or after its Tabs is on no button. A person without a pointer has Enter and the
+//     access keys, which stand on the controls. These are letters: some readers send a
+//     character as Alt and a code of digits;
+//   - there are two fields for a badge (shownBadge): behind Tab there is one more, and
+//     what stands in both acts for nobody;
+//   - no form that releases or deletes has a field that takes text: Enter in a field
+//     sends its own form, which only shows a badge or enrols one;
+//   - a button that releases or deletes loses the focus when it was pressed, and when
+//     a pointer went down on it and slid off (style.css, "acts");
+//   - a page's forms work once, and while its visit lasts (visit).
+//
+// A script (station.js) does what HTML can't: it sends a card without an end or with
+// Tab, forgets what was left in the field, brings keys that arrive elsewhere to the
+// field, and loads pages without a moment in which keys are lost.
+type stationPage struct {
+	Device string
+	// Place is what people call it.
+	Place string
+	// Name is the person's first name, languages those that they read; both may be empty.
+	Name      string
+	languages string
+	// Help says whom to ask.
+	Help string
+	// Printer is whether the device can print.
+	Printer release.Readiness
+	// Titles are those of the jobs, as they may be shown.
+	Titles map[graph.Ref]string
+	// Choices are the ways to print the job Of.
+	Of      release.Quote
+	Choices []release.Choice
+	// Ticket is that of the page; see visit. It is empty when nobody is there.
+	Ticket string
+	// Jobs are the person's own, Others those of people who let them.
+	Jobs   []release.Quote
+	Others []othersJobs
+	// Balances are what is left on the accounts that pay for Jobs.
+	Balances []release.BalanceText
+	// Outcome is set after something was done, with the Refusals that the list of
+	// jobs does not tell.
+	Outcome *release.Outcome
+	// Elsewhere are the devices of other printers than that of this device, by the printer.
+	Elsewhere map[string]string
+	Refusals  []refusedJobs
+	Canceled  []release.Refused
+	Enrolled  bool
+	// Code is a one-time code that was typed and waits for a badge.
+	Code string
+}
+
+// at is the device of the path and whether this browser is its station.
+func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok bool) {
+	if device, ok = p.configured(rw, req); !ok {
+		return device, false
+	}
+	if p.Taps == nil {
+		none, _ := admin.ProblemOf(admin.ErrNoBadges)
+		p.Site.Message(rw, none.Status, none.Title, none.Detail)
+		return device, false
+	}
+	var err error
+	_, ok, err = p.Sessions.Who(req, func(c access.Caller) bool { return c.MayTapAt(device) })
+	if err != nil {
+		p.failAt(rw, device, err)
+		return device, false
+	}
+	if !ok {
+		p.stationSignIn(rw, http.StatusUnauthorized, device, "")
+	}
+	return device, ok
+}
+
+// configured is the device of the path, if there is one of that id.
+func (p *Pages) configured(rw http.ResponseWriter, req *http.Request) (device string, ok bool) {
+	device = req.PathValue("device")
+	ok = slices.ContainsFunc(p.Devices, func(d printer.Device) bool { return d.ID == device })
+	if !ok {
+		p.Site.Message(rw, http.StatusNotFound, "There is no such device",
+			"Write the id of a configured device into the address: /station/ID.")
+	}
+	return device, ok
+}
+
+// Path is where the station of a device is.
+func Path(device string) string { return "/station/" + url.PathEscape(device) }
+
+func (p *Pages) stationSignIn(rw http.ResponseWriter, status int, device, wrong string) {
+	// Loaded anew, the page goes on when the token of the session is valid again.
+	p.show(rw, status, "login", view.Page{
+		Title: "Set up the station " + device, Wrong: wrong, Refresh: idleAgain, Then: Path(device),
+		Data: Path(device) + "/login",
+	})
+}
+
+func (p *Pages) stationLogin(rw http.ResponseWriter, req *http.Request) {
+	device, ok := p.configured(rw, req)
+	if !ok {
+		return
+	}
+	caller, ok := p.Tokens.Who(access.FormToken(req))
+	if !ok || !caller.MayTapAt(device) {
+		p.stationSignIn(rw, http.StatusUnauthorized, device, "That is not the token of this reader.")
+		return
+	}
+	if caller.Device == "" {
+		about := admin.Action{Action: actionStation, Actor: caller.Name, Device: device}
+		if err := p.Jobs.StoreAction(req.Context(), about); err != nil {
+			p.notSignedIn(rw, device, err)
+			return
+		}
+	}
+	caller.Device = device // an administrator's token sets up this station and opens nothing else
+	caller.Role = ""
+	if err := p.Sessions.SignIn(rw, req, caller, Path(device), stationLife); err != nil {
+		p.notSignedIn(rw, device, err)
+		return
+	}
+	home(rw, req, device)
+}
+
+// notSignedIn shows the sign-in of a station again, with why it did not work.
+func (p *Pages) notSignedIn(rw http.ResponseWriter, device string, err error) {
+	pr, logged := admin.ProblemOf(err)
+	if logged {
+		p.log.Warn("page failed", zap.String("device", device), zap.Error(err))
+	}
+	p.stationSignIn(rw, pr.Status, device, pr.Title+". "+pr.Detail)
+}
+
+func (p *Pages) station(rw http.ResponseWriter, req *http.Request) {
+	device, ok := p.at(rw, req)
+	if !ok {
+		return
+	}
+	if status, text := said(req); text != "" {
+		p.idle(rw, status, device, text)
+		return
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), view.Within)
+	defer cancel()
+	p.show(rw, http.StatusOK, "station", view.Page{
+		Title: "Show your badge", Refresh: idleAgain, Then: Path(device),
+		Data: stationPage{Device: device, Printer: p.readiness(ctx, device)},
+	})
+}
+
+// stationAgain redirects a browser that loads the address of a form, as after a restart, to
+// the first page.
+func (p *Pages) stationAgain(rw http.ResponseWriter, req *http.Request) {
+	home(rw, req, req.PathValue("device"))
+}
+
+// home redirects to the first page of a station.
+func home(rw http.ResponseWriter, req *http.Request, device string) {
+	http.Redirect(rw, req, Path(device), http.StatusSeeOther) //nolint:gosec // a path of ours, whatever the device
+}
+
+// idle shows the page that waits for a badge, with a message for forgetAfter.
+func (p *Pages) idle(rw http.ResponseWriter, status int, device, wrong string) {
+	refresh := idleAgain
+	if wrong != "" {
+		refresh = forgetAfter
+	}
+	p.show(rw, status, "station", view.Page{
+		Title: "Show your badge", Wrong: wrong, Refresh: refresh, Then: Path(device),
+		Data: stationPage{Device: device},
+	})
+}
+
+// readiness is whether a device can print.
+func (p *Pages) readiness(ctx context.Context, device string) release.Readiness {
+	if p.Releaser == nil {
+		return release.Readiness{}
+	}
+	return p.Releaser.Readiness(ctx, device)
+}
+
+// placed is a page with where it is, and whom to ask there.
+func (p *Pages) placed(s stationPage) stationPage {
+	s.Place, s.Help = s.Device, p.Config.Help
+	for _, d := range p.Devices {
+		if d.ID == s.Device {
+			s.Place = d.Place()
+		}
+	}
+	return s
+}
+
+// failAt shows at a station what an error means to a person, and waits for a badge.
+func (p *Pages) failAt(rw http.ResponseWriter, device string, err error) {
+	pr, logged := admin.ProblemOf(err)
+	text := pr.Title + ". " + pr.Detail
+	if logged { // the detail is for who reads the log
+		p.log.Warn("page failed", zap.String("device", device), zap.Error(err))
+		text = view.AtTheMoment
+	}
+	p.idle(rw, pr.Status, device, text)
+}

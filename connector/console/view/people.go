@@ -1,0 +1,147 @@
+package view
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/access"
+	"pullprint/connector/admin"
+	"pullprint/connector/cache"
+	"pullprint/connector/recovery"
+	"pullprint/trigger/graph"
+)
+
+// Graph tells names of people and titles of jobs; *graph.Client is one.
+type Graph interface {
+	Person(ctx context.Context, user string) (graph.Person, error)
+	Language(ctx context.Context, user string) (string, error)
+	Title(ctx context.Context, ref graph.Ref) (string, error)
+}
+
+// What is read from Graph to show a page.
+const (
+	// Within bounds it: the person waits, and the page comes without what is late.
+	Within = time.Second
+	// personTTL is how long a name is remembered in memory: some visits.
+	personTTL = 10 * time.Minute
+	// maxPeople is how many are remembered: more than come to the stations meanwhile.
+	maxPeople = 1000
+	// ReadsAtOnce is how many titles or jobs are read at once, as many as jobs are released.
+	ReadsAtOnce = 16
+	// MaxTitles is how many titles are read for a page: more jobs than fit some screens.
+	MaxTitles = 48
+	// maxTitle is how many characters of a title are shown: two lines on a phone.
+	maxTitle = 80
+)
+
+// Person is how somebody is called and which language they read; a field is empty when the
+// directory does not say.
+type Person struct{ Given, Display, Language string }
+
+// people remembers persons in memory for a while; nothing of them is stored.
+type people struct {
+	graph  Graph
+	flight cache.Flight[Person]
+	known  *cache.TTL[Person]
+}
+
+func newPeople(g Graph) *people {
+	return &people{graph: g, known: cache.NewTTL[Person](personTTL, maxPeople)}
+}
+
+// Person is who has an object id, as far as the directory tells in time.
+func (s *Site) Person(ctx context.Context, id string) Person { return s.people.of(ctx, id) }
+
+// of is the person with an object id, as far as the directory tells in time.
+func (p *people) of(ctx context.Context, id string) Person {
+	known, fresh := p.known.Get(id)
+	if fresh || p.graph == nil || !graph.ValidID(id) {
+		return known
+	}
+	found, _, err := p.flight.Do(ctx, id, Within, func(ctx context.Context) (Person, error) {
+		var who graph.Person
+		var language string
+		var reads errgroup.Group
+		reads.Go(func() error {
+			return recovery.Catch(func() (err error) {
+				who, err = p.graph.Person(ctx, id)
+				return err
+			})
+		})
+		reads.Go(func() error { // which not each installation may read
+			return recovery.Catch(func() error {
+				language, _ = p.graph.Language(ctx, id)
+				return nil
+			})
+		})
+		if err := reads.Wait(); err != nil {
+			return Person{Language: language}, err
+		}
+		out := Person{plain(who.GivenName), plain(who.DisplayName), language}
+		p.known.Put(id, out)
+		return out, nil
+	})
+	if err != nil {
+		return Person{Language: found.Language}
+	}
+	return found
+}
+
+// maxNames is how many people are looked up for a page of the console, in two requests each: more
+// than send most of the jobs of a page. Those who are remembered do not count.
+const maxNames = MaxTitles
+
+// Names are what people are called, by their object ids; who is not known is missing.
+type Names map[string]string
+
+// Named is somebody on a page of the console; without a Name the ID is shown alone.
+type Named struct{ Name, ID string }
+
+// Of is somebody by an object id; what is none, as the name of a token, stays as it is.
+func (n Names) Of(id string) Named { return Named{n[id], id} }
+
+// Asked is what asked for a decision, in words.
+func (n Names) Asked(e admin.Event) string {
+	e.Actor = cmp.Or(n[e.Actor], e.Actor)
+	return e.Why()
+}
+
+// NamesFor are the names of people for who is signed in at the console: none below the role operate,
+// and none that the directory does not tell in time.
+func (s *Site) NamesFor(ctx context.Context, c access.Caller, ids []string) Names {
+	out := Names{}
+	if !c.May(access.RoleOperate) {
+		return out
+	}
+	ctx, cancel := context.WithTimeout(ctx, Within)
+	defer cancel()
+	var mu sync.Mutex // guards out
+	var reads errgroup.Group
+	reads.SetLimit(ReadsAtOnce)
+	seen, asked := map[string]bool{}, 0
+	for _, id := range ids {
+		if seen[id] || !graph.ValidID(id) {
+			continue
+		}
+		seen[id] = true
+		if _, fresh := s.people.known.Get(id); !fresh {
+			if asked++; asked > maxNames {
+				continue
+			}
+		}
+		reads.Go(func() error {
+			if name := s.people.of(ctx, id).Display; name != "" {
+				mu.Lock()
+				defer mu.Unlock()
+				out[id] = name
+			}
+			return nil
+		})
+	}
+	_ = reads.Wait()
+	return out
+}

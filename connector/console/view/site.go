@@ -1,0 +1,169 @@
+// Package view is what the pages for people have in common: their layout, the languages and the zone
+// that they speak in, names of people and titles of jobs as Graph tells them, and how an error is shown.
+// It knows no page but that of a message, and asks nobody who they are.
+package view
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/admin"
+	"pullprint/connector/catalog"
+	"pullprint/trigger/graph"
+)
+
+//go:embed pages
+var files embed.FS
+
+// Policy is what a page may load: our own style sheet and nothing else.
+const Policy = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri " +
+	"'none'; frame-ancestors 'none'"
+
+// Home is where the console begins.
+const Home = "/"
+
+// Options are what a Site needs.
+type Options struct {
+	// Graph tells names and titles; nil without.
+	Graph Graph
+	// Language is the one for who reads none of those that there are.
+	Language string
+	// Zone is that of all times, as Europe/Zurich; empty is DefaultZone.
+	Zone        string
+	DefaultZone func() *time.Location
+	// Currency is what amounts are in; nil, or empty, is pages.
+	Currency func() string
+	Logger   *zap.Logger
+}
+
+// Site is what all pages share. It may be used concurrently once all templates are added.
+type Site struct {
+	o         Options
+	templates map[string]*template.Template
+	catalog   *catalog.Catalog
+	zone      *time.Location // nil is DefaultZone
+	people    *people
+	log       *zap.Logger
+}
+
+// New reads the languages and the pages of this package; it starts nothing.
+func New(o Options) (s *Site, err error) {
+	s = &Site{
+		o: o, templates: map[string]*template.Template{}, people: newPeople(o.Graph), log: o.Logger.Named("admin"),
+	}
+	if s.catalog, err = catalog.Load(); err != nil {
+		return nil, err
+	}
+	if o.Zone != "" {
+		if s.zone, err = time.LoadLocation(o.Zone); err != nil {
+			return nil, fmt.Errorf("station.zone: %w", err)
+		}
+	}
+	return s, s.Add(Templates{Files: files, Pages: []string{"login", "message"}})
+}
+
+// Templates are the pages of a package, in a folder called pages.
+type Templates struct {
+	Files fs.FS
+	Funcs template.FuncMap
+	// Shared are templates that some of the pages use, Pages the pages themselves.
+	Shared, Pages []string
+}
+
+// Add adds pages, which Show then finds by their names.
+func (s *Site) Add(t Templates) error {
+	base, err := template.New("").Funcs(functions).Funcs(s.times()).Funcs(t.Funcs).ParseFS(files, "pages/layout.html")
+	if err != nil {
+		return err
+	}
+	for _, name := range t.Shared {
+		if base, err = base.ParseFS(t.Files, "pages/"+name+".html"); err != nil {
+			return err
+		}
+	}
+	for _, name := range t.Pages {
+		page, err := base.Clone()
+		if err != nil {
+			return err
+		}
+		if s.templates[name], err = page.ParseFS(t.Files, "pages/"+name+".html"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StyleSheet is that of all pages.
+func StyleSheet() ([]byte, error) { return files.ReadFile("pages/style.css") }
+
+// ServeStyleSheet answers with it.
+func ServeStyleSheet(rw http.ResponseWriter, req *http.Request) {
+	http.ServeFileFS(rw, req, files, "pages/style.css")
+}
+
+// Page is what every page knows.
+type Page struct {
+	Title string
+	// Refresh, when set, makes the browser go to Then after so many seconds.
+	Refresh int
+	Then    string
+	// Script is where the page's script is, if it has one.
+	Script string
+	// Caller is who is signed in at the console.
+	Caller  string
+	Operate bool
+	// Person is set when that is a person, ByToken when a token is used where people can sign in.
+	Person, ByToken bool
+	Now             time.Time
+	// Home is where a message leads to, if anywhere.
+	Home string
+	// Wrong is what was wrong with what was sent.
+	Wrong string
+	Data  any
+	// In is the language of a station's page; that of the console is English.
+	In Words
+}
+
+// Show answers with a page.
+func (s *Site) Show(rw http.ResponseWriter, status int, name string, data Page) {
+	data.Now = time.Now()
+	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	rw.WriteHeader(status)
+	if err := s.Execute(rw, name, data); err != nil {
+		s.log.Debug("page not sent", zap.String("page", name), zap.Error(err))
+	}
+}
+
+// Execute writes a page; one that has no language is English.
+func (s *Site) Execute(to io.Writer, name string, data Page) error {
+	if data.In.zone == nil {
+		data.In = s.Words("en")
+	}
+	return s.templates[name].ExecuteTemplate(to, "layout", data)
+}
+
+// Message answers with a text that leads nowhere.
+func (s *Site) Message(rw http.ResponseWriter, status int, title, text string) {
+	s.Show(rw, status, "message", Page{Title: title, Data: text})
+}
+
+// Fail shows at the console what an error means to a person, and leads back.
+func (s *Site) Fail(rw http.ResponseWriter, err error) {
+	pr, logged := admin.ProblemOf(err)
+	if logged {
+		s.log.Warn("page failed", zap.Error(err))
+	}
+	s.Show(rw, pr.Status, "message", Page{Title: pr.Title, Data: pr.Detail, Home: Home})
+}
+
+// Ref is the job that the address of a page names.
+func Ref(req *http.Request) graph.Ref {
+	return graph.Ref{Printer: req.PathValue("printer"), Job: req.PathValue("job")}
+}

@@ -1,0 +1,82 @@
+package view
+
+import (
+	"context"
+	"path"
+	"strings"
+	"sync"
+	"unicode"
+
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/recovery"
+	"pullprint/trigger/graph"
+)
+
+// plain is a text for a page in one line, without characters that are not seen, as those
+// that turn the direction of writing.
+func plain(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsGraphic(r), unicode.Is(unicode.Cf, r):
+			return -1
+		}
+		return r
+	}, text)
+	if r := []rune(text); len(r) > maxTitle {
+		text = string(r[:maxTitle-1]) + "…"
+	}
+	return strings.TrimSpace(text)
+}
+
+// How titles of jobs are shown.
+const (
+	TitlesShown  = "shown"
+	TitlesMasked = "masked"
+	TitlesHidden = "hidden"
+)
+
+// maxExtension is the longest end of a name that counts as its extension, with the point.
+const maxExtension = 6
+
+// titled is a title as it is shown. Masked are its first three characters and its extension.
+func titled(how, title string) string {
+	title = plain(title)
+	r := []rune(title)
+	if how == TitlesShown || len(r) == 0 {
+		return title
+	}
+	ext := path.Ext(title)
+	if n := len([]rune(ext)); n < 2 || n > maxExtension || n > len(r)-3 {
+		ext = ""
+	}
+	return string(r[:min(3, len(r))]) + "…" + ext
+}
+
+// Titles reads the titles of jobs; one that is late or can't be read is missing.
+func (s *Site) Titles(ctx context.Context, how string, refs []graph.Ref) map[graph.Ref]string {
+	out := map[graph.Ref]string{}
+	if s.o.Graph == nil || how == TitlesHidden {
+		return out
+	}
+	var mu sync.Mutex // guards out
+	var reads errgroup.Group
+	reads.SetLimit(ReadsAtOnce)
+	for _, ref := range refs[:min(len(refs), MaxTitles)] {
+		reads.Go(func() error {
+			return recovery.Catch(func() error {
+				title, err := s.o.Graph.Title(ctx, ref)
+				if err == nil && title != "" {
+					mu.Lock()
+					defer mu.Unlock()
+					out[ref] = titled(how, title)
+				}
+				return nil
+			})
+		})
+	}
+	_ = reads.Wait()
+	return out
+}

@@ -1,0 +1,65 @@
+package view
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pullprint/connector/decision"
+	"pullprint/connector/release"
+	"pullprint/policy/reasons"
+
+	"go.uber.org/zap"
+)
+
+func newSite(t *testing.T) *Site {
+	t.Helper()
+	s, err := New(Options{DefaultZone: func() *time.Location { return time.UTC }, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Durations and variants of jobs in words.
+func TestTexts(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "no time", 59 * time.Second: "59 s", time.Minute: "1 min", 61 * time.Minute: "1 h 1 min",
+		47*time.Hour + 59*time.Minute: "47 h 59 min", 48 * time.Hour: "2 days",
+	} {
+		if got := Span(d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
+	in := newSite(t).Words("en")
+	for want, s := range map[string]decision.Settings{
+		"Print": {}, "Print one copy": {Copies: 1}, "Print in black and white": {ColorMode: "grayscale"},
+		"Print one copy in black and white, on both sides": {Copies: 1, ColorMode: "grayscale", DuplexMode: "flipOnLongEdge"},
+	} {
+		if got := in.Print(s); got != want {
+			t.Errorf("%+v: %q, want %q", s, got, want)
+		}
+	}
+}
+
+// What is not in the catalog is told in general, but in English.
+func TestMessageInAnotherLanguage(t *testing.T) {
+	s := newSite(t)
+	if got := s.Words("de").Message("Too strange. 100 %d."); !strings.HasPrefix(got, "Das geht im Moment nicht.") {
+		t.Error(got)
+	}
+	if got := s.Words("en").Message("Too strange. 100 %d."); got != "Too strange. 100 %d." {
+		t.Error(got)
+	}
+	r := s.Words("de").Reason(release.Reason{
+		Code: reasons.DeviceUnavailable, Text: "This printer can't print at the moment: paper jam, unheard of.",
+		Remedy: "Go to Canteen (west), east or north: your job is still waiting.",
+	})
+	if r.Text != "Dieser Drucker kann im Moment nicht drucken: Papierstau." ||
+		r.Remedy != "Gehen Sie zu Canteen (west), east oder north: Ihr Auftrag wartet weiter." {
+		t.Errorf("%+v", r)
+	}
+	if got := s.Words("fr", "de").Until(time.Now()); !strings.HasPrefix(got, "aujourd'hui ") {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,67 @@
+package daemon
+
+import (
+	"pullprint/connector/access"
+	"pullprint/connector/console"
+	"pullprint/connector/console/own"
+	"pullprint/connector/console/signin"
+	"pullprint/connector/console/station"
+	"pullprint/connector/console/view"
+	"pullprint/connector/directory"
+	"pullprint/connector/tap"
+	"pullprint/policy/badge"
+)
+
+// pageParts are what the pages share with the API.
+type pageParts struct {
+	tokens   *access.Tokens
+	sessions *access.Sessions
+	signIn   *access.SignIn // nil when people can't sign in
+	visits   *station.Visits
+	users    directory.Finder
+	taps     *tap.Taps // nil without badges, as badges
+	badges   *badge.Registry
+}
+
+// openPages makes the pages for people: each package of them, and the console, which serves them all.
+func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
+	cfg, log, api, releaser := d.o.Config, d.o.Logger, d.services.api, d.jobs.Releaser
+	site, err := view.New(view.Options{
+		Graph: d.graph, Language: cfg.Station.Language, Zone: cfg.Station.Zone, DefaultZone: api.Zone,
+		Currency: releaser.Currency, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	callers, err := signin.New(signin.Deps{
+		Site: site, Audit: api, Tokens: parts.tokens, Sessions: parts.sessions, Entra: parts.signIn, Users: parts.users,
+		Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	stations, err := station.New(station.Deps{
+		Site: site, Jobs: api, Releaser: releaser, Taps: parts.taps, Badges: parts.badges, Users: parts.users,
+		Graph: d.graph, Tokens: parts.tokens, Sessions: parts.sessions, Visits: parts.visits, Config: cfg.Station,
+		Devices: cfg.Devices, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var mine *own.Pages
+	if parts.signIn != nil {
+		mine, err = own.New(own.Deps{
+			Site: site, Callers: callers, Jobs: api, Releaser: releaser, Account: d.jobs.Evaluator.AccountStatus,
+			Devices: cfg.Devices, Logger: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return console.New(console.Deps{
+		Site: site, Callers: callers, Station: stations, Own: mine, Jobs: api, Releaser: releaser,
+		Recent: d.services.recent, Health: d.health, Held: d.index.Held, Failures: d.index.Failures,
+		Swept: d.jobs.Sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
+		DeviceEntries: api.DeviceEntries, Logger: log,
+	})
+}
