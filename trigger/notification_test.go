@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/trigger/fuzztest"
 	"pullprint/trigger/graph"
 )
 
@@ -141,7 +142,9 @@ func FuzzNotification(f *testing.F) {
 	f.Add([]byte(`{"subscriptionId":"s","clientState":null,"tenantId":"t","resource":"print/taskDefinitions/a/tasks/b","resourceData":null}`))
 	f.Add([]byte(` { "value" : [ 1 , -2.5e3 , "a\\"]\u005d" , [ ] , {"b":[{}]} , null ] , "c" : true } `))
 	b := sampleVerifier()
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		defer watch.Input(t)()
 		_, _ = ParseLifecycle(raw)
 		checkItems(t, raw)
 		n, err := ParseNotification(raw)

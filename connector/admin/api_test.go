@@ -40,7 +40,7 @@ var testTokens = map[string]string{
 	"read": "token-that-only-reads", "operate": "token-that-operates", "admin": "token-of-the-administrator",
 }
 
-func newTokens(t *testing.T) *access.Tokens {
+func newTokens(t testing.TB) *access.Tokens {
 	t.Helper()
 	dir := t.TempDir()
 	file := func(who string) string {

@@ -13,6 +13,7 @@ import (
 
 	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/bustest"
+	"pullprint/trigger/fuzztest"
 )
 
 const backupMagic = "pullprint backup 1\n"
@@ -130,7 +131,9 @@ func FuzzVerifyBackup(f *testing.F) {
 		}
 		whole = file.Bytes()
 	}
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, seed uint64, cut uint16, more []byte) {
+		defer watch.Input(t)()
 		dice := rand.New(rand.NewPCG(seed, 1))
 		parts := framesOf(whole)
 		for range dice.IntN(4) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"pullprint/policy/strictyaml"
+	"pullprint/trigger/fuzztest"
 )
 
 // FuzzLoad: no bytes make parse panic, and what it doesn't accept it explains.
@@ -26,7 +27,9 @@ func FuzzLoad(f *testing.F) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "client-secret"), []byte(planted[0]), 0o600); err != nil {
 		f.Fatal(err)
 	}
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, src []byte) {
+		defer watch.Input(t)()
 		if len(src) > 4<<10 {
 			t.Skip("longer than needed")
 		}

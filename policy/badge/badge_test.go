@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/trigger/fuzztest"
+
 	"pgregory.net/rapid"
 )
 
@@ -456,7 +458,9 @@ func FuzzApply(f *testing.F) {
 	f.Add("cut:1:2,reverse-bytes", "04A21B")
 	f.Add("cut:9223372036854775807:1", "1")
 	f.Add("strip-parity:37:hex,hex-to-dec", "10074030DF")
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, steps, number string) {
+		defer watch.Input(t)()
 		c, err := ParseChain(strings.Split(steps, ","))
 		if err != nil {
 			return
@@ -475,7 +479,9 @@ func FuzzImport(f *testing.F) {
 	f.Add("badge,owner\n1," + ada + "\n")
 	f.Add("\ufeffbadge;owner;expires\n\"1\";x;2026-01-01\n")
 	f.Add("badge\n\x00")
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, text string) {
+		defer watch.Input(t)()
 		kv := newMemory()
 		b := newRegistry(t, kv, keyLine('a'))
 		n, err := b.Import(t.Context(), strings.NewReader(text), Enrolment{By: "x", Now: now})

@@ -10,6 +10,7 @@ import (
 
 	"pullprint/policy"
 	"pullprint/policy/strictyaml"
+	"pullprint/trigger/fuzztest"
 )
 
 // Whatever the file, Load answers with a policy that decides or with problems
@@ -29,7 +30,9 @@ func FuzzLoad(f *testing.F) {
 			f.Add(append([]byte("\ufeff"), bytes.ReplaceAll(src, []byte("\n"), []byte("\r\n"))...))
 		}
 	}
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, src []byte) {
+		defer watch.Input(t)()
 		if len(src) > maxFile {
 			t.Skip("refused as a whole")
 		}

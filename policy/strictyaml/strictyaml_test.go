@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pullprint/trigger/fuzztest"
 )
 
 type inner struct {
@@ -166,7 +168,9 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, src []byte) {
+		defer watch.Input(t)()
 		var v outer
 		d := Decode("f", src, &v, nil)
 		d.Add("in.when", "", "x")

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"pullprint/trigger/fuzztest"
 )
 
 func TestValidID(t *testing.T) {
@@ -64,7 +66,9 @@ func FuzzJobRef(f *testing.F) {
 	for _, s := range notJobURLs {
 		f.Add(s)
 	}
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, s string) {
+		defer watch.Input(t)()
 		got, err := ParseJobURL(s)
 		if err != nil {
 			if got != (Ref{}) {
@@ -99,7 +103,9 @@ func FuzzNextLink(f *testing.F) {
 		f.Fatal(err)
 	}
 	c.base = base
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, s string) {
+		defer watch.Input(t)()
 		u, ok := c.nextLink(s)
 		if !ok {
 			return
@@ -155,7 +161,9 @@ func FuzzResource(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, s string) {
+		defer watch.Input(t)()
 		d, task, ok := ParseTaskResource(s)
 		if !ok {
 			return

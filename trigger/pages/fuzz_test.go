@@ -6,12 +6,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/metrics"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"pullprint/trigger/fuzztest"
 	"pullprint/trigger/pages"
 )
 
@@ -25,8 +23,8 @@ const (
 	// fuzzTime is how long one count may take, on a busy machine. It ends of itself
 	// after about three seconds of a core, without the counters of the fuzzer.
 	fuzzTime = 20 * time.Second
-	// fuzzHeap is how much may be in use when the collector looks: what a count may
-	// hold, and as much again for what is allocated meanwhile, and for the fuzzer.
+	// fuzzHeap is how much a count may add to what is in use when the collector looks: what it may
+	// hold, and as much again for what is allocated meanwhile.
 	fuzzHeap = 2 * mostHeld
 )
 
@@ -47,7 +45,7 @@ func FuzzCount(f *testing.F) {
 			f.Add(src, filepath.Ext(path) == ".pdf")
 		}
 	}
-	heap := watchHeap(f)
+	watch := fuzztest.New(f, fuzztest.Limit{Time: 2 * fuzzTime, Heap: fuzzHeap})
 	f.Fuzz(func(t *testing.T, src []byte, pdf bool) {
 		if len(src) > fuzzInput {
 			return
@@ -56,6 +54,7 @@ func FuzzCount(f *testing.F) {
 		if pdf {
 			kind = "application/pdf"
 		}
+		defer watch.Input(t)()
 		ctx, cancel := context.WithTimeout(t.Context(), fuzzTime)
 		defer cancel()
 		n, err := pages.Count(ctx, bytes.NewReader(src), int64(len(src)), kind)
@@ -65,33 +64,5 @@ func FuzzCount(f *testing.F) {
 		if p, ok := errors.AsType[*pages.PanicError](err); ok {
 			t.Errorf("%v\n%s", err, p.Stack)
 		}
-		if held := heap.Swap(0); held > fuzzHeap {
-			t.Errorf("%d MiB are in use", held>>20)
-		}
 	})
-}
-
-// watchHeap tells how much the collector found in use at most since it was last asked.
-func watchHeap(f *testing.F) *atomic.Uint64 {
-	runtime.GC() // what earlier tests left
-	var most atomic.Uint64
-	end := make(chan struct{})
-	f.Cleanup(func() { close(end) })
-	go func() {
-		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-end:
-				return
-			case <-tick.C:
-				metrics.Read(sample)
-				if held := sample[0].Value.Uint64(); held > most.Load() {
-					most.Store(held)
-				}
-			}
-		}
-	}()
-	return &most
 }

@@ -31,11 +31,12 @@ type Backoff struct{ First, Max time.Duration }
 // maxDoublings keeps the shift in Pause from overflowing; by then Max has long been reached.
 const maxDoublings = 10
 
-// Pause returns the wait after n failures in a row, counted from 1. It is a random value
+// Pause returns the wait after n failures in a row, counted from 1; a lower n, as a damaged record
+// may have it, is 1. It is a random value
 // between half of the wait and all of it, so that processes that failed together do not
 // retry together.
 func (b Backoff) Pause(n int) time.Duration {
-	d := min(b.First<<min(n-1, maxDoublings), b.Max)
+	d := min(b.First<<min(max(n, 1)-1, maxDoublings), b.Max)
 	return d/2 + rand.N(d/2+1)
 }
 

@@ -36,7 +36,8 @@ func TestWait(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	b := wait.Backoff{First: time.Second, Max: 10 * time.Second}
 	for n, most := range map[int]time.Duration{
-		1: time.Second, 2: 2 * time.Second, 4: 8 * time.Second, 5: 10 * time.Second, 1 << 30: 10 * time.Second,
+		-1 << 63: time.Second, 0: time.Second, 1: time.Second,
+		2: 2 * time.Second, 4: 8 * time.Second, 5: 10 * time.Second, 1 << 30: 10 * time.Second,
 	} {
 		seen := map[time.Duration]bool{}
 		for range 50 {

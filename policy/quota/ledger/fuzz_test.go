@@ -10,6 +10,7 @@ import (
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
+	"pullprint/trigger/fuzztest"
 )
 
 // An account, whatever is stored of it, is used or refused: nothing panics, no loop over
@@ -33,7 +34,9 @@ func FuzzAccount(f *testing.F) {
 	f.Add(good)
 	f.Add([]byte(`{"seq":1}`))
 	f.Add([]byte(`{`))
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, stored []byte) {
+		defer watch.Input(t)()
 		kv := &quotatest.Memory{}
 		if _, ok, err := kv.CompareAndSet(t.Context(), "ada", stored, 0, 0); err != nil || !ok {
 			t.Fatal(ok, err)

@@ -61,7 +61,7 @@ func newPair(t *testing.T, from, to time.Time) pair {
 	return p
 }
 
-func write(t *testing.T, name string, content []byte) {
+func write(t testing.TB, name string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(name, content, 0o600); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"pullprint/trigger/fuzztest"
 )
 
 func TestRetryAfter(t *testing.T) {
@@ -33,7 +35,9 @@ func FuzzRetryAfter(f *testing.F) {
 		f.Add(v)
 	}
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	watch := fuzztest.New(f, fuzztest.Small)
 	f.Fuzz(func(t *testing.T, v string) {
+		defer watch.Input(t)()
 		got := RetryAfter(http.Header{"Retry-After": {v}}, now)
 		if got < 0 || got > MaxRetryAfter {
 			t.Errorf("%q: %v is out of bounds", v, got)
