@@ -77,10 +77,12 @@ func (p *Policy) Budget(req Request) Budget {
 
 // Err is why nothing could be found out about who pays, or nil. No claims with an
 // error are no leave to print for nothing.
-func (b *Budget) Err() error { return b.err }
-
-// Lacking is what was out of reach when it was asked who pays, or empty.
-func (b *Budget) Lacking() Dependency { return b.lacking }
+func (b *Budget) Err() error {
+	if b.lacking != "" {
+		return fmt.Errorf("the %s can't be asked now", b.lacking)
+	}
+	return b.err
+}
 
 // ClaimsOn are what all allowances of an account that several people share give
 // it; none for a person's.
@@ -124,53 +126,58 @@ func (b *Budget) tightest() *quota.Balance {
 // charge looks whether those who pay for a job can, once the rules have let it
 // go on, and says so in the decision.
 func (p *Policy) charge(ev *evaluation, d Decision) Decision {
-	req := &ev.in.req
-	prints := d.Verdict == Redirect || d.Verdict == Complete || (d.Verdict == Hold && d.Reason == "" &&
-		p.def.ReserveAtArrival && req.Point == Arrival)
-	if !prints || len(p.allowances) == 0 {
+	if len(p.allowances) == 0 || !p.isPaid(d) {
 		return d
 	}
+	req := &ev.in.req
 	b := &req.Budget
 	d.Unknown = append(d.Unknown, b.notes...)
-	without := func(dep Dependency) Decision {
-		own, note := p.unknown(d.Point, d.Rule, dep)
-		d.Unknown = append(d.Unknown, note)
-		if own == nil {
-			return d // it goes on, and nobody pays
-		}
-		own.Unknown = d.Unknown
-		return *own
-	}
+	var lacks Dependency
 	switch {
 	case b.err != nil:
 		return p.failed(d.Point, b.failed, "allowance", b.err)
 	case b.lacking != "":
-		return without(b.lacking)
+		lacks = b.lacking
 	case b.nobody:
 		return p.refused(d, Own(reasons.QuotaExhausted), noBudget, "Ask your administrator for one.")
 	case len(b.Claims) == 0:
 		return d
-	case req.User.ID == "" &&
-		slices.ContainsFunc(b.Claims, func(c quota.Claim) bool { return c.Account.Kind == quota.User }):
+	case req.User.ID == "" && slices.ContainsFunc(b.Claims, func(c quota.Claim) bool { return c.Account.Kind == quota.User }):
 		return p.refused(d, Own(reasons.OwnerUnknown), "", "")
 	case req.lacks(Document):
-		return without(Document)
+		lacks = Document
 	case req.lacks(Ledger) || len(b.Balances) != len(b.Claims):
-		return without(Ledger)
+		lacks = Ledger
+	default:
+		return p.paid(req, d)
 	}
-	paper, err := req.Job.Paper()
-	if err == nil {
-		d.Cost, err = p.prices.of(&req.Job, paper)
+	own, note := p.unknown(d.Point, d.Rule, lacks)
+	d.Unknown = append(d.Unknown, note)
+	if own == nil {
+		return d // it goes on, and nobody pays
 	}
+	own.Unknown = d.Unknown
+	return *own
+}
+
+// isPaid reports whether what was decided costs something: paper, or paper later that is reserved now.
+func (p *Policy) isPaid(d Decision) bool {
+	return d.Verdict == Redirect || d.Verdict == Complete ||
+		d.Verdict == Hold && d.Reason == "" && p.def.ReserveAtArrival && d.Point == Arrival
+}
+
+// paid is a decision with what the job costs, or against it when a balance does not cover that.
+func (p *Policy) paid(req *Request, d Decision) Decision {
+	_, cost, err := p.Price(&req.Job)
 	if err != nil {
 		return p.failed(d.Point, d.Rule, "price", err)
 	}
-	d.Claims = b.Claims
-	short := b.short(d.Cost)
+	d.Cost, d.Claims = cost, req.Budget.Claims
+	short := req.Budget.short(cost)
 	if short == nil {
 		return d
 	}
-	out := p.refused(d, Own(reasons.QuotaExhausted), p.exhausted(d.Cost, short), "")
+	out := p.refused(d, Own(reasons.QuotaExhausted), p.exhausted(cost, short), "")
 	out.Cost, out.Claims = d.Cost, d.Claims
 	out.Variant, out.Remedy = p.cheaper(req, short)
 	return out
@@ -270,11 +277,7 @@ func (p *Policy) cheaper(req *Request, short *quota.Balance) (Settings, string) 
 	for _, v := range variants {
 		job := req.Job
 		v.set.Apply(&job)
-		paper, err := job.Paper()
-		if err != nil {
-			continue
-		}
-		cost, err := p.prices.of(&job, paper)
+		_, cost, err := p.Price(&job)
 		if err != nil || req.Budget.short(cost) != nil {
 			continue
 		}

@@ -93,10 +93,7 @@ func (e *Evaluator) personalClaims(
 		req.Missing = []policy.Dependency{policy.Directory}
 	}
 	budget := p.Budget(req)
-	if err = budget.Err(); err == nil && budget.Lacking() != "" {
-		err = fmt.Errorf("the %s can't be asked now", budget.Lacking())
-	}
-	return slices.DeleteFunc(budget.Claims, func(c quota.Claim) bool { return c.Account != a }), noUser, err
+	return slices.DeleteFunc(budget.Claims, func(c quota.Claim) bool { return c.Account != a }), noUser, budget.Err()
 }
 
 // NameQueue adds the name of a job's queue to names, by the printer in the job's name. A queue
