@@ -111,11 +111,7 @@ func TestFaultyDisk(t *testing.T) {
 			all = append(all, fault{kind, stream})
 		}
 	}
-	if *diskFaults > 0 {
-		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		all = all[:min(*diskFaults, len(all))]
-	}
-	for _, f := range all {
+	for _, f := range faultdisk.Draw(t, all, *diskFaults) {
 		t.Run(fmt.Sprintf("%s %s", f.kind, f.stream), func(t *testing.T) {
 			t.Parallel()
 			if f.stream == "" {

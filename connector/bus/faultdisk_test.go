@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,19 +49,16 @@ func (c diskCase) part() string {
 	return "/streams/" + c.stream + "/"
 }
 
-// diskCasesOf returns n of all pairs, or all.
-func diskCasesOf(n int) []diskCase {
+// drawnCases are those of -disk.cases.
+func drawnCases(t *testing.T) []diskCase {
+	t.Helper()
 	var all []diskCase
 	for _, stream := range append(slices.Sorted(maps.Keys(put)), "") {
 		for _, f := range faultdisk.Faults {
 			all = append(all, diskCase{f, stream})
 		}
 	}
-	if n > 0 {
-		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		all = all[:min(n, len(all))]
-	}
-	return all
+	return faultdisk.Draw(t, all, *diskCases)
 }
 
 // Whatever a disk does to a write, a stream or all of them: it is refused in time, the
@@ -70,7 +66,7 @@ func diskCasesOf(n int) []diskCase {
 // all is there that was acknowledged.
 func TestFaultyDisk(t *testing.T) {
 	t.Parallel()
-	for _, c := range diskCasesOf(*diskCases) {
+	for _, c := range drawnCases(t) {
 		t.Run(c.String(), func(t *testing.T) { faultyDisk(t, c) })
 	}
 }
@@ -208,7 +204,7 @@ func holds(t *testing.T, b *bus.Bus, acknowledged map[string][]string) {
 // costs nothing: once the disk is well again all is there that was acknowledged.
 func TestStartOnFaultyDisk(t *testing.T) {
 	t.Parallel()
-	for _, c := range diskCasesOf(*diskCases) {
+	for _, c := range drawnCases(t) {
 		if c.fault == faultdisk.SlowSync {
 			continue
 		}

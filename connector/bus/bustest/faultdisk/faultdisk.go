@@ -5,8 +5,10 @@ package faultdisk
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,6 +44,22 @@ func (f Fault) String() string {
 
 // Faults are all of them.
 var Faults = []Fault{Full, WriteError, SyncError, Short, SlowSync, ReadOnly}
+
+var seed = flag.Uint64("disk.seed", 1, "which cases are drawn of those of a faulty disk")
+
+// Draw returns n of all cases, in the order in which they are drawn, or all when n is 0. The same -disk.seed draws the
+// same: a test that fails for one case fails for it each time.
+func Draw[T any](tb testing.TB, all []T, n int) []T {
+	tb.Helper()
+	if n == 0 {
+		return all
+	}
+	lot := rand.New(rand.NewPCG(*seed, 0))
+	lot.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	all = all[:min(n, len(all))]
+	tb.Logf("-disk.seed %d draws %v", *seed, all)
+	return all
+}
 
 // Slow is how long a slow fsync takes: longer than the 2 s that a store has for a
 // notification.
